@@ -1,0 +1,81 @@
+import { z } from "zod";
+
+/** The configuration of a process is unusable. The message names every bad variable at once. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+const port = z.coerce.number().int().min(0).max(65535);
+const milliseconds = z.coerce.number().int().min(0);
+
+/** What every process reads from its environment. Durations are milliseconds. */
+export const platformConfig = {
+  /** The name in logs, traces and metrics; the name in the code when it is not set. */
+  SERVICE_NAME: z.string().optional(),
+  LOG_LEVEL: z.enum(["error", "warn", "info", "debug"]).default("info"),
+  /** `json` is Elastic Common Schema, `pretty` is for people. Pretty on a terminal unless set. */
+  LOG_FORMAT: z.enum(["json", "pretty"]).optional(),
+  /** 0 takes any free port. */
+  GRPC_PORT: port,
+  HTTP_PORT: port,
+  /** The address to listen on. Containers set 0.0.0.0. */
+  LISTEN_HOST: z.string().default("127.0.0.1"),
+  /** How long calls in flight may take to finish after SIGTERM. */
+  DRAIN_TIMEOUT_MS: milliseconds.default(10_000),
+  /** Pause between "not ready" and closing the listeners, for load balancers to notice. */
+  DRAIN_PAUSE_MS: milliseconds.default(0),
+  /** How long a call without a deadline of its own may take. */
+  DEFAULT_TIMEOUT_MS: milliseconds.default(30_000),
+  /** Calls that run at the same time; more are refused with RESOURCE_EXHAUSTED. */
+  MAX_INFLIGHT: z.coerce.number().int().min(1).default(2_000),
+  /** The largest message that is received or sent, in bytes. */
+  MAX_MESSAGE_BYTES: z.coerce
+    .number()
+    .int()
+    .min(1024)
+    .default(8 * 1024 * 1024),
+  OTEL_TRACES_EXPORTER: z.enum(["none", "otlp", "jaeger", "console"]).default("none"),
+  OTEL_EXPORTER_OTLP_ENDPOINT: z.url().optional(),
+  OTEL_EXPORTER_JAEGER_ENDPOINT: z.url().optional(),
+  /** The share of traces that are kept when the caller has not decided, from 0 to 1. */
+  OTEL_TRACES_SAMPLER_ARG: z.coerce.number().min(0).max(1).default(1),
+  /** Seals page tokens; the same for all replicas of a service. At least 32 characters. */
+  PAGE_TOKEN_SECRET: z.string().min(32),
+};
+
+/** What a service with a database reads besides. */
+export const databaseConfig = {
+  /** The runtime role, which may not change the schema. */
+  DATABASE_URL: z.url(),
+  DATABASE_POOL_MAX: z.coerce.number().int().min(1).default(10),
+  /** The owner's role; only `migrate` needs it. */
+  DATABASE_MIGRATION_URL: z.url().optional(),
+};
+
+/** The values of a shape after parsing. */
+export type ConfigOf<S extends z.ZodRawShape> = z.infer<z.ZodObject<S>>;
+/** The values that every process has. */
+export type PlatformConfig = ConfigOf<typeof platformConfig>;
+/** The values that a process with a database has. */
+export type DatabaseConfig = ConfigOf<typeof databaseConfig>;
+
+function withoutEmpty(env: NodeJS.ProcessEnv): Record<string, string> {
+  const set = Object.entries(env).filter((entry): entry is [string, string] => Boolean(entry[1]));
+  return Object.fromEntries(set);
+}
+
+/**
+ * Reads the variables of a shape. An empty variable counts as not set.
+ *
+ * @throws {@link ConfigError} that lists every bad or missing variable, without their values: they may be secrets.
+ */
+export function loadConfig<S extends z.ZodRawShape>(shape: S, env: NodeJS.ProcessEnv = process.env): ConfigOf<S> {
+  const given = withoutEmpty(env);
+  const parsed = z.object(shape).safeParse(given);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map((issue) => {
+    const name = issue.path.join(".");
+    return `  ${name}: ${name in given ? issue.message : "is not set"}`;
+  });
+  throw new ConfigError(`The configuration is not usable:\n${problems.join("\n")}`);
+}

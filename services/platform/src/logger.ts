@@ -1,0 +1,75 @@
+import { ecsFormat } from "@elastic/ecs-winston-format";
+import winston from "winston";
+import { requestContext } from "#platform/context.ts";
+
+/** Writes log lines: `logger.info("message", { "order.id": id })`. Errors go under the key `err`. */
+export type Logger = winston.Logger;
+
+/** What {@link createLogger} needs to know. */
+export interface LoggerOptions {
+  /** `service.name` of every line. */
+  name: string;
+  level: "error" | "warn" | "info" | "debug";
+  /** `json` is Elastic Common Schema; `pretty` is coloured text. Pretty on a terminal unless given. */
+  format?: "json" | "pretty" | undefined;
+  /** Where the lines go; standard output unless given. */
+  stream?: NodeJS.WritableStream;
+}
+
+/** Puts the ids of the running call on a line. */
+const withCall = winston.format((info) => {
+  const { traceId, requestId } = requestContext();
+  if (traceId) info["trace.id"] = traceId;
+  if (requestId) info["http.request.id"] = requestId;
+  return info;
+});
+
+const hidden = new Set(["level", "message", "timestamp", "err", "service.name", "trace.id", "http.request.id"]);
+
+function prettyLine(info: winston.Logform.TransformableInfo): string {
+  const fields = Object.entries(info).filter(([name]) => !hidden.has(name));
+  const text = fields.map(([name, value]) => ` ${name}=${typeof value === "object" ? JSON.stringify(value) : value}`);
+  const stack = info.err instanceof Error ? `\n${describe(info.err)}` : "";
+  return `${info.timestamp} ${info.level} ${info["service.name"]} ${info.message}${text.join("")}${stack}`;
+}
+
+/** The stack of an error and of its causes. */
+export function describe(error: Error): string {
+  const lines: string[] = [];
+  let next: unknown = error;
+  for (; next instanceof Error && lines.length < 8; next = next.cause) lines.push(next.stack ?? String(next));
+  return lines.join("\ncaused by ");
+}
+
+/** ECS has one `error.stack_trace`: the causes are put into it. */
+const withCauses = winston.format((info) => {
+  if (!(info.err instanceof Error) || info.err.cause === undefined) return info;
+  const flat = new Error(info.err.message);
+  flat.name = info.err.name;
+  flat.stack = describe(info.err);
+  info.err = flat;
+  return info;
+});
+
+function jsonFormat() {
+  // The ids come from our own context: the format's look-up of an Elastic agent would be one more on every line.
+  return winston.format.combine(withCall(), withCauses(), ecsFormat({ apmIntegration: false }));
+}
+
+function prettyFormat() {
+  const time = winston.format.timestamp({ format: "HH:mm:ss.SSS" });
+  return winston.format.combine(withCall(), time, winston.format.colorize(), winston.format.printf(prettyLine));
+}
+
+/** Makes the logger of a process. */
+export function createLogger(options: LoggerOptions): Logger {
+  const stream = options.stream ?? process.stdout;
+  const format = options.format ?? (process.stdout.isTTY ? "pretty" : "json");
+  return winston.createLogger({
+    level: options.level,
+    defaultMeta: { "service.name": options.name },
+    format: format === "json" ? jsonFormat() : prettyFormat(),
+    transports: [new winston.transports.Stream({ stream })],
+    exitOnError: false,
+  });
+}
