@@ -1,0 +1,146 @@
+// A protoc plugin: writes one Markdown page for each package of the contract (services, calls, messages, enums and the
+// table of error reasons), so that the reference cannot differ from the protos.
+import {
+  create,
+  createFileRegistry,
+  type DescEnum,
+  type DescField,
+  type DescFile,
+  type DescMessage,
+  type DescService,
+  ScalarType,
+} from "@bufbuild/protobuf";
+import {
+  type CodeGeneratorRequest,
+  CodeGeneratorResponse_FileSchema,
+  CodeGeneratorResponseSchema,
+  FileDescriptorSetSchema,
+} from "@bufbuild/protobuf/wkt";
+import { getComments, type Plugin, runNodeJs } from "@bufbuild/protoplugin";
+
+/** The comment above a declaration as one paragraph a line; lint exceptions are left out. */
+function commentOf(desc: Parameters<typeof getComments>[0]): string {
+  return (getComments(desc).leading ?? "")
+    .split(/\n\s*\n/)
+    .map((paragraph) =>
+      paragraph
+        .split("\n")
+        .map((line) => line.trim())
+        .filter((line) => !line.startsWith("buf:lint:"))
+        .join(" ")
+        .trim(),
+    )
+    .filter((paragraph) => paragraph !== "")
+    .join("\n\n");
+}
+
+function cell(text: string): string {
+  return text.replaceAll("\n\n", " ").replaceAll("|", "\\|");
+}
+
+function packageOf(file: DescFile): string {
+  return file.proto.package;
+}
+
+function link(desc: DescMessage | DescEnum, from: string): string {
+  const target = packageOf(desc.file);
+  if (!target.startsWith("shop.")) return desc.typeName;
+  return `[${desc.name}](${target === from ? "" : pageOf(target)}#${desc.name.toLowerCase()})`;
+}
+
+function scalarName(scalar: ScalarType): string {
+  return ScalarType[scalar].toLowerCase();
+}
+
+function typeOf(field: DescField, from: string): string {
+  switch (field.fieldKind) {
+    case "scalar":
+      return scalarName(field.scalar);
+    case "enum":
+      return link(field.enum, from);
+    case "message":
+      return link(field.message, from);
+    case "map":
+      return `map of ${scalarName(field.mapKey)} to ${field.mapKind === "scalar" ? scalarName(field.scalar) : (field.message ?? field.enum)?.name}`;
+    case "list":
+      return `list of ${field.listKind === "scalar" ? scalarName(field.scalar) : link(field.listKind === "message" ? field.message : field.enum, from)}`;
+  }
+}
+
+function printService(service: DescService): string[] {
+  const from = packageOf(service.file);
+  const methods = service.methods.flatMap((method) => [
+    `### ${service.name}.${method.name}`,
+    `${link(method.input, from)} → ${method.methodKind === "server_streaming" ? "stream of " : ""}${link(method.output, from)}`,
+    commentOf(method),
+  ]);
+  return [`## ${service.name}`, commentOf(service), `Full name: \`${service.typeName}\``, ...methods];
+}
+
+function printMessage(message: DescMessage): string[] {
+  const from = packageOf(message.file);
+  const rows = message.fields.map(
+    (field) =>
+      `| \`${field.name}\` | ${field.oneof ? `one of \`${field.oneof.name}\`: ` : ""}${typeOf(field, from)} | ${cell(commentOf(field))} |`,
+  );
+  const table = rows.length > 0 ? [["| field | type | |", "|---|---|---|", ...rows].join("\n")] : ["It has no fields."];
+  return [`### ${message.name}`, commentOf(message), ...table];
+}
+
+function printEnum(description: DescEnum): string[] {
+  const rows = description.values.map((value) => `| \`${value.name}\` | ${value.number} | ${cell(commentOf(value))} |`);
+  return [
+    `### ${description.name}`,
+    commentOf(description),
+    ["| value | number | |", "|---|---|---|", ...rows].join("\n"),
+  ];
+}
+
+/** The comment of a reason begins with its status code: "NOT_FOUND: text" or "NOT_FOUND. Metadata: …". */
+function printReasons(reasons: DescEnum): string[] {
+  const rows = reasons.values.slice(1).map((value) => {
+    const [, code = "", text = ""] = /^([A-Z_]+)[:.]\s*(.*)$/s.exec(commentOf(value)) ?? [];
+    return `| \`${value.name.slice((reasons.sharedPrefix ?? "").length).toUpperCase()}\` | ${code} | ${cell(text)} |`;
+  });
+  return ["## Error reasons", commentOf(reasons), ["| reason | status | |", "|---|---|---|", ...rows].join("\n")];
+}
+
+function pageOf(name: string): string {
+  return `${name.split(".")[1]}.md`;
+}
+
+function printPackage(name: string, files: DescFile[]): string {
+  const services = files.flatMap((file) => file.services);
+  const enums = files.flatMap((file) => file.enums);
+  const reasons = enums.filter((description) => description.name.endsWith("ErrorReason"));
+  const messages = files.flatMap((file) => file.messages);
+  const blocks = [
+    `# ${name}`,
+    "Generated from the protos; edit those.",
+    ...services.flatMap(printService),
+    ...reasons.flatMap(printReasons),
+    "## Messages",
+    ...messages.flatMap(printMessage),
+    ...enums.filter((description) => !reasons.includes(description)).flatMap(printEnum),
+  ];
+  return `${blocks.filter((block) => block !== "").join("\n\n")}\n`;
+}
+
+function run(request: CodeGeneratorRequest) {
+  const registry = createFileRegistry(create(FileDescriptorSetSchema, { file: request.protoFile }));
+  const packages = Map.groupBy(
+    [...registry.files].filter((file) => packageOf(file).startsWith("shop.")),
+    packageOf,
+  );
+  const response = create(CodeGeneratorResponseSchema, { supportedFeatures: 1n });
+  for (const [name, files] of packages) {
+    const complete = files.sort((a, b) => a.name.localeCompare(b.name));
+    response.file.push(
+      create(CodeGeneratorResponse_FileSchema, { name: pageOf(name), content: printPackage(name, complete) }),
+    );
+  }
+  return response;
+}
+
+const plugin: Plugin = { name: "protoc-gen-api-docs", version: "1", run };
+runNodeJs(plugin);
