@@ -2,8 +2,12 @@
 // registry. The rules' text is in no npm package, but its descriptor is: @bufbuild/protovalidate ships it compiled.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { type FileDescriptorProto, FieldDescriptorProto_Label as Label, FieldDescriptorProto_Type as Type } from "@bufbuild/protobuf/wkt";
 import type { DescriptorProto, EnumDescriptorProto, FieldDescriptorProto } from "@bufbuild/protobuf/wkt";
+import {
+  type FileDescriptorProto,
+  FieldDescriptorProto_Label as Label,
+  FieldDescriptorProto_Type as Type,
+} from "@bufbuild/protobuf/wkt";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 
 const target = join(import.meta.dirname, "../../.cache/proto/validate/buf/validate/validate.proto");
@@ -13,7 +17,9 @@ function typeOf(field: FieldDescriptorProto): string {
 }
 
 function printField(field: FieldDescriptorProto, parent: DescriptorProto | undefined, inOneof = false): string {
-  const entry = parent?.nestedType.find((type) => type.options?.mapEntry && field.typeName.endsWith(`.${parent.name}.${type.name}`));
+  const entry = parent?.nestedType.find(
+    (type) => type.options?.mapEntry && field.typeName.endsWith(`.${parent.name}.${type.name}`),
+  );
   const [key, value] = entry?.field ?? [];
   if (key && value) return `map<${typeOf(key)}, ${typeOf(value)}> ${field.name} = ${field.number};`;
   const label = inOneof ? "" : `${Label[field.label].toLowerCase()} `;
@@ -29,16 +35,25 @@ function printExtensions(extensions: FieldDescriptorProto[]): string[] {
 }
 
 function printMessage(type: DescriptorProto): string[] {
-  const oneofs = type.oneofDecl.map((oneof, index) => ({ name: oneof.name, fields: type.field.filter((field) => field.oneofIndex === index && Object.hasOwn(field, "oneofIndex")) }));
+  const oneofs = type.oneofDecl.map((oneof, index) => ({
+    name: oneof.name,
+    fields: type.field.filter((field) => field.oneofIndex === index && Object.hasOwn(field, "oneofIndex")),
+  }));
   const loose = type.field.filter((field) => !oneofs.some((oneof) => oneof.fields.includes(field)));
   return [
     `message ${type.name} {`,
     ...type.enumType.flatMap(printEnum),
     ...type.nestedType.filter((nested) => !nested.options?.mapEntry).flatMap(printMessage),
     ...loose.map((field) => printField(field, type)),
-    ...oneofs.flatMap((oneof) => [`oneof ${oneof.name} {`, ...oneof.fields.map((field) => printField(field, type, true)), "}"]),
+    ...oneofs.flatMap((oneof) => [
+      `oneof ${oneof.name} {`,
+      ...oneof.fields.map((field) => printField(field, type, true)),
+      "}",
+    ]),
     // The descriptor's end is exclusive, the text's inclusive.
-    ...type.extensionRange.map((range) => `extensions ${range.start} to ${range.end - 1 >= 536870911 ? "max" : range.end - 1};`),
+    ...type.extensionRange.map(
+      (range) => `extensions ${range.start} to ${range.end - 1 >= 536870911 ? "max" : range.end - 1};`,
+    ),
     ...printExtensions(type.extension),
     "}",
   ];

@@ -1,0 +1,103 @@
+import { copyFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { buildEnvironment } from "./config.ts";
+import { run } from "./run.ts";
+import { type ToolName, versions } from "./versions.ts";
+
+/** The folders of one build. */
+export interface Folders {
+  /** For everything that is thrown away afterwards. */
+  readonly workshop: string;
+  /** What becomes the tool's home; must hold a program with the tool's name in the end. */
+  readonly result: string;
+  /** Where `result` will be in the end, for programs that must know their own place. */
+  readonly home: string;
+}
+
+/** One way to have a tool. */
+export interface Recipe {
+  readonly says: string;
+  readonly usually: string;
+  /** What this way lacks on this machine, as a part of a sentence; undefined when it can be tried. */
+  missing(): Promise<string | undefined>;
+  run(folders: Folders): Promise<void>;
+}
+
+/** The ways to have each tool, the cheapest first. */
+export const recipes: Readonly<Record<ToolName, readonly Recipe[]>> = {
+  temporal: [
+    temporalDownload("temporal"),
+    goInstall("temporal", "github.com/temporalio/cli/cmd/temporal", "3 minutes"),
+  ],
+  grpcurl: [goInstall("grpcurl", "github.com/fullstorydev/grpcurl/cmd/grpcurl", "half a minute")],
+  "temporal-test-server": [temporalDownload("temporal-test-server"), maven()],
+};
+
+/** The SDK's own download, from temporal.download. */
+function temporalDownload(name: "temporal" | "temporal-test-server"): Recipe {
+  return {
+    says: "downloading with the Temporal SDK",
+    usually: "half a minute",
+    async missing() {
+      const answer = await fetch("https://temporal.download", {
+        method: "HEAD",
+        signal: AbortSignal.timeout(4000),
+      }).catch(() => undefined);
+      return answer ? undefined : "temporal.download is not reachable from here";
+    },
+    async run({ workshop, result }) {
+      const script = join(import.meta.dirname, "download-temporal.ts");
+      const lines = await run(process.execPath, [script, name, workshop], { timeoutMs: 5 * 60_000 });
+      await copyFile(lines.trim().split("\n").at(-1) ?? "", join(result, name));
+    },
+  };
+}
+
+function goInstall(name: "temporal" | "grpcurl", module: string, usually: string): Recipe {
+  return {
+    says: "building with Go",
+    usually,
+    async missing() {
+      const present = await run("go", ["version"], { timeoutMs: 20_000 }).catch(() => undefined);
+      return present ? undefined : "install Go 1.24 or newer (https://go.dev/dl), or put it on PATH";
+    },
+    async run({ result }) {
+      const env = buildEnvironment({ GOBIN: result, CGO_ENABLED: "0", GOFLAGS: "-ldflags=-s" });
+      await run("go", ["install", `${module}@${versions[name]}`], { env, timeoutMs: 25 * 60_000 });
+    },
+  };
+}
+
+/** The jars from Maven Central and a script that starts them. */
+function maven(): Recipe {
+  return {
+    says: "fetching from Maven Central",
+    usually: "half a minute",
+    async missing() {
+      const java = await run("java", ["-version"], { timeoutMs: 20_000 }).catch(() => "");
+      const major = Number(/version "(\d+)/.exec(java)?.[1] ?? 0);
+      const mvn = await run("mvn", ["-version"], { timeoutMs: 60_000 }).catch(() => undefined);
+      return major >= 17 && mvn ? undefined : "install Java 17 or newer and Maven";
+    },
+    async run({ workshop, result, home }) {
+      await writeFile(join(workshop, "pom.xml"), pom);
+      const output = `-DoutputDirectory=${join(result, "lib")}`;
+      const args = ["-q", "-B", "-f", join(workshop, "pom.xml"), "dependency:copy-dependencies", output];
+      await run("mvn", [...args, "-DincludeScope=runtime"], { cwd: workshop, timeoutMs: 10 * 60_000 });
+      const script = `#!/bin/sh\nexec java -cp '${home}/lib/*' io.temporal.testserver.TestServer "$@"\n`;
+      await writeFile(join(result, "temporal-test-server"), script, { mode: 0o755 });
+    },
+  };
+}
+
+const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>ordermesh</groupId><artifactId>temporal-test-server</artifactId><version>1</version>
+  <dependencies>
+    <dependency>
+      <groupId>io.temporal</groupId><artifactId>temporal-test-server</artifactId>
+      <version>${versions["temporal-test-server"]}</version>
+    </dependency>
+  </dependencies>
+</project>
+`;

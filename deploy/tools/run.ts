@@ -1,0 +1,43 @@
+import { spawn } from "node:child_process";
+
+/** How a command is run. */
+export interface RunOptions {
+  readonly cwd?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  /** After this many milliseconds the command is killed. */
+  readonly timeoutMs: number;
+}
+
+/** The most that is kept of a command's output, in characters. */
+const keep = 64 * 1024;
+
+/**
+ * Runs a command to its end and returns what it wrote, both streams together (the last 64 Ki characters).
+ * @throws Error with the last line written when it fails, is missing or takes too long
+ */
+export async function run(command: string, args: readonly string[], options: RunOptions): Promise<string> {
+  const child = spawn(command, args, {
+    ...(options.cwd && { cwd: options.cwd }),
+    ...(options.env && { env: options.env }),
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  const collect = (chunk: Buffer) => {
+    output = (output + chunk.toString()).slice(-keep);
+  };
+  child.stdout.on("data", collect);
+  child.stderr.on("data", collect);
+  const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs);
+  try {
+    const end = await new Promise<string | undefined>((resolve, reject) => {
+      child.once("error", reject);
+      child.once("close", (code, signal) =>
+        resolve(code === 0 ? undefined : signal ? `signal ${signal}` : `code ${code}`),
+      );
+    });
+    if (end) throw new Error(`${command} ended with ${end}: ${output.trim().split("\n").at(-1) ?? ""}`);
+    return output;
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,12 @@
+/** The versions of the tools that are fetched or built when they are not on PATH. The only place that names them. */
+export const versions = {
+  /** github.com/temporalio/cli: the CLI with the development server (Temporal Server 1.29.1 and its UI). */
+  temporal: "v1.5.1",
+  /** github.com/fullstorydev/grpcurl. */
+  grpcurl: "v1.9.4",
+  /** io.temporal:temporal-test-server on Maven Central: the server that skips time in workflow tests. */
+  "temporal-test-server": "1.31.0",
+} as const;
+
+/** A program that the stack or its tests start and that npm does not install. */
+export type ToolName = keyof typeof versions;
