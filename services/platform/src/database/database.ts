@@ -1,0 +1,121 @@
+import { type EntityManager, type EntitySchema, MikroORM } from "@mikro-orm/postgresql";
+import type pg from "pg";
+import { Listener } from "./listener.ts";
+import { inTransaction, type Queryable, runStatement, type SqlText, type Transaction } from "./transaction.ts";
+
+/** Where the database reports what no caller is told: connections that were lost and came back. */
+export interface DatabaseLog {
+  warn(message: string, fields?: Record<string, unknown>): unknown;
+}
+
+/** How a process connects. Times are milliseconds. */
+export interface DatabaseOptions {
+  readonly url: string;
+  /** Shown in `pg_stat_activity`. */
+  readonly name: string;
+  readonly entities: EntitySchema[];
+  /** Default 10. */
+  readonly poolMax?: number;
+  /** How long to wait for a free connection; default 3,000. */
+  readonly connectTimeoutMs?: number;
+  /** Default 5,000. */
+  readonly statementTimeoutMs?: number;
+  /** Default 2,000. */
+  readonly lockTimeoutMs?: number;
+  /** Default 10,000. */
+  readonly idleInTransactionTimeoutMs?: number;
+  readonly log?: DatabaseLog;
+}
+
+/** One database of one service: MikroORM and raw statements on the same bounded pool. */
+export class Database implements Queryable {
+  readonly orm: MikroORM;
+  readonly pool: pg.Pool;
+  readonly #options: DatabaseOptions;
+  readonly #listeners = new Set<Listener>();
+
+  private constructor(orm: MikroORM, pool: pg.Pool, options: DatabaseOptions) {
+    this.orm = orm;
+    this.pool = pool;
+    this.#options = options;
+  }
+
+  /** Builds the pool; connects only when the first statement runs. */
+  static async open(options: DatabaseOptions): Promise<Database> {
+    const orm = new MikroORM({
+      clientUrl: options.url,
+      entities: options.entities,
+      pool: { max: options.poolMax ?? 10, idleTimeoutMillis: 30_000 },
+      driverOptions: connectionOptions(options),
+      forceUtcTimezone: true,
+      logger: (message) => options.log?.warn(message),
+      discovery: { warnWhenNoEntities: false },
+      debug: ["info"],
+      colors: false,
+    });
+    const pool: pg.Pool = await orm.driver.getConnection().getNativeClient();
+    return new Database(orm, pool, options);
+  }
+
+  /** A fresh fork of the entity manager: one per unit of work. */
+  em(): EntityManager {
+    return this.orm.em.fork();
+  }
+
+  /** Runs one statement in a transaction of its own. */
+  query<R extends object = Record<string, unknown>>(sql: SqlText | string, values?: readonly unknown[]): Promise<R[]> {
+    return runStatement<R>(this.pool, sql, values);
+  }
+
+  /** Runs `work` in one transaction: committed when it returns, rolled back when it throws. */
+  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    return inTransaction(this.pool, work);
+  }
+
+  /**
+   * Listens on a channel with a connection of its own, which reconnects by itself. `onPayload` gets `""` after a
+   * reconnect: something may have been missed. The returned function ends it.
+   */
+  async listen(channel: string, onPayload: (payload: string) => void): Promise<() => Promise<void>> {
+    const listener = new Listener({
+      connectionString: this.#options.url,
+      channel,
+      onPayload,
+      onFailure: (error) => this.#options.log?.warn("a listening connection failed", { channel, err: error }),
+    });
+    await listener.start();
+    this.#listeners.add(listener);
+    return async () => {
+      this.#listeners.delete(listener);
+      await listener.stop();
+    };
+  }
+
+  /** Throws when the database does not answer. */
+  async ping(): Promise<void> {
+    await this.query("select 1");
+  }
+
+  /** Ends all connections; statements in flight finish first. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#listeners].map((listener) => listener.stop()));
+    this.#listeners.clear();
+    await this.orm.close();
+  }
+}
+
+/** Every wait has an end, at the server and, should it not answer at all, here. */
+function connectionOptions(options: DatabaseOptions): pg.PoolConfig {
+  const statementTimeout = options.statementTimeoutMs ?? 5_000;
+  return {
+    connectionString: options.url,
+    application_name: options.name,
+    pipeline: true,
+    keepAlive: true,
+    connectionTimeoutMillis: options.connectTimeoutMs ?? 3_000,
+    statement_timeout: statementTimeout,
+    query_timeout: statementTimeout + 2_000,
+    lock_timeout: options.lockTimeoutMs ?? 2_000,
+    idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs ?? 10_000,
+  };
+}

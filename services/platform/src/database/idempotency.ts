@@ -1,0 +1,184 @@
+import { hash } from "node:crypto";
+import { type DescMessage, type MessageShape, toBinary, toJson } from "@bufbuild/protobuf";
+import { PlatformErrorReason } from "#gen/shop/type/v1/platform_error_reason_pb.js";
+import { PlatformError } from "#platform/errors.ts";
+import { isUniqueViolation } from "./sql-state.ts";
+import type { Queryable, SqlText } from "./transaction.ts";
+
+/** A mutation as its caller names it. */
+export interface Keyed {
+  readonly requestId: string;
+  /** From {@link fingerprint}: tells a repetition from another request under the same id. */
+  readonly fingerprint: Buffer;
+}
+
+/** One row of `idempotency_key`, to be written by the statement that has the effect. */
+export interface IdempotencyRow extends Keyed {
+  /** What a repetition is answered with, encoded. */
+  readonly response: Uint8Array;
+}
+
+/**
+ * The statements that create the table for a service; called by its first migration, and therefore never changed.
+ * The answer is kept beside the fingerprint, so that a repetition gets the first answer even after things moved on.
+ */
+export function idempotencyTable(role: string): string[] {
+  return [
+    `create table idempotency_key (
+      method text not null,
+      request_id text not null,
+      fingerprint bytea not null,
+      response bytea not null,
+      create_time timestamptz not null default now(),
+      constraint idempotency_key_pkey primary key (method, request_id)
+    )`,
+    "create index idempotency_key_create_time_idx on idempotency_key using brin (create_time)",
+    `grant select, insert, delete on idempotency_key to ${role}`,
+  ];
+}
+
+/** SHA-256 of a request's content; the same for the same content, however a client ordered its maps. */
+export function fingerprint<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): Buffer {
+  const bytes = hasMap(schema)
+    ? canonicalJson(schema, message)
+    : toBinary(schema, message, { writeUnknownFields: false });
+  return hash("sha256", bytes, "buffer");
+}
+
+/**
+ * The four array parameters of an insert that writes the rows as
+ * `insert into idempotency_key (method, request_id, fingerprint, response)
+ *  select $1::text, * from unnest($2::text[], $3::bytea[], $4::bytea[])`.
+ */
+export function idempotencyColumns(rows: readonly IdempotencyRow[]): [string[], Buffer[], Uint8Array[]] {
+  return [rows.map((row) => row.requestId), rows.map((row) => row.fingerprint), rows.map((row) => row.response)];
+}
+
+/** How {@link replayable} works on one kind of mutation. */
+export interface ReplayableOptions<I extends Keyed, O> {
+  readonly database: Queryable;
+  /** The first column of the key: `shop.inventory.v1.InventoryService/ReserveStock`, or shorter; never changes. */
+  readonly method: string;
+  /** Has the effect and writes the rows of `idempotency_key` with it, without looking for them first. */
+  readonly run: (inputs: I[]) => Promise<(O | Error)[]>;
+  /** The reverse of what `run` wrote as `response`. */
+  readonly decode: (response: Buffer) => O;
+}
+
+/** Other processes may write the same ids meanwhile; more often than this is a fault. */
+const maxRounds = 4;
+
+/**
+ * Makes a list's work repeatable. It is optimistic: `run` looks for nothing. Only when a key is there already (the whole
+ * list was rolled back then) the keys are read, repetitions are answered with the first answer or refused with
+ * REQUEST_ID_REUSED, and the rest is run again.
+ */
+export function replayable<I extends Keyed, O>(
+  options: ReplayableOptions<I, O>,
+): (inputs: I[]) => Promise<(O | Error)[]> {
+  return async (inputs) => {
+    const outputs = new Array<O | Error>(inputs.length);
+    let open = [...inputs.keys()];
+    let lookFirst = false;
+    for (let round = 0; open.length > 0; round += 1) {
+      if (lookFirst) open = await replay(options, { inputs, outputs, open });
+      const now = firstOfEachId(inputs, open);
+      try {
+        const results = await options.run(now.map((index) => inputs[index] as I));
+        for (const [position, index] of now.entries()) outputs[index] = results[position] as O | Error;
+        const done = new Set(now);
+        open = open.filter((index) => !done.has(index));
+        lookFirst = true;
+      } catch (error) {
+        if (!isUniqueViolation(error, "idempotency_key_pkey") || round >= maxRounds) throw error;
+        lookFirst = true;
+      }
+    }
+    return outputs;
+  };
+}
+
+interface Round<I, O> {
+  readonly inputs: I[];
+  readonly outputs: (O | Error)[];
+  readonly open: number[];
+}
+
+/** The same id twice in one list: the second is judged when the first has its answer. */
+function firstOfEachId<I extends Keyed>(inputs: I[], open: number[]): number[] {
+  const seen = new Set<string>();
+  return open.filter((index) => {
+    const { requestId } = inputs[index] as I;
+    if (seen.has(requestId)) return false;
+    seen.add(requestId);
+    return true;
+  });
+}
+
+const findKeys: SqlText = {
+  name: "idempotency_find",
+  text: "select request_id, fingerprint, response from idempotency_key where method = $1 and request_id = any($2::text[])",
+};
+
+interface KeyRow {
+  request_id: string;
+  fingerprint: Buffer;
+  response: Buffer;
+}
+
+/** Answers what was done before; returns what is still to be done. */
+async function replay<I extends Keyed, O>(options: ReplayableOptions<I, O>, round: Round<I, O>): Promise<number[]> {
+  const ids = round.open.map((index) => (round.inputs[index] as I).requestId);
+  const rows = await options.database.query<KeyRow>(findKeys, [options.method, ids]);
+  const known = new Map(rows.map((row) => [row.request_id, row]));
+  return round.open.filter((index) => {
+    const input = round.inputs[index] as I;
+    const row = known.get(input.requestId);
+    if (!row) return true;
+    const same = row.fingerprint.equals(input.fingerprint);
+    round.outputs[index] = same ? options.decode(row.response) : reused(options.method, input.requestId);
+    return false;
+  });
+}
+
+function reused(method: string, requestId: string): Error {
+  const metadata = { request_id: requestId, method };
+  return new PlatformError(
+    PlatformErrorReason.REQUEST_ID_REUSED,
+    `the request id "${requestId}" was used before with another body`,
+    metadata,
+  );
+}
+
+const purge: SqlText = {
+  name: "idempotency_purge",
+  text: `delete from idempotency_key where ctid = any(array(
+    select ctid from idempotency_key where create_time < now() - $1 * interval '1 millisecond' limit $2))`,
+};
+
+/** Forgets keys that are older than the retention; returns how many there were, at most `limit`. For a `Relay`. */
+export async function purgeIdempotencyKeys(database: Queryable, retentionMs: number, limit = 5_000): Promise<number> {
+  const rows = await database.query({ ...purge, text: `${purge.text} returning 1` }, [retentionMs, limit]);
+  return rows.length;
+}
+
+const mapSchemas = new WeakMap<DescMessage, boolean>();
+
+function hasMap(schema: DescMessage): boolean {
+  const known = mapSchemas.get(schema);
+  if (known !== undefined) return known;
+  // A message that contains itself is judged by its other fields.
+  mapSchemas.set(schema, false);
+  const found = schema.fields.some(
+    (field) => field.fieldKind === "map" || (field.message !== undefined && hasMap(field.message)),
+  );
+  mapSchemas.set(schema, found);
+  return found;
+}
+
+function canonicalJson<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): string {
+  return JSON.stringify(toJson(schema, message), (_key, value: unknown) => {
+    if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
+    return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
+  });
+}

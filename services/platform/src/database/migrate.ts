@@ -1,0 +1,94 @@
+import type { MigrationObject } from "@mikro-orm/core";
+import { Migrator } from "@mikro-orm/migrations";
+import { MikroORM } from "@mikro-orm/postgresql";
+import pg from "pg";
+import type { Queryable } from "./transaction.ts";
+
+/** A service's migrations, oldest first; names never change. */
+export type MigrationsList = readonly MigrationObject[];
+
+/** What a migration run needs. */
+export interface MigrateOptions {
+  /** The owner role's connection. */
+  readonly url: string;
+  readonly migrations: MigrationsList;
+  /** The role that reads and writes at run time; default: the owner's name without `_owner`. */
+  readonly runtimeRole?: string;
+}
+
+const table = "schema_migration";
+/** One run at a time per database: a second one waits for the first. Any number, the same in every process. */
+const lockKey = 7_203_115;
+const lockWaitMs = 60_000;
+
+/** Applies everything that is pending, in one transaction; returns the names. */
+export function migrateUp(options: MigrateOptions): Promise<string[]> {
+  return withMigrator(options, (migrator) => migrator.up());
+}
+
+/** Takes back the last migration, or everything down to and including `to`; returns the names. */
+export function migrateDown(options: MigrateOptions, to?: string): Promise<string[]> {
+  return withMigrator(options, (migrator) =>
+    to === undefined ? migrator.down() : migrator.down({ migrations: namesDownTo(options, to) }),
+  );
+}
+
+/** The names that the code knows and the database does not have yet. Works with the runtime role. */
+export async function pendingMigrations(database: Queryable, migrations: MigrationsList): Promise<string[]> {
+  const [found] = await database.query<{ exists: boolean }>("select to_regclass($1) is not null as exists", [table]);
+  const rows = found?.exists ? await database.query<{ name: string }>(`select name from ${table}`) : [];
+  const done = new Set(rows.map((row) => row.name));
+  return migrations.map((migration) => migration.name).filter((name) => !done.has(name));
+}
+
+/** Throws one sentence when migrations are pending. A schema that is ahead of the code is fine: expand, then contract. */
+export async function requireMigrated(database: Queryable, migrations: MigrationsList): Promise<void> {
+  const pending = await pendingMigrations(database, migrations);
+  if (pending.length === 0) return;
+  throw new Error(`the database lacks ${pending.length} migration(s): ${pending.join(", ")}; run "migrate up" first`);
+}
+
+async function withMigrator(
+  options: MigrateOptions,
+  work: (migrator: Migrator) => Promise<{ name: string }[]>,
+): Promise<string[]> {
+  const client = new pg.Client({
+    connectionString: options.url,
+    connectionTimeoutMillis: 5_000,
+    lock_timeout: lockWaitMs,
+  });
+  await client.connect();
+  try {
+    await client.query("select pg_advisory_lock($1)", [lockKey]);
+    const orm = await MikroORM.init({
+      clientUrl: options.url,
+      driverOptions: { connectionString: options.url },
+      entities: [],
+      discovery: { warnWhenNoEntities: false },
+      extensions: [Migrator],
+      migrations: { tableName: table, migrationsList: [...options.migrations], snapshot: false, silent: true },
+    });
+    try {
+      const done = await work(new Migrator(orm.em));
+      await grantTable(client, options);
+      return done.map((migration) => migration.name);
+    } finally {
+      await orm.close();
+    }
+  } finally {
+    await client.end();
+  }
+}
+
+/** The runtime role reads the list at start, to refuse a schema that is too old. */
+async function grantTable(client: pg.Client, options: MigrateOptions): Promise<void> {
+  const role = options.runtimeRole ?? new URL(options.url).username.replace(/_owner$/, "");
+  await client.query(`grant select on ${table} to ${pg.escapeIdentifier(role)}`);
+}
+
+function namesDownTo(options: MigrateOptions, to: string): string[] {
+  const names = options.migrations.map((migration) => migration.name);
+  const index = names.indexOf(to);
+  if (index < 0) throw new Error(`there is no migration "${to}"; there are: ${names.join(", ")}`);
+  return names.slice(index).reverse();
+}

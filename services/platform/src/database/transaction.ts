@@ -1,0 +1,120 @@
+import type pg from "pg";
+import { rowTypes } from "./row-types.ts";
+
+/** A statement with a name is prepared once per connection; names are unique within a process. */
+export interface SqlText {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** What both a database and a transaction can do. */
+export interface Queryable {
+  /** Runs one statement and returns its rows; for the types of columns see `rowTypes`. */
+  query<R extends object = Record<string, unknown>>(sql: SqlText | string, values?: readonly unknown[]): Promise<R[]>;
+}
+
+/** One transaction, READ COMMITTED, on one connection. */
+export interface Transaction extends Queryable {
+  /**
+   * Runs the last statement and commits in the same round trip; returns the rows once the commit is durable.
+   * When the statement fails, the transaction is rolled back.
+   */
+  commitWith<R extends object = Record<string, unknown>>(
+    sql: SqlText | string,
+    values?: readonly unknown[],
+  ): Promise<R[]>;
+}
+
+/** Runs one statement on a client or pool, prepared when it has a name. */
+export async function runStatement<R extends object>(
+  client: pg.Pool | pg.PoolClient,
+  sql: SqlText | string,
+  values: readonly unknown[] = [],
+): Promise<R[]> {
+  const text = typeof sql === "string" ? { text: sql } : sql;
+  const result = await client.query<R>({ ...text, values: values as unknown[], types: rowTypes });
+  return result.rows;
+}
+
+/** Runs `work` in a transaction on a connection of the pool; commits when it returns, rolls back when it throws. */
+export async function inTransaction<T>(pool: pg.Pool, work: (tx: Transaction) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  const transaction = new PooledTransaction(client);
+  let broken: Error | undefined;
+  try {
+    const result = await work(transaction);
+    await transaction.commit();
+    return result;
+  } catch (error) {
+    broken = await transaction.rollback();
+    throw error;
+  } finally {
+    client.release(broken);
+  }
+}
+
+/** The connection is in pipeline mode: `begin` travels with the first statement, `commit` with the last one. */
+class PooledTransaction implements Transaction {
+  readonly #client: pg.PoolClient;
+  readonly #begun: Promise<unknown>;
+  #failure: unknown;
+  #committed = false;
+
+  constructor(client: pg.PoolClient) {
+    this.#client = client;
+    this.#begun = client.query("begin");
+    // Without this, a `begin` that fails while `work` is elsewhere would be an unhandled rejection.
+    this.#begun.catch((error: unknown) => {
+      this.#failure = error;
+    });
+  }
+
+  async query<R extends object>(sql: SqlText | string, values?: readonly unknown[]): Promise<R[]> {
+    this.#check();
+    const rows = await runStatement<R>(this.#client, sql, values);
+    this.#check();
+    return rows;
+  }
+
+  async commitWith<R extends object>(sql: SqlText | string, values?: readonly unknown[]): Promise<R[]> {
+    this.#check();
+    const [rows, commit] = await Promise.allSettled([
+      runStatement<R>(this.#client, sql, values),
+      this.#client.query("commit"),
+    ]);
+    this.#committed = true;
+    if (rows.status === "rejected") throw rows.reason;
+    if (commit.status === "rejected") throw commit.reason;
+    this.#check();
+    expectCommitted(commit.value.command);
+    return rows.value;
+  }
+
+  async commit(): Promise<void> {
+    if (this.#committed) return;
+    await this.#begun;
+    this.#committed = true;
+    const { command } = await this.#client.query("commit");
+    expectCommitted(command);
+  }
+
+  /** Returns the error that makes the connection unusable, if the rollback itself failed. */
+  async rollback(): Promise<Error | undefined> {
+    try {
+      await this.#client.query("rollback");
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error : new Error(String(error));
+    }
+  }
+
+  /** A statement behind a `begin` that failed ran outside a transaction: nothing may follow it. */
+  #check(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+}
+
+/** PostgreSQL answers the commit of a failed transaction with the tag ROLLBACK instead of an error. */
+function expectCommitted(command: string): void {
+  if (command !== "COMMIT") throw new Error(`the transaction was not committed: the server answered ${command}`);
+}
