@@ -1,8 +1,8 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { Code, ConnectError } from "@connectrpc/connect";
 import { PlatformErrorReason } from "#gen/shop/type/v1/platform_error_reason_pb.js";
 import { requestContext } from "#platform/context.ts";
 import { PlatformError } from "#platform/errors.ts";
+import { BatchQueue, type Entry, givenUp } from "./batch-queue.ts";
 import { isDataError } from "./sql-state.ts";
 
 /** Told about every list that is taken. */
@@ -44,19 +44,6 @@ export interface SubmitOptions {
   readonly deadline?: number;
 }
 
-interface Entry<I, O> {
-  readonly input: I;
-  readonly resolve: (output: O) => void;
-  readonly reject: (error: unknown) => void;
-  readonly key: string | undefined;
-  readonly deadline: number;
-  readonly since: number;
-  /** True once the entry was taken, or its caller stopped waiting. */
-  settled: boolean;
-  /** Ends watching the caller's signal. */
-  unwatch?: () => void;
-}
-
 const retryAfterMs = 50;
 const sweepEveryMs = 20;
 
@@ -72,15 +59,7 @@ export class Batcher<I, O> {
   readonly #lanes: number;
   readonly #outside = AsyncLocalStorage.snapshot();
   readonly #flush = () => this.#outside(() => this.#fillLanes());
-  /** What may be taken, oldest first, from `#head` on. */
-  #ready: Entry<I, O>[] = [];
-  #head = 0;
-  /** Keys that are ready or running, each with the entries that wait for it. */
-  readonly #byKey = new Map<string, Entry<I, O>[]>();
-  /** Entries whose callers wait to be taken. */
-  #waiting = 0;
-  /** The same and those that were given up but are still in a queue. */
-  #queued = 0;
+  readonly #queue = new BatchQueue<I, O>();
   #running = 0;
   #scheduled = false;
   #sweeper: NodeJS.Timeout | undefined;
@@ -96,7 +75,7 @@ export class Batcher<I, O> {
 
   /** How many entries wait now. */
   get waiting(): number {
-    return this.#waiting;
+    return this.#queue.waiting;
   }
 
   /**
@@ -116,13 +95,12 @@ export class Batcher<I, O> {
         key: this.#options.keyOf?.(input),
         deadline: options.deadline ?? requestContext().deadline ?? Number.POSITIVE_INFINITY,
         since: performance.now(),
+        bytes: this.#options.sizeOf?.(input) ?? 0,
         settled: false,
       };
-      this.#waiting += 1;
-      this.#queued += 1;
-      this.#enqueue(entry);
+      this.#queue.add(entry);
       if (options.signal) this.#watch(entry, options.signal);
-      if (entry.deadline !== Number.POSITIVE_INFINITY) this.#sweepLater();
+      if (entry.deadline !== Number.POSITIVE_INFINITY) this.#expireLater();
       this.#schedule();
     });
   }
@@ -136,27 +114,14 @@ export class Batcher<I, O> {
 
   #refusal(signal: AbortSignal | undefined): Error | undefined {
     const { name } = this.#options;
-    if (signal?.aborted) return abortError(signal);
+    if (signal?.aborted) return givenUp(signal);
     if (this.#drained) {
       const metadata = { dependency: name };
       return new PlatformError(PlatformErrorReason.UNAVAILABLE, "the service stops", metadata, { retryAfterMs });
     }
-    if (this.#waiting < this.#maxWaiting && this.#queued < 2 * this.#maxWaiting) return undefined;
+    if (this.#queue.waiting < this.#maxWaiting && this.#queue.size < 2 * this.#maxWaiting) return undefined;
     const message = `more than ${this.#maxWaiting} entries wait for ${name}`;
     return new PlatformError(PlatformErrorReason.OVERLOADED, message, { queue: name }, { retryAfterMs });
-  }
-
-  /** An entry whose key is taken waits behind it; all others may go with the next list. */
-  #enqueue(entry: Entry<I, O>): void {
-    if (entry.key !== undefined) {
-      const behind = this.#byKey.get(entry.key);
-      if (behind) {
-        behind.push(entry);
-        return;
-      }
-      this.#byKey.set(entry.key, []);
-    }
-    this.#ready.push(entry);
   }
 
   /** After the event loop's turn, so that all calls that came with it go together. */
@@ -169,52 +134,19 @@ export class Batcher<I, O> {
   #fillLanes(): void {
     this.#scheduled = false;
     while (this.#running < this.#lanes) {
-      const list = this.#take();
-      if (list.length === 0) break;
+      const list = this.#queue.take(this.#maxEntries, this.#maxBytes);
+      if (!list[0]) break;
+      this.#options.metrics?.taken(list.length, performance.now() - list[0].since);
       this.#running += 1;
       void this.#runList(list);
     }
     this.#settleDrain();
   }
 
-  #take(): Entry<I, O>[] {
-    const list: Entry<I, O>[] = [];
-    const now = Date.now();
-    let bytes = 0;
-    while (this.#head < this.#ready.length && list.length < this.#maxEntries) {
-      const entry = this.#ready[this.#head] as Entry<I, O>;
-      if (!entry.settled && entry.deadline <= now) this.#giveUp(entry, deadlineError());
-      if (!entry.settled) {
-        bytes += this.#options.sizeOf?.(entry.input) ?? 0;
-        if (bytes > this.#maxBytes && list.length > 0) break;
-        list.push(entry);
-      } else {
-        this.#releaseKey(entry);
-      }
-      this.#head += 1;
-      this.#queued -= 1;
-    }
-    this.#compact();
-    this.#waiting -= list.length;
-    if (list[0]) this.#options.metrics?.taken(list.length, performance.now() - list[0].since);
-    return list;
-  }
-
-  #compact(): void {
-    if (this.#head === this.#ready.length) this.#ready = [];
-    else if (this.#head > 1_024) this.#ready = this.#ready.slice(this.#head);
-    else return;
-    this.#head = 0;
-  }
-
   async #runList(list: Entry<I, O>[]): Promise<void> {
-    for (const entry of list) {
-      entry.settled = true;
-      entry.unwatch?.();
-    }
     await this.#answer(list);
     this.#running -= 1;
-    for (const entry of list) this.#releaseKey(entry);
+    for (const entry of list) this.#queue.release(entry);
     this.#schedule();
     this.#settleDrain();
   }
@@ -245,59 +177,25 @@ export class Batcher<I, O> {
     for (const entry of list) entry.reject(error);
   }
 
-  /** The next entry with the same key may go. */
-  #releaseKey(entry: Entry<I, O>): void {
-    if (entry.key === undefined) return;
-    const behind = this.#byKey.get(entry.key);
-    const next = behind?.shift();
-    if (next) this.#ready.push(next);
-    else this.#byKey.delete(entry.key);
-  }
-
   #watch(entry: Entry<I, O>, signal: AbortSignal): void {
-    const abort = () => this.#giveUp(entry, abortError(signal));
+    const abort = () => {
+      this.#queue.giveUp(entry, givenUp(signal));
+      this.#settleDrain();
+    };
     signal.addEventListener("abort", abort, { once: true });
     entry.unwatch = () => signal.removeEventListener("abort", abort);
   }
 
-  #giveUp(entry: Entry<I, O>, error: Error): void {
-    if (entry.settled) return;
-    entry.settled = true;
-    entry.unwatch?.();
-    this.#waiting -= 1;
-    entry.reject(error);
-  }
-
-  /** Deadlines of entries that wait behind a slow list; nothing is scanned while nothing waits. */
-  #sweepLater(): void {
+  /** For deadlines that pass behind a slow list; nothing is looked through while nothing waits. */
+  #expireLater(): void {
     this.#sweeper ??= setTimeout(() => {
       this.#sweeper = undefined;
-      const now = Date.now();
-      let left = false;
-      for (const entry of this.#allWaiting()) {
-        if (entry.deadline <= now) this.#giveUp(entry, deadlineError());
-        else if (entry.deadline !== Number.POSITIVE_INFINITY) left = true;
-      }
-      if (left) this.#sweepLater();
+      if (this.#queue.expire()) this.#expireLater();
+      this.#settleDrain();
     }, sweepEveryMs).unref();
   }
 
-  *#allWaiting(): Generator<Entry<I, O>> {
-    for (let index = this.#head; index < this.#ready.length; index += 1) yield this.#ready[index] as Entry<I, O>;
-    for (const behind of this.#byKey.values()) yield* behind;
-  }
-
   #settleDrain(): void {
-    if (this.#drained && this.#running === 0 && this.#waiting === 0) this.#drained.resolve();
+    if (this.#drained && this.#running === 0 && this.#queue.waiting === 0) this.#drained.resolve();
   }
-}
-
-function deadlineError(): ConnectError {
-  return new ConnectError("the deadline passed before the work began", Code.DeadlineExceeded);
-}
-
-function abortError(signal: AbortSignal): ConnectError {
-  if (signal.reason instanceof ConnectError) return signal.reason;
-  const timedOut = signal.reason instanceof Error && signal.reason.name === "TimeoutError";
-  return timedOut ? deadlineError() : new ConnectError("the caller gave up before the work began", Code.Canceled);
 }

@@ -46,11 +46,13 @@ export function fingerprint<Desc extends DescMessage>(schema: Desc, message: Mes
 }
 
 /**
- * The four array parameters of an insert that writes the rows as
+ * The array parameters ($2 to $4) of an insert that writes the rows as
  * `insert into idempotency_key (method, request_id, fingerprint, response)
  *  select $1::text, * from unnest($2::text[], $3::bytea[], $4::bytea[])`.
  */
-export function idempotencyColumns(rows: readonly IdempotencyRow[]): [string[], Buffer[], Uint8Array[]] {
+export function idempotencyColumns(unsorted: readonly IdempotencyRow[]): [string[], Buffer[], Uint8Array[]] {
+  // Two lists with the same ids wait for each other's keys: in one order, or they would deadlock.
+  const rows = [...unsorted].sort((a, b) => (a.requestId < b.requestId ? -1 : 1));
   return [rows.map((row) => row.requestId), rows.map((row) => row.fingerprint), rows.map((row) => row.response)];
 }
 
@@ -153,12 +155,12 @@ function reused(method: string, requestId: string): Error {
 const purge: SqlText = {
   name: "idempotency_purge",
   text: `delete from idempotency_key where ctid = any(array(
-    select ctid from idempotency_key where create_time < now() - $1 * interval '1 millisecond' limit $2))`,
+    select ctid from idempotency_key where create_time < now() - $1 * interval '1 millisecond' limit $2)) returning 1`,
 };
 
 /** Forgets keys that are older than the retention; returns how many there were, at most `limit`. For a `Relay`. */
 export async function purgeIdempotencyKeys(database: Queryable, retentionMs: number, limit = 5_000): Promise<number> {
-  const rows = await database.query({ ...purge, text: `${purge.text} returning 1` }, [retentionMs, limit]);
+  const rows = await database.query(purge, [retentionMs, limit]);
   return rows.length;
 }
 

@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { Relay } from "#platform/database/relay.ts";
+
+const quiet = { error: () => undefined };
+
+it("sweeps at start, again at once while there is something, then waits for a nudge or the timer", async () => {
+  const due = [3, 1, 0, 2, 0];
+  let sweeps = 0;
+  const relay = new Relay({ name: "t", everyMs: 60_000, log: quiet, sweep: async () => due[sweeps++] ?? 0 });
+  relay.start();
+  relay.start();
+  await turns();
+  assert.equal(sweeps, 3);
+  relay.nudge();
+  await turns();
+  assert.equal(sweeps, 5);
+  await relay.stop();
+  relay.nudge();
+  await turns();
+  assert.equal(sweeps, 5);
+  relay.start();
+  await turns();
+  assert.equal(sweeps, 6);
+  await relay.stop();
+});
+
+it("logs a failure, goes on after a pause, and knows how far it is behind", async () => {
+  const failures: unknown[] = [];
+  const swept: number[] = [];
+  const done = Promise.withResolvers<void>();
+  let sweeps = 0;
+  const relay = new Relay({
+    name: "expiry",
+    everyMs: 2,
+    maxPauseMs: 4,
+    log: { error: (_message, fields) => failures.push(fields?.["relay.failures"]) },
+    metrics: { swept: (_handled, lagMs) => swept.push(lagMs) },
+    sweep: async () => {
+      sweeps += 1;
+      if (sweeps <= 3) throw new Error("away");
+      done.resolve();
+      return 0;
+    },
+  });
+  relay.start();
+  await done.promise;
+  await relay.stop();
+  assert.deepEqual(failures, [1, 2, 3]);
+  assert.ok((swept[0] ?? 0) >= 8);
+});
+
+it("never overlaps, and stop waits for the sweep that runs, which it aborts", async () => {
+  let running = 0;
+  const relay = new Relay({
+    name: "t",
+    everyMs: 1,
+    log: { error: () => assert.fail("an aborted sweep is no failure") },
+    sweep: async (signal) => {
+      running += 1;
+      assert.equal(running, 1);
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      running -= 1;
+      throw new Error("aborted");
+    },
+  });
+  relay.start();
+  await turns();
+  relay.nudge();
+  await relay.stop();
+  assert.equal(running, 0);
+});
+
+async function turns(): Promise<void> {
+  for (let count = 0; count < 10; count += 1) await turn();
+}
