@@ -7,6 +7,7 @@ import type { Queryable, SqlText } from "./transaction.ts";
 
 /** A mutation as its caller names it. */
 export interface Keyed {
+  /** Empty for work that nobody asks for twice (a sweep): it has no key and no row. */
   readonly requestId: string;
   /** From {@link fingerprint}: tells a repetition from another request under the same id. */
   readonly fingerprint: Buffer;
@@ -48,7 +49,7 @@ export function fingerprint<Desc extends DescMessage>(schema: Desc, message: Mes
 /**
  * The array parameters ($2 to $4) of an insert that writes the rows as
  * `insert into idempotency_key (method, request_id, fingerprint, response)
- *  select $1::text, * from unnest($2::text[], $3::bytea[], $4::bytea[])`.
+ *  select $1::text, * from unnest($2::text[], $3::bytea[], $4::bytea[])`; a list of mixed methods writes its own.
  */
 export function idempotencyColumns(unsorted: readonly IdempotencyRow[]): [string[], Buffer[], Uint8Array[]] {
   // Two lists with the same ids wait for each other's keys: in one order, or they would deadlock.
@@ -59,12 +60,12 @@ export function idempotencyColumns(unsorted: readonly IdempotencyRow[]): [string
 /** How {@link replayable} works on one kind of mutation. */
 export interface ReplayableOptions<I extends Keyed, O> {
   readonly database: Queryable;
-  /** The first column of the key: `shop.inventory.v1.InventoryService/ReserveStock`, or shorter; never changes. */
-  readonly method: string;
+  /** The first column of the key, for example `ReserveStock`; never changes. By input when a list mixes methods. */
+  readonly method: string | ((input: I) => string);
   /** Has the effect and writes the rows of `idempotency_key` with it, without looking for them first. */
   readonly run: (inputs: I[]) => Promise<(O | Error)[]>;
   /** The reverse of what `run` wrote as `response`. */
-  readonly decode: (response: Buffer) => O;
+  readonly decode: (response: Buffer, input: I) => O;
 }
 
 /** Other processes may write the same ids meanwhile; more often than this is a fault. */
@@ -84,7 +85,7 @@ export function replayable<I extends Keyed, O>(
     let lookFirst = false;
     for (let round = 0; open.length > 0; round += 1) {
       if (lookFirst) open = await replay(options, { inputs, outputs, open });
-      const now = firstOfEachId(inputs, open);
+      const now = firstOfEachKey(options, inputs, open);
       try {
         const results = await options.run(now.map((index) => inputs[index] as I));
         for (const [position, index] of now.entries()) outputs[index] = results[position] as O | Error;
@@ -106,23 +107,27 @@ interface Round<I, O> {
   readonly open: number[];
 }
 
-/** The same id twice in one list: the second is judged when the first has its answer. */
-function firstOfEachId<I extends Keyed>(inputs: I[], open: number[]): number[] {
+/** The same key twice in one list: the second is judged when the first has its answer. */
+function firstOfEachKey<I extends Keyed, O>(options: ReplayableOptions<I, O>, inputs: I[], open: number[]): number[] {
   const seen = new Set<string>();
   return open.filter((index) => {
-    const { requestId } = inputs[index] as I;
-    if (seen.has(requestId)) return false;
-    seen.add(requestId);
+    const input = inputs[index] as I;
+    if (input.requestId === "") return true;
+    const key = keyOf(methodOf(options, input), input.requestId);
+    if (seen.has(key)) return false;
+    seen.add(key);
     return true;
   });
 }
 
 const findKeys: SqlText = {
   name: "idempotency_find",
-  text: "select request_id, fingerprint, response from idempotency_key where method = $1 and request_id = any($2::text[])",
+  text: `select method, request_id, fingerprint, response from idempotency_key
+    where (method, request_id) in (select * from unnest($1::text[], $2::text[]))`,
 };
 
 interface KeyRow {
+  method: string;
   request_id: string;
   fingerprint: Buffer;
   response: Buffer;
@@ -130,17 +135,27 @@ interface KeyRow {
 
 /** Answers what was done before; returns what is still to be done. */
 async function replay<I extends Keyed, O>(options: ReplayableOptions<I, O>, round: Round<I, O>): Promise<number[]> {
-  const ids = round.open.map((index) => (round.inputs[index] as I).requestId);
-  const rows = await options.database.query<KeyRow>(findKeys, [options.method, ids]);
-  const known = new Map(rows.map((row) => [row.request_id, row]));
+  const inputs = round.open.map((index) => round.inputs[index] as I);
+  const methods = inputs.map((input) => methodOf(options, input));
+  const ids = inputs.map((input) => input.requestId);
+  const rows = await options.database.query<KeyRow>(findKeys, [methods, ids]);
+  const known = new Map(rows.map((row) => [keyOf(row.method, row.request_id), row]));
   return round.open.filter((index) => {
     const input = round.inputs[index] as I;
-    const row = known.get(input.requestId);
+    const row = known.get(keyOf(methodOf(options, input), input.requestId));
     if (!row) return true;
     const same = row.fingerprint.equals(input.fingerprint);
-    round.outputs[index] = same ? options.decode(row.response) : reused(options.method, input.requestId);
+    round.outputs[index] = same ? options.decode(row.response, input) : reused(row.method, input.requestId);
     return false;
   });
+}
+
+function methodOf<I extends Keyed, O>(options: ReplayableOptions<I, O>, input: I): string {
+  return typeof options.method === "string" ? options.method : options.method(input);
+}
+
+function keyOf(method: string, requestId: string): string {
+  return `${method}\n${requestId}`;
 }
 
 function reused(method: string, requestId: string): Error {
