@@ -1,6 +1,8 @@
 import { copyFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { buildEnvironment } from "./config.ts";
+import { elasticsearchRecipes } from "./elasticsearch.ts";
+import { filebeatRecipes, mustacheRecipes } from "./filebeat.ts";
 import { run } from "./run.ts";
 import { type ToolName, versions } from "./versions.ts";
 
@@ -31,6 +33,9 @@ export const recipes: Readonly<Record<ToolName, readonly Recipe[]>> = {
   ],
   grpcurl: [goInstall("grpcurl", "github.com/fullstorydev/grpcurl/cmd/grpcurl", "half a minute")],
   "temporal-test-server": [temporalDownload("temporal-test-server"), maven()],
+  elasticsearch: elasticsearchRecipes,
+  filebeat: filebeatRecipes,
+  mustache: mustacheRecipes,
 };
 
 /** The SDK's own download, from temporal.download. */

@@ -4,6 +4,8 @@ import { spawn } from "node:child_process";
 export interface RunOptions {
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
+  readonly uid?: number;
+  readonly gid?: number;
   /** After this many milliseconds the command is killed. */
   readonly timeoutMs: number;
 }
@@ -16,18 +18,15 @@ const keep = 64 * 1024;
  * @throws Error with the last line written when it fails, is missing or takes too long
  */
 export async function run(command: string, args: readonly string[], options: RunOptions): Promise<string> {
-  const child = spawn(command, args, {
-    ...(options.cwd && { cwd: options.cwd }),
-    ...(options.env && { env: options.env }),
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const { timeoutMs, ...place } = options;
+  const child = spawn(command, args, { ...place, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   const collect = (chunk: Buffer) => {
     output = (output + chunk.toString()).slice(-keep);
   };
   child.stdout.on("data", collect);
   child.stderr.on("data", collect);
-  const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs);
+  const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
   try {
     const end = await new Promise<string | undefined>((resolve, reject) => {
       child.once("error", reject);

@@ -6,6 +6,12 @@ export const versions = {
   grpcurl: "v1.9.4",
   /** io.temporal:temporal-test-server on Maven Central: the server that skips time in workflow tests. */
   "temporal-test-server": "1.31.0",
+  /** org.elasticsearch:elasticsearch on Maven Central. */
+  elasticsearch: "8.19.21",
+  /** github.com/elastic/beats/v7: the last release that can be built from the Go proxy. */
+  filebeat: "v7.17.29",
+  /** github.com/breml/logstash-config: checks the syntax of Logstash pipelines. */
+  mustache: "v0.5.3",
 } as const;
 
 /** A program that the stack or its tests start and that npm does not install. */

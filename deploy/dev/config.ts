@@ -1,0 +1,29 @@
+import { join, resolve } from "node:path";
+
+const environment = process.env;
+
+/** The repository. */
+export const root = resolve(import.meta.dirname, "../..");
+
+/** Where the stack of `npm start` keeps its data, logs and secrets; ignored by git. */
+export const defaultDataDirectory = join(root, ".data");
+
+/** Colour on a terminal, unless NO_COLOR asks for none (https://no-color.org). */
+export const colour = process.stdout.isTTY === true && !environment.NO_COLOR;
+
+/** Whether npm started this process, so that npm's end is this process's end. */
+export const startedByNpm = environment.npm_lifecycle_event !== undefined;
+
+/** What a child needs of our environment; nothing else is passed on, so that a stray variable changes nothing. */
+export function childEnvironment(additions: Readonly<Record<string, string>>): Record<string, string> {
+  const passed = ["PATH", "HOME", "LANG", "TZ", "TMPDIR", "NODE_EXTRA_CA_CERTS"].flatMap((name) => {
+    const value = environment[name];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return { ...Object.fromEntries(passed), ...additions };
+}
+
+/** Our whole environment with additions, for a command that a person could have typed here. */
+export function fullEnvironment(additions: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
+  return { ...environment, ...additions };
+}

@@ -1,0 +1,66 @@
+import { resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { defaultDataDirectory } from "./config.ts";
+import { StackError } from "./errors.ts";
+import { maxPortOffset } from "./layout.ts";
+
+/** What `npm start` was asked for. */
+export interface StartOptions {
+  readonly help: boolean;
+  readonly exit: boolean;
+  readonly reset: boolean;
+  readonly verbose: boolean;
+  readonly demo: boolean;
+  readonly portOffset: number;
+  readonly dataDirectory: string;
+}
+
+/** The answer to `npm start -- --help`. */
+export const help = `Runs all of Ordermesh on this machine: PostgreSQL, Temporal, four services and the worker.
+Then places one order as a client would and shows how it goes on, until Ctrl-C.
+
+  npm start                       start, and stay until Ctrl-C; data is kept in .data/
+  npm start -- --exit             end with 0 once the order is delivered, with 1 when it is not within two minutes
+  npm start -- --reset            forget all data first
+  npm start -- --no-demo          place no order
+  npm start -- --verbose          show everything that the components log
+  npm start -- --port-offset 100  add 100 to every port, to run beside another stack
+  npm start -- --data <folder>    keep the data elsewhere
+
+Ports (gRPC / HTTP): orders 50051/8081, payments 50052/8082, inventory 50053/8083, shipping 50054/8084,
+worker 50055/8085; PostgreSQL 55432; Temporal 7233, its UI 8233.
+Logs: .data/log/<component>.log. Tools that npm does not install are kept in ~/.cache/ordermesh (ORDERMESH_CACHE).
+
+  npm test            everything: checks and tests      npm run verify   stock and money of the data in .data/
+  npm run check       format, lint, types, protos       npm run tools    temporal, grpcurl, temporal-test-server`;
+
+/** Reads the command line. @throws StackError for what it does not know */
+export function parseOptions(args: readonly string[]): StartOptions {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      allowNegative: true,
+      options: {
+        help: { type: "boolean", short: "h", default: false },
+        exit: { type: "boolean", default: false },
+        reset: { type: "boolean", default: false },
+        verbose: { type: "boolean", short: "v", default: false },
+        demo: { type: "boolean", default: true },
+        "port-offset": { type: "string", default: "0" },
+        data: { type: "string", default: defaultDataDirectory },
+      },
+    });
+    const { "port-offset": portOffset, data, ...flags } = values;
+    return { ...flags, portOffset: parseOffset(portOffset), dataDirectory: resolve(data) };
+  } catch (error) {
+    if (error instanceof StackError) throw error;
+    throw new StackError(`${(error as Error).message} Try --help.`);
+  }
+}
+
+/** Reads a port offset. */
+export function parseOffset(text: string): number {
+  const offset = Number(text);
+  if (Number.isInteger(offset) && offset >= 0 && offset <= maxPortOffset) return offset;
+  throw new StackError(`--port-offset is a whole number from 0 to ${maxPortOffset}, not "${text}".`);
+}

@@ -1,0 +1,96 @@
+// `npm start`: runs the stack for a person, places an order, and stays until Ctrl-C.
+import { rmSync } from "node:fs";
+import { relative } from "node:path";
+import { root } from "./config.ts";
+import { StackError } from "./errors.ts";
+import { claim, release } from "./leftovers.ts";
+import { help, parseOptions, type StartOptions } from "./options.ts";
+import { onOrphaned } from "./parentage.ts";
+import { removeCluster } from "./postgres.ts";
+import { Screen } from "./screen.ts";
+import { Stack } from "./stack.ts";
+
+/** One Ctrl-C can arrive twice: from the terminal, and passed on by npm. */
+const sameKeyMs = 700;
+
+/** Turns signals and the end of npm into two wishes: to stop, and to stop at once. */
+class Wishes {
+  readonly #stop = new AbortController();
+  readonly #hurry = Promise.withResolvers<void>();
+  #first = 0;
+
+  constructor() {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => this.#wish());
+    onOrphaned(() => this.#wish());
+  }
+
+  get stop(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  /** Settles when somebody asked twice. */
+  get hurry(): Promise<void> {
+    return this.#hurry.promise;
+  }
+
+  get stopped(): Promise<void> {
+    if (this.stop.aborted) return Promise.resolve();
+    return new Promise((resolve) => this.stop.addEventListener("abort", () => resolve(), { once: true }));
+  }
+
+  #wish(): void {
+    if (!this.stop.aborted) {
+      this.#first = Date.now();
+      this.#stop.abort();
+    } else if (Date.now() - this.#first > sameKeyMs) this.#hurry.resolve();
+  }
+}
+
+async function reset(options: StartOptions): Promise<void> {
+  await claim(options.dataDirectory);
+  removeCluster(options.dataDirectory);
+  release(options.dataDirectory);
+  rmSync(options.dataDirectory, { recursive: true, force: true });
+}
+
+async function run(options: StartOptions, screen: Screen): Promise<number> {
+  const wishes = new Wishes();
+  const begin = performance.now();
+  screen.title(`Ordermesh starts in ${relative(root, options.dataDirectory) || "."}`);
+  if (options.reset) await reset(options);
+  const stack = await Stack.start({
+    dataDirectory: options.dataDirectory,
+    portOffset: options.portOffset,
+    logLevel: options.verbose ? "info" : "warn",
+    signal: wishes.stop,
+    ready: (component, detail, ms) => screen.ready(component, detail, ms),
+    say: (sentence) => screen.say(sentence),
+    line: (component, line) => screen.line(component, line),
+  });
+  screen.print(`Everything is ready after ${((performance.now() - begin) / 1000).toFixed(1)} s.`);
+  try {
+    return await serve(stack, options, wishes);
+  } finally {
+    screen.print("Stopping; the data is kept.");
+    void wishes.hurry.then(() => stack.stop(0));
+    await stack.stop();
+  }
+}
+
+/** Until somebody wants it to stop, or it cannot go on. */
+async function serve(stack: Stack, _options: StartOptions, wishes: Wishes): Promise<number> {
+  const failure = await Promise.race([stack.failed, wishes.stopped]);
+  if (failure) throw failure;
+  return 0;
+}
+
+try {
+  const options = parseOptions(process.argv.slice(2));
+  if (options.help) console.log(help);
+  else process.exitCode = await run(options, new Screen(options.verbose));
+} catch (error) {
+  if (!(error instanceof StackError)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}
+process.exit();
