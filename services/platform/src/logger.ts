@@ -1,6 +1,7 @@
 import { ecsFormat } from "@elastic/ecs-winston-format";
 import winston from "winston";
 import { requestContext } from "#platform/context.ts";
+import { activeSpanIds } from "#platform/telemetry.ts";
 
 /** Writes log lines: `logger.info("message", { "order.id": id })`. Errors go under the key `err`. */
 export type Logger = winston.Logger;
@@ -19,12 +20,24 @@ export interface LoggerOptions {
 /** Puts the ids of the running call on a line. */
 const withCall = winston.format((info) => {
   const { traceId, requestId } = requestContext();
-  if (traceId) info["trace.id"] = traceId;
+  const span = activeSpanIds();
+  if (span) info["span.id"] = span.spanId;
+  const trace = span?.traceId ?? traceId;
+  if (trace) info["trace.id"] = trace;
   if (requestId) info["http.request.id"] = requestId;
   return info;
 });
 
-const hidden = new Set(["level", "message", "timestamp", "err", "service.name", "trace.id", "http.request.id"]);
+const hidden = new Set([
+  "level",
+  "message",
+  "timestamp",
+  "err",
+  "service.name",
+  "trace.id",
+  "span.id",
+  "http.request.id",
+]);
 
 function prettyLine(info: winston.Logform.TransformableInfo): string {
   const fields = Object.entries(info).filter(([name]) => !hidden.has(name));

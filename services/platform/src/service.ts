@@ -1,51 +1,56 @@
-import type { DescService } from "@bufbuild/protobuf";
-import type { Client } from "@connectrpc/connect";
-import type { EntitySchema } from "@mikro-orm/core";
-import type { Registry } from "prom-client";
 import type { z } from "zod";
-import type { ConfigOf, DatabaseConfig, PlatformConfig } from "#platform/config.ts";
-import type { Database } from "#platform/database/database.ts";
-import type { MigrationsList } from "#platform/database/migrate.ts";
-import type { Logger } from "#platform/logger.ts";
-import type { ServiceRegistration } from "#platform/registration.ts";
+import { ConfigError } from "#platform/config.ts";
+import { describe, type Logger } from "#platform/logger.ts";
+import { runMigrations } from "#platform/migrations.ts";
+import { launch } from "#platform/runtime.ts";
+import type { ServiceDefinition } from "#platform/service-definition.ts";
+import { StartError } from "#platform/startup.ts";
 
 export { register, type ServiceRegistration } from "#platform/registration.ts";
+export type { ServiceContext, ServiceDefinition, ServiceParts } from "#platform/service-definition.ts";
 
-/** What a service is built from. */
-export interface ServiceContext<S extends z.ZodRawShape> {
-  readonly config: ConfigOf<S> & PlatformConfig & Partial<DatabaseConfig>;
-  readonly logger: Logger;
-  /** @throws when the definition has no database */
-  readonly database: Database;
-  /** Where the service's own metrics are registered. */
-  readonly registry: Registry;
-  /**
-   * A client of another service by gRPC; one channel per address is shared. The deadline of the running call goes on to
-   * the callee, and UNAVAILABLE is repeated within a budget.
-   *
-   * @param address `host:port`, or any target that grpc-js resolves, for example `dns:///orders:50051`
-   */
-  client<T extends DescService>(service: T, address: string): Client<T>;
+/** Says what went wrong and ends the process. */
+function fail(name: string, error: unknown): never {
+  const clear = error instanceof ConfigError || error instanceof StartError;
+  const text =
+    error instanceof Error && !clear ? describe(error) : error instanceof Error ? error.message : String(error);
+  process.stderr.write(`${name}: ${text}\n`);
+  process.exit(1);
 }
 
-/** What a service consists of. */
-export interface ServiceParts {
-  services: ServiceRegistration[];
-  /** Throws while the service cannot do its work; the database is asked anyway. */
-  ready?: (signal: AbortSignal) => Promise<void>;
-  /** Starts background loops, once both listeners are open. */
-  start?: () => Promise<void>;
-  /** Ends background loops on drain, after the calls in flight have finished. */
-  stop?: () => Promise<void>;
+/** Nothing that was not foreseen may go on half-working: the process is started again by whoever runs it. */
+function endOnFaults(name: string, logger: () => Logger | undefined): void {
+  const end = (error: unknown): void => {
+    const log = logger();
+    if (!log) fail(name, error);
+    log.error("the process ends because of an error that nothing handles", { err: error });
+    log.once("finish", () => process.exit(1)).end();
+    setTimeout(() => process.exit(1), 1_000);
+  };
+  process.on("uncaughtException", end);
+  process.on("unhandledRejection", end);
 }
 
-/** A service as {@link startService} runs it. */
-export interface ServiceDefinition<S extends z.ZodRawShape> {
-  name: string;
-  /** What the service reads from the environment besides the platform's own. */
-  config: S;
-  database?: { entities: EntitySchema[]; migrations: MigrationsList };
-  build(context: ServiceContext<S>): ServiceParts | Promise<ServiceParts>;
+async function serve<S extends z.ZodRawShape>(definition: ServiceDefinition<S>): Promise<void> {
+  let logger: Logger | undefined;
+  endOnFaults(definition.name, () => logger);
+  const service = await launch(definition);
+  logger = service.logger;
+  let stopping = false;
+  const stop = (signal: NodeJS.Signals): void => {
+    if (stopping) process.exit(1);
+    stopping = true;
+    service.logger.info(`${signal}: draining`);
+    service.drain().then(
+      () => {
+        service.logger.info("stopped");
+        service.logger.once("finish", () => process.exit(0)).end();
+      },
+      (error: unknown) => fail(definition.name, error),
+    );
+  };
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
 }
 
 /**
@@ -53,5 +58,13 @@ export interface ServiceDefinition<S extends z.ZodRawShape> {
  * one clear sentence, and the process ends with a code other than 0.
  */
 export async function startService<S extends z.ZodRawShape>(definition: ServiceDefinition<S>): Promise<void> {
-  throw new Error(`${definition.name} cannot be started yet`);
+  const [command, ...rest] = process.argv.slice(2);
+  try {
+    if (command === undefined) await serve(definition);
+    else if (command === "migrate" && definition.database) await runMigrations(definition.database.migrations, rest);
+    else
+      throw new StartError(`unknown command "${command}"; there are: (none) to serve, migrate up, migrate down [name]`);
+  } catch (error) {
+    fail(definition.name, error);
+  }
 }

@@ -1,0 +1,43 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+
+/** What grpc-js tells about the end of a call. It reports a deadline as a cancellation. */
+export interface Cancellable {
+  readonly cancelled: boolean;
+  once(event: "cancelled", listener: () => void): unknown;
+}
+
+/** Timers may fire a little before the clock says so, in milliseconds. */
+const TIMER_SLACK_MS = 5;
+
+/** Why a caller no longer waits. */
+export function goneReason(deadline: number | undefined): ConnectError {
+  if (deadline !== undefined && Date.now() >= deadline - TIMER_SLACK_MS) {
+    return new ConnectError("the deadline passed", Code.DeadlineExceeded);
+  }
+  return new ConnectError("the caller cancelled the call", Code.Canceled);
+}
+
+/** The signal of one call: fires when the caller cancels, the deadline passes, or the call ends. */
+export class CallSignal {
+  readonly #controller = new AbortController();
+
+  constructor(call: Cancellable, deadline: number | undefined, ended = false) {
+    if (ended) this.end();
+    else if (call.cancelled) this.abort(goneReason(deadline));
+    else call.once("cancelled", () => this.abort(goneReason(deadline)));
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Ends the call's work for the given reason. The first reason counts. */
+  abort(reason: ConnectError): void {
+    this.#controller.abort(reason);
+  }
+
+  /** The call has ended. */
+  end(): void {
+    this.abort(new ConnectError("the call has ended", Code.Canceled));
+  }
+}

@@ -1,0 +1,40 @@
+import { Client, credentials } from "@grpc/grpc-js";
+
+/**
+ * How calls are spread and repeated: every replica in turn, and up to three more attempts while a callee is away. The
+ * throttle stops repetitions when more than about a tenth of the calls fail, so that they do not finish off a callee
+ * that is already down.
+ */
+const serviceConfig = {
+  loadBalancingConfig: [{ round_robin: {} }],
+  methodConfig: [
+    {
+      name: [{}],
+      retryPolicy: {
+        maxAttempts: 4,
+        initialBackoff: "0.05s",
+        maxBackoff: "1s",
+        backoffMultiplier: 3,
+        retryableStatusCodes: ["UNAVAILABLE"],
+      },
+    },
+  ],
+  retryThrottling: { maxTokens: 100, tokenRatio: 0.1 },
+};
+
+/** A channel to one address. grpc-js connects when the first call is made. */
+export function openChannel(address: string, maxMessageBytes: number): Client {
+  return new Client(address, credentials.createInsecure(), {
+    "grpc.service_config": JSON.stringify(serviceConfig),
+    "grpc.service_config_disable_resolution": 1,
+    "grpc.enable_channelz": 0,
+    "grpc.max_receive_message_length": maxMessageBytes,
+    "grpc.max_send_message_length": maxMessageBytes,
+    // A callee that was restarted is found again within seconds, not within the default two minutes.
+    "grpc.initial_reconnect_backoff_ms": 100,
+    "grpc.max_reconnect_backoff_ms": 3_000,
+    // A peer that vanished without a word is noticed while calls wait for it.
+    "grpc.keepalive_time_ms": 20_000,
+    "grpc.keepalive_timeout_ms": 5_000,
+  });
+}

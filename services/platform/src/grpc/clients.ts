@@ -1,0 +1,35 @@
+import type { DescService } from "@bufbuild/protobuf";
+import { type Client, createClient } from "@connectrpc/connect";
+import type { Client as Channel } from "@grpc/grpc-js";
+import { openChannel } from "./channel.ts";
+import { GrpcTransport } from "./transport.ts";
+
+/** The clients of one process; calls to the same address share a channel. */
+export class Clients {
+  readonly #options: { defaultTimeoutMs: number; maxMessageBytes: number };
+  readonly #channels = new Map<string, { channel: Channel; transport: GrpcTransport }>();
+
+  constructor(options: { defaultTimeoutMs: number; maxMessageBytes: number }) {
+    this.#options = options;
+  }
+
+  /** A client of a service at an address; see `ServiceContext.client`. */
+  client<T extends DescService>(service: T, address: string): Client<T> {
+    return createClient(service, this.#transport(address));
+  }
+
+  #transport(address: string): GrpcTransport {
+    const known = this.#channels.get(address);
+    if (known) return known.transport;
+    const channel = openChannel(address, this.#options.maxMessageBytes);
+    const transport = new GrpcTransport(channel, this.#options);
+    this.#channels.set(address, { channel, transport });
+    return transport;
+  }
+
+  /** Closes all channels. */
+  close(): void {
+    for (const { channel } of this.#channels.values()) channel.close();
+    this.#channels.clear();
+  }
+}

@@ -1,0 +1,26 @@
+import { type DescFile, type DescService, toBinary } from "@bufbuild/protobuf";
+import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
+import type { Server } from "@grpc/grpc-js";
+import { ReflectionService } from "@grpc/reflection";
+
+/** A file and everything it imports, each once. */
+function withDependencies(file: DescFile, found: Set<DescFile>): void {
+  if (found.has(file)) return;
+  found.add(file);
+  for (const dependency of file.dependencies) withDependencies(dependency, found);
+}
+
+function encode(file: DescFile): Buffer {
+  return Buffer.from(toBinary(FileDescriptorProtoSchema, file.proto));
+}
+
+/** Answers `grpc.reflection.v1` and `v1alpha` for the given services, from the descriptors in the generated code. */
+export function addReflection(server: Server, services: readonly DescService[]): void {
+  const files = new Set<DescFile>();
+  for (const service of services) withDependencies(service.file, files);
+  const fileDescriptorProtos = [...files].map(encode);
+  // The package takes what proto-loader makes; of an entry it reads the descriptors only.
+  const entry = { format: "Protocol Buffer 3 EnumDescriptorProto", type: {}, fileDescriptorProtos } as const;
+  const names = services.map((service) => service.typeName);
+  new ReflectionService({ entry }, { services: names }).addToServer(server);
+}

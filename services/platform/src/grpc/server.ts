@@ -1,0 +1,78 @@
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import * as grpc from "@grpc/grpc-js";
+import { compose } from "#platform/interceptors/compose.ts";
+import type { AnyMethod, ServiceRegistration } from "#platform/registration.ts";
+import { isStreaming, isUnary, methodDefinition } from "./codec.ts";
+import { streamHandler } from "./stream-handler.ts";
+import { unaryHandler, unaryInvocation } from "./unary-handler.ts";
+
+/** How the gRPC face serves. */
+export interface GrpcServerOptions {
+  readonly services: readonly ServiceRegistration[];
+  /** The first is the outermost. */
+  readonly interceptors: readonly Interceptor[];
+  /** How long a unary call may take whose caller has not said, in milliseconds. */
+  readonly defaultTimeoutMs: number;
+  /** The largest message in bytes, in both directions. */
+  readonly maxMessageBytes: number;
+}
+
+/** The gRPC face: Connect implementations served by grpc-js. */
+export class GrpcServer {
+  /** For services that are not ours: reflection and health. */
+  readonly server: grpc.Server;
+
+  constructor(options: GrpcServerOptions) {
+    this.server = new grpc.Server({
+      "grpc.max_receive_message_length": options.maxMessageBytes,
+      "grpc.max_send_message_length": options.maxMessageBytes,
+      // Nobody reads channelz here, and it counts on every call.
+      "grpc.enable_channelz": 0,
+    });
+    for (const registration of options.services) this.#add(registration, options);
+  }
+
+  #add(registration: ServiceRegistration, options: GrpcServerOptions): void {
+    const definition: grpc.ServiceDefinition = {};
+    const handlers: grpc.UntypedServiceImplementation = {};
+    for (const method of registration.service.methods) {
+      const implementation =
+        registration.find(method) ?? unimplemented(`${registration.service.typeName}.${method.name}`);
+      Object.assign(definition, { [method.name]: methodDefinition(method) });
+      const { interceptors } = options;
+      if (isUnary(method)) {
+        const run = compose(interceptors, unaryInvocation(method, implementation));
+        handlers[method.name] = unaryHandler(method, run, options.defaultTimeoutMs);
+      } else if (isStreaming(method)) {
+        handlers[method.name] = streamHandler({ method, implementation, interceptors });
+      }
+    }
+    this.server.addService(definition, handlers);
+  }
+
+  /** Opens the listener and returns its port. */
+  listen(host: string, port: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const done = (error: Error | null, bound: number) => (error ? reject(error) : resolve(bound));
+      this.server.bindAsync(`${host}:${port}`, grpc.ServerCredentials.createInsecure(), done);
+    });
+  }
+
+  /** Closes the listener and waits for the calls in flight. */
+  drain(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.server.tryShutdown((error) => (error ? reject(error) : resolve()));
+    });
+  }
+
+  /** Ends everything at once. */
+  close(): void {
+    this.server.forceShutdown();
+  }
+}
+
+function unimplemented(name: string): AnyMethod {
+  return () => {
+    throw new ConnectError(`${name} is not implemented`, Code.Unimplemented);
+  };
+}

@@ -1,0 +1,112 @@
+import type { DescMethodStreaming, Message } from "@bufbuild/protobuf";
+import { Code, ConnectError, type Interceptor, type StreamResponse } from "@connectrpc/connect";
+import type {
+  Metadata,
+  ServerDuplexStream,
+  ServerReadableStream,
+  ServerWritableStream,
+  sendUnaryData,
+} from "@grpc/grpc-js";
+import { toConnectError } from "#platform/errors.ts";
+import { compose } from "#platform/interceptors/compose.ts";
+import type { AnyMethod } from "#platform/registration.ts";
+import { goneReason } from "./call-signal.ts";
+import { hasHeaders, toMetadata } from "./metadata.ts";
+import { type GrpcStatus, toGrpcStatus } from "./status.ts";
+import { StreamCall, type StreamingCall } from "./stream-call.ts";
+import { forEachMessage, single, writeMessage } from "./stream-pump.ts";
+
+/** A streaming method and what serves it. */
+export interface StreamMethod {
+  readonly method: DescMethodStreaming;
+  readonly implementation: AnyMethod;
+  readonly interceptors: readonly Interceptor[];
+}
+
+interface Answer {
+  sendMetadata(metadata: Metadata): void;
+  take(message: Message, signal: AbortSignal): Promise<void> | void;
+  finish(trailer: Metadata): void;
+  fail(status: GrpcStatus): void;
+}
+
+async function serve(target: StreamMethod, stream: StreamCall, answer: Answer): Promise<void> {
+  const { method, implementation, interceptors } = target;
+  try {
+    const response = await compose(interceptors, stream.invocation(method, implementation))(stream.request);
+    if (!response.stream) throw new Error("an interceptor answered a stream with a single message");
+    await sendAll(response, stream.signal, answer);
+    answer.finish(toMetadata(response.trailer));
+  } catch (error) {
+    answer.fail(toGrpcStatus(toConnectError(error), stream.context.responseTrailer));
+  } finally {
+    stream.end();
+  }
+}
+
+async function sendAll(response: StreamResponse, signal: AbortSignal, answer: Answer): Promise<void> {
+  let headersSent = false;
+  const sendHeaders = (): void => {
+    if (!headersSent && hasHeaders(response.header)) answer.sendMetadata(toMetadata(response.header));
+    headersSent = true;
+  };
+  await forEachMessage(response.message, signal, (message) => {
+    sendHeaders();
+    return answer.take(message, signal);
+  });
+  sendHeaders();
+}
+
+type Writer = ServerWritableStream<Message, Message> | ServerDuplexStream<Message, Message>;
+
+function streamingAnswer(call: Writer): Answer {
+  return {
+    sendMetadata: (metadata) => call.sendMetadata(metadata),
+    take: (message, signal) => writeMessage(call, message, signal),
+    finish: (trailer) => call.end(trailer),
+    fail: (status) => {
+      if (!call.cancelled) call.emit("error", status);
+    },
+  };
+}
+
+function singleAnswer(call: ServerReadableStream<Message, Message>, callback: sendUnaryData<Message>): Answer {
+  let last: Message | undefined;
+  return {
+    sendMetadata: (metadata) => call.sendMetadata(metadata),
+    take: (message) => {
+      last = message;
+    },
+    finish: (trailer) => callback(null, last, trailer),
+    fail: (status) => callback(status),
+  };
+}
+
+/** grpc-js destroys the stream of a call that ends early; the reader is told why instead. */
+async function* messagesOf(call: AsyncIterable<Message> & StreamingCall): AsyncGenerator<Message, void> {
+  try {
+    yield* call;
+  } catch (error) {
+    if (!call.cancelled) throw new ConnectError("the request stream broke", Code.Canceled, undefined, undefined, error);
+    const deadline = call.getDeadline();
+    throw goneReason(typeof deadline === "number" ? deadline : undefined);
+  }
+}
+
+/** Serves a streaming method on grpc-js, whatever its kind. */
+export function streamHandler(target: StreamMethod) {
+  const { method } = target;
+  if (method.methodKind === "server_streaming") {
+    return (call: ServerWritableStream<Message, Message>): void => {
+      void serve(target, new StreamCall(method, call, single(call.request)), streamingAnswer(call));
+    };
+  }
+  if (method.methodKind === "client_streaming") {
+    return (call: ServerReadableStream<Message, Message>, callback: sendUnaryData<Message>): void => {
+      void serve(target, new StreamCall(method, call, messagesOf(call)), singleAnswer(call, callback));
+    };
+  }
+  return (call: ServerDuplexStream<Message, Message>): void => {
+    void serve(target, new StreamCall(method, call, messagesOf(call)), streamingAnswer(call));
+  };
+}

@@ -1,0 +1,106 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { createRegistry } from "@bufbuild/protobuf";
+import type { Interceptor } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import type { Registry } from "prom-client";
+import { file_google_rpc_error_details } from "#gen/google/rpc/error_details_pb.js";
+import type { Readiness } from "#platform/readiness.ts";
+import type { ServiceRegistration } from "#platform/registration.ts";
+
+/** How the HTTP face serves. */
+export interface HttpServerOptions {
+  readonly services: readonly ServiceRegistration[];
+  /** The first is the outermost. */
+  readonly interceptors: readonly Interceptor[];
+  readonly maxMessageBytes: number;
+  readonly readiness: Readiness;
+  readonly metrics: Registry;
+}
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** How long a request may take to arrive, in milliseconds: calls have their own deadlines. */
+const REQUEST_TIMEOUT_MS = 60_000;
+
+function sendText(response: ServerResponse, status: number, text: string): void {
+  response.writeHead(status, { "content-type": "text/plain; charset=utf-8" }).end(text);
+}
+
+function probes({ readiness, metrics }: HttpServerOptions): ReadonlyMap<string, Handler> {
+  const ready: Handler = (_, response) => {
+    if (readiness.problem === undefined) sendText(response, 200, "ok\n");
+    else sendText(response, 503, `${readiness.problem}\n`);
+  };
+  const scrape: Handler = (_, response) => {
+    metrics.metrics().then(
+      (text) => response.writeHead(200, { "content-type": metrics.contentType }).end(text),
+      (error: unknown) => sendText(response, 500, `${error}\n`),
+    );
+  };
+  return new Map<string, Handler>([
+    ["/healthz", (_, response) => sendText(response, 200, "ok\n")],
+    ["/readyz", ready],
+    ["/metrics", scrape],
+  ]);
+}
+
+function adapter(options: HttpServerOptions): Handler {
+  return connectNodeAdapter({
+    routes: (router) => {
+      for (const registration of options.services) registration.route(router);
+    },
+    grpc: false,
+    interceptors: [...options.interceptors],
+    readMaxBytes: options.maxMessageBytes,
+    writeMaxBytes: options.maxMessageBytes,
+    // With these types known, an error's details are readable in JSON.
+    jsonOptions: { registry: createRegistry(file_google_rpc_error_details) },
+    fallback: (_, response) => sendText(response as ServerResponse, 404, "there is nothing at this path\n"),
+  });
+}
+
+/** The HTTP face: Connect, gRPC-Web and JSON, health, readiness and metrics. */
+export class HttpServer {
+  readonly #server: Server;
+  #draining = false;
+
+  constructor(options: HttpServerOptions) {
+    const known = probes(options);
+    const rpc = adapter(options);
+    this.#server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
+      if (this.#draining) response.setHeader("connection", "close");
+      const path = request.url?.split("?", 1)[0] ?? "";
+      (known.get(path) ?? rpc)(request, response);
+    });
+  }
+
+  /** Opens the listener and returns its port. */
+  listen(host: string, port: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen(port, host, () => {
+        this.#server.off("error", reject);
+        resolve((this.#server.address() as AddressInfo).port);
+      });
+    });
+  }
+
+  /** Closes the listener and waits for the requests in flight. */
+  drain(): Promise<void> {
+    this.#draining = true;
+    // A connection that is kept alive becomes idle after its last answer, without the server being told.
+    const sweep = setInterval(() => this.#server.closeIdleConnections(), 20);
+    return new Promise((resolve) => {
+      this.#server.close(() => {
+        clearInterval(sweep);
+        resolve();
+      });
+    });
+  }
+
+  /** Ends everything at once. */
+  close(): void {
+    this.#server.closeAllConnections();
+  }
+}

@@ -1,0 +1,60 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import { isCallerFault } from "#platform/errors.ts";
+import type { Logger } from "#platform/logger.ts";
+import type { CallMetrics, RecordCall } from "#platform/metrics.ts";
+import { followStream } from "./compose.ts";
+
+/** Failures that pass by themselves, or that the caller chose. */
+const expected = new Set([Code.Unavailable, Code.ResourceExhausted, Code.Aborted, Code.DeadlineExceeded]);
+
+function levelOf(code: Code): "info" | "warn" | "error" {
+  if (isCallerFault(code) || code === Code.Canceled) return "info";
+  return expected.has(code) ? "warn" : "error";
+}
+
+/** Writes one line per call: debug when it went well, with the whole cause when the fault is ours. */
+function writeLine(logger: Logger, method: DescMethod, end: { error: unknown; ms: number }): void {
+  const rpc = { "rpc.service": method.parent.typeName, "rpc.method": method.name, "event.duration": end.ms * 1e6 };
+  if (end.error === undefined) {
+    if (logger.level === "debug") logger.debug("served", rpc);
+    return;
+  }
+  const error = ConnectError.from(end.error, Code.Unknown);
+  const level = levelOf(error.code);
+  const fields = { ...rpc, "rpc.grpc.status_code": error.code };
+  if (level === "info") logger.info(`refused: ${error.message}`, fields);
+  else
+    logger.log(level, `failed: ${error.message}`, {
+      ...fields,
+      err: error.cause instanceof Error ? error.cause : error,
+    });
+}
+
+/** Measures every call and writes its line in the log. */
+export function accessInterceptor(logger: Logger, metrics: CallMetrics): Interceptor {
+  const recorders = new Map<DescMethod, RecordCall>();
+  const recorderOf = (method: DescMethod): RecordCall => {
+    const recorder = recorders.get(method) ?? metrics.forMethod(method);
+    recorders.set(method, recorder);
+    return recorder;
+  };
+  return (next) => async (request) => {
+    const { method } = request;
+    const begin = performance.now();
+    const onEnd = (error: unknown): void => {
+      const ms = performance.now() - begin;
+      recorderOf(method)(error === undefined ? 0 : ConnectError.from(error, Code.Unknown).code, ms / 1000);
+      writeLine(logger, method, { error, ms });
+    };
+    try {
+      const response = await next(request);
+      if (response.stream) return followStream(response, { onEnd });
+      onEnd(undefined);
+      return response;
+    } catch (error) {
+      onEnd(error);
+      throw error;
+    }
+  };
+}

@@ -1,0 +1,126 @@
+import { randomUUID } from "node:crypto";
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import { type RequestContext, runInContext } from "#platform/context.ts";
+import { type CallRequest, type CallResponse, followStream } from "./compose.ts";
+import { isKnown, peekHeader } from "./known-call.ts";
+
+/** The header that names one request through all services. */
+export const REQUEST_ID = "x-request-id";
+
+/** A caller's id is shown in logs, so it is limited to what an id looks like. */
+const wellFormedId = /^[\w.:@/-]{1,128}$/;
+const traceParentForm = /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/;
+
+/** The context of a call; what it says is read from the request when it is asked for. */
+class CallContext implements RequestContext {
+  readonly deadline: number | undefined;
+  readonly #request: CallRequest;
+  #requestId: string | undefined;
+
+  constructor(request: CallRequest, deadline: number | undefined) {
+    this.#request = request;
+    this.deadline = deadline;
+  }
+
+  get requestId(): string {
+    if (this.#requestId) return this.#requestId;
+    const given = peekHeader(this.#request, REQUEST_ID);
+    this.#requestId = given && wellFormedId.test(given) ? given : randomUUID();
+    return this.#requestId;
+  }
+
+  get traceParent(): string | undefined {
+    const given = peekHeader(this.#request, "traceparent");
+    return given && traceParentForm.test(given) ? given : undefined;
+  }
+
+  get traceId(): string | undefined {
+    return this.traceParent?.slice(3, 35);
+  }
+
+  get userId(): string | undefined {
+    const entry = peekHeader(this.#request, "baggage")?.match(/(?:^|,)\s*user\.id=([^,;\s]*)/);
+    return entry?.[1] === undefined ? undefined : decode(entry[1]);
+  }
+
+  get signal(): AbortSignal {
+    return this.#request.signal;
+  }
+}
+
+/** Baggage is percent-encoded; what is not is taken as it is. */
+function decode(value: string): string {
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return value;
+  }
+}
+
+/** gRPC-Web says its timeout as gRPC does: at most eight digits and a unit. */
+const units: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };
+
+/** The time a caller on the HTTP face gives, in milliseconds. */
+function timeoutOf(request: CallRequest): number | undefined {
+  const connect = request.header.get("connect-timeout-ms");
+  if (connect) return Number(connect);
+  const [, digits, unit = ""] = request.header.get("grpc-timeout")?.match(/^(\d{1,8})([HMSmun])$/) ?? [];
+  return digits ? Number(digits) * (units[unit] ?? 1) : undefined;
+}
+
+/**
+ * The HTTP face has neither a deadline that interceptors can see nor one for callers that say none; both are made here.
+ * The returned function ends the call's timer.
+ */
+function withDeadline(
+  request: CallRequest,
+  defaultMs: number,
+): { request: CallRequest; deadline?: number; end(): void } {
+  const timeout = timeoutOf(request) ?? (request.stream ? undefined : defaultMs);
+  if (timeout === undefined) return { request, end: () => undefined };
+  const controller = new AbortController();
+  const expire = (): void => controller.abort(new ConnectError("the deadline passed", Code.DeadlineExceeded));
+  const timer = setTimeout(expire, timeout);
+  const signal = AbortSignal.any([request.signal, controller.signal]);
+  return { request: { ...request, signal }, deadline: Date.now() + timeout, end: () => clearTimeout(timer) };
+}
+
+/** Runs a call, with all that its stream does later, in its context. */
+async function runCall(
+  context: RequestContext,
+  call: () => Promise<CallResponse>,
+  onEnd: () => void,
+): Promise<CallResponse> {
+  try {
+    const response = await runInContext(context, call);
+    if (response.stream) return followStream(response, { around: (step) => runInContext(context, step), onEnd });
+    onEnd();
+    return response;
+  } catch (error) {
+    onEnd();
+    throw error;
+  }
+}
+
+/**
+ * Makes the context of each call, so that `requestContext()` knows it.
+ *
+ * @param defaultTimeoutMs how long a unary call on the HTTP face may take whose caller has not said
+ */
+export function contextInterceptor(defaultTimeoutMs: number): Interceptor {
+  return (next) => (request) => {
+    if (isKnown(request) && !request.stream) {
+      return runInContext(new CallContext(request, request.deadline), () => next(request));
+    }
+    if (isKnown(request)) {
+      return runCall(
+        new CallContext(request, request.deadline),
+        () => next(request),
+        () => undefined,
+      );
+    }
+    const bounded = withDeadline(request, defaultTimeoutMs);
+    const context = new CallContext(bounded.request, bounded.deadline);
+    return runCall(context, () => next(bounded.request), bounded.end);
+  };
+}

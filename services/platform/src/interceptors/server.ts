@@ -1,0 +1,41 @@
+import type { DescService } from "@bufbuild/protobuf";
+import type { Interceptor } from "@connectrpc/connect";
+import type { Logger } from "#platform/logger.ts";
+import type { CallMetrics } from "#platform/metrics.ts";
+import { accessInterceptor } from "./access.ts";
+import { contextInterceptor } from "./context.ts";
+import { deadlineInterceptor } from "./deadline.ts";
+import { errorInterceptor } from "./errors.ts";
+import type { InFlight } from "./in-flight.ts";
+import type { StreamDrain } from "./stream-drain.ts";
+import { telemetryInterceptor } from "./telemetry.ts";
+import { validationInterceptor } from "./validation.ts";
+
+/** What the interceptors of a server need. */
+export interface ServerInterceptorOptions {
+  readonly services: readonly DescService[];
+  readonly logger: Logger;
+  readonly metrics: CallMetrics;
+  readonly inFlight: InFlight;
+  readonly streamDrain: StreamDrain;
+  readonly defaultTimeoutMs: number;
+  /** Whether the process makes spans; else there is no interceptor for them. */
+  readonly tracing: boolean;
+}
+
+/**
+ * The list that both faces run, outermost first. The error interceptor is inside of what reports, so that what is logged
+ * and counted is what the caller gets; validation is innermost, because it costs most.
+ */
+export function serverInterceptors(options: ServerInterceptorOptions): Interceptor[] {
+  return [
+    options.streamDrain.interceptor(),
+    contextInterceptor(options.defaultTimeoutMs),
+    ...(options.tracing ? [telemetryInterceptor()] : []),
+    accessInterceptor(options.logger, options.metrics),
+    errorInterceptor(),
+    deadlineInterceptor(),
+    options.inFlight.interceptor(),
+    validationInterceptor(options.services),
+  ];
+}

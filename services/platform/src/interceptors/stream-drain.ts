@@ -1,0 +1,35 @@
+import type { ConnectError, Interceptor } from "@connectrpc/connect";
+import { orAbort } from "./abort.ts";
+import { followStream } from "./compose.ts";
+
+/** Ends the streams that run when the process stops: those that follow changes would never end by themselves. */
+export class StreamDrain {
+  readonly #open = new Set<AbortController>();
+
+  /** Ends every stream with the given reason. */
+  end(reason: ConnectError): void {
+    for (const controller of this.#open) controller.abort(reason);
+  }
+
+  /** Knows every stream that passes through it. */
+  interceptor(): Interceptor {
+    return (next) => async (request) => {
+      if (!request.stream) return next(request);
+      const controller = new AbortController();
+      const { signal } = controller;
+      request.signal.addEventListener("abort", () => controller.abort(request.signal.reason), { once: true });
+      this.#open.add(controller);
+      const onEnd = (): void => {
+        this.#open.delete(controller);
+      };
+      try {
+        const response = await next({ ...request, signal });
+        if (!response.stream) throw new Error("an interceptor answered a stream with a single message");
+        return followStream(response, { around: (step) => orAbort(step, signal), onEnd });
+      } catch (error) {
+        onEnd();
+        throw error;
+      }
+    };
+  }
+}

@@ -1,0 +1,93 @@
+import type { z } from "zod";
+import { databaseConfig, loadConfig, platformConfig } from "#platform/config.ts";
+import type { Database } from "#platform/database/database.ts";
+import { type Faces, openFaces } from "#platform/faces.ts";
+import { Clients } from "#platform/grpc/clients.ts";
+import { createLogger, type Logger } from "#platform/logger.ts";
+import { createRegistry } from "#platform/metrics.ts";
+import type { ServiceConfig, ServiceContext, ServiceDefinition } from "#platform/service-definition.ts";
+import { openDatabase, within } from "#platform/startup.ts";
+import { startTelemetry } from "#platform/telemetry.ts";
+
+/** A service that runs. */
+export interface RunningService {
+  readonly grpcPort: number;
+  readonly httpPort: number;
+  readonly logger: Logger;
+  /** Not ready, listeners closed, calls in flight finished, background work ended, connections closed. */
+  drain(): Promise<void>;
+}
+
+/** How long each closing step may take, in milliseconds. */
+const CLOSE_TIMEOUT_MS = 5_000;
+
+function readConfig<S extends z.ZodRawShape>(
+  definition: ServiceDefinition<S>,
+  env: NodeJS.ProcessEnv | undefined,
+): ServiceConfig<S> {
+  const shape = { ...platformConfig, ...(definition.database ? databaseConfig : {}), ...definition.config };
+  return loadConfig<z.ZodRawShape>(shape, env) as ServiceConfig<S>;
+}
+
+interface Resources<S extends z.ZodRawShape> {
+  readonly context: ServiceContext<S>;
+  readonly tracing: boolean;
+}
+
+/** Opens what a service is built from; the stack closes it, last opened first. */
+async function openResources<S extends z.ZodRawShape>(
+  definition: ServiceDefinition<S>,
+  config: ServiceConfig<S>,
+  stack: AsyncDisposableStack,
+): Promise<Resources<S>> {
+  const name = config.SERVICE_NAME ?? definition.name;
+  const logger = createLogger({ name, level: config.LOG_LEVEL, format: config.LOG_FORMAT });
+  const telemetry = await startTelemetry(name, config);
+  stack.defer(() => within(CLOSE_TIMEOUT_MS, "sending the last spans", telemetry.shutdown()));
+  const opened = await openDatabase(definition, config, logger);
+  if (opened) stack.defer(() => within(CLOSE_TIMEOUT_MS, "closing the database", opened.close()));
+  const clients = new Clients({
+    defaultTimeoutMs: config.DEFAULT_TIMEOUT_MS,
+    maxMessageBytes: config.MAX_MESSAGE_BYTES,
+  });
+  stack.defer(() => clients.close());
+  const context: ServiceContext<S> = {
+    config,
+    logger,
+    registry: createRegistry(name),
+    client: (service, address) => clients.client(service, address),
+    get database(): Database {
+      if (!opened) throw new Error(`${name} has no database`);
+      return opened;
+    },
+  };
+  return { context, tracing: telemetry.tracer !== undefined };
+}
+
+/**
+ * Runs a service in this process; `startService` does so for a whole process, tests for a part of one.
+ *
+ * @param env the variables to read; those of the process by default
+ * @throws ConfigError or StartError with one clear sentence; everything that was opened is closed again
+ */
+export async function launch<S extends z.ZodRawShape>(
+  definition: ServiceDefinition<S>,
+  env?: NodeJS.ProcessEnv,
+): Promise<RunningService> {
+  const config = readConfig(definition, env);
+  await using stack = new AsyncDisposableStack();
+  const { context, tracing } = await openResources(definition, config, stack);
+  const parts = await definition.build(context);
+  stack.defer(() => within(CLOSE_TIMEOUT_MS, "stopping the background work", parts.stop?.() ?? Promise.resolve()));
+  const checks = [
+    ...(definition.database ? [() => context.database.ping()] : []),
+    ...(parts.ready ? [parts.ready] : []),
+  ];
+  const { logger, registry } = context;
+  const faces: Faces = await openFaces({ services: parts.services, checks, config, logger, registry, tracing });
+  stack.defer(() => faces.drain());
+  await parts.start?.();
+  logger.info("listening", { "server.grpc.port": faces.grpcPort, "server.http.port": faces.httpPort });
+  const opened = stack.move();
+  return { grpcPort: faces.grpcPort, httpPort: faces.httpPort, logger, drain: () => opened.disposeAsync() };
+}
