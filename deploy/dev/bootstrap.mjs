@@ -8,14 +8,17 @@ import { fileURLToPath } from "node:url";
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const modules = join(root, "node_modules");
 const node24 = join(modules, "node", "bin", process.platform === "win32" ? "node.exe" : "node");
+/** What each npm script runs in Node 24. */
 const scripts = {
-  start: "deploy/dev/start.ts",
-  test: "deploy/dev/test.ts",
-  check: "deploy/dev/check.ts",
-  verify: "deploy/dev/verify.ts",
-  bench: "bench/main.ts",
-  tools: "deploy/tools/install.ts",
-  generate: "deploy/tools/generate.ts",
+  start: ["deploy/dev/start.ts"],
+  test: ["deploy/dev/test.ts"],
+  check: ["deploy/dev/check.ts"],
+  fix: ["deploy/dev/check.ts", "--fix"],
+  generate: ["deploy/dev/check.ts", "--generate"],
+  verify: ["deploy/dev/verify.ts"],
+  bench: ["bench/main.ts"],
+  tools: ["deploy/tools/install.ts"],
+  lock: ["deploy/tools/complete-lock.ts"],
 };
 
 /** One sentence, and the end. */
@@ -100,6 +103,9 @@ const [command, ...args] = process.argv.slice(2);
 const script = scripts[command];
 if (!script) fail(`There is no command ${command}; there are ${Object.keys(scripts).join(", ")}.`);
 requireMachine();
-if (!isInstalled()) install();
+if (!isInstalled()) {
+  requirePrograms();
+  install();
+}
 if (!runsNode24()) installNode24();
-handOver(script, args);
+handOver(script[0], [...script.slice(1), ...args]);

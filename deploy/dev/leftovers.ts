@@ -8,6 +8,9 @@ import { identityOf } from "./identity.ts";
 /** How long what an earlier stack left may take to end by itself, and then to die. */
 const patienceMs = 10_000;
 
+/** How long a killed process may take to be gone. */
+const dyingMs = 1_000;
+
 /** Where the guard of a stack writes down what runs. */
 export function ledgerFile(dataDirectory: string): string {
   return join(dataDirectory, "run", "programs.json");
@@ -27,7 +30,8 @@ export async function claim(dataDirectory: string): Promise<void> {
   const file = ownerFile(dataDirectory);
   while (!writeNew(file, { name: "owner", pid: process.pid, started: identityOf(process.pid) ?? "" })) {
     const owner = readJson<Life>(file);
-    if (owner && runs(owner)) {
+    // One that was killed a moment ago may need a moment to be gone.
+    if (owner && !(await until(() => !runs(owner), dyingMs))) {
       throw new StackError(
         `Ordermesh already runs from ${dataDirectory} as process ${owner.pid}: stop that one first, or use --data and --port-offset.`,
       );

@@ -19,7 +19,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { run } from "../tools/run.ts";
 import { childEnvironment } from "./config.ts";
 import { StackError } from "./errors.ts";
-import { ancestryOf } from "./identity.ts";
+import { ancestryOf, identityOf } from "./identity.ts";
 
 /** How to run PostgreSQL on this machine, for the data in one folder. */
 export interface PostgresPlan {
@@ -50,16 +50,16 @@ export async function preparePostgres(dataDirectory: string, password: string): 
   return plan;
 }
 
-/** Removes the cluster, wherever it is. */
-export function removeCluster(dataDirectory: string): void {
-  const link = join(dataDirectory, "postgres");
-  if (existsSync(link)) rmSync(realpathSync(link), { recursive: true, force: true });
-  rmSync(link, { recursive: true, force: true });
+/** Removes a stack's folder with everything that belongs to it, the cluster too when it had to be elsewhere. */
+export function removeData(dataDirectory: string): void {
+  const cluster = join(dataDirectory, "postgres");
+  if (existsSync(cluster)) rmSync(realpathSync(cluster), { recursive: true, force: true });
+  rmSync(dataDirectory, { recursive: true, force: true });
 }
 
 /** The server's own settings: only for this machine, and enough connections for a stack and a few tools. */
-export function serverArguments(plan: PostgresPlan, port: number): string[] {
-  const settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"];
+export function serverArguments(plan: PostgresPlan, port: number, more: readonly string[]): string[] {
+  const settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200", ...more];
   return ["-D", plan.data, "-p", String(port), ...settings.flatMap((setting) => ["-c", setting])];
 }
 
@@ -163,13 +163,19 @@ async function initialise(plan: PostgresPlan, password: string): Promise<void> {
   }
 }
 
-/** A server that outlived its stack unnoticed holds the cluster; it is known by its pid file and its command line. */
+/**
+ * A server that outlived its stack unnoticed holds the cluster; it is known by its pid file and its command line. The
+ * file of a dead server must go when its number still exists: PostgreSQL takes a zombie, or whoever has the number by
+ * now, for a running server. Zombies stay where process 1 does not collect them, as in many a container.
+ */
 async function endStray(data: string): Promise<void> {
   const file = join(data, "postmaster.pid");
-  const pid = existsSync(file) ? Number(readFileSync(file, "utf8").split("\n")[0]) : Number.NaN;
-  const isOurs = () => Number.isInteger(pid) && ancestryOf(pid)?.command.includes(data) === true;
-  for (let attempt = 0; isOurs() && attempt < 100; attempt += 1) {
+  if (!existsSync(file)) return;
+  const pid = Number(readFileSync(file, "utf8").split("\n")[0]);
+  const runs = () => identityOf(pid) !== undefined && ancestryOf(pid)?.command.includes(data) === true;
+  for (let attempt = 0; runs() && attempt < 100; attempt += 1) {
     process.kill(pid, attempt < 50 ? "SIGINT" : "SIGQUIT");
     await delay(100);
   }
+  if (!runs()) rmSync(file, { force: true });
 }

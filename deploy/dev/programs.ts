@@ -47,11 +47,15 @@ function common(blueprint: Blueprint, name: string): Pick<ProgramSpec, "name" | 
 }
 
 /** The server that the four databases are on. SIGINT is its fast shutdown: it does not wait for its clients. */
-export function postgresProgram(blueprint: Blueprint, plan: PostgresPlan): ProgramSpec {
+export function postgresProgram(
+  blueprint: Blueprint,
+  plan: PostgresPlan,
+  settings: readonly string[] = [],
+): ProgramSpec {
   return {
     ...common(blueprint, "postgres"),
     command: join(plan.binaries, "postgres"),
-    args: serverArguments(plan, blueprint.ports.postgres),
+    args: serverArguments(plan, blueprint.ports.postgres, settings),
     cwd: "/",
     env: childEnvironment({}),
     ...plan.user,

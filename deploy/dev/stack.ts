@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { provisionDatabase } from "#platform/database/provision.ts";
@@ -17,7 +17,7 @@ import {
   services,
 } from "./layout.ts";
 import { claim, release } from "./leftovers.ts";
-import { preparePostgres } from "./postgres.ts";
+import { preparePostgres, removeData } from "./postgres.ts";
 import {
   addressOf,
   type Blueprint,
@@ -50,6 +50,8 @@ export interface StackOptions extends StackListener {
   readonly components?: readonly Component[];
   /** Environment variables of our processes, over the stack's own. */
   readonly environment?: Overrides;
+  /** `name=value` as in postgresql.conf, over the stack's own. */
+  readonly postgresSettings?: readonly string[];
   /** LOG_LEVEL of our processes; default "warn". */
   readonly logLevel?: string;
   /** Whether a component that dies is started again, a bounded number of times; default true. */
@@ -159,7 +161,7 @@ export class Stack implements AsyncDisposable {
   async stop(graceMs = 12_000): Promise<void> {
     await this.#supervisor.stop(graceMs);
     release(this.blueprint.dataDirectory);
-    if (this.#temporary) rmSync(this.blueprint.dataDirectory, { recursive: true, force: true });
+    if (this.#temporary) removeData(this.blueprint.dataDirectory);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -179,7 +181,11 @@ export class Stack implements AsyncDisposable {
     const start = performance.now();
     const plan = await preparePostgres(dataDirectory, credentials.postgres);
     const probe = databaseProbe(this.databaseUrl("postgres"));
-    await this.#supervisor.start(postgresProgram(this.blueprint, plan), probe, readyDeadlineMs);
+    await this.#supervisor.start(
+      postgresProgram(this.blueprint, plan, this.#options.postgresSettings),
+      probe,
+      readyDeadlineMs,
+    );
     this.#tellReady("postgres", this.address("postgres"), start);
   }
 

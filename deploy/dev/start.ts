@@ -1,12 +1,11 @@
 // `npm start`: runs the stack for a person, places an order, and stays until Ctrl-C.
-import { rmSync } from "node:fs";
 import { relative } from "node:path";
 import { root } from "./config.ts";
 import { StackError } from "./errors.ts";
-import { claim, release } from "./leftovers.ts";
+import { claim } from "./leftovers.ts";
 import { help, parseOptions, type StartOptions } from "./options.ts";
 import { onOrphaned } from "./parentage.ts";
-import { removeCluster } from "./postgres.ts";
+import { removeData } from "./postgres.ts";
 import { Screen } from "./screen.ts";
 import { Stack } from "./stack.ts";
 
@@ -48,9 +47,7 @@ class Wishes {
 
 async function reset(options: StartOptions): Promise<void> {
   await claim(options.dataDirectory);
-  removeCluster(options.dataDirectory);
-  release(options.dataDirectory);
-  rmSync(options.dataDirectory, { recursive: true, force: true });
+  removeData(options.dataDirectory);
 }
 
 async function run(options: StartOptions, screen: Screen): Promise<number> {

@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { basename } from "node:path";
 
 /** How a command is run. */
 export interface RunOptions {
@@ -6,6 +7,8 @@ export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly uid?: number;
   readonly gid?: number;
+  /** Whether a failure tells everything that was kept of the output; only the last line when left out. */
+  readonly keepOutput?: boolean;
   /** After this many milliseconds the command is killed. */
   readonly timeoutMs: number;
 }
@@ -18,7 +21,7 @@ const keep = 64 * 1024;
  * @throws Error with the last line written when it fails, is missing or takes too long
  */
 export async function run(command: string, args: readonly string[], options: RunOptions): Promise<string> {
-  const { timeoutMs, ...place } = options;
+  const { timeoutMs, keepOutput = false, ...place } = options;
   const child = spawn(command, args, { ...place, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   const collect = (chunk: Buffer) => {
@@ -34,7 +37,8 @@ export async function run(command: string, args: readonly string[], options: Run
         resolve(code === 0 ? undefined : signal ? `signal ${signal}` : `code ${code}`),
       );
     });
-    if (end) throw new Error(`${command} ended with ${end}: ${output.trim().split("\n").at(-1) ?? ""}`);
+    const said = keepOutput ? `\n${output.trim()}` : ` ${output.trim().split("\n").at(-1) ?? ""}`;
+    if (end) throw new Error(`${basename(command)} ended with ${end}:${said}`);
     return output;
   } finally {
     clearTimeout(timer);

@@ -16,3 +16,6 @@ export const versions = {
 
 /** A program that the stack or its tests start and that npm does not install. */
 export type ToolName = keyof typeof versions;
+
+/** What the stack and the tests of the product need; other tools are had by those who ask for them. */
+export const baseTools = ["temporal", "grpcurl", "temporal-test-server"] as const satisfies readonly ToolName[];

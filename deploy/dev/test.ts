@@ -1,0 +1,73 @@
+// `npm test`: the checks, then every test, on real servers. `npm test -- <files>` runs only those tests.
+// One PostgreSQL serves all tests that want a database of their own; tools are had before the first test needs them.
+import { spawn } from "node:child_process";
+import { globSync } from "node:fs";
+import { delimiter } from "node:path";
+import { ToolError, tool, toolLinks } from "../tools/tool.ts";
+import { baseTools } from "../tools/versions.ts";
+import { fullEnvironment, root } from "./config.ts";
+import { StackError } from "./errors.ts";
+import { freePortOffset } from "./layout.ts";
+import { onOrphaned } from "./parentage.ts";
+import { Stack } from "./stack.ts";
+
+/** Test files that run at the same time: the machines that this runs on have two cores. */
+const concurrency = 2;
+/** A single test may take this long; the ones with a whole stack take the longest. */
+const testTimeoutMs = 10 * 60_000;
+
+const patterns = ["services/*/test/**/*.test.ts", "deploy/*/test/**/*.test.ts", "bench/test/**/*.test.ts"];
+
+/** Runs a command with our terminal; resolves with its exit code. It ends when we are told to. */
+function passThrough(args: readonly string[], environment: Record<string, string> = {}): Promise<number> {
+  const child = spawn(process.execPath, args, { cwd: root, stdio: "inherit", env: fullEnvironment(environment) });
+  const stop = () => child.kill("SIGTERM");
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, stop);
+  onOrphaned(stop);
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code) => resolve(code ?? 1));
+  });
+}
+
+async function haveTools(): Promise<void> {
+  for (const name of baseTools) await tool(name, (line) => console.log(`  · ${line}`));
+}
+
+/** Nothing in a test outlives its server, so it need not wait for disks. */
+function startPostgres(): Promise<Stack> {
+  return freePortOffset().then((portOffset) =>
+    Stack.start({
+      portOffset,
+      components: ["postgres"],
+      postgresSettings: ["fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=400"],
+      restart: false,
+    }),
+  );
+}
+
+async function runTests(files: readonly string[]): Promise<number> {
+  await using postgres = await startPostgres();
+  const flags = ["--test", `--test-concurrency=${concurrency}`, `--test-timeout=${testTimeoutMs}`];
+  return passThrough([...flags, ...files], {
+    TEST_POSTGRES_URL: postgres.databaseUrl("postgres"),
+    PATH: [toolLinks, fullEnvironment().PATH].join(delimiter),
+  });
+}
+
+async function main(chosen: readonly string[]): Promise<number> {
+  if (chosen.length > 0) return runTests(chosen);
+  const checked = await passThrough(["deploy/dev/check.ts"]);
+  await haveTools();
+  const tested = await runTests(globSync(patterns, { cwd: root }).sort());
+  if (checked !== 0) console.error("The checks at the beginning failed.");
+  return tested || checked;
+}
+
+try {
+  process.exit(await main(process.argv.slice(2)));
+} catch (error) {
+  if (!(error instanceof StackError) && !(error instanceof ToolError)) throw error;
+  console.error(error.message);
+  process.exit(1);
+}

@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { defaultDataDirectory } from "../config.ts";
+import { portsAt, portsOf } from "../layout.ts";
+import { parseOptions } from "../options.ts";
+
+describe("the command line of npm start", () => {
+  test("has the documented defaults", () => {
+    assert.deepEqual(parseOptions([]), {
+      help: false,
+      exit: false,
+      reset: false,
+      verbose: false,
+      demo: true,
+      portOffset: 0,
+      dataDirectory: defaultDataDirectory,
+    });
+  });
+
+  for (const [args, message] of [
+    [["--port-offset", "x"], /whole number from 0 to 10000, not "x"/],
+    [["--port-offset", "20000"], /whole number/],
+    [["--frobnicate"], /--frobnicate.*--help/],
+    [["extra"], /extra.*--help/],
+  ] as const) {
+    test(`refuses ${args.join(" ")} in one sentence`, () => assert.throws(() => parseOptions(args), message));
+  }
+});
+
+test("an offset moves every port", () => {
+  const ports = portsAt(100);
+  assert.deepEqual(portsOf("orders", ports), [
+    { port: 50151, use: "orders, gRPC" },
+    { port: 8181, use: "orders, HTTP" },
+  ]);
+  assert.equal(ports.postgres, 55532);
+  assert.equal(ports.temporalUi, 8333);
+});
