@@ -1,0 +1,194 @@
+import assert from "node:assert/strict";
+import { randomBytes, randomUUID } from "node:crypto";
+import { describe, it } from "node:test";
+import { isCardNumber, passesLuhn } from "#platform/card-number.ts";
+import { redact } from "#platform/redact.ts";
+import { redactText } from "#platform/redact-text.ts";
+
+/** Numbers that are the same in every run (mulberry32), so that a failure can be seen again. */
+function numbersFrom(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * below) | 0;
+  };
+}
+
+/** First digits and lengths, as the schemes publish them. */
+const brands: readonly [string, readonly string[], readonly number[]][] = [
+  ["Visa", ["4"], [13, 16, 19]],
+  ["Mastercard", ["51", "52", "53", "54", "55", "2221", "2345", "2720"], [16]],
+  ["American Express", ["34", "37"], [15]],
+  ["Discover", ["6011", "644", "649", "65"], [16, 17, 18, 19]],
+  ["Diners Club", ["300", "305", "3095", "36", "38", "39"], [14, 16, 19]],
+  ["JCB", ["3528", "3589"], [16, 17, 18, 19]],
+  ["UnionPay", ["62"], [16, 17, 18, 19]],
+  ["Maestro", ["5018", "5020", "5038", "5893", "6304", "6759", "6761"], [12, 13, 14, 15, 16, 17, 18, 19]],
+  ["Mir", ["2200", "2204"], [16, 17, 18, 19]],
+  ["RuPay", ["60", "65", "81", "82", "508"], [16]],
+  ["Elo, Hipercard", ["506699", "636368", "606282"], [16]],
+  ["Verve", ["506099", "650002"], [16, 18, 19]],
+  ["Troy, UzCard, Humo, UATP", ["9792", "8600", "9860"], [16]],
+];
+const separators = ["", " ", "-", ".", "/", "_", "\u00a0", "\u2009", "\u2013", "  ", " - ".trim(), "·"];
+const groupings = [[4, 4, 4, 4, 4], [4, 6, 5, 4], [6, 13], Array<number>(19).fill(1), [2, 2, 2, 2, 2, 2, 2, 2, 2, 1]];
+const places: ((card: string) => string)[] = [
+  (card) => card,
+  (card) => `charged ${card}, declined`,
+  (card) => `card=${card};cvv=123`,
+  (card) => `{"number":"${card}"}`,
+  (card) => `PAN${card}END`,
+  (card) => `https://shop.example/pay?c=${card}&x=1`,
+  (card) => `order 0001H3ZK5M was paid with (${card}) at 2026-11-21T13:04:05.123Z`,
+];
+
+function pick<T>(list: readonly T[], next: (below: number) => number): T {
+  return list[next(list.length)] as T;
+}
+
+function cardOf(next: (below: number) => number): string {
+  const [, prefixes, lengths] = pick(brands, next);
+  const length = pick(lengths, next);
+  let digits = pick(prefixes, next);
+  while (digits.length < length - 1) digits += next(10);
+  return digits + [..."0123456789"].find((check) => passesLuhn(digits + check));
+}
+
+function grouped(digits: string, sizes: readonly number[], separator: string): string {
+  const parts: string[] = [];
+  for (let at = 0, i = 0; at < digits.length; at += sizes[i++] ?? 4) parts.push(digits.slice(at, at + (sizes[i] ?? 4)));
+  return parts.join(separator);
+}
+
+describe("redaction of card numbers", () => {
+  it("finds 10,000 numbers of all brands, lengths, separators and groupings, as text and in fields", () => {
+    const next = numbersFrom(20261121);
+    for (let i = 0; i < 10_000; i++) {
+      const digits = cardOf(next);
+      const written = grouped(digits, pick(groupings, next), pick(separators, next));
+      const text = pick(places, next)(written);
+      const line = redact({ message: text, note: { deep: [text] }, [`k ${written}`]: 1 });
+      assert.ok(!JSON.stringify(line).includes(written), text);
+      assert.ok(!JSON.stringify(line).replace(/\D/g, "").includes(digits), `${text} → ${JSON.stringify(line)}`);
+    }
+  });
+
+  it("finds numbers that are numbers", () => {
+    assert.deepEqual(redact({ n: 4111111111111111, b: 4111111111111111n }), { n: "[redacted]", b: "[redacted]" });
+  });
+
+  it("finds a number in a row of other numbers", () => {
+    assert.equal(redactText("1234 4111 1111 1111 1111 99 12"), "1234 [card number] 99 12");
+    assert.equal(redactText("2026 378282246310005 17"), "2026 [card number] 17");
+  });
+});
+
+describe("what must survive redaction", () => {
+  const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
+  const samples: Record<string, (next: (below: number) => number) => string> = {
+    "trace id": () => randomBytes(16).toString("hex"),
+    "span id in traceparent": () =>
+      `00-${randomBytes(16).toString("hex")}-a${randomBytes(8).toString("hex").slice(1)}-01`,
+    uuid: () => randomUUID(),
+    "order id": (next) => `0${Array.from({ length: 24 }, () => alphabet[next(32)]).join("")}k`,
+    "upper case order id": (next) => `0${Array.from({ length: 24 }, () => alphabet[next(32)]).join("")}k`.toUpperCase(),
+    "request id of a step": (next) =>
+      `0${Array.from({ length: 24 }, () => alphabet[next(32)]).join("")}h:reserve:berlin`,
+    time: (next) => new Date(1.7e12 + next(2 ** 30) * 100).toISOString(),
+    milliseconds: (next) => `${1_790_000_000_000 + next(2 ** 30)}`,
+    microseconds: (next) => `${1_790_000_000_000_000 + next(2 ** 30)}`,
+    nanoseconds: (next) => `${1_790_000_000_000_000_000n + BigInt(next(2 ** 30))}`,
+    "compact time": (next) => `202611211304${10 + next(49)}`,
+    amount: (next) => `${next(10_000_000)}.${10 + next(89)} EUR`,
+    "minor units": (next) => `${next(2 ** 31)}`,
+    "address of a machine": (next) => `10.244.${next(255)}.${next(255)}:${1024 + next(60000)}`,
+    "stack line": (next) => `at run (/app/node_modules/pg@8.23.0/lib/client.js:${next(900)}:${next(80)})`,
+    sentence: (next) => `took ${next(900)} ms for ${next(64)} orders in ${next(9)} retries`,
+  };
+
+  for (const [name, sample] of Object.entries(samples)) {
+    it(name, () => {
+      const next = numbersFrom(7);
+      for (let i = 0; i < 1000; i++) {
+        const text = sample(next);
+        assert.equal(redactText(text), text);
+        assert.equal(redactText(`before ${text} after`), `before ${text} after`);
+      }
+    });
+  }
+
+  it("an untouched line is the same object", () => {
+    const line = { level: "info", message: "listening", "server.address": "10.1.2.3", "span.id": "4111111111111111" };
+    assert.equal(redact(line), line);
+    assert.equal(isCardNumber("4111111111111112"), false);
+  });
+});
+
+describe("redaction of personal data", () => {
+  const cases: [text: string, expected: string][] = [
+    ["mail to Ada.Lovelace+x@mail.example.org failed", "mail to [e-mail] failed"],
+    ["Key (email)=(ada@example.org) already exists", "Key (email)=([e-mail]) already exists"],
+    ["call +49 (30) 123 456-78 now", "call [phone] now"],
+    ["call +14155552671", "call [phone]"],
+    ["(415) 555-2671 and 415-555-2671", "[phone] and [phone]"],
+    ["authorization: Bearer abc.def-ghi", "authorization: [redacted] [redacted]"],
+    ["got eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc", "got [redacted]"],
+    ["gateway refused tok_decline", "gateway refused [redacted]"],
+    ["postgres://orders:s3cret@db:5432/orders", "postgres://[redacted]@db:5432/orders"],
+    ["?access_token=abcdefgh&x=1", "?access_token=[redacted]&x=1"],
+    [
+      '{"cvv":"123"} CVC: 1234, security code is 999',
+      '{"cvv":"[redacted]"} CVC: [redacted], security code is [redacted]',
+    ],
+    ["lives at 12 Baker Street, London", "lives at [address], London"],
+    ["wohnt Lange Hauptstraße 12a", "wohnt Lange [address]"],
+  ];
+  for (const [text, expected] of cases) it(expected, () => assert.equal(redactText(text), expected));
+
+  const names = ["email", "customer.email", "givenName", "family_name", "PHONE", "shippingAddress", "cardToken"];
+  for (const name of [...names, "Authorization", "x-api-key", "cvv", "DATABASE_URL", "smtp.password", "pageToken"]) {
+    it(`the field ${name}`, () => {
+      assert.deepEqual(redact({ a: [{ [name]: "plain" }] }), { a: [{ [name]: "[redacted]" }] });
+      assert.deepEqual(redact({ [name]: { lines: ["plain"] } }), { [name]: "[redacted]" });
+    });
+  }
+
+  it("errors keep their class and lose the data in message, stack, fields and causes", () => {
+    const cause = new RangeError("4111 1111 1111 1111");
+    const error = redact(Object.assign(new TypeError("for ada@example.org", { cause }), { detail: "+4930123456" }));
+    assert.ok(error instanceof TypeError);
+    assert.equal(error.message, "for [e-mail]");
+    assert.ok(!error.stack?.includes("ada@"));
+    assert.equal((error.cause as Error).message, "[card number]");
+    assert.equal((error as Error & { detail: string }).detail, "[phone]");
+  });
+});
+
+describe("the bounds of redaction", () => {
+  it("cuts long texts, long lists, deep and circular values, and leaves nothing unseen in the line", () => {
+    const circle: Record<string, unknown> = {};
+    circle.self = circle;
+    const many = Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`f${i}`, "ada@example.org"]));
+    const line = {
+      circle,
+      many,
+      list: Array(10_000).fill("ada@example.org"),
+      text: `${"x ".repeat(9000)}ada@example.org`,
+    };
+    const text = JSON.stringify(redact(line));
+    assert.ok(!text.includes("ada@"));
+    assert.ok(text.length < 40_000, `${text.length}`);
+  });
+
+  it("takes time in proportion to the text, for the worst of texts too", () => {
+    for (const piece of ["1", "1 ", "a", "a.", "+1", "@a", "A", "Aa ", "4-", "://", "token", "1 Aa "]) {
+      const text = piece.repeat(16_000 / piece.length);
+      const start = performance.now();
+      redactText(text);
+      const took = performance.now() - start;
+      assert.ok(took < 250, `${JSON.stringify(piece)}: ${took} ms`);
+    }
+  });
+});
