@@ -1,0 +1,53 @@
+import type { Database } from "#platform/database/database.ts";
+import { idempotencyColumns, type Keyed, replayable } from "#platform/database/idempotency.ts";
+import type { SqlText } from "#platform/database/transaction.ts";
+
+const method = "CancelOrder";
+
+const remember: SqlText = {
+  name: "cancel_request_insert",
+  text: `insert into idempotency_key (method, request_id, fingerprint, response)
+    select $1::text, * from unnest($2::text[], $3::bytea[], $4::bytea[])`,
+};
+
+const forget: SqlText = {
+  name: "cancel_request_delete",
+  text: "delete from idempotency_key where method = $1 and request_id = $2",
+};
+
+/**
+ * The request ids of cancellations. The effect is the saga's, which takes repetitions; here it is kept which request an id
+ * stands for. There is no answer to keep: it is the order as it stands.
+ */
+export class CancelRequests {
+  readonly #database: Database;
+  readonly #remember: (inputs: Keyed[]) => Promise<("first" | "repeated" | Error)[]>;
+
+  constructor(database: Database) {
+    this.#database = database;
+    this.#remember = replayable<Keyed, "first" | "repeated">({
+      database,
+      method,
+      run: (inputs) => this.#insert(inputs),
+      decode: () => "repeated",
+    });
+  }
+
+  /** Whether the same request came before; remembers it when not. @throws REQUEST_ID_REUSED */
+  async remember(request: Keyed): Promise<"first" | "repeated"> {
+    const [outcome = "first"] = await this.#remember([request]);
+    if (outcome instanceof Error) throw outcome;
+    return outcome;
+  }
+
+  /** Forgets a request that was refused: a repetition is judged anew. */
+  async forget(requestId: string): Promise<void> {
+    await this.#database.query(forget, [method, requestId]);
+  }
+
+  async #insert(inputs: Keyed[]): Promise<"first"[]> {
+    const rows = inputs.map((input) => ({ ...input, response: Buffer.alloc(0) }));
+    if (rows.length > 0) await this.#database.query(remember, [method, ...idempotencyColumns(rows)]);
+    return inputs.map(() => "first");
+  }
+}

@@ -1,0 +1,45 @@
+import { Code } from "@connectrpc/connect";
+import { OrderErrorReason, OrderErrorReasonSchema } from "#gen/shop/orders/v1/order_error_reason_pb.js";
+import { defineErrors } from "#platform/errors.ts";
+
+/** Refusals of the orders service; each reason's facts are listed in `order_error_reason.proto`. */
+export const OrderError = defineErrors<OrderErrorReason>({
+  domain: "orders.shop",
+  reasons: OrderErrorReasonSchema,
+  codes: {
+    [OrderErrorReason.UNSPECIFIED]: Code.Unknown,
+    [OrderErrorReason.ORDER_NOT_FOUND]: Code.NotFound,
+    [OrderErrorReason.CUSTOMER_NOT_FOUND]: Code.NotFound,
+    [OrderErrorReason.CURRENCY_MISMATCH]: Code.InvalidArgument,
+    [OrderErrorReason.TOTAL_TOO_LARGE]: Code.InvalidArgument,
+    [OrderErrorReason.ILLEGAL_TRANSITION]: Code.FailedPrecondition,
+    [OrderErrorReason.NOT_CANCELLABLE]: Code.FailedPrecondition,
+    [OrderErrorReason.EMAIL_TAKEN]: Code.AlreadyExists,
+    [OrderErrorReason.CUSTOMER_CHANGED]: Code.Aborted,
+  },
+});
+
+/** There is no order with this id. */
+export function orderNotFound(orderId: string): Error {
+  return new OrderError(OrderErrorReason.ORDER_NOT_FOUND, `there is no order ${orderId}`, { order_id: orderId });
+}
+
+/** There is no customer with this id. */
+export function customerNotFound(customerId: string): Error {
+  const metadata = { customer_id: customerId };
+  return new OrderError(OrderErrorReason.CUSTOMER_NOT_FOUND, `there is no customer ${customerId}`, metadata);
+}
+
+/** The order has gone too far to be withdrawn. */
+export function notCancellable(orderId: string, status: string, cause?: unknown): Error {
+  const message = `the order is ${status} and can no longer be cancelled`;
+  const metadata = { order_id: orderId, status: status.toUpperCase() };
+  return new OrderError(OrderErrorReason.NOT_CANCELLABLE, message, metadata, { cause });
+}
+
+/** The transition table has no way from the one status to the other. */
+export function illegalTransition(move: { orderId: string; from: string; to: string }): Error {
+  const { orderId, from, to } = move;
+  const metadata = { order_id: orderId, from: from.toUpperCase(), to: to.toUpperCase() };
+  return new OrderError(OrderErrorReason.ILLEGAL_TRANSITION, `an order cannot go from ${from} to ${to}`, metadata);
+}

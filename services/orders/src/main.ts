@@ -1,0 +1,14 @@
+import { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
+import { startService } from "#platform/service.ts";
+import { ordersConfig } from "./config.ts";
+import { CustomerEntity } from "./customer.entity.ts";
+import { migrations } from "./migrations/list.ts";
+import { buildOrders } from "./orders.ts";
+
+await startService({
+  name: "orders",
+  config: ordersConfig,
+  database: { entities: [CustomerEntity], migrations },
+  build: ({ config, database, logger, registry, client }) =>
+    buildOrders({ config, database, logger, registry, sagas: client(SagaService, config.WORKER_ADDRESS) }),
+});

@@ -1,0 +1,54 @@
+import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+
+/** What the orders service counts. */
+export interface OrderMetrics {
+  readonly created: Counter;
+  /** Orders in one insert, which is what one saga carries. */
+  readonly listSize: Histogram;
+  readonly transitions: Counter<"status">;
+  /** From the order's creation until the saga's first answer, or its end. */
+  readonly processing: Histogram<"status">;
+  /** Starts of sagas, by what the worker answered. */
+  readonly dispatches: Counter<"outcome">;
+  readonly outboxLag: Gauge;
+  readonly watchers: Gauge;
+}
+
+/** Registers the metrics of one process. */
+export function createOrderMetrics(registry: Registry): OrderMetrics {
+  const registers = [registry];
+  return {
+    created: new Counter({ name: "orders_created_total", help: "Orders that became durable.", registers }),
+    listSize: new Histogram({
+      name: "orders_list_size",
+      help: "Orders that were inserted by one statement and share a saga.",
+      buckets: [1, 2, 4, 8, 16, 32, 64],
+      registers,
+    }),
+    transitions: new Counter({
+      name: "orders_transitions_total",
+      help: "Moves of orders, by the new status.",
+      labelNames: ["status"],
+      registers,
+    }),
+    processing: new Histogram({
+      name: "orders_processing_seconds",
+      help: "Time from an order's creation to a status.",
+      labelNames: ["status"],
+      buckets: [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 3600, 86400],
+      registers,
+    }),
+    dispatches: new Counter({
+      name: "orders_dispatches_total",
+      help: "Starts of sagas, by outcome: acknowledged, failed, refused, deferred.",
+      labelNames: ["outcome"],
+      registers,
+    }),
+    outboxLag: new Gauge({
+      name: "orders_outbox_lag_seconds",
+      help: "Age of the oldest order whose saga was not acknowledged; 0 when there is none.",
+      registers,
+    }),
+    watchers: new Gauge({ name: "orders_watchers", help: "Callers that follow an order now.", registers }),
+  };
+}

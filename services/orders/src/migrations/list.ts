@@ -1,0 +1,5 @@
+import type { MigrationsList } from "#platform/database/migrate.ts";
+import { Orders } from "./0001-orders.ts";
+
+/** All migrations, the oldest first. A name never changes once it is released. */
+export const migrations: MigrationsList = [{ name: "0001_orders", class: Orders }];

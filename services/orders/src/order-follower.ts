@@ -1,0 +1,125 @@
+import type { ChangeHub } from "./change-hub.ts";
+import { orderNotFound } from "./errors.ts";
+import type { OrderMetrics } from "./metrics.ts";
+import type { OrderRepository } from "./order.repository.ts";
+import { isDecided, isTerminal, type Order } from "./order.ts";
+
+/** What a follower works with. */
+export interface OrderFollowerOptions {
+  readonly hub: ChangeHub;
+  readonly repository: Pick<OrderRepository, "find">;
+  readonly metrics: OrderMetrics;
+}
+
+/** Until when a caller waits. */
+export interface Patience {
+  /** Milliseconds from now. */
+  readonly forMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** Follows an order for a caller. */
+export class OrderFollower {
+  readonly #options: OrderFollowerOptions;
+
+  constructor(options: OrderFollowerOptions) {
+    this.#options = options;
+  }
+
+  /** The order as it stands. @throws ORDER_NOT_FOUND */
+  async get(orderId: string): Promise<Order> {
+    const [order] = await this.#options.repository.find([orderId]);
+    if (!order) throw orderNotFound(orderId);
+    return order;
+  }
+
+  /** Begins to hear of an order's changes; it may be one that does not exist yet. */
+  follow(orderId: string): Following {
+    return new Following(orderId, this.#options.hub);
+  }
+
+  /** The order once the saga has given its first answer, or as it stands when patience ends. @throws ORDER_NOT_FOUND */
+  async decided(orderId: string, patience: Patience): Promise<Order> {
+    using following = this.follow(orderId);
+    const order = await this.get(orderId);
+    if (isDecided(order.status)) return order;
+    return (await following.until(({ status }) => isDecided(status), patience)) ?? this.get(orderId);
+  }
+
+  /**
+   * The order as it stands, then again after each change, until it has ended. What a slow reader did not take is
+   * replaced by what came after.
+   *
+   * @throws ORDER_NOT_FOUND, and the signal's reason
+   */
+  async *watch(orderId: string, signal: AbortSignal): AsyncGenerator<Order, void, undefined> {
+    using following = this.follow(orderId);
+    this.#options.metrics.watchers.inc();
+    try {
+      let order = await this.get(orderId);
+      yield order;
+      while (!isTerminal(order.status)) {
+        order = await following.after(order.revision, signal);
+        yield order;
+      }
+    } finally {
+      this.#options.metrics.watchers.dec();
+    }
+  }
+}
+
+/** An order that somebody waits for: its last known state, and who waits for the next. */
+export class Following implements Disposable {
+  readonly #unsubscribe: () => void;
+  #latest: Order | undefined;
+  #wake = Promise.withResolvers<void>();
+
+  constructor(orderId: string, hub: Pick<ChangeHub, "subscribe">) {
+    this.#unsubscribe = hub.subscribe(orderId, (order) => this.#take(order));
+  }
+
+  /** Hears of nothing more. */
+  [Symbol.dispose](): void {
+    this.#unsubscribe();
+  }
+
+  /** The latest state beyond a revision. @throws the signal's reason when it fires before there is one */
+  async after(revision: number, signal: AbortSignal): Promise<Order> {
+    signal.throwIfAborted();
+    const aborted = Promise.withResolvers<never>();
+    const abort = () => aborted.reject(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    try {
+      while (!this.#latest || this.#latest.revision <= revision)
+        await Promise.race([this.#wake.promise, aborted.promise]);
+      return this.#latest;
+    } finally {
+      signal.removeEventListener("abort", abort);
+    }
+  }
+
+  /** The first state that meets a condition; undefined when patience ends before. @throws the signal's reason */
+  async until(done: (order: Order) => boolean, { forMs, signal }: Patience): Promise<Order | undefined> {
+    const timedOut = Symbol();
+    const timeout = new AbortController();
+    const timer = setTimeout(() => timeout.abort(timedOut), forMs);
+    const either = AbortSignal.any([signal, timeout.signal]);
+    try {
+      let order = await this.after(0, either);
+      while (!done(order)) order = await this.after(order.revision, either);
+      return order;
+    } catch (error) {
+      if (error === timedOut) return undefined;
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #take(order: Order): void {
+    if (this.#latest && order.revision <= this.#latest.revision) return;
+    this.#latest = order;
+    this.#wake.resolve();
+    this.#wake = Promise.withResolvers<void>();
+  }
+}

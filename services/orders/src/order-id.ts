@@ -1,0 +1,27 @@
+import { hash } from "node:crypto";
+import { newId } from "#platform/id.ts";
+
+/** A new order id: 48 bits of milliseconds, 16 of the customer's bucket, 64 of chance. */
+export function newOrderId(customerId: string): string {
+  return newId(bucketOfCustomer(customerId));
+}
+
+/** Where a customer's orders live when the database is spread out: 0 to 65,535, evenly. */
+export function bucketOfCustomer(customerId: string): number {
+  return hash("sha256", customerId, "buffer").readUInt16BE(0);
+}
+
+const maxMs = 2 ** 48 - 1;
+
+/**
+ * The smallest id of a millisecond, as the `uuid` that the database compares: ids sort by the time of the order, so that
+ * a filter by time is a range of ids.
+ *
+ * @param ms since 1970; what an id cannot hold is taken as the nearest that it can
+ */
+export function firstIdAt(ms: number): string {
+  const hex = Math.min(Math.max(Math.trunc(ms), 0), maxMs)
+    .toString(16)
+    .padStart(12, "0");
+  return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`;
+}

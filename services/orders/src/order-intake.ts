@@ -1,0 +1,111 @@
+import { Batcher } from "#platform/database/batcher.ts";
+import type { Database } from "#platform/database/database.ts";
+import { replayable } from "#platform/database/idempotency.ts";
+import { encodeId, newId, timeOf } from "#platform/id.ts";
+import type { Dispatcher } from "./dispatcher.ts";
+import { customerNotFound } from "./errors.ts";
+import type { OrderMetrics } from "./metrics.ts";
+import { createOrderMethod, type KeyedOrder, OrderRepository } from "./order.repository.ts";
+import type { Order, OrderContact } from "./order.ts";
+
+/** An order that is durable. */
+export interface Accepted {
+  readonly orderId: string;
+  /** As it was inserted; undefined when an earlier call with the same request id did that. */
+  readonly order: Order | undefined;
+}
+
+/** What the intake works with. */
+export interface OrderIntakeOptions {
+  readonly database: Database;
+  readonly dispatcher: Pick<Dispatcher, "offer">;
+  readonly metrics: OrderMetrics;
+  /** The most orders of one insert, and so of one saga. */
+  readonly listMax: number;
+  /** Inserts at the same time. */
+  readonly lanes: number;
+}
+
+/** A saga's start has to fit into what the workflow engine takes. */
+const maxListBytes = 256 * 1024;
+
+/** Takes new orders: what arrives together is inserted by one statement and carried by one saga. */
+export class OrderIntake {
+  readonly #options: OrderIntakeOptions;
+  readonly #repository: OrderRepository;
+  readonly #batcher: Batcher<KeyedOrder, Accepted>;
+
+  constructor(options: OrderIntakeOptions) {
+    this.#options = options;
+    this.#repository = new OrderRepository(options.database);
+    this.#batcher = new Batcher({
+      name: "new orders",
+      maxEntries: options.listMax,
+      maxBytes: maxListBytes,
+      lanes: options.lanes,
+      keyOf: (order) => order.requestId,
+      sizeOf: sizeInBytes,
+      run: replayable({
+        database: options.database,
+        method: createOrderMethod,
+        run: (orders: KeyedOrder[]) => this.#insert(orders),
+        decode: (response) => ({ orderId: encodeId(response.toString("hex")), order: undefined }),
+      }),
+    });
+  }
+
+  /**
+   * Makes an order durable and has its saga started.
+   *
+   * @throws CUSTOMER_NOT_FOUND, REQUEST_ID_REUSED
+   */
+  accept(order: KeyedOrder, signal: AbortSignal): Promise<Accepted> {
+    return this.#batcher.submit(order, { signal });
+  }
+
+  /** Resolves once everything that was taken is durable. */
+  drain(): Promise<void> {
+    return this.#batcher.drain();
+  }
+
+  async #insert(orders: KeyedOrder[]): Promise<(Accepted | Error)[]> {
+    if (orders.length === 0) return [];
+    const sagaId = newId();
+    const contacts = await this.#repository.insert(orders, sagaId);
+    const placed = orders.filter((_order, index) => contacts[index] !== undefined);
+    if (placed.length > 0) {
+      const { dispatcher, metrics } = this.#options;
+      dispatcher.offer({ sagaId, orders: placed.sort((a, b) => (a.orderId < b.orderId ? -1 : 1)) });
+      metrics.created.inc(placed.length);
+      metrics.listSize.observe(placed.length);
+    }
+    return orders.map((order, index) => {
+      const contact = contacts[index];
+      return contact
+        ? { orderId: order.orderId, order: toPending(order, contact, sagaId) }
+        : customerNotFound(order.customerId);
+    });
+  }
+}
+
+/** The order as the statement wrote it, without reading it again. */
+function toPending(order: KeyedOrder, contact: OrderContact, sagaId: string): Order {
+  const { orderId, customerId, lines, total, shippingAddress } = order;
+  const createTime = timeOf(orderId);
+  return {
+    ...{ orderId, customerId, contact, lines, total, shippingAddress, sagaId, createTime },
+    status: "pending",
+    shipments: [],
+    failure: undefined,
+    history: [{ status: "pending", time: createTime }],
+    revision: 1,
+    updateTime: createTime,
+  };
+}
+
+/** Roughly what an order adds to the start of its saga: texts, and what stands around them. */
+function sizeInBytes({ lines, shippingAddress, cardToken }: KeyedOrder): number {
+  const { recipient, city, postalCode, lines: street } = shippingAddress;
+  const address = [recipient, city, postalCode, ...street].reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  return lines.reduce((sum, line) => sum + line.sku.length + 64, 256 + cardToken.length + address);
+}

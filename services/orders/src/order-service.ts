@@ -1,0 +1,107 @@
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import {
+  type CancelOrderRequest,
+  CancelOrderRequestSchema,
+  type CreateOrderRequest,
+  type GetOrderRequest,
+  type ListOrdersRequest,
+  type OrderService,
+  WaitFor,
+  type WatchOrderRequest,
+} from "#gen/shop/orders/v1/order_service_pb.js";
+import { remainingMs } from "#platform/context.ts";
+import { fingerprint } from "#platform/database/idempotency.ts";
+import { isId } from "#platform/id.ts";
+import type { PageTokens } from "#platform/page-token.ts";
+import type { KeyedOrder, OrderFilter, OrderRepository } from "./order.repository.ts";
+import { isDecided, type Order } from "./order.ts";
+import type { OrderCancellation } from "./order-cancellation.ts";
+import type { OrderFollower } from "./order-follower.ts";
+import type { OrderIntake } from "./order-intake.ts";
+import { toFilter, toKeyedOrder, toProto } from "./order-proto.ts";
+
+/** What the service works with. */
+export interface OrderServiceOptions {
+  readonly intake: OrderIntake;
+  readonly follower: OrderFollower;
+  readonly cancellation: OrderCancellation;
+  readonly repository: OrderRepository;
+  readonly pageTokens: PageTokens;
+}
+
+/** From the contract: the longest wait for the saga's first answer, in milliseconds. */
+const maxDecisionMs = 30_000;
+/** How long a cancellation waits to be done rather than accepted, in milliseconds. */
+const maxCancellationMs = 1_000;
+/** The part of the time left that is kept for the answer itself, and its bound in milliseconds. */
+const reserve = { share: 0.1, maxMs: 500 };
+const defaultPageSize = 50;
+
+/** OrderService, as its proto says. */
+export class OrderApi implements ServiceImpl<typeof OrderService> {
+  readonly #options: OrderServiceOptions;
+
+  constructor(options: OrderServiceOptions) {
+    this.#options = options;
+  }
+
+  /** Creates an order and starts its saga. */
+  async createOrder(request: CreateOrderRequest, context: HandlerContext) {
+    const order = toKeyedOrder(request);
+    if (request.waitFor === WaitFor.CONFIRMED) return { order: toProto(await this.#createAndWait(order, context)) };
+    const { orderId, order: accepted } = await this.#options.intake.accept(order, context.signal);
+    return { order: toProto(accepted ?? (await this.#options.follower.get(orderId))) };
+  }
+
+  /** Returns one order. */
+  async getOrder({ orderId }: GetOrderRequest) {
+    return { order: toProto(await this.#options.follower.get(orderId)) };
+  }
+
+  /** Lists orders, the newest first. */
+  async listOrders(request: ListOrdersRequest) {
+    const { repository, pageTokens } = this.#options;
+    const filter = toFilter(request);
+    const sealedFor = tokenFilter(filter);
+    const cursor = pageTokens.open(request.pageToken, sealedFor);
+    const after = typeof cursor === "string" && isId(cursor) ? cursor : undefined;
+    const size = request.pageSize || defaultPageSize;
+    const found = await repository.list(filter, { after, limit: size + 1 });
+    const page = found.slice(0, size);
+    const last = found.length > size ? page.at(-1) : undefined;
+    return { orders: page.map(toProto), nextPageToken: last ? pageTokens.seal(last.orderId, sealedFor) : "" };
+  }
+
+  /** Cancels an order that has not shipped. */
+  async cancelOrder(request: CancelOrderRequest, { signal }: HandlerContext) {
+    const { requestId, orderId, reason } = request;
+    const cancel = { requestId, orderId, reason, fingerprint: fingerprint(CancelOrderRequestSchema, request) };
+    const order = await this.#options.cancellation.cancel(cancel, { forMs: patienceMs(maxCancellationMs), signal });
+    return { order: toProto(order) };
+  }
+
+  /** Sends the order as it stands, then again after each change. */
+  async *watchOrder({ orderId }: WatchOrderRequest, { signal }: HandlerContext) {
+    for await (const order of this.#options.follower.watch(orderId, signal)) yield { order: toProto(order) };
+  }
+
+  /** Follows the order from before it is there, so that no change can be missed. */
+  async #createAndWait(order: KeyedOrder, { signal }: HandlerContext): Promise<Order> {
+    const { intake, follower } = this.#options;
+    using following = follower.follow(order.orderId);
+    const { orderId, order: accepted } = await intake.accept(order, signal);
+    const patience = { forMs: patienceMs(maxDecisionMs), signal };
+    if (!accepted) return follower.decided(orderId, patience);
+    return (await following.until(({ status }) => isDecided(status), patience)) ?? follower.get(orderId);
+  }
+}
+
+/** How long a call may wait for something, so that its answer is still in time. */
+function patienceMs(maxMs: number): number {
+  const left = remainingMs();
+  return Math.max(0, Math.min(maxMs, left - Math.min(left * reserve.share, reserve.maxMs)));
+}
+
+function tokenFilter({ customerId, status, createdFrom, createdUntil }: OrderFilter) {
+  return ["ListOrders", customerId ?? "", status ?? "", createdFrom ?? null, createdUntil ?? null];
+}

@@ -1,0 +1,95 @@
+import type { Queryable } from "#platform/database/transaction.ts";
+import { decodeId } from "#platform/id.ts";
+import { illegalTransition, orderNotFound } from "./errors.ts";
+import { type OrderFailure, type OrderShipment, type OrderStatus, sourcesOf } from "./order.ts";
+import { toShipmentJson } from "./order-row.ts";
+
+/** The channel that every move is announced on; the payload has the order ids, separated by commas. */
+export const changeChannel = "order_changed";
+
+/** Where an order is to go. */
+export interface Move {
+  readonly orderId: string;
+  readonly to: OrderStatus;
+  readonly failure: OrderFailure | undefined;
+  /** The parcels from now on; undefined leaves them as they are. */
+  readonly shipments: readonly OrderShipment[] | undefined;
+}
+
+/** An order after its move. */
+export interface Moved {
+  readonly status: OrderStatus;
+  readonly revision: number;
+  /** False when it had the status before. */
+  readonly changed: boolean;
+  readonly createTime: Date;
+}
+
+/**
+ * Rows are locked in the order of their ids, so that two lists cannot wait for each other; the input is sorted. Not
+ * prepared: a plan that was made while the table was small would scan the table for a long time after.
+ */
+const transition = `with input as materialized (
+    select * from json_to_recordset($1::json) as i(n int, id text, order_id uuid, status text, sources text[],
+      reason text, message text, shipments jsonb)
+  ), locked as materialized (
+    select i.n, o.* from input i cross join lateral (
+      select order_id, status, revision, create_time from customer_order
+      where customer_order.order_id = i.order_id for no key update
+    ) o
+  ), moved as (
+    update customer_order o set status = i.status, revision = o.revision + 1,
+      update_time = greatest(now(), o.update_time),
+      history = o.history || jsonb_build_object('status', i.status,
+        'time', floor(extract(epoch from greatest(now(), o.update_time)) * 1000)::bigint),
+      failure_reason = coalesce(i.reason, o.failure_reason), failure_message = coalesce(i.message, o.failure_message),
+      shipments = coalesce(i.shipments, o.shipments)
+    from input i join locked on locked.n = i.n
+    where o.order_id = i.order_id and locked.status = any(i.sources)
+    returning i.n, i.id, o.status, o.revision
+  ), announced as (
+    select pg_notify('${changeChannel}', string_agg(id, ',')) from moved having count(*) > 0
+  )
+  select locked.n, coalesce(moved.status, locked.status) as status, coalesce(moved.revision, locked.revision) as revision,
+    moved.n is not null as changed, locked.create_time, (select count(*) from announced) as announcements
+  from locked left join moved on moved.n = locked.n`;
+
+interface MovedRow {
+  n: number;
+  status: OrderStatus;
+  revision: number;
+  changed: boolean;
+  create_time: Date;
+}
+
+/**
+ * Moves many orders, no order twice, in one statement, and announces those that moved. An order that has the status
+ * already counts as moved; one that is missing or cannot go there has an error as its outcome.
+ *
+ * @param moves at most 256: the payload of a notification ends at 8,000 bytes
+ */
+export async function transitionOrders(database: Queryable, moves: readonly Move[]): Promise<(Moved | Error)[]> {
+  const sorted = [...moves].sort((a, b) => (a.orderId < b.orderId ? -1 : 1));
+  const rows = await database.query<MovedRow>(transition, [JSON.stringify(sorted.map(toTransitionJson))]);
+  const byOrder = new Map(rows.map((row) => [sorted[row.n]?.orderId, row]));
+  return moves.map((move) => toOutcome(move, byOrder.get(move.orderId)));
+}
+
+function toOutcome(move: Move, row: MovedRow | undefined): Moved | Error {
+  if (!row) return orderNotFound(move.orderId);
+  if (row.status !== move.to) return illegalTransition({ orderId: move.orderId, from: row.status, to: move.to });
+  return { status: row.status, revision: row.revision, changed: row.changed, createTime: row.create_time };
+}
+
+function toTransitionJson(move: Move, n: number): Record<string, unknown> {
+  return {
+    n,
+    id: move.orderId,
+    order_id: decodeId(move.orderId),
+    status: move.to,
+    sources: sourcesOf(move.to),
+    reason: move.failure?.reason,
+    message: move.failure?.customerMessage,
+    shipments: move.shipments?.map(toShipmentJson),
+  };
+}

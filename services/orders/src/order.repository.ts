@@ -1,0 +1,151 @@
+import type { Queryable, SqlText } from "#platform/database/transaction.ts";
+import { decodeId, timeOf } from "#platform/id.ts";
+import type { NewOrder, Order, OrderContact, OrderStatus } from "./order.ts";
+import { firstIdAt } from "./order-id.ts";
+import { type OrderRow, orderColumns, toLineJson, toOrder, withLines } from "./order-row.ts";
+
+/** A new order with the key under which its creation may be repeated. */
+export interface KeyedOrder extends NewOrder {
+  readonly requestId: string;
+  readonly fingerprint: Buffer;
+}
+
+/** Which orders a list shows. Times are milliseconds since 1970. */
+export interface OrderFilter {
+  readonly customerId: string | undefined;
+  readonly status: OrderStatus | undefined;
+  /** At or after. */
+  readonly createdFrom: number | undefined;
+  /** Before. */
+  readonly createdUntil: number | undefined;
+}
+
+/** The first column of the idempotency key of a creation. */
+export const createOrderMethod = "CreateOrder";
+
+/**
+ * The rows travel as one JSON text, which costs less to build here and to take apart there than twenty arrays.
+ * Keys are inserted in the order of the request ids, so that two lists with the same ids cannot wait for each other.
+ */
+const insertOrders: SqlText = {
+  name: "order_insert",
+  text: `with input as materialized (
+    select * from json_to_recordset($1::json) as i(n int, order_id uuid, customer_id uuid, request_id text,
+      fingerprint text, currency text, total bigint, shipping_address jsonb, card_token text, traceparent text,
+      history jsonb, create_time timestamptz, lines json)
+  ), known as materialized (
+    select i.*, c.* from input i cross join lateral (
+      select given_name, family_name, email from customer where customer.customer_id = i.customer_id limit 1
+    ) c
+  ), keyed as (
+    insert into idempotency_key (method, request_id, fingerprint, response)
+    select $2, request_id, decode(fingerprint, 'hex'), uuid_send(order_id) from known order by request_id
+  ), placed as (
+    insert into customer_order (order_id, customer_id, given_name, family_name, email, status, currency, total,
+      shipping_address, history, create_time, update_time, saga_id, card_token, traceparent)
+    select order_id, customer_id, given_name, family_name, email, 'pending', currency, total,
+      shipping_address, history, create_time, create_time, $3::uuid, card_token, traceparent from known
+  ), lined as (
+    insert into order_line (order_id, line_number, sku, quantity, unit_price)
+    select order_id, line.n, line.value->>0, (line.value->>1)::int, (line.value->>2)::bigint
+    from known cross join lateral json_array_elements(lines) with ordinality as line(value, n)
+  )
+  select n, given_name, family_name, email from known`,
+};
+
+interface ContactRow {
+  n: number;
+  given_name: string;
+  family_name: string;
+  email: string;
+}
+
+/** One index look-up for each id, whatever the size of the table was when the plan was made. */
+const findOrders: SqlText = {
+  name: "order_find",
+  text: `select ${orderColumns} from unnest($1::uuid[]) as i(order_id)
+    cross join lateral (select * from customer_order where customer_order.order_id = i.order_id limit 1) o
+    ${withLines}`,
+};
+
+const lowestId = firstIdAt(0);
+const highestId = "ffffffff-ffff-ffff-ffff-ffffffffffff";
+
+/** Writes orders with their lines, and reads them, each in one statement. */
+export class OrderRepository {
+  readonly #database: Queryable;
+
+  constructor(database: Queryable) {
+    this.#database = database;
+  }
+
+  /**
+   * Inserts a list of orders with one saga. The result has the contact that was copied from the customer; undefined where
+   * there is no such customer, and nothing was written for that order.
+   *
+   * @throws a unique violation of `idempotency_key_pkey` when one of the request ids was used before; nothing is written
+   */
+  async insert(orders: readonly KeyedOrder[], sagaId: string): Promise<(OrderContact | undefined)[]> {
+    const input = JSON.stringify(orders.map(toInsertJson));
+    const values = [input, createOrderMethod, decodeId(sagaId)];
+    const rows = await this.#database.query<ContactRow>(insertOrders, values);
+    const contacts = new Array<OrderContact | undefined>(orders.length).fill(undefined);
+    for (const row of rows) {
+      contacts[row.n] = { givenName: row.given_name, familyName: row.family_name, email: row.email };
+    }
+    return contacts;
+  }
+
+  /** The orders that exist among the given ids, in no particular order. */
+  async find(orderIds: readonly string[]): Promise<Order[]> {
+    const rows = await this.#database.query<OrderRow>(findOrders, [orderIds.map(decodeId)]);
+    return rows.map(toOrder);
+  }
+
+  /** At most `limit` orders, the newest first, older than the order `after` when it is given. */
+  async list(filter: OrderFilter, page: { after: string | undefined; limit: number }): Promise<Order[]> {
+    const { statement, values } = listStatement(filter, page);
+    const rows = await this.#database.query<OrderRow>(statement, values);
+    return rows.map(toOrder);
+  }
+}
+
+/** The statement of a list and its values. */
+export function listStatement(
+  filter: OrderFilter,
+  page: { after: string | undefined; limit: number },
+): { statement: SqlText; values: unknown[] } {
+  const { customerId, status, createdFrom, createdUntil } = filter;
+  const until = createdUntil === undefined ? highestId : firstIdAt(createdUntil);
+  const after = page.after === undefined ? highestId : decodeId(page.after);
+  // Lower-case hexadecimal of the same length compares as the ids themselves do.
+  const [before] = [after, until].sort();
+  const values: unknown[] = [createdFrom === undefined ? lowestId : firstIdAt(createdFrom), before, page.limit];
+  const conditions = ["order_id >= $1", "order_id < $2"];
+  if (customerId !== undefined) conditions.push(`customer_id = $${values.push(decodeId(customerId))}`);
+  if (status !== undefined) conditions.push(`status = $${values.push(status)}`);
+  const by = `${customerId === undefined ? "" : "_customer"}${status === undefined ? "" : "_status"}`;
+  const text = `select ${orderColumns} from (
+      select * from customer_order where ${conditions.join(" and ")} order by order_id desc limit $3
+    ) o ${withLines} order by o.order_id desc`;
+  return { statement: { name: `order_list${by}`, text }, values };
+}
+
+function toInsertJson(order: KeyedOrder, n: number): Record<string, unknown> {
+  const createTime = timeOf(order.orderId);
+  return {
+    n,
+    order_id: decodeId(order.orderId),
+    customer_id: decodeId(order.customerId),
+    request_id: order.requestId,
+    fingerprint: order.fingerprint.toString("hex"),
+    currency: order.total.currency,
+    total: String(order.total.amount),
+    shipping_address: order.shippingAddress,
+    card_token: order.cardToken,
+    traceparent: order.traceparent,
+    history: [{ status: "pending", time: createTime.getTime() }],
+    create_time: createTime,
+    lines: order.lines.map(toLineJson),
+  };
+}

@@ -1,0 +1,76 @@
+import type { Client } from "@connectrpc/connect";
+import type { Registry } from "prom-client";
+import { CustomerService } from "#gen/shop/orders/v1/customer_service_pb.js";
+import { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
+import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
+import type { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
+import type { ConfigOf, PlatformConfig } from "#platform/config.ts";
+import type { Database } from "#platform/database/database.ts";
+import type { Logger } from "#platform/logger.ts";
+import { PageTokens } from "#platform/page-token.ts";
+import { register, type ServiceParts } from "#platform/service.ts";
+import { CancelRequests } from "./cancel-requests.repository.ts";
+import { ChangeHub } from "./change-hub.ts";
+import type { ordersConfig } from "./config.ts";
+import { CustomerRepository } from "./customer.repository.ts";
+import { CustomerApi } from "./customer-service.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import { createOrderMetrics } from "./metrics.ts";
+import { OrderRepository } from "./order.repository.ts";
+import { OrderCancellation } from "./order-cancellation.ts";
+import { OrderFollower } from "./order-follower.ts";
+import { OrderIntake } from "./order-intake.ts";
+import { OrderLifecycleApi } from "./order-lifecycle-service.ts";
+import { OrderMover } from "./order-mover.ts";
+import { OrderApi } from "./order-service.ts";
+import { changeChannel } from "./order-transition.repository.ts";
+import { SagaOutbox } from "./saga-outbox.repository.ts";
+import { createSagaRelay } from "./saga-relay.ts";
+
+/** What the orders service is built from; a test gives its own. */
+export interface OrdersContext {
+  readonly config: ConfigOf<typeof ordersConfig> & Pick<PlatformConfig, "PAGE_TOKEN_SECRET">;
+  readonly database: Database;
+  readonly logger: Logger;
+  readonly registry: Registry;
+  readonly sagas: Client<typeof SagaService>;
+}
+
+/** Builds the orders service. */
+export function buildOrders({ config, database, logger, registry, sagas }: OrdersContext): ServiceParts {
+  const metrics = createOrderMetrics(registry);
+  const repository = new OrderRepository(database);
+  const outbox = new SagaOutbox(database);
+  const hub = new ChangeHub({ read: (ids) => repository.find(ids), logger });
+  const follower = new OrderFollower({ hub, repository, metrics });
+  const concurrency = config.DISPATCH_CONCURRENCY;
+  const timeoutMs = config.DISPATCH_TIMEOUT_MS;
+  const dispatcher = new Dispatcher({ sagas, outbox, logger, metrics, concurrency, timeoutMs });
+  const everyMs = config.DISPATCH_SWEEP_EVERY_MS;
+  const relay = createSagaRelay({ outbox, dispatcher, logger, metrics, everyMs, ageMs: config.DISPATCH_SWEEP_AGE_MS });
+  const lists = { listMax: config.ORDER_LIST_MAX, lanes: config.ORDER_INSERT_LANES };
+  const intake = new OrderIntake({ database, dispatcher, metrics, ...lists });
+  const mover = new OrderMover({ database, metrics });
+  const requests = new CancelRequests(database);
+  const cancellation = new OrderCancellation({ sagas, requests, follower, dispatcher, outbox });
+  const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
+  let stopListening = async (): Promise<void> => undefined;
+  return {
+    services: [
+      register(OrderService, new OrderApi({ intake, follower, cancellation, repository, pageTokens })),
+      register(OrderLifecycleService, new OrderLifecycleApi(mover)),
+      register(CustomerService, new CustomerApi(new CustomerRepository(database), pageTokens)),
+    ],
+    start: async () => {
+      stopListening = await database.listen(changeChannel, (payload) => hub.heard(payload));
+      relay.start();
+    },
+    stop: async () => {
+      await relay.stop();
+      await Promise.all([intake.drain(), mover.drain()]);
+      await dispatcher.drain();
+      await stopListening();
+      await hub.stop();
+    },
+  };
+}

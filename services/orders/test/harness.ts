@@ -1,0 +1,174 @@
+import assert from "node:assert/strict";
+import { PassThrough } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { create } from "@bufbuild/protobuf";
+import { type Client, Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
+import { Registry } from "prom-client";
+import { CustomerService } from "#gen/shop/orders/v1/customer_service_pb.js";
+import { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
+import { type OrderLine, OrderLineSchema } from "#gen/shop/orders/v1/order_pb.js";
+import {
+  type CreateOrderRequest,
+  CreateOrderRequestSchema,
+  OrderService,
+} from "#gen/shop/orders/v1/order_service_pb.js";
+import { type ConfigOf, loadConfig, platformConfig } from "#platform/config.ts";
+import { Database } from "#platform/database/database.ts";
+import { contextInterceptor } from "#platform/interceptors/context.ts";
+import { deadlineInterceptor } from "#platform/interceptors/deadline.ts";
+import { errorInterceptor } from "#platform/interceptors/errors.ts";
+import { validationInterceptor } from "#platform/interceptors/validation.ts";
+import { createLogger, type Logger } from "#platform/logger.ts";
+import { type TestDatabase, testDatabase } from "../../platform/test/postgres.ts";
+import { ordersConfig } from "../src/config.ts";
+import { CustomerEntity } from "../src/customer.entity.ts";
+import { migrations } from "../src/migrations/list.ts";
+import { buildOrders } from "../src/orders.ts";
+import type { FakeWorker } from "./fake-worker.ts";
+
+/** A fresh, migrated database of the orders service. */
+export function ordersDatabase(connection: { poolMax?: number } = {}): Promise<TestDatabase> {
+  return testDatabase("orders", { entities: [CustomerEntity], migrations, connection });
+}
+
+/** Another process' connection to the same database. */
+export function secondDatabase(test: TestDatabase): Promise<Database> {
+  return Database.open({ url: test.url, name: "orders-second", entities: [CustomerEntity] });
+}
+
+/** One replica of the service, called in memory through the interceptors that it has in production. */
+export interface Replica extends AsyncDisposable {
+  readonly orders: Client<typeof OrderService>;
+  readonly lifecycle: Client<typeof OrderLifecycleService>;
+  readonly customers: Client<typeof CustomerService>;
+  readonly registry: Registry;
+  /** Everything that was logged. */
+  readonly log: () => string;
+  stop(): Promise<void>;
+}
+
+const services = [OrderService, OrderLifecycleService, CustomerService];
+
+/** Starts a replica; background work begins at once. */
+export async function startReplica(
+  database: Database,
+  worker: FakeWorker,
+  changes: Partial<ConfigOf<typeof ordersConfig>> = {},
+): Promise<Replica> {
+  const env = { GRPC_PORT: "0", HTTP_PORT: "0", PAGE_TOKEN_SECRET: "s".repeat(32) };
+  const config = { ...loadConfig({ ...platformConfig, ...ordersConfig }, env), ...changes };
+  const registry = new Registry();
+  const { logger, log } = silentLogger();
+  const parts = buildOrders({ config, database, logger, registry, sagas: worker.client });
+  const transport = createRouterTransport(
+    (router) => {
+      for (const service of parts.services) service.route(router);
+    },
+    {
+      router: {
+        interceptors: [
+          contextInterceptor(30_000),
+          errorInterceptor(),
+          deadlineInterceptor(),
+          validationInterceptor(services),
+        ],
+      },
+    },
+  );
+  await parts.start?.();
+  let stopped: Promise<void> | undefined;
+  const stop = async () => {
+    stopped ??= parts.stop?.();
+    await stopped;
+  };
+  return {
+    orders: createClient(OrderService, transport),
+    lifecycle: createClient(OrderLifecycleService, transport),
+    customers: createClient(CustomerService, transport),
+    registry,
+    log,
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+/** A logger whose lines are kept. */
+export function silentLogger(): { logger: Logger; log: () => string } {
+  const stream = new PassThrough();
+  const lines: string[] = [];
+  stream.on("data", (line: Buffer) => lines.push(line.toString()));
+  return {
+    logger: createLogger({ name: "orders", level: "debug", format: "json", stream }),
+    log: () => lines.join(""),
+  };
+}
+
+let counter = 0;
+
+/** A text that no other call gets. */
+export function unique(prefix: string): string {
+  counter += 1;
+  return `${prefix}-${process.pid}-${counter}`;
+}
+
+/** A new customer's id. */
+export async function newCustomer({ customers }: Pick<Replica, "customers">, email?: string): Promise<string> {
+  const { customer } = await customers.createCustomer({
+    requestId: unique("customer"),
+    givenName: "Ada",
+    familyName: "Lovelace",
+    email: email ?? `${unique("ada")}@example.com`,
+  });
+  assert.ok(customer);
+  return customer.customerId;
+}
+
+/** What a test may want otherwise in {@link orderRequest}. */
+export type OrderChanges = Partial<Pick<CreateOrderRequest, "requestId" | "lines" | "cardToken" | "waitFor">>;
+
+/** A line of an order. */
+export function line(sku: string, quantity: number, amount: bigint, currency = "EUR"): OrderLine {
+  return create(OrderLineSchema, { sku, quantity, unitPrice: { currency, amount } });
+}
+
+/** A request for two articles that cost 47.00 EUR. */
+export function orderRequest(customerId: string, changes: OrderChanges = {}): CreateOrderRequest {
+  return create(CreateOrderRequestSchema, {
+    requestId: unique("order"),
+    customerId,
+    lines: [line("ESPRESSO-1KG", 2, 1850n), line("FILTER-100", 1, 1000n)],
+    shippingAddress: {
+      recipient: "Ada Lovelace",
+      lines: ["Torstraße 1"],
+      city: "Berlin",
+      postalCode: "10119",
+      country: "DE",
+    },
+    cardToken: "tok_approve",
+    ...changes,
+  });
+}
+
+/** Waits until a check passes, at most five seconds; rejects with what the check last said. */
+export async function eventually<T>(check: () => T | Promise<T>): Promise<T> {
+  const end = Date.now() + 5_000;
+  for (;;) {
+    try {
+      return await check();
+    } catch (error) {
+      if (Date.now() > end) throw error;
+      await sleep(5);
+    }
+  }
+}
+
+/** The refusal of a call: its code, reason and facts. */
+export async function refusal(call: Promise<unknown>): Promise<ConnectError> {
+  const outcome = await call.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  assert.ok(outcome instanceof ConnectError, "the call was not refused");
+  assert.notEqual(outcome.code, Code.Internal, outcome.message);
+  return outcome;
+}
