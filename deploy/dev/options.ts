@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { defaultDataDirectory } from "./config.ts";
 import { StackError } from "./errors.ts";
-import { maxPortOffset } from "./layout.ts";
+import { type Component, components, maxPortOffset } from "./layout.ts";
 
 /** What `npm start` was asked for. */
 export interface StartOptions {
@@ -13,6 +13,8 @@ export interface StartOptions {
   readonly demo: boolean;
   readonly portOffset: number;
   readonly dataDirectory: string;
+  /** Which components to start; all when not given. */
+  readonly only?: readonly Component[];
 }
 
 /** The answer to `npm start -- --help`. */
@@ -26,6 +28,8 @@ Then places one order as a client would and shows how it goes on, until Ctrl-C.
   npm start -- --verbose          show everything that the components log
   npm start -- --port-offset 100  add 100 to every port, to run beside another stack
   npm start -- --data <folder>    keep the data elsewhere
+  npm start -- --only postgres,temporal,orders
+                                  start only these, place no order
 
 Ports (gRPC / HTTP): orders 50051/8081, payments 50052/8082, inventory 50053/8083, shipping 50054/8084,
 worker 50055/8085; PostgreSQL 55432; Temporal 7233, its UI 8233.
@@ -48,10 +52,12 @@ export function parseOptions(args: readonly string[]): StartOptions {
         demo: { type: "boolean", default: true },
         "port-offset": { type: "string", default: "0" },
         data: { type: "string", default: defaultDataDirectory },
+        only: { type: "string" },
       },
     });
-    const { "port-offset": portOffset, data, ...flags } = values;
-    return { ...flags, portOffset: parseOffset(portOffset), dataDirectory: resolve(data) };
+    const { "port-offset": portOffset, data, only, ...flags } = values;
+    const options = { ...flags, portOffset: parseOffset(portOffset), dataDirectory: resolve(data) };
+    return only === undefined ? options : { ...options, demo: false, only: parseComponents(only) };
   } catch (error) {
     if (error instanceof StackError) throw error;
     throw new StackError(`${(error as Error).message} Try --help.`);
@@ -63,4 +69,13 @@ export function parseOffset(text: string): number {
   const offset = Number(text);
   if (Number.isInteger(offset) && offset >= 0 && offset <= maxPortOffset) return offset;
   throw new StackError(`--port-offset is a whole number from 0 to ${maxPortOffset}, not "${text}".`);
+}
+
+function parseComponents(text: string): Component[] {
+  const names = text.split(",");
+  const unknown = names.filter((name) => !components.some((component) => component === name));
+  if (unknown.length > 0) {
+    throw new StackError(`There is no component ${unknown.join(", ")}; there are ${components.join(", ")}.`);
+  }
+  return components.filter((component) => names.includes(component));
 }

@@ -5,6 +5,7 @@ import {
   cpSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   realpathSync,
   renameSync,
@@ -34,6 +35,9 @@ export interface PostgresPlan {
 /** Where root keeps what another user must reach but cannot in the repository's folder, as below /root. */
 const sharedState = "/var/lib/ordermesh";
 
+/** Written into a cluster when it is complete: `initdb` that was cut short leaves a folder that looks like one. */
+const completeMark = "ordermesh-complete";
+
 /** Decides how PostgreSQL runs here and makes the cluster when there is none. */
 export async function preparePostgres(dataDirectory: string, password: string): Promise<PostgresPlan> {
   const packaged = nativeFolder();
@@ -45,7 +49,7 @@ export async function preparePostgres(dataDirectory: string, password: string): 
     data: await clusterFolder(dataDirectory, user),
     ...(user && { user }),
   };
-  if (existsSync(join(plan.data, "PG_VERSION"))) await endStray(plan.data);
+  if (existsSync(join(plan.data, completeMark))) await endStray(plan.data);
   else await initialise(plan, password);
   return plan;
 }
@@ -146,6 +150,7 @@ async function clusterFolder(dataDirectory: string, user: PostgresPlan["user"]):
 }
 
 async function initialise(plan: PostgresPlan, password: string): Promise<void> {
+  for (const entry of readdirSync(plan.data)) rmSync(join(plan.data, entry), { recursive: true, force: true });
   // Outside the cluster's folder, which must be empty; readable for the server's user alone.
   const passwordFile = join(tmpdir(), `ordermesh-${randomUUID()}`);
   writeFileSync(passwordFile, `${password}\n`, { mode: 0o600, flag: "wx" });
@@ -155,8 +160,8 @@ async function initialise(plan: PostgresPlan, password: string): Promise<void> {
   const options = { ...plan.user, cwd: "/", env: childEnvironment({}), timeoutMs: 120_000 };
   try {
     await run(join(plan.binaries, "initdb"), [...args, ...locale], options);
+    writeFileSync(join(plan.data, completeMark), "");
   } catch (error) {
-    rmSync(plan.data, { recursive: true, force: true });
     throw new StackError(`PostgreSQL could not make its data folder ${plan.data}: ${(error as Error).message}`);
   } finally {
     rmSync(passwordFile, { force: true });

@@ -1,7 +1,11 @@
 // `npm start`: runs the stack for a person, places an order, and stays until Ctrl-C.
 import { relative } from "node:path";
+import { ConnectError } from "@connectrpc/connect";
+import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { root } from "./config.ts";
+import { demonstrate } from "./demo.ts";
 import { StackError } from "./errors.ts";
+import { printExamples } from "./examples.ts";
 import { claim } from "./leftovers.ts";
 import { help, parseOptions, type StartOptions } from "./options.ts";
 import { onOrphaned } from "./parentage.ts";
@@ -58,6 +62,7 @@ async function run(options: StartOptions, screen: Screen): Promise<number> {
   const stack = await Stack.start({
     dataDirectory: options.dataDirectory,
     portOffset: options.portOffset,
+    ...(options.only && { components: options.only }),
     logLevel: options.verbose ? "info" : "warn",
     signal: wishes.stop,
     ready: (component, detail, ms) => screen.ready(component, detail, ms),
@@ -66,7 +71,7 @@ async function run(options: StartOptions, screen: Screen): Promise<number> {
   });
   screen.print(`Everything is ready after ${((performance.now() - begin) / 1000).toFixed(1)} s.`);
   try {
-    return await serve(stack, options, wishes);
+    return await serve(stack, screen, options, wishes);
   } finally {
     screen.print("Stopping; the data is kept.");
     void wishes.hurry.then(() => stack.stop(0));
@@ -74,11 +79,32 @@ async function run(options: StartOptions, screen: Screen): Promise<number> {
   }
 }
 
-/** Until somebody wants it to stop, or it cannot go on. */
-async function serve(stack: Stack, _options: StartOptions, wishes: Wishes): Promise<number> {
-  const failure = await Promise.race([stack.failed, wishes.stopped]);
-  if (failure) throw failure;
-  return 0;
+/** Places the order, then serves until somebody wants it to stop or it cannot go on. */
+async function serve(stack: Stack, screen: Screen, options: StartOptions, wishes: Wishes): Promise<number> {
+  const broken = stack.failed.then((error) => {
+    throw error;
+  });
+  const work = async () => {
+    const delivered = options.demo ? await demonstrateAndExplain(stack, screen, wishes.stop) : true;
+    if (options.exit) return delivered ? 0 : 1;
+    screen.print("\nEverything runs; Ctrl-C stops it and keeps the data.");
+    await wishes.stopped;
+    return 0;
+  };
+  return Promise.race([broken, work()]);
+}
+
+async function demonstrateAndExplain(stack: Stack, screen: Screen, stop: AbortSignal): Promise<boolean> {
+  try {
+    const demonstration = await demonstrate(stack, screen, stop);
+    if (stop.aborted) return false;
+    await printExamples(stack, screen, demonstration);
+    return demonstration.order.status === OrderStatus.DELIVERED;
+  } catch (error) {
+    if (!(error instanceof StackError) && !(error instanceof ConnectError)) throw error;
+    screen.say(error.message);
+    return false;
+  }
 }
 
 try {
