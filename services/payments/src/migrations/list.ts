@@ -1,0 +1,9 @@
+import type { MigrationsList } from "#platform/database/migrate.ts";
+import { PaymentsMigration } from "./20261121-payments.ts";
+import { SimulatorMigration } from "./20261121-simulator.ts";
+
+/** The schema of the payments service, oldest change first. */
+export const migrations: MigrationsList = [
+  { name: "20261121-payments", class: PaymentsMigration },
+  { name: "20261121-simulator", class: SimulatorMigration },
+];

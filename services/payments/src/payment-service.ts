@@ -1,0 +1,117 @@
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type * as api from "#gen/shop/payments/v1/payment_service_pb.js";
+import { toFailure } from "#platform/errors.ts";
+import type { Json, PageTokens } from "#platform/page-token.ts";
+import type { Outcome } from "./operation.ts";
+import type { PaymentCursor, PaymentFilter, PaymentRepository } from "./payment.repository.ts";
+import { toAuthorize, toCapture, toProto, toProtoEntry, toRefund, toStatus, toVoid } from "./payment-mapping.ts";
+import type { Payments } from "./payments.ts";
+import { notFound } from "./refusals.ts";
+
+const defaultPageSize = 50;
+
+/** `shop.payments.v1.PaymentService`: maps, calls, maps back. */
+export class PaymentService implements ServiceImpl<typeof api.PaymentService> {
+  readonly #payments: Payments;
+  readonly #repository: PaymentRepository;
+  readonly #tokens: PageTokens;
+
+  constructor(payments: Payments, repository: PaymentRepository, tokens: PageTokens) {
+    this.#payments = payments;
+    this.#repository = repository;
+    this.#tokens = tokens;
+  }
+
+  async authorizePayment(request: api.AuthorizePaymentRequest, { signal }: HandlerContext) {
+    const { payment } = await this.#payments.authorize(toAuthorize(request), signal);
+    return { payment: toProto(payment) };
+  }
+
+  async batchAuthorizePayments({ requests }: api.BatchAuthorizePaymentsRequest, context: HandlerContext) {
+    return { outcomes: await each(requests, (request) => this.authorizePayment(request, context)) };
+  }
+
+  async capturePayment(request: api.CapturePaymentRequest, { signal }: HandlerContext) {
+    return toAnswer(await this.#payments.change(toCapture(request), signal));
+  }
+
+  async batchCapturePayments({ requests }: api.BatchCapturePaymentsRequest, context: HandlerContext) {
+    return { outcomes: await each(requests, (request) => this.capturePayment(request, context)) };
+  }
+
+  async voidPayment(request: api.VoidPaymentRequest, { signal }: HandlerContext) {
+    return toAnswer(await this.#payments.change(toVoid(request), signal));
+  }
+
+  async batchVoidPayments({ requests }: api.BatchVoidPaymentsRequest, context: HandlerContext) {
+    return { outcomes: await each(requests, (request) => this.voidPayment(request, context)) };
+  }
+
+  async refundPayment(request: api.RefundPaymentRequest, { signal }: HandlerContext) {
+    return toAnswer(await this.#payments.change(toRefund(request), signal));
+  }
+
+  async batchRefundPayments({ requests }: api.BatchRefundPaymentsRequest, context: HandlerContext) {
+    return { outcomes: await each(requests, (request) => this.refundPayment(request, context)) };
+  }
+
+  async getPayment({ paymentId }: api.GetPaymentRequest) {
+    const payment = await this.#repository.get(paymentId);
+    if (!payment) throw notFound(paymentId);
+    return { payment: toProto(payment) };
+  }
+
+  async listPayments(request: api.ListPaymentsRequest) {
+    const filter = toFilter(request);
+    const sealedFor: Json = { method: "ListPayments", ...filter };
+    const after = toCursor(this.#tokens.open(request.pageToken, sealedFor));
+    const limit = request.pageSize || defaultPageSize;
+    const found = await this.#repository.list(filter, { limit: limit + 1, ...(after ? { after } : {}) });
+    const payments = found.slice(0, limit);
+    const last = found.length > limit ? payments.at(-1) : undefined;
+    const nextPageToken = last ? this.#tokens.seal([last.createTime.getTime(), last.paymentId], sealedFor) : "";
+    return { payments: payments.map(toProto), nextPageToken };
+  }
+
+  async listLedgerEntries({ paymentId, pageSize, pageToken }: api.ListLedgerEntriesRequest) {
+    const sealedFor: Json = { method: "ListLedgerEntries", paymentId };
+    const before = this.#tokens.open(pageToken, sealedFor);
+    const limit = pageSize || defaultPageSize;
+    const page = { limit: limit + 1, ...(typeof before === "string" ? { before: BigInt(before) } : {}) };
+    const found = await this.#repository.listEntries(paymentId ? { paymentId } : {}, page);
+    const entries = found.slice(0, limit);
+    const last = found.length > limit ? entries.at(-1) : undefined;
+    const nextPageToken = last ? this.#tokens.seal(String(last.entryId), sealedFor) : "";
+    return { entries: entries.map(toProtoEntry), nextPageToken };
+  }
+}
+
+function toAnswer({ payment, pending }: Outcome) {
+  return { payment: toProto(payment), pending };
+}
+
+/** The outcome of each entry. What is not a refusal fails the whole list, so that its caller repeats it. */
+async function each<I, O>(requests: readonly I[], call: (request: I) => Promise<O>) {
+  const results = await Promise.allSettled(requests.map(call));
+  return results.map((result) => {
+    if (result.status === "fulfilled") return { outcome: { case: "response" as const, value: result.value } };
+    return { outcome: { case: "failure" as const, value: toFailure(result.reason) } };
+  });
+}
+
+function toFilter({ orderId, customerId, status }: api.ListPaymentsRequest): PaymentFilter & Record<string, string> {
+  const name = toStatus(status);
+  return {
+    ...(orderId ? { orderId } : {}),
+    ...(customerId ? { customerId } : {}),
+    ...(name ? { status: name } : {}),
+  };
+}
+
+function toCursor(cursor: Json | undefined): PaymentCursor | undefined {
+  if (!Array.isArray(cursor)) return undefined;
+  const [time, paymentId] = cursor;
+  return typeof time === "number" && typeof paymentId === "string"
+    ? { createTime: new Date(time), paymentId }
+    : undefined;
+}

@@ -1,0 +1,156 @@
+import { detached, remainingMs } from "#platform/context.ts";
+import { Batcher } from "#platform/database/batcher.ts";
+import { Decisions } from "./decisions.ts";
+import type { Gateway } from "./gateway.ts";
+import { GatewayCaller, type GatewayLimits, type GatewayLog } from "./gateway-caller.ts";
+import type { OperationRepository } from "./operation.repository.ts";
+import { type Change, type Outcome, outcomeOf } from "./operation.ts";
+import type { Decided, Ticket } from "./recording.ts";
+import type { AuthorizeInput, Begun, ChangeInput } from "./writes.ts";
+
+/** What {@link Payments} works with. */
+export interface PaymentsOptions {
+  readonly repository: OperationRepository;
+  readonly gateway: Gateway;
+  readonly log: GatewayLog;
+  readonly limits: GatewayLimits;
+  /** How long a caller waits for the gateway before it is told "pending", in milliseconds. */
+  readonly answerWithinMs: number;
+  /** Told about every operation that was decided. */
+  readonly onDecided?: (ticket: Ticket) => void;
+}
+
+/** How many operations one sweep takes. */
+const sweepSize = 256;
+/** Pauses of the resolver double from the first to the longest, in milliseconds. */
+const firstPauseMs = 500;
+const longestPauseMs = 30_000;
+/** Of the caller's time, what is kept for carrying the answer back. */
+const marginMs = 250;
+
+/**
+ * Moves money. Each call is committed, then sent, then recorded; many callers share each of these steps. Whatever is cut
+ * off between two of them is carried on by {@link Payments.resolve}, here or in another process.
+ */
+export class Payments {
+  readonly #options: PaymentsOptions;
+  readonly #caller: GatewayCaller;
+  readonly #decisions = new Decisions();
+  readonly #carried = new Set<Promise<void>>();
+  readonly #authorizations: Batcher<AuthorizeInput, Begun>;
+  readonly #changes: Readonly<Record<Change["kind"], Batcher<ChangeInput, Begun>>>;
+  readonly #records: Batcher<Decided, Ticket>;
+  readonly #lookups: Batcher<string, Ticket>;
+  readonly #postponements: Batcher<{ operationId: string; pauseMs: number }, undefined>;
+
+  constructor(options: PaymentsOptions) {
+    const { repository } = options;
+    this.#options = options;
+    this.#caller = new GatewayCaller(options.gateway, options.limits, options.log);
+    this.#authorizations = new Batcher({
+      name: "authorizations",
+      keyOf: (input) => input.paymentId,
+      run: (inputs) => repository.beginAuthorizations(inputs),
+    });
+    const changes = (kind: Change["kind"]) =>
+      new Batcher<ChangeInput, Begun>({ name: `${kind}s`, run: (inputs) => repository.beginChanges(kind, inputs) });
+    this.#changes = { capture: changes("capture"), void: changes("void"), refund: changes("refund") };
+    this.#records = new Batcher({ name: "decisions", run: (inputs) => this.#record(inputs) });
+    this.#lookups = new Batcher({ name: "operations", run: (ids) => this.#find(ids) });
+    this.#postponements = new Batcher({ name: "postponements", run: (entries) => this.#postpone(entries) });
+  }
+
+  /** Asks the gateway to hold an amount. @throws the refusals of AuthorizePayment */
+  async authorize(input: AuthorizeInput, signal?: AbortSignal): Promise<Outcome> {
+    return await this.#answer(await this.#authorizations.submit(input, signal ? { signal } : {}), signal);
+  }
+
+  /** Captures, voids or refunds. @throws the refusals of CapturePayment, VoidPayment and RefundPayment */
+  async change(input: ChangeInput, signal?: AbortSignal): Promise<Outcome> {
+    return await this.#answer(await this.#changes[input.kind].submit(input, signal ? { signal } : {}), signal);
+  }
+
+  /** Carries on what a crash or a lost answer left undecided; returns how many operations that were. For a `Relay`. */
+  async resolve(): Promise<number> {
+    const due = await this.#options.repository.claimDue(sweepSize);
+    await Promise.all(due.map((ticket) => this.#start(ticket, true)));
+    return due.length;
+  }
+
+  /** Ends once everything that was begun is recorded or, after `graceMs`, left to the resolver. */
+  async drain(graceMs: number): Promise<void> {
+    const begun = [this.#authorizations, ...Object.values(this.#changes)];
+    await Promise.all(begun.map((batcher) => batcher.drain()));
+    const timer = setTimeout(() => this.#caller.stop(), graceMs);
+    // What is recorded may let further operations go.
+    while (this.#carried.size > 0) await Promise.all(this.#carried);
+    clearTimeout(timer);
+    await Promise.all([this.#records.drain(), this.#postponements.drain(), this.#lookups.drain()]);
+  }
+
+  async #answer(begun: Begun, signal: AbortSignal | undefined): Promise<Outcome> {
+    const { operationId } = begun;
+    let ticket = begun.ticket ?? (await this.#lookups.submit(operationId));
+    if (!ticket.operation.after) {
+      const decision = this.#decisions.wait(operationId, this.#patience(), signal);
+      if (begun.ticket?.operation.state === "pending") void this.#start(begun.ticket, false);
+      // Another process may have decided it.
+      ticket = (await decision) ?? (await this.#lookups.submit(operationId));
+    }
+    const outcome = outcomeOf(ticket.payment, ticket.operation);
+    if (outcome instanceof Error) throw outcome;
+    return outcome;
+  }
+
+  #patience(): number {
+    const left = remainingMs();
+    return Math.min(this.#options.answerWithinMs, left - Math.min(marginMs, left / 4));
+  }
+
+  /** Carries an operation on without regard to who waits for it. Never rejects. */
+  #start(ticket: Ticket, ask: boolean): Promise<void> {
+    const carried = detached(() => this.#carry(ticket, ask)).catch((error: unknown) => {
+      const { operationId, kind } = ticket.operation;
+      this.#options.log.error("an operation is left to the resolver", {
+        err: error,
+        "operation.id": operationId,
+        kind,
+      });
+    });
+    this.#carried.add(carried);
+    return carried.finally(() => this.#carried.delete(carried));
+  }
+
+  async #carry(ticket: Ticket, ask: boolean): Promise<void> {
+    const { operation } = ticket;
+    const verdict = await this.#caller.decide(ticket, ask);
+    if (verdict) {
+      await this.#records.submit({ operation, verdict });
+      return;
+    }
+    const { operationId, attempts } = operation;
+    const pauseMs = Math.min(firstPauseMs * 2 ** Math.min(attempts, 16), longestPauseMs);
+    await this.#postponements.submit({ operationId, pauseMs });
+  }
+
+  async #record(inputs: Decided[]): Promise<Ticket[]> {
+    const { recorded, consequences } = await this.#options.repository.record(inputs);
+    for (const ticket of [...recorded, ...consequences]) {
+      if (ticket.operation.state === "pending") void this.#start(ticket, false);
+      else this.#options.onDecided?.(ticket);
+      this.#decisions.announce(ticket);
+    }
+    return recorded;
+  }
+
+  async #find(operationIds: string[]): Promise<(Ticket | Error)[]> {
+    const tickets = await this.#options.repository.find(operationIds);
+    const found = new Map(tickets.map((ticket) => [ticket.operation.operationId, ticket]));
+    return operationIds.map((id) => found.get(id) ?? new Error(`operation ${id} is missing`));
+  }
+
+  async #postpone(entries: { operationId: string; pauseMs: number }[]): Promise<undefined[]> {
+    await this.#options.repository.postpone(entries);
+    return entries.map(() => undefined);
+  }
+}

@@ -1,0 +1,171 @@
+import { idempotencyColumns, type Keyed } from "#platform/database/idempotency.ts";
+import type { Transaction } from "#platform/database/transaction.ts";
+import { decodeId, encodeId } from "#platform/id.ts";
+import { accept, type Change, type Operation } from "./operation.ts";
+import type { Payment } from "./payment.ts";
+import type { Entry, Ticket } from "./recording.ts";
+import { idTaken, notFound, voidedBefore } from "./refusals.ts";
+import { type PaymentRow, toPayment } from "./rows.ts";
+import { findPayments, unclaimRequests } from "./statements.ts";
+
+/** An authorization as it is asked for. Ids are text, the amount is minor units. */
+export interface AuthorizeInput extends Keyed {
+  readonly paymentId: string;
+  readonly orderId: string;
+  readonly customerId: string;
+  readonly currency: string;
+  readonly amount: bigint;
+  readonly cardToken: string;
+}
+
+/** A capture, void or refund as it is asked for. */
+export interface ChangeInput extends Keyed, Change {
+  readonly paymentId: string;
+  /** For the record; empty: none. */
+  readonly reason: string;
+}
+
+/** A request that was accepted: now, with its ticket, or before. */
+export interface Begun {
+  readonly operationId: string;
+  readonly ticket?: Ticket;
+}
+
+/** The methods that request ids belong to. */
+export const methods = {
+  authorize: "AuthorizePayment",
+  capture: "CapturePayment",
+  void: "VoidPayment",
+  refund: "RefundPayment",
+} as const;
+
+/** The parameters that claim the inputs' request ids, each with the operation that it began. */
+export function claims(method: string, inputs: readonly Keyed[], operationIds: readonly string[]): unknown[] {
+  const rows = inputs.map(({ requestId, fingerprint }, index) => {
+    return { requestId, fingerprint, response: Buffer.from(operationIds[index] ?? "") };
+  });
+  return [method, ...idempotencyColumns(rows)];
+}
+
+/** The operation that a request id began before. */
+export function decodeClaim(response: Buffer): Begun {
+  return { operationId: response.toString() };
+}
+
+/** A row for `insertPayments`. Amounts travel as text: JSON numbers are floating point. */
+export function paymentInsert(input: AuthorizeInput, operationId: string): object {
+  return {
+    payment_id: decodeId(input.paymentId),
+    order_id: decodeId(input.orderId),
+    customer_id: decodeId(input.customerId),
+    card_token: input.cardToken,
+    currency: input.currency,
+    amount: String(input.amount),
+    operation_id: decodeId(operationId),
+  };
+}
+
+/** A row for the statements that update payments. */
+export function paymentUpdate(payment: Payment): object {
+  return {
+    payment_id: decodeId(payment.paymentId),
+    decision: payment.decision,
+    captured: String(payment.captured),
+    voided: String(payment.voided),
+    refunded: String(payment.refunded),
+    capturing: String(payment.capturing),
+    voiding: String(payment.voiding),
+    refunding: String(payment.refunding),
+    closing: payment.closing,
+    decline_code: payment.declineCode,
+    gateway_reference: payment.gatewayReference,
+    update_time: payment.updateTime,
+  };
+}
+
+/** A row for the statements that write operations. */
+export function operationRow(operation: Operation, reason = ""): object {
+  const { after } = operation;
+  return {
+    operation_id: decodeId(operation.operationId),
+    payment_id: decodeId(operation.paymentId),
+    kind: operation.kind,
+    amount: operation.amount?.toString(),
+    state: operation.state,
+    refusal_code: operation.refusalCode,
+    overtaken: operation.overtaken,
+    reason,
+    captured_after: after?.captured.toString(),
+    voided_after: after?.voided.toString(),
+    refunded_after: after?.refunded.toString(),
+    decide_time: after?.decideTime,
+  };
+}
+
+/** A row of the ledger. */
+export function entryRow(entry: Entry): object {
+  return {
+    payment_id: decodeId(entry.paymentId),
+    operation_id: decodeId(entry.operationId),
+    kind: entry.kind,
+    debit: entry.debit,
+    credit: entry.credit,
+    currency: entry.currency,
+    amount: String(entry.amount),
+  };
+}
+
+/** An authorization that was just committed. */
+export function newTicket(input: AuthorizeInput, operationId: string, time: Date): Ticket {
+  const { paymentId, orderId, customerId, currency, amount, cardToken } = input;
+  const none = { captured: 0n, voided: 0n, refunded: 0n, capturing: 0n, voiding: 0n, refunding: 0n };
+  const unknown = { closing: false, declineCode: "", gatewayReference: "", createTime: time, updateTime: time };
+  const payment: Payment = {
+    ...{ paymentId, orderId, customerId, cardToken, currency, amount },
+    ...none,
+    ...unknown,
+    decision: "undecided",
+  };
+  return { payment, operation: newOperation({ operationId, paymentId, kind: "authorize", amount, state: "pending" }) };
+}
+
+type NewOperation = Pick<Operation, "operationId" | "paymentId" | "kind" | "amount" | "state">;
+
+function newOperation(given: NewOperation): Operation {
+  return { ...given, refusalCode: "", overtaken: false, attempts: 0, after: undefined };
+}
+
+/** Begins one change of a locked payment and puts the payment's new state into `payments`. */
+export function beginChange(
+  payments: Map<string, Payment>,
+  input: ChangeInput,
+  at: { operationId: string; time: Date },
+): Ticket | Error {
+  const { paymentId, kind } = input;
+  const before = payments.get(paymentId);
+  if (!before) return notFound(paymentId);
+  const accepted = accept(before, input);
+  if (accepted instanceof Error) return accepted;
+  const { amount, state } = accepted;
+  const payment = { ...accepted.payment, updateTime: state === "succeeded" ? at.time : before.updateTime };
+  payments.set(paymentId, payment);
+  const operation = newOperation({ operationId: at.operationId, paymentId, kind, amount, state });
+  if (state !== "succeeded") return { payment, operation };
+  const { captured, voided, refunded } = payment;
+  return { payment, operation: { ...operation, after: { captured, voided, refunded, decideTime: at.time } } };
+}
+
+/** Takes back the claims of authorizations whose payment exists already; says for each payment why. */
+export async function refuseExisting(tx: Transaction, inputs: readonly AuthorizeInput[]): Promise<Map<string, Error>> {
+  const [, rows] = await Promise.all([
+    tx.query(unclaimRequests, [methods.authorize, inputs.map((input) => input.requestId)]),
+    tx.query<PaymentRow>(findPayments, [inputs.map((input) => decodeId(input.paymentId))]),
+  ]);
+  return new Map(
+    rows.map((row) => {
+      const { decision } = toPayment(row);
+      const paymentId = encodeId(row.payment_id);
+      return [paymentId, decision === "forestalled" ? voidedBefore(paymentId) : idTaken(paymentId)];
+    }),
+  );
+}
