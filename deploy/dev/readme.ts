@@ -1,0 +1,79 @@
+/** One command of a document and what the document says that it prints. */
+export interface Example {
+  readonly command: string;
+  /** The text below the command; empty when the document shows none. */
+  readonly output: string;
+}
+
+/**
+ * The examples of a Markdown document: every fenced `sh` or `console` block right after a line `<!-- run -->`. Lines that
+ * begin with "$ " are commands (a backslash at the end goes on), the lines below are what they print.
+ */
+export function examplesOf(markdown: string): Example[] {
+  const blocks = markdown.matchAll(/^<!-- run -->\s*\n```(?:sh|bash|console)\n([\s\S]*?)^```$/gm);
+  return [...blocks].flatMap(([, body = ""]) => examplesOfBlock(body));
+}
+
+function examplesOfBlock(body: string): Example[] {
+  // A command begins at "$ " in the first column; what precedes the first one is no command.
+  const parts = body.split(/^\$ /m).slice(1);
+  return parts.map((part) => {
+    const lines = part.split("\n");
+    const end = lines.findIndex((line) => !line.endsWith("\\"));
+    return {
+      command: lines.slice(0, end + 1).join("\n"),
+      output: lines
+        .slice(end + 1)
+        .join("\n")
+        .trim(),
+    };
+  });
+}
+
+/**
+ * Why a real output does not have the shape of the documented one, or undefined when it has. JSON must have the same
+ * fields with the same kinds of values, and the same words where they are constants ("ORDER_STATUS_PENDING"). Other text
+ * must have every documented line; numbers, ids and times may differ. A documented "…" stands for anything.
+ */
+export function differenceOf(documented: string, actual: string): string | undefined {
+  if (documented === "") return undefined;
+  const expected = parseJson(documented);
+  if (expected === undefined) return missingLine(documented, actual);
+  const real = parseJson(actual);
+  if (real === undefined) return `it is not JSON: ${actual.slice(0, 500)}`;
+  const [wanted, got] = [shapeOf(expected), shapeOf(real)].map((shape) => JSON.stringify(shape, null, 1));
+  return wanted === got ? undefined : `its shape is ${got}, documented is ${wanted}`;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function shapeOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.length === 0 ? [] : [shapeOf(value[0])];
+  if (typeof value === "object" && value !== null) {
+    const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+    return Object.fromEntries(entries.map(([key, field]) => [key, shapeOf(field)]));
+  }
+  if (typeof value === "string") return /^[A-Z]+(_[A-Z]+)+$/.test(value) ? value : "text";
+  return typeof value;
+}
+
+function missingLine(documented: string, actual: string): string | undefined {
+  const real = actual.split("\n").map(withoutParticulars);
+  const lines = documented.split("\n").filter((line) => line.trim() !== "" && !/^\s*(…|\.\.\.)\s*$/.test(line));
+  const missing = lines.find((line) => !real.includes(withoutParticulars(line)));
+  return missing === undefined ? undefined : `it lacks the line "${missing}": ${actual.slice(0, 500)}`;
+}
+
+/** Ids, times and numbers differ from run to run. */
+function withoutParticulars(line: string): string {
+  return line
+    .trim()
+    .replace(/\b[0-7][0-9A-HJKMNP-TV-Z]{25}\b/g, "<id>")
+    .replace(/\d+/g, "0");
+}
