@@ -1,0 +1,37 @@
+import type { OrderFailure, Refusal } from "./types.ts";
+
+/** What customers read, by reason. No internals, no blame, and what to do next where there is something to do. */
+const texts: Readonly<Record<string, string>> = {
+  OUT_OF_STOCK: "One of the articles is sold out. Nothing was charged.",
+  UNKNOWN_SKU: "One of the articles is no longer offered. Nothing was charged.",
+  HOLD_EXPIRED: "One of the articles was sold out before the order could be completed. Nothing was charged.",
+  RESERVATION_ENDED: "The order could not be completed. Nothing was charged. Please order again.",
+  PAYMENT_DECLINED: "The card was declined. Nothing was charged. Please try another card.",
+  INSUFFICIENT_FUNDS: "The card does not cover the amount. Nothing was charged. Please try another card.",
+  SERVICE_UNAVAILABLE: "We could not process the order. Nothing was charged. Please try again later.",
+  SHIPPING_FAILED: "The order could not be shipped. The amount was not charged.",
+  LOST_IN_TRANSIT: "The parcel was lost on its way. The amount was refunded.",
+};
+
+const otherText = "The order could not be completed. Nothing was charged.";
+
+/** Longest text that an order takes. */
+const MAX_TEXT = 500;
+
+/** The failure of an order with the text for its reason. */
+export function failureFor(reason: string): OrderFailure {
+  return { reason, customerMessage: texts[reason] ?? otherText };
+}
+
+/** Why an order is rejected after a refusal: a declined card tells more by its decline code. */
+export function failureOf({ reason, metadata }: Refusal): OrderFailure {
+  if (reason === "PAYMENT_DECLINED" && metadata.decline_code === "insufficient_funds") {
+    return failureFor("INSUFFICIENT_FUNDS");
+  }
+  return failureFor(reason);
+}
+
+/** The failure of an order that was cancelled on request. */
+export function cancellation(reason: string): OrderFailure {
+  return { reason: "CANCELLED_BY_CUSTOMER", customerMessage: `The order was cancelled: ${reason}`.slice(0, MAX_TEXT) };
+}

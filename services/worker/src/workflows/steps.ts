@@ -1,0 +1,127 @@
+import { CancellationScope } from "@temporalio/workflow";
+import type { Coalescer } from "./coalesce.ts";
+import { ListCalls } from "./list-calls.ts";
+import type { Parcel } from "./order-run.ts";
+import type { Step } from "./saga.ts";
+import type { OrderParcel, TransitionInput } from "./step-types.ts";
+import type { SagaOptions, SagaOrder } from "./types.ts";
+
+type OfOrder = { order: SagaOrder };
+
+/** The steps of the saga, by whom they ask: each with its undo beside it. */
+export type Steps = ReturnType<typeof openSteps>;
+
+/** Makes the steps of one workflow. Calls of the same step, made in the same activation, go out as one list. */
+export function openSteps(options: SagaOptions, orders: SagaOrder[]) {
+  const calls = new ListCalls(options, orders);
+  return {
+    stock: stockSteps(calls, options),
+    payments: paymentSteps(calls, options),
+    orders: orderSteps(calls),
+    parcels: parcelSteps(calls),
+  };
+}
+
+function stockSteps(calls: ListCalls, { checkoutPatienceMs: parkMs }: SagaOptions) {
+  const reserve = calls.of("reserveStock", "checkout");
+  const release = calls.of("releaseStock", "patient");
+  const commit = calls.of("commitStock", "short");
+  return {
+    reserve: {
+      ...ofOrder("reserve", ({ order }) =>
+        reserve.ask({
+          orderId: order.orderId,
+          lines: order.lines.map(({ sku, quantity }) => ({ sku, quantity })),
+        }),
+      ),
+      parkMs,
+    },
+    release: ofOrder("release", ({ order }) => release.ask({ orderId: order.orderId })),
+    commit: done(ofParcel("commit", (parcel) => commit.ask(refOf(parcel)))),
+    releasePart: done(ofParcel("release", (parcel) => release.ask(refOf(parcel)))),
+  };
+}
+
+function paymentSteps(calls: ListCalls, { checkoutPatienceMs: parkMs }: SagaOptions) {
+  const authorize = calls.of("authorizePayment", "checkout");
+  const voiding = calls.of("voidPayment", "patient");
+  const capture = calls.of("capturePayment", "short");
+  const refund = calls.of("refundPayment", "patient");
+  return {
+    authorize: {
+      ...ofOrder("authorize", ({ order }) => {
+        const { orderId, customerId, total: amount, cardToken } = order;
+        return authorize.ask({ orderId, customerId, amount, cardToken });
+      }),
+      parkMs,
+    },
+    void: ofOrder("void", ({ order }) => voiding.ask({ orderId: order.orderId })),
+    capture: done(ofParcel("capture", (parcel) => capture.ask(partOf(parcel)))),
+    voidPart: done(ofParcel("void", (parcel) => voiding.ask(partOf(parcel)))),
+    refundPart: done(ofParcel("refund", (parcel) => refund.ask(partOf(parcel)))),
+  };
+}
+
+function orderSteps(calls: ListCalls) {
+  const confirm = calls.of("confirmOrder", "short");
+  const transition = calls.of("transitionOrder", "short");
+  return {
+    /** The pivot. A cancellation does not interrupt it: it takes effect at the next step. */
+    confirm: done(
+      ofOrder("confirm", ({ order, parcels }: OfOrder & { parcels: Parcel[] }) =>
+        CancellationScope.nonCancellable(() =>
+          confirm.ask({ orderId: order.orderId, parcels: parcels.map(toOrderParcel) }),
+        ),
+      ),
+    ),
+    transition: done({
+      name: ({ status }: TransitionInput) => status.toLowerCase(),
+      ask: (input: TransitionInput) => transition.ask(input),
+    }),
+  };
+}
+
+function parcelSteps(calls: ListCalls) {
+  const prepare = calls.of("prepareShipment", "long");
+  const book = calls.of("bookShipment", "long");
+  const cancel = calls.of("cancelShipment", "patient");
+  const look = calls.of("lookShipment", "patient");
+  return {
+    prepare: {
+      ...ofParcel("prepare", (parcel) =>
+        prepare.ask({ ...refOf(parcel), lines: parcel.lines, address: parcel.order.address }),
+      ),
+      resolved: () => ({ shipmentId: "" }),
+    },
+    cancel: ofParcel("cancel", (parcel) => cancel.ask(refOf(parcel))),
+    book: { ...ofParcel("ship", (parcel) => book.ask(refOf(parcel))), resolved: () => ({ trackingNumber: "" }) },
+    look: look as Pick<Coalescer<{ orderId: string; shipmentId: string }, "DELIVERED" | "LOST" | null>, "ask">,
+  };
+}
+
+function ofOrder<I extends OfOrder, O>(name: string, ask: (input: I) => Promise<O>): Step<I, O> {
+  return { name: () => name, ask };
+}
+
+function ofParcel<O>(name: string, ask: (parcel: Parcel) => Promise<O>): Step<Parcel, O> {
+  return { name: (parcel) => `${name}:${parcel.locationId}`, ask };
+}
+
+/** A step that an operator may declare done. */
+function done<I>(step: Step<I, null>): Step<I, null> {
+  return { ...step, resolved: () => null };
+}
+
+function refOf({ order, locationId }: Parcel) {
+  return { orderId: order.orderId, locationId };
+}
+
+function partOf(parcel: Parcel) {
+  return { ...refOf(parcel), amount: { currency: parcel.order.total.currency, amount: parcel.amount } };
+}
+
+/** A parcel as the order shows it. */
+export function toOrderParcel(parcel: Parcel): OrderParcel {
+  const { order, locationId, shipmentId, trackingNumber, status, amount } = parcel;
+  return { locationId, shipmentId, trackingNumber, status, amount: { currency: order.total.currency, amount } };
+}

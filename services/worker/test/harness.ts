@@ -1,0 +1,135 @@
+import { fileURLToPath } from "node:url";
+import { createClient, createRouterTransport, type Transport } from "@connectrpc/connect";
+import type { WorkflowHandleWithFirstExecutionRunId } from "@temporalio/client";
+import { TestWorkflowEnvironment } from "@temporalio/testing";
+import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkerOptions } from "@temporalio/worker";
+import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
+import { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
+import { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
+import { FulfillmentService } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
+import { ShippingService } from "#gen/shop/shipping/v1/shipping_service_pb.js";
+import { tool } from "../../../deploy/tools/tool.ts";
+import type { ServiceClients } from "../src/activities/clients.ts";
+import { createActivities } from "../src/activities/create-activities.ts";
+import type { LongListPolicy } from "../src/activities/long-list.ts";
+import { defaultOptions } from "../src/workflows/options.ts";
+import type { processOrders } from "../src/workflows/process-orders.ts";
+import {
+  customerIdsAttribute,
+  orderIdsAttribute,
+  parkedOrderIdsAttribute,
+} from "../src/workflows/search-attributes.ts";
+import { newOrderState, type SagaOptions, type SagaOrder } from "../src/workflows/types.ts";
+import type { World } from "./world.ts";
+import { shopRoutes } from "./world-routes.ts";
+import { shippingRoutes } from "./world-shipping.ts";
+
+/** Short waits, so that what takes minutes in production takes parts of a second. */
+export const fastOptions: SagaOptions = {
+  ...defaultOptions,
+  ...{ stepTimeoutMs: 2_000, attempts: 3, firstRetryMs: 20, maxRetryMs: 50, patienceMs: 300 },
+  ...{ checkoutPatienceMs: 60_000, pollMs: 50, longStepMs: 400, heartbeatMs: 3_000 },
+  ...{ pendingFirstMs: 20, pendingMaxMs: 100 },
+};
+
+/** Long activities that look often and do not wait for each other. */
+export const fastLong: LongListPolicy = { boundMs: 400, graceMs: 0, firstLookMs: 10, maxLookMs: 50 };
+
+export const taskQueue = "test";
+export const workflowsPath = fileURLToPath(new URL("../src/workflows/process-orders.ts", import.meta.url));
+export const searchAttributes = [orderIdsAttribute, customerIdsAttribute, parkedOrderIdsAttribute];
+
+let installed = false;
+let bundle: ReturnType<typeof bundleWorkflowCode> | undefined;
+
+/** The bundle of a workflow module; made once for the workflows of the worker. */
+export function bundleOf(path = workflowsPath): ReturnType<typeof bundleWorkflowCode> {
+  if (!installed) Runtime.install({ logger: new DefaultLogger("ERROR") });
+  installed = true;
+  const logger = new DefaultLogger("ERROR");
+  if (path !== workflowsPath) return bundleWorkflowCode({ workflowsPath: path, logger });
+  bundle ??= bundleWorkflowCode({ workflowsPath, logger });
+  return bundle;
+}
+
+/** A real Temporal development server. */
+export async function localEnvironment(): Promise<TestWorkflowEnvironment> {
+  await bundleOf();
+  const path = await tool("temporal");
+  return TestWorkflowEnvironment.createLocal({
+    server: { executable: { type: "existing-path", path }, searchAttributes },
+  });
+}
+
+/** Clients of all services over one transport. */
+export function clientsOver(transport: Transport): ServiceClients {
+  return {
+    orders: createClient(OrderLifecycleService, transport),
+    payments: createClient(PaymentService, transport),
+    inventory: createClient(InventoryService, transport),
+    shipping: createClient(ShippingService, transport),
+    fulfillment: createClient(FulfillmentService, transport),
+  };
+}
+
+/** Clients of the fake services, in this process. */
+export function clientsOf(world: World): ServiceClients {
+  return clientsOver(
+    createRouterTransport((router) => {
+      shopRoutes(router, world);
+      shippingRoutes(router, world);
+    }),
+  );
+}
+
+/** A worker that runs the saga against the fakes. */
+export async function workerFor(
+  environment: TestWorkflowEnvironment,
+  world: World,
+  options: Partial<WorkerOptions> = {},
+): Promise<Worker> {
+  return Worker.create({
+    connection: environment.nativeConnection,
+    ...(environment.namespace ? { namespace: environment.namespace } : {}),
+    taskQueue,
+    workflowBundle: await bundleOf(),
+    activities: createActivities(clientsOf(world), fastLong),
+    stickyQueueScheduleToStartTimeout: "1s",
+    ...options,
+  });
+}
+
+let made = 0;
+
+/** An order of two articles, 25.00 EUR in all. */
+export function anOrder(changes: Partial<SagaOrder> = {}): SagaOrder {
+  const number = String(made++).padStart(4, "0");
+  return {
+    orderId: `01ORDER${number}AAAAAAAAAAAAAAA`.replace("O", "0"),
+    customerId: "01CVST0MERAAAAAAAAAAAAAAAA",
+    lines: [
+      { sku: "tea", quantity: 2, unitPrice: 1_000 },
+      { sku: "cup", quantity: 1, unitPrice: 500 },
+    ],
+    total: { currency: "EUR", amount: 2_500 },
+    address: { recipient: "A. Person", lines: ["Street 1"], city: "Berlin", postalCode: "10115", country: "DE" },
+    cardToken: "tok_approve",
+    traceparent: "",
+    ...changes,
+  };
+}
+
+/** Starts the saga of a list. */
+export function startSaga(
+  environment: TestWorkflowEnvironment,
+  orders: SagaOrder[],
+  options: Partial<SagaOptions> = {},
+): Promise<WorkflowHandleWithFirstExecutionRunId<typeof processOrders>> {
+  return environment.client.workflow.start<typeof processOrders>("processOrders", {
+    taskQueue,
+    workflowId: `saga-${orders[0]?.orderId}`,
+    args: [{ orders: orders.map(newOrderState), options: { ...fastOptions, ...options } }],
+    typedSearchAttributes: [{ key: orderIdsAttribute, value: orders.map(({ orderId }) => orderId) }],
+    workflowTaskTimeout: "5s",
+  });
+}
