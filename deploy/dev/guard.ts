@@ -4,6 +4,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
+import { stripVTControlCharacters } from "node:util";
 import type { Command, Ledger, Life, ProgramSpec, Report } from "./guard-protocol.ts";
 import { identityOf } from "./identity.ts";
 import { LogFile } from "./log-file.ts";
@@ -84,7 +85,7 @@ function forward(spec: ProgramSpec, child: ChildProcess): void {
   for (const stream of [child.stdout, child.stderr]) {
     if (!stream) continue;
     createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY }).on("line", (line) => {
-      log.write(line);
+      log.write(stripVTControlCharacters(line));
       reportLine(spec.name, line);
     });
   }

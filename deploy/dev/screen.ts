@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from "node:util";
 import { colour } from "./config.ts";
 
 const reset = "\x1b[0m";
@@ -17,6 +18,10 @@ const noise: Readonly<Record<string, RegExp>> = {
   postgres: /^(?!.*\b(FATAL|PANIC):)|starting up|shutting down|recovery mode|administrator command/,
   temporal: /^/,
 };
+
+function isNoise(component: string, line: string): boolean {
+  return component.endsWith("-migrations") || noise[component]?.test(line) === true;
+}
 
 /** Writes what a stack tells, for people: one line for each thing, with the component in front. */
 export class Screen {
@@ -40,8 +45,9 @@ export class Screen {
 
   /** What a component wrote. */
   line(component: string, line: string): void {
-    if (line.trim() === "" || (!this.#verbose && noise[component]?.test(line))) return;
-    console.log(`${paint(this.#colourOf(component), `${component.padStart(width + 3)} │`)} ${line}`);
+    if (line.trim() === "" || (!this.#verbose && isNoise(component, line))) return;
+    const text = colour ? line : stripVTControlCharacters(line);
+    console.log(`${paint(this.#colourOf(component), `${component.padStart(width + 3)} │`)} ${text}`);
   }
 
   /** Plain text. */
