@@ -23,6 +23,8 @@ export interface TestDatabase extends AsyncDisposable {
 export interface TestDatabaseOptions {
   readonly entities: EntitySchema[];
   readonly migrations: MigrationsList;
+  /** A superuser's connection to another server than the usual one. */
+  readonly adminUrl?: string;
   /** Changes to how the process connects. */
   readonly connection?: Partial<Pick<DatabaseOptions, "poolMax" | "lockTimeoutMs" | "statementTimeoutMs">>;
 }
@@ -32,7 +34,7 @@ export interface TestDatabaseOptions {
  * connection); without it, one embedded server per test process is started and removed at its end.
  */
 export async function testDatabase(service: string, options: TestDatabaseOptions): Promise<TestDatabase> {
-  const admin = await serverUrl();
+  const admin = options.adminUrl ?? (await serverUrl());
   const databaseName = `${service}_${randomUUID().slice(0, 8)}`;
   const { url, ownerUrl } = await provisionDatabase({
     adminUrl: admin,

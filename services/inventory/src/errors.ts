@@ -1,0 +1,71 @@
+import { Code } from "@connectrpc/connect";
+import { InventoryErrorReason, InventoryErrorReasonSchema } from "#gen/shop/inventory/v1/inventory_error_reason_pb.js";
+import { type DomainError, defineErrors } from "#platform/errors.ts";
+import type { Level, Line } from "./stock.ts";
+
+/** What the inventory service refuses; the proto's comments list each reason's metadata. */
+export const InventoryError = defineErrors<InventoryErrorReason>({
+  domain: "inventory.shop",
+  reasons: InventoryErrorReasonSchema,
+  codes: {
+    [InventoryErrorReason.UNSPECIFIED]: Code.Unknown,
+    [InventoryErrorReason.OUT_OF_STOCK]: Code.FailedPrecondition,
+    [InventoryErrorReason.UNKNOWN_SKU]: Code.NotFound,
+    [InventoryErrorReason.RESERVATION_NOT_FOUND]: Code.NotFound,
+    [InventoryErrorReason.HOLD_EXPIRED]: Code.FailedPrecondition,
+    [InventoryErrorReason.RESERVATION_ENDED]: Code.FailedPrecondition,
+    [InventoryErrorReason.NOT_CONFIRMED]: Code.FailedPrecondition,
+    [InventoryErrorReason.BELOW_RESERVED]: Code.FailedPrecondition,
+    [InventoryErrorReason.ALREADY_RESERVED]: Code.AlreadyExists,
+  },
+});
+
+/** @returns RESERVATION_NOT_FOUND */
+export function notFound(orderId: string): Error {
+  const message = `order ${orderId} has no reservation there`;
+  return new InventoryError(InventoryErrorReason.RESERVATION_NOT_FOUND, message, { order_id: orderId });
+}
+
+/** @returns RESERVATION_ENDED */
+export function ended(orderId: string): Error {
+  const message = `the reservation of order ${orderId} was released or has left`;
+  return new InventoryError(InventoryErrorReason.RESERVATION_ENDED, message, { order_id: orderId });
+}
+
+/** @returns NOT_CONFIRMED */
+export function notConfirmed(orderId: string): Error {
+  const message = `the reservation of order ${orderId} is not confirmed`;
+  return new InventoryError(InventoryErrorReason.NOT_CONFIRMED, message, { order_id: orderId });
+}
+
+/** @returns ALREADY_RESERVED */
+export function alreadyReserved(orderId: string): Error {
+  const message = `order ${orderId} has a reservation with other lines`;
+  return new InventoryError(InventoryErrorReason.ALREADY_RESERVED, message, { order_id: orderId });
+}
+
+/** @returns HOLD_EXPIRED */
+export function holdExpired(orderId: string, cause: DomainError): Error {
+  const metadata = { order_id: orderId, sku: cause.metadata.sku ?? "" };
+  const message = `the hold of order ${orderId} ended, and ${cause.message}`;
+  return new InventoryError(InventoryErrorReason.HOLD_EXPIRED, message, metadata, { cause });
+}
+
+/** @returns UNKNOWN_SKU */
+export function unknownSku(sku: string): Error {
+  return new InventoryError(InventoryErrorReason.UNKNOWN_SKU, `no location has ever had ${sku}`, { sku });
+}
+
+/** @returns OUT_OF_STOCK */
+export function outOfStock(line: Line, available: bigint): Error {
+  const metadata = { sku: line.sku, requested: String(line.quantity), available: String(available) };
+  return new InventoryError(InventoryErrorReason.OUT_OF_STOCK, `only ${available} of ${line.sku} left`, metadata);
+}
+
+/** @returns BELOW_RESERVED */
+export function belowReserved(level: Omit<Level, "updateTime">, delta: bigint): Error {
+  const { sku, locationId, onHand, reserved } = level;
+  const metadata = { sku, location_id: locationId, on_hand: String(onHand), reserved: String(reserved) };
+  const message = `${onHand} of ${sku} at ${locationId}, ${reserved} of them set aside: ${-delta} cannot be taken away`;
+  return new InventoryError(InventoryErrorReason.BELOW_RESERVED, message, metadata);
+}

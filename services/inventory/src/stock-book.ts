@@ -1,0 +1,247 @@
+import { allocate } from "./allocation.ts";
+import {
+  alreadyReserved,
+  belowReserved,
+  ended,
+  holdExpired,
+  InventoryError,
+  notConfirmed,
+  notFound,
+} from "./errors.ts";
+import {
+  type Adjust,
+  type Allocation,
+  type AllocationStatus,
+  byLevel,
+  type Commit,
+  type Confirm,
+  type Expire,
+  isAt,
+  isExpired,
+  isOpen,
+  isSameLevel,
+  type Level,
+  type Line,
+  type Movement,
+  type Release,
+  type Reservation,
+  type Reserve,
+  type StockCommand,
+  sameLines,
+  sumLines,
+  transitions,
+} from "./stock.ts";
+
+/** What a level was and what it is now. */
+export interface LevelChange {
+  readonly before: Level | undefined;
+  readonly after: Level;
+}
+
+/** What a reservation was and what it is now. */
+export interface ReservationChange {
+  readonly before: Reservation | undefined;
+  readonly after: Reservation;
+}
+
+/** What a part gives back or takes along when it moves. */
+const effects = {
+  confirmed: undefined,
+  committed: { kind: "commit", onHand: -1n, reserved: -1n },
+  released: { kind: "release", onHand: 0n, reserved: -1n },
+  expired: { kind: "expiry", onHand: 0n, reserved: -1n },
+  held: undefined,
+} as const satisfies Record<AllocationStatus, { kind: Movement["kind"]; onHand: bigint; reserved: bigint } | undefined>;
+
+/**
+ * The levels and reservations that a list of commands is about, while it is worked through. A command that is refused
+ * changes nothing. What is to be written is in `movements`, `levels` and `reservations` afterwards.
+ */
+export class StockBook {
+  readonly movements: Movement[] = [];
+  readonly #levels = new Map<string, Map<string, Level>>();
+  readonly #reservations = new Map<string, Reservation>();
+  readonly #levelsBefore = new Map<string, { readonly level: Level | undefined; readonly key: [string, string] }>();
+  readonly #reservationsBefore = new Map<string, Reservation | undefined>();
+  readonly #now: Date;
+
+  /** @param now decides what has expired and stamps what changes */
+  constructor(state: { levels: readonly Level[]; reservations: readonly Reservation[] }, now: Date) {
+    for (const level of state.levels) this.#setLevel(level);
+    for (const reservation of state.reservations) this.#reservations.set(reservation.orderId, reservation);
+    this.#now = now;
+  }
+
+  /** The levels that changed. */
+  get levels(): LevelChange[] {
+    return [...this.#levelsBefore.values()].map(({ level: before, key: [sku, locationId] }) => ({
+      before,
+      after: this.#level(sku, locationId),
+    }));
+  }
+
+  /** The reservations that changed or are new. */
+  get reservations(): ReservationChange[] {
+    return [...this.#reservationsBefore].map(([orderId, before]) => ({ before, after: this.#existing(orderId) }));
+  }
+
+  /**
+   * Does what a command says.
+   *
+   * @returns the order's reservation after it
+   * @throws InventoryError
+   */
+  apply(command: Exclude<StockCommand, Adjust>): Reservation {
+    switch (command.kind) {
+      case "reserve":
+        return this.#reserve(command);
+      case "confirm":
+        return this.#confirm(command);
+      case "commit":
+        return this.#commit(command);
+      case "release":
+        return this.#release(command);
+      case "expire":
+        return this.#expire(command);
+    }
+  }
+
+  /** Changes what is on the shelf and returns the level after it. @throws BELOW_RESERVED */
+  adjust({ sku, locationId, delta, reason }: Adjust): Level {
+    const { onHand, reserved } = this.#level(sku, locationId);
+    if (onHand + delta < reserved) throw belowReserved({ sku, locationId, onHand, reserved }, delta);
+    this.#move({ sku, locationId, kind: "adjustment", onHandDelta: delta, reservedDelta: 0n, reason });
+    return this.#level(sku, locationId);
+  }
+
+  #reserve({ orderId, lines, holdMs }: Reserve): Reservation {
+    const existing = this.#reservations.get(orderId);
+    const expireTime = new Date(this.#now.getTime() + holdMs);
+    if (!existing || isExpired(existing)) return this.#take(orderId, sumLines(lines), { status: "held", expireTime });
+    if (!existing.allocations.some(isOpen)) throw ended(orderId);
+    if (!sameLines(existing.allocations, lines)) throw alreadyReserved(orderId);
+    const isOver = existing.expireTime !== undefined && existing.expireTime <= this.#now;
+    return isOver ? this.#put({ ...existing, expireTime }) : existing;
+  }
+
+  #confirm({ orderId }: Confirm): Reservation {
+    const reservation = this.#existing(orderId);
+    if (isExpired(reservation)) return this.#takeAgain(reservation);
+    if (!reservation.allocations.some(isOpen)) throw ended(orderId);
+    return this.#change(reservation, (part) => (part.status === "held" ? "confirmed" : undefined));
+  }
+
+  #commit({ orderId, locationId }: Commit): Reservation {
+    const reservation = this.#existing(orderId);
+    const parts = reservation.allocations.filter((part) => isAt(part, locationId));
+    if (parts.length === 0 && reservation.allocations.length > 0) throw notFound(orderId);
+    if (parts.some(({ status }) => status === "held" || status === "expired")) throw notConfirmed(orderId);
+    if (!parts.some(isOpen)) throw ended(orderId);
+    return this.#change(reservation, (part) => (isOpen(part) && isAt(part, locationId) ? "committed" : undefined));
+  }
+
+  #release({ orderId, locationId }: Release): Reservation {
+    const reservation = this.#reservations.get(orderId);
+    if (!reservation) return this.#put({ orderId, allocations: [], expireTime: undefined, createTime: this.#now });
+    return this.#change(reservation, (part) => (isOpen(part) && isAt(part, locationId) ? "released" : undefined));
+  }
+
+  #expire({ orderId }: Expire): Reservation {
+    const reservation = this.#existing(orderId);
+    if (reservation.expireTime === undefined || reservation.expireTime > this.#now) return reservation;
+    return this.#change(reservation, (part) => (part.status === "held" ? "expired" : undefined));
+  }
+
+  #takeAgain({ orderId, allocations }: Reservation): Reservation {
+    try {
+      const lines = sumLines(allocations.filter(({ status }) => status === "expired"));
+      return this.#take(orderId, lines, { status: "confirmed", expireTime: undefined });
+    } catch (cause) {
+      throw cause instanceof InventoryError ? holdExpired(orderId, cause) : cause;
+    }
+  }
+
+  #take(
+    orderId: string,
+    lines: readonly Line[],
+    as: Pick<Allocation, "status"> & Pick<Reservation, "expireTime">,
+  ): Reservation {
+    const levels = lines.flatMap(({ sku }) => [...(this.#levels.get(sku)?.values() ?? [])]);
+    const shares = allocate(lines, levels);
+    for (const { sku, locationId, quantity } of shares) {
+      this.#move({ sku, locationId, kind: "reservation", onHandDelta: 0n, reservedDelta: quantity, orderId });
+    }
+    const { createTime = this.#now, allocations: former = [] } = this.#reservations.get(orderId) ?? {};
+    const taken = shares.map((share) => ({ ...share, status: as.status }));
+    const kept = former.filter((part) => part.status !== "expired" && !taken.some((share) => isSameLevel(share, part)));
+    return this.#put({
+      orderId,
+      allocations: [...kept, ...taken].sort(byLevel),
+      expireTime: as.expireTime,
+      createTime,
+    });
+  }
+
+  /** Moves the parts for which `next` gives a status; returns the same reservation when there are none. */
+  #change(reservation: Reservation, next: (part: Allocation) => AllocationStatus | undefined): Reservation {
+    const allocations = reservation.allocations.map((part) => {
+      const status = next(part);
+      return status === undefined ? part : this.#step(reservation.orderId, part, status);
+    });
+    if (allocations.every((part, index) => part === reservation.allocations[index])) return reservation;
+    const isHeld = allocations.some((part) => part.status === "held");
+    return this.#put({ ...reservation, allocations, expireTime: isHeld ? reservation.expireTime : undefined });
+  }
+
+  #step(orderId: string, part: Allocation, status: AllocationStatus): Allocation {
+    const allowed: readonly AllocationStatus[] = transitions[part.status];
+    if (!allowed.includes(status)) throw new Error(`a part that is ${part.status} cannot become ${status}`);
+    const effect = effects[status];
+    if (effect) {
+      const { sku, locationId, quantity } = part;
+      const deltas = { onHandDelta: effect.onHand * quantity, reservedDelta: effect.reserved * quantity };
+      this.#move({ sku, locationId, kind: effect.kind, ...deltas, orderId });
+    }
+    return { ...part, status };
+  }
+
+  #move(movement: Movement): void {
+    const { sku, locationId } = movement;
+    const key = `${sku}\n${locationId}`;
+    const present = this.#levels.get(sku)?.get(locationId);
+    if (!this.#levelsBefore.has(key)) this.#levelsBefore.set(key, { level: present, key: [sku, locationId] });
+    const { onHand, reserved } = this.#level(sku, locationId);
+    this.#setLevel({
+      sku,
+      locationId,
+      onHand: onHand + movement.onHandDelta,
+      reserved: reserved + movement.reservedDelta,
+      updateTime: this.#now,
+    });
+    this.movements.push(movement);
+  }
+
+  #put(reservation: Reservation): Reservation {
+    const { orderId } = reservation;
+    if (!this.#reservationsBefore.has(orderId)) this.#reservationsBefore.set(orderId, this.#reservations.get(orderId));
+    this.#reservations.set(orderId, reservation);
+    return reservation;
+  }
+
+  #setLevel(level: Level): void {
+    const own = this.#levels.get(level.sku);
+    if (own) own.set(level.locationId, level);
+    else this.#levels.set(level.sku, new Map([[level.locationId, level]]));
+  }
+
+  #level(sku: string, locationId: string): Level {
+    const level = this.#levels.get(sku)?.get(locationId);
+    return level ?? { sku, locationId, onHand: 0n, reserved: 0n, updateTime: this.#now };
+  }
+
+  #existing(orderId: string): Reservation {
+    const reservation = this.#reservations.get(orderId);
+    if (!reservation) throw notFound(orderId);
+    return reservation;
+  }
+}

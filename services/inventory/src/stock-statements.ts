@@ -1,0 +1,88 @@
+import type { SqlText } from "#platform/database/transaction.ts";
+
+/** Locks reservations, always in the order of their ids and before any level. $1: order ids. */
+export const lockReservations: SqlText = {
+  name: "stock_lock_reservations",
+  text: `select order_id, expire_time, create_time from reservation
+    where order_id = any($1::uuid[]) order by order_id for update`,
+};
+
+/** The parts of reservations that are locked. $1: order ids. */
+export const readAllocations: SqlText = {
+  name: "stock_read_allocations",
+  text: `select order_id, sku, location_id, quantity, status from allocation
+    where order_id = any($1::uuid[]) order by order_id, sku, location_id`,
+};
+
+/** Makes levels known that an adjustment is about, so that they can be locked. $1: SKUs, $2: locations. */
+export const ensureLevels: SqlText = {
+  name: "stock_ensure_levels",
+  text: `insert into stock_level (sku, location_id)
+    select sku, location_id from unnest($1::text[], $2::text[]) as wanted (sku, location_id)
+    order by sku, location_id on conflict do nothing`,
+};
+
+/** Locks levels, always in the order of SKU and location. $1: SKUs. */
+export const lockLevels: SqlText = {
+  name: "stock_lock_levels",
+  text: `select sku, location_id, on_hand, reserved, update_time from stock_level
+    where sku = any($1::text[]) order by sku, location_id for update`,
+};
+
+/**
+ * The same for what reservations are about. $1: SKUs; $2: orders of whose parts all SKUs are meant; $3: orders of which
+ * only those that expired are meant.
+ */
+export const lockLevelsOfOrders: SqlText = {
+  name: "stock_lock_levels_of_orders",
+  text: `select sku, location_id, on_hand, reserved, update_time from stock_level
+    where sku = any(array(
+      select unnest($1::text[])
+      union select sku from allocation where order_id = any($2::uuid[])
+      union select sku from allocation where order_id = any($3::uuid[]) and status = 'expired'))
+    order by sku, location_id for update`,
+};
+
+/** Forgets the parts of reservations that are taken again elsewhere. $1: order ids. */
+export const dropAllocations: SqlText = {
+  name: "stock_drop_allocations",
+  text: "delete from allocation where order_id = any($1::uuid[])",
+};
+
+/**
+ * Writes everything that a list of commands changed. A reservation that another process made meanwhile is a unique
+ * violation of `reservation_pkey`; a key that was used before, one of `idempotency_key_pkey`.
+ */
+export const writeStock: SqlText = {
+  name: "stock_write",
+  text: `with level as (
+      update stock_level as l set
+        on_hand = l.on_hand + c.on_hand_delta, reserved = l.reserved + c.reserved_delta, update_time = $1
+      from unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[]) as c (sku, location_id, on_hand_delta, reserved_delta)
+      where l.sku = c.sku and l.location_id = c.location_id
+    ), new_reservation as (
+      insert into reservation (order_id, expire_time, create_time, update_time)
+      select order_id, expire_time, $1, $1 from unnest($6::uuid[], $7::timestamptz[]) as n (order_id, expire_time)
+    ), changed_reservation as (
+      update reservation as r set expire_time = c.expire_time, update_time = $1
+      from unnest($8::uuid[], $9::timestamptz[]) as c (order_id, expire_time) where r.order_id = c.order_id
+    ), new_allocation as (
+      insert into allocation (order_id, sku, location_id, quantity, status)
+      select * from unnest($10::uuid[], $11::text[], $12::text[], $13::bigint[], $14::text[])
+    ), changed_allocation as (
+      update allocation as a set status = c.status
+      from unnest($15::uuid[], $16::text[], $17::text[], $18::text[]) as c (order_id, sku, location_id, status)
+      where a.order_id = c.order_id and a.sku = c.sku and a.location_id = c.location_id
+    ), movement as (
+      insert into stock_movement (sku, location_id, kind, on_hand_delta, reserved_delta, order_id, reason, create_time)
+      select *, $1 from unnest($19::text[], $20::text[], $21::text[], $22::bigint[], $23::bigint[], $24::uuid[], $25::text[])
+    )
+    insert into idempotency_key (method, request_id, fingerprint, response)
+    select * from unnest($26::text[], $27::text[], $28::bytea[], $29::bytea[])`,
+};
+
+/** Orders whose hold is over. $1: now, $2: at most so many. */
+export const findExpired: SqlText = {
+  name: "stock_find_expired",
+  text: "select order_id from reservation where expire_time <= $1 order by expire_time limit $2",
+};

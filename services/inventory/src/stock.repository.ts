@@ -1,0 +1,182 @@
+import { Batcher, type BatcherMetrics, type SubmitOptions } from "#platform/database/batcher.ts";
+import type { Database } from "#platform/database/database.ts";
+import { type Keyed, replayable } from "#platform/database/idempotency.ts";
+import { isUniqueViolation, sqlStateOf } from "#platform/database/sql-state.ts";
+import type { Transaction } from "#platform/database/transaction.ts";
+import { DomainError } from "#platform/errors.ts";
+import { decodeId, encodeId } from "#platform/id.ts";
+import type { Adjust, Level, Reservation, StockCommand } from "./stock.ts";
+import { decodeAnswer, encodeAnswer } from "./stock-answer.ts";
+import { StockBook } from "./stock-book.ts";
+import {
+  type AllocationRow,
+  type LevelRow,
+  type MethodRow,
+  type ReservationRow,
+  replacedOrders,
+  toLevel,
+  toReservations,
+  writeValues,
+} from "./stock-rows.ts";
+import {
+  dropAllocations,
+  ensureLevels,
+  findExpired,
+  lockLevels,
+  lockLevelsOfOrders,
+  lockReservations,
+  readAllocations,
+  writeStock,
+} from "./stock-statements.ts";
+
+/** A command and its caller's key. */
+interface StockRequest extends Keyed {
+  readonly command: StockCommand;
+}
+
+/** How the repository works; all have defaults. */
+export interface StockRepositoryOptions {
+  /** The clock that decides what has expired. */
+  readonly now?: () => Date;
+  /** Commands in one transaction; default 256. */
+  readonly maxEntries?: number;
+  /** Transactions at the same time; default 1: two would only wait for each other at a hot article. */
+  readonly lanes?: number;
+  readonly metrics?: BatcherMetrics;
+}
+
+/** Deadlocks and reservations that another process made at the same moment; more in a row is a fault. */
+const maxAttempts = 4;
+const unkeyed: Keyed = { requestId: "", fingerprint: Buffer.alloc(0) };
+
+/**
+ * Stock as PostgreSQL keeps it. All changes go through one batcher: the commands of many callers are worked through in one
+ * transaction, which takes two round trips, and everyone is answered after its commit.
+ */
+export class StockRepository {
+  readonly #database: Database;
+  readonly #now: () => Date;
+  readonly #batcher: Batcher<StockRequest, Reservation | Level>;
+
+  constructor(database: Database, options: StockRepositoryOptions = {}) {
+    this.#database = database;
+    this.#now = options.now ?? (() => new Date());
+    this.#batcher = new Batcher<StockRequest, Reservation | Level>({
+      name: "stock",
+      keyOf: ({ command, requestId }) => (command.kind === "adjust" ? requestId : command.orderId),
+      maxEntries: options.maxEntries ?? 256,
+      lanes: options.lanes ?? 1,
+      ...(options.metrics && { metrics: options.metrics }),
+      run: replayable<StockRequest, Reservation | Level>({
+        database,
+        method: ({ command }) => command.kind,
+        decode: decodeAnswer,
+        run: (requests) => this.#run(requests),
+      }),
+    });
+  }
+
+  /** Does what a command says and returns the order's reservation after it. @throws InventoryError */
+  async change(key: Keyed, command: Exclude<StockCommand, Adjust>, options?: SubmitOptions): Promise<Reservation> {
+    const answer = await this.#batcher.submit({ ...key, command }, options);
+    if (!("orderId" in answer)) throw new Error(`${command.kind} was answered with a level`);
+    return answer;
+  }
+
+  /** Changes what is on the shelf and returns the level after it. @throws BELOW_RESERVED */
+  async adjust(key: Keyed, command: Adjust, options?: SubmitOptions): Promise<Level> {
+    const answer = await this.#batcher.submit({ ...key, command }, options);
+    if (!("onHand" in answer)) throw new Error("an adjustment was answered with a reservation");
+    return answer;
+  }
+
+  /** Gives back what is held beyond its time; returns how many orders that were, at most `limit`. */
+  async expire(limit = 256): Promise<number> {
+    const rows = await this.#database.query<{ order_id: string }>(findExpired, [this.#now(), limit]);
+    const orders = rows.map((row) => encodeId(row.order_id));
+    await Promise.all(orders.map((orderId) => this.change(unkeyed, { kind: "expire", orderId })));
+    return orders.length;
+  }
+
+  /** Takes no more commands and resolves once all that wait are answered. */
+  drain(): Promise<void> {
+    return this.#batcher.drain();
+  }
+
+  async #run(requests: StockRequest[]): Promise<(Reservation | Level | Error)[]> {
+    // A reservation is nearly always new: only when one was there already, it is looked for.
+    let lookUp = false;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#attempt(requests, lookUp);
+      } catch (error) {
+        const isKnown = isUniqueViolation(error, "reservation_pkey");
+        if (attempt >= maxAttempts || !(isKnown || sqlStateOf(error) === "40P01")) throw error;
+        lookUp ||= isKnown;
+      }
+    }
+  }
+
+  #attempt(requests: StockRequest[], lookUp: boolean): Promise<(Reservation | Level | Error)[]> {
+    const now = this.#now();
+    return this.#database.transaction(async (tx) => {
+      const book = await openBook(tx, { commands: requests.map((request) => request.command), lookUp, now });
+      const keys: MethodRow[] = [];
+      const answers = requests.map(({ command, requestId, fingerprint }) => {
+        const answer = applyTo(book, command);
+        if (!(answer instanceof Error) && requestId !== "") {
+          keys.push({ method: command.kind, requestId, fingerprint, response: encodeAnswer(answer) });
+        }
+        return answer;
+      });
+      const replaced = replacedOrders(book);
+      if (replaced.length > 0) await tx.query(dropAllocations, [replaced]);
+      if (keys.length > 0 || book.reservations.length > 0)
+        await tx.commitWith(writeStock, writeValues(book, keys, now));
+      return answers;
+    });
+  }
+}
+
+/** A refusal is an answer; anything else fails the list. */
+function applyTo(book: StockBook, command: StockCommand): Reservation | Level | Error {
+  try {
+    return command.kind === "adjust" ? book.adjust(command) : book.apply(command);
+  } catch (error) {
+    if (error instanceof DomainError) return error;
+    throw error;
+  }
+}
+
+interface Opening {
+  readonly commands: readonly StockCommand[];
+  readonly lookUp: boolean;
+  readonly now: Date;
+}
+
+/** Locks and reads what the commands are about: reservations first, then levels, each in one order. One round trip. */
+async function openBook(tx: Transaction, { commands, lookUp, now }: Opening): Promise<StockBook> {
+  const skus = new Set<string>();
+  const moving: string[] = [];
+  const confirming: string[] = [];
+  const looked: string[] = [];
+  for (const command of commands) {
+    if (command.kind === "adjust") skus.add(command.sku);
+    else if (command.kind === "reserve") for (const line of command.lines) skus.add(line.sku);
+    else (command.kind === "confirm" ? confirming : moving).push(decodeId(command.orderId));
+    if (command.kind === "reserve" && lookUp) looked.push(decodeId(command.orderId));
+  }
+  const orders = [...moving, ...confirming, ...looked];
+  const additions = commands.filter((command): command is Adjust => command.kind === "adjust" && command.delta > 0n);
+  const [reservations, allocations, , levels] = await Promise.all([
+    orders.length > 0 ? tx.query<ReservationRow>(lockReservations, [orders]) : [],
+    orders.length > 0 ? tx.query<AllocationRow>(readAllocations, [orders]) : [],
+    additions.length > 0
+      ? tx.query(ensureLevels, [additions.map(({ sku }) => sku), additions.map(({ locationId }) => locationId)])
+      : [],
+    moving.length + confirming.length > 0
+      ? tx.query<LevelRow>(lockLevelsOfOrders, [[...skus], moving, confirming])
+      : tx.query<LevelRow>(lockLevels, [[...skus]]),
+  ]);
+  return new StockBook({ levels: levels.map(toLevel), reservations: toReservations(reservations, allocations) }, now);
+}

@@ -1,0 +1,156 @@
+/** How much of one article there is at one location, in pieces. Always: 0 <= reserved <= onHand. */
+export interface Level {
+  readonly sku: string;
+  readonly locationId: string;
+  /** On the shelf. */
+  readonly onHand: bigint;
+  /** Of that, set aside for orders. */
+  readonly reserved: bigint;
+  readonly updateTime: Date;
+}
+
+/** What an order wants of one article. */
+export interface Line {
+  readonly sku: string;
+  readonly quantity: bigint;
+}
+
+/** Where a part of a reservation may go next. Anything not listed does not happen. */
+export const transitions = {
+  held: ["confirmed", "released", "expired"],
+  confirmed: ["committed", "released"],
+  committed: [],
+  released: [],
+  expired: [],
+} as const satisfies Record<AllocationStatus, readonly AllocationStatus[]>;
+
+/** Where a part of a reservation stands. `expired` parts are replaced when the order's stock is taken again. */
+export type AllocationStatus = "held" | "confirmed" | "committed" | "released" | "expired";
+
+/** One article of a reservation at one location. */
+export interface Allocation {
+  readonly sku: string;
+  readonly locationId: string;
+  readonly quantity: bigint;
+  readonly status: AllocationStatus;
+}
+
+/** What is set aside for an order. Without allocations it says that the order was released before it was reserved. */
+export interface Reservation {
+  readonly orderId: string;
+  /** By SKU and location. */
+  readonly allocations: readonly Allocation[];
+  /** When the parts that are held end by themselves; undefined when none is held. */
+  readonly expireTime: Date | undefined;
+  readonly createTime: Date;
+}
+
+/** Why a level changed. */
+export type MovementKind = "adjustment" | "reservation" | "commit" | "release" | "expiry";
+
+/** One change of a level. All movements of a level sum to it. */
+export interface Movement {
+  readonly sku: string;
+  readonly locationId: string;
+  readonly kind: MovementKind;
+  readonly onHandDelta: bigint;
+  readonly reservedDelta: bigint;
+  readonly orderId?: string | undefined;
+  readonly reason?: string | undefined;
+}
+
+/** Sets aside all lines of an order, or none. */
+export interface Reserve {
+  readonly kind: "reserve";
+  readonly orderId: string;
+  readonly lines: readonly Line[];
+  /** How long the hold lasts, in milliseconds. */
+  readonly holdMs: number;
+}
+
+/** Makes a hold firm. */
+export interface Confirm {
+  readonly kind: "confirm";
+  readonly orderId: string;
+}
+
+/** Takes confirmed stock from the shelf, at one location or at all. */
+export interface Commit {
+  readonly kind: "commit";
+  readonly orderId: string;
+  readonly locationId?: string | undefined;
+}
+
+/** Gives back what has not left, at one location or at all. */
+export interface Release {
+  readonly kind: "release";
+  readonly orderId: string;
+  readonly locationId?: string | undefined;
+}
+
+/** Gives back what is held beyond its time. */
+export interface Expire {
+  readonly kind: "expire";
+  readonly orderId: string;
+}
+
+/** Changes what is on the shelf. */
+export interface Adjust {
+  readonly kind: "adjust";
+  readonly sku: string;
+  readonly locationId: string;
+  readonly delta: bigint;
+  readonly reason: string;
+}
+
+/** What may be done to stock. */
+export type StockCommand = Reserve | Confirm | Commit | Release | Expire | Adjust;
+
+/** What can still be reserved at a level. */
+export function availableOf(level: Level): bigint {
+  return level.onHand - level.reserved;
+}
+
+/** Lines of the same SKU summed, by SKU. */
+export function sumLines(lines: readonly Line[]): Line[] {
+  const sums = new Map<string, bigint>();
+  for (const { sku, quantity } of lines) sums.set(sku, (sums.get(sku) ?? 0n) + quantity);
+  const summed = [...sums].map(([sku, quantity]) => ({ sku, quantity }));
+  return summed.sort((one, other) => (one.sku < other.sku ? -1 : 1));
+}
+
+/** Whether two lists ask for the same, however it is written down. */
+export function sameLines(one: readonly Line[], other: readonly Line[]): boolean {
+  const left = sumLines(one);
+  const right = sumLines(other);
+  return (
+    left.length === right.length &&
+    left.every((line, index) => line.sku === right[index]?.sku && line.quantity === right[index]?.quantity)
+  );
+}
+
+/** Whether a part is set aside at this moment. */
+export function isOpen({ status }: Allocation): boolean {
+  return status === "held" || status === "confirmed";
+}
+
+/** Whether a part is at a location; every part is, when none is given. */
+export function isAt(part: Allocation, locationId: string | undefined): boolean {
+  return locationId === undefined || part.locationId === locationId;
+}
+
+/** Whether a reservation's time ran out, and nothing of it is set aside any more. */
+export function isExpired({ allocations }: Reservation): boolean {
+  return allocations.some(({ status }) => status === "expired") && !allocations.some(isOpen);
+}
+
+/** Whether two parts are of the same level. */
+export function isSameLevel(one: Allocation, other: Allocation): boolean {
+  return one.sku === other.sku && one.locationId === other.locationId;
+}
+
+/** Sorts parts by SKU and location. */
+export function byLevel(one: Allocation, other: Allocation): number {
+  if (one.sku !== other.sku) return one.sku < other.sku ? -1 : 1;
+  return one.locationId < other.locationId ? -1 : 1;
+}

@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import { allocate } from "../src/allocation.ts";
+import type { Level, Line } from "../src/stock.ts";
+
+const at = new Date(0);
+
+/** `a@1:5` is five of a at location 1; `a@1:5-2` the same with two set aside. */
+function levels(text: string): Level[] {
+  return text.split(" ").map((item) => {
+    const [, sku = "", locationId = "", onHand = "0", reserved = "0"] =
+      /^(\w+)@(\w+):(\d+)(?:-(\d+))?$/.exec(item) ?? [];
+    return { sku, locationId, onHand: BigInt(onHand), reserved: BigInt(reserved), updateTime: at };
+  });
+}
+
+function lines(text: string): Line[] {
+  return text.split(" ").map((item) => {
+    const [sku = "", quantity = "0"] = item.split(":");
+    return { sku, quantity: BigInt(quantity) };
+  });
+}
+
+function choose(order: string, stock: string): string {
+  return allocate(lines(order), levels(stock))
+    .map((share) => `${share.sku}@${share.locationId}:${share.quantity}`)
+    .join(" ");
+}
+
+it("chooses the fewest locations, then the fewest parts, then the first by name", () => {
+  const cases: [order: string, stock: string, chosen: string][] = [
+    ["a:1", "a@1:5", "a@1:1"],
+    ["a:1", "a@2:5 a@1:5", "a@1:1"],
+    ["a:5", "a@1:4 a@2:5", "a@2:5"],
+    ["a:5", "a@1:9-5 a@2:5", "a@2:5"],
+    ["a:1 b:1", "a@1:9 b@2:9 a@3:1 b@3:1", "a@3:1 b@3:1"],
+    ["a:6", "a@1:3 a@2:2 a@3:4", "a@1:2 a@3:4"],
+    ["a:9 b:1", "a@1:5 a@2:4 b@3:1 a@3:4", "a@1:5 a@3:4 b@3:1"],
+    ["a:10 b:10", "a@1:5 b@1:10 a@2:5 a@3:10", "a@3:10 b@1:10"],
+    ["a:2 b:2 c:2", "a@1:2 b@2:2 c@3:2 a@4:2 b@4:2", "a@4:2 b@4:2 c@3:2"],
+  ];
+  for (const [order, stock, chosen] of cases) assert.equal(choose(order, stock), chosen, `${order} from ${stock}`);
+});
+
+it("refuses what nobody has and what nobody knows, with the facts", () => {
+  assert.throws(() => choose("a:1 b:1", "a@1:1"), { reasonName: "UNKNOWN_SKU", metadata: { sku: "b" } });
+  assert.throws(() => choose("a:6", "a@1:4-1 a@2:2"), {
+    reasonName: "OUT_OF_STOCK",
+    metadata: { sku: "a", requested: "6", available: "5" },
+  });
+  assert.throws(() => choose("a:1", "a@1:0"), { reasonName: "OUT_OF_STOCK" });
+});
+
+it("covers every order that can be covered, never with more than there is, and never with a location too many", () => {
+  for (let seed = 1; seed <= 300; seed += 1) checkRandom(seed, 4);
+});
+
+it("covers the order also when there are too many locations to try every choice", () => {
+  for (let seed = 1; seed <= 100; seed += 1) checkRandom(seed, 14);
+});
+
+function checkRandom(seed: number, locations: number): void {
+  const random = numbers(seed);
+  const skus = ["a", "b", "c"].slice(0, 1 + random(3));
+  const stock: Level[] = skus.flatMap((sku) =>
+    Array.from({ length: locations }, (_, index) => ({
+      sku,
+      locationId: `l${String(index).padStart(2, "0")}`,
+      onHand: BigInt(random(6)),
+      reserved: 0n,
+      updateTime: at,
+    })),
+  );
+  const order = skus.map((sku) => ({ sku, quantity: BigInt(1 + random(8)) }));
+  const total = (sku: string) => stock.reduce((sum, level) => (level.sku === sku ? sum + level.onHand : sum), 0n);
+  if (order.some(({ sku, quantity }) => total(sku) < quantity)) {
+    assert.throws(() => allocate(order, stock), { reasonName: "OUT_OF_STOCK" });
+    return;
+  }
+  const shares = allocate(order, stock);
+  for (const { sku, quantity } of order) {
+    const own = shares.filter((share) => share.sku === sku);
+    assert.equal(
+      own.reduce((sum, share) => sum + share.quantity, 0n),
+      quantity,
+    );
+  }
+  for (const share of shares) {
+    const level = stock.find((each) => each.sku === share.sku && each.locationId === share.locationId);
+    assert.ok(share.quantity > 0n && share.quantity <= (level?.onHand ?? 0n));
+  }
+  const used = new Set(shares.map((share) => share.locationId)).size;
+  if (locations <= 10) assert.equal(used, fewestPossible(order, stock), `seed ${seed}`);
+  assert.deepEqual(allocate(order, [...stock].reverse()), shares);
+}
+
+/** By trying all sets, as bits. */
+function fewestPossible(order: Line[], stock: Level[]): number {
+  const names = [...new Set(stock.map((level) => level.locationId))];
+  let best = names.length;
+  for (let set = 0; set < 2 ** names.length; set += 1) {
+    const chosen = names.filter((_, index) => set & (1 << index));
+    const has = (sku: string) =>
+      stock.reduce(
+        (sum, level) => (level.sku === sku && chosen.includes(level.locationId) ? sum + level.onHand : sum),
+        0n,
+      );
+    if (order.every(({ sku, quantity }) => has(sku) >= quantity)) best = Math.min(best, chosen.length);
+  }
+  return best;
+}
+
+/** Repeatable numbers below a bound. */
+function numbers(seed: number): (bound: number) => number {
+  let state = seed * 7_919;
+  return (bound) => {
+    state = (state * 48_271) % 2_147_483_647;
+    return state % bound;
+  };
+}
