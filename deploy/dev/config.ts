@@ -27,3 +27,6 @@ export function childEnvironment(additions: Readonly<Record<string, string>>): R
 export function fullEnvironment(additions: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
   return { ...environment, ...additions };
 }
+
+/** Repeats a run of the chaos test that went wrong; a test prints its seed. */
+export const chaosSeed = environment.ORDERMESH_CHAOS_SEED ? Number(environment.ORDERMESH_CHAOS_SEED) : undefined;

@@ -19,11 +19,15 @@ export function isAlive({ pid, started }: Seen): boolean {
   return identityOf(pid) === started;
 }
 
-/** Waits for a condition; the error says what was waited for. */
-export async function eventually(what: string, condition: () => boolean | Promise<boolean>, timeoutMs = 30_000) {
+/** Waits for a condition, asked every `everyMs`; the error says what was waited for. */
+export async function eventually(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  { timeoutMs = 30_000, everyMs = 50 } = {},
+): Promise<void> {
   const end = Date.now() + timeoutMs;
   while (!(await condition())) {
     if (Date.now() > end) throw new Error(`${what}: not within ${timeoutMs} ms`);
-    await delay(50);
+    await delay(everyMs);
   }
 }

@@ -1,0 +1,143 @@
+import assert from "node:assert/strict";
+import { randomInt } from "node:crypto";
+import { type TestContext, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import { takeBalance } from "../balance.ts";
+import { chaosSeed } from "../config.ts";
+import { isOver } from "../demo.ts";
+import { type Component, databaseServices, freePortOffset } from "../layout.ts";
+import { Stack } from "../stack.ts";
+import { Chance } from "./chance.ts";
+import { Shopper, type Wish } from "./orders.ts";
+import { eventually } from "./processes.ts";
+
+const orderCount = 100;
+const callers = 8;
+/** Who is killed, each at most this often: a component that dies more than five times within a minute is given up. */
+const victims: readonly [Component, ...Component[]] = [
+  "worker",
+  "orders",
+  "payments",
+  "inventory",
+  "shipping",
+  "postgres",
+];
+const killsEach = 3;
+/** The simulators are quick, so that many orders are in many states while the kills happen. */
+const environment = { shipping: { PACKING_MS: "300", CARRIER_TRANSIT_MS: "600" } };
+
+const cards = ["tok_approve", "tok_approve", "tok_approve", "tok_decline", "tok_insufficient_funds"] as const;
+const oddCards = [
+  "tok_timeout_after_success",
+  "tok_error_500",
+  "tok_slow",
+  "tok_capture_timeout_after_success",
+] as const;
+
+function wishes(chance: Chance): Wish[] {
+  return Array.from({ length: orderCount }, (_, index) => ({
+    requestId: `order-${index}`,
+    cardToken: chance.pick([...cards, ...oddCards]),
+    lines: [
+      { sku: "plenty", quantity: chance.between(1, 3) },
+      ...(chance.next() < 0.4 ? [{ sku: "elsewhere", quantity: 1 }] : []),
+      // Not enough for all who want it.
+      ...(chance.next() < 0.2 ? [{ sku: "scarce", quantity: chance.between(1, 4) }] : []),
+    ],
+  }));
+}
+
+/** Kills one component after another at odd moments until told to stop; returns who was killed. */
+async function wreak(stack: Stack, chance: Chance, isDone: () => boolean): Promise<Component[]> {
+  const schedule = victims.flatMap((victim) => Array<Component>(killsEach).fill(victim));
+  const killed: Component[] = [];
+  while (!isDone() && schedule.length > 0) {
+    await delay(chance.between(300, 2_500));
+    const [victim] = schedule.splice(chance.between(0, schedule.length - 1), 1);
+    if (!victim) break;
+    stack.kill(victim, "SIGKILL");
+    killed.push(victim);
+    await stack.ready(victim);
+  }
+  return killed;
+}
+
+async function placeAll(shopper: Shopper, list: readonly Wish[], chance: Chance): Promise<Map<string, Wish>> {
+  const customerId = await shopper.customer("chaos");
+  const placed = new Map<string, Wish>();
+  const waiting = [...list];
+  const caller = async () => {
+    for (let wish = waiting.shift(); wish; wish = waiting.shift()) {
+      const orderId = await shopper.place(customerId, wish);
+      placed.set(orderId, wish);
+      if (chance.next() < 0.1) await shopper.cancel(orderId);
+      await delay(chance.between(200, 1_500));
+    }
+  };
+  await Promise.all(Array.from({ length: callers }, caller));
+  return placed;
+}
+
+async function assertOutcomes(
+  shopper: Shopper,
+  placed: ReadonlyMap<string, Wish>,
+  context: TestContext,
+): Promise<void> {
+  const counts = new Map<string, number>();
+  for (const [orderId, { cardToken, lines }] of placed) {
+    const order = await shopper.get(orderId);
+    const name = OrderStatus[order.status] ?? "";
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+    const wantsScarce = lines.some(({ sku }) => sku === "scarce");
+    const isRefused = cardToken === "tok_decline" || cardToken === "tok_insufficient_funds";
+    const cancelled = order.failure?.reason.startsWith("CANCELLED") === true;
+    if (isRefused) assert.notEqual(order.status, OrderStatus.DELIVERED, `${orderId} was delivered without money`);
+    else if (!wantsScarce && !cancelled) {
+      assert.equal(name, "DELIVERED", `${orderId} with ${cardToken}: ${JSON.stringify(order.failure)}`);
+    }
+  }
+  context.diagnostic(`outcomes: ${JSON.stringify(Object.fromEntries(counts))}`);
+}
+
+test("a hundred orders survive kill -9 of everything around them", { timeout: 9 * 60_000 }, async (context) => {
+  const seed = chaosSeed ?? randomInt(2 ** 31);
+  context.diagnostic(`ORDERMESH_CHAOS_SEED=${seed}`);
+  await using stack = await Stack.start({ portOffset: await freePortOffset(), environment, signal: context.signal });
+  using shopper = new Shopper(stack);
+  await shopper.stock("plenty", "north", 10_000);
+  await shopper.stock("elsewhere", "south", 10_000);
+  await shopper.stock("scarce", "north", 12);
+
+  let done = false;
+  const chaos = wreak(stack, new Chance(seed), () => done);
+  const placed = await placeAll(shopper, wishes(new Chance(seed + 1)), new Chance(seed + 2)).finally(() => {
+    done = true;
+  });
+  const killed = await chaos;
+  context.diagnostic(`killed: ${killed.join(", ")}`);
+  assert.ok(killed.length >= 5, `only ${killed.length} components were killed`);
+  assert.equal(placed.size, orderCount, "a repeated call made a second order");
+
+  let open = [...placed.keys()];
+  await eventually(
+    "the end of all orders",
+    async () => {
+      const states = await Promise.all(
+        open.map(async (orderId) => ({ orderId, over: isOver(await shopper.get(orderId)) })),
+      );
+      open = states.filter(({ over }) => !over).map(({ orderId }) => orderId);
+      return open.length === 0;
+    },
+    { timeoutMs: 4 * 60_000, everyMs: 500 },
+  );
+  await assertOutcomes(shopper, placed, context);
+
+  const urls = databaseServices.map((service) => [service, stack.databaseUrl(service, "postgres")] as const);
+  const balance = await takeBalance(Object.fromEntries(urls) as Parameters<typeof takeBalance>[0]);
+  assert.deepEqual(
+    balance.findings.flatMap(({ wrong }) => wrong),
+    [],
+  );
+  assert.equal(balance.underway, 0);
+});
