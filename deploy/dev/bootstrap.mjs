@@ -52,6 +52,9 @@ function requireMachine() {
       `Ordermesh needs Node 20 or newer to begin with; this is ${process.version}: install one from https://nodejs.org.`,
     );
   if (!["linux", "darwin"].includes(process.platform)) fail("Ordermesh runs on Linux and macOS; on Windows use WSL 2.");
+}
+
+function requirePrograms() {
   for (const [command, where] of [
     ["npm", "it comes with Node"],
     ["git", "https://git-scm.com"],
