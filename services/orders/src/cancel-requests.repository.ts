@@ -1,6 +1,5 @@
-import type { Database } from "#platform/database/database.ts";
 import { idempotencyColumns, type Keyed, replayable } from "#platform/database/idempotency.ts";
-import type { SqlText } from "#platform/database/transaction.ts";
+import type { Queryable, SqlText } from "#platform/database/transaction.ts";
 
 const method = "CancelOrder";
 
@@ -20,10 +19,10 @@ const forget: SqlText = {
  * stands for. There is no answer to keep: it is the order as it stands.
  */
 export class CancelRequests {
-  readonly #database: Database;
+  readonly #database: Queryable;
   readonly #remember: (inputs: Keyed[]) => Promise<("first" | "repeated" | Error)[]>;
 
-  constructor(database: Database) {
+  constructor(database: Queryable) {
     this.#database = database;
     this.#remember = replayable<Keyed, "first" | "repeated">({
       database,

@@ -1,6 +1,6 @@
 import { Batcher } from "#platform/database/batcher.ts";
-import type { Database } from "#platform/database/database.ts";
 import { replayable } from "#platform/database/idempotency.ts";
+import type { Queryable } from "#platform/database/transaction.ts";
 import { encodeId, newId, timeOf } from "#platform/id.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { customerNotFound } from "./errors.ts";
@@ -17,7 +17,7 @@ export interface Accepted {
 
 /** What the intake works with. */
 export interface OrderIntakeOptions {
-  readonly database: Database;
+  readonly database: Queryable;
   readonly dispatcher: Pick<Dispatcher, "offer">;
   readonly metrics: OrderMetrics;
   /** The most orders of one insert, and so of one saga. */

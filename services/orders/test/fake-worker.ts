@@ -16,6 +16,7 @@ export class FakeWorker {
   readonly running = new Set<string>();
   /** False: nobody answers. */
   available = true;
+  /** Runs when the saga has started: what it throws is the answer that the caller gets instead. */
   onStart: (request: StartOrderSagaRequest) => Promise<void> | void = () => undefined;
   onCancel: (request: CancelOrderSagaRequest) => Promise<void> | void = () => undefined;
   readonly client: Client<typeof SagaService>;
@@ -36,9 +37,9 @@ export class FakeWorker {
   async #start(request: StartOrderSagaRequest) {
     this.#requireAvailable();
     this.starts.push(request);
-    await this.onStart(request);
     const started = !this.running.has(request.sagaId);
     this.running.add(request.sagaId);
+    await this.onStart(request);
     return { started };
   }
 

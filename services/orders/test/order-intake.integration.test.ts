@@ -1,0 +1,151 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { Registry } from "prom-client";
+import type { CreateOrderRequest } from "#gen/shop/orders/v1/order_service_pb.js";
+import type { Database } from "#platform/database/database.ts";
+import { DomainError } from "#platform/errors.ts";
+import { newId } from "#platform/id.ts";
+import type { TestDatabase } from "../../platform/test/postgres.ts";
+import { CustomerRepository } from "../src/customer.repository.ts";
+import { createOrderMetrics } from "../src/metrics.ts";
+import { OrderRepository } from "../src/order.repository.ts";
+import type { SagaList } from "../src/order.ts";
+import { type Accepted, OrderIntake } from "../src/order-intake.ts";
+import { toKeyedOrder } from "../src/order-proto.ts";
+import { line, orderRequest, ordersDatabase, secondDatabase, unique } from "./harness.ts";
+import { Recorded } from "./recorded.ts";
+
+const { signal } = new AbortController();
+
+/** An intake as one replica has it, with what it ran and what it handed to the worker. */
+function intakeOn(database: Database, lanes = 1) {
+  const recorded = new Recorded(database);
+  const offered: SagaList[] = [];
+  const dispatcher = { offer: (list: SagaList) => void offered.push(list) };
+  const metrics = createOrderMetrics(new Registry());
+  const intake = new OrderIntake({ database: recorded, dispatcher, metrics, listMax: 64, lanes });
+  const accept = (request: CreateOrderRequest): Promise<Accepted> => intake.accept(toKeyedOrder(request), signal);
+  return { accept, recorded, offered };
+}
+
+async function reasons(calls: Promise<unknown>[]): Promise<string[]> {
+  const results = await Promise.allSettled(calls);
+  return results.map((result) => {
+    if (result.status === "fulfilled") return "ok";
+    return result.reason instanceof DomainError ? result.reason.reasonName : String(result.reason);
+  });
+}
+
+describe("taking orders", () => {
+  let test: TestDatabase;
+  let customerId: string;
+  before(async () => {
+    test = await ordersDatabase();
+    const details = { givenName: "Ada", familyName: "Lovelace", email: "ada@example.com", phone: "" };
+    const keyed = { requestId: unique("customer"), fingerprint: Buffer.from("ada"), details };
+    ({ customerId } = await new CustomerRepository(test.database).create(keyed));
+  });
+  after(() => test[Symbol.asyncDispose]());
+
+  for (const count of [1, 2, 64]) {
+    it(`inserts ${count} that come together by one statement with one saga, and reads them back by one`, async () => {
+      const { accept, recorded, offered } = intakeOn(test.database);
+      const accepted = await Promise.all(Array.from({ length: count }, () => accept(orderRequest(customerId))));
+      assert.equal(recorded.taken(), 1);
+      assert.equal(offered.length, 1);
+      assert.equal(offered[0]?.orders.length, count);
+      assert.deepEqual(new Set(accepted.map(({ order }) => order?.sagaId)), new Set([offered[0]?.sagaId]));
+
+      const read = await new OrderRepository(recorded).find(accepted.map(({ orderId }) => orderId));
+      assert.equal(recorded.taken(), 1);
+      const byId = new Map(read.map((order) => [order.orderId, order]));
+      for (const { orderId, order } of accepted) assert.deepEqual(byId.get(orderId), strip(order));
+    });
+  }
+
+  /** The order as accepted still carries the request's own values, which a row does not have. */
+  function strip(order: Accepted["order"]) {
+    return (
+      order && { ...order, lines: order.lines.map(({ sku, quantity, unitPrice }) => ({ sku, quantity, unitPrice })) }
+    );
+  }
+
+  it("ends a list at 64 orders and at 256 KiB", async () => {
+    const many = intakeOn(test.database);
+    await Promise.all(Array.from({ length: 65 }, () => many.accept(orderRequest(customerId))));
+    assert.deepEqual(
+      many.offered.map((list) => list.orders.length),
+      [64, 1],
+    );
+    const large = intakeOn(test.database);
+    const lines = Array.from({ length: 100 }, (_, index) => line(`${"X".repeat(60)}${index}`, 1, 1n));
+    await Promise.all(Array.from({ length: 40 }, () => large.accept(orderRequest(customerId, { lines }))));
+    const sizes = large.offered.map((list) => list.orders.length);
+    assert.ok(sizes.length > 1 && sizes.every((size) => size < 64), String(sizes));
+    for (const list of large.offered) {
+      const json = JSON.stringify(list, (_key, value) => (typeof value === "bigint" ? String(value) : value));
+      assert.ok(json.length <= 256 * 1024, `${json.length} bytes`);
+    }
+  });
+
+  it("copies name and address from the customer and refuses an unknown one alone", async () => {
+    const { accept, recorded, offered } = intakeOn(test.database);
+    const requests = [customerId, newId(), customerId, newId(), customerId].map((id) => orderRequest(id));
+    const outcomes = await reasons(requests.map(accept));
+    assert.deepEqual(outcomes, ["ok", "CUSTOMER_NOT_FOUND", "ok", "CUSTOMER_NOT_FOUND", "ok"]);
+    assert.equal(recorded.taken(), 1);
+    assert.equal(offered[0]?.orders.length, 3);
+    const [order] = await new OrderRepository(recorded).find([offered[0]?.orders[0]?.orderId ?? ""]);
+    assert.deepEqual(order?.contact, { givenName: "Ada", familyName: "Lovelace", email: "ada@example.com" });
+  });
+
+  it("lets a text that the database cannot hold fail alone", async () => {
+    const { accept, offered } = intakeOn(test.database);
+    const bad = orderRequest(customerId);
+    if (bad.shippingAddress) bad.shippingAddress.city = "Ber\u0000lin";
+    const requests = [orderRequest(customerId), bad, orderRequest(customerId), orderRequest(customerId)];
+    const outcomes = await reasons(requests.map(accept));
+    assert.deepEqual(outcomes.filter((outcome) => outcome === "ok").length, 3, String(outcomes));
+    assert.notEqual(outcomes[1], "ok");
+    assert.equal(offered.flatMap((list) => list.orders).length, 3);
+  });
+
+  it("makes one order of one request id, raced in one list, in two lists and in two replicas", async () => {
+    await using other = await disposable(secondDatabase(test));
+    const replicas = [intakeOn(test.database, 2), intakeOn(other.database, 2)];
+    const requests = Array.from({ length: 20 }, () => orderRequest(customerId));
+    const calls = replicas.flatMap(({ accept }) => [...requests, ...requests.toReversed()].map((r) => accept(r)));
+    const accepted = await Promise.all(calls);
+    assert.equal(new Set(accepted.map(({ orderId }) => orderId)).size, requests.length);
+    assert.equal(accepted.filter(({ order }) => order !== undefined).length, requests.length);
+    const placed = replicas.flatMap(({ offered }) => offered.flatMap((list) => list.orders));
+    assert.equal(placed.length, requests.length);
+    const again = await Promise.all(requests.map((request) => replicas[0]?.accept(request)));
+    assert.deepEqual(new Set(again.map((a) => a?.orderId)), new Set(accepted.map(({ orderId }) => orderId)));
+  });
+
+  it("refuses a request id with another body, beside good ones, and may be asked to wait differently", async () => {
+    const { accept } = intakeOn(test.database);
+    const first = orderRequest(customerId);
+    const { orderId } = await accept(first);
+    const other = orderRequest(customerId, { requestId: first.requestId, lines: [line("OTHER", 1, 1n)] });
+    const outcomes = await reasons([accept(orderRequest(customerId)), accept(other), accept(orderRequest(customerId))]);
+    assert.deepEqual(outcomes, ["ok", "REQUEST_ID_REUSED", "ok"]);
+    assert.equal((await accept({ ...first, waitFor: 2 })).orderId, orderId);
+  });
+
+  it("lets two replicas that insert the same ids in different order go on", async () => {
+    await using other = await disposable(secondDatabase(test));
+    const replicas = [intakeOn(test.database, 3), intakeOn(other.database, 3)];
+    for (let round = 0; round < 5; round += 1) {
+      const requests = Array.from({ length: 64 }, () => orderRequest(customerId));
+      const calls = replicas.flatMap(({ accept }, index) => (index ? requests.toReversed() : requests).map(accept));
+      assert.deepEqual(new Set(await reasons(calls)), new Set(["ok"]));
+    }
+  });
+});
+
+async function disposable(opening: Promise<Database>) {
+  const database = await opening;
+  return { database, [Symbol.asyncDispose]: () => database.close() };
+}

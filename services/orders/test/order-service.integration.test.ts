@@ -1,0 +1,265 @@
+import assert from "node:assert/strict";
+import { after, before, beforeEach, describe, it } from "node:test";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { Code, type ConnectError } from "@connectrpc/connect";
+import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
+import { type Order, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import { newId, timeOf } from "#platform/id.ts";
+import type { TestDatabase } from "../../platform/test/postgres.ts";
+import { FakeWorker, sagaRefusal } from "./fake-worker.ts";
+import {
+  eventually,
+  line,
+  newCustomer,
+  orderRequest,
+  ordersDatabase,
+  type Replica,
+  refusal,
+  startReplica,
+  unique,
+} from "./harness.ts";
+
+function reason(error: ConnectError): string {
+  return error.findDetails(ErrorInfoSchema)[0]?.reason ?? "";
+}
+
+describe("the service of orders", () => {
+  let test: TestDatabase;
+  let worker: FakeWorker;
+  let replica: Replica;
+  let customerId: string;
+  before(async () => {
+    test = await ordersDatabase();
+    worker = new FakeWorker();
+    replica = await startReplica(test.database, worker);
+  });
+  after(async () => {
+    await replica.stop();
+    await test[Symbol.asyncDispose]();
+  });
+  beforeEach(async () => {
+    worker.available = true;
+    worker.onCancel = () => undefined;
+    worker.onStart = () => undefined;
+    worker.cancels.length = 0;
+    worker.starts.length = 0;
+    customerId = await newCustomer(replica);
+  });
+
+  async function place(changes = {}): Promise<Order> {
+    const { order } = await replica.orders.createOrder(orderRequest(customerId, changes));
+    assert.ok(order);
+    return order;
+  }
+
+  async function move(orderId: string, status: OrderStatus): Promise<void> {
+    await replica.lifecycle.batchTransitionOrders({ requests: [{ orderId, status }] });
+  }
+
+  it("answers a creation with what a read finds", async () => {
+    const created = await place();
+    const { order } = await replica.orders.getOrder({ orderId: created.orderId });
+    assert.deepEqual(order, created);
+    assert.equal(order?.total?.amount, 4700n);
+    assert.equal(order?.contact?.givenName, "Ada");
+    assert.deepEqual(
+      order?.history.map(({ status }) => status),
+      [OrderStatus.PENDING],
+    );
+  });
+
+  it("answers a repeated creation with the order as it stands now", async () => {
+    const request = orderRequest(customerId);
+    const first = await replica.orders.createOrder(request);
+    await move(first.order?.orderId ?? "", OrderStatus.CONFIRMED);
+    const second = await replica.orders.createOrder(request);
+    assert.equal(second.order?.orderId, first.order?.orderId);
+    assert.equal(second.order?.status, OrderStatus.CONFIRMED);
+  });
+
+  it("refuses with the reasons of the contract", async () => {
+    const { orders } = replica;
+    const mixed = [line("A", 1, 1n), line("B", 1, 1n, "USD")];
+    const dear = Array.from({ length: 2 }, () => line("A", 1, 600_000_000_000n));
+    const used = orderRequest(customerId);
+    await orders.createOrder(used);
+    const cases: [string, Code, () => Promise<unknown>][] = [
+      ["CURRENCY_MISMATCH", Code.InvalidArgument, () => orders.createOrder(orderRequest(customerId, { lines: mixed }))],
+      ["TOTAL_TOO_LARGE", Code.InvalidArgument, () => orders.createOrder(orderRequest(customerId, { lines: dear }))],
+      ["CUSTOMER_NOT_FOUND", Code.NotFound, () => orders.createOrder(orderRequest(newId()))],
+      ["REQUEST_ID_REUSED", Code.AlreadyExists, () => orders.createOrder({ ...used, cardToken: "tok_decline" })],
+      ["ORDER_NOT_FOUND", Code.NotFound, () => orders.getOrder({ orderId: newId() })],
+      [
+        "",
+        Code.InvalidArgument,
+        () => orders.createOrder({ ...used, requestId: unique("card"), cardToken: "4111111111111111" }),
+      ],
+      ["", Code.InvalidArgument, () => orders.getOrder({ orderId: "no id" })],
+    ];
+    for (const [name, code, call] of cases) {
+      const error = await refusal(call());
+      assert.equal(`${reason(error)} ${Code[error.code]}`, `${name} ${Code[code]}`);
+    }
+  });
+
+  it("lists by customer, status and time, the newest first", async () => {
+    const placed: Order[] = [];
+    for (let index = 0; index < 5; index += 1) placed.push(await place());
+    const other = await newCustomer(replica);
+    await replica.orders.createOrder(orderRequest(other));
+    await move(placed[1]?.orderId ?? "", OrderStatus.CONFIRMED);
+    const ids = placed.map((order) => order.orderId);
+    const newestFirst = ids.toReversed();
+    const list = async (filter: Parameters<Replica["orders"]["listOrders"]>[0]) =>
+      (await replica.orders.listOrders(filter)).orders.map((order) => order.orderId);
+    assert.deepEqual(await list({ customerId }), newestFirst);
+    assert.deepEqual(await list({ customerId, status: OrderStatus.CONFIRMED }), [ids[1]]);
+    assert.ok((await list({ status: OrderStatus.CONFIRMED })).includes(ids[1] ?? ""));
+    const third = timestampFromMs(timeOf(ids[2] ?? "").getTime());
+    const from = await list({ customerId, createTimeFrom: third });
+    const until = await list({ customerId, createTimeUntil: third });
+    assert.ok(from.includes(ids[2] ?? "") && !until.includes(ids[2] ?? ""));
+    assert.deepEqual([...from, ...until], newestFirst);
+    const justAfter = { ...third, nanos: third.nanos + 1 };
+    assert.ok(!(await list({ customerId, createTimeFrom: justAfter })).includes(ids[2] ?? ""));
+    assert.deepEqual(await list({ customerId, createTimeFrom: third, createTimeUntil: third }), []);
+  });
+
+  it("gives pages that inserts between them do not shift, and tokens that fit no other filter", async () => {
+    const placed: string[] = [];
+    for (let index = 0; index < 7; index += 1) placed.push((await place()).orderId);
+    const pages: string[][] = [];
+    let pageToken = "";
+    do {
+      const page = await replica.orders.listOrders({ customerId, pageSize: 3, pageToken });
+      pages.push(page.orders.map((order) => order.orderId));
+      pageToken = page.nextPageToken;
+      await place();
+    } while (pageToken);
+    assert.deepEqual(
+      pages.map((page) => page.length),
+      [3, 3, 1],
+    );
+    assert.deepEqual(pages.flat(), placed.toReversed());
+
+    const { nextPageToken: token } = await replica.orders.listOrders({ customerId, pageSize: 1 });
+    const others = [{}, { customerId: newId() }, { customerId, status: OrderStatus.PENDING }];
+    for (const filter of others) {
+      const error = await refusal(replica.orders.listOrders({ ...filter, pageSize: 1, pageToken: token }));
+      assert.equal(reason(error), "INVALID_PAGE_TOKEN");
+    }
+    const damaged = `${token.slice(0, -2)}AA`;
+    assert.equal(
+      reason(await refusal(replica.orders.listOrders({ customerId, pageToken: damaged }))),
+      "INVALID_PAGE_TOKEN",
+    );
+    const empty = await replica.orders.listOrders({ customerId: newId() });
+    assert.deepEqual([empty.orders, empty.nextPageToken], [[], ""]);
+  });
+
+  it("makes several moves of one order one after the other, each with its outcome", async () => {
+    const { orderId } = await place();
+    const missing = newId();
+    const way = [OrderStatus.CONFIRMED, OrderStatus.SHIPPED, OrderStatus.PREPARING, OrderStatus.PREPARING];
+    const requests = [
+      ...way.map((status) => ({ orderId, status })),
+      { orderId: missing, status: OrderStatus.CONFIRMED },
+    ];
+    const { outcomes } = await replica.lifecycle.batchTransitionOrders({ requests });
+    const told = outcomes.map(({ outcome }) =>
+      outcome.case === "response" ? `${outcome.value.status} ${outcome.value.revision}` : outcome.value?.reason,
+    );
+    assert.deepEqual(told, ["2 2", "ILLEGAL_TRANSITION", "3 3", "3 3", "ORDER_NOT_FOUND"]);
+  });
+
+  describe("cancelling", () => {
+    const cancel = (orderId: string, requestId = unique("cancel"), reasonText = "changed my mind") =>
+      replica.orders.cancelOrder({ requestId, orderId, reason: reasonText });
+
+    it("asks the saga, and returns the order as it stands", async () => {
+      const { orderId, sagaId } = await place();
+      worker.onCancel = () => move(orderId, OrderStatus.CANCELLED);
+      const requestId = unique("cancel");
+      assert.equal((await cancel(orderId, requestId)).order?.status, OrderStatus.CANCELLED);
+      const [asked] = worker.cancels;
+      assert.deepEqual([asked?.requestId, asked?.orderId, asked?.sagaId], [requestId, orderId, sagaId]);
+      assert.equal((await cancel(orderId, requestId)).order?.status, OrderStatus.CANCELLED, "a repetition");
+      assert.equal(worker.cancels.length, 1);
+    });
+
+    it("does not wait longer than the caller for what takes time", async () => {
+      const { orderId } = await place();
+      const request = { requestId: unique("cancel"), orderId, reason: "no" };
+      const { order } = await replica.orders.cancelOrder(request, { timeoutMs: 300 });
+      assert.equal(order?.status, OrderStatus.PENDING);
+    });
+
+    it("hands the order over first when the worker does not have it yet", async () => {
+      worker.available = false;
+      const { orderId } = await place();
+      assert.equal((await refusal(cancel(orderId))).code, Code.Unavailable);
+      worker.available = true;
+      worker.onCancel = () => move(orderId, OrderStatus.CANCELLED);
+      assert.equal((await cancel(orderId)).order?.status, OrderStatus.CANCELLED);
+      assert.equal(worker.starts.length, 1);
+    });
+
+    it("is refused when a parcel has left, when the order has ended and when there is none", async () => {
+      const shipped = await place();
+      worker.onCancel = () => {
+        throw sagaRefusal("NOT_CANCELLABLE", Code.FailedPrecondition);
+      };
+      for (const status of [OrderStatus.CONFIRMED, OrderStatus.PREPARING, OrderStatus.SHIPPED]) {
+        await move(shipped.orderId, status);
+      }
+      const requestId = unique("cancel");
+      for (let time = 0; time < 2; time += 1) {
+        const error = await refusal(cancel(shipped.orderId, requestId));
+        const [info] = error.findDetails(ErrorInfoSchema);
+        assert.equal(error.code, Code.FailedPrecondition);
+        assert.deepEqual([info?.domain, info?.reason], ["orders.shop", "NOT_CANCELLABLE"]);
+        assert.deepEqual(info?.metadata, { order_id: shipped.orderId, status: "SHIPPED" });
+      }
+      await move(shipped.orderId, OrderStatus.DELIVERED);
+      const asked = worker.cancels.length;
+      assert.equal(reason(await refusal(cancel(shipped.orderId))), "NOT_CANCELLABLE");
+      assert.equal(worker.cancels.length, asked);
+      assert.equal(reason(await refusal(cancel(newId()))), "ORDER_NOT_FOUND");
+    });
+
+    it("refuses another cancellation of what is cancelled, each time", async () => {
+      const { orderId } = await place();
+      await move(orderId, OrderStatus.CANCELLED);
+      const requestId = unique("cancel");
+      for (let time = 0; time < 2; time += 1) {
+        assert.equal(reason(await refusal(cancel(orderId, requestId))), "NOT_CANCELLABLE");
+      }
+    });
+
+    it("refuses a request id that stood for another cancellation", async () => {
+      const [first, second] = [await place(), await place()];
+      const requestId = unique("cancel");
+      worker.onCancel = ({ orderId }) => move(orderId, OrderStatus.CANCELLED);
+      await cancel(first.orderId, requestId);
+      assert.equal(reason(await refusal(cancel(second.orderId, requestId))), "REQUEST_ID_REUSED");
+      assert.equal(reason(await refusal(cancel(first.orderId, requestId, "another reason"))), "REQUEST_ID_REUSED");
+    });
+
+    it("does not count as refused when the order is cancelled before the saga's refusal is seen", async () => {
+      const { orderId } = await place();
+      worker.onCancel = async () => {
+        await move(orderId, OrderStatus.CANCELLED);
+        throw sagaRefusal("SAGA_NOT_FOUND", Code.NotFound);
+      };
+      assert.equal(reason(await refusal(cancel(orderId))), "NOT_CANCELLABLE");
+    });
+  });
+
+  it("answers UNAVAILABLE after its end has begun", async () => {
+    const registryReplica = await startReplica(test.database, worker);
+    await registryReplica.stop();
+    const error = await refusal(registryReplica.orders.createOrder(orderRequest(customerId)));
+    assert.equal(error.code, Code.Unavailable);
+    await eventually(() => replica.orders.listOrders({ customerId }));
+  });
+});

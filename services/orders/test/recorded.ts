@@ -1,0 +1,35 @@
+import type { Database } from "#platform/database/database.ts";
+import type { Queryable, SqlText } from "#platform/database/transaction.ts";
+
+/** Passes statements on and keeps them. */
+export class Recorded implements Queryable {
+  readonly statements: { text: string; values: readonly unknown[] }[] = [];
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** How many statements ran since this was last asked. */
+  taken(): number {
+    return this.statements.splice(0).length;
+  }
+
+  query<R extends object>(sql: SqlText | string, values: readonly unknown[] = []): Promise<R[]> {
+    this.statements.push({ text: typeof sql === "string" ? sql : sql.text, values });
+    return this.#database.query<R>(sql, values);
+  }
+
+  /** The plans of what ran since this was last asked; without sequential scans if there is any other way. */
+  async plans(settings = "set local enable_seqscan = off"): Promise<string> {
+    const plans: string[] = [];
+    for (const { text, values } of this.statements.splice(0)) {
+      const rows = await this.#database.transaction(async (tx) => {
+        await tx.query(settings);
+        return tx.query<{ "QUERY PLAN": string }>(`explain ${text}`, values);
+      });
+      plans.push(rows.map((row) => row["QUERY PLAN"]).join("\n"));
+    }
+    return plans.join("\n\n");
+  }
+}
