@@ -7,6 +7,12 @@ export const lockReservations: SqlText = {
     where order_id = any($1::uuid[]) order by order_id for update`,
 };
 
+/** Which of these orders have a reservation. $1: order ids. */
+export const findReservations: SqlText = {
+  name: "stock_find_reservations",
+  text: "select order_id from reservation where order_id = any($1::uuid[])",
+};
+
 /** The parts of reservations that are locked. $1: order ids. */
 export const readAllocations: SqlText = {
   name: "stock_read_allocations",

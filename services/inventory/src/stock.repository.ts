@@ -22,6 +22,7 @@ import {
   dropAllocations,
   ensureLevels,
   findExpired,
+  findReservations,
   lockLevels,
   lockLevelsOfOrders,
   lockReservations,
@@ -33,6 +34,8 @@ import {
 interface StockRequest extends Keyed {
   readonly command: StockCommand;
 }
+
+type Answer = Reservation | Level | Error;
 
 /** How the repository works; all have defaults. */
 export interface StockRepositoryOptions {
@@ -47,6 +50,8 @@ export interface StockRepositoryOptions {
 
 /** Deadlocks and reservations that another process made at the same moment; more in a row is a fault. */
 const maxAttempts = 4;
+/** Violated when a reservation is there that was not looked for. */
+const knownConstraints = ["reservation_pkey", "allocation_pkey"];
 const unkeyed: Keyed = { requestId: "", fingerprint: Buffer.alloc(0) };
 
 /**
@@ -103,43 +108,57 @@ export class StockRepository {
     return this.#batcher.drain();
   }
 
-  async #run(requests: StockRequest[]): Promise<(Reservation | Level | Error)[]> {
+  async #run(requests: StockRequest[]): Promise<Answer[]> {
     // A reservation is nearly always new: only when one was there already, it is looked for.
     let lookUp = false;
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#attempt(requests, lookUp);
+        const answers = await this.#attempt(requests, lookUp);
+        if (answers) return answers;
+        lookUp = true;
       } catch (error) {
-        const isKnown = isUniqueViolation(error, "reservation_pkey");
+        const isKnown = knownConstraints.some((constraint) => isUniqueViolation(error, constraint));
         if (attempt >= maxAttempts || !(isKnown || sqlStateOf(error) === "40P01")) throw error;
         lookUp ||= isKnown;
       }
     }
   }
 
-  #attempt(requests: StockRequest[], lookUp: boolean): Promise<(Reservation | Level | Error)[]> {
+  /** Undefined when a reservation that was not looked for is there. */
+  #attempt(requests: StockRequest[], lookUp: boolean): Promise<Answer[] | undefined> {
     const now = this.#now();
     return this.#database.transaction(async (tx) => {
       const book = await openBook(tx, { commands: requests.map((request) => request.command), lookUp, now });
-      const keys: MethodRow[] = [];
-      const answers = requests.map(({ command, requestId, fingerprint }) => {
-        const answer = applyTo(book, command);
-        if (!(answer instanceof Error) && requestId !== "") {
-          keys.push({ method: command.kind, requestId, fingerprint, response: encodeAnswer(answer) });
-        }
-        return answer;
-      });
+      const answers = requests.map(({ command }) => applyTo(book, command));
+      if (!lookUp && (await isOneKnown(tx, requests, answers))) return undefined;
+      const keys = requests.flatMap((request, index) => keyRows(request, answers[index] as Answer));
       const replaced = replacedOrders(book);
       if (replaced.length > 0) await tx.query(dropAllocations, [replaced]);
-      if (keys.length > 0 || book.reservations.length > 0)
+      if (keys.length > 0 || book.reservations.length > 0) {
         await tx.commitWith(writeStock, writeValues(book, keys, now));
+      }
       return answers;
     });
   }
 }
 
+/** Whether an order that is about to be refused has a reservation. */
+async function isOneKnown(tx: Transaction, requests: StockRequest[], answers: Answer[]): Promise<boolean> {
+  const refused = requests.flatMap(({ command }, index) =>
+    command.kind === "reserve" && answers[index] instanceof Error ? [decodeId(command.orderId)] : [],
+  );
+  if (refused.length === 0) return false;
+  const known = await tx.query(findReservations, [refused]);
+  return known.length > 0;
+}
+
+function keyRows({ command, requestId, fingerprint }: StockRequest, answer: Answer): MethodRow[] {
+  if (answer instanceof Error || requestId === "") return [];
+  return [{ method: command.kind, requestId, fingerprint, response: encodeAnswer(answer) }];
+}
+
 /** A refusal is an answer; anything else fails the list. */
-function applyTo(book: StockBook, command: StockCommand): Reservation | Level | Error {
+function applyTo(book: StockBook, command: StockCommand): Answer {
   try {
     return command.kind === "adjust" ? book.adjust(command) : book.apply(command);
   } catch (error) {

@@ -35,6 +35,7 @@ const input = (requestId: string, text = requestId): Input => ({
 describe("idempotency", () => {
   let test: TestDatabase;
   let lists: string[][] = [];
+  const gone = new Set<string>();
   before(async () => {
     test = await testDatabase("platform", { entities: [], migrations: [{ name: "0001", class: First }] });
   });
@@ -47,6 +48,7 @@ describe("idempotency", () => {
       decode: (response) => response.toString(),
       run: async (inputs) => {
         lists.push(inputs.map((each) => each.text));
+        if (inputs.some((each) => gone.has(each.text))) return inputs.map(() => new Error("gone"));
         const rows = inputs.map((each) => ({ ...each, response: Buffer.from(`did ${each.text}`) }));
         await test.database.query(
           `with k as (insert into idempotency_key (method, request_id, fingerprint, response)
@@ -75,6 +77,14 @@ describe("idempotency", () => {
     const [refused, done] = await run("a")([input("1", "other"), input("4")]);
     assert.ok(refused instanceof Error && "reasonName" in refused && refused.reasonName === "REQUEST_ID_REUSED");
     assert.equal(done, "did 4");
+  });
+
+  it("gives the first answer to a repetition that would be refused by now", async () => {
+    gone.add("1").add("7");
+    const [repeated, refused] = await run("a")([input("1"), input("7")]);
+    gone.clear();
+    assert.equal(repeated, "did 1");
+    assert.ok(refused instanceof Error && refused.message === "gone");
   });
 
   it("judges an id that is twice in one list against the first of them", async () => {

@@ -20,6 +20,8 @@ async function keep(flags: string[]): Promise<void> {
     password: "postgres",
     port,
     persistent: false,
+    // What a crash of the machine would leave of a test is of no use.
+    initdbFlags: ["--no-sync"],
     createPostgresUser: process.getuid?.() === 0,
     postgresFlags: ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", ...flags],
     onLog: (line) => remember(log, line),

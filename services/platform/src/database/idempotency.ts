@@ -72,9 +72,10 @@ export interface ReplayableOptions<I extends Keyed, O> {
 const maxRounds = 4;
 
 /**
- * Makes a list's work repeatable. It is optimistic: `run` looks for nothing. Only when a key is there already (the whole
+ * Makes a list's work repeatable. It is optimistic: `run` looks for no keys. Only when a key is there already (the whole
  * list was rolled back then) the keys are read, repetitions are answered with the first answer or refused with
- * REQUEST_ID_REUSED, and the rest is run again.
+ * REQUEST_ID_REUSED, and the rest is run again. Before an entry is refused, its key is looked for too: what cannot be done
+ * any more may have been done before.
  */
 export function replayable<I extends Keyed, O>(
   options: ReplayableOptions<I, O>,
@@ -82,23 +83,34 @@ export function replayable<I extends Keyed, O>(
   return async (inputs) => {
     const outputs = new Array<O | Error>(inputs.length);
     let open = [...inputs.keys()];
-    let lookFirst = false;
     for (let round = 0; open.length > 0; round += 1) {
-      if (lookFirst) open = await replay(options, { inputs, outputs, open });
+      if (round > 0) open = await replay(options, { inputs, outputs, open });
       const now = firstOfEachKey(options, inputs, open);
-      try {
-        const results = await options.run(now.map((index) => inputs[index] as I));
-        for (const [position, index] of now.entries()) outputs[index] = results[position] as O | Error;
-        const done = new Set(now);
-        open = open.filter((index) => !done.has(index));
-        lookFirst = true;
-      } catch (error) {
-        if (!isUniqueViolation(error, "idempotency_key_pkey") || round >= maxRounds) throw error;
-        lookFirst = true;
-      }
+      const results = await runUnlessKnown(options, { list: now.map((index) => inputs[index] as I), round });
+      if (!results) continue;
+      for (const [position, index] of now.entries()) outputs[index] = results[position] as O | Error;
+      const done = new Set(now);
+      open = open.filter((index) => !done.has(index));
     }
+    const refused = [...inputs.keys()].filter(
+      (index) => outputs[index] instanceof Error && inputs[index]?.requestId !== "",
+    );
+    if (refused.length > 0) await replay(options, { inputs, outputs, open: refused });
     return outputs;
   };
+}
+
+/** Undefined when one of the keys was there already. */
+async function runUnlessKnown<I extends Keyed, O>(
+  options: ReplayableOptions<I, O>,
+  { list, round }: { list: I[]; round: number },
+): Promise<(O | Error)[] | undefined> {
+  try {
+    return await options.run(list);
+  } catch (error) {
+    if (isUniqueViolation(error, "idempotency_key_pkey") && round < maxRounds) return undefined;
+    throw error;
+  }
 }
 
 interface Round<I, O> {

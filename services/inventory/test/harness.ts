@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { createHash, randomUUID } from "node:crypto";
+import type { Database } from "#platform/database/database.ts";
+import type { Keyed } from "#platform/database/idempotency.ts";
+import { newId } from "#platform/id.ts";
+import { type TestDatabase, testDatabase } from "../../platform/test/postgres.ts";
+import { migrations } from "../src/migrations/index.ts";
+import { entities } from "../src/stock.entity.ts";
+import { StockRepository } from "../src/stock.repository.ts";
+import type { Line, Reservation, StockCommand } from "../src/stock.ts";
+
+export const minute = 60_000;
+
+/** A fresh inventory database. */
+export function inventoryDatabase(poolMax = 8): Promise<TestDatabase> {
+  return testDatabase("inventory", { entities, migrations, connection: { poolMax } });
+}
+
+/** A clock that stands still until it is told to go on. */
+export class Clock {
+  #time = Date.parse("2026-11-21T12:00:00Z");
+  readonly now = () => new Date(this.#time);
+  pass(milliseconds: number): void {
+    this.#time += milliseconds;
+  }
+}
+
+/** The key of a command: the same content has the same fingerprint. */
+export function keyOf(content: unknown, requestId: string = randomUUID()): Keyed {
+  const text = JSON.stringify(content, (_name, value) => (typeof value === "bigint" ? String(value) : value));
+  return { requestId, fingerprint: createHash("sha256").update(text).digest() };
+}
+
+/** Calls the repository the short way: `a:2 b:1` are two of a and one of b. */
+export class Shop {
+  readonly stock: StockRepository;
+
+  constructor(database: Database, clock = new Clock()) {
+    this.stock = new StockRepository(database, { now: clock.now });
+  }
+
+  /** `main:5` are five at the location main. */
+  async deliver(sku: string, ...amounts: string[]): Promise<void> {
+    for (const amount of amounts) {
+      const [locationId = "", delta = "0"] = amount.split(":");
+      const command = { kind: "adjust", sku, locationId, delta: BigInt(delta), reason: "delivery" } as const;
+      await this.stock.adjust(keyOf(command), command);
+    }
+  }
+
+  reserve(lines: string, orderId = newId(), requestId?: string): Promise<Reservation> {
+    return this.do({ kind: "reserve", orderId, lines: toLines(lines), holdMs: 15 * minute }, requestId);
+  }
+
+  do(command: Exclude<StockCommand, { kind: "adjust" }>, requestId?: string): Promise<Reservation> {
+    return this.stock.change(keyOf(command, requestId), command);
+  }
+}
+
+/** Where a reservation's parts are and how they stand: `a@main:2 held`. */
+export function show({ allocations }: Reservation): string {
+  return allocations.map((part) => `${part.sku}@${part.locationId}:${part.quantity} ${part.status}`).join(", ");
+}
+
+/** On hand and reserved of every level: `a@main 5/2`. */
+export async function levels(database: Database): Promise<string> {
+  const rows = await database.query<{ level: string }>(
+    "select sku || '@' || location_id || ' ' || on_hand || '/' || reserved as level from stock_level order by sku, location_id",
+  );
+  return rows.map((row) => row.level).join(", ");
+}
+
+/** Every level is the sum of its movements, and what is reserved is what orders have open. */
+export async function requireExplained(database: Database): Promise<void> {
+  const wrong = await database.query(
+    `select * from stock_level as l,
+       lateral (select coalesce(sum(on_hand_delta), 0) as on_hand_sum, coalesce(sum(reserved_delta), 0) as reserved_sum
+         from stock_movement as m where m.sku = l.sku and m.location_id = l.location_id) as ledger,
+       lateral (select coalesce(sum(quantity), 0) as open from allocation as a
+         where a.sku = l.sku and a.location_id = l.location_id and status in ('held', 'confirmed')) as orders
+     where on_hand <> on_hand_sum or reserved <> reserved_sum or reserved <> open`,
+  );
+  assert.deepEqual(wrong, []);
+  const timeless = await database.query(
+    `select order_id from reservation as r where (expire_time is not null)
+       <> exists (select from allocation as a where a.order_id = r.order_id and a.status = 'held')`,
+  );
+  assert.deepEqual(timeless, []);
+}
+
+function toLines(text: string): Line[] {
+  return text.split(" ").map((item) => {
+    const [sku = "", quantity = "0"] = item.split(":");
+    return { sku, quantity: BigInt(quantity) };
+  });
+}

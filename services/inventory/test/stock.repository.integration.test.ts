@@ -1,0 +1,222 @@
+import assert from "node:assert/strict";
+import { after, before, beforeEach, describe, it } from "node:test";
+import pg from "pg";
+import { Database } from "#platform/database/database.ts";
+import { newId } from "#platform/id.ts";
+import type { TestDatabase } from "../../platform/test/postgres.ts";
+import { entities } from "../src/stock.entity.ts";
+import { Clock, inventoryDatabase, keyOf, levels, minute, requireExplained, Shop, show } from "./harness.ts";
+
+describe("stock repository", () => {
+  let test: TestDatabase;
+  let database: Database;
+  let clock: Clock;
+  let shop: Shop;
+  before(async () => {
+    test = await inventoryDatabase();
+    database = test.database;
+  });
+  after(() => test[Symbol.asyncDispose]());
+  beforeEach(async () => {
+    const admin = new pg.Client({ connectionString: test.adminUrl });
+    await admin.connect();
+    await admin.query("truncate stock_level, reservation, allocation, stock_movement, idempotency_key");
+    await admin.end();
+    clock = new Clock();
+    shop = new Shop(database, clock);
+  });
+
+  it("takes an order from hold to shelf, location by location, and the ledger tells it", async () => {
+    await shop.deliver("a", "l1:5", "l2:5");
+    const orderId = newId();
+    assert.equal(show(await shop.reserve("a:4 a:4", orderId)), "a@l1:5 held, a@l2:3 held");
+    assert.equal(show(await shop.do({ kind: "confirm", orderId })), "a@l1:5 confirmed, a@l2:3 confirmed");
+    assert.equal(
+      show(await shop.do({ kind: "commit", orderId, locationId: "l1" })),
+      "a@l1:5 committed, a@l2:3 confirmed",
+    );
+    assert.equal(
+      show(await shop.do({ kind: "release", orderId, locationId: "l2" })),
+      "a@l1:5 committed, a@l2:3 released",
+    );
+    assert.equal(await levels(database), "a@l1 0/0, a@l2 5/0");
+    const rows = await database.query<{ kind: string; on_hand_delta: bigint; reserved_delta: bigint }>(
+      "select kind, on_hand_delta, reserved_delta from stock_movement where order_id is not null order by movement_id",
+    );
+    assert.deepEqual(
+      rows.map((row) => `${row.kind} ${row.on_hand_delta} ${row.reserved_delta}`),
+      ["reservation 0 5", "reservation 0 3", "commit -5 -5", "release 0 -3"],
+    );
+    await requireExplained(database);
+  });
+
+  it("sets aside all lines or none", async () => {
+    await shop.deliver("a", "l1:5");
+    await shop.deliver("b", "l1:1");
+    await assert.rejects(shop.reserve("a:1 b:2"), { reasonName: "OUT_OF_STOCK" });
+    await assert.rejects(shop.reserve("a:1 c:1"), { reasonName: "UNKNOWN_SKU" });
+    assert.equal(await levels(database), "a@l1 5/0, b@l1 1/0");
+    assert.deepEqual(await database.query("select from reservation"), []);
+  });
+
+  it("never promises more than there is, whatever the replicas do", async () => {
+    await shop.deliver("hot", "l1:60", "l2:40");
+    await shop.deliver("warm", "l1:70");
+    const replicas = await Promise.all([1, 2, 3].map((each) => openReplica(test, each)));
+    const shops = replicas.map((replica) => new Shop(replica, clock));
+    const calls = Array.from({ length: 600 }, (_, index) =>
+      (shops[index % 3] as Shop).reserve(index % 2 === 0 ? "hot:1" : "warm:1 hot:1"),
+    );
+    const results = await Promise.allSettled(calls);
+    const refused = results.filter((result) => result.status === "rejected");
+    assert.ok(
+      refused.every((result) => result.reason.reasonName === "OUT_OF_STOCK"),
+      String(refused[0]?.reason),
+    );
+    assert.equal(results.length - refused.length, 100);
+    assert.match(await levels(database), /^hot@l1 60\/60, hot@l2 40\/40, /);
+    await requireExplained(database);
+    await Promise.all(replicas.map((replica) => replica.close()));
+  });
+
+  it("answers a repeated request with the first answer, even after things moved on", async () => {
+    await shop.deliver("a", "l1:5");
+    const orderId = newId();
+    const first = await shop.reserve("a:2", orderId, "r1");
+    await shop.do({ kind: "confirm", orderId }, "c1");
+    assert.deepEqual(await shop.reserve("a:2", orderId, "r1"), first);
+    const [one, two] = await Promise.all([
+      shop.do({ kind: "release", orderId }, "x1"),
+      shop.do({ kind: "release", orderId }, "x1"),
+    ]);
+    assert.deepEqual(one, two);
+    assert.equal(await levels(database), "a@l1 5/0");
+    const adjust = { kind: "adjust", sku: "a", locationId: "l1", delta: 1n, reason: "count" } as const;
+    const level = await shop.stock.adjust(keyOf(adjust, "a1"), adjust);
+    await shop.deliver("a", "l1:1");
+    assert.deepEqual(await shop.stock.adjust(keyOf(adjust, "a1"), adjust), level);
+    assert.equal(await levels(database), "a@l1 7/0");
+  });
+
+  it("refuses a used request id with another body, and judges a refused one anew", async () => {
+    await shop.deliver("a", "l1:1");
+    const orderId = newId();
+    await assert.rejects(shop.reserve("a:2", orderId, "r1"), { reasonName: "OUT_OF_STOCK" });
+    await shop.deliver("a", "l1:1");
+    await shop.reserve("a:2", orderId, "r1");
+    await assert.rejects(shop.reserve("a:1", orderId, "r1"), { reasonName: "REQUEST_ID_REUSED" });
+    await assert.rejects(shop.reserve("a:1", newId(), "r1"), { reasonName: "REQUEST_ID_REUSED" });
+    await shop.do({ kind: "confirm", orderId }, "r1");
+  });
+
+  it("keeps one reservation for an order that several ask for at a time", async () => {
+    await shop.deliver("a", "l1:10");
+    const orderId = newId();
+    const replica = await openReplica(test, 1);
+    const other = new Shop(replica, clock);
+    const all = await Promise.all(
+      [1, 2, 3, 4].flatMap(() => [shop.reserve("a:2", orderId), other.reserve("a:2", orderId)]),
+    );
+    for (const reservation of all) assert.equal(show(reservation), "a@l1:2 held");
+    assert.equal(await levels(database), "a@l1 10/2");
+    await assert.rejects(shop.reserve("a:3", orderId), { reasonName: "ALREADY_RESERVED" });
+    await replica.close();
+  });
+
+  it("remembers a release that overtook its reservation", async () => {
+    await shop.deliver("a", "l1:10");
+    const orderId = newId();
+    assert.equal(show(await shop.do({ kind: "release", orderId })), "");
+    await assert.rejects(shop.reserve("a:2", orderId), { reasonName: "RESERVATION_ENDED" });
+    assert.equal(show(await shop.do({ kind: "release", orderId })), "");
+    assert.equal(await levels(database), "a@l1 10/0");
+  });
+
+  it("ends holds when their time is over, and takes them again when they are confirmed late", async () => {
+    await shop.deliver("a", "l1:2", "l2:2");
+    const [early, late, firm] = [newId(), newId(), newId()];
+    await shop.reserve("a:1", early);
+    await shop.reserve("a:1", firm);
+    await shop.do({ kind: "confirm", orderId: firm });
+    clock.pass(10 * minute);
+    await shop.reserve("a:2", late);
+    assert.equal(await shop.stock.expire(), 0);
+    clock.pass(10 * minute);
+    assert.equal(await shop.stock.expire(), 1);
+    assert.equal(await shop.stock.expire(), 0);
+    assert.equal(await levels(database), "a@l1 2/1, a@l2 2/2");
+    assert.equal(show(await shop.do({ kind: "confirm", orderId: early })), "a@l1:1 confirmed");
+    clock.pass(10 * minute);
+    assert.equal(await shop.stock.expire(), 1);
+    await shop.reserve("a:2");
+    await assert.rejects(shop.do({ kind: "confirm", orderId: late }), { reasonName: "HOLD_EXPIRED" });
+    await requireExplained(database);
+  });
+
+  it("takes an expired order's stock from elsewhere when it is reserved again", async () => {
+    await shop.deliver("a", "l1:2", "l2:2");
+    const orderId = newId();
+    await shop.reserve("a:2", orderId);
+    clock.pass(20 * minute);
+    await shop.stock.expire();
+    await shop.reserve("a:1");
+    assert.equal(show(await shop.reserve("a:2", orderId)), "a@l2:2 held");
+    assert.equal(await levels(database), "a@l1 2/1, a@l2 2/2");
+    await requireExplained(database);
+  });
+
+  it("leaves nothing behind when the connection breaks in the middle, and the caller may repeat", async () => {
+    await shop.deliver("a", "l1:10");
+    const replica = await openReplica(test, 1);
+    const other = new Shop(replica, clock);
+    const blocker = new pg.Client({ connectionString: test.adminUrl });
+    await blocker.connect();
+    await blocker.query("begin; select from stock_level for update");
+    const orders = Array.from({ length: 20 }, () => newId());
+    const calls = orders.map((orderId) => other.reserve("a:1", orderId, orderId));
+    const settled = Promise.allSettled(calls);
+    await terminate(blocker, "replica-1");
+    assert.ok((await settled).every((result) => result.status === "rejected"));
+    await blocker.query("rollback");
+    await blocker.end();
+    assert.equal(await levels(database), "a@l1 10/0");
+    const repeated = await Promise.allSettled(orders.map((orderId) => other.reserve("a:1", orderId, orderId)));
+    assert.equal(repeated.filter((result) => result.status === "fulfilled").length, 10);
+    await requireExplained(database);
+    await replica.close();
+  });
+
+  it("makes new levels known at the same moment without losing any", async () => {
+    const replica = await openReplica(test, 1);
+    const shops = [shop, new Shop(replica, clock)];
+    await Promise.all(
+      Array.from({ length: 40 }, (_, index) => (shops[index % 2] as Shop).deliver(`n${index % 5}`, "l1:1", "l2:1")),
+    );
+    assert.equal(await levels(database), [0, 1, 2, 3, 4].map((each) => `n${each}@l1 8/0, n${each}@l2 8/0`).join(", "));
+    await requireExplained(database);
+    await replica.close();
+  });
+
+  it("lets nobody change the ledger", async () => {
+    await shop.deliver("a", "l1:1");
+    for (const sql of ["update stock_movement set on_hand_delta = 2", "delete from stock_movement"]) {
+      await assert.rejects(database.query(sql), { code: "42501" });
+    }
+  });
+});
+
+/** Another process with connections of its own. */
+function openReplica(test: TestDatabase, number: number): Promise<Database> {
+  return Database.open({ url: test.url, name: `replica-${number}`, entities, poolMax: 4 });
+}
+
+/** Waits until a process waits for a lock, then ends its connections. */
+async function terminate(client: pg.Client, name: string): Promise<void> {
+  for (let ended = 0; ended === 0; ) {
+    const { rowCount } = await client.query(
+      "select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1 and wait_event_type = 'Lock'",
+      [name],
+    );
+    ended = rowCount ?? 0;
+  }
+}
