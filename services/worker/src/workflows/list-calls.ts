@@ -15,8 +15,8 @@ export type StepKind = "checkout" | "short" | "patient" | "long";
 
 type Proxy = Record<string, (list: StepList<unknown>) => Promise<Outcome<unknown>[]>>;
 
-/** A retry of a local activity that waits longer than this is a timer, so that the workflow task can end. */
-const LOCAL_RETRY_THRESHOLD_MS = 2_000;
+/** A retry that waits longer is a timer: while a workflow task is open, the workflow hears no signal, update or query. */
+const LOCAL_RETRY_THRESHOLD_MS = 250;
 /** How often a part of a failed list is tried: twice, so that one lost call does not single out a healthy entry. */
 const PART_ATTEMPTS = 2;
 /** What a long step may take beyond its own bound, to answer. */

@@ -1,0 +1,60 @@
+import { Client } from "@temporalio/client";
+import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
+import { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
+import { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
+import { SagaCallbackService } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
+import { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
+import { FulfillmentService } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
+import { ShippingService } from "#gen/shop/shipping/v1/shipping_service_pb.js";
+import { PageTokens } from "#platform/page-token.ts";
+import { register, type ServiceContext, startService } from "#platform/service.ts";
+import type { ServiceClients } from "./activities/clients.ts";
+import { createActivities } from "./activities/create-activities.ts";
+import { workflowBundle } from "./bundle.ts";
+import { longListPolicy, sagaOptions, workerConfig } from "./config.ts";
+import { installRuntime } from "./runtime-logger.ts";
+import { createSagaCallbackService } from "./saga-callback-service.ts";
+import { createSagaService } from "./saga-service.ts";
+import { Sagas } from "./sagas.ts";
+import { connect, createWorker, registerSearchAttributes, WorkerLoop } from "./temporal.ts";
+
+type Context = ServiceContext<typeof workerConfig>;
+
+function clientsOf({ client, config }: Context): ServiceClients {
+  return {
+    orders: client(OrderLifecycleService, config.ORDERS_ADDRESS),
+    payments: client(PaymentService, config.PAYMENTS_ADDRESS),
+    inventory: client(InventoryService, config.INVENTORY_ADDRESS),
+    shipping: client(ShippingService, config.SHIPPING_ADDRESS),
+    fulfillment: client(FulfillmentService, config.SHIPPING_ADDRESS),
+  };
+}
+
+await startService({
+  name: "worker",
+  config: workerConfig,
+  async build(context) {
+    const { config, logger } = context;
+    installRuntime(logger);
+    const [connection, bundle] = await Promise.all([connect(config), workflowBundle(config.WORKFLOW_BUNDLE)]);
+    await registerSearchAttributes(connection, config);
+    const activities = createActivities(clientsOf(context), longListPolicy(config));
+    const loop = new WorkerLoop(await createWorker({ connection, config, bundle, activities }), connection, logger);
+    const sagas = new Sagas({
+      client: new Client({ connection, namespace: config.TEMPORAL_NAMESPACE }),
+      taskQueue: config.TASK_QUEUE,
+      options: sagaOptions(config),
+      timeoutMs: config.TEMPORAL_TIMEOUT_MS,
+      eagerStart: true,
+    });
+    return {
+      services: [
+        register(SagaService, createSagaService(sagas, new PageTokens(config.PAGE_TOKEN_SECRET))),
+        register(SagaCallbackService, createSagaCallbackService(sagas, logger)),
+      ],
+      ready: (signal) => loop.ready(signal),
+      start: async () => loop.start(),
+      stop: () => loop.stop(),
+    };
+  },
+});

@@ -1,0 +1,49 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import type { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
+import type { PageTokens } from "#platform/page-token.ts";
+import { inParallel } from "./parallel.ts";
+import { toParkedStep, toSaga, toSagaOrder } from "./saga-messages.ts";
+import type { Sagas } from "./sagas.ts";
+
+/** Workflows of a page unless the caller says otherwise. */
+const DEFAULT_PAGE_SIZE = 50;
+/** Workflows that are asked at the same time for their parked steps. */
+const QUERIES_AT_ONCE = 8;
+/** Page tokens of this method open only here. */
+const parkedFilter = { method: "shop.sagas.v1.SagaService/ListParkedSteps" };
+
+/** The gRPC face of the sagas. */
+export function createSagaService(sagas: Sagas, pageTokens: PageTokens): ServiceImpl<typeof SagaService> {
+  return {
+    async startOrderSaga({ sagaId, orders }) {
+      return { started: await sagas.start(sagaId, orders.map(toSagaOrder)) };
+    },
+    async getSaga(request) {
+      const { sagaId, view } = await sagas.status(request);
+      return { saga: toSaga(sagaId, view) };
+    },
+    async cancelOrderSaga(request) {
+      await sagas.cancel(request, request.reason, request.requestId);
+      return {};
+    },
+    async listParkedSteps({ pageSize, pageToken }) {
+      const cursor = pageTokens.open(pageToken, parkedFilter);
+      const from = Buffer.from(typeof cursor === "string" ? cursor : "", "base64");
+      const page = await sagas.parked(pageSize || DEFAULT_PAGE_SIZE, from);
+      const steps = await inParallel(page.sagaIds, QUERIES_AT_ONCE, async (sagaId) =>
+        (await sagas.parkedSteps(sagaId)).map((view) => toParkedStep(sagaId, view)),
+      );
+      const more = page.nextPageToken.length > 0;
+      const nextPageToken = more ? pageTokens.seal(page.nextPageToken.toString("base64"), parkedFilter) : "";
+      return { steps: steps.flat(), nextPageToken };
+    },
+    async retryParkedStep(request) {
+      await sagas.retry(request, request.step, request.requestId);
+      return {};
+    },
+    async resolveParkedStep(request) {
+      await sagas.resolve(request, request.step, request);
+      return {};
+    },
+  };
+}
