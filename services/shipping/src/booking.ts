@@ -1,0 +1,185 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { detached, remainingMs } from "#platform/context.ts";
+import { Batcher, type BatcherMetrics, type SubmitOptions } from "#platform/database/batcher.ts";
+import type { Logger } from "#platform/logger.ts";
+import type { BookingRepository, CarrierAnswer, Claim, ParcelRequest } from "./booking.repository.ts";
+import type { BookingState, Carrier } from "./carrier.ts";
+import { parcelKey } from "./shipment.repository.ts";
+import type { Settlement, Shipment } from "./shipment.ts";
+import { withMetrics } from "./shipping-metrics.ts";
+
+/** What booking works with. Durations are milliseconds. */
+export interface BookingOptions {
+  readonly repository: BookingRepository;
+  readonly carrier: Carrier;
+  readonly logger: Pick<Logger, "warn">;
+  /** How long one call to the carrier may take before its outcome counts as unknown. */
+  readonly timeoutMs: number;
+  /** How long a caller waits for the carrier; what is undecided then goes on by itself. */
+  readonly answerMs: number;
+  /** Told what became of each. */
+  readonly onDecided?: (shipment: Shipment) => void;
+  readonly metrics?: (name: string) => BatcherMetrics;
+}
+
+/** What is asked of the carrier next; `find` only asks. */
+type Question = "book" | "cancel" | "find";
+
+const listLength = 128;
+/** Decisions that one process works on; what is beyond waits in the table. */
+const maxRunning = 1_000;
+/** Left of a caller's deadline for reading the shipment and answering, in milliseconds. */
+const answerMarginMs = 100;
+/** A decision takes at most: to find nothing, to book, to find out that it is not wanted any more, to call it off. */
+const maxQuestions = 4;
+
+/** How long the questions of one decision may take together: one call that times out, and asking for its outcome. */
+function decisionMs(timeoutMs: number): number {
+  return 2 * timeoutMs;
+}
+
+/**
+ * How long a claim lasts, in milliseconds: longer than a decision, so that replicas do not ask the carrier the same at a
+ * time. That they might is no harm, for the key is the same.
+ */
+export function leaseFor(timeoutMs: number): number {
+  return decisionMs(timeoutMs) + 1_000;
+}
+
+/**
+ * Hands shipments to the carrier and takes them back. The intent is committed before the carrier is called, under a key
+ * that stays the same; an answer that is lost is asked for, and what is not answered at all is asked again by the sweep.
+ */
+export class Booking {
+  readonly #options: BookingOptions;
+  readonly #books: Batcher<ParcelRequest, Claim>;
+  readonly #cancellations: Batcher<ParcelRequest, Claim>;
+  readonly #answers: Batcher<CarrierAnswer, Settlement>;
+  readonly #deferred: Batcher<Shipment, undefined>;
+  /** The decisions that this process works on, by shipment. They never fail. */
+  readonly #running = new Map<string, Promise<void>>();
+
+  constructor(options: BookingOptions) {
+    const { repository } = options;
+    this.#options = options;
+    const named = (name: string) => withMetrics(name, options.metrics);
+    this.#books = new Batcher({ ...named("shipment.book"), run: repository.book, keyOf: parcelKey });
+    this.#cancellations = new Batcher({ ...named("shipment.cancel"), run: repository.cancel, keyOf: parcelKey });
+    this.#answers = new Batcher({ ...named("shipment.settle"), run: (list) => repository.settle(list) });
+    this.#deferred = new Batcher({
+      ...named("shipment.defer"),
+      run: async (list) => {
+        await repository.defer(list);
+        return list.map(() => undefined);
+      },
+    });
+  }
+
+  /** Books a shipment and waits for the carrier as long as a caller may; returns the shipment's id. */
+  book(request: ParcelRequest, options?: SubmitOptions): Promise<string> {
+    return this.#claimAndWait(this.#books.submit(request, options));
+  }
+
+  /** Calls a shipment off, in the same way. */
+  cancel(request: ParcelRequest, options?: SubmitOptions): Promise<string> {
+    return this.#claimAndWait(this.#cancellations.submit(request, options));
+  }
+
+  /**
+   * Takes up what a crash, a lost answer or a carrier that was away left undecided; returns how much that was. One that is
+   * slow does not hold up the others: the sweep does not wait for decisions.
+   */
+  async sweep(): Promise<number> {
+    const room = Math.min(listLength, maxRunning - this.#running.size);
+    if (room <= 0) return 0;
+    const shipments = await this.#options.repository.claimDue(room);
+    for (const shipment of shipments) void this.#start(shipment);
+    return shipments.length;
+  }
+
+  /** Resolves once the decisions that this process works on have come or were put off. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#running.values());
+  }
+
+  /** Takes nothing more and resolves once the carrier has answered what it was asked. */
+  async drain(): Promise<void> {
+    await Promise.all([this.#books.drain(), this.#cancellations.drain()]);
+    await this.settled();
+    await Promise.all([this.#answers.drain(), this.#deferred.drain()]);
+  }
+
+  async #claimAndWait(claimed: Promise<Claim>): Promise<string> {
+    const { shipmentId, leased } = await claimed;
+    if (leased) void this.#start(leased);
+    const running = this.#running.get(shipmentId);
+    if (running) await settledWithin(running, Math.min(this.#options.answerMs, remainingMs() - answerMarginMs));
+    return shipmentId;
+  }
+
+  /** The caller may go away, the decision goes on: it has neither the caller's deadline nor its cancellation. */
+  #start(shipment: Shipment): Promise<void> {
+    const { shipmentId } = shipment;
+    const running = detached(() => this.#decideOrDefer(shipment)).finally(() => {
+      if (this.#running.get(shipmentId) === running) this.#running.delete(shipmentId);
+    });
+    this.#running.set(shipmentId, running);
+    return running;
+  }
+
+  async #decideOrDefer(shipment: Shipment): Promise<void> {
+    const fields = { "shipment.id": shipment.shipmentId, "booking.attempts": shipment.attempts };
+    try {
+      await this.#decide(shipment);
+    } catch (error) {
+      this.#options.logger.warn("a booking is undecided and will be asked for again", { ...fields, err: error });
+      await this.#deferred.submit(shipment).catch((cause: unknown) => {
+        this.#options.logger.warn("a booking waits for the end of its lease", { ...fields, err: cause });
+      });
+    }
+  }
+
+  async #decide(shipment: Shipment): Promise<void> {
+    const end = AbortSignal.timeout(decisionMs(this.#options.timeoutMs));
+    let question = firstQuestion(shipment);
+    for (let count = 0; count < maxQuestions; count += 1) {
+      const answer = await this.#ask(shipment, question, end);
+      const asked = question === "cancel" ? "cancel" : "book";
+      const settlement = await this.#answers.submit({ shipmentId: shipment.shipmentId, asked, answer });
+      if (settlement.kind === "decided") return this.#options.onDecided?.(settlement.shipment);
+      question = settlement.kind;
+    }
+    throw new Error(`the carrier contradicts itself about shipment ${shipment.shipmentId}`);
+  }
+
+  async #ask(shipment: Shipment, question: Question, end: AbortSignal): Promise<BookingState> {
+    const { carrier, timeoutMs } = this.#options;
+    const { shipmentId: key, locationId, address } = shipment;
+    const signal = () => AbortSignal.any([end, AbortSignal.timeout(timeoutMs)]);
+    if (question === "cancel") return carrier.cancel(key, signal());
+    if (question === "find") return carrier.find(key, signal());
+    if (!address) throw new Error(`shipment ${key} has no address`);
+    try {
+      return await carrier.book({ key, locationId, address }, signal());
+    } catch (error) {
+      const found = await carrier.find(key, signal());
+      if (found.kind !== "unknown") return found;
+      throw error;
+    }
+  }
+}
+
+/** What was never sent is sent; what may have been sent is asked for first. */
+function firstQuestion(shipment: Shipment): Question {
+  if (shipment.cancelRequested) return "cancel";
+  return shipment.attempts === 1 ? "book" : "find";
+}
+
+/** Waits for work that never fails, but not longer than the given time. */
+async function settledWithin(work: Promise<void>, ms: number): Promise<void> {
+  if (ms <= 0) return;
+  const timer = new AbortController();
+  const late = pause(ms, undefined, { signal: timer.signal, ref: false }).catch(() => undefined);
+  await Promise.race([work, late]);
+  timer.abort();
+}

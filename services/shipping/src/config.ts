@@ -1,0 +1,41 @@
+import { z } from "zod";
+import { type ConfigOf, databaseConfig, type PlatformConfig, platformConfig } from "#platform/config.ts";
+
+const milliseconds = z.coerce.number().int().min(0);
+const names = z
+  .string()
+  .default("")
+  .transform((text) => text.split(",").map((name) => name.trim()))
+  .transform((list) => list.filter((name) => name !== ""));
+
+/** What the shipping service reads from its environment. Durations are milliseconds. */
+export const shippingConfig = {
+  ...databaseConfig,
+  GRPC_PORT: platformConfig.GRPC_PORT.default(50054),
+  HTTP_PORT: platformConfig.HTTP_PORT.default(8084),
+  /** Where sagas are told how shipments ended. */
+  WORKER_ADDRESS: z.string().default("127.0.0.1:50055"),
+  /** How long one call to the worker may take. */
+  WORKER_TIMEOUT_MS: milliseconds.default(5_000),
+  /** How long a list of bookings or cancellations waits for the carrier; what is undecided then is pending. */
+  CARRIER_ANSWER_MS: milliseconds.default(1_000),
+  /** How long one call to the carrier may take before its outcome counts as unknown. */
+  CARRIER_TIMEOUT_MS: milliseconds.default(2_000),
+  /** How often is looked for what is packed, undecided or untold. */
+  SWEEP_MS: milliseconds.min(10).default(200),
+  /** How long answers are kept for repeated request ids. */
+  IDEMPOTENCY_RETENTION_MS: milliseconds.default(7 * 24 * 3_600_000),
+  /** Connections of the simulated carrier and warehouse, apart from the service's own. */
+  SIMULATOR_POOL_MAX: z.coerce.number().int().min(1).default(4),
+  /** The simulated warehouse packs a shipment in this time. */
+  PACKING_MS: milliseconds.default(500),
+  /** The simulated carrier delivers a parcel this long after it was booked. */
+  CARRIER_TRANSIT_MS: milliseconds.default(2_000),
+  /** The simulated carrier answers after this time for the postal code `SIM-SLOW`. */
+  CARRIER_SLOW_MS: milliseconds.default(1_500),
+  /** Stock locations that the simulated carrier collects nothing from, separated by commas. */
+  CARRIER_SIMULATOR_REFUSED_LOCATIONS: names,
+};
+
+/** The values that the service works with. */
+export type ShippingConfig = ConfigOf<typeof shippingConfig> & Pick<PlatformConfig, "PAGE_TOKEN_SECRET">;

@@ -1,0 +1,50 @@
+import { create } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import {
+  type BatchBookShipmentsRequest,
+  type BatchCancelShipmentsRequest,
+  type BookShipmentRequest,
+  BookShipmentResponseSchema,
+  type CancelShipmentRequest,
+  CancelShipmentResponseSchema,
+  type FulfillmentService as FulfillmentServiceDescriptor,
+} from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
+import type { Booking } from "./booking.ts";
+import { awaitsCarrier, isTombstone, judgeBooking, judgeCancellation } from "./shipment.ts";
+import { outcomesOf, toBooking, toCancellation, toMessage } from "./shipment-messages.ts";
+import type { Shipments } from "./shipments.ts";
+
+/** Hands parcels to the carrier and calls them off; the behaviour is in `fulfillment_service.proto`. */
+export class FulfillmentService implements ServiceImpl<typeof FulfillmentServiceDescriptor> {
+  readonly #booking: Booking;
+  readonly #shipments: Shipments;
+
+  constructor(booking: Booking, shipments: Shipments) {
+    this.#booking = booking;
+    this.#shipments = shipments;
+  }
+
+  async batchBookShipments({ requests }: BatchBookShipmentsRequest, context: HandlerContext) {
+    return { outcomes: await outcomesOf(requests, (request) => this.#book(request, context)) };
+  }
+
+  async batchCancelShipments({ requests }: BatchCancelShipmentsRequest, context: HandlerContext) {
+    return { outcomes: await outcomesOf(requests, (request) => this.#cancel(request, context)) };
+  }
+
+  async #book(request: BookShipmentRequest, { signal }: HandlerContext) {
+    const shipmentId = await this.#booking.book(toBooking(request), { signal });
+    const shipment = await this.#shipments.look(shipmentId);
+    // What the carrier decided meanwhile is judged like what it had decided before.
+    judgeBooking(shipment);
+    return create(BookShipmentResponseSchema, { shipment: toMessage(shipment), pending: awaitsCarrier(shipment) });
+  }
+
+  async #cancel(request: CancelShipmentRequest, { signal }: HandlerContext) {
+    const shipmentId = await this.#booking.cancel(toCancellation(request), { signal });
+    const shipment = await this.#shipments.look(shipmentId);
+    judgeCancellation(shipment);
+    if (isTombstone(shipment)) return create(CancelShipmentResponseSchema, {});
+    return create(CancelShipmentResponseSchema, { shipment: toMessage(shipment), pending: awaitsCarrier(shipment) });
+  }
+}

@@ -1,0 +1,63 @@
+import { SagaCallbackService } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
+import { Database } from "#platform/database/database.ts";
+import { Relay } from "#platform/database/relay.ts";
+import { type ServiceContext, type ServiceParts, startService } from "#platform/service.ts";
+import { shippingConfig } from "./config.ts";
+import { migrations } from "./migrations/list.ts";
+import { ShipmentEntity, TrackingEventEntity } from "./shipment.entity.ts";
+import { buildShipping } from "./shipping.ts";
+import { CarrierClock } from "./simulators/carrier-clock.ts";
+import { CarrierSimulator } from "./simulators/carrier-simulator.ts";
+import { WarehouseSimulator } from "./simulators/warehouse-simulator.ts";
+
+/** The simulated outside world, with connections of its own: what it did is not undone when a transaction of ours is. */
+function openSimulators({ config, logger }: ServiceContext<typeof shippingConfig>) {
+  return Database.open({
+    url: config.DATABASE_URL,
+    name: "shipping-simulator",
+    entities: [],
+    poolMax: config.SIMULATOR_POOL_MAX,
+    log: logger,
+  });
+}
+
+async function build(context: ServiceContext<typeof shippingConfig>): Promise<ServiceParts> {
+  const { config, database, logger, registry, client } = context;
+  const store = await openSimulators(context);
+  const carrier = new CarrierSimulator({
+    store,
+    transitMs: config.CARRIER_TRANSIT_MS,
+    slowMs: config.CARRIER_SLOW_MS,
+    refusedLocations: config.CARRIER_SIMULATOR_REFUSED_LOCATIONS,
+  });
+  const warehouse = new WarehouseSimulator({ store, packingMs: config.PACKING_MS });
+  const sagas = client(SagaCallbackService, config.WORKER_ADDRESS);
+  const shipping = buildShipping({ config, database, logger, registry, sagas, carrier, warehouse });
+  const { services, shipments } = shipping;
+  const clock = new CarrierClock({ store, report: (report) => shipments.report(report) });
+  const relay = new Relay({
+    name: "simulator.clock",
+    everyMs: config.SWEEP_MS,
+    log: logger,
+    sweep: () => clock.sweep(),
+  });
+  return {
+    services,
+    async start() {
+      await shipping.start();
+      relay.start();
+    },
+    async stop() {
+      await relay.stop();
+      await shipping.stop();
+      await store.close();
+    },
+  };
+}
+
+await startService({
+  name: "shipping",
+  config: shippingConfig,
+  database: { entities: [ShipmentEntity, TrackingEventEntity], migrations },
+  build,
+});

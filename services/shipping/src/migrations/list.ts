@@ -1,0 +1,9 @@
+import type { MigrationsList } from "#platform/database/migrate.ts";
+import { CreateShipment } from "./0001-shipment.ts";
+import { CreateSimulator } from "./0002-simulator.ts";
+
+/** Everything that has happened to the schema, oldest first. */
+export const migrations: MigrationsList = [
+  { name: "0001-shipment", class: CreateShipment },
+  { name: "0002-simulator", class: CreateSimulator },
+];

@@ -1,0 +1,65 @@
+import type { Database } from "#platform/database/database.ts";
+import type { SqlText } from "#platform/database/transaction.ts";
+import { decodeId } from "#platform/id.ts";
+import { type Shipment, type ShipmentStatus, sourcesOf } from "./shipment.ts";
+import { type ShipmentRow, shipmentColumns, toShipment } from "./shipment-rows.ts";
+import type { PackingState } from "./warehouse.ts";
+
+/** What the warehouse said about one shipment. */
+export interface PackingReport {
+  readonly shipmentId: string;
+  readonly state: PackingState;
+}
+
+const claimDue: SqlText = {
+  name: "packing_claim",
+  text: `update shipment s set due_time = clock_timestamp() + $1 * interval '1 millisecond'
+    where s.shipment_id = any(array(
+      select shipment_id from shipment where status = 'preparing' and due_time <= clock_timestamp()
+      order by due_time limit $2 for update skip locked))
+    returning ${shipmentColumns}`,
+};
+
+/** What was called off meanwhile stays called off. */
+const settle: SqlText = {
+  name: "packing_settle",
+  text: `update shipment s set status = c.status, failed_by = c.failed_by, failure_code = c.failure_code,
+      failure_reason = c.failure_reason, due_time = clock_timestamp() + c.due_ms * interval '1 millisecond',
+      update_time = case when c.status = s.status then s.update_time else clock_timestamp() end
+    from jsonb_to_recordset($1::jsonb) as c(shipment_id uuid, status text, failed_by text, failure_code text,
+      failure_reason text, due_ms float8)
+    where s.shipment_id = c.shipment_id and s.status = any($2::text[])`,
+};
+
+const outcomes = { packing: "preparing", packed: "ready", failed: "failed" } as const satisfies Record<
+  PackingState["kind"],
+  ShipmentStatus
+>;
+
+/** Follows the packing of shipments. */
+export class PackingRepository {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** Shipments about which the warehouse is to be asked now; nobody else gets them for the time of the lease. */
+  async claimDue(leaseMs: number, limit: number): Promise<Shipment[]> {
+    const rows = await this.#database.query<ShipmentRow>(claimDue, [leaseMs, limit]);
+    return rows.map((row) => toShipment(row));
+  }
+
+  /** Writes down what the warehouse said, in one statement. */
+  async settle(reports: readonly PackingReport[]): Promise<void> {
+    const rows = reports.map(({ shipmentId, state }) => ({
+      shipment_id: decodeId(shipmentId),
+      status: outcomes[state.kind],
+      failed_by: state.kind === "failed" ? "warehouse" : null,
+      failure_code: state.kind === "failed" ? state.code : "",
+      failure_reason: state.kind === "failed" ? state.message : "",
+      due_ms: state.kind === "packing" ? state.askAgainMs : null,
+    }));
+    await this.#database.query(settle, [JSON.stringify(rows), sourcesOf("ready")]);
+  }
+}

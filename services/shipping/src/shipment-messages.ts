@@ -1,0 +1,142 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import {
+  type BookShipmentRequest,
+  BookShipmentRequestSchema,
+  type CancelShipmentRequest,
+  CancelShipmentRequestSchema,
+} from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
+import {
+  ShipmentStatus as ProtoStatus,
+  type ShipmentSchema,
+  TrackingEventKind,
+} from "#gen/shop/shipping/v1/shipment_pb.js";
+import {
+  type CreateShipmentRequest,
+  CreateShipmentRequestSchema,
+  type ReportTrackingEventRequest,
+} from "#gen/shop/shipping/v1/shipping_service_pb.js";
+import { AddressSchema } from "#gen/shop/type/v1/address_pb.js";
+import type { Failure } from "#gen/shop/type/v1/failure_pb.js";
+import { fingerprint } from "#platform/database/idempotency.ts";
+import { toFailure } from "#platform/errors.ts";
+import type { ParcelRequest } from "./booking.repository.ts";
+import type { NewShipment } from "./shipment.repository.ts";
+import type { Shipment, ShipmentStatus, TrackingKind } from "./shipment.ts";
+import type { TrackingReport } from "./tracking.repository.ts";
+
+const statuses: Readonly<Record<ShipmentStatus, ProtoStatus>> = {
+  preparing: ProtoStatus.PREPARING,
+  ready: ProtoStatus.READY,
+  booking: ProtoStatus.BOOKING,
+  shipped: ProtoStatus.SHIPPED,
+  delivered: ProtoStatus.DELIVERED,
+  failed: ProtoStatus.FAILED,
+  lost: ProtoStatus.LOST,
+  cancelled: ProtoStatus.CANCELLED,
+};
+const statusesByNumber = new Map(Object.entries(statuses).map(([name, number]) => [number, name as ShipmentStatus]));
+
+const kinds: Readonly<Record<TrackingKind, TrackingEventKind>> = {
+  picked_up: TrackingEventKind.PICKED_UP,
+  in_transit: TrackingEventKind.IN_TRANSIT,
+  out_for_delivery: TrackingEventKind.OUT_FOR_DELIVERY,
+  delivered: TrackingEventKind.DELIVERED,
+  lost: TrackingEventKind.LOST,
+};
+const kindsByNumber = new Map(Object.entries(kinds).map(([name, number]) => [number, name as TrackingKind]));
+
+/** A status as a filter; undefined: any. */
+export function toStatus(status: ProtoStatus): ShipmentStatus | undefined {
+  return statusesByNumber.get(status);
+}
+
+/** A shipment as callers see it. */
+export function toMessage(shipment: Shipment): MessageInitShape<typeof ShipmentSchema> {
+  const { shipmentId, orderId, locationId, carrier, trackingNumber, address } = shipment;
+  return {
+    shipmentId,
+    orderId,
+    locationId,
+    status: statuses[shipment.status],
+    lines: shipment.lines.map(({ sku, quantity }) => ({ sku, quantity: BigInt(quantity) })),
+    address: address && create(AddressSchema, { ...address, lines: [...address.lines] }),
+    carrier,
+    trackingNumber,
+    failureReason: failureText(shipment),
+    events: shipment.events.map(({ eventId, kind, eventTime, place }) => ({
+      eventId,
+      kind: kinds[kind],
+      eventTime: timestampFromDate(eventTime),
+      place,
+    })),
+    createTime: timestampFromDate(shipment.createTime),
+    updateTime: timestampFromDate(shipment.updateTime),
+  };
+}
+
+function failureText({ failure, status, events }: Shipment): string {
+  if (failure) return `${failure.reason} (${failure.code})`;
+  const texts: Partial<Record<ShipmentStatus, string>> = { lost: lossText(events) };
+  return texts[status] ?? "";
+}
+
+function lossText(events: Shipment["events"]): string {
+  const place = events.findLast((event) => event.kind === "lost")?.place;
+  return place ? `lost by the carrier: ${place}` : "lost by the carrier";
+}
+
+/** A request to create, with what tells a repetition from another request. */
+export function toNewShipment(request: CreateShipmentRequest): NewShipment {
+  const { requestId, orderId, locationId, sagaId, lines, address } = request;
+  const { recipient = "", lines: street = [], city = "", postalCode = "", country = "" } = address ?? {};
+  return {
+    requestId,
+    fingerprint: fingerprint(CreateShipmentRequestSchema, request),
+    orderId,
+    locationId,
+    sagaId,
+    lines: lines.map(({ sku, quantity }) => ({ sku, quantity: Number(quantity) })),
+    address: { recipient, lines: street, city, postalCode, country },
+  };
+}
+
+/** A request to book. */
+export function toBooking(request: BookShipmentRequest): ParcelRequest {
+  const { requestId, orderId, locationId } = request;
+  return { requestId, orderId, locationId, fingerprint: fingerprint(BookShipmentRequestSchema, request) };
+}
+
+/** A request to call off. */
+export function toCancellation(request: CancelShipmentRequest): ParcelRequest {
+  const { requestId, orderId, locationId } = request;
+  return { requestId, orderId, locationId, fingerprint: fingerprint(CancelShipmentRequestSchema, request) };
+}
+
+/** A report of a carrier; times are kept to the millisecond. */
+export function toReport({ trackingNumber, event }: ReportTrackingEventRequest): TrackingReport {
+  const kind = event && kindsByNumber.get(event.kind);
+  if (!kind || !event.eventTime) throw new RangeError("a report without an event that is known, or without its time");
+  const { eventId, place, eventTime } = event;
+  return { trackingNumber, event: { eventId, kind, place, eventTime: timestampDate(eventTime) } };
+}
+
+/** An entry of a list as the contract has it. */
+export type Outcome<R> = { outcome: { case: "response"; value: R } | { case: "failure"; value: Failure } };
+
+/**
+ * Does the entries of a list call, each with an outcome of its own.
+ *
+ * @throws what is nobody's fault, so that the whole list is repeated
+ */
+export function outcomesOf<I, R>(entries: readonly I[], work: (entry: I) => Promise<R>): Promise<Outcome<R>[]> {
+  return Promise.all(
+    entries.map(async (entry): Promise<Outcome<R>> => {
+      try {
+        return { outcome: { case: "response", value: await work(entry) } };
+      } catch (error) {
+        return { outcome: { case: "failure", value: toFailure(error) } };
+      }
+    }),
+  );
+}

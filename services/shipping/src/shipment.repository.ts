@@ -1,0 +1,142 @@
+import type { FilterQuery } from "@mikro-orm/core";
+import type { Database } from "#platform/database/database.ts";
+import { type Keyed, replayable } from "#platform/database/idempotency.ts";
+import type { SqlText, Transaction } from "#platform/database/transaction.ts";
+import { bucketOf, decodeId, newId } from "#platform/id.ts";
+import { shipmentCancelled } from "./errors.ts";
+import { ShipmentEntity, type ShipmentRecord } from "./shipment.entity.ts";
+import { type Address, isTombstone, type Shipment, type ShipmentLine, type ShipmentStatus } from "./shipment.ts";
+import {
+  commit,
+  decodeRef,
+  type EventRow,
+  eventsColumn,
+  type ShipmentRef,
+  type ShipmentRow,
+  shipmentColumns,
+  toShipment,
+} from "./shipment-rows.ts";
+
+/** A shipment to be created. */
+export interface NewShipment extends Keyed {
+  readonly orderId: string;
+  readonly locationId: string;
+  readonly lines: readonly ShipmentLine[];
+  readonly address: Address;
+  /** Empty: nobody is told. */
+  readonly sagaId: string;
+}
+
+/** What became of a {@link NewShipment}; a repetition has only the id. */
+export interface CreatedShipment extends ShipmentRef {
+  readonly shipment?: Shipment;
+}
+
+/** Which shipments to list, the newest first. */
+export interface ShipmentFilter {
+  readonly orderId?: string | undefined;
+  readonly status?: ShipmentStatus | undefined;
+  /** Only what is older than this one. */
+  readonly after?: string | undefined;
+  readonly limit: number;
+}
+
+type RowWithEvents = ShipmentRow & { readonly events: EventRow[] };
+
+const insertShipments: SqlText = {
+  name: "shipment_insert",
+  text: `insert into shipment (shipment_id, order_id, location_id, status, lines, address, saga_id, due_time)
+    select n.shipment_id, n.order_id, n.location_id, 'preparing', n.lines, n.address, n.saga_id, clock_timestamp()
+    from jsonb_to_recordset($1::jsonb) as n(shipment_id uuid, order_id uuid, location_id text, lines jsonb,
+      address jsonb, saga_id text)
+    order by n.order_id, n.location_id
+    on conflict (order_id, location_id) do nothing`,
+};
+
+const findByParcel: SqlText = {
+  name: "shipment_by_parcel",
+  text: `select ${shipmentColumns}, ${eventsColumn} from unnest($1::uuid[], $2::text[]) as k(order_id, location_id)
+    join shipment s on s.order_id = k.order_id and s.location_id = k.location_id`,
+};
+
+const findById: SqlText = {
+  name: "shipment_by_id",
+  text: `select ${shipmentColumns}, ${eventsColumn} from shipment s where s.shipment_id = any($1::uuid[])`,
+};
+
+/** Creates and reads shipments, many with a statement. */
+export class ShipmentRepository {
+  readonly #database: Database;
+  /**
+   * Creates shipments in `preparing`. An order has one for each location: a second request is answered with the first one's
+   * shipment. Refuses with SHIPMENT_CANCELLED what was called off before it was created. No two entries may name the same
+   * order and location.
+   */
+  readonly create: (inputs: NewShipment[]) => Promise<(CreatedShipment | Error)[]>;
+
+  constructor(database: Database) {
+    this.#database = database;
+    const method = "shop.shipping.v1.ShippingService/CreateShipment";
+    this.create = replayable<NewShipment, CreatedShipment>({
+      database,
+      method,
+      decode: decodeRef,
+      run: (inputs) =>
+        database.transaction(async (tx) => {
+          const outputs = await insertNew(tx, inputs);
+          await commit(tx, { method, inputs, outputs, changes: [] });
+          return outputs;
+        }),
+    });
+  }
+
+  /** The shipments with these ids, in the same order; undefined for an id that is not known. */
+  async find(shipmentIds: readonly string[]): Promise<(Shipment | undefined)[]> {
+    const rows = await this.#database.query<RowWithEvents>(findById, [shipmentIds.map(decodeId)]);
+    const byId = new Map(rows.map((row) => toShipment(row, row.events)).map((found) => [found.shipmentId, found]));
+    return shipmentIds.map((id) => byId.get(id));
+  }
+
+  /** A page of shipments, the newest first; marks of cancellations that came first are no shipments. */
+  async list(filter: ShipmentFilter): Promise<Shipment[]> {
+    const where: FilterQuery<ShipmentRecord> = { address: { $ne: null } };
+    if (filter.orderId) where.orderId = decodeId(filter.orderId);
+    if (filter.status) where.status = filter.status;
+    if (filter.after) where.shipmentId = { $lt: decodeId(filter.after) };
+    const records = await this.#database.em().find(ShipmentEntity, where, {
+      orderBy: { shipmentId: "desc" },
+      limit: filter.limit,
+      populate: ["events"],
+      strategy: "select-in",
+    });
+    return records.map((record) => toShipment(record, record.events.getItems()));
+  }
+}
+
+async function insertNew(tx: Transaction, inputs: readonly NewShipment[]): Promise<(CreatedShipment | Error)[]> {
+  const orderIds = inputs.map((input) => decodeId(input.orderId));
+  const rows = inputs.map((input, index) => ({
+    shipment_id: decodeId(newId(bucketOf(input.orderId))),
+    order_id: orderIds[index],
+    location_id: input.locationId,
+    lines: input.lines,
+    address: input.address,
+    saga_id: input.sagaId,
+  }));
+  const locationIds = inputs.map((input) => input.locationId);
+  const [, found] = await Promise.all([
+    tx.query(insertShipments, [JSON.stringify(rows)]),
+    tx.query<RowWithEvents>(findByParcel, [orderIds, locationIds]),
+  ]);
+  const shipments = new Map(found.map((row) => toShipment(row, row.events)).map((each) => [parcelKey(each), each]));
+  return inputs.map((input) => {
+    const shipment = shipments.get(parcelKey(input));
+    if (!shipment) throw new Error(`shipment ${parcelKey(input)} was neither created nor found`);
+    return isTombstone(shipment) ? shipmentCancelled(input) : { shipmentId: shipment.shipmentId, shipment };
+  });
+}
+
+/** The same for the same parcel: an order has one for each location. */
+export function parcelKey(parcel: { orderId: string; locationId: string }): string {
+  return `${parcel.orderId}/${parcel.locationId}`;
+}

@@ -1,0 +1,69 @@
+import { create } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import {
+  type BatchCreateShipmentsRequest,
+  type BatchGetShipmentsRequest,
+  type CreateShipmentRequest,
+  CreateShipmentResponseSchema,
+  type GetShipmentRequest,
+  GetShipmentResponseSchema,
+  type ListShipmentsRequest,
+  type ReportTrackingEventRequest,
+  type ShippingService as ShippingServiceDescriptor,
+} from "#gen/shop/shipping/v1/shipping_service_pb.js";
+import type { Json, PageTokens } from "#platform/page-token.ts";
+import { outcomesOf, toMessage, toNewShipment, toReport, toStatus } from "./shipment-messages.ts";
+import type { Shipments } from "./shipments.ts";
+
+const defaultPageSize = 50;
+
+/** Packs and tracks parcels; the behaviour is in `shipping_service.proto`. */
+export class ShippingService implements ServiceImpl<typeof ShippingServiceDescriptor> {
+  readonly #shipments: Shipments;
+  readonly #tokens: PageTokens;
+
+  constructor(shipments: Shipments, tokens: PageTokens) {
+    this.#shipments = shipments;
+    this.#tokens = tokens;
+  }
+
+  async createShipment(request: CreateShipmentRequest, { signal }: HandlerContext) {
+    const shipment = toMessage(await this.#shipments.create(toNewShipment(request), { signal }));
+    return create(CreateShipmentResponseSchema, { shipment });
+  }
+
+  async batchCreateShipments({ requests }: BatchCreateShipmentsRequest, context: HandlerContext) {
+    return { outcomes: await outcomesOf(requests, (request) => this.createShipment(request, context)) };
+  }
+
+  async getShipment({ shipmentId }: GetShipmentRequest, { signal }: HandlerContext) {
+    const shipment = toMessage(await this.#shipments.get(shipmentId, { signal }));
+    return create(GetShipmentResponseSchema, { shipment });
+  }
+
+  async batchGetShipments({ requests }: BatchGetShipmentsRequest, context: HandlerContext) {
+    return { outcomes: await outcomesOf(requests, (request) => this.getShipment(request, context)) };
+  }
+
+  async listShipments(request: ListShipmentsRequest) {
+    const { orderId } = request;
+    const status = toStatus(request.status);
+    const filter: Json = { method: "ListShipments", orderId, status: status ?? "" };
+    const after = this.#tokens.open(request.pageToken, filter);
+    const pageSize = request.pageSize || defaultPageSize;
+    const found = await this.#shipments.list({
+      orderId: orderId || undefined,
+      status,
+      after: typeof after === "string" ? after : undefined,
+      limit: pageSize + 1,
+    });
+    const page = found.slice(0, pageSize);
+    const last = page.at(-1);
+    const nextPageToken = last && found.length > pageSize ? this.#tokens.seal(last.shipmentId, filter) : "";
+    return { shipments: page.map(toMessage), nextPageToken };
+  }
+
+  async reportTrackingEvent(request: ReportTrackingEventRequest, { signal }: HandlerContext) {
+    return { shipment: toMessage(await this.#shipments.report(toReport(request), { signal })) };
+  }
+}

@@ -1,0 +1,120 @@
+import { setTimeout as pause } from "node:timers/promises";
+import type { Client } from "@connectrpc/connect";
+import type { Registry } from "prom-client";
+import type { SagaCallbackService } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
+import { FulfillmentService as FulfillmentServiceDescriptor } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
+import { ShippingService as ShippingServiceDescriptor } from "#gen/shop/shipping/v1/shipping_service_pb.js";
+import type { Database } from "#platform/database/database.ts";
+import { purgeIdempotencyKeys } from "#platform/database/idempotency.ts";
+import { Relay } from "#platform/database/relay.ts";
+import type { Logger } from "#platform/logger.ts";
+import { PageTokens } from "#platform/page-token.ts";
+import { register, type ServiceParts } from "#platform/service.ts";
+import { BookingRepository } from "./booking.repository.ts";
+import { Booking, leaseFor } from "./booking.ts";
+import type { Carrier } from "./carrier.ts";
+import type { ShippingConfig } from "./config.ts";
+import { FulfillmentService } from "./fulfillment-service.ts";
+import { PackingRepository } from "./packing.repository.ts";
+import { Packing } from "./packing.ts";
+import { SagaReportRepository } from "./saga-report.repository.ts";
+import { SagaReport } from "./saga-report.ts";
+import { ShipmentRepository } from "./shipment.repository.ts";
+import { Shipments } from "./shipments.ts";
+import { ShippingMetrics } from "./shipping-metrics.ts";
+import { ShippingService } from "./shipping-service.ts";
+import { TrackingRepository } from "./tracking.repository.ts";
+import type { Warehouse } from "./warehouse.ts";
+
+/** What the service is built from. */
+export interface ShippingOptions {
+  readonly config: ShippingConfig;
+  readonly database: Database;
+  readonly logger: Logger;
+  readonly registry: Registry;
+  readonly sagas: Client<typeof SagaCallbackService>;
+  readonly carrier: Carrier;
+  readonly warehouse: Warehouse;
+}
+
+/** The service, with what a simulator of the outside world reports to. */
+export interface ShippingParts extends ServiceParts {
+  readonly start: () => Promise<void>;
+  readonly stop: () => Promise<void>;
+  readonly shipments: Shipments;
+}
+
+const purgeEveryMs = 600_000;
+/** How long decisions may go on after the last call was answered; the platform allows 5 s for stopping. */
+const drainGraceMs = 3_000;
+
+/** Puts the service together. */
+export function buildShipping(options: ShippingOptions): ShippingParts {
+  const metrics = new ShippingMetrics(options.registry);
+  const relays = buildRelays(options, metrics);
+  const shipments = new Shipments({
+    repository: new ShipmentRepository(options.database),
+    tracking: new TrackingRepository(options.database),
+    onCreated: () => relays.packing.nudge(),
+    onOver: (shipment) => {
+      metrics.reached(shipment);
+      relays.report.nudge();
+    },
+    metrics: metrics.batch,
+  });
+  const { booking } = relays;
+  const service = new ShippingService(shipments, new PageTokens(options.config.PAGE_TOKEN_SECRET));
+  return {
+    shipments,
+    services: [
+      register(ShippingServiceDescriptor, service),
+      register(FulfillmentServiceDescriptor, new FulfillmentService(booking, shipments)),
+    ],
+    async start() {
+      for (const relay of relays.all) relay.start();
+    },
+    async stop() {
+      await Promise.all(relays.all.map((relay) => relay.stop()));
+      const drained = Promise.all([booking.drain(), shipments.drain()]);
+      await Promise.race([drained, pause(drainGraceMs, undefined, { ref: false })]);
+    },
+  };
+}
+
+function buildRelays({ config, database, ...options }: ShippingOptions, metrics: ShippingMetrics) {
+  const { logger, carrier } = options;
+  const packer = new Packing({
+    repository: new PackingRepository(database),
+    warehouse: options.warehouse,
+    timeoutMs: config.CARRIER_TIMEOUT_MS,
+  });
+  const booking = new Booking({
+    repository: new BookingRepository({
+      database,
+      carrier: carrier.name,
+      leaseMs: leaseFor(config.CARRIER_TIMEOUT_MS),
+    }),
+    carrier,
+    logger,
+    timeoutMs: config.CARRIER_TIMEOUT_MS,
+    answerMs: config.CARRIER_ANSWER_MS,
+    onDecided: metrics.reached,
+    metrics: metrics.batch,
+  });
+  const reports = new SagaReport({
+    repository: new SagaReportRepository(database),
+    sagas: options.sagas,
+    timeoutMs: config.WORKER_TIMEOUT_MS,
+  });
+  const relay = (name: string, sweep: (signal: AbortSignal) => Promise<number>, everyMs = config.SWEEP_MS) =>
+    new Relay({ name, everyMs, sweep, log: logger, metrics: metrics.relay(name), maxPauseMs: 5_000 });
+  const packing = relay("shipment.packing", (signal) => packer.sweep(signal));
+  const report = relay("shipment.report", (signal) => reports.sweep(signal));
+  const undecided = relay("shipment.booking", () => booking.sweep());
+  const purge = relay("shipment.purge", () => forget(database, config.IDEMPOTENCY_RETENTION_MS), purgeEveryMs);
+  return { booking, packing, report, all: [packing, report, undecided, purge] };
+}
+
+function forget(database: Database, retentionMs: number): Promise<number> {
+  return purgeIdempotencyKeys(database, retentionMs);
+}

@@ -1,0 +1,82 @@
+import type { Queryable } from "#platform/database/transaction.ts";
+import type { TrackingEvent, TrackingKind } from "../shipment.ts";
+import type { TrackingReport } from "../tracking.repository.ts";
+import { CarrierStore, type ParcelRow } from "./carrier-store.ts";
+
+/** What the clock works with. */
+export interface CarrierClockOptions {
+  /** The carrier's own world: its schema `simulator`, its own connections. */
+  readonly store: Queryable;
+  /** Where a real carrier's webhook would arrive; a report that it throws for is made again later. */
+  readonly report: (report: TrackingReport) => Promise<unknown>;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+}
+
+const listLength = 256;
+/** How long a claimed parcel is left alone, in milliseconds. */
+const leaseMs = 5_000;
+/** What is reported in each quarter of the way, and where. */
+const journey: readonly { kind: TrackingKind; place: string }[] = [
+  { kind: "picked_up", place: "Warehouse dock" },
+  { kind: "in_transit", place: "Sorting centre" },
+  { kind: "out_for_delivery", place: "Local depot" },
+  { kind: "delivered", place: "At the door" },
+];
+const lostJourney: typeof journey = [...journey.slice(0, 2), { kind: "lost", place: "Sorting centre" }];
+
+/** Moves the simulated carrier's parcels: what time has brought about is reported, a parcel's stages in a row. */
+export class CarrierClock {
+  readonly #options: CarrierClockOptions;
+  readonly #store: CarrierStore;
+
+  constructor(options: CarrierClockOptions) {
+    this.#options = options;
+    this.#store = new CarrierStore(options.store);
+  }
+
+  /** Reports what is due; returns for how many parcels the reports were taken. */
+  async sweep(): Promise<number> {
+    const now = this.#options.now?.() ?? Date.now();
+    const parcels = await this.#store.claimDue(new Date(now), { leaseMs, limit: listLength });
+    const reported = await Promise.all(parcels.map((parcel) => this.#reportDue(parcel, now)));
+    const moved = reported.flatMap((stage, index) => {
+      const parcel = parcels[index];
+      return parcel && stage !== undefined ? [{ key: parcel.key, stage, next: timeOf(parcel, stage) }] : [];
+    });
+    const taken = new Set(moved.map((each) => each.key));
+    await this.#store.advance(moved);
+    await this.#store.postpone(
+      parcels.map((parcel) => parcel.key).filter((key) => !taken.has(key)),
+      new Date(now),
+    );
+    return moved.length;
+  }
+
+  /** The stage after those that were reported; undefined when a report was not taken. */
+  async #reportDue(parcel: ParcelRow, now: number): Promise<number | undefined> {
+    let stage = parcel.stage;
+    const reports: Promise<unknown>[] = [];
+    for (let due = timeOf(parcel, stage); due && due.getTime() <= now; due = timeOf(parcel, stage)) {
+      const event = eventOf(parcel, stage, due);
+      if (event) reports.push(this.#options.report({ trackingNumber: parcel.tracking, event }));
+      stage += 1;
+    }
+    const outcomes = await Promise.allSettled(reports);
+    return outcomes.every((outcome) => outcome.status === "fulfilled") ? stage : undefined;
+  }
+}
+
+function journeyOf(parcel: ParcelRow): typeof journey {
+  return parcel.lost ? lostJourney : journey;
+}
+
+function timeOf(parcel: ParcelRow, stage: number): Date | null {
+  if (stage >= journeyOf(parcel).length) return null;
+  return new Date(parcel.booked.getTime() + Math.floor((parcel.transit * (stage + 1)) / journey.length));
+}
+
+function eventOf(parcel: ParcelRow, stage: number, eventTime: Date): TrackingEvent | undefined {
+  const step = journeyOf(parcel)[stage];
+  return step && { ...step, eventId: `${parcel.tracking}-${stage + 1}`, eventTime };
+}

@@ -1,0 +1,104 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { Batcher } from "#platform/database/batcher.ts";
+import type { Queryable } from "#platform/database/transaction.ts";
+import { newId } from "#platform/id.ts";
+import type { Booking, BookingState, Carrier } from "../carrier.ts";
+import { type Behaviour, behaviourOf } from "./behaviour.ts";
+import { CarrierStore, type NewParcel, type ParcelRow } from "./carrier-store.ts";
+
+/** What the simulated carrier works with. Durations are milliseconds. */
+export interface CarrierSimulatorOptions {
+  /** The carrier's own world: its schema `simulator`, its own connections. */
+  readonly store: Queryable;
+  /** From booking to delivery. */
+  readonly transitMs: number;
+  /** How late it answers for `SIM-SLOW`. */
+  readonly slowMs: number;
+  /** Stock locations that it does not serve. */
+  readonly refusedLocations: readonly string[];
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+  /** Passes time; rejects when the caller hangs up. */
+  readonly wait?: (ms: number, signal: AbortSignal) => Promise<unknown>;
+}
+
+/** The carrier answered with a server error: whether the call had an effect, the caller cannot know. */
+export class CarrierFault extends Error {
+  override readonly name = "CarrierFault";
+}
+
+/** A carrier that does what {@link behaviourOf} says, and remembers it in the database. */
+export class CarrierSimulator implements Carrier {
+  readonly name = "simulator";
+  readonly #options: CarrierSimulatorOptions;
+  readonly #bookings: Batcher<NewParcel, ParcelRow>;
+  readonly #questions: Batcher<string, ParcelRow | undefined>;
+  readonly #cancellations: Batcher<string, ParcelRow>;
+
+  constructor(options: CarrierSimulatorOptions) {
+    this.#options = options;
+    const store = new CarrierStore(options.store);
+    const now = () => new Date(options.now?.() ?? Date.now());
+    this.#bookings = new Batcher({
+      name: "simulator.book",
+      keyOf: (parcel) => parcel.key,
+      run: (list) => store.book(list, now()),
+    });
+    this.#questions = new Batcher({ name: "simulator.find", run: (list) => store.find(list) });
+    this.#cancellations = new Batcher({
+      name: "simulator.cancel",
+      keyOf: (key) => key,
+      run: (list) => store.cancel(list, now()),
+    });
+  }
+
+  async book(booking: Booking, signal: AbortSignal): Promise<BookingState> {
+    const behaviour = behaviourOf(booking, this.#options.refusedLocations);
+    if (behaviour.slow) await this.#wait(this.#options.slowMs, signal);
+    const row = await this.#bookings.submit(this.#parcel(booking.key, behaviour), { signal });
+    if (behaviour.fails && row.calls <= 2) throw new CarrierFault("503 from the carrier");
+    if (behaviour.losesAnswer && row.calls === 1) await hangUp(signal);
+    return stateOf(row);
+  }
+
+  async find(key: string, signal: AbortSignal): Promise<BookingState> {
+    const row = await this.#questions.submit(key, { signal });
+    return row ? stateOf(row) : { kind: "unknown" };
+  }
+
+  async cancel(key: string, signal: AbortSignal): Promise<BookingState> {
+    return stateOf(await this.#cancellations.submit(key, { signal }));
+  }
+
+  #parcel(key: string, behaviour: Behaviour): NewParcel {
+    const outcome = behaviour.refusal === undefined ? "booked" : "refused";
+    const { lost = false, refusal = "" } = behaviour;
+    const first = behaviour.fails ? "unknown" : outcome;
+    const transit = this.#options.transitMs;
+    return { key, first, later: outcome, tracking: `SIM${newId()}`, refusal, lost, transit };
+  }
+
+  #wait(ms: number, signal: AbortSignal): Promise<unknown> {
+    const { wait = (time: number, end: AbortSignal) => pause(time, undefined, { signal: end }) } = this.#options;
+    return wait(ms, signal);
+  }
+}
+
+function stateOf(row: ParcelRow): BookingState {
+  const states: Record<BookingState["kind"], BookingState> = {
+    unknown: { kind: "unknown" },
+    booked: { kind: "booked", trackingNumber: row.tracking },
+    refused: { kind: "refused", code: row.refusal, message: "the carrier does not take it" },
+    cancelled: { kind: "cancelled" },
+  };
+  return states[row.state];
+}
+
+/** An answer that never arrives: the caller's patience ends it. */
+function hangUp(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    const end = () => reject(signal.reason);
+    if (signal.aborted) end();
+    else signal.addEventListener("abort", end, { once: true });
+  });
+}

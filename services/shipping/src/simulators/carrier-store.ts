@@ -1,0 +1,135 @@
+import type { Queryable, SqlText } from "#platform/database/transaction.ts";
+import type { BookingState } from "../carrier.ts";
+
+/** What the simulated carrier has under a key. */
+export interface ParcelRow {
+  readonly key: string;
+  readonly state: BookingState["kind"];
+  /** How often it was asked to book it. */
+  readonly calls: number;
+  readonly tracking: string;
+  readonly refusal: string;
+  readonly lost: boolean;
+  readonly transit: number;
+  readonly booked: Date;
+  /** How many reports were taken. */
+  readonly stage: number;
+}
+
+/** A parcel as it is sent to be booked. */
+export interface NewParcel {
+  readonly key: string;
+  /** What a call finds that is the first one. */
+  readonly first: BookingState["kind"];
+  /** What a later call makes of a parcel that is still unknown. */
+  readonly later: BookingState["kind"];
+  readonly tracking: string;
+  readonly refusal: string;
+  readonly lost: boolean;
+  readonly transit: number;
+}
+
+const columns = `key, state, calls, tracking_number as tracking, refusal, lost, transit_ms as transit,
+  book_time as booked, stage`;
+/** The parcel is collected a quarter of its way after the booking. */
+const collection = "transit_ms / 4 * interval '1 millisecond'";
+
+const book: SqlText = {
+  name: "simulator_book",
+  text: `insert into simulator.booking as b (key, state, calls, tracking_number, refusal, lost, transit_ms, book_time, next_time)
+    select n.key, n.first, 1, n.tracking, n.refusal, n.lost, n.transit, $2::timestamptz,
+      case when n.first = 'booked' then $2::timestamptz + n.transit / 4 * interval '1 millisecond' end
+    from jsonb_to_recordset($1::jsonb) as n(key text, first text, tracking text, refusal text, lost boolean, transit int4)
+    order by n.key
+    on conflict (key) do update set calls = b.calls + 1,
+      state = case when b.state = 'unknown' then $3::jsonb ->> b.key else b.state end,
+      book_time = case when b.state = 'unknown' then excluded.book_time else b.book_time end,
+      next_time = case when b.state = 'unknown' and $3::jsonb ->> b.key = 'booked'
+        then excluded.book_time + b.${collection} else b.next_time end
+    returning ${columns}`,
+};
+
+const find: SqlText = {
+  name: "simulator_find",
+  text: `select ${columns} from simulator.booking where key = any($1::text[])`,
+};
+
+/** A key that was never seen is refused from then on; a parcel that is collected stays booked. */
+const cancel: SqlText = {
+  name: "simulator_cancel",
+  text: `insert into simulator.booking as b (key, state, calls, tracking_number, lost, transit_ms, book_time)
+    select n.key, 'cancelled', 0, '', false, 0, $2::timestamptz from unnest($1::text[]) as n(key) order by n.key
+    on conflict (key) do update set
+      state = case when b.state = 'refused' or (b.state = 'booked' and b.book_time + b.${collection} <= $2::timestamptz)
+        then b.state else 'cancelled' end,
+      next_time = case when b.state = 'booked' and b.book_time + b.${collection} <= $2::timestamptz then b.next_time end
+    returning ${columns}`,
+};
+
+const claimDue: SqlText = {
+  name: "simulator_due",
+  text: `update simulator.booking set next_time = $1::timestamptz + $2 * interval '1 millisecond'
+    where key = any(array(select key from simulator.booking where next_time <= $1::timestamptz
+      order by next_time limit $3 for update skip locked))
+    returning ${columns}`,
+};
+
+const advance: SqlText = {
+  name: "simulator_advance",
+  text: `update simulator.booking b set stage = n.stage, next_time = n.next, report_attempts = 0
+    from jsonb_to_recordset($1::jsonb) as n(key text, stage int4, next timestamptz) where b.key = n.key`,
+};
+
+const postpone: SqlText = {
+  name: "simulator_postpone",
+  text: `update simulator.booking set report_attempts = report_attempts + 1, next_time = $2::timestamptz
+      + least(60000, 250 * 2 ^ least(report_attempts, 20)) * interval '1 millisecond'
+    where key = any($1::text[])`,
+};
+
+/** The memory of the simulated carrier, in its own schema. Times are the simulator's. */
+export class CarrierStore {
+  readonly #store: Queryable;
+
+  constructor(store: Queryable) {
+    this.#store = store;
+  }
+
+  /** Books what is not known yet; each key once in a list. */
+  async book(parcels: readonly NewParcel[], now: Date): Promise<ParcelRow[]> {
+    const later = Object.fromEntries(parcels.map((parcel) => [parcel.key, parcel.later]));
+    const keys = parcels.map((parcel) => parcel.key);
+    const rows = await this.#store.query<ParcelRow>(book, [JSON.stringify(parcels), now, JSON.stringify(later)]);
+    return sortedBy(keys, rows).filter((row) => row !== undefined);
+  }
+
+  /** What is known under keys, in the same order. */
+  async find(keys: readonly string[]): Promise<(ParcelRow | undefined)[]> {
+    return sortedBy(keys, await this.#store.query<ParcelRow>(find, [keys]));
+  }
+
+  /** Calls off what is not collected yet; each key once in a list. */
+  async cancel(keys: readonly string[], now: Date): Promise<ParcelRow[]> {
+    return sortedBy(keys, await this.#store.query<ParcelRow>(cancel, [keys, now])).filter((row) => row !== undefined);
+  }
+
+  /** Parcels with something to report; nobody else gets them for the time of the lease (milliseconds). */
+  claimDue(now: Date, options: { leaseMs: number; limit: number }): Promise<ParcelRow[]> {
+    return this.#store.query<ParcelRow>(claimDue, [now, options.leaseMs, options.limit]);
+  }
+
+  /** The reports before `stage` were taken; the next one is due at `next`, or there is none. */
+  async advance(parcels: readonly { key: string; stage: number; next: Date | null }[]): Promise<void> {
+    if (parcels.length > 0) await this.#store.query(advance, [JSON.stringify(parcels)]);
+  }
+
+  /** Reports were not taken and are made again after a pause that doubles. */
+  async postpone(keys: readonly string[], now: Date): Promise<void> {
+    if (keys.length > 0) await this.#store.query(postpone, [keys, now]);
+  }
+}
+
+function sortedBy(keys: readonly string[], rows: readonly ParcelRow[]): (ParcelRow | undefined)[] {
+  const byKey = new Map(rows.map((row) => [row.key, row]));
+  return keys.map((key) => byKey.get(key));
+}

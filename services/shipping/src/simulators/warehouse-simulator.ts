@@ -1,0 +1,76 @@
+import type { Queryable, SqlText } from "#platform/database/transaction.ts";
+import { decodeId, encodeId } from "#platform/id.ts";
+import type { PackingOrder, PackingState, Warehouse } from "../warehouse.ts";
+import { behaviourOf } from "./behaviour.ts";
+
+/** What the simulated warehouse works with. */
+export interface WarehouseSimulatorOptions {
+  /** The warehouse's own world: its schema `simulator`, its own connections. */
+  readonly store: Queryable;
+  /** How long packing takes, in milliseconds. */
+  readonly packingMs: number;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+}
+
+interface PackingRow {
+  readonly id: string;
+  readonly ready: Date;
+  readonly failure: string;
+}
+
+const begin: SqlText = {
+  name: "simulator_pack",
+  text: `insert into simulator.packing (shipment_id, begin_time, ready_time, failure)
+    select n.shipment_id, $2, $3, n.failure from jsonb_to_recordset($1::jsonb) as n(shipment_id uuid, failure text)
+    order by n.shipment_id on conflict (shipment_id) do nothing`,
+};
+
+const look: SqlText = {
+  name: "simulator_packing",
+  text: `select shipment_id as id, ready_time as ready, failure from simulator.packing
+    where shipment_id = any($1::uuid[])`,
+};
+
+/** A warehouse that packs everything in the same time, and remembers in the database what it has begun. */
+export class WarehouseSimulator implements Warehouse {
+  readonly #store: Queryable;
+  readonly #packingMs: number;
+  readonly #now: () => number;
+
+  constructor(options: WarehouseSimulatorOptions) {
+    this.#store = options.store;
+    this.#packingMs = options.packingMs;
+    this.#now = options.now ?? Date.now;
+  }
+
+  async pack(orders: readonly PackingOrder[], signal: AbortSignal): Promise<PackingState[]> {
+    signal.throwIfAborted();
+    const now = this.#now();
+    const ids = orders.map((order) => decodeId(order.shipmentId));
+    const known = await this.#look(ids);
+    const fresh = orders.filter((order) => !known.has(order.shipmentId));
+    if (fresh.length > 0) {
+      const rows = fresh.map((order) => ({
+        shipment_id: decodeId(order.shipmentId),
+        failure: behaviourOf(order).unpackable ?? "",
+      }));
+      await this.#store.query(begin, [JSON.stringify(rows), new Date(now), new Date(now + this.#packingMs)]);
+    }
+    const all = fresh.length > 0 ? await this.#look(ids) : known;
+    return orders.map((order) => stateOf(all.get(order.shipmentId), now));
+  }
+
+  async #look(ids: readonly string[]): Promise<Map<string, PackingRow>> {
+    const rows = await this.#store.query<PackingRow>(look, [ids]);
+    return new Map(rows.map((row) => [encodeId(row.id), row]));
+  }
+}
+
+function stateOf(row: PackingRow | undefined, now: number): PackingState {
+  if (!row) throw new Error("the simulated warehouse forgot what it was asked to pack");
+  const askAgainMs = row.ready.getTime() - now;
+  if (askAgainMs > 0) return { kind: "packing", askAgainMs };
+  if (row.failure !== "") return { kind: "failed", code: row.failure, message: "the warehouse cannot pack it" };
+  return { kind: "packed" };
+}

@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { Shipment, TrackingEvent } from "../src/shipment.ts";
+import { applyEvents, isOver, newEvents } from "../src/tracking.ts";
+import { event, shipmentIn } from "./examples.ts";
+
+const shipped = shipmentIn("shipped");
+const journeys: { name: string; events: TrackingEvent[]; ends: string }[] = [
+  {
+    name: "a delivery",
+    events: [event("picked_up", 1), event("in_transit", 2), event("out_for_delivery", 3), event("delivered", 4)],
+    ends: "delivered",
+  },
+  { name: "a loss", events: [event("picked_up", 1), event("in_transit", 2), event("lost", 3)], ends: "lost" },
+  { name: "a find", events: [event("picked_up", 1), event("lost", 2), event("delivered", 3)], ends: "delivered" },
+  { name: "a mistake", events: [event("delivered", 2), event("lost", 3), event("in_transit", 1)], ends: "lost" },
+  { name: "a mistake at once", events: [event("delivered", 2, "a"), event("lost", 2, "b")], ends: "lost" },
+  { name: "half a way", events: [event("picked_up", 1), event("in_transit", 2)], ends: "shipped" },
+];
+
+describe("reports in any order, repeated, alone or together", () => {
+  for (const { name, events, ends } of journeys) {
+    it(`end ${name} as ${ends}`, () => {
+      for (const order of permutations(events)) {
+        const oneByOne = order.reduce((so: Shipment, each) => applyEvents(so, [each]), shipped);
+        const together = applyEvents(shipped, order);
+        const repeated = [...order, ...order].reduce((so: Shipment, each) => applyEvents(so, [each, each]), shipped);
+        assert.equal(together.status, ends);
+        assert.deepEqual(oneByOne, together);
+        assert.deepEqual(repeated, together);
+        assert.deepEqual(newEvents(together, order), []);
+      }
+    });
+  }
+});
+
+it("keeps the first report that came under an id", () => {
+  const changed = { ...event("lost", 9), eventId: "delivered-4" };
+  const after = applyEvents(applyEvents(shipped, [event("delivered", 4)]), [changed]);
+  assert.equal(after.status, "delivered");
+  assert.equal(applyEvents(shipped, [event("delivered", 4), changed]).status, "delivered");
+  assert.deepEqual(newEvents(shipped, [event("delivered", 4), changed]), [event("delivered", 4)]);
+});
+
+it("keeps but does not act on what contradicts what a saga was told", () => {
+  const told = { ...applyEvents(shipped, [event("lost", 2)]), told: true };
+  const after = applyEvents(told, [event("delivered", 3)]);
+  assert.equal(after.status, "lost");
+  assert.equal(after.events.length, 2);
+});
+
+it("is over when delivered or lost", () => {
+  const over = (["preparing", "booking", "shipped", "failed", "cancelled", "delivered", "lost"] as const).filter(
+    (status) => isOver(shipmentIn(status)),
+  );
+  assert.deepEqual(over, ["delivered", "lost"]);
+});
+
+function permutations<T>(items: T[]): T[][] {
+  if (items.length < 2) return [items];
+  return items.flatMap((item, index) => permutations(items.toSpliced(index, 1)).map((rest) => [item, ...rest]));
+}

@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { type TestDatabase, testDatabase } from "../../platform/test/postgres.ts";
+import { BookingRepository, type ParcelRequest } from "../src/booking.repository.ts";
+import { Booking, type BookingOptions, leaseFor } from "../src/booking.ts";
+import { migrations } from "../src/migrations/list.ts";
+import { PackingRepository } from "../src/packing.repository.ts";
+import { ShipmentEntity, TrackingEventEntity } from "../src/shipment.entity.ts";
+import { ShipmentRepository } from "../src/shipment.repository.ts";
+import type { Shipment } from "../src/shipment.ts";
+import { CarrierSimulator } from "../src/simulators/carrier-simulator.ts";
+import { TrackingRepository } from "../src/tracking.repository.ts";
+import { type Change, newShipment } from "./examples.ts";
+
+/** How long one call to the carrier may take in tests, in milliseconds: short, because some are never answered. */
+export const timeoutMs = 150;
+
+/** The repositories on a fresh database, with a simulated carrier whose clock the test moves. */
+export class World implements AsyncDisposable {
+  readonly test: TestDatabase;
+  readonly shipments: ShipmentRepository;
+  readonly packing: PackingRepository;
+  readonly bookings: BookingRepository;
+  readonly tracking: TrackingRepository;
+  readonly carrier: CarrierSimulator;
+  /** Milliseconds since 1970 as the simulators have it. */
+  now = Date.parse("2026-03-01T12:00:00Z");
+
+  private constructor(test: TestDatabase) {
+    const { database } = test;
+    this.test = test;
+    this.shipments = new ShipmentRepository(database);
+    this.packing = new PackingRepository(database);
+    this.tracking = new TrackingRepository(database);
+    this.bookings = new BookingRepository({ database, carrier: "simulator", leaseMs: leaseFor(timeoutMs) });
+    this.carrier = this.openCarrier();
+  }
+
+  static async open(): Promise<World> {
+    const entities = [ShipmentEntity, TrackingEventEntity];
+    return new World(await testDatabase("shipping", { entities, migrations }));
+  }
+
+  /** The carrier as another process would open it: it remembers everything. */
+  openCarrier(): CarrierSimulator {
+    return new CarrierSimulator({
+      store: this.test.database,
+      transitMs: 4_000,
+      slowMs: 60_000,
+      refusedLocations: ["NOWHERE"],
+      now: () => this.now,
+    });
+  }
+
+  /** Booking as a process has it. */
+  openBooking(change: Partial<BookingOptions> = {}): Booking {
+    const logger = { warn: () => logger } as unknown as BookingOptions["logger"];
+    const { bookings: repository, carrier } = this;
+    return new Booking({ repository, carrier, logger, timeoutMs, answerMs: 5_000, ...change });
+  }
+
+  /** A new shipment, packed unless told otherwise. */
+  async create(change: Change = {}, packed = true): Promise<Shipment> {
+    const [created] = await this.shipments.create([newShipment(change)]);
+    assert.ok(created && !(created instanceof Error) && created.shipment);
+    const { shipmentId } = created;
+    if (packed) await this.packing.settle([{ shipmentId, state: { kind: "packed" } }]);
+    return this.look(shipmentId);
+  }
+
+  /** A new shipment that the carrier has. */
+  async ship(change: Change = {}): Promise<Shipment> {
+    const shipment = await this.create(change);
+    return this.look(await this.openBooking().book(request(shipment, "ship")));
+  }
+
+  async look(shipmentId: string): Promise<Shipment> {
+    const [shipment] = await this.shipments.find([shipmentId]);
+    assert.ok(shipment);
+    return shipment;
+  }
+
+  /** Lets the time of all claims run out. */
+  async expireLeases(): Promise<void> {
+    await this.test.database.query(
+      `update shipment set due_time = due_time - interval '1 hour', report_due_time = report_due_time - interval '1 hour'`,
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.test[Symbol.asyncDispose]();
+  }
+}
+
+/** A request to book or to call off, as the saga makes it. */
+export function request(parcel: { orderId: string; locationId: string }, step: string): ParcelRequest {
+  const { orderId, locationId } = parcel;
+  const requestId = `${orderId}:${step}:${locationId}`;
+  return { requestId, fingerprint: Buffer.from(`${orderId}/${locationId}`), orderId, locationId };
+}
