@@ -59,7 +59,7 @@ export function defineErrors<R extends number>(definition: {
   codes: Readonly<Record<R, Code>>;
 }): DomainErrorClass<R> {
   const className = definition.reasons.name.replace(/Reason$/, "");
-  return class extends DomainError {
+  const made = class extends DomainError {
     override readonly name = className;
     readonly reason: R;
     readonly reasonName: string;
@@ -73,6 +73,9 @@ export function defineErrors<R extends number>(definition: {
       this.code = definition.codes[reason];
     }
   };
+  // Logs and stacks name an error by its class.
+  Object.defineProperty(made, "name", { value: className });
+  return made;
 }
 
 /** Refusals that every service may give. */

@@ -54,19 +54,16 @@ export function describe(error: Error): string {
   return lines.join("\ncaused by ");
 }
 
-/** ECS has one `error.stack_trace`: the causes are put into it. */
-const withCauses = winston.format((info) => {
-  if (!(info.err instanceof Error) || info.err.cause === undefined) return info;
-  const flat = new Error(info.err.message);
-  flat.name = info.err.name;
-  flat.stack = describe(info.err);
-  info.err = flat;
-  return info;
+/** An error as ECS has it. There is one stack trace: those of the causes are put into it. */
+const withError = winston.format((info) => {
+  if (!(info.err instanceof Error)) return info;
+  const { err, ...rest } = info;
+  return { ...rest, error: { type: err.constructor.name, message: err.message, stack_trace: describe(err) } };
 });
 
 function jsonFormat() {
   // The ids come from our own context: the format's look-up of an Elastic agent would be one more on every line.
-  return winston.format.combine(withCall(), withCauses(), ecsFormat({ apmIntegration: false }));
+  return winston.format.combine(withCall(), withError(), ecsFormat({ apmIntegration: false, convertErr: false }));
 }
 
 function prettyFormat() {

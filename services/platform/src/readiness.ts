@@ -76,7 +76,7 @@ export class Readiness {
     if (problem === this.#problem) return;
     this.#problem = problem;
     if (problem === undefined) this.#options.logger.info("ready");
-    else this.#options.logger.warn(`not ready: ${problem}`);
+    else if (!this.#draining) this.#options.logger.warn(`not ready: ${problem}`);
     const status: ServingStatus = problem === undefined ? "SERVING" : "NOT_SERVING";
     for (const name of ["", ...this.#options.services]) this.#health.setStatus(name, status);
   }

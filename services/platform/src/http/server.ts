@@ -60,6 +60,23 @@ function adapter(options: HttpServerOptions): Handler {
   });
 }
 
+/**
+ * A request that is answered before it has arrived, for example because it is too large, is read to its end. Node would
+ * stop reading instead, and the next request that the client puts on the same connection would never be answered.
+ */
+function discardRest(request: IncomingMessage): void {
+  const { socket } = request;
+  const destroy = request.destroy.bind(request);
+  request.destroy = (error) => {
+    // Leaving `for await` early takes the socket away first; any other end of a request keeps it.
+    if (request.socket === socket || request.complete || socket.destroyed) return destroy(error);
+    request.socket = socket;
+    // While anybody listens for "readable", nothing flows.
+    request.removeAllListeners("readable");
+    return request.resume();
+  };
+}
+
 /** The HTTP face: Connect, gRPC-Web and JSON, health, readiness and metrics. */
 export class HttpServer {
   readonly #server: Server;
@@ -70,6 +87,7 @@ export class HttpServer {
     const rpc = adapter(options);
     this.#server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
       if (this.#draining) response.setHeader("connection", "close");
+      discardRest(request);
       const path = request.url?.split("?", 1)[0] ?? "";
       (known.get(path) ?? rpc)(request, response);
     });

@@ -24,11 +24,15 @@ function writeLine(logger: Logger, method: DescMethod, end: { error: unknown; ms
   const level = levelOf(error.code);
   const fields = { ...rpc, "rpc.grpc.status_code": error.code };
   if (level === "info") logger.info(`refused: ${error.message}`, fields);
-  else
-    logger.log(level, `failed: ${error.message}`, {
-      ...fields,
-      err: error.cause instanceof Error ? error.cause : error,
-    });
+  else if (level === "warn") logger.warn(`failed: ${error.message}`, { ...fields, "error.message": reasonOf(error) });
+  else logger.error(`failed: ${error.message}`, { ...fields, err: error.cause instanceof Error ? error.cause : error });
+}
+
+/** What is behind an error, without stacks: such failures come in crowds. */
+function reasonOf(error: ConnectError): string | undefined {
+  const messages: string[] = [];
+  for (let next = error.cause; next instanceof Error && messages.length < 4; next = next.cause) messages.push(next.message);
+  return messages.length === 0 ? undefined : messages.join(": ");
 }
 
 /** Measures every call and writes its line in the log. */
