@@ -31,6 +31,7 @@ export class Dispatcher {
   readonly #started = new Map<string, Promise<void>>();
   readonly #waiting: (() => void)[] = [];
   #running = 0;
+  #draining = false;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
@@ -72,8 +73,9 @@ export class Dispatcher {
     return this.#started.get(sagaId);
   }
 
-  /** Resolves once nothing is under way and all acknowledgements are stored. */
+  /** Resolves once nothing is under way and all acknowledgements are stored. What waits is left to another's relay. */
   async drain(): Promise<void> {
+    this.#draining = true;
     await Promise.allSettled(this.#started.values());
     await this.#acknowledgements.drain();
   }
@@ -82,6 +84,7 @@ export class Dispatcher {
     await this.#enter();
     try {
       const { sagas, timeoutMs, metrics } = this.#options;
+      if (this.#draining) throw new ConnectError("the service stops", Code.Unavailable);
       await sagas.startOrderSaga(toStartRequest(list), { timeoutMs });
       metrics.dispatches.inc({ outcome: "acknowledged" });
     } catch (error) {

@@ -66,9 +66,8 @@ export function buildOrders({ config, database, logger, registry, sagas }: Order
       relay.start();
     },
     stop: async () => {
-      await relay.stop();
       await Promise.all([intake.drain(), mover.drain()]);
-      await dispatcher.drain();
+      await Promise.all([dispatcher.drain(), relay.stop()]);
       await stopListening();
       await hub.stop();
     },

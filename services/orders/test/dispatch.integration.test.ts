@@ -218,6 +218,20 @@ describe("handing orders to the worker", () => {
     assert.equal(await metric(replica, "orders_dispatches_total", { outcome: "acknowledged" }), 20);
   });
 
+  it("leaves what waits to another replica when it stops", async () => {
+    const first = await replicaWith({ ...patient, DISPATCH_CONCURRENCY: 1, ORDER_LIST_MAX: 1 });
+    const gate = Promise.withResolvers<void>();
+    worker.onStart = () => gate.promise;
+    await place(first, 5);
+    const stopped = first.stop();
+    gate.resolve();
+    await stopped;
+    assert.equal(worker.starts.length, 1);
+    await replicaWith(eager);
+    await allDispatched();
+    assert.equal(worker.running.size, 5);
+  });
+
   it("writes no personal data and no card token into the log", async () => {
     worker.available = false;
     const replica = await replicaWith(eager);
