@@ -155,14 +155,15 @@ export class Booking {
   async #ask(shipment: Shipment, question: Question, end: AbortSignal): Promise<BookingState> {
     const { carrier, timeoutMs } = this.#options;
     const { shipmentId: key, locationId, address } = shipment;
-    const signal = () => AbortSignal.any([end, AbortSignal.timeout(timeoutMs)]);
-    if (question === "cancel") return carrier.cancel(key, signal());
-    if (question === "find") return carrier.find(key, signal());
+    const call = (work: (signal: AbortSignal) => Promise<BookingState>) =>
+      unlessAborted(work, AbortSignal.any([end, AbortSignal.timeout(timeoutMs)]));
+    if (question === "cancel") return call((signal) => carrier.cancel(key, signal));
+    if (question === "find") return call((signal) => carrier.find(key, signal));
     if (!address) throw new Error(`shipment ${key} has no address`);
     try {
-      return await carrier.book({ key, locationId, address }, signal());
+      return await call((signal) => carrier.book({ key, locationId, address }, signal));
     } catch (error) {
-      const found = await carrier.find(key, signal());
+      const found = await call((signal) => carrier.find(key, signal));
       if (found.kind !== "unknown") return found;
       throw error;
     }
@@ -182,4 +183,17 @@ async function settledWithin(work: Promise<void>, ms: number): Promise<void> {
   const late = pause(ms, undefined, { signal: timer.signal, ref: false }).catch(() => undefined);
   await Promise.race([work, late]);
   timer.abort();
+}
+
+/** Waits for work that may not know how to be aborted. */
+async function unlessAborted<T>(work: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  if (signal.aborted) abort();
+  try {
+    return await Promise.race([work(signal), aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
 }

@@ -11,8 +11,10 @@ import { CarrierSimulator } from "../src/simulators/carrier-simulator.ts";
 import { TrackingRepository } from "../src/tracking.repository.ts";
 import { type Change, newShipment } from "./examples.ts";
 
-/** How long one call to the carrier may take in tests, in milliseconds: short, because some are never answered. */
-export const timeoutMs = 150;
+/** How long one call to the carrier may take in tests, in milliseconds. */
+const timeoutMs = 10_000;
+/** The same where a call is never answered. */
+export const shortTimeoutMs = 400;
 
 /** The repositories on a fresh database, with a simulated carrier whose clock the test moves. */
 export class World implements AsyncDisposable {
@@ -55,7 +57,7 @@ export class World implements AsyncDisposable {
   openBooking(change: Partial<BookingOptions> = {}): Booking {
     const logger = { warn: () => logger } as unknown as BookingOptions["logger"];
     const { bookings: repository, carrier } = this;
-    return new Booking({ repository, carrier, logger, timeoutMs, answerMs: 5_000, ...change });
+    return new Booking({ repository, carrier, logger, timeoutMs, answerMs: 30_000, ...change });
   }
 
   /** A new shipment, packed unless told otherwise. */

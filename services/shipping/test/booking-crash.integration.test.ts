@@ -1,0 +1,197 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import type { Carrier } from "../src/carrier.ts";
+import type { Shipment } from "../src/shipment.ts";
+import { at } from "./examples.ts";
+import { Life } from "./mortal.ts";
+import { request, shortTimeoutMs, World } from "./world.ts";
+
+/** More steps than any of the stories has. */
+const mostSteps = 40;
+
+describe("a process that is killed between any two steps", () => {
+  let world: World;
+  before(async () => {
+    world = await World.open();
+  });
+  after(() => world[Symbol.asyncDispose]());
+
+  for (const code of ["", "SIM-REFUSE", "SIM-ERROR", "SIM-TIMEOUT"]) {
+    it(`leaves a booking (${code || "ordinary"}) that the next one finishes`, async () => {
+      const ends = code === "SIM-REFUSE" ? "failed" : "shipped";
+      for (let last = 1; ; last += 1) {
+        assert.ok(last < mostSteps);
+        const life = new Life(last);
+        const shipment = await world.create({ address: at(code) });
+        await Promise.race([life.death, open(life).book(request(shipment, "ship"))]);
+        await recover();
+        await outcome(open().book(request(shipment, "ship")));
+        await recover();
+        const { status } = await consistent(shipment);
+        assert.equal(status, ends, `killed at step ${last}`);
+        if (!life.over) {
+          assert.ok(last > 6, `only ${last} steps`);
+          break;
+        }
+      }
+    });
+  }
+
+  for (const code of ["", "SIM-REFUSE", "SIM-ERROR"]) {
+    for (const when of ["before", "after"] as const) {
+      const story = `a cancellation that comes ${when} the carrier's answer (${code || "ordinary"})`;
+      it(`leaves ${story}, which the next one finishes`, async () => {
+        for (let last = 1; ; last += 1) {
+          assert.ok(last < mostSteps);
+          const life = new Life(last);
+          const shipment = await world.create({ address: at(code) });
+          const interrupted = cancelling(world.openCarrier(), { shipment, when });
+          await Promise.race([life.death, open(life, interrupted).book(request(shipment, "ship")).catch(String)]);
+          await recover();
+          await outcome(open().cancel(request(shipment, "cancel")));
+          await recover();
+          const { status } = await consistent(shipment);
+          assert.equal(status, code === "SIM-REFUSE" && last > 3 ? status : "cancelled", `killed at step ${last}`);
+          if (!life.over) {
+            assert.ok(last > 6, `only ${last} steps`);
+            break;
+          }
+        }
+      });
+    }
+  }
+
+  it("decides a cancellation by what the carrier did before it heard of it", async () => {
+    const unheard = await world.create();
+    const heard = await world.create();
+    const collected = await world.create();
+    const refused = await world.create({ address: at("SIM-REFUSE") });
+    const all = [unheard, heard, collected, refused];
+    await world.bookings.book(all.map((each) => request(each, "ship")));
+    for (const each of [collected, refused]) await bookAtCarrier(each);
+    world.now += 10_000;
+    await bookAtCarrier(heard);
+    await world.bookings.cancel(all.map((each) => request(each, "cancel")));
+    for (const each of all) assert.equal((await world.look(each.shipmentId)).status, "booking");
+    await recover();
+    const statuses = await Promise.all(all.map(async (each) => (await consistent(each)).status));
+    assert.deepEqual(statuses, ["cancelled", "cancelled", "shipped", "failed"]);
+  });
+
+  it("takes back what the carrier books while a cancellation waits", async () => {
+    const gate = Promise.withResolvers<void>();
+    const asked = Promise.withResolvers<void>();
+    const shipment = await world.create();
+    const carrier: Carrier = {
+      name: "simulator",
+      find: (key, signal) => world.carrier.find(key, signal),
+      cancel: (key, signal) => world.carrier.cancel(key, signal),
+      async book(booking, signal) {
+        asked.resolve();
+        await gate.promise;
+        return world.carrier.book(booking, signal);
+      },
+    };
+    const booking = world.openBooking({ carrier, answerMs: 20 });
+    const booked = booking.book(request(shipment, "ship"));
+    await asked.promise;
+    await booking.cancel(request(shipment, "cancel"));
+    assert.partialDeepStrictEqual(await world.look(shipment.shipmentId), { status: "booking", cancelRequested: true });
+    gate.resolve();
+    await booked;
+    await booking.settled();
+    assert.equal((await consistent(shipment)).status, "cancelled");
+  });
+
+  it("is refused by the carrier when its booking arrives after the cancellation", async () => {
+    const shipment = await world.create();
+    await world.bookings.book([request(shipment, "ship")]);
+    await world.bookings.cancel([request(shipment, "cancel")]);
+    await recover();
+    await bookAtCarrier(shipment);
+    assert.equal((await consistent(shipment)).status, "cancelled");
+  });
+
+  it("keeps asking a carrier that is away, less and less often", async () => {
+    const shipment = await world.create();
+    const away = async () => {
+      throw new Error("ECONNREFUSED");
+    };
+    const booking = world.openBooking({ carrier: { name: "simulator", book: away, find: away, cancel: away } });
+    await booking.book(request(shipment, "ship"));
+    const pauses: number[] = [];
+    for (let round = 0; round < 5; round += 1) {
+      const [row] = await world.test.database.query<{ pause: string }>(
+        "select extract(epoch from due_time - update_time) as pause from shipment where status = 'booking'",
+      );
+      pauses.push(Number(row?.pause));
+      await world.test.database.query(
+        "update shipment set due_time = now(), update_time = now() where status = 'booking'",
+      );
+      await booking.sweep();
+      await booking.settled();
+    }
+    for (const [index, pause] of pauses.slice(1).entries()) assert.ok(pause > (pauses[index] ?? 0), `${pauses}`);
+    await recover();
+    assert.equal((await consistent(shipment)).status, "shipped");
+  });
+
+  /** A carrier during whose booking somebody calls the shipment off. */
+  function cancelling(carrier: Carrier, { shipment, when }: { shipment: Shipment; when: "before" | "after" }): Carrier {
+    const cancel = () => world.bookings.cancel([request(shipment, "cancel")]);
+    return {
+      name: carrier.name,
+      find: (key, signal) => carrier.find(key, signal),
+      cancel: (key, signal) => carrier.cancel(key, signal),
+      async book(booking, signal) {
+        if (when === "before") await cancel();
+        const answer = await carrier.book(booking, signal);
+        if (when === "after") await cancel();
+        return answer;
+      },
+    };
+  }
+
+  function open(life?: Life, carrier: Carrier = world.openCarrier()) {
+    if (!life) return world.openBooking({ carrier, timeoutMs: shortTimeoutMs });
+    const repository = life.share(world.bookings);
+    return world.openBooking({ carrier: life.share(carrier), repository, timeoutMs: shortTimeoutMs });
+  }
+
+  /** What the next process does: the sweep, until there is nothing to decide. */
+  async function recover(): Promise<void> {
+    const booking = open();
+    for (let round = 0; round < 6; round += 1) {
+      await world.expireLeases();
+      if ((await booking.sweep()) === 0) return;
+      await booking.settled();
+    }
+    assert.fail("there is still something undecided");
+  }
+
+  async function bookAtCarrier({ shipmentId: key, locationId, address }: Shipment): Promise<void> {
+    assert.ok(address);
+    await world.carrier.book({ key, locationId, address }, AbortSignal.timeout(10_000));
+  }
+
+  /** The shipment, after comparing it with what the carrier has. */
+  async function consistent({ shipmentId }: Shipment): Promise<Shipment> {
+    const shipment = await world.look(shipmentId);
+    const parcel = await world.carrier.find(shipmentId, AbortSignal.timeout(10_000));
+    const expected: Record<string, string[]> = {
+      shipped: ["booked"],
+      failed: ["refused"],
+      cancelled: ["cancelled", "unknown"],
+    };
+    assert.ok(expected[shipment.status]?.includes(parcel.kind), `${shipment.status}, but the carrier: ${parcel.kind}`);
+    if (parcel.kind === "booked") assert.equal(shipment.trackingNumber, parcel.trackingNumber);
+    return shipment;
+  }
+});
+
+/** A refusal is an outcome too. */
+async function outcome(call: Promise<string>): Promise<void> {
+  await call.catch((error: unknown) => {
+    if (!(error instanceof Error && "reasonName" in error)) throw error;
+  });
+}

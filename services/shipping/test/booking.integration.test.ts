@@ -1,0 +1,201 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import type { Carrier } from "../src/carrier.ts";
+import { isTombstone, type Shipment } from "../src/shipment.ts";
+import { at } from "./examples.ts";
+import { request, shortTimeoutMs, World } from "./world.ts";
+
+describe("booking with the simulated carrier", () => {
+  let world: World;
+  before(async () => {
+    world = await World.open();
+  });
+  after(() => world[Symbol.asyncDispose]());
+
+  it("ships what is ready, once, however often it is asked", async () => {
+    const shipment = await world.create();
+    const booking = world.openBooking();
+    const all = await Promise.all([1, 2, 3].map(() => booking.book(request(shipment, "ship"))));
+    assert.deepEqual(new Set(all), new Set([shipment.shipmentId]));
+    const shipped = await world.look(shipment.shipmentId);
+    assert.partialDeepStrictEqual(shipped, { status: "shipped", carrier: "simulator" });
+    assert.equal((await parcelOf(shipment))?.tracking_number, shipped.trackingNumber);
+    assert.equal((await parcelOf(shipment))?.calls, 1);
+  });
+
+  it("books a list together, in few statements, each with its own outcome", async () => {
+    const shipments = await Promise.all(
+      ["", "SIM-REFUSE", "SIM-TIMEOUT", "SIM-ERROR", ""].map((code) => world.create({ address: at(code) })),
+    );
+    const booking = world.openBooking({ timeoutMs: shortTimeoutMs });
+    await Promise.all(shipments.map((shipment) => booking.book(request(shipment, "ship"))));
+    await decide(shipments);
+    const statuses = (await Promise.all(shipments.map(({ shipmentId }) => world.look(shipmentId)))).map(
+      (s) => s.status,
+    );
+    assert.deepEqual(statuses, ["shipped", "failed", "shipped", "shipped", "shipped"]);
+  });
+
+  it("says why the carrier refuses, also for a location that it does not serve", async () => {
+    const address = await world.create({ address: at("SIM-REFUSE") });
+    const location = await world.create({ locationId: "NOWHERE" });
+    await Promise.all([address, location].map((each) => world.openBooking().book(request(each, "ship"))));
+    const failures = await Promise.all(
+      [address, location].map(async (each) => (await world.look(each.shipmentId)).failure),
+    );
+    assert.deepEqual(
+      failures.map((failure) => [failure?.by, failure?.code]),
+      [
+        ["carrier", "ADDRESS_NOT_SERVED"],
+        ["carrier", "LOCATION_NOT_SERVED"],
+      ],
+    );
+    await assert.rejects(world.openBooking().book(request(address, "again")), { reasonName: "CARRIER_REFUSED" });
+  });
+
+  it("asks for an answer that was lost instead of booking again", async () => {
+    const shipment = await world.create({ address: at("SIM-TIMEOUT") });
+    await world.openBooking({ timeoutMs: shortTimeoutMs }).book(request(shipment, "ship"));
+    const shipped = await world.look(shipment.shipmentId);
+    assert.equal(shipped.trackingNumber, (await parcelOf(shipment))?.tracking_number);
+    assert.equal((await parcelOf(shipment))?.calls, 1);
+  });
+
+  it("books again only what the carrier says it never saw", async () => {
+    const shipment = await world.create({ address: at("SIM-ERROR") });
+    const booking = world.openBooking();
+    await booking.book(request(shipment, "ship"));
+    assert.equal((await world.look(shipment.shipmentId)).status, "booking");
+    assert.equal((await parcelOf(shipment))?.state, "unknown");
+    await world.expireLeases();
+    await booking.sweep();
+    await booking.settled();
+    assert.equal((await world.look(shipment.shipmentId)).status, "shipped");
+    assert.equal((await parcelOf(shipment))?.calls, 2);
+  });
+
+  it("is pending while the carrier is slow, and goes on by itself", async () => {
+    const gate = Promise.withResolvers<void>();
+    const carrier = slowed(world.carrier, gate.promise);
+    const [slow, quick] = await Promise.all([world.create({ locationId: "SLOW" }), world.create()]);
+    const booking = world.openBooking({ carrier, timeoutMs: 60_000, answerMs: 20 });
+    await Promise.all([slow, quick].map((each) => booking.book(request(each, "ship"))));
+    assert.equal((await world.look(slow.shipmentId)).status, "booking");
+    assert.equal((await world.look(quick.shipmentId)).status, "shipped");
+    await booking.book(request(slow, "ship"));
+    assert.equal((await world.look(slow.shipmentId)).status, "booking");
+    gate.resolve();
+    await booking.drain();
+    assert.equal((await world.look(slow.shipmentId)).status, "shipped");
+  });
+
+  it("leaves alone what another process is asking about", async () => {
+    const gate = Promise.withResolvers<void>();
+    const shipment = await world.create({ locationId: "SLOW" });
+    const one = world.openBooking({ carrier: slowed(world.carrier, gate.promise), timeoutMs: 60_000, answerMs: 20 });
+    await one.book(request(shipment, "ship"));
+    const other = world.openBooking();
+    assert.equal(await other.sweep(), 0);
+    await other.book(request(shipment, "another id"));
+    assert.equal((await world.look(shipment.shipmentId)).status, "booking");
+    gate.resolve();
+    await one.drain();
+    assert.equal((await parcelOf(shipment))?.calls, 1);
+  });
+
+  it("lets many processes sweep without asking twice", async () => {
+    const shipments = await Promise.all(Array.from({ length: 20 }, () => world.create()));
+    await world.bookings.book(shipments.map((each) => request(each, "ship")));
+    await world.expireLeases();
+    const processes = Array.from({ length: 4 }, () => world.openBooking());
+    const taken = await Promise.all(processes.map((each) => each.sweep()));
+    await Promise.all(processes.map((each) => each.settled()));
+    assert.equal(
+      taken.reduce((sum, count) => sum + count),
+      20,
+    );
+    for (const shipment of shipments) {
+      assert.equal((await world.look(shipment.shipmentId)).status, "shipped");
+      assert.equal((await parcelOf(shipment))?.calls, 1);
+    }
+  });
+
+  it("refuses what is not there, not packed or called off", async () => {
+    const booking = world.openBooking();
+    const unpacked = await world.create({}, false);
+    const called = await world.create();
+    await booking.cancel(request(called, "cancel"));
+    const cases: [{ orderId: string; locationId: string }, string][] = [
+      [{ orderId: called.orderId, locationId: "ELSEWHERE" }, "SHIPMENT_NOT_FOUND"],
+      [unpacked, "NOT_READY"],
+      [called, "SHIPMENT_CANCELLED"],
+    ];
+    for (const [parcel, reasonName] of cases) {
+      await assert.rejects(booking.book(request(parcel, "ship")), { reasonName });
+    }
+  });
+
+  it("refuses a request id that was used for another shipment", async () => {
+    const [one, other] = await Promise.all([world.create(), world.create()]);
+    const booking = world.openBooking();
+    await booking.book(request(one, "ship"));
+    const reused = { ...request(other, "ship"), requestId: request(one, "ship").requestId };
+    await assert.rejects(booking.book(reused), { reasonName: "REQUEST_ID_REUSED" });
+    assert.equal((await world.look(other.shipmentId)).status, "ready");
+  });
+
+  it("calls off what the carrier has not heard of, without asking it", async () => {
+    const booking = world.openBooking();
+    for (const packed of [true, false]) {
+      const shipment = await world.create({}, packed);
+      await booking.cancel(request(shipment, "cancel"));
+      await booking.cancel(request(shipment, "cancel"));
+      assert.equal((await world.look(shipment.shipmentId)).status, "cancelled");
+      assert.equal(await parcelOf(shipment), undefined);
+    }
+  });
+
+  it("does not call off what the carrier has", async () => {
+    const shipment = await world.ship();
+    await assert.rejects(world.openBooking().cancel(request(shipment, "cancel")), { reasonName: "ALREADY_SHIPPED" });
+    assert.equal((await parcelOf(shipment))?.state, "booked");
+  });
+
+  it("leaves a mark where nothing is", async () => {
+    const parcel = { orderId: (await world.create()).orderId, locationId: "LATER" };
+    const id = await world.openBooking().cancel(request(parcel, "cancel"));
+    assert.ok(isTombstone(await world.look(id)));
+    assert.equal(await world.openBooking().cancel(request(parcel, "again")), id);
+  });
+
+  async function decide(shipments: Shipment[]): Promise<void> {
+    const booking = world.openBooking();
+    for (let round = 0; round < 5; round += 1) {
+      await world.expireLeases();
+      if ((await booking.sweep()) === 0) return;
+      await booking.settled();
+    }
+    assert.fail(`not decided: ${shipments.map((shipment) => shipment.shipmentId)}`);
+  }
+
+  async function parcelOf(shipment: Shipment) {
+    const [row] = await world.test.database.query<{ state: string; calls: number; tracking_number: string }>(
+      "select state, calls, tracking_number from simulator.booking where key = $1",
+      [shipment.shipmentId],
+    );
+    return row;
+  }
+});
+
+/** A carrier that answers for the location SLOW only when the gate opens. */
+function slowed(carrier: Carrier, gate: Promise<void>): Carrier {
+  return {
+    name: carrier.name,
+    find: (key, signal) => carrier.find(key, signal),
+    cancel: (key, signal) => carrier.cancel(key, signal),
+    async book(booking, signal) {
+      if (booking.locationId === "SLOW") await gate;
+      return carrier.book(booking, signal);
+    },
+  };
+}
