@@ -64,7 +64,7 @@ async function placeOrder(orders: Client<typeof OrderService>, customerId: strin
     ],
     shippingAddress: {
       recipient: `${ada.givenName} ${ada.familyName}`,
-      lines: ["12 St James's Square"],
+      lines: ["1 Analytical Way"],
       city: "London",
       postalCode: "SW1Y 4JH",
       country: "GB",

@@ -39,7 +39,7 @@ function newOrder(customerId: string): string {
     requestId: "paste-1",
     customerId,
     lines: [{ sku: "espresso-cup", quantity: 2, unitPrice: { currency: "EUR", amount: "950" } }],
-    shippingAddress: { recipient: "Ada Lovelace", lines: ["12 St James's Square"], city: "London", country: "GB" },
+    shippingAddress: { recipient: "Ada Lovelace", lines: ["1 Analytical Way"], city: "London", country: "GB" },
     cardToken: "tok_approve",
     waitFor: "WAIT_FOR_CONFIRMED",
   });

@@ -1,6 +1,5 @@
-import { createServer } from "node:net";
-import { run } from "../tools/run.ts";
 import { StackError } from "./errors.ts";
+import { isFree } from "./ports.ts";
 
 /** The services that have a database, in the order in which they are shown. */
 export const databaseServices = ["orders", "payments", "inventory", "shipping"] as const;
@@ -56,42 +55,28 @@ export function portsOf(component: Component, ports: Ports): { port: number; use
   ];
 }
 
-/** @throws StackError that names every port in use and, where the system tells, who has it */
-export async function requireFreePorts(wanted: readonly Component[], ports: Ports): Promise<void> {
-  const taken: string[] = [];
-  for (const { port, use } of wanted.flatMap((component) => portsOf(component, ports))) {
-    if (!(await isFree(port))) taken.push(`${port} (${use})${await holderOf(port)}`);
-  }
-  if (taken.length === 0) return;
-  const subject = taken.length === 1 ? `Port ${taken[0]} is in use` : `Ports ${taken.join(", ")} are in use`;
-  throw new StackError(`${subject}: stop what uses them, or move every port with --port-offset 100.`);
+/** Every port of a stack, with what it is for. */
+export function allPorts(ports: Ports): { port: number; use: string }[] {
+  return components.flatMap((component) => portsOf(component, ports));
 }
 
-/** An offset at which every port of a stack is free just now. For tests and benchmarks beside a running stack. */
-export async function freePortOffset(): Promise<number> {
+/** Where ports are taken from for stacks beside a running one: below those that systems give to outgoing connections. */
+const firstFreeRange = 10_000;
+const lastFreeRange = 31_000;
+
+/** Ports that are all free just now. For tests and benchmarks beside a running stack. */
+export async function freePorts(): Promise<Ports> {
   for (let attempt = 0; attempt < 100; attempt += 1) {
-    const offset = 100 + Math.floor(Math.random() * (maxPortOffset - 100));
-    const wanted = components.flatMap((component) => portsOf(component, portsAt(offset)));
-    const free = await Promise.all(wanted.map(({ port }) => isFree(port)));
-    if (free.every(Boolean)) return offset;
+    const base = firstFreeRange + Math.floor(Math.random() * (lastFreeRange - firstFreeRange));
+    const ports: Ports = {
+      postgres: base,
+      temporal: base + 1,
+      temporalUi: base + 2,
+      grpc: byService((index) => base + 3 + index),
+      http: byService((index) => base + 3 + services.length + index),
+    };
+    const free = await Promise.all(allPorts(ports).map(({ port }) => isFree(port)));
+    if (free.every(Boolean)) return ports;
   }
-  throw new StackError("No port offset was free in a hundred attempts.");
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = createServer();
-    probe.once("error", () => resolve(false));
-    probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
-  });
-}
-
-/** Who listens there, as far as `ss` or `lsof` is installed and tells. */
-async function holderOf(port: number): Promise<string> {
-  const options = { timeoutMs: 3000 };
-  const ss = await run("ss", ["-Hltnp", `sport = :${port}`], options).catch(() => "");
-  const [, name, pid] = /\(\("([^"]+)",pid=(\d+)/.exec(ss) ?? [];
-  if (pid) return ` by ${name}, process ${pid}`;
-  const lsof = await run("lsof", ["-ti", `tcp:${port}`, "-sTCP:LISTEN"], options).catch(() => "");
-  return /^\d+/.test(lsof) ? ` by process ${lsof.split("\n")[0]}` : "";
+  throw new StackError("No range of ports was free in a hundred attempts.");
 }

@@ -2,7 +2,7 @@ import { startedByNpm } from "./config.ts";
 import { ancestryOf, identityOf } from "./identity.ts";
 
 const intervalMs = 500;
-/** From here to npm: bootstrap, the shell, npm itself; one more to be sure. */
+/** From here to npm: bootstrap and npm itself, maybe a shell between them; one more to be sure. */
 const maxSteps = 4;
 
 /**

@@ -10,13 +10,14 @@ import {
   type Component,
   databaseServices,
   components as everything,
+  type Ports,
   portsAt,
   portsOf,
-  requireFreePorts,
   type Service,
   services,
 } from "./layout.ts";
 import { claim, release } from "./leftovers.ts";
+import { requireFree } from "./ports.ts";
 import { preparePostgres, removeData } from "./postgres.ts";
 import {
   addressOf,
@@ -44,8 +45,8 @@ export interface StackListener {
 export interface StackOptions extends StackListener {
   /** Where data, logs and secrets are kept; a temporary folder, removed at the end, when left out. */
   readonly dataDirectory?: string;
-  /** Added to every default port; see `freePortOffset`. Default 0. */
-  readonly portOffset?: number;
+  /** Where everything listens; see `freePorts` and `portsAt`. The default ports when left out. */
+  readonly ports?: Ports;
   /** What to start; everything when left out. */
   readonly components?: readonly Component[];
   /** Environment variables of our processes, over the stack's own. */
@@ -80,7 +81,7 @@ export class Stack implements AsyncDisposable {
     this.#temporary = place.temporary;
     this.blueprint = {
       dataDirectory: place.dataDirectory,
-      ports: portsAt(options.portOffset ?? 0),
+      ports: options.ports ?? portsAt(0),
       credentials: credentialsIn(place.dataDirectory),
       logLevel: options.logLevel ?? "warn",
       overrides: options.environment ?? {},
@@ -95,7 +96,8 @@ export class Stack implements AsyncDisposable {
     try {
       const wanted = options.components ?? everything;
       requireSources(wanted);
-      await requireFreePorts(wanted, portsAt(options.portOffset ?? 0));
+      const ports = options.ports ?? portsAt(0);
+      await requireFree(wanted.flatMap((component) => portsOf(component, ports)));
       const supervisor = await Supervisor.open(place.dataDirectory, options);
       stack = new Stack(options, place, supervisor);
       await stack.#startAll(wanted);

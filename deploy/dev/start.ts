@@ -6,6 +6,7 @@ import { root } from "./config.ts";
 import { demonstrate } from "./demo.ts";
 import { StackError } from "./errors.ts";
 import { printExamples } from "./examples.ts";
+import { portsAt } from "./layout.ts";
 import { claim } from "./leftovers.ts";
 import { help, parseOptions, type StartOptions } from "./options.ts";
 import { onOrphaned } from "./parentage.ts";
@@ -61,7 +62,7 @@ async function run(options: StartOptions, screen: Screen): Promise<number> {
   if (options.reset) await reset(options);
   const stack = await Stack.start({
     dataDirectory: options.dataDirectory,
-    portOffset: options.portOffset,
+    ports: portsAt(options.portOffset),
     ...(options.only && { components: options.only }),
     logLevel: options.verbose ? "info" : "warn",
     signal: wishes.stop,

@@ -7,7 +7,7 @@ import { ToolError, tool, toolLinks } from "../tools/tool.ts";
 import { baseTools } from "../tools/versions.ts";
 import { fullEnvironment, root } from "./config.ts";
 import { StackError } from "./errors.ts";
-import { freePortOffset } from "./layout.ts";
+import { freePorts } from "./layout.ts";
 import { onOrphaned } from "./parentage.ts";
 import { Stack } from "./stack.ts";
 
@@ -36,9 +36,9 @@ async function haveTools(): Promise<void> {
 
 /** Nothing in a test outlives its server, so it need not wait for disks. */
 function startPostgres(): Promise<Stack> {
-  return freePortOffset().then((portOffset) =>
+  return freePorts().then((ports) =>
     Stack.start({
-      portOffset,
+      ports,
       components: ["postgres"],
       postgresSettings: ["fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=400"],
       restart: false,

@@ -7,7 +7,7 @@ import { colour, defaultDataDirectory } from "./config.ts";
 import { credentialsIn } from "./credentials.ts";
 import { StackError } from "./errors.ts";
 import { ancestryOf } from "./identity.ts";
-import { type DatabaseService, databaseServices, freePortOffset } from "./layout.ts";
+import { type DatabaseService, databaseServices, freePorts } from "./layout.ts";
 import { Stack } from "./stack.ts";
 
 /** The port of the server that runs on this data, if one does: the fourth line of its pid file. */
@@ -34,7 +34,7 @@ async function balanceOf(dataDirectory: string): Promise<Balance> {
   if (port !== undefined) return takeBalance(urlsAt(dataDirectory, port));
   await using stack = await Stack.start({
     dataDirectory,
-    portOffset: await freePortOffset(),
+    ports: await freePorts(),
     components: ["postgres"],
   });
   return await takeBalance(urlsAt(dataDirectory, stack.blueprint.ports.postgres));

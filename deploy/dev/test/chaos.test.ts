@@ -6,7 +6,7 @@ import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { takeBalance } from "../balance.ts";
 import { chaosSeed } from "../config.ts";
 import { isOver } from "../demo.ts";
-import { type Component, databaseServices, freePortOffset } from "../layout.ts";
+import { type Component, databaseServices, freePorts } from "../layout.ts";
 import { Stack } from "../stack.ts";
 import { Chance } from "./chance.ts";
 import { Shopper, type Wish } from "./orders.ts";
@@ -103,7 +103,7 @@ async function assertOutcomes(
 test("a hundred orders survive kill -9 of everything around them", { timeout: 9 * 60_000 }, async (context) => {
   const seed = chaosSeed ?? randomInt(2 ** 31);
   context.diagnostic(`ORDERMESH_CHAOS_SEED=${seed}`);
-  await using stack = await Stack.start({ portOffset: await freePortOffset(), environment, signal: context.signal });
+  await using stack = await Stack.start({ ports: await freePorts(), environment, signal: context.signal });
   using shopper = new Shopper(stack);
   await shopper.stock("plenty", "north", 10_000);
   await shopper.stock("elsewhere", "south", 10_000);

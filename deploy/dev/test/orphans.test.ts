@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
 import type { Ledger } from "../guard-protocol.ts";
 import { identityOf } from "../identity.ts";
-import { freePortOffset } from "../layout.ts";
+import { freePorts, type Ports } from "../layout.ts";
 import { ledgerFile } from "../leftovers.ts";
 import { removeData } from "../postgres.ts";
 import { Stack } from "../stack.ts";
@@ -21,9 +21,9 @@ interface Victim {
   readonly programs: readonly Seen[];
 }
 
-async function startVictim(dataDirectory: string, portOffset: number): Promise<Victim> {
+async function startVictim(dataDirectory: string, ports: Ports): Promise<Victim> {
   const script = join(import.meta.dirname, "stack-process.ts");
-  const child = spawn(process.execPath, [script, dataDirectory, String(portOffset)], {
+  const child = spawn(process.execPath, [script, dataDirectory, JSON.stringify(ports)], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const [line] = (await once(createInterface({ input: child.stdout }), "line")) as [string];
@@ -34,39 +34,39 @@ async function startVictim(dataDirectory: string, portOffset: number): Promise<V
 
 describe("no orphans", () => {
   let dataDirectory: string;
-  let portOffset: number;
+  let ports: Ports;
   before(async () => {
     dataDirectory = mkdtempSync(join(tmpdir(), "ordermesh-test-"));
-    portOffset = await freePortOffset();
+    ports = await freePorts();
   });
   after(() => removeData(dataDirectory));
 
   test("kill -9 of the stack's process ends everything it started", async () => {
-    const { child, guard, programs } = await startVictim(dataDirectory, portOffset);
+    const { child, guard, programs } = await startVictim(dataDirectory, ports);
     child.kill("SIGKILL");
     await eventually("the end of all", () => ![guard, ...programs].some(isAlive));
   });
 
   test("a new start right after kill -9 waits for the old programs to end and takes over their data", async () => {
-    const { child, programs } = await startVictim(dataDirectory, portOffset);
+    const { child, programs } = await startVictim(dataDirectory, ports);
     child.kill("SIGKILL");
-    await using stack = await Stack.start({ dataDirectory, portOffset, components: ["postgres", "temporal"] });
+    await using stack = await Stack.start({ dataDirectory, ports, components: ["postgres", "temporal"] });
     assert.deepEqual(programs.filter(isAlive), []);
     assert.ok(stack.pid("temporal"));
   });
 
   test("what even the guard could not end is ended by the next start", async () => {
-    const { child, guard, programs } = await startVictim(dataDirectory, portOffset);
+    const { child, guard, programs } = await startVictim(dataDirectory, ports);
     process.kill(guard.pid, "SIGKILL");
     child.kill("SIGKILL");
     // The stack's process may have noticed the guard's end and killed the programs in the instant it had.
     await once(child, "exit");
-    await using _stack = await Stack.start({ dataDirectory, portOffset, components: ["postgres"] });
+    await using _stack = await Stack.start({ dataDirectory, ports, components: ["postgres"] });
     assert.deepEqual(programs.filter(isAlive), []);
   });
 
   test("kill -9 of the guard alone ends its programs and tells the stack", async () => {
-    await using stack = await Stack.start({ dataDirectory, portOffset, components: ["postgres"] });
+    await using stack = await Stack.start({ dataDirectory, ports, components: ["postgres"] });
     const postgres = see(stack.pid("postgres"));
     const ledger = JSON.parse(readFileSync(ledgerFile(dataDirectory), "utf8")) as Ledger;
     process.kill(ledger.guard.pid, "SIGKILL");
@@ -79,7 +79,7 @@ describe("no orphans", () => {
     try {
       const life = { name: "postgres", pid: bystander.pid ?? 0, started: "1" };
       writeFileSync(ledgerFile(dataDirectory), JSON.stringify({ owner: life, guard: life, programs: [life] }));
-      await using _stack = await Stack.start({ dataDirectory, portOffset, components: ["postgres"] });
+      await using _stack = await Stack.start({ dataDirectory, ports, components: ["postgres"] });
       assert.ok(identityOf(life.pid));
     } finally {
       bystander.kill("SIGKILL");

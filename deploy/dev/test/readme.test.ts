@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { tool, toolLinks } from "../../tools/tool.ts";
 import { fullEnvironment, root } from "../config.ts";
 import { demonstrate } from "../demo.ts";
-import { components as everything, freePortOffset, portsAt, portsOf } from "../layout.ts";
+import { allPorts, freePorts, type Ports, portsAt } from "../layout.ts";
 import { differenceOf, type Example, examplesOf } from "../readme.ts";
 import { Screen } from "../screen.ts";
 import { Stack } from "../stack.ts";
@@ -62,15 +62,18 @@ describe("examples of a document", () => {
 });
 
 /** The document speaks of the default ports; the test's stack is elsewhere. */
-function moved(command: string, offset: number): string {
-  const [from, to] = [portsAt(0), portsAt(offset)].map((ports) => everything.flatMap((name) => portsOf(name, ports)));
-  return (from ?? []).reduce((text, { port }, index) => text.replaceAll(`:${port}`, `:${to?.[index]?.port}`), command);
+function moved(command: string, ports: Ports): string {
+  const to = allPorts(ports);
+  return allPorts(portsAt(0)).reduce(
+    (text, { port }, index) => text.replaceAll(`:${port}`, `:${to[index]?.port}`),
+    command,
+  );
 }
 
 /** One shell for all examples, so that a later one may use what an earlier one has set. */
-async function runAll(examples: readonly Example[], offset: number): Promise<string[]> {
+async function runAll(examples: readonly Example[], ports: Ports): Promise<string[]> {
   const mark = "=== end of an example ===";
-  const script = examples.map(({ command }) => `${moved(command, offset)}\necho; echo '${mark}'`).join("\n");
+  const script = examples.map(({ command }) => `${moved(command, ports)}\necho; echo '${mark}'`).join("\n");
   const PATH = [toolLinks, fullEnvironment().PATH].join(delimiter);
   const options = { env: fullEnvironment({ PATH }), cwd: root, timeout: 120_000, maxBuffer: 16 * 1024 * 1024 };
   const { stdout } = await execute("bash", ["-euo", "pipefail", "-c", script], options);
@@ -89,10 +92,10 @@ test("every example of README.md prints what it says", { timeout: 300_000 }, asy
     "README.md shows no curl call to run",
   );
   await tool("grpcurl");
-  const portOffset = await freePortOffset();
-  await using stack = await Stack.start({ portOffset });
+  const ports = await freePorts();
+  await using stack = await Stack.start({ ports });
   await demonstrate(stack, new Screen(false), context.signal);
-  const outputs = await runAll(examples, portOffset);
+  const outputs = await runAll(examples, ports);
   for (const [index, { command, output }] of examples.entries()) {
     await context.test(command.split("\n")[0] ?? "", () => {
       assert.equal(differenceOf(output, outputs[index] ?? ""), undefined);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import pg from "pg";
 import { StackError } from "../errors.ts";
-import { freePortOffset, portsAt } from "../layout.ts";
+import { freePorts } from "../layout.ts";
 import { removeData } from "../postgres.ts";
 import { Stack } from "../stack.ts";
 import { eventually, isAlive, see } from "./processes.ts";
@@ -31,7 +31,7 @@ describe("a stack", () => {
   after(() => removeData(dataDirectory));
 
   test("starts, keeps its data over a stop, and leaves no process", async () => {
-    const first = await Stack.start({ dataDirectory, portOffset: await freePortOffset(), components: ["postgres"] });
+    const first = await Stack.start({ dataDirectory, ports: await freePorts(), components: ["postgres"] });
     const process = see(first.pid("postgres"));
     await scalar(first.databaseUrl("postgres"), "create table kept as select 42 as value");
     await first.stop();
@@ -39,7 +39,7 @@ describe("a stack", () => {
 
     await using second = await Stack.start({
       dataDirectory,
-      portOffset: await freePortOffset(),
+      ports: await freePorts(),
       components: ["postgres", "temporal"],
     });
     assert.equal(await scalar(second.databaseUrl("postgres"), "select value from kept"), 42);
@@ -49,10 +49,10 @@ describe("a stack", () => {
   test("refuses to run twice from the same folder, in one sentence", async () => {
     await using _running = await Stack.start({
       dataDirectory,
-      portOffset: await freePortOffset(),
+      ports: await freePorts(),
       components: ["postgres"],
     });
-    const again = Stack.start({ dataDirectory, portOffset: await freePortOffset(), components: ["postgres"] });
+    const again = Stack.start({ dataDirectory, ports: await freePorts(), components: ["postgres"] });
     await assert.rejects(
       again,
       (error: Error) => error instanceof StackError && /already runs from .* process \d+/.test(error.message),
@@ -60,12 +60,12 @@ describe("a stack", () => {
   });
 
   test("names a port in use, who uses it and a way out, and leaves nothing behind", async () => {
-    const portOffset = await freePortOffset();
-    const { temporal } = portsAt(portOffset);
+    const ports = await freePorts();
+    const { temporal } = ports;
     const intruder = createServer().listen(temporal, "127.0.0.1");
     try {
       await assert.rejects(
-        Stack.start({ dataDirectory, portOffset, components: ["postgres", "temporal"] }),
+        Stack.start({ dataDirectory, ports, components: ["postgres", "temporal"] }),
         (error: Error) => {
           assert.match(error.message, new RegExp(`^Port ${temporal} \\(Temporal\\).* is in use: .*--port-offset`));
           return error instanceof StackError;
@@ -74,13 +74,13 @@ describe("a stack", () => {
     } finally {
       intruder.close();
     }
-    await using _fine = await Stack.start({ dataDirectory, portOffset, components: ["postgres"] });
+    await using _fine = await Stack.start({ dataDirectory, ports, components: ["postgres"] });
   });
 
   test("says which component ended while it started, with its last words", async () => {
     const failing = Stack.start({
       dataDirectory,
-      portOffset: await freePortOffset(),
+      ports: await freePorts(),
       components: ["postgres"],
       postgresSettings: ["shared_buffers=nonsense"],
     });
@@ -92,7 +92,7 @@ describe("a component that dies", () => {
   test("is started again a bounded number of times, then the stack gives up with a sentence", async () => {
     const said: string[] = [];
     await using stack = await Stack.start({
-      portOffset: await freePortOffset(),
+      ports: await freePorts(),
       components: ["postgres"],
       say: (sentence) => said.push(sentence),
     });
@@ -113,7 +113,7 @@ describe("a component that dies", () => {
 
   test("stays down when restarts are off, until it is restarted by hand", async () => {
     await using stack = await Stack.start({
-      portOffset: await freePortOffset(),
+      ports: await freePorts(),
       components: ["postgres"],
       restart: false,
     });
