@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Batcher } from "#platform/database/batcher.ts";
+import { decodeId } from "#platform/id.ts";
 import {
   type Gateway,
   GatewayAmbiguousError,
@@ -102,7 +103,7 @@ export class GatewayCaller {
     const timer = setTimeout(() => controller.abort(), timeoutMs);
     this.#open.add(controller);
     try {
-      const known = ask ? await this.#gateway.find(operation.operationId, controller) : undefined;
+      const known = ask ? await this.#gateway.find(decodeId(operation.operationId), controller) : undefined;
       return known ?? (await this.#send(operation, payment, controller));
     } finally {
       clearTimeout(timer);
@@ -111,7 +112,8 @@ export class GatewayCaller {
   }
 
   #send(operation: Operation, payment: Ticket["payment"], call: GatewayCall): Promise<GatewayAnswer> {
-    const { operationId: key, kind, amount = 0n } = operation;
+    const { kind, amount = 0n } = operation;
+    const key = decodeId(operation.operationId);
     const { cardToken, currency, gatewayReference: reference } = payment;
     if (kind === "authorize") return this.#gateway.authorize(key, { cardToken, currency, amount }, call);
     return this.#gateway[kind](key, { reference, amount }, call);

@@ -23,13 +23,16 @@ import {
   refuseExisting,
 } from "./writes.ts";
 
+/** What the repository needs of a database. */
+export type Transactions = Pick<Database, "query" | "transaction">;
+
 /** Writes what was asked and what was decided, for many payments in one transaction. */
 export class OperationRepository {
-  readonly #database: Database;
+  readonly #database: Transactions;
   readonly #leaseMs: number;
 
   /** @param leaseMs how long the process that begins an operation may take until others care for it */
-  constructor(database: Database, leaseMs: number) {
+  constructor(database: Transactions, leaseMs: number) {
     this.#database = database;
     this.#leaseMs = leaseMs;
   }
@@ -123,6 +126,7 @@ export class OperationRepository {
       this.#leaseMs,
       methods[kind],
       refused.map((input) => input.requestId),
+      paymentIds,
     ]);
     return results.map((ticket) => {
       return ticket instanceof Error ? ticket : { operationId: ticket.operation.operationId, ticket };
@@ -145,6 +149,8 @@ export class OperationRepository {
       JSON.stringify(operations.map((operation) => operationRow(operation))),
       this.#leaseMs,
       JSON.stringify(entries.map(entryRow)),
+      paymentIds,
+      operations.map((operation) => decodeId(operation.operationId)),
     ]);
     const ticket = (operation: Operation) => ({ operation, payment: decisions.payment(operation.paymentId) });
     return { recorded: done.map(ticket), consequences: promoted.map(ticket) };

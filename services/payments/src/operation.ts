@@ -17,7 +17,7 @@ import { declined, exceedsAuthorization, exceedsCapture, mismatch, notAuthorized
  */
 export type OperationState = "waiting" | "pending" | "succeeded" | "refused";
 
-/** One effect that was asked for. It is committed before the gateway is called; its id is the gateway's key. */
+/** One effect that was asked for. It is committed before the gateway is called; its id, as a uuid, is the gateway's key. */
 export interface Operation {
   readonly operationId: string;
   readonly paymentId: string;

@@ -1,4 +1,5 @@
 import { type InferEntity, raw } from "@mikro-orm/core";
+import type { EntityManager } from "@mikro-orm/postgresql";
 import type { Database } from "#platform/database/database.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
 import { type LedgerEntry, LedgerEntryEntity, PaymentEntity } from "./payment.entity.ts";
@@ -17,6 +18,27 @@ export interface PaymentCursor {
   readonly paymentId: string;
 }
 
+/** How much of a list. */
+export interface PaymentPage {
+  readonly limit: number;
+  readonly after?: PaymentCursor;
+}
+
+/** The query of {@link PaymentRepository.list}. */
+export function listQuery(em: EntityManager, filter: PaymentFilter, page: PaymentPage) {
+  const { orderId, customerId, status } = filter;
+  const query = em.createQueryBuilder(PaymentEntity, "p").select("*");
+  if (orderId !== undefined) query.andWhere({ orderId: decodeId(orderId) });
+  if (customerId !== undefined) query.andWhere({ customerId: decodeId(customerId) });
+  if (status !== undefined) query.andWhere({ status });
+  if (page.after) {
+    const { createTime, paymentId } = page.after;
+    // Compared as a row, so that an index goes straight to the place.
+    query.andWhere(raw("(p.create_time, p.payment_id) < (?, ?)", [createTime, decodeId(paymentId)]));
+  }
+  return query.orderBy({ createTime: "desc", paymentId: "desc" }).limit(page.limit);
+}
+
 /** Reads payments and the ledger. */
 export class PaymentRepository {
   readonly #database: Database;
@@ -32,19 +54,8 @@ export class PaymentRepository {
   }
 
   /** At most `limit` payments, the newest first, after the cursor. */
-  async list(filter: PaymentFilter, page: { limit: number; after?: PaymentCursor }): Promise<Payment[]> {
-    const { orderId, customerId, status } = filter;
-    const query = this.#database.em().createQueryBuilder(PaymentEntity, "p").select("*");
-    if (orderId !== undefined) query.andWhere({ orderId: decodeId(orderId) });
-    if (customerId !== undefined) query.andWhere({ customerId: decodeId(customerId) });
-    if (status !== undefined) query.andWhere({ status });
-    if (page.after) {
-      const { createTime, paymentId } = page.after;
-      // Compared as a row, so that an index goes straight to the place.
-      query.andWhere(raw("(p.create_time, p.payment_id) < (?, ?)", [createTime, decodeId(paymentId)]));
-    }
-    const rows = await query.orderBy({ createTime: "desc", paymentId: "desc" }).limit(page.limit).getResultList();
-    return rows.map(toPayment);
+  async list(filter: PaymentFilter, page: PaymentPage): Promise<Payment[]> {
+    return (await listQuery(this.#database.em(), filter, page).getResultList()).map(toPayment);
   }
 
   /** At most `limit` entries, the newest first, before the entry with the given id. */

@@ -25,6 +25,9 @@ const sweepSize = 256;
 /** Pauses of the resolver double from the first to the longest, in milliseconds. */
 const firstPauseMs = 500;
 const longestPauseMs = 30_000;
+/** A caller looks for a decision that another process may make, after pauses that double, in milliseconds. */
+const firstLookMs = 10;
+const longestLookMs = 250;
 /** Of the caller's time, what is kept for carrying the answer back. */
 const marginMs = 250;
 
@@ -91,11 +94,19 @@ export class Payments {
   async #answer(begun: Begun, signal: AbortSignal | undefined): Promise<Outcome> {
     const { operationId } = begun;
     let ticket = begun.ticket ?? (await this.#lookups.submit(operationId));
-    if (!ticket.operation.after) {
-      const decision = this.#decisions.wait(operationId, this.#patience(), signal);
-      if (begun.ticket?.operation.state === "pending") void this.#start(begun.ticket, false);
-      // Another process may have decided it.
-      ticket = (await decision) ?? (await this.#lookups.submit(operationId));
+    const patience = this.#patience();
+    const deadline = performance.now() + patience;
+    if (begun.ticket?.operation.state === "pending") {
+      const decision = this.#decisions.wait(operationId, patience, signal);
+      void this.#start(begun.ticket, false);
+      ticket = (await decision) ?? ticket;
+    }
+    // Another process may decide it: a repeated request, or one that waits behind another.
+    for (let pause = firstLookMs; !ticket.operation.after; pause = Math.min(2 * pause, longestLookMs)) {
+      const left = deadline - performance.now();
+      ticket = (await this.#decisions.wait(operationId, Math.min(left, pause), signal)) ?? ticket;
+      if (!ticket.operation.after) ticket = await this.#lookups.submit(operationId);
+      if (left <= pause || signal?.aborted) break;
     }
     const outcome = outcomeOf(ticket.payment, ticket.operation);
     if (outcome instanceof Error) throw outcome;

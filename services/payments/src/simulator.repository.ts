@@ -78,7 +78,7 @@ const change: SqlText = {
   text: `with moved as (
       update simulator.gateway_record r set captured = g.captured, voided = g.voided, refunded = g.refunded
       from json_to_recordset($2::json) as g(key text, captured bigint, voided bigint, refunded bigint)
-      where r.key = g.key)
+      where r.key = any($3::text[]) and r.key = g.key)
     ${insert}`,
 };
 
@@ -150,7 +150,7 @@ export class SimulatorRepository {
     const moved = [...accounts.values()].map(({ key, captured, voided, refunded }) => {
       return { key, captured: String(captured), voided: String(voided), refunded: String(refunded) };
     });
-    await tx.commitWith(change, [JSON.stringify(added.map(toJson)), JSON.stringify(moved)]);
+    await tx.commitWith(change, [JSON.stringify(added.map(toJson)), JSON.stringify(moved), [...accounts.keys()]]);
     return results;
   }
 }

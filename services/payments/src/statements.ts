@@ -53,22 +53,28 @@ export const findPayments: SqlText = {
   text: `select ${paymentColumns} from payment p where p.payment_id = any($1::uuid[])`,
 };
 
-const updatePayments = `update payment p set decision = g.decision, captured = g.captured, voided = g.voided,
+/**
+ * The ids come a second time, as an array: then the plan looks them up in the index however many rows the planner
+ * expects from JSON.
+ */
+const updatePayments = (
+  ids: string,
+) => `update payment p set decision = g.decision, captured = g.captured, voided = g.voided,
     refunded = g.refunded, capturing = g.capturing, voiding = g.voiding, refunding = g.refunding, closing = g.closing,
     decline_code = g.decline_code, gateway_reference = g.gateway_reference, update_time = g.update_time
   from json_to_recordset($1::json) as g(payment_id uuid, decision text, captured bigint, voided bigint, refunded bigint,
     capturing bigint, voiding bigint, refunding bigint, closing boolean, decline_code text, gateway_reference text,
     update_time timestamptz)
-  where p.payment_id = g.payment_id`;
+  where p.payment_id = any(${ids}::uuid[]) and p.payment_id = g.payment_id`;
 
 const operationShape = `g(operation_id uuid, payment_id uuid, kind text, amount bigint, state text, refusal_code text,
     overtaken boolean, reason text, captured_after bigint, voided_after bigint, refunded_after bigint,
     decide_time timestamptz)`;
 
-/** `$1` payments, `$2` new operations as JSON, `$3` the lease, `$4` method and `$5` request ids that were refused. */
+/** `$1` payments, `$2` new operations as JSON, `$3` lease, `$4` method and `$5` refused request ids, `$6` payment ids. */
 export const beginChanges: SqlText = {
   name: "begin_changes",
-  text: `with set_aside as (${updatePayments}),
+  text: `with set_aside as (${updatePayments("$6")}),
     unclaimed as (delete from idempotency_key where method = $4 and request_id = any($5::text[]))
     insert into payment_operation (operation_id, payment_id, kind, amount, state, reason, captured_after, voided_after,
       refunded_after, decide_time, next_attempt_time)
@@ -86,17 +92,17 @@ export const findForRecording: SqlText = {
       where o.payment_id = any($2::uuid[]) and o.state = 'waiting' order by o.create_time, o.operation_id)`,
 };
 
-/** `$1` payments, `$2` operations, `$3` the lease of what is sent next, `$4` ledger entries. */
+/** `$1` payments, `$2` operations, `$3` lease of what is sent next, `$4` ledger, `$5` payment and `$6` operation ids. */
 export const recordDecisions: SqlText = {
   name: "record_decisions",
-  text: `with settled as (${updatePayments}),
+  text: `with settled as (${updatePayments("$5")}),
     decided as (
       update payment_operation o set state = g.state, amount = g.amount, refusal_code = g.refusal_code,
         overtaken = g.overtaken, captured_after = g.captured_after, voided_after = g.voided_after,
         refunded_after = g.refunded_after, decide_time = g.decide_time,
         next_attempt_time = now() + $3 * interval '1 millisecond'
       from json_to_recordset($2::json) as ${operationShape}
-      where o.operation_id = g.operation_id)
+      where o.operation_id = any($6::uuid[]) and o.operation_id = g.operation_id)
     insert into ledger_entry (payment_id, operation_id, kind, debit_account, credit_account, currency, amount)
     select payment_id, operation_id, kind, debit, credit, currency, amount
     from json_to_recordset($4::json) as e(payment_id uuid, operation_id uuid, kind text, debit text, credit text,

@@ -47,7 +47,7 @@ export async function openHarness(settings: { slowMs?: number; leaseMs?: number 
     repository: new PaymentRepository(test.database),
     simulator,
     payments(options = {}) {
-      const limits = { timeoutMs: 500, inflight: 64 };
+      const limits = { timeoutMs: 3_000, inflight: 256 };
       const defaults = {
         repository: operations,
         gateway: simulator as Gateway,

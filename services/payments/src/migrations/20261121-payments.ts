@@ -88,14 +88,24 @@ const grants = [
     refunded_after, decide_time) on payment_operation to payments`,
 ];
 
+/**
+ * Every statement of the service goes by an index. A prepared statement may be planned while a table is still empty, and
+ * would then read it from end to end until the statistics catch up.
+ */
+const setDatabase = (setting: string) => `do $$ begin
+    execute format('alter database %I ${setting}', current_database());
+  end $$`;
+
 /** Payments, what was asked of the gateway, and the ledger. */
 export class PaymentsMigration extends Migration {
   override up(): void {
     for (const sql of [paymentTable, operationTable, ledgerTable, ...indexes, ...grants]) this.addSql(sql);
     for (const sql of idempotencyTable("payments")) this.addSql(sql);
+    this.addSql(setDatabase("set enable_seqscan = off"));
   }
 
   override down(): void {
+    this.addSql(setDatabase("reset enable_seqscan"));
     this.addSql("drop table idempotency_key, ledger_entry, payment_operation, payment");
   }
 }

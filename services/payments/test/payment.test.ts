@@ -1,0 +1,186 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Change, Operation, Verdict } from "../src/operation.ts";
+import { accept } from "../src/operation.ts";
+import { entriesOf, heldOf, type Payment, type PaymentStatus, statusOf, transitions } from "../src/payment.ts";
+import { Recording } from "../src/recording.ts";
+
+const time = new Date(0);
+
+const fresh: Payment = {
+  paymentId: "P",
+  orderId: "O",
+  customerId: "C",
+  cardToken: "tok_approve",
+  currency: "EUR",
+  amount: 2n,
+  decision: "undecided",
+  captured: 0n,
+  voided: 0n,
+  refunded: 0n,
+  capturing: 0n,
+  voiding: 0n,
+  refunding: 0n,
+  closing: false,
+  declineCode: "",
+  gatewayReference: "",
+  createTime: time,
+  updateTime: time,
+};
+
+const undecided = { refusalCode: "", overtaken: false, attempts: 0, after: undefined };
+
+test("the status follows from the amounts", () => {
+  const approved = { ...fresh, decision: "approved" } as const;
+  const cases: [Partial<Payment>, PaymentStatus][] = [
+    [fresh, "pending"],
+    [{ ...fresh, closing: true }, "pending"],
+    [{ ...fresh, decision: "declined" }, "declined"],
+    [{ ...fresh, decision: "forestalled", amount: 0n }, "voided"],
+    [approved, "authorized"],
+    [{ ...approved, captured: 1n }, "authorized"],
+    [{ ...approved, captured: 1n, refunded: 1n }, "authorized"],
+    [{ ...approved, captured: 1n, voided: 1n }, "captured"],
+    [{ ...approved, captured: 2n, refunded: 1n }, "captured"],
+    [{ ...approved, captured: 1n, voided: 1n, refunded: 1n }, "refunded"],
+    [{ ...approved, voided: 2n }, "voided"],
+  ];
+  for (const [given, expected] of cases) assert.equal(statusOf({ ...fresh, ...given }), expected);
+});
+
+test("every effect moves money between two accounts, or none when nothing moved", () => {
+  for (const effect of ["authorize", "capture", "void", "refund"] as const) {
+    for (const entry of entriesOf(effect, 5n)) {
+      assert.notEqual(entry.debit, entry.credit);
+      assert.equal(entry.amount, 5n);
+    }
+    assert.deepEqual(entriesOf(effect, 0n), []);
+  }
+});
+
+interface State {
+  readonly payment: Payment;
+  readonly open: readonly Operation[];
+  /** The sum of the ledger's entries by account. */
+  readonly ledger: Readonly<Record<string, bigint>>;
+  readonly begun: number;
+}
+
+const changes: Change[] = (["capture", "void", "refund"] as const).flatMap((kind) =>
+  [1n, 2n, undefined].map((amount) => ({
+    kind,
+    amount: amount === undefined ? undefined : { currency: "EUR", amount },
+  })),
+);
+const verdicts: Verdict[] = [
+  { approved: true, reference: "R" },
+  { approved: false, code: "no" },
+];
+
+function begin(state: State, asked: Change): State | undefined {
+  if (state.open.length === 4 || state.begun === 6) return undefined;
+  const accepted = accept(state.payment, asked);
+  if (accepted instanceof Error) return undefined;
+  const { payment, amount, state: first } = accepted;
+  const next = { ...state, payment, begun: state.begun + 1 };
+  if (first === "succeeded") return next;
+  const operation: Operation = {
+    ...undecided,
+    operationId: String(next.begun),
+    paymentId: "P",
+    kind: asked.kind,
+    amount,
+    state: first,
+  };
+  return { ...next, open: [...state.open, operation] };
+}
+
+function decide(state: State, operation: Operation, verdict: Verdict): State {
+  const recording = new Recording([state.payment], state.open, time);
+  recording.settle({ operation, verdict });
+  recording.promote();
+  const { operations, entries } = recording.changes();
+  const changed = new Map(operations.map((entry) => [entry.operationId, entry]));
+  const open = state.open.map((entry) => changed.get(entry.operationId) ?? entry).filter((entry) => !entry.after);
+  const ledger: Record<string, bigint> = { ...state.ledger };
+  for (const { debit, credit, amount } of entries) {
+    ledger[debit] = (ledger[debit] ?? 0n) + amount;
+    ledger[credit] = (ledger[credit] ?? 0n) - amount;
+  }
+  return { ...state, payment: recording.payment("P"), open, ledger };
+}
+
+function nextStates(state: State): State[] {
+  const begun = changes.map((asked) => begin(state, asked)).filter((next) => next !== undefined);
+  const pending = state.open.filter((operation) => operation.state === "pending");
+  return [...begun, ...pending.flatMap((operation) => verdicts.map((verdict) => decide(state, operation, verdict)))];
+}
+
+function assertSound({ payment, open, ledger }: State): void {
+  const { amount, captured, voided, refunded, capturing, voiding, refunding } = payment;
+  assert.ok(captured + voided + capturing + voiding <= amount);
+  assert.ok(refunded + refunding <= captured);
+  const sum = (kind: string) =>
+    open.reduce((total, operation) => total + (operation.kind === kind ? (operation.amount ?? 0n) : 0n), 0n);
+  assert.deepEqual([capturing, voiding, refunding], [sum("capture"), sum("void"), sum("refund")]);
+  const held = heldOf(payment);
+  const expected = {
+    authorized_funds: held,
+    held_for_customers: -held,
+    gateway_clearing: captured - refunded,
+    sales: -captured,
+    refunds: refunded,
+  };
+  for (const [account, balance] of Object.entries(expected)) assert.equal(ledger[account] ?? 0n, balance, account);
+  const waits = open.some((operation) => operation.state === "waiting");
+  assert.ok(!waits || open.some((operation) => operation.state === "pending"), "nothing waits for nothing");
+}
+
+test("every order of requests and verdicts keeps the amounts sound and walks exactly the transition table", () => {
+  const authorize: Operation = {
+    ...undecided,
+    operationId: "0",
+    paymentId: "P",
+    kind: "authorize",
+    amount: 2n,
+    state: "pending",
+  };
+  const key = (state: State) =>
+    JSON.stringify(state, (_, value) => (typeof value === "bigint" ? String(value) : value));
+  const first: State = { payment: fresh, open: [authorize], ledger: {}, begun: 0 };
+  const seen = new Set([key(first)]);
+  const walked = new Set<string>();
+  for (const queue = [first]; queue.length > 0; ) {
+    const state = queue.pop() as State;
+    assertSound(state);
+    for (const next of nextStates(state)) {
+      const [from, to] = [statusOf(state.payment), statusOf(next.payment)];
+      if (from !== to) walked.add(`${from} → ${to}`);
+      if (seen.has(key(next))) continue;
+      seen.add(key(next));
+      queue.push(next);
+    }
+  }
+  const allowed = Object.entries(transitions).flatMap(([from, list]) => list.map((to) => `${from} → ${to}`));
+  assert.deepEqual([...walked].sort(), allowed.sort());
+  assert.ok(seen.size > 1_000, `${seen.size} states`);
+});
+
+test("a void that comes while the authorization is undecided leaves nothing held, whatever the gateway says", () => {
+  for (const verdict of verdicts) {
+    const authorize: Operation = {
+      ...undecided,
+      operationId: "0",
+      paymentId: "P",
+      kind: "authorize",
+      amount: 2n,
+      state: "pending",
+    };
+    let state = begin({ payment: fresh, open: [authorize], ledger: {}, begun: 0 }, { kind: "void", amount: undefined });
+    assert.ok(state);
+    state = decide(state, authorize, verdict);
+    const [operation] = state.open;
+    if (operation) state = decide(state, operation, { approved: true, reference: "V" });
+    assert.deepEqual([heldOf(state.payment), state.open], [0n, []]);
+  }
+});
