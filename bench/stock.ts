@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { migrations } from "../services/inventory/src/migrations/index.ts";
+import { migrations } from "../services/inventory/src/migrations/list.ts";
 import { entities } from "../services/inventory/src/stock.entity.ts";
 import { StockRepository } from "../services/inventory/src/stock.repository.ts";
 import type { Database } from "../services/platform/src/database/database.ts";

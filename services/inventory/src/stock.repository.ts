@@ -1,4 +1,4 @@
-import { Batcher, type BatcherMetrics, type SubmitOptions } from "#platform/database/batcher.ts";
+import { Batcher, type SubmitOptions } from "#platform/database/batcher.ts";
 import type { Database } from "#platform/database/database.ts";
 import { type Keyed, replayable } from "#platform/database/idempotency.ts";
 import { isUniqueViolation, sqlStateOf } from "#platform/database/sql-state.ts";
@@ -8,6 +8,7 @@ import { decodeId, encodeId } from "#platform/id.ts";
 import type { Adjust, Level, Reservation, StockCommand } from "./stock.ts";
 import { decodeAnswer, encodeAnswer } from "./stock-answer.ts";
 import { StockBook } from "./stock-book.ts";
+import type { StockMetrics } from "./stock-metrics.ts";
 import {
   type AllocationRow,
   type LevelRow,
@@ -45,7 +46,7 @@ export interface StockRepositoryOptions {
   readonly maxEntries?: number;
   /** Transactions at the same time; default 1: two would only wait for each other at a hot article. */
   readonly lanes?: number;
-  readonly metrics?: BatcherMetrics;
+  readonly metrics?: StockMetrics;
 }
 
 /** Deadlocks and reservations that another process made at the same moment; more in a row is a fault. */
@@ -61,11 +62,13 @@ const unkeyed: Keyed = { requestId: "", fingerprint: Buffer.alloc(0) };
 export class StockRepository {
   readonly #database: Database;
   readonly #now: () => Date;
+  readonly #metrics: StockMetrics | undefined;
   readonly #batcher: Batcher<StockRequest, Reservation | Level>;
 
   constructor(database: Database, options: StockRepositoryOptions = {}) {
     this.#database = database;
     this.#now = options.now ?? (() => new Date());
+    this.#metrics = options.metrics;
     this.#batcher = new Batcher<StockRequest, Reservation | Level>({
       name: "stock",
       keyOf: ({ command, requestId }) => (command.kind === "adjust" ? requestId : command.orderId),
@@ -114,7 +117,7 @@ export class StockRepository {
     for (let attempt = 1; ; attempt += 1) {
       try {
         const answers = await this.#attempt(requests, lookUp);
-        if (answers) return answers;
+        if (answers) return this.#count(requests, answers);
         lookUp = true;
       } catch (error) {
         const isKnown = knownConstraints.some((constraint) => isUniqueViolation(error, constraint));
@@ -122,6 +125,14 @@ export class StockRepository {
         lookUp ||= isKnown;
       }
     }
+  }
+
+  #count(requests: StockRequest[], answers: Answer[]): Answer[] {
+    for (const [index, { command }] of requests.entries()) {
+      const answer = answers[index];
+      this.#metrics?.answered(command.kind, answer instanceof DomainError ? answer.reasonName : "done");
+    }
+    return answers;
   }
 
   /** Undefined when a reservation that was not looked for is there. */

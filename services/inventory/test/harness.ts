@@ -4,7 +4,7 @@ import type { Database } from "#platform/database/database.ts";
 import type { Keyed } from "#platform/database/idempotency.ts";
 import { newId } from "#platform/id.ts";
 import { type TestDatabase, testDatabase } from "../../platform/test/postgres.ts";
-import { migrations } from "../src/migrations/index.ts";
+import { migrations } from "../src/migrations/list.ts";
 import { entities } from "../src/stock.entity.ts";
 import { StockRepository } from "../src/stock.repository.ts";
 import type { Line, Reservation, StockCommand } from "../src/stock.ts";

@@ -1,6 +1,16 @@
 import { Migration } from "@mikro-orm/migrations";
 import { idempotencyTable } from "#platform/database/idempotency.ts";
 
+/**
+ * Every statement of the service finds its rows by an index. A prepared statement may be planned while a table is still
+ * empty, and would then read it from end to end until the statistics catch up.
+ */
+const scans = ["enable_seqscan", "enable_hashjoin", "enable_mergejoin"];
+
+function alterDatabase(change: string): string {
+  return `do $$ begin execute format('alter database %I ${change}', current_database()); end $$`;
+}
+
 /** Levels, reservations, the ledger of movements, and the keys of repeatable calls. */
 export class Stock extends Migration {
   override up(): void {
@@ -52,9 +62,11 @@ export class Stock extends Migration {
     // The ledger is append-only: not even the service can change what happened.
     this.addSql("grant select, insert on stock_movement to inventory");
     for (const sql of idempotencyTable("inventory")) this.addSql(sql);
+    for (const setting of scans) this.addSql(alterDatabase(`set ${setting} = off`));
   }
 
   override down(): void {
+    for (const setting of scans) this.addSql(alterDatabase(`reset ${setting}`));
     this.addSql("drop table idempotency_key");
     this.addSql("drop table stock_movement");
     this.addSql("drop table allocation");

@@ -1,0 +1,19 @@
+import { z } from "zod";
+import { databaseConfig } from "#platform/config.ts";
+
+const milliseconds = z.coerce.number().int().min(1);
+
+/** What the inventory service reads besides the platform's own. Durations are milliseconds. */
+export const inventoryConfig = {
+  ...databaseConfig,
+  /** How long a hold lasts when its request does not say; 1 s to 24 h. */
+  HOLD_TTL_MS: milliseconds.min(1_000).max(86_400_000).default(900_000),
+  /** How often each replica looks for holds that are over. */
+  EXPIRE_EVERY_MS: milliseconds.default(1_000),
+  /** The most commands in one transaction. */
+  STOCK_LIST_MAX: z.coerce.number().int().min(1).max(1_024).default(256),
+  /** Transactions at the same time. More than one helps only when orders rarely want the same articles. */
+  STOCK_LANES: z.coerce.number().int().min(1).max(16).default(1),
+  /** How long request ids are remembered, at least. */
+  REQUEST_ID_RETENTION_MS: milliseconds.default(7 * 24 * 3_600_000),
+};

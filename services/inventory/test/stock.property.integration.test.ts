@@ -1,0 +1,160 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { newId } from "#platform/id.ts";
+import type { TestDatabase } from "../../platform/test/postgres.ts";
+import type { Allocation, AllocationStatus, Reservation } from "../src/stock.ts";
+import { Clock, inventoryDatabase, levels, minute, requireExplained, Shop } from "./harness.ts";
+
+const skus = ["a", "b", "c"];
+const locations = ["l1", "l2", "l3"];
+
+/** Stock as one would keep it on paper: what was delivered, what each order holds, and until when. */
+class Paper {
+  readonly onHand = new Map<string, bigint>();
+  readonly orders = new Map<string, { parts: Allocation[]; until: number | undefined }>();
+
+  reservedAt(place: string): bigint {
+    const parts = [...this.orders.values()].flatMap((order) => order.parts);
+    return parts
+      .filter(
+        (part) => `${part.sku}@${part.locationId}` === place && (part.status === "held" || part.status === "confirmed"),
+      )
+      .reduce((sum, part) => sum + part.quantity, 0n);
+  }
+
+  available(sku: string): bigint {
+    const places = [...this.onHand].filter(([place]) => place.startsWith(`${sku}@`));
+    return places.reduce((sum, [place, onHand]) => sum + onHand - this.reservedAt(place), 0n);
+  }
+
+  /** Takes over what the service says and checks that it could say so. */
+  took(orderId: string, { allocations, expireTime }: Reservation): void {
+    this.orders.set(orderId, { parts: [...allocations], until: expireTime?.getTime() });
+    for (const { sku, locationId } of allocations) {
+      const place = `${sku}@${locationId}`;
+      assert.ok(this.reservedAt(place) <= (this.onHand.get(place) ?? 0n), `too much promised of ${place}`);
+    }
+  }
+
+  move(orderId: string, from: readonly AllocationStatus[], to: AllocationStatus, locationId?: string): void {
+    const order = this.orders.get(orderId);
+    if (!order) return;
+    order.parts = order.parts.map((part) => {
+      if (!from.includes(part.status) || (locationId && part.locationId !== locationId)) return part;
+      const place = `${part.sku}@${part.locationId}`;
+      if (to === "committed") this.onHand.set(place, (this.onHand.get(place) ?? 0n) - part.quantity);
+      return { ...part, status: to };
+    });
+  }
+
+  expire(now: number): void {
+    for (const [orderId, order] of this.orders) {
+      if (order.until !== undefined && order.until <= now) this.move(orderId, ["held"], "expired");
+    }
+  }
+
+  toString(): string {
+    const places = [...this.onHand].sort(([one], [other]) => (one < other ? -1 : 1));
+    return places.map(([place, onHand]) => `${place} ${onHand}/${this.reservedAt(place)}`).join(", ");
+  }
+}
+
+describe("stock, whatever happens in whatever order", () => {
+  let test: TestDatabase;
+  before(async () => {
+    test = await inventoryDatabase();
+  });
+  after(() => test[Symbol.asyncDispose]());
+
+  it("is what one would have on paper", async () => {
+    const clock = new Clock();
+    const shop = new Shop(test.database, clock);
+    const paper = new Paper();
+    const random = numbers(20_261_121);
+    const pick = <T>(items: readonly T[]): T => items[random(items.length)] as T;
+    for (let step = 0; step < 500; step += 1) {
+      const known = [...paper.orders.keys()];
+      const orderId = known.length > 0 && random(5) > 0 ? pick(known) : newId();
+      const locationId = random(3) === 0 ? pick(locations) : undefined;
+      const at = locationId ? { locationId } : {};
+      switch (random(8)) {
+        case 0:
+          await deliver(pick(skus), pick(locations), BigInt(random(9) - 2));
+          break;
+        case 1:
+        case 2:
+          await reserve(random(4) === 0 ? orderId : newId());
+          break;
+        case 3: {
+          const wasExpired = paper.orders.get(orderId)?.parts.some((part) => part.status === "expired");
+          const done = await attempt(shop.do({ kind: "confirm", orderId }));
+          if (done && wasExpired) paper.took(orderId, done);
+          else if (done) paper.move(orderId, ["held"], "confirmed");
+          break;
+        }
+        case 4:
+          if (await attempt(shop.do({ kind: "commit", orderId, ...at })))
+            paper.move(orderId, ["confirmed"], "committed", locationId);
+          break;
+        case 5:
+          if (await attempt(shop.do({ kind: "release", orderId, ...at })))
+            paper.move(orderId, ["held", "confirmed"], "released", locationId);
+          break;
+        case 6:
+          clock.pass(random(10) * minute);
+          break;
+        default:
+          while ((await shop.stock.expire()) > 0);
+          paper.expire(clock.now().getTime());
+      }
+      if (step % 20 === 0) await compare(step);
+    }
+    await compare(500);
+
+    async function reserve(orderId: string): Promise<void> {
+      const wanted = skus.filter(() => random(2) === 0).map((sku) => [sku, BigInt(1 + random(4))] as const);
+      if (wanted.length === 0) return;
+      const enough = wanted.every(([sku, quantity]) => paper.available(sku) >= quantity);
+      const isNew = !paper.orders.has(orderId);
+      const done = await attempt(
+        shop.reserve(wanted.map(([sku, quantity]) => `${sku}:${quantity}`).join(" "), orderId),
+      );
+      if (isNew && !done) assert.ok(!enough || !paper.onHand.size, "refused although there is enough");
+      if (isNew && done) assert.ok(enough, "promised although there is not enough");
+      if (done) paper.took(orderId, done);
+    }
+
+    async function deliver(sku: string, locationId: string, delta: bigint): Promise<void> {
+      if (delta === 0n) return;
+      const place = `${sku}@${locationId}`;
+      const onHand = paper.onHand.get(place) ?? 0n;
+      const done = await attempt(shop.deliver(sku, `${locationId}:${delta}`).then(() => true));
+      assert.equal(done !== undefined, onHand + delta >= paper.reservedAt(place));
+      if (done !== undefined) paper.onHand.set(place, onHand + delta);
+    }
+
+    async function compare(step: number): Promise<void> {
+      assert.equal(await levels(test.database), String(paper), `after ${step} steps`);
+      await requireExplained(test.database);
+    }
+  });
+});
+
+/** Undefined when it is refused. */
+async function attempt<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof Error && "reasonName" in error) return undefined;
+    throw error;
+  }
+}
+
+/** Repeatable numbers below a bound. */
+function numbers(seed: number): (bound: number) => number {
+  let state = seed;
+  return (bound) => {
+    state = (state * 48_271) % 2_147_483_647;
+    return state % bound;
+  };
+}
