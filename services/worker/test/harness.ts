@@ -27,7 +27,7 @@ import { shippingRoutes } from "./world-shipping.ts";
 /** Short waits, so that what takes minutes in production takes parts of a second. */
 export const fastOptions: SagaOptions = {
   ...defaultOptions,
-  ...{ stepTimeoutMs: 2_000, attempts: 3, firstRetryMs: 20, maxRetryMs: 50, patienceMs: 300 },
+  ...{ stepTimeoutMs: 2_000, attempts: 3, firstRetryMs: 20, maxRetryMs: 50, patienceMs: 10_000 },
   ...{ checkoutPatienceMs: 60_000, pollMs: 50, longStepMs: 400, heartbeatMs: 3_000 },
   ...{ pendingFirstMs: 20, pendingMaxMs: 100 },
 };

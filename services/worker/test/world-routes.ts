@@ -81,7 +81,7 @@ function stock(world: World, change: { orderId: string; locationId?: string; eff
 }
 
 function paymentRoutes(router: ConnectRouter, world: World): void {
-  const undecided = { pending: true };
+  const undecided = () => ({ pending: true });
   const left = (paymentId: string) => {
     const { authorized, captured, voided } = world.order(paymentId);
     return authorized - captured - voided;
@@ -102,7 +102,7 @@ function paymentRoutes(router: ConnectRouter, world: World): void {
   router.service(PaymentService, {
     batchAuthorizePayments: ({ requests }) =>
       world.list(requests, {
-        ...{ step: "authorize", ...payment, undecided: { payment: { status: PaymentStatus.PENDING } } },
+        ...{ step: "authorize", ...payment, undecided: () => ({ payment: { status: PaymentStatus.PENDING } }) },
         apply: ({ orderId, amount, requestId }) => {
           const order = world.order(orderId);
           if (order.paymentVoided) return { refuse: "PAYMENT_VOIDED" };

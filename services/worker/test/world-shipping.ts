@@ -12,22 +12,32 @@ function shipmentIdOf({ orderId, locationId }: { orderId: string; locationId: st
   return `${orderId.slice(0, 23)}${locationId.slice(0, 3)}`;
 }
 
+/** What the carrier or the warehouse tells about a shipment, by what the fake knows of it. */
+const statuses: Record<string, ShipmentStatus> = {
+  packing: ShipmentStatus.PREPARING,
+  ready: ShipmentStatus.READY,
+  shipped: ShipmentStatus.DELIVERED,
+  lost: ShipmentStatus.LOST,
+};
+
 /** The fake of the shipping service. Shipments are ready at once, and delivered when they are looked at. */
 export function shippingRoutes(router: ConnectRouter, world: World): void {
   const byShipment = new Map<string, { orderId: string; locationId: string }>();
+  const pack = (ref: { orderId: string; locationId: string; requestId: string }, state: string) => {
+    const shipmentId = shipmentIdOf(ref);
+    if (!byShipment.has(shipmentId)) world.took(ref.orderId, `prepare:${ref.locationId}`, ref.requestId);
+    byShipment.set(shipmentId, ref);
+    world.order(ref.orderId).shipments.set(ref.locationId, state);
+    return { shipment: { shipmentId, status: statuses[state] ?? ShipmentStatus.UNSPECIFIED } };
+  };
   router.service(ShippingService, {
     batchCreateShipments: ({ requests }) =>
       world.list(requests, {
         ...{ step: "prepare", of, ...byId },
-        undecided: { shipment: { status: ShipmentStatus.PREPARING } },
-        apply: ({ orderId, locationId, requestId }) => {
-          const order = world.order(orderId);
-          if (order.calledOff.has(locationId)) return { refuse: "SHIPMENT_CANCELLED" };
-          order.shipments.set(locationId, "ready");
-          world.took(orderId, `prepare:${locationId}`, requestId);
-          const shipmentId = shipmentIdOf({ orderId, locationId });
-          byShipment.set(shipmentId, { orderId, locationId });
-          return { response: { shipment: { shipmentId, status: ShipmentStatus.READY } } };
+        undecided: (request) => pack(request, "packing"),
+        apply: (request) => {
+          if (world.order(request.orderId).calledOff.has(request.locationId)) return { refuse: "SHIPMENT_CANCELLED" };
+          return { response: pack(request, "ready") };
         },
       }),
     batchGetShipments: ({ requests }) =>
@@ -35,30 +45,34 @@ export function shippingRoutes(router: ConnectRouter, world: World): void {
         step: "look",
         of: ({ shipmentId }) => byShipment.get(shipmentId) ?? { orderId: "", locationId: "" },
         id: ({ shipmentId }) => `${shipmentId}:${Math.random()}`,
-        undecided: { shipment: { shipmentId: "", status: ShipmentStatus.SHIPPED } },
+        undecided: ({ shipmentId }) => ({ shipment: { shipmentId, status: ShipmentStatus.PREPARING } }),
         apply: ({ shipmentId }) => {
           const { orderId = "", locationId = "" } = byShipment.get(shipmentId) ?? {};
-          const lost = world.order(orderId).shipments.get(locationId) === "lost";
-          const status = lost ? ShipmentStatus.LOST : ShipmentStatus.DELIVERED;
-          return { response: { shipment: { shipmentId, status } } };
+          const state = world.order(orderId).shipments.get(locationId) ?? "";
+          if (state === "packing") world.order(orderId).shipments.set(locationId, "ready");
+          return { response: { shipment: { shipmentId, status: statuses[state] ?? ShipmentStatus.UNSPECIFIED } } };
         },
       }),
   });
+  fulfillmentRoutes(router, world);
+}
+
+function fulfillmentRoutes(router: ConnectRouter, world: World): void {
   router.service(FulfillmentService, {
     batchBookShipments: ({ requests }) =>
       world.list(requests, {
-        ...{ step: "ship", of, ...byId, undecided: { pending: true } },
+        ...{ step: "ship", of, ...byId, undecided: () => ({ pending: true }) },
         apply: ({ orderId, locationId, requestId }) => {
           const order = world.order(orderId);
           if (order.calledOff.has(locationId)) return { refuse: "SHIPMENT_CANCELLED" };
-          order.shipments.set(locationId, "shipped");
+          order.shipments.set(locationId, world.loses(orderId, locationId) ? "lost" : "shipped");
           world.took(orderId, `ship:${locationId}`, requestId);
           return { response: { shipment: { trackingNumber: `T-${locationId}` } } };
         },
       }),
     batchCancelShipments: ({ requests }) =>
       world.list(requests, {
-        ...{ step: "cancel", of, ...byId, undecided: { pending: true } },
+        ...{ step: "cancel", of, ...byId, undecided: () => ({ pending: true }) },
         apply: ({ orderId, locationId, requestId }) => {
           const order = world.order(orderId);
           if (order.shipments.get(locationId) === "shipped") return { refuse: "ALREADY_SHIPPED" };

@@ -33,7 +33,7 @@ export interface EntryHandler<Q, R extends object> {
   id(request: Q): string;
   apply(request: Q): Judged<R>;
   /** The answer while the outside world has not decided. */
-  undecided?: NoInfer<R>;
+  undecided?(request: Q): NoInfer<R>;
 }
 
 const next: Record<string, string[]> = {
@@ -55,6 +55,8 @@ export class World {
   /** Where the stock of an order lies; everything in BER unless said otherwise. */
   allocate: (orderId: string, lines: { sku: string; quantity: number }[]) => Allocation[] = (_, lines) =>
     lines.map((line) => ({ ...line, locationId: "BER" }));
+  /** Whether the carrier loses a parcel. */
+  loses: (orderId: string, locationId: string) => boolean = () => false;
   readonly #orders = new Map<string, OrderFacts>();
   readonly #answers = new Map<string, unknown>();
   readonly #asked = new Map<string, number>();
@@ -128,7 +130,7 @@ export class World {
 
   #judge<Q, R extends object>(request: Q, handler: EntryHandler<Q, R>, behaviour: Behaviour | undefined) {
     if (behaviour?.kind === "refuse") return refusal(behaviour.reason, behaviour.metadata);
-    if (behaviour?.kind === "pending") return answer(handler.undecided ?? ({} as R));
+    if (behaviour?.kind === "pending") return answer(handler.undecided?.(request) ?? ({} as R));
     const id = `${handler.step}:${handler.id(request)}`;
     const known = this.#answers.get(id);
     if (known !== undefined) return answer(known as R);
