@@ -1,6 +1,8 @@
 import { ecsFormat } from "@elastic/ecs-winston-format";
 import winston from "winston";
 import { requestContext } from "#platform/context.ts";
+import { RepeatedLines, repeatedField, sampling } from "#platform/log-sampling.ts";
+import { redaction } from "#platform/redact.ts";
 import { activeSpanIds } from "#platform/telemetry.ts";
 
 /** Writes log lines: `logger.info("message", { "order.id": id })`. Errors go under the key `err`. */
@@ -19,12 +21,13 @@ export interface LoggerOptions {
 
 /** Puts the ids of the running call on a line. */
 const withCall = winston.format((info) => {
-  const { traceId, requestId } = requestContext();
+  const { traceId, requestId, userId } = requestContext();
   const span = activeSpanIds();
   if (span) info["span.id"] = span.spanId;
   const trace = span?.traceId ?? traceId;
   if (trace) info["trace.id"] = trace;
   if (requestId) info["http.request.id"] = requestId;
+  if (userId) info["user.id"] = userId;
   return info;
 });
 
@@ -37,6 +40,7 @@ const hidden = new Set([
   "trace.id",
   "span.id",
   "http.request.id",
+  "user.id",
 ]);
 
 function prettyLine(info: winston.Logform.TransformableInfo): string {
@@ -61,25 +65,44 @@ const withError = winston.format((info) => {
   return { ...rest, error: { type: err.constructor.name, message: err.message, stack_trace: describe(err) } };
 });
 
-function jsonFormat() {
+function jsonFormat(lines: RepeatedLines) {
   // The ids come from our own context: the format's look-up of an Elastic agent would be one more on every line.
-  return winston.format.combine(withCall(), withError(), ecsFormat({ apmIntegration: false, convertErr: false }));
+  const ecs = ecsFormat({ apmIntegration: false, convertErr: false });
+  return winston.format.combine(sampling({ lines }), withCall(), withError(), redaction(), ecs);
 }
 
 function prettyFormat() {
   const time = winston.format.timestamp({ format: "HH:mm:ss.SSS" });
-  return winston.format.combine(withCall(), time, winston.format.colorize(), winston.format.printf(prettyLine));
+  return winston.format.combine(
+    withCall(),
+    redaction(),
+    time,
+    winston.format.colorize(),
+    winston.format.printf(prettyLine),
+  );
 }
 
 /** Makes the logger of a process. */
 export function createLogger(options: LoggerOptions): Logger {
   const stream = options.stream ?? process.stdout;
   const format = options.format ?? (process.stdout.isTTY ? "pretty" : "json");
-  return winston.createLogger({
+  const lines = new RepeatedLines({
+    report: ({ level, message, count }) => logger.log(level, message, { [repeatedField]: count }),
+  });
+  const logger = winston.createLogger({
     level: options.level,
     defaultMeta: { "service.name": options.name },
-    format: format === "json" ? jsonFormat() : prettyFormat(),
+    format: format === "json" ? jsonFormat(lines) : prettyFormat(),
     transports: [new winston.transports.Stream({ stream })],
     exitOnError: false,
   });
+  repeated.set(logger, lines);
+  return logger;
+}
+
+const repeated = new WeakMap<Logger, RepeatedLines>();
+
+/** What a logger of {@link createLogger} leaves out because it repeats: for a metric, and to be settled at the end. */
+export function repeatedLinesOf(logger: Logger): RepeatedLines | undefined {
+  return repeated.get(logger);
 }

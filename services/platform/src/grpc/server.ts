@@ -1,6 +1,8 @@
+import { createServer, type Server, type Socket } from "node:net";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import * as grpc from "@grpc/grpc-js";
 import { compose } from "#platform/interceptors/compose.ts";
+import { listenOn } from "#platform/listen.ts";
 import type { AnyMethod, ServiceRegistration } from "#platform/registration.ts";
 import { isStreaming, isUnary, methodDefinition } from "./codec.ts";
 import { streamHandler } from "./stream-handler.ts";
@@ -17,10 +19,16 @@ export interface GrpcServerOptions {
   readonly maxMessageBytes: number;
 }
 
+/** The longest time that a timer can wait. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 /** The gRPC face: Connect implementations served by grpc-js. */
 export class GrpcServer {
   /** For services that are not ours: reflection and health. */
   readonly server: grpc.Server;
+  readonly #injector: grpc.ConnectionInjector;
+  readonly #listener: Server;
+  readonly #sockets = new Set<Socket>();
 
   constructor(options: GrpcServerOptions) {
     this.server = new grpc.Server({
@@ -30,6 +38,16 @@ export class GrpcServer {
       "grpc.enable_channelz": 0,
     });
     for (const registration of options.services) this.#add(registration, options);
+    this.#injector = this.server.createConnectionInjector(grpc.ServerCredentials.createInsecure());
+    // The listener is ours, so that connections can be ended: grpc-js knows its own only with channelz, which costs
+    // on every call.
+    this.#listener = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+  }
+
+  #accept(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.once("close", () => this.#sockets.delete(socket));
+    this.#injector.injectConnection(socket);
   }
 
   #add(registration: ServiceRegistration, options: GrpcServerOptions): void {
@@ -52,21 +70,21 @@ export class GrpcServer {
 
   /** Opens the listener and returns its port. */
   listen(host: string, port: number): Promise<number> {
-    return new Promise((resolve, reject) => {
-      const done = (error: Error | null, bound: number) => (error ? reject(error) : resolve(bound));
-      this.server.bindAsync(`${host}:${port}`, grpc.ServerCredentials.createInsecure(), done);
-    });
+    return listenOn(this.#listener, host, port);
   }
 
-  /** Closes the listener and waits for the calls in flight. */
+  /** Closes the listener, tells clients to go elsewhere, and waits until the last connection has ended. */
   drain(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.server.tryShutdown((error) => (error ? reject(error) : resolve()));
+    return new Promise((resolve) => {
+      this.#listener.close(() => resolve());
+      this.#injector.drain(MAX_TIMER_MS);
     });
   }
 
   /** Ends everything at once. */
   close(): void {
+    this.#listener.close();
+    for (const socket of this.#sockets) socket.destroy();
     this.server.forceShutdown();
   }
 }

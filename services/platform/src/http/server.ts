@@ -1,10 +1,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import { createRegistry } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { Registry } from "prom-client";
 import { file_google_rpc_error_details } from "#gen/google/rpc/error_details_pb.js";
+import { listenOn } from "#platform/listen.ts";
 import type { Readiness } from "#platform/readiness.ts";
 import type { ServiceRegistration } from "#platform/registration.ts";
 
@@ -95,13 +95,7 @@ export class HttpServer {
 
   /** Opens the listener and returns its port. */
   listen(host: string, port: number): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.#server.once("error", reject);
-      this.#server.listen(port, host, () => {
-        this.#server.off("error", reject);
-        resolve((this.#server.address() as AddressInfo).port);
-      });
-    });
+    return listenOn(this.#server, host, port);
   }
 
   /** Closes the listener and waits for the requests in flight. */

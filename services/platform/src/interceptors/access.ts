@@ -31,7 +31,8 @@ function writeLine(logger: Logger, method: DescMethod, end: { error: unknown; ms
 /** What is behind an error, without stacks: such failures come in crowds. */
 function reasonOf(error: ConnectError): string | undefined {
   const messages: string[] = [];
-  for (let next = error.cause; next instanceof Error && messages.length < 4; next = next.cause) messages.push(next.message);
+  for (let next = error.cause; next instanceof Error && messages.length < 4; next = next.cause)
+    messages.push(next.message);
   return messages.length === 0 ? undefined : messages.join(": ");
 }
 

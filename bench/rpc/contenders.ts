@@ -1,0 +1,93 @@
+import { createServer as createHttp2Server } from "node:http2";
+import { create } from "@bufbuild/protobuf";
+import { createValidator } from "@bufbuild/protovalidate";
+import type { Interceptor } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import * as grpc from "@grpc/grpc-js";
+import {
+  ConformanceService,
+  type EchoRequest,
+  EchoRequestSchema,
+  type EchoResponse,
+  EchoResponseSchema,
+} from "#gen/ordermesh/testing/v1/conformance_service_pb.js";
+import { methodDefinition } from "#platform/grpc/codec.ts";
+import { GrpcServer } from "#platform/grpc/server.ts";
+import { accessInterceptor } from "#platform/interceptors/access.ts";
+import { errorInterceptor } from "#platform/interceptors/errors.ts";
+import { serverInterceptors } from "#platform/interceptors/server.ts";
+import { StreamDrain } from "#platform/interceptors/stream-drain.ts";
+import { validationInterceptor } from "#platform/interceptors/validation.ts";
+import { listenOn } from "#platform/listen.ts";
+import { register } from "#platform/registration.ts";
+import { DEFAULT_TIMEOUT_MS, echo, inCallContext, inFlight, logger, MAX_MESSAGE_BYTES, metrics } from "./work.ts";
+
+const HOST = "127.0.0.1";
+
+/** Our gRPC face with the interceptors of production. */
+function ours(): Promise<number> {
+  const interceptors = serverInterceptors({
+    services: [ConformanceService],
+    logger,
+    metrics,
+    inFlight,
+    streamDrain: new StreamDrain(),
+    defaultTimeoutMs: DEFAULT_TIMEOUT_MS,
+    tracing: false,
+  });
+  const services = [register(ConformanceService, { echo })];
+  const limits = { defaultTimeoutMs: DEFAULT_TIMEOUT_MS, maxMessageBytes: MAX_MESSAGE_BYTES };
+  return new GrpcServer({ services, interceptors, ...limits }).listen(HOST, 0);
+}
+
+/** The context as one would write it for Connect; Connect itself keeps the deadline. */
+function plainContext(): Interceptor {
+  return (next) => (request) => {
+    const timeout = Number.parseInt(request.header.get("grpc-timeout") ?? "", 10);
+    const deadline = Date.now() + (Number.isNaN(timeout) ? DEFAULT_TIMEOUT_MS : timeout * 1000);
+    return inCallContext(request.header.get("x-request-id") ?? undefined, deadline, () => next(request));
+  };
+}
+
+/** A gRPC server as connect-node's documentation shows it. */
+function connectNode(): Promise<number> {
+  const interceptors = [
+    plainContext(),
+    accessInterceptor(logger, metrics),
+    errorInterceptor(),
+    inFlight.interceptor(),
+    validationInterceptor([ConformanceService]),
+  ];
+  const routes = register(ConformanceService, { echo }).route;
+  return listenOn(createHttp2Server(connectNodeAdapter({ routes, interceptors })), HOST, 0);
+}
+
+/** grpc-js without anything of ours but the codec; the work of the interceptors is written out in the handler. */
+function bare(): Promise<number> {
+  const validator = createValidator();
+  const record = metrics.forMethod(ConformanceService.method.echo);
+  const handle: grpc.handleUnaryCall<EchoRequest, EchoResponse> = async (call, callback) => {
+    const begin = performance.now();
+    const deadline = Number(call.getDeadline());
+    const id = call.metadata.get("x-request-id")[0]?.toString();
+    await inCallContext(id, deadline, async () => {
+      if (Date.now() >= deadline) return callback({ code: grpc.status.DEADLINE_EXCEEDED });
+      const result = validator.validate(EchoRequestSchema, call.request);
+      if (result.kind !== "valid")
+        return callback({ code: grpc.status.INVALID_ARGUMENT, details: String(result.error) });
+      callback(null, create(EchoResponseSchema, echo(call.request)));
+    });
+    record(0, (performance.now() - begin) / 1000);
+    if (logger.level === "debug") logger.debug("served");
+  };
+  const server = new grpc.Server({ "grpc.enable_channelz": 0 });
+  server.addService({ echo: methodDefinition(ConformanceService.method.echo) }, { echo: handle });
+  return new Promise((resolve, reject) => {
+    const done = (error: Error | null, port: number) => (error ? reject(error) : resolve(port));
+    server.bindAsync(`${HOST}:0`, grpc.ServerCredentials.createInsecure(), done);
+  });
+}
+
+/** Each opens a server and resolves with its port. */
+export const contenders = { ours, "connect-node": connectNode, "grpc-js": bare } as const;
+export type Contender = keyof typeof contenders;
