@@ -89,6 +89,7 @@ function endOfCard(groups: readonly Group[], first: number): number | undefined 
     const group = groups[last]?.digits ?? "";
     digits += group;
     lengths.push(group.length);
+    if (digits.length < shortest) continue;
     if ((last === first || embossed.test(lengths.join(","))) && isCardNumber(digits)) return last;
   }
   return undefined;

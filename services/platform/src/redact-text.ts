@@ -43,6 +43,7 @@ const rules: readonly (readonly [RegExp, string])[] = [
     /\b((?:[a-z]{1,32}[_-]?)?(?:password|passwd|secret|token|api[_-]?key|authorization))(["']?\s?[=:]\s?["']?)(?!\[)[^\s"',;&)}\]]{4,}/gi,
     `$1$2${redacted}`,
   ],
+  [/\b(pass(?:word|phrase|wd)\s(?:is|was)\s)[^\s,;]+/gi, `$1${redacted}`],
   [
     /\b(cvv2?|cvc2?|csc|cv2|security[ _-]?code|card[ _-]?verification)(\W{0,3}(?:is|was|code|value|number)?\W{0,4})\d{3,4}(?!\d)/gi,
     `$1$2${redacted}`,

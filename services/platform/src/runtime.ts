@@ -3,7 +3,8 @@ import { databaseConfig, loadConfig, platformConfig } from "#platform/config.ts"
 import type { Database } from "#platform/database/database.ts";
 import { type Faces, openFaces } from "#platform/faces.ts";
 import { Clients } from "#platform/grpc/clients.ts";
-import { createLogger, type Logger } from "#platform/logger.ts";
+import { countLeftOutLines } from "#platform/log-metrics.ts";
+import { createLogger, type Logger, repeatedLinesOf } from "#platform/logger.ts";
 import { createRegistry } from "#platform/metrics.ts";
 import type { ServiceConfig, ServiceContext, ServiceDefinition } from "#platform/service-definition.ts";
 import { openDatabase, within } from "#platform/startup.ts";
@@ -42,6 +43,9 @@ async function openResources<S extends z.ZodRawShape>(
 ): Promise<Resources<S>> {
   const name = config.SERVICE_NAME ?? definition.name;
   const logger = createLogger({ name, level: config.LOG_LEVEL, format: config.LOG_FORMAT });
+  const registry = createRegistry(name);
+  countLeftOutLines(registry, repeatedLinesOf(logger));
+  stack.defer(() => repeatedLinesOf(logger)?.settle(true));
   const telemetry = await startTelemetry(name, config);
   stack.defer(() => within(CLOSE_TIMEOUT_MS, "sending the last spans", telemetry.shutdown()));
   const opened = await openDatabase(definition, config, logger);
@@ -54,7 +58,7 @@ async function openResources<S extends z.ZodRawShape>(
   const context: ServiceContext<S> = {
     config,
     logger,
-    registry: createRegistry(name),
+    registry,
     client: (service, address) => clients.client(service, address),
     get database(): Database {
       if (!opened) throw new Error(`${name} has no database`);

@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import { ConfigError } from "#platform/config.ts";
+import { toggleDebugOn } from "#platform/log-level.ts";
 import { describe, type Logger } from "#platform/logger.ts";
 import { runMigrations } from "#platform/migrations.ts";
 import { launch } from "#platform/runtime.ts";
@@ -49,6 +50,7 @@ async function serve<S extends z.ZodRawShape>(definition: ServiceDefinition<S>):
       (error: unknown) => fail(definition.name, error),
     );
   };
+  toggleDebugOn("SIGUSR2", logger);
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
 }

@@ -142,6 +142,7 @@ describe("redaction of personal data", () => {
       '{"cvv":"123"} CVC: 1234, security code is 999',
       '{"cvv":"[redacted]"} CVC: [redacted], security code is [redacted]',
     ],
+    ["the password is hunter2, he said", "the password is [redacted], he said"],
     ["lives at 12 Baker Street, London", "lives at [address], London"],
     ["wohnt Lange Hauptstraße 12a", "wohnt Lange [address]"],
   ];
@@ -185,9 +186,9 @@ describe("the bounds of redaction", () => {
   it("takes time in proportion to the text, for the worst of texts too", () => {
     for (const piece of ["1", "1 ", "a", "a.", "+1", "@a", "A", "Aa ", "4-", "://", "token", "1 Aa "]) {
       const text = piece.repeat(16_000 / piece.length);
-      const start = performance.now();
+      const start = process.cpuUsage();
       redactText(text);
-      const took = performance.now() - start;
+      const took = process.cpuUsage(start).user / 1000;
       assert.ok(took < 250, `${JSON.stringify(piece)}: ${took} ms`);
     }
   });
