@@ -1,4 +1,12 @@
-import { panel, type SavedObject, savedSearch, stackVersion, viewId, visualization } from "./parts.ts";
+import {
+  type Aggregation,
+  panel,
+  type SavedObject,
+  savedSearch,
+  stackVersion,
+  viewId,
+  visualization,
+} from "./parts.ts";
 
 /** What Kibana shows of the lines: every data stream, with a trace id that leads to Jaeger. */
 const view: SavedObject = {
@@ -58,7 +66,7 @@ const searches = [
   }),
 ];
 
-const count = { id: "1", type: "count", schema: "metric", params: {} };
+const count: Aggregation = { id: "1", type: "count", schema: "metric", params: {} };
 
 const charts = [
   visualization({

@@ -25,10 +25,12 @@ export const elasticsearchCalls: readonly Call[] = [
 /** An alert rule of Kibana, with the id that it is known by. */
 export interface Rule {
   readonly id: string;
-  readonly rule: { readonly name: string; readonly params: Readonly<Record<string, unknown>> } & Record<
-    string,
-    unknown
-  >;
+  readonly rule: Readonly<Record<"name" | "consumer" | "rule_type_id", string>> & {
+    readonly tags: readonly string[];
+    readonly schedule: { readonly interval: string };
+    readonly params: Readonly<Record<string, unknown>>;
+    readonly actions: readonly unknown[];
+  };
 }
 
 /** Sets up Elasticsearch. */
