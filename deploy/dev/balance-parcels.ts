@@ -1,3 +1,4 @@
+import { encodeId } from "#platform/id.ts";
 import { type Ask, type Finding, maxNamed } from "./finding.ts";
 
 /** The balance of parcels, and what each order has of them. */
@@ -7,38 +8,56 @@ export interface ParcelBalance {
   readonly byOrder: ReadonlyMap<string, ReadonlyMap<string, string>>;
 }
 
-/** What shipping says has left must be what the carrier took, and nothing else. */
-export async function checkParcels(ask: Ask): Promise<ParcelBalance> {
-  return { findings: [await checkCarrier(ask)], byOrder: await readByOrder(ask) };
+interface ShipmentRow {
+  shipment_id: string;
+  order_id: string;
+  location_id: string;
+  status: string;
+  tracking_number: string | null;
 }
 
-async function checkCarrier(ask: Ask): Promise<Finding> {
-  const left = "('shipped', 'delivered', 'lost')";
-  const rows = await ask<{ shipment_id: string; order_id: string; status: string; state: string | null }>(
-    `select s.shipment_id, s.order_id, s.status, b.state from shipment s
-      left join simulator.booking b on b.key = s.shipment_id::text
-    where (s.status in ${left} and (b.state is distinct from 'booked' or b.tracking_number <> s.tracking_number))
-      or (s.status in ('failed', 'cancelled') and b.state = 'booked')
-    limit ${maxNamed}`,
+interface BookingRow {
+  key: string;
+  state: string;
+  tracking_number: string;
+}
+
+/** What shipping says has left must be what the carrier took, and nothing else. */
+export async function checkParcels(ask: Ask): Promise<ParcelBalance> {
+  const shipments = await ask<ShipmentRow>(
+    "select shipment_id, order_id, location_id, status, tracking_number from shipment",
   );
-  const [count] = await ask<{ count: string }>(`select count(*) from shipment where status in ${left}`);
+  const bookings = await ask<BookingRow>("select key, state, tracking_number from simulator.booking");
+  return { findings: [compare(shipments, bookings)], byOrder: byOrder(shipments) };
+}
+
+/** The carrier knows a parcel by the shipment's id as the API shows it. What is being booked may or may not be there. */
+function compare(shipments: readonly ShipmentRow[], bookings: readonly BookingRow[]): Finding {
+  const byKey = new Map(bookings.map((booking) => [booking.key, booking]));
+  const wrong = shipments.flatMap((shipment) => {
+    const key = encodeId(shipment.shipment_id);
+    const booking = byKey.get(key);
+    byKey.delete(key);
+    const left = ["shipped", "delivered", "lost"].includes(shipment.status);
+    const isSame = booking?.state === "booked" && booking.tracking_number === shipment.tracking_number;
+    const isEnded = ["failed", "cancelled"].includes(shipment.status);
+    if (left ? isSame : !(isEnded && booking?.state === "booked")) return [];
+    const says = `the carrier says ${booking?.state ?? "nothing"}`;
+    return [`shipment ${key} of order ${shipment.order_id} is ${shipment.status}, ${says}`];
+  });
+  const unknown = [...byKey.values()].filter(({ state }) => state === "booked");
+  const strangers = unknown.map(({ key }) => `the carrier took a parcel ${key} that shipping does not know`);
   return {
-    checked: `${count?.count ?? 0} parcels that have left are those that the carrier took`,
-    wrong: rows.map(
-      (row) =>
-        `shipment ${row.shipment_id} of order ${row.order_id} is ${row.status}, the carrier says ${row.state ?? "nothing"}`,
-    ),
+    checked: `${bookings.filter(({ state }) => state === "booked").length} parcels that the carrier took are those that have left`,
+    wrong: [...wrong, ...strangers].slice(0, maxNamed),
   };
 }
 
-async function readByOrder(ask: Ask): Promise<Map<string, Map<string, string>>> {
-  const rows = await ask<{ order_id: string; location_id: string; status: string }>(
-    "select order_id, location_id, status from shipment",
-  );
-  const byOrder = new Map<string, Map<string, string>>();
-  for (const { order_id, location_id, status } of rows) {
-    const parcels = byOrder.get(order_id) ?? new Map<string, string>();
-    byOrder.set(order_id, parcels.set(location_id, status));
+function byOrder(shipments: readonly ShipmentRow[]): Map<string, Map<string, string>> {
+  const grouped = new Map<string, Map<string, string>>();
+  for (const { order_id, location_id, status } of shipments) {
+    const parcels = grouped.get(order_id) ?? new Map<string, string>();
+    grouped.set(order_id, parcels.set(location_id, status));
   }
-  return byOrder;
+  return grouped;
 }

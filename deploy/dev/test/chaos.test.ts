@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
+import { chmodSync, mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
@@ -7,6 +10,7 @@ import { takeBalance } from "../balance.ts";
 import { chaosSeed } from "../config.ts";
 import { isOver } from "../demo.ts";
 import { type Component, databaseServices, freePorts } from "../layout.ts";
+import { removeData } from "../postgres.ts";
 import { Stack } from "../stack.ts";
 import { Chance } from "./chance.ts";
 import { Shopper, type Wish } from "./orders.ts";
@@ -79,6 +83,17 @@ async function placeAll(shopper: Shopper, list: readonly Wish[], chance: Chance)
   return placed;
 }
 
+async function untilAllEnded(shopper: Shopper, orderIds: readonly string[]): Promise<void> {
+  let open = orderIds;
+  const ask = async (orderId: string) => ({ orderId, over: isOver(await shopper.get(orderId)) });
+  const isEnd = async () => {
+    const states = await Promise.all(open.map(ask));
+    open = states.filter(({ over }) => !over).map(({ orderId }) => orderId);
+    return open.length === 0;
+  };
+  await eventually("the end of all orders", isEnd, { timeoutMs: 4 * 60_000, everyMs: 500 });
+}
+
 async function assertOutcomes(
   shopper: Shopper,
   placed: ReadonlyMap<string, Wish>,
@@ -100,10 +115,9 @@ async function assertOutcomes(
   context.diagnostic(`outcomes: ${JSON.stringify(Object.fromEntries(counts))}`);
 }
 
-test("a hundred orders survive kill -9 of everything around them", { timeout: 9 * 60_000 }, async (context) => {
-  const seed = chaosSeed ?? randomInt(2 ** 31);
-  context.diagnostic(`ORDERMESH_CHAOS_SEED=${seed}`);
-  await using stack = await Stack.start({ ports: await freePorts(), environment, signal: context.signal });
+async function survive(context: TestContext, seed: number, dataDirectory: string): Promise<void> {
+  const ports = await freePorts();
+  await using stack = await Stack.start({ dataDirectory, ports, environment, signal: context.signal });
   using shopper = new Shopper(stack);
   await shopper.stock("plenty", "north", 10_000);
   await shopper.stock("elsewhere", "south", 10_000);
@@ -119,18 +133,7 @@ test("a hundred orders survive kill -9 of everything around them", { timeout: 9 
   assert.ok(killed.length >= 5, `only ${killed.length} components were killed`);
   assert.equal(placed.size, orderCount, "a repeated call made a second order");
 
-  let open = [...placed.keys()];
-  await eventually(
-    "the end of all orders",
-    async () => {
-      const states = await Promise.all(
-        open.map(async (orderId) => ({ orderId, over: isOver(await shopper.get(orderId)) })),
-      );
-      open = states.filter(({ over }) => !over).map(({ orderId }) => orderId);
-      return open.length === 0;
-    },
-    { timeoutMs: 4 * 60_000, everyMs: 500 },
-  );
+  await untilAllEnded(shopper, [...placed.keys()]);
   await assertOutcomes(shopper, placed, context);
 
   const urls = databaseServices.map((service) => [service, stack.databaseUrl(service, "postgres")] as const);
@@ -140,4 +143,18 @@ test("a hundred orders survive kill -9 of everything around them", { timeout: 9 
     [],
   );
   assert.equal(balance.underway, 0);
+}
+
+test("a hundred orders survive kill -9 of everything around them", { timeout: 9 * 60_000 }, async (context) => {
+  const seed = chaosSeed ?? randomInt(2 ** 31);
+  context.diagnostic(`ORDERMESH_CHAOS_SEED=${seed}`);
+  const dataDirectory = mkdtempSync(join(tmpdir(), "ordermesh-chaos-"));
+  chmodSync(dataDirectory, 0o711);
+  try {
+    await survive(context, seed, dataDirectory);
+  } catch (error) {
+    context.diagnostic(`the data is kept for a look: npm start -- --no-demo --data ${dataDirectory}`);
+    throw error;
+  }
+  removeData(dataDirectory);
 });
