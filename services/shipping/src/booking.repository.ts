@@ -93,7 +93,7 @@ const claimDue: SqlText = {
   name: "shipment_claim_booking",
   text: `update shipment s set attempts = s.attempts + 1, due_time = clock_timestamp() + $1 * interval '1 millisecond'
     where s.shipment_id = any(array(
-      select shipment_id from shipment where status = 'booking' and due_time <= clock_timestamp()
+      select shipment_id from shipment where status = 'booking' and due_time <= now()
       order by due_time limit $2 for update skip locked))
     returning ${shipmentColumns}`,
 };

@@ -15,7 +15,7 @@ const claimDue: SqlText = {
   name: "packing_claim",
   text: `update shipment s set due_time = clock_timestamp() + $1 * interval '1 millisecond'
     where s.shipment_id = any(array(
-      select shipment_id from shipment where status = 'preparing' and due_time <= clock_timestamp()
+      select shipment_id from shipment where status = 'preparing' and due_time <= now()
       order by due_time limit $2 for update skip locked))
     returning ${shipmentColumns}`,
 };

@@ -10,7 +10,7 @@ const claimDue: SqlText = {
   text: `update shipment s set report_attempts = s.report_attempts + 1,
       report_due_time = clock_timestamp() + $1 * interval '1 millisecond'
     where s.shipment_id = any(array(
-      select shipment_id from shipment where report_due_time <= clock_timestamp()
+      select shipment_id from shipment where report_due_time <= now()
       order by report_due_time limit $2 for update skip locked))
     returning ${shipmentColumns}`,
 };

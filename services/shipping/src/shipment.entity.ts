@@ -1,4 +1,4 @@
-import { defineEntity, type InferEntity, p } from "@mikro-orm/core";
+import { defineEntity, p } from "@mikro-orm/core";
 import type { Address, ShipmentFailure, ShipmentLine, ShipmentStatus, TrackingKind } from "./shipment.ts";
 
 /** One report of the carrier. Append-only. */
@@ -39,6 +39,3 @@ export const ShipmentEntity = defineEntity({
     events: () => p.oneToMany(TrackingEventEntity).mappedBy("shipment"),
   },
 });
-
-/** A shipment as MikroORM reads it. */
-export type ShipmentRecord = InferEntity<typeof ShipmentEntity>;

@@ -1,10 +1,10 @@
-import type { FilterQuery } from "@mikro-orm/core";
+import type { EntityManager } from "@mikro-orm/postgresql";
 import type { Database } from "#platform/database/database.ts";
 import { type Keyed, replayable } from "#platform/database/idempotency.ts";
 import type { SqlText, Transaction } from "#platform/database/transaction.ts";
 import { bucketOf, decodeId, newId } from "#platform/id.ts";
 import { shipmentCancelled } from "./errors.ts";
-import { ShipmentEntity, type ShipmentRecord } from "./shipment.entity.ts";
+import { ShipmentEntity } from "./shipment.entity.ts";
 import { type Address, isTombstone, type Shipment, type ShipmentLine, type ShipmentStatus } from "./shipment.ts";
 import {
   commit,
@@ -99,18 +99,23 @@ export class ShipmentRepository {
 
   /** A page of shipments, the newest first; marks of cancellations that came first are no shipments. */
   async list(filter: ShipmentFilter): Promise<Shipment[]> {
-    const where: FilterQuery<ShipmentRecord> = { address: { $ne: null } };
-    if (filter.orderId) where.orderId = decodeId(filter.orderId);
-    if (filter.status) where.status = filter.status;
-    if (filter.after) where.shipmentId = { $lt: decodeId(filter.after) };
-    const records = await this.#database.em().find(ShipmentEntity, where, {
-      orderBy: { shipmentId: "desc" },
-      limit: filter.limit,
-      populate: ["events"],
-      strategy: "select-in",
-    });
+    const em = this.#database.em();
+    const records = await listQuery(em, filter).getResultList();
+    await em.populate(records, ["events"]);
     return records.map((record) => toShipment(record, record.events.getItems()));
   }
+}
+
+/** The page of a list; every combination of filters goes along an index. */
+export function listQuery(em: EntityManager, { orderId, status, after, limit }: ShipmentFilter) {
+  const query = em
+    .createQueryBuilder(ShipmentEntity, "s")
+    .select("*")
+    .where({ address: { $ne: null } });
+  if (orderId) query.andWhere({ orderId: decodeId(orderId) });
+  if (status) query.andWhere({ status });
+  if (after) query.andWhere({ shipmentId: { $lt: decodeId(after) } });
+  return query.orderBy({ shipmentId: "desc" }).limit(limit);
 }
 
 async function insertNew(tx: Transaction, inputs: readonly NewShipment[]): Promise<(CreatedShipment | Error)[]> {

@@ -37,9 +37,9 @@ export class World implements AsyncDisposable {
     this.carrier = this.openCarrier();
   }
 
-  static async open(): Promise<World> {
+  static async open(connection: { poolMax?: number } = {}): Promise<World> {
     const entities = [ShipmentEntity, TrackingEventEntity];
-    return new World(await testDatabase("shipping", { entities, migrations }));
+    return new World(await testDatabase("shipping", { entities, migrations, connection }));
   }
 
   /** The carrier as another process would open it: it remembers everything. */

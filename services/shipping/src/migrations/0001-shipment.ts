@@ -38,7 +38,9 @@ export class CreateShipment extends Migration {
     this.addSql("create index shipment_status_idx on shipment (status, shipment_id) where address is not null");
     this.addSql("create index shipment_due_idx on shipment (status, due_time) where due_time is not null");
     this.addSql("create index shipment_report_idx on shipment (report_due_time) where report_due_time is not null");
-    this.addSql("grant select, insert, update on shipment to shipping");
+    this.addSql(`grant select, insert, update (status, carrier, tracking_number, failed_by, failure_code, failure_reason,
+      cancel_requested, attempts, due_time, report_due_time, report_attempts, report_time, update_time)
+      on shipment to shipping`);
     this.addSql(`create table tracking_event (
       shipment_id uuid not null references shipment,
       event_id text not null,

@@ -1,0 +1,94 @@
+import { PassThrough } from "node:stream";
+import { type Client, type ConnectRouter, createClient, createRouterTransport } from "@connectrpc/connect";
+import { Registry } from "prom-client";
+import { SagaCallbackService, type ShipmentReport } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
+import { FulfillmentService } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
+import { ShippingService } from "#gen/shop/shipping/v1/shipping_service_pb.js";
+import { loadConfig, platformConfig } from "#platform/config.ts";
+import { Relay } from "#platform/database/relay.ts";
+import { contextInterceptor } from "#platform/interceptors/context.ts";
+import { errorInterceptor } from "#platform/interceptors/errors.ts";
+import { validationInterceptor } from "#platform/interceptors/validation.ts";
+import { createLogger } from "#platform/logger.ts";
+import { shippingConfig } from "../src/config.ts";
+import { buildShipping } from "../src/shipping.ts";
+import { CarrierClock } from "../src/simulators/carrier-clock.ts";
+import { CarrierSimulator } from "../src/simulators/carrier-simulator.ts";
+import { WarehouseSimulator } from "../src/simulators/warehouse-simulator.ts";
+import type { World } from "./world.ts";
+
+const services = [ShippingService, FulfillmentService];
+
+/** The service with its relays and simulators, called in memory through the interceptors that it has in production. */
+export interface Process extends AsyncDisposable {
+  readonly shipping: Client<typeof ShippingService>;
+  readonly fulfillment: Client<typeof FulfillmentService>;
+  readonly registry: Registry;
+  /** What the worker was told. */
+  readonly heard: ShipmentReport[];
+  /** Everything that was logged. */
+  readonly log: () => string;
+}
+
+/** Starts one process on the world's database; its simulators go by the real time. */
+export async function startProcess(world: World, changes: Record<string, string> = {}): Promise<Process> {
+  const env = { PAGE_TOKEN_SECRET: "s".repeat(32), DATABASE_URL: world.test.url, SWEEP_MS: "10", ...changes };
+  const config = loadConfig({ ...platformConfig, ...shippingConfig }, env);
+  const lines: string[] = [];
+  const stream = new PassThrough().on("data", (line) => lines.push(String(line)));
+  const logger = createLogger({ name: "shipping", level: "debug", format: "json", stream });
+  const { database } = world.test;
+  const heard: ShipmentReport[] = [];
+  const registry = new Registry();
+  const carrier = new CarrierSimulator({
+    store: database,
+    transitMs: config.CARRIER_TRANSIT_MS,
+    slowMs: config.CARRIER_SLOW_MS,
+    refusedLocations: config.CARRIER_SIMULATOR_REFUSED_LOCATIONS,
+  });
+  const warehouse = new WarehouseSimulator({ store: database, packingMs: config.PACKING_MS });
+  const sagas = createClient(SagaCallbackService, workerTransport(heard));
+  const parts = buildShipping({ config, database, logger, registry, sagas, carrier, warehouse });
+  const clock = new CarrierClock({ store: database, report: (report) => parts.shipments.report(report) });
+  const relay = new Relay({ name: "clock", everyMs: 10, log: logger, sweep: () => clock.sweep() });
+  const interceptors = [contextInterceptor(30_000), errorInterceptor(), validationInterceptor(services)];
+  const route = (router: ConnectRouter) => {
+    for (const service of parts.services) service.route(router);
+  };
+  const transport = createRouterTransport(route, { router: { interceptors } });
+  await parts.start();
+  relay.start();
+  return {
+    shipping: createClient(ShippingService, transport),
+    fulfillment: createClient(FulfillmentService, transport),
+    registry,
+    heard,
+    log: () => lines.join(""),
+    async [Symbol.asyncDispose]() {
+      await relay.stop();
+      await parts.stop();
+    },
+  };
+}
+
+function workerTransport(heard: ShipmentReport[]) {
+  return createRouterTransport(({ service }) =>
+    service(SagaCallbackService, {
+      batchReportShipments: ({ reports }) => {
+        heard.push(...reports);
+        return { taken: reports.map(() => true) };
+      },
+    }),
+  );
+}
+
+/** Looks until it is there; fails after ten seconds. */
+export async function until<T>(look: () => Promise<T | undefined> | T | undefined, what: string): Promise<T> {
+  const end = Date.now() + 10_000;
+  for (;;) {
+    const found = await look();
+    if (found) return found;
+    if (Date.now() > end) throw new Error(`it did not happen: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}

@@ -1,0 +1,169 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import pg from "pg";
+import { purgeIdempotencyKeys } from "#platform/database/idempotency.ts";
+import { migrateDown, migrateUp } from "#platform/database/migrate.ts";
+import { sqlStateOf } from "#platform/database/sql-state.ts";
+import { newId } from "#platform/id.ts";
+import { migrations } from "../src/migrations/list.ts";
+import { Packing } from "../src/packing.ts";
+import { SagaReportRepository } from "../src/saga-report.repository.ts";
+import { listQuery, type ShipmentFilter } from "../src/shipment.repository.ts";
+import { CarrierClock } from "../src/simulators/carrier-clock.ts";
+import { WarehouseSimulator } from "../src/simulators/warehouse-simulator.ts";
+import { at, event, newShipment } from "./examples.ts";
+import { request, World } from "./world.ts";
+
+const rows = 20_000;
+/** An id in the middle of random ones. */
+const middle = "4".padEnd(26, "0");
+
+describe("the shipping database", () => {
+  let world: World;
+  before(async () => {
+    // One connection: what is prepared by one call is seen by the next.
+    world = await World.open({ poolMax: 1 });
+    await fill();
+  });
+  after(() => world[Symbol.asyncDispose]());
+
+  it("finds by an index what every statement looks for", async () => {
+    await useEverything();
+    const { database } = world.test;
+    const prepared = await database.query<{ name: string; statement: string }>(
+      "select name, statement from pg_prepared_statements where name <> ''",
+    );
+    assert.ok(prepared.length >= 22, prepared.map(({ name }) => name).join(" "));
+    await database.query("set enable_seqscan = off");
+    for (const { name, statement } of prepared) {
+      const plan = await explain(`explain (generic_plan) ${statement}`);
+      assert.doesNotMatch(plan, /Seq Scan on/, `${name}:\n${plan}`);
+      assert.equal(unbounded(plan), undefined, `${name}:\n${plan}`);
+    }
+    await database.query("reset enable_seqscan");
+  });
+
+  const lists: [Partial<ShipmentFilter>, index: RegExp][] = [
+    [{}, /Index Scan Backward using shipment_pkey/],
+    [{ after: middle }, /Index Scan Backward using shipment_pkey .*\n.*Index Cond: \(shipment_id </],
+    [{ orderId: newId() }, /shipment_order_location_key/],
+    [{ orderId: newId(), after: middle, status: "failed" }, /shipment_order_location_key/],
+    [{ status: "delivered" }, /Index Scan Backward using shipment_status_idx .*\n.*Index Cond: \(status = /],
+    [{ status: "ready", after: middle }, /shipment_status_idx .*\n.*Index Cond: .*status = .*shipment_id </],
+  ];
+  for (const [filter, index] of lists) {
+    it(`lists by ${Object.keys(filter).join(" and ") || "nothing"} along an index`, async () => {
+      const query = listQuery(world.test.database.em(), { ...filter, limit: 51 });
+      const plan = await explain(`explain ${query.getFormattedQuery()}`);
+      assert.match(plan, index);
+      if (!filter.orderId) assert.doesNotMatch(plan, /Sort/);
+    });
+  }
+
+  it("grants the service what it needs and no more", async () => {
+    const forbidden = [
+      "delete from shipment",
+      "update shipment set address = null",
+      "update shipment set order_id = gen_random_uuid()",
+      "update tracking_event set kind = 'lost'",
+      "delete from tracking_event",
+      "update idempotency_key set response = ''",
+      "delete from simulator.booking",
+      "truncate simulator.packing",
+      "create table more ()",
+      "drop table shipment",
+    ];
+    for (const sql of forbidden) {
+      await assert.rejects(world.test.database.query(sql), (error) => sqlStateOf(error) === "42501", sql);
+    }
+  });
+
+  it("refuses rows that cannot be", async () => {
+    const { orderId } = await world.create();
+    const impossible = [
+      "update shipment set status = 'arrived'",
+      "update shipment set status = 'shipped', tracking_number = null",
+      "update shipment set tracking_number = 'T'",
+      "update shipment set failed_by = 'weather'",
+    ];
+    for (const sql of impossible) {
+      const failed = world.test.database.query(
+        `${sql} where order_id = (select max(order_id::text)::uuid from shipment)`,
+      );
+      await assert.rejects(failed, (error) => sqlStateOf(error) === "23514", `${sql} ${orderId}`);
+    }
+  });
+
+  it("goes down and up again", async () => {
+    const { ownerUrl: url } = world.test;
+    const names = migrations.map(({ name }) => name);
+    assert.deepEqual(await migrateDown({ url, migrations }, names[0]), names.toReversed());
+    const left = await world.test.database.query<{ name: string }>(
+      `select schemaname || '.' || tablename as name from pg_tables where schemaname not in ('pg_catalog', 'information_schema')`,
+    );
+    assert.deepEqual(left, [{ name: "public.schema_migration" }]);
+    assert.deepEqual(await migrateUp({ url, migrations }), names);
+    assert.equal((await world.create()).status, "ready");
+  });
+
+  /** Calls everything once, so that every statement is prepared. */
+  async function useEverything(): Promise<void> {
+    const { database } = world.test;
+    const input = newShipment({ sagaId: "saga", address: at("SIM-ERROR") });
+    await world.shipments.create([input]);
+    await world.shipments.create([input]);
+    const warehouse = new WarehouseSimulator({ store: database, packingMs: 0 });
+    await new Packing({ repository: world.packing, warehouse, timeoutMs: 10_000 }).sweep(new AbortController().signal);
+    const booking = world.openBooking();
+    await booking.book(request(input, "ship"));
+    await world.expireLeases();
+    await booking.sweep();
+    await booking.settled();
+    world.now += 60_000;
+    const report = () => Promise.reject(new Error("away"));
+    await new CarrierClock({ store: database, report, now: () => world.now }).sweep();
+    const [shipped] = await world.shipments.list({ limit: 1, orderId: input.orderId });
+    assert.ok(shipped?.trackingNumber);
+    await world.tracking.record([{ trackingNumber: shipped.trackingNumber, event: event("delivered", 1) }]);
+    await world.carrier.cancel(newId(), AbortSignal.timeout(10_000));
+    await booking.cancel(request(newShipment(), "cancel"));
+    const reports = new SagaReportRepository(database);
+    const told = await reports.claimDue(1_000, 10);
+    await reports.defer(told);
+    await reports.taken(told);
+    await purgeIdempotencyKeys(database, 60_000);
+    const now = Date.now() + 120_000;
+    await new CarrierClock({ store: database, report: async () => undefined, now: () => now }).sweep();
+  }
+
+  async function explain(sql: string): Promise<string> {
+    const lines = await world.test.database.query<{ "QUERY PLAN": string }>(sql);
+    return lines.map((line) => line["QUERY PLAN"]).join("\n");
+  }
+
+  async function fill(): Promise<void> {
+    const client = new pg.Client({ connectionString: world.test.adminUrl });
+    await client.connect();
+    await client.query(`insert into shipment (shipment_id, order_id, location_id, status, lines, address, saga_id)
+      select gen_random_uuid(), gen_random_uuid(), 'BER-1', (array['preparing', 'ready', 'failed', 'cancelled'])[1 + i % 4],
+        '[]', '{}', '' from generate_series(1, ${rows}) as i`);
+    await client.query(`insert into tracking_event (shipment_id, event_id, kind, event_time, place)
+      select shipment_id, '1', 'in_transit', now(), '' from shipment`);
+    await client.query(`insert into simulator.booking (key, state, calls, tracking_number, lost, transit_ms, book_time)
+      select shipment_id, 'booked', 1, '', false, 1, now() from shipment`);
+    await client.query(`insert into simulator.packing (shipment_id, begin_time, ready_time)
+      select shipment_id, now(), now() from shipment`);
+    await client.query(`insert into idempotency_key (method, request_id, fingerprint, response)
+      select 'any', shipment_id, '', '' from shipment`);
+    await client.query("analyze");
+    await client.end();
+  }
+});
+
+/** An index that is read from end to end is no better than the table. */
+function unbounded(plan: string): string | undefined {
+  const lines = plan.split("\n");
+  return lines.find(
+    (line, index) => /Index (Only )?Scan/.test(line) && !/(Index|Recheck) Cond|Order By/.test(lines[index + 1] ?? ""),
+  );
+}
