@@ -32,6 +32,8 @@ export class Dispatcher {
   readonly #waiting: (() => void)[] = [];
   #running = 0;
   #draining = false;
+  /** Whether the last start failed: a worker that is away is said once, not for each list. */
+  #failing = false;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
@@ -87,6 +89,7 @@ export class Dispatcher {
       if (this.#draining) throw new ConnectError("the service stops", Code.Unavailable);
       await sagas.startOrderSaga(toStartRequest(list), { timeoutMs });
       metrics.dispatches.inc({ outcome: "acknowledged" });
+      this.#recovered();
     } catch (error) {
       this.#failed(list, error);
       throw error;
@@ -111,8 +114,14 @@ export class Dispatcher {
       this.#options.logger.error("the worker refuses a saga; its orders stay pending", fields);
     } else {
       this.#options.metrics.dispatches.inc({ outcome: "failed" });
-      this.#options.logger.warn("a saga could not be started yet", fields);
+      this.#options.logger.log(this.#failing ? "debug" : "warn", "a saga could not be started yet", fields);
+      this.#failing = true;
     }
+  }
+
+  #recovered(): void {
+    if (this.#failing) this.#options.logger.info("sagas can be started again");
+    this.#failing = false;
   }
 
   async #enter(): Promise<void> {

@@ -57,10 +57,11 @@ export class OrderIntake {
   /**
    * Makes an order durable and has its saga started.
    *
+   * @param signal takes the order back while it waits for its list; the call's deadline does so anyway
    * @throws CUSTOMER_NOT_FOUND, REQUEST_ID_REUSED
    */
-  accept(order: KeyedOrder, signal: AbortSignal): Promise<Accepted> {
-    return this.#batcher.submit(order, { signal });
+  accept(order: KeyedOrder, signal?: AbortSignal): Promise<Accepted> {
+    return this.#batcher.submit(order, signal && { signal });
   }
 
   /** Resolves once everything that was taken is durable. */

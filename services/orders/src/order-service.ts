@@ -34,7 +34,7 @@ const maxDecisionMs = 30_000;
 /** How long a cancellation waits to be done rather than accepted, in milliseconds. */
 const maxCancellationMs = 1_000;
 /** The part of the time left that is kept for the answer itself, and its bound in milliseconds. */
-const reserve = { share: 0.1, maxMs: 500 };
+const reserve = { share: 0.2, maxMs: 500 };
 const defaultPageSize = 50;
 
 /** OrderService, as its proto says. */
@@ -49,7 +49,8 @@ export class OrderApi implements ServiceImpl<typeof OrderService> {
   async createOrder(request: CreateOrderRequest, context: HandlerContext) {
     const order = toKeyedOrder(request);
     if (request.waitFor === WaitFor.CONFIRMED) return { order: toProto(await this.#createAndWait(order, context)) };
-    const { orderId, order: accepted } = await this.#options.intake.accept(order, context.signal);
+    // The signal is made when it is asked for: a call that takes a few milliseconds does without.
+    const { orderId, order: accepted } = await this.#options.intake.accept(order);
     return { order: toProto(accepted ?? (await this.#options.follower.get(orderId))) };
   }
 

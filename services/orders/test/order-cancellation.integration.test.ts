@@ -62,7 +62,7 @@ describe("cancelling orders", () => {
   it("does not wait longer than the caller for what takes time", async () => {
     const { orderId } = await place();
     const request = { requestId: unique("cancel"), orderId, reason: "no" };
-    const { order } = await replica.orders.cancelOrder(request, { timeoutMs: 300 });
+    const { order } = await replica.orders.cancelOrder(request, { timeoutMs: 1_200 });
     assert.equal(order?.status, OrderStatus.PENDING);
   });
 

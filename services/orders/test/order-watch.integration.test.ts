@@ -166,7 +166,7 @@ describe("following orders", () => {
 
   it("returns the pending order shortly before the deadline, and the order goes on", async () => {
     const request = { ...orderRequest(customerId), waitFor: WaitFor.CONFIRMED };
-    const response = await one.orders.createOrder(request, { timeoutMs: 400 });
+    const response = await one.orders.createOrder(request, { timeoutMs: 1_500 });
     assert.equal(statusOf(response), OrderStatus.PENDING);
     const repeated = two.orders.createOrder(request);
     await eventually(() => assert.equal(worker.starts.length, 1));
