@@ -1,6 +1,5 @@
 import { Counter, Histogram, type Registry } from "prom-client";
 import type { BatcherMetrics } from "#platform/database/batcher.ts";
-import type { StockCommand } from "./stock.ts";
 
 /** What the inventory service counts. */
 export class StockMetrics implements BatcherMetrics {
@@ -34,8 +33,8 @@ export class StockMetrics implements BatcherMetrics {
     this.#wait.observe(oldestWaitMs / 1_000);
   }
 
-  /** Counts commands that were answered alike. */
-  answered(command: StockCommand["kind"], outcome: string): void {
-    this.#commands.inc({ command, outcome });
+  /** Counts commands of one kind that were answered alike. */
+  answered(command: string, outcome: string, count: number): void {
+    this.#commands.inc({ command, outcome }, count);
   }
 }

@@ -128,9 +128,15 @@ export class StockRepository {
   }
 
   #count(requests: StockRequest[], answers: Answer[]): Answer[] {
+    const counts = new Map<string, number>();
     for (const [index, { command }] of requests.entries()) {
       const answer = answers[index];
-      this.#metrics?.answered(command.kind, answer instanceof DomainError ? answer.reasonName : "done");
+      const label = `${command.kind} ${answer instanceof DomainError ? answer.reasonName : "done"}`;
+      counts.set(label, (counts.get(label) ?? 0) + 1);
+    }
+    for (const [label, count] of counts) {
+      const [command = "", outcome = ""] = label.split(" ");
+      this.#metrics?.answered(command, outcome, count);
     }
     return answers;
   }
