@@ -34,6 +34,7 @@ interface Job extends Ticket {
 
 const maxAttempts = 3;
 const firstPauseMs = 50;
+const warnEveryMs = 1_000;
 
 /** Brings operations to a verdict: sends, and after an ambiguous answer asks first and sends only what is unknown. */
 export class GatewayCaller {
@@ -43,6 +44,8 @@ export class GatewayCaller {
   readonly #calls: Batcher<Job, Verdict | undefined>;
   readonly #open = new Set<AbortController>();
   #stopped = false;
+  #lost = 0;
+  #warnedAt = Number.NEGATIVE_INFINITY;
 
   constructor(gateway: Gateway, limits: GatewayLimits, log: GatewayLog) {
     this.#gateway = gateway;
@@ -88,13 +91,22 @@ export class GatewayCaller {
         return toVerdict(await this.#attempt(job, ask, Math.min(left, this.#limits.timeoutMs)));
       } catch (error) {
         if (!(error instanceof GatewayAmbiguousError || error instanceof GatewayUnavailableError)) throw error;
-        const { operationId, kind } = job.operation;
-        this.#log.warn("the gateway's answer was lost", { err: error, "operation.id": operationId, kind, attempt });
+        this.#warn(job.operation, error);
         ask = true;
       }
       await delay(firstPauseMs * 2 ** attempt);
     }
     return undefined;
+  }
+
+  /** While the gateway is away this happens to every call: one line a second says how often. */
+  #warn({ operationId, kind }: Operation, error: Error): void {
+    this.#lost += 1;
+    if (performance.now() - this.#warnedAt < warnEveryMs) return;
+    const fields = { "operation.id": operationId, kind, "error.message": error.message, lost: this.#lost };
+    this.#log.warn("answers of the gateway were lost", fields);
+    this.#lost = 0;
+    this.#warnedAt = performance.now();
   }
 
   async #attempt(job: Job, ask: boolean, timeoutMs: number): Promise<GatewayAnswer> {

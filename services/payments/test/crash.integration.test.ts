@@ -9,7 +9,7 @@ import type { Payments } from "../src/payments.ts";
 import { recordDecisions } from "../src/statements.ts";
 import { authorization, change, type Harness, openHarness, until } from "./harness.ts";
 
-const slowMs = 600;
+const slowMs = 1_500;
 let harness: Harness;
 
 before(async () => {
@@ -150,6 +150,7 @@ test("replicas share what is undecided and do each thing once", async () => {
   const inputs = Array.from({ length: 40 }, () => authorization());
   const cut = harness.payments({ ...soon, gateway: unreachable() });
   await Promise.all(inputs.map((input) => cut.authorize(input)));
+  await cut.drain(0);
   await harness.expireLeases();
   const replicas = [harness.payments(), harness.payments(), harness.payments()];
   const taken = await Promise.all(replicas.map((replica) => replica.resolve()));

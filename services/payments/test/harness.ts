@@ -97,9 +97,9 @@ export function change(
   return { kind, requestId, paymentId, amount: money, reason: "", fingerprint };
 }
 
-/** Waits until the condition holds. @throws after 10 seconds */
+/** Waits until the condition holds. @throws after 60 seconds */
 export async function until(condition: () => Promise<boolean>): Promise<void> {
-  const end = Date.now() + 10_000;
+  const end = Date.now() + 60_000;
   while (!(await condition())) {
     if (Date.now() > end) throw new Error("the condition does not come true");
     await new Promise((resolve) => setTimeout(resolve, 10));

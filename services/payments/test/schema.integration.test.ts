@@ -115,7 +115,8 @@ test("every list goes by an index, and a page begins where the one before ended"
   await harness.admin(`insert into ledger_entry (payment_id, operation_id, kind, debit_account, credit_account, currency, amount)
     select payment_id, gen_random_uuid(), 'capture', 'gateway_clearing', 'sales', 'EUR', 1 from payment`);
   await harness.admin("analyze ledger_entry");
-  const entries = await explain(`select * from ledger_entry where payment_id = '${crypto.randomUUID()}' and entry_id < 4000
+  const entries =
+    await explain(`select * from ledger_entry where payment_id = '${crypto.randomUUID()}' and entry_id < 4000
     order by entry_id desc limit 51`);
   assert.match(entries, /ledger_entry_payment_idx/);
 });
