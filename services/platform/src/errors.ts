@@ -120,7 +120,8 @@ const conflictStates = new Set(["40001", "40P01", "55P03"]);
 /** What Node and pg report when a connection cannot be had or breaks. */
 const connectionCodes = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE", "ETIMEDOUT", "ENOTFOUND", "EAI_AGAIN"]);
 /** pg has no code for these. */
-const connectionMessages = /^(Connection terminated|timeout exceeded when trying to connect)/;
+const connectionMessages =
+  /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client (has encountered|was closed))/;
 
 /** The chain of an error and its causes, outermost first. Bounded, because a cause may point back. */
 function chainOf(error: unknown): Error[] {
@@ -139,8 +140,9 @@ function isConflict(error: Error): boolean {
 
 function isConnectionLoss(error: Error): boolean {
   const code = codeOf(error);
-  // Class 08 is "connection exception", 57P0x are the shutdowns of the server, 53300 is "too many connections".
-  if (/^(08...|57P0.|53300)$/.test(code)) return true;
+  // Class 08 is "connection exception", 57P0x are the shutdowns of the server, 53300 is "too many connections", 25P03 ends
+  // a session that did nothing in its transaction.
+  if (/^(08...|57P0.|53300|25P03)$/.test(code)) return true;
   return connectionCodes.has(code) || connectionMessages.test(error.message);
 }
 
