@@ -1,11 +1,11 @@
-import { ActivityFailure, CancellationScope, condition, sleep } from "@temporalio/workflow";
+import { CancellationScope, condition, sleep, TemporalFailure } from "@temporalio/workflow";
 import { describeFailure, StepFailed, StepRefused } from "./failures.ts";
 import type { Outcome } from "./types.ts";
 
 /** The most entries of one list: as many as a workflow has orders. */
 export const MAX_LIST = 64;
 
-/** One activity call for many entries. Throws `ActivityFailure` when the list as a whole failed. */
+/** One activity call for many entries. Throws a `TemporalFailure` when the list as a whole failed. */
 export type ListCall<I, O> = (entries: I[]) => Promise<Outcome<O>[]>;
 
 /** How a list is asked for. Each way retries by itself before it throws. */
@@ -107,7 +107,7 @@ export class Coalescer<I, O> {
 
   async #gather(): Promise<void> {
     await afterMicrotasks();
-    let failed: { list: Entry<I, O>[]; failure: ActivityFailure } | undefined;
+    let failed: { list: Entry<I, O>[]; failure: TemporalFailure } | undefined;
     await this.#turn(async () => {
       this.#gathering = false;
       const list = this.#waiting.splice(0, MAX_LIST);
@@ -119,7 +119,7 @@ export class Coalescer<I, O> {
   }
 
   /** Looks for the entries that make a list fail, in both halves at the same time. */
-  async #narrow(list: Entry<I, O>[], failure: ActivityFailure): Promise<void> {
+  async #narrow(list: Entry<I, O>[], failure: TemporalFailure): Promise<void> {
     const [first, ...others] = list;
     if (first && others.length === 0) return this.#standsAlone(first, failure);
     const middle = Math.ceil(list.length / 2);
@@ -132,20 +132,24 @@ export class Coalescer<I, O> {
     );
   }
 
-  async #standsAlone(entry: Entry<I, O>, failure: ActivityFailure): Promise<void> {
+  async #standsAlone(entry: Entry<I, O>, failure: TemporalFailure): Promise<void> {
     const last = this.#ways.alone ? await this.#try([entry], this.#ways.alone) : failure;
-    if (last) entry.reject(new StepFailed(describeFailure(last)));
+    if (!last) return;
+    // The end of the patience is a time-out, which does not say what it was that failed.
+    const reasons = new Set([describeFailure(last), describeFailure(failure)]);
+    entry.reject(new StepFailed([...reasons].join("; before that: ")));
   }
 
   /** Makes one call and delivers its outcomes. Returns the failure of the list as a whole, if there is one. */
-  async #try(list: Entry<I, O>[], call: ListCall<I, O>): Promise<ActivityFailure | undefined> {
+  async #try(list: Entry<I, O>[], call: ListCall<I, O>): Promise<TemporalFailure | undefined> {
     const wanted = list.filter((entry) => !entry.abandoned);
     if (wanted.length === 0) return undefined;
     try {
       this.#deliver(wanted, await call(wanted.map((entry) => entry.input)));
       return undefined;
     } catch (error) {
-      if (error instanceof ActivityFailure) return error;
+      // An ordinary activity fails with ActivityFailure, a local one with the failure itself.
+      if (error instanceof TemporalFailure) return error;
       throw error;
     }
   }

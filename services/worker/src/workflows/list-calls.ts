@@ -66,9 +66,8 @@ export class ListCalls {
     const part = remote(this.#retry(PART_ATTEMPTS));
     const ways = { list: this.#call(list, name), part: this.#call(part, name) };
     if (kind === "checkout") return ways;
-    const untilMs = patienceMs + (kind === "long" ? longStepMs + LONG_STEP_GRACE_MS : 0);
     const retry = this.#retry(Number.POSITIVE_INFINITY);
-    const alone = proxyActivities<Proxy>({ ...timing, scheduleToCloseTimeout: untilMs, retry });
+    const alone = proxyActivities<Proxy>({ ...timing, scheduleToCloseTimeout: patienceMs, retry });
     return { ...ways, alone: this.#call(alone, name) };
   }
 
