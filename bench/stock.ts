@@ -73,8 +73,9 @@ async function reserveAlone(database: Database): Promise<void> {
     const [level] = await tx.query<{ on_hand: bigint; reserved: bigint }>(plain.lock, at);
     if (!level || level.on_hand - level.reserved < 1n) throw new Error("out of stock");
     await tx.query(plain.level, [...at, now]);
-    await tx.query(plain.reservation, [orderId, new Date(now.getTime() + holdMs), now]);
-    await tx.query(plain.allocation, [orderId, ...at]);
+    const allocations = [{ sku: hot.sku, location_id: hot.locationId, quantity: 1, status: "held" }];
+    const expireTime = new Date(now.getTime() + holdMs);
+    await tx.query(plain.reservation, [orderId, JSON.stringify(allocations), expireTime, now]);
     await tx.query(plain.movement, [...at, orderId, now]);
     await tx.query(plain.key, [requestId, fingerprint, Buffer.from(JSON.stringify({ o: orderId, parts: [at] }))]);
   });
@@ -91,11 +92,8 @@ const plain = {
   },
   reservation: {
     name: "plain_reservation",
-    text: "insert into reservation (order_id, expire_time, create_time, update_time) values ($1, $2, $3, $3)",
-  },
-  allocation: {
-    name: "plain_allocation",
-    text: "insert into allocation (order_id, sku, location_id, quantity, status) values ($1, $2, $3, 1, 'held')",
+    text: `insert into reservation (order_id, allocations, expire_time, create_time, update_time)
+      values ($1, $2, $3, $4, $4)`,
   },
   movement: {
     name: "plain_movement",

@@ -12,20 +12,20 @@ export interface LevelRow {
   update_time: Date;
 }
 
+/** A part of a reservation as the row has it. */
+export interface AllocationJson {
+  sku: string;
+  location_id: string;
+  quantity: number;
+  status: AllocationStatus;
+}
+
 /** A row of `reservation`. */
 export interface ReservationRow {
   order_id: string;
+  allocations: AllocationJson[];
   expire_time: Date | null;
   create_time: Date;
-}
-
-/** A row of `allocation`. */
-export interface AllocationRow {
-  order_id: string;
-  sku: string;
-  location_id: string;
-  quantity: bigint;
-  status: AllocationStatus;
 }
 
 /** A key's row with the method it belongs to. */
@@ -39,33 +39,21 @@ export function toLevel(row: LevelRow): Level {
   return { sku, locationId, onHand, reserved, updateTime };
 }
 
-/** The reservations of rows and their parts. */
-export function toReservations(rows: readonly ReservationRow[], parts: readonly AllocationRow[]): Reservation[] {
-  const byOrder = Map.groupBy(parts, (part) => part.order_id);
-  return rows.map((row) => ({
+/** The reservation of a row. */
+export function toReservation(row: ReservationRow): Reservation {
+  return {
     orderId: encodeId(row.order_id),
-    allocations: (byOrder.get(row.order_id) ?? []).map(toAllocation),
+    allocations: row.allocations.map(({ sku, location_id: locationId, quantity, status }) => {
+      return { sku, locationId, quantity: BigInt(quantity), status };
+    }),
     expireTime: row.expire_time ?? undefined,
     createTime: row.create_time,
-  }));
+  };
 }
 
-function toAllocation({ sku, location_id: locationId, quantity, status }: AllocationRow): Allocation {
-  return { sku, locationId, quantity, status };
-}
-
-/** Orders whose parts are at other places now: theirs are written anew. */
-export function replacedOrders(book: StockBook): string[] {
-  return book.reservations.filter(isReplaced).map(({ after }) => decodeId(after.orderId));
-}
-
-function isReplaced({ before, after }: ReservationChange): boolean {
-  if (!before || before.allocations.length === 0) return false;
-  if (before.allocations.length !== after.allocations.length) return true;
-  return before.allocations.some((part, index) => {
-    const now = after.allocations[index];
-    return part.sku !== now?.sku || part.locationId !== now.locationId || part.quantity !== now.quantity;
-  });
+/** Quantities are small: 100 lines of 10,000 at most. */
+function toAllocationJson({ sku, locationId, quantity, status }: Allocation): AllocationJson {
+  return { sku, location_id: locationId, quantity: Number(quantity), status };
 }
 
 /** The parameters of `writeStock`. */
@@ -88,8 +76,6 @@ export function writeValues(book: StockBook, keys: readonly MethodRow[], now: Da
       reservations.filter(({ before }) => before),
       idOf,
     ),
-    ...newAllocationColumns(reservations, idOf),
-    ...changedAllocationColumns(reservations, idOf),
     ...movementColumns(movements, idOf),
     ...keyColumns(keys),
   ];
@@ -112,36 +98,8 @@ function levelColumns(changes: StockBook["levels"]): unknown[] {
 function reservationColumns(changes: readonly ReservationChange[], idOf: (orderId: string) => string): unknown[] {
   return [
     plainArray(changes.map(({ after }) => idOf(after.orderId))),
+    changes.map(({ after }) => JSON.stringify(after.allocations.map(toAllocationJson))),
     plainArray(changes.map(({ after }) => after.expireTime?.toISOString() ?? null)),
-  ];
-}
-
-function newAllocationColumns(changes: readonly ReservationChange[], idOf: (orderId: string) => string): unknown[] {
-  const parts = changes
-    .filter((change) => !change.before || change.before.allocations.length === 0 || isReplaced(change))
-    .flatMap(({ after }) => after.allocations.map((part) => ({ ...part, id: idOf(after.orderId) })));
-  return [
-    plainArray(parts.map((part) => part.id)),
-    parts.map((part) => part.sku),
-    parts.map((part) => part.locationId),
-    plainArray(parts.map((part) => part.quantity)),
-    plainArray(parts.map((part) => part.status)),
-  ];
-}
-
-function changedAllocationColumns(changes: readonly ReservationChange[], idOf: (orderId: string) => string): unknown[] {
-  const parts = changes
-    .filter((change) => change.before && !isReplaced(change))
-    .flatMap(({ before, after }) =>
-      after.allocations
-        .filter((part, index) => part.status !== before?.allocations[index]?.status)
-        .map((part) => ({ ...part, id: idOf(after.orderId) })),
-    );
-  return [
-    plainArray(parts.map((part) => part.id)),
-    parts.map((part) => part.sku),
-    parts.map((part) => part.locationId),
-    plainArray(parts.map((part) => part.status)),
   ];
 }
 

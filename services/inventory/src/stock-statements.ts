@@ -3,7 +3,7 @@ import type { SqlText } from "#platform/database/transaction.ts";
 /** Locks reservations, always in the order of their ids and before any level. $1: order ids. */
 export const lockReservations: SqlText = {
   name: "stock_lock_reservations",
-  text: `select order_id, expire_time, create_time from reservation
+  text: `select order_id, allocations, expire_time, create_time from reservation
     where order_id = any($1::uuid[]) order by order_id for update`,
 };
 
@@ -11,13 +11,6 @@ export const lockReservations: SqlText = {
 export const findReservations: SqlText = {
   name: "stock_find_reservations",
   text: "select order_id from reservation where order_id = any($1::uuid[])",
-};
-
-/** The parts of reservations that are locked. $1: order ids. */
-export const readAllocations: SqlText = {
-  name: "stock_read_allocations",
-  text: `select order_id, sku, location_id, quantity, status from allocation
-    where order_id = any($1::uuid[]) order by order_id, sku, location_id`,
 };
 
 /** Makes levels known that an adjustment is about, so that they can be locked. $1: SKUs, $2: locations. */
@@ -49,12 +42,6 @@ export const lockLevelsOfOrders: SqlText = {
     order by sku, location_id for update`,
 };
 
-/** Forgets the parts of reservations that are taken again elsewhere. $1: order ids. */
-export const dropAllocations: SqlText = {
-  name: "stock_drop_allocations",
-  text: "delete from allocation where order_id = any($1::uuid[])",
-};
-
 /**
  * Writes everything that a list of commands changed. A reservation that another process made meanwhile is a unique
  * violation of `reservation_pkey`; a key that was used before, one of `idempotency_key_pkey`.
@@ -67,24 +54,18 @@ export const writeStock: SqlText = {
       from unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[]) as c (sku, location_id, on_hand_delta, reserved_delta)
       where l.sku = c.sku and l.location_id = c.location_id
     ), new_reservation as (
-      insert into reservation (order_id, expire_time, create_time, update_time)
-      select order_id, expire_time, $1, $1 from unnest($6::uuid[], $7::timestamptz[]) as n (order_id, expire_time)
+      insert into reservation (order_id, allocations, expire_time, create_time, update_time)
+      select *, $1, $1 from unnest($6::uuid[], $7::jsonb[], $8::timestamptz[])
     ), changed_reservation as (
-      update reservation as r set expire_time = c.expire_time, update_time = $1
-      from unnest($8::uuid[], $9::timestamptz[]) as c (order_id, expire_time) where r.order_id = c.order_id
-    ), new_allocation as (
-      insert into allocation (order_id, sku, location_id, quantity, status)
-      select * from unnest($10::uuid[], $11::text[], $12::text[], $13::bigint[], $14::text[])
-    ), changed_allocation as (
-      update allocation as a set status = c.status
-      from unnest($15::uuid[], $16::text[], $17::text[], $18::text[]) as c (order_id, sku, location_id, status)
-      where a.order_id = c.order_id and a.sku = c.sku and a.location_id = c.location_id
+      update reservation as r set allocations = c.allocations, expire_time = c.expire_time, update_time = $1
+      from unnest($9::uuid[], $10::jsonb[], $11::timestamptz[]) as c (order_id, allocations, expire_time)
+      where r.order_id = c.order_id
     ), movement as (
       insert into stock_movement (sku, location_id, kind, on_hand_delta, reserved_delta, order_id, reason, create_time)
-      select *, $1 from unnest($19::text[], $20::text[], $21::text[], $22::bigint[], $23::bigint[], $24::uuid[], $25::text[])
+      select *, $1 from unnest($12::text[], $13::text[], $14::text[], $15::bigint[], $16::bigint[], $17::uuid[], $18::text[])
     )
     insert into idempotency_key (method, request_id, fingerprint, response)
-    select * from unnest($26::text[], $27::text[], $28::bytea[], $29::bytea[])`,
+    select * from unnest($19::text[], $20::text[], $21::bytea[], $22::bytea[])`,
 };
 
 /** Orders whose hold is over. $1: now, $2: at most so many. */

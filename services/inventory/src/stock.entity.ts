@@ -1,4 +1,5 @@
 import { defineEntity, p } from "@mikro-orm/core";
+import type { AllocationJson } from "./stock-rows.ts";
 
 /** How much of one article there is at one location. */
 export const StockLevelEntity = defineEntity({
@@ -19,22 +20,10 @@ export const ReservationEntity = defineEntity({
   tableName: "reservation",
   properties: {
     orderId: p.uuid().primary(),
+    allocations: p.json<AllocationJson[]>(),
     expireTime: p.datetime().nullable(),
     createTime: p.datetime().defaultRaw("now()"),
     updateTime: p.datetime().defaultRaw("now()"),
-  },
-});
-
-/** One article of a reservation at one location. */
-export const AllocationEntity = defineEntity({
-  name: "Allocation",
-  tableName: "allocation",
-  properties: {
-    orderId: p.uuid().primary(),
-    sku: p.text().primary(),
-    locationId: p.text().primary(),
-    quantity: p.bigint("bigint"),
-    status: p.text(),
   },
 });
 
@@ -56,4 +45,4 @@ export const StockMovementEntity = defineEntity({
 });
 
 /** Everything that MikroORM knows in the inventory database. */
-export const entities = [StockLevelEntity, ReservationEntity, AllocationEntity, StockMovementEntity];
+export const entities = [StockLevelEntity, ReservationEntity, StockMovementEntity];

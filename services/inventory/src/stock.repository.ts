@@ -10,24 +10,20 @@ import { decodeAnswer, encodeAnswer } from "./stock-answer.ts";
 import { StockBook } from "./stock-book.ts";
 import type { StockMetrics } from "./stock-metrics.ts";
 import {
-  type AllocationRow,
   type LevelRow,
   type MethodRow,
   type ReservationRow,
-  replacedOrders,
   toLevel,
-  toReservations,
+  toReservation,
   writeValues,
 } from "./stock-rows.ts";
 import {
-  dropAllocations,
   ensureLevels,
   findExpired,
   findReservations,
   lockLevels,
   lockLevelsOfOrders,
   lockReservations,
-  readAllocations,
   writeStock,
 } from "./stock-statements.ts";
 
@@ -51,8 +47,6 @@ export interface StockRepositoryOptions {
 
 /** Deadlocks and reservations that another process made at the same moment; more in a row is a fault. */
 const maxAttempts = 4;
-/** Violated when a reservation is there that was not looked for. */
-const knownConstraints = ["reservation_pkey", "allocation_pkey"];
 const unkeyed: Keyed = { requestId: "", fingerprint: Buffer.alloc(0) };
 
 /**
@@ -120,7 +114,7 @@ export class StockRepository {
         if (answers) return this.#count(requests, answers);
         lookUp = true;
       } catch (error) {
-        const isKnown = knownConstraints.some((constraint) => isUniqueViolation(error, constraint));
+        const isKnown = isUniqueViolation(error, "reservation_pkey");
         if (attempt >= maxAttempts || !(isKnown || sqlStateOf(error) === "40P01")) throw error;
         lookUp ||= isKnown;
       }
@@ -149,8 +143,6 @@ export class StockRepository {
       const answers = requests.map(({ command }) => applyTo(book, command));
       if (!lookUp && (await isOneKnown(tx, requests, answers))) return undefined;
       const keys = requests.flatMap((request, index) => keyRows(request, answers[index] as Answer));
-      const replaced = replacedOrders(book);
-      if (replaced.length > 0) await tx.query(dropAllocations, [replaced]);
       if (keys.length > 0 || book.reservations.length > 0) {
         await tx.commitWith(writeStock, writeValues(book, keys, now));
       }
@@ -204,9 +196,8 @@ async function openBook(tx: Transaction, { commands, lookUp, now }: Opening): Pr
   }
   const orders = [...moving, ...confirming, ...looked];
   const additions = commands.filter((command): command is Adjust => command.kind === "adjust" && command.delta > 0n);
-  const [reservations, allocations, , levels] = await Promise.all([
+  const [reservations, , levels] = await Promise.all([
     orders.length > 0 ? tx.query<ReservationRow>(lockReservations, [orders]) : [],
-    orders.length > 0 ? tx.query<AllocationRow>(readAllocations, [orders]) : [],
     additions.length > 0
       ? tx.query(ensureLevels, [additions.map(({ sku }) => sku), additions.map(({ locationId }) => locationId)])
       : [],
@@ -214,5 +205,5 @@ async function openBook(tx: Transaction, { commands, lookUp, now }: Opening): Pr
       ? tx.query<LevelRow>(lockLevelsOfOrders, [[...skus], moving, confirming])
       : tx.query<LevelRow>(lockLevels, [[...skus]]),
   ]);
-  return new StockBook({ levels: levels.map(toLevel), reservations: toReservations(reservations, allocations) }, now);
+  return new StockBook({ levels: levels.map(toLevel), reservations: reservations.map(toReservation) }, now);
 }

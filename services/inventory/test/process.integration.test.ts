@@ -43,12 +43,12 @@ describe("inventory process", () => {
   it("does not serve on a schema that is too old, and says so in one sentence", async () => {
     const { code, text } = await ended(run());
     assert.notEqual(code, 0);
-    assert.match(text, /lacks 1 migration\(s\): 0001-stock; run "migrate up" first/);
+    assert.match(text, /lacks 1 migration\(s\): 0001-inventory; run "migrate up" first/);
   });
 
   it("migrates, serves both faces, and loses no call when it is told to stop", async () => {
     const migrated = await ended(run("migrate", "up"));
-    assert.deepEqual([migrated.code, migrated.text], [0, "up 0001-stock\n"]);
+    assert.deepEqual([migrated.code, migrated.text], [0, "up 0001-inventory\n"]);
     const child = run();
     const { grpcPort, httpPort } = await listening(child);
     const client = createClient(InventoryService, createGrpcTransport({ baseUrl: `http://127.0.0.1:${grpcPort}` }));

@@ -25,11 +25,9 @@ describe("the schema of inventory", () => {
   const commands: [SqlText, ...string[]][] = [
     [statements.lockReservations, "reservation_pkey"],
     [statements.findReservations, "reservation_pkey"],
-    [statements.readAllocations, "allocation_pkey"],
     [statements.lockLevels, "stock_level_pkey"],
-    [statements.lockLevelsOfOrders, "stock_level_pkey", "allocation_pkey"],
-    [statements.dropAllocations, "allocation_pkey"],
-    [statements.writeStock, "stock_level_(pkey|location_idx)", "reservation_pkey", "allocation_pkey"],
+    [statements.lockLevelsOfOrders, "stock_level_pkey", "reservation_pkey"],
+    [statements.writeStock, "stock_level_(pkey|location_idx)", "reservation_pkey"],
     [statements.findExpired, "reservation_expire_time_idx"],
   ];
   for (const [sql, ...indexes] of commands) {

@@ -20,7 +20,7 @@ describe("stock repository", () => {
   beforeEach(async () => {
     const admin = new pg.Client({ connectionString: test.adminUrl });
     await admin.connect();
-    await admin.query("truncate stock_level, reservation, allocation, stock_movement, idempotency_key");
+    await admin.query("truncate stock_level, reservation, stock_movement, idempotency_key");
     await admin.end();
     clock = new Clock();
     shop = new Shop(database, clock);

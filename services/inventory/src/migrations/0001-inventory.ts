@@ -25,22 +25,18 @@ export class Stock extends Migration {
       constraint stock_level_in_bounds check (reserved >= 0 and reserved <= on_hand)
     ) with (fillfactor = 50)`);
     this.addSql("create index stock_level_location_idx on stock_level (location_id, sku)");
+    // A reservation is written as a whole, thousands in a second: its parts are in its row.
     this.addSql(`create table reservation (
       order_id uuid primary key,
+      allocations jsonb not null,
       expire_time timestamptz,
       create_time timestamptz not null default now(),
       update_time timestamptz not null default now()
     ) with (fillfactor = 80)`);
     this.addSql("create index reservation_expire_time_idx on reservation (expire_time) where expire_time is not null");
-    // No foreign key: a reservation and its allocations are always written by one statement, thousands in a second.
-    this.addSql(`create table allocation (
-      order_id uuid not null,
-      sku text not null,
-      location_id text not null,
-      quantity bigint not null check (quantity > 0),
-      status text not null check (status in ('held', 'confirmed', 'committed', 'released', 'expired')),
-      primary key (order_id, sku, location_id)
-    ) with (fillfactor = 80)`);
+    this.addSql(`create view allocation as
+      select r.order_id, a.sku, a.location_id, a.quantity, a.status from reservation as r
+      cross join jsonb_to_recordset(r.allocations) as a (sku text, location_id text, quantity bigint, status text)`);
     this.addSql(`create table stock_movement (
       movement_id bigint generated always as identity primary key,
       sku text not null,
@@ -58,7 +54,7 @@ export class Stock extends Migration {
       "create index stock_movement_order_idx on stock_movement (order_id, movement_id) where order_id is not null",
     );
     this.addSql("grant select, insert, update on stock_level, reservation to inventory");
-    this.addSql("grant select, insert, update, delete on allocation to inventory");
+    this.addSql("grant select on allocation to inventory");
     // The ledger is append-only: not even the service can change what happened.
     this.addSql("grant select, insert on stock_movement to inventory");
     for (const sql of idempotencyTable("inventory")) this.addSql(sql);
@@ -69,7 +65,7 @@ export class Stock extends Migration {
     for (const setting of scans) this.addSql(alterDatabase(`reset ${setting}`));
     this.addSql("drop table idempotency_key");
     this.addSql("drop table stock_movement");
-    this.addSql("drop table allocation");
+    this.addSql("drop view allocation");
     this.addSql("drop table reservation");
     this.addSql("drop table stock_level");
   }
