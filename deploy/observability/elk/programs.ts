@@ -97,12 +97,19 @@ export async function startFilebeat(supervisor: Supervisor, plan: LogPlan): Prom
   await supervisor.start(spec, probe, 10_000);
 }
 
-/** A port that nothing listens on just now. */
+/**
+ * A port that nothing listens on just now. Not one of those that the system gives to outgoing connections (from 32768
+ * on Linux): one of them would be taken while a slow program starts, or is down for a while.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => server.once("error", reject).listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("the system gave no port");
-  return address.port;
+  for (let attempt = 0; attempt < 50; attempt++) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000);
+    const server = createServer();
+    const free = await new Promise<boolean>((resolve) =>
+      server.once("error", () => resolve(false)).listen(port, "127.0.0.1", () => resolve(true)),
+    );
+    await new Promise((resolve) => server.close(resolve));
+    if (free) return port;
+  }
+  throw new Error("no free port between 20000 and 30000");
 }

@@ -38,7 +38,10 @@ export async function testElastic(): Promise<TestElastic> {
     namespace: "test",
   };
   const url = `http://127.0.0.1:${plan.elasticsearchPort}`;
-  const supervisor = await Supervisor.open(directory, { restart: false });
+  const supervisor = await Supervisor.open(directory, { restart: false }).catch(async (error: unknown) => {
+    await rm(directory, { recursive: true, force: true });
+    throw error;
+  });
   const dispose = async () => {
     await supervisor.stop(10_000);
     await rm(directory, { recursive: true, force: true });
