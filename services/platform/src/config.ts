@@ -24,6 +24,8 @@ export const platformConfig = {
   DRAIN_TIMEOUT_MS: milliseconds.default(10_000),
   /** Pause between "not ready" and closing the listeners, for load balancers to notice. */
   DRAIN_PAUSE_MS: milliseconds.default(0),
+  /** Pause between two looks at whether the process can do its work. */
+  READINESS_INTERVAL_MS: milliseconds.default(2_000),
   /** How long a call without a deadline of its own may take. */
   DEFAULT_TIMEOUT_MS: milliseconds.default(30_000),
   /** Calls that run at the same time; more are refused with RESOURCE_EXHAUSTED. */

@@ -14,6 +14,7 @@ import { CallMetrics } from "#platform/metrics.ts";
 import { Readiness, type ReadinessCheck } from "#platform/readiness.ts";
 import type { ServiceRegistration } from "#platform/registration.ts";
 import { bind, within } from "#platform/startup.ts";
+import { tracing } from "#platform/telemetry.ts";
 
 /** What both faces serve, and how. */
 export interface FacesOptions {
@@ -22,7 +23,6 @@ export interface FacesOptions {
   readonly config: PlatformConfig;
   readonly logger: Logger;
   readonly registry: Registry;
-  readonly tracing: boolean;
 }
 
 /** The two listeners of a process. */
@@ -49,12 +49,12 @@ class OpenFaces implements Faces {
   readonly #http: HttpServer;
 
   constructor(options: FacesOptions) {
-    const { config, logger, registry, services, checks, tracing } = options;
+    const { config, logger, registry, services, checks } = options;
     this.#options = options;
     this.#inFlight = new InFlight(config.MAX_INFLIGHT);
     const descriptors = services.map((registration) => registration.service);
     const names = descriptors.map((service) => service.typeName);
-    this.#readiness = new Readiness({ checks, services: names, logger });
+    this.#readiness = new Readiness({ checks, services: names, logger, everyMs: config.READINESS_INTERVAL_MS });
     const interceptors = serverInterceptors({
       services: descriptors,
       logger,
@@ -62,7 +62,7 @@ class OpenFaces implements Faces {
       inFlight: this.#inFlight,
       streamDrain: this.#streams,
       defaultTimeoutMs: config.DEFAULT_TIMEOUT_MS,
-      tracing,
+      tracing: tracing(),
     });
     const common = { services, interceptors, maxMessageBytes: config.MAX_MESSAGE_BYTES };
     this.#grpc = new GrpcServer({ ...common, defaultTimeoutMs: config.DEFAULT_TIMEOUT_MS });

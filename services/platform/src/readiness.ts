@@ -12,12 +12,11 @@ export interface ReadinessOptions {
   readonly services: readonly string[];
   readonly logger: Logger;
   /** Pause between two evaluations, in milliseconds. */
-  readonly everyMs?: number;
+  readonly everyMs: number;
 }
 
 /** How long one evaluation may take, in milliseconds. */
 const CHECK_TIMEOUT_MS = 2_000;
-const EVERY_MS = 2_000;
 
 /** Whether the process can do its work: asked again and again, told on `grpc.health.v1` and `/readyz`. */
 export class Readiness {
@@ -47,7 +46,7 @@ export class Readiness {
   async start(): Promise<void> {
     await this.#evaluate();
     if (this.#draining) return;
-    this.#timer = setTimeout(() => void this.start(), this.#options.everyMs ?? EVERY_MS);
+    this.#timer = setTimeout(() => void this.start(), this.#options.everyMs);
     this.#timer.unref();
   }
 

@@ -30,17 +30,12 @@ function readConfig<S extends z.ZodRawShape>(
   return loadConfig<z.ZodRawShape>(shape, env) as ServiceConfig<S>;
 }
 
-interface Resources<S extends z.ZodRawShape> {
-  readonly context: ServiceContext<S>;
-  readonly tracing: boolean;
-}
-
 /** Opens what a service is built from; the stack closes it, last opened first. */
 async function openResources<S extends z.ZodRawShape>(
   definition: ServiceDefinition<S>,
   config: ServiceConfig<S>,
   stack: AsyncDisposableStack,
-): Promise<Resources<S>> {
+): Promise<ServiceContext<S>> {
   const name = config.SERVICE_NAME ?? definition.name;
   const logger = createLogger({ name, level: config.LOG_LEVEL, format: config.LOG_FORMAT });
   const registry = createRegistry(name);
@@ -65,7 +60,7 @@ async function openResources<S extends z.ZodRawShape>(
       return opened;
     },
   };
-  return { context, tracing: telemetry.tracer !== undefined };
+  return context;
 }
 
 /**
@@ -80,7 +75,7 @@ export async function launch<S extends z.ZodRawShape>(
 ): Promise<RunningService> {
   const config = readConfig(definition, env);
   await using stack = new AsyncDisposableStack();
-  const { context, tracing } = await openResources(definition, config, stack);
+  const context = await openResources(definition, config, stack);
   const parts = await definition.build(context);
   stack.defer(() => within(CLOSE_TIMEOUT_MS, "stopping the background work", parts.stop?.() ?? Promise.resolve()));
   const checks = [
@@ -88,7 +83,7 @@ export async function launch<S extends z.ZodRawShape>(
     ...(parts.ready ? [parts.ready] : []),
   ];
   const { logger, registry } = context;
-  const faces: Faces = await openFaces({ services: parts.services, checks, config, logger, registry, tracing });
+  const faces: Faces = await openFaces({ services: parts.services, checks, config, logger, registry });
   stack.defer(() => faces.drain());
   await parts.start?.();
   logger.info("listening", { "server.grpc.port": faces.grpcPort, "server.http.port": faces.httpPort });

@@ -10,7 +10,7 @@ import {
   type Tracer,
   trace,
 } from "@opentelemetry/api";
-import type { SpanExporter } from "@opentelemetry/sdk-trace-base";
+import type { SpanExporter, SpanProcessor } from "@opentelemetry/sdk-trace-base";
 import type { PlatformConfig } from "#platform/config.ts";
 
 /** What tracing reads from the configuration. */
@@ -54,17 +54,19 @@ async function makeExporter(config: TelemetryConfig): Promise<SpanExporter> {
  */
 export async function startTelemetry(name: string, config: TelemetryConfig): Promise<Telemetry> {
   if (config.OTEL_TRACES_EXPORTER === "none") return { tracer: undefined, shutdown: async () => undefined };
-  return recordSpans(name, await makeExporter(config), config.OTEL_TRACES_SAMPLER_ARG);
+  const { BatchSpanProcessor } = await import("@opentelemetry/sdk-trace-node");
+  const processor = new BatchSpanProcessor(await makeExporter(config));
+  return recordSpans(name, processor, config.OTEL_TRACES_SAMPLER_ARG);
 }
 
-/** Makes spans and hands them to the given exporter. */
-export async function recordSpans(name: string, exporter: SpanExporter, ratio: number): Promise<Telemetry> {
+/** Makes spans and hands them to the given processor; `ratio` is the share of new traces that is kept. */
+export async function recordSpans(name: string, processor: SpanProcessor, ratio: number): Promise<Telemetry> {
   const sdk = await import("@opentelemetry/sdk-trace-node");
   const { resourceFromAttributes } = await import("@opentelemetry/resources");
   const provider = new sdk.NodeTracerProvider({
     resource: resourceFromAttributes({ "service.name": name }),
     sampler: new sdk.ParentBasedSampler({ root: new sdk.TraceIdRatioBasedSampler(ratio) }),
-    spanProcessors: [new sdk.BatchSpanProcessor(exporter)],
+    spanProcessors: [processor],
   });
   provider.register();
   const tracer = provider.getTracer("ordermesh");

@@ -52,6 +52,8 @@ class Hold {
 
 /** The service under test. */
 export class Conformance implements ServiceImpl<typeof ConformanceService> {
+  /** How often Echo was called. */
+  calls = 0;
   readonly #holds = new Map<string, Hold>();
 
   #hold(name: string): Hold {
@@ -90,6 +92,7 @@ export class Conformance implements ServiceImpl<typeof ConformanceService> {
   }
 
   async echo(request: EchoRequest, context: HandlerContext): Promise<MessageInitShape<typeof EchoResponseSchema>> {
+    this.calls += 1;
     const asked = context.requestHeader.get("x-ask");
     if (asked) {
       context.responseHeader.set("x-answer", asked);

@@ -1,31 +1,12 @@
 // One implementation behaves alike in every protocol.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
+import { type Client, Code, createClient } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { ConformanceService, ErrorKind } from "#gen/ordermesh/testing/v1/conformance_service_pb.js";
+import { collect, failure, numbers } from "./calls.ts";
 import { type RunningConformance, SECRET, startConformance } from "./conformance.ts";
 import { type Face, faces, LARGE_BYTES, LIMIT_BYTES } from "./faces.ts";
-
-/** The error that a call ends with. */
-async function failure(call: Promise<unknown>): Promise<ConnectError> {
-  const error = await call.then(
-    () => assert.fail("the call succeeded"),
-    (reason: unknown) => reason,
-  );
-  assert.ok(error instanceof ConnectError, String(error));
-  return error;
-}
-
-async function collect<T>(messages: AsyncIterable<T>): Promise<T[]> {
-  const all: T[] = [];
-  for await (const message of messages) all.push(message);
-  return all;
-}
-
-async function* numbers(...values: number[]) {
-  for (const number of values) yield { number };
-}
 
 function unaryCases(client: () => Client<typeof ConformanceService>, service: () => RunningConformance): void {
   test("success", async () => {

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { type RequestContext, runInContext } from "#platform/context.ts";
+import { activeSpanIds } from "#platform/telemetry.ts";
 import { type CallRequest, type CallResponse, followStream } from "./compose.ts";
 import { isKnown, peekHeader } from "./known-call.ts";
 
@@ -35,7 +36,7 @@ class CallContext implements RequestContext {
   }
 
   get traceId(): string | undefined {
-    return this.traceParent?.slice(3, 35);
+    return activeSpanIds()?.traceId ?? this.traceParent?.slice(3, 35);
   }
 
   get userId(): string | undefined {

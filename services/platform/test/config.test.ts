@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { z } from "zod";
+import { ConfigError, loadConfig, platformConfig } from "#platform/config.ts";
+
+const env = { GRPC_PORT: "50051", HTTP_PORT: "8081", PAGE_TOKEN_SECRET: "x".repeat(32) };
+
+test("defaults, and an empty variable counts as not set", () => {
+  const config = loadConfig(platformConfig, { ...env, LOG_LEVEL: "", DRAIN_TIMEOUT_MS: "250" });
+  assert.equal(config.GRPC_PORT, 50051);
+  assert.equal(config.LOG_LEVEL, "info");
+  assert.equal(config.OTEL_TRACES_EXPORTER, "none");
+  assert.equal(config.DRAIN_TIMEOUT_MS, 250);
+});
+
+test("a service's own variables come along", () => {
+  const config = loadConfig({ ...platformConfig, ORDERS_ADDRESS: z.string() }, { ...env, ORDERS_ADDRESS: "orders:1" });
+  assert.equal(config.ORDERS_ADDRESS, "orders:1");
+});
+
+test("all that is wrong is told at once, without the values", () => {
+  const wrong = { GRPC_PORT: "70000", PAGE_TOKEN_SECRET: "short-secret", LOG_LEVEL: "loud" };
+  assert.throws(
+    () => loadConfig(platformConfig, wrong),
+    (error) => {
+      assert.ok(error instanceof ConfigError);
+      for (const name of ["GRPC_PORT", "HTTP_PORT: is not set", "PAGE_TOKEN_SECRET", "LOG_LEVEL"]) {
+        assert.ok(error.message.includes(name), `${name} is missing in: ${error.message}`);
+      }
+      assert.ok(!/short-secret|70000|loud/.test(error.message), error.message);
+      return true;
+    },
+  );
+});

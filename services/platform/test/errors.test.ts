@@ -1,0 +1,105 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "#gen/google/rpc/error_details_pb.js";
+import { PlatformErrorReason } from "#gen/shop/type/v1/platform_error_reason_pb.js";
+import { DomainError, PlatformError, toConnectError, toFailure } from "#platform/errors.ts";
+
+const { OVERLOADED, REQUEST_ID_REUSED } = PlatformErrorReason;
+
+function withCode(code: string, message = code): Error {
+  return Object.assign(new Error(message), { code });
+}
+
+test("a refusal knows its reason by number and by name", () => {
+  const error = new PlatformError(REQUEST_ID_REUSED, "used before", { request_id: "r" });
+  assert.ok(error instanceof DomainError && error instanceof Error);
+  assert.equal(error.reason, REQUEST_ID_REUSED);
+  assert.equal(error.reasonName, "REQUEST_ID_REUSED");
+  assert.equal(error.name, "PlatformError");
+  assert.equal(error.code, Code.AlreadyExists);
+});
+
+test("a refusal is told with its facts and the time to come back", () => {
+  const error = toConnectError(new PlatformError(OVERLOADED, "later", { queue: "q" }, { retryAfterMs: 2_250 }));
+  assert.equal(error.code, Code.ResourceExhausted);
+  assert.equal(error.details.length, 2);
+  const [info, retry] = error.details;
+  assert.ok(info && "desc" in info && retry && "desc" in retry);
+  assert.equal(info.desc, ErrorInfoSchema);
+  assert.deepEqual(info.value, { reason: "OVERLOADED", domain: "platform.shop", metadata: { queue: "q" } });
+  assert.equal(retry.desc, RetryInfoSchema);
+  assert.deepEqual(retry.value, { retryDelay: { seconds: 2n, nanos: 250_000_000 } });
+});
+
+describe("what is not a refusal", () => {
+  const cases: readonly [string, unknown, Code][] = [
+    ["serialization failure", withCode("40001"), Code.Aborted],
+    ["deadlock, wrapped", new Error("wrapped", { cause: withCode("40P01") }), Code.Aborted],
+    ["lock not available", withCode("55P03"), Code.Aborted],
+    ["optimistic lock", Object.assign(new Error("version"), { name: "OptimisticLockError" }), Code.Aborted],
+    ["connection refused", withCode("ECONNREFUSED"), Code.Unavailable],
+    ["admin shutdown", withCode("57P01"), Code.Unavailable],
+    ["connection exception", withCode("08006"), Code.Unavailable],
+    ["connection terminated", new Error("Connection terminated unexpectedly"), Code.Unavailable],
+    ["abort", new DOMException("stopped", "AbortError"), Code.Canceled],
+    ["timeout", new DOMException("late", "TimeoutError"), Code.DeadlineExceeded],
+    ["a fault in the code", new TypeError("x is not a function"), Code.Internal],
+    ["something that is no error", "oops", Code.Internal],
+  ];
+  for (const [name, thrown, code] of cases) {
+    test(name, () => assert.equal(toConnectError(thrown).code, code));
+  }
+
+  test("an internal error says nothing, and keeps its cause for the log", () => {
+    const cause = new Error("the password is hunter2");
+    const error = toConnectError(cause);
+    assert.equal(error.rawMessage, "internal error");
+    assert.equal(error.details.length, 0);
+    assert.equal(error.cause, cause);
+  });
+
+  test("causes that point at each other do not hang", () => {
+    const error = new Error("a");
+    error.cause = new Error("b", { cause: error });
+    assert.equal(toConnectError(error).code, Code.Internal);
+  });
+
+  test("a ConnectError stays what it is", () => {
+    const error = new ConnectError("no", Code.NotFound);
+    error.details = [{ desc: BadRequestSchema, value: {} }];
+    assert.equal(toConnectError(error), error);
+  });
+});
+
+describe("outcomes of a list", () => {
+  test("a refusal that blames the entry", () => {
+    const failure = toFailure(new PlatformError(REQUEST_ID_REUSED, "used before", { request_id: "r" }));
+    assert.equal(failure.code, Code.AlreadyExists);
+    assert.equal(failure.reason, "REQUEST_ID_REUSED");
+    assert.equal(failure.domain, "platform.shop");
+    assert.deepEqual(failure.metadata, { request_id: "r" });
+  });
+
+  test("a refusal of another service", () => {
+    const error = new ConnectError("no", Code.NotFound, undefined, [
+      { desc: ErrorInfoSchema, value: { reason: "UNKNOWN_SKU", domain: "inventory.shop", metadata: { sku: "A" } } },
+    ]);
+    const failure = toFailure(error);
+    assert.deepEqual([failure.reason, failure.domain, failure.message], ["UNKNOWN_SKU", "inventory.shop", "no"]);
+  });
+
+  for (const error of [
+    new PlatformError(OVERLOADED, "later"),
+    new ConnectError("away", Code.Unavailable),
+    withCode("40001"),
+    new TypeError("x"),
+  ]) {
+    test(`${error.message} fails the whole list`, () => {
+      assert.throws(
+        () => toFailure(error),
+        (thrown) => thrown === error,
+      );
+    });
+  }
+});
