@@ -39,6 +39,7 @@ export class Supervisor {
   readonly #failed = Promise.withResolvers<StackError>();
   #guard!: GuardClient;
   #stopping: Promise<void> | undefined;
+  #failure: StackError | undefined;
 
   private constructor(dataDirectory: string, listener: SupervisorListener) {
     this.#dataDirectory = dataDirectory;
@@ -136,6 +137,7 @@ export class Supervisor {
   }
 
   #requireRunning(): void {
+    if (this.#failure) throw this.#failure;
     if (this.#stopping || this.#listener.signal?.aborted)
       throw new StackError("The stack was stopped while it started.");
   }
@@ -198,6 +200,7 @@ export class Supervisor {
   }
 
   #fail(sentence: string): void {
-    this.#failed.resolve(new StackError(sentence));
+    this.#failure ??= new StackError(sentence);
+    this.#failed.resolve(this.#failure);
   }
 }

@@ -52,11 +52,11 @@ function wishes(chance: Chance): Wish[] {
   }));
 }
 
-/** Kills one component after another at odd moments until told to stop; returns who was killed. */
-async function wreak(stack: Stack, chance: Chance, isDone: () => boolean): Promise<Component[]> {
+/** Kills one component after another at odd moments until the orders are over; returns who was killed. */
+async function wreak(stack: Stack, chance: Chance, over: AbortSignal): Promise<Component[]> {
   const schedule = victims.flatMap((victim) => Array<Component>(killsEach).fill(victim));
   const killed: Component[] = [];
-  while (!isDone() && schedule.length > 0) {
+  while (!over.aborted && schedule.length > 0) {
     await delay(chance.between(300, 2_500));
     const [victim] = schedule.splice(chance.between(0, schedule.length - 1), 1);
     if (!victim) break;
@@ -94,6 +94,13 @@ async function untilAllEnded(shopper: Shopper, orderIds: readonly string[]): Pro
   await eventually("the end of all orders", isEnd, { timeoutMs: 4 * 60_000, everyMs: 500 });
 }
 
+/** Places all orders and waits until they have ended, whatever is killed meanwhile. */
+async function shopAround(shopper: Shopper, seed: number): Promise<Map<string, Wish>> {
+  const placed = await placeAll(shopper, wishes(new Chance(seed + 1)), new Chance(seed + 2));
+  await untilAllEnded(shopper, [...placed.keys()]);
+  return placed;
+}
+
 async function assertOutcomes(
   shopper: Shopper,
   placed: ReadonlyMap<string, Wish>,
@@ -123,17 +130,13 @@ async function survive(context: TestContext, seed: number, dataDirectory: string
   await shopper.stock("elsewhere", "south", 10_000);
   await shopper.stock("scarce", "north", 12);
 
-  let done = false;
-  const chaos = wreak(stack, new Chance(seed), () => done);
-  const placed = await placeAll(shopper, wishes(new Chance(seed + 1)), new Chance(seed + 2)).finally(() => {
-    done = true;
-  });
+  const over = new AbortController();
+  const chaos = wreak(stack, new Chance(seed), over.signal);
+  const [placed] = await Promise.all([shopAround(shopper, seed).finally(() => over.abort()), chaos]);
   const killed = await chaos;
   context.diagnostic(`killed: ${killed.join(", ")}`);
   assert.ok(killed.length >= 5, `only ${killed.length} components were killed`);
   assert.equal(placed.size, orderCount, "a repeated call made a second order");
-
-  await untilAllEnded(shopper, [...placed.keys()]);
   await assertOutcomes(shopper, placed, context);
 
   const urls = databaseServices.map((service) => [service, stack.databaseUrl(service, "postgres")] as const);
