@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { globSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -135,12 +135,38 @@ describe("the resources of the cluster", () => {
   });
 });
 
-describe("Logstash's pipeline", () => {
-  let folder: string;
-  before(async () => {
-    folder = await mkdtemp(join(tmpdir(), "ordermesh-logstash-"));
+let folder: string;
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "ordermesh-shippers-"));
+});
+after(() => rm(folder, { recursive: true, force: true }));
+
+describe("Filebeat's configuration for the cluster", () => {
+  it("is one that Filebeat takes, with a certificate where it says", async () => {
+    const path = (file: string) => join(folder, file);
+    const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", path("tls.key")];
+    const certificate = ["req", "-x509", ...key, "-subj", "/CN=filebeat", "-days", "1", "-out", path("tls.crt")];
+    await run("openssl", certificate, { timeoutMs: 30_000 });
+    await copyFile(path("tls.crt"), path("ca.crt"));
+    const output = path("output.yml");
+    await writeFile(output, read("filebeat/output.yml").replaceAll("/etc/filebeat-tls", folder));
+    const check = (file: string) => {
+      const settings = ["--strict.perms=false", "--path.data", path("data"), "--path.logs", path("logs")];
+      const args = ["test", "config", ...settings, "-c", join(elk, "filebeat/inputs.yml"), "-c", file];
+      return run(filebeat, args, { env: { ...process.env, NODE_NAME: "node-1" }, timeoutMs: 60_000 });
+    };
+    const filebeat = await tool("filebeat");
+    assert.match(await check(output), /Config OK/);
+    const broken = path("broken.yml");
+    await writeFile(
+      broken,
+      (await readFile(output, "utf8")).replace("compression_level: 3", "compression_level: much"),
+    );
+    await assert.rejects(check(broken), /ended with code 1/);
   });
-  after(() => rm(folder, { recursive: true, force: true }));
+});
+
+describe("Logstash's pipeline", () => {
   const lint = async (file: string) => run(await tool("mustache"), ["lint", file], { timeoutMs: 30_000 });
   const pipeline = read("logstash/ordermesh.conf");
 
