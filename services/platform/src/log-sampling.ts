@@ -14,7 +14,10 @@ export interface SamplingOptions {
   readonly first?: number;
   /** The length of a period in milliseconds; 10,000 unless given. */
   readonly periodMs?: number;
-  /** So many kinds are remembered; 500 unless given. The kind that was seen longest ago is forgotten, and reported. */
+  /**
+   * So many kinds are remembered, and as many again of lines that name an order or the like; 500 unless given. The one
+   * that has been known longest is forgotten, and reported.
+   */
   readonly kinds?: number;
   /** Told at the end of a period that left lines out. */
   readonly report: (repeated: Repeated) => void;
@@ -36,20 +39,31 @@ export const repeatedField = "log.repeated";
 /** So much of a message tells one kind from another, in characters. */
 const telling = 200;
 
+/** What a line is about: lines about two orders are no repetitions of each other, whatever they say. */
+const subjects = ["order.id", "saga.id", "payment.id", "reservation.id", "shipment.id", "operation.id"] as const;
+
+function subjectOf(info: winston.Logform.TransformableInfo): string {
+  let subject = "";
+  for (const name of subjects) if (info[name] !== undefined) subject += `${name}=${String(info[name])}\n`;
+  return subject;
+}
+
 /**
- * Two lines are of one kind when level, `log.logger`, error class and message are equal; digits and ids in the message
- * count as equal.
+ * Two lines are of one kind when level, method, `log.logger`, error class and message are equal; digits and ids in the
+ * message count as equal.
  */
 function kindOf(info: winston.Logform.TransformableInfo): string {
   const message = typeof info.message === "string" ? info.message.slice(0, telling) : "";
   const error = info.err instanceof Error ? info.err.constructor.name : "";
   const plain = /\d/.test(message) ? message.replace(/[\w-]*\d[\w-]*/g, "#") : message;
-  return `${info.level}\n${info["log.logger"] ?? ""}\n${error}\n${plain}`;
+  return `${info.level}\n${info["log.logger"] ?? ""}\n${info["rpc.method"] ?? ""}\n${error}\n${plain}`;
 }
 
 /** Leaves out what repeats, and counts it: nothing is left out unsaid. */
 export class RepeatedLines {
   readonly #kinds = new Map<string, Kind>();
+  /** Apart, so that many orders with a line each do not push out the kinds that repeat. */
+  readonly #kindsWithSubject = new Map<string, Kind>();
   readonly #first: number;
   readonly #periodMs: number;
   readonly #most: number;
@@ -75,12 +89,14 @@ export class RepeatedLines {
   admit(info: winston.Logform.TransformableInfo): boolean {
     if (info[repeatedField] !== undefined) return true;
     const now = this.#now();
-    const key = kindOf(info);
-    let kind = this.#kinds.get(key);
+    const subject = subjectOf(info);
+    const kinds = subject === "" ? this.#kinds : this.#kindsWithSubject;
+    const key = subject + kindOf(info);
+    let kind = kinds.get(key);
     if (!kind || kind.until <= now) {
-      if (kind) this.#settle(key, kind);
+      if (kind) this.#settle(kinds, key);
       kind = { level: info.level, message: String(info.message), until: now + this.#periodMs, written: 0, leftOut: 0 };
-      this.#remember(key, kind);
+      this.#remember(kinds, key, kind);
     }
     if (kind.written < this.#first) {
       kind.written++;
@@ -95,23 +111,24 @@ export class RepeatedLines {
   /** Reports the kinds whose period is over; all of them with `atOnce`, as a process does before it ends. */
   settle(atOnce = false): void {
     const now = this.#now();
-    for (const [key, kind] of this.#kinds) if (atOnce || kind.until <= now) this.#settle(key, kind);
-    if (this.#kinds.size > 0 && !atOnce) return;
+    for (const kinds of [this.#kinds, this.#kindsWithSubject]) {
+      for (const [key, kind] of kinds) if (atOnce || kind.until <= now) this.#settle(kinds, key);
+    }
+    if (!atOnce && this.#kinds.size + this.#kindsWithSubject.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
 
-  #settle(key: string, kind: Kind): void {
-    this.#kinds.delete(key);
-    if (kind.leftOut > 0) this.#report({ level: kind.level, message: kind.message, count: kind.leftOut });
+  #settle(kinds: Map<string, Kind>, key: string): void {
+    const kind = kinds.get(key);
+    kinds.delete(key);
+    if (kind && kind.leftOut > 0) this.#report({ level: kind.level, message: kind.message, count: kind.leftOut });
   }
 
-  #remember(key: string, kind: Kind): void {
-    if (this.#kinds.size >= this.#most) {
-      const [oldest] = this.#kinds;
-      if (oldest) this.#settle(...oldest);
-    }
-    this.#kinds.set(key, kind);
+  #remember(kinds: Map<string, Kind>, key: string, kind: Kind): void {
+    const [oldest] = kinds.size >= this.#most ? kinds.keys() : [];
+    if (oldest !== undefined) this.#settle(kinds, oldest);
+    kinds.set(key, kind);
   }
 }
 

@@ -54,6 +54,22 @@ describe("sampling of repeated lines", () => {
     assert.equal(admit("took ages"), true);
   });
 
+  it("never takes lines about different orders for repetitions, and those about one order for them", () => {
+    const { lines, admit } = sampler({ first: 2, kinds: 10 });
+    for (let i = 0; i < 1000; i++) assert.equal(admit("step failed", { "order.id": `order-${i}` }), true);
+    for (let i = 0; i < 1000; i++) admit("step failed", { "order.id": "one" });
+    assert.equal(lines.leftOut, 998);
+  });
+
+  it("still leaves out what repeats while many orders have a line each", () => {
+    const { lines, admit } = sampler({ first: 1, kinds: 10 });
+    for (let i = 0; i < 1000; i++) {
+      admit("no connection");
+      admit("step failed", { "order.id": `order-${i}` });
+    }
+    assert.equal(lines.leftOut, 999);
+  });
+
   it("remembers a bounded number of kinds and forgets none of the counts", () => {
     const { lines, reports, admit } = sampler({ first: 1, kinds: 10 });
     const words = Array.from({ length: 1000 }, (_, i) => `kind ${"abcdefghij"[i % 10]}${"x".repeat(i / 10)}`);
