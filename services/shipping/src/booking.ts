@@ -1,18 +1,22 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { detached, remainingMs } from "#platform/context.ts";
 import { Batcher, type BatcherMetrics, type SubmitOptions } from "#platform/database/batcher.ts";
-import type { Logger } from "#platform/logger.ts";
 import type { BookingRepository, CarrierAnswer, Claim, ParcelRequest } from "./booking.repository.ts";
 import type { BookingState, Carrier } from "./carrier.ts";
 import { parcelKey } from "./shipment.repository.ts";
 import type { Settlement, Shipment } from "./shipment.ts";
 import { withMetrics } from "./shipping-metrics.ts";
 
+/** Where is said what is undecided. */
+export interface BookingLog {
+  warn(message: string, fields: Record<string, unknown>): unknown;
+}
+
 /** What booking works with. Durations are milliseconds. */
 export interface BookingOptions {
   readonly repository: BookingRepository;
   readonly carrier: Carrier;
-  readonly logger: Pick<Logger, "warn">;
+  readonly log: BookingLog;
   /** How long one call to the carrier may take before its outcome counts as unknown. */
   readonly timeoutMs: number;
   /** How long a caller waits for the carrier; what is undecided then goes on by itself. */
@@ -132,9 +136,9 @@ export class Booking {
     try {
       await this.#decide(shipment);
     } catch (error) {
-      this.#options.logger.warn("a booking is undecided and will be asked for again", { ...fields, err: error });
+      this.#options.log.warn("a booking is undecided and will be asked for again", { ...fields, err: error });
       await this.#deferred.submit(shipment).catch((cause: unknown) => {
-        this.#options.logger.warn("a booking waits for the end of its lease", { ...fields, err: cause });
+        this.#options.log.warn("a booking waits for the end of its lease", { ...fields, err: cause });
       });
     }
   }

@@ -81,40 +81,32 @@ export function buildShipping(options: ShippingOptions): ShippingParts {
   };
 }
 
-function buildRelays({ config, database, ...options }: ShippingOptions, metrics: ShippingMetrics) {
-  const { logger, carrier } = options;
+function buildBooking({ config, database, logger: log, carrier }: ShippingOptions, metrics: ShippingMetrics): Booking {
+  const { CARRIER_TIMEOUT_MS: timeoutMs, CARRIER_ANSWER_MS: answerMs } = config;
+  const leaseMs = leaseFor(timeoutMs);
+  const repository = new BookingRepository({ database, carrier: carrier.name, leaseMs });
+  const { reached: onDecided, batch } = metrics;
+  return new Booking({ repository, carrier, log, timeoutMs, answerMs, onDecided, metrics: batch });
+}
+
+function buildRelays(options: ShippingOptions, metrics: ShippingMetrics) {
+  const { config, database, logger: log, warehouse, sagas } = options;
+  const booking = buildBooking(options, metrics);
   const packer = new Packing({
     repository: new PackingRepository(database),
-    warehouse: options.warehouse,
+    warehouse,
     timeoutMs: config.CARRIER_TIMEOUT_MS,
-  });
-  const booking = new Booking({
-    repository: new BookingRepository({
-      database,
-      carrier: carrier.name,
-      leaseMs: leaseFor(config.CARRIER_TIMEOUT_MS),
-    }),
-    carrier,
-    logger,
-    timeoutMs: config.CARRIER_TIMEOUT_MS,
-    answerMs: config.CARRIER_ANSWER_MS,
-    onDecided: metrics.reached,
-    metrics: metrics.batch,
   });
   const reports = new SagaReport({
     repository: new SagaReportRepository(database),
-    sagas: options.sagas,
+    sagas,
     timeoutMs: config.WORKER_TIMEOUT_MS,
   });
   const relay = (name: string, sweep: (signal: AbortSignal) => Promise<number>, everyMs = config.SWEEP_MS) =>
-    new Relay({ name, everyMs, sweep, log: logger, metrics: metrics.relay(name), maxPauseMs: 5_000 });
+    new Relay({ name, everyMs, sweep, log, metrics: metrics.relay(name), maxPauseMs: 5_000 });
   const packing = relay("shipment.packing", (signal) => packer.sweep(signal));
   const report = relay("shipment.report", (signal) => reports.sweep(signal));
   const undecided = relay("shipment.booking", () => booking.sweep());
-  const purge = relay("shipment.purge", () => forget(database, config.IDEMPOTENCY_RETENTION_MS), purgeEveryMs);
-  return { booking, packing, report, all: [packing, report, undecided, purge] };
-}
-
-function forget(database: Database, retentionMs: number): Promise<number> {
-  return purgeIdempotencyKeys(database, retentionMs);
+  const forget = () => purgeIdempotencyKeys(database, config.IDEMPOTENCY_RETENTION_MS);
+  return { booking, packing, report, all: [packing, report, undecided, relay("shipment.purge", forget, purgeEveryMs)] };
 }

@@ -1,17 +1,24 @@
 import { PassThrough } from "node:stream";
-import { type Client, type ConnectRouter, createClient, createRouterTransport } from "@connectrpc/connect";
+import {
+  type Client,
+  type ConnectRouter,
+  createClient,
+  createRouterTransport,
+  type Transport,
+} from "@connectrpc/connect";
 import { Registry } from "prom-client";
 import { SagaCallbackService, type ShipmentReport } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
 import { FulfillmentService } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
 import { ShippingService } from "#gen/shop/shipping/v1/shipping_service_pb.js";
 import { loadConfig, platformConfig } from "#platform/config.ts";
 import { Relay } from "#platform/database/relay.ts";
+import type { Queryable } from "#platform/database/transaction.ts";
 import { contextInterceptor } from "#platform/interceptors/context.ts";
 import { errorInterceptor } from "#platform/interceptors/errors.ts";
 import { validationInterceptor } from "#platform/interceptors/validation.ts";
 import { createLogger } from "#platform/logger.ts";
-import { shippingConfig } from "../src/config.ts";
-import { buildShipping } from "../src/shipping.ts";
+import { type ShippingConfig, shippingConfig } from "../src/config.ts";
+import { buildShipping, type ShippingParts } from "../src/shipping.ts";
 import { CarrierClock } from "../src/simulators/carrier-clock.ts";
 import { CarrierSimulator } from "../src/simulators/carrier-simulator.ts";
 import { WarehouseSimulator } from "../src/simulators/warehouse-simulator.ts";
@@ -40,22 +47,11 @@ export async function startProcess(world: World, changes: Record<string, string>
   const { database } = world.test;
   const heard: ShipmentReport[] = [];
   const registry = new Registry();
-  const carrier = new CarrierSimulator({
-    store: database,
-    transitMs: config.CARRIER_TRANSIT_MS,
-    slowMs: config.CARRIER_SLOW_MS,
-    refusedLocations: config.CARRIER_SIMULATOR_REFUSED_LOCATIONS,
-  });
-  const warehouse = new WarehouseSimulator({ store: database, packingMs: config.PACKING_MS });
   const sagas = createClient(SagaCallbackService, workerTransport(heard));
-  const parts = buildShipping({ config, database, logger, registry, sagas, carrier, warehouse });
+  const parts = buildShipping({ config, database, logger, registry, sagas, ...openSimulators(config, database) });
   const clock = new CarrierClock({ store: database, report: (report) => parts.shipments.report(report) });
   const relay = new Relay({ name: "clock", everyMs: 10, log: logger, sweep: () => clock.sweep() });
-  const interceptors = [contextInterceptor(30_000), errorInterceptor(), validationInterceptor(services)];
-  const route = (router: ConnectRouter) => {
-    for (const service of parts.services) service.route(router);
-  };
-  const transport = createRouterTransport(route, { router: { interceptors } });
+  const transport = transportTo(parts);
   await parts.start();
   relay.start();
   return {
@@ -71,6 +67,24 @@ export async function startProcess(world: World, changes: Record<string, string>
   };
 }
 
+function openSimulators(config: ShippingConfig, store: Queryable) {
+  const carrier = new CarrierSimulator({
+    store,
+    transitMs: config.CARRIER_TRANSIT_MS,
+    slowMs: config.CARRIER_SLOW_MS,
+    refusedLocations: config.CARRIER_SIMULATOR_REFUSED_LOCATIONS,
+  });
+  return { carrier, warehouse: new WarehouseSimulator({ store, packingMs: config.PACKING_MS }) };
+}
+
+function transportTo(parts: ShippingParts): Transport {
+  const interceptors = [contextInterceptor(30_000), errorInterceptor(), validationInterceptor(services)];
+  const route = (router: ConnectRouter) => {
+    for (const service of parts.services) service.route(router);
+  };
+  return createRouterTransport(route, { router: { interceptors } });
+}
+
 function workerTransport(heard: ShipmentReport[]) {
   return createRouterTransport(({ service }) =>
     service(SagaCallbackService, {
@@ -80,15 +94,4 @@ function workerTransport(heard: ShipmentReport[]) {
       },
     }),
   );
-}
-
-/** Looks until it is there; fails after ten seconds. */
-export async function until<T>(look: () => Promise<T | undefined> | T | undefined, what: string): Promise<T> {
-  const end = Date.now() + 10_000;
-  for (;;) {
-    const found = await look();
-    if (found) return found;
-    if (Date.now() > end) throw new Error(`it did not happen: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }

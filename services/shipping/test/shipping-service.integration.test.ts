@@ -7,7 +7,8 @@ import { ShipmentResult } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
 import { ShipmentStatus, TrackingEventKind } from "#gen/shop/shipping/v1/shipment_pb.js";
 import { newId } from "#platform/id.ts";
 import { address, at, createRequest } from "./examples.ts";
-import { type Process, startProcess, until } from "./process.ts";
+import { type Process, startProcess } from "./process.ts";
+import { until } from "./until.ts";
 import { World } from "./world.ts";
 
 describe("the shipping service", () => {
@@ -15,8 +16,14 @@ describe("the shipping service", () => {
   let process: Process;
   before(async () => {
     world = await World.open();
-    const times = { PACKING_MS: "20", CARRIER_TRANSIT_MS: "40", CARRIER_ANSWER_MS: "200", CARRIER_TIMEOUT_MS: "400" };
-    process = await startProcess(world, { ...times, CARRIER_SIMULATOR_REFUSED_LOCATIONS: "NOWHERE, NOWHERE-2" });
+    process = await startProcess(world, {
+      PACKING_MS: "20",
+      CARRIER_TRANSIT_MS: "40",
+      CARRIER_ANSWER_MS: "1000",
+      CARRIER_TIMEOUT_MS: "1500",
+      CARRIER_SLOW_MS: "60000",
+      CARRIER_SIMULATOR_REFUSED_LOCATIONS: "NOWHERE, NOWHERE-2",
+    });
   });
   after(async () => {
     await process[Symbol.asyncDispose]();

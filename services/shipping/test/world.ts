@@ -55,9 +55,9 @@ export class World implements AsyncDisposable {
 
   /** Booking as a process has it. */
   openBooking(change: Partial<BookingOptions> = {}): Booking {
-    const logger = { warn: () => logger } as unknown as BookingOptions["logger"];
+    const log = { warn: () => undefined };
     const { bookings: repository, carrier } = this;
-    return new Booking({ repository, carrier, logger, timeoutMs, answerMs: 30_000, ...change });
+    return new Booking({ repository, carrier, log, timeoutMs, answerMs: 30_000, ...change });
   }
 
   /** A new shipment, packed unless told otherwise. */
