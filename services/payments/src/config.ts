@@ -15,7 +15,7 @@ export const paymentsConfig = {
   /** Calls to the gateway at the same time. */
   GATEWAY_MAX_INFLIGHT: z.coerce.number().int().min(1).default(512),
   /** How long request ids are remembered, at least. */
-  REQUEST_ID_RETENTION_MS: milliseconds.default(7 * 24 * 3_600_000),
+  REQUEST_ID_RETENTION_MS: milliseconds.default(30 * 24 * 3_600_000),
   /** How long the simulated gateway takes for `tok_slow`. */
   SIMULATOR_SLOW_MS: milliseconds.default(10_000),
   /** How long the simulated gateway takes for every call. */

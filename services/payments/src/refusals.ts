@@ -27,7 +27,7 @@ export function declined(payment: Payment, code: string): PaymentError {
 
 /** Nothing is held that could be captured. */
 export function notAuthorized(payment: Payment): PaymentError {
-  const metadata = { payment_id: payment.paymentId, status: statusOf(payment) };
+  const metadata = { payment_id: payment.paymentId, status: statusOf(payment).toUpperCase() };
   return new PaymentError(PaymentErrorReason.NOT_AUTHORIZED, "nothing is held", metadata);
 }
 

@@ -85,7 +85,7 @@ test("what is not there is refused, with what is", async () => {
   const dollars = { ...change("capture", id), amount: { currency: "USD", amount: 1n } };
   await refuses(payments.change(dollars), "CURRENCY_MISMATCH", { payment_id: id, currency: "EUR" });
   await payments.change(change("capture", id, { amount: 1000n }));
-  const nothing = { payment_id: id, status: "captured" };
+  const nothing = { payment_id: id, status: "CAPTURED" };
   await refuses(payments.change(change("capture", id, { amount: 1n })), "NOT_AUTHORIZED", nothing);
   await refuses(payments.change(change("refund", id, { amount: 1001n })), "AMOUNT_EXCEEDS_CAPTURE", {
     available: "1000",
@@ -101,7 +101,7 @@ test("a declined payment stays declined; voiding it succeeds", async () => {
   await refuses(payments.authorize(input), "PAYMENT_DECLINED", why);
   await refuses(payments.authorize(input), "PAYMENT_DECLINED", why);
   await refuses(payments.change(change("capture", input.paymentId, { amount: 1n })), "NOT_AUTHORIZED", {
-    status: "declined",
+    status: "DECLINED",
   });
   const { payment, pending } = await payments.change(change("void", input.paymentId));
   assert.deepEqual([statusOf(payment), pending], ["declined", false]);
