@@ -28,7 +28,7 @@ export const platformConfig = {
   READINESS_INTERVAL_MS: milliseconds.default(2_000),
   /** How long a call without a deadline of its own may take. */
   DEFAULT_TIMEOUT_MS: milliseconds.default(30_000),
-  /** Calls that run at the same time; more are refused with RESOURCE_EXHAUSTED. */
+  /** Calls that run at the same time, and as many streams; more are refused with RESOURCE_EXHAUSTED. */
   MAX_INFLIGHT: z.coerce.number().int().min(1).default(2_000),
   /** The largest message that is received or sent, in bytes. */
   MAX_MESSAGE_BYTES: z.coerce

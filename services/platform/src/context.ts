@@ -6,7 +6,7 @@ export interface RequestContext {
   readonly requestId?: string | undefined;
   /** The trace that the call belongs to, as 32 hexadecimal digits. */
   readonly traceId?: string | undefined;
-  /** W3C `traceparent` of the caller; handed on as it is when this process records no spans. */
+  /** W3C `traceparent`: of the running span, or the caller's as it is when this process makes no spans. */
   readonly traceParent?: string | undefined;
   /** Who caused the call, from the baggage entry `user.id`. */
   readonly userId?: string | undefined;

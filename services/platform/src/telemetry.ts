@@ -127,6 +127,12 @@ export function injectContext<C>(carrier: C, setter: TextMapSetter<C>): void {
   propagation.inject(context.active(), carrier, setter);
 }
 
+/** The running span as W3C `traceparent`; undefined when there is none. */
+export function activeTraceParent(): string | undefined {
+  const span = active && trace.getActiveSpan()?.spanContext();
+  return span && `00-${span.traceId}-${span.spanId}-${span.traceFlags.toString(16).padStart(2, "0")}`;
+}
+
 /** The ids of the running span; undefined when there is none. */
 export function activeSpanIds(): { traceId: string; spanId: string } | undefined {
   return active ? trace.getActiveSpan()?.spanContext() : undefined;

@@ -94,7 +94,8 @@ describe("gRPC, bare grpc-js client", () => {
   test("deadline", async (t) => {
     const { error } = await start({ hold: t.fullName }, new grpc.Metadata(), { deadline: Date.now() + 100 }).ended;
     assert.equal(error?.code, grpc.status.DEADLINE_EXCEEDED);
-    assert.equal(await service.implementation.gone(t.fullName), "the deadline passed");
+    // The client's clock runs out a moment before the server's; what the server sees first may be the cancellation.
+    assert.match(await service.implementation.gone(t.fullName), /deadline passed|cancelled/);
   });
 
   test("cancellation", async (t) => {

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { type RequestContext, runInContext } from "#platform/context.ts";
-import { activeSpanIds } from "#platform/telemetry.ts";
+import { activeTraceParent } from "#platform/telemetry.ts";
 import { type CallRequest, type CallResponse, followStream } from "./compose.ts";
 import { isKnown, peekHeader } from "./known-call.ts";
 
@@ -31,12 +31,14 @@ class CallContext implements RequestContext {
   }
 
   get traceParent(): string | undefined {
+    const running = activeTraceParent();
+    if (running) return running;
     const given = peekHeader(this.#request, "traceparent");
     return given && traceParentForm.test(given) ? given : undefined;
   }
 
   get traceId(): string | undefined {
-    return activeSpanIds()?.traceId ?? this.traceParent?.slice(3, 35);
+    return this.traceParent?.slice(3, 35);
   }
 
   get userId(): string | undefined {

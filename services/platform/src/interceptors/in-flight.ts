@@ -1,15 +1,19 @@
 import type { Interceptor } from "@connectrpc/connect";
 import { PlatformErrorReason } from "#gen/shop/type/v1/platform_error_reason_pb.js";
 import { PlatformError } from "#platform/errors.ts";
-import { followStream } from "./compose.ts";
+import { type Call, type CallRequest, type CallResponse, followStream } from "./compose.ts";
 
 /** When a caller that was refused for overload should come back, in milliseconds. */
 const RETRY_MS = 100;
 
-/** Counts the calls that run, on both faces together, and refuses more than the process takes. */
+/**
+ * Counts the calls that run, on both faces together, and refuses more than the process takes. Streams are counted apart:
+ * those who follow changes stay for hours, and must not take the place of calls.
+ */
 export class InFlight {
   readonly #limit: number;
-  #count = 0;
+  #calls = 0;
+  #streams = 0;
   #waiting: (() => void)[] = [];
 
   constructor(limit: number) {
@@ -18,42 +22,56 @@ export class InFlight {
 
   /** How many calls run now. */
   get count(): number {
-    return this.#count;
+    return this.#calls + this.#streams;
   }
 
   /** Resolves when no call runs. */
   async idle(): Promise<void> {
-    if (this.#count > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    if (this.count > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
   /** Counts the calls that pass through it. */
   interceptor(): Interceptor {
-    return (next) => async (request) => {
-      this.#enter();
-      let streaming = false;
-      try {
-        const response = await next(request);
-        if (!response.stream) return response;
-        streaming = true;
-        return followStream(response, { onEnd: () => this.#leave() });
-      } finally {
-        if (!streaming) this.#leave();
-      }
-    };
+    return (next) => (request) => (request.stream ? this.#stream(next, request) : this.#call(next, request));
   }
 
-  #enter(): void {
-    if (this.#count >= this.#limit) {
-      const options = { retryAfterMs: RETRY_MS };
-      const message = "the service has as many calls as it takes";
-      throw new PlatformError(PlatformErrorReason.OVERLOADED, message, { queue: "calls" }, options);
+  async #call(next: Call, request: CallRequest): Promise<CallResponse> {
+    this.#admit(this.#calls);
+    this.#calls += 1;
+    try {
+      return await next(request);
+    } finally {
+      this.#calls -= 1;
+      this.#ended();
     }
-    this.#count += 1;
   }
 
-  #leave(): void {
-    this.#count -= 1;
-    if (this.#count > 0) return;
+  async #stream(next: Call, request: CallRequest): Promise<CallResponse> {
+    this.#admit(this.#streams);
+    this.#streams += 1;
+    const onEnd = (): void => {
+      this.#streams -= 1;
+      this.#ended();
+    };
+    try {
+      const response = await next(request);
+      if (!response.stream) throw new Error("an interceptor answered a stream with a single message");
+      return followStream(response, { onEnd });
+    } catch (error) {
+      onEnd();
+      throw error;
+    }
+  }
+
+  #admit(running: number): void {
+    if (running < this.#limit) return;
+    const options = { retryAfterMs: RETRY_MS };
+    const message = "the service has as many calls as it takes";
+    throw new PlatformError(PlatformErrorReason.OVERLOADED, message, { queue: "calls" }, options);
+  }
+
+  #ended(): void {
+    if (this.count > 0) return;
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const resolve of waiting) resolve();

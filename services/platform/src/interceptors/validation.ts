@@ -8,9 +8,14 @@ function describe(violation: Violation): { field: string; description: string; r
   return { field: pathToString(violation.field), description: violation.message, reason: violation.ruleId };
 }
 
+/** Errors travel in headers, which are limited to some kilobytes; a list of a thousand entries can be wrong everywhere. */
+const MAX_VIOLATIONS = 16;
+
 function refusal(violations: Violation[]): ConnectError {
-  const fieldViolations = violations.map(describe);
-  const message = fieldViolations.map(({ field, description }) => `${field}: ${description}`).join("; ");
+  const fieldViolations = violations.slice(0, MAX_VIOLATIONS).map(describe);
+  const told = fieldViolations.map(({ field, description }) => `${field}: ${description}`).join("; ");
+  const more = violations.length - fieldViolations.length;
+  const message = more > 0 ? `${told}; and ${more} more` : told;
   const error = new ConnectError(message, Code.InvalidArgument);
   error.details = [{ desc: BadRequestSchema, value: { fieldViolations } }];
   return error;
@@ -31,7 +36,7 @@ async function* checked(validator: Validator, request: StreamRequest): AsyncGene
 
 /**
  * Checks every request message against the rules in its proto. Refuses with INVALID_ARGUMENT and `google.rpc.BadRequest`,
- * which names all fields that are wrong.
+ * which names the fields that are wrong.
  *
  * @param services whose rules are compiled now, so that a rule that cannot be compiled stops the start
  */
