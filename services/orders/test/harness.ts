@@ -149,9 +149,9 @@ export function orderRequest(customerId: string, changes: OrderChanges = {}): Cr
   });
 }
 
-/** Waits until a check passes, at most five seconds; rejects with what the check last said. */
+/** Waits until a check passes, at most fifteen seconds; rejects with what the check last said. */
 export async function eventually<T>(check: () => T | Promise<T>): Promise<T> {
-  const end = Date.now() + 5_000;
+  const end = Date.now() + 15_000;
   for (;;) {
     try {
       return await check();
@@ -171,4 +171,11 @@ export async function refusal(call: Promise<unknown>): Promise<ConnectError> {
   assert.ok(outcome instanceof ConnectError, "the call was not refused");
   assert.notEqual(outcome.code, Code.Internal, outcome.message);
   return outcome;
+}
+
+/** The sum of a metric's values that have the labels. */
+export async function metric(replica: Replica, name: string, labels: Record<string, string> = {}): Promise<number> {
+  const found = await replica.registry.getSingleMetric(name)?.get();
+  const matches = found?.values.filter((value) => Object.entries(labels).every(([k, v]) => value.labels[k] === v));
+  return (matches ?? []).reduce((sum, value) => sum + value.value, 0);
 }

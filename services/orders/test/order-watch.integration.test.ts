@@ -10,6 +10,7 @@ import type { TestDatabase } from "../../platform/test/postgres.ts";
 import { FakeWorker } from "./fake-worker.ts";
 import {
   eventually,
+  metric,
   newCustomer,
   orderRequest,
   ordersDatabase,
@@ -57,8 +58,8 @@ describe("following orders", () => {
     assert.ok(outcomes.every(({ outcome }) => outcome.case === "response"));
   }
 
-  async function watching(replica: Replica): Promise<number> {
-    return (await replica.registry.getSingleMetric("orders_watchers")?.get())?.values[0]?.value ?? 0;
+  function watching(replica: Replica): Promise<number> {
+    return metric(replica, "orders_watchers");
   }
 
   function statusOf(response: WatchOrderResponse | CreateOrderResponse): OrderStatus | undefined {
