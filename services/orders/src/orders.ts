@@ -6,6 +6,7 @@ import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import type { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import type { ConfigOf, PlatformConfig } from "#platform/config.ts";
 import type { Database } from "#platform/database/database.ts";
+import type { Relay } from "#platform/database/relay.ts";
 import type { Logger } from "#platform/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { register, type ServiceParts } from "#platform/service.ts";
@@ -54,13 +55,28 @@ export function buildOrders({ config, database, logger, registry, sagas }: Order
   const requests = new CancelRequests(database);
   const cancellation = new OrderCancellation({ sagas, requests, follower, dispatcher, outbox });
   const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
+  const services = [
+    register(OrderService, new OrderApi({ intake, follower, cancellation, repository, pageTokens })),
+    register(OrderLifecycleService, new OrderLifecycleApi(mover)),
+    register(CustomerService, new CustomerApi(new CustomerRepository(database), pageTokens)),
+  ];
+  return { services, ...background({ database, hub, relay, intake, mover, dispatcher }) };
+}
+
+interface Background {
+  readonly database: Database;
+  readonly hub: ChangeHub;
+  readonly relay: Relay;
+  readonly intake: OrderIntake;
+  readonly mover: OrderMover;
+  readonly dispatcher: Dispatcher;
+}
+
+/** What runs beside the calls. The end goes with the flow: nothing new, then what was taken, then who waits for it. */
+function background(parts: Background): Required<Pick<ServiceParts, "start" | "stop">> {
+  const { database, hub, relay, intake, mover, dispatcher } = parts;
   let stopListening = async (): Promise<void> => undefined;
   return {
-    services: [
-      register(OrderService, new OrderApi({ intake, follower, cancellation, repository, pageTokens })),
-      register(OrderLifecycleService, new OrderLifecycleApi(mover)),
-      register(CustomerService, new CustomerApi(new CustomerRepository(database), pageTokens)),
-    ],
     start: async () => {
       stopListening = await database.listen(changeChannel, (payload) => hub.heard(payload));
       relay.start();
