@@ -48,8 +48,8 @@ export declare type CreateOrderRequest = Message<"shop.orders.v1.CreateOrderRequ
   shippingAddress?: Address | undefined;
 
   /**
-   * What the card gateway calls the customer's card. Never a card number. The simulator knows tok_approve, tok_decline,
-   * tok_insufficient_funds, tok_timeout_after_success, tok_error_500 and tok_slow.
+   * What the card gateway calls the customer's card. Never a card number. What the simulated gateway makes of it is in
+   * `docs/simulators.md`.
    *
    * @generated from field: string card_token = 5;
    */

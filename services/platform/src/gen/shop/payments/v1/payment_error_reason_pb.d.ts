@@ -37,14 +37,14 @@ export enum PaymentErrorReason {
   PAYMENT_DECLINED = 2,
 
   /**
-   * FAILED_PRECONDITION: the payment was voided before it was authorized. Metadata: payment_id.
+   * FAILED_PRECONDITION: the payment was voided before it was authorized, or while that was undecided. Metadata: payment_id.
    *
    * @generated from enum value: PAYMENT_ERROR_REASON_PAYMENT_VOIDED = 3;
    */
   PAYMENT_VOIDED = 3,
 
   /**
-   * FAILED_PRECONDITION: nothing is held. Metadata: payment_id, status.
+   * FAILED_PRECONDITION: nothing is held. Metadata: payment_id, status (its name without the prefix).
    *
    * @generated from enum value: PAYMENT_ERROR_REASON_NOT_AUTHORIZED = 4;
    */
@@ -65,7 +65,7 @@ export enum PaymentErrorReason {
   AMOUNT_EXCEEDS_CAPTURE = 6,
 
   /**
-   * INVALID_ARGUMENT: not the currency of the payment. Metadata: payment_id, currency.
+   * INVALID_ARGUMENT: not the currency of the payment. Metadata: payment_id, currency (the payment's).
    *
    * @generated from enum value: PAYMENT_ERROR_REASON_CURRENCY_MISMATCH = 7;
    */

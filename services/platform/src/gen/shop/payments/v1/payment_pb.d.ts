@@ -13,7 +13,8 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 export declare const file_shop_payments_v1_payment: GenFile;
 
 /**
- * The money of one order: what was authorized, and what became of it.
+ * The money of one order: what was authorized, and what became of it. A payment that was voided before it came to be is
+ * VOIDED, has no order, and an amount of zero in the currency XXX.
  * Always: captured + voided <= authorized, refunded <= captured.
  *
  * @generated from message shop.payments.v1.Payment

@@ -55,7 +55,8 @@ export declare type AuthorizePaymentRequest = Message<"shop.payments.v1.Authoriz
   amount?: Money | undefined;
 
   /**
-   * What the gateway calls the customer's card. Never a card number.
+   * What the gateway calls the customer's card. Never a card number. What the simulated gateway makes of it is in
+   * `docs/simulators.md`.
    *
    * @generated from field: string card_token = 6;
    */
@@ -322,7 +323,7 @@ export declare type VoidPaymentRequest = Message<"shop.payments.v1.VoidPaymentRe
   paymentId: string;
 
   /**
-   * How much; not given: all that is left.
+   * How much, more than zero; not given: all that is left.
    *
    * @generated from field: shop.type.v1.Money amount = 3;
    */
@@ -459,7 +460,7 @@ export declare type RefundPaymentRequest = Message<"shop.payments.v1.RefundPayme
   paymentId: string;
 
   /**
-   * How much; not given: all that is left.
+   * How much, more than zero; not given: all that is left.
    *
    * @generated from field: shop.type.v1.Money amount = 3;
    */
@@ -769,7 +770,8 @@ export declare const PaymentService: GenService<{
    * Asks the gateway to hold an amount. When the gateway takes longer than a few seconds, or its answer is lost, the
    * payment is PENDING: repeat the call with the same `request_id` to learn more.
    *
-   * Fails with PAYMENT_DECLINED when the gateway refuses, with PAYMENT_VOIDED when VoidPayment came first.
+   * Fails with PAYMENT_DECLINED when the gateway refuses, with PAYMENT_VOIDED when VoidPayment came first or while it was
+   * undecided, with PAYMENT_ID_TAKEN when the id is another payment's.
    *
    * @generated from rpc shop.payments.v1.PaymentService.AuthorizePayment
    */
@@ -789,7 +791,8 @@ export declare const PaymentService: GenService<{
     output: typeof BatchAuthorizePaymentsResponseSchema;
   },
   /**
-   * Takes a part or all of what is held. Fails with PAYMENT_NOT_FOUND, NOT_AUTHORIZED, AMOUNT_EXCEEDS_AUTHORIZATION.
+   * Takes a part or all of what is held. Fails with PAYMENT_NOT_FOUND, NOT_AUTHORIZED, AMOUNT_EXCEEDS_AUTHORIZATION,
+   * CURRENCY_MISMATCH, and with PAYMENT_DECLINED when the gateway refuses.
    *
    * @generated from rpc shop.payments.v1.PaymentService.CapturePayment
    */
@@ -812,7 +815,7 @@ export declare const PaymentService: GenService<{
    * Gives free a part or all of what is held and not captured. Voiding a payment that never came to be succeeds, and an
    * authorization that arrives after it is refused.
    *
-   * Fails with AMOUNT_EXCEEDS_AUTHORIZATION.
+   * Fails with AMOUNT_EXCEEDS_AUTHORIZATION, CURRENCY_MISMATCH, and with PAYMENT_DECLINED when the gateway refuses.
    *
    * @generated from rpc shop.payments.v1.PaymentService.VoidPayment
    */
@@ -832,7 +835,8 @@ export declare const PaymentService: GenService<{
     output: typeof BatchVoidPaymentsResponseSchema;
   },
   /**
-   * Pays back a part or all of what was captured. Fails with PAYMENT_NOT_FOUND, AMOUNT_EXCEEDS_CAPTURE.
+   * Pays back a part or all of what was captured. Fails with PAYMENT_NOT_FOUND, AMOUNT_EXCEEDS_CAPTURE, CURRENCY_MISMATCH,
+   * and with PAYMENT_DECLINED when the gateway refuses.
    *
    * @generated from rpc shop.payments.v1.PaymentService.RefundPayment
    */

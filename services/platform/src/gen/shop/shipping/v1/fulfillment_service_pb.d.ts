@@ -53,7 +53,7 @@ export declare const BookShipmentRequestSchema: GenMessage<BookShipmentRequest>;
  */
 export declare type BookShipmentResponse = Message<"shop.shipping.v1.BookShipmentResponse"> & {
   /**
-   * The shipment; absent when it never was created.
+   * The shipment.
    *
    * @generated from field: shop.shipping.v1.Shipment shipment = 1;
    */
@@ -295,7 +295,7 @@ export declare const FulfillmentService: GenService<{
   /**
    * Books packed shipments with the carrier, with an outcome for each.
    *
-   * An entry fails with SHIPMENT_NOT_FOUND, NOT_READY, CARRIER_REFUSED, SHIPMENT_CANCELLED.
+   * An entry fails with SHIPMENT_NOT_FOUND, NOT_READY, PACKING_FAILED, CARRIER_REFUSED, SHIPMENT_CANCELLED.
    *
    * @generated from rpc shop.shipping.v1.FulfillmentService.BatchBookShipments
    */

@@ -61,7 +61,7 @@ export declare type Shipment = Message<"shop.shipping.v1.Shipment"> & {
   address?: Address | undefined;
 
   /**
-   * The carrier, for example "simulator"; empty before it is booked.
+   * The carrier, for example "simulator"; empty before it is asked.
    *
    * @generated from field: string carrier = 7;
    */
@@ -178,7 +178,8 @@ export declare type TrackingEvent = Message<"shop.shipping.v1.TrackingEvent"> & 
 export declare const TrackingEventSchema: GenMessage<TrackingEvent>;
 
 /**
- * Where a shipment stands. Terminal: DELIVERED, FAILED, LOST, CANCELLED.
+ * Where a shipment stands. Terminal: DELIVERED, FAILED, LOST, CANCELLED. Until its saga has been told, a later report of the
+ * carrier may still correct DELIVERED to LOST or the reverse.
  *
  * @generated from enum shop.shipping.v1.ShipmentStatus
  */

@@ -41,7 +41,8 @@ export const ShipmentStatusSchema = /*@__PURE__*/
   enumDesc(file_shop_shipping_v1_shipment, 0);
 
 /**
- * Where a shipment stands. Terminal: DELIVERED, FAILED, LOST, CANCELLED.
+ * Where a shipment stands. Terminal: DELIVERED, FAILED, LOST, CANCELLED. Until its saga has been told, a later report of the
+ * carrier may still correct DELIVERED to LOST or the reverse.
  *
  * @generated from enum shop.shipping.v1.ShipmentStatus
  */
