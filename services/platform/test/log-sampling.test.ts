@@ -115,9 +115,10 @@ describe("in a logger", () => {
     child.debug("one");
     setLogLevel(logger, "debug");
     child.debug("two");
-    const end = toggleDebugOn("SIGUSR2", logger);
-    const signalled = new Promise((resolve) => process.once("SIGUSR2", resolve));
-    process.kill(process.pid, "SIGUSR2");
+    // Not SIGUSR2: the test runner has its children write a diagnostic report on that.
+    const end = toggleDebugOn("SIGHUP", logger);
+    const signalled = new Promise((resolve) => process.once("SIGHUP", resolve));
+    process.kill(process.pid, "SIGHUP");
     await signalled;
     end();
     child.debug("three");
