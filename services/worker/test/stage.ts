@@ -1,6 +1,6 @@
 import type { WorkflowHandle } from "@temporalio/client";
 import type { TestWorkflowEnvironment } from "@temporalio/testing";
-import type { Worker } from "@temporalio/worker";
+import type { Worker, WorkerOptions } from "@temporalio/worker";
 import { orderStatus, parkedSteps } from "../src/workflows/messages.ts";
 import type { processOrders } from "../src/workflows/process-orders.ts";
 import type { SagaOptions, SagaOrder } from "../src/workflows/types.ts";
@@ -28,10 +28,10 @@ export class Stage {
     this.#running = worker.run();
   }
 
-  static async open(): Promise<Stage> {
+  static async open(options: Partial<WorkerOptions> = {}): Promise<Stage> {
     const environment = await localEnvironment();
     const world = new World();
-    return new Stage(environment, world, await workerFor(environment, world));
+    return new Stage(environment, world, await workerFor(environment, world, options));
   }
 
   async close(): Promise<void> {

@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { readdir } from "node:fs/promises";
+import { test } from "node:test";
+import { Worker } from "@temporalio/worker";
+import { DeterminismViolationError } from "@temporalio/workflow";
+import { bundleOf } from "./harness.ts";
+import { historyFolder, readHistory } from "./history.ts";
+import { scenarios } from "./scenarios.ts";
+
+test("every scenario has a recorded history", async () => {
+  assert.deepEqual(
+    (await readdir(historyFolder)).sort(),
+    Object.keys(scenarios)
+      .map((name) => `${name}.json`)
+      .sort(),
+  );
+});
+
+for (const name of Object.keys(scenarios)) {
+  test(`the workflow's code takes the recorded turns: ${name}`, async () => {
+    await Worker.runReplayHistory({ workflowBundle: await bundleOf() }, await readHistory(name));
+  });
+}
+
+test("a history that the code would not make is told apart", async () => {
+  const history = await readHistory("delivered", (text) => text.replaceAll("bookShipment", "bookFlight"));
+  await assert.rejects(
+    Worker.runReplayHistory({ workflowBundle: await bundleOf() }, history),
+    DeterminismViolationError,
+  );
+});
