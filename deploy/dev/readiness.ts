@@ -8,11 +8,8 @@ export type Probe = () => Promise<void>;
 
 const pauseMs = 100;
 
-/**
- * Asks the standard gRPC health service.
- * @param name the service whose health is meant; empty: the whole server's
- */
-export function healthProbe(address: string, name = ""): Probe {
+/** Asks the standard gRPC health service about the whole server. */
+export function healthProbe(address: string): Probe {
   const check = service.Check;
   if (!check) throw new Error("grpc-health-check has no Check");
   return () =>
@@ -25,7 +22,7 @@ export function healthProbe(address: string, name = ""): Probe {
         path,
         requestSerialize,
         responseDeserialize,
-        { service: name },
+        { service: "" },
         options,
         (error, answer) => {
           client.close();

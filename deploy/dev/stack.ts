@@ -30,6 +30,7 @@ import {
 } from "./programs.ts";
 import { databaseProbe, healthProbe } from "./readiness.ts";
 import { Supervisor } from "./supervisor.ts";
+import { hasLostDatabase, temporalProbe } from "./temporal.ts";
 
 /** What is told while a stack starts and runs. */
 export interface StackListener {
@@ -183,19 +184,20 @@ export class Stack implements AsyncDisposable {
     const start = performance.now();
     const plan = await preparePostgres(dataDirectory, credentials.postgres);
     const probe = databaseProbe(this.databaseUrl("postgres"));
-    await this.#supervisor.start(
-      postgresProgram(this.blueprint, plan, this.#options.postgresSettings),
-      probe,
-      readyDeadlineMs,
-    );
+    const program = postgresProgram(this.blueprint, plan, this.#options.postgresSettings);
+    await this.#supervisor.start(program, { probe, deadlineMs: readyDeadlineMs });
     this.#tellReady("postgres", this.address("postgres"), start);
   }
 
   async #startTemporal(): Promise<void> {
     const executable = await tool("temporal", (line) => this.#options.say?.(line));
     const start = performance.now();
-    const probe = healthProbe(this.address("temporal"), "temporal.api.workflowservice.v1.WorkflowService");
-    await this.#supervisor.start(temporalProgram(this.blueprint, executable), probe, readyDeadlineMs);
+    const address = this.address("temporal");
+    await this.#supervisor.start(temporalProgram(this.blueprint, executable), {
+      probe: temporalProbe(address),
+      isLost: () => hasLostDatabase(address),
+      deadlineMs: readyDeadlineMs,
+    });
     this.#tellReady("temporal", `${this.address("temporal")}, UI ${this.temporalUiUrl}`, start);
   }
 
@@ -213,7 +215,7 @@ export class Stack implements AsyncDisposable {
   async #startService(service: Service): Promise<void> {
     const start = performance.now();
     const probe = healthProbe(this.address(service));
-    await this.#supervisor.start(serviceProgram(this.blueprint, service), probe, readyDeadlineMs);
+    await this.#supervisor.start(serviceProgram(this.blueprint, service), { probe, deadlineMs: readyDeadlineMs });
     const [grpc, http] = portsOf(service, this.blueprint.ports);
     this.#tellReady(service, `gRPC 127.0.0.1:${grpc?.port}, HTTP 127.0.0.1:${http?.port}`, start);
   }

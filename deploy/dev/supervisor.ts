@@ -12,9 +12,19 @@ export interface SupervisorListener {
   readonly signal?: AbortSignal;
 }
 
+/** How a program is known to do its work. */
+export interface Care {
+  /** Throws while it cannot. */
+  readonly probe: Probe;
+  /** How long it may take at first. */
+  readonly deadlineMs: number;
+  /** Whether it runs but will never do its work again; then it is killed, and started again. */
+  readonly isLost?: () => Promise<boolean>;
+}
+
 interface Watched {
   readonly spec: ProgramSpec;
-  readonly probe?: Probe;
+  readonly care?: Care;
   readonly lines: string[];
   state: "starting" | "running" | "ended";
   /** How it ended last. */
@@ -28,6 +38,10 @@ interface Watched {
 const maxRestarts = 5;
 const restartWindowMs = 60_000;
 const firstBackoffMs = 200;
+/** How long a program may take to be ready after a restart. */
+const restartDeadlineMs = 120_000;
+/** How often a program is asked whether it is lost. */
+const careIntervalMs = 3_000;
 /** So many lines of each program are remembered. */
 const maxLines = 200;
 
@@ -64,12 +78,13 @@ export class Supervisor {
   }
 
   /** Starts a program and waits until its probe is content. From then on it is started again when it dies. */
-  async start(spec: ProgramSpec, probe: Probe, deadlineMs: number): Promise<void> {
-    const watched: Watched = { spec, probe, lines: [], state: "starting", how: "", restarts: [], onEnd: [] };
+  async start(spec: ProgramSpec, care: Care): Promise<void> {
+    const watched: Watched = { spec, care, lines: [], state: "starting", how: "", restarts: [], onEnd: [] };
     this.#watched.set(spec.name, watched);
     await this.#launch(watched);
-    await this.#untilReady(watched, deadlineMs);
+    await this.#untilReady(watched, care);
     watched.state = "running";
+    if (care.isLost) this.#watchOver(watched, care.isLost);
   }
 
   /** Runs a program to its end. @throws StackError with its last line when it fails */
@@ -107,7 +122,7 @@ export class Supervisor {
     const watched = this.#require(name);
     const probe: Probe = async () => {
       if (!this.#guard.lifeOf(name)) throw new Error(`${name} does not run`);
-      await watched.probe?.();
+      await watched.care?.probe();
     };
     await untilReady(name, probe, { deadlineMs, check: () => this.#requireRunning() });
   }
@@ -128,12 +143,25 @@ export class Supervisor {
     }
   }
 
-  async #untilReady(watched: Watched, deadlineMs: number): Promise<void> {
+  async #untilReady(watched: Watched, { probe, deadlineMs }: Care): Promise<void> {
     const check = () => {
       this.#requireRunning();
       if (watched.state === "ended") throw new StackError(this.#obituary(watched));
     };
-    await untilReady(watched.spec.name, watched.probe ?? (async () => undefined), { deadlineMs, check });
+    await untilReady(watched.spec.name, probe, { deadlineMs, check });
+  }
+
+  #watchOver(watched: Watched, isLost: () => Promise<boolean>): void {
+    let asking = false;
+    const timer = setInterval(async () => {
+      if (this.#stopping) clearInterval(timer);
+      if (this.#stopping || asking || watched.state !== "running") return;
+      asking = true;
+      const pid = this.pid(watched.spec.name);
+      if ((await isLost()) && this.pid(watched.spec.name) === pid) this.kill(watched.spec.name, "SIGKILL");
+      asking = false;
+    }, careIntervalMs);
+    timer.unref();
   }
 
   #requireRunning(): void {
@@ -185,7 +213,7 @@ export class Supervisor {
       // Running from now on: when it dies before it is ready, that counts as another death.
       watched.state = "running";
       const life = await this.#launch(watched);
-      await this.ready(watched.spec.name, restartWindowMs);
+      await this.ready(watched.spec.name, restartDeadlineMs);
       if (this.pid(watched.spec.name) === life.pid) this.#listener.say?.(`${watched.spec.name} is ready again.`);
     } catch (error) {
       if (!this.#stopping) this.#fail((error as Error).message);
