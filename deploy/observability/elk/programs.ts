@@ -88,13 +88,13 @@ export async function filebeatProgram(plan: LogPlan): Promise<Watchable> {
 /** Starts Elasticsearch and waits until it answers. */
 export async function startElasticsearch(supervisor: Supervisor, plan: LogPlan): Promise<void> {
   const { spec, probe } = await elasticsearchProgram(plan);
-  await supervisor.start(spec, probe, elasticsearchDeadlineMs);
+  await supervisor.start(spec, { probe, deadlineMs: elasticsearchDeadlineMs });
 }
 
 /** Starts Filebeat. */
 export async function startFilebeat(supervisor: Supervisor, plan: LogPlan): Promise<void> {
   const { spec, probe } = await filebeatProgram(plan);
-  await supervisor.start(spec, probe, 10_000);
+  await supervisor.start(spec, { probe, deadlineMs: 10_000 });
 }
 
 /**
