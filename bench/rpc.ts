@@ -7,8 +7,8 @@ import type { Contender } from "./rpc/contenders.ts";
 import type { Round, RoundResult } from "./rpc/load.ts";
 
 const names: readonly Contender[] = ["ours", "connect-node", "grpc-js"];
-const ROUNDS = 7;
-const ROUND_MS = 2_000;
+const ROUNDS = 11;
+const ROUND_MS = 1_500;
 const WARM_UP_MS = 3_000;
 
 /** The next message of a child; an error when it ends instead. */
@@ -32,46 +32,78 @@ function median(values: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
-function row(name: string, results: readonly RoundResult[]): string {
-  const perSecond = median(results.map((result) => result.perSecond)).toFixed(0);
-  const p50 = median(results.map((result) => result.p50)).toFixed(2);
-  const p99 = median(results.map((result) => result.p99)).toFixed(2);
-  const failures = results.reduce((sum, result) => sum + result.failures, 0);
-  const columns = [perSecond.padStart(9), p50.padStart(9), p99.padStart(9), String(failures).padStart(9)];
-  return `${name.padEnd(14)}${columns.join("")}`;
+/** One round of one contender. */
+interface Measured extends RoundResult {
+  /** CPU time of the server per call. */
+  readonly cpuMicroseconds: number;
 }
 
-async function measure(load: ChildProcess, ports: ReadonlyMap<Contender, number>) {
-  const results = new Map(names.map((name) => [name, [] as RoundResult[]]));
-  const round = async (name: Contender, milliseconds: number): Promise<RoundResult> => {
-    load.send({ port: ports.get(name) ?? 0, milliseconds } satisfies Round);
-    return answerOf<RoundResult>(load);
-  };
-  for (const name of names) await round(name, WARM_UP_MS);
+type Results = ReadonlyMap<Contender, Measured[]>;
+
+function row(name: string, results: readonly Measured[]): string {
+  const columns = [
+    median(results.map((result) => result.perSecond)).toFixed(0),
+    median(results.map((result) => result.cpuMicroseconds)).toFixed(0),
+    median(results.map((result) => result.p50)).toFixed(2),
+    median(results.map((result) => result.p99)).toFixed(2),
+    String(results.reduce((sum, result) => sum + result.failures, 0)),
+  ];
+  return `${name.padEnd(14)}${columns.map((column) => column.padStart(9)).join("")}`;
+}
+
+/** How many times the calls per second of another contender; each round is compared with its neighbour in time. */
+function ratio(results: Results, other: Contender): string {
+  const theirs = results.get(other) ?? [];
+  const rounds = (results.get("ours") ?? []).map(
+    (mine, index) => mine.perSecond / (theirs[index]?.perSecond ?? Number.NaN),
+  );
+  return median(rounds).toFixed(2);
+}
+
+/** A contender's process and its port. */
+interface Server {
+  readonly child: ChildProcess;
+  readonly port: number;
+}
+
+function cpuOf(child: ChildProcess): Promise<number> {
+  child.send("cpu");
+  return answerOf<number>(child);
+}
+
+async function round(load: ChildProcess, { child, port }: Server, milliseconds: number): Promise<Measured> {
+  const before = await cpuOf(child);
+  load.send({ port, milliseconds } satisfies Round);
+  const result = await answerOf<RoundResult>(load);
+  return { ...result, cpuMicroseconds: ((await cpuOf(child)) - before) / result.calls };
+}
+
+async function measure(load: ChildProcess, servers: ReadonlyMap<Contender, Server>): Promise<Results> {
+  const results = new Map<Contender, Measured[]>(names.map((name) => [name, []]));
+  for (const server of servers.values()) await round(load, server, WARM_UP_MS);
   for (let index = 0; index < ROUNDS; index += 1) {
-    for (const name of names) results.get(name)?.push(await round(name, ROUND_MS));
+    for (const [name, server] of servers) results.get(name)?.push(await round(load, server, ROUND_MS));
   }
   return results;
 }
 
 const children: ChildProcess[] = [];
 try {
-  const ports = new Map<Contender, number>();
+  const servers = new Map<Contender, Server>();
   for (const name of names) {
     const child = start("server.ts", name);
     children.push(child);
-    ports.set(name, (await answerOf<{ port: number }>(child)).port);
+    servers.set(name, { child, port: await answerOf<number>(child) });
   }
   const load = start("load.ts");
   children.push(load);
-  const results = await measure(load, ports);
-  const rate = (name: Contender) => median((results.get(name) ?? []).map((result) => result.perSecond));
+  const results = await measure(load, servers);
   console.log(`${availableParallelism()} cores, ${cpus()[0]?.model ?? "unknown"}, node ${process.version}`);
   console.log(`64 callers on 4 connections, median of ${ROUNDS} rounds of ${ROUND_MS / 1000} s\n`);
-  console.log(`${"".padEnd(14)}  calls/s   p50 ms   p99 ms   failed`);
+  console.log(`${"".padEnd(14)}  calls/s  µs CPU   p50 ms   p99 ms   failed`);
   for (const name of names) console.log(row(name, results.get(name) ?? []));
-  console.log(`\nof grpc-js: ${(rate("ours") / rate("grpc-js")).toFixed(2)}`);
-  console.log(`ratio: ${(rate("ours") / rate("connect-node")).toFixed(2)}`);
+  console.log(`\nof grpc-js: ${ratio(results, "grpc-js")}`);
+  console.log(`ratio: ${ratio(results, "connect-node")}`);
 } finally {
   for (const child of children) child.disconnect();
 }

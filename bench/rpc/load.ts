@@ -14,6 +14,7 @@ export interface Round {
 
 /** What a round showed; latencies in milliseconds. */
 export interface RoundResult {
+  readonly calls: number;
   readonly perSecond: number;
   readonly p50: number;
   readonly p99: number;
@@ -52,6 +53,7 @@ async function run({ port, milliseconds }: Round): Promise<RoundResult> {
   await stopped;
   const failures = connections.reduce((sum, connection) => sum + connection.failures, 0);
   return {
+    calls: latencies.length,
     perSecond: latencies.length / seconds,
     p50: quantile(latencies, 0.5),
     p99: quantile(latencies, 0.99),

@@ -1,6 +1,10 @@
-// One contender in a process of its own: `node server.ts <name>`; tells its parent the port.
+// One contender in a process of its own: `node server.ts <name>`; tells its parent the port, and on every message the CPU
+// time that it has used, in microseconds.
 import { type Contender, contenders } from "./contenders.ts";
 
-const port = await contenders[process.argv[2] as Contender]();
-process.send?.({ port });
+process.send?.(await contenders[process.argv[2] as Contender]());
+process.on("message", () => {
+  const { user, system } = process.cpuUsage();
+  process.send?.(user + system);
+});
 process.on("disconnect", () => process.exit(0));
