@@ -4,13 +4,13 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { TestWorkflowEnvironment } from "@temporalio/testing";
-import { versions } from "./versions.ts";
+import { downloads } from "./versions.ts";
 
 const [name, folder] = process.argv.slice(2);
 if (!folder || (name !== "temporal" && name !== "temporal-test-server")) {
   throw new Error("usage: download-temporal.ts temporal|temporal-test-server <folder>");
 }
-const executable = { type: "cached-download", downloadDir: folder, version: versions[name] } as const;
+const executable = { type: "cached-download", downloadDir: folder, version: downloads[name] } as const;
 const environment =
   name === "temporal"
     ? await TestWorkflowEnvironment.createLocal({ server: { executable } })

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { cacheDirectory, searchPath } from "./config.ts";
 import { exclusively } from "./exclusive.ts";
 import { recipes } from "./recipes.ts";
-import { type ToolName, versions } from "./versions.ts";
+import { builds, type ToolName, versions } from "./versions.ts";
 
 /** Says what goes on, one line at a time. */
 export type Say = (line: string) => void;
@@ -103,7 +103,8 @@ async function link(name: ToolName): Promise<void> {
 }
 
 function homeOf(name: ToolName): string {
-  return join(cacheDirectory, name, versions[name]);
+  const build = builds[name];
+  return join(cacheDirectory, name, build ? `${versions[name]}-${build}` : versions[name]);
 }
 
 function seconds(since: number): number {

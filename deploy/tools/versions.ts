@@ -14,6 +14,15 @@ export const versions = {
   mustache: "v0.5.3",
 } as const;
 
+/**
+ * Releases that are downloaded when temporal.download can be reached; they cannot all be built from the Go proxy.
+ * Temporal CLI 1.9.1 is Server 1.32.0 with modernc.org/sqlite 1.51.
+ */
+export const downloads = { temporal: "v1.9.1", "temporal-test-server": "v1.31.0" } as const;
+
+/** What sets our build of a version apart from its authors'; part of its place in the cache. */
+export const builds: { readonly [name in ToolName]?: string } = { temporal: "sqlite-1.44.3" };
+
 /** A program that the stack or its tests start and that npm does not install. */
 export type ToolName = keyof typeof versions;
 
