@@ -182,6 +182,15 @@ export function retryInfo(retryAfterMs: number): ConnectError["details"][number]
   return { desc: RetryInfoSchema, value: { retryDelay: { seconds: BigInt(seconds), nanos } } };
 }
 
+/** NUL as a byte, and as an escape in JSON: the one character that PostgreSQL cannot store. */
+const unstorableStates = new Set(["22021", "22P05"]);
+
+function fromUnstorableText(error: unknown): ConnectError | undefined {
+  if (!chainOf(error).some((cause) => unstorableStates.has(codeOf(cause)))) return undefined;
+  const message = "a text contains a character that cannot be stored, such as NUL";
+  return new ConnectError(message, Code.InvalidArgument, undefined, undefined, error);
+}
+
 function fromAbort(error: unknown): ConnectError | undefined {
   if (!(error instanceof Error)) return undefined;
   if (error.name === "TimeoutError") {
@@ -201,6 +210,8 @@ export function toConnectError(error: unknown): ConnectError {
   if (error instanceof ConnectError) return error;
   const aborted = fromAbort(error);
   if (aborted) return aborted;
+  const unstorable = fromUnstorableText(error);
+  if (unstorable) return unstorable;
   const known = infrastructureError(error);
   if (known) return fromDomainError(known);
   return new ConnectError("internal error", Code.Internal, undefined, undefined, error);
@@ -215,9 +226,10 @@ export function toFailure(error: unknown): Failure {
     const { code, domain, reasonName: reason, message, metadata } = error;
     return create(FailureSchema, { code, domain, reason, message, metadata });
   }
-  if (error instanceof ConnectError && isCallerFault(error.code)) {
-    const info = error.findDetails(ErrorInfoSchema)[0];
-    const { code, rawMessage: message } = error;
+  const told = toConnectError(error);
+  if (isCallerFault(told.code)) {
+    const info = told.findDetails(ErrorInfoSchema)[0];
+    const { code, rawMessage: message } = told;
     const { domain = "", reason = "", metadata = {} } = info ?? {};
     return create(FailureSchema, { code, domain, reason, message, metadata });
   }

@@ -42,6 +42,8 @@ describe("what is not a refusal", () => {
     ["admin shutdown", withCode("57P01"), Code.Unavailable],
     ["connection exception", withCode("08006"), Code.Unavailable],
     ["connection terminated", new Error("Connection terminated unexpectedly"), Code.Unavailable],
+    ["a NUL in a text", withCode("22021"), Code.InvalidArgument],
+    ["a NUL in JSON", new Error("wrapped", { cause: withCode("22P05") }), Code.InvalidArgument],
     ["abort", new DOMException("stopped", "AbortError"), Code.Canceled],
     ["timeout", new DOMException("late", "TimeoutError"), Code.DeadlineExceeded],
     ["a fault in the code", new TypeError("x is not a function"), Code.Internal],

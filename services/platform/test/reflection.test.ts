@@ -83,6 +83,11 @@ describe("reflection and health", () => {
         assert.ok(answer.fileDescriptorResponse, `${dependency} is unknown`);
       }
     });
+
+    test(`${version} describes the details of errors, which no service imports`, async () => {
+      const answer = await reflect(address(), version, { fileContainingSymbol: "google.rpc.BadRequest" });
+      assert.ok(answer.fileDescriptorResponse);
+    });
   }
 
   test("health follows readiness", async () => {

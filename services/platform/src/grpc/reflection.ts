@@ -2,6 +2,7 @@ import { type DescFile, type DescService, toBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import type { Server } from "@grpc/grpc-js";
 import { ReflectionService } from "@grpc/reflection";
+import { file_google_rpc_error_details } from "#gen/google/rpc/error_details_pb.js";
 
 /** A file and everything it imports, each once. */
 function withDependencies(file: DescFile, found: Set<DescFile>): void {
@@ -18,6 +19,8 @@ function encode(file: DescFile): Buffer {
 export function addReflection(server: Server, services: readonly DescService[]): void {
   const files = new Set<DescFile>();
   for (const service of services) withDependencies(service.file, files);
+  // No service imports them, but errors carry them: without them grpcurl shows details as bytes.
+  withDependencies(file_google_rpc_error_details, files);
   const fileDescriptorProtos = [...files].map(encode);
   // The package takes what proto-loader makes; of an entry it reads the descriptors only.
   const entry = { format: "Protocol Buffer 3 EnumDescriptorProto", type: {}, fileDescriptorProtos } as const;
