@@ -7,7 +7,8 @@ export interface Example {
 
 /**
  * The examples of a Markdown document: every fenced `sh` or `console` block right after a line `<!-- run -->`. Lines that
- * begin with "$ " are commands (a backslash at the end goes on), the lines below are what they print.
+ * begin with "$ " are commands; one goes on below while it ends with a backslash or a single quote is open. What follows is
+ * what it prints.
  */
 export function examplesOf(markdown: string): Example[] {
   const blocks = markdown.matchAll(/^<!-- run -->\s*\n```(?:sh|bash|console)\n([\s\S]*?)^```$/gm);
@@ -19,7 +20,7 @@ function examplesOfBlock(body: string): Example[] {
   const parts = body.split(/^\$ /m).slice(1);
   return parts.map((part) => {
     const lines = part.split("\n");
-    const end = lines.findIndex((line) => !line.endsWith("\\"));
+    const end = lines.findIndex((line, index) => !line.endsWith("\\") && isClosed(lines.slice(0, index + 1)));
     return {
       command: lines.slice(0, end + 1).join("\n"),
       output: lines
@@ -30,10 +31,13 @@ function examplesOfBlock(body: string): Example[] {
   });
 }
 
+function isClosed(lines: readonly string[]): boolean {
+  return lines.join("").split("'").length % 2 === 1;
+}
+
 /**
  * Why a real output does not have the shape of the documented one, or undefined when it has. JSON must have the same
- * fields with the same kinds of values, and the same words where they are constants ("ORDER_STATUS_PENDING"). Other text
- * must have every documented line; numbers, ids and times may differ. A documented "…" stands for anything.
+ * fields with the same kinds of values, and constants of the same kind ("ORDER_STATUS_…"). Other text must have every documented line; numbers, ids and times may differ. A documented "…" stands for anything.
  */
 export function differenceOf(documented: string, actual: string): string | undefined {
   if (documented === "") return undefined;
@@ -59,7 +63,7 @@ function shapeOf(value: unknown): unknown {
     const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
     return Object.fromEntries(entries.map(([key, field]) => [key, shapeOf(field)]));
   }
-  if (typeof value === "string") return /^[A-Z]+(_[A-Z]+)+$/.test(value) ? value : "text";
+  if (typeof value === "string") return /^([A-Z]+_)+(?=[A-Z]+$)/.exec(value)?.[0] ?? "text";
   return typeof value;
 }
 

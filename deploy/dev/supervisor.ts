@@ -222,7 +222,8 @@ export class Supervisor {
 
   #obituary(watched: Watched): string {
     const { name } = watched.spec;
-    const last = watched.lines.findLast((line) => line.trim() !== "");
+    // The last line that says something: a stack trace is in the log.
+    const last = watched.lines.findLast((line) => /^\S*\w/.test(line.trimStart()) && !/^\s+at /.test(line));
     const log = join(this.#dataDirectory, "log", `${name}.log`);
     return `${name} ended ${watched.how}${last ? `; its last line: ${last.trim()}` : ""} (log: ${log}).`;
   }

@@ -26,7 +26,9 @@ describe("examples of a document", () => {
     "  --more",
     "one",
     "two",
-    "$ second",
+    "$ second '{",
+    "  \"a\": '$b' }' c",
+    "three",
     "```",
     "<!-- run -->",
     "",
@@ -39,7 +41,7 @@ describe("examples of a document", () => {
   test("are the marked blocks' commands with what they print", () => {
     assert.deepEqual(examplesOf(document), [
       { command: "first \\\n  --more", output: "one\ntwo" },
-      { command: "second", output: "" },
+      { command: "second '{\n  \"a\": '$b' }' c", output: "three" },
       { command: "third", output: '{ "a": 1 }' },
     ] satisfies Example[]);
   });
@@ -47,7 +49,8 @@ describe("examples of a document", () => {
   const order = '{"id":"01","status":"ORDER_STATUS_PENDING","lines":[{"n":1}]}';
   for (const [name, documented, actual, same] of [
     ["other ids", order, '{"id":"02","status":"ORDER_STATUS_PENDING","lines":[{"n":5},{"n":7}]}', true],
-    ["another constant", order, '{"id":"02","status":"ORDER_STATUS_SHIPPED","lines":[{"n":1}]}', false],
+    ["a later status", order, '{"id":"02","status":"ORDER_STATUS_SHIPPED","lines":[{"n":1}]}', true],
+    ["another constant", order, '{"id":"02","status":"PAYMENT_STATUS_PENDING","lines":[{"n":1}]}', false],
     ["a field more", order, '{"id":"02","status":"ORDER_STATUS_PENDING","lines":[{"n":1}],"x":1}', false],
     ["another type", order, '{"id":2,"status":"ORDER_STATUS_PENDING","lines":[{"n":1}]}', false],
     ["no JSON", order, "oops", false],
