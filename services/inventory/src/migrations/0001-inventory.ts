@@ -2,10 +2,16 @@ import { Migration } from "@mikro-orm/migrations";
 import { idempotencyTable } from "#platform/database/idempotency.ts";
 
 /**
- * Every statement of the service finds its rows by an index. A prepared statement may be planned while a table is still
- * empty, and would then read it from end to end until the statistics catch up.
+ * Every statement of the service finds its rows by an index, and is prepared and planned once. Without the first three, a
+ * plan that is made while a table is still empty would read it from end to end until the statistics catch up; without the
+ * last, the statement that writes a list is planned anew for each list.
  */
-const scans = ["enable_seqscan", "enable_hashjoin", "enable_mergejoin"];
+const settings = [
+  ["enable_seqscan", "off"],
+  ["enable_hashjoin", "off"],
+  ["enable_mergejoin", "off"],
+  ["plan_cache_mode", "force_generic_plan"],
+] as const;
 
 function alterDatabase(change: string): string {
   return `do $$ begin execute format('alter database %I ${change}', current_database()); end $$`;
@@ -58,11 +64,11 @@ export class Stock extends Migration {
     // The ledger is append-only: not even the service can change what happened.
     this.addSql("grant select, insert on stock_movement to inventory");
     for (const sql of idempotencyTable("inventory")) this.addSql(sql);
-    for (const setting of scans) this.addSql(alterDatabase(`set ${setting} = off`));
+    for (const [name, value] of settings) this.addSql(alterDatabase(`set ${name} = ${value}`));
   }
 
   override down(): void {
-    for (const setting of scans) this.addSql(alterDatabase(`reset ${setting}`));
+    for (const [name] of settings) this.addSql(alterDatabase(`reset ${name}`));
     this.addSql("drop table idempotency_key");
     this.addSql("drop table stock_movement");
     this.addSql("drop view allocation");
