@@ -16,6 +16,8 @@ import { Stack } from "./stack.ts";
 
 /** One Ctrl-C can arrive twice: from the terminal, and passed on by npm. */
 const sameKeyMs = 700;
+/** How long an end in a hurry may take. */
+const hurryMs = 3_000;
 
 /** Turns signals and the end of npm into two wishes: to stop, and to stop at once. */
 class Wishes {
@@ -46,7 +48,11 @@ class Wishes {
     if (!this.stop.aborted) {
       this.#first = Date.now();
       this.#stop.abort();
-    } else if (Date.now() - this.#first > sameKeyMs) this.#hurry.resolve();
+    } else if (Date.now() - this.#first > sameKeyMs) {
+      this.#hurry.resolve();
+      // Whatever still holds us up then: the guard ends everything once we are gone.
+      setTimeout(() => process.exit(1), hurryMs).unref();
+    }
   }
 }
 

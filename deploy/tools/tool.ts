@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { access, mkdir, mkdtemp, rename, rm, symlink } from "node:fs/promises";
+import { access, mkdir, mkdtemp, readlink, rename, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { cacheDirectory, searchPath } from "./config.ts";
 import { exclusively } from "./exclusive.ts";
@@ -24,7 +24,9 @@ export async function findTool(name: ToolName): Promise<string | undefined> {
     if (folder !== toolLinks && (await isExecutable(path))) return path;
   }
   const cached = join(homeOf(name), name);
-  return (await isExecutable(cached)) ? cached : undefined;
+  if (!(await isExecutable(cached))) return undefined;
+  if ((await readlink(join(toolLinks, name)).catch(() => "")) !== cached) await link(name);
+  return cached;
 }
 
 /**

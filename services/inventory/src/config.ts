@@ -14,6 +14,4 @@ export const inventoryConfig = {
   STOCK_LIST_MAX: z.coerce.number().int().min(1).max(1_024).default(256),
   /** Transactions at the same time. More than one helps only when orders rarely want the same articles. */
   STOCK_LANES: z.coerce.number().int().min(1).max(16).default(1),
-  /** How long request ids are remembered, at least. */
-  REQUEST_ID_RETENTION_MS: milliseconds.default(7 * 24 * 3_600_000),
 };

@@ -1,5 +1,4 @@
 import { InventoryService as InventoryServiceDescriptor } from "#gen/shop/inventory/v1/inventory_service_pb.js";
-import { purgeIdempotencyKeys } from "#platform/database/idempotency.ts";
 import { Relay } from "#platform/database/relay.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { register, type ServiceContext, type ServiceParts, startService } from "#platform/service.ts";
@@ -11,19 +10,14 @@ import { StockRepository } from "./stock.repository.ts";
 import { StockMetrics } from "./stock-metrics.ts";
 import { StockReader } from "./stock-reader.ts";
 
-const purgeEveryMs = 600_000;
-
 function build({ config, database, logger: log, registry }: ServiceContext<typeof inventoryConfig>): ServiceParts {
   const stock = new StockRepository(database, {
     maxEntries: config.STOCK_LIST_MAX,
     lanes: config.STOCK_LANES,
     metrics: new StockMetrics(registry),
   });
-  const forget = () => purgeIdempotencyKeys(database, config.REQUEST_ID_RETENTION_MS);
-  const relays = [
-    new Relay({ name: "ending holds", everyMs: config.EXPIRE_EVERY_MS, log, sweep: () => stock.expire() }),
-    new Relay({ name: "forgetting request ids", everyMs: purgeEveryMs, log, sweep: forget }),
-  ];
+  const sweep = () => stock.expire();
+  const expiring = new Relay({ name: "ending holds", everyMs: config.EXPIRE_EVERY_MS, log, sweep });
   const service = new InventoryService({
     stock,
     reader: new StockReader(database),
@@ -33,10 +27,10 @@ function build({ config, database, logger: log, registry }: ServiceContext<typeo
   return {
     services: [register(InventoryServiceDescriptor, service)],
     async start() {
-      for (const relay of relays) relay.start();
+      expiring.start();
     },
     async stop() {
-      await Promise.all(relays.map((relay) => relay.stop()));
+      await expiring.stop();
       await stock.drain();
     },
   };

@@ -14,8 +14,6 @@ export const paymentsConfig = {
   GATEWAY_TIMEOUT_MS: milliseconds.default(3_000),
   /** Calls to the gateway at the same time. */
   GATEWAY_MAX_INFLIGHT: z.coerce.number().int().min(1).default(512),
-  /** How long request ids are remembered, at least. */
-  REQUEST_ID_RETENTION_MS: milliseconds.default(30 * 24 * 3_600_000),
   /** How long the simulated gateway takes for `tok_slow`. */
   SIMULATOR_SLOW_MS: milliseconds.default(10_000),
   /** How long the simulated gateway takes for every call. */

@@ -1,6 +1,5 @@
 import { PaymentService as PaymentServiceDescriptor } from "#gen/shop/payments/v1/payment_service_pb.js";
 import { Database } from "#platform/database/database.ts";
-import { purgeIdempotencyKeys } from "#platform/database/idempotency.ts";
 import { Relay } from "#platform/database/relay.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { register, type ServiceContext, type ServiceParts, startService } from "#platform/service.ts";
@@ -20,7 +19,6 @@ type Context = ServiceContext<typeof paymentsConfig>;
 const leaseMarginMs = 5_000;
 /** How long operations may go on after the last call was answered; the platform allows 5 s for stopping. */
 const drainGraceMs = 3_000;
-const purgeEveryMs = 600_000;
 
 /** The simulated gateway, with connections of its own. */
 async function openGateway({ config, logger }: Context) {
@@ -63,20 +61,17 @@ async function build(context: Context): Promise<ServiceParts> {
     await metrics.refresh(repository);
     return payments.resolve();
   };
-  const forget = () => purgeIdempotencyKeys(database, config.REQUEST_ID_RETENTION_MS);
-  const relays = [
-    new Relay({ name: "resolving payments", everyMs: config.PAYMENTS_RESOLVE_EVERY_MS, log, sweep: resolve }),
-    new Relay({ name: "forgetting request ids", everyMs: purgeEveryMs, log, sweep: forget }),
-  ];
+  const everyMs = config.PAYMENTS_RESOLVE_EVERY_MS;
+  const resolving = new Relay({ name: "resolving payments", everyMs, log, sweep: resolve });
   const tokens = new PageTokens(config.PAGE_TOKEN_SECRET);
   const service = new PaymentService(payments, new PaymentRepository(database), tokens);
   return {
     services: [register(PaymentServiceDescriptor, service)],
     async start() {
-      for (const relay of relays) relay.start();
+      resolving.start();
     },
     async stop() {
-      await Promise.all([payments.drain(drainGraceMs), ...relays.map((relay) => relay.stop())]);
+      await Promise.all([payments.drain(drainGraceMs), resolving.stop()]);
       await close();
     },
   };

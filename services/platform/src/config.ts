@@ -52,6 +52,8 @@ export const databaseConfig = {
   DATABASE_POOL_MAX: z.coerce.number().int().min(1).default(10),
   /** The owner's role; only `migrate` needs it. */
   DATABASE_MIGRATION_URL: z.url().optional(),
+  /** How long request ids are remembered, at least. A step that is parked for longer may have its effect twice. */
+  REQUEST_ID_RETENTION_MS: milliseconds.min(1).default(30 * 24 * 3_600_000),
 };
 
 /** The values of a shape after parsing. */

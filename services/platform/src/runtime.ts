@@ -1,6 +1,8 @@
 import type { z } from "zod";
 import { databaseConfig, loadConfig, platformConfig } from "#platform/config.ts";
 import type { Database } from "#platform/database/database.ts";
+import { purgeIdempotencyKeys } from "#platform/database/idempotency.ts";
+import { Relay } from "#platform/database/relay.ts";
 import { type Faces, openFaces } from "#platform/faces.ts";
 import { Clients } from "#platform/grpc/clients.ts";
 import { countLeftOutLines } from "#platform/log-metrics.ts";
@@ -21,6 +23,8 @@ export interface RunningService {
 
 /** How long each closing step may take, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 5_000;
+/** How often is looked for request ids that are old enough to be forgotten, in milliseconds. */
+const PURGE_EVERY_MS = 600_000;
 
 function readConfig<S extends z.ZodRawShape>(
   definition: ServiceDefinition<S>,
@@ -63,6 +67,14 @@ async function openResources<S extends z.ZodRawShape>(
   return context;
 }
 
+/** Every database of a service has keys of repeatable calls, which are not kept for ever. */
+function forgetRequestIds(database: Database, retentionMs: number, log: Logger): Relay {
+  const sweep = () => purgeIdempotencyKeys(database, retentionMs);
+  const relay = new Relay({ name: "forgetting request ids", everyMs: PURGE_EVERY_MS, log, sweep });
+  relay.start();
+  return relay;
+}
+
 /**
  * Runs a service in this process; `startService` does so for a whole process, tests for a part of one.
  *
@@ -86,6 +98,10 @@ export async function launch<S extends z.ZodRawShape>(
   const faces: Faces = await openFaces({ services: parts.services, checks, config, logger, registry });
   stack.defer(() => faces.drain());
   await parts.start?.();
+  if (definition.database && config.REQUEST_ID_RETENTION_MS) {
+    const forgetting = forgetRequestIds(context.database, config.REQUEST_ID_RETENTION_MS, context.logger);
+    stack.defer(() => forgetting.stop());
+  }
   logger.info("listening", { "server.grpc.port": faces.grpcPort, "server.http.port": faces.httpPort });
   const opened = stack.move();
   return { grpcPort: faces.grpcPort, httpPort: faces.httpPort, logger, drain: () => opened.disposeAsync() };

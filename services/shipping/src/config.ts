@@ -23,8 +23,6 @@ export const shippingConfig = {
   CARRIER_TIMEOUT_MS: milliseconds.default(2_000),
   /** How often is looked for what is packed, undecided or untold. */
   SWEEP_MS: milliseconds.min(10).default(200),
-  /** How long answers are kept for repeated request ids. */
-  IDEMPOTENCY_RETENTION_MS: milliseconds.default(7 * 24 * 3_600_000),
   /** Connections of the simulated carrier and warehouse, apart from the service's own. */
   SIMULATOR_POOL_MAX: z.coerce.number().int().min(1).default(4),
   /** The simulated warehouse packs a shipment in this time. */

@@ -5,7 +5,6 @@ import type { SagaCallbackService } from "#gen/shop/sagas/v1/saga_callback_servi
 import { FulfillmentService as FulfillmentServiceDescriptor } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
 import { ShippingService as ShippingServiceDescriptor } from "#gen/shop/shipping/v1/shipping_service_pb.js";
 import type { Database } from "#platform/database/database.ts";
-import { purgeIdempotencyKeys } from "#platform/database/idempotency.ts";
 import { Relay } from "#platform/database/relay.ts";
 import type { Logger } from "#platform/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
@@ -44,7 +43,6 @@ export interface ShippingParts extends ServiceParts {
   readonly shipments: Shipments;
 }
 
-const purgeEveryMs = 600_000;
 /** How long decisions may go on after the last call was answered; the platform allows 5 s for stopping. */
 const drainGraceMs = 3_000;
 
@@ -102,11 +100,11 @@ function buildRelays(options: ShippingOptions, metrics: ShippingMetrics) {
     sagas,
     timeoutMs: config.WORKER_TIMEOUT_MS,
   });
-  const relay = (name: string, sweep: (signal: AbortSignal) => Promise<number>, everyMs = config.SWEEP_MS) =>
+  const everyMs = config.SWEEP_MS;
+  const relay = (name: string, sweep: (signal: AbortSignal) => Promise<number>) =>
     new Relay({ name, everyMs, sweep, log, metrics: metrics.relay(name), maxPauseMs: 5_000 });
   const packing = relay("shipment.packing", (signal) => packer.sweep(signal));
   const report = relay("shipment.report", (signal) => reports.sweep(signal));
   const undecided = relay("shipment.booking", () => booking.sweep());
-  const forget = () => purgeIdempotencyKeys(database, config.IDEMPOTENCY_RETENTION_MS);
-  return { booking, packing, report, all: [packing, report, undecided, relay("shipment.purge", forget, purgeEveryMs)] };
+  return { booking, packing, report, all: [packing, report, undecided] };
 }

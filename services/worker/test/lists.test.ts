@@ -8,8 +8,7 @@ import { on, type Rule } from "./world-rules.ts";
 
 let stage: Stage;
 before(async () => {
-  // Without a cache every workflow task begins with a replay, which finds what is not deterministic.
-  stage = await Stage.open({ maxCachedWorkflows: 0 });
+  stage = await Stage.open();
 });
 after(() => stage?.close());
 

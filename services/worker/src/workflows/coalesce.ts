@@ -25,9 +25,6 @@ export interface PendingPolicy {
   readonly budgetMs: number;
 }
 
-/** Runs what it is given, maybe later; see {@link oneAtATime}. */
-export type Turn = (work: () => Promise<void>) => Promise<void>;
-
 interface Entry<I, O> {
   readonly input: I;
   readonly resolve: (output: O) => void;
@@ -47,21 +44,6 @@ export async function afterMicrotasks(): Promise<void> {
 }
 
 /**
- * A turn that lets one piece of work run at a time, in order of arrival. Local activities need it: two that run at once
- * end in activations of their own, but a replay may resolve both in one, and lists would form differently.
- */
-export function oneAtATime(): Turn {
-  let last: Promise<void> = Promise.resolve();
-  return (work) => {
-    last = last.then(work);
-    return last;
-  };
-}
-
-/** A turn for work that may run side by side. */
-export const atOnce: Turn = (work) => work();
-
-/**
  * Makes one activity call of what many coroutines ask for in the same activation, and gives each its own outcome.
  *
  * - A refusal rejects the caller with {@link StepRefused}.
@@ -72,14 +54,12 @@ export const atOnce: Turn = (work) => work();
 export class Coalescer<I, O> {
   readonly #ways: Ways<I, O>;
   readonly #pending: PendingPolicy;
-  readonly #turn: Turn;
   #waiting: Entry<I, O>[] = [];
   #gathering = false;
 
-  constructor(ways: Ways<I, O>, pending: PendingPolicy, turn: Turn = atOnce) {
+  constructor(ways: Ways<I, O>, pending: PendingPolicy) {
     this.#ways = ways;
     this.#pending = pending;
-    this.#turn = turn;
   }
 
   /** Asks for one entry. */
@@ -107,15 +87,11 @@ export class Coalescer<I, O> {
 
   async #gather(): Promise<void> {
     await afterMicrotasks();
-    let failed: { list: Entry<I, O>[]; failure: TemporalFailure } | undefined;
-    await this.#turn(async () => {
-      this.#gathering = false;
-      const list = this.#waiting.splice(0, MAX_LIST);
-      if (this.#waiting.length > 0) this.#wait([]);
-      const failure = await this.#try(list, this.#ways.list);
-      if (failure) failed = { list, failure };
-    });
-    if (failed) await this.#narrow(failed.list, failed.failure);
+    this.#gathering = false;
+    const list = this.#waiting.splice(0, MAX_LIST);
+    this.#wait([]);
+    const failure = await this.#try(list, this.#ways.list);
+    if (failure) await this.#narrow(list, failure);
   }
 
   /** Looks for the entries that make a list fail, in both halves at the same time. */

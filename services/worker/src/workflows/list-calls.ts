@@ -1,22 +1,21 @@
 import { proxyActivities, proxyLocalActivities, type RetryPolicy } from "@temporalio/workflow";
-import { atOnce, Coalescer, oneAtATime, type Turn, type Ways } from "./coalesce.ts";
+import { Coalescer, type ListCall, type PendingPolicy, type Ways } from "./coalesce.ts";
+import { LocalCalls } from "./local-calls.ts";
 import type { InputOf, OutputOf, StepList, StepName } from "./step-types.ts";
 import type { Outcome, SagaOptions, SagaOrder } from "./types.ts";
 
 /**
  * How a step is called.
  *
- * - `checkout`: as a local activity in the present workflow task; what keeps failing is not tried for long.
- * - `short`: the same, but with patience, because the saga only goes forward or back from there.
- * - `patient`: as an ordinary activity, with patience: compensations.
+ * - `checkout`: as a local activity in the first workflow task; what keeps failing is not tried for long.
+ * - `pivot`: the same, but with patience, because the saga only goes forward from there.
+ * - `short`: as an ordinary activity, with patience: what follows the pivot, and compensations.
  * - `long`: as an ordinary activity with heartbeats, with patience: what the outside world takes its time for.
  */
-export type StepKind = "checkout" | "short" | "patient" | "long";
+export type StepKind = "checkout" | "pivot" | "short" | "long";
 
 type Proxy = Record<string, (list: StepList<unknown>) => Promise<Outcome<unknown>[]>>;
 
-/** A retry that waits longer is a timer: while a workflow task is open, the workflow hears no signal, update or query. */
-const LOCAL_RETRY_THRESHOLD_MS = 250;
 /** How often a part of a failed list is tried: twice, so that one lost call does not single out a healthy entry. */
 const PART_ATTEMPTS = 2;
 /** What a long step may take beyond its own bound, to answer. */
@@ -28,56 +27,59 @@ const LONG_PENDING_MS = 7 * 86_400_000;
 export class ListCalls {
   readonly #options: SagaOptions;
   readonly #traceparents: Map<string, string>;
-  readonly #localTurn: Turn = oneAtATime();
+  readonly #local: LocalCalls;
 
   constructor(options: SagaOptions, orders: SagaOrder[]) {
     this.#options = options;
     this.#traceparents = new Map(orders.map((order) => [order.orderId, order.traceparent]));
+    this.#local = new LocalCalls(options);
   }
 
   /** The coalescing call of one activity. */
   of<N extends StepName>(name: N, kind: StepKind): Coalescer<InputOf<N>, OutputOf<N>> {
-    const local = kind === "checkout" || kind === "short";
-    const ways = this.#ways(name, kind);
-    return new Coalescer(ways, this.#pending(kind), local ? this.#localTurn : atOnce);
+    return new Coalescer(this.#ways(name, kind), this.#pending(kind));
   }
 
-  #pending(kind: StepKind) {
+  #pending(kind: StepKind): PendingPolicy {
     const { pendingFirstMs: firstMs, pendingMaxMs: maxMs, checkoutPatienceMs, patienceMs } = this.#options;
     const budgetMs = kind === "checkout" ? checkoutPatienceMs : kind === "long" ? LONG_PENDING_MS : patienceMs;
     return { firstMs, maxMs, budgetMs };
   }
 
   #ways<N extends StepName>(name: N, kind: StepKind): Ways<InputOf<N>, OutputOf<N>> {
-    const { stepTimeoutMs, longStepMs, heartbeatMs, patienceMs, attempts } = this.#options;
-    const timing =
-      kind === "long"
-        ? { startToCloseTimeout: longStepMs + LONG_STEP_GRACE_MS, heartbeatTimeout: heartbeatMs }
-        : { startToCloseTimeout: stepTimeoutMs };
-    const remote = (retry: RetryPolicy) => proxyActivities<Proxy>({ ...timing, retry });
-    const list =
-      kind === "checkout" || kind === "short"
-        ? proxyLocalActivities<Proxy>({
-            ...timing,
-            retry: this.#retry(attempts),
-            localRetryThreshold: LOCAL_RETRY_THRESHOLD_MS,
-          })
-        : remote(this.#retry(attempts));
+    const { attempts, firstRetryMs, patienceMs } = this.#options;
+    const timing = this.#timing(kind);
+    const remote = (retry: RetryPolicy) => this.#call(proxyActivities<Proxy>({ ...timing, retry }), name);
+    const all = remote(this.#retry(attempts));
+    const inFirstTask = kind === "checkout" || kind === "pivot";
+    // One attempt and one pause come before: the policy goes on where it would be by then.
+    const rest = () => remote(this.#retry(Math.max(1, attempts - 1), firstRetryMs * 2));
+    const list = inFirstTask ? this.#local.orRemote(this.#localCall(name), rest(), all) : all;
     const part = remote(this.#retry(PART_ATTEMPTS));
-    const ways = { list: this.#call(list, name), part: this.#call(part, name) };
-    if (kind === "checkout") return ways;
+    if (kind === "checkout") return { list, part };
     const retry = this.#retry(Number.POSITIVE_INFINITY);
     const alone = proxyActivities<Proxy>({ ...timing, scheduleToCloseTimeout: patienceMs, retry });
-    return { ...ways, alone: this.#call(alone, name) };
+    return { list, part, alone: this.#call(alone, name) };
   }
 
-  #retry(maximumAttempts: number): RetryPolicy {
-    const { firstRetryMs, maxRetryMs } = this.#options;
-    return { initialInterval: firstRetryMs, backoffCoefficient: 2, maximumInterval: maxRetryMs, maximumAttempts };
+  #timing(kind: StepKind) {
+    const { stepTimeoutMs, longStepMs, heartbeatMs } = this.#options;
+    if (kind !== "long") return { startToCloseTimeout: stepTimeoutMs };
+    return { startToCloseTimeout: longStepMs + LONG_STEP_GRACE_MS, heartbeatTimeout: heartbeatMs };
   }
 
-  #call<N extends StepName>(proxy: Proxy, name: N) {
-    return (entries: InputOf<N>[]): Promise<Outcome<OutputOf<N>>[]> => {
+  #retry(maximumAttempts: number, initialInterval = this.#options.firstRetryMs): RetryPolicy {
+    const maximumInterval = Math.max(this.#options.maxRetryMs, initialInterval);
+    return { initialInterval, backoffCoefficient: 2, maximumInterval, maximumAttempts };
+  }
+
+  #localCall<N extends StepName>(name: N): ListCall<InputOf<N>, OutputOf<N>> {
+    const startToCloseTimeout = this.#options.stepTimeoutMs;
+    return this.#call(proxyLocalActivities<Proxy>({ startToCloseTimeout, retry: { maximumAttempts: 1 } }), name);
+  }
+
+  #call<N extends StepName>(proxy: Proxy, name: N): ListCall<InputOf<N>, OutputOf<N>> {
+    return (entries) => {
       const [first] = entries;
       const traceparent = (first && this.#traceparents.get(first.orderId)) ?? "";
       const activity = proxy[name];

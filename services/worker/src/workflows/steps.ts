@@ -24,7 +24,7 @@ export function openSteps(options: SagaOptions, orders: SagaOrder[]) {
 
 function stockSteps(calls: ListCalls, { checkoutPatienceMs: parkMs }: SagaOptions) {
   const reserve = calls.of("reserveStock", "checkout");
-  const release = calls.of("releaseStock", "patient");
+  const release = calls.of("releaseStock", "short");
   const commit = calls.of("commitStock", "short");
   return {
     reserve: {
@@ -44,9 +44,9 @@ function stockSteps(calls: ListCalls, { checkoutPatienceMs: parkMs }: SagaOption
 
 function paymentSteps(calls: ListCalls, { checkoutPatienceMs: parkMs }: SagaOptions) {
   const authorize = calls.of("authorizePayment", "checkout");
-  const voiding = calls.of("voidPayment", "patient");
+  const voiding = calls.of("voidPayment", "short");
   const capture = calls.of("capturePayment", "short");
-  const refund = calls.of("refundPayment", "patient");
+  const refund = calls.of("refundPayment", "short");
   return {
     authorize: {
       ...ofOrder("authorize", ({ order }) => {
@@ -63,7 +63,7 @@ function paymentSteps(calls: ListCalls, { checkoutPatienceMs: parkMs }: SagaOpti
 }
 
 function orderSteps(calls: ListCalls) {
-  const confirm = calls.of("confirmOrder", "short");
+  const confirm = calls.of("confirmOrder", "pivot");
   const transition = calls.of("transitionOrder", "short");
   return {
     /** The pivot. A cancellation does not interrupt it: it takes effect at the next step. */
@@ -84,8 +84,8 @@ function orderSteps(calls: ListCalls) {
 function parcelSteps(calls: ListCalls) {
   const prepare = calls.of("prepareShipment", "long");
   const book = calls.of("bookShipment", "long");
-  const cancel = calls.of("cancelShipment", "patient");
-  const look = calls.of("lookShipment", "patient");
+  const cancel = calls.of("cancelShipment", "short");
+  const look = calls.of("lookShipment", "short");
   return {
     prepare: {
       ...ofParcel("prepare", (parcel) =>
