@@ -138,11 +138,11 @@ function isConflict(error: Error): boolean {
   return conflictStates.has(codeOf(error)) || error.name === "OptimisticLockError";
 }
 
-function isConnectionLoss(error: Error): boolean {
+function isAway(error: Error): boolean {
   const code = codeOf(error);
   // Class 08 is "connection exception", 57P0x are the shutdowns of the server, 53300 is "too many connections", 25P03 ends
-  // a session that did nothing in its transaction.
-  if (/^(08...|57P0.|53300|25P03)$/.test(code)) return true;
+  // a session that did nothing in its transaction, 57014 a statement that took too long and so had no effect.
+  if (/^(08...|57P0.|53300|25P03|57014)$/.test(code)) return true;
   return connectionCodes.has(code) || connectionMessages.test(error.message);
 }
 
@@ -158,7 +158,7 @@ function infrastructureError(error: unknown): DomainError | undefined {
       options,
     );
   }
-  if (chain.some(isConnectionLoss)) {
+  if (chain.some(isAway)) {
     const options = { cause: error, retryAfterMs: UNAVAILABLE_RETRY_MS };
     const metadata = { dependency: "database" };
     return new PlatformError(PlatformErrorReason.UNAVAILABLE, "the database is away", metadata, options);

@@ -40,6 +40,7 @@ describe("what is not a refusal", () => {
     ["optimistic lock", Object.assign(new Error("version"), { name: "OptimisticLockError" }), Code.Aborted],
     ["connection refused", withCode("ECONNREFUSED"), Code.Unavailable],
     ["admin shutdown", withCode("57P01"), Code.Unavailable],
+    ["statement timeout", withCode("57014"), Code.Unavailable],
     ["connection exception", withCode("08006"), Code.Unavailable],
     ["connection terminated", new Error("Connection terminated unexpectedly"), Code.Unavailable],
     ["a NUL in a text", withCode("22021"), Code.InvalidArgument],

@@ -48,9 +48,9 @@ export class Database implements Queryable {
       pool: { max: options.poolMax ?? 10, idleTimeoutMillis: 30_000 },
       driverOptions: connectionOptions(options),
       forceUtcTimezone: true,
+      // Only deprecations are said: what fails is thrown, and its greeting is no warning.
       logger: (message) => options.log?.warn(message),
       discovery: { warnWhenNoEntities: false },
-      debug: ["info"],
       colors: false,
     });
     const pool: pg.Pool = await orm.driver.getConnection().getNativeClient();
