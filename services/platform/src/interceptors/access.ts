@@ -15,7 +15,11 @@ function levelOf(code: Code): "info" | "warn" | "error" {
 
 /** Writes one line per call: debug when it went well, with the whole cause when the fault is ours. */
 function writeLine(logger: Logger, method: DescMethod, end: { error: unknown; ms: number }): void {
-  const rpc = { "rpc.service": method.parent.typeName, "rpc.method": method.name, "event.duration": Math.round(end.ms * 1e6) };
+  const rpc = {
+    "rpc.service": method.parent.typeName,
+    "rpc.method": method.name,
+    "event.duration": Math.round(end.ms * 1e6),
+  };
   if (end.error === undefined) {
     if (logger.level === "debug") logger.debug("served", rpc);
     return;
