@@ -2,8 +2,13 @@ import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { bundleWorkflowCode, DefaultLogger, type WorkflowBundleOption } from "@temporalio/worker";
 
-/** The module whose exports are the workflows. */
-export const workflowsPath = fileURLToPath(new URL("./workflows/process-orders.ts", import.meta.url));
+const inFolder = (name: string) => fileURLToPath(new URL(`./workflows/${name}`, import.meta.url));
+
+/** What the bundle is made from: the module whose exports are the workflows, and what goes around them. */
+export const bundleSources = {
+  workflowsPath: inFolder("process-orders.ts"),
+  workflowInterceptorModules: [inFolder("query-guard.ts")],
+};
 
 /** The code of the workflows as the worker runs it: from a file, or bundled now, which takes a second or two. */
 export async function workflowBundle(path: string | undefined): Promise<WorkflowBundleOption> {
@@ -11,7 +16,7 @@ export async function workflowBundle(path: string | undefined): Promise<Workflow
 }
 
 function bundleNow() {
-  return bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger("WARN") });
+  return bundleWorkflowCode({ ...bundleSources, logger: new DefaultLogger("WARN") });
 }
 
 /** `node bundle.ts <file>` writes the bundle for WORKFLOW_BUNDLE. */

@@ -1,4 +1,3 @@
-import { fileURLToPath } from "node:url";
 import { createClient, createRouterTransport, type Transport } from "@connectrpc/connect";
 import type { WorkflowHandleWithFirstExecutionRunId } from "@temporalio/client";
 import { TestWorkflowEnvironment } from "@temporalio/testing";
@@ -12,6 +11,7 @@ import { tool } from "../../../deploy/tools/tool.ts";
 import type { ServiceClients } from "../src/activities/clients.ts";
 import { createActivities } from "../src/activities/create-activities.ts";
 import type { LongListPolicy } from "../src/activities/long-list.ts";
+import { bundleSources } from "../src/bundle.ts";
 import { defaultOptions } from "../src/workflows/options.ts";
 import type { processOrders } from "../src/workflows/process-orders.ts";
 import {
@@ -36,19 +36,16 @@ export const fastOptions: SagaOptions = {
 export const fastLong: LongListPolicy = { boundMs: 400, graceMs: 0, firstLookMs: 10, maxLookMs: 50 };
 
 export const taskQueue = "test";
-export const workflowsPath = fileURLToPath(new URL("../src/workflows/process-orders.ts", import.meta.url));
 export const searchAttributes = [orderIdsAttribute, customerIdsAttribute, parkedOrderIdsAttribute];
 
 let installed = false;
 let bundle: ReturnType<typeof bundleWorkflowCode> | undefined;
 
-/** The bundle of a workflow module; made once for the workflows of the worker. */
-export function bundleOf(path = workflowsPath): ReturnType<typeof bundleWorkflowCode> {
+/** The bundle of the worker's workflows; made once. */
+export function bundleOf(): ReturnType<typeof bundleWorkflowCode> {
   if (!installed) Runtime.install({ logger: new DefaultLogger("ERROR") });
   installed = true;
-  const logger = new DefaultLogger("ERROR");
-  if (path !== workflowsPath) return bundleWorkflowCode({ workflowsPath: path, logger });
-  bundle ??= bundleWorkflowCode({ workflowsPath, logger });
+  bundle ??= bundleWorkflowCode({ ...bundleSources, logger: new DefaultLogger("ERROR") });
   return bundle;
 }
 
