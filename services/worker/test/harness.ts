@@ -147,12 +147,13 @@ export function startSaga(
   environment: TestWorkflowEnvironment,
   orders: SagaOrder[],
   options: Partial<SagaOptions> = {},
+  workflowTaskTimeout: "2s" | "5s" = "5s",
 ): Promise<WorkflowHandleWithFirstExecutionRunId<typeof processOrders>> {
   return environment.client.workflow.start<typeof processOrders>("processOrders", {
     taskQueue,
     workflowId: `saga-${orders[0]?.orderId}`,
     args: [{ orders: orders.map(newOrderState), options: { ...fastOptions, ...options } }],
     typedSearchAttributes: [{ key: orderIdsAttribute, value: orders.map(({ orderId }) => orderId) }],
-    workflowTaskTimeout: "5s",
+    workflowTaskTimeout,
   });
 }
