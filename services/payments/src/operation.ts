@@ -157,7 +157,7 @@ function approve(payment: Payment, kind: Effect, done: { amount: bigint; referen
   return { ...payment, decision: "approved", gatewayReference: done.reference };
 }
 
-/** A void of everything that the gateway refuses opens the payment again, or nothing could ever be done with it. */
+/** A void that the gateway refuses opens the payment again, or nothing could ever be done with it. */
 function refuse(payment: Payment, operation: Operation, code: string): Payment {
   if (operation.kind === "authorize") return { ...payment, decision: "declined", declineCode: code };
   return operation.kind === "void" ? { ...payment, closing: false } : payment;
@@ -180,9 +180,11 @@ export function promote(before: Payment, waiting: readonly Operation[], time: Da
     operations.push({ ...operation, state: "pending" });
   }
   for (const operation of waiting.filter(({ amount }) => amount === undefined)) {
+    // Also behind a void that was refused: as long as this one waits, nobody else may take what is left.
+    payment = { ...payment, closing: true };
     if (payment.capturing + payment.voiding > 0n) break;
     const left = heldOf(payment);
-    payment = { ...payment, closing: true, voiding: left };
+    payment = { ...payment, voiding: left };
     const next: Operation = { ...operation, amount: left, state: left > 0n ? "pending" : "succeeded" };
     operations.push(left > 0n ? next : decided(next, payment, time));
   }

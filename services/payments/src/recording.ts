@@ -74,6 +74,7 @@ export class Recording {
     for (const [paymentId, operations] of waiting) {
       if (!this.#touched.has(paymentId)) continue;
       const result = promote(this.payment(paymentId), operations, this.#time);
+      this.#payments.set(paymentId, result.payment);
       for (const operation of result.operations) this.#change(result.payment, operation);
       promoted.push(...result.operations);
     }

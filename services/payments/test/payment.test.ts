@@ -134,6 +134,9 @@ function assertSound({ payment, open, ledger }: State): void {
   for (const [account, balance] of Object.entries(expected)) assert.equal(ledger[account] ?? 0n, balance, account);
   const waits = open.some((operation) => operation.state === "waiting");
   assert.ok(!waits || open.some((operation) => operation.state === "pending"), "nothing waits for nothing");
+  const toBeEmptied = open.some((operation) => operation.state === "waiting" && operation.amount === undefined);
+  const capture = accept(payment, { kind: "capture", amount: { currency: "EUR", amount: 1n } });
+  assert.ok(!toBeEmptied || capture instanceof Error, "nothing is captured once all that is left is to be voided");
 }
 
 test("every order of requests and verdicts keeps the amounts sound and walks exactly the transition table", () => {
