@@ -49,7 +49,8 @@ function startPostgres(): Promise<Stack> {
 async function runTests(files: readonly string[]): Promise<number> {
   await using postgres = await startPostgres();
   const flags = ["--test", `--test-concurrency=${concurrency}`, `--test-timeout=${testTimeoutMs}`];
-  return passThrough([...flags, ...files], {
+  // Awaited here: the server ends with this block.
+  return await passThrough([...flags, ...files], {
     TEST_POSTGRES_URL: postgres.databaseUrl("postgres"),
     PATH: [toolLinks, fullEnvironment().PATH].join(delimiter),
   });
