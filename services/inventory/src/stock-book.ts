@@ -44,7 +44,7 @@ export interface ReservationChange {
   readonly after: Reservation;
 }
 
-/** What a part gives back or takes along when it moves. */
+/** What a part that is set aside gives back or takes along when it moves. */
 const effects = {
   confirmed: undefined,
   committed: { kind: "commit", onHand: -1n, reserved: -1n },
@@ -143,7 +143,9 @@ export class StockBook {
   #release({ orderId, locationId }: Release): Reservation {
     const reservation = this.#reservations.get(orderId);
     if (!reservation) return this.#put({ orderId, allocations: [], expireTime: undefined, createTime: this.#now });
-    return this.#change(reservation, (part) => (isOpen(part) && isAt(part, locationId) ? "released" : undefined));
+    // What has expired is marked too: a late command must not take it again.
+    const isLeft = (part: Allocation) => isOpen(part) || part.status === "expired";
+    return this.#change(reservation, (part) => (isLeft(part) && isAt(part, locationId) ? "released" : undefined));
   }
 
   #expire({ orderId }: Expire): Reservation {
@@ -197,7 +199,7 @@ export class StockBook {
     const allowed: readonly AllocationStatus[] = transitions[part.status];
     if (!allowed.includes(status)) throw new Error(`a part that is ${part.status} cannot become ${status}`);
     const effect = effects[status];
-    if (effect) {
+    if (effect && isOpen(part)) {
       const { sku, locationId, quantity } = part;
       const deltas = { onHandDelta: effect.onHand * quantity, reservedDelta: effect.reserved * quantity };
       this.#move({ sku, locationId, kind: effect.kind, ...deltas, orderId });

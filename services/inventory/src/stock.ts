@@ -21,10 +21,13 @@ export const transitions = {
   confirmed: ["committed", "released"],
   committed: [],
   released: [],
-  expired: [],
+  expired: ["released"],
 } as const satisfies Record<AllocationStatus, readonly AllocationStatus[]>;
 
-/** Where a part of a reservation stands. `expired` parts are replaced when the order's stock is taken again. */
+/**
+ * Where a part of a reservation stands. `expired` parts are replaced when the order's stock is taken again, unless they
+ * were released since.
+ */
 export type AllocationStatus = "held" | "confirmed" | "committed" | "released" | "expired";
 
 /** One article of a reservation at one location. */

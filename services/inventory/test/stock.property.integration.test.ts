@@ -98,7 +98,7 @@ describe("stock, whatever happens in whatever order", () => {
           break;
         case 5:
           if (await attempt(shop.do({ kind: "release", orderId, ...at })))
-            paper.move(orderId, ["held", "confirmed"], "released", locationId);
+            paper.move(orderId, ["held", "confirmed", "expired"], "released", locationId);
           break;
         case 6:
           clock.pass(random(10) * minute);

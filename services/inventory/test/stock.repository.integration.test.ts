@@ -132,6 +132,19 @@ describe("stock repository", () => {
     assert.equal(await levels(database), "a@l1 10/0");
   });
 
+  it("remembers the release of a hold that had ended: nothing late takes its stock again", async () => {
+    await shop.deliver("a", "l1:10");
+    const orderId = newId();
+    await shop.reserve("a:2", orderId);
+    clock.pass(20 * minute);
+    assert.equal(await shop.stock.expire(), 1);
+    assert.equal(show(await shop.do({ kind: "release", orderId })), "a@l1:2 released");
+    await assert.rejects(shop.do({ kind: "confirm", orderId }), { reasonName: "RESERVATION_ENDED" });
+    await assert.rejects(shop.reserve("a:2", orderId), { reasonName: "RESERVATION_ENDED" });
+    assert.equal(await levels(database), "a@l1 10/0");
+    await requireExplained(database);
+  });
+
   it("ends holds when their time is over, and takes them again when they are confirmed late", async () => {
     await shop.deliver("a", "l1:2", "l2:2");
     const [early, late, firm] = [newId(), newId(), newId()];
