@@ -25,7 +25,7 @@ export const workerConfig = {
   MAX_CACHED_WORKFLOWS: count(1_000),
   MAX_WORKFLOW_TASKS: count(200),
   MAX_LOCAL_ACTIVITIES: count(200),
-  MAX_ACTIVITIES: count(200),
+  MAX_ACTIVITIES: count(500),
   /** The tunables of a saga; see `SagaOptions`. A running saga keeps those that it began with. */
   SAGA_STEP_TIMEOUT_MS: milliseconds(defaultOptions.stepTimeoutMs),
   SAGA_ATTEMPTS: count(defaultOptions.attempts),

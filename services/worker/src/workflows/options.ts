@@ -9,7 +9,7 @@ export const defaultOptions: SagaOptions = {
   patienceMs: 3_600_000,
   checkoutPatienceMs: 900_000,
   pollMs: 86_400_000,
-  longStepMs: 300_000,
+  longStepMs: 20_000,
   heartbeatMs: 10_000,
   pendingFirstMs: 500,
   pendingMaxMs: 60_000,

@@ -1,0 +1,168 @@
+// Orders per second from CreateOrder to CONFIRMED, on the real services with real PostgreSQL and a Temporal development
+// server: sagas that carry lists of orders, against sagas that carry one order each. 256 callers in a closed loop.
+import { randomUUID } from "node:crypto";
+import { availableParallelism, cpus } from "node:os";
+import type { Client } from "@connectrpc/connect";
+import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
+import { CustomerService } from "#gen/shop/orders/v1/customer_service_pb.js";
+import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import { OrderService, WaitFor } from "#gen/shop/orders/v1/order_service_pb.js";
+import { Clients } from "#platform/grpc/clients.ts";
+import { components, freePorts } from "../deploy/dev/layout.ts";
+import { Stack } from "../deploy/dev/stack.ts";
+import { cpuSeconds } from "./cpu.ts";
+
+const CALLERS = 256;
+const WARM_UP_MS = 8_000;
+const MEASURE_MS = 25_000;
+const CUSTOMERS = 64;
+/** Parcels are not packed while it is measured: what comes after the confirmation is the same on both sides. */
+const PACKING_MS = 3_600_000;
+const skus = ["espresso-beans-1kg", "espresso-cup", "milk-pitcher"];
+
+interface Result {
+  readonly confirmed: number;
+  readonly others: number;
+  readonly perSecond: number;
+  /** Milliseconds of every confirmed order. */
+  readonly latencies: number[];
+  /** CPU milliseconds per confirmed order, by process. */
+  readonly cpu: ReadonlyMap<string, number>;
+}
+
+/** Counts what the callers see while it is measured. */
+class Tally {
+  readonly latencies: number[] = [];
+  others = 0;
+  counting = false;
+
+  note(status: OrderStatus | undefined, ms: number): void {
+    if (!this.counting) return;
+    if (status === OrderStatus.PENDING || status === undefined || status === OrderStatus.REJECTED) this.others += 1;
+    else this.latencies.push(ms);
+  }
+}
+
+async function prepare(stack: Stack, clients: Clients): Promise<string[]> {
+  const inventory = clients.client(InventoryService, stack.address("inventory"));
+  for (const sku of skus) {
+    await inventory.adjustStock({
+      requestId: randomUUID(),
+      sku,
+      locationId: "berlin",
+      delta: 900_000_000n,
+      reason: "bench",
+    });
+  }
+  const customers = clients.client(CustomerService, stack.address("orders"));
+  const created = Array.from({ length: CUSTOMERS }, async (_, index) => {
+    const person = {
+      givenName: "Bench",
+      familyName: String(index),
+      email: `bench${index}@example.com`,
+      phone: "+4930123456",
+    };
+    const { customer } = await customers.createCustomer({ ...person, requestId: randomUUID() });
+    return customer?.customerId ?? "";
+  });
+  return Promise.all(created);
+}
+
+async function caller(
+  orders: Client<typeof OrderService>,
+  customerId: string,
+  { tally, until }: { tally: Tally; until: AbortSignal },
+): Promise<void> {
+  for (let number = 0; !until.aborted; number += 1) {
+    const start = performance.now();
+    const price = { currency: "EUR", amount: 990n };
+    const lines = [0, 1].map((line) => ({
+      sku: skus[(number + line) % skus.length] ?? "",
+      quantity: 1,
+      unitPrice: price,
+    }));
+    try {
+      const { order } = await orders.createOrder({
+        ...{ requestId: randomUUID(), customerId, lines, cardToken: "tok_approve", waitFor: WaitFor.CONFIRMED },
+        shippingAddress: {
+          recipient: "Bench",
+          lines: ["Street 1"],
+          city: "Berlin",
+          postalCode: "10115",
+          country: "DE",
+        },
+      });
+      tally.note(order?.status, performance.now() - start);
+    } catch (error) {
+      tally.note(undefined, 0);
+      if (tally.others === 1) console.log(`  first failure: ${(error as Error).message}`);
+    }
+  }
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+async function usage(stack: Stack): Promise<Map<string, number>> {
+  const entries = components.map(async (name) => [name, await cpuSeconds(stack.pid(name))] as const);
+  return new Map([
+    ...(await Promise.all(entries)),
+    ["callers", process.cpuUsage().user / 1e6 + process.cpuUsage().system / 1e6],
+  ]);
+}
+
+async function measure(listMax: number): Promise<Result> {
+  await using stack = await Stack.start({
+    ports: await freePorts(),
+    environment: { orders: { ORDER_LIST_MAX: String(listMax) }, shipping: { PACKING_MS: String(PACKING_MS) } },
+  });
+  const clients = new Clients({ defaultTimeoutMs: 30_000, maxMessageBytes: 8 * 1024 * 1024 });
+  const customerIds = await prepare(stack, clients);
+  const orders = clients.client(OrderService, stack.address("orders"));
+  const tally = new Tally();
+  const stopped = new AbortController();
+  const callers = Array.from({ length: CALLERS }, (_, index) =>
+    caller(orders, customerIds[index % CUSTOMERS] ?? "", { tally, until: stopped.signal }),
+  );
+  await pause(WARM_UP_MS);
+  const [before, start] = [await usage(stack), performance.now()];
+  tally.counting = true;
+  await pause(MEASURE_MS);
+  tally.counting = false;
+  const [after, seconds] = [await usage(stack), (performance.now() - start) / 1000];
+  stopped.abort();
+  await Promise.race([Promise.all(callers), pause(5_000)]);
+  clients.close();
+  const confirmed = tally.latencies.length;
+  const cpu = new Map([...after].map(([name, used]) => [name, ((used - (before.get(name) ?? 0)) * 1000) / confirmed]));
+  return { confirmed, others: tally.others, perSecond: confirmed / seconds, latencies: tally.latencies, cpu };
+}
+
+function quantile(values: number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
+
+function print(name: string, { perSecond, latencies, others, cpu }: Result): void {
+  const [p50, p99] = [quantile(latencies, 0.5), quantile(latencies, 0.99)];
+  console.log(
+    `${name}: ${perSecond.toFixed(0)} orders/s, p50 ${p50.toFixed(0)} ms, p99 ${p99.toFixed(0)} ms, ${others} not confirmed`,
+  );
+  const parts = [...cpu].map(([process, ms]) => `${process} ${ms.toFixed(2)}`);
+  const server = [...cpu].filter(([process]) => process !== "callers").reduce((sum, [, ms]) => sum + ms, 0);
+  console.log(`  CPU ms per order: ${parts.join(", ")}; all but the callers ${server.toFixed(2)}`);
+}
+
+/** Measures both sides and prints them; the last line is the ratio of the orders per second. */
+export async function bench(): Promise<void> {
+  console.log(`${availableParallelism()} cores, ${cpus()[0]?.model ?? "unknown"}, node ${process.version}`);
+  console.log(`${CALLERS} callers, ${MEASURE_MS / 1000} s each after ${WARM_UP_MS / 1000} s of warming up\n`);
+  const lists = await measure(64);
+  print("lists of up to 64", lists);
+  const single = await measure(1);
+  print("lists of one", single);
+  console.log(`ratio: ${(lists.perSecond / single.perSecond).toFixed(2)}`);
+}
+
+await bench();
