@@ -21,6 +21,8 @@ export interface BookingOptions {
   readonly timeoutMs: number;
   /** How long a caller waits for the carrier; what is undecided then goes on by itself. */
   readonly answerMs: number;
+  /** Decisions that one process works on at a time; what is beyond waits in the table. Default 1,000. */
+  readonly maxRunning?: number;
   /** Told what became of each. */
   readonly onDecided?: (shipment: Shipment) => void;
   readonly metrics?: (name: string) => BatcherMetrics;
@@ -30,8 +32,8 @@ export interface BookingOptions {
 type Question = "book" | "cancel" | "find";
 
 const listLength = 128;
-/** Decisions that one process works on; what is beyond waits in the table. */
-const maxRunning = 1_000;
+/** See {@link BookingOptions.maxRunning}. */
+const defaultMaxRunning = 1_000;
 /** Left of a caller's deadline for reading the shipment and answering, in milliseconds. */
 const answerMarginMs = 100;
 /** A decision takes at most: to find nothing, to book, to find out that it is not wanted any more, to call it off. */
@@ -94,7 +96,7 @@ export class Booking {
    * slow does not hold up the others: the sweep does not wait for decisions.
    */
   async sweep(): Promise<number> {
-    const room = Math.min(listLength, maxRunning - this.#running.size);
+    const room = Math.min(listLength, this.#room);
     if (room <= 0) return 0;
     const shipments = await this.#options.repository.claimDue(room);
     for (const shipment of shipments) void this.#start(shipment);
@@ -113,9 +115,15 @@ export class Booking {
     await Promise.all([this.#answers.drain(), this.#deferred.drain()]);
   }
 
+  /** How many more decisions this process may work on. */
+  get #room(): number {
+    return (this.#options.maxRunning ?? defaultMaxRunning) - this.#running.size;
+  }
+
   async #claimAndWait(claimed: Promise<Claim>): Promise<string> {
     const { shipmentId, leased } = await claimed;
-    if (leased) void this.#start(leased);
+    if (leased && this.#room > 0) void this.#start(leased);
+    else if (leased) await this.#defer(leased);
     const running = this.#running.get(shipmentId);
     if (running) await settledWithin(running, Math.min(this.#options.answerMs, remainingMs() - answerMarginMs));
     return shipmentId;
@@ -137,9 +145,17 @@ export class Booking {
       await this.#decide(shipment);
     } catch (error) {
       this.#options.log.warn("a booking is undecided and will be asked for again", { ...fields, err: error });
-      await this.#deferred.submit(shipment).catch((cause: unknown) => {
-        this.#options.log.warn("a booking waits for the end of its lease", { ...fields, err: cause });
-      });
+      await this.#defer(shipment);
+    }
+  }
+
+  /** Leaves a shipment to the sweep. Never fails. */
+  async #defer(shipment: Shipment): Promise<void> {
+    try {
+      await this.#deferred.submit(shipment);
+    } catch (error) {
+      const fields = { "shipment.id": shipment.shipmentId, err: error };
+      this.#options.log.warn("a booking waits for the end of its lease", fields);
     }
   }
 

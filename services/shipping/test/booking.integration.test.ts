@@ -90,6 +90,26 @@ describe("booking with the simulated carrier", () => {
     assert.equal((await world.look(slow.shipmentId)).status, "shipped");
   });
 
+  it("asks the carrier about so many at a time, and the sweep takes the others", async () => {
+    const gate = Promise.withResolvers<void>();
+    const shipments = await Promise.all(Array.from({ length: 6 }, () => world.create({ locationId: "SLOW" })));
+    let asked = 0;
+    const patient = slowed(world.carrier, gate.promise);
+    const book: Carrier["book"] = (booking, signal) => {
+      asked += 1;
+      return patient.book(booking, signal);
+    };
+    const carrier = { ...patient, book };
+    const booking = world.openBooking({ carrier, timeoutMs: 60_000, answerMs: 20, maxRunning: 2 });
+    await Promise.all(shipments.map((each) => booking.book(request(each, "ship"))));
+    assert.equal(asked, 2);
+    gate.resolve();
+    await booking.settled();
+    await decide(shipments);
+    const seen = await Promise.all(shipments.map(({ shipmentId }) => world.look(shipmentId)));
+    assert.deepEqual(new Set(seen.map(({ status }) => status)), new Set(["shipped"]));
+  });
+
   it("leaves alone what another process is asking about", async () => {
     const gate = Promise.withResolvers<void>();
     const shipment = await world.create({ locationId: "SLOW" });
