@@ -1,5 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { type Timestamp, timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError } from "@connectrpc/connect";
 import {
   type BookShipmentRequest,
   BookShipmentRequestSchema,
@@ -113,12 +114,26 @@ export function toCancellation(request: CancelShipmentRequest): ParcelRequest {
   return { requestId, orderId, locationId, fingerprint: fingerprint(CancelShipmentRequestSchema, request) };
 }
 
-/** A report of a carrier; times are kept to the millisecond. */
+/**
+ * A report of a carrier; times are kept to the millisecond.
+ *
+ * @throws ConnectError INVALID_ARGUMENT for a time that is none
+ */
 export function toReport({ trackingNumber, event }: ReportTrackingEventRequest): TrackingReport {
   const kind = event && kindsByNumber.get(event.kind);
   if (!kind || !event.eventTime) throw new RangeError("a report without an event that is known, or without its time");
   const { eventId, place, eventTime } = event;
-  return { trackingNumber, event: { eventId, kind, place, eventTime: timestampDate(eventTime) } };
+  return { trackingNumber, event: { eventId, kind, place, eventTime: toDate(eventTime) } };
+}
+
+/** The years 1 to 9999, as `google.protobuf.Timestamp` says; the rules of the proto do not look at it. */
+const times = { first: Date.parse("0001-01-01T00:00:00Z"), last: Date.parse("9999-12-31T23:59:59.999Z") };
+
+function toDate(timestamp: Timestamp): Date {
+  const date = timestampDate(timestamp);
+  // Asked in this way, an invalid date is refused too.
+  if (date.getTime() >= times.first && date.getTime() <= times.last) return date;
+  throw new ConnectError("event_time is not between the years 1 and 9999", Code.InvalidArgument);
 }
 
 /** An entry of a list as the contract has it. */

@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { create } from "@bufbuild/protobuf";
+import { Code } from "@connectrpc/connect";
+import { TrackingEventKind } from "#gen/shop/shipping/v1/shipment_pb.js";
+import { ReportTrackingEventRequestSchema } from "#gen/shop/shipping/v1/shipping_service_pb.js";
 import type { Shipment, TrackingEvent } from "../src/shipment.ts";
+import { toReport } from "../src/shipment-messages.ts";
 import { applyEvents, isOver, newEvents } from "../src/tracking.ts";
 import { event, shipmentIn } from "./examples.ts";
 
@@ -17,6 +22,24 @@ const journeys: { name: string; events: TrackingEvent[]; ends: string }[] = [
   { name: "a mistake at once", events: [event("delivered", 2, "a"), event("lost", 2, "b")], ends: "lost" },
   { name: "half a way", events: [event("picked_up", 1), event("in_transit", 2)], ends: "shipped" },
 ];
+
+describe("the time of a report", () => {
+  const first = Date.parse("0001-01-01T00:00:00Z") / 1_000;
+  const last = Date.parse("9999-12-31T23:59:59Z") / 1_000;
+  const report = (seconds: number) =>
+    toReport(
+      create(ReportTrackingEventRequestSchema, {
+        trackingNumber: "T1",
+        event: { eventId: "1", kind: TrackingEventKind.DELIVERED, eventTime: { seconds: BigInt(seconds) } },
+      }),
+    );
+
+  it("is one that the format knows, or its report is refused before it meets others", () => {
+    for (const seconds of [first, 0, last]) assert.equal(report(seconds).event.eventTime.getTime(), seconds * 1_000);
+    for (const seconds of [first - 1, last + 1, 1e15, -1e15])
+      assert.throws(() => report(seconds), { code: Code.InvalidArgument }, String(seconds));
+  });
+});
 
 describe("reports in any order, repeated, alone or together", () => {
   for (const { name, events, ends } of journeys) {
