@@ -8,6 +8,7 @@ import {
   NO_CURRENCY,
   type Payment,
   refundableOf,
+  voidableOf,
 } from "./payment.ts";
 import { declined, exceedsAuthorization, exceedsCapture, mismatch, notAuthorized, voidedBefore } from "./refusals.ts";
 
@@ -72,7 +73,7 @@ export function accept(payment: Payment, change: Change): Accepted | PaymentErro
 function acceptCapture(payment: Payment, asked: bigint | undefined): Accepted | PaymentError {
   if (heldOf(payment) === 0n) return notAuthorized(payment);
   const amount = asked ?? availableOf(payment);
-  if (amount > availableOf(payment)) return exceedsAuthorization(payment, amount);
+  if (amount > availableOf(payment)) return exceedsAuthorization(payment, amount, availableOf(payment));
   if (amount === 0n) return { payment, amount, state: "succeeded" };
   return { payment: { ...payment, capturing: payment.capturing + amount }, amount, state: "pending" };
 }
@@ -87,10 +88,8 @@ function acceptRefund(payment: Payment, asked: bigint | undefined): Accepted | P
 
 function acceptPartialVoid(payment: Payment, amount: bigint): Accepted | PaymentError {
   if (amount === 0n) return { payment, amount, state: "succeeded" };
-  const undecided = payment.decision === "undecided";
-  const available = undecided && !payment.closing ? payment.amount - payment.voiding : availableOf(payment);
-  if (amount > available) return exceedsAuthorization(payment, amount);
-  const state = undecided ? "waiting" : "pending";
+  if (amount > voidableOf(payment)) return exceedsAuthorization(payment, amount, voidableOf(payment));
+  const state = payment.decision === "undecided" ? "waiting" : "pending";
   return { payment: { ...payment, voiding: payment.voiding + amount }, amount, state };
 }
 

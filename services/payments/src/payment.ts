@@ -67,6 +67,12 @@ export function availableOf(payment: Payment): bigint {
   return payment.closing ? 0n : heldOf(payment) - payment.capturing - payment.voiding;
 }
 
+/** What a void of a part may take: before the authorization is decided, of what it may come to. */
+export function voidableOf(payment: Payment): bigint {
+  if (payment.decision !== "undecided") return availableOf(payment);
+  return payment.closing ? 0n : payment.amount - payment.voiding;
+}
+
 /** What a refund may take. */
 export function refundableOf(payment: Payment): bigint {
   return payment.captured - payment.refunded - payment.refunding;

@@ -1,6 +1,6 @@
 import { PaymentErrorReason } from "#gen/shop/payments/v1/payment_error_reason_pb.js";
 import { PaymentError } from "./errors.ts";
-import { availableOf, type Payment, refundableOf, statusOf } from "./payment.ts";
+import { type Payment, refundableOf, statusOf } from "./payment.ts";
 
 /** VoidPayment came before AuthorizePayment. */
 export function voidedBefore(paymentId: string): PaymentError {
@@ -38,10 +38,9 @@ export function mismatch(payment: Payment, currency: string): PaymentError {
   return new PaymentError(PaymentErrorReason.CURRENCY_MISMATCH, message, metadata);
 }
 
-/** More than what is held and not claimed by another call. */
-export function exceedsAuthorization(payment: Payment, asked: bigint): PaymentError {
-  const available = String(availableOf(payment));
-  const metadata = { payment_id: payment.paymentId, available };
+/** More than what is held, or will be, and not claimed by another call. */
+export function exceedsAuthorization(payment: Payment, asked: bigint, available: bigint): PaymentError {
+  const metadata = { payment_id: payment.paymentId, available: String(available) };
   const message = `${asked} is more than the ${available} that is held and free`;
   return new PaymentError(PaymentErrorReason.AMOUNT_EXCEEDS_AUTHORIZATION, message, metadata);
 }

@@ -187,3 +187,19 @@ test("a void that comes while the authorization is undecided leaves nothing held
     assert.deepEqual([heldOf(state.payment), state.open], [0n, []]);
   }
 });
+
+test("a void of too much says what may be voided, also while the authorization is undecided", () => {
+  const approved = { ...fresh, decision: "approved" } as const;
+  const cases: [Payment, string][] = [
+    [fresh, "2"],
+    [{ ...fresh, voiding: 2n }, "0"],
+    [{ ...fresh, closing: true }, "0"],
+    [approved, "2"],
+    [{ ...approved, capturing: 1n, voiding: 1n }, "0"],
+  ];
+  for (const [payment, available] of cases) {
+    const refusal = accept(payment, { kind: "void", amount: { currency: "EUR", amount: 3n } });
+    assert.ok(refusal instanceof Error);
+    assert.equal(refusal.metadata.available, available);
+  }
+});
