@@ -8,7 +8,8 @@ const benches: ReadonlyMap<string, string> = new Map([
 
 const [name = "--help"] = process.argv.slice(2);
 if (benches.has(name)) {
-  await import(`./${name}.ts`);
+  const { bench }: { bench: () => Promise<void> } = await import(`./${name}.ts`);
+  await bench();
 } else {
   const help = [...benches].map(([bench, about]) => `  npm run bench -- ${bench.padEnd(8)} ${about}`);
   console.log(["Measures the product against the usual way to do the same:", ...help].join("\n"));

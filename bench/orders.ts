@@ -164,5 +164,3 @@ export async function bench(): Promise<void> {
   print("lists of one", single);
   console.log(`ratio: ${(lists.perSecond / single.perSecond).toFixed(2)}`);
 }
-
-await bench();

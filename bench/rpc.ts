@@ -87,23 +87,26 @@ async function measure(load: ChildProcess, servers: ReadonlyMap<Contender, Serve
   return results;
 }
 
-const children: ChildProcess[] = [];
-try {
-  const servers = new Map<Contender, Server>();
-  for (const name of names) {
-    const child = start("server.ts", name);
-    children.push(child);
-    servers.set(name, { child, port: await answerOf<number>(child) });
+/** Measures the three servers and prints them; the last line is the ratio to connect-node. */
+export async function bench(): Promise<void> {
+  const children: ChildProcess[] = [];
+  try {
+    const servers = new Map<Contender, Server>();
+    for (const name of names) {
+      const child = start("server.ts", name);
+      children.push(child);
+      servers.set(name, { child, port: await answerOf<number>(child) });
+    }
+    const load = start("load.ts");
+    children.push(load);
+    const results = await measure(load, servers);
+    console.log(`${availableParallelism()} cores, ${cpus()[0]?.model ?? "unknown"}, node ${process.version}`);
+    console.log(`64 callers on 4 connections, median of ${ROUNDS} rounds of ${ROUND_MS / 1000} s\n`);
+    console.log(`${"".padEnd(14)}  calls/s  µs CPU   p50 ms   p99 ms   failed`);
+    for (const name of names) console.log(row(name, results.get(name) ?? []));
+    console.log(`\nof grpc-js: ${ratio(results, "grpc-js")}`);
+    console.log(`ratio: ${ratio(results, "connect-node")}`);
+  } finally {
+    for (const child of children) child.disconnect();
   }
-  const load = start("load.ts");
-  children.push(load);
-  const results = await measure(load, servers);
-  console.log(`${availableParallelism()} cores, ${cpus()[0]?.model ?? "unknown"}, node ${process.version}`);
-  console.log(`64 callers on 4 connections, median of ${ROUNDS} rounds of ${ROUND_MS / 1000} s\n`);
-  console.log(`${"".padEnd(14)}  calls/s  µs CPU   p50 ms   p99 ms   failed`);
-  for (const name of names) console.log(row(name, results.get(name) ?? []));
-  console.log(`\nof grpc-js: ${ratio(results, "grpc-js")}`);
-  console.log(`ratio: ${ratio(results, "connect-node")}`);
-} finally {
-  for (const child of children) child.disconnect();
 }

@@ -143,5 +143,3 @@ async function requireBalance(database: Database): Promise<void> {
   if (!row?.ok) throw new Error("the books are not in balance after the benchmark");
   console.log(`${row.reserved} reservations, books in balance`);
 }
-
-if (import.meta.main) await bench();
