@@ -23,6 +23,8 @@ export interface FacesOptions {
   readonly config: PlatformConfig;
   readonly logger: Logger;
   readonly registry: Registry;
+  /** Aborted when calls that wait for something should wait no longer, because the process stops. */
+  readonly closing: AbortController;
 }
 
 /** The two listeners of a process. */
@@ -85,14 +87,17 @@ class OpenFaces implements Faces {
   }
 
   async drain(): Promise<void> {
-    const { config, logger } = this.#options;
+    const { config, logger, closing } = this.#options;
     this.#readiness.drain();
     await pause(config.DRAIN_PAUSE_MS);
     const closed = Promise.all([this.#grpc.drain(), this.#http.drain()]);
     const reason = new ConnectError("the service stops", Code.Unavailable);
     reason.details = [retryInfo(STREAM_RETRY_MS)];
-    // Streams that end by themselves get a part of the time to do so.
-    const streamsEnd = setTimeout(() => this.#streams.end(reason), config.DRAIN_TIMEOUT_MS / 4);
+    // What ends by itself gets a part of the time to do so.
+    const ending = setTimeout(() => {
+      closing.abort(reason);
+      this.#streams.end(reason);
+    }, config.DRAIN_TIMEOUT_MS / 4);
     try {
       await within(config.DRAIN_TIMEOUT_MS, "calls in flight", this.#inFlight.idle());
       await within(CONNECTIONS_TIMEOUT_MS, "connections", closed);
@@ -101,7 +106,7 @@ class OpenFaces implements Faces {
         calls: this.#inFlight.count,
       });
     } finally {
-      clearTimeout(streamsEnd);
+      clearTimeout(ending);
       this.#grpc.close();
       this.#http.close();
     }

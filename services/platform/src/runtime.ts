@@ -39,7 +39,7 @@ async function openResources<S extends z.ZodRawShape>(
   definition: ServiceDefinition<S>,
   config: ServiceConfig<S>,
   stack: AsyncDisposableStack,
-): Promise<ServiceContext<S>> {
+): Promise<{ context: ServiceContext<S>; closing: AbortController }> {
   const name = config.SERVICE_NAME ?? definition.name;
   const logger = createLogger({ name, level: config.LOG_LEVEL, format: config.LOG_FORMAT });
   const registry = createRegistry(name);
@@ -54,6 +54,7 @@ async function openResources<S extends z.ZodRawShape>(
     maxMessageBytes: config.MAX_MESSAGE_BYTES,
   });
   stack.defer(() => clients.close());
+  const closing = new AbortController();
   const context: ServiceContext<S> = {
     config,
     logger,
@@ -63,8 +64,9 @@ async function openResources<S extends z.ZodRawShape>(
       if (!opened) throw new Error(`${name} has no database`);
       return opened;
     },
+    closing: closing.signal,
   };
-  return context;
+  return { context, closing };
 }
 
 /** Every database of a service has keys of repeatable calls, which are not kept for ever. */
@@ -87,7 +89,7 @@ export async function launch<S extends z.ZodRawShape>(
 ): Promise<RunningService> {
   const config = readConfig(definition, env);
   await using stack = new AsyncDisposableStack();
-  const context = await openResources(definition, config, stack);
+  const { context, closing } = await openResources(definition, config, stack);
   const parts = await definition.build(context);
   stack.defer(() => within(CLOSE_TIMEOUT_MS, "stopping the background work", parts.stop?.() ?? Promise.resolve()));
   const checks = [
@@ -95,7 +97,7 @@ export async function launch<S extends z.ZodRawShape>(
     ...(parts.ready ? [parts.ready] : []),
   ];
   const { logger, registry } = context;
-  const faces: Faces = await openFaces({ services: parts.services, checks, config, logger, registry });
+  const faces: Faces = await openFaces({ services: parts.services, checks, config, logger, registry, closing });
   stack.defer(() => faces.drain());
   await parts.start?.();
   if (definition.database && config.REQUEST_ID_RETENTION_MS) {

@@ -27,6 +27,11 @@ export interface ServiceContext<S extends z.ZodRawShape> {
    * @param address `host:port`, or any target that grpc-js resolves, for example `dns:///orders:50051`
    */
   client<T extends DescService>(service: T, address: string): Client<T>;
+  /**
+   * Fires when the process stops and calls have had some time to end by themselves: one that waits for something to
+   * happen answers with what it has.
+   */
+  readonly closing: AbortSignal;
 }
 
 /** What a service consists of. */
