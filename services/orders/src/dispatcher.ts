@@ -1,5 +1,6 @@
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import type { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
+import { detached } from "#platform/context.ts";
 import { Batcher } from "#platform/database/batcher.ts";
 import { isCallerFault } from "#platform/errors.ts";
 import type { Logger } from "#platform/logger.ts";
@@ -58,14 +59,15 @@ export class Dispatcher {
   }
 
   /**
-   * Resolves once the worker has the list. A list that is under way already is not sent twice.
+   * Resolves once the worker has the list. A list that is under way already is not sent twice, and the start goes on when
+   * the call that wanted it first has gone: others may wait for it too.
    *
    * @throws what SagaService answers
    */
   start(list: SagaList): Promise<void> {
     const known = this.underWay(list.sagaId);
     if (known) return known;
-    const started = this.#start(list).finally(() => this.#started.delete(list.sagaId));
+    const started = detached(() => this.#start(list)).finally(() => this.#started.delete(list.sagaId));
     this.#started.set(list.sagaId, started);
     return started;
   }

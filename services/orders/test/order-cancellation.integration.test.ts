@@ -3,6 +3,7 @@ import { after, before, beforeEach, describe, it } from "node:test";
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { type Order, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import { type RequestContext, requestContext } from "#platform/context.ts";
 import { newId } from "#platform/id.ts";
 import type { TestDatabase } from "../../platform/test/postgres.ts";
 import { FakeWorker, sagaRefusal } from "./fake-worker.ts";
@@ -74,6 +75,20 @@ describe("cancelling orders", () => {
     worker.onCancel = () => move(orderId, OrderStatus.CANCELLED);
     assert.equal((await cancel(orderId)).order?.status, OrderStatus.CANCELLED);
     assert.equal(worker.starts.length, 1);
+  });
+
+  it("lets the hand-over go on for others when its caller has gone", async () => {
+    worker.available = false;
+    const { orderId, sagaId } = await place();
+    worker.available = true;
+    const contexts: RequestContext[] = [];
+    worker.onStart = () => {
+      contexts.push(requestContext());
+    };
+    const request = { requestId: unique("cancel"), orderId, reason: "no" };
+    await replica.orders.cancelOrder(request, { timeoutMs: 2_000 });
+    assert.equal(worker.starts[0]?.sagaId, sagaId);
+    assert.deepEqual([contexts[0]?.deadline, contexts[0]?.signal], [undefined, undefined]);
   });
 
   it("is refused when a parcel has left, when the order has ended and when there is none", async () => {
