@@ -9,6 +9,6 @@ await startService({
   name: "orders",
   config: ordersConfig,
   database: { entities: [CustomerEntity], migrations },
-  build: ({ config, database, logger, registry, client }) =>
-    buildOrders({ config, database, logger, registry, sagas: client(SagaService, config.WORKER_ADDRESS) }),
+  build: ({ config, database, logger, registry, client, closing }) =>
+    buildOrders({ config, database, logger, registry, sagas: client(SagaService, config.WORKER_ADDRESS), closing }),
 });

@@ -9,6 +9,8 @@ export interface OrderFollowerOptions {
   readonly hub: ChangeHub;
   readonly repository: Pick<OrderRepository, "find">;
   readonly metrics: OrderMetrics;
+  /** Ends everybody's patience. */
+  readonly closing: AbortSignal;
 }
 
 /** Until when a caller waits. */
@@ -35,7 +37,7 @@ export class OrderFollower {
 
   /** Begins to hear of an order's changes; it may be one that does not exist yet. */
   follow(orderId: string): Following {
-    return new Following(orderId, this.#options.hub);
+    return new Following(orderId, this.#options);
   }
 
   /** The order once the saga has given its first answer, or as it stands when patience ends. @throws ORDER_NOT_FOUND */
@@ -71,10 +73,12 @@ export class OrderFollower {
 /** An order that somebody waits for: its last known state, and who waits for the next. */
 export class Following implements Disposable {
   readonly #unsubscribe: () => void;
+  readonly #closing: AbortSignal;
   #latest: Order | undefined;
   #wake = Promise.withResolvers<void>();
 
-  constructor(orderId: string, hub: Pick<ChangeHub, "subscribe">) {
+  constructor(orderId: string, { hub, closing }: Pick<OrderFollowerOptions, "hub" | "closing">) {
+    this.#closing = closing;
     this.#unsubscribe = hub.subscribe(orderId, (order) => this.#take(order));
   }
 
@@ -98,21 +102,28 @@ export class Following implements Disposable {
     }
   }
 
-  /** The first state that meets a condition; undefined when patience ends before. @throws the signal's reason */
+  /**
+   * The first state that meets a condition; undefined when patience ends before, or the process stops.
+   *
+   * @throws the signal's reason
+   */
   async until(done: (order: Order) => boolean, { forMs, signal }: Patience): Promise<Order | undefined> {
-    const timedOut = Symbol();
-    const timeout = new AbortController();
-    const timer = setTimeout(() => timeout.abort(timedOut), forMs);
-    const either = AbortSignal.any([signal, timeout.signal]);
+    const over = Symbol();
+    const patience = new AbortController();
+    const end = () => patience.abort(over);
+    const timer = setTimeout(end, this.#closing.aborted ? 0 : forMs);
+    this.#closing.addEventListener("abort", end, { once: true });
+    const either = AbortSignal.any([signal, patience.signal]);
     try {
       let order = await this.after(0, either);
       while (!done(order)) order = await this.after(order.revision, either);
       return order;
     } catch (error) {
-      if (error === timedOut) return undefined;
+      if (error === over) return undefined;
       throw error;
     } finally {
       clearTimeout(timer);
+      this.#closing.removeEventListener("abort", end);
     }
   }
 

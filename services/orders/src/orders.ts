@@ -35,15 +35,17 @@ export interface OrdersContext {
   readonly logger: Logger;
   readonly registry: Registry;
   readonly sagas: Client<typeof SagaService>;
+  /** Fires when who waits for a change should be answered, because the process stops. */
+  readonly closing: AbortSignal;
 }
 
 /** Builds the orders service. */
-export function buildOrders({ config, database, logger, registry, sagas }: OrdersContext): ServiceParts {
+export function buildOrders({ config, database, logger, registry, sagas, closing }: OrdersContext): ServiceParts {
   const metrics = createOrderMetrics(registry);
   const repository = new OrderRepository(database);
   const outbox = new SagaOutbox(database);
   const hub = new ChangeHub({ read: (ids) => repository.find(ids), logger });
-  const follower = new OrderFollower({ hub, repository, metrics });
+  const follower = new OrderFollower({ hub, repository, metrics, closing });
   const concurrency = config.DISPATCH_CONCURRENCY;
   const timeoutMs = config.DISPATCH_TIMEOUT_MS;
   const dispatcher = new Dispatcher({ sagas, outbox, logger, metrics, concurrency, timeoutMs });
@@ -79,6 +81,8 @@ function background(parts: Background): Required<Pick<ServiceParts, "start" | "s
   return {
     start: async () => {
       stopListening = await database.listen(changeChannel, (payload) => hub.heard(payload));
+      // Calls are taken already: what changed before somebody listened was not heard.
+      hub.heard("");
       relay.start();
     },
     stop: async () => {

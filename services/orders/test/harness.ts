@@ -44,22 +44,38 @@ export interface Replica extends AsyncDisposable {
   readonly registry: Registry;
   /** Everything that was logged. */
   readonly log: () => string;
+  /** Tells those who wait that the process stops. */
+  close(): void;
   stop(): Promise<void>;
 }
 
 const services = [OrderService, OrderLifecycleService, CustomerService];
 
-/** Starts a replica; background work begins at once. */
-export async function startReplica(
+/** A replica that takes calls while its background work begins. */
+export interface BeginningReplica extends Replica {
+  readonly started: Promise<void>;
+}
+
+/** Starts a replica; background work has begun. */
+export async function startReplica(...given: Parameters<typeof beginReplica>): Promise<Replica> {
+  const replica = beginReplica(...given);
+  await replica.started;
+  return replica;
+}
+
+/** Starts a replica, as a process does: calls are taken before the background work begins. */
+export function beginReplica(
   database: Database,
   worker: FakeWorker,
   changes: Partial<ConfigOf<typeof ordersConfig>> = {},
-): Promise<Replica> {
+): BeginningReplica {
   const env = { GRPC_PORT: "0", HTTP_PORT: "0", PAGE_TOKEN_SECRET: "s".repeat(32) };
   const config = { ...loadConfig({ ...platformConfig, ...ordersConfig }, env), ...changes };
   const registry = new Registry();
   const { logger, log } = silentLogger();
-  const parts = buildOrders({ config, database, logger, registry, sagas: worker.client });
+  const closing = new AbortController();
+  const { client: sagas } = worker;
+  const parts = buildOrders({ config, database, logger, registry, sagas, closing: closing.signal });
   const transport = createRouterTransport(
     (router) => {
       for (const service of parts.services) service.route(router);
@@ -75,7 +91,7 @@ export async function startReplica(
       },
     },
   );
-  await parts.start?.();
+  const started = Promise.resolve(parts.start?.());
   let stopped: Promise<void> | undefined;
   const stop = async () => {
     stopped ??= parts.stop?.();
@@ -87,6 +103,8 @@ export async function startReplica(
     customers: createClient(CustomerService, transport),
     registry,
     log,
+    started,
+    close: () => closing.abort(),
     stop,
     [Symbol.asyncDispose]: stop,
   };

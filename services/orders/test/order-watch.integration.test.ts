@@ -9,6 +9,7 @@ import { newId } from "#platform/id.ts";
 import type { TestDatabase } from "../../platform/test/postgres.ts";
 import { FakeWorker } from "./fake-worker.ts";
 import {
+  beginReplica,
   eventually,
   metric,
   newCustomer,
@@ -175,6 +176,35 @@ describe("following orders", () => {
     const { order } = await repeated;
     assert.equal(order?.orderId, response.order?.orderId);
     assert.equal(order?.status, OrderStatus.CONFIRMED);
+  });
+
+  it("returns the order as it stands when the process stops", async () => {
+    const waiting = two.orders.createOrder({ ...orderRequest(customerId), waitFor: WaitFor.CONFIRMED });
+    await eventually(() => assert.equal(worker.starts.length, 1));
+    const begin = performance.now();
+    two.close();
+    assert.equal(statusOf(await waiting), OrderStatus.PENDING);
+    const late = await two.orders.createOrder({ ...orderRequest(customerId), waitFor: WaitFor.CONFIRMED });
+    assert.equal(statusOf(late), OrderStatus.PENDING);
+    assert.ok(performance.now() - begin < 10_000);
+  });
+
+  it("misses nothing that changed after the first calls and before the first connection listened", async (t) => {
+    const orderId = await place();
+    const listening = Promise.withResolvers<void>();
+    const listen = otherDatabase.listen.bind(otherDatabase);
+    t.mock.method(otherDatabase, "listen", async (...given: Parameters<Database["listen"]>) => {
+      await listening.promise;
+      return listen(...given);
+    });
+    await using late = beginReplica(otherDatabase, worker);
+    const stream = late.orders.watchOrder({ orderId })[Symbol.asyncIterator]();
+    assert.equal((await stream.next()).value?.order?.status, OrderStatus.PENDING);
+    const next = stream.next();
+    await move([orderId], OrderStatus.REJECTED);
+    listening.resolve();
+    await late.started;
+    assert.equal((await next).value?.order?.status, OrderStatus.REJECTED);
   });
 
   it("stops waiting when the caller leaves; the order stays", async () => {
