@@ -1,21 +1,18 @@
 import { Migration } from "@mikro-orm/migrations";
 import { idempotencyTable } from "#platform/database/idempotency.ts";
+import { resetDefaults, setDefaults } from "#platform/database/settings.ts";
 
 /**
  * Every statement of the service finds its rows by an index, and is prepared and planned once. Without the first three, a
  * plan that is made while a table is still empty would read it from end to end until the statistics catch up; without the
  * last, the statement that writes a list is planned anew for each list.
  */
-const settings = [
-  ["enable_seqscan", "off"],
-  ["enable_hashjoin", "off"],
-  ["enable_mergejoin", "off"],
-  ["plan_cache_mode", "force_generic_plan"],
-] as const;
-
-function alterDatabase(change: string): string {
-  return `do $$ begin execute format('alter database %I ${change}', current_database()); end $$`;
-}
+const settings = {
+  enable_seqscan: "off",
+  enable_hashjoin: "off",
+  enable_mergejoin: "off",
+  plan_cache_mode: "force_generic_plan",
+};
 
 /** Levels, reservations, the ledger of movements, and the keys of repeatable calls. */
 export class Stock extends Migration {
@@ -64,11 +61,11 @@ export class Stock extends Migration {
     // The ledger is append-only: not even the service can change what happened.
     this.addSql("grant select, insert on stock_movement to inventory");
     for (const sql of idempotencyTable("inventory")) this.addSql(sql);
-    for (const [name, value] of settings) this.addSql(alterDatabase(`set ${name} = ${value}`));
+    for (const sql of setDefaults(settings)) this.addSql(sql);
   }
 
   override down(): void {
-    for (const [name] of settings) this.addSql(alterDatabase(`reset ${name}`));
+    for (const sql of resetDefaults(settings)) this.addSql(sql);
     this.addSql("drop table idempotency_key");
     this.addSql("drop table stock_movement");
     this.addSql("drop view allocation");

@@ -1,5 +1,6 @@
 import { Migration } from "@mikro-orm/migrations";
 import { idempotencyTable } from "#platform/database/idempotency.ts";
+import { resetDefaults, setDefaults } from "#platform/database/settings.ts";
 
 const paymentTable = `create table payment (
   payment_id uuid constraint payment_pkey primary key,
@@ -92,20 +93,18 @@ const grants = [
  * Every statement of the service goes by an index. A prepared statement may be planned while a table is still empty, and
  * would then read it from end to end until the statistics catch up.
  */
-const setDatabase = (setting: string) => `do $$ begin
-    execute format('alter database %I ${setting}', current_database());
-  end $$`;
+const settings = { enable_seqscan: "off" };
 
 /** Payments, what was asked of the gateway, and the ledger. */
 export class PaymentsMigration extends Migration {
   override up(): void {
     for (const sql of [paymentTable, operationTable, ledgerTable, ...indexes, ...grants]) this.addSql(sql);
     for (const sql of idempotencyTable("payments")) this.addSql(sql);
-    this.addSql(setDatabase("set enable_seqscan = off"));
+    for (const sql of setDefaults(settings)) this.addSql(sql);
   }
 
   override down(): void {
-    this.addSql(setDatabase("reset enable_seqscan"));
+    for (const sql of resetDefaults(settings)) this.addSql(sql);
     this.addSql("drop table idempotency_key, ledger_entry, payment_operation, payment");
   }
 }
