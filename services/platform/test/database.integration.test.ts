@@ -138,6 +138,16 @@ describe("database", () => {
     assert.deepEqual(heard, ["one", "", "two"]);
   });
 
+  it("does not queue for a table that is in use: everybody else would wait behind the migration", async () => {
+    const reader = new pg.Client({ connectionString: test.adminUrl });
+    await reader.connect();
+    await reader.query("begin; select from note");
+    const options = { url: test.ownerUrl, migrations, lockTimeoutMs: 50 };
+    await assert.rejects(migrateDown(options), { code: "55P03" });
+    await reader.end();
+    assert.deepEqual(await pendingMigrations(database, migrations), []);
+  });
+
   it("migrates down and up, and refuses a schema that is too old", async () => {
     assert.deepEqual(await pendingMigrations(database, migrations), []);
     assert.deepEqual(await migrateDown({ url: test.ownerUrl, migrations }), ["0002_tags"]);

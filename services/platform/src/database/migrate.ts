@@ -14,6 +14,11 @@ export interface MigrateOptions {
   readonly migrations: MigrationsList;
   /** The role that reads and writes at run time; default: the owner's name without `_owner`. */
   readonly runtimeRole?: string;
+  /**
+   * How long a statement waits for a table that is in use, in milliseconds; default 3,000. Whatever wants the table after
+   * it waits behind it: a migration rather fails, and is run again, than stops the service.
+   */
+  readonly lockTimeoutMs?: number;
 }
 
 const table = "schema_migration";
@@ -62,7 +67,7 @@ async function withMigrator(
     await client.query("select pg_advisory_lock($1)", [lockKey]);
     const orm = await MikroORM.init({
       clientUrl: options.url,
-      driverOptions: { connectionString: options.url },
+      driverOptions: { connectionString: options.url, lock_timeout: options.lockTimeoutMs ?? 3_000 },
       entities: [],
       discovery: { warnWhenNoEntities: false },
       extensions: [Migrator],
