@@ -8,6 +8,7 @@ const inFolder = (name: string) => fileURLToPath(new URL(`./workflows/${name}`, 
 export const bundleSources = {
   workflowsPath: inFolder("process-orders.ts"),
   workflowInterceptorModules: [inFolder("query-guard.ts")],
+  preloadModules: [inFolder("stack-traces.ts")],
 };
 
 /** The code of the workflows as the worker runs it: from a file, or bundled now, which takes a second or two. */

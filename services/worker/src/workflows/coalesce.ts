@@ -62,6 +62,13 @@ export class Coalescer<I, O> {
     this.#pending = pending;
   }
 
+  /** Asks for one entry; a cancellation does not interrupt it. */
+  askToTheEnd(input: I): Promise<O> {
+    return new Promise((resolve, reject) => {
+      this.#wait([{ input, resolve, reject, since: Date.now(), asked: 0, abandoned: false }]);
+    });
+  }
+
   /** Asks for one entry. */
   ask(input: I): Promise<O> {
     return new Promise((resolve, reject) => {

@@ -1,4 +1,3 @@
-import { CancellationScope } from "@temporalio/workflow";
 import type { Coalescer } from "./coalesce.ts";
 import { ListCalls } from "./list-calls.ts";
 import type { Parcel } from "./order-run.ts";
@@ -69,9 +68,7 @@ function orderSteps(calls: ListCalls) {
     /** The pivot. A cancellation does not interrupt it: it takes effect at the next step. */
     confirm: done(
       ofOrder("confirm", ({ order, parcels }: OfOrder & { parcels: Parcel[] }) =>
-        CancellationScope.nonCancellable(() =>
-          confirm.ask({ orderId: order.orderId, parcels: parcels.map(toOrderParcel) }),
-        ),
+        confirm.askToTheEnd({ orderId: order.orderId, parcels: parcels.map(toOrderParcel) }),
       ),
     ),
     transition: done({
