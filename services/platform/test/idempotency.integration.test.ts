@@ -12,6 +12,7 @@ import {
   purgeIdempotencyKeys,
   replayable,
 } from "#platform/database/idempotency.ts";
+import type { Queryable } from "#platform/database/transaction.ts";
 import { type TestDatabase, testDatabase } from "./postgres.ts";
 
 class First extends Migration {
@@ -71,6 +72,28 @@ describe("idempotency", () => {
     assert.deepEqual(lists.slice(1), [["2", "3", "1"], ["3"]]);
     assert.equal(await effects(), 3);
     assert.deepEqual(await run("b")([input("1")]), ["did 1"]);
+  });
+
+  it("finds keys by their index, planned without statistics", async (t) => {
+    const empty = await testDatabase("platform", { entities: [], migrations: [{ name: "0001", class: First }] });
+    t.after(() => empty[Symbol.asyncDispose]());
+    const texts: string[] = [];
+    const query: Queryable["query"] = (sql, values) => {
+      texts.push(typeof sql === "string" ? sql : sql.text);
+      return empty.database.query(sql, values);
+    };
+    const refusing = replayable<Input, string>({
+      database: { query },
+      method: "a",
+      decode: String,
+      run: async () => [new Error("gone")],
+    });
+    await refusing([input("1")]);
+    assert.equal(texts.length, 1);
+    const plan = await empty.database.query<{ "QUERY PLAN": string }>(`explain (generic_plan) ${texts[0]}`);
+    const text = plan.map((row) => row["QUERY PLAN"]).join("\n");
+    assert.match(text, /Index Scan using idempotency_key_pkey/);
+    assert.doesNotMatch(text, /Seq Scan/);
   });
 
   it("refuses an id that comes back with another body, alone", async () => {

@@ -132,10 +132,13 @@ function firstOfEachKey<I extends Keyed, O>(options: ReplayableOptions<I, O>, in
   });
 }
 
+/** One index look-up for each key, also by a plan that was made while the table was empty. */
 const findKeys: SqlText = {
   name: "idempotency_find",
-  text: `select method, request_id, fingerprint, response from idempotency_key
-    where (method, request_id) in (select * from unnest($1::text[], $2::text[]))`,
+  text: `select k.* from unnest($1::text[], $2::text[]) as i (method, request_id) cross join lateral (
+      select method, request_id, fingerprint, response from idempotency_key
+      where idempotency_key.method = i.method and idempotency_key.request_id = i.request_id limit 1
+    ) k`,
 };
 
 interface KeyRow {
