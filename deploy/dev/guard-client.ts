@@ -14,8 +14,8 @@ export interface GuardListener {
   guardLost(): void;
 }
 
-/** How long the guard may take to be up, and a program to have a process id. */
-const startDeadlineMs = 15_000;
+/** How long the guard may take to be up, and a program to have a process id: the disk may be busy with an installation. */
+const startDeadlineMs = 60_000;
 
 /** The stack's end of the guard: starts programs, hears when they end, stops them all. */
 export class GuardClient {

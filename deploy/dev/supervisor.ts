@@ -1,38 +1,9 @@
-import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { StackError } from "./errors.ts";
 import { GuardClient } from "./guard-client.ts";
 import type { Life, ProgramSpec } from "./guard-protocol.ts";
 import { type Probe, untilReady } from "./readiness.ts";
-
-/** What the supervisor tells. */
-export interface SupervisorListener {
-  say?(sentence: string): void;
-  line?(name: string, line: string): void;
-  readonly restart?: boolean;
-  readonly signal?: AbortSignal;
-}
-
-/** How a program is known to do its work. */
-export interface Care {
-  /** Throws while it cannot. */
-  readonly probe: Probe;
-  /** How long it may take at first. */
-  readonly deadlineMs: number;
-  /** Whether it runs but will never do its work again; then it is killed, and started again. */
-  readonly isLost?: () => Promise<boolean>;
-}
-
-interface Watched {
-  readonly spec: ProgramSpec;
-  readonly care?: Care;
-  readonly lines: string[];
-  state: "starting" | "running" | "ended";
-  /** How it ended last. */
-  how: string;
-  /** When it was restarted lately, epoch milliseconds. */
-  restarts: number[];
-  readonly onEnd: (() => void)[];
-}
+import { type Care, newlyWatched, obituary, type SupervisorListener, type Watched } from "./watched.ts";
 
 /** A component that dies more often than this within the window is given up. */
 const maxRestarts = 5;
@@ -42,27 +13,28 @@ const firstBackoffMs = 200;
 const restartDeadlineMs = 120_000;
 /** How often a program is asked whether it is lost. */
 const careIntervalMs = 3_000;
+/** How often a program whose port was taken at the last moment is started, and the pause between. */
+const startAttempts = 5;
+const portPauseMs = 1_000;
 /** So many lines of each program are remembered. */
 const maxLines = 200;
 
 /** Starts programs by the guard, knows which of them runs, and starts again what dies. */
 export class Supervisor {
   readonly #listener: SupervisorListener;
-  readonly #dataDirectory: string;
   readonly #watched = new Map<string, Watched>();
   readonly #failed = Promise.withResolvers<StackError>();
   #guard!: GuardClient;
   #stopping: Promise<void> | undefined;
   #failure: StackError | undefined;
 
-  private constructor(dataDirectory: string, listener: SupervisorListener) {
-    this.#dataDirectory = dataDirectory;
+  private constructor(listener: SupervisorListener) {
     this.#listener = listener;
   }
 
   /** Opens the guard of a stack. */
   static async open(dataDirectory: string, listener: SupervisorListener): Promise<Supervisor> {
-    const supervisor = new Supervisor(dataDirectory, listener);
+    const supervisor = new Supervisor(listener);
     supervisor.#guard = await GuardClient.open(dataDirectory, {
       ended: (life, how) => supervisor.#ended(life, how),
       line: (name, line) => supervisor.#line(name, line),
@@ -79,22 +51,46 @@ export class Supervisor {
 
   /** Starts a program and waits until its probe is content. From then on it is started again when it dies. */
   async start(spec: ProgramSpec, care: Care): Promise<void> {
-    const watched: Watched = { spec, care, lines: [], state: "starting", how: "", restarts: [], onEnd: [] };
+    const watched = newlyWatched(spec, care);
     this.#watched.set(spec.name, watched);
-    await this.#launch(watched);
-    await this.#untilReady(watched, care);
+    for (let attempt = 1; !(await this.#comesUp(watched, care, attempt < startAttempts)); attempt += 1) {
+      await delay(portPauseMs);
+    }
     watched.state = "running";
     if (care.isLost) this.#watchOver(watched, care.isLost);
   }
 
+  /**
+   * Whether a program came up. It did not when an outgoing connection of somebody had its port by chance: that seldom
+   * lasts, so it is worth another try.
+   * @throws StackError with its last words when it ended for another reason
+   */
+  async #comesUp(watched: Watched, care: Care, mayTryAgain: boolean): Promise<boolean> {
+    watched.state = "starting";
+    await this.#launch(watched);
+    try {
+      await this.#untilReady(watched, care);
+      return true;
+    } catch (error) {
+      const lastLines = watched.lines.slice(-20).join("\n");
+      if (this.#isEnded(watched) && mayTryAgain && /EADDRINUSE|already in use|already listens/i.test(lastLines))
+        return false;
+      throw error;
+    }
+  }
+
+  #isEnded({ state }: Watched): boolean {
+    return state === "ended";
+  }
+
   /** Runs a program to its end. @throws StackError with its last line when it fails */
   async runOnce(spec: ProgramSpec): Promise<void> {
-    const watched: Watched = { spec, lines: [], state: "starting", how: "", restarts: [], onEnd: [] };
+    const watched = newlyWatched(spec);
     this.#watched.set(spec.name, watched);
     const ended = new Promise<void>((resolve) => watched.onEnd.push(resolve));
     await this.#launch(watched);
     await ended;
-    if (watched.how !== "with code 0") throw new StackError(this.#obituary(watched));
+    if (watched.how !== "with code 0") throw new StackError(obituary(watched));
   }
 
   kill(name: string, signal: NodeJS.Signals): void {
@@ -146,7 +142,7 @@ export class Supervisor {
   async #untilReady(watched: Watched, { probe, deadlineMs }: Care): Promise<void> {
     const check = () => {
       this.#requireRunning();
-      if (watched.state === "ended") throw new StackError(this.#obituary(watched));
+      if (watched.state === "ended") throw new StackError(obituary(watched));
     };
     await untilReady(watched.spec.name, probe, { deadlineMs, check });
   }
@@ -197,13 +193,13 @@ export class Supervisor {
     const now = Date.now();
     watched.restarts = watched.restarts.filter((time) => now - time < restartWindowMs);
     if (watched.restarts.length >= maxRestarts) {
-      this.#fail(`${this.#obituary(watched)} It was restarted ${maxRestarts} times within a minute; giving up.`);
+      this.#fail(`${obituary(watched)} It was restarted ${maxRestarts} times within a minute; giving up.`);
       return;
     }
     const backoffMs = firstBackoffMs * 2 ** watched.restarts.length;
     watched.restarts.push(now);
     const count = `${watched.restarts.length} of ${maxRestarts}`;
-    this.#listener.say?.(`${this.#obituary(watched)} Starting it again in ${backoffMs / 1000} s (${count}).`);
+    this.#listener.say?.(`${obituary(watched)} Starting it again in ${backoffMs / 1000} s (${count}).`);
     setTimeout(() => void this.#relaunch(watched), backoffMs);
   }
 
@@ -218,14 +214,6 @@ export class Supervisor {
     } catch (error) {
       if (!this.#stopping) this.#fail((error as Error).message);
     }
-  }
-
-  #obituary(watched: Watched): string {
-    const { name } = watched.spec;
-    // The last line that says something: a stack trace is in the log.
-    const last = watched.lines.findLast((line) => /^\S*\w/.test(line.trimStart()) && !/^\s+at /.test(line));
-    const log = join(this.#dataDirectory, "log", `${name}.log`);
-    return `${name} ended ${watched.how}${last ? `; its last line: ${last.trim()}` : ""} (log: ${log}).`;
   }
 
   #fail(sentence: string): void {

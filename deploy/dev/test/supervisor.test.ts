@@ -1,0 +1,55 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { childEnvironment } from "../config.ts";
+import type { ProgramSpec } from "../guard-protocol.ts";
+import { claim } from "../leftovers.ts";
+import { Supervisor } from "../supervisor.ts";
+
+describe("a program that is started", () => {
+  let folder: string;
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), "ordermesh-test-"));
+    await claim(folder);
+  });
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  /** Its first life ends with the words, its second stays. */
+  function program(name: string, firstWords: string): { spec: ProgramSpec; probe: () => Promise<void> } {
+    const [first, second] = ["first", "second"].map((life) => join(folder, `${name}-${life}`));
+    const script = `const fs = require("node:fs");
+      if (!fs.existsSync("${first}")) { fs.writeFileSync("${first}", ""); console.log("${firstWords}"); process.exit(1); }
+      fs.writeFileSync("${second}", ""); setInterval(() => {}, 60000);`;
+    const probe = async () => {
+      if (!existsSync(second ?? "")) throw new Error("not yet");
+    };
+    const place = { cwd: folder, env: childEnvironment({}), logFile: join(folder, `${name}.log`) };
+    const spec = {
+      name,
+      command: process.execPath,
+      args: ["-e", script],
+      stopSignal: "SIGTERM",
+      stopOrder: 0,
+    } as const;
+    return { spec: { ...spec, ...place }, probe };
+  }
+
+  for (const [name, words, comesUp] of [
+    ["unlucky", "Error: listen EADDRINUSE: address already in use 127.0.0.1:50051", true],
+    ["broken", "the configuration is not usable", false],
+  ] as const) {
+    test(`${comesUp ? "is tried again" : "is given up"} when it ends at once with "${words}"`, async () => {
+      const supervisor = await Supervisor.open(folder, {});
+      try {
+        const { spec, probe } = program(name, words);
+        const start = supervisor.start(spec, { probe, deadlineMs: 30_000 });
+        if (comesUp) await start;
+        else await assert.rejects(start, /broken ended with code 1; its last line: the configuration is not usable/);
+      } finally {
+        await supervisor.stop(5_000);
+      }
+    });
+  }
+});
