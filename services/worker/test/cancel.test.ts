@@ -16,7 +16,7 @@ const away: Behaviour = { kind: "unavailable" };
 const pending: Behaviour = { kind: "pending" };
 
 const stages: { at: [step: string, status: string]; behaviour: Behaviour; trace: string[] }[] = [
-  { at: ["reserve", "PARKED"], behaviour: away, trace: ["release", "CANCELLED"] },
+  { at: ["reserve", "PARKED"], behaviour: away, trace: ["void", "release", "CANCELLED"] },
   { at: ["authorize", "PARKED"], behaviour: away, trace: ["reserve", "void", "release", "CANCELLED"] },
   { at: ["authorize", "RUNNING"], behaviour: pending, trace: ["reserve", "void", "release", "CANCELLED"] },
   {

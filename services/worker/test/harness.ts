@@ -1,5 +1,5 @@
 import { createClient, createRouterTransport, type Transport } from "@connectrpc/connect";
-import type { WorkflowHandleWithFirstExecutionRunId } from "@temporalio/client";
+import { Client, type WorkflowHandleWithFirstExecutionRunId } from "@temporalio/client";
 import { TestWorkflowEnvironment } from "@temporalio/testing";
 import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkerOptions } from "@temporalio/worker";
 import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
@@ -142,15 +142,18 @@ export function anOrder(changes: Partial<SagaOrder> = {}): SagaOrder {
   };
 }
 
-/** Starts the saga of a list. */
+/** Starts the saga of a list; eagerly, when a worker of this process shares the environment's connection. */
 export function startSaga(
   environment: TestWorkflowEnvironment,
   orders: SagaOrder[],
   options: Partial<SagaOptions> = {},
   workflowTaskTimeout: "2s" | "5s" = "5s",
 ): Promise<WorkflowHandleWithFirstExecutionRunId<typeof processOrders>> {
-  return environment.client.workflow.start<typeof processOrders>("processOrders", {
-    taskQueue,
+  // The server that skips time wants its own client.
+  const eager = !environment.supportsTimeSkipping;
+  const client = eager ? new Client({ connection: environment.nativeConnection }) : environment.client;
+  return client.workflow.start<typeof processOrders>("processOrders", {
+    ...{ taskQueue, requestEagerStart: eager },
     workflowId: `saga-${orders[0]?.orderId}`,
     args: [{ orders: orders.map(newOrderState), options: { ...fastOptions, ...options } }],
     typedSearchAttributes: [{ key: orderIdsAttribute, value: orders.map(({ orderId }) => orderId) }],

@@ -9,6 +9,7 @@ import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { TestWorkflowEnvironment } from "@temporalio/testing";
+import { cancelOrderSignal } from "../src/workflows/messages.ts";
 import { anOrder, bundleOf, localEnvironment, startSaga } from "./harness.ts";
 import { World } from "./world.ts";
 import { shopRoutes } from "./world-routes.ts";
@@ -118,4 +119,24 @@ describe("a worker that is killed and started again, after", () => {
       }
     });
   }
+
+  // The new worker hears of the cancellation before it has repeated anything of the task that was lost.
+  test("authorize, and the order is cancelled before the start: the card is voided", async () => {
+    const order = anOrder();
+    const { orderId } = order;
+    if (!worker) await startWorker();
+    const started = Promise.withResolvers<Awaited<ReturnType<typeof startSaga>>>();
+    world.onCall = async (step, when) => {
+      if (when !== "after" || step !== "authorize") return;
+      world.onCall = () => {};
+      await kill();
+      const handle = await started.promise;
+      await handle.signal(cancelOrderSignal, { orderId, reason: "too slow" });
+      await startWorker();
+    };
+    started.resolve(await startSaga(environment, [order], impatient, "2s"));
+    const { orders } = await (await started.promise).result();
+    assert.deepEqual(orders, [{ orderId, stage: "CANCELLED" }]);
+    assert.deepEqual(world.trace(orderId), ["reserve", "authorize", "void", "release", "CANCELLED"]);
+  });
 });

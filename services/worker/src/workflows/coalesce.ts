@@ -39,6 +39,8 @@ interface Entry<I, O> {
  * looked at only then; this one is true when it is looked at for the second time.
  */
 export async function afterMicrotasks(): Promise<void> {
+  // Conditions are looked at between the jobs of an activation too, before any microtask has run.
+  await Promise.resolve();
   let looks = 0;
   await condition(() => looks++ > 0);
 }

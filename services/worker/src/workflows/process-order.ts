@@ -5,7 +5,7 @@ import type { OrderRun, Parcel } from "./order-run.ts";
 import { planParcels } from "./parcel-plan.ts";
 import { nothing, type SagaBody, saga, together } from "./saga.ts";
 import { type Steps, toOrderParcel } from "./steps.ts";
-import type { OrderFailure } from "./types.ts";
+import type { Allocation, OrderFailure } from "./types.ts";
 
 /** Brings one order from its checkout to its end: delivered, rejected, cancelled or failed. */
 export async function processOrder(run: OrderRun, steps: Steps): Promise<void> {
@@ -21,9 +21,9 @@ export async function processOrder(run: OrderRun, steps: Steps): Promise<void> {
 
 /** The business process: everything up to the departure of the parcels. */
 async function placeOrder(run: OrderRun, steps: Steps, body: SagaBody): Promise<void> {
-  const { stock, payments, orders } = steps;
+  const { payments, orders } = steps;
   const { order } = run;
-  const allocations = await body.step(stock.reserve, stock.release, run);
+  const allocations = await reserve(run, steps, body);
   if (order.total.amount > 0) await body.step(payments.authorize, payments.void, run);
   run.parcels = planParcels(order, allocations).map((parcel) => ({ ...parcel, order }));
   await body.step(orders.confirm, nothing, run); // the pivot: from here on we go forward
@@ -33,6 +33,20 @@ async function placeOrder(run: OrderRun, steps: Steps, body: SagaBody): Promise<
   if (!shipped) return fail(run, body, { steps, failure: failureFor("SHIPPING_FAILED") });
   await body.forward(orders.transition, move(run, "SHIPPED"));
   run.stage = "TRACKING";
+}
+
+/**
+ * Sets the stock aside. When a worker dies in its first workflow task, what the local activities of that task did is not in
+ * the history. So the card may be authorized although this run never came that far, unless the stock is refused: an earlier
+ * success would have been repeated.
+ */
+async function reserve(run: OrderRun, { stock, payments }: Steps, body: SagaBody): Promise<Allocation[]> {
+  try {
+    return await body.step(stock.reserve, stock.release, run);
+  } catch (cause) {
+    if (!(cause instanceof StepRefused) && run.order.total.amount > 0) body.alsoUndo(payments.void, run);
+    throw cause;
+  }
 }
 
 /** Packs and ships one parcel, then takes its part of the money and of the stock. Without it the others go on. */

@@ -39,6 +39,8 @@ export interface SagaSubject {
 export interface SagaBody {
   /** Does a step whose undo is registered before. A refusal ends the saga: all is undone, the last first. */
   step<I, O>(action: Step<I, O>, undo: Undo<I> | typeof nothing, input: I): Promise<O>;
+  /** Has something undone that this run did not do, but a run that was forgotten may have done. */
+  alsoUndo<I>(undo: Undo<I>, input: I): void;
   /** Does a step that must succeed: a refusal is given to an operator, like any other failure. */
   forward<I, O>(action: Step<I, O>, input: I): Promise<O>;
 }
@@ -49,12 +51,16 @@ export interface SagaBody {
  */
 export async function saga<T>(subject: SagaSubject, body: (saga: SagaBody) => Promise<T>): Promise<T> {
   const undos: (() => Promise<unknown>)[] = [];
+  const alsoUndo = <I>(undo: Undo<I>, input: I) => {
+    undos.push(() => insist(subject, { ...undo, resolved: () => undefined }, input));
+  };
   try {
     return await body({
       step: (action, undo, input) => {
-        if (undo) undos.push(() => insist(subject, { ...undo, resolved: () => undefined }, input));
+        if (undo) alsoUndo(undo, input);
         return perform(subject, action, input);
       },
+      alsoUndo,
       forward: (action, input) => insist(subject, action, input),
     });
   } catch (error) {
