@@ -17,8 +17,7 @@ before(async () => {
 after(() => environment?.teardown());
 
 async function inWorld<T>(world: World, work: (worker: Worker) => Promise<T>): Promise<T> {
-  // Days pass between two tasks of the same worker: that does not mean that it is gone.
-  const worker = await workerFor(environment, world, { stickyQueueScheduleToStartTimeout: "30 days" });
+  const worker = await workerFor(environment, world);
   return worker.runUntil(work(worker));
 }
 
@@ -73,11 +72,11 @@ test("a report ends the wait before the carrier is asked", async () => {
 
 test("a long wait continues as new and forgets nothing", async () => {
   const world = new World();
-  world.rules.push(on("look", { kind: "pending" }, { times: 29 }));
+  world.rules.push(on("look", { kind: "pending" }, { times: 59 }));
   const [order, rejected] = [anOrder(), anOrder()];
   world.rules.push(on("reserve", { kind: "refuse", reason: "OUT_OF_STOCK" }, { orderId: rejected.orderId }));
   await inWorld(world, async () => {
-    const handle = await startSaga(environment, [order, rejected], { pollMs: DAY_MS, maxHistory: 60 });
+    const handle = await startSaga(environment, [order, rejected], { pollMs: DAY_MS, maxHistory: 100 });
     const result = await environment.client.workflow.getHandle(handle.workflowId).result();
     assert.deepEqual(result, {
       orders: [
