@@ -3,6 +3,7 @@ import { execFile } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { root } from "../../../deploy/dev/config.ts";
 import { tool } from "../../../deploy/tools/tool.ts";
 import { scenarios } from "./scenarios.ts";
 import { Stage } from "./stage.ts";
@@ -20,7 +21,9 @@ try {
       [...show, "--address", stage.environment.address],
       { maxBuffer: 64 * 1024 * 1024 },
     );
-    await writeFile(target, `${JSON.stringify(JSON.parse(stdout))}\n`);
+    // Stack traces name the folder of this checkout, which is nobody else's.
+    const history = JSON.stringify(JSON.parse(stdout)).replaceAll(root, "");
+    await writeFile(target, `${history}\n`);
     console.log(name);
   }
 } finally {
