@@ -123,7 +123,16 @@ describe("an operator", { concurrency: true }, () => {
     const { orderId } = order;
     const options = { ...impatient, checkoutPatienceMs: 500 };
     assert.deepEqual(await stage.run([order], [on("reserve", away, { orderId })], options), ["REJECTED"]);
-    assert.deepEqual(stage.world.trace(orderId), ["release", "REJECTED"]);
+    assert.deepEqual(stage.world.trace(orderId), ["void", "release", "REJECTED"]);
     assert.equal(stage.world.order(orderId).failure, "SERVICE_UNAVAILABLE");
+  });
+
+  test("who does not come in time fails an order that a lost task had confirmed", async () => {
+    const order = anOrder();
+    const { orderId } = order;
+    stage.world.order(orderId).status = "CONFIRMED";
+    const options = { ...impatient, checkoutPatienceMs: 500 };
+    assert.deepEqual(await stage.run([order], [on("reserve", away, { orderId })], options), ["FAILED"]);
+    assert.deepEqual(stage.world.trace(orderId), ["void", "release", "FAILED"]);
   });
 });

@@ -38,7 +38,7 @@ export interface EntryHandler<Q, R extends object> {
 
 const next: Record<string, string[]> = {
   PENDING: ["CONFIRMED", "REJECTED", "CANCELLED"],
-  CONFIRMED: ["PREPARING", "CANCELLED"],
+  CONFIRMED: ["PREPARING", "CANCELLED", "FAILED"],
   PREPARING: ["SHIPPED", "FAILED", "CANCELLED"],
   SHIPPED: ["DELIVERED", "FAILED"],
 };

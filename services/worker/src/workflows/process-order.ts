@@ -102,13 +102,22 @@ async function fail(run: OrderRun, body: SagaBody, end: { steps: Steps; failure:
 
 /** Ends an order whose steps have been undone. A cancellation that was accepted is kept, whatever else went wrong. */
 async function undone(run: OrderRun, steps: Steps, cause: unknown): Promise<void> {
-  const status = run.cancelReason === undefined ? "REJECTED" : "CANCELLED";
   run.failure = whyUndone(run, cause);
   for (const parcel of run.parcels) parcel.status = "CANCELLED";
-  await CancellationScope.nonCancellable(() =>
-    saga(run.part, ({ forward }) => forward(steps.orders.transition, move(run, status))),
-  );
-  run.stage = status;
+  await CancellationScope.nonCancellable(() => saga(run.part, (body) => end(run, steps.orders, body)));
+}
+
+async function end(run: OrderRun, { transition }: Steps["orders"], { step, forward }: SagaBody): Promise<void> {
+  const status = run.cancelReason === undefined ? "REJECTED" : "CANCELLED";
+  try {
+    await step(transition, nothing, move(run, status));
+    run.stage = status;
+  } catch (cause) {
+    if (!(cause instanceof StepRefused)) throw cause;
+    // A first task that was lost may have confirmed the order: then it cannot be rejected any more.
+    await forward(transition, move(run, "FAILED"));
+    run.stage = "FAILED";
+  }
 }
 
 /** @throws the cause, when it is a fault in the workflow's code: the workflow task then waits for a better version */

@@ -40,7 +40,9 @@ async function carry(input: ProcessOrdersInput, workflowCancelled: Promise<never
   void pollCarrier(runs, steps, { poll, everyMs: options.pollMs });
   const all = Promise.all(runs.filter((run) => !run.ended).map((run) => processOrder(run, steps)));
   const done = all.then(() => true);
-  const idle = () => allHandlersFinished() && runs.every((run) => run.ended || run.waits);
+  // Not while the carrier is being asked: what it answers would be lost.
+  const resting = () => poll.nextTime !== undefined && Date.now() < poll.nextTime;
+  const idle = () => allHandlersFinished() && resting() && runs.every((run) => run.ended || run.waits);
   const ready = condition(() => historyIsLong(options.maxHistory) && idle()).then(() => false);
   if (await Promise.race([done, ready])) {
     return { orders: runs.map(({ order, stage }) => ({ orderId: order.orderId, stage })) };
