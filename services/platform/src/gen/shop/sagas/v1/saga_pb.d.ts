@@ -349,7 +349,7 @@ export enum SagaStepStatus {
   DONE = 2,
 
   /**
-   * It was refused.
+   * It was refused, or given up.
    *
    * @generated from enum value: SAGA_STEP_STATUS_REFUSED = 3;
    */

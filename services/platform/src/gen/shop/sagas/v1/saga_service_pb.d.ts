@@ -393,7 +393,8 @@ export declare const SagaService: GenService<{
     output: typeof RetryParkedStepResponseSchema;
   },
   /**
-   * Says that a parked step has been taken care of by other means; the saga goes on as if it were done.
+   * Says that a parked step has been taken care of by other means; the saga goes on as if it were done. Nothing can
+   * stand in for the answer of "reserve" and "authorize": resolving those gives the order up.
    * Fails with SAGA_NOT_FOUND, STEP_NOT_PARKED.
    *
    * @generated from rpc shop.sagas.v1.SagaService.ResolveParkedStep
