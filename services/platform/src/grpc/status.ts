@@ -40,7 +40,10 @@ function readDetails(metadata: Metadata): Detail[] {
   const value = metadata.get(DETAILS)[0];
   if (!(value instanceof Uint8Array)) return [];
   const status = fromBinary(StatusSchema, value);
-  return status.details.map((detail) => ({ type: detail.typeUrl.slice(detail.typeUrl.lastIndexOf("/") + 1), value: detail.value }));
+  return status.details.map((detail) => ({
+    type: detail.typeUrl.slice(detail.typeUrl.lastIndexOf("/") + 1),
+    value: detail.value,
+  }));
 }
 
 /** What a callee answered, as an error with its details. */
