@@ -113,6 +113,14 @@ export declare type BatchReserveStockRequest = Message<"shop.inventory.v1.BatchR
    * @generated from field: repeated shop.inventory.v1.ReserveStockRequest requests = 1;
    */
   requests: ReserveStockRequest[];
+
+  /**
+   * W3C trace context of each request, in the same order: what is done for it is traced there. An empty one, or none at this
+   * place, is not traced.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
 };
 
 /**
@@ -236,6 +244,14 @@ export declare type BatchConfirmReservationsRequest = Message<"shop.inventory.v1
    * @generated from field: repeated shop.inventory.v1.ConfirmReservationRequest requests = 1;
    */
   requests: ConfirmReservationRequest[];
+
+  /**
+   * W3C trace context of each request, in the same order: what is done for it is traced there. An empty one, or none at this
+   * place, is not traced.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
 };
 
 /**
@@ -366,6 +382,14 @@ export declare type BatchCommitReservationsRequest = Message<"shop.inventory.v1.
    * @generated from field: repeated shop.inventory.v1.CommitReservationRequest requests = 1;
    */
   requests: CommitReservationRequest[];
+
+  /**
+   * W3C trace context of each request, in the same order: what is done for it is traced there. An empty one, or none at this
+   * place, is not traced.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
 };
 
 /**
@@ -496,6 +520,14 @@ export declare type BatchReleaseReservationsRequest = Message<"shop.inventory.v1
    * @generated from field: repeated shop.inventory.v1.ReleaseReservationRequest requests = 1;
    */
   requests: ReleaseReservationRequest[];
+
+  /**
+   * W3C trace context of each request, in the same order: what is done for it is traced there. An empty one, or none at this
+   * place, is not traced.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
 };
 
 /**

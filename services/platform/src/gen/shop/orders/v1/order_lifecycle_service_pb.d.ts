@@ -24,6 +24,14 @@ export declare type BatchTransitionOrdersRequest = Message<"shop.orders.v1.Batch
    * @generated from field: repeated shop.orders.v1.TransitionOrderRequest requests = 1;
    */
   requests: TransitionOrderRequest[];
+
+  /**
+   * W3C trace context of each request, in the same order: what is done for it is traced there. An empty one, or none at this
+   * place, is not traced.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
 };
 
 /**

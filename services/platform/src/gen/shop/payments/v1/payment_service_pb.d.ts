@@ -101,6 +101,14 @@ export declare type BatchAuthorizePaymentsRequest = Message<"shop.payments.v1.Ba
    * @generated from field: repeated shop.payments.v1.AuthorizePaymentRequest requests = 1;
    */
   requests: AuthorizePaymentRequest[];
+
+  /**
+   * W3C trace context of each request, in the same order: what is done for it is traced there. An empty one, or none at this
+   * place, is not traced.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
 };
 
 /**
@@ -238,6 +246,14 @@ export declare type BatchCapturePaymentsRequest = Message<"shop.payments.v1.Batc
    * @generated from field: repeated shop.payments.v1.CapturePaymentRequest requests = 1;
    */
   requests: CapturePaymentRequest[];
+
+  /**
+   * W3C trace context of each request, in the same order: what is done for it is traced there. An empty one, or none at this
+   * place, is not traced.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
 };
 
 /**
@@ -375,6 +391,14 @@ export declare type BatchVoidPaymentsRequest = Message<"shop.payments.v1.BatchVo
    * @generated from field: repeated shop.payments.v1.VoidPaymentRequest requests = 1;
    */
   requests: VoidPaymentRequest[];
+
+  /**
+   * W3C trace context of each request, in the same order: what is done for it is traced there. An empty one, or none at this
+   * place, is not traced.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
 };
 
 /**
@@ -519,6 +543,14 @@ export declare type BatchRefundPaymentsRequest = Message<"shop.payments.v1.Batch
    * @generated from field: repeated shop.payments.v1.RefundPaymentRequest requests = 1;
    */
   requests: RefundPaymentRequest[];
+
+  /**
+   * W3C trace context of each request, in the same order: what is done for it is traced there. An empty one, or none at this
+   * place, is not traced.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
 };
 
 /**

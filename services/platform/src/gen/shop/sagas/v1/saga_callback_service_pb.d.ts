@@ -22,6 +22,14 @@ export declare type BatchReportShipmentsRequest = Message<"shop.sagas.v1.BatchRe
    * @generated from field: repeated shop.sagas.v1.ShipmentReport reports = 1;
    */
   reports: ShipmentReport[];
+
+  /**
+   * W3C trace context of each report, in the same order: what is done for it is traced there. An empty one, or none at this
+   * place, is not traced.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
 };
 
 /**

@@ -85,6 +85,14 @@ export declare type BatchBookShipmentsRequest = Message<"shop.shipping.v1.BatchB
    * @generated from field: repeated shop.shipping.v1.BookShipmentRequest requests = 1;
    */
   requests: BookShipmentRequest[];
+
+  /**
+   * W3C trace context of each request, in the same order: what is done for it is traced there. An empty one, or none at this
+   * place, is not traced.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
 };
 
 /**
@@ -222,6 +230,14 @@ export declare type BatchCancelShipmentsRequest = Message<"shop.shipping.v1.Batc
    * @generated from field: repeated shop.shipping.v1.CancelShipmentRequest requests = 1;
    */
   requests: CancelShipmentRequest[];
+
+  /**
+   * W3C trace context of each request, in the same order: what is done for it is traced there. An empty one, or none at this
+   * place, is not traced.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
 };
 
 /**

@@ -100,6 +100,14 @@ export declare type BatchCreateShipmentsRequest = Message<"shop.shipping.v1.Batc
    * @generated from field: repeated shop.shipping.v1.CreateShipmentRequest requests = 1;
    */
   requests: CreateShipmentRequest[];
+
+  /**
+   * W3C trace context of each request, in the same order: what is done for it is traced there. An empty one, or none at this
+   * place, is not traced.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
 };
 
 /**
@@ -216,6 +224,14 @@ export declare type BatchGetShipmentsRequest = Message<"shop.shipping.v1.BatchGe
    * @generated from field: repeated shop.shipping.v1.GetShipmentRequest requests = 1;
    */
   requests: GetShipmentRequest[];
+
+  /**
+   * W3C trace context of each request, in the same order: what is done for it is traced there. An empty one, or none at this
+   * place, is not traced.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
 };
 
 /**
