@@ -61,7 +61,10 @@ async function main(chosen: readonly string[]): Promise<number> {
   const checked = await passThrough(["deploy/dev/check.ts"]);
   await haveTools();
   const tested = await runTests(globSync(patterns, { cwd: root }).sort());
-  if (checked !== 0) console.error("The checks at the beginning failed.");
+  if (checked !== 0) {
+    console.error("The checks at the beginning failed; here they are again:");
+    await passThrough(["deploy/dev/check.ts"]);
+  }
   return tested || checked;
 }
 
