@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { cacheDirectory, searchPath } from "./config.ts";
 import { exclusively } from "./exclusive.ts";
 import { recipes } from "./recipes.ts";
-import { builds, type ToolName, versions } from "./versions.ts";
+import { builds, namesOnPath, type ToolName, versions } from "./versions.ts";
 
 /** Says what goes on, one line at a time. */
 export type Say = (line: string) => void;
@@ -20,8 +20,11 @@ export const toolLinks = join(cacheDirectory, "bin");
 /** Where a tool is right now, on PATH or in the cache; undefined when it has to be fetched or built. */
 export async function findTool(name: ToolName): Promise<string | undefined> {
   for (const folder of searchPath) {
-    const path = join(folder, name);
-    if (folder !== toolLinks && (await isExecutable(path))) return path;
+    if (folder === toolLinks) continue;
+    for (const called of namesOnPath[name] ?? [name]) {
+      const path = join(folder, called);
+      if (await isExecutable(path)) return path;
+    }
   }
   const cached = join(homeOf(name), name);
   if (!(await isExecutable(cached))) return undefined;

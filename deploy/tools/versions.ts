@@ -12,6 +12,15 @@ export const versions = {
   filebeat: "v7.17.29",
   /** github.com/breml/logstash-config: checks the syntax of Logstash pipelines. */
   mustache: "v0.5.3",
+  /** github.com/jaegertracing/jaeger: the last major version whose collector takes Jaeger's own Thrift over HTTP. */
+  jaeger: "v1.62.0",
+  /** Prometheus and what belongs to it come in the version that the distribution has; what is used of them is old. */
+  prometheus: "distribution",
+  promtool: "distribution",
+  alertmanager: "distribution",
+  amtool: "distribution",
+  pushgateway: "distribution",
+  postgres_exporter: "distribution",
 } as const;
 
 /**
@@ -28,3 +37,12 @@ export type ToolName = keyof typeof versions;
 
 /** What the stack and the tests of the product need; other tools are had by those who ask for them. */
 export const baseTools = ["temporal", "grpcurl", "temporal-test-server"] as const satisfies readonly ToolName[];
+
+/** What a program on PATH is called when it has not the tool's name. */
+export const namesOnPath: { readonly [name in ToolName]?: readonly string[] } = {
+  // One that is called jaeger is Jaeger 2, which takes its ports from a file.
+  jaeger: ["jaeger-all-in-one"],
+  alertmanager: ["alertmanager", "prometheus-alertmanager"],
+  pushgateway: ["pushgateway", "prometheus-pushgateway"],
+  postgres_exporter: ["postgres_exporter", "prometheus-postgres-exporter"],
+};
