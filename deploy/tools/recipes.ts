@@ -63,6 +63,7 @@ export const recipes: Readonly<Record<ToolName, readonly Recipe[]>> = {
     }),
   ],
   ...prometheusRecipes,
+  ...kubernetesRecipes(),
 };
 
 /** The SDK's own download, from temporal.download. */
@@ -85,8 +86,37 @@ function temporalDownload(name: "temporal" | "temporal-test-server"): Recipe {
   };
 }
 
+/** What judges the charts and the Tiltfile. */
+function kubernetesRecipes() {
+  const helm = goInstall({
+    name: "helm",
+    module: "helm.sh/helm/v3",
+    program: "cmd/helm",
+    usually: "2 minutes",
+  });
+  const unittest = goInstall({
+    name: "helm-unittest",
+    module: "github.com/helm-unittest/helm-unittest",
+    program: "cmd/helm-unittest",
+    usually: "1 minute",
+  });
+  const kubeconform = goInstall({
+    name: "kubeconform",
+    module: "github.com/yannh/kubeconform",
+    program: "cmd/kubeconform",
+    usually: "10 seconds",
+  });
+  const starlark = goInstall({
+    name: "starlark",
+    module: "go.starlark.net",
+    program: "cmd/starlark",
+    usually: "10 seconds",
+  });
+  return { helm: [helm], "helm-unittest": [unittest], kubeconform: [kubeconform], starlark: [starlark] };
+}
+
 interface GoProgram {
-  readonly name: "temporal" | "grpcurl" | "jaeger";
+  readonly name: "temporal" | "grpcurl" | "jaeger" | "helm" | "helm-unittest" | "kubeconform" | "starlark";
   readonly module: string;
   /** The program's package inside the module. */
   readonly program: string;

@@ -21,6 +21,14 @@ export const versions = {
   amtool: "distribution",
   pushgateway: "distribution",
   postgres_exporter: "distribution",
+  /** helm.sh/helm/v3. */
+  helm: "v3.22.0",
+  /** github.com/helm-unittest/helm-unittest. */
+  "helm-unittest": "v1.1.2",
+  /** github.com/yannh/kubeconform. */
+  kubeconform: "v0.8.0",
+  /** go.starlark.net: executes the Tiltfile in its test. */
+  starlark: "v0.0.0-20260908191801-89a6a09411d5",
 } as const;
 
 /**
