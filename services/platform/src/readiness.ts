@@ -15,6 +15,11 @@ export interface ReadinessOptions {
   readonly everyMs: number;
 }
 
+/**
+ * The name under which the health service says that the process is alive, whatever it waits for: to restart a process
+ * because its database is away would only make things worse.
+ */
+const LIVENESS = "liveness";
 /** How long one evaluation may take, in milliseconds. */
 const CHECK_TIMEOUT_MS = 2_000;
 
@@ -29,7 +34,8 @@ export class Readiness {
   constructor(options: ReadinessOptions) {
     this.#options = options;
     const names = ["", ...options.services];
-    this.#health = new HealthImplementation(Object.fromEntries(names.map((name) => [name, "NOT_SERVING"])));
+    const waiting = names.map((name): [string, ServingStatus] => [name, "NOT_SERVING"]);
+    this.#health = new HealthImplementation(Object.fromEntries([...waiting, [LIVENESS, "SERVING"]]));
   }
 
   /** Why the process is not ready; undefined when it is. */

@@ -109,6 +109,10 @@ describe("reflection and health", () => {
     const ready = await fetch(`http://127.0.0.1:${service.httpPort}/readyz`);
     assert.equal(ready.status, 503);
     assert.equal(await ready.text(), "the other side is away\n");
+    const alive = await new Promise<unknown>((resolve) =>
+      client.check?.({ service: "liveness" }, (_: unknown, answer: unknown) => resolve(answer)),
+    );
+    assert.deepEqual(alive, { status: "SERVING" });
     const back = next();
     broken = false;
     await back;
