@@ -11,16 +11,23 @@ import { StockMetrics } from "./stock-metrics.ts";
 import { StockReader } from "./stock-reader.ts";
 
 function build({ config, database, logger: log, registry }: ServiceContext<typeof inventoryConfig>): ServiceParts {
+  const metrics = new StockMetrics(registry);
   const stock = new StockRepository(database, {
     maxEntries: config.STOCK_LIST_MAX,
     lanes: config.STOCK_LANES,
-    metrics: new StockMetrics(registry),
+    metrics,
   });
+  const reader = new StockReader(database);
   const sweep = () => stock.expire();
   const expiring = new Relay({ name: "ending holds", everyMs: config.EXPIRE_EVERY_MS, log, sweep });
+  const countLow = async () => {
+    metrics.low(await reader.lowLevels(config.LOW_STOCK_THRESHOLD));
+    return 0;
+  };
+  const counting = new Relay({ name: "counting low stock", everyMs: config.LOW_STOCK_EVERY_MS, log, sweep: countLow });
   const service = new InventoryService({
     stock,
-    reader: new StockReader(database),
+    reader,
     tokens: new PageTokens(config.PAGE_TOKEN_SECRET),
     holdMs: config.HOLD_TTL_MS,
   });
@@ -28,9 +35,10 @@ function build({ config, database, logger: log, registry }: ServiceContext<typeo
     services: [register(InventoryServiceDescriptor, service)],
     async start() {
       expiring.start();
+      counting.start();
     },
     async stop() {
-      await expiring.stop();
+      await Promise.all([expiring.stop(), counting.stop()]);
       await stock.drain();
     },
   };

@@ -1,40 +1,56 @@
-import { Counter, Histogram, type Registry } from "prom-client";
-import type { BatcherMetrics } from "#platform/database/batcher.ts";
+import { Counter, Gauge, type Registry } from "prom-client";
+import type { Movement } from "./stock.ts";
 
-/** What the inventory service counts. */
-export class StockMetrics implements BatcherMetrics {
-  readonly #entries: Histogram;
-  readonly #wait: Histogram;
-  readonly #commands: Counter<"command" | "outcome">;
+/** What the inventory service counts. Every count is of what is committed. */
+export class StockMetrics {
+  readonly #commands: Counter<"kind" | "outcome">;
+  readonly #movements: Counter<"kind">;
+  readonly #expired: Counter;
+  readonly #low: Gauge;
 
   constructor(registry: Registry) {
-    this.#entries = new Histogram({
-      name: "inventory_list_entries",
-      help: "Commands in one transaction.",
-      buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256],
-      registers: [registry],
-    });
-    this.#wait = new Histogram({
-      name: "inventory_list_wait_seconds",
-      help: "How long the first command of a transaction had waited for it.",
-      buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1],
-      registers: [registry],
-    });
+    const registers = [registry];
     this.#commands = new Counter({
       name: "inventory_stock_commands_total",
       help: "Commands on stock, by kind and outcome: done, or the reason of the refusal.",
-      labelNames: ["command", "outcome"],
-      registers: [registry],
+      labelNames: ["kind", "outcome"],
+      registers,
+    });
+    this.#movements = new Counter({
+      name: "inventory_stock_movements_total",
+      help: "Changes of levels, by kind: one for each row of the ledger.",
+      labelNames: ["kind"],
+      registers,
+    });
+    this.#expired = new Counter({
+      name: "inventory_expired_holds_total",
+      help: "Orders whose stock was given back because their hold was over.",
+      registers,
+    });
+    this.#low = new Gauge({
+      name: "inventory_low_stock_levels",
+      help: "Levels whose available stock is at or below LOW_STOCK_THRESHOLD; 10,000 means at least so many.",
+      registers,
     });
   }
 
-  taken(entries: number, oldestWaitMs: number): void {
-    this.#entries.observe(entries);
-    this.#wait.observe(oldestWaitMs / 1_000);
+  /** Counts commands of one kind that were answered alike. */
+  answered(kind: string, outcome: string, count: number): void {
+    this.#commands.inc({ kind, outcome }, count);
   }
 
-  /** Counts commands of one kind that were answered alike. */
-  answered(command: string, outcome: string, count: number): void {
-    this.#commands.inc({ command, outcome }, count);
+  /** Counts what became durable with one transaction. */
+  moved(movements: readonly Movement[]): void {
+    const counts = new Map<Movement["kind"], number>();
+    for (const { kind } of movements) counts.set(kind, (counts.get(kind) ?? 0) + 1);
+    for (const [kind, count] of counts) this.#movements.inc({ kind }, count);
+    if (!counts.has("expiry")) return;
+    const ended = movements.flatMap(({ kind, orderId }) => (kind === "expiry" ? [orderId] : []));
+    this.#expired.inc(new Set(ended).size);
+  }
+
+  /** @param levels as `StockReader.lowLevels` counts them */
+  low(levels: number): void {
+    this.#low.set(levels);
   }
 }

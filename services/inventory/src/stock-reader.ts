@@ -4,6 +4,7 @@ import { decodeId, encodeId } from "#platform/id.ts";
 import { StockLevelEntity } from "./stock.entity.ts";
 import type { Level, Movement, MovementKind } from "./stock.ts";
 import { type LevelRow, toLevel } from "./stock-rows.ts";
+import { countLow } from "./stock-statements.ts";
 
 /** Which levels. */
 export interface LevelFilter {
@@ -34,6 +35,9 @@ interface MovementRow {
   create_time: Date;
 }
 
+/** More low levels than this are not counted. */
+const lowLimit = 10_000;
+
 /** Reads stock. Pages go on after the last row of the page before, so that inserts in between shift nothing. */
 export class StockReader {
   readonly #database: Database;
@@ -57,6 +61,12 @@ export class StockReader {
   async movements(filter: MovementFilter, page: { limit: number; before?: bigint }): Promise<WrittenMovement[]> {
     const { sql, values } = movementsQuery(filter, page);
     return (await this.#database.query<MovementRow>(sql, values)).map(toMovement);
+  }
+
+  /** Levels of which no more than `threshold` is available; 10,000 when there are more. */
+  async lowLevels(threshold: number): Promise<number> {
+    const [row] = await this.#database.query<{ levels: bigint }>(countLow, [threshold, lowLimit]);
+    return Number(row?.levels ?? 0n);
   }
 }
 

@@ -73,3 +73,10 @@ export const findExpired: SqlText = {
   name: "stock_find_expired",
   text: "select order_id from reservation where expire_time <= $1 order by expire_time limit $2",
 };
+
+/** Levels of which no more than $1 is available, counted up to $2. */
+export const countLow: SqlText = {
+  name: "stock_count_low",
+  text: `select count(*) as levels from (select from stock_level
+    where available_digits <= length($1::bigint::text) and on_hand - reserved <= $1::bigint limit $2) as low`,
+};

@@ -68,7 +68,6 @@ export class StockRepository {
       keyOf: ({ command, requestId }) => (command.kind === "adjust" ? requestId : command.orderId),
       maxEntries: options.maxEntries ?? 256,
       lanes: options.lanes ?? 1,
-      ...(options.metrics && { metrics: options.metrics }),
       run: replayable<StockRequest, Reservation | Level>({
         database,
         method: ({ command }) => command.kind,
@@ -129,8 +128,8 @@ export class StockRepository {
       counts.set(label, (counts.get(label) ?? 0) + 1);
     }
     for (const [label, count] of counts) {
-      const [command = "", outcome = ""] = label.split(" ");
-      this.#metrics?.answered(command, outcome, count);
+      const [kind = "", outcome = ""] = label.split(" ");
+      this.#metrics?.answered(kind, outcome, count);
     }
     return answers;
   }
@@ -146,6 +145,7 @@ export class StockRepository {
       if (keys.length > 0 || book.reservations.length > 0) {
         await tx.commitWith(writeStock, writeValues(book, keys, now));
       }
+      this.#metrics?.moved(book.movements);
       return answers;
     });
   }

@@ -35,8 +35,8 @@ export function keyOf(content: unknown, requestId: string = randomUUID()): Keyed
 export class Shop {
   readonly stock: StockRepository;
 
-  constructor(database: Database, clock = new Clock()) {
-    this.stock = new StockRepository(database, { now: clock.now });
+  constructor(database: Database, clock = new Clock(), stock = new StockRepository(database, { now: clock.now })) {
+    this.stock = stock;
   }
 
   /** `main:5` are five at the location main. */

@@ -163,8 +163,8 @@ describe("inventory service", () => {
 
   it("counts commands by outcome", async () => {
     const text = await registry.metrics();
-    assert.match(text, /inventory_stock_commands_total\{command="reserve",outcome="done"\} \d/);
-    assert.match(text, /inventory_stock_commands_total\{command="reserve",outcome="UNKNOWN_SKU"\} 2/);
+    assert.match(text, /inventory_stock_commands_total\{kind="reserve",outcome="done"\} \d/);
+    assert.match(text, /inventory_stock_commands_total\{kind="reserve",outcome="UNKNOWN_SKU"\} 2/);
   });
 
   function reserve(...items: [string, bigint][]) {

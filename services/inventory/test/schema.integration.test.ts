@@ -29,6 +29,7 @@ describe("the schema of inventory", () => {
     [statements.lockLevelsOfOrders, "stock_level_pkey", "reservation_pkey"],
     [statements.writeStock, "stock_level_(pkey|location_idx)", "reservation_pkey"],
     [statements.findExpired, "reservation_expire_time_idx"],
+    [statements.countLow, "stock_level_available_idx"],
   ];
   for (const [sql, ...indexes] of commands) {
     it(`finds its rows by index: ${sql.name}`, async () => {

@@ -1,5 +1,9 @@
 import type { MigrationsList } from "#platform/database/migrate.ts";
 import { Stock } from "./0001-inventory.ts";
+import { LowStock } from "./0002-low-stock.ts";
 
 /** The inventory database's migrations, oldest first. */
-export const migrations: MigrationsList = [{ name: "0001-inventory", class: Stock }];
+export const migrations: MigrationsList = [
+  { name: "0001-inventory", class: Stock },
+  { name: "0002-low-stock", class: LowStock },
+];
