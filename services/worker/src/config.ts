@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { ConfigOf } from "#platform/config.ts";
 import type { LongListPolicy } from "./activities/long-list.ts";
+import { bundleFolder } from "./bundle.ts";
 import { defaultOptions } from "./workflows/options.ts";
 import type { SagaOptions } from "./workflows/types.ts";
 
@@ -17,6 +18,8 @@ export const workerConfig = {
   TEMPORAL_TIMEOUT_MS: milliseconds(10_000),
   /** A bundle of the workflows, made by `services/worker/src/bundle.ts`; bundled at the start when not given. */
   WORKFLOW_BUNDLE: z.string().min(1).optional(),
+  /** Where what is bundled at the start is kept for the next one; need not be writable. */
+  WORKFLOW_BUNDLE_FOLDER: z.string().min(1).default(bundleFolder),
   ORDERS_ADDRESS: address(50051),
   PAYMENTS_ADDRESS: address(50052),
   INVENTORY_ADDRESS: address(50053),

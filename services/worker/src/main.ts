@@ -10,7 +10,7 @@ import { PageTokens } from "#platform/page-token.ts";
 import { register, type ServiceContext, startService } from "#platform/service.ts";
 import type { ServiceClients } from "./activities/clients.ts";
 import { createActivities } from "./activities/create-activities.ts";
-import { workflowBundle } from "./bundle.ts";
+import { bundleFrom } from "./bundle.ts";
 import { longListPolicy, sagaOptions, workerConfig } from "./config.ts";
 import { installRuntime } from "./runtime-logger.ts";
 import { createSagaCallbackService } from "./saga-callback-service.ts";
@@ -30,16 +30,22 @@ function clientsOf({ client, config }: Context): ServiceClients {
   };
 }
 
+function bundleOf({ WORKFLOW_BUNDLE: codePath, WORKFLOW_BUNDLE_FOLDER: folder }: Context["config"]) {
+  return codePath === undefined ? bundleFrom(folder) : { codePath };
+}
+
 await startService({
   name: "worker",
   config: workerConfig,
   async build(context) {
     const { config, logger } = context;
     installRuntime(logger);
-    const [connection, bundle] = await Promise.all([connect(config), workflowBundle(config.WORKFLOW_BUNDLE)]);
+    const [connection, bundle] = await Promise.all([connect(config), bundleOf(config)]);
     await registerSearchAttributes(connection, config);
     const activities = createActivities(clientsOf(context), longListPolicy(config));
     const loop = new WorkerLoop(await createWorker({ connection, config, bundle, activities }), connection, logger);
+    // Before the listeners open: then the first look finds the worker ready.
+    loop.start();
     const sagas = new Sagas({
       client: new Client({ connection, namespace: config.TEMPORAL_NAMESPACE }),
       taskQueue: config.TASK_QUEUE,
@@ -53,7 +59,6 @@ await startService({
         register(SagaCallbackService, createSagaCallbackService(sagas, logger)),
       ],
       ready: (signal) => loop.ready(signal),
-      start: async () => loop.start(),
       stop: () => loop.stop(),
     };
   },

@@ -1,7 +1,7 @@
 import { createClient, createRouterTransport, type Transport } from "@connectrpc/connect";
 import { Client, type WorkflowHandleWithFirstExecutionRunId } from "@temporalio/client";
 import { TestWorkflowEnvironment } from "@temporalio/testing";
-import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkerOptions } from "@temporalio/worker";
+import { DefaultLogger, Runtime, Worker, type WorkerOptions } from "@temporalio/worker";
 import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
 import { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
@@ -11,7 +11,7 @@ import { tool } from "../../../deploy/tools/tool.ts";
 import type { ServiceClients } from "../src/activities/clients.ts";
 import { createActivities } from "../src/activities/create-activities.ts";
 import type { LongListPolicy } from "../src/activities/long-list.ts";
-import { bundleSources } from "../src/bundle.ts";
+import { bundleFolder, bundleFrom } from "../src/bundle.ts";
 import { defaultOptions } from "../src/workflows/options.ts";
 import type { processOrders } from "../src/workflows/process-orders.ts";
 import {
@@ -39,13 +39,13 @@ export const taskQueue = "test";
 export const searchAttributes = [orderIdsAttribute, customerIdsAttribute, parkedOrderIdsAttribute];
 
 let installed = false;
-let bundle: ReturnType<typeof bundleWorkflowCode> | undefined;
+let bundle: ReturnType<typeof bundleFrom> | undefined;
 
 /** The bundle of the worker's workflows; made once. */
-export function bundleOf(): ReturnType<typeof bundleWorkflowCode> {
+export function bundleOf(): ReturnType<typeof bundleFrom> {
   if (!installed) Runtime.install({ logger: new DefaultLogger("ERROR") });
   installed = true;
-  bundle ??= bundleWorkflowCode({ ...bundleSources, logger: new DefaultLogger("ERROR") });
+  bundle ??= bundleFrom(bundleFolder);
   return bundle;
 }
 
