@@ -6,7 +6,13 @@ import { join } from "node:path";
 /** Bundles that are kept; the oldest go. */
 const KEPT = 4;
 /** The packages whose code is in a bundle, or which make it. */
-const packages = ["@temporalio/worker", "@temporalio/workflow", "@temporalio/common", "@temporalio/proto", "protobufjs"];
+const packages = [
+  "@temporalio/worker",
+  "@temporalio/workflow",
+  "@temporalio/common",
+  "@temporalio/proto",
+  "protobufjs",
+];
 
 /**
  * The key of a bundle: a hash of the workflows' sources and of the versions that they are bundled with and by.
