@@ -10,6 +10,12 @@ export interface RequestContext {
   readonly traceParent?: string | undefined;
   /** Who caused the call, from the baggage entry `user.id`. */
   readonly userId?: string | undefined;
+  /** Who is answerable for what the call does: the user id, else `service:<name>` of the calling process, else `anonymous`. */
+  readonly actor?: string | undefined;
+  /** The order that is worked for, when it is one. Goes into every log line. */
+  readonly orderId?: string | undefined;
+  /** The saga that is worked for, when it is one. Goes into every log line. */
+  readonly sagaId?: string | undefined;
   /** When the caller stops waiting, in milliseconds since 1970. */
   readonly deadline?: number | undefined;
   /** Fires when the caller cancels or the deadline passes; not when the call ends well. */
@@ -18,6 +24,53 @@ export interface RequestContext {
 
 const storage = new AsyncLocalStorage<RequestContext>();
 const none: RequestContext = Object.freeze({});
+
+/** A context with some values replaced. The others are read when they are asked for: some cost something to make. */
+class Patched implements RequestContext {
+  readonly #base: RequestContext;
+  readonly #patch: RequestContext;
+
+  constructor(base: RequestContext, patch: RequestContext) {
+    this.#base = base;
+    this.#patch = patch;
+  }
+
+  get requestId() {
+    return ("requestId" in this.#patch ? this.#patch : this.#base).requestId;
+  }
+
+  get traceId() {
+    return ("traceId" in this.#patch ? this.#patch : this.#base).traceId;
+  }
+
+  get traceParent() {
+    return ("traceParent" in this.#patch ? this.#patch : this.#base).traceParent;
+  }
+
+  get userId() {
+    return ("userId" in this.#patch ? this.#patch : this.#base).userId;
+  }
+
+  get actor() {
+    return ("actor" in this.#patch ? this.#patch : this.#base).actor;
+  }
+
+  get orderId() {
+    return ("orderId" in this.#patch ? this.#patch : this.#base).orderId;
+  }
+
+  get sagaId() {
+    return ("sagaId" in this.#patch ? this.#patch : this.#base).sagaId;
+  }
+
+  get deadline() {
+    return ("deadline" in this.#patch ? this.#patch : this.#base).deadline;
+  }
+
+  get signal() {
+    return ("signal" in this.#patch ? this.#patch : this.#base).signal;
+  }
+}
 
 /** The context of the running call; an empty one outside of a call. */
 export function requestContext(): RequestContext {
@@ -36,9 +89,8 @@ export function runInContext<T>(context: RequestContext, fn: () => T): T {
 }
 
 /** Runs `fn` in the present context with some values replaced. */
-export function withContext<T>(patch: Partial<RequestContext>, fn: () => T): T {
-  const { requestId, traceId, traceParent, userId, deadline, signal } = requestContext();
-  return storage.run({ requestId, traceId, traceParent, userId, deadline, signal, ...patch }, fn);
+export function withContext<T>(patch: RequestContext, fn: () => T): T {
+  return storage.run(new Patched(requestContext(), patch), fn);
 }
 
 /**

@@ -13,8 +13,8 @@ import type { Logger } from "#platform/logger.ts";
 import { CallMetrics } from "#platform/metrics.ts";
 import { Readiness, type ReadinessCheck } from "#platform/readiness.ts";
 import type { ServiceRegistration } from "#platform/registration.ts";
+import { tracing } from "#platform/spans.ts";
 import { bind, within } from "#platform/startup.ts";
-import { tracing } from "#platform/telemetry.ts";
 
 /** What both faces serve, and how. */
 export interface FacesOptions {

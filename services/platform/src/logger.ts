@@ -3,7 +3,7 @@ import winston from "winston";
 import { requestContext } from "#platform/context.ts";
 import { RepeatedLines, repeatedField, sampling } from "#platform/log-sampling.ts";
 import { redaction } from "#platform/redact.ts";
-import { activeSpanIds } from "#platform/telemetry.ts";
+import { activeSpanIds } from "#platform/spans.ts";
 
 /** Writes log lines: `logger.info("message", { "order.id": id })`. Errors go under the key `err`. */
 export type Logger = winston.Logger;
@@ -18,6 +18,14 @@ export interface LoggerOptions {
   /** Where the lines go; standard output unless given. */
   stream?: NodeJS.WritableStream;
 }
+
+/** Puts on a line what it is about, unless it says so itself; before repeated lines are looked for. */
+const withSubject = winston.format((info) => {
+  const { orderId, sagaId } = requestContext();
+  if (orderId) info["order.id"] ??= orderId;
+  if (sagaId) info["saga.id"] ??= sagaId;
+  return info;
+});
 
 /** Puts the ids of the running call on a line. */
 const withCall = winston.format((info) => {
@@ -68,12 +76,13 @@ const withError = winston.format((info) => {
 function jsonFormat(lines: RepeatedLines) {
   // The ids come from our own context: the format's look-up of an Elastic agent would be one more on every line.
   const ecs = ecsFormat({ apmIntegration: false, convertErr: false });
-  return winston.format.combine(sampling({ lines }), withCall(), withError(), redaction(), ecs);
+  return winston.format.combine(withSubject(), sampling({ lines }), withCall(), withError(), redaction(), ecs);
 }
 
 function prettyFormat() {
   const time = winston.format.timestamp({ format: "HH:mm:ss.SSS" });
   return winston.format.combine(
+    withSubject(),
     withCall(),
     redaction(),
     time,

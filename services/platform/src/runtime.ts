@@ -50,6 +50,7 @@ async function openResources<S extends z.ZodRawShape>(
   const opened = await openDatabase(definition, config, logger);
   if (opened) stack.defer(() => within(CLOSE_TIMEOUT_MS, "closing the database", opened.close()));
   const clients = new Clients({
+    service: name,
     defaultTimeoutMs: config.DEFAULT_TIMEOUT_MS,
     maxMessageBytes: config.MAX_MESSAGE_BYTES,
   });

@@ -1,17 +1,7 @@
-import {
-  type Attributes,
-  context,
-  propagation,
-  type Span,
-  type SpanOptions,
-  SpanStatusCode,
-  type TextMapGetter,
-  type TextMapSetter,
-  type Tracer,
-  trace,
-} from "@opentelemetry/api";
+import { context, propagation, type TextMapGetter, type TextMapSetter, type Tracer } from "@opentelemetry/api";
 import type { SpanExporter, SpanProcessor } from "@opentelemetry/sdk-trace-base";
 import type { PlatformConfig } from "#platform/config.ts";
+import { useTracing } from "#platform/spans.ts";
 
 /** What tracing reads from the configuration. */
 export type TelemetryConfig = Pick<
@@ -30,8 +20,8 @@ export interface Telemetry {
 /** How long the last spans may take to be sent, in milliseconds. */
 const FLUSH_TIMEOUT_MS = 3_000;
 
-/** The tracer of this process; undefined while no spans are made, and then nothing here costs anything. */
-let active: Tracer | undefined;
+/** Default of `TRACE_MAX_AGE_MS`. */
+const HOUR_MS = 3_600_000;
 
 async function makeExporter(config: TelemetryConfig): Promise<SpanExporter> {
   if (config.OTEL_TRACES_EXPORTER === "otlp") {
@@ -62,59 +52,22 @@ export async function startTelemetry(name: string, config: TelemetryConfig): Pro
 /** Makes spans and hands them to the given processor; `ratio` is the share of new traces that is kept. */
 export async function recordSpans(name: string, processor: SpanProcessor, ratio: number): Promise<Telemetry> {
   const sdk = await import("@opentelemetry/sdk-trace-node");
+  const { LinkedSampler } = await import("#platform/sampler.ts");
   const { resourceFromAttributes } = await import("@opentelemetry/resources");
   const provider = new sdk.NodeTracerProvider({
     resource: resourceFromAttributes({ "service.name": name }),
-    sampler: new sdk.ParentBasedSampler({ root: new sdk.TraceIdRatioBasedSampler(ratio) }),
+    sampler: new sdk.ParentBasedSampler({ root: new LinkedSampler(new sdk.TraceIdRatioBasedSampler(ratio)) }),
     spanProcessors: [processor],
   });
   provider.register();
   const tracer = provider.getTracer("ordermesh");
-  active = tracer;
+  useTracing({ tracer, ratio, maxAgeMs: HOUR_MS });
   const shutdown = async (): Promise<void> => {
-    active = undefined;
+    useTracing(undefined);
     const late = new Promise<void>((resolve) => setTimeout(resolve, FLUSH_TIMEOUT_MS).unref());
     await Promise.race([provider.shutdown(), late]);
   };
   return { tracer, shutdown };
-}
-
-/** Whether this process makes spans. */
-export function tracing(): boolean {
-  return active !== undefined;
-}
-
-/** Ends a span as its work ended. */
-export function endSpan(span: Span, error?: unknown): void {
-  if (error !== undefined) {
-    span.setStatus({ code: SpanStatusCode.ERROR, message: error instanceof Error ? error.message : String(error) });
-    if (error instanceof Error) span.recordException(error);
-  }
-  span.end();
-}
-
-/** A span that the caller ends with {@link endSpan}; undefined when this process makes none. */
-export function startSpan(name: string, options: SpanOptions, parent = context.active()): Span | undefined {
-  return active?.startSpan(name, options, parent);
-}
-
-/** Runs `fn` with the span as the parent of what it starts. */
-export function underSpan<T>(span: Span, fn: () => T, parent = context.active()): T {
-  return context.with(trace.setSpan(parent, span), fn);
-}
-
-/** Runs `fn` in a span of its own; without tracing it just runs `fn`. */
-export async function inSpan<T>(name: string, attributes: Attributes, fn: () => Promise<T>): Promise<T> {
-  const span = startSpan(name, { attributes });
-  if (!span) return fn();
-  try {
-    const result = await underSpan(span, fn);
-    endSpan(span);
-    return result;
-  } catch (error) {
-    endSpan(span, error);
-    throw error;
-  }
 }
 
 /** The context that a caller sent along. */
@@ -125,15 +78,4 @@ export function extractContext<C>(carrier: C, getter: TextMapGetter<C>) {
 /** Sends the present context along. */
 export function injectContext<C>(carrier: C, setter: TextMapSetter<C>): void {
   propagation.inject(context.active(), carrier, setter);
-}
-
-/** The running span as W3C `traceparent`; undefined when there is none. */
-export function activeTraceParent(): string | undefined {
-  const span = active && trace.getActiveSpan()?.spanContext();
-  return span && `00-${span.traceId}-${span.spanId}-${span.traceFlags.toString(16).padStart(2, "0")}`;
-}
-
-/** The ids of the running span; undefined when there is none. */
-export function activeSpanIds(): { traceId: string; spanId: string } | undefined {
-  return active ? trace.getActiveSpan()?.spanContext() : undefined;
 }

@@ -54,6 +54,8 @@ class Hold {
 export class Conformance implements ServiceImpl<typeof ConformanceService> {
   /** How often Echo was called. */
   calls = 0;
+  /** Who was answerable for the last call of Echo. */
+  lastActor = "";
   readonly #holds = new Map<string, Hold>();
 
   #hold(name: string): Hold {
@@ -93,6 +95,7 @@ export class Conformance implements ServiceImpl<typeof ConformanceService> {
 
   async echo(request: EchoRequest, context: HandlerContext): Promise<MessageInitShape<typeof EchoResponseSchema>> {
     this.calls += 1;
+    this.lastActor = requestContext().actor ?? "";
     const asked = context.requestHeader.get("x-ask");
     if (asked) {
       context.responseHeader.set("x-answer", asked);

@@ -30,6 +30,17 @@ for (const format of ["json", "pretty"] as const) {
       assert.match(lines[0] ?? "", /caused by Error: card \[card number\]/);
     });
 
+    it("names the order and the saga of the context, unless it says so itself", () => {
+      const { lines, logger } = collecting(format);
+      withContext({ orderId: "o-1", sagaId: "s-1" }, () => {
+        logger.info("one");
+        logger.info("two", { "order.id": "o-2" });
+      });
+      assert.match(lines[0] ?? "", /o-1.*s-1/);
+      assert.match(lines[1] ?? "", /o-2.*s-1/);
+      assert.doesNotMatch(lines[1] ?? "", /o-1/);
+    });
+
     it("has the ids of the call", () => {
       const { lines, logger } = collecting(format);
       withContext({ traceId: "a".repeat(32), requestId: "r-1", userId: "u-1" }, () => logger.info("hello"));

@@ -11,7 +11,8 @@ import { Clients } from "#platform/grpc/clients.ts";
 import { listenOn } from "#platform/listen.ts";
 import { launch, type RunningService } from "#platform/runtime.ts";
 import { register } from "#platform/service.ts";
-import { inSpan, recordSpans } from "#platform/telemetry.ts";
+import { inSpan } from "#platform/spans.ts";
+import { recordSpans } from "#platform/telemetry.ts";
 import { Conformance, type RunningConformance, startConformance, testEnvironment } from "./conformance.ts";
 
 const limits = { defaultTimeoutMs: 10_000, maxMessageBytes: 1e6 };
@@ -64,6 +65,17 @@ describe("calls from call to call", () => {
   test("the request id goes on", async () => {
     const answer = await client.echo({}, { headers: { "x-request-id": "one-for-all" } });
     assert.deepEqual([answer.text, answer.requestId], ["one-for-all", "one-for-all"]);
+  });
+
+  test("the callee knows which process calls, or for which user", async () => {
+    const { implementation } = target;
+    const anonymous = clients.client(ConformanceService, `127.0.0.1:${target.grpcPort}`);
+    const actors: string[] = [];
+    const note = () => actors.push(implementation.lastActor);
+    await client.echo({}).then(note);
+    await client.echo({}, { headers: { baggage: "tier=gold, user.id=ada%20l" } }).then(note);
+    await anonymous.echo({}).then(note);
+    assert.deepEqual(actors, ["service:middle", "ada l", "anonymous"]);
   });
 
   test("cancellation goes on", async () => {

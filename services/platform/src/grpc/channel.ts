@@ -22,9 +22,14 @@ const serviceConfig = {
   retryThrottling: { maxTokens: 100, tokenRatio: 0.1 },
 };
 
-/** A channel to one address. grpc-js connects when the first call is made. */
-export function openChannel(address: string, maxMessageBytes: number): Client {
+/**
+ * A channel to one address. grpc-js connects when the first call is made.
+ *
+ * @param service the process that calls, for the callee's audit log; it sees `ordermesh-<service>/1` as user agent
+ */
+export function openChannel(address: string, maxMessageBytes: number, service?: string): Client {
   return new Client(address, credentials.createInsecure(), {
+    ...(service && { "grpc.primary_user_agent": `ordermesh-${service}/1` }),
     "grpc.service_config": JSON.stringify(serviceConfig),
     "grpc.service_config_disable_resolution": 1,
     "grpc.enable_channelz": 0,

@@ -4,12 +4,20 @@ import type { Client as Channel } from "@grpc/grpc-js";
 import { openChannel } from "./channel.ts";
 import { GrpcTransport } from "./transport.ts";
 
+/** How the clients of a process call. */
+export interface ClientsOptions {
+  /** The process that calls, as callees know it. */
+  readonly service?: string;
+  readonly defaultTimeoutMs: number;
+  readonly maxMessageBytes: number;
+}
+
 /** The clients of one process; calls to the same address share a channel. */
 export class Clients {
-  readonly #options: { defaultTimeoutMs: number; maxMessageBytes: number };
+  readonly #options: ClientsOptions;
   readonly #channels = new Map<string, { channel: Channel; transport: GrpcTransport }>();
 
-  constructor(options: { defaultTimeoutMs: number; maxMessageBytes: number }) {
+  constructor(options: ClientsOptions) {
     this.#options = options;
   }
 
@@ -21,7 +29,7 @@ export class Clients {
   #transport(address: string): GrpcTransport {
     const known = this.#channels.get(address);
     if (known) return known.transport;
-    const channel = openChannel(address, this.#options.maxMessageBytes);
+    const channel = openChannel(address, this.#options.maxMessageBytes, this.#options.service);
     const transport = new GrpcTransport(channel, this.#options);
     this.#channels.set(address, { channel, transport });
     return transport;

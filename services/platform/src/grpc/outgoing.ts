@@ -3,7 +3,8 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { Metadata } from "@grpc/grpc-js";
 import { type Span, SpanKind, type TextMapSetter } from "@opentelemetry/api";
 import { requestContext } from "#platform/context.ts";
-import { endSpan, injectContext, startSpan, underSpan } from "#platform/telemetry.ts";
+import { endSpan, notKeptTraceParent, startSpan, underSpan } from "#platform/spans.ts";
+import { injectContext } from "#platform/telemetry.ts";
 import { addHeaders } from "./metadata.ts";
 
 /** Taken off the caller's own deadline, so that the callee's answer still arrives in time; milliseconds. */
@@ -57,6 +58,12 @@ export class OutgoingCall {
     const attributes = { "rpc.system": "grpc", "rpc.service": method.parent.typeName, "rpc.method": method.name };
     this.#span = startSpan(`${method.parent.typeName}/${method.name}`, { kind: SpanKind.CLIENT, attributes });
     if (this.#span) underSpan(this.#span, () => injectContext(this.metadata, setter));
+    else if (this.metadata.get("traceparent").length === 0) this.#forbidTrace();
+  }
+
+  #forbidTrace(): void {
+    const traceParent = notKeptTraceParent();
+    if (traceParent) this.metadata.set("traceparent", traceParent);
   }
 
   /** Throws when the call need not be made any more. */

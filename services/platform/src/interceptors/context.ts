@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { type RequestContext, runInContext } from "#platform/context.ts";
-import { activeTraceParent } from "#platform/telemetry.ts";
+import { activeTraceParent, notKeptTraceParent } from "#platform/spans.ts";
 import { type CallRequest, type CallResponse, followStream } from "./compose.ts";
 import { isKnown, peekHeader } from "./known-call.ts";
 
@@ -17,6 +17,8 @@ class CallContext implements RequestContext {
   readonly deadline: number | undefined;
   readonly #request: CallRequest;
   #requestId: string | undefined;
+  /** Of a trace that begins here and is not kept: callees must not decide otherwise. */
+  #notKept: string | undefined;
 
   constructor(request: CallRequest, deadline: number | undefined) {
     this.#request = request;
@@ -34,7 +36,9 @@ class CallContext implements RequestContext {
     const running = activeTraceParent();
     if (running) return running;
     const given = peekHeader(this.#request, "traceparent");
-    return given && traceParentForm.test(given) ? given : undefined;
+    if (given && traceParentForm.test(given)) return given;
+    this.#notKept ??= notKeptTraceParent();
+    return this.#notKept;
   }
 
   get traceId(): string | undefined {
@@ -46,9 +50,19 @@ class CallContext implements RequestContext {
     return entry?.[1] === undefined ? undefined : decode(entry[1]);
   }
 
+  get actor(): string {
+    return this.userId || serviceOf(peekHeader(this.#request, "user-agent")) || "anonymous";
+  }
+
   get signal(): AbortSignal {
     return this.#request.signal;
   }
+}
+
+/** The process of ours that calls, by what its client says of itself. */
+function serviceOf(userAgent: string | undefined): string | undefined {
+  const name = userAgent?.match(/(?:^|\s)ordermesh-([a-z][a-z\d-]{0,30})\//)?.[1];
+  return name && `service:${name}`;
 }
 
 /** Baggage is percent-encoded; what is not is taken as it is. */

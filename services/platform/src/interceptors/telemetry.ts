@@ -1,6 +1,7 @@
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { type Attributes, type Span, SpanKind, type TextMapGetter } from "@opentelemetry/api";
-import { endSpan, extractContext, startSpan, underSpan } from "#platform/telemetry.ts";
+import { endSpan, startSpan, underSpan } from "#platform/spans.ts";
+import { extractContext } from "#platform/telemetry.ts";
 import { type CallRequest, followStream } from "./compose.ts";
 import { peekHeader } from "./known-call.ts";
 
@@ -39,7 +40,7 @@ export function telemetryInterceptor(): Interceptor {
     const attributes = rpcAttributes(service.typeName, method.name);
     const name = `${service.typeName}/${method.name}`;
     const span = startSpan(name, { kind: SpanKind.SERVER, attributes }, parent);
-    if (!span) return next(request);
+    if (!span) return underSpan(undefined, () => next(request));
     try {
       const response = await underSpan(span, () => next(request), parent);
       if (response.stream) {
