@@ -3,7 +3,7 @@ import { after, before, describe, test } from "node:test";
 import { parkedSteps, resolveStep, retryStep } from "../src/workflows/messages.ts";
 import { anOrder } from "./harness.ts";
 import { eventually, Stage } from "./stage.ts";
-import { type Behaviour, on } from "./world-rules.ts";
+import { type Behaviour, type Call, on } from "./world-rules.ts";
 
 let stage: Stage;
 before(async () => {
@@ -94,6 +94,49 @@ describe("an operator", { concurrency: true }, () => {
     await stage.parked(handle, "capture:BER");
     await handle.executeUpdate(resolveStep, { args: [{ orderId, step: "capture:BER", note: "paid in cash" }] });
     assert.deepEqual((await handle.result()).orders, [{ orderId, stage: "DELIVERED" }]);
+  });
+
+  for (const { step, parkedStep, rules } of [
+    { step: "capture", parkedStep: "capture:BER", rules: [] },
+    { step: "commit", parkedStep: "commit:BER", rules: [] },
+    { step: "void", parkedStep: "void", rules: [on("authorize", { kind: "refuse", reason: "PAYMENT_DECLINED" })] },
+  ]) {
+    test(`has a refused ${step} asked anew: the callee remembers its refusal by the request id`, async () => {
+      const order = anOrder();
+      const { orderId } = order;
+      const own = rules.map((rule) => (call: Call) => (call.orderId === orderId ? rule(call) : undefined));
+      const asked: string[] = [];
+      const remembers = (call: Call): Behaviour | undefined => {
+        if (call.orderId !== orderId || call.step !== step) return undefined;
+        asked.push(call.id);
+        return call.id === `${orderId}:${parkedStep}` ? { kind: "refuse", reason: "GATEWAY_REFUSED" } : undefined;
+      };
+      const handle = await stage.start([order], [...own, remembers], impatient);
+      await stage.parked(handle, parkedStep);
+      await handle.executeUpdate(retryStep, { args: [{ orderId, step: parkedStep }] });
+      const [end] = (await handle.result()).orders;
+      assert.equal(end?.stage, step === "void" ? "REJECTED" : "DELIVERED");
+      assert.deepEqual(asked, [`${orderId}:${parkedStep}`, `${orderId}:${parkedStep}#1`]);
+    });
+  }
+
+  test("does not have a step that failed asked by another name: it may have had its effect", async () => {
+    const order = anOrder();
+    const { orderId } = order;
+    const fault = switchable();
+    const lost = on("capture", { kind: "lost" }, { orderId });
+    const asked = new Set<string>();
+    const rule = (call: Call) => {
+      if (call.orderId === orderId && call.step === "capture") asked.add(call.id);
+      return fault.broken() ? lost(call) : undefined;
+    };
+    const handle = await stage.start([order], [rule], impatient);
+    await stage.parked(handle, "capture:BER");
+    fault.heal();
+    await handle.executeUpdate(retryStep, { args: [{ orderId, step: "capture:BER" }] });
+    assert.deepEqual((await handle.result()).orders, [{ orderId, stage: "DELIVERED" }]);
+    assert.deepEqual([...asked], [`${orderId}:capture:BER`]);
+    assert.equal(stage.world.order(orderId).captured, 2_500n);
   });
 
   test("gives up a checkout step by resolving it: nothing can stand in for its answer", async () => {

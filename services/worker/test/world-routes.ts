@@ -10,7 +10,7 @@ const byId = { id: (request: { requestId: string }) => request.requestId };
 const payment = { of: (request: { paymentId: string }) => ({ orderId: request.paymentId }), ...byId };
 
 function locationOf(requestId: string): string {
-  const [, , location] = requestId.split(":");
+  const [, , location] = requestId.replace(/#\d+$/, "").split(":");
   return location ? `:${location}` : "";
 }
 

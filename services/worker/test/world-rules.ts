@@ -7,6 +7,8 @@ export interface Call {
   orderId: string;
   /** Empty for what concerns the whole order. */
   locationId: string;
+  /** What names the effect that is asked for; mostly the request id. */
+  id: string;
   /** How often this entry was asked for before. */
   repetition: number;
 }

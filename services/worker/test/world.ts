@@ -112,12 +112,12 @@ export class World {
     return { outcomes };
   }
 
-  #callOf<Q, R extends object>(request: Q, { step, of }: EntryHandler<Q, R>): Call {
+  #callOf<Q, R extends object>(request: Q, { step, of, id }: EntryHandler<Q, R>): Call {
     const { orderId, locationId = "" } = of(request);
     const key = `${step}:${orderId}:${locationId}`;
     const repetition = this.#asked.get(key) ?? 0;
     this.#asked.set(key, repetition + 1);
-    return { step, orderId, locationId, repetition };
+    return { step, orderId, locationId, id: id(request), repetition };
   }
 
   #behaviourOf(call: Call): Behaviour {

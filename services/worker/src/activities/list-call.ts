@@ -4,7 +4,7 @@ import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import type { Failure } from "#gen/shop/type/v1/failure_pb.js";
 import { withContext } from "#platform/context.ts";
 import { isCallerFault } from "#platform/errors.ts";
-import type { StepList } from "../workflows/step-types.ts";
+import type { Again, StepList } from "../workflows/step-types.ts";
 import type { Outcome } from "../workflows/types.ts";
 
 /** The most entries of one call, as the contract says. */
@@ -35,10 +35,14 @@ export function refused(reason: string, message: string, domain: string): Outcom
   return { kind: "refused", refusal: { reason, message, domain, metadata: {} } };
 }
 
-/** What a service is asked for a step of an order; never depends on the attempt, so that a repetition has one effect. */
-export function requestId(entry: { orderId: string; locationId?: string }, step: string): string {
-  const { orderId, locationId } = entry;
-  return locationId ? `${orderId}:${step}:${locationId}` : `${orderId}:${step}`;
+/**
+ * What a service is asked for a step of an order. It never depends on the attempt, so that a repetition has one effect;
+ * only an operator's repetition of what was refused is another request.
+ */
+export function requestId(entry: { orderId: string; locationId?: string } & Again, step: string): string {
+  const { orderId, locationId, again } = entry;
+  const request = locationId ? `${orderId}:${step}:${locationId}` : `${orderId}:${step}`;
+  return again ? `${request}#${again}` : request;
 }
 
 /**

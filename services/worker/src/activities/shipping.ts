@@ -124,7 +124,10 @@ export function cancelShipment(
   return listCall(
     entries,
     (part, options) => {
-      const requests = part.map((entry) => ({ ...entry, requestId: requestId(entry, "cancel") }));
+      const requests = part.map((entry) => {
+        const { orderId, locationId } = entry;
+        return { orderId, locationId, requestId: requestId(entry, "cancel") };
+      });
       return fulfillment.batchCancelShipments({ requests }, options);
     },
     (response) => (response.pending ? pending : done(null)),

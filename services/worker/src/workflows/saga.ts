@@ -1,5 +1,5 @@
 import { CancellationScope } from "@temporalio/workflow";
-import { StepFailed, StepGivenUp, StepRefused } from "./failures.ts";
+import { MustNotRefuse, StepFailed, StepGivenUp, StepRefused } from "./failures.ts";
 import type { StepStatus } from "./types.ts";
 
 /** Something that the saga asks of a service, for one subject: an order, or a parcel. */
@@ -7,10 +7,11 @@ export interface Step<I, O> {
   /** For people; parcels append their location: "ship:BER". */
   readonly name: (input: I) => string;
   /**
+   * @param again how often an operator had it asked anew after a final refusal: then it is another request
    * @throws {@link StepRefused} for a refusal of the callee
    * @throws {@link StepFailed} when it kept failing
    */
-  readonly ask: (input: I) => Promise<O>;
+  readonly ask: (input: I, again: number) => Promise<O>;
   /** What the saga goes on with when an operator resolved the step; absent when nothing can stand in for its answer. */
   readonly resolved?: (input: I) => O;
   /** How long it may be parked, in milliseconds; absent: until an operator decides. */
@@ -75,16 +76,18 @@ export async function saga<T>(subject: SagaSubject, body: (saga: SagaBody) => Pr
 /** Does a step until it succeeds, is refused or is given up. Parked when it keeps failing. */
 async function perform<I, O>(subject: SagaSubject, action: Step<I, O>, input: I): Promise<O> {
   const name = action.name(input);
-  for (;;) {
+  for (let again = 0; ; ) {
     subject.note(name, "RUNNING");
     try {
-      const output = await action.ask(input);
+      const output = await action.ask(input, again);
       subject.note(name, "DONE");
       return output;
     } catch (error) {
       subject.note(name, error instanceof StepFailed ? "PARKED" : "REFUSED");
       if (!(error instanceof StepFailed)) throw error;
       const decision = await subject.park(name, error.message, action.parkMs);
+      // What failed otherwise may have had its effect: only what was refused may become another request.
+      if (decision === "retry" && error instanceof MustNotRefuse) again++;
       if (decision === "retry") continue;
       const resolved = decision === "resolve" ? action.resolved : undefined;
       subject.note(name, resolved ? "DONE" : "REFUSED");
@@ -96,11 +99,11 @@ async function perform<I, O>(subject: SagaSubject, action: Step<I, O>, input: I)
 
 /** As {@link perform}, for a step that nothing may refuse. */
 function insist<I, O>(subject: SagaSubject, action: Step<I, O>, input: I): Promise<O> {
-  const ask = async () => {
+  const ask = async (_: I, again: number) => {
     try {
-      return await action.ask(input);
+      return await action.ask(input, again);
     } catch (error) {
-      throw error instanceof StepRefused ? new StepFailed(error.message) : error;
+      throw error instanceof StepRefused ? new MustNotRefuse(error.message) : error;
     }
   };
   return perform(subject, { ...action, ask }, input);

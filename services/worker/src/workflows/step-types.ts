@@ -23,8 +23,14 @@ export interface ParcelRef {
   locationId: string;
 }
 
+/** Of a step that must succeed. */
+export interface Again {
+  /** How often an operator had it asked anew after a final refusal; absent: never. */
+  again?: number;
+}
+
 /** A part of an order's money; with the location it is that parcel's part. */
-export interface MoneyInput {
+export interface MoneyInput extends Again {
   orderId: string;
   locationId: string;
   amount: Money;
@@ -33,14 +39,14 @@ export interface MoneyInput {
 /** What goes into and comes out of the activities that the saga calls, by name. */
 export interface StepTypes {
   reserveStock: { input: { orderId: string; lines: { sku: string; quantity: number }[] }; output: Allocation[] };
-  releaseStock: { input: { orderId: string; locationId?: string }; output: null };
-  commitStock: { input: ParcelRef; output: null };
+  releaseStock: { input: { orderId: string; locationId?: string } & Again; output: null };
+  commitStock: { input: ParcelRef & Again; output: null };
   authorizePayment: {
     input: { orderId: string; customerId: string; amount: Money; cardToken: string };
     output: null;
   };
   /** Without an amount all that is left is voided. */
-  voidPayment: { input: { orderId: string; locationId?: string; amount?: Money }; output: null };
+  voidPayment: { input: { orderId: string; locationId?: string; amount?: Money } & Again; output: null };
   capturePayment: { input: MoneyInput; output: null };
   refundPayment: { input: MoneyInput; output: null };
   /** Makes the reservation firm, then moves the order to CONFIRMED. */
@@ -51,7 +57,7 @@ export interface StepTypes {
     output: { shipmentId: string };
   };
   bookShipment: { input: ParcelRef; output: { trackingNumber: string } };
-  cancelShipment: { input: ParcelRef; output: null };
+  cancelShipment: { input: ParcelRef & Again; output: null };
   /** What became of a shipment; null while it is on its way. */
   lookShipment: { input: { orderId: string; shipmentId: string }; output: ParcelReport | null };
 }

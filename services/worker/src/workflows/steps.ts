@@ -2,7 +2,7 @@ import type { Coalescer } from "./coalesce.ts";
 import { ListCalls } from "./list-calls.ts";
 import type { Parcel } from "./order-run.ts";
 import type { Step } from "./saga.ts";
-import type { OrderParcel, TransitionInput } from "./step-types.ts";
+import type { Again, OrderParcel, TransitionInput } from "./step-types.ts";
 import type { SagaOptions, SagaOrder } from "./types.ts";
 
 type OfOrder = { order: SagaOrder };
@@ -35,9 +35,9 @@ function stockSteps(calls: ListCalls, { checkoutPatienceMs: parkMs }: SagaOption
       ),
       parkMs,
     },
-    release: ofOrder("release", ({ order }) => release.ask({ orderId: order.orderId })),
-    commit: done(ofParcel("commit", (parcel) => commit.ask(refOf(parcel)))),
-    releasePart: done(ofParcel("release", (parcel) => release.ask(refOf(parcel)))),
+    release: ofOrder("release", ({ order }, again) => release.ask({ orderId: order.orderId, ...anew(again) })),
+    commit: done(ofParcel("commit", (parcel, again) => commit.ask({ ...refOf(parcel), ...anew(again) }))),
+    releasePart: done(ofParcel("release", (parcel, again) => release.ask({ ...refOf(parcel), ...anew(again) }))),
   };
 }
 
@@ -54,10 +54,10 @@ function paymentSteps(calls: ListCalls, { checkoutPatienceMs: parkMs }: SagaOpti
       }),
       parkMs,
     },
-    void: ofOrder("void", ({ order }) => voiding.ask({ orderId: order.orderId })),
-    capture: done(ofParcel("capture", (parcel) => capture.ask(partOf(parcel)))),
-    voidPart: done(ofParcel("void", (parcel) => voiding.ask(partOf(parcel)))),
-    refundPart: done(ofParcel("refund", (parcel) => refund.ask(partOf(parcel)))),
+    void: ofOrder("void", ({ order }, again) => voiding.ask({ orderId: order.orderId, ...anew(again) })),
+    capture: done(ofParcel("capture", (parcel, again) => capture.ask({ ...partOf(parcel), ...anew(again) }))),
+    voidPart: done(ofParcel("void", (parcel, again) => voiding.ask({ ...partOf(parcel), ...anew(again) }))),
+    refundPart: done(ofParcel("refund", (parcel, again) => refund.ask({ ...partOf(parcel), ...anew(again) }))),
   };
 }
 
@@ -90,23 +90,28 @@ function parcelSteps(calls: ListCalls) {
       ),
       resolved: () => ({ shipmentId: "" }),
     },
-    cancel: ofParcel("cancel", (parcel) => cancel.ask(refOf(parcel))),
+    cancel: ofParcel("cancel", (parcel, again) => cancel.ask({ ...refOf(parcel), ...anew(again) })),
     book: { ...ofParcel("ship", (parcel) => book.ask(refOf(parcel))), resolved: () => ({ trackingNumber: "" }) },
     look: look as Pick<Coalescer<{ orderId: string; shipmentId: string }, "DELIVERED" | "LOST" | null>, "ask">,
   };
 }
 
-function ofOrder<I extends OfOrder, O>(name: string, ask: (input: I) => Promise<O>): Step<I, O> {
+function ofOrder<I extends OfOrder, O>(name: string, ask: Step<I, O>["ask"]): Step<I, O> {
   return { name: () => name, ask };
 }
 
-function ofParcel<O>(name: string, ask: (parcel: Parcel) => Promise<O>): Step<Parcel, O> {
+function ofParcel<O>(name: string, ask: Step<Parcel, O>["ask"]): Step<Parcel, O> {
   return { name: (parcel) => `${name}:${parcel.locationId}`, ask };
 }
 
 /** A step that an operator may declare done. */
 function done<I>(step: Step<I, null>): Step<I, null> {
   return { ...step, resolved: () => null };
+}
+
+/** The callee remembers its answer by the request id: asked anew after a refusal, the step needs another one. */
+function anew(again: number): Again {
+  return again > 0 ? { again } : {};
 }
 
 function refOf({ order, locationId }: Parcel) {
