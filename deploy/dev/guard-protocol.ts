@@ -1,3 +1,5 @@
+import type { ContainerName } from "../observability/elk/container-log.ts";
+
 /** A program that the guard starts and keeps an eye on. */
 export interface ProgramSpec {
   readonly name: string;
@@ -9,6 +11,8 @@ export interface ProgramSpec {
   readonly gid?: number;
   /** Everything the program writes goes here too. */
   readonly logFile: string;
+  /** Where it goes besides as a container's log, for a log shipper; `root` stands for /var/log/pods. */
+  readonly podLog?: ContainerName & { readonly root: string };
   /** What asks the program to end in good order. */
   readonly stopSignal: NodeJS.Signals;
   /** Programs stop in the order of this number, equal ones together. */

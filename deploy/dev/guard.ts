@@ -5,6 +5,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { stripVTControlCharacters } from "node:util";
+import { ContainerLog } from "../observability/elk/container-log.ts";
 import type { Command, Ledger, Life, ProgramSpec, Report } from "./guard-protocol.ts";
 import { identityOf } from "./identity.ts";
 import { LogFile } from "./log-file.ts";
@@ -82,10 +83,13 @@ function start(spec: ProgramSpec, ledger: string): void {
 
 function forward(spec: ProgramSpec, child: ChildProcess): void {
   const log = new LogFile(spec.logFile);
-  for (const stream of [child.stdout, child.stderr]) {
+  const pod = spec.podLog && new ContainerLog(spec.podLog.root, spec.podLog);
+  for (const name of ["stdout", "stderr"] as const) {
+    const stream = child[name];
     if (!stream) continue;
     createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY }).on("line", (line) => {
       log.write(stripVTControlCharacters(line));
+      pod?.write(line, name);
       reportLine(spec.name, line);
     });
   }

@@ -8,9 +8,13 @@ export const services = [...databaseServices, "worker"] as const;
 /** Everything that a stack consists of, in the order in which it starts. */
 export const components = ["postgres", "temporal", ...services] as const;
 
+/** What may watch a stack; it works the same without any of them. */
+export const observers = ["jaeger", "prometheus", "elasticsearch", "filebeat"] as const;
+
 export type DatabaseService = (typeof databaseServices)[number];
 export type Service = (typeof services)[number];
 export type Component = (typeof components)[number];
+export type Observer = (typeof observers)[number];
 
 /** The ports of one stack. */
 export interface Ports {
@@ -19,7 +23,24 @@ export interface Ports {
   readonly temporalUi: number;
   readonly grpc: Readonly<Record<Service, number>>;
   readonly http: Readonly<Record<Service, number>>;
+  readonly observers: Readonly<Record<ObserverPort, number>>;
 }
+
+/** What observers listen on, each with its usual port. */
+const observerPorts = {
+  /** Jaeger's pages and query API. */
+  jaeger: 16686,
+  /** Where Jaeger takes spans as Thrift over HTTP, OTLP over HTTP, and Zipkin's JSON. */
+  jaegerThrift: 14268,
+  jaegerOtlp: 4318,
+  jaegerZipkin: 9411,
+  /** Jaeger's own health and metrics. */
+  jaegerAdmin: 14269,
+  prometheus: 9090,
+  elasticsearch: 9200,
+} as const;
+
+export type ObserverPort = keyof typeof observerPorts;
 
 /** The largest offset that keeps every port below 65536. */
 export const maxPortOffset = 10_000;
@@ -32,7 +53,13 @@ export function portsAt(offset: number): Ports {
     temporalUi: 8233 + offset,
     grpc: byService((index) => 50051 + index + offset),
     http: byService((index) => 8081 + index + offset),
+    observers: byObserverPort((_, usual) => usual + offset),
   };
+}
+
+function byObserverPort(port: (index: number, usual: number) => number): Ports["observers"] {
+  const entries = Object.entries(observerPorts).map(([name, usual], index) => [name, port(index, usual)] as const);
+  return Object.fromEntries(entries) as Ports["observers"];
 }
 
 function byService(port: (index: number) => number): Record<Service, number> {
@@ -41,7 +68,8 @@ function byService(port: (index: number) => number): Record<Service, number> {
 }
 
 /** The ports that a component listens on, each with what it is for. */
-export function portsOf(component: Component, ports: Ports): { port: number; use: string }[] {
+export function portsOf(component: Component | Observer, ports: Ports): { port: number; use: string }[] {
+  if (isObserver(component)) return observerPortsOf(component, ports);
   if (component === "postgres") return [{ port: ports.postgres, use: "PostgreSQL" }];
   if (component === "temporal") {
     return [
@@ -55,9 +83,32 @@ export function portsOf(component: Component, ports: Ports): { port: number; use
   ];
 }
 
+/** Filebeat listens on nothing. */
+function observerPortsOf(observer: Observer, ports: Ports): { port: number; use: string }[] {
+  const names = Object.keys(observerPorts) as ObserverPort[];
+  return names
+    .filter((name) => name.startsWith(observer))
+    .map((name) => ({ port: ports.observers[name], use: usesOfObserverPorts[name] }));
+}
+
+const usesOfObserverPorts: Readonly<Record<ObserverPort, string>> = {
+  jaeger: "Jaeger",
+  jaegerThrift: "Jaeger, Thrift",
+  jaegerOtlp: "Jaeger, OTLP",
+  jaegerZipkin: "Jaeger, Zipkin",
+  jaegerAdmin: "Jaeger, health",
+  prometheus: "Prometheus",
+  elasticsearch: "Elasticsearch",
+};
+
+/** Whether it only watches. */
+export function isObserver(name: string): name is Observer {
+  return observers.some((observer) => observer === name);
+}
+
 /** Every port of a stack, with what it is for. */
 export function allPorts(ports: Ports): { port: number; use: string }[] {
-  return components.flatMap((component) => portsOf(component, ports));
+  return [...components, ...observers].flatMap((component) => portsOf(component, ports));
 }
 
 /** Where ports are taken from for stacks beside a running one: below those that systems give to outgoing connections. */
@@ -74,6 +125,7 @@ export async function freePorts(): Promise<Ports> {
       temporalUi: base + 2,
       grpc: byService((index) => base + 3 + index),
       http: byService((index) => base + 3 + services.length + index),
+      observers: byObserverPort((index) => base + 3 + 2 * services.length + index),
     };
     const free = await Promise.all(allPorts(ports).map(({ port }) => isFree(port)));
     if (free.every(Boolean)) return ports;

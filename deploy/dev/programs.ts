@@ -1,48 +1,21 @@
+import { randomUUID } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { localNamespace } from "../observability/prometheus/local.ts";
+import { type Blueprint, host } from "./blueprint.ts";
 import { childEnvironment, root } from "./config.ts";
-import type { Credentials } from "./credentials.ts";
+import { serviceEnvironment } from "./environment.ts";
 import type { ProgramSpec } from "./guard-protocol.ts";
-import {
-  type Component,
-  type DatabaseService,
-  databaseServices,
-  type Ports,
-  type Service,
-  services,
-} from "./layout.ts";
+import type { Service } from "./layout.ts";
 import { type PostgresPlan, serverArguments } from "./postgres.ts";
 
-/** Environment variables for all our processes or for one of them, over the stack's own. */
-export type Overrides = Partial<Record<Service | "all", Readonly<Record<string, string>>>>;
-
-/** What the programs of a stack are made from. */
-export interface Blueprint {
-  readonly dataDirectory: string;
-  readonly ports: Ports;
-  readonly credentials: Credentials;
-  readonly logLevel: string;
-  readonly overrides: Overrides;
+/** Where lines lie for Filebeat: stands for /var/log/pods. */
+export function podLogs({ dataDirectory }: Pick<Blueprint, "dataDirectory">): string {
+  return join(dataDirectory, "pods");
 }
 
-const host = "127.0.0.1";
-
-/** `host:port` of a component, for a client. */
-export function addressOf(component: Component, ports: Ports): string {
-  if (component === "postgres" || component === "temporal") return `${host}:${ports[component]}`;
-  return `${host}:${ports.grpc[component]}`;
-}
-
-/** A connection to a database of the stack. */
-export function databaseUrl(blueprint: Blueprint, role: string, database: string): string {
-  const { credentials, ports } = blueprint;
-  const service = databaseServices.find((name) => role === name || role === `${name}_owner`);
-  const roles = service && credentials.roles[service];
-  const password = roles ? (role === service ? roles.runtime : roles.owner) : credentials.postgres;
-  return `postgres://${role}:${password}@${host}:${ports.postgres}/${database}`;
-}
-
-function common(blueprint: Blueprint, name: string): Pick<ProgramSpec, "name" | "cwd" | "logFile"> {
+/** What every program of a stack has. */
+export function common(blueprint: Blueprint, name: string): Pick<ProgramSpec, "name" | "cwd" | "logFile"> {
   return { name, cwd: root, logFile: join(blueprint.dataDirectory, "log", `${name}.log`) };
 }
 
@@ -99,33 +72,14 @@ export function serviceProgram(blueprint: Blueprint, service: Service, migrate =
     stopSignal: "SIGTERM",
     // The worker drains first, while what its activities call still answers.
     stopOrder: service === "worker" ? 0 : 1,
-  };
-}
-
-function serviceEnvironment(blueprint: Blueprint, service: Service): Record<string, string> {
-  const { ports, overrides } = blueprint;
-  const addresses = services.map((name) => [`${name.toUpperCase()}_ADDRESS`, addressOf(name, ports)] as const);
-  return {
-    LOG_LEVEL: blueprint.logLevel,
-    LOG_FORMAT: "pretty",
-    LISTEN_HOST: host,
-    GRPC_PORT: String(ports.grpc[service]),
-    HTTP_PORT: String(ports.http[service]),
-    PAGE_TOKEN_SECRET: blueprint.credentials.pageTokenSecret,
-    ...Object.fromEntries(addresses),
-    ...(service === "worker" ? temporalEnvironment(ports) : databaseEnvironment(blueprint, service)),
-    ...overrides.all,
-    ...overrides[service],
-  };
-}
-
-function temporalEnvironment(ports: Ports): Record<string, string> {
-  return { TEMPORAL_ADDRESS: addressOf("temporal", ports), TEMPORAL_NAMESPACE: "default" };
-}
-
-function databaseEnvironment(blueprint: Blueprint, service: DatabaseService): Record<string, string> {
-  return {
-    DATABASE_URL: databaseUrl(blueprint, service, service),
-    DATABASE_MIGRATION_URL: databaseUrl(blueprint, `${service}_owner`, service),
+    ...(blueprint.observers.includes("filebeat") && {
+      podLog: {
+        root: podLogs(blueprint),
+        namespace: localNamespace,
+        pod: `${name}-0`,
+        uid: randomUUID(),
+        container: service,
+      },
+    }),
   };
 }

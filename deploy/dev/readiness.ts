@@ -50,6 +50,15 @@ export function databaseProbe(url: string): Probe {
   };
 }
 
+/** Asks a URL; any answer of the 200s will do. */
+export function httpProbe(url: string): Probe {
+  return async () => {
+    const answer = await fetch(url, { signal: AbortSignal.timeout(2_000) });
+    await answer.arrayBuffer();
+    if (!answer.ok) throw new Error(`it answers ${answer.status}`);
+  };
+}
+
 /** When to give up. */
 export interface Patience {
   readonly deadlineMs: number;

@@ -1,15 +1,14 @@
-import { chmodSync, existsSync, mkdirSync, mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { provisionDatabase } from "#platform/database/provision.ts";
 import { ToolError, tool } from "../tools/tool.ts";
-import { root } from "./config.ts";
+import { all } from "./all.ts";
+import { addressOf, type Blueprint, databaseUrl, type Overrides } from "./blueprint.ts";
 import { credentialsIn } from "./credentials.ts";
 import { StackError } from "./errors.ts";
 import {
   type Component,
   databaseServices,
   components as everything,
+  type Observer,
   type Ports,
   portsAt,
   portsOf,
@@ -17,17 +16,11 @@ import {
   services,
 } from "./layout.ts";
 import { claim, release } from "./leftovers.ts";
+import { forgetLines, observerDeadlineMs, observerProgram, observerUrl, prepareObserver } from "./observers.ts";
+import { makePlace, type Place, requireSources } from "./place.ts";
 import { requireFree } from "./ports.ts";
 import { preparePostgres, removeData } from "./postgres.ts";
-import {
-  addressOf,
-  type Blueprint,
-  databaseUrl,
-  type Overrides,
-  postgresProgram,
-  serviceProgram,
-  temporalProgram,
-} from "./programs.ts";
+import { postgresProgram, serviceProgram, temporalProgram } from "./programs.ts";
 import { databaseProbe, healthProbe } from "./readiness.ts";
 import { Supervisor } from "./supervisor.ts";
 import { hasLostDatabase, temporalProbe } from "./temporal.ts";
@@ -50,6 +43,8 @@ export interface StackOptions extends StackListener {
   readonly ports?: Ports;
   /** What to start; everything when left out. */
   readonly components?: readonly Component[];
+  /** What watches it, besides; nothing when left out. Jaeger gets the traces, Filebeat brings the logs to Elasticsearch. */
+  readonly observers?: readonly Observer[];
   /** Environment variables of our processes, over the stack's own. */
   readonly environment?: Overrides;
   /** `name=value` as in postgresql.conf, over the stack's own. */
@@ -72,11 +67,7 @@ export class Stack implements AsyncDisposable {
   readonly #options: StackOptions;
   readonly #temporary: boolean;
 
-  private constructor(
-    options: StackOptions,
-    place: { dataDirectory: string; temporary: boolean },
-    supervisor: Supervisor,
-  ) {
+  private constructor(options: StackOptions, place: Place, supervisor: Supervisor) {
     this.#options = options;
     this.#supervisor = supervisor;
     this.#temporary = place.temporary;
@@ -86,6 +77,7 @@ export class Stack implements AsyncDisposable {
       credentials: credentialsIn(place.dataDirectory),
       logLevel: options.logLevel ?? "warn",
       overrides: options.environment ?? {},
+      observers: options.observers ?? [],
     };
   }
 
@@ -98,7 +90,8 @@ export class Stack implements AsyncDisposable {
       const wanted = options.components ?? everything;
       requireSources(wanted);
       const ports = options.ports ?? portsAt(0);
-      await requireFree(wanted.flatMap((component) => portsOf(component, ports)));
+      const listening = [...wanted, ...(options.observers ?? [])];
+      await requireFree(listening.flatMap((component) => portsOf(component, ports)));
       const supervisor = await Supervisor.open(place.dataDirectory, options);
       stack = new Stack(options, place, supervisor);
       await stack.#startAll(wanted);
@@ -120,6 +113,11 @@ export class Stack implements AsyncDisposable {
     return `http://127.0.0.1:${this.blueprint.ports.http[service]}`;
   }
 
+  /** The base URL of an observer: Jaeger's pages and query API, Prometheus, Elasticsearch. */
+  observerUrl(observer: Exclude<Observer, "filebeat">): string {
+    return observerUrl(observer, this.blueprint.ports);
+  }
+
   /** The Temporal UI. */
   get temporalUiUrl(): string {
     return `http://127.0.0.1:${this.blueprint.ports.temporalUi}`;
@@ -136,27 +134,27 @@ export class Stack implements AsyncDisposable {
   }
 
   /** Sends a signal to a component; by default the one that cannot be caught. It is restarted unless restarts are off. */
-  kill(component: Component, signal: NodeJS.Signals = "SIGKILL"): void {
+  kill(component: Component | Observer, signal: NodeJS.Signals = "SIGKILL"): void {
     this.#supervisor.kill(component, signal);
   }
 
   /** Starts a component again that has ended and is not restarted by itself; waits until it is ready. */
-  restart(component: Component): Promise<void> {
+  restart(component: Component | Observer): Promise<void> {
     return this.#supervisor.restart(component);
   }
 
   /** Waits until a component runs and answers, as after a kill. */
-  ready(component: Component): Promise<void> {
+  ready(component: Component | Observer): Promise<void> {
     return this.#supervisor.ready(component, readyDeadlineMs);
   }
 
   /** The process id of a component, or undefined while it does not run. */
-  pid(component: Component): number | undefined {
+  pid(component: Component | Observer): number | undefined {
     return this.#supervisor.pid(component);
   }
 
   /** The last lines that a component wrote. */
-  logs(component: Component): readonly string[] {
+  logs(component: Component | Observer): readonly string[] {
     return this.#supervisor.lines(component);
   }
 
@@ -173,10 +171,30 @@ export class Stack implements AsyncDisposable {
 
   async #startAll(wanted: readonly Component[]): Promise<void> {
     const has = (component: Component) => wanted.includes(component);
-    const ours = services.filter(has);
-    await all([has("postgres") && this.#startPostgres(), has("temporal") && this.#startTemporal()]);
-    if (has("postgres")) await this.#provision(databaseServices.filter(has));
-    await all(ours.map((service) => this.#startService(service)));
+    const startOurs = async () => {
+      await all([has("postgres") && this.#startPostgres(), has("temporal") && this.#startTemporal()]);
+      if (has("postgres")) await this.#provision(databaseServices.filter(has));
+      await all(services.filter(has).map((service) => this.#startService(service)));
+    };
+    await all([this.#startObservers(), startOurs()]);
+  }
+
+  /** Nobody waits for them: spans and lines from before are kept until they are up. */
+  async #startObservers(): Promise<void> {
+    const { observers } = this.blueprint;
+    forgetLines(this.blueprint);
+    const first = observers.filter((observer) => observer !== "filebeat");
+    await all(first.map((observer) => this.#startObserver(observer)));
+    // Only now does Elasticsearch know the fields of what Filebeat brings.
+    if (observers.includes("filebeat")) await this.#startObserver("filebeat");
+  }
+
+  async #startObserver(observer: Observer): Promise<void> {
+    const { spec, probe } = await observerProgram(observer, this.blueprint);
+    const start = performance.now();
+    await this.#supervisor.start(spec, { probe, deadlineMs: observerDeadlineMs, dispensable: true });
+    await prepareObserver(observer, this.blueprint);
+    this.#tellReady(observer, observer === "filebeat" ? "" : this.observerUrl(observer), start);
   }
 
   async #startPostgres(): Promise<void> {
@@ -223,27 +241,4 @@ export class Stack implements AsyncDisposable {
   #tellReady(component: string, detail: string, since: number): void {
     this.#options.ready?.(component, detail, performance.now() - since);
   }
-}
-
-/** Waits for all even when one fails, so that nothing is started behind the back of the one that cleans up. */
-async function all(work: readonly (Promise<void> | false)[]): Promise<void> {
-  const results = await Promise.allSettled(work);
-  const failure = results.find((result) => result.status === "rejected");
-  if (failure) throw failure.reason;
-}
-
-/** PostgreSQL may have to run as another user, which must be able to enter the folder. */
-function makePlace(dataDirectory: string | undefined): { dataDirectory: string; temporary: boolean } {
-  const folder = dataDirectory ?? mkdtempSync(join(tmpdir(), "ordermesh-stack-"));
-  mkdirSync(folder, { recursive: true });
-  if (dataDirectory === undefined) chmodSync(folder, 0o711);
-  return { dataDirectory: folder, temporary: dataDirectory === undefined };
-}
-
-function requireSources(wanted: readonly Component[]): void {
-  const missing = services.filter(
-    (name) => wanted.includes(name) && !existsSync(join(root, "services", name, "src/main.ts")),
-  );
-  if (missing.length > 0)
-    throw new StackError(`This checkout has no services/${missing.join(", services/")}/src/main.ts.`);
 }

@@ -193,7 +193,7 @@ export class Supervisor {
     const now = Date.now();
     watched.restarts = watched.restarts.filter((time) => now - time < restartWindowMs);
     if (watched.restarts.length >= maxRestarts) {
-      this.#fail(`${obituary(watched)} It was restarted ${maxRestarts} times within a minute; giving up.`);
+      this.#giveUp(watched, `${obituary(watched)} It was restarted ${maxRestarts} times within a minute; giving up.`);
       return;
     }
     const backoffMs = firstBackoffMs * 2 ** watched.restarts.length;
@@ -212,8 +212,13 @@ export class Supervisor {
       await this.ready(watched.spec.name, restartDeadlineMs);
       if (this.pid(watched.spec.name) === life.pid) this.#listener.say?.(`${watched.spec.name} is ready again.`);
     } catch (error) {
-      if (!this.#stopping) this.#fail((error as Error).message);
+      if (!this.#stopping) this.#giveUp(watched, (error as Error).message);
     }
+  }
+
+  #giveUp({ care }: Watched, sentence: string): void {
+    if (care?.dispensable) this.#listener.say?.(`${sentence} The rest goes on without it.`);
+    else this.#fail(sentence);
   }
 
   #fail(sentence: string): void {

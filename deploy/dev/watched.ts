@@ -17,6 +17,8 @@ export interface Care {
   readonly deadlineMs: number;
   /** Whether it runs but will never do its work again; then it is killed, and started again. */
   readonly isLost?: () => Promise<boolean>;
+  /** Whether the others do without it when it keeps dying. */
+  readonly dispensable?: boolean;
 }
 
 /** A program with what is known of it. */

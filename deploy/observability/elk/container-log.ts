@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync, renameSync } from "node:fs";
+import { appendFileSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 /** Which container of which pod wrote a log. */
@@ -11,6 +11,9 @@ export interface ContainerName {
 
 /** containerd cuts what a process writes into pieces of this many bytes; all but the last are marked partial. */
 const pieceBytes = 16 * 1024;
+/** When the kubelet begins a new file, and how many it keeps (containerLogMaxSize, containerLogMaxFiles). */
+const maxBytes = 10 * 1024 * 1024;
+const maxFiles = 5;
 
 /**
  * Writes lines as a container runtime does for the kubelet: same folder, same format (CRI), same cutting of long lines,
@@ -19,6 +22,7 @@ const pieceBytes = 16 * 1024;
 export class ContainerLog {
   readonly #file: string;
   #rotated = 0;
+  #bytes = 0;
 
   /** @param root stands for /var/log/pods */
   constructor(root: string, { namespace, pod, uid, container }: ContainerName) {
@@ -37,13 +41,21 @@ export class ContainerLog {
       entries += `${now()} ${stream} ${last ? "F" : "P"} ${piece}\n`;
     }
     appendFileSync(this.#file, entries, "latin1");
+    this.#bytes += entries.length;
+    if (this.#bytes > maxBytes) this.rotate();
   }
 
   /** Begins a new file and renames the present one, as the kubelet does when it is too large. */
   rotate(): void {
     this.#rotated += 1;
-    renameSync(this.#file, `${this.#file}.20261121-${String(this.#rotated).padStart(6, "0")}`);
+    this.#bytes = 0;
+    renameSync(this.#file, this.#rotatedFile(this.#rotated));
+    rmSync(this.#rotatedFile(this.#rotated - maxFiles + 1), { force: true });
     appendFileSync(this.#file, "");
+  }
+
+  #rotatedFile(count: number): string {
+    return `${this.#file}.20261121-${String(count).padStart(6, "0")}`;
   }
 }
 

@@ -48,7 +48,7 @@ export async function elasticsearchProgram(plan: LogPlan): Promise<Watchable> {
     args: Object.entries(settings).map(([name, value]) => `-E${name}=${value}`),
     env: childEnvironment({}),
     stopSignal: "SIGTERM",
-    stopOrder: 2,
+    stopOrder: 3,
   };
   const probe = async () => {
     const answer = await fetch(`${url}/_cluster/health`, { signal: AbortSignal.timeout(2000) });
@@ -79,7 +79,7 @@ export async function filebeatProgram(plan: LogPlan): Promise<Watchable> {
     ],
     env: childEnvironment({ LOGS_PATH: plan.logs, LOGS_NAMESPACE: plan.namespace }),
     stopSignal: "SIGTERM",
-    stopOrder: 1,
+    stopOrder: 2,
   };
   // It says nothing when it is ready; that its lines arrive is what counts, and that is asked of Elasticsearch.
   return { spec, probe: async () => undefined };
