@@ -1,0 +1,101 @@
+import { requestContext } from "#platform/context.ts";
+import { decodeId, newId } from "#platform/id.ts";
+import { redactText } from "#platform/redact-text.ts";
+
+/** Who caused an effect, and by which request. */
+export interface AuditOrigin {
+  readonly actor: string;
+  readonly requestId: string;
+  /** 32 hexadecimal digits; empty when there is no trace. */
+  readonly traceId: string;
+}
+
+/** One effect, as the statement that has it is to write it down. Nothing in it may be personal. */
+export interface AuditEntry {
+  /** A noun and what was done with it, from the service's own constants: `payment.captured`. */
+  readonly action: string;
+  /** The order's id, as text. */
+  readonly orderId?: string | undefined;
+  /** What it happened to, when that is not the order; at most 200 characters. */
+  readonly subject?: string | undefined;
+  /** Amounts in minor units, quantities, from and to; made by our code, never by a caller. */
+  readonly details?: Readonly<Record<string, string>> | undefined;
+  readonly origin: AuditOrigin;
+  /** Which entry of the statement's list it belongs to; its place in the list of events unless given. */
+  readonly n?: number | undefined;
+}
+
+/** What a caller says about itself may be long; the log's columns are not. */
+const longest = 200;
+const control = /\p{Cc}/gu;
+const traceIdForm = /^[\da-f]{32}$/;
+
+/**
+ * Who causes what the running code is about to do. To be called where the work is submitted: a statement that serves many
+ * callers runs in the context of none.
+ *
+ * @param requestId the id of the mutation; that of the call unless given
+ * @param actor who does it when there is no call, for example `service:inventory` for what a sweep does
+ */
+export function auditOrigin(requestId?: string, actor?: string): AuditOrigin {
+  const context = requestContext();
+  const { traceId = "" } = context;
+  return {
+    actor: harmless(actor ?? context.actor ?? "anonymous"),
+    requestId: harmless(requestId ?? context.requestId ?? ""),
+    traceId: traceIdForm.test(traceId) ? traceId : "",
+  };
+}
+
+/** A caller chooses these texts: what should never be stored is taken out of them. */
+function harmless(text: string): string {
+  const bare = redactText(text).replace(control, "?");
+  return bare.length <= longest ? bare : bare.slice(0, longest).toWellFormed();
+}
+
+/** Counts up within a list, so that the ids of its events sort as the list does. */
+let sequence = 0;
+const sequences = 65_536;
+
+/** The events of one statement, as the text of the parameter that {@link insertAuditEvents} reads. */
+export function auditEvents(entries: readonly AuditEntry[]): string {
+  if (sequence + entries.length > sequences) sequence = 0;
+  return JSON.stringify(entries.map(toRecord));
+}
+
+function toRecord(entry: AuditEntry, index: number): Record<string, unknown> {
+  const { action, orderId, subject = "", details = {}, origin, n = index } = entry;
+  const { actor, requestId, traceId } = origin;
+  return {
+    n,
+    event_id: decodeId(newId(sequence++ % sequences)),
+    action,
+    order_id: orderId ? decodeId(orderId) : undefined,
+    subject,
+    details,
+    actor,
+    request_id: requestId,
+    trace_id: traceId || undefined,
+  };
+}
+
+/** What an insert of audit events may say besides. */
+export interface InsertAuditOptions {
+  /** Joins the events `a` with what the statement did, so that only effects are written: `join moved m on m.n = a.n`. */
+  readonly join?: string;
+  /** The details as an expression: `a.details || jsonb_build_object('from', m.status_before)`. Values are texts. */
+  readonly details?: string;
+}
+
+/**
+ * The insert that writes audit events: a part of the statement that has the effect, as `audited as (…)` or at its end.
+ *
+ * @param parameter the one with the text of {@link auditEvents}, for example `$4`
+ */
+export function insertAuditEvents(parameter: string, options: InsertAuditOptions = {}): string {
+  const { join = "", details = "a.details" } = options;
+  return `insert into audit_event (event_id, action, order_id, subject, details, actor, request_id, trace_id)
+    select a.event_id, a.action, a.order_id, a.subject, ${details}, a.actor, a.request_id, a.trace_id
+    from json_to_recordset(${parameter}::json) as a(n int, event_id uuid, action text, order_id uuid, subject text,
+      details jsonb, actor text, request_id text, trace_id uuid) ${join}`;
+}

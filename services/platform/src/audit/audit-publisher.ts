@@ -1,0 +1,67 @@
+import { Counter, Gauge, type Registry } from "prom-client";
+import { Relay, type RelayLog } from "#platform/database/relay.ts";
+import type { AuditRepository } from "./audit.repository.ts";
+import type { AuditStream } from "./audit-stream.ts";
+
+/** What a publisher works with. */
+export interface AuditPublisherOptions {
+  readonly repository: Pick<AuditRepository, "publish" | "lagSeconds">;
+  readonly stream: Pick<AuditStream, "write">;
+  readonly registry: Registry;
+  readonly log: RelayLog & { warn(message: string): unknown };
+  /** Between two looks for new events, in milliseconds; default 1,000. */
+  readonly everyMs?: number;
+  /** The most events of one publication; default 200. */
+  readonly batch?: number;
+}
+
+/**
+ * Publishes the audit log as a stream, in the order of the commits, each event at least once: an event that is written when
+ * the process dies before this is noted comes again, with the same id. Of several replicas one publishes at a time.
+ */
+export class AuditPublisher {
+  readonly #options: AuditPublisherOptions;
+  readonly #relay: Relay;
+  readonly #events: Counter<"action">;
+  readonly #lag: Gauge;
+
+  constructor(options: AuditPublisherOptions) {
+    const { registry, log, everyMs = 1_000 } = options;
+    this.#options = options;
+    this.#events = new Counter({
+      name: "audit_events_total",
+      help: "Audit events that this process published, by action.",
+      labelNames: ["action"],
+      registers: [registry],
+    });
+    this.#lag = new Gauge({
+      name: "audit_publish_lag_seconds",
+      help: "Age of the oldest audit event that is not published; 0 when there is none.",
+      registers: [registry],
+    });
+    this.#relay = new Relay({ name: "publishing audit events", everyMs, log, sweep: () => this.publish() });
+  }
+
+  /** Begins to publish. */
+  start(): void {
+    this.#relay.start();
+  }
+
+  /** Ends with what is being published. */
+  async stop(): Promise<void> {
+    await this.#relay.stop();
+  }
+
+  /** Publishes what can be published now, one batch of it; returns how many events that were. */
+  async publish(): Promise<number> {
+    const { repository, stream, log, batch = 200 } = this.#options;
+    try {
+      const { events, begunAnew } = await repository.publish(batch, (list) => stream.write(list));
+      if (begunAnew) log.warn("the audit log came from another server: its events are published once more");
+      for (const { action } of events) this.#events.inc({ action });
+      return events.length;
+    } finally {
+      this.#lag.set(await repository.lagSeconds());
+    }
+  }
+}

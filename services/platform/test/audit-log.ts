@@ -1,0 +1,38 @@
+import { Migration } from "@mikro-orm/migrations";
+import { type AuditEntry, auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
+import { type AuditEvent, type AuditEventRow, auditColumns, toAuditEvent } from "#platform/audit/audit-event.ts";
+import { auditTable, dropAuditTable } from "#platform/audit/audit-table.ts";
+import type { Queryable } from "#platform/database/transaction.ts";
+import { type TestDatabase, testDatabase } from "./postgres.ts";
+
+/** The audit log of a service, in the order in which it is published. */
+export async function readAuditLog(database: Queryable): Promise<AuditEvent[]> {
+  const text = `select ${auditColumns} from audit_event order by transaction, event_id`;
+  return (await database.query<AuditEventRow>(text)).map(toAuditEvent);
+}
+
+class Audited extends Migration {
+  override up(): void {
+    for (const sql of auditTable("platform")) this.addSql(sql);
+  }
+
+  override down(): void {
+    for (const sql of dropAuditTable) this.addSql(sql);
+  }
+}
+
+/** A database with nothing but an audit log. */
+export function auditedDatabase(): Promise<TestDatabase> {
+  return testDatabase("platform", { entities: [], migrations: [{ name: "0001", class: Audited }] });
+}
+
+/** An event, as nobody in particular caused it. */
+export function auditEntry(given: Partial<AuditEntry> = {}): AuditEntry {
+  const origin = { actor: "service:worker", requestId: "step", traceId: "" };
+  return { action: "payment.captured", origin, ...given };
+}
+
+/** Writes events as a service's statement does. */
+export async function writeAuditEvents(database: Queryable, entries: readonly AuditEntry[]): Promise<void> {
+  await database.query(insertAuditEvents("$1"), [auditEvents(entries)]);
+}
