@@ -169,22 +169,31 @@ export interface Resumed extends SpanOptions {
   readonly name: string;
 }
 
+/** Where work was begun that goes on now. */
+export interface Begun {
+  /** W3C `traceparent`; empty when the work was not traced. */
+  readonly traceparent: string | undefined;
+  readonly time: Date;
+}
+
 /**
- * Takes up the trace of work that was begun earlier: as a child of it while it is younger than `TRACE_MAX_AGE_MS`, then
- * as a new trace that is linked to it. Runs `fn` in that span and ends it. When the first trace is not kept, or no spans
- * are made, it just runs `fn`.
+ * The span of work that was begun earlier, for the caller to end: a child of its trace while that is younger than
+ * `TRACE_MAX_AGE_MS`, then a new trace that is linked to it as well. Undefined when the first trace is not kept, or no
+ * spans are made.
  */
-export function resumeTrace<T>(
-  begun: { readonly traceparent: string | undefined; readonly time: Date },
-  { name, ...options }: Resumed,
-  fn: () => Promise<T>,
-): Promise<T> {
-  if (!active) return fn();
-  const parent = sampledContext(begun.traceparent);
-  if (!parent) return underSpan(undefined, fn);
-  const young = Date.now() - begun.time.getTime() < active.maxAgeMs;
-  const span = young
-    ? startSpan(name, options, trace.setSpanContext(ROOT_CONTEXT, parent))
-    : startSpan(name, { ...options, root: true, links: [{ context: parent }] }, ROOT_CONTEXT);
-  return runSpan(span, fn);
+export function startResumed({ traceparent, time }: Begun, { name, ...options }: Resumed): Span | undefined {
+  const parent = sampledContext(traceparent);
+  if (!active || !parent) return undefined;
+  const young = Date.now() - time.getTime() < active.maxAgeMs;
+  if (young) return startSpan(name, options, trace.setSpanContext(ROOT_CONTEXT, parent));
+  const links = [...(options.links ?? []), { context: parent }];
+  return startSpan(name, { ...options, root: true, links }, ROOT_CONTEXT);
+}
+
+/**
+ * Takes up the trace of work that was begun earlier, in a span of {@link startResumed} that it ends. When the first trace
+ * is not kept, or no spans are made, it just runs `fn`.
+ */
+export function resumeTrace<T>(begun: Begun, resumed: Resumed, fn: () => Promise<T>): Promise<T> {
+  return active ? runSpan(startResumed(begun, resumed), fn) : fn();
 }
