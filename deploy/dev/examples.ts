@@ -1,3 +1,5 @@
+import { traceUrl } from "../observability/jaeger/program.ts";
+import { JaegerQuery, untilSeen } from "../observability/jaeger/query.ts";
 import { cacheDirectory } from "../tools/config.ts";
 import { findTool } from "../tools/tool.ts";
 import type { Demonstration } from "./demo.ts";
@@ -31,7 +33,28 @@ export async function printExamples(stack: Stack, screen: Screen, { order, custo
   screen.print(`  curl -s ${stack.httpUrl("orders")}/metrics`);
   screen.title("The workflow behind it");
   screen.print(`  ${stack.temporalUiUrl}/namespaces/default/workflows/${order.sagaId}`);
+  await printTrace(stack, screen, orderId);
   if (!(await findTool("grpcurl"))) screen.say("grpcurl is not installed: `npm run tools -- grpcurl` builds it.");
+}
+
+/** How long the last spans of an order may be on their way. */
+const traceDeadlineMs = 15_000;
+
+async function printTrace(stack: Stack, screen: Screen, orderId: string): Promise<void> {
+  if (!stack.blueprint.observers.includes("jaeger")) {
+    if (!(await findTool("jaeger"))) {
+      screen.say(
+        "Its trace would be here if there were a Jaeger: `npm run tools -- jaeger` builds one, some minutes with Go.",
+      );
+    }
+    return;
+  }
+  screen.title("Its trace");
+  const jaeger = new JaegerQuery(stack.observerUrl("jaeger"));
+  const find = () => jaeger.orderTrace(orderId);
+  const trace = await untilSeen(find, ({ spans }) => spans.length > 1, traceDeadlineMs).catch(() => undefined);
+  if (trace) screen.print(`  ${await traceUrl(jaeger.url, trace.traceID)}`);
+  else screen.say("Jaeger has not got it.");
 }
 
 function newOrder(customerId: string): string {

@@ -11,6 +11,8 @@ export interface StartOptions {
   readonly reset: boolean;
   readonly verbose: boolean;
   readonly demo: boolean;
+  /** Whether a Jaeger is started when there is one. */
+  readonly traces: boolean;
   readonly portOffset: number;
   readonly dataDirectory: string;
   /** Which components to start; all when not given. */
@@ -25,6 +27,7 @@ Then places one order as a client would and shows how it goes on, until Ctrl-C.
   npm start -- --exit             end with 0 once the order is delivered, with 1 when it is not within two minutes
   npm start -- --reset            forget all data first
   npm start -- --no-demo          place no order
+  npm start -- --no-traces        start no Jaeger and make no spans
   npm start -- --verbose          show everything that the components log
   npm start -- --port-offset 100  add 100 to every port, to run beside another stack
   npm start -- --data <folder>    keep the data elsewhere
@@ -32,11 +35,11 @@ Then places one order as a client would and shows how it goes on, until Ctrl-C.
                                   start only these, place no order
 
 Ports (gRPC / HTTP): orders 50051/8081, payments 50052/8082, inventory 50053/8083, shipping 50054/8084,
-worker 50055/8085; PostgreSQL 55432; Temporal 7233, its UI 8233.
+worker 50055/8085; PostgreSQL 55432; Temporal 7233, its UI 8233; Jaeger, if there is one, 16686, 14268, 4318, 9411, 14269.
 Logs: .data/log/<component>.log. Tools that npm does not install are kept in ~/.cache/ordermesh (ORDERMESH_CACHE).
 
   npm test            everything: checks and tests      npm run verify   stock and money of the data in .data/
-  npm run check       format, lint, types, protos       npm run tools    temporal, grpcurl, temporal-test-server`;
+  npm run check       format, lint, types, protos       npm run tools    temporal, grpcurl, jaeger …`;
 
 /** Reads the command line. @throws StackError for what it does not know */
 export function parseOptions(args: readonly string[]): StartOptions {
@@ -50,6 +53,7 @@ export function parseOptions(args: readonly string[]): StartOptions {
         reset: { type: "boolean", default: false },
         verbose: { type: "boolean", short: "v", default: false },
         demo: { type: "boolean", default: true },
+        traces: { type: "boolean", default: true },
         "port-offset": { type: "string", default: "0" },
         data: { type: "string", default: defaultDataDirectory },
         only: { type: "string" },
@@ -57,7 +61,7 @@ export function parseOptions(args: readonly string[]): StartOptions {
     });
     const { "port-offset": portOffset, data, only, ...flags } = values;
     const options = { ...flags, portOffset: parseOffset(portOffset), dataDirectory: resolve(data) };
-    return only === undefined ? options : { ...options, demo: false, only: parseComponents(only) };
+    return only === undefined ? options : { ...options, demo: false, traces: false, only: parseComponents(only) };
   } catch (error) {
     if (error instanceof StackError) throw error;
     throw new StackError(`${(error as Error).message} Try --help.`);

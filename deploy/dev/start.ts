@@ -2,14 +2,16 @@
 import { relative } from "node:path";
 import { ConnectError } from "@connectrpc/connect";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import { findTool } from "../tools/tool.ts";
 import { root } from "./config.ts";
 import { demonstrate } from "./demo.ts";
 import { StackError } from "./errors.ts";
 import { printExamples } from "./examples.ts";
-import { portsAt } from "./layout.ts";
+import { type Observer, portsAt, portsOf } from "./layout.ts";
 import { claim } from "./leftovers.ts";
 import { help, parseOptions, type StartOptions } from "./options.ts";
 import { onOrphaned } from "./parentage.ts";
+import { isFree } from "./ports.ts";
 import { removeData } from "./postgres.ts";
 import { Screen } from "./screen.ts";
 import { Stack } from "./stack.ts";
@@ -61,14 +63,27 @@ async function reset(options: StartOptions): Promise<void> {
   removeData(options.dataDirectory);
 }
 
+/** A Jaeger is used when there is one, and never built here. */
+async function chooseObservers({ traces, portOffset }: StartOptions, screen: Screen): Promise<Observer[]> {
+  if (!traces || !(await findTool("jaeger"))) return [];
+  const wanted = portsOf("jaeger", portsAt(portOffset));
+  const free = await Promise.all(wanted.map(({ port }) => isFree(port)));
+  const taken = wanted.filter((_, index) => !free[index]).map(({ port }) => port);
+  if (taken.length === 0) return ["jaeger"];
+  screen.say(`No traces: Jaeger's port ${taken.join(", ")} is in use; --port-offset 100 moves every port.`);
+  return [];
+}
+
 async function run(options: StartOptions, screen: Screen): Promise<number> {
   const wishes = new Wishes();
   const begin = performance.now();
   screen.title(`Ordermesh starts in ${relative(root, options.dataDirectory) || "."}`);
   if (options.reset) await reset(options);
+  const observers = await chooseObservers(options, screen);
   const stack = await Stack.start({
     dataDirectory: options.dataDirectory,
     ports: portsAt(options.portOffset),
+    observers,
     ...(options.only && { components: options.only }),
     logLevel: options.verbose ? "info" : "warn",
     signal: wishes.stop,

@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { globSync } from "node:fs";
 import { delimiter } from "node:path";
 import { ToolError, tool, toolLinks } from "../tools/tool.ts";
-import { baseTools } from "../tools/versions.ts";
+import { baseTools, testTools } from "../tools/versions.ts";
 import { fullEnvironment, root } from "./config.ts";
 import { StackError } from "./errors.ts";
 import { freePorts } from "./layout.ts";
@@ -30,8 +30,16 @@ function passThrough(args: readonly string[], environment: Record<string, string
   });
 }
 
+/** Before the tests, whose time is limited. What only some of them need may be missing; they say so. */
 async function haveTools(): Promise<void> {
-  for (const name of baseTools) await tool(name, (line) => console.log(`  · ${line}`));
+  const say = (line: string) => console.log(`  · ${line}`);
+  for (const name of baseTools) await tool(name, say);
+  for (const name of testTools) {
+    await tool(name, say).catch((error: unknown) => {
+      if (!(error instanceof ToolError)) throw error;
+      say(error.message);
+    });
+  }
 }
 
 /** Nothing in a test outlives its server, so it need not wait for disks. */

@@ -1,7 +1,7 @@
 // `npm run tools [-- name…]`: has the tools ready that the stack and its tests need, or those named, and prints where
 // each one is.
 import { ToolError, tool, toolLinks } from "./tool.ts";
-import { baseTools, type ToolName, versions } from "./versions.ts";
+import { type ToolName, usualTools, versions } from "./versions.ts";
 
 const known = Object.keys(versions) as ToolName[];
 const wanted = process.argv.slice(2);
@@ -11,7 +11,7 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 try {
-  for (const name of wanted.length === 0 ? baseTools : known.filter((tool) => wanted.includes(tool))) {
+  for (const name of wanted.length === 0 ? usualTools : known.filter((tool) => wanted.includes(tool))) {
     console.log(`${name}: ${await tool(name)}`);
   }
   console.log(`Put them on PATH: export PATH="${toolLinks}:$PATH"`);

@@ -46,6 +46,20 @@ export type ToolName = keyof typeof versions;
 /** What the stack and the tests of the product need; other tools are had by those who ask for them. */
 export const baseTools = ["temporal", "grpcurl", "temporal-test-server"] as const satisfies readonly ToolName[];
 
+/** What `npm run tools` has ready when nothing is named: Jaeger last, as the stack does without it. */
+export const usualTools = [...baseTools, "jaeger"] as const satisfies readonly ToolName[];
+
+/** What some tests need besides; those say what is missing and fail when it cannot be had. */
+export const testTools = [
+  "jaeger",
+  "prometheus",
+  "promtool",
+  "amtool",
+  "elasticsearch",
+  "filebeat",
+  "mustache",
+] as const satisfies readonly ToolName[];
+
 /** What a program on PATH is called when it has not the tool's name. */
 export const namesOnPath: { readonly [name in ToolName]?: readonly string[] } = {
   // One that is called jaeger is Jaeger 2, which takes its ports from a file.

@@ -12,6 +12,7 @@ describe("the command line of npm start", () => {
       reset: false,
       verbose: false,
       demo: true,
+      traces: true,
       portOffset: 0,
       dataDirectory: defaultDataDirectory,
     });
@@ -35,4 +36,6 @@ test("an offset moves every port", () => {
   ]);
   assert.equal(ports.postgres, 55532);
   assert.equal(ports.temporalUi, 8333);
+  assert.deepEqual(portsOf("jaeger", ports)[0], { port: 16786, use: "Jaeger" });
+  assert.deepEqual(portsOf("filebeat", ports), []);
 });
