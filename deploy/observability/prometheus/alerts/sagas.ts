@@ -1,0 +1,74 @@
+import type { RuleGroup } from "../rule.ts";
+
+/** Whether orders are carried through to their end. */
+export const sagaAlerts: RuleGroup = {
+  name: "ordermesh-sagas",
+  rules: [
+    {
+      alert: "ManyStepsParked",
+      severity: "page",
+      expr: "max by (namespace) (saga_parked_steps) >= 25",
+      lasts: "2m",
+      labels: { service: "worker" },
+      summary: "Steps that are parked: {{ $value }} ({{ $labels.namespace }})",
+      description: "Many customers' orders stand still, and not one by one: something that all of them need is broken.",
+    },
+    {
+      alert: "StepsParked",
+      severity: "ticket",
+      expr: "max by (namespace) (saga_parked_steps) > 0",
+      lasts: "1m",
+      labels: { service: "worker" },
+      summary: "Steps that wait for an operator: {{ $value }} ({{ $labels.namespace }})",
+      description: "An order stands still for each of them until an operator retries or resolves the step.",
+    },
+    {
+      alert: "WorkflowsFailing",
+      severity: "ticket",
+      expr: "sum by (namespace) (increase(temporal_workflow_failed[10m])) > 0",
+      lasts: "0m",
+      labels: { service: "worker" },
+      summary: "Workflows that failed in ten minutes: {{ $value | humanize }} ({{ $labels.namespace }})",
+      description:
+        "A workflow of ours parks what it cannot do and never fails, so its orders are not carried any more.",
+    },
+    {
+      alert: "WorkflowTasksFailing",
+      severity: "ticket",
+      expr: "sum by (namespace) (increase(temporal_workflow_task_execution_failed[10m])) > 0",
+      lasts: "10m",
+      labels: { service: "worker" },
+      summary: "Workflow tasks that failed in ten minutes: {{ $value | humanize }} ({{ $labels.namespace }})",
+      description:
+        "The code cannot go on with histories that an earlier version wrote: the orders of those stand still.",
+    },
+    {
+      alert: "WorkerSaturated",
+      severity: "ticket",
+      expr: `histogram_quantile(0.95, sum by (namespace, le)
+        (rate(temporal_workflow_task_schedule_to_start_latency_seconds_bucket[5m]))) > 1`,
+      lasts: "10m",
+      labels: { service: "worker" },
+      summary: "Workflow tasks wait {{ $value | humanizeDuration }} for a worker ({{ $labels.namespace }})",
+      description: "Orders take longer in each of their steps. Beyond 5 s the promise to customers breaks.",
+    },
+    {
+      alert: "RelayStalled",
+      severity: "ticket",
+      expr: "time() - max by (namespace, service, relay) (relay_last_success_timestamp_seconds) > 300",
+      lasts: "1m",
+      summary: "Relay {{ $labels.relay }} of {{ $labels.service }} last succeeded {{ $value | humanizeDuration }} ago",
+      description: "What a crash or a lost answer left behind in that service is not taken up again.",
+    },
+    {
+      alert: "AuditPublishLagging",
+      severity: "ticket",
+      expr: "max by (namespace, service) (audit_publish_lag_seconds) > 300",
+      lasts: "5m",
+      summary:
+        "The audit stream of {{ $labels.service }} is {{ $value | humanizeDuration }} behind ({{ $labels.namespace }})",
+      description:
+        "Customers notice nothing. The audit log in the database is complete, what is shipped of it is late.",
+    },
+  ],
+};

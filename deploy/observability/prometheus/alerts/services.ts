@@ -1,0 +1,98 @@
+import type { RuleGroup } from "../rule.ts";
+
+/** Whether the processes do their work; the causes behind what customers feel. */
+export const serviceAlerts: RuleGroup = {
+  name: "ordermesh-services",
+  rules: [
+    {
+      alert: "ServiceFailing",
+      severity: "ticket",
+      expr: `namespace_service:rpc_server_faults:ratio_rate10m > 0.01
+        and namespace_service:rpc_server_faults:increase10m > 10`,
+      lasts: "5m",
+      summary: "{{ $value | humanizePercentage }} of the calls to {{ $labels.service }} fail ({{ $labels.namespace }})",
+      description: "Calls fail by our fault. The saga repeats its own; callers of orders see theirs.",
+    },
+    {
+      alert: "ServiceSlow",
+      severity: "ticket",
+      expr: "namespace_service_rpc:rpc_server_duration_seconds:p99_5m > 1",
+      lasts: "10m",
+      summary:
+        "{{ $labels.rpc }} of {{ $labels.service }} takes {{ $value | humanizeDuration }} at the 99th percentile",
+      description: "One call in a hundred takes longer than a second, and orders with it.",
+    },
+    {
+      alert: "TargetDown",
+      severity: "ticket",
+      expr: "up == 0",
+      lasts: "5m",
+      summary: "{{ $labels.service }} at {{ $labels.instance }} cannot be scraped ({{ $labels.namespace }})",
+      description:
+        "A process is gone or hangs, or Prometheus may not talk to it. While others serve, customers notice nothing.",
+    },
+    {
+      alert: "EventLoopBlocked",
+      severity: "ticket",
+      expr: "max by (namespace, service, instance) (nodejs_eventloop_lag_p99_seconds) > 0.25",
+      lasts: "10m",
+      summary: "{{ $labels.service }} at {{ $labels.instance }} lags {{ $value | humanizeDuration }} behind",
+      description: "The process has more to do than one core can, so each of its calls takes so much longer.",
+    },
+    {
+      alert: "DatabasePoolExhausted",
+      severity: "ticket",
+      expr: "min_over_time(sum by (namespace, service) (database_pool_waiting)[5m:30s]) > 0",
+      lasts: "5m",
+      summary: "Statements that wait for a connection in {{ $labels.service }}: {{ $value }} ({{ $labels.namespace }})",
+      description: "All connections of a service are busy all the time; its calls take longer.",
+    },
+    {
+      alert: "DatabaseConnectionsHigh",
+      severity: "ticket",
+      expr: "namespace:pg_connections:used_ratio > 0.8",
+      lasts: "5m",
+      labels: { service: "postgres-exporter" },
+      summary: "{{ $value | humanizePercentage }} of PostgreSQL's connections are in use ({{ $labels.namespace }})",
+      description: "When none is left, services that start or scale out cannot connect, and their calls fail.",
+    },
+    {
+      alert: "DatabaseUnreachable",
+      severity: "ticket",
+      expr: "max by (namespace) (pg_up) == 0",
+      lasts: "1m",
+      labels: { service: "postgres-exporter" },
+      summary: "PostgreSQL does not answer its exporter ({{ $labels.namespace }})",
+      description: "If the services cannot reach it either, orders fail, and an alert on that wakes somebody.",
+    },
+    {
+      alert: "TransactionTooLong",
+      severity: "ticket",
+      expr: "max by (namespace, datname) (pg_activity_oldest_transaction_seconds) > 900",
+      lasts: "1m",
+      labels: { service: "postgres-exporter" },
+      summary:
+        "A transaction in {{ $labels.datname }} is open for {{ $value | humanizeDuration }} ({{ $labels.namespace }})",
+      description:
+        "Vacuum stands still, tables grow, and the audit stream waits for it. In the end orders become slow.",
+    },
+    {
+      alert: "BooksUnbalanced",
+      severity: "ticket",
+      expr: "max by (namespace) (ordermesh_verify_findings) > 0",
+      lasts: "0m",
+      labels: { service: "verify" },
+      summary: "Stock and money do not agree, findings: {{ $value }} ({{ $labels.namespace }})",
+      description: "A customer may have been charged wrongly, or stock be promised that is not there.",
+    },
+    {
+      alert: "BooksUnchecked",
+      severity: "ticket",
+      expr: "time() - max by (namespace) (ordermesh_verify_last_run_timestamp_seconds) > 26 * 3600",
+      lasts: "10m",
+      labels: { service: "verify" },
+      summary: "Stock and money were last compared {{ $value | humanizeDuration }} ago ({{ $labels.namespace }})",
+      description: "Customers notice nothing, but neither would we if the books went wrong.",
+    },
+  ],
+};

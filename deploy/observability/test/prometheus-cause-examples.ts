@@ -1,0 +1,212 @@
+import type { Example, Series } from "./prometheus-example.ts";
+
+const shop = 'namespace="shop"';
+const ofService = (service: string) => `${shop}, service="${service}", instance="${service}-1:8080"`;
+
+/** One series that fires and the same one that does not. */
+function one(series: string, fires: string, quiet: string): { fires: Series; quiet: Series } {
+  return { fires: { [series]: fires }, quiet: { [series]: quiet } };
+}
+
+const rpc = "shop.payments.v1.PaymentService/AuthorizePayment";
+const calls = (code: string) =>
+  `rpc_server_duration_seconds_count{${ofService("payments")}, rpc="${rpc}", code="${code}"}`;
+const faster = (le: string) =>
+  `rpc_server_duration_seconds_bucket{${ofService("payments")}, rpc="${rpc}", code="OK", le="${le}"}`;
+const tasks = (le: string) =>
+  `temporal_workflow_task_schedule_to_start_latency_seconds_bucket{${ofService("worker")}, le="${le}"}`;
+
+/** Examples for the alerts on orders and sagas that stand still. */
+const standingStill: readonly Example[] = [
+  {
+    alert: "OrderPendingTooLong",
+    at: "15m",
+    ...one(`orders_oldest_pending_seconds{${ofService("orders")}}`, "0+60x15", "0+60x4 0x15"),
+    summary: "An order has been pending for 15m 0s (shop)",
+  },
+  {
+    alert: "OutboxLagging",
+    at: "10m",
+    ...one(`orders_outbox_lag_seconds{${ofService("orders")}}`, "60x10", "0 20 40 0 20 40 0 20 25 28 0"),
+    summary: "An order waits for its saga since 1m 0s (shop)",
+  },
+  {
+    alert: "StockLow",
+    at: "30m",
+    ...one(`inventory_low_stock_levels{${ofService("inventory")}}`, "2x30", "2x10 0x20"),
+    summary: "Stock levels that are low: 2 (shop)",
+  },
+  {
+    alert: "PaymentsUndecided",
+    at: "15m",
+    ...one(`payments_undecided_age_seconds{${ofService("payments")}}`, "0+60x15", "0+60x9 0x10"),
+    summary: "The gateway has not decided on a payment for 15m 0s (shop)",
+  },
+  {
+    alert: "StepsParked",
+    at: "10m",
+    ...one(`saga_parked_steps{${ofService("worker")}}`, "0x5 1x5", "1 0x10"),
+    summary: "Steps that wait for an operator: 1 (shop)",
+  },
+  {
+    alert: "WorkflowsFailing",
+    at: "10m",
+    ...one(`temporal_workflow_failed{${ofService("worker")}}`, "0x4 1x6", "7x10"),
+    summary: "Workflows that failed in ten minutes: 1 (shop)",
+  },
+  {
+    alert: "WorkflowTasksFailing",
+    at: "30m",
+    ...one(`temporal_workflow_task_execution_failed{${ofService("worker")}}`, "0+1x30", "0x5 1x25"),
+    summary: "Workflow tasks that failed in ten minutes: 10 (shop)",
+  },
+  {
+    alert: "WorkerSaturated",
+    at: "20m",
+    fires: { [tasks("1")]: "0+1x20", [tasks("5")]: "0+10x20", [tasks("+Inf")]: "0+10x20" },
+    quiet: { [tasks("1")]: "0+10x20", [tasks("5")]: "0+10x20", [tasks("+Inf")]: "0+10x20" },
+    summary: "Workflow tasks wait 4.778s for a worker (shop)",
+  },
+  {
+    alert: "RelayStalled",
+    at: "20m",
+    ...one(`relay_last_success_timestamp_seconds{${ofService("orders")}, relay="sagas"}`, "0x20", "0+60x20"),
+    labels: { service: "orders", relay: "sagas" },
+    summary: "Relay sagas of orders last succeeded 20m 0s ago",
+  },
+  {
+    alert: "AuditPublishLagging",
+    at: "30m",
+    ...one(`audit_publish_lag_seconds{${ofService("orders")}}`, "0+60x30", "400x3 0x27"),
+    labels: { service: "orders" },
+    summary: "The audit stream of orders is 30m 0s behind (shop)",
+  },
+];
+
+/** Examples for the alerts on processes and databases. */
+const processes: readonly Example[] = [
+  {
+    alert: "ServiceFailing",
+    at: "20m",
+    fires: { [calls("OK")]: "0+95x20", [calls("Internal")]: "0+5x20" },
+    quiet: { [calls("OK")]: "0+95x20", [calls("FailedPrecondition")]: "0+50x20", [calls("Internal")]: "0x10 1x10" },
+    labels: { service: "payments" },
+    summary: "5% of the calls to payments fail (shop)",
+  },
+  {
+    alert: "ServiceSlow",
+    at: "20m",
+    fires: { [faster("1")]: "0+90x20", [faster("2.5")]: "0+100x20", [faster("+Inf")]: "0+100x20" },
+    quiet: { [faster("1")]: "0+995x20", [faster("2.5")]: "0+1000x20", [faster("+Inf")]: "0+1000x20" },
+    labels: { service: "payments", rpc },
+    summary: `${rpc} of payments takes 2.35s at the 99th percentile`,
+  },
+  {
+    alert: "TargetDown",
+    at: "15m",
+    ...one(`up{${ofService("inventory")}, job="ordermesh"}`, "1x5 0x10", "1x5 0x3 1x10"),
+    labels: { service: "inventory", instance: "inventory-1:8080", job: "ordermesh" },
+    summary: "inventory at inventory-1:8080 cannot be scraped (shop)",
+  },
+  {
+    alert: "EventLoopBlocked",
+    at: "20m",
+    ...one(`nodejs_eventloop_lag_p99_seconds{${ofService("orders")}}`, "0.5x20", "0.5x8 0.02x12"),
+    labels: { service: "orders", instance: "orders-1:8080" },
+    summary: "orders at orders-1:8080 lags 500ms behind",
+  },
+  {
+    alert: "DatabasePoolExhausted",
+    at: "20m",
+    ...one(`database_pool_waiting{${ofService("orders")}}`, "3x20", "3 0 3 0 3 0 3 0 3 0 3 0 3 0 3 0 3 0 3 0"),
+    labels: { service: "orders" },
+    summary: "Statements that wait for a connection in orders: 3 (shop)",
+  },
+  {
+    alert: "DatabaseConnectionsHigh",
+    at: "10m",
+    fires: {
+      [`pg_activity_connections{${ofService("postgres-exporter")}, datname="orders", state="idle"}`]: "80x10",
+      [`pg_activity_connections{${ofService("postgres-exporter")}, datname="orders", state="active"}`]: "10x10",
+      [`pg_server_max_connections{${ofService("postgres-exporter")}}`]: "100x10",
+    },
+    quiet: {
+      [`pg_activity_connections{${ofService("postgres-exporter")}, datname="orders", state="idle"}`]: "50x10",
+      [`pg_server_max_connections{${ofService("postgres-exporter")}}`]: "100x10",
+    },
+    summary: "90% of PostgreSQL's connections are in use (shop)",
+  },
+  {
+    alert: "DatabaseUnreachable",
+    at: "10m",
+    ...one(`pg_up{${ofService("postgres-exporter")}}`, "1x5 0x5", "1x10"),
+    summary: "PostgreSQL does not answer its exporter (shop)",
+  },
+  {
+    alert: "TransactionTooLong",
+    at: "30m",
+    ...one(
+      `pg_activity_oldest_transaction_seconds{${ofService("postgres-exporter")}, datname="orders"}`,
+      "0+60x30",
+      "0+60x14 0x20",
+    ),
+    labels: { datname: "orders" },
+    summary: "A transaction in orders is open for 30m 0s (shop)",
+  },
+  {
+    alert: "BooksUnbalanced",
+    at: "5m",
+    ...one(`ordermesh_verify_findings{${shop}, job="verify"}`, "2x5", "0x5"),
+    summary: "Stock and money do not agree, findings: 2 (shop)",
+  },
+  {
+    alert: "BooksUnchecked",
+    at: "1600m",
+    ...one(`ordermesh_verify_last_run_timestamp_seconds{${shop}, job="verify"}`, "0x1600", "0x700 42000x900"),
+    summary: "Stock and money were last compared 1d 2h 40m 0s ago (shop)",
+  },
+];
+
+/** Examples for the alerts on our own sight. */
+const telemetry: readonly Example[] = [
+  {
+    alert: "SpansLost",
+    at: "30m",
+    ...one(`telemetry_spans_total{${ofService("orders")}, outcome="dropped"}`, "0+10x30", "500x30"),
+    labels: { service: "orders" },
+    summary: "orders lost 100 spans in ten minutes (shop)",
+  },
+  {
+    alert: "LogLagging",
+    at: "10m",
+    ...one(`log_lag_bytes{${ofService("orders")}}`, "2097152x10", "2097152x3 0x10"),
+    labels: { service: "orders", instance: "orders-1:8080" },
+    summary: "2MiB of log lines wait in orders at orders-1:8080",
+  },
+  {
+    alert: "LogLinesDropped",
+    at: "15m",
+    ...one(`log_lines_dropped_total{${ofService("orders")}}`, "0+1x15", "8x15"),
+    labels: { service: "orders" },
+    summary: "orders dropped 10 log lines in ten minutes (shop)",
+  },
+  {
+    alert: "RulesFailing",
+    at: "15m",
+    ...one(`prometheus_rule_evaluation_failures_total{${ofService("prometheus")}, rule_group="x"}`, "0+1x15", "3x15"),
+    summary: "10 evaluations of rules failed in ten minutes (shop)",
+  },
+  {
+    alert: "NotificationsFailing",
+    at: "20m",
+    ...one(
+      `alertmanager_notifications_failed_total{${ofService("alertmanager")}, integration="slack"}`,
+      "0+1x20",
+      "4x20",
+    ),
+    summary: "10 notifications were not delivered in ten minutes (shop)",
+  },
+];
+
+/** Examples for the alerts on causes, which wake nobody. */
+export const causeExamples: readonly Example[] = [...standingStill, ...processes, ...telemetry];
