@@ -99,6 +99,8 @@ function kubernetesRecipes() {
     module: "github.com/helm-unittest/helm-unittest",
     program: "cmd/helm-unittest",
     usually: "1 minute",
+    // As its authors replace it.
+    replacing: ["github.com/vmware-labs/yaml-jsonpath v0.3.2 => github.com/helm-unittest/yaml-jsonpath v0.4.0"],
   });
   const kubeconform = goInstall({
     name: "kubeconform",
