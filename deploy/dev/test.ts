@@ -16,7 +16,7 @@ const concurrency = 2;
 /** A single test may take this long; the ones with a whole stack take the longest. */
 const testTimeoutMs = 10 * 60_000;
 
-const patterns = ["services/*/test/**/*.test.ts", "deploy/*/test/**/*.test.ts", "bench/test/**/*.test.ts"];
+const patterns = ["{services/*,deploy/*,bench,charts}/test/**/*.test.ts"];
 
 /** Runs a command with our terminal; resolves with its exit code. It ends when we are told to. */
 function passThrough(args: readonly string[], environment: Record<string, string> = {}): Promise<number> {

@@ -1,0 +1,85 @@
+// `node charts/generate.ts`: writes values.schema.json and the table in README.md of each chart from the comments in its
+// values.yaml. With `--check` it writes nothing and says what is not as it would write it.
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { databaseConfig, platformConfig } from "#platform/config.ts";
+import { root } from "../deploy/dev/config.ts";
+import { run } from "../deploy/tools/run.ts";
+import { inventoryConfig } from "../services/inventory/src/config.ts";
+import { ordersConfig } from "../services/orders/src/config.ts";
+import { paymentsConfig } from "../services/payments/src/config.ts";
+import { shippingConfig } from "../services/shipping/src/config.ts";
+import { workerConfig } from "../services/worker/src/config.ts";
+import { readValues } from "./values-comments.ts";
+import { type Variables, valuesSchema, valuesTable } from "./values-schema.ts";
+
+/** Where the charts are. */
+const folder = import.meta.dirname;
+const charts = ["service", "ordermesh"] as const;
+const begin = "<!-- values -->";
+const end = "<!-- end of values -->";
+
+/** What the chart sets from values of its own, and secrets, which never are in a ConfigMap. */
+const ownVariables = new Set(["DATABASE_URL", "DATABASE_MIGRATION_URL", "PAGE_TOKEN_SECRET", "GRPC_PORT", "HTTP_PORT"]);
+
+function namesIn(...shapes: readonly object[]): string[] {
+  const names = shapes.flatMap((shape) => Object.keys(shape));
+  return [...new Set(names)].filter((name) => !ownVariables.has(name)).sort();
+}
+
+const variables: Variables = {
+  orders: namesIn(platformConfig, databaseConfig, ordersConfig),
+  payments: namesIn(platformConfig, databaseConfig, paymentsConfig),
+  inventory: namesIn(platformConfig, databaseConfig, inventoryConfig),
+  shipping: namesIn(platformConfig, databaseConfig, shippingConfig),
+  worker: namesIn(platformConfig, workerConfig),
+};
+
+async function formatted(json: object): Promise<string> {
+  const scratch = join(root, ".cache", `values-${process.pid}.json`);
+  writeFileSync(scratch, JSON.stringify(json, undefined, 2));
+  const biome = join(root, "node_modules/.bin/biome");
+  const options = ["format", "--write", "--vcs-enabled=false", scratch];
+  await run(biome, options, { cwd: root, timeoutMs: 60_000 });
+  const text = readFileSync(scratch, "utf8");
+  rmSync(scratch);
+  return text;
+}
+
+function withTable(readme: string, table: string): string {
+  const [head, rest] = readme.split(begin);
+  const tail = rest?.split(end)[1];
+  if (head === undefined || tail === undefined) throw new Error(`README.md lacks ${begin} or ${end}`);
+  return `${head}${begin}\n${table}\n${end}${tail}`;
+}
+
+/** Every generated file and what it must hold. */
+async function generate(): Promise<Map<string, string>> {
+  const files = new Map<string, string>();
+  for (const chart of charts) {
+    const values = readValues(readFileSync(join(folder, chart, "values.yaml"), "utf8"));
+    const readme = join(folder, chart, "README.md");
+    files.set(join(folder, chart, "values.schema.json"), await formatted(valuesSchema(chart, values, variables)));
+    files.set(readme, withTable(readFileSync(readme, "utf8"), valuesTable(values)));
+  }
+  return files;
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+const files = await generate();
+if (process.argv.includes("--check")) {
+  for (const [path, text] of files) {
+    if (textOf(path) === text) continue;
+    console.error(`${path} is not what values.yaml says: node charts/generate.ts repairs it`);
+    process.exitCode = 1;
+  }
+} else {
+  for (const [path, text] of files) writeFileSync(path, text);
+}

@@ -1,0 +1,38 @@
+{{/* A way out to peers on TCP ports; with no peers, to anywhere on these ports. Takes peers and ports. */}}
+{{- define "service.wayOut" -}}
+- {{ if .peers }}to:
+    {{- toYaml .peers | nindent 4 }}
+  {{ end }}ports:
+    {{- range .ports }}
+    - protocol: TCP
+      port: {{ include "service.text" . }}
+    {{- end }}
+{{- end }}
+
+{{- define "service.toDns" -}}
+- to:
+    {{- toYaml .Values.global.network.dns | nindent 4 }}
+  ports:
+    - protocol: UDP
+      port: 53
+    - protocol: TCP
+      port: 53
+{{- end }}
+
+{{- define "service.toDatabase" -}}
+{{ include "service.wayOut" (dict "peers" .Values.global.network.database "ports" (list .Values.global.database.port)) }}
+{{- end }}
+
+{{/* The ports of the URLs that traces are sent to, as a list in YAML. */}}
+{{- define "service.tracingPorts" -}}
+{{- $ports := list -}}
+{{- $tracing := .Values.global.tracing -}}
+{{- range $url := list $tracing.otlp $tracing.jaeger $tracing.zipkin -}}
+{{- if $url -}}
+{{- $parts := urlParse $url -}}
+{{- $port := regexFind ":[0-9]+$" $parts.host | trimPrefix ":" | default (eq $parts.scheme "https" | ternary "443" "80") -}}
+{{- $ports = append $ports (int $port) -}}
+{{- end -}}
+{{- end -}}
+{{ $ports | uniq | toJson }}
+{{- end }}

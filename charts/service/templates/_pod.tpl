@@ -1,0 +1,100 @@
+{{/* The pods of one version. Takes root, image and track. */}}
+{{- define "service.podTemplate" -}}
+{{- $ := .root -}}
+metadata:
+  labels:
+    {{- include "service.podLabels" (dict "root" $ "component" "service") | nindent 4 }}
+    ordermesh.io/track: {{ .track }}
+  annotations:
+    kubectl.kubernetes.io/default-container: {{ include "service.program" $ }}
+    checksum/config: {{ include "service.variables" $ | sha256sum }}
+    {{- with $.Values.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  serviceAccountName: {{ include "service.fullname" $ }}
+  {{- include "service.podSecurity" $ | nindent 2 }}
+  {{- with include "service.pullSecrets" $ }}
+  {{- . | nindent 2 }}
+  {{- end }}
+  {{- with $.Values.priorityClassName }}
+  priorityClassName: {{ . }}
+  {{- end }}
+  terminationGracePeriodSeconds: {{ add $.Values.drain.pauseSeconds $.Values.drain.timeoutSeconds $.Values.drain.closeSeconds }}
+  topologySpreadConstraints:
+    {{- range $.Values.spread.topologyKeys }}
+    - maxSkew: 1
+      topologyKey: {{ . }}
+      whenUnsatisfiable: {{ $.Values.spread.whenUnsatisfiable }}
+      labelSelector:
+        matchLabels:
+          {{- include "service.selector" $ | nindent 10 }}
+      matchLabelKeys: [pod-template-hash]
+    {{- end }}
+  containers:
+    - name: {{ include "service.program" $ }}
+      image: {{ include "service.image" (dict "root" $ "image" .image) }}
+      imagePullPolicy: {{ $.Values.global.image.pullPolicy }}
+      args: [{{ include "service.program" $ }}]
+      {{- include "service.containerSecurity" $ | nindent 6 }}
+      ports:
+        - name: grpc
+          containerPort: {{ include "service.text" $.Values.ports.grpc }}
+        - name: http
+          containerPort: {{ include "service.text" $.Values.ports.http }}
+      envFrom:
+        - configMapRef:
+            name: {{ include "service.fullname" $ }}
+      env:
+        {{- include "service.fromSecret" (dict "variable" "PAGE_TOKEN_SECRET" "secret" (include "service.secretName" $) "key" $.Values.secret.keys.pageTokenSecret) | nindent 8 }}
+        {{- if $.Values.database.enabled }}
+        {{- $secret := $.Values.database.runtimeSecret | default (printf "%s-database" (include "service.fullname" $)) }}
+        {{- include "service.connection" (dict "root" $ "variable" "DATABASE_URL" "key" $.Values.secret.keys.databaseUrl "secret" $secret) | nindent 8 }}
+        {{- end }}
+      resources:
+        {{- toYaml $.Values.resources | nindent 8 }}
+      {{- include "service.probes" $ | nindent 6 }}
+      {{- with $.Values.drain.pauseSeconds }}
+      # The kubelet waits while the endpoints lose this pod everywhere, and only then sends SIGTERM.
+      lifecycle:
+        preStop:
+          sleep:
+            seconds: {{ include "service.text" . }}
+      {{- end }}
+      {{- with include "service.mounts" $ }}
+      {{- . | nindent 6 }}
+      {{- end }}
+  {{- with include "service.volumes" $ }}
+  {{- . | nindent 2 }}
+  {{- end }}
+  {{- with $.Values.nodeSelector }}
+  nodeSelector:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $.Values.tolerations }}
+  tolerations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $.Values.affinity }}
+  affinity:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+
+{{- define "service.probes" -}}
+{{- $port := include "service.text" .Values.ports.grpc -}}
+startupProbe:
+  grpc:
+    port: {{ $port }}
+    service: liveness
+  {{- toYaml .Values.probes.startup | nindent 2 }}
+readinessProbe:
+  grpc:
+    port: {{ $port }}
+  {{- toYaml .Values.probes.readiness | nindent 2 }}
+livenessProbe:
+  grpc:
+    port: {{ $port }}
+    service: liveness
+  {{- toYaml .Values.probes.liveness | nindent 2 }}
+{{- end }}

@@ -1,0 +1,20 @@
+{{/* Pod Security "restricted", without a waiver. */}}
+{{- define "service.podSecurity" -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: {{ include "service.text" .Values.user }}
+  runAsGroup: {{ include "service.text" .Values.user }}
+  fsGroup: {{ include "service.text" .Values.user }}
+  seccompProfile:
+    type: RuntimeDefault
+{{- end }}
+
+{{- define "service.containerSecurity" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+{{- end }}

@@ -1,0 +1,74 @@
+import { join } from "node:path";
+import { parseAllDocuments } from "yaml";
+import { root } from "../../deploy/dev/config.ts";
+import { run } from "../../deploy/tools/run.ts";
+import { tool } from "../../deploy/tools/tool.ts";
+
+/** The Kubernetes that the charts are made for, and that the tests judge them by. */
+export const kubernetesVersion = "1.34.4";
+
+/** The environments of deploy/values. */
+export const environments = ["local", "staging", "production"] as const;
+
+/** Selects pods by their labels. */
+export interface Selector {
+  readonly matchLabels?: Readonly<Record<string, string>>;
+}
+
+/** Something that the charts make. */
+export interface Resource {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly labels: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
+  readonly data?: Readonly<Record<string, string>>;
+  readonly spec?: unknown;
+}
+
+/** Runs Helm in the repository and returns what it wrote. @throws Error with all that it said */
+export async function helm(...args: readonly string[]): Promise<string> {
+  return run(await tool("helm"), args, { cwd: root, timeoutMs: 60_000, keepOutput: true });
+}
+
+/** The file with the values of an environment. */
+export function valuesOf(environment: string): string {
+  return join("deploy/values", `${environment}.yaml`);
+}
+
+/** What a chart makes as text; `more` are arguments of `helm template`. */
+export function template(chart: string, ...more: readonly string[]): Promise<string> {
+  const place = ["--namespace", "ordermesh", "--kube-version", kubernetesVersion];
+  return helm("template", "ordermesh", join("charts", chart), ...place, ...more);
+}
+
+/** What a chart makes. */
+export async function render(chart: string, ...more: readonly string[]): Promise<Resource[]> {
+  return resourcesIn(await template(chart, ...more));
+}
+
+/** The resources in a stream of YAML. */
+export function resourcesIn(text: string): Resource[] {
+  // Helm and its log share a stream here; what it makes begins with the first document.
+  const stream = text.slice(text.indexOf("---"));
+  return parseAllDocuments(stream).flatMap((document) => {
+    const [error] = document.errors;
+    if (error) throw error;
+    const resource = document.toJS() as Resource | null;
+    return resource ? [resource] : [];
+  });
+}
+
+/** The resources of a kind. */
+export function ofKind(resources: readonly Resource[], kind: string): Resource[] {
+  return resources.filter((resource) => resource.kind === kind);
+}
+
+/** The one resource of a kind and name. @throws Error when there is none */
+export function named(resources: readonly Resource[], kind: string, name: string): Resource {
+  const found = resources.find((resource) => resource.kind === kind && resource.metadata.name === name);
+  if (!found) throw new Error(`there is no ${kind} ${name}`);
+  return found;
+}
