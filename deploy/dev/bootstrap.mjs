@@ -18,6 +18,9 @@ const scripts = {
   verify: ["deploy/dev/verify.ts"],
   bench: ["bench/main.ts"],
   tools: ["deploy/tools/install.ts"],
+  image: ["deploy/image/build.ts"],
+  cluster: ["deploy/cluster/main.ts"],
+  "cluster:test": ["deploy/cluster/mesh-test.ts"],
   lock: ["deploy/tools/complete-lock.ts"],
 };
 

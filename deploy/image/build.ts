@@ -1,0 +1,150 @@
+// `npm run image`: builds the image of every process with docker, podman or buildah; see README.md beside this file.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { type ImageContents, readArchive } from "./archive.ts";
+import { makeBases } from "./base.ts";
+import { type Builder, BuilderError, type BuilderName, builderNames, findBuilder } from "./builder.ts";
+import { copyInputs, revision } from "./inputs.ts";
+
+/** The tag when none is asked for. */
+export const defaultTag = "localhost/ordermesh:dev";
+
+/** How an image is built. */
+export interface ImageOptions {
+  readonly tag: string;
+  readonly version: string;
+  /** Whose sources; those of the working tree when left out. */
+  readonly commit?: string | undefined;
+  readonly builder?: BuilderName | undefined;
+  readonly base?: string | undefined;
+  readonly buildBase?: string | undefined;
+  /** Where the image is written to as well, for `docker load` and for nodes. */
+  readonly archive?: string | undefined;
+  readonly cache: boolean;
+  readonly say: (line: string) => void;
+}
+
+/** What was built. */
+export interface BuiltImage extends ImageContents {
+  readonly seconds: number;
+  /** How many steps were taken from earlier builds. */
+  readonly cachedSteps: number;
+}
+
+/** Whether public images can be had here. */
+async function registryAnswers(): Promise<boolean> {
+  const answer = await fetch("https://registry-1.docker.io/v2/", { signal: AbortSignal.timeout(4_000) }).catch(
+    () => undefined,
+  );
+  // It answers 401 to everybody who has not asked for a token, and a proxy that forbids it something else.
+  return answer?.headers.has("docker-distribution-api-version") === true;
+}
+
+async function basesFor(builder: Builder, { base, buildBase, say }: ImageOptions): Promise<Record<string, string>> {
+  if (base !== undefined || buildBase !== undefined || (await registryAnswers())) {
+    return { ...(base ? { BASE: base } : {}), ...(buildBase ? { BUILD_BASE: buildBase } : {}) };
+  }
+  say("no registry of images answers");
+  const made = await makeBases(builder, say);
+  return { BASE: made.base, BUILD_BASE: made.buildBase };
+}
+
+/** Builds the image and returns what is in it. @throws BuilderError with one sentence; Error with what the builder said */
+export async function buildImage(options: ImageOptions): Promise<BuiltImage> {
+  const folder = await mkdtemp(join(tmpdir(), "ordermesh-image-"));
+  try {
+    await copyInputs(join(folder, "context"), options.commit);
+    return await buildFrom(folder, options);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Builds from the inputs in `context` of the folder, which may hold other things meanwhile. */
+async function buildFrom(folder: string, options: ImageOptions): Promise<BuiltImage> {
+  const builder = await findBuilder(options.builder);
+  const bases = await basesFor(builder, options);
+  const { commit, time } = await revision(options.commit);
+  const start = performance.now();
+  options.say(`building ${options.tag} with ${builder.name}`);
+  const said = await builder.build({
+    tag: options.tag,
+    context: join(folder, "context"),
+    dockerfile: join(folder, "context/deploy/Dockerfile"),
+    args: { ...bases, VERSION: options.version, REVISION: commit, CREATED: time },
+    cache: options.cache,
+  });
+  const seconds = Math.round((performance.now() - start) / 1_000);
+  const archive = options.archive ?? join(folder, "image.tar");
+  await rm(archive, { force: true });
+  await builder.save(options.tag, archive);
+  const cachedSteps = said.match(/Using cache|CACHED/g)?.length ?? 0;
+  return { ...(await readArchive(archive)), seconds, cachedSteps };
+}
+
+const mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1).padStart(7)} MiB`;
+
+function report(image: BuiltImage): void {
+  const total = image.layers.reduce((sum, { bytes }) => sum + bytes, 0);
+  console.log(`${image.id}, user ${image.user}, ${image.seconds} s, ${image.cachedSteps} steps from the cache`);
+  for (const { bytes, made } of image.layers) console.log(`${mebibytes(bytes)}  ${made.slice(0, 90)}`);
+  console.log(`${mebibytes(total)}  in ${image.layers.length} layers, uncompressed`);
+}
+
+/** Builds twice from nothing. @returns whether both are the same, byte for byte */
+async function isReproducible(options: ImageOptions): Promise<boolean> {
+  const folder = await mkdtemp(join(tmpdir(), "ordermesh-image-"));
+  try {
+    await copyInputs(join(folder, "context"), options.commit);
+    const first = await buildFrom(folder, { ...options, cache: false });
+    const second = await buildFrom(folder, { ...options, cache: false });
+    report(second);
+    const same = first.id === second.id;
+    console.log(same ? "Built twice without a cache: the same digest." : `The first was ${first.id}: NOT the same.`);
+    return same;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function readOptions(args: readonly string[]): ImageOptions & { check: boolean } {
+  const { values } = parseArgs({
+    args: [...args],
+    allowNegative: true,
+    options: {
+      tag: { type: "string", default: defaultTag },
+      version: { type: "string", default: "dev" },
+      commit: { type: "string" },
+      builder: { type: "string" },
+      base: { type: "string" },
+      "build-base": { type: "string" },
+      archive: { type: "string" },
+      cache: { type: "boolean", default: true },
+      check: { type: "boolean", default: false },
+    },
+  });
+  const { "build-base": buildBase, builder: wanted, archive, ...others } = values;
+  const builder = builderNames.find((name) => name === wanted);
+  if (wanted !== undefined && !builder) throw new BuilderError(`--builder is one of ${builderNames.join(", ")}.`);
+  return {
+    ...others,
+    buildBase,
+    builder,
+    archive: archive && resolve(archive),
+    say: (line) => console.error(`  · ${line}`),
+  };
+}
+
+if (import.meta.main) {
+  process.umask(0o022);
+  try {
+    const { check, ...options } = readOptions(process.argv.slice(2));
+    if (check) process.exitCode = (await isReproducible(options)) ? 0 : 1;
+    else report(await buildImage(options));
+  } catch (error) {
+    console.error((error as Error).message);
+    process.exitCode = 1;
+  }
+}

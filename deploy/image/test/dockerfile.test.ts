@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { root } from "../../dev/config.ts";
+
+const dockerfile = readFileSync(join(root, "deploy/Dockerfile"), "utf8");
+const lines = dockerfile.replaceAll("\\\n", " ").split("\n");
+const instructions = (name: string) =>
+  lines.filter((line) => line.startsWith(`${name} `)).map((line) => line.slice(name.length + 1));
+
+test("nothing in it needs a shell", () => {
+  const commands = ["RUN", "ENTRYPOINT", "CMD"].flatMap(instructions);
+  assert.ok(commands.length >= 5);
+  for (const command of commands) assert.ok(Array.isArray(JSON.parse(command)), command);
+});
+
+test("it runs as a user without privileges, given by number", () => {
+  assert.deepEqual(instructions("USER"), ["1000:1000"]);
+});
+
+test("the base images are arguments, pinned to one release of the Node that the tests run on", () => {
+  const bases = instructions("ARG").filter((line) => /BASE=/.test(line));
+  assert.equal(bases.length, 2);
+  for (const base of bases) assert.match(base, new RegExp(`=docker\\.io/library/node:${process.versions.node}-`));
+  for (const from of instructions("FROM")) assert.match(from, /^\$\{(?:BUILD_)?BASE\}/);
+});
+
+test("what is copied from the sources exists", () => {
+  const copied = instructions("COPY")
+    .filter((line) => !line.startsWith("--from"))
+    .flatMap((line) => line.split(/\s+/).slice(0, -1));
+  for (const path of copied) assert.ok(existsSync(join(root, path)), path);
+});
+
+const entry = (...args: string[]) =>
+  spawnSync(process.execPath, [join(root, "deploy/image/run.ts"), ...args], { encoding: "utf8", timeout: 30_000 });
+
+for (const { args, code, says } of [
+  { args: ["--help"], code: 0, says: /orders \| payments/ },
+  { args: [], code: 0, says: /orders \| payments/ },
+  { args: ["ledger"], code: 2, says: /There is no "ledger" in this image/ },
+  { args: ["place-order", "--orders", "x:1"], code: 2, says: /--orders and --inventory say where/ },
+  { args: ["orders", "sing"], code: 1, says: /orders: unknown command "sing"/ },
+]) {
+  test(`the entry point answers ${JSON.stringify(args)} with code ${code}`, () => {
+    const { status, stdout, stderr } = entry(...args);
+    assert.match(stdout + stderr, says);
+    assert.equal(status, code);
+  });
+}
