@@ -11,9 +11,9 @@ import { chaosSeed } from "../config.ts";
 import { isOver } from "../demo.ts";
 import { type Component, databaseServices, freePorts } from "../layout.ts";
 import { removeData } from "../postgres.ts";
+import { Shopper, type Wish } from "../shopper.ts";
 import { Stack } from "../stack.ts";
 import { Chance } from "./chance.ts";
-import { Shopper, type Wish } from "./orders.ts";
 import { eventually } from "./processes.ts";
 
 const orderCount = 100;

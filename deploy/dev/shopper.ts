@@ -5,14 +5,19 @@ import { CustomerService } from "#gen/shop/orders/v1/customer_service_pb.js";
 import type { Order } from "#gen/shop/orders/v1/order_pb.js";
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import { Clients } from "#platform/grpc/clients.ts";
-import type { Stack } from "../stack.ts";
+import type { Stack } from "./stack.ts";
 
-/** What one order of a test is like. */
+/** What one order is like. */
 export interface Wish {
   readonly requestId: string;
   readonly cardToken: string;
+  /** See docs/simulators.md; one that the simulators deliver when left out. */
+  readonly postalCode?: string;
   readonly lines: readonly { readonly sku: string; readonly quantity: number }[];
 }
+
+/** Where everything goes. */
+const shopperAddress = { recipient: "G. Hopper", lines: ["1 Compiler Road"], city: "Testing" };
 
 /** What a caller may repeat: nobody answered, or the answer was "not now". */
 const passing = [Code.Unavailable, Code.DeadlineExceeded, Code.Aborted, Code.ResourceExhausted, Code.Canceled];
@@ -47,17 +52,17 @@ export class Shopper implements Disposable {
   async stock(sku: string, locationId: string, quantity: number): Promise<void> {
     const requestId = `stock:${sku}:${locationId}`;
     const delta = BigInt(quantity);
-    await insist(() => this.#inventory.adjustStock({ requestId, sku, locationId, delta, reason: "test" }));
+    await insist(() => this.#inventory.adjustStock({ requestId, sku, locationId, delta, reason: "delivery" }));
   }
 
   async customer(name: string): Promise<string> {
-    const request = { requestId: name, givenName: "Test", familyName: name, email: `${name}@example.com` };
+    const request = { requestId: name, givenName: "Grace", familyName: name, email: `${name}@example.com` };
     const { customer } = await insist(() => this.#customers.createCustomer(request));
     return customer?.customerId ?? "";
   }
 
   /** Places an order and returns its id; however often it has to be repeated, it is one order. */
-  async place(customerId: string, { requestId, cardToken, lines }: Wish): Promise<string> {
+  async place(customerId: string, { requestId, cardToken, lines, postalCode = "T1" }: Wish): Promise<string> {
     const unitPrice = { currency: "EUR", amount: 1_000n };
     const request = {
       requestId,
@@ -65,10 +70,8 @@ export class Shopper implements Disposable {
       cardToken,
       lines: lines.map((line) => ({ ...line, unitPrice })),
       shippingAddress: {
-        recipient: "T. Est",
-        lines: ["1 Test Road"],
-        city: "Testing",
-        postalCode: "T1",
+        ...shopperAddress,
+        postalCode,
         country: "GB",
       },
     };
