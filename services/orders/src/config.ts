@@ -14,6 +14,8 @@ export const ordersConfig = {
   DISPATCH_CONCURRENCY: z.coerce.number().int().min(1).default(16),
   /** How long the start of one saga may take. */
   DISPATCH_TIMEOUT_MS: milliseconds.default(4_000),
+  /** How long the worker may refuse an order as invalid before the order is rejected. */
+  ORDER_REJECT_AFTER_MS: z.coerce.number().int().min(0).default(300_000),
   /** Between two looks for orders whose saga was never acknowledged. */
   DISPATCH_SWEEP_EVERY_MS: milliseconds.default(1_000),
   /** Younger orders are left to the process that accepted them. More than the timeout of a start. */

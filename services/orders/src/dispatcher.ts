@@ -19,6 +19,8 @@ export interface DispatcherOptions {
   readonly concurrency: number;
   /** How long one start may take, in milliseconds. */
   readonly timeoutMs: number;
+  /** Told about a list that the worker refuses, rather than fails to take. */
+  readonly onRefused?: (list: SagaList, error: unknown) => void;
 }
 
 /** Lists that may wait for a free place; what comes on top is left to the relay. */
@@ -114,6 +116,7 @@ export class Dispatcher {
     if (isCallerFault(code)) {
       this.#options.metrics.dispatches.inc({ outcome: "refused" });
       this.#options.logger.error("the worker refuses a saga; its orders stay pending", fields);
+      this.#options.onRefused?.(list, error);
     } else {
       this.#options.metrics.dispatches.inc({ outcome: "failed" });
       this.#options.logger.log(this.#failing ? "debug" : "warn", "a saga could not be started yet", fields);

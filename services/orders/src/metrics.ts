@@ -11,6 +11,7 @@ export interface OrderMetrics {
   /** Starts of sagas, by what the worker answered. */
   readonly dispatches: Counter<"outcome">;
   readonly outboxLag: Gauge;
+  readonly oldestPending: Gauge;
   readonly watchers: Gauge;
 }
 
@@ -47,6 +48,11 @@ export function createOrderMetrics(registry: Registry): OrderMetrics {
     outboxLag: new Gauge({
       name: "orders_outbox_lag_seconds",
       help: "Age of the oldest order whose saga was not acknowledged; 0 when there is none.",
+      registers,
+    }),
+    oldestPending: new Gauge({
+      name: "orders_oldest_pending_seconds",
+      help: "Age of the oldest order that is neither confirmed nor refused; 0 when there is none.",
       registers,
     }),
     watchers: new Gauge({ name: "orders_watchers", help: "Callers that follow an order now.", registers }),

@@ -1,3 +1,4 @@
+import { auditOrigin } from "#platform/audit/audit-entry.ts";
 import { Batcher } from "#platform/database/batcher.ts";
 import { replayable } from "#platform/database/idempotency.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
@@ -5,7 +6,7 @@ import { encodeId, newId, timeOf } from "#platform/id.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { customerNotFound } from "./errors.ts";
 import type { OrderMetrics } from "./metrics.ts";
-import { createOrderMethod, type KeyedOrder, OrderRepository } from "./order.repository.ts";
+import { createOrderMethod, type KeyedOrder, OrderRepository, type SubmittedOrder } from "./order.repository.ts";
 import type { Order, OrderContact } from "./order.ts";
 
 /** An order that is durable. */
@@ -33,7 +34,7 @@ const maxListBytes = 256 * 1024;
 export class OrderIntake {
   readonly #options: OrderIntakeOptions;
   readonly #repository: OrderRepository;
-  readonly #batcher: Batcher<KeyedOrder, Accepted>;
+  readonly #batcher: Batcher<SubmittedOrder, Accepted>;
 
   constructor(options: OrderIntakeOptions) {
     this.#options = options;
@@ -45,10 +46,10 @@ export class OrderIntake {
       lanes: options.lanes,
       keyOf: (order) => order.requestId,
       sizeOf: sizeInBytes,
-      run: replayable({
+      run: replayable<SubmittedOrder, Accepted>({
         database: options.database,
         method: createOrderMethod,
-        run: (orders: KeyedOrder[]) => this.#insert(orders),
+        run: (orders) => this.#insert(orders),
         decode: (response) => ({ orderId: encodeId(response.toString("hex")), order: undefined }),
       }),
     });
@@ -61,7 +62,7 @@ export class OrderIntake {
    * @throws CUSTOMER_NOT_FOUND, REQUEST_ID_REUSED
    */
   accept(order: KeyedOrder, signal?: AbortSignal): Promise<Accepted> {
-    return this.#batcher.submit(order, signal && { signal });
+    return this.#batcher.submit({ ...order, origin: auditOrigin(order.requestId) }, signal && { signal });
   }
 
   /** Resolves once everything that was taken is durable. */
@@ -69,7 +70,7 @@ export class OrderIntake {
     return this.#batcher.drain();
   }
 
-  async #insert(orders: KeyedOrder[]): Promise<(Accepted | Error)[]> {
+  async #insert(orders: SubmittedOrder[]): Promise<(Accepted | Error)[]> {
     if (orders.length === 0) return [];
     const sagaId = newId();
     const contacts = await this.#repository.insert(orders, sagaId);

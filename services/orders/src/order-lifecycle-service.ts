@@ -2,11 +2,16 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type {
   BatchTransitionOrdersRequest,
   OrderLifecycleService,
+  TransitionOrderRequest,
 } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
-import { toFailure } from "#platform/errors.ts";
+import { answerEach } from "#platform/list-call.ts";
 import type { OrderMover } from "./order-mover.ts";
 import { toMove, toStatusProto } from "./order-proto.ts";
-import type { Moved } from "./order-transition.repository.ts";
+
+const transition = {
+  method: "TransitionOrder",
+  idsOf: ({ orderId }: TransitionOrderRequest) => ({ "order.id": orderId }),
+};
 
 /** OrderLifecycleService, as its proto says. */
 export class OrderLifecycleApi implements ServiceImpl<typeof OrderLifecycleService> {
@@ -17,15 +22,11 @@ export class OrderLifecycleApi implements ServiceImpl<typeof OrderLifecycleServi
   }
 
   /** Moves many orders to their next status, each with its own outcome. */
-  async batchTransitionOrders({ requests }: BatchTransitionOrdersRequest, { signal }: HandlerContext) {
-    const moves = requests.map((request) => this.#mover.move(toMove(request), signal));
-    const results = await Promise.allSettled(moves);
-    return { outcomes: results.map((result) => ({ outcome: toOutcome(result) })) };
+  async batchTransitionOrders(list: BatchTransitionOrdersRequest, { signal }: HandlerContext) {
+    const outcomes = await answerEach(list, transition, async (request) => {
+      const { status, revision } = await this.#mover.move(toMove(request), signal);
+      return { status: toStatusProto(status), revision };
+    });
+    return { outcomes };
   }
-}
-
-function toOutcome(result: PromiseSettledResult<Moved>) {
-  if (result.status === "rejected") return { case: "failure" as const, value: toFailure(result.reason) };
-  const { status, revision } = result.value;
-  return { case: "response" as const, value: { status: toStatusProto(status), revision } };
 }

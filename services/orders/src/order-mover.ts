@@ -1,7 +1,8 @@
+import { auditOrigin } from "#platform/audit/audit-entry.ts";
 import { Batcher } from "#platform/database/batcher.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import type { OrderMetrics } from "./metrics.ts";
-import { type Move, type Moved, transitionOrders } from "./order-transition.repository.ts";
+import { type Move, type Moved, type SubmittedMove, transitionOrders } from "./order-transition.repository.ts";
 
 /** What a mover works with. */
 export interface OrderMoverOptions {
@@ -16,7 +17,7 @@ const lanes = 2;
 /** Moves orders along: what arrives together is one statement, and an order's moves keep their sequence. */
 export class OrderMover {
   readonly #options: OrderMoverOptions;
-  readonly #batcher: Batcher<Move, Moved>;
+  readonly #batcher: Batcher<SubmittedMove, Moved>;
 
   constructor(options: OrderMoverOptions) {
     this.#options = options;
@@ -25,13 +26,13 @@ export class OrderMover {
       maxEntries: maxMoves,
       lanes,
       keyOf: (move) => move.orderId,
-      run: (moves: Move[]) => this.#move(moves),
+      run: (moves: SubmittedMove[]) => this.#move(moves),
     });
   }
 
   /** @throws ORDER_NOT_FOUND, ILLEGAL_TRANSITION */
   move(move: Move, signal: AbortSignal): Promise<Moved> {
-    return this.#batcher.submit(move, { signal });
+    return this.#batcher.submit({ ...move, origin: auditOrigin() }, { signal });
   }
 
   /** Resolves once everything that was taken is durable. */
@@ -39,7 +40,7 @@ export class OrderMover {
     return this.#batcher.drain();
   }
 
-  async #move(moves: Move[]): Promise<(Moved | Error)[]> {
+  async #move(moves: SubmittedMove[]): Promise<(Moved | Error)[]> {
     const { database, metrics } = this.#options;
     const outcomes = await transitionOrders(database, moves);
     for (const moved of outcomes) {

@@ -9,10 +9,11 @@ import {
   WaitFor,
   type WatchOrderRequest,
 } from "#gen/shop/orders/v1/order_service_pb.js";
-import { remainingMs } from "#platform/context.ts";
+import { remainingMs, withContext } from "#platform/context.ts";
 import { fingerprint } from "#platform/database/idempotency.ts";
 import { isId } from "#platform/id.ts";
 import type { PageTokens } from "#platform/page-token.ts";
+import { activeSpan } from "#platform/spans.ts";
 import type { KeyedOrder, OrderFilter, OrderRepository } from "./order.repository.ts";
 import { isDecided, type Order } from "./order.ts";
 import type { OrderCancellation } from "./order-cancellation.ts";
@@ -48,15 +49,18 @@ export class OrderApi implements ServiceImpl<typeof OrderService> {
   /** Creates an order and starts its saga. */
   async createOrder(request: CreateOrderRequest, context: HandlerContext) {
     const order = toKeyedOrder(request);
-    if (request.waitFor === WaitFor.CONFIRMED) return { order: toProto(await this.#createAndWait(order, context)) };
-    // The signal is made when it is asked for: a call that takes a few milliseconds does without.
-    const { orderId, order: accepted } = await this.#options.intake.accept(order);
-    return { order: toProto(accepted ?? (await this.#options.follower.get(orderId))) };
+    return await aboutOrder(order.orderId, async () => {
+      if (request.waitFor === WaitFor.CONFIRMED) return { order: toProto(await this.#createAndWait(order, context)) };
+      // The signal is made when it is asked for: a call that takes a few milliseconds does without.
+      const { orderId, order: accepted } = await this.#options.intake.accept(order);
+      return { order: toProto(accepted ?? (await this.#options.follower.get(orderId))) };
+    });
   }
 
   /** Returns one order. */
   async getOrder({ orderId }: GetOrderRequest) {
-    return { order: toProto(await this.#options.follower.get(orderId)) };
+    const order = await aboutOrder(orderId, () => this.#options.follower.get(orderId));
+    return { order: toProto(order) };
   }
 
   /** Lists orders, the newest first. */
@@ -77,7 +81,8 @@ export class OrderApi implements ServiceImpl<typeof OrderService> {
   async cancelOrder(request: CancelOrderRequest, { signal }: HandlerContext) {
     const { requestId, orderId, reason } = request;
     const cancel = { requestId, orderId, reason, fingerprint: fingerprint(CancelOrderRequestSchema, request) };
-    const order = await this.#options.cancellation.cancel(cancel, { forMs: patienceMs(maxCancellationMs), signal });
+    const patience = { forMs: patienceMs(maxCancellationMs), signal };
+    const order = await aboutOrder(orderId, () => this.#options.cancellation.cancel(cancel, patience));
     return { order: toProto(order) };
   }
 
@@ -95,6 +100,12 @@ export class OrderApi implements ServiceImpl<typeof OrderService> {
     if (!accepted) return follower.decided(orderId, patience);
     return (await following.until(({ status }) => isDecided(status), patience)) ?? follower.get(orderId);
   }
+}
+
+/** Runs `fn` so that the call's span and log lines name the order. */
+function aboutOrder<T>(orderId: string, fn: () => Promise<T>): Promise<T> {
+  activeSpan()?.setAttribute("order.id", orderId);
+  return withContext({ orderId }, fn);
 }
 
 /** How long a call may wait for something, so that its answer is still in time. */

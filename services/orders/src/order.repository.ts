@@ -1,6 +1,8 @@
+import { type AuditOrigin, auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
 import type { Queryable, SqlText } from "#platform/database/transaction.ts";
 import { decodeId, timeOf } from "#platform/id.ts";
 import type { NewOrder, Order, OrderContact, OrderStatus } from "./order.ts";
+import { creationEntry } from "./order-audit.ts";
 import { firstIdAt } from "./order-id.ts";
 import { type OrderRow, orderColumns, toLineJson, toOrder, withLines } from "./order-row.ts";
 
@@ -8,6 +10,11 @@ import { type OrderRow, orderColumns, toLineJson, toOrder, withLines } from "./o
 export interface KeyedOrder extends NewOrder {
   readonly requestId: string;
   readonly fingerprint: Buffer;
+}
+
+/** A new order and who wants it. */
+export interface SubmittedOrder extends KeyedOrder {
+  readonly origin: AuditOrigin;
 }
 
 /** Which orders a list shows. Times are milliseconds since 1970. */
@@ -49,6 +56,7 @@ const insertOrders: SqlText = {
     insert into order_line (order_id, line_number, sku, quantity, unit_price)
     select order_id, line.n, line.value->>0, (line.value->>1)::int, (line.value->>2)::bigint
     from known cross join lateral json_array_elements(lines) with ordinality as line(value, n)
+  ), audited as (${insertAuditEvents("$4", { join: "join known on known.n = a.n" })}
   )
   select n, given_name, family_name, email from known`,
 };
@@ -68,6 +76,11 @@ const findOrders: SqlText = {
     ${withLines}`,
 };
 
+const oldestPending: SqlText = {
+  name: "order_oldest_pending",
+  text: "select create_time from customer_order where status = 'pending' order by order_id limit 1",
+};
+
 const lowestId = firstIdAt(0);
 const highestId = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 
@@ -85,9 +98,10 @@ export class OrderRepository {
    *
    * @throws a unique violation of `idempotency_key_pkey` when one of the request ids was used before; nothing is written
    */
-  async insert(orders: readonly KeyedOrder[], sagaId: string): Promise<(OrderContact | undefined)[]> {
+  async insert(orders: readonly SubmittedOrder[], sagaId: string): Promise<(OrderContact | undefined)[]> {
     const input = JSON.stringify(orders.map(toInsertJson));
-    const values = [input, createOrderMethod, decodeId(sagaId)];
+    const events = auditEvents(orders.map((order) => creationEntry(order, order.origin)));
+    const values = [input, createOrderMethod, decodeId(sagaId), events];
     const rows = await this.#database.query<ContactRow>(insertOrders, values);
     const contacts = new Array<OrderContact | undefined>(orders.length).fill(undefined);
     for (const row of rows) {
@@ -100,6 +114,12 @@ export class OrderRepository {
   async find(orderIds: readonly string[]): Promise<Order[]> {
     const rows = await this.#database.query<OrderRow>(findOrders, [orderIds.map(decodeId)]);
     return rows.map(toOrder);
+  }
+
+  /** When the oldest order was created that is neither confirmed nor refused. */
+  async oldestPending(): Promise<Date | undefined> {
+    const [row] = await this.#database.query<{ create_time: Date }>(oldestPending);
+    return row?.create_time;
   }
 
   /** At most `limit` orders, the newest first, older than the order `after` when it is given. */

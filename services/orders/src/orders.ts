@@ -1,12 +1,14 @@
+import type { Writable } from "node:stream";
 import type { Client } from "@connectrpc/connect";
 import type { Registry } from "prom-client";
 import { CustomerService } from "#gen/shop/orders/v1/customer_service_pb.js";
 import { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import type { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
+import { AuditTrail } from "#platform/audit/audit-trail.ts";
 import type { ConfigOf, PlatformConfig } from "#platform/config.ts";
 import type { Database } from "#platform/database/database.ts";
-import type { Relay } from "#platform/database/relay.ts";
+import { Relay } from "#platform/database/relay.ts";
 import type { Logger } from "#platform/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { register, type ServiceParts } from "#platform/service.ts";
@@ -16,7 +18,7 @@ import type { ordersConfig } from "./config.ts";
 import { CustomerRepository } from "./customer.repository.ts";
 import { CustomerApi } from "./customer-service.ts";
 import { Dispatcher } from "./dispatcher.ts";
-import { createOrderMetrics } from "./metrics.ts";
+import { createOrderMetrics, type OrderMetrics } from "./metrics.ts";
 import { OrderRepository } from "./order.repository.ts";
 import { OrderCancellation } from "./order-cancellation.ts";
 import { OrderFollower } from "./order-follower.ts";
@@ -25,22 +27,31 @@ import { OrderLifecycleApi } from "./order-lifecycle-service.ts";
 import { OrderMover } from "./order-mover.ts";
 import { OrderApi } from "./order-service.ts";
 import { changeChannel } from "./order-transition.repository.ts";
+import { RefusedStarts } from "./refused-starts.ts";
 import { SagaOutbox } from "./saga-outbox.repository.ts";
 import { createSagaRelay } from "./saga-relay.ts";
 
 /** What the orders service is built from; a test gives its own. */
 export interface OrdersContext {
-  readonly config: ConfigOf<typeof ordersConfig> & Pick<PlatformConfig, "PAGE_TOKEN_SECRET">;
+  readonly config: ConfigOf<typeof ordersConfig> &
+    Pick<PlatformConfig, "PAGE_TOKEN_SECRET"> &
+    Partial<Pick<PlatformConfig, "LOG_FORMAT" | "SERVICE_NAME">>;
   readonly database: Database;
   readonly logger: Logger;
   readonly registry: Registry;
   readonly sagas: Client<typeof SagaService>;
   /** Fires when who waits for a change should be answered, because the process stops. */
   readonly closing: AbortSignal;
+  /** Where the audit log is published; standard output unless given. */
+  readonly auditStream?: Writable;
 }
 
+/** Between two looks at how long orders wait for their first answer, in milliseconds. */
+const pendingEveryMs = 2_000;
+
 /** Builds the orders service. */
-export function buildOrders({ config, database, logger, registry, sagas, closing }: OrdersContext): ServiceParts {
+export function buildOrders(context: OrdersContext): ServiceParts {
+  const { config, database, logger, registry, sagas, closing, auditStream: stream } = context;
   const metrics = createOrderMetrics(registry);
   const repository = new OrderRepository(database);
   const outbox = new SagaOutbox(database);
@@ -48,27 +59,43 @@ export function buildOrders({ config, database, logger, registry, sagas, closing
   const follower = new OrderFollower({ hub, repository, metrics, closing });
   const concurrency = config.DISPATCH_CONCURRENCY;
   const timeoutMs = config.DISPATCH_TIMEOUT_MS;
-  const dispatcher = new Dispatcher({ sagas, outbox, logger, metrics, concurrency, timeoutMs });
+  const mover = new OrderMover({ database, metrics });
+  const giveUpAfterMs = config.ORDER_REJECT_AFTER_MS;
+  const refusals = new RefusedStarts({ database, mover, outbox, logger, giveUpAfterMs });
+  const onRefused: RefusedStarts["refused"] = (list, error) => refusals.refused(list, error);
+  const dispatcher = new Dispatcher({ sagas, outbox, logger, metrics, concurrency, timeoutMs, onRefused });
   const everyMs = config.DISPATCH_SWEEP_EVERY_MS;
   const relay = createSagaRelay({ outbox, dispatcher, logger, metrics, everyMs, ageMs: config.DISPATCH_SWEEP_AGE_MS });
   const lists = { listMax: config.ORDER_LIST_MAX, lanes: config.ORDER_INSERT_LANES };
   const intake = new OrderIntake({ database, dispatcher, metrics, ...lists });
-  const mover = new OrderMover({ database, metrics });
   const requests = new CancelRequests(database);
   const cancellation = new OrderCancellation({ sagas, requests, follower, dispatcher, outbox });
   const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
+  const audit = new AuditTrail({ service: "orders", database, registry, logger, config, ...(stream && { stream }) });
+  const watch = watchPending(repository, metrics, logger);
   const services = [
     register(OrderService, new OrderApi({ intake, follower, cancellation, repository, pageTokens })),
     register(OrderLifecycleService, new OrderLifecycleApi(mover)),
     register(CustomerService, new CustomerApi(new CustomerRepository(database), pageTokens)),
+    audit.registration,
   ];
-  return { services, ...background({ database, hub, relay, intake, mover, dispatcher }) };
+  return { services, ...background({ database, hub, loops: [relay, watch, audit], intake, mover, dispatcher }) };
+}
+
+/** Orders wait for the saga's first answer; a saga that does not get on shows here before anywhere else. */
+function watchPending(repository: OrderRepository, metrics: OrderMetrics, log: Logger): Relay {
+  const sweep = async () => {
+    const oldest = await repository.oldestPending();
+    metrics.oldestPending.set(oldest ? Math.max(0, Date.now() - oldest.getTime()) / 1_000 : 0);
+    return 0;
+  };
+  return new Relay({ name: "watching pending orders", everyMs: pendingEveryMs, log, sweep });
 }
 
 interface Background {
   readonly database: Database;
   readonly hub: ChangeHub;
-  readonly relay: Relay;
+  readonly loops: readonly { start(): void; stop(): Promise<void> }[];
   readonly intake: OrderIntake;
   readonly mover: OrderMover;
   readonly dispatcher: Dispatcher;
@@ -76,18 +103,18 @@ interface Background {
 
 /** What runs beside the calls. The end goes with the flow: nothing new, then what was taken, then who waits for it. */
 function background(parts: Background): Required<Pick<ServiceParts, "start" | "stop">> {
-  const { database, hub, relay, intake, mover, dispatcher } = parts;
+  const { database, hub, loops, intake, mover, dispatcher } = parts;
   let stopListening = async (): Promise<void> => undefined;
   return {
     start: async () => {
       stopListening = await database.listen(changeChannel, (payload) => hub.heard(payload));
       // Calls are taken already: what changed before somebody listened was not heard.
       hub.heard("");
-      relay.start();
+      for (const loop of loops) loop.start();
     },
     stop: async () => {
       await Promise.all([intake.drain(), mover.drain()]);
-      await Promise.all([dispatcher.drain(), relay.stop()]);
+      await Promise.all([dispatcher.drain(), ...loops.map((loop) => loop.stop())]);
       await stopListening();
       await hub.stop();
     },

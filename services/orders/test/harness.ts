@@ -42,6 +42,8 @@ export interface Replica extends AsyncDisposable {
   readonly lifecycle: Client<typeof OrderLifecycleService>;
   readonly customers: Client<typeof CustomerService>;
   readonly registry: Registry;
+  /** What was published of the audit log. */
+  readonly auditStream: PassThrough;
   /** Everything that was logged. */
   readonly log: () => string;
   /** Tells those who wait that the process stops. */
@@ -75,7 +77,9 @@ export function beginReplica(
   const { logger, log } = silentLogger();
   const closing = new AbortController();
   const { client: sagas } = worker;
-  const parts = buildOrders({ config, database, logger, registry, sagas, closing: closing.signal });
+  const auditStream = new PassThrough();
+  auditStream.resume();
+  const parts = buildOrders({ config, database, logger, registry, sagas, closing: closing.signal, auditStream });
   const transport = createRouterTransport(
     (router) => {
       for (const service of parts.services) service.route(router);
@@ -102,6 +106,7 @@ export function beginReplica(
     lifecycle: createClient(OrderLifecycleService, transport),
     customers: createClient(CustomerService, transport),
     registry,
+    auditStream,
     log,
     started,
     close: () => closing.abort(),

@@ -2,16 +2,33 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { DomainError } from "#platform/errors.ts";
 import { newId } from "#platform/id.ts";
+import { readAuditLog } from "../../platform/test/audit-log.ts";
 import type { TestDatabase } from "../../platform/test/postgres.ts";
 import { OrderRepository } from "../src/order.repository.ts";
-import { isTerminal, type Order, type OrderStatus, orderStatuses, sourcesOf, transitions } from "../src/order.ts";
-import { changeChannel, type Move, type Moved, transitionOrders } from "../src/order-transition.repository.ts";
+import {
+  isTerminal,
+  type Order,
+  type OrderStatus,
+  orderStatuses,
+  type ShipmentStatus,
+  sourcesOf,
+  transitions,
+} from "../src/order.ts";
+import {
+  changeChannel,
+  type Move,
+  type Moved,
+  type SubmittedMove,
+  transitionOrders,
+} from "../src/order-transition.repository.ts";
 import { FakeWorker } from "./fake-worker.ts";
 import { eventually, newCustomer, orderRequest, ordersDatabase, type Replica, startReplica } from "./harness.ts";
 import { Recorded } from "./recorded.ts";
 
-function move(orderId: string, to: OrderStatus, rest: Partial<Move> = {}): Move {
-  return { orderId, to, failure: undefined, shipments: undefined, ...rest };
+const origin = { actor: "service:worker", requestId: "step", traceId: "" };
+
+function move(orderId: string, to: OrderStatus, rest: Partial<Move> = {}): SubmittedMove {
+  return { orderId, to, failure: undefined, shipments: undefined, origin, ...rest };
 }
 
 function outcome(result: Moved | Error | undefined): string {
@@ -132,6 +149,46 @@ describe("moving orders", () => {
     assert.deepEqual(times, times.toSorted());
     assert.equal(times[0], order.createTime.getTime());
     assert.equal(times.at(-1), order.updateTime.getTime());
+  });
+
+  it("takes parcels that have come further, in whatever status the order is, and not those that had not", async () => {
+    const [orderId = ""] = await place(1);
+    const amount = { currency: "EUR", amount: 4700n };
+    const parcel = (locationId: string, status: ShipmentStatus) => ({
+      ...{ locationId, shipmentId: "", status, amount, trackingNumber: "" },
+    });
+    const planned = [parcel("BER", "planned"), parcel("MUC", "planned")];
+    const left = [parcel("BER", "shipped"), parcel("MUC", "shipped")];
+    const arrived = [parcel("BER", "delivered"), parcel("MUC", "shipped")];
+    for (const [to, shipments] of [
+      ["confirmed", planned],
+      ["preparing", undefined],
+      ["shipped", left],
+    ] as const) {
+      await transitionOrders(test.database, [move(orderId, to, { shipments })]);
+    }
+    const shipped = await read(orderId);
+    const heard: string[] = [];
+    const stop = await test.database.listen(changeChannel, (payload) => heard.push(payload));
+    const results = await transitionOrders(test.database, [move(orderId, "shipped", { shipments: arrived })]);
+    assert.deepEqual(results.map(outcome), [`shipped ${shipped.revision + 1} false`]);
+    for (const shipments of [arrived, left, planned, undefined]) {
+      await transitionOrders(test.database, [move(orderId, "shipped", { shipments })]);
+    }
+    const order = await read(orderId);
+    assert.deepEqual(order.shipments, arrived);
+    assert.deepEqual(order.history, shipped.history);
+    assert.equal(order.revision, shipped.revision + 1);
+    await eventually(() => assert.deepEqual(heard, [orderId]));
+    await stop();
+    const events = (await readAuditLog(test.database)).filter((event) => event.orderId === orderId);
+    assert.deepEqual(
+      events.slice(-2).map(({ action, details }) => [action, details]),
+      [
+        ["order.shipped", { from: "preparing", to: "shipped", revision: "4" }],
+        ["order.parcels_changed", { from: "shipped", to: "shipped", revision: "5" }],
+      ],
+    );
   });
 
   it("makes every move once when lists of two replicas overlap in opposite order", async () => {

@@ -49,7 +49,8 @@ describe("the schema of orders", () => {
   it("finds and moves orders by their key even with a plan made for an empty table", async () => {
     await new OrderRepository(recorded).find([newId(), newId()]);
     assert.match(await recorded.plans("set local enable_seqscan = on"), /customer_order_pkey/);
-    const move = { to: "confirmed", failure: undefined, shipments: undefined } as const;
+    const origin = { actor: "", requestId: "", traceId: "" };
+    const move = { to: "confirmed", failure: undefined, shipments: undefined, origin } as const;
     await transitionOrders(recorded, [{ orderId: newId(), ...move }]);
     const plan = await recorded.plans();
     assert.match(plan, /customer_order_pkey/);

@@ -1,5 +1,9 @@
 import type { MigrationsList } from "#platform/database/migrate.ts";
 import { Orders } from "./0001-orders.ts";
+import { Audit } from "./0002-audit.ts";
 
 /** All migrations, the oldest first. A name never changes once it is released. */
-export const migrations: MigrationsList = [{ name: "0001_orders", class: Orders }];
+export const migrations: MigrationsList = [
+  { name: "0001_orders", class: Orders },
+  { name: "0002_audit", class: Audit },
+];

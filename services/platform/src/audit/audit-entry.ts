@@ -85,6 +85,8 @@ export interface InsertAuditOptions {
   readonly join?: string;
   /** The details as an expression: `a.details || jsonb_build_object('from', m.status_before)`. Values are texts. */
   readonly details?: string;
+  /** The action as an expression, when only the statement knows it: one of a few constants. */
+  readonly action?: string;
 }
 
 /**
@@ -93,9 +95,9 @@ export interface InsertAuditOptions {
  * @param parameter the one with the text of {@link auditEvents}, for example `$4`
  */
 export function insertAuditEvents(parameter: string, options: InsertAuditOptions = {}): string {
-  const { join = "", details = "a.details" } = options;
+  const { join = "", details = "a.details", action = "a.action" } = options;
   return `insert into audit_event (event_id, action, order_id, subject, details, actor, request_id, trace_id)
-    select a.event_id, a.action, a.order_id, a.subject, ${details}, a.actor, a.request_id, a.trace_id
+    select a.event_id, ${action}, a.order_id, a.subject, ${details}, a.actor, a.request_id, a.trace_id
     from json_to_recordset(${parameter}::json) as a(n int, event_id uuid, action text, order_id uuid, subject text,
       details jsonb, actor text, request_id text, trace_id uuid) ${join}`;
 }

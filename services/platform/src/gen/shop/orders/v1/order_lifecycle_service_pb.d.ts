@@ -171,8 +171,8 @@ export declare const TransitionOrderResponseSchema: GenMessage<TransitionOrderRe
  */
 export declare const OrderLifecycleService: GenService<{
   /**
-   * Moves many orders to their next status. Each entry has its own outcome. An order that already has the status is left
-   * as it is and counts as moved, so a repeated call has one effect.
+   * Moves many orders to their next status. Each entry has its own outcome. An order that already has the status keeps
+   * it and counts as moved, so a repeated call has one effect; its parcels are taken when they have come further.
    *
    * An entry fails with ORDER_NOT_FOUND, or with ILLEGAL_TRANSITION when the order cannot go there.
    *

@@ -1,0 +1,36 @@
+import type { AuditEntry, AuditOrigin } from "#platform/audit/audit-entry.ts";
+import type { NewOrder, OrderFailure, OrderStatus } from "./order.ts";
+
+/** What the audit log of orders calls what was done: each status that an order came to, and what left it where it was. */
+export const auditActions = {
+  pending: "order.created",
+  confirmed: "order.confirmed",
+  preparing: "order.preparing",
+  shipped: "order.shipped",
+  delivered: "order.delivered",
+  rejected: "order.rejected",
+  cancelled: "order.cancelled",
+  failed: "order.failed",
+} as const satisfies Record<OrderStatus, string>;
+
+/** The parcels of an order changed, and its status did not. */
+export const parcelsAction = "order.parcels_changed";
+
+/** An order that is created. */
+export function creationEntry({ orderId, total, lines }: NewOrder, origin: AuditOrigin): AuditEntry {
+  const { currency, amount } = total;
+  const details = { currency, total: String(amount), lines: String(lines.length) };
+  return { action: auditActions.pending, orderId, details, origin };
+}
+
+/** An order that moves. Where from is known only to the statement. */
+export function moveEntry(move: {
+  readonly orderId: string;
+  readonly to: OrderStatus;
+  readonly failure: OrderFailure | undefined;
+  readonly origin: AuditOrigin;
+}): AuditEntry {
+  const { orderId, to, failure, origin } = move;
+  const details = { to, ...(failure ? { reason: failure.reason.slice(0, 64) } : {}) };
+  return { action: auditActions[to], orderId, details, origin };
+}
