@@ -1,7 +1,8 @@
+import { execFile } from "node:child_process";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { parseAllDocuments } from "yaml";
 import { root } from "../../deploy/dev/config.ts";
-import { run } from "../../deploy/tools/run.ts";
 import { tool } from "../../deploy/tools/tool.ts";
 
 /** The Kubernetes that the charts are made for, and that the tests judge them by. */
@@ -30,7 +31,9 @@ export interface Resource {
 
 /** Runs Helm in the repository and returns what it wrote. @throws Error with all that it said */
 export async function helm(...args: readonly string[]): Promise<string> {
-  return run(await tool("helm"), args, { cwd: root, timeoutMs: 60_000, keepOutput: true });
+  const options = { cwd: root, timeout: 60_000, maxBuffer: 16 * 1024 * 1024 };
+  const { stdout } = await promisify(execFile)(await tool("helm"), args, options);
+  return stdout;
 }
 
 /** The file with the values of an environment. */
@@ -51,9 +54,7 @@ export async function render(chart: string, ...more: readonly string[]): Promise
 
 /** The resources in a stream of YAML. */
 export function resourcesIn(text: string): Resource[] {
-  // Helm and its log share a stream here; what it makes begins with the first document.
-  const stream = text.slice(text.indexOf("---"));
-  return parseAllDocuments(stream).flatMap((document) => {
+  return parseAllDocuments(text).flatMap((document) => {
     const [error] = document.errors;
     if (error) throw error;
     const resource = document.toJS() as Resource | null;

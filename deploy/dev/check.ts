@@ -25,6 +25,11 @@ function printValidationRules(): Promise<string> {
   return command(process.execPath, ["deploy/tools/print-validate-proto.ts"]);
 }
 
+/** The schema and the table of the charts' values, from the comments of the values and the variables of the services. */
+function generateCharts(...options: string[]): Promise<string> {
+  return command(process.execPath, ["charts/generate.ts", ...options]);
+}
+
 async function withFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), "ordermesh-check-"));
   try {
@@ -74,6 +79,7 @@ const checks: readonly Check[] = [
   { name: "protos", run: () => command(bin("buf"), ["lint"]) },
   { name: "protos against main", run: compareWithMain },
   { name: "generated code", cure: "npm run generate", run: compareGenerated },
+  { name: "values of charts", cure: "npm run generate", run: () => generateCharts("--check") },
   {
     name: "lock file",
     cure: "npm run lock",
@@ -100,7 +106,8 @@ if (process.argv.includes("--fix")) {
   console.log(await command(bin("biome"), ["check", "--write", `--colors=${colour ? "force" : "off"}`, "."]));
 } else if (process.argv.includes("--generate")) {
   await command(bin("buf"), ["generate"]);
-  console.log(`Generated ${generated.join(" and ")}.`);
+  await generateCharts();
+  console.log(`Generated ${generated.join(", ")}, and the schemas and tables of the charts' values.`);
 } else {
   const verdicts: boolean[] = [];
   for (const check of checks) verdicts.push(await judge(check));

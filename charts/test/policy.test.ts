@@ -1,0 +1,144 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { ordersConfig } from "../../services/orders/src/config.ts";
+import { shippingConfig } from "../../services/shipping/src/config.ts";
+import { workerConfig } from "../../services/worker/src/config.ts";
+import { environments, named, ofKind, type Resource, render, valuesOf } from "./charts.ts";
+import { edgesIn, policiesFor, waysOut } from "./network.ts";
+import { type Container, type Pod, podsOf } from "./pods.ts";
+
+const variants: readonly (readonly [string, readonly string[]])[] = [
+  ["the defaults", []],
+  ...environments.map((name): readonly [string, string[]] => [name, ["-f", valuesOf(name)]]),
+  ["a canary", ["--set", "orders.canary.enabled=true,orders.canary.image.tag=next"]],
+  ["blue and green", ["--set", "payments.blueGreen.enabled=true,payments.blueGreen.image.tag=next"]],
+];
+
+/** Pod Security "restricted": https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted */
+function requireRestricted({ spec }: Pod): void {
+  assert.deepEqual([spec.hostNetwork, spec.hostPID, spec.hostIPC], [undefined, undefined, undefined]);
+  assert.equal(spec.securityContext.runAsNonRoot, true);
+  assert.ok(spec.securityContext.runAsUser >= 1, "a user by number, not root");
+  assert.equal(spec.securityContext.seccompProfile.type, "RuntimeDefault");
+  assert.ok(spec.volumes?.every(({ hostPath }) => hostPath === undefined) ?? true);
+  for (const { securityContext } of spec.containers) {
+    assert.equal(securityContext.privileged, undefined);
+    assert.equal(securityContext.allowPrivilegeEscalation, false);
+    assert.deepEqual(securityContext.capabilities, { drop: ["ALL"] });
+  }
+}
+
+/** What we ask for beyond. */
+function requireOurs({ spec }: Pod): void {
+  assert.equal(spec.automountServiceAccountToken, false);
+  assert.equal(spec.enableServiceLinks, false);
+  for (const container of spec.containers) {
+    assert.equal(container.securityContext.readOnlyRootFilesystem, true);
+    assert.ok(container.resources.requests.cpu && container.resources.requests.memory);
+    assert.ok(container.resources.limits.memory);
+    requireNoSecretValues(container);
+  }
+}
+
+function requireNoSecretValues({ env = [] }: Container): void {
+  for (const { name, value, valueFrom } of env) {
+    if (value === undefined) assert.ok(valueFrom?.secretKeyRef.name && valueFrom.secretKeyRef.key, name);
+    else assert.match(value, /^postgres:\/\/\$\(DATABASE_USERNAME\):\$\(DATABASE_PASSWORD\)@/, name);
+  }
+}
+
+function requireProbes({ spec }: Pod): void {
+  const [container] = spec.containers;
+  const port = container?.ports?.find(({ name }) => name === "grpc")?.containerPort;
+  assert.deepEqual(container?.startupProbe?.grpc, { port, service: "liveness" });
+  assert.deepEqual(container?.livenessProbe?.grpc, { port, service: "liveness" });
+  assert.deepEqual(container?.readinessProbe?.grpc, { port });
+}
+
+function requireGrace({ spec }: Pod, config: Resource): void {
+  const [container] = spec.containers;
+  const pause = container?.lifecycle?.preStop.sleep.seconds ?? 0;
+  const drainMs = Number(config.data?.DRAIN_TIMEOUT_MS);
+  // The platform gives each of what it closes five seconds: background work, spans, the database.
+  assert.ok((spec.terminationGracePeriodSeconds ?? 0) * 1_000 >= pause * 1_000 + drainMs + 10_000);
+}
+
+for (const [what, args] of variants) {
+  describe(`every pod of ${what}`, () => {
+    it("is restricted, has no token, and is closed to the network", async () => {
+      const resources = await render("ordermesh", ...args);
+      const pods = podsOf(resources);
+      assert.ok(pods.length >= 9, `${pods.length} pods`);
+      for (const pod of pods) {
+        requireRestricted(pod);
+        requireOurs(pod);
+        const types = policiesFor(pod, resources).flatMap(({ policyTypes }) => policyTypes);
+        assert.ok(types.includes("Ingress") && types.includes("Egress"), pod.from);
+      }
+    });
+
+    it("that serves has its probes, its time to end, its account, and what it asks for exists", async () => {
+      const resources = await render("ordermesh", ...args);
+      const serving = podsOf(resources).filter(({ kind }) => kind === "Deployment");
+      for (const pod of serving) {
+        const config = pod.spec.containers[0]?.envFrom?.[0]?.configMapRef.name ?? "";
+        requireProbes(pod);
+        requireGrace(pod, named(resources, "ConfigMap", config));
+        named(resources, "ServiceAccount", pod.spec.serviceAccountName ?? "");
+        assert.deepEqual(
+          pod.spec.topologySpreadConstraints?.map(({ topologyKey }) => topologyKey),
+          ["kubernetes.io/hostname", "topology.kubernetes.io/zone"],
+        );
+        for (const kind of ["Service", "NetworkPolicy", "PodDisruptionBudget"]) named(resources, kind, config);
+      }
+    });
+  });
+}
+
+const edges = [
+  "orders>worker:grpc",
+  "shipping>worker:grpc",
+  "test>inventory:grpc",
+  "test>orders:grpc",
+  "worker>inventory:grpc",
+  "worker>orders:grpc",
+  "worker>payments:grpc",
+  "worker>shipping:grpc",
+];
+
+describe("the network", () => {
+  it("has exactly the edges that exist", async () => {
+    assert.deepEqual(edgesIn(await render("ordermesh")), edges);
+  });
+
+  it("has an edge for every address that a program reads, and no other", () => {
+    const read = { orders: ordersConfig, shipping: shippingConfig, worker: workerConfig };
+    const wanted = Object.entries(read).flatMap(([from, config]) =>
+      Object.keys(config).flatMap((name) => {
+        const to = /^(\w+)_ADDRESS$/.exec(name)?.[1]?.toLowerCase();
+        return to && to !== "temporal" ? [`${from}>${to}:grpc`] : [];
+      }),
+    );
+    assert.deepEqual(
+      wanted.sort(),
+      edges.filter((edge) => !edge.startsWith("test")),
+    );
+  });
+
+  it("leaves the release only for names, databases, Temporal and traces", async () => {
+    const resources = await render("ordermesh", "-f", valuesOf("production"));
+    const ways = new Map(podsOf(resources).map((pod) => [pod.from, waysOut(pod, resources)]));
+    const [dns, database] = ["kube-system:53", "databases:5432"];
+    const [temporal, traces] = ["temporal:7233", "tracing:4318"];
+    for (const service of ["orders", "payments", "inventory", "shipping"]) {
+      assert.deepEqual(ways.get(`Deployment ordermesh-${service}`), [database, dns, traces]);
+      assert.deepEqual(ways.get(`Job ordermesh-${service}-migration`), [database, dns]);
+    }
+    assert.deepEqual(ways.get("Deployment ordermesh-worker"), [dns, temporal, traces]);
+  });
+
+  it("is open when it is told to be", async () => {
+    const resources = await render("ordermesh", "--set", "global.network.enabled=false");
+    assert.deepEqual(ofKind(resources, "NetworkPolicy"), []);
+  });
+});

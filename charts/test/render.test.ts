@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { root } from "../../deploy/dev/config.ts";
+import { run } from "../../deploy/tools/run.ts";
+import { tool } from "../../deploy/tools/tool.ts";
+import { environments, helm, kubernetesVersion, resourcesIn, template, valuesOf } from "./charts.ts";
+import { writeKubernetesSchemas } from "./kubernetes-schemas.ts";
+
+const charts = ["service", "ordermesh"] as const;
+
+/** Everything that a value turns on. */
+const everything = [
+  "orders.canary.enabled=true",
+  "payments.blueGreen.enabled=true",
+  "global.database.host=postgres",
+  "global.database.caSecret=ca",
+  "global.tracing.exporters=jaeger",
+  "global.tracing.jaeger=http://jaeger:14268/api/traces",
+  "shipping.priorityClassName=ordermesh",
+  "shipping.nodeSelector.disk=fast",
+];
+
+let folder: string;
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "ordermesh-charts-"));
+});
+after(() => rm(folder, { recursive: true, force: true }));
+
+describe("Helm", () => {
+  for (const chart of charts) {
+    it(`finds nothing wrong with ${chart}`, async () => {
+      await helm("lint", "--strict", "--kube-version", kubernetesVersion, join("charts", chart));
+    });
+  }
+
+  for (const environment of environments) {
+    it(`finds nothing wrong with ${environment}`, async () => {
+      const values = ["--kube-version", kubernetesVersion, "-f", valuesOf(environment)];
+      await helm("lint", "--strict", ...values, "charts/ordermesh");
+    });
+  }
+
+  it("refuses a cluster that is too old", async () => {
+    await assert.rejects(helm("template", "charts/ordermesh", "--kube-version", "1.29.0"), /kubeVersion: >=1.30/);
+  });
+});
+
+/** Runs kubeconform on the resources; kinds without a schema are refused like all that is wrong. */
+async function conform(text: string, name: string): Promise<string> {
+  const kinds = new Set(resourcesIn(text).map(({ kind }) => kind));
+  const location = await writeKubernetesSchemas(folder, kinds);
+  const file = join(folder, `${name}.yaml`);
+  await writeFile(file, text);
+  const args = ["-strict", "-summary", "-schema-location", location, file];
+  return run(await tool("kubeconform"), args, { cwd: root, timeoutMs: 60_000, keepOutput: true });
+}
+
+describe("kubeconform, strict", () => {
+  const variants = new Map<string, readonly string[]>([
+    ["defaults", []],
+    ...environments.map((name) => [name, ["-f", valuesOf(name)]] as const),
+    ["everything", ["--set", everything.join(",")]],
+  ]);
+  for (const [name, args] of variants) {
+    it(`takes ${name}`, async () => {
+      const said = await conform(await template("ordermesh", ...args), name);
+      assert.match(said, /Valid: (\d\d), Invalid: 0, Errors: 0, Skipped: 0/);
+    });
+  }
+
+  it("refuses a field that Kubernetes does not know, and a number where it wants text", async () => {
+    const text = await template("ordermesh");
+    await assert.rejects(conform(text.replace("minReadySeconds:", "minReadySecond:"), "field"), /minReadySecond/);
+    await assert.rejects(conform(text.replace(/GRPC_PORT: "(\d+)"/, "GRPC_PORT: $1"), "number"), /GRPC_PORT/);
+  });
+});
