@@ -16,6 +16,7 @@ const scripts = {
   fix: ["deploy/dev/check.ts", "--fix"],
   generate: ["deploy/dev/check.ts", "--generate"],
   verify: ["deploy/dev/verify.ts"],
+  observe: ["deploy/dev/observe/observe.ts"],
   bench: ["bench/main.ts"],
   tools: ["deploy/tools/install.ts"],
   image: ["deploy/image/build.ts"],

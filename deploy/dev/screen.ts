@@ -1,5 +1,6 @@
 import { stripVTControlCharacters } from "node:util";
 import { colour } from "./config.ts";
+import { observers } from "./layout.ts";
 
 const reset = "\x1b[0m";
 const dim = "\x1b[2m";
@@ -7,7 +8,7 @@ const green = "\x1b[32m";
 const yellow = "\x1b[33m";
 /** A colour for each component, in turn. */
 const palette = ["\x1b[36m", "\x1b[35m", "\x1b[34m", "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[96m"];
-const width = 11;
+const width = 13;
 
 function paint(code: string, text: string): string {
   return colour ? `${code}${text}${reset}` : text;
@@ -17,6 +18,7 @@ function paint(code: string, text: string): string {
 const noise: Readonly<Record<string, RegExp>> = {
   postgres: /^(?!.*\b(FATAL|PANIC):)|starting up|shutting down|recovery mode|administrator command/,
   temporal: /^/,
+  ...Object.fromEntries(observers.map((observer) => [observer, /^/])),
 };
 
 function isNoise(component: string, line: string): boolean {
