@@ -14,6 +14,9 @@ export const colour = process.stdout.isTTY === true && !environment.NO_COLOR;
 /** Whether npm started this process, so that npm's end is this process's end. */
 export const startedByNpm = environment.npm_lifecycle_event !== undefined;
 
+/** Where batch jobs tell their results to Prometheus; nowhere when it is not set. */
+export const pushgatewayUrl = environment.PUSHGATEWAY_URL || undefined;
+
 /** What a child needs of our environment; nothing else is passed on, so that a stray variable changes nothing. */
 export function childEnvironment(additions: Readonly<Record<string, string>>): Record<string, string> {
   const passed = ["PATH", "HOME", "LANG", "TZ", "TMPDIR", "NODE_EXTRA_CA_CERTS"].flatMap((name) => {

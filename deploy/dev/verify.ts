@@ -2,8 +2,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { pushVerification } from "../observability/prometheus/push.ts";
 import { type Balance, takeBalance } from "./balance.ts";
-import { colour, defaultDataDirectory } from "./config.ts";
+import { colour, defaultDataDirectory, pushgatewayUrl } from "./config.ts";
 import { credentialsIn } from "./credentials.ts";
 import { StackError } from "./errors.ts";
 import { ancestryOf } from "./identity.ts";
@@ -50,10 +51,21 @@ function print({ findings, underway, inBalance }: Balance): void {
   console.log(inBalance ? "Stock and money are in balance." : "Stock and money are NOT in balance.");
 }
 
+/** A result that nobody is told stays a result. */
+async function tell({ findings, underway }: Balance, seconds: number): Promise<void> {
+  if (!pushgatewayUrl) return;
+  const wrong = findings.reduce((count, finding) => count + finding.wrong.length, 0);
+  await pushVerification(pushgatewayUrl, { findings: wrong, checks: findings.length, underway, seconds }).catch(
+    (error: Error) => console.error(`The result could not be pushed to ${pushgatewayUrl}: ${error.message}.`),
+  );
+}
+
 try {
+  const start = performance.now();
   const { values } = parseArgs({ options: { data: { type: "string", default: defaultDataDirectory } } });
   const balance = await balanceOf(resolve(values.data));
   print(balance);
+  await tell(balance, (performance.now() - start) / 1_000);
   process.exitCode = balance.inBalance ? 0 : 1;
 } catch (error) {
   if (!(error instanceof StackError)) throw error;
