@@ -95,6 +95,21 @@ for (const [what, args] of variants) {
   });
 }
 
+describe("a pod's checksum", () => {
+  const checksumOf = async (service: string, ...args: string[]) => {
+    const resources = await render("ordermesh", ...args);
+    const { template } = named(resources, "Deployment", `ordermesh-${service}`).spec as { template: Resource };
+    return template.metadata.annotations?.["checksum/config"];
+  };
+
+  it("changes with the service's configuration, and only then", async () => {
+    const other = ["--set", "orders.config.MAX_INFLIGHT=5"];
+    assert.match((await checksumOf("orders")) ?? "", /^[0-9a-f]{64}$/);
+    assert.notEqual(await checksumOf("orders"), await checksumOf("orders", ...other));
+    assert.equal(await checksumOf("payments"), await checksumOf("payments", ...other));
+  });
+});
+
 const edges = [
   "orders>worker:grpc",
   "shipping>worker:grpc",
