@@ -1,6 +1,6 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import * as api from "#gen/shop/inventory/v1/inventory_service_pb.js";
-import { toFailure } from "#platform/errors.ts";
+import { type AboutEntries, answerEach } from "#platform/list-call.ts";
 import type { Json, PageTokens } from "#platform/page-token.ts";
 import { unknownSku } from "./errors.ts";
 import type { StockRepository } from "./stock.repository.ts";
@@ -46,8 +46,8 @@ export class InventoryService implements ServiceImpl<typeof api.InventoryService
     return { reservation: fromReservation(await stock.change(key, toReserve(request, holdMs))) };
   }
 
-  async batchReserveStock({ requests }: api.BatchReserveStockRequest) {
-    return { outcomes: await each(requests, (request) => this.reserveStock(request)) };
+  async batchReserveStock(list: api.BatchReserveStockRequest) {
+    return { outcomes: await answerEach(list, about("ReserveStock"), (request) => this.reserveStock(request)) };
   }
 
   async confirmReservation(request: api.ConfirmReservationRequest) {
@@ -55,8 +55,10 @@ export class InventoryService implements ServiceImpl<typeof api.InventoryService
     return { reservation: fromReservation(await this.#parts.stock.change(key, toConfirm(request))) };
   }
 
-  async batchConfirmReservations({ requests }: api.BatchConfirmReservationsRequest) {
-    return { outcomes: await each(requests, (request) => this.confirmReservation(request)) };
+  async batchConfirmReservations(list: api.BatchConfirmReservationsRequest) {
+    return {
+      outcomes: await answerEach(list, about("ConfirmReservation"), (request) => this.confirmReservation(request)),
+    };
   }
 
   async commitReservation(request: api.CommitReservationRequest) {
@@ -64,8 +66,10 @@ export class InventoryService implements ServiceImpl<typeof api.InventoryService
     return { reservation: fromReservation(await this.#parts.stock.change(key, toCommit(request))) };
   }
 
-  async batchCommitReservations({ requests }: api.BatchCommitReservationsRequest) {
-    return { outcomes: await each(requests, (request) => this.commitReservation(request)) };
+  async batchCommitReservations(list: api.BatchCommitReservationsRequest) {
+    return {
+      outcomes: await answerEach(list, about("CommitReservation"), (request) => this.commitReservation(request)),
+    };
   }
 
   async releaseReservation(request: api.ReleaseReservationRequest) {
@@ -73,8 +77,10 @@ export class InventoryService implements ServiceImpl<typeof api.InventoryService
     return { reservation: fromReservation(await this.#parts.stock.change(key, toRelease(request))) };
   }
 
-  async batchReleaseReservations({ requests }: api.BatchReleaseReservationsRequest) {
-    return { outcomes: await each(requests, (request) => this.releaseReservation(request)) };
+  async batchReleaseReservations(list: api.BatchReleaseReservationsRequest) {
+    return {
+      outcomes: await answerEach(list, about("ReleaseReservation"), (request) => this.releaseReservation(request)),
+    };
   }
 
   async adjustStock(request: api.AdjustStockRequest) {
@@ -123,11 +129,7 @@ function toLevelCursor(cursor: Json | undefined): readonly [string, string] | un
   return typeof sku === "string" && typeof locationId === "string" ? [sku, locationId] : undefined;
 }
 
-/** The outcome of each entry. What is not a refusal fails the whole list, so that its caller repeats it. */
-async function each<I, O>(requests: readonly I[], call: (request: I) => Promise<O>) {
-  const results = await Promise.allSettled(requests.map(call));
-  return results.map((result) => {
-    if (result.status === "fulfilled") return { outcome: { case: "response" as const, value: result.value } };
-    return { outcome: { case: "failure" as const, value: toFailure(result.reason) } };
-  });
+/** The entries of a list, each with a method of its own and an order. */
+function about(method: string): AboutEntries<{ orderId: string }> {
+  return { method, idsOf: ({ orderId }) => ({ "order.id": orderId }) };
 }

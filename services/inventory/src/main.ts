@@ -1,4 +1,5 @@
 import { InventoryService as InventoryServiceDescriptor } from "#gen/shop/inventory/v1/inventory_service_pb.js";
+import { AuditTrail } from "#platform/audit/audit-trail.ts";
 import { Relay } from "#platform/database/relay.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { register, type ServiceContext, type ServiceParts, startService } from "#platform/service.ts";
@@ -10,7 +11,8 @@ import { StockRepository } from "./stock.repository.ts";
 import { StockMetrics } from "./stock-metrics.ts";
 import { StockReader } from "./stock-reader.ts";
 
-function build({ config, database, logger: log, registry }: ServiceContext<typeof inventoryConfig>): ServiceParts {
+function build(context: ServiceContext<typeof inventoryConfig>): ServiceParts {
+  const { config, database, logger: log, registry } = context;
   const metrics = new StockMetrics(registry);
   const stock = new StockRepository(database, {
     maxEntries: config.STOCK_LIST_MAX,
@@ -31,14 +33,15 @@ function build({ config, database, logger: log, registry }: ServiceContext<typeo
     tokens: new PageTokens(config.PAGE_TOKEN_SECRET),
     holdMs: config.HOLD_TTL_MS,
   });
+  const audit = new AuditTrail({ service: "inventory", ...context });
+  const background = [expiring, counting, audit];
   return {
-    services: [register(InventoryServiceDescriptor, service)],
+    services: [register(InventoryServiceDescriptor, service), audit.registration],
     async start() {
-      expiring.start();
-      counting.start();
+      for (const each of background) each.start();
     },
     async stop() {
-      await Promise.all([expiring.stop(), counting.stop()]);
+      await Promise.all(background.map((each) => each.stop()));
       await stock.drain();
     },
   };

@@ -1,3 +1,4 @@
+import { type AuditEntry, auditEvents } from "#platform/audit/audit-entry.ts";
 import type { IdempotencyRow } from "#platform/database/idempotency.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
 import type { Allocation, AllocationStatus, Level, Movement, Reservation } from "./stock.ts";
@@ -56,8 +57,15 @@ function toAllocationJson({ sku, locationId, quantity, status }: Allocation): Al
   return { sku, location_id: locationId, quantity: Number(quantity), status };
 }
 
+/** What `writeStock` writes besides what is in the book. */
+export interface Written {
+  readonly keys: readonly MethodRow[];
+  readonly audit: readonly AuditEntry[];
+  readonly now: Date;
+}
+
 /** The parameters of `writeStock`. */
-export function writeValues(book: StockBook, keys: readonly MethodRow[], now: Date): unknown[] {
+export function writeValues(book: StockBook, { keys, audit, now }: Written): unknown[] {
   const ids = new Map<string, string>();
   const idOf = (orderId: string): string => {
     const known = ids.get(orderId) ?? decodeId(orderId);
@@ -78,6 +86,7 @@ export function writeValues(book: StockBook, keys: readonly MethodRow[], now: Da
     ),
     ...movementColumns(movements, idOf),
     ...keyColumns(keys),
+    auditEvents(audit),
   ];
 }
 

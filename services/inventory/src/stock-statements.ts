@@ -1,3 +1,4 @@
+import { insertAuditEvents } from "#platform/audit/audit-entry.ts";
 import type { SqlText } from "#platform/database/transaction.ts";
 
 /** Locks reservations, always in the order of their ids and before any level. $1: order ids. */
@@ -63,6 +64,8 @@ export const writeStock: SqlText = {
     ), movement as (
       insert into stock_movement (sku, location_id, kind, on_hand_delta, reserved_delta, order_id, reason, create_time)
       select *, $1 from unnest($12::text[], $13::text[], $14::text[], $15::bigint[], $16::bigint[], $17::uuid[], $18::text[])
+    ), audited as (
+      ${insertAuditEvents("$23")}
     )
     insert into idempotency_key (method, request_id, fingerprint, response)
     select * from unnest($19::text[], $20::text[], $21::bytea[], $22::bytea[])`,

@@ -1,3 +1,4 @@
+import { auditOrigin } from "#platform/audit/audit-entry.ts";
 import { Batcher, type SubmitOptions } from "#platform/database/batcher.ts";
 import type { Database } from "#platform/database/database.ts";
 import { type Keyed, replayable } from "#platform/database/idempotency.ts";
@@ -7,6 +8,7 @@ import { DomainError } from "#platform/errors.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
 import type { Adjust, Level, Reservation, StockCommand } from "./stock.ts";
 import { decodeAnswer, encodeAnswer } from "./stock-answer.ts";
+import { type AuditedCommand, auditOf } from "./stock-audit.ts";
 import { StockBook } from "./stock-book.ts";
 import type { StockMetrics } from "./stock-metrics.ts";
 import {
@@ -27,10 +29,8 @@ import {
   writeStock,
 } from "./stock-statements.ts";
 
-/** A command and its caller's key. */
-interface StockRequest extends Keyed {
-  readonly command: StockCommand;
-}
+/** A command, its caller's key, and whoever is answerable for it. */
+interface StockRequest extends Keyed, AuditedCommand {}
 
 type Answer = Reservation | Level | Error;
 
@@ -79,14 +79,14 @@ export class StockRepository {
 
   /** Does what a command says and returns the order's reservation after it. @throws InventoryError */
   async change(key: Keyed, command: Exclude<StockCommand, Adjust>, options?: SubmitOptions): Promise<Reservation> {
-    const answer = await this.#batcher.submit({ ...key, command }, options);
+    const answer = await this.#submit(key, command, options);
     if (!("orderId" in answer)) throw new Error(`${command.kind} was answered with a level`);
     return answer;
   }
 
   /** Changes what is on the shelf and returns the level after it. @throws BELOW_RESERVED */
   async adjust(key: Keyed, command: Adjust, options?: SubmitOptions): Promise<Level> {
-    const answer = await this.#batcher.submit({ ...key, command }, options);
+    const answer = await this.#submit(key, command, options);
     if (!("onHand" in answer)) throw new Error("an adjustment was answered with a reservation");
     return answer;
   }
@@ -102,6 +102,12 @@ export class StockRepository {
   /** Takes no more commands and resolves once all that wait are answered. */
   drain(): Promise<void> {
     return this.#batcher.drain();
+  }
+
+  /** What nobody asked for is done by the service itself. */
+  #submit(key: Keyed, command: StockCommand, options?: SubmitOptions): Promise<Reservation | Level> {
+    const origin = key === unkeyed ? auditOrigin("", "service:inventory") : auditOrigin(key.requestId);
+    return this.#batcher.submit({ ...key, command, origin }, options);
   }
 
   async #run(requests: StockRequest[]): Promise<Answer[]> {
@@ -143,7 +149,9 @@ export class StockRepository {
       if (!lookUp && (await isOneKnown(tx, requests, answers))) return undefined;
       const keys = requests.flatMap((request, index) => keyRows(request, answers[index] as Answer));
       if (keys.length > 0 || book.reservations.length > 0) {
-        await tx.commitWith(writeStock, writeValues(book, keys, now));
+        const done = requests.filter((_, index) => !(answers[index] instanceof Error));
+        const audit = auditOf(done, book.reservations);
+        await tx.commitWith(writeStock, writeValues(book, { keys, audit, now }));
       }
       this.#metrics?.moved(book.movements);
       return answers;

@@ -1,0 +1,88 @@
+import type { AuditEntry, AuditOrigin } from "#platform/audit/audit-entry.ts";
+import {
+  type Adjust,
+  type Allocation,
+  type AllocationStatus,
+  isOpen,
+  isSameLevel,
+  type StockCommand,
+} from "./stock.ts";
+import type { ReservationChange } from "./stock-book.ts";
+
+/** A command with whoever is answerable for it. */
+export interface AuditedCommand {
+  readonly command: StockCommand;
+  readonly origin: AuditOrigin;
+}
+
+/** What a part's new status is called in the audit log. */
+const actions = {
+  held: "stock.reserved",
+  confirmed: "stock.confirmed",
+  committed: "stock.committed",
+  released: "stock.released",
+  expired: "stock.expired",
+} as const satisfies Record<AllocationStatus, string>;
+
+type Action = (typeof actions)[AllocationStatus];
+
+/** Parts that one event names; an order of many lines from many locations has several. Its details are bounded. */
+const maxParts = 24;
+
+/**
+ * The effects of a list of commands: for each order what was reserved, confirmed, committed, released or expired, as
+ * quantities by `sku@location`; for each adjustment, which has its level as the subject, the difference. A command without
+ * an effect has no event.
+ *
+ * @param commands those that were done; an order is in one of them at most
+ */
+export function auditOf(commands: readonly AuditedCommand[], changes: readonly ReservationChange[]): AuditEntry[] {
+  const origins = new Map<string, AuditOrigin>();
+  const entries: AuditEntry[] = [];
+  for (const { command, origin } of commands) {
+    if (command.kind === "adjust") entries.push(adjusted(command, origin));
+    else origins.set(command.orderId, origin);
+  }
+  for (const change of changes) {
+    const origin = origins.get(change.after.orderId);
+    if (!origin) throw new Error(`nobody is answerable for the change of order ${change.after.orderId}`);
+    entries.push(...moved(change, origin));
+  }
+  return entries;
+}
+
+function adjusted({ sku, locationId, delta }: Adjust, origin: AuditOrigin): AuditEntry {
+  const level = `${sku}@${locationId}`;
+  return { action: "stock.adjusted", subject: level, details: { [level]: String(delta) }, origin };
+}
+
+function moved({ before, after }: ReservationChange, origin: AuditOrigin): AuditEntry[] {
+  const byAction = new Map<Action, Allocation[]>();
+  for (const part of after.allocations) {
+    const former = before?.allocations.find((each) => isSameLevel(each, part));
+    for (const action of actionsOf(former, part)) {
+      const parts = byAction.get(action);
+      if (parts) parts.push(part);
+      else byAction.set(action, [part]);
+    }
+  }
+  return [...byAction].flatMap(([action, parts]) => eventsOf({ action, orderId: after.orderId, origin }, parts));
+}
+
+/** Stock that is taken again by a late confirmation is reserved as well; what is not set aside is not given back. */
+function actionsOf(former: Allocation | undefined, part: Allocation): Action[] {
+  if (former === part || former?.status === part.status) return [];
+  const wasOpen = former !== undefined && isOpen(former);
+  if (part.status === "confirmed" && !wasOpen) return [actions.held, actions.confirmed];
+  return part.status === "held" || wasOpen ? [actions[part.status]] : [];
+}
+
+function eventsOf(about: Omit<AuditEntry, "details">, parts: readonly Allocation[]): AuditEntry[] {
+  const events: AuditEntry[] = [];
+  for (let from = 0; from < parts.length; from += maxParts) {
+    const some = parts.slice(from, from + maxParts);
+    const details = Object.fromEntries(some.map((part) => [`${part.sku}@${part.locationId}`, String(part.quantity)]));
+    events.push({ ...about, details });
+  }
+  return events;
+}
