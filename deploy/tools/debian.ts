@@ -46,14 +46,6 @@ const prometheus = "https://prometheus.io/download";
 export const prometheusRecipes = {
   prometheus: [debianPackage({ name: "prometheus", package: "prometheus", home: prometheus })],
   promtool: [debianPackage({ name: "promtool", package: "prometheus", home: prometheus })],
-  alertmanager: [
-    debianPackage({
-      name: "alertmanager",
-      package: "prometheus-alertmanager",
-      program: "prometheus-alertmanager",
-      home: prometheus,
-    }),
-  ],
   amtool: [debianPackage({ name: "amtool", package: "prometheus-alertmanager", home: prometheus })],
   pushgateway: [
     debianPackage({

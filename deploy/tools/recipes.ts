@@ -63,6 +63,15 @@ export const recipes: Readonly<Record<ToolName, readonly Recipe[]>> = {
     }),
   ],
   ...prometheusRecipes,
+  // Debian's reads its templates from where its package puts them, so the program alone does not start.
+  alertmanager: [
+    goInstall({
+      name: "alertmanager",
+      module: "github.com/prometheus/alertmanager",
+      program: "cmd/alertmanager",
+      usually: "a minute",
+    }),
+  ],
   ...kubernetesRecipes(),
 };
 
@@ -118,7 +127,15 @@ function kubernetesRecipes() {
 }
 
 interface GoProgram {
-  readonly name: "temporal" | "grpcurl" | "jaeger" | "helm" | "helm-unittest" | "kubeconform" | "starlark";
+  readonly name:
+    | "temporal"
+    | "grpcurl"
+    | "jaeger"
+    | "alertmanager"
+    | "helm"
+    | "helm-unittest"
+    | "kubeconform"
+    | "starlark";
   readonly module: string;
   /** The program's package inside the module. */
   readonly program: string;

@@ -17,10 +17,11 @@ export const versions = {
   /** Prometheus and what belongs to it come in the version that the distribution has; what is used of them is old. */
   prometheus: "distribution",
   promtool: "distribution",
-  alertmanager: "distribution",
   amtool: "distribution",
   pushgateway: "distribution",
   postgres_exporter: "distribution",
+  /** github.com/prometheus/alertmanager. */
+  alertmanager: "v0.27.0",
   /** helm.sh/helm/v3. */
   helm: "v3.22.0",
   /** github.com/helm-unittest/helm-unittest. */
