@@ -6,6 +6,7 @@ const programs: Readonly<Record<string, string>> = {
   shipping: "../../services/shipping/src/main.ts",
   worker: "../../services/worker/src/main.ts",
   "place-order": "./place-order.ts",
+  load: "./load.ts",
 };
 
 const help = `Ordermesh. Say what to run:
@@ -13,6 +14,8 @@ const help = `Ordermesh. Say what to run:
   <service> migrate up                                 its migrations, once (not for the worker)
   place-order --orders <host:port> --inventory <host:port>
                                                        one order, until it is delivered
+  load --orders <host:port> --inventory <host:port> --count <n> --rate <n>
+                                                       many orders at a steady rate, and what became of them
 `;
 
 const [name = "--help"] = process.argv.splice(2, 1);
