@@ -8,6 +8,19 @@ export class ConfigError extends Error {
 const port = z.coerce.number().int().min(0).max(65535);
 const milliseconds = z.coerce.number().int().min(0);
 
+const exporterNames = ["jaeger", "otlp", "zipkin", "console", "none"] as const;
+
+/** The exporters of a list of names, each once. */
+function exportersOf(text: string, context: z.RefinementCtx<string>): readonly (typeof exporterNames)[number][] {
+  const given = [...new Set(text.split(",").map((name) => name.trim()))];
+  const known = exporterNames.filter((name) => given.includes(name));
+  const alone = known.length === 1 || !known.includes("none");
+  if (known.length === given.length && alone) return known;
+  const message = "must be one or more of jaeger, otlp, zipkin and console with commas between, or none alone";
+  context.addIssue({ code: "custom", message });
+  return z.NEVER;
+}
+
 /** What every process reads from its environment. Durations are milliseconds. */
 export const platformConfig = {
   /** The name in logs, traces and metrics; the name in the code when it is not set. */
@@ -36,11 +49,25 @@ export const platformConfig = {
     .int()
     .min(1024)
     .default(8 * 1024 * 1024),
-  OTEL_TRACES_EXPORTER: z.enum(["none", "otlp", "jaeger", "console"]).default("none"),
+  /** Where spans go, several names with commas between; `none` makes no spans. */
+  OTEL_TRACES_EXPORTER: z.string().default("none").transform(exportersOf),
+  /** The base address; spans go to `/v1/traces` below it. */
   OTEL_EXPORTER_OTLP_ENDPOINT: z.url().optional(),
+  /** The whole address of the collector that takes Thrift over HTTP, with `/api/traces`. */
   OTEL_EXPORTER_JAEGER_ENDPOINT: z.url().optional(),
+  /** The whole address, with `/api/v2/spans`. */
+  OTEL_EXPORTER_ZIPKIN_ENDPOINT: z.url().optional(),
   /** The share of traces that are kept when the caller has not decided, from 0 to 1. */
   OTEL_TRACES_SAMPLER_ARG: z.coerce.number().min(0).max(1).default(1),
+  /** Spans that wait for each exporter; more are dropped and counted. The names and defaults of `OTEL_BSP_…` are OpenTelemetry's. */
+  OTEL_BSP_MAX_QUEUE_SIZE: z.coerce.number().int().min(1).max(100_000).default(2_048),
+  OTEL_BSP_MAX_EXPORT_BATCH_SIZE: z.coerce.number().int().min(1).max(10_000).default(512),
+  /** How long a span waits for others before it is sent, at most. */
+  OTEL_BSP_SCHEDULE_DELAY: milliseconds.default(5_000),
+  /** How long a collector may take for one batch, which is lost then. */
+  OTEL_BSP_EXPORT_TIMEOUT: milliseconds.min(1).default(30_000),
+  /** Work on an order that goes on later than this begins a trace of its own, linked to the first one. */
+  TRACE_MAX_AGE_MS: milliseconds.default(3_600_000),
   /** Seals page tokens; the same for all replicas of a service. At least 32 characters. */
   PAGE_TOKEN_SECRET: z.string().min(32),
 };

@@ -10,6 +10,8 @@ export interface RequestContext {
   readonly traceParent?: string | undefined;
   /** Who caused the call, from the baggage entry `user.id`. */
   readonly userId?: string | undefined;
+  /** What goes along to callees in the W3C header `baggage`, as far as it is reasonably short. */
+  readonly baggage?: string | undefined;
   /** Who is answerable for what the call does: the user id, else `service:<name>` of the calling process, else `anonymous`. */
   readonly actor?: string | undefined;
   /** The order that is worked for, when it is one. Goes into every log line. */
@@ -49,6 +51,10 @@ class Patched implements RequestContext {
 
   get userId() {
     return ("userId" in this.#patch ? this.#patch : this.#base).userId;
+  }
+
+  get baggage() {
+    return ("baggage" in this.#patch ? this.#patch : this.#base).baggage;
   }
 
   get actor() {

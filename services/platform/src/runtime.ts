@@ -45,7 +45,7 @@ async function openResources<S extends z.ZodRawShape>(
   const registry = createRegistry(name);
   countLeftOutLines(registry, repeatedLinesOf(logger));
   stack.defer(() => repeatedLinesOf(logger)?.settle(true));
-  const telemetry = await startTelemetry(name, config);
+  const telemetry = await startTelemetry(name, config, logger);
   stack.defer(() => within(CLOSE_TIMEOUT_MS, "sending the last spans", telemetry.shutdown()));
   const opened = await openDatabase(definition, config, logger);
   if (opened) stack.defer(() => within(CLOSE_TIMEOUT_MS, "closing the database", opened.close()));

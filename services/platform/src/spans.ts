@@ -4,6 +4,7 @@ import {
   type Context,
   context,
   createContextKey,
+  createTraceState,
   INVALID_SPAN_CONTEXT,
   type Link,
   ROOT_CONTEXT,
@@ -63,6 +64,29 @@ export function startSpan(name: string, options: SpanOptions, parent = context.a
   return keep ? active.tracer.startSpan(name, options, parent.setValue(chosen, true)) : undefined;
 }
 
+/**
+ * The span of a call that another process made, as the child of the caller's. The caller decides whether it is kept;
+ * without a (well-formed) `traceparent` a new trace begins. See {@link startSpan}.
+ */
+export function startServedSpan(
+  name: string,
+  options: SpanOptions,
+  caller: { readonly traceparent: string | undefined; readonly tracestate: string | undefined },
+): Span | undefined {
+  if (!active) return undefined;
+  const { traceparent, tracestate } = caller;
+  if (!traceparent || !anyTraceParent.test(traceparent)) return startSpan(name, options, ROOT_CONTEXT);
+  const above = sampledContext(traceparent);
+  if (!above) return undefined;
+  if (tracestate) above.traceState = createTraceState(tracestate);
+  return startSpan(name, options, trace.setSpanContext(ROOT_CONTEXT, above));
+}
+
+/** Adds what is known by now to the running span, if it is kept. */
+export function annotateSpan(attributes: Attributes): void {
+  activeSpan()?.setAttributes(attributes);
+}
+
 /** Runs `fn` with the span as the parent of what it starts; without a span, so that it starts none. */
 export function underSpan<T>(span: Span | undefined, fn: () => T, parent = context.active()): T {
   if (span) return context.with(trace.setSpan(parent, span), fn);
@@ -116,6 +140,11 @@ export function traceParentOf(span: Span | undefined): string {
   return ids && isSampled(ids) ? `00-${ids.traceId}-${ids.spanId}-01` : "";
 }
 
+/** Whether a text is a W3C `traceparent`. */
+export function isTraceParent(text: string): boolean {
+  return anyTraceParent.test(text);
+}
+
 /** A new W3C `traceparent` that says: not sampled, so that no callee decides otherwise. Undefined when no spans are made. */
 export function notKeptTraceParent(): string | undefined {
   if (!active) return undefined;
@@ -123,10 +152,11 @@ export function notKeptTraceParent(): string | undefined {
   return `00-${ids.slice(0, 32)}-${ids.slice(32)}-00`;
 }
 
-const traceParentForm = /^(?!ff)[\da-f]{2}-(?!0{32})[\da-f]{32}-(?!0{16})[\da-f]{16}-[\da-f][13579bdf]$/;
+const anyTraceParent = /^(?!ff)[\da-f]{2}-(?!0{32})[\da-f]{32}-(?!0{16})[\da-f]{16}-[\da-f]{2}$/;
 
 function sampledContext(traceparent: string | undefined): SpanContext | undefined {
-  if (!active || !traceparent || !traceParentForm.test(traceparent)) return undefined;
+  if (!active || !traceparent || !anyTraceParent.test(traceparent)) return undefined;
+  if ((Number.parseInt(traceparent.slice(53), 16) & TraceFlags.SAMPLED) === 0) return undefined;
   const [traceId, spanId] = [traceparent.slice(3, 35), traceparent.slice(36, 52)];
   return { traceId, spanId, traceFlags: TraceFlags.SAMPLED, isRemote: true };
 }

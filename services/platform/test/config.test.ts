@@ -9,7 +9,7 @@ test("defaults, and an empty variable counts as not set", () => {
   const config = loadConfig(platformConfig, { ...env, LOG_LEVEL: "", DRAIN_TIMEOUT_MS: "250" });
   assert.equal(config.GRPC_PORT, 50051);
   assert.equal(config.LOG_LEVEL, "info");
-  assert.equal(config.OTEL_TRACES_EXPORTER, "none");
+  assert.deepEqual(config.OTEL_TRACES_EXPORTER, ["none"]);
   assert.equal(config.DRAIN_TIMEOUT_MS, 250);
 });
 
@@ -31,4 +31,17 @@ test("all that is wrong is told at once, without the values", () => {
       return true;
     },
   );
+});
+
+test("spans go to several exporters, or to none; anything else is refused in one sentence", () => {
+  const exportersOf = (OTEL_TRACES_EXPORTER: string) =>
+    loadConfig(platformConfig, { ...env, OTEL_TRACES_EXPORTER }).OTEL_TRACES_EXPORTER;
+  assert.deepEqual(exportersOf("zipkin, jaeger,otlp,console,jaeger"), ["jaeger", "otlp", "zipkin", "console"]);
+  assert.deepEqual(exportersOf("none"), ["none"]);
+  for (const wrong of ["jager", "jaeger,none", "jaeger,", "Jaeger", "none,none,otlp"]) {
+    assert.throws(() => exportersOf(wrong), {
+      message:
+        "The configuration is not usable:\n  OTEL_TRACES_EXPORTER: must be one or more of jaeger, otlp, zipkin and console with commas between, or none alone",
+    });
+  }
 });

@@ -16,7 +16,7 @@ export interface KeptSpans {
 /** Begins to make spans; `ratio` is the share of new traces that is kept. */
 export async function keepSpans(ratio = 1): Promise<KeptSpans> {
   const exporter = new InMemorySpanExporter();
-  const telemetry = await recordSpans("test", new SimpleSpanProcessor(exporter), ratio);
+  const telemetry = await recordSpans("test", [new SimpleSpanProcessor(exporter)], { ratio });
   const all = (): ReadableSpan[] => exporter.getFinishedSpans();
   const one = (name: string): ReadableSpan => {
     const found = all().filter((span) => span.name === name);

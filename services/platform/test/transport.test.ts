@@ -3,16 +3,12 @@ import assert from "node:assert/strict";
 import { createServer, type Socket } from "node:net";
 import { after, afterEach, before, describe, test } from "node:test";
 import { type Client, Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
-import { SpanKind } from "@opentelemetry/api";
-import { InMemorySpanExporter, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base";
 import { ConformanceService, type EchoRequest } from "#gen/ordermesh/testing/v1/conformance_service_pb.js";
 import { detached, requestContext, runInContext } from "#platform/context.ts";
 import { Clients } from "#platform/grpc/clients.ts";
 import { listenOn } from "#platform/listen.ts";
 import { launch, type RunningService } from "#platform/runtime.ts";
 import { register } from "#platform/service.ts";
-import { inSpan } from "#platform/spans.ts";
-import { recordSpans } from "#platform/telemetry.ts";
 import { Conformance, type RunningConformance, startConformance, testEnvironment } from "./conformance.ts";
 
 const limits = { defaultTimeoutMs: 10_000, maxMessageBytes: 1e6 };
@@ -163,32 +159,5 @@ describe("calls to what is away", () => {
     for (let call = 0; call < 10; call += 1) await client.echo({});
     const during = replicas.map(({ implementation }, index) => implementation.calls - (before[index] ?? 0));
     assert.deepEqual(during, [5, 5]);
-  });
-});
-
-describe("traces", () => {
-  test("one trace from the caller to the callee, with rpc attributes", async () => {
-    const exporter = new InMemorySpanExporter();
-    const telemetry = await recordSpans("test", new SimpleSpanProcessor(exporter), 1);
-    const service = await startConformance();
-    const clients = new Clients(limits);
-    const client = clients.client(ConformanceService, `127.0.0.1:${service.grpcPort}`);
-    await inSpan("the test", { "order.id": "1" }, () => client.echo({}));
-    clients.close();
-    await service.drain();
-    const spans = exporter.getFinishedSpans();
-    await telemetry.shutdown();
-    assert.equal(new Set(spans.map((span) => span.spanContext().traceId)).size, 1);
-    const kindOf = (id: string | undefined) => spans.find((span) => span.spanContext().spanId === id)?.kind ?? -1;
-    assert.deepEqual(
-      spans.map((span) => [SpanKind[span.kind], SpanKind[kindOf(span.parentSpanContext?.spanId)]]),
-      [
-        ["SERVER", "CLIENT"],
-        ["CLIENT", "INTERNAL"],
-        ["INTERNAL", undefined],
-      ],
-    );
-    assert.equal(spans[0]?.attributes["rpc.method"], "Echo");
-    assert.equal(spans[0].attributes["rpc.grpc.status_code"], 0);
   });
 });

@@ -30,7 +30,7 @@ export class Clients {
     const known = this.#channels.get(address);
     if (known) return known.transport;
     const channel = openChannel(address, this.#options.maxMessageBytes, this.#options.service);
-    const transport = new GrpcTransport(channel, this.#options);
+    const transport = new GrpcTransport(channel, { ...this.#options, address });
     this.#channels.set(address, { channel, transport });
     return transport;
   }

@@ -1,20 +1,26 @@
-import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { Metadata } from "@grpc/grpc-js";
-import { type Span, SpanKind, type TextMapSetter } from "@opentelemetry/api";
+import type { Span, SpanOptions } from "@opentelemetry/api";
+import { withUserId } from "#platform/baggage.ts";
 import { requestContext } from "#platform/context.ts";
-import { endSpan, notKeptTraceParent, startSpan, underSpan } from "#platform/spans.ts";
-import { injectContext } from "#platform/telemetry.ts";
+import type { RecordCall } from "#platform/metrics.ts";
+import { endSpan, notKeptTraceParent, startSpan, traceParentOf } from "#platform/spans.ts";
 import { addHeaders } from "./metadata.ts";
 
 /** Taken off the caller's own deadline, so that the callee's answer still arrives in time; milliseconds. */
 const MARGIN_MS = 10;
 
-const setter: TextMapSetter<Metadata> = { set: (metadata, name, value) => metadata.set(name, value) };
+/** What is the same for all calls of a method. */
+export interface MethodTelemetry {
+  /** The name of the spans. */
+  readonly name: string;
+  readonly spanOptions: SpanOptions;
+  readonly record: RecordCall;
+}
 
 /** What a caller asks of one call. */
 export interface CallSettings {
-  readonly method: DescMethod;
+  readonly telemetry: MethodTelemetry;
   readonly timeoutMs: number | undefined;
   readonly signal: AbortSignal | undefined;
   readonly header: ConstructorParameters<typeof Headers>[0] | undefined;
@@ -34,10 +40,10 @@ function deadlineOf(settings: CallSettings): number {
 function metadataOf(settings: CallSettings): Metadata {
   const metadata = new Metadata();
   if (settings.header) addHeaders(metadata, new Headers(settings.header));
-  const { requestId, traceParent, userId } = requestContext();
+  const { requestId, userId, baggage } = requestContext();
   if (requestId) metadata.set("x-request-id", requestId);
-  if (traceParent) metadata.set("traceparent", traceParent);
-  if (userId) metadata.set("baggage", `user.id=${encodeURIComponent(userId)}`);
+  if (userId) metadata.set("baggage", withUserId(baggage, userId));
+  else if (baggage) metadata.set("baggage", baggage);
   return metadata;
 }
 
@@ -47,23 +53,27 @@ export class OutgoingCall {
   readonly metadata: Metadata;
   readonly #span: Span | undefined;
   readonly #signals: readonly AbortSignal[];
+  readonly #record: RecordCall;
+  readonly #since = performance.now();
   #cancel: (() => void) | undefined;
 
   constructor(settings: CallSettings) {
-    const { method } = settings;
     this.deadline = deadlineOf(settings);
     this.metadata = metadataOf(settings);
     const signals = [settings.signal, requestContext().signal];
     this.#signals = signals.filter((signal): signal is AbortSignal => signal !== undefined);
-    const attributes = { "rpc.system": "grpc", "rpc.service": method.parent.typeName, "rpc.method": method.name };
-    this.#span = startSpan(`${method.parent.typeName}/${method.name}`, { kind: SpanKind.CLIENT, attributes });
-    if (this.#span) underSpan(this.#span, () => injectContext(this.metadata, setter));
-    else if (this.metadata.get("traceparent").length === 0) this.#forbidTrace();
+    const { name, spanOptions } = settings.telemetry;
+    this.#record = settings.telemetry.record;
+    this.#span = startSpan(name, spanOptions);
+    this.#sendTrace();
   }
 
-  #forbidTrace(): void {
-    const traceParent = notKeptTraceParent();
+  /** The callee goes on in the trace of this call, or is told that there is none to keep. */
+  #sendTrace(): void {
+    const ids = this.#span?.spanContext();
+    const traceParent = traceParentOf(this.#span) || requestContext().traceParent || notKeptTraceParent();
     if (traceParent) this.metadata.set("traceparent", traceParent);
+    if (ids?.traceState) this.metadata.set("tracestate", ids.traceState.serialize());
   }
 
   /** Throws when the call need not be made any more. */
@@ -84,8 +94,9 @@ export class OutgoingCall {
   end(error?: ConnectError): void {
     const cancel = this.#cancel;
     if (cancel) for (const signal of this.#signals) signal.removeEventListener("abort", cancel);
+    this.#record(error?.code ?? 0, (performance.now() - this.#since) / 1000);
     this.#span?.setAttribute("rpc.grpc.status_code", error?.code ?? 0);
-    if (this.#span) endSpan(this.#span, error);
+    endSpan(this.#span, error);
   }
 
   /** Why the call was cancelled from our side, if it was. */

@@ -8,14 +8,20 @@ import type {
 } from "@bufbuild/protobuf";
 import type { Transport, UnaryResponse } from "@connectrpc/connect";
 import type { Client, Metadata, MethodDefinition } from "@grpc/grpc-js";
+import { type Attributes, SpanKind } from "@opentelemetry/api";
+import { rpcAttributes, spanNameOf } from "#platform/interceptors/telemetry.ts";
+import { recorderOf } from "#platform/metrics.ts";
+import { clientCalls } from "#platform/process-metrics.ts";
 import { complete, methodDefinition } from "./codec.ts";
 import { toHeaders } from "./metadata.ts";
-import { OutgoingCall } from "./outgoing.ts";
+import { type MethodTelemetry, OutgoingCall } from "./outgoing.ts";
 import { fromServiceError } from "./status.ts";
 import { openStream } from "./transport-stream.ts";
 
 /** How a client calls. */
 export interface TransportOptions {
+  /** What is called, for spans: `host:port`, or a target that grpc-js resolves. */
+  readonly address?: string;
   /** How long a unary call may take that neither says so nor serves a call with a deadline, in milliseconds. */
   readonly defaultTimeoutMs: number;
 }
@@ -55,11 +61,13 @@ interface Received {
 export class GrpcTransport implements Transport {
   readonly #client: Client;
   readonly #options: TransportOptions;
-  readonly #definitions = new Map<DescMethod, MethodDefinition<Message, Message>>();
+  readonly #methods = new Map<DescMethod, KnownMethod>();
+  readonly #peer: Attributes;
 
   constructor(client: Client, options: TransportOptions) {
     this.#client = client;
     this.#options = options;
+    this.#peer = peerAttributes(options.address);
   }
 
   unary<I extends DescMessage, O extends DescMessage>(
@@ -71,9 +79,10 @@ export class GrpcTransport implements Transport {
   ): Promise<UnaryResponse<I, O>> {
     const { defaultTimeoutMs } = this.#options;
     return new Promise((resolve, reject) => {
-      const outgoing = new OutgoingCall({ method, signal, timeoutMs, header, defaultTimeoutMs });
+      const { definition, telemetry } = this.#known(method);
+      const outgoing = new OutgoingCall({ telemetry, signal, timeoutMs, header, defaultTimeoutMs });
       outgoing.throwIfAborted();
-      const { path, requestSerialize, responseDeserialize } = this.#definitionOf(method);
+      const { path, requestSerialize, responseDeserialize } = definition;
       const received: Received = {};
       const request = complete(method.input, input);
       const { metadata, deadline } = outgoing;
@@ -103,15 +112,36 @@ export class GrpcTransport implements Transport {
   }
 
   stream: Transport["stream"] = (method, signal, timeoutMs, header, input) => {
-    const outgoing = new OutgoingCall({ method, signal, timeoutMs, header, defaultTimeoutMs: undefined });
-    return openStream({ client: this.#client, definition: this.#definitionOf(method), method, outgoing }, input);
+    const { definition, telemetry } = this.#known(method);
+    const outgoing = new OutgoingCall({ telemetry, signal, timeoutMs, header, defaultTimeoutMs: undefined });
+    return openStream({ client: this.#client, definition, method, outgoing }, input);
   };
 
-  #definitionOf(method: DescMethod): MethodDefinition<Message, Message> {
-    const known = this.#definitions.get(method);
+  #known(method: DescMethod): KnownMethod {
+    const known = this.#methods.get(method);
     if (known) return known;
-    const definition = methodDefinition(method);
-    this.#definitions.set(method, definition);
-    return definition;
+    const attributes = { ...rpcAttributes(method), ...this.#peer };
+    const made = {
+      definition: methodDefinition(method),
+      telemetry: {
+        name: spanNameOf(method),
+        spanOptions: { kind: SpanKind.CLIENT, attributes },
+        record: recorderOf(clientCalls, method),
+      },
+    };
+    this.#methods.set(method, made);
+    return made;
   }
+}
+
+/** What is made once for each method that is called. */
+interface KnownMethod {
+  readonly definition: MethodDefinition<Message, Message>;
+  readonly telemetry: MethodTelemetry;
+}
+
+/** Host and port of a target as spans say them: of `dns:///orders:50051` and of `orders:50051` alike. */
+function peerAttributes(address: string | undefined): Attributes {
+  const [, host, port] = address?.match(/([^/,]+?)(?::(\d+))?$/) ?? [];
+  return { ...(host && { "server.address": host }), ...(port && { "server.port": Number(port) }) };
 }

@@ -5,6 +5,7 @@ import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { Registry } from "prom-client";
 import { file_google_rpc_error_details } from "#gen/google/rpc/error_details_pb.js";
 import { listenOn } from "#platform/listen.ts";
+import { openMetrics, openMetricsType } from "#platform/open-metrics.ts";
 import type { Readiness } from "#platform/readiness.ts";
 import type { ServiceRegistration } from "#platform/registration.ts";
 
@@ -27,14 +28,20 @@ function sendText(response: ServerResponse, status: number, text: string): void 
   response.writeHead(status, { "content-type": "text/plain; charset=utf-8" }).end(text);
 }
 
+async function plainText(metrics: Registry): Promise<{ contentType: string; text: string }> {
+  return { contentType: metrics.contentType, text: await metrics.metrics() };
+}
+
 function probes({ readiness, metrics }: HttpServerOptions): ReadonlyMap<string, Handler> {
   const ready: Handler = (_, response) => {
     if (readiness.problem === undefined) sendText(response, 200, "ok\n");
     else sendText(response, 503, `${readiness.problem}\n`);
   };
-  const scrape: Handler = (_, response) => {
-    metrics.metrics().then(
-      (text) => response.writeHead(200, { "content-type": metrics.contentType }).end(text),
+  const scrape: Handler = (request, response) => {
+    const open = request.headers.accept?.includes(openMetricsType);
+    const answer = open ? openMetrics(metrics) : plainText(metrics);
+    answer.then(
+      ({ contentType, text }) => response.writeHead(200, { "content-type": contentType }).end(text),
       (error: unknown) => sendText(response, 500, `${error}\n`),
     );
   };

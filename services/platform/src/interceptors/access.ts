@@ -3,6 +3,7 @@ import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { isCallerFault } from "#platform/errors.ts";
 import type { Logger } from "#platform/logger.ts";
 import type { CallMetrics, RecordCall } from "#platform/metrics.ts";
+import { activeSpanIds } from "#platform/spans.ts";
 import { followStream } from "./compose.ts";
 
 /** Failures that pass by themselves, or that the caller chose. */
@@ -53,7 +54,8 @@ export function accessInterceptor(logger: Logger, metrics: CallMetrics): Interce
     const begin = performance.now();
     const onEnd = (error: unknown): void => {
       const ms = performance.now() - begin;
-      recorderOf(method)(error === undefined ? 0 : ConnectError.from(error, Code.Unknown).code, ms / 1000);
+      const code = error === undefined ? 0 : ConnectError.from(error, Code.Unknown).code;
+      recorderOf(method)(code, ms / 1000, activeSpanIds()?.traceId);
       writeLine(logger, method, { error, ms });
     };
     try {

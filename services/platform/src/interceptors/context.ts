@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import { boundedBaggage, userIdOf } from "#platform/baggage.ts";
 import { type RequestContext, runInContext } from "#platform/context.ts";
-import { activeTraceParent, notKeptTraceParent } from "#platform/spans.ts";
+import { activeTraceParent, isTraceParent, notKeptTraceParent } from "#platform/spans.ts";
 import { type CallRequest, type CallResponse, followStream } from "./compose.ts";
 import { isKnown, peekHeader } from "./known-call.ts";
 
@@ -10,7 +11,6 @@ export const REQUEST_ID = "x-request-id";
 
 /** A caller's id is shown in logs, so it is limited to what an id looks like. */
 const wellFormedId = /^[\w.:@/-]{1,128}$/;
-const traceParentForm = /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/;
 
 /** The context of a call; what it says is read from the request when it is asked for. */
 class CallContext implements RequestContext {
@@ -36,7 +36,7 @@ class CallContext implements RequestContext {
     const running = activeTraceParent();
     if (running) return running;
     const given = peekHeader(this.#request, "traceparent");
-    if (given && traceParentForm.test(given)) return given;
+    if (given && isTraceParent(given)) return given;
     this.#notKept ??= notKeptTraceParent();
     return this.#notKept;
   }
@@ -46,8 +46,11 @@ class CallContext implements RequestContext {
   }
 
   get userId(): string | undefined {
-    const entry = peekHeader(this.#request, "baggage")?.match(/(?:^|,)\s*user\.id=([^,;\s]*)/);
-    return entry?.[1] === undefined ? undefined : decode(entry[1]);
+    return userIdOf(peekHeader(this.#request, "baggage"));
+  }
+
+  get baggage(): string | undefined {
+    return boundedBaggage(peekHeader(this.#request, "baggage"));
   }
 
   get actor(): string {
@@ -63,15 +66,6 @@ class CallContext implements RequestContext {
 function serviceOf(userAgent: string | undefined): string | undefined {
   const name = userAgent?.match(/(?:^|\s)ordermesh-([a-z][a-z\d-]{0,30})\//)?.[1];
   return name && `service:${name}`;
-}
-
-/** Baggage is percent-encoded; what is not is taken as it is. */
-function decode(value: string): string {
-  try {
-    return decodeURIComponent(value);
-  } catch {
-    return value;
-  }
 }
 
 /** gRPC-Web says its timeout as gRPC does: at most eight digits and a unit. */
