@@ -9,7 +9,7 @@ const inFolder = (name: string) => fileURLToPath(new URL(name, workflows));
 /** What the bundle is made from: the module whose exports are the workflows, and what goes around them. */
 export const bundleSources = {
   workflowsPath: inFolder("process-orders.ts"),
-  workflowInterceptorModules: [inFolder("query-guard.ts")],
+  workflowInterceptorModules: [inFolder("query-guard.ts"), inFolder("trace-header.ts")],
   preloadModules: [inFolder("stack-traces.ts")],
 };
 

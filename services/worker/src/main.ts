@@ -12,11 +12,13 @@ import type { ServiceClients } from "./activities/clients.ts";
 import { createActivities } from "./activities/create-activities.ts";
 import { bundleFrom } from "./bundle.ts";
 import { longListPolicy, sagaOptions, workerConfig } from "./config.ts";
+import { createSagaMetrics } from "./metrics.ts";
 import { installRuntime } from "./runtime-logger.ts";
 import { createSagaCallbackService } from "./saga-callback-service.ts";
 import { createSagaService } from "./saga-service.ts";
 import { Sagas } from "./sagas.ts";
 import { connect, createWorker, registerSearchAttributes, WorkerLoop } from "./temporal.ts";
+import { traceClient } from "./tracing/temporal.ts";
 
 type Context = ServiceContext<typeof workerConfig>;
 
@@ -38,16 +40,21 @@ await startService({
   name: "worker",
   config: workerConfig,
   async build(context) {
-    const { config, logger } = context;
+    const { config, logger, registry } = context;
+    const metrics = createSagaMetrics(registry);
     installRuntime(logger);
     const [connection, bundle] = await Promise.all([connect(config), bundleOf(config)]);
     await registerSearchAttributes(connection, config);
-    const activities = createActivities(clientsOf(context), longListPolicy(config));
+    const activities = createActivities(clientsOf(context), longListPolicy(config), metrics);
     const loop = new WorkerLoop(await createWorker({ connection, config, bundle, activities }), connection, logger);
     // Before the listeners open: then the first look finds the worker ready.
     loop.start();
     const sagas = new Sagas({
-      client: new Client({ connection, namespace: config.TEMPORAL_NAMESPACE }),
+      client: new Client({
+        connection,
+        namespace: config.TEMPORAL_NAMESPACE,
+        interceptors: { workflow: [traceClient] },
+      }),
       taskQueue: config.TASK_QUEUE,
       options: sagaOptions(config),
       timeoutMs: config.TEMPORAL_TIMEOUT_MS,
@@ -55,7 +62,7 @@ await startService({
     });
     return {
       services: [
-        register(SagaService, createSagaService(sagas, new PageTokens(config.PAGE_TOKEN_SECRET))),
+        register(SagaService, createSagaService(sagas, new PageTokens(config.PAGE_TOKEN_SECRET), metrics)),
         register(SagaCallbackService, createSagaCallbackService(sagas, logger)),
       ],
       ready: (signal) => loop.ready(signal),

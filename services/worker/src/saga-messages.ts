@@ -7,7 +7,14 @@ import {
   type SagaSchema,
   SagaStepStatus,
 } from "#gen/shop/sagas/v1/saga_pb.js";
-import type { OrderStatusView, ParkedStepView, SagaOrder, SagaStage, StepStatus } from "./workflows/types.ts";
+import {
+  isKept,
+  type OrderStatusView,
+  type ParkedStepView,
+  type SagaOrder,
+  type SagaStage,
+  type StepStatus,
+} from "./workflows/types.ts";
 
 const stages = {
   CHECKOUT: ProtoStage.CHECKOUT,
@@ -38,7 +45,8 @@ export function toSagaOrder(order: ProtoOrder): SagaOrder {
     total: { currency: total?.currency ?? "", amount: Number(total?.amount ?? 0n) },
     address: { recipient, lines: street, city, postalCode, country },
     cardToken,
-    traceparent,
+    // One that is not kept would be carried through the whole history for nothing.
+    traceparent: isKept(traceparent) ? traceparent : "",
   };
 }
 

@@ -1,6 +1,8 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
+import { withContext } from "#platform/context.ts";
 import type { PageTokens } from "#platform/page-token.ts";
+import type { SagaMetrics } from "./metrics.ts";
 import { inParallel } from "./parallel.ts";
 import { toParkedStep, toSaga, toSagaOrder } from "./saga-messages.ts";
 import type { Sagas } from "./sagas.ts";
@@ -13,10 +15,16 @@ const QUERIES_AT_ONCE = 8;
 const parkedFilter = { method: "shop.sagas.v1.SagaService/ListParkedSteps" };
 
 /** The gRPC face of the sagas. */
-export function createSagaService(sagas: Sagas, pageTokens: PageTokens): ServiceImpl<typeof SagaService> {
+export function createSagaService(
+  sagas: Sagas,
+  pageTokens: PageTokens,
+  { orders: entered }: Pick<SagaMetrics, "orders">,
+): ServiceImpl<typeof SagaService> {
   return {
     async startOrderSaga({ sagaId, orders }) {
-      return { started: await sagas.start(sagaId, orders.map(toSagaOrder)) };
+      const started = await withContext({ sagaId }, () => sagas.start(sagaId, orders.map(toSagaOrder)));
+      if (started) entered.inc({ stage: "CHECKOUT" }, orders.length);
+      return { started };
     },
     async getSaga(request) {
       const { sagaId, view } = await sagas.status(request);

@@ -3,6 +3,7 @@ import { NativeConnection, Worker, type WorkflowBundleOption } from "@temporalio
 import type { Logger } from "#platform/logger.ts";
 import { StartError } from "#platform/startup.ts";
 import type { WorkerConfig } from "./config.ts";
+import { traceActivity, traceSinks } from "./tracing/temporal.ts";
 import { customerIdsAttribute, orderIdsAttribute, parkedOrderIdsAttribute } from "./workflows/search-attributes.ts";
 import type { Activities } from "./workflows/step-types.ts";
 
@@ -67,6 +68,8 @@ export function createWorker(parts: {
     taskQueue: config.TASK_QUEUE,
     workflowBundle: bundle,
     activities,
+    interceptors: { activity: [traceActivity] },
+    sinks: traceSinks,
     maxCachedWorkflows: config.MAX_CACHED_WORKFLOWS,
     maxConcurrentWorkflowTaskExecutions: config.MAX_WORKFLOW_TASKS,
     maxConcurrentLocalActivityExecutions: config.MAX_LOCAL_ACTIVITIES,

@@ -3,10 +3,12 @@ import { describe, test } from "node:test";
 import { createRouterTransport } from "@connectrpc/connect";
 import { ApplicationFailure, CancelledFailure } from "@temporalio/activity";
 import { MockActivityEnvironment } from "@temporalio/testing";
+import { Registry } from "prom-client";
 import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
 import { requestContext } from "#platform/context.ts";
 import { createActivities } from "../src/activities/create-activities.ts";
 import type { LongListPolicy } from "../src/activities/long-list.ts";
+import { createSagaMetrics } from "../src/metrics.ts";
 import type { Activities, StepList } from "../src/workflows/step-types.ts";
 import type { Outcome } from "../src/workflows/types.ts";
 import { anOrder, clientsOf, clientsOver, fastLong } from "./harness.ts";
@@ -16,16 +18,16 @@ import { on } from "./world-rules.ts";
 const address = { recipient: "A", lines: ["1"], city: "B", postalCode: "1", country: "DE" };
 
 function activitiesOf(world: World, long: LongListPolicy = fastLong): Activities {
-  return createActivities(clientsOf(world), long);
+  return createActivities(clientsOf(world), long, createSagaMetrics(new Registry()));
 }
 
 /** Runs an activity as the worker would. */
 function run<I, O>(
   activity: (list: StepList<I>) => Promise<Outcome<O>[]>,
-  list: { entries: I[]; traceparent?: string },
+  list: StepList<I>,
   environment = new MockActivityEnvironment(),
 ): Promise<Outcome<O>[]> {
-  return environment.run<[StepList<I>], Outcome<O>[], typeof activity>(activity, { traceparent: "", ...list });
+  return environment.run<[StepList<I>], Outcome<O>[], typeof activity>(activity, list);
 }
 
 function kinds(outcomes: Outcome<unknown>[]): string[] {
@@ -96,21 +98,63 @@ describe("an activity", () => {
     const transport = createRouterTransport(({ service }) => {
       service(InventoryService, { batchCommitReservations: () => ({ outcomes: [] }) });
     });
-    const { commitStock } = createActivities(clientsOver(transport), fastLong);
+    const { commitStock } = createActivities(clientsOver(transport), fastLong, createSagaMetrics(new Registry()));
     const commit = run(commitStock, { entries: [{ orderId: "x", locationId: "BER" }] });
     await assert.rejects(commit, { type: "MALFORMED_ANSWER" });
   });
 
-  test("goes on in the trace of the first order", async () => {
+  test("says for whom it works: the saga, and the order of a list of one", async () => {
     const world = new World();
-    let traceParent: string | undefined;
-    world.onCall = () => {
-      traceParent ??= requestContext().traceParent;
+    const known: unknown[] = [];
+    world.onCall = (_, when) => {
+      const { sagaId, orderId, requestId } = requestContext();
+      if (when === "before") known.push({ sagaId, orderId, requestId });
     };
-    const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    const entry = { orderId: anOrder().orderId, locationId: "BER" };
-    await run(activitiesOf(world).commitStock, { entries: [entry], traceparent });
-    assert.equal(traceParent, traceparent);
+    const entries = [anOrder(), anOrder()].map(({ orderId }) => ({ orderId, locationId: "BER" }));
+    const environment = () => new MockActivityEnvironment({ workflowExecution: { workflowId: "saga", runId: "run" } });
+    await run(activitiesOf(world).commitStock, { entries: entries.slice(0, 1) }, environment());
+    await run(activitiesOf(world).commitStock, { entries }, environment());
+    const saga = { sagaId: "saga", requestId: "saga" };
+    assert.deepEqual(known, [
+      { ...saga, orderId: entries[0]?.orderId },
+      { ...saga, orderId: undefined },
+    ]);
+  });
+
+  test("counts what became of each entry, and the stages that orders enter", async () => {
+    const world = new World();
+    const registry = new Registry();
+    const { transitionOrder, capturePayment } = createActivities(
+      clientsOf(world),
+      fastLong,
+      createSagaMetrics(registry),
+    );
+    const [first, second] = [anOrder(), anOrder()];
+    world.rules.push(on("capture", { kind: "pending" }, { orderId: second.orderId }));
+    const part = { locationId: "BER", amount: { currency: "EUR", amount: 0 } };
+    await run(capturePayment, { entries: [first, second].map(({ orderId }) => ({ orderId, ...part })) });
+    world.order(first.orderId).status = "SHIPPED";
+    const moves = [
+      { orderId: first.orderId, status: "DELIVERED" as const },
+      { orderId: second.orderId, status: "CANCELLED" as const },
+    ];
+    await run(transitionOrder, { entries: moves });
+    world.rules.push(on("capture", { kind: "unavailable" }));
+    await assert.rejects(run(capturePayment, { entries: [{ orderId: first.orderId, ...part }] }));
+    const text = await registry.metrics();
+    for (const line of [
+      'saga_steps_total{step="capture",outcome="done"} 1',
+      'saga_steps_total{step="capture",outcome="pending"} 1',
+      'saga_steps_total{step="capture",outcome="failed"} 1',
+      'saga_steps_total{step="deliver",outcome="done"} 1',
+      'saga_steps_total{step="transition",outcome="done"} 1',
+      'saga_orders_total{stage="DELIVERED"} 1',
+      'saga_orders_total{stage="CANCELLED"} 1',
+      'saga_lists_size_sum{step="capture"} 3',
+      'saga_step_duration_seconds_count{step="deliver"} 1',
+    ]) {
+      assert.ok(text.includes(`${line}\n`), `${line} is not in\n${text}`);
+    }
   });
 });
 

@@ -1,7 +1,14 @@
-import { createClient, createRouterTransport, type Transport } from "@connectrpc/connect";
+import {
+  type ConnectRouter,
+  createClient,
+  createRouterTransport,
+  type Interceptor,
+  type Transport,
+} from "@connectrpc/connect";
 import { Client, type WorkflowHandleWithFirstExecutionRunId } from "@temporalio/client";
 import { TestWorkflowEnvironment } from "@temporalio/testing";
 import { DefaultLogger, Runtime, Worker, type WorkerOptions } from "@temporalio/worker";
+import { Registry } from "prom-client";
 import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
 import { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
@@ -12,6 +19,8 @@ import type { ServiceClients } from "../src/activities/clients.ts";
 import { createActivities } from "../src/activities/create-activities.ts";
 import type { LongListPolicy } from "../src/activities/long-list.ts";
 import { bundleFolder, bundleFrom } from "../src/bundle.ts";
+import { createSagaMetrics } from "../src/metrics.ts";
+import { traceActivity, traceClient, traceSinks } from "../src/tracing/temporal.ts";
 import { defaultOptions } from "../src/workflows/options.ts";
 import type { processOrders } from "../src/workflows/process-orders.ts";
 import {
@@ -97,12 +106,17 @@ export function clientsOver(transport: Transport): ServiceClients {
 
 /** Clients of the fake services, in this process. */
 export function clientsOf(world: World): ServiceClients {
-  return clientsOver(
-    createRouterTransport((router) => {
-      shopRoutes(router, world);
-      shippingRoutes(router, world);
-    }),
-  );
+  const noting: Interceptor = (next) => (request) => {
+    if (!request.stream && "traceparents" in request.message) {
+      world.traceparents.push({ method: request.method.name, traceparents: request.message.traceparents as string[] });
+    }
+    return next(request);
+  };
+  const routes = (router: ConnectRouter) => {
+    shopRoutes(router, world);
+    shippingRoutes(router, world);
+  };
+  return clientsOver(createRouterTransport(routes, { transport: { interceptors: [noting] } }));
 }
 
 /** A worker that runs the saga against the fakes. */
@@ -116,8 +130,10 @@ export async function workerFor(
     ...(environment.namespace ? { namespace: environment.namespace } : {}),
     taskQueue,
     workflowBundle: await bundleOf(),
-    activities: createActivities(clientsOf(world), fastLong),
+    activities: createActivities(clientsOf(world), fastLong, createSagaMetrics(new Registry())),
     stickyQueueScheduleToStartTimeout: "1s",
+    interceptors: { activity: [traceActivity] },
+    sinks: traceSinks,
     ...options,
   });
 }
@@ -151,7 +167,9 @@ export function startSaga(
 ): Promise<WorkflowHandleWithFirstExecutionRunId<typeof processOrders>> {
   // The server that skips time wants its own client.
   const eager = !environment.supportsTimeSkipping;
-  const client = eager ? new Client({ connection: environment.nativeConnection }) : environment.client;
+  const client = eager
+    ? new Client({ connection: environment.nativeConnection, interceptors: { workflow: [traceClient] } })
+    : environment.client;
   return client.workflow.start<typeof processOrders>("processOrders", {
     ...{ taskQueue, requestEagerStart: eager },
     workflowId: `saga-${orders[0]?.orderId}`,

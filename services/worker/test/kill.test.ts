@@ -1,85 +1,17 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer, type Http2Server, type Http2Session } from "node:http2";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
-import type { TestWorkflowEnvironment } from "@temporalio/testing";
+import { keepSpans } from "../../platform/test/spans-kept.ts";
 import { cancelOrderSignal } from "../src/workflows/messages.ts";
-import { anOrder, bundleOf, localEnvironment, startSaga } from "./harness.ts";
-import { World } from "./world.ts";
-import { shopRoutes } from "./world-routes.ts";
+import { anOrder, startSaga } from "./harness.ts";
+import { impatient, Killable } from "./killable.ts";
+import { dispatched, orderOf, traceOf } from "./traces.ts";
 import { on, type Rule } from "./world-rules.ts";
-import { shippingRoutes } from "./world-shipping.ts";
 
-const script = fileURLToPath(new URL("./worker-process.ts", import.meta.url));
-/** A killed worker is noticed after these. */
-const impatient = { stepTimeoutMs: 1_000, heartbeatMs: 1_000, attempts: 5, patienceMs: 60_000 };
-
-const world = new World();
-const sessions = new Set<Http2Session>();
-let environment: TestWorkflowEnvironment;
-let shop: Http2Server;
-let folder: string;
-let worker: ChildProcess | undefined;
-
+let killable: Killable;
 before(async () => {
-  environment = await localEnvironment();
-  folder = await mkdtemp(join(tmpdir(), "ordermesh-kill-"));
-  await writeFile(join(folder, "bundle.js"), (await bundleOf()).code);
-  const routes = (router: Parameters<typeof shopRoutes>[0]) => {
-    shopRoutes(router, world);
-    shippingRoutes(router, world);
-  };
-  shop = createServer(connectNodeAdapter({ routes })).listen(0, "127.0.0.1");
-  shop.on("session", (session) => sessions.add(session.once("close", () => sessions.delete(session))));
-  await once(shop, "listening");
+  killable = await Killable.open();
 });
-
-after(async () => {
-  await kill();
-  for (const session of sessions) session.destroy();
-  shop?.close();
-  await environment?.teardown();
-  if (folder) await rm(folder, { recursive: true });
-});
-
-async function startWorker(): Promise<void> {
-  const address = shop.address();
-  const port = typeof address === "object" ? address?.port : undefined;
-  const child = fork(script, [environment.address, `http://127.0.0.1:${port}`, join(folder, "bundle.js")]);
-  worker = child;
-  await Promise.race([
-    once(child, "message"),
-    once(child, "exit").then(() => Promise.reject(new Error("the worker does not start"))),
-  ]);
-}
-
-async function kill(): Promise<void> {
-  const child = worker;
-  worker = undefined;
-  if (!child || child.exitCode !== null || child.signalCode !== null) return;
-  child.kill("SIGKILL");
-  await once(child, "exit");
-}
-
-/** Kills the worker, once, when a service has done what it was asked for and has not answered. */
-function killAfter(steps: string[]): { killed: string[] } {
-  const open = [...steps];
-  const killed: string[] = [];
-  world.onCall = async (step, when) => {
-    if (when !== "after" || step !== open[0]) return;
-    open.shift();
-    await kill();
-    killed.push(step);
-    await startWorker();
-  };
-  return { killed };
-}
+after(() => killable?.close());
 
 const forward = ["transition", "prepare", "ship", "capture", "commit", "transition", "look", "transition"];
 const declined = (orderId: string) => on("authorize", { kind: "refuse", reason: "PAYMENT_DECLINED" }, { orderId });
@@ -105,9 +37,10 @@ describe("a worker that is killed and started again, after", () => {
   for (const { name, kills, rules, stage, effects } of cases) {
     test(`${name}: nothing has an effect twice`, async () => {
       const orders = [anOrder(), anOrder()];
+      const { world, environment } = killable;
       for (const { orderId } of orders) world.rules.push(...(rules?.(orderId) ?? []));
-      if (!worker) await startWorker();
-      const plan = killAfter(kills);
+      await killable.start();
+      const plan = killable.killAfter(kills);
       const handle = await startSaga(environment, orders, impatient, "2s");
       const result = await handle.result();
       assert.deepEqual(plan.killed, kills);
@@ -124,19 +57,49 @@ describe("a worker that is killed and started again, after", () => {
   test("authorize, and the order is cancelled before the start: the card is voided", async () => {
     const order = anOrder();
     const { orderId } = order;
-    if (!worker) await startWorker();
+    const { world, environment } = killable;
+    await killable.start();
     const started = Promise.withResolvers<Awaited<ReturnType<typeof startSaga>>>();
     world.onCall = async (step, when) => {
       if (when !== "after" || step !== "authorize") return;
       world.onCall = () => {};
-      await kill();
+      await killable.kill();
       const handle = await started.promise;
       await handle.signal(cancelOrderSignal, { orderId, reason: "too slow" });
-      await startWorker();
+      await killable.start();
     };
     started.resolve(await startSaga(environment, [order], impatient, "2s"));
     const { orders } = await (await started.promise).result();
     assert.deepEqual(orders, [{ orderId, stage: "CANCELLED" }]);
     assert.deepEqual(world.trace(orderId), ["reserve", "authorize", "void", "release", "CANCELLED"]);
   });
+});
+
+test("a trace survives the death of workers", async () => {
+  const kept = await keepSpans();
+  try {
+    const orders = [orderOf({ traced: true }), orderOf({ traced: true })];
+    await killable.start();
+    const plan = killable.killAfter(["authorize", "prepare", "capture"]);
+    const handle = await dispatched(orders, () => startSaga(killable.environment, orders, impatient, "2s"));
+    const { orders: ends } = await handle.result();
+    assert.deepEqual(plan.killed, ["authorize", "prepare", "capture"]);
+    assert.ok(ends.every(({ stage: end }) => end === "DELIVERED"));
+    const steps = ["reserve", "authorize", "confirm", "prepare", "ship", "capture", "commit", "transition", "deliver"];
+    for (const order of orders) {
+      const told = killable.spans.filter(({ attributes }) => attributes["order.id"] === order.orderId);
+      assert.deepEqual([...new Set(told.map(({ traceId }) => traceId))], [traceOf(order)]);
+      const done = told.filter(({ attributes }) => attributes["ordermesh.outcome"] === "done").map(({ name }) => name);
+      assert.deepEqual(
+        steps.filter((step) => !done.includes(step)),
+        [],
+      );
+      assert.deepEqual(
+        told.filter(({ name, attributes }) => name === "capture" && Number(attributes["ordermesh.attempt"]) > 1).length,
+        1,
+      );
+    }
+  } finally {
+    await kept.stop();
+  }
 });

@@ -2,12 +2,14 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { type Client as ConnectClient, createClient, createRouterTransport } from "@connectrpc/connect";
 import { Client } from "@temporalio/client";
+import { Registry } from "prom-client";
 import { SagaCallbackService, ShipmentResult } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
 import { SagaStage } from "#gen/shop/sagas/v1/saga_pb.js";
 import { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { toConnectError } from "#platform/errors.ts";
 import { createLogger } from "#platform/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
+import { createSagaMetrics } from "../src/metrics.ts";
 import { createSagaCallbackService } from "../src/saga-callback-service.ts";
 import { createSagaService } from "../src/saga-service.ts";
 import { Sagas } from "../src/sagas.ts";
@@ -28,9 +30,10 @@ before(async () => {
     options: { ...fastOptions, patienceMs: 500, pollMs: 3_600_000 },
   });
   const logger = createLogger({ name: "test", level: "error" });
+  const metrics = createSagaMetrics(new Registry());
   const transport = createRouterTransport(
     ({ service }) => {
-      service(SagaService, createSagaService(own, new PageTokens("a secret of 32 characters or more")));
+      service(SagaService, createSagaService(own, new PageTokens("a secret of 32 characters or more"), metrics));
       service(SagaCallbackService, createSagaCallbackService(own, logger));
     },
     {

@@ -50,6 +50,8 @@ export class World {
   readonly effects: { orderId: string; effect: string; id: string }[] = [];
   /** Sizes of the lists that came, by step. */
   readonly lists: { step: string; size: number }[] = [];
+  /** The trace contexts that came with the list calls. */
+  readonly traceparents: { method: string; traceparents: string[] }[] = [];
   /** Told before and after every list call took effect. */
   onCall: (step: string, when: "before" | "after") => Promise<void> | void = () => {};
   /** Where the stock of an order lies; everything in BER unless said otherwise. */

@@ -10,13 +10,13 @@ export function reserveStock(
 ): Promise<Outcome<OutputOf<"reserveStock">>[]> {
   return listCall(
     entries,
-    (part, options) => {
+    (part, options, traceparents) => {
       const requests = part.map((entry) => ({
         requestId: requestId(entry, "reserve"),
         orderId: entry.orderId,
         lines: entry.lines.map(({ sku, quantity }) => ({ sku, quantity: BigInt(quantity) })),
       }));
-      return inventory.batchReserveStock({ requests }, options);
+      return inventory.batchReserveStock({ requests, traceparents }, options);
     },
     ({ reservation }) => {
       const allocations = reservation?.allocations ?? [];
@@ -34,9 +34,9 @@ export function releaseStock(
 ): Promise<Outcome<null>[]> {
   return listCall(
     entries,
-    (part, options) => {
+    (part, options, traceparents) => {
       const requests = part.map((entry) => ({ ...refOf(entry), requestId: requestId(entry, "release") }));
-      return inventory.batchReleaseReservations({ requests }, options);
+      return inventory.batchReleaseReservations({ requests, traceparents }, options);
     },
     () => done(null),
   );
@@ -49,9 +49,9 @@ export function commitStock(
 ): Promise<Outcome<null>[]> {
   return listCall(
     entries,
-    (part, options) => {
+    (part, options, traceparents) => {
       const requests = part.map((entry) => ({ ...refOf(entry), requestId: requestId(entry, "commit") }));
-      return inventory.batchCommitReservations({ requests }, options);
+      return inventory.batchCommitReservations({ requests, traceparents }, options);
     },
     () => done(null),
   );
@@ -64,9 +64,9 @@ export function confirmReservations(
 ): Promise<Outcome<null>[]> {
   return listCall(
     entries,
-    (part, options) => {
+    (part, options, traceparents) => {
       const requests = part.map((entry) => ({ ...refOf(entry), requestId: requestId(entry, "confirm") }));
-      return inventory.batchConfirmReservations({ requests }, options);
+      return inventory.batchConfirmReservations({ requests, traceparents }, options);
     },
     () => done(null),
   );

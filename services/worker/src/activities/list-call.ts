@@ -2,10 +2,10 @@ import { type CallOptions, Code, ConnectError } from "@connectrpc/connect";
 import { ApplicationFailure, CancelledFailure, Context } from "@temporalio/activity";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import type { Failure } from "#gen/shop/type/v1/failure_pb.js";
-import { withContext } from "#platform/context.ts";
 import { isCallerFault } from "#platform/errors.ts";
-import type { Again, StepList } from "../workflows/step-types.ts";
+import type { Again } from "../workflows/step-types.ts";
 import type { Outcome } from "../workflows/types.ts";
+import { type EntryKey, traceparentsOf } from "./step-spans.ts";
 
 /** The most entries of one call, as the contract says. */
 const MAX_ENTRIES = 256;
@@ -39,7 +39,7 @@ export function refused(reason: string, message: string, domain: string): Outcom
  * What a service is asked for a step of an order. It never depends on the attempt, so that a repetition has one effect;
  * only an operator's repetition of what was refused is another request.
  */
-export function requestId(entry: { orderId: string; locationId?: string } & Again, step: string): string {
+export function requestId(entry: EntryKey & Again, step: string): string {
   const { orderId, locationId, again } = entry;
   const request = locationId ? `${orderId}:${step}:${locationId}` : `${orderId}:${step}`;
   return again ? `${request}#${again}` : request;
@@ -48,18 +48,18 @@ export function requestId(entry: { orderId: string; locationId?: string } & Agai
 /**
  * Makes one list call and returns an outcome for each entry. Calls with more entries than the contract allows are split.
  *
- * @param call    sends a part of the list and returns its outcomes, in the same order
+ * @param call    sends a part of the list with the trace context of each entry, and returns the outcomes in the same order
  * @param outcome what a response means; `response` fields that are absent count as a fault of the callee
  */
-export async function listCall<I, R, O>(
+export async function listCall<I extends EntryKey, R, O>(
   entries: I[],
-  call: (entries: I[], options: CallOptions) => Promise<{ outcomes: ProtoOutcome<R>[] }>,
+  call: (entries: I[], options: CallOptions, traceparents: string[]) => Promise<{ outcomes: ProtoOutcome<R>[] }>,
   outcome: (response: R, entry: I) => Outcome<O>,
 ): Promise<Outcome<O>[]> {
   const outcomes: Outcome<O>[] = [];
   for (let from = 0; from < entries.length; from += MAX_ENTRIES) {
     const part = entries.slice(from, from + MAX_ENTRIES);
-    const answer = await guarded((options) => call(part, options));
+    const answer = await guarded((options) => call(part, options, traceparentsOf(part)));
     if (answer.outcomes.length !== part.length) {
       throw ApplicationFailure.nonRetryable("the answer has another length than the list", "MALFORMED_ANSWER");
     }
@@ -106,15 +106,4 @@ function asConnectError(error: unknown) {
   const connectError = ConnectError.from(error);
   const { code, rawMessage } = connectError;
   return { code, rawMessage, findDetails: connectError.findDetails.bind(connectError) };
-}
-
-/** Runs an activity in the trace of the first order of its list, with the workflow's id on every log line. */
-export function inTrace<I, O>(
-  activity: (entries: I[]) => Promise<Outcome<O>[]>,
-): (list: StepList<I>) => Promise<Outcome<O>[]> {
-  return ({ entries, traceparent }) => {
-    const requestId = Context.current().info.workflowExecution?.workflowId;
-    const traceParent = traceparent || undefined;
-    return withContext({ requestId, traceParent }, () => activity(entries));
-  };
 }

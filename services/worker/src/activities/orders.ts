@@ -34,7 +34,8 @@ interface Move {
 export function transitionOrder({ orders }: ServiceClients, entries: Move[]): Promise<Outcome<null>[]> {
   return listCall(
     entries,
-    (part, options) => orders.batchTransitionOrders({ requests: part.map(toRequest) }, options),
+    (part, options, traceparents) =>
+      orders.batchTransitionOrders({ requests: part.map(toRequest), traceparents }, options),
     () => done(null),
   );
 }

@@ -16,7 +16,7 @@ export function authorizePayment(
 ): Promise<Outcome<null>[]> {
   return listCall(
     entries,
-    (part, options) => {
+    (part, options, traceparents) => {
       const requests = part.map((entry) => ({
         requestId: requestId(entry, "authorize"),
         paymentId: paymentIdOf(entry),
@@ -25,7 +25,7 @@ export function authorizePayment(
         amount: toMoney(entry.amount),
         cardToken: entry.cardToken,
       }));
-      return payments.batchAuthorizePayments({ requests }, options);
+      return payments.batchAuthorizePayments({ requests, traceparents }, options);
     },
     ({ payment }) => (payment?.status === PaymentStatus.PENDING ? pending : done(null)),
   );
@@ -35,13 +35,13 @@ export function authorizePayment(
 export function voidPayment({ payments }: ServiceClients, entries: InputOf<"voidPayment">[]): Promise<Outcome<null>[]> {
   return listCall(
     entries,
-    (part, options) => {
+    (part, options, traceparents) => {
       const requests = part.map((entry) => ({
         requestId: requestId(entry, "void"),
         paymentId: paymentIdOf(entry),
         ...(entry.amount ? { amount: toMoney(entry.amount) } : {}),
       }));
-      return payments.batchVoidPayments({ requests }, options);
+      return payments.batchVoidPayments({ requests, traceparents }, options);
     },
     decided,
   );
@@ -54,13 +54,13 @@ export function capturePayment(
 ): Promise<Outcome<null>[]> {
   return listCall(
     entries,
-    (part, options) => {
+    (part, options, traceparents) => {
       const requests = part.map((entry) => ({
         requestId: requestId(entry, "capture"),
         paymentId: paymentIdOf(entry),
         amount: toMoney(entry.amount),
       }));
-      return payments.batchCapturePayments({ requests }, options);
+      return payments.batchCapturePayments({ requests, traceparents }, options);
     },
     decided,
   );
@@ -73,14 +73,14 @@ export function refundPayment(
 ): Promise<Outcome<null>[]> {
   return listCall(
     entries,
-    (part, options) => {
+    (part, options, traceparents) => {
       const requests = part.map((entry) => ({
         requestId: requestId(entry, "refund"),
         paymentId: paymentIdOf(entry),
         amount: toMoney(entry.amount),
         reason: `the parcel from ${entry.locationId} was lost`,
       }));
-      return payments.batchRefundPayments({ requests }, options);
+      return payments.batchRefundPayments({ requests, traceparents }, options);
     },
     decided,
   );

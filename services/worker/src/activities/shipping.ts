@@ -6,6 +6,7 @@ import type { ServiceClients } from "./clients.ts";
 import { done, listCall, pending, refused, requestId } from "./list-call.ts";
 import { keyOf, type LongListPolicy, untilDecided } from "./long-list.ts";
 import { transitionOrder } from "./orders.ts";
+import type { EntryKey } from "./step-spans.ts";
 
 const DOMAIN = "shipping.shop";
 
@@ -24,7 +25,7 @@ export function prepareShipment(
     async (open) => {
       const fresh = open.filter((entry) => !shipmentIds.has(keyOf(entry)));
       if (fresh.length > 0) return begin(clients, fresh, shipmentIds);
-      const looks = open.map((entry) => ({ entry, shipmentId: shipmentIds.get(keyOf(entry)) ?? "" }));
+      const looks = open.map((entry) => ({ ...refOf(entry), shipmentId: shipmentIds.get(keyOf(entry)) ?? "" }));
       const shipments = await lookAt(clients, looks);
       return byKey(open, shipments.map(refusalStays(toPrepared)));
     },
@@ -62,7 +63,7 @@ function create(
   const sagaId = Context.current().info.workflowExecution?.workflowId ?? "";
   return listCall(
     entries,
-    (part, options) => {
+    (part, options, traceparents) => {
       const requests = part.map((entry) => ({
         requestId: requestId(entry, "prepare"),
         orderId: entry.orderId,
@@ -71,7 +72,7 @@ function create(
         address: entry.address,
         sagaId,
       }));
-      return shipping.batchCreateShipments({ requests }, options);
+      return shipping.batchCreateShipments({ requests, traceparents }, options);
     },
     ({ shipment }, entry) => {
       if (shipment) shipmentIds.set(keyOf(entry), shipment.shipmentId);
@@ -104,9 +105,9 @@ export function bookShipment(
   const book = (open: ParcelRef[]) =>
     listCall(
       open,
-      (part, options) => {
-        const requests = part.map((entry) => ({ ...entry, requestId: requestId(entry, "ship") }));
-        return fulfillment.batchBookShipments({ requests }, options);
+      (part, options, traceparents) => {
+        const requests = part.map((entry) => ({ ...refOf(entry), requestId: requestId(entry, "ship") }));
+        return fulfillment.batchBookShipments({ requests, traceparents }, options);
       },
       ({ shipment, pending: undecided }) => {
         if (undecided || !shipment) return pending;
@@ -123,12 +124,9 @@ export function cancelShipment(
 ): Promise<Outcome<null>[]> {
   return listCall(
     entries,
-    (part, options) => {
-      const requests = part.map((entry) => {
-        const { orderId, locationId } = entry;
-        return { orderId, locationId, requestId: requestId(entry, "cancel") };
-      });
-      return fulfillment.batchCancelShipments({ requests }, options);
+    (part, options, traceparents) => {
+      const requests = part.map((entry) => ({ ...refOf(entry), requestId: requestId(entry, "cancel") }));
+      return fulfillment.batchCancelShipments({ requests, traceparents }, options);
     },
     (response) => (response.pending ? pending : done(null)),
   );
@@ -150,12 +148,12 @@ export async function lookShipment(
 
 function lookAt(
   { shipping }: ServiceClients,
-  entries: { shipmentId: string }[],
+  entries: (EntryKey & { shipmentId: string })[],
 ): Promise<Outcome<Shipment | undefined>[]> {
   return listCall(
     entries,
-    (part, options) =>
-      shipping.batchGetShipments({ requests: part.map(({ shipmentId }) => ({ shipmentId })) }, options),
+    (part, options, traceparents) =>
+      shipping.batchGetShipments({ requests: part.map(({ shipmentId }) => ({ shipmentId })), traceparents }, options),
     ({ shipment }) => done(shipment),
   );
 }
@@ -167,4 +165,8 @@ function refusalStays<O>(map: (shipment: Shipment | undefined) => Outcome<O>) {
 
 function byKey<O>(entries: ParcelRef[], outcomes: Outcome<O>[]): Map<string, Outcome<O>> {
   return new Map(entries.map((entry, index) => [keyOf(entry), outcomes[index] ?? pending]));
+}
+
+function refOf({ orderId, locationId }: ParcelRef): ParcelRef {
+  return { orderId, locationId };
 }

@@ -2,7 +2,7 @@ import { proxyActivities, proxyLocalActivities, type RetryPolicy } from "@tempor
 import { Coalescer, type ListCall, type PendingPolicy, type Ways } from "./coalesce.ts";
 import { LocalCalls } from "./local-calls.ts";
 import type { InputOf, OutputOf, StepList, StepName } from "./step-types.ts";
-import type { Outcome, SagaOptions, SagaOrder } from "./types.ts";
+import { isKept, type Outcome, type SagaOptions, type SagaOrder } from "./types.ts";
 
 /**
  * How a step is called.
@@ -33,7 +33,8 @@ export class ListCalls {
 
   constructor(options: SagaOptions, orders: SagaOrder[]) {
     this.#options = options;
-    this.#traceparents = new Map(orders.map((order) => [order.orderId, order.traceparent]));
+    const kept = orders.filter(({ traceparent }) => isKept(traceparent));
+    this.#traceparents = new Map(kept.map(({ orderId, traceparent }) => [orderId, traceparent]));
     this.#local = new LocalCalls(options);
   }
 
@@ -51,11 +52,12 @@ export class ListCalls {
   #ways<N extends StepName>(name: N, kind: StepKind): Ways<InputOf<N>, OutputOf<N>> {
     const { attempts, firstRetryMs, patienceMs } = this.#options;
     const timing = this.#timing(kind);
-    const remote = (retry: RetryPolicy) => this.#call(proxyActivities<Proxy>({ ...timing, retry }), name);
+    const remote = (retry: RetryPolicy, attemptsBefore = 0) =>
+      this.#call(proxyActivities<Proxy>({ ...timing, retry }), name, attemptsBefore);
     const all = remote(this.#retry(attempts));
     const inFirstTask = kind === "checkout" || kind === "pivot";
     // One attempt and one pause come before: the policy goes on where it would be by then.
-    const rest = () => remote(this.#retry(Math.max(1, attempts - 1), firstRetryMs * 2));
+    const rest = () => remote(this.#retry(Math.max(1, attempts - 1), firstRetryMs * 2), 1);
     const list = inFirstTask ? this.#local.orRemote(this.#localCall(name), rest(), all) : all;
     const part = remote(this.#retry(PART_ATTEMPTS));
     if (kind === "checkout") return { list, part };
@@ -80,13 +82,19 @@ export class ListCalls {
     return this.#call(proxyLocalActivities<Proxy>({ startToCloseTimeout, retry: { maximumAttempts: 1 } }), name);
   }
 
-  #call<N extends StepName>(proxy: Proxy, name: N): ListCall<InputOf<N>, OutputOf<N>> {
+  #call<N extends StepName>(proxy: Proxy, name: N, attemptsBefore = 0): ListCall<InputOf<N>, OutputOf<N>> {
+    const before = attemptsBefore > 0 ? { attemptsBefore } : {};
     return (entries) => {
-      const [first] = entries;
-      const traceparent = (first && this.#traceparents.get(first.orderId)) ?? "";
       const activity = proxy[name];
       if (!activity) throw new TypeError(`there is no activity ${name}`);
-      return activity({ entries, traceparent }) as Promise<Outcome<OutputOf<N>>[]>;
+      const list = { entries, ...this.#tracesOf(entries), ...before };
+      return activity(list) as Promise<Outcome<OutputOf<N>>[]>;
     };
+  }
+
+  /** Nothing when no order is traced: an untraced saga has not one byte more in its history. */
+  #tracesOf(entries: { orderId: string }[]): { traceparents?: string[] } {
+    if (!entries.some(({ orderId }) => this.#traceparents.has(orderId))) return {};
+    return { traceparents: entries.map(({ orderId }) => this.#traceparents.get(orderId) ?? "") };
   }
 }

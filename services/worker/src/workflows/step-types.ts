@@ -73,8 +73,10 @@ export type OutputOf<N extends StepName> = StepTypes[N]["output"];
 export interface StepList<I> {
   /** 1 to 64 entries, each of its own order or parcel. */
   entries: I[];
-  /** Trace context of the first order of the list; empty when it was not traced. */
-  traceparent: string;
+  /** W3C trace context of the order of each entry, "" where it is not kept; absent when none is. */
+  traceparents?: string[];
+  /** Attempts that were made of this list in another way before; absent: none. */
+  attemptsBefore?: number;
 }
 
 /** The activities that the worker provides: each takes a list and answers with an outcome for each entry. */

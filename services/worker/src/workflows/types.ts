@@ -33,7 +33,7 @@ export interface SagaOrder {
   total: Money;
   address: Address;
   cardToken: string;
-  /** W3C trace context of the call that created the order; empty when it was not traced. */
+  /** W3C trace context of the call that created the order; empty when its trace is not kept. */
   traceparent: string;
 }
 
@@ -173,6 +173,11 @@ export interface ProcessOrdersInput {
 /** How each order ended. */
 export interface ProcessOrdersResult {
   orders: { orderId: string; stage: SagaStage }[];
+}
+
+/** Whether a W3C `traceparent` says that its trace is kept: then its last digit is odd. */
+export function isKept(traceparent: string): boolean {
+  return /[13579bdf]$/.test(traceparent);
 }
 
 /** The state of an order whose saga begins. */

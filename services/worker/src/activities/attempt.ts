@@ -1,0 +1,91 @@
+import { ApplicationFailure, Context } from "@temporalio/activity";
+import { requestContext, withContext } from "#platform/context.ts";
+import { traceParentOf, tracing, underSpan } from "#platform/spans.ts";
+import type { SagaMetrics, StepOutcome } from "../metrics.ts";
+import type { Activities, InputOf, OutputOf, StepList, StepName } from "../workflows/step-types.ts";
+import type { Outcome } from "../workflows/types.ts";
+import { stageAfter, stepLabel } from "./step-name.ts";
+import { StepSpans } from "./step-spans.ts";
+
+type Work<N extends StepName> = (entries: InputOf<N>[]) => Promise<Outcome<OutputOf<N>>[]>;
+
+/**
+ * Makes an activity of what is done for a list: each attempt has its spans, its metrics, and the ids of saga and order
+ * on its log lines and for whom it calls.
+ */
+export function asActivity<N extends StepName>(name: N, metrics: SagaMetrics, work: Work<N>): Activities[N] {
+  const activity = async (list: StepList<InputOf<N>>) => {
+    const { entries } = list;
+    const spans = traced(name, list);
+    const began = performance.now();
+    const note = (outcomes: Outcome<unknown>[] | undefined) =>
+      count(metrics, { name, entries, outcomes, seconds: (performance.now() - began) / 1000 });
+    try {
+      const outcomes = await inContext(entries, spans, () => work(entries));
+      spans?.end(outcomes);
+      note(outcomes);
+      return outcomes;
+    } catch (error) {
+      // The error of the call says more than what Temporal is told.
+      spans?.fail(error instanceof ApplicationFailure ? (error.cause ?? error) : error);
+      note(undefined);
+      throw error;
+    }
+  };
+  return activity as Activities[N];
+}
+
+/** The spans of an attempt; undefined when nothing of it is traced. */
+function traced<N extends StepName>(name: N, list: StepList<InputOf<N>>): StepSpans | undefined {
+  const workflowTrace = requestContext().traceParent;
+  const { entries, traceparents, attemptsBefore = 0 } = list;
+  if (!tracing() || (workflowTrace === undefined && traceparents === undefined)) return undefined;
+  const { info } = Context.current();
+  return new StepSpans({
+    ...{ activity: name, entries, traceparents, workflowTrace, local: info.isLocal },
+    sagaId: info.workflowExecution?.workflowId ?? "",
+    attempt: attemptsBefore + info.attempt,
+    labelOf: (index) => stepLabel(name, entries[index] as InputOf<N>),
+  });
+}
+
+function inContext<T>(
+  entries: readonly { orderId: string }[],
+  spans: StepSpans | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  const sagaId = Context.current().info.workflowExecution?.workflowId;
+  const [first, ...others] = entries;
+  const orderId = others.length === 0 ? first?.orderId : undefined;
+  const ids = { requestId: sagaId, sagaId, orderId };
+  if (!tracing()) return withContext(ids, work);
+  const traceParent = traceParentOf(spans?.list) || undefined;
+  const traced = () => withContext({ ...ids, traceParent }, () => (spans ? spans.run(work) : work()));
+  return underSpan(spans?.list, traced);
+}
+
+/** One attempt in the metrics; without outcomes it failed as a whole. */
+function count<N extends StepName>(
+  { steps, stepDuration, listSize, orders }: SagaMetrics,
+  attempt: { name: N; entries: InputOf<N>[]; outcomes: Outcome<unknown>[] | undefined; seconds: number },
+): void {
+  const { name, entries, outcomes, seconds } = attempt;
+  const byStep = new Map<string, Map<StepOutcome, number>>();
+  for (const [index, entry] of entries.entries()) {
+    const step = stepLabel(name, entry);
+    const outcome = outcomes?.[index]?.kind ?? "failed";
+    const counts = byStep.get(step) ?? new Map<StepOutcome, number>();
+    byStep.set(step, counts.set(outcome, (counts.get(outcome) ?? 0) + 1));
+    const stage = outcome === "done" ? stageAfter(name, entry) : undefined;
+    if (stage) orders.inc({ stage });
+  }
+  for (const [step, counts] of byStep) {
+    let size = 0;
+    for (const [outcome, number] of counts) {
+      steps.inc({ step, outcome }, number);
+      size += number;
+    }
+    stepDuration.observe({ step }, seconds);
+    listSize.observe({ step }, size);
+  }
+}

@@ -1,0 +1,41 @@
+import type { InputOf, StepName, StepTypes } from "../workflows/step-types.ts";
+import type { SagaStage } from "../workflows/types.ts";
+
+/** What a step is called in traces and metrics. */
+export type StepLabel = (typeof labels)[StepName] | "deliver";
+
+const labels = {
+  reserveStock: "reserve",
+  releaseStock: "release",
+  commitStock: "commit",
+  authorizePayment: "authorize",
+  voidPayment: "void",
+  capturePayment: "capture",
+  refundPayment: "refund",
+  confirmOrder: "confirm",
+  transitionOrder: "transition",
+  prepareShipment: "prepare",
+  bookShipment: "ship",
+  cancelShipment: "cancel",
+  lookShipment: "look",
+} as const satisfies Record<StepName, string>;
+
+/** The step that an entry of an activity is: the move to DELIVERED has a name of its own. */
+export function stepLabel<N extends StepName>(name: N, entry: InputOf<N>): StepLabel {
+  return name === "transitionOrder" && "status" in entry && entry.status === "DELIVERED" ? "deliver" : labels[name];
+}
+
+const stages = {
+  CONFIRMED: "FULFILLMENT",
+  SHIPPED: "TRACKING",
+  DELIVERED: "DELIVERED",
+  REJECTED: "REJECTED",
+  CANCELLED: "CANCELLED",
+  FAILED: "FAILED",
+} as const satisfies Record<StepTypes["transitionOrder"]["input"]["status"], SagaStage>;
+
+/** The stage that an order enters when an entry is done; undefined when it stays where it is. */
+export function stageAfter<N extends StepName>(name: N, entry: InputOf<N>): SagaStage | undefined {
+  if (name === "confirmOrder") return "FULFILLMENT";
+  return name === "transitionOrder" && "status" in entry ? stages[entry.status] : undefined;
+}

@@ -1,0 +1,140 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { Link, Span } from "@opentelemetry/api";
+import { isId, timeOf } from "#platform/id.ts";
+import { endSpan, linksTo, startListSpan, startResumed, traceParentOf } from "#platform/spans.ts";
+import type { Outcome } from "../workflows/types.ts";
+import type { StepLabel } from "./step-name.ts";
+
+/** What names an entry of a list: its order, and its parcel if it is about one. */
+export interface EntryKey {
+  readonly orderId: string;
+  readonly locationId?: string;
+}
+
+/** One attempt of a step's list, as its spans tell it. */
+export interface AttemptFacts {
+  readonly activity: string;
+  readonly sagaId: string;
+  /** From 1. */
+  readonly attempt: number;
+  /** Whether it runs inside of a workflow task. */
+  readonly local: boolean;
+  /** Trace context of the workflow; undefined when it is not traced. */
+  readonly workflowTrace: string | undefined;
+  readonly entries: readonly EntryKey[];
+  /** Trace context of the order of each entry, "" where it is not kept; absent when none is. */
+  readonly traceparents: readonly string[] | undefined;
+  readonly labelOf: (index: number) => StepLabel;
+}
+
+const running = new AsyncLocalStorage<StepSpans>();
+
+/** The trace contexts that go along with entries of the running attempt; `[]` when none of them is traced. */
+export function traceparentsOf(entries: readonly EntryKey[]): string[] {
+  return running.getStore()?.traceparentsOf(entries) ?? [];
+}
+
+/** When an order was made, which its id says. */
+function timeOfOrder(orderId: string): Date {
+  return isId(orderId) ? timeOf(orderId) : new Date();
+}
+
+function keyOf({ orderId, locationId }: EntryKey): string {
+  return locationId ? `${orderId}:${locationId}` : orderId;
+}
+
+/**
+ * The spans of one attempt: one of the list, in the workflow's trace, and one for each order that is traced, in its own
+ * trace and linked to the list's. Hours after the order was made they begin new traces, linked to the first ones.
+ */
+export class StepSpans {
+  /** The span of the list; undefined when no trace that it belongs to is kept. */
+  readonly list: Span | undefined;
+  readonly #steps: (Span | undefined)[];
+  readonly #traceparents = new Map<string, string>();
+
+  constructor(facts: AttemptFacts) {
+    this.list = startList(facts);
+    const links = this.list ? [{ context: this.list.spanContext() }] : [];
+    this.#steps = (facts.traceparents ?? []).map((traceparent, index) =>
+      startStep(facts, { traceparent, index, links }),
+    );
+    for (const [index, span] of this.#steps.entries()) {
+      const entry = facts.entries[index];
+      const traceparent = traceParentOf(span);
+      if (!entry || !traceparent) continue;
+      this.#traceparents.set(keyOf(entry), traceparent);
+      // Some calls are about the order of several parcels: they go to the first one's trace.
+      if (!this.#traceparents.has(entry.orderId)) this.#traceparents.set(entry.orderId, traceparent);
+    }
+  }
+
+  /** Runs the attempt's work, which finds the trace contexts of its entries. */
+  run<T>(work: () => Promise<T>): Promise<T> {
+    return this.#traceparents.size > 0 ? running.run(this, work) : work();
+  }
+
+  traceparentsOf(entries: readonly EntryKey[]): string[] {
+    const known = entries.map(
+      (entry) => this.#traceparents.get(keyOf(entry)) ?? this.#traceparents.get(entry.orderId) ?? "",
+    );
+    return known.some((traceparent) => traceparent !== "") ? known : [];
+  }
+
+  /** The attempt has an outcome for each entry. */
+  end(outcomes: readonly Outcome<unknown>[]): void {
+    for (const [index, span] of this.#steps.entries()) {
+      const outcome = outcomes[index];
+      if (!span || !outcome) continue;
+      span.setAttribute("ordermesh.outcome", outcome.kind);
+      if (outcome.kind === "refused") span.setAttribute("error.type", outcome.refusal.reason);
+      endSpan(span);
+    }
+    endSpan(this.list);
+  }
+
+  /** The attempt failed as a whole. */
+  fail(error: unknown): void {
+    for (const span of [...this.#steps, this.list]) {
+      span?.setAttribute("ordermesh.outcome", "failed");
+      endSpan(span, error);
+    }
+  }
+}
+
+function startList(facts: AttemptFacts): Span | undefined {
+  const { activity: name, entries, traceparents = [], workflowTrace, sagaId, attempt, local } = facts;
+  const attributes = {
+    "saga.id": sagaId,
+    "ordermesh.list.size": entries.length,
+    "ordermesh.attempt": attempt,
+    "temporal.activity.local": local,
+  };
+  const [first] = entries;
+  if (!workflowTrace || !first) return startListSpan(name, { attributes }, traceparents);
+  // A list of one runs in its order's trace: a link would lead to where it is.
+  const links = linksTo(traceparents.filter((traceparent) => traceIdOf(traceparent) !== traceIdOf(workflowTrace)));
+  return startResumed({ traceparent: workflowTrace, time: timeOfOrder(first.orderId) }, { name, attributes, links });
+}
+
+function startStep(
+  { entries, sagaId, attempt, labelOf }: AttemptFacts,
+  { traceparent, index, links }: { traceparent: string; index: number; links: Link[] },
+): Span | undefined {
+  const entry = entries[index];
+  if (!entry || traceparent === "") return undefined;
+  const name = labelOf(index);
+  const attributes = {
+    "order.id": entry.orderId,
+    "saga.id": sagaId,
+    "ordermesh.step": name,
+    "ordermesh.list.size": entries.length,
+    "ordermesh.attempt": attempt,
+    ...(entry.locationId && { "ordermesh.location": entry.locationId }),
+  };
+  return startResumed({ traceparent, time: timeOfOrder(entry.orderId) }, { name, attributes, links });
+}
+
+function traceIdOf(traceparent: string): string {
+  return traceparent.slice(3, 35);
+}
