@@ -1,4 +1,5 @@
 import { PaymentService as PaymentServiceDescriptor } from "#gen/shop/payments/v1/payment_service_pb.js";
+import { AuditTrail } from "#platform/audit/audit-trail.ts";
 import { Database } from "#platform/database/database.ts";
 import { Relay } from "#platform/database/relay.ts";
 import { PageTokens } from "#platform/page-token.ts";
@@ -40,7 +41,7 @@ async function openGateway({ config, logger }: Context) {
 
 function buildPayments(
   { config, logger }: Context,
-  parts: Pick<PaymentsOptions, "repository" | "gateway" | "onDecided">,
+  parts: Pick<PaymentsOptions, "repository" | "gateway" | "onDecided" | "onGatewayCall">,
 ) {
   return new Payments({
     ...parts,
@@ -56,7 +57,9 @@ async function build(context: Context): Promise<ServiceParts> {
   // An operation may wait for a free call and then run, both within twice the timeout of a call.
   const repository = new OperationRepository(database, 2 * config.GATEWAY_TIMEOUT_MS + leaseMarginMs);
   const metrics = new PaymentMetrics(context.registry);
-  const payments = buildPayments(context, { repository, gateway, onDecided: (ticket) => metrics.decided(ticket) });
+  const onDecided: PaymentsOptions["onDecided"] = (ticket) => metrics.decided(ticket);
+  const payments = buildPayments(context, { repository, gateway, onDecided, onGatewayCall: metrics.gatewayCalled });
+  const audit = new AuditTrail({ service: "payments", ...context });
   const resolve = async () => {
     await metrics.refresh(repository);
     return payments.resolve();
@@ -66,12 +69,13 @@ async function build(context: Context): Promise<ServiceParts> {
   const tokens = new PageTokens(config.PAGE_TOKEN_SECRET);
   const service = new PaymentService(payments, new PaymentRepository(database), tokens);
   return {
-    services: [register(PaymentServiceDescriptor, service)],
+    services: [register(PaymentServiceDescriptor, service), audit.registration],
     async start() {
       resolving.start();
+      audit.start();
     },
     async stop() {
-      await Promise.all([payments.drain(drainGraceMs), resolving.stop()]);
+      await Promise.all([payments.drain(drainGraceMs), resolving.stop(), audit.stop()]);
       await close();
     },
   };

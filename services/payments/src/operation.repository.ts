@@ -1,3 +1,4 @@
+import { auditEvents } from "#platform/audit/audit-entry.ts";
 import type { Database } from "#platform/database/database.ts";
 import { replayable } from "#platform/database/idempotency.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
@@ -6,6 +7,7 @@ import type { Change, Operation } from "./operation.ts";
 import { type Decided, Recording, type Ticket } from "./recording.ts";
 import { idTaken } from "./refusals.ts";
 import { type OperationRow, type PaymentRow, toOperation, toPayment } from "./rows.ts";
+import type { Submitted } from "./source.ts";
 import * as statements from "./statements.ts";
 import {
   type AuthorizeInput,
@@ -17,6 +19,7 @@ import {
   entryRow,
   methods,
   newTicket,
+  operationInsert,
   operationRow,
   paymentInsert,
   paymentUpdate,
@@ -25,6 +28,16 @@ import {
 
 /** What the repository needs of a database. */
 export type Transactions = Pick<Database, "query" | "transaction">;
+
+/** What came of recording decisions. */
+export interface Recorded {
+  /** One for each input. */
+  readonly recorded: Ticket[];
+  /** What may be sent now, or was decided in consequence. */
+  readonly consequences: Ticket[];
+  /** Ids of the operations that changed: another process may have recorded the same decision before. */
+  readonly changed: ReadonlySet<string>;
+}
 
 /** Writes what was asked and what was decided, for many payments in one transaction. */
 export class OperationRepository {
@@ -38,15 +51,16 @@ export class OperationRepository {
   }
 
   /** Commits authorizations before the gateway hears of them. No two inputs are of the same payment. */
-  beginAuthorizations(inputs: AuthorizeInput[]): Promise<(Begun | Error)[]> {
+  beginAuthorizations(inputs: Submitted<AuthorizeInput>[]): Promise<(Begun | Error)[]> {
     const method = methods.authorize;
-    const run = (list: AuthorizeInput[]) => this.#insertPayments(list);
+    const run = (list: Submitted<AuthorizeInput>[]) => this.#insertPayments(list);
     return replayable({ database: this.#database, method, run, decode })(inputs);
   }
 
   /** Commits changes of one kind, their amounts set aside, before the gateway hears of them. */
-  beginChanges(kind: Change["kind"], inputs: ChangeInput[]): Promise<(Begun | Error)[]> {
-    const run = (list: ChangeInput[]) => this.#database.transaction((tx) => this.#insertChanges(tx, kind, list));
+  beginChanges(kind: Change["kind"], inputs: Submitted<ChangeInput>[]): Promise<(Begun | Error)[]> {
+    const run = (list: Submitted<ChangeInput>[]) =>
+      this.#database.transaction((tx) => this.#insertChanges(tx, kind, list));
     return replayable({ database: this.#database, method: methods[kind], run, decode })(inputs);
   }
 
@@ -54,7 +68,7 @@ export class OperationRepository {
    * Records what the gateway decided: payment, operation and ledger in one transaction. What is recorded already stays
    * as it is. Returns a ticket per input, and what may be sent or was decided in consequence.
    */
-  record(inputs: readonly Decided[]): Promise<{ recorded: Ticket[]; consequences: Ticket[] }> {
+  record(inputs: readonly Decided[]): Promise<Recorded> {
     return this.#database.transaction((tx) => this.#record(tx, inputs));
   }
 
@@ -84,7 +98,7 @@ export class OperationRepository {
     return { undecided: Number(row?.undecided ?? 0n), oldest: row?.oldest ?? undefined };
   }
 
-  async #insertPayments(inputs: AuthorizeInput[]): Promise<(Begun | Error)[]> {
+  async #insertPayments(inputs: Submitted<AuthorizeInput>[]): Promise<(Begun | Error)[]> {
     const operations = inputs.map(() => newId());
     return this.#database.transaction(async (tx) => {
       const rows = JSON.stringify(inputs.map((input, index) => paymentInsert(input, operations[index] ?? "")));
@@ -104,7 +118,11 @@ export class OperationRepository {
     });
   }
 
-  async #insertChanges(tx: Transaction, kind: Change["kind"], inputs: ChangeInput[]): Promise<(Begun | Error)[]> {
+  async #insertChanges(
+    tx: Transaction,
+    kind: Change["kind"],
+    inputs: Submitted<ChangeInput>[],
+  ): Promise<(Begun | Error)[]> {
     const ids = inputs.map(() => newId());
     const paymentIds = [...new Set(inputs.map((input) => decodeId(input.paymentId)))];
     const [, , rows] = await Promise.all([
@@ -116,7 +134,7 @@ export class OperationRepository {
     const time = rows[0]?.now ?? new Date();
     const results = inputs.map((input, index) => beginChange(payments, input, { operationId: ids[index] ?? "", time }));
     const begun = results.flatMap((result, index) => {
-      return result instanceof Error ? [] : [operationRow(result.operation, inputs[index]?.reason)];
+      return result instanceof Error ? [] : [operationInsert(result.operation, inputs[index]?.reason ?? "")];
     });
     const changed = new Set(results.flatMap((result) => (result instanceof Error ? [] : [result.payment.paymentId])));
     const refused = inputs.filter((_, index) => results[index] instanceof Error);
@@ -133,7 +151,7 @@ export class OperationRepository {
     });
   }
 
-  async #record(tx: Transaction, inputs: readonly Decided[]): Promise<{ recorded: Ticket[]; consequences: Ticket[] }> {
+  async #record(tx: Transaction, inputs: readonly Decided[]): Promise<Recorded> {
     const paymentIds = [...new Set(inputs.map(({ operation }) => decodeId(operation.paymentId)))];
     const operationIds = inputs.map(({ operation }) => decodeId(operation.operationId));
     const [rows, operationRows] = await Promise.all([
@@ -143,7 +161,7 @@ export class OperationRepository {
     const decisions = new Recording(rows.map(toPayment), operationRows.map(toOperation), rows[0]?.now ?? new Date());
     const done = inputs.map((input) => decisions.settle(input));
     const promoted = decisions.promote();
-    const { payments, operations, entries } = decisions.changes();
+    const { payments, operations, entries, events } = decisions.changes();
     await tx.commitWith(statements.recordDecisions, [
       JSON.stringify(payments.map(paymentUpdate)),
       JSON.stringify(operations.map((operation) => operationRow(operation))),
@@ -151,9 +169,11 @@ export class OperationRepository {
       JSON.stringify(entries.map(entryRow)),
       paymentIds,
       operations.map((operation) => decodeId(operation.operationId)),
+      auditEvents(events),
     ]);
     const ticket = (operation: Operation) => ({ operation, payment: decisions.payment(operation.paymentId) });
-    return { recorded: done.map(ticket), consequences: promoted.map(ticket) };
+    const changed = new Set(operations.map(({ operationId }) => operationId));
+    return { recorded: done.map(ticket), consequences: promoted.map(ticket), changed };
   }
 }
 

@@ -11,6 +11,7 @@ import {
   voidableOf,
 } from "./payment.ts";
 import { declined, exceedsAuthorization, exceedsCapture, mismatch, notAuthorized, voidedBefore } from "./refusals.ts";
+import type { Source } from "./source.ts";
 
 /**
  * Where one call to the gateway stands. `waiting`: not sent, because something before it is undecided. `pending`: it may
@@ -34,6 +35,10 @@ export interface Operation {
   readonly attempts: number;
   /** The payment's amounts right after the decision; undefined before. */
   readonly after: After | undefined;
+  /** Who wanted it. */
+  readonly source: Source;
+  /** When it was accepted. */
+  readonly createTime: Date;
 }
 
 /** What a repetition of the request is answered with, even when the payment moved on since. */

@@ -1,7 +1,9 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type * as api from "#gen/shop/payments/v1/payment_service_pb.js";
-import { toFailure } from "#platform/errors.ts";
+import { withContext } from "#platform/context.ts";
+import { answerEach } from "#platform/list-call.ts";
 import type { Json, PageTokens } from "#platform/page-token.ts";
+import { activeSpan } from "#platform/spans.ts";
 import type { Outcome } from "./operation.ts";
 import type { PaymentCursor, PaymentFilter, PaymentRepository } from "./payment.repository.ts";
 import { toAuthorize, toCapture, toProto, toProtoEntry, toRefund, toStatus, toVoid } from "./payment-mapping.ts";
@@ -23,36 +25,46 @@ export class PaymentService implements ServiceImpl<typeof api.PaymentService> {
   }
 
   async authorizePayment(request: api.AuthorizePaymentRequest, { signal }: HandlerContext) {
-    const { payment } = await this.#payments.authorize(toAuthorize(request), signal);
-    return { payment: toProto(payment) };
+    activeSpan()?.setAttributes(authorizationIds(request));
+    return await withContext({ orderId: request.orderId }, async () => {
+      const { payment } = await this.#payments.authorize(toAuthorize(request), signal);
+      return { payment: toProto(payment) };
+    });
   }
 
-  async batchAuthorizePayments({ requests }: api.BatchAuthorizePaymentsRequest, context: HandlerContext) {
-    return { outcomes: await each(requests, (request) => this.authorizePayment(request, context)) };
+  async batchAuthorizePayments(list: api.BatchAuthorizePaymentsRequest, context: HandlerContext) {
+    const about = { method: "AuthorizePayment", idsOf: authorizationIds };
+    return { outcomes: await answerEach(list, about, (request) => this.authorizePayment(request, context)) };
   }
 
   async capturePayment(request: api.CapturePaymentRequest, { signal }: HandlerContext) {
+    activeSpan()?.setAttributes(paymentIds(request));
     return toAnswer(await this.#payments.change(toCapture(request), signal));
   }
 
-  async batchCapturePayments({ requests }: api.BatchCapturePaymentsRequest, context: HandlerContext) {
-    return { outcomes: await each(requests, (request) => this.capturePayment(request, context)) };
+  async batchCapturePayments(list: api.BatchCapturePaymentsRequest, context: HandlerContext) {
+    const about = { method: "CapturePayment", idsOf: paymentIds };
+    return { outcomes: await answerEach(list, about, (request) => this.capturePayment(request, context)) };
   }
 
   async voidPayment(request: api.VoidPaymentRequest, { signal }: HandlerContext) {
+    activeSpan()?.setAttributes(paymentIds(request));
     return toAnswer(await this.#payments.change(toVoid(request), signal));
   }
 
-  async batchVoidPayments({ requests }: api.BatchVoidPaymentsRequest, context: HandlerContext) {
-    return { outcomes: await each(requests, (request) => this.voidPayment(request, context)) };
+  async batchVoidPayments(list: api.BatchVoidPaymentsRequest, context: HandlerContext) {
+    const about = { method: "VoidPayment", idsOf: paymentIds };
+    return { outcomes: await answerEach(list, about, (request) => this.voidPayment(request, context)) };
   }
 
   async refundPayment(request: api.RefundPaymentRequest, { signal }: HandlerContext) {
+    activeSpan()?.setAttributes(paymentIds(request));
     return toAnswer(await this.#payments.change(toRefund(request), signal));
   }
 
-  async batchRefundPayments({ requests }: api.BatchRefundPaymentsRequest, context: HandlerContext) {
-    return { outcomes: await each(requests, (request) => this.refundPayment(request, context)) };
+  async batchRefundPayments(list: api.BatchRefundPaymentsRequest, context: HandlerContext) {
+    const about = { method: "RefundPayment", idsOf: paymentIds };
+    return { outcomes: await answerEach(list, about, (request) => this.refundPayment(request, context)) };
   }
 
   async getPayment({ paymentId }: api.GetPaymentRequest) {
@@ -90,13 +102,12 @@ function toAnswer({ payment, pending }: Outcome) {
   return { payment: toProto(payment), pending };
 }
 
-/** The outcome of each entry. What is not a refusal fails the whole list, so that its caller repeats it. */
-async function each<I, O>(requests: readonly I[], call: (request: I) => Promise<O>) {
-  const results = await Promise.allSettled(requests.map(call));
-  return results.map((result) => {
-    if (result.status === "fulfilled") return { outcome: { case: "response" as const, value: result.value } };
-    return { outcome: { case: "failure" as const, value: toFailure(result.reason) } };
-  });
+function authorizationIds({ orderId, paymentId }: api.AuthorizePaymentRequest) {
+  return { "order.id": orderId, ...(paymentId ? { "payment.id": paymentId } : {}) };
+}
+
+function paymentIds({ paymentId }: { paymentId: string }) {
+  return { "payment.id": paymentId };
 }
 
 function toFilter({ orderId, customerId, status }: api.ListPaymentsRequest): PaymentFilter & Record<string, string> {

@@ -1,11 +1,14 @@
-import { detached, remainingMs } from "#platform/context.ts";
+import { detached, remainingMs, withContext } from "#platform/context.ts";
 import { Batcher } from "#platform/database/batcher.ts";
+import { resumeTrace } from "#platform/spans.ts";
 import { Decisions } from "./decisions.ts";
 import type { Gateway } from "./gateway.ts";
+import type { OnGatewayCall } from "./gateway-call.ts";
 import { GatewayCaller, type GatewayLimits, type GatewayLog } from "./gateway-caller.ts";
 import type { OperationRepository } from "./operation.repository.ts";
 import { type Change, type Outcome, outcomeOf } from "./operation.ts";
 import type { Decided, Ticket } from "./recording.ts";
+import { currentSource, type Submitted } from "./source.ts";
 import type { AuthorizeInput, Begun, ChangeInput } from "./writes.ts";
 
 /** What {@link Payments} works with. */
@@ -18,6 +21,8 @@ export interface PaymentsOptions {
   readonly answerWithinMs: number;
   /** Told about every operation that was decided. */
   readonly onDecided?: (ticket: Ticket) => void;
+  /** Told about every call to the gateway. */
+  readonly onGatewayCall?: OnGatewayCall;
 }
 
 /** How many operations one sweep takes. */
@@ -40,23 +45,25 @@ export class Payments {
   readonly #caller: GatewayCaller;
   readonly #decisions = new Decisions();
   readonly #carried = new Set<Promise<void>>();
-  readonly #authorizations: Batcher<AuthorizeInput, Begun>;
-  readonly #changes: Readonly<Record<Change["kind"], Batcher<ChangeInput, Begun>>>;
+  readonly #authorizations: Batcher<Submitted<AuthorizeInput>, Begun>;
+  readonly #changes: Readonly<Record<Change["kind"], Batcher<Submitted<ChangeInput>, Begun>>>;
   readonly #records: Batcher<Decided, Ticket>;
   readonly #lookups: Batcher<string, Ticket>;
   readonly #postponements: Batcher<{ operationId: string; pauseMs: number }, undefined>;
 
   constructor(options: PaymentsOptions) {
-    const { repository } = options;
+    const { repository, gateway, limits, log, onGatewayCall: onCall } = options;
     this.#options = options;
-    this.#caller = new GatewayCaller(options.gateway, options.limits, options.log);
+    this.#caller = new GatewayCaller({ gateway, limits, log, onCall });
     this.#authorizations = new Batcher({
       name: "authorizations",
       keyOf: (input) => input.paymentId,
       run: (inputs) => repository.beginAuthorizations(inputs),
     });
-    const changes = (kind: Change["kind"]) =>
-      new Batcher<ChangeInput, Begun>({ name: `${kind}s`, run: (inputs) => repository.beginChanges(kind, inputs) });
+    const changes = (kind: Change["kind"]) => {
+      const run = (inputs: Submitted<ChangeInput>[]) => repository.beginChanges(kind, inputs);
+      return new Batcher<Submitted<ChangeInput>, Begun>({ name: `${kind}s`, run });
+    };
     this.#changes = { capture: changes("capture"), void: changes("void"), refund: changes("refund") };
     this.#records = new Batcher({ name: "decisions", run: (inputs) => this.#record(inputs) });
     this.#lookups = new Batcher({ name: "operations", run: (ids) => this.#find(ids) });
@@ -65,18 +72,20 @@ export class Payments {
 
   /** Asks the gateway to hold an amount. @throws the refusals of AuthorizePayment */
   async authorize(input: AuthorizeInput, signal?: AbortSignal): Promise<Outcome> {
-    return await this.#answer(await this.#authorizations.submit(input, signal ? { signal } : {}), signal);
+    const submitted = { ...input, source: currentSource(input.requestId) };
+    return await this.#answer(await this.#authorizations.submit(submitted, signal ? { signal } : {}), signal);
   }
 
   /** Captures, voids or refunds. @throws the refusals of CapturePayment, VoidPayment and RefundPayment */
   async change(input: ChangeInput, signal?: AbortSignal): Promise<Outcome> {
-    return await this.#answer(await this.#changes[input.kind].submit(input, signal ? { signal } : {}), signal);
+    const submitted = { ...input, source: currentSource(input.requestId) };
+    return await this.#answer(await this.#changes[input.kind].submit(submitted, signal ? { signal } : {}), signal);
   }
 
   /** Carries on what a crash or a lost answer left undecided; returns how many operations that were. For a `Relay`. */
   async resolve(): Promise<number> {
     const due = await this.#options.repository.claimDue(sweepSize);
-    await Promise.all(due.map((ticket) => this.#start(ticket, true)));
+    await Promise.all(due.map((ticket) => this.#resume(ticket, true)));
     return due.length;
   }
 
@@ -132,6 +141,18 @@ export class Payments {
     return carried.finally(() => this.#carried.delete(carried));
   }
 
+  /** Carries an operation on that its own call does not: in the trace of whoever wanted it. Never rejects. */
+  #resume(ticket: Ticket, ask: boolean): Promise<void> {
+    const { operation, payment } = ticket;
+    const { orderId, paymentId } = payment;
+    const attributes = { "payment.id": paymentId, ...(orderId ? { "order.id": orderId } : {}) };
+    const begun = { traceparent: operation.source.traceparent, time: operation.createTime };
+    const resumed = { name: `resume ${operation.kind}`, attributes };
+    return withContext({ orderId: orderId || undefined }, () =>
+      resumeTrace(begun, resumed, () => this.#start(ticket, ask)),
+    );
+  }
+
   async #carry(ticket: Ticket, ask: boolean): Promise<void> {
     const { operation } = ticket;
     const verdict = await this.#caller.decide(ticket, ask);
@@ -145,10 +166,10 @@ export class Payments {
   }
 
   async #record(inputs: Decided[]): Promise<Ticket[]> {
-    const { recorded, consequences } = await this.#options.repository.record(inputs);
+    const { recorded, consequences, changed } = await this.#options.repository.record(inputs);
     for (const ticket of [...recorded, ...consequences]) {
-      if (ticket.operation.state === "pending") void this.#start(ticket, false);
-      else this.#options.onDecided?.(ticket);
+      if (ticket.operation.state === "pending") void this.#resume(ticket, false);
+      else if (changed.has(ticket.operation.operationId)) this.#options.onDecided?.(ticket);
       this.#decisions.announce(ticket);
     }
     return recorded;

@@ -1,5 +1,7 @@
+import type { AuditEntry } from "#platform/audit/audit-entry.ts";
 import { type Operation, promote, settle, type Verdict } from "./operation.ts";
 import type { EntryDraft, Payment } from "./payment.ts";
+import { decisionEntry } from "./payment-audit.ts";
 
 /** An operation with its payment. */
 export interface Ticket {
@@ -25,6 +27,8 @@ export interface Changes {
   readonly payments: Payment[];
   readonly operations: Operation[];
   readonly entries: Entry[];
+  /** One for each verdict. */
+  readonly events: AuditEntry[];
 }
 
 /** Works out, for payments that are locked, what a list of verdicts changes; several may be of the same payment. */
@@ -35,6 +39,7 @@ export class Recording {
   readonly #changed = new Map<string, Operation>();
   readonly #touched = new Set<string>();
   readonly #entries: Entry[] = [];
+  readonly #events: AuditEntry[] = [];
 
   /** @param operations those that are decided, and all that wait, the oldest first */
   constructor(payments: readonly Payment[], operations: readonly Operation[], time: Date) {
@@ -59,6 +64,7 @@ export class Recording {
     const at = { verdict: decided.verdict, time: this.#time };
     const { payment, operation, entries } = settle(this.payment(paymentId), current, at);
     this.#change(payment, operation);
+    this.#events.push(decisionEntry(payment, operation));
     const { currency } = payment;
     this.#entries.push(...entries.map((entry) => ({ ...entry, paymentId, operationId, currency })));
     return operation;
@@ -84,7 +90,7 @@ export class Recording {
   /** What is to be written. */
   changes(): Changes {
     const payments = [...this.#touched].map((paymentId) => this.payment(paymentId));
-    return { payments, operations: [...this.#changed.values()], entries: this.#entries };
+    return { payments, operations: [...this.#changed.values()], entries: this.#entries, events: this.#events };
   }
 
   #change(payment: Payment, operation: Operation): void {

@@ -55,7 +55,8 @@ export function toPayment(row: PaymentRow): Payment {
 
 /** The columns of {@link OperationRow}, of a table `payment_operation o`; none is called like one of a payment's. */
 export const operationColumns = `o.operation_id, o.payment_id as of_payment_id, o.kind, o.amount as operation_amount,
-  o.state, o.refusal_code, o.overtaken, o.attempts, o.captured_after, o.voided_after, o.refunded_after, o.decide_time`;
+  o.state, o.refusal_code, o.overtaken, o.attempts, o.captured_after, o.voided_after, o.refunded_after, o.decide_time,
+  o.actor, o.request_id, o.traceparent, o.create_time as begin_time`;
 
 /** One operation as a raw statement returns it. */
 export interface OperationRow {
@@ -71,6 +72,10 @@ export interface OperationRow {
   voided_after: bigint | null;
   refunded_after: bigint | null;
   decide_time: Date | null;
+  actor: string;
+  request_id: string;
+  traceparent: string;
+  begin_time: Date;
 }
 
 /** The domain's view of a row. */
@@ -88,5 +93,7 @@ export function toOperation(row: OperationRow): Operation {
     after: decideTime
       ? { captured: captured ?? 0n, voided: voided ?? 0n, refunded: refunded ?? 0n, decideTime }
       : undefined,
+    source: { actor: row.actor, requestId: row.request_id, traceparent: row.traceparent },
+    createTime: row.begin_time,
   };
 }

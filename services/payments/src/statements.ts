@@ -1,3 +1,4 @@
+import { insertAuditEvents } from "#platform/audit/audit-entry.ts";
 import type { SqlText } from "#platform/database/transaction.ts";
 import { operationColumns, paymentColumns } from "./rows.ts";
 
@@ -19,15 +20,18 @@ export const insertPayments: SqlText = {
   name: "insert_payments",
   text: `with given as materialized (
       select * from json_to_recordset($1::json) as given(payment_id uuid, order_id uuid, customer_id uuid,
-        card_token text, currency text, amount bigint, operation_id uuid)),
+        card_token text, currency text, amount bigint, operation_id uuid, actor text, request_id text,
+        traceparent text)),
     added as (
       insert into payment (payment_id, order_id, customer_id, card_token, currency, amount, decision)
       select payment_id, order_id, customer_id, card_token, currency, amount, 'undecided' from given order by payment_id
       on conflict (payment_id) do nothing
       returning payment_id, create_time),
     begun as (
-      insert into payment_operation (operation_id, payment_id, kind, amount, state, next_attempt_time)
-      select operation_id, payment_id, 'authorize', amount, 'pending', now() + $2 * interval '1 millisecond'
+      insert into payment_operation (operation_id, payment_id, kind, amount, state, actor, request_id, traceparent,
+        next_attempt_time)
+      select operation_id, payment_id, 'authorize', amount, 'pending', actor, request_id, traceparent,
+        now() + $2 * interval '1 millisecond'
       from given join added using (payment_id))
     select payment_id, create_time from added`,
 };
@@ -69,7 +73,7 @@ const updatePayments = (
 
 const operationShape = `g(operation_id uuid, payment_id uuid, kind text, amount bigint, state text, refusal_code text,
     overtaken boolean, reason text, captured_after bigint, voided_after bigint, refunded_after bigint,
-    decide_time timestamptz)`;
+    decide_time timestamptz, actor text, request_id text, traceparent text)`;
 
 /** `$1` payments, `$2` new operations as JSON, `$3` lease, `$4` method and `$5` refused request ids, `$6` payment ids. */
 export const beginChanges: SqlText = {
@@ -77,9 +81,9 @@ export const beginChanges: SqlText = {
   text: `with set_aside as (${updatePayments("$6")}),
     unclaimed as (delete from idempotency_key where method = $4 and request_id = any($5::text[]))
     insert into payment_operation (operation_id, payment_id, kind, amount, state, reason, captured_after, voided_after,
-      refunded_after, decide_time, next_attempt_time)
+      refunded_after, decide_time, actor, request_id, traceparent, next_attempt_time)
     select operation_id, payment_id, kind, amount, state, reason, captured_after, voided_after, refunded_after,
-      decide_time, now() + $3 * interval '1 millisecond'
+      decide_time, actor, request_id, traceparent, now() + $3 * interval '1 millisecond'
     from json_to_recordset($2::json) as ${operationShape}`,
 };
 
@@ -92,7 +96,10 @@ export const findForRecording: SqlText = {
       where o.payment_id = any($2::uuid[]) and o.state = 'waiting' order by o.create_time, o.operation_id)`,
 };
 
-/** `$1` payments, `$2` operations, `$3` lease of what is sent next, `$4` ledger, `$5` payment and `$6` operation ids. */
+/**
+ * `$1` payments, `$2` operations, `$3` lease of what is sent next, `$4` ledger, `$5` payment and `$6` operation ids, `$7`
+ * audit events.
+ */
 export const recordDecisions: SqlText = {
   name: "record_decisions",
   text: `with settled as (${updatePayments("$5")}),
@@ -102,7 +109,8 @@ export const recordDecisions: SqlText = {
         refunded_after = g.refunded_after, decide_time = g.decide_time,
         next_attempt_time = now() + $3 * interval '1 millisecond'
       from json_to_recordset($2::json) as ${operationShape}
-      where o.operation_id = any($6::uuid[]) and o.operation_id = g.operation_id)
+      where o.operation_id = any($6::uuid[]) and o.operation_id = g.operation_id),
+    audited as (${insertAuditEvents("$7")})
     insert into ledger_entry (payment_id, operation_id, kind, debit_account, credit_account, currency, amount)
     select payment_id, operation_id, kind, debit, credit, currency, amount
     from json_to_recordset($4::json) as e(payment_id uuid, operation_id uuid, kind text, debit text, credit text,

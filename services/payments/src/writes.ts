@@ -6,6 +6,7 @@ import type { Payment } from "./payment.ts";
 import type { Entry, Ticket } from "./recording.ts";
 import { idTaken, notFound, voidedBefore } from "./refusals.ts";
 import { type PaymentRow, toPayment } from "./rows.ts";
+import type { Source, Submitted } from "./source.ts";
 import { findPayments, unclaimRequests } from "./statements.ts";
 
 /** An authorization as it is asked for. Ids are text, the amount is minor units. */
@@ -53,7 +54,7 @@ export function decodeClaim(response: Buffer): Begun {
 }
 
 /** A row for `insertPayments`. Amounts travel as text: JSON numbers are floating point. */
-export function paymentInsert(input: AuthorizeInput, operationId: string): object {
+export function paymentInsert(input: Submitted<AuthorizeInput>, operationId: string): object {
   return {
     payment_id: decodeId(input.paymentId),
     order_id: decodeId(input.orderId),
@@ -62,7 +63,12 @@ export function paymentInsert(input: AuthorizeInput, operationId: string): objec
     currency: input.currency,
     amount: String(input.amount),
     operation_id: decodeId(operationId),
+    ...sourceColumns(input.source),
   };
+}
+
+function sourceColumns({ actor, requestId, traceparent }: Source): object {
+  return { actor, request_id: requestId, traceparent };
 }
 
 /** A row for the statements that update payments. */
@@ -83,8 +89,13 @@ export function paymentUpdate(payment: Payment): object {
   };
 }
 
-/** A row for the statements that write operations. */
-export function operationRow(operation: Operation, reason = ""): object {
+/** A row for the statement that begins operations. */
+export function operationInsert(operation: Operation, reason: string): object {
+  return { ...operationRow(operation), reason, ...sourceColumns(operation.source) };
+}
+
+/** A row for the statement that changes operations. */
+export function operationRow(operation: Operation): object {
   const { after } = operation;
   return {
     operation_id: decodeId(operation.operationId),
@@ -94,7 +105,6 @@ export function operationRow(operation: Operation, reason = ""): object {
     state: operation.state,
     refusal_code: operation.refusalCode,
     overtaken: operation.overtaken,
-    reason,
     captured_after: after?.captured.toString(),
     voided_after: after?.voided.toString(),
     refunded_after: after?.refunded.toString(),
@@ -116,20 +126,21 @@ export function entryRow(entry: Entry): object {
 }
 
 /** An authorization that was just committed. */
-export function newTicket(input: AuthorizeInput, operationId: string, time: Date): Ticket {
-  const { paymentId, orderId, customerId, currency, amount, cardToken } = input;
+export function newTicket(input: Submitted<AuthorizeInput>, operationId: string, createTime: Date): Ticket {
+  const { paymentId, orderId, customerId, currency, amount, cardToken, source } = input;
   const none = { captured: 0n, voided: 0n, refunded: 0n, capturing: 0n, voiding: 0n, refunding: 0n };
-  const unknown = { closing: false, declineCode: "", gatewayReference: "", createTime: time, updateTime: time };
+  const unknown = { closing: false, declineCode: "", gatewayReference: "", createTime, updateTime: createTime };
   const payment: Payment = {
     ...{ paymentId, orderId, customerId, cardToken, currency, amount },
     ...none,
     ...unknown,
     decision: "undecided",
   };
-  return { payment, operation: newOperation({ operationId, paymentId, kind: "authorize", amount, state: "pending" }) };
+  const begun = { operationId, paymentId, amount, source, createTime } as const;
+  return { payment, operation: newOperation({ ...begun, kind: "authorize", state: "pending" }) };
 }
 
-type NewOperation = Pick<Operation, "operationId" | "paymentId" | "kind" | "amount" | "state">;
+type NewOperation = Omit<Operation, "refusalCode" | "overtaken" | "attempts" | "after">;
 
 function newOperation(given: NewOperation): Operation {
   return { ...given, refusalCode: "", overtaken: false, attempts: 0, after: undefined };
@@ -138,10 +149,10 @@ function newOperation(given: NewOperation): Operation {
 /** Begins one change of a locked payment and puts the payment's new state into `payments`. */
 export function beginChange(
   payments: Map<string, Payment>,
-  input: ChangeInput,
+  input: Submitted<ChangeInput>,
   at: { operationId: string; time: Date },
 ): Ticket | Error {
-  const { paymentId, kind } = input;
+  const { paymentId, kind, source } = input;
   const before = payments.get(paymentId);
   if (!before) return notFound(paymentId);
   const accepted = accept(before, input);
@@ -149,7 +160,8 @@ export function beginChange(
   const { amount, state } = accepted;
   const payment = { ...accepted.payment, updateTime: state === "succeeded" ? at.time : before.updateTime };
   payments.set(paymentId, payment);
-  const operation = newOperation({ operationId: at.operationId, paymentId, kind, amount, state });
+  const { operationId, time: createTime } = at;
+  const operation = newOperation({ operationId, paymentId, kind, amount, state, source, createTime });
   if (state !== "succeeded") return { payment, operation };
   const { captured, voided, refunded } = payment;
   return { payment, operation: { ...operation, after: { captured, voided, refunded, decideTime: at.time } } };

@@ -28,7 +28,14 @@ const fresh: Payment = {
   updateTime: time,
 };
 
-const undecided = { refusalCode: "", overtaken: false, attempts: 0, after: undefined };
+const undecided = {
+  refusalCode: "",
+  overtaken: false,
+  attempts: 0,
+  after: undefined,
+  source: { actor: "", requestId: "", traceparent: "" },
+  createTime: new Date(0),
+};
 
 test("the status follows from the amounts", () => {
   const approved = { ...fresh, decision: "approved" } as const;

@@ -1,9 +1,11 @@
 import type { MigrationsList } from "#platform/database/migrate.ts";
 import { PaymentsMigration } from "./20261121-payments.ts";
 import { SimulatorMigration } from "./20261121-simulator.ts";
+import { AuditMigration } from "./20261122-audit.ts";
 
 /** The schema of the payments service, oldest change first. */
 export const migrations: MigrationsList = [
   { name: "20261121-payments", class: PaymentsMigration },
   { name: "20261121-simulator", class: SimulatorMigration },
+  { name: "20261122-audit", class: AuditMigration },
 ];

@@ -1,0 +1,30 @@
+import type { AuditEntry } from "#platform/audit/audit-entry.ts";
+import type { Operation } from "./operation.ts";
+import type { Effect, Payment } from "./payment.ts";
+import { originOf } from "./source.ts";
+
+/** What the audit log of payments calls what the gateway did, and what it refused to do. */
+export const auditActions = {
+  authorize: { succeeded: "payment.authorized", refused: "payment.declined" },
+  capture: { succeeded: "payment.captured", refused: "payment.capture_refused" },
+  void: { succeeded: "payment.voided", refused: "payment.void_refused" },
+  refund: { succeeded: "payment.refunded", refused: "payment.refund_refused" },
+} as const satisfies Record<Effect, Record<"succeeded" | "refused", string>>;
+
+/** The gateway's code for a refusal may be anything. */
+const longestCode = 64;
+
+/** An operation that the gateway has decided. */
+export function decisionEntry(payment: Payment, operation: Operation): AuditEntry {
+  const { kind, amount = 0n, refusalCode, operationId, source } = operation;
+  const { orderId, paymentId: subject, currency } = payment;
+  const refused = operation.state === "refused";
+  const moved = { operation_id: operationId, currency, amount: String(amount) };
+  return {
+    action: auditActions[kind][refused ? "refused" : "succeeded"],
+    orderId: orderId || undefined,
+    subject,
+    details: refused ? { ...moved, decline_code: refusalCode.slice(0, longestCode) } : moved,
+    origin: originOf(source),
+  };
+}
