@@ -1,9 +1,10 @@
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import type { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
-import { detached } from "#platform/context.ts";
+import { detached, withContext } from "#platform/context.ts";
 import { Batcher } from "#platform/database/batcher.ts";
 import { isCallerFault } from "#platform/errors.ts";
 import type { Logger } from "#platform/logger.ts";
+import { inDispatchTrace } from "./dispatch-trace.ts";
 import type { OrderMetrics } from "./metrics.ts";
 import type { SagaList } from "./order.ts";
 import type { SagaOutbox } from "./saga-outbox.repository.ts";
@@ -69,7 +70,10 @@ export class Dispatcher {
   start(list: SagaList): Promise<void> {
     const known = this.underWay(list.sagaId);
     if (known) return known;
-    const started = detached(() => this.#start(list)).finally(() => this.#started.delete(list.sagaId));
+    const orderId = list.orders.length === 1 ? list.orders[0]?.orderId : undefined;
+    const ids = { sagaId: list.sagaId, orderId };
+    const begin = () => withContext(ids, () => inDispatchTrace(list, () => this.#start(list)));
+    const started = detached(begin).finally(() => this.#started.delete(list.sagaId));
     this.#started.set(list.sagaId, started);
     return started;
   }
