@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { newId } from "#platform/id.ts";
+import type { Gateway } from "../src/gateway.ts";
+import type { GatewayCallOutcome } from "../src/gateway-call.ts";
+import { GatewayCaller } from "../src/gateway-caller.ts";
+import type { Ticket } from "../src/recording.ts";
+import { newTicket } from "../src/writes.ts";
+import { authorization, quiet, until } from "./harness.ts";
+
+/** A gateway whose calls do not end, whatever their signal says, until they are let go. */
+function deaf() {
+  const gate = Promise.withResolvers<{ state: "approved"; reference: string }>();
+  let running = 0;
+  const call = () => {
+    running += 1;
+    return gate.promise;
+  };
+  const gateway: Gateway = { authorize: call, capture: call, void: call, refund: call, find: call };
+  const letGo = () => gate.resolve({ state: "approved", reference: "R" });
+  return { gateway, running: () => running, letGo };
+}
+
+function ticket(): Ticket {
+  const source = { actor: "", requestId: "", traceparent: "" };
+  return newTicket({ ...authorization(), source }, newId(), new Date());
+}
+
+test("a call that does not end when it is told to leaves the operation undecided, in time", async () => {
+  const { gateway, letGo } = deaf();
+  const outcomes: GatewayCallOutcome[] = [];
+  const limits = { timeoutMs: 50, inflight: 4 };
+  const caller = new GatewayCaller({ gateway, limits, log: quiet, onCall: ({ outcome }) => outcomes.push(outcome) });
+  const begun = performance.now();
+  assert.equal(await caller.decide(ticket(), false), undefined);
+  assert.ok(performance.now() - begun < 2_000);
+  assert.deepEqual([...new Set(outcomes)], ["ambiguous"]);
+  letGo();
+});
+
+test("calls that are left behind are bounded, and once they end the gateway is called again", async () => {
+  const { gateway, running, letGo } = deaf();
+  const outcomes: GatewayCallOutcome[] = [];
+  const limits = { timeoutMs: 20, inflight: 2 };
+  const caller = new GatewayCaller({ gateway, limits, log: quiet, onCall: ({ outcome }) => outcomes.push(outcome) });
+  for (let round = 0; round < 6; round += 1) {
+    await Promise.all([ticket(), ticket(), ticket()].map((each) => caller.decide(each, false)));
+  }
+  assert.ok(running() <= 4, `${running()} calls run`);
+  assert.ok(outcomes.includes("unavailable"));
+  letGo();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(await caller.decide(ticket(), false), { approved: true, reference: "R" });
+});
+
+test("a stop ends calls that do not listen", async () => {
+  const { gateway, running, letGo } = deaf();
+  const caller = new GatewayCaller({ gateway, limits: { timeoutMs: 60_000, inflight: 2 }, log: quiet });
+  const decided = caller.decide(ticket(), false);
+  await until(async () => running() === 1);
+  const begun = performance.now();
+  caller.stop();
+  assert.equal(await decided, undefined);
+  assert.ok(performance.now() - begun < 5_000);
+  letGo();
+});
