@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
+import { Registry } from "prom-client";
 import { Relay } from "#platform/database/relay.ts";
+import { addProcessMetrics } from "#platform/process-metrics.ts";
 
 const quiet = { error: () => undefined };
 
@@ -75,3 +77,28 @@ it("never overlaps, and stop waits for the sweep that runs, which it aborts", as
 async function turns(): Promise<void> {
   for (let count = 0; count < 10; count += 1) await turn();
 }
+
+it("its runs are measured by name", async () => {
+  const due = [2, 0];
+  const registry = new Registry();
+  addProcessMetrics(registry);
+  const swept = Promise.withResolvers<void>();
+  const relay = new Relay({
+    name: "measured relay",
+    everyMs: 1,
+    log: quiet,
+    sweep: async () => {
+      const next = due.shift();
+      if (next !== undefined) return next;
+      swept.resolve();
+      throw new Error("away");
+    },
+  });
+  relay.start();
+  await swept.promise;
+  await relay.stop();
+  const text = await registry.metrics();
+  for (const outcome of ["worked", "idle"])
+    assert.match(text, new RegExp(`^relay_runs_total\\{relay="measured relay",outcome="${outcome}"\\} 1$`, "m"));
+  assert.match(text, /^relay_last_success_timestamp_seconds\{relay="measured relay"\} 1\d{9}/m);
+});

@@ -1,4 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import type { Span } from "@opentelemetry/api";
 
 /** One call that waits for its turn in a batcher. */
 export interface Entry<I, O> {
@@ -12,6 +13,8 @@ export interface Entry<I, O> {
   /** By `performance.now()`. */
   readonly since: number;
   readonly bytes: number;
+  /** The caller's span, when its trace is kept. */
+  readonly span: Span | undefined;
   /** True once the entry was taken, or its caller stopped waiting. */
   settled: boolean;
   /** Ends watching the caller's signal. */

@@ -2,7 +2,10 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { PlatformErrorReason } from "#gen/shop/type/v1/platform_error_reason_pb.js";
 import { requestContext } from "#platform/context.ts";
 import { PlatformError } from "#platform/errors.ts";
+import { listEntries, listWaits, waitingEntries } from "#platform/process-metrics.ts";
+import { activeSpan } from "#platform/spans.ts";
 import { BatchQueue, type Entry, givenUp } from "./batch-queue.ts";
+import { runShared } from "./batch-span.ts";
 import { isDataError } from "./sql-state.ts";
 
 /** Told about every list that is taken. */
@@ -60,6 +63,8 @@ export class Batcher<I, O> {
   readonly #outside = AsyncLocalStorage.snapshot();
   readonly #flush = () => this.#outside(() => this.#fillLanes());
   readonly #queue = new BatchQueue<I, O>();
+  readonly #entries;
+  readonly #waits;
   #running = 0;
   #scheduled = false;
   #sweeper: NodeJS.Timeout | undefined;
@@ -71,6 +76,12 @@ export class Batcher<I, O> {
     this.#maxBytes = options.maxBytes ?? Number.POSITIVE_INFINITY;
     this.#maxWaiting = options.maxWaiting ?? 10_000;
     this.#lanes = options.lanes ?? 1;
+    const labels = { batcher: options.name };
+    this.#entries = listEntries.labels(labels);
+    this.#waits = listWaits.labels(labels);
+    // A batcher that nobody uses any more must not stay because it is measured.
+    const self = new WeakRef(this);
+    waitingEntries.add(() => [[labels, self.deref()?.waiting ?? 0]]);
   }
 
   /** How many entries wait now. */
@@ -96,6 +107,7 @@ export class Batcher<I, O> {
         deadline: options.deadline ?? requestContext().deadline ?? Number.POSITIVE_INFINITY,
         since: performance.now(),
         bytes: this.#options.sizeOf?.(input) ?? 0,
+        span: activeSpan(),
         settled: false,
       };
       this.#queue.add(entry);
@@ -136,11 +148,18 @@ export class Batcher<I, O> {
     while (this.#running < this.#lanes) {
       const list = this.#queue.take(this.#maxEntries, this.#maxBytes);
       if (!list[0]) break;
-      this.#options.metrics?.taken(list.length, performance.now() - list[0].since);
+      this.#measure(list, list[0]);
       this.#running += 1;
       void this.#runList(list);
     }
     this.#settleDrain();
+  }
+
+  #measure(list: readonly Entry<I, O>[], oldest: Entry<I, O>): void {
+    const waitMs = performance.now() - oldest.since;
+    this.#entries.observe(list.length);
+    this.#waits.observe(waitMs / 1_000);
+    this.#options.metrics?.taken(list.length, waitMs);
   }
 
   async #runList(list: Entry<I, O>[]): Promise<void> {
@@ -153,7 +172,8 @@ export class Batcher<I, O> {
 
   async #answer(list: Entry<I, O>[]): Promise<void> {
     try {
-      const outputs = await this.#options.run(list.map((entry) => entry.input));
+      const inputs = list.map((entry) => entry.input);
+      const outputs = await runShared(this.#options.name, list, () => this.#options.run(inputs));
       if (outputs.length !== list.length)
         throw new Error(`${this.#options.name} answered ${outputs.length} of ${list.length}`);
       for (const [index, output] of outputs.entries()) {

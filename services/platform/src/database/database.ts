@@ -1,7 +1,16 @@
-import { type EntityManager, type EntitySchema, MikroORM } from "@mikro-orm/postgresql";
+import { DefaultLogger, type EntityManager, type EntitySchema, MikroORM } from "@mikro-orm/postgresql";
 import type pg from "pg";
+import { poolConnections, poolMax, poolWaiting } from "#platform/process-metrics.ts";
 import { Listener } from "./listener.ts";
-import { inTransaction, type Queryable, runStatement, type SqlText, type Transaction } from "./transaction.ts";
+import { noteStatement } from "./observe.ts";
+import {
+  databaseName,
+  inTransaction,
+  type Queryable,
+  runStatement,
+  type SqlText,
+  type Transaction,
+} from "./transaction.ts";
 
 /** Where the database reports what no caller is told: connections that were lost and came back. */
 export interface DatabaseLog {
@@ -27,17 +36,46 @@ export interface DatabaseOptions {
   readonly log?: DatabaseLog;
 }
 
+const DEFAULT_POOL_MAX = 10;
+
+/** What MikroORM runs by itself does not pass through `query`; its logger is told of each statement that has ended. */
+class OrmLogger extends DefaultLogger {
+  readonly #namespace: string;
+
+  constructor(settings: ConstructorParameters<typeof DefaultLogger>[0], namespace: string) {
+    super(settings);
+    this.#namespace = namespace;
+  }
+
+  override logQuery(ended: Parameters<DefaultLogger["logQuery"]>[0]): void {
+    noteStatement(ended, this.#namespace);
+  }
+}
+
+function measurePool(pool: pg.Pool, max: number): (() => void)[] {
+  return [
+    poolConnections.add(() => [
+      [{ state: "busy" }, pool.totalCount - pool.idleCount],
+      [{ state: "idle" }, pool.idleCount],
+    ]),
+    poolWaiting.add(() => [[{}, pool.waitingCount]]),
+    poolMax.add(() => [[{}, max]]),
+  ];
+}
+
 /** One database of one service: MikroORM and raw statements on the same bounded pool. */
 export class Database implements Queryable {
   readonly orm: MikroORM;
   readonly pool: pg.Pool;
   readonly #options: DatabaseOptions;
   readonly #listeners = new Set<Listener>();
+  readonly #unmeasured: readonly (() => void)[];
 
   private constructor(orm: MikroORM, pool: pg.Pool, options: DatabaseOptions) {
     this.orm = orm;
     this.pool = pool;
     this.#options = options;
+    this.#unmeasured = measurePool(pool, options.poolMax ?? DEFAULT_POOL_MAX);
   }
 
   /** Builds the pool; connects only when the first statement runs. */
@@ -45,11 +83,12 @@ export class Database implements Queryable {
     const orm = new MikroORM({
       clientUrl: options.url,
       entities: options.entities,
-      pool: { max: options.poolMax ?? 10, idleTimeoutMillis: 30_000 },
+      pool: { max: options.poolMax ?? DEFAULT_POOL_MAX, idleTimeoutMillis: 30_000 },
       driverOptions: connectionOptions(options),
       forceUtcTimezone: true,
       // Only deprecations are said: what fails is thrown, and its greeting is no warning.
       logger: (message) => options.log?.warn(message),
+      loggerFactory: (settings) => new OrmLogger(settings, databaseName(options.url) ?? ""),
       discovery: { warnWhenNoEntities: false },
       colors: false,
     });
@@ -100,6 +139,7 @@ export class Database implements Queryable {
   async close(): Promise<void> {
     await Promise.all([...this.#listeners].map((listener) => listener.stop()));
     this.#listeners.clear();
+    for (const end of this.#unmeasured) end();
     await this.orm.close();
   }
 }

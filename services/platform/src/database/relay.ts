@@ -1,3 +1,5 @@
+import { relayRuns, relaySuccess } from "#platform/process-metrics.ts";
+
 /** Where a relay reports what failed. */
 export interface RelayLog {
   error(message: string, fields?: Record<string, unknown>): unknown;
@@ -75,15 +77,19 @@ export class Relay {
   }
 
   async #sweep(signal: AbortSignal): Promise<number> {
+    const { name: relay } = this.#options;
     try {
       const handled = await this.#options.sweep(signal);
       this.#options.metrics?.swept(handled, this.lagMs);
       this.#lastSuccess = performance.now();
       this.#failures = 0;
+      relayRuns.inc({ relay, outcome: handled > 0 ? "worked" : "idle" });
+      relaySuccess.set({ relay }, Date.now() / 1_000);
       return handled;
     } catch (error) {
       if (signal.aborted) return 0;
       this.#failures += 1;
+      relayRuns.inc({ relay, outcome: "failed" });
       this.#options.log.error(`${this.#options.name} failed`, { err: error, "relay.failures": this.#failures });
       return 0;
     }

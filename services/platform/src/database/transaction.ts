@@ -1,4 +1,5 @@
 import type pg from "pg";
+import { RunningStatement } from "./observe.ts";
 import { rowTypes } from "./row-types.ts";
 
 /** A statement with a name is prepared once per connection; names are unique within a process. */
@@ -32,8 +33,46 @@ export async function runStatement<R extends object>(
   values: readonly unknown[] = [],
 ): Promise<R[]> {
   const text = typeof sql === "string" ? { text: sql } : sql;
-  const result = await client.query<R>({ ...text, values: values as unknown[], types: rowTypes });
+  const result = await observed(client, sql, () =>
+    client.query<R>({ ...text, values: values as unknown[], types: rowTypes }),
+  );
   return result.rows;
+}
+
+/** Runs a statement so that it is seen in metrics and in the trace of who asks for it. */
+async function observed<T>(client: pg.Pool | pg.PoolClient, sql: SqlText | string, run: () => Promise<T>): Promise<T> {
+  const running = new RunningStatement(sql, databaseOf(client));
+  try {
+    const result = await run();
+    running.end();
+    return result;
+  } catch (error) {
+    running.end(error);
+    throw error;
+  }
+}
+
+/** The name of the database; pg has it on connections, and on pools what they were made of. */
+function databaseOf(client: pg.Pool | pg.PoolClient): string | undefined {
+  if ("database" in client && typeof client.database === "string") return client.database;
+  return "options" in client ? databaseName(client.options.connectionString) : undefined;
+}
+
+const names = new Map<string, string>();
+
+/** The database that a URL names. */
+export function databaseName(url: string | undefined): string | undefined {
+  if (!url) return undefined;
+  const name = names.get(url) ?? new URL(url).pathname.slice(1);
+  names.set(url, name);
+  return name;
+}
+
+/** The end of a transaction waits for the disk, so it is measured as a statement of its own. */
+const commitStatement: SqlText = { name: "commit", text: "commit" };
+
+function commitOn(client: pg.PoolClient): Promise<pg.QueryResult> {
+  return observed(client, commitStatement, () => client.query("commit"));
 }
 
 /** Runs `work` in a transaction on a connection of the pool; commits when it returns, rolls back when it throws. */
@@ -79,7 +118,7 @@ class PooledTransaction implements Transaction {
   async commitWith<R extends object>(sql: SqlText | string, values?: readonly unknown[]): Promise<R[]> {
     this.#check();
     const [rows, commit] = await inOnePacket(this.#client, () =>
-      Promise.allSettled([runStatement<R>(this.#client, sql, values), this.#client.query("commit")]),
+      Promise.allSettled([runStatement<R>(this.#client, sql, values), commitOn(this.#client)]),
     );
     this.#committed = true;
     if (rows.status === "rejected") throw rows.reason;
@@ -93,7 +132,7 @@ class PooledTransaction implements Transaction {
     if (this.#committed) return;
     await this.#begun;
     this.#committed = true;
-    const { command } = await this.#client.query("commit");
+    const { command } = await commitOn(this.#client);
     expectCommitted(command);
   }
 
