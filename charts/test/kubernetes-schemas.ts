@@ -1,6 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parseAllDocuments } from "yaml";
 import { buildEnvironment } from "../../deploy/tools/config.ts";
 import { run } from "../../deploy/tools/run.ts";
 import { kubernetesVersion } from "./charts.ts";
@@ -30,7 +31,7 @@ const twoForms: Readonly<Record<string, Schema>> = {
 function standalone(schema: unknown, all: Description["definitions"], above: readonly string[] = []): unknown {
   if (Array.isArray(schema)) return schema.map((item) => standalone(item, all, above));
   if (schema === null || typeof schema !== "object") return schema;
-  const { $ref, description: _, [inGroups]: __, ...rest } = schema as Schema;
+  const { $ref, [inGroups]: _, ...rest } = schema as Schema;
   if (typeof $ref === "string") {
     const name = $ref.slice(prefix.length);
     // The only definitions that contain themselves describe schemas, of which the charts have none.
@@ -41,9 +42,9 @@ function standalone(schema: unknown, all: Description["definitions"], above: rea
   return { ...Object.fromEntries(entries), ...closed };
 }
 
-/** Where the source of Kubernetes is, fetched by Go into its module cache. */
-async function kubernetesSource(): Promise<string> {
-  const download = ["mod", "download", "-json", `k8s.io/kubernetes@v${kubernetesVersion}`];
+/** Where the source of a Go module is, `path@version`, fetched by Go into its module cache. */
+export async function moduleSource(module: string): Promise<string> {
+  const download = ["mod", "download", "-json", module];
   const env = buildEnvironment({ GOFLAGS: "-mod=mod" });
   const json = await run("go", download, { cwd: tmpdir(), env, timeoutMs: 5 * 60_000 });
   return (JSON.parse(json.slice(json.indexOf("{"))) as { Dir: string }).Dir;
@@ -55,7 +56,7 @@ async function kubernetesSource(): Promise<string> {
  * @returns the pattern for kubeconform's `-schema-location`
  */
 export async function writeKubernetesSchemas(folder: string, kinds: ReadonlySet<string>): Promise<string> {
-  const file = join(await kubernetesSource(), "api/openapi-spec/swagger.json");
+  const file = join(await moduleSource(`k8s.io/kubernetes@v${kubernetesVersion}`), "api/openapi-spec/swagger.json");
   const { definitions } = JSON.parse(await readFile(file, "utf8")) as Description;
   for (const definition of Object.values(definitions)) {
     for (const { group, version, kind } of (definition[inGroups] ?? []) as GroupVersionKind[]) {
@@ -65,4 +66,37 @@ export async function writeKubernetesSchemas(folder: string, kinds: ReadonlySet<
     }
   }
   return join(folder, "{{ .ResourceKind }}{{ .KindSuffix }}.json");
+}
+
+interface CustomKind {
+  readonly spec: {
+    readonly group: string;
+    readonly names: { readonly kind: string };
+    readonly versions: readonly { readonly name: string; readonly schema: { readonly openAPIV3Schema: Schema } }[];
+  };
+}
+
+/** As {@link standalone}, of a schema that refers to nothing and says itself where it is open. */
+function closed(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(closed);
+  if (schema === null || typeof schema !== "object") return schema;
+  const rest = schema as Schema;
+  if (rest["x-kubernetes-int-or-string"]) return { type: ["string", "integer", "number"] };
+  const entries = Object.entries(rest).map(([key, value]) => [key, closed(value)]);
+  const named = typeof rest.properties === "object" && rest.type === "object";
+  const isClosed = named && !rest.additionalProperties && !rest["x-kubernetes-preserve-unknown-fields"];
+  return { ...Object.fromEntries(entries), ...(isClosed && { additionalProperties: false }) };
+}
+
+/** Writes the schemas of the kinds that a file with CustomResourceDefinitions defines, beside those of Kubernetes. */
+export async function writeCustomSchemas(folder: string, file: string): Promise<void> {
+  for (const document of parseAllDocuments(await readFile(file, "utf8"))) {
+    const definition = document.toJS() as CustomKind | null;
+    if (!definition?.spec?.versions) continue;
+    const { group, names, versions } = definition.spec;
+    for (const { name, schema } of versions) {
+      const path = join(folder, `${[names.kind, group.split(".")[0], name].join("-").toLowerCase()}.json`);
+      await writeFile(path, JSON.stringify(closed(schema.openAPIV3Schema)));
+    }
+  }
 }

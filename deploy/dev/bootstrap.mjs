@@ -22,6 +22,7 @@ const scripts = {
   image: ["deploy/image/build.ts"],
   cluster: ["deploy/cluster/main.ts"],
   "cluster:test": ["deploy/cluster/mesh-test.ts"],
+  infrastructure: ["deploy/infrastructure/install.ts"],
   lock: ["deploy/tools/complete-lock.ts"],
 };
 

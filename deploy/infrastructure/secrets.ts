@@ -1,0 +1,57 @@
+import { randomBytes } from "node:crypto";
+
+/** A secret as it is applied, its values in plain text. */
+export interface Secret {
+  readonly apiVersion: "v1";
+  readonly kind: "Secret";
+  readonly type: "Opaque" | "kubernetes.io/basic-auth";
+  readonly metadata: { readonly name: string; readonly namespace: string; readonly labels?: Record<string, string> };
+  readonly stringData: Readonly<Record<string, string>>;
+}
+
+/** A secret to be made, and where else it is needed. */
+export interface WantedSecret {
+  readonly secret: Secret;
+  readonly alsoIn?: string;
+}
+
+/** 192 bits, of characters that need no quoting in a URL, a shell or YAML. */
+function password(): string {
+  return randomBytes(24).toString("hex");
+}
+
+function basicAuth(name: string, username: string): Secret {
+  return {
+    apiVersion: "v1",
+    kind: "Secret",
+    type: "kubernetes.io/basic-auth",
+    // The operator sets the role's password again when such a secret changes.
+    metadata: { name, namespace: "databases", labels: { "cnpg.io/reload": "true" } },
+    stringData: { username, password: password() },
+  };
+}
+
+function opaque(name: string, namespace: string, stringData: Record<string, string>): WantedSecret {
+  return { secret: { apiVersion: "v1", kind: "Secret", type: "Opaque", metadata: { name, namespace }, stringData } };
+}
+
+/** The services that have a database. */
+const services = ["orders", "payments", "inventory", "shipping"];
+
+/** Every secret that the installation needs, each with fresh random values. Those that exist are kept as they are. */
+export function wantedSecrets(): WantedSecret[] {
+  const databases = services.flatMap((service) => [
+    { secret: basicAuth(`ordermesh-${service}-database`, service), alsoIn: "ordermesh" },
+    { secret: basicAuth(`ordermesh-${service}-database-owner`, `${service}_owner`), alsoIn: "ordermesh" },
+  ]);
+  const tokens = [...services, "worker"].map((service) =>
+    opaque(`ordermesh-${service}`, "ordermesh", { "page-token-secret": password() }),
+  );
+  return [
+    ...databases,
+    { secret: basicAuth("temporal-database", "temporal"), alsoIn: "temporal" },
+    ...tokens,
+    opaque("valkey-users", "cache", { "users.acl": `user default on >${password()} ~* &* +@all -@dangerous\n` }),
+    opaque("grafana-admin", "monitoring", { username: "admin", password: password() }),
+  ];
+}
