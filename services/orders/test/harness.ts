@@ -19,6 +19,7 @@ import { deadlineInterceptor } from "#platform/interceptors/deadline.ts";
 import { errorInterceptor } from "#platform/interceptors/errors.ts";
 import { validationInterceptor } from "#platform/interceptors/validation.ts";
 import { createLogger, type Logger } from "#platform/logger.ts";
+import type { ServiceRegistration } from "#platform/registration.ts";
 import { type TestDatabase, testDatabase } from "../../platform/test/postgres.ts";
 import { ordersConfig } from "../src/config.ts";
 import { CustomerEntity } from "../src/customer.entity.ts";
@@ -42,6 +43,7 @@ export interface Replica extends AsyncDisposable {
   readonly lifecycle: Client<typeof OrderLifecycleService>;
   readonly customers: Client<typeof CustomerService>;
   readonly registry: Registry;
+  readonly registrations: readonly ServiceRegistration[];
   /** What was published of the audit log. */
   readonly auditStream: PassThrough;
   /** Everything that was logged. */
@@ -106,6 +108,7 @@ export function beginReplica(
     lifecycle: createClient(OrderLifecycleService, transport),
     customers: createClient(CustomerService, transport),
     registry,
+    registrations: parts.services,
     auditStream,
     log,
     started,

@@ -1,0 +1,171 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { createClient, createRouterTransport } from "@connectrpc/connect";
+import { AuditService } from "#gen/shop/audit/v1/audit_service_pb.js";
+import { OrderStatus as Status } from "#gen/shop/orders/v1/order_pb.js";
+import { auditDataset } from "#platform/audit/audit-stream.ts";
+import { newId } from "#platform/id.ts";
+import { readAuditLog } from "../../platform/test/audit-log.ts";
+import type { TestDatabase } from "../../platform/test/postgres.ts";
+import { OrderRepository } from "../src/order.repository.ts";
+import type { Order } from "../src/order.ts";
+import { FakeWorker } from "./fake-worker.ts";
+import {
+  eventually,
+  metric,
+  newCustomer,
+  orderRequest,
+  ordersDatabase,
+  type Replica,
+  secondDatabase,
+  startReplica,
+} from "./harness.ts";
+
+describe("the audit log of orders", () => {
+  let test: TestDatabase;
+  let replicas: Replica[];
+  let close: () => Promise<void>;
+  let customerId: string;
+  const lines: string[] = [];
+  before(async () => {
+    test = await ordersDatabase();
+    const second = await secondDatabase(test);
+    replicas = await Promise.all([test.database, second].map((each) => startReplica(each, new FakeWorker())));
+    for (const replica of replicas)
+      replica.auditStream.on("data", (chunk) => lines.push(...String(chunk).trim().split("\n")));
+    customerId = await newCustomer(first());
+    close = async () => {
+      await Promise.all(replicas.map((replica) => replica.stop()));
+      await second.close();
+    };
+  });
+  after(async () => {
+    await close();
+    await test[Symbol.asyncDispose]();
+  });
+
+  function first(): Replica {
+    const [replica] = replicas;
+    assert.ok(replica);
+    return replica;
+  }
+
+  async function read(orderIds: readonly string[]): Promise<Order[]> {
+    return new OrderRepository(test.database).find(orderIds);
+  }
+
+  it("has each order and each of its moves once, after load, repeated calls and refusals", async () => {
+    const requests = Array.from({ length: 90 }, () => orderRequest(customerId));
+    const nobody = Array.from({ length: 10 }, () => orderRequest(newId()));
+    const both = replicas.flatMap((replica) =>
+      [...requests, ...nobody].map((request) => replica.orders.createOrder(request)),
+    );
+    const results = await Promise.allSettled(both);
+    const orderIds = [
+      ...new Set(
+        results.flatMap((result) => (result.status === "fulfilled" ? [result.value.order?.orderId ?? ""] : [])),
+      ),
+    ];
+    assert.equal(orderIds.length, 90);
+    for (const status of [Status.CONFIRMED, Status.PREPARING, Status.SHIPPED, Status.DELIVERED, Status.CANCELLED]) {
+      const list = orderIds.map((orderId) => ({ orderId, status }));
+      const lists = [list, list.toReversed(), [{ orderId: newId(), status }, ...list]];
+      await Promise.all(
+        lists.map((each, index) => {
+          const replica = replicas[index % replicas.length];
+          return replica?.lifecycle.batchTransitionOrders({ requests: each });
+        }),
+      );
+    }
+    const expected = (await read(orderIds)).flatMap(({ orderId, history }) =>
+      history.map(({ status }, index) => {
+        const moved = { from: history[index - 1]?.status, to: status, revision: String(index + 1) };
+        const created = { currency: "EUR", total: "4700", lines: "2" };
+        const action = index === 0 ? "order.created" : `order.${status}`;
+        return { orderId, action, details: index === 0 ? created : moved };
+      }),
+    );
+    assert.equal(expected.length, 90 * 5);
+    const log = (await readAuditLog(test.database)).map(({ orderId, action, details }) => ({
+      orderId,
+      action,
+      details,
+    }));
+    const place = (event: { orderId: string; details: Record<string, string | undefined> }) =>
+      `${event.orderId} ${event.details.revision ?? "1"}`;
+    const sorted = <T extends Parameters<typeof place>[0]>(events: T[]) =>
+      events.toSorted((a, b) => (place(a) < place(b) ? -1 : 1));
+    assert.deepEqual(sorted(log), sorted(expected));
+
+    const sum = async (name: string, labels?: Record<string, string>) => {
+      const values = await Promise.all(replicas.map((replica) => metric(replica, name, labels)));
+      return values.reduce((total, value) => total + value, 0);
+    };
+    assert.equal(await sum("orders_created_total"), 90);
+    for (const status of ["confirmed", "preparing", "shipped", "delivered"]) {
+      assert.equal(await sum("orders_transitions_total", { status }), 90);
+    }
+    await eventually(async () => assert.equal(await sum("audit_events_total"), log.length));
+    assert.equal(await sum("audit_publish_lag_seconds"), 0);
+  });
+
+  it("is published, each event once and an order's in their sequence", async () => {
+    const log = await readAuditLog(test.database);
+    await eventually(() => assert.equal(lines.length, log.length));
+    const published = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    assert.deepEqual(
+      published.map((line) => line["event.id"]),
+      log.map(({ eventId }) => eventId),
+    );
+    assert.deepEqual(new Set(published.map((line) => line["event.dataset"])), new Set([auditDataset]));
+    const byOrder = Map.groupBy(published, (line) => line["order.id"]);
+    for (const [, events] of byOrder) {
+      assert.deepEqual(
+        events.map((line) => line["event.action"]),
+        ["created", "confirmed", "preparing", "shipped", "delivered"].map((name) => `order.${name}`),
+      );
+    }
+  });
+
+  it("says who wanted it, by which request and in which trace, and shows it to who asks", async () => {
+    const traceId = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const request = orderRequest(customerId);
+    const headers = { baggage: "user.id=u-9", traceparent: `00-${traceId}-00f067aa0ba902b7-01` };
+    const { order } = await first().orders.createOrder(request, { headers });
+    const { orderId = "" } = order ?? {};
+    const requests = [
+      { orderId, status: Status.REJECTED, failure: { reason: "OUT_OF_STOCK", customerMessage: "Sold out." } },
+    ];
+    await first().lifecycle.batchTransitionOrders({ requests }, { headers: { "x-request-id": `${orderId}:reject` } });
+    const transport = createRouterTransport((router) => {
+      for (const { service, route } of first().registrations) if (service === AuditService) route(router);
+    });
+    const { events } = await createClient(AuditService, transport).listAuditEvents({ orderId });
+    assert.deepEqual(
+      events.map(({ action, actor, requestId, traceId: trace, details }) => [
+        action,
+        actor,
+        requestId,
+        trace,
+        details.reason,
+      ]),
+      [
+        ["order.rejected", "anonymous", `${orderId}:reject`, "", "OUT_OF_STOCK"],
+        ["order.created", "u-9", request.requestId, traceId, undefined],
+      ],
+    );
+  });
+
+  it("has nothing about the person, nor of the card", async () => {
+    const log = JSON.stringify(await readAuditLog(test.database)) + lines.join("");
+    for (const personal of ["Ada", "Lovelace", "example.com", "Torstra", "10119", "tok_", "Sold out."]) {
+      assert.ok(!log.includes(personal), personal);
+    }
+  });
+
+  it("customers' changes are no effects on money, stock or orders", async () => {
+    const before = (await readAuditLog(test.database)).length;
+    await newCustomer(first());
+    assert.equal((await readAuditLog(test.database)).length, before);
+  });
+});
