@@ -61,21 +61,21 @@ export class Shopper implements Disposable {
     return customer?.customerId ?? "";
   }
 
-  /** Places an order and returns its id; however often it has to be repeated, it is one order. */
-  async place(customerId: string, { requestId, cardToken, lines, postalCode = "T1" }: Wish): Promise<string> {
+  /** What places such an order. */
+  request(customerId: string, { requestId, cardToken, lines, postalCode = "T1" }: Wish) {
     const unitPrice = { currency: "EUR", amount: 1_000n };
-    const request = {
+    return {
       requestId,
       customerId,
       cardToken,
       lines: lines.map((line) => ({ ...line, unitPrice })),
-      shippingAddress: {
-        ...shopperAddress,
-        postalCode,
-        country: "GB",
-      },
+      shippingAddress: { ...shopperAddress, postalCode, country: "GB" },
     };
-    const { order } = await insist(() => this.orders.createOrder(request));
+  }
+
+  /** Places an order and returns its id; however often it has to be repeated, it is one order. */
+  async place(customerId: string, wish: Wish): Promise<string> {
+    const { order } = await insist(() => this.orders.createOrder(this.request(customerId, wish)));
     return order?.orderId ?? "";
   }
 

@@ -194,7 +194,7 @@ export class Stack implements AsyncDisposable {
     const start = performance.now();
     await this.#supervisor.start(spec, { probe, deadlineMs: observerDeadlineMs, dispensable: true });
     await prepareObserver(observer, this.blueprint);
-    this.#tellReady(observer, observer === "filebeat" ? "" : this.observerUrl(observer), start);
+    this.#tellReady(observer, observer === "filebeat" ? "reads the logs" : this.observerUrl(observer), start);
   }
 
   async #startPostgres(): Promise<void> {

@@ -42,6 +42,6 @@ export function newlyWatched(spec: ProgramSpec, care?: Care): Watched {
 /** What a dead program is remembered by: how it ended, its last line, and where its log is. */
 export function obituary({ spec, how, lines }: Watched): string {
   // The last line that says something: a stack trace is in the log.
-  const last = lines.findLast((line) => /^\S*\w/.test(line.trimStart()) && !/^\s+at /.test(line));
+  const last = lines.findLast((line) => /^\S*\w/.test(line.trimStart()) && !/^\s+at |^Node\.js v/.test(line));
   return `${spec.name} ended ${how}${last ? `; its last line: ${last.trim()}` : ""} (log: ${spec.logFile}).`;
 }

@@ -1,7 +1,8 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { Order } from "#gen/shop/orders/v1/order_pb.js";
 import { call } from "../../observability/elk/setup/client.ts";
 import { traceUrl } from "../../observability/jaeger/program.ts";
-import { edgesOf, JaegerQuery, untilSeen } from "../../observability/jaeger/query.ts";
+import { edgesOf, JaegerQuery, type JaegerTrace, untilSeen } from "../../observability/jaeger/query.ts";
 import { localNamespace } from "../../observability/prometheus/local.ts";
 import type { Stack } from "../stack.ts";
 import type { Kind } from "./kinds.ts";
@@ -23,6 +24,8 @@ export interface Evidence {
 /** Spans, lines and samples are on their way for some seconds; a busy machine takes its time. */
 const arriveWithinMs = 45_000;
 const answerWithinMs = 10_000;
+/** Longer than spans wait in a process; see the stack's environment. */
+const settleMs = 1_500;
 
 /** Looks an order up in Jaeger, Elasticsearch and Prometheus; waits while something is still on its way. */
 export async function lookUp(stack: Stack, kind: Kind, { orderId }: Order): Promise<Evidence> {
@@ -35,14 +38,18 @@ export async function lookUp(stack: Stack, kind: Kind, { orderId }: Order): Prom
 
 async function lookUpTrace(stack: Stack, orderId: string): Promise<{ trace: Sight; traceId: string }> {
   const jaeger = new JaegerQuery(stack.observerUrl("jaeger"));
-  // The worker's steps are there when the order has ended; that its call of the saga is there shows that the rest is.
-  const found = await orUndefined(
-    untilSeen(
-      () => jaeger.orderTrace(orderId),
-      (trace) => edgesOf(trace).some((edge) => edge.startsWith("worker →")),
-      arriveWithinMs,
-    ),
-  );
+  let spans = 0;
+  // The order has ended: once nothing was added between two looks, its last spans are there.
+  const isWhole = (trace: JaegerTrace) => {
+    const before = spans;
+    spans = trace.spans.length;
+    return spans === before && edgesOf(trace).length > 0;
+  };
+  const look = async () => {
+    await delay(settleMs);
+    return jaeger.orderTrace(orderId);
+  };
+  const found = await orUndefined(untilSeen(look, isWhole, arriveWithinMs));
   const traceId = found?.traceID ?? "";
   const where = found ? await traceUrl(jaeger.url, traceId) : jaeger.url;
   const services = found ? new Set(edgesOf(found).flatMap((edge) => edge.split(" → "))) : new Set();

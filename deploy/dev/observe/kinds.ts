@@ -29,7 +29,7 @@ export const kinds: readonly Kind[] = [
     is: ended(OrderStatus.DELIVERED),
     queries: [
       'sum(orders_transitions_total{status="delivered"})',
-      'sum(payments_operations_total{kind="capture"})',
+      'sum(payments_operations_total{kind="capture",outcome="succeeded"})',
       'histogram_quantile(0.95, sum by (le) (orders_processing_seconds_bucket{status="confirmed"}))',
     ],
   },
@@ -38,21 +38,21 @@ export const kinds: readonly Kind[] = [
     share: 10,
     wish: { ...beans, cardToken: "tok_decline" },
     is: ended(OrderStatus.REJECTED, /DECLINED/),
-    queries: ['sum(payments_operations_total{kind="authorize",outcome="declined"})'],
+    queries: ['sum(payments_operations_total{kind="authorize",outcome="refused"})'],
   },
   {
     name: "out of stock",
     share: 10,
     wish: { ...beans, lines: [{ sku: "burr-grinder", quantity: 5_000 }] },
     is: ended(OrderStatus.REJECTED, /STOCK/),
-    queries: ['sum(orders_transitions_total{status="rejected"})'],
+    queries: ['sum(saga_steps_total{step="reserve",outcome="refused"})'],
   },
   {
     name: "shipment failed",
     share: 10,
     wish: { ...beans, postalCode: "SIM-REFUSE" },
     is: ended(OrderStatus.FAILED),
-    queries: ['sum(shipping_shipments_total{status="failed"})'],
+    queries: ['sum(saga_steps_total{step="ship",outcome="refused"})', 'sum(orders_transitions_total{status="failed"})'],
   },
   {
     name: "cancelled",

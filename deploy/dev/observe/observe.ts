@@ -20,6 +20,8 @@ import { troubleIn } from "./trouble.ts";
 
 /** How often the progress of the load is told. */
 const tellEveryMs = 2_000;
+/** Nobody likes to wait for the usual five seconds until a span is sent. */
+const spanDelayMs = 500;
 
 async function run(options: ObserveOptions, screen: Screen): Promise<number> {
   const wishes = new Wishes();
@@ -29,6 +31,7 @@ async function run(options: ObserveOptions, screen: Screen): Promise<number> {
     ports: portsAt(options.portOffset),
     observers,
     logLevel: "info",
+    environment: { all: { OTEL_BSP_SCHEDULE_DELAY: String(spanDelayMs) } },
     signal: wishes.stop,
     ready: (component, detail, ms) => screen.ready(component, detail, ms),
     say: (sentence) => screen.say(sentence),

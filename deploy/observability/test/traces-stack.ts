@@ -16,6 +16,17 @@ const quick: Overrides = {
   shipping: { PACKING_MS: "100", CARRIER_TRANSIT_MS: "300" },
 };
 
+/** How a stack differs from the ordinary one. */
+export interface TracedOptions {
+  readonly environment?: Overrides;
+  /** What watches it besides Jaeger. */
+  readonly besides?: readonly Observer[];
+  /** Whether what dies is started again; default true. */
+  readonly restart?: boolean;
+}
+
+const ordinary = { cardToken: "tok_approve", lines: [{ sku: "beans", quantity: 2 }] };
+
 /** How long an order may take on a busy machine, and its last spans after it. */
 const orderWithinMs = 60_000;
 const spansWithinMs = 20_000;
@@ -36,12 +47,13 @@ export class TracedStack {
   }
 
   /** Starts one on free ports, with stock of `beans` in one place and of `cups` in another. */
-  static async start(environment: Overrides = {}, more: readonly Observer[] = []): Promise<TracedStack> {
+  static async start({ environment = {}, besides = [], restart = true }: TracedOptions = {}): Promise<TracedStack> {
     const stack = await Stack.start({
       ports: await freePorts(),
-      observers: ["jaeger", ...more],
+      observers: ["jaeger", ...besides],
       environment: merged(environment),
-      logLevel: more.includes("filebeat") ? "info" : "warn",
+      logLevel: besides.includes("filebeat") ? "info" : "warn",
+      restart,
     });
     try {
       const shopper = new Shopper(stack);
@@ -62,13 +74,12 @@ export class TracedStack {
   /** Places an order of two bags of beans, or as wished. */
   place(wish: Partial<Wish> = {}): Promise<string> {
     this.#orders += 1;
-    const lines = [{ sku: "beans", quantity: 2 }];
-    return this.shopper.place(this.customerId, {
-      requestId: `traced-${this.#orders}`,
-      cardToken: "tok_approve",
-      lines,
-      ...wish,
-    });
+    return this.shopper.place(this.customerId, { ...ordinary, requestId: `traced-${this.#orders}`, ...wish });
+  }
+
+  /** Places an order like {@link place}, but fails when the first call fails. */
+  async placeOnce(wish: Pick<Wish, "requestId">): Promise<void> {
+    await this.shopper.orders.createOrder(this.shopper.request(this.customerId, { ...ordinary, ...wish }));
   }
 
   /** Waits until an order is at a status, or at its end. */

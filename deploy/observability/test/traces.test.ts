@@ -1,60 +1,24 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
-import { type JaegerTrace, serviceOf, tagOf } from "../jaeger/query.ts";
-import { assertShape, TracedStack } from "./traces-stack.ts";
-
-/** What every order does first. */
-const begin = ["orders → worker", "worker → inventory", "worker → orders", "worker → payments"];
+import { type JaegerTrace, serviceOf, tagOf, untilSeen } from "../jaeger/query.ts";
+import { declinedShape, deliveredShape, shipmentFailedShape } from "./traces-expected.ts";
+import { assertShape, shapeOf, TracedStack } from "./traces-stack.ts";
 
 /** What becomes of an order, and what its trace says then. */
 const cases = [
-  {
-    name: "a delivered order",
-    wish: {},
-    status: OrderStatus.DELIVERED,
-    expected: {
-      edges: [...begin, "shipping → worker", "worker → shipping"].sort(),
-      steps: [
-        "authorize done",
-        "capture done",
-        "commit done",
-        "confirm done",
-        "delivered done",
-        "prepare done",
-        "reserve done",
-        "ship done",
-        "shipped done",
-      ],
-    },
-  },
+  { name: "a delivered order", wish: {}, status: OrderStatus.DELIVERED, expected: deliveredShape },
   {
     name: "a declined order",
     wish: { cardToken: "tok_decline" },
     status: OrderStatus.REJECTED,
-    expected: {
-      edges: begin,
-      steps: ["authorize refused", "rejected done", "release done", "reserve done", "void done"],
-    },
+    expected: declinedShape,
   },
   {
     name: "an order whose shipment fails",
     wish: { postalCode: "SIM-REFUSE" },
     status: OrderStatus.FAILED,
-    expected: {
-      edges: [...begin, "worker → shipping"].sort(),
-      steps: [
-        "authorize done",
-        "cancel done",
-        "confirm done",
-        "failed done",
-        "prepare done",
-        "release done",
-        "reserve done",
-        "ship refused",
-        "void done",
-      ],
-    },
+    expected: shipmentFailedShape,
   },
 ] as const;
 
@@ -84,7 +48,7 @@ describe("the traces that Jaeger has", () => {
   test("reach down to the statements, the card gateway and the carrier", async () => {
     const orderId = await traced.place();
     await traced.reaches(orderId, OrderStatus.DELIVERED);
-    const trace = await traced.trace(orderId, cases[0].expected);
+    const trace = await traced.trace(orderId, deliveredShape);
     for (const service of ["orders", "payments", "inventory", "shipping"]) {
       const statements = spansOf(trace, service).filter((span) => tagOf(span, "db.system.name") === "postgresql");
       assert.ok(statements.length > 0, `no statement of ${service}`);
@@ -99,5 +63,41 @@ describe("the traces that Jaeger has", () => {
       "payments: gateway capture at card-gateway",
       "shipping: carrier book at carrier",
     ]);
+  });
+
+  test("survive a worker that is killed with SIGKILL in the middle", async () => {
+    const orderId = await traced.place({ postalCode: "SIM-SLOW" });
+    await traced.reaches(orderId, OrderStatus.CONFIRMED);
+    const confirmed = (trace: JaegerTrace) => shapeOf(trace).steps.includes("confirm done");
+    await untilSeen(() => traced.jaeger.orderTrace(orderId), confirmed, 20_000);
+    traced.stack.kill("worker", "SIGKILL");
+    await traced.stack.ready("worker");
+    await traced.reaches(orderId, OrderStatus.DELIVERED);
+    const trace = await assertShape(traced, orderId, deliveredShape);
+    const workers = Object.values(trace.processes).filter(({ serviceName }) => serviceName === "worker");
+    assert.equal(workers.length, 2, "the worker before the kill and the one after it");
+  });
+});
+
+describe("traces that go another way", () => {
+  let traced: TracedStack;
+  before(async () => {
+    const by = (exporter: string) => ({ OTEL_TRACES_EXPORTER: exporter });
+    const environment = {
+      orders: by("otlp"),
+      worker: by("otlp"),
+      shipping: by("otlp"),
+      payments: by("zipkin"),
+      inventory: by("zipkin"),
+    };
+    traced = await TracedStack.start({ environment });
+  });
+  after(() => traced?.stop());
+
+  test("come together the same, by OTLP and by Zipkin", async () => {
+    const orderId = await traced.place();
+    await traced.reaches(orderId, OrderStatus.DELIVERED);
+    const trace = await assertShape(traced, orderId, deliveredShape);
+    assert.doesNotMatch(JSON.stringify(trace), personal);
   });
 });
