@@ -4,6 +4,7 @@ import { buildEnvironment } from "./config.ts";
 import { prometheusRecipes } from "./debian.ts";
 import { elasticsearchRecipes } from "./elasticsearch.ts";
 import { filebeatRecipes, mustacheRecipes } from "./filebeat.ts";
+import { goSource } from "./go-source.ts";
 import { run } from "./run.ts";
 import { type ToolName, versions } from "./versions.ts";
 
@@ -123,7 +124,19 @@ function kubernetesRecipes() {
     program: "cmd/starlark",
     usually: "10 seconds",
   });
-  return { helm: [helm], "helm-unittest": [unittest], kubeconform: [kubeconform], starlark: [starlark] };
+  const skaffold = goSource({
+    name: "skaffold",
+    module: "github.com/GoogleContainerTools/skaffold/v2",
+    program: "./cmd/skaffold",
+    usually: "5 minutes",
+  });
+  return {
+    helm: [helm],
+    "helm-unittest": [unittest],
+    kubeconform: [kubeconform],
+    starlark: [starlark],
+    skaffold: [skaffold],
+  };
 }
 
 interface GoProgram {

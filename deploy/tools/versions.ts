@@ -28,6 +28,8 @@ export const versions = {
   "helm-unittest": "v1.1.2",
   /** github.com/yannh/kubeconform. */
   kubeconform: "v0.8.0",
+  /** github.com/GoogleContainerTools/skaffold/v2. */
+  skaffold: "v2.16.1",
   /** go.starlark.net: executes the Tiltfile in its test. */
   starlark: "v0.0.0-20260908191801-89a6a09411d5",
 } as const;
