@@ -1,7 +1,9 @@
 import { ecsFormat } from "@elastic/ecs-winston-format";
 import winston from "winston";
 import { requestContext } from "#platform/context.ts";
+import { LogOutput } from "#platform/log-output.ts";
 import { RepeatedLines, repeatedField, sampling } from "#platform/log-sampling.ts";
+import { logLines } from "#platform/process-metrics.ts";
 import { redaction } from "#platform/redact.ts";
 import { activeSpanIds } from "#platform/spans.ts";
 
@@ -73,16 +75,33 @@ const withError = winston.format((info) => {
   return { ...rest, error: { type: err.constructor.name, message: err.message, stack_trace: describe(err) } };
 });
 
-function jsonFormat(lines: RepeatedLines) {
+/** Counts the lines that are written, and leaves out those for which there is no place. */
+const counted = winston.format((info, options) => {
+  const { stream } = options as { stream: NodeJS.WritableStream };
+  if (stream instanceof LogOutput && !stream.admit()) return false;
+  logLines.inc({ level: info.level });
+  return info;
+});
+
+function jsonFormat(lines: RepeatedLines, stream: NodeJS.WritableStream) {
   // The ids come from our own context: the format's look-up of an Elastic agent would be one more on every line.
   const ecs = ecsFormat({ apmIntegration: false, convertErr: false });
-  return winston.format.combine(withSubject(), sampling({ lines }), withCall(), withError(), redaction(), ecs);
+  return winston.format.combine(
+    withSubject(),
+    sampling({ lines }),
+    counted({ stream }),
+    withCall(),
+    withError(),
+    redaction(),
+    ecs,
+  );
 }
 
-function prettyFormat() {
+function prettyFormat(stream: NodeJS.WritableStream) {
   const time = winston.format.timestamp({ format: "HH:mm:ss.SSS" });
   return winston.format.combine(
     withSubject(),
+    counted({ stream }),
     withCall(),
     redaction(),
     time,
@@ -101,7 +120,7 @@ export function createLogger(options: LoggerOptions): Logger {
   const logger = winston.createLogger({
     level: options.level,
     defaultMeta: { "service.name": options.name },
-    format: format === "json" ? jsonFormat(lines) : prettyFormat(),
+    format: format === "json" ? jsonFormat(lines, stream) : prettyFormat(stream),
     transports: [new winston.transports.Stream({ stream })],
     exitOnError: false,
   });

@@ -98,6 +98,15 @@ export const logLines = own(
   }),
 );
 
+/** Lines that nobody took in time. */
+export const logDropped = own(
+  new Counter({
+    name: "log_lines_dropped_total",
+    help: "Log lines that were lost because too many waited for standard output.",
+    registers: [],
+  }),
+);
+
 /** Whose values a {@link sampled} gauge shows: one per instance, added up by the values of the label. */
 export type Reading<L extends string> = () => Iterable<readonly [labels: Readonly<Record<L, string>>, value: number]>;
 

@@ -38,10 +38,10 @@ function readConfig<S extends z.ZodRawShape>(
 async function openResources<S extends z.ZodRawShape>(
   definition: ServiceDefinition<S>,
   config: ServiceConfig<S>,
-  stack: AsyncDisposableStack,
+  { stack, output }: { stack: AsyncDisposableStack; output: NodeJS.WritableStream },
 ): Promise<{ context: ServiceContext<S>; closing: AbortController }> {
   const name = config.SERVICE_NAME ?? definition.name;
-  const logger = createLogger({ name, level: config.LOG_LEVEL, format: config.LOG_FORMAT });
+  const logger = createLogger({ name, level: config.LOG_LEVEL, format: config.LOG_FORMAT, stream: output });
   const registry = createRegistry(name);
   countLeftOutLines(registry, repeatedLinesOf(logger));
   stack.defer(() => repeatedLinesOf(logger)?.settle(true));
@@ -82,15 +82,17 @@ function forgetRequestIds(database: Database, retentionMs: number, log: Logger):
  * Runs a service in this process; `startService` does so for a whole process, tests for a part of one.
  *
  * @param env the variables to read; those of the process by default
+ * @param output where the log goes
  * @throws ConfigError or StartError with one clear sentence; everything that was opened is closed again
  */
 export async function launch<S extends z.ZodRawShape>(
   definition: ServiceDefinition<S>,
   env?: NodeJS.ProcessEnv,
+  output: NodeJS.WritableStream = process.stdout,
 ): Promise<RunningService> {
   const config = readConfig(definition, env);
   await using stack = new AsyncDisposableStack();
-  const { context, closing } = await openResources(definition, config, stack);
+  const { context, closing } = await openResources(definition, config, { stack, output });
   const parts = await definition.build(context);
   stack.defer(() => within(CLOSE_TIMEOUT_MS, "stopping the background work", parts.stop?.() ?? Promise.resolve()));
   const checks = [

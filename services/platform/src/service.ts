@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import { ConfigError } from "#platform/config.ts";
 import { toggleDebugOn } from "#platform/log-level.ts";
+import { LogOutput } from "#platform/log-output.ts";
 import { describe, type Logger } from "#platform/logger.ts";
 import { runMigrations } from "#platform/migrations.ts";
 import { launch } from "#platform/runtime.ts";
@@ -19,14 +20,19 @@ function fail(name: string, error: unknown): never {
   process.exit(1);
 }
 
+/** Ends the process once its last lines are written. */
+function exitAfterLog(logger: Logger, output: LogOutput, code: number): void {
+  logger.once("finish", () => void output.flush().then(() => process.exit(code))).end();
+}
+
 /** Nothing that was not foreseen may go on half-working: the process is started again by whoever runs it. */
-function endOnFaults(name: string, logger: () => Logger | undefined): void {
+function endOnFaults(name: string, logger: () => Logger | undefined, output: LogOutput): void {
   const end = (error: unknown): void => {
     const log = logger();
     if (!log) fail(name, error);
     log.error("the process ends because of an error that nothing handles", { err: error });
-    log.once("finish", () => process.exit(1)).end();
-    setTimeout(() => process.exit(1), 1_000);
+    exitAfterLog(log, output, 1);
+    setTimeout(() => process.exit(1), 2_000);
   };
   process.on("uncaughtException", end);
   process.on("unhandledRejection", end);
@@ -34,8 +40,9 @@ function endOnFaults(name: string, logger: () => Logger | undefined): void {
 
 async function serve<S extends z.ZodRawShape>(definition: ServiceDefinition<S>): Promise<void> {
   let logger: Logger | undefined;
-  endOnFaults(definition.name, () => logger);
-  const service = await launch(definition);
+  const output = new LogOutput(process.stdout.fd);
+  endOnFaults(definition.name, () => logger, output);
+  const service = await launch(definition, undefined, output);
   logger = service.logger;
   let stopping = false;
   const stop = (signal: NodeJS.Signals): void => {
@@ -45,7 +52,7 @@ async function serve<S extends z.ZodRawShape>(definition: ServiceDefinition<S>):
     service.drain().then(
       () => {
         service.logger.info("stopped");
-        service.logger.once("finish", () => process.exit(0)).end();
+        exitAfterLog(service.logger, output, 0);
       },
       (error: unknown) => fail(definition.name, error),
     );
