@@ -16,6 +16,8 @@ export const workerConfig = {
   TASK_QUEUE: z.string().min(1).default("ordermesh"),
   /** How long to wait for Temporal at the start, and for one of its answers. */
   TEMPORAL_TIMEOUT_MS: milliseconds(10_000),
+  /** Where the SDK's core tells its metrics on the loopback, to be shown with ours; 0 takes any free port. */
+  TEMPORAL_METRICS_PORT: z.coerce.number().int().min(0).max(65_535).default(0),
   /** A bundle of the workflows, made by `services/worker/src/bundle.ts`; bundled at the start when not given. */
   WORKFLOW_BUNDLE: z.string().min(1).optional(),
   /** Where what is bundled at the start is kept for the next one; need not be writable. */

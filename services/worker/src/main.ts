@@ -12,8 +12,10 @@ import type { ServiceClients } from "./activities/clients.ts";
 import { createActivities } from "./activities/create-activities.ts";
 import { bundleFrom } from "./bundle.ts";
 import { longListPolicy, sagaOptions, workerConfig } from "./config.ts";
+import { showCoreMetrics } from "./core-metrics.ts";
 import { createSagaMetrics } from "./metrics.ts";
-import { installRuntime } from "./runtime-logger.ts";
+import { showParkedSteps } from "./parked-metric.ts";
+import { installRuntime } from "./runtime.ts";
 import { createSagaCallbackService } from "./saga-callback-service.ts";
 import { createSagaService } from "./saga-service.ts";
 import { Sagas } from "./sagas.ts";
@@ -42,24 +44,24 @@ await startService({
   async build(context) {
     const { config, logger, registry } = context;
     const metrics = createSagaMetrics(registry);
-    installRuntime(logger);
+    const { metricsUrl } = await installRuntime(logger, config.TEMPORAL_METRICS_PORT);
+    showCoreMetrics(registry, metricsUrl);
     const [connection, bundle] = await Promise.all([connect(config), bundleOf(config)]);
     await registerSearchAttributes(connection, config);
     const activities = createActivities(clientsOf(context), longListPolicy(config), metrics);
     const loop = new WorkerLoop(await createWorker({ connection, config, bundle, activities }), connection, logger);
     // Before the listeners open: then the first look finds the worker ready.
     loop.start();
+    const interceptors = { workflow: [traceClient] };
+    const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE, interceptors });
     const sagas = new Sagas({
-      client: new Client({
-        connection,
-        namespace: config.TEMPORAL_NAMESPACE,
-        interceptors: { workflow: [traceClient] },
-      }),
+      client,
       taskQueue: config.TASK_QUEUE,
       options: sagaOptions(config),
       timeoutMs: config.TEMPORAL_TIMEOUT_MS,
       eagerStart: true,
     });
+    showParkedSteps(registry, client, logger);
     return {
       services: [
         register(SagaService, createSagaService(sagas, new PageTokens(config.PAGE_TOKEN_SECRET), metrics)),

@@ -4,6 +4,8 @@ import {
   type ShipmentReport,
   ShipmentResult,
 } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
+import { withContext } from "#platform/context.ts";
+import { answerEach } from "#platform/list-call.ts";
 import type { Logger } from "#platform/logger.ts";
 import { inParallel } from "./parallel.ts";
 import type { Sagas } from "./sagas.ts";
@@ -11,22 +13,31 @@ import type { Sagas } from "./sagas.ts";
 /** Workflows that are told at the same time. */
 const SIGNALS_AT_ONCE = 32;
 
+const about = { method: "ReportShipment", idsOf: ({ orderId }: ShipmentReport) => ({ "order.id": orderId }) };
+
 /** Tells workflows what happened outside: one signal for each workflow, with all its reports. */
 export function createSagaCallbackService(sagas: Sagas, logger: Logger): ServiceImpl<typeof SagaCallbackService> {
+  const tell = async (sagaId: string, reports: ShipmentReport[]): Promise<boolean> => {
+    try {
+      await sagas.report(sagaId, reports.map(toEntry));
+      return true;
+    } catch (err) {
+      logger.warn("a workflow could not be told about its shipments; the sender repeats it", { err });
+      return false;
+    }
+  };
   return {
-    async batchReportShipments({ reports }) {
-      const bySaga = Map.groupBy(reports, ({ sagaId }) => sagaId);
-      const told = await inParallel([...bySaga], SIGNALS_AT_ONCE, async ([sagaId, ofSaga]) => {
-        try {
-          await sagas.report(sagaId, ofSaga.map(toEntry));
-          return sagaId;
-        } catch (err) {
-          logger.warn("a workflow could not be told about its shipments; the sender repeats it", { sagaId, err });
-          return undefined;
-        }
+    async batchReportShipments({ reports, traceparents }) {
+      const bySaga = [...Map.groupBy(reports, ({ sagaId }) => sagaId)];
+      const taken = new Map<string, boolean>();
+      const all = inParallel(bySaga, SIGNALS_AT_ONCE, async ([sagaId, ofSaga]) => {
+        taken.set(sagaId, await withContext({ sagaId }, () => tell(sagaId, ofSaga)));
       });
-      const taken = new Set(told);
-      return { taken: reports.map(({ sagaId }) => taken.has(sagaId)) };
+      const outcomes = await answerEach({ requests: reports, traceparents }, about, async ({ sagaId }) => {
+        await all;
+        return taken.get(sagaId) ?? false;
+      });
+      return { taken: outcomes.map(({ outcome }) => outcome.case === "response" && outcome.value) };
     },
   };
 }

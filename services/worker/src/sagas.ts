@@ -23,6 +23,9 @@ import {
 /** The largest input that Temporal takes is 2 MiB; the state grows while the saga runs. */
 const MAX_INPUT_BYTES = 1_048_576;
 
+/** The workflows with orders that wait for an operator. */
+export const parkedQuery = `${parkedOrderIdsAttribute.name} IS NOT NULL AND ExecutionStatus = "Running"`;
+
 /** How sagas are reached. */
 export interface SagasOptions {
   readonly client: Client;
@@ -124,7 +127,7 @@ export class Sagas {
   /** One page of the workflows that have parked steps. */
   async parked(pageSize: number, pageToken: Buffer): Promise<{ sagaIds: string[]; nextPageToken: Buffer }> {
     const { client } = this.#options;
-    const query = `${parkedOrderIdsAttribute.name} IS NOT NULL AND ExecutionStatus = "Running"`;
+    const query = parkedQuery;
     const { namespace } = client.options;
     const page = await this.#within(() =>
       client.workflowService.listWorkflowExecutions({ namespace, query, pageSize, nextPageToken: pageToken }),
