@@ -51,13 +51,13 @@ const standingStill: readonly Example[] = [
   {
     alert: "WorkflowsFailing",
     at: "10m",
-    ...one(`temporal_workflow_failed{${ofService("worker")}}`, "0x4 1x6", "7x10"),
+    ...one(`temporal_workflow_failed_total{${ofService("worker")}}`, "0x4 1x6", "7x10"),
     summary: "Workflows that failed in ten minutes: 1 (shop)",
   },
   {
     alert: "WorkflowTasksFailing",
     at: "30m",
-    ...one(`temporal_workflow_task_execution_failed{${ofService("worker")}}`, "0+1x30", "0x5 1x25"),
+    ...one(`temporal_workflow_task_execution_failed_total{${ofService("worker")}}`, "0+1x30", "0x5 1x25"),
     summary: "Workflow tasks that failed in ten minutes: 10 (shop)",
   },
   {

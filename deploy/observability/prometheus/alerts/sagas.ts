@@ -25,7 +25,7 @@ export const sagaAlerts: RuleGroup = {
     {
       alert: "WorkflowsFailing",
       severity: "ticket",
-      expr: "sum by (namespace) (increase(temporal_workflow_failed[10m])) > 0",
+      expr: "sum by (namespace) (increase(temporal_workflow_failed_total[10m])) > 0",
       lasts: "0m",
       labels: { service: "worker" },
       summary: "Workflows that failed in ten minutes: {{ $value | humanize }} ({{ $labels.namespace }})",
@@ -35,7 +35,7 @@ export const sagaAlerts: RuleGroup = {
     {
       alert: "WorkflowTasksFailing",
       severity: "ticket",
-      expr: "sum by (namespace) (increase(temporal_workflow_task_execution_failed[10m])) > 0",
+      expr: "sum by (namespace) (increase(temporal_workflow_task_execution_failed_total[10m])) > 0",
       lasts: "10m",
       labels: { service: "worker" },
       summary: "Workflow tasks that failed in ten minutes: {{ $value | humanize }} ({{ $labels.namespace }})",
