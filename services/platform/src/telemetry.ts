@@ -79,6 +79,7 @@ export async function recordSpans(
   const sdk = await import("@opentelemetry/sdk-trace-node");
   const { resourceFromAttributes } = await import("@opentelemetry/resources");
   const { LinkedSampler } = await import("#platform/sampler.ts");
+  const { SpanRedaction } = await import("#platform/span-redaction.ts");
   const provider = new sdk.NodeTracerProvider({
     resource: resourceFromAttributes({
       "service.name": name,
@@ -86,7 +87,7 @@ export async function recordSpans(
       "service.instance.id": `${hostname()}/${process.pid}`,
     }),
     sampler: new sdk.ParentBasedSampler({ root: new LinkedSampler(new sdk.TraceIdRatioBasedSampler(ratio)) }),
-    spanProcessors: processors,
+    spanProcessors: [new SpanRedaction(), ...processors],
   });
   provider.register();
   const tracer = provider.getTracer("ordermesh");

@@ -4,10 +4,21 @@ import { join } from "node:path";
 import { Writable } from "node:stream";
 import { before, describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
-import { type DescField, type DescFile, type DescMessage, type Message, ScalarType } from "@bufbuild/protobuf";
+import {
+  type DescField,
+  type DescFile,
+  type DescMessage,
+  type Message,
+  ScalarType,
+  toJsonString,
+} from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { SpanStatusCode, trace } from "@opentelemetry/api";
 import { passesLuhn } from "#platform/card-number.ts";
 import { createLogger } from "#platform/logger.ts";
+import { annotateSpan, inSpan } from "#platform/spans.ts";
+import { keepSpans } from "./spans-kept.ts";
 
 const generated = join(import.meta.dirname, "../src/gen/shop");
 const separators = ["", " ", "-", "."];
@@ -51,6 +62,14 @@ function fillField(message: ReflectMessage, field: DescField, how: { next: () =>
   }
 }
 
+/** Which of the numbers can be read in the texts, however they are separated. */
+function shownOf(made: readonly string[], texts: readonly string[]): string[] {
+  const all = new Set(made);
+  const runs = texts.flatMap((text) => text.replace(/(?<=\d)[ .-](?=\d)/g, "").match(/\d{16,}/g) ?? []);
+  const windows = runs.flatMap((run) => Array.from({ length: run.length - 15 }, (_, at) => run.slice(at, at + 16)));
+  return windows.filter((digits) => all.has(digits));
+}
+
 describe("messages of the contract in a log line", () => {
   const messages: DescMessage[] = [];
   before(async () => {
@@ -78,13 +97,33 @@ describe("messages of the contract in a log line", () => {
       }
     }
     assert.ok(messages.length > 50, `${messages.length}`);
-    const all = new Set(made);
-    const shown = lines.flatMap((line) => line.replace(/(?<=\d)[ .-](?=\d)/g, "").match(/\d{16,}/g) ?? []);
-    const windows = shown.flatMap((run) => Array.from({ length: run.length - 15 }, (_, at) => run.slice(at, at + 16)));
-    assert.deepEqual(
-      windows.filter((digits) => all.has(digits)),
-      [],
-    );
+    assert.deepEqual(shownOf(made, lines), []);
     assert.ok(lines.length > messages.length);
+  });
+
+  it("leave none of 10,000 card numbers in a trace: attributes, events, status", async () => {
+    const spans = await keepSpans();
+    const texts: string[] = [];
+    const { made, next } = cards();
+    while (made.length < 10_000) {
+      for (const description of messages) {
+        const message = reflect(description);
+        fill(message, next);
+        const fields = toJsonString(description, message.message);
+        const refusal = new ConnectError(fields, Code.Internal, undefined, undefined, new Error(fields));
+        await inSpan("call", { [description.name]: fields, list: [next(), fields] }, async () => {
+          annotateSpan({ "user.id": next(), "order.id": next() });
+          trace.getActiveSpan()?.recordException(new Error(fields));
+          trace.getActiveSpan()?.setStatus({ code: SpanStatusCode.ERROR, message: fields });
+          await inSpan("failing", {}, () => Promise.reject(refusal)).catch(() => undefined);
+        });
+      }
+      for (const { attributes, events, status } of spans.all())
+        texts.push(JSON.stringify([attributes, events, status]));
+      spans.reset();
+    }
+    await spans.stop();
+    assert.deepEqual(shownOf(made, texts), []);
+    assert.ok(texts.some((text) => text.includes("[card number]")));
   });
 });
