@@ -66,7 +66,7 @@ export async function filebeatProgram(plan: LogPlan): Promise<Watchable> {
     "path.logs": join(folder, "logs"),
     name: "local",
     "output.elasticsearch.hosts": `["http://127.0.0.1:${plan.elasticsearchPort}"]`,
-    "output.elasticsearch.index": "logs-ordermesh-%{[orchestrator.namespace]}",
+    "output.elasticsearch.index": "logs-%{[@metadata.stream]}-%{[orchestrator.namespace]}",
     "output.elasticsearch.backoff.max": "2s",
   };
   const spec: ProgramSpec = {

@@ -4,6 +4,7 @@ import { mkdir, readdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { Writable } from "node:stream";
 import { after, before, describe, it } from "node:test";
+import { AuditStream } from "#platform/audit/audit-stream.ts";
 import { runInContext } from "#platform/context.ts";
 import { createLogger, type Logger } from "#platform/logger.ts";
 import { run } from "../../tools/run.ts";
@@ -107,16 +108,16 @@ describe("Elasticsearch", () => {
 });
 
 /** A service whose output a container runtime writes down. */
-function service(name: string): { logger: Logger; log: ContainerLog } {
+function service(name: string): { logger: Logger; log: ContainerLog; output: Writable } {
   const uid = "7d1c1f7e-3c55-4b0e-9f60-2f1d5f6a7b8c";
   const log = new ContainerLog(elastic.plan.logs, { namespace: "test", pod: `${name}-5b8f`, uid, container: name });
-  const stream = new Writable({
+  const output = new Writable({
     write: (chunk, _encoding, done) => {
       for (const line of String(chunk).trimEnd().split("\n")) log.write(line);
       done();
     },
   });
-  return { logger: createLogger({ name, level: "info", format: "json", stream }), log };
+  return { logger: createLogger({ name, level: "info", format: "json", stream: output }), log, output };
 }
 
 /** Long, for machines that are busy; nobody waits longer than it takes. */
@@ -126,6 +127,9 @@ const arrivesWithinMs = 90_000;
 function inLetters(count: number): string {
   return [...String(count)].map((digit) => "abcdefghij"[Number(digit)]).join("");
 }
+
+/** The data stream of the audit log in the namespace that tests use. */
+const auditStream = "logs-ordermesh.audit-test";
 
 describe("log lines on their way to Elasticsearch", () => {
   before(() => startFilebeat(elastic.supervisor, elastic.plan));
@@ -162,6 +166,48 @@ describe("log lines on their way to Elasticsearch", () => {
       name: "payments-5b8f",
       type: "pod",
     });
+  });
+
+  it("audit events have a data stream of their own, in which each is stored once though it was written twice", async () => {
+    const origin = { actor: "service:worker", requestId: "step", traceId: randomBytes(16).toString("hex") };
+    const event = (eventId: string) => ({
+      ...{ eventId, time: new Date(), action: "payment.captured", subject: "p-1", ...origin },
+      ...{ orderId: "01h3zk5m8q9r2t4v6w8x0y2z4d", details: { amount: "4700", currency: "EUR" } },
+    });
+    const events = [event("e-1"), event("e-2")];
+    for (const [name, written] of [
+      ["first", events],
+      ["second", [...events, event("e-3")]],
+    ] as const) {
+      const { output } = service(`payments-${name}`);
+      await new AuditStream({ service: "payments", format: "json", stream: output }).write(written);
+    }
+    const { logger } = service("payments");
+    logger.info("last of payments");
+    await until(
+      () => elastic.count({ match: { message: "last of payments" } }),
+      (found) => found === 1,
+      arrivesWithinMs,
+    );
+    const search = async () => {
+      await call(elastic, { method: "POST", path: `/${auditStream}/_refresh` });
+      const query = {
+        bool: { filter: [{ term: { "audit.details.amount": "4700" } }, { term: { "audit.actor": origin.actor } }] },
+      };
+      const body = JSON.stringify({ query, sort: ["event.id"] });
+      const answer = await call(elastic, { method: "POST", path: `/${auditStream}/_search`, body });
+      return (answer as { hits: { hits: { _source: { event: { id: string } } }[] } }).hits.hits;
+    };
+    const found = await until(search, (hits) => hits.length >= 3, arrivesWithinMs);
+    assert.deepEqual(
+      found.map(({ _source }) => _source.event.id),
+      ["e-1", "e-2", "e-3"],
+    );
+    assert.equal(await elastic.count({ term: { "event.dataset": "ordermesh.audit" } }), 0);
+    const answer = await call(elastic, { method: "GET", path: `/${auditStream}/_settings?flat_settings=true` });
+    for (const { settings } of Object.values(answer as Record<string, { settings: Record<string, string> }>)) {
+      assert.equal(settings["index.lifecycle.name"], "ordermesh-audit");
+    }
   });
 
   it("health checks are dropped; lines that are no JSON, and those longer than the runtime's pieces, are not", async () => {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Writable } from "node:stream";
 import { describe, it } from "node:test";
 import { EcsFlat } from "@elastic/ecs";
+import { AuditStream } from "#platform/audit/audit-stream.ts";
 import { withContext } from "#platform/context.ts";
 import { createLogger } from "#platform/logger.ts";
 import { fieldsOf, knownFields, mappingOf } from "./elk-fields.ts";
@@ -57,6 +58,19 @@ describe("the fields of log lines", () => {
     for (const name of ["@timestamp", "log.level", "service.name", "trace.id", "error.stack_trace"]) {
       assert.ok(written.includes(name), name);
     }
+  });
+
+  it("that the audit log writes are known", async () => {
+    const lines: string[] = [];
+    const stream = new Writable({ write: (chunk, _, done) => done(void lines.push(String(chunk))) });
+    const origin = { actor: "service:worker", requestId: "r", traceId: "a".repeat(32) };
+    const event = { eventId: "e", time: new Date(), action: "payment.captured", orderId: "o", subject: "p" };
+    await new AuditStream({ service: "payments", format: "json", stream }).write([
+      { ...event, ...origin, details: {} },
+    ]);
+    const { "audit.details": _, ...line } = JSON.parse(lines[0] ?? "{}") as Record<string, unknown>;
+    assert.ok(Object.keys(line).length > 10);
+    for (const name of [...Object.keys(line), "audit.details"]) assert.ok(knownFields().has(name), name);
   });
 
   it("that the services' code names are known", () => {

@@ -180,7 +180,7 @@ describe("Logstash's pipeline", () => {
   });
 
   it("asks only for fields that lines have", () => {
-    const outside = new Set(["@metadata._id", "timestamp", "@version", "tags"]);
+    const outside = new Set(["@metadata._id", "@metadata.stream", "timestamp", "@version", "tags"]);
     const known = knownFields();
     for (const [reference] of pipeline.matchAll(/(?:\[[@\w]+\])+/g)) {
       const field = reference.slice(1, -1).replaceAll("][", ".");

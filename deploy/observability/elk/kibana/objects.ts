@@ -1,5 +1,6 @@
 import {
   type Aggregation,
+  auditViewId,
   panel,
   type SavedObject,
   savedSearch,
@@ -7,6 +8,24 @@ import {
   viewId,
   visualization,
 } from "./parts.ts";
+
+const traceLink = {
+  id: "url",
+  params: { urlTemplate: "{{JAEGER_URL}}/trace/{{value}}", labelTemplate: "{{value}}", openLinkInCurrentTab: false },
+};
+
+/** The audit log of all services. */
+const auditView: SavedObject = {
+  id: auditViewId,
+  type: "index-pattern",
+  attributes: {
+    title: "logs-ordermesh.audit-*",
+    name: "Ordermesh audit log",
+    timeFieldName: "@timestamp",
+    fieldFormatMap: JSON.stringify({ "trace.id": traceLink }),
+  },
+  references: [],
+};
 
 /** What Kibana shows of the lines: every data stream, with a trace id that leads to Jaeger. */
 const view: SavedObject = {
@@ -17,14 +36,7 @@ const view: SavedObject = {
     name: "Ordermesh logs",
     timeFieldName: "@timestamp",
     fieldFormatMap: JSON.stringify({
-      "trace.id": {
-        id: "url",
-        params: {
-          urlTemplate: "{{JAEGER_URL}}/trace/{{value}}",
-          labelTemplate: "{{value}}",
-          openLinkInCurrentTab: false,
-        },
-      },
+      "trace.id": traceLink,
       "event.duration": {
         id: "duration",
         params: {
@@ -65,6 +77,16 @@ const searches = [
     query: "log.level : (error or warn)",
   }),
 ];
+
+const audit = savedSearch({
+  id: "ordermesh-audit-of-order",
+  title: "Who did what to one order",
+  description: "Every effect on one order, its money and its stock, oldest first: put the order's id into the query.",
+  columns: ["service.name", "event.action", "audit.subject", "audit.details", "audit.actor", "request.id", "trace.id"],
+  query: 'order.id : "put the order id here"',
+  oldestFirst: true,
+  inAudit: true,
+});
 
 const count: Aggregation = { id: "1", type: "count", schema: "metric", params: {} };
 
@@ -159,7 +181,7 @@ const dashboard: SavedObject = {
 };
 
 /** Everything that Kibana is given, what others refer to first. */
-export const savedObjects: readonly SavedObject[] = [view, ...searches, ...charts, dashboard];
+export const savedObjects: readonly SavedObject[] = [view, auditView, ...searches, audit, ...charts, dashboard];
 
 /** The file that Kibana imports: one object on each line. */
 export function asLines(objects: readonly SavedObject[]): string {

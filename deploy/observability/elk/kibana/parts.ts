@@ -3,8 +3,11 @@ import { versions } from "../../../tools/versions.ts";
 /** Kibana's version is Elasticsearch's. */
 export const stackVersion = versions.elasticsearch;
 
-/** The id of the data view. */
+/** The id of the data view of log lines. */
 export const viewId = "ordermesh-logs";
+
+/** The id of the data view of audit events. */
+export const auditViewId = "ordermesh-audit";
 
 /** From one saved object to another: `name` is what the attributes call it. */
 export interface Reference {
@@ -23,6 +26,7 @@ export interface SavedObject {
 
 const viewName = "kibanaSavedObjectMeta.searchSourceJSON.index";
 const viewReference: Reference = { id: viewId, type: "index-pattern", name: viewName };
+const auditReference: Reference = { ...viewReference, id: auditViewId };
 
 function searchSource(query: string): { searchSourceJSON: string } {
   const source = { query: { query, language: "kuery" }, filter: [], indexRefName: viewName };
@@ -37,14 +41,16 @@ export function savedSearch(search: {
   columns: readonly string[];
   query: string;
   oldestFirst?: boolean;
+  /** In the audit events instead of the log lines. */
+  inAudit?: boolean;
 }): SavedObject {
-  const { id, title, description, columns, query, oldestFirst } = search;
+  const { id, title, description, columns, query, oldestFirst, inAudit } = search;
   const sort = [["@timestamp", oldestFirst ? "asc" : "desc"]];
   return {
     id,
     type: "search",
     attributes: { title, description, columns, sort, kibanaSavedObjectMeta: searchSource(query) },
-    references: [viewReference],
+    references: [inAudit ? auditReference : viewReference],
   };
 }
 

@@ -20,6 +20,9 @@ export const elasticsearchCalls: readonly Call[] = [
     }),
   ),
   { method: "PUT", path: "/_index_template/ordermesh-logs", body: text("index-template.json") },
+  { method: "PUT", path: "/_ilm/policy/ordermesh-audit", body: text("audit-lifecycle.json") },
+  { method: "PUT", path: "/_component_template/ordermesh-audit-settings", body: text("audit-settings.json") },
+  { method: "PUT", path: "/_index_template/ordermesh-audit", body: text("audit-template.json") },
 ];
 
 /** An alert rule of Kibana, with the id that it is known by. */
