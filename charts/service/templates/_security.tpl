@@ -14,7 +14,7 @@ securityContext:
 {{- define "service.containerSecurity" -}}
 securityContext:
   allowPrivilegeEscalation: false
-  readOnlyRootFilesystem: true
+  readOnlyRootFilesystem: {{ not .Values.development }}
   capabilities:
     drop: [ALL]
 {{- end }}
