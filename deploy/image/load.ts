@@ -1,5 +1,6 @@
 // `load --orders <host:port> --inventory <host:port>`: places orders at a steady rate, waits until each has come to its end,
 // and writes what became of them as one line of JSON. Ends with 0 when no call failed and no order is lost, else with 1.
+// SIGUSR2 tells it to place no more.
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause, setInterval as ticks } from "node:timers/promises";
 import { parseArgs } from "node:util";
@@ -59,8 +60,10 @@ class Load {
   readonly #placed = new Set<string>();
   readonly #failed = new Map<string, number>();
   readonly #begin = performance.now();
+  #begun = 0;
   #calls = 0;
   #slowestMs = 0;
+  #isEnough = false;
 
   constructor(plan: Plan, shop: Shop) {
     this.#plan = plan;
@@ -74,13 +77,15 @@ class Load {
     await this.#shop.stock(count, placing);
     const customerId = await this.#shop.buyer(placing);
     const running = new Set<Promise<void>>();
-    let begun = 0;
+    process.once("SIGUSR2", () => {
+      this.#isEnough = true;
+    });
     for await (const _ of ticks(1_000 / rate)) {
+      if (this.#isEnough || this.#begun >= count) break;
       if (running.size >= maxInFlight) continue;
       const call = this.#place(customerId, placing).finally(() => running.delete(call));
       running.add(call);
-      begun += 1;
-      if (begun >= count) break;
+      this.#begun += 1;
     }
     await Promise.all(running);
     return this.#settle(AbortSignal.timeout(patienceMs));
@@ -131,7 +136,7 @@ class Load {
       calls: this.#calls,
       failedCalls: Object.fromEntries(this.#failed),
       orders,
-      lost: this.#plan.count - this.#placed.size + open.size,
+      lost: this.#begun - this.#placed.size + open.size,
       slowestCallMs: Math.round(this.#slowestMs),
       seconds: Math.round((performance.now() - this.#begin) / 1_000),
     };
