@@ -1,7 +1,9 @@
+import { type AuditOrigin, auditEvents } from "#platform/audit/audit-entry.ts";
 import type { Database } from "#platform/database/database.ts";
 import { type Keyed, replayable } from "#platform/database/idempotency.ts";
-import type { SqlText, Transaction } from "#platform/database/transaction.ts";
+import type { Transaction } from "#platform/database/transaction.ts";
 import { bucketOf, decodeId, newId } from "#platform/id.ts";
+import { claimDue, defer, insertTombstones, lockById, lockByParcel } from "./booking-statements.ts";
 import type { BookingState } from "./carrier.ts";
 import { shipmentNotFound } from "./errors.ts";
 import { parcelKey } from "./shipment.repository.ts";
@@ -14,20 +16,22 @@ import {
   settle,
   type Verdict,
 } from "./shipment.ts";
+import { createdEffect, effectOf } from "./shipment-audit.ts";
 import {
   commit,
   decodeRef,
   type ShipmentChange,
   type ShipmentRef,
   type ShipmentRow,
-  savedJson,
+  savedValues,
   saveShipments,
-  shipmentColumns,
   toShipment,
 } from "./shipment-rows.ts";
+import type { Moved, OnMoved } from "./shipping-metrics.ts";
+import type { Submission } from "./submission.ts";
 
 /** Which shipment to book or to call off. */
-export interface ParcelRequest extends Keyed {
+export interface ParcelRequest extends Keyed, Submission {
   readonly orderId: string;
   readonly locationId: string;
 }
@@ -43,6 +47,8 @@ export interface CarrierAnswer {
   readonly shipmentId: string;
   readonly asked: "book" | "cancel";
   readonly answer: BookingState;
+  /** Who had it asked. */
+  readonly origin: AuditOrigin;
 }
 
 /** How bookings are claimed. */
@@ -52,6 +58,7 @@ export interface BookingRepositoryOptions {
   readonly carrier: string;
   /** How long whoever claimed a shipment may ask the carrier; longer than all its calls may take. Milliseconds. */
   readonly leaseMs: number;
+  readonly onMoved?: OnMoved;
 }
 
 interface LockedRow extends ShipmentRow {
@@ -64,47 +71,6 @@ interface Locked {
   readonly shipment: Shipment;
   readonly due: boolean;
 }
-
-const lockByParcel: SqlText = {
-  name: "shipment_lock_parcel",
-  text: `select ${shipmentColumns}, s.due_time <= clock_timestamp() as due
-    from unnest($1::uuid[], $2::text[]) as k(order_id, location_id)
-    join shipment s on s.order_id = k.order_id and s.location_id = k.location_id
-    order by s.order_id, s.location_id for update of s`,
-};
-
-const lockById: SqlText = {
-  name: "shipment_lock_id",
-  text: `select ${shipmentColumns} from shipment s where s.shipment_id = any($1::uuid[])
-    order by s.order_id, s.location_id for update of s`,
-};
-
-const insertTombstones: SqlText = {
-  name: "shipment_tombstone",
-  text: `insert into shipment (shipment_id, order_id, location_id, status, lines, saga_id)
-    select k.shipment_id, k.order_id, k.location_id, 'cancelled', '[]', ''
-    from unnest($1::uuid[], $2::uuid[], $3::text[]) as k(shipment_id, order_id, location_id)
-    where not exists (select from shipment s where s.order_id = k.order_id and s.location_id = k.location_id)
-    order by k.order_id, k.location_id
-    on conflict (order_id, location_id) do nothing`,
-};
-
-const claimDue: SqlText = {
-  name: "shipment_claim_booking",
-  text: `update shipment s set attempts = s.attempts + 1, due_time = clock_timestamp() + $1 * interval '1 millisecond'
-    where s.shipment_id = any(array(
-      select shipment_id from shipment where status = 'booking' and due_time <= now()
-      order by due_time limit $2 for update skip locked))
-    returning ${shipmentColumns}`,
-};
-
-const defer: SqlText = {
-  name: "shipment_defer_booking",
-  text: `update shipment s set due_time = clock_timestamp()
-      + least($3::float8, $4::float8 * 2 ^ least(s.attempts, 20)) * interval '1 millisecond'
-    from unnest($1::uuid[], $2::int4[]) as d(shipment_id, attempts)
-    where s.shipment_id = d.shipment_id and s.attempts = d.attempts and s.status = 'booking'`,
-};
 
 /** The shortest and the longest pause before the carrier is asked again, in milliseconds. */
 const pauses = { first: 100, longest: 60_000 };
@@ -127,28 +93,25 @@ export class BookingRepository {
   constructor(options: BookingRepositoryOptions) {
     this.#options = options;
     const service = "shop.shipping.v1.FulfillmentService";
-    this.book = this.#mutation(`${service}/BookShipment`, lockExisting, (locked) => this.#beginBooking(locked));
-    this.cancel = this.#mutation(`${service}/CancelShipment`, lockOrMark, (locked) => this.#beginCancellation(locked));
+    this.book = this.#mutation(`${service}/BookShipment`, lockExisting, (locked, input) =>
+      this.#beginBooking(locked, input),
+    );
+    this.cancel = this.#mutation(`${service}/CancelShipment`, lockOrMark, (locked, input) =>
+      this.#beginCancellation(locked, input),
+    );
   }
 
   /** Writes down what the carrier answered; says for each what it became or what to ask next. */
-  settle(answers: readonly CarrierAnswer[]): Promise<Settlement[]> {
-    return this.#options.database.transaction(async (tx) => {
+  async settle(answers: readonly CarrierAnswer[]): Promise<Settlement[]> {
+    const { settlements, changes } = await this.#options.database.transaction(async (tx) => {
       const rows = await tx.query<ShipmentRow>(lockById, [answers.map((each) => decodeId(each.shipmentId))]);
       const locked = new Map(rows.map((row) => toShipment(row)).map((shipment) => [shipment.shipmentId, shipment]));
-      const changes: ShipmentChange[] = [];
-      const settlements = answers.map(({ shipmentId, answer, asked }) => {
-        const shipment = locked.get(shipmentId);
-        if (!shipment) throw shipmentNotFound({ shipment_id: shipmentId });
-        const settlement = settle(shipment, answer, asked);
-        if (settlement.kind === "decided" && settlement.shipment !== shipment) {
-          changes.push({ shipment: settlement.shipment, dueMs: null });
-        }
-        return settlement;
-      });
-      if (changes.length > 0) await tx.commitWith(saveShipments, [savedJson(changes)]);
-      return settlements;
+      const decided = decideAll(locked, answers);
+      if (decided.changes.length > 0) await tx.commitWith(saveShipments, savedValues(decided.changes));
+      return decided;
     });
+    this.#moved(changes);
+    return settlements;
   }
 
   /** Claims what is undecided and nobody is asking about: after a crash, a lost answer or a carrier that was away. */
@@ -164,49 +127,60 @@ export class BookingRepository {
     await this.#options.database.query(defer, [ids, attempts, pauses.longest, pauses.first / 2]);
   }
 
-  #mutation(method: string, lock: typeof lockExisting, decide: (locked: Locked) => Decision) {
+  #mutation(method: string, lock: typeof lockExisting, decide: (locked: Locked, input: ParcelRequest) => Decision) {
     const { database } = this.#options;
     return replayable<ParcelRequest, Claim>({
       database,
       method,
       decode: decodeRef,
-      run: (inputs) =>
-        database.transaction(async (tx) => {
-          const parcels = await lock(tx, inputs);
-          const decisions = inputs.map((input) => attempt(() => decide(locate(parcels, input))));
+      run: async (inputs) => {
+        const { outputs, changes, marked } = await database.transaction(async (tx) => {
+          const { parcels, marked } = await lock(tx, inputs);
+          const decisions = inputs.map((input) => attempt(() => decide(locate(parcels, input), input)));
           const changes = decisions.flatMap((each) => (each instanceof Error || !each.change ? [] : [each.change]));
           const outputs = decisions.map((each) => (each instanceof Error ? each : each.claim));
           await commit(tx, { method, inputs, outputs, changes });
-          return outputs;
-        }),
+          return { outputs, changes, marked };
+        });
+        this.#moved(changes, marked);
+        return outputs;
+      },
     });
   }
 
-  #beginBooking({ shipment, due }: Locked): Decision {
+  /** Only what is called off changes its status here for good; what is leased has not moved. */
+  #moved(changes: readonly ShipmentChange[], marked: readonly Moved[] = []): void {
+    const moved = changes.filter(({ moved }) => moved).map(({ shipment }) => shipment);
+    this.#options.onMoved?.([...moved, ...marked]);
+  }
+
+  #beginBooking({ shipment, due }: Locked, { traceparent }: ParcelRequest): Decision {
     const carrier = this.#options.carrier;
     const decisions: Record<Verdict, () => Decision> = {
-      begin: () => this.#lease(moveTo(shipment, "booking", { carrier })),
-      await: () => (due ? this.#lease(shipment) : { claim: { shipmentId: shipment.shipmentId } }),
+      begin: () => this.#lease(moveTo(shipment, "booking", { carrier }), { traceparent, moved: true }),
+      await: () => (due ? this.#lease(shipment, { traceparent }) : { claim: { shipmentId: shipment.shipmentId } }),
       done: () => ({ claim: { shipmentId: shipment.shipmentId } }),
     };
     return decisions[judgeBooking(shipment)]();
   }
 
-  #beginCancellation({ shipment, due }: Locked): Decision {
+  #beginCancellation({ shipment, due }: Locked, { origin, traceparent }: ParcelRequest): Decision {
     const claim = { shipmentId: shipment.shipmentId };
     const wanted = { ...shipment, cancelRequested: true };
+    const effect = effectOf(shipment, { from: shipment.status, to: "cancelled" }, origin);
     const decisions: Record<Verdict, () => Decision> = {
-      begin: () => ({ claim, change: { shipment: moveTo(shipment, "cancelled"), dueMs: null } }),
-      await: () => (due ? this.#lease(wanted) : { claim, change: { shipment: wanted, dueMs: "as it is" } }),
+      begin: () => ({ claim, change: { shipment: moveTo(shipment, "cancelled"), dueMs: null, effect, moved: true } }),
+      await: () =>
+        due ? this.#lease(wanted, { traceparent }) : { claim, change: { shipment: wanted, dueMs: "as it is" } },
       done: () => ({ claim }),
     };
     return decisions[judgeCancellation(shipment)]();
   }
 
-  #lease(unleased: Shipment): Decision {
+  #lease(unleased: Shipment, how: Pick<ShipmentChange, "traceparent" | "moved">): Decision {
     const shipment = { ...unleased, attempts: unleased.attempts + 1 };
     const claim = { shipmentId: shipment.shipmentId, leased: shipment };
-    return { claim, change: { shipment, dueMs: this.#options.leaseMs } };
+    return { claim, change: { shipment, dueMs: this.#options.leaseMs, ...how } };
   }
 }
 
@@ -217,19 +191,46 @@ interface Decision {
 
 type Parcels = ReadonlyMap<string, Locked>;
 
-async function lockExisting(tx: Transaction, inputs: readonly ParcelRequest[]): Promise<Parcels> {
+/** What is locked, and which marks were left in the place of shipments that are not there. */
+interface Lock {
+  readonly parcels: Parcels;
+  readonly marked: readonly Moved[];
+}
+
+async function lockExisting(tx: Transaction, inputs: readonly ParcelRequest[]): Promise<Lock> {
   const orderIds = inputs.map((input) => decodeId(input.orderId));
   const rows = await tx.query<LockedRow>(lockByParcel, [orderIds, inputs.map((input) => input.locationId)]);
   const locked = rows.map((row) => ({ shipment: toShipment(row), due: row.due ?? false }));
-  return new Map(locked.map((each) => [parcelKey(each.shipment), each]));
+  return { parcels: new Map(locked.map((each) => [parcelKey(each.shipment), each])), marked: [] };
 }
 
-async function lockOrMark(tx: Transaction, inputs: readonly ParcelRequest[]): Promise<Parcels> {
-  const ids = inputs.map((input) => decodeId(newId(bucketOf(input.orderId))));
+async function lockOrMark(tx: Transaction, inputs: readonly ParcelRequest[]): Promise<Lock> {
+  const ids = inputs.map((input) => newId(bucketOf(input.orderId)));
   const orderIds = inputs.map((input) => decodeId(input.orderId));
-  const marks = tx.query(insertTombstones, [ids, orderIds, inputs.map((input) => input.locationId)]);
-  const [parcels] = await Promise.all([lockExisting(tx, inputs), marks]);
-  return parcels;
+  const locationIds = inputs.map((input) => input.locationId);
+  // The places of an array in SQL begin with 1.
+  const effects = inputs.map((input, index) => ({
+    ...createdEffect({ ...input, shipmentId: ids[index] ?? "" }, "cancelled"),
+    n: index + 1,
+  }));
+  const values = [ids.map(decodeId), orderIds, locationIds, auditEvents(effects)];
+  const [marks, { parcels }] = await Promise.all([tx.query(insertTombstones, values), lockExisting(tx, inputs)]);
+  return { parcels, marked: marks.map(() => ({ status: "cancelled" })) };
+}
+
+function decideAll(locked: ReadonlyMap<string, Shipment>, answers: readonly CarrierAnswer[]) {
+  const changes: ShipmentChange[] = [];
+  const settlements = answers.map(({ shipmentId, answer, asked, origin }) => {
+    const shipment = locked.get(shipmentId);
+    if (!shipment) throw shipmentNotFound({ shipment_id: shipmentId });
+    const settlement = settle(shipment, answer, asked);
+    if (settlement.kind === "decided" && settlement.shipment !== shipment) {
+      const effect = effectOf(shipment, { from: shipment.status, to: settlement.shipment.status }, origin);
+      changes.push({ shipment: settlement.shipment, dueMs: null, effect, moved: true });
+    }
+    return settlement;
+  });
+  return { settlements, changes };
 }
 
 function locate(parcels: Parcels, input: ParcelRequest): Locked {

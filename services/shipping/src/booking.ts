@@ -1,11 +1,14 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { detached, remainingMs } from "#platform/context.ts";
-import { Batcher, type BatcherMetrics, type SubmitOptions } from "#platform/database/batcher.ts";
+import type { AuditOrigin } from "#platform/audit/audit-entry.ts";
+import { detached, remainingMs, withContext } from "#platform/context.ts";
+import { Batcher, type SubmitOptions } from "#platform/database/batcher.ts";
+import { resumeTrace } from "#platform/spans.ts";
 import type { BookingRepository, CarrierAnswer, Claim, ParcelRequest } from "./booking.repository.ts";
 import type { BookingState, Carrier } from "./carrier.ts";
+import { callCarrier, type NoteCarrierCall, type Question } from "./carrier-call.ts";
 import { parcelKey } from "./shipment.repository.ts";
 import type { Settlement, Shipment } from "./shipment.ts";
-import { withMetrics } from "./shipping-metrics.ts";
+import { ownOrigin } from "./submission.ts";
 
 /** Where is said what is undecided. */
 export interface BookingLog {
@@ -23,13 +26,9 @@ export interface BookingOptions {
   readonly answerMs: number;
   /** Decisions that one process works on at a time; what is beyond waits in the table. Default 1,000. */
   readonly maxRunning?: number;
-  /** Told what became of each. */
-  readonly onDecided?: (shipment: Shipment) => void;
-  readonly metrics?: (name: string) => BatcherMetrics;
+  /** Told how long each call to the carrier took. */
+  readonly onCall?: NoteCarrierCall;
 }
-
-/** What is asked of the carrier next; `find` only asks. */
-type Question = "book" | "cancel" | "find";
 
 const listLength = 128;
 /** See {@link BookingOptions.maxRunning}. */
@@ -68,12 +67,11 @@ export class Booking {
   constructor(options: BookingOptions) {
     const { repository } = options;
     this.#options = options;
-    const named = (name: string) => withMetrics(name, options.metrics);
-    this.#books = new Batcher({ ...named("shipment.book"), run: repository.book, keyOf: parcelKey });
-    this.#cancellations = new Batcher({ ...named("shipment.cancel"), run: repository.cancel, keyOf: parcelKey });
-    this.#answers = new Batcher({ ...named("shipment.settle"), run: (list) => repository.settle(list) });
+    this.#books = new Batcher({ name: "shipment.book", run: repository.book, keyOf: parcelKey });
+    this.#cancellations = new Batcher({ name: "shipment.cancel", run: repository.cancel, keyOf: parcelKey });
+    this.#answers = new Batcher({ name: "shipment.settle", run: (list) => repository.settle(list) });
     this.#deferred = new Batcher({
-      ...named("shipment.defer"),
+      name: "shipment.defer",
       run: async (list) => {
         await repository.defer(list);
         return list.map(() => undefined);
@@ -83,12 +81,12 @@ export class Booking {
 
   /** Books a shipment and waits for the carrier as long as a caller may; returns the shipment's id. */
   book(request: ParcelRequest, options?: SubmitOptions): Promise<string> {
-    return this.#claimAndWait(this.#books.submit(request, options));
+    return this.#claimAndWait(this.#books.submit(request, options), request.origin);
   }
 
   /** Calls a shipment off, in the same way. */
   cancel(request: ParcelRequest, options?: SubmitOptions): Promise<string> {
-    return this.#claimAndWait(this.#cancellations.submit(request, options));
+    return this.#claimAndWait(this.#cancellations.submit(request, options), request.origin);
   }
 
   /**
@@ -99,7 +97,7 @@ export class Booking {
     const room = Math.min(listLength, this.#room);
     if (room <= 0) return 0;
     const shipments = await this.#options.repository.claimDue(room);
-    for (const shipment of shipments) void this.#start(shipment);
+    for (const shipment of shipments) this.#resume(shipment);
     return shipments.length;
   }
 
@@ -120,29 +118,35 @@ export class Booking {
     return (this.#options.maxRunning ?? defaultMaxRunning) - this.#running.size;
   }
 
-  async #claimAndWait(claimed: Promise<Claim>): Promise<string> {
+  async #claimAndWait(claimed: Promise<Claim>, origin: AuditOrigin): Promise<string> {
     const { shipmentId, leased } = await claimed;
-    if (leased && this.#room > 0) void this.#start(leased);
+    if (leased && this.#room > 0) this.#start(leased, () => this.#decideOrDefer(leased, origin));
     else if (leased) await this.#defer(leased);
     const running = this.#running.get(shipmentId);
     if (running) await settledWithin(running, Math.min(this.#options.answerMs, remainingMs() - answerMarginMs));
     return shipmentId;
   }
 
+  /** In the trace of whoever asked for it last. */
+  #resume(shipment: Shipment): void {
+    const { shipmentId, orderId, trace, attempts } = shipment;
+    const attributes = { "shipment.id": shipmentId, "order.id": orderId, "booking.attempts": attempts };
+    const decide = () => this.#decideOrDefer(shipment, ownOrigin(trace));
+    this.#start(shipment, () => resumeTrace(trace, { name: "resume booking", attributes }, decide));
+  }
+
   /** The caller may go away, the decision goes on: it has neither the caller's deadline nor its cancellation. */
-  #start(shipment: Shipment): Promise<void> {
-    const { shipmentId } = shipment;
-    const running = detached(() => this.#decideOrDefer(shipment)).finally(() => {
+  #start({ shipmentId, orderId }: Shipment, decide: () => Promise<void>): void {
+    const running = detached(() => withContext({ orderId }, decide)).finally(() => {
       if (this.#running.get(shipmentId) === running) this.#running.delete(shipmentId);
     });
     this.#running.set(shipmentId, running);
-    return running;
   }
 
-  async #decideOrDefer(shipment: Shipment): Promise<void> {
+  async #decideOrDefer(shipment: Shipment, origin: AuditOrigin): Promise<void> {
     const fields = { "shipment.id": shipment.shipmentId, "booking.attempts": shipment.attempts };
     try {
-      await this.#decide(shipment);
+      await this.#decide(shipment, origin);
     } catch (error) {
       this.#options.log.warn("a booking is undecided and will be asked for again", { ...fields, err: error });
       await this.#defer(shipment);
@@ -159,31 +163,33 @@ export class Booking {
     }
   }
 
-  async #decide(shipment: Shipment): Promise<void> {
+  async #decide(shipment: Shipment, origin: AuditOrigin): Promise<void> {
     const end = AbortSignal.timeout(decisionMs(this.#options.timeoutMs));
     let question = firstQuestion(shipment);
     for (let count = 0; count < maxQuestions; count += 1) {
       const answer = await this.#ask(shipment, question, end);
       const asked = question === "cancel" ? "cancel" : "book";
-      const settlement = await this.#answers.submit({ shipmentId: shipment.shipmentId, asked, answer });
-      if (settlement.kind === "decided") return this.#options.onDecided?.(settlement.shipment);
+      const settlement = await this.#answers.submit({ shipmentId: shipment.shipmentId, asked, answer, origin });
+      if (settlement.kind === "decided") return;
       question = settlement.kind;
     }
     throw new Error(`the carrier contradicts itself about shipment ${shipment.shipmentId}`);
   }
 
   async #ask(shipment: Shipment, question: Question, end: AbortSignal): Promise<BookingState> {
-    const { carrier, timeoutMs } = this.#options;
+    const { carrier, timeoutMs, onCall: note } = this.#options;
     const { shipmentId: key, locationId, address } = shipment;
-    const call = (work: (signal: AbortSignal) => Promise<BookingState>) =>
-      unlessAborted(work, AbortSignal.any([end, AbortSignal.timeout(timeoutMs)]));
-    if (question === "cancel") return call((signal) => carrier.cancel(key, signal));
-    if (question === "find") return call((signal) => carrier.find(key, signal));
+    const call = (asked: Question, work: (signal: AbortSignal) => Promise<BookingState>) =>
+      callCarrier({ question: asked, shipmentId: key, note }, () =>
+        unlessAborted(work, AbortSignal.any([end, AbortSignal.timeout(timeoutMs)])),
+      );
+    if (question === "cancel") return call("cancel", (signal) => carrier.cancel(key, signal));
+    if (question === "find") return call("find", (signal) => carrier.find(key, signal));
     if (!address) throw new Error(`shipment ${key} has no address`);
     try {
-      return await call((signal) => carrier.book({ key, locationId, address }, signal));
+      return await call("book", (signal) => carrier.book({ key, locationId, address }, signal));
     } catch (error) {
-      const found = await call((signal) => carrier.find(key, signal));
+      const found = await call("find", (signal) => carrier.find(key, signal));
       if (found.kind !== "unknown") return found;
       throw error;
     }

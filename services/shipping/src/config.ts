@@ -23,6 +23,8 @@ export const shippingConfig = {
   CARRIER_TIMEOUT_MS: milliseconds.default(2_000),
   /** How often is looked for what is packed, undecided or untold. */
   SWEEP_MS: milliseconds.min(10).default(200),
+  /** How often is measured how long what is due has waited. */
+  BACKLOG_EVERY_MS: milliseconds.min(10).default(5_000),
   /** Connections of the simulated carrier and warehouse, apart from the service's own. */
   SIMULATOR_POOL_MAX: z.coerce.number().int().min(1).default(4),
   /** The simulated warehouse packs a shipment in this time. */
@@ -36,4 +38,6 @@ export const shippingConfig = {
 };
 
 /** The values that the service works with. */
-export type ShippingConfig = ConfigOf<typeof shippingConfig> & Pick<PlatformConfig, "PAGE_TOKEN_SECRET">;
+export type ShippingConfig = ConfigOf<typeof shippingConfig> &
+  Pick<PlatformConfig, "PAGE_TOKEN_SECRET"> &
+  Partial<Pick<PlatformConfig, "LOG_FORMAT" | "SERVICE_NAME">>;

@@ -9,9 +9,11 @@ import {
   CancelShipmentResponseSchema,
   type FulfillmentService as FulfillmentServiceDescriptor,
 } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
+import { answerEach, type EntryIds } from "#platform/list-call.ts";
+import { activeSpan } from "#platform/spans.ts";
 import type { Booking } from "./booking.ts";
 import { awaitsCarrier, isTombstone, judgeBooking, judgeCancellation } from "./shipment.ts";
-import { outcomesOf, toBooking, toCancellation, toMessage } from "./shipment-messages.ts";
+import { toBooking, toCancellation, toMessage } from "./shipment-messages.ts";
 import type { Shipments } from "./shipments.ts";
 
 /** Hands parcels to the carrier and calls them off; the behaviour is in `fulfillment_service.proto`. */
@@ -24,16 +26,19 @@ export class FulfillmentService implements ServiceImpl<typeof FulfillmentService
     this.#shipments = shipments;
   }
 
-  async batchBookShipments({ requests }: BatchBookShipmentsRequest, context: HandlerContext) {
-    return { outcomes: await outcomesOf(requests, (request) => this.#book(request, context)) };
+  async batchBookShipments(list: BatchBookShipmentsRequest, context: HandlerContext) {
+    const about = { method: "BookShipment", idsOf: orderOf };
+    return { outcomes: await answerEach(list, about, (request) => this.#book(request, context)) };
   }
 
-  async batchCancelShipments({ requests }: BatchCancelShipmentsRequest, context: HandlerContext) {
-    return { outcomes: await outcomesOf(requests, (request) => this.#cancel(request, context)) };
+  async batchCancelShipments(list: BatchCancelShipmentsRequest, context: HandlerContext) {
+    const about = { method: "CancelShipment", idsOf: orderOf };
+    return { outcomes: await answerEach(list, about, (request) => this.#cancel(request, context)) };
   }
 
   async #book(request: BookShipmentRequest, { signal }: HandlerContext) {
     const shipmentId = await this.#booking.book(toBooking(request), { signal });
+    activeSpan()?.setAttribute("shipment.id", shipmentId);
     const shipment = await this.#shipments.look(shipmentId);
     // What the carrier decided meanwhile is judged like what it had decided before.
     judgeBooking(shipment);
@@ -42,9 +47,14 @@ export class FulfillmentService implements ServiceImpl<typeof FulfillmentService
 
   async #cancel(request: CancelShipmentRequest, { signal }: HandlerContext) {
     const shipmentId = await this.#booking.cancel(toCancellation(request), { signal });
+    activeSpan()?.setAttribute("shipment.id", shipmentId);
     const shipment = await this.#shipments.look(shipmentId);
     judgeCancellation(shipment);
     if (isTombstone(shipment)) return create(CancelShipmentResponseSchema, {});
     return create(CancelShipmentResponseSchema, { shipment: toMessage(shipment), pending: awaitsCarrier(shipment) });
   }
+}
+
+function orderOf({ orderId }: { orderId: string }): EntryIds {
+  return { "order.id": orderId };
 }

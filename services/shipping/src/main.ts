@@ -1,4 +1,5 @@
 import { SagaCallbackService } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
+import { runInContext } from "#platform/context.ts";
 import { Database } from "#platform/database/database.ts";
 import { Relay } from "#platform/database/relay.ts";
 import { type ServiceContext, type ServiceParts, startService } from "#platform/service.ts";
@@ -9,6 +10,7 @@ import { buildShipping } from "./shipping.ts";
 import { CarrierClock } from "./simulators/carrier-clock.ts";
 import { CarrierSimulator } from "./simulators/carrier-simulator.ts";
 import { WarehouseSimulator } from "./simulators/warehouse-simulator.ts";
+import type { TrackingReport } from "./tracking.repository.ts";
 
 /** The simulated outside world, with connections of its own: what it did is not undone when a transaction of ours is. */
 function openSimulators({ config, logger }: ServiceContext<typeof shippingConfig>) {
@@ -34,7 +36,9 @@ async function build(context: ServiceContext<typeof shippingConfig>): Promise<Se
   const sagas = client(SagaCallbackService, config.WORKER_ADDRESS);
   const shipping = buildShipping({ config, database, logger, registry, sagas, carrier, warehouse });
   const { services, shipments } = shipping;
-  const clock = new CarrierClock({ store, report: (report) => shipments.report(report) });
+  // What a carrier's webhook would be, with the carrier as its caller.
+  const report = (event: TrackingReport) => runInContext({ actor: "carrier:simulator" }, () => shipments.report(event));
+  const clock = new CarrierClock({ store, report });
   const relay = new Relay({
     name: "simulator.clock",
     everyMs: config.SWEEP_MS,

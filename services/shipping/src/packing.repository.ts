@@ -1,13 +1,17 @@
+import { type AuditEntry, auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
 import type { Database } from "#platform/database/database.ts";
 import type { SqlText } from "#platform/database/transaction.ts";
 import { decodeId } from "#platform/id.ts";
 import { type Shipment, type ShipmentStatus, sourcesOf } from "./shipment.ts";
+import { effectOf } from "./shipment-audit.ts";
 import { type ShipmentRow, shipmentColumns, toShipment } from "./shipment-rows.ts";
+import type { Moved, OnMoved } from "./shipping-metrics.ts";
+import { ownOrigin } from "./submission.ts";
 import type { PackingState } from "./warehouse.ts";
 
 /** What the warehouse said about one shipment. */
 export interface PackingReport {
-  readonly shipmentId: string;
+  readonly shipment: Pick<Shipment, "shipmentId" | "orderId" | "locationId" | "trace">;
   readonly state: PackingState;
 }
 
@@ -23,12 +27,17 @@ const claimDue: SqlText = {
 /** What was called off meanwhile stays called off. */
 const settle: SqlText = {
   name: "packing_settle",
-  text: `update shipment s set status = c.status, failed_by = c.failed_by, failure_code = c.failure_code,
-      failure_reason = c.failure_reason, due_time = clock_timestamp() + c.due_ms * interval '1 millisecond',
-      update_time = case when c.status = s.status then s.update_time else clock_timestamp() end
-    from jsonb_to_recordset($1::jsonb) as c(shipment_id uuid, status text, failed_by text, failure_code text,
-      failure_reason text, due_ms float8)
-    where s.shipment_id = c.shipment_id and s.status = any($2::text[])`,
+  text: `with input as materialized (
+      select * from jsonb_to_recordset($1::jsonb) as c(n int, shipment_id uuid, status text, failed_by text,
+        failure_code text, failure_reason text, due_ms float8)
+    ), settled as (
+      update shipment s set status = c.status, failed_by = c.failed_by, failure_code = c.failure_code,
+        failure_reason = c.failure_reason, due_time = clock_timestamp() + c.due_ms * interval '1 millisecond',
+        update_time = case when c.status = s.status then s.update_time else clock_timestamp() end
+      from input c where s.shipment_id = c.shipment_id and s.status = any($2::text[])
+      returning c.n, s.status, s.create_time as "createTime"
+    ), audited as (${insertAuditEvents("$3", { join: "join settled c on c.n = a.n" })})
+    select status, "createTime" from settled`,
 };
 
 const outcomes = { packing: "preparing", packed: "ready", failed: "failed" } as const satisfies Record<
@@ -39,9 +48,11 @@ const outcomes = { packing: "preparing", packed: "ready", failed: "failed" } as 
 /** Follows the packing of shipments. */
 export class PackingRepository {
   readonly #database: Database;
+  readonly #onMoved: OnMoved;
 
-  constructor(database: Database) {
+  constructor(database: Database, onMoved: OnMoved = () => undefined) {
     this.#database = database;
+    this.#onMoved = onMoved;
   }
 
   /** Shipments about which the warehouse is to be asked now; nobody else gets them for the time of the lease. */
@@ -52,14 +63,25 @@ export class PackingRepository {
 
   /** Writes down what the warehouse said, in one statement. */
   async settle(reports: readonly PackingReport[]): Promise<void> {
-    const rows = reports.map(({ shipmentId, state }) => ({
-      shipment_id: decodeId(shipmentId),
+    const rows = reports.map(({ shipment, state }, n) => ({
+      n,
+      shipment_id: decodeId(shipment.shipmentId),
       status: outcomes[state.kind],
       failed_by: state.kind === "failed" ? "warehouse" : null,
       failure_code: state.kind === "failed" ? state.code : "",
       failure_reason: state.kind === "failed" ? state.message : "",
       due_ms: state.kind === "packing" ? state.askAgainMs : null,
     }));
-    await this.#database.query(settle, [JSON.stringify(rows), sourcesOf("ready")]);
+    const values = [JSON.stringify(rows), sourcesOf("ready"), auditEvents(effectsOf(reports))];
+    const settled = await this.#database.query<Moved>(settle, values);
+    this.#onMoved(settled.filter(({ status }) => status !== outcomes.packing));
   }
+}
+
+function effectsOf(reports: readonly PackingReport[]): AuditEntry[] {
+  return reports.flatMap(({ shipment, state }, n) => {
+    const change = { from: outcomes.packing, to: outcomes[state.kind] };
+    const effect = effectOf(shipment, change, ownOrigin(shipment.trace));
+    return effect ? [{ ...effect, n }] : [];
+  });
 }

@@ -1,15 +1,42 @@
-import type { PackingRepository } from "./packing.repository.ts";
-import type { PackingOrder, Warehouse } from "./warehouse.ts";
+import type { PackingReport, PackingRepository } from "./packing.repository.ts";
+import { resumeList } from "./resumed-list.ts";
+import type { Shipment } from "./shipment.ts";
+import type { PackingOrder, PackingState, Warehouse } from "./warehouse.ts";
+
+/** Where is said for which shipments the warehouse fails. */
+export interface PackingLog {
+  warn(message: string, fields: Record<string, unknown>): unknown;
+}
 
 /** What the packing works with. Durations are milliseconds. */
 export interface PackingOptions {
   readonly repository: PackingRepository;
   readonly warehouse: Warehouse;
-  /** How long one question to the warehouse may take. */
+  readonly log: PackingLog;
+  /** How long the questions of one sweep to the warehouse may take together. */
   readonly timeoutMs: number;
 }
 
 const listLength = 256;
+/** Questions in one sweep: enough to find the one shipment of a whole list for which the warehouse fails. */
+const maxQuestions = 24;
+/** The shortest and the longest pause before the warehouse is asked again about such a shipment, in milliseconds. */
+const pauses = { shortest: 1_000, longest: 60_000 };
+
+/** A shipment and what the warehouse is told about it. */
+interface Parcel {
+  readonly shipment: Shipment;
+  readonly order: PackingOrder;
+}
+
+/** What the warehouse said, why it said nothing, or undefined: it was not asked about this one alone. */
+type Answer = PackingState | Error | undefined;
+
+/** How much may still be asked. */
+interface Budget {
+  questions: number;
+  readonly signal: AbortSignal;
+}
 
 /** Has shipments packed: gives them to the warehouse and asks until they are ready. */
 export class Packing {
@@ -21,21 +48,78 @@ export class Packing {
 
   /**
    * Asks the warehouse about what is due and writes down what it says; returns how many that were. Several replicas share
-   * the work; what one of them claimed and did not finish is due again after its lease.
+   * the work; what one of them claimed and did not finish is due again after its lease. A list for which the warehouse fails
+   * is halved until the shipment that is the cause is alone: that one is put off, the others go on.
+   *
+   * @throws what the warehouse threw, when it failed for all of them
    */
   async sweep(signal: AbortSignal): Promise<number> {
-    const { repository, warehouse, timeoutMs } = this.#options;
+    const { repository, timeoutMs } = this.#options;
     const shipments = await repository.claimDue(2 * timeoutMs, listLength);
-    if (shipments.length === 0) return 0;
-    const orders = shipments.flatMap(({ shipmentId, locationId, lines, address }): PackingOrder[] =>
-      address ? [{ shipmentId, locationId, lines, address }] : [],
-    );
-    const states = await warehouse.pack(orders, AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]));
-    const reports = orders.flatMap(({ shipmentId }, index) => {
-      const state = states[index];
-      return state ? [{ shipmentId, state }] : [];
+    const parcels = shipments.flatMap((shipment): Parcel[] => {
+      const { shipmentId, locationId, lines, address } = shipment;
+      return address ? [{ shipment, order: { shipmentId, locationId, lines, address } }] : [];
     });
-    await repository.settle(reports);
-    return shipments.length;
+    if (parcels.length === 0) return 0;
+    const budget = { questions: maxQuestions, signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) };
+    const list = {
+      name: "warehouse pack",
+      entries: parcels.map(({ shipment }) => shipment),
+      traceOf: ({ trace }: Shipment) => trace,
+      attributesOf,
+    };
+    await resumeList<Shipment, Answer>(list, () => this.#pack(parcels, budget), outcomeOf);
+    return parcels.length;
   }
+
+  async #pack(parcels: readonly Parcel[], budget: Budget): Promise<Answer[]> {
+    const answers = await this.#ask(parcels, budget);
+    const errors = answers.filter((answer) => answer instanceof Error);
+    if (errors[0] && !answers.some((answer) => answer && !(answer instanceof Error))) throw errors[0];
+    await this.#options.repository.settle(parcels.map(({ shipment }, index) => this.#report(shipment, answers[index])));
+    return answers;
+  }
+
+  async #ask(parcels: readonly Parcel[], budget: Budget): Promise<Answer[]> {
+    if (budget.questions === 0) return parcels.map(() => undefined);
+    budget.questions -= 1;
+    const orders = parcels.map(({ order }) => order);
+    try {
+      const states = await this.#options.warehouse.pack(orders, budget.signal);
+      if (states.length === orders.length) return states;
+      throw new Error(`the warehouse said something about ${states.length} of ${orders.length} shipments`);
+    } catch (error) {
+      if (parcels.length === 1 || budget.signal.aborted) {
+        return parcels.map(() =>
+          error instanceof Error ? error : new Error("the warehouse failed", { cause: error }),
+        );
+      }
+      const middle = parcels.length >> 1;
+      const left = await this.#ask(parcels.slice(0, middle), budget);
+      return [...left, ...(await this.#ask(parcels.slice(middle), budget))];
+    }
+  }
+
+  #report(shipment: Shipment, answer: Answer): PackingReport {
+    if (answer === undefined) return { shipment, state: { kind: "packing", askAgainMs: 0 } };
+    if (!(answer instanceof Error)) return { shipment, state: answer };
+    const askAgainMs = pauseFor(shipment);
+    const fields = { "shipment.id": shipment.shipmentId, "order.id": shipment.orderId, err: answer };
+    this.#options.log.warn("the warehouse fails for a shipment and will be asked again", fields);
+    return { shipment, state: { kind: "packing", askAgainMs } };
+  }
+}
+
+/** The older it is, the less often is asked: a quarter of its age. */
+function pauseFor({ createTime }: Shipment): number {
+  return Math.min(pauses.longest, Math.max(pauses.shortest, (Date.now() - createTime.getTime()) / 4));
+}
+
+function attributesOf({ shipmentId, orderId }: Shipment) {
+  return { "peer.service": "warehouse", "shipment.id": shipmentId, "order.id": orderId };
+}
+
+function outcomeOf(answer: Answer): string {
+  if (answer instanceof Error) return "failed";
+  return answer ? answer.kind : "pending";
 }

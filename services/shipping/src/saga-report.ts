@@ -1,5 +1,6 @@
 import type { Client } from "@connectrpc/connect";
 import { type SagaCallbackService, ShipmentResult } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
+import { resumeList } from "./resumed-list.ts";
 import type { SagaReportRepository } from "./saga-report.repository.ts";
 import type { Shipment, ShipmentStatus } from "./shipment.ts";
 
@@ -35,13 +36,18 @@ export class SagaReport {
     const { repository, timeoutMs } = this.#options;
     const shipments = await repository.claimDue(2 * timeoutMs, listLength);
     if (shipments.length === 0) return 0;
-    const answers = await this.#tell(shipments, signal);
+    const list = { name: "report shipment", entries: shipments, traceOf, attributesOf };
+    const answers = await resumeList(list, (traceparents) => this.#tell(shipments, traceparents, signal), outcomeOf);
     await repository.taken(shipments.filter((_, index) => answers[index]));
     await repository.defer(shipments.filter((_, index) => !answers[index]));
     return answers.filter(Boolean).length;
   }
 
-  async #tell(shipments: readonly Shipment[], signal: AbortSignal): Promise<readonly boolean[]> {
+  async #tell(
+    shipments: readonly Shipment[],
+    traceparents: readonly string[],
+    signal: AbortSignal,
+  ): Promise<readonly boolean[]> {
     const { repository, sagas, timeoutMs } = this.#options;
     const reports = shipments.map(({ sagaId, orderId, locationId, status }) => ({
       sagaId,
@@ -50,10 +56,23 @@ export class SagaReport {
       result: results[status] ?? ShipmentResult.UNSPECIFIED,
     }));
     try {
-      return (await sagas.batchReportShipments({ reports }, { signal, timeoutMs })).taken;
+      const request = { reports, traceparents: [...traceparents] };
+      return (await sagas.batchReportShipments(request, { signal, timeoutMs })).taken;
     } catch (error) {
       await repository.defer(shipments);
       throw error;
     }
   }
+}
+
+function traceOf({ trace }: Shipment): Shipment["trace"] {
+  return trace;
+}
+
+function attributesOf({ shipmentId, orderId, sagaId, status }: Shipment) {
+  return { "shipment.id": shipmentId, "order.id": orderId, "saga.id": sagaId, "shipment.status": status };
+}
+
+function outcomeOf(taken: boolean | undefined): string {
+  return taken ? "done" : "pending";
 }

@@ -18,13 +18,13 @@ import {
   type ReportTrackingEventRequest,
 } from "#gen/shop/shipping/v1/shipping_service_pb.js";
 import { AddressSchema } from "#gen/shop/type/v1/address_pb.js";
-import type { Failure } from "#gen/shop/type/v1/failure_pb.js";
 import { fingerprint } from "#platform/database/idempotency.ts";
-import { toFailure } from "#platform/errors.ts";
 import type { ParcelRequest } from "./booking.repository.ts";
 import type { NewShipment } from "./shipment.repository.ts";
 import type { Shipment, ShipmentStatus, TrackingKind } from "./shipment.ts";
+import { submission } from "./submission.ts";
 import type { TrackingReport } from "./tracking.repository.ts";
+import { withFinalStatus } from "./tracking.ts";
 
 const statuses: Readonly<Record<ShipmentStatus, ProtoStatus>> = {
   preparing: ProtoStatus.PREPARING,
@@ -52,8 +52,9 @@ export function toStatus(status: ProtoStatus): ShipmentStatus | undefined {
   return statusesByNumber.get(status);
 }
 
-/** A shipment as callers see it. */
-export function toMessage(shipment: Shipment): MessageInitShape<typeof ShipmentSchema> {
+/** A shipment as callers see it; how it ended, once that is final. */
+export function toMessage(latest: Shipment): MessageInitShape<typeof ShipmentSchema> {
+  const shipment = withFinalStatus(latest);
   const { shipmentId, orderId, locationId, carrier, trackingNumber, address } = shipment;
   return {
     shipmentId,
@@ -99,19 +100,22 @@ export function toNewShipment(request: CreateShipmentRequest): NewShipment {
     sagaId,
     lines: lines.map(({ sku, quantity }) => ({ sku, quantity: Number(quantity) })),
     address: { recipient, lines: street, city, postalCode, country },
+    ...submission(requestId),
   };
 }
 
 /** A request to book. */
 export function toBooking(request: BookShipmentRequest): ParcelRequest {
   const { requestId, orderId, locationId } = request;
-  return { requestId, orderId, locationId, fingerprint: fingerprint(BookShipmentRequestSchema, request) };
+  const key = { requestId, fingerprint: fingerprint(BookShipmentRequestSchema, request) };
+  return { ...key, orderId, locationId, ...submission(requestId) };
 }
 
 /** A request to call off. */
 export function toCancellation(request: CancelShipmentRequest): ParcelRequest {
   const { requestId, orderId, locationId } = request;
-  return { requestId, orderId, locationId, fingerprint: fingerprint(CancelShipmentRequestSchema, request) };
+  const key = { requestId, fingerprint: fingerprint(CancelShipmentRequestSchema, request) };
+  return { ...key, orderId, locationId, ...submission(requestId) };
 }
 
 /**
@@ -134,24 +138,4 @@ function toDate(timestamp: Timestamp): Date {
   // Asked in this way, an invalid date is refused too.
   if (date.getTime() >= times.first && date.getTime() <= times.last) return date;
   throw new ConnectError("event_time is not between the years 1 and 9999", Code.InvalidArgument);
-}
-
-/** An entry of a list as the contract has it. */
-export type Outcome<R> = { outcome: { case: "response"; value: R } | { case: "failure"; value: Failure } };
-
-/**
- * Does the entries of a list call, each with an outcome of its own.
- *
- * @throws what is nobody's fault, so that the whole list is repeated
- */
-export function outcomesOf<I, R>(entries: readonly I[], work: (entry: I) => Promise<R>): Promise<Outcome<R>[]> {
-  return Promise.all(
-    entries.map(async (entry): Promise<Outcome<R>> => {
-      try {
-        return { outcome: { case: "response", value: await work(entry) } };
-      } catch (error) {
-        return { outcome: { case: "failure", value: toFailure(error) } };
-      }
-    }),
-  );
 }

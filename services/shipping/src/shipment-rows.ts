@@ -1,3 +1,4 @@
+import { type AuditEntry, auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
 import { type IdempotencyRow, idempotencyColumns, type Keyed } from "#platform/database/idempotency.ts";
 import type { SqlText, Transaction } from "#platform/database/transaction.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
@@ -21,6 +22,8 @@ export interface ShipmentRow {
   readonly cancelRequested: boolean;
   readonly attempts: number;
   readonly reportAttempts: number;
+  readonly traceparent: string;
+  readonly traceTime?: Date | null | undefined;
   readonly createTime: Date;
   readonly updateTime: Date;
 }
@@ -35,7 +38,7 @@ export const shipmentColumns = `s.shipment_id as "shipmentId", s.order_id as "or
   s.status, s.lines, s.address, s.saga_id as "sagaId", s.carrier, s.tracking_number as "trackingNumber",
   s.failed_by as "failedBy", s.failure_code as "failureCode", s.failure_reason as "failureReason",
   s.cancel_requested as "cancelRequested", s.attempts, s.report_attempts as "reportAttempts",
-  s.create_time as "createTime", s.update_time as "updateTime"`;
+  s.traceparent, s.trace_time as "traceTime", s.create_time as "createTime", s.update_time as "updateTime"`;
 
 /** All reports on the shipment `s` as `events`, a JSON array of {@link EventRow}. */
 export const eventsColumn = `coalesce((select json_agg(json_build_object('eventId', e.event_id, 'kind', e.kind,
@@ -59,6 +62,7 @@ export function toShipment(row: ShipmentRow, events: readonly EventRow[] = []): 
     attempts: row.attempts,
     told: row.reportAttempts > 0,
     events: inOrder(events.map(toEvent)),
+    trace: { traceparent: row.traceparent, time: row.traceTime ?? row.createTime },
     createTime: row.createTime,
     updateTime: row.updateTime,
   };
@@ -75,41 +79,54 @@ export interface ShipmentChange {
   readonly dueMs: number | "as it is" | null;
   /** Whether its saga has to be told how it ended. */
   readonly tell?: boolean;
+  /** The trace that goes on from here; empty, or none: as it is. */
+  readonly traceparent?: string;
+  /** What is written down with it; see `effectOf`. */
+  readonly effect?: AuditEntry | undefined;
+  /** Whether its status is another one than before. */
+  readonly moved?: boolean;
 }
 
-/** Writes {@link savedJson}; the rows are locked by the transaction. */
+/** Writes {@link savedValues}; the rows are locked by the transaction. */
 export const saveShipments: SqlText = {
   name: "shipment_save",
-  text: `update shipment s set status = c.status, carrier = c.carrier, tracking_number = c.tracking_number,
+  text: `with audited as (${insertAuditEvents("$2")})
+    update shipment s set status = c.status, carrier = c.carrier, tracking_number = c.tracking_number,
       failed_by = c.failed_by, failure_code = c.failure_code, failure_reason = c.failure_reason,
       cancel_requested = c.cancel_requested, attempts = c.attempts,
       due_time = case when c.keep_due then s.due_time else clock_timestamp() + c.due_ms * interval '1 millisecond' end,
       report_due_time = case when c.tell then coalesce(s.report_due_time, clock_timestamp()) else s.report_due_time end,
+      traceparent = coalesce(c.traceparent, s.traceparent),
+      trace_time = case when c.traceparent is null then s.trace_time else clock_timestamp() end,
       update_time = clock_timestamp()
     from jsonb_to_recordset($1::jsonb) as c(shipment_id uuid, status text, carrier text, tracking_number text,
       failed_by text, failure_code text, failure_reason text, cancel_requested boolean, attempts int4, due_ms float8,
-      keep_due boolean, tell boolean)
+      keep_due boolean, tell boolean, traceparent text)
     where s.shipment_id = c.shipment_id`,
 };
 
-/** The parameter of {@link saveShipments}. */
-export function savedJson(changes: readonly ShipmentChange[]): string {
-  return JSON.stringify(
-    changes.map(({ shipment, dueMs, tell = false }) => ({
-      shipment_id: decodeId(shipment.shipmentId),
-      status: shipment.status,
-      carrier: shipment.carrier,
-      tracking_number: shipment.trackingNumber || null,
-      failed_by: shipment.failure?.by ?? null,
-      failure_code: shipment.failure?.code ?? "",
-      failure_reason: shipment.failure?.reason ?? "",
-      cancel_requested: shipment.cancelRequested,
-      attempts: shipment.attempts,
-      due_ms: dueMs === "as it is" ? null : dueMs,
-      keep_due: dueMs === "as it is",
-      tell,
-    })),
-  );
+/** The parameters of {@link saveShipments}. */
+export function savedValues(changes: readonly ShipmentChange[]): [string, string] {
+  const rows = JSON.stringify(changes.map(savedRow));
+  return [rows, auditEvents(changes.flatMap(({ effect }) => (effect ? [effect] : [])))];
+}
+
+function savedRow({ shipment, dueMs, tell = false, traceparent = "" }: ShipmentChange): Record<string, unknown> {
+  return {
+    shipment_id: decodeId(shipment.shipmentId),
+    status: shipment.status,
+    carrier: shipment.carrier,
+    tracking_number: shipment.trackingNumber || null,
+    failed_by: shipment.failure?.by ?? null,
+    failure_code: shipment.failure?.code ?? "",
+    failure_reason: shipment.failure?.reason ?? "",
+    cancel_requested: shipment.cancelRequested,
+    attempts: shipment.attempts,
+    due_ms: dueMs === "as it is" ? null : dueMs,
+    keep_due: dueMs === "as it is",
+    tell,
+    traceparent: traceparent || null,
+  };
 }
 
 const insertKeys: SqlText = {
@@ -143,7 +160,7 @@ export async function commit<R extends ShipmentRef>(tx: Transaction, ending: End
     if (!input || output instanceof Error) return [];
     return [{ requestId: input.requestId, fingerprint: input.fingerprint, response: Buffer.from(output.shipmentId) }];
   });
-  const saved = ending.changes.length > 0 ? tx.query(saveShipments, [savedJson(ending.changes)]) : undefined;
+  const saved = ending.changes.length > 0 ? tx.query(saveShipments, savedValues(ending.changes)) : undefined;
   const written = keys.length > 0 ? tx.commitWith(insertKeys, [ending.method, ...idempotencyColumns(keys)]) : undefined;
   await Promise.all([saved, written]);
 }

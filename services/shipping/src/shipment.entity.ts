@@ -34,6 +34,8 @@ export const ShipmentEntity = defineEntity({
     cancelRequested: p.boolean(),
     attempts: p.integer(),
     reportAttempts: p.integer(),
+    traceparent: p.text(),
+    traceTime: p.datetime().nullable(),
     createTime: p.datetime(),
     updateTime: p.datetime(),
     events: () => p.oneToMany(TrackingEventEntity).mappedBy("shipment"),

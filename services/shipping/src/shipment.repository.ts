@@ -1,4 +1,5 @@
 import type { EntityManager } from "@mikro-orm/postgresql";
+import { auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
 import type { Database } from "#platform/database/database.ts";
 import { type Keyed, replayable } from "#platform/database/idempotency.ts";
 import type { SqlText, Transaction } from "#platform/database/transaction.ts";
@@ -6,6 +7,7 @@ import { bucketOf, decodeId, newId } from "#platform/id.ts";
 import { shipmentCancelled } from "./errors.ts";
 import { ShipmentEntity } from "./shipment.entity.ts";
 import { type Address, isTombstone, type Shipment, type ShipmentLine, type ShipmentStatus } from "./shipment.ts";
+import { createdEffect, createdJoin } from "./shipment-audit.ts";
 import {
   commit,
   decodeRef,
@@ -16,9 +18,11 @@ import {
   shipmentColumns,
   toShipment,
 } from "./shipment-rows.ts";
+import type { Moved, OnMoved } from "./shipping-metrics.ts";
+import type { Submission } from "./submission.ts";
 
 /** A shipment to be created. */
-export interface NewShipment extends Keyed {
+export interface NewShipment extends Keyed, Submission {
   readonly orderId: string;
   readonly locationId: string;
   readonly lines: readonly ShipmentLine[];
@@ -45,12 +49,17 @@ type RowWithEvents = ShipmentRow & { readonly events: EventRow[] };
 
 const insertShipments: SqlText = {
   name: "shipment_insert",
-  text: `insert into shipment (shipment_id, order_id, location_id, status, lines, address, saga_id, due_time)
-    select n.shipment_id, n.order_id, n.location_id, 'preparing', n.lines, n.address, n.saga_id, clock_timestamp()
-    from jsonb_to_recordset($1::jsonb) as n(shipment_id uuid, order_id uuid, location_id text, lines jsonb,
-      address jsonb, saga_id text)
-    order by n.order_id, n.location_id
-    on conflict (order_id, location_id) do nothing`,
+  text: `with input as materialized (
+      select * from jsonb_to_recordset($1::jsonb) as n(n int, shipment_id uuid, order_id uuid, location_id text,
+        lines jsonb, address jsonb, saga_id text, traceparent text)
+    ), created as (
+      insert into shipment (shipment_id, order_id, location_id, status, lines, address, saga_id, traceparent, due_time)
+      select shipment_id, order_id, location_id, 'preparing', lines, address, saga_id, traceparent, clock_timestamp()
+      from input order by order_id, location_id
+      on conflict (order_id, location_id) do nothing
+      returning shipment_id
+    ), audited as (${insertAuditEvents("$2", { join: createdJoin })})
+    select shipment_id from created`,
 };
 
 const findByParcel: SqlText = {
@@ -74,19 +83,22 @@ export class ShipmentRepository {
    */
   readonly create: (inputs: NewShipment[]) => Promise<(CreatedShipment | Error)[]>;
 
-  constructor(database: Database) {
+  constructor(database: Database, onMoved: OnMoved = () => undefined) {
     this.#database = database;
     const method = "shop.shipping.v1.ShippingService/CreateShipment";
     this.create = replayable<NewShipment, CreatedShipment>({
       database,
       method,
       decode: decodeRef,
-      run: (inputs) =>
-        database.transaction(async (tx) => {
-          const outputs = await insertNew(tx, inputs);
-          await commit(tx, { method, inputs, outputs, changes: [] });
-          return outputs;
-        }),
+      run: async (inputs) => {
+        const { outputs, created } = await database.transaction(async (tx) => {
+          const inserted = await insertNew(tx, inputs);
+          await commit(tx, { method, inputs, outputs: inserted.outputs, changes: [] });
+          return inserted;
+        });
+        onMoved(created);
+        return outputs;
+      },
     });
   }
 
@@ -118,27 +130,42 @@ export function listQuery(em: EntityManager, { orderId, status, after, limit }: 
   return query.orderBy({ shipmentId: "desc" }).limit(limit);
 }
 
-async function insertNew(tx: Transaction, inputs: readonly NewShipment[]): Promise<(CreatedShipment | Error)[]> {
+/** What an insertion did, and which shipments are new. */
+interface Inserted {
+  readonly outputs: (CreatedShipment | Error)[];
+  readonly created: Moved[];
+}
+
+async function insertNew(tx: Transaction, inputs: readonly NewShipment[]): Promise<Inserted> {
+  const ids = inputs.map((input) => newId(bucketOf(input.orderId)));
   const orderIds = inputs.map((input) => decodeId(input.orderId));
-  const rows = inputs.map((input, index) => ({
-    shipment_id: decodeId(newId(bucketOf(input.orderId))),
-    order_id: orderIds[index],
-    location_id: input.locationId,
-    lines: input.lines,
-    address: input.address,
-    saga_id: input.sagaId,
-  }));
   const locationIds = inputs.map((input) => input.locationId);
-  const [, found] = await Promise.all([
-    tx.query(insertShipments, [JSON.stringify(rows)]),
+  const [created, found] = await Promise.all([
+    tx.query<{ shipment_id: string }>(insertShipments, insertedValues(inputs, ids)),
     tx.query<RowWithEvents>(findByParcel, [orderIds, locationIds]),
   ]);
   const shipments = new Map(found.map((row) => toShipment(row, row.events)).map((each) => [parcelKey(each), each]));
-  return inputs.map((input) => {
+  const outputs = inputs.map((input) => {
     const shipment = shipments.get(parcelKey(input));
     if (!shipment) throw new Error(`shipment ${parcelKey(input)} was neither created nor found`);
     return isTombstone(shipment) ? shipmentCancelled(input) : { shipmentId: shipment.shipmentId, shipment };
   });
+  return { outputs, created: created.map(() => ({ status: "preparing" })) };
+}
+
+function insertedValues(inputs: readonly NewShipment[], ids: readonly string[]): [string, string] {
+  const rows = inputs.map((input, n) => ({
+    n,
+    shipment_id: decodeId(ids[n] ?? ""),
+    order_id: decodeId(input.orderId),
+    location_id: input.locationId,
+    lines: input.lines,
+    address: input.address,
+    saga_id: input.sagaId,
+    traceparent: input.traceparent,
+  }));
+  const effects = inputs.map((input, n) => createdEffect({ ...input, shipmentId: ids[n] ?? "" }, "preparing"));
+  return [JSON.stringify(rows), auditEvents(effects)];
 }
 
 /** The same for the same parcel: an order has one for each location. */

@@ -89,6 +89,8 @@ export interface Shipment {
   readonly told: boolean;
   /** By the time they happened. */
   readonly events: readonly TrackingEvent[];
+  /** The trace of the last request about it: what is done for it later goes on there. */
+  readonly trace: { readonly traceparent: string; readonly time: Date };
   readonly createTime: Date;
   readonly updateTime: Date;
 }

@@ -1,4 +1,6 @@
-import { Batcher, type BatcherMetrics, type SubmitOptions } from "#platform/database/batcher.ts";
+import { auditOrigin } from "#platform/audit/audit-entry.ts";
+import { Batcher, type SubmitOptions } from "#platform/database/batcher.ts";
+import { activeTraceParent, endSpan, linksTo, startResumed } from "#platform/spans.ts";
 import { shipmentNotFound } from "./errors.ts";
 import {
   type CreatedShipment,
@@ -8,8 +10,7 @@ import {
   type ShipmentRepository,
 } from "./shipment.repository.ts";
 import { isTombstone, type Shipment } from "./shipment.ts";
-import { withMetrics } from "./shipping-metrics.ts";
-import type { TrackedShipment, TrackingReport, TrackingRepository } from "./tracking.repository.ts";
+import type { SubmittedReport, TrackedShipment, TrackingReport, TrackingRepository } from "./tracking.repository.ts";
 
 /** What the shipments work with. */
 export interface ShipmentsOptions {
@@ -19,7 +20,6 @@ export interface ShipmentsOptions {
   readonly onCreated: () => void;
   /** Called after a shipment has arrived or was lost: its saga need not wait for the timer. */
   readonly onOver: (shipment: Shipment) => void;
-  readonly metrics?: (name: string) => BatcherMetrics;
 }
 
 /** Creates, reads and tracks shipments; what many ask at a time is one statement. */
@@ -27,21 +27,20 @@ export class Shipments {
   readonly #options: ShipmentsOptions;
   readonly #creations: Batcher<NewShipment, CreatedShipment>;
   readonly #reads: Batcher<string, Shipment | undefined>;
-  readonly #reports: Batcher<TrackingReport, TrackedShipment>;
+  readonly #reports: Batcher<SubmittedReport, TrackedShipment>;
 
   constructor(options: ShipmentsOptions) {
     const { repository, tracking } = options;
     this.#options = options;
-    const named = (name: string) => withMetrics(name, options.metrics);
     this.#creations = new Batcher({
-      ...named("shipment.create"),
+      name: "shipment.create",
       run: repository.create,
       keyOf: parcelKey,
       sizeOf: (input) => 512 + 128 * input.lines.length,
       maxBytes: 256 * 1024,
     });
-    this.#reads = new Batcher({ ...named("shipment.read"), run: (ids) => repository.find(ids), lanes: 2 });
-    this.#reports = new Batcher({ ...named("shipment.track"), run: (reports) => tracking.record(reports) });
+    this.#reads = new Batcher({ name: "shipment.read", run: (ids) => repository.find(ids), lanes: 2 });
+    this.#reports = new Batcher({ name: "shipment.track", run: (reports) => tracking.record(reports) });
   }
 
   /**
@@ -76,7 +75,9 @@ export class Shipments {
 
   /** Takes a report of a carrier, in any order and repeated. @throws SHIPMENT_NOT_FOUND */
   async report(report: TrackingReport, options?: SubmitOptions): Promise<Shipment> {
-    const { shipment, ended } = await this.#reports.submit(report, options);
+    const begin = new Date();
+    const { shipment, ended } = await this.#reports.submit({ ...report, origin: auditOrigin() }, options);
+    traceReport(shipment, report, begin);
     if (ended) this.#options.onOver(shipment);
     return shipment;
   }
@@ -85,4 +86,16 @@ export class Shipments {
   async drain(): Promise<void> {
     await Promise.all([this.#creations.drain(), this.#reports.drain(), this.#reads.drain()]);
   }
+}
+
+/** Which shipment a report is about is known only when it was taken: its span in the order's trace is made afterwards. */
+function traceReport(
+  { shipmentId, orderId, status, trace }: Shipment,
+  { event }: TrackingReport,
+  startTime: Date,
+): void {
+  const ids = { "shipment.id": shipmentId, "order.id": orderId };
+  const attributes = { ...ids, "shipment.event": event.kind, "ordermesh.outcome": status };
+  const links = linksTo([activeTraceParent()]);
+  endSpan(startResumed(trace, { name: "tracking report", attributes, links, startTime }));
 }

@@ -1,61 +1,85 @@
-import { Gauge, Histogram, type Registry } from "prom-client";
-import type { BatcherMetrics } from "#platform/database/batcher.ts";
-import type { RelayMetrics } from "#platform/database/relay.ts";
+import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import type { NoteCarrierCall } from "./carrier-call.ts";
 import type { Shipment } from "./shipment.ts";
+
+/** A shipment that has come to a status. */
+export interface Moved extends Pick<Shipment, "status"> {
+  /** Undefined when it is new, or only a mark for one that never came. */
+  readonly createTime?: Date;
+}
+
+/** Told what became of shipments, once it is committed. */
+export type OnMoved = (shipments: readonly Moved[]) => void;
+
+/** How long what is due has waited, in seconds, by the relay that does it. */
+export type Backlog = ReadonlyMap<string, number>;
 
 /** What the shipping service measures. */
 export class ShippingMetrics {
-  readonly #shipping: Histogram<"status">;
-  readonly #lists: Histogram<"batch">;
-  readonly #relays: Gauge<"relay">;
+  readonly #seconds: Histogram<"outcome">;
+  readonly #shipments: Counter<"status">;
+  readonly #carrier: Histogram<"call" | "outcome">;
+  readonly #lag: Gauge<"relay">;
 
   constructor(registry: Registry) {
     const registers = [registry];
-    this.#shipping = new Histogram({
+    this.#seconds = new Histogram({
       name: "shipping_seconds",
-      help: "Time from a shipment's creation until the carrier had decided on it, and until it ended.",
-      labelNames: ["status"],
+      help: "Time from a shipment's creation until it was shipped, and until it ended: delivered, lost, failed or cancelled.",
+      labelNames: ["outcome"],
       buckets: [0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 600, 3600, 86400, 604800],
       registers,
     });
-    this.#lists = new Histogram({
-      name: "shipping_list_size",
-      help: "Entries that went together in one statement.",
-      labelNames: ["batch"],
-      buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256],
+    this.#shipments = new Counter({
+      name: "shipping_shipments_total",
+      help: "Shipments that came to a status; PREPARING is a new one, CANCELLED may be the mark for one that never came.",
+      labelNames: ["status"],
       registers,
     });
-    this.#relays = new Gauge({
+    this.#carrier = new Histogram({
+      name: "shipping_carrier_duration_seconds",
+      help: "Duration of calls to the carrier, by call and outcome: its answer, or failed.",
+      labelNames: ["call", "outcome"],
+      buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+      registers,
+    });
+    this.#lag = new Gauge({
       name: "shipping_relay_lag_seconds",
-      help: "Time between the last two sweeps that succeeded.",
+      help: "How long the oldest shipment that is due waits to be packed, booked or reported; 0 when none is due.",
       labelNames: ["relay"],
       registers,
     });
   }
 
-  /** Notes what became of a shipment. */
-  readonly reached = (shipment: Shipment): void => {
-    const seconds = (Date.now() - shipment.createTime.getTime()) / 1_000;
-    this.#shipping.observe({ status: shipment.status.toUpperCase() }, Math.max(0, seconds));
+  /** Notes what became of shipments. */
+  readonly moved: OnMoved = (shipments) => {
+    for (const { status, createTime } of shipments) {
+      const outcome = status.toUpperCase();
+      this.#shipments.inc({ status: outcome });
+      if (!createTime || !measured[status]) continue;
+      this.#seconds.observe({ outcome }, Math.max(0, Date.now() - createTime.getTime()) / 1_000);
+    }
   };
 
-  /** Notes the lists of one batcher. */
-  readonly batch = (name: string): BatcherMetrics => {
-    const child = this.#lists.labels({ batch: name });
-    return { taken: (entries) => child.observe(entries) };
+  /** Notes a call to the carrier. */
+  readonly carrierCall: NoteCarrierCall = (call, outcome, seconds) => {
+    this.#carrier.observe({ call, outcome }, seconds);
   };
 
-  /** Notes the sweeps of one relay. */
-  relay(name: string): RelayMetrics {
-    const child = this.#relays.labels({ relay: name });
-    return { swept: (_handled, lagMs) => child.set(lagMs / 1_000) };
+  /** Notes how much is left to do. */
+  backlog(waits: Backlog): void {
+    for (const [relay, seconds] of waits) this.#lag.set({ relay }, seconds);
   }
 }
 
-/** A batcher's name with its metrics, if there are any. */
-export function withMetrics(
-  name: string,
-  metrics: ((name: string) => BatcherMetrics) | undefined,
-): { name: string; metrics?: BatcherMetrics } {
-  return metrics ? { name, metrics: metrics(name) } : { name };
-}
+/** Whether the time until a status is of interest. */
+const measured: Readonly<Record<Shipment["status"], boolean>> = {
+  preparing: false,
+  ready: false,
+  booking: false,
+  shipped: true,
+  delivered: true,
+  failed: true,
+  lost: true,
+  cancelled: true,
+};

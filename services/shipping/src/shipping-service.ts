@@ -11,8 +11,9 @@ import {
   type ReportTrackingEventRequest,
   type ShippingService as ShippingServiceDescriptor,
 } from "#gen/shop/shipping/v1/shipping_service_pb.js";
+import { answerEach, type EntryIds } from "#platform/list-call.ts";
 import type { Json, PageTokens } from "#platform/page-token.ts";
-import { outcomesOf, toMessage, toNewShipment, toReport, toStatus } from "./shipment-messages.ts";
+import { toMessage, toNewShipment, toReport, toStatus } from "./shipment-messages.ts";
 import type { Shipments } from "./shipments.ts";
 
 const defaultPageSize = 50;
@@ -32,8 +33,9 @@ export class ShippingService implements ServiceImpl<typeof ShippingServiceDescri
     return create(CreateShipmentResponseSchema, { shipment });
   }
 
-  async batchCreateShipments({ requests }: BatchCreateShipmentsRequest, context: HandlerContext) {
-    return { outcomes: await outcomesOf(requests, (request) => this.createShipment(request, context)) };
+  async batchCreateShipments(list: BatchCreateShipmentsRequest, context: HandlerContext) {
+    const about = { method: "CreateShipment", idsOf: orderOf };
+    return { outcomes: await answerEach(list, about, (request) => this.createShipment(request, context)) };
   }
 
   async getShipment({ shipmentId }: GetShipmentRequest, { signal }: HandlerContext) {
@@ -41,8 +43,9 @@ export class ShippingService implements ServiceImpl<typeof ShippingServiceDescri
     return create(GetShipmentResponseSchema, { shipment });
   }
 
-  async batchGetShipments({ requests }: BatchGetShipmentsRequest, context: HandlerContext) {
-    return { outcomes: await outcomesOf(requests, (request) => this.getShipment(request, context)) };
+  async batchGetShipments(list: BatchGetShipmentsRequest, context: HandlerContext) {
+    const about = { method: "GetShipment", idsOf: shipmentOf };
+    return { outcomes: await answerEach(list, about, (request) => this.getShipment(request, context)) };
   }
 
   async listShipments(request: ListShipmentsRequest) {
@@ -66,4 +69,12 @@ export class ShippingService implements ServiceImpl<typeof ShippingServiceDescri
   async reportTrackingEvent(request: ReportTrackingEventRequest, { signal }: HandlerContext) {
     return { shipment: toMessage(await this.#shipments.report(toReport(request), { signal })) };
   }
+}
+
+function orderOf({ orderId }: CreateShipmentRequest): EntryIds {
+  return { "order.id": orderId };
+}
+
+function shipmentOf({ shipmentId }: GetShipmentRequest): EntryIds {
+  return { "shipment.id": shipmentId };
 }

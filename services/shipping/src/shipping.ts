@@ -4,11 +4,13 @@ import type { Registry } from "prom-client";
 import type { SagaCallbackService } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
 import { FulfillmentService as FulfillmentServiceDescriptor } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
 import { ShippingService as ShippingServiceDescriptor } from "#gen/shop/shipping/v1/shipping_service_pb.js";
+import { AuditTrail, type AuditTrailOptions } from "#platform/audit/audit-trail.ts";
 import type { Database } from "#platform/database/database.ts";
 import { Relay } from "#platform/database/relay.ts";
 import type { Logger } from "#platform/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { register, type ServiceParts } from "#platform/service.ts";
+import { BacklogRepository } from "./backlog.repository.ts";
 import { BookingRepository } from "./booking.repository.ts";
 import { Booking, leaseFor } from "./booking.ts";
 import type { Carrier } from "./carrier.ts";
@@ -34,6 +36,8 @@ export interface ShippingOptions {
   readonly sagas: Client<typeof SagaCallbackService>;
   readonly carrier: Carrier;
   readonly warehouse: Warehouse;
+  /** Where audit events are published; standard output unless given. */
+  readonly stream?: AuditTrailOptions["stream"];
 }
 
 /** The service, with what a simulator of the outside world reports to. */
@@ -51,28 +55,26 @@ export function buildShipping(options: ShippingOptions): ShippingParts {
   const metrics = new ShippingMetrics(options.registry);
   const relays = buildRelays(options, metrics);
   const shipments = new Shipments({
-    repository: new ShipmentRepository(options.database),
-    tracking: new TrackingRepository(options.database),
+    repository: new ShipmentRepository(options.database, metrics.moved),
+    tracking: new TrackingRepository(options.database, metrics.moved),
     onCreated: () => relays.packing.nudge(),
-    onOver: (shipment) => {
-      metrics.reached(shipment);
-      relays.report.nudge();
-    },
-    metrics: metrics.batch,
+    onOver: () => relays.report.nudge(),
   });
   const { booking } = relays;
+  const audit = new AuditTrail({ service: "shipping", ...options });
   const service = new ShippingService(shipments, new PageTokens(options.config.PAGE_TOKEN_SECRET));
   return {
     shipments,
     services: [
       register(ShippingServiceDescriptor, service),
       register(FulfillmentServiceDescriptor, new FulfillmentService(booking, shipments)),
+      audit.registration,
     ],
     async start() {
-      for (const relay of relays.all) relay.start();
+      for (const each of [...relays.all, audit]) each.start();
     },
     async stop() {
-      await Promise.all(relays.all.map((relay) => relay.stop()));
+      await Promise.all([...relays.all, audit].map((each) => each.stop()));
       const drained = Promise.all([booking.drain(), shipments.drain()]);
       await Promise.race([drained, pause(drainGraceMs, undefined, { ref: false })]);
     },
@@ -82,17 +84,18 @@ export function buildShipping(options: ShippingOptions): ShippingParts {
 function buildBooking({ config, database, logger: log, carrier }: ShippingOptions, metrics: ShippingMetrics): Booking {
   const { CARRIER_TIMEOUT_MS: timeoutMs, CARRIER_ANSWER_MS: answerMs } = config;
   const leaseMs = leaseFor(timeoutMs);
-  const repository = new BookingRepository({ database, carrier: carrier.name, leaseMs });
-  const { reached: onDecided, batch } = metrics;
-  return new Booking({ repository, carrier, log, timeoutMs, answerMs, onDecided, metrics: batch });
+  const { moved: onMoved, carrierCall: onCall } = metrics;
+  const repository = new BookingRepository({ database, carrier: carrier.name, leaseMs, onMoved });
+  return new Booking({ repository, carrier, log, timeoutMs, answerMs, onCall });
 }
 
 function buildRelays(options: ShippingOptions, metrics: ShippingMetrics) {
   const { config, database, logger: log, warehouse, sagas } = options;
   const booking = buildBooking(options, metrics);
   const packer = new Packing({
-    repository: new PackingRepository(database),
+    repository: new PackingRepository(database, metrics.moved),
     warehouse,
+    log,
     timeoutMs: config.CARRIER_TIMEOUT_MS,
   });
   const reports = new SagaReport({
@@ -102,9 +105,15 @@ function buildRelays(options: ShippingOptions, metrics: ShippingMetrics) {
   });
   const everyMs = config.SWEEP_MS;
   const relay = (name: string, sweep: (signal: AbortSignal) => Promise<number>) =>
-    new Relay({ name, everyMs, sweep, log, metrics: metrics.relay(name), maxPauseMs: 5_000 });
+    new Relay({ name, everyMs, sweep, log, maxPauseMs: 5_000 });
   const packing = relay("shipment.packing", (signal) => packer.sweep(signal));
   const report = relay("shipment.report", (signal) => reports.sweep(signal));
   const undecided = relay("shipment.booking", () => booking.sweep());
-  return { booking, packing, report, all: [packing, report, undecided] };
+  const backlog = new BacklogRepository(database);
+  const look = async () => {
+    metrics.backlog(await backlog.look());
+    return 0;
+  };
+  const looking = new Relay({ name: "shipment.backlog", everyMs: config.BACKLOG_EVERY_MS, sweep: look, log });
+  return { booking, packing, report, all: [packing, report, undecided, looking] };
 }

@@ -1,23 +1,32 @@
+import type { AuditOrigin } from "#platform/audit/audit-entry.ts";
 import type { Database } from "#platform/database/database.ts";
 import type { SqlText, Transaction } from "#platform/database/transaction.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
 import { shipmentNotFound } from "./errors.ts";
 import type { Shipment, TrackingEvent } from "./shipment.ts";
+import { effectOf } from "./shipment-audit.ts";
 import {
   type EventRow,
   type ShipmentChange,
   type ShipmentRow,
-  savedJson,
+  savedValues,
   saveShipments,
   shipmentColumns,
   toShipment,
 } from "./shipment-rows.ts";
-import { applyEvents, isOver, newEvents } from "./tracking.ts";
+import type { OnMoved } from "./shipping-metrics.ts";
+import { traceIdOf } from "./submission.ts";
+import { applyEvents, decisiveEvent, isOver, newEvents } from "./tracking.ts";
 
 /** A report of the carrier on one parcel. */
 export interface TrackingReport {
   readonly trackingNumber: string;
   readonly event: TrackingEvent;
+}
+
+/** A report with whoever makes it. */
+export interface SubmittedReport extends TrackingReport {
+  readonly origin: AuditOrigin;
 }
 
 /** What a report did. */
@@ -50,36 +59,70 @@ const insertEvents: SqlText = {
 /** Takes what carriers report. */
 export class TrackingRepository {
   readonly #database: Database;
+  readonly #onMoved: OnMoved;
 
-  constructor(database: Database) {
+  constructor(database: Database, onMoved: OnMoved = () => undefined) {
     this.#database = database;
+    this.#onMoved = onMoved;
   }
 
   /** Applies reports, in any order and repeated; each is answered with its shipment, or refused with SHIPMENT_NOT_FOUND. */
-  record(reports: readonly TrackingReport[]): Promise<(TrackedShipment | Error)[]> {
-    return this.#database.transaction(async (tx) => {
+  async record(reports: readonly SubmittedReport[]): Promise<(TrackedShipment | Error)[]> {
+    const after = await this.#database.transaction(async (tx) => {
       const before = await lock(tx, [...new Set(reports.map((report) => report.trackingNumber))]);
-      const after = new Map<string, TrackedShipment>();
-      const changes: ShipmentChange[] = [];
-      const added: object[] = [];
+      const tracked = new Map<string, Tracked>();
       for (const [trackingNumber, shipment] of before) {
-        const reported = reports.filter((each) => each.trackingNumber === trackingNumber).map((each) => each.event);
-        const fresh = newEvents(shipment, reported);
-        const next = applyEvents(shipment, fresh);
-        after.set(trackingNumber, { shipment: next, ended: isOver(next) && next.status !== shipment.status });
-        if (fresh.length === 0) continue;
-        changes.push({ shipment: next, dueMs: null, tell: isOver(next) && !next.told && next.sagaId !== "" });
-        added.push(...fresh.map((event) => eventRow(shipment, event)));
+        const own = reports.filter((each) => each.trackingNumber === trackingNumber);
+        tracked.set(trackingNumber, track(shipment, own));
       }
-      if (changes.length > 0) {
-        const saved = tx.query(saveShipments, [savedJson(changes)]);
-        await Promise.all([saved, tx.commitWith(insertEvents, [JSON.stringify(added)])]);
+      const changed = [...tracked.values()].filter(({ added }) => added.length > 0);
+      if (changed.length > 0) {
+        const saved = tx.query(saveShipments, savedValues(changed.map(({ change }) => change)));
+        const rows = changed.flatMap(({ shipment, added }) => added.map((event) => eventRow(shipment, event)));
+        await Promise.all([saved, tx.commitWith(insertEvents, [JSON.stringify(rows)])]);
       }
-      return reports.map(
-        ({ trackingNumber }) => after.get(trackingNumber) ?? shipmentNotFound({ tracking_number: trackingNumber }),
-      );
+      return tracked;
     });
+    this.#onMoved([...after.values()].filter(({ ended }) => ended).map(({ shipment }) => shipment));
+    return reports.map(
+      ({ trackingNumber }) => after.get(trackingNumber) ?? shipmentNotFound({ tracking_number: trackingNumber }),
+    );
   }
+}
+
+/** A shipment after its reports, and what is to be written. */
+interface Tracked extends TrackedShipment {
+  readonly change: ShipmentChange;
+  readonly added: readonly TrackingEvent[];
+}
+
+function track(before: Shipment, reports: readonly SubmittedReport[]): Tracked {
+  const added = newEvents(
+    before,
+    reports.map((report) => report.event),
+  );
+  const shipment = applyEvents(before, added);
+  const ended = isOver(shipment) && shipment.status !== before.status;
+  const tell = isOver(shipment) && !shipment.told && shipment.sagaId !== "";
+  return {
+    shipment,
+    ended,
+    added,
+    change: { shipment, dueMs: null, tell, effect: effectOfReports(before, shipment, reports) },
+  };
+}
+
+/** Whoever made the report that decides has caused it, in the order's own trace when that is kept. */
+function effectOfReports(
+  before: Shipment,
+  after: Shipment,
+  reports: readonly SubmittedReport[],
+): ShipmentChange["effect"] {
+  const decisive = decisiveEvent(after);
+  const origin = reports.find(({ event }) => event.eventId === decisive?.eventId)?.origin;
+  if (!origin) return undefined;
+  const traceId = traceIdOf(after.trace) || origin.traceId;
+  return effectOf(after, { from: before.status, to: after.status }, { ...origin, traceId });
 }
 
 async function lock(tx: Transaction, numbers: readonly string[]): Promise<Map<string, Shipment>> {

@@ -17,6 +17,11 @@ export function applyEvents(shipment: Shipment, reported: readonly TrackingEvent
   return shipment.told || status === shipment.status ? next : moveTo(next, status);
 }
 
+/** The report that its status follows from; undefined while it is on its way. */
+export function decisiveEvent({ events }: Shipment): TrackingEvent | undefined {
+  return events.findLast((event) => endings[event.kind] !== undefined);
+}
+
 /** The reports that a shipment does not have yet, each once. */
 export function newEvents(shipment: Shipment, reported: readonly TrackingEvent[]): TrackingEvent[] {
   const known = new Set(shipment.events.map((event) => event.eventId));
@@ -37,4 +42,13 @@ export function inOrder(events: readonly TrackingEvent[]): TrackingEvent[] {
 /** Whether a saga wants to hear of it: the parcel arrived or is lost. */
 export function isOver(shipment: Shipment): boolean {
   return Object.values(endings).includes(shipment.status);
+}
+
+/**
+ * How a shipment is shown: while a later report may still correct how it ended, it is on its way. Otherwise a saga that looks
+ * could act on another ending than the one it is told.
+ */
+export function withFinalStatus(shipment: Shipment): Shipment {
+  const isFinal = !isOver(shipment) || shipment.told || shipment.sagaId === "";
+  return isFinal ? shipment : { ...shipment, status: "shipped" };
 }

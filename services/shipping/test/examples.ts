@@ -31,6 +31,7 @@ export function shipmentIn(status: ShipmentStatus): Shipment {
     attempts: 1,
     told: false,
     events: [],
+    trace: { traceparent: "", time: new Date(0) },
     createTime: new Date(0),
     updateTime: new Date(0),
   };

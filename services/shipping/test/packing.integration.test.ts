@@ -19,7 +19,7 @@ describe("packing with the simulated warehouse", () => {
   const openWarehouse = () =>
     new WarehouseSimulator({ store: world.test.database, packingMs: 500, now: () => world.now });
   const open = (warehouse: Warehouse = openWarehouse()) =>
-    new Packing({ repository: world.packing, warehouse, timeoutMs: 10_000 });
+    new Packing({ repository: world.packing, warehouse, log: { warn: () => undefined }, timeoutMs: 10_000 });
   const statusesOf = async (shipments: Shipment[]) =>
     Promise.all(shipments.map(async (shipment) => (await world.look(shipment.shipmentId)).status));
 

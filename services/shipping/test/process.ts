@@ -48,7 +48,10 @@ export async function startProcess(world: World, changes: Record<string, string>
   const heard: ShipmentReport[] = [];
   const registry = new Registry();
   const sagas = createClient(SagaCallbackService, workerTransport(heard));
-  const parts = buildShipping({ config, database, logger, registry, sagas, ...openSimulators(config, database) });
+  const parts = buildShipping({
+    ...{ config, database, logger, registry, sagas, stream },
+    ...openSimulators(config, database),
+  });
   const clock = new CarrierClock({ store: database, report: (report) => parts.shipments.report(report) });
   const relay = new Relay({ name: "clock", everyMs: 10, log: logger, sweep: () => clock.sweep() });
   const transport = transportTo(parts);

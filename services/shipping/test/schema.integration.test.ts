@@ -5,6 +5,7 @@ import { purgeIdempotencyKeys } from "#platform/database/idempotency.ts";
 import { migrateDown, migrateUp } from "#platform/database/migrate.ts";
 import { sqlStateOf } from "#platform/database/sql-state.ts";
 import { newId } from "#platform/id.ts";
+import { BacklogRepository } from "../src/backlog.repository.ts";
 import { migrations } from "../src/migrations/list.ts";
 import { Packing } from "../src/packing.ts";
 import { SagaReportRepository } from "../src/saga-report.repository.ts";
@@ -113,7 +114,9 @@ describe("the shipping database", () => {
     await world.shipments.create([input]);
     await world.shipments.create([input]);
     const warehouse = new WarehouseSimulator({ store: database, packingMs: 0 });
-    await new Packing({ repository: world.packing, warehouse, timeoutMs: 10_000 }).sweep(new AbortController().signal);
+    const packing = { repository: world.packing, warehouse, log: { warn: () => undefined }, timeoutMs: 10_000 };
+    await new Packing(packing).sweep(new AbortController().signal);
+    await new BacklogRepository(database).look();
     const booking = world.openBooking();
     await booking.book(request(input, "ship"));
     await world.expireLeases();

@@ -181,7 +181,7 @@ describe("the shipping service", () => {
   });
 
   it("measures, and logs no address", async () => {
-    assert.match(await process.registry.metrics(), /shipping_seconds_count\{status="DELIVERED"\} [1-9]/);
+    assert.match(await process.registry.metrics(), /shipping_seconds_count\{outcome="DELIVERED"\} [1-9]/);
     assert.match(process.log(), /undecided/);
     for (const secret of [address.recipient, address.city, address.lines[0] ?? ""]) {
       assert.ok(!process.log().includes(secret));

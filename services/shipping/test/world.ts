@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { auditOrigin } from "#platform/audit/audit-entry.ts";
 import { type TestDatabase, testDatabase } from "../../platform/test/postgres.ts";
 import { BookingRepository, type ParcelRequest } from "../src/booking.repository.ts";
 import { Booking, type BookingOptions, leaseFor } from "../src/booking.ts";
@@ -8,7 +9,8 @@ import { ShipmentEntity, TrackingEventEntity } from "../src/shipment.entity.ts";
 import { ShipmentRepository } from "../src/shipment.repository.ts";
 import type { Shipment } from "../src/shipment.ts";
 import { CarrierSimulator } from "../src/simulators/carrier-simulator.ts";
-import { TrackingRepository } from "../src/tracking.repository.ts";
+import { submission } from "../src/submission.ts";
+import { type TrackingReport, TrackingRepository } from "../src/tracking.repository.ts";
 import { type Change, newShipment } from "./examples.ts";
 
 /** How long one call to the carrier may take in tests, in milliseconds. */
@@ -22,7 +24,7 @@ export class World implements AsyncDisposable {
   readonly shipments: ShipmentRepository;
   readonly packing: PackingRepository;
   readonly bookings: BookingRepository;
-  readonly tracking: TrackingRepository;
+  readonly tracking: { record(reports: readonly TrackingReport[]): ReturnType<TrackingRepository["record"]> };
   readonly carrier: CarrierSimulator;
   /** Milliseconds since 1970 as the simulators have it. */
   now = Date.parse("2026-03-01T12:00:00Z");
@@ -32,7 +34,10 @@ export class World implements AsyncDisposable {
     this.test = test;
     this.shipments = new ShipmentRepository(database);
     this.packing = new PackingRepository(database);
-    this.tracking = new TrackingRepository(database);
+    const tracking = new TrackingRepository(database);
+    this.tracking = {
+      record: (reports) => tracking.record(reports.map((report) => ({ ...report, origin: auditOrigin() }))),
+    };
     this.bookings = new BookingRepository({ database, carrier: "simulator", leaseMs: leaseFor(timeoutMs) });
     this.carrier = this.openCarrier();
   }
@@ -65,7 +70,8 @@ export class World implements AsyncDisposable {
     const [created] = await this.shipments.create([newShipment(change)]);
     assert.ok(created && !(created instanceof Error) && created.shipment);
     const { shipmentId } = created;
-    if (packed) await this.packing.settle([{ shipmentId, state: { kind: "packed" } }]);
+    const shipment = await this.look(shipmentId);
+    if (packed) await this.packing.settle([{ shipment, state: { kind: "packed" } }]);
     return this.look(shipmentId);
   }
 
@@ -97,5 +103,6 @@ export class World implements AsyncDisposable {
 export function request(parcel: { orderId: string; locationId: string }, step: string): ParcelRequest {
   const { orderId, locationId } = parcel;
   const requestId = `${orderId}:${step}:${locationId}`;
-  return { requestId, fingerprint: Buffer.from(`${orderId}/${locationId}`), orderId, locationId };
+  const key = { requestId, fingerprint: Buffer.from(`${orderId}/${locationId}`) };
+  return { ...key, orderId, locationId, ...submission(requestId) };
 }

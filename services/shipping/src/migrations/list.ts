@@ -1,9 +1,13 @@
 import type { MigrationsList } from "#platform/database/migrate.ts";
 import { CreateShipment } from "./0001-shipment.ts";
 import { CreateSimulator } from "./0002-simulator.ts";
+import { KeepTrace } from "./0003-trace.ts";
+import { Audit } from "./0004-audit.ts";
 
 /** Everything that has happened to the schema, oldest first. */
 export const migrations: MigrationsList = [
   { name: "0001-shipment", class: CreateShipment },
   { name: "0002-simulator", class: CreateSimulator },
+  { name: "0003-trace", class: KeepTrace },
+  { name: "0004-audit", class: Audit },
 ];

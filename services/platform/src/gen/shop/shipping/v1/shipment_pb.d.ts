@@ -178,8 +178,9 @@ export declare type TrackingEvent = Message<"shop.shipping.v1.TrackingEvent"> & 
 export declare const TrackingEventSchema: GenMessage<TrackingEvent>;
 
 /**
- * Where a shipment stands. Terminal: DELIVERED, FAILED, LOST, CANCELLED. Until its saga has been told, a later report of the
- * carrier may still correct DELIVERED to LOST or the reverse.
+ * Where a shipment stands. Terminal: DELIVERED, FAILED, LOST, CANCELLED. Reports of the carrier come in any order: until its
+ * saga is being told, a later one may correct DELIVERED to LOST or the reverse, and so long the shipment is shown as SHIPPED.
+ * One without a saga is shown, and corrected, at once.
  *
  * @generated from enum shop.shipping.v1.ShipmentStatus
  */

@@ -41,8 +41,9 @@ export const ShipmentStatusSchema = /*@__PURE__*/
   enumDesc(file_shop_shipping_v1_shipment, 0);
 
 /**
- * Where a shipment stands. Terminal: DELIVERED, FAILED, LOST, CANCELLED. Until its saga has been told, a later report of the
- * carrier may still correct DELIVERED to LOST or the reverse.
+ * Where a shipment stands. Terminal: DELIVERED, FAILED, LOST, CANCELLED. Reports of the carrier come in any order: until its
+ * saga is being told, a later one may correct DELIVERED to LOST or the reverse, and so long the shipment is shown as SHIPPED.
+ * One without a saga is shown, and corrected, at once.
  *
  * @generated from enum shop.shipping.v1.ShipmentStatus
  */
