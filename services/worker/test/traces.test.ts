@@ -114,6 +114,24 @@ describe("a list of one order", () => {
     assert.equal(kept.all().length, before);
   });
 
+  test("is traced once although its workflow is replayed at every turn", async () => {
+    const forgetful = await Stage.open({ maxCachedWorkflows: 0 });
+    try {
+      const [order] = list(1) as [SagaOrder];
+      await dispatched([order], () => forgetful.run([order]));
+      assert.deepEqual(toldOf(order), allDone);
+      const tasks = tasksOf(kept.all());
+      const began = tasks.filter(({ attributes }) =>
+        String(attributes["temporal.jobs"]).includes("initializeWorkflow"),
+      );
+      assert.equal(began.length, 1);
+      const lengths = tasks.map(({ attributes, startTime }) => `${startTime} ${attributes["temporal.history.length"]}`);
+      assert.equal(new Set(lengths).size, tasks.length);
+    } finally {
+      await forgetful.close();
+    }
+  });
+
   test("that is refused says why, and what was undone", async () => {
     const [order] = list(1) as [SagaOrder];
     await run([order], [on("authorize", { kind: "refuse", reason: "PAYMENT_DECLINED" }, order)]);
