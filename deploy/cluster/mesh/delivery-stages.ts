@@ -1,0 +1,102 @@
+import { services } from "../../dev/layout.ts";
+import { serviceOf, untilSeen } from "../../observability/jaeger/query.ts";
+import { type Mesh, require, type Stage, servingPods } from "./mesh.ts";
+import { networkStage } from "./network-stage.ts";
+import { imageValues, mustSucceed, namespace, secretObjects } from "./release.ts";
+import { outsideNamespace } from "./surroundings.ts";
+
+/** How long spans and lines may be on their way. */
+const telemetryDeadlineMs = 60_000;
+const orderDeadlineSeconds = 120;
+
+/** From nothing to an order that was delivered, and what can be seen of it. */
+export const deliveryStages: readonly Stage[] = [
+  { name: "the whole mesh installed by Helm, under Pod Security “restricted”", run: install },
+  { name: "an order delivered, through grpcurl into the cluster", run: deliver },
+  { name: "its trace in Jaeger", run: trace },
+  { name: "its logs in Elasticsearch", run: logs },
+  { name: "helm test", run: helmTest },
+  networkStage,
+];
+
+async function install({ cluster, surroundings, release, image, values }: Mesh): Promise<string> {
+  const restricted = {
+    "pod-security.kubernetes.io/enforce": "restricted",
+    "pod-security.kubernetes.io/enforce-version": "latest",
+  };
+  const space = (name: string, labels: object) => ({
+    apiVersion: "v1",
+    kind: "Namespace",
+    metadata: { name, labels },
+  });
+  await cluster.kubectl.apply([space(namespace, restricted), space(outsideNamespace, {})]);
+  await cluster.kubectl.apply(surroundings.objects());
+  await cluster.kubectl.apply(secretObjects(await surroundings.provision()));
+  const start = performance.now();
+  mustSucceed("helm install", await release.upgrade([values, imageValues(image)]));
+  const seconds = Math.round((performance.now() - start) / 1_000);
+  const pods = await cluster.kubectl.get<{ items: unknown[] }>(["-n", namespace, "pods"]);
+  return `${pods.items.length} pods ready after ${seconds} s`;
+}
+
+async function deliver(mesh: Mesh): Promise<string> {
+  const { orderId, status, seconds } = await mesh.caller.placeOrder(orderDeadlineSeconds);
+  require(status === "ORDER_STATUS_DELIVERED", `the order ${orderId} is ${status}`);
+  mesh.delivered = orderId;
+  return `${orderId} delivered after ${seconds.toFixed(1)} s`;
+}
+
+function deliveredOrder({ delivered }: Mesh): string {
+  require(delivered !== undefined, "there is no delivered order to look for");
+  return delivered ?? "";
+}
+
+async function trace(mesh: Mesh): Promise<string> {
+  const orderId = deliveredOrder(mesh);
+  const found = await untilSeen(
+    () => mesh.surroundings.jaeger.orderTrace(orderId),
+    (seen) => services.every((name) => seen.spans.some((span) => serviceOf(seen, span) === name)),
+    telemetryDeadlineMs,
+  );
+  return `${found.spans.length} spans of ${services.join(", ")}`;
+}
+
+interface Buckets {
+  readonly hits: { readonly total: { readonly value: number } };
+  readonly aggregations?: { readonly services: { readonly buckets: readonly { readonly key: string }[] } };
+}
+
+async function logs(mesh: Mesh): Promise<string> {
+  const { stack } = mesh.surroundings;
+  if (!stack.blueprint.observers.includes("elasticsearch")) {
+    return "left out: the nodes of this cluster are elsewhere, and their logs with them";
+  }
+  const url = `${stack.observerUrl("elasticsearch")}/logs-ordermesh-${namespace}/_search`;
+  const query = { term: { "order.id": deliveredOrder(mesh) } };
+  const aggs = { services: { terms: { field: "service.name" } } };
+  const ask = async () => {
+    const answer = await fetch(url, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ size: 0, track_total_hits: true, query, aggs }),
+      signal: AbortSignal.timeout(10_000),
+    });
+    // Before the first line arrives there is nothing to search in.
+    return answer.ok ? ((await answer.json()) as Buckets) : undefined;
+  };
+  const seen = await untilSeen(ask, ({ hits }) => hits.total.value > 0, telemetryDeadlineMs);
+  const names = seen.aggregations?.services.buckets.map(({ key }) => key) ?? [];
+  return `${seen.hits.total.value} lines with its id, of ${names.join(", ")}`;
+}
+
+async function helmTest({ release }: Mesh): Promise<string> {
+  const { stdout } = mustSucceed("helm test", await release.test());
+  require(/Phase:\s+Succeeded/.test(stdout), "helm test ran nothing");
+  return /(\d+\.\d s) DELIVERED/.exec(stdout)?.[0].trim() ?? "succeeded";
+}
+
+/** The names of the images that pods run. */
+export async function runningImages(mesh: Mesh): Promise<string[]> {
+  const pods = await servingPods(mesh);
+  return [...new Set(pods.map(({ spec }) => spec.containers[0]?.image ?? ""))];
+}

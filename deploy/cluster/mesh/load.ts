@@ -1,0 +1,109 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { ClusterError } from "../errors.ts";
+import type { Kubectl } from "../kubectl.ts";
+import { callerLabel, namespace, releaseName } from "./release.ts";
+
+/** What the image's `load` writes. */
+export interface Outcome {
+  readonly placed: number;
+  readonly calls: number;
+  readonly failedCalls: Readonly<Record<string, number>>;
+  readonly orders: Readonly<Record<string, number>>;
+  readonly lost: number;
+  readonly slowestCallMs: number;
+  readonly seconds: number;
+}
+
+/** How much load. */
+export interface LoadPlan {
+  readonly name: string;
+  readonly image: string;
+  /** Orders at most, and orders a second. */
+  readonly count: number;
+  readonly rate: number;
+  /** Whether failed calls are repeated under their request ids. */
+  readonly persistent?: boolean;
+}
+
+interface PodStatus {
+  readonly status: { readonly phase: string };
+}
+
+/** A pod that places orders through the headless services, as every client in the cluster does. */
+export class LoadPod {
+  readonly #kubectl: Kubectl;
+  readonly #plan: LoadPlan;
+
+  private constructor(kubectl: Kubectl, plan: LoadPlan) {
+    this.#kubectl = kubectl;
+    this.#plan = plan;
+  }
+
+  /** Starts the pod and waits until it runs. */
+  static async start(kubectl: Kubectl, plan: LoadPlan): Promise<LoadPod> {
+    const pod = new LoadPod(kubectl, plan);
+    await kubectl.apply([manifest(plan)]);
+    await pod.#until((phase) => phase !== "Pending", 120);
+    return pod;
+  }
+
+  /** Tells it to place no more orders. It has no shell, but it has Node. */
+  async enough(): Promise<void> {
+    const signal = ["node", "-e", "process.kill(1, 'SIGUSR2')"];
+    await this.#kubectl.run(["-n", namespace, "exec", this.#plan.name, "--", ...signal]);
+  }
+
+  /** Waits until every order has come to its end, and removes the pod. */
+  async outcome(deadlineSeconds: number): Promise<Outcome> {
+    const { name } = this.#plan;
+    await this.#until((phase) => phase === "Succeeded" || phase === "Failed", deadlineSeconds);
+    const log = await this.#kubectl.run(["-n", namespace, "logs", name]);
+    const line = log
+      .trim()
+      .split("\n")
+      .findLast((text) => text.startsWith("{"));
+    if (line === undefined) throw new ClusterError(`the load ended without a word on its orders: ${log.slice(-500)}`);
+    await this.#kubectl.run(["-n", namespace, "delete", "pod", name, "--wait=true"]);
+    return JSON.parse(line) as Outcome;
+  }
+
+  async #until(reached: (phase: string) => boolean, seconds: number): Promise<void> {
+    const { name } = this.#plan;
+    const end = Date.now() + seconds * 1_000;
+    for (;;) {
+      const { status } = await this.#kubectl.get<PodStatus>(["-n", namespace, "pod", name]);
+      if (reached(status.phase)) return;
+      if (Date.now() > end) throw new ClusterError(`the pod ${name} is ${status.phase} after ${seconds} s`);
+      await pause(1_000);
+    }
+  }
+}
+
+function manifest({ name, image, count, rate, persistent }: LoadPlan): object {
+  const target = (service: string, port: number) => `dns:///${releaseName}-${service}-headless:${port}`;
+  const addresses = ["--orders", target("orders", 50051), "--inventory", target("inventory", 50053)];
+  const amount = ["--count", String(count), "--rate", String(rate), ...(persistent ? ["--persistent"] : [])];
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, namespace, labels: callerLabel },
+    spec: {
+      restartPolicy: "Never",
+      automountServiceAccountToken: false,
+      securityContext: { runAsNonRoot: true, runAsUser: 1000, seccompProfile: { type: "RuntimeDefault" } },
+      containers: [
+        {
+          name: "load",
+          image,
+          imagePullPolicy: "IfNotPresent",
+          args: ["load", ...addresses, ...amount],
+          securityContext: {
+            allowPrivilegeEscalation: false,
+            readOnlyRootFilesystem: true,
+            capabilities: { drop: ["ALL"] },
+          },
+        },
+      ],
+    },
+  };
+}

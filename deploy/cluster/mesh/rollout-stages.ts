@@ -1,0 +1,109 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { runningImages } from "./delivery-stages.ts";
+import { LoadPod, type Outcome } from "./load.ts";
+import { type Mesh, require, requireBalance, type Stage, servingPods } from "./mesh.ts";
+import { imageValues, mustSucceed, namespace } from "./release.ts";
+import { upgradeTested } from "./rollout.ts";
+
+/** Orders a second while something is done to the mesh: a machine of two cores does that beside the restarts. */
+const rate = 4;
+const ordersDuringFailures = 100;
+/** How long the last orders may take once the load has ended, and the load with them. */
+const settleSeconds = 300;
+
+/** What may happen to a mesh that works. */
+export const rolloutStages: readonly Stage[] = [
+  { name: "an upgrade under load, every service restarted", run: upgrade },
+  { name: "pods killed, PostgreSQL and Temporal restarted during a hundred orders", run: failures },
+  { name: "a failed migration stops an upgrade", run: failedMigration },
+  { name: "a failed helm test rolls back", run: failedTest },
+];
+
+async function uids(mesh: Mesh): Promise<Set<string>> {
+  return new Set((await servingPods(mesh)).map(({ metadata }) => metadata.uid));
+}
+
+function summary({ placed, calls, failedCalls, orders, slowestCallMs }: Outcome): string {
+  const failed = Object.entries(failedCalls).map(([code, times]) => `${times} ${code}`);
+  const ended = Object.entries(orders).map(([status, times]) => `${times} ${status.toLowerCase()}`);
+  const failures = failed.length === 0 ? "no call failed" : `failed: ${failed.join(", ")}`;
+  return `${placed} orders, ${calls} calls, ${failures}, ${ended.join(", ")}, slowest call ${slowestCallMs} ms`;
+}
+
+async function upgrade(mesh: Mesh): Promise<string> {
+  const { cluster, release, nextImage, values } = mesh;
+  const before = await uids(mesh);
+  // More than can be placed meanwhile: it is told when it is enough.
+  const load = await LoadPod.start(cluster.kubectl, { name: "load-upgrade", image: mesh.image, count: 5_000, rate });
+  await pause(5_000);
+  const start = performance.now();
+  mustSucceed("helm upgrade", await release.upgrade([values, imageValues(nextImage)]));
+  const seconds = Math.round((performance.now() - start) / 1_000);
+  await pause(5_000);
+  await load.enough();
+  const outcome = await load.outcome(settleSeconds);
+  const images = await runningImages(mesh);
+  require(images.length === 1 && images[0] === nextImage, `the pods run ${images.join(", ")}`);
+  const kept = [...(await uids(mesh))].filter((uid) => before.has(uid));
+  require(kept.length === 0, `${kept.length} pods were not replaced`);
+  require(Object.keys(outcome.failedCalls).length === 0, `calls failed: ${summary(outcome)}`);
+  require(outcome.lost === 0, `${outcome.lost} orders are lost: ${summary(outcome)}`);
+  return `${before.size} pods replaced in ${seconds} s; ${summary(outcome)}; ${await requireBalance(mesh)}`;
+}
+
+async function failures(mesh: Mesh): Promise<string> {
+  const { cluster, surroundings, nextImage } = mesh;
+  const plan = { name: "load-failures", image: nextImage, count: ordersDuringFailures, rate, persistent: true };
+  const load = await LoadPod.start(cluster.kubectl, plan);
+  await pause(4_000);
+  const victims = onePodOfEach(await servingPods(mesh));
+  const kill = ["delete", "pod", ...victims, "--grace-period=0", "--force", "--wait=false"];
+  await cluster.kubectl.run(["-n", namespace, ...kill]);
+  await pause(4_000);
+  await surroundings.restart("postgres");
+  await pause(4_000);
+  await surroundings.restart("temporal");
+  const outcome = await load.outcome(settleSeconds);
+  require(outcome.lost === 0, `${outcome.lost} orders are lost: ${summary(outcome)}`);
+  await untilReady(mesh);
+  return `${victims.length} pods killed; ${summary(outcome)}; ${await requireBalance(mesh)}`;
+}
+
+function onePodOfEach(pods: Awaited<ReturnType<typeof servingPods>>): string[] {
+  const byName = new Map(pods.map(({ metadata }) => [metadata.labels["app.kubernetes.io/name"], metadata.name]));
+  return [...byName.values()];
+}
+
+async function untilReady({ cluster }: Mesh): Promise<void> {
+  const wait = ["wait", "--for=condition=Available", "deployment", "--all", "--timeout=240s"];
+  await cluster.kubectl.run(["-n", namespace, ...wait], { timeoutMs: 250_000 });
+}
+
+async function failedMigration(mesh: Mesh): Promise<string> {
+  const { release, caller, image, nextImage, values } = mesh;
+  const before = await uids(mesh);
+  const broken = {
+    orders: { database: { ownerSecret: "mesh-wrong-owner" }, migration: { retries: 0, deadlineSeconds: 60 } },
+  };
+  const answer = await release.upgrade([values, imageValues(image), broken]);
+  require(answer.code !== 0, "an upgrade went on although a migration failed");
+  const after = await uids(mesh);
+  require([...before].every((uid) => after.has(uid)), "pods were replaced although a migration failed");
+  const { status, seconds } = await caller.placeOrder(120);
+  require(status === "ORDER_STATUS_DELIVERED", `an order is ${status} afterwards`);
+  mustSucceed("the upgrade after it", await release.upgrade([values, imageValues(nextImage)]));
+  return `Helm gave up, all ${before.size} pods stayed, an order was delivered after ${seconds.toFixed(1)} s`;
+}
+
+async function failedTest(mesh: Mesh): Promise<string> {
+  const { release, caller, nextImage, values } = mesh;
+  const { version } = await release.status();
+  const broken = { orders: { config: { WORKER_ADDRESS: "mesh-nowhere:1" } }, test: { deadlineSeconds: 20 } };
+  const verdict = await upgradeTested(release, [values, imageValues(nextImage), broken]);
+  require(verdict.rolledBack, "the upgrade stayed although helm test failed");
+  const now = await release.status();
+  require(now.info.status === "deployed", `the release is ${now.info.status}`);
+  const { status, seconds } = await caller.placeOrder(120);
+  require(status === "ORDER_STATUS_DELIVERED", `an order is ${status} afterwards`);
+  return `revision ${version + 1} failed its test, ${now.version} is ${version} again, an order after ${seconds.toFixed(1)} s`;
+}
