@@ -15,6 +15,9 @@ const labels = {
   "app.kubernetes.io/part-of": "ordermesh-monitoring",
 };
 
+/** Where the mesh runs, and what belongs to it. */
+const home = "ordermesh";
+
 /** `source_labels` in a file is `sourceLabels` in a resource. */
 function asResource(relabeling: Relabeling): Record<string, unknown> {
   const { source_labels, target_label, ...rest } = relabeling;
@@ -49,7 +52,12 @@ function podMonitor({ name, matchLabels, port, own }: Monitor): object {
     metricRelabelings: own.map(asResource),
   };
   const spec = { selector: { matchLabels }, sampleLimit: seriesLimit, podMetricsEndpoints: [endpoint] };
-  return { apiVersion: "monitoring.coreos.com/v1", kind: "PodMonitor", metadata: { name, labels }, spec };
+  return {
+    apiVersion: "monitoring.coreos.com/v1",
+    kind: "PodMonitor",
+    metadata: { name, namespace: home, labels },
+    spec,
+  };
 }
 
 /** Programs of one pod behind a Service of their own. */
@@ -58,7 +66,12 @@ function serviceMonitor(name: string, port: string, honorLabels: boolean): objec
     selector: { matchLabels: { "app.kubernetes.io/name": name } },
     endpoints: [{ port, path: "/metrics", honorLabels, relabelings: whoItIs.map(asResource) }],
   };
-  return { apiVersion: "monitoring.coreos.com/v1", kind: "ServiceMonitor", metadata: { name, labels }, spec };
+  return {
+    apiVersion: "monitoring.coreos.com/v1",
+    kind: "ServiceMonitor",
+    metadata: { name, namespace: home, labels },
+    spec,
+  };
 }
 
 const ours = { "app.kubernetes.io/part-of": "ordermesh" };
@@ -72,7 +85,7 @@ const monitors = [
 const prometheusRule = {
   apiVersion: "monitoring.coreos.com/v1",
   kind: "PrometheusRule",
-  metadata: { name: "ordermesh", labels },
+  metadata: { name: "ordermesh", namespace: "monitoring", labels },
   spec: { groups },
 };
 

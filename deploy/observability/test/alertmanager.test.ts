@@ -101,7 +101,7 @@ describe("an Alertmanager with these routes", { timeout: 120_000 }, () => {
     await writeFile(join(secrets, "chat-url"), `${base}/chat`);
     const text = (await readFile(file, "utf8"))
       .replaceAll("/etc/alertmanager/secrets/ordermesh-receivers", secrets)
-      .replaceAll("/etc/alertmanager/templates", home);
+      .replaceAll("/etc/alertmanager/config", home);
     const configuration = parse(text) as { global: object; route: object; receivers: Record<string, unknown>[] };
     configuration.global = { ...configuration.global, pagerduty_url: `${base}/pager` };
     // Nobody wants to wait a minute for a ticket here, nor to run a mail server.

@@ -1,0 +1,153 @@
+import { dashboard, figure, lines, scope } from "../parts.ts";
+
+/** Payments, stock and parcels. */
+export const moneyAndStock = dashboard({
+  uid: "ordermesh-money-and-stock",
+  title: "Ordermesh · Payments, stock and parcels",
+  description: "What the gateway decides, what moves on the shelves, what the carriers do.",
+  rows: [
+    {
+      title: "Now",
+      panels: [
+        figure({
+          title: "Authorizations refused (15 min)",
+          description: "Share of decided authorizations. Runbooks: payments-mostly-refused, payment-refusals-unusual.",
+          unit: "percentunit",
+          bad: 0.6,
+          queries: [[`namespace:payments_authorizations_refused:ratio_rate15m{${scope}}`, "{{namespace}}"]],
+        }),
+        figure({
+          title: "Undecided operations",
+          description: "Sent to the gateway, answer unknown. Runbook: payments-undecided.",
+          unit: "short",
+          queries: [[`max(payments_undecided_operations{${scope}})`, "undecided"]],
+        }),
+        figure({
+          title: "Low stock levels",
+          description: "Levels at or below LOW_STOCK_THRESHOLD. Runbook: stock-low.",
+          unit: "short",
+          bad: 1,
+          queries: [[`max(inventory_low_stock_levels{${scope}})`, "levels"]],
+        }),
+        figure({
+          title: "Findings of the last verification",
+          description: "What did not agree between orders, money and stock. Runbook: books-unbalanced.",
+          unit: "short",
+          bad: 1,
+          queries: [[`max(ordermesh_verify_findings{${scope}})`, "findings"]],
+        }),
+      ],
+    },
+    {
+      title: "Payments",
+      panels: [
+        lines({
+          title: "Operations, by kind and outcome",
+          description: "Operations a second that the gateway decided.",
+          unit: "short",
+          queries: [
+            [
+              `sum by (kind, outcome) (namespace_kind_outcome:payments_operations:rate5m{${scope}})`,
+              "{{kind}} {{outcome}}",
+            ],
+          ],
+        }),
+        lines({
+          title: "Gateway, 99th percentile",
+          description: "How long the gateway takes. The points are single calls; a click leads to their traces.",
+          unit: "s",
+          exemplars: true,
+          queries: [
+            [
+              `histogram_quantile(0.99, sum by (service, kind, le) (rate(payments_gateway_duration_seconds_bucket{${scope}}[$__rate_interval])))`,
+              "{{service}} {{kind}}",
+            ],
+          ],
+        }),
+        lines({
+          title: "Oldest undecided operation",
+          description: "Age. Runbook: payments-undecided.",
+          unit: "s",
+          bad: 600,
+          queries: [[`max by (service) (payments_undecided_age_seconds{${scope}})`, "{{service}}"]],
+        }),
+        lines({
+          title: "Audit stream",
+          description: "How far what is shipped of the audit log is behind the database.",
+          unit: "s",
+          bad: 300,
+          queries: [[`max by (service) (audit_publish_lag_seconds{${scope}})`, "{{service}}"]],
+        }),
+      ],
+    },
+    {
+      title: "Stock",
+      panels: [
+        lines({
+          title: "Movements, by kind",
+          description: "Changes of levels a second; one for each row of the stock ledger.",
+          unit: "short",
+          queries: [[`sum by (kind) (namespace_kind:inventory_stock_movements:rate5m{${scope}})`, "{{kind}}"]],
+        }),
+        lines({
+          title: "Commands, by kind and outcome",
+          description: "OUT_OF_STOCK here are customers who did not get what they wanted.",
+          unit: "short",
+          queries: [
+            [
+              `sum by (service, kind, outcome) (rate(inventory_stock_commands_total{${scope}}[$__rate_interval]))`,
+              "{{service}} {{kind}} {{outcome}}",
+            ],
+          ],
+        }),
+        lines({
+          title: "Holds that ended by themselves",
+          description: "Orders whose saga did not come back in time. Should be 0.",
+          unit: "short",
+          queries: [
+            [`sum by (service) (rate(inventory_expired_holds_total{${scope}}[$__rate_interval]))`, "{{service}}"],
+          ],
+        }),
+      ],
+    },
+    {
+      title: "Parcels",
+      panels: [
+        lines({
+          title: "Shipments, by new status",
+          description: "Shipments a second that reach a status.",
+          unit: "short",
+          queries: [
+            [
+              `sum by (service, status) (rate(shipping_shipments_total{${scope}}[$__rate_interval]))`,
+              "{{service}} {{status}}",
+            ],
+          ],
+        }),
+        lines({
+          title: "Carrier, 99th percentile",
+          description: "How long carriers take to answer.",
+          unit: "s",
+          exemplars: true,
+          queries: [
+            [
+              `histogram_quantile(0.99, sum by (service, call, le) (rate(shipping_carrier_duration_seconds_bucket{${scope}}[$__rate_interval])))`,
+              "{{service}} {{call}}",
+            ],
+          ],
+        }),
+        lines({
+          title: "Time of a shipment, by outcome, 95th percentile",
+          description: "From its creation.",
+          unit: "s",
+          queries: [
+            [
+              `histogram_quantile(0.95, sum by (service, outcome, le) (rate(shipping_seconds_bucket{${scope}}[$__rate_interval])))`,
+              "{{service}} {{outcome}}",
+            ],
+          ],
+        }),
+      ],
+    },
+  ],
+});

@@ -1,0 +1,100 @@
+import assert from "node:assert/strict";
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { describe, it } from "node:test";
+import { createRegistry, fromJson, type JsonValue } from "@bufbuild/protobuf";
+import { createStandardSchema } from "@bufbuild/protovalidate";
+import { parse } from "yaml";
+import { file_shop_audit_v1_audit_service } from "#gen/shop/audit/v1/audit_service_pb.js";
+import { file_shop_inventory_v1_inventory_service } from "#gen/shop/inventory/v1/inventory_service_pb.js";
+import { file_shop_orders_v1_order_service } from "#gen/shop/orders/v1/order_service_pb.js";
+import { file_shop_payments_v1_payment_service } from "#gen/shop/payments/v1/payment_service_pb.js";
+import { file_shop_sagas_v1_saga_service } from "#gen/shop/sagas/v1/saga_service_pb.js";
+import { root } from "../../dev/config.ts";
+import { runbookOf } from "../prometheus/rule.ts";
+import { alerts } from "../prometheus/rules.ts";
+import { usedBy } from "./promql.ts";
+import { blocksOf } from "./runbook-blocks.ts";
+
+const registry = createRegistry(
+  file_shop_orders_v1_order_service,
+  file_shop_payments_v1_payment_service,
+  file_shop_inventory_v1_inventory_service,
+  file_shop_sagas_v1_saga_service,
+  file_shop_audit_v1_audit_service,
+);
+const anOrder = "01h3zk5m8q9r2t4v6w8x0y2z4a".toUpperCase();
+
+/** The alerts of the clusters and of the one that watches them, with their severity. */
+const federation = parse(readFileSync(join(root, "deploy/observability/prometheus/federation-rules.yaml"), "utf8")) as {
+  groups: { rules: { alert: string; labels: { severity: string }; annotations: { runbook_url: string } }[] }[];
+};
+const wanted = new Map([
+  ...alerts.map((alert) => [runbookOf(alert), { name: alert.alert, severity: alert.severity as string }] as const),
+  ...federation.groups.flatMap(({ rules }) =>
+    rules.map(({ alert, labels, annotations }) => {
+      return [annotations.runbook_url, { name: alert, severity: labels.severity }] as const;
+    }),
+  ),
+]);
+const files = globSync("docs/runbooks/*.md", { cwd: root }).sort();
+
+describe("the runbooks", () => {
+  it("are one for each alert, and none for none", () => {
+    assert.deepEqual(files, [...wanted.keys(), "docs/runbooks/README.md"].sort());
+  });
+
+  for (const [path, { name, severity }] of wanted) {
+    it(`${name}: says what it means, how to find the cause, how to mend it, and whom to call`, () => {
+      const text = readFileSync(join(root, path), "utf8");
+      const word = severity === "page" ? "Page" : "Ticket";
+      assert.ok(text.startsWith(`# ${name}\n\n*${word}.* `), "title and severity are the alert's");
+      const headings = [...text.matchAll(/^## (.+)$/gm)].map(([, heading]) => heading);
+      assert.deepEqual(headings, ["From the alert to the cause", "Mending", "Escalate"]);
+      for (const part of text.split(/^## /m)) assert.ok(part.trim().split(/\s+/).length > 3, part);
+      assert.ok(blocksOf(text).length > 0 || /\]\([a-z-]+\.md/.test(text), "something to type");
+    });
+  }
+
+  for (const path of files) {
+    it(`${path}: leads to pages and headings that exist`, () => {
+      const text = readFileSync(join(root, path), "utf8");
+      for (const [, target = "", anchor] of text.matchAll(/\]\(([^)#]*)(?:#([^)]+))?\)/g)) {
+        const file = target ? join(root, dirname(path), target) : join(root, path);
+        assert.ok(existsSync(file), target);
+        if (!anchor) continue;
+        const slugs = [...readFileSync(file, "utf8").matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>
+          heading
+            .toLowerCase()
+            .replaceAll(/[^\w -]/g, "")
+            .replaceAll(" ", "-"),
+        );
+        assert.ok(slugs.includes(anchor), `${target}#${anchor}`);
+      }
+    });
+
+    it(`${path}: asks in PromQL and SQL, and calls what services have`, () => {
+      const blocks = blocksOf(readFileSync(join(root, path), "utf8"));
+      for (const { language, text } of blocks) {
+        if (language === "promql") assert.ok(usedBy(text).selected.length > 0, text);
+        if (language === "sql") assert.match(text, /^-- (postgres|orders|payments|inventory|shipping)\n/, text);
+        if (language === "sh") for (const call of text.matchAll(/grpcurl .*/g)) checkCall(call[0]);
+      }
+    });
+  }
+});
+
+/** The method exists, and the body is one that it takes. */
+function checkCall(line: string): void {
+  const [, service = "", method = ""] = /((?:\w+\.)+\w+)\/(\w+)/.exec(line) ?? [];
+  if (service === "grpc.health.v1.Health") return;
+  const description = registry.getService(service)?.methods.find(({ name }) => name === method);
+  assert.ok(description, line);
+  const [, body] = /-d '(\{.*?\})' /.exec(line) ?? [];
+  if (!body) return;
+  const json = JSON.parse(body.replaceAll(/'\$order'/g, anOrder)) as JsonValue;
+  const message = fromJson(description.input, json);
+  const result = createStandardSchema(description.input)["~standard"].validate(message);
+  assert.ok(!(result instanceof Promise));
+  assert.deepEqual(result.issues?.map(({ message }) => message) ?? [], [], line);
+}
