@@ -13,6 +13,7 @@
   "GRPC_PORT" (include "service.text" .Values.ports.grpc)
   "HTTP_PORT" (include "service.text" .Values.ports.http)
   "DRAIN_TIMEOUT_MS" (mul .Values.drain.timeoutSeconds 1000 | toString)
+  "MAX_CONNECTION_AGE_MS" (mul .Values.connectionAgeSeconds 1000 | toString)
   "OTEL_TRACES_EXPORTER" $global.tracing.exporters
   "OTEL_TRACES_SAMPLER_ARG" ($global.tracing.ratio | toString)
 -}}

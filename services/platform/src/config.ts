@@ -37,6 +37,11 @@ export const platformConfig = {
   DRAIN_TIMEOUT_MS: milliseconds.default(10_000),
   /** Pause between "not ready" and closing the listeners, for load balancers to notice. */
   DRAIN_PAUSE_MS: milliseconds.default(0),
+  /**
+   * A gRPC connection is ended, without harm to its calls, when it is about so old; 0 keeps it. A client that is told to
+   * come again looks up its address anew, and so finds replicas that were added.
+   */
+  MAX_CONNECTION_AGE_MS: milliseconds.default(0),
   /** Pause between two looks at whether the process can do its work. */
   READINESS_INTERVAL_MS: milliseconds.default(2_000),
   /** How long a call without a deadline of its own may take. */

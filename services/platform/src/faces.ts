@@ -67,7 +67,11 @@ class OpenFaces implements Faces {
       tracing: tracing(),
     });
     const common = { services, interceptors, maxMessageBytes: config.MAX_MESSAGE_BYTES };
-    this.#grpc = new GrpcServer({ ...common, defaultTimeoutMs: config.DEFAULT_TIMEOUT_MS });
+    this.#grpc = new GrpcServer({
+      ...common,
+      defaultTimeoutMs: config.DEFAULT_TIMEOUT_MS,
+      maxConnectionAgeMs: config.MAX_CONNECTION_AGE_MS,
+    });
     addReflection(this.#grpc.server, descriptors);
     this.#readiness.addTo(this.#grpc.server);
     this.#http = new HttpServer({ ...common, readiness: this.#readiness, metrics: registry });

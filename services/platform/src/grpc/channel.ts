@@ -38,6 +38,8 @@ export function openChannel(address: string, maxMessageBytes: number, service?: 
     // A callee that was restarted is found again within seconds, not within the default two minutes.
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.max_reconnect_backoff_ms": 3_000,
+    // Replicas come and go faster than by default, every 30 s, a name is looked up again.
+    "grpc.dns_min_time_between_resolutions_ms": 1_000,
     // A peer that vanished without a word is noticed while calls wait for it.
     "grpc.keepalive_time_ms": 20_000,
     "grpc.keepalive_timeout_ms": 5_000,
