@@ -92,6 +92,19 @@ describe("the trace of a call", () => {
     assert.ok(!JSON.stringify(server?.events).includes(SECRET.split(" ").at(-1) ?? SECRET));
   });
 
+  test("the duration of a call points to its trace, for who reads OpenMetrics", async () => {
+    await client.echo({});
+    const { server } = await endedSpans(2);
+    const headers = { accept: "application/openmetrics-text" };
+    const metrics = await (await fetch(`http://127.0.0.1:${service.httpPort}/metrics`, { headers })).text();
+    const trace = server?.spanContext().traceId;
+    const exemplar = `\\} \\d+ # \\{trace_id="${trace}"\\} [\\d.e-]+ \\d+`;
+    assert.match(metrics, new RegExp(`^rpc_server_duration_seconds_bucket\\{.*Echo.*${exemplar}`, "m"));
+    assert.match(metrics, /^rpc_client_duration_seconds_count\{rpc="[\w.]+\/Echo",code="OK"/m);
+    const plain = await (await fetch(`http://127.0.0.1:${service.httpPort}/metrics`)).text();
+    assert.ok(!plain.includes("trace_id"));
+  });
+
   for (const face of faces) {
     test(`${face.name}: the caller decides whether it is kept, and its baggage names the user`, async () => {
       const { transport, close } = face.transport(service);
