@@ -1,3 +1,4 @@
+import { SpanKind } from "@opentelemetry/api";
 import type { PackingReport, PackingRepository } from "./packing.repository.ts";
 import { resumeList } from "./resumed-list.ts";
 import type { Shipment } from "./shipment.ts";
@@ -64,6 +65,7 @@ export class Packing {
     const budget = { questions: maxQuestions, signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) };
     const list = {
       name: "warehouse pack",
+      kind: SpanKind.CLIENT,
       entries: parcels.map(({ shipment }) => shipment),
       traceOf: ({ trace }: Shipment) => trace,
       attributesOf,

@@ -1,10 +1,12 @@
-import type { Attributes, Span } from "@opentelemetry/api";
+import type { Attributes, Span, SpanKind } from "@opentelemetry/api";
 import { type Begun, endSpan, startListSpan, startResumed, traceParentOf, underSpan } from "#platform/spans.ts";
 
 /** What is done for many at once, each in a trace that was begun earlier. */
 export interface ResumedList<T> {
   /** The span of each entry; the list's own one is called after it. */
   readonly name: string;
+  /** Of the entries' spans; internal unless given. */
+  readonly kind?: SpanKind;
   readonly entries: readonly T[];
   readonly traceOf: (entry: T) => Begun;
   readonly attributesOf: (entry: T) => Attributes;
@@ -48,10 +50,10 @@ export async function resumeList<T, R>(
   }
 }
 
-function startSpans<T>({ name, entries, traceOf, attributesOf }: ResumedList<T>): ListSpans {
+function startSpans<T>({ name, kind, entries, traceOf, attributesOf }: ResumedList<T>): ListSpans {
   const size = { "ordermesh.list.size": entries.length };
   const spans = entries.map((entry) =>
-    startResumed(traceOf(entry), { name, attributes: { ...attributesOf(entry), ...size } }),
+    startResumed(traceOf(entry), { name, attributes: { ...attributesOf(entry), ...size }, ...(kind && { kind }) }),
   );
   const traceparents = spans.map(traceParentOf);
   const list = startListSpan(`${name} list`, { attributes: size }, traceparents);

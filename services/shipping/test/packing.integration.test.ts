@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { BacklogRepository } from "../src/backlog.repository.ts";
 import { Packing } from "../src/packing.ts";
 import type { Shipment } from "../src/shipment.ts";
 import { WarehouseSimulator } from "../src/simulators/warehouse-simulator.ts";
@@ -75,6 +76,76 @@ describe("packing with the simulated warehouse", () => {
       world.now += 500;
     }
     assert.deepEqual(await statusesOf([shipment]), ["ready"]);
+  });
+
+  /** A warehouse that fails for lists in which one of these is; it counts what it is asked. */
+  function failingFor(...shipments: Shipment[]) {
+    const poison = new Set(shipments.map(({ shipmentId }) => shipmentId));
+    const asked: number[] = [];
+    const warehouse: Warehouse = {
+      async pack(orders) {
+        asked.push(orders.length);
+        if (orders.some(({ shipmentId }) => poison.has(shipmentId))) throw new Error("cannot read the label");
+        return orders.map(() => ({ kind: "packed" }));
+      },
+    };
+    return { warehouse, asked };
+  }
+
+  it("halves a list for which the warehouse fails, and puts off the one that is the cause alone", async () => {
+    const shipments = await Promise.all(Array.from({ length: 33 }, () => world.create({}, false)));
+    const poison = shipments[20] as Shipment;
+    const { warehouse, asked } = failingFor(poison);
+    assert.equal(await open(warehouse).sweep(forever), 33);
+    const statuses = await statusesOf(shipments);
+    assert.deepEqual(
+      shipments.filter((_, index) => statuses[index] !== "ready"),
+      [poison],
+    );
+    assert.ok(asked.length <= 2 * Math.ceil(Math.log2(33)) + 1, `${asked.length} questions`);
+    assert.equal(await open(warehouse).sweep(forever), 0);
+    await world.expireLeases();
+    assert.equal(await open().sweep(forever), 1);
+  });
+
+  it("asks so often in one sweep, and goes on with the others in the next", async () => {
+    const shipments = await Promise.all(Array.from({ length: 40 }, () => world.create({}, false)));
+    const poison = shipments.filter((_, index) => index % 8 === 0);
+    const { warehouse, asked } = failingFor(...poison);
+    const handled: number[] = [];
+    for (let sweep = 0; sweep < 8 && handled.at(-1) !== 0; sweep += 1) {
+      const before = asked.length;
+      handled.push(await open(warehouse).sweep(forever));
+      assert.ok(asked.length - before <= 24);
+    }
+    assert.equal(handled.at(-1), 0);
+    const statuses = await statusesOf(shipments);
+    assert.deepEqual(
+      shipments.filter((_, index) => statuses[index] !== "ready"),
+      poison,
+    );
+    await world.bookings.cancel(poison.map((shipment) => request(shipment, "cancel")));
+  });
+
+  it("fails when the warehouse fails for all, after a few questions", async () => {
+    const shipments = await Promise.all(Array.from({ length: 16 }, () => world.create({}, false)));
+    const { warehouse, asked } = failingFor(...shipments);
+    await assert.rejects(open(warehouse).sweep(forever), /label/);
+    assert.ok(asked.length <= 24);
+    assert.deepEqual(new Set(await statusesOf(shipments)), new Set(["preparing"]));
+    await world.bookings.cancel(shipments.map((shipment) => request(shipment, "cancel")));
+  });
+
+  it("is measured by how long what is due has waited", async () => {
+    const backlog = new BacklogRepository(world.test.database);
+    const waits = async () => (await backlog.look()).get("shipment.packing");
+    assert.equal(await waits(), 0);
+    const shipment = await world.create({}, false);
+    await world.expireLeases();
+    const seconds = (await waits()) ?? 0;
+    assert.ok(seconds >= 3_600 && seconds < 3_660, String(seconds));
+    await world.bookings.cancel([request(shipment, "cancel")]);
+    assert.equal(await waits(), 0);
   });
 
   it("gives a shipment to one of many replicas", async () => {

@@ -33,6 +33,8 @@ export interface Process extends AsyncDisposable {
   readonly registry: Registry;
   /** What the worker was told. */
   readonly heard: ShipmentReport[];
+  /** The trace context that came with each of them; empty when there was none. */
+  readonly heardIn: string[];
   /** Everything that was logged. */
   readonly log: () => string;
 }
@@ -46,8 +48,9 @@ export async function startProcess(world: World, changes: Record<string, string>
   const logger = createLogger({ name: "shipping", level: "debug", format: "json", stream });
   const { database } = world.test;
   const heard: ShipmentReport[] = [];
+  const heardIn: string[] = [];
   const registry = new Registry();
-  const sagas = createClient(SagaCallbackService, workerTransport(heard));
+  const sagas = createClient(SagaCallbackService, workerTransport(heard, heardIn));
   const parts = buildShipping({
     ...{ config, database, logger, registry, sagas, stream },
     ...openSimulators(config, database),
@@ -62,6 +65,7 @@ export async function startProcess(world: World, changes: Record<string, string>
     fulfillment: createClient(FulfillmentService, transport),
     registry,
     heard,
+    heardIn,
     log: () => lines.join(""),
     async [Symbol.asyncDispose]() {
       await relay.stop();
@@ -88,11 +92,12 @@ function transportTo(parts: ShippingParts): Transport {
   return createRouterTransport(route, { router: { interceptors } });
 }
 
-function workerTransport(heard: ShipmentReport[]) {
+function workerTransport(heard: ShipmentReport[], heardIn: string[]) {
   return createRouterTransport(({ service }) =>
     service(SagaCallbackService, {
-      batchReportShipments: ({ reports }) => {
+      batchReportShipments: ({ reports, traceparents }) => {
         heard.push(...reports);
+        heardIn.push(...reports.map((_, index) => traceparents[index] ?? ""));
         return { taken: reports.map(() => true) };
       },
     }),

@@ -6,9 +6,11 @@ import {
   type ShipmentReport,
   ShipmentResult,
 } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
+import { ShipmentStatus } from "#gen/shop/shipping/v1/shipment_pb.js";
 import { SagaReportRepository } from "../src/saga-report.repository.ts";
 import { SagaReport } from "../src/saga-report.ts";
 import type { Shipment, TrackingKind } from "../src/shipment.ts";
+import { toMessage } from "../src/shipment-messages.ts";
 import { event } from "./examples.ts";
 import { Life } from "./mortal.ts";
 import { World } from "./world.ts";
@@ -135,5 +137,24 @@ describe("telling sagas how shipments ended", () => {
     assert.deepEqual(worker.about(shipment), ["DELIVERED"]);
     assert.equal((await world.look(shipment.shipmentId)).status, "delivered");
     assert.equal((await world.look(shipment.shipmentId)).events.length, 3);
+  });
+
+  it("shows whoever looks no other end than the one that is told, whatever is reported meanwhile", async () => {
+    const shipment = await ended("lost");
+    const shown = async () => toMessage(await world.look(shipment.shipmentId)).status;
+    const looks: unknown[] = [await shown()];
+    await report(shipment, "delivered", 6);
+    looks.push(await shown());
+    await open().sweep(forever);
+    looks.push(await shown());
+    await report(shipment, "lost", 7);
+    looks.push(await shown());
+    assert.deepEqual(looks, [
+      ShipmentStatus.SHIPPED,
+      ShipmentStatus.SHIPPED,
+      ShipmentStatus.DELIVERED,
+      ShipmentStatus.DELIVERED,
+    ]);
+    assert.deepEqual(worker.about(shipment), ["DELIVERED"]);
   });
 });

@@ -6,7 +6,7 @@ import { TrackingEventKind } from "#gen/shop/shipping/v1/shipment_pb.js";
 import { ReportTrackingEventRequestSchema } from "#gen/shop/shipping/v1/shipping_service_pb.js";
 import type { Shipment, TrackingEvent } from "../src/shipment.ts";
 import { toReport } from "../src/shipment-messages.ts";
-import { applyEvents, isOver, newEvents } from "../src/tracking.ts";
+import { applyEvents, decisiveEvent, isOver, newEvents, withFinalStatus } from "../src/tracking.ts";
 import { event, shipmentIn } from "./examples.ts";
 
 const shipped = shipmentIn("shipped");
@@ -83,3 +83,21 @@ function permutations<T>(items: T[]): T[][] {
   if (items.length < 2) return [items];
   return items.flatMap((item, index) => permutations(items.toSpliced(index, 1)).map((rest) => [item, ...rest]));
 }
+
+describe("how a shipment is shown", () => {
+  const over = applyEvents(shipped, [event("delivered", 2)]);
+
+  it("says how it ended once no report can change that any more", () => {
+    assert.equal(withFinalStatus(shipped).status, "shipped");
+    assert.equal(withFinalStatus(over).status, "shipped");
+    assert.equal(withFinalStatus({ ...over, told: true }).status, "delivered");
+    assert.equal(withFinalStatus({ ...over, sagaId: "" }).status, "delivered");
+    assert.equal(withFinalStatus(shipmentIn("failed")).status, "failed");
+  });
+
+  it("follows from the last report that is an end", () => {
+    assert.equal(decisiveEvent(shipped), undefined);
+    const corrected = applyEvents(over, [event("lost", 3), event("in_transit", 9)]);
+    assert.equal(decisiveEvent(corrected)?.eventId, "lost-3");
+  });
+});
