@@ -2,12 +2,11 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
-import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { type Observer, type Service, services } from "../../dev/layout.ts";
 import { TracedStack } from "./traces-stack.ts";
 
 /** Orders of one measurement, and how many callers place them. */
-const orders = 150;
+const orders = 120;
 const callers = 16;
 /** Machines are busy: a loss that slows orders down does so every time, by the time-outs that it waits for. */
 const attempts = 3;
@@ -103,7 +102,7 @@ describe("orders while what watches them is lost", () => {
     assert.ok(lost > 0, "nothing is counted as lost");
     traced.stack.kill("jaeger", "SIGCONT");
     const orderId = await traced.place({ requestId: randomUUID() });
-    await traced.reaches(orderId, OrderStatus.DELIVERED);
-    assert.ok((await traced.trace(orderId)).spans.length > 1);
+    const { spans } = await traced.trace(orderId);
+    assert.ok(spans.some(({ operationName }) => operationName.endsWith("CreateOrder")));
   });
 });
