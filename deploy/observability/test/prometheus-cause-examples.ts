@@ -50,8 +50,8 @@ const standingStill: readonly Example[] = [
   },
   {
     alert: "WorkflowsFailing",
-    at: "10m",
-    ...one(`temporal_workflow_failed_total{${ofService("worker")}}`, "0x4 1x6", "7x10"),
+    at: "12m",
+    ...one(`temporal_workflow_failed_total{${ofService("worker")}}`, "_x5 1x10", "7x30"),
     summary: "Workflows that failed in ten minutes: 1 (shop)",
   },
   {

@@ -21,6 +21,8 @@ export class PaymentMetrics {
       labelNames: ["kind", "outcome"],
       registers: [registry],
     });
+    // Prometheus counts only what comes after a series' first value, and a share needs both of its parts.
+    for (const outcome of ["succeeded", "refused"]) this.#decided.inc({ kind: "authorize", outcome }, 0);
     this.#amounts = new Counter({
       name: "payments_amount_total",
       help: "Money that operations moved, in minor units, by kind and ISO 4217 currency.",

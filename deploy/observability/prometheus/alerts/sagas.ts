@@ -25,7 +25,10 @@ export const sagaAlerts: RuleGroup = {
     {
       alert: "WorkflowsFailing",
       severity: "ticket",
-      expr: "sum by (namespace) (increase(temporal_workflow_failed_total[10m])) > 0",
+      // The series begins with the first failure, which increase() would not count.
+      expr: `sum by (namespace) (temporal_workflow_failed_total)
+        - (sum by (namespace) (temporal_workflow_failed_total offset 10m)
+          or 0 * sum by (namespace) (temporal_workflow_failed_total)) > 0`,
       lasts: "0m",
       labels: { service: "worker" },
       summary: "Workflows that failed in ten minutes: {{ $value | humanize }} ({{ $labels.namespace }})",
