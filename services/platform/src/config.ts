@@ -42,6 +42,12 @@ export const platformConfig = {
    * come again looks up its address anew, and so finds replicas that were added.
    */
   MAX_CONNECTION_AGE_MS: milliseconds.default(0),
+  /** PEM files for TLS on gRPC, both ways: certificate, key, and those whom we trust. All or none. */
+  GRPC_TLS_CERT: z.string().optional(),
+  GRPC_TLS_KEY: z.string().optional(),
+  GRPC_TLS_CA: z.string().optional(),
+  /** How often these files are read again, so that renewed ones are used without a restart. */
+  GRPC_TLS_REFRESH_MS: milliseconds.min(50).default(10_000),
   /** Pause between two looks at whether the process can do its work. */
   READINESS_INTERVAL_MS: milliseconds.default(2_000),
   /** How long a call without a deadline of its own may take. */

@@ -5,6 +5,7 @@ import type { PlatformConfig } from "#platform/config.ts";
 import { retryInfo } from "#platform/errors.ts";
 import { addReflection } from "#platform/grpc/reflection.ts";
 import { GrpcServer } from "#platform/grpc/server.ts";
+import { tlsOf } from "#platform/grpc/tls.ts";
 import { HttpServer } from "#platform/http/server.ts";
 import { InFlight } from "#platform/interceptors/in-flight.ts";
 import { serverInterceptors } from "#platform/interceptors/server.ts";
@@ -71,6 +72,7 @@ class OpenFaces implements Faces {
       ...common,
       defaultTimeoutMs: config.DEFAULT_TIMEOUT_MS,
       maxConnectionAgeMs: config.MAX_CONNECTION_AGE_MS,
+      tls: tlsOf(config),
     });
     addReflection(this.#grpc.server, descriptors);
     this.#readiness.addTo(this.#grpc.server);

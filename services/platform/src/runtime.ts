@@ -5,6 +5,7 @@ import { purgeIdempotencyKeys } from "#platform/database/idempotency.ts";
 import { Relay } from "#platform/database/relay.ts";
 import { type Faces, openFaces } from "#platform/faces.ts";
 import { Clients } from "#platform/grpc/clients.ts";
+import { tlsOf } from "#platform/grpc/tls.ts";
 import { countLeftOutLines } from "#platform/log-metrics.ts";
 import { createLogger, type Logger, repeatedLinesOf } from "#platform/logger.ts";
 import { createRegistry } from "#platform/metrics.ts";
@@ -53,6 +54,7 @@ async function openResources<S extends z.ZodRawShape>(
     service: name,
     defaultTimeoutMs: config.DEFAULT_TIMEOUT_MS,
     maxMessageBytes: config.MAX_MESSAGE_BYTES,
+    tls: tlsOf(config),
   });
   stack.defer(() => clients.close());
   const closing = new AbortController();

@@ -1,4 +1,11 @@
 import { Client, credentials } from "@grpc/grpc-js";
+import type { Tls } from "./tls.ts";
+
+/** Who opens a channel. */
+interface Caller {
+  readonly service?: string;
+  readonly tls?: Tls | undefined;
+}
 
 /**
  * How calls are spread and repeated: every replica in turn, and up to three more attempts while a callee is away. The
@@ -25,10 +32,11 @@ const serviceConfig = {
 /**
  * A channel to one address. grpc-js connects when the first call is made.
  *
- * @param service the process that calls, for the callee's audit log; it sees `ordermesh-<service>/1` as user agent
+ * @param caller `service`: the process that calls, for the callee's audit log; it sees `ordermesh-<service>/1` as user
+ * agent. `tls`: how it shows who it is; plain text when left out
  */
-export function openChannel(address: string, maxMessageBytes: number, service?: string): Client {
-  return new Client(address, credentials.createInsecure(), {
+export function openChannel(address: string, maxMessageBytes: number, { service, tls }: Caller = {}): Client {
+  return new Client(address, tls?.channel() ?? credentials.createInsecure(), {
     ...(service && { "grpc.primary_user_agent": `ordermesh-${service}/1` }),
     "grpc.service_config": JSON.stringify(serviceConfig),
     "grpc.service_config_disable_resolution": 1,

@@ -2,6 +2,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import { type Client, createClient } from "@connectrpc/connect";
 import type { Client as Channel } from "@grpc/grpc-js";
 import { openChannel } from "./channel.ts";
+import type { Tls } from "./tls.ts";
 import { GrpcTransport } from "./transport.ts";
 
 /** How the clients of a process call. */
@@ -10,6 +11,8 @@ export interface ClientsOptions {
   readonly service?: string;
   readonly defaultTimeoutMs: number;
   readonly maxMessageBytes: number;
+  /** Without it calls are made in plain text. */
+  readonly tls?: Tls | undefined;
 }
 
 /** The clients of one process; calls to the same address share a channel. */
@@ -29,7 +32,7 @@ export class Clients {
   #transport(address: string): GrpcTransport {
     const known = this.#channels.get(address);
     if (known) return known.transport;
-    const channel = openChannel(address, this.#options.maxMessageBytes, this.#options.service);
+    const channel = openChannel(address, this.#options.maxMessageBytes, this.#options);
     const transport = new GrpcTransport(channel, { ...this.#options, address });
     this.#channels.set(address, { channel, transport });
     return transport;

@@ -6,6 +6,7 @@ import { listenOn } from "#platform/listen.ts";
 import type { AnyMethod, ServiceRegistration } from "#platform/registration.ts";
 import { isStreaming, isUnary, methodDefinition } from "./codec.ts";
 import { streamHandler } from "./stream-handler.ts";
+import type { Tls } from "./tls.ts";
 import { unaryHandler, unaryInvocation } from "./unary-handler.ts";
 
 /** How the gRPC face serves. */
@@ -19,6 +20,8 @@ export interface GrpcServerOptions {
   readonly maxMessageBytes: number;
   /** After so many milliseconds, give or take a tenth, a connection is ended when its calls are; never when 0 or left out. */
   readonly maxConnectionAgeMs?: number;
+  /** Callers without TLS and a certificate are refused when it is given. */
+  readonly tls?: Tls | undefined;
 }
 
 /** The longest time that a timer can wait. */
@@ -41,7 +44,8 @@ export class GrpcServer {
       ...(options.maxConnectionAgeMs && { "grpc.max_connection_age_ms": options.maxConnectionAgeMs }),
     });
     for (const registration of options.services) this.#add(registration, options);
-    this.#injector = this.server.createConnectionInjector(grpc.ServerCredentials.createInsecure());
+    const credentials = options.tls?.server() ?? grpc.ServerCredentials.createInsecure();
+    this.#injector = this.server.createConnectionInjector(credentials);
     // The listener is ours, so that connections can be ended: grpc-js knows its own only with channelz, which costs
     // on every call.
     this.#listener = createServer({ noDelay: true }, (socket) => this.#accept(socket));
