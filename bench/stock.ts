@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { migrations } from "../services/inventory/src/migrations/list.ts";
 import { entities } from "../services/inventory/src/stock.entity.ts";
 import { StockRepository } from "../services/inventory/src/stock.repository.ts";
+import { auditEvents, auditOrigin, insertAuditEvents } from "../services/platform/src/audit/audit-entry.ts";
 import type { Database } from "../services/platform/src/database/database.ts";
 import { decodeId, newId } from "../services/platform/src/id.ts";
 import { startEmbedded, testDatabase } from "../services/platform/test/postgres.ts";
@@ -66,7 +67,9 @@ async function reserveTogether(stock: StockRepository): Promise<void> {
 /** What one would write without a batcher: the same checks and the same rows, statement by statement, all prepared. */
 async function reserveAlone(database: Database): Promise<void> {
   const { requestId } = key();
-  const orderId = decodeId(newId());
+  const id = newId();
+  const orderId = decodeId(id);
+  const origin = auditOrigin(requestId);
   const now = new Date();
   const at = [hot.sku, hot.locationId];
   await database.transaction(async (tx) => {
@@ -77,6 +80,8 @@ async function reserveAlone(database: Database): Promise<void> {
     const expireTime = new Date(now.getTime() + holdMs);
     await tx.query(plain.reservation, [orderId, JSON.stringify(allocations), expireTime, now]);
     await tx.query(plain.movement, [...at, orderId, now]);
+    const entry = { action: "stock.reserved", orderId: id, details: { [at.join("@")]: "1" }, origin };
+    await tx.query(plain.audit, [auditEvents([entry])]);
     await tx.query(plain.key, [requestId, fingerprint, Buffer.from(JSON.stringify({ o: orderId, parts: [at] }))]);
   });
 }
@@ -100,6 +105,7 @@ const plain = {
     text: `insert into stock_movement (sku, location_id, kind, on_hand_delta, reserved_delta, order_id, create_time)
       values ($1, $2, 'reservation', 0, 1, $3, $4)`,
   },
+  audit: { name: "plain_audit", text: insertAuditEvents("$1") },
   key: {
     name: "plain_key",
     text: "insert into idempotency_key (method, request_id, fingerprint, response) values ('reserve', $1, $2, $3)",
@@ -138,6 +144,7 @@ async function requireBalance(database: Database): Promise<void> {
     `select l.reserved,
        l.reserved = (select count(*) from reservation) and l.reserved = (select sum(quantity) from allocation)
        and l.reserved = (select sum(reserved_delta) from stock_movement)
+       and l.reserved + 1 = (select count(*) from audit_event)
        and l.reserved + 1 = (select count(*) from idempotency_key) as ok from stock_level as l`,
   );
   if (!row?.ok) throw new Error("the books are not in balance after the benchmark");
