@@ -162,7 +162,7 @@ describe("ListAuditEvents", () => {
     await test.database.query(
       `insert into audit_event (event_id, action, order_id, subject, details, actor, request_id)
        select gen_random_uuid(), 'a.b' || i % 20, case i % 20 when 0 then $1::uuid else gen_random_uuid() end,
-         'p' || i % 20, '{}', 'u-' || i % 20, '' from generate_series(1, 20000) as i`,
+         'p' || i % 20, '{}', case when i % 200 = 7 then 'u-7' else 'service:worker' end, '' from generate_series(1, 20000) as i`,
       [decodeId(busy)],
     );
     const owner = new pg.Client({ connectionString: test.ownerUrl });
@@ -178,6 +178,7 @@ describe("ListAuditEvents", () => {
       [{ subject: "p7" }, "audit_event_subject_idx", `subject = .*${place}`],
       [{ action: "a.b7" }, "audit_event_action_idx", `action = .*${place}`],
       [{ actor: "u-7" }, "audit_event_actor_idx", `actor = .*${place}`],
+      [{ actor: "service:worker" }, "audit_event_pkey", place],
       [{ actor: "u-7", from: new Date(0) }, "audit_event_actor_idx", `actor = .*"?time"? >= .*${place}`],
     ];
     for (const [filter, index, condition] of cases) {
