@@ -15,11 +15,13 @@ const calls: RuleGroup = {
     },
     {
       record: "namespace_service:rpc_server_faults:increase10m",
-      expr: `sum by (namespace, service) (increase(rpc_server_duration_seconds_count{code=~"${faults}"}[10m]))`,
+      expr: `sum by (namespace, service) (increase(rpc_server_duration_seconds_count{code=~"${faults}"}[10m]))
+        or 0 * sum by (namespace, service) (increase(rpc_server_duration_seconds_count[10m]))`,
     },
     {
       record: "namespace_service:rpc_server_faults:ratio_rate10m",
-      expr: `sum by (namespace, service) (rate(rpc_server_duration_seconds_count{code=~"${faults}"}[10m]))
+      expr: `(sum by (namespace, service) (rate(rpc_server_duration_seconds_count{code=~"${faults}"}[10m]))
+        or 0 * sum by (namespace, service) (rate(rpc_server_duration_seconds_count[10m])))
         / (sum by (namespace, service) (rate(rpc_server_duration_seconds_count[10m])) > 0)`,
     },
     {
