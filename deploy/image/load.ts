@@ -34,6 +34,8 @@ interface Outcome {
 
 /** Calls in flight at most; a tick that finds them all taken waits. */
 const maxInFlight = 64;
+/** How long a call may take, as the services allow each other. */
+const callDeadlineMs = 30_000;
 
 function plan(args: readonly string[]): Plan {
   const { values } = parseArgs({
@@ -108,7 +110,7 @@ class Load {
     const begin = performance.now();
     this.#calls += 1;
     try {
-      return await call(AbortSignal.timeout(20_000));
+      return await call(AbortSignal.timeout(callDeadlineMs));
     } catch (error) {
       const { code, rawMessage } = ConnectError.from(error);
       if (!this.#failed.has(Code[code])) console.error(`a call failed: ${Code[code]}: ${rawMessage}`);

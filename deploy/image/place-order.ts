@@ -1,11 +1,21 @@
 // `place-order --orders <host:port> --inventory <host:port>`: places one order and waits until it is delivered. Ends with 0
-// then, with 1 and one sentence when it was refused, failed or is late, with 2 when it was called wrongly.
+// then, with 1 and one sentence when it was refused, failed or is late, with 2 when it was called wrongly. `--tls <folder>`
+// calls with the certificate tls.crt, tls.key and ca.crt of a folder.
 import { randomUUID } from "node:crypto";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { ConnectError } from "@connectrpc/connect";
 import { type Order, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import { tlsOf } from "#platform/grpc/tls.ts";
 import { isOver, Shop, ShopError } from "./shop.ts";
+
+/** The certificate, key and authority in a folder, as a secret of cert-manager is mounted. */
+function tlsIn(folder: string | undefined) {
+  if (folder === undefined) return undefined;
+  const [GRPC_TLS_CERT, GRPC_TLS_KEY, GRPC_TLS_CA] = ["tls.crt", "tls.key", "ca.crt"].map((name) => join(folder, name));
+  return tlsOf({ GRPC_TLS_CERT, GRPC_TLS_KEY, GRPC_TLS_CA, GRPC_TLS_REFRESH_MS: 60_000 });
+}
 
 function options(args: readonly string[]) {
   const { values } = parseArgs({
@@ -14,12 +24,13 @@ function options(args: readonly string[]) {
       orders: { type: "string" },
       inventory: { type: "string" },
       deadline: { type: "string", default: "120" },
+      tls: { type: "string" },
     },
   });
   const { orders, inventory, deadline } = values;
   if (!orders || !inventory) throw new TypeError("--orders and --inventory say where the two services answer");
   if (!(Number(deadline) > 0)) throw new TypeError(`--deadline is a number of seconds, not "${deadline}"`);
-  return { addresses: { orders, inventory }, deadlineMs: Number(deadline) * 1_000 };
+  return { addresses: { orders, inventory }, deadlineMs: Number(deadline) * 1_000, tls: tlsIn(values.tls) };
 }
 
 /** Follows the order until it ends or time is up; a broken stream is opened again. */
@@ -48,9 +59,9 @@ function after(begin: number): string {
 }
 
 async function main(): Promise<void> {
-  const { addresses, deadlineMs } = options(process.argv.slice(2));
+  const { addresses, deadlineMs, tls } = options(process.argv.slice(2));
   const signal = AbortSignal.timeout(deadlineMs);
-  using shop = new Shop(addresses);
+  using shop = new Shop(addresses, tls);
   await shop.stock(1, signal);
   const placed = await shop.buy(await shop.buyer(signal), randomUUID(), signal);
   console.log(`order ${placed.orderId}`);

@@ -5,6 +5,7 @@ import { CustomerService } from "#gen/shop/orders/v1/customer_service_pb.js";
 import { type Order, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import { Clients } from "#platform/grpc/clients.ts";
+import type { Tls } from "#platform/grpc/tls.ts";
 
 /** An article and a place of its own, so that no real stock is sold. */
 const shelf = { sku: "ordermesh-test-article", locationId: "ordermesh-test" };
@@ -35,11 +36,12 @@ export interface ShopAddresses {
 /** Buys the test article, through the same client-side balancing that the services use among themselves. */
 export class Shop implements Disposable {
   readonly orders: Client<typeof OrderService>;
-  readonly #clients = new Clients({ defaultTimeoutMs: 10_000, maxMessageBytes: 1024 * 1024 });
+  readonly #clients: Clients;
   readonly #customers: Client<typeof CustomerService>;
   readonly #inventory: Client<typeof InventoryService>;
 
-  constructor({ orders, inventory }: ShopAddresses) {
+  constructor({ orders, inventory }: ShopAddresses, tls?: Tls) {
+    this.#clients = new Clients({ defaultTimeoutMs: 30_000, maxMessageBytes: 1024 * 1024, tls });
     this.orders = this.#clients.client(OrderService, orders);
     this.#customers = this.#clients.client(CustomerService, orders);
     this.#inventory = this.#clients.client(InventoryService, inventory);

@@ -1,4 +1,4 @@
-import { services } from "../../dev/layout.ts";
+import { databaseServices, services } from "../../dev/layout.ts";
 import { serviceOf, untilSeen } from "../../observability/jaeger/query.ts";
 import { type Mesh, require, type Stage, servingPods } from "./mesh.ts";
 import { networkStage } from "./network-stage.ts";
@@ -71,7 +71,8 @@ async function logs(mesh: Mesh): Promise<string> {
   if (!stack.blueprint.observers.includes("elasticsearch")) {
     return "left out: the nodes of this cluster are elsewhere, and their logs with them";
   }
-  const url = `${stack.observerUrl("elasticsearch")}/logs-ordermesh-${namespace}/_search`;
+  // The audit log is a data stream of its own; an order without trouble is in no other.
+  const url = `${stack.observerUrl("elasticsearch")}/logs-ordermesh*-${namespace}/_search`;
   const query = { term: { "order.id": deliveredOrder(mesh) } };
   const aggs = { services: { terms: { field: "service.name" } } };
   const ask = async () => {
@@ -84,8 +85,13 @@ async function logs(mesh: Mesh): Promise<string> {
     // Before the first line arrives there is nothing to search in.
     return answer.ok ? ((await answer.json()) as Buckets) : undefined;
   };
-  const seen = await untilSeen(ask, ({ hits }) => hits.total.value > 0, telemetryDeadlineMs);
-  const names = seen.aggregations?.services.buckets.map(({ key }) => key) ?? [];
+  const namesIn = ({ aggregations }: Buckets) => aggregations?.services.buckets.map(({ key }) => key) ?? [];
+  const seen = await untilSeen(
+    ask,
+    (answer) => databaseServices.every((name) => namesIn(answer).includes(name)),
+    telemetryDeadlineMs,
+  );
+  const names = namesIn(seen);
   return `${seen.hits.total.value} lines with its id, of ${names.join(", ")}`;
 }
 
