@@ -7,7 +7,7 @@ import { root } from "../../deploy/dev/config.ts";
 import { run } from "../../deploy/tools/run.ts";
 import { tool } from "../../deploy/tools/tool.ts";
 import { environments, helm, kubernetesVersion, resourcesIn, template, valuesOf } from "./charts.ts";
-import { writeKubernetesSchemas } from "./kubernetes-schemas.ts";
+import { moduleSource, writeCustomSchemas, writeKubernetesSchemas } from "./kubernetes-schemas.ts";
 
 const charts = ["service", "ordermesh"] as const;
 
@@ -21,11 +21,15 @@ const everything = [
   "global.tracing.jaeger=http://jaeger:14268/api/traces",
   "shipping.priorityClassName=ordermesh",
   "shipping.nodeSelector.disk=fast",
+  "global.tls.enabled=true",
+  "global.tls.issuer.name=mesh",
 ];
 
 let folder: string;
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "ordermesh-charts-"));
+  const certificates = await moduleSource("github.com/cert-manager/cert-manager@v1.21.2");
+  await writeCustomSchemas(folder, join(certificates, "deploy/crds/cert-manager.io_certificates.yaml"));
 });
 after(() => rm(folder, { recursive: true, force: true }));
 

@@ -20,6 +20,11 @@
 {{- with $global.tracing.otlp }}{{ $_ := set $all "OTEL_EXPORTER_OTLP_ENDPOINT" . }}{{ end -}}
 {{- with $global.tracing.jaeger }}{{ $_ := set $all "OTEL_EXPORTER_JAEGER_ENDPOINT" . }}{{ end -}}
 {{- with $global.tracing.zipkin }}{{ $_ := set $all "OTEL_EXPORTER_ZIPKIN_ENDPOINT" . }}{{ end -}}
+{{- if $global.tls.enabled -}}
+{{- $_ := set $all "GRPC_TLS_CERT" "/etc/ordermesh/tls/tls.crt" -}}
+{{- $_ := set $all "GRPC_TLS_KEY" "/etc/ordermesh/tls/tls.key" -}}
+{{- $_ := set $all "GRPC_TLS_CA" "/etc/ordermesh/tls/ca.crt" -}}
+{{- end -}}
 {{- range .Values.calls -}}
 {{- $name := printf "%s_ADDRESS" (.service | upper | replace "-" "_") -}}
 {{- $_ := set $all $name (printf "dns:///%s-%s-headless:%s" $.Release.Name .service (include "service.text" .port)) -}}
@@ -60,24 +65,46 @@
 {{- end -}}
 {{- end }}
 
-{{/* Where the certificate of the database's authority is mounted. */}}
+{{/* Files that a container reads: the database's authority and, when it serves or calls, its certificate. Takes root and tls. */}}
 {{- define "service.mounts" -}}
-{{- if and .Values.database.enabled .Values.global.database.host .Values.global.database.caSecret }}
+{{- $values := .root.Values -}}
+{{- $authority := and $values.database.enabled $values.global.database.host $values.global.database.caSecret -}}
+{{- if or $authority .tls }}
 volumeMounts:
+  {{- if $authority }}
   - name: database-ca
     mountPath: /etc/ordermesh/database
     readOnly: true
+  {{- end }}
+  {{- if .tls }}
+  - name: tls
+    mountPath: /etc/ordermesh/tls
+    readOnly: true
+  {{- end }}
 {{- end }}
 {{- end }}
 
 {{- define "service.volumes" -}}
-{{- if and .Values.database.enabled .Values.global.database.host .Values.global.database.caSecret }}
+{{- $values := .root.Values -}}
+{{- $authority := and $values.database.enabled $values.global.database.host $values.global.database.caSecret -}}
+{{- if or $authority .tls }}
 volumes:
+  {{- if $authority }}
   - name: database-ca
     secret:
-      secretName: {{ .Values.global.database.caSecret }}
+      secretName: {{ $values.global.database.caSecret }}
       items:
         - key: ca.crt
           path: ca.crt
+  {{- end }}
+  {{- if .tls }}
+  - name: tls
+    secret:
+      secretName: {{ include "service.tlsSecret" .root }}
+  {{- end }}
 {{- end }}
+{{- end }}
+
+{{- define "service.tlsSecret" -}}
+{{ .Values.tls.secret | default (printf "%s-tls" (include "service.fullname" .)) }}
 {{- end }}

@@ -61,10 +61,10 @@ spec:
           sleep:
             seconds: {{ include "service.text" . }}
       {{- end }}
-      {{- with include "service.mounts" $ }}
+      {{- with include "service.mounts" (dict "root" $ "tls" $.Values.global.tls.enabled) }}
       {{- . | nindent 6 }}
       {{- end }}
-  {{- with include "service.volumes" $ }}
+  {{- with include "service.volumes" (dict "root" $ "tls" $.Values.global.tls.enabled) }}
   {{- . | nindent 2 }}
   {{- end }}
   {{- with $.Values.nodeSelector }}
@@ -81,20 +81,29 @@ spec:
   {{- end }}
 {{- end }}
 
+{{/* The kubelet speaks no TLS over gRPC; the HTTP port answers the same questions. */}}
 {{- define "service.probes" -}}
-{{- $port := include "service.text" .Values.ports.grpc -}}
 startupProbe:
-  grpc:
-    port: {{ $port }}
-    service: liveness
+  {{- include "service.probe" (dict "root" . "path" "/healthz" "service" "liveness") | nindent 2 }}
   {{- toYaml .Values.probes.startup | nindent 2 }}
 readinessProbe:
-  grpc:
-    port: {{ $port }}
+  {{- include "service.probe" (dict "root" . "path" "/readyz" "service" "") | nindent 2 }}
   {{- toYaml .Values.probes.readiness | nindent 2 }}
 livenessProbe:
-  grpc:
-    port: {{ $port }}
-    service: liveness
+  {{- include "service.probe" (dict "root" . "path" "/healthz" "service" "liveness") | nindent 2 }}
   {{- toYaml .Values.probes.liveness | nindent 2 }}
+{{- end }}
+
+{{- define "service.probe" -}}
+{{- if .root.Values.global.tls.enabled -}}
+httpGet:
+  port: {{ include "service.text" .root.Values.ports.http }}
+  path: {{ .path }}
+{{- else -}}
+grpc:
+  port: {{ include "service.text" .root.Values.ports.grpc }}
+  {{- with .service }}
+  service: {{ . }}
+  {{- end }}
+{{- end -}}
 {{- end }}
