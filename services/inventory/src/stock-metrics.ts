@@ -1,5 +1,5 @@
 import { Counter, Gauge, type Registry } from "prom-client";
-import type { Movement } from "./stock.ts";
+import { type Movement, movementKinds } from "./stock.ts";
 
 /** What the inventory service counts. Every count is of what is committed. */
 export class StockMetrics {
@@ -22,6 +22,8 @@ export class StockMetrics {
       labelNames: ["kind"],
       registers,
     });
+    // From the beginning, so that the first of them is a rise.
+    for (const kind of movementKinds) this.#movements.inc({ kind }, 0);
     this.#expired = new Counter({
       name: "inventory_expired_holds_total",
       help: "Orders whose stock was given back because their hold was over.",

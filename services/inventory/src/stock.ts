@@ -48,8 +48,11 @@ export interface Reservation {
   readonly createTime: Date;
 }
 
+/** Why a level changes. */
+export const movementKinds = ["adjustment", "reservation", "commit", "release", "expiry"] as const;
+
 /** Why a level changed. */
-export type MovementKind = "adjustment" | "reservation" | "commit" | "release" | "expiry";
+export type MovementKind = (typeof movementKinds)[number];
 
 /** One change of a level. All movements of a level sum to it. */
 export interface Movement {

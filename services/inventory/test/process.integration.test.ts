@@ -34,6 +34,7 @@ describe("inventory process", () => {
       GRPC_PORT: "0",
       HTTP_PORT: "0",
       LOG_FORMAT: "json",
+      LOW_STOCK_EVERY_MS: "20",
       PAGE_TOKEN_SECRET: "a secret of at least thirty-two characters",
     };
     const child = spawn(process.execPath, [main, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
@@ -61,6 +62,8 @@ describe("inventory process", () => {
       body: JSON.stringify({ sku: "mug" }),
     });
     assert.match(await response.text(), /"available":\s*"500"/);
+    await client.adjustStock({ requestId: "few", sku: "cap", locationId: "berlin", delta: 5n, reason: "delivery" });
+    await shows(httpPort, /^inventory_low_stock_levels\{service="inventory"\} 1$/m);
     const lines = [{ sku: "mug", quantity: 1n }];
     const calls = Array.from({ length: 200 }, () =>
       client.reserveStock({ requestId: newId(), orderId: newId(), lines }),
@@ -76,6 +79,15 @@ describe("inventory process", () => {
 });
 
 type Child = ChildProcessByStdio<null, Readable, Readable>;
+
+/** Waits until the metrics of a process say so. */
+async function shows(httpPort: number, sample: RegExp): Promise<void> {
+  const end = Date.now() + 10_000;
+  for (let text = ""; !sample.test(text); ) {
+    assert.ok(Date.now() < end, `the metrics never said ${sample}:\n${text}`);
+    text = await (await fetch(`http://127.0.0.1:${httpPort}/metrics`)).text();
+  }
+}
 
 /** How a process ended and all that it wrote. */
 async function ended(child: Child): Promise<{ code: number | null; text: string }> {

@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { NoteCarrierCall } from "./carrier-call.ts";
-import type { Shipment } from "./shipment.ts";
+import { type Shipment, shipmentStatuses } from "./shipment.ts";
 
 /** A shipment that has come to a status. */
 export interface Moved extends Pick<Shipment, "status"> {
@@ -36,6 +36,8 @@ export class ShippingMetrics {
       labelNames: ["status"],
       registers,
     });
+    // From the beginning, so that the first of them is a rise.
+    for (const status of shipmentStatuses) this.#shipments.inc({ status: status.toUpperCase() }, 0);
     this.#carrier = new Histogram({
       name: "shipping_carrier_duration_seconds",
       help: "Duration of calls to the carrier, by call and outcome: its answer, or failed.",
