@@ -1,4 +1,5 @@
 import { SpanKind } from "@opentelemetry/api";
+import { requestContext } from "#platform/context.ts";
 import { endSpan, startSpan, underSpan } from "#platform/spans.ts";
 import type { BookingState } from "./carrier.ts";
 
@@ -13,7 +14,8 @@ export async function callCarrier(
   { question, shipmentId, note }: { question: Question; shipmentId: string; note: NoteCarrierCall | undefined },
   work: () => Promise<BookingState>,
 ): Promise<BookingState> {
-  const attributes = { "peer.service": "carrier", "shipment.id": shipmentId };
+  const { orderId } = requestContext();
+  const attributes = { "peer.service": "carrier", "shipment.id": shipmentId, ...(orderId && { "order.id": orderId }) };
   const span = startSpan(`carrier ${question}`, { kind: SpanKind.CLIENT, attributes });
   const begin = performance.now();
   const end = (outcome: BookingState["kind"] | "failed", error?: unknown) => {

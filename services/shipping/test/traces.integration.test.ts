@@ -6,7 +6,7 @@ import { ShipmentStatus } from "#gen/shop/shipping/v1/shipment_pb.js";
 import { recordSpans } from "#platform/telemetry.ts";
 import { readAuditLog } from "../../platform/test/audit-log.ts";
 import { type KeptSpans, keepSpans } from "../../platform/test/spans-kept.ts";
-import { createRequest } from "./examples.ts";
+import { at, createRequest } from "./examples.ts";
 import { type Process, startProcess } from "./process.ts";
 import { until } from "./until.ts";
 import { World } from "./world.ts";
@@ -69,6 +69,31 @@ describe("the traces of parcels", () => {
       assert.equal(heardIn, `00-${traceIds[index]}-${one("report shipment")?.spanContext().spanId}-01`);
       assert.equal(one("report shipment")?.attributes["ordermesh.outcome"], "done");
     }
+  });
+
+  it("go on from the booking when its answer has to be asked for", async () => {
+    const request = createRequest({ address: at("SIM-ERROR") });
+    const { orderId, locationId } = request;
+    const traceId = "d".repeat(32);
+    const own = [`00-${traceId}-b7ad6b7169203331-01`];
+    await using process = await startProcess(world, quick);
+    await process.shipping.batchCreateShipments({ requests: [request], traceparents: own });
+    await packed(process, [request]);
+    const parcel = { requestId: `${orderId}:ship`, orderId, locationId };
+    await process.fulfillment.batchBookShipments({ requests: [parcel], traceparents: own });
+    const inTrace = () => spans.all().filter((span) => span.spanContext().traceId === traceId);
+    await until(() => inTrace().some(({ name }) => name === "tracking report"), "the parcel is on its way");
+    const booking = inTrace().find(({ name }) => name === "BookShipment");
+    const resumed = inTrace().find(({ name }) => name === "resume booking");
+    assert.ok(booking && resumed);
+    assert.equal(resumed.parentSpanContext?.spanId, booking.spanContext().spanId);
+    const calls = inTrace().filter(({ name }) => name === "carrier book");
+    assert.deepEqual(
+      calls.map(({ attributes }) => attributes["ordermesh.outcome"]),
+      ["failed", "failed"],
+    );
+    const finds = inTrace().filter(({ name }) => name === "carrier find");
+    assert.deepEqual(new Set(finds.map(({ attributes }) => attributes["order.id"])), new Set([orderId]));
   });
 
   it("are named by what is written down", async () => {
