@@ -11,7 +11,7 @@ import type { Rule } from "./world-rules.ts";
 type Handle = WorkflowHandle<typeof processOrders>;
 
 /** How long a condition may take to come true, in milliseconds. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 const LOOK_MS = 20;
 
 /** A server, a worker and a world that the tests of a file share. Rules are for one order each. */
