@@ -63,6 +63,21 @@ export const scenarios: Record<string, (stage: Stage) => Promise<Handle>> = {
     return handle;
   },
 
+  /** A refusal that the callee remembers; the operator's retry is another request. */
+  async askedAnew(stage) {
+    const orders = list(2);
+    const orderId = idOf(orders, 0);
+    const refused = `${orderId}:capture:BER`;
+    const handle = await stage.start(orders, [
+      ({ step, id }) =>
+        step === "capture" && id === refused ? { kind: "refuse", reason: "GATEWAY_REFUSED" } : undefined,
+    ]);
+    await stage.parked(handle, "capture:BER");
+    await handle.executeUpdate(retryStep, { args: [{ orderId, step: "capture:BER" }] });
+    await handle.result();
+    return handle;
+  },
+
   async cancelled(stage) {
     const orders = list(3);
     const orderId = idOf(orders, 1);
