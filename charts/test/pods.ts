@@ -34,7 +34,8 @@ export interface Variable {
 
 /** A question of the kubelet. */
 export interface Probe {
-  readonly grpc: { readonly port: number; readonly service?: string };
+  readonly grpc?: { readonly port: number; readonly service?: string };
+  readonly httpGet?: { readonly port: number; readonly path: string };
 }
 
 /** What a pod is made of. */

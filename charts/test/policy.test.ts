@@ -5,7 +5,7 @@ import { shippingConfig } from "../../services/shipping/src/config.ts";
 import { workerConfig } from "../../services/worker/src/config.ts";
 import { environments, named, ofKind, type Resource, render, valuesOf } from "./charts.ts";
 import { edgesIn, policiesFor, waysOut } from "./network.ts";
-import { type Container, type Pod, podsOf } from "./pods.ts";
+import { type Container, type Pod, type Probe, podsOf } from "./pods.ts";
 
 const variants: readonly (readonly [string, readonly string[]])[] = [
   ["the defaults", []],
@@ -47,12 +47,26 @@ function requireNoSecretValues({ env = [] }: Container): void {
   }
 }
 
+/** Over gRPC; beside it where it speaks TLS, which the kubelet does not. */
 function requireProbes({ spec }: Pod): void {
   const [container] = spec.containers;
-  const port = container?.ports?.find(({ name }) => name === "grpc")?.containerPort;
-  assert.deepEqual(container?.startupProbe?.grpc, { port, service: "liveness" });
-  assert.deepEqual(container?.livenessProbe?.grpc, { port, service: "liveness" });
-  assert.deepEqual(container?.readinessProbe?.grpc, { port });
+  const portOf = (wanted: string) => container?.ports?.find(({ name }) => name === wanted)?.containerPort;
+  const tls = spec.volumes?.some(({ name }) => name === "tls");
+  const http = (path: string) => ({ httpGet: { port: portOf("http"), path } });
+  const [grpc, alive, ready] = [portOf("grpc"), http("/healthz"), http("/readyz")];
+  const question = ({ grpc, httpGet }: Probe) => (grpc ? { grpc } : { httpGet });
+  assert.deepEqual(
+    [container?.startupProbe, container?.livenessProbe, container?.readinessProbe].map(
+      (probe) => probe && question(probe),
+    ),
+    tls
+      ? [alive, alive, ready]
+      : [
+          { grpc: { port: grpc, service: "liveness" } },
+          { grpc: { port: grpc, service: "liveness" } },
+          { grpc: { port: grpc } },
+        ],
+  );
 }
 
 function requireGrace({ spec }: Pod, config: Resource): void {

@@ -54,6 +54,12 @@ export const steps: readonly Step[] = [
     namespace: "cert-manager",
   },
   {
+    kind: "resources",
+    name: "issuer",
+    path: `${resources}/issuer.yaml`,
+    wait: ["--for=condition=Ready", "clusterissuer/ordermesh", "--timeout=2m"],
+  },
+  {
     kind: "chart",
     name: "kube-prometheus-stack",
     chart: "kube-prometheus-stack",
