@@ -59,11 +59,12 @@ async function lookUpTrace(stack: Stack, orderId: string): Promise<{ trace: Sigh
 
 async function lookUpLogs(stack: Stack, orderId: string, traceId: string): Promise<Sight> {
   const url = stack.observerUrl("elasticsearch");
-  const stream = `logs-ordermesh-${localNamespace}`;
+  // What services wrote, and the audit log, which is a stream of its own.
+  const streams = `logs-ordermesh*-${localNamespace}`;
   const count = async (field: string, value: string) => {
-    await call({ url }, { method: "POST", path: `/${stream}/_refresh?ignore_unavailable=true` });
+    await call({ url }, { method: "POST", path: `/${streams}/_refresh?ignore_unavailable=true` });
     const body = JSON.stringify({ query: { term: { [field]: value } } });
-    const answer = await call({ url }, { method: "POST", path: `/${stream}/_count?ignore_unavailable=true`, body });
+    const answer = await call({ url }, { method: "POST", path: `/${streams}/_count?ignore_unavailable=true`, body });
     return (answer as { count: number }).count;
   };
   const some = (field: string, value: string) =>
@@ -74,10 +75,12 @@ async function lookUpLogs(stack: Stack, orderId: string, traceId: string): Promi
         arriveWithinMs,
       ),
     );
-  const byOrder = (await some("order.id", orderId)) ?? 0;
-  const byTrace = traceId === "" ? 0 : ((await some("trace.id", traceId)) ?? 0);
+  const [byOrder = 0, byTrace = 0] = await Promise.all([
+    some("order.id", orderId),
+    traceId === "" ? 0 : some("trace.id", traceId),
+  ]);
   return {
-    where: `${url}/${stream}/_search?q=order.id:${orderId}&sort=@timestamp&size=1000`,
+    where: `${url}/${streams}/_search?q=order.id:${orderId}&sort=@timestamp&size=1000`,
     what: `${byOrder} lines, ${byTrace} by its trace.id`,
     found: byOrder > 0 && byTrace > 0,
   };

@@ -97,14 +97,16 @@ async function fill(stack: Stack): Promise<void> {
 /** Whether each kind was there and everything of it was found. */
 async function showOneOfEach(stack: Stack, screen: Screen, orders: readonly Order[]): Promise<boolean> {
   const chosen = oneOfEach(orders);
-  let all = true;
-  for (const kind of kinds) {
+  const looks = kinds.map(async (kind) => {
     const order = chosen.get(kind.name);
+    return { kind, order, evidence: order && (await lookUp(stack, kind, order)) };
+  });
+  let all = true;
+  for (const { kind, order, evidence } of await Promise.all(looks)) {
     screen.print();
     screen.title(order ? `${kind.name}: ${order.orderId}` : kind.name);
-    if (!order) screen.say("No order became so.");
-    const evidence = order && (await lookUp(stack, kind, order));
     if (evidence) showEvidence(screen, evidence);
+    else screen.say("No order became so.");
     all &&= evidence !== undefined && [evidence.trace, evidence.logs, ...evidence.metrics].every(({ found }) => found);
   }
   return all;

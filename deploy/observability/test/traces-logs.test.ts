@@ -23,9 +23,10 @@ describe("the log lines of a real run", () => {
 
   async function search(query: object): Promise<readonly Line[]> {
     const url = traced.stack.observerUrl("elasticsearch");
-    const stream = `logs-ordermesh-${localNamespace}`;
-    await call({ url }, { method: "POST", path: `/${stream}/_refresh?ignore_unavailable=true` });
-    const path = `/${stream}/_search?ignore_unavailable=true`;
+    // What services wrote, and the audit log, which is a stream of its own.
+    const streams = `logs-ordermesh*-${localNamespace}`;
+    await call({ url }, { method: "POST", path: `/${streams}/_refresh?ignore_unavailable=true` });
+    const path = `/${streams}/_search?ignore_unavailable=true`;
     const answer = await call({ url }, { method: "POST", path, body: JSON.stringify({ query, size: 1_000 }) });
     return (answer as { hits: { hits: Line[] } }).hits.hits;
   }
