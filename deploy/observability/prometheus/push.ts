@@ -11,7 +11,8 @@ export interface Verification {
   readonly seconds: number;
 }
 
-const help: Readonly<Record<keyof Verification | "time", { name: string; help: string }>> = {
+/** How the pushed metrics are called, and what they mean. */
+export const verificationHelp: Readonly<Record<keyof Verification | "time", { name: string; help: string }>> = {
   findings: { name: "ordermesh_verify_findings", help: "What did not agree when stock and money were last compared." },
   checks: { name: "ordermesh_verify_checks", help: "Comparisons of the last run." },
   underway: {
@@ -35,7 +36,7 @@ const timeoutMs = 5_000;
  */
 export async function pushVerification(url: string, result: Verification): Promise<void> {
   const registry = new Registry();
-  for (const [key, about] of Object.entries(help)) {
+  for (const [key, about] of Object.entries(verificationHelp)) {
     const gauge = new Gauge({ ...about, registers: [registry] });
     gauge.set(key === "time" ? Date.now() / 1_000 : result[key as keyof Verification]);
   }

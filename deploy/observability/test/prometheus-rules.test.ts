@@ -4,9 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { parse, parseAllDocuments, stringify } from "yaml";
+import { root } from "../../dev/config.ts";
 import { run } from "../../tools/run.ts";
 import { tool } from "../../tools/tool.ts";
 import { localConfiguration, ruleFile } from "../prometheus/local.ts";
+import { fillIn, staticSections } from "../prometheus/metrics-page.ts";
 import { generatedFiles } from "../prometheus/resources.ts";
 import { isAlert } from "../prometheus/rule.ts";
 import { alerts, ruleGroups } from "../prometheus/rules.ts";
@@ -16,7 +18,8 @@ import { type Example, promtoolTest } from "./prometheus-example.ts";
 
 const home = join(import.meta.dirname, "../prometheus");
 const examples = [...customerExamples, ...causeExamples];
-const options = { timeoutMs: 120_000, keepOutput: true };
+const federationRules = join(home, "federation-rules.yaml");
+const options = { timeoutMs: 300_000, keepOutput: true };
 
 let folder: string;
 before(async () => {
@@ -58,6 +61,11 @@ describe("the rules", () => {
   it("are ones that Prometheus takes, without a warning", async () => {
     const said = await run(await tool("promtool"), ["check", "rules", "--lint=all", "--lint-fatal", ruleFile], options);
     assert.match(said, /SUCCESS/);
+  });
+
+  it("are told in docs/metrics.md as they are", async () => {
+    const page = await readFile(join(root, "docs/metrics.md"), "utf8");
+    assert.equal(fillIn(page, staticSections()), page, "run deploy/observability/test/write-metrics-page.ts");
   });
 
   it("record each series once, and use none that nobody records", () => {
@@ -102,6 +110,32 @@ describe("each alert", () => {
       if (severity === "page") assert.match(description, /customers|orders/i, alert);
       assert.doesNotMatch(description, /\{\{/, `${alert}: what it means does not change`);
     }
+  });
+});
+
+describe("the global Prometheus", () => {
+  it("has a configuration that Prometheus takes", async () => {
+    const file = join(folder, "global.yaml");
+    const text = await readFile(join(home, "federation.yaml"), "utf8");
+    await writeFile(file, text.replace("/etc/prometheus/federation-rules.yaml", federationRules));
+    assert.match(await run(await tool("promtool"), ["check", "config", file], options), /SUCCESS/);
+  });
+
+  it("wakes somebody when a cluster is silent, and lets a short silence pass", async () => {
+    const labels = { severity: "page", service: "prometheus", job: "federate", source_cluster: "one" };
+    const { groups } = parse(await readFile(federationRules, "utf8")) as Federation;
+    const annotations = groups[0]?.rules[0]?.annotations;
+    const summary = "The Prometheus of one does not answer";
+    const test = (values: string, exp_alerts: object[]) => ({
+      interval: "1m",
+      input_series: [{ series: 'up{job="federate", source_cluster="one"}', values }],
+      alert_rule_test: [{ alertname: "ClusterSilent", eval_time: "12m", exp_alerts }],
+    });
+    const fires = test("1x5 0x10", [{ exp_labels: labels, exp_annotations: { ...annotations, summary } }]);
+    const tests = [fires, test("1x5 0x3 1x10", [])];
+    const file = join(folder, "silent.yaml");
+    await writeFile(file, stringify({ rule_files: [federationRules], evaluation_interval: "1m", tests }));
+    assert.match(await run(await tool("promtool"), ["test", "rules", file], options), /SUCCESS/);
   });
 });
 
@@ -153,6 +187,10 @@ describe("the scrape configuration", () => {
     }
   });
 });
+
+interface Federation {
+  readonly groups: readonly { readonly rules: readonly { readonly annotations: Readonly<Record<string, string>> }[] }[];
+}
 
 interface Endpoint {
   readonly port: string;

@@ -6,8 +6,10 @@ import { root } from "../../dev/config.ts";
 import { services } from "../../dev/layout.ts";
 import { dashboards } from "../grafana/dashboards.ts";
 import { JaegerQuery } from "../jaeger/query.ts";
+import { ofTemporal, rowOf } from "../prometheus/metrics-page.ts";
 import { ruleGroups } from "../prometheus/rules.ts";
 import { until } from "./elk-stack.ts";
+import { query } from "./monitoring.ts";
 import { accounts } from "./prometheus-books.ts";
 import { trade, visibleWithinMs, World } from "./prometheus-world.ts";
 import { filledIn, usedBy } from "./promql.ts";
@@ -66,6 +68,43 @@ describe("the business numbers in Prometheus", () => {
     assert.equal(values.ordermesh_verify_findings, 0);
     assert.ok((values.ordermesh_verify_checks ?? 0) > 5);
     assert.ok(Math.abs(Date.now() / 1000 - (values.ordermesh_verify_last_run_timestamp_seconds ?? 0)) < 300);
+  });
+});
+
+describe("the global Prometheus", () => {
+  it("takes what a cluster has summed up, and none of the series of its processes", async () => {
+    const url = await world.federation();
+    const orders = () => query(url, "namespace:orders_created:increase30m");
+    const [sample] = await until(orders, (found) => found.length > 0, visibleWithinMs);
+    const labels = { cluster: "local", namespace: "local", source_cluster: "one" };
+    for (const [label, value] of Object.entries(labels)) assert.equal(sample?.metric[label], value);
+    const names = (await (await fetch(`${url}/api/v1/label/__name__/values`)).json()) as { data: string[] };
+    const single = names.data.filter(
+      (name) => !name.startsWith("namespace") && !/^(up|scrape_\w+|ALERTS\w*)$/.test(name),
+    );
+    assert.deepEqual(single, []);
+  });
+});
+
+describe("docs/metrics.md", () => {
+  it("describes every metric of ours as its process does, with all its labels, and none that there is not", async () => {
+    const page = readFileSync(join(root, "docs/metrics.md"), "utf8");
+    const families = (await world.families()).filter(({ name }) => !ofTemporal.test(name));
+    assert.ok(families.length > 60);
+    for (const family of families) {
+      const row = page.split("\n").find((line) => line.startsWith(`| \`${family.name}\` |`));
+      assert.ok(row, `${family.name} is not described: run deploy/observability/test/write-metrics-page.ts`);
+      const [, , type, labels = "", help] = row.split(/(?<!\\)\|/).map((cell) => cell.trim());
+      assert.deepEqual([type, help], [family.type, rowOf(family)[3]], family.name);
+      for (const label of family.labels) assert.ok(labels.includes(`\`${label}\``), `${family.name}: ${label}`);
+    }
+    const [, processes = ""] = /<!-- processes -->(.*)<!-- \/processes -->/s.exec(page) ?? [];
+    for (const [, name = ""] of processes.matchAll(/^\| `(\w+)` \|/gm)) {
+      assert.ok(
+        families.some((family) => family.name === name),
+        `there is no ${name} any more`,
+      );
+    }
   });
 });
 

@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import pg from "pg";
 import { stringify } from "yaml";
@@ -9,6 +9,7 @@ import { Shopper, type Wish } from "../../dev/shopper.ts";
 import { Stack } from "../../dev/stack.ts";
 import { run } from "../../tools/run.ts";
 import { localConfiguration } from "../prometheus/local.ts";
+import { type Family, familiesIn } from "../prometheus/metrics-page.ts";
 import {
   alertmanagerProgram,
   postgresExporterProgram,
@@ -18,6 +19,9 @@ import {
 import { until } from "./elk-stack.ts";
 import { Monitoring, query, type Sample } from "./monitoring.ts";
 
+/** What the global Prometheus is told, and its rules. */
+export const federation = join(import.meta.dirname, "../prometheus/federation.yaml");
+export const federationRules = join(import.meta.dirname, "../prometheus/federation-rules.yaml");
 const role = join(import.meta.dirname, "../prometheus/postgres-exporter/role.sql");
 
 /** How long a slow machine may take until something that happened is in Prometheus. */
@@ -61,12 +65,47 @@ export class World implements AsyncDisposable {
     return asking(this.stack.databaseUrl(database, "postgres"), async (client) => (await client.query<T>(sql)).rows);
   }
 
+  /** Every metric that our processes tell, with all labels that any of them gives it. */
+  async families(): Promise<Family[]> {
+    const byName = new Map<string, Family>();
+    for (const service of services) {
+      const url = `${this.stack.httpUrl(service)}/metrics`;
+      const text = async () => (await fetch(url, { signal: AbortSignal.timeout(5_000) })).text();
+      // The worker tells what is new of Temporal's only from the scrape after.
+      await text();
+      for (const family of familiesIn(await text())) {
+        const labels = new Set([...(byName.get(family.name)?.labels ?? []), ...family.labels]);
+        byName.set(family.name, { ...family, labels: [...labels].sort() });
+      }
+    }
+    return [...byName.values()];
+  }
+
   /** Runs the batch job that compares the books and pushes what it finds; returns what it printed. */
   verify(): Promise<string> {
     const script = join(root, "deploy/dev/verify.ts");
     const env = { ...process.env, PUSHGATEWAY_URL: this.#pushgateway };
     const args = [script, "--data", this.stack.blueprint.dataDirectory];
     return run(process.execPath, args, { cwd: root, env, timeoutMs: 60_000, keepOutput: true });
+  }
+
+  /** Starts the global Prometheus, which knows of one cluster, and returns its URL. */
+  async federation(): Promise<string> {
+    const folder = join(this.#monitoring.folder, "global");
+    const clusters = join(folder, "clusters.json");
+    await mkdir(folder, { recursive: true });
+    await writeFile(
+      clusters,
+      JSON.stringify([{ targets: [new URL(this.url).host], labels: { source_cluster: "one" } }]),
+    );
+    const configuration = (await readFile(federation, "utf8"))
+      .replace("/etc/prometheus/clusters/*.yaml", clusters)
+      .replace("/etc/prometheus/federation-rules.yaml", federationRules)
+      .replaceAll("_interval: 1m", "_interval: 1s");
+    const address = await this.#monitoring.address();
+    const place = { folder, address };
+    await this.#monitoring.start(await prometheusProgram(this.#monitoring.common("global"), place, configuration));
+    return `http://${address}`;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
