@@ -1,7 +1,10 @@
 import { Counter, Histogram, type Registry } from "prom-client";
+import { countedStages, stepLabels } from "./activities/step-name.ts";
+
+const outcomes = ["done", "refused", "pending", "failed"] as const;
 
 /** What becomes of one entry of a step's list. */
-export type StepOutcome = "done" | "refused" | "pending" | "failed";
+export type StepOutcome = (typeof outcomes)[number];
 
 /** What the worker counts of its sagas. Label values come from the code alone. */
 export interface SagaMetrics {
@@ -11,9 +14,15 @@ export interface SagaMetrics {
   readonly orders: Counter<"stage">;
 }
 
-/** Registers the metrics of one process. */
+/** Registers the metrics of one process. Counters begin at 0, so that the first event is seen as a rise. */
 export function createSagaMetrics(registry: Registry): SagaMetrics {
-  const registers = [registry];
+  const metrics = sagaMetrics([registry]);
+  for (const step of stepLabels) for (const outcome of outcomes) metrics.steps.inc({ step, outcome }, 0);
+  for (const stage of countedStages) metrics.orders.inc({ stage }, 0);
+  return metrics;
+}
+
+function sagaMetrics(registers: Registry[]): SagaMetrics {
   return {
     steps: new Counter({
       name: "saga_steps_total",
