@@ -48,6 +48,19 @@ describe("database", () => {
   });
   after(() => test[Symbol.asyncDispose]());
 
+  it("opens while the server is away, so that a start can wait for it", async () => {
+    const away = await Database.open({
+      url: "postgres://platform:x@127.0.0.1:1/platform",
+      name: "away",
+      entities: [Note],
+    });
+    try {
+      await assert.rejects(away.ping(), { code: "ECONNREFUSED" });
+    } finally {
+      await away.close();
+    }
+  });
+
   it("gives int8 as bigint and timestamptz as Date in raw statements, on the pool that MikroORM uses", async () => {
     await database.query("insert into note (id, text, tags) values ($1, $2, $3)", [9007199254740993n, "a", [1n, 2n]]);
     const [row] = await database.query<{ id: bigint; tags: bigint[]; create_time: Date }>("select * from note");

@@ -86,6 +86,8 @@ export class Database implements Queryable {
       pool: { max: options.poolMax ?? DEFAULT_POOL_MAX, idleTimeoutMillis: 30_000 },
       driverOptions: connectionOptions(options),
       forceUtcTimezone: true,
+      // It would ask for the database while the pool is built, and make it when it is missing: neither is our business.
+      ensureDatabase: false,
       // Only deprecations are said: what fails is thrown, and its greeting is no warning.
       logger: (message) => options.log?.warn(message),
       loggerFactory: (settings) => new OrmLogger(settings, databaseName(options.url) ?? ""),
