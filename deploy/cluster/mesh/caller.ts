@@ -1,5 +1,5 @@
 import type { ChildProcess } from "node:child_process";
-import { randomUUID } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 import { ClusterError } from "../errors.ts";
@@ -19,6 +19,7 @@ export interface EndedOrder {
   readonly orderId: string;
   readonly status: string;
   readonly seconds: number;
+  readonly traceId: string;
 }
 
 /** A person with kubectl and grpcurl in front of the cluster. */
@@ -36,34 +37,44 @@ export class Caller {
     await using orders = await this.#open("orders", 50051);
     await using inventory = await this.#open("inventory", 50053);
     const stock = { requestId: randomUUID(), sku: "espresso-cup", locationId: "berlin", delta: 1, reason: "a test" };
-    await this.#call(inventory.port, "shop.inventory.v1.InventoryService/AdjustStock", stock);
+    await this.#call({ port: inventory.port, method: "shop.inventory.v1.InventoryService/AdjustStock" }, stock);
     const { customer } = await this.#call<{ customer: { customerId: string } }>(
-      orders.port,
-      "shop.orders.v1.CustomerService/CreateCustomer",
+      { port: orders.port, method: "shop.orders.v1.CustomerService/CreateCustomer" },
       { requestId: randomUUID(), givenName: "Ada", familyName: "Lovelace", email: `${randomUUID()}@example.com` },
     );
     const start = performance.now();
+    const traceId = randomBytes(16).toString("hex");
     const { order } = await this.#call<OrderAnswer>(
-      orders.port,
-      "shop.orders.v1.OrderService/CreateOrder",
+      { port: orders.port, method: "shop.orders.v1.OrderService/CreateOrder" },
       newOrder(customer.customerId),
+      // Sampled, as the last two digits say.
+      ["-H", `traceparent: 00-${traceId}-${randomBytes(8).toString("hex")}-01`],
     );
     const end = Date.now() + deadlineSeconds * 1_000;
     for (;;) {
-      const now = await this.#call<OrderAnswer>(orders.port, "shop.orders.v1.OrderService/GetOrder", {
-        orderId: order.orderId,
-      });
+      const get = { port: orders.port, method: "shop.orders.v1.OrderService/GetOrder" };
+      const now = await this.#call<OrderAnswer>(get, { orderId: order.orderId });
       const { orderId, status } = now.order;
       const seconds = (performance.now() - start) / 1_000;
-      if (finalStatuses.includes(status)) return { orderId, status, seconds };
+      if (finalStatuses.includes(status)) return { orderId, status, seconds, traceId };
       if (Date.now() > end) throw new ClusterError(`the order is ${status} after ${deadlineSeconds} s`);
       await pause(300);
     }
   }
 
   /** Calls one method with grpcurl, by reflection. */
-  async #call<T>(port: number, method: string, request: object): Promise<T> {
-    const args = ["-plaintext", "-max-time", "15", "-d", JSON.stringify(request), `127.0.0.1:${port}`, method];
+  async #call<T>(to: { port: number; method: string }, request: object, flags: readonly string[] = []): Promise<T> {
+    const { port, method } = to;
+    const args = [
+      ...flags,
+      "-plaintext",
+      "-max-time",
+      "15",
+      "-d",
+      JSON.stringify(request),
+      `127.0.0.1:${port}`,
+      method,
+    ];
     const { code, stdout, stderr } = await execute({ command: this.#grpcurl, args, timeoutMs: 20_000 });
     if (code !== 0) throw new ClusterError(`grpcurl ${method} failed: ${stderr.trim()}`);
     return JSON.parse(stdout) as T;

@@ -1,5 +1,7 @@
 import { databaseServices, services } from "../../dev/layout.ts";
 import { serviceOf, untilSeen } from "../../observability/jaeger/query.ts";
+import { ClusterError } from "../errors.ts";
+import type { EndedOrder } from "./caller.ts";
 import { type Mesh, require, type Stage, servingPods } from "./mesh.ts";
 import { networkStage } from "./network-stage.ts";
 import { imageValues, mustSucceed, namespace, secretObjects } from "./release.ts";
@@ -40,21 +42,22 @@ async function install({ cluster, surroundings, release, image, values }: Mesh):
 }
 
 async function deliver(mesh: Mesh): Promise<string> {
-  const { orderId, status, seconds } = await mesh.caller.placeOrder(orderDeadlineSeconds);
+  const order = await mesh.caller.placeOrder(orderDeadlineSeconds);
+  const { orderId, status, seconds } = order;
   require(status === "ORDER_STATUS_DELIVERED", `the order ${orderId} is ${status}`);
-  mesh.delivered = orderId;
+  mesh.delivered = order;
   return `${orderId} delivered after ${seconds.toFixed(1)} s`;
 }
 
-function deliveredOrder({ delivered }: Mesh): string {
-  require(delivered !== undefined, "there is no delivered order to look for");
-  return delivered ?? "";
+function deliveredOrder({ delivered }: Mesh): EndedOrder {
+  if (delivered === undefined) throw new ClusterError("there is no delivered order to look for");
+  return delivered;
 }
 
 async function trace(mesh: Mesh): Promise<string> {
-  const orderId = deliveredOrder(mesh);
+  const { traceId } = deliveredOrder(mesh);
   const found = await untilSeen(
-    () => mesh.surroundings.jaeger.orderTrace(orderId),
+    () => mesh.surroundings.jaeger.trace(traceId),
     (seen) => services.every((name) => seen.spans.some((span) => serviceOf(seen, span) === name)),
     telemetryDeadlineMs,
   );
@@ -73,7 +76,7 @@ async function logs(mesh: Mesh): Promise<string> {
   }
   // The audit log is a data stream of its own; an order without trouble is in no other.
   const url = `${stack.observerUrl("elasticsearch")}/logs-ordermesh*-${namespace}/_search`;
-  const query = { term: { "order.id": deliveredOrder(mesh) } };
+  const query = { term: { "order.id": deliveredOrder(mesh).orderId } };
   const aggs = { services: { terms: { field: "service.name" } } };
   const ask = async () => {
     const answer = await fetch(url, {

@@ -23,6 +23,8 @@ export interface LoadPlan {
   readonly rate: number;
   /** Whether failed calls are repeated under their request ids. */
   readonly persistent?: boolean;
+  /** How long the last orders may take once no more are placed, in seconds. */
+  readonly patience: number;
 }
 
 interface PodStatus {
@@ -79,10 +81,10 @@ export class LoadPod {
   }
 }
 
-function manifest({ name, image, count, rate, persistent }: LoadPlan): object {
+function manifest({ name, image, count, rate, patience, persistent }: LoadPlan): object {
   const target = (service: string, port: number) => `dns:///${releaseName}-${service}-headless:${port}`;
   const addresses = ["--orders", target("orders", 50051), "--inventory", target("inventory", 50053)];
-  const amount = ["--count", String(count), "--rate", String(rate), ...(persistent ? ["--persistent"] : [])];
+  const amount = ["--count", String(count), "--rate", String(rate), "--patience", String(patience)];
   return {
     apiVersion: "v1",
     kind: "Pod",
@@ -96,7 +98,7 @@ function manifest({ name, image, count, rate, persistent }: LoadPlan): object {
           name: "load",
           image,
           imagePullPolicy: "IfNotPresent",
-          args: ["load", ...addresses, ...amount],
+          args: ["load", ...addresses, ...amount, ...(persistent ? ["--persistent"] : [])],
           securityContext: {
             allowPrivilegeEscalation: false,
             readOnlyRootFilesystem: true,

@@ -1,6 +1,6 @@
 import type { Cluster } from "../cluster.ts";
 import { ClusterError } from "../errors.ts";
-import type { Caller } from "./caller.ts";
+import type { Caller, EndedOrder } from "./caller.ts";
 import { namespace, type Release, type Values } from "./release.ts";
 import type { Surroundings } from "./surroundings.ts";
 
@@ -15,8 +15,10 @@ export interface Mesh {
   readonly nextImage: string;
   /** What every installation begins with. */
   readonly values: Values;
+  /** Orders a second while something is done to the mesh. */
+  readonly rate: number;
   /** An order that was delivered. */
-  delivered: string | undefined;
+  delivered: EndedOrder | undefined;
 }
 
 /** One thing that is shown. */

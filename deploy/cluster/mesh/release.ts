@@ -112,7 +112,8 @@ export function meshValues(hostAddress: string): Values {
     global: {
       database: { host, port: Number(port), parameters: "" },
       temporal: { address: outsideAddress("temporal") },
-      tracing: { exporters: "jaeger", ratio: 1, jaeger: `http://${outsideAddress("jaeger")}/api/traces` },
+      // A caller may ask for more: what it has decided holds.
+      tracing: { exporters: "jaeger", ratio: 0.01, jaeger: `http://${outsideAddress("jaeger")}/api/traces` },
       network: { database: peers, temporal: peers, tracing: peers },
     },
     ...Object.fromEntries(each),

@@ -5,11 +5,10 @@ import { type Mesh, require, requireBalance, type Stage, servingPods } from "./m
 import { imageValues, mustSucceed, namespace } from "./release.ts";
 import { upgradeTested } from "./rollout.ts";
 
-/** Orders a second while something is done to the mesh: a machine of two cores does that beside the restarts. */
-const rate = 4;
 const ordersDuringFailures = 100;
-/** How long the last orders may take once the load has ended, and the load with them. */
-const settleSeconds = 300;
+/** How long the last orders may take once no more are placed, and how long their pod may take to say so. */
+const patience = 300;
+const settleSeconds = patience + 60;
 
 /** What may happen to a mesh that works. */
 export const rolloutStages: readonly Stage[] = [
@@ -34,7 +33,8 @@ async function upgrade(mesh: Mesh): Promise<string> {
   const { cluster, release, nextImage, values } = mesh;
   const before = await uids(mesh);
   // More than can be placed meanwhile: it is told when it is enough.
-  const load = await LoadPod.start(cluster.kubectl, { name: "load-upgrade", image: mesh.image, count: 5_000, rate });
+  const plan = { name: "load-upgrade", image: mesh.image, count: 5_000, rate: mesh.rate, patience };
+  const load = await LoadPod.start(cluster.kubectl, plan);
   await pause(5_000);
   const start = performance.now();
   mustSucceed("helm upgrade", await release.upgrade([values, imageValues(nextImage)]));
@@ -52,8 +52,8 @@ async function upgrade(mesh: Mesh): Promise<string> {
 }
 
 async function failures(mesh: Mesh): Promise<string> {
-  const { cluster, surroundings, nextImage } = mesh;
-  const plan = { name: "load-failures", image: nextImage, count: ordersDuringFailures, rate, persistent: true };
+  const { cluster, surroundings, nextImage: image, rate } = mesh;
+  const plan = { name: "load-failures", image, count: ordersDuringFailures, rate, patience, persistent: true };
   const load = await LoadPod.start(cluster.kubectl, plan);
   await pause(4_000);
   const victims = onePodOfEach(await servingPods(mesh));
@@ -63,7 +63,7 @@ async function failures(mesh: Mesh): Promise<string> {
   await surroundings.restart("postgres");
   await pause(4_000);
   await surroundings.restart("temporal");
-  const outcome = await load.outcome(settleSeconds);
+  const outcome = await load.outcome(ordersDuringFailures / rate + settleSeconds);
   require(outcome.lost === 0, `${outcome.lost} orders are lost: ${summary(outcome)}`);
   await untilReady(mesh);
   return `${victims.length} pods killed; ${summary(outcome)}; ${await requireBalance(mesh)}`;
