@@ -52,10 +52,11 @@ export async function openMetrics(registry: Registry): Promise<{ contentType: st
   const lines: string[] = [];
   for (const metric of await registry.getMetricsAsJSON()) {
     const type = String(metric.type);
-    const { family, sample } = nameOf(metric.name, type === "counter");
+    const isCounter = type === "counter";
+    const { family, sample } = nameOf(metric.name, isCounter);
     lines.push(`# HELP ${family} ${escaped(metric.help)}`, `# TYPE ${family} ${type}`);
     for (const { value, labels, metricName, exemplar } of metric.values as Sample[]) {
-      const line = `${metricName ?? sample}${labelsOf(labels)} ${textOf(value)}`;
+      const line = `${isCounter ? sample : (metricName ?? sample)}${labelsOf(labels)} ${textOf(value)}`;
       lines.push(exemplar ? line + exemplarOf(exemplar) : line);
     }
   }

@@ -28,9 +28,9 @@ it("sweeps at start, again at once while there is something, then waits for a nu
   await relay.stop();
 });
 
-it("logs a failure, goes on after a pause, and knows how far it is behind", async () => {
+it("logs a failure and goes on after a pause that grows", async () => {
   const failures: unknown[] = [];
-  const swept: number[] = [];
+  const start = performance.now();
   const done = Promise.withResolvers<void>();
   let sweeps = 0;
   const relay = new Relay({
@@ -38,7 +38,6 @@ it("logs a failure, goes on after a pause, and knows how far it is behind", asyn
     everyMs: 2,
     maxPauseMs: 4,
     log: { error: (_message, fields) => failures.push(fields?.["relay.failures"]) },
-    metrics: { swept: (_handled, lagMs) => swept.push(lagMs) },
     sweep: async () => {
       sweeps += 1;
       if (sweeps <= 3) throw new Error("away");
@@ -50,7 +49,7 @@ it("logs a failure, goes on after a pause, and knows how far it is behind", asyn
   await done.promise;
   await relay.stop();
   assert.deepEqual(failures, [1, 2, 3]);
-  assert.ok((swept[0] ?? 0) >= 8);
+  assert.ok(performance.now() - start >= 8);
 });
 
 it("never overlaps, and stop waits for the sweep that runs, which it aborts", async () => {

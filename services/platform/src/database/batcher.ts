@@ -8,12 +8,6 @@ import { BatchQueue, type Entry, givenUp } from "./batch-queue.ts";
 import { runShared } from "./batch-span.ts";
 import { isDataError } from "./sql-state.ts";
 
-/** Told about every list that is taken. */
-export interface BatcherMetrics {
-  /** @param oldestWaitMs how long the entry that waited longest had waited */
-  taken(entries: number, oldestWaitMs: number): void;
-}
-
 /** How a batcher gathers and what it runs. */
 export interface BatcherOptions<I, O> {
   /** For metrics and for the refusal OVERLOADED. */
@@ -36,7 +30,6 @@ export interface BatcherOptions<I, O> {
   readonly maxWaiting?: number;
   /** Lists that run at the same time; default 1. */
   readonly lanes?: number;
-  readonly metrics?: BatcherMetrics;
 }
 
 /** When a caller stops waiting. */
@@ -148,18 +141,12 @@ export class Batcher<I, O> {
     while (this.#running < this.#lanes) {
       const list = this.#queue.take(this.#maxEntries, this.#maxBytes);
       if (!list[0]) break;
-      this.#measure(list, list[0]);
+      this.#entries.observe(list.length);
+      this.#waits.observe((performance.now() - list[0].since) / 1_000);
       this.#running += 1;
       void this.#runList(list);
     }
     this.#settleDrain();
-  }
-
-  #measure(list: readonly Entry<I, O>[], oldest: Entry<I, O>): void {
-    const waitMs = performance.now() - oldest.since;
-    this.#entries.observe(list.length);
-    this.#waits.observe(waitMs / 1_000);
-    this.#options.metrics?.taken(list.length, waitMs);
   }
 
   async #runList(list: Entry<I, O>[]): Promise<void> {

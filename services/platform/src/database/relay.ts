@@ -5,12 +5,6 @@ export interface RelayLog {
   error(message: string, fields?: Record<string, unknown>): unknown;
 }
 
-/** Told about every sweep. */
-export interface RelayMetrics {
-  /** @param handled what the sweep did; @param lagMs since the last sweep that succeeded */
-  swept(handled: number, lagMs: number): void;
-}
-
 /** What a relay does and how often. */
 export interface RelayOptions {
   readonly name: string;
@@ -19,7 +13,6 @@ export interface RelayOptions {
   /** Does what is due and returns how much that was; more than 0 means: look again at once. */
   readonly sweep: (signal: AbortSignal) => Promise<number>;
   readonly log: RelayLog;
-  readonly metrics?: RelayMetrics;
   /** After failures the pause doubles up to this; default 30,000. */
   readonly maxPauseMs?: number;
 }
@@ -34,22 +27,15 @@ export class Relay {
   #running: Promise<void> | undefined;
   #wake = Promise.withResolvers<void>();
   #failures = 0;
-  #lastSuccess = performance.now();
 
   constructor(options: RelayOptions) {
     this.#options = options;
-  }
-
-  /** Milliseconds since a sweep last succeeded. */
-  get lagMs(): number {
-    return performance.now() - this.#lastSuccess;
   }
 
   /** Begins with a sweep. */
   start(): void {
     if (this.#running) return;
     this.#stopped = new AbortController();
-    this.#lastSuccess = performance.now();
     this.#running = this.#loop(this.#stopped.signal);
   }
 
@@ -80,8 +66,6 @@ export class Relay {
     const { name: relay } = this.#options;
     try {
       const handled = await this.#options.sweep(signal);
-      this.#options.metrics?.swept(handled, this.lagMs);
-      this.#lastSuccess = performance.now();
       this.#failures = 0;
       relayRuns.inc({ relay, outcome: handled > 0 ? "worked" : "idle" });
       relaySuccess.set({ relay }, Date.now() / 1_000);
