@@ -1,16 +1,12 @@
 // Orders per second from CreateOrder to CONFIRMED, on the real services with real PostgreSQL and a Temporal development
 // server: sagas that carry lists of orders, against sagas that carry one order each. 256 callers in a closed loop.
-import { randomUUID } from "node:crypto";
 import { availableParallelism, cpus } from "node:os";
-import type { Client } from "@connectrpc/connect";
-import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
-import { CustomerService } from "#gen/shop/orders/v1/customer_service_pb.js";
-import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
-import { OrderService, WaitFor } from "#gen/shop/orders/v1/order_service_pb.js";
+import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import { Clients } from "#platform/grpc/clients.ts";
 import { components, freePorts } from "../deploy/dev/layout.ts";
 import { Stack } from "../deploy/dev/stack.ts";
 import { cpuSeconds } from "./cpu.ts";
+import { caller, PACKING_MS, pause, prepare, Tally } from "./order-load.ts";
 
 const CALLERS = 256;
 const WARM_UP_MS = 8_000;
@@ -18,10 +14,6 @@ const MEASURE_MS = 25_000;
 /** A side that confirmed fewer says nothing: it is measured on, for at most this many times as long. */
 const MIN_CONFIRMED = 200;
 const MAX_ROUNDS = 4;
-const CUSTOMERS = 64;
-/** Parcels are not packed while it is measured: what comes after the confirmation is the same on both sides. */
-const PACKING_MS = 3_600_000;
-const skus = ["espresso-beans-1kg", "espresso-cup", "milk-pitcher"];
 
 interface Result {
   readonly confirmed: number;
@@ -31,80 +23,6 @@ interface Result {
   readonly latencies: number[];
   /** CPU milliseconds per confirmed order, by process. */
   readonly cpu: ReadonlyMap<string, number>;
-}
-
-/** Counts what the callers see while it is measured. */
-class Tally {
-  readonly latencies: number[] = [];
-  others = 0;
-  counting = false;
-
-  note(status: OrderStatus | undefined, ms: number): void {
-    if (!this.counting) return;
-    if (status === OrderStatus.PENDING || status === undefined || status === OrderStatus.REJECTED) this.others += 1;
-    else this.latencies.push(ms);
-  }
-}
-
-async function prepare(stack: Stack, clients: Clients): Promise<string[]> {
-  const inventory = clients.client(InventoryService, stack.address("inventory"));
-  for (const sku of skus) {
-    await inventory.adjustStock({
-      requestId: randomUUID(),
-      sku,
-      locationId: "berlin",
-      delta: 900_000_000n,
-      reason: "bench",
-    });
-  }
-  const customers = clients.client(CustomerService, stack.address("orders"));
-  const created = Array.from({ length: CUSTOMERS }, async (_, index) => {
-    const person = {
-      givenName: "Bench",
-      familyName: String(index),
-      email: `bench${index}@example.com`,
-      phone: "+4930123456",
-    };
-    const { customer } = await customers.createCustomer({ ...person, requestId: randomUUID() });
-    return customer?.customerId ?? "";
-  });
-  return Promise.all(created);
-}
-
-async function caller(
-  orders: Client<typeof OrderService>,
-  customerId: string,
-  { tally, until }: { tally: Tally; until: AbortSignal },
-): Promise<void> {
-  for (let number = 0; !until.aborted; number += 1) {
-    const start = performance.now();
-    const price = { currency: "EUR", amount: 990n };
-    const lines = [0, 1].map((line) => ({
-      sku: skus[(number + line) % skus.length] ?? "",
-      quantity: 1,
-      unitPrice: price,
-    }));
-    try {
-      const { order } = await orders.createOrder({
-        ...{ requestId: randomUUID(), customerId, lines, cardToken: "tok_approve", waitFor: WaitFor.CONFIRMED },
-        shippingAddress: {
-          recipient: "Bench",
-          lines: ["Street 1"],
-          city: "Berlin",
-          postalCode: "10115",
-          country: "DE",
-        },
-      });
-      tally.note(order?.status, performance.now() - start);
-    } catch (error) {
-      tally.note(undefined, 0);
-      if (tally.others === 1) console.log(`  first failure: ${(error as Error).message}`);
-    }
-  }
-}
-
-function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
 async function usage(stack: Stack): Promise<Map<string, number>> {
@@ -126,7 +44,7 @@ async function measure(listMax: number): Promise<Result> {
   const tally = new Tally();
   const stopped = new AbortController();
   const callers = Array.from({ length: CALLERS }, (_, index) =>
-    caller(orders, customerIds[index % CUSTOMERS] ?? "", { tally, until: stopped.signal }),
+    caller(orders, customerIds[index % customerIds.length] ?? "", { tally, until: stopped.signal }),
   );
   await pause(WARM_UP_MS);
   const [before, start] = [await usage(stack), performance.now()];

@@ -1,0 +1,100 @@
+// The load of the benches that place orders: callers who each wait until their order is confirmed.
+import { randomUUID } from "node:crypto";
+import type { Client } from "@connectrpc/connect";
+import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
+import { CustomerService } from "#gen/shop/orders/v1/customer_service_pb.js";
+import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import { type OrderService, WaitFor } from "#gen/shop/orders/v1/order_service_pb.js";
+import type { Clients } from "#platform/grpc/clients.ts";
+import type { Stack } from "../deploy/dev/stack.ts";
+
+const CUSTOMERS = 64;
+/** Parcels are not packed while it is measured: what comes after the confirmation is the same on all sides. */
+export const PACKING_MS = 3_600_000;
+const skus = ["espresso-beans-1kg", "espresso-cup", "milk-pitcher"];
+
+/** Counts what the callers see while it is measured. */
+export class Tally {
+  readonly latencies: number[] = [];
+  others = 0;
+  counting = false;
+
+  note(status: OrderStatus | undefined, ms: number): void {
+    if (!this.counting) return;
+    if (status === OrderStatus.PENDING || status === undefined || status === OrderStatus.REJECTED) this.others += 1;
+    else this.latencies.push(ms);
+  }
+}
+
+/** Stock for everybody, and customers; returns their ids. */
+export async function prepare(stack: Stack, clients: Clients): Promise<string[]> {
+  const inventory = clients.client(InventoryService, stack.address("inventory"));
+  for (const sku of skus) {
+    await inventory.adjustStock({
+      requestId: randomUUID(),
+      sku,
+      locationId: "berlin",
+      delta: 900_000_000n,
+      reason: "bench",
+    });
+  }
+  const customers = clients.client(CustomerService, stack.address("orders"));
+  const created = Array.from({ length: CUSTOMERS }, async (_, index) => {
+    const person = {
+      givenName: "Bench",
+      familyName: String(index),
+      email: `bench${index}@example.com`,
+      phone: "+4930123456",
+    };
+    const { customer } = await customers.createCustomer({ ...person, requestId: randomUUID() });
+    return customer?.customerId ?? "";
+  });
+  return Promise.all(created);
+}
+
+/** How a caller calls. */
+export interface CallerOptions {
+  readonly tally: Tally;
+  readonly until: AbortSignal;
+  /** What goes along with each order. */
+  readonly headers?: () => Record<string, string>;
+}
+
+/** Places one order after the other and waits for each. */
+export async function caller(
+  orders: Client<typeof OrderService>,
+  customerId: string,
+  { tally, until, headers }: CallerOptions,
+): Promise<void> {
+  for (let number = 0; !until.aborted; number += 1) {
+    const start = performance.now();
+    const price = { currency: "EUR", amount: 990n };
+    const lines = [0, 1].map((line) => ({
+      sku: skus[(number + line) % skus.length] ?? "",
+      quantity: 1,
+      unitPrice: price,
+    }));
+    try {
+      const request = {
+        ...{ requestId: randomUUID(), customerId, lines, cardToken: "tok_approve", waitFor: WaitFor.CONFIRMED },
+        shippingAddress: {
+          recipient: "Bench",
+          lines: ["Street 1"],
+          city: "Berlin",
+          postalCode: "10115",
+          country: "DE",
+        },
+      };
+      const { order } = await orders.createOrder(request, headers ? { headers: headers() } : {});
+      tally.note(order?.status, performance.now() - start);
+    } catch (error) {
+      tally.note(undefined, 0);
+      if (tally.others === 1) console.log(`  first failure: ${(error as Error).message}`);
+    }
+  }
+}
+
+/** Waits so many milliseconds. */
+export function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}

@@ -1,0 +1,186 @@
+// What it costs to see everything: orders per second and CPU per order with traces (to a real Jaeger), logs and scrapes
+// on, sampled at 10 % and at 100 %, against everything off. Two stacks run side by side, one with telemetry and one
+// without; they are loaded in turns, so that whatever else the machine does meets all sides alike.
+import { randomBytes } from "node:crypto";
+import { availableParallelism, cpus } from "node:os";
+import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
+import { Clients } from "#platform/grpc/clients.ts";
+import { components, freePorts, services } from "../deploy/dev/layout.ts";
+import { Stack } from "../deploy/dev/stack.ts";
+import { cpuSeconds } from "./cpu.ts";
+import { caller, PACKING_MS, pause, prepare, Tally } from "./order-load.ts";
+
+const CALLERS = 256;
+const ROUNDS = 4;
+const WARM_UP_MS = 10_000;
+const SETTLE_MS = 2_000;
+const MEASURE_MS = 12_000;
+const SCRAPE_EVERY_MS = 5_000;
+/** A side that confirmed fewer in a round says nothing: it is measured on, for at most this many times as long. */
+const MIN_CONFIRMED = 100;
+const MAX_STRETCH = 4;
+
+/** One of the three ways to run. */
+interface Side {
+  readonly name: string;
+  readonly shop: Shop;
+  readonly headers?: () => Record<string, string>;
+}
+
+/** What a round of a side gave. */
+interface Round {
+  readonly perSecond: number;
+  /** CPU microseconds per order, of our processes and PostgreSQL and Temporal. */
+  readonly cpu: number;
+  /** The same of Jaeger. */
+  readonly collector: number;
+  /** Spans that were made per order. */
+  readonly spans: number;
+}
+
+/** A stack with its clients and customers. */
+class Shop implements AsyncDisposable {
+  readonly stack: Stack;
+  readonly #clients = new Clients({ defaultTimeoutMs: 30_000, maxMessageBytes: 8 * 1024 * 1024 });
+  #customers: string[] = [];
+
+  private constructor(stack: Stack) {
+    this.stack = stack;
+  }
+
+  static async open(seen: boolean): Promise<Shop> {
+    const stack = await Stack.start({
+      ports: await freePorts(),
+      logLevel: seen ? "info" : "error",
+      observers: seen ? ["jaeger"] : [],
+      environment: {
+        all: seen ? { OTEL_TRACES_SAMPLER_ARG: "0.1", LOG_FORMAT: "json" } : { OTEL_TRACES_EXPORTER: "none" },
+        shipping: { PACKING_MS: String(PACKING_MS) },
+      },
+    });
+    const shop = new Shop(stack);
+    shop.#customers = await prepare(stack, shop.#clients);
+    return shop;
+  }
+
+  /** Loads it until the signal fires, and returns once every caller has its last answer. */
+  async load(tally: Tally, until: AbortSignal, headers?: () => Record<string, string>): Promise<void> {
+    const orders = this.#clients.client(OrderService, this.stack.address("orders"));
+    const callers = Array.from({ length: CALLERS }, (_, index) =>
+      caller(orders, this.#customers[index % this.#customers.length] ?? "", {
+        tally,
+        until,
+        ...(headers && { headers }),
+      }),
+    );
+    await Promise.race([Promise.all(callers), aborted(until).then(() => pause(10_000))]);
+  }
+
+  /** CPU seconds so far: of all but Jaeger, and of Jaeger. */
+  async usage(): Promise<{ own: number; collector: number }> {
+    const own = await Promise.all(components.map((name) => cpuSeconds(this.stack.pid(name))));
+    const collector = await cpuSeconds(this.stack.pid("jaeger"));
+    return { own: own.reduce((sum, seconds) => sum + seconds, 0), collector };
+  }
+
+  /** Reads the metrics of all processes, as Prometheus would; returns how many spans they have made. */
+  async scrape(): Promise<number> {
+    const texts = await Promise.all(
+      services.map(async (name) => (await fetch(`${this.stack.httpUrl(name)}/metrics`)).text()),
+    );
+    const counts = texts.flatMap((text) => [...text.matchAll(/^telemetry_spans_total\{[^}]*\} (\d+)$/gm)]);
+    return counts.reduce((sum, [, count]) => sum + Number(count), 0);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#clients.close();
+    await this.stack[Symbol.asyncDispose]();
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}
+
+/** Reads the metrics again and again, until the signal fires. */
+async function scrapeUntil(shop: Shop, until: AbortSignal): Promise<void> {
+  while (!until.aborted) {
+    await shop.scrape();
+    await Promise.race([pause(SCRAPE_EVERY_MS), aborted(until)]);
+  }
+}
+
+async function measure({ shop, headers, name }: Side): Promise<Round> {
+  const stopped = new AbortController();
+  const tally = new Tally();
+  const load = shop.load(tally, stopped.signal, headers);
+  const scrapes = name === "off" ? undefined : scrapeUntil(shop, stopped.signal);
+  await pause(SETTLE_MS);
+  const [before, spansBefore, start] = [await shop.usage(), await shop.scrape(), performance.now()];
+  tally.counting = true;
+  for (let part = 0; part < MAX_STRETCH && tally.latencies.length < MIN_CONFIRMED; part += 1) await pause(MEASURE_MS);
+  tally.counting = false;
+  const [after, seconds] = [await shop.usage(), (performance.now() - start) / 1_000];
+  const confirmed = tally.latencies.length;
+  const spans = (await shop.scrape()) - spansBefore;
+  stopped.abort();
+  await Promise.all([load, scrapes]);
+  if (confirmed < MIN_CONFIRMED)
+    throw new Error(`only ${confirmed} orders were confirmed: the machine is too busy to compare`);
+  const perOrder = (used: number): number => (used * 1e6) / confirmed;
+  return {
+    perSecond: confirmed / seconds,
+    cpu: perOrder(after.own - before.own),
+    collector: perOrder(after.collector - before.collector),
+    spans: spans / confirmed,
+  };
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
+}
+
+function print(name: string, rounds: readonly Round[], off: readonly Round[]): number {
+  const of = (key: keyof Round, from = rounds) => median(from.map((round) => round[key]));
+  const ratio = median(rounds.map((round, index) => round.perSecond / (off[index]?.perSecond ?? Number.NaN)));
+  const more = median(rounds.map((round, index) => round.cpu - (off[index]?.cpu ?? Number.NaN)));
+  const cells = [
+    `${of("perSecond").toFixed(0)} orders/s`,
+    `${ratio.toFixed(2)} of off`,
+    `${(of("cpu") / 1_000).toFixed(2)} ms CPU per order`,
+    `${more.toFixed(0)} µs of it telemetry`,
+    `${of("spans").toFixed(1)} spans per order`,
+    `Jaeger ${of("collector").toFixed(0)} µs`,
+  ];
+  console.log(`${name.padEnd(5)} ${cells.join(", ")}`);
+  return ratio;
+}
+
+/** A trace that the caller has begun and keeps. */
+function sampled(): Record<string, string> {
+  return { traceparent: `00-${randomBytes(16).toString("hex")}-${randomBytes(8).toString("hex")}-01` };
+}
+
+/** Measures the three sides in turns and prints them; the last line is the ratio of the 10 % case. */
+export async function bench(): Promise<void> {
+  console.log(`${availableParallelism()} cores, ${cpus()[0]?.model ?? "unknown"}, node ${process.version}`);
+  console.log(`${CALLERS} callers, ${ROUNDS} rounds of ${MEASURE_MS / 1_000} s for each side, in turns\n`);
+  await using plain = await Shop.open(false);
+  await using seen = await Shop.open(true);
+  const sides: Side[] = [
+    { name: "off", shop: plain },
+    { name: "10 %", shop: seen },
+    { name: "100 %", shop: seen, headers: sampled },
+  ];
+  for (const shop of [plain, seen]) await shop.load(new Tally(), AbortSignal.timeout(WARM_UP_MS));
+  const rounds = new Map<string, Round[]>(sides.map(({ name }) => [name, []]));
+  for (let round = 0; round < ROUNDS; round += 1) {
+    for (const side of round % 2 === 0 ? sides : sides.toReversed()) rounds.get(side.name)?.push(await measure(side));
+  }
+  const of = (name: string): Round[] => rounds.get(name) ?? [];
+  const [, ratio] = sides.map(({ name }) => print(name, of(name), of("off")));
+  console.log(`ratio: ${(ratio ?? Number.NaN).toFixed(2)}`);
+}
