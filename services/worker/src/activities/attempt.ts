@@ -16,7 +16,7 @@ type Work<N extends StepName> = (entries: InputOf<N>[]) => Promise<Outcome<Outpu
 export function asActivity<N extends StepName>(name: N, metrics: SagaMetrics, work: Work<N>): Activities[N] {
   const activity = async (list: StepList<InputOf<N>>) => {
     const { entries } = list;
-    const spans = traced(name, list);
+    const spans = spansOf(name, list);
     const began = performance.now();
     const note = (outcomes: Outcome<unknown>[] | undefined) =>
       count(metrics, { name, entries, outcomes, seconds: (performance.now() - began) / 1000 });
@@ -36,7 +36,7 @@ export function asActivity<N extends StepName>(name: N, metrics: SagaMetrics, wo
 }
 
 /** The spans of an attempt; undefined when nothing of it is traced. */
-function traced<N extends StepName>(name: N, list: StepList<InputOf<N>>): StepSpans | undefined {
+function spansOf<N extends StepName>(name: N, list: StepList<InputOf<N>>): StepSpans | undefined {
   const workflowTrace = requestContext().traceParent;
   const { entries, traceparents, attemptsBefore = 0 } = list;
   if (!tracing() || (workflowTrace === undefined && traceparents === undefined)) return undefined;
@@ -60,8 +60,7 @@ function inContext<T>(
   const ids = { requestId: sagaId, sagaId, orderId };
   if (!tracing()) return withContext(ids, work);
   const traceParent = traceParentOf(spans?.list) || undefined;
-  const traced = () => withContext({ ...ids, traceParent }, () => (spans ? spans.run(work) : work()));
-  return underSpan(spans?.list, traced);
+  return underSpan(spans?.list, () => withContext({ ...ids, traceParent }, () => (spans ? spans.run(work) : work())));
 }
 
 /** One attempt in the metrics; without outcomes it failed as a whole. */
