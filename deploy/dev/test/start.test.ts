@@ -1,58 +1,13 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
-import { randomInt } from "node:crypto";
-import { once } from "node:events";
 import { mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { fullEnvironment, root } from "../config.ts";
 import type { Ledger } from "../guard-protocol.ts";
-import { allPorts, maxPortOffset, portsAt } from "../layout.ts";
 import { ledgerFile } from "../leftovers.ts";
-import { isFree } from "../ports.ts";
 import { removeData } from "../postgres.ts";
+import { Command, freePortOffset } from "./command.ts";
 import { eventually, isAlive, see } from "./processes.ts";
-
-/** `npm start` as a person would type it, in a process group of its own as a terminal makes one. */
-class Command {
-  readonly child: ChildProcess;
-  output = "";
-  readonly #exit: Promise<[number | null]>;
-
-  constructor(args: readonly string[]) {
-    const options = { cwd: root, env: fullEnvironment(), detached: true, stdio: ["ignore", "pipe", "pipe"] as const };
-    const child = spawn("npm", ["start", "--", ...args], { ...options, stdio: ["ignore", "pipe", "pipe"] });
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.on("data", (chunk: Buffer) => {
-        this.output += chunk.toString();
-      });
-    }
-    this.child = child;
-    this.#exit = once(child, "close") as Promise<[number | null]>;
-  }
-
-  async exitCode(): Promise<number | null> {
-    return (await this.#exit)[0];
-  }
-
-  prints(text: string): Promise<void> {
-    return eventually(`"${text}" in the output`, () => this.output.includes(text), { timeoutMs: 90_000 });
-  }
-
-  /** What Ctrl-C does: the terminal signals everyone in the group. */
-  controlC(): void {
-    process.kill(-(this.child.pid ?? 0), "SIGINT");
-  }
-}
-
-async function freePortOffset(): Promise<number> {
-  for (;;) {
-    const offset = randomInt(100, maxPortOffset);
-    const free = await Promise.all(allPorts(portsAt(offset)).map(({ port }) => isFree(port)));
-    if (free.every(Boolean)) return offset;
-  }
-}
 
 describe("npm start", () => {
   let args: string[];
@@ -67,21 +22,21 @@ describe("npm start", () => {
   const livesOf = ({ guard, programs, owner }: Ledger) => [guard, owner, ...programs].map(({ pid }) => see(pid));
 
   test("--help explains itself", async () => {
-    const command = new Command(["--help"]);
+    const command = new Command("start", ["--help"]);
     assert.equal(await command.exitCode(), 0);
     for (const word of ["--exit", "--reset", "--port-offset", "Ctrl-C", "npm test"])
       assert.ok(command.output.includes(word));
   });
 
   test("refuses an unknown option with one sentence and a code", async () => {
-    const command = new Command(["--frobnicate"]);
+    const command = new Command("start", ["--frobnicate"]);
     assert.equal(await command.exitCode(), 1);
     assert.match(command.output, /--frobnicate.*Try --help\./);
     assert.doesNotMatch(command.output, /^\s+at /m);
   });
 
   test("Ctrl-C stops everything and ends with 0", async () => {
-    const command = new Command(args);
+    const command = new Command("start", args);
     await command.prints("Ctrl-C stops it");
     const lives = livesOf(ledger());
     command.controlC();
@@ -91,24 +46,24 @@ describe("npm start", () => {
   });
 
   test("kill -9 of npm itself ends everything, and a new start works at once", async () => {
-    const first = new Command(args);
+    const first = new Command("start", args);
     await first.prints("Ctrl-C stops it");
     const lives = livesOf(ledger());
     first.child.kill("SIGKILL");
     await eventually("the end of all", () => !lives.some(isAlive));
-    const second = new Command(args);
+    const second = new Command("start", args);
     await second.prints("Ctrl-C stops it");
     second.controlC();
     assert.equal(await second.exitCode(), 0);
   });
 
   test("kill -9 of the stack's process, and a new start at once, leave one stack", async () => {
-    const first = new Command(args);
+    const first = new Command("start", args);
     await first.prints("Ctrl-C stops it");
     const before = ledger();
     const lives = livesOf(before);
     process.kill(before.owner.pid, "SIGKILL");
-    const second = new Command(args);
+    const second = new Command("start", args);
     await second.prints("Ctrl-C stops it");
     assert.deepEqual(lives.filter(isAlive), []);
     second.controlC();
