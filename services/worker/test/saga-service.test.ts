@@ -9,6 +9,7 @@ import { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { toConnectError } from "#platform/errors.ts";
 import { createLogger } from "#platform/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
+import { keepSpans } from "../../platform/test/spans-kept.ts";
 import { createSagaMetrics } from "../src/metrics.ts";
 import { createSagaCallbackService } from "../src/saga-callback-service.ts";
 import { createSagaService } from "../src/saga-service.ts";
@@ -16,6 +17,7 @@ import { Sagas } from "../src/sagas.ts";
 import type { SagaOrder } from "../src/workflows/types.ts";
 import { anOrder, fastOptions, taskQueue } from "./harness.ts";
 import { eventually, Stage } from "./stage.ts";
+import { orderOf } from "./traces.ts";
 import { on } from "./world-rules.ts";
 
 let stage: Stage;
@@ -55,9 +57,9 @@ before(async () => {
 });
 after(() => stage?.close());
 
-function proto({ orderId, customerId, lines, total, address, cardToken }: SagaOrder) {
+function proto({ orderId, customerId, lines, total, address, cardToken, traceparent }: SagaOrder) {
   return {
-    ...{ orderId, customerId, cardToken, shippingAddress: address },
+    ...{ orderId, customerId, cardToken, traceparent, shippingAddress: address },
     lines: lines.map((line) => ({ ...line, unitPrice: BigInt(line.unitPrice) })),
     total: { ...total, amount: BigInt(total.amount) },
   };
@@ -101,6 +103,30 @@ describe("SagaService", () => {
     assert.equal(saga?.listSize, 2);
     assert.deepEqual(saga?.steps.map(({ name }) => name).slice(0, 3), ["reserve", "authorize", "confirm"]);
     assert.deepEqual((await callbacks.batchReportShipments({ reports: reports.slice(0, 1) })).taken, [true]);
+  });
+
+  test("takes each report in the trace of its order", async () => {
+    const kept = await keepSpans();
+    try {
+      const orders = [orderOf({ traced: true }), orderOf({ traced: false })];
+      const [traced, other] = orders.map(({ orderId }) => orderId);
+      assert.ok(traced && other);
+      const sagaId = await start(orders);
+      await reaches(traced, sagaId, SagaStage.TRACKING);
+      await reaches(other, sagaId, SagaStage.TRACKING);
+      const reports = [other, traced].map((orderId) => {
+        return { sagaId, orderId, locationId: "BER", result: ShipmentResult.DELIVERED };
+      });
+      const [{ traceparent } = { traceparent: "" }] = orders;
+      await callbacks.batchReportShipments({ reports, traceparents: ["", traceparent] });
+      await reaches(traced, sagaId, SagaStage.DELIVERED);
+      const report = kept.one("ReportShipment");
+      assert.equal(report.attributes["order.id"], traced);
+      const deliver = kept.one("deliver");
+      for (const span of [report, deliver]) assert.equal(span.spanContext().traceId, traceparent.slice(3, 35));
+    } finally {
+      await kept.stop();
+    }
   });
 
   test("starts the first workflow task with the answer to the start", async () => {
