@@ -31,6 +31,11 @@ export class LogOutput extends Writable {
     this.#unmeasure = logLag.add(() => [[{}, this.writableLength]]);
   }
 
+  /** Whether nobody reads any more: what is written is lost. */
+  get broken(): boolean {
+    return this.#broken;
+  }
+
   /** Whether there is place for one more line; if not, it is counted as dropped. */
   admit(): boolean {
     const place = !this.#broken && this.writableLength < this.#most;

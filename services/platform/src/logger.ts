@@ -125,7 +125,15 @@ export function createLogger(options: LoggerOptions): Logger {
     exitOnError: false,
   });
   repeated.set(logger, lines);
+  outputs.set(logger, stream);
   return logger;
+}
+
+const outputs = new WeakMap<Logger, NodeJS.WritableStream>();
+
+/** Where a logger of {@link createLogger} writes: whoever writes lines beside it must do so there, or lines would mix. */
+export function outputOf(logger: Logger): NodeJS.WritableStream | undefined {
+  return outputs.get(logger);
 }
 
 const repeated = new WeakMap<Logger, RepeatedLines>();

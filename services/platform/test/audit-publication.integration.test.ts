@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { openSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { Writable } from "node:stream";
 import { after, before, beforeEach, describe, it } from "node:test";
@@ -11,6 +12,7 @@ import { AuditRepository } from "#platform/audit/audit.repository.ts";
 import type { AuditEntry } from "#platform/audit/audit-entry.ts";
 import { AuditPublisher } from "#platform/audit/audit-publisher.ts";
 import { AuditStream } from "#platform/audit/audit-stream.ts";
+import { LogOutput } from "#platform/log-output.ts";
 import { auditEntry, auditedDatabase, readAuditLog, writeAuditEvents } from "./audit-log.ts";
 import type { TestDatabase } from "./postgres.ts";
 
@@ -156,10 +158,15 @@ describe("the publication of the audit log", () => {
   it("does not go on before the stream has taken the lines", async () => {
     await writeAuditEvents(test.database, entries(2, "slow"));
     const stuck = new Writable({ write: () => undefined });
-    await assert.rejects(publisher(stuck, { timeoutMs: 50 }).publisher.publish(), /took nothing/);
+    const { publisher: waits } = publisher(stuck, { timeoutMs: 50 });
+    await assert.rejects(waits.publish(), /took nothing/);
+    const waiting = stuck.writableLength;
+    await assert.rejects(waits.publish(), /still waits/);
+    assert.equal(stuck.writableLength, waiting);
     const broken = new Writable({ write: (_chunk, _encoding, done) => done(new Error("gone")) });
     broken.on("error", () => undefined);
     await assert.rejects(publisher(broken).publisher.publish(), /gone/);
+    await assert.rejects(publisher(new LogOutput(openSync("/dev/null", "r"))).publisher.publish(), /nobody reads/);
     assert.equal(await publisher(collect([])).publisher.publish(), 2);
   });
 

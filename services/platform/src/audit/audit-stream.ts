@@ -1,4 +1,4 @@
-import type { Writable } from "node:stream";
+import { LogOutput } from "#platform/log-output.ts";
 import type { AuditEvent } from "./audit-event.ts";
 
 /** How the stream is written. */
@@ -8,7 +8,7 @@ export interface AuditStreamOptions {
   /** `json` is Elastic Common Schema; `pretty` is for people. Pretty on a terminal unless given. */
   readonly format?: "json" | "pretty" | undefined;
   /** Where the lines go; standard output unless given. */
-  readonly stream?: Writable;
+  readonly stream?: NodeJS.WritableStream | undefined;
   /** How long whoever reads the stream may take, in milliseconds; default 5,000. */
   readonly timeoutMs?: number;
 }
@@ -24,7 +24,9 @@ const ecsVersion = "8.10.0";
  */
 export class AuditStream {
   readonly #options: AuditStreamOptions;
-  readonly #stream: Writable;
+  readonly #stream: NodeJS.WritableStream;
+  /** Whether lines were written that are not taken yet. */
+  #waiting = false;
   readonly #line: (service: string, event: AuditEvent) => string;
 
   constructor(options: AuditStreamOptions) {
@@ -34,18 +36,30 @@ export class AuditStream {
     this.#line = format === "json" ? jsonLine : prettyLine;
   }
 
-  /** Resolves once the stream has taken the lines. @throws when it fails or takes too long; they may be written later */
+  /**
+   * Resolves once the stream has taken the lines.
+   *
+   * @throws when it fails, takes too long (the lines may be written later) or has not taken those of before: what waits for
+   * a reader that stands still is bounded
+   */
   async write(events: readonly AuditEvent[]): Promise<void> {
     const { service, timeoutMs = 5_000 } = this.#options;
+    if (this.#waiting) throw new Error("the audit stream still waits for its reader");
     const text = events.map((event) => `${this.#line(service, event)}\n`).join("");
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const timer = setTimeout(() => reject(new Error(`the audit stream took nothing for ${timeoutMs} ms`)), timeoutMs);
-    this.#stream.write(text, (error) => (error ? reject(error) : resolve()));
+    this.#waiting = true;
+    this.#stream.write(text, (error) => {
+      this.#waiting = false;
+      if (error) reject(error);
+      else resolve();
+    });
     try {
       await promise;
     } finally {
       clearTimeout(timer);
     }
+    if (this.#stream instanceof LogOutput && this.#stream.broken) throw new Error("nobody reads the audit stream");
   }
 }
 

@@ -2,7 +2,7 @@ import type { Registry } from "prom-client";
 import { AuditService } from "#gen/shop/audit/v1/audit_service_pb.js";
 import type { PlatformConfig } from "#platform/config.ts";
 import type { Database } from "#platform/database/database.ts";
-import type { Logger } from "#platform/logger.ts";
+import { type Logger, outputOf } from "#platform/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { register, type ServiceRegistration } from "#platform/registration.ts";
 import { AuditRepository } from "./audit.repository.ts";
@@ -18,7 +18,7 @@ export interface AuditTrailOptions {
   readonly logger: Logger;
   readonly config: Pick<PlatformConfig, "PAGE_TOKEN_SECRET"> &
     Partial<Pick<PlatformConfig, "LOG_FORMAT" | "SERVICE_NAME">>;
-  /** Where the events are published; standard output unless given. */
+  /** Where the events are published; where the logger writes unless given. */
   readonly stream?: AuditStreamOptions["stream"];
 }
 
@@ -35,7 +35,7 @@ export class AuditTrail {
     const repository = new AuditRepository(database);
     this.registration = register(AuditService, new AuditApi(repository, new PageTokens(config.PAGE_TOKEN_SECRET)));
     const service = config.SERVICE_NAME ?? options.service;
-    const lines = new AuditStream({ service, format: config.LOG_FORMAT, ...(stream ? { stream } : {}) });
+    const lines = new AuditStream({ service, format: config.LOG_FORMAT, stream: stream ?? outputOf(log) });
     this.#publisher = new AuditPublisher({ repository, stream: lines, registry, log });
   }
 
