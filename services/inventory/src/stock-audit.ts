@@ -57,16 +57,19 @@ function adjusted({ sku, locationId, delta }: Adjust, origin: AuditOrigin): Audi
 }
 
 function moved({ before, after }: ReservationChange, origin: AuditOrigin): AuditEntry[] {
+  const { orderId } = after;
+  // The hot path: what is new is held, if it is anything.
+  if (!before) return eventsOf({ action: actions.held, orderId, origin }, after.allocations);
   const byAction = new Map<Action, Allocation[]>();
   for (const part of after.allocations) {
-    const former = before?.allocations.find((each) => isSameLevel(each, part));
+    const former = before.allocations.find((each) => isSameLevel(each, part));
     for (const action of actionsOf(former, part)) {
       const parts = byAction.get(action);
       if (parts) parts.push(part);
       else byAction.set(action, [part]);
     }
   }
-  return [...byAction].flatMap(([action, parts]) => eventsOf({ action, orderId: after.orderId, origin }, parts));
+  return [...byAction].flatMap(([action, parts]) => eventsOf({ action, orderId, origin }, parts));
 }
 
 /** Stock that is taken again by a late confirmation is reserved as well; what is not set aside is not given back. */
@@ -80,8 +83,10 @@ function actionsOf(former: Allocation | undefined, part: Allocation): Action[] {
 function eventsOf(about: Omit<AuditEntry, "details">, parts: readonly Allocation[]): AuditEntry[] {
   const events: AuditEntry[] = [];
   for (let from = 0; from < parts.length; from += maxParts) {
-    const some = parts.slice(from, from + maxParts);
-    const details = Object.fromEntries(some.map((part) => [`${part.sku}@${part.locationId}`, String(part.quantity)]));
+    const details: Record<string, string> = {};
+    for (const part of parts.slice(from, from + maxParts)) {
+      details[`${part.sku}@${part.locationId}`] = String(part.quantity);
+    }
     events.push({ ...about, details });
   }
   return events;
