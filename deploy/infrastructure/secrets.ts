@@ -50,6 +50,7 @@ export function wantedSecrets(): WantedSecret[] {
   return [
     ...databases,
     { secret: basicAuth("temporal-database", "temporal"), alsoIn: "temporal" },
+    { secret: basicAuth("ordermesh-metrics-database", "metrics"), alsoIn: "ordermesh" },
     ...tokens,
     opaque("valkey-users", "cache", { "users.acl": `user default on >${password()} ~* &* +@all -@dangerous\n` }),
     opaque("grafana-admin", "monitoring", { username: "admin", password: password() }),

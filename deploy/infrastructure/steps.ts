@@ -130,16 +130,6 @@ export const steps: readonly Step[] = [
     namespace: "cache",
     wait: ["--for=jsonpath={.status.readyReplicas}=1", "statefulset/valkey", "--timeout=5m"],
   },
-  {
-    kind: "resources",
-    name: "monitors",
-    path: "deploy/observability/prometheus/kubernetes/monitors.yaml",
-    namespace: "ordermesh",
-  },
-  {
-    kind: "resources",
-    name: "rules",
-    path: "deploy/observability/prometheus/kubernetes/prometheus-rule.yaml",
-    namespace: "monitoring",
-  },
+  { kind: "resources", name: "rules", path: "deploy/observability/prometheus", kustomize: true },
+  { kind: "resources", name: "dashboards", path: "deploy/observability/grafana", kustomize: true },
 ];
