@@ -21,8 +21,12 @@ const noise: Readonly<Record<string, RegExp>> = {
   ...Object.fromEntries(observers.map((observer) => [observer, /^/])),
 };
 
+/** Events of the audit log, which every effect leaves: what becomes of an order is told otherwise here. */
+const audit = /^[\d:.]+ audit /;
+
 function isNoise(component: string, line: string): boolean {
-  return component.endsWith("-migrations") || noise[component]?.test(line) === true;
+  if (component.endsWith("-migrations")) return true;
+  return noise[component]?.test(line) === true || audit.test(stripVTControlCharacters(line));
 }
 
 /** Writes what a stack tells, for people: one line for each thing, with the component in front. */
