@@ -39,6 +39,10 @@ export interface SamplingSettings {
 /** How long the last spans may take to be sent, in milliseconds. */
 const FLUSH_TIMEOUT_MS = 3_000;
 const HOUR_MS = 3_600_000;
+/** A statement may serve as many callers as a batcher takes together; OpenTelemetry's default is 128. */
+const MOST_LINKS = 512;
+/** Of an attribute, in characters: a stack trace may be long. */
+const LONGEST_VALUE = 4_096;
 
 async function queueFor(name: ExporterName, config: TelemetryConfig, log: ExportLog): Promise<SpanProcessor> {
   const [{ makeExporter }, { GuardedExporter }, { SpanQueue }] = await Promise.all([
@@ -87,6 +91,7 @@ export async function recordSpans(
       "service.instance.id": `${hostname()}/${process.pid}`,
     }),
     sampler: new sdk.ParentBasedSampler({ root: new LinkedSampler(new sdk.TraceIdRatioBasedSampler(ratio)) }),
+    spanLimits: { linkCountLimit: MOST_LINKS, attributeValueLengthLimit: LONGEST_VALUE },
     spanProcessors: [new SpanRedaction(), ...processors],
   });
   provider.register();

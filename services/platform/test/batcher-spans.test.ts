@@ -63,6 +63,11 @@ describe("lists in traces", () => {
     assert.equal(spans.one("statement").parentSpanContext?.spanId, shared.spanContext().spanId);
   });
 
+  test("a list as long as they get has all its links", async () => {
+    await Promise.all(Array.from({ length: 256 }, () => inSpan("caller", {}, () => batcher.submit("a"))));
+    assert.equal(spans.one("batch stock").links.length, 256);
+  });
+
   test("when nobody's trace is kept, the list begins none", async () => {
     await Promise.all([resumeTrace(notKept, { name: "caller" }, () => batcher.submit("a")), batcher.submit("b")]);
     assert.deepEqual(seen, [undefined]);
