@@ -7,6 +7,7 @@ import { childEnvironment } from "../config.ts";
 import type { ProgramSpec } from "../guard-protocol.ts";
 import { claim } from "../leftovers.ts";
 import { Supervisor } from "../supervisor.ts";
+import { eventually } from "./processes.ts";
 
 describe("a program that is started", () => {
   let folder: string;
@@ -52,4 +53,27 @@ describe("a program that is started", () => {
       }
     });
   }
+
+  test("is left out with a sentence when it keeps dying and the others do without it", async () => {
+    const said: string[] = [];
+    const supervisor = await Supervisor.open(folder, { say: (sentence) => said.push(sentence) });
+    let failed = false;
+    void supervisor.failed.then(() => {
+      failed = true;
+    });
+    try {
+      const { spec } = program("dispensable", "");
+      // Long enough to be taken for ready.
+      const args = ["-e", 'console.log("no disk"); setTimeout(() => process.exit(3), 100)'];
+      const probe = async () => undefined;
+      await supervisor.start({ ...spec, args }, { probe, deadlineMs: 30_000, dispensable: true });
+      await eventually("giving up", () => said.some((sentence) => sentence.endsWith("The rest goes on without it.")), {
+        timeoutMs: 60_000,
+      });
+      assert.match(said.at(-1) ?? "", /dispensable ended with code 3; its last line: no disk/);
+      assert.equal(failed, false);
+    } finally {
+      await supervisor.stop(5_000);
+    }
+  });
 });
