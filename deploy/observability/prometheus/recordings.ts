@@ -1,5 +1,5 @@
 import type { RuleGroup } from "./rule.ts";
-import { faults } from "./slo.ts";
+import { faults, watches } from "./slo.ts";
 
 /** Calls by service and method: how many, how many by our fault, how long. */
 const calls: RuleGroup = {
@@ -15,25 +15,24 @@ const calls: RuleGroup = {
     },
     {
       record: "namespace_service:rpc_server_faults:increase10m",
-      expr: `sum by (namespace, service) (increase(rpc_server_duration_seconds_count{code=~"${faults}"}[10m]))
-        or 0 * sum by (namespace, service) (increase(rpc_server_duration_seconds_count[10m]))`,
+      expr: `sum by (namespace, service) (increase(rpc_server_duration_seconds_count{code=~"${faults}", rpc!~"${watches}"}[10m]))
+        or 0 * sum by (namespace, service) (increase(rpc_server_duration_seconds_count{rpc!~"${watches}"}[10m]))`,
     },
     {
       record: "namespace_service:rpc_server_faults:ratio_rate10m",
-      expr: `(sum by (namespace, service) (rate(rpc_server_duration_seconds_count{code=~"${faults}"}[10m]))
-        or 0 * sum by (namespace, service) (rate(rpc_server_duration_seconds_count[10m])))
-        / (sum by (namespace, service) (rate(rpc_server_duration_seconds_count[10m])) > 0)`,
+      expr: `(sum by (namespace, service) (rate(rpc_server_duration_seconds_count{code=~"${faults}", rpc!~"${watches}"}[10m]))
+        or 0 * sum by (namespace, service) (rate(rpc_server_duration_seconds_count{rpc!~"${watches}"}[10m])))
+        / (sum by (namespace, service) (rate(rpc_server_duration_seconds_count{rpc!~"${watches}"}[10m])) > 0)`,
     },
     {
-      // A watch lasts as long as its caller likes.
       record: "namespace_service_rpc:rpc_server_duration_seconds:p99_5m",
       expr: `histogram_quantile(0.99, sum by (namespace, service, rpc, le)
-        (rate(rpc_server_duration_seconds_bucket{rpc!~".*/Watch.*"}[5m])))`,
+        (rate(rpc_server_duration_seconds_bucket{rpc!~"${watches}"}[5m])))`,
     },
     {
       record: "namespace_service_rpc:rpc_server_duration_seconds:p50_5m",
       expr: `histogram_quantile(0.5, sum by (namespace, service, rpc, le)
-        (rate(rpc_server_duration_seconds_bucket{rpc!~".*/Watch.*"}[5m])))`,
+        (rate(rpc_server_duration_seconds_bucket{rpc!~"${watches}"}[5m])))`,
     },
   ],
 };

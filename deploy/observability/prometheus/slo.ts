@@ -33,8 +33,10 @@ const confirmation: Objective = {
 
 /** What a caller cannot be blamed for, as the gRPC status says it. */
 export const faults = "Unavailable|Internal|Unknown|DataLoss|DeadlineExceeded|ResourceExhausted";
+/** Streams, which last as long as their callers like, and end with every process: a caller opens the next one. */
+export const watches = ".*/Watch.*";
 /** The calls that customers' requests come in by. */
-const frontDoor = 'service="orders", rpc=~"shop.orders.v1.(OrderService|CustomerService)/.*"';
+const frontDoor = `service="orders", rpc=~"shop.orders.v1.(OrderService|CustomerService)/.*", rpc!~"${watches}"`;
 
 const availability: Objective = {
   series: "orders_api_faults",

@@ -38,8 +38,12 @@ export const customerExamples: readonly Example[] = [
     alert: "AvailabilityBurnsFast",
     at: "65m",
     fires: { [calls("OK")]: "0+995x70", [calls("Unavailable")]: "0+5x70" },
-    // What callers do wrong is not our fault, however much of it there is.
-    quiet: { [calls("OK")]: "0+995x70", [calls("InvalidArgument")]: "0+500x70" },
+    // What callers do wrong is not our fault, however much of it there is; and streams end with every process.
+    quiet: {
+      [calls("OK")]: "0+995x70",
+      [calls("InvalidArgument")]: "0+500x70",
+      [calls("Unavailable").replace("CreateOrder", "WatchOrder")]: "0+50x70",
+    },
     labels: slo("orders_api_faults"),
     summary: "0.5% of calls to orders fail by our fault (shop)",
   },
@@ -54,14 +58,15 @@ export const customerExamples: readonly Example[] = [
   },
   {
     alert: "OrdersUnreachable",
-    at: "20m",
+    // Hours later it is still so: with one process that does not answer, and one that is not there any more.
+    at: "5h",
     fires: {
-      [`up{${shop}, service="orders", instance="a"}`]: "1x10 0x20",
-      [`up{${shop}, service="orders", instance="b"}`]: "1x10 _x20",
+      [`up{${shop}, service="orders", instance="a"}`]: "1x10 0x300",
+      [`up{${shop}, service="orders", instance="b"}`]: "1x10 _x300",
     },
     quiet: {
-      [`up{${shop}, service="orders", instance="a"}`]: "1x10 0x20",
-      [`up{${shop}, service="orders", instance="b"}`]: "1x30",
+      [`up{${shop}, service="orders", instance="a"}`]: "1x10 0x300",
+      [`up{${shop}, service="orders", instance="b"}`]: "1x310",
     },
     summary: "No process of orders answers in shop",
   },

@@ -11,6 +11,7 @@ import { file_shop_orders_v1_order_service } from "#gen/shop/orders/v1/order_ser
 import { file_shop_payments_v1_payment_service } from "#gen/shop/payments/v1/payment_service_pb.js";
 import { file_shop_sagas_v1_saga_service } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { root } from "../../dev/config.ts";
+import { services } from "../../dev/layout.ts";
 import { runbookOf } from "../prometheus/rule.ts";
 import { alerts } from "../prometheus/rules.ts";
 import { usedBy } from "./promql.ts";
@@ -70,6 +71,20 @@ describe("the runbooks", () => {
             .replaceAll(" ", "-"),
         );
         assert.ok(slugs.includes(anchor), `${target}#${anchor}`);
+      }
+    });
+
+    it(`${path}: names what the charts install`, () => {
+      const text = readFileSync(join(root, path), "utf8");
+      for (const [, kind, name = ""] of text.matchAll(/\b(deploy|svc|job)\/ordermesh-([a-z-]+)/g)) {
+        const service = kind === "job" ? name.replace(/-migration$/, "") : name;
+        assert.ok(
+          services.some((known) => known === service),
+          `${kind}/ordermesh-${name}`,
+        );
+      }
+      for (const [, name = ""] of text.matchAll(/\bapp\.kubernetes\.io\/name=([a-z-]+)/g)) {
+        assert.ok([...services, "alertmanager", "prometheus"].includes(name), name);
       }
     });
 

@@ -49,7 +49,7 @@ export const overview = dashboard({
         }),
         lines({
           title: "Failed by our fault",
-          description: "Share of calls that ended with a status the caller cannot be blamed for.",
+          description: "Share of calls that ended with a status the caller cannot be blamed for. Watches are left out.",
           unit: "percentunit",
           bad: 0.01,
           queries: [[`namespace_service:rpc_server_faults:ratio_rate10m{${serviceScope}}`, "{{service}}"]],

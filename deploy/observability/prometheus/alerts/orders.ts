@@ -7,8 +7,8 @@ export const orderAlerts: RuleGroup = {
     {
       alert: "OrdersUnreachable",
       severity: "page",
-      // A namespace that never had orders is not missed; one that had some within the hour is.
-      expr: `max by (namespace) (max_over_time(up{service="orders"}[1h])) == 1
+      // A namespace that never had orders is not missed; one that had some within the day is, however long it lasts.
+      expr: `max by (namespace) (max_over_time(up{service="orders"}[1d])) == 1
         unless on (namespace) max by (namespace) (up{service="orders"}) == 1`,
       lasts: "2m",
       labels: { service: "orders" },
