@@ -16,6 +16,14 @@ export const auditActions = {
 /** The parcels of an order changed, and its status did not. */
 export const parcelsAction = "order.parcels_changed";
 
+/** Somebody asked for an order's cancellation; what comes of it is a change of the order, or nothing. */
+export const cancelRequestAction = "order.cancel_requested";
+
+/** A cancellation that is asked for. */
+export function cancelRequestEntry({ orderId, origin }: { orderId: string; origin: AuditOrigin }): AuditEntry {
+  return { action: cancelRequestAction, orderId, origin };
+}
+
 /** An order that is created. */
 export function creationEntry({ orderId, total, lines }: NewOrder, origin: AuditOrigin): AuditEntry {
   const { currency, amount } = total;

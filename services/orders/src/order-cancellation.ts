@@ -2,9 +2,8 @@ import { type Client, ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { SagaErrorReason, SagaErrorReasonSchema } from "#gen/shop/sagas/v1/saga_error_reason_pb.js";
 import type { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
-import type { Keyed } from "#platform/database/idempotency.ts";
 import { DomainError } from "#platform/errors.ts";
-import type { CancelRequests } from "./cancel-requests.repository.ts";
+import type { CancelRequest, CancelRequests } from "./cancel-requests.repository.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { notCancellable } from "./errors.ts";
 import { isCancelled, isTerminal, type Order } from "./order.ts";
@@ -20,9 +19,8 @@ export interface OrderCancellationOptions {
   readonly outbox: Pick<SagaOutbox, "find">;
 }
 
-/** A cancellation as its caller asks for it. */
-export interface CancelOrder extends Keyed {
-  readonly orderId: string;
+/** A cancellation and why. */
+export interface CancelOrder extends CancelRequest {
   readonly reason: string;
 }
 
