@@ -3,6 +3,7 @@ import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { root } from "../../dev/config.ts";
+import { isOver } from "../../dev/demo.ts";
 import { services } from "../../dev/layout.ts";
 import { dashboards } from "../grafana/dashboards.ts";
 import { JaegerQuery } from "../jaeger/query.ts";
@@ -11,7 +12,7 @@ import { ruleGroups } from "../prometheus/rules.ts";
 import { until } from "./elk-stack.ts";
 import { query } from "./monitoring.ts";
 import { accounts } from "./prometheus-books.ts";
-import { trade, visibleWithinMs, World } from "./prometheus-world.ts";
+import { OperatorClients, trade, visibleWithinMs, World } from "./prometheus-world.ts";
 import { filledIn, usedBy } from "./promql.ts";
 import { blocksOf } from "./runbook-blocks.ts";
 
@@ -68,6 +69,27 @@ describe("the business numbers in Prometheus", () => {
     assert.equal(values.ordermesh_verify_findings, 0);
     assert.ok((values.ordermesh_verify_checks ?? 0) > 5);
     assert.ok(Math.abs(Date.now() / 1000 - (values.ordermesh_verify_last_run_timestamp_seconds ?? 0)) < 300);
+  });
+});
+
+describe("a step that the gateway refuses for good", () => {
+  it("is seen as parked, with the error that its runbook names, until an operator resolves it", async () => {
+    using clients = new OperatorClients(world.stack);
+    const orderId = await clients.order("tok_capture_decline");
+    const count = async () => (await world.query("max(saga_parked_steps)"))[0]?.value;
+    await until(count, (parked) => parked === 1, visibleWithinMs);
+    const { steps } = await clients.sagas.listParkedSteps({});
+    assert.deepEqual(
+      steps.map(({ orderId: of, step }) => [of, step]),
+      [[orderId, "capture:north"]],
+    );
+    const runbook = readFileSync(join(root, "docs/runbooks/steps-parked.md"), "utf8");
+    const [reason = ""] = /[A-Z]+_[A-Z_]+/.exec(steps[0]?.error ?? "") ?? [];
+    assert.ok(reason && runbook.includes(reason), steps[0]?.error);
+    const request = { requestId: "resolve-1", orderId, step: "capture:north", note: "paid in cash, case 4711" };
+    await clients.sagas.resolveParkedStep(request);
+    await until(count, (parked) => parked === 0, visibleWithinMs);
+    await until(() => clients.shopper.get(orderId), isOver, visibleWithinMs);
   });
 });
 

@@ -1,7 +1,10 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Client } from "@connectrpc/connect";
 import pg from "pg";
 import { stringify } from "yaml";
+import { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
+import { Clients } from "#platform/grpc/clients.ts";
 import { root } from "../../dev/config.ts";
 import { isOver } from "../../dev/demo.ts";
 import { freePorts, services } from "../../dev/layout.ts";
@@ -190,4 +193,26 @@ export async function trade(stack: Stack): Promise<void> {
     }),
   );
   for (const orderId of orders) await until(() => shopper.get(orderId), isOver, 120_000);
+}
+
+/** An operator, who orders something to see what becomes of it. */
+export class OperatorClients implements Disposable {
+  readonly #clients = new Clients({ defaultTimeoutMs: 5_000, maxMessageBytes: 1024 * 1024 });
+  readonly shopper: Shopper;
+  readonly sagas: Client<typeof SagaService>;
+
+  constructor(stack: Stack) {
+    this.shopper = new Shopper(stack);
+    this.sagas = this.#clients.client(SagaService, stack.address("worker"));
+  }
+
+  /** Orders a pen and returns the order's id. */
+  async order(cardToken: string): Promise<string> {
+    return this.shopper.place(await this.shopper.customer("operator"), { ...pen, cardToken, requestId: cardToken });
+  }
+
+  [Symbol.dispose](): void {
+    this.shopper[Symbol.dispose]();
+    this.#clients.close();
+  }
 }
