@@ -20,6 +20,9 @@ const mistakes: readonly (readonly [string, RegExp])[] = [
   ["global.image.digest=sha256:1", /at '\/global\/image\/digest': 'sha256:1' does not match pattern/],
   ["global.tracing.exporters=jager", /at '\/global\/tracing\/exporters': 'jager' does not match pattern/],
   ["worker.canary.enabled=true,worker.blueGreen.enabled=true", /worker: canary and blueGreen cannot both be enabled/],
+  ["worker.versions.enabled=true", /worker: say which version is current \(versions.current\)/],
+  ["orders.versions.enabled=true,orders.versions.current=b", /orders: versions are for a Temporal worker/],
+  ["worker.versions.current=Two!", /at '\/versions\/current': 'Two!' does not match pattern/],
   ["orders.autoscaling.minReplicas=9", /orders: autoscaling.minReplicas \(9\) is more than .*maxReplicas \(6\)/],
   ["orders.autoscaling.cpuPercent=0", /orders: autoscaling needs cpuPercent or metrics/],
 ];

@@ -5,6 +5,7 @@ const programs: Readonly<Record<string, string>> = {
   inventory: "../../services/inventory/src/main.ts",
   shipping: "../../services/shipping/src/main.ts",
   worker: "../../services/worker/src/main.ts",
+  "promote-worker": "../../services/worker/src/promote.ts",
   "place-order": "./place-order.ts",
   load: "./load.ts",
 };
@@ -12,6 +13,7 @@ const programs: Readonly<Record<string, string>> = {
 const help = `Ordermesh. Say what to run:
   orders | payments | inventory | shipping | worker    the service, until SIGTERM
   <service> migrate up                                 its migrations, once (not for the worker)
+  promote-worker                                       has new sagas begin with the version of TEMPORAL_BUILD_ID
   place-order --orders <host:port> --inventory <host:port>
                                                        one order, until it is delivered
   load --orders <host:port> --inventory <host:port> --count <n> --rate <n>

@@ -8,6 +8,11 @@
 {{- ternary $name (printf "%s-%s" .Release.Name $name) (eq .Release.Name $name) | trunc 50 | trimSuffix "-" -}}
 {{- end }}
 
+{{/* A version as the end of a name. */}}
+{{- define "service.versionSuffix" -}}
+{{ printf "-%s" (. | replace "." "-") }}
+{{- end }}
+
 {{/* What the pods that serve are found by. Never changes: a Deployment's selector cannot be changed. */}}
 {{- define "service.selector" -}}
 app.kubernetes.io/name: {{ include "service.program" . }}

@@ -47,6 +47,10 @@ spec:
             name: {{ include "service.fullname" $ }}
       env:
         {{- include "service.fromSecret" (dict "variable" "PAGE_TOKEN_SECRET" "secret" (include "service.secretName" $) "key" $.Values.secret.keys.pageTokenSecret) | nindent 8 }}
+        {{- if $.Values.versions.enabled }}
+        - name: TEMPORAL_BUILD_ID
+          value: {{ .track | quote }}
+        {{- end }}
         {{- if $.Values.database.enabled }}
         {{- $secret := $.Values.database.runtimeSecret | default (printf "%s-database" (include "service.fullname" $)) }}
         {{- include "service.connection" (dict "root" $ "variable" "DATABASE_URL" "key" $.Values.secret.keys.databaseUrl "secret" $secret) | nindent 8 }}

@@ -14,6 +14,9 @@ export const workerConfig = {
   TEMPORAL_ADDRESS: address(7233),
   TEMPORAL_NAMESPACE: z.string().min(1).default("default"),
   TASK_QUEUE: z.string().min(1).default("ordermesh"),
+  /** Which version of the worker this is, and of which deployment: both or none. See `deploymentOf`. */
+  TEMPORAL_DEPLOYMENT: z.string().min(1).optional(),
+  TEMPORAL_BUILD_ID: z.string().min(1).optional(),
   /** How long to wait for Temporal at the start, and for one of its answers. */
   TEMPORAL_TIMEOUT_MS: milliseconds(10_000),
   /** Where the SDK's core tells its metrics on the loopback, to be shown with ours; 0 takes any free port. */

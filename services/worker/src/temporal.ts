@@ -3,6 +3,7 @@ import { NativeConnection, Worker, type WorkflowBundleOption } from "@temporalio
 import type { Logger } from "#platform/logger.ts";
 import { StartError } from "#platform/startup.ts";
 import type { WorkerConfig } from "./config.ts";
+import { deploymentOf } from "./deployment.ts";
 import { traceActivity, traceSinks } from "./tracing/temporal.ts";
 import { customerIdsAttribute, orderIdsAttribute, parkedOrderIdsAttribute } from "./workflows/search-attributes.ts";
 import type { Activities } from "./workflows/step-types.ts";
@@ -62,10 +63,12 @@ export function createWorker(parts: {
   activities: Activities;
 }): Promise<Worker> {
   const { connection, config, bundle, activities } = parts;
+  const deployment = deploymentOf(config);
   return Worker.create({
     connection,
     namespace: config.TEMPORAL_NAMESPACE,
     taskQueue: config.TASK_QUEUE,
+    ...(deployment && { workerDeploymentOptions: deployment }),
     workflowBundle: bundle,
     activities,
     interceptors: { activity: [traceActivity] },

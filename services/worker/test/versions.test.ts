@@ -1,0 +1,92 @@
+// Two versions of the worker side by side: each carries what began with it, new sagas go where they are sent.
+import assert from "node:assert/strict";
+import { after, before, it } from "node:test";
+import type { WorkflowHandle } from "@temporalio/client";
+import type { TestWorkflowEnvironment } from "@temporalio/testing";
+import { NativeConnection, type Worker } from "@temporalio/worker";
+import { deploymentOf, promote } from "../src/deployment.ts";
+import type { processOrders } from "../src/workflows/process-orders.ts";
+import { anOrder, localEnvironment, startSaga, workerFor } from "./harness.ts";
+import { World } from "./world.ts";
+import { on } from "./world-rules.ts";
+
+const deploymentName = "ordermesh";
+/** How long a version may take to poll, and a saga to be on its way. */
+const patienceMs = 60_000;
+
+let environment: TestWorkflowEnvironment;
+const world = new World();
+const workers: { worker: Worker; running: Promise<void>; connection: NativeConnection }[] = [];
+before(async () => {
+  environment = await localEnvironment();
+});
+after(async () => {
+  for (const { worker } of workers) worker.shutdown();
+  for (const { running, connection } of workers) {
+    await running;
+    await connection.close();
+  }
+  await environment.teardown();
+});
+
+/** Starts a worker of a version, with a connection of its own as in a process of its own. */
+async function startVersion(buildId: string): Promise<void> {
+  const connection = await NativeConnection.connect({ address: environment.address });
+  const options = deploymentOf({ TEMPORAL_DEPLOYMENT: deploymentName, TEMPORAL_BUILD_ID: buildId });
+  assert.ok(options);
+  const worker = await workerFor(environment, world, { connection, workerDeploymentOptions: options });
+  workers.push({ worker, running: worker.run(), connection });
+}
+
+function send(buildId: string, timeoutMs = patienceMs): Promise<void> {
+  const namespace = environment.namespace ?? "default";
+  return promote(environment.nativeConnection, { namespace, deploymentName, buildId }, timeoutMs);
+}
+
+async function versionOf(handle: WorkflowHandle<typeof processOrders>): Promise<string> {
+  const end = Date.now() + patienceMs;
+  for (;;) {
+    const { raw } = await handle.describe();
+    const version = raw.workflowExecutionInfo?.versioningInfo?.deploymentVersion?.buildId;
+    if (version) return version;
+    assert.ok(Date.now() < end, "the saga is on no version");
+  }
+}
+
+it("a new version takes new orders while the old one carries its own to their end, and back", async () => {
+  // Cards are not decided until the rule goes: the sagas are under way.
+  world.rules.push(on("authorize", { kind: "pending" }));
+  await startVersion("1.0.0");
+  await send("1.0.0");
+  const first = await startSaga(environment, [anOrder()]);
+  assert.equal(await versionOf(first), "1.0.0");
+
+  await startVersion("1.1.0");
+  await send("1.1.0");
+  const second = await startSaga(environment, [anOrder()]);
+  assert.equal(await versionOf(second), "1.1.0");
+  assert.equal(await versionOf(first), "1.0.0");
+
+  await send("1.0.0");
+  const third = await startSaga(environment, [anOrder()]);
+  assert.equal(await versionOf(third), "1.0.0");
+
+  world.rules.length = 0;
+  for (const saga of [first, second, third]) {
+    const { orders } = await saga.result();
+    assert.deepEqual(
+      orders.map(({ stage }) => stage),
+      ["DELIVERED"],
+    );
+  }
+  assert.deepEqual(await Promise.all([first, second, third].map(versionOf)), ["1.0.0", "1.1.0", "1.0.0"]);
+});
+
+it("new orders are not sent to a version that nobody runs", async () => {
+  await assert.rejects(send("9.9.9", 1_000), { message: "no worker of version 9.9.9 polls after 1000 ms" });
+});
+
+it("a version has a deployment, and a deployment a version", () => {
+  assert.equal(deploymentOf({}), undefined);
+  assert.throws(() => deploymentOf({ TEMPORAL_BUILD_ID: "1.0.0" }), { message: /set together or not at all/ });
+});
