@@ -48,6 +48,11 @@ export class JaegerQuery {
     return this.#ask(`/api/traces?${query}`);
   }
 
+  /** The latest traces in which a service takes part, up to 200. */
+  latest(service: string): Promise<JaegerTrace[]> {
+    return this.#ask(`/api/traces?${new URLSearchParams({ service, limit: String(limit) })}`);
+  }
+
   /** The trace of one order: the one in which its creation, or its root in the orders service, is. Undefined while Jaeger has none. */
   async orderTrace(orderId: string): Promise<JaegerTrace | undefined> {
     const traces = await this.find("orders", { "order.id": orderId });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import { services } from "../../dev/layout.ts";
 import { type JaegerTrace, serviceOf, tagOf, untilSeen } from "../jaeger/query.ts";
 import { declinedShape, deliveredShape, shipmentFailedShape } from "./traces-expected.ts";
 import { assertShape, shapeOf, TracedStack } from "./traces-stack.ts";
@@ -66,6 +67,14 @@ describe("the traces that Jaeger has", () => {
       "worker: temporal signal at temporal",
       "worker: temporal start at temporal",
     ]);
+  });
+
+  test("of everything that ever happened have nothing personal in them", async () => {
+    for (const service of services) {
+      const traces = await traced.jaeger.latest(service);
+      assert.notEqual(traces.length, 0, service);
+      for (const trace of traces) assert.doesNotMatch(JSON.stringify(trace), personal);
+    }
   });
 
   test("survive a worker that is killed with SIGKILL in the middle", async () => {
