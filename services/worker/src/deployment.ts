@@ -27,6 +27,14 @@ export function deploymentOf(config: DeploymentConfig): WorkerDeploymentOptions 
   return { version: { deploymentName, buildId }, useWorkerVersioning: true, defaultVersioningBehavior: "PINNED" };
 }
 
+/**
+ * Whether a process may begin the sagas itself that it starts. One that is a version may not: the server would give it the
+ * first task even when another version is current (seen with Temporal 1.29.1), and the saga would stay with it.
+ */
+export function beginsOwnSagas(config: DeploymentConfig): boolean {
+  return deploymentOf(config) === undefined;
+}
+
 /** A version of a deployment, in a namespace. */
 export interface Version {
   readonly namespace: string;

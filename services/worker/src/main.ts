@@ -13,6 +13,7 @@ import { createActivities } from "./activities/create-activities.ts";
 import { bundleFrom } from "./bundle.ts";
 import { longListPolicy, sagaOptions, workerConfig } from "./config.ts";
 import { showCoreMetrics } from "./core-metrics.ts";
+import { beginsOwnSagas } from "./deployment.ts";
 import { createSagaMetrics } from "./metrics.ts";
 import { showParkedSteps } from "./parked-metric.ts";
 import { installRuntime } from "./runtime.ts";
@@ -59,7 +60,7 @@ await startService({
       taskQueue: config.TASK_QUEUE,
       options: sagaOptions(config),
       timeoutMs: config.TEMPORAL_TIMEOUT_MS,
-      eagerStart: true,
+      eagerStart: beginsOwnSagas(config),
     });
     showParkedSteps(registry, client, logger);
     return {

@@ -1,12 +1,13 @@
 // Two versions of the worker side by side: each carries what began with it, new sagas go where they are sent.
 import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
-import type { WorkflowHandle } from "@temporalio/client";
+import { Client, type WorkflowHandle } from "@temporalio/client";
 import type { TestWorkflowEnvironment } from "@temporalio/testing";
 import { NativeConnection, type Worker } from "@temporalio/worker";
-import { deploymentOf, promote } from "../src/deployment.ts";
+import { beginsOwnSagas, deploymentOf, promote } from "../src/deployment.ts";
 import type { processOrders } from "../src/workflows/process-orders.ts";
-import { anOrder, localEnvironment, startSaga, workerFor } from "./harness.ts";
+import { newOrderState } from "../src/workflows/types.ts";
+import { anOrder, fastOptions, localEnvironment, startSaga, taskQueue, workerFor } from "./harness.ts";
 import { World } from "./world.ts";
 import { on } from "./world-rules.ts";
 
@@ -43,6 +44,16 @@ function send(buildId: string, timeoutMs = patienceMs): Promise<void> {
   return promote(environment.nativeConnection, { namespace, deploymentName, buildId }, timeoutMs);
 }
 
+function startFrom(buildId: string, connection: NativeConnection | undefined) {
+  const requestEagerStart = beginsOwnSagas({ TEMPORAL_DEPLOYMENT: deploymentName, TEMPORAL_BUILD_ID: buildId });
+  const order = anOrder();
+  const orders = [newOrderState(order)];
+  return new Client(connection ? { connection } : {}).workflow.start<typeof processOrders>("processOrders", {
+    ...{ taskQueue, workflowId: `saga-${order.orderId}`, requestEagerStart },
+    args: [{ orders, options: fastOptions }],
+  });
+}
+
 async function versionOf(handle: WorkflowHandle<typeof processOrders>): Promise<string> {
   const end = Date.now() + patienceMs;
   for (;;) {
@@ -71,8 +82,13 @@ it("a new version takes new orders while the old one carries its own to their en
   const third = await startSaga(environment, [anOrder()]);
   assert.equal(await versionOf(third), "1.0.0");
 
+  // Started by a process of the old version, which serves the same calls as the new one.
+  await send("1.1.0");
+  const fourth = await startFrom("1.0.0", workers[0]?.connection);
+  assert.equal(await versionOf(fourth), "1.1.0");
+
   world.rules.length = 0;
-  for (const saga of [first, second, third]) {
+  for (const saga of [first, second, third, fourth]) {
     const { orders } = await saga.result();
     assert.deepEqual(
       orders.map(({ stage }) => stage),
@@ -88,5 +104,6 @@ it("new orders are not sent to a version that nobody runs", async () => {
 
 it("a version has a deployment, and a deployment a version", () => {
   assert.equal(deploymentOf({}), undefined);
+  assert.equal(beginsOwnSagas({}), true);
   assert.throws(() => deploymentOf({ TEMPORAL_BUILD_ID: "1.0.0" }), { message: /set together or not at all/ });
 });
