@@ -23,12 +23,13 @@ import { stopNode } from "./node.ts";
 const stages: readonly Stage[] = [...deliveryStages, ...rolloutStages, ...removalStages];
 
 const help = `Installs the whole mesh into a cluster by Helm and shows what it must do there; about 15 minutes. Stages:
-${stages.map(({ name }) => `  · ${name}`).join("\n")}
+${stages.map(({ name }, index) => `${String(index + 1).padStart(4)}  ${name}`).join("\n")}
 
   npm run cluster:test                     with the cluster of KUBECONFIG or ~/.kube/config when it answers, else with a
                                            node of this machine's own (Linux, as root), which is ended afterwards
   npm run cluster:test -- --keep           uninstalls nothing and waits for Ctrl-C, for a look around
   npm run cluster:test -- --commit <ref>   the image of a commit instead of the working tree
+  npm run cluster:test -- --stages 1,2,7   only these, by number; nothing works without the first
   npm run cluster:test -- --rate 1         orders a second during upgrade and failures; 4 is for two cores of one's own
   npm run cluster:test -- --image <repository:tag> --next-image <repository:tag> --host <address>
                                            for somebody else's cluster: two images that it can pull (they may be the same
@@ -47,6 +48,7 @@ interface Wishes {
   readonly nextImage?: string | undefined;
   readonly host?: string | undefined;
   readonly rate: number;
+  readonly stages: readonly Stage[];
 }
 
 function read(args: readonly string[]): Wishes & { readonly help: boolean } {
@@ -60,11 +62,21 @@ function read(args: readonly string[]): Wishes & { readonly help: boolean } {
       "next-image": { type: "string" },
       host: { type: "string" },
       rate: { type: "string", default: "4" },
+      stages: { type: "string" },
     },
   });
-  const { "next-image": nextImage, rate, ...others } = values;
+  const { "next-image": nextImage, rate, stages: numbers, ...others } = values;
   if (!(Number(rate) > 0)) throw new ClusterError("--rate is a number of orders a second above 0.");
-  return { ...others, nextImage, rate: Number(rate) };
+  return { ...others, nextImage, rate: Number(rate), stages: chosenStages(numbers) };
+}
+
+function chosenStages(numbers: string | undefined): readonly Stage[] {
+  if (numbers === undefined) return stages;
+  const chosen = numbers.split(",").map((number) => stages[Number(number) - 1]);
+  if (chosen.some((stage) => stage === undefined)) {
+    throw new ClusterError(`--stages are numbers from 1 to ${stages.length} with commas between, not "${numbers}".`);
+  }
+  return stages.filter((stage) => chosen.includes(stage));
 }
 
 /** Two images that pods can run. */
@@ -146,7 +158,7 @@ async function test(cluster: Cluster, wishes: Wishes): Promise<boolean> {
   const values = meshValues(hostAddress);
   const { rate } = wishes;
   const mesh: Mesh = { cluster, surroundings, release, caller, ...images, values, rate, delivered: undefined };
-  const chosen = wishes.keep ? stages.filter((stage) => !removalStages.includes(stage)) : stages;
+  const chosen = wishes.stages.filter((stage) => !wishes.keep || !removalStages.includes(stage));
   const passed = await runStages(mesh, chosen);
   if (wishes.keep) await lookAround(cluster);
   else if (passed) await removeNamespaces(cluster);

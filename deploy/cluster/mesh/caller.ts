@@ -8,6 +8,8 @@ import { namespace, releaseName } from "./release.ts";
 
 /** How long kubectl may take to open a way into the cluster. */
 const openDeadlineMs = 20_000;
+/** How often a call is made whose way was lost: a way may lead to a pod that is just leaving. */
+const callAttempts = 5;
 const finalStatuses = ["DELIVERED", "REJECTED", "CANCELLED", "FAILED"].map((name) => `ORDER_STATUS_${name}`);
 
 interface OrderAnswer {
@@ -34,26 +36,25 @@ export class Caller {
 
   /** Buys one piece with grpcurl, and asks until the order has come to its end. */
   async placeOrder(deadlineSeconds: number): Promise<EndedOrder> {
-    await using orders = await this.#open("orders", 50051);
-    await using inventory = await this.#open("inventory", 50053);
+    await using orders = new Way(this.#kubectl, this.#grpcurl, { service: "orders", port: 50051 });
+    await using inventory = new Way(this.#kubectl, this.#grpcurl, { service: "inventory", port: 50053 });
     const stock = { requestId: randomUUID(), sku: "espresso-cup", locationId: "berlin", delta: 1, reason: "a test" };
-    await this.#call({ port: inventory.port, method: "shop.inventory.v1.InventoryService/AdjustStock" }, stock);
-    const { customer } = await this.#call<{ customer: { customerId: string } }>(
-      { port: orders.port, method: "shop.orders.v1.CustomerService/CreateCustomer" },
+    await inventory.call("shop.inventory.v1.InventoryService/AdjustStock", stock);
+    const { customer } = await orders.call<{ customer: { customerId: string } }>(
+      "shop.orders.v1.CustomerService/CreateCustomer",
       { requestId: randomUUID(), givenName: "Ada", familyName: "Lovelace", email: `${randomUUID()}@example.com` },
     );
     const start = performance.now();
     const traceId = randomBytes(16).toString("hex");
-    const { order } = await this.#call<OrderAnswer>(
-      { port: orders.port, method: "shop.orders.v1.OrderService/CreateOrder" },
+    const { order } = await orders.call<OrderAnswer>(
+      "shop.orders.v1.OrderService/CreateOrder",
       newOrder(customer.customerId),
       // Sampled, as the last two digits say.
       ["-H", `traceparent: 00-${traceId}-${randomBytes(8).toString("hex")}-01`],
     );
     const end = Date.now() + deadlineSeconds * 1_000;
     for (;;) {
-      const get = { port: orders.port, method: "shop.orders.v1.OrderService/GetOrder" };
-      const now = await this.#call<OrderAnswer>(get, { orderId: order.orderId });
+      const now = await orders.call<OrderAnswer>("shop.orders.v1.OrderService/GetOrder", { orderId: order.orderId });
       const { orderId, status } = now.order;
       const seconds = (performance.now() - start) / 1_000;
       if (finalStatuses.includes(status)) return { orderId, status, seconds, traceId };
@@ -61,35 +62,51 @@ export class Caller {
       await pause(300);
     }
   }
+}
 
-  /** Calls one method with grpcurl, by reflection. */
-  async #call<T>(to: { port: number; method: string }, request: object, flags: readonly string[] = []): Promise<T> {
-    const { port, method } = to;
-    const args = [
-      ...flags,
-      "-plaintext",
-      "-max-time",
-      "15",
-      "-d",
-      JSON.stringify(request),
-      `127.0.0.1:${port}`,
-      method,
-    ];
-    const { code, stdout, stderr } = await execute({ command: this.#grpcurl, args, timeoutMs: 20_000 });
-    if (code !== 0) throw new ClusterError(`grpcurl ${method} failed: ${stderr.trim()}`);
-    return JSON.parse(stdout) as T;
+/** A way to one pod of a service, as `kubectl port-forward` opens it: it ends with the pod, and another is opened then. */
+class Way implements AsyncDisposable {
+  readonly #kubectl: Kubectl;
+  readonly #grpcurl: string;
+  readonly #target: { readonly service: string; readonly port: number };
+  #open: { readonly child: ChildProcess; readonly port: number } | undefined;
+
+  constructor(kubectl: Kubectl, grpcurl: string, target: { service: string; port: number }) {
+    this.#kubectl = kubectl;
+    this.#grpcurl = grpcurl;
+    this.#target = target;
   }
 
-  /** A way to one pod of a service. */
-  async #open(service: string, port: number): Promise<{ port: number } & AsyncDisposable> {
-    const target = [`service/${releaseName}-${service}`, `:${port}`];
-    const child = this.#kubectl.start(["-n", namespace, "port-forward", ...target]);
-    const local = await Promise.race([localPort(child), pause(openDeadlineMs, undefined, { ref: false })]);
-    if (local === undefined) {
-      child.kill();
-      throw new ClusterError(`kubectl opened no way to ${service} within ${openDeadlineMs / 1_000} s`);
+  /** Calls one method with grpcurl, by reflection. A repeated call has the same request id, so it is the same call. */
+  async call<T>(method: string, request: object, flags: readonly string[] = []): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      this.#open ??= await this.#begin();
+      const to = [`127.0.0.1:${this.#open.port}`, method];
+      const args = [...flags, "-plaintext", "-max-time", "15", "-d", JSON.stringify(request), ...to];
+      const { code, stdout, stderr } = await execute({ command: this.#grpcurl, args, timeoutMs: 20_000 });
+      if (code === 0) return JSON.parse(stdout) as T;
+      const lost = /Failed to dial|Unavailable/.test(stderr);
+      if (!lost || attempt === callAttempts) throw new ClusterError(`grpcurl ${method} failed: ${stderr.trim()}`);
+      await this[Symbol.asyncDispose]();
+      await pause(1_000);
     }
-    return { port: local, [Symbol.asyncDispose]: async () => void child.kill() };
+  }
+
+  async #begin(): Promise<{ child: ChildProcess; port: number }> {
+    const { service, port: remote } = this.#target;
+    const child = this.#kubectl.start([
+      ...["-n", namespace, "port-forward", `service/${releaseName}-${service}`],
+      `:${remote}`,
+    ]);
+    const port = await Promise.race([localPort(child), pause(openDeadlineMs, undefined, { ref: false })]);
+    if (port !== undefined) return { child, port };
+    child.kill();
+    throw new ClusterError(`kubectl opened no way to ${service} within ${openDeadlineMs / 1_000} s`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#open?.child.kill();
+    this.#open = undefined;
   }
 }
 

@@ -14,6 +14,7 @@ const settleSeconds = patience + 60;
 export const rolloutStages: readonly Stage[] = [
   { name: "an upgrade under load, every service restarted", run: upgrade },
   { name: "pods killed, PostgreSQL and Temporal restarted during a hundred orders", run: failures },
+  { name: "pods evicted, as a drained node does: one of each at a time", run: evictions },
   { name: "a failed migration stops an upgrade", run: failedMigration },
   { name: "a failed helm test rolls back", run: failedTest },
 ];
@@ -72,6 +73,31 @@ async function failures(mesh: Mesh): Promise<string> {
 function onePodOfEach(pods: Awaited<ReturnType<typeof servingPods>>): string[] {
   const byName = new Map(pods.map(({ metadata }) => [metadata.labels["app.kubernetes.io/name"], metadata.name]));
   return [...byName.values()];
+}
+
+/** Both pods of each service are to go at once; the disruption budget lets one of them. */
+async function evictions(mesh: Mesh): Promise<string> {
+  const byService = Map.groupBy(await servingPods(mesh), ({ metadata }) => metadata.labels["app.kubernetes.io/name"]);
+  let evicted = 0;
+  let refused = 0;
+  for (const pods of byService.values()) {
+    const answers = [];
+    for (const { metadata } of pods) answers.push(await evict(mesh, metadata.name));
+    evicted += answers.filter(({ code }) => code === 0).length;
+    refused += answers.filter(({ stderr }) => stderr.includes("disruption budget")).length;
+  }
+  require(evicted === byService.size, `${evicted} pods of ${byService.size} services were evicted`);
+  require(refused === byService.size, `${refused} evictions were refused by a budget`);
+  await untilReady(mesh);
+  const { status } = await mesh.caller.placeOrder(120);
+  require(status === "ORDER_STATUS_DELIVERED", `an order is ${status} afterwards`);
+  return `${evicted} pods went, ${refused} were kept by their budgets, an order was delivered afterwards`;
+}
+
+function evict({ cluster }: Mesh, name: string) {
+  const eviction = { apiVersion: "policy/v1", kind: "Eviction", metadata: { name, namespace } };
+  const path = `/api/v1/namespaces/${namespace}/pods/${name}/eviction`;
+  return cluster.kubectl.try(["create", "--raw", path, "-f", "-"], { input: JSON.stringify(eviction) });
 }
 
 async function untilReady({ cluster }: Mesh): Promise<void> {
