@@ -8,6 +8,7 @@ import { ApplicationFailure, type UpdateDefinition } from "@temporalio/common";
 import { SagaErrorReason } from "#gen/shop/sagas/v1/saga_error_reason_pb.js";
 import { remainingMs } from "#platform/context.ts";
 import { SagaError } from "./errors.ts";
+import { orAway } from "./temporal-away.ts";
 import * as messages from "./workflows/messages.ts";
 import type { processOrders } from "./workflows/process-orders.ts";
 import { customerIdsAttribute, orderIdsAttribute, parkedOrderIdsAttribute } from "./workflows/search-attributes.ts";
@@ -197,8 +198,14 @@ export class Sagas {
     }
   }
 
-  #within<T>(ask: () => Promise<T>): Promise<T> {
-    return this.#options.client.withDeadline(Date.now() + Math.min(remainingMs(), this.#options.timeoutMs), ask);
+  /** @throws UNAVAILABLE when Temporal is away */
+  async #within<T>(ask: () => Promise<T>): Promise<T> {
+    const { client, timeoutMs } = this.#options;
+    try {
+      return await client.withDeadline(Date.now() + Math.min(remainingMs(), timeoutMs), ask);
+    } catch (error) {
+      throw orAway(error);
+    }
   }
 }
 

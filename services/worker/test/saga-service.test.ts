@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { type Client as ConnectClient, createClient, createRouterTransport } from "@connectrpc/connect";
+import { Code, type Client as ConnectClient, createClient, createRouterTransport } from "@connectrpc/connect";
 import { Client } from "@temporalio/client";
 import { Registry } from "prom-client";
 import { SagaCallbackService, ShipmentResult } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
@@ -195,6 +195,24 @@ describe("SagaService", () => {
     await assert.rejects(sagas.getSaga({ orderId, sagaId: "nowhere" }), /no workflow carries the order/);
     const step = { requestId: "x", orderId, sagaId, step: "reserve" };
     await assert.rejects(sagas.retryParkedStep(step), /does not wait/);
+  });
+
+  test("says that it is unavailable, not broken, when Temporal does not answer in time", async () => {
+    const { nativeConnection: connection } = stage.environment;
+    const hasty = new Sagas({
+      ...{ client: new Client({ connection }), taskQueue, timeoutMs: 1, eagerStart: false },
+      options: fastOptions,
+    });
+    const order = anOrder();
+    const ref = { orderId: order.orderId, sagaId: await start([order]) };
+    for (const call of [() => hasty.cancel(ref, "too slow", "hasty"), () => hasty.report(ref.sagaId, [])]) {
+      await assert.rejects(call(), (error) => {
+        const { code, message } = toConnectError(error);
+        assert.equal(code, Code.Unavailable, String(error));
+        assert.match(message, /Temporal is away/);
+        return true;
+      });
+    }
   });
 
   test("refuses orders that are more than a workflow can carry", async () => {
