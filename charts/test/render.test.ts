@@ -23,6 +23,9 @@ const everything = [
   "shipping.nodeSelector.disk=fast",
   "global.tls.enabled=true",
   "global.tls.issuer.name=mesh",
+  "worker.versions.enabled=true",
+  "worker.versions.current=b",
+  "worker.versions.draining[0].id=a",
 ];
 
 let folder: string;
