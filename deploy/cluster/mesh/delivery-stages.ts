@@ -1,6 +1,7 @@
 import { databaseServices, services } from "../../dev/layout.ts";
 import { serviceOf, untilSeen } from "../../observability/jaeger/query.ts";
 import { ClusterError } from "../errors.ts";
+import { autoscalingStage } from "./autoscaling-stage.ts";
 import type { EndedOrder } from "./caller.ts";
 import { type Mesh, require, type Stage, servingPods } from "./mesh.ts";
 import { networkStage } from "./network-stage.ts";
@@ -19,6 +20,7 @@ export const deliveryStages: readonly Stage[] = [
   { name: "its logs in Elasticsearch", run: logs },
   { name: "helm test", run: helmTest },
   networkStage,
+  autoscalingStage,
 ];
 
 async function install({ cluster, surroundings, release, image, values }: Mesh): Promise<string> {
