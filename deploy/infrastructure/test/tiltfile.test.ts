@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
+import { render, valuesOf } from "../../../charts/test/charts.ts";
+import { podsOf } from "../../../charts/test/pods.ts";
 import { root } from "../../dev/config.ts";
 import { portsAt, services } from "../../dev/layout.ts";
 import { type Call, executeTiltfile, resourcesOf } from "./tilt.ts";
@@ -57,6 +59,15 @@ describe("the Tiltfile", () => {
     assert.ok(images.length >= services.length);
     for (const image of images) assert.equal(String(image).split(":")[0], build?.args[0]);
     assert.ok(!installed.some(({ kind }) => kind === "Pod"), "the pod of `helm test`");
+  });
+
+  it("gives the charts only values that they take, and pods whose sources can be replaced", async () => {
+    const [helm] = callsOf("helm");
+    const settings = (helm?.kwargs.set ?? []) as string[];
+    const args = ["-f", valuesOf("local"), ...settings.flatMap((setting) => ["--set", setting])];
+    const pods = podsOf(await render("ordermesh", ...args)).filter(({ kind }) => kind === "Deployment");
+    assert.equal(pods.length, services.length);
+    for (const { spec } of pods) assert.equal(spec.containers[0]?.securityContext.readOnlyRootFilesystem, false);
   });
 
   it("knows every resource that it names, and names every one that has pods", async () => {
