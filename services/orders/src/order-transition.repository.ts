@@ -1,5 +1,5 @@
 import { type AuditOrigin, auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
-import type { Queryable } from "#platform/database/transaction.ts";
+import type { Queryable, SqlText } from "#platform/database/transaction.ts";
 import { decodeId } from "#platform/id.ts";
 import { illegalTransition, orderNotFound } from "./errors.ts";
 import { type OrderFailure, type OrderShipment, type OrderStatus, sourcesOf } from "./order.ts";
@@ -45,7 +45,10 @@ const older = `exists (
  * Rows are locked in the order of their ids, so that two lists cannot wait for each other; the input is sorted. Not
  * prepared: a plan that was made while the table was small would scan the table for a long time after.
  */
-const transition = `with input as materialized (
+const transition: SqlText = {
+  name: "order_transition",
+  prepared: false,
+  text: `with input as materialized (
     select * from json_to_recordset($1::json) as i(n int, id text, order_id uuid, status text, sources text[],
       reason text, message text, shipments jsonb)
   ), locked as materialized (
@@ -74,7 +77,8 @@ const transition = `with input as materialized (
   select locked.n, coalesce(moved.status, locked.status) as status, coalesce(moved.revision, locked.revision) as revision,
     coalesce(moved.before <> moved.status, false) as changed, locked.create_time,
     (select count(*) from announced) as announcements
-  from locked left join moved on moved.n = locked.n`;
+  from locked left join moved on moved.n = locked.n`,
+};
 
 interface MovedRow {
   n: number;

@@ -12,7 +12,10 @@ const sagaOrderColumns = `o.order_id, o.customer_id, o.currency, o.total, o.ship
  * had to wait for a row judges it anew, and its list with it, because the lists' rows are marked in one statement. Not
  * prepared: see the transition of orders.
  */
-const claim = `with due as (
+const claim: SqlText = {
+  name: "saga_outbox_claim",
+  prepared: false,
+  text: `with due as (
     select distinct saga_id from customer_order
     where dispatch_time is null and saga_id < $1
       and (dispatch_claim_time is null or dispatch_claim_time < now() - $2 * interval '1 millisecond')
@@ -26,7 +29,8 @@ const claim = `with due as (
     update customer_order set dispatch_claim_time = now() from locked where customer_order.order_id = locked.order_id
     returning customer_order.*
   )
-  select ${sagaOrderColumns} from o ${withLines} order by o.saga_id, o.order_id`;
+  select ${sagaOrderColumns} from o ${withLines} order by o.saga_id, o.order_id`,
+};
 
 const ofSaga: SqlText = {
   name: "saga_outbox_of_saga",
@@ -34,12 +38,16 @@ const ofSaga: SqlText = {
     where o.saga_id = $1 and o.dispatch_time is null order by o.order_id`,
 };
 
-const acknowledge = `with locked as materialized (
+const acknowledge: SqlText = {
+  name: "saga_outbox_acknowledge",
+  prepared: false,
+  text: `with locked as materialized (
     select order_id from customer_order where saga_id = any($1::uuid[]) and dispatch_time is null
     order by order_id for no key update
   )
   update customer_order set dispatch_time = now(), card_token = null from locked
-  where customer_order.order_id = locked.order_id`;
+  where customer_order.order_id = locked.order_id`,
+};
 
 const oldest: SqlText = {
   name: "saga_outbox_oldest",

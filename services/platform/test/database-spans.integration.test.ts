@@ -66,6 +66,18 @@ describe("statements in traces", () => {
     });
   });
 
+  test("a statement that is not prepared is known by its name all the same", async () => {
+    const now = { name: "note.now", prepared: false, text: "select count(*) from note" } as const;
+    const prepared = "select name from pg_prepared_statements where name in ('note.now', 'note.prepared')";
+    const [span] = await spansOf(() =>
+      world.database.transaction(async (tx) => {
+        await tx.query(now);
+        assert.deepEqual(await tx.query({ name: "note.prepared", text: prepared }), [{ name: "note.prepared" }]);
+      }),
+    );
+    assert.equal(span?.name, "note.now");
+  });
+
   test("a transaction has its statements and its commit", async () => {
     const committed = await spansOf(() => world.database.transaction((tx) => tx.query(insert, [2, "b"])));
     const together = await spansOf(() => world.database.transaction((tx) => tx.commitWith(insert, [3, "c"])));

@@ -2,10 +2,12 @@ import type pg from "pg";
 import { RunningStatement } from "./observe.ts";
 import { rowTypes } from "./row-types.ts";
 
-/** A statement with a name is prepared once per connection; names are unique within a process. */
+/** A statement, by whose name it is known in metrics and traces; names are unique within a process. */
 export interface SqlText {
   readonly name: string;
   readonly text: string;
+  /** False for one that is planned anew each time; the others are prepared once per connection. */
+  readonly prepared?: false;
 }
 
 /** What both a database and a transaction can do. */
@@ -26,15 +28,21 @@ export interface Transaction extends Queryable {
   ): Promise<R[]>;
 }
 
-/** Runs one statement on a client or pool, prepared when it has a name. */
+/** A statement as pg takes it: one with a name is prepared. */
+function queryOf(sql: SqlText | string): { text: string; name?: string } {
+  if (typeof sql === "string") return { text: sql };
+  const { name, text, prepared = true } = sql;
+  return prepared ? { name, text } : { text };
+}
+
+/** Runs one statement on a client or pool. */
 export async function runStatement<R extends object>(
   client: pg.Pool | pg.PoolClient,
   sql: SqlText | string,
   values: readonly unknown[] = [],
 ): Promise<R[]> {
-  const text = typeof sql === "string" ? { text: sql } : sql;
   const result = await observed(client, sql, () =>
-    client.query<R>({ ...text, values: values as unknown[], types: rowTypes }),
+    client.query<R>({ ...queryOf(sql), values: values as unknown[], types: rowTypes }),
   );
   return result.rows;
 }
