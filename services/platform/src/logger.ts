@@ -75,6 +75,12 @@ const withError = winston.format((info) => {
   return { ...rest, error: { type: err.constructor.name, message: err.message, stack_trace: describe(err) } };
 });
 
+/** Leaves out what the level forbids before it costs anything: winston itself looks only once a line is formatted. */
+const allowed = winston.format((info, options) => {
+  const { levels, level } = (options as { logger: () => Logger }).logger();
+  return (levels[info.level] ?? 0) <= (levels[level] ?? 0) ? info : false;
+});
+
 /** Counts the lines that are written, and leaves out those for which there is no place. */
 const counted = winston.format((info, options) => {
   const { stream } = options as { stream: NodeJS.WritableStream };
@@ -83,10 +89,11 @@ const counted = winston.format((info, options) => {
   return info;
 });
 
-function jsonFormat(lines: RepeatedLines, stream: NodeJS.WritableStream) {
+function jsonFormat(lines: RepeatedLines, stream: NodeJS.WritableStream, logger: () => Logger) {
   // The ids come from our own context: the format's look-up of an Elastic agent would be one more on every line.
   const ecs = ecsFormat({ apmIntegration: false, convertErr: false });
   return winston.format.combine(
+    allowed({ logger }),
     withSubject(),
     sampling({ lines }),
     counted({ stream }),
@@ -97,9 +104,10 @@ function jsonFormat(lines: RepeatedLines, stream: NodeJS.WritableStream) {
   );
 }
 
-function prettyFormat(stream: NodeJS.WritableStream) {
+function prettyFormat(stream: NodeJS.WritableStream, logger: () => Logger) {
   const time = winston.format.timestamp({ format: "HH:mm:ss.SSS" });
   return winston.format.combine(
+    allowed({ logger }),
     withSubject(),
     counted({ stream }),
     withCall(),
@@ -120,7 +128,7 @@ export function createLogger(options: LoggerOptions): Logger {
   const logger = winston.createLogger({
     level: options.level,
     defaultMeta: { "service.name": options.name },
-    format: format === "json" ? jsonFormat(lines, stream) : prettyFormat(stream),
+    format: format === "json" ? jsonFormat(lines, stream, () => logger) : prettyFormat(stream, () => logger),
     transports: [new winston.transports.Stream({ stream })],
     exitOnError: false,
   });

@@ -30,6 +30,18 @@ for (const format of ["json", "pretty"] as const) {
       assert.match(lines[0] ?? "", /caused by Error: card \[card number\]/);
     });
 
+    it("is not made when the level forbids it, and is from the moment that it does not", () => {
+      const { lines, logger } = collecting(format);
+      let looked = 0;
+      const field = { "order.id": { toString: () => `o-${++looked}`, toJSON: () => `o-${++looked}` } };
+      logger.debug("hidden", field);
+      assert.deepEqual([lines.length, looked], [0, 0]);
+      logger.level = "debug";
+      logger.debug("shown", field);
+      assert.equal(lines.length, 1);
+      assert.match(lines[0] ?? "", /shown/);
+    });
+
     it("names the order and the saga of the context, unless it says so itself", () => {
       const { lines, logger } = collecting(format);
       withContext({ orderId: "o-1", sagaId: "s-1" }, () => {
