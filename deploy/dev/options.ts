@@ -39,7 +39,8 @@ worker 50055/8085; PostgreSQL 55432; Temporal 7233, its UI 8233; Jaeger, if ther
 Logs: .data/log/<component>.log. Tools that npm does not install are kept in ~/.cache/ordermesh (ORDERMESH_CACHE).
 
   npm test            everything: checks and tests      npm run verify   stock and money of the data in .data/
-  npm run check       format, lint, types, protos       npm run tools    temporal, grpcurl, jaeger …`;
+  npm run check       format, lint, types, protos       npm run tools    temporal, grpcurl, jaeger …
+  npm run observe     the same with Jaeger, Prometheus, Elasticsearch and Filebeat, under a mixed load`;
 
 /** Reads the command line. @throws StackError for what it does not know */
 export function parseOptions(args: readonly string[]): StartOptions {
