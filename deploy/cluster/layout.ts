@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { cacheDirectory } from "../tools/config.ts";
+import { generation } from "./versions.ts";
 
 /** Where the node of this machine keeps everything that is lost when it goes down; there is one node on a machine. */
 export const stateDirectory = join(cacheDirectory, "cluster");
@@ -13,7 +14,7 @@ export const paths = {
   etcd: join(stateDirectory, "etcd"),
   kubelet: join(stateDirectory, "kubelet"),
   /** Images outlive the cluster. */
-  containerd: join(cacheDirectory, "cluster-images"),
+  containerd: join(cacheDirectory, "cluster-images", generation),
   kubeconfig: join(stateDirectory, "kubeconfig"),
   socket: join(stateDirectory, "run/containerd.sock"),
 } as const;

@@ -5,15 +5,13 @@ import { exclusively } from "../tools/exclusive.ts";
 import { run } from "../tools/run.ts";
 import type { Say } from "../tools/tool.ts";
 import { ClusterError } from "./errors.ts";
-import { versions } from "./versions.ts";
+import { generation, versions } from "./versions.ts";
 
 /** The programs that a node is made of, besides those of the distribution. */
 export const programNames = ["node", "pause", "coredns", "metrics-server"] as const;
 export type ProgramName = (typeof programNames)[number];
 
-/** Changes when what is built from the same versions changes. */
-const build = 1;
-const home = join(cacheDirectory, "kubernetes", `${versions.kubernetes}-${build}`);
+const home = join(cacheDirectory, "kubernetes", generation);
 /** A cold build of Kubernetes on two busy cores takes up to half an hour. */
 const buildDeadlineMs = 60 * 60_000;
 
@@ -80,11 +78,17 @@ interface Sources {
 }
 
 async function sourcesOf(name: ProgramName, workshop: string): Promise<Sources> {
-  if (name === "metrics-server") return metricsServer(workshop);
+  if (name === "metrics-server") {
+    await writeFile(join(workshop, "go.mod"), moduleWith(`sigs.k8s.io/metrics-server ${versions[name]}`));
+    return { target: "sigs.k8s.io/metrics-server/cmd/metrics-server", flags: "" };
+  }
   await cp(join(import.meta.dirname, name), workshop, { recursive: true });
-  const extra = name === "coredns" ? `github.com/coredns/coredns ${versions.coredns}` : "";
-  const module = name === "pause" ? "module ordermesh.local/pause\n\ngo 1.24\n" : await nodeModule(workshop, extra);
-  await writeFile(join(workshop, "go.mod"), module);
+  const module = {
+    node: () => nodeModule(workshop),
+    coredns: async () => moduleWith(`github.com/coredns/coredns ${versions.coredns}`),
+    pause: async () => moduleWith(),
+  };
+  await writeFile(join(workshop, "go.mod"), await module[name]());
   const version = "k8s.io/component-base/version";
   const [major, minor] = versions.kubernetes.slice(1).split(".");
   const stamps = { gitVersion: versions.kubernetes, gitMajor: major, gitMinor: minor };
@@ -92,18 +96,16 @@ async function sourcesOf(name: ProgramName, workshop: string): Promise<Sources> 
   return { target: ".", flags: name === "node" ? flags.join(" ") : "" };
 }
 
-async function metricsServer(workshop: string): Promise<Sources> {
-  const module = "sigs.k8s.io/metrics-server";
-  const text = `module ordermesh.local/wrapper\n\ngo 1.24\n\nrequire ${module} ${versions["metrics-server"]}\n`;
-  await writeFile(join(workshop, "go.mod"), text);
-  return { target: `${module}/cmd/metrics-server`, flags: "" };
+/** A module of our own, around a program of theirs or by itself. */
+function moduleWith(requirement?: string): string {
+  return `module ordermesh.local/program\n\ngo 1.24\n${requirement ? `\nrequire ${requirement}\n` : ""}`;
 }
 
 /**
- * The module of our node, and of what shares its libraries. Kubernetes asks for its own parts by paths of its source tree, which no other module can follow;
+ * The module of our node. Kubernetes asks for its own parts by paths of its source tree, which no other module can follow;
  * each of these parts is published as a module of the same release, so that is what they are replaced by.
  */
-async function nodeModule(workshop: string, extra: string): Promise<string> {
+async function nodeModule(workshop: string): Promise<string> {
   const wanted = `k8s.io/kubernetes@${versions.kubernetes}`;
   const json = await run("go", ["mod", "download", "-json", wanted], { cwd: workshop, timeoutMs: 10 * 60_000 });
   const { Dir: folder } = JSON.parse(json.slice(json.indexOf("{"))) as { Dir: string };
@@ -111,6 +113,5 @@ async function nodeModule(workshop: string, extra: string): Promise<string> {
   const parts = [...theirs.matchAll(/^\s*(k8s\.io\/\S+) => \.\/staging\//gm)].map(([, part]) => part);
   const release = versions.kubernetes.replace(/^v1\./, "v0.");
   const replacements = parts.map((part) => `\t${part} => ${part} ${release}\n`).join("");
-  const required = [wanted.replace("@", " "), extra].filter(Boolean).map((module) => `require ${module}\n`);
-  return `module ordermesh.local/node\n\ngo 1.24\n\n${required.join("")}\nreplace (\n${replacements})\n`;
+  return `${moduleWith(wanted.replace("@", " "))}\nreplace (\n${replacements})\n`;
 }

@@ -7,3 +7,6 @@ export const versions = {
   /** sigs.k8s.io/metrics-server. */
   "metrics-server": "v0.9.0",
 } as const;
+
+/** Names what is built from these versions and our own sources; its number goes up when the sources change. */
+export const generation = `${versions.kubernetes}-1`;
