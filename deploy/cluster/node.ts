@@ -106,8 +106,10 @@ async function removeContainers(): Promise<void> {
 
 async function unmountBelow(folder: string): Promise<void> {
   const mounted = readFileSync("/proc/mounts", "utf8").split("\n");
-  const places = mounted.map((line) => line.split(" ")[1] ?? "").filter((place) => place.startsWith(`${folder}/`));
-  // The innermost first.
+  const places = mounted
+    .map((line) => line.split(" ")[1] ?? "")
+    .filter((place) => `${place}/`.startsWith(`${folder}/`));
+  // The innermost first; the kubelet mounts its own folder as well.
   for (const place of places.reverse()) await system("umount", "--lazy", place).catch(() => "");
 }
 
