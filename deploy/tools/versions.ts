@@ -41,7 +41,7 @@ export const versions = {
 export const downloads = { temporal: "v1.9.1", "temporal-test-server": "v1.31.0" } as const;
 
 /** What sets our build of a version apart from its authors'; part of its place in the cache. */
-export const builds: { readonly [name in ToolName]?: string } = { temporal: "sqlite-1.44.3" };
+export const builds: { readonly [name in ToolName]?: string } = { temporal: "sqlite-1.44.3", helm: "kubernetes-1.34" };
 
 /** A program that the stack or its tests start and that npm does not install. */
 export type ToolName = keyof typeof versions;

@@ -10,6 +10,9 @@ import { run } from "../../tools/run.ts";
 import { findTool, tool, toolLinks } from "../../tools/tool.ts";
 
 const skaffold = await findTool("skaffold");
+/** Where a pipeline has put the image, as Skaffold names what was pushed. */
+const repository = "registry.example.com/ordermesh";
+const digest = `sha256:${"0123456789abcdef".repeat(4)}`;
 /** It takes minutes to build, so a test does not have it built. */
 const skip = skaffold === undefined && "Skaffold is neither on PATH nor built: `npm run tools -- skaffold` builds it";
 
@@ -41,8 +44,12 @@ async function ask(...args: string[]): Promise<string> {
 /** What Skaffold would deploy, with an image that it did not have to build. */
 async function renderedFor(profile: string): Promise<Resource[]> {
   const output = join(folder, `${profile}.yaml`);
-  const image = "registry.example.com/ordermesh:1.2.3";
-  await ask("render", "--profile", profile, "--images", image, "--digest-source", "none", "--output", output);
+  const built = join(folder, "built.json");
+  await writeFile(
+    built,
+    JSON.stringify({ builds: [{ imageName: "ordermesh", tag: `${repository}:1.2.3@${digest}` }] }),
+  );
+  await ask("render", "--profile", profile, "--build-artifacts", built, "--output", output);
   return resourcesIn(await readFile(output, "utf8"));
 }
 
@@ -62,7 +69,9 @@ describe("Skaffold", { skip }, () => {
       }
       const own = podsOf(resources).filter(({ labels }) => labels["app.kubernetes.io/part-of"] === "ordermesh");
       assert.ok(own.length >= 9);
-      for (const { spec } of own) assert.equal(spec.containers[0]?.image, "registry.example.com/ordermesh:1.2.3");
+      // A local image was not pushed, and has no digest there.
+      const image = profile === "local" ? `${repository}:1.2.3` : `${repository}@${digest}`;
+      for (const { spec } of own) assert.equal(spec.containers[0]?.image, image);
       assert.equal(ofKind(resources, "StatefulSet").length, profile === "local" ? 1 : 0);
     });
   }
