@@ -58,9 +58,16 @@ export const testTools = [
   "prometheus",
   "promtool",
   "amtool",
+  "alertmanager",
+  "pushgateway",
+  "postgres_exporter",
   "elasticsearch",
   "filebeat",
   "mustache",
+  "helm",
+  "helm-unittest",
+  "kubeconform",
+  "starlark",
 ] as const satisfies readonly ToolName[];
 
 /** What a program on PATH is called when it has not the tool's name. */
