@@ -11,7 +11,7 @@ import { versions } from "./versions.ts";
 
 const help = `A one-node Kubernetes ${versions.kubernetes} on this machine, for trying and testing. Linux, as root.
 
-  npm run cluster up             start it; the first time its programs are built, about 15 minutes on two cores
+  npm run cluster up             start it; the first time its programs are built: 15 minutes or more
   npm run cluster status         what runs, and which cluster other commands here would take
   npm run cluster load <file>    put an image archive onto the node (npm run image -- --archive <file>)
   npm run cluster build          only build the programs
