@@ -17,9 +17,12 @@ const skus = ["espresso-beans-1kg", "espresso-cup", "milk-pitcher"];
 export class Tally {
   readonly latencies: number[] = [];
   others = 0;
+  /** Orders that got an answer, counted or not. */
+  all = 0;
   counting = false;
 
   note(status: OrderStatus | undefined, ms: number): void {
+    this.all += 1;
     if (!this.counting) return;
     if (status === OrderStatus.PENDING || status === undefined || status === OrderStatus.REJECTED) this.others += 1;
     else this.latencies.push(ms);

@@ -11,13 +11,14 @@ import { cpuSeconds } from "./cpu.ts";
 import { caller, PACKING_MS, pause, prepare, Tally } from "./order-load.ts";
 
 const CALLERS = 256;
-const ROUNDS = 4;
+const ROUNDS = 3;
 const WARM_UP_MS = 10_000;
 const SETTLE_MS = 2_000;
-const MEASURE_MS = 12_000;
+const MEASURE_MS = 16_000;
+const FLUSH_TIMEOUT_MS = 15_000;
 const SCRAPE_EVERY_MS = 5_000;
 /** A side that confirmed fewer in a round says nothing: it is measured on, for at most this many times as long. */
-const MIN_CONFIRMED = 100;
+const MIN_CONFIRMED = 50;
 const MAX_STRETCH = 4;
 
 /** One of the three ways to run. */
@@ -83,12 +84,22 @@ class Shop implements AsyncDisposable {
     return { own: own.reduce((sum, seconds) => sum + seconds, 0), collector };
   }
 
-  /** Reads the metrics of all processes, as Prometheus would; returns how many spans they have made. */
-  async scrape(): Promise<number> {
+  /** How many spans all processes have made so far and rid themselves of. */
+  spans(): Promise<number> {
+    return this.#sum(/^telemetry_spans_total\{[^}]*\} (\d+)$/gm);
+  }
+
+  /** How many spans wait to be sent. */
+  waitingSpans(): Promise<number> {
+    return this.#sum(/^telemetry_span_queue_size\{[^}]*\} (\d+)$/gm);
+  }
+
+  /** Reads the metrics of all processes, as Prometheus would, and adds up what the pattern finds. */
+  async #sum(pattern: RegExp): Promise<number> {
     const texts = await Promise.all(
       services.map(async (name) => (await fetch(`${this.stack.httpUrl(name)}/metrics`)).text()),
     );
-    const counts = texts.flatMap((text) => [...text.matchAll(/^telemetry_spans_total\{[^}]*\} (\d+)$/gm)]);
+    const counts = texts.flatMap((text) => [...text.matchAll(pattern)]);
     return counts.reduce((sum, [, count]) => sum + Number(count), 0);
   }
 
@@ -105,7 +116,7 @@ function aborted(signal: AbortSignal): Promise<void> {
 /** Reads the metrics again and again, until the signal fires. */
 async function scrapeUntil(shop: Shop, until: AbortSignal): Promise<void> {
   while (!until.aborted) {
-    await shop.scrape();
+    await shop.spans();
     await Promise.race([pause(SCRAPE_EVERY_MS), aborted(until)]);
   }
 }
@@ -113,26 +124,30 @@ async function scrapeUntil(shop: Shop, until: AbortSignal): Promise<void> {
 async function measure({ shop, headers, name }: Side): Promise<Round> {
   const stopped = new AbortController();
   const tally = new Tally();
+  const spansBefore = await shop.spans();
   const load = shop.load(tally, stopped.signal, headers);
   const scrapes = name === "off" ? undefined : scrapeUntil(shop, stopped.signal);
   await pause(SETTLE_MS);
-  const [before, spansBefore, start] = [await shop.usage(), await shop.scrape(), performance.now()];
+  const [before, start] = [await shop.usage(), performance.now()];
   tally.counting = true;
   for (let part = 0; part < MAX_STRETCH && tally.latencies.length < MIN_CONFIRMED; part += 1) await pause(MEASURE_MS);
   tally.counting = false;
   const [after, seconds] = [await shop.usage(), (performance.now() - start) / 1_000];
   const confirmed = tally.latencies.length;
-  const spans = (await shop.scrape()) - spansBefore;
   stopped.abort();
   await Promise.all([load, scrapes]);
+  if (name !== "off") await flushed(shop);
+  const spans = (await shop.spans()) - spansBefore;
   if (confirmed < MIN_CONFIRMED)
     throw new Error(`only ${confirmed} orders were confirmed: the machine is too busy to compare`);
   const perOrder = (used: number): number => (used * 1e6) / confirmed;
+  console.log(`  ${name.padEnd(5)} ${confirmed} orders in ${seconds.toFixed(0)} s, ${tally.others} not confirmed`);
   return {
     perSecond: confirmed / seconds,
     cpu: perOrder(after.own - before.own),
     collector: perOrder(after.collector - before.collector),
-    spans: spans / confirmed,
+    // Those of the orders before and after the measured time as well.
+    spans: spans / tally.all,
   };
 }
 
@@ -159,6 +174,13 @@ function print(name: string, rounds: readonly Round[], off: readonly Round[]): n
   return ratio;
 }
 
+/** Waits until the spans of the round before are sent, so that no side pays for another. */
+async function flushed(shop: Shop): Promise<void> {
+  const end = Date.now() + FLUSH_TIMEOUT_MS;
+  do await pause(500);
+  while ((await shop.waitingSpans()) > 0 && Date.now() < end);
+}
+
 /** A trace that the caller has begun and keeps. */
 function sampled(): Record<string, string> {
   return { traceparent: `00-${randomBytes(16).toString("hex")}-${randomBytes(8).toString("hex")}-01` };
@@ -170,17 +192,26 @@ export async function bench(): Promise<void> {
   console.log(`${CALLERS} callers, ${ROUNDS} rounds of ${MEASURE_MS / 1_000} s for each side, in turns\n`);
   await using plain = await Shop.open(false);
   await using seen = await Shop.open(true);
+  const off: Side = { name: "off", shop: plain };
   const sides: Side[] = [
-    { name: "off", shop: plain },
     { name: "10 %", shop: seen },
     { name: "100 %", shop: seen, headers: sampled },
   ];
   for (const shop of [plain, seen]) await shop.load(new Tally(), AbortSignal.timeout(WARM_UP_MS));
-  const rounds = new Map<string, Round[]>(sides.map(({ name }) => [name, []]));
+  const results = sides.map((side) => ({ side, off: [] as Round[], on: [] as Round[] }));
   for (let round = 0; round < ROUNDS; round += 1) {
-    for (const side of round % 2 === 0 ? sides : sides.toReversed()) rounds.get(side.name)?.push(await measure(side));
+    // Each has its own round of "off", so that both stacks carry equally many orders that wait for their parcels.
+    for (const result of results) {
+      const turns = [
+        () => measure(off).then((it) => result.off.push(it)),
+        () => measure(result.side).then((it) => result.on.push(it)),
+      ];
+      for (const turn of round % 2 === 0 ? turns : turns.toReversed()) await turn();
+    }
   }
-  const of = (name: string): Round[] => rounds.get(name) ?? [];
-  const [, ratio] = sides.map(({ name }) => print(name, of(name), of("off")));
+  console.log("");
+  const allOff = results.flatMap((result) => result.off);
+  print("off", allOff, allOff);
+  const [ratio] = results.map((result) => print(result.side.name, result.on, result.off));
   console.log(`ratio: ${(ratio ?? Number.NaN).toFixed(2)}`);
 }
