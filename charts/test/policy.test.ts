@@ -163,7 +163,7 @@ describe("the network", () => {
     const resources = await render("ordermesh", "-f", valuesOf("production"));
     const ways = new Map(podsOf(resources).map((pod) => [pod.from, waysOut(pod, resources)]));
     const [dns, database] = ["kube-system:53", "databases:5432"];
-    const [temporal, traces] = ["temporal:7233", "tracing:4318"];
+    const [temporal, traces] = ["temporal:7233", "tracing:14268"];
     for (const service of ["orders", "payments", "inventory", "shipping"]) {
       assert.deepEqual(ways.get(`Deployment ordermesh-${service}`), [database, dns, traces]);
       assert.deepEqual(ways.get(`Job ordermesh-${service}-migration`), [database, dns]);

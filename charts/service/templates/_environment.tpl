@@ -17,9 +17,9 @@
   "OTEL_TRACES_EXPORTER" $global.tracing.exporters
   "OTEL_TRACES_SAMPLER_ARG" ($global.tracing.ratio | toString)
 -}}
-{{- with $global.tracing.otlp }}{{ $_ := set $all "OTEL_EXPORTER_OTLP_ENDPOINT" . }}{{ end -}}
-{{- with $global.tracing.jaeger }}{{ $_ := set $all "OTEL_EXPORTER_JAEGER_ENDPOINT" . }}{{ end -}}
-{{- with $global.tracing.zipkin }}{{ $_ := set $all "OTEL_EXPORTER_ZIPKIN_ENDPOINT" . }}{{ end -}}
+{{- range $exporter := splitList "," $global.tracing.exporters -}}
+{{- with get $global.tracing $exporter }}{{ $_ := set $all (printf "OTEL_EXPORTER_%s_ENDPOINT" (upper $exporter)) . }}{{ end -}}
+{{- end -}}
 {{- if $global.tls.enabled -}}
 {{- $_ := set $all "GRPC_TLS_CERT" "/etc/ordermesh/tls/tls.crt" -}}
 {{- $_ := set $all "GRPC_TLS_KEY" "/etc/ordermesh/tls/tls.key" -}}

@@ -27,8 +27,8 @@
 {{- define "service.tracingPorts" -}}
 {{- $ports := list -}}
 {{- $tracing := .Values.global.tracing -}}
-{{- range $url := list $tracing.otlp $tracing.jaeger $tracing.zipkin -}}
-{{- if $url -}}
+{{- range $exporter := splitList "," $tracing.exporters -}}
+{{- with $url := get $tracing $exporter -}}
 {{- $parts := urlParse $url -}}
 {{- $port := regexFind ":[0-9]+$" $parts.host | trimPrefix ":" | default (eq $parts.scheme "https" | ternary "443" "80") -}}
 {{- $ports = append $ports (int $port) -}}
