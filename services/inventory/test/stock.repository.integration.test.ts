@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import pg from "pg";
 import { Database } from "#platform/database/database.ts";
 import { newId } from "#platform/id.ts";
@@ -188,7 +189,7 @@ describe("stock repository", () => {
     const orders = Array.from({ length: 20 }, () => newId());
     const calls = orders.map((orderId) => other.reserve("a:1", orderId, orderId));
     const settled = Promise.allSettled(calls);
-    await terminate(blocker, "replica-1");
+    await terminate(test.adminUrl, "replica-1");
     assert.ok((await settled).every((result) => result.status === "rejected"));
     await blocker.query("rollback");
     await blocker.end();
@@ -223,13 +224,23 @@ function openReplica(test: TestDatabase, number: number): Promise<Database> {
   return Database.open({ url: test.url, name: `replica-${number}`, entities, poolMax: 4 });
 }
 
-/** Waits until a process waits for a lock, then ends its connections. */
-async function terminate(client: pg.Client, name: string): Promise<void> {
-  for (let ended = 0; ended === 0; ) {
-    const { rowCount } = await client.query(
-      "select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1 and wait_event_type = 'Lock'",
-      [name],
-    );
-    ended = rowCount ?? 0;
+/**
+ * Waits until a process waits for a lock, then ends its connections. From a connection of its own: within a transaction
+ * PostgreSQL shows the activity of others as it was at the first look.
+ */
+async function terminate(adminUrl: string, name: string): Promise<void> {
+  const client = new pg.Client({ connectionString: adminUrl });
+  await client.connect();
+  try {
+    for (const end = Date.now() + 10_000; ; await setImmediate()) {
+      const { rowCount } = await client.query(
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1 and wait_event_type = 'Lock'",
+        [name],
+      );
+      if (rowCount) return;
+      assert.ok(Date.now() < end, `${name} never waited for a lock`);
+    }
+  } finally {
+    await client.end();
   }
 }
