@@ -21,9 +21,14 @@ class Audited extends Migration {
   }
 }
 
-/** A database with nothing but an audit log. */
-export function auditedDatabase(): Promise<TestDatabase> {
-  return testDatabase("platform", { entities: [], migrations: [{ name: "0001", class: Audited }] });
+/**
+ * A database with nothing but an audit log.
+ *
+ * @param adminUrl a superuser's connection to another server than the usual one
+ */
+export function auditedDatabase(adminUrl?: string): Promise<TestDatabase> {
+  const migrations = [{ name: "0001", class: Audited }];
+  return testDatabase("platform", { entities: [], migrations, ...(adminUrl ? { adminUrl } : {}) });
 }
 
 /** An event, as nobody in particular caused it. */

@@ -46,14 +46,15 @@ const oldestUnpublished = `select extract(epoch from now() - e.time)::float8 as 
   ) e`;
 
 interface CursorRow {
-  locked: boolean;
   transaction: string;
   event_id: string;
   ahead: boolean;
 }
 
-const readCursor = `select pg_try_advisory_xact_lock(${lockKey}) as locked, transaction, event_id,
-    transaction >= pg_snapshot_xmax(pg_current_snapshot()) as ahead
+const lock = `select pg_try_advisory_xact_lock(${lockKey}) as locked`;
+
+/** A statement of its own, behind the lock: one that takes the lock may see the cursor as it was before. */
+const readCursor = `select transaction, event_id, transaction >= pg_snapshot_xmax(pg_current_snapshot()) as ahead
   from audit_cursor`;
 
 const first = { transaction: "0", event_id: "00000000-0000-0000-0000-000000000000" };
@@ -79,8 +80,9 @@ export class AuditRepository {
   publish(limit: number, publish: (events: readonly AuditEvent[]) => Promise<void>): Promise<Published> {
     return this.#database.transaction(async (tx) => {
       // The lock takes no transaction id: one would be older than what is committed meanwhile, and hold that back.
-      const [cursor] = await tx.query<CursorRow>(readCursor);
-      if (!cursor?.locked) return { events: [], begunAnew: false };
+      const [attempt] = await tx.query<{ locked: boolean }>(lock);
+      const [cursor] = attempt?.locked ? await tx.query<CursorRow>(readCursor) : [];
+      if (!cursor) return { events: [], begunAnew: false };
       const { transaction, event_id } = cursor.ahead ? first : cursor;
       const rows = await tx.query<AuditEventRow>(unpublished, [transaction, event_id, limit]);
       const last = rows.at(-1);
