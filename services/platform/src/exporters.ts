@@ -14,8 +14,8 @@ export type ExporterName = Exclude<PlatformConfig["OTEL_TRACES_EXPORTER"][number
 const makers: Record<ExporterName, (config: ExporterConfig) => Promise<SpanExporter>> = {
   /** Thrift over HTTP, to a Jaeger collector. */
   jaeger: async ({ OTEL_EXPORTER_JAEGER_ENDPOINT: endpoint = "http://127.0.0.1:14268/api/traces" }) => {
-    const { JaegerExporter } = await import("@opentelemetry/exporter-jaeger");
-    return new JaegerExporter({ endpoint });
+    const { ProcessJaegerExporter } = await import("#platform/jaeger-exporter.ts");
+    return new ProcessJaegerExporter(endpoint);
   },
   /** Protobuf over HTTP. */
   otlp: async ({ OTEL_EXPORTER_OTLP_ENDPOINT: endpoint = "http://127.0.0.1:4318" }) => {

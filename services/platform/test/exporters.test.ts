@@ -42,6 +42,16 @@ describe("exporters", () => {
     });
   }
 
+  test("jaeger: what all spans have in common is sent once, as the process", async () => {
+    collector.batches.length = 0;
+    const telemetry = await startTelemetry("shop", configOf("jaeger"), log);
+    for (const name of ["one", "two", "three"]) await inSpan(name, {}, async () => undefined);
+    await telemetry.shutdown();
+    const [batch] = collector.batches;
+    for (const common of ["service.version", "service.instance.id"]) assert.equal(batch?.body.split(common).length, 2);
+    assert.ok(["one", "two", "three"].every((name) => batch?.body.includes(name)));
+  });
+
   test("several at once", async () => {
     collector.batches.length = 0;
     const telemetry = await startTelemetry("shop", configOf("jaeger,otlp,zipkin"), log);
