@@ -48,7 +48,8 @@ describe("exporters", () => {
     for (const name of ["one", "two", "three"]) await inSpan(name, {}, async () => undefined);
     await telemetry.shutdown();
     const [batch] = collector.batches;
-    for (const common of ["service.version", "service.instance.id"]) assert.equal(batch?.body.split(common).length, 2);
+    for (const common of ["service.version", "service.instance.id"])
+      assert.equal(String(batch?.body).split(common).length, 2);
     assert.ok(["one", "two", "three"].every((name) => batch?.body.includes(name)));
   });
 
