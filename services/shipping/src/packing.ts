@@ -1,4 +1,5 @@
 import { SpanKind } from "@opentelemetry/api";
+import { underSpan } from "#platform/spans.ts";
 import type { PackingReport, PackingRepository } from "./packing.repository.ts";
 import { resumeList } from "./resumed-list.ts";
 import type { Shipment } from "./shipment.ts";
@@ -63,23 +64,28 @@ export class Packing {
     });
     if (parcels.length === 0) return 0;
     const budget = { questions: maxQuestions, signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) };
+    const startTime = Date.now();
+    const answers = await underSpan(undefined, () => this.#ask(parcels, budget));
+    // A question that brings nothing new is in no trace: packing may take days.
+    const news = parcels.flatMap(({ shipment }, index) => (isNews(answers[index]) ? [{ shipment, index }] : []));
     const list = {
-      name: "warehouse pack",
-      kind: SpanKind.CLIENT,
-      entries: parcels.map(({ shipment }) => shipment),
+      ...{ name: "warehouse pack", kind: SpanKind.CLIENT, startTime },
+      entries: news.map(({ shipment }) => shipment),
       traceOf: ({ trace }: Shipment) => trace,
       attributesOf,
     };
-    await resumeList<Shipment, Answer>(list, () => this.#pack(parcels, budget), outcomeOf);
+    const settle = async () => {
+      await this.#settle(parcels, answers);
+      return news.map(({ index }) => answers[index]);
+    };
+    await resumeList<Shipment, Answer>(list, settle, outcomeOf);
     return parcels.length;
   }
 
-  async #pack(parcels: readonly Parcel[], budget: Budget): Promise<Answer[]> {
-    const answers = await this.#ask(parcels, budget);
+  async #settle(parcels: readonly Parcel[], answers: readonly Answer[]): Promise<void> {
     const errors = answers.filter((answer) => answer instanceof Error);
     if (errors[0] && !answers.some((answer) => answer && !(answer instanceof Error))) throw errors[0];
     await this.#options.repository.settle(parcels.map(({ shipment }, index) => this.#report(shipment, answers[index])));
-    return answers;
   }
 
   async #ask(parcels: readonly Parcel[], budget: Budget): Promise<Answer[]> {
@@ -115,6 +121,10 @@ export class Packing {
 /** The older it is, the less often is asked: a quarter of its age. */
 function pauseFor({ createTime }: Shipment): number {
   return Math.min(pauses.longest, Math.max(pauses.shortest, (Date.now() - createTime.getTime()) / 4));
+}
+
+function isNews(answer: Answer): boolean {
+  return answer instanceof Error || (answer !== undefined && answer.kind !== "packing");
 }
 
 function attributesOf({ shipmentId, orderId }: Shipment) {

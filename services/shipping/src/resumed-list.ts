@@ -7,6 +7,8 @@ export interface ResumedList<T> {
   readonly name: string;
   /** Of the entries' spans; internal unless given. */
   readonly kind?: SpanKind;
+  /** When the work began, in milliseconds since 1970; now unless given. */
+  readonly startTime?: number;
   readonly entries: readonly T[];
   readonly traceOf: (entry: T) => Begun;
   readonly attributesOf: (entry: T) => Attributes;
@@ -50,13 +52,20 @@ export async function resumeList<T, R>(
   }
 }
 
-function startSpans<T>({ name, kind, entries, traceOf, attributesOf }: ResumedList<T>): ListSpans {
+function startSpans<T>(given: ResumedList<T>): ListSpans {
+  const { name, kind, startTime, entries, traceOf, attributesOf } = given;
+  const when = startTime === undefined ? {} : { startTime };
   const size = { "ordermesh.list.size": entries.length };
   const spans = entries.map((entry) =>
-    startResumed(traceOf(entry), { name, attributes: { ...attributesOf(entry), ...size }, ...(kind && { kind }) }),
+    startResumed(traceOf(entry), {
+      name,
+      attributes: { ...attributesOf(entry), ...size },
+      ...(kind && { kind }),
+      ...when,
+    }),
   );
   const traceparents = spans.map(traceParentOf);
-  const list = startListSpan(`${name} list`, { attributes: size }, traceparents);
+  const list = startListSpan(`${name} list`, { attributes: size, ...when }, traceparents);
   if (list) for (const span of spans) span?.addLink({ context: list.spanContext() });
   return { list, entries: spans, traceparents };
 }

@@ -3,6 +3,7 @@ import { CancelledFailure, Context } from "@temporalio/activity";
 import type { ParcelRef } from "../workflows/step-types.ts";
 import type { Outcome } from "../workflows/types.ts";
 import { pending } from "./list-call.ts";
+import { outsideOfTraces } from "./step-spans.ts";
 
 /** How a long activity waits for the outside world, in milliseconds. */
 export interface LongListPolicy {
@@ -36,9 +37,13 @@ export async function untilDecided<I extends ParcelRef, O>(
   const decided = new Map<string, Outcome<O>>(Object.entries(resumed<O>(context)));
   const began = Date.now();
   let firstDecided = decided.size > 0 ? began : undefined;
+  let ask = look;
   for (let lookMs = policy.firstLookMs; ; lookMs = Math.min(lookMs * 1.5, policy.maxLookMs)) {
     const open = entries.filter((entry) => !decided.has(keyOf(entry)));
-    for (const [key, outcome] of open.length > 0 ? await look(open) : []) {
+    const found = open.length > 0 ? await ask(open) : [];
+    // The traces of what takes days would never end.
+    ask = (list) => outsideOfTraces(() => look(list));
+    for (const [key, outcome] of found) {
       if (outcome.kind !== "pending") decided.set(key, outcome);
     }
     context.heartbeat(Object.fromEntries(decided));

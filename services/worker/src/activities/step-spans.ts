@@ -1,7 +1,17 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Link, Span } from "@opentelemetry/api";
+import { withContext } from "#platform/context.ts";
 import { isId, timeOf } from "#platform/id.ts";
-import { endSpan, linksTo, startListSpan, startResumed, traceParentOf } from "#platform/spans.ts";
+import {
+  endSpan,
+  linksTo,
+  notKeptTraceParent,
+  startListSpan,
+  startResumed,
+  traceParentOf,
+  tracing,
+  underSpan,
+} from "#platform/spans.ts";
 import type { Outcome } from "../workflows/types.ts";
 import type { StepLabel } from "./step-name.ts";
 
@@ -27,11 +37,18 @@ export interface AttemptFacts {
   readonly labelOf: (index: number) => StepLabel;
 }
 
-const running = new AsyncLocalStorage<StepSpans>();
+const running = new AsyncLocalStorage<StepSpans | undefined>();
 
 /** The trace contexts that go along with entries of the running attempt; `[]` when none of them is traced. */
 export function traceparentsOf(entries: readonly EntryKey[]): string[] {
   return running.getStore()?.traceparentsOf(entries) ?? [];
+}
+
+/** Runs work that no trace shall have, neither here nor where it calls. */
+export function outsideOfTraces<T>(work: () => Promise<T>): Promise<T> {
+  if (!tracing()) return work();
+  const traceParent = notKeptTraceParent();
+  return running.run(undefined, () => underSpan(undefined, () => withContext({ traceParent }, work)));
 }
 
 /** When an order was made, which its id says. */
