@@ -22,6 +22,7 @@ const plainly =
 const numbers = new RegExp(
   [
     "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", // UUID
+    "(?<![0-9a-z])[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?![0-9a-z])", // traceparent
     "(?<![0-9a-z])(?=\\d*[a-f])[0-9a-f]{16}(?![0-9a-z])", // span id, with a letter
     "(?<![0-9a-z])[0-9a-f]{32}(?![0-9a-z])", // trace id
     "(?<![0-9a-z])(?=\\d*[a-z])[0-9a-hjkmnp-tv-z]{26}(?![0-9a-z])", // order id
