@@ -53,10 +53,15 @@ export class JaegerQuery {
     return this.#ask(`/api/traces?${new URLSearchParams({ service, limit: String(limit) })}`);
   }
 
-  /** The trace of one order: the one in which its creation, or its root in the orders service, is. Undefined while Jaeger has none. */
+  /**
+   * The trace of one order: the one in which it was created, or else its root in the orders service. Undefined while Jaeger
+   * has none. A repeated call to create it has a trace of its own, with little more than the answer in it.
+   */
   async orderTrace(orderId: string): Promise<JaegerTrace | undefined> {
     const traces = await this.find("orders", { "order.id": orderId });
-    return traces.find(({ spans }) => spans.some((span) => tagOf(span, "rpc.method") === "CreateOrder")) ?? traces[0];
+    const created = traces.filter(({ spans }) => spans.some((span) => tagOf(span, "rpc.method") === "CreateOrder"));
+    const [longest] = (created.length > 0 ? created : traces).toSorted((a, b) => b.spans.length - a.spans.length);
+    return longest;
   }
 
   async #ask(path: string): Promise<JaegerTrace[]> {
