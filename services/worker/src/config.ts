@@ -74,5 +74,5 @@ export function sagaOptions(config: WorkerConfig): SagaOptions {
 
 /** How the long activities wait. */
 export function longListPolicy(config: WorkerConfig): LongListPolicy {
-  return { boundMs: config.SAGA_LONG_STEP_MS, graceMs: config.SAGA_LIST_GRACE_MS, firstLookMs: 100, maxLookMs: 2_000 };
+  return { boundMs: config.SAGA_LONG_STEP_MS, graceMs: config.SAGA_LIST_GRACE_MS, firstLookMs: 100 };
 }

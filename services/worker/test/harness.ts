@@ -42,7 +42,7 @@ export const fastOptions: SagaOptions = {
 };
 
 /** Long activities that look often and do not wait for each other. */
-export const fastLong: LongListPolicy = { boundMs: 400, graceMs: 0, firstLookMs: 10, maxLookMs: 50 };
+export const fastLong: LongListPolicy = { boundMs: 400, graceMs: 0, firstLookMs: 10 };
 
 export const taskQueue = "test";
 export const searchAttributes = [orderIdsAttribute, customerIdsAttribute, parkedOrderIdsAttribute];

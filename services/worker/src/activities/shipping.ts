@@ -1,3 +1,4 @@
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { Context } from "@temporalio/activity";
 import { type Shipment, ShipmentStatus } from "#gen/shop/shipping/v1/shipment_pb.js";
 import type { InputOf, OutputOf, ParcelRef } from "../workflows/step-types.ts";
@@ -13,30 +14,39 @@ const DOMAIN = "shipping.shop";
 type Prepared = OutputOf<"prepareShipment">;
 type Booked = OutputOf<"bookShipment">;
 
+/** The shipments of a list that are being packed. */
+interface Begun {
+  readonly shipmentIds: Map<string, string>;
+  /** When the youngest of them was created, as a time in milliseconds. */
+  since: number | undefined;
+}
+
 /** Has parcels packed: their orders go to PREPARING, their shipments are created, and it waits until they are ready. */
 export function prepareShipment(
   clients: ServiceClients,
   entries: InputOf<"prepareShipment">[],
   policy: LongListPolicy,
 ): Promise<Outcome<Prepared>[]> {
-  const shipmentIds = new Map<string, string>();
+  const begun: Begun = { shipmentIds: new Map(), since: undefined };
+  const { shipmentIds } = begun;
   return untilDecided<InputOf<"prepareShipment">, Prepared>(
     entries,
     async (open) => {
       const fresh = open.filter((entry) => !shipmentIds.has(keyOf(entry)));
-      if (fresh.length > 0) return begin(clients, fresh, shipmentIds);
+      if (fresh.length > 0) return begin(clients, fresh, begun);
       const looks = open.map((entry) => ({ ...refOf(entry), shipmentId: shipmentIds.get(keyOf(entry)) ?? "" }));
       const shipments = await lookAt(clients, looks);
       return byKey(open, shipments.map(refusalStays(toPrepared)));
     },
     policy,
+    () => begun.since,
   );
 }
 
 async function begin(
   clients: ServiceClients,
   fresh: InputOf<"prepareShipment">[],
-  shipmentIds: Map<string, string>,
+  begun: Begun,
 ): Promise<Map<string, Outcome<Prepared>>> {
   const orderIds = [...new Set(fresh.map((entry) => entry.orderId))];
   const moved = await transitionOrder(
@@ -46,7 +56,7 @@ async function begin(
   const refusals = new Map(orderIds.map((orderId, index) => [orderId, moved[index]]));
   const stopped = fresh.filter((entry) => refusals.get(entry.orderId)?.kind === "refused");
   const going = fresh.filter((entry) => refusals.get(entry.orderId)?.kind === "done");
-  const created = going.length > 0 ? await create(clients, going, shipmentIds) : [];
+  const created = going.length > 0 ? await create(clients, going, begun) : [];
   const outcomes = new Map(going.map((entry, index) => [keyOf(entry), created[index] ?? pending]));
   for (const entry of stopped) {
     const outcome = refusals.get(entry.orderId);
@@ -58,7 +68,7 @@ async function begin(
 function create(
   { shipping }: ServiceClients,
   entries: InputOf<"prepareShipment">[],
-  shipmentIds: Map<string, string>,
+  begun: Begun,
 ): Promise<Outcome<Prepared>[]> {
   const sagaId = Context.current().info.workflowExecution?.workflowId ?? "";
   return listCall(
@@ -75,10 +85,15 @@ function create(
       return shipping.batchCreateShipments({ requests, traceparents }, options);
     },
     ({ shipment }, entry) => {
-      if (shipment) shipmentIds.set(keyOf(entry), shipment.shipmentId);
+      if (shipment) note(begun, entry, shipment);
       return toPrepared(shipment);
     },
   );
+}
+
+function note(begun: Begun, entry: ParcelRef, { shipmentId, createTime }: Shipment): void {
+  begun.shipmentIds.set(keyOf(entry), shipmentId);
+  if (createTime) begun.since = Math.max(begun.since ?? 0, timestampMs(createTime));
 }
 
 function toPrepared(shipment: Shipment | undefined): Outcome<Prepared> {

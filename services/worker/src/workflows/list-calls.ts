@@ -20,7 +20,7 @@ type Proxy = Record<string, (list: StepList<unknown>) => Promise<Outcome<unknown
 const PART_ATTEMPTS = 2;
 /** What a long step may take beyond its own bound, to answer. */
 const LONG_STEP_GRACE_MS = 30_000;
-/** Packing takes hours where a gateway takes seconds: the pauses between two looks grow that much longer. */
+/** Packing takes hours where a gateway takes seconds: the pauses between two looks are that much longer. */
 const LONG_PAUSES = 5;
 /** The longest that something outside may stay undecided before an operator looks at it: a week. */
 const LONG_PENDING_MS = 7 * 86_400_000;
@@ -45,7 +45,9 @@ export class ListCalls {
 
   #pending(kind: StepKind): PendingPolicy {
     const { pendingFirstMs: firstMs, pendingMaxMs: maxMs, checkoutPatienceMs, patienceMs } = this.#options;
-    if (kind === "long") return { firstMs, maxMs: maxMs * LONG_PAUSES, budgetMs: LONG_PENDING_MS };
+    if (kind === "long") {
+      return { firstMs: firstMs * LONG_PAUSES, maxMs: maxMs * LONG_PAUSES, budgetMs: LONG_PENDING_MS };
+    }
     return { firstMs, maxMs, budgetMs: kind === "checkout" ? checkoutPatienceMs : patienceMs };
   }
 
