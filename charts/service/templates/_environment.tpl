@@ -33,7 +33,6 @@
 {{- $_ := set $all "TEMPORAL_ADDRESS" $global.temporal.address -}}
 {{- $_ := set $all "TEMPORAL_NAMESPACE" $global.temporal.namespace -}}
 {{- $_ := set $all "TASK_QUEUE" $global.temporal.taskQueue -}}
-{{- if .Values.versions.enabled }}{{ $_ := set $all "TEMPORAL_DEPLOYMENT" (include "service.fullname" .) }}{{ end -}}
 {{- end -}}
 {{- range $name, $value := .Values.config }}{{ $_ := set $all $name (include "service.text" $value) }}{{ end -}}
 {{ toYaml $all }}

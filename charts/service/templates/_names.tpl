@@ -8,9 +8,24 @@
 {{- ternary $name (printf "%s-%s" .Release.Name $name) (eq .Release.Name $name) | trunc 50 | trimSuffix "-" -}}
 {{- end }}
 
-{{/* A version as the end of a name. */}}
+{{/* A version as the end of a name; nothing for the worker that is no version. */}}
 {{- define "service.versionSuffix" -}}
-{{ printf "-%s" (. | replace "." "-") }}
+{{- if ne . "unversioned" }}{{ printf "-%s" (. | replace "." "-") }}{{ end -}}
+{{- end }}
+
+{{/* The worker that is no version is the same Deployment as while versions are off, so its track is the same. */}}
+{{- define "service.versionTrack" -}}
+{{ eq . "unversioned" | ternary "blue" . }}
+{{- end }}
+
+{{/* Who a version is, for Temporal; nothing for the worker that is none. Takes root and version. */}}
+{{- define "service.versionVariables" -}}
+{{- if and .version (ne .version "unversioned") -}}
+- name: TEMPORAL_DEPLOYMENT
+  value: {{ include "service.fullname" .root }}
+- name: TEMPORAL_BUILD_ID
+  value: {{ .version | quote }}
+{{- end -}}
 {{- end }}
 
 {{/* What the pods that serve are found by. Never changes: a Deployment's selector cannot be changed. */}}

@@ -1,4 +1,4 @@
-{{/* The pods of one version. Takes root, image and track. */}}
+{{/* The pods of one track. Takes root, image, track and, of a worker, version. */}}
 {{- define "service.podTemplate" -}}
 {{- $ := .root -}}
 metadata:
@@ -47,9 +47,8 @@ spec:
             name: {{ include "service.fullname" $ }}
       env:
         {{- include "service.fromSecret" (dict "variable" "PAGE_TOKEN_SECRET" "secret" (include "service.secretName" $) "key" $.Values.secret.keys.pageTokenSecret) | nindent 8 }}
-        {{- if $.Values.versions.enabled }}
-        - name: TEMPORAL_BUILD_ID
-          value: {{ .track | quote }}
+        {{- with include "service.versionVariables" (dict "root" $ "version" .version) }}
+        {{- . | nindent 8 }}
         {{- end }}
         {{- if $.Values.database.enabled }}
         {{- $secret := $.Values.database.runtimeSecret | default (printf "%s-database" (include "service.fullname" $)) }}

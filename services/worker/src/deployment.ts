@@ -9,8 +9,10 @@ export type DeploymentConfig = Pick<WorkerConfig, "TEMPORAL_DEPLOYMENT" | "TEMPO
 
 /** Pause between two looks at whether a version polls, in milliseconds. */
 const LOOK_PAUSE_MS = 500;
-/** gRPC's numbers for "not found" and "failed precondition": the server has not seen the version, or not all of it. */
-const notYetCodes = [5, 9];
+/** gRPC's numbers: the server has not seen what was named, or not all of it. */
+const NOT_FOUND = 5;
+const FAILED_PRECONDITION = 9;
+const notYetCodes = [NOT_FOUND, FAILED_PRECONDITION];
 
 /**
  * What makes a worker one version of a deployment: a saga stays with the version that it began with, and new ones begin
@@ -39,8 +41,11 @@ export function beginsOwnSagas(config: DeploymentConfig): boolean {
 export interface Version {
   readonly namespace: string;
   readonly deploymentName: string;
+  /** Empty: the workers that are no version. */
   readonly buildId: string;
 }
+
+const identity = "ordermesh-promote";
 
 /** Whether new sagas begin with the version now; false while it does not poll everything that the one before it does. */
 async function isPromoted(connection: NativeConnection, version: Version): Promise<boolean> {
@@ -53,7 +58,6 @@ async function isPromoted(connection: NativeConnection, version: Version): Promi
       deploymentVersion,
     });
     if (versionTaskQueues.length === 0) return false;
-    const identity = "ordermesh-promote";
     await workflowService.setWorkerDeploymentCurrentVersion({ namespace, deploymentName, buildId, identity });
     return true;
   } catch (error) {
@@ -63,13 +67,26 @@ async function isPromoted(connection: NativeConnection, version: Version): Promi
   }
 }
 
+/** Has new sagas begin with workers that are no version. A deployment that never had one needs nothing. */
+async function demoteAll({ workflowService }: NativeConnection, version: Version): Promise<void> {
+  const { namespace, deploymentName } = version;
+  try {
+    await workflowService.describeWorkerDeployment({ namespace, deploymentName });
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === NOT_FOUND) return;
+    throw error;
+  }
+  await workflowService.setWorkerDeploymentCurrentVersion({ ...version, identity });
+}
+
 /**
  * Has new sagas begin with a version, once it polls. Those that run stay with theirs. Going back is the same with the
- * version before.
+ * version before, or with none.
  *
  * @throws StartError when the version does not poll within the time
  */
 export async function promote(connection: NativeConnection, version: Version, timeoutMs: number): Promise<void> {
+  if (version.buildId === "") return demoteAll(connection, version);
   const end = Date.now() + timeoutMs;
   while (!(await isPromoted(connection, version))) {
     if (Date.now() >= end) throw new StartError(`no worker of version ${version.buildId} polls after ${timeoutMs} ms`);

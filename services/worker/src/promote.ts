@@ -1,7 +1,8 @@
-// `node promote.ts`: has new sagas begin with the version of TEMPORAL_DEPLOYMENT and TEMPORAL_BUILD_ID, once it polls.
+// `node promote.ts`: has new sagas begin with the version of TEMPORAL_DEPLOYMENT and TEMPORAL_BUILD_ID, once it polls; without
+// the latter, with workers that are no version.
 import { loadConfig } from "#platform/config.ts";
 import { workerConfig } from "./config.ts";
-import { deploymentOf, promote } from "./deployment.ts";
+import { promote } from "./deployment.ts";
 import { connect } from "./temporal.ts";
 
 /** How long the workers of a version may take to start. */
@@ -9,12 +10,13 @@ const pollingDeadlineMs = 5 * 60_000;
 
 try {
   const config = loadConfig(workerConfig);
-  const deployment = deploymentOf(config);
-  if (!deployment) throw new Error("TEMPORAL_DEPLOYMENT and TEMPORAL_BUILD_ID say which version is meant");
+  const { TEMPORAL_NAMESPACE: namespace, TEMPORAL_DEPLOYMENT: deploymentName } = config;
+  const buildId = config.TEMPORAL_BUILD_ID ?? "";
+  if (!deploymentName) throw new Error("TEMPORAL_DEPLOYMENT says of which deployment TEMPORAL_BUILD_ID is a version");
   const connection = await connect(config);
-  await promote(connection, { namespace: config.TEMPORAL_NAMESPACE, ...deployment.version }, pollingDeadlineMs);
+  await promote(connection, { namespace, deploymentName, buildId }, pollingDeadlineMs);
   await connection.close();
-  console.log(`new sagas begin with version ${deployment.version.buildId}`);
+  console.log(buildId ? `new sagas begin with version ${buildId}` : "new sagas begin with workers that are no version");
 } catch (error) {
   console.error(`worker: ${error instanceof Error ? error.message : error}`);
   process.exitCode = 1;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
 import { Client, type WorkflowHandle } from "@temporalio/client";
 import type { TestWorkflowEnvironment } from "@temporalio/testing";
-import { NativeConnection, type Worker } from "@temporalio/worker";
+import { NativeConnection, type Worker, type WorkerOptions } from "@temporalio/worker";
 import { beginsOwnSagas, deploymentOf, promote } from "../src/deployment.ts";
 import type { processOrders } from "../src/workflows/process-orders.ts";
 import { newOrderState } from "../src/workflows/types.ts";
@@ -32,10 +32,14 @@ after(async () => {
 
 /** Starts a worker of a version, with a connection of its own as in a process of its own. */
 async function startVersion(buildId: string): Promise<void> {
-  const connection = await NativeConnection.connect({ address: environment.address });
   const options = deploymentOf({ TEMPORAL_DEPLOYMENT: deploymentName, TEMPORAL_BUILD_ID: buildId });
   assert.ok(options);
-  const worker = await workerFor(environment, world, { connection, workerDeploymentOptions: options });
+  await startWorker({ workerDeploymentOptions: options });
+}
+
+async function startWorker(options: Partial<WorkerOptions> = {}): Promise<void> {
+  const connection = await NativeConnection.connect({ address: environment.address });
+  const worker = await workerFor(environment, world, { connection, ...options });
   workers.push({ worker, running: worker.run(), connection });
 }
 
@@ -96,6 +100,27 @@ it("a new version takes new orders while the old one carries its own to their en
     );
   }
   assert.deepEqual(await Promise.all([first, second, third].map(versionOf)), ["1.0.0", "1.1.0", "1.0.0"]);
+});
+
+it("workers that are no version take new orders again while a version carries its own to their end", async () => {
+  world.rules.push(on("authorize", { kind: "pending" }));
+  await send("1.1.0");
+  const versioned = await startSaga(environment, [anOrder()]);
+  assert.equal(await versionOf(versioned), "1.1.0");
+
+  await startWorker();
+  await send("");
+  world.rules.length = 0;
+  const plain = await startSaga(environment, [anOrder()]);
+  await Promise.all([plain, versioned].map((saga) => saga.result()));
+  const { raw } = await plain.describe();
+  assert.equal(raw.workflowExecutionInfo?.versioningInfo?.deploymentVersion ?? undefined, undefined);
+  assert.equal(await versionOf(versioned), "1.1.0");
+});
+
+it("a deployment that never had a version needs nothing to have none", async () => {
+  const never = { namespace: environment.namespace ?? "default", deploymentName: "never", buildId: "" };
+  await promote(environment.nativeConnection, never, patienceMs);
 });
 
 it("new orders are not sent to a version that nobody runs", async () => {
