@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type Context, context } from "@opentelemetry/api";
 import { Batcher } from "#platform/database/batcher.ts";
 import { decodeId } from "#platform/id.ts";
+import { hideCardNumbers } from "#platform/redact-text.ts";
 import {
   type Gateway,
   GatewayAmbiguousError,
@@ -206,5 +207,6 @@ function toVerdict(answer: GatewayAnswer): Verdict | undefined {
   if (answer.state === "processing") return undefined;
   return answer.state === "approved"
     ? { approved: true, reference: answer.reference }
-    : { approved: false, code: answer.code };
+    : // A code is stored and told, and may be any text of somebody else's.
+      { approved: false, code: hideCardNumbers(answer.code) };
 }

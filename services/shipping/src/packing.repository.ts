@@ -2,6 +2,7 @@ import { type AuditEntry, auditEvents, insertAuditEvents } from "#platform/audit
 import type { Database } from "#platform/database/database.ts";
 import type { SqlText } from "#platform/database/transaction.ts";
 import { decodeId } from "#platform/id.ts";
+import { hideCardNumbers } from "#platform/redact-text.ts";
 import { type Shipment, type ShipmentStatus, sourcesOf } from "./shipment.ts";
 import { effectOf } from "./shipment-audit.ts";
 import { type ShipmentRow, shipmentColumns, toShipment } from "./shipment-rows.ts";
@@ -68,8 +69,8 @@ export class PackingRepository {
       shipment_id: decodeId(shipment.shipmentId),
       status: outcomes[state.kind],
       failed_by: state.kind === "failed" ? "warehouse" : null,
-      failure_code: state.kind === "failed" ? state.code : "",
-      failure_reason: state.kind === "failed" ? state.message : "",
+      failure_code: state.kind === "failed" ? hideCardNumbers(state.code) : "",
+      failure_reason: state.kind === "failed" ? hideCardNumbers(state.message) : "",
       due_ms: state.kind === "packing" ? state.askAgainMs : null,
     }));
     const values = [JSON.stringify(rows), sourcesOf("ready"), auditEvents(effectsOf(reports))];

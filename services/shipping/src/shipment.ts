@@ -1,3 +1,4 @@
+import { hideCardNumbers } from "#platform/redact-text.ts";
 import type { BookingState } from "./carrier.ts";
 import { alreadyShipped, carrierRefused, notReady, packingFailed, shipmentCancelled } from "./errors.ts";
 
@@ -201,5 +202,5 @@ function decided(shipment: Shipment): Settlement {
 }
 
 function carrierFailure(code: string, reason: string): ShipmentFailure {
-  return { by: "carrier", code, reason };
+  return { by: "carrier", code: hideCardNumbers(code), reason: hideCardNumbers(reason) };
 }

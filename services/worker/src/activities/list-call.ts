@@ -3,6 +3,7 @@ import { ApplicationFailure, CancelledFailure, Context } from "@temporalio/activ
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import type { Failure } from "#gen/shop/type/v1/failure_pb.js";
 import { isCallerFault } from "#platform/errors.ts";
+import { hideCardNumbers, holdsCardNumber } from "#platform/redact-text.ts";
 import type { Again } from "../workflows/step-types.ts";
 import type { Outcome } from "../workflows/types.ts";
 import { type EntryKey, traceparentsOf } from "./step-spans.ts";
@@ -98,8 +99,11 @@ async function guarded<T>(call: (options: CallOptions) => Promise<T>): Promise<T
 export function toActivityFailure(error: unknown): ApplicationFailure {
   const { code, rawMessage, findDetails } = asConnectError(error);
   const type = findDetails(ErrorInfoSchema)[0]?.reason ?? Code[code] ?? "Unknown";
-  const options = { type, message: `${type}: ${rawMessage}`, nonRetryable: isCallerFault(code) };
-  return ApplicationFailure.create(error instanceof Error ? { ...options, cause: error } : options);
+  // It is kept in the workflow's history.
+  const message = hideCardNumbers(`${type}: ${rawMessage}`);
+  const options = { type, message, nonRetryable: isCallerFault(code) };
+  const harmless = error instanceof Error && !holdsCardNumber(`${error.message}\n${error.stack}`);
+  return ApplicationFailure.create(harmless ? { ...options, cause: error } : options);
 }
 
 function asConnectError(error: unknown) {

@@ -1,4 +1,5 @@
 import { OrderShipmentStatus, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import { hideCardNumbers } from "#platform/redact-text.ts";
 import type { InputOf, OrderMove, OrderParcel } from "../workflows/step-types.ts";
 import type { OrderFailure, Outcome, ParcelStatus } from "../workflows/types.ts";
 import type { ServiceClients } from "./clients.ts";
@@ -57,11 +58,16 @@ export async function confirmOrder(
   return entries.map(({ orderId }, index) => byOrder.get(orderId) ?? outcomes[index] ?? { kind: "pending" });
 }
 
+/** The reason of a cancellation by the workflow engine's own signal has passed nobody who refuses card numbers. */
+function withoutCards({ reason, customerMessage }: OrderFailure): OrderFailure {
+  return { reason, customerMessage: hideCardNumbers(customerMessage) };
+}
+
 function toRequest({ orderId, status, failure, parcels = [] }: Move) {
   return {
     orderId,
     status: statuses[status],
-    ...(failure ? { failure } : {}),
+    ...(failure ? { failure: withoutCards(failure) } : {}),
     shipments: parcels.map((parcel) => ({
       locationId: parcel.locationId,
       shipmentId: parcel.shipmentId,

@@ -1,4 +1,5 @@
 import { PaymentStatus } from "#gen/shop/payments/v1/payment_pb.js";
+import { hideCardNumbers } from "#platform/redact-text.ts";
 import type { InputOf } from "../workflows/step-types.ts";
 import type { Money, Outcome } from "../workflows/types.ts";
 import type { ServiceClients } from "./clients.ts";
@@ -78,7 +79,8 @@ export function refundPayment(
         requestId: requestId(entry, "refund"),
         paymentId: paymentIdOf(entry),
         amount: toMoney(entry.amount),
-        reason: `the parcel from ${entry.locationId} was lost`,
+        // The number of a place may look like a card's, which a reason must not hold.
+        reason: hideCardNumbers(`the parcel from ${entry.locationId} was lost`),
       }));
       return payments.batchRefundPayments({ requests, traceparents }, options);
     },
