@@ -2,10 +2,13 @@
  * Between two digits of a card number as people write it: up to two of space (also the non-breaking and narrow ones),
  * hyphen (all of Unicode's dashes), dot, slash, underscore, middle dot, asterisk.
  */
-const gap = "[\\s\\u2000-\\u200d\\u2060\\u2010-\\u2015\\u2212\\u00b7._/*-]{0,2}";
+const gap = "[\\s\\u2000-\\u200d\\u2060\\u2010-\\u2015\\u2212\\uff0d\\u00b7._/*-]{0,2}";
+
+/** A digit, also in the full width in which Japanese, Chinese and Korean keyboards write it. */
+const digit = "[\\d\\uff10-\\uff19]";
 
 /** Source of a regular expression for anything long enough to be a card number, separators included. */
-export const cardCandidate = `\\d(?:${gap}\\d){11,}`;
+export const cardCandidate = `${digit}(?:${gap}${digit}){11,}`;
 
 /** Shortest and longest card number (ISO/IEC 7812-1). */
 const shortest = 12;
@@ -63,8 +66,9 @@ interface Group {
  * it is grouped; inside a longer row of numbers only groups as on a card count, so that a list of amounts stays.
  */
 export function hideCards(candidate: string, replacement: string): string {
-  if (isCardNumber(candidate.replace(/\D/g, ""))) return replacement;
-  const groups: Group[] = [...candidate.matchAll(/\d+/g)].map((match) => ({
+  const plain = candidate.replace(/[\uff10-\uff19]/g, (wide) => String(wide.charCodeAt(0) - 0xff10));
+  if (isCardNumber(plain.replace(/\D/g, ""))) return replacement;
+  const groups: Group[] = [...plain.matchAll(/\d+/g)].map((match) => ({
     digits: match[0],
     start: match.index,
     end: match.index + match[0].length,

@@ -12,7 +12,7 @@ export const longestText = 16_384;
 
 /** What every rule below needs to match at all; a text without it is left alone after one look. */
 const worthALook =
-  /\d(?:[^\p{L}\d]{0,2}\d){6}|[@+]|eyJ|\b(?:tok|pm|sk|rk|whsec)_|cvv|cvc|csc|cv2|security|verification|bearer|basic|digest|api.?key|passw|secret|token|authorization|:\/\/|phone|tel|mobile|fax|\d[a-z]?\s+\p{Lu}|\p{L}\.?\s\d/iu;
+  /[\d\uff10-\uff19](?:[^\p{L}\d]{0,2}[\d\uff10-\uff19]){6}|[@+]|eyJ|\b(?:tok|pm|sk|rk|whsec)_|cvv|cvc|csc|cv2|security|verification|bearer|basic|digest|api.?key|passw|secret|token|authorization|:\/\/|phone|tel|mobile|fax|\d[a-z]?\s+\p{Lu}|\p{L}\.?\s\d/iu;
 
 /** Ids and names as most fields hold them, alone. They would pass every rule, one after the other. */
 const plainly =
@@ -33,6 +33,10 @@ const numbers = new RegExp(
   ].join("|"),
   "giu",
 );
+
+/** Fewer characters hold no card number. */
+const shortestCard = 12;
+const mayHoldCard = new RegExp(cardCandidate);
 
 /** Rules for everything but card numbers: pattern and replacement, in this order. */
 const rules: readonly (readonly [RegExp, string])[] = [
@@ -69,8 +73,21 @@ export function redactText(text: string): string {
   const short =
     text.length > longestText ? `${text.slice(0, longestText)}… ${text.length - longestText} characters more` : text;
   if (plainly.test(short) || !worthALook.test(short)) return short;
-  const bare = short.replace(numbers, (match: string, candidate: string | undefined) =>
+  return rules.reduce((rest, [pattern, replacement]) => rest.replace(pattern, replacement), replaceCards(short));
+}
+
+function replaceCards(text: string): string {
+  return text.replace(numbers, (match: string, candidate: string | undefined) =>
     candidate === undefined ? match : hideCards(candidate, redactedCard),
   );
-  return rules.reduce((rest, [pattern, replacement]) => rest.replace(pattern, replacement), bare);
+}
+
+/** A text with `[card number]` in the place of card numbers, and everything else as it is: for what is to be stored. */
+export function hideCardNumbers(text: string): string {
+  return text.length >= shortestCard && mayHoldCard.test(text) ? replaceCards(text) : text;
+}
+
+/** Whether a card number is written in a text, however it is separated. Ids, times and amounts are none. */
+export function holdsCardNumber(text: string): boolean {
+  return hideCardNumbers(text) !== text;
 }

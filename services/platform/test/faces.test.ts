@@ -75,6 +75,15 @@ function unaryCases(client: () => Client<typeof ConformanceService>, service: ()
     assert.deepEqual(fields, ["text", "payload_bytes"]);
   });
 
+  test("the number of a payment card is refused, and told nobody", async () => {
+    const error = await failure(client().echo({ text: "it is 4111 1111 1111 1111" }));
+    assert.equal(error.code, Code.InvalidArgument);
+    const [violation] = error.findDetails(BadRequestSchema)[0]?.fieldViolations ?? [];
+    assert.deepEqual([violation?.field, violation?.reason], ["text", "card_number"]);
+    assert.match(error.rawMessage, /^text: must not hold the number of a payment card; pay with a card token$/);
+    assert.doesNotMatch(JSON.stringify([error.details, ...error.metadata]), /1111/);
+  });
+
   test("deadline", async (t) => {
     const error = await failure(client().echo({ hold: t.fullName }, { timeoutMs: 100 }));
     assert.equal(error.code, Code.DeadlineExceeded);

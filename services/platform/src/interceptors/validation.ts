@@ -1,18 +1,27 @@
 import { create, type DescMessage, type DescService, type Message } from "@bufbuild/protobuf";
 import { pathToString } from "@bufbuild/protobuf/reflect";
-import { createValidator, type Validator, type Violation } from "@bufbuild/protovalidate";
+import { createValidator, type Validator } from "@bufbuild/protovalidate";
 import { Code, ConnectError, type Interceptor, type StreamRequest } from "@connectrpc/connect";
 import { BadRequestSchema } from "#gen/google/rpc/error_details_pb.js";
+import { cardNumbersIn } from "./card-numbers.ts";
 
-function describe(violation: Violation): { field: string; description: string; reason: string } {
-  return { field: pathToString(violation.field), description: violation.message, reason: violation.ruleId };
+/** What is wrong with a field; never with its value, which may be what must not be told. */
+interface FieldViolation {
+  readonly field: string;
+  readonly description: string;
+  readonly reason: string;
 }
+
+const cardNumber = {
+  description: "must not hold the number of a payment card; pay with a card token",
+  reason: "card_number",
+};
 
 /** Errors travel in headers, which are limited to some kilobytes; a list of a thousand entries can be wrong everywhere. */
 const MAX_VIOLATIONS = 16;
 
-function refusal(violations: Violation[]): ConnectError {
-  const fieldViolations = violations.slice(0, MAX_VIOLATIONS).map(describe);
+function refusal(violations: FieldViolation[]): ConnectError {
+  const fieldViolations = violations.slice(0, MAX_VIOLATIONS);
   const told = fieldViolations.map(({ field, description }) => `${field}: ${description}`).join("; ");
   const more = violations.length - fieldViolations.length;
   const message = more > 0 ? `${told}; and ${more} more` : told;
@@ -23,8 +32,16 @@ function refusal(violations: Violation[]): ConnectError {
 
 function check(validator: Validator, schema: DescMessage, message: Message): void {
   const result = validator.validate(schema, message);
-  if (result.kind === "invalid") throw refusal(result.violations);
   if (result.kind === "error") throw result.error;
+  if (result.kind === "invalid") {
+    const told = result.violations.map(({ field, message: description, ruleId: reason }) => {
+      return { field: pathToString(field), description, reason };
+    });
+    throw refusal(told);
+  }
+  // After the rules, which say how long a text may be: what is looked at is bounded.
+  const cards = cardNumbersIn(schema, message);
+  if (cards.length > 0) throw refusal(cards.map((path) => ({ field: pathToString(path), ...cardNumber })));
 }
 
 async function* checked(validator: Validator, request: StreamRequest): AsyncGenerator<Message, void> {
@@ -35,8 +52,8 @@ async function* checked(validator: Validator, request: StreamRequest): AsyncGene
 }
 
 /**
- * Checks every request message against the rules in its proto. Refuses with INVALID_ARGUMENT and `google.rpc.BadRequest`,
- * which names the fields that are wrong.
+ * Checks every request message against the rules in its proto, and for numbers of payment cards. Refuses with
+ * INVALID_ARGUMENT and `google.rpc.BadRequest`, which names the fields that are wrong.
  *
  * @param services whose rules are compiled now, so that a rule that cannot be compiled stops the start
  */
