@@ -12,6 +12,8 @@ export interface Outcome {
   readonly lost: number;
   readonly slowestCallMs: number;
   readonly seconds: number;
+  /** The first failure of each kind, in the words of the caller. */
+  readonly trouble: string;
 }
 
 /** How much load. */
@@ -65,8 +67,15 @@ export class LoadPod {
       .split("\n")
       .findLast((text) => text.startsWith("{"));
     if (line === undefined) throw new ClusterError(`the load ended without a word on its orders: ${log.slice(-500)}`);
-    await this.#kubectl.run(["-n", namespace, "delete", "pod", name, "--wait=true"]);
-    return JSON.parse(line) as Outcome;
+    await this.remove();
+    const trouble = log.split("\n").filter((text) => text.startsWith("a call failed"));
+    return { ...(JSON.parse(line) as Omit<Outcome, "trouble">), trouble: trouble.join("; ") };
+  }
+
+  /** Removes the pod, when it is there. */
+  async remove(): Promise<void> {
+    const pod = ["pod", this.#plan.name, "--ignore-not-found", "--wait=true"];
+    await this.#kubectl.run(["-n", namespace, "delete", ...pod]);
   }
 
   async #until(reached: (phase: string) => boolean, seconds: number): Promise<void> {
