@@ -1,7 +1,7 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { run } from "../tools/run.ts";
+import { issue, makeAuthority } from "./authority.ts";
 import { apiUrl, network, nodeName, paths } from "./layout.ts";
 
 /** Who talks to the API server, by the names that Kubernetes' own roles are bound to. */
@@ -21,40 +21,20 @@ export const keyFile = (name: string): string => join(paths.keys, name);
 /** Where a user's kubeconfig is. */
 export const kubeconfigOf = (user: User): string => join(paths.keys, `${user}.kubeconfig`);
 
-const validDays = "3650";
-const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc"];
-
-async function openssl(args: readonly string[]): Promise<void> {
-  await run("openssl", args, { timeoutMs: 20_000 });
-}
-
-/** A certificate of our own authority, with its key, for both ends of a connection. */
-async function issue(name: string, subject: string, alternatives: string): Promise<void> {
-  const authority = ["-CA", keyFile("ca.crt"), "-CAkey", keyFile("ca.key")];
-  const extensions = [
-    "basicConstraints=critical,CA:FALSE",
-    "extendedKeyUsage=serverAuth,clientAuth",
-    ...(alternatives === "" ? [] : [`subjectAltName=${alternatives}`]),
-  ].flatMap((extension) => ["-addext", extension]);
-  const out = ["-keyout", keyFile(`${name}.key`), "-out", keyFile(`${name}.crt`)];
-  const about = ["-subj", subject, "-days", validDays];
-  await openssl(["req", "-x509", ...curve, ...authority, ...about, ...extensions, ...out]);
-}
-
 /** Makes every key, certificate, token and kubeconfig, unless they are there. */
 export async function makeKeys(): Promise<void> {
   if (existsSync(paths.kubeconfig)) return;
   mkdirSync(paths.keys, { recursive: true, mode: 0o700 });
-  const own = ["-keyout", keyFile("ca.key"), "-out", keyFile("ca.crt"), "-subj", "/CN=ordermesh-cluster"];
-  await openssl(["req", "-x509", ...curve, "-days", validDays, ...own]);
+  await makeAuthority(paths.keys, "ordermesh-cluster");
   const names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"];
   const addresses = [network.api, network.node, "127.0.0.1"];
   const everyName = [...names.map((name) => `DNS:${name}`), ...addresses.map((address) => `IP:${address}`)].join(",");
-  await issue("api", "/CN=kube-apiserver", everyName);
+  const give = (name: string, subject: string, alternatives = "") => issue(paths.keys, { name, subject, alternatives });
+  await give("api", "/CN=kube-apiserver", everyName);
   // The API server's own access to kubelets, and what it shows to the extension servers that it passes calls on to.
-  await issue("api-to-kubelet", "/O=system:masters/CN=kube-apiserver-kubelet-client", "");
-  await issue("front-proxy", "/CN=front-proxy", "");
-  await issue("kubelet", `/O=system:nodes/CN=system:node:${nodeName}`, `DNS:${nodeName},IP:${network.node}`);
+  await give("api-to-kubelet", "/O=system:masters/CN=kube-apiserver-kubelet-client");
+  await give("front-proxy", "/CN=front-proxy");
+  await give("kubelet", `/O=system:nodes/CN=system:node:${nodeName}`, `DNS:${nodeName},IP:${network.node}`);
   makeAccountKeys();
   makeTokens();
 }
