@@ -11,16 +11,29 @@ import { type Cluster, haveCluster, presentCluster } from "./cluster.ts";
 import { ClusterError } from "./errors.ts";
 import { ctr } from "./images.ts";
 import { paths } from "./layout.ts";
+import { blueGreenStage } from "./mesh/blue-green-stage.ts";
 import { Caller } from "./mesh/caller.ts";
+import { canaryStage } from "./mesh/canary-stage.ts";
 import { deliveryStages } from "./mesh/delivery-stages.ts";
 import type { Mesh, Stage } from "./mesh/mesh.ts";
 import { meshValues, namespace, Release } from "./mesh/release.ts";
 import { removalStages } from "./mesh/removal-stages.ts";
 import { rolloutStages } from "./mesh/rollout-stages.ts";
 import { outsideNamespace, Surroundings } from "./mesh/surroundings.ts";
+import { tlsStage } from "./mesh/tls-stage.ts";
+import { versionsStage } from "./mesh/versions-stage.ts";
 import { stopNode } from "./node.ts";
 
-const stages: readonly Stage[] = [...deliveryStages, ...rolloutStages, ...removalStages];
+const stages: readonly Stage[] = [
+  ...deliveryStages,
+  ...rolloutStages,
+  versionsStage,
+  canaryStage,
+  blueGreenStage,
+  // It leaves TLS switched on, so only the end comes after it.
+  tlsStage,
+  ...removalStages,
+];
 
 const help = `Installs the whole mesh into a cluster by Helm and shows what it must do there; about 15 minutes. Stages:
 ${stages.map(({ name }, index) => `${String(index + 1).padStart(4)}  ${name}`).join("\n")}

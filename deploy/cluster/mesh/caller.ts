@@ -3,7 +3,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 import { ClusterError } from "../errors.ts";
-import { execute, type Kubectl } from "../kubectl.ts";
+import { type Answer, execute, type Kubectl } from "../kubectl.ts";
 import { namespace, releaseName } from "./release.ts";
 
 /** How long kubectl may take to open a way into the cluster. */
@@ -24,20 +24,40 @@ export interface EndedOrder {
   readonly traceId: string;
 }
 
+/** How a caller shows who it is: flags of grpcurl. */
+export type Proof = readonly string[];
+
 /** A person with kubectl and grpcurl in front of the cluster. */
 export class Caller {
   readonly #kubectl: Kubectl;
   readonly #grpcurl: string;
+  readonly #proof: Proof;
 
-  constructor(kubectl: Kubectl, grpcurl: string) {
+  constructor(kubectl: Kubectl, grpcurl: string, proof: Proof = ["-plaintext"]) {
     this.#kubectl = kubectl;
     this.#grpcurl = grpcurl;
+    this.#proof = proof;
   }
 
-  /** Buys one piece with grpcurl, and asks until the order has come to its end. */
-  async placeOrder(deadlineSeconds: number): Promise<EndedOrder> {
-    await using orders = new Way(this.#kubectl, this.#grpcurl, { service: "orders", port: 50051 });
-    await using inventory = new Way(this.#kubectl, this.#grpcurl, { service: "inventory", port: 50053 });
+  /** The same person with other proof of who it is. */
+  as(proof: Proof): Caller {
+    return new Caller(this.#kubectl, this.#grpcurl, proof);
+  }
+
+  #way(service: string, port: number): Way {
+    return new Way(this.#kubectl, this.#grpcurl, { service, port, proof: this.#proof });
+  }
+
+  /** Asks orders once how it is, and returns how grpcurl ended. */
+  async knock(): Promise<Answer> {
+    await using orders = this.#way("orders", 50051);
+    return orders.once("grpc.health.v1.Health/Check", {}, ["-connect-timeout", "5"]);
+  }
+
+  /** Buys one piece with grpcurl, and asks until the order has come to its end. @param through the Service of orders */
+  async placeOrder(deadlineSeconds: number, through = "orders"): Promise<EndedOrder> {
+    await using orders = this.#way(through, 50051);
+    await using inventory = this.#way("inventory", 50053);
     const stock = { requestId: randomUUID(), sku: "espresso-cup", locationId: "berlin", delta: 1, reason: "a test" };
     await inventory.call("shop.inventory.v1.InventoryService/AdjustStock", stock);
     const { customer } = await orders.call<{ customer: { customerId: string } }>(
@@ -64,14 +84,21 @@ export class Caller {
   }
 }
 
+/** Where a way leads, and what is shown there. */
+interface Target {
+  readonly service: string;
+  readonly port: number;
+  readonly proof: Proof;
+}
+
 /** A way to one pod of a service, as `kubectl port-forward` opens it: it ends with the pod, and another is opened then. */
 class Way implements AsyncDisposable {
   readonly #kubectl: Kubectl;
   readonly #grpcurl: string;
-  readonly #target: { readonly service: string; readonly port: number };
+  readonly #target: Target;
   #open: { readonly child: ChildProcess; readonly port: number } | undefined;
 
-  constructor(kubectl: Kubectl, grpcurl: string, target: { service: string; port: number }) {
+  constructor(kubectl: Kubectl, grpcurl: string, target: Target) {
     this.#kubectl = kubectl;
     this.#grpcurl = grpcurl;
     this.#target = target;
@@ -80,16 +107,24 @@ class Way implements AsyncDisposable {
   /** Calls one method with grpcurl, by reflection. A repeated call has the same request id, so it is the same call. */
   async call<T>(method: string, request: object, flags: readonly string[] = []): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
-      this.#open ??= await this.#begin();
-      const to = [`127.0.0.1:${this.#open.port}`, method];
-      const args = [...flags, "-plaintext", "-max-time", "15", "-d", JSON.stringify(request), ...to];
-      const { code, stdout, stderr } = await execute({ command: this.#grpcurl, args, timeoutMs: 20_000 });
+      const { code, stdout, stderr } = await this.once(method, request, flags);
       if (code === 0) return JSON.parse(stdout) as T;
       const lost = /Failed to dial|Unavailable/.test(stderr);
       if (!lost || attempt === callAttempts) throw new ClusterError(`grpcurl ${method} failed: ${stderr.trim()}`);
       await this[Symbol.asyncDispose]();
       await pause(1_000);
     }
+  }
+
+  /** Calls one method with grpcurl, however it ends. */
+  async once(method: string, request: object, flags: readonly string[]): Promise<Answer> {
+    this.#open ??= await this.#begin();
+    const { service, proof } = this.#target;
+    // The way begins on this machine, and the certificate is for the service.
+    const name = ["-authority", `${releaseName}-${service}`];
+    const to = [`127.0.0.1:${this.#open.port}`, method];
+    const args = [...flags, ...proof, ...name, "-max-time", "15", "-d", JSON.stringify(request), ...to];
+    return execute({ command: this.#grpcurl, args, timeoutMs: 20_000 });
   }
 
   async #begin(): Promise<{ child: ChildProcess; port: number }> {

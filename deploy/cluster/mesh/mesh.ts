@@ -32,6 +32,7 @@ export interface Stage {
 export interface Pod {
   readonly metadata: { readonly name: string; readonly uid: string; readonly labels: Readonly<Record<string, string>> };
   readonly spec: { readonly containers: readonly { readonly image: string }[] };
+  readonly status: { readonly podIP: string; readonly containerStatuses: readonly { readonly restartCount: number }[] };
 }
 
 /** @throws ClusterError with the sentence unless it holds */

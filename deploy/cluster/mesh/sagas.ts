@@ -1,0 +1,57 @@
+import { ClusterError } from "../errors.ts";
+import { execute } from "../kubectl.ts";
+
+/** What is read of a history: https://docs.temporal.io/references/events#workflowtaskcompleted. */
+interface History {
+  readonly events: readonly {
+    readonly workflowTaskCompletedEventAttributes?: { readonly deploymentVersion?: { readonly buildId?: string } };
+  }[];
+}
+
+/** The sagas, as Temporal's own command shows them to an operator. */
+export class Sagas {
+  readonly #command: string;
+  readonly #address: string;
+  readonly #deployment: string;
+
+  /** @param deployment the worker's name as a deployment of Temporal */
+  constructor(command: string, address: string, deployment: string) {
+    this.#command = command;
+    this.#address = address;
+    this.#deployment = deployment;
+  }
+
+  /** The version with which new sagas begin; empty when they begin with none. */
+  async current(): Promise<string> {
+    const { routingConfig } = await this.#ask<{ routingConfig: { currentVersionBuildID: string } }>([
+      ...["worker", "deployment", "describe", "--name", this.#deployment],
+    ]);
+    return routingConfig.currentVersionBuildID.replace("__unversioned__", "");
+  }
+
+  /** The ids of the sagas of a version that are under way. */
+  async running(version: string): Promise<string[]> {
+    const query = `TemporalWorkerDeploymentVersion="${this.#deployment}:${version}" AND ExecutionStatus="Running"`;
+    const list = ["workflow", "list", "--query", query, "--limit", "10000"];
+    const found = await this.#ask<{ execution: { workflowId: string } }[]>(list);
+    return found.map(({ execution }) => execution.workflowId);
+  }
+
+  /** Every version that has carried a saga, each once. */
+  async versionsOf(id: string): Promise<string[]> {
+    return versionsIn(await this.#ask<History>(["workflow", "show", "--workflow-id", id]));
+  }
+
+  async #ask<T>(args: readonly string[]): Promise<T> {
+    const all = [...args, "--address", this.#address, "--output", "json"];
+    const { code, stdout, stderr } = await execute({ command: this.#command, args: all, timeoutMs: 30_000 });
+    if (code !== 0) throw new ClusterError(`temporal ${args.slice(0, 3).join(" ")} failed: ${stderr.trim()}`);
+    return JSON.parse(stdout);
+  }
+}
+
+/** The versions whose workers have completed a task of a history; empty is a worker that is no version. */
+export function versionsIn({ events }: History): string[] {
+  const tasks = events.flatMap(({ workflowTaskCompletedEventAttributes: task }) => task ?? []);
+  return [...new Set(tasks.map(({ deploymentVersion }) => deploymentVersion?.buildId ?? ""))];
+}
