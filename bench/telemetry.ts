@@ -1,7 +1,6 @@
 // What it costs to see everything: orders per second and CPU per order with traces (to a real Jaeger), logs and scrapes
-// on, sampled at 10 % and at 100 %, against everything off. Two stacks run side by side, one with telemetry and one
-// without; they are loaded in turns, so that whatever else the machine does meets all sides alike.
-import { randomBytes } from "node:crypto";
+// on, sampled at 10 % and at 100 %, against everything off. Each measurement has a stack of its own that has just started
+// and nothing beside it: how fast a stack is depends on how many orders it carries already. The sides take turns.
 import { availableParallelism, cpus } from "node:os";
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import { Clients } from "#platform/grpc/clients.ts";
@@ -12,21 +11,25 @@ import { caller, PACKING_MS, pause, prepare, Tally } from "./order-load.ts";
 
 const CALLERS = 256;
 const ROUNDS = 3;
-const WARM_UP_MS = 10_000;
-const SETTLE_MS = 2_000;
+const WARM_UP_MS = 8_000;
 const MEASURE_MS = 16_000;
 const FLUSH_TIMEOUT_MS = 15_000;
 const SCRAPE_EVERY_MS = 5_000;
-/** A side that confirmed fewer in a round says nothing: it is measured on, for at most this many times as long. */
+/** A side that confirmed fewer in a round says nothing. */
 const MIN_CONFIRMED = 50;
-const MAX_STRETCH = 4;
 
 /** One of the three ways to run. */
 interface Side {
   readonly name: string;
-  readonly shop: Shop;
-  readonly headers?: () => Record<string, string>;
+  /** The share of orders that is traced; undefined for no telemetry at all. */
+  readonly ratio?: number;
 }
+
+const off: Side = { name: "off" };
+const on: readonly Side[] = [
+  { name: "10 %", ratio: 0.1 },
+  { name: "100 %", ratio: 1 },
+];
 
 /** What a round of a side gave. */
 interface Round {
@@ -49,13 +52,14 @@ class Shop implements AsyncDisposable {
     this.stack = stack;
   }
 
-  static async open(seen: boolean): Promise<Shop> {
+  static async open({ ratio }: Side): Promise<Shop> {
+    const telemetry = { OTEL_TRACES_SAMPLER_ARG: String(ratio), LOG_FORMAT: "json" };
     const stack = await Stack.start({
       ports: await freePorts(),
-      logLevel: seen ? "info" : "error",
-      observers: seen ? ["jaeger"] : [],
+      logLevel: ratio === undefined ? "error" : "info",
+      observers: ratio === undefined ? [] : ["jaeger"],
       environment: {
-        all: seen ? { OTEL_TRACES_SAMPLER_ARG: "0.1", LOG_FORMAT: "json" } : { OTEL_TRACES_EXPORTER: "none" },
+        all: ratio === undefined ? { OTEL_TRACES_EXPORTER: "none" } : telemetry,
         shipping: { PACKING_MS: String(PACKING_MS) },
       },
     });
@@ -65,14 +69,10 @@ class Shop implements AsyncDisposable {
   }
 
   /** Loads it until the signal fires, and returns once every caller has its last answer. */
-  async load(tally: Tally, until: AbortSignal, headers?: () => Record<string, string>): Promise<void> {
+  async load(tally: Tally, until: AbortSignal): Promise<void> {
     const orders = this.#clients.client(OrderService, this.stack.address("orders"));
     const callers = Array.from({ length: CALLERS }, (_, index) =>
-      caller(orders, this.#customers[index % this.#customers.length] ?? "", {
-        tally,
-        until,
-        ...(headers && { headers }),
-      }),
+      caller(orders, this.#customers[index % this.#customers.length] ?? "", { tally, until }),
     );
     await Promise.race([Promise.all(callers), aborted(until).then(() => pause(10_000))]);
   }
@@ -121,34 +121,36 @@ async function scrapeUntil(shop: Shop, until: AbortSignal): Promise<void> {
   }
 }
 
-async function measure({ shop, headers, name }: Side): Promise<Round> {
+async function measure(side: Side): Promise<Round> {
+  await using shop = await Shop.open(side);
   const stopped = new AbortController();
   const tally = new Tally();
-  const spansBefore = await shop.spans();
-  const load = shop.load(tally, stopped.signal, headers);
-  const scrapes = name === "off" ? undefined : scrapeUntil(shop, stopped.signal);
-  await pause(SETTLE_MS);
+  const load = shop.load(tally, stopped.signal);
+  const scrapes = side.ratio === undefined ? undefined : scrapeUntil(shop, stopped.signal);
+  await pause(WARM_UP_MS);
   const [before, start] = [await shop.usage(), performance.now()];
   tally.counting = true;
-  for (let part = 0; part < MAX_STRETCH && tally.latencies.length < MIN_CONFIRMED; part += 1) await pause(MEASURE_MS);
+  await pause(MEASURE_MS);
   tally.counting = false;
   const [after, seconds] = [await shop.usage(), (performance.now() - start) / 1_000];
   const confirmed = tally.latencies.length;
   stopped.abort();
   await Promise.all([load, scrapes]);
-  if (name !== "off") await flushed(shop);
-  const spans = (await shop.spans()) - spansBefore;
+  await flushed(shop);
+  const spans = await shop.spans();
   if (confirmed < MIN_CONFIRMED)
     throw new Error(`only ${confirmed} orders were confirmed: the machine is too busy to compare`);
   const perOrder = (used: number): number => (used * 1e6) / confirmed;
-  console.log(`  ${name.padEnd(5)} ${confirmed} orders in ${seconds.toFixed(0)} s, ${tally.others} not confirmed`);
-  return {
+  const round = {
     perSecond: confirmed / seconds,
     cpu: perOrder(after.own - before.own),
     collector: perOrder(after.collector - before.collector),
     // Those of the orders before and after the measured time as well.
     spans: spans / tally.all,
   };
+  const figures = `${round.perSecond.toFixed(0)} orders/s, ${(round.cpu / 1_000).toFixed(2)} ms CPU per order`;
+  console.log(`  ${side.name.padEnd(5)} ${figures}, ${tally.others} orders not confirmed`);
+  return round;
 }
 
 function median(values: readonly number[]): number {
@@ -181,37 +183,17 @@ async function flushed(shop: Shop): Promise<void> {
   while ((await shop.waitingSpans()) > 0 && Date.now() < end);
 }
 
-/** A trace that the caller has begun and keeps. */
-function sampled(): Record<string, string> {
-  return { traceparent: `00-${randomBytes(16).toString("hex")}-${randomBytes(8).toString("hex")}-01` };
-}
-
 /** Measures the three sides in turns and prints them; the last line is the ratio of the 10 % case. */
 export async function bench(): Promise<void> {
   console.log(`${availableParallelism()} cores, ${cpus()[0]?.model ?? "unknown"}, node ${process.version}`);
   console.log(`${CALLERS} callers, ${ROUNDS} rounds of ${MEASURE_MS / 1_000} s for each side, in turns\n`);
-  await using plain = await Shop.open(false);
-  await using seen = await Shop.open(true);
-  const off: Side = { name: "off", shop: plain };
-  const sides: Side[] = [
-    { name: "10 %", shop: seen },
-    { name: "100 %", shop: seen, headers: sampled },
-  ];
-  for (const shop of [plain, seen]) await shop.load(new Tally(), AbortSignal.timeout(WARM_UP_MS));
-  const results = sides.map((side) => ({ side, off: [] as Round[], on: [] as Round[] }));
+  const sides = [off, ...on];
+  const results = new Map(sides.map((side) => [side, [] as Round[]]));
   for (let round = 0; round < ROUNDS; round += 1) {
-    // Each has its own round of "off", so that both stacks carry equally many orders that wait for their parcels.
-    for (const result of results) {
-      const turns = [
-        () => measure(off).then((it) => result.off.push(it)),
-        () => measure(result.side).then((it) => result.on.push(it)),
-      ];
-      for (const turn of round % 2 === 0 ? turns : turns.toReversed()) await turn();
-    }
+    for (const side of round % 2 === 0 ? sides : sides.toReversed()) results.get(side)?.push(await measure(side));
   }
   console.log("");
-  const allOff = results.flatMap((result) => result.off);
-  print("off", allOff, allOff);
-  const [ratio] = results.map((result) => print(result.side.name, result.on, result.off));
+  const without = results.get(off) ?? [];
+  const [, ratio] = sides.map((side) => print(side.name, results.get(side) ?? [], without));
   console.log(`ratio: ${(ratio ?? Number.NaN).toFixed(2)}`);
 }

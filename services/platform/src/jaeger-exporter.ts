@@ -1,18 +1,16 @@
 import { type ExportResult, ExportResultCode } from "@opentelemetry/core";
 import { JaegerExporter } from "@opentelemetry/exporter-jaeger";
-import { type Resource, resourceFromAttributes } from "@opentelemetry/resources";
+import { emptyResource } from "@opentelemetry/resources";
 import type { ReadableSpan, SpanExporter } from "@opentelemetry/sdk-trace-base";
-
-const serviceName = "service.name";
+import { JaegerSender } from "#platform/jaeger-sender.ts";
 
 /**
  * Sends spans to a Jaeger collector, and says once with each batch what all spans of the process have in common. By itself
- * the exporter repeats it in every span, which is a third of its work, and replicas look to Jaeger like one process.
+ * the exporter repeats it in every span, and replicas look to Jaeger like one process.
  */
 export class ProcessJaegerExporter implements SpanExporter {
   readonly #endpoint: string;
   #exporter: JaegerExporter | undefined;
-  #named: Resource | undefined;
 
   /** @param endpoint the collector's URL for Thrift over HTTP */
   constructor(endpoint: string) {
@@ -25,18 +23,16 @@ export class ProcessJaegerExporter implements SpanExporter {
       done({ code: ExportResultCode.SUCCESS });
       return;
     }
-    this.#exporter ??= this.#open(first.resource);
-    this.#exporter.export(
-      batch.map((span) => bare(span, this.#named)),
-      done,
-    );
+    this.#exporter ??= this.#open(first);
+    this.#exporter.export(batch.map(bare), done);
   }
 
-  #open({ attributes }: Resource): JaegerExporter {
-    this.#named = resourceFromAttributes({ [serviceName]: attributes[serviceName] });
-    const common = Object.entries(attributes).filter(([key]) => key !== serviceName);
-    const tags = common.map(([key, value]) => ({ key, value: String(value) }));
-    return new JaegerExporter({ endpoint: this.#endpoint, tags });
+  #open({ resource }: ReadableSpan): JaegerExporter {
+    const texts = Object.entries(resource.attributes).map(([key, value]) => [key, String(value)] as const);
+    const { "service.name": name = "", ...attributes } = Object.fromEntries(texts);
+    const sender = new JaegerSender(this.#endpoint, name, attributes);
+    // It makes a sender of its own when it has none, and has no option for another one.
+    return Object.assign(new JaegerExporter({ endpoint: this.#endpoint }), { _sender: sender });
   }
 
   async shutdown(): Promise<void> {
@@ -48,8 +44,10 @@ export class ProcessJaegerExporter implements SpanExporter {
   }
 }
 
+const resource = emptyResource();
+
 /** What the exporter reads of a span. Written out: a copy of all its fields, or an heir, takes as long as the sending. */
-function bare(span: ReadableSpan, resource: Resource | undefined): ReadableSpan {
+function bare(span: ReadableSpan): ReadableSpan {
   const { name, kind, startTime, duration, status, attributes, links, events, parentSpanContext } = span;
   const { droppedAttributesCount, droppedEventsCount, droppedLinksCount } = span;
   return {

@@ -1,0 +1,77 @@
+/** Types of fields and list elements in Thrift's binary protocol. */
+export const ThriftType = { bool: 2, double: 4, i32: 8, i64: 10, string: 11, struct: 12, list: 15 } as const;
+
+const firstBytes = 64 * 1024;
+
+/** Writes Thrift's binary protocol into one growing buffer. */
+export class ThriftWriter {
+  #buffer = Buffer.allocUnsafe(firstBytes);
+  #length = 0;
+
+  /** The head of a field of a struct. */
+  field(type: number, id: number): void {
+    this.#byte(type);
+    this.#reserve(2);
+    this.#length = this.#buffer.writeInt16BE(id, this.#length);
+  }
+
+  /** The end of a struct. */
+  stop(): void {
+    this.#byte(0);
+  }
+
+  /** The head of a list of structs. */
+  structs(count: number): void {
+    this.#byte(ThriftType.struct);
+    this.i32(count);
+  }
+
+  i32(value: number): void {
+    this.#reserve(4);
+    this.#length = this.#buffer.writeInt32BE(value, this.#length);
+  }
+
+  double(value: number): void {
+    this.#reserve(8);
+    this.#length = this.#buffer.writeDoubleBE(value, this.#length);
+  }
+
+  bool(value: boolean): void {
+    this.#byte(value ? 1 : 0);
+  }
+
+  string(text: string): void {
+    // The most bytes that UTF-8 takes for a UTF-16 unit.
+    this.#reserve(4 + text.length * 3);
+    const bytes = this.#buffer.write(text, this.#length + 4);
+    this.#buffer.writeInt32BE(bytes, this.#length);
+    this.#length += 4 + bytes;
+  }
+
+  /** Bytes as they are, without a length: numbers of 64 bits that are already written so, and whole structs. */
+  raw(bytes: Buffer): void {
+    this.#reserve(bytes.length);
+    this.#length += bytes.copy(this.#buffer, this.#length);
+  }
+
+  /** What is written; the writer begins anew. */
+  take(): Buffer {
+    const taken = this.#buffer.subarray(0, this.#length);
+    this.#buffer = Buffer.allocUnsafe(this.#buffer.length);
+    this.#length = 0;
+    return taken;
+  }
+
+  #byte(value: number): void {
+    this.#reserve(1);
+    this.#buffer[this.#length++] = value;
+  }
+
+  #reserve(bytes: number): void {
+    const needed = this.#length + bytes;
+    if (needed <= this.#buffer.length) return;
+    const larger = Buffer.allocUnsafe(Math.max(needed, this.#buffer.length * 2));
+    this.#buffer.copy(larger, 0, 0, this.#length);
+    this.#buffer = larger;
+  }
+}
