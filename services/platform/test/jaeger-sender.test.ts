@@ -18,6 +18,7 @@ import { Collector } from "./collector.ts";
 /** The exporter's own sender, of a package without types, knows how to read Thrift as well. */
 const requireOfExporter = createRequire(import.meta.resolve("@opentelemetry/exporter-jaeger"));
 const { default: HttpSender } = requireOfExporter("jaeger-client/dist/src/reporters/http_sender");
+const { Batch } = new HttpSender({ endpoint: "http://127.0.0.1" })._jaegerThrift;
 const resource = { "service.name": "shop", "service.version": "1.2.3", "service.instance.id": "eins" };
 
 interface Tag {
@@ -39,7 +40,7 @@ function valuesOf(tags: readonly Tag[]): Record<string, unknown> {
 
 /** A batch as a Jaeger collector reads it. */
 function read(body: Buffer) {
-  const { value, err } = new HttpSender({ endpoint: "http://127.0.0.1" })._jaegerThrift.Batch.rw.fromBuffer(body);
+  const { value, err } = Batch.rw.fromBuffer(body);
   if (err) throw err;
   const spans = value.spans.map(
     ({ tags, logs, ...span }: { tags: Tag[]; logs: { timestamp: Buffer; fields: Tag[] }[] }) => ({
