@@ -23,6 +23,7 @@ const scripts = {
   cluster: ["deploy/cluster/main.ts"],
   "cluster:test": ["deploy/cluster/mesh-test.ts"],
   infrastructure: ["deploy/infrastructure/install.ts"],
+  rollout: ["deploy/rollout/main.ts"],
   lock: ["deploy/tools/complete-lock.ts"],
 };
 

@@ -1,11 +1,23 @@
-import { untilSeen } from "../../observability/jaeger/query.ts";
-import type { Mesh, Stage } from "./mesh.ts";
-import { namespace } from "./release.ts";
+import { change, imagesOf, withoutMigrations } from "./change.ts";
+import { eventually } from "./eventually.ts";
+import { type Mesh, requireBalance, type Stage } from "./mesh.ts";
+import { namespace, releaseName } from "./release.ts";
+import { underLoad } from "./under-load.ts";
 
 /** The first figures of a new pod take about half a minute. */
-const figuresDeadlineMs = 120_000;
+const figuresSeconds = 120;
+/** How long an autoscaler may take to add or remove a pod, and the pod to be ready: it looks every 15 s in most clusters. */
+const scalingSeconds = 240;
+/** How often the idle mesh is looked at. */
+const idleLooks = 4;
 
 interface Autoscaler {
+  readonly name: string;
+  /** Of the requested processor time; undefined while there are no figures. */
+  readonly percent: number | undefined;
+}
+
+interface Answer {
   readonly metadata: { readonly name: string };
   readonly status?: {
     readonly currentMetrics?: readonly {
@@ -14,24 +26,85 @@ interface Autoscaler {
   };
 }
 
-/** Whether autoscalers can do their work, where the cluster serves resource metrics. */
+/** Whether autoscalers do their work, where the cluster serves resource metrics. */
 export const autoscalingStage: Stage = {
-  name: "autoscalers see the processor time that they scale by",
-  async run({ cluster }: Mesh) {
-    const { code } = await cluster.kubectl.try(["get", "--raw", "/apis/metrics.k8s.io/v1beta1/nodes"]);
+  name: "autoscalers see processor time; the one of orders adds a pod under load and takes it away again",
+  async run(mesh) {
+    const { code } = await mesh.cluster.kubectl.try(["get", "--raw", "/apis/metrics.k8s.io/v1beta1/nodes"]);
     if (code !== 0) return "left out: this cluster serves no resource metrics";
-    const ask = async () => {
-      const { items } = await cluster.kubectl.get<{ items: Autoscaler[] }>(["-n", namespace, "hpa"]);
-      return items.map(({ metadata, status }) => ({
-        name: metadata.name,
-        percent: status?.currentMetrics?.[0]?.resource?.current?.averageUtilization,
-      }));
-    };
-    const seen = await untilSeen(
-      ask,
-      (all) => all.length > 0 && all.every(({ percent }) => percent !== undefined),
-      figuresDeadlineMs,
-    );
-    return seen.map(({ name, percent }) => `${name} ${percent} %`).join(", ");
+    const seen = await eventually({
+      what: "the figures of every autoscaler",
+      seconds: figuresSeconds,
+      ask: () => autoscalers(mesh),
+      is: (all) => all.length > 0 && all.every(({ percent }) => percent !== undefined),
+    });
+    const { running } = await imagesOf(mesh);
+    try {
+      return `${seen.map(({ name, percent }) => `${name} ${percent} %`).join(", ")}; ${await scale(mesh, running)}`;
+    } finally {
+      await change(mesh, running, withoutMigrations);
+      await orders(mesh, "both pods of orders, as before", ({ ready }) => ready === 2);
+    }
   },
 };
+
+async function scale(mesh: Mesh, image: string): Promise<string> {
+  const idle = await idlePercent(mesh);
+  // Two idle pods together stay below it, so that one goes; one that works is above it.
+  const cpuPercent = 2 * idle + 5;
+  const autoscaling = { minReplicas: 1, maxReplicas: 2, cpuPercent, scaleDownSeconds: 0 };
+  await change(mesh, image, withoutMigrations, { orders: { autoscaling } });
+  await orders(mesh, "one pod of orders without load", ({ pods }) => pods === 1);
+  const loaded = await underLoad(mesh, "load-autoscaling", async () => {
+    const { seconds } = await orders(mesh, "a second pod of orders under load", ({ ready }) => ready === 2);
+    return `a second pod ready ${seconds} s after the load began`;
+  });
+  const { seconds } = await orders(mesh, "one pod of orders after the load", ({ pods }) => pods === 1);
+  const aim = `orders: ${idle} % idle, ${cpuPercent} % aimed at`;
+  return `${aim}; ${loaded.seen}; gone ${seconds} s after its end; ${loaded.orders}; ${await requireBalance(mesh)}`;
+}
+
+async function idlePercent(mesh: Mesh): Promise<number> {
+  const percents: number[] = [];
+  await eventually({
+    what: "an idle orders",
+    seconds: figuresSeconds,
+    ask: async () => percents.push((await scalerOfOrders(mesh)).percent ?? Number.POSITIVE_INFINITY),
+    is: (looks) => looks >= idleLooks && percents.some(Number.isFinite),
+  });
+  return Math.min(...percents);
+}
+
+interface Pods {
+  /** As many as there are to be. */
+  readonly pods: number;
+  readonly ready: number;
+}
+
+/** Waits until the pods of orders are as wanted. @returns them, and how long it took, in whole seconds */
+async function orders(mesh: Mesh, what: string, is: (pods: Pods) => boolean): Promise<Pods & { seconds: number }> {
+  const start = performance.now();
+  const path = ["-n", namespace, "deployment", `${releaseName}-orders`];
+  const ask = async () => {
+    const { spec, status } = await mesh.cluster.kubectl.get<{
+      spec: { replicas: number };
+      status: { readyReplicas?: number };
+    }>(path);
+    return { pods: spec.replicas, ready: status.readyReplicas ?? 0, scaler: await scalerOfOrders(mesh) };
+  };
+  const { pods, ready } = await eventually({ what, seconds: scalingSeconds, ask, is });
+  return { pods, ready, seconds: Math.round((performance.now() - start) / 1_000) };
+}
+
+async function scalerOfOrders(mesh: Mesh): Promise<Autoscaler> {
+  const found = (await autoscalers(mesh)).find(({ name }) => name === `${releaseName}-orders`);
+  return found ?? { name: "none", percent: undefined };
+}
+
+async function autoscalers({ cluster }: Mesh): Promise<Autoscaler[]> {
+  const { items } = await cluster.kubectl.get<{ items: Answer[] }>(["-n", namespace, "hpa"]);
+  return items.map(({ metadata, status }) => ({
+    name: metadata.name,
+    percent: status?.currentMetrics?.[0]?.resource?.current?.averageUtilization,
+  }));
+}

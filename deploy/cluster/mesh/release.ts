@@ -17,6 +17,7 @@ export const namespace = "ordermesh";
 export const callerLabel = { "ordermesh.io/caller": "cluster-test" };
 
 const chart = join(root, "charts/ordermesh");
+const rolloutScript = join(root, "deploy/rollout/main.ts");
 /** How long Helm waits for pods: Node on a busy machine of two cores starts ten of them in minutes, not seconds. */
 const helmTimeout = "10m";
 const helmDeadlineMs = 11 * 60_000;
@@ -43,15 +44,19 @@ export class Release implements AsyncDisposable {
     return this.#run(["upgrade", "--install", releaseName, chart, ...wait, ...files, ...flags]);
   }
 
+  /** Upgrades as `npm run rollout` does: with a test, and back to what ran before when either fails. */
+  async rollOut(values: readonly Values[]): Promise<Answer> {
+    const files = values.map((part) => this.#write(part));
+    const context = (await this.#kubectl.run(["config", "current-context"])).trim();
+    const place = ["--context", context, "--namespace", namespace, "--release", releaseName, "--timeout", helmTimeout];
+    const args = [rolloutScript, ...place, "--", ...files];
+    return execute({ command: process.execPath, args, env: this.#environment, timeoutMs: 4 * helmDeadlineMs });
+  }
+
   /** Runs the release's tests. */
   test(): Promise<Answer> {
     // Its pod says itself that its log is to be shown, and is gone afterwards; --logs would look for it in vain.
     return this.#run(["test", releaseName, "--timeout", "4m"]);
-  }
-
-  /** Goes back to the revision before. */
-  rollback(): Promise<Answer> {
-    return this.#run(["rollback", releaseName, "--wait", "--timeout", helmTimeout]);
   }
 
   uninstall(): Promise<Answer> {
@@ -72,8 +77,12 @@ export class Release implements AsyncDisposable {
   }
 
   #run(args: readonly string[]): Promise<Answer> {
-    const env = commandEnvironment({ KUBECONFIG: this.#kubectl.kubeconfig });
-    return execute({ command: this.#helm, args: [...args, "-n", namespace], env, timeoutMs: helmDeadlineMs });
+    const all = [...args, "-n", namespace];
+    return execute({ command: this.#helm, args: all, env: this.#environment, timeoutMs: helmDeadlineMs });
+  }
+
+  get #environment(): NodeJS.ProcessEnv {
+    return commandEnvironment({ KUBECONFIG: this.#kubectl.kubeconfig });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

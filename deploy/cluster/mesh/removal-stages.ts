@@ -10,7 +10,6 @@ export const removalStages: readonly Stage[] = [{ name: "an uninstall that leave
 async function uninstall(mesh: Mesh): Promise<string> {
   const { release, cluster } = mesh;
   mustSucceed("helm uninstall", await release.uninstall());
-  const hooks = await removeFailedHooks(mesh);
   // What the test made itself, as an operator makes it.
   const secrets = await names(mesh, "secrets");
   const own = secrets.filter((name) => name.startsWith(`secret/${releaseName}-`));
@@ -25,18 +24,7 @@ async function uninstall(mesh: Mesh): Promise<string> {
   );
   const global = await clusterWide(mesh);
   require(left.length === 0 && global.length === 0, `left behind: ${[...left, ...global].join(", ")}`);
-  const also = hooks === 0 ? "" : `; ${hooks} objects of hooks that had failed were removed by their label`;
-  return `nothing of ${listable.length} kinds is left in the namespace, and nothing outside of it${also}`;
-}
-
-/** Helm keeps what belongs to a hook that failed, for whoever looks for the reason, and does not count it to the release. */
-async function removeFailedHooks({ cluster }: Mesh): Promise<number> {
-  const label = ["-l", `app.kubernetes.io/instance=${releaseName}`];
-  const removed = await cluster.kubectl.run(
-    ["-n", namespace, "delete", "pods,jobs,networkpolicies", ...label, "--ignore-not-found", "-o", "name"],
-    { timeoutMs: 120_000 },
-  );
-  return removed.split("\n").filter((name) => name !== "").length;
+  return `nothing of ${listable.length} kinds is left in the namespace, and nothing outside of it`;
 }
 
 async function names({ cluster }: Mesh, kinds: string): Promise<string[]> {

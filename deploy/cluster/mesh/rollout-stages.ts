@@ -1,9 +1,9 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { runningImages } from "./delivery-stages.ts";
+import { drainStage, untilReady } from "./drain-stage.ts";
 import { LoadPod } from "./load.ts";
 import { type Mesh, require, requireBalance, type Stage, servingPods } from "./mesh.ts";
 import { imageValues, mustSucceed, namespace } from "./release.ts";
-import { upgradeTested } from "./rollout.ts";
 import { patience, settleSeconds, summary, underLoad } from "./under-load.ts";
 
 const ordersDuringFailures = 100;
@@ -12,9 +12,9 @@ const ordersDuringFailures = 100;
 export const rolloutStages: readonly Stage[] = [
   { name: "an upgrade under load, every service restarted", run: upgrade },
   { name: "pods killed, PostgreSQL and Temporal restarted during a hundred orders", run: failures },
-  { name: "pods evicted, as a drained node does: one of each at a time", run: evictions },
+  drainStage,
   { name: "a failed migration stops an upgrade", run: failedMigration },
-  { name: "a failed helm test rolls back", run: failedTest },
+  { name: "a failed helm test rolls back, by npm run rollout", run: failedTest },
 ];
 
 async function uids(mesh: Mesh): Promise<Set<string>> {
@@ -59,61 +59,51 @@ function onePodOfEach(pods: Awaited<ReturnType<typeof servingPods>>): string[] {
   return [...byName.values()];
 }
 
-/** Both pods of each service are to go at once; the disruption budget lets one of them. */
-async function evictions(mesh: Mesh): Promise<string> {
-  const byService = Map.groupBy(await servingPods(mesh), ({ metadata }) => metadata.labels["app.kubernetes.io/name"]);
-  let evicted = 0;
-  let refused = 0;
-  for (const pods of byService.values()) {
-    const answers = [];
-    for (const { metadata } of pods) answers.push(await evict(mesh, metadata.name));
-    evicted += answers.filter(({ code }) => code === 0).length;
-    refused += answers.filter(({ stderr }) => stderr.includes("disruption budget")).length;
-  }
-  require(evicted === byService.size, `${evicted} pods of ${byService.size} services were evicted`);
-  require(refused === byService.size, `${refused} evictions were refused by a budget`);
-  await untilReady(mesh);
-  const { status } = await mesh.caller.placeOrder(120);
-  require(status === "ORDER_STATUS_DELIVERED", `an order is ${status} afterwards`);
-  return `${evicted} pods went, ${refused} were kept by their budgets, an order was delivered afterwards`;
-}
-
-function evict({ cluster }: Mesh, name: string) {
-  const eviction = { apiVersion: "policy/v1", kind: "Eviction", metadata: { name, namespace } };
-  const path = `/api/v1/namespaces/${namespace}/pods/${name}/eviction`;
-  return cluster.kubectl.try(["create", "--raw", path, "-f", "-"], { input: JSON.stringify(eviction) });
-}
-
-async function untilReady({ cluster }: Mesh): Promise<void> {
-  const wait = ["wait", "--for=condition=Available", "deployment", "--all", "--timeout=240s"];
-  await cluster.kubectl.run(["-n", namespace, ...wait], { timeoutMs: 250_000 });
-}
-
 async function failedMigration(mesh: Mesh): Promise<string> {
   const { release, caller, image, nextImage, values } = mesh;
   const before = await uids(mesh);
   const broken = {
     orders: { database: { ownerSecret: "mesh-wrong-owner" }, migration: { retries: 0, deadlineSeconds: 60 } },
   };
-  const answer = await release.upgrade([values, imageValues(image), broken]);
-  require(answer.code !== 0, "an upgrade went on although a migration failed");
+  const { code, stdout, stderr } = await release.upgrade([values, imageValues(image), broken]);
+  require(code !== 0, "an upgrade went on although a migration failed");
+  require((stdout + stderr).includes("password authentication failed"), "Helm did not show the log of the migration");
+  const left = await objectsOf(mesh, "migration");
+  require(left.length === 0, `the failed hook has left ${left.join(", ")}`);
   const after = await uids(mesh);
   require([...before].every((uid) => after.has(uid)), "pods were replaced although a migration failed");
   const { status, seconds } = await caller.placeOrder(120);
   require(status === "ORDER_STATUS_DELIVERED", `an order is ${status} afterwards`);
-  mustSucceed("the upgrade after it", await release.upgrade([values, imageValues(nextImage)]));
-  return `Helm gave up, all ${before.size} pods stayed, an order was delivered after ${seconds.toFixed(1)} s`;
+  const next = await release.rollOut([values, imageValues(nextImage)]);
+  mustSucceed("the rollout after it", next);
+  const [passed = ""] = /revision \d+ runs, and has passed its test/.exec(next.stderr) ?? [];
+  require(passed !== "", `the rollout after it was not tested: ${next.stderr.slice(-500)}`);
+  return `Helm gave up, showed why and left nothing, all ${before.size} pods stayed, an order was delivered after ${seconds.toFixed(1)} s; then ${passed}`;
 }
 
 async function failedTest(mesh: Mesh): Promise<string> {
   const { release, caller, nextImage, values } = mesh;
   const { version } = await release.status();
   const broken = { orders: { config: { WORKER_ADDRESS: "mesh-nowhere:1" } }, test: { deadlineSeconds: 20 } };
-  const verdict = await upgradeTested(release, [values, imageValues(nextImage), broken]);
-  require(verdict.rolledBack, "the upgrade stayed although helm test failed");
+  const start = performance.now();
+  const { code, stdout, stderr } = await release.rollOut([values, imageValues(nextImage), broken]);
+  const took = Math.round((performance.now() - start) / 1_000);
+  require(code === 1, `a rollout that fails its test ended with ${code}: ${stderr.slice(-500)}`);
+  const [why] = /(?:the order is|a call failed|only) .*/.exec(stdout + stderr) ?? [];
+  require(why !== undefined, `the log of the test was not shown: ${(stdout + stderr).slice(-500)}`);
+  const left = (await objectsOf(mesh, "test")).filter((name) => name.startsWith("pod/"));
+  require(left.length === 0, `the failed test has left ${left.join(", ")}`);
   const now = await release.status();
   require(now.info.status === "deployed", `the release is ${now.info.status}`);
   const { status, seconds } = await caller.placeOrder(120);
   require(status === "ORDER_STATUS_DELIVERED", `an order is ${status} afterwards`);
-  return `revision ${version + 1} failed its test, ${now.version} is ${version} again, an order after ${seconds.toFixed(1)} s`;
+  const back = `revision ${version + 1} failed its test (${why}), ${now.version} is ${version} again after ${took} s`;
+  return `${back}, an order after ${seconds.toFixed(1)} s`;
+}
+
+/** What is left of one part of the release. */
+async function objectsOf({ cluster }: Mesh, component: string): Promise<string[]> {
+  const kinds = ["get", "pods,jobs,networkpolicies", "-l", `app.kubernetes.io/component=${component}`];
+  const list = await cluster.kubectl.run(["-n", namespace, ...kinds, "-o", "name", "--ignore-not-found"]);
+  return list.split("\n").filter((name) => name !== "");
 }

@@ -1,0 +1,121 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { root } from "../dev/config.ts";
+
+/** Which release of which cluster, and how long Helm waits for each of its steps (as `90s` or `10m`). */
+export interface Place {
+  readonly context: string;
+  readonly namespace: string;
+  readonly release: string;
+  readonly timeout: string;
+}
+
+/** A revision of the release. */
+export interface Revision {
+  readonly revision: number;
+  /** As Helm has it: `deployed`, `superseded`, `failed`, `pending-upgrade`, … */
+  readonly status: string;
+}
+
+/** How the tests of a revision stand: a release without tests has `none`. */
+export type Tests = "none" | "passed" | "not passed";
+
+interface Status {
+  readonly version: number;
+  readonly hooks?: readonly { readonly events?: readonly string[]; readonly last_run?: { readonly phase?: string } }[];
+}
+
+/** What Helm said when it could not be asked. */
+export class HelmError extends Error {
+  override readonly name = "HelmError";
+}
+
+/** How often somebody who waits is told for how long. */
+const tickMs = 15_000;
+
+/** Helm, for one release of one cluster. */
+export class Helm {
+  readonly place: Place;
+  readonly #program: string;
+  readonly #say: (line: string) => void;
+  #running: ChildProcess | undefined;
+
+  constructor(program: string, place: Place, say: (line: string) => void) {
+    this.#program = program;
+    this.place = place;
+    this.#say = say;
+  }
+
+  /** Every revision that Helm remembers, the oldest first; none when the release is not installed. */
+  async history(): Promise<Revision[]> {
+    const { code, stdout, stderr } = await this.#ask("history");
+    if (code === 0) return JSON.parse(stdout) as Revision[];
+    if (stderr.includes("release: not found")) return [];
+    throw new HelmError(stderr.trim());
+  }
+
+  /** How the tests of a revision stand. */
+  async tests(revision: number): Promise<Tests> {
+    const { code, stdout, stderr } = await this.#ask("status", "--revision", String(revision));
+    if (code !== 0) throw new HelmError(stderr.trim());
+    const { hooks = [] } = JSON.parse(stdout) as Status;
+    const tests = hooks.filter(({ events }) => events?.includes("test"));
+    if (tests.length === 0) return "none";
+    return tests.every(({ last_run }) => last_run?.phase === "Succeeded") ? "passed" : "not passed";
+  }
+
+  /** Runs a step of Helm's with its output on our terminal. @returns whether it went well */
+  async step(name: string, ...args: readonly string[]): Promise<boolean> {
+    const start = Date.now();
+    const seconds = () => Math.round((Date.now() - start) / 1_000);
+    this.#say(`helm ${name}`);
+    const tick = setInterval(() => this.#say(`helm ${name} … ${seconds()} s`), tickMs);
+    try {
+      const code = await this.#show([name, this.place.release, ...args, "--timeout", this.place.timeout]);
+      this.#say(`helm ${name} ${code === 0 ? "succeeded" : "failed"} after ${seconds()} s`);
+      return code === 0;
+    } finally {
+      clearInterval(tick);
+    }
+  }
+
+  /** Has the step that runs now end early; an atomic upgrade goes back by itself then. */
+  interrupt(): void {
+    this.#running?.kill("SIGTERM");
+  }
+
+  #arguments(args: readonly string[]): string[] {
+    return [...args, "--kube-context", this.place.context, "--namespace", this.place.namespace];
+  }
+
+  #show(args: readonly string[]): Promise<number> {
+    // In a session of its own: Ctrl-C is for us, who say then what becomes of the step.
+    const child = spawn(this.#program, this.#arguments(args), {
+      cwd: root,
+      detached: true,
+      stdio: ["ignore", "inherit", "inherit"],
+    });
+    this.#running = child;
+    return new Promise((resolve, reject) => {
+      child.once("error", reject);
+      child.once("close", (code) => {
+        this.#running = undefined;
+        resolve(code ?? 1);
+      });
+    });
+  }
+
+  #ask(command: string, ...args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+    const all = this.#arguments([command, this.place.release, ...args, "--output", "json"]);
+    const child = spawn(this.#program, all, { detached: true, stdio: ["ignore", "pipe", "pipe"], timeout: 60_000 });
+    const said = { stdout: "", stderr: "" };
+    for (const stream of ["stdout", "stderr"] as const) {
+      child[stream].setEncoding("utf8").on("data", (text: string) => {
+        said[stream] += text;
+      });
+    }
+    return new Promise((resolve, reject) => {
+      child.once("error", reject);
+      child.once("close", (code) => resolve({ ...said, code: code ?? 1 }));
+    });
+  }
+}
