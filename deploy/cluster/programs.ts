@@ -14,6 +14,10 @@ export type ProgramName = (typeof programNames)[number];
 const home = join(cacheDirectory, "kubernetes", generation);
 /** Per program. At the lowest priority beside other work on two cores, metrics-server took 53 minutes. */
 const buildDeadlineMs = 2 * 60 * 60_000;
+/** Per module: Kubernetes and all that it needs. */
+const downloadDeadlineMs = 10 * 60_000;
+/** How long another process that builds is waited for: longer than every program may take, one after the other. */
+const waitDeadlineMs = programNames.length * (buildDeadlineMs + downloadDeadlineMs);
 
 /** Where a program is, or will be. */
 export function programPath(name: ProgramName): string {
@@ -30,7 +34,10 @@ export async function buildPrograms(say: Say): Promise<void> {
     async () => {
       for (const name of programNames) if (!(await exists(programPath(name)))) await buildProgram(name, say);
     },
-    () => say("waiting for another process that builds Kubernetes"),
+    {
+      deadlineMs: waitDeadlineMs,
+      onWait: (waited) => say(`waiting for another process that builds Kubernetes … ${waited} s`),
+    },
   );
 }
 
@@ -107,7 +114,7 @@ function moduleWith(requirement?: string): string {
  */
 async function nodeModule(workshop: string): Promise<string> {
   const wanted = `k8s.io/kubernetes@${versions.kubernetes}`;
-  const json = await run("go", ["mod", "download", "-json", wanted], { cwd: workshop, timeoutMs: 10 * 60_000 });
+  const json = await run("go", ["mod", "download", "-json", wanted], { cwd: workshop, timeoutMs: downloadDeadlineMs });
   const { Dir: folder } = JSON.parse(json.slice(json.indexOf("{"))) as { Dir: string };
   const theirs = await readFile(join(folder, "go.mod"), "utf8");
   const parts = [...theirs.matchAll(/^\s*(k8s\.io\/\S+) => \.\/staging\//gm)].map(([, part]) => part);

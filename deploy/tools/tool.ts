@@ -14,6 +14,9 @@ export class ToolError extends Error {
   override readonly name = "ToolError";
 }
 
+/** How long a process waits for another that builds: longer than two recipes of which each uses up all of its time. */
+const waitDeadlineMs = 90 * 60_000;
+
 /** The folder with a link to every tool that was fetched or built, to be put on PATH. */
 export const toolLinks = join(cacheDirectory, "bin");
 
@@ -41,11 +44,10 @@ export async function tool(name: ToolName, say: Say = (line) => console.error(li
   const found = await findTool(name);
   if (found) return found;
   const lock = join(cacheDirectory, "lock", name);
-  return exclusively(
-    lock,
-    async () => (await findTool(name)) ?? (await install(name, say)),
-    () => say(`${name}: waiting for another process that builds it`),
-  );
+  return exclusively(lock, async () => (await findTool(name)) ?? (await install(name, say)), {
+    deadlineMs: waitDeadlineMs,
+    onWait: (waited) => say(`${name}: waiting for another process that builds it … ${waited} s`),
+  });
 }
 
 /** Builds beside the final place and renames, so that a build that was cut short is never taken for a tool. */
