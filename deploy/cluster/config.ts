@@ -10,3 +10,6 @@ export const personalKubeconfig = environment.KUBECONFIG || join(homedir(), ".ku
 export function commandEnvironment(additions: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
   return { ...environment, ...additions };
 }
+
+/** The folders where a person's commands are. */
+export const commandPath = environment.PATH ?? "";

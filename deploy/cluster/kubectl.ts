@@ -17,13 +17,15 @@ export interface Call {
   readonly command: string;
   readonly args: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
+  /** Where it runs; in this process's folder when left out. */
+  readonly cwd?: string;
   readonly input?: string;
   readonly timeoutMs: number;
 }
 
 /** Runs a command and keeps its two streams apart. Never throws for how it ends. */
-export function execute({ command, args, env, input, timeoutMs }: Call): Promise<Answer> {
-  const child = spawn(command, args, { env, stdio: "pipe" });
+export function execute({ command, args, env, cwd, input, timeoutMs }: Call): Promise<Answer> {
+  const child = spawn(command, args, { env, cwd, stdio: "pipe" });
   const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
   const out = { stdout: "", stderr: "" };
   for (const stream of ["stdout", "stderr"] as const) {

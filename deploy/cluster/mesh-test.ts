@@ -17,12 +17,16 @@ import { canaryStage } from "./mesh/canary-stage.ts";
 import { deliveryStages } from "./mesh/delivery-stages.ts";
 import type { Mesh, Stage } from "./mesh/mesh.ts";
 import { meshValues, namespace, Release } from "./mesh/release.ts";
-import { removalStages } from "./mesh/removal-stages.ts";
 import { rolloutStages } from "./mesh/rollout-stages.ts";
+import { skaffoldStage } from "./mesh/skaffold-stage.ts";
 import { outsideNamespace, Surroundings } from "./mesh/surroundings.ts";
 import { tlsStage } from "./mesh/tls-stage.ts";
+import { uninstallStage } from "./mesh/uninstall-stage.ts";
 import { versionsStage } from "./mesh/versions-stage.ts";
 import { stopNode } from "./node.ts";
+
+/** What takes away what could be looked at. */
+const removalStages: readonly Stage[] = [uninstallStage, skaffoldStage];
 
 const stages: readonly Stage[] = [
   ...deliveryStages,

@@ -22,6 +22,8 @@ export interface ImageOptions {
   readonly buildBase?: string | undefined;
   /** Where the image is written to as well, for `docker load` and for nodes. */
   readonly archive?: string | undefined;
+  /** Whether it is sent to the registry that its tag names; default false. */
+  readonly push?: boolean;
   readonly cache: boolean;
   readonly say: (line: string) => void;
 }
@@ -31,6 +33,8 @@ export interface BuiltImage extends ImageContents {
   readonly seconds: number;
   /** How many steps were taken from earlier builds. */
   readonly cachedSteps: number;
+  /** Its digest in the registry, when it was sent there: what `global.image.digest` of the charts is. */
+  readonly pushed?: string;
 }
 
 /** Whether public images can be had here. */
@@ -81,7 +85,10 @@ async function buildFrom(folder: string, options: ImageOptions): Promise<BuiltIm
   await rm(archive, { force: true });
   await builder.save(options.tag, archive);
   const cachedSteps = said.match(/Using cache|CACHED/g)?.length ?? 0;
-  return { ...(await readArchive(archive)), seconds, cachedSteps };
+  const built = { ...(await readArchive(archive)), seconds, cachedSteps };
+  if (!options.push) return built;
+  options.say(`pushing ${options.tag}`);
+  return { ...built, pushed: await builder.push(options.tag) };
 }
 
 const mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1).padStart(7)} MiB`;
@@ -91,6 +98,7 @@ function report(image: BuiltImage): void {
   console.log(`${image.id}, user ${image.user}, ${image.seconds} s, ${image.cachedSteps} steps from the cache`);
   for (const { bytes, made } of image.layers) console.log(`${mebibytes(bytes)}  ${made.slice(0, 90)}`);
   console.log(`${mebibytes(total)}  in ${image.layers.length} layers, uncompressed`);
+  if (image.pushed) console.log(`pushed as ${image.pushed}`);
 }
 
 /** Builds twice from nothing. @returns whether both are the same, byte for byte */
@@ -121,6 +129,7 @@ function readOptions(args: readonly string[]): ImageOptions & { check: boolean }
       base: { type: "string" },
       "build-base": { type: "string" },
       archive: { type: "string" },
+      push: { type: "boolean", default: false },
       cache: { type: "boolean", default: true },
       check: { type: "boolean", default: false },
     },

@@ -21,6 +21,8 @@ export interface Builder {
   has(tag: string): Promise<boolean>;
   /** Writes the image to a file that `docker load` reads. */
   save(tag: string, file: string): Promise<void>;
+  /** Sends the image to the registry that its tag names, and returns its digest there. One on this machine has no TLS. */
+  push(tag: string): Promise<string>;
 }
 
 export const builderNames = ["docker", "podman", "buildah"] as const;
@@ -51,6 +53,13 @@ function succeeds(command: string, args: readonly string[]): Promise<boolean> {
   return answers(command, args, "no").then((missing) => missing === undefined);
 }
 
+/** What a registry calls an image, out of what was said when it was sent there. */
+function digestIn(said: string): string {
+  const [digest] = /sha256:[0-9a-f]{64}/.exec(said) ?? [];
+  if (digest === undefined) throw new BuilderError(`The image was pushed, but its digest was not said: ${said.trim()}`);
+  return digest;
+}
+
 const docker: Builder = {
   name: "docker",
   async missing() {
@@ -68,6 +77,9 @@ const docker: Builder = {
   async save(tag, file) {
     await run("docker", ["save", "--output", file, tag], { timeoutMs: 5 * minutes });
   },
+  async push(tag) {
+    return digestIn(await run("docker", ["push", tag], { timeoutMs: 15 * minutes }));
+  },
 };
 
 function withoutDaemon(name: "podman" | "buildah", save: (tag: string, file: string) => readonly string[]): Builder {
@@ -84,6 +96,12 @@ function withoutDaemon(name: "podman" | "buildah", save: (tag: string, file: str
     has: (tag) => succeeds(name, ["inspect", "--type=image", tag]),
     async save(tag, file) {
       await run(name, save(tag, file), { timeoutMs: 5 * minutes });
+    },
+    async push(tag) {
+      // Docker does so by itself.
+      const plain = /^(?:localhost|127\.0\.0\.1):/.test(tag) ? ["--tls-verify=false"] : [];
+      const args = ["push", "--quiet", ...plain, "--digestfile=/dev/stdout", tag, `docker://${tag}`];
+      return digestIn(await run(name, args, { timeoutMs: 15 * minutes }));
     },
   };
 }

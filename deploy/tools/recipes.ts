@@ -96,7 +96,7 @@ function temporalDownload(name: "temporal" | "temporal-test-server"): Recipe {
   };
 }
 
-/** What judges the charts and the Tiltfile. */
+/** What judges the charts and the Tiltfile, and what deploys them. */
 function kubernetesRecipes() {
   const helm = goInstall({
     name: "helm",
@@ -126,6 +126,12 @@ function kubernetesRecipes() {
     program: "cmd/starlark",
     usually: "10 seconds",
   });
+  const registry = goInstall({
+    name: "registry",
+    module: "github.com/google/go-containerregistry",
+    program: "cmd/registry",
+    usually: "20 seconds",
+  });
   const skaffold = goSource({
     name: "skaffold",
     module: "github.com/GoogleContainerTools/skaffold/v2",
@@ -137,6 +143,7 @@ function kubernetesRecipes() {
     "helm-unittest": [unittest],
     kubeconform: [kubeconform],
     starlark: [starlark],
+    registry: [registry],
     skaffold: [skaffold],
   };
 }
@@ -150,6 +157,7 @@ interface GoProgram {
     | "helm"
     | "helm-unittest"
     | "kubeconform"
+    | "registry"
     | "starlark";
   readonly module: string;
   /** The program's package inside the module. */

@@ -30,6 +30,8 @@ export const versions = {
   kubeconform: "v0.8.0",
   /** github.com/GoogleContainerTools/skaffold/v2. */
   skaffold: "v2.16.1",
+  /** github.com/google/go-containerregistry: a registry of images in memory, for tests. */
+  registry: "v0.20.3",
   /** go.starlark.net: executes the Tiltfile in its test. */
   starlark: "v0.0.0-20260908191801-89a6a09411d5",
 } as const;
@@ -72,6 +74,8 @@ export const testTools = [
 
 /** What a program on PATH is called when it has not the tool's name. */
 export const namesOnPath: { readonly [name in ToolName]?: readonly string[] } = {
+  // What is called so elsewhere takes other arguments.
+  registry: [],
   // One that is called jaeger is Jaeger 2, which takes its ports from a file.
   jaeger: ["jaeger-all-in-one"],
   alertmanager: ["alertmanager", "prometheus-alertmanager"],

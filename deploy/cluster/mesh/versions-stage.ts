@@ -97,7 +97,8 @@ async function requireOneVersion(sagas: Sagas, ids: readonly string[], version: 
   for (const id of ids) {
     const versions = await sagas.versionsOf(id);
     const alone = versions.filter((carrier) => carrier !== "").join(", ");
-    require(alone === version && versions.at(-1) === version, `${id} of ${version} was carried by ${versions.join(", ")}`);
+    require(alone === version &&
+      versions.at(-1) === version, `${id} of ${version} was carried by ${versions.join(", ")}`);
     if (versions.length === 1) began += 1;
   }
   require(began > 0, `no order under way had begun with ${version}`);

@@ -4,12 +4,18 @@ import { mustSucceed, namespace, releaseName } from "./release.ts";
 /** What every namespace has, and what Kubernetes keeps of what was. */
 const ofKubernetes = [/^configmap\/kube-root-ca\.crt$/, /^serviceaccount\/default$/, /^event/, /^lease/];
 
-/** The end. */
-export const removalStages: readonly Stage[] = [{ name: "an uninstall that leaves nothing", run: uninstall }];
+/** An empty cluster again. */
+export const uninstallStage: Stage = {
+  name: "an uninstall that leaves nothing",
+  async run(mesh) {
+    mustSucceed("helm uninstall", await mesh.release.uninstall());
+    return requireNothingLeft(mesh);
+  },
+};
 
-async function uninstall(mesh: Mesh): Promise<string> {
-  const { release, cluster } = mesh;
-  mustSucceed("helm uninstall", await release.uninstall());
+/** Removes the secrets that the test has made. @throws ClusterError that names what else is left of the release */
+export async function requireNothingLeft(mesh: Mesh): Promise<string> {
+  const { cluster } = mesh;
   // What the test made itself, as an operator makes it.
   const secrets = await names(mesh, "secrets");
   const own = secrets.filter((name) => name.startsWith(`secret/${releaseName}-`));
