@@ -26,7 +26,8 @@ export class Authority {
   async issue(name: string): Promise<Record<"GRPC_TLS_CERT" | "GRPC_TLS_KEY" | "GRPC_TLS_CA", string>> {
     const path = (file: string) => join(this.folder, file);
     const signer = ["-CA", path("ca.crt"), "-CAkey", path("ca.key"), "-days", "1"];
-    const subject = ["-subj", `/CN=${name}`, "-addext", `subjectAltName=DNS:${name}`];
+    const extensions = [`subjectAltName=DNS:${name}`, "basicConstraints=critical,CA:FALSE"];
+    const subject = ["-subj", `/CN=${name}`, ...extensions.flatMap((extension) => ["-addext", extension])];
     await openssl([
       "req",
       "-x509",

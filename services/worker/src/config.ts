@@ -13,6 +13,16 @@ const milliseconds = count;
 export const workerConfig = {
   TEMPORAL_ADDRESS: address(7233),
   TEMPORAL_NAMESPACE: z.string().min(1).default("default"),
+  /** Whether the connection to Temporal is protected; by the authorities that Node knows unless `TEMPORAL_TLS_CA` names one. */
+  TEMPORAL_TLS: z.stringbool().default(false),
+  /** PEM files: who signs for Temporal, and what the worker shows it of itself. */
+  TEMPORAL_TLS_CA: z.string().min(1).optional(),
+  TEMPORAL_TLS_CERT: z.string().min(1).optional(),
+  TEMPORAL_TLS_KEY: z.string().min(1).optional(),
+  /** The name in Temporal's certificate, when it is not that of the address. */
+  TEMPORAL_TLS_SERVER_NAME: z.string().min(1).optional(),
+  /** Sent with every call, as Temporal Cloud wants it. */
+  TEMPORAL_API_KEY: z.string().min(1).optional(),
   TASK_QUEUE: z.string().min(1).default("ordermesh"),
   /** Which version of the worker this is, and of which deployment: both or none. See `deploymentOf`. */
   TEMPORAL_DEPLOYMENT: z.string().min(1).optional(),

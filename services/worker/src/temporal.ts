@@ -4,6 +4,7 @@ import type { Logger } from "#platform/logger.ts";
 import { StartError } from "#platform/startup.ts";
 import type { WorkerConfig } from "./config.ts";
 import { deploymentOf } from "./deployment.ts";
+import { protectionOf } from "./temporal-tls.ts";
 import { traceActivity, traceSinks } from "./tracing/temporal.ts";
 import { customerIdsAttribute, orderIdsAttribute, parkedOrderIdsAttribute } from "./workflows/search-attributes.ts";
 import type { Activities } from "./workflows/step-types.ts";
@@ -20,18 +21,23 @@ const ALREADY_EXISTS = 6;
 const SHUTDOWN_GRACE_MS = 2_000;
 const SHUTDOWN_FORCE_MS = 4_500;
 
-/** Connects to Temporal, as often as it takes within the configured time. @throws StartError */
+/** Connects to Temporal, as often as it takes within the configured time. @throws StartError, ConfigError */
 export async function connect(config: WorkerConfig): Promise<NativeConnection> {
   const { TEMPORAL_ADDRESS: address, TEMPORAL_TIMEOUT_MS: timeoutMs } = config;
+  const protection = protectionOf(config);
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     try {
-      return await NativeConnection.connect({ address });
+      return await NativeConnection.connect({ address, ...protection });
     } catch (cause) {
       if (Date.now() + CONNECT_PAUSE_MS >= deadline) {
-        throw new StartError(`Temporal at ${address} does not answer within ${timeoutMs} ms (TEMPORAL_ADDRESS)`, {
-          cause,
-        });
+        const why = cause instanceof Error ? cause.message : String(cause);
+        throw new StartError(
+          `Temporal at ${address} is not reached within ${timeoutMs} ms (TEMPORAL_ADDRESS): ${why}`,
+          {
+            cause,
+          },
+        );
       }
       await pause(CONNECT_PAUSE_MS);
     }
