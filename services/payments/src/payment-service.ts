@@ -99,6 +99,8 @@ export class PaymentService implements ServiceImpl<typeof api.PaymentService> {
 }
 
 function toAnswer({ payment, pending }: Outcome) {
+  // The request names the payment alone.
+  if (payment.orderId) activeSpan()?.setAttributes({ "order.id": payment.orderId });
   return { payment: toProto(payment), pending };
 }
 

@@ -79,6 +79,27 @@ test("the call to the gateway belongs to the trace of its order, though orders s
   assert.equal(asked?.attributes["ordermesh.outcome"], "done");
 });
 
+test("a change of a payment names the order that it is for", async () => {
+  const { client } = connect();
+  const asked = request();
+  await client.authorizePayment(asked);
+  const { paymentId } = asked;
+  const [first = "", second = ""] = traceparents;
+  await client.batchCapturePayments({
+    requests: [{ requestId: newId(), paymentId, amount: { currency: "EUR", amount: 400n } }],
+    traceparents: [first],
+  });
+  await client.batchVoidPayments({ requests: [{ requestId: newId(), paymentId }], traceparents: [second] });
+  const entries = [...inTrace(traceIds[0], "CapturePayment"), ...inTrace(traceIds[1], "VoidPayment")];
+  assert.deepEqual(
+    entries.map(({ attributes }) => [attributes["order.id"], attributes["payment.id"]]),
+    [
+      [asked.orderId, paymentId],
+      [asked.orderId, paymentId],
+    ],
+  );
+});
+
 test("what is not traced makes no span", async () => {
   const { client } = connect();
   await client.batchAuthorizePayments({ requests: [request(), request()], traceparents: [] });
