@@ -31,13 +31,16 @@ export class HelmError extends Error {
 
 /** How often somebody who waits is told for how long. */
 const tickMs = 15_000;
+/** How long a question may take. */
+const askDeadlineMs = 60_000;
 
 /** Helm, for one release of one cluster. */
 export class Helm {
   readonly place: Place;
   readonly #program: string;
   readonly #say: (line: string) => void;
-  #running: ChildProcess | undefined;
+  #step: ChildProcess | undefined;
+  #question: ChildProcess | undefined;
 
   constructor(program: string, place: Place, say: (line: string) => void) {
     this.#program = program;
@@ -80,42 +83,47 @@ export class Helm {
 
   /** Has the step that runs now end early; an atomic upgrade goes back by itself then. */
   interrupt(): void {
-    this.#running?.kill("SIGTERM");
+    this.#step?.kill("SIGTERM");
+  }
+
+  /** Asks no more. */
+  giveUp(): void {
+    this.#question?.kill("SIGTERM");
   }
 
   #arguments(args: readonly string[]): string[] {
     return [...args, "--kube-context", this.place.context, "--namespace", this.place.namespace];
   }
 
+  // Both in sessions of their own: Ctrl-C is for us, who say then what becomes of them.
   #show(args: readonly string[]): Promise<number> {
-    // In a session of its own: Ctrl-C is for us, who say then what becomes of the step.
-    const child = spawn(this.#program, this.#arguments(args), {
-      cwd: root,
-      detached: true,
-      stdio: ["ignore", "inherit", "inherit"],
-    });
-    this.#running = child;
-    return new Promise((resolve, reject) => {
-      child.once("error", reject);
-      child.once("close", (code) => {
-        this.#running = undefined;
-        resolve(code ?? 1);
-      });
-    });
+    const stdio = ["ignore", "inherit", "inherit"] as const;
+    this.#step = spawn(this.#program, this.#arguments(args), { cwd: root, detached: true, stdio: [...stdio] });
+    return codeOf(this.#step);
   }
 
-  #ask(command: string, ...args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  async #ask(command: string, ...args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
     const all = this.#arguments([command, this.place.release, ...args, "--output", "json"]);
-    const child = spawn(this.#program, all, { detached: true, stdio: ["ignore", "pipe", "pipe"], timeout: 60_000 });
+    const child = spawn(this.#program, all, {
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+      timeout: askDeadlineMs,
+    });
+    this.#question = child;
     const said = { stdout: "", stderr: "" };
     for (const stream of ["stdout", "stderr"] as const) {
       child[stream].setEncoding("utf8").on("data", (text: string) => {
         said[stream] += text;
       });
     }
-    return new Promise((resolve, reject) => {
-      child.once("error", reject);
-      child.once("close", (code) => resolve({ ...said, code: code ?? 1 }));
-    });
+    const code = await codeOf(child);
+    return { code, ...said };
   }
+}
+
+function codeOf(child: ChildProcess): Promise<number> {
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code) => resolve(code ?? 1));
+  });
 }

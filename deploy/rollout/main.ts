@@ -62,7 +62,12 @@ async function main(): Promise<number> {
     return 0;
   }
   const rollout = new Rollout(new Helm(await tool("helm", say), place, say), say);
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => rollout.interrupt());
+  const interrupt = () => {
+    if (rollout.interrupt()) return;
+    say("interrupted; nothing was changed");
+    process.exit(ends.back);
+  };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, interrupt);
   return ends[await rollout.run(flags)];
 }
 

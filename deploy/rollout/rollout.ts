@@ -22,7 +22,7 @@ const chart = "charts/ordermesh";
 export class Rollout {
   readonly #helm: Helm;
   readonly #say: (line: string) => void;
-  #interruptible = false;
+  #phase: "looking" | "trying" | "going back" = "looking";
   #interrupted = false;
 
   constructor(helm: Helm, say: (line: string) => void) {
@@ -30,24 +30,33 @@ export class Rollout {
     this.#say = say;
   }
 
-  /** Ctrl-C: goes back, as if the step that runs had failed. Going back itself is not interrupted. */
-  interrupt(): void {
-    if (this.#interrupted) return;
+  /**
+   * Ctrl-C: goes back, as if the step that runs had failed. Going back itself is not interrupted.
+   * @returns whether there is something to carry to its end; else nothing was changed
+   */
+  interrupt(): boolean {
+    if (this.#phase === "looking") {
+      this.#helm.giveUp();
+      return false;
+    }
+    if (!this.#interrupted) {
+      this.#say(this.#phase === "trying" ? "interrupted: going back" : "going back is carried to its end");
+      if (this.#phase === "trying") this.#helm.interrupt();
+    }
     this.#interrupted = true;
-    this.#say(this.#interruptible ? "interrupted: going back" : "this is carried to its end");
-    if (this.#interruptible) this.#helm.interrupt();
+    return true;
   }
 
   /** @param flags of `helm upgrade`, which say what is to run @throws RolloutError, HelmError when it cannot begin */
   async run(flags: readonly string[]): Promise<End> {
     const before = await this.#present();
-    this.#interruptible = true;
+    this.#phase = "trying";
     // Helm goes back by itself when pods do not become ready or a migration fails, and uninstalls a first installation.
     const upgraded = await this.#helm.step("upgrade", chart, "--install", "--atomic", ...flags);
     if (!upgraded) return this.#afterAtomic(before);
     const mine = (await this.#helm.history()).at(-1)?.revision ?? 0;
     if (await this.#passes(mine)) return "done";
-    this.#interruptible = false;
+    this.#phase = "going back";
     return this.#goBack(before, mine);
   }
 
@@ -99,7 +108,7 @@ export class Rollout {
       return "stuck";
     }
     const what = before === undefined ? `${release} is uninstalled` : `going back to ${before}`;
-    this.#say(`revision ${mine} did not pass its test, as its log above says: ${what}`);
+    this.#say(`revision ${mine} did not pass its test: ${what}`);
     const isBack =
       before === undefined
         ? await this.#helm.step("uninstall", "--wait")

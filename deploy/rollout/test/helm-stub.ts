@@ -15,7 +15,7 @@ export interface StubRevision {
 export interface StubPlan {
   readonly fails?: readonly ("upgrade" | "test" | "rollback")[];
   /** What waits until it is told to end. */
-  readonly hangs?: "upgrade" | "test";
+  readonly hangs?: "history" | "upgrade" | "test";
   readonly withoutTest?: boolean;
 }
 
