@@ -33,6 +33,16 @@
 {{- $_ := set $all "TEMPORAL_ADDRESS" $global.temporal.address -}}
 {{- $_ := set $all "TEMPORAL_NAMESPACE" $global.temporal.namespace -}}
 {{- $_ := set $all "TASK_QUEUE" $global.temporal.taskQueue -}}
+{{- $tls := $global.temporal.tls -}}
+{{- if $tls.enabled -}}
+{{- $_ := set $all "TEMPORAL_TLS" "true" -}}
+{{- if $tls.caSecret }}{{ $_ := set $all "TEMPORAL_TLS_CA" "/etc/ordermesh/temporal-ca/ca.crt" }}{{ end -}}
+{{- if $tls.clientSecret -}}
+{{- $_ := set $all "TEMPORAL_TLS_CERT" "/etc/ordermesh/temporal-client/tls.crt" -}}
+{{- $_ := set $all "TEMPORAL_TLS_KEY" "/etc/ordermesh/temporal-client/tls.key" -}}
+{{- end -}}
+{{- with $tls.serverName }}{{ $_ := set $all "TEMPORAL_TLS_SERVER_NAME" . }}{{ end -}}
+{{- end -}}
 {{- end -}}
 {{- range $name, $value := .Values.config }}{{ $_ := set $all $name (include "service.text" $value) }}{{ end -}}
 {{ toYaml $all }}
@@ -45,6 +55,13 @@
     secretKeyRef:
       name: {{ .secret }}
       key: {{ .key }}
+{{- end }}
+
+{{/* What Temporal is shown besides a certificate. */}}
+{{- define "service.temporalKey" -}}
+{{- with .Values.global.temporal.apiKeySecret -}}
+{{ include "service.fromSecret" (dict "variable" "TEMPORAL_API_KEY" "secret" . "key" "api-key") }}
+{{- end -}}
 {{- end }}
 
 {{/* The connection of a role. Takes root, variable, key (of the service's secret) and secret (of the role). */}}
@@ -65,42 +82,56 @@
 {{- end -}}
 {{- end }}
 
-{{/* Files that a container reads: the database's authority and, when it serves or calls, its certificate. Takes root and tls. */}}
+{{/*
+Files of secrets that a container reads, as a list in JSON: the database's authority and, with tls, the service's certificate,
+with temporal, Temporal's authority and the certificate that it is shown. Takes root, database, tls and temporal.
+*/}}
+{{- define "service.files" -}}
+{{- $global := .root.Values.global -}}
+{{- $files := list -}}
+{{- if and .database .root.Values.database.enabled $global.database.host $global.database.caSecret -}}
+{{- $files = append $files (dict "name" "database-ca" "folder" "database" "secret" $global.database.caSecret "keys" (list "ca.crt")) -}}
+{{- end -}}
+{{- if and .tls $global.tls.enabled -}}
+{{- $files = append $files (dict "name" "tls" "folder" "tls" "secret" (include "service.tlsSecret" .root)) -}}
+{{- end -}}
+{{- if and .temporal .root.Values.temporal.enabled $global.temporal.tls.enabled -}}
+{{- with $global.temporal.tls.caSecret -}}
+{{- $files = append $files (dict "name" "temporal-ca" "folder" "temporal-ca" "secret" . "keys" (list "ca.crt")) -}}
+{{- end -}}
+{{- with $global.temporal.tls.clientSecret -}}
+{{- $files = append $files (dict "name" "temporal-client" "folder" "temporal-client" "secret" . "keys" (list "tls.crt" "tls.key")) -}}
+{{- end -}}
+{{- end -}}
+{{ $files | toJson }}
+{{- end }}
+
+{{/* Takes what service.files takes, as does service.volumes. */}}
 {{- define "service.mounts" -}}
-{{- $values := .root.Values -}}
-{{- $authority := and $values.database.enabled $values.global.database.host $values.global.database.caSecret -}}
-{{- if or $authority .tls }}
+{{- with include "service.files" . | fromJsonArray }}
 volumeMounts:
-  {{- if $authority }}
-  - name: database-ca
-    mountPath: /etc/ordermesh/database
-    readOnly: true
-  {{- end }}
-  {{- if .tls }}
-  - name: tls
-    mountPath: /etc/ordermesh/tls
+  {{- range . }}
+  - name: {{ .name }}
+    mountPath: /etc/ordermesh/{{ .folder }}
     readOnly: true
   {{- end }}
 {{- end }}
 {{- end }}
 
 {{- define "service.volumes" -}}
-{{- $values := .root.Values -}}
-{{- $authority := and $values.database.enabled $values.global.database.host $values.global.database.caSecret -}}
-{{- if or $authority .tls }}
+{{- with include "service.files" . | fromJsonArray }}
 volumes:
-  {{- if $authority }}
-  - name: database-ca
+  {{- range . }}
+  - name: {{ .name }}
     secret:
-      secretName: {{ $values.global.database.caSecret }}
+      secretName: {{ .secret }}
+      {{- with .keys }}
       items:
-        - key: ca.crt
-          path: ca.crt
-  {{- end }}
-  {{- if .tls }}
-  - name: tls
-    secret:
-      secretName: {{ include "service.tlsSecret" .root }}
+        {{- range . }}
+        - key: {{ . }}
+          path: {{ . }}
+        {{- end }}
+      {{- end }}
   {{- end }}
 {{- end }}
 {{- end }}

@@ -50,6 +50,11 @@ spec:
         {{- with include "service.versionVariables" (dict "root" $ "version" .version) }}
         {{- . | nindent 8 }}
         {{- end }}
+        {{- if $.Values.temporal.enabled }}
+        {{- with include "service.temporalKey" $ }}
+        {{- . | nindent 8 }}
+        {{- end }}
+        {{- end }}
         {{- if $.Values.database.enabled }}
         {{- $secret := $.Values.database.runtimeSecret | default (printf "%s-database" (include "service.fullname" $)) }}
         {{- include "service.connection" (dict "root" $ "variable" "DATABASE_URL" "key" $.Values.secret.keys.databaseUrl "secret" $secret) | nindent 8 }}
@@ -64,10 +69,11 @@ spec:
           sleep:
             seconds: {{ include "service.text" . }}
       {{- end }}
-      {{- with include "service.mounts" (dict "root" $ "tls" $.Values.global.tls.enabled) }}
+      {{- $files := dict "root" $ "database" true "tls" true "temporal" true }}
+      {{- with include "service.mounts" $files }}
       {{- . | nindent 6 }}
       {{- end }}
-  {{- with include "service.volumes" (dict "root" $ "tls" $.Values.global.tls.enabled) }}
+  {{- with include "service.volumes" $files }}
   {{- . | nindent 2 }}
   {{- end }}
   {{- with $.Values.nodeSelector }}
