@@ -97,8 +97,8 @@ export class Helm {
 
   // Both in sessions of their own: Ctrl-C is for us, who say then what becomes of them.
   #show(args: readonly string[]): Promise<number> {
-    const stdio = ["ignore", "inherit", "inherit"] as const;
-    this.#step = spawn(this.#program, this.#arguments(args), { cwd: root, detached: true, stdio: [...stdio] });
+    const options = { cwd: root, detached: true, stdio: "inherit" } as const;
+    this.#step = spawn(this.#program, this.#arguments(args), options);
     return codeOf(this.#step);
   }
 

@@ -24,7 +24,7 @@ export const drainStage: Stage = {
   name: "a node drained during a hundred orders, one pod of each service at a time",
   async run(mesh) {
     const before = await pods(mesh);
-    const node = await busiestNode(before);
+    const node = busiestNode(before);
     const leaving = before.filter(({ spec }) => spec.nodeName === node);
     const { seen, orders } = await underLoad(mesh, "load-drain", async () => {
       const [drained] = await Promise.all([drain(mesh, node), pause((ordersMeanwhile / mesh.rate) * 1_000)]);
@@ -42,7 +42,7 @@ async function pods({ cluster }: Mesh): Promise<PlacedPod[]> {
   return items;
 }
 
-async function busiestNode(all: readonly PlacedPod[]): Promise<string> {
+function busiestNode(all: readonly PlacedPod[]): string {
   const byNode = Map.groupBy(all, ({ spec }) => spec.nodeName ?? "");
   const [node = ""] = [...byNode].sort(([, one], [, other]) => other.length - one.length)[0] ?? [];
   require(node !== "", "no pod of the mesh is on a node");
