@@ -48,10 +48,10 @@ export class Caller {
     return new Way(this.#kubectl, this.#grpcurl, { service, port, proof: this.#proof });
   }
 
-  /** Asks orders once how it is, and returns how grpcurl ended. */
+  /** Asks orders once for an order, and returns how grpcurl ended. */
   async knock(): Promise<Answer> {
     await using orders = this.#way("orders", 50051);
-    return orders.once("grpc.health.v1.Health/Check", {}, ["-connect-timeout", "5"]);
+    return orders.once("shop.orders.v1.OrderService/ListOrders", { pageSize: 1 }, ["-connect-timeout", "5"]);
   }
 
   /** Buys one piece with grpcurl, and asks until the order has come to its end. @param through the Service of orders */

@@ -42,8 +42,10 @@ async function requireRefusals({ caller }: Mesh, certificates: Certificates): Pr
     "plain text": ["-plaintext"],
   };
   for (const [who, proof] of Object.entries(strangers)) {
-    const { code } = await caller.as(proof).knock();
+    const { code, stderr } = await caller.as(proof).knock();
     require(code !== 0, `${who} was served`);
+    // Not for another reason, after it was let in.
+    require(/Failed to dial|code = Unavailable/.test(stderr), `${who} got as far as: ${stderr.trim()}`);
   }
   // Else nobody would have been served anyway.
   mustSucceed("a call with a certificate", await caller.as(certificates.proof()).knock());
