@@ -51,7 +51,8 @@ export class Caller {
   /** Asks orders once for an order, and returns how grpcurl ended. */
   async knock(): Promise<Answer> {
     await using orders = this.#way("orders", 50051);
-    return orders.once("shop.orders.v1.OrderService/ListOrders", { pageSize: 1 }, ["-connect-timeout", "5"]);
+    // Awaited here, else the way would be closed before it is opened.
+    return await orders.once("shop.orders.v1.OrderService/ListOrders", { pageSize: 1 }, ["-connect-timeout", "5"]);
   }
 
   /** Buys one piece with grpcurl, and asks until the order has come to its end. @param through the Service of orders */
