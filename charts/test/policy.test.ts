@@ -13,7 +13,10 @@ const variants: readonly (readonly [string, readonly string[]])[] = [
   ["a canary", ["--set", "orders.canary.enabled=true,orders.canary.image.tag=next"]],
   [
     "two versions of the worker",
-    ["--set", "worker.versions.enabled=true,worker.versions.current=b,worker.versions.draining[0].id=a"],
+    [
+      "--set",
+      "worker.versions.enabled=true,worker.versions.current=b,worker.versions.draining[0].id=a,worker.versions.draining[0].image.tag=old",
+    ],
   ],
   ["blue and green", ["--set", "payments.blueGreen.enabled=true,payments.blueGreen.image.tag=next"]],
 ];

@@ -29,6 +29,7 @@ const everything = [
   "worker.versions.enabled=true",
   "worker.versions.current=b",
   "worker.versions.draining[0].id=a",
+  "worker.versions.draining[0].image.tag=old",
 ];
 
 let folder: string;

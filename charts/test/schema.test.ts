@@ -21,6 +21,10 @@ const mistakes: readonly (readonly [string, RegExp])[] = [
   ["global.tracing.exporters=jager", /at '\/global\/tracing\/exporters': 'jager' does not match pattern/],
   ["worker.canary.enabled=true,worker.blueGreen.enabled=true", /worker: canary and blueGreen cannot both be enabled/],
   ["worker.versions.enabled=true", /worker: say which version is current \(versions.current\)/],
+  [
+    "worker.versions.enabled=true,worker.versions.current=b,worker.versions.draining[0].id=a",
+    /worker: say with a tag or a digest which image version a runs/,
+  ],
   ["orders.versions.enabled=true,orders.versions.current=b", /orders: versions are for a Temporal worker/],
   ["worker.versions.current=Two!", /at '\/versions\/current': 'Two!' does not match pattern/],
   ["orders.autoscaling.minReplicas=9", /orders: autoscaling.minReplicas \(9\) is more than .*maxReplicas \(6\)/],
