@@ -67,7 +67,7 @@ describe("reflection and health", () => {
       const { listServicesResponse } = await reflect(address(), version, { listServices: "*" });
       assert.deepEqual(
         listServicesResponse?.service.map(({ name }) => name),
-        [ConformanceService.typeName],
+        ["grpc.health.v1.Health", ConformanceService.typeName],
       );
     });
 
@@ -82,6 +82,11 @@ describe("reflection and health", () => {
         const answer = await reflect(address(), version, { fileByFilename: dependency });
         assert.ok(answer.fileDescriptorResponse, `${dependency} is unknown`);
       }
+    });
+
+    test(`${version} describes the health service`, async () => {
+      const answer = await reflect(address(), version, { fileContainingSymbol: "grpc.health.v1.Health" });
+      assert.ok(answer.fileDescriptorResponse);
     });
 
     test(`${version} describes the details of errors, which no service imports`, async () => {

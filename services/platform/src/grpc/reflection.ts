@@ -2,6 +2,7 @@ import { type DescFile, type DescService, toBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import type { Server } from "@grpc/grpc-js";
 import { ReflectionService } from "@grpc/reflection";
+import { service as health } from "grpc-health-check";
 import { file_google_rpc_error_details } from "#gen/google/rpc/error_details_pb.js";
 
 /** A file and everything it imports, each once. */
@@ -15,15 +16,21 @@ function encode(file: DescFile): Buffer {
   return Buffer.from(toBinary(FileDescriptorProtoSchema, file.proto));
 }
 
-/** Answers `grpc.reflection.v1` and `v1alpha` for the given services, from the descriptors in the generated code. */
+const healthName = "grpc.health.v1.Health";
+const healthFiles = health.Check?.requestType.fileDescriptorProtos ?? [];
+
+/**
+ * Answers `grpc.reflection.v1` and `v1alpha` for the given services, from the descriptors in the generated code, and for
+ * the health service.
+ */
 export function addReflection(server: Server, services: readonly DescService[]): void {
   const files = new Set<DescFile>();
   for (const service of services) withDependencies(service.file, files);
   // No service imports them, but errors carry them: without them grpcurl shows details as bytes.
   withDependencies(file_google_rpc_error_details, files);
-  const fileDescriptorProtos = [...files].map(encode);
+  const fileDescriptorProtos = [...[...files].map(encode), ...healthFiles];
   // The package takes what proto-loader makes; of an entry it reads the descriptors only.
   const entry = { format: "Protocol Buffer 3 EnumDescriptorProto", type: {}, fileDescriptorProtos } as const;
-  const names = services.map((service) => service.typeName);
+  const names = [healthName, ...services.map((service) => service.typeName)];
   new ReflectionService({ entry }, { services: names }).addToServer(server);
 }
