@@ -66,7 +66,7 @@ describe("reflection and health", () => {
     test(`${version} lists the services`, async () => {
       const { listServicesResponse } = await reflect(address(), version, { listServices: "*" });
       assert.deepEqual(
-        listServicesResponse?.service.map(({ name }) => name),
+        listServicesResponse?.service.map(({ name }) => name).toSorted(),
         ["grpc.health.v1.Health", ConformanceService.typeName],
       );
     });
