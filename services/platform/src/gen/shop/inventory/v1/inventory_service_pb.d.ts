@@ -627,7 +627,7 @@ export declare type AdjustStockRequest = Message<"shop.inventory.v1.AdjustStockR
   delta: bigint;
 
   /**
-   * For the record, 1 to 200 characters.
+   * For the record, 1 to 200 characters; refused when it holds the number of a payment card.
    *
    * @generated from field: string reason = 5;
    */

@@ -12,7 +12,7 @@ import type { Customer } from "./customer_pb.js";
 export declare const file_shop_orders_v1_customer_service: GenFile;
 
 /**
- * The new customer.
+ * The new customer. A name or an e-mail address that holds the number of a payment card is refused.
  *
  * @generated from message shop.orders.v1.CreateCustomerRequest
  */
@@ -181,7 +181,7 @@ export declare type ListCustomersResponse = Message<"shop.orders.v1.ListCustomer
 export declare const ListCustomersResponseSchema: GenMessage<ListCustomersResponse>;
 
 /**
- * What to change.
+ * What to change. A name or an e-mail address that holds the number of a payment card is refused.
  *
  * @generated from message shop.orders.v1.UpdateCustomerRequest
  */

@@ -48,7 +48,7 @@ export declare type CreateOrderRequest = Message<"shop.orders.v1.CreateOrderRequ
   shippingAddress?: Address | undefined;
 
   /**
-   * What the card gateway calls the customer's card. Never a card number. What the simulated gateway makes of it is in
+   * What the card gateway calls the customer's card. A card number in it is refused. What the simulated gateway makes of it is in
    * `docs/simulators.md`.
    *
    * @generated from field: string card_token = 5;
@@ -232,7 +232,7 @@ export declare type CancelOrderRequest = Message<"shop.orders.v1.CancelOrderRequ
   orderId: string;
 
   /**
-   * For the customer and the record, 1 to 500 characters.
+   * For the customer and the record, 1 to 500 characters; refused when it holds the number of a payment card.
    *
    * @generated from field: string reason = 3;
    */

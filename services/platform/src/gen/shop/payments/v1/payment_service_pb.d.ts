@@ -55,7 +55,7 @@ export declare type AuthorizePaymentRequest = Message<"shop.payments.v1.Authoriz
   amount?: Money | undefined;
 
   /**
-   * What the gateway calls the customer's card. Never a card number. What the simulated gateway makes of it is in
+   * What the gateway calls the customer's card. A card number in it is refused. What the simulated gateway makes of it is in
    * `docs/simulators.md`.
    *
    * @generated from field: string card_token = 6;
@@ -491,7 +491,7 @@ export declare type RefundPaymentRequest = Message<"shop.payments.v1.RefundPayme
   amount?: Money | undefined;
 
   /**
-   * For the record, up to 500 characters.
+   * For the record, up to 500 characters; refused when it holds the number of a payment card.
    *
    * @generated from field: string reason = 4;
    */

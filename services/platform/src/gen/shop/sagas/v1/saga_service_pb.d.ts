@@ -133,7 +133,7 @@ export declare type CancelOrderSagaRequest = Message<"shop.sagas.v1.CancelOrderS
   sagaId: string;
 
   /**
-   * For the customer and the record.
+   * For the customer and the record; refused when it holds the number of a payment card.
    *
    * @generated from field: string reason = 4;
    */
@@ -304,7 +304,7 @@ export declare type ResolveParkedStepRequest = Message<"shop.sagas.v1.ResolvePar
   step: string;
 
   /**
-   * What was done instead, for the record.
+   * What was done instead, for the record; refused when it holds the number of a payment card.
    *
    * @generated from field: string note = 5;
    */

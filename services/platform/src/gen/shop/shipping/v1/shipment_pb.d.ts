@@ -164,7 +164,7 @@ export declare type TrackingEvent = Message<"shop.shipping.v1.TrackingEvent"> & 
   eventTime?: Timestamp | undefined;
 
   /**
-   * Where it happened, for people; may be empty.
+   * Where it happened, for people; may be empty. Refused when it holds the number of a payment card.
    *
    * @generated from field: string place = 4;
    */

@@ -11,7 +11,8 @@ import type { Message } from "@bufbuild/protobuf";
 export declare const file_shop_type_v1_address: GenFile;
 
 /**
- * Where a parcel goes. Personal data: kept out of logs and traces.
+ * Where a parcel goes. Personal data: kept out of logs and traces. A text that holds the number of a payment card is
+ * refused.
  *
  * @generated from message shop.type.v1.Address
  */
