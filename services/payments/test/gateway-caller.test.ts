@@ -64,3 +64,10 @@ test("a stop ends calls that do not listen", async () => {
   assert.ok(performance.now() - begun < 5_000);
   letGo();
 });
+
+test("a code that shows a card number is taken without it", async () => {
+  const decline = async () => ({ state: "declined", code: "stolen: 4111 1111 1111 1111" }) as const;
+  const gateway: Gateway = { authorize: decline, capture: decline, void: decline, refund: decline, find: decline };
+  const caller = new GatewayCaller({ gateway, limits: { timeoutMs: 1_000, inflight: 2 }, log: quiet });
+  assert.deepEqual(await caller.decide(ticket(), false), { approved: false, code: "stolen: [card number]" });
+});

@@ -101,3 +101,10 @@ function verdict(judge: (shipment: Shipment) => string, shipment: Shipment): str
     return String(error.reasonName);
   }
 }
+
+it("keeps no card number that the carrier writes into its reason", () => {
+  const answer: BookingState = { kind: "refused", code: "PAY", message: "card 4111-1111-1111-1111 was declined" };
+  const settled = settle(shipmentIn("booking"), answer, "book");
+  const failure = { by: "carrier", code: "PAY", reason: "card [card number] was declined" };
+  assert.deepEqual(settled.kind === "decided" && settled.shipment.failure, failure);
+});

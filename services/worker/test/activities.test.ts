@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createRouterTransport } from "@connectrpc/connect";
+import { Code, ConnectError, createRouterTransport } from "@connectrpc/connect";
 import { ApplicationFailure, CancelledFailure } from "@temporalio/activity";
 import { MockActivityEnvironment } from "@temporalio/testing";
 import { Registry } from "prom-client";
 import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
+import { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import { requestContext } from "#platform/context.ts";
 import { createActivities } from "../src/activities/create-activities.ts";
 import type { LongListPolicy } from "../src/activities/long-list.ts";
@@ -101,6 +102,27 @@ describe("an activity", () => {
     const { commitStock } = createActivities(clientsOver(transport), fastLong, createSagaMetrics(new Registry()));
     const commit = run(commitStock, { entries: [{ orderId: "x", locationId: "BER" }] });
     await assert.rejects(commit, { type: "MALFORMED_ANSWER" });
+  });
+
+  test("keeps card numbers out of the history, and out of what it tells the services", async () => {
+    const told: unknown[] = [];
+    const transport = createRouterTransport(({ service }) => {
+      service(OrderLifecycleService, {
+        batchTransitionOrders: ({ requests }) => {
+          told.push(requests[0]?.failure?.customerMessage);
+          throw new ConnectError("no, 4111 1111 1111 1111", Code.FailedPrecondition);
+        },
+      });
+    });
+    const { transitionOrder } = createActivities(clientsOver(transport), fastLong, createSagaMetrics(new Registry()));
+    const failure = { reason: "CANCELLED_BY_CUSTOMER", customerMessage: "cancelled: 4111111111111111" };
+    const entries = [{ orderId: anOrder().orderId, status: "CANCELLED" as const, failure }];
+    await assert.rejects(run(transitionOrder, { entries }), (error: ApplicationFailure) => {
+      assert.equal(error.message, "FailedPrecondition: no, [card number]");
+      assert.equal(error.cause, undefined);
+      return true;
+    });
+    assert.deepEqual(told, ["cancelled: [card number]"]);
   });
 
   test("says for whom it works: the saga, and the order of a list of one", async () => {
