@@ -1,6 +1,6 @@
 import { change, imagesOf, withoutMigrations } from "./change.ts";
 import { eventually } from "./eventually.ts";
-import { type Mesh, requireBalance, type Stage } from "./mesh.ts";
+import { type Mesh, require, requireBalance, type Stage } from "./mesh.ts";
 import { namespace, releaseName } from "./release.ts";
 import { underLoad } from "./under-load.ts";
 
@@ -8,6 +8,8 @@ import { underLoad } from "./under-load.ts";
 const figuresSeconds = 120;
 /** How long an autoscaler may take to add or remove a pod, and the pod to be ready: it looks every 15 s in most clusters. */
 const scalingSeconds = 240;
+/** How long one pod must be enough without load: several looks of an autoscaler. */
+const steadyMs = 40_000;
 /** How often the idle mesh is looked at. */
 const idleLooks = 4;
 
@@ -50,18 +52,20 @@ export const autoscalingStage: Stage = {
 
 async function scale(mesh: Mesh, image: string): Promise<string> {
   const idle = await idlePercent(mesh);
-  // Two idle pods together stay below it, so that one goes; one that works is above it.
-  const cpuPercent = 2 * idle + 5;
+  // What two idle pods take together is below it, so that one goes; what one takes that works is above it.
+  const cpuPercent = 2 * idle + 10;
   const autoscaling = { minReplicas: 1, maxReplicas: 2, cpuPercent, scaleDownSeconds: 0 };
   await change(mesh, image, withoutMigrations, { orders: { autoscaling } });
   await orders(mesh, "one pod of orders without load", ({ pods }) => pods === 1);
+  const alone = await requireSteady(mesh);
   const loaded = await underLoad(mesh, "load-autoscaling", async () => {
-    const { seconds } = await orders(mesh, "a second pod of orders under load", ({ ready }) => ready === 2);
-    return `a second pod ready ${seconds} s after the load began`;
+    const { seconds, percent } = await orders(mesh, "a second pod of orders under load", ({ ready }) => ready === 2);
+    return `under load up to ${percent} %, and a second pod ready ${seconds} s later`;
   });
   const { seconds } = await orders(mesh, "one pod of orders after the load", ({ pods }) => pods === 1);
-  const aim = `orders: ${idle} % idle, ${cpuPercent} % aimed at`;
-  return `${aim}; ${loaded.seen}; gone ${seconds} s after its end; ${loaded.orders}; ${await requireBalance(mesh)}`;
+  const aim = `orders, aimed at ${cpuPercent} %: one pod at ${alone} % without load`;
+  const after = `one pod again ${seconds} s after the last order`;
+  return `${aim}; ${loaded.seen}; ${after}; ${loaded.orders}; ${await requireBalance(mesh)}`;
 }
 
 async function idlePercent(mesh: Mesh): Promise<number> {
@@ -75,25 +79,45 @@ async function idlePercent(mesh: Mesh): Promise<number> {
   return Math.min(...percents);
 }
 
+/** It is the load that brings the second pod. @returns the most that one pod took without it, in percent */
+async function requireSteady(mesh: Mesh): Promise<number> {
+  const end = Date.now() + steadyMs;
+  const seen = await orders(mesh, "a steady pod of orders", ({ pods }) => pods > 1 || Date.now() > end);
+  require(seen.pods === 1, `a second pod of orders came without load, at ${seen.percent} %`);
+  return seen.percent;
+}
+
 interface Pods {
   /** As many as there are to be. */
   readonly pods: number;
   readonly ready: number;
 }
 
-/** Waits until the pods of orders are as wanted. @returns them, and how long it took, in whole seconds */
-async function orders(mesh: Mesh, what: string, is: (pods: Pods) => boolean): Promise<Pods & { seconds: number }> {
+interface Seen extends Pods {
+  /** How long it took, whole. */
+  readonly seconds: number;
+  /** The most of the requested processor time that was seen meanwhile. */
+  readonly percent: number;
+}
+
+/** Waits until the pods of orders are as wanted. */
+async function orders(mesh: Mesh, what: string, is: (pods: Pods) => boolean): Promise<Seen> {
   const start = performance.now();
   const path = ["-n", namespace, "deployment", `${releaseName}-orders`];
+  let most = 0;
   const ask = async () => {
-    const { spec, status } = await mesh.cluster.kubectl.get<{
-      spec: { replicas: number };
-      status: { readyReplicas?: number };
-    }>(path);
-    return { pods: spec.replicas, ready: status.readyReplicas ?? 0, scaler: await scalerOfOrders(mesh) };
+    const { spec, status } = await mesh.cluster.kubectl.get<Deployment>(path);
+    const { percent = 0 } = await scalerOfOrders(mesh);
+    most = Math.max(most, percent);
+    return { pods: spec.replicas, ready: status.readyReplicas ?? 0, percent };
   };
   const { pods, ready } = await eventually({ what, seconds: scalingSeconds, ask, is });
-  return { pods, ready, seconds: Math.round((performance.now() - start) / 1_000) };
+  return { pods, ready, percent: most, seconds: Math.round((performance.now() - start) / 1_000) };
+}
+
+interface Deployment {
+  readonly spec: { readonly replicas: number };
+  readonly status: { readonly readyReplicas?: number };
 }
 
 async function scalerOfOrders(mesh: Mesh): Promise<Autoscaler> {

@@ -25,19 +25,25 @@ export const skaffoldStage: Stage = {
     await cluster.kubectl.apply(secretObjects(await surroundings.provision()));
     await using skaffold = await Skaffold.open(program, cluster.kubectl, [values, single]);
     const start = performance.now();
-    mustSucceed("skaffold run", await skaffold.run("run", registry.host));
+    await must(skaffold, "run", registry);
     const seconds = Math.round((performance.now() - start) / 1_000);
     const images = await runningImages(mesh);
     const [image = ""] = images;
     const byDigest = image.startsWith(`${registry.host}/ordermesh@sha256:`);
     require(images.length === 1 && byDigest, `the pods run ${images.join(", ")}`);
     const order = await delivered(mesh);
-    mustSucceed("skaffold delete", await skaffold.run("delete", registry.host));
+    await must(skaffold, "delete", registry);
     const left = await requireNothingLeft(mesh);
     await ctr(["images", "rm", image]);
     return `${image.replace(registry.host, "")} installed after ${seconds} s, ${order}; ${left}`;
   },
 };
+
+/** What a builder says of its failure is on the other stream. */
+async function must(skaffold: Skaffold, command: "run" | "delete", { host }: Registry): Promise<void> {
+  const { code, stdout, stderr } = await skaffold.run(command, host);
+  mustSucceed(`skaffold ${command}`, { code, stdout, stderr: `${stdout}\n${stderr}` });
+}
 
 async function delivered({ caller }: Mesh): Promise<string> {
   const { status, seconds } = await caller.placeOrder(120);

@@ -19,14 +19,14 @@ export function summary({ placed, calls, failedCalls, orders, slowestCallMs }: O
 /**
  * Does something to the mesh while orders are placed, `mesh.rate` a second, until every one of them is delivered.
  *
- * @returns what was seen, and what became of the orders in words
+ * @returns what was seen, how many orders were placed, and what became of them in words
  * @throws ClusterError when a call failed, or an order is not delivered
  */
 export async function underLoad<T>(
   { cluster, image, rate }: Mesh,
   name: string,
   act: () => Promise<T>,
-): Promise<{ readonly seen: T; readonly orders: string }> {
+): Promise<{ readonly seen: T; readonly placed: number; readonly orders: string }> {
   // More than can be placed meanwhile: it is told when it is enough.
   const load = await LoadPod.start(cluster.kubectl, { name, image, count: 5_000, rate, patience });
   try {
@@ -40,7 +40,7 @@ export async function underLoad<T>(
     require(calls, `calls failed: ${orders}; ${outcome.trouble}`);
     require(outcome.lost === 0, `${outcome.lost} orders are lost: ${orders}`);
     require(outcome.orders.DELIVERED === outcome.placed, `not every order is delivered: ${orders}`);
-    return { seen, orders };
+    return { seen, placed: outcome.placed, orders };
   } finally {
     // It must not go on while others are looked at.
     await load.remove();
