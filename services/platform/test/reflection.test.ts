@@ -65,10 +65,10 @@ describe("reflection and health", () => {
   for (const version of ["v1", "v1alpha"]) {
     test(`${version} lists the services`, async () => {
       const { listServicesResponse } = await reflect(address(), version, { listServices: "*" });
-      assert.deepEqual(
-        listServicesResponse?.service.map(({ name }) => name).toSorted(),
-        ["grpc.health.v1.Health", ConformanceService.typeName],
-      );
+      assert.deepEqual(listServicesResponse?.service.map(({ name }) => name).toSorted(), [
+        "grpc.health.v1.Health",
+        ConformanceService.typeName,
+      ]);
     });
 
     test(`${version} describes a service with all that it needs`, async () => {
