@@ -1,3 +1,6 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { run } from "../tools/run.ts";
 
 /** What an image is built from. */
@@ -100,8 +103,15 @@ function withoutDaemon(name: "podman" | "buildah", save: (tag: string, file: str
     async push(tag) {
       // Docker does so by itself.
       const plain = /^(?:localhost|127\.0\.0\.1):/.test(tag) ? ["--tls-verify=false"] : [];
-      const args = ["push", "--quiet", ...plain, "--digestfile=/dev/stdout", tag, `docker://${tag}`];
-      return digestIn(await run(name, args, { timeoutMs: 15 * minutes }));
+      const folder = await mkdtemp(join(tmpdir(), "ordermesh-push-"));
+      try {
+        const file = join(folder, "digest");
+        const args = ["push", ...plain, `--digestfile=${file}`, tag, `docker://${tag}`];
+        await run(name, args, { timeoutMs: 15 * minutes });
+        return digestIn(await readFile(file, "utf8"));
+      } finally {
+        await rm(folder, { recursive: true, force: true });
+      }
     },
   };
 }
