@@ -37,6 +37,10 @@ describe("redaction of card numbers", () => {
     assert.equal(redactText("1234 4111 1111 1111 1111 99 12"), "1234 [card number] 99 12");
     assert.equal(redactText("2026 378282246310005 17"), "2026 [card number] 17");
   });
+
+  it("finds a number in digits of full width", () => {
+    assert.equal(redactText("カード４１１１－１１１１－１１１１－１１１１です"), "カード[card number]です");
+  });
 });
 
 describe("what must survive redaction", () => {
