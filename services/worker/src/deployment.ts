@@ -7,12 +7,14 @@ import type { WorkerConfig } from "./config.ts";
 /** Which version of the worker a process is, as Temporal is told. */
 export type DeploymentConfig = Pick<WorkerConfig, "TEMPORAL_DEPLOYMENT" | "TEMPORAL_BUILD_ID">;
 
-/** Pause between two looks at whether a version polls, in milliseconds. */
-const LOOK_PAUSE_MS = 500;
+/** Pause between two attempts, and how long one call may take; milliseconds. */
+const PAUSE_MS = 500;
+const CALL_TIMEOUT_MS = 30_000;
 /** gRPC's numbers: the server has not seen what was named, or not all of it. */
 const NOT_FOUND = 5;
 const FAILED_PRECONDITION = 9;
-const notYetCodes = [NOT_FOUND, FAILED_PRECONDITION];
+/** Invalid argument, permission denied, unimplemented, unauthenticated: no repetition helps. */
+const hopelessCodes = [3, 7, 12, 16];
 
 /**
  * What makes a worker one version of a deployment: a saga stays with the version that it began with, and new ones begin
@@ -47,49 +49,41 @@ export interface Version {
 
 const identity = "ordermesh-promote";
 
-/** Whether new sagas begin with the version now; false while it does not poll everything that the one before it does. */
-async function isPromoted(connection: NativeConnection, version: Version): Promise<boolean> {
+/** Has new sagas begin with the version. @returns what stands in the way, when something does that may pass */
+async function obstacle({ workflowService }: NativeConnection, version: Version): Promise<string | undefined> {
   const { namespace, deploymentName, buildId } = version;
-  const { workflowService } = connection;
+  const absent = `no worker of version ${buildId} polls`;
   try {
-    const deploymentVersion = { deploymentName, buildId };
-    const { versionTaskQueues } = await workflowService.describeWorkerDeploymentVersion({
-      namespace,
-      deploymentVersion,
-    });
-    if (versionTaskQueues.length === 0) return false;
+    if (buildId === "") await workflowService.describeWorkerDeployment({ namespace, deploymentName });
+    else {
+      const deploymentVersion = { deploymentName, buildId };
+      const known = await workflowService.describeWorkerDeploymentVersion({ namespace, deploymentVersion });
+      if (known.versionTaskQueues.length === 0) return absent;
+    }
     await workflowService.setWorkerDeploymentCurrentVersion({ namespace, deploymentName, buildId, identity });
-    return true;
+    return undefined;
   } catch (error) {
-    const notYet = error instanceof Error && "code" in error && notYetCodes.includes(Number(error.code));
-    if (notYet) return false;
-    throw error;
+    if (!(error instanceof Error && "code" in error)) throw error;
+    const code = Number(error.code);
+    if (hopelessCodes.includes(code)) throw error;
+    // A deployment that never had a version needs nothing to have none.
+    if (buildId === "") return code === NOT_FOUND ? undefined : error.message;
+    return code === NOT_FOUND || code === FAILED_PRECONDITION ? absent : error.message;
   }
-}
-
-/** Has new sagas begin with workers that are no version. A deployment that never had one needs nothing. */
-async function demoteAll({ workflowService }: NativeConnection, version: Version): Promise<void> {
-  const { namespace, deploymentName } = version;
-  try {
-    await workflowService.describeWorkerDeployment({ namespace, deploymentName });
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === NOT_FOUND) return;
-    throw error;
-  }
-  await workflowService.setWorkerDeploymentCurrentVersion({ ...version, identity });
 }
 
 /**
- * Has new sagas begin with a version, once it polls. Those that run stay with theirs. Going back is the same with the
- * version before, or with none.
+ * Has new sagas begin with a version, once it polls everything that the one before it does. Those that run stay with
+ * theirs. Going back is the same with the version before, or with none.
  *
- * @throws StartError when the version does not poll within the time
+ * @throws StartError when the version does not poll within the time, or Temporal does not take it
  */
 export async function promote(connection: NativeConnection, version: Version, timeoutMs: number): Promise<void> {
-  if (version.buildId === "") return demoteAll(connection, version);
   const end = Date.now() + timeoutMs;
-  while (!(await isPromoted(connection, version))) {
-    if (Date.now() >= end) throw new StartError(`no worker of version ${version.buildId} polls after ${timeoutMs} ms`);
-    await pause(LOOK_PAUSE_MS);
+  for (;;) {
+    const reason = await connection.withDeadline(Date.now() + CALL_TIMEOUT_MS, () => obstacle(connection, version));
+    if (reason === undefined) return;
+    if (Date.now() >= end) throw new StartError(`${reason} after ${timeoutMs} ms`);
+    await pause(PAUSE_MS);
   }
 }

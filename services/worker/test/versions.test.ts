@@ -127,6 +127,26 @@ it("new orders are not sent to a version that nobody runs", async () => {
   await assert.rejects(send("9.9.9", 1_000), { message: "no worker of version 9.9.9 polls after 1000 ms" });
 });
 
+/** A connection whose Temporal answers with these codes before it takes a version. */
+function reluctant(...codes: number[]): NativeConnection {
+  const workflowService = {
+    describeWorkerDeploymentVersion: async () => ({ versionTaskQueues: [{}] }),
+    async setWorkerDeploymentCurrentVersion() {
+      const code = codes.shift();
+      if (code !== undefined) throw Object.assign(new Error("not now"), { code });
+    },
+  };
+  return { workflowService, withDeadline: (_: number, call: () => unknown) => call() } as unknown as NativeConnection;
+}
+
+it("a Temporal that is slow or away for a moment is asked again, and one that refuses is not", async () => {
+  const version = { namespace: "default", deploymentName, buildId: "1.0.0" };
+  const [deadlineExceeded, permissionDenied, unavailable] = [4, 7, 14];
+  await promote(reluctant(deadlineExceeded, unavailable), version, patienceMs);
+  await assert.rejects(promote(reluctant(unavailable), version, 0), { message: "not now after 0 ms" });
+  await assert.rejects(promote(reluctant(permissionDenied), version, patienceMs), { message: "not now" });
+});
+
 it("a version has a deployment, and a deployment a version", () => {
   assert.equal(deploymentOf({}), undefined);
   assert.equal(beginsOwnSagas({}), true);
