@@ -1,4 +1,6 @@
 import type { AuditEntry, AuditOrigin } from "#platform/audit/audit-entry.ts";
+import type { Keyed } from "#platform/database/idempotency.ts";
+import { redactText } from "#platform/redact-text.ts";
 import type { NewOrder, OrderFailure, OrderStatus } from "./order.ts";
 
 /** What the audit log of orders calls what was done: each status that an order came to, and what left it where it was. */
@@ -22,6 +24,20 @@ export const cancelRequestAction = "order.cancel_requested";
 /** A cancellation that is asked for. */
 export function cancelRequestEntry({ orderId, origin }: { orderId: string; origin: AuditOrigin }): AuditEntry {
   return { action: cancelRequestAction, orderId, origin };
+}
+
+/** What an operator asks for about a step that waits for one; what comes of it is the saga's. */
+export interface StepDecisionRequest extends Keyed {
+  readonly orderId: string;
+  /** As the operator named it. */
+  readonly step: string;
+  readonly decision: "retry" | "resolve";
+}
+
+/** The decision of an operator. */
+export function stepDecisionEntry(request: StepDecisionRequest & { readonly origin: AuditOrigin }): AuditEntry {
+  const { orderId, step, decision, origin } = request;
+  return { action: `order.step_${decision}_requested`, orderId, details: { step: redactText(step) }, origin };
 }
 
 /** An order that is created. */

@@ -2,8 +2,9 @@ import { type Client, ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { SagaErrorReason, SagaErrorReasonSchema } from "#gen/shop/sagas/v1/saga_error_reason_pb.js";
 import type { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
+import type { Keyed } from "#platform/database/idempotency.ts";
 import { DomainError } from "#platform/errors.ts";
-import type { CancelRequest, CancelRequests } from "./cancel-requests.repository.ts";
+import type { AuditedRequests } from "./audited-requests.repository.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { notCancellable } from "./errors.ts";
 import { isCancelled, isTerminal, type Order } from "./order.ts";
@@ -13,14 +14,15 @@ import type { SagaOutbox } from "./saga-outbox.repository.ts";
 /** What a cancellation works with. */
 export interface OrderCancellationOptions {
   readonly sagas: Pick<Client<typeof SagaService>, "cancelOrderSaga">;
-  readonly requests: CancelRequests;
+  readonly requests: AuditedRequests<CancelOrder>;
   readonly follower: OrderFollower;
   readonly dispatcher: Pick<Dispatcher, "start" | "underWay">;
   readonly outbox: Pick<SagaOutbox, "find">;
 }
 
-/** A cancellation and why. */
-export interface CancelOrder extends CancelRequest {
+/** A cancellation as its caller asks for it. */
+export interface CancelOrder extends Keyed {
+  readonly orderId: string;
   readonly reason: string;
 }
 

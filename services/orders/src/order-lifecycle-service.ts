@@ -1,10 +1,16 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import type {
-  BatchTransitionOrdersRequest,
-  OrderLifecycleService,
-  TransitionOrderRequest,
+import {
+  type BatchTransitionOrdersRequest,
+  type NoteStepDecisionRequest,
+  NoteStepDecisionRequestSchema,
+  type OrderLifecycleService,
+  StepDecision,
+  type TransitionOrderRequest,
 } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
+import { fingerprint } from "#platform/database/idempotency.ts";
 import { answerEach } from "#platform/list-call.ts";
+import type { AuditedRequests } from "./audited-requests.repository.ts";
+import type { StepDecisionRequest } from "./order-audit.ts";
 import type { OrderMover } from "./order-mover.ts";
 import { toMove, toStatusProto } from "./order-proto.ts";
 
@@ -16,9 +22,20 @@ const transition = {
 /** OrderLifecycleService, as its proto says. */
 export class OrderLifecycleApi implements ServiceImpl<typeof OrderLifecycleService> {
   readonly #mover: OrderMover;
+  readonly #decisions: AuditedRequests<StepDecisionRequest>;
 
-  constructor(mover: OrderMover) {
+  constructor(mover: OrderMover, decisions: AuditedRequests<StepDecisionRequest>) {
     this.#mover = mover;
+    this.#decisions = decisions;
+  }
+
+  /** Notes what an operator asks for, once however often the call is repeated. */
+  async noteStepDecision(request: NoteStepDecisionRequest) {
+    const { requestId, orderId, step } = request;
+    const decision = request.decision === StepDecision.RETRY ? "retry" : "resolve";
+    const known = fingerprint(NoteStepDecisionRequestSchema, request);
+    await this.#decisions.remember({ requestId, orderId, step, decision, fingerprint: known });
+    return {};
   }
 
   /** Moves many orders to their next status, each with its own outcome. */

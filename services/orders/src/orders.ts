@@ -12,7 +12,7 @@ import { Relay } from "#platform/database/relay.ts";
 import type { Logger } from "#platform/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { register, type ServiceParts } from "#platform/service.ts";
-import { CancelRequests } from "./cancel-requests.repository.ts";
+import { AuditedRequests } from "./audited-requests.repository.ts";
 import { ChangeHub } from "./change-hub.ts";
 import type { ordersConfig } from "./config.ts";
 import { CustomerRepository } from "./customer.repository.ts";
@@ -20,7 +20,8 @@ import { CustomerApi } from "./customer-service.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { createOrderMetrics, type OrderMetrics } from "./metrics.ts";
 import { OrderRepository } from "./order.repository.ts";
-import { OrderCancellation } from "./order-cancellation.ts";
+import { cancelRequestEntry, type StepDecisionRequest, stepDecisionEntry } from "./order-audit.ts";
+import { type CancelOrder, OrderCancellation } from "./order-cancellation.ts";
 import { OrderFollower } from "./order-follower.ts";
 import { OrderIntake } from "./order-intake.ts";
 import { OrderLifecycleApi } from "./order-lifecycle-service.ts";
@@ -68,18 +69,22 @@ export function buildOrders(context: OrdersContext): ServiceParts {
   const relay = createSagaRelay({ outbox, dispatcher, logger, metrics, everyMs, ageMs: config.DISPATCH_SWEEP_AGE_MS });
   const lists = { listMax: config.ORDER_LIST_MAX, lanes: config.ORDER_INSERT_LANES };
   const intake = new OrderIntake({ database, dispatcher, metrics, ...lists });
-  const requests = new CancelRequests(database);
+  const requests = new AuditedRequests<CancelOrder>({ database, method: "CancelOrder", entryOf: cancelRequestEntry });
   const cancellation = new OrderCancellation({ sagas, requests, follower, dispatcher, outbox });
   const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
   const audit = new AuditTrail({ service: "orders", database, registry, logger, config, ...(stream && { stream }) });
   const watch = watchPending(repository, metrics, logger);
   const services = [
     register(OrderService, new OrderApi({ intake, follower, cancellation, repository, pageTokens })),
-    register(OrderLifecycleService, new OrderLifecycleApi(mover)),
+    register(OrderLifecycleService, new OrderLifecycleApi(mover, stepDecisions(database))),
     register(CustomerService, new CustomerApi(new CustomerRepository(database), pageTokens)),
     audit.registration,
   ];
   return { services, ...background({ database, hub, loops: [relay, watch, audit], intake, mover, dispatcher }) };
+}
+
+function stepDecisions(database: Database): AuditedRequests<StepDecisionRequest> {
+  return new AuditedRequests({ database, method: "NoteStepDecision", entryOf: stepDecisionEntry });
 }
 
 /** Orders wait for the saga's first answer; a saga that does not get on shows here before anywhere else. */

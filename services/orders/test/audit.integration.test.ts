@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { createClient, createRouterTransport } from "@connectrpc/connect";
 import { AuditService } from "#gen/shop/audit/v1/audit_service_pb.js";
+import { StepDecision } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import { OrderStatus as Status } from "#gen/shop/orders/v1/order_pb.js";
 import { auditDataset } from "#platform/audit/audit-stream.ts";
 import { newId } from "#platform/id.ts";
@@ -166,6 +167,20 @@ describe("the audit log of orders", () => {
     assert.deepEqual(log.map(({ action, actor, requestId }) => [action, actor, requestId]).slice(1), [
       ["order.cancel_requested", "u-9", request.requestId],
     ]);
+  });
+
+  it("says what an operator decided about a step, once however often the call is repeated", async () => {
+    const orderId = newId();
+    const request = { requestId: newId(), orderId, step: "ship:BER", decision: StepDecision.RESOLVE };
+    const headers = { baggage: "user.id=u-7" };
+    for (let call = 0; call < 2; call += 1) await first().lifecycle.noteStepDecision(request, { headers });
+    const other = first().lifecycle.noteStepDecision({ ...request, decision: StepDecision.RETRY }, { headers });
+    await assert.rejects(other, /was used before with another body/);
+    const log = (await readAuditLog(test.database)).filter((event) => event.orderId === orderId);
+    assert.deepEqual(
+      log.map(({ action, actor, requestId, details }) => [action, actor, requestId, details]),
+      [["order.step_resolve_requested", "u-7", request.requestId, { step: "ship:BER" }]],
+    );
   });
 
   it("has nothing about the person, nor of the card", async () => {

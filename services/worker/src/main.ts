@@ -49,7 +49,8 @@ await startService({
     showCoreMetrics(registry, metricsUrl);
     const [connection, bundle] = await Promise.all([connect(config), bundleOf(config)]);
     await registerSearchAttributes(connection, config);
-    const activities = createActivities(clientsOf(context), longListPolicy(config), metrics);
+    const clients = clientsOf(context);
+    const activities = createActivities(clients, longListPolicy(config), metrics);
     const loop = new WorkerLoop(await createWorker({ connection, config, bundle, activities }), connection, logger);
     // Before the listeners open: then the first look finds the worker ready.
     loop.start();
@@ -62,10 +63,11 @@ await startService({
       timeoutMs: config.TEMPORAL_TIMEOUT_MS,
       eagerStart: beginsOwnSagas(config),
     });
+    const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
     showParkedSteps(registry, client, logger);
     return {
       services: [
-        register(SagaService, createSagaService(sagas, new PageTokens(config.PAGE_TOKEN_SECRET), metrics)),
+        register(SagaService, createSagaService({ sagas, pageTokens, metrics, audit: clients.orders })),
         register(SagaCallbackService, createSagaCallbackService(sagas, logger)),
       ],
       ready: (signal) => loop.ready(signal),

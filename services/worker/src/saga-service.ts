@@ -1,5 +1,10 @@
-import type { ServiceImpl } from "@connectrpc/connect";
-import type { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
+import type { Client, ServiceImpl } from "@connectrpc/connect";
+import { type OrderLifecycleService, StepDecision } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
+import type {
+  ResolveParkedStepRequest,
+  RetryParkedStepRequest,
+  SagaService,
+} from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { withContext } from "#platform/context.ts";
 import type { PageTokens } from "#platform/page-token.ts";
 import type { SagaMetrics } from "./metrics.ts";
@@ -14,12 +19,23 @@ const QUERIES_AT_ONCE = 8;
 /** Page tokens of this method open only here. */
 const parkedFilter = { method: "shop.sagas.v1.SagaService/ListParkedSteps" };
 
+/** What the gRPC face of the sagas works with. */
+export interface SagaServiceOptions {
+  readonly sagas: Sagas;
+  readonly pageTokens: PageTokens;
+  readonly metrics: Pick<SagaMetrics, "orders">;
+  /** Keeps the audit log of orders. */
+  readonly audit: Pick<Client<typeof OrderLifecycleService>, "noteStepDecision">;
+}
+
 /** The gRPC face of the sagas. */
-export function createSagaService(
-  sagas: Sagas,
-  pageTokens: PageTokens,
-  { orders: entered }: Pick<SagaMetrics, "orders">,
-): ServiceImpl<typeof SagaService> {
+export function createSagaService(options: SagaServiceOptions): ServiceImpl<typeof SagaService> {
+  const { sagas, pageTokens, audit } = options;
+  const { orders: entered } = options.metrics;
+  const note = (
+    { requestId, orderId, step }: RetryParkedStepRequest | ResolveParkedStepRequest,
+    decision: StepDecision,
+  ) => audit.noteStepDecision({ requestId, orderId, step, decision });
   return {
     async startOrderSaga({ sagaId, orders }) {
       const started = await withContext({ sagaId }, () => sagas.start(sagaId, orders.map(toSagaOrder)));
@@ -46,10 +62,12 @@ export function createSagaService(
       return { steps: steps.flat(), nextPageToken };
     },
     async retryParkedStep(request) {
+      await note(request, StepDecision.RETRY);
       await sagas.retry(request, request.step, request.requestId);
       return {};
     },
     async resolveParkedStep(request) {
+      await note(request, StepDecision.RESOLVE);
       await sagas.resolve(request, request.step, request);
       return {};
     },

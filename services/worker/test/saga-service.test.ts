@@ -15,7 +15,7 @@ import { createSagaCallbackService } from "../src/saga-callback-service.ts";
 import { createSagaService } from "../src/saga-service.ts";
 import { Sagas } from "../src/sagas.ts";
 import type { SagaOrder } from "../src/workflows/types.ts";
-import { anOrder, fastOptions, taskQueue } from "./harness.ts";
+import { anOrder, clientsOf, fastOptions, taskQueue } from "./harness.ts";
 import { eventually, Stage } from "./stage.ts";
 import { orderOf } from "./traces.ts";
 import { on } from "./world-rules.ts";
@@ -33,9 +33,13 @@ before(async () => {
   });
   const logger = createLogger({ name: "test", level: "error" });
   const metrics = createSagaMetrics(new Registry());
+  const pageTokens = new PageTokens("a secret of 32 characters or more");
   const transport = createRouterTransport(
     ({ service }) => {
-      service(SagaService, createSagaService(own, new PageTokens("a secret of 32 characters or more"), metrics));
+      service(
+        SagaService,
+        createSagaService({ sagas: own, pageTokens, metrics, audit: clientsOf(stage.world).orders }),
+      );
       service(SagaCallbackService, createSagaCallbackService(own, logger));
     },
     {
@@ -181,6 +185,14 @@ describe("SagaService", () => {
       if (index === 0) await sagas.retryParkedStep({ ...ref, requestId: `r-${orderId}` });
       else await sagas.resolveParkedStep({ ...ref, requestId: `r-${orderId}`, note: "given up" });
     }
+    const noted = stage.world.effects.filter(({ effect }) => effect.endsWith(" reserve"));
+    assert.deepEqual(
+      noted.map(({ effect, id }) => [effect, id]),
+      [
+        ["RETRY reserve", `r-${orders[0]?.orderId}`],
+        ["RESOLVE reserve", `r-${orders[1]?.orderId}`],
+      ],
+    );
     await reaches(orders[0]?.orderId ?? "", sagaIds[0] ?? "", SagaStage.TRACKING);
     await reaches(orders[1]?.orderId ?? "", sagaIds[1] ?? "", SagaStage.REJECTED);
     await eventually("nothing is listed", async () => (await listed()).length === 0);

@@ -1,6 +1,6 @@
 import type { ConnectRouter } from "@connectrpc/connect";
 import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
-import { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
+import { OrderLifecycleService, StepDecision } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { PaymentStatus } from "#gen/shop/payments/v1/payment_pb.js";
 import { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
@@ -17,6 +17,10 @@ function locationOf(requestId: string): string {
 /** The fakes of orders, inventory and payments. */
 export function shopRoutes(router: ConnectRouter, world: World): void {
   router.service(OrderLifecycleService, {
+    noteStepDecision: ({ requestId, orderId, step, decision }) => {
+      world.took(orderId, `${StepDecision[decision]} ${step}`, requestId);
+      return {};
+    },
     batchTransitionOrders: ({ requests }) =>
       world.list(requests, {
         step: "transition",

@@ -2,7 +2,7 @@
 // @generated from file shop/orders/v1/order_lifecycle_service.proto (package shop.orders.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { OrderFailure, OrderShipment, OrderStatus } from "./order_pb.js";
 import type { Failure } from "../../type/v1/failure_pb.js";
@@ -11,6 +11,61 @@ import type { Failure } from "../../type/v1/failure_pb.js";
  * Describes the file shop/orders/v1/order_lifecycle_service.proto.
  */
 export declare const file_shop_orders_v1_order_lifecycle_service: GenFile;
+
+/**
+ * The decision.
+ *
+ * @generated from message shop.orders.v1.NoteStepDecisionRequest
+ */
+export declare type NoteStepDecisionRequest = Message<"shop.orders.v1.NoteStepDecisionRequest"> & {
+  /**
+   * That of the operator's call.
+   *
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * The order.
+   *
+   * @generated from field: string order_id = 2;
+   */
+  orderId: string;
+
+  /**
+   * The step, as the operator named it.
+   *
+   * @generated from field: string step = 3;
+   */
+  step: string;
+
+  /**
+   * What is to become of it.
+   *
+   * @generated from field: shop.orders.v1.StepDecision decision = 4;
+   */
+  decision: StepDecision;
+};
+
+/**
+ * Describes the message shop.orders.v1.NoteStepDecisionRequest.
+ * Use `create(NoteStepDecisionRequestSchema)` to create a new message.
+ */
+export declare const NoteStepDecisionRequestSchema: GenMessage<NoteStepDecisionRequest>;
+
+/**
+ * The decision is noted.
+ *
+ * @generated from message shop.orders.v1.NoteStepDecisionResponse
+ */
+export declare type NoteStepDecisionResponse = Message<"shop.orders.v1.NoteStepDecisionResponse"> & {
+};
+
+/**
+ * Describes the message shop.orders.v1.NoteStepDecisionResponse.
+ * Use `create(NoteStepDecisionResponseSchema)` to create a new message.
+ */
+export declare const NoteStepDecisionResponseSchema: GenMessage<NoteStepDecisionResponse>;
 
 /**
  * The moves.
@@ -165,6 +220,39 @@ export declare type TransitionOrderResponse = Message<"shop.orders.v1.Transition
 export declare const TransitionOrderResponseSchema: GenMessage<TransitionOrderResponse>;
 
 /**
+ * What an operator decides about a parked step.
+ *
+ * @generated from enum shop.orders.v1.StepDecision
+ */
+export enum StepDecision {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: STEP_DECISION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It is to be tried again.
+   *
+   * @generated from enum value: STEP_DECISION_RETRY = 1;
+   */
+  RETRY = 1,
+
+  /**
+   * It has been taken care of by other means.
+   *
+   * @generated from enum value: STEP_DECISION_RESOLVE = 2;
+   */
+  RESOLVE = 2,
+}
+
+/**
+ * Describes the enum shop.orders.v1.StepDecision.
+ */
+export declare const StepDecisionSchema: GenEnum<StepDecision>;
+
+/**
  * Moves orders along. For the saga only: what customers may do is in OrderService.
  *
  * @generated from service shop.orders.v1.OrderLifecycleService
@@ -182,6 +270,18 @@ export declare const OrderLifecycleService: GenService<{
     methodKind: "unary";
     input: typeof BatchTransitionOrdersRequestSchema;
     output: typeof BatchTransitionOrdersResponseSchema;
+  },
+  /**
+   * Notes in the order's audit log what an operator asks for about a parked step. The saga, which has no database, calls it
+   * before it acts, so that no decision is without its row. A repeated call notes it once; with another body it fails with
+   * REQUEST_ID_REUSED.
+   *
+   * @generated from rpc shop.orders.v1.OrderLifecycleService.NoteStepDecision
+   */
+  noteStepDecision: {
+    methodKind: "unary";
+    input: typeof NoteStepDecisionRequestSchema;
+    output: typeof NoteStepDecisionResponseSchema;
   },
 }>;
 

@@ -2,7 +2,7 @@
 // @generated from file shop/orders/v1/order_lifecycle_service.proto (package shop.orders.v1, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { file_shop_orders_v1_order } from "./order_pb.js";
 import { file_shop_type_v1_failure } from "../../type/v1/failure_pb.js";
@@ -11,42 +11,70 @@ import { file_shop_type_v1_failure } from "../../type/v1/failure_pb.js";
  * Describes the file shop/orders/v1/order_lifecycle_service.proto.
  */
 export const file_shop_orders_v1_order_lifecycle_service = /*@__PURE__*/
-  fileDesc("CixzaG9wL29yZGVycy92MS9vcmRlcl9saWZlY3ljbGVfc2VydmljZS5wcm90bxIOc2hvcC5vcmRlcnMudjEijAEKHEJhdGNoVHJhbnNpdGlvbk9yZGVyc1JlcXVlc3QSRQoIcmVxdWVzdHMYASADKAsyJi5zaG9wLm9yZGVycy52MS5UcmFuc2l0aW9uT3JkZXJSZXF1ZXN0Qgu6SAiSAQUIARCAAhIlCgx0cmFjZXBhcmVudHMYAiADKAlCD7pIDJIBCRCAAiIEcgIYQCL0AQoWVHJhbnNpdGlvbk9yZGVyUmVxdWVzdBI2CghvcmRlcl9pZBgBIAEoCUIkukghch8yHV5bMC03XVswLTlBLUhKS01OUC1UVi1aXXsyNX0kEjcKBnN0YXR1cxgCIAEoDjIbLnNob3Aub3JkZXJzLnYxLk9yZGVyU3RhdHVzQgq6SAeCAQQQASAAEi0KB2ZhaWx1cmUYAyABKAsyHC5zaG9wLm9yZGVycy52MS5PcmRlckZhaWx1cmUSOgoJc2hpcG1lbnRzGAQgAygLMh0uc2hvcC5vcmRlcnMudjEuT3JkZXJTaGlwbWVudEIIukgFkgECEGQiWQodQmF0Y2hUcmFuc2l0aW9uT3JkZXJzUmVzcG9uc2USOAoIb3V0Y29tZXMYASADKAsyJi5zaG9wLm9yZGVycy52MS5UcmFuc2l0aW9uT3JkZXJPdXRjb21lIooBChZUcmFuc2l0aW9uT3JkZXJPdXRjb21lEjsKCHJlc3BvbnNlGAEgASgLMicuc2hvcC5vcmRlcnMudjEuVHJhbnNpdGlvbk9yZGVyUmVzcG9uc2VIABIoCgdmYWlsdXJlGAIgASgLMhUuc2hvcC50eXBlLnYxLkZhaWx1cmVIAEIJCgdvdXRjb21lIlgKF1RyYW5zaXRpb25PcmRlclJlc3BvbnNlEisKBnN0YXR1cxgBIAEoDjIbLnNob3Aub3JkZXJzLnYxLk9yZGVyU3RhdHVzEhAKCHJldmlzaW9uGAIgASgFMo0BChVPcmRlckxpZmVjeWNsZVNlcnZpY2USdAoVQmF0Y2hUcmFuc2l0aW9uT3JkZXJzEiwuc2hvcC5vcmRlcnMudjEuQmF0Y2hUcmFuc2l0aW9uT3JkZXJzUmVxdWVzdBotLnNob3Aub3JkZXJzLnYxLkJhdGNoVHJhbnNpdGlvbk9yZGVyc1Jlc3BvbnNlYgZwcm90bzM", [file_buf_validate_validate, file_shop_orders_v1_order, file_shop_type_v1_failure]);
+  fileDesc("CixzaG9wL29yZGVycy92MS9vcmRlcl9saWZlY3ljbGVfc2VydmljZS5wcm90bxIOc2hvcC5vcmRlcnMudjEixgEKF05vdGVTdGVwRGVjaXNpb25SZXF1ZXN0Eh4KCnJlcXVlc3RfaWQYASABKAlCCrpIB3IFEAEYgAESNgoIb3JkZXJfaWQYAiABKAlCJLpIIXIfMh1eWzAtN11bMC05QS1ISktNTlAtVFYtWl17MjV9JBIXCgRzdGVwGAMgASgJQgm6SAZyBBABGGQSOgoIZGVjaXNpb24YBCABKA4yHC5zaG9wLm9yZGVycy52MS5TdGVwRGVjaXNpb25CCrpIB4IBBBABIAAiGgoYTm90ZVN0ZXBEZWNpc2lvblJlc3BvbnNlIowBChxCYXRjaFRyYW5zaXRpb25PcmRlcnNSZXF1ZXN0EkUKCHJlcXVlc3RzGAEgAygLMiYuc2hvcC5vcmRlcnMudjEuVHJhbnNpdGlvbk9yZGVyUmVxdWVzdEILukgIkgEFCAEQgAISJQoMdHJhY2VwYXJlbnRzGAIgAygJQg+6SAySAQkQgAIiBHICGEAi9AEKFlRyYW5zaXRpb25PcmRlclJlcXVlc3QSNgoIb3JkZXJfaWQYASABKAlCJLpIIXIfMh1eWzAtN11bMC05QS1ISktNTlAtVFYtWl17MjV9JBI3CgZzdGF0dXMYAiABKA4yGy5zaG9wLm9yZGVycy52MS5PcmRlclN0YXR1c0IKukgHggEEEAEgABItCgdmYWlsdXJlGAMgASgLMhwuc2hvcC5vcmRlcnMudjEuT3JkZXJGYWlsdXJlEjoKCXNoaXBtZW50cxgEIAMoCzIdLnNob3Aub3JkZXJzLnYxLk9yZGVyU2hpcG1lbnRCCLpIBZIBAhBkIlkKHUJhdGNoVHJhbnNpdGlvbk9yZGVyc1Jlc3BvbnNlEjgKCG91dGNvbWVzGAEgAygLMiYuc2hvcC5vcmRlcnMudjEuVHJhbnNpdGlvbk9yZGVyT3V0Y29tZSKKAQoWVHJhbnNpdGlvbk9yZGVyT3V0Y29tZRI7CghyZXNwb25zZRgBIAEoCzInLnNob3Aub3JkZXJzLnYxLlRyYW5zaXRpb25PcmRlclJlc3BvbnNlSAASKAoHZmFpbHVyZRgCIAEoCzIVLnNob3AudHlwZS52MS5GYWlsdXJlSABCCQoHb3V0Y29tZSJYChdUcmFuc2l0aW9uT3JkZXJSZXNwb25zZRIrCgZzdGF0dXMYASABKA4yGy5zaG9wLm9yZGVycy52MS5PcmRlclN0YXR1cxIQCghyZXZpc2lvbhgCIAEoBSphCgxTdGVwRGVjaXNpb24SHQoZU1RFUF9ERUNJU0lPTl9VTlNQRUNJRklFRBAAEhcKE1NURVBfREVDSVNJT05fUkVUUlkQARIZChVTVEVQX0RFQ0lTSU9OX1JFU09MVkUQAjL0AQoVT3JkZXJMaWZlY3ljbGVTZXJ2aWNlEnQKFUJhdGNoVHJhbnNpdGlvbk9yZGVycxIsLnNob3Aub3JkZXJzLnYxLkJhdGNoVHJhbnNpdGlvbk9yZGVyc1JlcXVlc3QaLS5zaG9wLm9yZGVycy52MS5CYXRjaFRyYW5zaXRpb25PcmRlcnNSZXNwb25zZRJlChBOb3RlU3RlcERlY2lzaW9uEicuc2hvcC5vcmRlcnMudjEuTm90ZVN0ZXBEZWNpc2lvblJlcXVlc3QaKC5zaG9wLm9yZGVycy52MS5Ob3RlU3RlcERlY2lzaW9uUmVzcG9uc2ViBnByb3RvMw", [file_buf_validate_validate, file_shop_orders_v1_order, file_shop_type_v1_failure]);
+
+/**
+ * Describes the message shop.orders.v1.NoteStepDecisionRequest.
+ * Use `create(NoteStepDecisionRequestSchema)` to create a new message.
+ */
+export const NoteStepDecisionRequestSchema = /*@__PURE__*/
+  messageDesc(file_shop_orders_v1_order_lifecycle_service, 0);
+
+/**
+ * Describes the message shop.orders.v1.NoteStepDecisionResponse.
+ * Use `create(NoteStepDecisionResponseSchema)` to create a new message.
+ */
+export const NoteStepDecisionResponseSchema = /*@__PURE__*/
+  messageDesc(file_shop_orders_v1_order_lifecycle_service, 1);
 
 /**
  * Describes the message shop.orders.v1.BatchTransitionOrdersRequest.
  * Use `create(BatchTransitionOrdersRequestSchema)` to create a new message.
  */
 export const BatchTransitionOrdersRequestSchema = /*@__PURE__*/
-  messageDesc(file_shop_orders_v1_order_lifecycle_service, 0);
+  messageDesc(file_shop_orders_v1_order_lifecycle_service, 2);
 
 /**
  * Describes the message shop.orders.v1.TransitionOrderRequest.
  * Use `create(TransitionOrderRequestSchema)` to create a new message.
  */
 export const TransitionOrderRequestSchema = /*@__PURE__*/
-  messageDesc(file_shop_orders_v1_order_lifecycle_service, 1);
+  messageDesc(file_shop_orders_v1_order_lifecycle_service, 3);
 
 /**
  * Describes the message shop.orders.v1.BatchTransitionOrdersResponse.
  * Use `create(BatchTransitionOrdersResponseSchema)` to create a new message.
  */
 export const BatchTransitionOrdersResponseSchema = /*@__PURE__*/
-  messageDesc(file_shop_orders_v1_order_lifecycle_service, 2);
+  messageDesc(file_shop_orders_v1_order_lifecycle_service, 4);
 
 /**
  * Describes the message shop.orders.v1.TransitionOrderOutcome.
  * Use `create(TransitionOrderOutcomeSchema)` to create a new message.
  */
 export const TransitionOrderOutcomeSchema = /*@__PURE__*/
-  messageDesc(file_shop_orders_v1_order_lifecycle_service, 3);
+  messageDesc(file_shop_orders_v1_order_lifecycle_service, 5);
 
 /**
  * Describes the message shop.orders.v1.TransitionOrderResponse.
  * Use `create(TransitionOrderResponseSchema)` to create a new message.
  */
 export const TransitionOrderResponseSchema = /*@__PURE__*/
-  messageDesc(file_shop_orders_v1_order_lifecycle_service, 4);
+  messageDesc(file_shop_orders_v1_order_lifecycle_service, 6);
+
+/**
+ * Describes the enum shop.orders.v1.StepDecision.
+ */
+export const StepDecisionSchema = /*@__PURE__*/
+  enumDesc(file_shop_orders_v1_order_lifecycle_service, 0);
+
+/**
+ * What an operator decides about a parked step.
+ *
+ * @generated from enum shop.orders.v1.StepDecision
+ */
+export const StepDecision = /*@__PURE__*/
+  tsEnum(StepDecisionSchema);
 
 /**
  * Moves orders along. For the saga only: what customers may do is in OrderService.

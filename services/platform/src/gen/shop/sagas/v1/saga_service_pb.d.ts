@@ -383,7 +383,8 @@ export declare const SagaService: GenService<{
     output: typeof ListParkedStepsResponseSchema;
   },
   /**
-   * Has a parked step tried again. Fails with SAGA_NOT_FOUND, STEP_NOT_PARKED.
+   * Has a parked step tried again. That somebody asked for it is in the order's audit log before it happens. Fails with
+   * SAGA_NOT_FOUND, STEP_NOT_PARKED.
    *
    * @generated from rpc shop.sagas.v1.SagaService.RetryParkedStep
    */
@@ -394,7 +395,8 @@ export declare const SagaService: GenService<{
   },
   /**
    * Says that a parked step has been taken care of by other means; the saga goes on as if it were done. Nothing can
-   * stand in for the answer of "reserve" and "authorize": resolving those gives the order up.
+   * stand in for the answer of "reserve" and "authorize": resolving those gives the order up. That somebody asked for it is in
+   * the order's audit log before it happens.
    * Fails with SAGA_NOT_FOUND, STEP_NOT_PARKED.
    *
    * @generated from rpc shop.sagas.v1.SagaService.ResolveParkedStep

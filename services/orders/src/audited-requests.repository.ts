@@ -1,0 +1,72 @@
+import {
+  type AuditEntry,
+  type AuditOrigin,
+  auditEvents,
+  auditOrigin,
+  insertAuditEvents,
+} from "#platform/audit/audit-entry.ts";
+import { idempotencyColumns, type Keyed, replayable } from "#platform/database/idempotency.ts";
+import type { Queryable, SqlText } from "#platform/database/transaction.ts";
+
+const remember: SqlText = {
+  name: "audited_request_insert",
+  text: `with audited as (${insertAuditEvents("$5")})
+    insert into idempotency_key (method, request_id, fingerprint, response)
+    select $1::text, * from unnest($2::text[], $3::bytea[], $4::bytea[])`,
+};
+
+const forget: SqlText = {
+  name: "audited_request_delete",
+  text: "delete from idempotency_key where method = $1 and request_id = $2",
+};
+
+/** What requests of one kind are. */
+export interface AuditedRequestsOptions<R> {
+  readonly database: Queryable;
+  /** The method that the request ids belong to; never changes. */
+  readonly method: string;
+  /** The row that says that somebody asked for it. */
+  readonly entryOf: (request: R & { readonly origin: AuditOrigin }) => AuditEntry;
+}
+
+/**
+ * The ids of requests whose effect is the saga's, which takes repetitions. Here it is kept which request an id stands for, and
+ * who asked: the saga acts in its own name. There is no answer to keep.
+ */
+export class AuditedRequests<R extends Keyed> {
+  readonly #options: AuditedRequestsOptions<R>;
+  readonly #remember: (inputs: Submitted<R>[]) => Promise<("first" | "repeated" | Error)[]>;
+
+  constructor(options: AuditedRequestsOptions<R>) {
+    this.#options = options;
+    this.#remember = replayable<Submitted<R>, "first" | "repeated">({
+      database: options.database,
+      method: options.method,
+      run: (inputs) => this.#insert(inputs),
+      decode: () => "repeated",
+    });
+  }
+
+  /** Whether the same request came before; remembers it when not. @throws REQUEST_ID_REUSED */
+  async remember(request: R): Promise<"first" | "repeated"> {
+    const [outcome = "first"] = await this.#remember([{ ...request, origin: auditOrigin(request.requestId) }]);
+    if (outcome instanceof Error) throw outcome;
+    return outcome;
+  }
+
+  /** Forgets a request that was refused: a repetition is judged anew. */
+  async forget(requestId: string): Promise<void> {
+    const { database, method } = this.#options;
+    await database.query(forget, [method, requestId]);
+  }
+
+  async #insert(inputs: Submitted<R>[]): Promise<"first"[]> {
+    const { database, method, entryOf } = this.#options;
+    const rows = inputs.map((input) => ({ ...input, response: Buffer.alloc(0) }));
+    const events = auditEvents(inputs.map(entryOf));
+    if (rows.length > 0) await database.query(remember, [method, ...idempotencyColumns(rows), events]);
+    return inputs.map(() => "first");
+  }
+}
+
+type Submitted<R> = R & { readonly origin: AuditOrigin };
