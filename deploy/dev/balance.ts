@@ -1,12 +1,13 @@
 import pg from "pg";
 import { encodeId } from "#platform/id.ts";
+import { checkAudit } from "./balance-audit.ts";
 import { checkMoney } from "./balance-money.ts";
 import { checkOrders } from "./balance-orders.ts";
 import { checkParcels } from "./balance-parcels.ts";
 import { checkStock } from "./balance-stock.ts";
 import { StackError } from "./errors.ts";
 import type { Ask, EndedOrder, Finding } from "./finding.ts";
-import type { DatabaseService } from "./layout.ts";
+import { type DatabaseService, databaseServices } from "./layout.ts";
 
 /** The state of stock and money at one moment. */
 export interface Balance {
@@ -28,7 +29,9 @@ export async function takeBalance(urls: Readonly<Record<DatabaseService, string>
   const money = await at(urls.payments, checkMoney);
   const parcels = await at(urls.shipping, checkParcels);
   const orders = await at(urls.orders, (ask) => checkOrders(ask, { ended, stock, money, parcels }));
-  const findings = [stock, money, parcels, orders].flatMap((part) => part.findings.map(inPublicTerms));
+  const audit = databaseServices.map((name) => at(urls[name], (ask) => checkAudit(name, ask)));
+  const all = [stock, money, parcels, orders].flatMap((part) => part.findings);
+  const findings = [...all, ...(await Promise.all(audit))].map(inPublicTerms);
   return { findings, underway: orders.underway, inBalance: findings.every(({ wrong }) => wrong.length === 0) };
 }
 

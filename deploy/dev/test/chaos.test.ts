@@ -5,11 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import pg from "pg";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { takeBalance } from "../balance.ts";
 import { chaosSeed } from "../config.ts";
 import { isOver } from "../demo.ts";
-import { type Component, databaseServices, freePorts } from "../layout.ts";
+import { type Component, type DatabaseService, databaseServices, freePorts } from "../layout.ts";
 import { removeData } from "../postgres.ts";
 import { Shopper, type Wish } from "../shopper.ts";
 import { Stack } from "../stack.ts";
@@ -139,13 +140,43 @@ async function survive(context: TestContext, seed: number, dataDirectory: string
   assert.equal(placed.size, orderCount, "a repeated call made a second order");
   await assertOutcomes(shopper, placed, context);
 
-  const urls = databaseServices.map((service) => [service, stack.databaseUrl(service, "postgres")] as const);
-  const balance = await takeBalance(Object.fromEntries(urls) as Parameters<typeof takeBalance>[0]);
+  const entries = databaseServices.map((service) => [service, stack.databaseUrl(service, "postgres")] as const);
+  const urls = Object.fromEntries(entries) as Record<DatabaseService, string>;
+  const balance = await takeBalance(urls);
   assert.deepEqual(
     balance.findings.flatMap(({ wrong }) => wrong),
     [],
   );
   assert.equal(balance.underway, 0);
+  await assertLossIsFound(urls);
+}
+
+/** An event of each service that nothing else repeats. */
+const events: Readonly<Record<DatabaseService, string>> = {
+  orders: "order.delivered",
+  payments: "payment.captured",
+  inventory: "stock.committed",
+  shipping: "shipment.delivered",
+};
+
+/** The last look at the data spoils it: what the audit logs lack must be said. */
+async function assertLossIsFound(urls: Readonly<Record<DatabaseService, string>>): Promise<void> {
+  for (const service of databaseServices) {
+    const client = new pg.Client({ connectionString: urls[service] });
+    await client.connect();
+    const one = "select ctid from audit_event where action = $1 limit 1";
+    await client.query(`delete from audit_event where ctid = (${one})`, [events[service]]);
+    await client.end();
+  }
+  const { findings } = await takeBalance(urls);
+  const wrong = findings.flatMap((finding) => finding.wrong);
+  assert.equal(wrong.length, databaseServices.length, wrong.join("\n"));
+  for (const service of databaseServices) {
+    assert.ok(
+      wrong.some((sentence) => sentence.includes(`the audit log of ${service} does not say so`)),
+      service,
+    );
+  }
 }
 
 test("a hundred orders survive kill -9 of everything around them", { timeout: 9 * 60_000 }, async (context) => {
