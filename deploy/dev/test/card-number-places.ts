@@ -1,0 +1,50 @@
+// Where texts of callers are kept, and where numbers that look like a card's are meant to be.
+
+function of(call: string, fields: readonly string[]): string[] {
+  return fields.map((field) => `${call}${field}`);
+}
+
+const names = ["given_name", "family_name", "email"];
+const address = ["recipient", "lines[]", "city", "postal_code"];
+
+/** Fields whose text is kept in a database. */
+export const inDatabases: readonly string[] = [
+  ...of("CreateCustomer ", names),
+  ...of("UpdateCustomer ", names),
+  ...of("CreateOrder shipping_address.", address),
+  ...["CreateOrder card_token", "CancelOrder reason", "CancelOrderSaga reason"],
+  ...of("BatchTransitionOrders requests[].failure.", ["reason", "customer_message"]),
+  ...["AdjustStock reason", "RefundPayment reason", "BatchRefundPayments requests[].reason"],
+  ...["AuthorizePayment card_token", "BatchAuthorizePayments requests[].card_token"],
+  ...of("CreateShipment address.", address),
+  ...of("BatchCreateShipments requests[].address.", address),
+  "ReportTrackingEvent event.place",
+];
+
+/** Fields whose text is kept in the history of a workflow. */
+export const inHistories: readonly string[] = [
+  ...of("CreateOrder shipping_address.", address),
+  ...["CreateOrder card_token", "CancelOrder reason", "CancelOrderSaga reason"],
+  ...of("StartOrderSaga orders[].shipping_address.", address),
+  ...["StartOrderSaga orders[].card_token", "ResolveParkedStep note"],
+];
+
+const stockAudit = "^inventory\\.(?:audit_event\\.(?:subject|details\\.\\(name\\))|idempotency_key\\.response)$";
+
+/**
+ * Where numbers of others are kept which look like a card's, by the field that they come in. That they are found there also
+ * shows that they would be found elsewhere.
+ */
+export const meant: Readonly<Record<string, RegExp>> = {
+  request_id: /^\w+\.idempotency_key\.request_id$/,
+  event_id: /^shipping\.tracking_event\.event_id$/,
+  phone: /^orders\.(?:customer|idempotency_key\.response)\.phone$/,
+  // A refusal says which article is unknown.
+  sku: new RegExp(`\\.sku$|\\.refusal\\.message$|${stockAudit}`),
+  location_id: new RegExp(`\\.location_id$|^shipping\\.audit_event\\.details\\.location$|${stockAudit}`),
+};
+
+/** Whether a line is the audit log's, which is written beside the log, and says of which article or place it speaks. */
+export function isAudited(line: string, field: string | undefined): boolean {
+  return line.includes('"event.dataset":"ordermesh.audit"') && (field === "sku" || field === "location_id");
+}

@@ -1,0 +1,109 @@
+// Looks for numbers wherever they may have been kept: rows of all tables, histories of workflows, files, lines.
+import { Client, Connection } from "@temporalio/client";
+import pg from "pg";
+
+/** A number that was found, and where: `orders.customer.phone`, `history.….input.payloads`. */
+export interface Hit {
+  readonly digits: string;
+  readonly place: string;
+}
+
+/** Shorter numbers count only when no other digit is beside them: ids and times hold many digits in a row. */
+const neverByChance = 15;
+/** What people write between the digits of a card number. */
+const separators = /(?<=\d)[\s\u2000-\u200d\u2010-\u2015\u00b7._/-]{1,2}(?=\d)/g;
+const wideDigits = /[\uff10-\uff19]/g;
+
+/** Numbers to look for. */
+export class Wanted {
+  readonly #numbers: ReadonlySet<string>;
+  readonly #lengths: readonly number[];
+
+  constructor(numbers: Iterable<string>) {
+    this.#numbers = new Set(numbers);
+    this.#lengths = [...new Set([...this.#numbers].map((digits) => digits.length))];
+  }
+
+  /** Which of the numbers are in a text, with separators or without. */
+  in(text: string): string[] {
+    const narrow = text.replace(wideDigits, (digit) => String(digit.charCodeAt(0) - 0xff10));
+    const joined = narrow.replace(separators, "");
+    const runs = [...(narrow.match(/\d{12,}/g) ?? []), ...(joined.match(/\d{12,}/g) ?? [])];
+    return [...new Set(runs.flatMap((run) => this.#inRun(run)))];
+  }
+
+  #inRun(run: string): string[] {
+    const candidates = [run];
+    for (const length of this.#lengths.filter((each) => each >= neverByChance && each < run.length)) {
+      for (let at = 0; at + length <= run.length; at += 1) candidates.push(run.slice(at, at + length));
+    }
+    return candidates.filter((digits) => this.#numbers.has(digits));
+  }
+
+  /** Which of the numbers are in a value of any depth, each with the names of the fields around it. */
+  within(value: unknown, place: string): Hit[] {
+    if (typeof value === "string") return this.#inText(value, place);
+    if (value instanceof Uint8Array) return this.#inBytes(value, place);
+    if (typeof value === "number" || typeof value === "bigint") return this.#inText(String(value), place);
+    if (Array.isArray(value)) return value.flatMap((entry) => this.within(entry, place));
+    if (typeof value !== "object" || value === null) return [];
+    return Object.entries(value).flatMap(([name, entry]) => [
+      ...this.#inText(name, `${place}.(name)`),
+      ...this.within(entry, `${place}.${name}`),
+    ]);
+  }
+
+  #inText(text: string, place: string): Hit[] {
+    // This is how PostgreSQL writes bytes.
+    if (text.startsWith("\\x")) return this.#inBytes(Buffer.from(text.slice(2), "hex"), place);
+    return this.in(text).map((digits) => ({ digits, place }));
+  }
+
+  #inBytes(bytes: Uint8Array, place: string): Hit[] {
+    const text = Buffer.from(bytes).toString();
+    try {
+      const value: unknown = JSON.parse(text);
+      if (typeof value === "object") return this.within(value, place);
+    } catch {
+      // Not JSON: a text, or bytes of which some are text.
+    }
+    return this.in(text).map((digits) => ({ digits, place }));
+  }
+}
+
+const tables = `select format('%I.%I', schemaname, tablename) as name from pg_tables
+  where schemaname not in ('pg_catalog', 'information_schema')`;
+
+/** The numbers in all columns of all tables of a database. */
+export async function searchDatabase(url: string, wanted: Wanted): Promise<Hit[]> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    const hits: Hit[] = [];
+    for (const { name } of (await client.query<{ name: string }>(tables)).rows) {
+      const { rows } = await client.query<{ row: unknown }>(`select to_jsonb(t) as row from ${name} t`);
+      const place = `${client.database}.${name.replace(/^public\./, "")}`;
+      for (const { row } of rows) hits.push(...wanted.within(row, place));
+    }
+    return hits;
+  } finally {
+    await client.end();
+  }
+}
+
+/** The numbers in all that Temporal keeps of all workflows: ids, search attributes, and every event of every history. */
+export async function searchWorkflows(address: string, wanted: Wanted): Promise<Hit[]> {
+  const connection = await Connection.connect({ address });
+  try {
+    const client = new Client({ connection });
+    const hits: Hit[] = [];
+    for await (const { raw, workflowId, runId } of client.workflow.list()) {
+      hits.push(...wanted.within(raw, "execution"));
+      const { events } = await client.workflow.getHandle(workflowId, runId).fetchHistory();
+      hits.push(...wanted.within(events, "history"));
+    }
+    return hits;
+  } finally {
+    await connection.close();
+  }
+}
