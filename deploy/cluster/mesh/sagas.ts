@@ -1,5 +1,9 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { ClusterError } from "../errors.ts";
 import { execute } from "../kubectl.ts";
+
+/** How long Temporal may need for an answer: its development server is slow at times, beside a busy mesh on two cores. */
+const answerWithinMs = 120_000;
 
 /** What is read of a history: https://docs.temporal.io/references/events#workflowtaskcompleted. */
 interface History {
@@ -44,9 +48,13 @@ export class Sagas {
 
   async #ask<T>(args: readonly string[]): Promise<T> {
     const all = [...args, "--address", this.#address, "--output", "json"];
-    const { code, stdout, stderr } = await execute({ command: this.#command, args: all, timeoutMs: 30_000 });
-    if (code !== 0) throw new ClusterError(`temporal ${args.slice(0, 3).join(" ")} failed: ${stderr.trim()}`);
-    return JSON.parse(stdout);
+    const end = Date.now() + answerWithinMs;
+    for (;;) {
+      const { code, stdout, stderr } = await execute({ command: this.#command, args: all, timeoutMs: 30_000 });
+      if (code === 0) return JSON.parse(stdout);
+      if (Date.now() > end) throw new ClusterError(`temporal ${args.slice(0, 3).join(" ")} failed: ${stderr.trim()}`);
+      await pause(1_000);
+    }
   }
 }
 

@@ -6,8 +6,10 @@ import { releaseName, type Values } from "./release.ts";
 import { Sagas } from "./sagas.ts";
 import { underLoad } from "./under-load.ts";
 
-/** A parcel is on its way for so long: orders are under way whenever a version changes. */
-const transitMs = 40_000;
+/** A parcel is on its way longer than a change of the version takes, so orders are under way whenever there is one. */
+const transitMs = 90_000;
+/** Orders a second at most: with six workers two cores have much to do, and it is not the number that is shown. */
+const maxRate = 2;
 /** How long the first saga of a version may take to be seen. */
 const beginsWithinMs = 60_000;
 const first = "1.0.0";
@@ -29,7 +31,8 @@ export const versionsStage: Stage = {
     ]);
     const go = (current: string, ...draining: string[]) =>
       change(mesh, running, withoutMigrations, versionedValues(images, current, draining));
-    const { seen, orders } = await underLoad(mesh, "load-versions", async () => {
+    const gently = { ...mesh, rate: Math.min(mesh.rate, maxRate) };
+    const { seen, orders } = await underLoad(gently, "load-versions", async () => {
       await go(first, none);
       await requireNew(sagas, first, []);
       const toSecond = await step(sagas, first, second, () => go(second, first));
