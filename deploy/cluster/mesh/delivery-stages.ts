@@ -101,9 +101,11 @@ async function logs(mesh: Mesh): Promise<string> {
 }
 
 async function helmTest({ release }: Mesh): Promise<string> {
-  const { stdout } = mustSucceed("helm test", await release.test());
+  const { stdout, stderr } = mustSucceed("helm test", await release.test());
   require(/Phase:\s+Succeeded/.test(stdout), "helm test ran nothing");
-  return /(\d+\.\d s) DELIVERED/.exec(stdout)?.[0].trim() ?? "succeeded";
+  const [delivered] = /\d+\.\d s DELIVERED/.exec(stdout + stderr) ?? [];
+  require(delivered !== undefined, "the log of the test was not shown");
+  return `its order after ${delivered}, as its log says`;
 }
 
 /** The names of the images that pods run. */
