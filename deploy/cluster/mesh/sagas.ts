@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { ClusterError } from "../errors.ts";
 import { execute } from "../kubectl.ts";
 
-/** How long Temporal may need for an answer: its development server is slow at times, beside a busy mesh on two cores. */
+/** How long Temporal may need for an answer: its development server is slow at times, beside a mesh on two cores. */
 const answerWithinMs = 120_000;
 
 /** What is read of a history: https://docs.temporal.io/references/events#workflowtaskcompleted. */
