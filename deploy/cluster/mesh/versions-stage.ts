@@ -46,7 +46,8 @@ export const versionsStage: Stage = {
     const { status } = await mesh.caller.placeOrder(120);
     require(status === "ORDER_STATUS_DELIVERED", `an order without versions is ${status}`);
     const steps = seen.map(({ said }) => said).join(", ");
-    return `${steps}; ${stayed} of these ended where they began; ${orders}; ${await requireBalance(mesh)}`;
+    const ended = `${stayed} of these ended with the version with which they began, the others had begun without one`;
+    return `${steps}; ${ended}; ${orders}; ${await requireBalance(mesh)}`;
   },
 };
 
