@@ -34,7 +34,7 @@ export interface JaegerSpan {
 /** Is told how many spans went, and why they did not. */
 type Done = (count: number, error?: string) => void;
 
-const { bool, double, i32, i64, list, string, struct } = ThriftType;
+const { bool, double, i32, list, string, struct } = ThriftType;
 const tagTypes = { STRING: 0, DOUBLE: 1, BOOL: 2 } as const;
 const references = { CHILD_OF: 0, FOLLOWS_FROM: 1 } as const;
 
@@ -116,10 +116,10 @@ function beginningOfBatch(serviceName: string, attributes: Readonly<Record<strin
 }
 
 function writeSpan(writer: ThriftWriter, span: JaegerSpan): void {
-  writeLong(writer, 1, span.traceIdLow);
-  writeLong(writer, 2, span.traceIdHigh);
-  writeLong(writer, 3, span.spanId);
-  writeLong(writer, 4, span.parentSpanId);
+  writer.long(1, span.traceIdLow);
+  writer.long(2, span.traceIdHigh);
+  writer.long(3, span.spanId);
+  writer.long(4, span.parentSpanId);
   writer.field(string, 5);
   writer.string(span.operationName);
   writer.field(list, 6);
@@ -127,29 +127,24 @@ function writeSpan(writer: ThriftWriter, span: JaegerSpan): void {
   for (const { refType, traceIdLow, traceIdHigh, spanId } of span.references) {
     writer.field(i32, 1);
     writer.i32(references[refType]);
-    writeLong(writer, 2, traceIdLow);
-    writeLong(writer, 3, traceIdHigh);
-    writeLong(writer, 4, spanId);
+    writer.long(2, traceIdLow);
+    writer.long(3, traceIdHigh);
+    writer.long(4, spanId);
     writer.stop();
   }
   writer.field(i32, 7);
   writer.i32(span.flags);
-  writeLong(writer, 8, span.startTime);
-  writeLong(writer, 9, span.duration);
+  writer.long(8, span.startTime);
+  writer.long(9, span.duration);
   writeTags(writer, 10, span.tags);
   writer.field(list, 11);
   writer.structs(span.logs.length);
   for (const { timestamp, fields } of span.logs) {
-    writeLong(writer, 1, timestamp);
+    writer.long(1, timestamp);
     writeTags(writer, 2, fields);
     writer.stop();
   }
   writer.stop();
-}
-
-function writeLong(writer: ThriftWriter, field: number, value: Buffer): void {
-  writer.field(i64, field);
-  writer.raw(value);
 }
 
 function writeTags(writer: ThriftWriter, field: number, tags: readonly Tag[]): void {

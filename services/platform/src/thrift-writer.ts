@@ -8,11 +8,19 @@ export class ThriftWriter {
   #buffer = Buffer.allocUnsafe(firstBytes);
   #length = 0;
 
-  /** The head of a field of a struct. */
+  /** The head of a field of a struct. @param id below 256 */
   field(type: number, id: number): void {
-    this.#byte(type);
-    this.#reserve(2);
-    this.#length = this.#buffer.writeInt16BE(id, this.#length);
+    this.#reserve(3);
+    this.#buffer[this.#length++] = type;
+    this.#buffer[this.#length++] = 0;
+    this.#buffer[this.#length++] = id;
+  }
+
+  /** A field of 64 bits. @param bytes big-endian; byte by byte, because a copy of eight takes longer */
+  long(id: number, bytes: Buffer): void {
+    this.field(ThriftType.i64, id);
+    this.#reserve(8);
+    for (let at = 0; at < 8; at += 1) this.#buffer[this.#length++] = bytes[at] ?? 0;
   }
 
   /** The end of a struct. */
@@ -48,7 +56,7 @@ export class ThriftWriter {
     this.#length += 4 + bytes;
   }
 
-  /** Bytes as they are, without a length: numbers of 64 bits that are already written so, and whole structs. */
+  /** Bytes as they are, without a length: whole structs. */
   raw(bytes: Buffer): void {
     this.#reserve(bytes.length);
     this.#length += bytes.copy(this.#buffer, this.#length);
