@@ -169,14 +169,10 @@ async function assertLossIsFound(urls: Readonly<Record<DatabaseService, string>>
     await client.end();
   }
   const { findings } = await takeBalance(urls);
+  // One event of inventory may be about several articles.
   const wrong = findings.flatMap((finding) => finding.wrong);
-  assert.equal(wrong.length, databaseServices.length, wrong.join("\n"));
-  for (const service of databaseServices) {
-    assert.ok(
-      wrong.some((sentence) => sentence.includes(`the audit log of ${service} does not say so`)),
-      service,
-    );
-  }
+  const logs = wrong.map((sentence) => /the audit log of (\w+) does not say so$/.exec(sentence)?.[1] ?? sentence);
+  assert.deepEqual([...new Set(logs)].toSorted(), [...databaseServices].toSorted());
 }
 
 test("a hundred orders survive kill -9 of everything around them", { timeout: 9 * 60_000 }, async (context) => {
