@@ -54,7 +54,7 @@ const rules: readonly (readonly [RegExp, string])[] = [
     `$1$2${redacted}`,
   ],
   [/[\p{L}\p{N}._%+'-]{1,64}@[\p{L}\p{N}-]{1,63}(?:\.[\p{L}\p{N}-]{1,63}){0,7}\.\p{L}{2,63}/gu, redactedEmail],
-  [/(?<![\w+])(?:\+[1-9]|00[1-9]\d{0,2}[\s/-])(?:[\s()./-]{0,2}\d){6,14}(?!\d)/g, redactedPhone],
+  [/(?<![\w+]|\w-)(?:\+[1-9]|00[1-9]\d{0,2}[\s/-])(?:[\s()./-]{0,2}\d){6,14}(?!\d)/g, redactedPhone],
   [/(?<![\w(])\(\d{3}\)\s?\d{3}[\s.-]?\d{4}(?!\d)|(?<![\w.-])\d{3}[-.]\d{3}[-.]\d{4}(?![\w.-])/g, redactedPhone],
   [/\b((?:phone|tel|mobile|fax)\.?\s?[=:]?\s?)\d(?:[\s()./-]{0,2}\d){5,14}(?!\d)/gi, `$1${redactedPhone}`],
   [
