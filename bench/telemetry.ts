@@ -1,6 +1,6 @@
 // What it costs to see everything: orders per second and CPU per order with traces (to a real Jaeger), logs and scrapes
-// on, sampled at 10 % and at 100 %, against everything off. Three stacks, one for each side, are loaded in turns for some
-// seconds, over and over: whatever else the machine does takes longer than that, and so meets all sides alike.
+// on, sampled at 10 % and at 100 %, against everything off. Each measurement has a stack of its own that has just started
+// and nothing beside it: how fast a stack is depends on how many orders it carries already. The sides take turns.
 import { availableParallelism, cpus } from "node:os";
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import { Clients } from "#platform/grpc/clients.ts";
@@ -10,11 +10,10 @@ import { cpuSeconds } from "./cpu.ts";
 import { caller, PACKING_MS, pause, prepare, Tally } from "./order-load.ts";
 
 const CALLERS = 256;
-const ROUNDS = 10;
+const ROUNDS = 3;
 /** Until the code that runs now and then is compiled as well as the one that always runs. */
 const WARM_UP_MS = 20_000;
-const SETTLE_MS = 2_000;
-const MEASURE_MS = 5_000;
+const MEASURE_MS = 16_000;
 const FLUSH_TIMEOUT_MS = 15_000;
 /** As deploy/observability/prometheus has it. */
 const SCRAPE_EVERY_MS = 15_000;
@@ -49,13 +48,10 @@ interface Round {
 class Shop implements AsyncDisposable {
   readonly stack: Stack;
   readonly #clients = new Clients({ defaultTimeoutMs: 30_000, maxMessageBytes: 8 * 1024 * 1024 });
-  readonly #seen: boolean;
   #customers: string[] = [];
-  #unscrapedMs = 0;
 
-  private constructor(stack: Stack, seen: boolean) {
+  private constructor(stack: Stack) {
     this.stack = stack;
-    this.#seen = seen;
   }
 
   static async open({ ratio }: Side): Promise<Shop> {
@@ -69,7 +65,7 @@ class Shop implements AsyncDisposable {
         shipping: { PACKING_MS: String(PACKING_MS) },
       },
     });
-    const shop = new Shop(stack, ratio !== undefined);
+    const shop = new Shop(stack);
     shop.#customers = await prepare(stack, shop.#clients);
     return shop;
   }
@@ -88,14 +84,6 @@ class Shop implements AsyncDisposable {
     const own = await Promise.all(components.map((name) => cpuSeconds(this.stack.pid(name))));
     const collector = await cpuSeconds(this.stack.pid("jaeger"));
     return { own: own.reduce((sum, seconds) => sum + seconds, 0), collector };
-  }
-
-  /** Reads the metrics as Prometheus would, when the stack was loaded for long enough since the last time. */
-  async scrapeWhenDue(loadedMs: number): Promise<void> {
-    this.#unscrapedMs += loadedMs;
-    if (!this.#seen || this.#unscrapedMs < SCRAPE_EVERY_MS) return;
-    this.#unscrapedMs = 0;
-    await this.spans();
   }
 
   /** How many spans all processes have made so far and rid themselves of. */
@@ -127,33 +115,44 @@ function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
 
-async function measure(shop: Shop): Promise<Round> {
+/** Reads the metrics again and again, until the signal fires. */
+async function scrapeUntil(shop: Shop, until: AbortSignal): Promise<void> {
+  while (!until.aborted) {
+    await shop.spans();
+    await Promise.race([pause(SCRAPE_EVERY_MS), aborted(until)]);
+  }
+}
+
+async function measure(side: Side): Promise<Round> {
+  await using shop = await Shop.open(side);
   const stopped = new AbortController();
   const tally = new Tally();
-  const spansBefore = await shop.spans();
   const load = shop.load(tally, stopped.signal);
-  await pause(SETTLE_MS);
+  const scrapes = side.ratio === undefined ? undefined : scrapeUntil(shop, stopped.signal);
+  await pause(WARM_UP_MS);
   const [before, start] = [await shop.usage(), performance.now()];
   tally.counting = true;
-  const scrape = shop.scrapeWhenDue(SETTLE_MS + MEASURE_MS);
   await pause(MEASURE_MS);
   tally.counting = false;
   const [after, seconds] = [await shop.usage(), (performance.now() - start) / 1_000];
   const confirmed = tally.latencies.length;
   stopped.abort();
-  await Promise.all([load, scrape]);
+  await Promise.all([load, scrapes]);
   await flushed(shop);
-  const spans = (await shop.spans()) - spansBefore;
+  const spans = await shop.spans();
   if (confirmed < MIN_CONFIRMED)
     throw new Error(`only ${confirmed} orders were confirmed: the machine is too busy to compare`);
   const perOrder = (used: number): number => (used * 1e6) / confirmed;
-  return {
+  const round = {
     perSecond: confirmed / seconds,
     cpu: perOrder(after.own - before.own),
     collector: perOrder(after.collector - before.collector),
     // Those of the orders before and after the measured time as well.
     spans: spans / tally.all,
   };
+  const figures = `${round.perSecond.toFixed(0)} orders/s, ${(round.cpu / 1_000).toFixed(2)} ms CPU per order`;
+  console.log(`  ${side.name.padEnd(5)} ${figures}, ${tally.others} orders not confirmed`);
+  return round;
 }
 
 function median(values: readonly number[]): number {
@@ -190,20 +189,13 @@ async function flushed(shop: Shop): Promise<void> {
 export async function bench(): Promise<void> {
   console.log(`${availableParallelism()} cores, ${cpus()[0]?.model ?? "unknown"}, node ${process.version}`);
   console.log(`${CALLERS} callers, ${ROUNDS} rounds of ${MEASURE_MS / 1_000} s for each side, in turns\n`);
-  await using stacks = new AsyncDisposableStack();
-  const sides: { name: string; shop: Shop; rounds: Round[] }[] = [];
-  for (const side of [off, ...on]) {
-    const shop = stacks.use(await Shop.open(side));
-    sides.push({ name: side.name, shop, rounds: [] });
-    await shop.load(new Tally(), AbortSignal.timeout(WARM_UP_MS));
-  }
+  const sides = [off, ...on];
+  const results = new Map(sides.map((side) => [side, [] as Round[]]));
   for (let round = 0; round < ROUNDS; round += 1) {
-    for (const { shop, rounds } of round % 2 === 0 ? sides : sides.toReversed()) rounds.push(await measure(shop));
-    const figures = sides.map(({ name, rounds }) => `${name} ${rounds.at(-1)?.perSecond.toFixed(0)}`);
-    console.log(`  round ${round + 1}: ${figures.join(", ")} orders/s`);
+    for (const side of round % 2 === 0 ? sides : sides.toReversed()) results.get(side)?.push(await measure(side));
   }
   console.log("");
-  const without = sides[0]?.rounds ?? [];
-  const [, ratio] = sides.map(({ name, rounds }) => print(name, rounds, without));
+  const without = results.get(off) ?? [];
+  const [, ratio] = sides.map((side) => print(side.name, results.get(side) ?? [], without));
   console.log(`ratio: ${(ratio ?? Number.NaN).toFixed(2)}`);
 }
