@@ -40,12 +40,12 @@ const references = { CHILD_OF: 0, FOLLOWS_FROM: 1 } as const;
 
 /**
  * Sends what the Jaeger exporter makes of spans to a collector, as Thrift over HTTP (jaeger.thrift of Jaeger's IDL). For
- * the sender that the exporter brings along, which takes six times as long and writes every field of every tag.
+ * the sender that the exporter brings along, which takes five times as long and writes every field of every tag.
  */
 export class JaegerSender {
   readonly #url: URL;
   readonly #agent: HttpAgent;
-  readonly #process: Buffer;
+  readonly #beginning: Buffer;
   readonly #spans = new ThriftWriter();
   #count = 0;
 
@@ -56,7 +56,7 @@ export class JaegerSender {
   constructor(endpoint: string, serviceName: string, attributes: Readonly<Record<string, string>>) {
     this.#url = new URL(endpoint);
     this.#agent = new (this.#url.protocol === "https:" ? HttpsAgent : HttpAgent)({ keepAlive: true });
-    this.#process = beginningOfBatch(serviceName, attributes);
+    this.#beginning = beginningOfBatch(serviceName, attributes);
   }
 
   /** Takes a span; it goes with {@link flush}. */
@@ -73,13 +73,12 @@ export class JaegerSender {
       done(0);
       return;
     }
-    const body = new ThriftWriter();
-    body.raw(this.#process);
-    body.structs(count);
-    body.raw(this.#spans.take());
-    body.stop();
+    this.#spans.stop(); // of the batch
+    const spans = this.#spans.take();
     this.#count = 0;
-    this.#post(body.take(), (error) => done(count, error));
+    const body = Buffer.concat([this.#beginning, spans]);
+    body.writeInt32BE(count, this.#beginning.length - 4);
+    this.#post(body, (error) => done(count, error));
   }
 
   /** Ends the connections. */
@@ -100,7 +99,7 @@ export class JaegerSender {
   }
 }
 
-/** A batch up to its list of spans. */
+/** A batch up to its first span; ends with the count of its spans, four bytes that are not known yet. */
 function beginningOfBatch(serviceName: string, attributes: Readonly<Record<string, string>>): Buffer {
   const writer = new ThriftWriter();
   const entries = Object.entries(attributes);
@@ -112,6 +111,7 @@ function beginningOfBatch(serviceName: string, attributes: Readonly<Record<strin
   for (const [key, vStr] of entries) writeTag(writer, { key, vType: "STRING", vStr, vDouble: 0, vBool: false });
   writer.stop();
   writer.field(list, 2);
+  writer.structs(0);
   return writer.take();
 }
 

@@ -56,16 +56,9 @@ export class ThriftWriter {
     this.#length += 4 + bytes;
   }
 
-  /** Bytes as they are, without a length: whole structs. */
-  raw(bytes: Buffer): void {
-    this.#reserve(bytes.length);
-    this.#length += bytes.copy(this.#buffer, this.#length);
-  }
-
-  /** What is written; the writer begins anew. */
+  /** What is written, as bytes of their own; the writer begins anew and keeps its buffer. */
   take(): Buffer {
-    const taken = this.#buffer.subarray(0, this.#length);
-    this.#buffer = Buffer.allocUnsafe(this.#buffer.length);
+    const taken = Buffer.from(this.#buffer.subarray(0, this.#length));
     this.#length = 0;
     return taken;
   }

@@ -122,6 +122,20 @@ describe("spans to Jaeger", () => {
     );
   });
 
+  test("go in the batch that they are given with, and in no other", async () => {
+    const spans = await someSpans();
+    const exporter = new ProcessJaegerExporter(`${collector.url}/api/traces`);
+    collector.batches.length = 0;
+    for (const batch of [spans, spans.slice(0, 1)]) {
+      await new Promise((resolve) => exporter.export(batch, resolve));
+    }
+    await exporter.shutdown();
+    const names = collector.batches.map(({ body }) =>
+      read(body).spans.map((span: { operationName: string }) => span.operationName),
+    );
+    assert.deepEqual(names, [spans.map(({ name }) => name), [spans[0]?.name]]);
+  });
+
   test("are told to be lost when the collector refuses them", async () => {
     const [span] = await someSpans();
     assert.ok(span);

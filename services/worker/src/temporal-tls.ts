@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { rootCertificates } from "node:tls";
 import type { NativeConnectionOptions } from "@temporalio/worker";
 import { ConfigError } from "#platform/config.ts";
 import type { WorkerConfig } from "./config.ts";
@@ -32,7 +33,8 @@ export function protectionOf(config: TemporalTlsConfig): Pick<NativeConnectionOp
   if (!certificate !== !key)
     throw new ConfigError("TEMPORAL_TLS_CERT and TEMPORAL_TLS_KEY are set together or not at all");
   const tls = {
-    ...(authority && { serverRootCACertificate: read("TEMPORAL_TLS_CA", authority) }),
+    // The client itself would look for the machine's, which a slim image does not have.
+    serverRootCACertificate: authority ? read("TEMPORAL_TLS_CA", authority) : Buffer.from(rootCertificates.join("\n")),
     ...(certificate &&
       key && { clientCertPair: { crt: read("TEMPORAL_TLS_CERT", certificate), key: read("TEMPORAL_TLS_KEY", key) } }),
     ...(serverName && { serverNameOverride: serverName }),

@@ -1,11 +1,11 @@
 // The worker's way to a Temporal that takes TLS only, shows a certificate of an authority of its own and wants one as well.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createSecureServer, type Http2SecureServer, type IncomingHttpHeaders } from "node:http2";
 import { type AddressInfo, connect as connectTcp, type Server } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { createServer } from "node:tls";
+import { createServer, rootCertificates } from "node:tls";
 import type { TestWorkflowEnvironment } from "@temporalio/testing";
 import { ConfigError, loadConfig } from "#platform/config.ts";
 import { StartError } from "#platform/startup.ts";
@@ -83,10 +83,16 @@ describe("a connection to Temporal", () => {
       TEMPORAL_TLS_KEY: path("worker.key"),
       TEMPORAL_TLS_SERVER_NAME: "temporal",
     };
-    const connection = await connect(configOf(port, { ...whole, TEMPORAL_TIMEOUT_MS: "10000" }));
-    const { clusterName } = await connection.workflowService.getClusterInfo({});
-    await connection.close();
-    assert.equal(clusterName, "active");
+    // Ours as the last of many: so many are trusted when no file is named.
+    const many = path("many.crt");
+    writeFileSync(many, [...rootCertificates, readFileSync(path("ca.crt"), "utf8")].join("\n"));
+    for (const file of [path("ca.crt"), many]) {
+      const settings = { ...whole, TEMPORAL_TLS_CA: file, TEMPORAL_TIMEOUT_MS: "10000" };
+      const connection = await connect(configOf(port, settings));
+      const { clusterName } = await connection.workflowService.getClusterInfo({});
+      await connection.close();
+      assert.equal(clusterName, "active");
+    }
 
     const { TEMPORAL_TLS_CERT: _, TEMPORAL_TLS_KEY: __, ...unknown } = whole;
     const { TEMPORAL_TLS_CA: ___, ...untrusting } = whole;
