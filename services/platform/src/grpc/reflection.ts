@@ -1,4 +1,4 @@
-import { type DescFile, type DescService, toBinary } from "@bufbuild/protobuf";
+import { type DescFile, type DescService, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import type { Server } from "@grpc/grpc-js";
 import { ReflectionService } from "@grpc/reflection";
@@ -17,7 +17,19 @@ function encode(file: DescFile): Buffer {
 }
 
 const healthName = "grpc.health.v1.Health";
-const healthFiles = health.Check?.requestType.fileDescriptorProtos ?? [];
+
+/** The health service's file. Its loader leaves off how the entries of a map must be called, and grpcurl refuses that. */
+function healthFile(): Buffer {
+  const [bytes = Buffer.alloc(0)] = health.Check?.requestType.fileDescriptorProtos ?? [];
+  const file = fromBinary(FileDescriptorProtoSchema, Uint8Array.from(bytes));
+  for (const { field: fields, nestedType } of file.messageType) {
+    for (const entry of nestedType.filter(({ name, options }) => options?.mapEntry && !name.endsWith("Entry"))) {
+      for (const field of fields) if (field.typeName === entry.name) field.typeName += "Entry";
+      entry.name += "Entry";
+    }
+  }
+  return Buffer.from(toBinary(FileDescriptorProtoSchema, file));
+}
 
 /**
  * Answers `grpc.reflection.v1` and `v1alpha` for the given services, from the descriptors in the generated code, and for
@@ -28,7 +40,7 @@ export function addReflection(server: Server, services: readonly DescService[]):
   for (const service of services) withDependencies(service.file, files);
   // No service imports them, but errors carry them: without them grpcurl shows details as bytes.
   withDependencies(file_google_rpc_error_details, files);
-  const fileDescriptorProtos = [...[...files].map(encode), ...healthFiles];
+  const fileDescriptorProtos = [...[...files].map(encode), healthFile()];
   // The package takes what proto-loader makes; of an entry it reads the descriptors only.
   const entry = { format: "Protocol Buffer 3 EnumDescriptorProto", type: {}, fileDescriptorProtos } as const;
   const names = [healthName, ...services.map((service) => service.typeName)];
