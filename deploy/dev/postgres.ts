@@ -61,9 +61,16 @@ export function removeData(dataDirectory: string): void {
   rmSync(dataDirectory, { recursive: true, force: true });
 }
 
+/**
+ * Else its log quotes the values of a row that was there already, and the statements in which values stand: request ids as
+ * callers chose them, customers.
+ */
+const silentAboutValues = ["log_error_verbosity=terse", "log_min_error_statement=panic"];
+
 /** The server's own settings: only for this machine, and enough connections for a stack and a few tools. */
 export function serverArguments(plan: PostgresPlan, port: number, more: readonly string[]): string[] {
-  const settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200", ...more];
+  const own = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"];
+  const settings = [...own, ...silentAboutValues, ...more];
   return ["-D", plan.data, "-p", String(port), ...settings.flatMap((setting) => ["-c", setting])];
 }
 

@@ -98,6 +98,8 @@ describe("card numbers in calls to the whole stack", () => {
       };
       const request = requestWith(call.method.input, { lengths, text }).message;
       const error = await failureOf(caller.call(call, request, headersOf(inHeaders)));
+      // A repetition finds the row of the first call, which the database then says.
+      if (field.field.name === "request_id") await failureOf(caller.call(call, request, headersOf(inHeaders)));
       if (!mayLookLikeCard(field.field) && !isRefusalOf(places, error)) {
         wrong.push(`${call.method.name} ${field.path}: ${error?.message ?? "taken"}`);
       }
@@ -127,13 +129,19 @@ describe("card numbers in calls to the whole stack", () => {
       const found = (numbers: Numbers) => {
         const wanted = new Wanted(numbers.sent.keys());
         const told = texts.flatMap((text) => wanted.in(text).map((digits) => ({ text, to: numbers.sent.get(digits) })));
-        return told.filter(({ text, to }) => !isAudited(text, to?.meant)).map(({ to }) => to?.place);
+        return told
+          .filter(({ text, to }) => !isAudited(text, to?.meant))
+          .map(({ text, to }) => `${to?.place}: ${text}`);
       };
-      assert.ok(found(canaries).includes("baggage"), `the search finds nothing in the ${name}`);
+      assert.ok(found(canaries).some(isOfBaggage), `the search finds nothing in the ${name}`);
       assert.deepEqual([...found(cards), ...found(inHeaders)], [], name);
     }
   });
 });
+
+function isOfBaggage(hit: string): boolean {
+  return hit.startsWith("baggage: ");
+}
 
 function isLast({ method }: ContractCall): boolean {
   return method.name === "ResolveParkedStep";
