@@ -1,24 +1,32 @@
 // What it costs to see everything: orders per second and CPU per order with traces (to a real Jaeger), logs and scrapes
 // on, sampled at 10 % and at 100 %, against everything off. Each measurement has a stack of its own that has just started
 // and nothing beside it: how fast a stack is depends on how many orders it carries already. The sides take turns.
+import { randomBytes } from "node:crypto";
 import { availableParallelism, cpus } from "node:os";
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import { Clients } from "#platform/grpc/clients.ts";
 import { components, freePorts, services } from "../deploy/dev/layout.ts";
 import { Stack } from "../deploy/dev/stack.ts";
 import { cpuSeconds } from "./cpu.ts";
-import { caller, PACKING_MS, pause, prepare, Tally } from "./order-load.ts";
+import { type CallerOptions, caller, PACKING_MS, pause, prepare, Tally } from "./order-load.ts";
 
 const CALLERS = 256;
-const ROUNDS = 3;
-/** Until the code that runs now and then is compiled as well as the one that always runs. */
+const ROUNDS = 5;
+/**
+ * Every trace is kept meanwhile, where traces are made: what runs seldom is then compiled as it is after an hour of service,
+ * when it has run as often.
+ */
 const WARM_UP_MS = 20_000;
+/** Until the spans of the warm-up are sent. */
+const SETTLE_MS = 8_000;
 const MEASURE_MS = 16_000;
 const FLUSH_TIMEOUT_MS = 15_000;
 /** As deploy/observability/prometheus has it. */
 const SCRAPE_EVERY_MS = 15_000;
 /** A side that confirmed fewer in a round says nothing. */
 const MIN_CONFIRMED = 50;
+
+const collector = "jaeger";
 
 /** One of the three ways to run. */
 interface Side {
@@ -28,16 +36,18 @@ interface Side {
 }
 
 const off: Side = { name: "off" };
-const on: readonly Side[] = [
-  { name: "10 %", ratio: 0.1 },
-  { name: "100 %", ratio: 1 },
-];
+const some: Side = { name: "10 %", ratio: 0.1 };
+const all: Side = { name: "100 %", ratio: 1 };
+/** Each of the others comes next to what it is compared with: the machine is not equally fast for long. */
+const sides: readonly Side[] = [some, off, all];
 
 /** What a round of a side gave. */
 interface Round {
   readonly perSecond: number;
   /** CPU microseconds per order, of our processes and PostgreSQL and Temporal. */
   readonly cpu: number;
+  /** The same of each of them. */
+  readonly cpuOf: ReadonlyMap<string, number>;
   /** The same of Jaeger. */
   readonly collector: number;
   /** Spans that were made per order. */
@@ -59,7 +69,7 @@ class Shop implements AsyncDisposable {
     const stack = await Stack.start({
       ports: await freePorts(),
       logLevel: ratio === undefined ? "error" : "info",
-      observers: ratio === undefined ? [] : ["jaeger"],
+      observers: ratio === undefined ? [] : [collector],
       environment: {
         all: ratio === undefined ? { OTEL_TRACES_EXPORTER: "none" } : telemetry,
         shipping: { PACKING_MS: String(PACKING_MS) },
@@ -71,24 +81,25 @@ class Shop implements AsyncDisposable {
   }
 
   /** Loads it until the signal fires, and returns once every caller has its last answer. */
-  async load(tally: Tally, until: AbortSignal): Promise<void> {
+  async load({ tally, until, headers }: CallerOptions): Promise<void> {
     const orders = this.#clients.client(OrderService, this.stack.address("orders"));
     const callers = Array.from({ length: CALLERS }, (_, index) =>
-      caller(orders, this.#customers[index % this.#customers.length] ?? "", { tally, until }),
+      caller(orders, this.#customers[index % this.#customers.length] ?? "", { tally, until, headers }),
     );
     await Promise.race([Promise.all(callers), aborted(until).then(() => pause(10_000))]);
   }
 
-  /** CPU seconds so far: of all but Jaeger, and of Jaeger. */
-  async usage(): Promise<{ own: number; collector: number }> {
-    const own = await Promise.all(components.map((name) => cpuSeconds(this.stack.pid(name))));
-    const collector = await cpuSeconds(this.stack.pid("jaeger"));
-    return { own: own.reduce((sum, seconds) => sum + seconds, 0), collector };
+  /** CPU seconds so far of each process, Jaeger among them. */
+  async usage(): Promise<Map<string, number>> {
+    const processes = [...components, collector] as const;
+    const used = processes.map(async (name) => [name, await cpuSeconds(this.stack.pid(name))] as const);
+    return new Map(await Promise.all(used));
   }
 
-  /** How many spans all processes have made so far and rid themselves of. */
-  spans(): Promise<number> {
-    return this.#sum(/^telemetry_spans_total\{[^}]*\} (\d+)$/gm);
+  /** How many spans all processes have made so far. */
+  async spansMade(): Promise<number> {
+    const gone = await this.#sum(/^telemetry_spans_total\{[^}]*\} (\d+)$/gm);
+    return gone + (await this.waitingSpans());
   }
 
   /** How many spans wait to be sent. */
@@ -96,13 +107,14 @@ class Shop implements AsyncDisposable {
     return this.#sum(/^telemetry_span_queue_size\{[^}]*\} (\d+)$/gm);
   }
 
-  /** Reads the metrics of all processes, as Prometheus would, and adds up what the pattern finds. */
+  /** Reads the metrics of all processes, as Prometheus would. */
+  scrape(): Promise<string[]> {
+    return Promise.all(services.map(async (name) => (await fetch(`${this.stack.httpUrl(name)}/metrics`)).text()));
+  }
+
   async #sum(pattern: RegExp): Promise<number> {
-    const texts = await Promise.all(
-      services.map(async (name) => (await fetch(`${this.stack.httpUrl(name)}/metrics`)).text()),
-    );
-    const counts = texts.flatMap((text) => [...text.matchAll(pattern)]);
-    return counts.reduce((sum, [, count]) => sum + Number(count), 0);
+    const counts = (await this.scrape()).flatMap((text) => [...text.matchAll(pattern)]);
+    return sum(counts.map(([, count]) => Number(count)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -115,10 +127,14 @@ function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
 
+function keptTraceParent(): string {
+  return `00-${randomBytes(16).toString("hex")}-${randomBytes(8).toString("hex")}-01`;
+}
+
 /** Reads the metrics again and again, until the signal fires. */
 async function scrapeUntil(shop: Shop, until: AbortSignal): Promise<void> {
   while (!until.aborted) {
-    await shop.spans();
+    await shop.scrape();
     await Promise.race([pause(SCRAPE_EVERY_MS), aborted(until)]);
   }
 }
@@ -127,9 +143,12 @@ async function measure(side: Side): Promise<Round> {
   await using shop = await Shop.open(side);
   const stopped = new AbortController();
   const tally = new Tally();
-  const load = shop.load(tally, stopped.signal);
+  const warmUp = AbortSignal.timeout(WARM_UP_MS);
+  const headers = (): Record<string, string> => (warmUp.aborted ? {} : { traceparent: keptTraceParent() });
+  const load = shop.load({ tally, until: stopped.signal, headers });
   const scrapes = side.ratio === undefined ? undefined : scrapeUntil(shop, stopped.signal);
-  await pause(WARM_UP_MS);
+  await pause(WARM_UP_MS + SETTLE_MS);
+  const [spansBefore, ordersBefore] = [await shop.spansMade(), tally.all];
   const [before, start] = [await shop.usage(), performance.now()];
   tally.counting = true;
   await pause(MEASURE_MS);
@@ -139,20 +158,26 @@ async function measure(side: Side): Promise<Round> {
   stopped.abort();
   await Promise.all([load, scrapes]);
   await flushed(shop);
-  const spans = await shop.spans();
+  const spans = (await shop.spansMade()) - spansBefore;
   if (confirmed < MIN_CONFIRMED)
     throw new Error(`only ${confirmed} orders were confirmed: the machine is too busy to compare`);
-  const perOrder = (used: number): number => (used * 1e6) / confirmed;
+  const perOrder = (name: string): number => (((after.get(name) ?? 0) - (before.get(name) ?? 0)) * 1e6) / confirmed;
+  const cpuOf = new Map(components.map((name) => [name, perOrder(name)]));
   const round = {
     perSecond: confirmed / seconds,
-    cpu: perOrder(after.own - before.own),
-    collector: perOrder(after.collector - before.collector),
-    // Those of the orders before and after the measured time as well.
-    spans: spans / tally.all,
+    cpu: sum([...cpuOf.values()]),
+    cpuOf,
+    collector: perOrder(collector),
+    // Those of the orders after the measured time as well.
+    spans: spans / (tally.all - ordersBefore),
   };
   const figures = `${round.perSecond.toFixed(0)} orders/s, ${(round.cpu / 1_000).toFixed(2)} ms CPU per order`;
   console.log(`  ${side.name.padEnd(5)} ${figures}, ${tally.others} orders not confirmed`);
   return round;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 function median(values: readonly number[]): number {
@@ -162,8 +187,8 @@ function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
 }
 
-function print(name: string, rounds: readonly Round[], off: readonly Round[]): number {
-  const of = (key: keyof Round, from = rounds) => median(from.map((round) => round[key]));
+function print({ name }: Side, rounds: readonly Round[], off: readonly Round[]): number {
+  const of = (key: Exclude<keyof Round, "cpuOf">, from = rounds) => median(from.map((round) => round[key]));
   const ratio = median(rounds.map((round, index) => round.perSecond / (off[index]?.perSecond ?? Number.NaN)));
   const more = median(rounds.map((round, index) => round.cpu - (off[index]?.cpu ?? Number.NaN)));
   const cells = [
@@ -175,10 +200,12 @@ function print(name: string, rounds: readonly Round[], off: readonly Round[]): n
     `Jaeger ${of("collector").toFixed(0)} µs`,
   ];
   console.log(`${name.padEnd(5)} ${cells.join(", ")}`);
+  const ofProcess = (process: string) => median(rounds.map(({ cpuOf }) => (cpuOf.get(process) ?? 0) / 1_000));
+  console.log(`      ${components.map((process) => `${process} ${ofProcess(process).toFixed(2)}`).join(", ")} ms`);
   return ratio;
 }
 
-/** Waits until the spans of the round before are sent, so that no side pays for another. */
+/** Waits until the last spans are sent, so that they are counted. */
 async function flushed(shop: Shop): Promise<void> {
   const end = Date.now() + FLUSH_TIMEOUT_MS;
   do await pause(500);
@@ -189,13 +216,14 @@ async function flushed(shop: Shop): Promise<void> {
 export async function bench(): Promise<void> {
   console.log(`${availableParallelism()} cores, ${cpus()[0]?.model ?? "unknown"}, node ${process.version}`);
   console.log(`${CALLERS} callers, ${ROUNDS} rounds of ${MEASURE_MS / 1_000} s for each side, in turns\n`);
-  const sides = [off, ...on];
   const results = new Map(sides.map((side) => [side, [] as Round[]]));
   for (let round = 0; round < ROUNDS; round += 1) {
     for (const side of round % 2 === 0 ? sides : sides.toReversed()) results.get(side)?.push(await measure(side));
   }
   console.log("");
-  const without = results.get(off) ?? [];
-  const [, ratio] = sides.map((side) => print(side.name, results.get(side) ?? [], without));
-  console.log(`ratio: ${(ratio ?? Number.NaN).toFixed(2)}`);
+  const of = (side: Side) => results.get(side) ?? [];
+  print(off, of(off), of(off));
+  const ratio = print(some, of(some), of(off));
+  print(all, of(all), of(off));
+  console.log(`ratio: ${ratio.toFixed(2)}`);
 }
