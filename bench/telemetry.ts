@@ -168,7 +168,7 @@ async function measure(side: Side): Promise<Round> {
     cpu: sum([...cpuOf.values()]),
     cpuOf,
     collector: perOrder(collector),
-    // Those of the orders after the measured time as well.
+    // Those of the orders after the measured time as well, and of those of the warm-up that are still being packed.
     spans: spans / (tally.all - ordersBefore),
   };
   const figures = `${round.perSecond.toFixed(0)} orders/s, ${(round.cpu / 1_000).toFixed(2)} ms CPU per order`;

@@ -78,7 +78,7 @@ export class Kubectl {
   start(args: readonly string[]): ChildProcess {
     const [command = "kubectl", ...first] = this.#command;
     return spawn(command, [...first, "--kubeconfig", this.#kubeconfig, ...args], {
-      stdio: ["ignore", "pipe", "inherit"],
+      stdio: ["ignore", "pipe", "pipe"],
     });
   }
 

@@ -134,10 +134,19 @@ class Way implements AsyncDisposable {
       ...["-n", namespace, "port-forward", `service/${releaseName}-${service}`],
       `:${remote}`,
     ]);
+    // It complains about every connection that a pod takes along when it ends.
+    let said = "";
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      said = (said + text).slice(-2_000);
+    });
     const port = await Promise.race([localPort(child), pause(openDeadlineMs, undefined, { ref: false })]);
+    // It says a line for each connection, and stands still when nobody takes them.
+    child.stdout?.resume();
     if (port !== undefined) return { child, port };
     child.kill();
-    throw new ClusterError(`kubectl opened no way to ${service} within ${openDeadlineMs / 1_000} s`);
+    throw new ClusterError(
+      `kubectl opened no way to ${service} within ${openDeadlineMs / 1_000} s; it said: ${said.trim() || "nothing"}`,
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
