@@ -12,10 +12,7 @@ import { type CallerOptions, caller, PACKING_MS, pause, prepare, Tally } from ".
 
 const CALLERS = 256;
 const ROUNDS = 5;
-/**
- * Every trace is kept meanwhile, where traces are made: what runs seldom is then compiled as it is after an hour of service,
- * when it has run as often.
- */
+/** Every trace is kept meanwhile, where traces are made: see the README, the result depends on it. */
 const WARM_UP_MS = 20_000;
 /** Until the spans of the warm-up are sent. */
 const SETTLE_MS = 8_000;
@@ -168,7 +165,7 @@ async function measure(side: Side): Promise<Round> {
     cpu: sum([...cpuOf.values()]),
     cpuOf,
     collector: perOrder(collector),
-    // Those of the orders after the measured time as well, and of those of the warm-up that are still being packed.
+    // Those of the orders after the measured time as well, and what ends by then of the orders before.
     spans: spans / (tally.all - ordersBefore),
   };
   const figures = `${round.perSecond.toFixed(0)} orders/s, ${(round.cpu / 1_000).toFixed(2)} ms CPU per order`;

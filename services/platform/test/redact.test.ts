@@ -100,6 +100,7 @@ describe("redaction of personal data", () => {
     ["Key (email)=(ada@example.org) already exists", "Key (email)=([e-mail]) already exists"],
     ["call +49 (30) 123 456-78 now", "call [phone] now"],
     ["call +14155552671", "call [phone]"],
+    ["customer-+49 30 1234567", "customer-[phone]"],
     ["(415) 555-2671 and 415-555-2671", "[phone] and [phone]"],
     ["authorization: Bearer abc.def-ghi", "authorization: [redacted] [redacted]"],
     ["got eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc", "got [redacted]"],
