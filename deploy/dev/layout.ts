@@ -1,6 +1,3 @@
-import { StackError } from "./errors.ts";
-import { isFree } from "./ports.ts";
-
 /** The services that have a database, in the order in which they are shown. */
 export const databaseServices = ["orders", "payments", "inventory", "shipping"] as const;
 /** Every process of ours. */
@@ -111,24 +108,14 @@ export function allPorts(ports: Ports): { port: number; use: string }[] {
   return [...components, ...observers].flatMap((component) => portsOf(component, ports));
 }
 
-/** Where ports are taken from for stacks beside a running one: below those that systems give to outgoing connections. */
-const firstFreeRange = 10_000;
-const lastFreeRange = 31_000;
-
-/** Ports that are all free just now. For tests and benchmarks beside a running stack. */
-export async function freePorts(): Promise<Ports> {
-  for (let attempt = 0; attempt < 100; attempt += 1) {
-    const base = firstFreeRange + Math.floor(Math.random() * (lastFreeRange - firstFreeRange));
-    const ports: Ports = {
-      postgres: base,
-      temporal: base + 1,
-      temporalUi: base + 2,
-      grpc: byService((index) => base + 3 + index),
-      http: byService((index) => base + 3 + services.length + index),
-      observers: byObserverPort((index) => base + 3 + 2 * services.length + index),
-    };
-    const free = await Promise.all(allPorts(ports).map(({ port }) => isFree(port)));
-    if (free.every(Boolean)) return ports;
-  }
-  throw new StackError("No range of ports was free in a hundred attempts.");
+/** The ports of one stack in a row, from the first on. */
+export function portsFrom(first: number): Ports {
+  return {
+    postgres: first,
+    temporal: first + 1,
+    temporalUi: first + 2,
+    grpc: byService((index) => first + 3 + index),
+    http: byService((index) => first + 3 + services.length + index),
+    observers: byObserverPort((index) => first + 3 + 2 * services.length + index),
+  };
 }

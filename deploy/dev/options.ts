@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { defaultDataDirectory } from "./config.ts";
 import { StackError } from "./errors.ts";
+import type { PortOffset } from "./free-ports.ts";
 import { type Component, components, maxPortOffset } from "./layout.ts";
 
 /** What `npm start` was asked for. */
@@ -13,7 +14,7 @@ export interface StartOptions {
   readonly demo: boolean;
   /** Whether a Jaeger is started when there is one. */
   readonly traces: boolean;
-  readonly portOffset: number;
+  readonly portOffset: PortOffset;
   readonly dataDirectory: string;
   /** Which components to start; all when not given. */
   readonly only?: readonly Component[];
@@ -30,6 +31,7 @@ Then places one order as a client would and shows how it goes on, until Ctrl-C.
   npm start -- --no-traces        start no Jaeger and make no spans
   npm start -- --verbose          show everything that the components log
   npm start -- --port-offset 100  add 100 to every port, to run beside another stack
+  npm start -- --port-offset free take any ports that are free
   npm start -- --data <folder>    keep the data elsewhere
   npm start -- --only postgres,temporal,orders
                                   start only these, place no order
@@ -70,10 +72,11 @@ export function parseOptions(args: readonly string[]): StartOptions {
 }
 
 /** Reads a port offset. */
-export function parseOffset(text: string): number {
+export function parseOffset(text: string): PortOffset {
+  if (text === "free") return text;
   const offset = Number(text);
   if (Number.isInteger(offset) && offset >= 0 && offset <= maxPortOffset) return offset;
-  throw new StackError(`--port-offset is a whole number from 0 to ${maxPortOffset}, not "${text}".`);
+  throw new StackError(`--port-offset is a whole number from 0 to ${maxPortOffset}, or "free", not "${text}".`);
 }
 
 function parseComponents(text: string): Component[] {

@@ -3,7 +3,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { run } from "../tools/run.ts";
 import { StackError } from "./errors.ts";
 
-const host = "127.0.0.1";
+/** Where a stack listens. */
+export const host = "127.0.0.1";
 /** An outgoing connection may have one of our ports by chance; it is waited for, as it seldom lasts. */
 const patienceMs = 5_000;
 
@@ -16,7 +17,9 @@ export async function requireFree(wanted: readonly { port: number; use: string }
   if (taken.length === 0) return;
   const names = await Promise.all(taken.map(async ({ port, use }) => `${port} (${use})${await holderOf(port)}`));
   const subject = taken.length === 1 ? `Port ${names[0]} is in use` : `Ports ${names.join(", ")} are in use`;
-  throw new StackError(`${subject}: stop what uses them, or move every port with --port-offset 100.`);
+  throw new StackError(
+    `${subject}: stop what uses them, or move every port with --port-offset 100, or --port-offset free.`,
+  );
 }
 
 /** Whether we could listen there now. */

@@ -39,7 +39,7 @@ export interface StackListener {
 export interface StackOptions extends StackListener {
   /** Where data, logs and secrets are kept; a temporary folder, removed at the end, when left out. */
   readonly dataDirectory?: string;
-  /** Where everything listens; see `freePorts` and `portsAt`. The default ports when left out. */
+  /** Where everything listens; see `portsFor`. The default ports when left out. */
   readonly ports?: Ports;
   /** What to start; everything when left out. */
   readonly components?: readonly Component[];

@@ -7,7 +7,8 @@ import { root } from "./config.ts";
 import { demonstrate } from "./demo.ts";
 import { StackError } from "./errors.ts";
 import { printExamples } from "./examples.ts";
-import { type Observer, portsAt, portsOf } from "./layout.ts";
+import { portsFor } from "./free-ports.ts";
+import { type Observer, type Ports, portsOf } from "./layout.ts";
 import { claim } from "./leftovers.ts";
 import { help, parseOptions, type StartOptions } from "./options.ts";
 import { isFree } from "./ports.ts";
@@ -22,9 +23,9 @@ async function reset(options: StartOptions): Promise<void> {
 }
 
 /** A Jaeger is used when there is one, and never built here. */
-async function chooseObservers({ traces, portOffset }: StartOptions, screen: Screen): Promise<Observer[]> {
+async function chooseObservers(traces: boolean, ports: Ports, screen: Screen): Promise<Observer[]> {
   if (!traces || !(await findTool("jaeger"))) return [];
-  const wanted = portsOf("jaeger", portsAt(portOffset));
+  const wanted = portsOf("jaeger", ports);
   const free = await Promise.all(wanted.map(({ port }) => isFree(port)));
   const taken = wanted.filter((_, index) => !free[index]).map(({ port }) => port);
   if (taken.length === 0) return ["jaeger"];
@@ -37,10 +38,11 @@ async function run(options: StartOptions, screen: Screen): Promise<number> {
   const begin = performance.now();
   screen.title(`Ordermesh starts in ${relative(root, options.dataDirectory) || "."}`);
   if (options.reset) await reset(options);
-  const observers = await chooseObservers(options, screen);
+  const ports = await portsFor(options.portOffset);
+  const observers = await chooseObservers(options.traces, ports, screen);
   const stack = await Stack.start({
     dataDirectory: options.dataDirectory,
-    ports: portsAt(options.portOffset),
+    ports,
     observers,
     ...(options.only && { components: options.only }),
     logLevel: options.verbose ? "info" : "warn",

@@ -7,7 +7,7 @@ import { ToolError, tool, toolLinks } from "../tools/tool.ts";
 import { baseTools, testTools } from "../tools/versions.ts";
 import { fullEnvironment, root } from "./config.ts";
 import { StackError } from "./errors.ts";
-import { freePorts } from "./layout.ts";
+import { freePorts } from "./free-ports.ts";
 import { onOrphaned } from "./parentage.ts";
 import { Stack } from "./stack.ts";
 

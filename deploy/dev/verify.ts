@@ -7,8 +7,9 @@ import { type Balance, takeBalance } from "./balance.ts";
 import { colour, defaultDataDirectory, pushgatewayUrl } from "./config.ts";
 import { credentialsIn } from "./credentials.ts";
 import { StackError } from "./errors.ts";
+import { freePorts } from "./free-ports.ts";
 import { ancestryOf } from "./identity.ts";
-import { type DatabaseService, databaseServices, freePorts } from "./layout.ts";
+import { type DatabaseService, databaseServices } from "./layout.ts";
 import { Stack } from "./stack.ts";
 
 /** The port of the server that runs on this data, if one does: the fourth line of its pid file. */

@@ -7,7 +7,8 @@ import { Clients } from "#platform/grpc/clients.ts";
 import { fillShelves } from "../catalogue.ts";
 import { colour, root } from "../config.ts";
 import { StackError } from "../errors.ts";
-import { observers, portsAt } from "../layout.ts";
+import { portsFor } from "../free-ports.ts";
+import { observers } from "../layout.ts";
 import { Screen } from "../screen.ts";
 import { Shopper } from "../shopper.ts";
 import { Stack } from "../stack.ts";
@@ -28,7 +29,7 @@ async function run(options: ObserveOptions, screen: Screen): Promise<number> {
   screen.title(`Ordermesh starts with all that watches it, in ${relative(root, options.dataDirectory) || "."}`);
   const stack = await Stack.start({
     dataDirectory: options.dataDirectory,
-    ports: portsAt(options.portOffset),
+    ports: await portsFor(options.portOffset),
     observers,
     logLevel: "info",
     environment: { all: { OTEL_BSP_SCHEDULE_DELAY: String(spanDelayMs) } },

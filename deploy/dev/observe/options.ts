@@ -2,6 +2,7 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { defaultDataDirectory } from "../config.ts";
 import { StackError } from "../errors.ts";
+import type { PortOffset } from "../free-ports.ts";
 import { parseOffset } from "../options.ts";
 
 /** What `npm run observe` was asked for. */
@@ -11,7 +12,7 @@ export interface ObserveOptions {
   readonly verbose: boolean;
   /** How many orders are placed. */
   readonly orders: number;
-  readonly portOffset: number;
+  readonly portOffset: PortOffset;
   readonly dataDirectory: string;
 }
 
@@ -29,6 +30,7 @@ log lines and its metrics are. Stays until Ctrl-C.
   npm run observe -- --orders 500       another number of orders, from ${fewest} to ${most}
   npm run observe -- --verbose          show everything that the components log
   npm run observe -- --port-offset 100  add 100 to every port, to run beside another stack
+  npm run observe -- --port-offset free take any ports that are free
   npm run observe -- --data <folder>    keep the data elsewhere than in .data/observe
 
 Ports: those of npm start; Jaeger 16686, Prometheus 9090, Elasticsearch 9200.

@@ -1,9 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { fullEnvironment, root } from "../config.ts";
-import { allPorts, maxPortOffset, portsAt } from "../layout.ts";
-import { isFree } from "../ports.ts";
 import { eventually } from "./processes.ts";
 
 /** An npm script as a person would run it, in a process group of its own as a terminal makes one. */
@@ -35,14 +32,5 @@ export class Command {
   /** What Ctrl-C does: the terminal signals everyone in the group. */
   controlC(): void {
     process.kill(-(this.child.pid ?? 0), "SIGINT");
-  }
-}
-
-/** An offset that moves every port of a stack to one that is free just now. */
-export async function freePortOffset(): Promise<number> {
-  for (;;) {
-    const offset = randomInt(100, maxPortOffset);
-    const free = await Promise.all(allPorts(portsAt(offset)).map(({ port }) => isFree(port)));
-    if (free.every(Boolean)) return offset;
   }
 }

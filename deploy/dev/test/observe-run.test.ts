@@ -5,18 +5,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { kinds } from "../observe/kinds.ts";
 import { removeData } from "../postgres.ts";
-import { Command, freePortOffset } from "./command.ts";
-
-/** A port that was free may be somebody's ephemeral one by the time it is bound: other ports are tried then, twice. */
-async function observeOnFreePorts(dataDirectory: string): Promise<Command> {
-  for (let attempt = 1; ; attempt += 1) {
-    const offset = String(await freePortOffset());
-    const args = ["--exit", "--orders", "15", "--port-offset", offset, "--data", dataDirectory];
-    const command = new Command("observe", args);
-    const failed = (await command.exitCode()) !== 0;
-    if (!failed || attempt === 3 || !command.output.includes("another process already listens there")) return command;
-  }
-}
+import { Command } from "./command.ts";
 
 describe("npm run observe", () => {
   let dataDirectory: string;
@@ -33,7 +22,8 @@ describe("npm run observe", () => {
   });
 
   test("--exit finds the trace, the log lines and the metrics of an order of each kind", async () => {
-    const command = await observeOnFreePorts(dataDirectory);
+    const args = ["--exit", "--orders", "15", "--port-offset", "free", "--data", dataDirectory];
+    const command = new Command("observe", args);
     assert.equal(await command.exitCode(), 0, command.output);
     for (const { name, queries } of kinds) {
       const part = command.output.split(`\n${name}: `)[1]?.split("\n\n")[0] ?? "";

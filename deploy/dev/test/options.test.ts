@@ -18,8 +18,12 @@ describe("the command line of npm start", () => {
     });
   });
 
+  test("takes any free ports when told so", () => {
+    assert.equal(parseOptions(["--port-offset", "free"]).portOffset, "free");
+  });
+
   for (const [args, message] of [
-    [["--port-offset", "x"], /whole number from 0 to 10000, not "x"/],
+    [["--port-offset", "x"], /whole number from 0 to 10000, or "free", not "x"/],
     [["--port-offset", "20000"], /whole number/],
     [["--frobnicate"], /--frobnicate.*--help/],
     [["extra"], /extra.*--help/],

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import pg from "pg";
 import { StackError } from "../errors.ts";
-import { freePorts } from "../layout.ts";
+import { freePorts } from "../free-ports.ts";
 import { removeData } from "../postgres.ts";
 import { Stack } from "../stack.ts";
 import { eventually, isAlive, see } from "./processes.ts";

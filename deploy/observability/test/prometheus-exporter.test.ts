@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import pg from "pg";
 import { parse } from "yaml";
-import { freePorts } from "../../dev/layout.ts";
+import { freePorts } from "../../dev/free-ports.ts";
 import { Stack } from "../../dev/stack.ts";
 import { exporterQueries, postgresExporterProgram } from "../prometheus/programs.ts";
 import { Monitoring } from "./monitoring.ts";
