@@ -59,15 +59,13 @@ export async function prepare(stack: Stack, clients: Clients): Promise<string[]>
 export interface CallerOptions {
   readonly tally: Tally;
   readonly until: AbortSignal;
-  /** Headers of the next call; none unless given. */
-  readonly headers?: () => Record<string, string>;
 }
 
 /** Places one order after the other and waits for each. */
 export async function caller(
   orders: Client<typeof OrderService>,
   customerId: string,
-  { tally, until, headers = () => ({}) }: CallerOptions,
+  { tally, until }: CallerOptions,
 ): Promise<void> {
   for (let number = 0; !until.aborted; number += 1) {
     const start = performance.now();
@@ -88,7 +86,7 @@ export async function caller(
           country: "DE",
         },
       };
-      const { order } = await orders.createOrder(request, { headers: headers() });
+      const { order } = await orders.createOrder(request);
       tally.note(order?.status, performance.now() - start);
     } catch (error) {
       tally.note(undefined, 0);

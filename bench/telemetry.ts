@@ -1,7 +1,7 @@
 // What it costs to see everything: orders per second and CPU per order with traces (to a real Jaeger), logs and scrapes
 // on, sampled at 10 % and at 100 %, against everything off. Each measurement has a stack of its own that has just started
-// and nothing beside it: how fast a stack is depends on how many orders it carries already. The sides take turns.
-import { randomBytes } from "node:crypto";
+// and nothing beside it: how fast a stack is depends on how many orders it carries already. The sides take turns, and every
+// round is repeated in the opposite order, as a machine may become slower while it is measured.
 import { availableParallelism, cpus } from "node:os";
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import { Clients } from "#platform/grpc/clients.ts";
@@ -12,12 +12,10 @@ import { cpuSeconds } from "./cpu.ts";
 import { type CallerOptions, caller, PACKING_MS, pause, prepare, Tally } from "./order-load.ts";
 
 const CALLERS = 256;
-const ROUNDS = 5;
-/** Every trace is kept meanwhile, where traces are made: see the README, the result depends on it. */
+/** Of two rounds each, there and back. */
+const TURNS = 3;
 const WARM_UP_MS = 20_000;
-/** Until the spans of the warm-up are sent. */
-const SETTLE_MS = 8_000;
-const MEASURE_MS = 16_000;
+const MEASURE_MS = 30_000;
 const FLUSH_TIMEOUT_MS = 15_000;
 /** As deploy/observability/prometheus has it. */
 const SCRAPE_EVERY_MS = 15_000;
@@ -36,7 +34,7 @@ interface Side {
 const off: Side = { name: "off" };
 const some: Side = { name: "10 %", ratio: 0.1 };
 const all: Side = { name: "100 %", ratio: 1 };
-/** Each of the others comes next to what it is compared with: the machine is not equally fast for long. */
+/** Each of the others comes next to what it is compared with, before it in one round and after it in the other. */
 const sides: readonly Side[] = [some, off, all];
 
 /** What a round of a side gave. */
@@ -79,10 +77,10 @@ class Shop implements AsyncDisposable {
   }
 
   /** Loads it until the signal fires, and returns once every caller has its last answer. */
-  async load({ tally, until, headers }: CallerOptions): Promise<void> {
+  async load({ tally, until }: CallerOptions): Promise<void> {
     const orders = this.#clients.client(OrderService, this.stack.address("orders"));
     const callers = Array.from({ length: CALLERS }, (_, index) =>
-      caller(orders, this.#customers[index % this.#customers.length] ?? "", { tally, until, headers }),
+      caller(orders, this.#customers[index % this.#customers.length] ?? "", { tally, until }),
     );
     await Promise.race([Promise.all(callers), aborted(until).then(() => pause(10_000))]);
   }
@@ -95,9 +93,8 @@ class Shop implements AsyncDisposable {
   }
 
   /** How many spans all processes have made so far. */
-  async spansMade(): Promise<number> {
-    const gone = await this.#sum(/^telemetry_spans_total\{[^}]*\} (\d+)$/gm);
-    return gone + (await this.waitingSpans());
+  spansMade(): Promise<number> {
+    return this.#sum(/^telemetry_span(?:s_total|_queue_size)\{[^}]*\} (\d+)$/gm);
   }
 
   /** How many spans wait to be sent. */
@@ -125,10 +122,6 @@ function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
 
-function keptTraceParent(): string {
-  return `00-${randomBytes(16).toString("hex")}-${randomBytes(8).toString("hex")}-01`;
-}
-
 /** Reads the metrics again and again, until the signal fires. */
 async function scrapeUntil(shop: Shop, until: AbortSignal): Promise<void> {
   while (!until.aborted) {
@@ -141,11 +134,9 @@ async function measure(side: Side): Promise<Round> {
   await using shop = await Shop.open(side);
   const stopped = new AbortController();
   const tally = new Tally();
-  const warmUp = AbortSignal.timeout(WARM_UP_MS);
-  const headers = (): Record<string, string> => (warmUp.aborted ? {} : { traceparent: keptTraceParent() });
-  const load = shop.load({ tally, until: stopped.signal, headers });
+  const load = shop.load({ tally, until: stopped.signal });
   const scrapes = side.ratio === undefined ? undefined : scrapeUntil(shop, stopped.signal);
-  await pause(WARM_UP_MS + SETTLE_MS);
+  await pause(WARM_UP_MS);
   const [spansBefore, ordersBefore] = [await shop.spansMade(), tally.all];
   const [before, start] = [await shop.usage(), performance.now()];
   tally.counting = true;
@@ -185,13 +176,19 @@ function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
 }
 
+/** Of all rounds alike: what came first in one of two came last in the other. */
+function geometricMean(values: readonly number[]): number {
+  return Math.exp(sum(values.map(Math.log)) / values.length);
+}
+
 function print({ name }: Side, rounds: readonly Round[], off: readonly Round[]): number {
   const of = (key: Exclude<keyof Round, "cpuOf">, from = rounds) => median(from.map((round) => round[key]));
-  const ratio = median(rounds.map((round, index) => round.perSecond / (off[index]?.perSecond ?? Number.NaN)));
+  const ratios = rounds.map((round, index) => round.perSecond / (off[index]?.perSecond ?? Number.NaN));
+  const ratio = geometricMean(ratios);
   const more = median(rounds.map((round, index) => round.cpu - (off[index]?.cpu ?? Number.NaN)));
   const cells = [
     `${of("perSecond").toFixed(0)} orders/s`,
-    `${ratio.toFixed(2)} of off`,
+    `${ratio.toFixed(2)} of off (${ratios.map((of) => of.toFixed(2)).join(", ")})`,
     `${(of("cpu") / 1_000).toFixed(2)} ms CPU per order`,
     `${more.toFixed(0)} µs of it telemetry`,
     `${of("spans").toFixed(1)} spans per order`,
@@ -213,9 +210,9 @@ async function flushed(shop: Shop): Promise<void> {
 /** Measures the three sides in turns and prints them; the last line is the ratio of the 10 % case. */
 export async function bench(): Promise<void> {
   console.log(`${availableParallelism()} cores, ${cpus()[0]?.model ?? "unknown"}, node ${process.version}`);
-  console.log(`${CALLERS} callers, ${ROUNDS} rounds of ${MEASURE_MS / 1_000} s for each side, in turns\n`);
+  console.log(`${CALLERS} callers, ${2 * TURNS} rounds of ${MEASURE_MS / 1_000} s for each side, there and back\n`);
   const results = new Map(sides.map((side) => [side, [] as Round[]]));
-  for (let round = 0; round < ROUNDS; round += 1) {
+  for (let round = 0; round < 2 * TURNS; round += 1) {
     for (const side of round % 2 === 0 ? sides : sides.toReversed()) results.get(side)?.push(await measure(side));
   }
   console.log("");
