@@ -6,7 +6,7 @@ import { CustomerService } from "#gen/shop/orders/v1/customer_service_pb.js";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { type OrderService, WaitFor } from "#gen/shop/orders/v1/order_service_pb.js";
 import type { Clients } from "#platform/grpc/clients.ts";
-import type { Stack } from "../deploy/dev/stack.ts";
+import type { Stack } from "../dev/stack/stack.ts";
 
 const CUSTOMERS = 64;
 /** Parcels are not packed while it is measured: what comes after the confirmation is the same on all sides. */

@@ -3,9 +3,9 @@
 import { availableParallelism, cpus } from "node:os";
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import { Clients } from "#platform/grpc/clients.ts";
-import { freePorts } from "../deploy/dev/free-ports.ts";
-import { components } from "../deploy/dev/layout.ts";
-import { Stack } from "../deploy/dev/stack.ts";
+import { freePorts } from "../dev/stack/free-ports.ts";
+import { components } from "../dev/stack/layout.ts";
+import { Stack } from "../dev/stack/stack.ts";
 import { cpuSeconds } from "./cpu.ts";
 import { caller, PACKING_MS, pause, prepare, Tally } from "./order-load.ts";
 

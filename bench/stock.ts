@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto";
+import { auditEvents, auditOrigin, insertAuditEvents } from "#platform/audit/audit-entry.ts";
+import type { Database } from "#platform/database/database.ts";
+import { decodeId, newId } from "#platform/id.ts";
+import { startEmbedded, testDatabase } from "#testing/postgres.ts";
 import { migrations } from "../services/inventory/src/migrations/list.ts";
 import { entities } from "../services/inventory/src/stock.entity.ts";
 import { StockRepository } from "../services/inventory/src/stock.repository.ts";
-import { auditEvents, auditOrigin, insertAuditEvents } from "../services/platform/src/audit/audit-entry.ts";
-import type { Database } from "../services/platform/src/database/database.ts";
-import { decodeId, newId } from "../services/platform/src/id.ts";
-import { startEmbedded, testDatabase } from "../services/platform/test/postgres.ts";
 
 const callers = 64;
 const rounds = 4;

@@ -3,8 +3,8 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { databaseConfig, platformConfig } from "#platform/config.ts";
-import { root } from "../deploy/dev/config.ts";
-import { run } from "../deploy/tools/run.ts";
+import { root } from "../deploy/command/checkout.ts";
+import { run } from "../deploy/command/run.ts";
 import { inventoryConfig } from "../services/inventory/src/config.ts";
 import { ordersConfig } from "../services/orders/src/config.ts";
 import { paymentsConfig } from "../services/payments/src/config.ts";

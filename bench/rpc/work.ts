@@ -3,8 +3,8 @@ import { randomUUID } from "node:crypto";
 import type { EchoRequest } from "#gen/ordermesh/testing/v1/conformance_service_pb.js";
 import { runInContext } from "#platform/context.ts";
 import { InFlight } from "#platform/interceptors/in-flight.ts";
-import { createLogger } from "#platform/logger.ts";
-import { CallMetrics, createRegistry } from "#platform/metrics.ts";
+import { createLogger } from "#platform/log/logger.ts";
+import { CallMetrics, createRegistry } from "#platform/metrics/metrics.ts";
 
 /** Prints nothing that is below a warning. */
 export const logger = createLogger({ name: "bench", level: "warn", format: "json" });

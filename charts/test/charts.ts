@@ -2,8 +2,8 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { parseAllDocuments } from "yaml";
-import { root } from "../../deploy/dev/config.ts";
-import { tool } from "../../deploy/tools/tool.ts";
+import { root } from "../../deploy/command/checkout.ts";
+import { tool } from "../../dev/tools/tool.ts";
 
 /** The Kubernetes that the charts are made for, and that the tests judge them by. */
 export const kubernetesVersion = "1.34.4";

@@ -2,8 +2,8 @@ import { readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
-import { buildEnvironment } from "../../deploy/tools/config.ts";
-import { run } from "../../deploy/tools/run.ts";
+import { run } from "../../deploy/command/run.ts";
+import { buildEnvironment } from "../../dev/tools/config.ts";
 import { kubernetesVersion } from "./charts.ts";
 
 type Schema = Readonly<Record<string, unknown>>;

@@ -3,9 +3,9 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { root } from "../../deploy/dev/config.ts";
-import { run } from "../../deploy/tools/run.ts";
-import { tool } from "../../deploy/tools/tool.ts";
+import { root } from "../../deploy/command/checkout.ts";
+import { run } from "../../deploy/command/run.ts";
+import { tool } from "../../dev/tools/tool.ts";
 import { environments, helm, kubernetesVersion, resourcesIn, template, valuesOf } from "./charts.ts";
 import { moduleSource, writeCustomSchemas, writeKubernetesSchemas } from "./kubernetes-schemas.ts";
 

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { parse } from "yaml";
-import { root } from "../../deploy/dev/config.ts";
+import { root } from "../../deploy/command/checkout.ts";
 import { readValues } from "../values-comments.ts";
 import { valuesSchema } from "../values-schema.ts";
 import { template } from "./charts.ts";

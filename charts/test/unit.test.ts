@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { root } from "../../deploy/dev/config.ts";
-import { run } from "../../deploy/tools/run.ts";
-import { tool } from "../../deploy/tools/tool.ts";
+import { root } from "../../deploy/command/checkout.ts";
+import { run } from "../../deploy/command/run.ts";
+import { tool } from "../../dev/tools/tool.ts";
 
 for (const chart of ["service", "ordermesh"]) {
   it(`every unit test of the chart ${chart} passes`, async () => {

@@ -1,4 +1,4 @@
-import { run } from "../tools/run.ts";
+import { run } from "../command/run.ts";
 
 /** One layer of an image. */
 export interface Layer {

@@ -2,8 +2,8 @@ import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, realpathSync
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { root } from "../dev/config.ts";
-import { run } from "../tools/run.ts";
+import { root } from "../command/checkout.ts";
+import { run } from "../command/run.ts";
 import type { Builder } from "./builder.ts";
 
 /** Base images made here: one to run in, and one that has npm besides, to build in. */

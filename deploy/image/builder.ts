@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { run } from "../tools/run.ts";
+import { run } from "../command/run.ts";
 
 /** What an image is built from. */
 export interface Recipe {

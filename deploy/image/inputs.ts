@@ -1,7 +1,7 @@
 import { chmodSync, copyFileSync, mkdirSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { root } from "../dev/config.ts";
-import { run } from "../tools/run.ts";
+import { root } from "../command/checkout.ts";
+import { run } from "../command/run.ts";
 
 /** Which state of the sources an image is built from; these become its labels. */
 export interface Revision {
@@ -13,7 +13,7 @@ export interface Revision {
 
 /** What the image is made of; .dockerignore says the same to those who build without this script. */
 const paths = ["package.json", "package-lock.json", ".dockerignore", "deploy/Dockerfile", "deploy/image", "services"];
-const isTest = /^(?:services\/[^/]+|deploy\/image)\/test\/|\.md$/;
+const isTest = /^services\/[^/]+\/test(?:ing)?\/|^deploy\/image\/test\/|\.md$/;
 
 const git = (args: readonly string[]) => run("git", args, { cwd: root, timeoutMs: 30_000 });
 

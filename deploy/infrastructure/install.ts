@@ -1,7 +1,7 @@
 // `npm run infrastructure -- --context <name>`: installs what the mesh needs, step by step; may be run again at any time.
 import { spawn } from "node:child_process";
 import { parseArgs } from "node:util";
-import { root } from "../dev/config.ts";
+import { root } from "../command/checkout.ts";
 import { type Command, commandsOf } from "./commands.ts";
 import { type Secret, wantedSecrets } from "./secrets.ts";
 import { type CopyStep, type Step, steps } from "./steps.ts";

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { root } from "../dev/config.ts";
+import { root } from "../command/checkout.ts";
 
 /** Which release of which cluster, and how long Helm waits for each of its steps (as `90s` or `10m`). */
 export interface Place {

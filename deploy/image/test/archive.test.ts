@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { run } from "../../tools/run.ts";
+import { run } from "../../command/run.ts";
 import { readArchive } from "../archive.ts";
 
 const id = "ab".repeat(32);

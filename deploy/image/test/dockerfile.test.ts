@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { root } from "../../dev/config.ts";
+import { root } from "../../command/checkout.ts";
 
 const dockerfile = readFileSync(join(root, "deploy/Dockerfile"), "utf8");
 const lines = dockerfile.replaceAll("\\\n", " ").split("\n");

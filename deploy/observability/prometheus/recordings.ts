@@ -1,4 +1,4 @@
-import type { RuleGroup } from "./rule.ts";
+import type { RuleGroup } from "./alerts/rule.ts";
 import { faults, watches } from "./slo.ts";
 
 /** Calls by service and method: how many, how many by our fault, how long. */

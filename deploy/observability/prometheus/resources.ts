@@ -1,5 +1,5 @@
 import { stringify } from "yaml";
-import { toPrometheus } from "./rule.ts";
+import { toPrometheus } from "./alerts/rule.ts";
 import { ruleGroups } from "./rules.ts";
 import { kubernetesJobs, ownLabels, type Relabeling, seriesLimit } from "./scrape.ts";
 

@@ -1,9 +1,9 @@
 import { orderAlerts, paymentAlerts } from "./alerts/orders.ts";
+import { type Alert, isAlert, type RuleGroup } from "./alerts/rule.ts";
 import { sagaAlerts } from "./alerts/sagas.ts";
 import { serviceAlerts } from "./alerts/services.ts";
 import { telemetryAlerts } from "./alerts/telemetry.ts";
 import { recordingGroups } from "./recordings.ts";
-import { type Alert, isAlert, type RuleGroup } from "./rule.ts";
 import { sloGroups } from "./slo.ts";
 
 /** Every rule of ours. Recordings come before what uses them. */

@@ -1,4 +1,4 @@
-import type { Alert, Recording, RuleGroup } from "./rule.ts";
+import type { Alert, Recording, RuleGroup } from "./alerts/rule.ts";
 
 /** A promise to customers, as a share of events that may go wrong. */
 interface Objective {

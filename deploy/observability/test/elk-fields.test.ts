@@ -6,14 +6,14 @@ import { describe, it } from "node:test";
 import { EcsFlat } from "@elastic/ecs";
 import { AuditStream } from "#platform/audit/audit-stream.ts";
 import { withContext } from "#platform/context.ts";
-import { createLogger } from "#platform/logger.ts";
+import { createLogger } from "#platform/log/logger.ts";
+import { root } from "../../command/checkout.ts";
 import { fieldsOf, knownFields, mappingOf } from "./elk-fields.ts";
 
 /** ECS's types that Elasticsearch's published jars lack, and what stands for them. */
 const standIns: Record<string, string> = { match_only_text: "text", wildcard: "text|keyword" };
 /** Ours, under a name that ECS has for its own. */
 const additions = new Set(["log.offset", "log.repeated", "request.id", "server.grpc.port", "server.http.port"]);
-const root = join(import.meta.dirname, "../../..");
 
 function flatten(value: object, path = ""): string[] {
   return Object.entries(value).flatMap(([name, child]) => {

@@ -3,11 +3,11 @@ import { existsSync, globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { parse } from "yaml";
-import { root } from "../../dev/config.ts";
+import { root } from "../../command/checkout.ts";
+import { variableQueries } from "../grafana/dashboards/parts.ts";
 import { dashboardFiles, dashboards } from "../grafana/dashboards.ts";
-import { variableQueries } from "../grafana/parts.ts";
+import { isAlert } from "../prometheus/alerts/rule.ts";
 import { recordingGroups } from "../prometheus/recordings.ts";
-import { isAlert } from "../prometheus/rule.ts";
 import { sloGroups } from "../prometheus/slo.ts";
 import { filledIn, usedBy } from "./promql.ts";
 

@@ -10,9 +10,9 @@ import { file_shop_inventory_v1_inventory_service } from "#gen/shop/inventory/v1
 import { file_shop_orders_v1_order_service } from "#gen/shop/orders/v1/order_service_pb.js";
 import { file_shop_payments_v1_payment_service } from "#gen/shop/payments/v1/payment_service_pb.js";
 import { file_shop_sagas_v1_saga_service } from "#gen/shop/sagas/v1/saga_service_pb.js";
-import { root } from "../../dev/config.ts";
-import { services } from "../../dev/layout.ts";
-import { runbookOf } from "../prometheus/rule.ts";
+import { services } from "../../../dev/stack/layout.ts";
+import { root } from "../../command/checkout.ts";
+import { runbookOf } from "../prometheus/alerts/rule.ts";
 import { alerts } from "../prometheus/rules.ts";
 import { usedBy } from "./promql.ts";
 import { blocksOf } from "./runbook-blocks.ts";

@@ -1,6 +1,6 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import * as api from "#gen/shop/inventory/v1/inventory_service_pb.js";
-import { type AboutEntries, answerEach } from "#platform/list-call.ts";
+import { type AboutEntries, answerEach } from "#platform/batch/batch-call.ts";
 import type { Json, PageTokens } from "#platform/page-token.ts";
 import { unknownSku } from "./errors.ts";
 import type { StockRepository } from "./stock.repository.ts";

@@ -1,8 +1,8 @@
 import { InventoryService as InventoryServiceDescriptor } from "#gen/shop/inventory/v1/inventory_service_pb.js";
 import { AuditTrail } from "#platform/audit/audit-trail.ts";
-import { Relay } from "#platform/database/relay.ts";
+import { Relay } from "#platform/batch/relay.ts";
 import { PageTokens } from "#platform/page-token.ts";
-import { register, type ServiceContext, type ServiceParts, startService } from "#platform/service.ts";
+import { register, type ServiceContext, type ServiceParts, startService } from "#platform/process/service.ts";
 import { inventoryConfig } from "./config.ts";
 import { InventoryService } from "./inventory-service.ts";
 import { migrations } from "./migrations/list.ts";

@@ -1,5 +1,5 @@
 import type { Database } from "#platform/database/database.ts";
-import type { SqlText } from "#platform/database/transaction.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
 import { StockLevelEntity } from "./stock.entity.ts";
 import type { Level, Movement, MovementKind } from "./stock.ts";

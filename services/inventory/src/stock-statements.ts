@@ -1,5 +1,5 @@
 import { insertAuditEvents } from "#platform/audit/audit-entry.ts";
-import type { SqlText } from "#platform/database/transaction.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
 
 /** Locks reservations, always in the order of their ids and before any level. $1: order ids. */
 export const lockReservations: SqlText = {

@@ -1,5 +1,5 @@
 import { auditOrigin } from "#platform/audit/audit-entry.ts";
-import { Batcher, type SubmitOptions } from "#platform/database/batcher.ts";
+import { Batcher, type SubmitOptions } from "#platform/batch/batcher.ts";
 import type { Database } from "#platform/database/database.ts";
 import { type Keyed, replayable } from "#platform/database/idempotency.ts";
 import { isUniqueViolation, sqlStateOf } from "#platform/database/sql-state.ts";

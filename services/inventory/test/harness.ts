@@ -3,7 +3,7 @@ import { createHash, randomUUID } from "node:crypto";
 import type { Database } from "#platform/database/database.ts";
 import type { Keyed } from "#platform/database/idempotency.ts";
 import { newId } from "#platform/id.ts";
-import { type TestDatabase, testDatabase } from "../../platform/test/postgres.ts";
+import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
 import { migrations } from "../src/migrations/list.ts";
 import { entities } from "../src/stock.entity.ts";
 import { StockRepository } from "../src/stock.repository.ts";

@@ -9,7 +9,7 @@ import { newId } from "#platform/id.ts";
 import { errorInterceptor } from "#platform/interceptors/errors.ts";
 import { validationInterceptor } from "#platform/interceptors/validation.ts";
 import { PageTokens } from "#platform/page-token.ts";
-import type { TestDatabase } from "../../platform/test/postgres.ts";
+import type { TestDatabase } from "#testing/postgres.ts";
 import { InventoryService } from "../src/inventory-service.ts";
 import { StockRepository } from "../src/stock.repository.ts";
 import { StockMetrics } from "../src/stock-metrics.ts";

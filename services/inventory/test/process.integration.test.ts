@@ -9,7 +9,7 @@ import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
 import { newId } from "#platform/id.ts";
-import { type TestDatabase, testDatabase } from "../../platform/test/postgres.ts";
+import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
 import { migrations } from "../src/migrations/list.ts";
 
 const names = migrations.map(({ name }) => name);

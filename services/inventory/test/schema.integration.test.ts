@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { migrateDown, migrateUp, pendingMigrations } from "#platform/database/migrate.ts";
-import type { SqlText } from "#platform/database/transaction.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
 import { newId } from "#platform/id.ts";
-import type { TestDatabase } from "../../platform/test/postgres.ts";
+import type { TestDatabase } from "#testing/postgres.ts";
 import { migrations } from "../src/migrations/list.ts";
 import { levelsQuery, movementsQuery } from "../src/stock-reader.ts";
 import * as statements from "../src/stock-statements.ts";

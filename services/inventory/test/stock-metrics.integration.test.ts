@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { Registry } from "prom-client";
 import { newId } from "#platform/id.ts";
-import type { TestDatabase } from "../../platform/test/postgres.ts";
+import type { TestDatabase } from "#testing/postgres.ts";
 import { StockRepository } from "../src/stock.repository.ts";
 import { StockMetrics } from "../src/stock-metrics.ts";
 import { StockReader } from "../src/stock-reader.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { newId } from "#platform/id.ts";
-import type { TestDatabase } from "../../platform/test/postgres.ts";
+import type { TestDatabase } from "#testing/postgres.ts";
 import type { Allocation, AllocationStatus, Reservation } from "../src/stock.ts";
 import { Clock, inventoryDatabase, levels, minute, requireExplained, Shop } from "./harness.ts";
 

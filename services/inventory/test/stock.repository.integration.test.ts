@@ -4,7 +4,7 @@ import { setImmediate } from "node:timers/promises";
 import pg from "pg";
 import { Database } from "#platform/database/database.ts";
 import { newId } from "#platform/id.ts";
-import type { TestDatabase } from "../../platform/test/postgres.ts";
+import type { TestDatabase } from "#testing/postgres.ts";
 import { entities } from "../src/stock.entity.ts";
 import { Clock, inventoryDatabase, keyOf, levels, minute, requireExplained, Shop, show } from "./harness.ts";
 

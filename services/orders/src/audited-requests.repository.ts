@@ -6,7 +6,8 @@ import {
   insertAuditEvents,
 } from "#platform/audit/audit-entry.ts";
 import { idempotencyColumns, type Keyed, replayable } from "#platform/database/idempotency.ts";
-import type { Queryable, SqlText } from "#platform/database/transaction.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
+import type { Queryable } from "#platform/database/transaction.ts";
 
 const remember: SqlText = {
   name: "audited_request_insert",

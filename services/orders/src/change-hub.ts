@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Logger } from "#platform/logger.ts";
+import type { Logger } from "#platform/log/logger.ts";
 import type { Order } from "./order.ts";
 
 /** Told the state of an order after each change that was heard of; changes that follow each other closely come as one. */

@@ -1,5 +1,5 @@
 import { timeOf } from "#platform/id.ts";
-import { resumeTrace, runSpan, startListSpan } from "#platform/spans.ts";
+import { resumeTrace, runSpan, startListSpan } from "#platform/trace/spans.ts";
 import type { SagaList } from "./order.ts";
 
 const name = "dispatch";

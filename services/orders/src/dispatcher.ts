@@ -1,9 +1,9 @@
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import type { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
+import { Batcher } from "#platform/batch/batcher.ts";
 import { detached, withContext } from "#platform/context.ts";
-import { Batcher } from "#platform/database/batcher.ts";
 import { isCallerFault } from "#platform/errors.ts";
-import type { Logger } from "#platform/logger.ts";
+import type { Logger } from "#platform/log/logger.ts";
 import { inDispatchTrace } from "./dispatch-trace.ts";
 import type { OrderMetrics } from "./metrics.ts";
 import type { SagaList } from "./order.ts";

@@ -1,6 +1,6 @@
 import type { AuditEntry, AuditOrigin } from "#platform/audit/audit-entry.ts";
 import type { Keyed } from "#platform/database/idempotency.ts";
-import { redactText } from "#platform/redact-text.ts";
+import { redactText } from "#platform/redact/redact-text.ts";
 import type { NewOrder, OrderFailure, OrderStatus } from "./order.ts";
 
 /** What the audit log of orders calls what was done: each status that an order came to, and what left it where it was. */

@@ -1,5 +1,5 @@
 import { auditOrigin } from "#platform/audit/audit-entry.ts";
-import { Batcher } from "#platform/database/batcher.ts";
+import { Batcher } from "#platform/batch/batcher.ts";
 import { replayable } from "#platform/database/idempotency.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { encodeId, newId, timeOf } from "#platform/id.ts";

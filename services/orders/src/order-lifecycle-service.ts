@@ -7,8 +7,8 @@ import {
   StepDecision,
   type TransitionOrderRequest,
 } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
+import { answerEach } from "#platform/batch/batch-call.ts";
 import { fingerprint } from "#platform/database/idempotency.ts";
-import { answerEach } from "#platform/list-call.ts";
 import type { AuditedRequests } from "./audited-requests.repository.ts";
 import type { StepDecisionRequest } from "./order-audit.ts";
 import type { OrderMover } from "./order-mover.ts";

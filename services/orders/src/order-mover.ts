@@ -1,5 +1,5 @@
 import { auditOrigin } from "#platform/audit/audit-entry.ts";
-import { Batcher } from "#platform/database/batcher.ts";
+import { Batcher } from "#platform/batch/batcher.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import type { OrderMetrics } from "./metrics.ts";
 import { type Move, type Moved, type SubmittedMove, transitionOrders } from "./order-transition.repository.ts";

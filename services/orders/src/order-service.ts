@@ -13,7 +13,7 @@ import { remainingMs, withContext } from "#platform/context.ts";
 import { fingerprint } from "#platform/database/idempotency.ts";
 import { isId } from "#platform/id.ts";
 import type { PageTokens } from "#platform/page-token.ts";
-import { activeSpan } from "#platform/spans.ts";
+import { activeSpan } from "#platform/trace/spans.ts";
 import type { KeyedOrder, OrderFilter, OrderRepository } from "./order.repository.ts";
 import { isDecided, type Order } from "./order.ts";
 import type { OrderCancellation } from "./order-cancellation.ts";

@@ -1,5 +1,6 @@
 import { type AuditOrigin, auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
-import type { Queryable, SqlText } from "#platform/database/transaction.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
+import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId } from "#platform/id.ts";
 import { illegalTransition, orderNotFound } from "./errors.ts";
 import { type OrderFailure, type OrderShipment, type OrderStatus, sourcesOf } from "./order.ts";

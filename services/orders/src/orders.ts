@@ -6,12 +6,12 @@ import { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_servi
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import type { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { AuditTrail } from "#platform/audit/audit-trail.ts";
+import { Relay } from "#platform/batch/relay.ts";
 import type { ConfigOf, PlatformConfig } from "#platform/config.ts";
 import type { Database } from "#platform/database/database.ts";
-import { Relay } from "#platform/database/relay.ts";
-import type { Logger } from "#platform/logger.ts";
+import type { Logger } from "#platform/log/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
-import { register, type ServiceParts } from "#platform/service.ts";
+import { register, type ServiceParts } from "#platform/process/service.ts";
 import { AuditedRequests } from "./audited-requests.repository.ts";
 import { ChangeHub } from "./change-hub.ts";
 import type { ordersConfig } from "./config.ts";

@@ -1,8 +1,9 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { runInContext } from "#platform/context.ts";
-import type { Queryable, SqlText } from "#platform/database/transaction.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
+import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId, newId, timeOf } from "#platform/id.ts";
-import type { Logger } from "#platform/logger.ts";
+import type { Logger } from "#platform/log/logger.ts";
 import type { SagaList } from "./order.ts";
 import type { OrderMover } from "./order-mover.ts";
 import type { SagaOutbox } from "./saga-outbox.repository.ts";

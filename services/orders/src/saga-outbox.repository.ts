@@ -1,4 +1,5 @@
-import type { Queryable, SqlText } from "#platform/database/transaction.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
+import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId, encodeId, timeOf } from "#platform/id.ts";
 import type { NewOrder, SagaList } from "./order.ts";
 import { firstIdAt } from "./order-id.ts";

@@ -1,5 +1,5 @@
-import { Relay } from "#platform/database/relay.ts";
-import type { Logger } from "#platform/logger.ts";
+import { Relay } from "#platform/batch/relay.ts";
+import type { Logger } from "#platform/log/logger.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { OrderMetrics } from "./metrics.ts";
 import type { SagaOutbox } from "./saga-outbox.repository.ts";

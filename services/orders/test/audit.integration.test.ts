@@ -6,8 +6,8 @@ import { StepDecision } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js"
 import { OrderStatus as Status } from "#gen/shop/orders/v1/order_pb.js";
 import { auditDataset } from "#platform/audit/audit-stream.ts";
 import { newId } from "#platform/id.ts";
-import { readAuditLog } from "../../platform/test/audit-log.ts";
-import type { TestDatabase } from "../../platform/test/postgres.ts";
+import { readAuditLog } from "#testing/audit-log.ts";
+import type { TestDatabase } from "#testing/postgres.ts";
 import { OrderRepository } from "../src/order.repository.ts";
 import type { Order } from "../src/order.ts";
 import { FakeWorker } from "./fake-worker.ts";

@@ -3,7 +3,7 @@ import { after, before, describe, it } from "node:test";
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { newId } from "#platform/id.ts";
-import type { TestDatabase } from "../../platform/test/postgres.ts";
+import type { TestDatabase } from "#testing/postgres.ts";
 import { FakeWorker } from "./fake-worker.ts";
 import { orderRequest, ordersDatabase, type Replica, refusal, startReplica, unique } from "./harness.ts";
 

@@ -3,7 +3,7 @@ import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { toBinary } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { StartOrderSagaRequestSchema } from "#gen/shop/sagas/v1/saga_service_pb.js";
-import type { TestDatabase } from "../../platform/test/postgres.ts";
+import type { TestDatabase } from "#testing/postgres.ts";
 import { committed, type OutboxRow, outbox } from "./committed.ts";
 import { FakeWorker, sagaRefusal } from "./fake-worker.ts";
 import {

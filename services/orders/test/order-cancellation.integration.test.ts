@@ -5,7 +5,7 @@ import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { type Order, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { type RequestContext, requestContext } from "#platform/context.ts";
 import { newId } from "#platform/id.ts";
-import type { TestDatabase } from "../../platform/test/postgres.ts";
+import type { TestDatabase } from "#testing/postgres.ts";
 import { FakeWorker, sagaRefusal } from "./fake-worker.ts";
 import { newCustomer, orderRequest, ordersDatabase, type Replica, refusal, startReplica, unique } from "./harness.ts";
 

@@ -5,7 +5,7 @@ import type { CreateOrderRequest } from "#gen/shop/orders/v1/order_service_pb.js
 import type { Database } from "#platform/database/database.ts";
 import { DomainError } from "#platform/errors.ts";
 import { newId } from "#platform/id.ts";
-import type { TestDatabase } from "../../platform/test/postgres.ts";
+import type { TestDatabase } from "#testing/postgres.ts";
 import { CustomerRepository } from "../src/customer.repository.ts";
 import { createOrderMetrics } from "../src/metrics.ts";
 import { OrderRepository } from "../src/order.repository.ts";

@@ -5,7 +5,7 @@ import { Code, type ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { type Order, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { newId, timeOf } from "#platform/id.ts";
-import type { TestDatabase } from "../../platform/test/postgres.ts";
+import type { TestDatabase } from "#testing/postgres.ts";
 import { FakeWorker } from "./fake-worker.ts";
 import {
   eventually,

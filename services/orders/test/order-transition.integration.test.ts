@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { DomainError } from "#platform/errors.ts";
 import { newId } from "#platform/id.ts";
-import { readAuditLog } from "../../platform/test/audit-log.ts";
-import type { TestDatabase } from "../../platform/test/postgres.ts";
+import { readAuditLog } from "#testing/audit-log.ts";
+import type { TestDatabase } from "#testing/postgres.ts";
 import { OrderRepository } from "../src/order.repository.ts";
 import {
   isTerminal,

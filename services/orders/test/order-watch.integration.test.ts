@@ -6,7 +6,7 @@ import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { type CreateOrderResponse, WaitFor, type WatchOrderResponse } from "#gen/shop/orders/v1/order_service_pb.js";
 import type { Database } from "#platform/database/database.ts";
 import { newId } from "#platform/id.ts";
-import type { TestDatabase } from "../../platform/test/postgres.ts";
+import type { TestDatabase } from "#testing/postgres.ts";
 import { FakeWorker } from "./fake-worker.ts";
 import {
   beginReplica,

@@ -1,5 +1,6 @@
 import type { Database } from "#platform/database/database.ts";
-import type { Queryable, SqlText } from "#platform/database/transaction.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
+import type { Queryable } from "#platform/database/transaction.ts";
 
 /** Passes statements on and keeps them. */
 export class Recorded implements Queryable {

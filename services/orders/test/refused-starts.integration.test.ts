@@ -4,8 +4,8 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { WaitFor } from "#gen/shop/orders/v1/order_service_pb.js";
 import type { StartOrderSagaRequest } from "#gen/shop/sagas/v1/saga_service_pb.js";
-import { readAuditLog } from "../../platform/test/audit-log.ts";
-import type { TestDatabase } from "../../platform/test/postgres.ts";
+import { readAuditLog } from "#testing/audit-log.ts";
+import type { TestDatabase } from "#testing/postgres.ts";
 import { outbox } from "./committed.ts";
 import { FakeWorker, sagaRefusal } from "./fake-worker.ts";
 import {

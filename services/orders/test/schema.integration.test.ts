@@ -3,7 +3,7 @@ import { after, before, describe, it } from "node:test";
 import pg from "pg";
 import { migrateDown, migrateUp } from "#platform/database/migrate.ts";
 import { newId } from "#platform/id.ts";
-import type { TestDatabase } from "../../platform/test/postgres.ts";
+import type { TestDatabase } from "#testing/postgres.ts";
 import { migrations } from "../src/migrations/list.ts";
 import { type OrderFilter, OrderRepository } from "../src/order.repository.ts";
 import { transitionOrders } from "../src/order-transition.repository.ts";

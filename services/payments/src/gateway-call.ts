@@ -1,5 +1,5 @@
 import { type Attributes, type Context, SpanKind } from "@opentelemetry/api";
-import { activeSpan, runSpan, startSpan } from "#platform/spans.ts";
+import { activeSpan, runSpan, startSpan } from "#platform/trace/spans.ts";
 import { GatewayAmbiguousError, type GatewayAnswer, GatewayUnavailableError } from "./gateway.ts";
 import type { Effect } from "./payment.ts";
 import type { Ticket } from "./recording.ts";

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Context, context } from "@opentelemetry/api";
-import { Batcher } from "#platform/database/batcher.ts";
+import { Batcher } from "#platform/batch/batcher.ts";
 import { decodeId } from "#platform/id.ts";
-import { hideCardNumbers } from "#platform/redact-text.ts";
+import { hideCardNumbers } from "#platform/redact/redact-text.ts";
 import {
   type Gateway,
   GatewayAmbiguousError,

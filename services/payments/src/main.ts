@@ -1,9 +1,9 @@
 import { PaymentService as PaymentServiceDescriptor } from "#gen/shop/payments/v1/payment_service_pb.js";
 import { AuditTrail } from "#platform/audit/audit-trail.ts";
+import { Relay } from "#platform/batch/relay.ts";
 import { Database } from "#platform/database/database.ts";
-import { Relay } from "#platform/database/relay.ts";
 import { PageTokens } from "#platform/page-token.ts";
-import { register, type ServiceContext, type ServiceParts, startService } from "#platform/service.ts";
+import { register, type ServiceContext, type ServiceParts, startService } from "#platform/process/service.ts";
 import { paymentsConfig } from "./config.ts";
 import { migrations } from "./migrations/list.ts";
 import { OperationRepository } from "./operation.repository.ts";

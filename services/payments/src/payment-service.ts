@@ -1,9 +1,9 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type * as api from "#gen/shop/payments/v1/payment_service_pb.js";
+import { answerEach } from "#platform/batch/batch-call.ts";
 import { withContext } from "#platform/context.ts";
-import { answerEach } from "#platform/list-call.ts";
 import type { Json, PageTokens } from "#platform/page-token.ts";
-import { activeSpan } from "#platform/spans.ts";
+import { activeSpan } from "#platform/trace/spans.ts";
 import type { Outcome } from "./operation.ts";
 import type { PaymentCursor, PaymentFilter, PaymentRepository } from "./payment.repository.ts";
 import { toAuthorize, toCapture, toProto, toProtoEntry, toRefund, toStatus, toVoid } from "./payment-mapping.ts";

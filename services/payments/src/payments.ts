@@ -1,6 +1,6 @@
+import { Batcher } from "#platform/batch/batcher.ts";
 import { detached, remainingMs, withContext } from "#platform/context.ts";
-import { Batcher } from "#platform/database/batcher.ts";
-import { resumeTrace } from "#platform/spans.ts";
+import { resumeTrace } from "#platform/trace/spans.ts";
 import { Decisions } from "./decisions.ts";
 import type { Gateway } from "./gateway.ts";
 import type { OnGatewayCall } from "./gateway-call.ts";

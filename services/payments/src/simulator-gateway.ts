@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { Batcher } from "#platform/database/batcher.ts";
+import { Batcher } from "#platform/batch/batcher.ts";
 import type { Database } from "#platform/database/database.ts";
 import {
   type Gateway,

@@ -1,5 +1,6 @@
 import type { Database } from "#platform/database/database.ts";
-import type { SqlText, Transaction } from "#platform/database/transaction.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
+import type { Transaction } from "#platform/database/transaction.ts";
 import { GatewayKeyReusedError } from "./gateway.ts";
 import { type Effect, NO_CURRENCY } from "./payment.ts";
 

@@ -1,5 +1,5 @@
 import { insertAuditEvents } from "#platform/audit/audit-entry.ts";
-import type { SqlText } from "#platform/database/transaction.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
 import { operationColumns, paymentColumns } from "./rows.ts";
 
 /** Claims request ids: `$1` method, then the arrays of `idempotencyColumns`. */

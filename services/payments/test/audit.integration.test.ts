@@ -4,7 +4,7 @@ import { Registry } from "prom-client";
 import type { AuditEvent } from "#platform/audit/audit-event.ts";
 import { runInContext } from "#platform/context.ts";
 import { encodeId, newId } from "#platform/id.ts";
-import { readAuditLog } from "../../platform/test/audit-log.ts";
+import { readAuditLog } from "#testing/audit-log.ts";
 import { GatewayUnavailableError } from "../src/gateway.ts";
 import { PaymentMetrics } from "../src/payment-metrics.ts";
 import type { PaymentsOptions } from "../src/payments.ts";

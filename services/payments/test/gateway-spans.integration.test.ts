@@ -8,7 +8,7 @@ import { newId } from "#platform/id.ts";
 import { contextInterceptor } from "#platform/interceptors/context.ts";
 import { errorInterceptor } from "#platform/interceptors/errors.ts";
 import { PageTokens } from "#platform/page-token.ts";
-import { type KeptSpans, keepSpans } from "../../platform/test/spans-kept.ts";
+import { type KeptSpans, keepSpans } from "#testing/kept-spans.ts";
 import { GatewayUnavailableError } from "../src/gateway.ts";
 import { PaymentService } from "../src/payment-service.ts";
 import type { Payments, PaymentsOptions } from "../src/payments.ts";

@@ -3,7 +3,7 @@ import pg from "pg";
 import { AuthorizePaymentRequestSchema } from "#gen/shop/payments/v1/payment_service_pb.js";
 import { Database } from "#platform/database/database.ts";
 import { newId } from "#platform/id.ts";
-import { type TestDatabase, testDatabase } from "../../platform/test/postgres.ts";
+import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
 import type { Gateway } from "../src/gateway.ts";
 import { migrations } from "../src/migrations/list.ts";
 import { OperationRepository } from "../src/operation.repository.ts";

@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
 import { PlatformErrorReason } from "#gen/shop/type/v1/platform_error_reason_pb.js";
-import { PlatformError } from "#platform/errors.ts";
+import { PlatformError } from "./errors.ts";
 
 /** What a cursor or a filter may consist of. */
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };

@@ -1,5 +1,5 @@
 import type { Database } from "#platform/database/database.ts";
-import type { SqlText } from "#platform/database/transaction.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Backlog } from "./shipping-metrics.ts";
 
 const oldest: SqlText = {

@@ -1,5 +1,5 @@
 import { insertAuditEvents } from "#platform/audit/audit-entry.ts";
-import type { SqlText } from "#platform/database/transaction.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
 import { createdJoin } from "./shipment-audit.ts";
 import { shipmentColumns } from "./shipment-rows.ts";
 

@@ -1,8 +1,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { AuditOrigin } from "#platform/audit/audit-entry.ts";
+import { Batcher, type SubmitOptions } from "#platform/batch/batcher.ts";
 import { detached, remainingMs, withContext } from "#platform/context.ts";
-import { Batcher, type SubmitOptions } from "#platform/database/batcher.ts";
-import { resumeTrace } from "#platform/spans.ts";
+import { resumeTrace } from "#platform/trace/spans.ts";
 import type { BookingRepository, CarrierAnswer, Claim, ParcelRequest } from "./booking.repository.ts";
 import type { BookingState, Carrier } from "./carrier.ts";
 import { callCarrier, type NoteCarrierCall, type Question } from "./carrier-call.ts";

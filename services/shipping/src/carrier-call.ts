@@ -1,6 +1,6 @@
 import { SpanKind } from "@opentelemetry/api";
 import { requestContext } from "#platform/context.ts";
-import { endSpan, startSpan, underSpan } from "#platform/spans.ts";
+import { endSpan, startSpan, underSpan } from "#platform/trace/spans.ts";
 import type { BookingState } from "./carrier.ts";
 
 /** What is asked of the carrier; `find` only asks. */

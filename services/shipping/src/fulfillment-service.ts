@@ -9,8 +9,8 @@ import {
   CancelShipmentResponseSchema,
   type FulfillmentService as FulfillmentServiceDescriptor,
 } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
-import { answerEach, type EntryIds } from "#platform/list-call.ts";
-import { activeSpan } from "#platform/spans.ts";
+import { answerEach, type EntryIds } from "#platform/batch/batch-call.ts";
+import { activeSpan } from "#platform/trace/spans.ts";
 import type { Booking } from "./booking.ts";
 import { awaitsCarrier, isTombstone, judgeBooking, judgeCancellation } from "./shipment.ts";
 import { toBooking, toCancellation, toMessage } from "./shipment-messages.ts";

@@ -1,8 +1,8 @@
 import { SagaCallbackService } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
+import { Relay } from "#platform/batch/relay.ts";
 import { runInContext } from "#platform/context.ts";
 import { Database } from "#platform/database/database.ts";
-import { Relay } from "#platform/database/relay.ts";
-import { type ServiceContext, type ServiceParts, startService } from "#platform/service.ts";
+import { type ServiceContext, type ServiceParts, startService } from "#platform/process/service.ts";
 import { shippingConfig } from "./config.ts";
 import { migrations } from "./migrations/list.ts";
 import { ShipmentEntity, TrackingEventEntity } from "./shipment.entity.ts";

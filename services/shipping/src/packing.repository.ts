@@ -1,8 +1,8 @@
 import { type AuditEntry, auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
 import type { Database } from "#platform/database/database.ts";
-import type { SqlText } from "#platform/database/transaction.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
 import { decodeId } from "#platform/id.ts";
-import { hideCardNumbers } from "#platform/redact-text.ts";
+import { hideCardNumbers } from "#platform/redact/redact-text.ts";
 import { type Shipment, type ShipmentStatus, sourcesOf } from "./shipment.ts";
 import { effectOf } from "./shipment-audit.ts";
 import { type ShipmentRow, shipmentColumns, toShipment } from "./shipment-rows.ts";

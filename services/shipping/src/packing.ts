@@ -1,5 +1,5 @@
 import { SpanKind } from "@opentelemetry/api";
-import { underSpan } from "#platform/spans.ts";
+import { underSpan } from "#platform/trace/spans.ts";
 import type { PackingReport, PackingRepository } from "./packing.repository.ts";
 import { resumeList } from "./resumed-list.ts";
 import type { Shipment } from "./shipment.ts";

@@ -1,5 +1,5 @@
 import type { Attributes, Span, SpanKind } from "@opentelemetry/api";
-import { type Begun, endSpan, startListSpan, startResumed, traceParentOf, underSpan } from "#platform/spans.ts";
+import { type Begun, endSpan, startListSpan, startResumed, traceParentOf, underSpan } from "#platform/trace/spans.ts";
 
 /** What is done for many at once, each in a trace that was begun earlier. */
 export interface ResumedList<T> {

@@ -1,5 +1,5 @@
 import type { Database } from "#platform/database/database.ts";
-import type { SqlText } from "#platform/database/transaction.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
 import { decodeId } from "#platform/id.ts";
 import type { Shipment } from "./shipment.ts";
 import { type ShipmentRow, shipmentColumns, toShipment } from "./shipment-rows.ts";

@@ -1,6 +1,7 @@
 import { type AuditEntry, auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
 import { type IdempotencyRow, idempotencyColumns, type Keyed } from "#platform/database/idempotency.ts";
-import type { SqlText, Transaction } from "#platform/database/transaction.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
+import type { Transaction } from "#platform/database/transaction.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
 import type { Address, Shipment, ShipmentFailure, ShipmentLine, ShipmentStatus, TrackingEvent } from "./shipment.ts";
 import { inOrder } from "./tracking.ts";

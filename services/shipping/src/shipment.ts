@@ -1,4 +1,4 @@
-import { hideCardNumbers } from "#platform/redact-text.ts";
+import { hideCardNumbers } from "#platform/redact/redact-text.ts";
 import type { BookingState } from "./carrier.ts";
 import { alreadyShipped, carrierRefused, notReady, packingFailed, shipmentCancelled } from "./errors.ts";
 

@@ -1,6 +1,6 @@
 import { auditOrigin } from "#platform/audit/audit-entry.ts";
-import { Batcher, type SubmitOptions } from "#platform/database/batcher.ts";
-import { activeTraceParent, endSpan, linksTo, startResumed } from "#platform/spans.ts";
+import { Batcher, type SubmitOptions } from "#platform/batch/batcher.ts";
+import { activeTraceParent, endSpan, linksTo, startResumed } from "#platform/trace/spans.ts";
 import { shipmentNotFound } from "./errors.ts";
 import {
   type CreatedShipment,

@@ -11,7 +11,7 @@ import {
   type ReportTrackingEventRequest,
   type ShippingService as ShippingServiceDescriptor,
 } from "#gen/shop/shipping/v1/shipping_service_pb.js";
-import { answerEach, type EntryIds } from "#platform/list-call.ts";
+import { answerEach, type EntryIds } from "#platform/batch/batch-call.ts";
 import type { Json, PageTokens } from "#platform/page-token.ts";
 import { toMessage, toNewShipment, toReport, toStatus } from "./shipment-messages.ts";
 import type { Shipments } from "./shipments.ts";

@@ -5,11 +5,11 @@ import type { SagaCallbackService } from "#gen/shop/sagas/v1/saga_callback_servi
 import { FulfillmentService as FulfillmentServiceDescriptor } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
 import { ShippingService as ShippingServiceDescriptor } from "#gen/shop/shipping/v1/shipping_service_pb.js";
 import { AuditTrail, type AuditTrailOptions } from "#platform/audit/audit-trail.ts";
+import { Relay } from "#platform/batch/relay.ts";
 import type { Database } from "#platform/database/database.ts";
-import { Relay } from "#platform/database/relay.ts";
-import type { Logger } from "#platform/logger.ts";
+import type { Logger } from "#platform/log/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
-import { register, type ServiceParts } from "#platform/service.ts";
+import { register, type ServiceParts } from "#platform/process/service.ts";
 import { BacklogRepository } from "./backlog.repository.ts";
 import { BookingRepository } from "./booking.repository.ts";
 import { Booking, leaseFor } from "./booking.ts";

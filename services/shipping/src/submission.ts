@@ -1,5 +1,5 @@
 import { type AuditOrigin, auditOrigin } from "#platform/audit/audit-entry.ts";
-import { activeTraceParent, type Begun } from "#platform/spans.ts";
+import { activeTraceParent, type Begun } from "#platform/trace/spans.ts";
 
 /** By whom and in which trace something was submitted; what serves many callers at once runs in the context of none. */
 export interface Submission {

@@ -1,6 +1,7 @@
 import type { AuditOrigin } from "#platform/audit/audit-entry.ts";
 import type { Database } from "#platform/database/database.ts";
-import type { SqlText, Transaction } from "#platform/database/transaction.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
+import type { Transaction } from "#platform/database/transaction.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
 import { shipmentNotFound } from "./errors.ts";
 import type { Shipment, TrackingEvent } from "./shipment.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { Registry } from "prom-client";
 import { runInContext } from "#platform/context.ts";
-import { readAuditLog } from "../../platform/test/audit-log.ts";
+import { readAuditLog } from "#testing/audit-log.ts";
 import { BookingRepository } from "../src/booking.repository.ts";
 import { PackingRepository } from "../src/packing.repository.ts";
 import { ShipmentRepository } from "../src/shipment.repository.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { auditOrigin } from "#platform/audit/audit-entry.ts";
-import { type TestDatabase, testDatabase } from "../../platform/test/postgres.ts";
+import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
 import { BookingRepository, type ParcelRequest } from "../src/booking.repository.ts";
 import { Booking, type BookingOptions, leaseFor } from "../src/booking.ts";
 import { migrations } from "../src/migrations/list.ts";

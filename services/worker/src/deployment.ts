@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { NativeConnection, WorkerDeploymentOptions } from "@temporalio/worker";
 import { ConfigError } from "#platform/config.ts";
-import { StartError } from "#platform/startup.ts";
+import { StartError } from "#platform/process/startup.ts";
 import type { WorkerConfig } from "./config.ts";
 
 /** Which version of the worker a process is, as Temporal is told. */

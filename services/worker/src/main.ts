@@ -7,7 +7,7 @@ import { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { FulfillmentService } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
 import { ShippingService } from "#gen/shop/shipping/v1/shipping_service_pb.js";
 import { PageTokens } from "#platform/page-token.ts";
-import { register, type ServiceContext, startService } from "#platform/service.ts";
+import { register, type ServiceContext, startService } from "#platform/process/service.ts";
 import type { ServiceClients } from "./activities/clients.ts";
 import { createActivities } from "./activities/create-activities.ts";
 import { bundleFrom } from "./bundle.ts";

@@ -1,7 +1,7 @@
 import type { Client } from "@temporalio/client";
 import { defaultPayloadConverter } from "@temporalio/common";
 import { Gauge, type Registry } from "prom-client";
-import type { Logger } from "#platform/logger.ts";
+import type { Logger } from "#platform/log/logger.ts";
 import { parkedQuery as query } from "./sagas.ts";
 import { parkedOrderIdsAttribute } from "./workflows/search-attributes.ts";
 

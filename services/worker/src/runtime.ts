@@ -2,7 +2,7 @@ import { createServer } from "node:net";
 import type { Logger as TemporalLogger } from "@temporalio/common";
 import { Runtime } from "@temporalio/worker";
 import { listenOn } from "#platform/listen.ts";
-import type { Logger } from "#platform/logger.ts";
+import type { Logger } from "#platform/log/logger.ts";
 
 const levels = { TRACE: "debug", DEBUG: "debug", INFO: "info", WARN: "warn", ERROR: "error" } as const;
 

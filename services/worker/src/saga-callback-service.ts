@@ -4,9 +4,9 @@ import {
   type ShipmentReport,
   ShipmentResult,
 } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
+import { answerEach } from "#platform/batch/batch-call.ts";
 import { withContext } from "#platform/context.ts";
-import { answerEach } from "#platform/list-call.ts";
-import type { Logger } from "#platform/logger.ts";
+import type { Logger } from "#platform/log/logger.ts";
 import { inParallel } from "./parallel.ts";
 import type { Sagas } from "./sagas.ts";
 

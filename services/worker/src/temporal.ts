@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { NativeConnection, Worker, type WorkflowBundleOption } from "@temporalio/worker";
-import type { Logger } from "#platform/logger.ts";
-import { StartError } from "#platform/startup.ts";
+import type { Logger } from "#platform/log/logger.ts";
+import { StartError } from "#platform/process/startup.ts";
 import type { WorkerConfig } from "./config.ts";
 import { deploymentOf } from "./deployment.ts";
 import { protectionOf } from "./temporal-tls.ts";

@@ -14,7 +14,7 @@ import { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_servi
 import { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
 import { FulfillmentService } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
 import { ShippingService } from "#gen/shop/shipping/v1/shipping_service_pb.js";
-import { tool } from "../../../deploy/tools/tool.ts";
+import { tool } from "../../../dev/tools/tool.ts";
 import type { ServiceClients } from "../src/activities/clients.ts";
 import { createActivities } from "../src/activities/create-activities.ts";
 import type { LongListPolicy } from "../src/activities/long-list.ts";

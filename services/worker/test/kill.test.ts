@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { keepSpans } from "../../platform/test/spans-kept.ts";
+import { keepSpans } from "#testing/kept-spans.ts";
 import { cancelOrderSignal } from "../src/workflows/messages.ts";
 import { anOrder, startSaga } from "./harness.ts";
 import { impatient, Killable } from "./killable.ts";

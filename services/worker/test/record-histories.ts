@@ -3,8 +3,8 @@ import { execFile } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { root } from "../../../deploy/dev/config.ts";
-import { tool } from "../../../deploy/tools/tool.ts";
+import { root } from "../../../deploy/command/checkout.ts";
+import { tool } from "../../../dev/tools/tool.ts";
 import { scenarios } from "./scenarios.ts";
 import { Stage } from "./stage.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
 import { test } from "node:test";
-import { createLogger } from "#platform/logger.ts";
+import { createLogger } from "#platform/log/logger.ts";
 import { temporalLogger } from "../src/runtime.ts";
 
 test("the lines of Temporal's SDK name saga and order as ours do", () => {

@@ -7,9 +7,9 @@ import { SagaCallbackService, ShipmentResult } from "#gen/shop/sagas/v1/saga_cal
 import { SagaStage } from "#gen/shop/sagas/v1/saga_pb.js";
 import { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { toConnectError } from "#platform/errors.ts";
-import { createLogger } from "#platform/logger.ts";
+import { createLogger } from "#platform/log/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
-import { keepSpans } from "../../platform/test/spans-kept.ts";
+import { keepSpans } from "#testing/kept-spans.ts";
 import { createSagaMetrics } from "../src/metrics.ts";
 import { createSagaCallbackService } from "../src/saga-callback-service.ts";
 import { createSagaService } from "../src/saga-service.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
 import { Worker } from "@temporalio/worker";
-import { type KeptSpans, keepSpans } from "../../platform/test/spans-kept.ts";
+import { type KeptSpans, keepSpans } from "#testing/kept-spans.ts";
 import { traceSinks } from "../src/tracing/temporal.ts";
 import type { SagaOrder } from "../src/workflows/types.ts";
 import { bundleOf } from "./harness.ts";

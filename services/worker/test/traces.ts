@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import type { ReadableSpan } from "@opentelemetry/sdk-trace-base";
 import { encodeId } from "#platform/id.ts";
-import { runSpan, startListSpan, startSpan, traceParentOf } from "#platform/spans.ts";
+import { runSpan, startListSpan, startSpan, traceParentOf } from "#platform/trace/spans.ts";
 import type { SagaOrder } from "../src/workflows/types.ts";
 import { anOrder } from "./harness.ts";
 

@@ -7,7 +7,7 @@ import { type ExportResult, ExportResultCode } from "@opentelemetry/core";
 import { type ReadableSpan, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base";
 import { DefaultLogger, NativeConnection, Runtime, Worker } from "@temporalio/worker";
 import { Registry } from "prom-client";
-import { recordSpans } from "#platform/telemetry.ts";
+import { recordSpans } from "#platform/trace/telemetry.ts";
 import { createActivities } from "../src/activities/create-activities.ts";
 import { createSagaMetrics } from "../src/metrics.ts";
 import { traceActivity, traceSinks } from "../src/tracing/temporal.ts";

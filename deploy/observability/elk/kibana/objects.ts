@@ -1,13 +1,5 @@
-import {
-  type Aggregation,
-  auditViewId,
-  panel,
-  type SavedObject,
-  savedSearch,
-  stackVersion,
-  viewId,
-  visualization,
-} from "./parts.ts";
+import { stackVersion } from "../version.ts";
+import { type Aggregation, auditViewId, panel, type SavedObject, savedSearch, viewId, visualization } from "./parts.ts";
 
 const traceLink = {
   id: "url",

@@ -1,8 +1,3 @@
-import { versions } from "../../../tools/versions.ts";
-
-/** Kibana's version is Elasticsearch's. */
-export const stackVersion = versions.elasticsearch;
-
 /** The id of the data view of log lines. */
 export const viewId = "ordermesh-logs";
 

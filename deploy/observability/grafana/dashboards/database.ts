@@ -1,4 +1,4 @@
-import { dashboard, lines, scope, serviceScope } from "../parts.ts";
+import { dashboard, lines, scope, serviceScope } from "./parts.ts";
 
 /** PostgreSQL, from the services' side and from its own. */
 export const database = dashboard({

@@ -1,4 +1,4 @@
-import { dashboard, figure, lines, scope } from "../parts.ts";
+import { dashboard, figure, lines, scope } from "./parts.ts";
 
 /** Payments, stock and parcels. */
 export const moneyAndStock = dashboard({

@@ -1,4 +1,4 @@
-import { dashboard, figure, lines, scope } from "../parts.ts";
+import { dashboard, figure, lines, scope } from "./parts.ts";
 
 /** What becomes of orders. */
 export const orders = dashboard({

@@ -1,4 +1,4 @@
-import { dashboard, figure, lines, scope, serviceScope } from "../parts.ts";
+import { dashboard, figure, lines, scope, serviceScope } from "./parts.ts";
 
 /** Rate, errors and duration of every service. */
 export const overview = dashboard({

@@ -1,4 +1,4 @@
-import { dashboard, lines, scope, serviceScope } from "../parts.ts";
+import { dashboard, lines, scope, serviceScope } from "./parts.ts";
 
 /** Whether we would see if something were wrong. */
 export const telemetry = dashboard({

@@ -1,4 +1,4 @@
-import { dashboard, figure, lines, scope } from "../parts.ts";
+import { dashboard, figure, lines, scope } from "./parts.ts";
 
 /** The saga and the worker that runs it. */
 export const temporal = dashboard({

@@ -1,4 +1,4 @@
-import type { RuleGroup } from "../rule.ts";
+import type { RuleGroup } from "./rule.ts";
 
 /** Whether customers order, and get what they ordered. */
 export const orderAlerts: RuleGroup = {

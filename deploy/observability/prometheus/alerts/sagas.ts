@@ -1,4 +1,4 @@
-import type { RuleGroup } from "../rule.ts";
+import type { RuleGroup } from "./rule.ts";
 
 /** Whether orders are carried through to their end. */
 export const sagaAlerts: RuleGroup = {

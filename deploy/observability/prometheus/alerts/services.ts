@@ -1,4 +1,4 @@
-import type { RuleGroup } from "../rule.ts";
+import type { RuleGroup } from "./rule.ts";
 
 /** Whether the processes do their work; the causes behind what customers feel. */
 export const serviceAlerts: RuleGroup = {

@@ -1,4 +1,4 @@
-import type { RuleGroup } from "../rule.ts";
+import type { RuleGroup } from "./rule.ts";
 
 /** Whether we would see if something were wrong. */
 export const telemetryAlerts: RuleGroup = {

@@ -1,6 +1,6 @@
 import { requestContext } from "#platform/context.ts";
 import { decodeId, newId } from "#platform/id.ts";
-import { redactText } from "#platform/redact-text.ts";
+import { redactText } from "#platform/redact/redact-text.ts";
 
 /** Who caused an effect, and by which request. */
 export interface AuditOrigin {

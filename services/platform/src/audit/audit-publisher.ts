@@ -1,5 +1,5 @@
 import { Counter, Gauge, type Registry } from "prom-client";
-import { Relay, type RelayLog } from "#platform/database/relay.ts";
+import { Relay, type RelayLog } from "#platform/batch/relay.ts";
 import type { AuditRepository } from "./audit.repository.ts";
 import type { AuditStream } from "./audit-stream.ts";
 

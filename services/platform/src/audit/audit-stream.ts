@@ -1,4 +1,4 @@
-import { LogOutput } from "#platform/log-output.ts";
+import { LogOutput } from "#platform/log/log-output.ts";
 import type { AuditEvent } from "./audit-event.ts";
 
 /** How the stream is written. */

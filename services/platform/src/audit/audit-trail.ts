@@ -2,7 +2,7 @@ import type { Registry } from "prom-client";
 import { AuditService } from "#gen/shop/audit/v1/audit_service_pb.js";
 import type { PlatformConfig } from "#platform/config.ts";
 import type { Database } from "#platform/database/database.ts";
-import { type Logger, outputOf } from "#platform/logger.ts";
+import { type Logger, outputOf } from "#platform/log/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { register, type ServiceRegistration } from "#platform/registration.ts";
 import { AuditRepository } from "./audit.repository.ts";

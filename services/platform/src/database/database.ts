@@ -1,16 +1,10 @@
 import { DefaultLogger, type EntityManager, type EntitySchema, MikroORM } from "@mikro-orm/postgresql";
 import type pg from "pg";
-import { poolConnections, poolMax, poolWaiting } from "#platform/process-metrics.ts";
+import { poolConnections, poolMax, poolWaiting } from "#platform/metrics/process-metrics.ts";
 import { Listener } from "./listener.ts";
 import { noteStatement } from "./observe.ts";
-import {
-  databaseName,
-  inTransaction,
-  type Queryable,
-  runStatement,
-  type SqlText,
-  type Transaction,
-} from "./transaction.ts";
+import type { SqlText } from "./sql-text.ts";
+import { databaseName, inTransaction, type Queryable, runStatement, type Transaction } from "./transaction.ts";
 
 /** Where the database reports what no caller is told: connections that were lost and came back. */
 export interface DatabaseLog {

@@ -3,7 +3,8 @@ import { type DescMessage, type MessageShape, toBinary, toJson } from "@bufbuild
 import { PlatformErrorReason } from "#gen/shop/type/v1/platform_error_reason_pb.js";
 import { PlatformError } from "#platform/errors.ts";
 import { isUniqueViolation } from "./sql-state.ts";
-import type { Queryable, SqlText } from "./transaction.ts";
+import type { SqlText } from "./sql-text.ts";
+import type { Queryable } from "./transaction.ts";
 
 /** A mutation as its caller names it. */
 export interface Keyed {

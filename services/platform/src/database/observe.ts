@@ -1,7 +1,7 @@
 import { type Attributes, type Span, SpanKind, type SpanOptions } from "@opentelemetry/api";
-import { statements } from "#platform/process-metrics.ts";
-import { activeSpan, endSpan, startSpan } from "#platform/spans.ts";
-import type { SqlText } from "./transaction.ts";
+import { statements } from "#platform/metrics/process-metrics.ts";
+import { activeSpan, endSpan, startSpan } from "#platform/trace/spans.ts";
+import type { SqlText } from "./sql-text.ts";
 
 /** How much of a statement stands on its span, in characters. */
 const LONGEST_TEXT = 2_000;

@@ -1,14 +1,7 @@
 import type pg from "pg";
 import { RunningStatement } from "./observe.ts";
 import { rowTypes } from "./row-types.ts";
-
-/** A statement, by whose name it is known in metrics and traces; names are unique within a process. */
-export interface SqlText {
-  readonly name: string;
-  readonly text: string;
-  /** False for one that is planned anew each time; the others are prepared once per connection. */
-  readonly prepared?: false;
-}
+import type { SqlText } from "./sql-text.ts";
 
 /** What both a database and a transaction can do. */
 export interface Queryable {

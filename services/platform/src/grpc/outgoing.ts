@@ -3,8 +3,8 @@ import { Metadata } from "@grpc/grpc-js";
 import type { Span, SpanOptions } from "@opentelemetry/api";
 import { withUserId } from "#platform/baggage.ts";
 import { requestContext } from "#platform/context.ts";
-import type { RecordCall } from "#platform/metrics.ts";
-import { endSpan, notKeptTraceParent, startSpan, traceParentOf } from "#platform/spans.ts";
+import type { RecordCall } from "#platform/metrics/metrics.ts";
+import { endSpan, notKeptTraceParent, startSpan, traceParentOf } from "#platform/trace/spans.ts";
 import { addHeaders } from "./metadata.ts";
 
 /** Taken off the caller's own deadline, so that the callee's answer still arrives in time; milliseconds. */

@@ -5,9 +5,9 @@ import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { Registry } from "prom-client";
 import { file_google_rpc_error_details } from "#gen/google/rpc/error_details_pb.js";
 import { listenOn } from "#platform/listen.ts";
-import { openMetrics, openMetricsType } from "#platform/open-metrics.ts";
-import type { Readiness } from "#platform/readiness.ts";
+import { openMetrics, openMetricsType } from "#platform/metrics/open-metrics.ts";
 import type { ServiceRegistration } from "#platform/registration.ts";
+import type { Readiness } from "./readiness.ts";
 
 /** How the HTTP face serves. */
 export interface HttpServerOptions {

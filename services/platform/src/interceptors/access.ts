@@ -1,9 +1,9 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { isCallerFault } from "#platform/errors.ts";
-import type { Logger } from "#platform/logger.ts";
-import type { CallMetrics, RecordCall } from "#platform/metrics.ts";
-import { activeSpanIds } from "#platform/spans.ts";
+import type { Logger } from "#platform/log/logger.ts";
+import type { CallMetrics, RecordCall } from "#platform/metrics/metrics.ts";
+import { activeSpanIds } from "#platform/trace/spans.ts";
 import { followStream } from "./compose.ts";
 
 /** Failures that pass by themselves, or that the caller chose. */

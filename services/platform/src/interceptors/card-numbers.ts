@@ -1,6 +1,6 @@
 import { type DescField, type DescMessage, type Message, ScalarType } from "@bufbuild/protobuf";
 import type { Path } from "@bufbuild/protobuf/reflect";
-import { holdsCardNumber } from "#platform/redact-text.ts";
+import { holdsCardNumber } from "#platform/redact/redact-text.ts";
 
 /**
  * Fields that hold numbers of others, of which one in ten passes for a card's by chance: a request id of sixteen digits, an

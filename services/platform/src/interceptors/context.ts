@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { boundedBaggage, userIdOf } from "#platform/baggage.ts";
 import { type RequestContext, runInContext } from "#platform/context.ts";
-import { activeTraceParent, isTraceParent, notKeptTraceParent } from "#platform/spans.ts";
+import { activeTraceParent, isTraceParent, notKeptTraceParent } from "#platform/trace/spans.ts";
 import { type CallRequest, type CallResponse, followStream } from "./compose.ts";
 import { isKnown, peekHeader } from "./known-call.ts";
 

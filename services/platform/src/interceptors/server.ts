@@ -1,7 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
-import type { Logger } from "#platform/logger.ts";
-import type { CallMetrics } from "#platform/metrics.ts";
+import type { Logger } from "#platform/log/logger.ts";
+import type { CallMetrics } from "#platform/metrics/metrics.ts";
 import { accessInterceptor } from "./access.ts";
 import { contextInterceptor } from "./context.ts";
 import { deadlineInterceptor } from "./deadline.ts";

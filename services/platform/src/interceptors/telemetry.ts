@@ -2,9 +2,9 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { type Span, SpanKind, type SpanOptions } from "@opentelemetry/api";
 import { requestContext } from "#platform/context.ts";
-import { redactText } from "#platform/redact-text.ts";
-import { reasonOf } from "#platform/span-error.ts";
-import { endSpan, startServedSpan, underSpan } from "#platform/spans.ts";
+import { redactText } from "#platform/redact/redact-text.ts";
+import { reasonOf } from "#platform/trace/span-error.ts";
+import { endSpan, startServedSpan, underSpan } from "#platform/trace/spans.ts";
 import { type CallRequest, followStream } from "./compose.ts";
 import { isKnown, peekHeader } from "./known-call.ts";
 

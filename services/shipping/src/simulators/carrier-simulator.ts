@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { Batcher } from "#platform/database/batcher.ts";
+import { Batcher } from "#platform/batch/batcher.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { newId } from "#platform/id.ts";
 import type { Booking, BookingState, Carrier } from "../carrier.ts";

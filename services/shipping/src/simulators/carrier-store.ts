@@ -1,4 +1,5 @@
-import type { Queryable, SqlText } from "#platform/database/transaction.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
+import type { Queryable } from "#platform/database/transaction.ts";
 import type { BookingState } from "../carrier.ts";
 
 /** What the simulated carrier has under a key. */

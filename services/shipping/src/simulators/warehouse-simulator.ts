@@ -1,4 +1,5 @@
-import type { Queryable, SqlText } from "#platform/database/transaction.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
+import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
 import type { PackingOrder, PackingState, Warehouse } from "../warehouse.ts";
 import { behaviourOf } from "./behaviour.ts";

@@ -1,6 +1,6 @@
 import { ApplicationFailure, Context } from "@temporalio/activity";
 import { requestContext, withContext } from "#platform/context.ts";
-import { traceParentOf, tracing, underSpan } from "#platform/spans.ts";
+import { traceParentOf, tracing, underSpan } from "#platform/trace/spans.ts";
 import type { SagaMetrics, StepOutcome } from "../metrics.ts";
 import type { Activities, InputOf, OutputOf, StepList, StepName } from "../workflows/step-types.ts";
 import type { Outcome } from "../workflows/types.ts";

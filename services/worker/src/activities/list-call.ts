@@ -3,7 +3,7 @@ import { ApplicationFailure, CancelledFailure, Context } from "@temporalio/activ
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import type { Failure } from "#gen/shop/type/v1/failure_pb.js";
 import { isCallerFault } from "#platform/errors.ts";
-import { hideCardNumbers, holdsCardNumber } from "#platform/redact-text.ts";
+import { hideCardNumbers, holdsCardNumber } from "#platform/redact/redact-text.ts";
 import type { Again } from "../workflows/step-types.ts";
 import type { Outcome } from "../workflows/types.ts";
 import { type EntryKey, traceparentsOf } from "./step-spans.ts";

@@ -1,5 +1,5 @@
 import { OrderShipmentStatus, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
-import { hideCardNumbers } from "#platform/redact-text.ts";
+import { hideCardNumbers } from "#platform/redact/redact-text.ts";
 import type { InputOf, OrderMove, OrderParcel } from "../workflows/step-types.ts";
 import type { OrderFailure, Outcome, ParcelStatus } from "../workflows/types.ts";
 import type { ServiceClients } from "./clients.ts";

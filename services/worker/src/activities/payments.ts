@@ -1,5 +1,5 @@
 import { PaymentStatus } from "#gen/shop/payments/v1/payment_pb.js";
-import { hideCardNumbers } from "#platform/redact-text.ts";
+import { hideCardNumbers } from "#platform/redact/redact-text.ts";
 import type { InputOf } from "../workflows/step-types.ts";
 import type { Money, Outcome } from "../workflows/types.ts";
 import type { ServiceClients } from "./clients.ts";

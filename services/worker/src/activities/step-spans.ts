@@ -11,7 +11,7 @@ import {
   traceParentOf,
   tracing,
   underSpan,
-} from "#platform/spans.ts";
+} from "#platform/trace/spans.ts";
 import type { Outcome } from "../workflows/types.ts";
 import type { StepLabel } from "./step-name.ts";
 

@@ -3,7 +3,7 @@ import type { WorkflowClientInterceptor } from "@temporalio/client";
 import { defaultPayloadConverter, type Payload } from "@temporalio/common";
 import type { ActivityInterceptorsFactory, InjectedSinks } from "@temporalio/worker";
 import { withContext } from "#platform/context.ts";
-import { activeSpan, runSpan, startResumed, startSpan, traceParentOf } from "#platform/spans.ts";
+import { activeSpan, runSpan, startResumed, startSpan, traceParentOf } from "#platform/trace/spans.ts";
 import { TRACE_HEADER, type TraceSinks } from "../workflows/trace-header.ts";
 
 type Headers = Record<string, Payload>;

@@ -1,0 +1,109 @@
+import { serviceOf, untilSeen } from "../../observers/jaeger-query.ts";
+import { databaseServices, services } from "../../stack/layout.ts";
+import { ClusterError } from "../errors.ts";
+import { autoscalingStage } from "./autoscaling-stage.ts";
+import type { EndedOrder } from "./caller.ts";
+import { type Mesh, require, type Stage } from "./mesh.ts";
+import { networkStage } from "./network-stage.ts";
+import { imageValues, mustSucceed, namespace, secretObjects } from "./release.ts";
+import { outsideNamespace } from "./surroundings.ts";
+
+/** How long spans and lines may be on their way. */
+const telemetryDeadlineMs = 60_000;
+const orderDeadlineSeconds = 120;
+
+/** From nothing to an order that was delivered, and what can be seen of it. */
+export const deliveryStages: readonly Stage[] = [
+  { name: "the whole mesh installed by Helm, under Pod Security “restricted”", run: install },
+  { name: "an order delivered, through grpcurl into the cluster", run: deliver },
+  { name: "its trace in Jaeger", run: trace },
+  { name: "its logs in Elasticsearch", run: logs },
+  { name: "helm test", run: helmTest },
+  networkStage,
+  autoscalingStage,
+];
+
+async function install({ cluster, surroundings, release, image, values }: Mesh): Promise<string> {
+  const restricted = {
+    "pod-security.kubernetes.io/enforce": "restricted",
+    "pod-security.kubernetes.io/enforce-version": "latest",
+  };
+  const space = (name: string, labels: object) => ({
+    apiVersion: "v1",
+    kind: "Namespace",
+    metadata: { name, labels },
+  });
+  await cluster.kubectl.apply([space(namespace, restricted), space(outsideNamespace, {})]);
+  await cluster.kubectl.apply(surroundings.objects());
+  await cluster.kubectl.apply(secretObjects(await surroundings.provision()));
+  const start = performance.now();
+  mustSucceed("helm install", await release.upgrade([values, imageValues(image)]));
+  const seconds = Math.round((performance.now() - start) / 1_000);
+  const pods = await cluster.kubectl.get<{ items: unknown[] }>(["-n", namespace, "pods"]);
+  return `${pods.items.length} pods ready after ${seconds} s`;
+}
+
+async function deliver(mesh: Mesh): Promise<string> {
+  const order = await mesh.caller.placeOrder(orderDeadlineSeconds);
+  const { orderId, status, seconds } = order;
+  require(status === "ORDER_STATUS_DELIVERED", `the order ${orderId} is ${status}`);
+  mesh.delivered = order;
+  return `${orderId} delivered after ${seconds.toFixed(1)} s`;
+}
+
+function deliveredOrder({ delivered }: Mesh): EndedOrder {
+  if (delivered === undefined) throw new ClusterError("there is no delivered order to look for");
+  return delivered;
+}
+
+async function trace(mesh: Mesh): Promise<string> {
+  const { traceId } = deliveredOrder(mesh);
+  const found = await untilSeen(
+    () => mesh.surroundings.jaeger.trace(traceId),
+    (seen) => services.every((name) => seen.spans.some((span) => serviceOf(seen, span) === name)),
+    telemetryDeadlineMs,
+  );
+  return `${found.spans.length} spans of ${services.join(", ")}`;
+}
+
+interface Buckets {
+  readonly hits: { readonly total: { readonly value: number } };
+  readonly aggregations?: { readonly services: { readonly buckets: readonly { readonly key: string }[] } };
+}
+
+async function logs(mesh: Mesh): Promise<string> {
+  const { stack } = mesh.surroundings;
+  if (!stack.blueprint.observers.includes("elasticsearch")) {
+    return "left out: the nodes of this cluster are elsewhere, and their logs with them";
+  }
+  // The audit log is a data stream of its own; an order without trouble is in no other.
+  const url = `${stack.observerUrl("elasticsearch")}/logs-ordermesh*-${namespace}/_search`;
+  const query = { term: { "order.id": deliveredOrder(mesh).orderId } };
+  const aggs = { services: { terms: { field: "service.name" } } };
+  const ask = async () => {
+    const answer = await fetch(url, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ size: 0, track_total_hits: true, query, aggs }),
+      signal: AbortSignal.timeout(10_000),
+    });
+    // Before the first line arrives there is nothing to search in.
+    return answer.ok ? ((await answer.json()) as Buckets) : undefined;
+  };
+  const namesIn = ({ aggregations }: Buckets) => aggregations?.services.buckets.map(({ key }) => key) ?? [];
+  const seen = await untilSeen(
+    ask,
+    (answer) => databaseServices.every((name) => namesIn(answer).includes(name)),
+    telemetryDeadlineMs,
+  );
+  const names = namesIn(seen);
+  return `${seen.hits.total.value} lines with its id, of ${names.join(", ")}`;
+}
+
+async function helmTest({ release }: Mesh): Promise<string> {
+  const { stdout, stderr } = mustSucceed("helm test", await release.test());
+  require(/Phase:\s+Succeeded/.test(stdout), "helm test ran nothing");
+  const [delivered] = /\d+\.\d s DELIVERED/.exec(stdout + stderr) ?? [];
+  require(delivered !== undefined, "the log of the test was not shown");
+  return `its order after ${delivered}, as its log says`;
+}

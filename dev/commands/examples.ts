@@ -1,0 +1,75 @@
+import { traceUrl } from "../observers/jaeger.ts";
+import { JaegerQuery, untilSeen } from "../observers/jaeger-query.ts";
+import type { Demonstration } from "../shop/demo.ts";
+import type { Stack } from "../stack/stack.ts";
+import type { Screen } from "../terminal/screen.ts";
+import { cacheDirectory } from "../tools/config.ts";
+import { findTool } from "../tools/tool.ts";
+
+/** Prints calls that can be pasted as they are, and where to look at the workflow. */
+export async function printExamples(stack: Stack, screen: Screen, { order, customerId }: Demonstration): Promise<void> {
+  const grpcurl = await commandOf("grpcurl");
+  const orders = stack.address("orders");
+  const json = "-H 'content-type: application/json'";
+  const { orderId } = order;
+  screen.print();
+  screen.title("Try it by gRPC");
+  screen.print(`  ${grpcurl} -plaintext ${orders} list`);
+  screen.print(`  ${grpcurl} -plaintext ${orders} describe shop.orders.v1.OrderService`);
+  screen.print(`  ${grpcurl} -plaintext -d '{"orderId":"${orderId}"}' ${orders} shop.orders.v1.OrderService/GetOrder`);
+  screen.print(
+    `  ${grpcurl} -plaintext -d '${newOrder(customerId)}' ${orders} shop.orders.v1.OrderService/CreateOrder`,
+  );
+  screen.print(
+    `  ${grpcurl} -plaintext -d '{"orderId":"${orderId}"}' ${stack.address("payments")} shop.payments.v1.PaymentService/ListPayments`,
+  );
+  screen.title("or by HTTP and JSON");
+  screen.print(
+    `  curl -s ${json} -d '{"orderId":"${orderId}"}' ${stack.httpUrl("orders")}/shop.orders.v1.OrderService/GetOrder`,
+  );
+  screen.print(
+    `  curl -s ${json} -d '{"sku":"espresso-cup"}' ${stack.httpUrl("inventory")}/shop.inventory.v1.InventoryService/GetStockLevel`,
+  );
+  screen.print(`  curl -s ${stack.httpUrl("orders")}/metrics`);
+  screen.title("The workflow behind it");
+  screen.print(`  ${stack.temporalUiUrl}/namespaces/default/workflows/${order.sagaId}`);
+  await printTrace(stack, screen, orderId);
+  if (!(await findTool("grpcurl"))) screen.say("grpcurl is not installed: `npm run tools -- grpcurl` builds it.");
+}
+
+/** How long the last spans of an order may be on their way. */
+const traceDeadlineMs = 15_000;
+
+async function printTrace(stack: Stack, screen: Screen, orderId: string): Promise<void> {
+  if (!stack.blueprint.observers.includes("jaeger")) {
+    if (!(await findTool("jaeger"))) {
+      screen.say(
+        "Its trace would be here if there were a Jaeger: `npm run tools -- jaeger` builds one, some minutes with Go.",
+      );
+    }
+    return;
+  }
+  screen.title("Its trace");
+  const jaeger = new JaegerQuery(stack.observerUrl("jaeger"));
+  const find = () => jaeger.orderTrace(orderId);
+  const trace = await untilSeen(find, ({ spans }) => spans.length > 1, traceDeadlineMs).catch(() => undefined);
+  if (trace) screen.print(`  ${await traceUrl(jaeger.url, trace.traceID)}`);
+  else screen.say("Jaeger has not got it.");
+}
+
+function newOrder(customerId: string): string {
+  return JSON.stringify({
+    requestId: "paste-1",
+    customerId,
+    lines: [{ sku: "espresso-cup", quantity: 2, unitPrice: { currency: "EUR", amount: "950" } }],
+    shippingAddress: { recipient: "Ada Lovelace", lines: ["1 Analytical Way"], city: "London", country: "GB" },
+    cardToken: "tok_approve",
+    waitFor: "WAIT_FOR_CONFIRMED",
+  });
+}
+
+/** By name when it is on PATH, else by its place in the cache. */
+async function commandOf(name: "grpcurl"): Promise<string> {
+  const path = await findTool(name);
+  return path?.startsWith(cacheDirectory) ? path : name;
+}

@@ -1,0 +1,101 @@
+// `npm start`: runs the stack for a person, places an order, and stays until Ctrl-C.
+import { relative } from "node:path";
+import { ConnectError } from "@connectrpc/connect";
+import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import { root } from "../../deploy/command/checkout.ts";
+import { StackError } from "../errors.ts";
+import { claim } from "../process/leftovers.ts";
+import { demonstrate } from "../shop/demo.ts";
+import { portsFor } from "../stack/free-ports.ts";
+import { type Observer, type Ports, portsOf } from "../stack/layout.ts";
+import { isFree } from "../stack/ports.ts";
+import { removeData } from "../stack/postgres.ts";
+import { Stack } from "../stack/stack.ts";
+import { help, parseOptions, type StartOptions } from "../terminal/options.ts";
+import { Screen } from "../terminal/screen.ts";
+import { Wishes } from "../terminal/wishes.ts";
+import { findTool } from "../tools/tool.ts";
+import { printExamples } from "./examples.ts";
+
+async function reset(options: StartOptions): Promise<void> {
+  await claim(options.dataDirectory);
+  removeData(options.dataDirectory);
+}
+
+/** A Jaeger is used when there is one, and never built here. */
+async function chooseObservers(traces: boolean, ports: Ports, screen: Screen): Promise<Observer[]> {
+  if (!traces || !(await findTool("jaeger"))) return [];
+  const wanted = portsOf("jaeger", ports);
+  const free = await Promise.all(wanted.map(({ port }) => isFree(port)));
+  const taken = wanted.filter((_, index) => !free[index]).map(({ port }) => port);
+  if (taken.length === 0) return ["jaeger"];
+  screen.say(`No traces: Jaeger's port ${taken.join(", ")} is in use; --port-offset 100 moves every port.`);
+  return [];
+}
+
+async function run(options: StartOptions, screen: Screen): Promise<number> {
+  const wishes = new Wishes();
+  const begin = performance.now();
+  screen.title(`Ordermesh starts in ${relative(root, options.dataDirectory) || "."}`);
+  if (options.reset) await reset(options);
+  const ports = await portsFor(options.portOffset);
+  const observers = await chooseObservers(options.traces, ports, screen);
+  const stack = await Stack.start({
+    dataDirectory: options.dataDirectory,
+    ports,
+    observers,
+    ...(options.only && { components: options.only }),
+    logLevel: options.verbose ? "info" : "warn",
+    signal: wishes.stop,
+    ready: (component, detail, ms) => screen.ready(component, detail, ms),
+    say: (sentence) => screen.say(sentence),
+    line: (component, line) => screen.line(component, line),
+  });
+  screen.print(`Everything is ready after ${((performance.now() - begin) / 1000).toFixed(1)} s.`);
+  try {
+    return await serve(stack, screen, options, wishes);
+  } finally {
+    screen.print("Stopping; the data is kept.");
+    void wishes.hurry.then(() => stack.stop(0));
+    await stack.stop();
+  }
+}
+
+/** Places the order, then serves until somebody wants it to stop or it cannot go on. */
+async function serve(stack: Stack, screen: Screen, options: StartOptions, wishes: Wishes): Promise<number> {
+  const broken = stack.failed.then((error) => {
+    throw error;
+  });
+  const work = async () => {
+    const delivered = options.demo ? await demonstrateAndExplain(stack, screen, wishes.stop) : true;
+    if (options.exit) return delivered ? 0 : 1;
+    screen.print("\nEverything runs; Ctrl-C stops it and keeps the data.");
+    await wishes.stopped;
+    return 0;
+  };
+  return Promise.race([broken, work()]);
+}
+
+async function demonstrateAndExplain(stack: Stack, screen: Screen, stop: AbortSignal): Promise<boolean> {
+  try {
+    const demonstration = await demonstrate(stack, screen, stop);
+    if (stop.aborted) return false;
+    await printExamples(stack, screen, demonstration);
+    return demonstration.order.status === OrderStatus.DELIVERED;
+  } catch (error) {
+    if (!(error instanceof StackError) && !(error instanceof ConnectError)) throw error;
+    screen.say(error.message);
+    return false;
+  }
+}
+
+try {
+  const options = parseOptions(process.argv.slice(2));
+  if (options.help) console.log(help);
+  else process.exitCode = await run(options, new Screen(options.verbose));
+} catch (error) {
+  if (!(error instanceof StackError)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}
+process.exit();

@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import pg from "pg";
+import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import {
+  type JaegerSpan,
+  type JaegerTrace,
+  linksOf,
+  serviceOf,
+  tagOf,
+  untilSeen,
+} from "../../observers/jaeger-query.ts";
+import { eventually } from "../../testing/processes.ts";
+import { deliveredShape } from "./traces-expected.ts";
+import { assertShape, TracedStack } from "./traces-stack.ts";
+
+/** The most orders of one saga. */
+const full = 64;
+/** So many are placed at once that one list is full, however many the first ones take along. */
+const orders = 100;
+
+/** Holds the table of orders until all calls are waiting, so that they go into few full lists. */
+async function placeTogether(traced: TracedStack): Promise<string[]> {
+  const client = new pg.Client({ connectionString: traced.stack.databaseUrl("orders", "postgres") });
+  await client.connect();
+  try {
+    await client.query("begin");
+    await client.query("lock table customer_order in share row exclusive mode");
+    const placing = Promise.all(Array.from({ length: orders }, () => traced.place()));
+    await eventually("all calls to wait", async () => (await inFlight(traced)) >= orders);
+    await client.query("commit");
+    return await placing;
+  } finally {
+    await client.end();
+  }
+}
+
+async function inFlight(traced: TracedStack): Promise<number> {
+  const text = await (await fetch(`${traced.stack.httpUrl("orders")}/metrics`)).text();
+  return Number(/^rpc_server_in_flight\b.* (\d+)$/m.exec(text)?.[1]);
+}
+
+/** The orders of one full saga. */
+async function fullSaga(traced: TracedStack): Promise<string[]> {
+  const sagas = new Map<string, string[]>();
+  for (const orderId of await placeTogether(traced)) {
+    const { sagaId } = await traced.shopper.get(orderId);
+    sagas.set(sagaId, [...(sagas.get(sagaId) ?? []), orderId]);
+  }
+  const sizes = [...sagas.values()].map(({ length }) => length);
+  const saga = [...sagas.values()].find(({ length }) => length === full);
+  assert.ok(saga, `no list of ${full}; there are ${sizes.join(", ")}`);
+  return saga;
+}
+
+describe("one order among 64 in one list", () => {
+  let traced: TracedStack;
+  let orderIds: string[];
+  let trace: JaegerTrace;
+  before(async () => {
+    traced = await TracedStack.start();
+    orderIds = await fullSaga(traced);
+    for (const orderId of orderIds) await traced.reaches(orderId, OrderStatus.DELIVERED);
+    trace = await traced.trace(orderIds[40] ?? "", deliveredShape);
+  });
+  after(() => traced?.stop());
+
+  test("has its own steps in its own trace, as if it were alone", async () => {
+    await assertShape(traced, orderIds[40] ?? "", deliveredShape);
+  });
+
+  test("has nothing of another order in it", () => {
+    const others = new Set(trace.spans.map((span) => tagOf(span, "order.id")).filter((id) => id !== undefined));
+    assert.deepEqual([...others], [orderIds[40]]);
+  });
+
+  test("each step is linked to the list that it was done in, and that list to its orders", async () => {
+    const steps = trace.spans.filter((span) => tagOf(span, "ordermesh.step") === "reserve");
+    assert.equal(steps.length, 1);
+    const step = steps[0] as JaegerSpan;
+    assert.equal(tagOf(step, "ordermesh.list.size"), full);
+    const [link] = linksOf(step);
+    assert.ok(link, "the step has no link");
+    const list = await untilSeen(
+      () => traced.jaeger.trace(link.traceID),
+      ({ spans }) => spans.some(({ spanID }) => spanID === link.spanID),
+      20_000,
+    );
+    const span = list.spans.find(({ spanID }) => spanID === link.spanID) as JaegerSpan;
+    assert.equal(serviceOf(list, span), "worker");
+    const linkedTraces = new Set(list.spans.flatMap((each) => linksOf(each).map(({ traceID }) => traceID)));
+    assert.ok(linkedTraces.has(trace.traceID), "the list is not linked to the order");
+    assert.ok(linkedTraces.size >= full, `the list is linked to ${linkedTraces.size} traces`);
+  });
+});

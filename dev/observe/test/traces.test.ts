@@ -1,0 +1,114 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import { type JaegerTrace, serviceOf, tagOf, untilSeen } from "../../observers/jaeger-query.ts";
+import { services } from "../../stack/layout.ts";
+import { declinedShape, deliveredShape, shipmentFailedShape } from "./traces-expected.ts";
+import { assertShape, shapeOf, TracedStack } from "./traces-stack.ts";
+
+/** What becomes of an order, and what its trace says then. */
+const cases = [
+  { name: "a delivered order", wish: {}, status: OrderStatus.DELIVERED, expected: deliveredShape },
+  {
+    name: "a declined order",
+    wish: { cardToken: "tok_decline" },
+    status: OrderStatus.REJECTED,
+    expected: declinedShape,
+  },
+  {
+    name: "an order whose shipment fails",
+    wish: { postalCode: "SIM-REFUSE" },
+    status: OrderStatus.FAILED,
+    expected: shipmentFailedShape,
+  },
+] as const;
+
+/** What a customer entrusts to us, and the name of a card: it is in no span, wherever it may be. */
+const personal = /Compiler Road|G\. Hopper|Grace|Tracey|@example\.com|tok_/;
+
+function spansOf(trace: JaegerTrace, service: string) {
+  return trace.spans.filter((span) => serviceOf(trace, span) === service);
+}
+
+describe("the traces that Jaeger has", () => {
+  let traced: TracedStack;
+  before(async () => {
+    traced = await TracedStack.start();
+  });
+  after(() => traced?.stop());
+
+  for (const { name, wish, status, expected } of cases) {
+    test(`of ${name} say exactly who called whom and which steps were taken`, async () => {
+      const orderId = await traced.place(wish);
+      await traced.reaches(orderId, status);
+      const trace = await assertShape(traced, orderId, expected);
+      assert.doesNotMatch(JSON.stringify(trace), personal);
+    });
+  }
+
+  test("reach down to the statements, the card gateway and the carrier", async () => {
+    const orderId = await traced.place();
+    await traced.reaches(orderId, OrderStatus.DELIVERED);
+    const trace = await traced.trace(orderId, deliveredShape);
+    for (const service of ["orders", "payments", "inventory", "shipping"]) {
+      const statements = spansOf(trace, service).filter((span) => tagOf(span, "db.system.name") === "postgresql");
+      assert.ok(statements.length > 0, `no statement of ${service}`);
+      for (const span of statements) assert.equal(tagOf(span, "span.kind"), "client");
+    }
+    const peers = trace.spans.flatMap((span) => {
+      const peer = tagOf(span, "peer.service");
+      return peer === undefined ? [] : [`${serviceOf(trace, span)}: ${span.operationName} at ${peer}`];
+    });
+    assert.deepEqual([...new Set(peers)].sort(), [
+      "payments: gateway authorize at card-gateway",
+      "payments: gateway capture at card-gateway",
+      "shipping: carrier book at carrier",
+      "shipping: warehouse pack at warehouse",
+      "worker: temporal signal at temporal",
+      "worker: temporal start at temporal",
+    ]);
+  });
+
+  test("of everything that ever happened have nothing personal in them", async () => {
+    for (const service of services) {
+      const traces = await traced.jaeger.latest(service);
+      assert.notEqual(traces.length, 0, service);
+      for (const trace of traces) assert.doesNotMatch(JSON.stringify(trace), personal);
+    }
+  });
+
+  test("survive a worker that is killed with SIGKILL in the middle", async () => {
+    const orderId = await traced.place({ postalCode: "SIM-SLOW" });
+    const confirmed = (trace: JaegerTrace) => shapeOf(trace).steps.includes("confirm done");
+    await untilSeen(() => traced.jaeger.orderTrace(orderId), confirmed, 20_000);
+    traced.stack.kill("worker", "SIGKILL");
+    await traced.stack.ready("worker");
+    await traced.reaches(orderId, OrderStatus.DELIVERED);
+    const trace = await assertShape(traced, orderId, deliveredShape);
+    const workers = new Set(spansOf(trace, "worker").map(({ processID }) => processID));
+    assert.equal(workers.size, 2, `the worker before the kill and the one after it, not ${[...workers].join(", ")}`);
+  });
+});
+
+describe("traces that go another way", () => {
+  let traced: TracedStack;
+  before(async () => {
+    const by = (exporter: string) => ({ OTEL_TRACES_EXPORTER: exporter });
+    const environment = {
+      orders: by("otlp"),
+      worker: by("otlp"),
+      shipping: by("otlp"),
+      payments: by("zipkin"),
+      inventory: by("zipkin"),
+    };
+    traced = await TracedStack.start({ environment });
+  });
+  after(() => traced?.stop());
+
+  test("come together the same, by OTLP and by Zipkin", async () => {
+    const orderId = await traced.place();
+    await traced.reaches(orderId, OrderStatus.DELIVERED);
+    const trace = await assertShape(traced, orderId, deliveredShape);
+    assert.doesNotMatch(JSON.stringify(trace), personal);
+  });
+});

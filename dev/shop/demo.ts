@@ -1,0 +1,164 @@
+import { randomUUID } from "node:crypto";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
+import type { Client } from "@connectrpc/connect";
+import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
+import { CustomerService } from "#gen/shop/orders/v1/customer_service_pb.js";
+import { type Order, OrderShipmentStatus, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
+import type { Money } from "#gen/shop/type/v1/money_pb.js";
+import { Clients } from "#platform/grpc/clients.ts";
+import { StackError } from "../errors.ts";
+import type { Stack } from "../stack/stack.ts";
+import type { Screen } from "../terminal/screen.ts";
+import { fillShelves } from "./catalogue.ts";
+
+/** How long an order may take from its acceptance to its delivery; the simulators need a few seconds. */
+const deliveryDeadlineMs = 120_000;
+
+const ada = { givenName: "Ada", familyName: "Lovelace", email: "ada@example.com", phone: "+442079460000" };
+
+/** What one demonstration left behind. */
+export interface Demonstration {
+  readonly order: Order;
+  readonly customerId: string;
+}
+
+/**
+ * Fills the shelves, places one order through the public gRPC face and prints what becomes of it until it ends.
+ * @throws StackError when the order is not over within the deadline
+ */
+export async function demonstrate(stack: Stack, screen: Screen, signal: AbortSignal): Promise<Demonstration> {
+  const clients = new Clients({ defaultTimeoutMs: 30_000, maxMessageBytes: 8 * 1024 * 1024 });
+  try {
+    const filled = await fillShelves(clients.client(InventoryService, stack.address("inventory")));
+    if (filled > 0) screen.say(`Filled ${filled} shelves with the catalogue.`);
+    const orders = clients.client(OrderService, stack.address("orders"));
+    const customerId = await findOrCreateCustomer(clients.client(CustomerService, stack.address("orders")));
+    const order = await placeOrder(orders, customerId);
+    screen.print();
+    screen.title(`Order ${order.orderId} for ${ada.givenName} ${ada.familyName}, ${formatMoney(order.total)}`);
+    return { customerId, order: await follow(orders, order, { screen, signal }) };
+  } finally {
+    clients.close();
+  }
+}
+
+async function findOrCreateCustomer(customers: Client<typeof CustomerService>): Promise<string> {
+  const { customers: found } = await customers.listCustomers({ email: ada.email });
+  if (found[0]) return found[0].customerId;
+  const { customer } = await customers.createCustomer({ ...ada, requestId: "demonstration:ada" });
+  if (!customer) throw new StackError("The orders service created a customer but did not say which.");
+  return customer.customerId;
+}
+
+async function placeOrder(orders: Client<typeof OrderService>, customerId: string): Promise<Order> {
+  const euros = (amount: bigint) => ({ currency: "EUR", amount });
+  const { order } = await orders.createOrder({
+    requestId: randomUUID(),
+    customerId,
+    // Cups are in Berlin and pitchers in Hamburg, so the order travels in two parcels.
+    lines: [
+      { sku: "espresso-beans-1kg", quantity: 2, unitPrice: euros(2_190n) },
+      { sku: "espresso-cup", quantity: 4, unitPrice: euros(950n) },
+      { sku: "milk-pitcher", quantity: 1, unitPrice: euros(3_400n) },
+    ],
+    shippingAddress: {
+      recipient: `${ada.givenName} ${ada.familyName}`,
+      lines: ["1 Analytical Way"],
+      city: "London",
+      postalCode: "SW1Y 4JH",
+      country: "GB",
+    },
+    cardToken: "tok_approve",
+  });
+  if (!order) throw new StackError("The orders service accepted an order but did not say which.");
+  return order;
+}
+
+/** Prints each step of the order as it happens. A broken stream is opened again: the order goes on without us. */
+async function follow(
+  orders: Client<typeof OrderService>,
+  accepted: Order,
+  { screen, signal }: { screen: Screen; signal: AbortSignal },
+): Promise<Order> {
+  const timeline = new Timeline(screen);
+  const expired = AbortSignal.timeout(deliveryDeadlineMs);
+  const until = AbortSignal.any([signal, expired]);
+  let order = accepted;
+  while (!isOver(order)) {
+    try {
+      for await (const answer of orders.watchOrder({ orderId: order.orderId }, { signal: until })) {
+        order = answer.order ?? order;
+        timeline.show(order);
+      }
+    } catch (error) {
+      if (signal.aborted) return order;
+      if (expired.aborted) {
+        const status = OrderStatus[order.status];
+        throw new StackError(`The order is still ${status} after ${deliveryDeadlineMs / 1000} s; see .data/log.`);
+      }
+      screen.say(`The watch was interrupted (${(error as Error).message}); watching again.`);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+  }
+  return order;
+}
+
+/** Shows of an order what it has not shown yet. */
+class Timeline {
+  readonly #screen: Screen;
+  #events = 0;
+  readonly #parcels = new Map<string, OrderShipmentStatus>();
+
+  constructor(screen: Screen) {
+    this.#screen = screen;
+  }
+
+  show(order: Order): void {
+    const begin = order.createTime ? timestampDate(order.createTime).getTime() : Date.now();
+    for (const event of order.history.slice(this.#events)) {
+      const time = event.eventTime ? timestampDate(event.eventTime).getTime() : Date.now();
+      this.#print(time - begin, OrderStatus[event.status], this.#explain(order, event.status));
+    }
+    this.#events = order.history.length;
+    for (const parcel of order.shipments) this.#showParcel(parcel, Date.now() - begin);
+  }
+
+  #showParcel(parcel: Order["shipments"][number], ms: number): void {
+    if (this.#parcels.get(parcel.locationId) === parcel.status) return;
+    this.#parcels.set(parcel.locationId, parcel.status);
+    const tracking = parcel.trackingNumber ? `, tracking number ${parcel.trackingNumber}` : "";
+    const status = OrderShipmentStatus[parcel.status].toLowerCase();
+    this.#print(ms, "", `parcel from ${parcel.locationId}: ${status}, ${formatMoney(parcel.amount)}${tracking}`);
+  }
+
+  #explain(order: Order, status: OrderStatus): string {
+    const isFailure = [OrderStatus.REJECTED, OrderStatus.CANCELLED, OrderStatus.FAILED].includes(status);
+    if (isFailure) return order.failure?.customerMessage ?? "";
+    return explanations[status] ?? "";
+  }
+
+  #print(ms: number, status: string, text: string): void {
+    this.#screen.print(`  ${(ms / 1000).toFixed(2).padStart(7)} s  ${status.padEnd(10)} ${text}`.trimEnd());
+  }
+}
+
+const explanations: Partial<Record<OrderStatus, string>> = {
+  [OrderStatus.PENDING]: "accepted and durable",
+  [OrderStatus.CONFIRMED]: "stock is set aside, the card is authorized",
+  [OrderStatus.PREPARING]: "being packed",
+  [OrderStatus.SHIPPED]: "every parcel has left; each was charged as it left",
+  [OrderStatus.DELIVERED]: "arrived",
+};
+
+/** Whether an order has come to its end. */
+export function isOver({ status }: Order): boolean {
+  return [OrderStatus.DELIVERED, OrderStatus.REJECTED, OrderStatus.CANCELLED, OrderStatus.FAILED].includes(status);
+}
+
+/** Minor units with two decimals, which holds for the euro. */
+function formatMoney(money: Money | undefined): string {
+  if (!money) return "";
+  const digits = money.amount.toString().padStart(3, "0");
+  return `${digits.slice(0, -2)}.${digits.slice(-2)} ${money.currency}`;
+}

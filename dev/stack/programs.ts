@@ -1,0 +1,86 @@
+import { randomUUID } from "node:crypto";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { root } from "../../deploy/command/checkout.ts";
+import { childEnvironment } from "../config.ts";
+import { localNamespace } from "../observers/prometheus-configuration.ts";
+import type { ProgramSpec } from "../process/guard-protocol.ts";
+import { type Blueprint, host } from "./blueprint.ts";
+import { serviceEnvironment } from "./environment.ts";
+import type { Service } from "./layout.ts";
+import { type PostgresPlan, serverArguments } from "./postgres.ts";
+
+/** Where lines lie for Filebeat: stands for /var/log/pods. */
+export function podLogs({ dataDirectory }: Pick<Blueprint, "dataDirectory">): string {
+  return join(dataDirectory, "pods");
+}
+
+/** What every program of a stack has. */
+export function common(blueprint: Blueprint, name: string): Pick<ProgramSpec, "name" | "cwd" | "logFile"> {
+  return { name, cwd: root, logFile: join(blueprint.dataDirectory, "log", `${name}.log`) };
+}
+
+/** The server that the four databases are on. SIGINT is its fast shutdown: it does not wait for its clients. */
+export function postgresProgram(
+  blueprint: Blueprint,
+  plan: PostgresPlan,
+  settings: readonly string[] = [],
+): ProgramSpec {
+  return {
+    ...common(blueprint, "postgres"),
+    command: join(plan.binaries, "postgres"),
+    args: serverArguments(plan, blueprint.ports.postgres, settings),
+    cwd: "/",
+    env: childEnvironment({}),
+    ...plan.user,
+    stopSignal: "SIGINT",
+    stopOrder: 3,
+  };
+}
+
+/** What the worker writes on its workflows so that they are found by it. */
+const searchAttributes = ["OrderIds", "CustomerIds", "ParkedOrderIds"];
+
+/** Temporal's development server, which keeps its state in a file. */
+export function temporalProgram(blueprint: Blueprint, executable: string): ProgramSpec {
+  const { ports, dataDirectory } = blueprint;
+  const folder = join(dataDirectory, "temporal");
+  mkdirSync(folder, { recursive: true });
+  const listen = ["--ip", host, "--port", String(ports.temporal), "--ui-port", String(ports.temporalUi)];
+  const attributes = searchAttributes.flatMap((name) => ["--search-attribute", `${name}=KeywordList`]);
+  return {
+    ...common(blueprint, "temporal"),
+    command: executable,
+    args: [
+      ...["server", "start-dev", "--db-filename", join(folder, "temporal.db"), "--log-level", "error"],
+      ...listen,
+      ...attributes,
+    ],
+    env: childEnvironment({}),
+    stopSignal: "SIGTERM",
+    stopOrder: 2,
+  };
+}
+
+/** One of our processes, or its migrations when `migrate` is set. */
+export function serviceProgram(blueprint: Blueprint, service: Service, migrate = false): ProgramSpec {
+  const name = migrate ? `${service}-migrations` : service;
+  return {
+    ...common(blueprint, name),
+    command: process.execPath,
+    args: [join("services", service, "src", "main.ts"), ...(migrate ? ["migrate", "up"] : [])],
+    env: childEnvironment(serviceEnvironment(blueprint, service)),
+    stopSignal: "SIGTERM",
+    // The worker drains first, while what its activities call still answers.
+    stopOrder: service === "worker" ? 0 : 1,
+    ...(blueprint.observers.includes("filebeat") && {
+      podLog: {
+        root: podLogs(blueprint),
+        namespace: localNamespace,
+        pod: `${name}-0`,
+        uid: randomUUID(),
+        container: service,
+      },
+    }),
+  };
+}

@@ -1,0 +1,244 @@
+import { provisionDatabase } from "#platform/database/provision.ts";
+import { StackError } from "../errors.ts";
+import { claim, release } from "../process/leftovers.ts";
+import { databaseProbe, healthProbe } from "../process/readiness.ts";
+import { Supervisor } from "../process/supervisor.ts";
+import { ToolError, tool } from "../tools/tool.ts";
+import { all } from "./all.ts";
+import { addressOf, type Blueprint, databaseUrl, type Overrides } from "./blueprint.ts";
+import { credentialsIn } from "./credentials.ts";
+import {
+  type Component,
+  databaseServices,
+  components as everything,
+  type Observer,
+  type Ports,
+  portsAt,
+  portsOf,
+  type Service,
+  services,
+} from "./layout.ts";
+import { forgetLines, observerDeadlineMs, observerProgram, observerUrl, prepareObserver } from "./observers.ts";
+import { makePlace, type Place, requireSources } from "./place.ts";
+import { requireFree } from "./ports.ts";
+import { preparePostgres, removeData } from "./postgres.ts";
+import { postgresProgram, serviceProgram, temporalProgram } from "./programs.ts";
+import { hasLostDatabase, temporalProbe } from "./temporal.ts";
+
+/** What is told while a stack starts and runs. */
+export interface StackListener {
+  /** A component is ready after so many milliseconds. */
+  ready?(component: string, detail: string, ms: number): void;
+  /** Progress and trouble, one sentence. */
+  say?(sentence: string): void;
+  /** A line that a component wrote. */
+  line?(component: string, line: string): void;
+}
+
+/** How to run a stack. */
+export interface StackOptions extends StackListener {
+  /** Where data, logs and secrets are kept; a temporary folder, removed at the end, when left out. */
+  readonly dataDirectory?: string;
+  /** Where everything listens; see `portsFor`. The default ports when left out. */
+  readonly ports?: Ports;
+  /** What to start; everything when left out. */
+  readonly components?: readonly Component[];
+  /** What watches it, besides; nothing when left out. Jaeger gets the traces, Filebeat brings the logs to Elasticsearch. */
+  readonly observers?: readonly Observer[];
+  /** Environment variables of our processes, over the stack's own. */
+  readonly environment?: Overrides;
+  /** `name=value` as in postgresql.conf, over the stack's own. */
+  readonly postgresSettings?: readonly string[];
+  /** LOG_LEVEL of our processes; default "warn". */
+  readonly logLevel?: string;
+  /** Whether a component that dies is started again, a bounded number of times; default true. */
+  readonly restart?: boolean;
+  /** Given up when it fires while starting. */
+  readonly signal?: AbortSignal;
+}
+
+/** How long a component may take to be ready. */
+const readyDeadlineMs = 90_000;
+
+/** A running stack: PostgreSQL, Temporal, the four services and the worker, with real ports and real data. */
+export class Stack implements AsyncDisposable {
+  readonly blueprint: Blueprint;
+  readonly #supervisor: Supervisor;
+  readonly #options: StackOptions;
+  readonly #temporary: boolean;
+
+  private constructor(options: StackOptions, place: Place, supervisor: Supervisor) {
+    this.#options = options;
+    this.#supervisor = supervisor;
+    this.#temporary = place.temporary;
+    this.blueprint = {
+      dataDirectory: place.dataDirectory,
+      ports: options.ports ?? portsAt(0),
+      credentials: credentialsIn(place.dataDirectory),
+      logLevel: options.logLevel ?? "warn",
+      overrides: options.environment ?? {},
+      observers: options.observers ?? [],
+    };
+  }
+
+  /** Starts a stack and returns when every component is ready. @throws StackError with one sentence; nothing is left running */
+  static async start(options: StackOptions): Promise<Stack> {
+    const place = makePlace(options.dataDirectory);
+    await claim(place.dataDirectory);
+    let stack: Stack | undefined;
+    try {
+      const wanted = options.components ?? everything;
+      requireSources(wanted);
+      const ports = options.ports ?? portsAt(0);
+      const listening = [...wanted, ...(options.observers ?? [])];
+      await requireFree(listening.flatMap((component) => portsOf(component, ports)));
+      const supervisor = await Supervisor.open(place.dataDirectory, options);
+      stack = new Stack(options, place, supervisor);
+      await stack.#startAll(wanted);
+      return stack;
+    } catch (error) {
+      if (stack) await stack.stop();
+      else release(place.dataDirectory);
+      throw error instanceof ToolError ? new StackError(error.message) : error;
+    }
+  }
+
+  /** `host:port` for clients: gRPC for our processes. */
+  address(component: Component): string {
+    return addressOf(component, this.blueprint.ports);
+  }
+
+  /** The base URL of a process's HTTP face. */
+  httpUrl(service: Service): string {
+    return `http://127.0.0.1:${this.blueprint.ports.http[service]}`;
+  }
+
+  /** The base URL of an observer: Jaeger's pages and query API, Prometheus, Elasticsearch. */
+  observerUrl(observer: Exclude<Observer, "filebeat">): string {
+    return observerUrl(observer, this.blueprint.ports);
+  }
+
+  /** The Temporal UI. */
+  get temporalUiUrl(): string {
+    return `http://127.0.0.1:${this.blueprint.ports.temporalUi}`;
+  }
+
+  /** A connection to a service's database: as its runtime role, or as the superuser with role "postgres". */
+  databaseUrl(database: string, role = database): string {
+    return databaseUrl(this.blueprint, role, database);
+  }
+
+  /** Settles when the stack cannot go on: a component kept dying, or the guard was killed. */
+  get failed(): Promise<StackError> {
+    return this.#supervisor.failed;
+  }
+
+  /** Sends a signal to a component; by default the one that cannot be caught. It is restarted unless restarts are off. */
+  kill(component: Component | Observer, signal: NodeJS.Signals = "SIGKILL"): void {
+    this.#supervisor.kill(component, signal);
+  }
+
+  /** Starts a component again that has ended and is not restarted by itself; waits until it is ready. */
+  restart(component: Component | Observer): Promise<void> {
+    return this.#supervisor.restart(component);
+  }
+
+  /** Waits until a component runs and answers, as after a kill. */
+  ready(component: Component | Observer): Promise<void> {
+    return this.#supervisor.ready(component, readyDeadlineMs);
+  }
+
+  /** The process id of a component, or undefined while it does not run. */
+  pid(component: Component | Observer): number | undefined {
+    return this.#supervisor.pid(component);
+  }
+
+  /** The last lines that a component wrote. */
+  logs(component: Component | Observer): readonly string[] {
+    return this.#supervisor.lines(component);
+  }
+
+  /** Stops everything in order; what takes longer than the time is killed. Data stays unless it is temporary. */
+  async stop(graceMs = 12_000): Promise<void> {
+    await this.#supervisor.stop(graceMs);
+    release(this.blueprint.dataDirectory);
+    if (this.#temporary) removeData(this.blueprint.dataDirectory);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  async #startAll(wanted: readonly Component[]): Promise<void> {
+    const has = (component: Component) => wanted.includes(component);
+    const startOurs = async () => {
+      await all([has("postgres") && this.#startPostgres(), has("temporal") && this.#startTemporal()]);
+      if (has("postgres")) await this.#provision(databaseServices.filter(has));
+      await all(services.filter(has).map((service) => this.#startService(service)));
+    };
+    await all([this.#startObservers(), startOurs()]);
+  }
+
+  /** Nobody waits for them: spans and lines from before are kept until they are up. */
+  async #startObservers(): Promise<void> {
+    const { observers } = this.blueprint;
+    forgetLines(this.blueprint);
+    const first = observers.filter((observer) => observer !== "filebeat");
+    await all(first.map((observer) => this.#startObserver(observer)));
+    // Only now does Elasticsearch know the fields of what Filebeat brings.
+    if (observers.includes("filebeat")) await this.#startObserver("filebeat");
+  }
+
+  async #startObserver(observer: Observer): Promise<void> {
+    const { spec, probe } = await observerProgram(observer, this.blueprint);
+    const start = performance.now();
+    await this.#supervisor.start(spec, { probe, deadlineMs: observerDeadlineMs, dispensable: true });
+    await prepareObserver(observer, this.blueprint);
+    this.#tellReady(observer, observer === "filebeat" ? "reads the logs" : this.observerUrl(observer), start);
+  }
+
+  async #startPostgres(): Promise<void> {
+    const { dataDirectory, credentials } = this.blueprint;
+    const start = performance.now();
+    const plan = await preparePostgres(dataDirectory, credentials.postgres);
+    const probe = databaseProbe(this.databaseUrl("postgres"));
+    const program = postgresProgram(this.blueprint, plan, this.#options.postgresSettings);
+    await this.#supervisor.start(program, { probe, deadlineMs: readyDeadlineMs });
+    this.#tellReady("postgres", this.address("postgres"), start);
+  }
+
+  async #startTemporal(): Promise<void> {
+    const executable = await tool("temporal", (line) => this.#options.say?.(line));
+    const start = performance.now();
+    const address = this.address("temporal");
+    await this.#supervisor.start(temporalProgram(this.blueprint, executable), {
+      probe: temporalProbe(address),
+      isLost: () => hasLostDatabase(address),
+      deadlineMs: readyDeadlineMs,
+    });
+    this.#tellReady("temporal", `${this.address("temporal")}, UI ${this.temporalUiUrl}`, start);
+  }
+
+  async #provision(wanted: readonly (typeof databaseServices)[number][]): Promise<void> {
+    const start = performance.now();
+    for (const service of wanted) {
+      const { runtime, owner } = this.blueprint.credentials.roles[service];
+      const adminUrl = this.databaseUrl("postgres");
+      await provisionDatabase({ adminUrl, service, password: runtime, ownerPassword: owner });
+    }
+    await all(wanted.map((service) => this.#supervisor.runOnce(serviceProgram(this.blueprint, service, true))));
+    if (wanted.length > 0) this.#tellReady("migrations", wanted.join(", "), start);
+  }
+
+  async #startService(service: Service): Promise<void> {
+    const start = performance.now();
+    const probe = healthProbe(this.address(service));
+    await this.#supervisor.start(serviceProgram(this.blueprint, service), { probe, deadlineMs: readyDeadlineMs });
+    const [grpc, http] = portsOf(service, this.blueprint.ports);
+    this.#tellReady(service, `gRPC 127.0.0.1:${grpc?.port}, HTTP 127.0.0.1:${http?.port}`, start);
+  }
+
+  #tellReady(component: string, detail: string, since: number): void {
+    this.#options.ready?.(component, detail, performance.now() - since);
+  }
+}

@@ -1,0 +1,66 @@
+import { copyFile, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { run } from "../../deploy/command/run.ts";
+import type { Recipe } from "./recipe.ts";
+import type { ToolName } from "./versions.ts";
+
+/** A program inside a package of Debian and its descendants. */
+export interface DebianProgram {
+  readonly name: ToolName;
+  readonly package: string;
+  /** What the package calls the program; the tool's own name when left out. */
+  readonly program?: string;
+  /** Where its authors offer it to everybody else. */
+  readonly home: string;
+}
+
+/**
+ * Takes a program out of a package without installing it, which needs no rights: its service, user and pages stay away.
+ * For programs that need nothing of their package but themselves.
+ */
+export function debianPackage(wanted: DebianProgram): Recipe {
+  const { name, program = name, home } = wanted;
+  return {
+    says: "unpacking the distribution's package",
+    usually: "5 seconds",
+    async missing() {
+      for (const command of ["apt-get", "dpkg"]) {
+        const present = await run(command, ["--version"], { timeoutMs: 20_000 }).catch(() => undefined);
+        if (!present) return `install it (${home}), or put it on PATH`;
+      }
+      return undefined;
+    },
+    async run({ workshop, result }) {
+      await run("apt-get", ["download", wanted.package], { cwd: workshop, timeoutMs: 5 * 60_000 });
+      const file = (await readdir(workshop)).find((entry) => entry.endsWith(".deb"));
+      if (!file) throw new Error(`apt-get left no package ${wanted.package}`);
+      await run("dpkg", ["-x", file, "unpacked"], { cwd: workshop, timeoutMs: 60_000 });
+      await copyFile(join(workshop, "unpacked/usr/bin", program), join(result, name));
+    },
+  };
+}
+
+const prometheus = "https://prometheus.io/download";
+
+/** Prometheus and what belongs to it. Debian's builds have no web page; their APIs are complete. */
+export const prometheusRecipes = {
+  prometheus: [debianPackage({ name: "prometheus", package: "prometheus", home: prometheus })],
+  promtool: [debianPackage({ name: "promtool", package: "prometheus", home: prometheus })],
+  amtool: [debianPackage({ name: "amtool", package: "prometheus-alertmanager", home: prometheus })],
+  pushgateway: [
+    debianPackage({
+      name: "pushgateway",
+      package: "prometheus-pushgateway",
+      program: "prometheus-pushgateway",
+      home: prometheus,
+    }),
+  ],
+  postgres_exporter: [
+    debianPackage({
+      name: "postgres_exporter",
+      package: "prometheus-postgres-exporter",
+      program: "prometheus-postgres-exporter",
+      home: "https://github.com/prometheus-community/postgres_exporter/releases",
+    }),
+  ],
+} as const satisfies Partial<Record<ToolName, readonly Recipe[]>>;

@@ -1,0 +1,89 @@
+import { stackVersion } from "../../deploy/observability/elk/version.ts";
+
+/**
+ * The versions of the tools that are fetched or built when they are not on PATH. The only place that names them, but for
+ * what is deployed as well.
+ */
+export const versions = {
+  /** github.com/temporalio/cli: the CLI with the development server (Temporal Server 1.29.1 and its UI). */
+  temporal: "v1.5.1",
+  /** github.com/fullstorydev/grpcurl. */
+  grpcurl: "v1.9.4",
+  /** io.temporal:temporal-test-server on Maven Central: the server that skips time in workflow tests. */
+  "temporal-test-server": "1.31.0",
+  /** org.elasticsearch:elasticsearch on Maven Central, in the version that is deployed. */
+  elasticsearch: stackVersion,
+  /** github.com/elastic/beats/v7: the last release that can be built from the Go proxy. */
+  filebeat: "v7.17.29",
+  /** github.com/breml/logstash-config: checks the syntax of Logstash pipelines. */
+  mustache: "v0.5.3",
+  /** github.com/jaegertracing/jaeger: the last major version whose collector takes Jaeger's own Thrift over HTTP. */
+  jaeger: "v1.62.0",
+  /** Prometheus and what belongs to it come in the version that the distribution has; what is used of them is old. */
+  prometheus: "distribution",
+  promtool: "distribution",
+  amtool: "distribution",
+  pushgateway: "distribution",
+  postgres_exporter: "distribution",
+  /** github.com/prometheus/alertmanager. */
+  alertmanager: "v0.27.0",
+  /** helm.sh/helm/v3. */
+  helm: "v3.22.0",
+  /** github.com/helm-unittest/helm-unittest. */
+  "helm-unittest": "v1.1.2",
+  /** github.com/yannh/kubeconform. */
+  kubeconform: "v0.8.0",
+  /** github.com/GoogleContainerTools/skaffold/v2. */
+  skaffold: "v2.16.1",
+  /** github.com/google/go-containerregistry: a registry of images in memory, for tests. */
+  registry: "v0.20.3",
+  /** go.starlark.net: executes the Tiltfile in its test. */
+  starlark: "v0.0.0-20260908191801-89a6a09411d5",
+} as const;
+
+/**
+ * Releases that are downloaded when temporal.download can be reached; they cannot all be built from the Go proxy.
+ * Temporal CLI 1.9.1 is Server 1.32.0 with modernc.org/sqlite 1.51.
+ */
+export const downloads = { temporal: "v1.9.1", "temporal-test-server": "v1.31.0" } as const;
+
+/** What sets our build of a version apart from its authors'; part of its place in the cache. */
+export const builds: { readonly [name in ToolName]?: string } = { temporal: "sqlite-1.44.3", helm: "kubernetes-1.34" };
+
+/** A program that the stack or its tests start and that npm does not install. */
+export type ToolName = keyof typeof versions;
+
+/** What the stack and the tests of the product need; other tools are had by those who ask for them. */
+export const baseTools = ["temporal", "grpcurl", "temporal-test-server"] as const satisfies readonly ToolName[];
+
+/** What `npm run tools` has ready when nothing is named: Jaeger last, as the stack does without it. */
+export const usualTools = [...baseTools, "jaeger"] as const satisfies readonly ToolName[];
+
+/** What some tests need besides; those say what is missing and fail when it cannot be had. */
+export const testTools = [
+  "jaeger",
+  "prometheus",
+  "promtool",
+  "amtool",
+  "alertmanager",
+  "pushgateway",
+  "postgres_exporter",
+  "elasticsearch",
+  "filebeat",
+  "mustache",
+  "helm",
+  "helm-unittest",
+  "kubeconform",
+  "starlark",
+] as const satisfies readonly ToolName[];
+
+/** What a program on PATH is called when it has not the tool's name. */
+export const namesOnPath: { readonly [name in ToolName]?: readonly string[] } = {
+  // What is called so elsewhere takes other arguments.
+  registry: [],
+  // One that is called jaeger is Jaeger 2, which takes its ports from a file.
+  jaeger: ["jaeger-all-in-one"],
+  alertmanager: ["alertmanager", "prometheus-alertmanager"],
+  pushgateway: ["pushgateway", "prometheus-pushgateway"],
+  postgres_exporter: ["postgres_exporter", "prometheus-postgres-exporter"],
+};

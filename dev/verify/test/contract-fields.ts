@@ -1,0 +1,134 @@
+// Every call of every service by reflection, and valid requests for them whose texts are chosen by a test.
+import { globSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import {
+  type DescField,
+  type DescFile,
+  type DescMessage,
+  type DescMethod,
+  getOption,
+  ScalarType,
+} from "@bufbuild/protobuf";
+import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
+import { TimestampSchema, timestampNow } from "@bufbuild/protobuf/wkt";
+import { field as rulesOf, type StringRules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import { root } from "../../../deploy/command/checkout.ts";
+import { databaseServices, type Service } from "../../stack/layout.ts";
+
+/** Which processes serve a package. */
+const servers: Readonly<Record<string, readonly Service[]>> = {
+  "shop.orders.v1": ["orders"],
+  "shop.payments.v1": ["payments"],
+  "shop.inventory.v1": ["inventory"],
+  "shop.shipping.v1": ["shipping"],
+  "shop.sagas.v1": ["worker"],
+  "shop.audit.v1": databaseServices,
+};
+
+/** A call of one process. */
+export interface ContractCall {
+  readonly server: Service;
+  readonly method: DescMethod;
+}
+
+/** All calls of all processes. @throws Error for a package of which it is not known who serves it */
+export async function contractCalls(): Promise<ContractCall[]> {
+  const folder = join(root, "services/platform/src/gen/shop");
+  const paths = globSync("**/*_pb.js", { cwd: folder }).sort();
+  const calls = paths.map(async (path) => {
+    const module = (await import(pathToFileURL(join(folder, path)).href)) as Record<string, unknown>;
+    const file = Object.values(module).find((part) => (part as { kind?: string }).kind === "file") as DescFile;
+    const serving = servers[file.proto.package];
+    if (file.services.length > 0 && !serving) throw new Error(`who serves ${file.proto.package}?`);
+    const methods = file.services.flatMap((service) => service.methods);
+    return (serving ?? []).flatMap((server) => methods.map((method) => ({ server, method })));
+  });
+  return (await Promise.all(calls)).flat();
+}
+
+/** A field with text, somewhere in a request. */
+export interface TextField {
+  readonly field: DescField;
+  /** Its place in the request's type: `requests[].shipping_address.lines[]`. */
+  readonly path: string;
+}
+
+/** All fields with text that a request can have. */
+export function textFieldsOf(schema: DescMessage, within = ""): TextField[] {
+  return schema.fields.flatMap((field) => {
+    const path = `${within}${field.name}${field.fieldKind === "list" ? "[]" : ""}`;
+    if (field.scalar === ScalarType.STRING) return [{ field, path }];
+    return field.message ? textFieldsOf(field.message, `${path}.`) : [];
+  });
+}
+
+/** What the contract says about a text: its form and its longest length. */
+export interface TextRules {
+  readonly pattern: string;
+  readonly email: boolean;
+  readonly longest: number;
+}
+
+/** The rules of a field with text; a list's are those of its entries. */
+export function textRulesOf(field: DescField): TextRules {
+  const { type } = getOption(field, rulesOf);
+  const rules = type.case === "repeated" ? type.value.items?.type : type;
+  const text: Partial<StringRules> = rules?.case === "string" ? rules.value : {};
+  const { pattern = "", maxLen = 0n, wellKnown } = text;
+  return { pattern, email: wellKnown?.case === "email", longest: Number(maxLen) || 100 };
+}
+
+/** How to fill a request. */
+export interface Filling {
+  /** The text of a field; `at` is its place in this request: `requests[3].shipping_address.lines[0]`. */
+  readonly text: (field: TextField, at: string) => string;
+  /** Values of enums that are not the first one: `TransitionOrderRequest.status`. */
+  readonly values?: Readonly<Record<string, number>>;
+  /** How many entries a list of the request has, and a list further within; an address takes three lines. */
+  readonly lengths: readonly [outer: number, inner: number];
+}
+
+interface Place {
+  readonly path: string;
+  readonly at: string;
+}
+
+/** A request with every field set that takes text or is needed for a valid request. */
+export function requestWith(schema: DescMessage, filling: Filling): ReflectMessage {
+  return fill(schema, filling, { path: "", at: "" });
+}
+
+function fill(schema: DescMessage, filling: Filling, within: Place): ReflectMessage {
+  const message = reflect(schema);
+  const length = filling.lengths[within.path === "" ? 0 : 1];
+  for (const field of schema.fields) {
+    const [path, at] = [`${within.path}${field.name}`, `${within.at}${field.name}`];
+    if (field.fieldKind === "list") {
+      for (let index = 0; index < length; index += 1) {
+        const entry = valueFor(field, filling, { path: `${path}[]`, at: `${at}[${index}]` });
+        message.get(field).add(entry);
+      }
+    } else {
+      const value = valueFor(field, filling, { path, at });
+      if (value !== undefined) message.set(field, value);
+    }
+  }
+  return message;
+}
+
+function valueFor(field: DescField, filling: Filling, place: Place) {
+  const { path, at } = place;
+  if (field.scalar === ScalarType.STRING) return filling.text({ field, path }, at);
+  if (field.message?.typeName === TimestampSchema.typeName) return timeOf(field);
+  if (field.message) return fill(field.message, filling, { path: `${path}.`, at: `${at}.` });
+  if (field.enum) return filling.values?.[`${field.parent.name}.${field.name}`] ?? field.enum.values[1]?.number;
+  // An optional number is a condition on what is there.
+  if (field.name === "revision" || field.scalar === ScalarType.BOOL) return undefined;
+  return field.scalar === ScalarType.INT64 ? 1n : 1;
+}
+
+/** What has happened has a time; filters by time would find nothing. */
+function timeOf(field: DescField) {
+  return field.name === "event_time" ? reflect(TimestampSchema, timestampNow()) : undefined;
+}

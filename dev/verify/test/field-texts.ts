@@ -1,0 +1,115 @@
+// Texts for the fields of the contract: ordinary ones, and numbers in all the ways in which people write them.
+import { newId } from "#platform/id.ts";
+import { mayLookLikeCard } from "#platform/interceptors/card-numbers.ts";
+import { holdsCardNumber } from "#platform/redact/redact-text.ts";
+import { cardOf, grouped, groupings, numbersFrom, pick, separators, wide } from "#testing/card-samples.ts";
+import { type ContractCall, type TextField, textRulesOf } from "./contract-fields.ts";
+
+/** What exists, so that requests about it go as deep as they can. */
+export interface Ids {
+  readonly customerId: string;
+  readonly orderId: string;
+  readonly sagaId: string;
+  readonly shipmentId: string;
+  readonly trackingNumber: string;
+  readonly step: string;
+}
+
+/** Calls that make something for an order that nobody has heard of. */
+const makers = /^(?:StartOrderSaga|(?:Batch)?(?:ReserveStock|CreateShipments?|AuthorizePayments?))$/;
+let count = 0;
+
+/** A text that the contract allows and the service understands. */
+export function ordinaryText({ method }: ContractCall, { field }: TextField, ids: Ids): string {
+  const makes = makers.test(method.name);
+  count += 1;
+  const texts: Record<string, string> = {
+    ...{ request_id: `request-${count}`, event_id: `event-${count}`, email: `c${count}@example.com` },
+    ...{ page_token: "", traceparent: "", traceparents: "", action: "order.created", phone: "+442079460000" },
+    ...{ sku: "beans", location_id: "north", currency: "EUR", country: "GB", card_token: "tok_approve" },
+    ...{ customer_id: ids.customerId, shipment_id: ids.shipmentId, tracking_number: ids.trackingNumber },
+    order_id: makes ? newId() : ids.orderId,
+    payment_id: makes ? "" : ids.orderId,
+    saga_id: method.name === "StartOrderSaga" ? newId() : makes ? "" : ids.sagaId,
+    step: ids.step,
+  };
+  return texts[field.name] ?? "as agreed";
+}
+
+/** Fields whose text must be what it says, or the call does not get far. */
+const exact = new Set(["saga_id", "shipment_id", "traceparent", "traceparents"]);
+
+/** Whether people may write what they like into a field; also a card's token, of which nobody knows the form. */
+export function takesWords({ field }: TextField): boolean {
+  const isFree = textRulesOf(field).pattern === "" || field.name === "card_token";
+  return isFree && !mayLookLikeCard(field) && !exact.has(field.name);
+}
+
+/** Where a number was sent to. */
+export interface Sent {
+  /** `CreateOrder shipping_address.recipient`, or a header. */
+  readonly place: string;
+  /** The name of the field when it is meant to hold such numbers. */
+  readonly meant: string | undefined;
+}
+
+function sentTo({ method }: ContractCall, { field, path }: TextField): Sent {
+  return { place: `${method.name} ${path}`, meant: mayLookLikeCard(field) ? field.name : undefined };
+}
+
+/** Numbers of cards, or such with a wrong check digit, which no card has and nobody may take offence at. */
+export type NumberKind = "cards" | "harmless";
+
+/** Makes numbers, each only once, and writes them as a field takes them. */
+export class Numbers {
+  readonly #kind: NumberKind;
+  readonly #next: (below: number) => number;
+  /** Where each number was sent to. */
+  readonly sent = new Map<string, Sent>();
+
+  /** @param seed other numbers for another one, the same in every run */
+  constructor(kind: NumberKind, seed: number) {
+    this.#kind = kind;
+    this.#next = numbersFrom(seed);
+  }
+
+  /** Where a number that was found had been sent to. */
+  placeOf({ digits }: { digits: string }): string | undefined {
+    return this.sent.get(digits)?.place;
+  }
+
+  /** A number in digits, for what is no field. */
+  digits(place: string): string {
+    return this.#fresh({ place, meant: undefined }, (digits) => digits).digits;
+  }
+
+  /** A number in a form that a field takes, or in plain digits when it takes none. */
+  text(call: ContractCall, field: TextField): string {
+    return this.#fresh(sentTo(call, field), (digits) => this.#written(field, digits)).text;
+  }
+
+  #fresh(to: Sent, write: (digits: string) => string): { digits: string; text: string } {
+    for (;;) {
+      const card = cardOf(this.#next);
+      const digits = this.#kind === "cards" ? card : card.slice(0, -1) + ((Number(card.at(-1)) + 5) % 10);
+      const text = write(digits);
+      // Of a harmless number a part may be a card's.
+      if (this.sent.has(digits) || (this.#kind === "harmless" && holdsCardNumber(text))) continue;
+      this.sent.set(digits, to);
+      return { digits, text };
+    }
+  }
+
+  #written({ field }: TextField, digits: string): string {
+    const { pattern, email, longest } = textRulesOf(field);
+    const spaced = grouped(digits, pick(groupings, this.#next), pick(separators, this.#next));
+    const forms = [
+      ...[digits, spaced, spaced, `paid with ${spaced}, thank you`, wide(spaced), `(${wide(digits)})`],
+      ...(field.name === "card_token" ? [`tok_${digits}`, `pm_${digits.slice(0, 4)}_${digits.slice(4)}`] : []),
+      ...(field.name === "phone" ? [`+${digits}`] : []),
+    ];
+    const fitting = forms.filter((form) => form.length <= longest && new RegExp(pattern).test(form));
+    if (email) return `${digits}@example.com`;
+    return fitting.length > 0 ? pick(fitting, this.#next) : digits;
+  }
+}

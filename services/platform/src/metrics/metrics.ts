@@ -1,0 +1,78 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import { Code } from "@connectrpc/connect";
+import { collectDefaultMetrics, Gauge, Histogram, type OpenMetricsContentType, Registry } from "prom-client";
+import { productVersion } from "#platform/version.ts";
+import { addProcessMetrics } from "./process-metrics.ts";
+
+/** Makes the registry of a process, with what Node itself can tell and what the platform measures. */
+export function createRegistry(name: string): Registry {
+  const registry = new Registry();
+  registry.setDefaultLabels({ service: name });
+  collectDefaultMetrics({ register: registry });
+  addProcessMetrics(registry);
+  new Gauge({
+    name: "build_info",
+    help: "1; the label says which version runs.",
+    labelNames: ["version"],
+    registers: [registry],
+  }).set({ version: productVersion }, 1);
+  return registry;
+}
+
+/** Notes how a call ended; `traceId` is that of its trace when it is kept. */
+export type RecordCall = (code: number, seconds: number, traceId?: string) => void;
+
+/** The trace id is no label of the series, but of the exemplars. */
+type Calls = Histogram<"rpc" | "code" | "trace_id">;
+
+/** Notes calls of one method; the labels of each code are looked up once. */
+export function recorderOf(calls: Calls, method: DescMethod): RecordCall {
+  const rpc = `${method.parent.typeName}/${method.name}`;
+  const children: (Histogram.Internal<"rpc" | "code" | "trace_id"> | undefined)[] = [];
+  return (code, seconds, traceId) => {
+    const known = children[code];
+    if (known && !traceId) return known.observe(seconds);
+    const labels = { rpc, code: code === 0 ? "OK" : (Code[code] ?? "Unknown") };
+    if (traceId) return calls.observe({ labels, value: seconds, exemplarLabels: { trace_id: traceId } });
+    const child = calls.labels(labels);
+    children[code] = child;
+    child.observe(seconds);
+  };
+}
+
+function openRegistry(): Registry<OpenMetricsContentType> {
+  const registry = new Registry<OpenMetricsContentType>();
+  registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
+  return registry;
+}
+
+/** Rate, errors and duration of the calls that a process serves: the count of the histogram is the rate. */
+export class CallMetrics {
+  readonly #duration: Calls;
+
+  constructor(registry: Registry, inFlight: () => number) {
+    this.#duration = new Histogram({
+      name: "rpc_server_duration_seconds",
+      help: "Duration of served calls by method and gRPC status code.",
+      labelNames: ["rpc", "code"],
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+      enableExemplars: true,
+      // prom-client lets metrics with exemplars only into a registry of OpenMetrics, and then into any other.
+      registers: [openRegistry()],
+    });
+    registry.registerMetric(this.#duration);
+    new Gauge({
+      name: "rpc_server_in_flight",
+      help: "Calls that run now.",
+      registers: [registry],
+      collect() {
+        this.set(inFlight());
+      },
+    });
+  }
+
+  /** The recorder of one method. */
+  forMethod(method: DescMethod): RecordCall {
+    return recorderOf(this.#duration, method);
+  }
+}

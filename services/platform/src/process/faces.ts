@@ -1,0 +1,125 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { Registry } from "prom-client";
+import type { PlatformConfig } from "#platform/config.ts";
+import { retryInfo } from "#platform/errors.ts";
+import { addReflection } from "#platform/grpc/reflection.ts";
+import { GrpcServer } from "#platform/grpc/server.ts";
+import { tlsOf } from "#platform/grpc/tls.ts";
+import { Readiness, type ReadinessCheck } from "#platform/http/readiness.ts";
+import { HttpServer } from "#platform/http/server.ts";
+import { InFlight } from "#platform/interceptors/in-flight.ts";
+import { serverInterceptors } from "#platform/interceptors/server.ts";
+import { StreamDrain } from "#platform/interceptors/stream-drain.ts";
+import type { Logger } from "#platform/log/logger.ts";
+import { CallMetrics } from "#platform/metrics/metrics.ts";
+import type { ServiceRegistration } from "#platform/registration.ts";
+import { tracing } from "#platform/trace/spans.ts";
+import { bind, within } from "./startup.ts";
+
+/** What both faces serve, and how. */
+export interface FacesOptions {
+  readonly services: readonly ServiceRegistration[];
+  readonly checks: readonly ReadinessCheck[];
+  readonly config: PlatformConfig;
+  readonly logger: Logger;
+  readonly registry: Registry;
+  /** Aborted when calls that wait for something should wait no longer, because the process stops. */
+  readonly closing: AbortController;
+}
+
+/** The two listeners of a process. */
+export interface Faces {
+  readonly grpcPort: number;
+  readonly httpPort: number;
+  /** Not ready, listeners closed, calls in flight finished. */
+  drain(): Promise<void>;
+}
+
+/** After the last call has ended, how long connections may take to close by themselves; milliseconds. */
+const CONNECTIONS_TIMEOUT_MS = 500;
+/** When callers of a stream that ends because we stop should come back: another replica is there at once. */
+const STREAM_RETRY_MS = 100;
+
+class OpenFaces implements Faces {
+  grpcPort = 0;
+  httpPort = 0;
+  readonly #options: FacesOptions;
+  readonly #inFlight: InFlight;
+  readonly #streams = new StreamDrain();
+  readonly #readiness: Readiness;
+  readonly #grpc: GrpcServer;
+  readonly #http: HttpServer;
+
+  constructor(options: FacesOptions) {
+    const { config, logger, registry, services, checks } = options;
+    this.#options = options;
+    this.#inFlight = new InFlight(config.MAX_INFLIGHT);
+    const descriptors = services.map((registration) => registration.service);
+    const names = descriptors.map((service) => service.typeName);
+    this.#readiness = new Readiness({ checks, services: names, logger, everyMs: config.READINESS_INTERVAL_MS });
+    const interceptors = serverInterceptors({
+      services: descriptors,
+      logger,
+      metrics: new CallMetrics(registry, () => this.#inFlight.count),
+      inFlight: this.#inFlight,
+      streamDrain: this.#streams,
+      defaultTimeoutMs: config.DEFAULT_TIMEOUT_MS,
+      tracing: tracing(),
+    });
+    const common = { services, interceptors, maxMessageBytes: config.MAX_MESSAGE_BYTES };
+    this.#grpc = new GrpcServer({
+      ...common,
+      defaultTimeoutMs: config.DEFAULT_TIMEOUT_MS,
+      maxConnectionAgeMs: config.MAX_CONNECTION_AGE_MS,
+      tls: tlsOf(config),
+    });
+    addReflection(this.#grpc.server, descriptors);
+    this.#readiness.addTo(this.#grpc.server);
+    this.#http = new HttpServer({ ...common, readiness: this.#readiness, metrics: registry });
+  }
+
+  async open(): Promise<this> {
+    const { LISTEN_HOST: host, GRPC_PORT, HTTP_PORT } = this.#options.config;
+    try {
+      this.grpcPort = await bind("gRPC", `${host}:${GRPC_PORT}`, () => this.#grpc.listen(host, GRPC_PORT));
+      this.httpPort = await bind("HTTP", `${host}:${HTTP_PORT}`, () => this.#http.listen(host, HTTP_PORT));
+    } catch (error) {
+      this.#grpc.close();
+      throw error;
+    }
+    await this.#readiness.start();
+    return this;
+  }
+
+  async drain(): Promise<void> {
+    const { config, logger, closing } = this.#options;
+    this.#readiness.drain();
+    await pause(config.DRAIN_PAUSE_MS);
+    const closed = Promise.all([this.#grpc.drain(), this.#http.drain()]);
+    const reason = new ConnectError("the service stops", Code.Unavailable);
+    reason.details = [retryInfo(STREAM_RETRY_MS)];
+    // What ends by itself gets a part of the time to do so.
+    const ending = setTimeout(() => {
+      closing.abort(reason);
+      this.#streams.end(reason);
+    }, config.DRAIN_TIMEOUT_MS / 4);
+    try {
+      await within(config.DRAIN_TIMEOUT_MS, "calls in flight", this.#inFlight.idle());
+      await within(CONNECTIONS_TIMEOUT_MS, "connections", closed);
+    } catch (error) {
+      logger.warn(`closing what is left: ${error instanceof Error ? error.message : error}`, {
+        calls: this.#inFlight.count,
+      });
+    } finally {
+      clearTimeout(ending);
+      this.#grpc.close();
+      this.#http.close();
+    }
+  }
+}
+
+/** Opens both listeners; the process is not ready before its checks have passed once. */
+export function openFaces(options: FacesOptions): Promise<Faces> {
+  return new OpenFaces(options).open();
+}

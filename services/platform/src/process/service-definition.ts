@@ -1,0 +1,55 @@
+import type { DescService } from "@bufbuild/protobuf";
+import type { Client } from "@connectrpc/connect";
+import type { EntitySchema } from "@mikro-orm/core";
+import type { Registry } from "prom-client";
+import type { z } from "zod";
+import type { ConfigOf, DatabaseConfig, PlatformConfig } from "#platform/config.ts";
+import type { Database } from "#platform/database/database.ts";
+import type { MigrationsList } from "#platform/database/migrate.ts";
+import type { Logger } from "#platform/log/logger.ts";
+import type { ServiceRegistration } from "#platform/registration.ts";
+
+/** What a service and the platform read from the environment together. */
+export type ServiceConfig<S extends z.ZodRawShape> = ConfigOf<S> & PlatformConfig & Partial<DatabaseConfig>;
+
+/** What a service is built from. */
+export interface ServiceContext<S extends z.ZodRawShape> {
+  readonly config: ServiceConfig<S>;
+  readonly logger: Logger;
+  /** @throws when the definition has no database */
+  readonly database: Database;
+  /** Where the service's own metrics are registered. */
+  readonly registry: Registry;
+  /**
+   * A client of another service by gRPC; one channel per address is shared. The deadline of the running call goes on to
+   * the callee, and UNAVAILABLE is repeated within a budget.
+   *
+   * @param address `host:port`, or any target that grpc-js resolves, for example `dns:///orders:50051`
+   */
+  client<T extends DescService>(service: T, address: string): Client<T>;
+  /**
+   * Fires when the process stops and calls have had some time to end by themselves: one that waits for something to
+   * happen answers with what it has.
+   */
+  readonly closing: AbortSignal;
+}
+
+/** What a service consists of. */
+export interface ServiceParts {
+  services: ServiceRegistration[];
+  /** Throws while the service cannot do its work; the database is asked anyway. */
+  ready?: (signal: AbortSignal) => Promise<void>;
+  /** Starts background loops, once both listeners are open. */
+  start?: () => Promise<void>;
+  /** Ends background loops on drain, after the calls in flight have finished. */
+  stop?: () => Promise<void>;
+}
+
+/** A service as `startService` runs it. */
+export interface ServiceDefinition<S extends z.ZodRawShape> {
+  name: string;
+  /** What the service reads from the environment besides the platform's own. */
+  config: S;
+  database?: { entities: EntitySchema[]; migrations: MigrationsList };
+  build(context: ServiceContext<S>): ServiceParts | Promise<ServiceParts>;
+}

@@ -1,0 +1,103 @@
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { Registry } from "prom-client";
+import { Relay } from "#platform/batch/relay.ts";
+import { addProcessMetrics } from "#platform/metrics/process-metrics.ts";
+
+const quiet = { error: () => undefined };
+
+it("sweeps at start, again at once while there is something, then waits for a nudge or the timer", async () => {
+  const due = [3, 1, 0, 2, 0];
+  let sweeps = 0;
+  const relay = new Relay({ name: "t", everyMs: 60_000, log: quiet, sweep: async () => due[sweeps++] ?? 0 });
+  relay.start();
+  relay.start();
+  await turns();
+  assert.equal(sweeps, 3);
+  relay.nudge();
+  await turns();
+  assert.equal(sweeps, 5);
+  await relay.stop();
+  relay.nudge();
+  await turns();
+  assert.equal(sweeps, 5);
+  relay.start();
+  await turns();
+  assert.equal(sweeps, 6);
+  await relay.stop();
+});
+
+it("logs a failure and goes on after a pause that grows", async () => {
+  const failures: unknown[] = [];
+  const start = performance.now();
+  const done = Promise.withResolvers<void>();
+  let sweeps = 0;
+  const relay = new Relay({
+    name: "expiry",
+    everyMs: 2,
+    maxPauseMs: 4,
+    log: { error: (_message, fields) => failures.push(fields?.["relay.failures"]) },
+    sweep: async () => {
+      sweeps += 1;
+      if (sweeps <= 3) throw new Error("away");
+      done.resolve();
+      return 0;
+    },
+  });
+  relay.start();
+  await done.promise;
+  await relay.stop();
+  assert.deepEqual(failures, [1, 2, 3]);
+  assert.ok(performance.now() - start >= 8);
+});
+
+it("never overlaps, and stop waits for the sweep that runs, which it aborts", async () => {
+  let running = 0;
+  const relay = new Relay({
+    name: "t",
+    everyMs: 1,
+    log: { error: () => assert.fail("an aborted sweep is no failure") },
+    sweep: async (signal) => {
+      running += 1;
+      assert.equal(running, 1);
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      running -= 1;
+      throw new Error("aborted");
+    },
+  });
+  relay.start();
+  await turns();
+  relay.nudge();
+  await relay.stop();
+  assert.equal(running, 0);
+});
+
+async function turns(): Promise<void> {
+  for (let count = 0; count < 10; count += 1) await turn();
+}
+
+it("its runs are measured by name", async () => {
+  const due = [2, 0];
+  const registry = new Registry();
+  addProcessMetrics(registry);
+  const swept = Promise.withResolvers<void>();
+  const relay = new Relay({
+    name: "measured relay",
+    everyMs: 1,
+    log: quiet,
+    sweep: async () => {
+      const next = due.shift();
+      if (next !== undefined) return next;
+      swept.resolve();
+      throw new Error("away");
+    },
+  });
+  relay.start();
+  await swept.promise;
+  await relay.stop();
+  const text = await registry.metrics();
+  for (const outcome of ["worked", "idle"])
+    assert.match(text, new RegExp(`^relay_runs_total\\{relay="measured relay",outcome="${outcome}"\\} 1$`, "m"));
+  assert.match(text, /^relay_last_success_timestamp_seconds\{relay="measured relay"\} 1\d{9}/m);
+});
