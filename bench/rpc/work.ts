@@ -7,7 +7,7 @@ import { createLogger } from "#platform/log/logger.ts";
 import { CallMetrics, createRegistry } from "#platform/metrics/metrics.ts";
 
 /** Prints nothing that is below a warning. */
-export const logger = createLogger({ name: "bench", level: "warn", format: "json" });
+export const { logger } = createLogger({ name: "bench", level: "warn", format: "json" });
 export const inFlight = new InFlight(10_000);
 export const metrics = new CallMetrics(createRegistry("bench"), () => inFlight.count);
 export const DEFAULT_TIMEOUT_MS = 30_000;

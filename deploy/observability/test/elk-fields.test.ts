@@ -45,7 +45,7 @@ describe("the fields of log lines", () => {
   it("that the platform's logger writes are known", () => {
     const lines: string[] = [];
     const stream = new Writable({ write: (chunk, _, done) => done(void lines.push(String(chunk))) });
-    const logger = createLogger({ name: "orders", level: "debug", format: "json", stream });
+    const { logger } = createLogger({ name: "orders", level: "debug", format: "json", stream });
     withContext({ requestId: "r", traceId: "a".repeat(32), userId: "u" }, () => {
       logger.error("failed", { err: new Error("x", { cause: new Error("y") }), "order.id": "o" });
     });

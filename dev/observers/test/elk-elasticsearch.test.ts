@@ -117,7 +117,7 @@ function service(name: string): { logger: Logger; log: ContainerLog; output: Wri
       done();
     },
   });
-  return { logger: createLogger({ name, level: "info", format: "json", stream: output }), log, output };
+  return { logger: createLogger({ name, level: "info", format: "json", stream: output }).logger, log, output };
 }
 
 /** Long, for machines that are busy; nobody waits longer than it takes. */

@@ -131,5 +131,5 @@ function toLevelCursor(cursor: Json | undefined): readonly [string, string] | un
 
 /** The entries of a list, each with a method of its own and an order. */
 function about(method: string): AboutEntries<{ orderId: string }> {
-  return { method, idsOf: ({ orderId }) => ({ "order.id": orderId }) };
+  return { method, subjectOf: ({ orderId }) => ({ "order.id": orderId }) };
 }

@@ -1,5 +1,5 @@
 import { timeOf } from "#platform/id.ts";
-import { resumeTrace, runSpan, startListSpan } from "#platform/trace/spans.ts";
+import { resumeTrace, runSpan, startBatchSpan } from "#platform/trace/spans.ts";
 import type { SagaList } from "./order.ts";
 
 const name = "dispatch";
@@ -17,5 +17,5 @@ export function inDispatchTrace<T>({ sagaId, orders }: SagaList, work: () => Pro
     return resumeTrace({ traceparent, time: timeOf(orderId) }, options, work);
   }
   const traceparents = orders.map(({ traceparent }) => traceparent);
-  return runSpan(startListSpan(name, { attributes }, traceparents), work);
+  return runSpan(startBatchSpan(name, { attributes }, traceparents), work);
 }

@@ -1,7 +1,7 @@
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import type { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { Batcher } from "#platform/batch/batcher.ts";
-import { detached, withContext } from "#platform/context.ts";
+import { detached, withSubject } from "#platform/context.ts";
 import { isCallerFault } from "#platform/errors.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { inDispatchTrace } from "./dispatch-trace.ts";
@@ -71,8 +71,8 @@ export class Dispatcher {
     const known = this.underWay(list.sagaId);
     if (known) return known;
     const orderId = list.orders.length === 1 ? list.orders[0]?.orderId : undefined;
-    const ids = { sagaId: list.sagaId, orderId };
-    const begin = () => withContext(ids, () => inDispatchTrace(list, () => this.#start(list)));
+    const subject = { "saga.id": list.sagaId, ...(orderId && { "order.id": orderId }) };
+    const begin = () => withSubject(subject, () => inDispatchTrace(list, () => this.#start(list)));
     const started = detached(begin).finally(() => this.#started.delete(list.sagaId));
     this.#started.set(list.sagaId, started);
     return started;

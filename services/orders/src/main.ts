@@ -9,6 +9,14 @@ await startService({
   name: "orders",
   config: ordersConfig,
   database: { entities: [CustomerEntity], migrations },
-  build: ({ config, database, logger, registry, client, closing }) =>
-    buildOrders({ config, database, logger, registry, sagas: client(SagaService, config.WORKER_ADDRESS), closing }),
+  build: ({ config, database, logger, output, registry, client, closing }) =>
+    buildOrders({
+      config,
+      database,
+      logger,
+      output,
+      registry,
+      sagas: client(SagaService, config.WORKER_ADDRESS),
+      closing,
+    }),
 });

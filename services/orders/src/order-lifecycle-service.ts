@@ -16,7 +16,7 @@ import { toMove, toStatusProto } from "./order-proto.ts";
 
 const transition = {
   method: "TransitionOrder",
-  idsOf: ({ orderId }: TransitionOrderRequest) => ({ "order.id": orderId }),
+  subjectOf: ({ orderId }: TransitionOrderRequest) => ({ "order.id": orderId }),
 };
 
 /** OrderLifecycleService, as its proto says. */

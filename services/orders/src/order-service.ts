@@ -9,7 +9,7 @@ import {
   WaitFor,
   type WatchOrderRequest,
 } from "#gen/shop/orders/v1/order_service_pb.js";
-import { remainingMs, withContext } from "#platform/context.ts";
+import { remainingMs, withSubject } from "#platform/context.ts";
 import { fingerprint } from "#platform/database/idempotency.ts";
 import { isId } from "#platform/id.ts";
 import type { PageTokens } from "#platform/page-token.ts";
@@ -105,7 +105,7 @@ export class OrderApi implements ServiceImpl<typeof OrderService> {
 /** Runs `fn` so that the call's span and log lines name the order. */
 function aboutOrder<T>(orderId: string, fn: () => Promise<T>): Promise<T> {
   activeSpan()?.setAttribute("order.id", orderId);
-  return withContext({ orderId }, fn);
+  return withSubject({ "order.id": orderId }, fn);
 }
 
 /** How long a call may wait for something, so that its answer is still in time. */

@@ -1,4 +1,3 @@
-import type { Writable } from "node:stream";
 import type { Client } from "@connectrpc/connect";
 import type { Registry } from "prom-client";
 import { CustomerService } from "#gen/shop/orders/v1/customer_service_pb.js";
@@ -43,8 +42,8 @@ export interface OrdersContext {
   readonly sagas: Client<typeof SagaService>;
   /** Fires when who waits for a change should be answered, because the process stops. */
   readonly closing: AbortSignal;
-  /** Where the audit log is published; standard output unless given. */
-  readonly auditStream?: Writable;
+  /** Where the audit log is published: where the logger writes. */
+  readonly output: NodeJS.WritableStream;
 }
 
 /** Between two looks at how long orders wait for their first answer, in milliseconds. */
@@ -52,7 +51,7 @@ const pendingEveryMs = 2_000;
 
 /** Builds the orders service. */
 export function buildOrders(context: OrdersContext): ServiceParts {
-  const { config, database, logger, registry, sagas, closing, auditStream: stream } = context;
+  const { config, database, logger, registry, sagas, closing, output } = context;
   const metrics = createOrderMetrics(registry);
   const repository = new OrderRepository(database);
   const outbox = new SagaOutbox(database);
@@ -72,7 +71,7 @@ export function buildOrders(context: OrdersContext): ServiceParts {
   const requests = new AuditedRequests<CancelOrder>({ database, method: "CancelOrder", entryOf: cancelRequestEntry });
   const cancellation = new OrderCancellation({ sagas, requests, follower, dispatcher, outbox });
   const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
-  const audit = new AuditTrail({ service: "orders", database, registry, logger, config, ...(stream && { stream }) });
+  const audit = new AuditTrail({ service: "orders", database, registry, logger, config, output });
   const watch = watchPending(repository, metrics, logger);
   const services = [
     register(OrderService, new OrderApi({ intake, follower, cancellation, repository, pageTokens })),

@@ -29,7 +29,7 @@ function dispatcherOf(worker: FakeWorker): Dispatcher {
   return new Dispatcher({
     sagas: worker.client,
     outbox: { acknowledge: async () => undefined },
-    logger: createLogger({ name: "test", level: "error" }),
+    logger: createLogger({ name: "test", level: "error" }).logger,
     metrics: createOrderMetrics(new Registry()),
     ...{ concurrency: 4, timeoutMs: 1_000 },
   });
@@ -41,7 +41,7 @@ async function handOver(orders: NewOrder[]): Promise<Seen & { list: string }> {
   const list = newId();
   let seen: Seen | undefined;
   worker.onStart = () => {
-    const { sagaId, orderId } = requestContext();
+    const { "saga.id": sagaId, "order.id": orderId } = requestContext().subject ?? {};
     seen = { traceparent: activeTraceParent(), sagaId, orderId };
   };
   await dispatcherOf(worker).start({ sagaId: list, orders });

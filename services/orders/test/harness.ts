@@ -81,7 +81,15 @@ export function beginReplica(
   const { client: sagas } = worker;
   const auditStream = new PassThrough();
   auditStream.resume();
-  const parts = buildOrders({ config, database, logger, registry, sagas, closing: closing.signal, auditStream });
+  const parts = buildOrders({
+    config,
+    database,
+    logger,
+    registry,
+    sagas,
+    closing: closing.signal,
+    output: auditStream,
+  });
   const transport = createRouterTransport(
     (router) => {
       for (const service of parts.services) service.route(router);
@@ -124,7 +132,7 @@ export function silentLogger(): { logger: Logger; log: () => string } {
   const lines: string[] = [];
   stream.on("data", (line: Buffer) => lines.push(line.toString()));
   return {
-    logger: createLogger({ name: "orders", level: "debug", format: "json", stream }),
+    logger: createLogger({ name: "orders", level: "debug", format: "json", stream }).logger,
     log: () => lines.join(""),
   };
 }

@@ -1,7 +1,7 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type * as api from "#gen/shop/payments/v1/payment_service_pb.js";
 import { answerEach } from "#platform/batch/batch-call.ts";
-import { withContext } from "#platform/context.ts";
+import { type Subject, withSubject } from "#platform/context.ts";
 import type { Json, PageTokens } from "#platform/page-token.ts";
 import { activeSpan } from "#platform/trace/spans.ts";
 import type { Outcome } from "./operation.ts";
@@ -26,14 +26,14 @@ export class PaymentService implements ServiceImpl<typeof api.PaymentService> {
 
   async authorizePayment(request: api.AuthorizePaymentRequest, { signal }: HandlerContext) {
     activeSpan()?.setAttributes(authorizationIds(request));
-    return await withContext({ orderId: request.orderId }, async () => {
+    return await withSubject({ "order.id": request.orderId }, async () => {
       const { payment } = await this.#payments.authorize(toAuthorize(request), signal);
       return { payment: toProto(payment) };
     });
   }
 
   async batchAuthorizePayments(list: api.BatchAuthorizePaymentsRequest, context: HandlerContext) {
-    const about = { method: "AuthorizePayment", idsOf: authorizationIds };
+    const about = { method: "AuthorizePayment", subjectOf: orderOf, attributesOf: authorizationIds };
     return { outcomes: await answerEach(list, about, (request) => this.authorizePayment(request, context)) };
   }
 
@@ -43,7 +43,7 @@ export class PaymentService implements ServiceImpl<typeof api.PaymentService> {
   }
 
   async batchCapturePayments(list: api.BatchCapturePaymentsRequest, context: HandlerContext) {
-    const about = { method: "CapturePayment", idsOf: paymentIds };
+    const about = { method: "CapturePayment", subjectOf: () => ({}), attributesOf: paymentIds };
     return { outcomes: await answerEach(list, about, (request) => this.capturePayment(request, context)) };
   }
 
@@ -53,7 +53,7 @@ export class PaymentService implements ServiceImpl<typeof api.PaymentService> {
   }
 
   async batchVoidPayments(list: api.BatchVoidPaymentsRequest, context: HandlerContext) {
-    const about = { method: "VoidPayment", idsOf: paymentIds };
+    const about = { method: "VoidPayment", subjectOf: () => ({}), attributesOf: paymentIds };
     return { outcomes: await answerEach(list, about, (request) => this.voidPayment(request, context)) };
   }
 
@@ -63,7 +63,7 @@ export class PaymentService implements ServiceImpl<typeof api.PaymentService> {
   }
 
   async batchRefundPayments(list: api.BatchRefundPaymentsRequest, context: HandlerContext) {
-    const about = { method: "RefundPayment", idsOf: paymentIds };
+    const about = { method: "RefundPayment", subjectOf: () => ({}), attributesOf: paymentIds };
     return { outcomes: await answerEach(list, about, (request) => this.refundPayment(request, context)) };
   }
 
@@ -102,6 +102,10 @@ function toAnswer({ payment, pending }: Outcome) {
   // The request names the payment alone.
   if (payment.orderId) activeSpan()?.setAttributes({ "order.id": payment.orderId });
   return { payment: toProto(payment), pending };
+}
+
+function orderOf({ orderId }: api.AuthorizePaymentRequest): Subject {
+  return { "order.id": orderId };
 }
 
 function authorizationIds({ orderId, paymentId }: api.AuthorizePaymentRequest) {

@@ -1,5 +1,5 @@
 import { Batcher } from "#platform/batch/batcher.ts";
-import { detached, remainingMs, withContext } from "#platform/context.ts";
+import { detached, remainingMs, withSubject } from "#platform/context.ts";
 import { resumeTrace } from "#platform/trace/spans.ts";
 import { Decisions } from "./decisions.ts";
 import type { Gateway } from "./gateway.ts";
@@ -148,9 +148,7 @@ export class Payments {
     const attributes = { "payment.id": paymentId, ...(orderId ? { "order.id": orderId } : {}) };
     const begun = { traceparent: operation.source.traceparent, time: operation.createTime };
     const resumed = { name: `resume ${operation.kind}`, attributes };
-    return withContext({ orderId: orderId || undefined }, () =>
-      resumeTrace(begun, resumed, () => this.#start(ticket, ask)),
-    );
+    return withSubject({ "order.id": orderId }, () => resumeTrace(begun, resumed, () => this.#start(ticket, ask)));
   }
 
   async #carry(ticket: Ticket, ask: boolean): Promise<void> {

@@ -1,5 +1,8 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 
+/** What work is about, as log lines and spans name it. */
+export type Subject = Readonly<Record<string, string>>;
+
 /** What is known about the call that the running code serves. */
 export interface RequestContext {
   /** The caller's `x-request-id`, or one made here. Goes on to every callee and into every log line. */
@@ -14,10 +17,8 @@ export interface RequestContext {
   readonly baggage?: string | undefined;
   /** Who is answerable for what the call does: the user id, else `service:<name>` of the calling process, else `anonymous`. */
   readonly actor?: string | undefined;
-  /** The order that is worked for, when it is one. Goes into every log line. */
-  readonly orderId?: string | undefined;
-  /** The saga that is worked for, when it is one. Goes into every log line. */
-  readonly sagaId?: string | undefined;
+  /** What is worked for: fields of every log line, for example `{ "order.id": id }`. An empty one is left out. */
+  readonly subject?: Subject | undefined;
   /** When the caller stops waiting, in milliseconds since 1970. */
   readonly deadline?: number | undefined;
   /** Fires when the caller cancels or the deadline passes; not when the call ends well. */
@@ -61,12 +62,8 @@ class Patched implements RequestContext {
     return ("actor" in this.#patch ? this.#patch : this.#base).actor;
   }
 
-  get orderId() {
-    return ("orderId" in this.#patch ? this.#patch : this.#base).orderId;
-  }
-
-  get sagaId() {
-    return ("sagaId" in this.#patch ? this.#patch : this.#base).sagaId;
+  get subject() {
+    return ("subject" in this.#patch ? this.#patch : this.#base).subject;
   }
 
   get deadline() {
@@ -97,6 +94,11 @@ export function runInContext<T>(context: RequestContext, fn: () => T): T {
 /** Runs `fn` in the present context with some values replaced. */
 export function withContext<T>(patch: RequestContext, fn: () => T): T {
   return storage.run(new Patched(requestContext(), patch), fn);
+}
+
+/** Runs `fn` in the present context, with what it is about added to what was known already. */
+export function withSubject<T>(subject: Subject, fn: () => T): T {
+  return withContext({ subject: { ...requestContext().subject, ...subject } }, fn);
 }
 
 /**

@@ -1,10 +1,38 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
 import { PlatformErrorReason } from "#gen/shop/type/v1/platform_error_reason_pb.js";
+import { canonicalJson } from "./canonical-json.ts";
 import { PlatformError } from "./errors.ts";
 
 /** What a cursor or a filter may consist of. */
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
 
+/** The part of a list's request that says which page is wanted; a size of 0 is the default. */
+export interface PageRequest {
+  readonly pageSize: number;
+  readonly pageToken: string;
+}
+
+/** How a list is read a page at a time. */
+export interface PageSource<T, C> {
+  /** Everything that decides which rows the list has, the method's name included. */
+  readonly filter: Json;
+  /** The place that a token stands for; undefined when it stands for none of this list's. */
+  readonly place: (cursor: Json) => C | undefined;
+  /** At most `limit` items after the place. */
+  readonly read: (page: { readonly after: C | undefined; readonly limit: number }) => Promise<readonly T[]>;
+  /** What the token of the place after an item holds. */
+  readonly cursorOf: (item: T) => Json;
+}
+
+/** One page of a list. */
+export interface Page<T> {
+  readonly items: readonly T[];
+  /** Empty on the last page. */
+  readonly nextPageToken: string;
+}
+
+/** Items of a page whose size is not given. */
+const defaultPageSize = 50;
 const ivBytes = 12;
 const tagBytes = 16;
 const version = 1;
@@ -23,6 +51,23 @@ export class PageTokens {
   }
 
   /**
+   * Reads one page, and one item more, which tells whether there is another page.
+   *
+   * @throws INVALID_PAGE_TOKEN when the token is damaged or was given for another filter
+   */
+  async page<T, C>({ pageSize, pageToken }: PageRequest, source: PageSource<T, C>): Promise<Page<T>> {
+    const cursor = this.open(pageToken, source.filter);
+    const limit = pageSize || defaultPageSize;
+    const found = await source.read({
+      after: cursor === undefined ? undefined : source.place(cursor),
+      limit: limit + 1,
+    });
+    const items = found.slice(0, limit);
+    const last = found.length > limit ? items.at(-1) : undefined;
+    return { items, nextPageToken: last === undefined ? "" : this.seal(source.cursorOf(last), source.filter) };
+  }
+
+  /**
    * A token for the place after `cursor`.
    *
    * @param filter everything that decides which rows the list has, the method's name and the caller included; a token
@@ -31,7 +76,7 @@ export class PageTokens {
   seal(cursor: Json, filter: Json): string {
     const iv = randomBytes(ivBytes);
     const cipher = createCipheriv("aes-256-gcm", this.#key, iv);
-    cipher.setAAD(canonical(filter));
+    cipher.setAAD(Buffer.from(canonicalJson(filter)));
     const sealed = Buffer.concat([cipher.update(JSON.stringify(cursor), "utf8"), cipher.final()]);
     return Buffer.concat([Buffer.of(version), iv, sealed, cipher.getAuthTag()]).toString("base64url");
   }
@@ -49,7 +94,7 @@ export class PageTokens {
       const decipher = createDecipheriv("aes-256-gcm", this.#key, bytes.subarray(1, 1 + ivBytes), {
         authTagLength: tagBytes,
       });
-      decipher.setAAD(canonical(filter));
+      decipher.setAAD(Buffer.from(canonicalJson(filter)));
       decipher.setAuthTag(bytes.subarray(-tagBytes));
       const text = decipher.update(bytes.subarray(1 + ivBytes, -tagBytes), undefined, "utf8") + decipher.final("utf8");
       return JSON.parse(text) as Json;
@@ -58,12 +103,4 @@ export class PageTokens {
       throw new PlatformError(PlatformErrorReason.INVALID_PAGE_TOKEN, message, {}, { cause });
     }
   }
-}
-
-function canonical(filter: Json): Buffer {
-  const sorted = JSON.stringify(filter, (_key, value: Json) => {
-    if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
-    return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
-  });
-  return Buffer.from(sorted);
 }

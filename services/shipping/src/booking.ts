@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { AuditOrigin } from "#platform/audit/audit-entry.ts";
 import { Batcher, type SubmitOptions } from "#platform/batch/batcher.ts";
-import { detached, remainingMs, withContext } from "#platform/context.ts";
+import { detached, remainingMs, withSubject } from "#platform/context.ts";
 import { resumeTrace } from "#platform/trace/spans.ts";
 import type { BookingRepository, CarrierAnswer, Claim, ParcelRequest } from "./booking.repository.ts";
 import type { BookingState, Carrier } from "./carrier.ts";
@@ -137,7 +137,7 @@ export class Booking {
 
   /** The caller may go away, the decision goes on: it has neither the caller's deadline nor its cancellation. */
   #start({ shipmentId, orderId }: Shipment, decide: () => Promise<void>): void {
-    const running = detached(() => withContext({ orderId }, decide)).finally(() => {
+    const running = detached(() => withSubject({ "order.id": orderId }, decide)).finally(() => {
       if (this.#running.get(shipmentId) === running) this.#running.delete(shipmentId);
     });
     this.#running.set(shipmentId, running);

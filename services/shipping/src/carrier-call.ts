@@ -14,7 +14,7 @@ export async function callCarrier(
   { question, shipmentId, note }: { question: Question; shipmentId: string; note: NoteCarrierCall | undefined },
   work: () => Promise<BookingState>,
 ): Promise<BookingState> {
-  const { orderId } = requestContext();
+  const orderId = requestContext().subject?.["order.id"];
   const attributes = { "peer.service": "carrier", "shipment.id": shipmentId, ...(orderId && { "order.id": orderId }) };
   const span = startSpan(`carrier ${question}`, { kind: SpanKind.CLIENT, attributes });
   const begin = performance.now();

@@ -9,7 +9,8 @@ import {
   CancelShipmentResponseSchema,
   type FulfillmentService as FulfillmentServiceDescriptor,
 } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
-import { answerEach, type EntryIds } from "#platform/batch/batch-call.ts";
+import { answerEach } from "#platform/batch/batch-call.ts";
+import type { Subject } from "#platform/context.ts";
 import { activeSpan } from "#platform/trace/spans.ts";
 import type { Booking } from "./booking.ts";
 import { awaitsCarrier, isTombstone, judgeBooking, judgeCancellation } from "./shipment.ts";
@@ -27,12 +28,12 @@ export class FulfillmentService implements ServiceImpl<typeof FulfillmentService
   }
 
   async batchBookShipments(list: BatchBookShipmentsRequest, context: HandlerContext) {
-    const about = { method: "BookShipment", idsOf: orderOf };
+    const about = { method: "BookShipment", subjectOf: orderOf };
     return { outcomes: await answerEach(list, about, (request) => this.#book(request, context)) };
   }
 
   async batchCancelShipments(list: BatchCancelShipmentsRequest, context: HandlerContext) {
-    const about = { method: "CancelShipment", idsOf: orderOf };
+    const about = { method: "CancelShipment", subjectOf: orderOf };
     return { outcomes: await answerEach(list, about, (request) => this.#cancel(request, context)) };
   }
 
@@ -55,6 +56,6 @@ export class FulfillmentService implements ServiceImpl<typeof FulfillmentService
   }
 }
 
-function orderOf({ orderId }: { orderId: string }): EntryIds {
+function orderOf({ orderId }: { orderId: string }): Subject {
   return { "order.id": orderId };
 }

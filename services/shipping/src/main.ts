@@ -24,7 +24,7 @@ function openSimulators({ config, logger }: ServiceContext<typeof shippingConfig
 }
 
 async function build(context: ServiceContext<typeof shippingConfig>): Promise<ServiceParts> {
-  const { config, database, logger, registry, client } = context;
+  const { config, database, logger, output, registry, client } = context;
   const store = await openSimulators(context);
   const carrier = new CarrierSimulator({
     store,
@@ -34,7 +34,7 @@ async function build(context: ServiceContext<typeof shippingConfig>): Promise<Se
   });
   const warehouse = new WarehouseSimulator({ store, packingMs: config.PACKING_MS });
   const sagas = client(SagaCallbackService, config.WORKER_ADDRESS);
-  const shipping = buildShipping({ config, database, logger, registry, sagas, carrier, warehouse });
+  const shipping = buildShipping({ config, database, logger, output, registry, sagas, carrier, warehouse });
   const { services, shipments } = shipping;
   // What a carrier's webhook would be, with the carrier as its caller.
   const report = (event: TrackingReport) => runInContext({ actor: "carrier:simulator" }, () => shipments.report(event));

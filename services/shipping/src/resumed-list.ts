@@ -1,5 +1,5 @@
 import type { Attributes, Span, SpanKind } from "@opentelemetry/api";
-import { type Begun, endSpan, startListSpan, startResumed, traceParentOf, underSpan } from "#platform/trace/spans.ts";
+import { type Begun, endSpan, startBatchSpan, startResumed, traceParentOf, underSpan } from "#platform/trace/spans.ts";
 
 /** What is done for many at once, each in a trace that was begun earlier. */
 export interface ResumedList<T> {
@@ -65,7 +65,7 @@ function startSpans<T>(given: ResumedList<T>): ListSpans {
     }),
   );
   const traceparents = spans.map(traceParentOf);
-  const list = startListSpan(`${name} list`, { attributes: size, ...when }, traceparents);
+  const list = startBatchSpan(`${name} list`, { attributes: size, ...when }, traceparents);
   if (list) for (const span of spans) span?.addLink({ context: list.spanContext() });
   return { list, entries: spans, traceparents };
 }

@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { Attributes } from "@opentelemetry/api";
 import {
   type BatchCreateShipmentsRequest,
   type BatchGetShipmentsRequest,
@@ -11,7 +12,8 @@ import {
   type ReportTrackingEventRequest,
   type ShippingService as ShippingServiceDescriptor,
 } from "#gen/shop/shipping/v1/shipping_service_pb.js";
-import { answerEach, type EntryIds } from "#platform/batch/batch-call.ts";
+import { answerEach } from "#platform/batch/batch-call.ts";
+import type { Subject } from "#platform/context.ts";
 import type { Json, PageTokens } from "#platform/page-token.ts";
 import { toMessage, toNewShipment, toReport, toStatus } from "./shipment-messages.ts";
 import type { Shipments } from "./shipments.ts";
@@ -34,7 +36,7 @@ export class ShippingService implements ServiceImpl<typeof ShippingServiceDescri
   }
 
   async batchCreateShipments(list: BatchCreateShipmentsRequest, context: HandlerContext) {
-    const about = { method: "CreateShipment", idsOf: orderOf };
+    const about = { method: "CreateShipment", subjectOf: orderOf };
     return { outcomes: await answerEach(list, about, (request) => this.createShipment(request, context)) };
   }
 
@@ -44,7 +46,7 @@ export class ShippingService implements ServiceImpl<typeof ShippingServiceDescri
   }
 
   async batchGetShipments({ requests }: BatchGetShipmentsRequest, context: HandlerContext) {
-    const about = { method: "GetShipment", idsOf: shipmentOf };
+    const about = { method: "GetShipment", subjectOf: () => ({}), attributesOf: shipmentOf };
     // The worker looks again and again while a parcel is on its way: that is no part of the story of each order.
     const list = { requests, traceparents: [] };
     return { outcomes: await answerEach(list, about, (request) => this.getShipment(request, context)) };
@@ -73,10 +75,10 @@ export class ShippingService implements ServiceImpl<typeof ShippingServiceDescri
   }
 }
 
-function orderOf({ orderId }: CreateShipmentRequest): EntryIds {
+function orderOf({ orderId }: CreateShipmentRequest): Subject {
   return { "order.id": orderId };
 }
 
-function shipmentOf({ shipmentId }: GetShipmentRequest): EntryIds {
+function shipmentOf({ shipmentId }: GetShipmentRequest): Attributes {
   return { "shipment.id": shipmentId };
 }

@@ -37,7 +37,7 @@ export interface ShippingOptions {
   readonly carrier: Carrier;
   readonly warehouse: Warehouse;
   /** Where audit events are published; standard output unless given. */
-  readonly stream?: AuditTrailOptions["stream"];
+  readonly output: AuditTrailOptions["output"];
 }
 
 /** The service, with what a simulator of the outside world reports to. */

@@ -45,14 +45,14 @@ export async function startProcess(world: World, changes: Record<string, string>
   const config = loadConfig({ ...platformConfig, ...shippingConfig }, env);
   const lines: string[] = [];
   const stream = new PassThrough().on("data", (line) => lines.push(String(line)));
-  const logger = createLogger({ name: "shipping", level: "debug", format: "json", stream });
+  const { logger } = createLogger({ name: "shipping", level: "debug", format: "json", stream });
   const { database } = world.test;
   const heard: ShipmentReport[] = [];
   const heardIn: string[] = [];
   const registry = new Registry();
   const sagas = createClient(SagaCallbackService, workerTransport(heard, heardIn));
   const parts = buildShipping({
-    ...{ config, database, logger, registry, sagas, stream },
+    ...{ config, database, logger, registry, sagas, output: stream },
     ...openSimulators(config, database),
   });
   const clock = new CarrierClock({ store: database, report: (report) => parts.shipments.report(report) });

@@ -5,7 +5,7 @@ import {
   ShipmentResult,
 } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
 import { answerEach } from "#platform/batch/batch-call.ts";
-import { withContext } from "#platform/context.ts";
+import { withSubject } from "#platform/context.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { inParallel } from "./parallel.ts";
 import type { Sagas } from "./sagas.ts";
@@ -13,7 +13,7 @@ import type { Sagas } from "./sagas.ts";
 /** Workflows that are told at the same time. */
 const SIGNALS_AT_ONCE = 32;
 
-const about = { method: "ReportShipment", idsOf: ({ orderId }: ShipmentReport) => ({ "order.id": orderId }) };
+const about = { method: "ReportShipment", subjectOf: ({ orderId }: ShipmentReport) => ({ "order.id": orderId }) };
 
 /** Tells workflows what happened outside: one signal for each workflow, with all its reports. */
 export function createSagaCallbackService(sagas: Sagas, logger: Logger): ServiceImpl<typeof SagaCallbackService> {
@@ -31,7 +31,7 @@ export function createSagaCallbackService(sagas: Sagas, logger: Logger): Service
       const bySaga = [...Map.groupBy(reports, ({ sagaId }) => sagaId)];
       const taken = new Map<string, boolean>();
       const all = inParallel(bySaga, SIGNALS_AT_ONCE, async ([sagaId, ofSaga]) => {
-        taken.set(sagaId, await withContext({ sagaId }, () => tell(sagaId, ofSaga)));
+        taken.set(sagaId, await withSubject({ "saga.id": sagaId }, () => tell(sagaId, ofSaga)));
       });
       const outcomes = await answerEach({ requests: reports, traceparents }, about, async ({ sagaId }) => {
         await all;

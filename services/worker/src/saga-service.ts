@@ -5,7 +5,7 @@ import type {
   RetryParkedStepRequest,
   SagaService,
 } from "#gen/shop/sagas/v1/saga_service_pb.js";
-import { withContext } from "#platform/context.ts";
+import { withSubject } from "#platform/context.ts";
 import type { PageTokens } from "#platform/page-token.ts";
 import type { SagaMetrics } from "./metrics.ts";
 import { inParallel } from "./parallel.ts";
@@ -38,7 +38,7 @@ export function createSagaService(options: SagaServiceOptions): ServiceImpl<type
   ) => audit.noteStepDecision({ requestId, orderId, step, decision });
   return {
     async startOrderSaga({ sagaId, orders }) {
-      const started = await withContext({ sagaId }, () => sagas.start(sagaId, orders.map(toSagaOrder)));
+      const started = await withSubject({ "saga.id": sagaId }, () => sagas.start(sagaId, orders.map(toSagaOrder)));
       if (started) entered.inc({ stage: "CHECKOUT" }, orders.length);
       return { started };
     },

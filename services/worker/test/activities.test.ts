@@ -129,7 +129,8 @@ describe("an activity", () => {
     const world = new World();
     const known: unknown[] = [];
     world.onCall = (_, when) => {
-      const { sagaId, orderId, requestId } = requestContext();
+      const { subject, requestId } = requestContext();
+      const { "saga.id": sagaId, "order.id": orderId } = subject ?? {};
       if (when === "before") known.push({ sagaId, orderId, requestId });
     };
     const entries = [anOrder(), anOrder()].map(({ orderId }) => ({ orderId, locationId: "BER" }));

@@ -89,7 +89,7 @@ describe("the steps that wait for an operator", () => {
     const handle = await stage.start(orders, rules);
     await eventually("two orders are parked", async () => (await countParked(client)) === 2);
     const registry = new Registry();
-    showParkedSteps(registry, client, createLogger({ name: "test", level: "error" }));
+    showParkedSteps(registry, client, createLogger({ name: "test", level: "error" }).logger);
     assert.match(await registry.metrics(), /^saga_parked_steps 2$/m);
     await handle.terminate();
     await eventually("none is parked", async () => (await countParked(client)) === 0);

@@ -6,7 +6,7 @@ import { temporalLogger } from "../src/runtime.ts";
 
 test("the lines of Temporal's SDK name saga and order as ours do", () => {
   const stream = new PassThrough();
-  const log = temporalLogger(createLogger({ name: "worker", level: "info", format: "json", stream }));
+  const log = temporalLogger(createLogger({ name: "worker", level: "info", format: "json", stream }).logger);
   log.warn("a step", { workflowId: "the saga", runId: "the run", orderId: "the order", error: new Error("no") });
   log.info("started", { workflowId: "the saga" });
   const lines = String(stream.read()).trim().split("\n");

@@ -31,7 +31,7 @@ before(async () => {
     ...{ client: new Client({ connection }), taskQueue, timeoutMs: 10_000, eagerStart: true },
     options: { ...fastOptions, patienceMs: 500, pollMs: 3_600_000 },
   });
-  const logger = createLogger({ name: "test", level: "error" });
+  const { logger } = createLogger({ name: "test", level: "error" });
   const metrics = createSagaMetrics(new Registry());
   const pageTokens = new PageTokens("a secret of 32 characters or more");
   const transport = createRouterTransport(

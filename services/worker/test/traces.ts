@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import type { ReadableSpan } from "@opentelemetry/sdk-trace-base";
 import { encodeId } from "#platform/id.ts";
-import { runSpan, startListSpan, startSpan, traceParentOf } from "#platform/trace/spans.ts";
+import { runSpan, startBatchSpan, startSpan, traceParentOf } from "#platform/trace/spans.ts";
 import type { SagaOrder } from "../src/workflows/types.ts";
 import { anOrder } from "./harness.ts";
 
@@ -18,7 +18,7 @@ export function orderOf(age: { ageMs?: number; traced: boolean }): SagaOrder {
 /** Hands a list over as the orders service does. */
 export function dispatched<T>(orders: SagaOrder[], start: () => Promise<T>): Promise<T> {
   return runSpan(
-    startListSpan(
+    startBatchSpan(
       "dispatch",
       {},
       orders.map(({ traceparent }) => traceparent),

@@ -1,11 +1,16 @@
-import { type Timestamp, timestampFromDate, timestampMs } from "@bufbuild/protobuf/wkt";
+import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
-import type { AuditService, ListAuditEventsRequest } from "#gen/shop/audit/v1/audit_service_pb.js";
+import { AuditEventSchema, type AuditEvent as ProtoAuditEvent } from "#gen/shop/audit/v1/audit_event_pb.js";
+import {
+  type AuditService,
+  type ListAuditEventsRequest,
+  ListAuditEventsResponseSchema,
+} from "#gen/shop/audit/v1/audit_service_pb.js";
 import type { Json, PageTokens } from "#platform/page-token.ts";
+import { wholeMs } from "#platform/timestamp.ts";
+import { whole } from "#platform/whole.ts";
 import type { AuditFilter, AuditPage, AuditRepository } from "./audit.repository.ts";
 import type { AuditEvent } from "./audit-event.ts";
-
-const defaultPageSize = 50;
 
 /** `shop.audit.v1.AuditService`: maps, calls, maps back. */
 export class AuditApi implements ServiceImpl<typeof AuditService> {
@@ -20,14 +25,13 @@ export class AuditApi implements ServiceImpl<typeof AuditService> {
   /** Lists events, the newest first. */
   async listAuditEvents(request: ListAuditEventsRequest) {
     const filter = toFilter(request);
-    const sealedFor = tokenFilter(filter);
-    const after = toCursor(this.#tokens.open(request.pageToken, sealedFor));
-    const limit = request.pageSize || defaultPageSize;
-    const found = await this.#repository.list(filter, { limit: limit + 1, after });
-    const events = found.slice(0, limit);
-    const last = found.length > limit ? events.at(-1) : undefined;
-    const nextPageToken = last ? this.#tokens.seal([last.time.getTime(), last.eventId], sealedFor) : "";
-    return { events: events.map(toProto), nextPageToken };
+    const { items, nextPageToken } = await this.#tokens.page(request, {
+      filter: tokenFilter(filter),
+      place: toPlace,
+      read: (page) => this.#repository.list(filter, page),
+      cursorOf: ({ time, eventId }) => [time.getTime(), eventId],
+    });
+    return whole(ListAuditEventsResponseSchema, { events: items.map(toProto), nextPageToken });
   }
 }
 
@@ -38,14 +42,14 @@ function toFilter(request: ListAuditEventsRequest): AuditFilter {
     subject: subject || undefined,
     action: action || undefined,
     actor: actor || undefined,
-    from: wholeMs(eventTimeFrom),
-    until: wholeMs(eventTimeUntil),
+    from: toDate(eventTimeFrom),
+    until: toDate(eventTimeUntil),
   };
 }
 
-/** Events are as old as a whole millisecond: what begins within one leaves it out. */
-function wholeMs(time: Timestamp | undefined): Date | undefined {
-  return time && new Date(timestampMs({ ...time, nanos: 0 }) + Math.ceil(time.nanos / 1e6));
+function toDate(time: Timestamp | undefined): Date | undefined {
+  const ms = wholeMs(time);
+  return ms === undefined ? undefined : new Date(ms);
 }
 
 function tokenFilter({ orderId, subject, action, actor, from, until }: AuditFilter): Json {
@@ -53,12 +57,12 @@ function tokenFilter({ orderId, subject, action, actor, from, until }: AuditFilt
   return ["ListAuditEvents", ...texts, from?.getTime() ?? null, until?.getTime() ?? null];
 }
 
-function toCursor(cursor: Json | undefined): AuditPage["after"] {
+function toPlace(cursor: Json): AuditPage["after"] {
   if (!Array.isArray(cursor)) return undefined;
   const [time, eventId] = cursor;
   return typeof time === "number" && typeof eventId === "string" ? { time: new Date(time), eventId } : undefined;
 }
 
-function toProto({ time, ...event }: AuditEvent) {
-  return { ...event, eventTime: timestampFromDate(time) };
+function toProto({ time, ...event }: AuditEvent): ProtoAuditEvent {
+  return whole(AuditEventSchema, { ...event, details: { ...event.details }, eventTime: timestampFromDate(time) });
 }

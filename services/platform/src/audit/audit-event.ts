@@ -1,3 +1,4 @@
+import { selectList } from "#platform/database/columns.ts";
 import { encodeId } from "#platform/id.ts";
 import type { AuditOrigin } from "./audit-entry.ts";
 
@@ -13,10 +14,6 @@ export interface AuditEvent extends AuditOrigin {
   readonly details: Readonly<Record<string, string>>;
 }
 
-/** The columns of {@link AuditEventRow}. */
-export const auditColumns =
-  "event_id, time, transaction, action, order_id, subject, details, actor, request_id, trace_id";
-
 /** An event as a statement returns it. */
 export interface AuditEventRow {
   event_id: string;
@@ -31,6 +28,20 @@ export interface AuditEventRow {
   request_id: string;
   trace_id: string | null;
 }
+
+/** The columns of {@link AuditEventRow}. */
+export const auditColumns = selectList<AuditEventRow>({
+  event_id: true,
+  time: true,
+  transaction: true,
+  action: true,
+  order_id: true,
+  subject: true,
+  details: true,
+  actor: true,
+  request_id: true,
+  trace_id: true,
+});
 
 /** The event of a row. */
 export function toAuditEvent(row: AuditEventRow): AuditEvent {

@@ -1,5 +1,6 @@
 import { Counter, Gauge, type Registry } from "prom-client";
-import { Relay, type RelayLog } from "#platform/batch/relay.ts";
+import { Relay } from "#platform/batch/relay.ts";
+import type { Logger } from "#platform/log/logger.ts";
 import type { AuditRepository } from "./audit.repository.ts";
 import type { AuditStream } from "./audit-stream.ts";
 
@@ -8,7 +9,7 @@ export interface AuditPublisherOptions {
   readonly repository: Pick<AuditRepository, "publish" | "lagSeconds">;
   readonly stream: Pick<AuditStream, "write">;
   readonly registry: Registry;
-  readonly log: RelayLog & { warn(message: string): unknown };
+  readonly log: Pick<Logger, "error" | "warn">;
   /** Between two looks for new events, in milliseconds; default 1,000. */
   readonly everyMs?: number;
   /** The most events of one publication; default 200. */

@@ -2,7 +2,7 @@ import type { Registry } from "prom-client";
 import { AuditService } from "#gen/shop/audit/v1/audit_service_pb.js";
 import type { PlatformConfig } from "#platform/config.ts";
 import type { Database } from "#platform/database/database.ts";
-import { type Logger, outputOf } from "#platform/log/logger.ts";
+import type { Logger } from "#platform/log/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { register, type ServiceRegistration } from "#platform/registration.ts";
 import { AuditRepository } from "./audit.repository.ts";
@@ -18,8 +18,8 @@ export interface AuditTrailOptions {
   readonly logger: Logger;
   readonly config: Pick<PlatformConfig, "PAGE_TOKEN_SECRET"> &
     Partial<Pick<PlatformConfig, "LOG_FORMAT" | "SERVICE_NAME">>;
-  /** Where the events are published; where the logger writes unless given. */
-  readonly stream?: AuditStreamOptions["stream"];
+  /** Where the events are published: where the logger writes. */
+  readonly output: AuditStreamOptions["stream"];
 }
 
 /**
@@ -31,11 +31,11 @@ export class AuditTrail {
   readonly #publisher: AuditPublisher;
 
   constructor(options: AuditTrailOptions) {
-    const { config, database, registry, logger: log, stream } = options;
+    const { config, database, registry, logger: log, output } = options;
     const repository = new AuditRepository(database);
     this.registration = register(AuditService, new AuditApi(repository, new PageTokens(config.PAGE_TOKEN_SECRET)));
     const service = config.SERVICE_NAME ?? options.service;
-    const lines = new AuditStream({ service, format: config.LOG_FORMAT, stream: stream ?? outputOf(log) });
+    const lines = new AuditStream({ service, format: config.LOG_FORMAT, stream: output });
     this.#publisher = new AuditPublisher({ repository, stream: lines, registry, log });
   }
 

@@ -1,9 +1,5 @@
+import type { Logger } from "#platform/log/logger.ts";
 import { relayRuns, relaySuccess } from "#platform/metrics/process-metrics.ts";
-
-/** Where a relay reports what failed. */
-export interface RelayLog {
-  error(message: string, fields?: Record<string, unknown>): unknown;
-}
 
 /** What a relay does and how often. */
 export interface RelayOptions {
@@ -12,7 +8,8 @@ export interface RelayOptions {
   readonly everyMs: number;
   /** Does what is due and returns how much that was; more than 0 means: look again at once. */
   readonly sweep: (signal: AbortSignal) => Promise<number>;
-  readonly log: RelayLog;
+  /** Told what failed. */
+  readonly log: Pick<Logger, "error">;
   /** After failures the pause doubles up to this; default 30,000. */
   readonly maxPauseMs?: number;
 }

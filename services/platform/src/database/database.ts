@@ -1,15 +1,11 @@
 import { DefaultLogger, type EntityManager, type EntitySchema, MikroORM } from "@mikro-orm/postgresql";
 import type pg from "pg";
+import type { Logger } from "#platform/log/logger.ts";
 import { poolConnections, poolMax, poolWaiting } from "#platform/metrics/process-metrics.ts";
 import { Listener } from "./listener.ts";
 import { noteStatement } from "./observe.ts";
 import type { SqlText } from "./sql-text.ts";
 import { databaseName, inTransaction, type Queryable, runStatement, type Transaction } from "./transaction.ts";
-
-/** Where the database reports what no caller is told: connections that were lost and came back. */
-export interface DatabaseLog {
-  warn(message: string, fields?: Record<string, unknown>): unknown;
-}
 
 /** How a process connects. Times are milliseconds. */
 export interface DatabaseOptions {
@@ -27,7 +23,8 @@ export interface DatabaseOptions {
   readonly lockTimeoutMs?: number;
   /** Default 10,000. */
   readonly idleInTransactionTimeoutMs?: number;
-  readonly log?: DatabaseLog;
+  /** Told what no caller is told: connections that were lost and came back. */
+  readonly log?: Pick<Logger, "warn">;
 }
 
 const DEFAULT_POOL_MAX = 10;

@@ -1,6 +1,7 @@
 import { hash } from "node:crypto";
 import { type DescMessage, type MessageShape, toBinary, toJson } from "@bufbuild/protobuf";
 import { PlatformErrorReason } from "#gen/shop/type/v1/platform_error_reason_pb.js";
+import { canonicalJson } from "#platform/canonical-json.ts";
 import { PlatformError } from "#platform/errors.ts";
 import { isUniqueViolation } from "./sql-state.ts";
 import type { SqlText } from "./sql-text.ts";
@@ -42,7 +43,7 @@ export function idempotencyTable(role: string): string[] {
 /** SHA-256 of a request's content; the same for the same content, however a client ordered its maps. */
 export function fingerprint<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): Buffer {
   const bytes = hasMap(schema)
-    ? canonicalJson(schema, message)
+    ? canonicalJson(toJson(schema, message))
     : toBinary(schema, message, { writeUnknownFields: false });
   return hash("sha256", bytes, "buffer");
 }
@@ -207,11 +208,4 @@ function hasMap(schema: DescMessage): boolean {
   );
   mapSchemas.set(schema, found);
   return found;
-}
-
-function canonicalJson<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): string {
-  return JSON.stringify(toJson(schema, message), (_key, value: unknown) => {
-    if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
-    return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
-  });
 }

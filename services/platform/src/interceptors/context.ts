@@ -2,7 +2,8 @@ import { randomUUID } from "node:crypto";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { boundedBaggage, userIdOf } from "#platform/baggage.ts";
 import { type RequestContext, runInContext } from "#platform/context.ts";
-import { activeTraceParent, isTraceParent, notKeptTraceParent } from "#platform/trace/spans.ts";
+import { activeTraceParent, notKeptTraceParent } from "#platform/trace/spans.ts";
+import { isTraceParent, traceIdOf } from "#platform/trace-parent.ts";
 import { type CallRequest, type CallResponse, followStream } from "./compose.ts";
 import { isKnown, peekHeader } from "./known-call.ts";
 
@@ -42,7 +43,7 @@ class CallContext implements RequestContext {
   }
 
   get traceId(): string | undefined {
-    return this.traceParent?.slice(3, 35);
+    return traceIdOf(this.traceParent) || undefined;
   }
 
   get userId(): string | undefined {

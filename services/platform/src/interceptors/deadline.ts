@@ -1,5 +1,5 @@
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
-import { orAbort } from "./abort.ts";
+import { orAbort } from "#platform/wait.ts";
 import { type CallResponse, followStream } from "./compose.ts";
 import { isKnown } from "./known-call.ts";
 

@@ -1,5 +1,5 @@
 import type { ConnectError, Interceptor } from "@connectrpc/connect";
-import { orAbort } from "./abort.ts";
+import { orAbort } from "#platform/wait.ts";
 import { followStream } from "./compose.ts";
 
 /** Ends the streams that run when the process stops: those that follow changes would never end by themselves. */

@@ -23,9 +23,8 @@ export interface LoggerOptions {
 
 /** Puts on a line what it is about, unless it says so itself; before repeated lines are looked for. */
 const withSubject = winston.format((info) => {
-  const { orderId, sagaId } = requestContext();
-  if (orderId) info["order.id"] ??= orderId;
-  if (sagaId) info["saga.id"] ??= sagaId;
+  const { subject } = requestContext();
+  for (const name in subject) if (subject[name]) info[name] ??= subject[name];
   return info;
 });
 
@@ -118,35 +117,26 @@ function prettyFormat(stream: NodeJS.WritableStream, logger: () => Logger) {
   );
 }
 
+/** A logger, and what it leaves out. */
+export interface LoggerParts {
+  readonly logger: Logger;
+  /** What is left out because it repeats: for a metric, and to be settled at the end. */
+  readonly repeated: RepeatedLines;
+}
+
 /** Makes the logger of a process. */
-export function createLogger(options: LoggerOptions): Logger {
+export function createLogger(options: LoggerOptions): LoggerParts {
   const stream = options.stream ?? process.stdout;
   const format = options.format ?? (process.stdout.isTTY ? "pretty" : "json");
-  const lines = new RepeatedLines({
+  const repeated = new RepeatedLines({
     report: ({ level, message, count }) => logger.log(level, message, { [repeatedField]: count }),
   });
   const logger = winston.createLogger({
     level: options.level,
     defaultMeta: { "service.name": options.name },
-    format: format === "json" ? jsonFormat(lines, stream, () => logger) : prettyFormat(stream, () => logger),
+    format: format === "json" ? jsonFormat(repeated, stream, () => logger) : prettyFormat(stream, () => logger),
     transports: [new winston.transports.Stream({ stream })],
     exitOnError: false,
   });
-  repeated.set(logger, lines);
-  outputs.set(logger, stream);
-  return logger;
-}
-
-const outputs = new WeakMap<Logger, NodeJS.WritableStream>();
-
-/** Where a logger of {@link createLogger} writes: whoever writes lines beside it must do so there, or lines would mix. */
-export function outputOf(logger: Logger): NodeJS.WritableStream | undefined {
-  return outputs.get(logger);
-}
-
-const repeated = new WeakMap<Logger, RepeatedLines>();
-
-/** What a logger of {@link createLogger} leaves out because it repeats: for a metric, and to be settled at the end. */
-export function repeatedLinesOf(logger: Logger): RepeatedLines | undefined {
-  return repeated.get(logger);
+  return { logger, repeated };
 }

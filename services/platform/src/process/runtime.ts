@@ -6,7 +6,7 @@ import { purgeIdempotencyKeys } from "#platform/database/idempotency.ts";
 import { Clients } from "#platform/grpc/clients.ts";
 import { tlsOf } from "#platform/grpc/tls.ts";
 import { countLeftOutLines } from "#platform/log/log-metrics.ts";
-import { createLogger, type Logger, repeatedLinesOf } from "#platform/log/logger.ts";
+import { createLogger, type Logger } from "#platform/log/logger.ts";
 import { createRegistry } from "#platform/metrics/metrics.ts";
 import { startTelemetry } from "#platform/trace/telemetry.ts";
 import { type Faces, openFaces } from "./faces.ts";
@@ -42,10 +42,15 @@ async function openResources<S extends z.ZodRawShape>(
   { stack, output }: { stack: AsyncDisposableStack; output: NodeJS.WritableStream },
 ): Promise<{ context: ServiceContext<S>; closing: AbortController }> {
   const name = config.SERVICE_NAME ?? definition.name;
-  const logger = createLogger({ name, level: config.LOG_LEVEL, format: config.LOG_FORMAT, stream: output });
+  const { logger, repeated } = createLogger({
+    name,
+    level: config.LOG_LEVEL,
+    format: config.LOG_FORMAT,
+    stream: output,
+  });
   const registry = createRegistry(name);
-  countLeftOutLines(registry, repeatedLinesOf(logger));
-  stack.defer(() => repeatedLinesOf(logger)?.settle(true));
+  countLeftOutLines(registry, repeated);
+  stack.defer(() => repeated.settle(true));
   const telemetry = await startTelemetry(name, config, logger);
   stack.defer(() => within(CLOSE_TIMEOUT_MS, "sending the last spans", telemetry.shutdown()));
   const opened = await openDatabase(definition, config, logger);
@@ -61,6 +66,7 @@ async function openResources<S extends z.ZodRawShape>(
   const context: ServiceContext<S> = {
     config,
     logger,
+    output,
     registry,
     client: (service, address) => clients.client(service, address),
     get database(): Database {

@@ -16,6 +16,8 @@ export type ServiceConfig<S extends z.ZodRawShape> = ConfigOf<S> & PlatformConfi
 export interface ServiceContext<S extends z.ZodRawShape> {
   readonly config: ServiceConfig<S>;
   readonly logger: Logger;
+  /** Where the logger writes: whoever writes lines beside it must do so there, or lines would mix. */
+  readonly output: NodeJS.WritableStream;
   /** @throws when the definition has no database */
   readonly database: Database;
   /** Where the service's own metrics are registered. */

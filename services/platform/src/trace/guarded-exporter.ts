@@ -1,11 +1,7 @@
 import { type ExportResult, ExportResultCode } from "@opentelemetry/core";
 import type { ReadableSpan, SpanExporter } from "@opentelemetry/sdk-trace-base";
+import type { Logger } from "winston";
 import { spans as spansTotal } from "#platform/metrics/process-metrics.ts";
-
-/** Where it is said that spans cannot be sent, and that they can be again. */
-export interface ExportLog {
-  warn(message: string, fields?: Record<string, unknown>): unknown;
-}
 
 /** An exporter, and how much patience it gets. */
 export interface GuardOptions {
@@ -14,7 +10,8 @@ export interface GuardOptions {
   readonly exporter: SpanExporter;
   /** How long it may take to send one batch, in milliseconds. */
   readonly timeoutMs: number;
-  readonly log: ExportLog;
+  /** Told that spans cannot be sent, and that they can be again. */
+  readonly log: Pick<Logger, "warn">;
 }
 
 /** Batches that a collector took and never answered are held in memory; this many, then no more are given to it. */

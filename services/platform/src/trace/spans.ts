@@ -15,6 +15,7 @@ import {
   type Tracer,
   trace,
 } from "@opentelemetry/api";
+import { formatTraceParent, isTraceParent, parseTraceParent } from "#platform/trace-parent.ts";
 import { failSpan } from "./span-error.ts";
 
 /** How this process makes spans. */
@@ -75,7 +76,7 @@ export function startServedSpan(
 ): Span | undefined {
   if (!active) return undefined;
   const { traceparent, tracestate } = caller;
-  if (!traceparent || !anyTraceParent.test(traceparent)) return startSpan(name, options, ROOT_CONTEXT);
+  if (!traceparent || !isTraceParent(traceparent)) return startSpan(name, options, ROOT_CONTEXT);
   const above = sampledContext(traceparent);
   if (!above) return undefined;
   if (tracestate) above.traceState = createTraceState(tracestate);
@@ -137,28 +138,20 @@ export function activeSpanIds(): { traceId: string; spanId: string } | undefined
 /** W3C `traceparent` of a span; "" when there is none or it is not kept. */
 export function traceParentOf(span: Span | undefined): string {
   const ids = span?.spanContext();
-  return ids && isSampled(ids) ? `00-${ids.traceId}-${ids.spanId}-01` : "";
-}
-
-/** Whether a text is a W3C `traceparent`. */
-export function isTraceParent(text: string): boolean {
-  return anyTraceParent.test(text);
+  return ids && isSampled(ids) ? formatTraceParent({ ...ids, sampled: true }) : "";
 }
 
 /** A new W3C `traceparent` that says: not sampled, so that no callee decides otherwise. Undefined when no spans are made. */
 export function notKeptTraceParent(): string | undefined {
   if (!active) return undefined;
   const ids = randomBytes(24).toString("hex");
-  return `00-${ids.slice(0, 32)}-${ids.slice(32)}-00`;
+  return formatTraceParent({ traceId: ids.slice(0, 32), spanId: ids.slice(32), sampled: false });
 }
 
-const anyTraceParent = /^(?!ff)[\da-f]{2}-(?!0{32})[\da-f]{32}-(?!0{16})[\da-f]{16}-[\da-f]{2}$/;
-
 function sampledContext(traceparent: string | undefined): SpanContext | undefined {
-  if (!active || !traceparent || !anyTraceParent.test(traceparent)) return undefined;
-  if ((Number.parseInt(traceparent.slice(53), 16) & TraceFlags.SAMPLED) === 0) return undefined;
-  const [traceId, spanId] = [traceparent.slice(3, 35), traceparent.slice(36, 52)];
-  return { traceId, spanId, traceFlags: TraceFlags.SAMPLED, isRemote: true };
+  const ids = active && parseTraceParent(traceparent);
+  if (!ids?.sampled) return undefined;
+  return { traceId: ids.traceId, spanId: ids.spanId, traceFlags: TraceFlags.SAMPLED, isRemote: true };
 }
 
 /** The context of a W3C `traceparent`; undefined when it is empty, malformed or not sampled, or no spans are made. */
@@ -182,7 +175,7 @@ export function linksTo(traceparents: Iterable<string | undefined>): Link[] {
  * The span of work that is done for several traces at once: for one it is its child; for more it is a trace of its own,
  * linked to those that are kept. Undefined when none of them is, or no spans are made.
  */
-export function startListSpan(
+export function startBatchSpan(
   name: string,
   options: SpanOptions,
   traceparents: readonly (string | undefined)[],

@@ -1,10 +1,10 @@
 import { hostname } from "node:os";
 import { context, propagation, type Tracer, trace } from "@opentelemetry/api";
 import type { SpanProcessor } from "@opentelemetry/sdk-trace-base";
+import type { Logger } from "winston";
 import type { PlatformConfig } from "#platform/config.ts";
 import { productVersion } from "#platform/version.ts";
 import type { ExporterConfig, ExporterName } from "./exporters.ts";
-import type { ExportLog } from "./guarded-exporter.ts";
 import { useTracing } from "./spans.ts";
 
 /** What tracing reads from the configuration. */
@@ -44,7 +44,11 @@ const MOST_LINKS = 512;
 /** Of an attribute, in characters: a stack trace may be long. */
 const LONGEST_VALUE = 4_096;
 
-async function queueFor(name: ExporterName, config: TelemetryConfig, log: ExportLog): Promise<SpanProcessor> {
+async function queueFor(
+  name: ExporterName,
+  config: TelemetryConfig,
+  log: Pick<Logger, "warn">,
+): Promise<SpanProcessor> {
   const [{ makeExporter }, { GuardedExporter }, { SpanQueue }] = await Promise.all([
     import("./exporters.ts"),
     import("./guarded-exporter.ts"),
@@ -67,7 +71,11 @@ async function queueFor(name: ExporterName, config: TelemetryConfig, log: Export
  * sent in batches to each exporter, sampled as the caller decided or else by ratio. With the exporter `none` no spans are
  * made at all.
  */
-export async function startTelemetry(name: string, config: TelemetryConfig, log: ExportLog): Promise<Telemetry> {
+export async function startTelemetry(
+  name: string,
+  config: TelemetryConfig,
+  log: Pick<Logger, "warn">,
+): Promise<Telemetry> {
   const exporters = config.OTEL_TRACES_EXPORTER.filter((exporter) => exporter !== "none");
   if (exporters.length === 0) return { tracer: undefined, shutdown: async () => undefined };
   const queues = await Promise.all(exporters.map((exporter) => queueFor(exporter, config, log)));

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { PassThrough } from "node:stream";
 import { after, before, describe, it } from "node:test";
 import { type Client, createClient, createRouterTransport } from "@connectrpc/connect";
 import pg from "pg";
@@ -20,13 +21,14 @@ let test: TestDatabase;
 let audit: Client<typeof AuditService>;
 before(async () => {
   test = await auditedDatabase();
-  const logger = createLogger({ name: "platform", level: "error" });
+  const { logger } = createLogger({ name: "platform", level: "error" });
   const config = { PAGE_TOKEN_SECRET: "s".repeat(32) };
   const trail = new AuditTrail({
     service: "platform",
     database: test.database,
     registry: new Registry(),
     logger,
+    output: new PassThrough().resume(),
     config,
   });
   const interceptors = [errorInterceptor(), validationInterceptor([AuditService])];

@@ -5,7 +5,6 @@ import { openSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { Writable } from "node:stream";
 import { after, before, beforeEach, describe, it } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Registry } from "prom-client";
 import { AuditRepository } from "#platform/audit/audit.repository.ts";
@@ -14,7 +13,9 @@ import { AuditPublisher } from "#platform/audit/audit-publisher.ts";
 import { AuditStream } from "#platform/audit/audit-stream.ts";
 import { LogOutput } from "#platform/log/log-output.ts";
 import { auditEntry, auditedDatabase, readAuditLog, writeAuditEvents } from "#testing/audit-log.ts";
+import { quietLogger } from "#testing/logger.ts";
 import { startEmbedded, type TestDatabase } from "#testing/postgres.ts";
+import { until } from "#testing/until.ts";
 
 let test: TestDatabase;
 before(async () => {
@@ -39,7 +40,7 @@ function collect(lines: Line[]): Writable {
   });
 }
 
-const quiet = { warn: () => {}, error: () => {} };
+const quiet = quietLogger();
 
 function publisher(stream: Writable, given: { batch?: number; timeoutMs?: number; everyMs?: number } = {}) {
   const { timeoutMs = 5_000, ...rest } = given;
@@ -55,14 +56,6 @@ async function publishAll(given: AuditPublisher): Promise<number> {
     const published = await given.publish();
     if (published === 0) return count;
     count += published;
-  }
-}
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const end = Date.now() + 20_000;
-  while (!(await condition())) {
-    if (Date.now() > end) throw new Error("the condition does not come true");
-    await sleep(5);
   }
 }
 
@@ -130,7 +123,7 @@ describe("the publication of the audit log", () => {
       }
     });
     await Promise.all(writers);
-    await until(() => lines.length >= 8 * 15 * 3);
+    await until(() => lines.length >= 8 * 15 * 3, "all events are published", { deadlineMs: 20_000 });
     const log = (await readAuditLog(test.database)).slice(before);
     assert.deepEqual(
       lines.map((line) => line["event.id"]),
@@ -151,7 +144,7 @@ describe("the publication of the audit log", () => {
     await ended;
     const lines: Line[] = [];
     const { publisher: one } = publisher(collect(lines));
-    await until(async () => (await one.publish()) === 5);
+    await until(async () => (await one.publish()) === 5, "five events are published", { deadlineMs: 20_000 });
     assert.deepEqual(lines, seen);
     assert.equal(await one.publish(), 0);
   });

@@ -1,4 +1,4 @@
-// The entries of a list call: each with its own outcome, trace, and name of its order in the log.
+// The entries of a batch call: each with its own outcome, trace, and name of its order in the log.
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { SpanKind } from "@opentelemetry/api";
@@ -13,14 +13,14 @@ interface Request {
   orderId: string;
 }
 
-const about = { method: "ReserveStock", idsOf: ({ orderId }: Request) => ({ "order.id": orderId }) };
+const about = { method: "ReserveStock", subjectOf: ({ orderId }: Request) => ({ "order.id": orderId }) };
 const requests = ["o-1", "o-2", "o-3"].map((orderId) => ({ orderId }));
 
 function refuse({ orderId }: Request): Promise<never> {
   return Promise.reject(new PlatformError(PlatformErrorReason.INVALID_ID, `no order ${orderId}`, { orderId }));
 }
 
-describe("the outcomes of a list call", () => {
+describe("the outcomes of a batch call", () => {
   test("each entry has its own, in the order of the requests", async () => {
     const list = { requests, traceparents: [] };
     const outcomes = await answerEach(list, about, async (request) =>
@@ -46,7 +46,7 @@ describe("the outcomes of a list call", () => {
 
   test("each entry's work knows its order", async () => {
     const list = { requests, traceparents: [] };
-    const outcomes = await answerEach(list, about, async () => requestContext().orderId);
+    const outcomes = await answerEach(list, about, async () => requestContext().subject?.["order.id"]);
     assert.deepEqual(
       outcomes.map(({ outcome }) => outcome.value),
       ["o-1", "o-2", "o-3"],
@@ -54,7 +54,7 @@ describe("the outcomes of a list call", () => {
   });
 });
 
-describe("the traces of a list call", () => {
+describe("the traces of a batch call", () => {
   const traceIds = ["a", "b", "c"].map((digit) => digit.repeat(32));
   const kept = traceIds.map((traceId) => `00-${traceId}-b7ad6b7169203331-01`);
   let spans: KeptSpans;

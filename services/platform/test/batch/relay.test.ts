@@ -4,8 +4,9 @@ import { setImmediate as turn } from "node:timers/promises";
 import { Registry } from "prom-client";
 import { Relay } from "#platform/batch/relay.ts";
 import { addProcessMetrics } from "#platform/metrics/process-metrics.ts";
+import { keptLog, quietLogger } from "#testing/logger.ts";
 
-const quiet = { error: () => undefined };
+const quiet = quietLogger();
 
 it("sweeps at start, again at once while there is something, then waits for a nudge or the timer", async () => {
   const due = [3, 1, 0, 2, 0];
@@ -29,7 +30,7 @@ it("sweeps at start, again at once while there is something, then waits for a nu
 });
 
 it("logs a failure and goes on after a pause that grows", async () => {
-  const failures: unknown[] = [];
+  const log = keptLog();
   const start = performance.now();
   const done = Promise.withResolvers<void>();
   let sweeps = 0;
@@ -37,7 +38,7 @@ it("logs a failure and goes on after a pause that grows", async () => {
     name: "expiry",
     everyMs: 2,
     maxPauseMs: 4,
-    log: { error: (_message, fields) => failures.push(fields?.["relay.failures"]) },
+    log: log.logger,
     sweep: async () => {
       sweeps += 1;
       if (sweeps <= 3) throw new Error("away");
@@ -48,16 +49,20 @@ it("logs a failure and goes on after a pause that grows", async () => {
   relay.start();
   await done.promise;
   await relay.stop();
-  assert.deepEqual(failures, [1, 2, 3]);
+  assert.deepEqual(
+    log.lines().map((line) => line["relay.failures"]),
+    [1, 2, 3],
+  );
   assert.ok(performance.now() - start >= 8);
 });
 
 it("never overlaps, and stop waits for the sweep that runs, which it aborts", async () => {
+  const log = keptLog();
   let running = 0;
   const relay = new Relay({
     name: "t",
     everyMs: 1,
-    log: { error: () => assert.fail("an aborted sweep is no failure") },
+    log: log.logger,
     sweep: async (signal) => {
       running += 1;
       assert.equal(running, 1);
@@ -71,6 +76,7 @@ it("never overlaps, and stop waits for the sweep that runs, which it aborts", as
   relay.nudge();
   await relay.stop();
   assert.equal(running, 0);
+  assert.equal(log.text(), "", "an aborted sweep is no failure");
 });
 
 async function turns(): Promise<void> {

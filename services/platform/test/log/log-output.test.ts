@@ -15,7 +15,7 @@ test("all lines are written, in their order, before flush resolves", async (t) =
   t.after(() => rm(folder, { recursive: true }));
   const file = join(folder, "log");
   const output = new LogOutput(openSync(file, "w"));
-  const logger = createLogger({ name: "orders", level: "info", format: "json", stream: output });
+  const { logger } = createLogger({ name: "orders", level: "info", format: "json", stream: output });
   for (let number = 0; number < 500; number += 1) logger.info("line", { "order.id": `o-${number}` });
   await output.flush();
   const ids = (await readFile(file, "utf8"))
@@ -37,7 +37,7 @@ const writer = `
   const registry = new Registry();
   addProcessMetrics(registry);
   const output = new LogOutput(1, 200_000);
-  const logger = createLogger({ name: "orders", level: "info", format: "json", stream: output });
+  const { logger } = createLogger({ name: "orders", level: "info", format: "json", stream: output });
   let slowest = 0;
   for (let number = 0; number < 20_000; number += 1) {
     const start = performance.now();

@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import { Writable } from "node:stream";
 import { describe, it } from "node:test";
 import { Registry } from "prom-client";
-import { withContext } from "#platform/context.ts";
+import { withContext, withSubject } from "#platform/context.ts";
 import { countLeftOutLines } from "#platform/log/log-metrics.ts";
-import { createLogger, repeatedLinesOf } from "#platform/log/logger.ts";
+import { createLogger } from "#platform/log/logger.ts";
 
 function collecting(format: "json" | "pretty") {
   const lines: string[] = [];
   const stream = new Writable({ write: (chunk, _, done) => done(void lines.push(String(chunk))) });
-  return { lines, logger: createLogger({ name: "orders", level: "info", format, stream }) };
+  return { lines, ...createLogger({ name: "orders", level: "info", format, stream }) };
 }
 
 const personal = /4111|ada@|secret|Lovelace/;
@@ -44,7 +44,7 @@ for (const format of ["json", "pretty"] as const) {
 
     it("names the order and the saga of the context, unless it says so itself", () => {
       const { lines, logger } = collecting(format);
-      withContext({ orderId: "o-1", sagaId: "s-1" }, () => {
+      withSubject({ "order.id": "o-1", "saga.id": "s-1" }, () => {
         logger.info("one");
         logger.info("two", { "order.id": "o-2" });
       });
@@ -65,17 +65,17 @@ for (const format of ["json", "pretty"] as const) {
 
 describe("repeated lines", () => {
   it("are left out after the first, with their count in the end", () => {
-    const { lines, logger } = collecting("json");
+    const { lines, logger, repeated } = collecting("json");
     for (let i = 0; i < 1000; i++) logger.warn("no connection", { err: new Error("refused") });
-    repeatedLinesOf(logger)?.settle(true);
+    repeated.settle(true);
     assert.equal(lines.length, 11);
     assert.equal(JSON.parse(lines.at(-1) ?? "")["log.repeated"], 990);
   });
 
   it("are counted in a metric", async () => {
-    const { logger } = collecting("json");
+    const { logger, repeated } = collecting("json");
     const registry = new Registry();
-    countLeftOutLines(registry, repeatedLinesOf(logger));
+    countLeftOutLines(registry, repeated);
     for (let i = 0; i < 15; i++) logger.warn("no connection");
     assert.match(await registry.metrics(), /log_lines_left_out_total 5/);
   });

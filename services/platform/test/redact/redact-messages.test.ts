@@ -83,7 +83,7 @@ describe("messages of the contract in a log line", () => {
   it("show none of 10,000 card numbers, whichever field they are in", () => {
     const lines: string[] = [];
     const stream = new Writable({ write: (chunk, _, done) => done(void lines.push(String(chunk))) });
-    const logger = createLogger({ name: "orders", level: "info", format: "json", stream });
+    const { logger } = createLogger({ name: "orders", level: "info", format: "json", stream });
     const { made, next } = cards();
     for (let round = 0; made.length < 10_000; round++) {
       for (const description of messages) {

@@ -12,6 +12,7 @@ import { Clients } from "#platform/grpc/clients.ts";
 import { addProcessMetrics } from "#platform/metrics/process-metrics.ts";
 import { launch, type RunningService } from "#platform/process/runtime.ts";
 import { Collector } from "#testing/collector.ts";
+import { until } from "#testing/until.ts";
 import { Conformance, conformanceDefinition, testEnvironment } from "../faces/conformance.ts";
 
 const CALLERS = 8;
@@ -65,14 +66,6 @@ describe("the loss of the collector under load", () => {
     return metric?.values[0]?.value ?? 0;
   }
 
-  async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-    const end = Date.now() + 15_000;
-    while (!(await holds())) {
-      if (Date.now() > end) throw new Error(`not within 15 s: ${what}`);
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-  }
-
   /** Milliseconds that the calls took, sorted; throws when one fails. */
   async function load(): Promise<number[]> {
     const took: number[] = [];
@@ -91,7 +84,7 @@ describe("the loss of the collector under load", () => {
 
   test("calls go on, memory stays, and everything is counted", async () => {
     const usual = await load();
-    await until("spans arrive", async () => (await spansBy("exported")) > CALLS);
+    await until(async () => (await spansBy("exported")) > CALLS, "spans arrive", { deadlineMs: 15_000 });
     assert.deepEqual(lines, []);
 
     collector.mood = "hangs";
@@ -106,11 +99,11 @@ describe("the loss of the collector under load", () => {
     assert.ok((await waiting()) <= QUEUE);
     assert.ok((await spansBy("dropped")) > 0);
     assert.ok(collector.hanging <= 6, `${collector.hanging} batches are held`);
-    await until("the failure is counted", async () => (await spansBy("failed")) > 0);
+    await until(async () => (await spansBy("failed")) > 0, "the failure is counted", { deadlineMs: 15_000 });
 
     await collector.close();
     const gone = await load();
-    await until("what waited is given up", async () => (await waiting()) === 0);
+    await until(async () => (await waiting()) === 0, "what waited is given up", { deadlineMs: 15_000 });
     assert.equal(lines.length, 1, lines.join(""));
     assert.match(lines[0] ?? "", /spans cannot be sent to jaeger and are lost: the collector does not answer/);
 
@@ -118,8 +111,8 @@ describe("the loss of the collector under load", () => {
     await collector.open();
     const exported = await spansBy("exported");
     const again = await load();
-    await until("spans arrive again", async () => (await spansBy("exported")) > exported);
-    await until("all are sent", async () => (await waiting()) === 0);
+    await until(async () => (await spansBy("exported")) > exported, "spans arrive again", { deadlineMs: 15_000 });
+    await until(async () => (await waiting()) === 0, "all are sent", { deadlineMs: 15_000 });
     assert.equal(lines.length, 2, lines.join(""));
     assert.match(lines[1] ?? "", /spans are sent to jaeger again/);
 
@@ -129,6 +122,6 @@ describe("the loss of the collector under load", () => {
       assert.ok(median(sorted) < 3 * quiet + 5, `${what}: ${median(sorted)} ms, usually ${quiet} ms`);
     const made = 2 * 6 * CALLS;
     const counted = async () => (await spansBy("exported")) + (await spansBy("failed")) + (await spansBy("dropped"));
-    await until(`all ${made} spans are counted`, async () => (await counted()) === made);
+    await until(async () => (await counted()) === made, `all ${made} spans are counted`, { deadlineMs: 15_000 });
   });
 });

@@ -5,12 +5,13 @@ import { loadConfig, platformConfig } from "#platform/config.ts";
 import { inSpan } from "#platform/trace/spans.ts";
 import { startTelemetry } from "#platform/trace/telemetry.ts";
 import { Collector } from "#testing/collector.ts";
+import { keptLog } from "#testing/logger.ts";
 import { testEnvironment } from "../faces/conformance.ts";
 
 describe("exporters", () => {
   const collector = new Collector();
-  const warnings: string[] = [];
-  const log = { warn: (message: string) => warnings.push(message) };
+  const kept = keptLog();
+  const log = kept.logger;
   before(() => collector.open());
   after(() => collector.close());
 
@@ -59,7 +60,7 @@ describe("exporters", () => {
     await inSpan("the work", {}, async () => undefined);
     await telemetry.shutdown();
     assert.deepEqual(collector.batches.map(({ path }) => path).toSorted(), cases.map(({ path }) => path).toSorted());
-    assert.deepEqual(warnings, []);
+    assert.equal(kept.text(), "");
   });
 
   test("a collector that hangs does not hold up the end for longer than its deadline", async () => {

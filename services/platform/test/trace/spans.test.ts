@@ -11,7 +11,7 @@ import {
   linksTo,
   resumeTrace,
   sampledParent,
-  startListSpan,
+  startBatchSpan,
   startSpan,
   traceParentOf,
   underSpan,
@@ -32,7 +32,7 @@ test("without tracing nothing is made, and the work is done", async () => {
   assert.equal(sampledParent(kept), undefined);
   assert.deepEqual(linksTo([kept]), []);
   assert.equal(startSpan("none", {}), undefined);
-  assert.equal(startListSpan("none", {}, [kept]), undefined);
+  assert.equal(startBatchSpan("none", {}, [kept]), undefined);
   assert.equal(traceParentOf(undefined), "");
   assert.equal(await resumeTrace({ traceparent: kept, time: new Date() }, { name: "later" }, async () => 7), 7);
   assert.equal(await inSpan("work", {}, async () => activeTraceParent()), undefined);
@@ -86,9 +86,9 @@ describe("with tracing", () => {
   });
 
   test("a list of one is in the trace of its order; of several it has its own, linked to those that are kept", () => {
-    startListSpan("one", {}, [kept])?.end();
+    startBatchSpan("one", {}, [kept])?.end();
     assert.equal(spans.one("one").spanContext().traceId, traceId);
-    startListSpan("several", {}, [notKept, kept, "", kept.replace(traceId, other)])?.end();
+    startBatchSpan("several", {}, [notKept, kept, "", kept.replace(traceId, other)])?.end();
     const several = spans.one("several");
     assert.equal(several.parentSpanContext, undefined);
     assert.deepEqual(
@@ -97,7 +97,7 @@ describe("with tracing", () => {
     );
     assert.ok(![traceId, other].includes(several.spanContext().traceId));
     for (const none of [[], [""], [notKept], [notKept, undefined]])
-      assert.equal(startListSpan("none", {}, none), undefined);
+      assert.equal(startBatchSpan("none", {}, none), undefined);
   });
 
   test("what goes on soon is a child; what goes on after an hour is a new trace, linked", async () => {

@@ -57,10 +57,11 @@ function inContext<T>(
   const sagaId = Context.current().info.workflowExecution?.workflowId;
   const [first, ...others] = entries;
   const orderId = others.length === 0 ? first?.orderId : undefined;
-  const ids = { requestId: sagaId, sagaId, orderId };
-  if (!tracing()) return withContext(ids, work);
+  const subject = { ...(sagaId && { "saga.id": sagaId }), ...(orderId && { "order.id": orderId }) };
+  const about = { requestId: sagaId, subject };
+  if (!tracing()) return withContext(about, work);
   const traceParent = traceParentOf(spans?.list) || undefined;
-  return underSpan(spans?.list, () => withContext({ ...ids, traceParent }, () => (spans ? spans.run(work) : work())));
+  return underSpan(spans?.list, () => withContext({ ...about, traceParent }, () => (spans ? spans.run(work) : work())));
 }
 
 /** One attempt in the metrics; without outcomes it failed as a whole. */

@@ -6,7 +6,7 @@ import {
   endSpan,
   linksTo,
   notKeptTraceParent,
-  startListSpan,
+  startBatchSpan,
   startResumed,
   traceParentOf,
   tracing,
@@ -128,7 +128,7 @@ function startList(facts: AttemptFacts): Span | undefined {
     "temporal.activity.local": local,
   };
   const [first] = entries;
-  if (!workflowTrace || !first) return startListSpan(name, { attributes }, traceparents);
+  if (!workflowTrace || !first) return startBatchSpan(name, { attributes }, traceparents);
   // A list of one runs in its order's trace: a link would lead to where it is.
   const links = linksTo(traceparents.filter((traceparent) => traceIdOf(traceparent) !== traceIdOf(workflowTrace)));
   return startResumed({ traceparent: workflowTrace, time: timeOfOrder(first.orderId) }, { name, attributes, links });

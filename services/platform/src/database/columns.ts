@@ -1,0 +1,52 @@
+// The lists of columns in our statements come from the type of the row, so that a column that is forgotten, or that is
+// there no more, does not compile.
+
+/** What a column of a row is read as: an SQL expression, or `true` for the column that bears the row's own name for it. */
+export type Selected<Row> = { readonly [Name in keyof Row & string]-?: true | string };
+
+/** The SQL type of each column that a row is written with. */
+export type Written<Row> = { readonly [Name in keyof Row & string]-?: string };
+
+/** `orderId` as `order_id`. */
+export function columnName(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+/**
+ * The SELECT list of a row: `s.shipment_id as "shipmentId", s.status`.
+ *
+ * @param columns each key of the row, with `true` for the column of its name (`shipmentId` is `shipment_id`), or with the
+ * expression that it is read by
+ * @param table the alias that the columns are taken from; none when left out
+ */
+export function selectList<Row extends object>(columns: Selected<Row>, table = ""): string {
+  const from = table === "" ? "" : `${table}.`;
+  return Object.entries<true | string>(columns)
+    .map(([name, given]) => {
+      const column = columnName(name);
+      if (given !== true) return `${given} as "${name}"`;
+      return column === name ? `${from}${column}` : `${from}${column} as "${name}"`;
+    })
+    .join(", ");
+}
+
+/** The lists of columns of a statement that writes rows which travel as one JSON text. */
+export interface WrittenColumns {
+  /** `order_id, status`: what is inserted, or selected from the rows as they came. */
+  readonly names: string;
+  /** `order_id uuid, status text`: the columns of `json_to_recordset`. */
+  readonly typed: string;
+}
+
+/**
+ * The lists of columns of rows that are written.
+ *
+ * @param types each key of the row with its SQL type; the key is the column's name, in camel case or not
+ */
+export function writtenColumns<Row extends object>(types: Written<Row>): WrittenColumns {
+  const entries = Object.entries<string>(types).map(([name, type]) => [columnName(name), type] as const);
+  return {
+    names: entries.map(([name]) => name).join(", "),
+    typed: entries.map(([name, type]) => `${name} ${type}`).join(", "),
+  };
+}
