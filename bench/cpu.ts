@@ -1,7 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 
 /** Ticks per second in /proc: USER_HZ, which is 100 on every Linux that Node runs on. */
-const TICKS = 100;
+const ticks = 100;
 
 /**
  * The CPU time that a process and its living descendants have used, in seconds: PostgreSQL works in many processes.
@@ -12,7 +12,7 @@ export async function cpuSeconds(pid: number | undefined): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
   // The name, in parentheses, may contain anything; user and system time are the 12th and 13th field after it.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  const own = (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / TICKS;
+  const own = (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / ticks;
   const children = await childrenOf(pid);
   const below = await Promise.all(children.map(cpuSeconds));
   return own + below.reduce((sum, seconds) => sum + seconds, 0);

@@ -8,9 +8,9 @@ import { type OrderService, WaitFor } from "#gen/shop/orders/v1/order_service_pb
 import type { Clients } from "#platform/grpc/clients.ts";
 import type { Stack } from "../dev/stack/stack.ts";
 
-const CUSTOMERS = 64;
+const customerCount = 64;
 /** Parcels are not packed while it is measured: what comes after the confirmation is the same on all sides. */
-export const PACKING_MS = 3_600_000;
+export const packingMs = 3_600_000;
 const skus = ["espresso-beans-1kg", "espresso-cup", "milk-pitcher"];
 
 /** Counts what the callers see while it is measured. */
@@ -42,7 +42,7 @@ export async function prepare(stack: Stack, clients: Clients): Promise<string[]>
     });
   }
   const customers = clients.client(CustomerService, stack.address("orders"));
-  const created = Array.from({ length: CUSTOMERS }, async (_, index) => {
+  const created = Array.from({ length: customerCount }, async (_, index) => {
     const person = {
       givenName: "Bench",
       familyName: String(index),

@@ -7,14 +7,14 @@ import { freePorts } from "../dev/stack/free-ports.ts";
 import { components } from "../dev/stack/layout.ts";
 import { Stack } from "../dev/stack/stack.ts";
 import { cpuSeconds } from "./cpu.ts";
-import { caller, PACKING_MS, pause, prepare, Tally } from "./order-load.ts";
+import { caller, packingMs, pause, prepare, Tally } from "./order-load.ts";
 
-const CALLERS = 256;
-const WARM_UP_MS = 8_000;
-const MEASURE_MS = 25_000;
+const callerCount = 256;
+const warmUpMs = 8_000;
+const measureMs = 25_000;
 /** A side that confirmed fewer says nothing: it is measured on, for at most this many times as long. */
-const MIN_CONFIRMED = 200;
-const MAX_ROUNDS = 4;
+const minConfirmed = 200;
+const maxRounds = 4;
 
 interface Result {
   readonly confirmed: number;
@@ -37,27 +37,27 @@ async function usage(stack: Stack): Promise<Map<string, number>> {
 async function measure(listMax: number): Promise<Result> {
   await using stack = await Stack.start({
     ports: await freePorts(),
-    environment: { orders: { ORDER_LIST_MAX: String(listMax) }, shipping: { PACKING_MS: String(PACKING_MS) } },
+    environment: { orders: { ORDER_LIST_MAX: String(listMax) }, shipping: { PACKING_MS: String(packingMs) } },
   });
   const clients = new Clients({ defaultTimeoutMs: 30_000, maxMessageBytes: 8 * 1024 * 1024 });
   const customerIds = await prepare(stack, clients);
   const orders = clients.client(OrderService, stack.address("orders"));
   const tally = new Tally();
   const stopped = new AbortController();
-  const callers = Array.from({ length: CALLERS }, (_, index) =>
+  const callers = Array.from({ length: callerCount }, (_, index) =>
     caller(orders, customerIds[index % customerIds.length] ?? "", { tally, until: stopped.signal }),
   );
-  await pause(WARM_UP_MS);
+  await pause(warmUpMs);
   const [before, start] = [await usage(stack), performance.now()];
   tally.counting = true;
-  for (let round = 0; round < MAX_ROUNDS && tally.latencies.length < MIN_CONFIRMED; round += 1) await pause(MEASURE_MS);
+  for (let round = 0; round < maxRounds && tally.latencies.length < minConfirmed; round += 1) await pause(measureMs);
   tally.counting = false;
   const [after, seconds] = [await usage(stack), (performance.now() - start) / 1000];
   stopped.abort();
   await Promise.race([Promise.all(callers), pause(5_000)]);
   clients.close();
   const confirmed = tally.latencies.length;
-  if (confirmed < MIN_CONFIRMED)
+  if (confirmed < minConfirmed)
     throw new Error(`only ${confirmed} orders were confirmed: the machine is too busy to compare`);
   const cpu = new Map([...after].map(([name, used]) => [name, ((used - (before.get(name) ?? 0)) * 1000) / confirmed]));
   return { confirmed, others: tally.others, perSecond: confirmed / seconds, latencies: tally.latencies, cpu };
@@ -81,7 +81,7 @@ function print(name: string, { perSecond, latencies, others, cpu }: Result): voi
 /** Measures both sides and prints them; the last line is the ratio of the orders per second. */
 export async function bench(): Promise<void> {
   console.log(`${availableParallelism()} cores, ${cpus()[0]?.model ?? "unknown"}, node ${process.version}`);
-  console.log(`${CALLERS} callers, ${MEASURE_MS / 1000} s each after ${WARM_UP_MS / 1000} s of warming up\n`);
+  console.log(`${callerCount} callers, ${measureMs / 1000} s each after ${warmUpMs / 1000} s of warming up\n`);
   const lists = await measure(64);
   print("lists of up to 64", lists);
   const single = await measure(1);

@@ -7,9 +7,9 @@ import type { Contender } from "./rpc/contenders.ts";
 import type { Round, RoundResult } from "./rpc/load.ts";
 
 const names: readonly Contender[] = ["ours", "connect-node", "grpc-js"];
-const ROUNDS = 11;
-const ROUND_MS = 1_500;
-const WARM_UP_MS = 3_000;
+const roundCount = 11;
+const roundMs = 1_500;
+const warmUpMs = 3_000;
 
 /** The next message of a child; an error when it ends instead. */
 function answerOf<T>(child: ChildProcess): Promise<T> {
@@ -80,9 +80,9 @@ async function round(load: ChildProcess, { child, port }: Server, milliseconds: 
 
 async function measure(load: ChildProcess, servers: ReadonlyMap<Contender, Server>): Promise<Results> {
   const results = new Map<Contender, Measured[]>(names.map((name) => [name, []]));
-  for (const server of servers.values()) await round(load, server, WARM_UP_MS);
-  for (let index = 0; index < ROUNDS; index += 1) {
-    for (const [name, server] of servers) results.get(name)?.push(await round(load, server, ROUND_MS));
+  for (const server of servers.values()) await round(load, server, warmUpMs);
+  for (let index = 0; index < roundCount; index += 1) {
+    for (const [name, server] of servers) results.get(name)?.push(await round(load, server, roundMs));
   }
   return results;
 }
@@ -101,7 +101,7 @@ export async function bench(): Promise<void> {
     children.push(load);
     const results = await measure(load, servers);
     console.log(`${availableParallelism()} cores, ${cpus()[0]?.model ?? "unknown"}, node ${process.version}`);
-    console.log(`64 callers on 4 connections, median of ${ROUNDS} rounds of ${ROUND_MS / 1000} s\n`);
+    console.log(`64 callers on 4 connections, median of ${roundCount} rounds of ${roundMs / 1000} s\n`);
     console.log(`${"".padEnd(14)}  calls/s  µs CPU   p50 ms   p99 ms   failed`);
     for (const name of names) console.log(row(name, results.get(name) ?? []));
     console.log(`\nof grpc-js: ${ratio(results, "grpc-js")}`);

@@ -9,18 +9,18 @@ import { freePorts } from "../dev/stack/free-ports.ts";
 import { components, services } from "../dev/stack/layout.ts";
 import { Stack } from "../dev/stack/stack.ts";
 import { cpuSeconds } from "./cpu.ts";
-import { type CallerOptions, caller, PACKING_MS, pause, prepare, Tally } from "./order-load.ts";
+import { type CallerOptions, caller, packingMs, pause, prepare, Tally } from "./order-load.ts";
 
-const CALLERS = 256;
+const callerCount = 256;
 /** Of two rounds each, there and back. */
-const TURNS = 3;
-const WARM_UP_MS = 20_000;
-const MEASURE_MS = 30_000;
-const FLUSH_TIMEOUT_MS = 15_000;
+const turnCount = 3;
+const warmUpMs = 20_000;
+const measureMs = 30_000;
+const flushTimeoutMs = 15_000;
 /** As deploy/observability/prometheus has it. */
-const SCRAPE_EVERY_MS = 15_000;
+const scrapeEveryMs = 15_000;
 /** A side that confirmed fewer in a round says nothing. */
-const MIN_CONFIRMED = 50;
+const minConfirmed = 50;
 
 const collector = "jaeger";
 
@@ -68,7 +68,7 @@ class Shop implements AsyncDisposable {
       observers: ratio === undefined ? [] : [collector],
       environment: {
         all: ratio === undefined ? { OTEL_TRACES_EXPORTER: "none" } : telemetry,
-        shipping: { PACKING_MS: String(PACKING_MS) },
+        shipping: { PACKING_MS: String(packingMs) },
       },
     });
     const shop = new Shop(stack);
@@ -79,7 +79,7 @@ class Shop implements AsyncDisposable {
   /** Loads it until the signal fires, and returns once every caller has its last answer. */
   async load({ tally, until }: CallerOptions): Promise<void> {
     const orders = this.#clients.client(OrderService, this.stack.address("orders"));
-    const callers = Array.from({ length: CALLERS }, (_, index) =>
+    const callers = Array.from({ length: callerCount }, (_, index) =>
       caller(orders, this.#customers[index % this.#customers.length] ?? "", { tally, until }),
     );
     await Promise.race([Promise.all(callers), aborted(until).then(() => pause(10_000))]);
@@ -126,7 +126,7 @@ function aborted(signal: AbortSignal): Promise<void> {
 async function scrapeUntil(shop: Shop, until: AbortSignal): Promise<void> {
   while (!until.aborted) {
     await shop.scrape();
-    await Promise.race([pause(SCRAPE_EVERY_MS), aborted(until)]);
+    await Promise.race([pause(scrapeEveryMs), aborted(until)]);
   }
 }
 
@@ -136,11 +136,11 @@ async function measure(side: Side): Promise<Round> {
   const tally = new Tally();
   const load = shop.load({ tally, until: stopped.signal });
   const scrapes = side.ratio === undefined ? undefined : scrapeUntil(shop, stopped.signal);
-  await pause(WARM_UP_MS);
+  await pause(warmUpMs);
   const [spansBefore, ordersBefore] = [await shop.spansMade(), tally.all];
   const [before, start] = [await shop.usage(), performance.now()];
   tally.counting = true;
-  await pause(MEASURE_MS);
+  await pause(measureMs);
   tally.counting = false;
   const [after, seconds] = [await shop.usage(), (performance.now() - start) / 1_000];
   const confirmed = tally.latencies.length;
@@ -148,7 +148,7 @@ async function measure(side: Side): Promise<Round> {
   await Promise.all([load, scrapes]);
   await flushed(shop);
   const spans = (await shop.spansMade()) - spansBefore;
-  if (confirmed < MIN_CONFIRMED)
+  if (confirmed < minConfirmed)
     throw new Error(`only ${confirmed} orders were confirmed: the machine is too busy to compare`);
   const perOrder = (name: string): number => (((after.get(name) ?? 0) - (before.get(name) ?? 0)) * 1e6) / confirmed;
   const cpuOf = new Map(components.map((name) => [name, perOrder(name)]));
@@ -202,7 +202,7 @@ function print({ name }: Side, rounds: readonly Round[], off: readonly Round[]):
 
 /** Waits until the last spans are sent, so that they are counted. */
 async function flushed(shop: Shop): Promise<void> {
-  const end = Date.now() + FLUSH_TIMEOUT_MS;
+  const end = Date.now() + flushTimeoutMs;
   do await pause(500);
   while ((await shop.waitingSpans()) > 0 && Date.now() < end);
 }
@@ -210,9 +210,11 @@ async function flushed(shop: Shop): Promise<void> {
 /** Measures the three sides in turns and prints them; the last line is the ratio of the 10 % case. */
 export async function bench(): Promise<void> {
   console.log(`${availableParallelism()} cores, ${cpus()[0]?.model ?? "unknown"}, node ${process.version}`);
-  console.log(`${CALLERS} callers, ${2 * TURNS} rounds of ${MEASURE_MS / 1_000} s for each side, there and back\n`);
+  console.log(
+    `${callerCount} callers, ${2 * turnCount} rounds of ${measureMs / 1_000} s for each side, there and back\n`,
+  );
   const results = new Map(sides.map((side) => [side, [] as Round[]]));
-  for (let round = 0; round < 2 * TURNS; round += 1) {
+  for (let round = 0; round < 2 * turnCount; round += 1) {
     for (const side of round % 2 === 0 ? sides : sides.toReversed()) results.get(side)?.push(await measure(side));
   }
   console.log("");

@@ -1,5 +1,5 @@
 import { connect, type Socket } from "node:net";
-import { ACK, END_STREAM, FRAME_HEAD, FrameType, frame, onStream, opening } from "./frames.ts";
+import { ack, endStream, FrameType, frame, frameHead, onStream, opening } from "./frames.ts";
 
 /** Keeps a number of calls in flight on one connection. */
 export class LoadConnection {
@@ -53,8 +53,8 @@ export class LoadConnection {
   #read(chunk: Buffer): void {
     let data = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     this.#socket.cork();
-    while (data.length >= FRAME_HEAD) {
-      const end = FRAME_HEAD + data.readUIntBE(0, 3);
+    while (data.length >= frameHead) {
+      const end = frameHead + data.readUIntBE(0, 3);
       if (data.length < end) break;
       this.#frame(data.subarray(0, end));
       data = data.subarray(end);
@@ -68,13 +68,13 @@ export class LoadConnection {
     const flags = data.readUInt8(4);
     const stream = data.readUInt32BE(5);
     if (type === FrameType.DATA) this.#answered.add(stream);
-    else if (type === FrameType.HEADERS && flags & END_STREAM) this.#ended(stream);
+    else if (type === FrameType.HEADERS && flags & endStream) this.#ended(stream);
     else if (type === FrameType.RST_STREAM) this.#ended(stream);
     else if (type === FrameType.GOAWAY) throw new Error("the server closes the connection");
-    else if (type === FrameType.SETTINGS && !(flags & ACK)) {
-      this.#socket.write(frame(FrameType.SETTINGS, ACK, Buffer.alloc(0)));
-    } else if (type === FrameType.PING && !(flags & ACK)) {
-      this.#socket.write(frame(FrameType.PING, ACK, data.subarray(FRAME_HEAD)));
+    else if (type === FrameType.SETTINGS && !(flags & ack)) {
+      this.#socket.write(frame(FrameType.SETTINGS, ack, Buffer.alloc(0)));
+    } else if (type === FrameType.PING && !(flags & ack)) {
+      this.#socket.write(frame(FrameType.PING, ack, data.subarray(frameHead)));
     }
   }
 

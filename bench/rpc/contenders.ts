@@ -20,9 +20,9 @@ import { StreamDrain } from "#platform/interceptors/stream-drain.ts";
 import { validationInterceptor } from "#platform/interceptors/validation.ts";
 import { listenOn } from "#platform/listen.ts";
 import { register } from "#platform/registration.ts";
-import { DEFAULT_TIMEOUT_MS, echo, inCallContext, inFlight, logger, MAX_MESSAGE_BYTES, metrics } from "./work.ts";
+import { defaultTimeoutMs, echo, inCallContext, inFlight, logger, maxMessageBytes, metrics } from "./work.ts";
 
-const HOST = "127.0.0.1";
+const host = "127.0.0.1";
 
 /** Our gRPC face with the interceptors of production. */
 function ours(): Promise<number> {
@@ -32,19 +32,19 @@ function ours(): Promise<number> {
     metrics,
     inFlight,
     streamDrain: new StreamDrain(),
-    defaultTimeoutMs: DEFAULT_TIMEOUT_MS,
+    defaultTimeoutMs,
     tracing: false,
   });
   const services = [register(ConformanceService, { echo })];
-  const limits = { defaultTimeoutMs: DEFAULT_TIMEOUT_MS, maxMessageBytes: MAX_MESSAGE_BYTES };
-  return new GrpcServer({ services, interceptors, ...limits }).listen(HOST, 0);
+  const limits = { defaultTimeoutMs, maxMessageBytes };
+  return new GrpcServer({ services, interceptors, ...limits }).listen(host, 0);
 }
 
 /** The context as one would write it for Connect; Connect itself keeps the deadline. */
 function plainContext(): Interceptor {
   return (next) => (request) => {
     const timeout = Number.parseInt(request.header.get("grpc-timeout") ?? "", 10);
-    const deadline = Date.now() + (Number.isNaN(timeout) ? DEFAULT_TIMEOUT_MS : timeout * 1000);
+    const deadline = Date.now() + (Number.isNaN(timeout) ? defaultTimeoutMs : timeout * 1000);
     return inCallContext(request.header.get("x-request-id") ?? undefined, deadline, () => next(request));
   };
 }
@@ -59,7 +59,7 @@ function connectNode(): Promise<number> {
     validationInterceptor([ConformanceService]),
   ];
   const routes = register(ConformanceService, { echo }).route;
-  return listenOn(createHttp2Server(connectNodeAdapter({ routes, interceptors })), HOST, 0);
+  return listenOn(createHttp2Server(connectNodeAdapter({ routes, interceptors })), host, 0);
 }
 
 /** grpc-js without anything of ours but the codec; the work of the interceptors is written out in the handler. */
@@ -84,7 +84,7 @@ function bare(): Promise<number> {
   server.addService({ echo: methodDefinition(ConformanceService.method.echo) }, { echo: handle });
   return new Promise((resolve, reject) => {
     const done = (error: Error | null, port: number) => (error ? reject(error) : resolve(port));
-    server.bindAsync(`${HOST}:0`, grpc.ServerCredentials.createInsecure(), done);
+    server.bindAsync(`${host}:0`, grpc.ServerCredentials.createInsecure(), done);
   });
 }
 

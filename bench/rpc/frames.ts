@@ -1,20 +1,20 @@
 // The few frames of HTTP/2 that a load generator needs (RFC 9113). Written by hand, because a full client costs as much
 // per call as the servers that it should drive to their limit.
 
-export const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-export const FRAME_HEAD = 9;
+export const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+export const frameHead = 9;
 
 export const FrameType = { DATA: 0, HEADERS: 1, RST_STREAM: 3, SETTINGS: 4, PING: 6, GOAWAY: 7 } as const;
-export const END_STREAM = 0x1;
-export const ACK = 0x1;
-const END_HEADERS = 0x4;
-const SETTINGS_INITIAL_WINDOW_SIZE = 4;
-const MAX_WINDOW = 2 ** 31 - 1;
-const DEFAULT_WINDOW = 65_535;
+export const endStream = 0x1;
+export const ack = 0x1;
+const endHeaders = 0x4;
+const settingsInitialWindowSize = 4;
+const maxWindow = 2 ** 31 - 1;
+const defaultWindow = 65_535;
 
 /** One frame. */
 export function frame(type: number, flags: number, payload: Buffer, stream = 0): Buffer {
-  const head = Buffer.alloc(FRAME_HEAD);
+  const head = Buffer.alloc(frameHead);
   head.writeUIntBE(payload.length, 0, 3);
   head.writeUInt8(type, 3);
   head.writeUInt8(flags, 4);
@@ -25,11 +25,11 @@ export function frame(type: number, flags: number, payload: Buffer, stream = 0):
 /** What a client says first; the windows are so large that it never has to open them again. */
 export function opening(): Buffer {
   const settings = Buffer.alloc(6);
-  settings.writeUInt16BE(SETTINGS_INITIAL_WINDOW_SIZE, 0);
-  settings.writeUInt32BE(MAX_WINDOW, 2);
+  settings.writeUInt16BE(settingsInitialWindowSize, 0);
+  settings.writeUInt32BE(maxWindow, 2);
   const window = Buffer.alloc(4);
-  window.writeUInt32BE(MAX_WINDOW - DEFAULT_WINDOW, 0);
-  return Buffer.concat([PREFACE, frame(FrameType.SETTINGS, 0, settings), frame(8, 0, window)]);
+  window.writeUInt32BE(maxWindow - defaultWindow, 0);
+  return Buffer.concat([preface, frame(FrameType.SETTINGS, 0, settings), frame(8, 0, window)]);
 }
 
 function literal(text: string): Buffer {
@@ -49,13 +49,13 @@ export function callTemplate(path: string, headers: Readonly<Record<string, stri
   const data = Buffer.alloc(5 + message.length);
   data.writeUInt32BE(message.length, 1);
   data.set(message, 5);
-  return Buffer.concat([frame(FrameType.HEADERS, END_HEADERS, block), frame(FrameType.DATA, END_STREAM, data)]);
+  return Buffer.concat([frame(FrameType.HEADERS, endHeaders, block), frame(FrameType.DATA, endStream, data)]);
 }
 
 /** A copy of a call's frames with the number of its stream. */
 export function onStream(template: Buffer, stream: number): Buffer {
   const copy = Buffer.from(template);
   copy.writeUInt32BE(stream, 5);
-  copy.writeUInt32BE(stream, FRAME_HEAD + copy.readUIntBE(0, 3) + 5);
+  copy.writeUInt32BE(stream, frameHead + copy.readUIntBE(0, 3) + 5);
   return copy;
 }

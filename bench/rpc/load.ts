@@ -21,8 +21,8 @@ export interface RoundResult {
   readonly failures: number;
 }
 
-const CONNECTIONS = 4;
-const CALLS_PER_CONNECTION = 16;
+const connectionCount = 4;
+const callsPerConnection = 16;
 
 const request = create(EchoRequestSchema, { text: "an order of two coffees and a tea", payload: new Uint8Array(100) });
 const template = callTemplate(
@@ -42,10 +42,10 @@ function quantile(sorted: readonly number[], share: number): number {
 }
 
 async function run({ port, milliseconds }: Round): Promise<RoundResult> {
-  const opened = Array.from({ length: CONNECTIONS }, () => LoadConnection.open(port, template));
+  const opened = Array.from({ length: connectionCount }, () => LoadConnection.open(port, template));
   const connections = await Promise.all(opened);
   const begin = performance.now();
-  for (const connection of connections) connection.start(CALLS_PER_CONNECTION);
+  for (const connection of connections) connection.start(callsPerConnection);
   await pause(milliseconds);
   const stopped = Promise.all(connections.map((connection) => connection.stop()));
   const seconds = (performance.now() - begin) / 1000;

@@ -10,8 +10,8 @@ import { CallMetrics, createRegistry } from "#platform/metrics/metrics.ts";
 export const { logger } = createLogger({ name: "bench", level: "warn", format: "json" });
 export const inFlight = new InFlight(10_000);
 export const metrics = new CallMetrics(createRegistry("bench"), () => inFlight.count);
-export const DEFAULT_TIMEOUT_MS = 30_000;
-export const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
+export const defaultTimeoutMs = 30_000;
+export const maxMessageBytes = 8 * 1024 * 1024;
 
 /** The implementation. */
 export function echo(request: EchoRequest) {

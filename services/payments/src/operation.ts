@@ -5,7 +5,7 @@ import {
   type EntryDraft,
   entriesOf,
   heldOf,
-  NO_CURRENCY,
+  noCurrency,
   type Payment,
   refundableOf,
   voidableOf,
@@ -68,7 +68,7 @@ export function accept(payment: Payment, change: Change): Accepted | PaymentErro
   const { amount: asked, kind } = change;
   const neverHeld = payment.decision === "forestalled" || payment.decision === "declined";
   if (kind === "void" && neverHeld) return { payment, amount: 0n, state: "succeeded" };
-  if (asked && asked.currency !== payment.currency && payment.currency !== NO_CURRENCY)
+  if (asked && asked.currency !== payment.currency && payment.currency !== noCurrency)
     return mismatch(payment, asked.currency);
   if (kind === "refund") return acceptRefund(payment, asked?.amount);
   if (kind === "capture") return acceptCapture(payment, asked?.amount);

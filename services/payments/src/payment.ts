@@ -45,7 +45,7 @@ export interface Payment extends Amounts {
 }
 
 /** ISO 4217: "no currency is involved". */
-export const NO_CURRENCY = "XXX";
+export const noCurrency = "XXX";
 
 /** Where a payment may go next. Statuses follow from amounts, so this table is proven by a test, not asked at run time. */
 export const transitions = {

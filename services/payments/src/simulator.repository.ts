@@ -2,7 +2,7 @@ import type { Database } from "#platform/database/database.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
 import { GatewayKeyReusedError } from "./gateway.ts";
-import { type Effect, NO_CURRENCY } from "./payment.ts";
+import { type Effect, noCurrency } from "./payment.ts";
 
 /** A call as it reaches the simulated gateway. */
 export interface SimulatorCall {
@@ -193,7 +193,7 @@ function newRow(call: SimulatorCall, plan: Plan, account?: Row): Row {
   return {
     ...{ key, kind, amount, authorization_key: authorizationKey },
     card_token: card?.token ?? account?.card_token ?? "",
-    currency: card?.currency ?? account?.currency ?? NO_CURRENCY,
+    currency: card?.currency ?? account?.currency ?? noCurrency,
     decline_code: plan.declineCode,
     remaining_ms: plan.delayMs,
     ...{ captured: 0n, voided: 0n, refunded: 0n },

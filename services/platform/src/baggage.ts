@@ -1,8 +1,8 @@
 /** The longest baggage that goes on to callees, in characters, and the most entries. W3C lets it be 8,192. */
-const LONGEST = 1_024;
-const MOST = 16;
+const longestHeader = 1_024;
+const mostBytes = 16;
 /** A longer user id is none of ours. */
-const LONGEST_USER_ID = 128;
+const longestUserId = 128;
 
 const userEntry = /^user\.id\s*=/;
 
@@ -11,7 +11,7 @@ export function userIdOf(header: string | undefined): string | undefined {
   const value = header?.match(/(?:^|,)\s*user\.id\s*=\s*([^,;\s]*)/)?.[1];
   if (!value) return undefined;
   const id = decode(value);
-  return id.length <= LONGEST_USER_ID ? id : undefined;
+  return id.length <= longestUserId ? id : undefined;
 }
 
 /** Baggage is percent-encoded; what is not is taken as it is. */
@@ -27,16 +27,16 @@ function decode(value: string): string {
 export function boundedBaggage(header: string | undefined): string | undefined {
   if (!header) return undefined;
   const entries = header
-    .split(",", 4 * MOST)
+    .split(",", 4 * mostBytes)
     .map((entry) => entry.trim())
     .filter((entry) => entry.includes("="));
-  if (header.length <= LONGEST && entries.length <= MOST) return entries.join(",") || undefined;
+  if (header.length <= longestHeader && entries.length <= mostBytes) return entries.join(",") || undefined;
   const user = entries.filter((entry) => userEntry.test(entry)).slice(0, 1);
   const kept: string[] = [];
   let length = 0;
   for (const entry of [...user, ...entries.filter((other) => !userEntry.test(other))]) {
     length += entry.length + 1;
-    if (kept.length === MOST || length > LONGEST) break;
+    if (kept.length === mostBytes || length > longestHeader) break;
     kept.push(entry);
   }
   return kept.join(",") || undefined;

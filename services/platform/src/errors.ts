@@ -111,9 +111,9 @@ export function isCallerFault(code: Code): boolean {
 }
 
 /** How long a caller should wait after it lost against another writer, in milliseconds. */
-const CONFLICT_RETRY_MS = 20;
+const conflictRetryMs = 20;
 /** How long a caller should wait for a database that is away, in milliseconds: a failover takes seconds. */
-const UNAVAILABLE_RETRY_MS = 1000;
+const unavailableRetryMs = 1000;
 
 /** Serialization failure, deadlock, lock not available: PostgreSQL's appendix A. */
 const conflictStates = new Set(["40001", "40P01", "55P03"]);
@@ -150,7 +150,7 @@ function isAway(error: Error): boolean {
 function infrastructureError(error: unknown): DomainError | undefined {
   const chain = chainOf(error);
   if (chain.some(isConflict)) {
-    const options = { cause: error, retryAfterMs: CONFLICT_RETRY_MS };
+    const options = { cause: error, retryAfterMs: conflictRetryMs };
     return new PlatformError(
       PlatformErrorReason.CONFLICT,
       "another writer was faster; nothing was changed",
@@ -159,7 +159,7 @@ function infrastructureError(error: unknown): DomainError | undefined {
     );
   }
   if (chain.some(isAway)) {
-    const options = { cause: error, retryAfterMs: UNAVAILABLE_RETRY_MS };
+    const options = { cause: error, retryAfterMs: unavailableRetryMs };
     const metadata = { dependency: "database" };
     return new PlatformError(PlatformErrorReason.UNAVAILABLE, "the database is away", metadata, options);
   }

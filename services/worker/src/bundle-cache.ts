@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 
 /** Bundles that are kept; the oldest go. */
-const KEPT = 4;
+const keptBundles = 4;
 /** The packages whose code is in a bundle, or which make it. */
 const packages = [
   "@temporalio/worker",
@@ -73,7 +73,7 @@ export class BundleCache {
     const files = await Promise.all(
       names.map(async (name) => ({ name, time: (await stat(join(this.#folder, name))).mtimeMs })),
     );
-    const old = files.sort((a, b) => b.time - a.time).slice(KEPT);
+    const old = files.sort((a, b) => b.time - a.time).slice(keptBundles);
     await Promise.all(old.map(({ name }) => rm(join(this.#folder, name), { force: true })));
   }
 }

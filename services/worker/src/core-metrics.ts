@@ -1,9 +1,9 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 
 /** How long the core may take to tell its metrics, in milliseconds. */
-const TIMEOUT_MS = 1_000;
+const timeoutMs = 1_000;
 /** A scrape asks for every family; within this time they share one answer. Milliseconds. */
-const SHARED_MS = 500;
+const sharedMs = 500;
 
 type Values = Awaited<ReturnType<Histogram["get"]>>["values"];
 
@@ -75,7 +75,7 @@ export function showCoreMetrics(registry: Registry, url: string): void {
   let asked = 0;
   let answer: Promise<ReadonlyMap<string, FamilyText>> = Promise.resolve(new Map());
   const families = () => {
-    if (performance.now() - asked > SHARED_MS) {
+    if (performance.now() - asked > sharedMs) {
       asked = performance.now();
       answer = fetchFamilies(url);
     }
@@ -99,7 +99,7 @@ export function showCoreMetrics(registry: Registry, url: string): void {
 /** A core that does not answer must not cost the other metrics. */
 async function fetchFamilies(url: string): Promise<ReadonlyMap<string, FamilyText>> {
   try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
     return new Map(parseMetrics(await response.text()).map((family) => [family.name, family]));
   } catch {
     return new Map();

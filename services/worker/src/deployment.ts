@@ -8,11 +8,11 @@ import type { WorkerConfig } from "./config.ts";
 export type DeploymentConfig = Pick<WorkerConfig, "TEMPORAL_DEPLOYMENT" | "TEMPORAL_BUILD_ID">;
 
 /** Pause between two attempts, and how long one call may take; milliseconds. */
-const PAUSE_MS = 500;
-const CALL_TIMEOUT_MS = 30_000;
+const pauseMs = 500;
+const callTimeoutMs = 30_000;
 /** gRPC's numbers: the server has not seen what was named, or not all of it. */
-const NOT_FOUND = 5;
-const FAILED_PRECONDITION = 9;
+const notFound = 5;
+const failedPrecondition = 9;
 /** Invalid argument, permission denied, unimplemented, unauthenticated: no repetition helps. */
 const hopelessCodes = [3, 7, 12, 16];
 
@@ -67,8 +67,8 @@ async function obstacle({ workflowService }: NativeConnection, version: Version)
     const code = Number(error.code);
     if (hopelessCodes.includes(code)) throw error;
     // A deployment that never had a version needs nothing to have none.
-    if (buildId === "") return code === NOT_FOUND ? undefined : error.message;
-    return code === NOT_FOUND || code === FAILED_PRECONDITION ? absent : error.message;
+    if (buildId === "") return code === notFound ? undefined : error.message;
+    return code === notFound || code === failedPrecondition ? absent : error.message;
   }
 }
 
@@ -81,9 +81,9 @@ async function obstacle({ workflowService }: NativeConnection, version: Version)
 export async function promote(connection: NativeConnection, version: Version, timeoutMs: number): Promise<void> {
   const end = Date.now() + timeoutMs;
   for (;;) {
-    const reason = await connection.withDeadline(Date.now() + CALL_TIMEOUT_MS, () => obstacle(connection, version));
+    const reason = await connection.withDeadline(Date.now() + callTimeoutMs, () => obstacle(connection, version));
     if (reason === undefined) return;
     if (Date.now() >= end) throw new StartError(`${reason} after ${timeoutMs} ms`);
-    await pause(PAUSE_MS);
+    await pause(pauseMs);
   }
 }

@@ -8,11 +8,11 @@ import { parkedOrderIdsAttribute } from "./workflows/search-attributes.ts";
 type Execution = Awaited<ReturnType<Client["workflowService"]["listWorkflowExecutions"]>>["executions"][number];
 
 /** Workflows whose parked orders are counted one by one. */
-const COUNTED_WORKFLOWS = 200;
+const countedWorkflows = 200;
 /** How long counting them may take, in milliseconds: a scrape waits for it. */
-const TIMEOUT_MS = 1_000;
+const timeoutMs = 1_000;
 /** Scrapes that come sooner share an answer, in milliseconds. */
-const FRESH_MS = 5_000;
+const freshMs = 5_000;
 
 /**
  * Shows how many orders wait for an operator, as Temporal's visibility knows it: so it is true from the start of a
@@ -25,7 +25,7 @@ export function showParkedSteps(registry: Registry, client: Client, logger: Logg
     help: "Steps that wait for an operator, counted once for each order. Every replica shows all of them.",
     registers: [registry],
     async collect() {
-      if (performance.now() - asked < FRESH_MS) return;
+      if (performance.now() - asked < freshMs) return;
       asked = performance.now();
       try {
         this.set(await countParked(client));
@@ -42,8 +42,8 @@ export function showParkedSteps(registry: Registry, client: Client, logger: Logg
  */
 export function countParked(client: Client): Promise<number> {
   const { namespace } = client.options;
-  return client.withDeadline(Date.now() + TIMEOUT_MS, async () => {
-    const page = await client.workflowService.listWorkflowExecutions({ namespace, query, pageSize: COUNTED_WORKFLOWS });
+  return client.withDeadline(Date.now() + timeoutMs, async () => {
+    const page = await client.workflowService.listWorkflowExecutions({ namespace, query, pageSize: countedWorkflows });
     const orders = page.executions.reduce((sum, execution) => sum + parkedOrdersOf(execution), 0);
     if (!page.nextPageToken?.length) return orders;
     const { count } = await client.workflowService.countWorkflowExecutions({ namespace, query });

@@ -7,7 +7,7 @@ import type { Logger } from "#platform/log/logger.ts";
 const levels = { TRACE: "debug", DEBUG: "debug", INFO: "info", WARN: "warn", ERROR: "error" } as const;
 
 /** How often another free port is looked for when the one that was found is taken at the last moment. */
-const PORT_TRIES = 5;
+const portTries = 5;
 
 /**
  * Lets the Temporal SDK and its native core write through the platform's logger, and tell their metrics on a port of the
@@ -36,7 +36,7 @@ export async function installRuntime(logger: Logger, port: number): Promise<{ me
       });
       return { metricsUrl: `http://${address}/metrics` };
     } catch (error) {
-      if (port !== 0 || tries === PORT_TRIES) throw error;
+      if (port !== 0 || tries === portTries) throw error;
     }
   }
 }

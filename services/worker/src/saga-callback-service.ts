@@ -11,7 +11,7 @@ import { inParallel } from "./parallel.ts";
 import type { Sagas } from "./sagas.ts";
 
 /** Workflows that are told at the same time. */
-const SIGNALS_AT_ONCE = 32;
+const signalsAtOnce = 32;
 
 const about = { method: "ReportShipment", subjectOf: ({ orderId }: ShipmentReport) => ({ "order.id": orderId }) };
 
@@ -30,7 +30,7 @@ export function createSagaCallbackService(sagas: Sagas, logger: Logger): Service
     async batchReportShipments({ reports, traceparents }) {
       const bySaga = [...Map.groupBy(reports, ({ sagaId }) => sagaId)];
       const taken = new Map<string, boolean>();
-      const all = inParallel(bySaga, SIGNALS_AT_ONCE, async ([sagaId, ofSaga]) => {
+      const all = inParallel(bySaga, signalsAtOnce, async ([sagaId, ofSaga]) => {
         taken.set(sagaId, await withSubject({ "saga.id": sagaId }, () => tell(sagaId, ofSaga)));
       });
       const outcomes = await answerEach({ requests: reports, traceparents }, about, async ({ sagaId }) => {

@@ -13,9 +13,9 @@ import { toParkedStep, toSaga, toSagaOrder } from "./saga-messages.ts";
 import type { Sagas } from "./sagas.ts";
 
 /** Workflows of a page unless the caller says otherwise. */
-const DEFAULT_PAGE_SIZE = 50;
+const defaultPageSize = 50;
 /** Workflows that are asked at the same time for their parked steps. */
-const QUERIES_AT_ONCE = 8;
+const queriesAtOnce = 8;
 /** Page tokens of this method open only here. */
 const parkedFilter = { method: "shop.sagas.v1.SagaService/ListParkedSteps" };
 
@@ -53,8 +53,8 @@ export function createSagaService(options: SagaServiceOptions): ServiceImpl<type
     async listParkedSteps({ pageSize, pageToken }) {
       const cursor = pageTokens.open(pageToken, parkedFilter);
       const from = Buffer.from(typeof cursor === "string" ? cursor : "", "base64");
-      const page = await sagas.parked(pageSize || DEFAULT_PAGE_SIZE, from);
-      const steps = await inParallel(page.sagaIds, QUERIES_AT_ONCE, async (sagaId) =>
+      const page = await sagas.parked(pageSize || defaultPageSize, from);
+      const steps = await inParallel(page.sagaIds, queriesAtOnce, async (sagaId) =>
         (await sagas.parkedSteps(sagaId)).map((view) => toParkedStep(sagaId, view)),
       );
       const more = page.nextPageToken.length > 0;

@@ -22,7 +22,7 @@ import {
 } from "./workflows/types.ts";
 
 /** The largest input that Temporal takes is 2 MiB; the state grows while the saga runs. */
-const MAX_INPUT_BYTES = 1_048_576;
+const maxInputBytes = 1_048_576;
 
 /** The workflows with orders that wait for an operator. */
 export const parkedQuery = `${parkedOrderIdsAttribute.name} IS NOT NULL AND ExecutionStatus = "Running"`;
@@ -58,8 +58,8 @@ export class Sagas {
     const { client, taskQueue, options, eagerStart } = this.#options;
     const input: ProcessOrdersInput = { orders: orders.map(newOrderState), options };
     const bytes = Buffer.byteLength(JSON.stringify(input));
-    if (bytes > MAX_INPUT_BYTES) {
-      const metadata = { bytes: String(bytes), maximum: String(MAX_INPUT_BYTES) };
+    if (bytes > maxInputBytes) {
+      const metadata = { bytes: String(bytes), maximum: String(maxInputBytes) };
       throw new SagaError(SagaErrorReason.SAGA_TOO_LARGE, "the orders are more than a workflow can carry", metadata);
     }
     const orderIds = orders.map((order) => order.orderId);

@@ -14,7 +14,7 @@ const away: readonly number[] = [
   status.CANCELLED,
 ];
 /** When a caller should ask again, in milliseconds. */
-const RETRY_MS = 1_000;
+const retryMs = 1_000;
 
 /**
  * What a failed call to Temporal means for our caller: UNAVAILABLE when Temporal was not reached or did not answer in time,
@@ -23,7 +23,7 @@ const RETRY_MS = 1_000;
 export function orAway(error: unknown): unknown {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     if (!isGrpcServiceError(cause) || !away.includes(cause.code)) continue;
-    const options = { cause: error, retryAfterMs: RETRY_MS };
+    const options = { cause: error, retryAfterMs: retryMs };
     return new PlatformError(PlatformErrorReason.UNAVAILABLE, "Temporal is away", { dependency: "temporal" }, options);
   }
   return error;

@@ -12,14 +12,14 @@ import type { Activities } from "./workflows/step-types.ts";
 const attributes = [orderIdsAttribute, customerIdsAttribute, parkedOrderIdsAttribute];
 
 /** Pause between two attempts to connect, in milliseconds. */
-const CONNECT_PAUSE_MS = 250;
+const connectPauseMs = 250;
 /** INDEXED_VALUE_TYPE_KEYWORD_LIST in temporal/api/enums/v1/common.proto: the type of all our attributes. */
-const KEYWORD_LIST = 7;
+const keywordList = 7;
 /** gRPC's number for "already exists". */
-const ALREADY_EXISTS = 6;
+const alreadyExists = 6;
 /** How long running tasks get at the end before they are cancelled, and before the worker is abandoned; milliseconds. */
-const SHUTDOWN_GRACE_MS = 2_000;
-const SHUTDOWN_FORCE_MS = 4_500;
+const shutdownGraceMs = 2_000;
+const shutdownForceMs = 4_500;
 
 /** Connects to Temporal, as often as it takes within the configured time. @throws StartError, ConfigError */
 export async function connect(config: WorkerConfig): Promise<NativeConnection> {
@@ -30,7 +30,7 @@ export async function connect(config: WorkerConfig): Promise<NativeConnection> {
     try {
       return await NativeConnection.connect({ address, ...protection });
     } catch (cause) {
-      if (Date.now() + CONNECT_PAUSE_MS >= deadline) {
+      if (Date.now() + connectPauseMs >= deadline) {
         const why = cause instanceof Error ? cause.message : String(cause);
         throw new StartError(
           `Temporal at ${address} is not reached within ${timeoutMs} ms (TEMPORAL_ADDRESS): ${why}`,
@@ -39,7 +39,7 @@ export async function connect(config: WorkerConfig): Promise<NativeConnection> {
           },
         );
       }
-      await pause(CONNECT_PAUSE_MS);
+      await pause(connectPauseMs);
     }
   }
 }
@@ -51,12 +51,12 @@ export async function registerSearchAttributes(connection: NativeConnection, con
     const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace });
     const missing = attributes.filter(({ name }) => !(name in (customAttributes ?? {})));
     if (missing.length === 0) return;
-    const searchAttributes = Object.fromEntries(missing.map(({ name }) => [name, KEYWORD_LIST]));
+    const searchAttributes = Object.fromEntries(missing.map(({ name }) => [name, keywordList]));
     try {
       await connection.operatorService.addSearchAttributes({ namespace, searchAttributes });
     } catch (error) {
       // Another worker was faster.
-      if (!(error instanceof Error && "code" in error && error.code === ALREADY_EXISTS)) throw error;
+      if (!(error instanceof Error && "code" in error && error.code === alreadyExists)) throw error;
     }
   });
 }
@@ -83,8 +83,8 @@ export function createWorker(parts: {
     maxConcurrentWorkflowTaskExecutions: config.MAX_WORKFLOW_TASKS,
     maxConcurrentLocalActivityExecutions: config.MAX_LOCAL_ACTIVITIES,
     maxConcurrentActivityTaskExecutions: config.MAX_ACTIVITIES,
-    shutdownGraceTime: SHUTDOWN_GRACE_MS,
-    shutdownForceTime: SHUTDOWN_FORCE_MS,
+    shutdownGraceTime: shutdownGraceMs,
+    shutdownForceTime: shutdownForceMs,
   });
 }
 

@@ -14,14 +14,14 @@ before(async () => {
 });
 after(() => stage?.close());
 
-const LISTS = 4;
-const SIZE = 24;
+const batchCount = 4;
+const batchSize = 24;
 
 /** A list in which much goes wrong at the same time. */
 async function troubled(number: number): Promise<WorkflowHandle<typeof processOrders>> {
-  const orders = Array.from({ length: SIZE }, () => anOrder());
+  const orders = Array.from({ length: batchSize }, () => anOrder());
   const ids = orders.map(({ orderId }) => orderId);
-  const nth = (index: number) => ({ orderId: ids[(index + number * 5) % SIZE] ?? "" });
+  const nth = (index: number) => ({ orderId: ids[(index + number * 5) % batchSize] ?? "" });
   const rules: Rule[] = [
     on("authorize", { kind: "invalid" }, nth(0)),
     on("authorize", { kind: "pending" }, { ...nth(3), times: 4 }),
@@ -32,13 +32,13 @@ async function troubled(number: number): Promise<WorkflowHandle<typeof processOr
     on("authorize", { kind: "pending" }, nth(19)),
   ];
   const handle = await stage.start(orders, rules);
-  await stage.until(handle, ids[(19 + number * 5) % SIZE] ?? "", ["authorize", "RUNNING"]);
+  await stage.until(handle, ids[(19 + number * 5) % batchSize] ?? "", ["authorize", "RUNNING"]);
   await handle.executeUpdate(cancelOrder, { args: [{ ...nth(19), reason: "changed my mind" }] });
   return handle;
 }
 
 test("what many lists do while they are asked all the time can be replayed", async () => {
-  const handles = await Promise.all(Array.from({ length: LISTS }, (_, number) => troubled(number)));
+  const handles = await Promise.all(Array.from({ length: batchCount }, (_, number) => troubled(number)));
   let asked = 0;
   await eventually("all orders but the poisonous ones have ended", async () => {
     const parked = await Promise.all(handles.map((handle) => handle.query(parkedSteps)));
@@ -48,7 +48,7 @@ test("what many lists do while they are asked all the time can be replayed", asy
     const counts = histories.map(({ historyLength }) => historyLength);
     await Promise.all(handles.map((handle) => handle.query(orderStatus, "")));
     const later = await Promise.all(handles.map((handle) => handle.describe()));
-    return later.every(({ historyLength }, index) => historyLength === counts[index] && asked > LISTS * 20);
+    return later.every(({ historyLength }, index) => historyLength === counts[index] && asked > batchCount * 20);
   });
   for (const handle of handles) {
     await Worker.runReplayHistory({ workflowBundle: await bundleOf() }, await handle.fetchHistory());

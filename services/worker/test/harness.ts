@@ -68,7 +68,7 @@ export async function localEnvironment(): Promise<TestWorkflowEnvironment> {
 }
 
 /** How often a server is started whose Java was too slow: the SDK gives it five seconds, whatever the machine does. */
-const JAVA_STARTS = 5;
+const javaStarts = 5;
 
 /** The test server that skips the time in which nothing happens. */
 export async function timeSkippingEnvironment(): Promise<TestWorkflowEnvironment> {
@@ -88,7 +88,7 @@ async function persistently<T>(start: () => Promise<T>): Promise<T> {
     try {
       return await start();
     } catch (error) {
-      if (attempt === JAVA_STARTS) throw error;
+      if (attempt === javaStarts) throw error;
     }
   }
 }

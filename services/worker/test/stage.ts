@@ -11,8 +11,8 @@ import type { Rule } from "./world-rules.ts";
 type Handle = WorkflowHandle<typeof processOrders>;
 
 /** How long a condition may take to come true, in milliseconds. */
-const PATIENCE_MS = 60_000;
-const LOOK_MS = 20;
+const patienceMs = 60_000;
+const lookMs = 20;
 
 /** A server, a worker and a world that the tests of a file share. Rules are for one order each. */
 export class Stage {
@@ -74,9 +74,9 @@ export class Stage {
 
 /** Waits for a condition that comes true by the work of others. @throws when it does not in time */
 export async function eventually(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + PATIENCE_MS;
+  const deadline = Date.now() + patienceMs;
   while (!(await holds())) {
     if (Date.now() > deadline) throw new Error(`it did not come to pass that ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    await new Promise((resolve) => setTimeout(resolve, lookMs));
   }
 }

@@ -8,7 +8,7 @@ import { anOrder, startSaga, timeSkippingEnvironment, workerFor } from "./harnes
 import { World } from "./world.ts";
 import { on } from "./world-rules.ts";
 
-const DAY_MS = 86_400_000;
+const dayMs = 86_400_000;
 
 let environment: TestWorkflowEnvironment;
 before(async () => {
@@ -42,11 +42,11 @@ test("the carrier is asked once a day, for all parcels in one list", async () =>
   world.rules.push(on("look", { kind: "pending" }, { times: 9 }));
   const orders = [anOrder(), anOrder(), anOrder()];
   await inWorld(world, async () => {
-    const handle = await startSaga(environment, orders, { pollMs: DAY_MS });
+    const handle = await startSaga(environment, orders, { pollMs: dayMs });
     const { orders: ended } = await handle.result();
     assert.ok(ended.every(({ stage }) => stage === "DELIVERED"));
     const { startTime, closeTime } = await handle.describe();
-    assert.equal(Math.round(((closeTime?.getTime() ?? 0) - startTime.getTime()) / DAY_MS), 10);
+    assert.equal(Math.round(((closeTime?.getTime() ?? 0) - startTime.getTime()) / dayMs), 10);
   });
   assert.deepEqual([...new Set(world.lists.filter(({ step }) => step === "look").map(({ size }) => size))], [3]);
 });
@@ -56,7 +56,7 @@ test("a report ends the wait before the carrier is asked", async () => {
   const order = anOrder();
   const { orderId } = order;
   await inWorld(world, async () => {
-    const handle = await startSaga(environment, [order], { pollMs: DAY_MS });
+    const handle = await startSaga(environment, [order], { pollMs: dayMs });
     for (let known = false; !known; ) {
       known = (await handle.query(orderStatus, orderId))?.stage === "TRACKING";
     }
@@ -76,7 +76,7 @@ test("a long wait continues as new and forgets nothing", async () => {
   const [order, rejected] = [anOrder(), anOrder()];
   world.rules.push(on("reserve", { kind: "refuse", reason: "OUT_OF_STOCK" }, { orderId: rejected.orderId }));
   await inWorld(world, async () => {
-    const handle = await startSaga(environment, [order, rejected], { pollMs: DAY_MS, maxHistory: 100 });
+    const handle = await startSaga(environment, [order, rejected], { pollMs: dayMs, maxHistory: 100 });
     const result = await environment.client.workflow.getHandle(handle.workflowId).result();
     assert.deepEqual(result, {
       orders: [

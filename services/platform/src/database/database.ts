@@ -27,7 +27,7 @@ export interface DatabaseOptions {
   readonly log?: Pick<Logger, "warn">;
 }
 
-const DEFAULT_POOL_MAX = 10;
+const defaultPoolMax = 10;
 
 /** What MikroORM runs by itself does not pass through `query`; its logger is told of each statement that has ended. */
 class OrmLogger extends DefaultLogger {
@@ -66,7 +66,7 @@ export class Database implements Queryable {
     this.orm = orm;
     this.pool = pool;
     this.#options = options;
-    this.#unmeasured = measurePool(pool, options.poolMax ?? DEFAULT_POOL_MAX);
+    this.#unmeasured = measurePool(pool, options.poolMax ?? defaultPoolMax);
   }
 
   /** Builds the pool; connects only when the first statement runs. */
@@ -74,7 +74,7 @@ export class Database implements Queryable {
     const orm = new MikroORM({
       clientUrl: options.url,
       entities: options.entities,
-      pool: { max: options.poolMax ?? DEFAULT_POOL_MAX, idleTimeoutMillis: 30_000 },
+      pool: { max: options.poolMax ?? defaultPoolMax, idleTimeoutMillis: 30_000 },
       driverOptions: connectionOptions(options),
       forceUtcTimezone: true,
       // It would ask for the database while the pool is built, and make it when it is missing: neither is our business.

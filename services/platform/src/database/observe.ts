@@ -4,7 +4,7 @@ import { activeSpan, endSpan, startSpan } from "#platform/trace/spans.ts";
 import type { SqlText } from "./sql-text.ts";
 
 /** How much of a statement stands on its span, in characters. */
-const LONGEST_TEXT = 2_000;
+const longestText = 2_000;
 
 /** What is the same for all runs of a statement. */
 interface KnownStatement {
@@ -32,7 +32,7 @@ function summaryOf(text: string): { operation: string; summary: string } {
 /** The span of a statement, as OpenTelemetry's semantic conventions for databases have it. Never has values. */
 function spanOf(text: string, name?: string): KnownStatement["span"] {
   const { operation, summary } = summaryOf(text);
-  const short = text.replace(/\s+/g, " ").trim().slice(0, LONGEST_TEXT);
+  const short = text.replace(/\s+/g, " ").trim().slice(0, longestText);
   const attributes: Attributes = {
     "db.system.name": "postgresql",
     "db.operation.name": operation,

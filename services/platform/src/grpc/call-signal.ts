@@ -7,11 +7,11 @@ export interface Cancellable {
 }
 
 /** Timers may fire a little before the clock says so, in milliseconds. */
-const TIMER_SLACK_MS = 5;
+const timerSlackMs = 5;
 
 /** Why a caller no longer waits. */
 export function goneReason(deadline: number | undefined): ConnectError {
-  if (deadline !== undefined && Date.now() >= deadline - TIMER_SLACK_MS) {
+  if (deadline !== undefined && Date.now() >= deadline - timerSlackMs) {
     return new ConnectError("the deadline passed", Code.DeadlineExceeded);
   }
   return new ConnectError("the caller cancelled the call", Code.Canceled);

@@ -8,7 +8,7 @@ import { endSpan, notKeptTraceParent, startSpan, traceParentOf } from "#platform
 import { addHeaders } from "./metadata.ts";
 
 /** Taken off the caller's own deadline, so that the callee's answer still arrives in time; milliseconds. */
-const MARGIN_MS = 10;
+const marginMs = 10;
 
 /** What is the same for all calls of a method. */
 export interface MethodTelemetry {
@@ -33,7 +33,7 @@ function deadlineOf(settings: CallSettings): number {
   const now = Date.now();
   const inherited = requestContext().deadline;
   const own = settings.timeoutMs ?? (inherited === undefined ? settings.defaultTimeoutMs : undefined);
-  const bound = inherited === undefined ? Number.POSITIVE_INFINITY : inherited - MARGIN_MS;
+  const bound = inherited === undefined ? Number.POSITIVE_INFINITY : inherited - marginMs;
   return Math.min(bound, own === undefined ? Number.POSITIVE_INFINITY : now + own);
 }
 

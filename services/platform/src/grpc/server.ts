@@ -25,7 +25,7 @@ export interface GrpcServerOptions {
 }
 
 /** The longest time that a timer can wait. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
+const maxTimerMs = 2 ** 31 - 1;
 
 /** The gRPC face: Connect implementations served by grpc-js. */
 export class GrpcServer {
@@ -84,7 +84,7 @@ export class GrpcServer {
   drain(): Promise<void> {
     return new Promise((resolve) => {
       this.#listener.close(() => resolve());
-      this.#injector.drain(MAX_TIMER_MS);
+      this.#injector.drain(maxTimerMs);
     });
   }
 

@@ -6,7 +6,7 @@ import { StatusSchema } from "#gen/google/rpc/status_pb.js";
 import { addHeaders, toHeaders } from "./metadata.ts";
 
 /** Where gRPC carries `google.rpc.Status` with its details. */
-const DETAILS = "grpc-status-details-bin";
+const detailsHeader = "grpc-status-details-bin";
 
 /** How a call ends in grpc-js. */
 export interface GrpcStatus {
@@ -31,13 +31,13 @@ export function toGrpcStatus(error: ConnectError, trailer?: Headers): GrpcStatus
   if (error.details.length > 0) {
     const { code, rawMessage: message } = error;
     const status = create(StatusSchema, { code, message, details: error.details.map(packDetail) });
-    metadata.set(DETAILS, Buffer.from(toBinary(StatusSchema, status)));
+    metadata.set(detailsHeader, Buffer.from(toBinary(StatusSchema, status)));
   }
   return { code: error.code, details: error.rawMessage, metadata };
 }
 
 function readDetails(metadata: Metadata): Detail[] {
-  const value = metadata.get(DETAILS)[0];
+  const value = metadata.get(detailsHeader)[0];
   if (!(value instanceof Uint8Array)) return [];
   const status = fromBinary(StatusSchema, value);
   return status.details.map((detail) => ({

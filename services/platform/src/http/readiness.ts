@@ -19,9 +19,9 @@ export interface ReadinessOptions {
  * The name under which the health service says that the process is alive, whatever it waits for: to restart a process
  * because its database is away would only make things worse.
  */
-const LIVENESS = "liveness";
+const livenessService = "liveness";
 /** How long one evaluation may take, in milliseconds. */
-const CHECK_TIMEOUT_MS = 2_000;
+const checkTimeoutMs = 2_000;
 
 /** Whether the process can do its work: asked again and again, told on `grpc.health.v1` and `/readyz`. */
 export class Readiness {
@@ -35,7 +35,7 @@ export class Readiness {
     this.#options = options;
     const names = ["", ...options.services];
     const waiting = names.map((name): [string, ServingStatus] => [name, "NOT_SERVING"]);
-    this.#health = new HealthImplementation(Object.fromEntries([...waiting, [LIVENESS, "SERVING"]]));
+    this.#health = new HealthImplementation(Object.fromEntries([...waiting, [livenessService, "SERVING"]]));
   }
 
   /** Why the process is not ready; undefined when it is. */
@@ -64,7 +64,7 @@ export class Readiness {
   }
 
   async #evaluate(): Promise<void> {
-    const signal = AbortSignal.timeout(CHECK_TIMEOUT_MS);
+    const signal = AbortSignal.timeout(checkTimeoutMs);
     const late = new Promise<never>((_, reject) => {
       signal.addEventListener("abort", () => reject(new Error("no answer in time")), { once: true });
     });

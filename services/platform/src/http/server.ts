@@ -22,7 +22,7 @@ export interface HttpServerOptions {
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
 /** How long a request may take to arrive, in milliseconds: calls have their own deadlines. */
-const REQUEST_TIMEOUT_MS = 60_000;
+const requestTimeoutMs = 60_000;
 
 function sendText(response: ServerResponse, status: number, text: string): void {
   response.writeHead(status, { "content-type": "text/plain; charset=utf-8" }).end(text);
@@ -92,7 +92,7 @@ export class HttpServer {
   constructor(options: HttpServerOptions) {
     const known = probes(options);
     const rpc = adapter(options);
-    this.#server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
+    this.#server = createServer({ requestTimeout: requestTimeoutMs }, (request, response) => {
       if (this.#draining) response.setHeader("connection", "close");
       discardRest(request);
       const path = request.url?.split("?", 1)[0] ?? "";

@@ -8,7 +8,7 @@ import { type CallRequest, type CallResponse, followStream } from "./compose.ts"
 import { isKnown, peekHeader } from "./known-call.ts";
 
 /** The header that names one request through all services. */
-export const REQUEST_ID = "x-request-id";
+export const requestIdHeader = "x-request-id";
 
 /** A caller's id is shown in logs, so it is limited to what an id looks like. */
 const wellFormedId = /^[\w.:@/-]{1,128}$/;
@@ -28,7 +28,7 @@ class CallContext implements RequestContext {
 
   get requestId(): string {
     if (this.#requestId) return this.#requestId;
-    const given = peekHeader(this.#request, REQUEST_ID);
+    const given = peekHeader(this.#request, requestIdHeader);
     this.#requestId = given && wellFormedId.test(given) ? given : randomUUID();
     return this.#requestId;
   }

@@ -4,7 +4,7 @@ import { PlatformError } from "#platform/errors.ts";
 import { type Call, type CallRequest, type CallResponse, followStream } from "./compose.ts";
 
 /** When a caller that was refused for overload should come back, in milliseconds. */
-const RETRY_MS = 100;
+const retryMs = 100;
 
 /**
  * Counts the calls that run, on both faces together, and refuses more than the process takes. Streams are counted apart:
@@ -65,7 +65,7 @@ export class InFlight {
 
   #admit(running: number): void {
     if (running < this.#limit) return;
-    const options = { retryAfterMs: RETRY_MS };
+    const options = { retryAfterMs: retryMs };
     const message = "the service has as many calls as it takes";
     throw new PlatformError(PlatformErrorReason.OVERLOADED, message, { queue: "calls" }, options);
   }

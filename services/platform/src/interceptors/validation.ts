@@ -18,10 +18,10 @@ const cardNumber = {
 };
 
 /** Errors travel in headers, which are limited to some kilobytes; a list of a thousand entries can be wrong everywhere. */
-const MAX_VIOLATIONS = 16;
+const maxViolations = 16;
 
 function refusal(violations: FieldViolation[]): ConnectError {
-  const fieldViolations = violations.slice(0, MAX_VIOLATIONS);
+  const fieldViolations = violations.slice(0, maxViolations);
   const told = fieldViolations.map(({ field, description }) => `${field}: ${description}`).join("; ");
   const more = violations.length - fieldViolations.length;
   const message = more > 0 ? `${told}; and ${more} more` : told;

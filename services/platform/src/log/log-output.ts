@@ -7,11 +7,11 @@ import { logDropped, logLag } from "#platform/metrics/process-metrics.ts";
 const writeTo = promisify(writeFile);
 
 /** Bytes of log lines that wait at most; what comes then is dropped and counted. */
-const MOST_WAITING_BYTES = 8 * 1024 * 1024;
+const defaultWaitingBytes = 8 * 1024 * 1024;
 /** Pause before a pipe that is full is tried again, in milliseconds. */
-const FULL_PAUSE_MS = 10;
+const fullPauseMs = 10;
 /** How long the last lines of a process may take, in milliseconds. */
-const FLUSH_TIMEOUT_MS = 1_000;
+const flushTimeoutMs = 1_000;
 
 /**
  * Standard output for log lines. Node writes to a pipe synchronously, so that a process stands still while whoever reads
@@ -24,7 +24,7 @@ export class LogOutput extends Writable {
   #broken = false;
 
   /** @param fd the file descriptor, usually 1 */
-  constructor(fd: number, mostWaitingBytes = MOST_WAITING_BYTES) {
+  constructor(fd: number, mostWaitingBytes = defaultWaitingBytes) {
     super({ decodeStrings: true });
     this.#fd = fd;
     this.#most = mostWaitingBytes;
@@ -47,7 +47,7 @@ export class LogOutput extends Writable {
   async flush(): Promise<void> {
     const written = new Promise<void>((resolve) => this.write("", () => resolve()));
     const over = new AbortController();
-    await Promise.race([written, pause(FLUSH_TIMEOUT_MS, undefined, { signal: over.signal }).catch(() => undefined)]);
+    await Promise.race([written, pause(flushTimeoutMs, undefined, { signal: over.signal }).catch(() => undefined)]);
     over.abort();
   }
 
@@ -71,7 +71,7 @@ export class LogOutput extends Writable {
         const { bytesWritten } = await writeTo(this.#fd, rest, 0, rest.length, null);
         rest = rest.subarray(bytesWritten);
       } catch (error) {
-        if (isFull(error)) await pause(FULL_PAUSE_MS);
+        if (isFull(error)) await pause(fullPauseMs);
         else this.#broken = true;
       }
     }

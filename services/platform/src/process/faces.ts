@@ -37,9 +37,9 @@ export interface Faces {
 }
 
 /** After the last call has ended, how long connections may take to close by themselves; milliseconds. */
-const CONNECTIONS_TIMEOUT_MS = 500;
+const connectionsTimeoutMs = 500;
 /** When callers of a stream that ends because we stop should come back: another replica is there at once. */
-const STREAM_RETRY_MS = 100;
+const streamRetryMs = 100;
 
 class OpenFaces implements Faces {
   grpcPort = 0;
@@ -98,7 +98,7 @@ class OpenFaces implements Faces {
     await pause(config.DRAIN_PAUSE_MS);
     const closed = Promise.all([this.#grpc.drain(), this.#http.drain()]);
     const reason = new ConnectError("the service stops", Code.Unavailable);
-    reason.details = [retryInfo(STREAM_RETRY_MS)];
+    reason.details = [retryInfo(streamRetryMs)];
     // What ends by itself gets a part of the time to do so.
     const ending = setTimeout(() => {
       closing.abort(reason);
@@ -106,7 +106,7 @@ class OpenFaces implements Faces {
     }, config.DRAIN_TIMEOUT_MS / 4);
     try {
       await within(config.DRAIN_TIMEOUT_MS, "calls in flight", this.#inFlight.idle());
-      await within(CONNECTIONS_TIMEOUT_MS, "connections", closed);
+      await within(connectionsTimeoutMs, "connections", closed);
     } catch (error) {
       logger.warn(`closing what is left: ${error instanceof Error ? error.message : error}`, {
         calls: this.#inFlight.count,

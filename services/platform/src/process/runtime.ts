@@ -23,9 +23,9 @@ export interface RunningService {
 }
 
 /** How long each closing step may take, in milliseconds. */
-const CLOSE_TIMEOUT_MS = 5_000;
+const closeTimeoutMs = 5_000;
 /** How often is looked for request ids that are old enough to be forgotten, in milliseconds. */
-const PURGE_EVERY_MS = 600_000;
+const purgeEveryMs = 600_000;
 
 function readConfig<S extends z.ZodRawShape>(
   definition: ServiceDefinition<S>,
@@ -52,9 +52,9 @@ async function openResources<S extends z.ZodRawShape>(
   countLeftOutLines(registry, repeated);
   stack.defer(() => repeated.settle(true));
   const telemetry = await startTelemetry(name, config, logger);
-  stack.defer(() => within(CLOSE_TIMEOUT_MS, "sending the last spans", telemetry.shutdown()));
+  stack.defer(() => within(closeTimeoutMs, "sending the last spans", telemetry.shutdown()));
   const opened = await openDatabase(definition, config, logger);
-  if (opened) stack.defer(() => within(CLOSE_TIMEOUT_MS, "closing the database", opened.close()));
+  if (opened) stack.defer(() => within(closeTimeoutMs, "closing the database", opened.close()));
   const clients = new Clients({
     service: name,
     defaultTimeoutMs: config.DEFAULT_TIMEOUT_MS,
@@ -81,7 +81,7 @@ async function openResources<S extends z.ZodRawShape>(
 /** Every database of a service has keys of repeatable calls, which are not kept for ever. */
 function forgetRequestIds(database: Database, retentionMs: number, log: Logger): Relay {
   const sweep = () => purgeIdempotencyKeys(database, retentionMs);
-  const relay = new Relay({ name: "forgetting request ids", everyMs: PURGE_EVERY_MS, log, sweep });
+  const relay = new Relay({ name: "forgetting request ids", everyMs: purgeEveryMs, log, sweep });
   relay.start();
   return relay;
 }
@@ -102,7 +102,7 @@ export async function launch<S extends z.ZodRawShape>(
   await using stack = new AsyncDisposableStack();
   const { context, closing } = await openResources(definition, config, { stack, output });
   const parts = await definition.build(context);
-  stack.defer(() => within(CLOSE_TIMEOUT_MS, "stopping the background work", parts.stop?.() ?? Promise.resolve()));
+  stack.defer(() => within(closeTimeoutMs, "stopping the background work", parts.stop?.() ?? Promise.resolve()));
   const checks = [
     ...(definition.database ? [() => context.database.ping()] : []),
     ...(parts.ready ? [parts.ready] : []),

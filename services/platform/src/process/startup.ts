@@ -12,11 +12,11 @@ export class StartError extends Error {
 }
 
 /** How long a start waits for the database, which may be starting as well; milliseconds. */
-const DATABASE_WAIT_MS = 30_000;
-const DATABASE_PAUSE_MS = 250;
+const databaseWaitMs = 30_000;
+const databasePauseMs = 250;
 
 async function waitFor(database: Database, logger: Logger): Promise<void> {
-  const end = Date.now() + DATABASE_WAIT_MS;
+  const end = Date.now() + databaseWaitMs;
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await database.ping();
@@ -25,7 +25,7 @@ async function waitFor(database: Database, logger: Logger): Promise<void> {
       if (!away || Date.now() >= end)
         throw new StartError(`the database cannot be used: ${messageOf(error)}`, { cause: error });
       if (attempt === 1) logger.warn(`waiting for the database: ${messageOf(error)}`);
-      await pause(DATABASE_PAUSE_MS);
+      await pause(databasePauseMs);
     }
   }
 }

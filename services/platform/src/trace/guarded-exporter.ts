@@ -15,7 +15,7 @@ export interface GuardOptions {
 }
 
 /** Batches that a collector took and never answered are held in memory; this many, then no more are given to it. */
-const MOST_ABANDONED = 4;
+const mostAbandoned = 4;
 
 /**
  * An exporter whose collector may be gone: what it sends and loses is counted, a batch that takes too long is given up, and
@@ -37,7 +37,7 @@ export class GuardedExporter implements SpanExporter {
   }
 
   export(batch: ReadableSpan[], done: (result: ExportResult) => void): void {
-    if (this.#abandoned < MOST_ABANDONED) this.#send(batch, done);
+    if (this.#abandoned < mostAbandoned) this.#send(batch, done);
     else this.#settle(batch.length, notAnswered(), done);
   }
 

@@ -37,12 +37,12 @@ export interface SamplingSettings {
 }
 
 /** How long the last spans may take to be sent, in milliseconds. */
-const FLUSH_TIMEOUT_MS = 3_000;
-const HOUR_MS = 3_600_000;
+const flushTimeoutMs = 3_000;
+const hourMs = 3_600_000;
 /** A statement may serve as many callers as a batcher takes together; OpenTelemetry's default is 128. */
-const MOST_LINKS = 512;
+const mostLinks = 512;
 /** Of an attribute, in characters: a stack trace may be long. */
-const LONGEST_VALUE = 4_096;
+const longestValue = 4_096;
 
 async function queueFor(
   name: ExporterName,
@@ -86,7 +86,7 @@ export async function startTelemetry(
 export async function recordSpans(
   name: string,
   processors: SpanProcessor[],
-  { ratio, maxAgeMs = HOUR_MS }: SamplingSettings,
+  { ratio, maxAgeMs = hourMs }: SamplingSettings,
 ): Promise<Telemetry> {
   const sdk = await import("@opentelemetry/sdk-trace-node");
   const { resourceFromAttributes } = await import("@opentelemetry/resources");
@@ -99,7 +99,7 @@ export async function recordSpans(
       "service.instance.id": `${hostname()}/${process.pid}`,
     }),
     sampler: new sdk.ParentBasedSampler({ root: new LinkedSampler(new sdk.TraceIdRatioBasedSampler(ratio)) }),
-    spanLimits: { linkCountLimit: MOST_LINKS, attributeValueLengthLimit: LONGEST_VALUE },
+    spanLimits: { linkCountLimit: mostLinks, attributeValueLengthLimit: longestValue },
     spanProcessors: [new SpanRedaction(), ...processors],
   });
   provider.register();
@@ -107,7 +107,7 @@ export async function recordSpans(
   useTracing({ tracer, ratio, maxAgeMs });
   const shutdown = async (): Promise<void> => {
     useTracing(undefined);
-    const late = new Promise<void>((resolve) => setTimeout(resolve, FLUSH_TIMEOUT_MS).unref());
+    const late = new Promise<void>((resolve) => setTimeout(resolve, flushTimeoutMs).unref());
     await Promise.race([provider.shutdown().catch(() => undefined), late]);
     for (const api of [trace, propagation, context]) api.disable();
   };

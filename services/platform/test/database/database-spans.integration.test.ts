@@ -27,7 +27,7 @@ const Note = defineEntity({
 });
 
 const insert = { name: "note.insert", text: "insert into note (id, text)\n  values ($1, $2)" };
-const SECRET = "4111111111111111";
+const hiddenText = "4111111111111111";
 
 describe("statements in traces", () => {
   let world: TestDatabase;
@@ -53,7 +53,7 @@ describe("statements in traces", () => {
   }
 
   test("a statement is a span with its name and text", async () => {
-    const [span, ...others] = await spansOf(() => world.database.query(insert, [1, SECRET]));
+    const [span, ...others] = await spansOf(() => world.database.query(insert, [1, hiddenText]));
     assert.deepEqual(others, []);
     assert.equal(span?.name, "note.insert");
     assert.equal(span.kind, SpanKind.CLIENT);
@@ -88,20 +88,20 @@ describe("statements in traces", () => {
 
   test("a failure says its SQLSTATE, and nothing of the row", async () => {
     await world.database.query(insert, [4, "d"]);
-    const [span] = await spansOf(() => assert.rejects(world.database.query(insert, [4, SECRET])));
+    const [span] = await spansOf(() => assert.rejects(world.database.query(insert, [4, hiddenText])));
     assert.deepEqual(span?.status, { code: SpanStatusCode.ERROR, message: "23505" });
     assert.deepEqual(span.events, []);
-    const cast = await spansOf(() => assert.rejects(world.database.query("select $1::uuid", [SECRET])));
+    const cast = await spansOf(() => assert.rejects(world.database.query("select $1::uuid", [hiddenText])));
     assert.equal(cast.at(-1)?.attributes["error.type"], "22P02");
     for (const { attributes, status } of [span, ...cast])
-      assert.ok(!JSON.stringify([attributes, status]).includes(SECRET));
+      assert.ok(!JSON.stringify([attributes, status]).includes(hiddenText));
   });
 
   test("what MikroORM asks is in the trace too", async () => {
-    const [span] = await spansOf(() => world.database.em().find(Note, { text: SECRET }));
+    const [span] = await spansOf(() => world.database.em().find(Note, { text: hiddenText }));
     assert.equal(span?.name, "SELECT note");
     assert.match(String(span.attributes["db.query.text"]), /^select .* where .*\?/);
-    assert.ok(!JSON.stringify(span.attributes).includes(SECRET));
+    assert.ok(!JSON.stringify(span.attributes).includes(hiddenText));
   });
 
   test("outside of a trace there are no spans, but the time is measured by name", async () => {

@@ -33,13 +33,13 @@ const TestError = defineErrors<PlatformErrorReason>({
 });
 
 /** What an unforeseen error says; no caller may see it. */
-export const SECRET = "the password is hunter2";
+export const hiddenText = "the password is hunter2";
 
 function throwAs(kind: ErrorKind): void {
   const { REQUEST_ID_REUSED, OVERLOADED } = PlatformErrorReason;
   if (kind === ErrorKind.DOMAIN) throw new TestError(REQUEST_ID_REUSED, "no, because äöü", { sku: "A-1" });
   if (kind === ErrorKind.OVERLOADED) throw new PlatformError(OVERLOADED, "later", {}, { retryAfterMs: 1500 });
-  if (kind === ErrorKind.INTERNAL) throw new TypeError(SECRET);
+  if (kind === ErrorKind.INTERNAL) throw new TypeError(hiddenText);
   if (kind === ErrorKind.CONFLICT) throw Object.assign(new Error("deadlock detected"), { code: "40P01" });
 }
 

@@ -5,8 +5,8 @@ import { type Client, Code, createClient } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { ConformanceService, ErrorKind } from "#gen/ordermesh/testing/v1/conformance_service_pb.js";
 import { collect, failure, numbers } from "./calls.ts";
-import { type RunningConformance, SECRET, startConformance } from "./conformance.ts";
-import { type Face, faces, LARGE_BYTES, LIMIT_BYTES } from "./faces.ts";
+import { hiddenText, type RunningConformance, startConformance } from "./conformance.ts";
+import { type Face, faces, largeBytes, limitBytes } from "./faces.ts";
 
 function unaryCases(client: () => Client<typeof ConformanceService>, service: () => RunningConformance): void {
   test("success", async () => {
@@ -65,7 +65,7 @@ function unaryCases(client: () => Client<typeof ConformanceService>, service: ()
     const error = await failure(client().echo({ error: ErrorKind.INTERNAL }));
     assert.equal(error.code, Code.Internal);
     assert.equal(error.rawMessage, "internal error");
-    assert.ok(!JSON.stringify([error.details, ...error.metadata]).includes(SECRET));
+    assert.ok(!JSON.stringify([error.details, ...error.metadata]).includes(hiddenText));
   });
 
   test("validation names every wrong field", async () => {
@@ -107,18 +107,18 @@ function unaryCases(client: () => Client<typeof ConformanceService>, service: ()
   });
 
   test("large messages", async () => {
-    const answer = await client().echo({ payload: new Uint8Array(LARGE_BYTES), payloadBytes: LARGE_BYTES });
-    assert.equal(answer.receivedBytes, LARGE_BYTES);
-    assert.equal(answer.payload.length, LARGE_BYTES);
+    const answer = await client().echo({ payload: new Uint8Array(largeBytes), payloadBytes: largeBytes });
+    assert.equal(answer.receivedBytes, largeBytes);
+    assert.equal(answer.payload.length, largeBytes);
   });
 
   test("a request over the limit", async () => {
-    const error = await failure(client().echo({ payload: new Uint8Array(LIMIT_BYTES + 1) }));
+    const error = await failure(client().echo({ payload: new Uint8Array(limitBytes + 1) }));
     assert.equal(error.code, Code.ResourceExhausted);
   });
 
   test("an answer over the limit", async () => {
-    const error = await failure(client().echo({ payloadBytes: LIMIT_BYTES + 1 }));
+    const error = await failure(client().echo({ payloadBytes: limitBytes + 1 }));
     assert.equal(error.code, Code.ResourceExhausted);
   });
 }
@@ -223,7 +223,7 @@ for (const face of faces) {
     let opened: ReturnType<Face["transport"]>;
     let client: Client<typeof ConformanceService>;
     before(async () => {
-      service = await startConformance({ MAX_MESSAGE_BYTES: String(LIMIT_BYTES) });
+      service = await startConformance({ MAX_MESSAGE_BYTES: String(limitBytes) });
       opened = face.transport(service);
       client = createClient(ConformanceService, opened.transport);
     });

@@ -5,8 +5,8 @@ import { openChannel } from "#platform/grpc/channel.ts";
 import { GrpcTransport } from "#platform/grpc/transport.ts";
 
 /** A large message in the tests, and the limit that it stays below; bytes. */
-export const LARGE_BYTES = 2 * 1024 * 1024;
-export const LIMIT_BYTES = 4 * 1024 * 1024;
+export const largeBytes = 2 * 1024 * 1024;
+export const limitBytes = 4 * 1024 * 1024;
 
 /** One way to call. */
 export interface Face {

@@ -17,7 +17,7 @@ import {
   SumRequestSchema,
 } from "#gen/ordermesh/testing/v1/conformance_service_pb.js";
 import { methodDefinition } from "#platform/grpc/codec.ts";
-import { type RunningConformance, SECRET, startConformance } from "./conformance.ts";
+import { hiddenText, type RunningConformance, startConformance } from "./conformance.ts";
 
 const { echo, count, sum, accumulate } = ConformanceService.method;
 
@@ -88,7 +88,7 @@ describe("gRPC, bare grpc-js client", () => {
     const { error, status } = await start({ error: ErrorKind.INTERNAL }).ended;
     assert.equal(error?.code, grpc.status.INTERNAL);
     assert.equal(error.details, "internal error");
-    assert.ok(!JSON.stringify(status).includes(SECRET));
+    assert.ok(!JSON.stringify(status).includes(hiddenText));
   });
 
   test("deadline", async (t) => {

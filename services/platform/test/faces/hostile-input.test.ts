@@ -7,7 +7,7 @@ import { ConformanceService } from "#gen/ordermesh/testing/v1/conformance_servic
 import { Clients } from "#platform/grpc/clients.ts";
 import { type RunningConformance, startConformance } from "./conformance.ts";
 
-const ROUNDS = 40;
+const roundCount = 40;
 const service = ConformanceService.typeName;
 
 /** A name that no caller has used before. */
@@ -100,7 +100,7 @@ describe("hostile input", () => {
     await assault();
     await nonsense();
     const before = await series();
-    for (let round = 0; round < ROUNDS; round += 1) await assault();
+    for (let round = 0; round < roundCount; round += 1) await assault();
     await nonsense();
     const after = await series();
     // Which of Node's spaces and resources are in use at a moment is Node's to say.

@@ -1,7 +1,7 @@
 // The HTTP face as `curl` uses it, and what it tells operators.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { type RunningConformance, SECRET, startConformance } from "./conformance.ts";
+import { hiddenText, type RunningConformance, startConformance } from "./conformance.ts";
 
 describe("plain JSON over HTTP", () => {
   let service: RunningConformance;
@@ -47,7 +47,7 @@ describe("plain JSON over HTTP", () => {
     const response = await post("Echo", { error: "ERROR_KIND_INTERNAL" });
     assert.equal(response.status, 500);
     const text = await response.text();
-    assert.ok(text.includes("internal error") && !text.includes(SECRET));
+    assert.ok(text.includes("internal error") && !text.includes(hiddenText));
   });
 
   test("validation names the field", async () => {

@@ -15,10 +15,10 @@ import { Collector } from "#testing/collector.ts";
 import { until } from "#testing/until.ts";
 import { Conformance, conformanceDefinition, testEnvironment } from "../faces/conformance.ts";
 
-const CALLERS = 8;
-const CALLS = 320;
+const callerCount = 8;
+const callCount = 320;
 /** Spans that may wait in the service; each call makes two in this process, the caller's and the server's. */
-const QUEUE = 100;
+const queueSize = 100;
 
 setFlagsFromString("--expose-gc");
 const collectGarbage: () => void = runInNewContext("gc");
@@ -39,7 +39,7 @@ describe("the loss of the collector under load", () => {
       LOG_LEVEL: "warn",
       OTEL_TRACES_EXPORTER: "jaeger",
       OTEL_EXPORTER_JAEGER_ENDPOINT: `${collector.url}/api/traces`,
-      OTEL_BSP_MAX_QUEUE_SIZE: String(QUEUE),
+      OTEL_BSP_MAX_QUEUE_SIZE: String(queueSize),
       OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "50",
       OTEL_BSP_SCHEDULE_DELAY: "20",
       OTEL_BSP_EXPORT_TIMEOUT: "1500",
@@ -70,13 +70,13 @@ describe("the loss of the collector under load", () => {
   async function load(): Promise<number[]> {
     const took: number[] = [];
     const caller = async (): Promise<void> => {
-      for (let call = 0; call < CALLS / CALLERS; call += 1) {
+      for (let call = 0; call < callCount / callerCount; call += 1) {
         const start = performance.now();
         await client.echo({ text: "x".repeat(60) });
         took.push(performance.now() - start);
       }
     };
-    await Promise.all(Array.from({ length: CALLERS }, caller));
+    await Promise.all(Array.from({ length: callerCount }, caller));
     return took.toSorted((a, b) => a - b);
   }
 
@@ -84,7 +84,7 @@ describe("the loss of the collector under load", () => {
 
   test("calls go on, memory stays, and everything is counted", async () => {
     const usual = await load();
-    await until(async () => (await spansBy("exported")) > CALLS, "spans arrive", { deadlineMs: 15_000 });
+    await until(async () => (await spansBy("exported")) > callCount, "spans arrive", { deadlineMs: 15_000 });
     assert.deepEqual(lines, []);
 
     collector.mood = "hangs";
@@ -96,7 +96,7 @@ describe("the loss of the collector under load", () => {
     collectGarbage();
     const grown = process.memoryUsage().heapUsed - before;
     assert.ok(grown < 4e6, `${grown} bytes more`);
-    assert.ok((await waiting()) <= QUEUE);
+    assert.ok((await waiting()) <= queueSize);
     assert.ok((await spansBy("dropped")) > 0);
     assert.ok(collector.hanging <= 6, `${collector.hanging} batches are held`);
     await until(async () => (await spansBy("failed")) > 0, "the failure is counted", { deadlineMs: 15_000 });
@@ -120,7 +120,7 @@ describe("the loss of the collector under load", () => {
     const quiet = Math.max(median(usual), median(again));
     for (const [what, sorted] of Object.entries({ hanging, gone }))
       assert.ok(median(sorted) < 3 * quiet + 5, `${what}: ${median(sorted)} ms, usually ${quiet} ms`);
-    const made = 2 * 6 * CALLS;
+    const made = 2 * 6 * callCount;
     const counted = async () => (await spansBy("exported")) + (await spansBy("failed")) + (await spansBy("dropped"));
     await until(async () => (await counted()) === made, `all ${made} spans are counted`, { deadlineMs: 15_000 });
   });

@@ -7,7 +7,7 @@ import { type KeptSpans, keepSpans } from "#testing/kept-spans.ts";
 
 const kept = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const notKept = { context: { traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331", traceFlags: 0 } };
-const ROUNDS = 4_000;
+const roundCount = 4_000;
 
 let spans: KeptSpans | undefined;
 afterEach(() => spans?.stop());
@@ -21,9 +21,9 @@ test("new traces are kept by ratio, whoever begins them", async () => {
   ];
   for (const [whose, start] of ways) {
     let share = 0;
-    for (let round = 0; round < ROUNDS; round += 1) if (start()?.isRecording()) share += 1 / ROUNDS;
+    for (let round = 0; round < roundCount; round += 1) if (start()?.isRecording()) share += 1 / roundCount;
     // Six standard deviations: it happens once in a billion runs.
-    assert.ok(Math.abs(share - 0.1) < 6 * Math.sqrt((0.1 * 0.9) / ROUNDS), `${whose}: ${share}`);
+    assert.ok(Math.abs(share - 0.1) < 6 * Math.sqrt((0.1 * 0.9) / roundCount), `${whose}: ${share}`);
   }
 });
 

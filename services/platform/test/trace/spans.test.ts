@@ -22,7 +22,7 @@ const traceId = "0af7651916cd43dd8448eb211c80319c";
 const other = "1bf7651916cd43dd8448eb211c80319d";
 const kept = `00-${traceId}-b7ad6b7169203331-01`;
 const notKept = `00-${other}-b7ad6b7169203331-00`;
-const HOUR_MS = 3_600_000;
+const hourMs = 3_600_000;
 
 function ago(milliseconds: number): Date {
   return new Date(Date.now() - milliseconds);
@@ -102,10 +102,10 @@ describe("with tracing", () => {
 
   test("what goes on soon is a child; what goes on after an hour is a new trace, linked", async () => {
     const attributes = { "order.id": "o-1" };
-    await resumeTrace({ traceparent: kept, time: ago(HOUR_MS - 60_000) }, { name: "soon", attributes }, async () => {
+    await resumeTrace({ traceparent: kept, time: ago(hourMs - 60_000) }, { name: "soon", attributes }, async () => {
       await inSpan("within", {}, async () => undefined);
     });
-    await resumeTrace({ traceparent: kept, time: ago(HOUR_MS + 1) }, { name: "late" }, async () => undefined);
+    await resumeTrace({ traceparent: kept, time: ago(hourMs + 1) }, { name: "late" }, async () => undefined);
     await resumeTrace({ traceparent: notKept, time: ago(0) }, { name: "never" }, async () => {
       await inSpan("nor within", {}, async () => undefined);
     });

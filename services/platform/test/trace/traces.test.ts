@@ -9,7 +9,7 @@ import { Clients } from "#platform/grpc/clients.ts";
 import { inSpan } from "#platform/trace/spans.ts";
 import { type KeptSpans, keepSpans } from "#testing/kept-spans.ts";
 import { collect, failure } from "../faces/calls.ts";
-import { type RunningConformance, SECRET, startConformance } from "../faces/conformance.ts";
+import { hiddenText, type RunningConformance, startConformance } from "../faces/conformance.ts";
 import { faces } from "../faces/faces.ts";
 
 const traceId = "0af7651916cd43dd8448eb211c80319c";
@@ -89,7 +89,7 @@ describe("the trace of a call", () => {
     const [event] = server?.events ?? [];
     assert.equal(event?.attributes?.["exception.type"], "TypeError");
     assert.match(String(event?.attributes?.["exception.stacktrace"]), /conformance/);
-    assert.ok(!JSON.stringify(server?.events).includes(SECRET.split(" ").at(-1) ?? SECRET));
+    assert.ok(!JSON.stringify(server?.events).includes(hiddenText.split(" ").at(-1) ?? hiddenText));
   });
 
   test("the duration of a call points to its trace, for who reads OpenMetrics", async () => {

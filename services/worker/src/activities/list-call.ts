@@ -9,11 +9,11 @@ import type { Outcome } from "../workflows/types.ts";
 import { type EntryKey, traceparentsOf } from "./step-spans.ts";
 
 /** The most entries of one call, as the contract says. */
-const MAX_ENTRIES = 256;
+const maxEntries = 256;
 /** The call ends this long before its activity does, so that the failure tells what happened. */
-const ANSWER_MS = 250;
+const answerMs = 250;
 /** The share of the heartbeat timeout that one call may take: an activity with heartbeats may make two between them. */
-const HEARTBEAT_SHARE = 0.4;
+const heartbeatShare = 0.4;
 
 /** An outcome as every list call of the contract has it. */
 export interface ProtoOutcome<R> {
@@ -58,8 +58,8 @@ export async function listCall<I extends EntryKey, R, O>(
   outcome: (response: R, entry: I) => Outcome<O>,
 ): Promise<Outcome<O>[]> {
   const outcomes: Outcome<O>[] = [];
-  for (let from = 0; from < entries.length; from += MAX_ENTRIES) {
-    const part = entries.slice(from, from + MAX_ENTRIES);
+  for (let from = 0; from < entries.length; from += maxEntries) {
+    const part = entries.slice(from, from + maxEntries);
     const answer = await guarded((options) => call(part, options, traceparentsOf(part)));
     if (answer.outcomes.length !== part.length) {
       throw ApplicationFailure.nonRetryable("the answer has another length than the list", "MALFORMED_ANSWER");
@@ -85,8 +85,8 @@ function fromFailure({ code, reason, message, domain, metadata }: Failure): Outc
 
 async function guarded<T>(call: (options: CallOptions) => Promise<T>): Promise<T> {
   const { cancellationSignal: signal, info } = Context.current();
-  const untilHeartbeat = info.heartbeatTimeoutMs ? info.heartbeatTimeoutMs * HEARTBEAT_SHARE : Number.POSITIVE_INFINITY;
-  const timeoutMs = Math.max(ANSWER_MS, Math.min(info.startToCloseTimeoutMs - ANSWER_MS, untilHeartbeat));
+  const untilHeartbeat = info.heartbeatTimeoutMs ? info.heartbeatTimeoutMs * heartbeatShare : Number.POSITIVE_INFINITY;
+  const timeoutMs = Math.max(answerMs, Math.min(info.startToCloseTimeoutMs - answerMs, untilHeartbeat));
   try {
     return await call({ signal, timeoutMs });
   } catch (error) {

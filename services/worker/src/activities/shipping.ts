@@ -9,7 +9,7 @@ import { keyOf, type LongListPolicy, untilDecided } from "./long-list.ts";
 import { transitionOrder } from "./orders.ts";
 import type { EntryKey } from "./step-spans.ts";
 
-const DOMAIN = "shipping.shop";
+const domain = "shipping.shop";
 
 type Prepared = OutputOf<"prepareShipment">;
 type Booked = OutputOf<"bookShipment">;
@@ -103,9 +103,9 @@ function toPrepared(shipment: Shipment | undefined): Outcome<Prepared> {
     case ShipmentStatus.PREPARING:
       return pending;
     case ShipmentStatus.FAILED:
-      return refused("PACKING_FAILED", shipment.failureReason, DOMAIN);
+      return refused("PACKING_FAILED", shipment.failureReason, domain);
     case ShipmentStatus.CANCELLED:
-      return refused("SHIPMENT_CANCELLED", "the shipment was called off", DOMAIN);
+      return refused("SHIPMENT_CANCELLED", "the shipment was called off", domain);
     default:
       return done({ shipmentId: shipment.shipmentId });
   }

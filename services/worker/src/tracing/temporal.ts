@@ -4,14 +4,14 @@ import { defaultPayloadConverter, type Payload } from "@temporalio/common";
 import type { ActivityInterceptorsFactory, InjectedSinks } from "@temporalio/worker";
 import { withContext } from "#platform/context.ts";
 import { activeSpan, runSpan, startResumed, startSpan, traceParentOf } from "#platform/trace/spans.ts";
-import { TRACE_HEADER, type TraceSinks } from "../workflows/trace-header.ts";
+import { type TraceSinks, traceHeader } from "../workflows/trace-header.ts";
 
 type Headers = Record<string, Payload>;
 
 /** The running trace as a header of Temporal; none when it is not kept. */
 function headers(): Headers {
   const traceparent = traceParentOf(activeSpan());
-  return traceparent ? { [TRACE_HEADER]: defaultPayloadConverter.toPayload({ traceparent }) } : {};
+  return traceparent ? { [traceHeader]: defaultPayloadConverter.toPayload({ traceparent }) } : {};
 }
 
 /** The `traceparent` of a header; undefined when there is none, or when others wrote it who do it otherwise. */
@@ -46,7 +46,7 @@ export const traceClient: WorkflowClientInterceptor = {
 export const traceActivity: ActivityInterceptorsFactory = () => ({
   inbound: {
     execute(input, next) {
-      const traceParent = traceParentIn(input.headers[TRACE_HEADER]);
+      const traceParent = traceParentIn(input.headers[traceHeader]);
       return traceParent ? withContext({ traceParent }, () => next(input)) : next(input);
     },
   },

@@ -3,7 +3,7 @@ import { describeFailure, StepFailed, StepRefused } from "./failures.ts";
 import type { Outcome } from "./types.ts";
 
 /** The most entries of one list: as many as a workflow has orders. */
-export const MAX_LIST = 64;
+export const maxList = 64;
 
 /** One activity call for many entries. Throws a `TemporalFailure` when the list as a whole failed. */
 export type ListCall<I, O> = (entries: I[]) => Promise<Outcome<O>[]>;
@@ -97,7 +97,7 @@ export class Coalescer<I, O> {
   async #gather(): Promise<void> {
     await afterMicrotasks();
     this.#gathering = false;
-    const list = this.#waiting.splice(0, MAX_LIST);
+    const list = this.#waiting.splice(0, maxList);
     this.#wait([]);
     const failure = await this.#try(list, this.#ways.list);
     if (failure) await this.#narrow(list, failure);

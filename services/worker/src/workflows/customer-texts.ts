@@ -16,7 +16,7 @@ const texts: Readonly<Record<string, string>> = {
 const otherText = "The order could not be completed. Nothing was charged.";
 
 /** Longest text that an order takes. */
-const MAX_TEXT = 500;
+const maxText = 500;
 
 /** The failure of an order with the text for its reason. */
 export function failureFor(reason: string): OrderFailure {
@@ -33,5 +33,5 @@ export function failureOf({ reason, metadata }: Refusal): OrderFailure {
 
 /** The failure of an order that was cancelled on request. */
 export function cancellation(reason: string): OrderFailure {
-  return { reason: "CANCELLED_BY_CUSTOMER", customerMessage: `The order was cancelled: ${reason}`.slice(0, MAX_TEXT) };
+  return { reason: "CANCELLED_BY_CUSTOMER", customerMessage: `The order was cancelled: ${reason}`.slice(0, maxText) };
 }

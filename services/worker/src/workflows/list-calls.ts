@@ -17,13 +17,13 @@ export type StepKind = "checkout" | "pivot" | "short" | "long";
 type Proxy = Record<string, (list: StepList<unknown>) => Promise<Outcome<unknown>[]>>;
 
 /** How often a part of a failed list is tried: twice, so that one lost call does not single out a healthy entry. */
-const PART_ATTEMPTS = 2;
+const partAttempts = 2;
 /** What a long step may take beyond its own bound, to answer. */
-const LONG_STEP_GRACE_MS = 30_000;
+const longStepGraceMs = 30_000;
 /** Packing takes hours where a gateway takes seconds: the pauses between two looks are that much longer. */
-const LONG_PAUSES = 5;
+const longPauses = 5;
 /** The longest that something outside may stay undecided before an operator looks at it: a week. */
-const LONG_PENDING_MS = 7 * 86_400_000;
+const longPendingMs = 7 * 86_400_000;
 
 /** Makes the coalescing calls of one workflow. */
 export class ListCalls {
@@ -46,7 +46,7 @@ export class ListCalls {
   #pending(kind: StepKind): PendingPolicy {
     const { pendingFirstMs: firstMs, pendingMaxMs: maxMs, checkoutPatienceMs, patienceMs } = this.#options;
     if (kind === "long") {
-      return { firstMs: firstMs * LONG_PAUSES, maxMs: maxMs * LONG_PAUSES, budgetMs: LONG_PENDING_MS };
+      return { firstMs: firstMs * longPauses, maxMs: maxMs * longPauses, budgetMs: longPendingMs };
     }
     return { firstMs, maxMs, budgetMs: kind === "checkout" ? checkoutPatienceMs : patienceMs };
   }
@@ -61,7 +61,7 @@ export class ListCalls {
     // One attempt and one pause come before: the policy goes on where it would be by then.
     const rest = () => remote(this.#retry(Math.max(1, attempts - 1), firstRetryMs * 2), 1);
     const list = inFirstTask ? this.#local.orRemote(this.#localCall(name), rest(), all) : all;
-    const part = remote(this.#retry(PART_ATTEMPTS));
+    const part = remote(this.#retry(partAttempts));
     if (kind === "checkout") return { list, part };
     const retry = this.#retry(Number.POSITIVE_INFINITY);
     const alone = proxyActivities<Proxy>({ ...timing, scheduleToCloseTimeout: patienceMs, retry });
@@ -71,7 +71,7 @@ export class ListCalls {
   #timing(kind: StepKind) {
     const { stepTimeoutMs, longStepMs, heartbeatMs } = this.#options;
     if (kind !== "long") return { startToCloseTimeout: stepTimeoutMs };
-    return { startToCloseTimeout: longStepMs + LONG_STEP_GRACE_MS, heartbeatTimeout: heartbeatMs };
+    return { startToCloseTimeout: longStepMs + longStepGraceMs, heartbeatTimeout: heartbeatMs };
   }
 
   #retry(maximumAttempts: number, initialInterval = this.#options.firstRetryMs): RetryPolicy {

@@ -2,9 +2,9 @@ import { ApplicationFailure, sleep, TemporalFailure, workflowInfo } from "@tempo
 import type { ListCall } from "./coalesce.ts";
 
 /** Events of a workflow that is in its first workflow task: started, task scheduled, task started. */
-const FIRST_TASK_EVENTS = 3;
+const firstTaskEvents = 3;
 /** The core heartbeats a workflow task with local activities after this share of its time. */
-const HEARTBEAT_SHARE = 0.8;
+const heartbeatShare = 0.8;
 
 /** State of the module is state of one workflow: the sandbox loads modules for each of them. */
 let running = 0;
@@ -62,7 +62,7 @@ export class LocalCalls {
   #isSafe(): boolean {
     const { historyLength, runStartTime, taskTimeoutMs } = workflowInfo();
     const endsMs = Date.now() - runStartTime.getTime() + this.#stepTimeoutMs;
-    return historyLength <= FIRST_TASK_EVENTS && endsMs < taskTimeoutMs * HEARTBEAT_SHARE;
+    return historyLength <= firstTaskEvents && endsMs < taskTimeoutMs * heartbeatShare;
   }
 }
 

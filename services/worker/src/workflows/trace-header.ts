@@ -1,7 +1,7 @@
 import { type Payload, proxySinks, type Sinks, type WorkflowInterceptors, workflowInfo } from "@temporalio/workflow";
 
 /** Where the trace context travels: the header that Temporal's own tracing uses, so that its tools understand it. */
-export const TRACE_HEADER = "_tracer-data";
+export const traceHeader = "_tracer-data";
 
 /** What workflows tell about themselves; only those whose trace is kept. */
 export interface TraceSinks extends Sinks {
@@ -9,7 +9,7 @@ export interface TraceSinks extends Sinks {
     /**
      * A part of a workflow task has run.
      *
-     * @param header  the payload of {@link TRACE_HEADER}
+     * @param header  the payload of {@link traceHeader}
      * @param jobs    what it was about, for example "initializeWorkflow", "resolveActivity"
      * @param startMs when it began, milliseconds since 1970
      */
@@ -34,12 +34,12 @@ export const interceptors = (): WorkflowInterceptors => {
   let header: Payload | undefined;
   let jobs: string[] = [];
   const along = <I extends { headers: Record<string, Payload> }>(input: I): I =>
-    header ? { ...input, headers: { ...input.headers, [TRACE_HEADER]: header } } : input;
+    header ? { ...input, headers: { ...input.headers, [traceHeader]: header } } : input;
   return {
     inbound: [
       {
         execute(input, next) {
-          header = input.headers[TRACE_HEADER];
+          header = input.headers[traceHeader];
           return next(input);
         },
       },
