@@ -8,8 +8,8 @@ import { auditDataset } from "#platform/audit/audit-stream.ts";
 import { newId } from "#platform/id.ts";
 import { readAuditLog } from "#testing/audit-log.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
-import { OrderRepository } from "../src/order.repository.ts";
-import type { Order } from "../src/order.ts";
+import { OrderRepository } from "../src/order/order.repository.ts";
+import type { Order } from "../src/order/order.ts";
 import { FakeWorker } from "./fake-worker.ts";
 import {
   eventually,

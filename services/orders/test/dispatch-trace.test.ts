@@ -6,9 +6,9 @@ import { newId } from "#platform/id.ts";
 import { createLogger } from "#platform/log/logger.ts";
 import { activeTraceParent, startSpan, traceParentOf } from "#platform/trace/spans.ts";
 import { type KeptSpans, keepSpans } from "#testing/kept-spans.ts";
-import { Dispatcher } from "../src/dispatcher.ts";
-import { createOrderMetrics } from "../src/metrics.ts";
-import type { NewOrder } from "../src/order.ts";
+import { Dispatcher } from "../src/dispatch/dispatcher.ts";
+import { createOrderMetrics } from "../src/order/metrics.ts";
+import type { NewOrder } from "../src/order/order.ts";
 import { FakeWorker } from "./fake-worker.ts";
 
 let kept: KeptSpans;

@@ -22,7 +22,7 @@ import { createLogger, type Logger } from "#platform/log/logger.ts";
 import type { ServiceRegistration } from "#platform/registration.ts";
 import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
 import { ordersConfig } from "../src/config.ts";
-import { CustomerEntity } from "../src/customer.entity.ts";
+import { CustomerEntity } from "../src/customer/customer.entity.ts";
 import { migrations } from "../src/migrations/list.ts";
 import { buildOrders } from "../src/orders.ts";
 import type { FakeWorker } from "./fake-worker.ts";

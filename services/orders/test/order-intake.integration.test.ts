@@ -6,12 +6,12 @@ import type { Database } from "#platform/database/database.ts";
 import { DomainError } from "#platform/errors.ts";
 import { newId } from "#platform/id.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
-import { CustomerRepository } from "../src/customer.repository.ts";
-import { createOrderMetrics } from "../src/metrics.ts";
-import { OrderRepository } from "../src/order.repository.ts";
-import type { SagaList } from "../src/order.ts";
-import { type Accepted, OrderIntake } from "../src/order-intake.ts";
-import { toKeyedOrder } from "../src/order-proto.ts";
+import { toKeyedOrder } from "../src/api/order-proto.ts";
+import { CustomerRepository } from "../src/customer/customer.repository.ts";
+import { createOrderMetrics } from "../src/order/metrics.ts";
+import { OrderRepository } from "../src/order/order.repository.ts";
+import type { SagaList } from "../src/order/order.ts";
+import { type Accepted, OrderIntake } from "../src/order/order-intake.ts";
 import { line, orderRequest, ordersDatabase, secondDatabase, unique } from "./harness.ts";
 import { Recorded } from "./recorded.ts";
 

@@ -4,7 +4,7 @@ import { DomainError } from "#platform/errors.ts";
 import { newId } from "#platform/id.ts";
 import { readAuditLog } from "#testing/audit-log.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
-import { OrderRepository } from "../src/order.repository.ts";
+import { OrderRepository } from "../src/order/order.repository.ts";
 import {
   isTerminal,
   type Order,
@@ -13,14 +13,14 @@ import {
   type ShipmentStatus,
   sourcesOf,
   transitions,
-} from "../src/order.ts";
+} from "../src/order/order.ts";
 import {
   changeChannel,
   type Move,
   type Moved,
   type SubmittedMove,
   transitionOrders,
-} from "../src/order-transition.repository.ts";
+} from "../src/order/order-transition.repository.ts";
 import { FakeWorker } from "./fake-worker.ts";
 import { eventually, newCustomer, orderRequest, ordersDatabase, type Replica, startReplica } from "./harness.ts";
 import { Recorded } from "./recorded.ts";

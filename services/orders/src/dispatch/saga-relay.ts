@@ -1,7 +1,7 @@
 import { Relay } from "#platform/batch/relay.ts";
 import type { Logger } from "#platform/log/logger.ts";
+import type { OrderMetrics } from "../order/metrics.ts";
 import type { Dispatcher } from "./dispatcher.ts";
-import type { OrderMetrics } from "./metrics.ts";
 import type { SagaOutbox } from "./saga-outbox.repository.ts";
 
 /** What the relay works with. */

@@ -14,11 +14,11 @@ import { fingerprint } from "#platform/database/idempotency.ts";
 import { isId } from "#platform/id.ts";
 import type { PageTokens } from "#platform/page-token.ts";
 import { activeSpan } from "#platform/trace/spans.ts";
-import type { KeyedOrder, OrderFilter, OrderRepository } from "./order.repository.ts";
-import { isDecided, type Order } from "./order.ts";
-import type { OrderCancellation } from "./order-cancellation.ts";
-import type { OrderFollower } from "./order-follower.ts";
-import type { OrderIntake } from "./order-intake.ts";
+import type { OrderCancellation } from "../dispatch/order-cancellation.ts";
+import type { OrderFollower } from "../follow/order-follower.ts";
+import type { KeyedOrder, OrderFilter, OrderRepository } from "../order/order.repository.ts";
+import { isDecided, type Order } from "../order/order.ts";
+import type { OrderIntake } from "../order/order-intake.ts";
 import { toFilter, toKeyedOrder, toProto } from "./order-proto.ts";
 
 /** What the service works with. */

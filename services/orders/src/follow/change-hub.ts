@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "#platform/log/logger.ts";
-import type { Order } from "./order.ts";
+import type { Order } from "../order/order.ts";
 
 /** Told the state of an order after each change that was heard of; changes that follow each other closely come as one. */
 export type OrderListener = (order: Order) => void;

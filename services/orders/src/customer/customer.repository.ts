@@ -5,9 +5,9 @@ import type { Database } from "#platform/database/database.ts";
 import { type Keyed, replayable } from "#platform/database/idempotency.ts";
 import { isUniqueViolation } from "#platform/database/sql-state.ts";
 import { decodeId, encodeId, newId, timeOf } from "#platform/id.ts";
+import { customerNotFound, OrderError } from "../order/errors.ts";
 import { CustomerEntity, type CustomerRecord } from "./customer.entity.ts";
 import type { Customer, CustomerChange, CustomerDetails } from "./customer.ts";
-import { customerNotFound, OrderError } from "./errors.ts";
 
 /** A change of one customer, or a new one, with the key under which it may be repeated. */
 type KeyedDetails = Keyed & { readonly details: CustomerDetails };

@@ -4,11 +4,11 @@ import { SagaErrorReason, SagaErrorReasonSchema } from "#gen/shop/sagas/v1/saga_
 import type { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import type { Keyed } from "#platform/database/idempotency.ts";
 import { DomainError } from "#platform/errors.ts";
-import type { AuditedRequests } from "./audited-requests.repository.ts";
+import type { OrderFollower, Patience } from "../follow/order-follower.ts";
+import type { AuditedRequests } from "../order/audited-requests.repository.ts";
+import { notCancellable } from "../order/errors.ts";
+import { isCancelled, isTerminal, type Order } from "../order/order.ts";
 import type { Dispatcher } from "./dispatcher.ts";
-import { notCancellable } from "./errors.ts";
-import { isCancelled, isTerminal, type Order } from "./order.ts";
-import type { OrderFollower, Patience } from "./order-follower.ts";
 import type { SagaOutbox } from "./saga-outbox.repository.ts";
 
 /** What a cancellation works with. */

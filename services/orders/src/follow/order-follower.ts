@@ -1,8 +1,8 @@
+import { orderNotFound } from "../order/errors.ts";
+import type { OrderMetrics } from "../order/metrics.ts";
+import type { OrderRepository } from "../order/order.repository.ts";
+import { isDecided, isTerminal, type Order } from "../order/order.ts";
 import type { ChangeHub } from "./change-hub.ts";
-import { orderNotFound } from "./errors.ts";
-import type { OrderMetrics } from "./metrics.ts";
-import type { OrderRepository } from "./order.repository.ts";
-import { isDecided, isTerminal, type Order } from "./order.ts";
 
 /** What a follower works with. */
 export interface OrderFollowerOptions {

@@ -3,7 +3,7 @@ import { Batcher } from "#platform/batch/batcher.ts";
 import { replayable } from "#platform/database/idempotency.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { encodeId, newId, timeOf } from "#platform/id.ts";
-import type { Dispatcher } from "./dispatcher.ts";
+import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import { customerNotFound } from "./errors.ts";
 import type { OrderMetrics } from "./metrics.ts";
 import { createOrderMethod, type KeyedOrder, OrderRepository, type SubmittedOrder } from "./order.repository.ts";

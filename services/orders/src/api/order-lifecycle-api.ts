@@ -9,9 +9,9 @@ import {
 } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import { answerEach } from "#platform/batch/batch-call.ts";
 import { fingerprint } from "#platform/database/idempotency.ts";
-import type { AuditedRequests } from "./audited-requests.repository.ts";
-import type { StepDecisionRequest } from "./order-audit.ts";
-import type { OrderMover } from "./order-mover.ts";
+import type { AuditedRequests } from "../order/audited-requests.repository.ts";
+import type { StepDecisionRequest } from "../order/order-audit.ts";
+import type { OrderMover } from "../order/order-mover.ts";
 import { toMove, toStatusProto } from "./order-proto.ts";
 
 const transition = {

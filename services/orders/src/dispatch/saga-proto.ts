@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { type SagaOrder, SagaOrderSchema } from "#gen/shop/sagas/v1/saga_pb.js";
 import { type StartOrderSagaRequest, StartOrderSagaRequestSchema } from "#gen/shop/sagas/v1/saga_service_pb.js";
-import type { NewOrder, SagaList } from "./order.ts";
+import type { NewOrder, SagaList } from "../order/order.ts";
 
 /** The start of a saga; the same bytes for the same list. */
 export function toStartRequest({ sagaId, orders }: SagaList): StartOrderSagaRequest {

@@ -4,8 +4,8 @@ import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId, newId, timeOf } from "#platform/id.ts";
 import type { Logger } from "#platform/log/logger.ts";
-import type { SagaList } from "./order.ts";
-import type { OrderMover } from "./order-mover.ts";
+import type { SagaList } from "../order/order.ts";
+import type { OrderMover } from "../order/order-mover.ts";
 import type { SagaOutbox } from "./saga-outbox.repository.ts";
 
 /** What the end of refused starts works with. */

@@ -14,8 +14,8 @@ import {
 import { fingerprint } from "#platform/database/idempotency.ts";
 import { isId } from "#platform/id.ts";
 import type { PageTokens } from "#platform/page-token.ts";
-import type { CustomerRepository } from "./customer.repository.ts";
-import type { Customer } from "./customer.ts";
+import type { CustomerRepository } from "../customer/customer.repository.ts";
+import type { Customer } from "../customer/customer.ts";
 
 const defaultPageSize = 50;
 

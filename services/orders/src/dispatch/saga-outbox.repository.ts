@@ -1,9 +1,9 @@
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId, encodeId, timeOf } from "#platform/id.ts";
-import type { NewOrder, SagaList } from "./order.ts";
-import { firstIdAt } from "./order-id.ts";
-import { type SagaOrderRow, toNewOrder, withLines } from "./order-row.ts";
+import type { NewOrder, SagaList } from "../order/order.ts";
+import { firstIdAt } from "../order/order-id.ts";
+import { type SagaOrderRow, toNewOrder, withLines } from "../order/order-row.ts";
 
 const sagaOrderColumns = `o.order_id, o.customer_id, o.currency, o.total, o.shipping_address, o.saga_id, o.card_token,
     o.traceparent, l.lines`;

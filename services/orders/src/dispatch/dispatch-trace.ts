@@ -1,6 +1,6 @@
 import { timeOf } from "#platform/id.ts";
 import { resumeTrace, runSpan, startBatchSpan } from "#platform/trace/spans.ts";
-import type { SagaList } from "./order.ts";
+import type { SagaList } from "../order/order.ts";
 
 const name = "dispatch";
 

@@ -13,10 +13,17 @@ import { AddressSchema } from "#gen/shop/type/v1/address_pb.js";
 import { type Money as MoneyProto, MoneySchema } from "#gen/shop/type/v1/money_pb.js";
 import { requestContext } from "#platform/context.ts";
 import { fingerprint } from "#platform/database/idempotency.ts";
-import type { KeyedOrder, OrderFilter } from "./order.repository.ts";
-import { type Money, type Order, type OrderShipment, type OrderStatus, type ShipmentStatus, totalOf } from "./order.ts";
-import { newOrderId } from "./order-id.ts";
-import type { Move } from "./order-transition.repository.ts";
+import type { KeyedOrder, OrderFilter } from "../order/order.repository.ts";
+import {
+  type Money,
+  type Order,
+  type OrderShipment,
+  type OrderStatus,
+  type ShipmentStatus,
+  totalOf,
+} from "../order/order.ts";
+import { newOrderId } from "../order/order-id.ts";
+import type { Move } from "../order/order-transition.repository.ts";
 
 const statusToProto = {
   pending: OrderStatusProto.PENDING,

@@ -4,9 +4,9 @@ import { Batcher } from "#platform/batch/batcher.ts";
 import { detached, withSubject } from "#platform/context.ts";
 import { isCallerFault } from "#platform/errors.ts";
 import type { Logger } from "#platform/log/logger.ts";
+import type { OrderMetrics } from "../order/metrics.ts";
+import type { SagaList } from "../order/order.ts";
 import { inDispatchTrace } from "./dispatch-trace.ts";
-import type { OrderMetrics } from "./metrics.ts";
-import type { SagaList } from "./order.ts";
 import type { SagaOutbox } from "./saga-outbox.repository.ts";
 import { toStartRequest } from "./saga-proto.ts";
 
