@@ -69,10 +69,10 @@ describe("the audit log of orders", () => {
     ];
     assert.equal(orderIds.length, 90);
     for (const status of [Status.CONFIRMED, Status.PREPARING, Status.SHIPPED, Status.DELIVERED, Status.CANCELLED]) {
-      const list = orderIds.map((orderId) => ({ orderId, status }));
-      const lists = [list, list.toReversed(), [{ orderId: newId(), status }, ...list]];
+      const batch = orderIds.map((orderId) => ({ orderId, status }));
+      const batches = [batch, batch.toReversed(), [{ orderId: newId(), status }, ...batch]];
       await Promise.all(
-        lists.map((each, index) => {
+        batches.map((each, index) => {
           const replica = replicas[index % replicas.length];
           return replica?.lifecycle.batchTransitionOrders({ requests: each });
         }),

@@ -10,6 +10,7 @@ import { notCancellable } from "../order/errors.ts";
 import { isCancelled, isTerminal, type Order } from "../order/order.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { SagaOutbox } from "./saga-outbox.repository.ts";
+import { toCancelRequest } from "./saga-proto.ts";
 
 /** What a cancellation works with. */
 export interface OrderCancellationOptions {
@@ -59,7 +60,7 @@ export class OrderCancellation {
     if (isTerminal(status)) throw notCancellable(orderId, status);
     await this.#ensureStarted(sagaId);
     try {
-      await this.#options.sagas.cancelOrderSaga({ requestId, orderId, sagaId, reason });
+      await this.#options.sagas.cancelOrderSaga(toCancelRequest({ requestId, orderId, sagaId, reason }));
     } catch (error) {
       const now = await this.#options.follower.get(orderId);
       // A workflow that is gone has ended with its orders.
@@ -74,8 +75,8 @@ export class OrderCancellation {
     const { dispatcher, outbox } = this.#options;
     const underWay = dispatcher.underWay(sagaId);
     if (underWay) return underWay;
-    const list = await outbox.find(sagaId);
-    if (list) await dispatcher.start(list);
+    const batch = await outbox.find(sagaId);
+    if (batch) await dispatcher.start(batch);
   }
 }
 

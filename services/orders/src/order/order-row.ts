@@ -1,7 +1,9 @@
+import { selectList } from "#platform/database/columns.ts";
 import { encodeId } from "#platform/id.ts";
 import type {
   NewOrder,
   Order,
+  OrderContact,
   OrderLine,
   OrderShipment,
   OrderStatus,
@@ -9,19 +11,14 @@ import type {
   ShippingAddress,
 } from "./order.ts";
 
-/** Reads the lines of `o` beside it, so that an order is one row. */
+/** A line as JSON: SKU, quantity, unit price; the price as text, because JSON has no 64-bit integers. */
+export type LineJson = [sku: string, quantity: number, unitPrice: string];
+
+/** Reads the lines of `o` beside it as {@link LineJson}, so that an order is one row. */
 export const withLines = `cross join lateral (
     select json_agg(json_build_array(sku, quantity, unit_price::text) order by line_number) as lines
     from order_line where order_line.order_id = o.order_id
   ) l`;
-
-/** What {@link toOrder} needs of `o` and `l`. */
-export const orderColumns = `o.order_id, o.customer_id, o.given_name, o.family_name, o.email, o.status, o.currency, o.total,
-    o.shipping_address, o.shipments, o.failure_reason, o.failure_message, o.history, o.revision, o.create_time,
-    o.update_time, o.saga_id, l.lines`;
-
-/** A line as JSON: SKU, quantity, unit price; the price as text, because JSON has no 64-bit integers. */
-export type LineJson = [sku: string, quantity: number, unitPrice: string];
 
 /** A parcel as it is stored. */
 export interface ShipmentJson {
@@ -33,66 +30,108 @@ export interface ShipmentJson {
   readonly trackingNumber: string;
 }
 
-/** What {@link toNewOrder} needs: an order as its saga is started with it. */
-export interface SagaOrderRow {
-  order_id: string;
-  customer_id: string;
-  currency: string;
-  total: bigint;
-  shipping_address: ShippingAddress;
-  saga_id: string;
-  lines: LineJson[];
-  card_token: string;
-  traceparent: string;
+/** A status that the order had, as it is stored; the time in milliseconds since 1970. */
+export interface EventJson {
+  readonly status: OrderStatus;
+  readonly time: number;
 }
 
-/** An order with its lines. */
-export interface OrderRow extends Omit<SagaOrderRow, "card_token" | "traceparent"> {
-  given_name: string;
-  family_name: string;
-  email: string;
-  status: OrderStatus;
-  shipments: ShipmentJson[];
-  failure_reason: string | null;
-  failure_message: string | null;
-  history: { status: OrderStatus; time: number }[];
-  revision: number;
-  create_time: Date;
-  update_time: Date;
+/** An order as its saga is started with it; ids are uuids. */
+export interface SagaOrderRow {
+  readonly orderId: string;
+  readonly customerId: string;
+  readonly currency: string;
+  readonly total: bigint;
+  readonly shippingAddress: ShippingAddress;
+  readonly sagaId: string;
+  readonly lines: LineJson[];
+  readonly cardToken: string;
+  readonly traceparent: string;
 }
+
+/** The columns of {@link SagaOrderRow}, from `o` and {@link withLines}. */
+export const sagaOrderColumns = selectList<SagaOrderRow>(
+  {
+    orderId: true,
+    customerId: true,
+    currency: true,
+    total: true,
+    shippingAddress: true,
+    sagaId: true,
+    lines: "l.lines",
+    cardToken: true,
+    traceparent: true,
+  },
+  "o",
+);
+
+/** An order with its lines; ids are uuids. */
+export interface OrderRow extends Omit<SagaOrderRow, "cardToken" | "traceparent">, OrderContact {
+  readonly status: OrderStatus;
+  readonly shipments: ShipmentJson[];
+  readonly failureReason: string | null;
+  readonly failureMessage: string | null;
+  readonly history: EventJson[];
+  readonly revision: number;
+  readonly createTime: Date;
+  readonly updateTime: Date;
+}
+
+/** The columns of {@link OrderRow}, from `o` and {@link withLines}. */
+export const orderColumns = selectList<OrderRow>(
+  {
+    orderId: true,
+    customerId: true,
+    givenName: true,
+    familyName: true,
+    email: true,
+    status: true,
+    currency: true,
+    total: true,
+    shippingAddress: true,
+    shipments: true,
+    failureReason: true,
+    failureMessage: true,
+    history: true,
+    revision: true,
+    createTime: true,
+    updateTime: true,
+    sagaId: true,
+    lines: "l.lines",
+  },
+  "o",
+);
 
 /** The order of a row. */
 export function toOrder(row: OrderRow): Order {
   return {
-    orderId: encodeId(row.order_id),
-    customerId: encodeId(row.customer_id),
-    contact: { givenName: row.given_name, familyName: row.family_name, email: row.email },
+    orderId: encodeId(row.orderId),
+    customerId: encodeId(row.customerId),
+    contact: { givenName: row.givenName, familyName: row.familyName, email: row.email },
     status: row.status,
     lines: row.lines.map(toLine),
     total: { currency: row.currency, amount: row.total },
-    shippingAddress: row.shipping_address,
-    sagaId: encodeId(row.saga_id),
+    shippingAddress: row.shippingAddress,
+    sagaId: encodeId(row.sagaId),
     shipments: row.shipments.map(toShipment),
     failure:
-      row.failure_reason === null
-        ? undefined
-        : { reason: row.failure_reason, customerMessage: row.failure_message ?? "" },
+      row.failureReason === null ? undefined : { reason: row.failureReason, customerMessage: row.failureMessage ?? "" },
     history: row.history.map(({ status, time }) => ({ status, time: new Date(time) })),
     revision: row.revision,
-    createTime: row.create_time,
-    updateTime: row.update_time,
+    createTime: row.createTime,
+    updateTime: row.updateTime,
   };
 }
 
 /** What the saga of a row is started with. */
 export function toNewOrder(row: SagaOrderRow): NewOrder {
   return {
-    orderId: encodeId(row.order_id),
-    customerId: encodeId(row.customer_id),
+    orderId: encodeId(row.orderId),
+    customerId: encodeId(row.customerId),
     lines: row.lines.map(toLine),
     total: { currency: row.currency, amount: row.total },
-    shippingAddress: row.shipping_address,
-    cardToken: row.card_token,
+    shippingAddress: row.shippingAddress,
+    cardToken: row.cardToken,
     traceparent: row.traceparent,
   };
 }
