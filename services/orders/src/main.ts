@@ -1,7 +1,7 @@
 import { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { startService } from "#platform/process/service.ts";
 import { ordersConfig } from "./config.ts";
-import { CustomerEntity } from "./customer/customer.entity.ts";
+import { CustomerEntity } from "./customer/customer.ts";
 import { migrations } from "./migrations/list.ts";
 import { buildOrders } from "./orders.ts";
 
