@@ -9,14 +9,6 @@ await startService({
   name: "orders",
   config: ordersConfig,
   database: { entities: [CustomerEntity], migrations },
-  build: ({ config, database, logger, output, registry, client, closing }) =>
-    buildOrders({
-      config,
-      database,
-      logger,
-      output,
-      registry,
-      sagas: client(SagaService, config.WORKER_ADDRESS),
-      closing,
-    }),
+  build: ({ client, ...context }) =>
+    buildOrders({ ...context, sagas: client(SagaService, context.config.WORKER_ADDRESS) }),
 });

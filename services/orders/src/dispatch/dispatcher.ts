@@ -15,7 +15,7 @@ import { toStartRequest } from "./saga-proto.ts";
 export interface DispatcherOptions {
   readonly sagas: Pick<Client<typeof SagaService>, "startOrderSaga">;
   readonly outbox: Pick<SagaOutbox, "acknowledge">;
-  readonly logger: Logger;
+  readonly logger: Pick<Logger, "info" | "warn" | "error" | "log">;
   readonly metrics: OrderMetrics;
   /** Starts that are under way at the same time. */
   readonly concurrency: number;

@@ -13,7 +13,7 @@ export interface RefusedStartsOptions {
   readonly database: Queryable;
   readonly mover: Pick<OrderMover, "move">;
   readonly outbox: Pick<SagaOutbox, "acknowledge">;
-  readonly logger: Logger;
+  readonly logger: Pick<Logger, "warn">;
   /** How long the worker may refuse an order before this is the order's end, in milliseconds. */
   readonly giveUpAfterMs: number;
 }

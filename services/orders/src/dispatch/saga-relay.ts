@@ -8,7 +8,7 @@ import type { SagaOutbox } from "./saga-outbox.repository.ts";
 export interface SagaRelayOptions {
   readonly outbox: Pick<SagaOutbox, "claim" | "oldest">;
   readonly dispatcher: Pick<Dispatcher, "start">;
-  readonly logger: Logger;
+  readonly logger: Pick<Logger, "error">;
   readonly metrics: OrderMetrics;
   /** Between two sweeps, in milliseconds. */
   readonly everyMs: number;

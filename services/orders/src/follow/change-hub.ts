@@ -9,7 +9,7 @@ export type OrderListener = (order: Order) => void;
 export interface ChangeHubOptions {
   /** Reads the orders that exist among the given ids. */
   readonly read: (orderIds: readonly string[]) => Promise<Order[]>;
-  readonly logger: Logger;
+  readonly logger: Pick<Logger, "warn">;
 }
 
 /** Orders in one read. */
