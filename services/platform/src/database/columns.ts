@@ -50,3 +50,11 @@ export function writtenColumns<Row extends object>(types: Written<Row>): Written
     typed: entries.map(([name, type]) => `${name} ${type}`).join(", "),
   };
 }
+
+/** The column's name of a key, as {@link columnName} writes it. */
+type ColumnName<Key extends string> = Key extends `${infer First}${infer Rest}`
+  ? `${First extends Lowercase<First> ? First : `_${Lowercase<First>}`}${ColumnName<Rest>}`
+  : Key;
+
+/** A row by the names of its columns, as JSON has to bear them: `{ orderId: string }` is `{ order_id: string }`. */
+export type ColumnsOf<Row> = { readonly [Key in keyof Row & string as ColumnName<Key>]: Row[Key] };

@@ -4,14 +4,21 @@ import { OrderErrorReason } from "#gen/shop/orders/v1/order_error_reason_pb.js";
 import type { Database } from "#platform/database/database.ts";
 import { type Keyed, replayable } from "#platform/database/idempotency.ts";
 import { isUniqueViolation } from "#platform/database/sql-state.ts";
-import { decodeId, encodeId, newId, timeOf } from "#platform/id.ts";
-import { CustomerEntity, type CustomerRecord } from "./customer.entity.ts";
-import type { Customer, CustomerChange, CustomerDetails } from "./customer.ts";
-import { customerNotFound, OrderError } from "./errors.ts";
+import { newId, timeOf } from "#platform/id.ts";
+import { customerNotFound, OrderError } from "../order/errors.ts";
+import {
+  type Customer,
+  type CustomerChange,
+  type CustomerDetails,
+  CustomerEntity,
+  type CustomerRecord,
+} from "./customer.ts";
 
-/** A change of one customer, or a new one, with the key under which it may be repeated. */
-type KeyedDetails = Keyed & { readonly details: CustomerDetails };
-type KeyedChange = Keyed & { readonly change: CustomerChange };
+/** A new customer with the key under which its creation may be repeated. */
+export type KeyedDetails = Keyed & { readonly details: CustomerDetails };
+
+/** A change of one customer with the key under which it may be repeated. */
+export type KeyedChange = Keyed & { readonly change: CustomerChange };
 
 /** Which customers; newest first, older than `after`. */
 export interface CustomerPage {
@@ -58,28 +65,27 @@ export class CustomerRepository {
 
   /** @throws CUSTOMER_NOT_FOUND */
   async get(customerId: string): Promise<Customer> {
-    return toCustomer(await findRecord(this.#database.em(), customerId));
+    return findRecord(this.#database.em(), customerId);
   }
 
   /** At most `limit` customers. */
   async list({ email, after, limit }: CustomerPage): Promise<Customer[]> {
-    const records = await this.#database.em().find(
+    return this.#database.em().find(
       CustomerEntity,
       {
         ...(email && { [raw("lower(email)")]: email.toLowerCase() }),
-        ...(after && { customerId: { $lt: decodeId(after) } }),
+        ...(after && { customerId: { $lt: after } }),
       },
       { orderBy: { customerId: "desc" }, limit },
     );
-    return records.map(toCustomer);
   }
 
   /** The key goes first: a repetition has to meet it before it meets the e-mail address of its own first time. */
   async #insert(input: KeyedDetails): Promise<Customer | Error> {
     const customerId = newId();
     const now = timeOf(customerId);
-    const customer = { ...input.details, customerId, revision: 1, createTime: now, updateTime: now };
-    const { revision: _database, ...row } = { ...customer, customerId: decodeId(customerId) };
+    const row = { ...input.details, customerId, createTime: now, updateTime: now };
+    const customer: Customer = { ...row, revision: 1 };
     return orEmailTaken(
       this.#database.em().transactional(async (em) => {
         await insertKey(em, { method: "CreateCustomer", keyed: input, customer });
@@ -107,8 +113,13 @@ export class CustomerRepository {
     return this.#database.em().transactional(async (em) => {
       const record = await findRecord(em, customerId);
       const given = Object.fromEntries(Object.entries(details).filter(([, value]) => value !== undefined));
-      const before = toCustomer(record);
-      const after = { ...before, ...given, revision: before.revision + 1, updateTime: laterThan(before.updateTime) };
+      const before: Customer = { ...record };
+      const after: Customer = {
+        ...before,
+        ...given,
+        revision: before.revision + 1,
+        updateTime: laterThan(before.updateTime),
+      };
       await insertKey(em, { method: "UpdateCustomer", keyed: input, customer: after });
       if (revision !== undefined && revision !== before.revision) throw customerChanged(customerId);
       em.assign(record, { ...given, updateTime: after.updateTime });
@@ -117,7 +128,7 @@ export class CustomerRepository {
   }
 }
 
-/** Refusals of the customer's own transaction become outcomes; what repeats or fails the list is thrown on. */
+/** Refusals of the customer's own transaction become outcomes; what repeats or fails the batch is thrown on. */
 async function orEmailTaken(work: Promise<Customer>): Promise<Customer | Error> {
   try {
     return await work;
@@ -129,7 +140,7 @@ async function orEmailTaken(work: Promise<Customer>): Promise<Customer | Error> 
 }
 
 async function findRecord(em: EntityManager, customerId: string): Promise<CustomerRecord> {
-  const record = await em.findOne(CustomerEntity, { customerId: decodeId(customerId) });
+  const record = await em.findOne(CustomerEntity, { customerId });
   if (!record) throw customerNotFound(customerId);
   return record;
 }
@@ -152,11 +163,6 @@ function customerChanged(customerId: string, cause?: unknown): Error {
 function decode(response: Buffer): Customer {
   const { createTime, updateTime, ...rest } = JSON.parse(response.toString()) as Customer;
   return { ...rest, createTime: new Date(createTime), updateTime: new Date(updateTime) };
-}
-
-function toCustomer({ customerId, ...record }: CustomerRecord): Customer {
-  const { givenName, familyName, email, phone, revision, createTime, updateTime } = record;
-  return { customerId: encodeId(customerId), givenName, familyName, email, phone, revision, createTime, updateTime };
 }
 
 /** Even two changes within a millisecond have different times. */

@@ -2,27 +2,33 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import {
   type CancelOrderRequest,
   CancelOrderRequestSchema,
+  CancelOrderResponseSchema,
   type CreateOrderRequest,
+  CreateOrderResponseSchema,
   type GetOrderRequest,
+  GetOrderResponseSchema,
   type ListOrdersRequest,
+  ListOrdersResponseSchema,
   type OrderService,
   WaitFor,
   type WatchOrderRequest,
+  WatchOrderResponseSchema,
 } from "#gen/shop/orders/v1/order_service_pb.js";
 import { remainingMs, withSubject } from "#platform/context.ts";
 import { fingerprint } from "#platform/database/idempotency.ts";
 import { isId } from "#platform/id.ts";
-import type { PageTokens } from "#platform/page-token.ts";
+import type { Json, PageTokens } from "#platform/page-token.ts";
 import { activeSpan } from "#platform/trace/spans.ts";
-import type { KeyedOrder, OrderFilter, OrderRepository } from "./order.repository.ts";
-import { isDecided, type Order } from "./order.ts";
-import type { OrderCancellation } from "./order-cancellation.ts";
-import type { OrderFollower } from "./order-follower.ts";
-import type { OrderIntake } from "./order-intake.ts";
+import { whole } from "#platform/whole.ts";
+import type { OrderCancellation } from "../dispatch/order-cancellation.ts";
+import type { OrderFollower } from "../follow/order-follower.ts";
+import type { KeyedOrder, OrderFilter, OrderRepository } from "../order/order.repository.ts";
+import { isDecided, type Order } from "../order/order.ts";
+import type { OrderIntake } from "../order/order-intake.ts";
 import { toFilter, toKeyedOrder, toProto } from "./order-proto.ts";
 
 /** What the service works with. */
-export interface OrderServiceOptions {
+export interface OrderApiOptions {
   readonly intake: OrderIntake;
   readonly follower: OrderFollower;
   readonly cancellation: OrderCancellation;
@@ -36,13 +42,12 @@ const maxDecisionMs = 30_000;
 const maxCancellationMs = 1_000;
 /** The part of the time left that is kept for the answer itself, and its bound in milliseconds. */
 const reserve = { share: 0.2, maxMs: 500 };
-const defaultPageSize = 50;
 
 /** OrderService, as its proto says. */
 export class OrderApi implements ServiceImpl<typeof OrderService> {
-  readonly #options: OrderServiceOptions;
+  readonly #options: OrderApiOptions;
 
-  constructor(options: OrderServiceOptions) {
+  constructor(options: OrderApiOptions) {
     this.#options = options;
   }
 
@@ -50,31 +55,29 @@ export class OrderApi implements ServiceImpl<typeof OrderService> {
   async createOrder(request: CreateOrderRequest, context: HandlerContext) {
     const order = toKeyedOrder(request);
     return await aboutOrder(order.orderId, async () => {
-      if (request.waitFor === WaitFor.CONFIRMED) return { order: toProto(await this.#createAndWait(order, context)) };
-      // The signal is made when it is asked for: a call that takes a few milliseconds does without.
-      const { orderId, order: accepted } = await this.#options.intake.accept(order);
-      return { order: toProto(accepted ?? (await this.#options.follower.get(orderId))) };
+      const wait = request.waitFor === WaitFor.CONFIRMED;
+      const created = wait ? await this.#createAndWait(order, context) : await this.#create(order);
+      return whole(CreateOrderResponseSchema, { order: toProto(created) });
     });
   }
 
   /** Returns one order. */
   async getOrder({ orderId }: GetOrderRequest) {
     const order = await aboutOrder(orderId, () => this.#options.follower.get(orderId));
-    return { order: toProto(order) };
+    return whole(GetOrderResponseSchema, { order: toProto(order) });
   }
 
   /** Lists orders, the newest first. */
   async listOrders(request: ListOrdersRequest) {
     const { repository, pageTokens } = this.#options;
     const filter = toFilter(request);
-    const sealedFor = tokenFilter(filter);
-    const cursor = pageTokens.open(request.pageToken, sealedFor);
-    const after = typeof cursor === "string" && isId(cursor) ? cursor : undefined;
-    const size = request.pageSize || defaultPageSize;
-    const found = await repository.list(filter, { after, limit: size + 1 });
-    const page = found.slice(0, size);
-    const last = found.length > size ? page.at(-1) : undefined;
-    return { orders: page.map(toProto), nextPageToken: last ? pageTokens.seal(last.orderId, sealedFor) : "" };
+    const { items, nextPageToken } = await pageTokens.page(request, {
+      filter: tokenFilter(filter),
+      place: (cursor) => (typeof cursor === "string" && isId(cursor) ? cursor : undefined),
+      read: (page) => repository.list(filter, page),
+      cursorOf: ({ orderId }) => orderId,
+    });
+    return whole(ListOrdersResponseSchema, { orders: items.map(toProto), nextPageToken });
   }
 
   /** Cancels an order that has not shipped. */
@@ -83,12 +86,21 @@ export class OrderApi implements ServiceImpl<typeof OrderService> {
     const cancel = { requestId, orderId, reason, fingerprint: fingerprint(CancelOrderRequestSchema, request) };
     const patience = { forMs: patienceMs(maxCancellationMs), signal };
     const order = await aboutOrder(orderId, () => this.#options.cancellation.cancel(cancel, patience));
-    return { order: toProto(order) };
+    return whole(CancelOrderResponseSchema, { order: toProto(order) });
   }
 
   /** Sends the order as it stands, then again after each change. */
   async *watchOrder({ orderId }: WatchOrderRequest, { signal }: HandlerContext) {
-    for await (const order of this.#options.follower.watch(orderId, signal)) yield { order: toProto(order) };
+    for await (const order of this.#options.follower.watch(orderId, signal)) {
+      yield whole(WatchOrderResponseSchema, { order: toProto(order) });
+    }
+  }
+
+  /** The call's signal is made when it is asked for: a call that takes a few milliseconds does without. */
+  async #create(order: KeyedOrder): Promise<Order> {
+    const { intake, follower } = this.#options;
+    const { orderId, order: accepted } = await intake.accept(order);
+    return accepted ?? (await follower.get(orderId));
   }
 
   /** Follows the order from before it is there, so that no change can be missed. */
@@ -114,6 +126,6 @@ function patienceMs(maxMs: number): number {
   return Math.max(0, Math.min(maxMs, left - Math.min(left * reserve.share, reserve.maxMs)));
 }
 
-function tokenFilter({ customerId, status, createdFrom, createdUntil }: OrderFilter) {
+function tokenFilter({ customerId, status, createdFrom, createdUntil }: OrderFilter): Json {
   return ["ListOrders", customerId ?? "", status ?? "", createdFrom ?? null, createdUntil ?? null];
 }

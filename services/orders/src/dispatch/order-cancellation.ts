@@ -4,12 +4,13 @@ import { SagaErrorReason, SagaErrorReasonSchema } from "#gen/shop/sagas/v1/saga_
 import type { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import type { Keyed } from "#platform/database/idempotency.ts";
 import { DomainError } from "#platform/errors.ts";
-import type { AuditedRequests } from "./audited-requests.repository.ts";
+import type { OrderFollower, Patience } from "../follow/order-follower.ts";
+import type { AuditedRequests } from "../order/audited-requests.repository.ts";
+import { notCancellable } from "../order/errors.ts";
+import { isCancelled, isTerminal, type Order } from "../order/order.ts";
 import type { Dispatcher } from "./dispatcher.ts";
-import { notCancellable } from "./errors.ts";
-import { isCancelled, isTerminal, type Order } from "./order.ts";
-import type { OrderFollower, Patience } from "./order-follower.ts";
 import type { SagaOutbox } from "./saga-outbox.repository.ts";
+import { toCancelRequest } from "./saga-proto.ts";
 
 /** What a cancellation works with. */
 export interface OrderCancellationOptions {
@@ -59,7 +60,7 @@ export class OrderCancellation {
     if (isTerminal(status)) throw notCancellable(orderId, status);
     await this.#ensureStarted(sagaId);
     try {
-      await this.#options.sagas.cancelOrderSaga({ requestId, orderId, sagaId, reason });
+      await this.#options.sagas.cancelOrderSaga(toCancelRequest({ requestId, orderId, sagaId, reason }));
     } catch (error) {
       const now = await this.#options.follower.get(orderId);
       // A workflow that is gone has ended with its orders.
@@ -74,8 +75,8 @@ export class OrderCancellation {
     const { dispatcher, outbox } = this.#options;
     const underWay = dispatcher.underWay(sagaId);
     if (underWay) return underWay;
-    const list = await outbox.find(sagaId);
-    if (list) await dispatcher.start(list);
+    const batch = await outbox.find(sagaId);
+    if (batch) await dispatcher.start(batch);
   }
 }
 

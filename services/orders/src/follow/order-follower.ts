@@ -1,8 +1,10 @@
+import { addAbortListener } from "node:events";
+import { orAbort } from "#platform/wait.ts";
+import { orderNotFound } from "../order/errors.ts";
+import type { OrderMetrics } from "../order/metrics.ts";
+import type { OrderRepository } from "../order/order.repository.ts";
+import { isDecided, isTerminal, type Order } from "../order/order.ts";
 import type { ChangeHub } from "./change-hub.ts";
-import { orderNotFound } from "./errors.ts";
-import type { OrderMetrics } from "./metrics.ts";
-import type { OrderRepository } from "./order.repository.ts";
-import { isDecided, isTerminal, type Order } from "./order.ts";
 
 /** What a follower works with. */
 export interface OrderFollowerOptions {
@@ -88,18 +90,8 @@ export class Following implements Disposable {
   }
 
   /** The latest state beyond a revision. @throws the signal's reason when it fires before there is one */
-  async after(revision: number, signal: AbortSignal): Promise<Order> {
-    signal.throwIfAborted();
-    const aborted = Promise.withResolvers<never>();
-    const abort = () => aborted.reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-    try {
-      while (!this.#latest || this.#latest.revision <= revision)
-        await Promise.race([this.#wake.promise, aborted.promise]);
-      return this.#latest;
-    } finally {
-      signal.removeEventListener("abort", abort);
-    }
+  after(revision: number, signal: AbortSignal): Promise<Order> {
+    return orAbort(() => this.#beyond(revision), signal);
   }
 
   /**
@@ -108,23 +100,21 @@ export class Following implements Disposable {
    * @throws the signal's reason
    */
   async until(done: (order: Order) => boolean, { forMs, signal }: Patience): Promise<Order | undefined> {
-    const over = Symbol();
-    const patience = new AbortController();
-    const end = () => patience.abort(over);
-    const timer = setTimeout(end, this.#closing.aborted ? 0 : forMs);
-    this.#closing.addEventListener("abort", end, { once: true });
-    const either = AbortSignal.any([signal, patience.signal]);
-    try {
-      let order = await this.after(0, either);
-      while (!done(order)) order = await this.after(order.revision, either);
-      return order;
-    } catch (error) {
-      if (error === over) return undefined;
-      throw error;
-    } finally {
-      clearTimeout(timer);
-      this.#closing.removeEventListener("abort", end);
-    }
+    const over = Promise.withResolvers<undefined>();
+    using _patience = setTimeout(over.resolve, forMs, undefined);
+    using _closing = addAbortListener(this.#closing, () => over.resolve(undefined));
+    return await orAbort(() => Promise.race([this.#first(done), over.promise]), signal);
+  }
+
+  async #first(done: (order: Order) => boolean): Promise<Order> {
+    let order = await this.#beyond(0);
+    while (!done(order)) order = await this.#beyond(order.revision);
+    return order;
+  }
+
+  async #beyond(revision: number): Promise<Order> {
+    while (!this.#latest || this.#latest.revision <= revision) await this.#wake.promise;
+    return this.#latest;
   }
 
   #take(order: Order): void {

@@ -126,8 +126,8 @@ export interface Order extends Omit<NewOrder, "cardToken" | "traceparent"> {
   readonly updateTime: Date;
 }
 
-/** Orders that one saga carries, in the order of their ids; a start of the saga is repeated with exactly this. */
-export interface SagaList {
+/** Orders that one workflow carries, in the order of their ids; its start is repeated with exactly this. */
+export interface SagaBatch {
   readonly sagaId: string;
   readonly orders: readonly NewOrder[];
 }

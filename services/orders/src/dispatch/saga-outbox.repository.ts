@@ -1,16 +1,13 @@
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId, encodeId, timeOf } from "#platform/id.ts";
-import type { NewOrder, SagaList } from "./order.ts";
-import { firstIdAt } from "./order-id.ts";
-import { type SagaOrderRow, toNewOrder, withLines } from "./order-row.ts";
-
-const sagaOrderColumns = `o.order_id, o.customer_id, o.currency, o.total, o.shipping_address, o.saga_id, o.card_token,
-    o.traceparent, l.lines`;
+import type { NewOrder, SagaBatch } from "../order/order.ts";
+import { firstIdAt } from "../order/order-id.ts";
+import { type SagaOrderRow, sagaOrderColumns, toNewOrder, withLines } from "../order/order-row.ts";
 
 /**
- * Takes on whole lists and leaves a mark on them, which keeps the relays of other replicas away for a while. A relay that
- * had to wait for a row judges it anew, and its list with it, because the lists' rows are marked in one statement. Not
+ * Takes on whole batches and leaves a mark on them, which keeps the relays of other replicas away for a while. A relay that
+ * had to wait for a row judges it anew, and its batch with it, because the batches' rows are marked in one statement. Not
  * prepared: see the transition of orders.
  */
 const claim: SqlText = {
@@ -52,20 +49,20 @@ const acknowledge: SqlText = {
 
 const oldest: SqlText = {
   name: "saga_outbox_oldest",
-  text: "select saga_id from customer_order where dispatch_time is null order by saga_id limit 1",
+  text: `select saga_id as "sagaId" from customer_order where dispatch_time is null order by saga_id limit 1`,
 };
 
 /** How a relay takes on what others left. */
 export interface Claim {
-  /** Only lists that are older, in milliseconds. */
+  /** Only batches that are older, in milliseconds. */
   readonly ageMs: number;
-  /** For how long other relays leave the lists alone, in milliseconds. */
+  /** For how long other relays leave the batches alone, in milliseconds. */
   readonly leaseMs: number;
-  /** The most lists. */
+  /** The most batches. */
   readonly limit: number;
 }
 
-/** The orders table as the outbox of the sagas: which lists the worker has not acknowledged. */
+/** The orders table as the outbox of the sagas: which batches the worker has not acknowledged. */
 export class SagaOutbox {
   readonly #database: Queryable;
 
@@ -73,35 +70,35 @@ export class SagaOutbox {
     this.#database = database;
   }
 
-  /** Takes on lists that were not acknowledged, each whole and in its first order. */
-  async claim({ ageMs, leaseMs, limit }: Claim): Promise<SagaList[]> {
+  /** Takes on batches that were not acknowledged, each whole and in its first order. */
+  async claim({ ageMs, leaseMs, limit }: Claim): Promise<SagaBatch[]> {
     const values = [firstIdAt(Date.now() - ageMs), leaseMs, limit];
-    return toLists(await this.#database.query<SagaOrderRow>(claim, values));
+    return toBatches(await this.#database.query<SagaOrderRow>(claim, values));
   }
 
-  /** The list of a saga, unless it is acknowledged. */
-  async find(sagaId: string): Promise<SagaList | undefined> {
-    return toLists(await this.#database.query<SagaOrderRow>(ofSaga, [decodeId(sagaId)]))[0];
+  /** The batch of a saga, unless it is acknowledged. */
+  async find(sagaId: string): Promise<SagaBatch | undefined> {
+    return toBatches(await this.#database.query<SagaOrderRow>(ofSaga, [decodeId(sagaId)]))[0];
   }
 
-  /** The worker has these lists: the card tokens are not needed here any longer. */
+  /** The worker has these batches: the card tokens are not needed here any longer. */
   async acknowledge(sagaIds: readonly string[]): Promise<void> {
     await this.#database.query(acknowledge, [sagaIds.map(decodeId)]);
   }
 
-  /** When the oldest list was made that is not acknowledged. */
+  /** When the oldest batch was made that is not acknowledged. */
   async oldest(): Promise<Date | undefined> {
-    const [row] = await this.#database.query<{ saga_id: string }>(oldest);
-    return row && timeOf(encodeId(row.saga_id));
+    const [row] = await this.#database.query<{ sagaId: string }>(oldest);
+    return row && timeOf(encodeId(row.sagaId));
   }
 }
 
-function toLists(rows: readonly SagaOrderRow[]): SagaList[] {
-  const lists = new Map<string, NewOrder[]>();
+function toBatches(rows: readonly SagaOrderRow[]): SagaBatch[] {
+  const batches = new Map<string, NewOrder[]>();
   for (const row of rows) {
-    const orders = lists.get(row.saga_id);
+    const orders = batches.get(row.sagaId);
     if (orders) orders.push(toNewOrder(row));
-    else lists.set(row.saga_id, [toNewOrder(row)]);
+    else batches.set(row.sagaId, [toNewOrder(row)]);
   }
-  return [...lists].map(([sagaId, orders]) => ({ sagaId: encodeId(sagaId), orders }));
+  return [...batches].map(([sagaId, orders]) => ({ sagaId: encodeId(sagaId), orders }));
 }

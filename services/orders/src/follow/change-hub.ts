@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "#platform/log/logger.ts";
-import type { Order } from "./order.ts";
+import type { Order } from "../order/order.ts";
 
 /** Told the state of an order after each change that was heard of; changes that follow each other closely come as one. */
 export type OrderListener = (order: Order) => void;
@@ -9,7 +9,7 @@ export type OrderListener = (order: Order) => void;
 export interface ChangeHubOptions {
   /** Reads the orders that exist among the given ids. */
   readonly read: (orderIds: readonly string[]) => Promise<Order[]>;
-  readonly logger: Logger;
+  readonly logger: Pick<Logger, "warn">;
 }
 
 /** Orders in one read. */

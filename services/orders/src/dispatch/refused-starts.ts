@@ -4,8 +4,8 @@ import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId, newId, timeOf } from "#platform/id.ts";
 import type { Logger } from "#platform/log/logger.ts";
-import type { SagaList } from "./order.ts";
-import type { OrderMover } from "./order-mover.ts";
+import type { SagaBatch } from "../order/order.ts";
+import type { OrderMover } from "../order/order-mover.ts";
 import type { SagaOutbox } from "./saga-outbox.repository.ts";
 
 /** What the end of refused starts works with. */
@@ -13,7 +13,7 @@ export interface RefusedStartsOptions {
   readonly database: Queryable;
   readonly mover: Pick<OrderMover, "move">;
   readonly outbox: Pick<SagaOutbox, "acknowledge">;
-  readonly logger: Logger;
+  readonly logger: Pick<Logger, "warn">;
   /** How long the worker may refuse an order before this is the order's end, in milliseconds. */
   readonly giveUpAfterMs: number;
 }
@@ -40,7 +40,7 @@ const split: SqlText = {
 
 /**
  * Gives orders an end that the worker refuses for good. Only INVALID_ARGUMENT is such a refusal: it is about the orders, and
- * the worker has begun nothing; any other tells of a fault in the deployment, and goes away with it. A list of several is
+ * the worker has begun nothing; any other tells of a fault in the deployment, and goes away with it. A batch of several is
  * taken apart first, so that one order does not take the others with it.
  */
 export class RefusedStarts {
@@ -51,18 +51,18 @@ export class RefusedStarts {
   }
 
   /** Told about every start that is refused. Never throws: what fails here is done at the next refusal. */
-  refused(list: SagaList, error: unknown): void {
-    const [first] = list.orders;
+  refused(batch: SagaBatch, error: unknown): void {
+    const [first] = batch.orders;
     if (!first || !(error instanceof ConnectError) || error.code !== Code.InvalidArgument) return;
     if (Date.now() - timeOf(first.orderId).getTime() < this.#options.giveUpAfterMs) return;
-    const ended = list.orders.length > 1 ? this.#takeApart(list) : this.#reject(list.sagaId, first.orderId);
+    const ended = batch.orders.length > 1 ? this.#takeApart(batch) : this.#reject(batch.sagaId, first.orderId);
     ended.catch((reason: unknown) => {
-      const fields = { "saga.id": list.sagaId, err: reason };
+      const fields = { "saga.id": batch.sagaId, err: reason };
       this.#options.logger.warn("refused orders could not be given an end yet", fields);
     });
   }
 
-  async #takeApart({ sagaId, orders }: SagaList): Promise<void> {
+  async #takeApart({ sagaId, orders }: SagaBatch): Promise<void> {
     const orderIds = orders.map(({ orderId }) => decodeId(orderId));
     const sagaIds = orders.map(() => decodeId(newId()));
     await this.#options.database.query(split, [orderIds, sagaIds, decodeId(sagaId)]);

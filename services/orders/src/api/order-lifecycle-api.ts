@@ -1,17 +1,21 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import {
   type BatchTransitionOrdersRequest,
+  BatchTransitionOrdersResponseSchema,
   type NoteStepDecisionRequest,
   NoteStepDecisionRequestSchema,
+  NoteStepDecisionResponseSchema,
   type OrderLifecycleService,
   StepDecision,
   type TransitionOrderRequest,
+  TransitionOrderResponseSchema,
 } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import { answerEach } from "#platform/batch/batch-call.ts";
 import { fingerprint } from "#platform/database/idempotency.ts";
-import type { AuditedRequests } from "./audited-requests.repository.ts";
-import type { StepDecisionRequest } from "./order-audit.ts";
-import type { OrderMover } from "./order-mover.ts";
+import { whole } from "#platform/whole.ts";
+import type { AuditedRequests } from "../order/audited-requests.repository.ts";
+import type { StepDecisionRequest } from "../order/order-audit.ts";
+import type { OrderMover } from "../order/order-mover.ts";
 import { toMove, toStatusProto } from "./order-proto.ts";
 
 const transition = {
@@ -35,15 +39,15 @@ export class OrderLifecycleApi implements ServiceImpl<typeof OrderLifecycleServi
     const decision = request.decision === StepDecision.RETRY ? "retry" : "resolve";
     const known = fingerprint(NoteStepDecisionRequestSchema, request);
     await this.#decisions.remember({ requestId, orderId, step, decision, fingerprint: known });
-    return {};
+    return whole(NoteStepDecisionResponseSchema, {});
   }
 
   /** Moves many orders to their next status, each with its own outcome. */
-  async batchTransitionOrders(list: BatchTransitionOrdersRequest, { signal }: HandlerContext) {
-    const outcomes = await answerEach(list, transition, async (request) => {
+  async batchTransitionOrders(batch: BatchTransitionOrdersRequest, { signal }: HandlerContext) {
+    const outcomes = await answerEach(batch, transition, async (request) => {
       const { status, revision } = await this.#mover.move(toMove(request), signal);
-      return { status: toStatusProto(status), revision };
+      return whole(TransitionOrderResponseSchema, { status: toStatusProto(status), revision });
     });
-    return { outcomes };
+    return whole(BatchTransitionOrdersResponseSchema, { outcomes });
   }
 }

@@ -1,11 +1,12 @@
 import { type AuditOrigin, auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
+import { selectList, writtenColumns } from "#platform/database/columns.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId } from "#platform/id.ts";
 import { illegalTransition, orderNotFound } from "./errors.ts";
 import { type OrderFailure, type OrderShipment, type OrderStatus, sourcesOf } from "./order.ts";
 import { moveEntry, parcelsAction } from "./order-audit.ts";
-import { toShipmentJson } from "./order-row.ts";
+import { type ShipmentJson, toShipmentJson } from "./order-row.ts";
 
 /** The channel that every move is announced on; the payload has the order ids, separated by commas. */
 export const changeChannel = "order_changed";
@@ -42,16 +43,52 @@ const older = `exists (
       where array_position(array['planned', 'shipped'], n.status) < array_position(
         array['planned', 'shipped', 'delivered', 'cancelled', 'lost'], o.status))`;
 
+/** A move in the JSON that {@link transition} takes apart. */
+interface TransitionRow {
+  /** Which entry of the batch it is. */
+  readonly n: number;
+  readonly id: string;
+  readonly order_id: string;
+  readonly status: OrderStatus;
+  readonly sources: readonly OrderStatus[];
+  readonly reason: string | undefined;
+  readonly message: string | undefined;
+  readonly shipments: readonly ShipmentJson[] | undefined;
+}
+
+const input = writtenColumns<TransitionRow>({
+  n: "int",
+  id: "text",
+  order_id: "uuid",
+  status: "text",
+  sources: "text[]",
+  reason: "text",
+  message: "text",
+  shipments: "jsonb",
+});
+
+/** What the statement says about an order that is there. */
+interface MovedRow extends Moved {
+  readonly n: number;
+}
+
+const movedColumns = selectList<MovedRow>({
+  n: "locked.n",
+  status: "coalesce(moved.status, locked.status)",
+  revision: "coalesce(moved.revision, locked.revision)",
+  changed: "coalesce(moved.before <> moved.status, false)",
+  createTime: "locked.create_time",
+});
+
 /**
- * Rows are locked in the order of their ids, so that two lists cannot wait for each other; the input is sorted. Not
+ * Rows are locked in the order of their ids, so that two batches cannot wait for each other; the input is sorted. Not
  * prepared: a plan that was made while the table was small would scan the table for a long time after.
  */
 const transition: SqlText = {
   name: "order_transition",
   prepared: false,
   text: `with input as materialized (
-    select * from json_to_recordset($1::json) as i(n int, id text, order_id uuid, status text, sources text[],
-      reason text, message text, shipments jsonb)
+    select * from json_to_recordset($1::json) as i(${input.typed})
   ), locked as materialized (
     select i.n, o.* from input i cross join lateral (
       select order_id, status, shipments, revision, create_time from customer_order
@@ -75,19 +112,9 @@ const transition: SqlText = {
     action: `case when m.before = m.status then '${parcelsAction}' else a.action end`,
     details: "a.details || jsonb_build_object('from', m.before, 'revision', m.revision::text)",
   })})
-  select locked.n, coalesce(moved.status, locked.status) as status, coalesce(moved.revision, locked.revision) as revision,
-    coalesce(moved.before <> moved.status, false) as changed, locked.create_time,
-    (select count(*) from announced) as announcements
+  select ${movedColumns}, (select count(*) from announced) as announcements
   from locked left join moved on moved.n = locked.n`,
 };
-
-interface MovedRow {
-  n: number;
-  status: OrderStatus;
-  revision: number;
-  changed: boolean;
-  create_time: Date;
-}
 
 /**
  * Moves many orders, no order twice, in one statement, which writes down what it did, and announces those that changed. An
@@ -101,7 +128,7 @@ export async function transitionOrders(
   moves: readonly SubmittedMove[],
 ): Promise<(Moved | Error)[]> {
   const sorted = [...moves].sort((a, b) => (a.orderId < b.orderId ? -1 : 1));
-  const values = [JSON.stringify(sorted.map(toTransitionJson)), auditEvents(sorted.map(moveEntry))];
+  const values = [JSON.stringify(sorted.map(toTransitionRow)), auditEvents(sorted.map(moveEntry))];
   const rows = await database.query<MovedRow>(transition, values);
   const byOrder = new Map(rows.map((row) => [sorted[row.n]?.orderId, row]));
   return moves.map((move) => toOutcome(move, byOrder.get(move.orderId)));
@@ -110,10 +137,10 @@ export async function transitionOrders(
 function toOutcome(move: Move, row: MovedRow | undefined): Moved | Error {
   if (!row) return orderNotFound(move.orderId);
   if (row.status !== move.to) return illegalTransition({ orderId: move.orderId, from: row.status, to: move.to });
-  return { status: row.status, revision: row.revision, changed: row.changed, createTime: row.create_time };
+  return { status: row.status, revision: row.revision, changed: row.changed, createTime: row.createTime };
 }
 
-function toTransitionJson(move: Move, n: number): Record<string, unknown> {
+function toTransitionRow(move: Move, n: number): TransitionRow {
   return {
     n,
     id: move.orderId,

@@ -1,11 +1,20 @@
 import { type AuditOrigin, auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
+import { type ColumnsOf, selectList, writtenColumns } from "#platform/database/columns.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId, timeOf } from "#platform/id.ts";
 import type { NewOrder, Order, OrderContact, OrderStatus } from "./order.ts";
 import { creationEntry } from "./order-audit.ts";
 import { firstIdAt } from "./order-id.ts";
-import { type OrderRow, orderColumns, toLineJson, toOrder, withLines } from "./order-row.ts";
+import {
+  type EventJson,
+  type LineJson,
+  type OrderRow,
+  orderColumns,
+  toLineJson,
+  toOrder,
+  withLines,
+} from "./order-row.ts";
 
 /** A new order with the key under which its creation may be repeated. */
 export interface KeyedOrder extends NewOrder {
@@ -31,43 +40,74 @@ export interface OrderFilter {
 /** The first column of the idempotency key of a creation. */
 export const createOrderMethod = "CreateOrder";
 
+/** What is stored of a new order as it comes: a field that is forgotten here does not compile. */
+type StoredOrder = Omit<NewOrder, "lines" | "total"> & {
+  readonly currency: string;
+  readonly total: string;
+  readonly history: readonly EventJson[];
+  readonly createTime: Date;
+};
+
+/** The columns of a {@link StoredOrder}; ids are uuids. */
+type StoredColumns = ColumnsOf<StoredOrder>;
+
+/** What comes with an order and goes elsewhere: into its key and its lines. */
+interface BesideColumns {
+  /** Which entry of the batch it is. */
+  readonly n: number;
+  readonly request_id: string;
+  /** In hexadecimal. */
+  readonly fingerprint: string;
+  readonly lines: readonly LineJson[];
+}
+
+/** A new order in the JSON that {@link insertOrders} takes apart. */
+type InsertedOrder = StoredColumns & BesideColumns;
+
+const stored = writtenColumns<StoredColumns>({
+  order_id: "uuid",
+  customer_id: "uuid",
+  currency: "text",
+  total: "bigint",
+  shipping_address: "jsonb",
+  card_token: "text",
+  traceparent: "text",
+  history: "jsonb",
+  create_time: "timestamptz",
+});
+const beside = writtenColumns<BesideColumns>({ n: "int", request_id: "text", fingerprint: "text", lines: "json" });
+/** They are called the same in the row of the customer and in that of the order. */
+const contact = writtenColumns<OrderContact>({ givenName: "text", familyName: "text", email: "text" });
+
+type ContactRow = OrderContact & Pick<BesideColumns, "n">;
+const contactColumns = selectList<ContactRow>({ n: true, givenName: true, familyName: true, email: true });
+
 /**
  * The rows travel as one JSON text, which costs less to build here and to take apart there than twenty arrays.
- * Keys are inserted in the order of the request ids, so that two lists with the same ids cannot wait for each other.
+ * Keys are inserted in the order of the request ids, so that two batches with the same ids cannot wait for each other.
  */
 const insertOrders: SqlText = {
   name: "order_insert",
   text: `with input as materialized (
-    select * from json_to_recordset($1::json) as i(n int, order_id uuid, customer_id uuid, request_id text,
-      fingerprint text, currency text, total bigint, shipping_address jsonb, card_token text, traceparent text,
-      history jsonb, create_time timestamptz, lines json)
+    select * from json_to_recordset($1::json) as i(${beside.typed}, ${stored.typed})
   ), known as materialized (
     select i.*, c.* from input i cross join lateral (
-      select given_name, family_name, email from customer where customer.customer_id = i.customer_id limit 1
+      select ${contact.names} from customer where customer.customer_id = i.customer_id limit 1
     ) c
   ), keyed as (
     insert into idempotency_key (method, request_id, fingerprint, response)
     select $2, request_id, decode(fingerprint, 'hex'), uuid_send(order_id) from known order by request_id
   ), placed as (
-    insert into customer_order (order_id, customer_id, given_name, family_name, email, status, currency, total,
-      shipping_address, history, create_time, update_time, saga_id, card_token, traceparent)
-    select order_id, customer_id, given_name, family_name, email, 'pending', currency, total,
-      shipping_address, history, create_time, create_time, $3::uuid, card_token, traceparent from known
+    insert into customer_order (${stored.names}, ${contact.names}, status, update_time, saga_id)
+    select ${stored.names}, ${contact.names}, 'pending', create_time, $3::uuid from known
   ), lined as (
     insert into order_line (order_id, line_number, sku, quantity, unit_price)
     select order_id, line.n, line.value->>0, (line.value->>1)::int, (line.value->>2)::bigint
     from known cross join lateral json_array_elements(lines) with ordinality as line(value, n)
   ), audited as (${insertAuditEvents("$4", { join: "join known on known.n = a.n" })}
   )
-  select n, given_name, family_name, email from known`,
+  select ${contactColumns} from known`,
 };
-
-interface ContactRow {
-  n: number;
-  given_name: string;
-  family_name: string;
-  email: string;
-}
 
 /** One index look-up for each id, whatever the size of the table was when the plan was made. */
 const findOrders: SqlText = {
@@ -79,7 +119,7 @@ const findOrders: SqlText = {
 
 const oldestPending: SqlText = {
   name: "order_oldest_pending",
-  text: "select create_time from customer_order where status = 'pending' order by order_id limit 1",
+  text: `select create_time as "createTime" from customer_order where status = 'pending' order by order_id limit 1`,
 };
 
 const lowestId = firstIdAt(0);
@@ -94,20 +134,18 @@ export class OrderRepository {
   }
 
   /**
-   * Inserts a list of orders with one saga. The result has the contact that was copied from the customer; undefined where
+   * Inserts a batch of orders with one workflow. The result has the contact that was copied from the customer; undefined where
    * there is no such customer, and nothing was written for that order.
    *
    * @throws a unique violation of `idempotency_key_pkey` when one of the request ids was used before; nothing is written
    */
   async insert(orders: readonly SubmittedOrder[], sagaId: string): Promise<(OrderContact | undefined)[]> {
-    const input = JSON.stringify(orders.map(toInsertJson));
+    const input = JSON.stringify(orders.map(toInsertedOrder));
     const events = auditEvents(orders.map((order) => creationEntry(order, order.origin)));
     const values = [input, createOrderMethod, decodeId(sagaId), events];
     const rows = await this.#database.query<ContactRow>(insertOrders, values);
     const contacts = new Array<OrderContact | undefined>(orders.length).fill(undefined);
-    for (const row of rows) {
-      contacts[row.n] = { givenName: row.given_name, familyName: row.family_name, email: row.email };
-    }
+    for (const { n, ...copied } of rows) contacts[n] = copied;
     return contacts;
   }
 
@@ -119,8 +157,8 @@ export class OrderRepository {
 
   /** When the oldest order was created that is neither confirmed nor refused. */
   async oldestPending(): Promise<Date | undefined> {
-    const [row] = await this.#database.query<{ create_time: Date }>(oldestPending);
-    return row?.create_time;
+    const [row] = await this.#database.query<{ createTime: Date }>(oldestPending);
+    return row?.createTime;
   }
 
   /** At most `limit` orders, the newest first, older than the order `after` when it is given. */
@@ -152,7 +190,7 @@ export function listStatement(
   return { statement: { name: `order_list${by}`, text }, values };
 }
 
-function toInsertJson(order: KeyedOrder, n: number): Record<string, unknown> {
+function toInsertedOrder(order: KeyedOrder, n: number): InsertedOrder {
   const createTime = timeOf(order.orderId);
   return {
     n,

@@ -3,11 +3,10 @@ import { Batcher } from "#platform/batch/batcher.ts";
 import { replayable } from "#platform/database/idempotency.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { encodeId, newId, timeOf } from "#platform/id.ts";
-import type { Dispatcher } from "./dispatcher.ts";
 import { customerNotFound } from "./errors.ts";
 import type { OrderMetrics } from "./metrics.ts";
 import { createOrderMethod, type KeyedOrder, OrderRepository, type SubmittedOrder } from "./order.repository.ts";
-import type { Order, OrderContact } from "./order.ts";
+import type { Order, OrderContact, SagaBatch } from "./order.ts";
 
 /** An order that is durable. */
 export interface Accepted {
@@ -19,18 +18,19 @@ export interface Accepted {
 /** What the intake works with. */
 export interface OrderIntakeOptions {
   readonly database: Queryable;
-  readonly dispatcher: Pick<Dispatcher, "offer">;
+  /** Told of what became durable together; has its saga started. */
+  readonly onPlaced: (batch: SagaBatch) => void;
   readonly metrics: OrderMetrics;
-  /** The most orders of one insert, and so of one saga. */
-  readonly listMax: number;
+  /** The most orders of one insert, and so of one workflow. */
+  readonly batchMax: number;
   /** Inserts at the same time. */
   readonly lanes: number;
 }
 
 /** A saga's start has to fit into what the workflow engine takes. */
-const maxListBytes = 256 * 1024;
+const maxBatchBytes = 256 * 1024;
 
-/** Takes new orders: what arrives together is inserted by one statement and carried by one saga. */
+/** Takes new orders: what arrives together is inserted by one statement and carried by one workflow. */
 export class OrderIntake {
   readonly #options: OrderIntakeOptions;
   readonly #repository: OrderRepository;
@@ -41,8 +41,8 @@ export class OrderIntake {
     this.#repository = new OrderRepository(options.database);
     this.#batcher = new Batcher({
       name: "new orders",
-      maxEntries: options.listMax,
-      maxBytes: maxListBytes,
+      maxEntries: options.batchMax,
+      maxBytes: maxBatchBytes,
       lanes: options.lanes,
       keyOf: (order) => order.requestId,
       sizeOf: sizeInBytes,
@@ -58,7 +58,7 @@ export class OrderIntake {
   /**
    * Makes an order durable and has its saga started.
    *
-   * @param signal takes the order back while it waits for its list; the call's deadline does so anyway
+   * @param signal takes the order back while it waits for its batch; the call's deadline does so anyway
    * @throws CUSTOMER_NOT_FOUND, REQUEST_ID_REUSED
    */
   accept(order: KeyedOrder, signal?: AbortSignal): Promise<Accepted> {
@@ -76,10 +76,10 @@ export class OrderIntake {
     const contacts = await this.#repository.insert(orders, sagaId);
     const placed = orders.filter((_order, index) => contacts[index] !== undefined);
     if (placed.length > 0) {
-      const { dispatcher, metrics } = this.#options;
-      dispatcher.offer({ sagaId, orders: placed.sort((a, b) => (a.orderId < b.orderId ? -1 : 1)) });
+      const { onPlaced, metrics } = this.#options;
+      onPlaced({ sagaId, orders: placed.sort((a, b) => (a.orderId < b.orderId ? -1 : 1)) });
       metrics.created.inc(placed.length);
-      metrics.listSize.observe(placed.length);
+      metrics.batchSize.observe(placed.length);
     }
     return orders.map((order, index) => {
       const contact = contacts[index];
@@ -95,12 +95,19 @@ function toPending(order: KeyedOrder, contact: OrderContact, sagaId: string): Or
   const { orderId, customerId, lines, total, shippingAddress } = order;
   const createTime = timeOf(orderId);
   return {
-    ...{ orderId, customerId, contact, lines, total, shippingAddress, sagaId, createTime },
+    orderId,
+    customerId,
+    contact,
     status: "pending",
+    lines,
+    total,
+    shippingAddress,
+    sagaId,
     shipments: [],
     failure: undefined,
     history: [{ status: "pending", time: createTime }],
     revision: 1,
+    createTime,
     updateTime: createTime,
   };
 }

@@ -1,22 +1,43 @@
 import { create } from "@bufbuild/protobuf";
-import { type Timestamp, timestampFromDate, timestampMs } from "@bufbuild/protobuf/wkt";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { TransitionOrderRequest } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import {
+  type OrderEvent as OrderEventProto,
+  OrderEventSchema,
+  type OrderLine as OrderLineProto,
+  OrderLineSchema,
   type Order as OrderProto,
   OrderSchema,
   type OrderShipment as OrderShipmentProto,
+  OrderShipmentSchema,
   OrderShipmentStatus,
   OrderStatus as OrderStatusProto,
 } from "#gen/shop/orders/v1/order_pb.js";
-import { type CreateOrderRequest, CreateOrderRequestSchema, WaitFor } from "#gen/shop/orders/v1/order_service_pb.js";
+import {
+  type CreateOrderRequest,
+  CreateOrderRequestSchema,
+  type ListOrdersRequest,
+  WaitFor,
+} from "#gen/shop/orders/v1/order_service_pb.js";
 import { AddressSchema } from "#gen/shop/type/v1/address_pb.js";
 import { type Money as MoneyProto, MoneySchema } from "#gen/shop/type/v1/money_pb.js";
 import { requestContext } from "#platform/context.ts";
 import { fingerprint } from "#platform/database/idempotency.ts";
-import type { KeyedOrder, OrderFilter } from "./order.repository.ts";
-import { type Money, type Order, type OrderShipment, type OrderStatus, type ShipmentStatus, totalOf } from "./order.ts";
-import { newOrderId } from "./order-id.ts";
-import type { Move } from "./order-transition.repository.ts";
+import { wholeMs } from "#platform/timestamp.ts";
+import { whole } from "#platform/whole.ts";
+import type { KeyedOrder, OrderFilter } from "../order/order.repository.ts";
+import {
+  type Money,
+  type Order,
+  type OrderEvent,
+  type OrderLine,
+  type OrderShipment,
+  type OrderStatus,
+  type ShipmentStatus,
+  totalOf,
+} from "../order/order.ts";
+import { newOrderId } from "../order/order-id.ts";
+import type { Move } from "../order/order-transition.repository.ts";
 
 const statusToProto = {
   pending: OrderStatusProto.PENDING,
@@ -81,13 +102,8 @@ export function toMove({ orderId, status, failure, shipments }: TransitionOrderR
   };
 }
 
-/** The filter of a list; nothing given is any. */
-export function toFilter(request: {
-  customerId: string;
-  status: OrderStatusProto;
-  createTimeFrom?: Timestamp | undefined;
-  createTimeUntil?: Timestamp | undefined;
-}): OrderFilter {
+/** The filter of a list; nothing given is any. Orders are created at whole milliseconds, as the bounds are. */
+export function toFilter(request: ListOrdersRequest): OrderFilter {
   return {
     customerId: request.customerId || undefined,
     status: statusFromProto.get(request.status),
@@ -98,22 +114,19 @@ export function toFilter(request: {
 
 /** An order as callers see it. */
 export function toProto(order: Order): OrderProto {
-  const { currency } = order.total;
-  return create(OrderSchema, {
+  const { total, shippingAddress } = order;
+  return whole(OrderSchema, {
     orderId: order.orderId,
     customerId: order.customerId,
-    contact: { ...order.contact },
+    contact: order.contact,
     status: statusToProto[order.status],
-    lines: order.lines.map(({ unitPrice, ...line }) => ({ ...line, unitPrice: { currency, amount: unitPrice } })),
-    total: { ...order.total },
-    shippingAddress: { ...order.shippingAddress, lines: [...order.shippingAddress.lines] },
+    lines: order.lines.map((line) => toLineProto(line, total.currency)),
+    total,
+    shippingAddress: { ...shippingAddress, lines: [...shippingAddress.lines] },
     sagaId: order.sagaId,
     shipments: order.shipments.map(toShipmentProto),
-    ...(order.failure && { failure: { ...order.failure } }),
-    history: order.history.map(({ status, time }) => ({
-      status: statusToProto[status],
-      eventTime: timestampFromDate(time),
-    })),
+    failure: order.failure,
+    history: order.history.map(toEventProto),
     revision: order.revision,
     createTime: timestampFromDate(order.createTime),
     updateTime: timestampFromDate(order.updateTime),
@@ -136,16 +149,25 @@ function toShipment({ locationId, shipmentId, status, amount, trackingNumber }: 
   return { locationId, shipmentId, status: known, amount: toMoney(amount), trackingNumber };
 }
 
-function toShipmentProto({ status, amount, ...rest }: OrderShipment) {
-  return { ...rest, status: shipmentStatusToProto[status], amount: { ...amount } };
+function toLineProto({ sku, quantity, unitPrice }: OrderLine, currency: string): OrderLineProto {
+  return whole(OrderLineSchema, { sku, quantity, unitPrice: { currency, amount: unitPrice } });
+}
+
+function toShipmentProto(shipment: OrderShipment): OrderShipmentProto {
+  return whole(OrderShipmentSchema, {
+    locationId: shipment.locationId,
+    shipmentId: shipment.shipmentId,
+    status: shipmentStatusToProto[shipment.status],
+    amount: shipment.amount,
+    trackingNumber: shipment.trackingNumber,
+  });
+}
+
+function toEventProto({ status, time }: OrderEvent): OrderEventProto {
+  return whole(OrderEventSchema, { status: statusToProto[status], eventTime: timestampFromDate(time) });
 }
 
 function toMoney(money: MoneyProto | undefined): Money {
   const { currency, amount } = money ?? create(MoneySchema);
   return { currency, amount };
-}
-
-/** Orders are created at whole milliseconds, so both bounds of a range are the next whole one. */
-function wholeMs(time: Timestamp | undefined): number | undefined {
-  return time && timestampMs({ ...time, nanos: 0 }) + Math.ceil(time.nanos / 1e6);
 }

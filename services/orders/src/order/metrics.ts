@@ -4,8 +4,8 @@ import { isDecided, orderStatuses } from "./order.ts";
 /** What the orders service counts. */
 export interface OrderMetrics {
   readonly created: Counter;
-  /** Orders in one insert, which is what one saga carries. */
-  readonly listSize: Histogram;
+  /** Orders in one insert, which is what one workflow carries. */
+  readonly batchSize: Histogram;
   readonly transitions: Counter<"status">;
   /** From the order's creation until the saga's first answer, or its end. */
   readonly processing: Histogram<"status">;
@@ -22,7 +22,7 @@ export function createOrderMetrics(registry: Registry): OrderMetrics {
   const { transitions, processing } = byStatus(registers);
   return {
     created: new Counter({ name: "orders_created_total", help: "Orders that became durable.", registers }),
-    listSize: new Histogram({
+    batchSize: new Histogram({
       name: "orders_list_size",
       help: "Orders that were inserted by one statement and share a saga.",
       buckets: [1, 2, 4, 8, 16, 32, 64],
