@@ -14,9 +14,15 @@ export async function orAbort<T>(work: (signal: AbortSignal) => Promise<T>, sign
   return await Promise.race([work(signal), aborted.promise]);
 }
 
-/** The result of `work`; undefined when it is not there after `ms` milliseconds, nor when `ms` is not above 0. */
+/**
+ * The result of `work`; undefined when it is not there after `ms` milliseconds, nor when `ms` is not above 0. What work
+ * fails with afterwards is heard by nobody.
+ */
 export async function orLate<T>(work: Promise<T>, ms: number): Promise<T | undefined> {
-  if (ms <= 0) return undefined;
+  if (ms <= 0) {
+    work.catch(() => undefined);
+    return undefined;
+  }
   const timer = new AbortController();
   const late = pause(ms, undefined, { signal: timer.signal, ref: false }).catch(() => undefined);
   try {
