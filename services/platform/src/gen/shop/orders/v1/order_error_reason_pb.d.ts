@@ -77,6 +77,20 @@ export enum OrderErrorReason {
    * @generated from enum value: ORDER_ERROR_REASON_CUSTOMER_CHANGED = 8;
    */
   CUSTOMER_CHANGED = 8,
+
+  /**
+   * FAILED_PRECONDITION: the order is not in that episode (any more). Metadata: order_id, episode_id.
+   *
+   * @generated from enum value: ORDER_ERROR_REASON_EPISODE_OVER = 9;
+   */
+  EPISODE_OVER = 9,
+
+  /**
+   * FAILED_PRECONDITION: the step does not wait for an operator. Metadata: order_id, step.
+   *
+   * @generated from enum value: ORDER_ERROR_REASON_STEP_NOT_PARKED = 10;
+   */
+  STEP_NOT_PARKED = 10,
 }
 
 /**

@@ -76,6 +76,292 @@ export declare type SagaOrder = Message<"shop.sagas.v1.SagaOrder"> & {
 export declare const SagaOrderSchema: GenMessage<SagaOrder>;
 
 /**
+ * An order that an episode carries: where its saga stands, and what happened to it since.
+ *
+ * @generated from message shop.sagas.v1.EpisodeOrder
+ */
+export declare type EpisodeOrder = Message<"shop.sagas.v1.EpisodeOrder"> & {
+  /**
+   * The order.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * Who ordered.
+   *
+   * @generated from field: string customer_id = 2;
+   */
+  customerId: string;
+
+  /**
+   * What all lines cost together.
+   *
+   * @generated from field: shop.type.v1.Money total = 3;
+   */
+  total?: Money | undefined;
+
+  /**
+   * When the order was accepted.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 4;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * W3C trace context of the call that created the order; empty when it was not traced.
+   *
+   * @generated from field: string traceparent = 5;
+   */
+  traceparent: string;
+
+  /**
+   * What the saga remembers, as it was settled: a JSON object that belongs to the worker. Empty: it begins.
+   *
+   * @generated from field: string saga = 6;
+   */
+  saga: string;
+
+  /**
+   * What happened, the oldest first.
+   *
+   * @generated from field: repeated shop.sagas.v1.EpisodeEvent events = 7;
+   */
+  events: EpisodeEvent[];
+
+  /**
+   * Only before the shipments are created: later nobody needs it.
+   *
+   * @generated from field: shop.sagas.v1.EpisodeCheckout checkout = 8;
+   */
+  checkout?: EpisodeCheckout | undefined;
+};
+
+/**
+ * Describes the message shop.sagas.v1.EpisodeOrder.
+ * Use `create(EpisodeOrderSchema)` to create a new message.
+ */
+export declare const EpisodeOrderSchema: GenMessage<EpisodeOrder>;
+
+/**
+ * What a checkout needs besides.
+ *
+ * @generated from message shop.sagas.v1.EpisodeCheckout
+ */
+export declare type EpisodeCheckout = Message<"shop.sagas.v1.EpisodeCheckout"> & {
+  /**
+   * The articles.
+   *
+   * @generated from field: repeated shop.sagas.v1.SagaOrderLine lines = 1;
+   */
+  lines: SagaOrderLine[];
+
+  /**
+   * Where it goes.
+   *
+   * @generated from field: shop.type.v1.Address shipping_address = 2;
+   */
+  shippingAddress?: Address | undefined;
+
+  /**
+   * What the gateway calls the customer's card; empty once the payment is decided.
+   *
+   * @generated from field: string card_token = 3;
+   */
+  cardToken: string;
+};
+
+/**
+ * Describes the message shop.sagas.v1.EpisodeCheckout.
+ * Use `create(EpisodeCheckoutSchema)` to create a new message.
+ */
+export declare const EpisodeCheckoutSchema: GenMessage<EpisodeCheckout>;
+
+/**
+ * Something that happened to an order.
+ *
+ * @generated from message shop.sagas.v1.EpisodeEvent
+ */
+export declare type EpisodeEvent = Message<"shop.sagas.v1.EpisodeEvent"> & {
+  /**
+   * What happened.
+   *
+   * @generated from oneof shop.sagas.v1.EpisodeEvent.event
+   */
+  event: {
+    /**
+     * The order was placed.
+     *
+     * @generated from field: shop.sagas.v1.OrderPlaced placed = 1;
+     */
+    value: OrderPlaced;
+    case: "placed";
+  } | {
+    /**
+     * Something became of a shipment.
+     *
+     * @generated from field: shop.sagas.v1.ShipmentReported shipment = 2;
+     */
+    value: ShipmentReported;
+    case: "shipment";
+  } | {
+    /**
+     * The customer wants the order cancelled, and it was accepted.
+     *
+     * @generated from field: shop.sagas.v1.CancellationAccepted cancellation = 3;
+     */
+    value: CancellationAccepted;
+    case: "cancellation";
+  } | {
+    /**
+     * An operator decided about a parked step.
+     *
+     * @generated from field: shop.sagas.v1.StepDecided decision = 4;
+     */
+    value: StepDecided;
+    case: "decision";
+  } | {
+    /**
+     * It is time to try again.
+     *
+     * @generated from field: shop.sagas.v1.RetryDue retry = 5;
+     */
+    value: RetryDue;
+    case: "retry";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message shop.sagas.v1.EpisodeEvent.
+ * Use `create(EpisodeEventSchema)` to create a new message.
+ */
+export declare const EpisodeEventSchema: GenMessage<EpisodeEvent>;
+
+/**
+ * The order was placed.
+ *
+ * @generated from message shop.sagas.v1.OrderPlaced
+ */
+export declare type OrderPlaced = Message<"shop.sagas.v1.OrderPlaced"> & {
+};
+
+/**
+ * Describes the message shop.sagas.v1.OrderPlaced.
+ * Use `create(OrderPlacedSchema)` to create a new message.
+ */
+export declare const OrderPlacedSchema: GenMessage<OrderPlaced>;
+
+/**
+ * Something became of a shipment.
+ *
+ * @generated from message shop.sagas.v1.ShipmentReported
+ */
+export declare type ShipmentReported = Message<"shop.sagas.v1.ShipmentReported"> & {
+  /**
+   * The stock location that it leaves from.
+   *
+   * @generated from field: string location_id = 1;
+   */
+  locationId: string;
+
+  /**
+   * What: the name in shop.orders.v1.ShipmentNews without its prefix, for example "PACKED".
+   *
+   * @generated from field: string news = 2;
+   */
+  news: string;
+
+  /**
+   * The carrier's number, from BOOKED on; empty before.
+   *
+   * @generated from field: string tracking_number = 3;
+   */
+  trackingNumber: string;
+
+  /**
+   * Why, for PACKING_FAILED and BOOKING_REFUSED.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message shop.sagas.v1.ShipmentReported.
+ * Use `create(ShipmentReportedSchema)` to create a new message.
+ */
+export declare const ShipmentReportedSchema: GenMessage<ShipmentReported>;
+
+/**
+ * The customer wants the order cancelled.
+ *
+ * @generated from message shop.sagas.v1.CancellationAccepted
+ */
+export declare type CancellationAccepted = Message<"shop.sagas.v1.CancellationAccepted"> & {
+  /**
+   * For the customer and the record.
+   *
+   * @generated from field: string reason = 1;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message shop.sagas.v1.CancellationAccepted.
+ * Use `create(CancellationAcceptedSchema)` to create a new message.
+ */
+export declare const CancellationAcceptedSchema: GenMessage<CancellationAccepted>;
+
+/**
+ * An operator decided about a parked step.
+ *
+ * @generated from message shop.sagas.v1.StepDecided
+ */
+export declare type StepDecided = Message<"shop.sagas.v1.StepDecided"> & {
+  /**
+   * The step, as in SagaStep.
+   *
+   * @generated from field: string step = 1;
+   */
+  step: string;
+
+  /**
+   * Whether it was taken care of by other means; else it is to be tried again.
+   *
+   * @generated from field: bool resolved = 2;
+   */
+  resolved: boolean;
+
+  /**
+   * That of the operator's call: what is asked anew is another request for the callee.
+   *
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message shop.sagas.v1.StepDecided.
+ * Use `create(StepDecidedSchema)` to create a new message.
+ */
+export declare const StepDecidedSchema: GenMessage<StepDecided>;
+
+/**
+ * It is time to try again.
+ *
+ * @generated from message shop.sagas.v1.RetryDue
+ */
+export declare type RetryDue = Message<"shop.sagas.v1.RetryDue"> & {
+};
+
+/**
+ * Describes the message shop.sagas.v1.RetryDue.
+ * Use `create(RetryDueSchema)` to create a new message.
+ */
+export declare const RetryDueSchema: GenMessage<RetryDue>;
+
+/**
  * One article of an order.
  *
  * @generated from message shop.sagas.v1.SagaOrderLine

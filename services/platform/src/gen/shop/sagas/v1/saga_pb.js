@@ -12,7 +12,7 @@ import { file_shop_type_v1_money } from "../../type/v1/money_pb.js";
  * Describes the file shop/sagas/v1/saga.proto.
  */
 export const file_shop_sagas_v1_saga = /*@__PURE__*/
-  fileDesc("ChhzaG9wL3NhZ2FzL3YxL3NhZ2EucHJvdG8SDXNob3Auc2FnYXMudjEi9AIKCVNhZ2FPcmRlchI2CghvcmRlcl9pZBgBIAEoCUIkukghch8yHV5bMC03XVswLTlBLUhKS01OUC1UVi1aXXsyNX0kEjkKC2N1c3RvbWVyX2lkGAIgASgJQiS6SCFyHzIdXlswLTddWzAtOUEtSEpLTU5QLVRWLVpdezI1fSQSNwoFbGluZXMYAyADKAsyHC5zaG9wLnNhZ2FzLnYxLlNhZ2FPcmRlckxpbmVCCrpIB5IBBAgBEGQSKgoFdG90YWwYBCABKAsyEy5zaG9wLnR5cGUudjEuTW9uZXlCBrpIA8gBARI3ChBzaGlwcGluZ19hZGRyZXNzGAUgASgLMhUuc2hvcC50eXBlLnYxLkFkZHJlc3NCBrpIA8gBARI4CgpjYXJkX3Rva2VuGAYgASgJQiS6SCFyHzIdXih0b2t8cG0pX1tBLVphLXowLTlfXXsxLDY0fSQSHAoLdHJhY2VwYXJlbnQYByABKAlCB7pIBHICGEAigQEKDVNhZ2FPcmRlckxpbmUSNQoDc2t1GAEgASgJQii6SCVyIzIhXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCw2M30kEhwKCHF1YW50aXR5GAIgASgFQgq6SAcaBRiQTigBEhsKCnVuaXRfcHJpY2UYAyABKANCB7pIBCICKAAipQEKBFNhZ2ESDwoHc2FnYV9pZBgBIAEoCRIQCghvcmRlcl9pZBgCIAEoCRInCgVzdGFnZRgDIAEoDjIYLnNob3Auc2FnYXMudjEuU2FnYVN0YWdlEiYKBXN0ZXBzGAQgAygLMhcuc2hvcC5zYWdhcy52MS5TYWdhU3RlcBIWCg5mYWlsdXJlX3JlYXNvbhgFIAEoCRIRCglsaXN0X3NpemUYBiABKAUidwoIU2FnYVN0ZXASDAoEbmFtZRgBIAEoCRItCgZzdGF0dXMYAiABKA4yHS5zaG9wLnNhZ2FzLnYxLlNhZ2FTdGVwU3RhdHVzEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInsKClBhcmtlZFN0ZXASDwoHc2FnYV9pZBgBIAEoCRIQCghvcmRlcl9pZBgCIAEoCRIMCgRzdGVwGAMgASgJEg0KBWVycm9yGAQgASgJEi0KCXBhcmtfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAq9gEKCVNhZ2FTdGFnZRIaChZTQUdBX1NUQUdFX1VOU1BFQ0lGSUVEEAASFwoTU0FHQV9TVEFHRV9DSEVDS09VVBABEhoKFlNBR0FfU1RBR0VfRlVMRklMTE1FTlQQAhIXChNTQUdBX1NUQUdFX1RSQUNLSU5HEAMSGwoXU0FHQV9TVEFHRV9DT01QRU5TQVRJTkcQBBIYChRTQUdBX1NUQUdFX0RFTElWRVJFRBAFEhcKE1NBR0FfU1RBR0VfUkVKRUNURUQQBhIYChRTQUdBX1NUQUdFX0NBTkNFTExFRBAHEhUKEVNBR0FfU1RBR0VfRkFJTEVEEAgqpgEKDlNhZ2FTdGVwU3RhdHVzEiAKHFNBR0FfU1RFUF9TVEFUVVNfVU5TUEVDSUZJRUQQABIcChhTQUdBX1NURVBfU1RBVFVTX1JVTk5JTkcQARIZChVTQUdBX1NURVBfU1RBVFVTX0RPTkUQAhIcChhTQUdBX1NURVBfU1RBVFVTX1JFRlVTRUQQAxIbChdTQUdBX1NURVBfU1RBVFVTX1BBUktFRBAEYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp, file_shop_type_v1_address, file_shop_type_v1_money]);
+  fileDesc("ChhzaG9wL3NhZ2FzL3YxL3NhZ2EucHJvdG8SDXNob3Auc2FnYXMudjEi9AIKCVNhZ2FPcmRlchI2CghvcmRlcl9pZBgBIAEoCUIkukghch8yHV5bMC03XVswLTlBLUhKS01OUC1UVi1aXXsyNX0kEjkKC2N1c3RvbWVyX2lkGAIgASgJQiS6SCFyHzIdXlswLTddWzAtOUEtSEpLTU5QLVRWLVpdezI1fSQSNwoFbGluZXMYAyADKAsyHC5zaG9wLnNhZ2FzLnYxLlNhZ2FPcmRlckxpbmVCCrpIB5IBBAgBEGQSKgoFdG90YWwYBCABKAsyEy5zaG9wLnR5cGUudjEuTW9uZXlCBrpIA8gBARI3ChBzaGlwcGluZ19hZGRyZXNzGAUgASgLMhUuc2hvcC50eXBlLnYxLkFkZHJlc3NCBrpIA8gBARI4CgpjYXJkX3Rva2VuGAYgASgJQiS6SCFyHzIdXih0b2t8cG0pX1tBLVphLXowLTlfXXsxLDY0fSQSHAoLdHJhY2VwYXJlbnQYByABKAlCB7pIBHICGEAihwMKDEVwaXNvZGVPcmRlchI2CghvcmRlcl9pZBgBIAEoCUIkukghch8yHV5bMC03XVswLTlBLUhKS01OUC1UVi1aXXsyNX0kEjkKC2N1c3RvbWVyX2lkGAIgASgJQiS6SCFyHzIdXlswLTddWzAtOUEtSEpLTU5QLVRWLVpdezI1fSQSKgoFdG90YWwYAyABKAsyEy5zaG9wLnR5cGUudjEuTW9uZXlCBrpIA8gBARI3CgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBrpIA8gBARIcCgt0cmFjZXBhcmVudBgFIAEoCUIHukgEcgIYQBIXCgRzYWdhGAYgASgJQgm6SAZyBCiAgBASNgoGZXZlbnRzGAcgAygLMhsuc2hvcC5zYWdhcy52MS5FcGlzb2RlRXZlbnRCCbpIBpIBAxCAAhIwCghjaGVja291dBgIIAEoCzIeLnNob3Auc2FnYXMudjEuRXBpc29kZUNoZWNrb3V0IqABCg9FcGlzb2RlQ2hlY2tvdXQSNwoFbGluZXMYASADKAsyHC5zaG9wLnNhZ2FzLnYxLlNhZ2FPcmRlckxpbmVCCrpIB5IBBAgBEGQSNwoQc2hpcHBpbmdfYWRkcmVzcxgCIAEoCzIVLnNob3AudHlwZS52MS5BZGRyZXNzQga6SAPIAQESGwoKY2FyZF90b2tlbhgDIAEoCUIHukgEcgIYRCKRAgoMRXBpc29kZUV2ZW50EiwKBnBsYWNlZBgBIAEoCzIaLnNob3Auc2FnYXMudjEuT3JkZXJQbGFjZWRIABIzCghzaGlwbWVudBgCIAEoCzIfLnNob3Auc2FnYXMudjEuU2hpcG1lbnRSZXBvcnRlZEgAEjsKDGNhbmNlbGxhdGlvbhgDIAEoCzIjLnNob3Auc2FnYXMudjEuQ2FuY2VsbGF0aW9uQWNjZXB0ZWRIABIuCghkZWNpc2lvbhgEIAEoCzIaLnNob3Auc2FnYXMudjEuU3RlcERlY2lkZWRIABIoCgVyZXRyeRgFIAEoCzIXLnNob3Auc2FnYXMudjEuUmV0cnlEdWVIAEIHCgVldmVudCINCgtPcmRlclBsYWNlZCKmAQoQU2hpcG1lbnRSZXBvcnRlZBI9Cgtsb2NhdGlvbl9pZBgBIAEoCUIoukglciMyIV5bQS1aYS16MC05XVtBLVphLXowLTkuXy1dezAsNjN9JBIXCgRuZXdzGAIgASgJQgm6SAZyBBABGEASIQoPdHJhY2tpbmdfbnVtYmVyGAMgASgJQgi6SAVyAxiAARIXCgZyZWFzb24YBCABKAlCB7pIBHICGEAiMgoUQ2FuY2VsbGF0aW9uQWNjZXB0ZWQSGgoGcmVhc29uGAEgASgJQgq6SAdyBRABGPQDIlgKC1N0ZXBEZWNpZGVkEhcKBHN0ZXAYASABKAlCCbpIBnIEEAEYZBIQCghyZXNvbHZlZBgCIAEoCBIeCgpyZXF1ZXN0X2lkGAMgASgJQgq6SAdyBRABGIABIgoKCFJldHJ5RHVlIoEBCg1TYWdhT3JkZXJMaW5lEjUKA3NrdRgBIAEoCUIoukglciMyIV5bQS1aYS16MC05XVtBLVphLXowLTkuXy1dezAsNjN9JBIcCghxdWFudGl0eRgCIAEoBUIKukgHGgUYkE4oARIbCgp1bml0X3ByaWNlGAMgASgDQge6SAQiAigAIqUBCgRTYWdhEg8KB3NhZ2FfaWQYASABKAkSEAoIb3JkZXJfaWQYAiABKAkSJwoFc3RhZ2UYAyABKA4yGC5zaG9wLnNhZ2FzLnYxLlNhZ2FTdGFnZRImCgVzdGVwcxgEIAMoCzIXLnNob3Auc2FnYXMudjEuU2FnYVN0ZXASFgoOZmFpbHVyZV9yZWFzb24YBSABKAkSEQoJbGlzdF9zaXplGAYgASgFIncKCFNhZ2FTdGVwEgwKBG5hbWUYASABKAkSLQoGc3RhdHVzGAIgASgOMh0uc2hvcC5zYWdhcy52MS5TYWdhU3RlcFN0YXR1cxIuCgpzdGFydF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ7CgpQYXJrZWRTdGVwEg8KB3NhZ2FfaWQYASABKAkSEAoIb3JkZXJfaWQYAiABKAkSDAoEc3RlcBgDIAEoCRINCgVlcnJvchgEIAEoCRItCglwYXJrX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wKvYBCglTYWdhU3RhZ2USGgoWU0FHQV9TVEFHRV9VTlNQRUNJRklFRBAAEhcKE1NBR0FfU1RBR0VfQ0hFQ0tPVVQQARIaChZTQUdBX1NUQUdFX0ZVTEZJTExNRU5UEAISFwoTU0FHQV9TVEFHRV9UUkFDS0lORxADEhsKF1NBR0FfU1RBR0VfQ09NUEVOU0FUSU5HEAQSGAoUU0FHQV9TVEFHRV9ERUxJVkVSRUQQBRIXChNTQUdBX1NUQUdFX1JFSkVDVEVEEAYSGAoUU0FHQV9TVEFHRV9DQU5DRUxMRUQQBxIVChFTQUdBX1NUQUdFX0ZBSUxFRBAIKqYBCg5TYWdhU3RlcFN0YXR1cxIgChxTQUdBX1NURVBfU1RBVFVTX1VOU1BFQ0lGSUVEEAASHAoYU0FHQV9TVEVQX1NUQVRVU19SVU5OSU5HEAESGQoVU0FHQV9TVEVQX1NUQVRVU19ET05FEAISHAoYU0FHQV9TVEVQX1NUQVRVU19SRUZVU0VEEAMSGwoXU0FHQV9TVEVQX1NUQVRVU19QQVJLRUQQBGIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_shop_type_v1_address, file_shop_type_v1_money]);
 
 /**
  * Describes the message shop.sagas.v1.SagaOrder.
@@ -22,32 +22,88 @@ export const SagaOrderSchema = /*@__PURE__*/
   messageDesc(file_shop_sagas_v1_saga, 0);
 
 /**
+ * Describes the message shop.sagas.v1.EpisodeOrder.
+ * Use `create(EpisodeOrderSchema)` to create a new message.
+ */
+export const EpisodeOrderSchema = /*@__PURE__*/
+  messageDesc(file_shop_sagas_v1_saga, 1);
+
+/**
+ * Describes the message shop.sagas.v1.EpisodeCheckout.
+ * Use `create(EpisodeCheckoutSchema)` to create a new message.
+ */
+export const EpisodeCheckoutSchema = /*@__PURE__*/
+  messageDesc(file_shop_sagas_v1_saga, 2);
+
+/**
+ * Describes the message shop.sagas.v1.EpisodeEvent.
+ * Use `create(EpisodeEventSchema)` to create a new message.
+ */
+export const EpisodeEventSchema = /*@__PURE__*/
+  messageDesc(file_shop_sagas_v1_saga, 3);
+
+/**
+ * Describes the message shop.sagas.v1.OrderPlaced.
+ * Use `create(OrderPlacedSchema)` to create a new message.
+ */
+export const OrderPlacedSchema = /*@__PURE__*/
+  messageDesc(file_shop_sagas_v1_saga, 4);
+
+/**
+ * Describes the message shop.sagas.v1.ShipmentReported.
+ * Use `create(ShipmentReportedSchema)` to create a new message.
+ */
+export const ShipmentReportedSchema = /*@__PURE__*/
+  messageDesc(file_shop_sagas_v1_saga, 5);
+
+/**
+ * Describes the message shop.sagas.v1.CancellationAccepted.
+ * Use `create(CancellationAcceptedSchema)` to create a new message.
+ */
+export const CancellationAcceptedSchema = /*@__PURE__*/
+  messageDesc(file_shop_sagas_v1_saga, 6);
+
+/**
+ * Describes the message shop.sagas.v1.StepDecided.
+ * Use `create(StepDecidedSchema)` to create a new message.
+ */
+export const StepDecidedSchema = /*@__PURE__*/
+  messageDesc(file_shop_sagas_v1_saga, 7);
+
+/**
+ * Describes the message shop.sagas.v1.RetryDue.
+ * Use `create(RetryDueSchema)` to create a new message.
+ */
+export const RetryDueSchema = /*@__PURE__*/
+  messageDesc(file_shop_sagas_v1_saga, 8);
+
+/**
  * Describes the message shop.sagas.v1.SagaOrderLine.
  * Use `create(SagaOrderLineSchema)` to create a new message.
  */
 export const SagaOrderLineSchema = /*@__PURE__*/
-  messageDesc(file_shop_sagas_v1_saga, 1);
+  messageDesc(file_shop_sagas_v1_saga, 9);
 
 /**
  * Describes the message shop.sagas.v1.Saga.
  * Use `create(SagaSchema)` to create a new message.
  */
 export const SagaSchema = /*@__PURE__*/
-  messageDesc(file_shop_sagas_v1_saga, 2);
+  messageDesc(file_shop_sagas_v1_saga, 10);
 
 /**
  * Describes the message shop.sagas.v1.SagaStep.
  * Use `create(SagaStepSchema)` to create a new message.
  */
 export const SagaStepSchema = /*@__PURE__*/
-  messageDesc(file_shop_sagas_v1_saga, 3);
+  messageDesc(file_shop_sagas_v1_saga, 11);
 
 /**
  * Describes the message shop.sagas.v1.ParkedStep.
  * Use `create(ParkedStepSchema)` to create a new message.
  */
 export const ParkedStepSchema = /*@__PURE__*/
-  messageDesc(file_shop_sagas_v1_saga, 4);
+  messageDesc(file_shop_sagas_v1_saga, 12);
 
 /**
  * Describes the enum shop.sagas.v1.SagaStage.

@@ -2,14 +2,101 @@
 // @generated from file shop/sagas/v1/saga_service.proto (package shop.sagas.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { ParkedStep, Saga, SagaOrder } from "./saga_pb.js";
+import type { EpisodeOrder, ParkedStep, Saga, SagaOrder } from "./saga_pb.js";
 
 /**
  * Describes the file shop/sagas/v1/saga_service.proto.
  */
 export declare const file_shop_sagas_v1_saga_service: GenFile;
+
+/**
+ * Which orders to carry in an episode, and what happened to them.
+ *
+ * @generated from message shop.sagas.v1.StartEpisodeRequest
+ */
+export declare type StartEpisodeRequest = Message<"shop.sagas.v1.StartEpisodeRequest"> & {
+  /**
+   * Becomes the workflow's id.
+   *
+   * @generated from field: string episode_id = 1;
+   */
+  episodeId: string;
+
+  /**
+   * 1 to 64 orders.
+   *
+   * @generated from field: repeated shop.sagas.v1.EpisodeOrder orders = 2;
+   */
+  orders: EpisodeOrder[];
+};
+
+/**
+ * Describes the message shop.sagas.v1.StartEpisodeRequest.
+ * Use `create(StartEpisodeRequestSchema)` to create a new message.
+ */
+export declare const StartEpisodeRequestSchema: GenMessage<StartEpisodeRequest>;
+
+/**
+ * The workflow runs, or has run.
+ *
+ * @generated from message shop.sagas.v1.StartEpisodeResponse
+ */
+export declare type StartEpisodeResponse = Message<"shop.sagas.v1.StartEpisodeResponse"> & {
+  /**
+   * False when it ran before.
+   *
+   * @generated from field: bool started = 1;
+   */
+  started: boolean;
+};
+
+/**
+ * Describes the message shop.sagas.v1.StartEpisodeResponse.
+ * Use `create(StartEpisodeResponseSchema)` to create a new message.
+ */
+export declare const StartEpisodeResponseSchema: GenMessage<StartEpisodeResponse>;
+
+/**
+ * Which episodes.
+ *
+ * @generated from message shop.sagas.v1.BatchGetEpisodesRequest
+ */
+export declare type BatchGetEpisodesRequest = Message<"shop.sagas.v1.BatchGetEpisodesRequest"> & {
+  /**
+   * 1 to 64 episodes.
+   *
+   * @generated from field: repeated string episode_ids = 1;
+   */
+  episodeIds: string[];
+};
+
+/**
+ * Describes the message shop.sagas.v1.BatchGetEpisodesRequest.
+ * Use `create(BatchGetEpisodesRequestSchema)` to create a new message.
+ */
+export declare const BatchGetEpisodesRequestSchema: GenMessage<BatchGetEpisodesRequest>;
+
+/**
+ * How they stand.
+ *
+ * @generated from message shop.sagas.v1.BatchGetEpisodesResponse
+ */
+export declare type BatchGetEpisodesResponse = Message<"shop.sagas.v1.BatchGetEpisodesResponse"> & {
+  /**
+   * One for each id, in the same order.
+   *
+   * @generated from field: repeated shop.sagas.v1.EpisodeState states = 1;
+   */
+  states: EpisodeState[];
+};
+
+/**
+ * Describes the message shop.sagas.v1.BatchGetEpisodesResponse.
+ * Use `create(BatchGetEpisodesResponseSchema)` to create a new message.
+ */
+export declare const BatchGetEpisodesResponseSchema: GenMessage<BatchGetEpisodesResponse>;
 
 /**
  * Which orders to carry.
@@ -332,13 +419,76 @@ export declare type ResolveParkedStepResponse = Message<"shop.sagas.v1.ResolvePa
 export declare const ResolveParkedStepResponseSchema: GenMessage<ResolveParkedStepResponse>;
 
 /**
+ * Whether an episode's workflow can still settle its orders.
+ *
+ * @generated from enum shop.sagas.v1.EpisodeState
+ */
+export enum EpisodeState {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: EPISODE_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It runs.
+   *
+   * @generated from enum value: EPISODE_STATE_RUNNING = 1;
+   */
+  RUNNING = 1,
+
+  /**
+   * It has ended, by whatever: its orders that have not settled never will.
+   *
+   * @generated from enum value: EPISODE_STATE_CLOSED = 2;
+   */
+  CLOSED = 2,
+
+  /**
+   * The workflow engine does not know it: never started, deleted, or forgotten.
+   *
+   * @generated from enum value: EPISODE_STATE_UNKNOWN = 3;
+   */
+  UNKNOWN = 3,
+}
+
+/**
+ * Describes the enum shop.sagas.v1.EpisodeState.
+ */
+export declare const EpisodeStateSchema: GenEnum<EpisodeState>;
+
+/**
  * Runs the process between the services. The only one that knows the workflow engine.
  *
  * @generated from service shop.sagas.v1.SagaService
  */
 export declare const SagaService: GenService<{
   /**
-   * Starts one workflow for up to 64 orders. Starting the same `saga_id` again changes nothing and succeeds.
+   * Starts an episode: one workflow that carries up to 64 orders from where they stand to where they rest again. Starting the
+   * same `episode_id` again changes nothing and succeeds.
+   *
+   * Fails with SAGA_TOO_LARGE when the orders are more than a workflow can carry.
+   *
+   * @generated from rpc shop.sagas.v1.SagaService.StartEpisode
+   */
+  startEpisode: {
+    methodKind: "unary";
+    input: typeof StartEpisodeRequestSchema;
+    output: typeof StartEpisodeResponseSchema;
+  },
+  /**
+   * Says of each episode whether its workflow still runs.
+   *
+   * @generated from rpc shop.sagas.v1.SagaService.BatchGetEpisodes
+   */
+  batchGetEpisodes: {
+    methodKind: "unary";
+    input: typeof BatchGetEpisodesRequestSchema;
+    output: typeof BatchGetEpisodesResponseSchema;
+  },
+  /**
+   * Starts one workflow for up to 64 orders, of the kind before episodes: for orders services that know no other. Starting the same `saga_id` again changes nothing and succeeds.
    *
    * Fails with SAGA_TOO_LARGE when the orders are more than a workflow can carry.
    *

@@ -2,7 +2,7 @@
 // @generated from file shop/sagas/v1/saga_service.proto (package shop.sagas.v1, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { file_shop_sagas_v1_saga } from "./saga_pb.js";
 
@@ -10,91 +10,133 @@ import { file_shop_sagas_v1_saga } from "./saga_pb.js";
  * Describes the file shop/sagas/v1/saga_service.proto.
  */
 export const file_shop_sagas_v1_saga_service = /*@__PURE__*/
-  fileDesc("CiBzaG9wL3NhZ2FzL3YxL3NhZ2Ffc2VydmljZS5wcm90bxINc2hvcC5zYWdhcy52MSKEAQoVU3RhcnRPcmRlclNhZ2FSZXF1ZXN0EjUKB3NhZ2FfaWQYASABKAlCJLpIIXIfMh1eWzAtN11bMC05QS1ISktNTlAtVFYtWl17MjV9JBI0CgZvcmRlcnMYAiADKAsyGC5zaG9wLnNhZ2FzLnYxLlNhZ2FPcmRlckIKukgHkgEECAEQQCIpChZTdGFydE9yZGVyU2FnYVJlc3BvbnNlEg8KB3N0YXJ0ZWQYASABKAgiYgoOR2V0U2FnYVJlcXVlc3QSNgoIb3JkZXJfaWQYASABKAlCJLpIIXIfMh1eWzAtN11bMC05QS1ISktNTlAtVFYtWl17MjV9JBIYCgdzYWdhX2lkGAIgASgJQge6SARyAhhAIjQKD0dldFNhZ2FSZXNwb25zZRIhCgRzYWdhGAEgASgLMhMuc2hvcC5zYWdhcy52MS5TYWdhIqYBChZDYW5jZWxPcmRlclNhZ2FSZXF1ZXN0Eh4KCnJlcXVlc3RfaWQYASABKAlCCrpIB3IFEAEYgAESNgoIb3JkZXJfaWQYAiABKAlCJLpIIXIfMh1eWzAtN11bMC05QS1ISktNTlAtVFYtWl17MjV9JBIYCgdzYWdhX2lkGAMgASgJQge6SARyAhhAEhoKBnJlYXNvbhgEIAEoCUIKukgHcgUQARj0AyIZChdDYW5jZWxPcmRlclNhZ2FSZXNwb25zZSJVChZMaXN0UGFya2VkU3RlcHNSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgBIAEoBUIKukgHGgUYyAEoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiACCJcChdMaXN0UGFya2VkU3RlcHNSZXNwb25zZRIoCgVzdGVwcxgBIAMoCzIZLnNob3Auc2FnYXMudjEuUGFya2VkU3RlcBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiowEKFlJldHJ5UGFya2VkU3RlcFJlcXVlc3QSHgoKcmVxdWVzdF9pZBgBIAEoCUIKukgHcgUQARiAARI2CghvcmRlcl9pZBgCIAEoCUIkukghch8yHV5bMC03XVswLTlBLUhKS01OUC1UVi1aXXsyNX0kEhgKB3NhZ2FfaWQYAyABKAlCB7pIBHICGEASFwoEc3RlcBgEIAEoCUIJukgGcgQQARhkIhkKF1JldHJ5UGFya2VkU3RlcFJlc3BvbnNlIr8BChhSZXNvbHZlUGFya2VkU3RlcFJlcXVlc3QSHgoKcmVxdWVzdF9pZBgBIAEoCUIKukgHcgUQARiAARI2CghvcmRlcl9pZBgCIAEoCUIkukghch8yHV5bMC03XVswLTlBLUhKS01OUC1UVi1aXXsyNX0kEhgKB3NhZ2FfaWQYAyABKAlCB7pIBHICGEASFwoEc3RlcBgEIAEoCUIJukgGcgQQARhkEhgKBG5vdGUYBSABKAlCCrpIB3IFEAEY9AMiGwoZUmVzb2x2ZVBhcmtlZFN0ZXBSZXNwb25zZTLOBAoLU2FnYVNlcnZpY2USXQoOU3RhcnRPcmRlclNhZ2ESJC5zaG9wLnNhZ2FzLnYxLlN0YXJ0T3JkZXJTYWdhUmVxdWVzdBolLnNob3Auc2FnYXMudjEuU3RhcnRPcmRlclNhZ2FSZXNwb25zZRJNCgdHZXRTYWdhEh0uc2hvcC5zYWdhcy52MS5HZXRTYWdhUmVxdWVzdBoeLnNob3Auc2FnYXMudjEuR2V0U2FnYVJlc3BvbnNlIgOQAgESYAoPQ2FuY2VsT3JkZXJTYWdhEiUuc2hvcC5zYWdhcy52MS5DYW5jZWxPcmRlclNhZ2FSZXF1ZXN0GiYuc2hvcC5zYWdhcy52MS5DYW5jZWxPcmRlclNhZ2FSZXNwb25zZRJlCg9MaXN0UGFya2VkU3RlcHMSJS5zaG9wLnNhZ2FzLnYxLkxpc3RQYXJrZWRTdGVwc1JlcXVlc3QaJi5zaG9wLnNhZ2FzLnYxLkxpc3RQYXJrZWRTdGVwc1Jlc3BvbnNlIgOQAgESYAoPUmV0cnlQYXJrZWRTdGVwEiUuc2hvcC5zYWdhcy52MS5SZXRyeVBhcmtlZFN0ZXBSZXF1ZXN0GiYuc2hvcC5zYWdhcy52MS5SZXRyeVBhcmtlZFN0ZXBSZXNwb25zZRJmChFSZXNvbHZlUGFya2VkU3RlcBInLnNob3Auc2FnYXMudjEuUmVzb2x2ZVBhcmtlZFN0ZXBSZXF1ZXN0Giguc2hvcC5zYWdhcy52MS5SZXNvbHZlUGFya2VkU3RlcFJlc3BvbnNlYgZwcm90bzM", [file_buf_validate_validate, file_shop_sagas_v1_saga]);
+  fileDesc("CiBzaG9wL3NhZ2FzL3YxL3NhZ2Ffc2VydmljZS5wcm90bxINc2hvcC5zYWdhcy52MSKIAQoTU3RhcnRFcGlzb2RlUmVxdWVzdBI4CgplcGlzb2RlX2lkGAEgASgJQiS6SCFyHzIdXlswLTddWzAtOUEtSEpLTU5QLVRWLVpdezI1fSQSNwoGb3JkZXJzGAIgAygLMhsuc2hvcC5zYWdhcy52MS5FcGlzb2RlT3JkZXJCCrpIB5IBBAgBEEAiJwoUU3RhcnRFcGlzb2RlUmVzcG9uc2USDwoHc3RhcnRlZBgBIAEoCCJdChdCYXRjaEdldEVwaXNvZGVzUmVxdWVzdBJCCgtlcGlzb2RlX2lkcxgBIAMoCUItukgqkgEnCAEQQCIhch8yHV5bMC03XVswLTlBLUhKS01OUC1UVi1aXXsyNX0kIkcKGEJhdGNoR2V0RXBpc29kZXNSZXNwb25zZRIrCgZzdGF0ZXMYASADKA4yGy5zaG9wLnNhZ2FzLnYxLkVwaXNvZGVTdGF0ZSKEAQoVU3RhcnRPcmRlclNhZ2FSZXF1ZXN0EjUKB3NhZ2FfaWQYASABKAlCJLpIIXIfMh1eWzAtN11bMC05QS1ISktNTlAtVFYtWl17MjV9JBI0CgZvcmRlcnMYAiADKAsyGC5zaG9wLnNhZ2FzLnYxLlNhZ2FPcmRlckIKukgHkgEECAEQQCIpChZTdGFydE9yZGVyU2FnYVJlc3BvbnNlEg8KB3N0YXJ0ZWQYASABKAgiYgoOR2V0U2FnYVJlcXVlc3QSNgoIb3JkZXJfaWQYASABKAlCJLpIIXIfMh1eWzAtN11bMC05QS1ISktNTlAtVFYtWl17MjV9JBIYCgdzYWdhX2lkGAIgASgJQge6SARyAhhAIjQKD0dldFNhZ2FSZXNwb25zZRIhCgRzYWdhGAEgASgLMhMuc2hvcC5zYWdhcy52MS5TYWdhIqYBChZDYW5jZWxPcmRlclNhZ2FSZXF1ZXN0Eh4KCnJlcXVlc3RfaWQYASABKAlCCrpIB3IFEAEYgAESNgoIb3JkZXJfaWQYAiABKAlCJLpIIXIfMh1eWzAtN11bMC05QS1ISktNTlAtVFYtWl17MjV9JBIYCgdzYWdhX2lkGAMgASgJQge6SARyAhhAEhoKBnJlYXNvbhgEIAEoCUIKukgHcgUQARj0AyIZChdDYW5jZWxPcmRlclNhZ2FSZXNwb25zZSJVChZMaXN0UGFya2VkU3RlcHNSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgBIAEoBUIKukgHGgUYyAEoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiACCJcChdMaXN0UGFya2VkU3RlcHNSZXNwb25zZRIoCgVzdGVwcxgBIAMoCzIZLnNob3Auc2FnYXMudjEuUGFya2VkU3RlcBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiowEKFlJldHJ5UGFya2VkU3RlcFJlcXVlc3QSHgoKcmVxdWVzdF9pZBgBIAEoCUIKukgHcgUQARiAARI2CghvcmRlcl9pZBgCIAEoCUIkukghch8yHV5bMC03XVswLTlBLUhKS01OUC1UVi1aXXsyNX0kEhgKB3NhZ2FfaWQYAyABKAlCB7pIBHICGEASFwoEc3RlcBgEIAEoCUIJukgGcgQQARhkIhkKF1JldHJ5UGFya2VkU3RlcFJlc3BvbnNlIr8BChhSZXNvbHZlUGFya2VkU3RlcFJlcXVlc3QSHgoKcmVxdWVzdF9pZBgBIAEoCUIKukgHcgUQARiAARI2CghvcmRlcl9pZBgCIAEoCUIkukghch8yHV5bMC03XVswLTlBLUhKS01OUC1UVi1aXXsyNX0kEhgKB3NhZ2FfaWQYAyABKAlCB7pIBHICGEASFwoEc3RlcBgEIAEoCUIJukgGcgQQARhkEhgKBG5vdGUYBSABKAlCCrpIB3IFEAEY9AMiGwoZUmVzb2x2ZVBhcmtlZFN0ZXBSZXNwb25zZSp9CgxFcGlzb2RlU3RhdGUSHQoZRVBJU09ERV9TVEFURV9VTlNQRUNJRklFRBAAEhkKFUVQSVNPREVfU1RBVEVfUlVOTklORxABEhgKFEVQSVNPREVfU1RBVEVfQ0xPU0VEEAISGQoVRVBJU09ERV9TVEFURV9VTktOT1dOEAMykQYKC1NhZ2FTZXJ2aWNlElcKDFN0YXJ0RXBpc29kZRIiLnNob3Auc2FnYXMudjEuU3RhcnRFcGlzb2RlUmVxdWVzdBojLnNob3Auc2FnYXMudjEuU3RhcnRFcGlzb2RlUmVzcG9uc2USaAoQQmF0Y2hHZXRFcGlzb2RlcxImLnNob3Auc2FnYXMudjEuQmF0Y2hHZXRFcGlzb2Rlc1JlcXVlc3QaJy5zaG9wLnNhZ2FzLnYxLkJhdGNoR2V0RXBpc29kZXNSZXNwb25zZSIDkAIBEl0KDlN0YXJ0T3JkZXJTYWdhEiQuc2hvcC5zYWdhcy52MS5TdGFydE9yZGVyU2FnYVJlcXVlc3QaJS5zaG9wLnNhZ2FzLnYxLlN0YXJ0T3JkZXJTYWdhUmVzcG9uc2USTQoHR2V0U2FnYRIdLnNob3Auc2FnYXMudjEuR2V0U2FnYVJlcXVlc3QaHi5zaG9wLnNhZ2FzLnYxLkdldFNhZ2FSZXNwb25zZSIDkAIBEmAKD0NhbmNlbE9yZGVyU2FnYRIlLnNob3Auc2FnYXMudjEuQ2FuY2VsT3JkZXJTYWdhUmVxdWVzdBomLnNob3Auc2FnYXMudjEuQ2FuY2VsT3JkZXJTYWdhUmVzcG9uc2USZQoPTGlzdFBhcmtlZFN0ZXBzEiUuc2hvcC5zYWdhcy52MS5MaXN0UGFya2VkU3RlcHNSZXF1ZXN0GiYuc2hvcC5zYWdhcy52MS5MaXN0UGFya2VkU3RlcHNSZXNwb25zZSIDkAIBEmAKD1JldHJ5UGFya2VkU3RlcBIlLnNob3Auc2FnYXMudjEuUmV0cnlQYXJrZWRTdGVwUmVxdWVzdBomLnNob3Auc2FnYXMudjEuUmV0cnlQYXJrZWRTdGVwUmVzcG9uc2USZgoRUmVzb2x2ZVBhcmtlZFN0ZXASJy5zaG9wLnNhZ2FzLnYxLlJlc29sdmVQYXJrZWRTdGVwUmVxdWVzdBooLnNob3Auc2FnYXMudjEuUmVzb2x2ZVBhcmtlZFN0ZXBSZXNwb25zZWIGcHJvdG8z", [file_buf_validate_validate, file_shop_sagas_v1_saga]);
+
+/**
+ * Describes the message shop.sagas.v1.StartEpisodeRequest.
+ * Use `create(StartEpisodeRequestSchema)` to create a new message.
+ */
+export const StartEpisodeRequestSchema = /*@__PURE__*/
+  messageDesc(file_shop_sagas_v1_saga_service, 0);
+
+/**
+ * Describes the message shop.sagas.v1.StartEpisodeResponse.
+ * Use `create(StartEpisodeResponseSchema)` to create a new message.
+ */
+export const StartEpisodeResponseSchema = /*@__PURE__*/
+  messageDesc(file_shop_sagas_v1_saga_service, 1);
+
+/**
+ * Describes the message shop.sagas.v1.BatchGetEpisodesRequest.
+ * Use `create(BatchGetEpisodesRequestSchema)` to create a new message.
+ */
+export const BatchGetEpisodesRequestSchema = /*@__PURE__*/
+  messageDesc(file_shop_sagas_v1_saga_service, 2);
+
+/**
+ * Describes the message shop.sagas.v1.BatchGetEpisodesResponse.
+ * Use `create(BatchGetEpisodesResponseSchema)` to create a new message.
+ */
+export const BatchGetEpisodesResponseSchema = /*@__PURE__*/
+  messageDesc(file_shop_sagas_v1_saga_service, 3);
 
 /**
  * Describes the message shop.sagas.v1.StartOrderSagaRequest.
  * Use `create(StartOrderSagaRequestSchema)` to create a new message.
  */
 export const StartOrderSagaRequestSchema = /*@__PURE__*/
-  messageDesc(file_shop_sagas_v1_saga_service, 0);
+  messageDesc(file_shop_sagas_v1_saga_service, 4);
 
 /**
  * Describes the message shop.sagas.v1.StartOrderSagaResponse.
  * Use `create(StartOrderSagaResponseSchema)` to create a new message.
  */
 export const StartOrderSagaResponseSchema = /*@__PURE__*/
-  messageDesc(file_shop_sagas_v1_saga_service, 1);
+  messageDesc(file_shop_sagas_v1_saga_service, 5);
 
 /**
  * Describes the message shop.sagas.v1.GetSagaRequest.
  * Use `create(GetSagaRequestSchema)` to create a new message.
  */
 export const GetSagaRequestSchema = /*@__PURE__*/
-  messageDesc(file_shop_sagas_v1_saga_service, 2);
+  messageDesc(file_shop_sagas_v1_saga_service, 6);
 
 /**
  * Describes the message shop.sagas.v1.GetSagaResponse.
  * Use `create(GetSagaResponseSchema)` to create a new message.
  */
 export const GetSagaResponseSchema = /*@__PURE__*/
-  messageDesc(file_shop_sagas_v1_saga_service, 3);
+  messageDesc(file_shop_sagas_v1_saga_service, 7);
 
 /**
  * Describes the message shop.sagas.v1.CancelOrderSagaRequest.
  * Use `create(CancelOrderSagaRequestSchema)` to create a new message.
  */
 export const CancelOrderSagaRequestSchema = /*@__PURE__*/
-  messageDesc(file_shop_sagas_v1_saga_service, 4);
+  messageDesc(file_shop_sagas_v1_saga_service, 8);
 
 /**
  * Describes the message shop.sagas.v1.CancelOrderSagaResponse.
  * Use `create(CancelOrderSagaResponseSchema)` to create a new message.
  */
 export const CancelOrderSagaResponseSchema = /*@__PURE__*/
-  messageDesc(file_shop_sagas_v1_saga_service, 5);
+  messageDesc(file_shop_sagas_v1_saga_service, 9);
 
 /**
  * Describes the message shop.sagas.v1.ListParkedStepsRequest.
  * Use `create(ListParkedStepsRequestSchema)` to create a new message.
  */
 export const ListParkedStepsRequestSchema = /*@__PURE__*/
-  messageDesc(file_shop_sagas_v1_saga_service, 6);
+  messageDesc(file_shop_sagas_v1_saga_service, 10);
 
 /**
  * Describes the message shop.sagas.v1.ListParkedStepsResponse.
  * Use `create(ListParkedStepsResponseSchema)` to create a new message.
  */
 export const ListParkedStepsResponseSchema = /*@__PURE__*/
-  messageDesc(file_shop_sagas_v1_saga_service, 7);
+  messageDesc(file_shop_sagas_v1_saga_service, 11);
 
 /**
  * Describes the message shop.sagas.v1.RetryParkedStepRequest.
  * Use `create(RetryParkedStepRequestSchema)` to create a new message.
  */
 export const RetryParkedStepRequestSchema = /*@__PURE__*/
-  messageDesc(file_shop_sagas_v1_saga_service, 8);
+  messageDesc(file_shop_sagas_v1_saga_service, 12);
 
 /**
  * Describes the message shop.sagas.v1.RetryParkedStepResponse.
  * Use `create(RetryParkedStepResponseSchema)` to create a new message.
  */
 export const RetryParkedStepResponseSchema = /*@__PURE__*/
-  messageDesc(file_shop_sagas_v1_saga_service, 9);
+  messageDesc(file_shop_sagas_v1_saga_service, 13);
 
 /**
  * Describes the message shop.sagas.v1.ResolveParkedStepRequest.
  * Use `create(ResolveParkedStepRequestSchema)` to create a new message.
  */
 export const ResolveParkedStepRequestSchema = /*@__PURE__*/
-  messageDesc(file_shop_sagas_v1_saga_service, 10);
+  messageDesc(file_shop_sagas_v1_saga_service, 14);
 
 /**
  * Describes the message shop.sagas.v1.ResolveParkedStepResponse.
  * Use `create(ResolveParkedStepResponseSchema)` to create a new message.
  */
 export const ResolveParkedStepResponseSchema = /*@__PURE__*/
-  messageDesc(file_shop_sagas_v1_saga_service, 11);
+  messageDesc(file_shop_sagas_v1_saga_service, 15);
+
+/**
+ * Describes the enum shop.sagas.v1.EpisodeState.
+ */
+export const EpisodeStateSchema = /*@__PURE__*/
+  enumDesc(file_shop_sagas_v1_saga_service, 0);
+
+/**
+ * Whether an episode's workflow can still settle its orders.
+ *
+ * @generated from enum shop.sagas.v1.EpisodeState
+ */
+export const EpisodeState = /*@__PURE__*/
+  tsEnum(EpisodeStateSchema);
 
 /**
  * Runs the process between the services. The only one that knows the workflow engine.

@@ -55,11 +55,18 @@ export declare type CreateShipmentRequest = Message<"shop.shipping.v1.CreateShip
   address?: Address | undefined;
 
   /**
-   * The workflow to tell about delivery; empty: nobody.
+   * The workflow to tell about delivery, of the kind before episodes; empty: none.
    *
    * @generated from field: string saga_id = 6;
    */
   sagaId: string;
+
+  /**
+   * Whether orders is to be told what becomes of it: packed, booked, delivered, and what goes wrong.
+   *
+   * @generated from field: bool reported = 7;
+   */
+  reported: boolean;
 };
 
 /**
