@@ -4,15 +4,15 @@ import { Relay } from "#platform/batch/relay.ts";
 import { Database } from "#platform/database/database.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { register, type ServiceContext, type ServiceParts, startService } from "#platform/process/service.ts";
+import { PaymentService } from "./api/payment-api.ts";
 import { paymentsConfig } from "./config.ts";
+import { SimulatorGateway } from "./gateway/simulator/simulator-gateway.ts";
 import { migrations } from "./migrations/list.ts";
-import { OperationRepository } from "./operation.repository.ts";
-import { entities } from "./payment.entity.ts";
-import { PaymentRepository } from "./payment.repository.ts";
-import { PaymentMetrics } from "./payment-metrics.ts";
-import { PaymentService } from "./payment-service.ts";
-import { Payments, type PaymentsOptions } from "./payments.ts";
-import { SimulatorGateway } from "./simulator-gateway.ts";
+import { PaymentMetrics } from "./move/metrics.ts";
+import { Payments, type PaymentsOptions } from "./move/money-mover.ts";
+import { OperationRepository } from "./operation/operation.repository.ts";
+import { entities } from "./payment/payment.entity.ts";
+import { PaymentRepository } from "./payment/payment.repository.ts";
 
 type Context = ServiceContext<typeof paymentsConfig>;
 

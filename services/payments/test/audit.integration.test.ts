@@ -5,10 +5,10 @@ import type { AuditEvent } from "#platform/audit/audit-event.ts";
 import { runInContext } from "#platform/context.ts";
 import { encodeId, newId } from "#platform/id.ts";
 import { readAuditLog } from "#testing/audit-log.ts";
-import { GatewayUnavailableError } from "../src/gateway.ts";
-import { PaymentMetrics } from "../src/payment-metrics.ts";
-import type { PaymentsOptions } from "../src/payments.ts";
-import type { AuthorizeInput } from "../src/writes.ts";
+import { GatewayUnavailableError } from "../src/gateway/gateway.ts";
+import { PaymentMetrics } from "../src/move/metrics.ts";
+import type { PaymentsOptions } from "../src/move/money-mover.ts";
+import type { AuthorizeInput } from "../src/operation/operation-request.ts";
 import { authorization, change, type Harness, openHarness, until } from "./harness.ts";
 
 let harness: Harness;

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Transaction } from "#platform/database/transaction.ts";
 import { readBalance } from "../src/balance.ts";
-import { type Gateway, GatewayUnavailableError } from "../src/gateway.ts";
-import { OperationRepository, type Transactions } from "../src/operation.repository.ts";
-import { heldOf, type Payment, statusOf } from "../src/payment.ts";
-import type { Payments } from "../src/payments.ts";
-import { recordDecisions } from "../src/statements.ts";
+import { type Gateway, GatewayUnavailableError } from "../src/gateway/gateway.ts";
+import type { Payments } from "../src/move/money-mover.ts";
+import { OperationRepository, type Transactions } from "../src/operation/operation.repository.ts";
+import { recordDecisions } from "../src/operation/operation-statements.ts";
+import { heldOf, type Payment, statusOf } from "../src/payment/payment.ts";
 import { authorization, change, type Harness, openHarness, until } from "./harness.ts";
 
 const slowMs = 1_500;

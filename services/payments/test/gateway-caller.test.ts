@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { newId } from "#platform/id.ts";
-import type { Gateway } from "../src/gateway.ts";
-import type { GatewayCallOutcome } from "../src/gateway-call.ts";
-import { GatewayCaller } from "../src/gateway-caller.ts";
-import type { Ticket } from "../src/recording.ts";
-import { newTicket } from "../src/writes.ts";
+import type { Gateway } from "../src/gateway/gateway.ts";
+import type { GatewayCallOutcome } from "../src/gateway/gateway-call.ts";
+import { GatewayCaller } from "../src/gateway/gateway-caller.ts";
+import type { Ticket } from "../src/operation/operation-recording.ts";
+import { newTicket } from "../src/operation/operation-request.ts";
 import { authorization, quiet, until } from "./harness.ts";
 
 /** A gateway whose calls do not end, whatever their signal says, until they are let go. */

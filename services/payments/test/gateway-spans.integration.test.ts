@@ -9,9 +9,9 @@ import { contextInterceptor } from "#platform/interceptors/context.ts";
 import { errorInterceptor } from "#platform/interceptors/errors.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { type KeptSpans, keepSpans } from "#testing/kept-spans.ts";
-import { GatewayUnavailableError } from "../src/gateway.ts";
-import { PaymentService } from "../src/payment-service.ts";
-import type { Payments, PaymentsOptions } from "../src/payments.ts";
+import { PaymentService } from "../src/api/payment-api.ts";
+import { GatewayUnavailableError } from "../src/gateway/gateway.ts";
+import type { Payments, PaymentsOptions } from "../src/move/money-mover.ts";
 import { type Harness, openHarness, until } from "./harness.ts";
 
 let harness: Harness;

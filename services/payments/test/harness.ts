@@ -4,15 +4,15 @@ import { AuthorizePaymentRequestSchema } from "#gen/shop/payments/v1/payment_ser
 import { Database } from "#platform/database/database.ts";
 import { newId } from "#platform/id.ts";
 import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
-import type { Gateway } from "../src/gateway.ts";
+import { toAuthorize } from "../src/api/payment-proto.ts";
+import type { Gateway } from "../src/gateway/gateway.ts";
+import { SimulatorGateway } from "../src/gateway/simulator/simulator-gateway.ts";
 import { migrations } from "../src/migrations/list.ts";
-import { OperationRepository } from "../src/operation.repository.ts";
-import { entities } from "../src/payment.entity.ts";
-import { PaymentRepository } from "../src/payment.repository.ts";
-import { toAuthorize } from "../src/payment-mapping.ts";
-import { Payments, type PaymentsOptions } from "../src/payments.ts";
-import { SimulatorGateway } from "../src/simulator-gateway.ts";
-import type { AuthorizeInput, ChangeInput } from "../src/writes.ts";
+import { Payments, type PaymentsOptions } from "../src/move/money-mover.ts";
+import { OperationRepository } from "../src/operation/operation.repository.ts";
+import type { AuthorizeInput, ChangeInput } from "../src/operation/operation-request.ts";
+import { entities } from "../src/payment/payment.entity.ts";
+import { PaymentRepository } from "../src/payment/payment.repository.ts";
 
 /** A log that keeps quiet: what goes wrong in these tests is meant to. */
 export const quiet = { warn: () => {}, error: () => {} };

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Change, Operation, Verdict } from "../src/operation.ts";
-import { accept } from "../src/operation.ts";
-import { entriesOf, heldOf, type Payment, type PaymentStatus, statusOf, transitions } from "../src/payment.ts";
-import { Recording } from "../src/recording.ts";
+import type { Change, Operation, Verdict } from "../src/operation/operation.ts";
+import { accept } from "../src/operation/operation.ts";
+import { Recording } from "../src/operation/operation-recording.ts";
+import { entriesOf, heldOf, type Payment, type PaymentStatus, statusOf, transitions } from "../src/payment/payment.ts";
 
 const time = new Date(0);
 

@@ -4,11 +4,11 @@ import { migrateDown, migrateUp } from "#platform/database/migrate.ts";
 import { sqlStateOf } from "#platform/database/sql-state.ts";
 import { newId } from "#platform/id.ts";
 import { migrations } from "../src/migrations/list.ts";
-import { LedgerEntryEntity, OperationEntity, PaymentEntity } from "../src/payment.entity.ts";
-import { listQuery, type PaymentFilter } from "../src/payment.repository.ts";
-import { statusOf } from "../src/payment.ts";
-import { type PaymentRow, paymentColumns, toPayment } from "../src/rows.ts";
-import * as statements from "../src/statements.ts";
+import { type PaymentRow, paymentColumns, toPayment } from "../src/operation/operation-row.ts";
+import * as statements from "../src/operation/operation-statements.ts";
+import { LedgerEntryEntity, OperationEntity, PaymentEntity } from "../src/payment/payment.entity.ts";
+import { listQuery, type PaymentFilter } from "../src/payment/payment.repository.ts";
+import { statusOf } from "../src/payment/payment.ts";
 import { authorization, change, type Harness, openHarness } from "./harness.ts";
 
 let harness: Harness;

@@ -1,6 +1,6 @@
 import { insertAuditEvents } from "#platform/audit/audit-entry.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
-import { operationColumns, paymentColumns } from "./rows.ts";
+import { operationColumns, paymentColumns } from "./operation-row.ts";
 
 /** Claims request ids: `$1` method, then the arrays of `idempotencyColumns`. */
 export const claimRequests: SqlText = {

@@ -4,11 +4,11 @@ import { answerEach } from "#platform/batch/batch-call.ts";
 import { type Subject, withSubject } from "#platform/context.ts";
 import type { Json, PageTokens } from "#platform/page-token.ts";
 import { activeSpan } from "#platform/trace/spans.ts";
-import type { Outcome } from "./operation.ts";
-import type { PaymentCursor, PaymentFilter, PaymentRepository } from "./payment.repository.ts";
-import { toAuthorize, toCapture, toProto, toProtoEntry, toRefund, toStatus, toVoid } from "./payment-mapping.ts";
-import type { Payments } from "./payments.ts";
-import { notFound } from "./refusals.ts";
+import type { Payments } from "../move/money-mover.ts";
+import type { Outcome } from "../operation/operation.ts";
+import type { PaymentCursor, PaymentFilter, PaymentRepository } from "../payment/payment.repository.ts";
+import { notFound } from "../payment/refusals.ts";
+import { toAuthorize, toCapture, toProto, toProtoEntry, toRefund, toStatus, toVoid } from "./payment-proto.ts";
 
 const defaultPageSize = 50;
 

@@ -3,6 +3,8 @@ import { type Context, context } from "@opentelemetry/api";
 import { Batcher } from "#platform/batch/batcher.ts";
 import { decodeId } from "#platform/id.ts";
 import { hideCardNumbers } from "#platform/redact/redact-text.ts";
+import type { Operation, Verdict } from "../operation/operation.ts";
+import type { Ticket } from "../operation/operation-recording.ts";
 import {
   type Gateway,
   GatewayAmbiguousError,
@@ -11,8 +13,6 @@ import {
   GatewayUnavailableError,
 } from "./gateway.ts";
 import { type GatewayCallKind, type OnGatewayCall, observed } from "./gateway-call.ts";
-import type { Operation, Verdict } from "./operation.ts";
-import type { Ticket } from "./recording.ts";
 
 /** Where failures of the gateway are reported. */
 export interface GatewayLog {

@@ -1,6 +1,6 @@
 import { encodeId } from "#platform/id.ts";
+import type { Decision, Effect, Payment } from "../payment/payment.ts";
 import type { Operation, OperationState } from "./operation.ts";
-import type { Decision, Effect, Payment } from "./payment.ts";
 
 /** The columns of {@link PaymentRow}, of a table `payment p`. */
 export const paymentColumns = `p.payment_id, p.order_id, p.customer_id, p.card_token, p.currency, p.amount, p.decision,

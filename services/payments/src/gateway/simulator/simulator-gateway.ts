@@ -9,9 +9,9 @@ import {
   type GatewayCall,
   type GatewayChange,
   GatewayKeyReusedError,
-} from "./gateway.ts";
+} from "../gateway.ts";
+import { behaviourOf } from "./card-behaviour.ts";
 import { type Plan, type SimulatorCall, type SimulatorRecord, SimulatorRepository } from "./simulator.repository.ts";
-import { behaviourOf } from "./simulator-behaviour.ts";
 
 /** How slow the simulated gateway is, in milliseconds. */
 export interface SimulatorSettings {

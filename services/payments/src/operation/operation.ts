@@ -1,4 +1,4 @@
-import type { PaymentError } from "./errors.ts";
+import type { PaymentError } from "../payment/errors.ts";
 import {
   availableOf,
   type Effect,
@@ -9,8 +9,15 @@ import {
   type Payment,
   refundableOf,
   voidableOf,
-} from "./payment.ts";
-import { declined, exceedsAuthorization, exceedsCapture, mismatch, notAuthorized, voidedBefore } from "./refusals.ts";
+} from "../payment/payment.ts";
+import {
+  declined,
+  exceedsAuthorization,
+  exceedsCapture,
+  mismatch,
+  notAuthorized,
+  voidedBefore,
+} from "../payment/refusals.ts";
 import type { Source } from "./source.ts";
 
 /**

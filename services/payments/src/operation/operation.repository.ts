@@ -3,12 +3,9 @@ import type { Database } from "#platform/database/database.ts";
 import { replayable } from "#platform/database/idempotency.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
 import { decodeId, encodeId, newId } from "#platform/id.ts";
+import { idTaken } from "../payment/refusals.ts";
 import type { Change, Operation } from "./operation.ts";
-import { type Decided, Recording, type Ticket } from "./recording.ts";
-import { idTaken } from "./refusals.ts";
-import { type OperationRow, type PaymentRow, toOperation, toPayment } from "./rows.ts";
-import type { Submitted } from "./source.ts";
-import * as statements from "./statements.ts";
+import { type Decided, Recording, type Ticket } from "./operation-recording.ts";
 import {
   type AuthorizeInput,
   type Begun,
@@ -24,7 +21,10 @@ import {
   paymentInsert,
   paymentUpdate,
   refuseExisting,
-} from "./writes.ts";
+} from "./operation-request.ts";
+import { type OperationRow, type PaymentRow, toOperation, toPayment } from "./operation-row.ts";
+import * as statements from "./operation-statements.ts";
+import type { Submitted } from "./source.ts";
 
 /** What the repository needs of a database. */
 export type Transactions = Pick<Database, "query" | "transaction">;

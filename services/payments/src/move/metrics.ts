@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
-import type { OnGatewayCall } from "./gateway-call.ts";
-import type { OperationRepository } from "./operation.repository.ts";
-import type { Ticket } from "./recording.ts";
+import type { OnGatewayCall } from "../gateway/gateway-call.ts";
+import type { OperationRepository } from "../operation/operation.repository.ts";
+import type { Ticket } from "../operation/operation-recording.ts";
 
 /** A caller may name any three letters as a currency; a label may not become one that there is not. */
 const currencies: ReadonlySet<string> = new Set(Intl.supportedValuesOf("currency"));

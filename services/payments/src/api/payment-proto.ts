@@ -20,10 +20,10 @@ import {
 } from "#gen/shop/payments/v1/payment_service_pb.js";
 import { fingerprint } from "#platform/database/idempotency.ts";
 import { bucketOf, encodeId, newId } from "#platform/id.ts";
-import type { LedgerEntry as LedgerRow } from "./payment.entity.ts";
-import type * as domain from "./payment.ts";
-import { statusOf } from "./payment.ts";
-import type { AuthorizeInput, ChangeInput } from "./writes.ts";
+import type { AuthorizeInput, ChangeInput } from "../operation/operation-request.ts";
+import type { LedgerEntry as LedgerRow } from "../payment/payment.entity.ts";
+import type * as domain from "../payment/payment.ts";
+import { statusOf } from "../payment/payment.ts";
 
 const statuses = {
   pending: PaymentStatus.PENDING,

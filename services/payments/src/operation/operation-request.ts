@@ -1,13 +1,13 @@
 import { idempotencyColumns, type Keyed } from "#platform/database/idempotency.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
+import type { Payment } from "../payment/payment.ts";
+import { idTaken, notFound, voidedBefore } from "../payment/refusals.ts";
 import { accept, type Change, type Operation } from "./operation.ts";
-import type { Payment } from "./payment.ts";
-import type { Entry, Ticket } from "./recording.ts";
-import { idTaken, notFound, voidedBefore } from "./refusals.ts";
-import { type PaymentRow, toPayment } from "./rows.ts";
+import type { Entry, Ticket } from "./operation-recording.ts";
+import { type PaymentRow, toPayment } from "./operation-row.ts";
+import { findPayments, unclaimRequests } from "./operation-statements.ts";
 import type { Source, Submitted } from "./source.ts";
-import { findPayments, unclaimRequests } from "./statements.ts";
 
 /** An authorization as it is asked for. Ids are text, the amount is minor units. */
 export interface AuthorizeInput extends Keyed {

@@ -4,8 +4,8 @@ import { PaymentErrorReason as Reason } from "#gen/shop/payments/v1/payment_erro
 import { DomainError } from "#platform/errors.ts";
 import { newId } from "#platform/id.ts";
 import { readBalance } from "../src/balance.ts";
-import { statusOf } from "../src/payment.ts";
-import type { Payments } from "../src/payments.ts";
+import type { Payments } from "../src/move/money-mover.ts";
+import { statusOf } from "../src/payment/payment.ts";
 import { authorization, change, type Harness, openHarness } from "./harness.ts";
 
 let harness: Harness;

@@ -1,8 +1,8 @@
 import { type Attributes, type Context, SpanKind } from "@opentelemetry/api";
 import { activeSpan, runSpan, startSpan } from "#platform/trace/spans.ts";
+import type { Ticket } from "../operation/operation-recording.ts";
+import type { Effect } from "../payment/payment.ts";
 import { GatewayAmbiguousError, type GatewayAnswer, GatewayUnavailableError } from "./gateway.ts";
-import type { Effect } from "./payment.ts";
-import type { Ticket } from "./recording.ts";
 
 /** What the gateway is called for; `find` asks what became of an earlier call. */
 export type GatewayCallKind = Effect | "find";

@@ -1,7 +1,7 @@
 import type { AuditEntry } from "#platform/audit/audit-entry.ts";
+import type { EntryDraft, Payment } from "../payment/payment.ts";
 import { type Operation, promote, settle, type Verdict } from "./operation.ts";
-import type { EntryDraft, Payment } from "./payment.ts";
-import { decisionEntry } from "./payment-audit.ts";
+import { decisionEntry } from "./operation-audit.ts";
 
 /** An operation with its payment. */
 export interface Ticket {

@@ -1,15 +1,15 @@
 import { Batcher } from "#platform/batch/batcher.ts";
 import { detached, remainingMs, withSubject } from "#platform/context.ts";
 import { resumeTrace } from "#platform/trace/spans.ts";
-import { Decisions } from "./decisions.ts";
-import type { Gateway } from "./gateway.ts";
-import type { OnGatewayCall } from "./gateway-call.ts";
-import { GatewayCaller, type GatewayLimits, type GatewayLog } from "./gateway-caller.ts";
-import type { OperationRepository } from "./operation.repository.ts";
-import { type Change, type Outcome, outcomeOf } from "./operation.ts";
-import type { Decided, Ticket } from "./recording.ts";
-import { currentSource, type Submitted } from "./source.ts";
-import type { AuthorizeInput, Begun, ChangeInput } from "./writes.ts";
+import type { Gateway } from "../gateway/gateway.ts";
+import type { OnGatewayCall } from "../gateway/gateway-call.ts";
+import { GatewayCaller, type GatewayLimits, type GatewayLog } from "../gateway/gateway-caller.ts";
+import type { OperationRepository } from "../operation/operation.repository.ts";
+import { type Change, type Outcome, outcomeOf } from "../operation/operation.ts";
+import type { Decided, Ticket } from "../operation/operation-recording.ts";
+import type { AuthorizeInput, Begun, ChangeInput } from "../operation/operation-request.ts";
+import { currentSource, type Submitted } from "../operation/source.ts";
+import { Decisions } from "./awaited-decisions.ts";
 
 /** What {@link Payments} works with. */
 export interface PaymentsOptions {

@@ -1,8 +1,8 @@
 import type { Database } from "#platform/database/database.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
-import { GatewayKeyReusedError } from "./gateway.ts";
-import { type Effect, noCurrency } from "./payment.ts";
+import { type Effect, noCurrency } from "../../payment/payment.ts";
+import { GatewayKeyReusedError } from "../gateway.ts";
 
 /** A call as it reaches the simulated gateway. */
 export interface SimulatorCall {

@@ -1,6 +1,6 @@
 import type { AuditEntry } from "#platform/audit/audit-entry.ts";
+import type { Effect, Payment } from "../payment/payment.ts";
 import type { Operation } from "./operation.ts";
-import type { Effect, Payment } from "./payment.ts";
 import { originOf } from "./source.ts";
 
 /** What the audit log of payments calls what the gateway did, and what it refused to do. */

@@ -1,4 +1,4 @@
-import type { Ticket } from "./recording.ts";
+import type { Ticket } from "../operation/operation-recording.ts";
 
 /** Lets callers wait, for a while, until their operation is decided by this process. */
 export class Decisions {

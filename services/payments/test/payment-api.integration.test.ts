@@ -9,7 +9,7 @@ import { contextInterceptor } from "#platform/interceptors/context.ts";
 import { errorInterceptor } from "#platform/interceptors/errors.ts";
 import { validationInterceptor } from "#platform/interceptors/validation.ts";
 import { PageTokens } from "#platform/page-token.ts";
-import { PaymentService } from "../src/payment-service.ts";
+import { PaymentService } from "../src/api/payment-api.ts";
 import { type Harness, openHarness } from "./harness.ts";
 
 let harness: Harness;
