@@ -50,3 +50,11 @@ export function writtenColumns<Row extends object>(types: Written<Row>): Written
     typed: entries.map(([name, type]) => `${name} ${type}`).join(", "),
   };
 }
+
+/** `status = g.status, update_time = g.update_time`: sets the columns from rows that came under the alias `g`. */
+export function assignments({ names }: WrittenColumns, rows: string): string {
+  return names
+    .split(", ")
+    .map((name) => `${name} = ${rows}.${name}`)
+    .join(", ");
+}
