@@ -1,6 +1,6 @@
 import { type Attributes, type Context, SpanKind } from "@opentelemetry/api";
 import { activeSpan, runSpan, startSpan } from "#platform/trace/spans.ts";
-import type { Ticket } from "../operation/operation-recording.ts";
+import type { Ticket } from "../operation/operation.ts";
 import type { Effect } from "../payment/payment.ts";
 import { GatewayAmbiguousError, type GatewayAnswer, GatewayUnavailableError } from "./gateway.ts";
 

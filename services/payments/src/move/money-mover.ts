@@ -1,28 +1,32 @@
 import { Batcher } from "#platform/batch/batcher.ts";
 import { detached, remainingMs, withSubject } from "#platform/context.ts";
+import type { Logger } from "#platform/log/logger.ts";
 import { resumeTrace } from "#platform/trace/spans.ts";
 import type { Gateway } from "../gateway/gateway.ts";
-import type { OnGatewayCall } from "../gateway/gateway-call.ts";
-import { GatewayCaller, type GatewayLimits, type GatewayLog } from "../gateway/gateway-caller.ts";
+import { GatewayCaller, type GatewayLimits } from "../gateway/gateway-caller.ts";
 import type { OperationRepository } from "../operation/operation.repository.ts";
-import { type Change, type Outcome, outcomeOf } from "../operation/operation.ts";
-import type { Decided, Ticket } from "../operation/operation-recording.ts";
-import type { AuthorizeInput, Begun, ChangeInput } from "../operation/operation-request.ts";
-import { currentSource, type Submitted } from "../operation/source.ts";
-import { Decisions } from "./awaited-decisions.ts";
+import { type Change, type Outcome, outcomeOf, type Ticket } from "../operation/operation.ts";
+import type { Decided } from "../operation/operation-recording.ts";
+import {
+  type AuthorizeInput,
+  type Begun,
+  type ChangeInput,
+  type Submitted,
+  submitted,
+} from "../operation/operation-request.ts";
+import { AwaitedDecisions } from "./awaited-decisions.ts";
+import type { PaymentMetrics } from "./metrics.ts";
 
-/** What {@link Payments} works with. */
-export interface PaymentsOptions {
-  readonly repository: OperationRepository;
+/** What {@link MoneyMover} works with. */
+export interface MoneyMoverOptions {
+  readonly operations: OperationRepository;
   readonly gateway: Gateway;
-  readonly log: GatewayLog;
+  readonly log: Pick<Logger, "warn" | "error">;
   readonly limits: GatewayLimits;
   /** How long a caller waits for the gateway before it is told "pending", in milliseconds. */
   readonly answerWithinMs: number;
-  /** Told about every operation that was decided. */
-  readonly onDecided?: (ticket: Ticket) => void;
-  /** Told about every call to the gateway. */
-  readonly onGatewayCall?: OnGatewayCall;
+  /** Told about every operation that was decided, and every call to the gateway. */
+  readonly metrics: Pick<PaymentMetrics, "decided" | "gatewayCalled">;
 }
 
 /** How many operations one sweep takes. */
@@ -38,12 +42,12 @@ const marginMs = 250;
 
 /**
  * Moves money. Each call is committed, then sent, then recorded; many callers share each of these steps. Whatever is cut
- * off between two of them is carried on by {@link Payments.resolve}, here or in another process.
+ * off between two of them is carried on by {@link MoneyMover.resolve}, here or in another process.
  */
-export class Payments {
-  readonly #options: PaymentsOptions;
+export class MoneyMover {
+  readonly #options: MoneyMoverOptions;
   readonly #caller: GatewayCaller;
-  readonly #decisions = new Decisions();
+  readonly #decisions = new AwaitedDecisions();
   readonly #carried = new Set<Promise<void>>();
   readonly #authorizations: Batcher<Submitted<AuthorizeInput>, Begun>;
   readonly #changes: Readonly<Record<Change["kind"], Batcher<Submitted<ChangeInput>, Begun>>>;
@@ -51,17 +55,17 @@ export class Payments {
   readonly #lookups: Batcher<string, Ticket>;
   readonly #postponements: Batcher<{ operationId: string; pauseMs: number }, undefined>;
 
-  constructor(options: PaymentsOptions) {
-    const { repository, gateway, limits, log, onGatewayCall: onCall } = options;
+  constructor(options: MoneyMoverOptions) {
+    const { operations, gateway, limits, log, metrics } = options;
     this.#options = options;
-    this.#caller = new GatewayCaller({ gateway, limits, log, onCall });
+    this.#caller = new GatewayCaller({ gateway, limits, log, onCall: metrics.gatewayCalled });
     this.#authorizations = new Batcher({
       name: "authorizations",
       keyOf: (input) => input.paymentId,
-      run: (inputs) => repository.beginAuthorizations(inputs),
+      run: (inputs) => operations.beginAuthorizations(inputs),
     });
     const changes = (kind: Change["kind"]) => {
-      const run = (inputs: Submitted<ChangeInput>[]) => repository.beginChanges(kind, inputs);
+      const run = (inputs: Submitted<ChangeInput>[]) => operations.beginChanges(kind, inputs);
       return new Batcher<Submitted<ChangeInput>, Begun>({ name: `${kind}s`, run });
     };
     this.#changes = { capture: changes("capture"), void: changes("void"), refund: changes("refund") };
@@ -72,19 +76,19 @@ export class Payments {
 
   /** Asks the gateway to hold an amount. @throws the refusals of AuthorizePayment */
   async authorize(input: AuthorizeInput, signal?: AbortSignal): Promise<Outcome> {
-    const submitted = { ...input, source: currentSource(input.requestId) };
-    return await this.#answer(await this.#authorizations.submit(submitted, signal ? { signal } : {}), signal);
+    const begun = await this.#authorizations.submit(submitted(input), signal ? { signal } : {});
+    return await this.#answer(begun, signal);
   }
 
   /** Captures, voids or refunds. @throws the refusals of CapturePayment, VoidPayment and RefundPayment */
   async change(input: ChangeInput, signal?: AbortSignal): Promise<Outcome> {
-    const submitted = { ...input, source: currentSource(input.requestId) };
-    return await this.#answer(await this.#changes[input.kind].submit(submitted, signal ? { signal } : {}), signal);
+    const begun = await this.#changes[input.kind].submit(submitted(input), signal ? { signal } : {});
+    return await this.#answer(begun, signal);
   }
 
   /** Carries on what a crash or a lost answer left undecided; returns how many operations that were. For a `Relay`. */
   async resolve(): Promise<number> {
-    const due = await this.#options.repository.claimDue(sweepSize);
+    const due = await this.#options.operations.claimDue(sweepSize);
     await Promise.all(due.map((ticket) => this.#resume(ticket, true)));
     return due.length;
   }
@@ -164,23 +168,23 @@ export class Payments {
   }
 
   async #record(inputs: Decided[]): Promise<Ticket[]> {
-    const { recorded, consequences, changed } = await this.#options.repository.record(inputs);
+    const { recorded, consequences, changed } = await this.#options.operations.record(inputs);
     for (const ticket of [...recorded, ...consequences]) {
       if (ticket.operation.state === "pending") void this.#resume(ticket, false);
-      else if (changed.has(ticket.operation.operationId)) this.#options.onDecided?.(ticket);
+      else if (changed.has(ticket.operation.operationId)) this.#options.metrics.decided(ticket);
       this.#decisions.announce(ticket);
     }
     return recorded;
   }
 
   async #find(operationIds: string[]): Promise<(Ticket | Error)[]> {
-    const tickets = await this.#options.repository.find(operationIds);
+    const tickets = await this.#options.operations.find(operationIds);
     const found = new Map(tickets.map((ticket) => [ticket.operation.operationId, ticket]));
     return operationIds.map((id) => found.get(id) ?? new Error(`operation ${id} is missing`));
   }
 
   async #postpone(entries: { operationId: string; pauseMs: number }[]): Promise<undefined[]> {
-    await this.#options.repository.postpone(entries);
+    await this.#options.operations.postpone(entries);
     return entries.map(() => undefined);
   }
 }

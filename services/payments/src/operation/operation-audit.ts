@@ -1,7 +1,7 @@
-import type { AuditEntry } from "#platform/audit/audit-entry.ts";
+import type { AuditEntry, AuditOrigin } from "#platform/audit/audit-entry.ts";
+import { traceIdOf } from "#platform/trace-parent.ts";
 import type { Effect, Payment } from "../payment/payment.ts";
-import type { Operation } from "./operation.ts";
-import { originOf } from "./source.ts";
+import type { Operation, Source } from "./operation.ts";
 
 /** What the audit log of payments calls what the gateway did, and what it refused to do. */
 export const auditActions = {
@@ -27,4 +27,8 @@ export function decisionEntry(payment: Payment, operation: Operation): AuditEntr
     details: refused ? { ...moved, decline_code: refusalCode.slice(0, longestCode) } : moved,
     origin: originOf(source),
   };
+}
+
+function originOf({ actor, requestId, traceparent }: Source): AuditOrigin {
+  return { actor, requestId, traceId: traceIdOf(traceparent) };
 }
