@@ -171,7 +171,7 @@ test("every order of requests and verdicts keeps the amounts sound and walks exa
       queue.push(next);
     }
   }
-  const allowed = Object.entries(transitions).flatMap(([from, list]) => list.map((to) => `${from} → ${to}`));
+  const allowed = Object.entries(transitions).flatMap(([from, places]) => places.map((to) => `${from} → ${to}`));
   assert.deepEqual([...walked].sort(), allowed.sort());
   assert.ok(seen.size > 1_000, `${seen.size} states`);
 });
