@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Batcher } from "#platform/batch/batcher.ts";
-import type { Database } from "#platform/database/database.ts";
+import { Database } from "#platform/database/database.ts";
+import type { Logger } from "#platform/log/logger.ts";
 import {
   type Gateway,
   GatewayAmbiguousError,
@@ -9,9 +10,9 @@ import {
   type GatewayCall,
   type GatewayChange,
   GatewayKeyReusedError,
-} from "./gateway.ts";
+} from "../gateway.ts";
+import { behaviourOf } from "./card-behaviour.ts";
 import { type Plan, type SimulatorCall, type SimulatorRecord, SimulatorRepository } from "./simulator.repository.ts";
-import { behaviourOf } from "./simulator-behaviour.ts";
 
 /** How slow the simulated gateway is, in milliseconds. */
 export interface SimulatorSettings {
@@ -21,11 +22,20 @@ export interface SimulatorSettings {
   readonly latencyMs: number;
 }
 
+/** How the simulated gateway is opened. */
+export interface SimulatorOptions extends SimulatorSettings {
+  /** The database that it remembers in what it did. */
+  readonly url: string;
+  readonly poolMax: number;
+  readonly log: Pick<Logger, "warn">;
+}
+
 /**
  * A card gateway that exists only here. What it does is durable in the schema `simulator`, in transactions of its own, as
  * what a real gateway does would be; the card's token decides how it behaves (see {@link behaviourOf}).
  */
 export class SimulatorGateway implements Gateway {
+  readonly #database: Database;
   readonly #settings: SimulatorSettings;
   readonly #authorizations: Batcher<SimulatorCall, SimulatorRecord>;
   readonly #changes: Batcher<SimulatorCall, SimulatorRecord>;
@@ -33,7 +43,14 @@ export class SimulatorGateway implements Gateway {
   /** Calls that failed, by key, for cards that fail a few times. A key is forgotten when it works. */
   readonly #failures = new Map<string, number>();
 
-  constructor(database: Database, settings: SimulatorSettings) {
+  /** Opens it with connections of its own. */
+  static async open({ url, poolMax, log, ...settings }: SimulatorOptions): Promise<SimulatorGateway> {
+    const database = await Database.open({ url, name: "payments-simulator", entities: [], poolMax, log });
+    return new SimulatorGateway(database, settings);
+  }
+
+  private constructor(database: Database, settings: SimulatorSettings) {
+    this.#database = database;
     const repository = new SimulatorRepository(database, (call, cardToken) => this.#plan(call, cardToken));
     this.#settings = settings;
     this.#authorizations = new Batcher({
@@ -69,9 +86,10 @@ export class SimulatorGateway implements Gateway {
     return record.remainingMs > 0 ? { state: "processing" } : toAnswer(record);
   }
 
-  /** Ends once every call that was taken is answered. */
+  /** Ends its connections, once every call that was taken is answered. */
   async close(): Promise<void> {
     await Promise.all([this.#authorizations.drain(), this.#changes.drain(), this.#questions.drain()]);
+    await this.#database.close();
   }
 
   async #perform(

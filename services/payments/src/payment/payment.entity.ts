@@ -1,7 +1,7 @@
 import { defineEntity, type InferEntity, p } from "@mikro-orm/core";
-import type { Account, Decision, Effect, EntryKind, PaymentStatus } from "./payment.ts";
+import type { Account, Decision, EntryKind, PaymentStatus } from "./payment.ts";
 
-/** The money of one order. */
+/** The money of one order; its rows are read by `toPayment`. */
 export const PaymentEntity = defineEntity({
   name: "Payment",
   tableName: "payment",
@@ -29,29 +29,6 @@ export const PaymentEntity = defineEntity({
   },
 });
 
-/** One effect that was asked for. */
-export const OperationEntity = defineEntity({
-  name: "Operation",
-  tableName: "payment_operation",
-  properties: {
-    operationId: p.uuid().primary(),
-    paymentId: p.uuid(),
-    kind: p.text().$type<Effect>(),
-    amount: p.bigint("bigint").nullable(),
-    state: p.text(),
-    refusalCode: p.text().default(""),
-    overtaken: p.boolean().default(false),
-    reason: p.text().default(""),
-    attempts: p.integer().default(0),
-    actor: p.text().default(""),
-    requestId: p.text().default(""),
-    traceparent: p.text().default(""),
-    nextAttemptTime: p.datetime(),
-    createTime: p.datetime().defaultRaw("now()"),
-    decideTime: p.datetime().nullable(),
-  },
-});
-
 /** One line of the ledger; never changed or deleted. */
 export const LedgerEntryEntity = defineEntity({
   name: "LedgerEntry",
@@ -73,4 +50,4 @@ export const LedgerEntryEntity = defineEntity({
 export type LedgerEntry = InferEntity<typeof LedgerEntryEntity>;
 
 /** Everything that MikroORM knows in the payments database. */
-export const entities = [PaymentEntity, OperationEntity, LedgerEntryEntity];
+export const entities = [PaymentEntity, LedgerEntryEntity];

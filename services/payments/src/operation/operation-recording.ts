@@ -1,13 +1,7 @@
 import type { AuditEntry } from "#platform/audit/audit-entry.ts";
+import type { EntryDraft, Payment } from "../payment/payment.ts";
 import { type Operation, promote, settle, type Verdict } from "./operation.ts";
-import type { EntryDraft, Payment } from "./payment.ts";
-import { decisionEntry } from "./payment-audit.ts";
-
-/** An operation with its payment. */
-export interface Ticket {
-  readonly operation: Operation;
-  readonly payment: Payment;
-}
+import { decisionEntry } from "./operation-audit.ts";
 
 /** What the gateway said to an operation. */
 export interface Decided {
@@ -16,7 +10,7 @@ export interface Decided {
 }
 
 /** A ledger entry and what it is of. */
-export interface Entry extends EntryDraft {
+export interface RecordedEntry extends EntryDraft {
   readonly paymentId: string;
   readonly operationId: string;
   readonly currency: string;
@@ -26,19 +20,19 @@ export interface Entry extends EntryDraft {
 export interface Changes {
   readonly payments: Payment[];
   readonly operations: Operation[];
-  readonly entries: Entry[];
+  readonly entries: RecordedEntry[];
   /** One for each verdict. */
   readonly events: AuditEntry[];
 }
 
-/** Works out, for payments that are locked, what a list of verdicts changes; several may be of the same payment. */
+/** Works out, for payments that are locked, what a batch of verdicts changes; several may be of the same payment. */
 export class Recording {
   readonly #payments: Map<string, Payment>;
   readonly #operations: Map<string, Operation>;
   readonly #time: Date;
   readonly #changed = new Map<string, Operation>();
   readonly #touched = new Set<string>();
-  readonly #entries: Entry[] = [];
+  readonly #entries: RecordedEntry[] = [];
   readonly #events: AuditEntry[] = [];
 
   /** @param operations those that are decided, and all that wait, the oldest first */

@@ -1,8 +1,9 @@
+import { assignments, selectList, writtenColumns } from "#platform/database/columns.ts";
 import type { Database } from "#platform/database/database.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
-import { GatewayKeyReusedError } from "./gateway.ts";
-import { type Effect, noCurrency } from "./payment.ts";
+import { type Effect, noCurrency } from "../../payment/payment.ts";
+import { GatewayKeyReusedError } from "../gateway.ts";
 
 /** A call as it reaches the simulated gateway. */
 export interface SimulatorCall {
@@ -38,30 +39,74 @@ export interface SimulatorRecord {
   readonly fresh: boolean;
 }
 
-interface Row {
-  key: string;
-  kind: Effect;
-  authorization_key: string;
-  card_token: string;
-  currency: string;
-  amount: bigint;
-  decline_code: string;
-  remaining_ms: number;
+/** A record with the amounts of an authorization, which its changes move. */
+interface RecordRow {
+  readonly key: string;
+  readonly kind: Effect;
+  readonly authorizationKey: string;
+  readonly cardToken: string;
+  readonly currency: string;
+  readonly amount: bigint;
+  readonly declineCode: string;
+  readonly remainingMs: number;
   captured: bigint;
   voided: bigint;
   refunded: bigint;
 }
 
-const columns = `r.key, r.kind, r.authorization_key, r.card_token, r.currency, r.amount, r.decline_code,
-  greatest(0, extract(epoch from r.decide_time - clock_timestamp()) * 1000)::int as remaining_ms,
-  r.captured, r.voided, r.refunded`;
+const columns = selectList<RecordRow>(
+  {
+    key: true,
+    kind: true,
+    authorizationKey: true,
+    cardToken: true,
+    currency: true,
+    amount: true,
+    declineCode: true,
+    remainingMs: "greatest(0, extract(epoch from r.decide_time - clock_timestamp()) * 1000)::int",
+    captured: true,
+    voided: true,
+    refunded: true,
+  },
+  "r",
+);
 
-const insert = `insert into simulator.gateway_record as r (key, kind, authorization_key, card_token, currency, amount,
-    decline_code, decide_time)
-  select key, kind, authorization_key, card_token, currency, amount, decline_code,
-    now() + remaining_ms * interval '1 millisecond'
-  from json_to_recordset($1::json) as g(key text, kind text, authorization_key text, card_token text, currency text,
-    amount bigint, decline_code text, remaining_ms bigint)
+/** A record as it is inserted; the amounts travel as text: JSON numbers are floating point. */
+interface InsertedRecord {
+  readonly key: string;
+  readonly kind: Effect;
+  readonly authorization_key: string;
+  readonly card_token: string;
+  readonly currency: string;
+  readonly amount: string;
+  readonly decline_code: string;
+  /** The decision's time is reckoned from it. */
+  readonly remaining_ms: number;
+}
+
+const inserted = writtenColumns<Omit<InsertedRecord, "remaining_ms">>({
+  key: "text",
+  kind: "text",
+  authorization_key: "text",
+  card_token: "text",
+  currency: "text",
+  amount: "bigint",
+  decline_code: "text",
+});
+
+/** What of an authorization its changes move, with its key. */
+interface MovedRecord {
+  readonly key: string;
+  readonly captured: string;
+  readonly voided: string;
+  readonly refunded: string;
+}
+
+const moved = writtenColumns<Omit<MovedRecord, "key">>({ captured: "bigint", voided: "bigint", refunded: "bigint" });
+
+const insert = `insert into simulator.gateway_record as r (${inserted.names}, decide_time)
+  select ${inserted.names}, now() + remaining_ms * interval '1 millisecond'
+  from json_to_recordset($1::json) as g(${inserted.typed}, remaining_ms bigint)
   order by key on conflict (key) do nothing`;
 
 const authorize: SqlText = { name: "simulator_authorize", text: `${insert} returning ${columns}` };
@@ -77,8 +122,8 @@ const lock: SqlText = {
 const change: SqlText = {
   name: "simulator_change",
   text: `with moved as (
-      update simulator.gateway_record r set captured = g.captured, voided = g.voided, refunded = g.refunded
-      from json_to_recordset($2::json) as g(key text, captured bigint, voided bigint, refunded bigint)
+      update simulator.gateway_record r set ${assignments(moved, "g")}
+      from json_to_recordset($2::json) as g(key text, ${moved.typed})
       where r.key = any($3::text[]) and r.key = g.key)
     ${insert}`,
 };
@@ -98,9 +143,9 @@ export class SimulatorRepository {
     const plans = calls.map((call) => this.#plan(call, call.card?.token ?? ""));
     const rows = calls.flatMap((call, index) => {
       const plan = plans[index];
-      return !plan || plan instanceof Error ? [] : [toJson(newRow(call, plan))];
+      return !plan || plan instanceof Error ? [] : [toInserted(newRow(call, plan))];
     });
-    const fresh = byKey(await this.#database.query<Row>(authorize, [JSON.stringify(rows)]));
+    const fresh = byKey(await this.#database.query<RecordRow>(authorize, [JSON.stringify(rows)]));
     const missing = calls.filter((call) => !fresh.has(call.key)).map((call) => call.key);
     const known = missing.length > 0 ? await this.#rows(missing) : fresh;
     return calls.map((call, index) => {
@@ -124,23 +169,23 @@ export class SimulatorRepository {
     });
   }
 
-  async #rows(keys: string[]): Promise<Map<string, Row>> {
-    return byKey(await this.#database.query<Row>(find, [keys]));
+  async #rows(keys: string[]): Promise<Map<string, RecordRow>> {
+    return byKey(await this.#database.query<RecordRow>(find, [keys]));
   }
 
   async #change(tx: Transaction, calls: SimulatorCall[]): Promise<(SimulatorRecord | Error)[]> {
     const [authorizations, known] = await Promise.all([
-      tx.query<Row>(lock, [[...new Set(calls.map((call) => call.authorizationKey))]]),
-      tx.query<Row>(find, [calls.map((call) => call.key)]),
+      tx.query<RecordRow>(lock, [[...new Set(calls.map((call) => call.authorizationKey))]]),
+      tx.query<RecordRow>(find, [calls.map((call) => call.key)]),
     ]);
     const accounts = byKey(authorizations);
     const records = byKey(known);
-    const added: Row[] = [];
+    const added: RecordRow[] = [];
     const results = calls.map((call) => {
       const row = records.get(call.key);
       if (row) return toRecord(call, row, false);
       const account = accounts.get(call.authorizationKey);
-      const plan = this.#plan(call, account?.card_token ?? "");
+      const plan = this.#plan(call, account?.cardToken ?? "");
       if (plan instanceof Error) return plan;
       const declineCode = plan.declineCode || move(account, call);
       const made = newRow(call, { ...plan, declineCode }, account);
@@ -148,21 +193,19 @@ export class SimulatorRepository {
       records.set(call.key, made);
       return fromRow(made, true);
     });
-    const moved = [...accounts.values()].map(({ key, captured, voided, refunded }) => {
-      return { key, captured: String(captured), voided: String(voided), refunded: String(refunded) };
-    });
-    await tx.commitWith(change, [JSON.stringify(added.map(toJson)), JSON.stringify(moved), [...accounts.keys()]]);
+    const amounts = [...accounts.values()].map(toMoved);
+    await tx.commitWith(change, [JSON.stringify(added.map(toInserted)), JSON.stringify(amounts), [...accounts.keys()]]);
     return results;
   }
 }
 
-function byKey(rows: Row[]): Map<string, Row> {
+function byKey(rows: RecordRow[]): Map<string, RecordRow> {
   return new Map(rows.map((row) => [row.key, row]));
 }
 
 /** Moves the amount of a call on its authorization; returns why not, or "". */
-function move(account: Row | undefined, call: SimulatorCall): string {
-  if (account?.kind !== "authorize" || account.decline_code !== "") return "no_such_authorization";
+function move(account: RecordRow | undefined, call: SimulatorCall): string {
+  if (account?.kind !== "authorize" || account.declineCode !== "") return "no_such_authorization";
   if (call.kind === "refund") {
     if (call.amount > account.captured - account.refunded) return "amount_exceeds_capture";
     account.refunded += call.amount;
@@ -174,33 +217,49 @@ function move(account: Row | undefined, call: SimulatorCall): string {
   return "";
 }
 
-function toRecord(call: SimulatorCall, row: Row | undefined, fresh: boolean): SimulatorRecord | Error {
+function toRecord(call: SimulatorCall, row: RecordRow | undefined, fresh: boolean): SimulatorRecord | Error {
   if (!row) return new Error(`the simulator lost the key ${call.key}`);
   const { card } = call;
-  const same = row.kind === call.kind && row.authorization_key === call.authorizationKey && row.amount === call.amount;
-  const sameCard = !card || (row.currency === card.currency && row.card_token === card.token);
+  const same = row.kind === call.kind && row.authorizationKey === call.authorizationKey && row.amount === call.amount;
+  const sameCard = !card || (row.currency === card.currency && row.cardToken === card.token);
   if (same && sameCard) return fromRow(row, fresh);
   return new GatewayKeyReusedError(`the key ${call.key} was used before with another body`);
 }
 
-function fromRow(row: Row, fresh: boolean): SimulatorRecord {
-  const { key, card_token: cardToken, decline_code: declineCode, remaining_ms: remainingMs } = row;
+function fromRow({ key, cardToken, declineCode, remainingMs }: RecordRow, fresh: boolean): SimulatorRecord {
   return { key, cardToken, declineCode, remainingMs, fresh };
 }
 
-function newRow(call: SimulatorCall, plan: Plan, account?: Row): Row {
+function newRow(call: SimulatorCall, plan: Plan, account?: RecordRow): RecordRow {
   const { key, kind, authorizationKey, card, amount } = call;
   return {
-    ...{ key, kind, amount, authorization_key: authorizationKey },
-    card_token: card?.token ?? account?.card_token ?? "",
+    key,
+    kind,
+    authorizationKey,
+    cardToken: card?.token ?? account?.cardToken ?? "",
     currency: card?.currency ?? account?.currency ?? noCurrency,
-    decline_code: plan.declineCode,
-    remaining_ms: plan.delayMs,
-    ...{ captured: 0n, voided: 0n, refunded: 0n },
+    amount,
+    declineCode: plan.declineCode,
+    remainingMs: plan.delayMs,
+    captured: 0n,
+    voided: 0n,
+    refunded: 0n,
   };
 }
 
-function toJson(row: Row): object {
-  const { key, kind, authorization_key, card_token, currency, amount, decline_code, remaining_ms } = row;
-  return { key, kind, authorization_key, card_token, currency, amount: String(amount), decline_code, remaining_ms };
+function toInserted(row: RecordRow): InsertedRecord {
+  return {
+    key: row.key,
+    kind: row.kind,
+    authorization_key: row.authorizationKey,
+    card_token: row.cardToken,
+    currency: row.currency,
+    amount: String(row.amount),
+    decline_code: row.declineCode,
+    remaining_ms: row.remainingMs,
+  };
+}
+
+function toMoved({ key, captured, voided, refunded }: RecordRow): MovedRecord {
+  return { key, captured: String(captured), voided: String(voided), refunded: String(refunded) };
 }

@@ -121,3 +121,10 @@ export function entriesOf(effect: Effect, amount: bigint): EntryDraft[] {
   if (amount === 0n) return [];
   return movements[effect].map(([kind, debit, credit]) => ({ kind, debit, credit, amount }));
 }
+
+const longestCode = 64;
+
+/** What audit log and traces say of a refusal: the gateway's code, which may be anything, at no great length. */
+export function shortCode(code: string): string {
+  return code.slice(0, longestCode);
+}

@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
-import type { OnGatewayCall } from "./gateway-call.ts";
-import type { OperationRepository } from "./operation.repository.ts";
-import type { Ticket } from "./recording.ts";
+import type { OnGatewayCall } from "../gateway/gateway-call.ts";
+import type { OperationRepository } from "../operation/operation.repository.ts";
+import type { Ticket } from "../operation/operation.ts";
 
 /** A caller may name any three letters as a currency; a label may not become one that there is not. */
 const currencies: ReadonlySet<string> = new Set(Intl.supportedValuesOf("currency"));
@@ -63,8 +63,8 @@ export class PaymentMetrics {
   };
 
   /** Looks how much is undecided. */
-  async refresh(repository: OperationRepository): Promise<void> {
-    const { undecided, oldest } = await repository.backlog();
+  async refresh(operations: Pick<OperationRepository, "backlog">): Promise<void> {
+    const { undecided, oldest } = await operations.backlog();
     this.#undecided.set(undecided);
     this.#age.set(oldest ? (Date.now() - oldest.getTime()) / 1_000 : 0);
   }

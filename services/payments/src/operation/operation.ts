@@ -1,4 +1,12 @@
-import type { PaymentError } from "./errors.ts";
+import {
+  declined,
+  exceedsAuthorization,
+  exceedsCapture,
+  mismatch,
+  notAuthorized,
+  type PaymentError,
+  voidedBefore,
+} from "../payment/errors.ts";
 import {
   availableOf,
   type Effect,
@@ -9,9 +17,7 @@ import {
   type Payment,
   refundableOf,
   voidableOf,
-} from "./payment.ts";
-import { declined, exceedsAuthorization, exceedsCapture, mismatch, notAuthorized, voidedBefore } from "./refusals.ts";
-import type { Source } from "./source.ts";
+} from "../payment/payment.ts";
 
 /**
  * Where one call to the gateway stands. `waiting`: not sent, because something before it is undecided. `pending`: it may
@@ -39,6 +45,20 @@ export interface Operation {
   readonly source: Source;
   /** When it was accepted. */
   readonly createTime: Date;
+}
+
+/** An operation with its payment. */
+export interface Ticket {
+  readonly operation: Operation;
+  readonly payment: Payment;
+}
+
+/** Who wanted an operation, and in which trace: kept with it, for whoever carries it on. */
+export interface Source {
+  readonly actor: string;
+  readonly requestId: string;
+  /** W3C trace context; empty when the request was not traced. */
+  readonly traceparent: string;
 }
 
 /** What a repetition of the request is answered with, even when the payment moved on since. */

@@ -1,4 +1,3 @@
-import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import {
   type LedgerEntry,
@@ -20,10 +19,11 @@ import {
 } from "#gen/shop/payments/v1/payment_service_pb.js";
 import { fingerprint } from "#platform/database/idempotency.ts";
 import { bucketOf, encodeId, newId } from "#platform/id.ts";
-import type { LedgerEntry as LedgerRow } from "./payment.entity.ts";
-import type * as domain from "./payment.ts";
-import { statusOf } from "./payment.ts";
-import type { AuthorizeInput, ChangeInput } from "./writes.ts";
+import { whole } from "#platform/whole.ts";
+import type { AuthorizeInput, ChangeInput } from "../operation/operation-request.ts";
+import type { LedgerEntry as LedgerRow } from "../payment/payment.entity.ts";
+import type * as domain from "../payment/payment.ts";
+import { statusOf } from "../payment/payment.ts";
 
 const statuses = {
   pending: PaymentStatus.PENDING,
@@ -52,15 +52,18 @@ export function toStatus(status: PaymentStatus): domain.PaymentStatus | undefine
 
 /** A payment as the API shows it. */
 export function toProto(payment: domain.Payment): Payment {
-  const { paymentId, orderId, customerId, currency, declineCode, gatewayReference } = payment;
-  const money = (amount: bigint) => ({ currency, amount });
-  return create(PaymentSchema, {
-    ...{ paymentId, orderId, customerId, declineCode, gatewayReference },
+  const { currency } = payment;
+  return whole(PaymentSchema, {
+    paymentId: payment.paymentId,
+    orderId: payment.orderId,
+    customerId: payment.customerId,
     status: statuses[statusOf(payment)],
-    amount: money(payment.amount),
-    captured: money(payment.captured),
-    voided: money(payment.voided),
-    refunded: money(payment.refunded),
+    amount: { currency, amount: payment.amount },
+    captured: { currency, amount: payment.captured },
+    voided: { currency, amount: payment.voided },
+    refunded: { currency, amount: payment.refunded },
+    declineCode: payment.declineCode,
+    gatewayReference: payment.gatewayReference,
     createTime: timestampFromDate(payment.createTime),
     updateTime: timestampFromDate(payment.updateTime),
   });
@@ -68,22 +71,25 @@ export function toProto(payment: domain.Payment): Payment {
 
 /** A ledger entry as the API shows it. */
 export function toProtoEntry(entry: LedgerRow): LedgerEntry {
-  const { entryId, debitAccount, creditAccount, currency, amount } = entry;
-  return create(LedgerEntrySchema, {
-    ...{ entryId, debitAccount, creditAccount },
+  return whole(LedgerEntrySchema, {
+    entryId: entry.entryId,
     paymentId: encodeId(entry.paymentId),
     kind: entryKinds[entry.kind],
-    amount: { currency, amount },
+    debitAccount: entry.debitAccount,
+    creditAccount: entry.creditAccount,
+    amount: { currency: entry.currency, amount: entry.amount },
     createTime: timestampFromDate(entry.createTime),
   });
 }
 
 /** What is asked for, under an id of our own when the caller gave none: in the bucket of the order. */
 export function toAuthorize(request: AuthorizePaymentRequest): AuthorizeInput {
-  const { requestId, orderId, customerId, cardToken } = request;
   return {
-    ...{ requestId, orderId, customerId, cardToken },
-    paymentId: request.paymentId || newId(bucketOf(orderId)),
+    requestId: request.requestId,
+    paymentId: request.paymentId || newId(bucketOf(request.orderId)),
+    orderId: request.orderId,
+    customerId: request.customerId,
+    cardToken: request.cardToken,
     currency: request.amount?.currency ?? "",
     amount: request.amount?.amount ?? 0n,
     fingerprint: fingerprint(AuthorizePaymentRequestSchema, request),
@@ -92,21 +98,36 @@ export function toAuthorize(request: AuthorizePaymentRequest): AuthorizeInput {
 
 /** What is asked for. */
 export function toCapture(request: CapturePaymentRequest): ChangeInput {
-  const { requestId, paymentId, amount } = request;
-  const print = fingerprint(CapturePaymentRequestSchema, request);
-  return { kind: "capture", requestId, paymentId, amount, reason: "", fingerprint: print };
+  return {
+    kind: "capture",
+    requestId: request.requestId,
+    paymentId: request.paymentId,
+    amount: request.amount,
+    reason: "",
+    fingerprint: fingerprint(CapturePaymentRequestSchema, request),
+  };
 }
 
 /** What is asked for. */
 export function toVoid(request: VoidPaymentRequest): ChangeInput {
-  const { requestId, paymentId, amount } = request;
-  const print = fingerprint(VoidPaymentRequestSchema, request);
-  return { kind: "void", requestId, paymentId, amount, reason: "", fingerprint: print };
+  return {
+    kind: "void",
+    requestId: request.requestId,
+    paymentId: request.paymentId,
+    amount: request.amount,
+    reason: "",
+    fingerprint: fingerprint(VoidPaymentRequestSchema, request),
+  };
 }
 
 /** What is asked for. */
 export function toRefund(request: RefundPaymentRequest): ChangeInput {
-  const { requestId, paymentId, amount, reason } = request;
-  const print = fingerprint(RefundPaymentRequestSchema, request);
-  return { kind: "refund", requestId, paymentId, amount, reason, fingerprint: print };
+  return {
+    kind: "refund",
+    requestId: request.requestId,
+    paymentId: request.paymentId,
+    amount: request.amount,
+    reason: request.reason,
+    fingerprint: fingerprint(RefundPaymentRequestSchema, request),
+  };
 }

@@ -1,30 +1,30 @@
 import { auditEvents } from "#platform/audit/audit-entry.ts";
 import type { Database } from "#platform/database/database.ts";
-import { replayable } from "#platform/database/idempotency.ts";
+import { idempotencyColumns, type Keyed, replayable } from "#platform/database/idempotency.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
 import { decodeId, encodeId, newId } from "#platform/id.ts";
-import type { Change, Operation } from "./operation.ts";
-import { type Decided, Recording, type Ticket } from "./recording.ts";
-import { idTaken } from "./refusals.ts";
-import { type OperationRow, type PaymentRow, toOperation, toPayment } from "./rows.ts";
-import type { Submitted } from "./source.ts";
-import * as statements from "./statements.ts";
+import { idTaken, voidedBefore } from "../payment/errors.ts";
+import { type PaymentRow, toPayment, toUpdatedPayment } from "../payment/payment-row.ts";
+import type { Change, Operation, Ticket } from "./operation.ts";
+import { type Decided, Recording } from "./operation-recording.ts";
 import {
   type AuthorizeInput,
   type Begun,
   beginChange,
   type ChangeInput,
-  claims,
-  decodeClaim as decode,
-  entryRow,
-  methods,
-  newTicket,
-  operationInsert,
-  operationRow,
-  paymentInsert,
-  paymentUpdate,
-  refuseExisting,
-} from "./writes.ts";
+  newAuthorization,
+  type Submitted,
+} from "./operation-request.ts";
+import {
+  type OperationRow,
+  toInsertedAuthorization,
+  toInsertedChange,
+  toInsertedEntry,
+  toOperation,
+  toTicket,
+  toUpdatedOperation,
+} from "./operation-row.ts";
+import * as statements from "./operation-statements.ts";
 
 /** What the repository needs of a database. */
 export type Transactions = Pick<Database, "query" | "transaction">;
@@ -39,6 +39,14 @@ export interface Recorded {
   readonly changed: ReadonlySet<string>;
 }
 
+/** The methods that request ids belong to. They are stored: they never change. */
+const methods = {
+  authorize: "AuthorizePayment",
+  capture: "CapturePayment",
+  void: "VoidPayment",
+  refund: "RefundPayment",
+} as const;
+
 /** Writes what was asked and what was decided, for many payments in one transaction. */
 export class OperationRepository {
   readonly #database: Transactions;
@@ -52,16 +60,22 @@ export class OperationRepository {
 
   /** Commits authorizations before the gateway hears of them. No two inputs are of the same payment. */
   beginAuthorizations(inputs: Submitted<AuthorizeInput>[]): Promise<(Begun | Error)[]> {
-    const method = methods.authorize;
-    const run = (list: Submitted<AuthorizeInput>[]) => this.#insertPayments(list);
-    return replayable({ database: this.#database, method, run, decode })(inputs);
+    return replayable<Submitted<AuthorizeInput>, Begun>({
+      database: this.#database,
+      method: methods.authorize,
+      run: (batch) => this.#database.transaction((tx) => this.#insertPayments(tx, batch)),
+      decode: decodeClaim,
+    })(inputs);
   }
 
   /** Commits changes of one kind, their amounts set aside, before the gateway hears of them. */
   beginChanges(kind: Change["kind"], inputs: Submitted<ChangeInput>[]): Promise<(Begun | Error)[]> {
-    const run = (list: Submitted<ChangeInput>[]) =>
-      this.#database.transaction((tx) => this.#insertChanges(tx, kind, list));
-    return replayable({ database: this.#database, method: methods[kind], run, decode })(inputs);
+    return replayable<Submitted<ChangeInput>, Begun>({
+      database: this.#database,
+      method: methods[kind],
+      run: (batch) => this.#database.transaction((tx) => this.#insertChanges(tx, kind, batch)),
+      decode: decodeClaim,
+    })(inputs);
   }
 
   /**
@@ -74,16 +88,16 @@ export class OperationRepository {
 
   /** Operations by id, in no order; those that do not exist are missing. */
   async find(operationIds: readonly string[]): Promise<Ticket[]> {
-    const rows = await this.#database.query<PaymentRow & OperationRow>(statements.findTickets, [
-      operationIds.map(decodeId),
-    ]);
+    const ids = operationIds.map(decodeId);
+    const rows = await this.#database.query<PaymentRow & OperationRow>(statements.findTickets, [ids]);
     return rows.map(toTicket);
   }
 
   /** Leases undecided operations that nobody works at any more. */
   async claimDue(limit: number): Promise<Ticket[]> {
     const values = [limit, this.#leaseMs];
-    return (await this.#database.query<PaymentRow & OperationRow>(statements.claimDue, values)).map(toTicket);
+    const rows = await this.#database.query<PaymentRow & OperationRow>(statements.claimDue, values);
+    return rows.map(toTicket);
   }
 
   /** Leaves operations undecided until later. */
@@ -98,24 +112,36 @@ export class OperationRepository {
     return { undecided: Number(row?.undecided ?? 0n), oldest: row?.oldest ?? undefined };
   }
 
-  async #insertPayments(inputs: Submitted<AuthorizeInput>[]): Promise<(Begun | Error)[]> {
+  async #insertPayments(tx: Transaction, inputs: Submitted<AuthorizeInput>[]): Promise<(Begun | Error)[]> {
     const operations = inputs.map(() => newId());
-    return this.#database.transaction(async (tx) => {
-      const rows = JSON.stringify(inputs.map((input, index) => paymentInsert(input, operations[index] ?? "")));
-      const [, added] = await Promise.all([
-        tx.query(statements.claimRequests, claims(methods.authorize, inputs, operations)),
-        tx.query<{ payment_id: string; create_time: Date }>(statements.insertPayments, [rows, this.#leaseMs]),
-      ]);
-      const times = new Map(added.map((row) => [encodeId(row.payment_id), row.create_time]));
-      const refused = inputs.filter((input) => !times.has(input.paymentId));
-      const reasons = refused.length > 0 ? await refuseExisting(tx, refused) : undefined;
-      return inputs.map((input, index) => {
-        const time = times.get(input.paymentId);
-        const operationId = operations[index] ?? "";
-        if (!time) return reasons?.get(input.paymentId) ?? idTaken(input.paymentId);
-        return { operationId, ticket: newTicket(input, operationId, time) };
-      });
+    const rows = inputs.map((input, index) => toInsertedAuthorization(input, operations[index] ?? ""));
+    const [, added] = await Promise.all([
+      tx.query(statements.claimRequests, claims(methods.authorize, inputs, operations)),
+      tx.query<statements.AddedPayment>(statements.insertPayments, [JSON.stringify(rows), this.#leaseMs]),
+    ]);
+    const times = new Map(added.map((row) => [encodeId(row.paymentId), row.createTime]));
+    const refused = inputs.filter((input) => !times.has(input.paymentId));
+    const reasons = refused.length > 0 ? await this.#refuseExisting(tx, refused) : undefined;
+    return inputs.map((input, index) => {
+      const time = times.get(input.paymentId);
+      const operationId = operations[index] ?? "";
+      if (!time) return reasons?.get(input.paymentId) ?? idTaken(input.paymentId);
+      return { operationId, ticket: newAuthorization(input, operationId, time) };
     });
+  }
+
+  /** Takes back the claims of authorizations whose payment exists already; says for each payment why. */
+  async #refuseExisting(tx: Transaction, inputs: readonly AuthorizeInput[]): Promise<Map<string, Error>> {
+    const [, rows] = await Promise.all([
+      tx.query(statements.unclaimRequests, [methods.authorize, inputs.map((input) => input.requestId)]),
+      tx.query<PaymentRow>(statements.findPayments, [inputs.map((input) => decodeId(input.paymentId))]),
+    ]);
+    return new Map(
+      rows.map(({ paymentId: uuid, decision }) => {
+        const paymentId = encodeId(uuid);
+        return [paymentId, decision === "forestalled" ? voidedBefore(paymentId) : idTaken(paymentId)];
+      }),
+    );
   }
 
   async #insertChanges(
@@ -128,18 +154,18 @@ export class OperationRepository {
     const [, , rows] = await Promise.all([
       tx.query(statements.claimRequests, claims(methods[kind], inputs, ids)),
       kind === "void" ? tx.query(statements.forestallPayments, [paymentIds]) : undefined,
-      tx.query<PaymentRow & { now: Date }>(statements.lockPayments, [paymentIds]),
+      tx.query<statements.LockedPayment>(statements.lockPayments, [paymentIds]),
     ]);
-    const payments = new Map(rows.map((row) => [encodeId(row.payment_id), toPayment(row)]));
+    const payments = new Map(rows.map((row) => [encodeId(row.paymentId), toPayment(row)]));
     const time = rows[0]?.now ?? new Date();
     const results = inputs.map((input, index) => beginChange(payments, input, { operationId: ids[index] ?? "", time }));
     const begun = results.flatMap((result, index) => {
-      return result instanceof Error ? [] : [operationInsert(result.operation, inputs[index]?.reason ?? "")];
+      return result instanceof Error ? [] : [toInsertedChange(result.operation, inputs[index]?.reason ?? "")];
     });
     const changed = new Set(results.flatMap((result) => (result instanceof Error ? [] : [result.payment.paymentId])));
     const refused = inputs.filter((_, index) => results[index] instanceof Error);
     await tx.commitWith(statements.beginChanges, [
-      JSON.stringify([...payments.values()].filter((payment) => changed.has(payment.paymentId)).map(paymentUpdate)),
+      JSON.stringify([...payments.values()].filter((payment) => changed.has(payment.paymentId)).map(toUpdatedPayment)),
       JSON.stringify(begun),
       this.#leaseMs,
       methods[kind],
@@ -155,28 +181,37 @@ export class OperationRepository {
     const paymentIds = [...new Set(inputs.map(({ operation }) => decodeId(operation.paymentId)))];
     const operationIds = inputs.map(({ operation }) => decodeId(operation.operationId));
     const [rows, operationRows] = await Promise.all([
-      tx.query<PaymentRow & { now: Date }>(statements.lockPayments, [paymentIds]),
+      tx.query<statements.LockedPayment>(statements.lockPayments, [paymentIds]),
       tx.query<OperationRow>(statements.findForRecording, [operationIds, paymentIds]),
     ]);
-    const decisions = new Recording(rows.map(toPayment), operationRows.map(toOperation), rows[0]?.now ?? new Date());
-    const done = inputs.map((input) => decisions.settle(input));
-    const promoted = decisions.promote();
-    const { payments, operations, entries, events } = decisions.changes();
+    const recording = new Recording(rows.map(toPayment), operationRows.map(toOperation), rows[0]?.now ?? new Date());
+    const done = inputs.map((input) => recording.settle(input));
+    const promoted = recording.promote();
+    const { payments, operations, entries, events } = recording.changes();
     await tx.commitWith(statements.recordDecisions, [
-      JSON.stringify(payments.map(paymentUpdate)),
-      JSON.stringify(operations.map((operation) => operationRow(operation))),
+      JSON.stringify(payments.map(toUpdatedPayment)),
+      JSON.stringify(operations.map(toUpdatedOperation)),
       this.#leaseMs,
-      JSON.stringify(entries.map(entryRow)),
+      JSON.stringify(entries.map(toInsertedEntry)),
       paymentIds,
       operations.map((operation) => decodeId(operation.operationId)),
       auditEvents(events),
     ]);
-    const ticket = (operation: Operation) => ({ operation, payment: decisions.payment(operation.paymentId) });
+    const ticket = (operation: Operation) => ({ operation, payment: recording.payment(operation.paymentId) });
     const changed = new Set(operations.map(({ operationId }) => operationId));
     return { recorded: done.map(ticket), consequences: promoted.map(ticket), changed };
   }
 }
 
-function toTicket(row: PaymentRow & OperationRow): Ticket {
-  return { payment: toPayment(row), operation: toOperation(row) };
+/** The parameters that claim the inputs' request ids, each with the operation that it began. */
+function claims(method: string, inputs: readonly Keyed[], operationIds: readonly string[]): unknown[] {
+  const rows = inputs.map(({ requestId, fingerprint }, index) => {
+    return { requestId, fingerprint, response: Buffer.from(operationIds[index] ?? "") };
+  });
+  return [method, ...idempotencyColumns(rows)];
+}
+
+/** The operation that a request id began before. */
+function decodeClaim(response: Buffer): Begun {
+  return { operationId: response.toString() };
 }

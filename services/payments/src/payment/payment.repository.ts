@@ -1,9 +1,10 @@
-import { type InferEntity, raw } from "@mikro-orm/core";
+import { raw } from "@mikro-orm/core";
 import type { EntityManager } from "@mikro-orm/postgresql";
 import type { Database } from "#platform/database/database.ts";
-import { decodeId, encodeId } from "#platform/id.ts";
+import { decodeId } from "#platform/id.ts";
 import { type LedgerEntry, LedgerEntryEntity, PaymentEntity } from "./payment.entity.ts";
 import type { Payment, PaymentStatus } from "./payment.ts";
+import { toPayment } from "./payment-row.ts";
 
 /** Which payments; what is not given does not matter. Ids are text. */
 export interface PaymentFilter {
@@ -21,7 +22,17 @@ export interface PaymentCursor {
 /** How much of a list. */
 export interface PaymentPage {
   readonly limit: number;
-  readonly after?: PaymentCursor;
+  /** The first page when it is undefined. */
+  readonly after: PaymentCursor | undefined;
+}
+
+/** Which entries of the ledger, and how much of the list. */
+export interface LedgerPage {
+  /** Entries of one payment; of all when it is empty. */
+  readonly paymentId: string;
+  readonly limit: number;
+  /** The last entry of the page before; the first page when it is undefined. */
+  readonly before: bigint | undefined;
 }
 
 /** The query of {@link PaymentRepository.list}. */
@@ -41,9 +52,9 @@ export function listQuery(em: EntityManager, filter: PaymentFilter, page: Paymen
 
 /** Reads payments and the ledger. */
 export class PaymentRepository {
-  readonly #database: Database;
+  readonly #database: Pick<Database, "em">;
 
-  constructor(database: Database) {
+  constructor(database: Pick<Database, "em">) {
     this.#database = database;
   }
 
@@ -58,26 +69,12 @@ export class PaymentRepository {
     return (await listQuery(this.#database.em(), filter, page).getResultList()).map(toPayment);
   }
 
-  /** At most `limit` entries, the newest first, before the entry with the given id. */
-  async listEntries(filter: { paymentId?: string }, page: { limit: number; before?: bigint }): Promise<LedgerEntry[]> {
+  /** At most `limit` entries of the ledger, the newest first, before the entry with the given id. */
+  async listEntries({ paymentId, limit, before }: LedgerPage): Promise<LedgerEntry[]> {
     const where = {
-      ...(filter.paymentId === undefined ? {} : { paymentId: decodeId(filter.paymentId) }),
-      ...(page.before === undefined ? {} : { entryId: { $lt: page.before } }),
+      ...(paymentId === "" ? {} : { paymentId: decodeId(paymentId) }),
+      ...(before === undefined ? {} : { entryId: { $lt: before } }),
     };
-    return await this.#database
-      .em()
-      .find(LedgerEntryEntity, where, { orderBy: { entryId: "desc" }, limit: page.limit });
+    return await this.#database.em().find(LedgerEntryEntity, where, { orderBy: { entryId: "desc" }, limit });
   }
-}
-
-function toPayment(entity: InferEntity<typeof PaymentEntity>): Payment {
-  const { amount, captured, voided, refunded, capturing, voiding, refunding } = entity;
-  const { currency, cardToken, decision, closing, declineCode, gatewayReference, createTime, updateTime } = entity;
-  return {
-    paymentId: encodeId(entity.paymentId),
-    orderId: entity.orderId ? encodeId(entity.orderId) : "",
-    customerId: entity.customerId ? encodeId(entity.customerId) : "",
-    ...{ amount, captured, voided, refunded, capturing, voiding, refunding },
-    ...{ currency, cardToken, decision, closing, declineCode, gatewayReference, createTime, updateTime },
-  };
 }

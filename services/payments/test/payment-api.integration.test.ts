@@ -1,38 +1,23 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { type Client, Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
+import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { LedgerEntryKind, PaymentStatus } from "#gen/shop/payments/v1/payment_pb.js";
-import { PaymentService as Descriptor } from "#gen/shop/payments/v1/payment_service_pb.js";
+import type { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
 import { newId } from "#platform/id.ts";
-import { contextInterceptor } from "#platform/interceptors/context.ts";
-import { errorInterceptor } from "#platform/interceptors/errors.ts";
-import { validationInterceptor } from "#platform/interceptors/validation.ts";
-import { PageTokens } from "#platform/page-token.ts";
-import { PaymentService } from "../src/payment-service.ts";
-import { type Harness, openHarness } from "./harness.ts";
+import { connect, type Harness, openHarness } from "./harness.ts";
 
 let harness: Harness;
-let client: Client<typeof Descriptor>;
+let client: Client<typeof PaymentService>;
 
-/** A client of the service as one process would serve it. */
-function connect(answerWithinMs: number): Client<typeof Descriptor> {
-  const payments = harness.payments({ answerWithinMs });
-  const service = new PaymentService(
-    payments,
-    harness.repository,
-    new PageTokens("a secret of at least 32 characters"),
-  );
-  const interceptors = [contextInterceptor(30_000), errorInterceptor(), validationInterceptor([Descriptor])];
-  const transport = createRouterTransport((router) => router.service(Descriptor, service), {
-    router: { interceptors },
-  });
-  return createClient(Descriptor, transport);
+/** A client of one process that answers so soon. */
+function answering(withinMs: number): Client<typeof PaymentService> {
+  return connect(harness.process({ config: { PAYMENTS_ANSWER_WITHIN_MS: withinMs } }));
 }
 
 before(async () => {
   harness = await openHarness();
-  client = connect(2_000);
+  client = answering(2_000);
 });
 after(() => harness[Symbol.asyncDispose]());
 
@@ -81,7 +66,7 @@ test("refusals carry code and reason", async () => {
   assert.equal(await reasonOf(damaged), "InvalidArgument INVALID_PAGE_TOKEN");
 });
 
-test("a list has an outcome for each entry, in order, and one that is slow comes back pending", async () => {
+test("a batch has an outcome for each entry, in order, and one that is slow comes back pending", async () => {
   const twice = request();
   const requests = [
     request(),
@@ -129,9 +114,9 @@ test("a list has an outcome for each entry, in order, and one that is slow comes
   assert.equal(refunds.outcomes[0]?.outcome.case, "response");
 });
 
-test("a list answers before its caller's deadline, with what is decided by then", async () => {
+test("a batch answers before its caller's deadline, with what is decided by then", async () => {
   const requests = [request({ cardToken: "tok_slow" }), request()];
-  const { outcomes } = await connect(60_000).batchAuthorizePayments({ requests }, { timeoutMs: 3_000 });
+  const { outcomes } = await answering(60_000).batchAuthorizePayments({ requests }, { timeoutMs: 3_000 });
   const statuses = outcomes.map(({ outcome }) => outcome.case === "response" && outcome.value.payment?.status);
   assert.deepEqual(statuses, [PaymentStatus.PENDING, PaymentStatus.AUTHORIZED]);
 });

@@ -1,6 +1,14 @@
 import { insertAuditEvents } from "#platform/audit/audit-entry.ts";
+import { assignments, selectList } from "#platform/database/columns.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
-import { operationColumns, paymentColumns } from "./rows.ts";
+import { insertedPayment, type PaymentRow, paymentColumns, updatedPayment } from "../payment/payment-row.ts";
+import {
+  insertedAuthorization,
+  insertedChange,
+  insertedEntry,
+  operationColumns,
+  updatedOperation,
+} from "./operation-row.ts";
 
 /** Claims request ids: `$1` method, then the arrays of `idempotencyColumns`. */
 export const claimRequests: SqlText = {
@@ -15,25 +23,26 @@ export const unclaimRequests: SqlText = {
   text: "delete from idempotency_key where method = $1 and request_id = any($2::text[])",
 };
 
+/** A payment that was new. */
+export type AddedPayment = Pick<PaymentRow, "paymentId" | "createTime">;
+
 /** `$1` rows as JSON, `$2` the lease in milliseconds. Returns those that were new. */
 export const insertPayments: SqlText = {
   name: "insert_payments",
   text: `with given as materialized (
-      select * from json_to_recordset($1::json) as given(payment_id uuid, order_id uuid, customer_id uuid,
-        card_token text, currency text, amount bigint, operation_id uuid, actor text, request_id text,
-        traceparent text)),
+      select * from json_to_recordset($1::json) as given(${insertedPayment.typed}, ${insertedAuthorization.typed})),
     added as (
-      insert into payment (payment_id, order_id, customer_id, card_token, currency, amount, decision)
-      select payment_id, order_id, customer_id, card_token, currency, amount, 'undecided' from given order by payment_id
+      insert into payment (${insertedPayment.names}, decision)
+      select ${insertedPayment.names}, 'undecided' from given order by payment_id
       on conflict (payment_id) do nothing
       returning payment_id, create_time),
     begun as (
-      insert into payment_operation (operation_id, payment_id, kind, amount, state, actor, request_id, traceparent,
+      insert into payment_operation (payment_id, kind, amount, state, ${insertedAuthorization.names},
         next_attempt_time)
-      select operation_id, payment_id, 'authorize', amount, 'pending', actor, request_id, traceparent,
+      select payment_id, 'authorize', amount, 'pending', ${insertedAuthorization.names},
         now() + $2 * interval '1 millisecond'
       from given join added using (payment_id))
-    select payment_id, create_time from added`,
+    select ${selectList<AddedPayment>({ paymentId: true, createTime: true })} from added`,
 };
 
 /** Leaves a mark for payments that do not exist, so that a late authorization is refused. */
@@ -44,7 +53,10 @@ export const forestallPayments: SqlText = {
     on conflict (payment_id) do nothing`,
 };
 
-/** `now` is the time of everything that the transaction does. */
+/** A payment that is locked, and the time of everything that the transaction does. */
+export type LockedPayment = PaymentRow & { readonly now: Date };
+
+/** Locks payments. */
 export const lockPayments: SqlText = {
   name: "lock_payments",
   text: `select ${paymentColumns}, now()::timestamptz(3) as now from payment p
@@ -61,30 +73,18 @@ export const findPayments: SqlText = {
  * The ids come a second time, as an array: then the plan looks them up in the index however many rows the planner
  * expects from JSON.
  */
-const updatePayments = (
-  ids: string,
-) => `update payment p set decision = g.decision, captured = g.captured, voided = g.voided,
-    refunded = g.refunded, capturing = g.capturing, voiding = g.voiding, refunding = g.refunding, closing = g.closing,
-    decline_code = g.decline_code, gateway_reference = g.gateway_reference, update_time = g.update_time
-  from json_to_recordset($1::json) as g(payment_id uuid, decision text, captured bigint, voided bigint, refunded bigint,
-    capturing bigint, voiding bigint, refunding bigint, closing boolean, decline_code text, gateway_reference text,
-    update_time timestamptz)
+const updatePayments = (ids: string) => `update payment p set ${assignments(updatedPayment, "g")}
+  from json_to_recordset($1::json) as g(payment_id uuid, ${updatedPayment.typed})
   where p.payment_id = any(${ids}::uuid[]) and p.payment_id = g.payment_id`;
-
-const operationShape = `g(operation_id uuid, payment_id uuid, kind text, amount bigint, state text, refusal_code text,
-    overtaken boolean, reason text, captured_after bigint, voided_after bigint, refunded_after bigint,
-    decide_time timestamptz, actor text, request_id text, traceparent text)`;
 
 /** `$1` payments, `$2` new operations as JSON, `$3` lease, `$4` method and `$5` refused request ids, `$6` payment ids. */
 export const beginChanges: SqlText = {
   name: "begin_changes",
   text: `with set_aside as (${updatePayments("$6")}),
     unclaimed as (delete from idempotency_key where method = $4 and request_id = any($5::text[]))
-    insert into payment_operation (operation_id, payment_id, kind, amount, state, reason, captured_after, voided_after,
-      refunded_after, decide_time, actor, request_id, traceparent, next_attempt_time)
-    select operation_id, payment_id, kind, amount, state, reason, captured_after, voided_after, refunded_after,
-      decide_time, actor, request_id, traceparent, now() + $3 * interval '1 millisecond'
-    from json_to_recordset($2::json) as ${operationShape}`,
+    insert into payment_operation (${insertedChange.names}, next_attempt_time)
+    select ${insertedChange.names}, now() + $3 * interval '1 millisecond'
+    from json_to_recordset($2::json) as g(${insertedChange.typed})`,
 };
 
 /** Operations by id, and all that wait on these payments; the oldest first. Read after the payments are locked. */
@@ -104,17 +104,13 @@ export const recordDecisions: SqlText = {
   name: "record_decisions",
   text: `with settled as (${updatePayments("$5")}),
     decided as (
-      update payment_operation o set state = g.state, amount = g.amount, refusal_code = g.refusal_code,
-        overtaken = g.overtaken, captured_after = g.captured_after, voided_after = g.voided_after,
-        refunded_after = g.refunded_after, decide_time = g.decide_time,
+      update payment_operation o set ${assignments(updatedOperation, "g")},
         next_attempt_time = now() + $3 * interval '1 millisecond'
-      from json_to_recordset($2::json) as ${operationShape}
+      from json_to_recordset($2::json) as g(operation_id uuid, ${updatedOperation.typed})
       where o.operation_id = any($6::uuid[]) and o.operation_id = g.operation_id),
     audited as (${insertAuditEvents("$7")})
-    insert into ledger_entry (payment_id, operation_id, kind, debit_account, credit_account, currency, amount)
-    select payment_id, operation_id, kind, debit, credit, currency, amount
-    from json_to_recordset($4::json) as e(payment_id uuid, operation_id uuid, kind text, debit text, credit text,
-      currency text, amount bigint)`,
+    insert into ledger_entry (${insertedEntry.names})
+    select ${insertedEntry.names} from json_to_recordset($4::json) as e(${insertedEntry.typed})`,
 };
 
 /** Operations with their payments, as one moment saw them. */

@@ -1,7 +1,7 @@
-import type { AuditEntry } from "#platform/audit/audit-entry.ts";
-import type { Operation } from "./operation.ts";
-import type { Effect, Payment } from "./payment.ts";
-import { originOf } from "./source.ts";
+import type { AuditEntry, AuditOrigin } from "#platform/audit/audit-entry.ts";
+import { traceIdOf } from "#platform/trace-parent.ts";
+import { type Effect, type Payment, shortCode } from "../payment/payment.ts";
+import type { Operation, Source } from "./operation.ts";
 
 /** What the audit log of payments calls what the gateway did, and what it refused to do. */
 export const auditActions = {
@@ -10,9 +10,6 @@ export const auditActions = {
   void: { succeeded: "payment.voided", refused: "payment.void_refused" },
   refund: { succeeded: "payment.refunded", refused: "payment.refund_refused" },
 } as const satisfies Record<Effect, Record<"succeeded" | "refused", string>>;
-
-/** The gateway's code for a refusal may be anything. */
-const longestCode = 64;
 
 /** An operation that the gateway has decided. */
 export function decisionEntry(payment: Payment, operation: Operation): AuditEntry {
@@ -24,7 +21,11 @@ export function decisionEntry(payment: Payment, operation: Operation): AuditEntr
     action: auditActions[kind][refused ? "refused" : "succeeded"],
     orderId: orderId || undefined,
     subject,
-    details: refused ? { ...moved, decline_code: refusalCode.slice(0, longestCode) } : moved,
+    details: refused ? { ...moved, decline_code: shortCode(refusalCode) } : moved,
     origin: originOf(source),
   };
+}
+
+function originOf({ actor, requestId, traceparent }: Source): AuditOrigin {
+  return { actor, requestId, traceId: traceIdOf(traceparent) };
 }

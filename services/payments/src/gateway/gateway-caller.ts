@@ -1,8 +1,11 @@
+import { addAbortListener } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Context, context } from "@opentelemetry/api";
 import { Batcher } from "#platform/batch/batcher.ts";
 import { decodeId } from "#platform/id.ts";
+import type { Logger } from "#platform/log/logger.ts";
 import { hideCardNumbers } from "#platform/redact/redact-text.ts";
+import type { Operation, Ticket, Verdict } from "../operation/operation.ts";
 import {
   type Gateway,
   GatewayAmbiguousError,
@@ -11,14 +14,6 @@ import {
   GatewayUnavailableError,
 } from "./gateway.ts";
 import { type GatewayCallKind, type OnGatewayCall, observed } from "./gateway-call.ts";
-import type { Operation, Verdict } from "./operation.ts";
-import type { Ticket } from "./recording.ts";
-
-/** Where failures of the gateway are reported. */
-export interface GatewayLog {
-  warn(message: string, fields?: Record<string, unknown>): unknown;
-  error(message: string, fields?: Record<string, unknown>): unknown;
-}
 
 /** How the gateway is called. */
 export interface GatewayLimits {
@@ -32,7 +27,7 @@ export interface GatewayLimits {
 export interface GatewayCallerOptions {
   readonly gateway: Gateway;
   readonly limits: GatewayLimits;
-  readonly log: GatewayLog;
+  readonly log: Pick<Logger, "warn" | "error">;
   /** Told about every call. */
   readonly onCall?: OnGatewayCall | undefined;
 }
@@ -160,13 +155,11 @@ export class GatewayCaller {
   /** A call that does not end when it is told to is left behind: its effect, if it has one, is asked for by its key. */
   async #within<A>({ controller, call }: Bounded<A>): Promise<A> {
     const late = Promise.withResolvers<never>();
-    let timer: NodeJS.Timeout | undefined;
     const leave = () => late.reject(new GatewayAmbiguousError("a call to the gateway does not end"));
-    const abort = () => {
+    let timer: NodeJS.Timeout | undefined;
+    using _listening = addAbortListener(controller.signal, () => {
       timer = setTimeout(leave, abortGraceMs);
-    };
-    controller.signal.addEventListener("abort", abort, { once: true });
-    if (controller.signal.aborted) abort();
+    });
     let ended = false;
     const running = call().finally(() => {
       ended = true;
@@ -175,7 +168,6 @@ export class GatewayCaller {
       return await Promise.race([running, late.promise]);
     } finally {
       clearTimeout(timer);
-      controller.signal.removeEventListener("abort", abort);
       if (!ended) this.#follow(running);
     }
   }

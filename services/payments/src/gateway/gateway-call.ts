@@ -1,8 +1,8 @@
 import { type Attributes, type Context, SpanKind } from "@opentelemetry/api";
 import { activeSpan, runSpan, startSpan } from "#platform/trace/spans.ts";
+import type { Ticket } from "../operation/operation.ts";
+import { type Effect, shortCode } from "../payment/payment.ts";
 import { GatewayAmbiguousError, type GatewayAnswer, GatewayUnavailableError } from "./gateway.ts";
-import type { Effect } from "./payment.ts";
-import type { Ticket } from "./recording.ts";
 
 /** What the gateway is called for; `find` asks what became of an earlier call. */
 export type GatewayCallKind = Effect | "find";
@@ -28,9 +28,6 @@ export interface ObservedCall {
   readonly parent: Context;
   readonly onCall: OnGatewayCall | undefined;
 }
-
-/** The gateway's code for a refusal may be anything. */
-const longestCode = 64;
 
 /** The words that all spans use for how something ended. */
 const spanOutcomes: Readonly<Record<GatewayCallOutcome, string>> = {
@@ -60,7 +57,7 @@ export async function observed<A extends GatewayAnswer | undefined>(
     onCall?.({ kind, outcome, seconds: (performance.now() - begun) / 1_000 });
     const span = activeSpan();
     span?.setAttribute("ordermesh.outcome", spanOutcomes[outcome]);
-    if (answer?.state === "declined") span?.setAttribute("error.type", answer.code.slice(0, longestCode));
+    if (answer?.state === "declined") span?.setAttribute("error.type", shortCode(answer.code));
   };
   return await runSpan(startSpan(`gateway ${kind}`, { kind: SpanKind.CLIENT, attributes }, parent), async () => {
     try {

@@ -1,4 +1,4 @@
-import type { Effect } from "./payment.ts";
+import type { Effect } from "../../payment/payment.ts";
 
 /** How the simulated gateway treats a call. */
 export interface Behaviour {
