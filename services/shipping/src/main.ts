@@ -5,12 +5,12 @@ import { Database } from "#platform/database/database.ts";
 import { type ServiceContext, type ServiceParts, startService } from "#platform/process/service.ts";
 import { shippingConfig } from "./config.ts";
 import { migrations } from "./migrations/list.ts";
-import { ShipmentEntity, TrackingEventEntity } from "./shipment.entity.ts";
+import { ShipmentEntity, TrackingEventEntity } from "./shipment/shipment.entity.ts";
 import { buildShipping } from "./shipping.ts";
 import { CarrierClock } from "./simulators/carrier-clock.ts";
 import { CarrierSimulator } from "./simulators/carrier-simulator.ts";
 import { WarehouseSimulator } from "./simulators/warehouse-simulator.ts";
-import type { TrackingReport } from "./tracking.repository.ts";
+import type { TrackingReport } from "./tracking/tracking.repository.ts";
 
 /** The simulated outside world, with connections of its own: what it did is not undone when a transaction of ours is. */
 function openSimulators({ config, logger }: ServiceContext<typeof shippingConfig>) {

@@ -10,22 +10,22 @@ import type { Database } from "#platform/database/database.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { register, type ServiceParts } from "#platform/process/service.ts";
-import { BacklogRepository } from "./backlog.repository.ts";
-import { BookingRepository } from "./booking.repository.ts";
-import { Booking, leaseFor } from "./booking.ts";
-import type { Carrier } from "./carrier.ts";
+import { FulfillmentService } from "./api/fulfillment-api.ts";
+import { ShippingService } from "./api/shipping-api.ts";
+import { BookingRepository } from "./booking/booking.repository.ts";
+import { Booking, leaseFor } from "./booking/booking.ts";
+import type { Carrier } from "./booking/carrier.ts";
 import type { ShippingConfig } from "./config.ts";
-import { FulfillmentService } from "./fulfillment-service.ts";
-import { PackingRepository } from "./packing.repository.ts";
-import { Packing } from "./packing.ts";
-import { SagaReportRepository } from "./saga-report.repository.ts";
-import { SagaReport } from "./saga-report.ts";
-import { ShipmentRepository } from "./shipment.repository.ts";
-import { Shipments } from "./shipments.ts";
-import { ShippingMetrics } from "./shipping-metrics.ts";
-import { ShippingService } from "./shipping-service.ts";
-import { TrackingRepository } from "./tracking.repository.ts";
-import type { Warehouse } from "./warehouse.ts";
+import { PackingRepository } from "./packing/packing.repository.ts";
+import { Packing } from "./packing/packing.ts";
+import type { Warehouse } from "./packing/warehouse.ts";
+import { SagaReportRepository } from "./report/saga-report.repository.ts";
+import { SagaReport } from "./report/saga-report.ts";
+import { BacklogRepository } from "./shipment/backlog.repository.ts";
+import { ShippingMetrics } from "./shipment/metrics.ts";
+import { ShipmentRepository } from "./shipment/shipment.repository.ts";
+import { Shipments } from "./shipment/shipments.ts";
+import { TrackingRepository } from "./tracking/tracking.repository.ts";
 
 /** What the service is built from. */
 export interface ShippingOptions {

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { BacklogRepository } from "../src/backlog.repository.ts";
-import { Packing } from "../src/packing.ts";
-import type { Shipment } from "../src/shipment.ts";
+import { Packing } from "../src/packing/packing.ts";
+import type { Warehouse } from "../src/packing/warehouse.ts";
+import { BacklogRepository } from "../src/shipment/backlog.repository.ts";
+import type { Shipment } from "../src/shipment/shipment.ts";
 import { WarehouseSimulator } from "../src/simulators/warehouse-simulator.ts";
-import type { Warehouse } from "../src/warehouse.ts";
 import { at } from "./examples.ts";
 import { request, World } from "./world.ts";
 

@@ -3,12 +3,12 @@ import { after, before, describe, it } from "node:test";
 import { Registry } from "prom-client";
 import { runInContext } from "#platform/context.ts";
 import { readAuditLog } from "#testing/audit-log.ts";
-import { BookingRepository } from "../src/booking.repository.ts";
-import { PackingRepository } from "../src/packing.repository.ts";
-import { ShipmentRepository } from "../src/shipment.repository.ts";
-import type { TrackingKind } from "../src/shipment.ts";
-import { ShippingMetrics } from "../src/shipping-metrics.ts";
-import { TrackingRepository } from "../src/tracking.repository.ts";
+import { BookingRepository } from "../src/booking/booking.repository.ts";
+import { PackingRepository } from "../src/packing/packing.repository.ts";
+import { ShippingMetrics } from "../src/shipment/metrics.ts";
+import { ShipmentRepository } from "../src/shipment/shipment.repository.ts";
+import type { TrackingKind } from "../src/shipment/shipment.ts";
+import { TrackingRepository } from "../src/tracking/tracking.repository.ts";
 import { at, event, newShipment } from "./examples.ts";
 import { request, World } from "./world.ts";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { newId } from "#platform/id.ts";
-import { parcelKey } from "../src/shipment.repository.ts";
-import { isTombstone, type Shipment } from "../src/shipment.ts";
+import { parcelKey } from "../src/shipment/shipment.repository.ts";
+import { isTombstone, type Shipment } from "../src/shipment/shipment.ts";
 import { newShipment } from "./examples.ts";
 import { request, World } from "./world.ts";
 

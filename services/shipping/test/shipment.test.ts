@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { BookingState } from "../src/carrier.ts";
+import type { BookingState } from "../src/booking/carrier.ts";
 import {
   judgeBooking,
   judgeCancellation,
@@ -11,7 +11,7 @@ import {
   shipmentStatuses,
   sourcesOf,
   transitions,
-} from "../src/shipment.ts";
+} from "../src/shipment/shipment.ts";
 import { shipmentIn } from "./examples.ts";
 
 describe("the transition table", () => {

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { auditOrigin } from "#platform/audit/audit-entry.ts";
 import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
-import { BookingRepository, type ParcelRequest } from "../src/booking.repository.ts";
-import { Booking, type BookingOptions, leaseFor } from "../src/booking.ts";
+import { BookingRepository, type ParcelRequest } from "../src/booking/booking.repository.ts";
+import { Booking, type BookingOptions, leaseFor } from "../src/booking/booking.ts";
 import { migrations } from "../src/migrations/list.ts";
-import { PackingRepository } from "../src/packing.repository.ts";
-import { ShipmentEntity, TrackingEventEntity } from "../src/shipment.entity.ts";
-import { ShipmentRepository } from "../src/shipment.repository.ts";
-import type { Shipment } from "../src/shipment.ts";
+import { PackingRepository } from "../src/packing/packing.repository.ts";
+import { ShipmentEntity, TrackingEventEntity } from "../src/shipment/shipment.entity.ts";
+import { ShipmentRepository } from "../src/shipment/shipment.repository.ts";
+import type { Shipment } from "../src/shipment/shipment.ts";
+import { submission } from "../src/shipment/submission.ts";
 import { CarrierSimulator } from "../src/simulators/carrier-simulator.ts";
-import { submission } from "../src/submission.ts";
-import { type TrackingReport, TrackingRepository } from "../src/tracking.repository.ts";
+import { type TrackingReport, TrackingRepository } from "../src/tracking/tracking.repository.ts";
 import { type Change, newShipment } from "./examples.ts";
 
 /** How long one call to the carrier may take in tests, in milliseconds. */

@@ -1,6 +1,6 @@
 import type { Queryable } from "#platform/database/transaction.ts";
-import type { TrackingEvent, TrackingKind } from "../shipment.ts";
-import type { TrackingReport } from "../tracking.repository.ts";
+import type { TrackingEvent, TrackingKind } from "../shipment/shipment.ts";
+import type { TrackingReport } from "../tracking/tracking.repository.ts";
 import { CarrierStore, type ParcelRow } from "./carrier-store.ts";
 
 /** What the clock works with. */

@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { Batcher } from "#platform/batch/batcher.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { newId } from "#platform/id.ts";
-import type { Booking, BookingState, Carrier } from "../carrier.ts";
+import type { Booking, BookingState, Carrier } from "../booking/carrier.ts";
 import { type Behaviour, behaviourOf } from "./behaviour.ts";
 import { CarrierStore, type NewParcel, type ParcelRow } from "./carrier-store.ts";
 

@@ -1,6 +1,6 @@
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
-import type { BookingState } from "../carrier.ts";
+import type { BookingState } from "../booking/carrier.ts";
 
 /** What the simulated carrier has under a key. */
 export interface ParcelRow {

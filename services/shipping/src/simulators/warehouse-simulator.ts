@@ -1,7 +1,7 @@
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
-import type { PackingOrder, PackingState, Warehouse } from "../warehouse.ts";
+import type { PackingOrder, PackingState, Warehouse } from "../packing/warehouse.ts";
 import { behaviourOf } from "./behaviour.ts";
 
 /** What the simulated warehouse works with. */

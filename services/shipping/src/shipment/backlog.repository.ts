@@ -1,6 +1,6 @@
 import type { Database } from "#platform/database/database.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
-import type { Backlog } from "./shipping-metrics.ts";
+import type { Backlog } from "./metrics.ts";
 
 const oldest: SqlText = {
   name: "shipment_backlog",

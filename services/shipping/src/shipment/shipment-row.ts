@@ -3,8 +3,8 @@ import { type IdempotencyRow, idempotencyColumns, type Keyed } from "#platform/d
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
+import { inOrder } from "../tracking/tracking-events.ts";
 import type { Address, Shipment, ShipmentFailure, ShipmentLine, ShipmentStatus, TrackingEvent } from "./shipment.ts";
-import { inOrder } from "./tracking.ts";
 
 /** One row of `shipment`, its columns named as in the entity; ids are uuids. */
 export interface ShipmentRow {

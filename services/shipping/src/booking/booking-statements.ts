@@ -1,7 +1,7 @@
 import { insertAuditEvents } from "#platform/audit/audit-entry.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
-import { createdJoin } from "./shipment-audit.ts";
-import { shipmentColumns } from "./shipment-rows.ts";
+import { createdJoin } from "../shipment/shipment-audit.ts";
+import { shipmentColumns } from "../shipment/shipment-row.ts";
 
 /** Locks the shipments of parcels. $1: orders, $2: locations. */
 export const lockByParcel: SqlText = {

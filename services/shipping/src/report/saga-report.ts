@@ -1,8 +1,8 @@
 import type { Client } from "@connectrpc/connect";
 import { type SagaCallbackService, ShipmentResult } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
-import { resumeList } from "./resumed-list.ts";
+import { resumeList } from "../shipment/resumed-batch.ts";
+import type { Shipment, ShipmentStatus } from "../shipment/shipment.ts";
 import type { SagaReportRepository } from "./saga-report.repository.ts";
-import type { Shipment, ShipmentStatus } from "./shipment.ts";
 
 /** What the reporting works with. */
 export interface SagaReportOptions {

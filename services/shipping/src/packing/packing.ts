@@ -1,8 +1,8 @@
 import { SpanKind } from "@opentelemetry/api";
 import { underSpan } from "#platform/trace/spans.ts";
+import { resumeList } from "../shipment/resumed-batch.ts";
+import type { Shipment } from "../shipment/shipment.ts";
 import type { PackingReport, PackingRepository } from "./packing.repository.ts";
-import { resumeList } from "./resumed-list.ts";
-import type { Shipment } from "./shipment.ts";
 import type { PackingOrder, PackingState, Warehouse } from "./warehouse.ts";
 
 /** Where is said for which shipments the warehouse fails. */

@@ -3,9 +3,10 @@ import type { Database } from "#platform/database/database.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
-import { shipmentNotFound } from "./errors.ts";
-import type { Shipment, TrackingEvent } from "./shipment.ts";
-import { effectOf } from "./shipment-audit.ts";
+import { shipmentNotFound } from "../shipment/errors.ts";
+import type { OnMoved } from "../shipment/metrics.ts";
+import type { Shipment, TrackingEvent } from "../shipment/shipment.ts";
+import { effectOf } from "../shipment/shipment-audit.ts";
 import {
   type EventRow,
   type ShipmentChange,
@@ -14,10 +15,9 @@ import {
   saveShipments,
   shipmentColumns,
   toShipment,
-} from "./shipment-rows.ts";
-import type { OnMoved } from "./shipping-metrics.ts";
-import { traceIdOf } from "./submission.ts";
-import { applyEvents, decisiveEvent, isOver, newEvents } from "./tracking.ts";
+} from "../shipment/shipment-row.ts";
+import { traceIdOf } from "../shipment/submission.ts";
+import { applyEvents, decisiveEvent, isOver, newEvents } from "./tracking-events.ts";
 
 /** A report of the carrier on one parcel. */
 export interface TrackingReport {

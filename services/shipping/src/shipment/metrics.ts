@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
-import type { NoteCarrierCall } from "./carrier-call.ts";
+import type { NoteCarrierCall } from "../booking/carrier-call.ts";
 import { type Shipment, shipmentStatuses } from "./shipment.ts";
 
 /** A shipment that has come to a status. */

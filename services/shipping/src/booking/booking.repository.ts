@@ -3,10 +3,9 @@ import type { Database } from "#platform/database/database.ts";
 import { type Keyed, replayable } from "#platform/database/idempotency.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
 import { bucketOf, decodeId, newId } from "#platform/id.ts";
-import { claimDue, defer, insertTombstones, lockById, lockByParcel } from "./booking-statements.ts";
-import type { BookingState } from "./carrier.ts";
-import { shipmentNotFound } from "./errors.ts";
-import { parcelKey } from "./shipment.repository.ts";
+import { shipmentNotFound } from "../shipment/errors.ts";
+import type { Moved, OnMoved } from "../shipment/metrics.ts";
+import { parcelKey } from "../shipment/shipment.repository.ts";
 import {
   judgeBooking,
   judgeCancellation,
@@ -15,8 +14,8 @@ import {
   type Shipment,
   settle,
   type Verdict,
-} from "./shipment.ts";
-import { createdEffect, effectOf } from "./shipment-audit.ts";
+} from "../shipment/shipment.ts";
+import { createdEffect, effectOf } from "../shipment/shipment-audit.ts";
 import {
   commit,
   decodeRef,
@@ -26,9 +25,10 @@ import {
   savedValues,
   saveShipments,
   toShipment,
-} from "./shipment-rows.ts";
-import type { Moved, OnMoved } from "./shipping-metrics.ts";
-import type { Submission } from "./submission.ts";
+} from "../shipment/shipment-row.ts";
+import type { Submission } from "../shipment/submission.ts";
+import { claimDue, defer, insertTombstones, lockById, lockByParcel } from "./booking-statements.ts";
+import type { BookingState } from "./carrier.ts";
 
 /** Which shipment to book or to call off. */
 export interface ParcelRequest extends Keyed, Submission {

@@ -1,4 +1,4 @@
-import type { Address, ShipmentLine } from "./shipment.ts";
+import type { Address, ShipmentLine } from "../shipment/shipment.ts";
 
 /** What a warehouse is asked to pack. */
 export interface PackingOrder {

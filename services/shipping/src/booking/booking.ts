@@ -3,12 +3,12 @@ import type { AuditOrigin } from "#platform/audit/audit-entry.ts";
 import { Batcher, type SubmitOptions } from "#platform/batch/batcher.ts";
 import { detached, remainingMs, withSubject } from "#platform/context.ts";
 import { resumeTrace } from "#platform/trace/spans.ts";
+import { parcelKey } from "../shipment/shipment.repository.ts";
+import type { Settlement, Shipment } from "../shipment/shipment.ts";
+import { ownOrigin } from "../shipment/submission.ts";
 import type { BookingRepository, CarrierAnswer, Claim, ParcelRequest } from "./booking.repository.ts";
 import type { BookingState, Carrier } from "./carrier.ts";
 import { callCarrier, type NoteCarrierCall, type Question } from "./carrier-call.ts";
-import { parcelKey } from "./shipment.repository.ts";
-import type { Settlement, Shipment } from "./shipment.ts";
-import { ownOrigin } from "./submission.ts";
 
 /** Where is said what is undecided. */
 export interface BookingLog {

@@ -3,11 +3,11 @@ import type { Database } from "#platform/database/database.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import { decodeId } from "#platform/id.ts";
 import { hideCardNumbers } from "#platform/redact/redact-text.ts";
-import { type Shipment, type ShipmentStatus, sourcesOf } from "./shipment.ts";
-import { effectOf } from "./shipment-audit.ts";
-import { type ShipmentRow, shipmentColumns, toShipment } from "./shipment-rows.ts";
-import type { Moved, OnMoved } from "./shipping-metrics.ts";
-import { ownOrigin } from "./submission.ts";
+import type { Moved, OnMoved } from "../shipment/metrics.ts";
+import { type Shipment, type ShipmentStatus, sourcesOf } from "../shipment/shipment.ts";
+import { effectOf } from "../shipment/shipment-audit.ts";
+import { type ShipmentRow, shipmentColumns, toShipment } from "../shipment/shipment-row.ts";
+import { ownOrigin } from "../shipment/submission.ts";
 import type { PackingState } from "./warehouse.ts";
 
 /** What the warehouse said about one shipment. */

@@ -1,4 +1,4 @@
-import type { Address } from "./shipment.ts";
+import type { Address } from "../shipment/shipment.ts";
 
 /** What a carrier is asked to take. */
 export interface Booking {

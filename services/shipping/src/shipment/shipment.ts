@@ -1,5 +1,5 @@
 import { hideCardNumbers } from "#platform/redact/redact-text.ts";
-import type { BookingState } from "./carrier.ts";
+import type { BookingState } from "../booking/carrier.ts";
 import { alreadyShipped, carrierRefused, notReady, packingFailed, shipmentCancelled } from "./errors.ts";
 
 /**

@@ -12,10 +12,10 @@ import {
 import { answerEach } from "#platform/batch/batch-call.ts";
 import type { Subject } from "#platform/context.ts";
 import { activeSpan } from "#platform/trace/spans.ts";
-import type { Booking } from "./booking.ts";
-import { awaitsCarrier, isTombstone, judgeBooking, judgeCancellation } from "./shipment.ts";
-import { toBooking, toCancellation, toMessage } from "./shipment-messages.ts";
-import type { Shipments } from "./shipments.ts";
+import type { Booking } from "../booking/booking.ts";
+import { awaitsCarrier, isTombstone, judgeBooking, judgeCancellation } from "../shipment/shipment.ts";
+import type { Shipments } from "../shipment/shipments.ts";
+import { toBooking, toCancellation, toMessage } from "./shipment-proto.ts";
 
 /** Hands parcels to the carrier and calls them off; the behaviour is in `fulfillment_service.proto`. */
 export class FulfillmentService implements ServiceImpl<typeof FulfillmentServiceDescriptor> {

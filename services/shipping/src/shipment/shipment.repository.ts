@@ -6,6 +6,7 @@ import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
 import { bucketOf, decodeId, newId } from "#platform/id.ts";
 import { shipmentCancelled } from "./errors.ts";
+import type { Moved, OnMoved } from "./metrics.ts";
 import { ShipmentEntity } from "./shipment.entity.ts";
 import { type Address, isTombstone, type Shipment, type ShipmentLine, type ShipmentStatus } from "./shipment.ts";
 import { createdEffect, createdJoin } from "./shipment-audit.ts";
@@ -18,8 +19,7 @@ import {
   type ShipmentRow,
   shipmentColumns,
   toShipment,
-} from "./shipment-rows.ts";
-import type { Moved, OnMoved } from "./shipping-metrics.ts";
+} from "./shipment-row.ts";
 import type { Submission } from "./submission.ts";
 
 /** A shipment to be created. */

@@ -1,4 +1,10 @@
-import { moveTo, type Shipment, type ShipmentStatus, type TrackingEvent, type TrackingKind } from "./shipment.ts";
+import {
+  moveTo,
+  type Shipment,
+  type ShipmentStatus,
+  type TrackingEvent,
+  type TrackingKind,
+} from "../shipment/shipment.ts";
 
 /** What a report makes of a shipment; a stage on the way changes nothing. */
 const endings: Partial<Record<TrackingKind, ShipmentStatus>> = { delivered: "delivered", lost: "lost" };

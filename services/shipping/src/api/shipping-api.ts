@@ -15,8 +15,8 @@ import {
 import { answerEach } from "#platform/batch/batch-call.ts";
 import type { Subject } from "#platform/context.ts";
 import type { Json, PageTokens } from "#platform/page-token.ts";
-import { toMessage, toNewShipment, toReport, toStatus } from "./shipment-messages.ts";
-import type { Shipments } from "./shipments.ts";
+import type { Shipments } from "../shipment/shipments.ts";
+import { toMessage, toNewShipment, toReport, toStatus } from "./shipment-proto.ts";
 
 const defaultPageSize = 50;
 

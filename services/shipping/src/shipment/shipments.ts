@@ -1,6 +1,12 @@
 import { auditOrigin } from "#platform/audit/audit-entry.ts";
 import { Batcher, type SubmitOptions } from "#platform/batch/batcher.ts";
 import { activeTraceParent, endSpan, linksTo, startResumed } from "#platform/trace/spans.ts";
+import type {
+  SubmittedReport,
+  TrackedShipment,
+  TrackingReport,
+  TrackingRepository,
+} from "../tracking/tracking.repository.ts";
 import { shipmentNotFound } from "./errors.ts";
 import {
   type CreatedShipment,
@@ -10,7 +16,6 @@ import {
   type ShipmentRepository,
 } from "./shipment.repository.ts";
 import { isTombstone, type Shipment } from "./shipment.ts";
-import type { SubmittedReport, TrackedShipment, TrackingReport, TrackingRepository } from "./tracking.repository.ts";
 
 /** What the shipments work with. */
 export interface ShipmentsOptions {

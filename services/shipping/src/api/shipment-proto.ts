@@ -19,12 +19,12 @@ import {
 } from "#gen/shop/shipping/v1/shipping_service_pb.js";
 import { AddressSchema } from "#gen/shop/type/v1/address_pb.js";
 import { fingerprint } from "#platform/database/idempotency.ts";
-import type { ParcelRequest } from "./booking.repository.ts";
-import type { NewShipment } from "./shipment.repository.ts";
-import type { Shipment, ShipmentStatus, TrackingKind } from "./shipment.ts";
-import { submission } from "./submission.ts";
-import type { TrackingReport } from "./tracking.repository.ts";
-import { withFinalStatus } from "./tracking.ts";
+import type { ParcelRequest } from "../booking/booking.repository.ts";
+import type { NewShipment } from "../shipment/shipment.repository.ts";
+import type { Shipment, ShipmentStatus, TrackingKind } from "../shipment/shipment.ts";
+import { submission } from "../shipment/submission.ts";
+import type { TrackingReport } from "../tracking/tracking.repository.ts";
+import { withFinalStatus } from "../tracking/tracking-events.ts";
 
 const statuses: Readonly<Record<ShipmentStatus, ProtoStatus>> = {
   preparing: ProtoStatus.PREPARING,
