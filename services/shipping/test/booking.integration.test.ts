@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { until } from "#testing/until.ts";
 import type { Carrier } from "../src/booking/carrier.ts";
 import { isTombstone, type Shipment } from "../src/shipment/shipment.ts";
 import { at } from "./examples.ts";
-import { until } from "./until.ts";
 import { request, shortTimeoutMs, World } from "./world.ts";
 
 describe("booking with the simulated carrier", () => {

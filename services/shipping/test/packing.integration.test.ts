@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { quietLogger } from "#testing/logger.ts";
 import { Packing } from "../src/packing/packing.ts";
 import type { Warehouse } from "../src/packing/warehouse.ts";
-import { BacklogRepository } from "../src/shipment/backlog.repository.ts";
 import type { Shipment } from "../src/shipment/shipment.ts";
 import { WarehouseSimulator } from "../src/simulators/warehouse-simulator.ts";
 import { at } from "./examples.ts";
@@ -20,7 +20,7 @@ describe("packing with the simulated warehouse", () => {
   const openWarehouse = () =>
     new WarehouseSimulator({ store: world.test.database, packingMs: 500, now: () => world.now });
   const open = (warehouse: Warehouse = openWarehouse()) =>
-    new Packing({ repository: world.packing, warehouse, log: { warn: () => undefined }, timeoutMs: 10_000 });
+    new Packing({ repository: world.packing, warehouse, log: quietLogger(), timeoutMs: 10_000 });
   const statusesOf = async (shipments: Shipment[]) =>
     Promise.all(shipments.map(async (shipment) => (await world.look(shipment.shipmentId)).status));
 
@@ -141,8 +141,7 @@ describe("packing with the simulated warehouse", () => {
   });
 
   it("is measured by how long what is due has waited", async () => {
-    const backlog = new BacklogRepository(world.test.database);
-    const waits = async () => (await backlog.look()).get("shipment.packing");
+    const waits = async () => (await world.shipments.backlog()).get("shipment.packing");
     assert.equal(await waits(), 0);
     const shipment = await world.create({}, false);
     await world.expireLeases();

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { newId } from "#platform/id.ts";
-import { parcelKey } from "../src/shipment/shipment.repository.ts";
-import { isTombstone, type Shipment } from "../src/shipment/shipment.ts";
+import { isTombstone, type Shipment, shipmentKey } from "../src/shipment/shipment.ts";
 import { newShipment } from "./examples.ts";
 import { request, World } from "./world.ts";
 
@@ -131,7 +130,7 @@ describe("lists of shipments", () => {
   });
 
   it("show a shipment once for its order and location", () => {
-    assert.equal(new Set(all.map(parcelKey)).size, all.length);
+    assert.equal(new Set(all.map(shipmentKey)).size, all.length);
   });
 });
 

@@ -6,9 +6,9 @@ import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { ShipmentResult } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
 import { ShipmentStatus, TrackingEventKind } from "#gen/shop/shipping/v1/shipment_pb.js";
 import { newId } from "#platform/id.ts";
+import { until } from "#testing/until.ts";
 import { address, at, createRequest } from "./examples.ts";
 import { type Process, startProcess } from "./process.ts";
-import { until } from "./until.ts";
 import { World } from "./world.ts";
 
 describe("the shipping service", () => {

@@ -6,9 +6,9 @@ import { ShipmentStatus } from "#gen/shop/shipping/v1/shipment_pb.js";
 import { recordSpans } from "#platform/trace/telemetry.ts";
 import { readAuditLog } from "#testing/audit-log.ts";
 import { type KeptSpans, keepSpans } from "#testing/kept-spans.ts";
+import { until } from "#testing/until.ts";
 import { at, createRequest } from "./examples.ts";
 import { type Process, startProcess } from "./process.ts";
-import { until } from "./until.ts";
 import { World } from "./world.ts";
 
 const quick = { PACKING_MS: "20", CARRIER_TRANSIT_MS: "40" };

@@ -1,77 +1,86 @@
-import { create } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { Attributes } from "@opentelemetry/api";
 import {
   type BatchCreateShipmentsRequest,
+  BatchCreateShipmentsResponseSchema,
   type BatchGetShipmentsRequest,
+  BatchGetShipmentsResponseSchema,
   type CreateShipmentRequest,
   CreateShipmentResponseSchema,
   type GetShipmentRequest,
   GetShipmentResponseSchema,
   type ListShipmentsRequest,
+  ListShipmentsResponseSchema,
   type ReportTrackingEventRequest,
-  type ShippingService as ShippingServiceDescriptor,
+  ReportTrackingEventResponseSchema,
+  type ShippingService,
 } from "#gen/shop/shipping/v1/shipping_service_pb.js";
 import { answerEach } from "#platform/batch/batch-call.ts";
 import type { Subject } from "#platform/context.ts";
-import type { Json, PageTokens } from "#platform/page-token.ts";
+import type { PageTokens } from "#platform/page-token.ts";
+import { whole } from "#platform/whole.ts";
 import type { Shipments } from "../shipment/shipments.ts";
-import { toMessage, toNewShipment, toReport, toStatus } from "./shipment-proto.ts";
+import type { Tracking } from "../tracking/tracking.ts";
+import { toNewShipment, toProto, toReport, toStatus } from "./shipment-proto.ts";
 
-const defaultPageSize = 50;
+/** What the API calls. */
+export interface ShippingApiOptions {
+  readonly shipments: Shipments;
+  readonly tracking: Tracking;
+  readonly pageTokens: PageTokens;
+}
 
 /** Packs and tracks parcels; the behaviour is in `shipping_service.proto`. */
-export class ShippingService implements ServiceImpl<typeof ShippingServiceDescriptor> {
+export class ShippingApi implements ServiceImpl<typeof ShippingService> {
   readonly #shipments: Shipments;
-  readonly #tokens: PageTokens;
+  readonly #tracking: Tracking;
+  readonly #pageTokens: PageTokens;
 
-  constructor(shipments: Shipments, tokens: PageTokens) {
+  constructor({ shipments, tracking, pageTokens }: ShippingApiOptions) {
     this.#shipments = shipments;
-    this.#tokens = tokens;
+    this.#tracking = tracking;
+    this.#pageTokens = pageTokens;
   }
 
   async createShipment(request: CreateShipmentRequest, { signal }: HandlerContext) {
-    const shipment = toMessage(await this.#shipments.create(toNewShipment(request), { signal }));
-    return create(CreateShipmentResponseSchema, { shipment });
+    const shipment = await this.#shipments.create(toNewShipment(request), { signal });
+    return whole(CreateShipmentResponseSchema, { shipment: toProto(shipment) });
   }
 
-  async batchCreateShipments(list: BatchCreateShipmentsRequest, context: HandlerContext) {
+  async batchCreateShipments(batch: BatchCreateShipmentsRequest, context: HandlerContext) {
     const about = { method: "CreateShipment", subjectOf: orderOf };
-    return { outcomes: await answerEach(list, about, (request) => this.createShipment(request, context)) };
+    const outcomes = await answerEach(batch, about, (request) => this.createShipment(request, context));
+    return whole(BatchCreateShipmentsResponseSchema, { outcomes });
   }
 
   async getShipment({ shipmentId }: GetShipmentRequest, { signal }: HandlerContext) {
-    const shipment = toMessage(await this.#shipments.get(shipmentId, { signal }));
-    return create(GetShipmentResponseSchema, { shipment });
+    const shipment = await this.#shipments.get(shipmentId, { signal });
+    return whole(GetShipmentResponseSchema, { shipment: toProto(shipment) });
   }
 
   async batchGetShipments({ requests }: BatchGetShipmentsRequest, context: HandlerContext) {
     const about = { method: "GetShipment", subjectOf: () => ({}), attributesOf: shipmentOf };
     // The worker looks again and again while a parcel is on its way: that is no part of the story of each order.
-    const list = { requests, traceparents: [] };
-    return { outcomes: await answerEach(list, about, (request) => this.getShipment(request, context)) };
+    const batch = { requests, traceparents: [] };
+    const outcomes = await answerEach(batch, about, (request) => this.getShipment(request, context));
+    return whole(BatchGetShipmentsResponseSchema, { outcomes });
   }
 
   async listShipments(request: ListShipmentsRequest) {
     const { orderId } = request;
     const status = toStatus(request.status);
-    const filter: Json = { method: "ListShipments", orderId, status: status ?? "" };
-    const after = this.#tokens.open(request.pageToken, filter);
-    const pageSize = request.pageSize || defaultPageSize;
-    const found = await this.#shipments.list({
-      orderId: orderId || undefined,
-      status,
-      after: typeof after === "string" ? after : undefined,
-      limit: pageSize + 1,
+    const { items, nextPageToken } = await this.#pageTokens.page(request, {
+      filter: { method: "ListShipments", orderId, status: status ?? "" },
+      place: (cursor) => (typeof cursor === "string" ? cursor : undefined),
+      read: ({ after, limit }) => this.#shipments.list({ orderId: orderId || undefined, status, after, limit }),
+      cursorOf: ({ shipmentId }) => shipmentId,
     });
-    const page = found.slice(0, pageSize);
-    const last = page.at(-1);
-    const nextPageToken = last && found.length > pageSize ? this.#tokens.seal(last.shipmentId, filter) : "";
-    return { shipments: page.map(toMessage), nextPageToken };
+    return whole(ListShipmentsResponseSchema, { shipments: items.map(toProto), nextPageToken });
   }
 
   async reportTrackingEvent(request: ReportTrackingEventRequest, { signal }: HandlerContext) {
-    return { shipment: toMessage(await this.#shipments.report(toReport(request), { signal })) };
+    const shipment = await this.#tracking.report(toReport(request), { signal });
+    return whole(ReportTrackingEventResponseSchema, { shipment: toProto(shipment) });
   }
 }
 

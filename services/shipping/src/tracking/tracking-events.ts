@@ -1,4 +1,5 @@
 import {
+  inOrder,
   moveTo,
   type Shipment,
   type ShipmentStatus,
@@ -38,11 +39,6 @@ function merge(known: readonly TrackingEvent[], reported: readonly TrackingEvent
   const byId = new Map([...reported].reverse().map((event) => [event.eventId, event]));
   for (const event of known) byId.set(event.eventId, event);
   return inOrder([...byId.values()]);
-}
-
-/** The events by the time they happened; at the same instant, by id. */
-export function inOrder(events: readonly TrackingEvent[]): TrackingEvent[] {
-  return events.toSorted((a, b) => a.eventTime.getTime() - b.eventTime.getTime() || (a.eventId < b.eventId ? -1 : 1));
 }
 
 /** Whether a saga wants to hear of it: the parcel arrived or is lost. */
