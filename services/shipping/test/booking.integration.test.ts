@@ -24,7 +24,7 @@ describe("booking with the simulated carrier", () => {
     assert.equal((await parcelOf(shipment))?.calls, 1);
   });
 
-  it("books a list together, in few statements, each with its own outcome", async () => {
+  it("books a batch together, in few statements, each with its own outcome", async () => {
     const shipments = await Promise.all(
       ["", "SIM-REFUSE", "SIM-TIMEOUT", "SIM-ERROR", ""].map((code) => world.create({ address: at(code) })),
     );

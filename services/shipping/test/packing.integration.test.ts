@@ -78,7 +78,7 @@ describe("packing with the simulated warehouse", () => {
     assert.deepEqual(await statusesOf([shipment]), ["ready"]);
   });
 
-  /** A warehouse that fails for lists in which one of these is; it counts what it is asked. */
+  /** A warehouse that fails for batches in which one of these is; it counts what it is asked. */
   function failingFor(...shipments: Shipment[]) {
     const poison = new Set(shipments.map(({ shipmentId }) => shipmentId));
     const asked: number[] = [];
@@ -92,7 +92,7 @@ describe("packing with the simulated warehouse", () => {
     return { warehouse, asked };
   }
 
-  it("halves a list for which the warehouse fails, and puts off the one that is the cause alone", async () => {
+  it("halves a batch for which the warehouse fails, and puts off the one that is the cause alone", async () => {
     const shipments = await Promise.all(Array.from({ length: 33 }, () => world.create({}, false)));
     const poison = shipments[20] as Shipment;
     const { warehouse, asked } = failingFor(poison);

@@ -48,7 +48,7 @@ describe("the shipments' table", () => {
     for (const { response } of rows) assert.match(response.toString(), /^[0-9A-Z]{26}$/);
   });
 
-  it("refuses what was called off before it came, and nothing else of the list", async () => {
+  it("refuses what was called off before it came, and nothing else of the batch", async () => {
     const early = newShipment();
     const [mark] = await world.bookings.cancel([request(early, "cancel")]);
     assert.ok(isTombstone(await world.look(idOf(mark))));

@@ -66,7 +66,7 @@ describe("the shipping service", () => {
     );
   });
 
-  it("gives each entry of a list its own outcome", async () => {
+  it("gives each entry of a batch its own outcome", async () => {
     const codes = ["", "SIM-UNPACKABLE", "SIM-REFUSE", "SIM-TIMEOUT", "SIM-ERROR", "SIM-SLOW"];
     const requests = [
       ...codes.map((code) => createRequest({ address: at(code) })),

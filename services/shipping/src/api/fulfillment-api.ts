@@ -20,7 +20,7 @@ import { isTombstone } from "../shipment/shipment.ts";
 import type { Shipments } from "../shipment/shipments.ts";
 import { toBooking, toCancellation, toProto } from "./shipment-proto.ts";
 
-/** Hands parcels to the carrier and calls them off; the behaviour is in `fulfillment_service.proto`. */
+/** Hands shipments to the carrier and calls them off; the behaviour is in `fulfillment_service.proto`. */
 export class FulfillmentApi implements ServiceImpl<typeof FulfillmentService> {
   readonly #booking: Booking;
   readonly #shipments: Shipments;

@@ -30,7 +30,7 @@ export interface ShippingApiOptions {
   readonly pageTokens: PageTokens;
 }
 
-/** Packs and tracks parcels; the behaviour is in `shipping_service.proto`. */
+/** Packs and tracks shipments; the behaviour is in `shipping_service.proto`. */
 export class ShippingApi implements ServiceImpl<typeof ShippingService> {
   readonly #shipments: Shipments;
   readonly #tracking: Tracking;
@@ -60,7 +60,7 @@ export class ShippingApi implements ServiceImpl<typeof ShippingService> {
 
   async batchGetShipments({ requests }: BatchGetShipmentsRequest, context: HandlerContext) {
     const about = { method: "GetShipment", subjectOf: () => ({}), attributesOf: shipmentOf };
-    // The worker looks again and again while a parcel is on its way: that is no part of the story of each order.
+    // The worker looks again and again while a shipment is on its way: that is no part of the story of each order.
     const batch = { requests, traceparents: [] };
     const outcomes = await answerEach(batch, about, (request) => this.getShipment(request, context));
     return whole(BatchGetShipmentsResponseSchema, { outcomes });

@@ -34,7 +34,7 @@ export interface ShipmentLine {
   readonly quantity: number;
 }
 
-/** Where a parcel goes. Personal data: never logged. */
+/** Where a shipment goes. Personal data: never logged. */
 export interface Address {
   readonly recipient: string;
   readonly lines: readonly string[];
@@ -64,7 +64,7 @@ export interface ShipmentFailure {
   readonly reason: string;
 }
 
-/** One parcel: what of an order leaves from one location. */
+/** What of an order leaves from one location. */
 export interface Shipment {
   readonly shipmentId: string;
   readonly orderId: string;

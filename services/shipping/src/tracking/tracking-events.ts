@@ -14,7 +14,7 @@ const endings: Partial<Record<TrackingKind, ShipmentStatus>> = { delivered: "del
  * A shipment after reports of its carrier. They may come in any order and more than once: a report counts once by its id
  * (the first to come under an id is kept), and the status follows from all of them in the order in which they happened.
  *
- * When a parcel is reported both delivered and lost, the later happening counts; at the same instant, the greater id.
+ * When a shipment is reported both delivered and lost, the later happening counts; at the same instant, the greater id.
  * Once the telling of the saga has begun, the status stays, because money moves on it; such reports are kept, not acted on.
  */
 export function applyEvents(shipment: Shipment, reported: readonly TrackingEvent[]): Shipment {
@@ -41,7 +41,7 @@ function merge(known: readonly TrackingEvent[], reported: readonly TrackingEvent
   return inOrder([...byId.values()]);
 }
 
-/** Whether a saga wants to hear of it: the parcel arrived or is lost. */
+/** Whether a saga wants to hear of it: the shipment arrived or is lost. */
 export function isOver(shipment: Shipment): boolean {
   return Object.values(endings).includes(shipment.status);
 }
