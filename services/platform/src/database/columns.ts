@@ -36,6 +36,8 @@ export interface WrittenColumns {
   readonly names: string;
   /** `order_id uuid, status text`: the columns of `json_to_recordset`. */
   readonly typed: string;
+  /** `order_id = c.order_id, status = c.status`: what an update sets from the rows of that alias. */
+  assigned(from: string): string;
 }
 
 /**
@@ -48,6 +50,7 @@ export function writtenColumns<Row extends object>(types: Written<Row>): Written
   return {
     names: entries.map(([name]) => name).join(", "),
     typed: entries.map(([name, type]) => `${name} ${type}`).join(", "),
+    assigned: (from) => entries.map(([name]) => `${name} = ${from}.${name}`).join(", "),
   };
 }
 

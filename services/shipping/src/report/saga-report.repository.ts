@@ -1,8 +1,8 @@
 import type { Database } from "#platform/database/database.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import { decodeId } from "#platform/id.ts";
-import type { Shipment } from "./shipment.ts";
-import { type ShipmentRow, shipmentColumns, toShipment } from "./shipment-rows.ts";
+import type { Shipment } from "../shipment/shipment.ts";
+import { type ShipmentRow, shipmentColumns, toShipment } from "../shipment/shipment-row.ts";
 
 /** Claiming counts as having told: from here on the status stays, see `applyEvents`. */
 const claimDue: SqlText = {

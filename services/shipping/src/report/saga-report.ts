@@ -1,8 +1,13 @@
 import type { Client } from "@connectrpc/connect";
-import { type SagaCallbackService, ShipmentResult } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
-import { resumeList } from "./resumed-list.ts";
+import {
+  BatchReportShipmentsRequestSchema,
+  type SagaCallbackService,
+  ShipmentResult,
+} from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
+import { whole } from "#platform/whole.ts";
+import { resumeBatch } from "../shipment/resumed-batch.ts";
+import type { Shipment, ShipmentStatus } from "../shipment/shipment.ts";
 import type { SagaReportRepository } from "./saga-report.repository.ts";
-import type { Shipment, ShipmentStatus } from "./shipment.ts";
 
 /** What the reporting works with. */
 export interface SagaReportOptions {
@@ -12,7 +17,7 @@ export interface SagaReportOptions {
   readonly timeoutMs: number;
 }
 
-const listLength = 256;
+const batchSize = 256;
 const results: Partial<Record<ShipmentStatus, ShipmentResult>> = {
   delivered: ShipmentResult.DELIVERED,
   lost: ShipmentResult.LOST,
@@ -34,10 +39,10 @@ export class SagaReport {
    */
   async sweep(signal: AbortSignal): Promise<number> {
     const { repository, timeoutMs } = this.#options;
-    const shipments = await repository.claimDue(2 * timeoutMs, listLength);
+    const shipments = await repository.claimDue(2 * timeoutMs, batchSize);
     if (shipments.length === 0) return 0;
-    const list = { name: "report shipment", entries: shipments, traceOf, attributesOf };
-    const answers = await resumeList(list, (traceparents) => this.#tell(shipments, traceparents, signal), outcomeOf);
+    const batch = { name: "report shipment", shipments, attributesOf };
+    const answers = await resumeBatch(batch, (traceparents) => this.#tell(shipments, traceparents, signal), outcomeOf);
     await repository.taken(shipments.filter((_, index) => answers[index]));
     await repository.defer(shipments.filter((_, index) => !answers[index]));
     return answers.filter(Boolean).length;
@@ -55,8 +60,8 @@ export class SagaReport {
       locationId,
       result: results[status] ?? ShipmentResult.UNSPECIFIED,
     }));
+    const request = whole(BatchReportShipmentsRequestSchema, { reports, traceparents: [...traceparents] });
     try {
-      const request = { reports, traceparents: [...traceparents] };
       return (await sagas.batchReportShipments(request, { signal, timeoutMs })).taken;
     } catch (error) {
       await repository.defer(shipments);
@@ -65,12 +70,8 @@ export class SagaReport {
   }
 }
 
-function traceOf({ trace }: Shipment): Shipment["trace"] {
-  return trace;
-}
-
-function attributesOf({ shipmentId, orderId, sagaId, status }: Shipment) {
-  return { "shipment.id": shipmentId, "order.id": orderId, "saga.id": sagaId, "shipment.status": status };
+function attributesOf({ sagaId, status }: Shipment) {
+  return { "saga.id": sagaId, "shipment.status": status };
 }
 
 function outcomeOf(taken: boolean | undefined): string {

@@ -1,4 +1,3 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Timestamp, timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import {
@@ -9,7 +8,8 @@ import {
 } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
 import {
   ShipmentStatus as ProtoStatus,
-  type ShipmentSchema,
+  type Shipment as ShipmentProto,
+  ShipmentSchema,
   TrackingEventKind,
 } from "#gen/shop/shipping/v1/shipment_pb.js";
 import {
@@ -17,14 +17,15 @@ import {
   CreateShipmentRequestSchema,
   type ReportTrackingEventRequest,
 } from "#gen/shop/shipping/v1/shipping_service_pb.js";
-import { AddressSchema } from "#gen/shop/type/v1/address_pb.js";
+import { type Address as AddressProto, AddressSchema } from "#gen/shop/type/v1/address_pb.js";
 import { fingerprint } from "#platform/database/idempotency.ts";
-import type { ParcelRequest } from "./booking.repository.ts";
-import type { NewShipment } from "./shipment.repository.ts";
-import type { Shipment, ShipmentStatus, TrackingKind } from "./shipment.ts";
-import { submission } from "./submission.ts";
-import type { TrackingReport } from "./tracking.repository.ts";
-import { withFinalStatus } from "./tracking.ts";
+import { whole } from "#platform/whole.ts";
+import type { ShipmentRequest } from "../booking/booking.repository.ts";
+import type { NewShipment } from "../shipment/shipment.repository.ts";
+import type { Address, Shipment, ShipmentStatus, TrackingKind } from "../shipment/shipment.ts";
+import { submission } from "../shipment/shipment-audit.ts";
+import type { TrackingReport } from "../tracking/tracking.repository.ts";
+import { withFinalStatus } from "../tracking/tracking-events.ts";
 
 const statuses: Readonly<Record<ShipmentStatus, ProtoStatus>> = {
   preparing: ProtoStatus.PREPARING,
@@ -53,18 +54,17 @@ export function toStatus(status: ProtoStatus): ShipmentStatus | undefined {
 }
 
 /** A shipment as callers see it; how it ended, once that is final. */
-export function toMessage(latest: Shipment): MessageInitShape<typeof ShipmentSchema> {
+export function toProto(latest: Shipment): ShipmentProto {
   const shipment = withFinalStatus(latest);
-  const { shipmentId, orderId, locationId, carrier, trackingNumber, address } = shipment;
-  return {
-    shipmentId,
-    orderId,
-    locationId,
+  return whole(ShipmentSchema, {
+    shipmentId: shipment.shipmentId,
+    orderId: shipment.orderId,
+    locationId: shipment.locationId,
     status: statuses[shipment.status],
     lines: shipment.lines.map(({ sku, quantity }) => ({ sku, quantity: BigInt(quantity) })),
-    address: address && create(AddressSchema, { ...address, lines: [...address.lines] }),
-    carrier,
-    trackingNumber,
+    address: shipment.address && toAddress(shipment.address),
+    carrier: shipment.carrier,
+    trackingNumber: shipment.trackingNumber,
     failureReason: failureText(shipment),
     events: shipment.events.map(({ eventId, kind, eventTime, place }) => ({
       eventId,
@@ -74,7 +74,11 @@ export function toMessage(latest: Shipment): MessageInitShape<typeof ShipmentSch
     })),
     createTime: timestampFromDate(shipment.createTime),
     updateTime: timestampFromDate(shipment.updateTime),
-  };
+  });
+}
+
+function toAddress({ recipient, lines, city, postalCode, country }: Address): AddressProto {
+  return whole(AddressSchema, { recipient, lines: [...lines], city, postalCode, country });
 }
 
 function failureText({ failure, status, events }: Shipment): string {
@@ -105,17 +109,27 @@ export function toNewShipment(request: CreateShipmentRequest): NewShipment {
 }
 
 /** A request to book. */
-export function toBooking(request: BookShipmentRequest): ParcelRequest {
+export function toBooking(request: BookShipmentRequest): ShipmentRequest {
   const { requestId, orderId, locationId } = request;
-  const key = { requestId, fingerprint: fingerprint(BookShipmentRequestSchema, request) };
-  return { ...key, orderId, locationId, ...submission(requestId) };
+  return {
+    requestId,
+    fingerprint: fingerprint(BookShipmentRequestSchema, request),
+    orderId,
+    locationId,
+    ...submission(requestId),
+  };
 }
 
 /** A request to call off. */
-export function toCancellation(request: CancelShipmentRequest): ParcelRequest {
+export function toCancellation(request: CancelShipmentRequest): ShipmentRequest {
   const { requestId, orderId, locationId } = request;
-  const key = { requestId, fingerprint: fingerprint(CancelShipmentRequestSchema, request) };
-  return { ...key, orderId, locationId, ...submission(requestId) };
+  return {
+    requestId,
+    fingerprint: fingerprint(CancelShipmentRequestSchema, request),
+    orderId,
+    locationId,
+    ...submission(requestId),
+  };
 }
 
 /**

@@ -1,7 +1,7 @@
-import type { Address } from "./shipment.ts";
+import type { Address } from "../shipment/shipment.ts";
 
 /** What a carrier is asked to take. */
-export interface Booking {
+export interface BookingOrder {
   /** Chosen by us and the same for every repetition: one key is one parcel, however often it is sent. */
   readonly key: string;
   /** Where the parcel is collected. */
@@ -24,8 +24,8 @@ export type BookingState =
 export interface Carrier {
   /** For people and for `Shipment.carrier`, for example `simulator`. */
   readonly name: string;
-  /** Books a parcel; a key that is known answers with what it has, whatever else the booking says. */
-  book(booking: Booking, signal: AbortSignal): Promise<BookingState>;
+  /** Books a parcel; a key that is known answers with what it has, whatever else the order says. */
+  book(order: BookingOrder, signal: AbortSignal): Promise<BookingState>;
   /** What the carrier has under a key. */
   find(key: string, signal: AbortSignal): Promise<BookingState>;
   /**

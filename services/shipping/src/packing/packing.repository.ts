@@ -1,13 +1,13 @@
 import { type AuditEntry, auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
+import { writtenColumns } from "#platform/database/columns.ts";
 import type { Database } from "#platform/database/database.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import { decodeId } from "#platform/id.ts";
 import { hideCardNumbers } from "#platform/redact/redact-text.ts";
-import { type Shipment, type ShipmentStatus, sourcesOf } from "./shipment.ts";
-import { effectOf } from "./shipment-audit.ts";
-import { type ShipmentRow, shipmentColumns, toShipment } from "./shipment-rows.ts";
-import type { Moved, OnMoved } from "./shipping-metrics.ts";
-import { ownOrigin } from "./submission.ts";
+import type { Moved, OnMoved } from "../shipment/metrics.ts";
+import { type Shipment, type ShipmentFailure, type ShipmentStatus, sourcesOf } from "../shipment/shipment.ts";
+import { effectOf, ownOrigin } from "../shipment/shipment-audit.ts";
+import { type ShipmentRow, shipmentColumns, toShipment } from "../shipment/shipment-row.ts";
 import type { PackingState } from "./warehouse.ts";
 
 /** What the warehouse said about one shipment. */
@@ -25,15 +25,37 @@ const claimDue: SqlText = {
     returning ${shipmentColumns}`,
 };
 
+/** The columns of a shipment that are written as they are. */
+interface SettledColumns {
+  readonly status: ShipmentStatus;
+  readonly failed_by: ShipmentFailure["by"] | null;
+  readonly failure_code: string;
+  readonly failure_reason: string;
+}
+
+/** Which shipment, its place among the reports, and when to ask again. */
+interface SettledTerms {
+  readonly n: number;
+  readonly shipment_id: string;
+  readonly due_ms: number | null;
+}
+
+const settledColumns = writtenColumns<SettledColumns>({
+  status: "text",
+  failed_by: "text",
+  failure_code: "text",
+  failure_reason: "text",
+});
+const settledTerms = writtenColumns<SettledTerms>({ n: "int", shipment_id: "uuid", due_ms: "float8" });
+
 /** What was called off meanwhile stays called off. */
 const settle: SqlText = {
   name: "packing_settle",
   text: `with input as materialized (
-      select * from jsonb_to_recordset($1::jsonb) as c(n int, shipment_id uuid, status text, failed_by text,
-        failure_code text, failure_reason text, due_ms float8)
+      select * from jsonb_to_recordset($1::jsonb) as c(${settledTerms.typed}, ${settledColumns.typed})
     ), settled as (
-      update shipment s set status = c.status, failed_by = c.failed_by, failure_code = c.failure_code,
-        failure_reason = c.failure_reason, due_time = clock_timestamp() + c.due_ms * interval '1 millisecond',
+      update shipment s set ${settledColumns.assigned("c")},
+        due_time = clock_timestamp() + c.due_ms * interval '1 millisecond',
         update_time = case when c.status = s.status then s.update_time else clock_timestamp() end
       from input c where s.shipment_id = c.shipment_id and s.status = any($2::text[])
       returning c.n, s.status, s.create_time as "createTime"
@@ -64,19 +86,24 @@ export class PackingRepository {
 
   /** Writes down what the warehouse said, in one statement. */
   async settle(reports: readonly PackingReport[]): Promise<void> {
-    const rows = reports.map(({ shipment, state }, n) => ({
-      n,
-      shipment_id: decodeId(shipment.shipmentId),
-      status: outcomes[state.kind],
-      failed_by: state.kind === "failed" ? "warehouse" : null,
-      failure_code: state.kind === "failed" ? hideCardNumbers(state.code) : "",
-      failure_reason: state.kind === "failed" ? hideCardNumbers(state.message) : "",
-      due_ms: state.kind === "packing" ? state.askAgainMs : null,
-    }));
+    const rows = reports.map(toSettledRow);
     const values = [JSON.stringify(rows), sourcesOf("ready"), auditEvents(effectsOf(reports))];
     const settled = await this.#database.query<Moved>(settle, values);
     this.#onMoved(settled.filter(({ status }) => status !== outcomes.packing));
   }
+}
+
+function toSettledRow({ shipment, state }: PackingReport, n: number): SettledColumns & SettledTerms {
+  const failure = state.kind === "failed" ? state : undefined;
+  return {
+    n,
+    shipment_id: decodeId(shipment.shipmentId),
+    status: outcomes[state.kind],
+    failed_by: failure ? "warehouse" : null,
+    failure_code: failure ? hideCardNumbers(failure.code) : "",
+    failure_reason: failure ? hideCardNumbers(failure.message) : "",
+    due_ms: state.kind === "packing" ? state.askAgainMs : null,
+  };
 }
 
 function effectsOf(reports: readonly PackingReport[]): AuditEntry[] {

@@ -14,7 +14,7 @@ export const TrackingEventEntity = defineEntity({
   },
 });
 
-/** One parcel. Which column means what is said in the first migration. */
+/** One shipment. Which column means what is said in the first migration. */
 export const ShipmentEntity = defineEntity({
   name: "Shipment",
   tableName: "shipment",

@@ -1,25 +1,22 @@
-import { setTimeout as pause } from "node:timers/promises";
 import type { AuditOrigin } from "#platform/audit/audit-entry.ts";
 import { Batcher, type SubmitOptions } from "#platform/batch/batcher.ts";
 import { detached, remainingMs, withSubject } from "#platform/context.ts";
+import type { Logger } from "#platform/log/logger.ts";
 import { resumeTrace } from "#platform/trace/spans.ts";
-import type { BookingRepository, CarrierAnswer, Claim, ParcelRequest } from "./booking.repository.ts";
-import type { BookingState, Carrier } from "./carrier.ts";
-import { callCarrier, type NoteCarrierCall, type Question } from "./carrier-call.ts";
-import { parcelKey } from "./shipment.repository.ts";
-import type { Settlement, Shipment } from "./shipment.ts";
-import { ownOrigin } from "./submission.ts";
-
-/** Where is said what is undecided. */
-export interface BookingLog {
-  warn(message: string, fields: Record<string, unknown>): unknown;
-}
+import { orLate } from "#platform/wait.ts";
+import { type Shipment, shipmentKey } from "../shipment/shipment.ts";
+import { ownOrigin } from "../shipment/shipment-audit.ts";
+import type { BookingRepository, CarrierAnswer, Claim, ShipmentRequest } from "./booking.repository.ts";
+import type { Carrier } from "./carrier.ts";
+import { CarrierCalls, type NoteCarrierCall, type Question } from "./carrier-call.ts";
+import type { Settlement } from "./judgement.ts";
 
 /** What booking works with. Durations are milliseconds. */
 export interface BookingOptions {
   readonly repository: BookingRepository;
   readonly carrier: Carrier;
-  readonly log: BookingLog;
+  /** Told what is undecided. */
+  readonly log: Pick<Logger, "warn">;
   /** How long one call to the carrier may take before its outcome counts as unknown. */
   readonly timeoutMs: number;
   /** How long a caller waits for the carrier; what is undecided then goes on by itself. */
@@ -30,7 +27,7 @@ export interface BookingOptions {
   readonly onCall?: NoteCarrierCall;
 }
 
-const listLength = 128;
+const batchSize = 128;
 /** See {@link BookingOptions.maxRunning}. */
 const defaultMaxRunning = 1_000;
 /** Left of a caller's deadline for reading the shipment and answering, in milliseconds. */
@@ -57,35 +54,37 @@ export function leaseFor(timeoutMs: number): number {
  */
 export class Booking {
   readonly #options: BookingOptions;
-  readonly #books: Batcher<ParcelRequest, Claim>;
-  readonly #cancellations: Batcher<ParcelRequest, Claim>;
+  readonly #calls: CarrierCalls;
+  readonly #books: Batcher<ShipmentRequest, Claim>;
+  readonly #cancellations: Batcher<ShipmentRequest, Claim>;
   readonly #answers: Batcher<CarrierAnswer, Settlement>;
   readonly #deferred: Batcher<Shipment, undefined>;
   /** The decisions that this process works on, by shipment. They never fail. */
   readonly #running = new Map<string, Promise<void>>();
 
   constructor(options: BookingOptions) {
-    const { repository } = options;
+    const { repository, carrier, timeoutMs, onCall: note } = options;
     this.#options = options;
-    this.#books = new Batcher({ name: "shipment.book", run: repository.book, keyOf: parcelKey });
-    this.#cancellations = new Batcher({ name: "shipment.cancel", run: repository.cancel, keyOf: parcelKey });
-    this.#answers = new Batcher({ name: "shipment.settle", run: (list) => repository.settle(list) });
+    this.#calls = new CarrierCalls({ carrier, timeoutMs, note });
+    this.#books = new Batcher({ name: "shipment.book", run: repository.book, keyOf: shipmentKey });
+    this.#cancellations = new Batcher({ name: "shipment.cancel", run: repository.cancel, keyOf: shipmentKey });
+    this.#answers = new Batcher({ name: "shipment.settle", run: (answers) => repository.settle(answers) });
     this.#deferred = new Batcher({
       name: "shipment.defer",
-      run: async (list) => {
-        await repository.defer(list);
-        return list.map(() => undefined);
+      run: async (shipments) => {
+        await repository.defer(shipments);
+        return shipments.map(() => undefined);
       },
     });
   }
 
   /** Books a shipment and waits for the carrier as long as a caller may; returns the shipment's id. */
-  book(request: ParcelRequest, options?: SubmitOptions): Promise<string> {
+  book(request: ShipmentRequest, options?: SubmitOptions): Promise<string> {
     return this.#claimAndWait(this.#books.submit(request, options), request.origin);
   }
 
   /** Calls a shipment off, in the same way. */
-  cancel(request: ParcelRequest, options?: SubmitOptions): Promise<string> {
+  cancel(request: ShipmentRequest, options?: SubmitOptions): Promise<string> {
     return this.#claimAndWait(this.#cancellations.submit(request, options), request.origin);
   }
 
@@ -94,7 +93,7 @@ export class Booking {
    * slow does not hold up the others: the sweep does not wait for decisions.
    */
   async sweep(): Promise<number> {
-    const room = Math.min(listLength, this.#room);
+    const room = Math.min(batchSize, this.#room);
     if (room <= 0) return 0;
     const shipments = await this.#options.repository.claimDue(room);
     for (const shipment of shipments) this.#resume(shipment);
@@ -123,7 +122,7 @@ export class Booking {
     if (leased && this.#room > 0) this.#start(leased, () => this.#decideOrDefer(leased, origin));
     else if (leased) await this.#defer(leased);
     const running = this.#running.get(shipmentId);
-    if (running) await settledWithin(running, Math.min(this.#options.answerMs, remainingMs() - answerMarginMs));
+    if (running) await orLate(running, Math.min(this.#options.answerMs, remainingMs() - answerMarginMs));
     return shipmentId;
   }
 
@@ -167,7 +166,7 @@ export class Booking {
     const end = AbortSignal.timeout(decisionMs(this.#options.timeoutMs));
     let question = firstQuestion(shipment);
     for (let count = 0; count < maxQuestions; count += 1) {
-      const answer = await this.#ask(shipment, question, end);
+      const answer = await this.#calls.ask(shipment, question, end);
       const asked = question === "cancel" ? "cancel" : "book";
       const settlement = await this.#answers.submit({ shipmentId: shipment.shipmentId, asked, answer, origin });
       if (settlement.kind === "decided") return;
@@ -175,51 +174,10 @@ export class Booking {
     }
     throw new Error(`the carrier contradicts itself about shipment ${shipment.shipmentId}`);
   }
-
-  async #ask(shipment: Shipment, question: Question, end: AbortSignal): Promise<BookingState> {
-    const { carrier, timeoutMs, onCall: note } = this.#options;
-    const { shipmentId: key, locationId, address } = shipment;
-    const call = (asked: Question, work: (signal: AbortSignal) => Promise<BookingState>) =>
-      callCarrier({ question: asked, shipmentId: key, note }, () =>
-        unlessAborted(work, AbortSignal.any([end, AbortSignal.timeout(timeoutMs)])),
-      );
-    if (question === "cancel") return call("cancel", (signal) => carrier.cancel(key, signal));
-    if (question === "find") return call("find", (signal) => carrier.find(key, signal));
-    if (!address) throw new Error(`shipment ${key} has no address`);
-    try {
-      return await call("book", (signal) => carrier.book({ key, locationId, address }, signal));
-    } catch (error) {
-      const found = await call("find", (signal) => carrier.find(key, signal));
-      if (found.kind !== "unknown") return found;
-      throw error;
-    }
-  }
 }
 
 /** What was never sent is sent; what may have been sent is asked for first. */
 function firstQuestion(shipment: Shipment): Question {
   if (shipment.cancelRequested) return "cancel";
   return shipment.attempts === 1 ? "book" : "find";
-}
-
-/** Waits for work that never fails, but not longer than the given time. */
-async function settledWithin(work: Promise<void>, ms: number): Promise<void> {
-  if (ms <= 0) return;
-  const timer = new AbortController();
-  const late = pause(ms, undefined, { signal: timer.signal, ref: false }).catch(() => undefined);
-  await Promise.race([work, late]);
-  timer.abort();
-}
-
-/** Waits for work that may not know how to be aborted. */
-async function unlessAborted<T>(work: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const abort = () => aborted.reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
-  if (signal.aborted) abort();
-  try {
-    return await Promise.race([work(signal), aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
 }

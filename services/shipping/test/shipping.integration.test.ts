@@ -6,9 +6,9 @@ import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { ShipmentResult } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
 import { ShipmentStatus, TrackingEventKind } from "#gen/shop/shipping/v1/shipment_pb.js";
 import { newId } from "#platform/id.ts";
+import { until } from "#testing/until.ts";
 import { address, at, createRequest } from "./examples.ts";
 import { type Process, startProcess } from "./process.ts";
-import { until } from "./until.ts";
 import { World } from "./world.ts";
 
 describe("the shipping service", () => {
@@ -66,7 +66,7 @@ describe("the shipping service", () => {
     );
   });
 
-  it("gives each entry of a list its own outcome", async () => {
+  it("gives each entry of a batch its own outcome", async () => {
     const codes = ["", "SIM-UNPACKABLE", "SIM-REFUSE", "SIM-TIMEOUT", "SIM-ERROR", "SIM-SLOW"];
     const requests = [
       ...codes.map((code) => createRequest({ address: at(code) })),

@@ -1,4 +1,11 @@
-import { moveTo, type Shipment, type ShipmentStatus, type TrackingEvent, type TrackingKind } from "./shipment.ts";
+import {
+  inOrder,
+  moveTo,
+  type Shipment,
+  type ShipmentStatus,
+  type TrackingEvent,
+  type TrackingKind,
+} from "../shipment/shipment.ts";
 
 /** What a report makes of a shipment; a stage on the way changes nothing. */
 const endings: Partial<Record<TrackingKind, ShipmentStatus>> = { delivered: "delivered", lost: "lost" };
@@ -7,7 +14,7 @@ const endings: Partial<Record<TrackingKind, ShipmentStatus>> = { delivered: "del
  * A shipment after reports of its carrier. They may come in any order and more than once: a report counts once by its id
  * (the first to come under an id is kept), and the status follows from all of them in the order in which they happened.
  *
- * When a parcel is reported both delivered and lost, the later happening counts; at the same instant, the greater id.
+ * When a shipment is reported both delivered and lost, the later happening counts; at the same instant, the greater id.
  * Once the telling of the saga has begun, the status stays, because money moves on it; such reports are kept, not acted on.
  */
 export function applyEvents(shipment: Shipment, reported: readonly TrackingEvent[]): Shipment {
@@ -34,12 +41,7 @@ function merge(known: readonly TrackingEvent[], reported: readonly TrackingEvent
   return inOrder([...byId.values()]);
 }
 
-/** The events by the time they happened; at the same instant, by id. */
-export function inOrder(events: readonly TrackingEvent[]): TrackingEvent[] {
-  return events.toSorted((a, b) => a.eventTime.getTime() - b.eventTime.getTime() || (a.eventId < b.eventId ? -1 : 1));
-}
-
-/** Whether a saga wants to hear of it: the parcel arrived or is lost. */
+/** Whether a saga wants to hear of it: the shipment arrived or is lost. */
 export function isOver(shipment: Shipment): boolean {
   return Object.values(endings).includes(shipment.status);
 }

@@ -1,26 +1,25 @@
 import type { EntityManager } from "@mikro-orm/postgresql";
 import { auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
+import { writtenColumns } from "#platform/database/columns.ts";
 import type { Database } from "#platform/database/database.ts";
 import { type Keyed, replayable } from "#platform/database/idempotency.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
 import { bucketOf, decodeId, newId } from "#platform/id.ts";
 import { shipmentCancelled } from "./errors.ts";
+import type { Backlog, Moved, OnMoved } from "./metrics.ts";
 import { ShipmentEntity } from "./shipment.entity.ts";
-import { type Address, isTombstone, type Shipment, type ShipmentLine, type ShipmentStatus } from "./shipment.ts";
-import { createdEffect, createdJoin } from "./shipment-audit.ts";
 import {
-  commit,
-  decodeRef,
-  type EventRow,
-  eventsColumn,
-  type ShipmentRef,
-  type ShipmentRow,
-  shipmentColumns,
-  toShipment,
-} from "./shipment-rows.ts";
-import type { Moved, OnMoved } from "./shipping-metrics.ts";
-import type { Submission } from "./submission.ts";
+  type Address,
+  isTombstone,
+  type Shipment,
+  type ShipmentLine,
+  type ShipmentStatus,
+  shipmentKey,
+} from "./shipment.ts";
+import { createdEffect, createdJoin, type Submission } from "./shipment-audit.ts";
+import { commit, decodeRef, type ShipmentRef } from "./shipment-change.ts";
+import { eventsColumn, type ShipmentRowWithEvents, shipmentColumns, toShipment } from "./shipment-row.ts";
 
 /** A shipment to be created. */
 export interface NewShipment extends Keyed, Submission {
@@ -46,16 +45,34 @@ export interface ShipmentFilter {
   readonly limit: number;
 }
 
-type RowWithEvents = ShipmentRow & { readonly events: EventRow[] };
+/** The columns of a shipment that come with a request. */
+interface InsertedShipment {
+  readonly shipment_id: string;
+  readonly order_id: string;
+  readonly location_id: string;
+  readonly lines: readonly ShipmentLine[];
+  readonly address: Address;
+  readonly saga_id: string;
+  readonly traceparent: string;
+}
+
+const insertedColumns = writtenColumns<InsertedShipment>({
+  shipment_id: "uuid",
+  order_id: "uuid",
+  location_id: "text",
+  lines: "jsonb",
+  address: "jsonb",
+  saga_id: "text",
+  traceparent: "text",
+});
 
 const insertShipments: SqlText = {
   name: "shipment_insert",
   text: `with input as materialized (
-      select * from jsonb_to_recordset($1::jsonb) as n(n int, shipment_id uuid, order_id uuid, location_id text,
-        lines jsonb, address jsonb, saga_id text, traceparent text)
+      select * from jsonb_to_recordset($1::jsonb) as n(n int, ${insertedColumns.typed})
     ), created as (
-      insert into shipment (shipment_id, order_id, location_id, status, lines, address, saga_id, traceparent, due_time)
-      select shipment_id, order_id, location_id, 'preparing', lines, address, saga_id, traceparent, clock_timestamp()
+      insert into shipment (${insertedColumns.names}, status, due_time)
+      select ${insertedColumns.names}, 'preparing', clock_timestamp()
       from input order by order_id, location_id
       on conflict (order_id, location_id) do nothing
       returning shipment_id
@@ -63,7 +80,7 @@ const insertShipments: SqlText = {
     select shipment_id from created`,
 };
 
-const findByParcel: SqlText = {
+const findByKey: SqlText = {
   name: "shipment_by_parcel",
   text: `select ${shipmentColumns}, ${eventsColumn} from unnest($1::uuid[], $2::text[]) as k(order_id, location_id)
     join shipment s on s.order_id = k.order_id and s.location_id = k.location_id`,
@@ -72,6 +89,18 @@ const findByParcel: SqlText = {
 const findById: SqlText = {
   name: "shipment_by_id",
   text: `select ${shipmentColumns}, ${eventsColumn} from shipment s where s.shipment_id = any($1::uuid[])`,
+};
+
+const findOldestDue: SqlText = {
+  name: "shipment_backlog",
+  text: `select relay, greatest(0, extract(epoch from now() - due_time))::float8 as seconds from (values
+      ('shipment.packing',
+        (select due_time from shipment where status = 'preparing' and due_time <= now() order by due_time limit 1)),
+      ('shipment.booking',
+        (select due_time from shipment where status = 'booking' and due_time <= now() order by due_time limit 1)),
+      ('shipment.report',
+        (select report_due_time from shipment where report_due_time <= now() order by report_due_time limit 1))
+    ) as backlog (relay, due_time)`,
 };
 
 /** Creates and reads shipments, many with a statement. */
@@ -105,7 +134,7 @@ export class ShipmentRepository {
 
   /** The shipments with these ids, in the same order; undefined for an id that is not known. */
   async find(shipmentIds: readonly string[]): Promise<(Shipment | undefined)[]> {
-    const rows = await this.#database.query<RowWithEvents>(findById, [shipmentIds.map(decodeId)]);
+    const rows = await this.#database.query<ShipmentRowWithEvents>(findById, [shipmentIds.map(decodeId)]);
     const byId = new Map(rows.map((row) => toShipment(row, row.events)).map((found) => [found.shipmentId, found]));
     return shipmentIds.map((id) => byId.get(id));
   }
@@ -117,9 +146,15 @@ export class ShipmentRepository {
     await em.populate(records, ["events"]);
     return records.map((record) => toShipment(record, record.events.getItems()));
   }
+
+  /** How long the oldest that is due has waited for each relay; 0 when nothing is due. */
+  async backlog(): Promise<Backlog> {
+    const rows = await this.#database.query<{ relay: string; seconds: number | null }>(findOldestDue);
+    return new Map(rows.map(({ relay, seconds }) => [relay, seconds ?? 0]));
+  }
 }
 
-/** The page of a list; every combination of filters goes along an index. */
+/** A page of shipments; every combination of filters goes along an index. */
 export function listQuery(em: EntityManager, { orderId, status, after, limit }: ShipmentFilter) {
   const query = em
     .createQueryBuilder(ShipmentEntity, "s")
@@ -143,33 +178,31 @@ async function insertNew(tx: Transaction, inputs: readonly NewShipment[]): Promi
   const locationIds = inputs.map((input) => input.locationId);
   const [created, found] = await Promise.all([
     tx.query<{ shipment_id: string }>(insertShipments, insertedValues(inputs, ids)),
-    tx.query<RowWithEvents>(findByParcel, [orderIds, locationIds]),
+    tx.query<ShipmentRowWithEvents>(findByKey, [orderIds, locationIds]),
   ]);
-  const shipments = new Map(found.map((row) => toShipment(row, row.events)).map((each) => [parcelKey(each), each]));
+  const shipments = new Map(found.map((row) => toShipment(row, row.events)).map((each) => [shipmentKey(each), each]));
   const outputs = inputs.map((input) => {
-    const shipment = shipments.get(parcelKey(input));
-    if (!shipment) throw new Error(`shipment ${parcelKey(input)} was neither created nor found`);
+    const shipment = shipments.get(shipmentKey(input));
+    if (!shipment) throw new Error(`shipment ${shipmentKey(input)} was neither created nor found`);
     return isTombstone(shipment) ? shipmentCancelled(input) : { shipmentId: shipment.shipmentId, shipment };
   });
   return { outputs, created: created.map(() => ({ status: "preparing" })) };
 }
 
 function insertedValues(inputs: readonly NewShipment[], ids: readonly string[]): [string, string] {
-  const rows = inputs.map((input, n) => ({
-    n,
-    shipment_id: decodeId(ids[n] ?? ""),
+  const rows = inputs.map((input, n) => ({ n, ...toInsertedRow(input, ids[n] ?? "") }));
+  const effects = inputs.map((input, n) => createdEffect({ ...input, shipmentId: ids[n] ?? "" }, "preparing"));
+  return [JSON.stringify(rows), auditEvents(effects)];
+}
+
+function toInsertedRow(input: NewShipment, shipmentId: string): InsertedShipment {
+  return {
+    shipment_id: decodeId(shipmentId),
     order_id: decodeId(input.orderId),
     location_id: input.locationId,
     lines: input.lines,
     address: input.address,
     saga_id: input.sagaId,
     traceparent: input.traceparent,
-  }));
-  const effects = inputs.map((input, n) => createdEffect({ ...input, shipmentId: ids[n] ?? "" }, "preparing"));
-  return [JSON.stringify(rows), auditEvents(effects)];
-}
-
-/** The same for the same parcel: an order has one for each location. */
-export function parcelKey(parcel: { orderId: string; locationId: string }): string {
-  return `${parcel.orderId}/${parcel.locationId}`;
+  };
 }

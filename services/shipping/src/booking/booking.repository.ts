@@ -1,37 +1,27 @@
-import { type AuditOrigin, auditEvents } from "#platform/audit/audit-entry.ts";
+import { type AuditOrigin, auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
 import type { Database } from "#platform/database/database.ts";
 import { type Keyed, replayable } from "#platform/database/idempotency.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
 import { bucketOf, decodeId, newId } from "#platform/id.ts";
-import { claimDue, defer, insertTombstones, lockById, lockByParcel } from "./booking-statements.ts";
-import type { BookingState } from "./carrier.ts";
-import { shipmentNotFound } from "./errors.ts";
-import { parcelKey } from "./shipment.repository.ts";
-import {
-  judgeBooking,
-  judgeCancellation,
-  moveTo,
-  type Settlement,
-  type Shipment,
-  settle,
-  type Verdict,
-} from "./shipment.ts";
-import { createdEffect, effectOf } from "./shipment-audit.ts";
+import { shipmentNotFound } from "../shipment/errors.ts";
+import type { Moved, OnMoved } from "../shipment/metrics.ts";
+import { moveTo, type Shipment, shipmentKey } from "../shipment/shipment.ts";
+import { createdEffect, createdJoin, effectOf, type Submission } from "../shipment/shipment-audit.ts";
 import {
   commit,
   decodeRef,
   type ShipmentChange,
   type ShipmentRef,
-  type ShipmentRow,
   savedValues,
   saveShipments,
-  toShipment,
-} from "./shipment-rows.ts";
-import type { Moved, OnMoved } from "./shipping-metrics.ts";
-import type { Submission } from "./submission.ts";
+} from "../shipment/shipment-change.ts";
+import { type ShipmentRow, shipmentColumns, toShipment } from "../shipment/shipment-row.ts";
+import type { BookingState } from "./carrier.ts";
+import { judgeBooking, judgeCancellation, type Settlement, settle, type Verdict } from "./judgement.ts";
 
 /** Which shipment to book or to call off. */
-export interface ParcelRequest extends Keyed, Submission {
+export interface ShipmentRequest extends Keyed, Submission {
   readonly orderId: string;
   readonly locationId: string;
 }
@@ -72,6 +62,58 @@ interface Locked {
   readonly due: boolean;
 }
 
+/** Locks the shipments of orders from locations. $1: orders, $2: locations. */
+const lockByKey: SqlText = {
+  name: "shipment_lock_parcel",
+  text: `select ${shipmentColumns}, s.due_time <= clock_timestamp() as due
+    from unnest($1::uuid[], $2::text[]) as k(order_id, location_id)
+    join shipment s on s.order_id = k.order_id and s.location_id = k.location_id
+    order by s.order_id, s.location_id for update of s`,
+};
+
+/** Locks shipments. $1: ids. */
+const lockById: SqlText = {
+  name: "shipment_lock_id",
+  text: `select ${shipmentColumns} from shipment s where s.shipment_id = any($1::uuid[])
+    order by s.order_id, s.location_id for update of s`,
+};
+
+/** Leaves marks where no shipment is. $1: ids, $2: orders, $3: locations, $4: what is written down. */
+const insertTombstones: SqlText = {
+  name: "shipment_tombstone",
+  text: `with input as materialized (
+      select * from unnest($1::uuid[], $2::uuid[], $3::text[]) with ordinality
+        as k(shipment_id, order_id, location_id, n)
+    ), created as (
+      insert into shipment (shipment_id, order_id, location_id, status, lines, saga_id)
+      select k.shipment_id, k.order_id, k.location_id, 'cancelled', '[]', '' from input k
+      where not exists (select from shipment s where s.order_id = k.order_id and s.location_id = k.location_id)
+      order by k.order_id, k.location_id
+      on conflict (order_id, location_id) do nothing
+      returning shipment_id
+    ), audited as (${insertAuditEvents("$4", { join: createdJoin })})
+    select shipment_id from created`,
+};
+
+/** Claims what nobody is asking the carrier about. $1: lease in milliseconds, $2: at most so many. */
+const claimDue: SqlText = {
+  name: "shipment_claim_booking",
+  text: `update shipment s set attempts = s.attempts + 1, due_time = clock_timestamp() + $1 * interval '1 millisecond'
+    where s.shipment_id = any(array(
+      select shipment_id from shipment where status = 'booking' and due_time <= now()
+      order by due_time limit $2 for update skip locked))
+    returning ${shipmentColumns}`,
+};
+
+/** Puts off claims that still stand. $1: ids, $2: their attempts, $3, $4: the longest pause and half the first. */
+const defer: SqlText = {
+  name: "shipment_defer_booking",
+  text: `update shipment s set due_time = clock_timestamp()
+      + least($3::float8, $4::float8 * 2 ^ least(s.attempts, 20)) * interval '1 millisecond'
+    from unnest($1::uuid[], $2::int4[]) as d(shipment_id, attempts)
+    where s.shipment_id = d.shipment_id and s.attempts = d.attempts and s.status = 'booking'`,
+};
+
 /** The shortest and the longest pause before the carrier is asked again, in milliseconds. */
 const pauses = { first: 100, longest: 60_000 };
 
@@ -83,12 +125,12 @@ export class BookingRepository {
    *
    * Refuses with SHIPMENT_NOT_FOUND, NOT_READY, CARRIER_REFUSED, PACKING_FAILED, SHIPMENT_CANCELLED.
    */
-  readonly book: (inputs: ParcelRequest[]) => Promise<(Claim | Error)[]>;
+  readonly book: (inputs: ShipmentRequest[]) => Promise<(Claim | Error)[]>;
   /**
    * Calls shipments off that the carrier has not heard of; where it has, the intent is written down. What never was created
    * gets a mark that refuses it later. Refuses with ALREADY_SHIPPED.
    */
-  readonly cancel: (inputs: ParcelRequest[]) => Promise<(Claim | Error)[]>;
+  readonly cancel: (inputs: ShipmentRequest[]) => Promise<(Claim | Error)[]>;
 
   constructor(options: BookingRepositoryOptions) {
     this.#options = options;
@@ -127,16 +169,16 @@ export class BookingRepository {
     await this.#options.database.query(defer, [ids, attempts, pauses.longest, pauses.first / 2]);
   }
 
-  #mutation(method: string, lock: typeof lockExisting, decide: (locked: Locked, input: ParcelRequest) => Decision) {
+  #mutation(method: string, lock: typeof lockExisting, decide: (locked: Locked, input: ShipmentRequest) => Decision) {
     const { database } = this.#options;
-    return replayable<ParcelRequest, Claim>({
+    return replayable<ShipmentRequest, Claim>({
       database,
       method,
       decode: decodeRef,
       run: async (inputs) => {
         const { outputs, changes, marked } = await database.transaction(async (tx) => {
-          const { parcels, marked } = await lock(tx, inputs);
-          const decisions = inputs.map((input) => attempt(() => decide(locate(parcels, input), input)));
+          const { shipments, marked } = await lock(tx, inputs);
+          const decisions = inputs.map((input) => attempt(() => decide(locate(shipments, input), input)));
           const changes = decisions.flatMap((each) => (each instanceof Error || !each.change ? [] : [each.change]));
           const outputs = decisions.map((each) => (each instanceof Error ? each : each.claim));
           await commit(tx, { method, inputs, outputs, changes });
@@ -154,7 +196,7 @@ export class BookingRepository {
     this.#options.onMoved?.([...moved, ...marked]);
   }
 
-  #beginBooking({ shipment, due }: Locked, { traceparent }: ParcelRequest): Decision {
+  #beginBooking({ shipment, due }: Locked, { traceparent }: ShipmentRequest): Decision {
     const carrier = this.#options.carrier;
     const decisions: Record<Verdict, () => Decision> = {
       begin: () => this.#lease(moveTo(shipment, "booking", { carrier }), { traceparent, moved: true }),
@@ -164,7 +206,7 @@ export class BookingRepository {
     return decisions[judgeBooking(shipment)]();
   }
 
-  #beginCancellation({ shipment, due }: Locked, { origin, traceparent }: ParcelRequest): Decision {
+  #beginCancellation({ shipment, due }: Locked, { origin, traceparent }: ShipmentRequest): Decision {
     const claim = { shipmentId: shipment.shipmentId };
     const wanted = { ...shipment, cancelRequested: true };
     const effect = effectOf(shipment, { from: shipment.status, to: "cancelled" }, origin);
@@ -189,22 +231,21 @@ interface Decision {
   readonly change?: ShipmentChange;
 }
 
-type Parcels = ReadonlyMap<string, Locked>;
-
 /** What is locked, and which marks were left in the place of shipments that are not there. */
 interface Lock {
-  readonly parcels: Parcels;
+  /** By their key. */
+  readonly shipments: ReadonlyMap<string, Locked>;
   readonly marked: readonly Moved[];
 }
 
-async function lockExisting(tx: Transaction, inputs: readonly ParcelRequest[]): Promise<Lock> {
+async function lockExisting(tx: Transaction, inputs: readonly ShipmentRequest[]): Promise<Lock> {
   const orderIds = inputs.map((input) => decodeId(input.orderId));
-  const rows = await tx.query<LockedRow>(lockByParcel, [orderIds, inputs.map((input) => input.locationId)]);
+  const rows = await tx.query<LockedRow>(lockByKey, [orderIds, inputs.map((input) => input.locationId)]);
   const locked = rows.map((row) => ({ shipment: toShipment(row), due: row.due ?? false }));
-  return { parcels: new Map(locked.map((each) => [parcelKey(each.shipment), each])), marked: [] };
+  return { shipments: new Map(locked.map((each) => [shipmentKey(each.shipment), each])), marked: [] };
 }
 
-async function lockOrMark(tx: Transaction, inputs: readonly ParcelRequest[]): Promise<Lock> {
+async function lockOrMark(tx: Transaction, inputs: readonly ShipmentRequest[]): Promise<Lock> {
   const ids = inputs.map((input) => newId(bucketOf(input.orderId)));
   const orderIds = inputs.map((input) => decodeId(input.orderId));
   const locationIds = inputs.map((input) => input.locationId);
@@ -214,8 +255,8 @@ async function lockOrMark(tx: Transaction, inputs: readonly ParcelRequest[]): Pr
     n: index + 1,
   }));
   const values = [ids.map(decodeId), orderIds, locationIds, auditEvents(effects)];
-  const [marks, { parcels }] = await Promise.all([tx.query(insertTombstones, values), lockExisting(tx, inputs)]);
-  return { parcels, marked: marks.map(() => ({ status: "cancelled" })) };
+  const [marks, { shipments }] = await Promise.all([tx.query(insertTombstones, values), lockExisting(tx, inputs)]);
+  return { shipments, marked: marks.map(() => ({ status: "cancelled" })) };
 }
 
 function decideAll(locked: ReadonlyMap<string, Shipment>, answers: readonly CarrierAnswer[]) {
@@ -233,8 +274,8 @@ function decideAll(locked: ReadonlyMap<string, Shipment>, answers: readonly Carr
   return { settlements, changes };
 }
 
-function locate(parcels: Parcels, input: ParcelRequest): Locked {
-  const found = parcels.get(parcelKey(input));
+function locate(shipments: Lock["shipments"], input: ShipmentRequest): Locked {
+  const found = shipments.get(shipmentKey(input));
   if (!found) throw shipmentNotFound({ order_id: input.orderId, location_id: input.locationId });
   return found;
 }

@@ -1,25 +1,25 @@
 import type { AuditOrigin } from "#platform/audit/audit-entry.ts";
+import { writtenColumns } from "#platform/database/columns.ts";
 import type { Database } from "#platform/database/database.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
-import { shipmentNotFound } from "./errors.ts";
-import type { Shipment, TrackingEvent } from "./shipment.ts";
-import { effectOf } from "./shipment-audit.ts";
+import { traceIdOf } from "#platform/trace-parent.ts";
+import { shipmentNotFound } from "../shipment/errors.ts";
+import type { OnMoved } from "../shipment/metrics.ts";
+import type { Shipment, TrackingEvent, TrackingKind } from "../shipment/shipment.ts";
+import { effectOf } from "../shipment/shipment-audit.ts";
+import { type ShipmentChange, savedValues, saveShipments } from "../shipment/shipment-change.ts";
 import {
   type EventRow,
-  type ShipmentChange,
+  eventColumns,
   type ShipmentRow,
-  savedValues,
-  saveShipments,
   shipmentColumns,
   toShipment,
-} from "./shipment-rows.ts";
-import type { OnMoved } from "./shipping-metrics.ts";
-import { traceIdOf } from "./submission.ts";
-import { applyEvents, decisiveEvent, isOver, newEvents } from "./tracking.ts";
+} from "../shipment/shipment-row.ts";
+import { applyEvents, decisiveEvent, isOver, newEvents } from "./tracking-events.ts";
 
-/** A report of the carrier on one parcel. */
+/** A report of the carrier on one shipment. */
 export interface TrackingReport {
   readonly trackingNumber: string;
   readonly event: TrackingEvent;
@@ -43,18 +43,37 @@ const lockByNumber: SqlText = {
     order by s.order_id, s.location_id for update of s`,
 };
 
+interface FoundEvent extends EventRow {
+  readonly shipmentId: string;
+}
+
 /** A statement of its own: behind a lock that was waited for, the locking one would show the events of before. */
 const eventsByNumber: SqlText = {
   name: "tracking_events",
-  text: `select e.shipment_id as "shipmentId", e.event_id as "eventId", e.kind, e.event_time as "eventTime", e.place
+  text: `select e.shipment_id as "shipmentId", ${eventColumns}
     from shipment s join tracking_event e on e.shipment_id = s.shipment_id where s.tracking_number = any($1::text[])`,
 };
 
+interface InsertedEvent {
+  readonly shipment_id: string;
+  readonly event_id: string;
+  readonly kind: TrackingKind;
+  readonly event_time: string;
+  readonly place: string;
+}
+
+const insertedColumns = writtenColumns<InsertedEvent>({
+  shipment_id: "uuid",
+  event_id: "text",
+  kind: "text",
+  event_time: "timestamptz",
+  place: "text",
+});
+
 const insertEvents: SqlText = {
   name: "tracking_insert",
-  text: `insert into tracking_event (shipment_id, event_id, kind, event_time, place)
-    select n.shipment_id, n.event_id, n.kind, n.event_time, n.place
-    from jsonb_to_recordset($1::jsonb) as n(shipment_id uuid, event_id text, kind text, event_time timestamptz, place text)`,
+  text: `insert into tracking_event (${insertedColumns.names}) select ${insertedColumns.names}
+    from jsonb_to_recordset($1::jsonb) as n(${insertedColumns.typed})`,
 };
 
 /** Takes what carriers report. */
@@ -79,7 +98,7 @@ export class TrackingRepository {
       const changed = [...tracked.values()].filter(({ added }) => added.length > 0);
       if (changed.length > 0) {
         const saved = tx.query(saveShipments, savedValues(changed.map(({ change }) => change)));
-        const rows = changed.flatMap(({ shipment, added }) => added.map((event) => eventRow(shipment, event)));
+        const rows = changed.flatMap(({ shipment, added }) => added.map((event) => toInsertedRow(shipment, event)));
         await Promise.all([saved, tx.commitWith(insertEvents, [JSON.stringify(rows)])]);
       }
       return tracked;
@@ -122,21 +141,21 @@ function effectOfReports(
   const decisive = decisiveEvent(after);
   const origin = reports.find(({ event }) => event.eventId === decisive?.eventId)?.origin;
   if (!origin) return undefined;
-  const traceId = traceIdOf(after.trace) || origin.traceId;
+  const traceId = traceIdOf(after.trace.traceparent) || origin.traceId;
   return effectOf(after, { from: before.status, to: after.status }, { ...origin, traceId });
 }
 
 async function lock(tx: Transaction, numbers: readonly string[]): Promise<Map<string, Shipment>> {
   const [rows, events] = await Promise.all([
     tx.query<ShipmentRow>(lockByNumber, [numbers]),
-    tx.query<EventRow & { shipmentId: string }>(eventsByNumber, [numbers]),
+    tx.query<FoundEvent>(eventsByNumber, [numbers]),
   ]);
   const byShipment = Map.groupBy(events, (event) => encodeId(event.shipmentId));
   const shipments = rows.map((row) => toShipment(row, byShipment.get(encodeId(row.shipmentId))));
   return new Map(shipments.map((shipment) => [shipment.trackingNumber, shipment]));
 }
 
-function eventRow(shipment: Shipment, event: TrackingEvent): object {
+function toInsertedRow(shipment: Shipment, event: TrackingEvent): InsertedEvent {
   return {
     shipment_id: decodeId(shipment.shipmentId),
     event_id: event.eventId,

@@ -1,24 +1,27 @@
-import { create } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import {
   type BatchBookShipmentsRequest,
+  BatchBookShipmentsResponseSchema,
   type BatchCancelShipmentsRequest,
+  BatchCancelShipmentsResponseSchema,
   type BookShipmentRequest,
   BookShipmentResponseSchema,
   type CancelShipmentRequest,
   CancelShipmentResponseSchema,
-  type FulfillmentService as FulfillmentServiceDescriptor,
+  type FulfillmentService,
 } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
 import { answerEach } from "#platform/batch/batch-call.ts";
 import type { Subject } from "#platform/context.ts";
 import { activeSpan } from "#platform/trace/spans.ts";
-import type { Booking } from "./booking.ts";
-import { awaitsCarrier, isTombstone, judgeBooking, judgeCancellation } from "./shipment.ts";
-import { toBooking, toCancellation, toMessage } from "./shipment-messages.ts";
-import type { Shipments } from "./shipments.ts";
+import { whole } from "#platform/whole.ts";
+import type { Booking } from "../booking/booking.ts";
+import { awaitsCarrier, judgeBooking, judgeCancellation } from "../booking/judgement.ts";
+import { isTombstone } from "../shipment/shipment.ts";
+import type { Shipments } from "../shipment/shipments.ts";
+import { toBooking, toCancellation, toProto } from "./shipment-proto.ts";
 
-/** Hands parcels to the carrier and calls them off; the behaviour is in `fulfillment_service.proto`. */
-export class FulfillmentService implements ServiceImpl<typeof FulfillmentServiceDescriptor> {
+/** Hands shipments to the carrier and calls them off; the behaviour is in `fulfillment_service.proto`. */
+export class FulfillmentApi implements ServiceImpl<typeof FulfillmentService> {
   readonly #booking: Booking;
   readonly #shipments: Shipments;
 
@@ -27,14 +30,16 @@ export class FulfillmentService implements ServiceImpl<typeof FulfillmentService
     this.#shipments = shipments;
   }
 
-  async batchBookShipments(list: BatchBookShipmentsRequest, context: HandlerContext) {
+  async batchBookShipments(batch: BatchBookShipmentsRequest, context: HandlerContext) {
     const about = { method: "BookShipment", subjectOf: orderOf };
-    return { outcomes: await answerEach(list, about, (request) => this.#book(request, context)) };
+    const outcomes = await answerEach(batch, about, (request) => this.#book(request, context));
+    return whole(BatchBookShipmentsResponseSchema, { outcomes });
   }
 
-  async batchCancelShipments(list: BatchCancelShipmentsRequest, context: HandlerContext) {
+  async batchCancelShipments(batch: BatchCancelShipmentsRequest, context: HandlerContext) {
     const about = { method: "CancelShipment", subjectOf: orderOf };
-    return { outcomes: await answerEach(list, about, (request) => this.#cancel(request, context)) };
+    const outcomes = await answerEach(batch, about, (request) => this.#cancel(request, context));
+    return whole(BatchCancelShipmentsResponseSchema, { outcomes });
   }
 
   async #book(request: BookShipmentRequest, { signal }: HandlerContext) {
@@ -43,7 +48,7 @@ export class FulfillmentService implements ServiceImpl<typeof FulfillmentService
     const shipment = await this.#shipments.look(shipmentId);
     // What the carrier decided meanwhile is judged like what it had decided before.
     judgeBooking(shipment);
-    return create(BookShipmentResponseSchema, { shipment: toMessage(shipment), pending: awaitsCarrier(shipment) });
+    return whole(BookShipmentResponseSchema, { shipment: toProto(shipment), pending: awaitsCarrier(shipment) });
   }
 
   async #cancel(request: CancelShipmentRequest, { signal }: HandlerContext) {
@@ -51,8 +56,10 @@ export class FulfillmentService implements ServiceImpl<typeof FulfillmentService
     activeSpan()?.setAttribute("shipment.id", shipmentId);
     const shipment = await this.#shipments.look(shipmentId);
     judgeCancellation(shipment);
-    if (isTombstone(shipment)) return create(CancelShipmentResponseSchema, {});
-    return create(CancelShipmentResponseSchema, { shipment: toMessage(shipment), pending: awaitsCarrier(shipment) });
+    return whole(CancelShipmentResponseSchema, {
+      shipment: isTombstone(shipment) ? undefined : toProto(shipment),
+      pending: awaitsCarrier(shipment),
+    });
   }
 }
 

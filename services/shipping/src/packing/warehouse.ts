@@ -1,4 +1,4 @@
-import type { Address, ShipmentLine } from "./shipment.ts";
+import type { Address, ShipmentLine } from "../shipment/shipment.ts";
 
 /** What a warehouse is asked to pack. */
 export interface PackingOrder {
@@ -16,8 +16,8 @@ export type PackingState =
   | { readonly kind: "packed" }
   | { readonly kind: "failed"; readonly code: string; readonly message: string };
 
-/** Packs parcels. */
+/** Packs shipments. */
 export interface Warehouse {
-  /** Begins what it has not begun, and says how far each is, in the same order. A throw concerns the whole list. */
+  /** Begins what it has not begun, and says how far each is, in the same order. A throw concerns the whole batch. */
   pack(orders: readonly PackingOrder[], signal: AbortSignal): Promise<PackingState[]>;
 }

@@ -1,5 +1,4 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
-import type { NoteCarrierCall } from "./carrier-call.ts";
 import { type Shipment, shipmentStatuses } from "./shipment.ts";
 
 /** A shipment that has come to a status. */
@@ -63,8 +62,8 @@ export class ShippingMetrics {
     }
   };
 
-  /** Notes a call to the carrier. */
-  readonly carrierCall: NoteCarrierCall = (call, outcome, seconds) => {
+  /** Notes a call to the carrier: what was asked, how it ended, and how long it took in seconds. */
+  readonly carrierCall = (call: string, outcome: string, seconds: number): void => {
     this.#carrier.observe({ call, outcome }, seconds);
   };
 
