@@ -1,5 +1,5 @@
 import { insertAuditEvents } from "#platform/audit/audit-entry.ts";
-import { assignments, selectList } from "#platform/database/columns.ts";
+import { selectList } from "#platform/database/columns.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import { insertedPayment, type PaymentRow, paymentColumns, updatedPayment } from "../payment/payment-row.ts";
 import {
@@ -73,7 +73,7 @@ export const findPayments: SqlText = {
  * The ids come a second time, as an array: then the plan looks them up in the index however many rows the planner
  * expects from JSON.
  */
-const updatePayments = (ids: string) => `update payment p set ${assignments(updatedPayment, "g")}
+const updatePayments = (ids: string) => `update payment p set ${updatedPayment.assigned("g")}
   from json_to_recordset($1::json) as g(payment_id uuid, ${updatedPayment.typed})
   where p.payment_id = any(${ids}::uuid[]) and p.payment_id = g.payment_id`;
 
@@ -104,7 +104,7 @@ export const recordDecisions: SqlText = {
   name: "record_decisions",
   text: `with settled as (${updatePayments("$5")}),
     decided as (
-      update payment_operation o set ${assignments(updatedOperation, "g")},
+      update payment_operation o set ${updatedOperation.assigned("g")},
         next_attempt_time = now() + $3 * interval '1 millisecond'
       from json_to_recordset($2::json) as g(operation_id uuid, ${updatedOperation.typed})
       where o.operation_id = any($6::uuid[]) and o.operation_id = g.operation_id),

@@ -1,4 +1,4 @@
-import { assignments, selectList, writtenColumns } from "#platform/database/columns.ts";
+import { selectList, writtenColumns } from "#platform/database/columns.ts";
 import type { Database } from "#platform/database/database.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
@@ -122,7 +122,7 @@ const lock: SqlText = {
 const change: SqlText = {
   name: "simulator_change",
   text: `with moved as (
-      update simulator.gateway_record r set ${assignments(moved, "g")}
+      update simulator.gateway_record r set ${moved.assigned("g")}
       from json_to_recordset($2::json) as g(key text, ${moved.typed})
       where r.key = any($3::text[]) and r.key = g.key)
     ${insert}`,
