@@ -4,11 +4,11 @@ import { Relay } from "#platform/batch/relay.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { register, type ServiceContext, type ServiceParts, startService } from "#platform/process/service.ts";
 import { inventoryConfig } from "./config.ts";
-import { InventoryService } from "./inventory-service.ts";
+import { InventoryService } from "./inventory-api.ts";
+import { StockMetrics } from "./metrics.ts";
 import { migrations } from "./migrations/list.ts";
 import { entities } from "./stock.entity.ts";
 import { StockRepository } from "./stock.repository.ts";
-import { StockMetrics } from "./stock-metrics.ts";
 import { StockReader } from "./stock-reader.ts";
 
 function build(context: ServiceContext<typeof inventoryConfig>): ServiceParts {

@@ -6,11 +6,11 @@ import { isUniqueViolation, sqlStateOf } from "#platform/database/sql-state.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
 import { DomainError } from "#platform/errors.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
+import type { StockMetrics } from "./metrics.ts";
 import type { Adjust, Level, Reservation, StockCommand } from "./stock.ts";
 import { decodeAnswer, encodeAnswer } from "./stock-answer.ts";
 import { type AuditedCommand, auditOf } from "./stock-audit.ts";
 import { StockBook } from "./stock-book.ts";
-import type { StockMetrics } from "./stock-metrics.ts";
 import {
   type LevelRow,
   type MethodRow,

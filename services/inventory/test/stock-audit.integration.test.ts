@@ -11,7 +11,7 @@ import { PageTokens } from "#platform/page-token.ts";
 import { readAuditLog } from "#testing/audit-log.ts";
 import { keepSpans } from "#testing/kept-spans.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
-import { InventoryService } from "../src/inventory-service.ts";
+import { InventoryService } from "../src/inventory-api.ts";
 import { entities } from "../src/stock.entity.ts";
 import { StockRepository } from "../src/stock.repository.ts";
 import { StockReader } from "../src/stock-reader.ts";

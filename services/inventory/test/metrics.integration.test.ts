@@ -3,8 +3,8 @@ import { after, before, describe, it } from "node:test";
 import { Registry } from "prom-client";
 import { newId } from "#platform/id.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
+import { StockMetrics } from "../src/metrics.ts";
 import { StockRepository } from "../src/stock.repository.ts";
-import { StockMetrics } from "../src/stock-metrics.ts";
 import { StockReader } from "../src/stock-reader.ts";
 import { Clock, inventoryDatabase, keyOf, minute, Shop } from "./harness.ts";
 

@@ -10,9 +10,9 @@ import { errorInterceptor } from "#platform/interceptors/errors.ts";
 import { validationInterceptor } from "#platform/interceptors/validation.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
-import { InventoryService } from "../src/inventory-service.ts";
+import { InventoryService } from "../src/inventory-api.ts";
+import { StockMetrics } from "../src/metrics.ts";
 import { StockRepository } from "../src/stock.repository.ts";
-import { StockMetrics } from "../src/stock-metrics.ts";
 import { StockReader } from "../src/stock-reader.ts";
 import { inventoryDatabase, minute } from "./harness.ts";
 

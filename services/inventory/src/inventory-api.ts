@@ -15,7 +15,7 @@ import {
   toKey,
   toRelease,
   toReserve,
-} from "./stock-mapping.ts";
+} from "./stock-proto.ts";
 import type { StockReader } from "./stock-reader.ts";
 
 /** What the service works with. */
