@@ -3,10 +3,7 @@ import { after, before, describe, it } from "node:test";
 import { Registry } from "prom-client";
 import { newId } from "#platform/id.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
-import { StockRepository } from "../src/stock.repository.ts";
-import { StockMetrics } from "../src/stock-metrics.ts";
-import { StockReader } from "../src/stock-reader.ts";
-import { Clock, inventoryDatabase, keyOf, minute, Shop } from "./harness.ts";
+import { Clock, inventoryDatabase, inventoryOn, keyOf, minute, Shop } from "./harness.ts";
 
 describe("stock metrics", () => {
   let test: TestDatabase;
@@ -19,8 +16,7 @@ describe("stock metrics", () => {
   it("count what the ledger has, each movement and each expired hold once, whatever was repeated or refused", async () => {
     const registry = new Registry();
     const clock = new Clock();
-    const metrics = new StockMetrics(registry);
-    const shop = new Shop(test.database, clock, new StockRepository(test.database, { now: clock.now, metrics }));
+    const shop = new Shop(test.database, clock, inventoryOn(test.database, { now: clock.now, registry }));
     await shop.deliver("a", "l1:50", "l2:20");
     const orders = Array.from({ length: 40 }, () => newId());
     const twice = orders.flatMap((orderId) => [
@@ -50,8 +46,9 @@ describe("stock metrics", () => {
   });
 
   it("count the levels that are low, as each threshold has it", async () => {
-    const reader = new StockReader(test.database);
-    const shop = new Shop(test.database);
+    const inventory = inventoryOn(test.database);
+    const { reader } = inventory;
+    const shop = new Shop(test.database, new Clock(), inventory);
     for (const [sku, amount] of [0, 1, 5, 6, 9, 10, 11, 99, 100, 101].entries()) {
       await shop.deliver(`low-${sku}`, `x:${amount + 3}`);
       await shop.reserve(`low-${sku}:3`);

@@ -1,29 +1,22 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { type Client, Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
+import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import { Registry } from "prom-client";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
-import { InventoryService as InventoryServiceDescriptor } from "#gen/shop/inventory/v1/inventory_service_pb.js";
+import type { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
 import { AllocationStatus, StockMovementKind } from "#gen/shop/inventory/v1/stock_pb.js";
 import { newId } from "#platform/id.ts";
-import { errorInterceptor } from "#platform/interceptors/errors.ts";
-import { validationInterceptor } from "#platform/interceptors/validation.ts";
-import { PageTokens } from "#platform/page-token.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
-import { InventoryService } from "../src/inventory-service.ts";
-import { StockRepository } from "../src/stock.repository.ts";
-import { StockMetrics } from "../src/stock-metrics.ts";
-import { StockReader } from "../src/stock-reader.ts";
-import { inventoryDatabase, minute } from "./harness.ts";
+import { connect, inventoryDatabase, inventoryOn, minute } from "./harness.ts";
 
 describe("inventory service", () => {
   let test: TestDatabase;
-  let client: Client<typeof InventoryServiceDescriptor>;
+  let client: Client<typeof InventoryService>;
   const registry = new Registry();
   let requests = 0;
   before(async () => {
     test = await inventoryDatabase();
-    client = connect(test, registry);
+    client = connect(inventoryOn(test.database, { registry }));
     for (const sku of ["mug", "pen", "cap"]) await deliver(sku, "berlin", 10n);
     await deliver("mug", "paris", 10n);
   });
@@ -84,7 +77,7 @@ describe("inventory service", () => {
     await assert.rejects(client.reserveStock({ requestId: "", orderId: "x" }), { code: Code.InvalidArgument });
   });
 
-  it("answers a list with an outcome for each, in order", async () => {
+  it("answers a batch with an outcome for each, in order", async () => {
     const orders = [newId(), newId(), newId()] as const;
     const request = (orderId: string, ...items: [string, bigint][]) => ({
       requestId: requestId(),
@@ -171,18 +164,3 @@ describe("inventory service", () => {
     return client.reserveStock({ requestId: requestId(), orderId: newId(), lines: lines(...items) });
   }
 });
-
-/** The service in memory, with the interceptors that translate errors and check requests. */
-function connect({ database }: TestDatabase, registry: Registry): Client<typeof InventoryServiceDescriptor> {
-  const service = new InventoryService({
-    stock: new StockRepository(database, { metrics: new StockMetrics(registry) }),
-    reader: new StockReader(database),
-    tokens: new PageTokens("a secret of at least thirty-two characters"),
-    holdMs: 15 * minute,
-  });
-  const interceptors = [errorInterceptor(), validationInterceptor([InventoryServiceDescriptor])];
-  const transport = createRouterTransport((router) => router.service(InventoryServiceDescriptor, service), {
-    router: { interceptors },
-  });
-  return createClient(InventoryServiceDescriptor, transport);
-}

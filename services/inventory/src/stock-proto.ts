@@ -1,4 +1,4 @@
-import { create, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { durationMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type {
   AdjustStockRequest,
@@ -8,6 +8,8 @@ import type {
   ReserveStockRequest,
 } from "#gen/shop/inventory/v1/inventory_service_pb.js";
 import {
+  type Allocation as AllocationMessage,
+  AllocationSchema,
   AllocationStatus,
   type Reservation as ReservationMessage,
   ReservationSchema,
@@ -18,9 +20,21 @@ import {
   StockMovementSchema,
 } from "#gen/shop/inventory/v1/stock_pb.js";
 import { fingerprint, type Keyed } from "#platform/database/idempotency.ts";
-import type { Adjust, Commit, Confirm, Level, Release, Reservation, Reserve } from "./stock.ts";
-import { availableOf, type MovementKind, type AllocationStatus as Status } from "./stock.ts";
-import type { WrittenMovement } from "./stock-reader.ts";
+import { whole } from "#platform/whole.ts";
+import {
+  type Adjust,
+  type Allocation,
+  availableOf,
+  type Commit,
+  type Confirm,
+  type Level,
+  type MovementKind,
+  type Release,
+  type Reservation,
+  type Reserve,
+  type AllocationStatus as Status,
+  type WrittenMovement,
+} from "./stock.ts";
 
 const statuses: Readonly<Record<Status, AllocationStatus>> = {
   held: AllocationStatus.HELD,
@@ -68,29 +82,32 @@ export function toAdjust({ sku, locationId, delta, reason }: AdjustStockRequest)
 }
 
 export function fromReservation({ orderId, allocations, expireTime, createTime }: Reservation): ReservationMessage {
-  return create(ReservationSchema, {
+  return whole(ReservationSchema, {
     orderId,
-    allocations: allocations.map((part) => ({ ...part, status: statuses[part.status] })),
-    ...(expireTime && { expireTime: timestampFromDate(expireTime) }),
+    allocations: allocations.map(fromAllocation),
+    expireTime: expireTime && timestampFromDate(expireTime),
     createTime: timestampFromDate(createTime),
   });
 }
 
+function fromAllocation({ sku, locationId, quantity, status }: Allocation): AllocationMessage {
+  return whole(AllocationSchema, { sku, locationId, quantity, status: statuses[status] });
+}
+
 export function fromLevel(level: Level): StockLevel {
   const { sku, locationId, onHand, reserved, updateTime } = level;
-  const available = availableOf(level);
-  return create(StockLevelSchema, {
+  return whole(StockLevelSchema, {
     sku,
     locationId,
     onHand,
     reserved,
-    available,
+    available: availableOf(level),
     updateTime: timestampFromDate(updateTime),
   });
 }
 
 export function fromMovement(movement: WrittenMovement): StockMovement {
-  return create(StockMovementSchema, {
+  return whole(StockMovementSchema, {
     movementId: movement.movementId,
     sku: movement.sku,
     locationId: movement.locationId,
