@@ -10,7 +10,7 @@ import { file_shop_inventory_v1_inventory_service } from "#gen/shop/inventory/v1
 import { file_shop_orders_v1_order_service } from "#gen/shop/orders/v1/order_service_pb.js";
 import { file_shop_payments_v1_payment_service } from "#gen/shop/payments/v1/payment_service_pb.js";
 import { file_shop_sagas_v1_saga_service } from "#gen/shop/sagas/v1/saga_service_pb.js";
-import { services } from "../../../dev/stack/layout.ts";
+import { databaseServices, isService, services } from "../../../services/services.ts";
 import { root } from "../../command/checkout.ts";
 import { runbookOf } from "../prometheus/alerts/rule.ts";
 import { alerts } from "../prometheus/rules.ts";
@@ -78,10 +78,7 @@ describe("the runbooks", () => {
       const text = readFileSync(join(root, path), "utf8");
       for (const [, kind, name = ""] of text.matchAll(/\b(deploy|svc|job)\/ordermesh-([a-z-]+)/g)) {
         const service = kind === "job" ? name.replace(/-migration$/, "") : name;
-        assert.ok(
-          services.some((known) => known === service),
-          `${kind}/ordermesh-${name}`,
-        );
+        assert.ok(isService(service), `${kind}/ordermesh-${name}`);
       }
       for (const [, name = ""] of text.matchAll(/\bapp\.kubernetes\.io\/name=([a-z-]+)/g)) {
         assert.ok([...services, "alertmanager", "prometheus"].includes(name), name);
@@ -92,7 +89,7 @@ describe("the runbooks", () => {
       const blocks = blocksOf(readFileSync(join(root, path), "utf8"));
       for (const { language, text } of blocks) {
         if (language === "promql") assert.ok(usedBy(text).selected.length > 0, text);
-        if (language === "sql") assert.match(text, /^-- (postgres|orders|payments|inventory|shipping)\n/, text);
+        if (language === "sql") assert.match(text, new RegExp(`^-- (postgres|${databaseServices.join("|")})\\n`), text);
         if (language === "sh") for (const call of text.matchAll(/grpcurl .*/g)) checkCall(call[0]);
       }
     });
