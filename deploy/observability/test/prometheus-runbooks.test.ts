@@ -2,14 +2,10 @@ import assert from "node:assert/strict";
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
-import { createRegistry, fromJson, type JsonValue } from "@bufbuild/protobuf";
+import { pathToFileURL } from "node:url";
+import { createRegistry, type DescFile, fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { createStandardSchema } from "@bufbuild/protovalidate";
 import { parse } from "yaml";
-import { file_shop_audit_v1_audit_service } from "#gen/shop/audit/v1/audit_service_pb.js";
-import { file_shop_inventory_v1_inventory_service } from "#gen/shop/inventory/v1/inventory_service_pb.js";
-import { file_shop_orders_v1_order_service } from "#gen/shop/orders/v1/order_service_pb.js";
-import { file_shop_payments_v1_payment_service } from "#gen/shop/payments/v1/payment_service_pb.js";
-import { file_shop_sagas_v1_saga_service } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { databaseServices, isService, services } from "../../../services/services.ts";
 import { root } from "../../command/checkout.ts";
 import { runbookOf } from "../prometheus/alerts/rule.ts";
@@ -17,13 +13,12 @@ import { alerts } from "../prometheus/rules.ts";
 import { usedBy } from "./promql.ts";
 import { blocksOf } from "./runbook-blocks.ts";
 
-const registry = createRegistry(
-  file_shop_orders_v1_order_service,
-  file_shop_payments_v1_payment_service,
-  file_shop_inventory_v1_inventory_service,
-  file_shop_sagas_v1_saga_service,
-  file_shop_audit_v1_audit_service,
-);
+const contract = globSync("services/platform/src/gen/shop/**/*_service_pb.js", { cwd: root }).map(async (path) => {
+  const parts = Object.values((await import(pathToFileURL(join(root, path)).href)) as Record<string, unknown>);
+  return parts.find((part) => (part as { kind?: string }).kind === "file") as DescFile;
+});
+/** All calls of all services. */
+const registry = createRegistry(...(await Promise.all(contract)));
 const anOrder = "01h3zk5m8q9r2t4v6w8x0y2z4a".toUpperCase();
 
 /** The alerts of the clusters and of the one that watches them, with their severity. */
