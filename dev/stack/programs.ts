@@ -52,7 +52,12 @@ export function temporalProgram(blueprint: Blueprint, executable: string): Progr
     ...common(blueprint, "temporal"),
     command: executable,
     args: [
-      ...["server", "start-dev", "--db-filename", join(folder, "temporal.db"), "--log-level", "error"],
+      "server",
+      "start-dev",
+      "--db-filename",
+      join(folder, "temporal.db"),
+      "--log-level",
+      "error",
       ...listen,
       ...attributes,
     ],

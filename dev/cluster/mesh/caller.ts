@@ -132,7 +132,10 @@ class Way implements AsyncDisposable {
   async #begin(): Promise<{ child: ChildProcess; port: number }> {
     const { service, port: remote } = this.#target;
     const child = this.#kubectl.start([
-      ...["-n", namespace, "port-forward", `service/${releaseName}-${service}`],
+      "-n",
+      namespace,
+      "port-forward",
+      `service/${releaseName}-${service}`,
       `:${remote}`,
     ]);
     // It complains about every connection that a pod takes along when it ends.
