@@ -6,8 +6,9 @@ import { availableParallelism, cpus } from "node:os";
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import { Clients } from "#platform/grpc/clients.ts";
 import { freePorts } from "../dev/stack/free-ports.ts";
-import { components, services } from "../dev/stack/layout.ts";
+import { components } from "../dev/stack/layout.ts";
 import { Stack } from "../dev/stack/stack.ts";
+import { services } from "../services/services.ts";
 import { cpuSeconds } from "./cpu.ts";
 import { type CallerOptions, caller, packingMs, pause, prepare, Tally } from "./order-load.ts";
 

@@ -7,8 +7,8 @@ import { dashboards } from "../../../deploy/observability/grafana/dashboards.ts"
 import { ruleGroups } from "../../../deploy/observability/prometheus/rules.ts";
 import { filledIn, usedBy } from "../../../deploy/observability/test/promql.ts";
 import { blocksOf } from "../../../deploy/observability/test/runbook-blocks.ts";
+import { services } from "../../../services/services.ts";
 import { isOver } from "../../shop/demo.ts";
-import { services } from "../../stack/layout.ts";
 import { JaegerQuery } from "../jaeger-query.ts";
 import { ofTemporal, rowOf } from "../metrics-page.ts";
 import { until } from "./elk-stack.ts";

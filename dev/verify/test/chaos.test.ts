@@ -10,11 +10,12 @@ import pg from "pg";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { Clients } from "#platform/grpc/clients.ts";
+import { type DatabaseService, databaseServices, services } from "../../../services/services.ts";
 import { chaosSeed } from "../../config.ts";
 import { isOver } from "../../shop/demo.ts";
 import { insist, Shopper, type Wish } from "../../shop/shopper.ts";
 import { freePorts } from "../../stack/free-ports.ts";
-import { type Component, type DatabaseService, databaseServices } from "../../stack/layout.ts";
+import type { Component } from "../../stack/layout.ts";
 import { removeData } from "../../stack/postgres.ts";
 import { Stack } from "../../stack/stack.ts";
 import { eventually } from "../../testing/processes.ts";
@@ -24,14 +25,7 @@ import { Chance } from "./chance.ts";
 const orderCount = 100;
 const callers = 8;
 /** Who is killed, each at most this often: a component that dies more than five times within a minute is given up. */
-const victims: readonly [Component, ...Component[]] = [
-  "worker",
-  "orders",
-  "payments",
-  "inventory",
-  "shipping",
-  "postgres",
-];
+const victims: readonly Component[] = [...services, "postgres"];
 const killsEach = 3;
 /** The simulators are quick, so that many orders are in many states while the kills happen. */
 const environment = { shipping: { PACKING_MS: "300", CARRIER_TRANSIT_MS: "600" } };
