@@ -5,7 +5,6 @@ import { claim, release } from "../process/leftovers.ts";
 import { databaseProbe, healthProbe } from "../process/readiness.ts";
 import { Supervisor } from "../process/supervisor.ts";
 import { ToolError, tool } from "../tools/tool.ts";
-import { all } from "./all.ts";
 import { addressOf, type Blueprint, databaseUrl, type Overrides } from "./blueprint.ts";
 import { credentialsIn } from "./credentials.ts";
 import { type Component, components as everything, type Observer, type Ports, portsAt, portsOf } from "./layout.ts";
@@ -232,4 +231,15 @@ export class Stack implements AsyncDisposable {
   #tellReady(component: string, detail: string, since: number): void {
     this.#options.ready?.(component, detail, performance.now() - since);
   }
+}
+
+/**
+ * Waits for all even when one fails, so that nothing is started behind the back of the one that cleans up.
+ *
+ * @throws what the first of them failed with
+ */
+async function all(work: readonly (Promise<void> | false)[]): Promise<void> {
+  const results = await Promise.allSettled(work);
+  const failure = results.find((result) => result.status === "rejected");
+  if (failure) throw failure.reason;
 }
