@@ -1,9 +1,9 @@
 import { z } from "zod";
 import type { ConfigOf } from "#platform/config.ts";
-import type { LongListPolicy } from "./activities/long-list.ts";
-import { bundleFolder } from "./bundle.ts";
-import { defaultOptions } from "./workflows/options.ts";
-import type { SagaOptions } from "./workflows/types.ts";
+import type { LongListPolicy } from "./activities/long-batch.ts";
+import { bundleFolder } from "./temporal/bundle.ts";
+import { defaultOptions } from "./workflows/engine/options.ts";
+import type { SagaOptions } from "./workflows/order-state.ts";
 
 const address = (port: number) => z.string().min(1).default(`127.0.0.1:${port}`);
 const count = (fallback: number) => z.coerce.number().int().min(1).default(fallback);
@@ -31,7 +31,7 @@ export const workerConfig = {
   TEMPORAL_TIMEOUT_MS: milliseconds(10_000),
   /** Where the SDK's core tells its metrics on the loopback, to be shown with ours; 0 takes any free port. */
   TEMPORAL_METRICS_PORT: z.coerce.number().int().min(0).max(65_535).default(0),
-  /** A bundle of the workflows, made by `services/worker/src/bundle.ts`; bundled at the start when not given. */
+  /** A bundle of the workflows, made by `services/worker/src/temporal/bundle.ts`; bundled at the start when not given. */
   WORKFLOW_BUNDLE: z.string().min(1).optional(),
   /** Where what is bundled at the start is kept for the next one; need not be writable. */
   WORKFLOW_BUNDLE_FOLDER: z.string().min(1).default(bundleFolder),

@@ -4,9 +4,9 @@ import type { WorkflowHandle } from "@temporalio/client";
 import { Worker } from "@temporalio/worker";
 import { cancelOrder, orderStatus, parkedSteps } from "../src/workflows/messages.ts";
 import type { processOrders } from "../src/workflows/process-orders.ts";
-import { anOrder, bundleOf } from "./harness.ts";
-import { eventually, Stage } from "./stage.ts";
-import { on, type Rule } from "./world-rules.ts";
+import { anOrder, bundleOf } from "./stage/harness.ts";
+import { eventually, Stage } from "./stage/stage.ts";
+import { on, type Rule } from "./world/rules.ts";
 
 let stage: Stage;
 before(async () => {

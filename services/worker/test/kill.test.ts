@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { keepSpans } from "#testing/kept-spans.ts";
 import { cancelOrderSignal } from "../src/workflows/messages.ts";
-import { anOrder, startSaga } from "./harness.ts";
-import { impatient, Killable } from "./killable.ts";
-import { dispatched, orderOf, traceOf } from "./traces.ts";
-import { on, type Rule } from "./world-rules.ts";
+import { anOrder, startSaga } from "./stage/harness.ts";
+import { impatient, Killable } from "./stage/killable.ts";
+import { dispatched, orderOf, traceOf } from "./stage/traces.ts";
+import { on, type Rule } from "./world/rules.ts";
 
 let killable: Killable;
 before(async () => {

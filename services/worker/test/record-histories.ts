@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import { root } from "../../../deploy/command/checkout.ts";
 import { tool } from "../../../dev/tools/tool.ts";
 import { scenarios } from "./scenarios.ts";
-import { Stage } from "./stage.ts";
+import { Stage } from "./stage/stage.ts";
 
 const wanted = process.argv.slice(2);
 const stage = await Stage.open();

@@ -1,10 +1,10 @@
 import type { WorkflowHandle } from "@temporalio/client";
 import { cancelOrder, resolveStep, retryStep } from "../src/workflows/messages.ts";
+import type { SagaOrder } from "../src/workflows/order-state.ts";
 import type { processOrders } from "../src/workflows/process-orders.ts";
-import type { SagaOrder } from "../src/workflows/types.ts";
-import { anOrder } from "./harness.ts";
-import type { Stage } from "./stage.ts";
-import { on } from "./world-rules.ts";
+import { anOrder } from "./stage/harness.ts";
+import type { Stage } from "./stage/stage.ts";
+import { on } from "./world/rules.ts";
 
 type Handle = WorkflowHandle<typeof processOrders>;
 

@@ -1,9 +1,9 @@
 import { ApplicationFailure, Context } from "@temporalio/activity";
 import { requestContext, withContext } from "#platform/context.ts";
 import { traceParentOf, tracing, underSpan } from "#platform/trace/spans.ts";
-import type { SagaMetrics, StepOutcome } from "../metrics.ts";
-import type { Activities, InputOf, OutputOf, StepList, StepName } from "../workflows/step-types.ts";
-import type { Outcome } from "../workflows/types.ts";
+import type { Outcome } from "../workflows/order-state.ts";
+import type { Activities, InputOf, OutputOf, StepList, StepName } from "../workflows/step-table.ts";
+import type { SagaMetrics, StepOutcome } from "./metrics.ts";
 import { stageAfter, stepLabel } from "./step-name.ts";
 import { StepSpans } from "./step-spans.ts";
 

@@ -1,9 +1,9 @@
-import type { SagaMetrics } from "../metrics.ts";
-import type { Activities } from "../workflows/step-types.ts";
+import type { Activities } from "../workflows/step-table.ts";
 import { asActivity } from "./attempt.ts";
 import type { ServiceClients } from "./clients.ts";
 import * as inventory from "./inventory.ts";
-import type { LongListPolicy } from "./long-list.ts";
+import type { LongListPolicy } from "./long-batch.ts";
+import type { SagaMetrics } from "./metrics.ts";
 import * as orders from "./orders.ts";
 import * as payments from "./payments.ts";
 import * as shipping from "./shipping.ts";

@@ -1,7 +1,7 @@
-import type { InputOf, OutputOf } from "../workflows/step-types.ts";
-import type { Outcome } from "../workflows/types.ts";
+import type { Outcome } from "../workflows/order-state.ts";
+import type { InputOf, OutputOf } from "../workflows/step-table.ts";
+import { done, listCall, requestId } from "./batch-call.ts";
 import type { ServiceClients } from "./clients.ts";
-import { done, listCall, requestId } from "./list-call.ts";
 
 /** Sets the lines of orders aside, for each all or none, and answers what comes from where. */
 export function reserveStock(

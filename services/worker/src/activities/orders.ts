@@ -1,10 +1,10 @@
 import { OrderShipmentStatus, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { hideCardNumbers } from "#platform/redact/redact-text.ts";
-import type { InputOf, OrderMove, OrderParcel } from "../workflows/step-types.ts";
-import type { OrderFailure, Outcome, ParcelStatus } from "../workflows/types.ts";
+import type { OrderFailure, Outcome, ParcelStatus } from "../workflows/order-state.ts";
+import type { InputOf, OrderMove, OrderParcel } from "../workflows/step-table.ts";
+import { done, listCall } from "./batch-call.ts";
 import type { ServiceClients } from "./clients.ts";
 import { confirmReservations } from "./inventory.ts";
-import { done, listCall } from "./list-call.ts";
 
 const statuses = {
   CONFIRMED: OrderStatus.CONFIRMED,

@@ -1,9 +1,9 @@
 import { PaymentStatus } from "#gen/shop/payments/v1/payment_pb.js";
 import { hideCardNumbers } from "#platform/redact/redact-text.ts";
-import type { InputOf } from "../workflows/step-types.ts";
-import type { Money, Outcome } from "../workflows/types.ts";
+import type { Money, Outcome } from "../workflows/order-state.ts";
+import type { InputOf } from "../workflows/step-table.ts";
+import { done, listCall, pending, requestId } from "./batch-call.ts";
 import type { ServiceClients } from "./clients.ts";
-import { done, listCall, pending, requestId } from "./list-call.ts";
 
 /** The payment of an order has the order's id, so that it can be voided when the answer to its authorization was lost. */
 function paymentIdOf({ orderId }: { orderId: string }): string {

@@ -1,11 +1,11 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { Context } from "@temporalio/activity";
 import { type Shipment, ShipmentStatus } from "#gen/shop/shipping/v1/shipment_pb.js";
-import type { InputOf, OutputOf, ParcelRef } from "../workflows/step-types.ts";
-import type { Outcome, ParcelReport } from "../workflows/types.ts";
+import type { Outcome, ParcelReport } from "../workflows/order-state.ts";
+import type { InputOf, OutputOf, ParcelRef } from "../workflows/step-table.ts";
+import { done, listCall, pending, refused, requestId } from "./batch-call.ts";
 import type { ServiceClients } from "./clients.ts";
-import { done, listCall, pending, refused, requestId } from "./list-call.ts";
-import { keyOf, type LongListPolicy, untilDecided } from "./long-list.ts";
+import { keyOf, type LongListPolicy, untilDecided } from "./long-batch.ts";
 import { transitionOrder } from "./orders.ts";
 import type { EntryKey } from "./step-spans.ts";
 

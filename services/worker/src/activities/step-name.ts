@@ -1,5 +1,5 @@
-import type { InputOf, StepName, StepTypes } from "../workflows/step-types.ts";
-import type { SagaStage } from "../workflows/types.ts";
+import type { SagaStage } from "../workflows/order-state.ts";
+import type { InputOf, StepName, StepTypes } from "../workflows/step-table.ts";
 
 /** What a step is called in traces and metrics. */
 export type StepLabel = (typeof labels)[StepName] | "deliver";

@@ -12,7 +12,7 @@ import {
   tracing,
   underSpan,
 } from "#platform/trace/spans.ts";
-import type { Outcome } from "../workflows/types.ts";
+import type { Outcome } from "../workflows/order-state.ts";
 import type { StepLabel } from "./step-name.ts";
 
 /** What names an entry of a list: its order, and its parcel if it is about one. */

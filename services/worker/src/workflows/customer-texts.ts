@@ -1,4 +1,4 @@
-import type { OrderFailure, Refusal } from "./types.ts";
+import type { OrderFailure, Refusal } from "./order-state.ts";
 
 /** What customers read, by reason. No internals, no blame, and what to do next where there is something to do. */
 const texts: Readonly<Record<string, string>> = {

@@ -1,5 +1,5 @@
 import { defineQuery, defineSignal, defineUpdate } from "@temporalio/workflow";
-import type { OrderStatusView, ParcelReport, ParkedStepView } from "./types.ts";
+import type { OrderStatusView, ParcelReport, ParkedStepView } from "./order-state.ts";
 
 /** Which order to cancel, and why. */
 export interface CancelRequest {

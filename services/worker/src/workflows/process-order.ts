@@ -1,11 +1,11 @@
 import { CancellationScope, condition, isCancellation } from "@temporalio/workflow";
 import { cancellation, failureFor, failureOf } from "./customer-texts.ts";
-import { StepGivenUp, StepRefused } from "./failures.ts";
+import { StepGivenUp, StepRefused } from "./engine/failures.ts";
+import { nothing, type SagaBody, saga, together } from "./engine/saga.ts";
 import type { OrderRun, Parcel } from "./order-run.ts";
+import type { Allocation, OrderFailure } from "./order-state.ts";
 import { planParcels } from "./parcel-plan.ts";
-import { nothing, type SagaBody, saga, together } from "./saga.ts";
 import { type Steps, toOrderParcel } from "./steps.ts";
-import type { Allocation, OrderFailure } from "./types.ts";
 
 /** Brings one order from its checkout to its end: delivered, rejected, cancelled or failed. */
 export async function processOrder(run: OrderRun, steps: Steps): Promise<void> {

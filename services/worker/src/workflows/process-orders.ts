@@ -9,13 +9,13 @@ import {
   sleep,
   workflowInfo,
 } from "@temporalio/workflow";
-import { describeFailure, StepFailed, StepRefused } from "./failures.ts";
+import { describeFailure, StepFailed, StepRefused } from "./engine/failures.ts";
+import { Parking } from "./engine/parking.ts";
 import * as messages from "./messages.ts";
 import { OrderRun } from "./order-run.ts";
-import { Parking } from "./parking.ts";
+import type { ProcessOrdersInput, ProcessOrdersResult } from "./order-state.ts";
 import { processOrder } from "./process-order.ts";
 import { openSteps, type Steps } from "./steps.ts";
-import type { ProcessOrdersInput, ProcessOrdersResult } from "./types.ts";
 
 /** Runs the saga of each order of a list, all side by side, until the last one has ended. */
 export async function processOrders(input: ProcessOrdersInput): Promise<ProcessOrdersResult> {

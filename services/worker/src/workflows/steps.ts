@@ -1,9 +1,9 @@
-import type { Coalescer } from "./coalesce.ts";
-import { ListCalls } from "./list-calls.ts";
+import { ListCalls } from "./engine/batch-calls.ts";
+import type { Coalescer } from "./engine/coalesce.ts";
+import type { Step } from "./engine/saga.ts";
 import type { Parcel } from "./order-run.ts";
-import type { Step } from "./saga.ts";
-import type { Again, OrderParcel, TransitionInput } from "./step-types.ts";
-import type { SagaOptions, SagaOrder } from "./types.ts";
+import type { SagaOptions, SagaOrder } from "./order-state.ts";
+import type { Again, OrderParcel, TransitionInput } from "./step-table.ts";
 
 type OfOrder = { order: SagaOrder };
 
