@@ -17,7 +17,7 @@ after(() => stage?.close());
 const batchCount = 4;
 const batchSize = 24;
 
-/** A list in which much goes wrong at the same time. */
+/** A batch in which much goes wrong at the same time. */
 async function troubled(number: number): Promise<WorkflowHandle<typeof processOrders>> {
   const orders = Array.from({ length: batchSize }, () => anOrder());
   const ids = orders.map(({ orderId }) => orderId);
@@ -37,7 +37,7 @@ async function troubled(number: number): Promise<WorkflowHandle<typeof processOr
   return handle;
 }
 
-test("what many lists do while they are asked all the time can be replayed", async () => {
+test("what many batches do while they are asked all the time can be replayed", async () => {
   const handles = await Promise.all(Array.from({ length: batchCount }, (_, number) => troubled(number)));
   let asked = 0;
   await eventually("all orders but the poisonous ones have ended", async () => {

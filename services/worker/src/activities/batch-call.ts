@@ -4,9 +4,9 @@ import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import type { Failure } from "#gen/shop/type/v1/failure_pb.js";
 import { isCallerFault } from "#platform/errors.ts";
 import { hideCardNumbers, holdsCardNumber } from "#platform/redact/redact-text.ts";
-import type { Outcome } from "../workflows/order-state.ts";
-import type { Again } from "../workflows/step-table.ts";
-import { type EntryKey, traceparentsOf } from "./step-spans.ts";
+import type { Outcome } from "../workflows/engine/step-batch.ts";
+import type { EntryKey } from "./entry-key.ts";
+import { traceparentsOf } from "./step-spans.ts";
 
 /** The most entries of one call, as the contract says. */
 const maxEntries = 256;
@@ -15,7 +15,7 @@ const answerMs = 250;
 /** The share of the heartbeat timeout that one call may take: an activity with heartbeats may make two between them. */
 const heartbeatShare = 0.4;
 
-/** An outcome as every list call of the contract has it. */
+/** An outcome as every batch call of the contract has it. */
 export interface ProtoOutcome<R> {
   outcome:
     | { case: "response"; value: R }
@@ -37,22 +37,12 @@ export function refused(reason: string, message: string, domain: string): Outcom
 }
 
 /**
- * What a service is asked for a step of an order. It never depends on the attempt, so that a repetition has one effect;
- * only an operator's repetition of what was refused is another request.
- */
-export function requestId(entry: EntryKey & Again, step: string): string {
-  const { orderId, locationId, again } = entry;
-  const request = locationId ? `${orderId}:${step}:${locationId}` : `${orderId}:${step}`;
-  return again ? `${request}#${again}` : request;
-}
-
-/**
- * Makes one list call and returns an outcome for each entry. Calls with more entries than the contract allows are split.
+ * Makes one batch call and returns an outcome for each entry. Calls with more entries than the contract allows are split.
  *
- * @param call    sends a part of the list with the trace context of each entry, and returns the outcomes in the same order
+ * @param call    sends a part of the batch with the trace context of each entry, and returns the outcomes in the same order
  * @param outcome what a response means; `response` fields that are absent count as a fault of the callee
  */
-export async function listCall<I extends EntryKey, R, O>(
+export async function batchCall<I extends EntryKey, R, O>(
   entries: I[],
   call: (entries: I[], options: CallOptions, traceparents: string[]) => Promise<{ outcomes: ProtoOutcome<R>[] }>,
   outcome: (response: R, entry: I) => Outcome<O>,
@@ -62,7 +52,7 @@ export async function listCall<I extends EntryKey, R, O>(
     const part = entries.slice(from, from + maxEntries);
     const answer = await guarded((options) => call(part, options, traceparentsOf(part)));
     if (answer.outcomes.length !== part.length) {
-      throw ApplicationFailure.nonRetryable("the answer has another length than the list", "MALFORMED_ANSWER");
+      throw ApplicationFailure.nonRetryable("the answer has another length than the batch", "MALFORMED_ANSWER");
     }
     part.forEach((entry, index) => {
       const proto = answer.outcomes[index]?.outcome;
@@ -72,6 +62,21 @@ export async function listCall<I extends EntryKey, R, O>(
     });
   }
   return outcomes;
+}
+
+/**
+ * Makes the two calls of a step that has halves: what the first has done goes on to the second, whose outcome it has;
+ * anything else stays as it is.
+ */
+export async function bothHalves<I, O>(
+  entries: I[],
+  first: (entries: I[]) => Promise<Outcome<unknown>[]>,
+  second: (entries: I[]) => Promise<Outcome<O>[]>,
+): Promise<Outcome<O>[]> {
+  const begun = await first(entries);
+  const going = entries.filter((_, index) => begun[index]?.kind === "done");
+  const finished = (going.length > 0 ? await second(going) : []).values();
+  return begun.map((outcome) => (outcome.kind === "done" ? (finished.next().value ?? pending) : outcome));
 }
 
 /** A refusal is final when it blames the entry; anything else is asked again. */

@@ -1,15 +1,16 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { CancelledFailure, Context } from "@temporalio/activity";
-import type { Outcome } from "../workflows/order-state.ts";
+import type { Outcome } from "../workflows/engine/step-batch.ts";
 import type { ParcelRef } from "../workflows/step-table.ts";
 import { pending } from "./batch-call.ts";
+import { keyOf } from "./entry-key.ts";
 import { outsideOfTraces } from "./step-spans.ts";
 
 /** How a long activity waits for the outside world, in milliseconds. */
-export interface LongListPolicy {
+export interface LongBatchPolicy {
   /** The longest that it waits; then it answers, with "pending" for what is not decided. */
   readonly boundMs: number;
-  /** How long decided entries wait for the others of their list. */
+  /** How long decided entries wait for the others of their batch. */
   readonly graceMs: number;
   /** The shortest pause between two looks. */
   readonly firstLookMs: number;
@@ -17,11 +18,6 @@ export interface LongListPolicy {
 
 /** Looks at entries that are not decided. An entry without an outcome, or a pending one, is looked at again. */
 type Look<I, O> = (open: I[]) => Promise<Map<string, Outcome<O>>>;
-
-/** Names an entry among the others of its list. */
-export function keyOf({ orderId, locationId }: ParcelRef): string {
-  return `${orderId}:${locationId}`;
-}
 
 /**
  * Looks at entries again and again until all are decided, the first decided ones have waited long enough, or the time is
@@ -34,14 +30,14 @@ export function keyOf({ orderId, locationId }: ParcelRef): string {
 export async function untilDecided<I extends ParcelRef, O>(
   entries: I[],
   look: Look<I, O>,
-  policy: LongListPolicy,
+  policy: LongBatchPolicy,
   since: () => number | undefined = () => undefined,
 ): Promise<Outcome<O>[]> {
   const context = Context.current();
   const decided = new Map<string, Outcome<O>>(Object.entries(resumed<O>(context)));
   const began = Date.now();
   let firstDecided = decided.size > 0 ? began : undefined;
-  for (let ask = look; ; ask = (list) => outsideOfTraces(() => look(list))) {
+  for (let ask = look; ; ask = (later) => outsideOfTraces(() => look(later))) {
     const open = entries.filter((entry) => !decided.has(keyOf(entry)));
     // The traces of what takes days would never end: only the first look is in them.
     const found = open.length > 0 ? await ask(open) : [];
@@ -63,7 +59,7 @@ export async function untilDecided<I extends ParcelRef, O>(
 /** How long to wait before the next look, in milliseconds; undefined when there is to be none. */
 function untilNextLook(
   { began, firstDecided, since }: { began: number; firstDecided: number | undefined; since: number },
-  { boundMs, graceMs, firstLookMs }: LongListPolicy,
+  { boundMs, graceMs, firstLookMs }: LongBatchPolicy,
 ): number | undefined {
   const now = Date.now();
   const pauseMs = Math.max(firstLookMs, (now - since) / 2);

@@ -3,14 +3,14 @@ import { countedStages, stepLabels } from "./step-name.ts";
 
 const outcomes = ["done", "refused", "pending", "failed"] as const;
 
-/** What becomes of one entry of a step's list. */
+/** What becomes of one entry of a step's batch. */
 export type StepOutcome = (typeof outcomes)[number];
 
 /** What the worker counts of its sagas. Label values come from the code alone. */
 export interface SagaMetrics {
   readonly steps: Counter<"step" | "outcome">;
   readonly stepDuration: Histogram<"step">;
-  readonly listSize: Histogram<"step">;
+  readonly batchSize: Histogram<"step">;
   readonly orders: Counter<"stage">;
 }
 
@@ -37,7 +37,7 @@ function sagaMetrics(registers: Registry[]): SagaMetrics {
       buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 50],
       registers,
     }),
-    listSize: new Histogram({
+    batchSize: new Histogram({
       name: "saga_lists_size",
       help: "Orders or parcels that one attempt of a step served.",
       labelNames: ["step"],

@@ -1,5 +1,7 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import {
+  type BatchReportShipmentsRequest,
+  BatchReportShipmentsResponseSchema,
   type SagaCallbackService,
   type ShipmentReport,
   ShipmentResult,
@@ -7,6 +9,8 @@ import {
 import { answerEach } from "#platform/batch/batch-call.ts";
 import { withSubject } from "#platform/context.ts";
 import type { Logger } from "#platform/log/logger.ts";
+import { whole } from "#platform/whole.ts";
+import type { ParcelReportEntry } from "../workflows/messages.ts";
 import { inParallel } from "./parallel.ts";
 import type { Sagas } from "./sagas.ts";
 
@@ -15,33 +19,43 @@ const signalsAtOnce = 32;
 
 const about = { method: "ReportShipment", subjectOf: ({ orderId }: ShipmentReport) => ({ "order.id": orderId }) };
 
-/** Tells workflows what happened outside: one signal for each workflow, with all its reports. */
-export function createSagaCallbackService(sagas: Sagas, logger: Logger): ServiceImpl<typeof SagaCallbackService> {
-  const tell = async (sagaId: string, reports: ShipmentReport[]): Promise<boolean> => {
+/** Tells workflows what happened outside. */
+export class SagaCallbackApi implements ServiceImpl<typeof SagaCallbackService> {
+  readonly #sagas: Sagas;
+  readonly #logger: Pick<Logger, "warn">;
+
+  constructor(sagas: Sagas, logger: Pick<Logger, "warn">) {
+    this.#sagas = sagas;
+    this.#logger = logger;
+  }
+
+  /** Sends one signal to each workflow, with all its reports. */
+  async batchReportShipments({ reports, traceparents }: BatchReportShipmentsRequest) {
+    const bySaga = [...Map.groupBy(reports, ({ sagaId }) => sagaId)];
+    const taken = new Map<string, boolean>();
+    const all = inParallel(bySaga, signalsAtOnce, async ([sagaId, ofSaga]) => {
+      taken.set(sagaId, await withSubject({ "saga.id": sagaId }, () => this.#tell(sagaId, ofSaga)));
+    });
+    const outcomes = await answerEach({ requests: reports, traceparents }, about, async ({ sagaId }) => {
+      await all;
+      return taken.get(sagaId) ?? false;
+    });
+    return whole(BatchReportShipmentsResponseSchema, {
+      taken: outcomes.map(({ outcome }) => outcome.case === "response" && outcome.value),
+    });
+  }
+
+  async #tell(sagaId: string, reports: ShipmentReport[]): Promise<boolean> {
     try {
-      await sagas.report(sagaId, reports.map(toEntry));
+      await this.#sagas.report(sagaId, reports.map(toEntry));
       return true;
     } catch (err) {
-      logger.warn("a workflow could not be told about its shipments; the sender repeats it", { err });
+      this.#logger.warn("a workflow could not be told about its shipments; the sender repeats it", { err });
       return false;
     }
-  };
-  return {
-    async batchReportShipments({ reports, traceparents }) {
-      const bySaga = [...Map.groupBy(reports, ({ sagaId }) => sagaId)];
-      const taken = new Map<string, boolean>();
-      const all = inParallel(bySaga, signalsAtOnce, async ([sagaId, ofSaga]) => {
-        taken.set(sagaId, await withSubject({ "saga.id": sagaId }, () => tell(sagaId, ofSaga)));
-      });
-      const outcomes = await answerEach({ requests: reports, traceparents }, about, async ({ sagaId }) => {
-        await all;
-        return taken.get(sagaId) ?? false;
-      });
-      return { taken: outcomes.map(({ outcome }) => outcome.case === "response" && outcome.value) };
-    },
-  };
+  }
 }
 
-function toEntry({ orderId, locationId, result }: ShipmentReport) {
-  return { orderId, locationId, result: result === ShipmentResult.LOST ? ("LOST" as const) : ("DELIVERED" as const) };
+function toEntry({ orderId, locationId, result }: ShipmentReport): ParcelReportEntry {
+  return { orderId, locationId, result: result === ShipmentResult.LOST ? "LOST" : "DELIVERED" };
 }

@@ -1,20 +1,18 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
-  type ParkedStepSchema,
+  type ParkedStep,
+  ParkedStepSchema,
   type SagaOrder as ProtoOrder,
   SagaStage as ProtoStage,
-  type SagaSchema,
+  type Saga,
+  SagaSchema,
   SagaStepStatus,
 } from "#gen/shop/sagas/v1/saga_pb.js";
-import {
-  isKept,
-  type OrderStatusView,
-  type ParkedStepView,
-  type SagaOrder,
-  type SagaStage,
-  type StepStatus,
-} from "../workflows/order-state.ts";
+import { parseTraceParent } from "#platform/trace-parent.ts";
+import { whole } from "#platform/whole.ts";
+import type { ParkedStepView } from "../workflows/engine/parking.ts";
+import type { StepStatus } from "../workflows/engine/saga.ts";
+import type { OrderStatusView, SagaOrder, SagaStage } from "../workflows/order-state.ts";
 
 const stages = {
   CHECKOUT: ProtoStage.CHECKOUT,
@@ -46,26 +44,27 @@ export function toSagaOrder(order: ProtoOrder): SagaOrder {
     address: { recipient, lines: street, city, postalCode, country },
     cardToken,
     // One that is not kept would be carried through the whole history for nothing.
-    traceparent: isKept(traceparent) ? traceparent : "",
+    traceparent: parseTraceParent(traceparent)?.sampled ? traceparent : "",
   };
 }
 
 /** The answer of the query as a message. */
-export function toSaga(sagaId: string, view: OrderStatusView): MessageInitShape<typeof SagaSchema> {
-  const { orderId, stage, steps, failureReason, listSize } = view;
-  return {
-    ...{ sagaId, orderId, failureReason, listSize },
+export function toSaga(sagaId: string, { orderId, stage, steps, failureReason, listSize }: OrderStatusView): Saga {
+  return whole(SagaSchema, {
+    sagaId,
+    orderId,
     stage: stages[stage],
     steps: steps.map(({ name, status, startTime }) => ({
       name,
       status: stepStatuses[status],
       startTime: timestampFromMs(startTime),
     })),
-  };
+    failureReason,
+    listSize,
+  });
 }
 
 /** A parked step as a message. */
-export function toParkedStep(sagaId: string, view: ParkedStepView): MessageInitShape<typeof ParkedStepSchema> {
-  const { orderId, step, error, parkTime } = view;
-  return { sagaId, orderId, step, error, parkTime: timestampFromMs(parkTime) };
+export function toParkedStep(sagaId: string, { orderId, step, error, parkTime }: ParkedStepView): ParkedStep {
+  return whole(ParkedStepSchema, { sagaId, orderId, step, error, parkTime: timestampFromMs(parkTime) });
 }

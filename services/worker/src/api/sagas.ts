@@ -8,18 +8,14 @@ import { ApplicationFailure, type UpdateDefinition } from "@temporalio/common";
 import { SagaErrorReason } from "#gen/shop/sagas/v1/saga_error_reason_pb.js";
 import { remainingMs } from "#platform/context.ts";
 import { orAway } from "../temporal/temporal-away.ts";
-import {
-  customerIdsAttribute,
-  orderIdsAttribute,
-  parkedOrderIdsAttribute,
-} from "../workflows/engine/search-attributes.ts";
+import type { SagaOptions } from "../workflows/engine/options.ts";
+import type { ParkedStepView } from "../workflows/engine/parking.ts";
+import { customerIdsAttribute, orderIdsAttribute, parkedQuery } from "../workflows/engine/search-attributes.ts";
 import * as messages from "../workflows/messages.ts";
 import {
   newOrderState,
   type OrderStatusView,
-  type ParkedStepView,
   type ProcessOrdersInput,
-  type SagaOptions,
   type SagaOrder,
 } from "../workflows/order-state.ts";
 import type { processOrders } from "../workflows/process-orders.ts";
@@ -27,9 +23,6 @@ import { SagaError } from "./errors.ts";
 
 /** The largest input that Temporal takes is 2 MiB; the state grows while the saga runs. */
 const maxInputBytes = 1_048_576;
-
-/** The workflows with orders that wait for an operator. */
-export const parkedQuery = `${parkedOrderIdsAttribute.name} IS NOT NULL AND ExecutionStatus = "Running"`;
 
 /** How sagas are reached. */
 export interface SagasOptions {
@@ -57,7 +50,7 @@ export class Sagas {
     this.#options = options;
   }
 
-  /** Starts one workflow for a list of orders. Returns false when it was started before. @throws SAGA_TOO_LARGE */
+  /** Starts one workflow for a batch of orders. Returns false when it was started before. @throws SAGA_TOO_LARGE */
   async start(sagaId: string, orders: SagaOrder[]): Promise<boolean> {
     const { client, taskQueue, options, eagerStart } = this.#options;
     const input: ProcessOrdersInput = { orders: orders.map(newOrderState), options };
@@ -71,8 +64,12 @@ export class Sagas {
     try {
       await this.#within(() =>
         client.workflow.start<typeof processOrders>("processOrders", {
-          ...{ taskQueue, workflowId: sagaId, args: [input], requestEagerStart: eagerStart },
-          ...{ workflowIdReusePolicy: "REJECT_DUPLICATE", workflowIdConflictPolicy: "FAIL" },
+          taskQueue,
+          workflowId: sagaId,
+          args: [input],
+          requestEagerStart: eagerStart,
+          workflowIdReusePolicy: "REJECT_DUPLICATE",
+          workflowIdConflictPolicy: "FAIL",
           typedSearchAttributes: [
             { key: orderIdsAttribute, value: orderIds },
             { key: customerIdsAttribute, value: customerIds },

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 
 /** Bundles that are kept; the oldest go. */
 const keptBundles = 4;
@@ -17,17 +17,27 @@ const packages = [
 /**
  * The key of a bundle: a hash of the workflows' sources and of the versions that they are bundled with and by.
  *
- * @param sources a folder outside of which the workflows import packages alone
+ * @param sources folders and files outside of which the workflows import packages alone
  * @param others  what else decides about the bundle
  */
-export async function bundleKey(sources: URL, others: readonly string[]): Promise<string> {
+export async function bundleKey(sources: readonly URL[], others: readonly string[]): Promise<string> {
   const hash = createHash("sha256").update(`${process.version}\0${others.join("\0")}\0`);
   for (const name of packages) hash.update(`${name}@${versionOf(name)}\0`);
-  const names = await readdir(sources, { recursive: true });
-  for (const name of names.filter((each) => each.endsWith(".ts")).sort()) {
-    hash.update(`${name}\0`).update(await readFile(new URL(name, sources)));
-  }
+  for (const [name, file] of await filesOf(sources)) hash.update(`${name}\0`).update(await readFile(file));
   return hash.digest("hex").slice(0, 32);
+}
+
+/** The TypeScript of folders, whose addresses end with a slash, and of files, by name. */
+async function filesOf(sources: readonly URL[]): Promise<[name: string, file: URL][]> {
+  const files = sources.map(async (source): Promise<[string, URL][]> => {
+    if (!source.pathname.endsWith("/")) return [[basename(source.pathname), source]];
+    const names = await readdir(source, { recursive: true });
+    return names
+      .filter((each) => each.endsWith(".ts"))
+      .sort()
+      .map((name) => [name, new URL(name, source)]);
+  });
+  return (await Promise.all(files)).flat();
 }
 
 function versionOf(name: string): string {

@@ -1,9 +1,14 @@
 import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { bundleWorkflowCode, DefaultLogger } from "@temporalio/worker";
+import { bundleWorkflowCode, DefaultLogger, type WorkflowBundleOption } from "@temporalio/worker";
 import { BundleCache, bundleKey } from "./bundle-cache.ts";
+import type { TemporalConfig } from "./temporal-config.ts";
 
-const workflows = new URL("../workflows/", import.meta.url);
+/** The folder of the workflows. */
+export const workflows = new URL("../workflows/", import.meta.url);
+/** What the workflows import from outside of their folder, besides packages: files that import nothing. */
+export const sharedSources = [new URL("../../../platform/src/trace-parent.ts", import.meta.url)];
+
 const inFolder = (name: string) => fileURLToPath(new URL(name, workflows));
 
 /** What the bundle is made from: the module whose exports are the workflows, and what goes around them. */
@@ -19,19 +24,22 @@ async function bundleNow(): Promise<string> {
   return code;
 }
 
-/** The folder in which bundles are kept unless the configuration names one. */
-export const bundleFolder = fileURLToPath(
-  new URL("../../../../node_modules/.cache/ordermesh-workflows", import.meta.url),
-);
-
 /**
  * The code of the workflows, as they were bundled last time or bundled now.
  *
  * @param folder where bundles are kept; when it is not writable, nothing is kept
  */
 export async function bundleFrom(folder: string): Promise<{ code: string }> {
-  const key = await bundleKey(workflows, [JSON.stringify(bundleSources)]);
+  const key = await bundleKey([workflows, ...sharedSources], [JSON.stringify(bundleSources)]);
   return { code: await new BundleCache(folder).take(key, bundleNow) };
+}
+
+/** The workflows that the configuration names: a bundle that was made before, or those of this checkout. */
+export async function bundleOf(
+  config: Pick<TemporalConfig, "WORKFLOW_BUNDLE" | "WORKFLOW_BUNDLE_FOLDER">,
+): Promise<WorkflowBundleOption> {
+  const { WORKFLOW_BUNDLE: codePath, WORKFLOW_BUNDLE_FOLDER: folder } = config;
+  return codePath === undefined ? await bundleFrom(folder) : { codePath };
 }
 
 /** `node bundle.ts <file>` writes the bundle for WORKFLOW_BUNDLE. */

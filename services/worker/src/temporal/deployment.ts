@@ -2,10 +2,10 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { NativeConnection, WorkerDeploymentOptions } from "@temporalio/worker";
 import { ConfigError } from "#platform/config.ts";
 import { StartError } from "#platform/process/startup.ts";
-import type { WorkerConfig } from "../config.ts";
+import type { TemporalConfig } from "./temporal-config.ts";
 
 /** Which version of the worker a process is, as Temporal is told. */
-export type DeploymentConfig = Pick<WorkerConfig, "TEMPORAL_DEPLOYMENT" | "TEMPORAL_BUILD_ID">;
+export type DeploymentConfig = Pick<TemporalConfig, "TEMPORAL_DEPLOYMENT" | "TEMPORAL_BUILD_ID">;
 
 /** Pause between two attempts, and how long one call may take; milliseconds. */
 const pauseMs = 500;

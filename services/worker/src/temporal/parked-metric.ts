@@ -2,8 +2,7 @@ import type { Client } from "@temporalio/client";
 import { defaultPayloadConverter } from "@temporalio/common";
 import { Gauge, type Registry } from "prom-client";
 import type { Logger } from "#platform/log/logger.ts";
-import { parkedQuery as query } from "../api/sagas.ts";
-import { parkedOrderIdsAttribute } from "../workflows/engine/search-attributes.ts";
+import { parkedOrderIdsAttribute, parkedQuery as query } from "../workflows/engine/search-attributes.ts";
 
 type Execution = Awaited<ReturnType<Client["workflowService"]["listWorkflowExecutions"]>>["executions"][number];
 
@@ -18,7 +17,7 @@ const freshMs = 5_000;
  * Shows how many orders wait for an operator, as Temporal's visibility knows it: so it is true from the start of a
  * process on, and the same in each replica. When Temporal does not answer, the last answer stays.
  */
-export function showParkedSteps(registry: Registry, client: Client, logger: Logger): void {
+export function showParkedSteps(registry: Registry, client: Client, logger: Pick<Logger, "debug">): void {
   let asked = Number.NEGATIVE_INFINITY;
   new Gauge({
     name: "saga_parked_steps",

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { rootCertificates } from "node:tls";
 import type { NativeConnectionOptions } from "@temporalio/worker";
 import { ConfigError } from "#platform/config.ts";
-import type { WorkerConfig } from "../config.ts";
+import type { TemporalConfig } from "./temporal-config.ts";
 
 const needTls = [
   "TEMPORAL_TLS_CA",
@@ -12,8 +12,8 @@ const needTls = [
   "TEMPORAL_API_KEY",
 ] as const;
 
-/** How a connection to Temporal is protected; files are PEM. See `workerConfig`. */
-export type TemporalTlsConfig = Pick<WorkerConfig, "TEMPORAL_TLS" | (typeof needTls)[number]>;
+/** How a connection to Temporal is protected; files are PEM. See `temporalConfig`. */
+export type ProtectionConfig = Pick<TemporalConfig, "TEMPORAL_TLS" | (typeof needTls)[number]>;
 
 /**
  * TLS and credentials of a connection to Temporal, as its client takes them. Files are read now: what is renewed later
@@ -22,7 +22,7 @@ export type TemporalTlsConfig = Pick<WorkerConfig, "TEMPORAL_TLS" | (typeof need
  * @throws ConfigError when something is named that needs TLS while that is off, a certificate has no key or a key no
  *   certificate, or a file cannot be read
  */
-export function protectionOf(config: TemporalTlsConfig): Pick<NativeConnectionOptions, "tls" | "apiKey"> {
+export function protectionOf(config: ProtectionConfig): Pick<NativeConnectionOptions, "tls" | "apiKey"> {
   const { TEMPORAL_TLS_CERT: certificate, TEMPORAL_TLS_KEY: key, TEMPORAL_API_KEY: apiKey } = config;
   const { TEMPORAL_TLS_CA: authority, TEMPORAL_TLS_SERVER_NAME: serverName } = config;
   if (!config.TEMPORAL_TLS) {

@@ -27,7 +27,10 @@ export async function installRuntime(logger: Logger, port: number): Promise<{ me
           metrics: {
             attachServiceName: false,
             prometheus: {
-              ...{ bindAddress: address, countersTotalSuffix: true, unitSuffix: true, useSecondsForDurations: true },
+              bindAddress: address,
+              countersTotalSuffix: true,
+              unitSuffix: true,
+              useSecondsForDurations: true,
             },
           },
         },

@@ -1,74 +1,19 @@
-import { setTimeout as pause } from "node:timers/promises";
-import { NativeConnection, Worker, type WorkflowBundleOption } from "@temporalio/worker";
+import type { NativeConnection, WorkflowBundleOption } from "@temporalio/worker";
+import { Worker } from "@temporalio/worker";
 import type { Logger } from "#platform/log/logger.ts";
-import { StartError } from "#platform/process/startup.ts";
-import type { WorkerConfig } from "../config.ts";
-import {
-  customerIdsAttribute,
-  orderIdsAttribute,
-  parkedOrderIdsAttribute,
-} from "../workflows/engine/search-attributes.ts";
 import type { Activities } from "../workflows/step-table.ts";
 import { deploymentOf } from "./deployment.ts";
-import { protectionOf } from "./protection.ts";
+import type { TemporalConfig } from "./temporal-config.ts";
 import { traceActivity, traceSinks } from "./tracing.ts";
 
-const attributes = [orderIdsAttribute, customerIdsAttribute, parkedOrderIdsAttribute];
-
-/** Pause between two attempts to connect, in milliseconds. */
-const connectPauseMs = 250;
-/** INDEXED_VALUE_TYPE_KEYWORD_LIST in temporal/api/enums/v1/common.proto: the type of all our attributes. */
-const keywordList = 7;
-/** gRPC's number for "already exists". */
-const alreadyExists = 6;
 /** How long running tasks get at the end before they are cancelled, and before the worker is abandoned; milliseconds. */
 const shutdownGraceMs = 2_000;
 const shutdownForceMs = 4_500;
 
-/** Connects to Temporal, as often as it takes within the configured time. @throws StartError, ConfigError */
-export async function connect(config: WorkerConfig): Promise<NativeConnection> {
-  const { TEMPORAL_ADDRESS: address, TEMPORAL_TIMEOUT_MS: timeoutMs } = config;
-  const protection = protectionOf(config);
-  const deadline = Date.now() + timeoutMs;
-  for (;;) {
-    try {
-      return await NativeConnection.connect({ address, ...protection });
-    } catch (cause) {
-      if (Date.now() + connectPauseMs >= deadline) {
-        const why = cause instanceof Error ? cause.message : String(cause);
-        throw new StartError(
-          `Temporal at ${address} is not reached within ${timeoutMs} ms (TEMPORAL_ADDRESS): ${why}`,
-          {
-            cause,
-          },
-        );
-      }
-      await pause(connectPauseMs);
-    }
-  }
-}
-
-/** Makes the search attributes known to the namespace. Those that are known already are left alone. */
-export async function registerSearchAttributes(connection: NativeConnection, config: WorkerConfig): Promise<void> {
-  const { TEMPORAL_NAMESPACE: namespace, TEMPORAL_TIMEOUT_MS: timeoutMs } = config;
-  await connection.withDeadline(Date.now() + timeoutMs, async () => {
-    const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace });
-    const missing = attributes.filter(({ name }) => !(name in (customAttributes ?? {})));
-    if (missing.length === 0) return;
-    const searchAttributes = Object.fromEntries(missing.map(({ name }) => [name, keywordList]));
-    try {
-      await connection.operatorService.addSearchAttributes({ namespace, searchAttributes });
-    } catch (error) {
-      // Another worker was faster.
-      if (!(error instanceof Error && "code" in error && error.code === alreadyExists)) throw error;
-    }
-  });
-}
-
 /** Makes the Temporal worker. It shares the connection of the client, so that workflows start eagerly. */
 export function createWorker(parts: {
   connection: NativeConnection;
-  config: WorkerConfig;
+  config: TemporalConfig;
   bundle: WorkflowBundleOption;
   activities: Activities;
 }): Promise<Worker> {

@@ -1,6 +1,6 @@
 import { CancellationScope, CancelledFailure } from "@temporalio/workflow";
 import type { Parking } from "./engine/parking.ts";
-import type { Decision, SagaSubject } from "./engine/saga.ts";
+import type { Decision, SagaSubject, StepStatus } from "./engine/saga.ts";
 import type {
   OrderFailure,
   OrderState,
@@ -10,7 +10,6 @@ import type {
   SagaOrder,
   SagaStage,
   StepRecord,
-  StepStatus,
 } from "./order-state.ts";
 
 /** A parcel together with its order. */

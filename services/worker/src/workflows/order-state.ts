@@ -2,6 +2,8 @@
  * What crosses the border of a workflow: plain JSON, because the payload converter serializes neither `bigint` nor
  * protobuf-es messages. Amounts are integer minor units of at most 10^12, which a number holds exactly.
  */
+import type { SagaOptions } from "./engine/options.ts";
+import type { StepStatus } from "./engine/saga.ts";
 
 /** An amount of money in minor units of its currency. */
 export interface Money {
@@ -36,20 +38,6 @@ export interface SagaOrder {
   /** W3C trace context of the call that created the order; empty when its trace is not kept. */
   traceparent: string;
 }
-
-/** Why one entry of a list was refused: `shop.type.v1.Failure` as plain JSON. */
-export interface Refusal {
-  reason: string;
-  message: string;
-  domain: string;
-  metadata: Record<string, string>;
-}
-
-/** What became of one entry of a list: done, refused for good, or not decided yet. */
-export type Outcome<O> =
-  | { readonly kind: "done"; readonly value: O }
-  | { readonly kind: "refused"; readonly refusal: Refusal }
-  | { readonly kind: "pending" };
 
 /** A part of a reservation: one article at one location. */
 export interface Allocation {
@@ -98,9 +86,6 @@ export type SagaStage =
   | "CANCELLED"
   | "FAILED";
 
-/** Where a step stands, as in `shop.sagas.v1.SagaStepStatus`. */
-export type StepStatus = "RUNNING" | "DONE" | "REFUSED" | "PARKED";
-
 /** One step of a saga, for people. */
 export interface StepRecord {
   name: string;
@@ -124,42 +109,8 @@ export interface OrderStatusView {
   stage: SagaStage;
   steps: StepRecord[];
   failureReason: string;
+  /** How many orders its workflow carries. */
   listSize: number;
-}
-
-/** A step that waits for an operator; an entry of the query `parkedSteps`. */
-export interface ParkedStepView {
-  orderId: string;
-  step: string;
-  /** What it failed with last. */
-  error: string;
-  /** Milliseconds since 1970. */
-  parkTime: number;
-}
-
-/** The tunables of a workflow. They travel with its input, so that a replay sees the ones it began with. Milliseconds. */
-export interface SagaOptions {
-  /** How long one attempt of a short step may take. */
-  stepTimeoutMs: number;
-  /** How often a list is tried before it is halved, and a checkout step before it is given to an operator. */
-  attempts: number;
-  firstRetryMs: number;
-  maxRetryMs: number;
-  /** How long a step that must succeed is tried before it is parked: what follows the pivot, and compensations. */
-  patienceMs: number;
-  /** How long an order waits for an operator before its confirmation; then it is compensated and rejected. */
-  checkoutPatienceMs: number;
-  /** How often the carrier is asked about parcels that are on their way. */
-  pollMs: number;
-  /** How long one call of "prepare" or "ship" waits for the outside world before it answers "pending". */
-  longStepMs: number;
-  /** Without a sign of life for this long, a long step is begun again elsewhere. */
-  heartbeatMs: number;
-  /** First pause before an undecided entry is asked for again; doubles up to the second. */
-  pendingFirstMs: number;
-  pendingMaxMs: number;
-  /** Events after which a workflow that only waits continues as new. */
-  maxHistory: number;
 }
 
 /** The input of `processOrders`: orders at their beginning, or as they stood when the workflow continued as new. */
@@ -173,11 +124,6 @@ export interface ProcessOrdersInput {
 /** How each order ended. */
 export interface ProcessOrdersResult {
   orders: { orderId: string; stage: SagaStage }[];
-}
-
-/** Whether a W3C `traceparent` says that its trace is kept: then its last digit is odd. */
-export function isKept(traceparent: string): boolean {
-  return /[13579bdf]$/.test(traceparent);
 }
 
 /** The state of an order whose saga begins. */

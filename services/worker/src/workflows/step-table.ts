@@ -1,7 +1,9 @@
-import type { Address, Allocation, Money, OrderFailure, Outcome, ParcelReport, ParcelState } from "./order-state.ts";
+import type { StepCall } from "./engine/batch-calls.ts";
+import type { Outcome, StepBatch } from "./engine/step-batch.ts";
+import type { Address, Allocation, Money, OrderFailure, ParcelReport, ParcelState } from "./order-state.ts";
 
 /** Where the saga moves an order, as in `shop.orders.v1.OrderStatus`. */
-export type OrderMove = "CONFIRMED" | "SHIPPED" | "DELIVERED" | "REJECTED" | "CANCELLED" | "FAILED";
+export type OrderMove = "CONFIRMED" | "PREPARING" | "SHIPPED" | "DELIVERED" | "REJECTED" | "CANCELLED" | "FAILED";
 
 /** A parcel as the order shows it. */
 export type OrderParcel = Pick<ParcelState, "locationId" | "shipmentId" | "trackingNumber" | "status"> & {
@@ -36,7 +38,7 @@ export interface MoneyInput extends Again {
   amount: Money;
 }
 
-/** What goes into and comes out of the activities that the saga calls, by name. */
+/** What goes into and comes out of each step: one entry of the activity of that name. */
 export interface StepTypes {
   reserveStock: { input: { orderId: string; lines: { sku: string; quantity: number }[] }; output: Allocation[] };
   releaseStock: { input: { orderId: string; locationId?: string } & Again; output: null };
@@ -49,7 +51,6 @@ export interface StepTypes {
   voidPayment: { input: { orderId: string; locationId?: string; amount?: Money } & Again; output: null };
   capturePayment: { input: MoneyInput; output: null };
   refundPayment: { input: MoneyInput; output: null };
-  /** Makes the reservation firm, then moves the order to CONFIRMED. */
   confirmOrder: { input: { orderId: string; parcels: OrderParcel[] }; output: null };
   transitionOrder: { input: TransitionInput; output: null };
   prepareShipment: {
@@ -62,24 +63,41 @@ export interface StepTypes {
   lookShipment: { input: { orderId: string; shipmentId: string }; output: ParcelReport | null };
 }
 
-/** The name of an activity. */
+/** The name of a step's activity. */
 export type StepName = keyof StepTypes;
 /** What one entry of an activity takes. */
 export type InputOf<N extends StepName> = StepTypes[N]["input"];
 /** What one entry of an activity answers. */
 export type OutputOf<N extends StepName> = StepTypes[N]["output"];
 
-/** The argument of every activity. */
-export interface StepList<I> {
-  /** 1 to 64 entries, each of its own order or parcel. */
-  entries: I[];
-  /** W3C trace context of the order of each entry, "" where it is not kept; absent when none is. */
-  traceparents?: string[];
-  /** Attempts that were made of this list in another way before; absent: none. */
-  attemptsBefore?: number;
+/** All that is said of a step outside of what it does. */
+export interface StepSpec extends StepCall {
+  /** What it is called in traces and metrics. */
+  readonly label: string;
+  /** The two calls that its activity is made of, where it is not one; the name of a status is a move of the order. */
+  readonly halves?: readonly [StepHalf, StepHalf];
 }
 
-/** The activities that the worker provides: each takes a list and answers with an outcome for each entry. */
+type StepHalf = OrderMove | "confirmStock" | "createShipment";
+
+/** The steps of the saga. Each has its do, and its undo beside it, in `steps.ts`, and its calls in an activity of its name. */
+export const steps = {
+  reserveStock: { label: "reserve", kind: "checkout" },
+  releaseStock: { label: "release", kind: "short" },
+  commitStock: { label: "commit", kind: "short" },
+  authorizePayment: { label: "authorize", kind: "checkout" },
+  voidPayment: { label: "void", kind: "short" },
+  capturePayment: { label: "capture", kind: "short" },
+  refundPayment: { label: "refund", kind: "short" },
+  confirmOrder: { label: "confirm", kind: "pivot", halves: ["confirmStock", "CONFIRMED"] },
+  transitionOrder: { label: "transition", kind: "short" },
+  prepareShipment: { label: "prepare", kind: "long", halves: ["PREPARING", "createShipment"] },
+  bookShipment: { label: "ship", kind: "long" },
+  cancelShipment: { label: "cancel", kind: "short" },
+  lookShipment: { label: "look", kind: "short" },
+} as const satisfies Record<StepName, StepSpec>;
+
+/** The activities that the worker provides: each takes a batch and answers with an outcome for each entry. */
 export type Activities = {
-  [N in StepName]: (list: StepList<InputOf<N>>) => Promise<Outcome<OutputOf<N>>[]>;
+  [N in StepName]: (batch: StepBatch<InputOf<N>>) => Promise<Outcome<OutputOf<N>>[]>;
 };

@@ -8,27 +8,27 @@ import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js
 import { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import { requestContext } from "#platform/context.ts";
 import { createActivities } from "../../src/activities/create-activities.ts";
-import type { LongListPolicy } from "../../src/activities/long-batch.ts";
+import type { LongBatchPolicy } from "../../src/activities/long-batch.ts";
 import { createSagaMetrics } from "../../src/activities/metrics.ts";
-import type { Outcome } from "../../src/workflows/order-state.ts";
-import type { Activities, StepList } from "../../src/workflows/step-table.ts";
+import type { Outcome, StepBatch } from "../../src/workflows/engine/step-batch.ts";
+import type { Activities } from "../../src/workflows/step-table.ts";
 import { anOrder, clientsOf, clientsOver, fastLong } from "../stage/harness.ts";
 import { on } from "../world/rules.ts";
 import { World } from "../world/world.ts";
 
 const address = { recipient: "A", lines: ["1"], city: "B", postalCode: "1", country: "DE" };
 
-function activitiesOf(world: World, long: LongListPolicy = fastLong): Activities {
+function activitiesOf(world: World, long: LongBatchPolicy = fastLong): Activities {
   return createActivities(clientsOf(world), long, createSagaMetrics(new Registry()));
 }
 
 /** Runs an activity as the worker would. */
 function run<I, O>(
-  activity: (list: StepList<I>) => Promise<Outcome<O>[]>,
-  list: StepList<I>,
+  activity: (list: StepBatch<I>) => Promise<Outcome<O>[]>,
+  list: StepBatch<I>,
   environment = new MockActivityEnvironment(),
 ): Promise<Outcome<O>[]> {
-  return environment.run<[StepList<I>], Outcome<O>[], typeof activity>(activity, list);
+  return environment.run<[StepBatch<I>], Outcome<O>[], typeof activity>(activity, list);
 }
 
 function kinds(outcomes: Outcome<unknown>[]): string[] {
@@ -125,7 +125,7 @@ describe("an activity", () => {
     assert.deepEqual(told, ["cancelled: [card number]"]);
   });
 
-  test("says for whom it works: the saga, and the order of a list of one", async () => {
+  test("says for whom it works: the saga, and the order of a batch of one", async () => {
     const world = new World();
     const known: unknown[] = [];
     world.onCall = (_, when) => {
@@ -200,7 +200,7 @@ describe("packing", () => {
     const second = new MockActivityEnvironment({ heartbeatDetails: heartbeat });
     const outcomes = await run(prepareShipment, { entries: [ready, slow] }, second);
     assert.deepEqual(kinds(outcomes), ["done", "done"]);
-    const asked = world.lists.filter(({ step }) => step === "prepare").map(({ size }) => size);
+    const asked = world.batches.filter(({ step }) => step === "prepare").map(({ size }) => size);
     assert.deepEqual(asked, [2, 1]);
   });
 

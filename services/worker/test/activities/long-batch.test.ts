@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { MockActivityEnvironment } from "@temporalio/testing";
-import { keyOf, type LongListPolicy, untilDecided } from "../../src/activities/long-batch.ts";
-import type { Outcome } from "../../src/workflows/order-state.ts";
+import { keyOf } from "../../src/activities/entry-key.ts";
+import { type LongBatchPolicy, untilDecided } from "../../src/activities/long-batch.ts";
+import type { Outcome } from "../../src/workflows/engine/step-batch.ts";
 
 const parcels = ["a", "b"].map((locationId) => ({ orderId: "order", locationId }));
 
 /** Waits for parcels of which the given number is decided at once. */
-async function waitFor(policy: LongListPolicy, { decided = 0, ageMs = 0, heartbeatTimeoutMs = 10_000 }) {
+async function waitFor(policy: LongBatchPolicy, { decided = 0, ageMs = 0, heartbeatTimeoutMs = 10_000 }) {
   const environment = new MockActivityEnvironment({ heartbeatTimeoutMs });
   let heartbeats = 0;
   environment.on("heartbeat", () => {

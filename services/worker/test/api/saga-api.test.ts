@@ -7,12 +7,12 @@ import { SagaCallbackService, ShipmentResult } from "#gen/shop/sagas/v1/saga_cal
 import { SagaStage } from "#gen/shop/sagas/v1/saga_pb.js";
 import { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { toConnectError } from "#platform/errors.ts";
-import { createLogger } from "#platform/log/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { keepSpans } from "#testing/kept-spans.ts";
+import { quietLogger } from "#testing/logger.ts";
 import { createSagaMetrics } from "../../src/activities/metrics.ts";
-import { createSagaService } from "../../src/api/saga-api.ts";
-import { createSagaCallbackService } from "../../src/api/saga-callback-api.ts";
+import { SagaApi } from "../../src/api/saga-api.ts";
+import { SagaCallbackApi } from "../../src/api/saga-callback-api.ts";
 import { Sagas } from "../../src/api/sagas.ts";
 import type { SagaOrder } from "../../src/workflows/order-state.ts";
 import { anOrder, clientsOf, fastOptions, taskQueue } from "../stage/harness.ts";
@@ -31,16 +31,12 @@ before(async () => {
     ...{ client: new Client({ connection }), taskQueue, timeoutMs: 10_000, eagerStart: true },
     options: { ...fastOptions, patienceMs: 500, pollMs: 3_600_000 },
   });
-  const { logger } = createLogger({ name: "test", level: "error" });
   const metrics = createSagaMetrics(new Registry());
   const pageTokens = new PageTokens("a secret of 32 characters or more");
   const transport = createRouterTransport(
     ({ service }) => {
-      service(
-        SagaService,
-        createSagaService({ sagas: own, pageTokens, metrics, audit: clientsOf(stage.world).orders }),
-      );
-      service(SagaCallbackService, createSagaCallbackService(own, logger));
+      service(SagaService, new SagaApi({ sagas: own, pageTokens, metrics, audit: clientsOf(stage.world).orders }));
+      service(SagaCallbackService, new SagaCallbackApi(own, quietLogger()));
     },
     {
       router: {

@@ -15,19 +15,20 @@ import { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
 import { FulfillmentService } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
 import { ShippingService } from "#gen/shop/shipping/v1/shipping_service_pb.js";
 import { tool } from "../../../../dev/tools/tool.ts";
-import type { ServiceClients } from "../../src/activities/clients.ts";
 import { createActivities } from "../../src/activities/create-activities.ts";
-import type { LongListPolicy } from "../../src/activities/long-batch.ts";
+import type { LongBatchPolicy } from "../../src/activities/long-batch.ts";
 import { createSagaMetrics } from "../../src/activities/metrics.ts";
-import { bundleFolder, bundleFrom } from "../../src/temporal/bundle.ts";
+import type { ServiceClients } from "../../src/activities/step-work.ts";
+import { bundleFrom } from "../../src/temporal/bundle.ts";
+import { bundleFolder } from "../../src/temporal/temporal-config.ts";
 import { traceActivity, traceClient, traceSinks } from "../../src/temporal/tracing.ts";
-import { defaultOptions } from "../../src/workflows/engine/options.ts";
+import { defaultOptions, type SagaOptions } from "../../src/workflows/engine/options.ts";
 import {
   customerIdsAttribute,
   orderIdsAttribute,
   parkedOrderIdsAttribute,
 } from "../../src/workflows/engine/search-attributes.ts";
-import { newOrderState, type SagaOptions, type SagaOrder } from "../../src/workflows/order-state.ts";
+import { newOrderState, type SagaOrder } from "../../src/workflows/order-state.ts";
 import type { processOrders } from "../../src/workflows/process-orders.ts";
 import { shippingRoutes } from "../world/shipping-routes.ts";
 import { shopRoutes } from "../world/shop-routes.ts";
@@ -36,13 +37,21 @@ import type { World } from "../world/world.ts";
 /** Short waits, so that what takes minutes in production takes parts of a second. */
 export const fastOptions: SagaOptions = {
   ...defaultOptions,
-  ...{ stepTimeoutMs: 2_000, attempts: 3, firstRetryMs: 20, maxRetryMs: 50, patienceMs: 10_000 },
-  ...{ checkoutPatienceMs: 60_000, pollMs: 50, longStepMs: 400, heartbeatMs: 3_000 },
-  ...{ pendingFirstMs: 20, pendingMaxMs: 100 },
+  stepTimeoutMs: 2_000,
+  attempts: 3,
+  firstRetryMs: 20,
+  maxRetryMs: 50,
+  patienceMs: 10_000,
+  checkoutPatienceMs: 60_000,
+  pollMs: 50,
+  longStepMs: 400,
+  heartbeatMs: 3_000,
+  pendingFirstMs: 20,
+  pendingMaxMs: 100,
 };
 
 /** Long activities that look often and do not wait for each other. */
-export const fastLong: LongListPolicy = { boundMs: 400, graceMs: 0, firstLookMs: 10 };
+export const fastLong: LongBatchPolicy = { boundMs: 400, graceMs: 0, firstLookMs: 10 };
 
 export const taskQueue = "test";
 export const searchAttributes = [orderIdsAttribute, customerIdsAttribute, parkedOrderIdsAttribute];
@@ -158,7 +167,7 @@ export function anOrder(changes: Partial<SagaOrder> = {}): SagaOrder {
   };
 }
 
-/** Starts the saga of a list; eagerly, when a worker of this process shares the environment's connection. */
+/** Starts the saga of a batch; eagerly, when a worker of this process shares the environment's connection. */
 export function startSaga(
   environment: TestWorkflowEnvironment,
   orders: SagaOrder[],
@@ -171,7 +180,8 @@ export function startSaga(
     ? new Client({ connection: environment.nativeConnection, interceptors: { workflow: [traceClient] } })
     : environment.client;
   return client.workflow.start<typeof processOrders>("processOrders", {
-    ...{ taskQueue, requestEagerStart: eager },
+    taskQueue,
+    requestEagerStart: eager,
     workflowId: `saga-${orders[0]?.orderId}`,
     args: [{ orders: orders.map(newOrderState), options: { ...fastOptions, ...options } }],
     typedSearchAttributes: [{ key: orderIdsAttribute, value: orders.map(({ orderId }) => orderId) }],

@@ -1,8 +1,9 @@
 import type { WorkflowHandle } from "@temporalio/client";
 import type { TestWorkflowEnvironment } from "@temporalio/testing";
 import type { Worker, WorkerOptions } from "@temporalio/worker";
+import type { SagaOptions } from "../../src/workflows/engine/options.ts";
 import { orderStatus, parkedSteps } from "../../src/workflows/messages.ts";
-import type { SagaOptions, SagaOrder } from "../../src/workflows/order-state.ts";
+import type { SagaOrder } from "../../src/workflows/order-state.ts";
 import type { processOrders } from "../../src/workflows/process-orders.ts";
 import type { Rule } from "../world/rules.ts";
 import { World } from "../world/world.ts";

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import type { ReadableSpan } from "@opentelemetry/sdk-trace-base";
 import { encodeId } from "#platform/id.ts";
 import { runSpan, startBatchSpan, startSpan, traceParentOf } from "#platform/trace/spans.ts";
+import { traceIdOf } from "#platform/trace-parent.ts";
 import type { SagaOrder } from "../../src/workflows/order-state.ts";
 import { anOrder } from "./harness.ts";
 
@@ -15,7 +16,7 @@ export function orderOf(age: { ageMs?: number; traced: boolean }): SagaOrder {
   return anOrder({ orderId, traceparent: traceParentOf(span) });
 }
 
-/** Hands a list over as the orders service does. */
+/** Hands a batch over as the orders service does. */
 export function dispatched<T>(orders: SagaOrder[], start: () => Promise<T>): Promise<T> {
   return runSpan(
     startBatchSpan(
@@ -29,7 +30,7 @@ export function dispatched<T>(orders: SagaOrder[], start: () => Promise<T>): Pro
 
 /** The trace of an order, as 32 hexadecimal digits. */
 export function traceOf({ traceparent }: SagaOrder): string {
-  return traceparent.slice(3, 35);
+  return traceIdOf(traceparent);
 }
 
 /** A step span in one line: "authorize refused PAYMENT_DECLINED", with the attempt when it is not the first one. */
@@ -51,8 +52,8 @@ export function stepsOf(spans: ReadableSpan[], { orderId }: SagaOrder): Readable
     .sort((a, b) => a.startTime[0] - b.startTime[0] || a.startTime[1] - b.startTime[1]);
 }
 
-/** The spans of activities: one for each attempt of a list. */
-export function listsOf(spans: ReadableSpan[]): ReadableSpan[] {
+/** The spans of activities: one for each attempt of a batch. */
+export function batchesOf(spans: ReadableSpan[]): ReadableSpan[] {
   return spans.filter(({ attributes }) => attributes["temporal.activity.local"] !== undefined);
 }
 

@@ -4,9 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { sharedSources, workflows } from "../../src/temporal/bundle.ts";
 import { BundleCache, bundleKey } from "../../src/temporal/bundle-cache.ts";
-
-const workflows = new URL("../../src/workflows/", import.meta.url);
 
 let folder: string;
 before(async () => {
@@ -49,19 +48,26 @@ describe("bundles of the workflows", () => {
     const sources = await mkdtemp(join(folder, "sources-"));
     const url = pathToFileURL(`${sources}/`);
     await writeFile(join(sources, "one.ts"), "export {};");
-    const key = await bundleKey(url, ["a"]);
-    assert.equal(await bundleKey(url, ["a"]), key);
-    assert.notEqual(await bundleKey(url, ["b"]), key);
+    const key = await bundleKey([url], ["a"]);
+    assert.equal(await bundleKey([url], ["a"]), key);
+    assert.notEqual(await bundleKey([url], ["b"]), key);
     await writeFile(join(sources, "one.ts"), "export { };");
-    assert.notEqual(await bundleKey(url, ["a"]), key);
+    assert.notEqual(await bundleKey([url], ["a"]), key);
   });
 
   test("have in their key all that the workflows are made of", async () => {
     const names = await readdir(workflows, { recursive: true });
-    for (const name of names.filter((each) => each.endsWith(".ts"))) {
-      const imports = (await readFile(new URL(name, workflows), "utf8")).matchAll(/from "([^"]+)"/g);
-      for (const [, from] of imports)
-        assert.match(from ?? "", /^(\.\.?\/[\w/-]+\.ts|@temporalio\/(workflow|common))$/, name);
+    const inFolder = names.filter((name) => name.endsWith(".ts")).map((name) => new URL(name, workflows));
+    const files = [...inFolder, ...sharedSources];
+    const known = new Set(files.map(({ href }) => href));
+    for (const file of files) {
+      const imports = (await readFile(file, "utf8")).matchAll(/from "([^"]+)"/g);
+      for (const [, from = ""] of imports) {
+        if (/^@temporalio\/(workflow|common)$/.test(from)) continue;
+        const platform = from.startsWith("#platform/");
+        const target = platform ? import.meta.resolve(from) : new URL(from, file).href;
+        assert.ok(known.has(target), `${file.pathname} imports ${from}`);
+      }
     }
   });
 });

@@ -4,8 +4,8 @@ import { after, before, describe, test } from "node:test";
 import { Client } from "@temporalio/client";
 import { Registry } from "prom-client";
 import { listenOn } from "#platform/listen.ts";
-import { createLogger } from "#platform/log/logger.ts";
 import { openMetrics } from "#platform/metrics/open-metrics.ts";
+import { quietLogger } from "#testing/logger.ts";
 import { parseMetrics, showCoreMetrics } from "../../src/temporal/core-metrics.ts";
 import { countParked, showParkedSteps } from "../../src/temporal/parked-metric.ts";
 import { anOrder } from "../stage/harness.ts";
@@ -89,7 +89,7 @@ describe("the steps that wait for an operator", () => {
     const handle = await stage.start(orders, rules);
     await eventually("two orders are parked", async () => (await countParked(client)) === 2);
     const registry = new Registry();
-    showParkedSteps(registry, client, createLogger({ name: "test", level: "error" }).logger);
+    showParkedSteps(registry, client, quietLogger());
     assert.match(await registry.metrics(), /^saga_parked_steps 2$/m);
     await handle.terminate();
     await eventually("none is parked", async () => (await countParked(client)) === 0);

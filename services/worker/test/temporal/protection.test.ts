@@ -11,7 +11,7 @@ import { ConfigError, loadConfig } from "#platform/config.ts";
 import { StartError } from "#platform/process/startup.ts";
 import { Authority } from "#testing/certificates.ts";
 import { workerConfig } from "../../src/config.ts";
-import { connect } from "../../src/temporal/temporal-worker.ts";
+import { connect } from "../../src/temporal/connection.ts";
 import { localEnvironment } from "../stage/harness.ts";
 
 let environment: TestWorkflowEnvironment;

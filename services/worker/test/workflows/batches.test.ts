@@ -37,16 +37,16 @@ function mixed(orders: SagaOrder[]): { rules: Rule[]; expected: string[] } {
   return { rules, expected };
 }
 
-describe("a list", () => {
+describe("a batch", () => {
   for (const size of [1, 2, 64]) {
     test(`of ${size} gives every order its own end, and asks each service once for all`, async () => {
       const orders = Array.from({ length: size }, () => anOrder());
       const { rules, expected } = mixed(orders);
-      const before = stage.world.lists.length;
+      const before = stage.world.batches.length;
       assert.deepEqual(await stage.run(orders, rules), expected);
-      const reserves = stage.world.lists.slice(before).filter(({ step }) => step === "reserve");
+      const reserves = stage.world.batches.slice(before).filter(({ step }) => step === "reserve");
       assert.deepEqual(reserves, [{ step: "reserve", size }]);
-      const captures = stage.world.lists.slice(before).filter(({ step }) => step === "capture");
+      const captures = stage.world.batches.slice(before).filter(({ step }) => step === "capture");
       assert.deepEqual(captures, [{ step: "capture", size: expected.filter((end) => end === "DELIVERED").length }]);
     });
   }

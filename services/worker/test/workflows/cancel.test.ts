@@ -81,7 +81,7 @@ describe("a cancellation undoes what was done, the last first", { concurrency: t
     assert.deepEqual((await handle.result()).orders, [{ orderId, stage: "CANCELLED" }]);
   });
 
-  test("of one order leaves the others of its list alone", async () => {
+  test("of one order leaves the others of its batch alone", async () => {
     const orders = [anOrder(), anOrder(), anOrder()];
     const orderId = orders[1]?.orderId ?? "";
     const handle = await stage.start(orders, [on("authorize", pending, { orderId })]);

@@ -2,21 +2,21 @@ import { CancellationScope, isCancellation, proxyActivities, sleep } from "@temp
 import { Coalescer } from "../../src/workflows/engine/coalesce.ts";
 import { StepRefused } from "../../src/workflows/engine/failures.ts";
 import { nothing, type SagaSubject, saga, together } from "../../src/workflows/engine/saga.ts";
-import type { Outcome } from "../../src/workflows/order-state.ts";
+import type { Outcome } from "../../src/workflows/engine/step-batch.ts";
 
 const { double } = proxyActivities<{ double(numbers: number[]): Promise<Outcome<number>[]> }>({
   startToCloseTimeout: "5s",
   retry: { maximumAttempts: 1 },
 });
 
-/** A coalescing call and the sizes of the lists that it made. */
+/** A coalescing call and the sizes of the batches that it made. */
 function doubling() {
   const sizes: number[] = [];
   const call = (numbers: number[]) => {
     sizes.push(numbers.length);
     return double(numbers);
   };
-  return { sizes, calls: new Coalescer({ list: call, part: call }, { firstMs: 10, maxMs: 10, budgetMs: 10_000 }) };
+  return { sizes, calls: new Coalescer({ batch: call, part: call }, { firstMs: 10, maxMs: 10, budgetMs: 10_000 }) };
 }
 
 /** Callers at different depths of one activation. */
@@ -31,14 +31,14 @@ export async function depths(): Promise<{ outputs: number[]; sizes: number[] }> 
   return { outputs, sizes };
 }
 
-/** More callers than a list takes. */
+/** More callers than a batch takes. */
 export async function crowd(size: number): Promise<{ sum: number; sizes: number[] }> {
   const { calls, sizes } = doubling();
   const outputs = await Promise.all(Array.from({ length: size }, (_, index) => calls.ask(index)));
   return { sum: outputs.reduce((sum, output) => sum + output, 0), sizes };
 }
 
-/** One caller is cancelled before its list goes out, one after it had its answer; the third does not notice. */
+/** One caller is cancelled before its batch goes out, one after it had its answer; the third does not notice. */
 export async function cancelledCallers(): Promise<{ outcomes: string[]; sizes: number[] }> {
   const { calls, sizes } = doubling();
   const [early, late] = [new CancellationScope(), new CancellationScope()];

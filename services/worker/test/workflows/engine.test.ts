@@ -40,7 +40,7 @@ describe("a coalescing call", () => {
     assert.deepEqual(await execute("depths"), { outputs: [0, 2, 14, 80], sizes: [4] });
   });
 
-  test("takes 64 callers into a list", async () => {
+  test("takes 64 callers into a batch", async () => {
     assert.deepEqual(await execute("crowd", 150), { sum: 149 * 150, sizes: [64, 64, 22] });
   });
 

@@ -6,7 +6,7 @@ import { traceSinks } from "../../src/temporal/tracing.ts";
 import type { SagaOrder } from "../../src/workflows/order-state.ts";
 import { bundleOf } from "../stage/harness.ts";
 import { Stage } from "../stage/stage.ts";
-import { dispatched, listsOf, orderOf, parentOf, stepsOf, tasksOf, told, traceOf } from "../stage/traces.ts";
+import { batchesOf, dispatched, orderOf, parentOf, stepsOf, tasksOf, told, traceOf } from "../stage/traces.ts";
 import { on, type Rule } from "../world/rules.ts";
 
 let stage: Stage;
@@ -38,7 +38,7 @@ const steps = [
 ];
 const allDone = steps.map((step) => `${step} done`);
 
-function list(size: number, isTraced: (index: number) => boolean = () => true): SagaOrder[] {
+function batchOf(size: number, isTraced: (index: number) => boolean = () => true): SagaOrder[] {
   return Array.from({ length: size }, (_, index) => orderOf({ traced: isTraced(index) }));
 }
 
@@ -50,31 +50,31 @@ function toldOf(order: SagaOrder): string[] {
   return stepsOf(kept.all(), order).map(told);
 }
 
-describe("a list of one order", () => {
-  test("is traced where the order is: its steps, its lists, its workflow tasks", async () => {
-    const [order] = list(1) as [SagaOrder];
+describe("a batch of one order", () => {
+  test("is traced where the order is: its steps, its batches, its workflow tasks", async () => {
+    const [order] = batchOf(1) as [SagaOrder];
     await run([order]);
     assert.deepEqual(toldOf(order), allDone);
     const spans = kept.all();
     assert.deepEqual([...new Set(spans.map((span) => span.spanContext().traceId))], [traceOf(order)]);
     const start = kept.one("temporal start");
     assert.equal(parentOf(spans, start)?.name, "dispatch");
-    for (const span of [...listsOf(spans), ...tasksOf(spans)]) assert.equal(parentOf(spans, span), start, span.name);
+    for (const span of [...batchesOf(spans), ...tasksOf(spans)]) assert.equal(parentOf(spans, span), start, span.name);
     for (const step of stepsOf(spans, order)) {
       assert.equal(parentOf(spans, step)?.name, "CreateOrder");
       const [link, ...others] = step.links;
       const linked = spans.find((span) => span.spanContext().spanId === link?.context.spanId);
-      assert.ok(linked && listsOf(spans).includes(linked), `${step.name} is not linked to a list`);
+      assert.ok(linked && batchesOf(spans).includes(linked), `${step.name} is not linked to a batch`);
       assert.deepEqual(others, []);
     }
-    assert.ok(listsOf(spans).every(({ links }) => links.length === 0));
+    assert.ok(batchesOf(spans).every(({ links }) => links.length === 0));
     const [task] = tasksOf(spans);
     assert.deepEqual(task?.attributes["temporal.jobs"], ["initializeWorkflow"]);
     assert.equal(task?.attributes["saga.id"], start.attributes["saga.id"]);
   });
 
   test("has the span of its step go along with each call", async () => {
-    const [order] = list(1) as [SagaOrder];
+    const [order] = batchOf(1) as [SagaOrder];
     await run([order]);
     const ids = new Map(stepsOf(kept.all(), order).map((span) => [span.spanContext().spanId, span.name]));
     const calls = stage.world.traceparents.map(({ method, traceparents }) => {
@@ -91,7 +91,7 @@ describe("a list of one order", () => {
   });
 
   test("leaves no trace, and nothing in its history, when its trace is not kept", async () => {
-    const [order] = list(1, () => false) as [SagaOrder];
+    const [order] = batchOf(1, () => false) as [SagaOrder];
     const handle = await dispatched([order], () => stage.start([order]));
     await handle.result();
     assert.deepEqual(
@@ -105,7 +105,7 @@ describe("a list of one order", () => {
   });
 
   test("is not traced again when it is replayed", async () => {
-    const [order] = list(1) as [SagaOrder];
+    const [order] = batchOf(1) as [SagaOrder];
     const handle = await dispatched([order], () => stage.start([order]));
     await handle.result();
     const before = kept.all().length;
@@ -117,7 +117,7 @@ describe("a list of one order", () => {
   test("is traced once although its workflow is replayed at every turn", async () => {
     const forgetful = await Stage.open({ maxCachedWorkflows: 0 });
     try {
-      const [order] = list(1) as [SagaOrder];
+      const [order] = batchOf(1) as [SagaOrder];
       await dispatched([order], () => forgetful.run([order]));
       assert.deepEqual(toldOf(order), allDone);
       const tasks = tasksOf(kept.all());
@@ -133,14 +133,14 @@ describe("a list of one order", () => {
   });
 
   test("that is refused says why, and what was undone", async () => {
-    const [order] = list(1) as [SagaOrder];
+    const [order] = batchOf(1) as [SagaOrder];
     await run([order], [on("authorize", { kind: "refuse", reason: "PAYMENT_DECLINED" }, order)]);
     const undone = ["void done", "release done", "transition done"];
     assert.deepEqual(toldOf(order), ["reserve done", "authorize refused PAYMENT_DECLINED", ...undone]);
   });
 
   test("shows each attempt, and what is not decided", async () => {
-    const [order] = list(1) as [SagaOrder];
+    const [order] = batchOf(1) as [SagaOrder];
     await run(
       [order],
       [
@@ -169,9 +169,9 @@ describe("a list of one order", () => {
   });
 });
 
-describe("a list of many orders", () => {
+describe("a batch of many orders", () => {
   test("has a trace of its own, and each order that is traced has its steps in its own", async () => {
-    const orders = list(64, (index) => index % 20 === 3);
+    const orders = batchOf(64, (index) => index % 20 === 3);
     const traced = orders.filter(({ traceparent }) => traceparent !== "");
     const [first, declined, last] = traced as [SagaOrder, SagaOrder, SagaOrder, SagaOrder];
     await run(orders, [on("authorize", { kind: "refuse", reason: "PAYMENT_DECLINED" }, declined)]);
@@ -180,13 +180,13 @@ describe("a list of many orders", () => {
     assert.deepEqual(toldOf(declined).slice(0, 2), ["reserve done", "authorize refused PAYMENT_DECLINED"]);
     const spans = kept.all();
     const dispatch = kept.one("dispatch");
-    for (const span of [...listsOf(spans), ...tasksOf(spans)]) {
+    for (const span of [...batchesOf(spans), ...tasksOf(spans)]) {
       assert.equal(span.spanContext().traceId, dispatch.spanContext().traceId, span.name);
     }
     for (const order of traced) {
       for (const step of stepsOf(spans, order)) assert.equal(step.spanContext().traceId, traceOf(order));
     }
-    const reserve = listsOf(spans).find(({ name }) => name === "reserveStock");
+    const reserve = batchesOf(spans).find(({ name }) => name === "reserveStock");
     assert.equal(reserve?.attributes["ordermesh.list.size"], 64);
     assert.deepEqual(
       reserve?.links.map(({ context }) => context.traceId),
@@ -196,7 +196,7 @@ describe("a list of many orders", () => {
   });
 
   test("sends each entry's own trace context, at the entry's place", async () => {
-    const orders = list(8, (index) => index === 2 || index === 5);
+    const orders = batchOf(8, (index) => index === 2 || index === 5);
     await run(orders);
     const { traceparents } = stage.world.traceparents.find(({ method }) => method === "BatchReserveStock") ?? {};
     const expected = orders.map((order) => (order.traceparent ? traceOf(order) : ""));
@@ -207,7 +207,7 @@ describe("a list of many orders", () => {
   });
 
   test("shows how the entry that poisons it was found", async () => {
-    const orders = list(4, (index) => index >= 2);
+    const orders = batchOf(4, (index) => index >= 2);
     const [, , healthy, poison] = orders as [SagaOrder, SagaOrder, SagaOrder, SagaOrder];
     const handle = await dispatched(orders, () =>
       stage.start(orders, [on("authorize", { kind: "invalid" }, poison)], { checkoutPatienceMs: 1_500 }),

@@ -22,7 +22,7 @@ async function inWorld<T>(world: World, work: (worker: Worker) => Promise<T>): P
 }
 
 function looks(world: World): number {
-  return world.lists.filter(({ step }) => step === "look").length;
+  return world.batches.filter(({ step }) => step === "look").length;
 }
 
 /** Runs of the workflow that continued as new. */
@@ -37,7 +37,7 @@ async function runsOf(handle: WorkflowHandle): Promise<number> {
   }
 }
 
-test("the carrier is asked once a day, for all parcels in one list", async () => {
+test("the carrier is asked once a day, for all parcels in one batch", async () => {
   const world = new World();
   world.rules.push(on("look", { kind: "pending" }, { times: 9 }));
   const orders = [anOrder(), anOrder(), anOrder()];
@@ -48,7 +48,7 @@ test("the carrier is asked once a day, for all parcels in one list", async () =>
     const { startTime, closeTime } = await handle.describe();
     assert.equal(Math.round(((closeTime?.getTime() ?? 0) - startTime.getTime()) / dayMs), 10);
   });
-  assert.deepEqual([...new Set(world.lists.filter(({ step }) => step === "look").map(({ size }) => size))], [3]);
+  assert.deepEqual([...new Set(world.batches.filter(({ step }) => step === "look").map(({ size }) => size))], [3]);
 });
 
 test("a report ends the wait before the carrier is asked", async () => {

@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 
-/** One entry of a list call, as the fake services see it. */
+/** One entry of a batch call, as the fake services see it. */
 export interface Call {
   /** "reserve", "release", "authorize", "void", "capture", "refund", "confirm", "transition", "create", "ship", … */
   step: string;
@@ -19,7 +19,7 @@ export type Behaviour =
   | { kind: "refuse"; reason: string; metadata?: Record<string, string> }
   /** The whole call fails, nothing happens. */
   | { kind: "unavailable" }
-  /** The whole call fails with an error that blames the list. */
+  /** The whole call fails with an error that blames the batch. */
   | { kind: "invalid" }
   /** It happens, but the answer is lost. */
   | { kind: "lost" }

@@ -32,7 +32,7 @@ export function shippingRoutes(router: ConnectRouter, world: World): void {
   };
   router.service(ShippingService, {
     batchCreateShipments: ({ requests }) =>
-      world.list(requests, {
+      world.batch(requests, {
         ...{ step: "prepare", of, ...byId },
         undecided: (request) => pack(request, "packing"),
         apply: (request) => {
@@ -41,7 +41,7 @@ export function shippingRoutes(router: ConnectRouter, world: World): void {
         },
       }),
     batchGetShipments: ({ requests }) =>
-      world.list(requests, {
+      world.batch(requests, {
         step: "look",
         of: ({ shipmentId }) => byShipment.get(shipmentId) ?? { orderId: "", locationId: "" },
         id: ({ shipmentId }) => `${shipmentId}:${Math.random()}`,
@@ -60,7 +60,7 @@ export function shippingRoutes(router: ConnectRouter, world: World): void {
 function fulfillmentRoutes(router: ConnectRouter, world: World): void {
   router.service(FulfillmentService, {
     batchBookShipments: ({ requests }) =>
-      world.list(requests, {
+      world.batch(requests, {
         ...{ step: "ship", of, ...byId, undecided: () => ({ pending: true }) },
         apply: ({ orderId, locationId, requestId }) => {
           const order = world.order(orderId);
@@ -71,7 +71,7 @@ function fulfillmentRoutes(router: ConnectRouter, world: World): void {
         },
       }),
     batchCancelShipments: ({ requests }) =>
-      world.list(requests, {
+      world.batch(requests, {
         ...{ step: "cancel", of, ...byId, undecided: () => ({ pending: true }) },
         apply: ({ orderId, locationId, requestId }) => {
           const order = world.order(orderId);

@@ -22,7 +22,7 @@ export function shopRoutes(router: ConnectRouter, world: World): void {
       return {};
     },
     batchTransitionOrders: ({ requests }) =>
-      world.list(requests, {
+      world.batch(requests, {
         step: "transition",
         of: (request) => request,
         id: ({ orderId, status }) => `${orderId}:${status}`,
@@ -37,7 +37,7 @@ function inventoryRoutes(router: ConnectRouter, world: World): void {
   const of = (request: { orderId: string; locationId?: string }) => request;
   router.service(InventoryService, {
     batchReserveStock: ({ requests }) =>
-      world.list(requests, {
+      world.batch(requests, {
         ...{ step: "reserve", of, ...byId },
         apply: ({ orderId, lines, requestId }) => {
           const order = world.order(orderId);
@@ -52,18 +52,18 @@ function inventoryRoutes(router: ConnectRouter, world: World): void {
         },
       }),
     batchConfirmReservations: ({ requests }) =>
-      world.list(requests, {
+      world.batch(requests, {
         ...{ step: "confirm", of, ...byId },
         apply: ({ orderId, requestId }) => stock(world, { orderId, effect: "confirm", id: requestId }, "firm"),
       }),
     batchCommitReservations: ({ requests }) =>
-      world.list(requests, {
+      world.batch(requests, {
         ...{ step: "commit", of, ...byId },
         apply: ({ orderId, locationId, requestId }) =>
           stock(world, { orderId, locationId, effect: "commit", id: requestId }, "committed"),
       }),
     batchReleaseReservations: ({ requests }) =>
-      world.list(requests, {
+      world.batch(requests, {
         ...{ step: "release", of, ...byId },
         apply: ({ orderId, locationId, requestId }) => {
           if (!locationId) world.order(orderId).released = true;
@@ -105,7 +105,7 @@ function paymentRoutes(router: ConnectRouter, world: World): void {
   });
   router.service(PaymentService, {
     batchAuthorizePayments: ({ requests }) =>
-      world.list(requests, {
+      world.batch(requests, {
         ...{ step: "authorize", ...payment, undecided: () => ({ payment: { status: PaymentStatus.PENDING } }) },
         apply: ({ orderId, amount, requestId }) => {
           const order = world.order(orderId);
@@ -115,8 +115,8 @@ function paymentRoutes(router: ConnectRouter, world: World): void {
           return { response: { payment: { status: PaymentStatus.AUTHORIZED } } };
         },
       }),
-    batchCapturePayments: ({ requests }) => world.list(requests, change("captured", "capture")),
-    batchVoidPayments: ({ requests }) => world.list(requests, change("voided", "void")),
-    batchRefundPayments: ({ requests }) => world.list(requests, change("refunded", "refund")),
+    batchCapturePayments: ({ requests }) => world.batch(requests, change("captured", "capture")),
+    batchVoidPayments: ({ requests }) => world.batch(requests, change("voided", "void")),
+    batchRefundPayments: ({ requests }) => world.batch(requests, change("refunded", "refund")),
   });
 }

@@ -25,7 +25,7 @@ export interface OrderFacts {
 /** The outcome of an entry whose effect took place, or that was refused. */
 type Judged<R> = { response: R } | { refuse: string };
 
-/** What an entry of a list call is, for {@link World.list}. */
+/** What an entry of a batch call is, for {@link World.batch}. */
 export interface EntryHandler<Q, R extends object> {
   step: string;
   of(request: Q): { orderId: string; locationId?: string };
@@ -48,11 +48,11 @@ export class World {
   readonly rules: Rule[] = [];
   /** Every effect in order, for example "reserve", "ship:BER", "CONFIRMED". */
   readonly effects: { orderId: string; effect: string; id: string }[] = [];
-  /** Sizes of the lists that came, by step. */
-  readonly lists: { step: string; size: number }[] = [];
-  /** The trace contexts that came with the list calls. */
+  /** Sizes of the batches that came, by step. */
+  readonly batches: { step: string; size: number }[] = [];
+  /** The trace contexts that came with the batch calls. */
   readonly traceparents: { method: string; traceparents: string[] }[] = [];
-  /** Told before and after every list call took effect. */
+  /** Told before and after every batch call took effect. */
   onCall: (step: string, when: "before" | "after") => Promise<void> | void = () => {};
   /** Where the stock of an order lies; everything in BER unless said otherwise. */
   allocate: (orderId: string, lines: { sku: string; quantity: number }[]) => Allocation[] = (_, lines) =>
@@ -97,14 +97,14 @@ export class World {
     return { response: {} };
   }
 
-  /** Answers a list call: all entries or, when the call fails as a whole, none. */
-  async list<Q, R extends object>(
+  /** Answers a batch call: all entries or, when the call fails as a whole, none. */
+  async batch<Q, R extends object>(
     requests: Q[],
     handler: EntryHandler<NoInfer<Q>, R>,
   ): Promise<{ outcomes: ReturnType<typeof answer<NoInfer<R>> | typeof refusal>[] }> {
     const calls = requests.map((request) => this.#callOf(request, handler));
     const behaviours = calls.map((call) => this.#behaviourOf(call));
-    this.lists.push({ step: handler.step, size: requests.length });
+    this.batches.push({ step: handler.step, size: requests.length });
     await this.onCall(handler.step, "before");
     const failure = wholeFailure(behaviours);
     if (failure && !behaviours.some(({ kind }) => kind === "lost")) throw failure;

@@ -1,8 +1,9 @@
 import { proxyActivities, proxyLocalActivities, type RetryPolicy } from "@temporalio/workflow";
-import { isKept, type Outcome, type SagaOptions, type SagaOrder } from "../order-state.ts";
-import type { InputOf, OutputOf, StepList, StepName } from "../step-table.ts";
-import { Coalescer, type ListCall, type PendingPolicy, type Ways } from "./coalesce.ts";
+import { parseTraceParent } from "#platform/trace-parent.ts";
+import { type BatchCall, Coalescer, type PendingPolicy, type Ways } from "./coalesce.ts";
 import { LocalCalls } from "./local-calls.ts";
+import type { SagaOptions } from "./options.ts";
+import type { Outcome, StepBatch } from "./step-batch.ts";
 
 /**
  * How a step is called.
@@ -14,9 +15,21 @@ import { LocalCalls } from "./local-calls.ts";
  */
 export type StepKind = "checkout" | "pivot" | "short" | "long";
 
-type Proxy = Record<string, (list: StepList<unknown>) => Promise<Outcome<unknown>[]>>;
+/** How the activity of a step is called. */
+export interface StepCall {
+  readonly kind: StepKind;
+  /** How often a batch of the step is tried before it is halved; absent: as often as the options say. */
+  readonly attempts?: number;
+}
 
-/** How often a part of a failed list is tried: twice, so that one lost call does not single out a healthy entry. */
+/** What goes into and comes out of one entry of each step, by the name of its activity. */
+type StepTypes<T> = { [N in keyof T]: { input: { orderId: string }; output: unknown } };
+type InputOf<T extends StepTypes<T>, N extends keyof T> = T[N]["input"];
+type OutputOf<T extends StepTypes<T>, N extends keyof T> = T[N]["output"];
+
+type Proxy = Record<string, (batch: StepBatch<unknown>) => Promise<Outcome<unknown>[]>>;
+
+/** How often a part of a failed batch is tried: twice, so that one lost call does not single out a healthy entry. */
 const partAttempts = 2;
 /** What a long step may take beyond its own bound, to answer. */
 const longStepGraceMs = 30_000;
@@ -26,21 +39,29 @@ const longPauses = 5;
 const longPendingMs = 7 * 86_400_000;
 
 /** Makes the coalescing calls of one workflow. */
-export class ListCalls {
+export class BatchCalls<T extends StepTypes<T>> {
+  readonly #steps: { readonly [N in keyof T]: StepCall };
   readonly #options: SagaOptions;
   readonly #traceparents: Map<string, string>;
   readonly #local: LocalCalls;
 
-  constructor(options: SagaOptions, orders: SagaOrder[]) {
+  /** @param orders whose calls they are, with their W3C trace contexts */
+  constructor(
+    steps: { readonly [N in keyof T]: StepCall },
+    options: SagaOptions,
+    orders: { orderId: string; traceparent: string }[],
+  ) {
+    this.#steps = steps;
     this.#options = options;
-    const kept = orders.filter(({ traceparent }) => isKept(traceparent));
+    const kept = orders.filter(({ traceparent }) => parseTraceParent(traceparent)?.sampled);
     this.#traceparents = new Map(kept.map(({ orderId, traceparent }) => [orderId, traceparent]));
     this.#local = new LocalCalls(options);
   }
 
   /** The coalescing call of one activity. */
-  of<N extends StepName>(name: N, kind: StepKind): Coalescer<InputOf<N>, OutputOf<N>> {
-    return new Coalescer(this.#ways(name, kind), this.#pending(kind));
+  of<N extends keyof T & string>(name: N): Coalescer<InputOf<T, N>, OutputOf<T, N>> {
+    const step = this.#steps[name];
+    return new Coalescer(this.#ways(name, step), this.#pending(step.kind));
   }
 
   #pending(kind: StepKind): PendingPolicy {
@@ -51,21 +72,22 @@ export class ListCalls {
     return { firstMs, maxMs, budgetMs: kind === "checkout" ? checkoutPatienceMs : patienceMs };
   }
 
-  #ways<N extends StepName>(name: N, kind: StepKind): Ways<InputOf<N>, OutputOf<N>> {
-    const { attempts, firstRetryMs, patienceMs } = this.#options;
+  #ways<N extends keyof T & string>(name: N, { kind, attempts }: StepCall): Ways<InputOf<T, N>, OutputOf<T, N>> {
+    const { firstRetryMs, patienceMs } = this.#options;
+    const tries = attempts ?? this.#options.attempts;
     const timing = this.#timing(kind);
     const remote = (retry: RetryPolicy, attemptsBefore = 0) =>
       this.#call(proxyActivities<Proxy>({ ...timing, retry }), name, attemptsBefore);
-    const all = remote(this.#retry(attempts));
+    const all = remote(this.#retry(tries));
     const inFirstTask = kind === "checkout" || kind === "pivot";
     // One attempt and one pause come before: the policy goes on where it would be by then.
-    const rest = () => remote(this.#retry(Math.max(1, attempts - 1), firstRetryMs * 2), 1);
-    const list = inFirstTask ? this.#local.orRemote(this.#localCall(name), rest(), all) : all;
+    const rest = () => remote(this.#retry(Math.max(1, tries - 1), firstRetryMs * 2), 1);
+    const batch = inFirstTask ? this.#local.orRemote(this.#localCall(name), rest(), all) : all;
     const part = remote(this.#retry(partAttempts));
-    if (kind === "checkout") return { list, part };
+    if (kind === "checkout") return { batch, part };
     const retry = this.#retry(Number.POSITIVE_INFINITY);
     const alone = proxyActivities<Proxy>({ ...timing, scheduleToCloseTimeout: patienceMs, retry });
-    return { list, part, alone: this.#call(alone, name) };
+    return { batch, part, alone: this.#call(alone, name) };
   }
 
   #timing(kind: StepKind) {
@@ -79,18 +101,22 @@ export class ListCalls {
     return { initialInterval, backoffCoefficient: 2, maximumInterval, maximumAttempts };
   }
 
-  #localCall<N extends StepName>(name: N): ListCall<InputOf<N>, OutputOf<N>> {
+  #localCall<N extends keyof T & string>(name: N): BatchCall<InputOf<T, N>, OutputOf<T, N>> {
     const startToCloseTimeout = this.#options.stepTimeoutMs;
     return this.#call(proxyLocalActivities<Proxy>({ startToCloseTimeout, retry: { maximumAttempts: 1 } }), name);
   }
 
-  #call<N extends StepName>(proxy: Proxy, name: N, attemptsBefore = 0): ListCall<InputOf<N>, OutputOf<N>> {
+  #call<N extends keyof T & string>(
+    proxy: Proxy,
+    name: N,
+    attemptsBefore = 0,
+  ): BatchCall<InputOf<T, N>, OutputOf<T, N>> {
     const before = attemptsBefore > 0 ? { attemptsBefore } : {};
     return (entries) => {
       const activity = proxy[name];
       if (!activity) throw new TypeError(`there is no activity ${name}`);
-      const list = { entries, ...this.#tracesOf(entries), ...before };
-      return activity(list) as Promise<Outcome<OutputOf<N>>[]>;
+      const batch = { entries, ...this.#tracesOf(entries), ...before };
+      return activity(batch) as Promise<Outcome<OutputOf<T, N>>[]>;
     };
   }
 

@@ -1,21 +1,21 @@
 import { CancellationScope, condition, sleep, TemporalFailure } from "@temporalio/workflow";
-import type { Outcome } from "../order-state.ts";
 import { describeFailure, StepFailed, StepRefused } from "./failures.ts";
+import type { Outcome } from "./step-batch.ts";
 
-/** The most entries of one list: as many as a workflow has orders. */
-export const maxList = 64;
+/** The most entries of one batch: as many as a workflow has orders. */
+export const maxBatch = 64;
 
-/** One activity call for many entries. Throws a `TemporalFailure` when the list as a whole failed. */
-export type ListCall<I, O> = (entries: I[]) => Promise<Outcome<O>[]>;
+/** One activity call for many entries. Throws a `TemporalFailure` when the batch as a whole failed. */
+export type BatchCall<I, O> = (entries: I[]) => Promise<Outcome<O>[]>;
 
-/** How a list is asked for. Each way retries by itself before it throws. */
+/** How a batch is asked for. Each way retries by itself before it throws. */
 export interface Ways<I, O> {
-  /** The whole list, at first. */
-  readonly list: ListCall<I, O>;
-  /** A part of a list that failed. Quick, because it only looks for the entry that poisons the list. */
-  readonly part: ListCall<I, O>;
+  /** The whole batch, at first. */
+  readonly batch: BatchCall<I, O>;
+  /** A part of a batch that failed. Quick, because it only looks for the entry that poisons the batch. */
+  readonly part: BatchCall<I, O>;
   /** The entry that failed alone, with patience; absent when it is not worth waiting for. */
-  readonly alone?: ListCall<I, O>;
+  readonly alone?: BatchCall<I, O>;
 }
 
 /** How undecided entries are asked for again, in milliseconds: first pause, longest pause, and when to stop. */
@@ -50,8 +50,8 @@ export async function afterMicrotasks(): Promise<void> {
  *
  * - A refusal rejects the caller with {@link StepRefused}.
  * - An undecided entry goes on by itself: it is asked for again after a pause, together with others.
- * - A list that fails is halved until the entry that poisons it stands alone; that caller gets {@link StepFailed}.
- * - A caller whose cancellation scope is cancelled is rejected at once; the others of its list are not affected.
+ * - A batch that fails is halved until the entry that poisons it stands alone; that caller gets {@link StepFailed}.
+ * - A caller whose cancellation scope is cancelled is rejected at once; the others of its batch are not affected.
  */
 export class Coalescer<I, O> {
   readonly #ways: Ways<I, O>;
@@ -90,25 +90,25 @@ export class Coalescer<I, O> {
     this.#waiting.push(...entries);
     if (this.#gathering || this.#waiting.length === 0) return;
     this.#gathering = true;
-    // Not in the caller's scope: the list belongs to all who are in it.
+    // Not in the caller's scope: the batch belongs to all who are in it.
     void CancellationScope.nonCancellable(() => this.#gather());
   }
 
   async #gather(): Promise<void> {
     await afterMicrotasks();
     this.#gathering = false;
-    const list = this.#waiting.splice(0, maxList);
+    const batch = this.#waiting.splice(0, maxBatch);
     this.#wait([]);
-    const failure = await this.#try(list, this.#ways.list);
-    if (failure) await this.#narrow(list, failure);
+    const failure = await this.#try(batch, this.#ways.batch);
+    if (failure) await this.#narrow(batch, failure);
   }
 
-  /** Looks for the entries that make a list fail, in both halves at the same time. */
-  async #narrow(list: Entry<I, O>[], failure: TemporalFailure): Promise<void> {
-    const [first, ...others] = list;
+  /** Looks for the entries that make a batch fail, in both halves at the same time. */
+  async #narrow(batch: Entry<I, O>[], failure: TemporalFailure): Promise<void> {
+    const [first, ...others] = batch;
     if (first && others.length === 0) return this.#standsAlone(first, failure);
-    const middle = Math.ceil(list.length / 2);
-    const halves = [list.slice(0, middle), list.slice(middle)];
+    const middle = Math.ceil(batch.length / 2);
+    const halves = [batch.slice(0, middle), batch.slice(middle)];
     await Promise.all(
       halves.map(async (half) => {
         const again = await this.#try(half, this.#ways.part);
@@ -125,9 +125,9 @@ export class Coalescer<I, O> {
     entry.reject(new StepFailed([...reasons].join("; before that: ")));
   }
 
-  /** Makes one call and delivers its outcomes. Returns the failure of the list as a whole, if there is one. */
-  async #try(list: Entry<I, O>[], call: ListCall<I, O>): Promise<TemporalFailure | undefined> {
-    const wanted = list.filter((entry) => !entry.abandoned);
+  /** Makes one call and delivers its outcomes. Returns the failure of the batch as a whole, if there is one. */
+  async #try(batch: Entry<I, O>[], call: BatchCall<I, O>): Promise<TemporalFailure | undefined> {
+    const wanted = batch.filter((entry) => !entry.abandoned);
     if (wanted.length === 0) return undefined;
     try {
       this.#deliver(wanted, await call(wanted.map((entry) => entry.input)));
@@ -139,10 +139,11 @@ export class Coalescer<I, O> {
     }
   }
 
-  #deliver(list: Entry<I, O>[], outcomes: Outcome<O>[]): void {
-    if (outcomes.length !== list.length) throw new TypeError(`${outcomes.length} outcomes for ${list.length} entries`);
+  #deliver(batch: Entry<I, O>[], outcomes: Outcome<O>[]): void {
+    if (outcomes.length !== batch.length)
+      throw new TypeError(`${outcomes.length} outcomes for ${batch.length} entries`);
     const undecided: Entry<I, O>[] = [];
-    list.forEach((entry, index) => {
+    batch.forEach((entry, index) => {
       const outcome = outcomes[index];
       if (outcome?.kind === "done") entry.resolve(outcome.value);
       else if (outcome?.kind === "refused") entry.reject(new StepRefused(outcome.refusal));
@@ -151,7 +152,7 @@ export class Coalescer<I, O> {
     if (undecided.length > 0) void this.#askAgain(undecided);
   }
 
-  /** One timer for all entries of a list that are not decided. */
+  /** One timer for all entries of a batch that are not decided. */
   async #askAgain(undecided: Entry<I, O>[]): Promise<void> {
     const { firstMs, maxMs, budgetMs } = this.#pending;
     const now = Date.now();

@@ -1,5 +1,5 @@
 import { TemporalFailure } from "@temporalio/common";
-import type { Refusal } from "../order-state.ts";
+import type { Refusal } from "./step-batch.ts";
 
 /** The callee refuses this entry; asking again is of no use. */
 export class StepRefused extends Error {

@@ -1,5 +1,5 @@
 import { ApplicationFailure, sleep, TemporalFailure, workflowInfo } from "@temporalio/workflow";
-import type { ListCall } from "./coalesce.ts";
+import type { BatchCall } from "./coalesce.ts";
 
 /** Events of a workflow that is in its first workflow task: started, task scheduled, task started. */
 const firstTaskEvents = 3;
@@ -15,7 +15,7 @@ export function isLocalCallRunning(): boolean {
 }
 
 /**
- * Makes list calls as local activities, while that is safe, and otherwise as ordinary ones.
+ * Makes batch calls as local activities, while that is safe, and otherwise as ordinary ones.
  *
  * Safe is the first workflow task, up to its heartbeat. A later task may carry queries; the SDK's core (1.24) answers them
  * while a local activity runs, which ends the task: what the activity answers then reaches the workflow after the jobs of
@@ -39,7 +39,7 @@ export class LocalCalls {
    * @param rest   makes the attempts that are left after it
    * @param remote makes all attempts
    */
-  orRemote<I, O>(local: ListCall<I, O>, rest: ListCall<I, O>, remote: ListCall<I, O>): ListCall<I, O> {
+  orRemote<I, O>(local: BatchCall<I, O>, rest: BatchCall<I, O>, remote: BatchCall<I, O>): BatchCall<I, O> {
     return async (entries) => {
       if (!this.#isSafe()) return remote(entries);
       try {

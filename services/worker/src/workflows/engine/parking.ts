@@ -1,9 +1,21 @@
 import { CancellationScope, condition, upsertSearchAttributes } from "@temporalio/workflow";
-import type { ParkedStepRef } from "../messages.ts";
-import type { ParkedStepView } from "../order-state.ts";
 import { afterMicrotasks } from "./coalesce.ts";
 import type { Decision } from "./saga.ts";
 import { parkedOrderIdsAttribute } from "./search-attributes.ts";
+
+/** Which parked step is meant. */
+export interface ParkedStepRef {
+  orderId: string;
+  step: string;
+}
+
+/** A step that waits for an operator. */
+export interface ParkedStepView extends ParkedStepRef {
+  /** What it failed with last. */
+  error: string;
+  /** Milliseconds since 1970. */
+  parkTime: number;
+}
 
 interface ParkedStep extends ParkedStepView {
   decision?: Decision;

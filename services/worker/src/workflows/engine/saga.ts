@@ -1,6 +1,8 @@
 import { CancellationScope } from "@temporalio/workflow";
-import type { StepStatus } from "../order-state.ts";
 import { MustNotRefuse, StepFailed, StepGivenUp, StepRefused } from "./failures.ts";
+
+/** Where a step stands, as in `shop.sagas.v1.SagaStepStatus`. */
+export type StepStatus = "RUNNING" | "DONE" | "REFUSED" | "PARKED";
 
 /** Something that the saga asks of a service, for one subject: an order, or a parcel. */
 export interface Step<I, O> {

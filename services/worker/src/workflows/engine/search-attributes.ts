@@ -6,3 +6,6 @@ export const orderIdsAttribute = defineSearchAttributeKey("OrderIds", "KEYWORD_L
 export const customerIdsAttribute = defineSearchAttributeKey("CustomerIds", "KEYWORD_LIST");
 /** Those of them that wait for an operator; absent when none does. */
 export const parkedOrderIdsAttribute = defineSearchAttributeKey("ParkedOrderIds", "KEYWORD_LIST");
+
+/** The workflows with orders that wait for an operator, as Temporal's visibility is asked for them. */
+export const parkedQuery = `${parkedOrderIdsAttribute.name} IS NOT NULL AND ExecutionStatus = "Running"`;
