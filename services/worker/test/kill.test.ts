@@ -24,11 +24,17 @@ const cases: { name: string; kills: string[]; rules?: (orderId: string) => Rule[
     { name: "confirm", kills: ["confirm"], stage: "DELIVERED", effects: 11 },
     { name: "every step from the confirmed order on", kills: forward, stage: "DELIVERED", effects: 11 },
     {
-      ...{ name: "every compensation", kills: ["void", "release", "transition"], stage: "REJECTED", effects: 4 },
+      name: "every compensation",
+      kills: ["void", "release", "transition"],
+      stage: "REJECTED",
+      effects: 4,
       rules: (orderId) => [declined(orderId)],
     },
     {
-      ...{ name: "every step that drops a parcel", kills: ["cancel", "void", "release"], stage: "FAILED", effects: 9 },
+      name: "every step that drops a parcel",
+      kills: ["cancel", "void", "release"],
+      stage: "FAILED",
+      effects: 9,
       rules: (orderId) => [packing(orderId)],
     },
   ];

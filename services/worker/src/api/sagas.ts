@@ -1,13 +1,16 @@
+import { status } from "@grpc/grpc-js";
 import {
   type Client,
+  isGrpcServiceError,
   WorkflowExecutionAlreadyStartedError,
   WorkflowNotFoundError,
   WorkflowUpdateFailedError,
 } from "@temporalio/client";
 import { ApplicationFailure, type UpdateDefinition } from "@temporalio/common";
 import { SagaErrorReason } from "#gen/shop/sagas/v1/saga_error_reason_pb.js";
+import { PlatformErrorReason } from "#gen/shop/type/v1/platform_error_reason_pb.js";
 import { remainingMs } from "#platform/context.ts";
-import { orAway } from "../temporal/temporal-away.ts";
+import { PlatformError } from "#platform/errors.ts";
 import type { SagaOptions } from "../workflows/engine/options.ts";
 import type { ParkedStepView } from "../workflows/engine/parking.ts";
 import { customerIdsAttribute, orderIdsAttribute, parkedQuery } from "../workflows/engine/search-attributes.ts";
@@ -23,6 +26,19 @@ import { SagaError } from "./errors.ts";
 
 /** The largest input that Temporal takes is 2 MiB; the state grows while the saga runs. */
 const maxInputBytes = 1_048_576;
+
+/**
+ * What Temporal says, or its client for it, when it can be asked again. We never cancel a call: CANCELLED is what the native
+ * client says when a deadline has passed.
+ */
+const away: readonly number[] = [
+  status.UNAVAILABLE,
+  status.DEADLINE_EXCEEDED,
+  status.RESOURCE_EXHAUSTED,
+  status.CANCELLED,
+];
+/** When a caller should ask again, in milliseconds. */
+const retryMs = 1_000;
 
 /** How sagas are reached. */
 export interface SagasOptions {
@@ -233,4 +249,17 @@ function refusalOf(error: WorkflowUpdateFailedError, request: object): Error {
     default:
       return error;
   }
+}
+
+/**
+ * What a failed call to Temporal means for our caller: UNAVAILABLE when Temporal was not reached or did not answer in time,
+ * which is no fault of ours; any other error as it is.
+ */
+function orAway(error: unknown): unknown {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (!isGrpcServiceError(cause) || !away.includes(cause.code)) continue;
+    const options = { cause: error, retryAfterMs: retryMs };
+    return new PlatformError(PlatformErrorReason.UNAVAILABLE, "Temporal is away", { dependency: "temporal" }, options);
+  }
+  return error;
 }

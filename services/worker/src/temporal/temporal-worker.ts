@@ -1,5 +1,4 @@
-import type { NativeConnection, WorkflowBundleOption } from "@temporalio/worker";
-import { Worker } from "@temporalio/worker";
+import { type NativeConnection, Worker, type WorkerOptions, type WorkflowBundleOption } from "@temporalio/worker";
 import type { Logger } from "#platform/log/logger.ts";
 import type { Activities } from "../workflows/step-table.ts";
 import { deploymentOf } from "./deployment.ts";
@@ -9,6 +8,16 @@ import { traceActivity, traceSinks } from "./tracing.ts";
 /** How long running tasks get at the end before they are cancelled, and before the worker is abandoned; milliseconds. */
 const shutdownGraceMs = 2_000;
 const shutdownForceMs = 4_500;
+
+/** What a Temporal worker runs, and how it is traced. */
+export function workOf(bundle: WorkflowBundleOption, activities: Activities) {
+  return {
+    workflowBundle: bundle,
+    activities,
+    interceptors: { activity: [traceActivity] },
+    sinks: traceSinks,
+  } satisfies Partial<WorkerOptions>;
+}
 
 /** Makes the Temporal worker. It shares the connection of the client, so that workflows start eagerly. */
 export function createWorker(parts: {
@@ -24,10 +33,7 @@ export function createWorker(parts: {
     namespace: config.TEMPORAL_NAMESPACE,
     taskQueue: config.TASK_QUEUE,
     ...(deployment && { workerDeploymentOptions: deployment }),
-    workflowBundle: bundle,
-    activities,
-    interceptors: { activity: [traceActivity] },
-    sinks: traceSinks,
+    ...workOf(bundle, activities),
     maxCachedWorkflows: config.MAX_CACHED_WORKFLOWS,
     maxConcurrentWorkflowTaskExecutions: config.MAX_WORKFLOW_TASKS,
     maxConcurrentLocalActivityExecutions: config.MAX_LOCAL_ACTIVITIES,

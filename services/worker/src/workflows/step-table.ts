@@ -80,7 +80,11 @@ export interface StepSpec extends StepCall {
 
 type StepHalf = OrderMove | "confirmStock" | "createShipment";
 
-/** The steps of the saga. Each has its do, and its undo beside it, in `steps.ts`, and its calls in an activity of its name. */
+/**
+ * The steps of the saga. A new one has its types above and its row here, its do and its undo side by side in `steps.ts`, its
+ * place in `process-order.ts`, and an activity of its name beside those of the same service; what is missing does not
+ * compile. Metrics, traces and retries read the row.
+ */
 export const steps = {
   reserveStock: { label: "reserve", kind: "checkout" },
   releaseStock: { label: "release", kind: "short" },
@@ -96,6 +100,11 @@ export const steps = {
   cancelShipment: { label: "cancel", kind: "short" },
   lookShipment: { label: "look", kind: "short" },
 } as const satisfies Record<StepName, StepSpec>;
+
+type Halves = Extract<(typeof steps)[StepName], { halves: unknown }>["halves"][number];
+
+/** The moves that the process makes as steps of their own; the others are halves of steps. */
+export type OwnMove = Exclude<OrderMove, Halves>;
 
 /** The activities that the worker provides: each takes a batch and answers with an outcome for each entry. */
 export type Activities = {

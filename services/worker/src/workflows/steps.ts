@@ -73,7 +73,7 @@ function orderSteps(calls: Calls) {
   const confirm = calls.of("confirmOrder");
   const transition = calls.of("transitionOrder");
   return {
-    /** The pivot. A cancellation does not interrupt it: it takes effect at the next step. */
+    /** The pivot: makes the hold firm and the order CONFIRMED; see its row. A cancellation does not interrupt it: it takes effect at the next step. */
     confirm: done(
       ofOrder("confirmOrder", ({ order, parcels }: OfOrder & { parcels: Parcel[] }) =>
         confirm.askToTheEnd({ orderId: order.orderId, parcels: parcels.map(toOrderParcel) }),
@@ -92,6 +92,7 @@ function parcelSteps(calls: Calls) {
   const cancel = calls.of("cancelShipment");
   const look = calls.of("lookShipment");
   return {
+    /** Has the order PREPARING, then the parcel packed; see its row. */
     prepare: {
       ...ofParcel("prepareShipment", (parcel) =>
         prepare.ask({ ...refOf(parcel), lines: parcel.lines, address: parcel.order.address }),

@@ -10,13 +10,14 @@ import { toConnectError } from "#platform/errors.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { keepSpans } from "#testing/kept-spans.ts";
 import { quietLogger } from "#testing/logger.ts";
+import { until } from "#testing/until.ts";
 import { createSagaMetrics } from "../../src/activities/metrics.ts";
 import { SagaApi } from "../../src/api/saga-api.ts";
 import { SagaCallbackApi } from "../../src/api/saga-callback-api.ts";
 import { Sagas } from "../../src/api/sagas.ts";
 import type { SagaOrder } from "../../src/workflows/order-state.ts";
 import { anOrder, clientsOf, fastOptions, taskQueue } from "../stage/harness.ts";
-import { eventually, Stage } from "../stage/stage.ts";
+import { patient, Stage } from "../stage/stage.ts";
 import { orderOf } from "../stage/traces.ts";
 import { on } from "../world/rules.ts";
 
@@ -28,7 +29,10 @@ before(async () => {
   stage = await Stage.open();
   const { nativeConnection: connection } = stage.environment;
   const own = new Sagas({
-    ...{ client: new Client({ connection }), taskQueue, timeoutMs: 10_000, eagerStart: true },
+    client: new Client({ connection }),
+    taskQueue,
+    timeoutMs: 10_000,
+    eagerStart: true,
     options: { ...fastOptions, patienceMs: 500, pollMs: 3_600_000 },
   });
   const metrics = createSagaMetrics(new Registry());
@@ -59,7 +63,11 @@ after(() => stage?.close());
 
 function proto({ orderId, customerId, lines, total, address, cardToken, traceparent }: SagaOrder) {
   return {
-    ...{ orderId, customerId, cardToken, traceparent, shippingAddress: address },
+    orderId,
+    customerId,
+    cardToken,
+    traceparent,
+    shippingAddress: address,
     lines: lines.map((line) => ({ ...line, unitPrice: BigInt(line.unitPrice) })),
     total: { ...total, amount: BigInt(total.amount) },
   };
@@ -74,11 +82,9 @@ async function start(orders: SagaOrder[]): Promise<string> {
   return sagaId;
 }
 
-function reaches(orderId: string, sagaId: string, stageWanted: SagaStage): Promise<void> {
-  return eventually(`the saga is ${SagaStage[stageWanted]}`, async () => {
-    const { saga } = await sagas.getSaga({ orderId, sagaId });
-    return saga?.stage === stageWanted;
-  });
+async function reaches(orderId: string, sagaId: string, stageWanted: SagaStage): Promise<void> {
+  const look = async () => (await sagas.getSaga({ orderId, sagaId })).saga?.stage === stageWanted;
+  await until(look, `the saga is ${SagaStage[stageWanted]}`, patient);
 }
 
 describe("SagaService", () => {
@@ -148,10 +154,8 @@ describe("SagaService", () => {
     await assert.rejects(late, /a parcel has left/);
     const report = { sagaId, orderId: other.orderId, locationId: "BER", result: ShipmentResult.DELIVERED };
     await callbacks.batchReportShipments({ reports: [report] });
-    await eventually("the workflow has ended", async () => {
-      const { status } = await stage.environment.client.workflow.getHandle(sagaId).describe();
-      return status.name === "COMPLETED";
-    });
+    const describe = () => stage.environment.client.workflow.getHandle(sagaId).describe();
+    await until(async () => (await describe()).status.name === "COMPLETED", "the workflow has ended", patient);
     await sagas.cancelOrderSaga({ ...request, requestId: "c4" });
     const ended = sagas.cancelOrderSaga({ ...request, requestId: "c5", orderId: other.orderId });
     await assert.rejects(ended, /the order has ended/);
@@ -175,7 +179,7 @@ describe("SagaService", () => {
       return steps.map(({ orderId, sagaId, step }) => `${orderId} ${sagaId} ${step}`).sort();
     };
     const expected = orders.map(({ orderId }, index) => `${orderId} ${sagaIds[index]} reserve`).sort();
-    await eventually("both steps are listed", async () => (await listed()).join() === expected.join());
+    await until(async () => (await listed()).join() === expected.join(), "both steps are listed", patient);
     for (const [index, { orderId }] of orders.entries()) {
       const ref = { orderId, sagaId: sagaIds[index] ?? "", step: "reserve" };
       if (index === 0) await sagas.retryParkedStep({ ...ref, requestId: `r-${orderId}` });
@@ -191,7 +195,7 @@ describe("SagaService", () => {
     );
     await reaches(orders[0]?.orderId ?? "", sagaIds[0] ?? "", SagaStage.TRACKING);
     await reaches(orders[1]?.orderId ?? "", sagaIds[1] ?? "", SagaStage.REJECTED);
-    await eventually("nothing is listed", async () => (await listed()).length === 0);
+    await until(async () => (await listed()).length === 0, "nothing is listed", patient);
     await assert.rejects(sagas.listParkedSteps({ pageToken: "made up" }), /page token/);
   });
 
@@ -208,7 +212,10 @@ describe("SagaService", () => {
   test("says that it is unavailable, not broken, when Temporal does not answer in time", async () => {
     const { nativeConnection: connection } = stage.environment;
     const hasty = new Sagas({
-      ...{ client: new Client({ connection }), taskQueue, timeoutMs: 0, eagerStart: false },
+      client: new Client({ connection }),
+      taskQueue,
+      timeoutMs: 0,
+      eagerStart: false,
       options: fastOptions,
     });
     const order = anOrder();

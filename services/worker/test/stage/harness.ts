@@ -21,7 +21,8 @@ import { createSagaMetrics } from "../../src/activities/metrics.ts";
 import type { ServiceClients } from "../../src/activities/step-work.ts";
 import { bundleFrom } from "../../src/temporal/bundle.ts";
 import { bundleFolder } from "../../src/temporal/temporal-config.ts";
-import { traceActivity, traceClient, traceSinks } from "../../src/temporal/tracing.ts";
+import { workOf } from "../../src/temporal/temporal-worker.ts";
+import { traceClient } from "../../src/temporal/tracing.ts";
 import { defaultOptions, type SagaOptions } from "../../src/workflows/engine/options.ts";
 import {
   customerIdsAttribute,
@@ -138,11 +139,8 @@ export async function workerFor(
     connection: environment.nativeConnection,
     ...(environment.namespace ? { namespace: environment.namespace } : {}),
     taskQueue,
-    workflowBundle: await bundleOf(),
-    activities: createActivities(clientsOf(world), fastLong, createSagaMetrics(new Registry())),
+    ...workOf(await bundleOf(), createActivities(clientsOf(world), fastLong, createSagaMetrics(new Registry()))),
     stickyQueueScheduleToStartTimeout: "1s",
-    interceptors: { activity: [traceActivity] },
-    sinks: traceSinks,
     ...options,
   });
 }

@@ -1,6 +1,7 @@
 import type { WorkflowHandle } from "@temporalio/client";
 import type { TestWorkflowEnvironment } from "@temporalio/testing";
 import type { Worker, WorkerOptions } from "@temporalio/worker";
+import { type UntilOptions, until } from "#testing/until.ts";
 import type { SagaOptions } from "../../src/workflows/engine/options.ts";
 import { orderStatus, parkedSteps } from "../../src/workflows/messages.ts";
 import type { SagaOrder } from "../../src/workflows/order-state.ts";
@@ -11,9 +12,8 @@ import { localEnvironment, startSaga, workerFor } from "./harness.ts";
 
 type Handle = WorkflowHandle<typeof processOrders>;
 
-/** How long a condition may take to come true, in milliseconds. */
-const patienceMs = 60_000;
-const lookMs = 20;
+/** How long what workflows do may take to be seen, and how often tests look. */
+export const patient: UntilOptions = { deadlineMs: 60_000, everyMs: 20 };
 
 /** A server, a worker and a world that the tests of a file share. Rules are for one order each. */
 export class Stage {
@@ -56,28 +56,16 @@ export class Stage {
 
   /** Waits until a step of an order has a status. */
   async until(handle: Handle, orderId: string, [step, status]: [step: string, status: string]): Promise<void> {
-    await eventually(`${step} is ${status}`, async () => {
+    const reached = async () => {
       const view = await handle.query(orderStatus, orderId);
-      return view?.steps.some((record) => record.name === step && record.status === status) ?? false;
-    });
+      return view?.steps.some((record) => record.name === step && record.status === status);
+    };
+    await until(reached, `${step} is ${status}`, patient);
   }
 
   /** Waits until a step is parked and returns what it failed with. */
   async parked(handle: Handle, step: string): Promise<string> {
-    let error: string | undefined;
-    await eventually(`${step} is parked`, async () => {
-      error = (await handle.query(parkedSteps)).find((parked) => parked.step === step)?.error;
-      return error !== undefined;
-    });
-    return error ?? "";
-  }
-}
-
-/** Waits for a condition that comes true by the work of others. @throws when it does not in time */
-export async function eventually(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + patienceMs;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`it did not come to pass that ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, lookMs));
+    const find = async () => (await handle.query(parkedSteps)).find((parked) => parked.step === step);
+    return (await until(find, `${step} is parked`, patient)).error;
   }
 }

@@ -10,7 +10,7 @@ import { Registry } from "prom-client";
 import { recordSpans } from "#platform/trace/telemetry.ts";
 import { createActivities } from "../../src/activities/create-activities.ts";
 import { createSagaMetrics } from "../../src/activities/metrics.ts";
-import { traceActivity, traceSinks } from "../../src/temporal/tracing.ts";
+import { workOf } from "../../src/temporal/temporal-worker.ts";
 import { clientsOver, fastLong, taskQueue } from "./harness.ts";
 import type { ToldSpan } from "./killable.ts";
 
@@ -26,15 +26,15 @@ Runtime.install({ logger: new DefaultLogger("ERROR") });
 const worker = await Worker.create({
   connection: await NativeConnection.connect({ address }),
   taskQueue,
-  workflowBundle: { codePath },
-  activities: createActivities(
-    clientsOver(createConnectTransport({ baseUrl, httpVersion: "2" })),
-    fastLong,
-    createSagaMetrics(new Registry()),
+  ...workOf(
+    { codePath },
+    createActivities(
+      clientsOver(createConnectTransport({ baseUrl, httpVersion: "2" })),
+      fastLong,
+      createSagaMetrics(new Registry()),
+    ),
   ),
   stickyQueueScheduleToStartTimeout: "500ms",
-  interceptors: { activity: [traceActivity] },
-  sinks: traceSinks,
 });
 process.send?.("ready");
 await worker.run();

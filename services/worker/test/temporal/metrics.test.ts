@@ -6,10 +6,11 @@ import { Registry } from "prom-client";
 import { listenOn } from "#platform/listen.ts";
 import { openMetrics } from "#platform/metrics/open-metrics.ts";
 import { quietLogger } from "#testing/logger.ts";
+import { until } from "#testing/until.ts";
 import { parseMetrics, showCoreMetrics } from "../../src/temporal/core-metrics.ts";
 import { countParked, showParkedSteps } from "../../src/temporal/parked-metric.ts";
 import { anOrder } from "../stage/harness.ts";
-import { eventually, Stage } from "../stage/stage.ts";
+import { patient, Stage } from "../stage/stage.ts";
 import { on } from "../world/rules.ts";
 
 const text = `# HELP temporal_request_total Count of client request successes by rpc name
@@ -87,11 +88,11 @@ describe("the steps that wait for an operator", () => {
     const ids = orders.slice(0, 2).map(({ orderId }) => orderId);
     const rules = ids.map((orderId) => on("commit", { kind: "refuse", reason: "NOT_CONFIRMED" }, { orderId }));
     const handle = await stage.start(orders, rules);
-    await eventually("two orders are parked", async () => (await countParked(client)) === 2);
+    await until(async () => (await countParked(client)) === 2, "two orders are parked", patient);
     const registry = new Registry();
     showParkedSteps(registry, client, quietLogger());
     assert.match(await registry.metrics(), /^saga_parked_steps 2$/m);
     await handle.terminate();
-    await eventually("none is parked", async () => (await countParked(client)) === 0);
+    await until(async () => (await countParked(client)) === 0, "none is parked", patient);
   });
 });

@@ -14,7 +14,12 @@ test("the lines of Temporal's SDK name saga and order as ours do", () => {
   const { "@timestamp": _, error, ...line } = JSON.parse(lines[0] ?? "");
   assert.equal(error.message, "no");
   assert.deepEqual(line, {
-    ...{ "ecs.version": line["ecs.version"], "log.level": "warn", "service.name": "worker", message: "a step" },
-    ...{ "saga.id": "the saga", "order.id": "the order", "temporal.meta": { runId: "the run" } },
+    "ecs.version": line["ecs.version"],
+    "log.level": "warn",
+    "service.name": "worker",
+    message: "a step",
+    "saga.id": "the saga",
+    "order.id": "the order",
+    "temporal.meta": { runId: "the run" },
   });
 });

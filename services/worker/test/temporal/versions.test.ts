@@ -4,6 +4,7 @@ import { after, before, it } from "node:test";
 import { Client, type WorkflowHandle } from "@temporalio/client";
 import type { TestWorkflowEnvironment } from "@temporalio/testing";
 import { NativeConnection, type Worker, type WorkerOptions } from "@temporalio/worker";
+import { until } from "#testing/until.ts";
 import { beginsOwnSagas, deploymentOf, promote } from "../../src/temporal/deployment.ts";
 import { newOrderState } from "../../src/workflows/order-state.ts";
 import type { processOrders } from "../../src/workflows/process-orders.ts";
@@ -53,19 +54,19 @@ function startFrom(buildId: string, connection: NativeConnection | undefined) {
   const order = anOrder();
   const orders = [newOrderState(order)];
   return new Client(connection ? { connection } : {}).workflow.start<typeof processOrders>("processOrders", {
-    ...{ taskQueue, workflowId: `saga-${order.orderId}`, requestEagerStart },
+    taskQueue,
+    workflowId: `saga-${order.orderId}`,
+    requestEagerStart,
     args: [{ orders, options: fastOptions }],
   });
 }
 
 async function versionOf(handle: WorkflowHandle<typeof processOrders>): Promise<string> {
-  const end = Date.now() + patienceMs;
-  for (;;) {
+  const look = async () => {
     const { raw } = await handle.describe();
-    const version = raw.workflowExecutionInfo?.versioningInfo?.deploymentVersion?.buildId;
-    if (version) return version;
-    assert.ok(Date.now() < end, "the saga is on no version");
-  }
+    return raw.workflowExecutionInfo?.versioningInfo?.deploymentVersion?.buildId || undefined;
+  };
+  return await until(look, "the saga is on a version", { deadlineMs: patienceMs });
 }
 
 it("a new version takes new orders while the old one carries its own to their end, and back", async () => {

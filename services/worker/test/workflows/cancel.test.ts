@@ -20,15 +20,18 @@ const stages: { at: [step: string, status: string]; behaviour: Behaviour; trace:
   { at: ["authorize", "PARKED"], behaviour: away, trace: ["reserve", "void", "release", "CANCELLED"] },
   { at: ["authorize", "RUNNING"], behaviour: pending, trace: ["reserve", "void", "release", "CANCELLED"] },
   {
-    ...{ at: ["confirm", "PARKED"], behaviour: away },
+    at: ["confirm", "PARKED"],
+    behaviour: away,
     trace: ["reserve", "authorize", "void", "release", "CANCELLED"],
   },
   {
-    ...{ at: ["prepare:BER", "RUNNING"], behaviour: pending },
+    at: ["prepare:BER", "RUNNING"],
+    behaviour: pending,
     trace: [...checkout, "PREPARING", "prepare:BER", "cancel:BER", "void", "release", "CANCELLED"],
   },
   {
-    ...{ at: ["prepare:BER", "PARKED"], behaviour: away },
+    at: ["prepare:BER", "PARKED"],
+    behaviour: away,
     trace: [...checkout, "PREPARING", "cancel:BER", "void", "release", "CANCELLED"],
   },
 ];

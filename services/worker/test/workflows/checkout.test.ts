@@ -45,19 +45,29 @@ describe("an order", { concurrency: true }, () => {
 const refusals: { step: string; reason: string; stage: string; trace: string[]; failure?: string }[] = [
   { step: "reserve", reason: "OUT_OF_STOCK", stage: "REJECTED", trace: ["release", "REJECTED"] },
   {
-    ...{ step: "authorize", reason: "PAYMENT_DECLINED", stage: "REJECTED" },
+    step: "authorize",
+    reason: "PAYMENT_DECLINED",
+    stage: "REJECTED",
     trace: ["reserve", "void", "release", "REJECTED"],
   },
   {
-    ...{ step: "confirm", reason: "HOLD_EXPIRED", stage: "REJECTED" },
+    step: "confirm",
+    reason: "HOLD_EXPIRED",
+    stage: "REJECTED",
     trace: ["reserve", "authorize", "void", "release", "REJECTED"],
   },
   {
-    ...{ step: "prepare", reason: "PACKING_FAILED", stage: "FAILED", failure: "SHIPPING_FAILED" },
+    step: "prepare",
+    reason: "PACKING_FAILED",
+    stage: "FAILED",
+    failure: "SHIPPING_FAILED",
     trace: [...checkout, "PREPARING", "cancel:BER", "void:BER", "release:BER", "FAILED"],
   },
   {
-    ...{ step: "ship", reason: "CARRIER_REFUSED", stage: "FAILED", failure: "SHIPPING_FAILED" },
+    step: "ship",
+    reason: "CARRIER_REFUSED",
+    stage: "FAILED",
+    failure: "SHIPPING_FAILED",
     trace: [...checkout, "PREPARING", "prepare:BER", "cancel:BER", "void:BER", "release:BER", "FAILED"],
   },
 ];

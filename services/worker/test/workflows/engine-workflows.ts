@@ -1,6 +1,8 @@
 import { CancellationScope, isCancellation, proxyActivities, sleep } from "@temporalio/workflow";
+import { BatchCalls } from "../../src/workflows/engine/batch-calls.ts";
 import { Coalescer } from "../../src/workflows/engine/coalesce.ts";
 import { StepRefused } from "../../src/workflows/engine/failures.ts";
+import { defaultOptions } from "../../src/workflows/engine/options.ts";
 import { nothing, type SagaSubject, saga, together } from "../../src/workflows/engine/saga.ts";
 import type { Outcome } from "../../src/workflows/engine/step-batch.ts";
 
@@ -29,6 +31,21 @@ export async function depths(): Promise<{ outputs: number[]; sizes: number[] }> 
     }),
   );
   return { outputs, sizes };
+}
+
+interface FailingSteps {
+  usual: { input: { orderId: string }; output: null };
+  stubborn: { input: { orderId: string }; output: null };
+}
+
+/** Two steps that always fail: one is tried as often as the options say, the other as often as its row says. */
+export async function ownAttempts(): Promise<string[]> {
+  const steps = { usual: { kind: "checkout" }, stubborn: { kind: "checkout", attempts: 5 } } as const;
+  const options = { ...defaultOptions, attempts: 3, firstRetryMs: 1, maxRetryMs: 1 };
+  const calls = new BatchCalls<FailingSteps>(steps, options, []);
+  const asked = [calls.of("usual"), calls.of("stubborn")].map((call) => call.ask({ orderId: "one" }));
+  const settled = await Promise.allSettled(asked);
+  return settled.map(({ status }) => status);
 }
 
 /** More callers than a batch takes. */

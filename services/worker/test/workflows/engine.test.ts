@@ -14,10 +14,15 @@ let running: Promise<void>;
 before(async () => {
   environment = await localEnvironment();
   worker = await Worker.create({
-    ...{ connection: environment.nativeConnection, taskQueue },
+    connection: environment.nativeConnection,
+    taskQueue,
     workflowsPath: fileURLToPath(new URL("./engine-workflows.ts", import.meta.url)),
     bundlerOptions: { webpackConfigHook: (config) => ({ ...config, infrastructureLogging: { level: "error" } }) },
-    activities: { double: async (numbers: number[]) => numbers.map((number) => done(2 * number)) },
+    activities: {
+      double: async (numbers: number[]) => numbers.map((number) => done(2 * number)),
+      usual: () => fail("usual"),
+      stubborn: () => fail("stubborn"),
+    },
     // Every workflow task begins with a replay.
     maxCachedWorkflows: 0,
   });
@@ -29,6 +34,13 @@ after(async () => {
   await running;
   await environment?.teardown();
 });
+
+const tries = { usual: 0, stubborn: 0 };
+
+async function fail(step: keyof typeof tries): Promise<never> {
+  tries[step]++;
+  throw new Error("no");
+}
 
 /** Runs a workflow to its end. */
 function execute(name: keyof typeof workflows, ...args: number[]): Promise<unknown> {
@@ -47,6 +59,11 @@ describe("a coalescing call", () => {
   test("lets cancelled callers go at once, and the others have their answers", async () => {
     assert.deepEqual(await execute("cancelledCallers"), { outcomes: ["cancelled", "4", "6"], sizes: [2] });
   });
+});
+
+test("a step is tried as often as all are, unless its row says otherwise", async () => {
+  assert.deepEqual(await execute("ownAttempts"), ["rejected", "rejected"]);
+  assert.deepEqual(tries, { usual: 3, stubborn: 5 });
 });
 
 test("a saga registers an undo before its step and undoes in reverse, when all that began has come to rest", async () => {

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { until } from "#testing/until.ts";
 import { parkedSteps, resolveStep, retryStep } from "../../src/workflows/messages.ts";
 import { anOrder } from "../stage/harness.ts";
-import { eventually, Stage } from "../stage/stage.ts";
+import { patient, Stage } from "../stage/stage.ts";
 import { type Behaviour, type Call, on } from "../world/rules.ts";
 
 let stage: Stage;
@@ -34,8 +35,13 @@ describe("a step that keeps failing is parked and goes on when an operator has i
   concurrency: true,
 }, () => {
   const steps: Record<string, string> = {
-    ...{ reserve: "reserve", authorize: "authorize", confirm: "confirm", prepare: "prepare:BER", ship: "ship:BER" },
-    ...{ capture: "capture:BER", commit: "commit:BER" },
+    reserve: "reserve",
+    authorize: "authorize",
+    confirm: "confirm",
+    prepare: "prepare:BER",
+    ship: "ship:BER",
+    capture: "capture:BER",
+    commit: "commit:BER",
   };
   for (const [step, parkedStep] of Object.entries(steps)) {
     test(step, async () => {
@@ -45,12 +51,12 @@ describe("a step that keeps failing is parked and goes on when an operator has i
       const rule = on(step, away, { orderId });
       const handle = await stage.start([order], [(call) => (fault.broken() ? rule(call) : undefined)], impatient);
       assert.match(await stage.parked(handle, parkedStep), /the service is away/);
-      await eventually("the order is found as parked", async () => (await parkedOrders(orderId)).length === 1);
+      await until(async () => (await parkedOrders(orderId)).length === 1, "the order is found as parked", patient);
       fault.heal();
       await handle.executeUpdate(retryStep, { args: [{ orderId, step: parkedStep }] });
       assert.deepEqual((await handle.result()).orders, [{ orderId, stage: "DELIVERED" }]);
       assert.deepEqual(stage.world.trace(orderId), [...checkout, ...fulfilment]);
-      await eventually("the order is not parked any more", async () => (await parkedOrders(orderId)).length === 0);
+      await until(async () => (await parkedOrders(orderId)).length === 0, "the order is not parked any more", patient);
     });
   }
 

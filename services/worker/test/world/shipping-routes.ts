@@ -33,7 +33,9 @@ export function shippingRoutes(router: ConnectRouter, world: World): void {
   router.service(ShippingService, {
     batchCreateShipments: ({ requests }) =>
       world.batch(requests, {
-        ...{ step: "prepare", of, ...byId },
+        step: "prepare",
+        of,
+        ...byId,
         undecided: (request) => pack(request, "packing"),
         apply: (request) => {
           if (world.order(request.orderId).calledOff.has(request.locationId)) return { refuse: "SHIPMENT_CANCELLED" };
@@ -61,7 +63,10 @@ function fulfillmentRoutes(router: ConnectRouter, world: World): void {
   router.service(FulfillmentService, {
     batchBookShipments: ({ requests }) =>
       world.batch(requests, {
-        ...{ step: "ship", of, ...byId, undecided: () => ({ pending: true }) },
+        step: "ship",
+        of,
+        ...byId,
+        undecided: () => ({ pending: true }),
         apply: ({ orderId, locationId, requestId }) => {
           const order = world.order(orderId);
           if (order.calledOff.has(locationId)) return { refuse: "SHIPMENT_CANCELLED" };
@@ -72,7 +77,10 @@ function fulfillmentRoutes(router: ConnectRouter, world: World): void {
       }),
     batchCancelShipments: ({ requests }) =>
       world.batch(requests, {
-        ...{ step: "cancel", of, ...byId, undecided: () => ({ pending: true }) },
+        step: "cancel",
+        of,
+        ...byId,
+        undecided: () => ({ pending: true }),
         apply: ({ orderId, locationId, requestId }) => {
           const order = world.order(orderId);
           if (order.shipments.get(locationId) === "shipped") return { refuse: "ALREADY_SHIPPED" };

@@ -38,7 +38,9 @@ function inventoryRoutes(router: ConnectRouter, world: World): void {
   router.service(InventoryService, {
     batchReserveStock: ({ requests }) =>
       world.batch(requests, {
-        ...{ step: "reserve", of, ...byId },
+        step: "reserve",
+        of,
+        ...byId,
         apply: ({ orderId, lines, requestId }) => {
           const order = world.order(orderId);
           if (order.released) return { refuse: "RESERVATION_ENDED" };
@@ -53,18 +55,24 @@ function inventoryRoutes(router: ConnectRouter, world: World): void {
       }),
     batchConfirmReservations: ({ requests }) =>
       world.batch(requests, {
-        ...{ step: "confirm", of, ...byId },
+        step: "confirm",
+        of,
+        ...byId,
         apply: ({ orderId, requestId }) => stock(world, { orderId, effect: "confirm", id: requestId }, "firm"),
       }),
     batchCommitReservations: ({ requests }) =>
       world.batch(requests, {
-        ...{ step: "commit", of, ...byId },
+        step: "commit",
+        of,
+        ...byId,
         apply: ({ orderId, locationId, requestId }) =>
           stock(world, { orderId, locationId, effect: "commit", id: requestId }, "committed"),
       }),
     batchReleaseReservations: ({ requests }) =>
       world.batch(requests, {
-        ...{ step: "release", of, ...byId },
+        step: "release",
+        of,
+        ...byId,
         apply: ({ orderId, locationId, requestId }) => {
           if (!locationId) world.order(orderId).released = true;
           return stock(world, { orderId, locationId, effect: "release", id: requestId }, "released");
@@ -91,7 +99,9 @@ function paymentRoutes(router: ConnectRouter, world: World): void {
     return authorized - captured - voided;
   };
   const change = (field: "captured" | "voided" | "refunded", step: string) => ({
-    ...{ step, ...payment, undecided },
+    step,
+    ...payment,
+    undecided,
     apply: (request: { paymentId: string; requestId: string; amount?: { amount: bigint } }) => {
       const order = world.order(request.paymentId);
       const amount = request.amount?.amount ?? left(request.paymentId);
@@ -106,7 +116,9 @@ function paymentRoutes(router: ConnectRouter, world: World): void {
   router.service(PaymentService, {
     batchAuthorizePayments: ({ requests }) =>
       world.batch(requests, {
-        ...{ step: "authorize", ...payment, undecided: () => ({ payment: { status: PaymentStatus.PENDING } }) },
+        step: "authorize",
+        ...payment,
+        undecided: () => ({ payment: { status: PaymentStatus.PENDING } }),
         apply: ({ orderId, amount, requestId }) => {
           const order = world.order(orderId);
           if (order.paymentVoided) return { refuse: "PAYMENT_VOIDED" };

@@ -67,9 +67,18 @@ export class World {
     const known = this.#orders.get(orderId);
     if (known) return known;
     const fresh: OrderFacts = {
-      ...{ status: "PENDING", history: [], failure: "", stock: new Map(), released: false },
-      ...{ authorized: 0n, captured: 0n, voided: 0n, refunded: 0n, paymentVoided: false },
-      ...{ shipments: new Map(), calledOff: new Set() },
+      status: "PENDING",
+      history: [],
+      failure: "",
+      stock: new Map(),
+      released: false,
+      authorized: 0n,
+      captured: 0n,
+      voided: 0n,
+      refunded: 0n,
+      paymentVoided: false,
+      shipments: new Map(),
+      calledOff: new Set(),
     };
     this.#orders.set(orderId, fresh);
     return fresh;
@@ -149,7 +158,10 @@ function answer<R>(value: R) {
 
 function refusal(reason: string, metadata: Record<string, string> = {}) {
   const value = create(FailureSchema, {
-    ...{ code: Code.FailedPrecondition, domain: "test.shop", reason, metadata },
+    code: Code.FailedPrecondition,
+    domain: "test.shop",
+    reason,
+    metadata,
     message: `refused with ${reason}`,
   });
   return { outcome: { case: "failure" as const, value } };

@@ -18,7 +18,10 @@ export type StepKind = "checkout" | "pivot" | "short" | "long";
 /** How the activity of a step is called. */
 export interface StepCall {
   readonly kind: StepKind;
-  /** How often a batch of the step is tried before it is halved; absent: as often as the options say. */
+  /**
+   * How often a batch of the step is tried before it is halved; absent: as often as the options say. At least twice where the
+   * first attempt is a local activity.
+   */
   readonly attempts?: number;
 }
 
