@@ -77,7 +77,11 @@ export async function caller(
     }));
     try {
       const request = {
-        ...{ requestId: randomUUID(), customerId, lines, cardToken: "tok_approve", waitFor: WaitFor.CONFIRMED },
+        requestId: randomUUID(),
+        customerId,
+        lines,
+        cardToken: "tok_approve",
+        waitFor: WaitFor.CONFIRMED,
         shippingAddress: {
           recipient: "Bench",
           lines: ["Street 1"],
@@ -93,9 +97,4 @@ export async function caller(
       if (tally.others === 1) console.log(`  first failure: ${(error as Error).message}`);
     }
   }
-}
-
-/** Waits so many milliseconds. */
-export function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

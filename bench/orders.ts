@@ -1,13 +1,14 @@
 // Orders per second from CreateOrder to CONFIRMED, on the real services with real PostgreSQL and a Temporal development
 // server: sagas that carry lists of orders, against sagas that carry one order each. 256 callers in a closed loop.
 import { availableParallelism, cpus } from "node:os";
+import { setTimeout as pause } from "node:timers/promises";
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import { Clients } from "#platform/grpc/clients.ts";
 import { freePorts } from "../dev/stack/free-ports.ts";
 import { components } from "../dev/stack/layout.ts";
 import { Stack } from "../dev/stack/stack.ts";
 import { cpuSeconds } from "./cpu.ts";
-import { caller, packingMs, pause, prepare, Tally } from "./order-load.ts";
+import { caller, packingMs, prepare, Tally } from "./order-load.ts";
 
 const callerCount = 256;
 const warmUpMs = 8_000;

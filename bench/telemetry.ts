@@ -3,13 +3,17 @@
 // and nothing beside it: how fast a stack is depends on how many orders it carries already. The sides take turns, and every
 // round is repeated in the opposite order, as a machine may become slower while it is measured.
 import { availableParallelism, cpus } from "node:os";
+import { setTimeout as pause } from "node:timers/promises";
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import { Clients } from "#platform/grpc/clients.ts";
+import { fired } from "#platform/wait.ts";
+import { within } from "../dev/process/within.ts";
 import { freePorts } from "../dev/stack/free-ports.ts";
-import { components, services } from "../dev/stack/layout.ts";
+import { components } from "../dev/stack/layout.ts";
 import { Stack } from "../dev/stack/stack.ts";
+import { services } from "../services/services.ts";
 import { cpuSeconds } from "./cpu.ts";
-import { type CallerOptions, caller, packingMs, pause, prepare, Tally } from "./order-load.ts";
+import { type CallerOptions, caller, packingMs, prepare, Tally } from "./order-load.ts";
 
 const callerCount = 256;
 /** Of two rounds each, there and back. */
@@ -82,7 +86,7 @@ class Shop implements AsyncDisposable {
     const callers = Array.from({ length: callerCount }, (_, index) =>
       caller(orders, this.#customers[index % this.#customers.length] ?? "", { tally, until }),
     );
-    await Promise.race([Promise.all(callers), aborted(until).then(() => pause(10_000))]);
+    await Promise.race([Promise.all(callers), fired(until).then(() => pause(10_000))]);
   }
 
   /** CPU seconds so far of each process, Jaeger among them. */
@@ -118,15 +122,11 @@ class Shop implements AsyncDisposable {
   }
 }
 
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-}
-
 /** Reads the metrics again and again, until the signal fires. */
 async function scrapeUntil(shop: Shop, until: AbortSignal): Promise<void> {
   while (!until.aborted) {
     await shop.scrape();
-    await Promise.race([pause(scrapeEveryMs), aborted(until)]);
+    await Promise.race([pause(scrapeEveryMs), fired(until)]);
   }
 }
 
@@ -202,9 +202,8 @@ function print({ name }: Side, rounds: readonly Round[], off: readonly Round[]):
 
 /** Waits until the last spans are sent, so that they are counted. */
 async function flushed(shop: Shop): Promise<void> {
-  const end = Date.now() + flushTimeoutMs;
-  do await pause(500);
-  while ((await shop.waitingSpans()) > 0 && Date.now() < end);
+  await pause(500);
+  await within(flushTimeoutMs, async () => (await shop.waitingSpans()) === 0, 500);
 }
 
 /** Measures the three sides in turns and prints them; the last line is the ratio of the 10 % case. */

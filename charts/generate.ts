@@ -1,15 +1,12 @@
 // `node charts/generate.ts`: writes values.schema.json and the table in README.md of each chart from the comments in its
 // values.yaml. With `--check` it writes nothing and says what is not as it would write it.
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { databaseConfig, platformConfig } from "#platform/config.ts";
 import { root } from "../deploy/command/checkout.ts";
 import { run } from "../deploy/command/run.ts";
-import { inventoryConfig } from "../services/inventory/src/config.ts";
-import { ordersConfig } from "../services/orders/src/config.ts";
-import { paymentsConfig } from "../services/payments/src/config.ts";
-import { shippingConfig } from "../services/shipping/src/config.ts";
-import { workerConfig } from "../services/worker/src/config.ts";
+import { hasDatabase, services } from "../services/services.ts";
+import { configOf } from "./service-config.ts";
 import { readValues } from "./values-comments.ts";
 import { type Variables, valuesSchema, valuesTable } from "./values-schema.ts";
 
@@ -27,16 +24,18 @@ function namesIn(...shapes: readonly object[]): string[] {
   return [...new Set(names)].filter((name) => !ownVariables.has(name)).sort();
 }
 
-const variables: Variables = {
-  orders: namesIn(platformConfig, databaseConfig, ordersConfig),
-  payments: namesIn(platformConfig, databaseConfig, paymentsConfig),
-  inventory: namesIn(platformConfig, databaseConfig, inventoryConfig),
-  shipping: namesIn(platformConfig, databaseConfig, shippingConfig),
-  worker: namesIn(platformConfig, workerConfig),
-};
+const variables: Variables = Object.fromEntries(
+  await Promise.all(
+    services.map(async (service) => {
+      const common = hasDatabase(service) ? [platformConfig, databaseConfig] : [platformConfig];
+      return [service, namesIn(...common, await configOf(service))] as const;
+    }),
+  ),
+);
 
 async function formatted(json: object): Promise<string> {
   const scratch = join(root, ".cache", `values-${process.pid}.json`);
+  mkdirSync(dirname(scratch), { recursive: true });
   writeFileSync(scratch, JSON.stringify(json, undefined, 2));
   const biome = join(root, "node_modules/.bin/biome");
   const options = ["format", "--write", "--vcs-enabled=false", scratch];

@@ -1,24 +1,34 @@
 // The image's entry point: the first argument chooses the process, the others are its own.
+import { hasDatabase, services } from "../../services/services.ts";
+
 const programs: Readonly<Record<string, string>> = {
-  orders: "../../services/orders/src/main.ts",
-  payments: "../../services/payments/src/main.ts",
-  inventory: "../../services/inventory/src/main.ts",
-  shipping: "../../services/shipping/src/main.ts",
-  worker: "../../services/worker/src/main.ts",
+  ...Object.fromEntries(services.map((service) => [service, `../../services/${service}/src/main.ts`])),
   "promote-worker": "../../services/worker/src/promote.ts",
   "place-order": "./place-order.ts",
   load: "./load.ts",
 };
 
-const help = `Ordermesh. Say what to run:
-  orders | payments | inventory | shipping | worker    the service, until SIGTERM
-  <service> migrate up                                 its migrations, once (not for the worker)
-  promote-worker                                       has new sagas begin with the version of TEMPORAL_BUILD_ID
-  place-order --orders <host:port> --inventory <host:port>
-                                                       one order, until it is delivered
-  load --orders <host:port> --inventory <host:port> --count <n> --rate <n>
-                                                       many orders at a steady rate, and what became of them
-`;
+const withoutDatabase = services.filter((service) => !hasDatabase(service));
+
+/** What can be run, each with what it does. */
+const uses: readonly (readonly [string, string])[] = [
+  [services.join(" | "), "the service, until SIGTERM"],
+  ["<service> migrate up", `its migrations, once (not for the ${withoutDatabase.join(", ")})`],
+  ["promote-worker", "has new sagas begin with the version of TEMPORAL_BUILD_ID"],
+  ["place-order --orders <host:port> --inventory <host:port>", "one order, until it is delivered"],
+  [
+    "load --orders <host:port> --inventory <host:port> --count <n> --rate <n>",
+    "many orders at a steady rate, and what became of them",
+  ],
+];
+
+/** What is longer than the names of the services has its meaning on a line of its own. */
+const column = services.join(" | ").length;
+const lines = uses.map(([command, meaning]) => {
+  const left = command.length > column ? `${command}\n  ${" ".repeat(column)}` : command.padEnd(column);
+  return `  ${left}    ${meaning}\n`;
+});
+const help = `Ordermesh. Say what to run:\n${lines.join("")}`;
 
 const [name = "--help"] = process.argv.splice(2, 1);
 const program = programs[name];

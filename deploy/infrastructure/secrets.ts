@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { databaseServices, services } from "../../services/services.ts";
 
 /** A secret as it is applied, its values in plain text. */
 export interface Secret {
@@ -35,16 +36,13 @@ function opaque(name: string, namespace: string, stringData: Record<string, stri
   return { secret: { apiVersion: "v1", kind: "Secret", type: "Opaque", metadata: { name, namespace }, stringData } };
 }
 
-/** The services that have a database. */
-const services = ["orders", "payments", "inventory", "shipping"];
-
 /** Every secret that the installation needs, each with fresh random values. Those that exist are kept as they are. */
 export function wantedSecrets(): WantedSecret[] {
-  const databases = services.flatMap((service) => [
+  const databases = databaseServices.flatMap((service) => [
     { secret: basicAuth(`ordermesh-${service}-database`, service), alsoIn: "ordermesh" },
     { secret: basicAuth(`ordermesh-${service}-database-owner`, `${service}_owner`), alsoIn: "ordermesh" },
   ]);
-  const tokens = [...services, "worker"].map((service) =>
+  const tokens = services.map((service) =>
     opaque(`ordermesh-${service}`, "ordermesh", { "page-token-secret": password() }),
   );
   return [

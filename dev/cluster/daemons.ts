@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { childEnvironment } from "../config.ts";
 import { identityOf } from "../process/identity.ts";
+import { within } from "../process/within.ts";
 import { ClusterError } from "./errors.ts";
 import { paths } from "./layout.ts";
 
@@ -17,6 +17,8 @@ export interface Daemon {
 
 /** How long a process may take to end before it is killed: what it has in hand is thrown away anyway. */
 const stopGraceMs = 4_000;
+/** Between two questions of {@link until}, in milliseconds. */
+const askEveryMs = 250;
 
 const fileOf = (name: string) => join(paths.run, `${name}.pid`);
 
@@ -50,18 +52,17 @@ export function startDaemon({ name, command, args, env = {} }: Daemon): void {
 
 /** Ends processes: all are asked at once, and killed when they do not follow. */
 export async function stopDaemons(names: readonly string[]): Promise<void> {
-  const end = Date.now() + stopGraceMs;
   const signal = (kind: NodeJS.Signals) => {
     for (const name of names) {
       const pid = pidOf(name);
       if (pid !== undefined) process.kill(pid, kind);
     }
   };
-  const left = () => names.some((name) => pidOf(name) !== undefined);
+  const isOver = () => names.every((name) => pidOf(name) === undefined);
   signal("SIGTERM");
-  while (left() && Date.now() < end) await pause(50);
+  await within(stopGraceMs, isOver);
   signal("SIGKILL");
-  while (left() && Date.now() < end + stopGraceMs) await pause(50);
+  await within(stopGraceMs, isOver);
   for (const name of names) rmSync(fileOf(name), { force: true });
 }
 
@@ -85,18 +86,17 @@ export async function until(
   ask: () => Promise<unknown>,
   daemon?: string,
 ): Promise<void> {
-  const end = Date.now() + seconds * 1_000;
-  for (;;) {
+  let reason: unknown;
+  const goesWell = async () => {
     try {
       await ask();
-      return;
+      return true;
     } catch (error) {
-      if (Date.now() < end) {
-        await pause(250);
-        continue;
-      }
-      const said = daemon === undefined ? "" : `\n${lastWords(daemon)}`;
-      throw new ClusterError(`${what} did not happen within ${seconds} s: ${(error as Error).message}${said}`);
+      reason = error;
+      return false;
     }
-  }
+  };
+  if (await within(seconds * 1_000, goesWell, askEveryMs)) return;
+  const said = daemon === undefined ? "" : `\n${lastWords(daemon)}`;
+  throw new ClusterError(`${what} did not happen within ${seconds} s: ${(reason as Error).message}${said}`);
 }

@@ -2,13 +2,13 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { type DatabaseService, databaseServices } from "../../services/services.ts";
 import { colour, defaultDataDirectory, pushgatewayUrl } from "../config.ts";
 import { StackError } from "../errors.ts";
 import { pushVerification } from "../observers/push.ts";
 import { ancestryOf } from "../process/identity.ts";
 import { credentialsIn } from "../stack/credentials.ts";
 import { freePorts } from "../stack/free-ports.ts";
-import { type DatabaseService, databaseServices } from "../stack/layout.ts";
 import { Stack } from "../stack/stack.ts";
 import { type Balance, takeBalance } from "../verify/balance.ts";
 

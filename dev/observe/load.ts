@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
 import type { Order } from "#gen/shop/orders/v1/order_pb.js";
 import { StackError } from "../errors.ts";
+import { within } from "../process/within.ts";
 import { isOver } from "../shop/demo.ts";
 import type { Shopper } from "../shop/shopper.ts";
 import { kinds, mixOf } from "./kinds.ts";
@@ -54,20 +54,19 @@ export class MixedLoad {
   }
 
   async #untilEnded(count: number): Promise<readonly Order[]> {
-    const end = Date.now() + endWithinMs;
     const seen = new Set<string>();
-    while (this.#ended.length < count) {
+    const look = async () => {
       if (this.#signal.aborted) throw new StackError("The load was stopped.");
-      if (Date.now() > end) throw new StackError(`${count - this.#ended.length} orders have not ended; see the logs.`);
       for (const orderId of this.#placed.filter((id) => !seen.has(id))) {
         const order = await this.#shopper.get(orderId);
         if (!isOver(order)) continue;
         seen.add(orderId);
         this.#ended.push(order);
       }
-      await delay(lookEveryMs);
-    }
-    return this.#ended;
+      return this.#ended.length >= count;
+    };
+    if (await within(endWithinMs, look, lookEveryMs)) return this.#ended;
+    throw new StackError(`${count - this.#ended.length} orders have not ended; see the logs.`);
   }
 }
 

@@ -1,4 +1,4 @@
-import { setTimeout as pause } from "node:timers/promises";
+import { within } from "../process/within.ts";
 
 /** One span as Jaeger's query API gives it, of what is used here. */
 export interface JaegerSpan {
@@ -113,12 +113,11 @@ export async function untilSeen<T>(
   satisfies: (answer: T) => boolean,
   deadlineMs: number,
 ): Promise<T> {
-  const end = Date.now() + deadlineMs;
   let last: T | undefined;
-  do {
+  const look = async () => {
     last = await ask();
-    if (last !== undefined && satisfies(last)) return last;
-    await pause(200);
-  } while (Date.now() < end);
+    return last !== undefined && satisfies(last);
+  };
+  if ((await within(deadlineMs, look, 200)) && last !== undefined) return last;
   throw new Error(`not within ${deadlineMs} ms; the last answer was ${JSON.stringify(last)?.slice(0, 2_000)}`);
 }

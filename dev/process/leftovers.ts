@@ -1,9 +1,9 @@
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { StackError } from "../errors.ts";
 import type { Ledger, Life } from "./guard-protocol.ts";
 import { identityOf } from "./identity.ts";
+import { within } from "./within.ts";
 
 /** How long what an earlier stack left may take to end by itself, and then to die. */
 const patienceMs = 10_000;
@@ -31,7 +31,7 @@ export async function claim(dataDirectory: string): Promise<void> {
   while (!writeNew(file, { name: "owner", pid: process.pid, started: identityOf(process.pid) ?? "" })) {
     const owner = readJson<Life>(file);
     // One that was killed a moment ago may need a moment to be gone.
-    if (owner && !(await until(() => !runs(owner), dyingMs))) {
+    if (owner && !(await within(dyingMs, () => !runs(owner)))) {
       throw new StackError(
         `Ordermesh already runs from ${dataDirectory} as process ${owner.pid}: stop that one first, or use --data and --port-offset.`,
       );
@@ -51,9 +51,9 @@ export function release(dataDirectory: string): void {
 async function endLeftovers(dataDirectory: string): Promise<void> {
   const ledger = readJson<Ledger>(ledgerFile(dataDirectory));
   if (!ledger) return;
-  await until(() => !runs(ledger.guard), patienceMs / 2);
+  await within(patienceMs / 2, () => !runs(ledger.guard));
   for (const life of [ledger.guard, ...ledger.programs]) kill(life);
-  const gone = await until(() => !ledger.programs.some(runs), patienceMs);
+  const gone = await within(patienceMs, () => !ledger.programs.some(runs));
   if (!gone) {
     const rest = ledger.programs.filter(runs).map(({ name, pid }) => `${name} (${pid})`);
     throw new StackError(`An earlier stack left ${rest.join(", ")} running, which cannot be killed: end it by hand.`);
@@ -73,15 +73,6 @@ function kill(life: Life): void {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
-}
-
-async function until(condition: () => boolean, timeoutMs: number): Promise<boolean> {
-  const end = Date.now() + timeoutMs;
-  while (!condition()) {
-    if (Date.now() > end) return false;
-    await delay(50);
-  }
-  return true;
 }
 
 function writeNew(file: string, content: unknown): boolean {

@@ -2,6 +2,7 @@ import { Client, credentials } from "@grpc/grpc-js";
 import { service } from "grpc-health-check";
 import pg from "pg";
 import { StackError } from "../errors.ts";
+import { within } from "./within.ts";
 
 /** One question whether a component can do its work; throws while it cannot. */
 export type Probe = () => Promise<void>;
@@ -68,18 +69,18 @@ export interface Patience {
 
 /** Asks until the answer is yes. @throws StackError with the last answer after the deadline */
 export async function untilReady(name: string, probe: Probe, patience: Patience): Promise<void> {
-  const end = Date.now() + patience.deadlineMs;
-  for (;;) {
-    patience.check();
+  const { deadlineMs, check } = patience;
+  let answer: unknown;
+  const ask = async () => {
+    check();
     try {
-      return await probe();
+      await probe();
+      return true;
     } catch (error) {
-      if (Date.now() > end) {
-        throw new StackError(
-          `${name} is not ready after ${patience.deadlineMs / 1000} s: ${(error as Error).message}.`,
-        );
-      }
+      answer = error;
+      return false;
     }
-    await new Promise((resolve) => setTimeout(resolve, pauseMs));
-  }
+  };
+  if (await within(deadlineMs, ask, pauseMs)) return;
+  throw new StackError(`${name} is not ready after ${deadlineMs / 1000} s: ${(answer as Error).message}.`);
 }

@@ -1,5 +1,6 @@
+import { databaseServices, type Service } from "../../services/services.ts";
 import type { Credentials } from "./credentials.ts";
-import { type Component, databaseServices, type Observer, type Ports, type Service } from "./layout.ts";
+import type { Component, Observer, Ports } from "./layout.ts";
 
 /** Environment variables for all our processes or for one of them, over the stack's own. */
 export type Overrides = Partial<Record<Service | "all", Readonly<Record<string, string>>>>;

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type DatabaseService, databaseServices } from "./layout.ts";
+import { type DatabaseService, databaseServices } from "../../services/services.ts";
 
 /** The secrets of one stack, made at its first start and kept beside its data. */
 export interface Credentials {
@@ -11,19 +11,22 @@ export interface Credentials {
   readonly pageTokenSecret: string;
 }
 
-/** Reads the secrets of the stack in this folder, or makes them. */
+/** Reads the secrets of the stack in this folder, and makes those that are missing: all, or a new service's. */
 export function credentialsIn(dataDirectory: string): Credentials {
   const file = join(dataDirectory, "credentials.json");
-  const present = readFile(file);
-  if (present) return JSON.parse(present) as Credentials;
-  const roles = databaseServices.map((service) => [service, { runtime: secret(), owner: secret() }] as const);
-  const made: Credentials = {
-    postgres: secret(),
-    roles: Object.fromEntries(roles) as Credentials["roles"],
-    pageTokenSecret: secret(),
+  const present = JSON.parse(readFile(file) ?? "{}") as Partial<Credentials>;
+  const roles = databaseServices.map((service) => {
+    return [service, present.roles?.[service] ?? { runtime: secret(), owner: secret() }] as const;
+  });
+  const complete: Credentials = {
+    postgres: present.postgres ?? secret(),
+    // Also those of a service that only another checkout knows.
+    roles: { ...present.roles, ...(Object.fromEntries(roles) as Credentials["roles"]) },
+    pageTokenSecret: present.pageTokenSecret ?? secret(),
   };
-  writeFileSync(file, JSON.stringify(made, null, 2), { mode: 0o600 });
-  return made;
+  const text = JSON.stringify(complete, null, 2);
+  if (text !== JSON.stringify(present, null, 2)) writeFileSync(file, text, { mode: 0o600 });
+  return complete;
 }
 
 function readFile(file: string): string | undefined {

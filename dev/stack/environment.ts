@@ -1,5 +1,6 @@
+import { type DatabaseService, hasDatabase, type Service, serviceFacts, services } from "../../services/services.ts";
 import { addressOf, type Blueprint, databaseUrl, host } from "./blueprint.ts";
-import { type DatabaseService, type Ports, type Service, services } from "./layout.ts";
+import type { Ports } from "./layout.ts";
 
 /** What one of our processes finds in its environment, apart from what every program gets. */
 export function serviceEnvironment(blueprint: Blueprint, service: Service): Record<string, string> {
@@ -15,7 +16,8 @@ export function serviceEnvironment(blueprint: Blueprint, service: Service): Reco
     PAGE_TOKEN_SECRET: blueprint.credentials.pageTokenSecret,
     ...Object.fromEntries(addresses),
     ...tracesEnvironment(blueprint),
-    ...(service === "worker" ? temporalEnvironment(ports) : databaseEnvironment(blueprint, service)),
+    ...(serviceFacts[service].temporal && temporalEnvironment(ports)),
+    ...(hasDatabase(service) && databaseEnvironment(blueprint, service)),
     ...overrides.all,
     ...overrides[service],
   };

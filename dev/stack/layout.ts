@@ -1,15 +1,11 @@
-/** The services that have a database, in the order in which they are shown. */
-export const databaseServices = ["orders", "payments", "inventory", "shipping"] as const;
-/** Every process of ours. */
-export const services = [...databaseServices, "worker"] as const;
+import { type Service, type ServiceFacts, serviceFacts, services } from "../../services/services.ts";
+
 /** Everything that a stack consists of, in the order in which it starts. */
 export const components = ["postgres", "temporal", ...services] as const;
 
 /** What may watch a stack; it works the same without any of them. */
 export const observers = ["jaeger", "prometheus", "elasticsearch", "filebeat"] as const;
 
-export type DatabaseService = (typeof databaseServices)[number];
-export type Service = (typeof services)[number];
 export type Component = (typeof components)[number];
 export type Observer = (typeof observers)[number];
 
@@ -48,8 +44,8 @@ export function portsAt(offset: number): Ports {
     postgres: 55432 + offset,
     temporal: 7233 + offset,
     temporalUi: 8233 + offset,
-    grpc: byService((index) => 50051 + index + offset),
-    http: byService((index) => 8081 + index + offset),
+    grpc: byService((_, { grpc }) => grpc + offset),
+    http: byService((_, { http }) => http + offset),
     observers: byObserverPort((_, usual) => usual + offset),
   };
 }
@@ -59,8 +55,8 @@ function byObserverPort(port: (index: number, usual: number) => number): Ports["
   return Object.fromEntries(entries) as Ports["observers"];
 }
 
-function byService(port: (index: number) => number): Record<Service, number> {
-  const entries = services.map((service, index) => [service, port(index)] as const);
+function byService(port: (index: number, facts: ServiceFacts) => number): Record<Service, number> {
+  const entries = services.map((service, index) => [service, port(index, serviceFacts[service])] as const);
   return Object.fromEntries(entries) as Record<Service, number>;
 }
 

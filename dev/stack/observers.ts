@@ -1,6 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { installTemplates } from "../../deploy/observability/elk/setup/install.ts";
+import { services } from "../../services/services.ts";
 import { childEnvironment } from "../config.ts";
 import { elasticsearchProgram, filebeatProgram, type LogPlan, type Watchable } from "../observers/elk.ts";
 import { jaegerProgram } from "../observers/jaeger.ts";
@@ -8,7 +9,7 @@ import { localConfiguration, localNamespace } from "../observers/prometheus-conf
 import { httpProbe } from "../process/readiness.ts";
 import { tool } from "../tools/tool.ts";
 import { type Blueprint, host } from "./blueprint.ts";
-import { type Observer, type Ports, services } from "./layout.ts";
+import type { Observer, Ports } from "./layout.ts";
 import { common, podLogs } from "./programs.ts";
 
 /** How long an observer may take to answer: Elasticsearch on a slow machine with cold disks. */

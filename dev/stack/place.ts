@@ -2,8 +2,9 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { root } from "../../deploy/command/checkout.ts";
+import { services } from "../../services/services.ts";
 import { StackError } from "../errors.ts";
-import { type Component, services } from "./layout.ts";
+import type { Component } from "./layout.ts";
 
 /** Where a stack keeps its data. */
 export interface Place {

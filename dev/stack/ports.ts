@@ -1,7 +1,7 @@
 import { connect, createServer } from "node:net";
-import { setTimeout as delay } from "node:timers/promises";
 import { run } from "../../deploy/command/run.ts";
 import { StackError } from "../errors.ts";
+import { within } from "../process/within.ts";
 
 /** Where a stack listens. */
 export const host = "127.0.0.1";
@@ -31,13 +31,13 @@ export function isFree(port: number): Promise<boolean> {
   });
 }
 
+/** Whoever answers there stays. */
 async function becomesFree(port: number): Promise<boolean> {
-  const end = Date.now() + patienceMs;
-  while (!(await isFree(port))) {
-    if (Date.now() > end || (await answers(port))) return false;
-    await delay(200);
-  }
-  return true;
+  const look = async () => {
+    if (await isFree(port)) return "free";
+    return (await answers(port)) && "taken";
+  };
+  return (await within(patienceMs, look, 200)) === "free";
 }
 
 function answers(port: number): Promise<boolean> {

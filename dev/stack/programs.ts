@@ -2,12 +2,12 @@ import { randomUUID } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "../../deploy/command/checkout.ts";
+import { type Service, serviceFacts } from "../../services/services.ts";
 import { childEnvironment } from "../config.ts";
 import { localNamespace } from "../observers/prometheus-configuration.ts";
 import type { ProgramSpec } from "../process/guard-protocol.ts";
 import { type Blueprint, host } from "./blueprint.ts";
 import { serviceEnvironment } from "./environment.ts";
-import type { Service } from "./layout.ts";
 import { type PostgresPlan, serverArguments } from "./postgres.ts";
 
 /** Where lines lie for Filebeat: stands for /var/log/pods. */
@@ -20,7 +20,7 @@ export function common(blueprint: Blueprint, name: string): Pick<ProgramSpec, "n
   return { name, cwd: root, logFile: join(blueprint.dataDirectory, "log", `${name}.log`) };
 }
 
-/** The server that the four databases are on. SIGINT is its fast shutdown: it does not wait for its clients. */
+/** The server that the databases are on. SIGINT is its fast shutdown: it does not wait for its clients. */
 export function postgresProgram(
   blueprint: Blueprint,
   plan: PostgresPlan,
@@ -52,7 +52,12 @@ export function temporalProgram(blueprint: Blueprint, executable: string): Progr
     ...common(blueprint, "temporal"),
     command: executable,
     args: [
-      ...["server", "start-dev", "--db-filename", join(folder, "temporal.db"), "--log-level", "error"],
+      "server",
+      "start-dev",
+      "--db-filename",
+      join(folder, "temporal.db"),
+      "--log-level",
+      "error",
       ...listen,
       ...attributes,
     ],
@@ -71,8 +76,8 @@ export function serviceProgram(blueprint: Blueprint, service: Service, migrate =
     args: [join("services", service, "src", "main.ts"), ...(migrate ? ["migrate", "up"] : [])],
     env: childEnvironment(serviceEnvironment(blueprint, service)),
     stopSignal: "SIGTERM",
-    // The worker drains first, while what its activities call still answers.
-    stopOrder: service === "worker" ? 0 : 1,
+    // A worker drains first, while what its activities call still answers.
+    stopOrder: serviceFacts[service].temporal ? 0 : 1,
     ...(blueprint.observers.includes("filebeat") && {
       podLog: {
         root: podLogs(blueprint),

@@ -1,23 +1,13 @@
 import { provisionDatabase } from "#platform/database/provision.ts";
+import { type DatabaseService, databaseServices, type Service, services } from "../../services/services.ts";
 import { StackError } from "../errors.ts";
 import { claim, release } from "../process/leftovers.ts";
 import { databaseProbe, healthProbe } from "../process/readiness.ts";
 import { Supervisor } from "../process/supervisor.ts";
 import { ToolError, tool } from "../tools/tool.ts";
-import { all } from "./all.ts";
 import { addressOf, type Blueprint, databaseUrl, type Overrides } from "./blueprint.ts";
 import { credentialsIn } from "./credentials.ts";
-import {
-  type Component,
-  databaseServices,
-  components as everything,
-  type Observer,
-  type Ports,
-  portsAt,
-  portsOf,
-  type Service,
-  services,
-} from "./layout.ts";
+import { type Component, components as everything, type Observer, type Ports, portsAt, portsOf } from "./layout.ts";
 import { forgetLines, observerDeadlineMs, observerProgram, observerUrl, prepareObserver } from "./observers.ts";
 import { makePlace, type Place, requireSources } from "./place.ts";
 import { requireFree } from "./ports.ts";
@@ -60,7 +50,7 @@ export interface StackOptions extends StackListener {
 /** How long a component may take to be ready. */
 const readyDeadlineMs = 90_000;
 
-/** A running stack: PostgreSQL, Temporal, the four services and the worker, with real ports and real data. */
+/** A running stack: PostgreSQL, Temporal and all our services, with real ports and real data. */
 export class Stack implements AsyncDisposable {
   readonly blueprint: Blueprint;
   readonly #supervisor: Supervisor;
@@ -219,7 +209,7 @@ export class Stack implements AsyncDisposable {
     this.#tellReady("temporal", `${this.address("temporal")}, UI ${this.temporalUiUrl}`, start);
   }
 
-  async #provision(wanted: readonly (typeof databaseServices)[number][]): Promise<void> {
+  async #provision(wanted: readonly DatabaseService[]): Promise<void> {
     const start = performance.now();
     for (const service of wanted) {
       const { runtime, owner } = this.blueprint.credentials.roles[service];
@@ -241,4 +231,15 @@ export class Stack implements AsyncDisposable {
   #tellReady(component: string, detail: string, since: number): void {
     this.#options.ready?.(component, detail, performance.now() - since);
   }
+}
+
+/**
+ * Waits for all even when one fails, so that nothing is started behind the back of the one that cleans up.
+ *
+ * @throws what the first of them failed with
+ */
+async function all(work: readonly (Promise<void> | false)[]): Promise<void> {
+  const results = await Promise.allSettled(work);
+  const failure = results.find((result) => result.status === "rejected");
+  if (failure) throw failure.reason;
 }

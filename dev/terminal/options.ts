@@ -1,9 +1,10 @@
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { databaseServices, hasDatabase, type Service, services } from "../../services/services.ts";
 import { defaultDataDirectory } from "../config.ts";
 import { StackError } from "../errors.ts";
 import type { PortOffset } from "../stack/free-ports.ts";
-import { type Component, components, maxPortOffset } from "../stack/layout.ts";
+import { type Component, components, maxPortOffset, portsAt, portsOf } from "../stack/layout.ts";
 
 /** What `npm start` was asked for. */
 export interface StartOptions {
@@ -20,8 +21,23 @@ export interface StartOptions {
   readonly only?: readonly Component[];
 }
 
+const inWords = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
+/** How many services have a database, as people write it. */
+const countInWords = inWords[databaseServices.length] ?? databaseServices.length;
+
+/** The usual ports, those of the services without a database beside those of what they all need. */
+function describePorts(): string {
+  const usual = portsAt(0);
+  const describe = (names: readonly Service[]) =>
+    names.map((name) => `${name} ${usual.grpc[name]}/${usual.http[name]}`).join(", ");
+  const others = services.filter((service) => !hasDatabase(service));
+  const jaeger = portsOf("jaeger", usual).map(({ port }) => port);
+  return `Ports (gRPC / HTTP): ${describe(databaseServices)},
+${describe(others)}; PostgreSQL ${usual.postgres}; Temporal ${usual.temporal}, its UI ${usual.temporalUi}; Jaeger, if there is one, ${jaeger.join(", ")}.`;
+}
+
 /** The answer to `npm start -- --help`. */
-export const help = `Runs all of Ordermesh on this machine: PostgreSQL, Temporal, four services and the worker.
+export const help = `Runs all of Ordermesh on this machine: PostgreSQL, Temporal, ${countInWords} services and the worker.
 Then places one order as a client would and shows how it goes on, until Ctrl-C.
 
   npm start                       start, and stay until Ctrl-C; data is kept in .data/
@@ -36,8 +52,7 @@ Then places one order as a client would and shows how it goes on, until Ctrl-C.
   npm start -- --only postgres,temporal,orders
                                   start only these, place no order
 
-Ports (gRPC / HTTP): orders 50051/8081, payments 50052/8082, inventory 50053/8083, shipping 50054/8084,
-worker 50055/8085; PostgreSQL 55432; Temporal 7233, its UI 8233; Jaeger, if there is one, 16686, 14268, 4318, 9411, 14269.
+${describePorts()}
 Logs: .data/log/<component>.log. Tools that npm does not install are kept in ~/.cache/ordermesh (ORDERMESH_CACHE).
 
   npm test            everything: checks and tests      npm run verify   stock and money of the data in .data/

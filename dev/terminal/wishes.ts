@@ -1,3 +1,4 @@
+import { fired } from "#platform/wait.ts";
 import { onOrphaned } from "../process/parentage.ts";
 
 /** One Ctrl-C can arrive twice: from the terminal, and passed on by npm. */
@@ -26,8 +27,7 @@ export class Wishes {
   }
 
   get stopped(): Promise<void> {
-    if (this.stop.aborted) return Promise.resolve();
-    return new Promise((resolve) => this.stop.addEventListener("abort", () => resolve(), { once: true }));
+    return fired(this.stop);
   }
 
   #wish(): void {

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { until } from "#testing/until.ts";
 import { root } from "../../deploy/command/checkout.ts";
 import { fullEnvironment } from "../config.ts";
-import { eventually } from "./processes.ts";
 
 /** An npm script as a person would run it, in a process group of its own as a terminal makes one. */
 export class Command {
@@ -26,8 +26,8 @@ export class Command {
     return (await this.#exit)[0];
   }
 
-  prints(text: string): Promise<void> {
-    return eventually(`"${text}" in the output`, () => this.output.includes(text), { timeoutMs: 90_000 });
+  async prints(text: string): Promise<void> {
+    await until(() => this.output.includes(text), `"${text}" in the output`, { deadlineMs: 90_000, everyMs: 50 });
   }
 
   /** What Ctrl-C does: the terminal signals everyone in the group. */

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { identityOf } from "../process/identity.ts";
 
 /** One life of a process, to be asked for later. */
@@ -19,15 +18,5 @@ export function isAlive({ pid, started }: Seen): boolean {
   return identityOf(pid) === started;
 }
 
-/** Waits for a condition, asked every `everyMs`; the error says what was waited for. */
-export async function eventually(
-  what: string,
-  condition: () => boolean | Promise<boolean>,
-  { timeoutMs = 30_000, everyMs = 50 } = {},
-): Promise<void> {
-  const end = Date.now() + timeoutMs;
-  while (!(await condition())) {
-    if (Date.now() > end) throw new Error(`${what}: not within ${timeoutMs} ms`);
-    await delay(everyMs);
-  }
-}
+/** How long a process of a whole stack may take, on a machine that is busy with others. */
+export const patient = { deadlineMs: 30_000, everyMs: 50 };

@@ -1,7 +1,7 @@
 import pg from "pg";
 import { encodeId } from "#platform/id.ts";
+import { type DatabaseService, databaseServices } from "../../services/services.ts";
 import { StackError } from "../errors.ts";
-import { type DatabaseService, databaseServices } from "../stack/layout.ts";
 import { checkAudit } from "./balance-audit.ts";
 import { checkMoney } from "./balance-money.ts";
 import { checkOrders } from "./balance-orders.ts";

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { root } from "../../command/checkout.ts";
+import { copyInputs } from "../inputs.ts";
 
 const dockerfile = readFileSync(join(root, "deploy/Dockerfile"), "utf8");
 const lines = dockerfile.replaceAll("\\\n", " ").split("\n");
@@ -32,6 +34,15 @@ test("what is copied from the sources exists", () => {
     .filter((line) => !line.startsWith("--from"))
     .flatMap((line) => line.split(/\s+/).slice(0, -1));
   for (const path of copied) assert.ok(existsSync(join(root, path)), path);
+});
+
+test("the inputs of the image hold all that its entry point reads", async (context) => {
+  const folder = mkdtempSync(join(tmpdir(), "ordermesh-inputs-"));
+  context.after(() => rmSync(folder, { recursive: true }));
+  await copyInputs(folder);
+  symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+  const { status, stderr } = spawnSync(process.execPath, [join(folder, "deploy/image/run.ts")], { encoding: "utf8" });
+  assert.equal(status, 0, stderr);
 });
 
 const entry = (...args: string[]) =>

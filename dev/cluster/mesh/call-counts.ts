@@ -1,3 +1,4 @@
+import { serviceFacts } from "../../../services/services.ts";
 import { type Mesh, servingPods } from "./mesh.ts";
 import { namespace } from "./release.ts";
 
@@ -22,7 +23,8 @@ export async function callCounts(mesh: Mesh): Promise<CallCounts> {
 }
 
 function metricsOf({ cluster }: Mesh, pod: string): Promise<string> {
-  const script = 'fetch("http://127.0.0.1:8081/metrics").then((answer) => answer.text()).then(console.log)';
+  const url = `http://127.0.0.1:${serviceFacts.orders.http}/metrics`;
+  const script = `fetch("${url}").then((answer) => answer.text()).then(console.log)`;
   return cluster.kubectl.run(["-n", namespace, "exec", pod, "--", "node", "-e", script]);
 }
 

@@ -2,6 +2,7 @@ import type { ChildProcess } from "node:child_process";
 import { randomBytes, randomUUID } from "node:crypto";
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
+import { serviceFacts } from "../../../services/services.ts";
 import { ClusterError } from "../errors.ts";
 import { type Answer, execute, type Kubectl } from "../kubectl.ts";
 import { namespace, releaseName } from "./release.ts";
@@ -50,15 +51,15 @@ export class Caller {
 
   /** Asks orders once for an order, and returns how grpcurl ended. */
   async knock(): Promise<Answer> {
-    await using orders = this.#way("orders", 50051);
+    await using orders = this.#way("orders", serviceFacts.orders.grpc);
     // Awaited here, else the way would be closed before it is opened.
     return await orders.once("shop.orders.v1.OrderService/ListOrders", { pageSize: 1 }, ["-connect-timeout", "5"]);
   }
 
   /** Buys one piece with grpcurl, and asks until the order has come to its end. @param through the Service of orders */
   async placeOrder(deadlineSeconds: number, through = "orders"): Promise<EndedOrder> {
-    await using orders = this.#way(through, 50051);
-    await using inventory = this.#way("inventory", 50053);
+    await using orders = this.#way(through, serviceFacts.orders.grpc);
+    await using inventory = this.#way("inventory", serviceFacts.inventory.grpc);
     const stock = { requestId: randomUUID(), sku: "espresso-cup", locationId: "berlin", delta: 1, reason: "a test" };
     await inventory.call("shop.inventory.v1.InventoryService/AdjustStock", stock);
     const { customer } = await orders.call<{ customer: { customerId: string } }>(
@@ -131,7 +132,10 @@ class Way implements AsyncDisposable {
   async #begin(): Promise<{ child: ChildProcess; port: number }> {
     const { service, port: remote } = this.#target;
     const child = this.#kubectl.start([
-      ...["-n", namespace, "port-forward", `service/${releaseName}-${service}`],
+      "-n",
+      namespace,
+      "port-forward",
+      `service/${releaseName}-${service}`,
       `:${remote}`,
     ]);
     // It complains about every connection that a pod takes along when it ends.

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { services } from "../../stack/layout.ts";
+import { services } from "../../../services/services.ts";
 import { issue, makeAuthority } from "../authority.ts";
 import type { Proof } from "./caller.ts";
 import { namespace, releaseName } from "./release.ts";

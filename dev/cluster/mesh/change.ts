@@ -1,9 +1,10 @@
+import { databaseServices } from "../../../services/services.ts";
 import { type Mesh, require, servingPods } from "./mesh.ts";
 import { imageValues, mustSucceed, type Values } from "./release.ts";
 
 /** The schema is not what these upgrades are about, and each of its jobs takes time. */
 export const withoutMigrations: Values = Object.fromEntries(
-  ["orders", "payments", "inventory", "shipping"].map((name) => [name, { migration: { enabled: false } }]),
+  databaseServices.map((name) => [name, { migration: { enabled: false } }]),
 );
 
 /** The names of the images that pods run. */

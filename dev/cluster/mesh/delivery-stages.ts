@@ -1,5 +1,5 @@
+import { databaseServices, services } from "../../../services/services.ts";
 import { serviceOf, untilSeen } from "../../observers/jaeger-query.ts";
-import { databaseServices, services } from "../../stack/layout.ts";
 import { ClusterError } from "../errors.ts";
 import { autoscalingStage } from "./autoscaling-stage.ts";
 import type { EndedOrder } from "./caller.ts";

@@ -1,7 +1,8 @@
 import { setTimeout as pause } from "node:timers/promises";
+import type { Service } from "../../../services/services.ts";
 import { ClusterError } from "../errors.ts";
 import type { Kubectl } from "../kubectl.ts";
-import { callerLabel, namespace, releaseName } from "./release.ts";
+import { callerLabel, headlessAddress, namespace } from "./release.ts";
 
 /** What the image's `load` writes. */
 export interface Outcome {
@@ -91,8 +92,8 @@ export class LoadPod {
 }
 
 function manifest({ name, image, count, rate, patience, persistent }: LoadPlan): object {
-  const target = (service: string, port: number) => `dns:///${releaseName}-${service}-headless:${port}`;
-  const addresses = ["--orders", target("orders", 50051), "--inventory", target("inventory", 50053)];
+  const target = (service: Service) => `dns:///${headlessAddress(service)}`;
+  const addresses = ["--orders", target("orders"), "--inventory", target("inventory")];
   const amount = ["--count", String(count), "--rate", String(rate), "--patience", String(patience)];
   return {
     apiVersion: "v1",

@@ -1,5 +1,6 @@
+import { serviceFacts } from "../../../services/services.ts";
 import { type Mesh, require, type Stage } from "./mesh.ts";
-import { namespace, releaseName } from "./release.ts";
+import { headlessAddress, namespace, releaseName } from "./release.ts";
 import { outsideAddress } from "./surroundings.ts";
 
 /** How long a connection that nobody answers is waited for, in milliseconds. */
@@ -13,18 +14,16 @@ interface Attempt {
   readonly open: boolean;
 }
 
-const headless = (service: string, port: number) => `${releaseName}-${service}-headless:${port}`;
-
 /** One attempt of each kind: the edges that exist are open, their neighbours are not. */
 const attempts: readonly Attempt[] = [
-  { from: "orders", to: headless("worker", 50055), open: true },
-  { from: "worker", to: headless("payments", 50052), open: true },
+  { from: "orders", to: headlessAddress("worker"), open: true },
+  { from: "worker", to: headlessAddress("payments"), open: true },
   { from: "payments", to: outsideAddress("postgres"), open: true },
   { from: "worker", to: outsideAddress("temporal"), open: true },
-  { from: "orders", to: headless("payments", 50052), open: false },
-  { from: "payments", to: headless("orders", 50051), open: false },
+  { from: "orders", to: headlessAddress("payments"), open: false },
+  { from: "payments", to: headlessAddress("orders"), open: false },
   // The port of another face of a service that it may call.
-  { from: "worker", to: `${releaseName}-orders:8081`, open: false },
+  { from: "worker", to: `${releaseName}-orders:${serviceFacts.orders.http}`, open: false },
   { from: "orders", to: outsideAddress("temporal"), open: false },
   { from: "worker", to: outsideAddress("postgres"), open: false },
 ];

@@ -4,7 +4,7 @@ import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { root } from "../../../deploy/command/checkout.ts";
-import { databaseServices, services } from "../../stack/layout.ts";
+import { databaseServices, type Service, serviceFacts, services } from "../../../services/services.ts";
 import { commandEnvironment } from "../config.ts";
 import { ClusterError } from "../errors.ts";
 import { type Answer, execute, type Kubectl } from "../kubectl.ts";
@@ -13,6 +13,11 @@ import { outsideAddress, type Passwords } from "./surroundings.ts";
 /** The release that the test installs, and its namespace. */
 export const releaseName = "mesh";
 export const namespace = "ordermesh";
+/** `host:port` of all pods of a service, for a pod. */
+export function headlessAddress(service: Service): string {
+  return `${releaseName}-${service}-headless:${serviceFacts[service].grpc}`;
+}
+
 /** What a pod is labelled with that may call orders and inventory. */
 export const callerLabel = { "ordermesh.io/caller": "cluster-test" };
 
@@ -115,8 +120,8 @@ export function meshValues(hostAddress: string): Values {
     probes: { startup: { periodSeconds: 2, failureThreshold: 120 } },
   };
   const callers = [{ podSelector: { matchLabels: callerLabel } }];
-  const called = new Set<string>(["orders", "inventory"]);
-  const each = services.map((name) => [name, called.has(name) ? { ...service, callers } : service] as const);
+  const called: readonly Service[] = ["orders", "inventory"];
+  const each = services.map((name) => [name, called.includes(name) ? { ...service, callers } : service] as const);
   return {
     global: {
       database: { host, port: Number(port), parameters: "" },

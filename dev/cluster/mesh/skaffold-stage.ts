@@ -1,4 +1,4 @@
-import { services } from "../../stack/layout.ts";
+import { services } from "../../../services/services.ts";
 import { findTool, tool } from "../../tools/tool.ts";
 import { ctr } from "../images.ts";
 import { runningImages } from "./change.ts";

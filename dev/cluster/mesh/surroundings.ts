@@ -3,11 +3,11 @@ import { connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { provisionDatabase } from "#platform/database/provision.ts";
+import { type DatabaseService, databaseServices } from "../../../services/services.ts";
 import { startFilebeat } from "../../observers/elk.ts";
 import { JaegerQuery } from "../../observers/jaeger-query.ts";
 import { Supervisor } from "../../process/supervisor.ts";
 import { freePorts } from "../../stack/free-ports.ts";
-import { databaseServices } from "../../stack/layout.ts";
 import { Stack } from "../../stack/stack.ts";
 import type { Say } from "../../tools/tool.ts";
 import type { Balance } from "../../verify/balance.ts";
@@ -26,7 +26,7 @@ export function outsideAddress(name: Outside): string {
 }
 
 /** Passwords of the roles that the mesh uses. */
-export type Passwords = Readonly<Record<(typeof databaseServices)[number], { runtime: string; owner: string }>>;
+export type Passwords = Readonly<Record<DatabaseService, { runtime: string; owner: string }>>;
 
 /**
  * PostgreSQL, Temporal, Jaeger, Elasticsearch and Filebeat on this machine, as a platform has them beside the mesh. They

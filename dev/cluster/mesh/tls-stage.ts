@@ -1,3 +1,4 @@
+import { serviceFacts } from "../../../services/services.ts";
 import { untilSeen } from "../../observers/jaeger-query.ts";
 import { Certificates } from "./certificates.ts";
 import { change, imagesOf } from "./change.ts";
@@ -76,10 +77,11 @@ async function renew(mesh: Mesh, certificates: Certificates): Promise<string> {
 
 /** The serial numbers of the certificates that pods of orders show to the worker. */
 async function serials({ cluster }: Mesh, orders: readonly Pod[]): Promise<string[]> {
+  const { grpc } = serviceFacts.orders;
   const script = `const { connect } = require("node:tls");
     const read = (name) => require("node:fs").readFileSync("/etc/ordermesh/tls/" + name);
     const shown = (host) => new Promise((resolve, reject) => {
-      const names = { host, port: 50051, servername: "${releaseName}-orders-headless", ALPNProtocols: ["h2"] };
+      const names = { host, port: ${grpc}, servername: "${releaseName}-orders-headless", ALPNProtocols: ["h2"] };
       const socket = connect({ ...names, ca: read("ca.crt"), cert: read("tls.crt"), key: read("tls.key") });
       socket.once("error", reject).once("secureConnect", () => {
         resolve(socket.getPeerCertificate().serialNumber);

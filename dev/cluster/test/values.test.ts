@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { databaseServices, services } from "../../../services/services.ts";
 import { ClusterError } from "../errors.ts";
 import { imageValues, meshValues, secretObjects } from "../mesh/release.ts";
+import type { Passwords } from "../mesh/surroundings.ts";
 
 test("an image becomes repository and tag, also when the registry has a port", () => {
   assert.deepEqual(imageValues("localhost:5000/shop/ordermesh:1.4.0"), {
@@ -26,11 +28,11 @@ test("only orders and inventory can be called from outside of the mesh", () => {
 });
 
 test("there is a page token secret for every service and a secret for every role", () => {
-  const role = { runtime: "r", owner: "o" };
-  const objects = secretObjects({ orders: role, payments: role, inventory: role, shipping: role });
+  const roles = databaseServices.map((name) => [name, { runtime: "r", owner: "o" }] as const);
+  const objects = secretObjects(Object.fromEntries(roles) as Passwords);
   const names = objects.map((object) => (object as { metadata: { name: string } }).metadata.name);
-  for (const name of ["orders", "payments", "inventory", "shipping"]) {
-    for (const end of ["", "-database", "-database-owner"]) assert.ok(names.includes(`mesh-${name}${end}`));
+  for (const name of services) assert.ok(names.includes(`mesh-${name}`), name);
+  for (const name of databaseServices) {
+    for (const end of ["-database", "-database-owner"]) assert.ok(names.includes(`mesh-${name}${end}`), name);
   }
-  assert.ok(names.includes("mesh-worker"));
 });

@@ -5,11 +5,11 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { setTimeout as pause } from "node:timers/promises";
+import { until } from "#testing/until.ts";
 import { fullEnvironment } from "../../config.ts";
 import type { StubPlan, StubRevision } from "./helm-stub.ts";
 
-const script = join(import.meta.dirname, "../main.ts");
+const script = join(import.meta.dirname, "../rollout.ts");
 const stub = join(import.meta.dirname, "helm-stub.ts");
 const limitMs = 60_000;
 const place = "--kube-context shop --namespace ordermesh";
@@ -126,8 +126,8 @@ describe("a rollout that was stopped", () => {
       await prepare(good, { hangs });
       const child = start(["--context", "shop"]);
       const end = ended(child);
-      const signal = AbortSignal.timeout(limitMs);
-      while (!(await logged()).includes(`${hangs} hangs`)) await pause(20, undefined, { signal });
+      const isHanging = async () => (await logged()).includes(`${hangs} hangs`);
+      await until(isHanging, `helm ${hangs}`, { deadlineMs: limitMs, everyMs: 20 });
       child.kill("SIGTERM");
       const { code, said, revisions } = await end;
       assert.equal(code, 1, said);

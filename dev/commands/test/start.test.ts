@@ -4,12 +4,13 @@ import { mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { until } from "#testing/until.ts";
 import type { Ledger } from "../../process/guard-protocol.ts";
 import { ledgerFile } from "../../process/leftovers.ts";
 import { maxPortOffset } from "../../stack/layout.ts";
 import { removeData } from "../../stack/postgres.ts";
 import { Command } from "../../testing/command.ts";
-import { eventually, isAlive, see } from "../../testing/processes.ts";
+import { isAlive, patient, see } from "../../testing/processes.ts";
 
 /** Moves PostgreSQL's port, which is needed twice, beyond those that Linux gives to outgoing connections. */
 const beyondOutgoing = randomInt(6_000, maxPortOffset);
@@ -55,7 +56,7 @@ describe("npm start", () => {
     await first.prints("Ctrl-C stops it");
     const lives = livesOf(ledger());
     first.child.kill("SIGKILL");
-    await eventually("the end of all", () => !lives.some(isAlive));
+    await until(() => !lives.some(isAlive), "the end of all", patient);
     const second = new Command("start", args);
     await second.prints("Ctrl-C stops it");
     second.controlC();

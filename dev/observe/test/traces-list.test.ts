@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import pg from "pg";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import { until } from "#testing/until.ts";
 import {
   type JaegerSpan,
   type JaegerTrace,
@@ -10,7 +11,7 @@ import {
   tagOf,
   untilSeen,
 } from "../../observers/jaeger-query.ts";
-import { eventually } from "../../testing/processes.ts";
+import { patient } from "../../testing/processes.ts";
 import { deliveredShape } from "./traces-expected.ts";
 import { assertShape, TracedStack } from "./traces-stack.ts";
 
@@ -27,7 +28,7 @@ async function placeTogether(traced: TracedStack): Promise<string[]> {
     await client.query("begin");
     await client.query("lock table customer_order in share row exclusive mode");
     const placing = Promise.all(Array.from({ length: orders }, () => traced.place()));
-    await eventually("all calls to wait", async () => (await inFlight(traced)) >= orders);
+    await until(async () => (await inFlight(traced)) >= orders, "all calls to wait", patient);
     await client.query("commit");
     return await placing;
   } finally {

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
+import { type Service, services } from "../../../services/services.ts";
 import { untilSeen } from "../../observers/jaeger-query.ts";
-import { type Observer, type Service, services } from "../../stack/layout.ts";
+import type { Observer } from "../../stack/layout.ts";
 import { TracedStack } from "./traces-stack.ts";
 
 /** Orders of one measurement, and how many callers place them. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import { until } from "#testing/until.ts";
 import { edgesOf, JaegerQuery, type JaegerTrace, serviceOf, tagOf, untilSeen } from "../../observers/jaeger-query.ts";
 import { isOver } from "../../shop/demo.ts";
 import { Shopper, type Wish } from "../../shop/shopper.ts";
@@ -9,7 +10,6 @@ import type { Overrides } from "../../stack/blueprint.ts";
 import { freePorts } from "../../stack/free-ports.ts";
 import type { Observer } from "../../stack/layout.ts";
 import { Stack } from "../../stack/stack.ts";
-import { eventually } from "../../testing/processes.ts";
 
 /** Spans and log lines leave at once, and the outside world is quick, so that no test waits. */
 const quick: Overrides = {
@@ -85,17 +85,14 @@ export class TracedStack {
 
   /** Waits until an order is at a status, or at its end. */
   async reaches(orderId: string, status?: OrderStatus): Promise<void> {
-    let last = "";
     const isThere = async () => {
       const order = await this.shopper.get(orderId);
-      last = `${OrderStatus[order.status]} ${order.failure?.reason ?? ""}`;
-      return status === undefined ? isOver(order) : order.status === status;
+      const isSo = status === undefined ? isOver(order) : order.status === status;
+      assert.ok(isSo, `it is ${OrderStatus[order.status]} ${order.failure?.reason ?? ""}`);
+      return true;
     };
-    await eventually(`${OrderStatus[status ?? 0]} of ${orderId}`, isThere, { timeoutMs: orderWithinMs }).catch(
-      (error: Error) => {
-        throw new Error(`${error.message}; it is ${last}`);
-      },
-    );
+    const what = `${status === undefined ? "the end" : OrderStatus[status]} of ${orderId}`;
+    await until(isThere, what, { deadlineMs: orderWithinMs, everyMs: 50 });
   }
 
   /** The trace of an order when it is as expected; as it is after some time when it is not. */

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import { databaseServices, services } from "../../../services/services.ts";
 import { type JaegerTrace, serviceOf, tagOf, untilSeen } from "../../observers/jaeger-query.ts";
-import { services } from "../../stack/layout.ts";
 import { declinedShape, deliveredShape, shipmentFailedShape } from "./traces-expected.ts";
 import { assertShape, shapeOf, TracedStack } from "./traces-stack.ts";
 
@@ -50,7 +50,7 @@ describe("the traces that Jaeger has", () => {
     const orderId = await traced.place();
     await traced.reaches(orderId, OrderStatus.DELIVERED);
     const trace = await traced.trace(orderId, deliveredShape);
-    for (const service of ["orders", "payments", "inventory", "shipping"]) {
+    for (const service of databaseServices) {
       const statements = spansOf(trace, service).filter((span) => tagOf(span, "db.system.name") === "postgresql");
       assert.ok(statements.length > 0, `no statement of ${service}`);
       for (const span of statements) assert.equal(tagOf(span, "span.kind"), "client");

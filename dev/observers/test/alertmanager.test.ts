@@ -6,18 +6,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { parse, stringify } from "yaml";
+import { until } from "#testing/until.ts";
 import { root } from "../../../deploy/command/checkout.ts";
 import { run } from "../../../deploy/command/run.ts";
 import { runbookOf } from "../../../deploy/observability/prometheus/alerts/rule.ts";
 import { alerts } from "../../../deploy/observability/prometheus/rules.ts";
 import { tool } from "../../tools/tool.ts";
 import { alertmanagerProgram } from "../prometheus.ts";
-import { until } from "./elk-stack.ts";
 import { Monitoring } from "./monitoring.ts";
 
 const home = join(root, "deploy/observability/prometheus/alertmanager");
 const file = join(home, "alertmanager.yaml");
 const options = { timeoutMs: 30_000, keepOutput: true };
+/** How long Alertmanager may take until it has told somebody. */
+const notice = { deadlineMs: 40_000, everyMs: 100 };
 
 describe("the routes", () => {
   it("are ones that Alertmanager takes", async () => {
@@ -132,18 +134,15 @@ describe("an Alertmanager with these routes", { timeout: 120_000 }, () => {
     const headers = { "content-type": "application/json" };
     const answer = await fetch(`${url}/api/v2/alerts`, { method: "POST", headers, body });
     assert.equal(answer.status, 200, await answer.text());
-    const ask = async () => {
-      const all = (await (await fetch(`${url}/api/v2/alerts`)).json()) as {
+    const processed = async () => {
+      const found = (await (await fetch(`${url}/api/v2/alerts`)).json()) as {
         labels: Record<string, string>;
         status: { state: string };
       }[];
-      return all;
+      const isDone = found.length >= list.length && found.every(({ status }) => status.state !== "unprocessed");
+      return isDone && found;
     };
-    const all = await until(
-      ask,
-      (found) => found.length >= list.length && found.every(({ status }) => status.state !== "unprocessed"),
-      20_000,
-    );
+    const all = await until(processed, "all alerts to be processed", { deadlineMs: 20_000, everyMs: 100 });
     return all
       .filter(({ status }) => status.state === "suppressed")
       .map(({ labels }) => `${labels.alertname} ${labels.namespace} ${labels.service}`)
@@ -173,7 +172,7 @@ describe("an Alertmanager with these routes", { timeout: 120_000 }, () => {
 
   it("pages with the sentence, the meaning and the runbook, and files the rest as tickets", async () => {
     const paged = () => told.find(({ path, body }) => path === "/pager" && body.includes("OrderConfirmationBurnsFast"));
-    const { body } = (await until(async () => paged(), Boolean, 40_000)) ?? { body: "" };
+    const { body } = await until(paged, "the page", notice);
     const message = JSON.parse(body) as {
       routing_key: string;
       payload: { summary: string; custom_details: { what: string } };
@@ -187,11 +186,7 @@ describe("an Alertmanager with these routes", { timeout: 120_000 }, () => {
     assert.match(message.payload.custom_details.what, /Runbook: docs\/runbooks\/order-confirmation-burns-fast\.md/);
     assert.ok(told.some(({ path, body }) => path === "/chat" && body.includes("OrderConfirmationBurnsFast")));
     const tickets = () => told.filter(({ path }) => path === "/ticket").map(({ body }) => body);
-    await until(
-      async () => tickets(),
-      (list) => list.some((text) => text.includes("AvailabilityBurnsSlowly")),
-      40_000,
-    );
+    await until(() => tickets().some((text) => text.includes("AvailabilityBurnsSlowly")), "the ticket", notice);
     assert.ok(
       !tickets().some((text) => text.includes("OrderConfirmationBurnsSlowly")),
       "a silenced one is told to nobody",

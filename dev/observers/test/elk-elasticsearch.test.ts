@@ -7,13 +7,14 @@ import { after, before, describe, it } from "node:test";
 import { AuditStream } from "#platform/audit/audit-stream.ts";
 import { runInContext } from "#platform/context.ts";
 import { createLogger, type Logger } from "#platform/log/logger.ts";
+import { until } from "#testing/until.ts";
 import { run } from "../../../deploy/command/run.ts";
 import { ContainerLog } from "../../../deploy/observability/elk/container-log.ts";
 import { call, RefusedError } from "../../../deploy/observability/elk/setup/client.ts";
 import { elasticsearchCalls, type Rule } from "../../../deploy/observability/elk/setup/install.ts";
 import { elk, knownFields, read } from "../../../deploy/observability/test/elk-fields.ts";
 import { startFilebeat } from "../elk.ts";
-import { stream, type TestElastic, testElastic, until } from "./elk-stack.ts";
+import { type Line, stream, type TestElastic, testElastic } from "./elk-stack.ts";
 
 // One for both parts: it takes longer to start than most of them to run.
 let elastic: TestElastic;
@@ -121,7 +122,22 @@ function service(name: string): { logger: Logger; log: ContainerLog; output: Wri
 }
 
 /** Long, for machines that are busy; nobody waits longer than it takes. */
-const arrivesWithinMs = 90_000;
+const arrival = { deadlineMs: 90_000, everyMs: 100 };
+
+/** Waits until no fewer lines match a query, and returns them. */
+function arrived(query: object, count: number): Promise<Line[]> {
+  const look = async () => {
+    const lines = await elastic.search(query);
+    assert.ok(lines.length >= count, `${lines.length} lines`);
+    return lines;
+  };
+  return until(look, `${count} lines that match ${JSON.stringify(query)}`, arrival);
+}
+
+/** Waits until a program does not run any more. */
+async function ended(program: string): Promise<void> {
+  await until(() => elastic.supervisor.pid(program) === undefined, `the end of ${program}`);
+}
 
 /** A number in letters, so that no two lines count as repetitions of each other. */
 function inLetters(count: number): string {
@@ -145,8 +161,8 @@ describe("log lines on their way to Elasticsearch", () => {
       });
       logger.info("another order", { "order.id": "01h3zk5m8q9r2t4v6w8x0y2z4c" });
     }
-    const byOrder = () => elastic.search({ term: { "order.id": order } });
-    const lines = await until(byOrder, (found) => found.length === 6, arrivesWithinMs);
+    const lines = await arrived({ term: { "order.id": order } }, 6);
+    assert.equal(lines.length, 6);
     const byTrace = await elastic.search({ term: { "trace.id": traceId } });
     assert.deepEqual(new Set(byTrace.map(({ _id }) => _id)), new Set(lines.map(({ _id }) => _id)));
     assert.equal((await elastic.search({ term: { "request.id": "9f0c1a52" } })).length, 6);
@@ -171,8 +187,13 @@ describe("log lines on their way to Elasticsearch", () => {
   it("audit events have a data stream of their own, in which each is stored once though it was written twice", async () => {
     const origin = { actor: "service:worker", requestId: "step", traceId: randomBytes(16).toString("hex") };
     const event = (eventId: string) => ({
-      ...{ eventId, time: new Date(), action: "payment.captured", subject: "p-1", ...origin },
-      ...{ orderId: "01h3zk5m8q9r2t4v6w8x0y2z4d", details: { amount: "4700", currency: "EUR" } },
+      eventId,
+      time: new Date(),
+      action: "payment.captured",
+      subject: "p-1",
+      ...origin,
+      orderId: "01h3zk5m8q9r2t4v6w8x0y2z4d",
+      details: { amount: "4700", currency: "EUR" },
     });
     const events = [event("e-1"), event("e-2")];
     for (const [name, written] of [
@@ -184,11 +205,7 @@ describe("log lines on their way to Elasticsearch", () => {
     }
     const { logger } = service("payments");
     logger.info("last of payments");
-    await until(
-      () => elastic.count({ match: { message: "last of payments" } }),
-      (found) => found === 1,
-      arrivesWithinMs,
-    );
+    await arrived({ match: { message: "last of payments" } }, 1);
     const search = async () => {
       await call(elastic, { method: "POST", path: `/${auditStream}/_refresh` });
       const query = {
@@ -196,9 +213,10 @@ describe("log lines on their way to Elasticsearch", () => {
       };
       const body = JSON.stringify({ query, sort: ["event.id"] });
       const answer = await call(elastic, { method: "POST", path: `/${auditStream}/_search`, body });
-      return (answer as { hits: { hits: { _source: { event: { id: string } } }[] } }).hits.hits;
+      const { hits } = (answer as { hits: { hits: { _source: { event: { id: string } } }[] } }).hits;
+      return hits.length >= 3 && hits;
     };
-    const found = await until(search, (hits) => hits.length >= 3, arrivesWithinMs);
+    const found = await until(search, "three events", arrival);
     assert.deepEqual(
       found.map(({ _source }) => _source.event.id),
       ["e-1", "e-2", "e-3"],
@@ -219,11 +237,7 @@ describe("log lines on their way to Elasticsearch", () => {
     logger.info(long);
     logger.info("last of shipping");
     const ofShipping = { term: { "container.name": "shipping" } };
-    const lines = await until(
-      () => elastic.search(ofShipping),
-      (found) => found.length >= 3,
-      arrivesWithinMs,
-    );
+    const lines = await arrived(ofShipping, 3);
     assert.deepEqual(
       lines.map(({ _source }) => _source.message).sort(),
       ["Error: no JSON, as when the process dies early", "last of shipping", long].sort(),
@@ -239,50 +253,25 @@ describe("log lines on their way to Elasticsearch", () => {
       for (let i = 0; i < lines; i++) logger.info(`activity ${inLetters(++written)} done`);
     };
     write(300);
-    await until(
-      () => elastic.count(ofWorker),
-      (found) => found > 0,
-      arrivesWithinMs,
-    );
+    await arrived(ofWorker, 1);
     supervisor.kill("elasticsearch", "SIGKILL");
-    await until(
-      async () => supervisor.pid("elasticsearch"),
-      (pid) => pid === undefined,
-      10_000,
-    );
+    await ended("elasticsearch");
     write(300);
     log.rotate();
     write(300);
     supervisor.kill("filebeat", "SIGKILL");
-    await until(
-      async () => supervisor.pid("filebeat"),
-      (pid) => pid === undefined,
-      10_000,
-    );
+    await ended("filebeat");
     write(300);
     log.rotate();
     write(300);
     await startFilebeat(supervisor, plan);
     await supervisor.restart("elasticsearch");
-    await until(
-      () => elastic.count(ofWorker),
-      (found) => found >= 900,
-      arrivesWithinMs,
-    );
+    await arrived(ofWorker, 900);
     supervisor.kill("filebeat", "SIGKILL");
-    await until(
-      async () => supervisor.pid("filebeat"),
-      (pid) => pid === undefined,
-      10_000,
-    );
+    await ended("filebeat");
     write(100);
     await startFilebeat(supervisor, plan);
-    await until(
-      () => elastic.count(ofWorker),
-      (found) => found >= written,
-      arrivesWithinMs,
-    );
-    const lines = await elastic.search(ofWorker);
+    const lines = await arrived(ofWorker, written);
     assert.equal(lines.length, written);
     assert.equal(new Set(lines.map(({ _source }) => _source.message)).size, written);
   });

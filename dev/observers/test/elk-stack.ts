@@ -1,7 +1,6 @@
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { call } from "../../../deploy/observability/elk/setup/client.ts";
 import { installTemplates } from "../../../deploy/observability/elk/setup/install.ts";
 import { Supervisor } from "../../process/supervisor.ts";
@@ -66,25 +65,4 @@ export async function testElastic(): Promise<TestElastic> {
     return (answer as { count: number }).count;
   };
   return { plan, supervisor, url, search, count, [Symbol.asyncDispose]: dispose };
-}
-
-/** Asks until the answer is as expected. @throws Error with the last answer after the deadline */
-export async function until<T>(
-  ask: () => Promise<T>,
-  expected: (answer: T) => boolean,
-  deadlineMs: number,
-): Promise<T> {
-  const end = Date.now() + deadlineMs;
-  let last: unknown;
-  while (Date.now() < end) {
-    try {
-      const answer = await ask();
-      if (expected(answer)) return answer;
-      last = answer;
-    } catch (error) {
-      last = error;
-    }
-    await pause(100);
-  }
-  throw new Error(`not within ${deadlineMs} ms; the last answer was ${String(last)}`);
 }

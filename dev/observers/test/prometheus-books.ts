@@ -1,15 +1,15 @@
+import { type DatabaseService, databaseServices } from "../../../services/services.ts";
+
 /** A business number as Prometheus has it and as a database has it, by label. */
 export interface Account {
   readonly what: string;
   readonly promql: string;
   /** The label whose values `key` are; "" when there is one number alone. */
   readonly label: string;
-  readonly database: "orders" | "payments" | "inventory" | "shipping";
+  readonly database: DatabaseService;
   /** Gives `key` and `value`. */
   readonly sql: string;
 }
-
-const services = ["orders", "payments", "inventory", "shipping"] as const;
 
 /** Everything that is counted and written down as well. */
 export const accounts: readonly Account[] = [
@@ -71,7 +71,7 @@ export const accounts: readonly Account[] = [
     sql: `select upper(status) as key, count(*) as value from shipment
       where status in ('delivered', 'failed', 'lost', 'cancelled') group by 1`,
   },
-  ...services.map(
+  ...databaseServices.map(
     (service): Account => ({
       what: `audit events of ${service}, by action`,
       promql: `sum by (action) (audit_events_total{service="${service}"})`,

@@ -2,29 +2,25 @@ import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { until } from "#testing/until.ts";
 import { root } from "../../../deploy/command/checkout.ts";
 import { dashboards } from "../../../deploy/observability/grafana/dashboards.ts";
 import { ruleGroups } from "../../../deploy/observability/prometheus/rules.ts";
 import { filledIn, usedBy } from "../../../deploy/observability/test/promql.ts";
 import { blocksOf } from "../../../deploy/observability/test/runbook-blocks.ts";
-import { isOver } from "../../shop/demo.ts";
-import { services } from "../../stack/layout.ts";
+import { services } from "../../../services/services.ts";
 import { JaegerQuery } from "../jaeger-query.ts";
 import { ofTemporal, rowOf } from "../metrics-page.ts";
-import { until } from "./elk-stack.ts";
 import { query } from "./monitoring.ts";
 import { accounts } from "./prometheus-books.ts";
-import { OperatorClients, trade, visibleWithinMs, World } from "./prometheus-world.ts";
+import { ended, OperatorClients, trade, visible, World } from "./prometheus-world.ts";
 
 let world: World;
 before(
   async () => {
     world = await World.start();
-    await until(
-      () => world.query("up == 1"),
-      (up) => up.length === services.length + 4,
-      visibleWithinMs,
-    );
+    const allUp = async () => (await world.query("up == 1")).length === services.length + 4;
+    await until(allUp, "all that Prometheus asks to answer", visible);
     await trade(world.stack);
     await world.verify();
   },
@@ -46,9 +42,11 @@ describe("the business numbers in Prometheus", () => {
         const samples = await world.query(promql);
         return table(samples.map(({ metric, value }) => [metric[label] ?? "", value] as const));
       };
-      const same = (found: Record<string, number>) => JSON.stringify(found) === JSON.stringify(written);
-      await until(counted, same, 15_000).catch(() => undefined);
-      assert.deepEqual(await counted(), written);
+      const isSame = async () => {
+        assert.deepEqual(await counted(), written);
+        return true;
+      };
+      await until(isSame, "the numbers of the database", { deadlineMs: 15_000, everyMs: 100 });
     });
   }
 
@@ -60,11 +58,11 @@ describe("the business numbers in Prometheus", () => {
   });
 
   it("include what the batch job pushed when it had compared the books", async () => {
-    const pushed = await until(
-      () => world.query('{__name__=~"ordermesh_verify_.+"}'),
-      (found) => found.length === 5,
-      visibleWithinMs,
-    );
+    const look = async () => {
+      const found = await world.query('{__name__=~"ordermesh_verify_.+"}');
+      return found.length === 5 && found;
+    };
+    const pushed = await until(look, "what the batch job pushed", visible);
     const values = Object.fromEntries(pushed.map(({ metric, value }) => [metric.__name__ ?? "", value]));
     assert.equal(values.ordermesh_verify_findings, 0);
     assert.ok((values.ordermesh_verify_checks ?? 0) > 5);
@@ -76,8 +74,8 @@ describe("a step that the gateway refuses for good", () => {
   it("is seen as parked, with the error that its runbook names, until an operator resolves it", async () => {
     using clients = new OperatorClients(world.stack);
     const orderId = await clients.order("tok_capture_decline");
-    const count = async () => (await world.query("max(saga_parked_steps)"))[0]?.value;
-    await until(count, (parked) => parked === 1, visibleWithinMs);
+    const parked = async () => (await world.query("max(saga_parked_steps)"))[0]?.value;
+    await until(async () => (await parked()) === 1, "the parked step", visible);
     const { steps } = await clients.sagas.listParkedSteps({});
     assert.deepEqual(
       steps.map(({ orderId: of, step }) => [of, step]),
@@ -88,18 +86,18 @@ describe("a step that the gateway refuses for good", () => {
     assert.ok(reason && runbook.includes(reason), steps[0]?.error);
     const request = { requestId: "resolve-1", orderId, step: "capture:north", note: "paid in cash, case 4711" };
     await clients.sagas.resolveParkedStep(request);
-    await until(count, (parked) => parked === 0, visibleWithinMs);
-    await until(() => clients.shopper.get(orderId), isOver, visibleWithinMs);
+    await until(async () => (await parked()) === 0, "no parked step", visible);
+    await ended(clients.shopper, orderId, visible);
   });
 });
 
 describe("the global Prometheus", () => {
   it("takes what a cluster has summed up, and none of the series of its processes", async () => {
     const url = await world.federation();
-    const orders = () => query(url, "namespace:orders_created:increase30m");
-    const [sample] = await until(orders, (found) => found.length > 0, visibleWithinMs);
+    const orders = async () => (await query(url, "namespace:orders_created:increase30m"))[0];
+    const sample = await until(orders, "the orders of a namespace", visible);
     const labels = { cluster: "local", namespace: "local", source_cluster: "one" };
-    for (const [label, value] of Object.entries(labels)) assert.equal(sample?.metric[label], value);
+    for (const [label, value] of Object.entries(labels)) assert.equal(sample.metric[label], value);
     const names = (await (await fetch(`${url}/api/v1/label/__name__/values`)).json()) as { data: string[] };
     const single = names.data.filter(
       (name) => !name.startsWith("namespace") && !/^(up|scrape_\w+|ALERTS\w*)$/.test(name),
@@ -167,11 +165,8 @@ describe("the rules and dashboards", () => {
     const wrong: string[] = [];
     for (const [metric, labels] of used) {
       if (onlyInTrouble.includes(metric) || ofPrometheus.includes(metric)) continue;
-      const found = await until(
-        () => labelsOf(metric),
-        (series) => series !== undefined,
-        metric.includes(":") ? 20_000 : 2_000,
-      ).catch(() => undefined);
+      const patience = { deadlineMs: metric.includes(":") ? 20_000 : 2_000, everyMs: 100 };
+      const found = await until(() => labelsOf(metric), metric, patience).catch(() => undefined);
       if (!found) wrong.push(`there is no ${metric}`);
       else
         for (const label of labels) if (!found.has(label) && label !== "pod") wrong.push(`${metric} has no ${label}`);
@@ -214,8 +209,8 @@ describe("the rules and dashboards", () => {
     const ids = answer.data.flatMap(({ exemplars }) => exemplars.flatMap(({ labels }) => labels.trace_id ?? []));
     assert.ok(ids.length > 0, "exemplars");
     const jaeger = new JaegerQuery(world.stack.observerUrl("jaeger"));
-    const trace = await until(() => jaeger.trace(ids.at(-1) ?? ""), Boolean, visibleWithinMs);
-    assert.ok((trace?.spans.length ?? 0) > 0);
+    const trace = await until(() => jaeger.trace(ids.at(-1) ?? ""), "the trace", visible);
+    assert.ok(trace.spans.length > 0);
   });
 
   it("and runbooks ask databases what they can answer", async () => {

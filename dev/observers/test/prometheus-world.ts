@@ -5,17 +5,17 @@ import pg from "pg";
 import { stringify } from "yaml";
 import { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { Clients } from "#platform/grpc/clients.ts";
+import { type UntilOptions, until } from "#testing/until.ts";
 import { root } from "../../../deploy/command/checkout.ts";
 import { run } from "../../../deploy/command/run.ts";
+import { services } from "../../../services/services.ts";
 import { isOver } from "../../shop/demo.ts";
 import { Shopper, type Wish } from "../../shop/shopper.ts";
 import { freePorts } from "../../stack/free-ports.ts";
-import { services } from "../../stack/layout.ts";
 import { Stack } from "../../stack/stack.ts";
 import { type Family, familiesIn } from "../metrics-page.ts";
 import { alertmanagerProgram, postgresExporterProgram, prometheusProgram, pushgatewayProgram } from "../prometheus.ts";
 import { localConfiguration } from "../prometheus-configuration.ts";
-import { until } from "./elk-stack.ts";
 import { Monitoring, query, type Sample } from "./monitoring.ts";
 
 /** What the global Prometheus is told, and its rules. */
@@ -24,7 +24,7 @@ export const federationRules = join(root, "deploy/observability/prometheus/feder
 const role = join(root, "deploy/observability/prometheus/postgres-exporter/role.sql");
 
 /** How long a slow machine may take until something that happened is in Prometheus. */
-export const visibleWithinMs = 60_000;
+export const visible: UntilOptions = { deadlineMs: 60_000, everyMs: 100 };
 
 /** A running stack and a real Prometheus that asks it, its database and what batch jobs pushed. */
 export class World implements AsyncDisposable {
@@ -188,7 +188,12 @@ export async function trade(stack: Stack): Promise<void> {
       return orderId;
     }),
   );
-  for (const orderId of orders) await until(() => shopper.get(orderId), isOver, 120_000);
+  for (const orderId of orders) await ended(shopper, orderId, { deadlineMs: 120_000, everyMs: 100 });
+}
+
+/** Waits until an order is over. */
+export async function ended(shopper: Shopper, orderId: string, patience: UntilOptions): Promise<void> {
+  await until(async () => isOver(await shopper.get(orderId)), `the end of order ${orderId}`, patience);
 }
 
 /** An operator, who orders something to see what becomes of it. */

@@ -3,8 +3,8 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { until } from "#testing/until.ts";
 import { childEnvironment } from "../../config.ts";
-import { eventually } from "../../testing/processes.ts";
 import type { ProgramSpec } from "../guard-protocol.ts";
 import { claim } from "../leftovers.ts";
 import { Supervisor } from "../supervisor.ts";
@@ -67,9 +67,8 @@ describe("a program that is started", () => {
       const args = ["-e", 'console.log("no disk"); setTimeout(() => process.exit(3), 100)'];
       const probe = async () => undefined;
       await supervisor.start({ ...spec, args }, { probe, deadlineMs: 30_000, dispensable: true });
-      await eventually("giving up", () => said.some((sentence) => sentence.endsWith("The rest goes on without it.")), {
-        timeoutMs: 60_000,
-      });
+      const givesUp = () => said.some((sentence) => sentence.endsWith("The rest goes on without it."));
+      await until(givesUp, "giving up", { deadlineMs: 60_000, everyMs: 50 });
       assert.match(said.at(-1) ?? "", /dispensable ended with code 3; its last line: no disk/);
       assert.equal(failed, false);
     } finally {

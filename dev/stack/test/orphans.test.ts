@@ -6,10 +6,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
+import { until } from "#testing/until.ts";
 import type { Ledger } from "../../process/guard-protocol.ts";
 import { identityOf } from "../../process/identity.ts";
 import { ledgerFile } from "../../process/leftovers.ts";
-import { eventually, isAlive, type Seen, see } from "../../testing/processes.ts";
+import { isAlive, patient, type Seen, see } from "../../testing/processes.ts";
 import { freePorts } from "../free-ports.ts";
 import type { Ports } from "../layout.ts";
 import { removeData } from "../postgres.ts";
@@ -45,7 +46,7 @@ describe("no orphans", () => {
   test("kill -9 of the stack's process ends everything it started", async () => {
     const { child, guard, programs } = await startVictim(dataDirectory, ports);
     child.kill("SIGKILL");
-    await eventually("the end of all", () => ![guard, ...programs].some(isAlive));
+    await until(() => ![guard, ...programs].some(isAlive), "the end of all", patient);
   });
 
   test("a new start right after kill -9 waits for the old programs to end and takes over their data", async () => {
@@ -72,7 +73,7 @@ describe("no orphans", () => {
     const ledger = JSON.parse(readFileSync(ledgerFile(dataDirectory), "utf8")) as Ledger;
     process.kill(ledger.guard.pid, "SIGKILL");
     assert.match((await stack.failed).message, /guard process was killed/);
-    await eventually("the end of PostgreSQL", () => !isAlive(postgres));
+    await until(() => !isAlive(postgres), "the end of PostgreSQL", patient);
   });
 
   test("a process that has got an old number since is left alone", async () => {

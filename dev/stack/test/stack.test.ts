@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import pg from "pg";
+import { until } from "#testing/until.ts";
 import { StackError } from "../../errors.ts";
-import { eventually, isAlive, see } from "../../testing/processes.ts";
+import { isAlive, patient, see } from "../../testing/processes.ts";
 import { freePorts } from "../free-ports.ts";
 import { removeData } from "../postgres.ts";
 import { Stack } from "../stack.ts";
@@ -104,9 +105,10 @@ describe("a component that dies", () => {
       await stack.ready("postgres");
       const victim = see(stack.pid("postgres"));
       stack.kill("postgres");
-      await eventually("the end of the process", () => !isAlive(victim) && stack.pid("postgres") !== victim.pid);
+      const isGone = () => !isAlive(victim) && stack.pid("postgres") !== victim.pid;
+      await until(isGone, "the end of the process", patient);
     }
-    await eventually("giving up", () => failure !== undefined);
+    await until(() => failure !== undefined, "giving up", patient);
     assert.match(failure?.message ?? "", /^postgres ended by SIGKILL.*restarted 5 times within a minute; giving up\.$/);
     assert.equal(said.filter((sentence) => sentence.includes("Starting it again")).length, 5);
   });
@@ -118,7 +120,7 @@ describe("a component that dies", () => {
       restart: false,
     });
     stack.kill("postgres");
-    await eventually("the end of the process", () => stack.pid("postgres") === undefined);
+    await until(() => stack.pid("postgres") === undefined, "the end of the process", patient);
     await stack.restart("postgres");
     assert.equal(await scalar(stack.databaseUrl("postgres"), "select 1 as value"), 1);
   });

@@ -7,8 +7,8 @@ import { appendFile, cp, mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { setTimeout as pause } from "node:timers/promises";
 import { testDatabase } from "#testing/postgres.ts";
+import { until } from "#testing/until.ts";
 import { root } from "../../../deploy/command/checkout.ts";
 import { migrations } from "../../../services/inventory/src/migrations/list.ts";
 import { executeTiltfile } from "./tilt.ts";
@@ -56,17 +56,16 @@ test("a source that is replaced in a running pod serves within seconds", { timeo
   children.push(child);
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (part) => (output += part));
-  const until = async (text: string, from = 0) => {
-    while (!output.includes(text, from)) {
-      assert.equal(child.exitCode, null, output);
-      await pause(20);
-    }
+  const prints = async (text: string, from = 0) => {
+    const isOver = () => output.includes(text, from) || child.exitCode !== null;
+    await until(isOver, `"${text}" in the output`, { deadlineMs: 60_000, everyMs: 20 });
+    assert.equal(child.exitCode, null, output);
   };
-  await until("listening");
+  await prints("listening");
   const before = output.length;
   const start = performance.now();
   await appendFile(join(app, "services/inventory/src/main.ts"), '\nconsole.log("the new source runs");\n');
-  await until("the new source runs", before);
-  await until("listening", before);
+  await prints("the new source runs", before);
+  await prints("listening", before);
   context.diagnostic(`ready again after ${Math.round(performance.now() - start)} ms`);
 });

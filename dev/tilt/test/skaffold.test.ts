@@ -7,6 +7,7 @@ import { ofKind, type Resource, resourcesIn } from "../../../charts/test/charts.
 import { podsOf } from "../../../charts/test/pods.ts";
 import { root } from "../../../deploy/command/checkout.ts";
 import { run } from "../../../deploy/command/run.ts";
+import { databaseServices, services } from "../../../services/services.ts";
 import { fullEnvironment } from "../../config.ts";
 import { findTool, tool, toolLinks } from "../../tools/tool.ts";
 
@@ -65,11 +66,9 @@ describe("Skaffold", { skip }, () => {
     it(`renders the charts with the values of ${profile} and the image that it built`, async () => {
       const resources = await renderedFor(profile);
       const names = ofKind(resources, "Deployment").map(({ metadata }) => metadata.name);
-      for (const service of ["orders", "payments", "inventory", "shipping", "worker"]) {
-        assert.ok(names.includes(`ordermesh-${service}`), service);
-      }
+      for (const service of services) assert.ok(names.includes(`ordermesh-${service}`), service);
       const own = podsOf(resources).filter(({ labels }) => labels["app.kubernetes.io/part-of"] === "ordermesh");
-      assert.ok(own.length >= 9);
+      assert.ok(own.length >= services.length + databaseServices.length);
       // A local image was not pushed, and has no digest there.
       const image = profile === "local" ? `${repository}:1.2.3` : `${repository}@${digest}`;
       for (const { spec } of own) assert.equal(spec.containers[0]?.image, image);

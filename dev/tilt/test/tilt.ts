@@ -16,12 +16,23 @@ export interface Call {
 
 /** Tilt's functions whose calls are noted; those that give something back give the call itself. */
 const noted = [
-  ...["version_settings", "update_settings", "allow_k8s_contexts", "docker_build", "k8s_yaml", "k8s_resource"],
-  ...["local_resource", "watch_file", "port_forward", "link", "sync", "fall_back_on", "helm"],
+  "version_settings",
+  "update_settings",
+  "allow_k8s_contexts",
+  "docker_build",
+  "k8s_yaml",
+  "k8s_resource",
+  "local_resource",
+  "watch_file",
+  "port_forward",
+  "link",
+  "sync",
+  "fall_back_on",
+  "helm",
 ];
 
 /** The files that the Tiltfile reads, which Starlark itself cannot. */
-const files = ["deploy/Dockerfile", "deploy/observability/elk/filebeat/inputs.yml"];
+const files = ["deploy/Dockerfile", "deploy/observability/elk/filebeat/inputs.yml", "services/services.json"];
 
 function stubs(context: string, texts: Readonly<Record<string, string>>, rendered: unknown): string {
   const notes = noted.map((name) => `def ${name}(*args, **kwargs):\n    return note("${name}", args, kwargs)\n`);
@@ -38,6 +49,15 @@ def k8s_context():
     return ${JSON.stringify(context)}
 def read_file(path):
     return texts[path]
+def as_float(value):
+    return float(value) if type(value) == "int" else value
+# Tilt's own gives floats, and what an object holds in no order.
+def read_json(path):
+    decoded = json.decode(texts[path])
+    return {
+        name: {key: as_float(value) for key, value in decoded[name].items()}
+        for name in reversed(decoded.keys())
+    }
 def decode_yaml_stream(text):
     return rendered_by_helm
 def encode_yaml(value):

@@ -5,7 +5,8 @@ import { before, describe, it } from "node:test";
 import { render, valuesOf } from "../../../charts/test/charts.ts";
 import { podsOf } from "../../../charts/test/pods.ts";
 import { root } from "../../../deploy/command/checkout.ts";
-import { portsAt, services } from "../../stack/layout.ts";
+import { services } from "../../../services/services.ts";
+import { portsAt } from "../../stack/layout.ts";
 import { type Call, executeTiltfile, resourcesOf } from "./tilt.ts";
 
 let calls: Call[];

@@ -5,10 +5,11 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema } from "#gen/google/rpc/error_details_pb.js";
 import { mayLookLikeCard } from "#platform/interceptors/card-numbers.ts";
 import { Collector } from "#testing/collector.ts";
+import { until } from "#testing/until.ts";
+import { databaseServices } from "../../../services/services.ts";
 import { freePorts } from "../../stack/free-ports.ts";
-import { databaseServices } from "../../stack/layout.ts";
 import { Stack } from "../../stack/stack.ts";
-import { eventually } from "../../testing/processes.ts";
+import { patient } from "../../testing/processes.ts";
 import { inDatabases, inHistories, isAudited, meant } from "./card-number-places.ts";
 import { ContractCaller, each } from "./contract-caller.ts";
 import { type ContractCall, contractCalls, requestWith, type TextField, textFieldsOf } from "./contract-fields.ts";
@@ -75,17 +76,14 @@ describe("card numbers in calls to the whole stack", () => {
       const request = requestWith(call.method.input, { lengths: [1, 1], values, text }).message;
       await failureOf(caller.call(call, request, headersOf(canaries)));
     }
-    let missing: string[] = [];
     const allFound = async () => {
       const hits = await search(canaries);
       const places = (isHistory: boolean) =>
         hits.filter(({ place }) => place.startsWith("history.") === isHistory).map((hit) => canaries.placeOf(hit));
-      missing = [inDatabases.filter(notIn(places(false))), inHistories.filter(notIn(places(true)))].flat();
-      return missing.length === 0;
+      assert.deepEqual([...inDatabases.filter(notIn(places(false))), ...inHistories.filter(notIn(places(true)))], []);
+      return true;
     };
-    await eventually("all canaries", allFound, { everyMs: 500 }).catch((error: Error) => {
-      throw new Error(`${error.message}; these are missing: ${missing.join(", ")}`);
-    });
+    await until(allFound, "all canaries", { ...patient, everyMs: 500 });
   });
 
   test("are refused in every field, with its name and without the number", async () => {

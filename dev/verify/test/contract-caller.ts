@@ -3,7 +3,7 @@ import { createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { openChannel } from "#platform/grpc/channel.ts";
 import { GrpcTransport } from "#platform/grpc/transport.ts";
-import { type Service, services } from "../../stack/layout.ts";
+import { type Service, services } from "../../../services/services.ts";
 import type { Stack } from "../../stack/stack.ts";
 import type { ContractCall } from "./contract-fields.ts";
 

@@ -14,17 +14,12 @@ import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { TimestampSchema, timestampNow } from "@bufbuild/protobuf/wkt";
 import { field as rulesOf, type StringRules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { root } from "../../../deploy/command/checkout.ts";
-import { databaseServices, type Service } from "../../stack/layout.ts";
+import { type Service, serviceFacts, services } from "../../../services/services.ts";
 
 /** Which processes serve a package. */
-const servers: Readonly<Record<string, readonly Service[]>> = {
-  "shop.orders.v1": ["orders"],
-  "shop.payments.v1": ["payments"],
-  "shop.inventory.v1": ["inventory"],
-  "shop.shipping.v1": ["shipping"],
-  "shop.sagas.v1": ["worker"],
-  "shop.audit.v1": databaseServices,
-};
+export function serversOf(name: string): Service[] {
+  return services.filter((service) => serviceFacts[service].packages.includes(name));
+}
 
 /** A call of one process. */
 export interface ContractCall {
@@ -39,10 +34,12 @@ export async function contractCalls(): Promise<ContractCall[]> {
   const calls = paths.map(async (path) => {
     const module = (await import(pathToFileURL(join(folder, path)).href)) as Record<string, unknown>;
     const file = Object.values(module).find((part) => (part as { kind?: string }).kind === "file") as DescFile;
-    const serving = servers[file.proto.package];
-    if (file.services.length > 0 && !serving) throw new Error(`who serves ${file.proto.package}?`);
+    const serving = serversOf(file.proto.package);
+    if (file.services.length > 0 && serving.length === 0) {
+      throw new Error(`services/services.json does not say who serves ${file.proto.package}`);
+    }
     const methods = file.services.flatMap((service) => service.methods);
-    return (serving ?? []).flatMap((server) => methods.map((method) => ({ server, method })));
+    return serving.flatMap((server) => methods.map((method) => ({ server, method })));
   });
   return (await Promise.all(calls)).flat();
 }

@@ -2,9 +2,10 @@ import type { Client } from "@connectrpc/connect";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { Clients } from "#platform/grpc/clients.ts";
+import { until } from "#testing/until.ts";
 import { Shopper } from "../../shop/shopper.ts";
 import type { Stack } from "../../stack/stack.ts";
-import { eventually } from "../../testing/processes.ts";
+import { patient } from "../../testing/processes.ts";
 import type { ContractCall } from "./contract-fields.ts";
 import type { Ids } from "./field-texts.ts";
 
@@ -65,7 +66,7 @@ export class World implements Disposable {
     const wish = { cardToken: "tok_approve", lines: [{ sku: "beans", quantity: 2 }] };
     const orderId = await this.#shopper.place(this.#customerId, { ...wish, requestId: `world-${this.#orders}` });
     const isThere = async () => (await this.#shopper.get(orderId)).status === status;
-    await eventually(`${OrderStatus[status]} of an order`, isThere);
+    await until(isThere, `${OrderStatus[status]} of an order`, patient);
     const { sagaId, shipments } = await this.#shopper.get(orderId);
     const { shipmentId = "", trackingNumber = "" } = shipments[0] ?? {};
     return { customerId: this.#customerId, orderId, sagaId, shipmentId, trackingNumber, step: "capture:north" };
@@ -73,13 +74,9 @@ export class World implements Disposable {
 
   /** A step that nobody can do: its order was ended behind the saga's back. */
   async #parked(): Promise<Ids> {
-    let ids: Ids | undefined;
-    await eventually("a parked step", async () => {
-      const [step] = (await this.#sagas.listParkedSteps({})).steps;
-      if (step) ids = { ...this.ids, orderId: step.orderId, sagaId: step.sagaId, step: step.step };
-      return ids !== undefined;
-    });
-    return ids ?? this.ids;
+    const look = async () => (await this.#sagas.listParkedSteps({})).steps[0];
+    const { orderId, sagaId, step } = await until(look, "a parked step", patient);
+    return { ...this.ids, orderId, sagaId, step };
   }
 
   [Symbol.dispose](): void {

@@ -32,7 +32,7 @@ export interface Page<T> {
 }
 
 /** Items of a page whose size is not given. */
-const defaultPageSize = 50;
+export const defaultPageSize = 50;
 const ivBytes = 12;
 const tagBytes = 16;
 const version = 1;

@@ -2,8 +2,8 @@
 // the latter, with workers that are no version.
 import { loadConfig } from "#platform/config.ts";
 import { workerConfig } from "./config.ts";
-import { promote } from "./deployment.ts";
-import { connect } from "./temporal.ts";
+import { connect } from "./temporal/connection.ts";
+import { promote } from "./temporal/deployment.ts";
 
 /** How long the workers of a version may take to start. */
 const pollingDeadlineMs = 5 * 60_000;

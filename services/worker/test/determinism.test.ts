@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { WorkflowHandle } from "@temporalio/client";
 import { Worker } from "@temporalio/worker";
+import { until } from "#testing/until.ts";
 import { cancelOrder, orderStatus, parkedSteps } from "../src/workflows/messages.ts";
 import type { processOrders } from "../src/workflows/process-orders.ts";
-import { anOrder, bundleOf } from "./harness.ts";
-import { eventually, Stage } from "./stage.ts";
-import { on, type Rule } from "./world-rules.ts";
+import { anOrder, bundleOf } from "./stage/harness.ts";
+import { patient, Stage } from "./stage/stage.ts";
+import { on, type Rule } from "./world/rules.ts";
 
 let stage: Stage;
 before(async () => {
@@ -17,7 +18,7 @@ after(() => stage?.close());
 const batchCount = 4;
 const batchSize = 24;
 
-/** A list in which much goes wrong at the same time. */
+/** A batch in which much goes wrong at the same time. */
 async function troubled(number: number): Promise<WorkflowHandle<typeof processOrders>> {
   const orders = Array.from({ length: batchSize }, () => anOrder());
   const ids = orders.map(({ orderId }) => orderId);
@@ -37,10 +38,10 @@ async function troubled(number: number): Promise<WorkflowHandle<typeof processOr
   return handle;
 }
 
-test("what many lists do while they are asked all the time can be replayed", async () => {
+test("what many batches do while they are asked all the time can be replayed", async () => {
   const handles = await Promise.all(Array.from({ length: batchCount }, (_, number) => troubled(number)));
   let asked = 0;
-  await eventually("all orders but the poisonous ones have ended", async () => {
+  const othersEnded = async () => {
     const parked = await Promise.all(handles.map((handle) => handle.query(parkedSteps)));
     asked += parked.length;
     if (parked.some((steps) => steps.length !== 1)) return false;
@@ -49,7 +50,8 @@ test("what many lists do while they are asked all the time can be replayed", asy
     await Promise.all(handles.map((handle) => handle.query(orderStatus, "")));
     const later = await Promise.all(handles.map((handle) => handle.describe()));
     return later.every(({ historyLength }, index) => historyLength === counts[index] && asked > batchCount * 20);
-  });
+  };
+  await until(othersEnded, "all orders but the poisonous ones have ended", patient);
   for (const handle of handles) {
     await Worker.runReplayHistory({ workflowBundle: await bundleOf() }, await handle.fetchHistory());
     await handle.terminate();

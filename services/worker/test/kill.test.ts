@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { keepSpans } from "#testing/kept-spans.ts";
 import { cancelOrderSignal } from "../src/workflows/messages.ts";
-import { anOrder, startSaga } from "./harness.ts";
-import { impatient, Killable } from "./killable.ts";
-import { dispatched, orderOf, traceOf } from "./traces.ts";
-import { on, type Rule } from "./world-rules.ts";
+import { anOrder, startSaga } from "./stage/harness.ts";
+import { impatient, Killable } from "./stage/killable.ts";
+import { dispatched, orderOf, traceOf } from "./stage/traces.ts";
+import { on, type Rule } from "./world/rules.ts";
 
 let killable: Killable;
 before(async () => {
@@ -24,11 +24,17 @@ const cases: { name: string; kills: string[]; rules?: (orderId: string) => Rule[
     { name: "confirm", kills: ["confirm"], stage: "DELIVERED", effects: 11 },
     { name: "every step from the confirmed order on", kills: forward, stage: "DELIVERED", effects: 11 },
     {
-      ...{ name: "every compensation", kills: ["void", "release", "transition"], stage: "REJECTED", effects: 4 },
+      name: "every compensation",
+      kills: ["void", "release", "transition"],
+      stage: "REJECTED",
+      effects: 4,
       rules: (orderId) => [declined(orderId)],
     },
     {
-      ...{ name: "every step that drops a parcel", kills: ["cancel", "void", "release"], stage: "FAILED", effects: 9 },
+      name: "every step that drops a parcel",
+      kills: ["cancel", "void", "release"],
+      stage: "FAILED",
+      effects: 9,
       rules: (orderId) => [packing(orderId)],
     },
   ];

@@ -1,31 +1,54 @@
-/** Records the histories that replay.test.ts replays: `node services/worker/test/record-histories.ts [name…]`. */
+/**
+ * Records the histories that replay.test.ts replays: `node services/worker/test/record-histories.ts [name…]`. One that
+ * exists stays as it is: it is what a workflow of its time did, which the code of today must still take.
+ */
 import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { root } from "../../../deploy/command/checkout.ts";
 import { tool } from "../../../dev/tools/tool.ts";
+import { historyFile } from "./history.ts";
 import { scenarios } from "./scenarios.ts";
-import { Stage } from "./stage.ts";
+import { Stage } from "./stage/stage.ts";
 
-const wanted = process.argv.slice(2);
-const stage = await Stage.open();
-try {
-  for (const [name, run] of Object.entries(scenarios)) {
-    if (wanted.length > 0 && !wanted.includes(name)) continue;
-    const handle = await run(stage);
-    const target = fileURLToPath(new URL(`./histories/${name}.json`, import.meta.url));
-    const show = ["workflow", "show", "--output", "json", "--workflow-id", handle.workflowId];
-    const { stdout } = await promisify(execFile)(
-      await tool("temporal"),
-      [...show, "--address", stage.environment.address],
-      { maxBuffer: 64 * 1024 * 1024 },
+/** The scenarios to record, by name. @throws Error, in one sentence, when one of them cannot be */
+function wantedScenarios(names: string[]) {
+  const wanted = names.length > 0 ? names : Object.keys(scenarios);
+  return wanted.map((name) => {
+    const run = scenarios[name];
+    if (!run) throw new Error(`there is no scenario ${name}; there are: ${Object.keys(scenarios).join(", ")}`);
+    if (!existsSync(historyFile(name))) return { name, run };
+    throw new Error(
+      `the history ${name} exists, and a recorded history never changes; record a scenario of another name`,
     );
-    // Stack traces name the folder of this checkout, which is nobody else's.
-    const history = JSON.stringify(JSON.parse(stdout)).replaceAll(root, "");
-    await writeFile(target, `${history}\n`);
-    console.log(name);
+  });
+}
+
+async function record(wanted: ReturnType<typeof wantedScenarios>): Promise<void> {
+  const stage = await Stage.open();
+  try {
+    for (const { name, run } of wanted) {
+      const handle = await run(stage);
+      const show = ["workflow", "show", "--output", "json", "--workflow-id", handle.workflowId];
+      const { stdout } = await promisify(execFile)(
+        await tool("temporal"),
+        [...show, "--address", stage.environment.address],
+        { maxBuffer: 64 * 1024 * 1024 },
+      );
+      // Stack traces name the folder of this checkout, which is nobody else's.
+      const history = JSON.stringify(JSON.parse(stdout)).replaceAll(root, "");
+      await writeFile(historyFile(name), `${history}\n`, { flag: "wx" });
+      console.log(name);
+    }
+  } finally {
+    await stage.close();
   }
-} finally {
-  await stage.close();
+}
+
+try {
+  await record(wantedScenarios(process.argv.slice(2)));
+} catch (error) {
+  console.error(`record-histories: ${error instanceof Error ? error.message : error}`);
+  process.exitCode = 1;
 }

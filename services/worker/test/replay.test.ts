@@ -3,9 +3,9 @@ import { readdir } from "node:fs/promises";
 import { test } from "node:test";
 import { Worker } from "@temporalio/worker";
 import { DeterminismViolationError } from "@temporalio/workflow";
-import { bundleOf } from "./harness.ts";
 import { historyFolder, readHistory } from "./history.ts";
 import { scenarios } from "./scenarios.ts";
+import { bundleOf } from "./stage/harness.ts";
 
 test("every scenario has a recorded history", async () => {
   assert.deepEqual(

@@ -1,14 +1,14 @@
 import type { WorkflowHandle } from "@temporalio/client";
 import { cancelOrder, resolveStep, retryStep } from "../src/workflows/messages.ts";
+import type { SagaOrder } from "../src/workflows/order-state.ts";
 import type { processOrders } from "../src/workflows/process-orders.ts";
-import type { SagaOrder } from "../src/workflows/types.ts";
-import { anOrder } from "./harness.ts";
-import type { Stage } from "./stage.ts";
-import { on } from "./world-rules.ts";
+import { anOrder } from "./stage/harness.ts";
+import type { Stage } from "./stage/stage.ts";
+import { on } from "./world/rules.ts";
 
 type Handle = WorkflowHandle<typeof processOrders>;
 
-function list(size: number): SagaOrder[] {
+function batchOf(size: number): SagaOrder[] {
   return Array.from({ length: size }, () => anOrder());
 }
 
@@ -19,13 +19,13 @@ function idOf(orders: SagaOrder[], index: number): string {
 /** Sagas that between them take every turn that the workflow's code can take. Each returns when its workflow has ended. */
 export const scenarios: Record<string, (stage: Stage) => Promise<Handle>> = {
   async delivered(stage) {
-    const handle = await stage.start(list(2));
+    const handle = await stage.start(batchOf(2));
     await handle.result();
     return handle;
   },
 
   async mixed(stage) {
-    const orders = list(6);
+    const orders = batchOf(6);
     const handle = await stage.start(orders, [
       on("reserve", { kind: "refuse", reason: "OUT_OF_STOCK" }, { orderId: idOf(orders, 0) }),
       on("authorize", { kind: "refuse", reason: "PAYMENT_DECLINED" }, { orderId: idOf(orders, 1) }),
@@ -39,7 +39,7 @@ export const scenarios: Record<string, (stage: Stage) => Promise<Handle>> = {
 
   /** Retries by timers, halving, an entry that stands alone, an operator. */
   async poisoned(stage) {
-    const orders = list(5);
+    const orders = batchOf(5);
     const orderId = idOf(orders, 3);
     const rules = [
       on("authorize", { kind: "invalid" }, { orderId, times: 5 }),
@@ -54,7 +54,7 @@ export const scenarios: Record<string, (stage: Stage) => Promise<Handle>> = {
   },
 
   async resolved(stage) {
-    const orders = list(2);
+    const orders = batchOf(2);
     const orderId = idOf(orders, 1);
     const handle = await stage.start(orders, [on("commit", { kind: "refuse", reason: "NOT_CONFIRMED" }, { orderId })]);
     await stage.parked(handle, "commit:BER");
@@ -65,7 +65,7 @@ export const scenarios: Record<string, (stage: Stage) => Promise<Handle>> = {
 
   /** A refusal that the callee remembers; the operator's retry is another request. */
   async askedAnew(stage) {
-    const orders = list(2);
+    const orders = batchOf(2);
     const orderId = idOf(orders, 0);
     const refused = `${orderId}:capture:BER`;
     const handle = await stage.start(orders, [
@@ -79,7 +79,7 @@ export const scenarios: Record<string, (stage: Stage) => Promise<Handle>> = {
   },
 
   async cancelled(stage) {
-    const orders = list(3);
+    const orders = batchOf(3);
     const orderId = idOf(orders, 1);
     const handle = await stage.start(orders, [on("authorize", { kind: "pending" }, { orderId })]);
     await stage.until(handle, orderId, ["authorize", "RUNNING"]);
@@ -90,7 +90,7 @@ export const scenarios: Record<string, (stage: Stage) => Promise<Handle>> = {
 
   /** A local activity outlasts its workflow task: the cancellation comes while it runs, and nobody waits for it then. */
   async cancelledDuringLocalActivity(stage) {
-    const orders = list(2);
+    const orders = batchOf(2);
     const orderId = idOf(orders, 0);
     const handle = await stage.start(orders, [], { stepTimeoutMs: 20_000 });
     stage.world.onCall = (step, when) =>
@@ -102,7 +102,7 @@ export const scenarios: Record<string, (stage: Stage) => Promise<Handle>> = {
   },
 
   async severalParcels(stage) {
-    const orders = list(2);
+    const orders = batchOf(2);
     const orderId = idOf(orders, 0);
     stage.world.allocate = (id, lines) =>
       lines.map((line, index) => ({ ...line, locationId: id === orderId && index > 0 ? "HAM" : "BER" }));
@@ -114,7 +114,7 @@ export const scenarios: Record<string, (stage: Stage) => Promise<Handle>> = {
   },
 
   async continuedAsNew(stage) {
-    const orders = list(2);
+    const orders = batchOf(2);
     const orderId = idOf(orders, 1);
     const rule = on("look", { kind: "pending" }, { orderId, times: 6 });
     const handle = await stage.start(orders, [rule], { maxHistory: 60 });

@@ -1,22 +1,22 @@
 import { ApplicationFailure, Context } from "@temporalio/activity";
 import { requestContext, withContext } from "#platform/context.ts";
 import { traceParentOf, tracing, underSpan } from "#platform/trace/spans.ts";
-import type { SagaMetrics, StepOutcome } from "../metrics.ts";
-import type { Activities, InputOf, OutputOf, StepList, StepName } from "../workflows/step-types.ts";
-import type { Outcome } from "../workflows/types.ts";
+import type { Outcome, StepBatch } from "../workflows/engine/step-batch.ts";
+import type { Activities, InputOf, OutputOf, StepName } from "../workflows/step-table.ts";
+import type { SagaMetrics, StepOutcome } from "./metrics.ts";
 import { stageAfter, stepLabel } from "./step-name.ts";
 import { StepSpans } from "./step-spans.ts";
 
 type Work<N extends StepName> = (entries: InputOf<N>[]) => Promise<Outcome<OutputOf<N>>[]>;
 
 /**
- * Makes an activity of what is done for a list: each attempt has its spans, its metrics, and the ids of saga and order
+ * Makes an activity of what is done for a batch: each attempt has its spans, its metrics, and the ids of saga and order
  * on its log lines and for whom it calls.
  */
 export function asActivity<N extends StepName>(name: N, metrics: SagaMetrics, work: Work<N>): Activities[N] {
-  const activity = async (list: StepList<InputOf<N>>) => {
-    const { entries } = list;
-    const spans = spansOf(name, list);
+  const activity = async (batch: StepBatch<InputOf<N>>) => {
+    const { entries } = batch;
+    const spans = spansOf(name, batch);
     const began = performance.now();
     const note = (outcomes: Outcome<unknown>[] | undefined) =>
       count(metrics, { name, entries, outcomes, seconds: (performance.now() - began) / 1000 });
@@ -36,13 +36,17 @@ export function asActivity<N extends StepName>(name: N, metrics: SagaMetrics, wo
 }
 
 /** The spans of an attempt; undefined when nothing of it is traced. */
-function spansOf<N extends StepName>(name: N, list: StepList<InputOf<N>>): StepSpans | undefined {
+function spansOf<N extends StepName>(name: N, batch: StepBatch<InputOf<N>>): StepSpans | undefined {
   const workflowTrace = requestContext().traceParent;
-  const { entries, traceparents, attemptsBefore = 0 } = list;
+  const { entries, traceparents, attemptsBefore = 0 } = batch;
   if (!tracing() || (workflowTrace === undefined && traceparents === undefined)) return undefined;
   const { info } = Context.current();
   return new StepSpans({
-    ...{ activity: name, entries, traceparents, workflowTrace, local: info.isLocal },
+    activity: name,
+    entries,
+    traceparents,
+    workflowTrace,
+    local: info.isLocal,
     sagaId: info.workflowExecution?.workflowId ?? "",
     attempt: attemptsBefore + info.attempt,
     labelOf: (index) => stepLabel(name, entries[index] as InputOf<N>),
@@ -60,13 +64,15 @@ function inContext<T>(
   const subject = { ...(sagaId && { "saga.id": sagaId }), ...(orderId && { "order.id": orderId }) };
   const about = { requestId: sagaId, subject };
   if (!tracing()) return withContext(about, work);
-  const traceParent = traceParentOf(spans?.list) || undefined;
-  return underSpan(spans?.list, () => withContext({ ...about, traceParent }, () => (spans ? spans.run(work) : work())));
+  const traceParent = traceParentOf(spans?.batch) || undefined;
+  return underSpan(spans?.batch, () =>
+    withContext({ ...about, traceParent }, () => (spans ? spans.run(work) : work())),
+  );
 }
 
 /** One attempt in the metrics; without outcomes it failed as a whole. */
 function count<N extends StepName>(
-  { steps, stepDuration, listSize, orders }: SagaMetrics,
+  { steps, stepDuration, batchSize, orders }: SagaMetrics,
   attempt: { name: N; entries: InputOf<N>[]; outcomes: Outcome<unknown>[] | undefined; seconds: number },
 ): void {
   const { name, entries, outcomes, seconds } = attempt;
@@ -86,6 +92,6 @@ function count<N extends StepName>(
       size += number;
     }
     stepDuration.observe({ step }, seconds);
-    listSize.observe({ step }, size);
+    batchSize.observe({ step }, size);
   }
 }

@@ -1,30 +1,19 @@
-import type { SagaMetrics } from "../metrics.ts";
-import type { Activities } from "../workflows/step-types.ts";
+import { type Activities, type StepName, steps } from "../workflows/step-table.ts";
 import { asActivity } from "./attempt.ts";
-import type { ServiceClients } from "./clients.ts";
-import * as inventory from "./inventory.ts";
-import type { LongListPolicy } from "./long-list.ts";
-import * as orders from "./orders.ts";
-import * as payments from "./payments.ts";
-import * as shipping from "./shipping.ts";
+import { inventoryWorks } from "./inventory.ts";
+import type { LongBatchPolicy } from "./long-batch.ts";
+import type { SagaMetrics } from "./metrics.ts";
+import { orderWorks } from "./orders.ts";
+import { paymentWorks } from "./payments.ts";
+import { shippingWorks } from "./shipping.ts";
+import type { ServiceClients, StepWorks } from "./step-work.ts";
 
-/** The activities of the saga. Each takes a list, makes one call of a service, and answers for each entry. */
-export function createActivities(clients: ServiceClients, long: LongListPolicy, metrics: SagaMetrics): Activities {
-  return {
-    reserveStock: asActivity("reserveStock", metrics, (entries) => inventory.reserveStock(clients, entries)),
-    releaseStock: asActivity("releaseStock", metrics, (entries) => inventory.releaseStock(clients, entries)),
-    commitStock: asActivity("commitStock", metrics, (entries) => inventory.commitStock(clients, entries)),
-    authorizePayment: asActivity("authorizePayment", metrics, (entries) => payments.authorizePayment(clients, entries)),
-    voidPayment: asActivity("voidPayment", metrics, (entries) => payments.voidPayment(clients, entries)),
-    capturePayment: asActivity("capturePayment", metrics, (entries) => payments.capturePayment(clients, entries)),
-    refundPayment: asActivity("refundPayment", metrics, (entries) => payments.refundPayment(clients, entries)),
-    confirmOrder: asActivity("confirmOrder", metrics, (entries) => orders.confirmOrder(clients, entries)),
-    transitionOrder: asActivity("transitionOrder", metrics, (entries) => orders.transitionOrder(clients, entries)),
-    prepareShipment: asActivity("prepareShipment", metrics, (entries) =>
-      shipping.prepareShipment(clients, entries, long),
-    ),
-    bookShipment: asActivity("bookShipment", metrics, (entries) => shipping.bookShipment(clients, entries, long)),
-    cancelShipment: asActivity("cancelShipment", metrics, (entries) => shipping.cancelShipment(clients, entries)),
-    lookShipment: asActivity("lookShipment", metrics, (entries) => shipping.lookShipment(clients, entries)),
-  };
+const works: StepWorks = { ...inventoryWorks, ...paymentWorks, ...orderWorks, ...shippingWorks };
+
+/** The activities of the saga. Each takes a batch, makes one call of a service, and answers for each entry. */
+export function createActivities(clients: ServiceClients, long: LongBatchPolicy, metrics: SagaMetrics): Activities {
+  const activityOf = <N extends StepName>(name: N) =>
+    asActivity(name, metrics, (entries) => works[name](clients, entries, long));
+  const names = Object.keys(steps) as StepName[];
+  return Object.fromEntries(names.map((name) => [name, activityOf(name)])) as Activities;
 }

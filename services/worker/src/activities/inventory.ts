@@ -1,77 +1,80 @@
-import type { InputOf, OutputOf } from "../workflows/step-types.ts";
-import type { Outcome } from "../workflows/types.ts";
-import type { ServiceClients } from "./clients.ts";
-import { done, listCall, requestId } from "./list-call.ts";
+import {
+  BatchCommitReservationsRequestSchema,
+  BatchConfirmReservationsRequestSchema,
+  BatchReleaseReservationsRequestSchema,
+  BatchReserveStockRequestSchema,
+} from "#gen/shop/inventory/v1/inventory_service_pb.js";
+import { whole } from "#platform/whole.ts";
+import type { Outcome } from "../workflows/engine/step-batch.ts";
+import { batchCall, done } from "./batch-call.ts";
+import { requestId } from "./entry-key.ts";
+import type { ServiceClients, StepWorks } from "./step-work.ts";
 
-/** Sets the lines of orders aside, for each all or none, and answers what comes from where. */
-export function reserveStock(
-  { inventory }: ServiceClients,
-  entries: InputOf<"reserveStock">[],
-): Promise<Outcome<OutputOf<"reserveStock">>[]> {
-  return listCall(
+/** What the saga asks of the inventory. */
+export const inventoryWorks = {
+  /** Sets the lines of orders aside, for each all or none, and answers what comes from where. */
+  reserveStock: ({ inventory }, entries) =>
+    batchCall(
+      entries,
+      (part, options, traceparents) => {
+        const requests = part.map((entry) => ({
+          requestId: requestId(entry, "reserve"),
+          orderId: entry.orderId,
+          lines: entry.lines.map(({ sku, quantity }) => ({ sku, quantity: BigInt(quantity) })),
+          timeToLive: undefined,
+        }));
+        return inventory.batchReserveStock(whole(BatchReserveStockRequestSchema, { requests, traceparents }), options);
+      },
+      ({ reservation }) => {
+        const allocations = reservation?.allocations ?? [];
+        return done(
+          allocations.map(({ sku, locationId, quantity }) => ({ sku, locationId, quantity: Number(quantity) })),
+        );
+      },
+    ),
+
+  /** Gives back what is set aside and has not left: all of an order, or its part at one location. */
+  releaseStock: ({ inventory }, entries) =>
+    batchCall(
+      entries,
+      (part, options, traceparents) => {
+        const requests = part.map((entry) => ({
+          requestId: requestId(entry, "release"),
+          orderId: entry.orderId,
+          locationId: entry.locationId ?? "",
+        }));
+        const request = whole(BatchReleaseReservationsRequestSchema, { requests, traceparents });
+        return inventory.batchReleaseReservations(request, options);
+      },
+      () => done(null),
+    ),
+
+  /** Takes the part at one location from the shelf. */
+  commitStock: ({ inventory }, entries) =>
+    batchCall(
+      entries,
+      (part, options, traceparents) => {
+        const requests = part.map((entry) => ({
+          requestId: requestId(entry, "commit"),
+          orderId: entry.orderId,
+          locationId: entry.locationId,
+        }));
+        const request = whole(BatchCommitReservationsRequestSchema, { requests, traceparents });
+        return inventory.batchCommitReservations(request, options);
+      },
+      () => done(null),
+    ),
+} satisfies Partial<StepWorks>;
+
+/** Makes holds firm: a part of the confirmation of an order. */
+export function confirmStock({ inventory }: ServiceClients, entries: { orderId: string }[]): Promise<Outcome<null>[]> {
+  return batchCall(
     entries,
     (part, options, traceparents) => {
-      const requests = part.map((entry) => ({
-        requestId: requestId(entry, "reserve"),
-        orderId: entry.orderId,
-        lines: entry.lines.map(({ sku, quantity }) => ({ sku, quantity: BigInt(quantity) })),
-      }));
-      return inventory.batchReserveStock({ requests, traceparents }, options);
-    },
-    ({ reservation }) => {
-      const allocations = reservation?.allocations ?? [];
-      return done(
-        allocations.map(({ sku, locationId, quantity }) => ({ sku, locationId, quantity: Number(quantity) })),
-      );
-    },
-  );
-}
-
-/** Gives back what is set aside and has not left: all of an order, or its part at one location. */
-export function releaseStock(
-  { inventory }: ServiceClients,
-  entries: InputOf<"releaseStock">[],
-): Promise<Outcome<null>[]> {
-  return listCall(
-    entries,
-    (part, options, traceparents) => {
-      const requests = part.map((entry) => ({ ...refOf(entry), requestId: requestId(entry, "release") }));
-      return inventory.batchReleaseReservations({ requests, traceparents }, options);
+      const requests = part.map(({ orderId }) => ({ requestId: requestId({ orderId }, "confirm"), orderId }));
+      const request = whole(BatchConfirmReservationsRequestSchema, { requests, traceparents });
+      return inventory.batchConfirmReservations(request, options);
     },
     () => done(null),
   );
-}
-
-/** Takes the part at one location from the shelf. */
-export function commitStock(
-  { inventory }: ServiceClients,
-  entries: InputOf<"commitStock">[],
-): Promise<Outcome<null>[]> {
-  return listCall(
-    entries,
-    (part, options, traceparents) => {
-      const requests = part.map((entry) => ({ ...refOf(entry), requestId: requestId(entry, "commit") }));
-      return inventory.batchCommitReservations({ requests, traceparents }, options);
-    },
-    () => done(null),
-  );
-}
-
-/** Makes holds firm. */
-export function confirmReservations(
-  { inventory }: ServiceClients,
-  entries: { orderId: string }[],
-): Promise<Outcome<null>[]> {
-  return listCall(
-    entries,
-    (part, options, traceparents) => {
-      const requests = part.map((entry) => ({ ...refOf(entry), requestId: requestId(entry, "confirm") }));
-      return inventory.batchConfirmReservations({ requests, traceparents }, options);
-    },
-    () => done(null),
-  );
-}
-
-function refOf({ orderId, locationId = "" }: { orderId: string; locationId?: string }) {
-  return { orderId, locationId };
 }

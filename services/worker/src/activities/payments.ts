@@ -1,91 +1,93 @@
 import { PaymentStatus } from "#gen/shop/payments/v1/payment_pb.js";
+import {
+  BatchAuthorizePaymentsRequestSchema,
+  BatchCapturePaymentsRequestSchema,
+  BatchRefundPaymentsRequestSchema,
+  BatchVoidPaymentsRequestSchema,
+} from "#gen/shop/payments/v1/payment_service_pb.js";
+import { MoneySchema } from "#gen/shop/type/v1/money_pb.js";
 import { hideCardNumbers } from "#platform/redact/redact-text.ts";
-import type { InputOf } from "../workflows/step-types.ts";
-import type { Money, Outcome } from "../workflows/types.ts";
-import type { ServiceClients } from "./clients.ts";
-import { done, listCall, pending, requestId } from "./list-call.ts";
+import { whole } from "#platform/whole.ts";
+import type { Outcome } from "../workflows/engine/step-batch.ts";
+import type { Money } from "../workflows/order-state.ts";
+import { batchCall, done, pending } from "./batch-call.ts";
+import { requestId } from "./entry-key.ts";
+import type { StepWorks } from "./step-work.ts";
+
+/** What the saga asks of the payments. */
+export const paymentWorks = {
+  /** Has the gateway hold the orders' totals. */
+  authorizePayment: ({ payments }, entries) =>
+    batchCall(
+      entries,
+      (part, options, traceparents) => {
+        const requests = part.map((entry) => ({
+          requestId: requestId(entry, "authorize"),
+          paymentId: paymentIdOf(entry),
+          orderId: entry.orderId,
+          customerId: entry.customerId,
+          amount: toMoney(entry.amount),
+          cardToken: entry.cardToken,
+        }));
+        const request = whole(BatchAuthorizePaymentsRequestSchema, { requests, traceparents });
+        return payments.batchAuthorizePayments(request, options);
+      },
+      ({ payment }) => (payment?.status === PaymentStatus.PENDING ? pending : done(null)),
+    ),
+
+  /** Gives free what is held: all that is left, or one parcel's part. */
+  voidPayment: ({ payments }, entries) =>
+    batchCall(
+      entries,
+      (part, options, traceparents) => {
+        const requests = part.map((entry) => ({
+          requestId: requestId(entry, "void"),
+          paymentId: paymentIdOf(entry),
+          amount: entry.amount && toMoney(entry.amount),
+        }));
+        return payments.batchVoidPayments(whole(BatchVoidPaymentsRequestSchema, { requests, traceparents }), options);
+      },
+      decided,
+    ),
+
+  /** Takes the parts of parcels that left. */
+  capturePayment: ({ payments }, entries) =>
+    batchCall(
+      entries,
+      (part, options, traceparents) => {
+        const requests = part.map((entry) => ({
+          requestId: requestId(entry, "capture"),
+          paymentId: paymentIdOf(entry),
+          amount: toMoney(entry.amount),
+        }));
+        const request = whole(BatchCapturePaymentsRequestSchema, { requests, traceparents });
+        return payments.batchCapturePayments(request, options);
+      },
+      decided,
+    ),
+
+  /** Pays back the parts of parcels that were lost. */
+  refundPayment: ({ payments }, entries) =>
+    batchCall(
+      entries,
+      (part, options, traceparents) => {
+        const requests = part.map((entry) => ({
+          requestId: requestId(entry, "refund"),
+          paymentId: paymentIdOf(entry),
+          amount: toMoney(entry.amount),
+          // The number of a place may look like a card's, which a reason must not hold.
+          reason: hideCardNumbers(`the parcel from ${entry.locationId} was lost`),
+        }));
+        const request = whole(BatchRefundPaymentsRequestSchema, { requests, traceparents });
+        return payments.batchRefundPayments(request, options);
+      },
+      decided,
+    ),
+} satisfies Partial<StepWorks>;
 
 /** The payment of an order has the order's id, so that it can be voided when the answer to its authorization was lost. */
 function paymentIdOf({ orderId }: { orderId: string }): string {
   return orderId;
-}
-
-/** Has the gateway hold the orders' totals. */
-export function authorizePayment(
-  { payments }: ServiceClients,
-  entries: InputOf<"authorizePayment">[],
-): Promise<Outcome<null>[]> {
-  return listCall(
-    entries,
-    (part, options, traceparents) => {
-      const requests = part.map((entry) => ({
-        requestId: requestId(entry, "authorize"),
-        paymentId: paymentIdOf(entry),
-        orderId: entry.orderId,
-        customerId: entry.customerId,
-        amount: toMoney(entry.amount),
-        cardToken: entry.cardToken,
-      }));
-      return payments.batchAuthorizePayments({ requests, traceparents }, options);
-    },
-    ({ payment }) => (payment?.status === PaymentStatus.PENDING ? pending : done(null)),
-  );
-}
-
-/** Gives free what is held: all that is left, or one parcel's part. */
-export function voidPayment({ payments }: ServiceClients, entries: InputOf<"voidPayment">[]): Promise<Outcome<null>[]> {
-  return listCall(
-    entries,
-    (part, options, traceparents) => {
-      const requests = part.map((entry) => ({
-        requestId: requestId(entry, "void"),
-        paymentId: paymentIdOf(entry),
-        ...(entry.amount ? { amount: toMoney(entry.amount) } : {}),
-      }));
-      return payments.batchVoidPayments({ requests, traceparents }, options);
-    },
-    decided,
-  );
-}
-
-/** Takes the parts of parcels that left. */
-export function capturePayment(
-  { payments }: ServiceClients,
-  entries: InputOf<"capturePayment">[],
-): Promise<Outcome<null>[]> {
-  return listCall(
-    entries,
-    (part, options, traceparents) => {
-      const requests = part.map((entry) => ({
-        requestId: requestId(entry, "capture"),
-        paymentId: paymentIdOf(entry),
-        amount: toMoney(entry.amount),
-      }));
-      return payments.batchCapturePayments({ requests, traceparents }, options);
-    },
-    decided,
-  );
-}
-
-/** Pays back the parts of parcels that were lost. */
-export function refundPayment(
-  { payments }: ServiceClients,
-  entries: InputOf<"refundPayment">[],
-): Promise<Outcome<null>[]> {
-  return listCall(
-    entries,
-    (part, options, traceparents) => {
-      const requests = part.map((entry) => ({
-        requestId: requestId(entry, "refund"),
-        paymentId: paymentIdOf(entry),
-        amount: toMoney(entry.amount),
-        // The number of a place may look like a card's, which a reason must not hold.
-        reason: hideCardNumbers(`the parcel from ${entry.locationId} was lost`),
-      }));
-      return payments.batchRefundPayments({ requests, traceparents }, options);
-    },
-    decided,
-  );
 }
 
 function decided(response: { pending: boolean }): Outcome<null> {
@@ -93,6 +95,6 @@ function decided(response: { pending: boolean }): Outcome<null> {
 }
 
 /** @throws RangeError for an amount that is not a whole number of minor units */
-function toMoney({ currency, amount }: Money): { currency: string; amount: bigint } {
-  return { currency, amount: BigInt(amount) };
+function toMoney({ currency, amount }: Money) {
+  return whole(MoneySchema, { currency, amount: BigInt(amount) });
 }

@@ -1,77 +1,119 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { Context } from "@temporalio/activity";
+import {
+  BatchBookShipmentsRequestSchema,
+  BatchCancelShipmentsRequestSchema,
+} from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
 import { type Shipment, ShipmentStatus } from "#gen/shop/shipping/v1/shipment_pb.js";
-import type { InputOf, OutputOf, ParcelRef } from "../workflows/step-types.ts";
-import type { Outcome, ParcelReport } from "../workflows/types.ts";
-import type { ServiceClients } from "./clients.ts";
-import { done, listCall, pending, refused, requestId } from "./list-call.ts";
-import { keyOf, type LongListPolicy, untilDecided } from "./long-list.ts";
-import { transitionOrder } from "./orders.ts";
-import type { EntryKey } from "./step-spans.ts";
+import {
+  BatchCreateShipmentsRequestSchema,
+  BatchGetShipmentsRequestSchema,
+} from "#gen/shop/shipping/v1/shipping_service_pb.js";
+import { whole } from "#platform/whole.ts";
+import type { Outcome } from "../workflows/engine/step-batch.ts";
+import type { ParcelReport } from "../workflows/order-state.ts";
+import { type InputOf, type OutputOf, type ParcelRef, steps } from "../workflows/step-table.ts";
+import { batchCall, bothHalves, done, pending, refused } from "./batch-call.ts";
+import { type EntryKey, keyOf, requestId } from "./entry-key.ts";
+import { untilDecided } from "./long-batch.ts";
+import { moveOrders } from "./orders.ts";
+import type { ServiceClients, StepWorks } from "./step-work.ts";
 
 const domain = "shipping.shop";
 
 type Prepared = OutputOf<"prepareShipment">;
-type Booked = OutputOf<"bookShipment">;
 
-/** The shipments of a list that are being packed. */
+/** The shipments of a batch that are being packed. */
 interface Begun {
   readonly shipmentIds: Map<string, string>;
   /** When the youngest of them was created, as a time in milliseconds. */
   since: number | undefined;
 }
 
-/** Has parcels packed: their orders go to PREPARING, their shipments are created, and it waits until they are ready. */
-export function prepareShipment(
-  clients: ServiceClients,
-  entries: InputOf<"prepareShipment">[],
-  policy: LongListPolicy,
-): Promise<Outcome<Prepared>[]> {
-  const begun: Begun = { shipmentIds: new Map(), since: undefined };
-  const { shipmentIds } = begun;
-  return untilDecided<InputOf<"prepareShipment">, Prepared>(
-    entries,
-    async (open) => {
-      const fresh = open.filter((entry) => !shipmentIds.has(keyOf(entry)));
-      if (fresh.length > 0) return begin(clients, fresh, begun);
-      const looks = open.map((entry) => ({ ...refOf(entry), shipmentId: shipmentIds.get(keyOf(entry)) ?? "" }));
-      const shipments = await lookAt(clients, looks);
-      return byKey(open, shipments.map(refusalStays(toPrepared)));
-    },
-    policy,
-    () => begun.since,
-  );
-}
+/** What the saga asks of shipping. */
+export const shippingWorks = {
+  /** Has parcels packed: their orders are moved, their shipments created, and it waits until they are ready. */
+  prepareShipment: (clients, entries, long) => {
+    const begun: Begun = { shipmentIds: new Map(), since: undefined };
+    const { shipmentIds } = begun;
+    return untilDecided<InputOf<"prepareShipment">, Prepared>(
+      entries,
+      async (open) => {
+        const fresh = open.filter((entry) => !shipmentIds.has(keyOf(entry)));
+        if (fresh.length > 0) return byKey(fresh, await begin(clients, fresh, begun));
+        const looks = open.map((entry) => ({ ...refOf(entry), shipmentId: shipmentIds.get(keyOf(entry)) ?? "" }));
+        const shipments = await lookAt(clients, looks);
+        return byKey(open, shipments.map(refusalStays(toPrepared)));
+      },
+      long,
+      () => begun.since,
+    );
+  },
 
-async function begin(
+  /** Hands packed parcels to the carrier and waits until it has taken or refused them. */
+  bookShipment: ({ fulfillment }, entries, long) => {
+    const book = (open: ParcelRef[]) =>
+      batchCall(
+        open,
+        (part, options, traceparents) => {
+          const requests = part.map((entry) => ({ ...refOf(entry), requestId: requestId(entry, "ship") }));
+          return fulfillment.batchBookShipments(
+            whole(BatchBookShipmentsRequestSchema, { requests, traceparents }),
+            options,
+          );
+        },
+        ({ shipment, pending: undecided }) => {
+          if (undecided || !shipment) return pending;
+          return done({ trackingNumber: shipment.trackingNumber });
+        },
+      );
+    return untilDecided(entries, async (open) => byKey(open, await book(open)), long);
+  },
+
+  /** Calls off parcels that the carrier does not have. */
+  cancelShipment: ({ fulfillment }, entries) =>
+    batchCall(
+      entries,
+      (part, options, traceparents) => {
+        const requests = part.map((entry) => ({ ...refOf(entry), requestId: requestId(entry, "cancel") }));
+        const request = whole(BatchCancelShipmentsRequestSchema, { requests, traceparents });
+        return fulfillment.batchCancelShipments(request, options);
+      },
+      (response) => (response.pending ? pending : done(null)),
+    ),
+
+  /** Looks what became of parcels that are on their way. */
+  lookShipment: async (clients, entries) => {
+    const shipments = await lookAt(clients, entries);
+    return shipments.map(
+      refusalStays((shipment): Outcome<ParcelReport | null> => {
+        if (shipment?.status === ShipmentStatus.DELIVERED) return done("DELIVERED");
+        return done(shipment?.status === ShipmentStatus.LOST ? "LOST" : null);
+      }),
+    );
+  },
+} satisfies Partial<StepWorks>;
+
+function begin(
   clients: ServiceClients,
   fresh: InputOf<"prepareShipment">[],
   begun: Begun,
-): Promise<Map<string, Outcome<Prepared>>> {
-  const orderIds = [...new Set(fresh.map((entry) => entry.orderId))];
-  const moved = await transitionOrder(
-    clients,
-    orderIds.map((orderId) => ({ orderId, status: "PREPARING" })),
-  );
-  const refusals = new Map(orderIds.map((orderId, index) => [orderId, moved[index]]));
-  const stopped = fresh.filter((entry) => refusals.get(entry.orderId)?.kind === "refused");
-  const going = fresh.filter((entry) => refusals.get(entry.orderId)?.kind === "done");
-  const created = going.length > 0 ? await create(clients, going, begun) : [];
-  const outcomes = new Map(going.map((entry, index) => [keyOf(entry), created[index] ?? pending]));
-  for (const entry of stopped) {
-    const outcome = refusals.get(entry.orderId);
-    if (outcome?.kind === "refused") outcomes.set(keyOf(entry), outcome);
-  }
-  return outcomes;
+): Promise<Outcome<Prepared>[]> {
+  const [first, second] = steps.prepareShipment.halves;
+  const calls = {
+    PREPARING: (entries: typeof fresh) => moveOrders(clients, entries, "PREPARING"),
+    createShipment: (entries: typeof fresh) => createShipments(clients, entries, begun),
+  };
+  return bothHalves(fresh, calls[first], calls[second]);
 }
 
-function create(
+function createShipments(
   { shipping }: ServiceClients,
   entries: InputOf<"prepareShipment">[],
   begun: Begun,
 ): Promise<Outcome<Prepared>[]> {
   const sagaId = Context.current().info.workflowExecution?.workflowId ?? "";
-  return listCall(
+  return batchCall(
     entries,
     (part, options, traceparents) => {
       const requests = part.map((entry) => ({
@@ -82,7 +124,10 @@ function create(
         address: entry.address,
         sagaId,
       }));
-      return shipping.batchCreateShipments({ requests, traceparents }, options);
+      return shipping.batchCreateShipments(
+        whole(BatchCreateShipmentsRequestSchema, { requests, traceparents }),
+        options,
+      );
     },
     ({ shipment }, entry) => {
       if (shipment) note(begun, entry, shipment);
@@ -111,64 +156,16 @@ function toPrepared(shipment: Shipment | undefined): Outcome<Prepared> {
   }
 }
 
-/** Hands packed parcels to the carrier and waits until it has taken or refused them. */
-export function bookShipment(
-  { fulfillment }: ServiceClients,
-  entries: InputOf<"bookShipment">[],
-  policy: LongListPolicy,
-): Promise<Outcome<Booked>[]> {
-  const book = (open: ParcelRef[]) =>
-    listCall(
-      open,
-      (part, options, traceparents) => {
-        const requests = part.map((entry) => ({ ...refOf(entry), requestId: requestId(entry, "ship") }));
-        return fulfillment.batchBookShipments({ requests, traceparents }, options);
-      },
-      ({ shipment, pending: undecided }) => {
-        if (undecided || !shipment) return pending;
-        return done({ trackingNumber: shipment.trackingNumber });
-      },
-    );
-  return untilDecided<ParcelRef, Booked>(entries, async (open) => byKey(open, await book(open)), policy);
-}
-
-/** Calls off parcels that the carrier does not have. */
-export function cancelShipment(
-  { fulfillment }: ServiceClients,
-  entries: InputOf<"cancelShipment">[],
-): Promise<Outcome<null>[]> {
-  return listCall(
-    entries,
-    (part, options, traceparents) => {
-      const requests = part.map((entry) => ({ ...refOf(entry), requestId: requestId(entry, "cancel") }));
-      return fulfillment.batchCancelShipments({ requests, traceparents }, options);
-    },
-    (response) => (response.pending ? pending : done(null)),
-  );
-}
-
-/** Looks what became of parcels that are on their way. */
-export async function lookShipment(
-  clients: ServiceClients,
-  entries: InputOf<"lookShipment">[],
-): Promise<Outcome<ParcelReport | null>[]> {
-  const shipments = await lookAt(clients, entries);
-  return shipments.map(
-    refusalStays((shipment): Outcome<ParcelReport | null> => {
-      if (shipment?.status === ShipmentStatus.DELIVERED) return done("DELIVERED");
-      return done(shipment?.status === ShipmentStatus.LOST ? "LOST" : null);
-    }),
-  );
-}
-
 function lookAt(
   { shipping }: ServiceClients,
   entries: (EntryKey & { shipmentId: string })[],
 ): Promise<Outcome<Shipment | undefined>[]> {
-  return listCall(
+  return batchCall(
     entries,
-    (part, options, traceparents) =>
-      shipping.batchGetShipments({ requests: part.map(({ shipmentId }) => ({ shipmentId })), traceparents }, options),
+    (part, options, traceparents) => {
+      const requests = part.map(({ shipmentId }) => ({ shipmentId }));
+      return shipping.batchGetShipments(whole(BatchGetShipmentsRequestSchema, { requests, traceparents }), options);
+    },
     ({ shipment }) => done(shipment),
   );
 }

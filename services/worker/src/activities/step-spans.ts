@@ -12,16 +12,12 @@ import {
   tracing,
   underSpan,
 } from "#platform/trace/spans.ts";
-import type { Outcome } from "../workflows/types.ts";
+import { traceIdOf } from "#platform/trace-parent.ts";
+import type { Outcome } from "../workflows/engine/step-batch.ts";
+import { type EntryKey, keyOf } from "./entry-key.ts";
 import type { StepLabel } from "./step-name.ts";
 
-/** What names an entry of a list: its order, and its parcel if it is about one. */
-export interface EntryKey {
-  readonly orderId: string;
-  readonly locationId?: string;
-}
-
-/** One attempt of a step's list, as its spans tell it. */
+/** One attempt of a step's batch, as its spans tell it. */
 export interface AttemptFacts {
   readonly activity: string;
   readonly sagaId: string;
@@ -56,23 +52,19 @@ function timeOfOrder(orderId: string): Date {
   return isId(orderId) ? timeOf(orderId) : new Date();
 }
 
-function keyOf({ orderId, locationId }: EntryKey): string {
-  return locationId ? `${orderId}:${locationId}` : orderId;
-}
-
 /**
- * The spans of one attempt: one of the list, in the workflow's trace, and one for each order that is traced, in its own
- * trace and linked to the list's. Hours after the order was made they begin new traces, linked to the first ones.
+ * The spans of one attempt: one of the batch, in the workflow's trace, and one for each order that is traced, in its own
+ * trace and linked to the batch's. Hours after the order was made they begin new traces, linked to the first ones.
  */
 export class StepSpans {
-  /** The span of the list; undefined when no trace that it belongs to is kept. */
-  readonly list: Span | undefined;
+  /** The span of the batch; undefined when no trace that it belongs to is kept. */
+  readonly batch: Span | undefined;
   readonly #steps: (Span | undefined)[];
   readonly #traceparents = new Map<string, string>();
 
   constructor(facts: AttemptFacts) {
-    this.list = startList(facts);
-    const links = this.list ? [{ context: this.list.spanContext() }] : [];
+    this.batch = startBatch(facts);
+    const links = this.batch ? [{ context: this.batch.spanContext() }] : [];
     this.#steps = (facts.traceparents ?? []).map((traceparent, index) =>
       startStep(facts, { traceparent, index, links }),
     );
@@ -107,19 +99,19 @@ export class StepSpans {
       if (outcome.kind === "refused") span.setAttribute("error.type", outcome.refusal.reason);
       endSpan(span);
     }
-    endSpan(this.list);
+    endSpan(this.batch);
   }
 
   /** The attempt failed as a whole. */
   fail(error: unknown): void {
-    for (const span of [...this.#steps, this.list]) {
+    for (const span of [...this.#steps, this.batch]) {
       span?.setAttribute("ordermesh.outcome", "failed");
       endSpan(span, error);
     }
   }
 }
 
-function startList(facts: AttemptFacts): Span | undefined {
+function startBatch(facts: AttemptFacts): Span | undefined {
   const { activity: name, entries, traceparents = [], workflowTrace, sagaId, attempt, local } = facts;
   const attributes = {
     "saga.id": sagaId,
@@ -129,7 +121,7 @@ function startList(facts: AttemptFacts): Span | undefined {
   };
   const [first] = entries;
   if (!workflowTrace || !first) return startBatchSpan(name, { attributes }, traceparents);
-  // A list of one runs in its order's trace: a link would lead to where it is.
+  // A batch of one runs in its order's trace: a link would lead to where it is.
   const links = linksTo(traceparents.filter((traceparent) => traceIdOf(traceparent) !== traceIdOf(workflowTrace)));
   return startResumed({ traceparent: workflowTrace, time: timeOfOrder(first.orderId) }, { name, attributes, links });
 }
@@ -150,8 +142,4 @@ function startStep(
     ...(entry.locationId && { "ordermesh.location": entry.locationId }),
   };
   return startResumed({ traceparent, time: timeOfOrder(entry.orderId) }, { name, attributes, links });
-}
-
-function traceIdOf(traceparent: string): string {
-  return traceparent.slice(3, 35);
 }

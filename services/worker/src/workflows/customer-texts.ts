@@ -1,4 +1,5 @@
-import type { OrderFailure, Refusal } from "./types.ts";
+import type { Refusal } from "./engine/step-batch.ts";
+import type { OrderFailure } from "./order-state.ts";
 
 /** What customers read, by reason. No internals, no blame, and what to do next where there is something to do. */
 const texts: Readonly<Record<string, string>> = {

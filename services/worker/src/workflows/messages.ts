@@ -1,17 +1,12 @@
 import { defineQuery, defineSignal, defineUpdate } from "@temporalio/workflow";
-import type { OrderStatusView, ParcelReport, ParkedStepView } from "./types.ts";
+import type { ParkedStepRef, ParkedStepView } from "./engine/parking.ts";
+import type { OrderStatusView, ParcelReport } from "./order-state.ts";
 
 /** Which order to cancel, and why. */
 export interface CancelRequest {
   orderId: string;
   /** For the customer and the record. */
   reason: string;
-}
-
-/** Which parked step is meant. */
-export interface ParkedStepRef {
-  orderId: string;
-  step: string;
 }
 
 /** A parked step that was taken care of by other means. */

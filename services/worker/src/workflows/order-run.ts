@@ -1,6 +1,6 @@
 import { CancellationScope, CancelledFailure } from "@temporalio/workflow";
-import type { Parking } from "./parking.ts";
-import type { Decision, SagaSubject } from "./saga.ts";
+import type { Parking } from "./engine/parking.ts";
+import type { Decision, SagaSubject, StepStatus } from "./engine/saga.ts";
 import type {
   OrderFailure,
   OrderState,
@@ -10,8 +10,7 @@ import type {
   SagaOrder,
   SagaStage,
   StepRecord,
-  StepStatus,
-} from "./types.ts";
+} from "./order-state.ts";
 
 /** A parcel together with its order. */
 export interface Parcel extends ParcelState {

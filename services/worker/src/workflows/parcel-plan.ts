@@ -1,4 +1,4 @@
-import type { Allocation, ParcelState, SagaOrder } from "./types.ts";
+import type { Allocation, ParcelState, SagaOrder } from "./order-state.ts";
 
 /** What of an article is not assigned to a parcel yet, at one price. */
 interface Priced {

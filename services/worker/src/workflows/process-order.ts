@@ -1,11 +1,12 @@
 import { CancellationScope, condition, isCancellation } from "@temporalio/workflow";
 import { cancellation, failureFor, failureOf } from "./customer-texts.ts";
-import { StepGivenUp, StepRefused } from "./failures.ts";
+import { StepGivenUp, StepRefused } from "./engine/failures.ts";
+import { nothing, type SagaBody, saga, together } from "./engine/saga.ts";
 import type { OrderRun, Parcel } from "./order-run.ts";
+import type { Allocation, OrderFailure } from "./order-state.ts";
 import { planParcels } from "./parcel-plan.ts";
-import { nothing, type SagaBody, saga, together } from "./saga.ts";
+import type { OwnMove } from "./step-table.ts";
 import { type Steps, toOrderParcel } from "./steps.ts";
-import type { Allocation, OrderFailure } from "./types.ts";
 
 /** Brings one order from its checkout to its end: delivered, rejected, cancelled or failed. */
 export async function processOrder(run: OrderRun, steps: Steps): Promise<void> {
@@ -26,7 +27,7 @@ async function placeOrder(run: OrderRun, steps: Steps, body: SagaBody): Promise<
   const allocations = await reserve(run, steps, body);
   if (order.total.amount > 0) await body.step(payments.authorize, payments.void, run);
   run.parcels = planParcels(order, allocations).map((parcel) => ({ ...parcel, order }));
-  await body.step(orders.confirm, nothing, run); // the pivot: from here on we go forward
+  await body.step(orders.confirm, nothing, run); // the pivot, CONFIRMED: from here on we go forward
   run.stage = "FULFILLMENT";
   await together(run.parcels.map((parcel) => fulfil(parcel, run, { steps, body })));
   const shipped = run.parcels.some(({ status }) => status === "SHIPPED");
@@ -49,7 +50,7 @@ async function reserve(run: OrderRun, { stock, payments }: Steps, body: SagaBody
   }
 }
 
-/** Packs and ships one parcel, then takes its part of the money and of the stock. Without it the others go on. */
+/** Packs (the order is then PREPARING) and ships one parcel, then takes its part of the money and of the stock. Without it the others go on. */
 async function fulfil(parcel: Parcel, run: OrderRun, { steps, body }: { steps: Steps; body: SagaBody }): Promise<void> {
   const { stock, payments, parcels } = steps;
   try {
@@ -128,7 +129,7 @@ function whyUndone(run: OrderRun, cause: unknown): OrderFailure {
   throw cause;
 }
 
-function move(run: OrderRun, status: "SHIPPED" | "DELIVERED" | "REJECTED" | "CANCELLED" | "FAILED") {
+function move(run: OrderRun, status: OwnMove) {
   const parcels = run.parcels.map(toOrderParcel);
   return { orderId: run.order.orderId, status, parcels, ...(run.failure ? { failure: run.failure } : {}) };
 }

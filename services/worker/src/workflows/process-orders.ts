@@ -9,15 +9,15 @@ import {
   sleep,
   workflowInfo,
 } from "@temporalio/workflow";
-import { describeFailure, StepFailed, StepRefused } from "./failures.ts";
+import { describeFailure, StepFailed, StepRefused } from "./engine/failures.ts";
+import { type ParkedStepRef, Parking } from "./engine/parking.ts";
 import * as messages from "./messages.ts";
 import { OrderRun } from "./order-run.ts";
-import { Parking } from "./parking.ts";
+import type { ProcessOrdersInput, ProcessOrdersResult } from "./order-state.ts";
 import { processOrder } from "./process-order.ts";
 import { openSteps, type Steps } from "./steps.ts";
-import type { ProcessOrdersInput, ProcessOrdersResult } from "./types.ts";
 
-/** Runs the saga of each order of a list, all side by side, until the last one has ended. */
+/** Runs the saga of each order of a batch, all side by side, until the last one has ended. */
 export async function processOrders(input: ProcessOrdersInput): Promise<ProcessOrdersResult> {
   const workflowCancelled = CancellationScope.current().cancelRequested;
   return CancellationScope.nonCancellable(() => carry(input, workflowCancelled));
@@ -63,7 +63,7 @@ function listen(runs: OrderRun[], parking: Parking): void {
     validator: ({ orderId }) => mayCancel(find(orderId), orderId),
   });
   setHandler(messages.cancelOrderSignal, ({ orderId, reason }) => find(orderId)?.cancel(reason));
-  const validator = (ref: messages.ParkedStepRef) => mustWait(parking, ref);
+  const validator = (ref: ParkedStepRef) => mustWait(parking, ref);
   setHandler(messages.retryStep, (ref) => parking.decide(ref, "retry"), { validator });
   setHandler(
     messages.resolveStep,
@@ -88,12 +88,12 @@ function mayCancel(run: OrderRun | undefined, orderId: string): void {
   throw ApplicationFailure.nonRetryable(message, "NOT_CANCELLABLE", { orderId, stage: run.stage });
 }
 
-function mustWait(parking: Parking, { orderId, step }: messages.ParkedStepRef): void {
+function mustWait(parking: Parking, { orderId, step }: ParkedStepRef): void {
   if (parking.waits({ orderId, step })) return;
   throw ApplicationFailure.nonRetryable("the step does not wait", "STEP_NOT_PARKED", { orderId, step });
 }
 
-/** Asks the carrier about all parcels that are on their way, in one list; one timer serves the whole workflow. */
+/** Asks the carrier about all parcels that are on their way, in one batch; one timer serves the whole workflow. */
 async function pollCarrier(
   runs: OrderRun[],
   { parcels }: Steps,

@@ -1,18 +1,26 @@
-import type { Coalescer } from "./coalesce.ts";
-import { ListCalls } from "./list-calls.ts";
+import { BatchCalls } from "./engine/batch-calls.ts";
+import type { SagaOptions } from "./engine/options.ts";
+import type { Step } from "./engine/saga.ts";
 import type { Parcel } from "./order-run.ts";
-import type { Step } from "./saga.ts";
-import type { Again, OrderParcel, TransitionInput } from "./step-types.ts";
-import type { SagaOptions, SagaOrder } from "./types.ts";
+import type { SagaOrder } from "./order-state.ts";
+import {
+  type Again,
+  type OrderParcel,
+  type StepName,
+  type StepTypes,
+  steps,
+  type TransitionInput,
+} from "./step-table.ts";
 
+type Calls = BatchCalls<StepTypes>;
 type OfOrder = { order: SagaOrder };
 
 /** The steps of the saga, by whom they ask: each with its undo beside it. */
 export type Steps = ReturnType<typeof openSteps>;
 
-/** Makes the steps of one workflow. Calls of the same step, made in the same activation, go out as one list. */
+/** Makes the steps of one workflow. Calls of the same step, made in the same activation, go out as one batch. */
 export function openSteps(options: SagaOptions, orders: SagaOrder[]) {
-  const calls = new ListCalls(options, orders);
+  const calls = new BatchCalls<StepTypes>(steps, options, orders);
   return {
     stock: stockSteps(calls, options),
     payments: paymentSteps(calls, options),
@@ -21,13 +29,13 @@ export function openSteps(options: SagaOptions, orders: SagaOrder[]) {
   };
 }
 
-function stockSteps(calls: ListCalls, { checkoutPatienceMs: parkMs }: SagaOptions) {
-  const reserve = calls.of("reserveStock", "checkout");
-  const release = calls.of("releaseStock", "short");
-  const commit = calls.of("commitStock", "short");
+function stockSteps(calls: Calls, { checkoutPatienceMs: parkMs }: SagaOptions) {
+  const reserve = calls.of("reserveStock");
+  const release = calls.of("releaseStock");
+  const commit = calls.of("commitStock");
   return {
     reserve: {
-      ...ofOrder("reserve", ({ order }) =>
+      ...ofOrder("reserveStock", ({ order }) =>
         reserve.ask({
           orderId: order.orderId,
           lines: order.lines.map(({ sku, quantity }) => ({ sku, quantity })),
@@ -35,39 +43,39 @@ function stockSteps(calls: ListCalls, { checkoutPatienceMs: parkMs }: SagaOption
       ),
       parkMs,
     },
-    release: ofOrder("release", ({ order }, again) => release.ask({ orderId: order.orderId, ...anew(again) })),
-    commit: done(ofParcel("commit", (parcel, again) => commit.ask({ ...refOf(parcel), ...anew(again) }))),
-    releasePart: done(ofParcel("release", (parcel, again) => release.ask({ ...refOf(parcel), ...anew(again) }))),
+    release: ofOrder("releaseStock", ({ order }, again) => release.ask({ orderId: order.orderId, ...anew(again) })),
+    commit: done(ofParcel("commitStock", (parcel, again) => commit.ask({ ...refOf(parcel), ...anew(again) }))),
+    releasePart: done(ofParcel("releaseStock", (parcel, again) => release.ask({ ...refOf(parcel), ...anew(again) }))),
   };
 }
 
-function paymentSteps(calls: ListCalls, { checkoutPatienceMs: parkMs }: SagaOptions) {
-  const authorize = calls.of("authorizePayment", "checkout");
-  const voiding = calls.of("voidPayment", "short");
-  const capture = calls.of("capturePayment", "short");
-  const refund = calls.of("refundPayment", "short");
+function paymentSteps(calls: Calls, { checkoutPatienceMs: parkMs }: SagaOptions) {
+  const authorize = calls.of("authorizePayment");
+  const voiding = calls.of("voidPayment");
+  const capture = calls.of("capturePayment");
+  const refund = calls.of("refundPayment");
   return {
     authorize: {
-      ...ofOrder("authorize", ({ order }) => {
+      ...ofOrder("authorizePayment", ({ order }) => {
         const { orderId, customerId, total: amount, cardToken } = order;
         return authorize.ask({ orderId, customerId, amount, cardToken });
       }),
       parkMs,
     },
-    void: ofOrder("void", ({ order }, again) => voiding.ask({ orderId: order.orderId, ...anew(again) })),
-    capture: done(ofParcel("capture", (parcel, again) => capture.ask({ ...partOf(parcel), ...anew(again) }))),
-    voidPart: done(ofParcel("void", (parcel, again) => voiding.ask({ ...partOf(parcel), ...anew(again) }))),
-    refundPart: done(ofParcel("refund", (parcel, again) => refund.ask({ ...partOf(parcel), ...anew(again) }))),
+    void: ofOrder("voidPayment", ({ order }, again) => voiding.ask({ orderId: order.orderId, ...anew(again) })),
+    capture: done(ofParcel("capturePayment", (parcel, again) => capture.ask({ ...partOf(parcel), ...anew(again) }))),
+    voidPart: done(ofParcel("voidPayment", (parcel, again) => voiding.ask({ ...partOf(parcel), ...anew(again) }))),
+    refundPart: done(ofParcel("refundPayment", (parcel, again) => refund.ask({ ...partOf(parcel), ...anew(again) }))),
   };
 }
 
-function orderSteps(calls: ListCalls) {
-  const confirm = calls.of("confirmOrder", "pivot");
-  const transition = calls.of("transitionOrder", "short");
+function orderSteps(calls: Calls) {
+  const confirm = calls.of("confirmOrder");
+  const transition = calls.of("transitionOrder");
   return {
-    /** The pivot. A cancellation does not interrupt it: it takes effect at the next step. */
+    /** The pivot: makes the hold firm and the order CONFIRMED; see its row. A cancellation does not interrupt it: it takes effect at the next step. */
     confirm: done(
-      ofOrder("confirm", ({ order, parcels }: OfOrder & { parcels: Parcel[] }) =>
+      ofOrder("confirmOrder", ({ order, parcels }: OfOrder & { parcels: Parcel[] }) =>
         confirm.askToTheEnd({ orderId: order.orderId, parcels: parcels.map(toOrderParcel) }),
       ),
     ),
@@ -78,30 +86,34 @@ function orderSteps(calls: ListCalls) {
   };
 }
 
-function parcelSteps(calls: ListCalls) {
-  const prepare = calls.of("prepareShipment", "long");
-  const book = calls.of("bookShipment", "long");
-  const cancel = calls.of("cancelShipment", "short");
-  const look = calls.of("lookShipment", "short");
+function parcelSteps(calls: Calls) {
+  const prepare = calls.of("prepareShipment");
+  const book = calls.of("bookShipment");
+  const cancel = calls.of("cancelShipment");
+  const look = calls.of("lookShipment");
   return {
+    /** Has the order PREPARING, then the parcel packed; see its row. */
     prepare: {
-      ...ofParcel("prepare", (parcel) =>
+      ...ofParcel("prepareShipment", (parcel) =>
         prepare.ask({ ...refOf(parcel), lines: parcel.lines, address: parcel.order.address }),
       ),
       resolved: () => ({ shipmentId: "" }),
     },
-    cancel: ofParcel("cancel", (parcel, again) => cancel.ask({ ...refOf(parcel), ...anew(again) })),
-    book: { ...ofParcel("ship", (parcel) => book.ask(refOf(parcel))), resolved: () => ({ trackingNumber: "" }) },
-    look: look as Pick<Coalescer<{ orderId: string; shipmentId: string }, "DELIVERED" | "LOST" | null>, "ask">,
+    cancel: ofParcel("cancelShipment", (parcel, again) => cancel.ask({ ...refOf(parcel), ...anew(again) })),
+    book: {
+      ...ofParcel("bookShipment", (parcel) => book.ask(refOf(parcel))),
+      resolved: () => ({ trackingNumber: "" }),
+    },
+    look,
   };
 }
 
-function ofOrder<I extends OfOrder, O>(name: string, ask: Step<I, O>["ask"]): Step<I, O> {
-  return { name: () => name, ask };
+function ofOrder<I extends OfOrder, O>(step: StepName, ask: Step<I, O>["ask"]): Step<I, O> {
+  return { name: () => steps[step].label, ask };
 }
 
-function ofParcel<O>(name: string, ask: Step<Parcel, O>["ask"]): Step<Parcel, O> {
-  return { name: (parcel) => `${name}:${parcel.locationId}`, ask };
+function ofParcel<O>(step: StepName, ask: Step<Parcel, O>["ask"]): Step<Parcel, O> {
+  return { name: ({ locationId }) => `${steps[step].label}:${locationId}`, ask };
 }
 
 /** A step that an operator may declare done. */

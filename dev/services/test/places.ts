@@ -1,0 +1,258 @@
+// The places that name services and cannot read services.json, and what is wrong in each.
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parse, parseAllDocuments } from "yaml";
+import type { ServiceFacts } from "../../../services/services.ts";
+
+/** A service by name, with what services.json says of it. */
+export type Known = ServiceFacts & { readonly name: string };
+
+/** What is looked at. */
+export interface Checkout {
+  readonly root: string;
+  /** In the order of services.json. */
+  readonly services: readonly Known[];
+}
+
+/** A place that names services. */
+export interface Place {
+  /** Its file or folder. */
+  readonly path: string;
+  /** Each mistake as a sentence that says what to do. */
+  readonly mistakes: (checkout: Checkout) => string[];
+}
+
+interface Resource {
+  readonly kind: string;
+  readonly metadata: { readonly name: string };
+  readonly stringData?: Readonly<Record<string, string>>;
+  readonly spec?: unknown;
+}
+
+interface Release {
+  readonly ports?: { readonly grpc: number; readonly http: number };
+  readonly database?: { readonly enabled?: boolean };
+  readonly temporal?: { readonly enabled?: boolean };
+}
+
+const withDatabase = ({ services }: Checkout) => services.filter(({ database }) => database);
+const namesOf = (services: readonly Known[]) => services.map(({ name }) => name);
+const textOf = ({ root }: Checkout, path: string) => readFileSync(join(root, path), "utf8").replaceAll(/\s+/g, " ");
+const rawTextOf = ({ root }: Checkout, path: string) => readFileSync(join(root, path), "utf8");
+const resourcesOf = (checkout: Checkout, path: string) =>
+  parseAllDocuments(rawTextOf(checkout, path)).map((document) => document.toJS() as Resource);
+const quoted = (names: readonly string[]) => names.map((name) => `\`${name}\``).join(", ");
+
+function unless(right: boolean, mistake: string): string[] {
+  return right ? [] : [mistake];
+}
+
+/** `orders, payments, inventory and shipping` */
+function sentence(names: readonly string[]): string {
+  return `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
+}
+
+/** A text that must have some words; they are compared without regard to line ends. */
+function says(path: string, words: (checkout: Checkout) => readonly string[]): Place {
+  const mistakes = (checkout: Checkout) => {
+    const text = textOf(checkout, path).toLowerCase();
+    return words(checkout)
+      .filter((wanted) => !text.includes(wanted.toLowerCase()))
+      .map((wanted) => `does not say "${wanted}"`);
+  };
+  return { path, mistakes };
+}
+
+const folders: Place = {
+  path: "services",
+  mistakes({ root, services }) {
+    const lacking = namesOf(services).flatMap((name) =>
+      ["src/main.ts", "src/config.ts"]
+        .filter((file) => !existsSync(join(root, "services", name, file)))
+        .map((file) => `write services/${name}/${file}`),
+    );
+    const mains = globSync("services/*/src/main.ts", { cwd: root }).map((path) => path.split("/")[1] ?? "");
+    const unknown = mains.filter((name) => !namesOf(services).includes(name));
+    return [...lacking, ...unknown.map((name) => `${name} is not in services/services.json: add it`)];
+  },
+};
+
+const protos: Place = {
+  path: "proto",
+  mistakes({ root, services }) {
+    const files = globSync("proto/shop/**/*_service.proto", { cwd: root });
+    const present = files.map((path) => path.split("/").slice(1, -1).join("."));
+    const served = services.flatMap(({ packages }) => packages);
+    return [
+      ...served.filter((name) => !present.includes(name)).map((name) => `write a service of the package ${name}`),
+      ...present
+        .filter((name) => !served.includes(name))
+        .map((name) => `say in services/services.json who serves ${name}`),
+    ];
+  },
+};
+
+const chart: Place = {
+  path: "charts/ordermesh/Chart.yaml",
+  mistakes(checkout) {
+    const { dependencies } = parse(rawTextOf(checkout, this.path)) as { dependencies: { alias: string }[] };
+    const aliases = dependencies.map(({ alias }) => alias);
+    const names = namesOf(checkout.services);
+    const line = (name: string) => `{ name: service, alias: ${name}, version: …, repository: file://../service }`;
+    return [
+      ...names.filter((name) => !aliases.includes(name)).map((name) => `add the dependency ${line(name)}`),
+      ...aliases.filter((alias) => !names.includes(alias)).map((alias) => `there is no service ${alias}: remove it`),
+    ];
+  },
+};
+
+const values: Place = {
+  path: "charts/ordermesh/values.yaml",
+  mistakes(checkout) {
+    const said = parse(rawTextOf(checkout, this.path)) as Readonly<Record<string, Release | undefined>>;
+    return checkout.services.flatMap(({ name, grpc, http, database = false, temporal = false }) => {
+      const release = said[name];
+      const ports = `ports: { grpc: ${grpc}, http: ${http} }`;
+      if (!release) return [`add ${name} with ${ports}`];
+      const hasPorts = release.ports?.grpc === grpc && release.ports.http === http;
+      return [
+        ...unless(hasPorts, `say of ${name} ${ports}`),
+        ...unless((release.database?.enabled ?? true) === database, `say ${name}.database.enabled: ${database}`),
+        ...unless((release.temporal?.enabled ?? false) === temporal, `say ${name}.temporal.enabled: ${temporal}`),
+      ];
+    });
+  },
+};
+
+/** The values of an environment say of every service how large it is. */
+function environment(name: string): Place {
+  const path = `deploy/values/${name}.yaml`;
+  const mistakes = (checkout: Checkout) => {
+    const said = parse(rawTextOf(checkout, path), { merge: true }) as object;
+    return namesOf(checkout.services)
+      .filter((service) => !(service in said))
+      .map((service) => `say what ${service} has here, as of its neighbours`);
+  };
+  return { path, mistakes };
+}
+
+const localSecrets: Place = {
+  path: "deploy/infrastructure/local/secrets.yaml",
+  mistakes(checkout) {
+    const secrets = new Map(
+      resourcesOf(checkout, this.path).map(({ metadata, stringData }) => [metadata.name, stringData]),
+    );
+    return checkout.services.flatMap(({ name, database }) => {
+      const has = secrets.get(`ordermesh-${name}`) ?? {};
+      const wanted = ["page-token-secret", ...(database ? ["database-url", "database-migration-url"] : [])];
+      return wanted.filter((key) => !(key in has)).map((key) => `add ${key} to the Secret ordermesh-${name}`);
+    });
+  },
+};
+
+const roles: Place = {
+  path: "deploy/infrastructure/resources/postgres.yaml",
+  mistakes(checkout) {
+    const resources = resourcesOf(checkout, this.path);
+    const cluster = resources.find(({ kind }) => kind === "Cluster")?.spec as {
+      readonly managed: { readonly roles: readonly { readonly name: string }[] };
+    };
+    const present = cluster.managed.roles.map(({ name }) => name);
+    const databases = resources.filter(({ kind }) => kind === "Database").map(({ metadata }) => metadata.name);
+    return namesOf(withDatabase(checkout)).flatMap((name) => [
+      ...unless(present.includes(name), `add the role ${name}`),
+      ...unless(present.includes(`${name}_owner`), `add the role ${name}_owner`),
+      ...unless(databases.includes(name), `add the Database ${name}`),
+    ]);
+  },
+};
+
+interface Forward {
+  readonly resourceName: string;
+  readonly port: number;
+  readonly localPort: number;
+}
+
+/** Not every service is forwarded; those that are have their own port. */
+const forwards: Place = {
+  path: "skaffold.yaml",
+  mistakes(checkout) {
+    const documents = parseAllDocuments(rawTextOf(checkout, this.path), { merge: true });
+    const configs = documents.map((document) => document.toJS() as { profiles: { portForward?: Forward[] }[] });
+    const all = configs.flatMap(({ profiles }) => profiles.flatMap(({ portForward = [] }) => portForward));
+    return all.flatMap(({ resourceName, port, localPort }) => {
+      const name = /^ordermesh-(.+)$/.exec(resourceName)?.[1];
+      if (name === undefined) return [];
+      const grpc = checkout.services.find((service) => service.name === name)?.grpc;
+      if (grpc === undefined) return [`there is no service ${name}: remove ${resourceName}`];
+      return unless(port === grpc && localPort === grpc, `forward ${resourceName} on ${grpc}`);
+    });
+  },
+};
+
+/** Calls that documents show, as grpcurl and curl have them, go to a port where the package is served. */
+const shownCalls: Place = {
+  path: "docs",
+  mistakes({ root, services }) {
+    return globSync(["README.md", "docs/**/*.md"], { cwd: root }).flatMap((path) => {
+      const calls = readFileSync(join(root, path), "utf8").matchAll(/localhost:(\d+)(?: |\/)(shop\.\w+\.v\d+)\./g);
+      return [...calls].flatMap(([call, port, called = ""]) => {
+        const server = services.find(({ grpc, http }) => grpc === Number(port) || http === Number(port));
+        return unless(server?.packages.includes(called) === true, `${path}: nothing at that port serves ${call}…`);
+      });
+    });
+  },
+};
+
+/** The table of processes. */
+const processes: Place = {
+  path: "docs/architecture.md",
+  mistakes(checkout) {
+    const rows = rawTextOf(checkout, this.path).split("\n");
+    return checkout.services.flatMap(({ name, database, grpc, http }) => {
+      const ends = `| ${database ? `\`${name}\`` : "none"} | ${grpc} | ${http} |`;
+      const isThere = rows.some((row) => row.startsWith(`| ${name} |`) && row.endsWith(ends));
+      return unless(isThere, `add the row | ${name} | … ${ends}`);
+    });
+  },
+};
+
+/** All of them. */
+export const places: readonly Place[] = [
+  folders,
+  protos,
+  chart,
+  values,
+  environment("local"),
+  environment("staging"),
+  environment("production"),
+  localSecrets,
+  says("deploy/infrastructure/local/postgres.yaml", (checkout) => [
+    `for service in ${namesOf(withDatabase(checkout)).join(" ")}; do`,
+  ]),
+  roles,
+  forwards,
+  shownCalls,
+  says("package.json", (checkout) => [sentence(namesOf(withDatabase(checkout)))]),
+  says("charts/ordermesh/Chart.yaml", (checkout) => [sentence(namesOf(withDatabase(checkout)))]),
+  says("deploy/Dockerfile", (checkout) => [sentence(namesOf(withDatabase(checkout)))]),
+  says("deploy/image/README.md", (checkout) => [
+    `| ${quoted(namesOf(checkout.services))} |`,
+    `(also ${quoted(namesOf(withDatabase(checkout)).slice(1))})`,
+  ]),
+  says("README.md", (checkout) => {
+    const https = checkout.services.map(({ http }) => http);
+    return [
+      `services (${namesOf(withDatabase(checkout)).join(", ")})`,
+      ...checkout.services.map(({ name, grpc }, index) => `${name} ${index === 0 ? "on " : ""}${grpc}`),
+      `ports ${Math.min(...https)} to ${Math.max(...https)}`,
+    ];
+  }),
+  processes,
+  says("docs/operations.md", (checkout) => [`for each of ${sentence(namesOf(withDatabase(checkout)))}:`]),
+  says("docs/runbooks/README.md", (checkout) => withDatabase(checkout).map(({ name, grpc }) => `${grpc} ${name}`)),
+  says("docs/runbooks/books-unbalanced.md", (checkout) => {
+    const ports = withDatabase(checkout).map(({ grpc }) => grpc);
+    return [`for port in ${ports.join(" ")}; do`];
+  }),
+];

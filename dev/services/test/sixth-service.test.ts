@@ -1,0 +1,126 @@
+// What happens when somebody adds a service: an entry in services.json, in a copy of this repository, and nothing else.
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { promisify } from "node:util";
+import { root } from "../../../deploy/command/checkout.ts";
+import { run } from "../../../deploy/command/run.ts";
+import { readServices } from "../../../services/services.ts";
+import { fullEnvironment } from "../../config.ts";
+import type { Enumerated } from "./enumerate.ts";
+import { places } from "./places.ts";
+
+const execute = promisify(execFile);
+const sixth = { grpc: 50056, http: 8086, database: true, packages: ["shop.returns.v1", "shop.audit.v1"] };
+const copy = await mkdtemp(join(tmpdir(), "ordermesh-sixth-"));
+after(() => rm(copy, { recursive: true, force: true }));
+
+before(async () => {
+  const list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+  const { stdout } = await execute("git", list, { cwd: root, maxBuffer: 16 * 1024 * 1024 });
+  const files = stdout.split("\0").filter((path) => path !== "" && existsSync(join(root, path)));
+  for (const path of files) {
+    await cp(join(root, path), join(copy, path), { recursive: true, verbatimSymlinks: true });
+  }
+  await symlink(join(root, "node_modules"), join(copy, "node_modules"));
+  const file = join(copy, "services/services.json");
+  const present = JSON.parse(await readFile(file, "utf8")) as object;
+  await writeFile(file, JSON.stringify({ ...present, returns: sixth }));
+});
+
+/** Runs a script of the copy. */
+async function ask(script: string, ...args: string[]): Promise<string> {
+  const command = [join(copy, script), ...args];
+  return run(process.execPath, command, { cwd: copy, env: fullEnvironment(), timeoutMs: 60_000, keepOutput: true });
+}
+
+describe("a sixth service, by its entry alone", () => {
+  let said: Enumerated;
+  before(async () => {
+    said = JSON.parse(await ask("dev/services/test/enumerate.ts", copy, "shop.returns.v1", "shop.audit.v1"));
+  });
+
+  it("is a component of the stack, with its ports, its database and its address for others", () => {
+    assert.deepEqual(said.components.slice(-2), ["worker", "returns"]);
+    assert.deepEqual(said.ports, [
+      { port: 50056, use: "returns, gRPC" },
+      { port: 8086, use: "returns, HTTP" },
+    ]);
+    assert.deepEqual(said.command, ["services/returns/src/main.ts"]);
+    assert.equal(said.environment.RETURNS_ADDRESS, "127.0.0.1:50056");
+    assert.match(said.environment.DATABASE_URL ?? "", /^postgres:\/\/returns:[\w-]+@127\.0\.0\.1:55432\/returns$/);
+    assert.match(said.environment.DATABASE_MIGRATION_URL ?? "", /^postgres:\/\/returns_owner:/);
+    assert.equal(said.environment.TEMPORAL_ADDRESS, undefined);
+  });
+
+  it("is in the help of npm start and in the image's", async () => {
+    assert.match(said.help, /PostgreSQL, Temporal, five services and the worker/);
+    assert.match(said.help, /shipping 50054\/8084, returns 50056\/8086,\nworker 50055\/8085; PostgreSQL 55432;/);
+    assert.match(
+      await ask("deploy/image/run.ts", "--help"),
+      /shipping \| worker \| returns {4}the service, until SIGTERM/,
+    );
+  });
+
+  it("gets its secrets, and its values in the cluster test", () => {
+    const own = said.secrets.filter((name) => name.includes("returns"));
+    assert.deepEqual(own, ["ordermesh-returns-database", "ordermesh-returns-database-owner", "ordermesh-returns"]);
+    assert.ok(said.clusterValues.includes("returns"));
+  });
+
+  it("is asked for the calls of its packages", () => {
+    const [returns, audit] = said.servers;
+    assert.deepEqual(returns, ["returns"]);
+    assert.deepEqual(audit, ["orders", "payments", "inventory", "shipping", "returns"]);
+  });
+
+  it("is a resource of Tilt's that waits for its migrations, with its ports", () => {
+    assert.deepEqual(said.tilt, { "returns-migration": ["postgres"], returns: ["returns-migration"] });
+    for (const port of [50056, 8086]) assert.ok(said.forwarded.includes(port), String(port));
+  });
+
+  it("is missed by every place that cannot read the file, with what to do", async () => {
+    const services = Object.entries(
+      readServices(JSON.parse(await readFile(join(copy, "services/services.json"), "utf8"))),
+    );
+    const checkout = { root: copy, services: services.map(([name, facts]) => ({ name, ...facts })) };
+    const all = places.map((place) => [place.path, place.mistakes(checkout)] as const);
+    const silent = all.filter(([, mistakes]) => mistakes.length === 0).map(([path]) => path);
+    // Which of its ports are forwarded and which calls are shown is its author's choice.
+    assert.deepEqual(silent, ["skaffold.yaml", "docs"]);
+    for (const sentence of [
+      "services: write services/returns/src/main.ts",
+      "proto: write a service of the package shop.returns.v1",
+      "charts/ordermesh/Chart.yaml: add the dependency { name: service, alias: returns, version: …, repository: file://../service }",
+      "charts/ordermesh/values.yaml: add returns with ports: { grpc: 50056, http: 8086 }",
+      "deploy/values/local.yaml: say what returns has here, as of its neighbours",
+      "deploy/infrastructure/local/secrets.yaml: add database-url to the Secret ordermesh-returns",
+      "deploy/infrastructure/resources/postgres.yaml: add the role returns_owner",
+      'docs/runbooks/books-unbalanced.md: does not say "for port in 50051 50052 50053 50054 50056; do"',
+    ]) {
+      assert.ok(
+        all.some(([path, mistakes]) => mistakes.some((mistake) => `${path}: ${mistake}` === sentence)),
+        sentence,
+      );
+    }
+  });
+
+  it("is missed by the compiler where its author has to know something about it", async () => {
+    const compiler = join(root, "node_modules/.bin/tsc");
+    const compiled = execute(compiler, ["--noEmit", "--pretty", "false"], { cwd: copy });
+    const { stdout } = await compiled.then(
+      () => ({ stdout: "" }),
+      (error: { stdout: string }) => error,
+    );
+    const errors = stdout.split("\n").filter((line) => /^\S+\(\d/.test(line));
+    assert.ok(
+      errors.some((line) => line.startsWith("dev/verify/balance-audit.ts")),
+      stdout,
+    );
+    for (const line of errors) assert.match(line, /'?returns'?/);
+  });
+});

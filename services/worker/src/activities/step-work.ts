@@ -1,0 +1,27 @@
+import type { Client } from "@connectrpc/connect";
+import type { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
+import type { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
+import type { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
+import type { FulfillmentService } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
+import type { ShippingService } from "#gen/shop/shipping/v1/shipping_service_pb.js";
+import type { Outcome } from "../workflows/engine/step-batch.ts";
+import type { InputOf, OutputOf, StepName } from "../workflows/step-table.ts";
+import type { LongBatchPolicy } from "./long-batch.ts";
+
+/** The services that the saga calls. */
+export interface ServiceClients {
+  readonly orders: Client<typeof OrderLifecycleService>;
+  readonly payments: Client<typeof PaymentService>;
+  readonly inventory: Client<typeof InventoryService>;
+  readonly shipping: Client<typeof ShippingService>;
+  readonly fulfillment: Client<typeof FulfillmentService>;
+}
+
+/** What each step does for the entries of a batch, by the name of its activity: it answers for each entry. */
+export type StepWorks = {
+  readonly [N in StepName]: (
+    clients: ServiceClients,
+    entries: InputOf<N>[],
+    long: LongBatchPolicy,
+  ) => Promise<Outcome<OutputOf<N>>[]>;
+};

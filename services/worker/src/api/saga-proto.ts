@@ -1,0 +1,70 @@
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import {
+  type ParkedStep,
+  ParkedStepSchema,
+  type SagaOrder as ProtoOrder,
+  SagaStage as ProtoStage,
+  type Saga,
+  SagaSchema,
+  SagaStepStatus,
+} from "#gen/shop/sagas/v1/saga_pb.js";
+import { parseTraceParent } from "#platform/trace-parent.ts";
+import { whole } from "#platform/whole.ts";
+import type { ParkedStepView } from "../workflows/engine/parking.ts";
+import type { StepStatus } from "../workflows/engine/saga.ts";
+import type { OrderStatusView, SagaOrder, SagaStage } from "../workflows/order-state.ts";
+
+const stages = {
+  CHECKOUT: ProtoStage.CHECKOUT,
+  FULFILLMENT: ProtoStage.FULFILLMENT,
+  TRACKING: ProtoStage.TRACKING,
+  COMPENSATING: ProtoStage.COMPENSATING,
+  DELIVERED: ProtoStage.DELIVERED,
+  REJECTED: ProtoStage.REJECTED,
+  CANCELLED: ProtoStage.CANCELLED,
+  FAILED: ProtoStage.FAILED,
+} as const satisfies Record<SagaStage, ProtoStage>;
+
+const stepStatuses = {
+  RUNNING: SagaStepStatus.RUNNING,
+  DONE: SagaStepStatus.DONE,
+  REFUSED: SagaStepStatus.REFUSED,
+  PARKED: SagaStepStatus.PARKED,
+} as const satisfies Record<StepStatus, SagaStepStatus>;
+
+/** An order of the contract as plain JSON for a workflow. Amounts are at most 10^12: a number holds them exactly. */
+export function toSagaOrder(order: ProtoOrder): SagaOrder {
+  const { orderId, customerId, lines, total, shippingAddress, cardToken, traceparent } = order;
+  const { recipient = "", lines: street = [], city = "", postalCode = "", country = "" } = shippingAddress ?? {};
+  return {
+    orderId,
+    customerId,
+    lines: lines.map(({ sku, quantity, unitPrice }) => ({ sku, quantity, unitPrice: Number(unitPrice) })),
+    total: { currency: total?.currency ?? "", amount: Number(total?.amount ?? 0n) },
+    address: { recipient, lines: street, city, postalCode, country },
+    cardToken,
+    // One that is not kept would be carried through the whole history for nothing.
+    traceparent: parseTraceParent(traceparent)?.sampled ? traceparent : "",
+  };
+}
+
+/** The answer of the query as a message. */
+export function toSaga(sagaId: string, { orderId, stage, steps, failureReason, listSize }: OrderStatusView): Saga {
+  return whole(SagaSchema, {
+    sagaId,
+    orderId,
+    stage: stages[stage],
+    steps: steps.map(({ name, status, startTime }) => ({
+      name,
+      status: stepStatuses[status],
+      startTime: timestampFromMs(startTime),
+    })),
+    failureReason,
+    listSize,
+  });
+}
+
+/** A parked step as a message. */
+export function toParkedStep(sagaId: string, { orderId, step, error, parkTime }: ParkedStepView): ParkedStep {
+  return whole(ParkedStepSchema, { sagaId, orderId, step, error, parkTime: timestampFromMs(parkTime) });
+}

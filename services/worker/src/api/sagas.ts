@@ -1,0 +1,265 @@
+import { status } from "@grpc/grpc-js";
+import {
+  type Client,
+  isGrpcServiceError,
+  WorkflowExecutionAlreadyStartedError,
+  WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
+} from "@temporalio/client";
+import { ApplicationFailure, type UpdateDefinition } from "@temporalio/common";
+import { SagaErrorReason } from "#gen/shop/sagas/v1/saga_error_reason_pb.js";
+import { PlatformErrorReason } from "#gen/shop/type/v1/platform_error_reason_pb.js";
+import { remainingMs } from "#platform/context.ts";
+import { PlatformError } from "#platform/errors.ts";
+import type { SagaOptions } from "../workflows/engine/options.ts";
+import type { ParkedStepView } from "../workflows/engine/parking.ts";
+import { customerIdsAttribute, orderIdsAttribute, parkedQuery } from "../workflows/engine/search-attributes.ts";
+import * as messages from "../workflows/messages.ts";
+import {
+  newOrderState,
+  type OrderStatusView,
+  type ProcessOrdersInput,
+  type SagaOrder,
+} from "../workflows/order-state.ts";
+import type { processOrders } from "../workflows/process-orders.ts";
+import { SagaError } from "./errors.ts";
+
+/** The largest input that Temporal takes is 2 MiB; the state grows while the saga runs. */
+const maxInputBytes = 1_048_576;
+
+/**
+ * What Temporal says, or its client for it, when it can be asked again. We never cancel a call: CANCELLED is what the native
+ * client says when a deadline has passed.
+ */
+const away: readonly number[] = [
+  status.UNAVAILABLE,
+  status.DEADLINE_EXCEEDED,
+  status.RESOURCE_EXHAUSTED,
+  status.CANCELLED,
+];
+/** When a caller should ask again, in milliseconds. */
+const retryMs = 1_000;
+
+/** How sagas are reached. */
+export interface SagasOptions {
+  readonly client: Client;
+  readonly taskQueue: string;
+  /** The tunables that new sagas begin with. */
+  readonly options: SagaOptions;
+  /** How long one answer of Temporal may take when the caller has no deadline, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Whether the first workflow task comes with the answer to the start; needs a worker on the client's connection. */
+  readonly eagerStart: boolean;
+}
+
+/** One order and the workflow that carries it; without a saga id it is looked up. */
+export interface SagaRef {
+  readonly orderId: string;
+  readonly sagaId: string;
+}
+
+/** Starts, asks and steers the workflows. */
+export class Sagas {
+  readonly #options: SagasOptions;
+
+  constructor(options: SagasOptions) {
+    this.#options = options;
+  }
+
+  /** Starts one workflow for a batch of orders. Returns false when it was started before. @throws SAGA_TOO_LARGE */
+  async start(sagaId: string, orders: SagaOrder[]): Promise<boolean> {
+    const { client, taskQueue, options, eagerStart } = this.#options;
+    const input: ProcessOrdersInput = { orders: orders.map(newOrderState), options };
+    const bytes = Buffer.byteLength(JSON.stringify(input));
+    if (bytes > maxInputBytes) {
+      const metadata = { bytes: String(bytes), maximum: String(maxInputBytes) };
+      throw new SagaError(SagaErrorReason.SAGA_TOO_LARGE, "the orders are more than a workflow can carry", metadata);
+    }
+    const orderIds = orders.map((order) => order.orderId);
+    const customerIds = [...new Set(orders.map((order) => order.customerId))];
+    try {
+      await this.#within(() =>
+        client.workflow.start<typeof processOrders>("processOrders", {
+          taskQueue,
+          workflowId: sagaId,
+          args: [input],
+          requestEagerStart: eagerStart,
+          workflowIdReusePolicy: "REJECT_DUPLICATE",
+          workflowIdConflictPolicy: "FAIL",
+          typedSearchAttributes: [
+            { key: orderIdsAttribute, value: orderIds },
+            { key: customerIdsAttribute, value: customerIds },
+          ],
+        }),
+      );
+      return true;
+    } catch (error) {
+      if (error instanceof WorkflowExecutionAlreadyStartedError) return false;
+      throw error;
+    }
+  }
+
+  /** How far an order has come. @throws SAGA_NOT_FOUND */
+  async status(ref: SagaRef): Promise<{ sagaId: string; view: OrderStatusView }> {
+    const sagaId = await this.#sagaIdOf(ref);
+    const view = await this.#orNotFound(ref, () => this.#handle(sagaId).query(messages.orderStatus, ref.orderId));
+    if (!view) throw notFound(ref);
+    return { sagaId, view };
+  }
+
+  /** Has one order cancelled. Repeating it succeeds. @throws SAGA_NOT_FOUND, NOT_CANCELLABLE */
+  async cancel(ref: SagaRef, reason: string, requestId: string): Promise<void> {
+    const request = { orderId: ref.orderId, reason };
+    const known = await this.#update(ref, { definition: messages.cancelOrder, request, requestId });
+    if (known) return;
+    const { view } = await this.status(ref);
+    if (view.stage === "CANCELLED") return;
+    const metadata = { order_id: ref.orderId, stage: view.stage };
+    throw new SagaError(SagaErrorReason.NOT_CANCELLABLE, "the order has ended", metadata);
+  }
+
+  /** Has a parked step tried again. @throws SAGA_NOT_FOUND, STEP_NOT_PARKED */
+  async retry(ref: SagaRef, step: string, requestId: string): Promise<void> {
+    const request = { orderId: ref.orderId, step };
+    if (await this.#update(ref, { definition: messages.retryStep, request, requestId })) return;
+    await this.#mustExist(ref, step);
+  }
+
+  /** Says that a parked step is done by other means. @throws SAGA_NOT_FOUND, STEP_NOT_PARKED */
+  async resolve(ref: SagaRef, step: string, resolution: { note: string; requestId: string }): Promise<void> {
+    const { note, requestId } = resolution;
+    const request = { orderId: ref.orderId, step, note };
+    if (await this.#update(ref, { definition: messages.resolveStep, request, requestId })) return;
+    await this.#mustExist(ref, step);
+  }
+
+  /** Tells one workflow what became of parcels. A workflow that has ended does not need to know. */
+  async report(sagaId: string, reports: messages.ParcelReportEntry[]): Promise<void> {
+    try {
+      await this.#within(() => this.#handle(sagaId).signal(messages.reportParcels, reports));
+    } catch (error) {
+      if (!(error instanceof WorkflowNotFoundError)) throw error;
+    }
+  }
+
+  /** One page of the workflows that have parked steps. */
+  async parked(pageSize: number, pageToken: Buffer): Promise<{ sagaIds: string[]; nextPageToken: Buffer }> {
+    const { client } = this.#options;
+    const query = parkedQuery;
+    const { namespace } = client.options;
+    const page = await this.#within(() =>
+      client.workflowService.listWorkflowExecutions({ namespace, query, pageSize, nextPageToken: pageToken }),
+    );
+    const sagaIds = page.executions.map(({ execution }) => execution?.workflowId ?? "").filter((id) => id !== "");
+    return { sagaIds, nextPageToken: Buffer.from(page.nextPageToken ?? []) };
+  }
+
+  /** The parked steps of one workflow; none when it has ended meanwhile. */
+  async parkedSteps(sagaId: string): Promise<ParkedStepView[]> {
+    try {
+      return await this.#within(() => this.#handle(sagaId).query(messages.parkedSteps));
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return [];
+      throw error;
+    }
+  }
+
+  #handle(sagaId: string) {
+    return this.#options.client.workflow.getHandle(sagaId);
+  }
+
+  /** Sends an update. Returns false when the workflow is closed, so that nobody could take it. */
+  async #update<A extends object>(
+    ref: SagaRef,
+    update: { definition: UpdateDefinition<void, [A]>; request: A; requestId: string },
+  ): Promise<boolean> {
+    const sagaId = await this.#sagaIdOf(ref);
+    const { definition, request, requestId } = update;
+    try {
+      await this.#within(() =>
+        this.#handle(sagaId).executeUpdate<void, [A]>(definition, { args: [request], updateId: requestId }),
+      );
+      return true;
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return false;
+      throw error instanceof WorkflowUpdateFailedError ? refusalOf(error, update.request) : error;
+    }
+  }
+
+  async #mustExist(ref: SagaRef, step: string): Promise<never> {
+    await this.status(ref);
+    const metadata = { order_id: ref.orderId, step };
+    throw new SagaError(SagaErrorReason.STEP_NOT_PARKED, "the step does not wait for an operator", metadata);
+  }
+
+  /** The workflow that carries an order, found by its search attribute when the caller does not name it. */
+  async #sagaIdOf(ref: SagaRef): Promise<string> {
+    if (ref.sagaId !== "") return ref.sagaId;
+    const { client } = this.#options;
+    // The id is validated: 26 characters of Crockford base32.
+    const query = `${orderIdsAttribute.name} = "${ref.orderId}"`;
+    const { namespace } = client.options;
+    const page = await this.#within(() =>
+      client.workflowService.listWorkflowExecutions({ namespace, query, pageSize: 1 }),
+    );
+    const sagaId = page.executions[0]?.execution?.workflowId;
+    if (!sagaId) throw notFound(ref);
+    return sagaId;
+  }
+
+  async #orNotFound<T>(ref: SagaRef, ask: () => Promise<T>): Promise<T> {
+    try {
+      return await this.#within(ask);
+    } catch (error) {
+      throw error instanceof WorkflowNotFoundError ? notFound(ref) : error;
+    }
+  }
+
+  /** @throws UNAVAILABLE when Temporal is away */
+  async #within<T>(ask: () => Promise<T>): Promise<T> {
+    const { client, timeoutMs } = this.#options;
+    try {
+      return await client.withDeadline(Date.now() + Math.min(remainingMs(), timeoutMs), ask);
+    } catch (error) {
+      throw orAway(error);
+    }
+  }
+}
+
+function notFound({ orderId }: SagaRef) {
+  return new SagaError(SagaErrorReason.SAGA_NOT_FOUND, "no workflow carries the order", { order_id: orderId });
+}
+
+/** The refusal of a validator, by the type of its failure. */
+function refusalOf(error: WorkflowUpdateFailedError, request: object): Error {
+  const { cause } = error;
+  if (!(cause instanceof ApplicationFailure)) return error;
+  const orderId = "orderId" in request ? String(request.orderId) : "";
+  const [details] = (cause.details ?? []) as { stage?: string }[];
+  const metadata: Record<string, string> = { order_id: orderId };
+  if ("step" in request) metadata.step = String(request.step);
+  if (details?.stage) metadata.stage = details.stage;
+  switch (cause.type) {
+    case "NOT_CANCELLABLE":
+      return new SagaError(SagaErrorReason.NOT_CANCELLABLE, cause.message, metadata);
+    case "STEP_NOT_PARKED":
+      return new SagaError(SagaErrorReason.STEP_NOT_PARKED, cause.message, metadata);
+    case "SAGA_NOT_FOUND":
+      return new SagaError(SagaErrorReason.SAGA_NOT_FOUND, cause.message, metadata);
+    default:
+      return error;
+  }
+}
+
+/**
+ * What a failed call to Temporal means for our caller: UNAVAILABLE when Temporal was not reached or did not answer in time,
+ * which is no fault of ours; any other error as it is.
+ */
+function orAway(error: unknown): unknown {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (!isGrpcServiceError(cause) || !away.includes(cause.code)) continue;
+    const options = { cause: error, retryAfterMs: retryMs };
+    return new PlatformError(PlatformErrorReason.UNAVAILABLE, "Temporal is away", { dependency: "temporal" }, options);
+  }
+  return error;
+}

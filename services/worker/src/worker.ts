@@ -1,0 +1,72 @@
+import { Client } from "@temporalio/client";
+import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
+import { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
+import { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
+import { SagaCallbackService } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
+import { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
+import { FulfillmentService } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
+import { ShippingService } from "#gen/shop/shipping/v1/shipping_service_pb.js";
+import { PageTokens } from "#platform/page-token.ts";
+import { register, type ServiceContext, type ServiceParts } from "#platform/process/service.ts";
+import { createActivities } from "./activities/create-activities.ts";
+import { createSagaMetrics } from "./activities/metrics.ts";
+import type { ServiceClients } from "./activities/step-work.ts";
+import { SagaApi } from "./api/saga-api.ts";
+import { SagaCallbackApi } from "./api/saga-callback-api.ts";
+import { Sagas } from "./api/sagas.ts";
+import { longBatchPolicy, sagaOptions, type workerConfig } from "./config.ts";
+import { bundleOf } from "./temporal/bundle.ts";
+import { connect, registerSearchAttributes } from "./temporal/connection.ts";
+import { showCoreMetrics } from "./temporal/core-metrics.ts";
+import { beginsOwnSagas } from "./temporal/deployment.ts";
+import { showParkedSteps } from "./temporal/parked-metric.ts";
+import { installRuntime } from "./temporal/runtime.ts";
+import { createWorker, WorkerLoop } from "./temporal/temporal-worker.ts";
+import { traceClient } from "./temporal/tracing.ts";
+
+/** What the worker is built from. */
+export type WorkerContext = Pick<ServiceContext<typeof workerConfig>, "config" | "logger" | "registry" | "client">;
+
+/** Builds the worker, which works from then on: connects to Temporal, and takes tasks before it takes calls. */
+export async function buildWorker(context: WorkerContext): Promise<ServiceParts> {
+  const { config, logger, registry } = context;
+  const metrics = createSagaMetrics(registry);
+  const { metricsUrl } = await installRuntime(logger, config.TEMPORAL_METRICS_PORT);
+  showCoreMetrics(registry, metricsUrl);
+  const [connection, bundle] = await Promise.all([connect(config), bundleOf(config)]);
+  await registerSearchAttributes(connection, config);
+  const clients = clientsOf(context);
+  const activities = createActivities(clients, longBatchPolicy(config), metrics);
+  const loop = new WorkerLoop(await createWorker({ connection, config, bundle, activities }), connection, logger);
+  // Before the listeners open: then the first look finds the worker ready.
+  loop.start();
+  const interceptors = { workflow: [traceClient] };
+  const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE, interceptors });
+  const sagas = new Sagas({
+    client,
+    taskQueue: config.TASK_QUEUE,
+    options: sagaOptions(config),
+    timeoutMs: config.TEMPORAL_TIMEOUT_MS,
+    eagerStart: beginsOwnSagas(config),
+  });
+  const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
+  showParkedSteps(registry, client, logger);
+  return {
+    services: [
+      register(SagaService, new SagaApi({ sagas, pageTokens, metrics, audit: clients.orders })),
+      register(SagaCallbackService, new SagaCallbackApi(sagas, logger)),
+    ],
+    ready: (signal) => loop.ready(signal),
+    stop: () => loop.stop(),
+  };
+}
+
+function clientsOf({ client, config }: WorkerContext): ServiceClients {
+  return {
+    orders: client(OrderLifecycleService, config.ORDERS_ADDRESS),
+    payments: client(PaymentService, config.PAYMENTS_ADDRESS),
+    inventory: client(InventoryService, config.INVENTORY_ADDRESS),
+    shipping: client(ShippingService, config.SHIPPING_ADDRESS),
+    fulfillment: client(FulfillmentService, config.SHIPPING_ADDRESS),
+  };
+}

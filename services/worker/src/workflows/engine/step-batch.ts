@@ -1,0 +1,23 @@
+/** The argument of every activity that does a step: what many orders ask for in the same activation. */
+export interface StepBatch<I> {
+  /** 1 to 64 entries, each of its own order or parcel. */
+  entries: I[];
+  /** W3C trace context of the order of each entry, "" where it is not kept; absent when none is. */
+  traceparents?: string[];
+  /** Attempts that were made of this batch in another way before; absent: none. */
+  attemptsBefore?: number;
+}
+
+/** Why one entry of a batch was refused: `shop.type.v1.Failure` as plain JSON. */
+export interface Refusal {
+  reason: string;
+  message: string;
+  domain: string;
+  metadata: Record<string, string>;
+}
+
+/** What became of one entry of a batch: done, refused for good, or not decided yet. */
+export type Outcome<O> =
+  | { readonly kind: "done"; readonly value: O }
+  | { readonly kind: "refused"; readonly refusal: Refusal }
+  | { readonly kind: "pending" };

@@ -1,0 +1,103 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer, type Http2Server, type Http2Session } from "node:http2";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import type { Attributes } from "@opentelemetry/api";
+import type { TestWorkflowEnvironment } from "@temporalio/testing";
+import { shippingRoutes } from "../world/shipping-routes.ts";
+import { shopRoutes } from "../world/shop-routes.ts";
+import { World } from "../world/world.ts";
+import { bundleOf, localEnvironment } from "./harness.ts";
+
+const script = fileURLToPath(new URL("./worker-process.ts", import.meta.url));
+/** A killed worker is noticed after these. */
+export const impatient = { stepTimeoutMs: 1_000, heartbeatMs: 1_000, attempts: 5, patienceMs: 60_000 };
+
+/** A span that ended in a worker. */
+export interface ToldSpan {
+  name: string;
+  traceId: string;
+  attributes: Attributes;
+}
+
+/** A server, a world that outlives its workers, and a worker in a process of its own that is killed and started again. */
+export class Killable {
+  readonly environment: TestWorkflowEnvironment;
+  readonly world = new World();
+  /** The spans of all workers, as they ended. */
+  readonly spans: ToldSpan[] = [];
+  readonly #shop: Http2Server;
+  readonly #sessions = new Set<Http2Session>();
+  readonly #folder: string;
+  #worker: ChildProcess | undefined;
+
+  private constructor(environment: TestWorkflowEnvironment, folder: string) {
+    this.environment = environment;
+    this.#folder = folder;
+    const { world } = this;
+    const routes = (router: Parameters<typeof shopRoutes>[0]) => {
+      shopRoutes(router, world);
+      shippingRoutes(router, world);
+    };
+    this.#shop = createServer(connectNodeAdapter({ routes })).listen(0, "127.0.0.1");
+    this.#shop.on("session", (session) =>
+      this.#sessions.add(session.once("close", () => this.#sessions.delete(session))),
+    );
+  }
+
+  static async open(): Promise<Killable> {
+    const environment = await localEnvironment();
+    const folder = await mkdtemp(join(tmpdir(), "ordermesh-kill-"));
+    await writeFile(join(folder, "bundle.js"), (await bundleOf()).code);
+    const killable = new Killable(environment, folder);
+    await once(killable.#shop, "listening");
+    return killable;
+  }
+
+  /** Starts a worker unless there is one. */
+  async start(): Promise<void> {
+    if (this.#worker) return;
+    const address = this.#shop.address();
+    const port = typeof address === "object" ? address?.port : undefined;
+    const child = fork(script, [this.environment.address, `http://127.0.0.1:${port}`, join(this.#folder, "bundle.js")]);
+    this.#worker = child;
+    const { promise: ready, resolve, reject } = Promise.withResolvers<void>();
+    child.once("exit", () => reject(new Error("the worker does not start")));
+    child.on("message", (message: "ready" | ToldSpan) => (message === "ready" ? resolve() : this.spans.push(message)));
+    await ready;
+  }
+
+  async kill(): Promise<void> {
+    const child = this.#worker;
+    this.#worker = undefined;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    child.kill("SIGKILL");
+    await once(child, "exit");
+  }
+
+  /** Kills the worker once after each of these steps, in turn, when a service has done it and has not answered. */
+  killAfter(steps: string[]): { killed: string[] } {
+    const open = [...steps];
+    const killed: string[] = [];
+    this.world.onCall = async (step, when) => {
+      if (when !== "after" || step !== open[0]) return;
+      open.shift();
+      await this.kill();
+      killed.push(step);
+      await this.start();
+    };
+    return { killed };
+  }
+
+  async close(): Promise<void> {
+    await this.kill();
+    for (const session of this.#sessions) session.destroy();
+    this.#shop.close();
+    await this.environment.teardown();
+    await rm(this.#folder, { recursive: true });
+  }
+}

@@ -1,0 +1,103 @@
+import { CancellationScope, isCancellation, proxyActivities, sleep } from "@temporalio/workflow";
+import { BatchCalls } from "../../src/workflows/engine/batch-calls.ts";
+import { Coalescer } from "../../src/workflows/engine/coalesce.ts";
+import { StepRefused } from "../../src/workflows/engine/failures.ts";
+import { defaultOptions } from "../../src/workflows/engine/options.ts";
+import { nothing, type SagaSubject, saga, together } from "../../src/workflows/engine/saga.ts";
+import type { Outcome } from "../../src/workflows/engine/step-batch.ts";
+
+const { double } = proxyActivities<{ double(numbers: number[]): Promise<Outcome<number>[]> }>({
+  startToCloseTimeout: "5s",
+  retry: { maximumAttempts: 1 },
+});
+
+/** A coalescing call and the sizes of the batches that it made. */
+function doubling() {
+  const sizes: number[] = [];
+  const call = (numbers: number[]) => {
+    sizes.push(numbers.length);
+    return double(numbers);
+  };
+  return { sizes, calls: new Coalescer({ batch: call, part: call }, { firstMs: 10, maxMs: 10, budgetMs: 10_000 }) };
+}
+
+/** Callers at different depths of one activation. */
+export async function depths(): Promise<{ outputs: number[]; sizes: number[] }> {
+  const { calls, sizes } = doubling();
+  const outputs = await Promise.all(
+    [0, 1, 7, 40].map(async (depth) => {
+      for (let level = 0; level < depth; level++) await Promise.resolve();
+      return calls.ask(depth);
+    }),
+  );
+  return { outputs, sizes };
+}
+
+interface FailingSteps {
+  usual: { input: { orderId: string }; output: null };
+  stubborn: { input: { orderId: string }; output: null };
+}
+
+/** Two steps that always fail: one is tried as often as the options say, the other as often as its row says. */
+export async function ownAttempts(): Promise<string[]> {
+  const steps = { usual: { kind: "checkout" }, stubborn: { kind: "checkout", attempts: 5 } } as const;
+  const options = { ...defaultOptions, attempts: 3, firstRetryMs: 1, maxRetryMs: 1 };
+  const calls = new BatchCalls<FailingSteps>(steps, options, []);
+  const asked = [calls.of("usual"), calls.of("stubborn")].map((call) => call.ask({ orderId: "one" }));
+  const settled = await Promise.allSettled(asked);
+  return settled.map(({ status }) => status);
+}
+
+/** More callers than a batch takes. */
+export async function crowd(size: number): Promise<{ sum: number; sizes: number[] }> {
+  const { calls, sizes } = doubling();
+  const outputs = await Promise.all(Array.from({ length: size }, (_, index) => calls.ask(index)));
+  return { sum: outputs.reduce((sum, output) => sum + output, 0), sizes };
+}
+
+/** One caller is cancelled before its batch goes out, one after it had its answer; the third does not notice. */
+export async function cancelledCallers(): Promise<{ outcomes: string[]; sizes: number[] }> {
+  const { calls, sizes } = doubling();
+  const [early, late] = [new CancellationScope(), new CancellationScope()];
+  const asked = Promise.allSettled([early.run(() => calls.ask(1)), late.run(() => calls.ask(2)), calls.ask(3)]);
+  early.cancel();
+  await sleep(1);
+  late.cancel();
+  const settled = await asked;
+  return {
+    outcomes: settled.map((result) => {
+      if (result.status === "fulfilled") return String(result.value);
+      return isCancellation(result.reason) ? "cancelled" : String(result.reason);
+    }),
+    sizes,
+  };
+}
+
+/** A saga whose third step is refused after it was cancelled; its undos take time. */
+export async function undoing(): Promise<string[]> {
+  const log: string[] = [];
+  const subject: SagaSubject = {
+    note: (step, status) => log.push(`${step} ${status}`),
+    park: async () => "retry",
+    compensating: () => log.push("compensating"),
+  };
+  const does = (name: string) => ({ name: () => name, ask: () => sleep(1) });
+  const refused = {
+    name: () => "refused",
+    ask: () => Promise.reject(new StepRefused({ reason: "NO", message: "", domain: "", metadata: {} })),
+  };
+  const scope = new CancellationScope();
+  const run = scope.run(() =>
+    saga(subject, async ({ step }) => {
+      await step(does("one"), does("undo one"), null);
+      await together([
+        step(does("two"), does("undo two"), null),
+        step(refused, does("undo refused"), null),
+        step(does("three"), nothing, null),
+      ]);
+    }),
+  );
+  await run.catch((error) => log.push(error instanceof StepRefused ? "refusal thrown on" : String(error)));
+  scope.cancel();
+  return log;
+}

@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import type { TestWorkflowEnvironment } from "@temporalio/testing";
+import { Worker } from "@temporalio/worker";
+import { done } from "../../src/activities/batch-call.ts";
+import { localEnvironment, taskQueue } from "../stage/harness.ts";
+import type * as workflows from "./engine-workflows.ts";
+
+let environment: TestWorkflowEnvironment;
+let worker: Worker;
+let running: Promise<void>;
+
+before(async () => {
+  environment = await localEnvironment();
+  worker = await Worker.create({
+    connection: environment.nativeConnection,
+    taskQueue,
+    workflowsPath: fileURLToPath(new URL("./engine-workflows.ts", import.meta.url)),
+    bundlerOptions: { webpackConfigHook: (config) => ({ ...config, infrastructureLogging: { level: "error" } }) },
+    activities: {
+      double: async (numbers: number[]) => numbers.map((number) => done(2 * number)),
+      usual: () => fail("usual"),
+      stubborn: () => fail("stubborn"),
+    },
+    // Every workflow task begins with a replay.
+    maxCachedWorkflows: 0,
+  });
+  running = worker.run();
+});
+
+after(async () => {
+  worker?.shutdown();
+  await running;
+  await environment?.teardown();
+});
+
+const tries = { usual: 0, stubborn: 0 };
+
+async function fail(step: keyof typeof tries): Promise<never> {
+  tries[step]++;
+  throw new Error("no");
+}
+
+/** Runs a workflow to its end. */
+function execute(name: keyof typeof workflows, ...args: number[]): Promise<unknown> {
+  return environment.client.workflow.execute(name, { taskQueue, workflowId: name, args });
+}
+
+describe("a coalescing call", () => {
+  test("gathers callers at any depth of an activation", async () => {
+    assert.deepEqual(await execute("depths"), { outputs: [0, 2, 14, 80], sizes: [4] });
+  });
+
+  test("takes 64 callers into a batch", async () => {
+    assert.deepEqual(await execute("crowd", 150), { sum: 149 * 150, sizes: [64, 64, 22] });
+  });
+
+  test("lets cancelled callers go at once, and the others have their answers", async () => {
+    assert.deepEqual(await execute("cancelledCallers"), { outcomes: ["cancelled", "4", "6"], sizes: [2] });
+  });
+});
+
+test("a step is tried as often as all are, unless its row says otherwise", async () => {
+  assert.deepEqual(await execute("ownAttempts"), ["rejected", "rejected"]);
+  assert.deepEqual(tries, { usual: 3, stubborn: 5 });
+});
+
+test("a saga registers an undo before its step and undoes in reverse, when all that began has come to rest", async () => {
+  assert.deepEqual(await execute("undoing"), [
+    ...["one RUNNING", "one DONE", "two RUNNING", "refused RUNNING", "three RUNNING", "refused REFUSED"],
+    ...["two DONE", "three DONE", "compensating"],
+    ...["undo refused RUNNING", "undo refused DONE", "undo two RUNNING", "undo two DONE"],
+    ...["undo one RUNNING", "undo one DONE", "refusal thrown on"],
+  ]);
+});

@@ -1,0 +1,93 @@
+import type { ConnectRouter } from "@connectrpc/connect";
+import { FulfillmentService } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
+import { ShipmentStatus } from "#gen/shop/shipping/v1/shipment_pb.js";
+import { ShippingService } from "#gen/shop/shipping/v1/shipping_service_pb.js";
+import type { World } from "./world.ts";
+
+const byId = { id: (request: { requestId: string }) => request.requestId };
+const of = (request: { orderId: string; locationId: string }) => request;
+
+/** The fake names a shipment by its order and location, in 26 characters. */
+function shipmentIdOf({ orderId, locationId }: { orderId: string; locationId: string }): string {
+  return `${orderId.slice(0, 23)}${locationId.slice(0, 3)}`;
+}
+
+/** What the carrier or the warehouse tells about a shipment, by what the fake knows of it. */
+const statuses: Record<string, ShipmentStatus> = {
+  packing: ShipmentStatus.PREPARING,
+  ready: ShipmentStatus.READY,
+  shipped: ShipmentStatus.DELIVERED,
+  lost: ShipmentStatus.LOST,
+};
+
+/** The fake of the shipping service. Shipments are ready at once, and delivered when they are looked at. */
+export function shippingRoutes(router: ConnectRouter, world: World): void {
+  const byShipment = new Map<string, { orderId: string; locationId: string }>();
+  const pack = (ref: { orderId: string; locationId: string; requestId: string }, state: string) => {
+    const shipmentId = shipmentIdOf(ref);
+    if (!byShipment.has(shipmentId)) world.took(ref.orderId, `prepare:${ref.locationId}`, ref.requestId);
+    byShipment.set(shipmentId, ref);
+    world.order(ref.orderId).shipments.set(ref.locationId, state);
+    return { shipment: { shipmentId, status: statuses[state] ?? ShipmentStatus.UNSPECIFIED } };
+  };
+  router.service(ShippingService, {
+    batchCreateShipments: ({ requests }) =>
+      world.batch(requests, {
+        step: "prepare",
+        of,
+        ...byId,
+        undecided: (request) => pack(request, "packing"),
+        apply: (request) => {
+          if (world.order(request.orderId).calledOff.has(request.locationId)) return { refuse: "SHIPMENT_CANCELLED" };
+          return { response: pack(request, "ready") };
+        },
+      }),
+    batchGetShipments: ({ requests }) =>
+      world.batch(requests, {
+        step: "look",
+        of: ({ shipmentId }) => byShipment.get(shipmentId) ?? { orderId: "", locationId: "" },
+        id: ({ shipmentId }) => `${shipmentId}:${Math.random()}`,
+        undecided: ({ shipmentId }) => ({ shipment: { shipmentId, status: ShipmentStatus.PREPARING } }),
+        apply: ({ shipmentId }) => {
+          const { orderId = "", locationId = "" } = byShipment.get(shipmentId) ?? {};
+          const state = world.order(orderId).shipments.get(locationId) ?? "";
+          if (state === "packing") world.order(orderId).shipments.set(locationId, "ready");
+          return { response: { shipment: { shipmentId, status: statuses[state] ?? ShipmentStatus.UNSPECIFIED } } };
+        },
+      }),
+  });
+  fulfillmentRoutes(router, world);
+}
+
+function fulfillmentRoutes(router: ConnectRouter, world: World): void {
+  router.service(FulfillmentService, {
+    batchBookShipments: ({ requests }) =>
+      world.batch(requests, {
+        step: "ship",
+        of,
+        ...byId,
+        undecided: () => ({ pending: true }),
+        apply: ({ orderId, locationId, requestId }) => {
+          const order = world.order(orderId);
+          if (order.calledOff.has(locationId)) return { refuse: "SHIPMENT_CANCELLED" };
+          order.shipments.set(locationId, world.loses(orderId, locationId) ? "lost" : "shipped");
+          world.took(orderId, `ship:${locationId}`, requestId);
+          return { response: { shipment: { trackingNumber: `T-${locationId}` } } };
+        },
+      }),
+    batchCancelShipments: ({ requests }) =>
+      world.batch(requests, {
+        step: "cancel",
+        of,
+        ...byId,
+        undecided: () => ({ pending: true }),
+        apply: ({ orderId, locationId, requestId }) => {
+          const order = world.order(orderId);
+          if (order.shipments.get(locationId) === "shipped") return { refuse: "ALREADY_SHIPPED" };
+          order.calledOff.add(locationId);
+          world.took(orderId, `cancel:${locationId}`, requestId);
+          return { response: {} };
+        },
+      }),
+  });
+}

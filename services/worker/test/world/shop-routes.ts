@@ -1,0 +1,134 @@
+import type { ConnectRouter } from "@connectrpc/connect";
+import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
+import { OrderLifecycleService, StepDecision } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
+import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import { PaymentStatus } from "#gen/shop/payments/v1/payment_pb.js";
+import { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
+import type { World } from "./world.ts";
+
+const byId = { id: (request: { requestId: string }) => request.requestId };
+const payment = { of: (request: { paymentId: string }) => ({ orderId: request.paymentId }), ...byId };
+
+function locationOf(requestId: string): string {
+  const [, , location] = requestId.replace(/#\d+$/, "").split(":");
+  return location ? `:${location}` : "";
+}
+
+/** The fakes of orders, inventory and payments. */
+export function shopRoutes(router: ConnectRouter, world: World): void {
+  router.service(OrderLifecycleService, {
+    noteStepDecision: ({ requestId, orderId, step, decision }) => {
+      world.took(orderId, `${StepDecision[decision]} ${step}`, requestId);
+      return {};
+    },
+    batchTransitionOrders: ({ requests }) =>
+      world.batch(requests, {
+        step: "transition",
+        of: (request) => request,
+        id: ({ orderId, status }) => `${orderId}:${status}`,
+        apply: ({ orderId, status, failure }) => world.move(orderId, OrderStatus[status] ?? "", failure?.reason ?? ""),
+      }),
+  });
+  inventoryRoutes(router, world);
+  paymentRoutes(router, world);
+}
+
+function inventoryRoutes(router: ConnectRouter, world: World): void {
+  const of = (request: { orderId: string; locationId?: string }) => request;
+  router.service(InventoryService, {
+    batchReserveStock: ({ requests }) =>
+      world.batch(requests, {
+        step: "reserve",
+        of,
+        ...byId,
+        apply: ({ orderId, lines, requestId }) => {
+          const order = world.order(orderId);
+          if (order.released) return { refuse: "RESERVATION_ENDED" };
+          const wanted = lines.map(({ sku, quantity }) => ({ sku, quantity: Number(quantity) }));
+          const allocations = world.allocate(orderId, wanted).map((part) => {
+            order.stock.set(part.locationId, "held");
+            return { ...part, quantity: BigInt(part.quantity) };
+          });
+          world.took(orderId, "reserve", requestId);
+          return { response: { reservation: { orderId, allocations } } };
+        },
+      }),
+    batchConfirmReservations: ({ requests }) =>
+      world.batch(requests, {
+        step: "confirm",
+        of,
+        ...byId,
+        apply: ({ orderId, requestId }) => stock(world, { orderId, effect: "confirm", id: requestId }, "firm"),
+      }),
+    batchCommitReservations: ({ requests }) =>
+      world.batch(requests, {
+        step: "commit",
+        of,
+        ...byId,
+        apply: ({ orderId, locationId, requestId }) =>
+          stock(world, { orderId, locationId, effect: "commit", id: requestId }, "committed"),
+      }),
+    batchReleaseReservations: ({ requests }) =>
+      world.batch(requests, {
+        step: "release",
+        of,
+        ...byId,
+        apply: ({ orderId, locationId, requestId }) => {
+          if (!locationId) world.order(orderId).released = true;
+          return stock(world, { orderId, locationId, effect: "release", id: requestId }, "released");
+        },
+      }),
+  });
+}
+
+function stock(world: World, change: { orderId: string; locationId?: string; effect: string; id: string }, to: string) {
+  const { orderId, locationId, effect, id } = change;
+  const order = world.order(orderId);
+  if (order.released && to !== "released") return { refuse: "RESERVATION_ENDED" };
+  for (const [location, state] of order.stock) {
+    if (state !== "committed" && (!locationId || location === locationId)) order.stock.set(location, to);
+  }
+  world.took(orderId, locationId ? `${effect}:${locationId}` : effect, id);
+  return { response: {} };
+}
+
+function paymentRoutes(router: ConnectRouter, world: World): void {
+  const undecided = () => ({ pending: true });
+  const left = (paymentId: string) => {
+    const { authorized, captured, voided } = world.order(paymentId);
+    return authorized - captured - voided;
+  };
+  const change = (field: "captured" | "voided" | "refunded", step: string) => ({
+    step,
+    ...payment,
+    undecided,
+    apply: (request: { paymentId: string; requestId: string; amount?: { amount: bigint } }) => {
+      const order = world.order(request.paymentId);
+      const amount = request.amount?.amount ?? left(request.paymentId);
+      const free = field === "refunded" ? order.captured - order.refunded : left(request.paymentId);
+      if (amount > free) return { refuse: "AMOUNT_EXCEEDS_AUTHORIZATION" };
+      order[field] += amount;
+      if (field === "voided" && !request.amount) order.paymentVoided = true;
+      world.took(request.paymentId, `${step}${locationOf(request.requestId)}`, request.requestId);
+      return { response: { pending: false } };
+    },
+  });
+  router.service(PaymentService, {
+    batchAuthorizePayments: ({ requests }) =>
+      world.batch(requests, {
+        step: "authorize",
+        ...payment,
+        undecided: () => ({ payment: { status: PaymentStatus.PENDING } }),
+        apply: ({ orderId, amount, requestId }) => {
+          const order = world.order(orderId);
+          if (order.paymentVoided) return { refuse: "PAYMENT_VOIDED" };
+          order.authorized += amount?.amount ?? 0n;
+          world.took(orderId, "authorize", requestId);
+          return { response: { payment: { status: PaymentStatus.AUTHORIZED } } };
+        },
+      }),
+    batchCapturePayments: ({ requests }) => world.batch(requests, change("captured", "capture")),
+    batchVoidPayments: ({ requests }) => world.batch(requests, change("voided", "void")),
+    batchRefundPayments: ({ requests }) => world.batch(requests, change("refunded", "refund")),
+  });
+}

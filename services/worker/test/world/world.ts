@@ -1,0 +1,168 @@
+import { create } from "@bufbuild/protobuf";
+import { Code } from "@connectrpc/connect";
+import { FailureSchema } from "#gen/shop/type/v1/failure_pb.js";
+import type { Allocation } from "../../src/workflows/order-state.ts";
+import { type Behaviour, type Call, type Rule, wholeFailure } from "./rules.ts";
+
+/** What the fake services know about one order. */
+export interface OrderFacts {
+  status: string;
+  history: string[];
+  failure: string;
+  /** Stock by location: "held", "firm", "committed", "released". */
+  stock: Map<string, string>;
+  released: boolean;
+  authorized: bigint;
+  captured: bigint;
+  voided: bigint;
+  refunded: bigint;
+  paymentVoided: boolean;
+  /** Shipments by location. */
+  shipments: Map<string, string>;
+  calledOff: Set<string>;
+}
+
+/** The outcome of an entry whose effect took place, or that was refused. */
+type Judged<R> = { response: R } | { refuse: string };
+
+/** What an entry of a batch call is, for {@link World.batch}. */
+export interface EntryHandler<Q, R extends object> {
+  step: string;
+  of(request: Q): { orderId: string; locationId?: string };
+  /** Identifies the effect; the same id has it once. */
+  id(request: Q): string;
+  apply(request: Q): Judged<R>;
+  /** The answer while the outside world has not decided. */
+  undecided?(request: Q): NoInfer<R>;
+}
+
+const next: Record<string, string[]> = {
+  PENDING: ["CONFIRMED", "REJECTED", "CANCELLED"],
+  CONFIRMED: ["PREPARING", "CANCELLED", "FAILED"],
+  PREPARING: ["SHIPPED", "FAILED", "CANCELLED"],
+  SHIPPED: ["DELIVERED", "FAILED"],
+};
+
+/** The other services, in memory: they keep the contract's promises, and misbehave as the rules say. */
+export class World {
+  readonly rules: Rule[] = [];
+  /** Every effect in order, for example "reserve", "ship:BER", "CONFIRMED". */
+  readonly effects: { orderId: string; effect: string; id: string }[] = [];
+  /** Sizes of the batches that came, by step. */
+  readonly batches: { step: string; size: number }[] = [];
+  /** The trace contexts that came with the batch calls. */
+  readonly traceparents: { method: string; traceparents: string[] }[] = [];
+  /** Told before and after every batch call took effect. */
+  onCall: (step: string, when: "before" | "after") => Promise<void> | void = () => {};
+  /** Where the stock of an order lies; everything in BER unless said otherwise. */
+  allocate: (orderId: string, lines: { sku: string; quantity: number }[]) => Allocation[] = (_, lines) =>
+    lines.map((line) => ({ ...line, locationId: "BER" }));
+  /** Whether the carrier loses a parcel. */
+  loses: (orderId: string, locationId: string) => boolean = () => false;
+  readonly #orders = new Map<string, OrderFacts>();
+  readonly #answers = new Map<string, unknown>();
+  readonly #asked = new Map<string, number>();
+
+  order(orderId: string): OrderFacts {
+    const known = this.#orders.get(orderId);
+    if (known) return known;
+    const fresh: OrderFacts = {
+      status: "PENDING",
+      history: [],
+      failure: "",
+      stock: new Map(),
+      released: false,
+      authorized: 0n,
+      captured: 0n,
+      voided: 0n,
+      refunded: 0n,
+      paymentVoided: false,
+      shipments: new Map(),
+      calledOff: new Set(),
+    };
+    this.#orders.set(orderId, fresh);
+    return fresh;
+  }
+
+  /** The effects of one order, in the order in which they took place. */
+  trace(orderId: string): string[] {
+    return this.effects.filter((entry) => entry.orderId === orderId).map(({ effect }) => effect);
+  }
+
+  /** Notes that an effect took place. */
+  took(orderId: string, effect: string, id: string): void {
+    this.effects.push({ orderId, effect, id });
+  }
+
+  /** Moves an order, as the table of the orders service allows. */
+  move(orderId: string, status: string, failure: string): Judged<object> {
+    const order = this.order(orderId);
+    if (order.status === status) return { response: {} };
+    if (!next[order.status]?.includes(status)) return { refuse: "ILLEGAL_TRANSITION" };
+    order.status = status;
+    order.failure = failure;
+    order.history.push(status);
+    this.took(orderId, status, `${orderId}:${status}`);
+    return { response: {} };
+  }
+
+  /** Answers a batch call: all entries or, when the call fails as a whole, none. */
+  async batch<Q, R extends object>(
+    requests: Q[],
+    handler: EntryHandler<NoInfer<Q>, R>,
+  ): Promise<{ outcomes: ReturnType<typeof answer<NoInfer<R>> | typeof refusal>[] }> {
+    const calls = requests.map((request) => this.#callOf(request, handler));
+    const behaviours = calls.map((call) => this.#behaviourOf(call));
+    this.batches.push({ step: handler.step, size: requests.length });
+    await this.onCall(handler.step, "before");
+    const failure = wholeFailure(behaviours);
+    if (failure && !behaviours.some(({ kind }) => kind === "lost")) throw failure;
+    const outcomes = requests.map((request, index) => this.#judge(request, handler, behaviours[index]));
+    await this.onCall(handler.step, "after");
+    if (failure) throw failure;
+    return { outcomes };
+  }
+
+  #callOf<Q, R extends object>(request: Q, { step, of, id }: EntryHandler<Q, R>): Call {
+    const { orderId, locationId = "" } = of(request);
+    const key = `${step}:${orderId}:${locationId}`;
+    const repetition = this.#asked.get(key) ?? 0;
+    this.#asked.set(key, repetition + 1);
+    return { step, orderId, locationId, id: id(request), repetition };
+  }
+
+  #behaviourOf(call: Call): Behaviour {
+    for (const rule of this.rules) {
+      const behaviour = rule(call);
+      if (behaviour) return behaviour;
+    }
+    return { kind: "answer" };
+  }
+
+  #judge<Q, R extends object>(request: Q, handler: EntryHandler<Q, R>, behaviour: Behaviour | undefined) {
+    if (behaviour?.kind === "refuse") return refusal(behaviour.reason, behaviour.metadata);
+    if (behaviour?.kind === "pending") return answer(handler.undecided?.(request) ?? ({} as R));
+    const id = `${handler.step}:${handler.id(request)}`;
+    const known = this.#answers.get(id);
+    if (known !== undefined) return answer(known as R);
+    const judged = handler.apply(request);
+    if ("refuse" in judged) return refusal(judged.refuse);
+    this.#answers.set(id, judged.response);
+    return answer(judged.response);
+  }
+}
+
+function answer<R>(value: R) {
+  return { outcome: { case: "response" as const, value } };
+}
+
+function refusal(reason: string, metadata: Record<string, string> = {}) {
+  const value = create(FailureSchema, {
+    code: Code.FailedPrecondition,
+    domain: "test.shop",
+    reason,
+    metadata,
+    message: `refused with ${reason}`,
+  });
+  return { outcome: { case: "failure" as const, value } };
+}
