@@ -218,7 +218,24 @@ export const ListStockMovementsResponseSchema = /*@__PURE__*/
   messageDesc(file_shop_inventory_v1_inventory_service, 28);
 
 /**
- * Knows what is on the shelves and never promises more than that.
+ * Knows what is on the shelves and never promises more than that. What is over is decided by the time of its database.
+ *
+ * What a call answers depends on the parts that it is about: all of the order's, or those at the location that is named.
+ *
+ * | parts | Confirm | Commit | Release |
+ * |---|---|---|---|
+ * | no reservation | RESERVATION_NOT_FOUND | RESERVATION_NOT_FOUND | all: done, and reserving is refused from now on; a location: RESERVATION_NOT_FOUND |
+ * | released before it was reserved | RESERVATION_ENDED | all: RESERVATION_ENDED; a location: RESERVATION_PART_NOT_FOUND | all: done; a location: RESERVATION_PART_NOT_FOUND |
+ * | none at the location | – | RESERVATION_PART_NOT_FOUND | RESERVATION_PART_NOT_FOUND |
+ * | HELD | CONFIRMED | NOT_CONFIRMED | RELEASED |
+ * | CONFIRMED | done | COMMITTED | RELEASED |
+ * | COMMITTED | done | RESERVATION_ENDED | all: done; a location: RESERVATION_ENDED |
+ * | RELEASED | RESERVATION_ENDED | RESERVATION_ENDED | done |
+ * | EXPIRED | CONFIRMED, or HOLD_EXPIRED | NOT_CONFIRMED | RELEASED: a late confirmation is refused |
+ *
+ * Where parts differ, what can be done is done: Confirm makes all firm that are held, Commit takes those that are confirmed
+ * unless one is held or has expired, Release gives back those that have not left. A repetition with the same `request_id` gets
+ * the first answer, whatever happened since; what was refused is judged anew.
  *
  * @generated from service shop.inventory.v1.InventoryService
  */
