@@ -4,7 +4,7 @@ import type { Database } from "#platform/database/database.ts";
 import { decodeId, newId } from "#platform/id.ts";
 import { startEmbedded, testDatabase } from "#testing/postgres.ts";
 import { migrations } from "../services/inventory/src/migrations/list.ts";
-import { entities } from "../services/inventory/src/stock.entity.ts";
+import { StockLevelEntity } from "../services/inventory/src/stock.entity.ts";
 import { StockRepository } from "../services/inventory/src/stock.repository.ts";
 
 const callers = 64;
@@ -30,7 +30,12 @@ interface Round {
  */
 export async function bench(): Promise<void> {
   const adminUrl = await startEmbedded(["shared_buffers=256MB", "max_connections=150", "max_wal_size=4GB"]);
-  await using test = await testDatabase("inventory", { entities, migrations, adminUrl, connection: { poolMax: 16 } });
+  await using test = await testDatabase("inventory", {
+    entities: [StockLevelEntity],
+    migrations,
+    adminUrl,
+    connection: { poolMax: 16 },
+  });
   const { database } = test;
   const stock = new StockRepository(database);
   const adjust = { kind: "adjust", ...hot, delta: 1_000_000_000n, reason: "bench" } as const;

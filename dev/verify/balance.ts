@@ -24,12 +24,12 @@ export interface Balance {
  */
 export async function takeBalance(urls: Readonly<Record<DatabaseService, string>>): Promise<Balance> {
   // Ended orders are read first: what belongs to them was written before, so every later look must see it.
-  const ended = await at(urls.orders, readEndedOrders);
-  const stock = await at(urls.inventory, checkStock);
-  const money = await at(urls.payments, checkMoney);
-  const parcels = await at(urls.shipping, checkParcels);
-  const orders = await at(urls.orders, (ask) => checkOrders(ask, { ended, stock, money, parcels }));
-  const audit = databaseServices.map((name) => at(urls[name], (ask) => checkAudit(name, ask)));
+  const ended = await askAt(urls.orders, readEndedOrders);
+  const stock = await askAt(urls.inventory, checkStock);
+  const money = await askAt(urls.payments, checkMoney);
+  const parcels = await askAt(urls.shipping, checkParcels);
+  const orders = await askAt(urls.orders, (ask) => checkOrders(ask, { ended, stock, money, parcels }));
+  const audit = databaseServices.map((name) => askAt(urls[name], (ask) => checkAudit(name, ask)));
   const all = [stock, money, parcels, orders].flatMap((part) => part.findings);
   const findings = [...all, ...(await Promise.all(audit))].map(inPublicTerms);
   return { findings, underway: orders.underway, inBalance: findings.every(({ wrong }) => wrong.length === 0) };
@@ -41,8 +41,12 @@ function inPublicTerms({ checked, wrong }: Finding): Finding {
   return { checked, wrong: wrong.map((sentence) => sentence.replace(uuid, encodeId)) };
 }
 
-/** Runs questions on one database in one transaction that sees one moment. */
-async function at<T>(url: string, work: (ask: Ask) => Promise<T>): Promise<T> {
+/**
+ * Runs questions on one database in one transaction that sees one moment.
+ *
+ * @param url a connection that may read everything in the database
+ */
+export async function askAt<T>(url: string, work: (ask: Ask) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000, statement_timeout: 60_000 });
   client.on("error", () => undefined);
   try {

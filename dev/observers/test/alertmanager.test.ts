@@ -36,7 +36,8 @@ describe("the routes", () => {
         [...args, ...pairs.map(([name, value]) => `${name}=${value}`)],
         options,
       );
-      assert.equal(said.trim().split("\n").at(-1), receiver);
+      // A warning comes from the other stream, before it or after it.
+      assert.ok(said.split("\n").includes(receiver), said);
     });
   }
 

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { databaseConfig } from "#platform/config.ts";
+import { type ConfigOf, databaseConfig, type PlatformConfig } from "#platform/config.ts";
 
 const milliseconds = z.coerce.number().int().min(1);
 
@@ -19,3 +19,8 @@ export const inventoryConfig = {
   /** Transactions at the same time. More than one helps only when orders rarely want the same articles. */
   STOCK_LANES: z.coerce.number().int().min(1).max(16).default(1),
 };
+
+/** The values that the service works with. */
+export type InventoryConfig = ConfigOf<typeof inventoryConfig> &
+  Pick<PlatformConfig, "PAGE_TOKEN_SECRET"> &
+  Partial<Pick<PlatformConfig, "LOG_FORMAT" | "SERVICE_NAME">>;

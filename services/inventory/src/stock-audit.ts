@@ -30,7 +30,7 @@ type Action = (typeof actions)[AllocationStatus];
 const maxParts = 24;
 
 /**
- * The effects of a list of commands: for each order what was reserved, confirmed, committed, released or expired, as
+ * The effects of a batch of commands: for each order what was reserved, confirmed, committed, released or expired, as
  * quantities by `sku@location`; for each adjustment, which has its level as the subject, the difference. A command without
  * an effect has no event.
  *

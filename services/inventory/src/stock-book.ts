@@ -54,7 +54,7 @@ const effects = {
 } as const satisfies Record<AllocationStatus, { kind: Movement["kind"]; onHand: bigint; reserved: bigint } | undefined>;
 
 /**
- * The levels and reservations that a list of commands is about, while it is worked through. A command that is refused
+ * The levels and reservations that a batch of commands is about, while it is worked through. A command that is refused
  * changes nothing. What is to be written is in `movements`, `levels` and `reservations` afterwards.
  */
 export class StockBook {
@@ -201,8 +201,14 @@ export class StockBook {
     const effect = effects[status];
     if (effect && isOpen(part)) {
       const { sku, locationId, quantity } = part;
-      const deltas = { onHandDelta: effect.onHand * quantity, reservedDelta: effect.reserved * quantity };
-      this.#move({ sku, locationId, kind: effect.kind, ...deltas, orderId });
+      this.#move({
+        sku,
+        locationId,
+        kind: effect.kind,
+        onHandDelta: effect.onHand * quantity,
+        reservedDelta: effect.reserved * quantity,
+        orderId,
+      });
     }
     return { ...part, status };
   }

@@ -1,10 +1,10 @@
 import type { Database } from "#platform/database/database.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
-import { decodeId, encodeId } from "#platform/id.ts";
+import { decodeId } from "#platform/id.ts";
 import { StockLevelEntity } from "./stock.entity.ts";
-import type { Level, Movement, MovementKind } from "./stock.ts";
-import { type LevelRow, toLevel } from "./stock-rows.ts";
-import { countLow } from "./stock-statements.ts";
+import type { Level, WrittenMovement } from "./stock.ts";
+import { type MovementRow, toMovement } from "./stock-rows.ts";
+import { countLow, levelColumns, movementColumns } from "./stock-statements.ts";
 
 /** Which levels. */
 export interface LevelFilter {
@@ -17,23 +17,14 @@ export interface MovementFilter extends LevelFilter {
   readonly orderId?: string;
 }
 
-/** A movement as it was written. */
-export interface WrittenMovement extends Movement {
-  readonly movementId: bigint;
-  readonly createTime: Date;
+/** A part of a list, from the place after which it goes on. */
+export interface StockPage<Place> {
+  readonly limit: number;
+  readonly after?: Place | undefined;
 }
 
-interface MovementRow {
-  movement_id: bigint;
-  sku: string;
-  location_id: string;
-  kind: MovementKind;
-  on_hand_delta: bigint;
-  reserved_delta: bigint;
-  order_id: string | null;
-  reason: string | null;
-  create_time: Date;
-}
+/** The place of a level among all. */
+export type LevelPlace = readonly [sku: string, locationId: string];
 
 /** More low levels than this are not counted. */
 const lowLimit = 10_000;
@@ -51,14 +42,14 @@ export class StockReader {
     return this.#database.em().find(StockLevelEntity, { sku }, { orderBy: { locationId: "asc" } });
   }
 
-  /** Levels by SKU and location, after those of `after`. */
-  async levels(filter: LevelFilter, page: { limit: number; after?: readonly [string, string] }): Promise<Level[]> {
+  /** Levels by SKU and location. */
+  levels(filter: LevelFilter, page: StockPage<LevelPlace>): Promise<Level[]> {
     const { sql, values } = levelsQuery(filter, page);
-    return (await this.#database.query<LevelRow>(sql, values)).map(toLevel);
+    return this.#database.query<Level>(sql, values);
   }
 
-  /** Movements, the newest first, older than `before`. */
-  async movements(filter: MovementFilter, page: { limit: number; before?: bigint }): Promise<WrittenMovement[]> {
+  /** Movements by number, the newest first. */
+  async movements(filter: MovementFilter, page: StockPage<bigint>): Promise<WrittenMovement[]> {
     const { sql, values } = movementsQuery(filter, page);
     return (await this.#database.query<MovementRow>(sql, values)).map(toMovement);
   }
@@ -77,27 +68,23 @@ export interface Query {
 }
 
 /** The statement of `StockReader.levels`. */
-export function levelsQuery(
-  { sku, locationId }: LevelFilter,
-  page: { limit: number; after?: readonly [string, string] },
-): Query {
+export function levelsQuery({ sku, locationId }: LevelFilter, page: StockPage<LevelPlace>): Query {
   const query = new Conditions("stock_levels");
   if (sku !== undefined) query.add("sku", "sku =", sku);
   if (locationId !== undefined) query.add("location", "location_id =", locationId);
   if (page.after && locationId !== undefined) query.add("after", "sku >", page.after[0]);
   else if (page.after) query.add("after", "(sku, location_id) >", ...page.after);
-  const columns = "sku, location_id, on_hand, reserved, update_time";
-  return query.build(`select ${columns} from stock_level`, "order by sku, location_id", page.limit);
+  return query.build(`select ${levelColumns} from stock_level`, "order by sku, location_id", page.limit);
 }
 
 /** The statement of `StockReader.movements`. */
-export function movementsQuery(filter: MovementFilter, page: { limit: number; before?: bigint }): Query {
+export function movementsQuery(filter: MovementFilter, page: StockPage<bigint>): Query {
   const query = new Conditions("stock_movements");
   if (filter.sku !== undefined) query.add("sku", "sku =", filter.sku);
   if (filter.locationId !== undefined) query.add("location", "location_id =", filter.locationId);
   if (filter.orderId !== undefined) query.add("order", "order_id =", decodeId(filter.orderId));
-  if (page.before !== undefined) query.add("before", "movement_id <", page.before);
-  return query.build("select * from stock_movement", "order by movement_id desc", page.limit);
+  if (page.after !== undefined) query.add("before", "movement_id <", page.after);
+  return query.build(`select ${movementColumns} from stock_movement`, "order by movement_id desc", page.limit);
 }
 
 /** Gathers conditions and names the statement after them, so that each combination is prepared once. */
@@ -121,18 +108,4 @@ class Conditions {
     const values = [...this.#values, limit];
     return { sql: { name: this.#name, text: `${select}${where} ${order} limit $${values.length}` }, values };
   }
-}
-
-function toMovement(row: MovementRow): WrittenMovement {
-  return {
-    movementId: row.movement_id,
-    sku: row.sku,
-    locationId: row.location_id,
-    kind: row.kind,
-    onHandDelta: row.on_hand_delta,
-    reservedDelta: row.reserved_delta,
-    orderId: row.order_id === null ? undefined : encodeId(row.order_id),
-    reason: row.reason ?? undefined,
-    createTime: row.create_time,
-  };
 }

@@ -1,32 +1,49 @@
-import { type AuditEntry, auditEvents } from "#platform/audit/audit-entry.ts";
 import type { IdempotencyRow } from "#platform/database/idempotency.ts";
-import { decodeId, encodeId } from "#platform/id.ts";
-import type { Allocation, AllocationStatus, Level, Movement, Reservation } from "./stock.ts";
-import type { ReservationChange, StockBook } from "./stock-book.ts";
+import { encodeId } from "#platform/id.ts";
+import type { Allocation, AllocationStatus, Movement, MovementKind, Reservation, WrittenMovement } from "./stock.ts";
+import type { LevelChange } from "./stock-book.ts";
 
-/** A row of `stock_level`. */
-export interface LevelRow {
-  sku: string;
-  location_id: string;
-  on_hand: bigint;
-  reserved: bigint;
-  update_time: Date;
-}
-
-/** A part of a reservation as the row has it. */
+/** A part of a reservation as its row has it. */
 export interface AllocationJson {
-  sku: string;
-  location_id: string;
-  quantity: number;
-  status: AllocationStatus;
+  readonly sku: string;
+  readonly location_id: string;
+  readonly quantity: number;
+  readonly status: AllocationStatus;
 }
 
-/** A row of `reservation`. */
+/** A row of `reservation` as it is read. */
 export interface ReservationRow {
-  order_id: string;
-  allocations: AllocationJson[];
-  expire_time: Date | null;
-  create_time: Date;
+  readonly orderId: string;
+  readonly allocations: readonly AllocationJson[];
+  readonly expireTime: Date | null;
+  readonly createTime: Date;
+}
+
+/** A row of `reservation` as it is written; all else in it is the time. */
+export type ChangedReservation = Omit<ReservationRow, "createTime">;
+
+/** A row of `stock_movement`. */
+export interface MovementRow {
+  readonly movementId: bigint;
+  readonly sku: string;
+  readonly locationId: string;
+  readonly kind: MovementKind;
+  readonly onHandDelta: bigint;
+  readonly reservedDelta: bigint;
+  readonly orderId: string | null;
+  readonly reason: string | null;
+  readonly createTime: Date;
+}
+
+/** A row of `stock_movement` as it is written; its number and its time are given to it. */
+export type InsertedMovement = Omit<MovementRow, "movementId" | "createTime">;
+
+/** What is added to a row of `stock_level`. */
+export interface LevelDelta {
+  readonly sku: string;
+  readonly locationId: string;
+  readonly onHandDelta: bigint;
+  readonly reservedDelta: bigint;
 }
 
 /** A key's row with the method it belongs to. */
@@ -34,21 +51,37 @@ export interface MethodRow extends IdempotencyRow {
   readonly method: string;
 }
 
-/** The level of a row. */
-export function toLevel(row: LevelRow): Level {
-  const { sku, location_id: locationId, on_hand: onHand, reserved, update_time: updateTime } = row;
-  return { sku, locationId, onHand, reserved, updateTime };
+/** The reservation of a row. */
+export function toReservation({ orderId, allocations, expireTime, createTime }: ReservationRow): Reservation {
+  return {
+    orderId: encodeId(orderId),
+    allocations: allocations.map(toAllocation),
+    expireTime: expireTime ?? undefined,
+    createTime,
+  };
 }
 
-/** The reservation of a row. */
-export function toReservation(row: ReservationRow): Reservation {
+function toAllocation({ sku, location_id: locationId, quantity, status }: AllocationJson): Allocation {
+  return { sku, locationId, quantity: BigInt(quantity), status };
+}
+
+/** The movement of a row. */
+export function toMovement({ orderId, reason, ...movement }: MovementRow): WrittenMovement {
+  return { ...movement, orderId: orderId === null ? undefined : encodeId(orderId), reason: reason ?? undefined };
+}
+
+/** Gives the stored form of an order's id. */
+export type IdOf = (orderId: string) => string;
+
+/** The row of a reservation. */
+export function toChangedReservation(
+  { orderId, allocations, expireTime }: Reservation,
+  idOf: IdOf,
+): ChangedReservation {
   return {
-    orderId: encodeId(row.order_id),
-    allocations: row.allocations.map(({ sku, location_id: locationId, quantity, status }) => {
-      return { sku, locationId, quantity: BigInt(quantity), status };
-    }),
-    expireTime: row.expire_time ?? undefined,
-    createTime: row.create_time,
+    orderId: idOf(orderId),
+    allocations: allocations.map(toAllocationJson),
+    expireTime: expireTime ?? null,
   };
 }
 
@@ -57,80 +90,26 @@ function toAllocationJson({ sku, locationId, quantity, status }: Allocation): Al
   return { sku, location_id: locationId, quantity: Number(quantity), status };
 }
 
-/** What `writeStock` writes besides what is in the book. */
-export interface Written {
-  readonly keys: readonly MethodRow[];
-  readonly audit: readonly AuditEntry[];
-  readonly now: Date;
-}
-
-/** The parameters of `writeStock`. */
-export function writeValues(book: StockBook, { keys, audit, now }: Written): unknown[] {
-  const ids = new Map<string, string>();
-  const idOf = (orderId: string): string => {
-    const known = ids.get(orderId) ?? decodeId(orderId);
-    ids.set(orderId, known);
-    return known;
+/** The row of a movement. */
+export function toInsertedMovement(movement: Movement, idOf: IdOf): InsertedMovement {
+  const { sku, locationId, kind, onHandDelta, reservedDelta, orderId, reason } = movement;
+  return {
+    sku,
+    locationId,
+    kind,
+    onHandDelta,
+    reservedDelta,
+    orderId: orderId === undefined ? null : idOf(orderId),
+    reason: reason ?? null,
   };
-  const { levels, reservations, movements } = book;
-  return [
-    now,
-    ...levelColumns(levels),
-    ...reservationColumns(
-      reservations.filter(({ before }) => !before),
-      idOf,
-    ),
-    ...reservationColumns(
-      reservations.filter(({ before }) => before),
-      idOf,
-    ),
-    ...movementColumns(movements, idOf),
-    ...keyColumns(keys),
-    auditEvents(audit),
-  ];
 }
 
-/** An array of what needs no quotes: ids and numbers. Without this, each element is searched for quotes. */
-function plainArray(values: readonly (string | bigint | null)[]): string {
-  return `{${values.map((value) => value ?? "null").join(",")}}`;
-}
-
-function levelColumns(changes: StockBook["levels"]): unknown[] {
-  return [
-    changes.map(({ after }) => after.sku),
-    changes.map(({ after }) => after.locationId),
-    plainArray(changes.map(({ before, after }) => after.onHand - (before?.onHand ?? 0n))),
-    plainArray(changes.map(({ before, after }) => after.reserved - (before?.reserved ?? 0n))),
-  ];
-}
-
-function reservationColumns(changes: readonly ReservationChange[], idOf: (orderId: string) => string): unknown[] {
-  return [
-    plainArray(changes.map(({ after }) => idOf(after.orderId))),
-    changes.map(({ after }) => JSON.stringify(after.allocations.map(toAllocationJson))),
-    plainArray(changes.map(({ after }) => after.expireTime?.toISOString() ?? null)),
-  ];
-}
-
-function movementColumns(movements: readonly Movement[], idOf: (orderId: string) => string): unknown[] {
-  return [
-    movements.map((movement) => movement.sku),
-    movements.map((movement) => movement.locationId),
-    plainArray(movements.map((movement) => movement.kind)),
-    plainArray(movements.map((movement) => movement.onHandDelta)),
-    plainArray(movements.map((movement) => movement.reservedDelta)),
-    plainArray(movements.map(({ orderId }) => (orderId === undefined ? null : idOf(orderId)))),
-    movements.map((movement) => movement.reason ?? null),
-  ];
-}
-
-function keyColumns(unsorted: readonly MethodRow[]): unknown[] {
-  // Two processes with the same keys wait for each other: in one order, or they would deadlock.
-  const keys = [...unsorted].sort((one, other) => (one.requestId < other.requestId ? -1 : 1));
-  return [
-    plainArray(keys.map((key) => key.method)),
-    keys.map((key) => key.requestId),
-    keys.map((key) => key.fingerprint),
-    keys.map((key) => key.response),
-  ];
+/** What a change adds to the row of its level. */
+export function toLevelDelta({ before, after }: LevelChange): LevelDelta {
+  return {
+    sku: after.sku,
+    locationId: after.locationId,
+    onHandDelta: after.onHand - (before?.onHand ?? 0n),
+    reservedDelta: after.reserved - (before?.reserved ?? 0n),
+  };
 }

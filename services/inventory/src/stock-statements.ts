@@ -1,17 +1,67 @@
-import { insertAuditEvents } from "#platform/audit/audit-entry.ts";
+import { type AuditEntry, auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
+import { arrayColumns, selectList, type Written } from "#platform/database/columns.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
+import { decodeId } from "#platform/id.ts";
+import type { Level } from "./stock.ts";
+import type { StockBook } from "./stock-book.ts";
+import {
+  type ChangedReservation,
+  type IdOf,
+  type InsertedMovement,
+  type LevelDelta,
+  type MethodRow,
+  type MovementRow,
+  type ReservationRow,
+  toChangedReservation,
+  toInsertedMovement,
+  toLevelDelta,
+} from "./stock-rows.ts";
+
+/** The SELECT list of a level: its row is what it is. */
+export const levelColumns: string = selectList<Level>({
+  sku: true,
+  locationId: true,
+  onHand: true,
+  reserved: true,
+  updateTime: true,
+});
+
+/** The SELECT list of a movement. */
+export const movementColumns: string = selectList<MovementRow>({
+  movementId: true,
+  sku: true,
+  locationId: true,
+  kind: true,
+  onHandDelta: true,
+  reservedDelta: true,
+  orderId: true,
+  reason: true,
+  createTime: true,
+});
+
+const reservationColumns = selectList<ReservationRow>({
+  orderId: true,
+  allocations: true,
+  expireTime: true,
+  createTime: true,
+});
+
+/** Only whose a reservation is. */
+export type ReservationOwner = Pick<ReservationRow, "orderId">;
+
+const ownerColumns = selectList<ReservationOwner>({ orderId: true });
 
 /** Locks reservations, always in the order of their ids and before any level. $1: order ids. */
 export const lockReservations: SqlText = {
   name: "stock_lock_reservations",
-  text: `select order_id, allocations, expire_time, create_time from reservation
+  text: `select ${reservationColumns} from reservation
     where order_id = any($1::uuid[]) order by order_id for update`,
 };
 
 /** Which of these orders have a reservation. $1: order ids. */
 export const findReservations: SqlText = {
   name: "stock_find_reservations",
-  text: "select order_id from reservation where order_id = any($1::uuid[])",
+  text: `select ${ownerColumns} from reservation where order_id = any($1::uuid[])`,
 };
 
 /** Makes levels known that an adjustment is about, so that they can be locked. $1: SKUs, $2: locations. */
@@ -25,7 +75,7 @@ export const ensureLevels: SqlText = {
 /** Locks levels, always in the order of SKU and location. $1: SKUs. */
 export const lockLevels: SqlText = {
   name: "stock_lock_levels",
-  text: `select sku, location_id, on_hand, reserved, update_time from stock_level
+  text: `select ${levelColumns} from stock_level
     where sku = any($1::text[]) order by sku, location_id for update`,
 };
 
@@ -35,7 +85,7 @@ export const lockLevels: SqlText = {
  */
 export const lockLevelsOfOrders: SqlText = {
   name: "stock_lock_levels_of_orders",
-  text: `select sku, location_id, on_hand, reserved, update_time from stock_level
+  text: `select ${levelColumns} from stock_level
     where sku = any(array(
       select unnest($1::text[])
       union select sku from allocation where order_id = any($2::uuid[])
@@ -43,38 +93,107 @@ export const lockLevelsOfOrders: SqlText = {
     order by sku, location_id for update`,
 };
 
+const levelDeltas = arrayColumns<LevelDelta>(
+  { sku: "text", locationId: "text", onHandDelta: "bigint", reservedDelta: "bigint" },
+  2,
+);
+const reservationTypes: Written<ChangedReservation> = {
+  orderId: "uuid",
+  allocations: "jsonb",
+  expireTime: "timestamptz",
+};
+const newReservations = arrayColumns(reservationTypes, levelDeltas.next);
+const changedReservations = arrayColumns(reservationTypes, newReservations.next);
+const newMovements = arrayColumns<InsertedMovement>(
+  {
+    sku: "text",
+    locationId: "text",
+    kind: "text",
+    onHandDelta: "bigint",
+    reservedDelta: "bigint",
+    orderId: "uuid",
+    reason: "text",
+  },
+  changedReservations.next,
+);
+const newKeys = arrayColumns<MethodRow>(
+  { method: "text", requestId: "text", fingerprint: "bytea", response: "bytea" },
+  newMovements.next,
+);
+
+/** `allocations = c.allocations, expire_time = c.expire_time`: all but what tells which row it is. */
+const reservationChanges = changedReservations.names
+  .split(", ")
+  .filter((name) => name !== "order_id")
+  .map((name) => `${name} = c.${name}`)
+  .join(", ");
+
 /**
- * Writes everything that a list of commands changed. A reservation that another process made meanwhile is a unique
- * violation of `reservation_pkey`; a key that was used before, one of `idempotency_key_pkey`.
+ * Writes everything that a batch of commands changed, with the parameters of {@link writeValues}. A reservation that
+ * another process made meanwhile is a unique violation of `reservation_pkey`; a key that was used before, one of
+ * `idempotency_key_pkey`.
  */
 export const writeStock: SqlText = {
   name: "stock_write",
   text: `with level as (
       update stock_level as l set
         on_hand = l.on_hand + c.on_hand_delta, reserved = l.reserved + c.reserved_delta, update_time = $1
-      from unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[]) as c (sku, location_id, on_hand_delta, reserved_delta)
+      from unnest(${levelDeltas.arrays}) as c (${levelDeltas.names})
       where l.sku = c.sku and l.location_id = c.location_id
     ), new_reservation as (
-      insert into reservation (order_id, allocations, expire_time, create_time, update_time)
-      select *, $1, $1 from unnest($6::uuid[], $7::jsonb[], $8::timestamptz[])
+      insert into reservation (${newReservations.names}, create_time, update_time)
+      select *, $1, $1 from unnest(${newReservations.arrays})
     ), changed_reservation as (
-      update reservation as r set allocations = c.allocations, expire_time = c.expire_time, update_time = $1
-      from unnest($9::uuid[], $10::jsonb[], $11::timestamptz[]) as c (order_id, allocations, expire_time)
+      update reservation as r set ${reservationChanges}, update_time = $1
+      from unnest(${changedReservations.arrays}) as c (${changedReservations.names})
       where r.order_id = c.order_id
     ), movement as (
-      insert into stock_movement (sku, location_id, kind, on_hand_delta, reserved_delta, order_id, reason, create_time)
-      select *, $1 from unnest($12::text[], $13::text[], $14::text[], $15::bigint[], $16::bigint[], $17::uuid[], $18::text[])
+      insert into stock_movement (${newMovements.names}, create_time)
+      select *, $1 from unnest(${newMovements.arrays})
     ), audited as (
-      ${insertAuditEvents("$23")}
+      ${insertAuditEvents(`$${newKeys.next}`)}
     )
-    insert into idempotency_key (method, request_id, fingerprint, response)
-    select * from unnest($19::text[], $20::text[], $21::bytea[], $22::bytea[])`,
+    insert into idempotency_key (${newKeys.names}) select * from unnest(${newKeys.arrays})`,
 };
+
+/** What {@link writeStock} writes besides what is in the book. */
+export interface BesideBook {
+  readonly keys: readonly MethodRow[];
+  readonly audit: readonly AuditEntry[];
+  readonly now: Date;
+}
+
+/** The parameters of {@link writeStock}. */
+export function writeValues({ levels, reservations, movements }: StockBook, beside: BesideBook): unknown[] {
+  const idOf = rememberedIds();
+  const rowsOf = (changes: typeof reservations) => changes.map(({ after }) => toChangedReservation(after, idOf));
+  // Two processes with the same keys wait for each other: in one order, or they would deadlock.
+  const keys = [...beside.keys].sort((one, other) => (one.requestId < other.requestId ? -1 : 1));
+  return [
+    beside.now,
+    ...levelDeltas.values(levels.map(toLevelDelta)),
+    ...newReservations.values(rowsOf(reservations.filter(({ before }) => !before))),
+    ...changedReservations.values(rowsOf(reservations.filter(({ before }) => before))),
+    ...newMovements.values(movements.map((movement) => toInsertedMovement(movement, idOf))),
+    ...newKeys.values(keys),
+    auditEvents(beside.audit),
+  ];
+}
+
+/** An order's id stands many times in one statement. */
+function rememberedIds(): IdOf {
+  const ids = new Map<string, string>();
+  return (orderId) => {
+    const id = ids.get(orderId) ?? decodeId(orderId);
+    ids.set(orderId, id);
+    return id;
+  };
+}
 
 /** Orders whose hold is over. $1: now, $2: at most so many. */
 export const findExpired: SqlText = {
   name: "stock_find_expired",
-  text: "select order_id from reservation where expire_time <= $1 order by expire_time limit $2",
+  text: `select ${ownerColumns} from reservation where expire_time <= $1 order by expire_time limit $2`,
 };
 
 /** Levels of which no more than $1 is available, counted up to $2. */

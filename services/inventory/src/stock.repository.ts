@@ -6,19 +6,12 @@ import { isUniqueViolation, sqlStateOf } from "#platform/database/sql-state.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
 import { DomainError } from "#platform/errors.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
+import type { StockMetrics } from "./metrics.ts";
 import type { Adjust, Level, Reservation, StockCommand } from "./stock.ts";
 import { decodeAnswer, encodeAnswer } from "./stock-answer.ts";
 import { type AuditedCommand, auditOf } from "./stock-audit.ts";
 import { StockBook } from "./stock-book.ts";
-import type { StockMetrics } from "./stock-metrics.ts";
-import {
-  type LevelRow,
-  type MethodRow,
-  type ReservationRow,
-  toLevel,
-  toReservation,
-  writeValues,
-} from "./stock-rows.ts";
+import { type MethodRow, type ReservationRow, toReservation } from "./stock-rows.ts";
 import {
   ensureLevels,
   findExpired,
@@ -26,7 +19,9 @@ import {
   lockLevels,
   lockLevelsOfOrders,
   lockReservations,
+  type ReservationOwner,
   writeStock,
+  writeValues,
 } from "./stock-statements.ts";
 
 /** A command, its caller's key, and whoever is answerable for it. */
@@ -37,7 +32,7 @@ type Answer = Reservation | Level | Error;
 /** How the repository works; all have defaults. */
 export interface StockRepositoryOptions {
   /** The clock that decides what has expired. */
-  readonly now?: () => Date;
+  readonly now?: (() => Date) | undefined;
   /** Commands in one transaction; default 256. */
   readonly maxEntries?: number;
   /** Transactions at the same time; default 1: two would only wait for each other at a hot article. */
@@ -93,8 +88,8 @@ export class StockRepository {
 
   /** Gives back what is held beyond its time; returns how many orders that were, at most `limit`. */
   async expire(limit = 256): Promise<number> {
-    const rows = await this.#database.query<{ order_id: string }>(findExpired, [this.#now(), limit]);
-    const orders = rows.map((row) => encodeId(row.order_id));
+    const rows = await this.#database.query<ReservationOwner>(findExpired, [this.#now(), limit]);
+    const orders = rows.map((row) => encodeId(row.orderId));
     await Promise.all(orders.map((orderId) => this.change(unkeyed, { kind: "expire", orderId })));
     return orders.length;
   }
@@ -174,7 +169,7 @@ function keyRows({ command, requestId, fingerprint }: StockRequest, answer: Answ
   return [{ method: command.kind, requestId, fingerprint, response: encodeAnswer(answer) }];
 }
 
-/** A refusal is an answer; anything else fails the list. */
+/** A refusal is an answer; anything else fails the batch. */
 function applyTo(book: StockBook, command: StockCommand): Answer {
   try {
     return command.kind === "adjust" ? book.adjust(command) : book.apply(command);
@@ -210,8 +205,8 @@ async function openBook(tx: Transaction, { commands, lookUp, now }: Opening): Pr
       ? tx.query(ensureLevels, [additions.map(({ sku }) => sku), additions.map(({ locationId }) => locationId)])
       : [],
     moving.length + confirming.length > 0
-      ? tx.query<LevelRow>(lockLevelsOfOrders, [[...skus], moving, confirming])
-      : tx.query<LevelRow>(lockLevels, [[...skus]]),
+      ? tx.query<Level>(lockLevelsOfOrders, [[...skus], moving, confirming])
+      : tx.query<Level>(lockLevels, [[...skus]]),
   ]);
-  return new StockBook({ levels: levels.map(toLevel), reservations: reservations.map(toReservation) }, now);
+  return new StockBook({ levels, reservations: reservations.map(toReservation) }, now);
 }

@@ -65,6 +65,12 @@ export interface Movement {
   readonly reason?: string | undefined;
 }
 
+/** A movement as it was written. */
+export interface WrittenMovement extends Movement {
+  readonly movementId: bigint;
+  readonly createTime: Date;
+}
+
 /** Sets aside all lines of an order, or none. */
 export interface Reserve {
   readonly kind: "reserve";

@@ -1,19 +1,68 @@
 import assert from "node:assert/strict";
 import { createHash, randomUUID } from "node:crypto";
-import type { Database } from "#platform/database/database.ts";
+import { PassThrough } from "node:stream";
+import { type Client, createClient, createRouterTransport } from "@connectrpc/connect";
+import { Registry } from "prom-client";
+import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
+import { loadConfig, platformConfig } from "#platform/config.ts";
+import { Database } from "#platform/database/database.ts";
 import type { Keyed } from "#platform/database/idempotency.ts";
 import { newId } from "#platform/id.ts";
+import { contextInterceptor } from "#platform/interceptors/context.ts";
+import { errorInterceptor } from "#platform/interceptors/errors.ts";
+import { validationInterceptor } from "#platform/interceptors/validation.ts";
+import { quietLogger } from "#testing/logger.ts";
 import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
+import { inventoryConfig } from "../src/config.ts";
+import { buildInventory, type InventoryContext, type InventoryParts } from "../src/inventory.ts";
 import { migrations } from "../src/migrations/list.ts";
-import { entities } from "../src/stock.entity.ts";
-import { StockRepository } from "../src/stock.repository.ts";
+import { StockLevelEntity } from "../src/stock.entity.ts";
+import type { StockRepository } from "../src/stock.repository.ts";
 import type { Line, Reservation, StockCommand } from "../src/stock.ts";
 
 export const minute = 60_000;
 
 /** A fresh inventory database. */
 export function inventoryDatabase(poolMax = 8): Promise<TestDatabase> {
-  return testDatabase("inventory", { entities, migrations, connection: { poolMax } });
+  return testDatabase("inventory", { entities: [StockLevelEntity], migrations, connection: { poolMax } });
+}
+
+/** Another process' connections to the same database. */
+export function openReplica({ url }: TestDatabase, name: string): Promise<Database> {
+  return Database.open({ url, name, entities: [StockLevelEntity], poolMax: 4 });
+}
+
+/** The service as a process has it, without its background work. */
+export function inventoryOn(
+  database: Database,
+  given: Partial<Pick<InventoryContext, "registry" | "now">> = {},
+): InventoryParts {
+  const env = {
+    GRPC_PORT: "0",
+    HTTP_PORT: "0",
+    DATABASE_URL: "postgres://nobody@localhost/unused",
+    PAGE_TOKEN_SECRET: "a secret of at least thirty-two characters",
+  };
+  return buildInventory({
+    config: loadConfig({ ...platformConfig, ...inventoryConfig }, env),
+    database,
+    logger: quietLogger(),
+    registry: new Registry(),
+    output: new PassThrough().resume(),
+    ...given,
+  });
+}
+
+/** Calls the service in memory, through interceptors that it has in production. */
+export function connect({ services }: InventoryParts): Client<typeof InventoryService> {
+  const interceptors = [contextInterceptor(30_000), errorInterceptor(), validationInterceptor([InventoryService])];
+  const transport = createRouterTransport(
+    (router) => {
+      for (const { route } of services) route(router);
+    },
+    { router: { interceptors } },
+  );
+  return createClient(InventoryService, transport);
 }
 
 /** A clock that stands still until it is told to go on. */
@@ -35,7 +84,7 @@ export function keyOf(content: unknown, requestId: string = randomUUID()): Keyed
 export class Shop {
   readonly stock: StockRepository;
 
-  constructor(database: Database, clock = new Clock(), stock = new StockRepository(database, { now: clock.now })) {
+  constructor(database: Database, clock = new Clock(), { stock } = inventoryOn(database, { now: clock.now })) {
     this.stock = stock;
   }
 

@@ -10,6 +10,7 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
 import { newId } from "#platform/id.ts";
 import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
+import { until } from "#testing/until.ts";
 import { migrations } from "../src/migrations/list.ts";
 
 const names = migrations.map(({ name }) => name);
@@ -82,11 +83,11 @@ type Child = ChildProcessByStdio<null, Readable, Readable>;
 
 /** Waits until the metrics of a process say so. */
 async function shows(httpPort: number, sample: RegExp): Promise<void> {
-  const end = Date.now() + 10_000;
-  for (let text = ""; !sample.test(text); ) {
-    assert.ok(Date.now() < end, `the metrics never said ${sample}:\n${text}`);
-    text = await (await fetch(`http://127.0.0.1:${httpPort}/metrics`)).text();
-  }
+  await until(async () => {
+    const response = await fetch(`http://127.0.0.1:${httpPort}/metrics`);
+    assert.match(await response.text(), sample);
+    return true;
+  }, `the metrics say ${sample}`);
 }
 
 /** How a process ended and all that it wrote. */

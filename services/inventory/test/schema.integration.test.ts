@@ -41,7 +41,7 @@ describe("the schema of inventory", () => {
 
   const page = { limit: 51 };
   const after2 = { limit: 51, after: ["a", "l1"] } as const;
-  const before2 = { limit: 51, before: 7n };
+  const before2 = { limit: 51, after: 7n };
   const lists: [string, SqlText, RegExp][] = [
     ["all levels", levelsQuery({}, page).sql, /stock_level_pkey/],
     [

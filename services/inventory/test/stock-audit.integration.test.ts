@@ -1,21 +1,12 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { createClient, createRouterTransport } from "@connectrpc/connect";
 import { SpanKind } from "@opentelemetry/api";
-import { InventoryService as InventoryServiceDescriptor } from "#gen/shop/inventory/v1/inventory_service_pb.js";
 import { runInContext } from "#platform/context.ts";
-import { Database } from "#platform/database/database.ts";
 import { newId } from "#platform/id.ts";
-import { contextInterceptor } from "#platform/interceptors/context.ts";
-import { PageTokens } from "#platform/page-token.ts";
 import { readAuditLog } from "#testing/audit-log.ts";
 import { keepSpans } from "#testing/kept-spans.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
-import { InventoryService } from "../src/inventory-service.ts";
-import { entities } from "../src/stock.entity.ts";
-import { StockRepository } from "../src/stock.repository.ts";
-import { StockReader } from "../src/stock-reader.ts";
-import { Clock, inventoryDatabase, minute, Shop } from "./harness.ts";
+import { Clock, connect, inventoryDatabase, inventoryOn, minute, openReplica, Shop } from "./harness.ts";
 
 /** What the ledger of movements says that the audit log should have: one row for each order, level and change. */
 const ledger = `select order_id, sku || '@' || location_id as level,
@@ -36,16 +27,16 @@ describe("the audit log of stock", () => {
   it("has each effect once, whatever was repeated, refused or raced", async () => {
     const { database } = test;
     const clock = new Clock();
-    const other = await Database.open({ url: test.url, name: "other", entities });
+    const other = await openReplica(test, "other");
     const shops = [new Shop(database, clock), new Shop(other, clock)];
     const shop = shops[0] as Shop;
     await shop.deliver("a", "l1:60", "l2:50");
     await shop.deliver("b", "l1:40");
     const orders = Array.from({ length: 60 }, () => newId());
     /** Everybody asks, with the same id and each twice. */
-    const all = (list: string[], ask: (shop: Shop, orderId: string, index: number) => Promise<unknown>) =>
+    const all = (some: string[], ask: (shop: Shop, orderId: string, index: number) => Promise<unknown>) =>
       Promise.allSettled(
-        [...list, ...list].flatMap((orderId, index) => shops.map((each) => ask(each, orderId, index % list.length))),
+        [...some, ...some].flatMap((orderId, index) => shops.map((each) => ask(each, orderId, index % some.length))),
       );
     await all(orders, (each, orderId, index) => each.reserve(index % 3 === 0 ? "a:2 b:3" : "a:3", orderId, orderId));
     for (const kind of ["confirm", "commit", "release"] as const) {
@@ -105,10 +96,10 @@ describe("the audit log of stock", () => {
     );
   });
 
-  it("names, for each entry of a list, the trace of its own order", async () => {
+  it("names, for each entry of a batch, the trace of its own order", async () => {
     const spans = await keepSpans();
     try {
-      const client = connect(test.database);
+      const client = connect(inventoryOn(test.database));
       const orders = [newId(), newId(), newId()];
       const traceIds = ["1", "", "3"].map((digit) => digit.repeat(32));
       const traceparents = traceIds.map((id) => (id ? `00-${id}-b7ad6b7169203331-01` : ""));
@@ -150,17 +141,3 @@ describe("the audit log of stock", () => {
     }
   });
 });
-
-/** The service in memory, as its process has it. */
-function connect(database: Database) {
-  const service = new InventoryService({
-    stock: new StockRepository(database),
-    reader: new StockReader(database),
-    tokens: new PageTokens("a secret of at least thirty-two characters"),
-    holdMs: 15 * minute,
-  });
-  const transport = createRouterTransport((router) => router.service(InventoryServiceDescriptor, service), {
-    router: { interceptors: [contextInterceptor(30_000)] },
-  });
-  return createClient(InventoryServiceDescriptor, transport);
-}

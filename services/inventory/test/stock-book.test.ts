@@ -175,7 +175,7 @@ describe("stock book", () => {
     assert.throws(() => book.apply(confirm), { reasonName: "HOLD_EXPIRED", metadata: { order_id: order, sku: "b" } });
   });
 
-  it("sets aside all lines or none, and lets the next order of the list have what is left", () => {
+  it("sets aside all lines or none, and lets the next order of the batch have what is left", () => {
     const book = new StockBook({ levels: [level("a", "l1", 3n), level("b", "l1", 1n)], reservations: [] }, now);
     assert.equal(outcome(book, reserve), "OUT_OF_STOCK");
     assert.equal(outcome(book, { ...reserve, lines: [{ sku: "a", quantity: 2n }] }), "held");

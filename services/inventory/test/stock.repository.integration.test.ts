@@ -1,12 +1,21 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
-import { setImmediate } from "node:timers/promises";
 import pg from "pg";
-import { Database } from "#platform/database/database.ts";
+import type { Database } from "#platform/database/database.ts";
 import { newId } from "#platform/id.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
-import { entities } from "../src/stock.entity.ts";
-import { Clock, inventoryDatabase, keyOf, levels, minute, requireExplained, Shop, show } from "./harness.ts";
+import { until } from "#testing/until.ts";
+import {
+  Clock,
+  inventoryDatabase,
+  keyOf,
+  levels,
+  minute,
+  openReplica,
+  requireExplained,
+  Shop,
+  show,
+} from "./harness.ts";
 
 describe("stock repository", () => {
   let test: TestDatabase;
@@ -63,7 +72,7 @@ describe("stock repository", () => {
   it("never promises more than there is, whatever the replicas do", async () => {
     await shop.deliver("hot", "l1:60", "l2:40");
     await shop.deliver("warm", "l1:70");
-    const replicas = await Promise.all([1, 2, 3].map((each) => openReplica(test, each)));
+    const replicas = await Promise.all([1, 2, 3].map((each) => openReplica(test, `replica-${each}`)));
     const shops = replicas.map((replica) => new Shop(replica, clock));
     const calls = Array.from({ length: 600 }, (_, index) =>
       (shops[index % 3] as Shop).reserve(index % 2 === 0 ? "hot:1" : "warm:1 hot:1"),
@@ -113,7 +122,7 @@ describe("stock repository", () => {
   it("keeps one reservation for an order that several ask for at a time", async () => {
     await shop.deliver("a", "l1:10");
     const orderId = newId();
-    const replica = await openReplica(test, 1);
+    const replica = await openReplica(test, "replica-1");
     const other = new Shop(replica, clock);
     const all = await Promise.all(
       [1, 2, 3, 4].flatMap(() => [shop.reserve("a:2", orderId), other.reserve("a:2", orderId)]),
@@ -181,7 +190,7 @@ describe("stock repository", () => {
 
   it("leaves nothing behind when the connection breaks in the middle, and the caller may repeat", async () => {
     await shop.deliver("a", "l1:10");
-    const replica = await openReplica(test, 1);
+    const replica = await openReplica(test, "replica-1");
     const other = new Shop(replica, clock);
     const blocker = new pg.Client({ connectionString: test.adminUrl });
     await blocker.connect();
@@ -201,7 +210,7 @@ describe("stock repository", () => {
   });
 
   it("makes new levels known at the same moment without losing any", async () => {
-    const replica = await openReplica(test, 1);
+    const replica = await openReplica(test, "replica-1");
     const shops = [shop, new Shop(replica, clock)];
     await Promise.all(
       Array.from({ length: 40 }, (_, index) => (shops[index % 2] as Shop).deliver(`n${index % 5}`, "l1:1", "l2:1")),
@@ -219,11 +228,6 @@ describe("stock repository", () => {
   });
 });
 
-/** Another process with connections of its own. */
-function openReplica(test: TestDatabase, number: number): Promise<Database> {
-  return Database.open({ url: test.url, name: `replica-${number}`, entities, poolMax: 4 });
-}
-
 /**
  * Waits until a process waits for a lock, then ends its connections. From a connection of its own: within a transaction
  * PostgreSQL shows the activity of others as it was at the first look.
@@ -232,14 +236,13 @@ async function terminate(adminUrl: string, name: string): Promise<void> {
   const client = new pg.Client({ connectionString: adminUrl });
   await client.connect();
   try {
-    for (const end = Date.now() + 10_000; ; await setImmediate()) {
+    await until(async () => {
       const { rowCount } = await client.query(
         "select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1 and wait_event_type = 'Lock'",
         [name],
       );
-      if (rowCount) return;
-      assert.ok(Date.now() < end, `${name} never waited for a lock`);
-    }
+      return Boolean(rowCount);
+    }, `${name} waits for a lock`);
   } finally {
     await client.end();
   }

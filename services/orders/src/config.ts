@@ -6,9 +6,9 @@ const milliseconds = z.coerce.number().int().min(1);
 export const ordersConfig = {
   /** Where SagaService answers: `host:port`, or any target that grpc-js resolves. */
   WORKER_ADDRESS: z.string().min(1).default("127.0.0.1:50055"),
-  /** The most orders that one statement inserts and one saga carries; SagaService takes at most 64. */
+  /** The most orders that one statement inserts and one workflow carries; SagaService takes at most 64. */
   ORDER_LIST_MAX: z.coerce.number().int().min(1).max(64).default(64),
-  /** Lists of new orders that are inserted at the same time. Fewer lanes make longer lists. */
+  /** Batches of new orders that are inserted at the same time. Fewer lanes make larger batches. */
   ORDER_INSERT_LANES: z.coerce.number().int().min(1).max(16).default(2),
   /** Starts of sagas that are under way at the same time. */
   DISPATCH_CONCURRENCY: z.coerce.number().int().min(1).default(16),

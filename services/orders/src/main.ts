@@ -1,7 +1,7 @@
 import { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { startService } from "#platform/process/service.ts";
 import { ordersConfig } from "./config.ts";
-import { CustomerEntity } from "./customer.entity.ts";
+import { CustomerEntity } from "./customer/customer.ts";
 import { migrations } from "./migrations/list.ts";
 import { buildOrders } from "./orders.ts";
 
@@ -9,14 +9,6 @@ await startService({
   name: "orders",
   config: ordersConfig,
   database: { entities: [CustomerEntity], migrations },
-  build: ({ config, database, logger, output, registry, client, closing }) =>
-    buildOrders({
-      config,
-      database,
-      logger,
-      output,
-      registry,
-      sagas: client(SagaService, config.WORKER_ADDRESS),
-      closing,
-    }),
+  build: ({ client, ...context }) =>
+    buildOrders({ ...context, sagas: client(SagaService, context.config.WORKER_ADDRESS) }),
 });

@@ -10,26 +10,26 @@ import type { ConfigOf, PlatformConfig } from "#platform/config.ts";
 import type { Database } from "#platform/database/database.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
-import { register, type ServiceParts } from "#platform/process/service.ts";
-import { AuditedRequests } from "./audited-requests.repository.ts";
-import { ChangeHub } from "./change-hub.ts";
+import { register, type ServiceParts, type ServiceRegistration } from "#platform/process/service.ts";
+import { CustomerApi } from "./api/customer-api.ts";
+import { OrderApi } from "./api/order-api.ts";
+import { OrderLifecycleApi } from "./api/order-lifecycle-api.ts";
 import type { ordersConfig } from "./config.ts";
-import { CustomerRepository } from "./customer.repository.ts";
-import { CustomerApi } from "./customer-service.ts";
-import { Dispatcher } from "./dispatcher.ts";
-import { createOrderMetrics, type OrderMetrics } from "./metrics.ts";
-import { OrderRepository } from "./order.repository.ts";
-import { cancelRequestEntry, type StepDecisionRequest, stepDecisionEntry } from "./order-audit.ts";
-import { type CancelOrder, OrderCancellation } from "./order-cancellation.ts";
-import { OrderFollower } from "./order-follower.ts";
-import { OrderIntake } from "./order-intake.ts";
-import { OrderLifecycleApi } from "./order-lifecycle-service.ts";
-import { OrderMover } from "./order-mover.ts";
-import { OrderApi } from "./order-service.ts";
-import { changeChannel } from "./order-transition.repository.ts";
-import { RefusedStarts } from "./refused-starts.ts";
-import { SagaOutbox } from "./saga-outbox.repository.ts";
-import { createSagaRelay } from "./saga-relay.ts";
+import { CustomerRepository } from "./customer/customer.repository.ts";
+import { Dispatcher } from "./dispatch/dispatcher.ts";
+import { type CancelOrder, OrderCancellation } from "./dispatch/order-cancellation.ts";
+import { RefusedStarts } from "./dispatch/refused-starts.ts";
+import { SagaOutbox } from "./dispatch/saga-outbox.repository.ts";
+import { createSagaRelay } from "./dispatch/saga-relay.ts";
+import { ChangeHub } from "./follow/change-hub.ts";
+import { OrderFollower } from "./follow/order-follower.ts";
+import { AuditedRequests } from "./order/audited-requests.repository.ts";
+import { createOrderMetrics, type OrderMetrics } from "./order/metrics.ts";
+import { OrderRepository } from "./order/order.repository.ts";
+import { cancelRequestEntry, type StepDecisionRequest, stepDecisionEntry } from "./order/order-audit.ts";
+import { OrderIntake } from "./order/order-intake.ts";
+import { OrderMover } from "./order/order-mover.ts";
+import { changeChannel } from "./order/order-transition.repository.ts";
 
 /** What the orders service is built from; a test gives its own. */
 export interface OrdersContext {
@@ -49,51 +49,114 @@ export interface OrdersContext {
 /** Between two looks at how long orders wait for their first answer, in milliseconds. */
 const pendingEveryMs = 2_000;
 
-/** Builds the orders service. */
-export function buildOrders(context: OrdersContext): ServiceParts {
-  const { config, database, logger, registry, sagas, closing, output } = context;
-  const metrics = createOrderMetrics(registry);
-  const repository = new OrderRepository(database);
-  const outbox = new SagaOutbox(database);
-  const hub = new ChangeHub({ read: (ids) => repository.find(ids), logger });
-  const follower = new OrderFollower({ hub, repository, metrics, closing });
-  const concurrency = config.DISPATCH_CONCURRENCY;
-  const timeoutMs = config.DISPATCH_TIMEOUT_MS;
-  const mover = new OrderMover({ database, metrics });
-  const giveUpAfterMs = config.ORDER_REJECT_AFTER_MS;
-  const refusals = new RefusedStarts({ database, mover, outbox, logger, giveUpAfterMs });
-  const onRefused: RefusedStarts["refused"] = (list, error) => refusals.refused(list, error);
-  const dispatcher = new Dispatcher({ sagas, outbox, logger, metrics, concurrency, timeoutMs, onRefused });
-  const everyMs = config.DISPATCH_SWEEP_EVERY_MS;
-  const relay = createSagaRelay({ outbox, dispatcher, logger, metrics, everyMs, ageMs: config.DISPATCH_SWEEP_AGE_MS });
-  const lists = { listMax: config.ORDER_LIST_MAX, lanes: config.ORDER_INSERT_LANES };
-  const intake = new OrderIntake({ database, dispatcher, metrics, ...lists });
-  const requests = new AuditedRequests<CancelOrder>({ database, method: "CancelOrder", entryOf: cancelRequestEntry });
-  const cancellation = new OrderCancellation({ sagas, requests, follower, dispatcher, outbox });
-  const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
-  const audit = new AuditTrail({ service: "orders", database, registry, logger, config, output });
-  const watch = watchPending(repository, metrics, logger);
-  const services = [
-    register(OrderService, new OrderApi({ intake, follower, cancellation, repository, pageTokens })),
-    register(OrderLifecycleService, new OrderLifecycleApi(mover, stepDecisions(database))),
-    register(CustomerService, new CustomerApi(new CustomerRepository(database), pageTokens)),
-    audit.registration,
-  ];
-  return { services, ...background({ database, hub, loops: [relay, watch, audit], intake, mover, dispatcher }) };
+/** What every subject of the service builds on. */
+interface Ground extends OrdersContext {
+  readonly metrics: OrderMetrics;
+  readonly repository: OrderRepository;
+  readonly mover: OrderMover;
 }
 
-function stepDecisions(database: Database): AuditedRequests<StepDecisionRequest> {
-  return new AuditedRequests({ database, method: "NoteStepDecision", entryOf: stepDecisionEntry });
+/** Builds the orders service. */
+export function buildOrders(context: OrdersContext): ServiceParts {
+  const { config, database, logger, registry, output } = context;
+  const metrics = createOrderMetrics(registry);
+  const repository = new OrderRepository(database);
+  const mover = new OrderMover({ database, metrics });
+  const ground: Ground = { ...context, metrics, repository, mover };
+  const following = buildFollowing(ground);
+  const dispatch = buildDispatch(ground);
+  const { dispatcher } = dispatch;
+  const intake = new OrderIntake({
+    database,
+    onPlaced: (batch) => dispatcher.offer(batch),
+    metrics,
+    batchMax: config.ORDER_LIST_MAX,
+    lanes: config.ORDER_INSERT_LANES,
+  });
+  const audit = new AuditTrail({ service: "orders", database, registry, logger, config, output });
+  const apis = buildApis(ground, { ...following, ...dispatch, intake });
+  const loops = [dispatch.relay, watchPending(ground), audit];
+  return {
+    services: [...apis, audit.registration],
+    ...background({ database, hub: following.hub, loops, intake, mover, dispatcher }),
+  };
+}
+
+/** Who waits for an order, and what tells them. */
+interface FollowingParts {
+  readonly hub: ChangeHub;
+  readonly follower: OrderFollower;
+}
+
+function buildFollowing({ repository, logger, metrics, closing }: Ground): FollowingParts {
+  const hub = new ChangeHub({ read: (ids) => repository.find(ids), logger });
+  return { hub, follower: new OrderFollower({ hub, repository, metrics, closing }) };
+}
+
+/** What hands orders to the worker. */
+interface DispatchParts {
+  readonly outbox: SagaOutbox;
+  readonly dispatcher: Dispatcher;
+  readonly relay: Relay;
+}
+
+function buildDispatch({ config, database, sagas, logger, metrics, mover }: Ground): DispatchParts {
+  const outbox = new SagaOutbox(database);
+  const refusals = new RefusedStarts({ database, mover, outbox, logger, giveUpAfterMs: config.ORDER_REJECT_AFTER_MS });
+  const dispatcher = new Dispatcher({
+    sagas,
+    outbox,
+    logger,
+    metrics,
+    concurrency: config.DISPATCH_CONCURRENCY,
+    timeoutMs: config.DISPATCH_TIMEOUT_MS,
+    onRefused: (batch, error) => refusals.refused(batch, error),
+  });
+  const relay = createSagaRelay({
+    outbox,
+    dispatcher,
+    logger,
+    metrics,
+    everyMs: config.DISPATCH_SWEEP_EVERY_MS,
+    ageMs: config.DISPATCH_SWEEP_AGE_MS,
+  });
+  return { outbox, dispatcher, relay };
+}
+
+interface ApiParts extends FollowingParts, DispatchParts {
+  readonly intake: OrderIntake;
+}
+
+function buildApis(ground: Ground, parts: ApiParts): ServiceRegistration[] {
+  const { config, database, sagas, repository, mover } = ground;
+  const { follower, dispatcher, outbox, intake } = parts;
+  const requests = new AuditedRequests<CancelOrder>({
+    database,
+    method: "CancelOrder",
+    entryOf: cancelRequestEntry,
+  });
+  const decisions = new AuditedRequests<StepDecisionRequest>({
+    database,
+    method: "NoteStepDecision",
+    entryOf: stepDecisionEntry,
+  });
+  const cancellation = new OrderCancellation({ sagas, requests, follower, dispatcher, outbox });
+  const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
+  return [
+    register(OrderService, new OrderApi({ intake, follower, cancellation, repository, pageTokens })),
+    register(OrderLifecycleService, new OrderLifecycleApi(mover, decisions)),
+    register(CustomerService, new CustomerApi(new CustomerRepository(database), pageTokens)),
+  ];
 }
 
 /** Orders wait for the saga's first answer; a saga that does not get on shows here before anywhere else. */
-function watchPending(repository: OrderRepository, metrics: OrderMetrics, log: Logger): Relay {
+function watchPending({ repository, metrics, logger }: Ground): Relay {
   const sweep = async () => {
     const oldest = await repository.oldestPending();
     metrics.oldestPending.set(oldest ? Math.max(0, Date.now() - oldest.getTime()) / 1_000 : 0);
     return 0;
   };
-  return new Relay({ name: "watching pending orders", everyMs: pendingEveryMs, log, sweep });
+  return new Relay({ name: "watching pending orders", everyMs: pendingEveryMs, log: logger, sweep });
 }
 
 interface Background {

@@ -8,8 +8,8 @@ import { auditDataset } from "#platform/audit/audit-stream.ts";
 import { newId } from "#platform/id.ts";
 import { readAuditLog } from "#testing/audit-log.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
-import { OrderRepository } from "../src/order.repository.ts";
-import type { Order } from "../src/order.ts";
+import { OrderRepository } from "../src/order/order.repository.ts";
+import type { Order } from "../src/order/order.ts";
 import { FakeWorker } from "./fake-worker.ts";
 import {
   eventually,
@@ -69,10 +69,10 @@ describe("the audit log of orders", () => {
     ];
     assert.equal(orderIds.length, 90);
     for (const status of [Status.CONFIRMED, Status.PREPARING, Status.SHIPPED, Status.DELIVERED, Status.CANCELLED]) {
-      const list = orderIds.map((orderId) => ({ orderId, status }));
-      const lists = [list, list.toReversed(), [{ orderId: newId(), status }, ...list]];
+      const batch = orderIds.map((orderId) => ({ orderId, status }));
+      const batches = [batch, batch.toReversed(), [{ orderId: newId(), status }, ...batch]];
       await Promise.all(
-        lists.map((each, index) => {
+        batches.map((each, index) => {
           const replica = replicas[index % replicas.length];
           return replica?.lifecycle.batchTransitionOrders({ requests: each });
         }),

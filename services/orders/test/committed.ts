@@ -18,10 +18,10 @@ export function outbox(database: Database): Promise<OutboxRow[]> {
 
 /** The orders that every saga was committed with, in their order. */
 export function committed(rows: OutboxRow[]): Map<string, string[]> {
-  const lists = new Map<string, string[]>();
+  const batches = new Map<string, string[]>();
   for (const row of rows.toSorted((a, b) => (a.order_id < b.order_id ? -1 : 1))) {
     const sagaId = encodeId(row.saga_id);
-    lists.set(sagaId, [...(lists.get(sagaId) ?? []), encodeId(row.order_id)]);
+    batches.set(sagaId, [...(batches.get(sagaId) ?? []), encodeId(row.order_id)]);
   }
-  return lists;
+  return batches;
 }

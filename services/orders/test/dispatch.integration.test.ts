@@ -60,12 +60,12 @@ describe("handing orders to the worker", () => {
 
   /** Every start, first or repeated, had exactly the orders that the saga was committed with, and the same bytes. */
   async function startsAreWhatWasCommitted(): Promise<void> {
-    const lists = committed(await outbox(test.database));
+    const batches = committed(await outbox(test.database));
     const bytes = new Map<string, Buffer>();
     for (const start of worker.starts) {
       assert.deepEqual(
         start.orders.map((order) => order.orderId),
-        lists.get(start.sagaId),
+        batches.get(start.sagaId),
       );
       const now = Buffer.from(toBinary(StartOrderSagaRequestSchema, start));
       assert.deepEqual(now, bytes.get(start.sagaId) ?? now);
@@ -77,7 +77,7 @@ describe("handing orders to the worker", () => {
     return new Set(worker.starts.map((start) => start.sagaId)).size;
   }
 
-  it("starts one saga for a list at once, notes it, and forgets the card tokens", async () => {
+  it("starts one saga for a batch at once, notes it, and forgets the card tokens", async () => {
     const replica = await replicaWith(patient);
     await place(replica, 3);
     const rows = await allDispatched();
@@ -99,7 +99,7 @@ describe("handing orders to the worker", () => {
     await allDispatched();
   });
 
-  it("starts the same lists later when the worker is away, and shows the lag meanwhile", async () => {
+  it("starts the same batches later when the worker is away, and shows the lag meanwhile", async () => {
     worker.available = false;
     const replica = await replicaWith(eager);
     await place(replica, 5);
@@ -115,7 +115,7 @@ describe("handing orders to the worker", () => {
     await eventually(async () => assert.equal(await metric(replica, "orders_outbox_lag_seconds"), 0));
   });
 
-  it("starts, after a crash between commit and start, exactly the list that was committed", async () => {
+  it("starts, after a crash between commit and start, exactly the batch that was committed", async () => {
     const crashed = new FakeWorker();
     crashed.available = false;
     const first = await startReplica(test.database, crashed, patient);
@@ -141,12 +141,12 @@ describe("handing orders to the worker", () => {
       assert.equal(failed, worker.starts.length);
     });
     await first.stop();
-    const lists = worker.starts.length;
+    const batches = worker.starts.length;
     worker.onStart = () => undefined;
     await replicaWith(eager);
-    await eventually(() => assert.ok(worker.starts.length >= 2 * lists));
+    await eventually(() => assert.ok(worker.starts.length >= 2 * batches));
     await allDispatched();
-    assert.equal(worker.running.size, lists);
+    assert.equal(worker.running.size, batches);
     await startsAreWhatWasCommitted();
   });
 
@@ -161,7 +161,7 @@ describe("handing orders to the worker", () => {
     assert.equal(worker.starts[0]?.orders[0]?.cardToken, "tok_approve");
   });
 
-  it("never drops a list that the worker refuses, says so, and lets others pass", async () => {
+  it("never drops a batch that the worker refuses, says so, and lets others pass", async () => {
     const replica = await replicaWith(eager);
     let refused = "";
     worker.onStart = (request) => {
@@ -184,7 +184,7 @@ describe("handing orders to the worker", () => {
     const crashed = new FakeWorker();
     crashed.available = false;
     const first = await startReplica(test.database, crashed, patient);
-    for (let list = 0; list < 8; list += 1) await place(first, 2);
+    for (let batch = 0; batch < 8; batch += 1) await place(first, 2);
     await first.stop();
     const unhurried = { DISPATCH_SWEEP_EVERY_MS: 5, DISPATCH_SWEEP_AGE_MS: 2_000 };
     await eventually(async () => {

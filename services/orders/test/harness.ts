@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
-import { setTimeout as sleep } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
 import { Registry } from "prom-client";
@@ -18,11 +17,12 @@ import { contextInterceptor } from "#platform/interceptors/context.ts";
 import { deadlineInterceptor } from "#platform/interceptors/deadline.ts";
 import { errorInterceptor } from "#platform/interceptors/errors.ts";
 import { validationInterceptor } from "#platform/interceptors/validation.ts";
-import { createLogger, type Logger } from "#platform/log/logger.ts";
 import type { ServiceRegistration } from "#platform/registration.ts";
+import { keptLog } from "#testing/logger.ts";
 import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
+import { until } from "#testing/until.ts";
 import { ordersConfig } from "../src/config.ts";
-import { CustomerEntity } from "../src/customer.entity.ts";
+import { CustomerEntity } from "../src/customer/customer.ts";
 import { migrations } from "../src/migrations/list.ts";
 import { buildOrders } from "../src/orders.ts";
 import type { FakeWorker } from "./fake-worker.ts";
@@ -76,7 +76,7 @@ export function beginReplica(
   const env = { GRPC_PORT: "0", HTTP_PORT: "0", PAGE_TOKEN_SECRET: "s".repeat(32) };
   const config = { ...loadConfig({ ...platformConfig, ...ordersConfig }, env), ...changes };
   const registry = new Registry();
-  const { logger, log } = silentLogger();
+  const { logger, text: log } = keptLog("orders");
   const closing = new AbortController();
   const { client: sagas } = worker;
   const auditStream = new PassThrough();
@@ -126,17 +126,6 @@ export function beginReplica(
   };
 }
 
-/** A logger whose lines are kept. */
-export function silentLogger(): { logger: Logger; log: () => string } {
-  const stream = new PassThrough();
-  const lines: string[] = [];
-  stream.on("data", (line: Buffer) => lines.push(line.toString()));
-  return {
-    logger: createLogger({ name: "orders", level: "debug", format: "json", stream }).logger,
-    log: () => lines.join(""),
-  };
-}
-
 let counter = 0;
 
 /** A text that no other call gets. */
@@ -183,17 +172,10 @@ export function orderRequest(customerId: string, changes: OrderChanges = {}): Cr
   });
 }
 
-/** Waits until a check passes, at most fifteen seconds; rejects with what the check last said. */
+/** Waits until a check passes, at most fifteen seconds; rejects with what the check last said as the cause. */
 export async function eventually<T>(check: () => T | Promise<T>): Promise<T> {
-  const end = Date.now() + 15_000;
-  for (;;) {
-    try {
-      return await check();
-    } catch (error) {
-      if (Date.now() > end) throw error;
-      await sleep(5);
-    }
-  }
+  const { result } = await until(async () => ({ result: await check() }), "a check passes", { deadlineMs: 15_000 });
+  return result;
 }
 
 /** The refusal of a call: its code, reason and facts. */

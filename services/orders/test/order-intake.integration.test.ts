@@ -6,12 +6,12 @@ import type { Database } from "#platform/database/database.ts";
 import { DomainError } from "#platform/errors.ts";
 import { newId } from "#platform/id.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
-import { CustomerRepository } from "../src/customer.repository.ts";
-import { createOrderMetrics } from "../src/metrics.ts";
-import { OrderRepository } from "../src/order.repository.ts";
-import type { SagaList } from "../src/order.ts";
-import { type Accepted, OrderIntake } from "../src/order-intake.ts";
-import { toKeyedOrder } from "../src/order-proto.ts";
+import { toKeyedOrder } from "../src/api/order-proto.ts";
+import { CustomerRepository } from "../src/customer/customer.repository.ts";
+import { createOrderMetrics } from "../src/order/metrics.ts";
+import { OrderRepository } from "../src/order/order.repository.ts";
+import type { SagaBatch } from "../src/order/order.ts";
+import { type Accepted, OrderIntake } from "../src/order/order-intake.ts";
 import { line, orderRequest, ordersDatabase, secondDatabase, unique } from "./harness.ts";
 import { Recorded } from "./recorded.ts";
 
@@ -20,10 +20,10 @@ const { signal } = new AbortController();
 /** An intake as one replica has it, with what it ran and what it handed to the worker. */
 function intakeOn(database: Database, lanes = 1) {
   const recorded = new Recorded(database);
-  const offered: SagaList[] = [];
-  const dispatcher = { offer: (list: SagaList) => void offered.push(list) };
+  const offered: SagaBatch[] = [];
+  const onPlaced = (batch: SagaBatch) => void offered.push(batch);
   const metrics = createOrderMetrics(new Registry());
-  const intake = new OrderIntake({ database: recorded, dispatcher, metrics, listMax: 64, lanes });
+  const intake = new OrderIntake({ database: recorded, onPlaced, metrics, batchMax: 64, lanes });
   const accept = (request: CreateOrderRequest): Promise<Accepted> => intake.accept(toKeyedOrder(request), signal);
   return { accept, recorded, offered };
 }
@@ -70,20 +70,20 @@ describe("taking orders", () => {
     );
   }
 
-  it("ends a list at 64 orders and at 256 KiB", async () => {
+  it("ends a batch at 64 orders and at 256 KiB", async () => {
     const many = intakeOn(test.database);
     await Promise.all(Array.from({ length: 65 }, () => many.accept(orderRequest(customerId))));
     assert.deepEqual(
-      many.offered.map((list) => list.orders.length),
+      many.offered.map((batch) => batch.orders.length),
       [64, 1],
     );
     const large = intakeOn(test.database);
     const lines = Array.from({ length: 100 }, (_, index) => line(`${"X".repeat(60)}${index}`, 1, 1n));
     await Promise.all(Array.from({ length: 40 }, () => large.accept(orderRequest(customerId, { lines }))));
-    const sizes = large.offered.map((list) => list.orders.length);
+    const sizes = large.offered.map((batch) => batch.orders.length);
     assert.ok(sizes.length > 1 && sizes.every((size) => size < 64), String(sizes));
-    for (const list of large.offered) {
-      const json = JSON.stringify(list, (_key, value) => (typeof value === "bigint" ? String(value) : value));
+    for (const batch of large.offered) {
+      const json = JSON.stringify(batch, (_key, value) => (typeof value === "bigint" ? String(value) : value));
       assert.ok(json.length <= 256 * 1024, `${json.length} bytes`);
     }
   });
@@ -108,10 +108,10 @@ describe("taking orders", () => {
     const outcomes = await reasons(requests.map(accept));
     assert.deepEqual(outcomes.filter((outcome) => outcome === "ok").length, 3, String(outcomes));
     assert.notEqual(outcomes[1], "ok");
-    assert.equal(offered.flatMap((list) => list.orders).length, 3);
+    assert.equal(offered.flatMap((batch) => batch.orders).length, 3);
   });
 
-  it("makes one order of one request id, raced in one list, in two lists and in two replicas", async () => {
+  it("makes one order of one request id, raced in one batch, in two batches and in two replicas", async () => {
     await using other = await disposable(secondDatabase(test));
     const replicas = [intakeOn(test.database, 2), intakeOn(other.database, 2)];
     const requests = Array.from({ length: 20 }, () => orderRequest(customerId));
@@ -119,7 +119,7 @@ describe("taking orders", () => {
     const accepted = await Promise.all(calls);
     assert.equal(new Set(accepted.map(({ orderId }) => orderId)).size, requests.length);
     assert.equal(accepted.filter(({ order }) => order !== undefined).length, requests.length);
-    const placed = replicas.flatMap(({ offered }) => offered.flatMap((list) => list.orders));
+    const placed = replicas.flatMap(({ offered }) => offered.flatMap((batch) => batch.orders));
     assert.equal(placed.length, requests.length);
     const again = await Promise.all(requests.map((request) => replicas[0]?.accept(request)));
     assert.deepEqual(new Set(again.map((a) => a?.orderId)), new Set(accepted.map(({ orderId }) => orderId)));

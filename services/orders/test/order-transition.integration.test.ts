@@ -4,7 +4,7 @@ import { DomainError } from "#platform/errors.ts";
 import { newId } from "#platform/id.ts";
 import { readAuditLog } from "#testing/audit-log.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
-import { OrderRepository } from "../src/order.repository.ts";
+import { OrderRepository } from "../src/order/order.repository.ts";
 import {
   isTerminal,
   type Order,
@@ -13,14 +13,14 @@ import {
   type ShipmentStatus,
   sourcesOf,
   transitions,
-} from "../src/order.ts";
+} from "../src/order/order.ts";
 import {
   changeChannel,
   type Move,
   type Moved,
   type SubmittedMove,
   transitionOrders,
-} from "../src/order-transition.repository.ts";
+} from "../src/order/order-transition.repository.ts";
 import { FakeWorker } from "./fake-worker.ts";
 import { eventually, newCustomer, orderRequest, ordersDatabase, type Replica, startReplica } from "./harness.ts";
 import { Recorded } from "./recorded.ts";
@@ -155,7 +155,11 @@ describe("moving orders", () => {
     const [orderId = ""] = await place(1);
     const amount = { currency: "EUR", amount: 4700n };
     const parcel = (locationId: string, status: ShipmentStatus) => ({
-      ...{ locationId, shipmentId: "", status, amount, trackingNumber: "" },
+      locationId,
+      shipmentId: "",
+      status,
+      amount,
+      trackingNumber: "",
     });
     const planned = [parcel("BER", "planned"), parcel("MUC", "planned")];
     const left = [parcel("BER", "shipped"), parcel("MUC", "shipped")];
@@ -191,12 +195,12 @@ describe("moving orders", () => {
     );
   });
 
-  it("makes every move once when lists of two replicas overlap in opposite order", async () => {
+  it("makes every move once when batches of two replicas overlap in opposite order", async () => {
     const orderIds = await place(64);
     for (const to of ["confirmed", "preparing", "shipped", "delivered"] as const) {
       const moves = orderIds.map((orderId) => move(orderId, to));
-      const lists = [moves, moves.toReversed(), moves, moves.toReversed()];
-      const results = (await Promise.all(lists.map((list) => transitionOrders(test.database, list)))).flat();
+      const batches = [moves, moves.toReversed(), moves, moves.toReversed()];
+      const results = (await Promise.all(batches.map((batch) => transitionOrders(test.database, batch)))).flat();
       assert.equal(results.filter((result) => !(result instanceof Error) && result.changed).length, 64);
       assert.ok(results.every((result) => outcome(result).startsWith(to)));
     }

@@ -12,8 +12,8 @@ import {
   sourcesOf,
   totalOf,
   transitions,
-} from "../src/order.ts";
-import { bucketOfCustomer, firstIdAt, newOrderId } from "../src/order-id.ts";
+} from "../src/order/order.ts";
+import { bucketOfCustomer, firstIdAt, newOrderId } from "../src/order/order-id.ts";
 
 /** Every pair that is allowed; all others are not. */
 const allowed = new Set([

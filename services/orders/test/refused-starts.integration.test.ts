@@ -44,7 +44,7 @@ describe("orders that the worker refuses", () => {
     return (await outbox(test.database)).filter((row) => !row.dispatched).length;
   }
 
-  it("end rejected, and those that shared its list go on with a saga each", async () => {
+  it("end rejected, and those that shared its batch go on with a saga each", async () => {
     worker.onStart = (request) => {
       if (!hasBad(request)) return;
       worker.running.delete(request.sagaId);

@@ -4,10 +4,10 @@ import pg from "pg";
 import { migrateDown, migrateUp } from "#platform/database/migrate.ts";
 import { newId } from "#platform/id.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
+import { SagaOutbox } from "../src/dispatch/saga-outbox.repository.ts";
 import { migrations } from "../src/migrations/list.ts";
-import { type OrderFilter, OrderRepository } from "../src/order.repository.ts";
-import { transitionOrders } from "../src/order-transition.repository.ts";
-import { SagaOutbox } from "../src/saga-outbox.repository.ts";
+import { type OrderFilter, OrderRepository } from "../src/order/order.repository.ts";
+import { transitionOrders } from "../src/order/order-transition.repository.ts";
 import { ordersDatabase } from "./harness.ts";
 import { Recorded } from "./recorded.ts";
 

@@ -1,186 +1,108 @@
-import { Batcher } from "#platform/batch/batcher.ts";
-import { detached, remainingMs, withSubject } from "#platform/context.ts";
-import { resumeTrace } from "#platform/trace/spans.ts";
-import { Decisions } from "./decisions.ts";
-import type { Gateway } from "./gateway.ts";
-import type { OnGatewayCall } from "./gateway-call.ts";
-import { GatewayCaller, type GatewayLimits, type GatewayLog } from "./gateway-caller.ts";
-import type { OperationRepository } from "./operation.repository.ts";
-import { type Change, type Outcome, outcomeOf } from "./operation.ts";
-import type { Decided, Ticket } from "./recording.ts";
-import { currentSource, type Submitted } from "./source.ts";
-import type { AuthorizeInput, Begun, ChangeInput } from "./writes.ts";
+import type { Registry } from "prom-client";
+import { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
+import { AuditTrail } from "#platform/audit/audit-trail.ts";
+import { Relay } from "#platform/batch/relay.ts";
+import type { ConfigOf, PlatformConfig } from "#platform/config.ts";
+import type { Database } from "#platform/database/database.ts";
+import type { Logger } from "#platform/log/logger.ts";
+import { PageTokens } from "#platform/page-token.ts";
+import { register, type ServiceParts } from "#platform/process/service.ts";
+import { PaymentApi } from "./api/payment-api.ts";
+import type { paymentsConfig } from "./config.ts";
+import type { Gateway } from "./gateway/gateway.ts";
+import { SimulatorGateway } from "./gateway/simulator/simulator-gateway.ts";
+import { PaymentMetrics } from "./move/metrics.ts";
+import { MoneyMover } from "./move/money-mover.ts";
+import { OperationRepository, type Transactions } from "./operation/operation.repository.ts";
+import { PaymentRepository } from "./payment/payment.repository.ts";
 
-/** What {@link Payments} works with. */
-export interface PaymentsOptions {
-  readonly repository: OperationRepository;
-  readonly gateway: Gateway;
-  readonly log: GatewayLog;
-  readonly limits: GatewayLimits;
-  /** How long a caller waits for the gateway before it is told "pending", in milliseconds. */
-  readonly answerWithinMs: number;
-  /** Told about every operation that was decided. */
-  readonly onDecided?: (ticket: Ticket) => void;
-  /** Told about every call to the gateway. */
-  readonly onGatewayCall?: OnGatewayCall;
+/** What the payments service reads, of its own and of the platform's. */
+export type PaymentsConfig = ConfigOf<typeof paymentsConfig> &
+  Pick<PlatformConfig, "PAGE_TOKEN_SECRET"> &
+  Partial<Pick<PlatformConfig, "LOG_FORMAT" | "SERVICE_NAME">>;
+
+/** What the payments service is built from. */
+export interface PaymentsContext {
+  readonly config: PaymentsConfig;
+  readonly database: Database;
+  readonly logger: Logger;
+  readonly registry: Registry;
+  /** Where the audit log is published: where the logger writes. */
+  readonly output: NodeJS.WritableStream;
 }
 
-/** How many operations one sweep takes. */
-const sweepSize = 256;
-/** Pauses of the resolver double from the first to the longest, in milliseconds. */
-const firstPauseMs = 500;
-const longestPauseMs = 30_000;
-/** A caller looks for a decision that another process may make, after pauses that double, in milliseconds. */
-const firstLookMs = 10;
-const longestLookMs = 250;
-/** Of the caller's time, what is kept for carrying the answer back. */
-const marginMs = 250;
+/** What {@link composePayments} puts together; a test gives its own. */
+export interface PaymentsParts {
+  readonly config: PaymentsConfig;
+  readonly database: Transactions & Pick<Database, "em">;
+  readonly logger: Pick<Logger, "warn" | "error">;
+  readonly metrics: PaymentMetrics;
+  readonly gateway: Gateway;
+}
 
-/**
- * Moves money. Each call is committed, then sent, then recorded; many callers share each of these steps. Whatever is cut
- * off between two of them is carried on by {@link Payments.resolve}, here or in another process.
- */
-export class Payments {
-  readonly #options: PaymentsOptions;
-  readonly #caller: GatewayCaller;
-  readonly #decisions = new Decisions();
-  readonly #carried = new Set<Promise<void>>();
-  readonly #authorizations: Batcher<Submitted<AuthorizeInput>, Begun>;
-  readonly #changes: Readonly<Record<Change["kind"], Batcher<Submitted<ChangeInput>, Begun>>>;
-  readonly #records: Batcher<Decided, Ticket>;
-  readonly #lookups: Batcher<string, Ticket>;
-  readonly #postponements: Batcher<{ operationId: string; pauseMs: number }, undefined>;
+/** What one process of the service works with, below what the platform serves and runs. */
+export interface ComposedPayments {
+  readonly api: PaymentApi;
+  readonly mover: MoneyMover;
+  readonly operations: OperationRepository;
+}
 
-  constructor(options: PaymentsOptions) {
-    const { repository, gateway, limits, log, onGatewayCall: onCall } = options;
-    this.#options = options;
-    this.#caller = new GatewayCaller({ gateway, limits, log, onCall });
-    this.#authorizations = new Batcher({
-      name: "authorizations",
-      keyOf: (input) => input.paymentId,
-      run: (inputs) => repository.beginAuthorizations(inputs),
-    });
-    const changes = (kind: Change["kind"]) => {
-      const run = (inputs: Submitted<ChangeInput>[]) => repository.beginChanges(kind, inputs);
-      return new Batcher<Submitted<ChangeInput>, Begun>({ name: `${kind}s`, run });
-    };
-    this.#changes = { capture: changes("capture"), void: changes("void"), refund: changes("refund") };
-    this.#records = new Batcher({ name: "decisions", run: (inputs) => this.#record(inputs) });
-    this.#lookups = new Batcher({ name: "operations", run: (ids) => this.#find(ids) });
-    this.#postponements = new Batcher({ name: "postponements", run: (entries) => this.#postpone(entries) });
-  }
+/** Beyond the time that a process may work at an operation, so that nobody else takes it meanwhile. */
+const leaseMarginMs = 5_000;
+/** How long operations may go on after the last call was answered; the platform allows 5 s for stopping. */
+const drainGraceMs = 3_000;
 
-  /** Asks the gateway to hold an amount. @throws the refusals of AuthorizePayment */
-  async authorize(input: AuthorizeInput, signal?: AbortSignal): Promise<Outcome> {
-    const submitted = { ...input, source: currentSource(input.requestId) };
-    return await this.#answer(await this.#authorizations.submit(submitted, signal ? { signal } : {}), signal);
-  }
+/** Puts together what moves money and what answers for it. */
+export function composePayments({ config, database, logger, metrics, gateway }: PaymentsParts): ComposedPayments {
+  // An operation may wait for a free call and then run, both within twice the timeout of a call.
+  const operations = new OperationRepository(database, 2 * config.GATEWAY_TIMEOUT_MS + leaseMarginMs);
+  const mover = new MoneyMover({
+    operations,
+    gateway,
+    log: logger,
+    limits: { timeoutMs: config.GATEWAY_TIMEOUT_MS, inflight: config.GATEWAY_MAX_INFLIGHT },
+    answerWithinMs: config.PAYMENTS_ANSWER_WITHIN_MS,
+    metrics,
+  });
+  const api = new PaymentApi({
+    mover,
+    payments: new PaymentRepository(database),
+    pageTokens: new PageTokens(config.PAGE_TOKEN_SECRET),
+  });
+  return { api, mover, operations };
+}
 
-  /** Captures, voids or refunds. @throws the refusals of CapturePayment, VoidPayment and RefundPayment */
-  async change(input: ChangeInput, signal?: AbortSignal): Promise<Outcome> {
-    const submitted = { ...input, source: currentSource(input.requestId) };
-    return await this.#answer(await this.#changes[input.kind].submit(submitted, signal ? { signal } : {}), signal);
-  }
-
-  /** Carries on what a crash or a lost answer left undecided; returns how many operations that were. For a `Relay`. */
-  async resolve(): Promise<number> {
-    const due = await this.#options.repository.claimDue(sweepSize);
-    await Promise.all(due.map((ticket) => this.#resume(ticket, true)));
-    return due.length;
-  }
-
-  /** Ends once everything that was begun is recorded or, after `graceMs`, left to the resolver. */
-  async drain(graceMs: number): Promise<void> {
-    const begun = [this.#authorizations, ...Object.values(this.#changes)];
-    await Promise.all(begun.map((batcher) => batcher.drain()));
-    const timer = setTimeout(() => this.#caller.stop(), graceMs);
-    // What is recorded may let further operations go.
-    while (this.#carried.size > 0) await Promise.all(this.#carried);
-    clearTimeout(timer);
-    await Promise.all([this.#records.drain(), this.#postponements.drain(), this.#lookups.drain()]);
-  }
-
-  async #answer(begun: Begun, signal: AbortSignal | undefined): Promise<Outcome> {
-    const { operationId } = begun;
-    let ticket = begun.ticket ?? (await this.#lookups.submit(operationId));
-    const patience = this.#patience();
-    const deadline = performance.now() + patience;
-    if (begun.ticket?.operation.state === "pending") {
-      const decision = this.#decisions.wait(operationId, patience, signal);
-      void this.#start(begun.ticket, false);
-      ticket = (await decision) ?? ticket;
-    }
-    // Another process may decide it: a repeated request, or one that waits behind another.
-    for (let pause = firstLookMs; !ticket.operation.after; pause = Math.min(2 * pause, longestLookMs)) {
-      const left = deadline - performance.now();
-      ticket = (await this.#decisions.wait(operationId, Math.min(left, pause), signal)) ?? ticket;
-      if (!ticket.operation.after) ticket = await this.#lookups.submit(operationId);
-      if (left <= pause || signal?.aborted) break;
-    }
-    const outcome = outcomeOf(ticket.payment, ticket.operation);
-    if (outcome instanceof Error) throw outcome;
-    return outcome;
-  }
-
-  #patience(): number {
-    const left = remainingMs();
-    return Math.min(this.#options.answerWithinMs, left - Math.min(marginMs, left / 4));
-  }
-
-  /** Carries an operation on without regard to who waits for it. Never rejects. */
-  #start(ticket: Ticket, ask: boolean): Promise<void> {
-    const carried = detached(() => this.#carry(ticket, ask)).catch((error: unknown) => {
-      const { operationId, kind } = ticket.operation;
-      this.#options.log.error("an operation is left to the resolver", {
-        err: error,
-        "operation.id": operationId,
-        kind,
-      });
-    });
-    this.#carried.add(carried);
-    return carried.finally(() => this.#carried.delete(carried));
-  }
-
-  /** Carries an operation on that its own call does not: in the trace of whoever wanted it. Never rejects. */
-  #resume(ticket: Ticket, ask: boolean): Promise<void> {
-    const { operation, payment } = ticket;
-    const { orderId, paymentId } = payment;
-    const attributes = { "payment.id": paymentId, ...(orderId ? { "order.id": orderId } : {}) };
-    const begun = { traceparent: operation.source.traceparent, time: operation.createTime };
-    const resumed = { name: `resume ${operation.kind}`, attributes };
-    return withSubject({ "order.id": orderId }, () => resumeTrace(begun, resumed, () => this.#start(ticket, ask)));
-  }
-
-  async #carry(ticket: Ticket, ask: boolean): Promise<void> {
-    const { operation } = ticket;
-    const verdict = await this.#caller.decide(ticket, ask);
-    if (verdict) {
-      await this.#records.submit({ operation, verdict });
-      return;
-    }
-    const { operationId, attempts } = operation;
-    const pauseMs = Math.min(firstPauseMs * 2 ** Math.min(attempts, 16), longestPauseMs);
-    await this.#postponements.submit({ operationId, pauseMs });
-  }
-
-  async #record(inputs: Decided[]): Promise<Ticket[]> {
-    const { recorded, consequences, changed } = await this.#options.repository.record(inputs);
-    for (const ticket of [...recorded, ...consequences]) {
-      if (ticket.operation.state === "pending") void this.#resume(ticket, false);
-      else if (changed.has(ticket.operation.operationId)) this.#options.onDecided?.(ticket);
-      this.#decisions.announce(ticket);
-    }
-    return recorded;
-  }
-
-  async #find(operationIds: string[]): Promise<(Ticket | Error)[]> {
-    const tickets = await this.#options.repository.find(operationIds);
-    const found = new Map(tickets.map((ticket) => [ticket.operation.operationId, ticket]));
-    return operationIds.map((id) => found.get(id) ?? new Error(`operation ${id} is missing`));
-  }
-
-  async #postpone(entries: { operationId: string; pauseMs: number }[]): Promise<undefined[]> {
-    await this.#options.repository.postpone(entries);
-    return entries.map(() => undefined);
-  }
+/** Builds the payments service. */
+export async function buildPayments(context: PaymentsContext): Promise<ServiceParts> {
+  const { config, database, logger, registry } = context;
+  const gateway = await SimulatorGateway.open({
+    url: config.DATABASE_URL,
+    poolMax: config.SIMULATOR_POOL_MAX,
+    log: logger,
+    slowMs: config.SIMULATOR_SLOW_MS,
+    latencyMs: config.SIMULATOR_LATENCY_MS,
+  });
+  const metrics = new PaymentMetrics(registry);
+  const { api, mover, operations } = composePayments({ config, database, logger, metrics, gateway });
+  const audit = new AuditTrail({ service: "payments", ...context });
+  const resolving = new Relay({
+    name: "resolving payments",
+    everyMs: config.PAYMENTS_RESOLVE_EVERY_MS,
+    log: logger,
+    sweep: async () => {
+      await metrics.refresh(operations);
+      return mover.resolve();
+    },
+  });
+  return {
+    services: [register(PaymentService, api), audit.registration],
+    start: async () => {
+      resolving.start();
+      audit.start();
+    },
+    stop: async () => {
+      await Promise.all([mover.drain(drainGraceMs), resolving.stop(), audit.stop()]);
+      await gateway.close();
+    },
+  };
 }

@@ -5,11 +5,10 @@ import type { AuditEvent } from "#platform/audit/audit-event.ts";
 import { runInContext } from "#platform/context.ts";
 import { encodeId, newId } from "#platform/id.ts";
 import { readAuditLog } from "#testing/audit-log.ts";
-import { GatewayUnavailableError } from "../src/gateway.ts";
-import { PaymentMetrics } from "../src/payment-metrics.ts";
-import type { PaymentsOptions } from "../src/payments.ts";
-import type { AuthorizeInput } from "../src/writes.ts";
-import { authorization, change, type Harness, openHarness, until } from "./harness.ts";
+import { PaymentMetrics } from "../src/move/metrics.ts";
+import type { MoneyMover } from "../src/move/money-mover.ts";
+import type { AuthorizeInput } from "../src/operation/operation-request.ts";
+import { authorization, change, type Harness, openHarness, unreachable } from "./harness.ts";
 
 let harness: Harness;
 before(async () => {
@@ -70,37 +69,22 @@ const cards = [
 ];
 
 /** Asks for everything twice at the same time, in two processes; what is pending is left to the resolver. */
-async function twice(
-  replicas: ReturnType<Harness["payments"]>[],
-  ask: (payments: (typeof replicas)[0]) => Promise<unknown>,
-) {
+async function twice(replicas: MoneyMover[], ask: (mover: MoneyMover) => Promise<unknown>) {
   await Promise.allSettled(replicas.map(ask));
-}
-
-async function settle(payments: ReturnType<Harness["payments"]>): Promise<void> {
-  await until(async () => {
-    await harness.expireLeases();
-    await payments.resolve();
-    return (await harness.operations.backlog()).undecided === 0;
-  });
 }
 
 test("after concurrent load, repeated requests and lost answers, the log has each effect once, as the tables do", async () => {
   const registry = new Registry();
   const metrics = new PaymentMetrics(registry);
-  const options: Partial<PaymentsOptions> = {
-    onDecided: (ticket) => metrics.decided(ticket),
-    onGatewayCall: metrics.gatewayCalled,
-  };
-  const replicas = [harness.payments(options), harness.payments(options)];
+  const replicas = [harness.mover({ metrics }), harness.mover({ metrics })];
   const inputs = Array.from({ length: 48 }, (_, index) => authorization({ cardToken: cards[index % cards.length] }));
-  await Promise.all(inputs.map((input) => twice(replicas, (payments) => payments.authorize(input))));
-  await settle(harness.payments(options));
+  await Promise.all(inputs.map((input) => twice(replicas, (mover) => mover.authorize(input))));
+  await harness.resolveAll(harness.mover({ metrics }));
   for (const kind of ["capture", "void", "refund"] as const) {
     const amount = kind === "void" ? {} : { amount: 300n };
     const asked = inputs.map(({ paymentId }) => change(kind, paymentId, amount));
-    await Promise.all(asked.map((each) => twice(replicas, (payments) => payments.change(each))));
-    await settle(harness.payments(options));
+    await Promise.all(asked.map((each) => twice(replicas, (mover) => mover.change(each))));
+    await harness.resolveAll(harness.mover({ metrics }));
   }
 
   const rows = await decided();
@@ -154,14 +138,13 @@ test("after concurrent load, repeated requests and lost answers, the log has eac
 });
 
 test("what another process carries on is written as caused by who wanted it", async () => {
-  const away = () => Promise.reject(new GatewayUnavailableError("no route to the gateway"));
-  const gateway = { authorize: away, capture: away, void: away, refund: away, find: away };
-  const cut = harness.payments({ gateway, answerWithinMs: 20, limits: { timeoutMs: 50, inflight: 4 } });
+  const config = { PAYMENTS_ANSWER_WITHIN_MS: 20, GATEWAY_TIMEOUT_MS: 50, GATEWAY_MAX_INFLIGHT: 4 };
+  const cut = harness.mover({ gateway: unreachable(), config });
   const input: AuthorizeInput = authorization({ requestId: `${newId()}:authorize` });
   const traceId = "4bf92f3577b34da6a3ce929d0e0e4736";
   const context = { actor: "u-1", traceParent: `00-${traceId}-00f067aa0ba902b7-01` };
   assert.equal((await runInContext(context, () => cut.authorize(input))).pending, true);
-  await settle(harness.payments());
+  await harness.resolveAll(harness.mover());
   const log = await readAuditLog(harness.database);
   const event = log.find(({ subject }) => subject === input.paymentId);
   assert.deepEqual(
@@ -178,9 +161,8 @@ test("nothing of the card is in the log", async () => {
 
 test("a currency that there is not does not become a label", async () => {
   const registry = new Registry();
-  const metrics = new PaymentMetrics(registry);
-  const payments = harness.payments({ onDecided: (ticket) => metrics.decided(ticket) });
-  for (const currency of ["EUR", "QQA", "QQB", "QQC"]) await payments.authorize(authorization({ currency }));
+  const mover = harness.mover({ metrics: new PaymentMetrics(registry) });
+  for (const currency of ["EUR", "QQA", "QQB", "QQC"]) await mover.authorize(authorization({ currency }));
   const values = (await registry.getSingleMetric("payments_amount_total")?.get())?.values ?? [];
   assert.deepEqual(
     new Map(values.map(({ labels, value }) => [labels.currency, value])),

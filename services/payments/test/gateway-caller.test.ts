@@ -1,12 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { newId } from "#platform/id.ts";
-import type { Gateway } from "../src/gateway.ts";
-import type { GatewayCallOutcome } from "../src/gateway-call.ts";
-import { GatewayCaller } from "../src/gateway-caller.ts";
-import type { Ticket } from "../src/recording.ts";
-import { newTicket } from "../src/writes.ts";
-import { authorization, quiet, until } from "./harness.ts";
+import { quietLogger } from "#testing/logger.ts";
+import { until } from "#testing/until.ts";
+import type { Gateway } from "../src/gateway/gateway.ts";
+import type { GatewayCallOutcome } from "../src/gateway/gateway-call.ts";
+import { GatewayCaller } from "../src/gateway/gateway-caller.ts";
+import type { Ticket } from "../src/operation/operation.ts";
+import { newAuthorization } from "../src/operation/operation-request.ts";
+import { authorization } from "./harness.ts";
+
+const log = quietLogger();
 
 /** A gateway whose calls do not end, whatever their signal says, until they are let go. */
 function deaf() {
@@ -23,14 +27,14 @@ function deaf() {
 
 function ticket(): Ticket {
   const source = { actor: "", requestId: "", traceparent: "" };
-  return newTicket({ ...authorization(), source }, newId(), new Date());
+  return newAuthorization({ ...authorization(), source }, newId(), new Date());
 }
 
 test("a call that does not end when it is told to leaves the operation undecided, in time", async () => {
   const { gateway, letGo } = deaf();
   const outcomes: GatewayCallOutcome[] = [];
   const limits = { timeoutMs: 50, inflight: 4 };
-  const caller = new GatewayCaller({ gateway, limits, log: quiet, onCall: ({ outcome }) => outcomes.push(outcome) });
+  const caller = new GatewayCaller({ gateway, limits, log, onCall: ({ outcome }) => outcomes.push(outcome) });
   const begun = performance.now();
   assert.equal(await caller.decide(ticket(), false), undefined);
   assert.ok(performance.now() - begun < 2_000);
@@ -42,7 +46,7 @@ test("calls that are left behind are bounded, and once they end the gateway is c
   const { gateway, running, letGo } = deaf();
   const outcomes: GatewayCallOutcome[] = [];
   const limits = { timeoutMs: 20, inflight: 2 };
-  const caller = new GatewayCaller({ gateway, limits, log: quiet, onCall: ({ outcome }) => outcomes.push(outcome) });
+  const caller = new GatewayCaller({ gateway, limits, log, onCall: ({ outcome }) => outcomes.push(outcome) });
   for (let round = 0; round < 6; round += 1) {
     await Promise.all([ticket(), ticket(), ticket()].map((each) => caller.decide(each, false)));
   }
@@ -55,9 +59,9 @@ test("calls that are left behind are bounded, and once they end the gateway is c
 
 test("a stop ends calls that do not listen", async () => {
   const { gateway, running, letGo } = deaf();
-  const caller = new GatewayCaller({ gateway, limits: { timeoutMs: 60_000, inflight: 2 }, log: quiet });
+  const caller = new GatewayCaller({ gateway, limits: { timeoutMs: 60_000, inflight: 2 }, log });
   const decided = caller.decide(ticket(), false);
-  await until(async () => running() === 1);
+  await until(() => running() === 1, "a call runs");
   const begun = performance.now();
   caller.stop();
   assert.equal(await decided, undefined);
@@ -68,6 +72,6 @@ test("a stop ends calls that do not listen", async () => {
 test("a code that shows a card number is taken without it", async () => {
   const decline = async () => ({ state: "declined", code: "stolen: 4111 1111 1111 1111" }) as const;
   const gateway: Gateway = { authorize: decline, capture: decline, void: decline, refund: decline, find: decline };
-  const caller = new GatewayCaller({ gateway, limits: { timeoutMs: 1_000, inflight: 2 }, log: quiet });
+  const caller = new GatewayCaller({ gateway, limits: { timeoutMs: 1_000, inflight: 2 }, log });
   assert.deepEqual(await caller.decide(ticket(), false), { approved: false, code: "stolen: [card number]" });
 });

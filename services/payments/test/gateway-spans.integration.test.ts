@@ -1,18 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
-import { type Client, createClient, createRouterTransport } from "@connectrpc/connect";
 import { type Attributes, SpanKind, SpanStatusCode } from "@opentelemetry/api";
 import type { ReadableSpan } from "@opentelemetry/sdk-trace-base";
-import { PaymentService as Descriptor } from "#gen/shop/payments/v1/payment_service_pb.js";
 import { newId } from "#platform/id.ts";
-import { contextInterceptor } from "#platform/interceptors/context.ts";
-import { errorInterceptor } from "#platform/interceptors/errors.ts";
-import { PageTokens } from "#platform/page-token.ts";
 import { type KeptSpans, keepSpans } from "#testing/kept-spans.ts";
-import { GatewayUnavailableError } from "../src/gateway.ts";
-import { PaymentService } from "../src/payment-service.ts";
-import type { Payments, PaymentsOptions } from "../src/payments.ts";
-import { type Harness, openHarness, until } from "./harness.ts";
+import { until } from "#testing/until.ts";
+import { connect, gatewayWith, type Harness, openHarness, unreachable } from "./harness.ts";
 
 let harness: Harness;
 let spans: KeptSpans;
@@ -26,16 +19,6 @@ after(async () => {
   await harness[Symbol.asyncDispose]();
 });
 
-function connect(options: Partial<PaymentsOptions> = {}): { client: Client<typeof Descriptor>; payments: Payments } {
-  const payments = harness.payments(options);
-  const service = new PaymentService(payments, harness.repository, new PageTokens("s".repeat(32)));
-  const interceptors = [contextInterceptor(30_000), errorInterceptor()];
-  const transport = createRouterTransport((router) => router.service(Descriptor, service), {
-    router: { interceptors },
-  });
-  return { client: createClient(Descriptor, transport), payments };
-}
-
 function request(cardToken = "tok_approve") {
   const ids = { requestId: newId(), paymentId: newId(), orderId: newId(), customerId: newId() };
   return { ...ids, cardToken, amount: { currency: "EUR", amount: 1000n } };
@@ -48,8 +31,8 @@ function inTrace(traceId: string | undefined, name: string): ReadableSpan[] {
   return spans.all().filter((span) => span.spanContext().traceId === traceId && span.name === name);
 }
 
-test("the call to the gateway belongs to the trace of its order, though orders share a list", async () => {
-  const { client } = connect();
+test("the call to the gateway belongs to the trace of its order, though orders share a batch", async () => {
+  const client = connect(harness.process());
   const cards = ["tok_approve", "tok_decline", "tok_timeout_after_success"];
   const requests = cards.map(request);
   await client.batchAuthorizePayments({ requests, traceparents });
@@ -80,7 +63,7 @@ test("the call to the gateway belongs to the trace of its order, though orders s
 });
 
 test("a change of a payment names the order that it is for", async () => {
-  const { client } = connect();
+  const client = connect(harness.process());
   const asked = request();
   await client.authorizePayment(asked);
   const { paymentId } = asked;
@@ -101,7 +84,7 @@ test("a change of a payment names the order that it is for", async () => {
 });
 
 test("what is not traced makes no span", async () => {
-  const { client } = connect();
+  const client = connect(harness.process());
   await client.batchAuthorizePayments({ requests: [request(), request()], traceparents: [] });
   await client.authorizePayment(request());
   assert.deepEqual(
@@ -111,18 +94,12 @@ test("what is not traced makes no span", async () => {
 });
 
 test("an operation that the resolver carries on stays in the trace of its order", async () => {
-  const away = () => Promise.reject(new GatewayUnavailableError("no route to the gateway"));
-  const gateway = { authorize: away, capture: away, void: away, refund: away, find: away };
-  const { client } = connect({ gateway, answerWithinMs: 20, limits: { timeoutMs: 50, inflight: 4 } });
+  const config = { PAYMENTS_ANSWER_WITHIN_MS: 20, GATEWAY_TIMEOUT_MS: 50, GATEWAY_MAX_INFLIGHT: 4 };
+  const client = connect(harness.process({ gateway: unreachable(), config }));
   const asked = request();
   await client.batchAuthorizePayments({ requests: [asked], traceparents: [traceparents[0] ?? ""] });
-  await until(async () => inTrace(traceIds[0], "gateway authorize").length > 0);
-  const { payments } = connect();
-  await until(async () => {
-    await harness.expireLeases();
-    await payments.resolve();
-    return (await harness.operations.backlog()).undecided === 0;
-  });
+  await until(() => inTrace(traceIds[0], "gateway authorize").length > 0, "the gateway is called");
+  await harness.resolveAll(harness.mover());
   const [entry] = inTrace(traceIds[0], "AuthorizePayment");
   const resumed = inTrace(traceIds[0], "resume authorize").at(-1);
   const sent = inTrace(traceIds[0], "gateway authorize").at(-1);
@@ -134,28 +111,22 @@ test("an operation that the resolver carries on stays in the trace of its order"
 
 test("a void that had to wait for the authorization goes in the trace of who asked for it", async () => {
   const gate = Promise.withResolvers<void>();
-  const { simulator } = harness;
-  const { client, payments } = connect({
-    answerWithinMs: 20,
-    gateway: {
-      authorize: async (key, body, call) => {
-        await gate.promise;
-        return simulator.authorize(key, body, call);
-      },
-      capture: (key, body, call) => simulator.capture(key, body, call),
-      void: (key, body, call) => simulator.void(key, body, call),
-      refund: (key, body, call) => simulator.refund(key, body, call),
-      find: (key, call) => simulator.find(key, call),
+  const gateway = gatewayWith(harness, {
+    authorize: async (key, body, call) => {
+      await gate.promise;
+      return harness.simulator.authorize(key, body, call);
     },
   });
+  const held = harness.process({ gateway, config: { PAYMENTS_ANSWER_WITHIN_MS: 20 } });
+  const client = connect(held);
   const asked = request();
   await client.batchAuthorizePayments({ requests: [asked], traceparents: [traceparents[0] ?? ""] });
   const { paymentId } = asked;
   const requests = [{ requestId: newId(), paymentId }];
   await client.batchVoidPayments({ requests, traceparents: [traceparents[1] ?? ""] });
   gate.resolve();
-  await until(async () => (await harness.operations.backlog()).undecided === 0);
-  await payments.drain(1_000);
+  await until(async () => (await harness.operations.backlog()).undecided === 0, "both are decided");
+  await held.mover.drain(1_000);
   assert.equal(inTrace(traceIds[0], "gateway authorize").length, 1);
   assert.equal(inTrace(traceIds[0], "gateway void").length, 0);
   const [sent] = inTrace(traceIds[1], "gateway void");
@@ -163,7 +134,7 @@ test("a void that had to wait for the authorization goes in the trace of who ask
 });
 
 test("no span has anything of the card", async () => {
-  const { client } = connect();
+  const client = connect(harness.process());
   const requests = ["tok_approve_me", "tok_decline", "tok_error_500"].map(request);
   await client.batchAuthorizePayments({ requests, traceparents });
   const text = JSON.stringify(

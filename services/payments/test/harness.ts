@@ -1,74 +1,139 @@
+import assert from "node:assert/strict";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { type Client, createClient, createRouterTransport } from "@connectrpc/connect";
 import pg from "pg";
-import { AuthorizePaymentRequestSchema } from "#gen/shop/payments/v1/payment_service_pb.js";
-import { Database } from "#platform/database/database.ts";
+import { Registry } from "prom-client";
+import { AuthorizePaymentRequestSchema, PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
+import { loadConfig } from "#platform/config.ts";
+import type { Database } from "#platform/database/database.ts";
 import { newId } from "#platform/id.ts";
+import { contextInterceptor } from "#platform/interceptors/context.ts";
+import { errorInterceptor } from "#platform/interceptors/errors.ts";
+import { validationInterceptor } from "#platform/interceptors/validation.ts";
+import { quietLogger } from "#testing/logger.ts";
 import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
-import type { Gateway } from "../src/gateway.ts";
+import { until } from "#testing/until.ts";
+import { askAt } from "../../../dev/verify/balance.ts";
+import { checkMoney } from "../../../dev/verify/balance-money.ts";
+import { toAuthorize } from "../src/api/payment-proto.ts";
+import { paymentsConfig } from "../src/config.ts";
+import { type Gateway, GatewayUnavailableError } from "../src/gateway/gateway.ts";
+import { SimulatorGateway } from "../src/gateway/simulator/simulator-gateway.ts";
 import { migrations } from "../src/migrations/list.ts";
-import { OperationRepository } from "../src/operation.repository.ts";
-import { entities } from "../src/payment.entity.ts";
-import { PaymentRepository } from "../src/payment.repository.ts";
-import { toAuthorize } from "../src/payment-mapping.ts";
-import { Payments, type PaymentsOptions } from "../src/payments.ts";
-import { SimulatorGateway } from "../src/simulator-gateway.ts";
-import type { AuthorizeInput, ChangeInput } from "../src/writes.ts";
+import { PaymentMetrics } from "../src/move/metrics.ts";
+import type { MoneyMover } from "../src/move/money-mover.ts";
+import type { OperationRepository } from "../src/operation/operation.repository.ts";
+import type { AuthorizeInput, ChangeInput } from "../src/operation/operation-request.ts";
+import { entities } from "../src/payment/payment.entity.ts";
+import { PaymentRepository } from "../src/payment/payment.repository.ts";
+import { type ComposedPayments, composePayments, type PaymentsConfig, type PaymentsParts } from "../src/payments.ts";
 
-/** A log that keeps quiet: what goes wrong in these tests is meant to. */
-export const quiet = { warn: () => {}, error: () => {} };
+/** What is special about one process of the service. */
+export interface ProcessOptions extends Partial<Omit<PaymentsParts, "config" | "logger">> {
+  readonly config?: Partial<PaymentsConfig>;
+}
 
-/** A database, the simulated gateway and everything of the service that is not a transport. */
+/** A database, the simulated gateway, and processes of the service without the platform around them. */
 export interface Harness extends AsyncDisposable {
   readonly test: TestDatabase;
   readonly database: Database;
+  /** What is undecided. */
   readonly operations: OperationRepository;
-  readonly repository: PaymentRepository;
+  readonly payments: PaymentRepository;
   readonly simulator: SimulatorGateway;
-  /** What one process of the service would have; the last options win. */
-  payments(options?: Partial<PaymentsOptions>): Payments;
+  /** One process, composed as the service itself. */
+  process(options?: ProcessOptions): ComposedPayments;
+  /** What moves money in a process of its own. */
+  mover(options?: ProcessOptions): MoneyMover;
   /** Runs SQL as a superuser. */
   admin<R extends pg.QueryResultRow>(sql: string, values?: unknown[]): Promise<R[]>;
   /** Makes everything due that is undecided, as if its process had died a while ago. */
   expireLeases(): Promise<void>;
+  /** Lets a process resolve as another replica would, until nothing is undecided. */
+  resolveAll(mover: MoneyMover): Promise<void>;
+  /** Asserts that nothing is undecided, and what `npm run verify` asks of money. */
+  assertBalance(): Promise<void>;
 }
 
 /** Opens a fresh harness. */
-export async function openHarness(settings: { slowMs?: number; leaseMs?: number } = {}): Promise<Harness> {
+export async function openHarness({ slowMs = 10_000 } = {}): Promise<Harness> {
   const test = await testDatabase("payments", { entities, migrations });
-  const simulatorDatabase = await Database.open({ url: test.url, name: "simulator-test", entities: [], poolMax: 4 });
-  const simulator = new SimulatorGateway(simulatorDatabase, { slowMs: settings.slowMs ?? 10_000, latencyMs: 0 });
-  const operations = new OperationRepository(test.database, settings.leaseMs ?? 60_000);
-  const client = new pg.Pool({ connectionString: test.adminUrl, max: 2 });
-  const started: Payments[] = [];
+  const { database, url, adminUrl } = test;
+  const logger = quietLogger();
+  const simulator = await SimulatorGateway.open({ url, poolMax: 4, log: logger, slowMs, latencyMs: 0 });
+  const client = new pg.Pool({ connectionString: adminUrl, max: 2 });
+  const defaults = {
+    ...loadConfig(paymentsConfig, { DATABASE_URL: url, PAYMENTS_ANSWER_WITHIN_MS: "5000" }),
+    PAGE_TOKEN_SECRET: "a secret of at least 32 characters",
+  };
+  const composed: ComposedPayments[] = [];
+  const compose = ({ config, ...given }: ProcessOptions = {}): ComposedPayments => {
+    const metrics = given.metrics ?? new PaymentMetrics(new Registry());
+    const parts = { database, gateway: simulator, logger, ...given, metrics, config: { ...defaults, ...config } };
+    const made = composePayments(parts);
+    composed.push(made);
+    return made;
+  };
+  const { operations } = compose();
+  const expireLeases = async () => {
+    await client.query("update payment_operation set next_attempt_time = now() where state = 'pending'");
+  };
   return {
     test,
-    database: test.database,
+    database,
     operations,
-    repository: new PaymentRepository(test.database),
+    payments: new PaymentRepository(database),
     simulator,
-    payments(options = {}) {
-      const limits = { timeoutMs: 3_000, inflight: 256 };
-      const defaults = {
-        repository: operations,
-        gateway: simulator as Gateway,
-        log: quiet,
-        limits,
-        answerWithinMs: 5_000,
-      };
-      const payments = new Payments({ ...defaults, ...options });
-      started.push(payments);
-      return payments;
-    },
+    process: compose,
+    mover: (options) => compose(options).mover,
     admin: async (sql, values = []) => (await client.query(sql, values)).rows,
-    async expireLeases() {
-      await client.query("update payment_operation set next_attempt_time = now() where state = 'pending'");
+    expireLeases,
+    async resolveAll(mover) {
+      const resolve = async () => {
+        await expireLeases();
+        await mover.resolve();
+        return (await operations.backlog()).undecided === 0;
+      };
+      await until(resolve, "nothing is undecided", { deadlineMs: 60_000 });
+    },
+    async assertBalance() {
+      assert.equal((await operations.backlog()).undecided, 0);
+      const { findings } = await askAt(adminUrl, checkMoney);
+      for (const { checked, wrong } of findings) assert.deepEqual(wrong, [], checked);
     },
     async [Symbol.asyncDispose]() {
-      await Promise.all(started.map((payments) => payments.drain(0)));
+      await Promise.all(composed.map(({ mover }) => mover.drain(0)));
       await simulator.close();
-      await Promise.all([simulatorDatabase.close(), client.end()]);
+      await client.end();
       await test[Symbol.asyncDispose]();
     },
+  };
+}
+
+/** A client of one process. */
+export function connect({ api }: ComposedPayments): Client<typeof PaymentService> {
+  const interceptors = [contextInterceptor(30_000), errorInterceptor(), validationInterceptor([PaymentService])];
+  const transport = createRouterTransport((router) => router.service(PaymentService, api), {
+    router: { interceptors },
+  });
+  return createClient(PaymentService, transport);
+}
+
+/** A gateway that cannot be reached. */
+export function unreachable(): Gateway {
+  const away = () => Promise.reject(new GatewayUnavailableError("no route to the gateway"));
+  return { authorize: away, capture: away, void: away, refund: away, find: away };
+}
+
+/** A gateway that is the simulator but for some calls. */
+export function gatewayWith({ simulator }: Harness, changed: Partial<Gateway>): Gateway {
+  return {
+    authorize: (key, request, call) => simulator.authorize(key, request, call),
+    capture: (key, request, call) => simulator.capture(key, request, call),
+    void: (key, request, call) => simulator.void(key, request, call),
+    refund: (key, request, call) => simulator.refund(key, request, call),
+    find: (key, call) => simulator.find(key, call),
+    ...changed,
   };
 }
 
@@ -95,13 +160,4 @@ export function change(
   const fingerprint = Buffer.from(`${paymentId} ${amount}`);
   const money = amount === undefined ? undefined : { currency: "EUR", amount };
   return { kind, requestId, paymentId, amount: money, reason: "", fingerprint };
-}
-
-/** Waits until the condition holds. @throws after 60 seconds */
-export async function until(condition: () => Promise<boolean>): Promise<void> {
-  const end = Date.now() + 60_000;
-  while (!(await condition())) {
-    if (Date.now() > end) throw new Error("the condition does not come true");
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
 }

@@ -9,8 +9,8 @@ import { PaymentStatus } from "#gen/shop/payments/v1/payment_pb.js";
 import { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
 import { Clients } from "#platform/grpc/clients.ts";
 import { newId } from "#platform/id.ts";
-import { readBalance } from "../src/balance.ts";
-import { type Harness, openHarness, until } from "./harness.ts";
+import { until } from "#testing/until.ts";
+import { type Harness, openHarness } from "./harness.ts";
 
 const main = fileURLToPath(import.meta.resolve("../src/main.ts"));
 const tokens = ["tok_approve", "tok_decline", "tok_timeout_after_success", "tok_error_500", "tok_slow"];
@@ -111,16 +111,16 @@ test("a service that is killed at any moment loses no money and takes none twice
   }
   const { client, kill } = await start();
   t.after(kill);
-  await until(async () => {
+  const decided = async () => {
     await harness.expireLeases();
     const { outcomes } = await client.batchAuthorizePayments({ requests: asked });
     const pending = outcomes.some(({ outcome }) => {
       return outcome.case === "response" && outcome.value.payment?.status === PaymentStatus.PENDING;
     });
-    return !pending && (await readBalance(harness.database)).undecided === 0;
-  });
-  const { problems } = await readBalance(harness.database);
-  assert.deepEqual(problems, []);
+    return !pending && (await harness.operations.backlog()).undecided === 0;
+  };
+  await until(decided, "everything is decided", { deadlineMs: 60_000 });
+  await harness.assertBalance();
   const first = await client.getPayment({ paymentId: asked[1]?.paymentId ?? "" });
   assert.equal(first.payment?.status, PaymentStatus.DECLINED);
 });

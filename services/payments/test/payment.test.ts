@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Change, Operation, Verdict } from "../src/operation.ts";
-import { accept } from "../src/operation.ts";
-import { entriesOf, heldOf, type Payment, type PaymentStatus, statusOf, transitions } from "../src/payment.ts";
-import { Recording } from "../src/recording.ts";
+import type { Change, Operation, Verdict } from "../src/operation/operation.ts";
+import { accept } from "../src/operation/operation.ts";
+import { Recording } from "../src/operation/operation-recording.ts";
+import { entriesOf, heldOf, type Payment, type PaymentStatus, statusOf, transitions } from "../src/payment/payment.ts";
 
 const time = new Date(0);
 
@@ -171,7 +171,7 @@ test("every order of requests and verdicts keeps the amounts sound and walks exa
       queue.push(next);
     }
   }
-  const allowed = Object.entries(transitions).flatMap(([from, list]) => list.map((to) => `${from} → ${to}`));
+  const allowed = Object.entries(transitions).flatMap(([from, places]) => places.map((to) => `${from} → ${to}`));
   assert.deepEqual([...walked].sort(), allowed.sort());
   assert.ok(seen.size > 1_000, `${seen.size} states`);
 });

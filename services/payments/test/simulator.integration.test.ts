@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, before, test } from "node:test";
-import { GatewayAmbiguousError, type GatewayAnswer, GatewayKeyReusedError } from "../src/gateway.ts";
+import { GatewayAmbiguousError, type GatewayAnswer, GatewayKeyReusedError } from "../src/gateway/gateway.ts";
 import { type Harness, openHarness } from "./harness.ts";
 
 const call = { signal: AbortSignal.timeout(60_000) };

@@ -6,7 +6,7 @@ const names = z
   .string()
   .default("")
   .transform((text) => text.split(",").map((name) => name.trim()))
-  .transform((list) => list.filter((name) => name !== ""));
+  .transform((all) => all.filter((name) => name !== ""));
 
 /** What the shipping service reads from its environment. Durations are milliseconds. */
 export const shippingConfig = {
@@ -17,7 +17,7 @@ export const shippingConfig = {
   WORKER_ADDRESS: z.string().default("127.0.0.1:50055"),
   /** How long one call to the worker may take. */
   WORKER_TIMEOUT_MS: milliseconds.default(5_000),
-  /** How long a list of bookings or cancellations waits for the carrier; what is undecided then is pending. */
+  /** How long a batch of bookings or cancellations waits for the carrier; what is undecided then is pending. */
   CARRIER_ANSWER_MS: milliseconds.default(1_000),
   /** How long one call to the carrier may take before its outcome counts as unknown. */
   CARRIER_TIMEOUT_MS: milliseconds.default(2_000),

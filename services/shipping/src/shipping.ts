@@ -1,119 +1,146 @@
-import { setTimeout as pause } from "node:timers/promises";
 import type { Client } from "@connectrpc/connect";
 import type { Registry } from "prom-client";
 import type { SagaCallbackService } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
-import { FulfillmentService as FulfillmentServiceDescriptor } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
-import { ShippingService as ShippingServiceDescriptor } from "#gen/shop/shipping/v1/shipping_service_pb.js";
-import { AuditTrail, type AuditTrailOptions } from "#platform/audit/audit-trail.ts";
-import { Relay } from "#platform/batch/relay.ts";
+import { FulfillmentService } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
+import { ShippingService } from "#gen/shop/shipping/v1/shipping_service_pb.js";
+import { AuditTrail } from "#platform/audit/audit-trail.ts";
+import { Relay, type RelayOptions } from "#platform/batch/relay.ts";
 import type { Database } from "#platform/database/database.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { register, type ServiceParts } from "#platform/process/service.ts";
-import { BacklogRepository } from "./backlog.repository.ts";
-import { BookingRepository } from "./booking.repository.ts";
-import { Booking, leaseFor } from "./booking.ts";
-import type { Carrier } from "./carrier.ts";
+import { orLate } from "#platform/wait.ts";
+import { FulfillmentApi } from "./api/fulfillment-api.ts";
+import { ShippingApi } from "./api/shipping-api.ts";
+import { BookingRepository } from "./booking/booking.repository.ts";
+import { Booking, leaseFor } from "./booking/booking.ts";
 import type { ShippingConfig } from "./config.ts";
-import { FulfillmentService } from "./fulfillment-service.ts";
-import { PackingRepository } from "./packing.repository.ts";
-import { Packing } from "./packing.ts";
-import { SagaReportRepository } from "./saga-report.repository.ts";
-import { SagaReport } from "./saga-report.ts";
-import { ShipmentRepository } from "./shipment.repository.ts";
-import { Shipments } from "./shipments.ts";
-import { ShippingMetrics } from "./shipping-metrics.ts";
-import { ShippingService } from "./shipping-service.ts";
-import { TrackingRepository } from "./tracking.repository.ts";
-import type { Warehouse } from "./warehouse.ts";
+import { PackingRepository } from "./packing/packing.repository.ts";
+import { Packing } from "./packing/packing.ts";
+import { SagaReportRepository } from "./report/saga-report.repository.ts";
+import { SagaReport } from "./report/saga-report.ts";
+import { ShippingMetrics } from "./shipment/metrics.ts";
+import { ShipmentRepository } from "./shipment/shipment.repository.ts";
+import { Shipments } from "./shipment/shipments.ts";
+import { OutsideWorld } from "./simulators/outside-world.ts";
+import { TrackingRepository } from "./tracking/tracking.repository.ts";
+import { Tracking } from "./tracking/tracking.ts";
 
-/** What the service is built from. */
-export interface ShippingOptions {
+/** What the shipping service is built from; a test gives its own. */
+export interface ShippingContext {
   readonly config: ShippingConfig;
   readonly database: Database;
   readonly logger: Logger;
+  /** Where the audit log is published: where the logger writes. */
+  readonly output: NodeJS.WritableStream;
   readonly registry: Registry;
   readonly sagas: Client<typeof SagaCallbackService>;
-  readonly carrier: Carrier;
-  readonly warehouse: Warehouse;
-  /** Where audit events are published; standard output unless given. */
-  readonly output: AuditTrailOptions["output"];
-}
-
-/** The service, with what a simulator of the outside world reports to. */
-export interface ShippingParts extends ServiceParts {
-  readonly start: () => Promise<void>;
-  readonly stop: () => Promise<void>;
-  readonly shipments: Shipments;
 }
 
 /** How long decisions may go on after the last call was answered; the platform allows 5 s for stopping. */
 const drainGraceMs = 3_000;
+/** The longest pause of a relay that fails, in milliseconds. */
+const maxPauseMs = 5_000;
 
-/** Puts the service together. */
-export function buildShipping(options: ShippingOptions): ShippingParts {
-  const metrics = new ShippingMetrics(options.registry);
-  const relays = buildRelays(options, metrics);
-  const shipments = new Shipments({
-    repository: new ShipmentRepository(options.database, metrics.moved),
-    tracking: new TrackingRepository(options.database, metrics.moved),
-    onCreated: () => relays.packing.nudge(),
-    onOver: () => relays.report.nudge(),
+/** Builds the shipping service, with the simulated carrier and warehouse that it works with. */
+export async function buildShipping(context: ShippingContext): Promise<ServiceParts> {
+  const { config, database, logger, output, registry } = context;
+  const metrics = new ShippingMetrics(registry);
+  const outside = await openOutsideWorld(context);
+  const repository = new ShipmentRepository(database, metrics.moved);
+  const booking = buildBooking(context, outside, metrics);
+  const packer = relayOfPacking(context, outside, metrics);
+  const reporter = relayOfReports(context);
+  const shipments = new Shipments({ repository, onCreated: () => packer.nudge() });
+  const tracking = new Tracking({
+    repository: new TrackingRepository(database, metrics.moved),
+    onOver: () => reporter.nudge(),
   });
-  const { booking } = relays;
-  const audit = new AuditTrail({ service: "shipping", ...options });
-  const service = new ShippingService(shipments, new PageTokens(options.config.PAGE_TOKEN_SECRET));
+  const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
+  const audit = new AuditTrail({ service: "shipping", database, registry, logger, config, output });
+  const loops = [packer, reporter, relayOfBooking(context, booking), watchBacklog(context, repository, metrics), audit];
   return {
-    shipments,
     services: [
-      register(ShippingServiceDescriptor, service),
-      register(FulfillmentServiceDescriptor, new FulfillmentService(booking, shipments)),
+      register(ShippingService, new ShippingApi({ shipments, tracking, pageTokens })),
+      register(FulfillmentService, new FulfillmentApi(booking, shipments)),
       audit.registration,
     ],
     async start() {
-      for (const each of [...relays.all, audit]) each.start();
+      for (const loop of loops) loop.start();
+      outside.start((report) => tracking.report(report));
     },
     async stop() {
-      await Promise.all([...relays.all, audit].map((each) => each.stop()));
-      const drained = Promise.all([booking.drain(), shipments.drain()]);
-      await Promise.race([drained, pause(drainGraceMs, undefined, { ref: false })]);
+      await outside.stop();
+      await Promise.all(loops.map((loop) => loop.stop()));
+      await orLate(Promise.all([booking.drain(), shipments.drain(), tracking.drain()]), drainGraceMs);
+      await outside.close();
     },
   };
 }
 
-function buildBooking({ config, database, logger: log, carrier }: ShippingOptions, metrics: ShippingMetrics): Booking {
-  const { CARRIER_TIMEOUT_MS: timeoutMs, CARRIER_ANSWER_MS: answerMs } = config;
-  const leaseMs = leaseFor(timeoutMs);
-  const { moved: onMoved, carrierCall: onCall } = metrics;
-  const repository = new BookingRepository({ database, carrier: carrier.name, leaseMs, onMoved });
-  return new Booking({ repository, carrier, log, timeoutMs, answerMs, onCall });
+function openOutsideWorld({ config, logger }: ShippingContext): Promise<OutsideWorld> {
+  return OutsideWorld.open({
+    databaseUrl: config.DATABASE_URL,
+    poolMax: config.SIMULATOR_POOL_MAX,
+    packingMs: config.PACKING_MS,
+    transitMs: config.CARRIER_TRANSIT_MS,
+    slowMs: config.CARRIER_SLOW_MS,
+    refusedLocations: config.CARRIER_SIMULATOR_REFUSED_LOCATIONS,
+    everyMs: config.SWEEP_MS,
+    log: logger,
+  });
 }
 
-function buildRelays(options: ShippingOptions, metrics: ShippingMetrics) {
-  const { config, database, logger: log, warehouse, sagas } = options;
-  const booking = buildBooking(options, metrics);
-  const packer = new Packing({
+function buildBooking(context: ShippingContext, { carrier }: OutsideWorld, metrics: ShippingMetrics): Booking {
+  const { config, database, logger } = context;
+  const repository = new BookingRepository({
+    database,
+    carrier: carrier.name,
+    leaseMs: leaseFor(config.CARRIER_TIMEOUT_MS),
+    onMoved: metrics.moved,
+  });
+  return new Booking({
+    repository,
+    carrier,
+    log: logger,
+    timeoutMs: config.CARRIER_TIMEOUT_MS,
+    answerMs: config.CARRIER_ANSWER_MS,
+    onCall: metrics.carrierCall,
+  });
+}
+
+function relayOfBooking(context: ShippingContext, booking: Booking): Relay {
+  return relay(context, "shipment.booking", () => booking.sweep());
+}
+
+function relayOfPacking(context: ShippingContext, { warehouse }: OutsideWorld, metrics: ShippingMetrics): Relay {
+  const { config, database, logger } = context;
+  const packing = new Packing({
     repository: new PackingRepository(database, metrics.moved),
     warehouse,
-    log,
+    log: logger,
     timeoutMs: config.CARRIER_TIMEOUT_MS,
   });
-  const reports = new SagaReport({
-    repository: new SagaReportRepository(database),
-    sagas,
-    timeoutMs: config.WORKER_TIMEOUT_MS,
-  });
-  const everyMs = config.SWEEP_MS;
-  const relay = (name: string, sweep: (signal: AbortSignal) => Promise<number>) =>
-    new Relay({ name, everyMs, sweep, log, maxPauseMs: 5_000 });
-  const packing = relay("shipment.packing", (signal) => packer.sweep(signal));
-  const report = relay("shipment.report", (signal) => reports.sweep(signal));
-  const undecided = relay("shipment.booking", () => booking.sweep());
-  const backlog = new BacklogRepository(database);
-  const look = async () => {
-    metrics.backlog(await backlog.look());
+  return relay(context, "shipment.packing", (signal) => packing.sweep(signal));
+}
+
+function relayOfReports(context: ShippingContext): Relay {
+  const { config, database, sagas } = context;
+  const repository = new SagaReportRepository(database);
+  const reports = new SagaReport({ repository, sagas, timeoutMs: config.WORKER_TIMEOUT_MS });
+  return relay(context, "shipment.report", (signal) => reports.sweep(signal));
+}
+
+function relay({ config, logger }: ShippingContext, name: string, sweep: RelayOptions["sweep"]): Relay {
+  return new Relay({ name, everyMs: config.SWEEP_MS, sweep, log: logger, maxPauseMs });
+}
+
+/** Measures how long what is due has waited. */
+function watchBacklog(context: ShippingContext, repository: ShipmentRepository, metrics: ShippingMetrics): Relay {
+  const { config, logger } = context;
+  const sweep = async () => {
+    metrics.backlog(await repository.backlog());
     return 0;
   };
-  const looking = new Relay({ name: "shipment.backlog", everyMs: config.BACKLOG_EVERY_MS, sweep: look, log });
-  return { booking, packing, report, all: [packing, report, undecided, looking] };
+  return new Relay({ name: "shipment.backlog", everyMs: config.BACKLOG_EVERY_MS, sweep, log: logger });
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import type { Carrier } from "../src/carrier.ts";
-import type { Shipment } from "../src/shipment.ts";
+import type { Carrier } from "../src/booking/carrier.ts";
+import type { Shipment } from "../src/shipment/shipment.ts";
 import { at } from "./examples.ts";
 import { Life } from "./mortal.ts";
 import { request, shortTimeoutMs, World } from "./world.ts";

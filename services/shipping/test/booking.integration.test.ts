@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import type { Carrier } from "../src/carrier.ts";
-import { isTombstone, type Shipment } from "../src/shipment.ts";
+import { until } from "#testing/until.ts";
+import type { Carrier } from "../src/booking/carrier.ts";
+import { isTombstone, type Shipment } from "../src/shipment/shipment.ts";
 import { at } from "./examples.ts";
-import { until } from "./until.ts";
 import { request, shortTimeoutMs, World } from "./world.ts";
 
 describe("booking with the simulated carrier", () => {
@@ -24,7 +24,7 @@ describe("booking with the simulated carrier", () => {
     assert.equal((await parcelOf(shipment))?.calls, 1);
   });
 
-  it("books a list together, in few statements, each with its own outcome", async () => {
+  it("books a batch together, in few statements, each with its own outcome", async () => {
     const shipments = await Promise.all(
       ["", "SIM-REFUSE", "SIM-TIMEOUT", "SIM-ERROR", ""].map((code) => world.create({ address: at(code) })),
     );

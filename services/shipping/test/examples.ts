@@ -1,9 +1,9 @@
 import { create } from "@bufbuild/protobuf";
 import { CreateShipmentRequestSchema } from "#gen/shop/shipping/v1/shipping_service_pb.js";
 import { newId } from "#platform/id.ts";
-import type { NewShipment } from "../src/shipment.repository.ts";
-import type { Shipment, ShipmentStatus, TrackingEvent, TrackingKind } from "../src/shipment.ts";
-import { toNewShipment } from "../src/shipment-messages.ts";
+import { toNewShipment } from "../src/api/shipment-proto.ts";
+import type { NewShipment } from "../src/shipment/shipment.repository.ts";
+import type { Shipment, ShipmentStatus, TrackingEvent, TrackingKind } from "../src/shipment/shipment.ts";
 
 /** An address; its postal code decides what the simulators do. */
 export const address = {

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { BacklogRepository } from "../src/backlog.repository.ts";
-import { Packing } from "../src/packing.ts";
-import type { Shipment } from "../src/shipment.ts";
+import { quietLogger } from "#testing/logger.ts";
+import { Packing } from "../src/packing/packing.ts";
+import type { Warehouse } from "../src/packing/warehouse.ts";
+import type { Shipment } from "../src/shipment/shipment.ts";
 import { WarehouseSimulator } from "../src/simulators/warehouse-simulator.ts";
-import type { Warehouse } from "../src/warehouse.ts";
 import { at } from "./examples.ts";
 import { request, World } from "./world.ts";
 
@@ -20,7 +20,7 @@ describe("packing with the simulated warehouse", () => {
   const openWarehouse = () =>
     new WarehouseSimulator({ store: world.test.database, packingMs: 500, now: () => world.now });
   const open = (warehouse: Warehouse = openWarehouse()) =>
-    new Packing({ repository: world.packing, warehouse, log: { warn: () => undefined }, timeoutMs: 10_000 });
+    new Packing({ repository: world.packing, warehouse, log: quietLogger(), timeoutMs: 10_000 });
   const statusesOf = async (shipments: Shipment[]) =>
     Promise.all(shipments.map(async (shipment) => (await world.look(shipment.shipmentId)).status));
 
@@ -78,7 +78,7 @@ describe("packing with the simulated warehouse", () => {
     assert.deepEqual(await statusesOf([shipment]), ["ready"]);
   });
 
-  /** A warehouse that fails for lists in which one of these is; it counts what it is asked. */
+  /** A warehouse that fails for batches in which one of these is; it counts what it is asked. */
   function failingFor(...shipments: Shipment[]) {
     const poison = new Set(shipments.map(({ shipmentId }) => shipmentId));
     const asked: number[] = [];
@@ -92,7 +92,7 @@ describe("packing with the simulated warehouse", () => {
     return { warehouse, asked };
   }
 
-  it("halves a list for which the warehouse fails, and puts off the one that is the cause alone", async () => {
+  it("halves a batch for which the warehouse fails, and puts off the one that is the cause alone", async () => {
     const shipments = await Promise.all(Array.from({ length: 33 }, () => world.create({}, false)));
     const poison = shipments[20] as Shipment;
     const { warehouse, asked } = failingFor(poison);
@@ -141,8 +141,7 @@ describe("packing with the simulated warehouse", () => {
   });
 
   it("is measured by how long what is due has waited", async () => {
-    const backlog = new BacklogRepository(world.test.database);
-    const waits = async () => (await backlog.look()).get("shipment.packing");
+    const waits = async () => (await world.shipments.backlog()).get("shipment.packing");
     assert.equal(await waits(), 0);
     const shipment = await world.create({}, false);
     await world.expireLeases();

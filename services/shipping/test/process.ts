@@ -10,18 +10,14 @@ import { Registry } from "prom-client";
 import { SagaCallbackService, type ShipmentReport } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
 import { FulfillmentService } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
 import { ShippingService } from "#gen/shop/shipping/v1/shipping_service_pb.js";
-import { Relay } from "#platform/batch/relay.ts";
 import { loadConfig, platformConfig } from "#platform/config.ts";
-import type { Queryable } from "#platform/database/transaction.ts";
 import { contextInterceptor } from "#platform/interceptors/context.ts";
 import { errorInterceptor } from "#platform/interceptors/errors.ts";
 import { validationInterceptor } from "#platform/interceptors/validation.ts";
-import { createLogger } from "#platform/log/logger.ts";
-import { type ShippingConfig, shippingConfig } from "../src/config.ts";
-import { buildShipping, type ShippingParts } from "../src/shipping.ts";
-import { CarrierClock } from "../src/simulators/carrier-clock.ts";
-import { CarrierSimulator } from "../src/simulators/carrier-simulator.ts";
-import { WarehouseSimulator } from "../src/simulators/warehouse-simulator.ts";
+import type { ServiceParts } from "#platform/process/service.ts";
+import { keptLog } from "#testing/logger.ts";
+import { shippingConfig } from "../src/config.ts";
+import { buildShipping } from "../src/shipping.ts";
 import type { World } from "./world.ts";
 
 const services = [ShippingService, FulfillmentService];
@@ -35,7 +31,7 @@ export interface Process extends AsyncDisposable {
   readonly heard: ShipmentReport[];
   /** The trace context that came with each of them; empty when there was none. */
   readonly heardIn: string[];
-  /** Everything that was logged. */
+  /** Everything that was logged, and the audit log as it was published. */
   readonly log: () => string;
 }
 
@@ -43,48 +39,31 @@ export interface Process extends AsyncDisposable {
 export async function startProcess(world: World, changes: Record<string, string> = {}): Promise<Process> {
   const env = { PAGE_TOKEN_SECRET: "s".repeat(32), DATABASE_URL: world.test.url, SWEEP_MS: "10", ...changes };
   const config = loadConfig({ ...platformConfig, ...shippingConfig }, env);
-  const lines: string[] = [];
-  const stream = new PassThrough().on("data", (line) => lines.push(String(line)));
-  const { logger } = createLogger({ name: "shipping", level: "debug", format: "json", stream });
+  const { logger, text } = keptLog("shipping");
+  const published: string[] = [];
+  const output = new PassThrough().on("data", (line) => published.push(String(line)));
   const { database } = world.test;
   const heard: ShipmentReport[] = [];
   const heardIn: string[] = [];
   const registry = new Registry();
   const sagas = createClient(SagaCallbackService, workerTransport(heard, heardIn));
-  const parts = buildShipping({
-    ...{ config, database, logger, registry, sagas, output: stream },
-    ...openSimulators(config, database),
-  });
-  const clock = new CarrierClock({ store: database, report: (report) => parts.shipments.report(report) });
-  const relay = new Relay({ name: "clock", everyMs: 10, log: logger, sweep: () => clock.sweep() });
+  const parts = await buildShipping({ config, database, logger, output, registry, sagas });
   const transport = transportTo(parts);
-  await parts.start();
-  relay.start();
+  await parts.start?.();
   return {
     shipping: createClient(ShippingService, transport),
     fulfillment: createClient(FulfillmentService, transport),
     registry,
     heard,
     heardIn,
-    log: () => lines.join(""),
+    log: () => text() + published.join(""),
     async [Symbol.asyncDispose]() {
-      await relay.stop();
-      await parts.stop();
+      await parts.stop?.();
     },
   };
 }
 
-function openSimulators(config: ShippingConfig, store: Queryable) {
-  const carrier = new CarrierSimulator({
-    store,
-    transitMs: config.CARRIER_TRANSIT_MS,
-    slowMs: config.CARRIER_SLOW_MS,
-    refusedLocations: config.CARRIER_SIMULATOR_REFUSED_LOCATIONS,
-  });
-  return { carrier, warehouse: new WarehouseSimulator({ store, packingMs: config.PACKING_MS }) };
-}
-
-function transportTo(parts: ShippingParts): Transport {
+function transportTo(parts: ServiceParts): Transport {
   const interceptors = [contextInterceptor(30_000), errorInterceptor(), validationInterceptor(services)];
   const route = (router: ConnectRouter) => {
     for (const service of parts.services) service.route(router);

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { ShipmentStatus } from "#gen/shop/shipping/v1/shipment_pb.js";
+import { until } from "#testing/until.ts";
 import { at, createRequest } from "./examples.ts";
 import { type Process, startProcess } from "./process.ts";
-import { until } from "./until.ts";
 import { World } from "./world.ts";
 
 const parcels = 60;

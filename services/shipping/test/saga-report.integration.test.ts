@@ -7,10 +7,10 @@ import {
   ShipmentResult,
 } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
 import { ShipmentStatus } from "#gen/shop/shipping/v1/shipment_pb.js";
-import { SagaReportRepository } from "../src/saga-report.repository.ts";
-import { SagaReport } from "../src/saga-report.ts";
-import type { Shipment, TrackingKind } from "../src/shipment.ts";
-import { toMessage } from "../src/shipment-messages.ts";
+import { toProto } from "../src/api/shipment-proto.ts";
+import { SagaReportRepository } from "../src/report/saga-report.repository.ts";
+import { SagaReport } from "../src/report/saga-report.ts";
+import type { Shipment, TrackingKind } from "../src/shipment/shipment.ts";
 import { event } from "./examples.ts";
 import { Life } from "./mortal.ts";
 import { World } from "./world.ts";
@@ -141,7 +141,7 @@ describe("telling sagas how shipments ended", () => {
 
   it("shows whoever looks no other end than the one that is told, whatever is reported meanwhile", async () => {
     const shipment = await ended("lost");
-    const shown = async () => toMessage(await world.look(shipment.shipmentId)).status;
+    const shown = async () => toProto(await world.look(shipment.shipmentId)).status;
     const looks: unknown[] = [await shown()];
     await report(shipment, "delivered", 6);
     looks.push(await shown());

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { newId } from "#platform/id.ts";
-import { parcelKey } from "../src/shipment.repository.ts";
-import { isTombstone, type Shipment } from "../src/shipment.ts";
+import { isTombstone, type Shipment, shipmentKey } from "../src/shipment/shipment.ts";
 import { newShipment } from "./examples.ts";
 import { request, World } from "./world.ts";
 
@@ -49,7 +48,7 @@ describe("the shipments' table", () => {
     for (const { response } of rows) assert.match(response.toString(), /^[0-9A-Z]{26}$/);
   });
 
-  it("refuses what was called off before it came, and nothing else of the list", async () => {
+  it("refuses what was called off before it came, and nothing else of the batch", async () => {
     const early = newShipment();
     const [mark] = await world.bookings.cancel([request(early, "cancel")]);
     assert.ok(isTombstone(await world.look(idOf(mark))));
@@ -131,7 +130,7 @@ describe("lists of shipments", () => {
   });
 
   it("show a shipment once for its order and location", () => {
-    assert.equal(new Set(all.map(parcelKey)).size, all.length);
+    assert.equal(new Set(all.map(shipmentKey)).size, all.length);
   });
 });
 

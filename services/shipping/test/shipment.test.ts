@@ -1,17 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { BookingState } from "../src/carrier.ts";
-import {
-  judgeBooking,
-  judgeCancellation,
-  moveTo,
-  type Shipment,
-  type ShipmentStatus,
-  settle,
-  shipmentStatuses,
-  sourcesOf,
-  transitions,
-} from "../src/shipment.ts";
+import { moveTo, type ShipmentStatus, shipmentStatuses, sourcesOf, transitions } from "../src/shipment/shipment.ts";
 import { shipmentIn } from "./examples.ts";
 
 describe("the transition table", () => {
@@ -32,79 +21,4 @@ describe("the transition table", () => {
     for (const status of reached) for (const next of transitions[status]) reached.add(next);
     assert.deepEqual([...reached].sort(), [...shipmentStatuses].sort());
   });
-});
-
-const verdicts: Record<ShipmentStatus, { book: string; cancel: string }> = {
-  preparing: { book: "NOT_READY", cancel: "begin" },
-  ready: { book: "begin", cancel: "begin" },
-  booking: { book: "await", cancel: "await" },
-  shipped: { book: "done", cancel: "ALREADY_SHIPPED" },
-  delivered: { book: "done", cancel: "ALREADY_SHIPPED" },
-  lost: { book: "done", cancel: "ALREADY_SHIPPED" },
-  failed: { book: "CARRIER_REFUSED", cancel: "done" },
-  cancelled: { book: "SHIPMENT_CANCELLED", cancel: "done" },
-};
-
-for (const [status, expected] of Object.entries(verdicts) as [ShipmentStatus, { book: string; cancel: string }][]) {
-  it(`judges a booking and a cancellation of what is ${status}`, () => {
-    assert.equal(verdict(judgeBooking, shipmentIn(status)), expected.book);
-    assert.equal(verdict(judgeCancellation, shipmentIn(status)), expected.cancel);
-  });
-}
-
-it("tells what the warehouse could not pack from what the carrier refused", () => {
-  const failure = { by: "warehouse", code: "TOO_LARGE", reason: "too large" } as const;
-  assert.equal(verdict(judgeBooking, { ...shipmentIn("failed"), failure }), "PACKING_FAILED");
-});
-
-const booked: BookingState = { kind: "booked", trackingNumber: "T1" };
-const refused: BookingState = { kind: "refused", code: "NO", message: "no" };
-const unknown: BookingState = { kind: "unknown" };
-const cancelled: BookingState = { kind: "cancelled" };
-const settlements: [answer: BookingState, asked: "book" | "cancel", wanted: boolean, becomes: string][] = [
-  [booked, "book", false, "shipped"],
-  [booked, "book", true, "ask cancel"],
-  [booked, "cancel", true, "shipped"],
-  [refused, "book", false, "failed"],
-  [refused, "book", true, "failed"],
-  [refused, "cancel", true, "failed"],
-  [unknown, "book", false, "ask book"],
-  [unknown, "book", true, "ask cancel"],
-  [unknown, "cancel", true, "cancelled"],
-  [cancelled, "book", false, "failed"],
-  [cancelled, "book", true, "cancelled"],
-  [cancelled, "cancel", true, "cancelled"],
-];
-
-for (const [answer, asked, cancelRequested, becomes] of settlements) {
-  const wish = cancelRequested ? "is to be called off" : "is wanted";
-  it(`settles what ${wish} by "${answer.kind}" to ${asked}: ${becomes}`, () => {
-    const settlement = settle({ ...shipmentIn("booking"), cancelRequested }, answer, asked);
-    const result = settlement.kind === "decided" ? settlement.shipment.status : `ask ${settlement.kind}`;
-    assert.equal(result, becomes);
-    if (settlement.kind === "decided" && becomes === "shipped") assert.equal(settlement.shipment.trackingNumber, "T1");
-  });
-}
-
-it("leaves what is decided as it is, whatever a late answer says", () => {
-  for (const status of shipmentStatuses.filter((each) => each !== "booking")) {
-    const shipment = shipmentIn(status);
-    assert.deepEqual(settle(shipment, booked, "book"), { kind: "decided", shipment });
-  }
-});
-
-function verdict(judge: (shipment: Shipment) => string, shipment: Shipment): string {
-  try {
-    return judge(shipment);
-  } catch (error) {
-    assert.ok(error instanceof Error && "reasonName" in error);
-    return String(error.reasonName);
-  }
-}
-
-it("keeps no card number that the carrier writes into its reason", () => {
-  const answer: BookingState = { kind: "refused", code: "PAY", message: "card 4111-1111-1111-1111 was declined" };
-  const settled = settle(shipmentIn("booking"), answer, "book");
-  const failure = { by: "carrier", code: "PAY", reason: "card [card number] was declined" };
-  assert.deepEqual(settled.kind === "decided" && settled.shipment.failure, failure);
 });

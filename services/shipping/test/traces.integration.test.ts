@@ -6,9 +6,9 @@ import { ShipmentStatus } from "#gen/shop/shipping/v1/shipment_pb.js";
 import { recordSpans } from "#platform/trace/telemetry.ts";
 import { readAuditLog } from "#testing/audit-log.ts";
 import { type KeptSpans, keepSpans } from "#testing/kept-spans.ts";
+import { until } from "#testing/until.ts";
 import { at, createRequest } from "./examples.ts";
 import { type Process, startProcess } from "./process.ts";
-import { until } from "./until.ts";
 import { World } from "./world.ts";
 
 const quick = { PACKING_MS: "20", CARRIER_TRANSIT_MS: "40" };
@@ -16,7 +16,17 @@ const traceIds = ["a", "b", "c"].map((digit) => digit.repeat(32));
 /** The first and the third order are kept. */
 const traceparents = [`00-${traceIds[0]}-b7ad6b7169203331-01`, "", `00-${traceIds[2]}-b7ad6b7169203331-01`];
 
-describe("the traces of parcels", () => {
+/** The spans of a shipment from its creation to its saga's ear. */
+const wholeStory = {
+  CreateShipment: SpanKind.SERVER,
+  "warehouse pack": SpanKind.CLIENT,
+  BookShipment: SpanKind.SERVER,
+  "carrier book": SpanKind.CLIENT,
+  "tracking report": SpanKind.INTERNAL,
+  "report shipment": SpanKind.INTERNAL,
+};
+
+describe("the traces of shipments", () => {
   let world: World;
   let spans: KeptSpans;
   before(async () => {
@@ -53,14 +63,7 @@ describe("the traces of parcels", () => {
         continue;
       }
       const kinds = new Map(own.map((span) => [span.name, span.kind]));
-      for (const [name, kind] of [
-        ["CreateShipment", SpanKind.SERVER],
-        ["warehouse pack", SpanKind.CLIENT],
-        ["BookShipment", SpanKind.SERVER],
-        ["carrier book", SpanKind.CLIENT],
-        ["tracking report", SpanKind.INTERNAL],
-        ["report shipment", SpanKind.INTERNAL],
-      ] as const) {
+      for (const [name, kind] of Object.entries(wholeStory)) {
         assert.equal(kinds.get(name), kind, `${name}: ${[...kinds.keys()]}`);
       }
       const one = (name: string) => own.find((span) => span.name === name);
@@ -99,32 +102,32 @@ describe("the traces of parcels", () => {
   it("are named by what is written down", async () => {
     const events = await readAuditLog(world.test.database);
     const orders = Map.groupBy(events, (each) => each.orderId);
-    const traced = [...orders.values()].map((list) => list.map(({ action, traceId }) => [action, traceId]));
+    const traced = [...orders.values()].map((all) => all.map(({ action, traceId }) => [action, traceId]));
     for (const traceId of [traceIds[0], traceIds[2]]) {
       const actions = ["created", "packed", "booked", "delivered"].map((effect) => [`shipment.${effect}`, traceId]);
       assert.ok(
-        traced.some((list) => JSON.stringify(list) === JSON.stringify(actions)),
+        traced.some((each) => JSON.stringify(each) === JSON.stringify(actions)),
         JSON.stringify(traced),
       );
     }
   });
 
   it("link what is done for several at once with each of them", async () => {
-    const list = spans.all().filter(({ name }) => name === "warehouse pack list");
+    const batches = spans.all().filter(({ name }) => name === "warehouse pack list");
     const packs = spans.all().filter(({ name }) => name === "warehouse pack");
-    assert.ok(list.length > 0 && packs.length > 0);
+    assert.ok(batches.length > 0 && packs.length > 0);
     for (const pack of packs) {
       const linked = pack.links.map(({ context }) => context.spanId);
-      assert.ok(list.some((span) => linked.includes(span.spanContext().spanId)));
+      assert.ok(batches.some((span) => linked.includes(span.spanContext().spanId)));
     }
-    for (const span of list.filter(({ attributes }) => attributes["ordermesh.list.size"] === 3)) {
+    for (const span of batches.filter(({ attributes }) => attributes["ordermesh.list.size"] === 3)) {
       assert.ok(!traceIds.includes(span.spanContext().traceId));
       assert.deepEqual(span.links.map(({ context }) => context.traceId).sort(), [traceIds[0], traceIds[2]]);
     }
   });
 });
 
-describe("the traces of parcels that take long", () => {
+describe("the traces of shipments that take long", () => {
   it("are new ones, linked to the order's", async () => {
     const exporter = new InMemorySpanExporter();
     const tracing = await recordSpans("test", [new SimpleSpanProcessor(exporter)], { ratio: 0, maxAgeMs: 0 });

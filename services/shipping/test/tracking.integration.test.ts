@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { CarrierClock } from "../src/simulators/carrier-clock.ts";
-import type { TrackingReport } from "../src/tracking.repository.ts";
+import type { TrackingReport } from "../src/tracking/tracking.repository.ts";
 import { at, event } from "./examples.ts";
 import { request, World } from "./world.ts";
 

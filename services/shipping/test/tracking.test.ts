@@ -4,9 +4,9 @@ import { create } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { TrackingEventKind } from "#gen/shop/shipping/v1/shipment_pb.js";
 import { ReportTrackingEventRequestSchema } from "#gen/shop/shipping/v1/shipping_service_pb.js";
-import type { Shipment, TrackingEvent } from "../src/shipment.ts";
-import { toReport } from "../src/shipment-messages.ts";
-import { applyEvents, decisiveEvent, isOver, newEvents, withFinalStatus } from "../src/tracking.ts";
+import { toReport } from "../src/api/shipment-proto.ts";
+import type { Shipment, TrackingEvent } from "../src/shipment/shipment.ts";
+import { applyEvents, decisiveEvent, isOver, newEvents, withFinalStatus } from "../src/tracking/tracking-events.ts";
 import { event, shipmentIn } from "./examples.ts";
 
 const shipped = shipmentIn("shipped");

@@ -1,16 +1,17 @@
 import assert from "node:assert/strict";
 import { auditOrigin } from "#platform/audit/audit-entry.ts";
+import { quietLogger } from "#testing/logger.ts";
 import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
-import { BookingRepository, type ParcelRequest } from "../src/booking.repository.ts";
-import { Booking, type BookingOptions, leaseFor } from "../src/booking.ts";
+import { BookingRepository, type ShipmentRequest } from "../src/booking/booking.repository.ts";
+import { Booking, type BookingOptions, leaseFor } from "../src/booking/booking.ts";
 import { migrations } from "../src/migrations/list.ts";
-import { PackingRepository } from "../src/packing.repository.ts";
-import { ShipmentEntity, TrackingEventEntity } from "../src/shipment.entity.ts";
-import { ShipmentRepository } from "../src/shipment.repository.ts";
-import type { Shipment } from "../src/shipment.ts";
+import { PackingRepository } from "../src/packing/packing.repository.ts";
+import { ShipmentEntity, TrackingEventEntity } from "../src/shipment/shipment.entity.ts";
+import { ShipmentRepository } from "../src/shipment/shipment.repository.ts";
+import type { Shipment } from "../src/shipment/shipment.ts";
+import { submission } from "../src/shipment/shipment-audit.ts";
 import { CarrierSimulator } from "../src/simulators/carrier-simulator.ts";
-import { submission } from "../src/submission.ts";
-import { type TrackingReport, TrackingRepository } from "../src/tracking.repository.ts";
+import { type TrackingReport, TrackingRepository } from "../src/tracking/tracking.repository.ts";
 import { type Change, newShipment } from "./examples.ts";
 
 /** How long one call to the carrier may take in tests, in milliseconds. */
@@ -60,7 +61,7 @@ export class World implements AsyncDisposable {
 
   /** Booking as a process has it. */
   openBooking(change: Partial<BookingOptions> = {}): Booking {
-    const log = { warn: () => undefined };
+    const log = quietLogger();
     const { bookings: repository, carrier } = this;
     return new Booking({ repository, carrier, log, timeoutMs, answerMs: 30_000, ...change });
   }
@@ -100,9 +101,14 @@ export class World implements AsyncDisposable {
 }
 
 /** A request to book or to call off, as the saga makes it. */
-export function request(parcel: { orderId: string; locationId: string }, step: string): ParcelRequest {
+export function request(parcel: { orderId: string; locationId: string }, step: string): ShipmentRequest {
   const { orderId, locationId } = parcel;
   const requestId = `${orderId}:${step}:${locationId}`;
-  const key = { requestId, fingerprint: Buffer.from(`${orderId}/${locationId}`) };
-  return { ...key, orderId, locationId, ...submission(requestId) };
+  return {
+    requestId,
+    fingerprint: Buffer.from(`${orderId}/${locationId}`),
+    orderId,
+    locationId,
+    ...submission(requestId),
+  };
 }

@@ -5,7 +5,7 @@ import { resetDefaults, setDefaults } from "#platform/database/settings.ts";
 /**
  * Every statement of the service finds its rows by an index, and is prepared and planned once. Without the first three, a
  * plan that is made while a table is still empty would read it from end to end until the statistics catch up; without the
- * last, the statement that writes a list is planned anew for each list.
+ * last, the statement that writes a batch is planned anew for each batch.
  */
 const settings = {
   enable_seqscan: "off",

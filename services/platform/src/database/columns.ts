@@ -36,6 +36,8 @@ export interface WrittenColumns {
   readonly names: string;
   /** `order_id uuid, status text`: the columns of `json_to_recordset`. */
   readonly typed: string;
+  /** `order_id = c.order_id, status = c.status`: what an update sets from the rows of that alias. */
+  assigned(from: string): string;
 }
 
 /**
@@ -48,5 +50,58 @@ export function writtenColumns<Row extends object>(types: Written<Row>): Written
   return {
     names: entries.map(([name]) => name).join(", "),
     typed: entries.map(([name, type]) => `${name} ${type}`).join(", "),
+    assigned: (from) => entries.map(([name]) => `${name} = ${from}.${name}`).join(", "),
   };
+}
+
+/** The column's name of a key, as {@link columnName} writes it. */
+type ColumnName<Key extends string> = Key extends `${infer First}${infer Rest}`
+  ? `${First extends Lowercase<First> ? First : `_${Lowercase<First>}`}${ColumnName<Rest>}`
+  : Key;
+
+/** A row by the names of its columns, as JSON has to bear them: `{ orderId: string }` is `{ order_id: string }`. */
+export type ColumnsOf<Row> = { readonly [Key in keyof Row & string as ColumnName<Key>]: Row[Key] };
+
+/** What a statement that writes rows from one array for each column is made of. */
+export interface ArrayColumns<Row> {
+  /** `order_id, expire_time`: what is inserted, or what `unnest` is called to give. */
+  readonly names: string;
+  /** `$2::uuid[], $3::timestamptz[]`: the arguments of `unnest`. */
+  readonly arrays: string;
+  /** The number of the first parameter behind them. */
+  readonly next: number;
+  /** The parameters: the column of each of these rows. */
+  values(rows: readonly Row[]): unknown[];
+}
+
+/** Types whose values need no quotes in an array. Each element of any other is searched for what must be escaped. */
+const plainTypes: ReadonlySet<string> = new Set(["bigint", "timestamptz", "uuid"]);
+
+/**
+ * The columns of rows that are written from arrays, which the server reads faster than one JSON text where a statement
+ * writes hundreds of rows.
+ *
+ * @param types each key of the row with its SQL type; the key is the column's name, in camel case or not
+ * @param first the number of their first parameter
+ */
+export function arrayColumns<Row extends object>(types: Written<Row>, first: number): ArrayColumns<Row> {
+  const entries = Object.entries<string>(types) as [keyof Row & string, string][];
+  return {
+    names: entries.map(([name]) => columnName(name)).join(", "),
+    arrays: entries.map(([, type], index) => `$${first + index}::${type}[]`).join(", "),
+    next: first + entries.length,
+    values: (rows) =>
+      entries.map(([name, type]) =>
+        toArray(
+          type,
+          rows.map((row) => row[name]),
+        ),
+      ),
+  };
+}
+
+function toArray(type: string, values: readonly unknown[]): unknown {
+  if (type === "jsonb") return values.map((value) => JSON.stringify(value));
+  if (!plainTypes.has(type)) return values;
+  return `{${values.map((value) => (value instanceof Date ? value.toISOString() : (value ?? "null"))).join(",")}}`;
 }

@@ -1,3 +1,4 @@
+import { addAbortListener } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 
@@ -91,8 +92,7 @@ export class Listener {
     const end = () => lost.resolve();
     client.once("end", end);
     client.once("error", end);
-    this.#stopped.signal.addEventListener("abort", end, { once: true });
-    if (this.#stopped.signal.aborted) end();
+    using _stopping = addAbortListener(this.#stopped.signal, end);
     const heartbeat = setInterval(() => {
       client.query("select 1").catch((error: unknown) => {
         this.#options.onFailure(toError(error));
@@ -102,7 +102,6 @@ export class Listener {
     heartbeat.unref();
     await lost.promise;
     clearInterval(heartbeat);
-    this.#stopped.signal.removeEventListener("abort", end);
     client.removeAllListeners("notification");
     await client.end().catch((error: unknown) => this.#options.onFailure(toError(error)));
   }

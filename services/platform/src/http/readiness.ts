@@ -1,6 +1,7 @@
 import type { Server } from "@grpc/grpc-js";
 import { HealthImplementation, type ServingStatus } from "grpc-health-check";
 import type { Logger } from "#platform/log/logger.ts";
+import { orAbort } from "#platform/wait.ts";
 
 /** One thing that must work before the process takes calls. Throws when it does not. */
 export type ReadinessCheck = (signal: AbortSignal) => Promise<unknown>;
@@ -65,14 +66,12 @@ export class Readiness {
 
   async #evaluate(): Promise<void> {
     const signal = AbortSignal.timeout(checkTimeoutMs);
-    const late = new Promise<never>((_, reject) => {
-      signal.addEventListener("abort", () => reject(new Error("no answer in time")), { once: true });
-    });
     try {
-      await Promise.race([Promise.all(this.#options.checks.map((check) => check(signal))), late]);
+      await orAbort(() => Promise.all(this.#options.checks.map((check) => check(signal))), signal);
       this.#set(undefined);
     } catch (error) {
-      this.#set(error instanceof Error ? error.message || error.name : String(error));
+      if (signal.aborted) this.#set("no answer in time");
+      else this.#set(error instanceof Error ? error.message || error.name : String(error));
     }
   }
 

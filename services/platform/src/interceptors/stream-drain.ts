@@ -1,3 +1,4 @@
+import { addAbortListener } from "node:events";
 import type { ConnectError, Interceptor } from "@connectrpc/connect";
 import { orAbort } from "#platform/wait.ts";
 import { followStream } from "./compose.ts";
@@ -17,10 +18,11 @@ export class StreamDrain {
       if (!request.stream) return next(request);
       const controller = new AbortController();
       const { signal } = controller;
-      request.signal.addEventListener("abort", () => controller.abort(request.signal.reason), { once: true });
+      const listening = addAbortListener(request.signal, () => controller.abort(request.signal.reason));
       this.#open.add(controller);
       const onEnd = (): void => {
         this.#open.delete(controller);
+        listening[Symbol.dispose]();
       };
       try {
         const response = await next({ ...request, signal });

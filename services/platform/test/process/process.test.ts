@@ -12,6 +12,7 @@ import { ConformanceService } from "#gen/ordermesh/testing/v1/conformance_servic
 import { openChannel } from "#platform/grpc/channel.ts";
 import { GrpcTransport } from "#platform/grpc/transport.ts";
 import { listenOn } from "#platform/listen.ts";
+import { until } from "#testing/until.ts";
 import { testEnvironment } from "../faces/conformance.ts";
 
 /** A child process with all that it has said. */
@@ -92,7 +93,16 @@ test("SIGTERM: calls in flight finish, new ones are refused, the process ends wi
   await client.echo({});
   fixture.child.kill("SIGTERM");
   await fixture.line("SIGTERM: draining");
-  await assert.rejects(fetch(`http://127.0.0.1:${ports["server.http.port"]}/healthz`), TypeError);
+  // The line is written first, the listeners are closed next.
+  const health = `http://127.0.0.1:${ports["server.http.port"]}/healthz`;
+  await until(
+    () =>
+      fetch(health).then(
+        () => false,
+        (error: unknown) => error instanceof TypeError,
+      ),
+    "the HTTP port is closed",
+  );
   const refused = await refusal(ports["server.grpc.port"]);
   assert.ok(refused instanceof ConnectError);
   assert.equal(refused.code, Code.Unavailable);

@@ -1,7 +1,7 @@
 import { Migration } from "@mikro-orm/migrations";
 import { auditTable, dropAuditTable } from "#platform/audit/audit-table.ts";
 
-/** The audit log: who had which parcel created, booked and called off, and how it ended. */
+/** The audit log: who had which shipment created, booked and called off, and how it ended. */
 export class Audit extends Migration {
   override up(): void {
     for (const sql of auditTable("shipping")) this.addSql(sql);

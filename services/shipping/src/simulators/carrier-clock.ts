@@ -1,6 +1,6 @@
 import type { Queryable } from "#platform/database/transaction.ts";
-import type { TrackingEvent, TrackingKind } from "../shipment.ts";
-import type { TrackingReport } from "../tracking.repository.ts";
+import type { TrackingEvent, TrackingKind } from "../shipment/shipment.ts";
+import type { TrackingReport } from "../tracking/tracking.repository.ts";
 import { CarrierStore, type ParcelRow } from "./carrier-store.ts";
 
 /** What the clock works with. */
@@ -13,7 +13,7 @@ export interface CarrierClockOptions {
   readonly now?: () => number;
 }
 
-const listLength = 256;
+const batchSize = 256;
 /** How long a claimed parcel is left alone, in milliseconds. */
 const leaseMs = 5_000;
 /** What is reported in each quarter of the way, and where. */
@@ -38,7 +38,7 @@ export class CarrierClock {
   /** Reports what is due; returns for how many parcels the reports were taken. */
   async sweep(): Promise<number> {
     const now = this.#options.now?.() ?? Date.now();
-    const parcels = await this.#store.claimDue(new Date(now), { leaseMs, limit: listLength });
+    const parcels = await this.#store.claimDue(new Date(now), { leaseMs, limit: batchSize });
     const reported = await Promise.all(parcels.map((parcel) => this.#reportDue(parcel, now)));
     const moved = reported.flatMap((stage, index) => {
       const parcel = parcels[index];
@@ -59,7 +59,7 @@ export class CarrierClock {
     const reports: Promise<unknown>[] = [];
     for (let due = timeOf(parcel, stage); due && due.getTime() <= now; due = timeOf(parcel, stage)) {
       const event = eventOf(parcel, stage, due);
-      if (event) reports.push(this.#options.report({ trackingNumber: parcel.tracking, event }));
+      if (event) reports.push(this.#options.report({ trackingNumber: parcel.trackingNumber, event }));
       stage += 1;
     }
     const outcomes = await Promise.allSettled(reports);
@@ -73,10 +73,10 @@ function journeyOf(parcel: ParcelRow): typeof journey {
 
 function timeOf(parcel: ParcelRow, stage: number): Date | null {
   if (stage >= journeyOf(parcel).length) return null;
-  return new Date(parcel.booked.getTime() + Math.floor((parcel.transit * (stage + 1)) / journey.length));
+  return new Date(parcel.bookTime.getTime() + Math.floor((parcel.transitMs * (stage + 1)) / journey.length));
 }
 
 function eventOf(parcel: ParcelRow, stage: number, eventTime: Date): TrackingEvent | undefined {
   const step = journeyOf(parcel)[stage];
-  return step && { ...step, eventId: `${parcel.tracking}-${stage + 1}`, eventTime };
+  return step && { ...step, eventId: `${parcel.trackingNumber}-${stage + 1}`, eventTime };
 }

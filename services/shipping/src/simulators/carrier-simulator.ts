@@ -2,7 +2,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { Batcher } from "#platform/batch/batcher.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { newId } from "#platform/id.ts";
-import type { Booking, BookingState, Carrier } from "../carrier.ts";
+import { fired } from "#platform/wait.ts";
+import type { BookingOrder, BookingState, Carrier } from "../booking/carrier.ts";
 import { type Behaviour, behaviourOf } from "./behaviour.ts";
 import { CarrierStore, type NewParcel, type ParcelRow } from "./carrier-store.ts";
 
@@ -42,20 +43,20 @@ export class CarrierSimulator implements Carrier {
     this.#bookings = new Batcher({
       name: "simulator.book",
       keyOf: (parcel) => parcel.key,
-      run: (list) => store.book(list, now()),
+      run: (parcels) => store.book(parcels, now()),
     });
-    this.#questions = new Batcher({ name: "simulator.find", run: (list) => store.find(list) });
+    this.#questions = new Batcher({ name: "simulator.find", run: (keys) => store.find(keys) });
     this.#cancellations = new Batcher({
       name: "simulator.cancel",
       keyOf: (key) => key,
-      run: (list) => store.cancel(list, now()),
+      run: (keys) => store.cancel(keys, now()),
     });
   }
 
-  async book(booking: Booking, signal: AbortSignal): Promise<BookingState> {
-    const behaviour = behaviourOf(booking, this.#options.refusedLocations);
+  async book(order: BookingOrder, signal: AbortSignal): Promise<BookingState> {
+    const behaviour = behaviourOf(order, this.#options.refusedLocations);
     if (behaviour.slow) await this.#wait(this.#options.slowMs, signal);
-    const row = await this.#bookings.submit(this.#parcel(booking.key, behaviour), { signal });
+    const row = await this.#bookings.submit(this.#parcel(order.key, behaviour), { signal });
     if (behaviour.fails && row.calls <= 2) throw new CarrierFault("503 from the carrier");
     if (behaviour.losesAnswer && row.calls === 1) await hangUp(signal);
     return stateOf(row);
@@ -87,7 +88,7 @@ export class CarrierSimulator implements Carrier {
 function stateOf(row: ParcelRow): BookingState {
   const states: Record<BookingState["kind"], BookingState> = {
     unknown: { kind: "unknown" },
-    booked: { kind: "booked", trackingNumber: row.tracking },
+    booked: { kind: "booked", trackingNumber: row.trackingNumber },
     refused: { kind: "refused", code: row.refusal, message: "the carrier does not take it" },
     cancelled: { kind: "cancelled" },
   };
@@ -95,10 +96,7 @@ function stateOf(row: ParcelRow): BookingState {
 }
 
 /** An answer that never arrives: the caller's patience ends it. */
-function hangUp(signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    const end = () => reject(signal.reason);
-    if (signal.aborted) end();
-    else signal.addEventListener("abort", end, { once: true });
-  });
+async function hangUp(signal: AbortSignal): Promise<never> {
+  await fired(signal);
+  throw signal.reason;
 }

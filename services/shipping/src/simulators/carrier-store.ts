@@ -1,6 +1,7 @@
+import { selectList, writtenColumns } from "#platform/database/columns.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
-import type { BookingState } from "../carrier.ts";
+import type { BookingState } from "../booking/carrier.ts";
 
 /** What the simulated carrier has under a key. */
 export interface ParcelRow {
@@ -8,11 +9,11 @@ export interface ParcelRow {
   readonly state: BookingState["kind"];
   /** How often it was asked to book it. */
   readonly calls: number;
-  readonly tracking: string;
+  readonly trackingNumber: string;
   readonly refusal: string;
   readonly lost: boolean;
-  readonly transit: number;
-  readonly booked: Date;
+  readonly transitMs: number;
+  readonly bookTime: Date;
   /** How many reports were taken. */
   readonly stage: number;
 }
@@ -30,8 +31,37 @@ export interface NewParcel {
   readonly transit: number;
 }
 
-const columns = `key, state, calls, tracking_number as tracking, refusal, lost, transit_ms as transit,
-  book_time as booked, stage`;
+/** A parcel whose reports were taken. */
+export interface AdvancedParcel {
+  readonly key: string;
+  /** The one that is reported next. */
+  readonly stage: number;
+  /** When; null: never. */
+  readonly next: Date | null;
+}
+
+const parcelColumns = selectList<ParcelRow>({
+  key: true,
+  state: true,
+  calls: true,
+  trackingNumber: true,
+  refusal: true,
+  lost: true,
+  transitMs: true,
+  bookTime: true,
+  stage: true,
+});
+const bookedColumns = writtenColumns<NewParcel>({
+  key: "text",
+  first: "text",
+  later: "text",
+  tracking: "text",
+  refusal: "text",
+  lost: "boolean",
+  transit: "int4",
+});
+const advancedColumns = writtenColumns<AdvancedParcel>({ key: "text", stage: "int4", next: "timestamptz" });
+
 /** The parcel is collected a quarter of its way after the booking. */
 const collection = "transit_ms / 4 * interval '1 millisecond'";
 
@@ -40,19 +70,19 @@ const book: SqlText = {
   text: `insert into simulator.booking as b (key, state, calls, tracking_number, refusal, lost, transit_ms, book_time, next_time)
     select n.key, n.first, 1, n.tracking, n.refusal, n.lost, n.transit, $2::timestamptz,
       case when n.first = 'booked' then $2::timestamptz + n.transit / 4 * interval '1 millisecond' end
-    from jsonb_to_recordset($1::jsonb) as n(key text, first text, tracking text, refusal text, lost boolean, transit int4)
+    from jsonb_to_recordset($1::jsonb) as n(${bookedColumns.typed})
     order by n.key
     on conflict (key) do update set calls = b.calls + 1,
       state = case when b.state = 'unknown' then $3::jsonb ->> b.key else b.state end,
       book_time = case when b.state = 'unknown' then excluded.book_time else b.book_time end,
       next_time = case when b.state = 'unknown' and $3::jsonb ->> b.key = 'booked'
         then excluded.book_time + b.${collection} else b.next_time end
-    returning ${columns}`,
+    returning ${parcelColumns}`,
 };
 
 const find: SqlText = {
   name: "simulator_find",
-  text: `select ${columns} from simulator.booking where key = any($1::text[])`,
+  text: `select ${parcelColumns} from simulator.booking where key = any($1::text[])`,
 };
 
 /** A key that was never seen is refused from then on; a parcel that is collected stays booked. */
@@ -64,7 +94,7 @@ const cancel: SqlText = {
       state = case when b.state = 'refused' or (b.state = 'booked' and b.book_time + b.${collection} <= $2::timestamptz)
         then b.state else 'cancelled' end,
       next_time = case when b.state = 'booked' and b.book_time + b.${collection} <= $2::timestamptz then b.next_time end
-    returning ${columns}`,
+    returning ${parcelColumns}`,
 };
 
 const claimDue: SqlText = {
@@ -72,13 +102,13 @@ const claimDue: SqlText = {
   text: `update simulator.booking set next_time = $1::timestamptz + $2 * interval '1 millisecond'
     where key = any(array(select key from simulator.booking where next_time <= $1::timestamptz
       order by next_time limit $3 for update skip locked))
-    returning ${columns}`,
+    returning ${parcelColumns}`,
 };
 
 const advance: SqlText = {
   name: "simulator_advance",
   text: `update simulator.booking b set stage = n.stage, next_time = n.next, report_attempts = 0
-    from jsonb_to_recordset($1::jsonb) as n(key text, stage int4, next timestamptz) where b.key = n.key`,
+    from jsonb_to_recordset($1::jsonb) as n(${advancedColumns.typed}) where b.key = n.key`,
 };
 
 const postpone: SqlText = {
@@ -96,7 +126,7 @@ export class CarrierStore {
     this.#store = store;
   }
 
-  /** Books what is not known yet; each key once in a list. */
+  /** Books what is not known yet; each key once in a batch. */
   async book(parcels: readonly NewParcel[], now: Date): Promise<ParcelRow[]> {
     const later = Object.fromEntries(parcels.map((parcel) => [parcel.key, parcel.later]));
     const keys = parcels.map((parcel) => parcel.key);
@@ -109,7 +139,7 @@ export class CarrierStore {
     return sortedBy(keys, await this.#store.query<ParcelRow>(find, [keys]));
   }
 
-  /** Calls off what is not collected yet; each key once in a list. */
+  /** Calls off what is not collected yet; each key once in a batch. */
   async cancel(keys: readonly string[], now: Date): Promise<ParcelRow[]> {
     return sortedBy(keys, await this.#store.query<ParcelRow>(cancel, [keys, now])).filter((row) => row !== undefined);
   }
@@ -120,7 +150,7 @@ export class CarrierStore {
   }
 
   /** The reports before `stage` were taken; the next one is due at `next`, or there is none. */
-  async advance(parcels: readonly { key: string; stage: number; next: Date | null }[]): Promise<void> {
+  async advance(parcels: readonly AdvancedParcel[]): Promise<void> {
     if (parcels.length > 0) await this.#store.query(advance, [JSON.stringify(parcels)]);
   }
 

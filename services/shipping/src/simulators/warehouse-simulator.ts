@@ -1,7 +1,8 @@
+import { selectList, writtenColumns } from "#platform/database/columns.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
-import type { PackingOrder, PackingState, Warehouse } from "../warehouse.ts";
+import type { PackingOrder, PackingState, Warehouse } from "../packing/warehouse.ts";
 import { behaviourOf } from "./behaviour.ts";
 
 /** What the simulated warehouse works with. */
@@ -15,22 +16,29 @@ export interface WarehouseSimulatorOptions {
 }
 
 interface PackingRow {
-  readonly id: string;
-  readonly ready: Date;
+  readonly shipmentId: string;
+  readonly readyTime: Date;
   readonly failure: string;
 }
+
+interface BegunPacking {
+  readonly shipment_id: string;
+  readonly failure: string;
+}
+
+const packingColumns = selectList<PackingRow>({ shipmentId: true, readyTime: true, failure: true });
+const begunColumns = writtenColumns<BegunPacking>({ shipment_id: "uuid", failure: "text" });
 
 const begin: SqlText = {
   name: "simulator_pack",
   text: `insert into simulator.packing (shipment_id, begin_time, ready_time, failure)
-    select n.shipment_id, $2, $3, n.failure from jsonb_to_recordset($1::jsonb) as n(shipment_id uuid, failure text)
+    select n.shipment_id, $2, $3, n.failure from jsonb_to_recordset($1::jsonb) as n(${begunColumns.typed})
     order by n.shipment_id on conflict (shipment_id) do nothing`,
 };
 
 const look: SqlText = {
   name: "simulator_packing",
-  text: `select shipment_id as id, ready_time as ready, failure from simulator.packing
-    where shipment_id = any($1::uuid[])`,
+  text: `select ${packingColumns} from simulator.packing where shipment_id = any($1::uuid[])`,
 };
 
 /** A warehouse that packs everything in the same time, and remembers in the database what it has begun. */
@@ -52,10 +60,12 @@ export class WarehouseSimulator implements Warehouse {
     const known = await this.#look(ids);
     const fresh = orders.filter((order) => !known.has(order.shipmentId));
     if (fresh.length > 0) {
-      const rows = fresh.map((order) => ({
-        shipment_id: decodeId(order.shipmentId),
-        failure: behaviourOf(order).unpackable ?? "",
-      }));
+      const rows = fresh.map(
+        (order): BegunPacking => ({
+          shipment_id: decodeId(order.shipmentId),
+          failure: behaviourOf(order).unpackable ?? "",
+        }),
+      );
       await this.#store.query(begin, [JSON.stringify(rows), new Date(now), new Date(now + this.#packingMs)]);
     }
     const all = fresh.length > 0 ? await this.#look(ids) : known;
@@ -64,13 +74,13 @@ export class WarehouseSimulator implements Warehouse {
 
   async #look(ids: readonly string[]): Promise<Map<string, PackingRow>> {
     const rows = await this.#store.query<PackingRow>(look, [ids]);
-    return new Map(rows.map((row) => [encodeId(row.id), row]));
+    return new Map(rows.map((row) => [encodeId(row.shipmentId), row]));
   }
 }
 
 function stateOf(row: PackingRow | undefined, now: number): PackingState {
   if (!row) throw new Error("the simulated warehouse forgot what it was asked to pack");
-  const askAgainMs = row.ready.getTime() - now;
+  const askAgainMs = row.readyTime.getTime() - now;
   if (askAgainMs > 0) return { kind: "packing", askAgainMs };
   if (row.failure !== "") return { kind: "failed", code: row.failure, message: "the warehouse cannot pack it" };
   return { kind: "packed" };

@@ -1,0 +1,131 @@
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import {
+  type CancelOrderRequest,
+  CancelOrderRequestSchema,
+  CancelOrderResponseSchema,
+  type CreateOrderRequest,
+  CreateOrderResponseSchema,
+  type GetOrderRequest,
+  GetOrderResponseSchema,
+  type ListOrdersRequest,
+  ListOrdersResponseSchema,
+  type OrderService,
+  WaitFor,
+  type WatchOrderRequest,
+  WatchOrderResponseSchema,
+} from "#gen/shop/orders/v1/order_service_pb.js";
+import { remainingMs, withSubject } from "#platform/context.ts";
+import { fingerprint } from "#platform/database/idempotency.ts";
+import { isId } from "#platform/id.ts";
+import type { Json, PageTokens } from "#platform/page-token.ts";
+import { activeSpan } from "#platform/trace/spans.ts";
+import { whole } from "#platform/whole.ts";
+import type { OrderCancellation } from "../dispatch/order-cancellation.ts";
+import type { OrderFollower } from "../follow/order-follower.ts";
+import type { KeyedOrder, OrderFilter, OrderRepository } from "../order/order.repository.ts";
+import { isDecided, type Order } from "../order/order.ts";
+import type { OrderIntake } from "../order/order-intake.ts";
+import { toFilter, toKeyedOrder, toProto } from "./order-proto.ts";
+
+/** What the service works with. */
+export interface OrderApiOptions {
+  readonly intake: OrderIntake;
+  readonly follower: OrderFollower;
+  readonly cancellation: OrderCancellation;
+  readonly repository: OrderRepository;
+  readonly pageTokens: PageTokens;
+}
+
+/** From the contract: the longest wait for the saga's first answer, in milliseconds. */
+const maxDecisionMs = 30_000;
+/** How long a cancellation waits to be done rather than accepted, in milliseconds. */
+const maxCancellationMs = 1_000;
+/** The part of the time left that is kept for the answer itself, and its bound in milliseconds. */
+const reserve = { share: 0.2, maxMs: 500 };
+
+/** OrderService, as its proto says. */
+export class OrderApi implements ServiceImpl<typeof OrderService> {
+  readonly #options: OrderApiOptions;
+
+  constructor(options: OrderApiOptions) {
+    this.#options = options;
+  }
+
+  /** Creates an order and starts its saga. */
+  async createOrder(request: CreateOrderRequest, context: HandlerContext) {
+    const order = toKeyedOrder(request);
+    return await aboutOrder(order.orderId, async () => {
+      const wait = request.waitFor === WaitFor.CONFIRMED;
+      const created = wait ? await this.#createAndWait(order, context) : await this.#create(order);
+      return whole(CreateOrderResponseSchema, { order: toProto(created) });
+    });
+  }
+
+  /** Returns one order. */
+  async getOrder({ orderId }: GetOrderRequest) {
+    const order = await aboutOrder(orderId, () => this.#options.follower.get(orderId));
+    return whole(GetOrderResponseSchema, { order: toProto(order) });
+  }
+
+  /** Lists orders, the newest first. */
+  async listOrders(request: ListOrdersRequest) {
+    const { repository, pageTokens } = this.#options;
+    const filter = toFilter(request);
+    const { items, nextPageToken } = await pageTokens.page(request, {
+      filter: tokenFilter(filter),
+      place: (cursor) => (typeof cursor === "string" && isId(cursor) ? cursor : undefined),
+      read: (page) => repository.list(filter, page),
+      cursorOf: ({ orderId }) => orderId,
+    });
+    return whole(ListOrdersResponseSchema, { orders: items.map(toProto), nextPageToken });
+  }
+
+  /** Cancels an order that has not shipped. */
+  async cancelOrder(request: CancelOrderRequest, { signal }: HandlerContext) {
+    const { requestId, orderId, reason } = request;
+    const cancel = { requestId, orderId, reason, fingerprint: fingerprint(CancelOrderRequestSchema, request) };
+    const patience = { forMs: patienceMs(maxCancellationMs), signal };
+    const order = await aboutOrder(orderId, () => this.#options.cancellation.cancel(cancel, patience));
+    return whole(CancelOrderResponseSchema, { order: toProto(order) });
+  }
+
+  /** Sends the order as it stands, then again after each change. */
+  async *watchOrder({ orderId }: WatchOrderRequest, { signal }: HandlerContext) {
+    for await (const order of this.#options.follower.watch(orderId, signal)) {
+      yield whole(WatchOrderResponseSchema, { order: toProto(order) });
+    }
+  }
+
+  /** The call's signal is made when it is asked for: a call that takes a few milliseconds does without. */
+  async #create(order: KeyedOrder): Promise<Order> {
+    const { intake, follower } = this.#options;
+    const { orderId, order: accepted } = await intake.accept(order);
+    return accepted ?? (await follower.get(orderId));
+  }
+
+  /** Follows the order from before it is there, so that no change can be missed. */
+  async #createAndWait(order: KeyedOrder, { signal }: HandlerContext): Promise<Order> {
+    const { intake, follower } = this.#options;
+    using following = follower.follow(order.orderId);
+    const { orderId, order: accepted } = await intake.accept(order, signal);
+    const patience = { forMs: patienceMs(maxDecisionMs), signal };
+    if (!accepted) return follower.decided(orderId, patience);
+    return (await following.until(({ status }) => isDecided(status), patience)) ?? follower.get(orderId);
+  }
+}
+
+/** Runs `fn` so that the call's span and log lines name the order. */
+function aboutOrder<T>(orderId: string, fn: () => Promise<T>): Promise<T> {
+  activeSpan()?.setAttribute("order.id", orderId);
+  return withSubject({ "order.id": orderId }, fn);
+}
+
+/** How long a call may wait for something, so that its answer is still in time. */
+function patienceMs(maxMs: number): number {
+  const left = remainingMs();
+  return Math.max(0, Math.min(maxMs, left - Math.min(left * reserve.share, reserve.maxMs)));
+}
+
+function tokenFilter({ customerId, status, createdFrom, createdUntil }: OrderFilter): Json {
+  return ["ListOrders", customerId ?? "", status ?? "", createdFrom ?? null, createdUntil ?? null];
+}

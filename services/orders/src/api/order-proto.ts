@@ -1,0 +1,173 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { TransitionOrderRequest } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
+import {
+  type OrderEvent as OrderEventProto,
+  OrderEventSchema,
+  type OrderLine as OrderLineProto,
+  OrderLineSchema,
+  type Order as OrderProto,
+  OrderSchema,
+  type OrderShipment as OrderShipmentProto,
+  OrderShipmentSchema,
+  OrderShipmentStatus,
+  OrderStatus as OrderStatusProto,
+} from "#gen/shop/orders/v1/order_pb.js";
+import {
+  type CreateOrderRequest,
+  CreateOrderRequestSchema,
+  type ListOrdersRequest,
+  WaitFor,
+} from "#gen/shop/orders/v1/order_service_pb.js";
+import { AddressSchema } from "#gen/shop/type/v1/address_pb.js";
+import { type Money as MoneyProto, MoneySchema } from "#gen/shop/type/v1/money_pb.js";
+import { requestContext } from "#platform/context.ts";
+import { fingerprint } from "#platform/database/idempotency.ts";
+import { wholeMs } from "#platform/timestamp.ts";
+import { whole } from "#platform/whole.ts";
+import type { KeyedOrder, OrderFilter } from "../order/order.repository.ts";
+import {
+  type Money,
+  type Order,
+  type OrderEvent,
+  type OrderLine,
+  type OrderShipment,
+  type OrderStatus,
+  type ShipmentStatus,
+  totalOf,
+} from "../order/order.ts";
+import { newOrderId } from "../order/order-id.ts";
+import type { Move } from "../order/order-transition.repository.ts";
+
+const statusToProto = {
+  pending: OrderStatusProto.PENDING,
+  confirmed: OrderStatusProto.CONFIRMED,
+  preparing: OrderStatusProto.PREPARING,
+  shipped: OrderStatusProto.SHIPPED,
+  delivered: OrderStatusProto.DELIVERED,
+  rejected: OrderStatusProto.REJECTED,
+  cancelled: OrderStatusProto.CANCELLED,
+  failed: OrderStatusProto.FAILED,
+} as const satisfies Record<OrderStatus, OrderStatusProto>;
+
+const shipmentStatusToProto = {
+  planned: OrderShipmentStatus.PLANNED,
+  shipped: OrderShipmentStatus.SHIPPED,
+  delivered: OrderShipmentStatus.DELIVERED,
+  cancelled: OrderShipmentStatus.CANCELLED,
+  lost: OrderShipmentStatus.LOST,
+} as const satisfies Record<ShipmentStatus, OrderShipmentStatus>;
+
+const statusFromProto = reversed<OrderStatus>(statusToProto);
+const shipmentStatusFromProto = reversed<ShipmentStatus>(shipmentStatusToProto);
+
+function reversed<T extends string>(table: Readonly<Record<T, number>>): ReadonlyMap<number, T> {
+  return new Map(Object.entries<number>(table).map(([name, value]) => [value, name as T]));
+}
+
+/**
+ * A request as a new order, with an id of its own. What the caller waits for is not part of what it orders, so it may
+ * differ in a repeated call.
+ *
+ * @throws CURRENCY_MISMATCH, TOTAL_TOO_LARGE
+ */
+export function toKeyedOrder(request: CreateOrderRequest): KeyedOrder {
+  const { requestId, customerId, cardToken, shippingAddress } = request;
+  const priced = request.lines.map(({ sku, quantity, unitPrice }) => ({
+    sku,
+    quantity,
+    unitPrice: toMoney(unitPrice),
+  }));
+  const { recipient, lines, city, postalCode, country } = shippingAddress ?? create(AddressSchema);
+  return {
+    requestId,
+    fingerprint: fingerprint(CreateOrderRequestSchema, { ...request, waitFor: WaitFor.UNSPECIFIED }),
+    orderId: newOrderId(customerId),
+    customerId,
+    lines: priced.map((line) => ({ ...line, unitPrice: line.unitPrice.amount })),
+    total: totalOf(priced),
+    shippingAddress: { recipient, lines, city, postalCode, country },
+    cardToken,
+    traceparent: requestContext().traceParent ?? "",
+  };
+}
+
+/** Where the saga wants an order to go. */
+export function toMove({ orderId, status, failure, shipments }: TransitionOrderRequest): Move {
+  return {
+    orderId,
+    to: orderStatus(status),
+    failure: failure && { reason: failure.reason, customerMessage: failure.customerMessage },
+    shipments: shipments.length === 0 ? undefined : shipments.map(toShipment),
+  };
+}
+
+/** The filter of a list; nothing given is any. Orders are created at whole milliseconds, as the bounds are. */
+export function toFilter(request: ListOrdersRequest): OrderFilter {
+  return {
+    customerId: request.customerId || undefined,
+    status: statusFromProto.get(request.status),
+    createdFrom: wholeMs(request.createTimeFrom),
+    createdUntil: wholeMs(request.createTimeUntil),
+  };
+}
+
+/** An order as callers see it. */
+export function toProto(order: Order): OrderProto {
+  const { total, shippingAddress } = order;
+  return whole(OrderSchema, {
+    orderId: order.orderId,
+    customerId: order.customerId,
+    contact: order.contact,
+    status: statusToProto[order.status],
+    lines: order.lines.map((line) => toLineProto(line, total.currency)),
+    total,
+    shippingAddress: { ...shippingAddress, lines: [...shippingAddress.lines] },
+    sagaId: order.sagaId,
+    shipments: order.shipments.map(toShipmentProto),
+    failure: order.failure,
+    history: order.history.map(toEventProto),
+    revision: order.revision,
+    createTime: timestampFromDate(order.createTime),
+    updateTime: timestampFromDate(order.updateTime),
+  });
+}
+
+/** The number of a status in the contract. */
+export function toStatusProto(status: OrderStatus): OrderStatusProto {
+  return statusToProto[status];
+}
+
+function orderStatus(status: OrderStatusProto): OrderStatus {
+  const found = statusFromProto.get(status);
+  if (!found) throw new RangeError(`${status} is not the status of an order`);
+  return found;
+}
+
+function toShipment({ locationId, shipmentId, status, amount, trackingNumber }: OrderShipmentProto): OrderShipment {
+  const known = shipmentStatusFromProto.get(status) ?? "planned";
+  return { locationId, shipmentId, status: known, amount: toMoney(amount), trackingNumber };
+}
+
+function toLineProto({ sku, quantity, unitPrice }: OrderLine, currency: string): OrderLineProto {
+  return whole(OrderLineSchema, { sku, quantity, unitPrice: { currency, amount: unitPrice } });
+}
+
+function toShipmentProto(shipment: OrderShipment): OrderShipmentProto {
+  return whole(OrderShipmentSchema, {
+    locationId: shipment.locationId,
+    shipmentId: shipment.shipmentId,
+    status: shipmentStatusToProto[shipment.status],
+    amount: shipment.amount,
+    trackingNumber: shipment.trackingNumber,
+  });
+}
+
+function toEventProto({ status, time }: OrderEvent): OrderEventProto {
+  return whole(OrderEventSchema, { status: statusToProto[status], eventTime: timestampFromDate(time) });
+}
+
+function toMoney(money: MoneyProto | undefined): Money {
+  const { currency, amount } = money ?? create(MoneySchema);
+  return { currency, amount };
+}

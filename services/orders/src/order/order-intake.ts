@@ -1,0 +1,120 @@
+import { auditOrigin } from "#platform/audit/audit-entry.ts";
+import { Batcher } from "#platform/batch/batcher.ts";
+import { replayable } from "#platform/database/idempotency.ts";
+import type { Queryable } from "#platform/database/transaction.ts";
+import { encodeId, newId, timeOf } from "#platform/id.ts";
+import { customerNotFound } from "./errors.ts";
+import type { OrderMetrics } from "./metrics.ts";
+import { createOrderMethod, type KeyedOrder, OrderRepository, type SubmittedOrder } from "./order.repository.ts";
+import type { Order, OrderContact, SagaBatch } from "./order.ts";
+
+/** An order that is durable. */
+export interface Accepted {
+  readonly orderId: string;
+  /** As it was inserted; undefined when an earlier call with the same request id did that. */
+  readonly order: Order | undefined;
+}
+
+/** What the intake works with. */
+export interface OrderIntakeOptions {
+  readonly database: Queryable;
+  /** Told of what became durable together; has its saga started. */
+  readonly onPlaced: (batch: SagaBatch) => void;
+  readonly metrics: OrderMetrics;
+  /** The most orders of one insert, and so of one workflow. */
+  readonly batchMax: number;
+  /** Inserts at the same time. */
+  readonly lanes: number;
+}
+
+/** A saga's start has to fit into what the workflow engine takes. */
+const maxBatchBytes = 256 * 1024;
+
+/** Takes new orders: what arrives together is inserted by one statement and carried by one workflow. */
+export class OrderIntake {
+  readonly #options: OrderIntakeOptions;
+  readonly #repository: OrderRepository;
+  readonly #batcher: Batcher<SubmittedOrder, Accepted>;
+
+  constructor(options: OrderIntakeOptions) {
+    this.#options = options;
+    this.#repository = new OrderRepository(options.database);
+    this.#batcher = new Batcher({
+      name: "new orders",
+      maxEntries: options.batchMax,
+      maxBytes: maxBatchBytes,
+      lanes: options.lanes,
+      keyOf: (order) => order.requestId,
+      sizeOf: sizeInBytes,
+      run: replayable<SubmittedOrder, Accepted>({
+        database: options.database,
+        method: createOrderMethod,
+        run: (orders) => this.#insert(orders),
+        decode: (response) => ({ orderId: encodeId(response.toString("hex")), order: undefined }),
+      }),
+    });
+  }
+
+  /**
+   * Makes an order durable and has its saga started.
+   *
+   * @param signal takes the order back while it waits for its batch; the call's deadline does so anyway
+   * @throws CUSTOMER_NOT_FOUND, REQUEST_ID_REUSED
+   */
+  accept(order: KeyedOrder, signal?: AbortSignal): Promise<Accepted> {
+    return this.#batcher.submit({ ...order, origin: auditOrigin(order.requestId) }, signal && { signal });
+  }
+
+  /** Resolves once everything that was taken is durable. */
+  drain(): Promise<void> {
+    return this.#batcher.drain();
+  }
+
+  async #insert(orders: SubmittedOrder[]): Promise<(Accepted | Error)[]> {
+    if (orders.length === 0) return [];
+    const sagaId = newId();
+    const contacts = await this.#repository.insert(orders, sagaId);
+    const placed = orders.filter((_order, index) => contacts[index] !== undefined);
+    if (placed.length > 0) {
+      const { onPlaced, metrics } = this.#options;
+      onPlaced({ sagaId, orders: placed.sort((a, b) => (a.orderId < b.orderId ? -1 : 1)) });
+      metrics.created.inc(placed.length);
+      metrics.batchSize.observe(placed.length);
+    }
+    return orders.map((order, index) => {
+      const contact = contacts[index];
+      return contact
+        ? { orderId: order.orderId, order: toPending(order, contact, sagaId) }
+        : customerNotFound(order.customerId);
+    });
+  }
+}
+
+/** The order as the statement wrote it, without reading it again. */
+function toPending(order: KeyedOrder, contact: OrderContact, sagaId: string): Order {
+  const { orderId, customerId, lines, total, shippingAddress } = order;
+  const createTime = timeOf(orderId);
+  return {
+    orderId,
+    customerId,
+    contact,
+    status: "pending",
+    lines,
+    total,
+    shippingAddress,
+    sagaId,
+    shipments: [],
+    failure: undefined,
+    history: [{ status: "pending", time: createTime }],
+    revision: 1,
+    createTime,
+    updateTime: createTime,
+  };
+}
+
+/** Roughly what an order adds to the start of its saga: texts, and what stands around them. */
+function sizeInBytes({ lines, shippingAddress, cardToken }: KeyedOrder): number {
+  const { recipient, city, postalCode, lines: street } = shippingAddress;
+  const address = [recipient, city, postalCode, ...street].reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  return lines.reduce((sum, line) => sum + line.sku.length + 64, 256 + cardToken.length + address);
+}

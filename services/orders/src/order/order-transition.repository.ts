@@ -1,0 +1,154 @@
+import { type AuditOrigin, auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
+import { selectList, writtenColumns } from "#platform/database/columns.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
+import type { Queryable } from "#platform/database/transaction.ts";
+import { decodeId } from "#platform/id.ts";
+import { illegalTransition, orderNotFound } from "./errors.ts";
+import { type OrderFailure, type OrderShipment, type OrderStatus, sourcesOf } from "./order.ts";
+import { moveEntry, parcelsAction } from "./order-audit.ts";
+import { type ShipmentJson, toShipmentJson } from "./order-row.ts";
+
+/** The channel that every move is announced on; the payload has the order ids, separated by commas. */
+export const changeChannel = "order_changed";
+
+/** Where an order is to go. */
+export interface Move {
+  readonly orderId: string;
+  readonly to: OrderStatus;
+  readonly failure: OrderFailure | undefined;
+  /** The parcels from now on; undefined leaves them as they are. */
+  readonly shipments: readonly OrderShipment[] | undefined;
+}
+
+/** A move and who wants it. */
+export interface SubmittedMove extends Move {
+  readonly origin: AuditOrigin;
+}
+
+/** An order after its move. */
+export interface Moved {
+  readonly status: OrderStatus;
+  readonly revision: number;
+  /** False when it had the status before. */
+  readonly changed: boolean;
+  readonly createTime: Date;
+}
+
+/**
+ * How far a parcel has come. A list in which one has gone back is older than what is stored: calls may overtake each other.
+ */
+const older = `exists (
+      select from jsonb_to_recordset(locked.shipments) as o("locationId" text, status text)
+      join jsonb_to_recordset(i.shipments) as n("locationId" text, status text) using ("locationId")
+      where array_position(array['planned', 'shipped'], n.status) < array_position(
+        array['planned', 'shipped', 'delivered', 'cancelled', 'lost'], o.status))`;
+
+/** A move in the JSON that {@link transition} takes apart. */
+interface TransitionRow {
+  /** Which entry of the batch it is. */
+  readonly n: number;
+  readonly id: string;
+  readonly order_id: string;
+  readonly status: OrderStatus;
+  readonly sources: readonly OrderStatus[];
+  readonly reason: string | undefined;
+  readonly message: string | undefined;
+  readonly shipments: readonly ShipmentJson[] | undefined;
+}
+
+const input = writtenColumns<TransitionRow>({
+  n: "int",
+  id: "text",
+  order_id: "uuid",
+  status: "text",
+  sources: "text[]",
+  reason: "text",
+  message: "text",
+  shipments: "jsonb",
+});
+
+/** What the statement says about an order that is there. */
+interface MovedRow extends Moved {
+  readonly n: number;
+}
+
+const movedColumns = selectList<MovedRow>({
+  n: "locked.n",
+  status: "coalesce(moved.status, locked.status)",
+  revision: "coalesce(moved.revision, locked.revision)",
+  changed: "coalesce(moved.before <> moved.status, false)",
+  createTime: "locked.create_time",
+});
+
+/**
+ * Rows are locked in the order of their ids, so that two batches cannot wait for each other; the input is sorted. Not
+ * prepared: a plan that was made while the table was small would scan the table for a long time after.
+ */
+const transition: SqlText = {
+  name: "order_transition",
+  prepared: false,
+  text: `with input as materialized (
+    select * from json_to_recordset($1::json) as i(${input.typed})
+  ), locked as materialized (
+    select i.n, o.* from input i cross join lateral (
+      select order_id, status, shipments, revision, create_time from customer_order
+      where customer_order.order_id = i.order_id for no key update
+    ) o
+  ), moved as (
+    update customer_order o set status = i.status, revision = o.revision + 1,
+      update_time = greatest(now(), o.update_time),
+      history = case when locked.status = i.status then o.history else o.history || jsonb_build_object(
+        'status', i.status, 'time', floor(extract(epoch from greatest(now(), o.update_time)) * 1000)::bigint) end,
+      failure_reason = coalesce(i.reason, o.failure_reason), failure_message = coalesce(i.message, o.failure_message),
+      shipments = coalesce(i.shipments, o.shipments)
+    from input i join locked on locked.n = i.n
+    where o.order_id = i.order_id and (locked.status = any(i.sources)
+      or locked.status = i.status and i.shipments <> locked.shipments and not ${older})
+    returning i.n, i.id, locked.status as before, o.status, o.revision
+  ), announced as (
+    select pg_notify('${changeChannel}', string_agg(id, ',')) from moved having count(*) > 0
+  ), audited as (${insertAuditEvents("$2", {
+    join: "join moved m on m.n = a.n",
+    action: `case when m.before = m.status then '${parcelsAction}' else a.action end`,
+    details: "a.details || jsonb_build_object('from', m.before, 'revision', m.revision::text)",
+  })})
+  select ${movedColumns}, (select count(*) from announced) as announcements
+  from locked left join moved on moved.n = locked.n`,
+};
+
+/**
+ * Moves many orders, no order twice, in one statement, which writes down what it did, and announces those that changed. An
+ * order that has the status already counts as moved, and takes the parcels when they are newer; one that is missing or
+ * cannot go there has an error as its outcome.
+ *
+ * @param moves at most 256: the payload of a notification ends at 8,000 bytes
+ */
+export async function transitionOrders(
+  database: Queryable,
+  moves: readonly SubmittedMove[],
+): Promise<(Moved | Error)[]> {
+  const sorted = [...moves].sort((a, b) => (a.orderId < b.orderId ? -1 : 1));
+  const values = [JSON.stringify(sorted.map(toTransitionRow)), auditEvents(sorted.map(moveEntry))];
+  const rows = await database.query<MovedRow>(transition, values);
+  const byOrder = new Map(rows.map((row) => [sorted[row.n]?.orderId, row]));
+  return moves.map((move) => toOutcome(move, byOrder.get(move.orderId)));
+}
+
+function toOutcome(move: Move, row: MovedRow | undefined): Moved | Error {
+  if (!row) return orderNotFound(move.orderId);
+  if (row.status !== move.to) return illegalTransition({ orderId: move.orderId, from: row.status, to: move.to });
+  return { status: row.status, revision: row.revision, changed: row.changed, createTime: row.createTime };
+}
+
+function toTransitionRow(move: Move, n: number): TransitionRow {
+  return {
+    n,
+    id: move.orderId,
+    order_id: decodeId(move.orderId),
+    status: move.to,
+    sources: sourcesOf(move.to),
+    reason: move.failure?.reason,
+    message: move.failure?.customerMessage,
+    shipments: move.shipments?.map(toShipmentJson),
+  };
+}

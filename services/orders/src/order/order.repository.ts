@@ -1,0 +1,210 @@
+import { type AuditOrigin, auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
+import { type ColumnsOf, selectList, writtenColumns } from "#platform/database/columns.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
+import type { Queryable } from "#platform/database/transaction.ts";
+import { decodeId, timeOf } from "#platform/id.ts";
+import type { NewOrder, Order, OrderContact, OrderStatus } from "./order.ts";
+import { creationEntry } from "./order-audit.ts";
+import { firstIdAt } from "./order-id.ts";
+import {
+  type EventJson,
+  type LineJson,
+  type OrderRow,
+  orderColumns,
+  toLineJson,
+  toOrder,
+  withLines,
+} from "./order-row.ts";
+
+/** A new order with the key under which its creation may be repeated. */
+export interface KeyedOrder extends NewOrder {
+  readonly requestId: string;
+  readonly fingerprint: Buffer;
+}
+
+/** A new order and who wants it. */
+export interface SubmittedOrder extends KeyedOrder {
+  readonly origin: AuditOrigin;
+}
+
+/** Which orders a list shows. Times are milliseconds since 1970. */
+export interface OrderFilter {
+  readonly customerId: string | undefined;
+  readonly status: OrderStatus | undefined;
+  /** At or after. */
+  readonly createdFrom: number | undefined;
+  /** Before. */
+  readonly createdUntil: number | undefined;
+}
+
+/** The first column of the idempotency key of a creation. */
+export const createOrderMethod = "CreateOrder";
+
+/** What is stored of a new order as it comes: a field that is forgotten here does not compile. */
+type StoredOrder = Omit<NewOrder, "lines" | "total"> & {
+  readonly currency: string;
+  readonly total: string;
+  readonly history: readonly EventJson[];
+  readonly createTime: Date;
+};
+
+/** The columns of a {@link StoredOrder}; ids are uuids. */
+type StoredColumns = ColumnsOf<StoredOrder>;
+
+/** What comes with an order and goes elsewhere: into its key and its lines. */
+interface BesideColumns {
+  /** Which entry of the batch it is. */
+  readonly n: number;
+  readonly request_id: string;
+  /** In hexadecimal. */
+  readonly fingerprint: string;
+  readonly lines: readonly LineJson[];
+}
+
+/** A new order in the JSON that {@link insertOrders} takes apart. */
+type InsertedOrder = StoredColumns & BesideColumns;
+
+const stored = writtenColumns<StoredColumns>({
+  order_id: "uuid",
+  customer_id: "uuid",
+  currency: "text",
+  total: "bigint",
+  shipping_address: "jsonb",
+  card_token: "text",
+  traceparent: "text",
+  history: "jsonb",
+  create_time: "timestamptz",
+});
+const beside = writtenColumns<BesideColumns>({ n: "int", request_id: "text", fingerprint: "text", lines: "json" });
+/** They are called the same in the row of the customer and in that of the order. */
+const contact = writtenColumns<OrderContact>({ givenName: "text", familyName: "text", email: "text" });
+
+type ContactRow = OrderContact & Pick<BesideColumns, "n">;
+const contactColumns = selectList<ContactRow>({ n: true, givenName: true, familyName: true, email: true });
+
+/**
+ * The rows travel as one JSON text, which costs less to build here and to take apart there than twenty arrays.
+ * Keys are inserted in the order of the request ids, so that two batches with the same ids cannot wait for each other.
+ */
+const insertOrders: SqlText = {
+  name: "order_insert",
+  text: `with input as materialized (
+    select * from json_to_recordset($1::json) as i(${beside.typed}, ${stored.typed})
+  ), known as materialized (
+    select i.*, c.* from input i cross join lateral (
+      select ${contact.names} from customer where customer.customer_id = i.customer_id limit 1
+    ) c
+  ), keyed as (
+    insert into idempotency_key (method, request_id, fingerprint, response)
+    select $2, request_id, decode(fingerprint, 'hex'), uuid_send(order_id) from known order by request_id
+  ), placed as (
+    insert into customer_order (${stored.names}, ${contact.names}, status, update_time, saga_id)
+    select ${stored.names}, ${contact.names}, 'pending', create_time, $3::uuid from known
+  ), lined as (
+    insert into order_line (order_id, line_number, sku, quantity, unit_price)
+    select order_id, line.n, line.value->>0, (line.value->>1)::int, (line.value->>2)::bigint
+    from known cross join lateral json_array_elements(lines) with ordinality as line(value, n)
+  ), audited as (${insertAuditEvents("$4", { join: "join known on known.n = a.n" })}
+  )
+  select ${contactColumns} from known`,
+};
+
+/** One index look-up for each id, whatever the size of the table was when the plan was made. */
+const findOrders: SqlText = {
+  name: "order_find",
+  text: `select ${orderColumns} from unnest($1::uuid[]) as i(order_id)
+    cross join lateral (select * from customer_order where customer_order.order_id = i.order_id limit 1) o
+    ${withLines}`,
+};
+
+const oldestPending: SqlText = {
+  name: "order_oldest_pending",
+  text: `select create_time as "createTime" from customer_order where status = 'pending' order by order_id limit 1`,
+};
+
+const lowestId = firstIdAt(0);
+const highestId = "ffffffff-ffff-ffff-ffff-ffffffffffff";
+
+/** Writes orders with their lines, and reads them, each in one statement. */
+export class OrderRepository {
+  readonly #database: Queryable;
+
+  constructor(database: Queryable) {
+    this.#database = database;
+  }
+
+  /**
+   * Inserts a batch of orders with one workflow. The result has the contact that was copied from the customer; undefined where
+   * there is no such customer, and nothing was written for that order.
+   *
+   * @throws a unique violation of `idempotency_key_pkey` when one of the request ids was used before; nothing is written
+   */
+  async insert(orders: readonly SubmittedOrder[], sagaId: string): Promise<(OrderContact | undefined)[]> {
+    const input = JSON.stringify(orders.map(toInsertedOrder));
+    const events = auditEvents(orders.map((order) => creationEntry(order, order.origin)));
+    const values = [input, createOrderMethod, decodeId(sagaId), events];
+    const rows = await this.#database.query<ContactRow>(insertOrders, values);
+    const contacts = new Array<OrderContact | undefined>(orders.length).fill(undefined);
+    for (const { n, ...copied } of rows) contacts[n] = copied;
+    return contacts;
+  }
+
+  /** The orders that exist among the given ids, in no particular order. */
+  async find(orderIds: readonly string[]): Promise<Order[]> {
+    const rows = await this.#database.query<OrderRow>(findOrders, [orderIds.map(decodeId)]);
+    return rows.map(toOrder);
+  }
+
+  /** When the oldest order was created that is neither confirmed nor refused. */
+  async oldestPending(): Promise<Date | undefined> {
+    const [row] = await this.#database.query<{ createTime: Date }>(oldestPending);
+    return row?.createTime;
+  }
+
+  /** At most `limit` orders, the newest first, older than the order `after` when it is given. */
+  async list(filter: OrderFilter, page: { after: string | undefined; limit: number }): Promise<Order[]> {
+    const { statement, values } = listStatement(filter, page);
+    const rows = await this.#database.query<OrderRow>(statement, values);
+    return rows.map(toOrder);
+  }
+}
+
+/** The statement of a list and its values. */
+export function listStatement(
+  filter: OrderFilter,
+  page: { after: string | undefined; limit: number },
+): { statement: SqlText; values: unknown[] } {
+  const { customerId, status, createdFrom, createdUntil } = filter;
+  const until = createdUntil === undefined ? highestId : firstIdAt(createdUntil);
+  const after = page.after === undefined ? highestId : decodeId(page.after);
+  // Lower-case hexadecimal of the same length compares as the ids themselves do.
+  const [before] = [after, until].sort();
+  const values: unknown[] = [createdFrom === undefined ? lowestId : firstIdAt(createdFrom), before, page.limit];
+  const conditions = ["order_id >= $1", "order_id < $2"];
+  if (customerId !== undefined) conditions.push(`customer_id = $${values.push(decodeId(customerId))}`);
+  if (status !== undefined) conditions.push(`status = $${values.push(status)}`);
+  const by = `${customerId === undefined ? "" : "_customer"}${status === undefined ? "" : "_status"}`;
+  const text = `select ${orderColumns} from (
+      select * from customer_order where ${conditions.join(" and ")} order by order_id desc limit $3
+    ) o ${withLines} order by o.order_id desc`;
+  return { statement: { name: `order_list${by}`, text }, values };
+}
+
+function toInsertedOrder(order: KeyedOrder, n: number): InsertedOrder {
+  const createTime = timeOf(order.orderId);
+  return {
+    n,
+    order_id: decodeId(order.orderId),
+    customer_id: decodeId(order.customerId),
+    request_id: order.requestId,
+    fingerprint: order.fingerprint.toString("hex"),
+    currency: order.total.currency,
+    total: String(order.total.amount),
+    shipping_address: order.shippingAddress,
+    card_token: order.cardToken,
+    traceparent: order.traceparent,
+    history: [{ status: "pending", time: createTime.getTime() }],
+    create_time: createTime,
+    lines: order.lines.map(toLineJson),
+  };
+}

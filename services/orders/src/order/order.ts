@@ -1,0 +1,163 @@
+import { OrderErrorReason } from "#gen/shop/orders/v1/order_error_reason_pb.js";
+import { OrderError } from "./errors.ts";
+
+/** Where an order may go next. Anything not listed is refused with ILLEGAL_TRANSITION; an empty list is the end. */
+export const transitions = {
+  pending: ["confirmed", "rejected", "cancelled"],
+  confirmed: ["preparing", "cancelled", "failed"],
+  preparing: ["shipped", "cancelled", "failed"],
+  shipped: ["delivered", "failed"],
+  delivered: [],
+  rejected: [],
+  cancelled: [],
+  failed: [],
+} as const satisfies Record<string, readonly string[]>;
+
+/** Where an order stands. */
+export type OrderStatus = keyof typeof transitions;
+
+/** Every status, in the order of an order's life. */
+export const orderStatuses = Object.keys(transitions) as OrderStatus[];
+
+/** The statuses from which an order may go to `to`. */
+export function sourcesOf(to: OrderStatus): OrderStatus[] {
+  return orderStatuses.filter((from) => nextOf(from).includes(to));
+}
+
+/** Whether nothing leads on from a status. */
+export function isTerminal(status: OrderStatus): boolean {
+  return nextOf(status).length === 0;
+}
+
+/** Whether the saga has given its first answer: the order is confirmed or refused. */
+export function isDecided(status: OrderStatus): boolean {
+  return status !== "pending";
+}
+
+/** Whether the order was withdrawn, and everything it held is free. */
+export function isCancelled(status: OrderStatus): boolean {
+  return status === "cancelled";
+}
+
+function nextOf(status: OrderStatus): readonly OrderStatus[] {
+  return transitions[status];
+}
+
+/** Minor units of an ISO 4217 currency. */
+export interface Money {
+  readonly currency: string;
+  readonly amount: bigint;
+}
+
+/** One article of an order; the price of one is in the currency of the order's total, in minor units. */
+export interface OrderLine {
+  readonly sku: string;
+  readonly quantity: number;
+  readonly unitPrice: bigint;
+}
+
+/** Name and e-mail address of the customer at the time of the order. */
+export interface OrderContact {
+  readonly givenName: string;
+  readonly familyName: string;
+  readonly email: string;
+}
+
+/** Where an order goes. */
+export interface ShippingAddress {
+  readonly recipient: string;
+  readonly lines: readonly string[];
+  readonly city: string;
+  readonly postalCode: string;
+  /** ISO 3166-1 alpha-2. */
+  readonly country: string;
+}
+
+/** Where a parcel stands. */
+export type ShipmentStatus = "planned" | "shipped" | "delivered" | "cancelled" | "lost";
+
+/** One parcel of an order, named by the stock location that it leaves from. */
+export interface OrderShipment {
+  readonly locationId: string;
+  readonly shipmentId: string;
+  readonly status: ShipmentStatus;
+  readonly amount: Money;
+  readonly trackingNumber: string;
+}
+
+/** Why an order ended without delivery. */
+export interface OrderFailure {
+  /** Upper snake case. */
+  readonly reason: string;
+  /** For the customer, without internals. */
+  readonly customerMessage: string;
+}
+
+/** A status that the order had, and since when. */
+export interface OrderEvent {
+  readonly status: OrderStatus;
+  readonly time: Date;
+}
+
+/** What a caller asks for, checked and summed. */
+export interface NewOrder {
+  readonly orderId: string;
+  readonly customerId: string;
+  readonly lines: readonly OrderLine[];
+  readonly total: Money;
+  readonly shippingAddress: ShippingAddress;
+  readonly cardToken: string;
+  /** W3C trace context of the call; empty when it is not traced. */
+  readonly traceparent: string;
+}
+
+/** An order as its customer sees it. */
+export interface Order extends Omit<NewOrder, "cardToken" | "traceparent"> {
+  readonly contact: OrderContact;
+  readonly status: OrderStatus;
+  readonly sagaId: string;
+  readonly shipments: readonly OrderShipment[];
+  readonly failure: OrderFailure | undefined;
+  /** The oldest first. */
+  readonly history: readonly OrderEvent[];
+  /** Counts the changes, from 1. */
+  readonly revision: number;
+  readonly createTime: Date;
+  readonly updateTime: Date;
+}
+
+/** Orders that one workflow carries, in the order of their ids; its start is repeated with exactly this. */
+export interface SagaBatch {
+  readonly sagaId: string;
+  readonly orders: readonly NewOrder[];
+}
+
+/** The most that an order may cost, in minor units: what Money allows in the contract. */
+export const maxTotal = 1_000_000_000_000n;
+
+/** An article as the caller names it, with a currency of its own. */
+export interface PricedLine {
+  readonly quantity: number;
+  readonly unitPrice: Money;
+}
+
+/**
+ * The sum of all lines.
+ *
+ * @throws CURRENCY_MISMATCH, TOTAL_TOO_LARGE
+ */
+export function totalOf(lines: readonly PricedLine[]): Money {
+  const currencies = [...new Set(lines.map((line) => line.unitPrice.currency))].sort();
+  const [currency] = currencies;
+  if (currency === undefined || currencies.length > 1) {
+    const metadata = { currencies: currencies.join(",") };
+    const message = "all lines of an order must have one currency";
+    throw new OrderError(OrderErrorReason.CURRENCY_MISMATCH, message, metadata);
+  }
+  const amount = lines.reduce((sum, line) => sum + line.unitPrice.amount * BigInt(line.quantity), 0n);
+  if (amount > maxTotal) {
+    const message = `an order may cost at most ${maxTotal} minor units`;
+    throw new OrderError(OrderErrorReason.TOTAL_TOO_LARGE, message, { maximum: String(maxTotal) });
+  }
+  return { currency, amount };
+}

@@ -1,0 +1,174 @@
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import {
+  type AuthorizePaymentRequest,
+  type AuthorizePaymentResponse,
+  AuthorizePaymentResponseSchema,
+  type BatchAuthorizePaymentsRequest,
+  BatchAuthorizePaymentsResponseSchema,
+  type BatchCapturePaymentsRequest,
+  BatchCapturePaymentsResponseSchema,
+  type BatchRefundPaymentsRequest,
+  BatchRefundPaymentsResponseSchema,
+  type BatchVoidPaymentsRequest,
+  BatchVoidPaymentsResponseSchema,
+  type CapturePaymentRequest,
+  type CapturePaymentResponse,
+  CapturePaymentResponseSchema,
+  type GetPaymentRequest,
+  GetPaymentResponseSchema,
+  type ListLedgerEntriesRequest,
+  ListLedgerEntriesResponseSchema,
+  type ListPaymentsRequest,
+  ListPaymentsResponseSchema,
+  type PaymentService,
+  type RefundPaymentRequest,
+  type RefundPaymentResponse,
+  RefundPaymentResponseSchema,
+  type VoidPaymentRequest,
+  type VoidPaymentResponse,
+  VoidPaymentResponseSchema,
+} from "#gen/shop/payments/v1/payment_service_pb.js";
+import { answerEach } from "#platform/batch/batch-call.ts";
+import { type Subject, withSubject } from "#platform/context.ts";
+import type { Json, PageTokens } from "#platform/page-token.ts";
+import { activeSpan } from "#platform/trace/spans.ts";
+import { whole } from "#platform/whole.ts";
+import type { MoneyMover } from "../move/money-mover.ts";
+import type { Outcome } from "../operation/operation.ts";
+import type { ChangeInput } from "../operation/operation-request.ts";
+import { notFound } from "../payment/errors.ts";
+import type { PaymentCursor, PaymentFilter, PaymentRepository } from "../payment/payment.repository.ts";
+import { toAuthorize, toCapture, toProto, toProtoEntry, toRefund, toStatus, toVoid } from "./payment-proto.ts";
+
+/** What {@link PaymentApi} answers with. */
+export interface PaymentApiOptions {
+  readonly mover: MoneyMover;
+  readonly payments: PaymentRepository;
+  readonly pageTokens: PageTokens;
+}
+
+/** `shop.payments.v1.PaymentService`: maps, calls, maps back. */
+export class PaymentApi implements ServiceImpl<typeof PaymentService> {
+  readonly #mover: MoneyMover;
+  readonly #payments: PaymentRepository;
+  readonly #pageTokens: PageTokens;
+
+  constructor({ mover, payments, pageTokens }: PaymentApiOptions) {
+    this.#mover = mover;
+    this.#payments = payments;
+    this.#pageTokens = pageTokens;
+  }
+
+  async authorizePayment(request: AuthorizePaymentRequest, { signal }: HandlerContext) {
+    activeSpan()?.setAttributes(authorizationIds(request));
+    return await withSubject({ "order.id": request.orderId }, async (): Promise<AuthorizePaymentResponse> => {
+      const { payment } = await this.#mover.authorize(toAuthorize(request), signal);
+      return whole(AuthorizePaymentResponseSchema, { payment: toProto(payment) });
+    });
+  }
+
+  async batchAuthorizePayments(batch: BatchAuthorizePaymentsRequest, context: HandlerContext) {
+    const about = { method: "AuthorizePayment", subjectOf: orderOf, attributesOf: authorizationIds };
+    const outcomes = await answerEach(batch, about, (request) => this.authorizePayment(request, context));
+    return whole(BatchAuthorizePaymentsResponseSchema, { outcomes });
+  }
+
+  async capturePayment(request: CapturePaymentRequest, { signal }: HandlerContext): Promise<CapturePaymentResponse> {
+    const { payment, pending } = await this.#change(toCapture(request), signal);
+    return whole(CapturePaymentResponseSchema, { payment: toProto(payment), pending });
+  }
+
+  async batchCapturePayments(batch: BatchCapturePaymentsRequest, context: HandlerContext) {
+    const about = { method: "CapturePayment", subjectOf: () => ({}), attributesOf: paymentIds };
+    const outcomes = await answerEach(batch, about, (request) => this.capturePayment(request, context));
+    return whole(BatchCapturePaymentsResponseSchema, { outcomes });
+  }
+
+  async voidPayment(request: VoidPaymentRequest, { signal }: HandlerContext): Promise<VoidPaymentResponse> {
+    const { payment, pending } = await this.#change(toVoid(request), signal);
+    return whole(VoidPaymentResponseSchema, { payment: toProto(payment), pending });
+  }
+
+  async batchVoidPayments(batch: BatchVoidPaymentsRequest, context: HandlerContext) {
+    const about = { method: "VoidPayment", subjectOf: () => ({}), attributesOf: paymentIds };
+    const outcomes = await answerEach(batch, about, (request) => this.voidPayment(request, context));
+    return whole(BatchVoidPaymentsResponseSchema, { outcomes });
+  }
+
+  async refundPayment(request: RefundPaymentRequest, { signal }: HandlerContext): Promise<RefundPaymentResponse> {
+    const { payment, pending } = await this.#change(toRefund(request), signal);
+    return whole(RefundPaymentResponseSchema, { payment: toProto(payment), pending });
+  }
+
+  async batchRefundPayments(batch: BatchRefundPaymentsRequest, context: HandlerContext) {
+    const about = { method: "RefundPayment", subjectOf: () => ({}), attributesOf: paymentIds };
+    const outcomes = await answerEach(batch, about, (request) => this.refundPayment(request, context));
+    return whole(BatchRefundPaymentsResponseSchema, { outcomes });
+  }
+
+  async getPayment({ paymentId }: GetPaymentRequest) {
+    const payment = await this.#payments.get(paymentId);
+    if (!payment) throw notFound(paymentId);
+    return whole(GetPaymentResponseSchema, { payment: toProto(payment) });
+  }
+
+  async listPayments(request: ListPaymentsRequest) {
+    const filter = toFilter(request);
+    const { items, nextPageToken } = await this.#pageTokens.page(request, {
+      filter: { method: "ListPayments", ...filter },
+      place: toCursor,
+      read: (page) => this.#payments.list(filter, page),
+      cursorOf: ({ createTime, paymentId }) => [createTime.getTime(), paymentId],
+    });
+    return whole(ListPaymentsResponseSchema, { payments: items.map(toProto), nextPageToken });
+  }
+
+  async listLedgerEntries(request: ListLedgerEntriesRequest) {
+    const { paymentId } = request;
+    const { items, nextPageToken } = await this.#pageTokens.page(request, {
+      filter: { method: "ListLedgerEntries", paymentId },
+      place: (cursor) => (typeof cursor === "string" ? BigInt(cursor) : undefined),
+      read: ({ after: before, limit }) => this.#payments.listEntries({ paymentId, before, limit }),
+      cursorOf: ({ entryId }) => String(entryId),
+    });
+    return whole(ListLedgerEntriesResponseSchema, { entries: items.map(toProtoEntry), nextPageToken });
+  }
+
+  async #change(input: ChangeInput, signal: AbortSignal): Promise<Outcome> {
+    activeSpan()?.setAttributes(paymentIds(input));
+    const outcome = await this.#mover.change(input, signal);
+    // The request names the payment alone.
+    const { orderId } = outcome.payment;
+    if (orderId) activeSpan()?.setAttributes({ "order.id": orderId });
+    return outcome;
+  }
+}
+
+function orderOf({ orderId }: AuthorizePaymentRequest): Subject {
+  return { "order.id": orderId };
+}
+
+function authorizationIds({ orderId, paymentId }: AuthorizePaymentRequest) {
+  return { "order.id": orderId, ...(paymentId ? { "payment.id": paymentId } : {}) };
+}
+
+function paymentIds({ paymentId }: { paymentId: string }) {
+  return { "payment.id": paymentId };
+}
+
+function toFilter({ orderId, customerId, status }: ListPaymentsRequest): PaymentFilter & Record<string, string> {
+  const name = toStatus(status);
+  return {
+    ...(orderId ? { orderId } : {}),
+    ...(customerId ? { customerId } : {}),
+    ...(name ? { status: name } : {}),
+  };
+}
+
+function toCursor(cursor: Json): PaymentCursor | undefined {
+  if (!Array.isArray(cursor)) return undefined;
+  const [time, paymentId] = cursor;
+  return typeof time === "number" && typeof paymentId === "string"
+    ? { createTime: new Date(time), paymentId }
+    : undefined;
+}

@@ -1,0 +1,133 @@
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import {
+  type LedgerEntry,
+  LedgerEntryKind,
+  LedgerEntrySchema,
+  type Payment,
+  PaymentSchema,
+  PaymentStatus,
+} from "#gen/shop/payments/v1/payment_pb.js";
+import {
+  type AuthorizePaymentRequest,
+  AuthorizePaymentRequestSchema,
+  type CapturePaymentRequest,
+  CapturePaymentRequestSchema,
+  type RefundPaymentRequest,
+  RefundPaymentRequestSchema,
+  type VoidPaymentRequest,
+  VoidPaymentRequestSchema,
+} from "#gen/shop/payments/v1/payment_service_pb.js";
+import { fingerprint } from "#platform/database/idempotency.ts";
+import { bucketOf, encodeId, newId } from "#platform/id.ts";
+import { whole } from "#platform/whole.ts";
+import type { AuthorizeInput, ChangeInput } from "../operation/operation-request.ts";
+import type { LedgerEntry as LedgerRow } from "../payment/payment.entity.ts";
+import type * as domain from "../payment/payment.ts";
+import { statusOf } from "../payment/payment.ts";
+
+const statuses = {
+  pending: PaymentStatus.PENDING,
+  authorized: PaymentStatus.AUTHORIZED,
+  declined: PaymentStatus.DECLINED,
+  captured: PaymentStatus.CAPTURED,
+  voided: PaymentStatus.VOIDED,
+  refunded: PaymentStatus.REFUNDED,
+} as const satisfies Record<domain.PaymentStatus, PaymentStatus>;
+
+const statusNames = new Map<PaymentStatus, domain.PaymentStatus>(
+  Object.entries(statuses).map(([name, number]) => [number, name as domain.PaymentStatus] as const),
+);
+
+const entryKinds = {
+  authorization: LedgerEntryKind.AUTHORIZATION,
+  authorization_end: LedgerEntryKind.AUTHORIZATION_END,
+  capture: LedgerEntryKind.CAPTURE,
+  refund: LedgerEntryKind.REFUND,
+} as const satisfies Record<domain.EntryKind, LedgerEntryKind>;
+
+/** The status that a filter names; undefined for "any". */
+export function toStatus(status: PaymentStatus): domain.PaymentStatus | undefined {
+  return statusNames.get(status);
+}
+
+/** A payment as the API shows it. */
+export function toProto(payment: domain.Payment): Payment {
+  const { currency } = payment;
+  return whole(PaymentSchema, {
+    paymentId: payment.paymentId,
+    orderId: payment.orderId,
+    customerId: payment.customerId,
+    status: statuses[statusOf(payment)],
+    amount: { currency, amount: payment.amount },
+    captured: { currency, amount: payment.captured },
+    voided: { currency, amount: payment.voided },
+    refunded: { currency, amount: payment.refunded },
+    declineCode: payment.declineCode,
+    gatewayReference: payment.gatewayReference,
+    createTime: timestampFromDate(payment.createTime),
+    updateTime: timestampFromDate(payment.updateTime),
+  });
+}
+
+/** A ledger entry as the API shows it. */
+export function toProtoEntry(entry: LedgerRow): LedgerEntry {
+  return whole(LedgerEntrySchema, {
+    entryId: entry.entryId,
+    paymentId: encodeId(entry.paymentId),
+    kind: entryKinds[entry.kind],
+    debitAccount: entry.debitAccount,
+    creditAccount: entry.creditAccount,
+    amount: { currency: entry.currency, amount: entry.amount },
+    createTime: timestampFromDate(entry.createTime),
+  });
+}
+
+/** What is asked for, under an id of our own when the caller gave none: in the bucket of the order. */
+export function toAuthorize(request: AuthorizePaymentRequest): AuthorizeInput {
+  return {
+    requestId: request.requestId,
+    paymentId: request.paymentId || newId(bucketOf(request.orderId)),
+    orderId: request.orderId,
+    customerId: request.customerId,
+    cardToken: request.cardToken,
+    currency: request.amount?.currency ?? "",
+    amount: request.amount?.amount ?? 0n,
+    fingerprint: fingerprint(AuthorizePaymentRequestSchema, request),
+  };
+}
+
+/** What is asked for. */
+export function toCapture(request: CapturePaymentRequest): ChangeInput {
+  return {
+    kind: "capture",
+    requestId: request.requestId,
+    paymentId: request.paymentId,
+    amount: request.amount,
+    reason: "",
+    fingerprint: fingerprint(CapturePaymentRequestSchema, request),
+  };
+}
+
+/** What is asked for. */
+export function toVoid(request: VoidPaymentRequest): ChangeInput {
+  return {
+    kind: "void",
+    requestId: request.requestId,
+    paymentId: request.paymentId,
+    amount: request.amount,
+    reason: "",
+    fingerprint: fingerprint(VoidPaymentRequestSchema, request),
+  };
+}
+
+/** What is asked for. */
+export function toRefund(request: RefundPaymentRequest): ChangeInput {
+  return {
+    kind: "refund",
+    requestId: request.requestId,
+    paymentId: request.paymentId,
+    amount: request.amount,
+    reason: request.reason,
+    fingerprint: fingerprint(RefundPaymentRequestSchema, request),
+  };
+}

@@ -1,0 +1,71 @@
+import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import type { OnGatewayCall } from "../gateway/gateway-call.ts";
+import type { OperationRepository } from "../operation/operation.repository.ts";
+import type { Ticket } from "../operation/operation.ts";
+
+/** A caller may name any three letters as a currency; a label may not become one that there is not. */
+const currencies: ReadonlySet<string> = new Set(Intl.supportedValuesOf("currency"));
+
+/** What the payments service counts. */
+export class PaymentMetrics {
+  readonly #decided: Counter<"kind" | "outcome">;
+  readonly #amounts: Counter<"kind" | "currency">;
+  readonly #gateway: Histogram<"kind" | "outcome">;
+  readonly #undecided: Gauge;
+  readonly #age: Gauge;
+
+  constructor(registry: Registry) {
+    this.#decided = new Counter({
+      name: "payments_operations_total",
+      help: "Operations that the gateway decided, by kind and outcome.",
+      labelNames: ["kind", "outcome"],
+      registers: [registry],
+    });
+    // Prometheus counts only what comes after a series' first value, and a share needs both of its parts.
+    for (const outcome of ["succeeded", "refused"]) this.#decided.inc({ kind: "authorize", outcome }, 0);
+    this.#amounts = new Counter({
+      name: "payments_amount_total",
+      help: "Money that operations moved, in minor units, by kind and ISO 4217 currency.",
+      labelNames: ["kind", "currency"],
+      registers: [registry],
+    });
+    this.#gateway = new Histogram({
+      name: "payments_gateway_duration_seconds",
+      help: "Duration of calls to the card gateway, by what for and how they ended.",
+      labelNames: ["kind", "outcome"],
+      buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+      registers: [registry],
+    });
+    this.#undecided = new Gauge({
+      name: "payments_undecided_operations",
+      help: "Operations that were sent and are not decided.",
+      registers: [registry],
+    });
+    this.#age = new Gauge({
+      name: "payments_undecided_age_seconds",
+      help: "Age of the oldest operation that is not decided.",
+      registers: [registry],
+    });
+  }
+
+  /** Counts a decided operation. */
+  decided({ operation, payment }: Ticket): void {
+    const { kind, state, amount = 0n } = operation;
+    this.#decided.inc({ kind, outcome: state });
+    if (state !== "succeeded" || amount === 0n) return;
+    const currency = currencies.has(payment.currency) ? payment.currency : "other";
+    this.#amounts.inc({ kind, currency }, Number(amount));
+  }
+
+  /** Measures a call to the gateway. */
+  readonly gatewayCalled: OnGatewayCall = ({ kind, outcome, seconds }) => {
+    this.#gateway.observe({ kind, outcome }, seconds);
+  };
+
+  /** Looks how much is undecided. */
+  async refresh(operations: Pick<OperationRepository, "backlog">): Promise<void> {
+    const { undecided, oldest } = await operations.backlog();
+    this.#undecided.set(undecided);
+    this.#age.set(oldest ? (Date.now() - oldest.getTime()) / 1_000 : 0);
+  }
+}

@@ -1,0 +1,31 @@
+import type { AuditEntry, AuditOrigin } from "#platform/audit/audit-entry.ts";
+import { traceIdOf } from "#platform/trace-parent.ts";
+import { type Effect, type Payment, shortCode } from "../payment/payment.ts";
+import type { Operation, Source } from "./operation.ts";
+
+/** What the audit log of payments calls what the gateway did, and what it refused to do. */
+export const auditActions = {
+  authorize: { succeeded: "payment.authorized", refused: "payment.declined" },
+  capture: { succeeded: "payment.captured", refused: "payment.capture_refused" },
+  void: { succeeded: "payment.voided", refused: "payment.void_refused" },
+  refund: { succeeded: "payment.refunded", refused: "payment.refund_refused" },
+} as const satisfies Record<Effect, Record<"succeeded" | "refused", string>>;
+
+/** An operation that the gateway has decided. */
+export function decisionEntry(payment: Payment, operation: Operation): AuditEntry {
+  const { kind, amount = 0n, refusalCode, operationId, source } = operation;
+  const { orderId, paymentId: subject, currency } = payment;
+  const refused = operation.state === "refused";
+  const moved = { operation_id: operationId, currency, amount: String(amount) };
+  return {
+    action: auditActions[kind][refused ? "refused" : "succeeded"],
+    orderId: orderId || undefined,
+    subject,
+    details: refused ? { ...moved, decline_code: shortCode(refusalCode) } : moved,
+    origin: originOf(source),
+  };
+}
+
+function originOf({ actor, requestId, traceparent }: Source): AuditOrigin {
+  return { actor, requestId, traceId: traceIdOf(traceparent) };
+}

@@ -1,0 +1,149 @@
+import { insertAuditEvents } from "#platform/audit/audit-entry.ts";
+import { selectList } from "#platform/database/columns.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
+import { insertedPayment, type PaymentRow, paymentColumns, updatedPayment } from "../payment/payment-row.ts";
+import {
+  insertedAuthorization,
+  insertedChange,
+  insertedEntry,
+  operationColumns,
+  updatedOperation,
+} from "./operation-row.ts";
+
+/** Claims request ids: `$1` method, then the arrays of `idempotencyColumns`. */
+export const claimRequests: SqlText = {
+  name: "claim_requests",
+  text: `insert into idempotency_key (method, request_id, fingerprint, response)
+    select $1::text, * from unnest($2::text[], $3::bytea[], $4::bytea[])`,
+};
+
+/** Gives request ids of this transaction free again: what was refused may be asked for again. */
+export const unclaimRequests: SqlText = {
+  name: "unclaim_requests",
+  text: "delete from idempotency_key where method = $1 and request_id = any($2::text[])",
+};
+
+/** A payment that was new. */
+export type AddedPayment = Pick<PaymentRow, "paymentId" | "createTime">;
+
+/** `$1` rows as JSON, `$2` the lease in milliseconds. Returns those that were new. */
+export const insertPayments: SqlText = {
+  name: "insert_payments",
+  text: `with given as materialized (
+      select * from json_to_recordset($1::json) as given(${insertedPayment.typed}, ${insertedAuthorization.typed})),
+    added as (
+      insert into payment (${insertedPayment.names}, decision)
+      select ${insertedPayment.names}, 'undecided' from given order by payment_id
+      on conflict (payment_id) do nothing
+      returning payment_id, create_time),
+    begun as (
+      insert into payment_operation (payment_id, kind, amount, state, ${insertedAuthorization.names},
+        next_attempt_time)
+      select payment_id, 'authorize', amount, 'pending', ${insertedAuthorization.names},
+        now() + $2 * interval '1 millisecond'
+      from given join added using (payment_id))
+    select ${selectList<AddedPayment>({ paymentId: true, createTime: true })} from added`,
+};
+
+/** Leaves a mark for payments that do not exist, so that a late authorization is refused. */
+export const forestallPayments: SqlText = {
+  name: "forestall_payments",
+  text: `insert into payment (payment_id, card_token, currency, amount, decision)
+    select id, '', 'XXX', 0, 'forestalled' from unnest($1::uuid[]) as id order by id
+    on conflict (payment_id) do nothing`,
+};
+
+/** A payment that is locked, and the time of everything that the transaction does. */
+export type LockedPayment = PaymentRow & { readonly now: Date };
+
+/** Locks payments. */
+export const lockPayments: SqlText = {
+  name: "lock_payments",
+  text: `select ${paymentColumns}, now()::timestamptz(3) as now from payment p
+    where p.payment_id = any($1::uuid[]) order by p.payment_id for no key update`,
+};
+
+/** What exists of these payments, to say why an authorization was not begun. */
+export const findPayments: SqlText = {
+  name: "find_payments",
+  text: `select ${paymentColumns} from payment p where p.payment_id = any($1::uuid[])`,
+};
+
+/**
+ * The ids come a second time, as an array: then the plan looks them up in the index however many rows the planner
+ * expects from JSON.
+ */
+const updatePayments = (ids: string) => `update payment p set ${updatedPayment.assigned("g")}
+  from json_to_recordset($1::json) as g(payment_id uuid, ${updatedPayment.typed})
+  where p.payment_id = any(${ids}::uuid[]) and p.payment_id = g.payment_id`;
+
+/** `$1` payments, `$2` new operations as JSON, `$3` lease, `$4` method and `$5` refused request ids, `$6` payment ids. */
+export const beginChanges: SqlText = {
+  name: "begin_changes",
+  text: `with set_aside as (${updatePayments("$6")}),
+    unclaimed as (delete from idempotency_key where method = $4 and request_id = any($5::text[]))
+    insert into payment_operation (${insertedChange.names}, next_attempt_time)
+    select ${insertedChange.names}, now() + $3 * interval '1 millisecond'
+    from json_to_recordset($2::json) as g(${insertedChange.typed})`,
+};
+
+/** Operations by id, and all that wait on these payments; the oldest first. Read after the payments are locked. */
+export const findForRecording: SqlText = {
+  name: "find_for_recording",
+  text: `select ${operationColumns} from payment_operation o
+      where o.operation_id = any($1::uuid[]) and o.state <> 'waiting'
+    union all (select ${operationColumns} from payment_operation o
+      where o.payment_id = any($2::uuid[]) and o.state = 'waiting' order by o.create_time, o.operation_id)`,
+};
+
+/**
+ * `$1` payments, `$2` operations, `$3` lease of what is sent next, `$4` ledger, `$5` payment and `$6` operation ids, `$7`
+ * audit events.
+ */
+export const recordDecisions: SqlText = {
+  name: "record_decisions",
+  text: `with settled as (${updatePayments("$5")}),
+    decided as (
+      update payment_operation o set ${updatedOperation.assigned("g")},
+        next_attempt_time = now() + $3 * interval '1 millisecond'
+      from json_to_recordset($2::json) as g(operation_id uuid, ${updatedOperation.typed})
+      where o.operation_id = any($6::uuid[]) and o.operation_id = g.operation_id),
+    audited as (${insertAuditEvents("$7")})
+    insert into ledger_entry (${insertedEntry.names})
+    select ${insertedEntry.names} from json_to_recordset($4::json) as e(${insertedEntry.typed})`,
+};
+
+/** Operations with their payments, as one moment saw them. */
+export const findTickets: SqlText = {
+  name: "find_tickets",
+  text: `select ${paymentColumns}, ${operationColumns} from payment_operation o join payment p using (payment_id)
+    where o.operation_id = any($1::uuid[])`,
+};
+
+/** Leases what is due: `$1` at most so many, `$2` for so many milliseconds. Replicas skip what another one has. */
+export const claimDue: SqlText = {
+  name: "claim_due",
+  text: `with due as (
+      select operation_id from payment_operation where state = 'pending' and next_attempt_time <= now()
+      order by next_attempt_time limit $1 for no key update skip locked),
+    leased as (
+      update payment_operation o
+      set next_attempt_time = now() + $2 * interval '1 millisecond', attempts = o.attempts + 1
+      from due where o.operation_id = due.operation_id
+      returning o.*)
+    select ${paymentColumns}, ${operationColumns} from leased o join payment p using (payment_id)`,
+};
+
+/** Ends the lease of operations that stay undecided: `$1` ids, `$2` pauses until the next attempt in milliseconds. */
+export const postpone: SqlText = {
+  name: "postpone",
+  text: `update payment_operation o set next_attempt_time = now() + g.pause * interval '1 millisecond'
+    from unnest($1::uuid[], $2::bigint[]) as g(operation_id, pause)
+    where o.operation_id = g.operation_id and o.state = 'pending'`,
+};
+
+/** How many operations are undecided, and since when the oldest is. */
+export const backlog: SqlText = {
+  name: "backlog",
+  text: `select count(*) as undecided, min(create_time) as oldest from payment_operation where state = 'pending'`,
+};

@@ -1,0 +1,217 @@
+import { auditEvents } from "#platform/audit/audit-entry.ts";
+import type { Database } from "#platform/database/database.ts";
+import { idempotencyColumns, type Keyed, replayable } from "#platform/database/idempotency.ts";
+import type { Transaction } from "#platform/database/transaction.ts";
+import { decodeId, encodeId, newId } from "#platform/id.ts";
+import { idTaken, voidedBefore } from "../payment/errors.ts";
+import { type PaymentRow, toPayment, toUpdatedPayment } from "../payment/payment-row.ts";
+import type { Change, Operation, Ticket } from "./operation.ts";
+import { type Decided, Recording } from "./operation-recording.ts";
+import {
+  type AuthorizeInput,
+  type Begun,
+  beginChange,
+  type ChangeInput,
+  newAuthorization,
+  type Submitted,
+} from "./operation-request.ts";
+import {
+  type OperationRow,
+  toInsertedAuthorization,
+  toInsertedChange,
+  toInsertedEntry,
+  toOperation,
+  toTicket,
+  toUpdatedOperation,
+} from "./operation-row.ts";
+import * as statements from "./operation-statements.ts";
+
+/** What the repository needs of a database. */
+export type Transactions = Pick<Database, "query" | "transaction">;
+
+/** What came of recording decisions. */
+export interface Recorded {
+  /** One for each input. */
+  readonly recorded: Ticket[];
+  /** What may be sent now, or was decided in consequence. */
+  readonly consequences: Ticket[];
+  /** Ids of the operations that changed: another process may have recorded the same decision before. */
+  readonly changed: ReadonlySet<string>;
+}
+
+/** The methods that request ids belong to. They are stored: they never change. */
+const methods = {
+  authorize: "AuthorizePayment",
+  capture: "CapturePayment",
+  void: "VoidPayment",
+  refund: "RefundPayment",
+} as const;
+
+/** Writes what was asked and what was decided, for many payments in one transaction. */
+export class OperationRepository {
+  readonly #database: Transactions;
+  readonly #leaseMs: number;
+
+  /** @param leaseMs how long the process that begins an operation may take until others care for it */
+  constructor(database: Transactions, leaseMs: number) {
+    this.#database = database;
+    this.#leaseMs = leaseMs;
+  }
+
+  /** Commits authorizations before the gateway hears of them. No two inputs are of the same payment. */
+  beginAuthorizations(inputs: Submitted<AuthorizeInput>[]): Promise<(Begun | Error)[]> {
+    return replayable<Submitted<AuthorizeInput>, Begun>({
+      database: this.#database,
+      method: methods.authorize,
+      run: (batch) => this.#database.transaction((tx) => this.#insertPayments(tx, batch)),
+      decode: decodeClaim,
+    })(inputs);
+  }
+
+  /** Commits changes of one kind, their amounts set aside, before the gateway hears of them. */
+  beginChanges(kind: Change["kind"], inputs: Submitted<ChangeInput>[]): Promise<(Begun | Error)[]> {
+    return replayable<Submitted<ChangeInput>, Begun>({
+      database: this.#database,
+      method: methods[kind],
+      run: (batch) => this.#database.transaction((tx) => this.#insertChanges(tx, kind, batch)),
+      decode: decodeClaim,
+    })(inputs);
+  }
+
+  /**
+   * Records what the gateway decided: payment, operation and ledger in one transaction. What is recorded already stays
+   * as it is. Returns a ticket per input, and what may be sent or was decided in consequence.
+   */
+  record(inputs: readonly Decided[]): Promise<Recorded> {
+    return this.#database.transaction((tx) => this.#record(tx, inputs));
+  }
+
+  /** Operations by id, in no order; those that do not exist are missing. */
+  async find(operationIds: readonly string[]): Promise<Ticket[]> {
+    const ids = operationIds.map(decodeId);
+    const rows = await this.#database.query<PaymentRow & OperationRow>(statements.findTickets, [ids]);
+    return rows.map(toTicket);
+  }
+
+  /** Leases undecided operations that nobody works at any more. */
+  async claimDue(limit: number): Promise<Ticket[]> {
+    const values = [limit, this.#leaseMs];
+    const rows = await this.#database.query<PaymentRow & OperationRow>(statements.claimDue, values);
+    return rows.map(toTicket);
+  }
+
+  /** Leaves operations undecided until later. */
+  async postpone(entries: readonly { operationId: string; pauseMs: number }[]): Promise<void> {
+    const ids = entries.map((entry) => decodeId(entry.operationId));
+    await this.#database.query(statements.postpone, [ids, entries.map((entry) => entry.pauseMs)]);
+  }
+
+  /** How many operations are undecided, and since when the oldest is. */
+  async backlog(): Promise<{ undecided: number; oldest: Date | undefined }> {
+    const [row] = await this.#database.query<{ undecided: bigint; oldest: Date | null }>(statements.backlog);
+    return { undecided: Number(row?.undecided ?? 0n), oldest: row?.oldest ?? undefined };
+  }
+
+  async #insertPayments(tx: Transaction, inputs: Submitted<AuthorizeInput>[]): Promise<(Begun | Error)[]> {
+    const operations = inputs.map(() => newId());
+    const rows = inputs.map((input, index) => toInsertedAuthorization(input, operations[index] ?? ""));
+    const [, added] = await Promise.all([
+      tx.query(statements.claimRequests, claims(methods.authorize, inputs, operations)),
+      tx.query<statements.AddedPayment>(statements.insertPayments, [JSON.stringify(rows), this.#leaseMs]),
+    ]);
+    const times = new Map(added.map((row) => [encodeId(row.paymentId), row.createTime]));
+    const refused = inputs.filter((input) => !times.has(input.paymentId));
+    const reasons = refused.length > 0 ? await this.#refuseExisting(tx, refused) : undefined;
+    return inputs.map((input, index) => {
+      const time = times.get(input.paymentId);
+      const operationId = operations[index] ?? "";
+      if (!time) return reasons?.get(input.paymentId) ?? idTaken(input.paymentId);
+      return { operationId, ticket: newAuthorization(input, operationId, time) };
+    });
+  }
+
+  /** Takes back the claims of authorizations whose payment exists already; says for each payment why. */
+  async #refuseExisting(tx: Transaction, inputs: readonly AuthorizeInput[]): Promise<Map<string, Error>> {
+    const [, rows] = await Promise.all([
+      tx.query(statements.unclaimRequests, [methods.authorize, inputs.map((input) => input.requestId)]),
+      tx.query<PaymentRow>(statements.findPayments, [inputs.map((input) => decodeId(input.paymentId))]),
+    ]);
+    return new Map(
+      rows.map(({ paymentId: uuid, decision }) => {
+        const paymentId = encodeId(uuid);
+        return [paymentId, decision === "forestalled" ? voidedBefore(paymentId) : idTaken(paymentId)];
+      }),
+    );
+  }
+
+  async #insertChanges(
+    tx: Transaction,
+    kind: Change["kind"],
+    inputs: Submitted<ChangeInput>[],
+  ): Promise<(Begun | Error)[]> {
+    const ids = inputs.map(() => newId());
+    const paymentIds = [...new Set(inputs.map((input) => decodeId(input.paymentId)))];
+    const [, , rows] = await Promise.all([
+      tx.query(statements.claimRequests, claims(methods[kind], inputs, ids)),
+      kind === "void" ? tx.query(statements.forestallPayments, [paymentIds]) : undefined,
+      tx.query<statements.LockedPayment>(statements.lockPayments, [paymentIds]),
+    ]);
+    const payments = new Map(rows.map((row) => [encodeId(row.paymentId), toPayment(row)]));
+    const time = rows[0]?.now ?? new Date();
+    const results = inputs.map((input, index) => beginChange(payments, input, { operationId: ids[index] ?? "", time }));
+    const begun = results.flatMap((result, index) => {
+      return result instanceof Error ? [] : [toInsertedChange(result.operation, inputs[index]?.reason ?? "")];
+    });
+    const changed = new Set(results.flatMap((result) => (result instanceof Error ? [] : [result.payment.paymentId])));
+    const refused = inputs.filter((_, index) => results[index] instanceof Error);
+    await tx.commitWith(statements.beginChanges, [
+      JSON.stringify([...payments.values()].filter((payment) => changed.has(payment.paymentId)).map(toUpdatedPayment)),
+      JSON.stringify(begun),
+      this.#leaseMs,
+      methods[kind],
+      refused.map((input) => input.requestId),
+      paymentIds,
+    ]);
+    return results.map((ticket) => {
+      return ticket instanceof Error ? ticket : { operationId: ticket.operation.operationId, ticket };
+    });
+  }
+
+  async #record(tx: Transaction, inputs: readonly Decided[]): Promise<Recorded> {
+    const paymentIds = [...new Set(inputs.map(({ operation }) => decodeId(operation.paymentId)))];
+    const operationIds = inputs.map(({ operation }) => decodeId(operation.operationId));
+    const [rows, operationRows] = await Promise.all([
+      tx.query<statements.LockedPayment>(statements.lockPayments, [paymentIds]),
+      tx.query<OperationRow>(statements.findForRecording, [operationIds, paymentIds]),
+    ]);
+    const recording = new Recording(rows.map(toPayment), operationRows.map(toOperation), rows[0]?.now ?? new Date());
+    const done = inputs.map((input) => recording.settle(input));
+    const promoted = recording.promote();
+    const { payments, operations, entries, events } = recording.changes();
+    await tx.commitWith(statements.recordDecisions, [
+      JSON.stringify(payments.map(toUpdatedPayment)),
+      JSON.stringify(operations.map(toUpdatedOperation)),
+      this.#leaseMs,
+      JSON.stringify(entries.map(toInsertedEntry)),
+      paymentIds,
+      operations.map((operation) => decodeId(operation.operationId)),
+      auditEvents(events),
+    ]);
+    const ticket = (operation: Operation) => ({ operation, payment: recording.payment(operation.paymentId) });
+    const changed = new Set(operations.map(({ operationId }) => operationId));
+    return { recorded: done.map(ticket), consequences: promoted.map(ticket), changed };
+  }
+}
+
+/** The parameters that claim the inputs' request ids, each with the operation that it began. */
+function claims(method: string, inputs: readonly Keyed[], operationIds: readonly string[]): unknown[] {
+  const rows = inputs.map(({ requestId, fingerprint }, index) => {
+    return { requestId, fingerprint, response: Buffer.from(operationIds[index] ?? "") };
+  });
+  return [method, ...idempotencyColumns(rows)];
+}
+
+/** The operation that a request id began before. */
+function decodeClaim(response: Buffer): Begun {
+  return { operationId: response.toString() };
+}

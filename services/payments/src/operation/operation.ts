@@ -1,0 +1,239 @@
+import {
+  declined,
+  exceedsAuthorization,
+  exceedsCapture,
+  mismatch,
+  notAuthorized,
+  type PaymentError,
+  voidedBefore,
+} from "../payment/errors.ts";
+import {
+  availableOf,
+  type Effect,
+  type EntryDraft,
+  entriesOf,
+  heldOf,
+  noCurrency,
+  type Payment,
+  refundableOf,
+  voidableOf,
+} from "../payment/payment.ts";
+
+/**
+ * Where one call to the gateway stands. `waiting`: not sent, because something before it is undecided. `pending`: it may
+ * have been sent. `succeeded` and `refused`: decided, for good.
+ */
+export type OperationState = "waiting" | "pending" | "succeeded" | "refused";
+
+/** One effect that was asked for. It is committed before the gateway is called; its id, as a uuid, is the gateway's key. */
+export interface Operation {
+  readonly operationId: string;
+  readonly paymentId: string;
+  readonly kind: Effect;
+  /** Minor units; undefined while `waiting`: all that will be left. */
+  readonly amount: bigint | undefined;
+  readonly state: OperationState;
+  /** Why the gateway refused; empty otherwise. */
+  readonly refusalCode: string;
+  /** An authorization that was approved after everything was to be voided: its caller is told PAYMENT_VOIDED. */
+  readonly overtaken: boolean;
+  /** How often the resolver has tried. */
+  readonly attempts: number;
+  /** The payment's amounts right after the decision; undefined before. */
+  readonly after: After | undefined;
+  /** Who wanted it. */
+  readonly source: Source;
+  /** When it was accepted. */
+  readonly createTime: Date;
+}
+
+/** An operation with its payment. */
+export interface Ticket {
+  readonly operation: Operation;
+  readonly payment: Payment;
+}
+
+/** Who wanted an operation, and in which trace: kept with it, for whoever carries it on. */
+export interface Source {
+  readonly actor: string;
+  readonly requestId: string;
+  /** W3C trace context; empty when the request was not traced. */
+  readonly traceparent: string;
+}
+
+/** What a repetition of the request is answered with, even when the payment moved on since. */
+export interface After {
+  readonly captured: bigint;
+  readonly voided: bigint;
+  readonly refunded: bigint;
+  readonly decideTime: Date;
+}
+
+/** A capture, void or refund as it is asked for. */
+export interface Change {
+  readonly kind: "capture" | "void" | "refund";
+  /** Not given: all that is left. */
+  readonly amount: { readonly currency: string; readonly amount: bigint } | undefined;
+}
+
+/** How a change begins: the payment with the amount set aside for it, and the operation's first state. */
+export interface Accepted {
+  readonly payment: Payment;
+  readonly amount: bigint | undefined;
+  readonly state: "waiting" | "pending" | "succeeded";
+}
+
+/** Decides whether a change may begin, and sets its amount aside. Never throws: a refusal is a value. */
+export function accept(payment: Payment, change: Change): Accepted | PaymentError {
+  const { amount: asked, kind } = change;
+  const neverHeld = payment.decision === "forestalled" || payment.decision === "declined";
+  if (kind === "void" && neverHeld) return { payment, amount: 0n, state: "succeeded" };
+  if (asked && asked.currency !== payment.currency && payment.currency !== noCurrency)
+    return mismatch(payment, asked.currency);
+  if (kind === "refund") return acceptRefund(payment, asked?.amount);
+  if (kind === "capture") return acceptCapture(payment, asked?.amount);
+  return asked ? acceptPartialVoid(payment, asked.amount) : acceptFullVoid(payment);
+}
+
+function acceptCapture(payment: Payment, asked: bigint | undefined): Accepted | PaymentError {
+  if (heldOf(payment) === 0n) return notAuthorized(payment);
+  const amount = asked ?? availableOf(payment);
+  if (amount > availableOf(payment)) return exceedsAuthorization(payment, amount, availableOf(payment));
+  if (amount === 0n) return { payment, amount, state: "succeeded" };
+  return { payment: { ...payment, capturing: payment.capturing + amount }, amount, state: "pending" };
+}
+
+function acceptRefund(payment: Payment, asked: bigint | undefined): Accepted | PaymentError {
+  const available = refundableOf(payment);
+  const amount = asked ?? available;
+  if (amount > available || available === 0n) return exceedsCapture(payment, amount);
+  if (amount === 0n) return { payment, amount, state: "succeeded" };
+  return { payment: { ...payment, refunding: payment.refunding + amount }, amount, state: "pending" };
+}
+
+function acceptPartialVoid(payment: Payment, amount: bigint): Accepted | PaymentError {
+  if (amount === 0n) return { payment, amount, state: "succeeded" };
+  if (amount > voidableOf(payment)) return exceedsAuthorization(payment, amount, voidableOf(payment));
+  const state = payment.decision === "undecided" ? "waiting" : "pending";
+  return { payment: { ...payment, voiding: payment.voiding + amount }, amount, state };
+}
+
+/** It waits for whatever is undecided, so that what a refused capture gives back is voided too. */
+function acceptFullVoid(payment: Payment): Accepted {
+  const closed = { ...payment, closing: true };
+  if (payment.decision === "undecided") return { payment: closed, amount: undefined, state: "waiting" };
+  const held = heldOf(payment);
+  if (held === 0n) return { payment, amount: 0n, state: "succeeded" };
+  const claimed = payment.capturing + payment.voiding;
+  if (claimed > 0n || payment.closing) return { payment: closed, amount: undefined, state: "waiting" };
+  return { payment: { ...closed, voiding: held }, amount: held, state: "pending" };
+}
+
+/** What the gateway decided. */
+export type Verdict =
+  | { readonly approved: true; readonly reference: string }
+  | { readonly approved: false; readonly code: string };
+
+/** What a verdict changes. */
+export interface Settlement {
+  readonly payment: Payment;
+  readonly operation: Operation;
+  readonly entries: readonly EntryDraft[];
+}
+
+/** Applies the gateway's verdict on a pending operation. */
+export function settle(before: Payment, operation: Operation, at: { verdict: Verdict; time: Date }): Settlement {
+  const amount = operation.amount ?? 0n;
+  const { verdict, time } = at;
+  const released = release(before, operation.kind, amount);
+  const changed = verdict.approved
+    ? approve(released, operation.kind, { amount, reference: verdict.reference })
+    : refuse(released, operation, verdict.code);
+  const payment = { ...changed, updateTime: time };
+  return {
+    payment,
+    operation: {
+      ...decided(operation, payment, time),
+      state: verdict.approved ? "succeeded" : "refused",
+      refusalCode: verdict.approved ? "" : verdict.code,
+      overtaken: operation.kind === "authorize" && verdict.approved && before.closing,
+    },
+    entries: verdict.approved ? entriesOf(operation.kind, amount) : [],
+  };
+}
+
+function decided(operation: Operation, payment: Payment, time: Date): Operation {
+  const { captured, voided, refunded } = payment;
+  return { ...operation, after: { captured, voided, refunded, decideTime: time } };
+}
+
+function release(payment: Payment, kind: Effect, amount: bigint): Payment {
+  if (kind === "capture") return { ...payment, capturing: payment.capturing - amount };
+  if (kind === "void") return { ...payment, voiding: payment.voiding - amount };
+  if (kind === "refund") return { ...payment, refunding: payment.refunding - amount };
+  return payment;
+}
+
+function approve(payment: Payment, kind: Effect, done: { amount: bigint; reference: string }): Payment {
+  if (kind === "capture") return { ...payment, captured: payment.captured + done.amount };
+  if (kind === "void") return { ...payment, voided: payment.voided + done.amount };
+  if (kind === "refund") return { ...payment, refunded: payment.refunded + done.amount };
+  return { ...payment, decision: "approved", gatewayReference: done.reference };
+}
+
+/** A void that the gateway refuses opens the payment again, or nothing could ever be done with it. */
+function refuse(payment: Payment, operation: Operation, code: string): Payment {
+  if (operation.kind === "authorize") return { ...payment, decision: "declined", declineCode: code };
+  return operation.kind === "void" ? { ...payment, closing: false } : payment;
+}
+
+/** What may go now that something before it was decided. */
+export interface Promotion {
+  readonly payment: Payment;
+  /** Those that changed: `pending` ones are to be sent, `succeeded` ones had nothing left to do. */
+  readonly operations: readonly Operation[];
+}
+
+/** Lets waiting voids go, once nothing that they wait for is undecided. `waiting` is ordered, the oldest first. */
+export function promote(before: Payment, waiting: readonly Operation[], time: Date): Promotion {
+  if (before.decision === "undecided" || waiting.length === 0) return { payment: before, operations: [] };
+  if (before.decision !== "approved") return endWaiting(before, waiting, time);
+  let payment = before;
+  const operations: Operation[] = [];
+  for (const operation of waiting.filter(({ amount }) => amount !== undefined)) {
+    operations.push({ ...operation, state: "pending" });
+  }
+  for (const operation of waiting.filter(({ amount }) => amount === undefined)) {
+    // Also behind a void that was refused: as long as this one waits, nobody else may take what is left.
+    payment = { ...payment, closing: true };
+    if (payment.capturing + payment.voiding > 0n) break;
+    const left = heldOf(payment);
+    payment = { ...payment, voiding: left };
+    const next: Operation = { ...operation, amount: left, state: left > 0n ? "pending" : "succeeded" };
+    operations.push(left > 0n ? next : decided(next, payment, time));
+  }
+  return { payment, operations };
+}
+
+/** The authorization was declined: nothing is held, and what was to be voided is free already. */
+function endWaiting(before: Payment, waiting: readonly Operation[], time: Date): Promotion {
+  const payment = { ...before, voiding: 0n };
+  const done = waiting.map((operation): Operation => ({ ...operation, amount: 0n, state: "succeeded" }));
+  return { payment, operations: done.map((operation) => decided(operation, payment, time)) };
+}
+
+/** What the operation's caller is told: the payment, or why not. `pending` while it is not decided. */
+export function outcomeOf(payment: Payment, operation: Operation): Outcome | PaymentError {
+  if (!operation.after) return { payment, pending: true };
+  if (operation.state === "refused") return declined(payment, operation.refusalCode);
+  if (operation.overtaken) return voidedBefore(payment.paymentId);
+  const { decideTime, ...amounts } = operation.after;
+  return { payment: { ...payment, ...amounts, updateTime: decideTime }, pending: false };
+}
+
+/** The answer to a request that was not refused. */
+export interface Outcome {
+  readonly payment: Payment;
+  /** The gateway has not decided. */
+  readonly pending: boolean;
+}

@@ -1,0 +1,75 @@
+import { Code } from "@connectrpc/connect";
+import { PaymentErrorReason, PaymentErrorReasonSchema } from "#gen/shop/payments/v1/payment_error_reason_pb.js";
+import { defineErrors } from "#platform/errors.ts";
+import { type Payment, refundableOf, statusOf } from "./payment.ts";
+
+/** Refusals of the payments service; the proto's comments say what each means and which metadata it carries. */
+export const PaymentError = defineErrors<PaymentErrorReason>({
+  domain: "payments.shop",
+  reasons: PaymentErrorReasonSchema,
+  codes: {
+    [PaymentErrorReason.UNSPECIFIED]: Code.Unknown,
+    [PaymentErrorReason.PAYMENT_NOT_FOUND]: Code.NotFound,
+    [PaymentErrorReason.PAYMENT_DECLINED]: Code.FailedPrecondition,
+    [PaymentErrorReason.PAYMENT_VOIDED]: Code.FailedPrecondition,
+    [PaymentErrorReason.NOT_AUTHORIZED]: Code.FailedPrecondition,
+    [PaymentErrorReason.AMOUNT_EXCEEDS_AUTHORIZATION]: Code.FailedPrecondition,
+    [PaymentErrorReason.AMOUNT_EXCEEDS_CAPTURE]: Code.FailedPrecondition,
+    [PaymentErrorReason.CURRENCY_MISMATCH]: Code.InvalidArgument,
+    [PaymentErrorReason.PAYMENT_ID_TAKEN]: Code.AlreadyExists,
+  },
+});
+
+/** One refusal of the payments service. */
+export type PaymentError = InstanceType<typeof PaymentError>;
+
+/** VoidPayment came before AuthorizePayment. */
+export function voidedBefore(paymentId: string): PaymentError {
+  const message = "the payment was voided before it was authorized";
+  return new PaymentError(PaymentErrorReason.PAYMENT_VOIDED, message, { payment_id: paymentId });
+}
+
+/** There is no such payment. */
+export function notFound(paymentId: string): PaymentError {
+  return new PaymentError(PaymentErrorReason.PAYMENT_NOT_FOUND, "there is no such payment", { payment_id: paymentId });
+}
+
+/** Another payment has the id. */
+export function idTaken(paymentId: string): PaymentError {
+  const message = "there is another payment with this id";
+  return new PaymentError(PaymentErrorReason.PAYMENT_ID_TAKEN, message, { payment_id: paymentId });
+}
+
+/** The gateway refused, now or when the request was first made. */
+export function declined(payment: Payment, code: string): PaymentError {
+  const metadata = { payment_id: payment.paymentId, decline_code: code };
+  return new PaymentError(PaymentErrorReason.PAYMENT_DECLINED, `the gateway refused: ${code}`, metadata);
+}
+
+/** Nothing is held that could be captured. */
+export function notAuthorized(payment: Payment): PaymentError {
+  const metadata = { payment_id: payment.paymentId, status: statusOf(payment).toUpperCase() };
+  return new PaymentError(PaymentErrorReason.NOT_AUTHORIZED, "nothing is held", metadata);
+}
+
+/** The amount is not in the payment's currency. */
+export function mismatch(payment: Payment, currency: string): PaymentError {
+  const message = `the payment is in ${payment.currency}, not in ${currency}`;
+  const metadata = { payment_id: payment.paymentId, currency: payment.currency };
+  return new PaymentError(PaymentErrorReason.CURRENCY_MISMATCH, message, metadata);
+}
+
+/** More than what is held, or will be, and not claimed by another call. */
+export function exceedsAuthorization(payment: Payment, asked: bigint, available: bigint): PaymentError {
+  const metadata = { payment_id: payment.paymentId, available: String(available) };
+  const message = `${asked} is more than the ${available} that is held and free`;
+  return new PaymentError(PaymentErrorReason.AMOUNT_EXCEEDS_AUTHORIZATION, message, metadata);
+}
+
+/** More than what was captured, not refunded and not claimed by another call. */
+export function exceedsCapture(payment: Payment, asked: bigint): PaymentError {
+  const available = String(refundableOf(payment));
+  const metadata = { payment_id: payment.paymentId, available };
+  const message = `${asked} is more than the ${available} that was captured and not refunded`;
+  return new PaymentError(PaymentErrorReason.AMOUNT_EXCEEDS_CAPTURE, message, metadata);
+}

@@ -1,0 +1,127 @@
+import { selectList, writtenColumns } from "#platform/database/columns.ts";
+import { decodeId, encodeId } from "#platform/id.ts";
+import type { Decision, Payment } from "./payment.ts";
+
+/** One payment as statements and the entity return it: its ids are uuids, and null where nobody said what it would pay. */
+export interface PaymentRow extends Omit<Payment, "orderId" | "customerId"> {
+  readonly orderId?: string | null | undefined;
+  readonly customerId?: string | null | undefined;
+}
+
+/** The columns of {@link PaymentRow}, of a table `payment p`. */
+export const paymentColumns = selectList<PaymentRow>(
+  {
+    paymentId: true,
+    orderId: true,
+    customerId: true,
+    cardToken: true,
+    currency: true,
+    amount: true,
+    decision: true,
+    captured: true,
+    voided: true,
+    refunded: true,
+    capturing: true,
+    voiding: true,
+    refunding: true,
+    closing: true,
+    declineCode: true,
+    gatewayReference: true,
+    createTime: true,
+    updateTime: true,
+  },
+  "p",
+);
+
+/** The domain's view of a row, which may have other columns besides. */
+export function toPayment(row: PaymentRow): Payment {
+  return {
+    paymentId: encodeId(row.paymentId),
+    orderId: row.orderId ? encodeId(row.orderId) : "",
+    customerId: row.customerId ? encodeId(row.customerId) : "",
+    cardToken: row.cardToken,
+    currency: row.currency,
+    amount: row.amount,
+    decision: row.decision,
+    captured: row.captured,
+    voided: row.voided,
+    refunded: row.refunded,
+    capturing: row.capturing,
+    voiding: row.voiding,
+    refunding: row.refunding,
+    closing: row.closing,
+    declineCode: row.declineCode,
+    gatewayReference: row.gatewayReference,
+    createTime: row.createTime,
+    updateTime: row.updateTime,
+  };
+}
+
+/** A payment as it is inserted. Amounts travel as text: JSON numbers are floating point. */
+export interface InsertedPayment {
+  readonly payment_id: string;
+  readonly order_id: string;
+  readonly customer_id: string;
+  readonly card_token: string;
+  readonly currency: string;
+  readonly amount: string;
+}
+
+/** The columns of {@link InsertedPayment}. */
+export const insertedPayment = writtenColumns<InsertedPayment>({
+  payment_id: "uuid",
+  order_id: "uuid",
+  customer_id: "uuid",
+  card_token: "text",
+  currency: "text",
+  amount: "bigint",
+});
+
+/** What of a payment changes, with the payment's id. */
+export interface UpdatedPayment {
+  readonly payment_id: string;
+  readonly decision: Decision;
+  readonly captured: string;
+  readonly voided: string;
+  readonly refunded: string;
+  readonly capturing: string;
+  readonly voiding: string;
+  readonly refunding: string;
+  readonly closing: boolean;
+  readonly decline_code: string;
+  readonly gateway_reference: string;
+  readonly update_time: Date;
+}
+
+/** The columns of {@link UpdatedPayment} but for the id. */
+export const updatedPayment = writtenColumns<Omit<UpdatedPayment, "payment_id">>({
+  decision: "text",
+  captured: "bigint",
+  voided: "bigint",
+  refunded: "bigint",
+  capturing: "bigint",
+  voiding: "bigint",
+  refunding: "bigint",
+  closing: "boolean",
+  decline_code: "text",
+  gateway_reference: "text",
+  update_time: "timestamptz",
+});
+
+/** A row for the statements that update payments. */
+export function toUpdatedPayment(payment: Payment): UpdatedPayment {
+  return {
+    payment_id: decodeId(payment.paymentId),
+    decision: payment.decision,
+    captured: String(payment.captured),
+    voided: String(payment.voided),
+    refunded: String(payment.refunded),
+    capturing: String(payment.capturing),
+    voiding: String(payment.voiding),
+    refunding: String(payment.refunding),
+    closing: payment.closing,
+    decline_code: payment.declineCode,
+    gateway_reference: payment.gatewayReference,
+    update_time: payment.updateTime,
+  };
+}

@@ -1,0 +1,130 @@
+/** What the gateway said to the authorization; `forestalled`: it was voided before it was asked for. */
+export type Decision = "undecided" | "approved" | "declined" | "forestalled";
+
+/** Where a payment stands, derived from its decision and amounts by {@link statusOf}. */
+export type PaymentStatus = "pending" | "authorized" | "declined" | "captured" | "voided" | "refunded";
+
+/** The amounts of a payment. All are minor units of its currency and never negative. */
+export interface Amounts {
+  /** What was asked for. */
+  readonly amount: bigint;
+  /** Refunds not deducted. */
+  readonly captured: bigint;
+  readonly voided: bigint;
+  readonly refunded: bigint;
+  /** What undecided captures will take when the gateway approves them: nobody else may take it. */
+  readonly capturing: bigint;
+  /** The same for undecided voids. */
+  readonly voiding: bigint;
+  /** The same for undecided refunds. */
+  readonly refunding: bigint;
+}
+
+/**
+ * The money of one order. Always: captured + voided + capturing + voiding ≤ amount and refunded + refunding ≤ captured.
+ * Ids are 26 characters of Crockford base32.
+ */
+export interface Payment extends Amounts {
+  readonly paymentId: string;
+  /** Empty for a payment that was forestalled: nobody said what it would pay. */
+  readonly orderId: string;
+  readonly customerId: string;
+  /** What the gateway calls the card. */
+  readonly cardToken: string;
+  /** ISO 4217; `XXX` (no currency) for a payment that was forestalled. */
+  readonly currency: string;
+  readonly decision: Decision;
+  /** All that is left is to be voided: nothing may be captured any more. */
+  readonly closing: boolean;
+  /** Why the gateway declined; empty otherwise. */
+  readonly declineCode: string;
+  /** The gateway's id of the authorization; empty before there is one. */
+  readonly gatewayReference: string;
+  readonly createTime: Date;
+  readonly updateTime: Date;
+}
+
+/** ISO 4217: "no currency is involved". */
+export const noCurrency = "XXX";
+
+/** Where a payment may go next. Statuses follow from amounts, so this table is proven by a test, not asked at run time. */
+export const transitions = {
+  pending: ["authorized", "declined"],
+  authorized: ["captured", "voided", "refunded"],
+  declined: [],
+  captured: ["refunded"],
+  voided: [],
+  refunded: [],
+} as const satisfies Record<PaymentStatus, readonly PaymentStatus[]>;
+
+/** What the gateway holds: neither captured nor voided. */
+export function heldOf(payment: Payment): bigint {
+  return payment.decision === "approved" ? payment.amount - payment.captured - payment.voided : 0n;
+}
+
+/** What of the held nobody has claimed yet: a capture or void may take as much. */
+export function availableOf(payment: Payment): bigint {
+  return payment.closing ? 0n : heldOf(payment) - payment.capturing - payment.voiding;
+}
+
+/** What a void of a part may take: before the authorization is decided, of what it may come to. */
+export function voidableOf(payment: Payment): bigint {
+  if (payment.decision !== "undecided") return availableOf(payment);
+  return payment.closing ? 0n : payment.amount - payment.voiding;
+}
+
+/** What a refund may take. */
+export function refundableOf(payment: Payment): bigint {
+  return payment.captured - payment.refunded - payment.refunding;
+}
+
+/** Where the payment stands. The column `payment.status` is computed by the same rule. */
+export function statusOf(payment: Payment): PaymentStatus {
+  if (payment.decision === "undecided") return "pending";
+  if (payment.decision === "declined") return "declined";
+  if (heldOf(payment) > 0n) return "authorized";
+  if (payment.captured === 0n) return "voided";
+  return payment.refunded === payment.captured ? "refunded" : "captured";
+}
+
+/** The accounts of the ledger. */
+export type Account = "authorized_funds" | "held_for_customers" | "gateway_clearing" | "sales" | "refunds";
+
+/** Why an amount moved. */
+export type EntryKind = "authorization" | "authorization_end" | "capture" | "refund";
+
+/** One movement: `amount` goes from the credited to the debited account. */
+export interface EntryDraft {
+  readonly kind: EntryKind;
+  readonly debit: Account;
+  readonly credit: Account;
+  /** Minor units, more than zero. */
+  readonly amount: bigint;
+}
+
+/** What can happen to money once the gateway has said yes. */
+export type Effect = "authorize" | "capture" | "void" | "refund";
+
+/** The ledger's side of each effect; a capture or void also ends as much of the hold. */
+export const movements = {
+  authorize: [["authorization", "authorized_funds", "held_for_customers"]],
+  capture: [
+    ["authorization_end", "held_for_customers", "authorized_funds"],
+    ["capture", "gateway_clearing", "sales"],
+  ],
+  void: [["authorization_end", "held_for_customers", "authorized_funds"]],
+  refund: [["refund", "refunds", "gateway_clearing"]],
+} as const satisfies Record<Effect, readonly (readonly [EntryKind, Account, Account])[]>;
+
+/** The ledger entries of an effect; none when no money moved. */
+export function entriesOf(effect: Effect, amount: bigint): EntryDraft[] {
+  if (amount === 0n) return [];
+  return movements[effect].map(([kind, debit, credit]) => ({ kind, debit, credit, amount }));
+}
+
+const longestCode = 64;
+
+/** What audit log and traces say of a refusal: the gateway's code, which may be anything, at no great length. */
+export function shortCode(code: string): string {
+  return code.slice(0, longestCode);
+}

@@ -1,0 +1,68 @@
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import {
+  type BatchBookShipmentsRequest,
+  BatchBookShipmentsResponseSchema,
+  type BatchCancelShipmentsRequest,
+  BatchCancelShipmentsResponseSchema,
+  type BookShipmentRequest,
+  BookShipmentResponseSchema,
+  type CancelShipmentRequest,
+  CancelShipmentResponseSchema,
+  type FulfillmentService,
+} from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
+import { answerEach } from "#platform/batch/batch-call.ts";
+import type { Subject } from "#platform/context.ts";
+import { activeSpan } from "#platform/trace/spans.ts";
+import { whole } from "#platform/whole.ts";
+import type { Booking } from "../booking/booking.ts";
+import { awaitsCarrier, judgeBooking, judgeCancellation } from "../booking/judgement.ts";
+import { isTombstone } from "../shipment/shipment.ts";
+import type { Shipments } from "../shipment/shipments.ts";
+import { toBooking, toCancellation, toProto } from "./shipment-proto.ts";
+
+/** Hands shipments to the carrier and calls them off; the behaviour is in `fulfillment_service.proto`. */
+export class FulfillmentApi implements ServiceImpl<typeof FulfillmentService> {
+  readonly #booking: Booking;
+  readonly #shipments: Shipments;
+
+  constructor(booking: Booking, shipments: Shipments) {
+    this.#booking = booking;
+    this.#shipments = shipments;
+  }
+
+  async batchBookShipments(batch: BatchBookShipmentsRequest, context: HandlerContext) {
+    const about = { method: "BookShipment", subjectOf: orderOf };
+    const outcomes = await answerEach(batch, about, (request) => this.#book(request, context));
+    return whole(BatchBookShipmentsResponseSchema, { outcomes });
+  }
+
+  async batchCancelShipments(batch: BatchCancelShipmentsRequest, context: HandlerContext) {
+    const about = { method: "CancelShipment", subjectOf: orderOf };
+    const outcomes = await answerEach(batch, about, (request) => this.#cancel(request, context));
+    return whole(BatchCancelShipmentsResponseSchema, { outcomes });
+  }
+
+  async #book(request: BookShipmentRequest, { signal }: HandlerContext) {
+    const shipmentId = await this.#booking.book(toBooking(request), { signal });
+    activeSpan()?.setAttribute("shipment.id", shipmentId);
+    const shipment = await this.#shipments.look(shipmentId);
+    // What the carrier decided meanwhile is judged like what it had decided before.
+    judgeBooking(shipment);
+    return whole(BookShipmentResponseSchema, { shipment: toProto(shipment), pending: awaitsCarrier(shipment) });
+  }
+
+  async #cancel(request: CancelShipmentRequest, { signal }: HandlerContext) {
+    const shipmentId = await this.#booking.cancel(toCancellation(request), { signal });
+    activeSpan()?.setAttribute("shipment.id", shipmentId);
+    const shipment = await this.#shipments.look(shipmentId);
+    judgeCancellation(shipment);
+    return whole(CancelShipmentResponseSchema, {
+      shipment: isTombstone(shipment) ? undefined : toProto(shipment),
+      pending: awaitsCarrier(shipment),
+    });
+  }
+}
+
+function orderOf({ orderId }: { orderId: string }): Subject {
+  return { "order.id": orderId };
+}

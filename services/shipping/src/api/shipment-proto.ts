@@ -1,0 +1,155 @@
+import { type Timestamp, timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError } from "@connectrpc/connect";
+import {
+  type BookShipmentRequest,
+  BookShipmentRequestSchema,
+  type CancelShipmentRequest,
+  CancelShipmentRequestSchema,
+} from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
+import {
+  ShipmentStatus as ProtoStatus,
+  type Shipment as ShipmentProto,
+  ShipmentSchema,
+  TrackingEventKind,
+} from "#gen/shop/shipping/v1/shipment_pb.js";
+import {
+  type CreateShipmentRequest,
+  CreateShipmentRequestSchema,
+  type ReportTrackingEventRequest,
+} from "#gen/shop/shipping/v1/shipping_service_pb.js";
+import { type Address as AddressProto, AddressSchema } from "#gen/shop/type/v1/address_pb.js";
+import { fingerprint } from "#platform/database/idempotency.ts";
+import { whole } from "#platform/whole.ts";
+import type { ShipmentRequest } from "../booking/booking.repository.ts";
+import type { NewShipment } from "../shipment/shipment.repository.ts";
+import type { Address, Shipment, ShipmentStatus, TrackingKind } from "../shipment/shipment.ts";
+import { submission } from "../shipment/shipment-audit.ts";
+import type { TrackingReport } from "../tracking/tracking.repository.ts";
+import { withFinalStatus } from "../tracking/tracking-events.ts";
+
+const statuses: Readonly<Record<ShipmentStatus, ProtoStatus>> = {
+  preparing: ProtoStatus.PREPARING,
+  ready: ProtoStatus.READY,
+  booking: ProtoStatus.BOOKING,
+  shipped: ProtoStatus.SHIPPED,
+  delivered: ProtoStatus.DELIVERED,
+  failed: ProtoStatus.FAILED,
+  lost: ProtoStatus.LOST,
+  cancelled: ProtoStatus.CANCELLED,
+};
+const statusesByNumber = new Map(Object.entries(statuses).map(([name, number]) => [number, name as ShipmentStatus]));
+
+const kinds: Readonly<Record<TrackingKind, TrackingEventKind>> = {
+  picked_up: TrackingEventKind.PICKED_UP,
+  in_transit: TrackingEventKind.IN_TRANSIT,
+  out_for_delivery: TrackingEventKind.OUT_FOR_DELIVERY,
+  delivered: TrackingEventKind.DELIVERED,
+  lost: TrackingEventKind.LOST,
+};
+const kindsByNumber = new Map(Object.entries(kinds).map(([name, number]) => [number, name as TrackingKind]));
+
+/** A status as a filter; undefined: any. */
+export function toStatus(status: ProtoStatus): ShipmentStatus | undefined {
+  return statusesByNumber.get(status);
+}
+
+/** A shipment as callers see it; how it ended, once that is final. */
+export function toProto(latest: Shipment): ShipmentProto {
+  const shipment = withFinalStatus(latest);
+  return whole(ShipmentSchema, {
+    shipmentId: shipment.shipmentId,
+    orderId: shipment.orderId,
+    locationId: shipment.locationId,
+    status: statuses[shipment.status],
+    lines: shipment.lines.map(({ sku, quantity }) => ({ sku, quantity: BigInt(quantity) })),
+    address: shipment.address && toAddress(shipment.address),
+    carrier: shipment.carrier,
+    trackingNumber: shipment.trackingNumber,
+    failureReason: failureText(shipment),
+    events: shipment.events.map(({ eventId, kind, eventTime, place }) => ({
+      eventId,
+      kind: kinds[kind],
+      eventTime: timestampFromDate(eventTime),
+      place,
+    })),
+    createTime: timestampFromDate(shipment.createTime),
+    updateTime: timestampFromDate(shipment.updateTime),
+  });
+}
+
+function toAddress({ recipient, lines, city, postalCode, country }: Address): AddressProto {
+  return whole(AddressSchema, { recipient, lines: [...lines], city, postalCode, country });
+}
+
+function failureText({ failure, status, events }: Shipment): string {
+  if (failure) return `${failure.reason} (${failure.code})`;
+  const texts: Partial<Record<ShipmentStatus, string>> = { lost: lossText(events) };
+  return texts[status] ?? "";
+}
+
+function lossText(events: Shipment["events"]): string {
+  const place = events.findLast((event) => event.kind === "lost")?.place;
+  return place ? `lost by the carrier: ${place}` : "lost by the carrier";
+}
+
+/** A request to create, with what tells a repetition from another request. */
+export function toNewShipment(request: CreateShipmentRequest): NewShipment {
+  const { requestId, orderId, locationId, sagaId, lines, address } = request;
+  const { recipient = "", lines: street = [], city = "", postalCode = "", country = "" } = address ?? {};
+  return {
+    requestId,
+    fingerprint: fingerprint(CreateShipmentRequestSchema, request),
+    orderId,
+    locationId,
+    sagaId,
+    lines: lines.map(({ sku, quantity }) => ({ sku, quantity: Number(quantity) })),
+    address: { recipient, lines: street, city, postalCode, country },
+    ...submission(requestId),
+  };
+}
+
+/** A request to book. */
+export function toBooking(request: BookShipmentRequest): ShipmentRequest {
+  const { requestId, orderId, locationId } = request;
+  return {
+    requestId,
+    fingerprint: fingerprint(BookShipmentRequestSchema, request),
+    orderId,
+    locationId,
+    ...submission(requestId),
+  };
+}
+
+/** A request to call off. */
+export function toCancellation(request: CancelShipmentRequest): ShipmentRequest {
+  const { requestId, orderId, locationId } = request;
+  return {
+    requestId,
+    fingerprint: fingerprint(CancelShipmentRequestSchema, request),
+    orderId,
+    locationId,
+    ...submission(requestId),
+  };
+}
+
+/**
+ * A report of a carrier; times are kept to the millisecond.
+ *
+ * @throws ConnectError INVALID_ARGUMENT for a time that is none
+ */
+export function toReport({ trackingNumber, event }: ReportTrackingEventRequest): TrackingReport {
+  const kind = event && kindsByNumber.get(event.kind);
+  if (!kind || !event.eventTime) throw new RangeError("a report without an event that is known, or without its time");
+  const { eventId, place, eventTime } = event;
+  return { trackingNumber, event: { eventId, kind, place, eventTime: toDate(eventTime) } };
+}
+
+/** The years 1 to 9999, as `google.protobuf.Timestamp` says; the rules of the proto do not look at it. */
+const times = { first: Date.parse("0001-01-01T00:00:00Z"), last: Date.parse("9999-12-31T23:59:59.999Z") };
+
+function toDate(timestamp: Timestamp): Date {
+  const date = timestampDate(timestamp);
+  // Asked in this way, an invalid date is refused too.
+  if (date.getTime() >= times.first && date.getTime() <= times.last) return date;
+  throw new ConnectError("event_time is not between the years 1 and 9999", Code.InvalidArgument);
+}

@@ -1,0 +1,93 @@
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { Attributes } from "@opentelemetry/api";
+import {
+  type BatchCreateShipmentsRequest,
+  BatchCreateShipmentsResponseSchema,
+  type BatchGetShipmentsRequest,
+  BatchGetShipmentsResponseSchema,
+  type CreateShipmentRequest,
+  CreateShipmentResponseSchema,
+  type GetShipmentRequest,
+  GetShipmentResponseSchema,
+  type ListShipmentsRequest,
+  ListShipmentsResponseSchema,
+  type ReportTrackingEventRequest,
+  ReportTrackingEventResponseSchema,
+  type ShippingService,
+} from "#gen/shop/shipping/v1/shipping_service_pb.js";
+import { answerEach } from "#platform/batch/batch-call.ts";
+import type { Subject } from "#platform/context.ts";
+import type { PageTokens } from "#platform/page-token.ts";
+import { whole } from "#platform/whole.ts";
+import type { Shipments } from "../shipment/shipments.ts";
+import type { Tracking } from "../tracking/tracking.ts";
+import { toNewShipment, toProto, toReport, toStatus } from "./shipment-proto.ts";
+
+/** What the API calls. */
+export interface ShippingApiOptions {
+  readonly shipments: Shipments;
+  readonly tracking: Tracking;
+  readonly pageTokens: PageTokens;
+}
+
+/** Packs and tracks shipments; the behaviour is in `shipping_service.proto`. */
+export class ShippingApi implements ServiceImpl<typeof ShippingService> {
+  readonly #shipments: Shipments;
+  readonly #tracking: Tracking;
+  readonly #pageTokens: PageTokens;
+
+  constructor({ shipments, tracking, pageTokens }: ShippingApiOptions) {
+    this.#shipments = shipments;
+    this.#tracking = tracking;
+    this.#pageTokens = pageTokens;
+  }
+
+  async createShipment(request: CreateShipmentRequest, { signal }: HandlerContext) {
+    const shipment = await this.#shipments.create(toNewShipment(request), { signal });
+    return whole(CreateShipmentResponseSchema, { shipment: toProto(shipment) });
+  }
+
+  async batchCreateShipments(batch: BatchCreateShipmentsRequest, context: HandlerContext) {
+    const about = { method: "CreateShipment", subjectOf: orderOf };
+    const outcomes = await answerEach(batch, about, (request) => this.createShipment(request, context));
+    return whole(BatchCreateShipmentsResponseSchema, { outcomes });
+  }
+
+  async getShipment({ shipmentId }: GetShipmentRequest, { signal }: HandlerContext) {
+    const shipment = await this.#shipments.get(shipmentId, { signal });
+    return whole(GetShipmentResponseSchema, { shipment: toProto(shipment) });
+  }
+
+  async batchGetShipments({ requests }: BatchGetShipmentsRequest, context: HandlerContext) {
+    const about = { method: "GetShipment", subjectOf: () => ({}), attributesOf: shipmentOf };
+    // The worker looks again and again while a shipment is on its way: that is no part of the story of each order.
+    const batch = { requests, traceparents: [] };
+    const outcomes = await answerEach(batch, about, (request) => this.getShipment(request, context));
+    return whole(BatchGetShipmentsResponseSchema, { outcomes });
+  }
+
+  async listShipments(request: ListShipmentsRequest) {
+    const { orderId } = request;
+    const status = toStatus(request.status);
+    const { items, nextPageToken } = await this.#pageTokens.page(request, {
+      filter: { method: "ListShipments", orderId, status: status ?? "" },
+      place: (cursor) => (typeof cursor === "string" ? cursor : undefined),
+      read: ({ after, limit }) => this.#shipments.list({ orderId: orderId || undefined, status, after, limit }),
+      cursorOf: ({ shipmentId }) => shipmentId,
+    });
+    return whole(ListShipmentsResponseSchema, { shipments: items.map(toProto), nextPageToken });
+  }
+
+  async reportTrackingEvent(request: ReportTrackingEventRequest, { signal }: HandlerContext) {
+    const shipment = await this.#tracking.report(toReport(request), { signal });
+    return whole(ReportTrackingEventResponseSchema, { shipment: toProto(shipment) });
+  }
+}
+
+function orderOf({ orderId }: CreateShipmentRequest): Subject {
+  return { "order.id": orderId };
+}
+
+function shipmentOf({ shipmentId }: GetShipmentRequest): Attributes {
+  return { "shipment.id": shipmentId };
+}

@@ -1,0 +1,290 @@
+import { type AuditOrigin, auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
+import type { Database } from "#platform/database/database.ts";
+import { type Keyed, replayable } from "#platform/database/idempotency.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
+import type { Transaction } from "#platform/database/transaction.ts";
+import { bucketOf, decodeId, newId } from "#platform/id.ts";
+import { shipmentNotFound } from "../shipment/errors.ts";
+import type { Moved, OnMoved } from "../shipment/metrics.ts";
+import { moveTo, type Shipment, shipmentKey } from "../shipment/shipment.ts";
+import { createdEffect, createdJoin, effectOf, type Submission } from "../shipment/shipment-audit.ts";
+import {
+  commit,
+  decodeRef,
+  type ShipmentChange,
+  type ShipmentRef,
+  savedValues,
+  saveShipments,
+} from "../shipment/shipment-change.ts";
+import { type ShipmentRow, shipmentColumns, toShipment } from "../shipment/shipment-row.ts";
+import type { BookingState } from "./carrier.ts";
+import { judgeBooking, judgeCancellation, type Settlement, settle, type Verdict } from "./judgement.ts";
+
+/** Which shipment to book or to call off. */
+export interface ShipmentRequest extends Keyed, Submission {
+  readonly orderId: string;
+  readonly locationId: string;
+}
+
+/** What a request did. */
+export interface Claim extends ShipmentRef {
+  /** The shipment, when it is the caller who has to ask the carrier now; nobody else does for the time of the lease. */
+  readonly leased?: Shipment;
+}
+
+/** The carrier's answer about a shipment in `booking`. */
+export interface CarrierAnswer {
+  readonly shipmentId: string;
+  readonly asked: "book" | "cancel";
+  readonly answer: BookingState;
+  /** Who had it asked. */
+  readonly origin: AuditOrigin;
+}
+
+/** How bookings are claimed. */
+export interface BookingRepositoryOptions {
+  readonly database: Database;
+  /** The carrier's name. */
+  readonly carrier: string;
+  /** How long whoever claimed a shipment may ask the carrier; longer than all its calls may take. Milliseconds. */
+  readonly leaseMs: number;
+  readonly onMoved?: OnMoved;
+}
+
+interface LockedRow extends ShipmentRow {
+  /** Nobody is asking the carrier about it. */
+  readonly due: boolean | null;
+}
+
+/** What is found under the lock. */
+interface Locked {
+  readonly shipment: Shipment;
+  readonly due: boolean;
+}
+
+/** Locks the shipments of orders from locations. $1: orders, $2: locations. */
+const lockByKey: SqlText = {
+  name: "shipment_lock_parcel",
+  text: `select ${shipmentColumns}, s.due_time <= clock_timestamp() as due
+    from unnest($1::uuid[], $2::text[]) as k(order_id, location_id)
+    join shipment s on s.order_id = k.order_id and s.location_id = k.location_id
+    order by s.order_id, s.location_id for update of s`,
+};
+
+/** Locks shipments. $1: ids. */
+const lockById: SqlText = {
+  name: "shipment_lock_id",
+  text: `select ${shipmentColumns} from shipment s where s.shipment_id = any($1::uuid[])
+    order by s.order_id, s.location_id for update of s`,
+};
+
+/** Leaves marks where no shipment is. $1: ids, $2: orders, $3: locations, $4: what is written down. */
+const insertTombstones: SqlText = {
+  name: "shipment_tombstone",
+  text: `with input as materialized (
+      select * from unnest($1::uuid[], $2::uuid[], $3::text[]) with ordinality
+        as k(shipment_id, order_id, location_id, n)
+    ), created as (
+      insert into shipment (shipment_id, order_id, location_id, status, lines, saga_id)
+      select k.shipment_id, k.order_id, k.location_id, 'cancelled', '[]', '' from input k
+      where not exists (select from shipment s where s.order_id = k.order_id and s.location_id = k.location_id)
+      order by k.order_id, k.location_id
+      on conflict (order_id, location_id) do nothing
+      returning shipment_id
+    ), audited as (${insertAuditEvents("$4", { join: createdJoin })})
+    select shipment_id from created`,
+};
+
+/** Claims what nobody is asking the carrier about. $1: lease in milliseconds, $2: at most so many. */
+const claimDue: SqlText = {
+  name: "shipment_claim_booking",
+  text: `update shipment s set attempts = s.attempts + 1, due_time = clock_timestamp() + $1 * interval '1 millisecond'
+    where s.shipment_id = any(array(
+      select shipment_id from shipment where status = 'booking' and due_time <= now()
+      order by due_time limit $2 for update skip locked))
+    returning ${shipmentColumns}`,
+};
+
+/** Puts off claims that still stand. $1: ids, $2: their attempts, $3, $4: the longest pause and half the first. */
+const defer: SqlText = {
+  name: "shipment_defer_booking",
+  text: `update shipment s set due_time = clock_timestamp()
+      + least($3::float8, $4::float8 * 2 ^ least(s.attempts, 20)) * interval '1 millisecond'
+    from unnest($1::uuid[], $2::int4[]) as d(shipment_id, attempts)
+    where s.shipment_id = d.shipment_id and s.attempts = d.attempts and s.status = 'booking'`,
+};
+
+/** The shortest and the longest pause before the carrier is asked again, in milliseconds. */
+const pauses = { first: 100, longest: 60_000 };
+
+/** Claims shipments before the carrier is asked, and writes down what it answered. */
+export class BookingRepository {
+  readonly #options: BookingRepositoryOptions;
+  /**
+   * Moves shipments that are ready to `booking`: the intent, committed before the carrier hears of it.
+   *
+   * Refuses with SHIPMENT_NOT_FOUND, NOT_READY, CARRIER_REFUSED, PACKING_FAILED, SHIPMENT_CANCELLED.
+   */
+  readonly book: (inputs: ShipmentRequest[]) => Promise<(Claim | Error)[]>;
+  /**
+   * Calls shipments off that the carrier has not heard of; where it has, the intent is written down. What never was created
+   * gets a mark that refuses it later. Refuses with ALREADY_SHIPPED.
+   */
+  readonly cancel: (inputs: ShipmentRequest[]) => Promise<(Claim | Error)[]>;
+
+  constructor(options: BookingRepositoryOptions) {
+    this.#options = options;
+    const service = "shop.shipping.v1.FulfillmentService";
+    this.book = this.#mutation(`${service}/BookShipment`, lockExisting, (locked, input) =>
+      this.#beginBooking(locked, input),
+    );
+    this.cancel = this.#mutation(`${service}/CancelShipment`, lockOrMark, (locked, input) =>
+      this.#beginCancellation(locked, input),
+    );
+  }
+
+  /** Writes down what the carrier answered; says for each what it became or what to ask next. */
+  async settle(answers: readonly CarrierAnswer[]): Promise<Settlement[]> {
+    const { settlements, changes } = await this.#options.database.transaction(async (tx) => {
+      const rows = await tx.query<ShipmentRow>(lockById, [answers.map((each) => decodeId(each.shipmentId))]);
+      const locked = new Map(rows.map((row) => toShipment(row)).map((shipment) => [shipment.shipmentId, shipment]));
+      const decided = decideAll(locked, answers);
+      if (decided.changes.length > 0) await tx.commitWith(saveShipments, savedValues(decided.changes));
+      return decided;
+    });
+    this.#moved(changes);
+    return settlements;
+  }
+
+  /** Claims what is undecided and nobody is asking about: after a crash, a lost answer or a carrier that was away. */
+  async claimDue(limit: number): Promise<Shipment[]> {
+    const rows = await this.#options.database.query<ShipmentRow>(claimDue, [this.#options.leaseMs, limit]);
+    return rows.map((row) => toShipment(row));
+  }
+
+  /** Gives claimed shipments back, to be asked about after a pause that doubles; a claim that has run out stays. */
+  async defer(shipments: readonly Shipment[]): Promise<void> {
+    const ids = shipments.map((shipment) => decodeId(shipment.shipmentId));
+    const attempts = shipments.map((shipment) => shipment.attempts);
+    await this.#options.database.query(defer, [ids, attempts, pauses.longest, pauses.first / 2]);
+  }
+
+  #mutation(method: string, lock: typeof lockExisting, decide: (locked: Locked, input: ShipmentRequest) => Decision) {
+    const { database } = this.#options;
+    return replayable<ShipmentRequest, Claim>({
+      database,
+      method,
+      decode: decodeRef,
+      run: async (inputs) => {
+        const { outputs, changes, marked } = await database.transaction(async (tx) => {
+          const { shipments, marked } = await lock(tx, inputs);
+          const decisions = inputs.map((input) => attempt(() => decide(locate(shipments, input), input)));
+          const changes = decisions.flatMap((each) => (each instanceof Error || !each.change ? [] : [each.change]));
+          const outputs = decisions.map((each) => (each instanceof Error ? each : each.claim));
+          await commit(tx, { method, inputs, outputs, changes });
+          return { outputs, changes, marked };
+        });
+        this.#moved(changes, marked);
+        return outputs;
+      },
+    });
+  }
+
+  /** Only what is called off changes its status here for good; what is leased has not moved. */
+  #moved(changes: readonly ShipmentChange[], marked: readonly Moved[] = []): void {
+    const moved = changes.filter(({ moved }) => moved).map(({ shipment }) => shipment);
+    this.#options.onMoved?.([...moved, ...marked]);
+  }
+
+  #beginBooking({ shipment, due }: Locked, { traceparent }: ShipmentRequest): Decision {
+    const carrier = this.#options.carrier;
+    const decisions: Record<Verdict, () => Decision> = {
+      begin: () => this.#lease(moveTo(shipment, "booking", { carrier }), { traceparent, moved: true }),
+      await: () => (due ? this.#lease(shipment, { traceparent }) : { claim: { shipmentId: shipment.shipmentId } }),
+      done: () => ({ claim: { shipmentId: shipment.shipmentId } }),
+    };
+    return decisions[judgeBooking(shipment)]();
+  }
+
+  #beginCancellation({ shipment, due }: Locked, { origin, traceparent }: ShipmentRequest): Decision {
+    const claim = { shipmentId: shipment.shipmentId };
+    const wanted = { ...shipment, cancelRequested: true };
+    const effect = effectOf(shipment, { from: shipment.status, to: "cancelled" }, origin);
+    const decisions: Record<Verdict, () => Decision> = {
+      begin: () => ({ claim, change: { shipment: moveTo(shipment, "cancelled"), dueMs: null, effect, moved: true } }),
+      await: () =>
+        due ? this.#lease(wanted, { traceparent }) : { claim, change: { shipment: wanted, dueMs: "as it is" } },
+      done: () => ({ claim }),
+    };
+    return decisions[judgeCancellation(shipment)]();
+  }
+
+  #lease(unleased: Shipment, how: Pick<ShipmentChange, "traceparent" | "moved">): Decision {
+    const shipment = { ...unleased, attempts: unleased.attempts + 1 };
+    const claim = { shipmentId: shipment.shipmentId, leased: shipment };
+    return { claim, change: { shipment, dueMs: this.#options.leaseMs, ...how } };
+  }
+}
+
+interface Decision {
+  readonly claim: Claim;
+  readonly change?: ShipmentChange;
+}
+
+/** What is locked, and which marks were left in the place of shipments that are not there. */
+interface Lock {
+  /** By their key. */
+  readonly shipments: ReadonlyMap<string, Locked>;
+  readonly marked: readonly Moved[];
+}
+
+async function lockExisting(tx: Transaction, inputs: readonly ShipmentRequest[]): Promise<Lock> {
+  const orderIds = inputs.map((input) => decodeId(input.orderId));
+  const rows = await tx.query<LockedRow>(lockByKey, [orderIds, inputs.map((input) => input.locationId)]);
+  const locked = rows.map((row) => ({ shipment: toShipment(row), due: row.due ?? false }));
+  return { shipments: new Map(locked.map((each) => [shipmentKey(each.shipment), each])), marked: [] };
+}
+
+async function lockOrMark(tx: Transaction, inputs: readonly ShipmentRequest[]): Promise<Lock> {
+  const ids = inputs.map((input) => newId(bucketOf(input.orderId)));
+  const orderIds = inputs.map((input) => decodeId(input.orderId));
+  const locationIds = inputs.map((input) => input.locationId);
+  // The places of an array in SQL begin with 1.
+  const effects = inputs.map((input, index) => ({
+    ...createdEffect({ ...input, shipmentId: ids[index] ?? "" }, "cancelled"),
+    n: index + 1,
+  }));
+  const values = [ids.map(decodeId), orderIds, locationIds, auditEvents(effects)];
+  const [marks, { shipments }] = await Promise.all([tx.query(insertTombstones, values), lockExisting(tx, inputs)]);
+  return { shipments, marked: marks.map(() => ({ status: "cancelled" })) };
+}
+
+function decideAll(locked: ReadonlyMap<string, Shipment>, answers: readonly CarrierAnswer[]) {
+  const changes: ShipmentChange[] = [];
+  const settlements = answers.map(({ shipmentId, answer, asked, origin }) => {
+    const shipment = locked.get(shipmentId);
+    if (!shipment) throw shipmentNotFound({ shipment_id: shipmentId });
+    const settlement = settle(shipment, answer, asked);
+    if (settlement.kind === "decided" && settlement.shipment !== shipment) {
+      const effect = effectOf(shipment, { from: shipment.status, to: settlement.shipment.status }, origin);
+      changes.push({ shipment: settlement.shipment, dueMs: null, effect, moved: true });
+    }
+    return settlement;
+  });
+  return { settlements, changes };
+}
+
+function locate(shipments: Lock["shipments"], input: ShipmentRequest): Locked {
+  const found = shipments.get(shipmentKey(input));
+  if (!found) throw shipmentNotFound({ order_id: input.orderId, location_id: input.locationId });
+  return found;
+}
+
+function attempt<T>(work: () => T): T | Error {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof Error) return error;
+    throw error;
+  }
+}

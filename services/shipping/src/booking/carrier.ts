@@ -1,0 +1,36 @@
+import type { Address } from "../shipment/shipment.ts";
+
+/** What a carrier is asked to take. */
+export interface BookingOrder {
+  /** Chosen by us and the same for every repetition: one key is one parcel, however often it is sent. */
+  readonly key: string;
+  /** Where the parcel is collected. */
+  readonly locationId: string;
+  readonly address: Address;
+}
+
+/** What a carrier has under a key. Definite: what is not known is thrown. */
+export type BookingState =
+  /** The carrier never saw the key. */
+  | { readonly kind: "unknown" }
+  | { readonly kind: "booked"; readonly trackingNumber: string }
+  | { readonly kind: "refused"; readonly code: string; readonly message: string }
+  | { readonly kind: "cancelled" };
+
+/**
+ * Moves parcels. Every call is keyed and may be repeated. A call that throws, times out or is aborted is ambiguous: it
+ * may or may not have had its effect, and only {@link Carrier.find} tells.
+ */
+export interface Carrier {
+  /** For people and for `Shipment.carrier`, for example `simulator`. */
+  readonly name: string;
+  /** Books a parcel; a key that is known answers with what it has, whatever else the order says. */
+  book(order: BookingOrder, signal: AbortSignal): Promise<BookingState>;
+  /** What the carrier has under a key. */
+  find(key: string, signal: AbortSignal): Promise<BookingState>;
+  /**
+   * Calls a parcel off, and refuses the key from then on if it was never seen. Answers `booked` when the parcel has been
+   * collected already, which cannot be taken back.
+   */
+  cancel(key: string, signal: AbortSignal): Promise<BookingState>;
+}

@@ -1,0 +1,101 @@
+import { hideCardNumbers } from "#platform/redact/redact-text.ts";
+import { alreadyShipped, carrierRefused, notReady, packingFailed, shipmentCancelled } from "../shipment/errors.ts";
+import { moveTo, type Shipment, type ShipmentFailure, type ShipmentStatus } from "../shipment/shipment.ts";
+import type { BookingState } from "./carrier.ts";
+
+/** What a request means for a shipment: to begin something, to await what has begun, or nothing because it is done. */
+export type Verdict = "begin" | "await" | "done";
+type Judgement = (shipment: Shipment) => Verdict;
+
+const booking = {
+  preparing: refuse(notReady),
+  ready: () => "begin",
+  booking: () => "await",
+  shipped: () => "done",
+  delivered: () => "done",
+  lost: () => "done",
+  failed: refuse(failureOf),
+  cancelled: refuse(shipmentCancelled),
+} satisfies Record<ShipmentStatus, Judgement>;
+
+const cancellation = {
+  preparing: () => "begin",
+  ready: () => "begin",
+  booking: () => "await",
+  shipped: refuse(alreadyShipped),
+  delivered: refuse(alreadyShipped),
+  lost: refuse(alreadyShipped),
+  failed: () => "done",
+  cancelled: () => "done",
+} as const satisfies Record<ShipmentStatus, Judgement>;
+
+/**
+ * Whether a shipment can be handed to the carrier.
+ *
+ * @throws NOT_READY, CARRIER_REFUSED, PACKING_FAILED, SHIPMENT_CANCELLED
+ */
+export function judgeBooking(shipment: Shipment): Verdict {
+  return booking[shipment.status](shipment);
+}
+
+/** Whether a shipment can be called off. @throws ALREADY_SHIPPED */
+export function judgeCancellation(shipment: Shipment): Verdict {
+  return cancellation[shipment.status](shipment);
+}
+
+function refuse(error: (shipment: Shipment) => Error): (shipment: Shipment) => never {
+  return (shipment) => {
+    throw error(shipment);
+  };
+}
+
+function failureOf(shipment: Shipment): Error {
+  const code = shipment.failure?.code ?? "";
+  const refused = shipment.failure?.by === "carrier";
+  return refused ? carrierRefused(shipment.shipmentId, code) : packingFailed(shipment.shipmentId, code);
+}
+
+/** What follows from the carrier's answer: the decided shipment, or what still has to be asked. */
+export type Settlement =
+  | { readonly kind: "decided"; readonly shipment: Shipment }
+  /** It is booked, but somebody wants it called off. */
+  | { readonly kind: "cancel" }
+  /** The carrier does not know it. */
+  | { readonly kind: "book" };
+
+/** Whether the carrier's answer is outstanding. */
+export function awaitsCarrier(shipment: Shipment): boolean {
+  return booking[shipment.status] === booking.booking;
+}
+
+/**
+ * What a shipment in `booking` becomes by the carrier's answer; a shipment that is decided already stays. Facts win over
+ * wishes: what the carrier has refused is failed, and what it can no longer give back is shipped, whether or not somebody
+ * wanted it called off.
+ *
+ * @param asked `cancel` when the answer is that to a cancellation
+ */
+export function settle(shipment: Shipment, answer: BookingState, asked: "book" | "cancel"): Settlement {
+  if (!awaitsCarrier(shipment)) return decided(shipment);
+  switch (answer.kind) {
+    case "unknown":
+      if (asked === "cancel") return decided(moveTo(shipment, "cancelled"));
+      return { kind: shipment.cancelRequested ? "cancel" : "book" };
+    case "booked":
+      if (shipment.cancelRequested && asked === "book") return { kind: "cancel" };
+      return decided(moveTo(shipment, "shipped", { trackingNumber: answer.trackingNumber }));
+    case "refused":
+      return decided(moveTo(shipment, "failed", { failure: carrierFailure(answer.code, answer.message) }));
+    case "cancelled":
+      if (shipment.cancelRequested) return decided(moveTo(shipment, "cancelled"));
+      return decided(moveTo(shipment, "failed", { failure: carrierFailure("CANCELLED", "the carrier called it off") }));
+  }
+}
+
+function decided(shipment: Shipment): Settlement {
+  return { kind: "decided", shipment };
+}
+
+function carrierFailure(code: string, reason: string): ShipmentFailure {
+  return { by: "carrier", code: hideCardNumbers(code), reason: hideCardNumbers(reason) };
+}

@@ -1,0 +1,86 @@
+import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import { type Shipment, shipmentStatuses } from "./shipment.ts";
+
+/** A shipment that has come to a status. */
+export interface Moved extends Pick<Shipment, "status"> {
+  /** Undefined when it is new, or only a mark for one that never came. */
+  readonly createTime?: Date;
+}
+
+/** Told what became of shipments, once it is committed. */
+export type OnMoved = (shipments: readonly Moved[]) => void;
+
+/** How long what is due has waited, in seconds, by the relay that does it. */
+export type Backlog = ReadonlyMap<string, number>;
+
+/** What the shipping service measures. */
+export class ShippingMetrics {
+  readonly #seconds: Histogram<"outcome">;
+  readonly #shipments: Counter<"status">;
+  readonly #carrier: Histogram<"call" | "outcome">;
+  readonly #lag: Gauge<"relay">;
+
+  constructor(registry: Registry) {
+    const registers = [registry];
+    this.#seconds = new Histogram({
+      name: "shipping_seconds",
+      help: "Time from a shipment's creation until it was shipped, and until it ended: delivered, lost, failed or cancelled.",
+      labelNames: ["outcome"],
+      buckets: [0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 600, 3600, 86400, 604800],
+      registers,
+    });
+    this.#shipments = new Counter({
+      name: "shipping_shipments_total",
+      help: "Shipments that came to a status; PREPARING is a new one, CANCELLED may be the mark for one that never came.",
+      labelNames: ["status"],
+      registers,
+    });
+    // From the beginning, so that the first of them is a rise.
+    for (const status of shipmentStatuses) this.#shipments.inc({ status: status.toUpperCase() }, 0);
+    this.#carrier = new Histogram({
+      name: "shipping_carrier_duration_seconds",
+      help: "Duration of calls to the carrier, by call and outcome: its answer, or failed.",
+      labelNames: ["call", "outcome"],
+      buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+      registers,
+    });
+    this.#lag = new Gauge({
+      name: "shipping_relay_lag_seconds",
+      help: "How long the oldest shipment that is due waits to be packed, booked or reported; 0 when none is due.",
+      labelNames: ["relay"],
+      registers,
+    });
+  }
+
+  /** Notes what became of shipments. */
+  readonly moved: OnMoved = (shipments) => {
+    for (const { status, createTime } of shipments) {
+      const outcome = status.toUpperCase();
+      this.#shipments.inc({ status: outcome });
+      if (!createTime || !measured[status]) continue;
+      this.#seconds.observe({ outcome }, Math.max(0, Date.now() - createTime.getTime()) / 1_000);
+    }
+  };
+
+  /** Notes a call to the carrier: what was asked, how it ended, and how long it took in seconds. */
+  readonly carrierCall = (call: string, outcome: string, seconds: number): void => {
+    this.#carrier.observe({ call, outcome }, seconds);
+  };
+
+  /** Notes how much is left to do. */
+  backlog(waits: Backlog): void {
+    for (const [relay, seconds] of waits) this.#lag.set({ relay }, seconds);
+  }
+}
+
+/** Whether the time until a status is of interest. */
+const measured: Readonly<Record<Shipment["status"], boolean>> = {
+  preparing: false,
+  ready: false,
+  booking: false,
+  shipped: true,
+  delivered: true,
+  failed: true,
+  lost: true,
+  cancelled: true,
+};

@@ -1,0 +1,141 @@
+import { type AuditEntry, auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
+import { writtenColumns } from "#platform/database/columns.ts";
+import { type IdempotencyRow, idempotencyColumns, type Keyed } from "#platform/database/idempotency.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
+import type { Transaction } from "#platform/database/transaction.ts";
+import { decodeId } from "#platform/id.ts";
+import type { Shipment, ShipmentFailure, ShipmentStatus } from "./shipment.ts";
+
+/** A decision about a shipment that is locked. */
+export interface ShipmentChange {
+  readonly shipment: Shipment;
+  /** When to ask warehouse or carrier again, in milliseconds from now; `as it is`, or null: there is nothing to ask. */
+  readonly dueMs: number | "as it is" | null;
+  /** Whether its saga has to be told how it ended. */
+  readonly tell?: boolean;
+  /** The trace that goes on from here; empty, or none: as it is. */
+  readonly traceparent?: string;
+  /** What is written down with it; see `effectOf`. */
+  readonly effect?: AuditEntry | undefined;
+  /** Whether its status is another one than before. */
+  readonly moved?: boolean;
+}
+
+/** The columns that a change writes as they are. */
+interface ChangedColumns {
+  readonly status: ShipmentStatus;
+  readonly carrier: string;
+  readonly tracking_number: string | null;
+  readonly failed_by: ShipmentFailure["by"] | null;
+  readonly failure_code: string;
+  readonly failure_reason: string;
+  readonly cancel_requested: boolean;
+  readonly attempts: number;
+}
+
+/** What the others follow from. */
+interface ChangeTerms {
+  readonly shipment_id: string;
+  readonly due_ms: number | null;
+  readonly keep_due: boolean;
+  readonly tell: boolean;
+  readonly traceparent: string | null;
+}
+
+const changedColumns = writtenColumns<ChangedColumns>({
+  status: "text",
+  carrier: "text",
+  tracking_number: "text",
+  failed_by: "text",
+  failure_code: "text",
+  failure_reason: "text",
+  cancel_requested: "boolean",
+  attempts: "int4",
+});
+const changeTerms = writtenColumns<ChangeTerms>({
+  shipment_id: "uuid",
+  due_ms: "float8",
+  keep_due: "boolean",
+  tell: "boolean",
+  traceparent: "text",
+});
+
+/** Writes {@link savedValues}; the rows are locked by the transaction. */
+export const saveShipments: SqlText = {
+  name: "shipment_save",
+  text: `with audited as (${insertAuditEvents("$2")})
+    update shipment s set ${changedColumns.assigned("c")},
+      due_time = case when c.keep_due then s.due_time else clock_timestamp() + c.due_ms * interval '1 millisecond' end,
+      report_due_time = case when c.tell then coalesce(s.report_due_time, clock_timestamp()) else s.report_due_time end,
+      traceparent = coalesce(c.traceparent, s.traceparent),
+      trace_time = case when c.traceparent is null then s.trace_time else clock_timestamp() end,
+      update_time = clock_timestamp()
+    from jsonb_to_recordset($1::jsonb) as c(${changedColumns.typed}, ${changeTerms.typed})
+    where s.shipment_id = c.shipment_id`,
+};
+
+/** The parameters of {@link saveShipments}. */
+export function savedValues(changes: readonly ShipmentChange[]): [string, string] {
+  const rows = JSON.stringify(changes.map(toSavedRow));
+  return [rows, auditEvents(changes.flatMap(({ effect }) => (effect ? [effect] : [])))];
+}
+
+function toSavedRow(change: ShipmentChange): ChangedColumns & ChangeTerms {
+  const { shipment, dueMs, tell = false, traceparent = "" } = change;
+  return {
+    shipment_id: decodeId(shipment.shipmentId),
+    status: shipment.status,
+    carrier: shipment.carrier,
+    tracking_number: shipment.trackingNumber || null,
+    failed_by: shipment.failure?.by ?? null,
+    failure_code: shipment.failure?.code ?? "",
+    failure_reason: shipment.failure?.reason ?? "",
+    cancel_requested: shipment.cancelRequested,
+    attempts: shipment.attempts,
+    due_ms: dueMs === "as it is" ? null : dueMs,
+    keep_due: dueMs === "as it is",
+    tell,
+    traceparent: traceparent || null,
+  };
+}
+
+const insertKeys: SqlText = {
+  name: "shipment_keys",
+  text: `insert into idempotency_key (method, request_id, fingerprint, response)
+    select $1::text, * from unnest($2::text[], $3::bytea[], $4::bytea[])`,
+};
+
+/** What a mutation did to which shipment. */
+export interface ShipmentRef {
+  readonly shipmentId: string;
+}
+
+/** The end of a mutation's transaction. */
+export interface Ending<R extends ShipmentRef> {
+  /** The mutation, as in the keys. */
+  readonly method: string;
+  readonly inputs: readonly Keyed[];
+  /** What each input is answered with; a refused one leaves no key. */
+  readonly outputs: readonly (R | Error)[];
+  readonly changes: readonly ShipmentChange[];
+}
+
+/**
+ * Writes changes and keys, and commits. A key holds the id of the shipment and no more: a repetition is answered with that
+ * shipment as it stands then, and an address is kept in one place only.
+ */
+export async function commit<R extends ShipmentRef>(tx: Transaction, ending: Ending<R>): Promise<void> {
+  const keys = ending.outputs.flatMap((output, index): IdempotencyRow[] => {
+    const input = ending.inputs[index];
+    if (!input || output instanceof Error) return [];
+    return [{ requestId: input.requestId, fingerprint: input.fingerprint, response: Buffer.from(output.shipmentId) }];
+  });
+  const saved = ending.changes.length > 0 ? tx.query(saveShipments, savedValues(ending.changes)) : undefined;
+  const written = keys.length > 0 ? tx.commitWith(insertKeys, [ending.method, ...idempotencyColumns(keys)]) : undefined;
+  await Promise.all([saved, written]);
+}
+
+/** The reverse of what {@link commit} wrote into a key. */
+export function decodeRef(response: Buffer): ShipmentRef {
+  return { shipmentId: response.toString() };
+}

@@ -1,0 +1,208 @@
+import type { EntityManager } from "@mikro-orm/postgresql";
+import { auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
+import { writtenColumns } from "#platform/database/columns.ts";
+import type { Database } from "#platform/database/database.ts";
+import { type Keyed, replayable } from "#platform/database/idempotency.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
+import type { Transaction } from "#platform/database/transaction.ts";
+import { bucketOf, decodeId, newId } from "#platform/id.ts";
+import { shipmentCancelled } from "./errors.ts";
+import type { Backlog, Moved, OnMoved } from "./metrics.ts";
+import { ShipmentEntity } from "./shipment.entity.ts";
+import {
+  type Address,
+  isTombstone,
+  type Shipment,
+  type ShipmentLine,
+  type ShipmentStatus,
+  shipmentKey,
+} from "./shipment.ts";
+import { createdEffect, createdJoin, type Submission } from "./shipment-audit.ts";
+import { commit, decodeRef, type ShipmentRef } from "./shipment-change.ts";
+import { eventsColumn, type ShipmentRowWithEvents, shipmentColumns, toShipment } from "./shipment-row.ts";
+
+/** A shipment to be created. */
+export interface NewShipment extends Keyed, Submission {
+  readonly orderId: string;
+  readonly locationId: string;
+  readonly lines: readonly ShipmentLine[];
+  readonly address: Address;
+  /** Empty: nobody is told. */
+  readonly sagaId: string;
+}
+
+/** What became of a {@link NewShipment}; a repetition has only the id. */
+export interface CreatedShipment extends ShipmentRef {
+  readonly shipment?: Shipment;
+}
+
+/** Which shipments to list, the newest first. */
+export interface ShipmentFilter {
+  readonly orderId?: string | undefined;
+  readonly status?: ShipmentStatus | undefined;
+  /** Only what is older than this one. */
+  readonly after?: string | undefined;
+  readonly limit: number;
+}
+
+/** The columns of a shipment that come with a request. */
+interface InsertedShipment {
+  readonly shipment_id: string;
+  readonly order_id: string;
+  readonly location_id: string;
+  readonly lines: readonly ShipmentLine[];
+  readonly address: Address;
+  readonly saga_id: string;
+  readonly traceparent: string;
+}
+
+const insertedColumns = writtenColumns<InsertedShipment>({
+  shipment_id: "uuid",
+  order_id: "uuid",
+  location_id: "text",
+  lines: "jsonb",
+  address: "jsonb",
+  saga_id: "text",
+  traceparent: "text",
+});
+
+const insertShipments: SqlText = {
+  name: "shipment_insert",
+  text: `with input as materialized (
+      select * from jsonb_to_recordset($1::jsonb) as n(n int, ${insertedColumns.typed})
+    ), created as (
+      insert into shipment (${insertedColumns.names}, status, due_time)
+      select ${insertedColumns.names}, 'preparing', clock_timestamp()
+      from input order by order_id, location_id
+      on conflict (order_id, location_id) do nothing
+      returning shipment_id
+    ), audited as (${insertAuditEvents("$2", { join: createdJoin })})
+    select shipment_id from created`,
+};
+
+const findByKey: SqlText = {
+  name: "shipment_by_parcel",
+  text: `select ${shipmentColumns}, ${eventsColumn} from unnest($1::uuid[], $2::text[]) as k(order_id, location_id)
+    join shipment s on s.order_id = k.order_id and s.location_id = k.location_id`,
+};
+
+const findById: SqlText = {
+  name: "shipment_by_id",
+  text: `select ${shipmentColumns}, ${eventsColumn} from shipment s where s.shipment_id = any($1::uuid[])`,
+};
+
+const findOldestDue: SqlText = {
+  name: "shipment_backlog",
+  text: `select relay, greatest(0, extract(epoch from now() - due_time))::float8 as seconds from (values
+      ('shipment.packing',
+        (select due_time from shipment where status = 'preparing' and due_time <= now() order by due_time limit 1)),
+      ('shipment.booking',
+        (select due_time from shipment where status = 'booking' and due_time <= now() order by due_time limit 1)),
+      ('shipment.report',
+        (select report_due_time from shipment where report_due_time <= now() order by report_due_time limit 1))
+    ) as backlog (relay, due_time)`,
+};
+
+/** Creates and reads shipments, many with a statement. */
+export class ShipmentRepository {
+  readonly #database: Database;
+  /**
+   * Creates shipments in `preparing`. An order has one for each location: a second request is answered with the first one's
+   * shipment. Refuses with SHIPMENT_CANCELLED what was called off before it was created. No two entries may name the same
+   * order and location.
+   */
+  readonly create: (inputs: NewShipment[]) => Promise<(CreatedShipment | Error)[]>;
+
+  constructor(database: Database, onMoved: OnMoved = () => undefined) {
+    this.#database = database;
+    const method = "shop.shipping.v1.ShippingService/CreateShipment";
+    this.create = replayable<NewShipment, CreatedShipment>({
+      database,
+      method,
+      decode: decodeRef,
+      run: async (inputs) => {
+        const { outputs, created } = await database.transaction(async (tx) => {
+          const inserted = await insertNew(tx, inputs);
+          await commit(tx, { method, inputs, outputs: inserted.outputs, changes: [] });
+          return inserted;
+        });
+        onMoved(created);
+        return outputs;
+      },
+    });
+  }
+
+  /** The shipments with these ids, in the same order; undefined for an id that is not known. */
+  async find(shipmentIds: readonly string[]): Promise<(Shipment | undefined)[]> {
+    const rows = await this.#database.query<ShipmentRowWithEvents>(findById, [shipmentIds.map(decodeId)]);
+    const byId = new Map(rows.map((row) => toShipment(row, row.events)).map((found) => [found.shipmentId, found]));
+    return shipmentIds.map((id) => byId.get(id));
+  }
+
+  /** A page of shipments, the newest first; marks of cancellations that came first are no shipments. */
+  async list(filter: ShipmentFilter): Promise<Shipment[]> {
+    const em = this.#database.em();
+    const records = await listQuery(em, filter).getResultList();
+    await em.populate(records, ["events"]);
+    return records.map((record) => toShipment(record, record.events.getItems()));
+  }
+
+  /** How long the oldest that is due has waited for each relay; 0 when nothing is due. */
+  async backlog(): Promise<Backlog> {
+    const rows = await this.#database.query<{ relay: string; seconds: number | null }>(findOldestDue);
+    return new Map(rows.map(({ relay, seconds }) => [relay, seconds ?? 0]));
+  }
+}
+
+/** A page of shipments; every combination of filters goes along an index. */
+export function listQuery(em: EntityManager, { orderId, status, after, limit }: ShipmentFilter) {
+  const query = em
+    .createQueryBuilder(ShipmentEntity, "s")
+    .select("*")
+    .where({ address: { $ne: null } });
+  if (orderId) query.andWhere({ orderId: decodeId(orderId) });
+  if (status) query.andWhere({ status });
+  if (after) query.andWhere({ shipmentId: { $lt: decodeId(after) } });
+  return query.orderBy({ shipmentId: "desc" }).limit(limit);
+}
+
+/** What an insertion did, and which shipments are new. */
+interface Inserted {
+  readonly outputs: (CreatedShipment | Error)[];
+  readonly created: Moved[];
+}
+
+async function insertNew(tx: Transaction, inputs: readonly NewShipment[]): Promise<Inserted> {
+  const ids = inputs.map((input) => newId(bucketOf(input.orderId)));
+  const orderIds = inputs.map((input) => decodeId(input.orderId));
+  const locationIds = inputs.map((input) => input.locationId);
+  const [created, found] = await Promise.all([
+    tx.query<{ shipment_id: string }>(insertShipments, insertedValues(inputs, ids)),
+    tx.query<ShipmentRowWithEvents>(findByKey, [orderIds, locationIds]),
+  ]);
+  const shipments = new Map(found.map((row) => toShipment(row, row.events)).map((each) => [shipmentKey(each), each]));
+  const outputs = inputs.map((input) => {
+    const shipment = shipments.get(shipmentKey(input));
+    if (!shipment) throw new Error(`shipment ${shipmentKey(input)} was neither created nor found`);
+    return isTombstone(shipment) ? shipmentCancelled(input) : { shipmentId: shipment.shipmentId, shipment };
+  });
+  return { outputs, created: created.map(() => ({ status: "preparing" })) };
+}
+
+function insertedValues(inputs: readonly NewShipment[], ids: readonly string[]): [string, string] {
+  const rows = inputs.map((input, n) => ({ n, ...toInsertedRow(input, ids[n] ?? "") }));
+  const effects = inputs.map((input, n) => createdEffect({ ...input, shipmentId: ids[n] ?? "" }, "preparing"));
+  return [JSON.stringify(rows), auditEvents(effects)];
+}
+
+function toInsertedRow(input: NewShipment, shipmentId: string): InsertedShipment {
+  return {
+    shipment_id: decodeId(shipmentId),
+    order_id: decodeId(input.orderId),
+    location_id: input.locationId,
+    lines: input.lines,
+    address: input.address,
+    saga_id: input.sagaId,
+    traceparent: input.traceparent,
+  };
+}

@@ -1,0 +1,56 @@
+import {
+  inOrder,
+  moveTo,
+  type Shipment,
+  type ShipmentStatus,
+  type TrackingEvent,
+  type TrackingKind,
+} from "../shipment/shipment.ts";
+
+/** What a report makes of a shipment; a stage on the way changes nothing. */
+const endings: Partial<Record<TrackingKind, ShipmentStatus>> = { delivered: "delivered", lost: "lost" };
+
+/**
+ * A shipment after reports of its carrier. They may come in any order and more than once: a report counts once by its id
+ * (the first to come under an id is kept), and the status follows from all of them in the order in which they happened.
+ *
+ * When a shipment is reported both delivered and lost, the later happening counts; at the same instant, the greater id.
+ * Once the telling of the saga has begun, the status stays, because money moves on it; such reports are kept, not acted on.
+ */
+export function applyEvents(shipment: Shipment, reported: readonly TrackingEvent[]): Shipment {
+  const events = merge(shipment.events, reported);
+  const status = events.reduce((so, event) => endings[event.kind] ?? so, "shipped" as ShipmentStatus);
+  const next = { ...shipment, events };
+  return shipment.told || status === shipment.status ? next : moveTo(next, status);
+}
+
+/** The report that its status follows from; undefined while it is on its way. */
+export function decisiveEvent({ events }: Shipment): TrackingEvent | undefined {
+  return events.findLast((event) => endings[event.kind] !== undefined);
+}
+
+/** The reports that a shipment does not have yet, each once. */
+export function newEvents(shipment: Shipment, reported: readonly TrackingEvent[]): TrackingEvent[] {
+  const known = new Set(shipment.events.map((event) => event.eventId));
+  return reported.filter((event) => !known.has(event.eventId) && known.add(event.eventId));
+}
+
+function merge(known: readonly TrackingEvent[], reported: readonly TrackingEvent[]): TrackingEvent[] {
+  const byId = new Map([...reported].reverse().map((event) => [event.eventId, event]));
+  for (const event of known) byId.set(event.eventId, event);
+  return inOrder([...byId.values()]);
+}
+
+/** Whether a saga wants to hear of it: the shipment arrived or is lost. */
+export function isOver(shipment: Shipment): boolean {
+  return Object.values(endings).includes(shipment.status);
+}
+
+/**
+ * How a shipment is shown: while a later report may still correct how it ended, it is on its way. Otherwise a saga that looks
+ * could act on another ending than the one it is told.
+ */
+export function withFinalStatus(shipment: Shipment): Shipment {
+  const isFinal = !isOver(shipment) || shipment.told || shipment.sagaId === "";
+  return isFinal ? shipment : { ...shipment, status: "shipped" };
+}
