@@ -55,7 +55,8 @@ export const recipes: Readonly<Record<ToolName, readonly Recipe[]>> = {
       usually: "a minute",
     }),
   ],
-  ...kubernetesRecipes(),
+  ...chartRecipes(),
+  ...deployRecipes(),
 };
 
 /** The SDK's own download, from temporal.download. */
@@ -78,8 +79,8 @@ function temporalDownload(name: "temporal" | "temporal-test-server"): Recipe {
   };
 }
 
-/** What judges the charts and the Tiltfile, and what deploys them. */
-function kubernetesRecipes() {
+/** What judges the charts and the Tiltfile. */
+function chartRecipes() {
   const helm = goInstall({
     name: "helm",
     module: "helm.sh/helm/v3",
@@ -108,6 +109,16 @@ function kubernetesRecipes() {
     program: "cmd/starlark",
     usually: "10 seconds",
   });
+  return {
+    helm: [helm],
+    "helm-unittest": [unittest],
+    kubeconform: [kubeconform],
+    starlark: [starlark],
+  };
+}
+
+/** What deploys the charts. */
+function deployRecipes() {
   const registry = goInstall({
     name: "registry",
     module: "github.com/google/go-containerregistry",
@@ -120,14 +131,7 @@ function kubernetesRecipes() {
     program: "./cmd/skaffold",
     usually: "5 minutes",
   });
-  return {
-    helm: [helm],
-    "helm-unittest": [unittest],
-    kubeconform: [kubeconform],
-    starlark: [starlark],
-    registry: [registry],
-    skaffold: [skaffold],
-  };
+  return { registry: [registry], skaffold: [skaffold] };
 }
 
 interface GoProgram {
