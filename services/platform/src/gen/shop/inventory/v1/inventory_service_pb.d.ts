@@ -219,8 +219,8 @@ export declare const ConfirmReservationRequestSchema: GenMessage<ConfirmReservat
  */
 export declare type ConfirmReservationResponse = Message<"shop.inventory.v1.ConfirmReservationResponse"> & {
   /**
-   * What is firm now. Its parts that are CONFIRMED, or COMMITTED when the call comes late, are what the order gets, each from its
-   * location; RELEASED ones are not part of the order any more. From now on no part moves to another location.
+   * What is firm now. Its parts that are CONFIRMED, or COMMITTED when the call comes late, are what the order gets, each
+   * from its location; RELEASED ones do not belong to it any more. From now on no part moves to another location.
    *
    * @generated from field: shop.inventory.v1.Reservation reservation = 1;
    */
@@ -876,8 +876,8 @@ export declare const ListStockMovementsResponseSchema: GenMessage<ListStockMovem
 export declare const InventoryService: GenService<{
   /**
    * Sets aside all lines of an order, or none. Lines of the same SKU are summed. The stock comes from as few locations as
-   * can be, and from 100 at most: no more parcels than an order can have. The hold ends by itself unless it is confirmed; what it
-   * takes from where is firm only then.
+   * can be, and from 100 at most: no more parcels than an order can have. The hold ends by itself unless it is confirmed;
+   * what it takes from where is firm only then.
    *
    * Fails with OUT_OF_STOCK, UNKNOWN_SKU, TOO_MANY_LOCATIONS, with RESERVATION_ENDED when the order's reservation was released
    * before or has left, and with ALREADY_RESERVED when the order holds other lines.
