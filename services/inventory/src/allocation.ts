@@ -1,4 +1,4 @@
-import { outOfStock, tooManyLocations, unknownSku } from "./errors.ts";
+import { outOfStock, tooScattered, unknownSku } from "./errors.ts";
 import { availableOf, type Level, type Line } from "./stock.ts";
 
 /** A line's part at one location. */
@@ -16,6 +16,9 @@ const exactUpTo = 10;
  * `TransitionOrderRequest.shipments`.
  */
 export const maxLocations = 100;
+
+/** Nor in more parts. All that an order remembers of them, and an answer about many orders, has to fit in a message. */
+export const maxParts = 200;
 
 /** What a location can give: SKU to quantity. */
 type Shelf = ReadonlyMap<string, bigint>;
@@ -36,8 +39,8 @@ export function allocate(lines: readonly Line[], levels: readonly Level[]): Shar
   const names = [...shelves.keys()].sort();
   const chosen = names.length <= exactUpTo ? fewest(lines, shelves, names) : greedy(lines, shelves, names);
   const shares = sharesFrom(lines, shelves, chosen);
-  const used = new Set(shares.map(({ locationId }) => locationId)).size;
-  if (used > maxLocations) throw tooManyLocations(used, maxLocations);
+  const locations = new Set(shares.map(({ locationId }) => locationId)).size;
+  if (locations > maxLocations || shares.length > maxParts) throw tooScattered(locations, shares.length);
   return shares;
 }
 

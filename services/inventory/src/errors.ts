@@ -73,9 +73,9 @@ export function outOfStock(line: Line, available: bigint): Error {
 }
 
 /** @returns TOO_MANY_LOCATIONS */
-export function tooManyLocations(locations: number, maximum: number): Error {
-  const metadata = { locations: String(locations), maximum: String(maximum) };
-  const message = `the stock would come from ${locations} locations, more than ${maximum}`;
+export function tooScattered(locations: number, parts: number): Error {
+  const metadata = { locations: String(locations), parts: String(parts) };
+  const message = `the stock would come in ${parts} parts from ${locations} locations, which is too many`;
   return new InventoryError(InventoryErrorReason.TOO_MANY_LOCATIONS, message, metadata);
 }
 

@@ -173,7 +173,7 @@ describe("inventory service", () => {
     const many = await reserve(["spread", 101n]).then(() => assert.fail("101 locations"), ConnectError.from);
     const info = many.findDetails(ErrorInfoSchema)[0];
     assert.deepEqual([many.code, info?.reason], [Code.FailedPrecondition, "TOO_MANY_LOCATIONS"]);
-    assert.deepEqual(info?.metadata, { locations: "101", maximum: "100" });
+    assert.deepEqual(info?.metadata, { locations: "101", parts: "101" });
     const { levels } = await client.getStockLevel({ sku: "spread" });
     assert.ok(levels.every((level) => level.reserved === 0n));
     const { reservation } = await reserve(["spread", 100n]);

@@ -88,7 +88,8 @@ export enum InventoryErrorReason {
   RESERVATION_PART_NOT_FOUND = 9,
 
   /**
-   * FAILED_PRECONDITION: there is enough, but in more places than an order may be sent from. Metadata: locations, maximum.
+   * FAILED_PRECONDITION: there is enough, but in more than 100 locations or 200 parts, from which no order is sent. Metadata:
+   * locations, parts: how many it would be.
    *
    * @generated from enum value: INVENTORY_ERROR_REASON_TOO_MANY_LOCATIONS = 10;
    */

@@ -876,8 +876,8 @@ export declare const ListStockMovementsResponseSchema: GenMessage<ListStockMovem
 export declare const InventoryService: GenService<{
   /**
    * Sets aside all lines of an order, or none. Lines of the same SKU are summed. The stock comes from as few locations as
-   * can be, and from 100 at most: no more parcels than an order can have. The hold ends by itself unless it is confirmed;
-   * what it takes from where is firm only then.
+   * can be, and from 100 at most, in 200 parts at most: no more parcels than an order can have. The hold ends by itself unless
+   * it is confirmed; what it takes from where is firm only then.
    *
    * Fails with OUT_OF_STOCK, UNKNOWN_SKU, TOO_MANY_LOCATIONS, with RESERVATION_ENDED when the order's reservation was released
    * before or has left, and with ALREADY_RESERVED when the order holds other lines.

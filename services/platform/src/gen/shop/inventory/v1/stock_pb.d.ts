@@ -80,7 +80,8 @@ export declare type Reservation = Message<"shop.inventory.v1.Reservation"> & {
   orderId: string;
 
   /**
-   * What is set aside where, by SKU and location, one for each pair of them; at most 100 locations.
+   * What is set aside where, by SKU and location, one for each pair of them; at most 100 locations and
+   * 200 parts that are HELD, CONFIRMED or COMMITTED.
    *
    * @generated from field: repeated shop.inventory.v1.Allocation allocations = 2;
    */
