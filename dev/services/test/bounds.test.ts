@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
 import {
+  create,
   createRegistry,
   type DescEnum,
   type DescField,
@@ -15,13 +16,19 @@ import {
   getOption,
   hasOption,
   ScalarType,
+  toBinary,
 } from "@bufbuild/protobuf";
 import { pathToString, reflect, usedTypes } from "@bufbuild/protobuf/reflect";
 import { createValidator } from "@bufbuild/protovalidate";
 import { type FieldRules, field as rulesOf } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import {
+  BatchReserveStockResponseSchema,
+  ReserveStockResponseSchema,
+} from "#gen/shop/inventory/v1/inventory_service_pb.js";
 import { file_shop_type_v1_rules } from "#gen/shop/type/v1/rules_pb.js";
+import { loadConfig, platformConfig } from "#platform/config.ts";
 import { newId } from "#platform/id.ts";
-import { maxLocations } from "../../../services/inventory/src/allocation.ts";
+import { maxLocations, maxParts } from "../../../services/inventory/src/allocation.ts";
 import { requestId } from "../../../services/worker/src/activities/entry-key.ts";
 import { steps } from "../../../services/worker/src/workflows/step-table.ts";
 
@@ -282,6 +289,22 @@ describe("the bounds of the contracts", () => {
       }
     });
   }
+
+  it("let the answer about a whole batch fit in a message, however its orders are split", () => {
+    const allocation = { sku: letters(64), locationId: letters(64), quantity: BigInt(maxQuantity), status: 1 };
+    const time = { seconds: 2n ** 33n, nanos: 999_000_000 };
+    const reservation = {
+      orderId: id,
+      allocations: Array(maxParts).fill(allocation),
+      expireTime: time,
+      createTime: time,
+    };
+    const outcome = { case: "response", value: create(ReserveStockResponseSchema, { reservation }) } as const;
+    const answer = create(BatchReserveStockResponseSchema, { outcomes: Array(256).fill({ outcome }) });
+    const bytes = toBinary(BatchReserveStockResponseSchema, answer).length;
+    const { MAX_MESSAGE_BYTES: most } = loadConfig({ MAX_MESSAGE_BYTES: platformConfig.MAX_MESSAGE_BYTES }, {});
+    assert.ok(bytes <= most, `${bytes} bytes`);
+  });
 
   it("are known of every field that has some", () => {
     const known = new Set(Object.values(things).flatMap((thing) => fieldsOf(thing).map(([name]) => name)));
