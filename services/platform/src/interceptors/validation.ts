@@ -37,6 +37,11 @@ function matches(pattern: string, text: string): boolean {
   return compiled.test(text);
 }
 
+/** Judges messages by the rules of the contract, the predefined ones among them. */
+export function contractValidator(): Validator {
+  return createValidator({ registry: createRegistry(file_shop_type_v1_rules), regexMatch: matches });
+}
+
 function refusal(violations: FieldViolation[]): ConnectError {
   const fieldViolations = violations.slice(0, maxViolations);
   const told = fieldViolations.map(({ field, description }) => `${field}: ${description}`).join("; ");
@@ -75,7 +80,7 @@ async function* checked(validator: Validator, request: StreamRequest): AsyncGene
  * @param services whose rules are compiled now, so that a rule that cannot be compiled stops the start
  */
 export function validationInterceptor(services: readonly DescService[]): Interceptor {
-  const validator = createValidator({ registry: createRegistry(file_shop_type_v1_rules), regexMatch: matches });
+  const validator = contractValidator();
   for (const { input } of services.flatMap((service) => service.methods)) {
     const result = validator.validate(input, create(input));
     if (result.kind === "error") throw result.error;
