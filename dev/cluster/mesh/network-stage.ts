@@ -19,6 +19,7 @@ const headless = (service: string, port: number) => `${releaseName}-${service}-h
 const attempts: readonly Attempt[] = [
   { from: "orders", to: headless("worker", 50055), open: true },
   { from: "worker", to: headless("payments", 50052), open: true },
+  { from: "shipping", to: headless("orders", 50051), open: true },
   { from: "payments", to: outsideAddress("postgres"), open: true },
   { from: "worker", to: outsideAddress("temporal"), open: true },
   { from: "orders", to: headless("payments", 50052), open: false },

@@ -1,22 +1,8 @@
 import type { Database } from "#platform/database/database.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import { decodeId } from "#platform/id.ts";
-import type { Shipment } from "../shipment/shipment.ts";
+import type { News, Shipment } from "../shipment/shipment.ts";
 import { type ShipmentRow, shipmentColumns, toShipment } from "../shipment/shipment-row.ts";
-
-/** Everything that orders is told of a shipment. */
-export const newsKinds = [
-  "packed",
-  "packing_failed",
-  "booked",
-  "booking_refused",
-  "delivered",
-  "lost",
-  "cancelled",
-] as const;
-
-/** What orders is told of a shipment. */
-export type News = (typeof newsKinds)[number];
 
 /** A shipment of which orders has not heard something. */
 export interface UntoldShipment extends Shipment {

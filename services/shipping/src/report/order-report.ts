@@ -9,11 +9,10 @@ import {
 } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import type { Logger } from "#platform/log/logger.ts";
 import { whole } from "#platform/whole.ts";
+import type { NewsOutcome } from "../shipment/metrics.ts";
 import { resumeBatch } from "../shipment/resumed-batch.ts";
-import type { News, OrderReportRepository, UntoldShipment } from "./order-report.repository.ts";
-
-/** How the telling of one piece of news ended: orders has it, orders never takes it, or it is told again. */
-export type NewsOutcome = "told" | "refused" | "failed";
+import type { News } from "../shipment/shipment.ts";
+import type { OrderReportRepository, UntoldShipment } from "./order-report.repository.ts";
 
 /** What the reporting works with. */
 export interface OrderReportOptions {

@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
-import { type Shipment, shipmentStatuses } from "./shipment.ts";
+import { type News, newsKinds, type Shipment, shipmentStatuses } from "./shipment.ts";
 
 /** A shipment that has come to a status. */
 export interface Moved extends Pick<Shipment, "status"> {
@@ -12,6 +12,11 @@ export type OnMoved = (shipments: readonly Moved[]) => void;
 
 /** How long what is due has waited, in seconds, by the relay that does it. */
 export type Backlog = ReadonlyMap<string, number>;
+
+const newsOutcomes = ["told", "refused", "failed"] as const;
+
+/** How the telling of one piece of news ended: orders has it, orders never takes it, or it is told again. */
+export type NewsOutcome = (typeof newsOutcomes)[number];
 
 /** What the shipping service measures. */
 export class ShippingMetrics {
@@ -51,9 +56,12 @@ export class ShippingMetrics {
       labelNames: ["news", "outcome"],
       registers,
     });
+    for (const news of newsKinds) {
+      for (const outcome of newsOutcomes) this.#news.inc({ news: news.toUpperCase(), outcome }, 0);
+    }
     this.#lag = new Gauge({
       name: "shipping_relay_lag_seconds",
-      help: "How long the oldest shipment waits that is due to be packed, booked or reported to its saga, or of which orders has not heard all; 0 when none does.",
+      help: "How long the oldest shipment waits that is due to be packed, booked or told to its saga, or of which orders has not heard; 0 when none does.",
       labelNames: ["relay"],
       registers,
     });
@@ -75,7 +83,7 @@ export class ShippingMetrics {
   };
 
   /** Notes that orders was told something, and how that ended. */
-  readonly newsTold = (news: string, outcome: string): void => {
+  readonly newsTold = (news: News, outcome: NewsOutcome): void => {
     this.#news.inc({ news: news.toUpperCase(), outcome });
   };
 

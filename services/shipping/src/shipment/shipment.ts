@@ -55,6 +55,20 @@ export interface TrackingEvent {
   readonly place: string;
 }
 
+/** Everything that orders is told of a shipment. */
+export const newsKinds = [
+  "packed",
+  "packing_failed",
+  "booked",
+  "booking_refused",
+  "delivered",
+  "lost",
+  "cancelled",
+] as const;
+
+/** What orders is told of a shipment. */
+export type News = (typeof newsKinds)[number];
+
 /** Why a shipment failed. */
 export interface ShipmentFailure {
   readonly by: "warehouse" | "carrier";
