@@ -122,11 +122,12 @@ async function measure(side: Side, options: Options & { readonly beyond: boolean
   return results;
 }
 
-/** The rate at which the sides are compared. */
+/** The rate at which the sides are compared: one that both carry, or else the lowest at which both got through. */
 function commonRate(results: ReadonlyMap<number, Measured>, others: ReadonlyMap<number, Measured>): number | undefined {
-  const carried = [...results].filter(([rate, { toDelivered }]) => toDelivered && others.get(rate)?.carried);
-  const rates = carried.map(([rate]) => rate).filter((rate) => rate <= comparedRate);
-  return rates.length > 0 ? Math.max(...rates) : undefined;
+  const common = [...results.keys()].filter((rate) => results.get(rate)?.toDelivered && others.get(rate)?.toDelivered);
+  const carried = common.filter((rate) => rate <= comparedRate && others.get(rate)?.carried);
+  if (carried.length > 0) return Math.max(...carried);
+  return common.length > 0 ? Math.min(...common) : undefined;
 }
 
 function parse(args: readonly string[]): Options {
@@ -159,7 +160,7 @@ export async function bench(args: readonly string[]): Promise<void> {
   const rates = options.rates.filter((rate) => rate <= comparedRate);
   const singles = await measure(single, { ...options, rates: rates.length > 0 ? rates : options.rates, beyond: false });
   const rate = commonRate(batches, singles);
-  if (rate === undefined) throw new Error("there is no rate that batches of one carry");
+  if (rate === undefined) throw new Error("there is no rate at which both sides had every order delivered in time");
   const [our, one] = [batches.get(rate)?.toDelivered, singles.get(rate)?.toDelivered].map((cpu) =>
     total(cpu ?? new Map()),
   );

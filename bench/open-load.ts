@@ -125,10 +125,14 @@ export class Shop implements AsyncDisposable {
   /** How the orders stand that were created since then, by the database's clock. */
   async standing(since: Date): Promise<Standing> {
     const { rows } = await this.#database.query<{ status: string; orders: number; workflows: number; carried: number }>(
-      `with o as (select status, saga_id, order_id from customer_order where create_time >= $1)
+      // Before there were episodes, an order was carried by the workflow of its saga alone.
+      `with o as (
+         select status, coalesce(to_jsonb(c) ->> 'last_episode_id', c.saga_id::text) as workflow
+         from customer_order c where create_time >= $1
+       )
        select status, count(*)::int as orders,
-         (select count(distinct saga_id)::int from o where saga_id is not null and status <> 'pending') as workflows,
-         (select count(*)::int from o where saga_id is not null and status <> 'pending') as carried
+         (select count(distinct workflow)::int from o where status <> 'pending') as workflows,
+         (select count(*)::int from o where status <> 'pending') as carried
        from o group by status`,
       [since],
     );

@@ -94,24 +94,6 @@ describe("the shipping service", () => {
     assert.ok(process.news.find((each) => each.news === ShipmentNews.BOOKED)?.trackingNumber);
   });
 
-  it("takes what a carrier writes, whatever it is", async () => {
-    const created = await create({});
-    await reaches(created.shipmentId, ShipmentStatus.READY);
-    const [booked] = await book(created);
-    assert.ok(booked?.case === "response");
-    const { trackingNumber = "" } = booked.value.shipment ?? {};
-    const eventTime = timestampFromMs(Date.now());
-    const event = { eventId: "a\u0000b", kind: TrackingEventKind.IN_TRANSIT, eventTime, place: "Ber\u0000lin" };
-    for (let count = 0; count < 2; count += 1) await process.shipping.reportTrackingEvent({ trackingNumber, event });
-    const { shipment } = await process.shipping.getShipment({ shipmentId: created.shipmentId });
-    assert.deepEqual(
-      shipment?.events.filter(({ eventId }) => eventId === "a?b").map(({ place }) => place),
-      ["Ber?lin"],
-    );
-    const unknown = process.shipping.reportTrackingEvent({ trackingNumber: "T\u0000", event });
-    await refuses(unknown, Code.NotFound, "SHIPMENT_NOT_FOUND");
-  });
-
   it("gives each entry of a batch its own outcome", async () => {
     const codes = ["", "SIM-UNPACKABLE", "SIM-REFUSE", "SIM-TIMEOUT", "SIM-ERROR", "SIM-SLOW"];
     const requests = [

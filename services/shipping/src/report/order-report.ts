@@ -8,6 +8,7 @@ import {
   ShipmentNews,
 } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import type { Logger } from "#platform/log/logger.ts";
+import { hideCardNumbers } from "#platform/redact/redact-text.ts";
 import { whole } from "#platform/whole.ts";
 import type { NewsOutcome } from "../shipment/metrics.ts";
 import { resumeBatch } from "../shipment/resumed-batch.ts";
@@ -162,12 +163,12 @@ function toReport({ orderId, locationId, news, trackingNumber, failure }: Untold
   });
 }
 
-/** Their codes are theirs; the contract wants upper snake case of at most 64 characters. */
+const otherThanSnake = /[^A-Z0-9]+/g;
+
+/** Their codes are theirs; the contract wants upper snake case of at most 64 characters, and no card number in it. */
 function upperSnake(code: string): string {
-  return code
-    .toUpperCase()
-    .replace(/[^A-Z0-9]+/g, "_")
-    .slice(0, 64);
+  const snake = code.toUpperCase().replace(otherThanSnake, "_");
+  return hideCardNumbers(snake).toUpperCase().replace(otherThanSnake, "_").slice(0, 64);
 }
 
 function toAnswer({ outcome }: ReportShipmentOutcome): Answer {

@@ -3,11 +3,16 @@ import { hideCardNumbers } from "#platform/redact/redact-text.ts";
 const control = /\p{Cc}/gu;
 
 /**
- * A text of the carrier or the warehouse as it may be stored and shown: on one line, without what the database cannot store
- * (NUL, halves of characters), without card numbers, and not longer than so many characters.
+ * A number or id of the carrier as it may be stored: on one line, without what the database cannot store (NUL, halves of
+ * characters), and not longer than so many characters. It may look like the number of a payment card.
  */
+export function outsideId(text: string, longest: number): string {
+  return text.slice(0, longest).toWellFormed().replace(control, "?");
+}
+
+/** A text of the carrier or the warehouse in the same way, without card numbers: for people. */
 export function outsideText(text: string, longest: number): string {
-  return hideCardNumbers(text.slice(0, longest).toWellFormed().replace(control, "?"));
+  return hideCardNumbers(outsideId(text, longest));
 }
 
 /** The longest codes and explanations of carrier and warehouse that are kept, in characters. */

@@ -1,7 +1,7 @@
 import { auditOrigin } from "#platform/audit/audit-entry.ts";
 import { Batcher, type SubmitOptions } from "#platform/batch/batcher.ts";
 import { activeTraceParent, endSpan, linksTo, startResumed } from "#platform/trace/spans.ts";
-import { outsideText } from "../shipment/outside-text.ts";
+import { outsideId, outsideText } from "../shipment/outside-text.ts";
 import type { Shipment } from "../shipment/shipment.ts";
 import type { SubmittedReport, TrackedShipment, TrackingReport, TrackingRepository } from "./tracking.repository.ts";
 
@@ -44,9 +44,9 @@ const longest = { trackingNumber: 64, eventId: 128, place: 200 };
 
 /** A number that no parcel can have stays one; two ids that differ only in what cannot be stored are one. */
 function storable({ trackingNumber, event }: TrackingReport): TrackingReport {
-  const eventId = outsideText(event.eventId, longest.eventId);
+  const eventId = outsideId(event.eventId, longest.eventId);
   const place = outsideText(event.place, longest.place);
-  return { trackingNumber: outsideText(trackingNumber, longest.trackingNumber), event: { ...event, eventId, place } };
+  return { trackingNumber: outsideId(trackingNumber, longest.trackingNumber), event: { ...event, eventId, place } };
 }
 
 /** Which shipment a report is about is known only when it was taken: its span in the order's trace is made afterwards. */
