@@ -162,6 +162,15 @@ export class Shop implements AsyncDisposable {
     }
   }
 
+  /** Has everything packed at once that is being packed. */
+  async packAll(): Promise<void> {
+    const shipping = new pg.Client({ connectionString: this.stack.databaseUrl("shipping", "postgres") });
+    await shipping.connect();
+    await shipping.query("update simulator.packing set ready_time = begin_time");
+    await shipping.query("update shipment set due_time = now() where status = 'preparing'");
+    await shipping.end();
+  }
+
   /** CPU seconds so far of each process. */
   cpu(): Promise<ByProcess> {
     return this.#each(cpuSeconds);

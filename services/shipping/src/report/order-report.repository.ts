@@ -43,12 +43,17 @@ const claimDue: SqlText = {
     returning ${shipmentColumns}, ${nextNews} as news`,
 };
 
+/** Locks $1 in the order in which everybody does: whoever was told packed is booking the same shipments already. */
+const locked = `s.shipment_id = any(array(
+      select shipment_id from shipment where shipment_id = any($1::uuid[]) order by order_id, location_id for update))`;
+
 /** What has happened to the shipment since it was claimed is due at once. $1: ids, $2: news, $3: refusals. */
 const close: SqlText = {
   name: "news_close",
   text: `update shipment s set told_news = case when ${nextNews} = d.news then d.news else s.told_news end,
       news_refusal = d.refusal, news_attempts = 0, news_due_time = '-infinity'
-    from unnest($1::uuid[], $2::text[], $3::text[]) as d(shipment_id, news, refusal) where s.shipment_id = d.shipment_id`,
+    from unnest($1::uuid[], $2::text[], $3::text[]) as d(shipment_id, news, refusal)
+    where s.shipment_id = d.shipment_id and ${locked}`,
 };
 
 /** Not all of them come back at the same time. $1: ids, $2, $3: the longest pause and half the first. */
@@ -56,7 +61,7 @@ const defer: SqlText = {
   name: "news_defer",
   text: `update shipment s set news_due_time = clock_timestamp()
       + least($2::float8, $3::float8 * 2 ^ least(s.news_attempts, 20)) * (0.5 + random()) * interval '1 millisecond'
-    where s.shipment_id = any($1::uuid[])`,
+    where ${locked}`,
 };
 
 /** How many shipments are looked at to find the one that waits longest. */
