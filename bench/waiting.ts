@@ -7,6 +7,7 @@ import { pause } from "./order-load.ts";
 
 /** Packing takes hours, the way to the customer no time. */
 const shipping = { PACKING_MS: String(6 * 3_600_000), CARRIER_TRANSIT_MS: "0" };
+/** How often the parcels that are there by then are packed, until all orders are delivered. */
 const packEveryMs = 5_000;
 /** After the last order has come to rest. */
 const settleMs = 20_000;
