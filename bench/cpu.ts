@@ -18,6 +18,18 @@ export async function cpuSeconds(pid: number | undefined): Promise<number> {
   return own + below.reduce((sum, seconds) => sum + seconds, 0);
 }
 
+/**
+ * The memory that a process and its living descendants have, in bytes; pages that several share count in parts. 0 for a
+ * process that does not run. Linux only.
+ */
+export async function memoryBytes(pid: number | undefined): Promise<number> {
+  if (pid === undefined) return 0;
+  const rollup = await readFile(`/proc/${pid}/smaps_rollup`, "utf8").catch(() => "");
+  const kilobytes = Number(/^Pss:\s+(\d+) kB$/m.exec(rollup)?.[1] ?? 0);
+  const below = await Promise.all((await childrenOf(pid)).map(memoryBytes));
+  return kilobytes * 1024 + below.reduce((sum, bytes) => sum + bytes, 0);
+}
+
 async function childrenOf(pid: number): Promise<number[]> {
   const tasks = await readdir(`/proc/${pid}/task`).catch(() => []);
   const lists = await Promise.all(

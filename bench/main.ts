@@ -1,16 +1,18 @@
-// `npm run bench -- rpc|stock|orders|telemetry`: each prints both sides and, as its last line, `ratio: <number>`.
+// `npm run bench -- rpc|stock|orders|arrivals|waiting|telemetry`: each prints both sides and, as its last line, `ratio: <number>`.
 
 const benches: ReadonlyMap<string, string> = new Map([
   ["rpc", "unary calls per second of the gRPC face, against plain connect-node and bare grpc-js"],
   ["stock", "reservations per second on one hot SKU, coalesced against SELECT … FOR UPDATE"],
   ["orders", "orders per second from CreateOrder to confirmed, lists against lists of one"],
+  ["arrivals", "CPU per order that arrives by itself, to confirmed and to delivered, against batches of one"],
+  ["waiting", "CPU and memory at rest with 10,000 orders being packed for hours, against none"],
   ["telemetry", "orders per second with traces, logs and scrapes on, sampled at 10 % and at 100 %, against off"],
 ]);
 
-const [name = "--help"] = process.argv.slice(2);
+const [name = "--help", ...args] = process.argv.slice(2);
 if (benches.has(name)) {
-  const { bench }: { bench: () => Promise<void> } = await import(`./${name}.ts`);
-  await bench();
+  const { bench }: { bench: (args: readonly string[]) => Promise<void> } = await import(`./${name}.ts`);
+  await bench(args);
 } else {
   const help = [...benches].map(([bench, about]) => `  npm run bench -- ${bench.padEnd(9)} ${about}`);
   console.log(["Measures the product against the usual way to do the same:", ...help].join("\n"));

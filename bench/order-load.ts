@@ -55,6 +55,24 @@ export async function prepare(stack: Stack, clients: Clients): Promise<string[]>
   return Promise.all(created);
 }
 
+/** A request for two articles, which are others for each number. */
+export function orderRequest(customerId: string, number: number) {
+  const price = { currency: "EUR", amount: 990n };
+  const lines = [0, 1].map((line) => ({
+    sku: skus[(number + line) % skus.length] ?? "",
+    quantity: 1,
+    unitPrice: price,
+  }));
+  return {
+    requestId: randomUUID(),
+    customerId,
+    lines,
+    cardToken: "tok_approve",
+    waitFor: WaitFor.CONFIRMED,
+    shippingAddress: { recipient: "Bench", lines: ["Street 1"], city: "Berlin", postalCode: "10115", country: "DE" },
+  };
+}
+
 /** How a caller calls. */
 export interface CallerOptions {
   readonly tally: Tally;
@@ -69,28 +87,8 @@ export async function caller(
 ): Promise<void> {
   for (let number = 0; !until.aborted; number += 1) {
     const start = performance.now();
-    const price = { currency: "EUR", amount: 990n };
-    const lines = [0, 1].map((line) => ({
-      sku: skus[(number + line) % skus.length] ?? "",
-      quantity: 1,
-      unitPrice: price,
-    }));
     try {
-      const request = {
-        requestId: randomUUID(),
-        customerId,
-        lines,
-        cardToken: "tok_approve",
-        waitFor: WaitFor.CONFIRMED,
-        shippingAddress: {
-          recipient: "Bench",
-          lines: ["Street 1"],
-          city: "Berlin",
-          postalCode: "10115",
-          country: "DE",
-        },
-      };
-      const { order } = await orders.createOrder(request);
+      const { order } = await orders.createOrder(orderRequest(customerId, number));
       tally.note(order?.status, performance.now() - start);
     } catch (error) {
       tally.note(undefined, 0);

@@ -133,6 +133,7 @@ describe("a pod's checksum", () => {
 
 const edges = [
   "orders>worker:grpc",
+  "shipping>orders:grpc",
   "shipping>worker:grpc",
   "test>inventory:grpc",
   "test>orders:grpc",

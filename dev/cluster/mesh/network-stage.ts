@@ -18,6 +18,7 @@ interface Attempt {
 const attempts: readonly Attempt[] = [
   { from: "orders", to: headlessAddress("worker"), open: true },
   { from: "worker", to: headlessAddress("payments"), open: true },
+  { from: "shipping", to: headlessAddress("orders"), open: true },
   { from: "payments", to: outsideAddress("postgres"), open: true },
   { from: "worker", to: outsideAddress("temporal"), open: true },
   { from: "orders", to: headlessAddress("payments"), open: false },

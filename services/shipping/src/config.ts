@@ -17,6 +17,10 @@ export const shippingConfig = {
   WORKER_ADDRESS: z.string().default("127.0.0.1:50055"),
   /** How long one call to the worker may take. */
   WORKER_TIMEOUT_MS: milliseconds.default(5_000),
+  /** Where orders are told what becomes of their shipments. */
+  ORDERS_ADDRESS: z.string().default("127.0.0.1:50051"),
+  /** How long one call to orders may take. */
+  ORDERS_TIMEOUT_MS: milliseconds.min(1).default(5_000),
   /** How long a batch of bookings or cancellations waits for the carrier; what is undecided then is pending. */
   CARRIER_ANSWER_MS: milliseconds.default(1_000),
   /** How long one call to the carrier may take before its outcome counts as unknown. */
@@ -29,6 +33,8 @@ export const shippingConfig = {
   SIMULATOR_POOL_MAX: z.coerce.number().int().min(1).default(4),
   /** The simulated warehouse packs a shipment in this time. */
   PACKING_MS: milliseconds.default(500),
+  /** And this much longer at most: which share of it follows from the shipment's id, alike for every attempt. */
+  PACKING_SPREAD_MS: milliseconds.default(0),
   /** The simulated carrier delivers a parcel this long after it was booked. */
   CARRIER_TRANSIT_MS: milliseconds.default(2_000),
   /** The simulated carrier answers after this time for the postal code `SIM-SLOW`. */

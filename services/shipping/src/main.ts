@@ -1,3 +1,4 @@
+import { OrderEpisodeService } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { SagaCallbackService } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
 import { startService } from "#platform/process/service.ts";
 import { shippingConfig } from "./config.ts";
@@ -17,5 +18,6 @@ await startService({
       output,
       registry,
       sagas: client(SagaCallbackService, config.WORKER_ADDRESS),
+      orders: client(OrderEpisodeService, config.ORDERS_ADDRESS),
     }),
 });

@@ -1,5 +1,6 @@
 import type { Client } from "@connectrpc/connect";
 import type { Registry } from "prom-client";
+import type { OrderEpisodeService } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import type { SagaCallbackService } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
 import { FulfillmentService } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
 import { ShippingService } from "#gen/shop/shipping/v1/shipping_service_pb.js";
@@ -17,9 +18,11 @@ import { Booking, leaseFor } from "./booking/booking.ts";
 import type { ShippingConfig } from "./config.ts";
 import { PackingRepository } from "./packing/packing.repository.ts";
 import { Packing } from "./packing/packing.ts";
+import { OrderReportRepository } from "./report/order-report.repository.ts";
+import { OrderReport } from "./report/order-report.ts";
 import { SagaReportRepository } from "./report/saga-report.repository.ts";
 import { SagaReport } from "./report/saga-report.ts";
-import { ShippingMetrics } from "./shipment/metrics.ts";
+import { type Backlog, ShippingMetrics } from "./shipment/metrics.ts";
 import { ShipmentRepository } from "./shipment/shipment.repository.ts";
 import { Shipments } from "./shipment/shipments.ts";
 import { OutsideWorld } from "./simulators/outside-world.ts";
@@ -35,10 +38,13 @@ export interface ShippingContext {
   readonly output: NodeJS.WritableStream;
   readonly registry: Registry;
   readonly sagas: Client<typeof SagaCallbackService>;
+  readonly orders: Client<typeof OrderEpisodeService>;
 }
 
 /** How long decisions may go on after the last call was answered; the platform allows 5 s for stopping. */
 const drainGraceMs = 3_000;
+/** The relay that tells orders, as metrics and log lines name it. */
+const newsRelay = "shipment.news";
 /** The longest pause of a relay that fails, in milliseconds. */
 const maxPauseMs = 5_000;
 
@@ -48,17 +54,24 @@ export async function buildShipping(context: ShippingContext): Promise<ServicePa
   const metrics = new ShippingMetrics(registry);
   const outside = await openOutsideWorld(context);
   const repository = new ShipmentRepository(database, metrics.moved);
-  const booking = buildBooking(context, outside, metrics);
-  const packer = relayOfPacking(context, outside, metrics);
+  const news = new OrderReportRepository(database);
+  const teller = relayOfNews(context, news, metrics);
+  const onNews = () => teller.nudge();
+  const booking = buildBooking(context, outside, { metrics, onNews });
+  const packer = relayOfPacking(context, outside, { metrics, onNews });
   const reporter = relayOfReports(context);
   const shipments = new Shipments({ repository, onCreated: () => packer.nudge() });
   const tracking = new Tracking({
     repository: new TrackingRepository(database, metrics.moved),
-    onOver: () => reporter.nudge(),
+    onOver: ({ reported }) => (reported ? teller : reporter).nudge(),
   });
   const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
   const audit = new AuditTrail({ service: "shipping", database, registry, logger, config, output });
-  const loops = [packer, reporter, relayOfBooking(context, booking), watchBacklog(context, repository, metrics), audit];
+  const backlog = watchBacklog(context, metrics, async () => {
+    const [due, untold] = await Promise.all([repository.backlog(), news.backlog()]);
+    return new Map([...due, [newsRelay, untold]]);
+  });
+  const loops = [packer, reporter, teller, relayOfBooking(context, booking), backlog, audit];
   return {
     services: [
       register(ShippingService, new ShippingApi({ shipments, tracking, pageTokens })),
@@ -83,6 +96,7 @@ function openOutsideWorld({ config, logger }: ShippingContext): Promise<OutsideW
     databaseUrl: config.DATABASE_URL,
     poolMax: config.SIMULATOR_POOL_MAX,
     packingMs: config.PACKING_MS,
+    packingSpreadMs: config.PACKING_SPREAD_MS,
     transitMs: config.CARRIER_TRANSIT_MS,
     slowMs: config.CARRIER_SLOW_MS,
     refusedLocations: config.CARRIER_SIMULATOR_REFUSED_LOCATIONS,
@@ -91,7 +105,14 @@ function openOutsideWorld({ config, logger }: ShippingContext): Promise<OutsideW
   });
 }
 
-function buildBooking(context: ShippingContext, { carrier }: OutsideWorld, metrics: ShippingMetrics): Booking {
+/** Who hears of what happens. */
+interface Listeners {
+  readonly metrics: ShippingMetrics;
+  /** There is something to tell to orders. */
+  readonly onNews: () => void;
+}
+
+function buildBooking(context: ShippingContext, { carrier }: OutsideWorld, { metrics, onNews }: Listeners): Booking {
   const { config, database, logger } = context;
   const repository = new BookingRepository({
     database,
@@ -106,6 +127,7 @@ function buildBooking(context: ShippingContext, { carrier }: OutsideWorld, metri
     timeoutMs: config.CARRIER_TIMEOUT_MS,
     answerMs: config.CARRIER_ANSWER_MS,
     onCall: metrics.carrierCall,
+    onNews,
   });
 }
 
@@ -113,13 +135,14 @@ function relayOfBooking(context: ShippingContext, booking: Booking): Relay {
   return relay(context, "shipment.booking", () => booking.sweep());
 }
 
-function relayOfPacking(context: ShippingContext, { warehouse }: OutsideWorld, metrics: ShippingMetrics): Relay {
+function relayOfPacking(context: ShippingContext, { warehouse }: OutsideWorld, { metrics, onNews }: Listeners): Relay {
   const { config, database, logger } = context;
   const packing = new Packing({
     repository: new PackingRepository(database, metrics.moved),
     warehouse,
     log: logger,
     timeoutMs: config.CARRIER_TIMEOUT_MS,
+    onNews,
   });
   return relay(context, "shipment.packing", (signal) => packing.sweep(signal));
 }
@@ -131,15 +154,22 @@ function relayOfReports(context: ShippingContext): Relay {
   return relay(context, "shipment.report", (signal) => reports.sweep(signal));
 }
 
+function relayOfNews(context: ShippingContext, repository: OrderReportRepository, metrics: ShippingMetrics): Relay {
+  const { config, logger, orders } = context;
+  const timeoutMs = config.ORDERS_TIMEOUT_MS;
+  const report = new OrderReport({ repository, orders, log: logger, timeoutMs, onOutcome: metrics.newsTold });
+  return relay(context, newsRelay, (signal) => report.sweep(signal));
+}
+
 function relay({ config, logger }: ShippingContext, name: string, sweep: RelayOptions["sweep"]): Relay {
   return new Relay({ name, everyMs: config.SWEEP_MS, sweep, log: logger, maxPauseMs });
 }
 
 /** Measures how long what is due has waited. */
-function watchBacklog(context: ShippingContext, repository: ShipmentRepository, metrics: ShippingMetrics): Relay {
+function watchBacklog(context: ShippingContext, metrics: ShippingMetrics, read: () => Promise<Backlog>): Relay {
   const { config, logger } = context;
   const sweep = async () => {
-    metrics.backlog(await repository.backlog());
+    metrics.backlog(await read());
     return 0;
   };
   return new Relay({ name: "shipment.backlog", everyMs: config.BACKLOG_EVERY_MS, sweep, log: logger });

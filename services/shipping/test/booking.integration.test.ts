@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { keptLog } from "#testing/logger.ts";
 import { until } from "#testing/until.ts";
-import type { Carrier } from "../src/booking/carrier.ts";
+import type { BookingState, Carrier } from "../src/booking/carrier.ts";
 import { isTombstone, type Shipment } from "../src/shipment/shipment.ts";
 import { at } from "./examples.ts";
 import { request, shortTimeoutMs, World } from "./world.ts";
@@ -73,6 +74,99 @@ describe("booking with the simulated carrier", () => {
     await booking.settled();
     assert.equal((await world.look(shipment.shipmentId)).status, "shipped");
     assert.equal((await parcelOf(shipment))?.calls, 2);
+  });
+
+  /** The simulated carrier, which writes `number` where the tracking number belongs. */
+  const numbering = (number: () => string): Carrier => {
+    const { carrier } = world;
+    const renumbered = async (answer: Promise<BookingState>): Promise<BookingState> => {
+      const state = await answer;
+      return state.kind === "booked" ? { ...state, trackingNumber: number() } : state;
+    };
+    return {
+      name: carrier.name,
+      book: (order, signal) => renumbered(carrier.book(order, signal)),
+      find: (key, signal) => renumbered(carrier.find(key, signal)),
+      cancel: (key, signal) => renumbered(carrier.cancel(key, signal)),
+    };
+  };
+
+  for (const number of ["", "T\u0000", "\ud800", "T".repeat(65), "line\nline"]) {
+    it(`calls off what the carrier books under ${JSON.stringify(number.slice(0, 9))}, which is no number`, async () => {
+      const shipment = await world.create();
+      await world.openBooking({ carrier: numbering(() => number) }).book(request(shipment, "ship"));
+      const { status, failure } = await world.look(shipment.shipmentId);
+      assert.deepEqual([status, failure?.code], ["failed", "TRACKING_NUMBER_UNUSABLE"]);
+      assert.equal((await parcelOf(shipment))?.state, "cancelled");
+    });
+  }
+
+  it("takes a tracking number once, whether it comes again later or in the same batch, and goes on with the others", async () => {
+    const first = await world.ship();
+    const { logger, text } = keptLog("shipping");
+    let count = 0;
+    const numbers = [first.trackingNumber, "TWICE", "TWICE", "ONCE"];
+    const carrier = numbering(() => numbers[count++ % numbers.length] ?? "");
+    const shipments = await Promise.all(numbers.map(() => world.create()));
+    const booking = world.openBooking({ carrier, log: logger });
+    await Promise.all(shipments.map((each) => booking.book(request(each, "ship"))));
+    const seen = await Promise.all(shipments.map(({ shipmentId }) => world.look(shipmentId)));
+    assert.deepEqual(seen.map(({ status }) => status).toSorted(), ["failed", "failed", "shipped", "shipped"]);
+    const failures = seen.flatMap(({ failure }) => (failure ? [failure.code] : []));
+    assert.deepEqual(failures, ["TRACKING_NUMBER_UNUSABLE", "TRACKING_NUMBER_UNUSABLE"]);
+    assert.match(text(), /tracking number cannot be used/);
+    assert.equal(await booking.sweep(), 0);
+  });
+
+  it("takes a number once also when two processes book at the same time", async () => {
+    const shipments = await Promise.all(Array.from({ length: 8 }, () => world.create()));
+    const carrier = numbering(() => "RACE");
+    await Promise.all(shipments.map((each) => world.openBooking({ carrier }).book(request(each, "ship"))));
+    for (let round = 0; round < 5; round += 1) {
+      await world.expireLeases();
+      const booking = world.openBooking({ carrier });
+      await booking.sweep();
+      await booking.settled();
+    }
+    const seen = await Promise.all(shipments.map(({ shipmentId }) => world.look(shipmentId)));
+    assert.deepEqual(seen.map(({ status }) => status).toSorted(), [
+      ...Array.from({ length: 7 }, () => "failed"),
+      "shipped",
+    ]);
+  });
+
+  it("lets a parcel go under the shipment's own id when the carrier does not give it back", async () => {
+    const shipment = await world.create();
+    const keeping = numbering(() => "T\u0000");
+    const carrier = { ...keeping, cancel: keeping.find };
+    const { logger, text } = keptLog("shipping");
+    await world.openBooking({ carrier, log: logger }).book(request(shipment, "ship"));
+    const { status, trackingNumber } = await world.look(shipment.shipmentId);
+    assert.deepEqual([status, trackingNumber], ["shipped", shipment.shipmentId]);
+    assert.match(text(), /under no tracking number/);
+  });
+
+  it("keeps what can be kept of a refusal, whatever the carrier writes", async () => {
+    const shipment = await world.create();
+    const refuse = async (): Promise<BookingState> => ({
+      kind: "refused",
+      code: `BAD\u0000${"X".repeat(200)}`,
+      message: `\ud800${"no ".repeat(1_000)}`,
+    });
+    const carrier: Carrier = { name: "simulator", book: refuse, find: refuse, cancel: refuse };
+    await world.openBooking({ carrier }).book(request(shipment, "ship"));
+    const { status, failure } = await world.look(shipment.shipmentId);
+    assert.deepEqual([status, failure?.code.slice(0, 5), failure?.code.length], ["failed", "BAD?X", 64]);
+    assert.equal(failure?.reason.length, 500);
+  });
+
+  it("answers a booking that is done with its number, however it is asked", async () => {
+    const shipment = await world.ship();
+    for (const step of ["ship", "ship again"]) {
+      assert.equal(await world.openBooking().book(request(shipment, step)), shipment.shipmentId);
+    }
+    assert.equal((await world.look(shipment.shipmentId)).trackingNumber, shipment.trackingNumber);
+    assert.equal((await parcelOf(shipment))?.calls, 1);
   });
 
   it("is pending while the carrier is slow, and goes on by itself", async () => {

@@ -28,6 +28,8 @@ export function shipmentIn(status: ShipmentStatus): Shipment {
     trackingNumber: "T1",
     failure: status === "failed" ? { by: "carrier", code: "NO", reason: "no" } : undefined,
     cancelRequested: false,
+    reported: false,
+    awaited: false,
     attempts: 1,
     told: false,
     events: [],
@@ -50,6 +52,7 @@ export interface Change {
   lines?: { sku: string; quantity: bigint }[];
   address?: typeof address;
   sagaId?: string;
+  reported?: boolean;
 }
 
 /** A request to create a shipment of a new order. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import type { BookingState } from "../src/booking/carrier.ts";
-import { judgeBooking, judgeCancellation, settle } from "../src/booking/judgement.ts";
+import { type Asked, type JudgedAnswer, judgeBooking, judgeCancellation, settle } from "../src/booking/judgement.ts";
 import { type Shipment, type ShipmentStatus, shipmentStatuses } from "../src/shipment/shipment.ts";
 import { shipmentIn } from "./examples.ts";
 
@@ -32,7 +32,8 @@ const booked: BookingState = { kind: "booked", trackingNumber: "T1" };
 const refused: BookingState = { kind: "refused", code: "NO", message: "no" };
 const unknown: BookingState = { kind: "unknown" };
 const cancelled: BookingState = { kind: "cancelled" };
-const settlements: [answer: BookingState, asked: "book" | "cancel", wanted: boolean, becomes: string][] = [
+const mistaken: JudgedAnswer = { kind: "mistaken" };
+const settlements: [answer: JudgedAnswer, asked: Asked, wanted: boolean, becomes: string][] = [
   [booked, "book", false, "shipped"],
   [booked, "book", true, "ask cancel"],
   [booked, "cancel", true, "shipped"],
@@ -45,15 +46,29 @@ const settlements: [answer: BookingState, asked: "book" | "cancel", wanted: bool
   [cancelled, "book", false, "failed"],
   [cancelled, "book", true, "cancelled"],
   [cancelled, "cancel", true, "cancelled"],
+  [mistaken, "book", false, "ask withdraw"],
+  [mistaken, "book", true, "ask cancel"],
+  [mistaken, "cancel", true, "shipped"],
+  [mistaken, "withdraw", false, "shipped"],
+  [booked, "withdraw", false, "shipped"],
+  [refused, "withdraw", false, "failed"],
+  [unknown, "withdraw", false, "failed"],
+  [unknown, "withdraw", true, "cancelled"],
+  [cancelled, "withdraw", false, "failed"],
+  [cancelled, "withdraw", true, "cancelled"],
 ];
 
 for (const [answer, asked, cancelRequested, becomes] of settlements) {
   const wish = cancelRequested ? "is to be called off" : "is wanted";
   it(`settles what ${wish} by "${answer.kind}" to ${asked}: ${becomes}`, () => {
-    const settlement = settle({ ...shipmentIn("booking"), cancelRequested }, answer, asked);
+    const shipment = { ...shipmentIn("booking"), cancelRequested };
+    const settlement = settle(shipment, answer, asked);
     const result = settlement.kind === "decided" ? settlement.shipment.status : `ask ${settlement.kind}`;
     assert.equal(result, becomes);
-    if (settlement.kind === "decided" && becomes === "shipped") assert.equal(settlement.shipment.trackingNumber, "T1");
+    if (settlement.kind !== "decided" || becomes !== "shipped") return;
+    // A parcel whose number cannot be used goes by the shipment's own id.
+    const number = answer.kind === "mistaken" ? shipment.shipmentId : "T1";
+    assert.equal(settlement.shipment.trackingNumber, number);
   });
 }
 

@@ -49,6 +49,39 @@ describe("packing with the simulated warehouse", () => {
     assert.equal(refused.reasonName, "PACKING_FAILED");
   });
 
+  it("takes as much longer as the shipment's id says, the same for every attempt", async () => {
+    const spread = () =>
+      new WarehouseSimulator({ store: world.test.database, packingMs: 5_000, spreadMs: 25_000, now: () => world.now });
+    const shipments = await Promise.all(Array.from({ length: 40 }, () => world.create({}, false)));
+    const orders = shipments.map(({ shipmentId, locationId, lines, address }) => {
+      assert.ok(address);
+      return { shipmentId, locationId, lines, address };
+    });
+    const takes = async () =>
+      (await spread().pack(orders, forever)).map((state) => (state.kind === "packing" ? state.askAgainMs : 0));
+    const times = await takes();
+    assert.deepEqual(await takes(), times);
+    assert.ok(Math.min(...times) >= 5_000 && Math.max(...times) < 30_000, String(times));
+    assert.ok(Math.max(...times) - Math.min(...times) > 5_000, String(times));
+    await world.bookings.cancel(shipments.map((shipment) => request(shipment, "cancel")));
+  });
+
+  it("keeps what can be kept of what the warehouse writes, and goes on with the others", async () => {
+    const [poison, other] = [await world.create({}, false), await world.create({}, false)];
+    const warehouse: Warehouse = {
+      pack: async (orders) =>
+        orders.map(({ shipmentId }) =>
+          shipmentId === poison.shipmentId
+            ? { kind: "failed", code: "A\u0000B", message: "\udc00".repeat(9_000) }
+            : { kind: "packed" },
+        ),
+    };
+    await open(warehouse).sweep(forever);
+    assert.deepEqual(await statusesOf([poison, other]), ["failed", "ready"]);
+    const { failure } = await world.look(poison.shipmentId);
+    assert.deepEqual([failure?.code, failure?.reason.length], ["A?B", 500]);
+  });
+
   it("leaves what was called off meanwhile", async () => {
     const shipment = await world.create({}, false);
     const warehouse: Warehouse = {

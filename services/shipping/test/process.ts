@@ -7,6 +7,7 @@ import {
   type Transport,
 } from "@connectrpc/connect";
 import { Registry } from "prom-client";
+import { OrderEpisodeService, type ReportShipmentRequest } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { SagaCallbackService, type ShipmentReport } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
 import { FulfillmentService } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
 import { ShippingService } from "#gen/shop/shipping/v1/shipping_service_pb.js";
@@ -31,6 +32,10 @@ export interface Process extends AsyncDisposable {
   readonly heard: ShipmentReport[];
   /** The trace context that came with each of them; empty when there was none. */
   readonly heardIn: string[];
+  /** What orders was told. */
+  readonly news: ReportShipmentRequest[];
+  /** The trace context that came with each of them; empty when there was none. */
+  readonly newsIn: string[];
   /** Everything that was logged, and the audit log as it was published. */
   readonly log: () => string;
 }
@@ -47,7 +52,10 @@ export async function startProcess(world: World, changes: Record<string, string>
   const heardIn: string[] = [];
   const registry = new Registry();
   const sagas = createClient(SagaCallbackService, workerTransport(heard, heardIn));
-  const parts = await buildShipping({ config, database, logger, output, registry, sagas });
+  const news: ReportShipmentRequest[] = [];
+  const newsIn: string[] = [];
+  const orders = createClient(OrderEpisodeService, ordersTransport(news, newsIn));
+  const parts = await buildShipping({ config, database, logger, output, registry, sagas, orders });
   const transport = transportTo(parts);
   await parts.start?.();
   return {
@@ -56,6 +64,8 @@ export async function startProcess(world: World, changes: Record<string, string>
     registry,
     heard,
     heardIn,
+    news,
+    newsIn,
     log: () => text() + published.join(""),
     async [Symbol.asyncDispose]() {
       await parts.stop?.();
@@ -78,6 +88,18 @@ function workerTransport(heard: ShipmentReport[], heardIn: string[]) {
         heard.push(...reports);
         heardIn.push(...reports.map((_, index) => traceparents[index] ?? ""));
         return { taken: reports.map(() => true) };
+      },
+    }),
+  );
+}
+
+function ordersTransport(news: ReportShipmentRequest[], newsIn: string[]) {
+  return createRouterTransport(({ service }) =>
+    service(OrderEpisodeService, {
+      batchReportShipments: ({ requests, traceparents }) => {
+        news.push(...requests);
+        newsIn.push(...requests.map((_, index) => traceparents[index] ?? ""));
+        return { outcomes: requests.map(() => ({ outcome: { case: "response", value: {} } })) };
       },
     }),
   );

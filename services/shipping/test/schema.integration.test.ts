@@ -8,6 +8,7 @@ import { newId } from "#platform/id.ts";
 import { quietLogger } from "#testing/logger.ts";
 import { migrations } from "../src/migrations/list.ts";
 import { Packing } from "../src/packing/packing.ts";
+import { OrderReportRepository } from "../src/report/order-report.repository.ts";
 import { SagaReportRepository } from "../src/report/saga-report.repository.ts";
 import { listQuery, type ShipmentFilter } from "../src/shipment/shipment.repository.ts";
 import { CarrierClock } from "../src/simulators/carrier-clock.ts";
@@ -34,7 +35,7 @@ describe("the shipping database", () => {
     const prepared = await database.query<{ name: string; statement: string }>(
       "select name, statement from pg_prepared_statements where name <> ''",
     );
-    assert.ok(prepared.length >= 22, prepared.map(({ name }) => name).join(" "));
+    assert.ok(prepared.length >= 28, prepared.map(({ name }) => name).join(" "));
     await database.query("set enable_seqscan = off");
     for (const { name, statement } of prepared) {
       const plan = await explain(`explain (generic_plan) ${statement}`);
@@ -66,6 +67,7 @@ describe("the shipping database", () => {
       "delete from shipment",
       "update shipment set address = null",
       "update shipment set order_id = gen_random_uuid()",
+      "update shipment set reported = true",
       "update tracking_event set kind = 'lost'",
       "delete from tracking_event",
       "update idempotency_key set response = ''",
@@ -86,6 +88,7 @@ describe("the shipping database", () => {
       "update shipment set status = 'shipped', tracking_number = null",
       "update shipment set tracking_number = 'T'",
       "update shipment set failed_by = 'weather'",
+      "update shipment set told_news = 'stolen'",
     ];
     for (const sql of impossible) {
       const failed = world.test.database.query(
@@ -134,6 +137,14 @@ describe("the shipping database", () => {
     const told = await reports.claimDue(1_000, 10);
     await reports.defer(told);
     await reports.taken(told);
+    const news = new OrderReportRepository(database);
+    await world.create({ reported: true });
+    const untold = await news.claimDue(1_000, 10);
+    assert.equal(untold.length, 1);
+    await news.defer(untold);
+    await news.close(untold.map((shipment) => ({ shipment, refusal: "" })));
+    await news.backlog();
+    await world.bookings.markAwaited([input.orderId]);
     await purgeIdempotencyKeys(database, 60_000);
     const now = Date.now() + 120_000;
     await new CarrierClock({ store: database, report: async () => undefined, now: () => now }).sweep();

@@ -3,6 +3,7 @@ import { after, before, describe, it } from "node:test";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
+import { ShipmentNews } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { ShipmentResult } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
 import { ShipmentStatus, TrackingEventKind } from "#gen/shop/shipping/v1/shipment_pb.js";
 import { newId } from "#platform/id.ts";
@@ -64,6 +65,33 @@ describe("the shipping service", () => {
       shipment?.events.map(({ kind }) => TrackingEventKind[kind]),
       ["PICKED_UP", "IN_TRANSIT", "OUT_FOR_DELIVERY", "DELIVERED"],
     );
+  });
+
+  const heard = ({ orderId }: { orderId: string }) =>
+    process.news.filter((each) => each.orderId === orderId).map(({ news }) => ShipmentNews[news]);
+
+  it("tells orders what becomes of a parcel that it has reported, and answers the booking itself", async () => {
+    const created = await create({ reported: true });
+    await until(() => heard(created).length === 1, "it is packed");
+    const [booked] = await book(created);
+    assert.ok(booked?.case === "response");
+    const { trackingNumber } = booked.value.shipment ?? {};
+    assert.ok(trackingNumber);
+    await until(() => heard(created).length === 2, "it arrived");
+    assert.deepEqual(heard(created), ["PACKED", "DELIVERED"]);
+    const [again] = await book(created);
+    assert.equal(again?.case === "response" && again.value.shipment?.trackingNumber, trackingNumber);
+    assert.equal(process.heard.filter(({ orderId }) => orderId === created.orderId).length, 0);
+  });
+
+  it("tells orders what the carrier decided after the booking was answered", async () => {
+    const created = await create({ reported: true, address: at("SIM-TIMEOUT") });
+    await until(() => heard(created).length === 1, "it is packed");
+    const [pending] = await book(created);
+    assert.ok(pending?.case === "response" && pending.value.pending);
+    await until(() => heard(created).length === 3, "it is booked and arrived");
+    assert.deepEqual(heard(created), ["PACKED", "BOOKED", "DELIVERED"]);
+    assert.ok(process.news.find((each) => each.news === ShipmentNews.BOOKED)?.trackingNumber);
   });
 
   it("gives each entry of a batch its own outcome", async () => {
@@ -189,6 +217,8 @@ describe("the shipping service", () => {
       /shipping_carrier_duration_seconds_count\{call="find",outcome="booked"\} [1-9]/,
       /shipping_shipments_total\{status="LOST"\} 1/,
       /shipping_relay_lag_seconds\{relay="shipment.report"\} \d/,
+      /shipping_relay_lag_seconds\{relay="shipment.news"\} \d/,
+      /shipping_news_total\{news="BOOKED",outcome="told"\} 1/,
     ]) {
       assert.match(metrics, sample);
     }

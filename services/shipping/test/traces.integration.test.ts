@@ -74,6 +74,33 @@ describe("the traces of shipments", () => {
     }
   });
 
+  it("go on to orders when that is told", async () => {
+    const request = createRequest({ reported: true });
+    const { orderId, locationId } = request;
+    const traceId = "e".repeat(32);
+    const own = [`00-${traceId}-b7ad6b7169203331-01`];
+    await using process = await startProcess(world, quick);
+    await process.shipping.batchCreateShipments({ requests: [request], traceparents: own });
+    await packed(process, [request]);
+    const parcel = { requestId: `${orderId}:ship`, orderId, locationId };
+    await process.fulfillment.batchBookShipments({ requests: [parcel], traceparents: own });
+    await until(() => process.news.length === 2, "orders hears that it is packed and that it arrived");
+    const told = () =>
+      spans.all().filter(({ name, attributes }) => name === "report shipment" && attributes["order.id"] === orderId);
+    await until(() => told().length === 2, "both spans have ended");
+    assert.deepEqual(
+      told().map((span) => [span.attributes["shipment.news"], span.attributes["ordermesh.outcome"]]),
+      [
+        ["packed", "done"],
+        ["delivered", "done"],
+      ],
+    );
+    assert.deepEqual(
+      process.newsIn,
+      told().map((span) => `00-${traceId}-${span.spanContext().spanId}-01`),
+    );
+  });
+
   it("go on from the booking when its answer has to be asked for", async () => {
     const request = createRequest({ address: at("SIM-ERROR") });
     const { orderId, locationId } = request;

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { decodeId } from "#platform/id.ts";
 import { CarrierClock } from "../src/simulators/carrier-clock.ts";
-import type { TrackingReport } from "../src/tracking/tracking.repository.ts";
+import { type TrackingReport, TrackingRepository } from "../src/tracking/tracking.repository.ts";
+import { Tracking } from "../src/tracking/tracking.ts";
 import { at, event } from "./examples.ts";
 import { request, World } from "./world.ts";
 
@@ -51,6 +53,51 @@ describe("tracking", () => {
     const [again] = await world.tracking.record([report]);
     assert.ok(again && !(again instanceof Error) && !again.ended);
     assert.deepEqual((await world.look(shipmentId)).updateTime, updateTime);
+  });
+});
+
+describe("what a carrier writes", () => {
+  let world: World;
+  before(async () => {
+    world = await World.open();
+  });
+  after(() => world[Symbol.asyncDispose]());
+
+  const open = () => new Tracking({ repository: new TrackingRepository(world.test.database), onOver: () => undefined });
+
+  it("is kept as far as it can be, and a report that comes again has one effect", async () => {
+    const { trackingNumber } = await world.ship();
+    const place = `Ber\u0000lin \ud800 4111 1111 1111 1111${"x".repeat(500)}`;
+    const odd = { ...event("in_transit", 1, "a\u0000b"), place };
+    for (let count = 0; count < 2; count += 1) await open().report({ trackingNumber, event: odd });
+    const { events } = await open().report({ trackingNumber, event: event("delivered", 2) });
+    assert.deepEqual(
+      events.map(({ eventId }) => eventId),
+      ["a?b", "delivered-2"],
+    );
+    assert.match(events[0]?.place ?? "", /^Ber\?lin . \[card number\]x+$/);
+    assert.ok((events[0]?.place.length ?? 0) <= 200);
+  });
+
+  it("is not found under a number that no parcel can have, alone", async () => {
+    const { trackingNumber } = await world.ship();
+    const tracking = open();
+    const unknown = tracking.report({ trackingNumber: "T\u0000", event: event("delivered", 1) });
+    const known = tracking.report({ trackingNumber, event: event("delivered", 1) });
+    await assert.rejects(unknown, { reasonName: "SHIPMENT_NOT_FOUND" });
+    assert.equal((await known).status, "delivered");
+  });
+
+  it("may look like the number of a payment card", async () => {
+    const { shipmentId } = await world.ship();
+    const trackingNumber = "4111111111111111";
+    await world.test.database.query("update shipment set tracking_number = $1 where shipment_id = $2", [
+      trackingNumber,
+      decodeId(shipmentId),
+    ]);
+    const report = { trackingNumber, event: event("delivered", 1, trackingNumber) };
+    const shipment = await open().report(report);
+    assert.deepEqual([shipment.status, shipment.events[0]?.eventId], ["delivered", trackingNumber]);
   });
 });
 

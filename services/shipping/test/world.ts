@@ -91,7 +91,8 @@ export class World implements AsyncDisposable {
   /** Lets the time of all claims run out. */
   async expireLeases(): Promise<void> {
     await this.test.database.query(
-      `update shipment set due_time = due_time - interval '1 hour', report_due_time = report_due_time - interval '1 hour'`,
+      `update shipment set due_time = due_time - interval '1 hour', report_due_time = report_due_time - interval '1 hour',
+        news_due_time = news_due_time - interval '1 hour'`,
     );
   }
 

@@ -16,7 +16,7 @@ import { activeSpan } from "#platform/trace/spans.ts";
 import { whole } from "#platform/whole.ts";
 import type { Booking } from "../booking/booking.ts";
 import { awaitsCarrier, judgeBooking, judgeCancellation } from "../booking/judgement.ts";
-import { isTombstone } from "../shipment/shipment.ts";
+import { isTombstone, type Shipment } from "../shipment/shipment.ts";
 import type { Shipments } from "../shipment/shipments.ts";
 import { toBooking, toCancellation, toProto } from "./shipment-proto.ts";
 
@@ -45,7 +45,7 @@ export class FulfillmentApi implements ServiceImpl<typeof FulfillmentService> {
   async #book(request: BookShipmentRequest, { signal }: HandlerContext) {
     const shipmentId = await this.#booking.book(toBooking(request), { signal });
     activeSpan()?.setAttribute("shipment.id", shipmentId);
-    const shipment = await this.#shipments.look(shipmentId);
+    const shipment = await this.#lookOrAwait(shipmentId);
     // What the carrier decided meanwhile is judged like what it had decided before.
     judgeBooking(shipment);
     return whole(BookShipmentResponseSchema, { shipment: toProto(shipment), pending: awaitsCarrier(shipment) });
@@ -54,12 +54,19 @@ export class FulfillmentApi implements ServiceImpl<typeof FulfillmentService> {
   async #cancel(request: CancelShipmentRequest, { signal }: HandlerContext) {
     const shipmentId = await this.#booking.cancel(toCancellation(request), { signal });
     activeSpan()?.setAttribute("shipment.id", shipmentId);
-    const shipment = await this.#shipments.look(shipmentId);
+    const shipment = await this.#lookOrAwait(shipmentId);
     judgeCancellation(shipment);
     return whole(CancelShipmentResponseSchema, {
       shipment: isTombstone(shipment) ? undefined : toProto(shipment),
       pending: awaitsCarrier(shipment),
     });
+  }
+
+  /** The shipment as it stands. Before a caller is told that it is undecided, it is noted that somebody waits for news. */
+  async #lookOrAwait(shipmentId: string): Promise<Shipment> {
+    const shipment = await this.#shipments.look(shipmentId);
+    if (!awaitsCarrier(shipment) || !shipment.reported || shipment.awaited) return shipment;
+    return (await this.#booking.awaitNews(shipmentId)) ? shipment : this.#shipments.look(shipmentId);
   }
 }
 

@@ -94,7 +94,7 @@ function lossText(events: Shipment["events"]): string {
 
 /** A request to create, with what tells a repetition from another request. */
 export function toNewShipment(request: CreateShipmentRequest): NewShipment {
-  const { requestId, orderId, locationId, sagaId, lines, address } = request;
+  const { requestId, orderId, locationId, sagaId, reported, lines, address } = request;
   const { recipient = "", lines: street = [], city = "", postalCode = "", country = "" } = address ?? {};
   return {
     requestId,
@@ -102,6 +102,7 @@ export function toNewShipment(request: CreateShipmentRequest): NewShipment {
     orderId,
     locationId,
     sagaId,
+    reported,
     lines: lines.map(({ sku, quantity }) => ({ sku, quantity: Number(quantity) })),
     address: { recipient, lines: street, city, postalCode, country },
     ...submission(requestId),

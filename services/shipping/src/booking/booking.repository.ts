@@ -3,9 +3,10 @@ import type { Database } from "#platform/database/database.ts";
 import { type Keyed, replayable } from "#platform/database/idempotency.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
-import { bucketOf, decodeId, newId } from "#platform/id.ts";
+import { bucketOf, decodeId, encodeId, newId } from "#platform/id.ts";
 import { shipmentNotFound } from "../shipment/errors.ts";
 import type { Moved, OnMoved } from "../shipment/metrics.ts";
+import { isTrackingNumber } from "../shipment/outside-text.ts";
 import { moveTo, type Shipment, shipmentKey } from "../shipment/shipment.ts";
 import { createdEffect, createdJoin, effectOf, type Submission } from "../shipment/shipment-audit.ts";
 import {
@@ -18,7 +19,15 @@ import {
 } from "../shipment/shipment-change.ts";
 import { type ShipmentRow, shipmentColumns, toShipment } from "../shipment/shipment-row.ts";
 import type { BookingState } from "./carrier.ts";
-import { judgeBooking, judgeCancellation, type Settlement, settle, type Verdict } from "./judgement.ts";
+import {
+  type Asked,
+  type JudgedAnswer,
+  judgeBooking,
+  judgeCancellation,
+  type Settlement,
+  settle,
+  type Verdict,
+} from "./judgement.ts";
 
 /** Which shipment to book or to call off. */
 export interface ShipmentRequest extends Keyed, Submission {
@@ -35,7 +44,7 @@ export interface Claim extends ShipmentRef {
 /** The carrier's answer about a shipment in `booking`. */
 export interface CarrierAnswer {
   readonly shipmentId: string;
-  readonly asked: "book" | "cancel";
+  readonly asked: Asked;
   readonly answer: BookingState;
   /** Who had it asked. */
   readonly origin: AuditOrigin;
@@ -95,6 +104,24 @@ const insertTombstones: SqlText = {
     select shipment_id from created`,
 };
 
+/** Whose numbers these are. $1: tracking numbers. */
+const findNumbers: SqlText = {
+  name: "shipment_numbers",
+  text: `select s.shipment_id as "shipmentId", s.tracking_number as "trackingNumber"
+    from shipment s where s.tracking_number = any($1::text[])`,
+};
+
+/** Notes that somebody waits for news of what the carrier has not decided. $1: ids. */
+const markAwaited: SqlText = {
+  name: "shipment_await",
+  text: `update shipment s set awaited = true
+    where s.shipment_id = any(array(
+      select shipment_id from shipment where shipment_id = any($1::uuid[])
+      order by order_id, location_id for update))
+    and s.status = 'booking'
+    returning s.shipment_id as "shipmentId"`,
+};
+
 /** Claims what nobody is asking the carrier about. $1: lease in milliseconds, $2: at most so many. */
 const claimDue: SqlText = {
   name: "shipment_claim_booking",
@@ -143,17 +170,34 @@ export class BookingRepository {
     );
   }
 
-  /** Writes down what the carrier answered; says for each what it became or what to ask next. */
+  /**
+   * Writes down what the carrier answered; says for each what it became or what to ask next. A tracking number that another
+   * shipment has, or that is none, is a matter of that shipment alone.
+   */
   async settle(answers: readonly CarrierAnswer[]): Promise<Settlement[]> {
     const { settlements, changes } = await this.#options.database.transaction(async (tx) => {
-      const rows = await tx.query<ShipmentRow>(lockById, [answers.map((each) => decodeId(each.shipmentId))]);
+      const numbers = answers.flatMap(({ answer }) => (answer.kind === "booked" ? [answer.trackingNumber] : []));
+      const [rows, used] = await Promise.all([
+        tx.query<ShipmentRow>(lockById, [answers.map((each) => decodeId(each.shipmentId))]),
+        tx.query<UsedNumber>(findNumbers, [numbers.filter(isTrackingNumber)]),
+      ]);
       const locked = new Map(rows.map((row) => toShipment(row)).map((shipment) => [shipment.shipmentId, shipment]));
-      const decided = decideAll(locked, answers);
+      const decided = decideAll(locked, answers.map(judgeNumbers(used)));
       if (decided.changes.length > 0) await tx.commitWith(saveShipments, savedValues(decided.changes));
       return decided;
     });
     this.#moved(changes);
     return settlements;
+  }
+
+  /**
+   * Notes that whoever asked is answered before the carrier has decided, so that orders is told what it decides. Says for
+   * each whether it is still undecided.
+   */
+  async markAwaited(shipmentIds: readonly string[]): Promise<boolean[]> {
+    const rows = await this.#options.database.query<ShipmentRef>(markAwaited, [shipmentIds.map(decodeId)]);
+    const marked = new Set(rows.map(({ shipmentId }) => encodeId(shipmentId)));
+    return shipmentIds.map((id) => marked.has(id));
   }
 
   /** Claims what is undecided and nobody is asking about: after a crash, a lost answer or a carrier that was away. */
@@ -259,7 +303,30 @@ async function lockOrMark(tx: Transaction, inputs: readonly ShipmentRequest[]): 
   return { shipments, marked: marks.map(() => ({ status: "cancelled" })) };
 }
 
-function decideAll(locked: ReadonlyMap<string, Shipment>, answers: readonly CarrierAnswer[]) {
+interface UsedNumber {
+  /** A uuid. */
+  readonly shipmentId: string;
+  readonly trackingNumber: string;
+}
+
+/** An answer after its tracking number was looked at. */
+type JudgedCarrierAnswer = Omit<CarrierAnswer, "answer"> & { readonly answer: JudgedAnswer };
+
+/** Finds out which numbers cannot be used: those of other shipments, also within these answers, and what is no number. */
+function judgeNumbers(used: readonly UsedNumber[]): (answer: CarrierAnswer) => JudgedCarrierAnswer {
+  const owners = new Map(used.map(({ shipmentId, trackingNumber }) => [trackingNumber, encodeId(shipmentId)]));
+  return (given) => {
+    const { shipmentId, answer } = given;
+    if (answer.kind !== "booked") return given;
+    const { trackingNumber } = answer;
+    const owner = owners.get(trackingNumber) ?? shipmentId;
+    if (!isTrackingNumber(trackingNumber) || owner !== shipmentId) return { ...given, answer: { kind: "mistaken" } };
+    owners.set(trackingNumber, shipmentId);
+    return given;
+  };
+}
+
+function decideAll(locked: ReadonlyMap<string, Shipment>, answers: readonly JudgedCarrierAnswer[]) {
   const changes: ShipmentChange[] = [];
   const settlements = answers.map(({ shipmentId, answer, asked, origin }) => {
     const shipment = locked.get(shipmentId);

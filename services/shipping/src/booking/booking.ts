@@ -9,7 +9,7 @@ import { ownOrigin } from "../shipment/shipment-audit.ts";
 import type { BookingRepository, CarrierAnswer, Claim, ShipmentRequest } from "./booking.repository.ts";
 import type { Carrier } from "./carrier.ts";
 import { CarrierCalls, type NoteCarrierCall, type Question } from "./carrier-call.ts";
-import type { Settlement } from "./judgement.ts";
+import type { Asked, Settlement } from "./judgement.ts";
 
 /** What booking works with. Durations are milliseconds. */
 export interface BookingOptions {
@@ -25,6 +25,8 @@ export interface BookingOptions {
   readonly maxRunning?: number;
   /** Told how long each call to the carrier took. */
   readonly onCall?: NoteCarrierCall;
+  /** Called after the carrier has decided what orders is to be told: it need not wait for the timer. */
+  readonly onNews?: () => void;
 }
 
 const batchSize = 128;
@@ -59,6 +61,7 @@ export class Booking {
   readonly #cancellations: Batcher<ShipmentRequest, Claim>;
   readonly #answers: Batcher<CarrierAnswer, Settlement>;
   readonly #deferred: Batcher<Shipment, undefined>;
+  readonly #awaited: Batcher<string, boolean>;
   /** The decisions that this process works on, by shipment. They never fail. */
   readonly #running = new Map<string, Promise<void>>();
 
@@ -69,6 +72,7 @@ export class Booking {
     this.#books = new Batcher({ name: "shipment.book", run: repository.book, keyOf: shipmentKey });
     this.#cancellations = new Batcher({ name: "shipment.cancel", run: repository.cancel, keyOf: shipmentKey });
     this.#answers = new Batcher({ name: "shipment.settle", run: (answers) => repository.settle(answers) });
+    this.#awaited = new Batcher({ name: "shipment.await", run: (ids) => repository.markAwaited(ids) });
     this.#deferred = new Batcher({
       name: "shipment.defer",
       run: async (shipments) => {
@@ -86,6 +90,16 @@ export class Booking {
   /** Calls a shipment off, in the same way. */
   cancel(request: ShipmentRequest, options?: SubmitOptions): Promise<string> {
     return this.#claimAndWait(this.#cancellations.submit(request, options), request.origin);
+  }
+
+  /**
+   * Notes that whoever asked is answered before the carrier has decided about a shipment, so that orders is told what it
+   * decides.
+   *
+   * @returns false when it has decided by now, and nobody is told
+   */
+  awaitNews(shipmentId: string, options?: SubmitOptions): Promise<boolean> {
+    return this.#awaited.submit(shipmentId, options);
   }
 
   /**
@@ -107,7 +121,7 @@ export class Booking {
 
   /** Takes nothing more and resolves once the carrier has answered what it was asked. */
   async drain(): Promise<void> {
-    await Promise.all([this.#books.drain(), this.#cancellations.drain()]);
+    await Promise.all([this.#books.drain(), this.#cancellations.drain(), this.#awaited.drain()]);
     await this.settled();
     await Promise.all([this.#answers.drain(), this.#deferred.drain()]);
   }
@@ -165,15 +179,29 @@ export class Booking {
   async #decide(shipment: Shipment, origin: AuditOrigin): Promise<void> {
     const end = AbortSignal.timeout(decisionMs(this.#options.timeoutMs));
     let question = firstQuestion(shipment);
+    let asked: Asked = question === "cancel" ? "cancel" : "book";
     for (let count = 0; count < maxQuestions; count += 1) {
       const answer = await this.#calls.ask(shipment, question, end);
-      const asked = question === "cancel" ? "cancel" : "book";
       const settlement = await this.#answers.submit({ shipmentId: shipment.shipmentId, asked, answer, origin });
-      if (settlement.kind === "decided") return;
-      question = settlement.kind;
+      if (settlement.kind === "decided") return this.#decided(settlement.shipment);
+      asked = settlement.kind;
+      if (asked === "withdraw")
+        this.#options.log.warn("the carrier's tracking number cannot be used", fieldsOf(shipment));
+      question = asked === "withdraw" ? "cancel" : asked;
     }
     throw new Error(`the carrier contradicts itself about shipment ${shipment.shipmentId}`);
   }
+
+  #decided(shipment: Shipment): void {
+    if (shipment.trackingNumber === shipment.shipmentId) {
+      this.#options.log.warn("a parcel is on its way under no tracking number of the carrier", fieldsOf(shipment));
+    }
+    if (shipment.reported && shipment.awaited) this.#options.onNews?.();
+  }
+}
+
+function fieldsOf({ shipmentId, orderId }: Shipment) {
+  return { "shipment.id": shipmentId, "order.id": orderId };
 }
 
 /** What was never sent is sent; what may have been sent is asked for first. */

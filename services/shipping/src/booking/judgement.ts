@@ -1,5 +1,5 @@
-import { hideCardNumbers } from "#platform/redact/redact-text.ts";
 import { alreadyShipped, carrierRefused, notReady, packingFailed, shipmentCancelled } from "../shipment/errors.ts";
+import { outsideFailure } from "../shipment/outside-text.ts";
 import { moveTo, type Shipment, type ShipmentFailure, type ShipmentStatus } from "../shipment/shipment.ts";
 import type { BookingState } from "./carrier.ts";
 
@@ -60,8 +60,16 @@ export type Settlement =
   | { readonly kind: "decided"; readonly shipment: Shipment }
   /** It is booked, but somebody wants it called off. */
   | { readonly kind: "cancel" }
+  /** It is booked under a number that cannot be used, and has to be called off for that. */
+  | { readonly kind: "withdraw" }
   /** The carrier does not know it. */
   | { readonly kind: "book" };
+
+/** What the carrier said, after its number was looked at: `mistaken` is booked under a number that cannot be used. */
+export type JudgedAnswer = BookingState | { readonly kind: "mistaken" };
+
+/** Why the carrier was asked: to book, to call off as somebody wants, or to call off for a number that cannot be used. */
+export type Asked = "book" | "cancel" | "withdraw";
 
 /** Whether the carrier's answer is outstanding. */
 export function awaitsCarrier(shipment: Shipment): boolean {
@@ -73,22 +81,27 @@ export function awaitsCarrier(shipment: Shipment): boolean {
  * wishes: what the carrier has refused is failed, and what it can no longer give back is shipped, whether or not somebody
  * wanted it called off.
  *
- * @param asked `cancel` when the answer is that to a cancellation
+ * What was booked under a number that cannot be used is called off and has failed; where the carrier does not give it back, it
+ * has shipped under the shipment's own id, by which no report of the carrier will find it.
+ *
+ * @param asked what the answer is to
  */
-export function settle(shipment: Shipment, answer: BookingState, asked: "book" | "cancel"): Settlement {
+export function settle(shipment: Shipment, answer: JudgedAnswer, asked: Asked): Settlement {
   if (!awaitsCarrier(shipment)) return decided(shipment);
   switch (answer.kind) {
     case "unknown":
-      if (asked === "cancel") return decided(moveTo(shipment, "cancelled"));
+      if (asked !== "book") return calledOff(shipment, asked);
       return { kind: shipment.cancelRequested ? "cancel" : "book" };
     case "booked":
       if (shipment.cancelRequested && asked === "book") return { kind: "cancel" };
       return decided(moveTo(shipment, "shipped", { trackingNumber: answer.trackingNumber }));
+    case "mistaken":
+      if (asked === "book") return { kind: shipment.cancelRequested ? "cancel" : "withdraw" };
+      return decided(moveTo(shipment, "shipped", { trackingNumber: shipment.shipmentId }));
     case "refused":
       return decided(moveTo(shipment, "failed", { failure: carrierFailure(answer.code, answer.message) }));
     case "cancelled":
-      if (shipment.cancelRequested) return decided(moveTo(shipment, "cancelled"));
-      return decided(moveTo(shipment, "failed", { failure: carrierFailure("CANCELLED", "the carrier called it off") }));
+      return calledOff(shipment, asked);
   }
 }
 
@@ -96,6 +109,16 @@ function decided(shipment: Shipment): Settlement {
   return { kind: "decided", shipment };
 }
 
+/** Why nobody has it any more. */
+function calledOff(shipment: Shipment, asked: Asked): Settlement {
+  if (shipment.cancelRequested) return decided(moveTo(shipment, "cancelled"));
+  const failure =
+    asked === "withdraw"
+      ? carrierFailure("TRACKING_NUMBER_UNUSABLE", "the carrier's tracking number is used already, or is none")
+      : carrierFailure("CANCELLED", "the carrier called it off");
+  return decided(moveTo(shipment, "failed", { failure }));
+}
+
 function carrierFailure(code: string, reason: string): ShipmentFailure {
-  return { by: "carrier", code: hideCardNumbers(code), reason: hideCardNumbers(reason) };
+  return { by: "carrier", ...outsideFailure(code, reason) };
 }

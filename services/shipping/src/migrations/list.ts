@@ -3,6 +3,7 @@ import { CreateShipment } from "./0001-shipment.ts";
 import { CreateSimulator } from "./0002-simulator.ts";
 import { KeepTrace } from "./0003-trace.ts";
 import { Audit } from "./0004-audit.ts";
+import { TellOrders } from "./0005-news.ts";
 
 /** Everything that has happened to the schema, oldest first. */
 export const migrations: MigrationsList = [
@@ -10,4 +11,5 @@ export const migrations: MigrationsList = [
   { name: "0002-simulator", class: CreateSimulator },
   { name: "0003-trace", class: KeepTrace },
   { name: "0004-audit", class: Audit },
+  { name: "0005-news", class: TellOrders },
 ];

@@ -3,8 +3,8 @@ import { writtenColumns } from "#platform/database/columns.ts";
 import type { Database } from "#platform/database/database.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import { decodeId } from "#platform/id.ts";
-import { hideCardNumbers } from "#platform/redact/redact-text.ts";
 import type { Moved, OnMoved } from "../shipment/metrics.ts";
+import { outsideFailure } from "../shipment/outside-text.ts";
 import { type Shipment, type ShipmentFailure, type ShipmentStatus, sourcesOf } from "../shipment/shipment.ts";
 import { effectOf, ownOrigin } from "../shipment/shipment-audit.ts";
 import { type ShipmentRow, shipmentColumns, toShipment } from "../shipment/shipment-row.ts";
@@ -94,14 +94,14 @@ export class PackingRepository {
 }
 
 function toSettledRow({ shipment, state }: PackingReport, n: number): SettledColumns & SettledTerms {
-  const failure = state.kind === "failed" ? state : undefined;
+  const failure = state.kind === "failed" ? outsideFailure(state.code, state.message) : undefined;
   return {
     n,
     shipment_id: decodeId(shipment.shipmentId),
     status: outcomes[state.kind],
     failed_by: failure ? "warehouse" : null,
-    failure_code: failure ? hideCardNumbers(failure.code) : "",
-    failure_reason: failure ? hideCardNumbers(failure.message) : "",
+    failure_code: failure?.code ?? "",
+    failure_reason: failure?.reason ?? "",
     due_ms: state.kind === "packing" ? state.askAgainMs : null,
   };
 }

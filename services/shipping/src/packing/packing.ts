@@ -14,6 +14,8 @@ export interface PackingOptions {
   readonly log: Pick<Logger, "warn">;
   /** How long the questions of one sweep to the warehouse may take together. */
   readonly timeoutMs: number;
+  /** Called after one of them is packed, or cannot be, of which orders is to be told: it need not wait for the timer. */
+  readonly onNews?: () => void;
 }
 
 const batchSize = 256;
@@ -73,6 +75,7 @@ export class Packing {
       return news.map(({ index }) => answers[index]);
     };
     await resumeBatch<Answer>(batch, settle, outcomeOf);
+    if (news.some(({ shipment }) => shipment.reported)) this.#options.onNews?.();
     return asked.length;
   }
 

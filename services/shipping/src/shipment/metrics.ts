@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
-import { type Shipment, shipmentStatuses } from "./shipment.ts";
+import { type News, newsKinds, type Shipment, shipmentStatuses } from "./shipment.ts";
 
 /** A shipment that has come to a status. */
 export interface Moved extends Pick<Shipment, "status"> {
@@ -13,11 +13,17 @@ export type OnMoved = (shipments: readonly Moved[]) => void;
 /** How long what is due has waited, in seconds, by the relay that does it. */
 export type Backlog = ReadonlyMap<string, number>;
 
+const newsOutcomes = ["told", "refused", "failed"] as const;
+
+/** How the telling of one piece of news ended: orders has it, orders never takes it, or it is told again. */
+export type NewsOutcome = (typeof newsOutcomes)[number];
+
 /** What the shipping service measures. */
 export class ShippingMetrics {
   readonly #seconds: Histogram<"outcome">;
   readonly #shipments: Counter<"status">;
   readonly #carrier: Histogram<"call" | "outcome">;
+  readonly #news: Counter<"news" | "outcome">;
   readonly #lag: Gauge<"relay">;
 
   constructor(registry: Registry) {
@@ -44,9 +50,18 @@ export class ShippingMetrics {
       buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
       registers,
     });
+    this.#news = new Counter({
+      name: "shipping_news_total",
+      help: "What orders was told of shipments, by news and outcome: told, refused (put aside) or failed (told again).",
+      labelNames: ["news", "outcome"],
+      registers,
+    });
+    for (const news of newsKinds) {
+      for (const outcome of newsOutcomes) this.#news.inc({ news: news.toUpperCase(), outcome }, 0);
+    }
     this.#lag = new Gauge({
       name: "shipping_relay_lag_seconds",
-      help: "How long the oldest shipment that is due waits to be packed, booked or reported; 0 when none is due.",
+      help: "How long the oldest shipment waits that is due to be packed, booked or told to its saga, or of which orders has not heard; 0 when none does.",
       labelNames: ["relay"],
       registers,
     });
@@ -65,6 +80,11 @@ export class ShippingMetrics {
   /** Notes a call to the carrier: what was asked, how it ended, and how long it took in seconds. */
   readonly carrierCall = (call: string, outcome: string, seconds: number): void => {
     this.#carrier.observe({ call, outcome }, seconds);
+  };
+
+  /** Notes that orders was told something, and how that ended. */
+  readonly newsTold = (news: News, outcome: NewsOutcome): void => {
+    this.#news.inc({ news: news.toUpperCase(), outcome });
   };
 
   /** Notes how much is left to do. */

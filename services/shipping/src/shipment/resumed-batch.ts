@@ -3,16 +3,16 @@ import { endSpan, startBatchSpan, startResumed, traceParentOf, underSpan } from 
 import type { Shipment } from "./shipment.ts";
 
 /** What is done for many shipments at once, each in the trace that was begun for it earlier. */
-export interface ResumedBatch {
+export interface ResumedBatch<S extends Shipment = Shipment> {
   /** The span of each shipment; the batch's own one is called after it. */
   readonly name: string;
   /** Of the shipments' spans; internal unless given. */
   readonly kind?: SpanKind;
   /** When the work began, in milliseconds since 1970; now unless given. */
   readonly startTime?: number;
-  readonly shipments: readonly Shipment[];
+  readonly shipments: readonly S[];
   /** What the span of a shipment says besides its ids. */
-  readonly attributesOf: (shipment: Shipment) => Attributes;
+  readonly attributesOf: (shipment: S) => Attributes;
 }
 
 /** The spans of a batch: one for each shipment whose trace is kept, and one for what is done for all of them. */
@@ -29,8 +29,8 @@ interface BatchSpans {
  * @param work gets the `traceparent` of each shipment's span, empty for one that is not kept; none at all when none is
  * @param outcomeOf for the attribute `ordermesh.outcome`
  */
-export async function resumeBatch<R>(
-  batch: ResumedBatch,
+export async function resumeBatch<R, S extends Shipment = Shipment>(
+  batch: ResumedBatch<S>,
   work: (traceparents: readonly string[]) => Promise<readonly R[]>,
   outcomeOf: (result: R | undefined) => string,
 ): Promise<readonly R[]> {
@@ -53,7 +53,8 @@ export async function resumeBatch<R>(
   }
 }
 
-function startSpans({ name, kind, startTime, shipments, attributesOf }: ResumedBatch): BatchSpans {
+function startSpans<S extends Shipment>(batch: ResumedBatch<S>): BatchSpans {
+  const { name, kind, startTime, shipments, attributesOf } = batch;
   const when = startTime === undefined ? {} : { startTime };
   const size = { "ordermesh.list.size": shipments.length };
   const spans = shipments.map((shipment) => {
@@ -66,7 +67,7 @@ function startSpans({ name, kind, startTime, shipments, attributesOf }: ResumedB
     });
   });
   const traceparents = spans.map(traceParentOf);
-  const batch = startBatchSpan(`${name} list`, { attributes: size, ...when }, traceparents);
-  if (batch) for (const span of spans) span?.addLink({ context: batch.spanContext() });
-  return { batch, shipments: spans, traceparents };
+  const shared = startBatchSpan(`${name} list`, { attributes: size, ...when }, traceparents);
+  if (shared) for (const span of spans) span?.addLink({ context: shared.spanContext() });
+  return { batch: shared, shipments: spans, traceparents };
 }

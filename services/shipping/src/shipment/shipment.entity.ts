@@ -32,6 +32,8 @@ export const ShipmentEntity = defineEntity({
     failureCode: p.text(),
     failureReason: p.text(),
     cancelRequested: p.boolean(),
+    reported: p.boolean(),
+    awaited: p.boolean(),
     attempts: p.integer(),
     reportAttempts: p.integer(),
     traceparent: p.text(),

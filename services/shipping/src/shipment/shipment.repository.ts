@@ -27,8 +27,10 @@ export interface NewShipment extends Keyed, Submission {
   readonly locationId: string;
   readonly lines: readonly ShipmentLine[];
   readonly address: Address;
-  /** Empty: nobody is told. */
+  /** Empty: no workflow is told. */
   readonly sagaId: string;
+  /** Whether orders is told what becomes of it. */
+  readonly reported: boolean;
 }
 
 /** What became of a {@link NewShipment}; a repetition has only the id. */
@@ -53,6 +55,7 @@ interface InsertedShipment {
   readonly lines: readonly ShipmentLine[];
   readonly address: Address;
   readonly saga_id: string;
+  readonly reported: boolean;
   readonly traceparent: string;
 }
 
@@ -63,6 +66,7 @@ const insertedColumns = writtenColumns<InsertedShipment>({
   lines: "jsonb",
   address: "jsonb",
   saga_id: "text",
+  reported: "boolean",
   traceparent: "text",
 });
 
@@ -203,6 +207,7 @@ function toInsertedRow(input: NewShipment, shipmentId: string): InsertedShipment
     lines: input.lines,
     address: input.address,
     saga_id: input.sagaId,
+    reported: input.reported,
     traceparent: input.traceparent,
   };
 }

@@ -1,5 +1,5 @@
 /**
- * Where a shipment may go next. The way between `delivered` and `lost` is open only until a saga is told, see
+ * Where a shipment may go next. The way between `delivered` and `lost` is open only until somebody is told, see
  * `applyEvents`: reports of the carrier come in any order, and a later one corrects an earlier one.
  */
 export const transitions = {
@@ -55,6 +55,20 @@ export interface TrackingEvent {
   readonly place: string;
 }
 
+/** Everything that orders is told of a shipment. */
+export const newsKinds = [
+  "packed",
+  "packing_failed",
+  "booked",
+  "booking_refused",
+  "delivered",
+  "lost",
+  "cancelled",
+] as const;
+
+/** What orders is told of a shipment. */
+export type News = (typeof newsKinds)[number];
+
 /** Why a shipment failed. */
 export interface ShipmentFailure {
   readonly by: "warehouse" | "carrier";
@@ -73,16 +87,20 @@ export interface Shipment {
   readonly lines: readonly ShipmentLine[];
   /** Undefined for the mark that a cancellation leaves when it comes before the shipment. */
   readonly address: Address | undefined;
-  /** Whom to tell how it ended; empty: nobody. */
+  /** Which workflow of the kind before episodes to tell how it ended; empty: none. */
   readonly sagaId: string;
   readonly carrier: string;
   readonly trackingNumber: string;
   readonly failure: ShipmentFailure | undefined;
   /** Somebody wants it called off, but whether the carrier has it is not known yet. */
   readonly cancelRequested: boolean;
+  /** Orders is told what becomes of it. */
+  readonly reported: boolean;
+  /** Whoever had it booked or called off was answered before the carrier had decided, and waits for news. */
+  readonly awaited: boolean;
   /** How often the carrier has been asked about it. */
   readonly attempts: number;
-  /** Whether the telling of the saga has begun: what was told is not changed any more. */
+  /** Whether the telling how it ended has begun: what was told is not changed any more. */
   readonly told: boolean;
   /** By the time they happened. */
   readonly events: readonly TrackingEvent[];

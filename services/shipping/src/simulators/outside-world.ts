@@ -14,6 +14,8 @@ export interface OutsideWorldOptions {
   readonly poolMax: number;
   /** In which time a shipment is packed. */
   readonly packingMs: number;
+  /** And this much longer at most, by the shipment. */
+  readonly packingSpreadMs: number;
   /** From booking to delivery. */
   readonly transitMs: number;
   /** How late the carrier answers for `SIM-SLOW`. */
@@ -34,9 +36,9 @@ export class OutsideWorld {
   #clock: Relay | undefined;
 
   private constructor(store: Database, options: OutsideWorldOptions) {
-    const { transitMs, slowMs, refusedLocations, packingMs } = options;
+    const { transitMs, slowMs, refusedLocations, packingMs, packingSpreadMs: spreadMs } = options;
     this.carrier = new CarrierSimulator({ store, transitMs, slowMs, refusedLocations });
-    this.warehouse = new WarehouseSimulator({ store, packingMs });
+    this.warehouse = new WarehouseSimulator({ store, packingMs, spreadMs });
     this.#store = store;
     this.#options = options;
   }

@@ -15,7 +15,7 @@ const endings: Partial<Record<TrackingKind, ShipmentStatus>> = { delivered: "del
  * (the first to come under an id is kept), and the status follows from all of them in the order in which they happened.
  *
  * When a shipment is reported both delivered and lost, the later happening counts; at the same instant, the greater id.
- * Once the telling of the saga has begun, the status stays, because money moves on it; such reports are kept, not acted on.
+ * Once the telling has begun, of the saga or of orders, the status stays, because money moves on it; such reports are kept, not acted on.
  */
 export function applyEvents(shipment: Shipment, reported: readonly TrackingEvent[]): Shipment {
   const events = merge(shipment.events, reported);
@@ -41,7 +41,7 @@ function merge(known: readonly TrackingEvent[], reported: readonly TrackingEvent
   return inOrder([...byId.values()]);
 }
 
-/** Whether a saga wants to hear of it: the shipment arrived or is lost. */
+/** Whether its saga wants to hear of it: the shipment arrived or is lost. */
 export function isOver(shipment: Shipment): boolean {
   return Object.values(endings).includes(shipment.status);
 }
@@ -51,6 +51,6 @@ export function isOver(shipment: Shipment): boolean {
  * could act on another ending than the one it is told.
  */
 export function withFinalStatus(shipment: Shipment): Shipment {
-  const isFinal = !isOver(shipment) || shipment.told || shipment.sagaId === "";
+  const isFinal = !isOver(shipment) || shipment.told || (shipment.sagaId === "" && !shipment.reported);
   return isFinal ? shipment : { ...shipment, status: "shipped" };
 }

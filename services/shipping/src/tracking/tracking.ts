@@ -1,13 +1,14 @@
 import { auditOrigin } from "#platform/audit/audit-entry.ts";
 import { Batcher, type SubmitOptions } from "#platform/batch/batcher.ts";
 import { activeTraceParent, endSpan, linksTo, startResumed } from "#platform/trace/spans.ts";
+import { outsideId, outsideText } from "../shipment/outside-text.ts";
 import type { Shipment } from "../shipment/shipment.ts";
 import type { SubmittedReport, TrackedShipment, TrackingReport, TrackingRepository } from "./tracking.repository.ts";
 
 /** What the tracking works with. */
 export interface TrackingOptions {
   readonly repository: TrackingRepository;
-  /** Called after a shipment has arrived or was lost: its saga need not wait for the timer. */
+  /** Called after a shipment has arrived or was lost: whoever is to be told need not wait for the timer. */
   readonly onOver: (shipment: Shipment) => void;
 }
 
@@ -23,7 +24,8 @@ export class Tracking {
   }
 
   /** Takes a report of a carrier, in any order and repeated. @throws SHIPMENT_NOT_FOUND */
-  async report(report: TrackingReport, options?: SubmitOptions): Promise<Shipment> {
+  async report(given: TrackingReport, options?: SubmitOptions): Promise<Shipment> {
+    const report = storable(given);
     const begin = new Date();
     const { shipment, ended } = await this.#reports.submit({ ...report, origin: auditOrigin() }, options);
     traceReport(shipment, report, begin);
@@ -35,6 +37,16 @@ export class Tracking {
   async drain(): Promise<void> {
     await this.#reports.drain();
   }
+}
+
+/** The longest texts of a report, in characters, as the proto has them. */
+const longest = { trackingNumber: 64, eventId: 128, place: 200 };
+
+/** A number that no parcel can have stays one; two ids that differ only in what cannot be stored are one. */
+function storable({ trackingNumber, event }: TrackingReport): TrackingReport {
+  const eventId = outsideId(event.eventId, longest.eventId);
+  const place = outsideText(event.place, longest.place);
+  return { trackingNumber: outsideId(trackingNumber, longest.trackingNumber), event: { ...event, eventId, place } };
 }
 
 /** Which shipment a report is about is known only when it was taken: its span in the order's trace is made afterwards. */

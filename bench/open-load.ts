@@ -1,0 +1,219 @@
+// The load of the benches that look at a shop from outside: orders that arrive by themselves (Poisson), whether or not those
+// before them were answered, and a stack whose CPU, memory and orders can be read.
+import { type Client, Code, ConnectError } from "@connectrpc/connect";
+import pg from "pg";
+import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
+import { Clients } from "#platform/grpc/clients.ts";
+import type { Overrides } from "../dev/stack/blueprint.ts";
+import { freePorts } from "../dev/stack/free-ports.ts";
+import { type Component, components } from "../dev/stack/layout.ts";
+import { Stack } from "../dev/stack/stack.ts";
+import { cpuSeconds, memoryBytes } from "./cpu.ts";
+import { orderRequest, pause, prepare } from "./order-load.ts";
+
+/** How long a caller waits for the confirmation, in milliseconds. */
+export const callerDeadlineMs = 25_000;
+
+/** Something of each process. */
+export type ByProcess = ReadonlyMap<Component, number>;
+
+/** What became of orders that arrived. */
+export interface Arrivals {
+  readonly arrived: number;
+  /** Milliseconds until the confirmation, of those that were confirmed before their callers' deadline. */
+  readonly confirmed: readonly number[];
+  /** Milliseconds until the refusal OVERLOADED, of those that were refused. */
+  readonly refused: readonly number[];
+  /** Answered as pending or rejected, failed, or not answered at all. */
+  readonly others: number;
+  /** From the first arrival to the last answer. */
+  readonly seconds: number;
+}
+
+/** How orders arrive. */
+export interface ArrivalOptions {
+  /** Orders per second, on average. */
+  readonly rate: number;
+  readonly seconds: number;
+}
+
+/** How the orders of a stack stand. */
+export interface Standing {
+  readonly orders: number;
+  /** By status, in lower case. */
+  readonly statuses: ReadonlyMap<string, number>;
+  /** Orders that some workflow carries or has carried, for each such workflow. */
+  readonly perWorkflow: number;
+}
+
+/** A stack of its own that has just started, with customers and more stock than anybody can order. */
+export class Shop implements AsyncDisposable {
+  readonly stack: Stack;
+  readonly #clients: Clients;
+  readonly #orders: Client<typeof OrderService>;
+  readonly #database: pg.Client;
+  #customers: string[] = [];
+  #number = 0;
+
+  private constructor(stack: Stack) {
+    this.stack = stack;
+    this.#clients = new Clients({ defaultTimeoutMs: 30_000, maxMessageBytes: 8 * 1024 * 1024 });
+    this.#orders = this.#clients.client(OrderService, stack.address("orders"));
+    this.#database = new pg.Client({ connectionString: stack.databaseUrl("orders") });
+  }
+
+  static async open(environment: Overrides): Promise<Shop> {
+    const shop = new Shop(await Stack.start({ ports: await freePorts(), environment }));
+    try {
+      await shop.#database.connect();
+      shop.#customers = await prepare(shop.stack, shop.#clients);
+      return shop;
+    } catch (error) {
+      await shop[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Lets orders arrive, each for itself, and returns when the last one is answered. */
+  async arrive({ rate, seconds }: ArrivalOptions): Promise<Arrivals> {
+    const notes = { confirmed: [] as number[], refused: [] as number[], others: 0 };
+    const begin = performance.now();
+    const calls: Promise<void>[] = [];
+    for (let at = gap(rate); at < seconds * 1_000; at += gap(rate)) {
+      const early = begin + at - performance.now();
+      if (early > 0) await pause(early);
+      calls.push(this.#place(notes));
+    }
+    await Promise.all(calls);
+    return { ...notes, arrived: calls.length, seconds: (performance.now() - begin) / 1_000 };
+  }
+
+  /** Places so many orders, as fast as it goes, and returns when each is confirmed. */
+  async fill(count: number, callers = 64): Promise<void> {
+    let left = count;
+    const call = async () => {
+      while (left > 0) {
+        left -= 1;
+        const notes = { confirmed: [], refused: [], others: 0 };
+        await this.#place(notes);
+        if (notes.confirmed.length > 0) continue;
+        left += 1;
+        await pause(100);
+      }
+    };
+    await Promise.all(Array.from({ length: callers }, call));
+  }
+
+  async #place(notes: { confirmed: number[]; refused: number[]; others: number }): Promise<void> {
+    this.#number += 1;
+    const customer = this.#customers[this.#number % this.#customers.length] ?? "";
+    const start = performance.now();
+    try {
+      const request = orderRequest(customer, this.#number);
+      const { order } = await this.#orders.createOrder(request, { timeoutMs: callerDeadlineMs });
+      const ms = performance.now() - start;
+      if (order && isConfirmed(order.status) && ms <= callerDeadlineMs) notes.confirmed.push(ms);
+      else notes.others += 1;
+    } catch (error) {
+      const isRefused = error instanceof ConnectError && error.code === Code.ResourceExhausted;
+      if (isRefused) notes.refused.push(performance.now() - start);
+      else notes.others += 1;
+    }
+  }
+
+  /** How the orders stand that were created since then, by the database's clock. */
+  async standing(since: Date): Promise<Standing> {
+    const { rows } = await this.#database.query<{ status: string; orders: number; workflows: number; carried: number }>(
+      // Before there were episodes, an order was carried by the workflow of its saga alone.
+      `with o as (
+         select status, coalesce(to_jsonb(c) ->> 'last_episode_id', c.saga_id::text) as workflow
+         from customer_order c where create_time >= $1
+       )
+       select status, count(*)::int as orders,
+         (select count(distinct workflow)::int from o where status <> 'pending') as workflows,
+         (select count(*)::int from o where status <> 'pending') as carried
+       from o group by status`,
+      [since],
+    );
+    const [{ workflows, carried } = { workflows: 0, carried: 0 }] = rows;
+    return {
+      orders: rows.reduce((sum, { orders }) => sum + orders, 0),
+      statuses: new Map(rows.map(({ status, orders }) => [status, orders])),
+      perWorkflow: carried / Math.max(1, workflows),
+    };
+  }
+
+  /** The time by the database's clock. */
+  async now(): Promise<Date> {
+    const { rows } = await this.#database.query<{ now: Date }>("select clock_timestamp() as now");
+    return rows[0]?.now ?? new Date();
+  }
+
+  /** Waits until every order since then is in one of these statuses; returns whether they came there in time. */
+  async until(since: Date, statuses: readonly string[], deadlineMs: number): Promise<boolean> {
+    const end = performance.now() + deadlineMs;
+    for (;;) {
+      const standing = await this.standing(since);
+      const there = statuses.reduce((sum, status) => sum + (standing.statuses.get(status) ?? 0), 0);
+      if (there === standing.orders) return true;
+      if (performance.now() > end) return false;
+      await pause(500);
+    }
+  }
+
+  /** Has everything packed at once that is being packed. */
+  async packAll(): Promise<void> {
+    const shipping = new pg.Client({ connectionString: this.stack.databaseUrl("shipping", "postgres") });
+    await shipping.connect();
+    await shipping.query("update simulator.packing set ready_time = begin_time");
+    await shipping.query("update shipment set due_time = now() where status = 'preparing'");
+    await shipping.end();
+  }
+
+  /** CPU seconds so far of each process. */
+  cpu(): Promise<ByProcess> {
+    return this.#each(cpuSeconds);
+  }
+
+  /** Bytes of memory of each process. */
+  memory(): Promise<ByProcess> {
+    return this.#each(memoryBytes);
+  }
+
+  async #each(measure: (pid: number | undefined) => Promise<number>): Promise<ByProcess> {
+    const entries = components.map(async (name) => [name, await measure(this.stack.pid(name))] as const);
+    return new Map(await Promise.all(entries));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#clients.close();
+    await this.#database.end().catch(() => undefined);
+    await this.stack[Symbol.asyncDispose]();
+  }
+}
+
+/** Milliseconds until the next of arrivals that know nothing of each other. */
+function gap(rate: number): number {
+  return (-Math.log(1 - Math.random()) * 1_000) / rate;
+}
+
+function isConfirmed(status: OrderStatus): boolean {
+  return status !== OrderStatus.UNSPECIFIED && status !== OrderStatus.PENDING && status !== OrderStatus.REJECTED;
+}
+
+/** What each process has more of than before, divided. */
+export function shares(before: ByProcess, after: ByProcess, divisor: number): ByProcess {
+  return new Map([...after].map(([name, value]) => [name, (value - (before.get(name) ?? 0)) / divisor]));
+}
+
+/** The sum over all processes. */
+export function total(of: ByProcess): number {
+  return [...of.values()].reduce((sum, value) => sum + value, 0);
+}
+
+/** The value below which so large a share of the values lies; NaN when there is none. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}

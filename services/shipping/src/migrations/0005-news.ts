@@ -1,0 +1,40 @@
+import { Migration } from "@mikro-orm/migrations";
+
+/** What orders has heard of the shipments that are reported to it; what it has not heard follows from the row. */
+export class TellOrders extends Migration {
+  override up(): void {
+    this.addSql(`alter table shipment
+      add column reported boolean not null default false,
+      add column awaited boolean not null default false,
+      add column told_news text not null default '' constraint shipment_told_news_check check (told_news in
+        ('', 'packed', 'packing_failed', 'booked', 'booking_refused', 'delivered', 'lost', 'cancelled')),
+      add column news_due_time timestamptz not null default '-infinity',
+      add column news_attempts int4 not null default 0,
+      add column news_refusal text not null default ''`);
+    this.addSql("comment on column shipment.reported is 'orders is told what becomes of it'");
+    this.addSql("comment on column shipment.awaited is 'a caller was answered before the carrier and waits for news'");
+    this.addSql("comment on column shipment.told_news is 'what orders has heard last; empty: nothing'");
+    this.addSql("comment on column shipment.news_due_time is 'when to tell what orders has not heard'");
+    this.addSql("comment on column shipment.news_attempts is 'how often that was tried'");
+    this.addSql(
+      "comment on column shipment.news_refusal is 'why orders refused what it was told last; empty: it did not'",
+    );
+    // The condition is that of the statements in order-report.repository.ts, word for word, or they do not find the index.
+    this.addSql(`create index shipment_news_idx on shipment (news_due_time) where reported and case
+      when status = 'ready' and told_news = '' then 'packed'
+      when status = 'failed' and failed_by = 'warehouse' and told_news = '' then 'packing_failed'
+      when status = 'failed' and failed_by = 'carrier' and awaited and told_news in ('', 'packed') then 'booking_refused'
+      when status in ('shipped', 'delivered', 'lost') and awaited and told_news in ('', 'packed') then 'booked'
+      when status in ('delivered', 'lost') and told_news in ('', 'packed', 'booked') then status
+      when status = 'cancelled' and awaited and told_news in ('', 'packed') then 'cancelled'
+    end is not null`);
+    this.addSql(
+      "grant update (awaited, told_news, news_due_time, news_attempts, news_refusal) on shipment to shipping",
+    );
+  }
+
+  override down(): void {
+    this.addSql(`alter table shipment drop column reported, drop column awaited, drop column told_news,
+      drop column news_due_time, drop column news_attempts, drop column news_refusal`);
+  }
+}

@@ -1,0 +1,202 @@
+import { type Client, Code, ConnectError } from "@connectrpc/connect";
+import {
+  BatchReportShipmentsRequestSchema,
+  type OrderEpisodeService,
+  type ReportShipmentOutcome,
+  type ReportShipmentRequest,
+  ReportShipmentRequestSchema,
+  ShipmentNews,
+} from "#gen/shop/orders/v1/order_episode_service_pb.js";
+import type { Logger } from "#platform/log/logger.ts";
+import { hideCardNumbers } from "#platform/redact/redact-text.ts";
+import { whole } from "#platform/whole.ts";
+import type { NewsOutcome } from "../shipment/metrics.ts";
+import { resumeBatch } from "../shipment/resumed-batch.ts";
+import type { News } from "../shipment/shipment.ts";
+import type { OrderReportRepository, UntoldShipment } from "./order-report.repository.ts";
+
+/** What the reporting works with. */
+export interface OrderReportOptions {
+  readonly repository: OrderReportRepository;
+  readonly orders: Client<typeof OrderEpisodeService>;
+  /** Told what orders refuses, or fails for. */
+  readonly log: Pick<Logger, "warn">;
+  /** How long the calls of one sweep may take together, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Told how the telling of each piece of news ended. */
+  readonly onOutcome?: (news: News, outcome: NewsOutcome) => void;
+}
+
+const batchSize = 256;
+/** Calls in one sweep: enough to find the one report of a whole batch for which orders fails. */
+const maxCalls = 24;
+
+const kinds: Readonly<Record<News, ShipmentNews>> = {
+  packed: ShipmentNews.PACKED,
+  packing_failed: ShipmentNews.PACKING_FAILED,
+  booked: ShipmentNews.BOOKED,
+  booking_refused: ShipmentNews.BOOKING_REFUSED,
+  delivered: ShipmentNews.DELIVERED,
+  lost: ShipmentNews.LOST,
+  cancelled: ShipmentNews.CANCELLED,
+};
+
+/** What orders answered; `reason` says why it refuses, `error` what kept it from answering. */
+type Answer =
+  | { readonly kind: "told" }
+  | { readonly kind: "refused"; readonly reason: string }
+  | { readonly kind: "failed"; readonly error: unknown; readonly away: boolean };
+
+/** One shipment, and its `traceparent`. */
+interface Told {
+  readonly shipment: UntoldShipment;
+  readonly traceparent: string;
+}
+
+/** How much may still be asked. */
+interface Budget {
+  calls: number;
+  readonly signal: AbortSignal;
+}
+
+/** Tells orders what becomes of the shipments that are reported to it, until it has taken it. */
+export class OrderReport {
+  readonly #options: OrderReportOptions;
+
+  constructor(options: OrderReportOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Tells what is due; returns how much was taken or refused. The news of one shipment is told in its order, one at a time;
+   * orders takes what it hears twice once. What orders refuses is put aside. A batch for which orders fails is halved until
+   * the report that is the cause is alone: that one is put off, the others go on.
+   *
+   * @throws when orders is away, after all were put off
+   */
+  async sweep(signal: AbortSignal): Promise<number> {
+    const { repository, timeoutMs } = this.#options;
+    const shipments = await repository.claimDue(2 * timeoutMs, batchSize);
+    if (shipments.length === 0) return 0;
+    const budget = { calls: maxCalls, signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) };
+    const batch = { name: "report shipment", shipments, attributesOf };
+    const answers = await resumeBatch<Answer, UntoldShipment>(
+      batch,
+      async (traceparents) => {
+        const told = shipments.map((shipment, index) => ({ shipment, traceparent: traceparents[index] ?? "" }));
+        const answers = await this.#tell(told, budget);
+        await this.#settle(shipments, answers);
+        return answers;
+      },
+      outcomeOf,
+    );
+    return answers.filter(({ kind }) => kind !== "failed").length;
+  }
+
+  async #tell(told: readonly Told[], budget: Budget): Promise<Answer[]> {
+    const { orders, timeoutMs } = this.#options;
+    if (budget.calls === 0) return told.map(() => failed(new Error("too many calls for one sweep"), false));
+    budget.calls -= 1;
+    try {
+      const { outcomes } = await orders.batchReportShipments(toRequest(told), { signal: budget.signal, timeoutMs });
+      if (outcomes.length === told.length) return outcomes.map(toAnswer);
+      throw new Error(`orders said something about ${outcomes.length} of ${told.length} shipments`);
+    } catch (error) {
+      if (!isOfTheReports(error)) return told.map(() => failed(error, true));
+      if (told.length === 1)
+        return [blamesReport(error) ? { kind: "refused", reason: "INVALID" } : failed(error, false)];
+      const middle = told.length >> 1;
+      const left = await this.#tell(told.slice(0, middle), budget);
+      return [...left, ...(await this.#tell(told.slice(middle), budget))];
+    }
+  }
+
+  async #settle(shipments: readonly UntoldShipment[], answers: readonly Answer[]): Promise<void> {
+    const { repository, onOutcome } = this.#options;
+    const closed = shipments.flatMap((shipment, index) => {
+      const answer = answers[index];
+      if (!answer || answer.kind === "failed") return [];
+      return [{ shipment, refusal: answer.kind === "refused" ? answer.reason : "" }];
+    });
+    const away = answers.find((answer) => answer.kind === "failed" && answer.away);
+    await repository.close(closed);
+    await repository.defer(shipments.filter((_, index) => answers[index]?.kind === "failed"));
+    for (const [index, shipment] of shipments.entries()) {
+      const answer = answers[index];
+      if (!answer) continue;
+      onOutcome?.(shipment.news, answer.kind);
+      this.#log(shipment, answer);
+    }
+    if (away?.kind === "failed" && closed.length === 0) throw away.error;
+  }
+
+  /** That orders is away is said once, by whoever sweeps. */
+  #log({ shipmentId, orderId, news }: UntoldShipment, answer: Answer): void {
+    const fields = { "shipment.id": shipmentId, "order.id": orderId, "shipment.news": news };
+    if (answer.kind === "refused") {
+      const refusal = { ...fields, "error.type": answer.reason };
+      this.#options.log.warn("orders refuses the news of a shipment, which is put aside", refusal);
+    } else if (answer.kind === "failed" && !answer.away) {
+      this.#options.log.warn("orders fails for the news of a shipment and is told again", {
+        ...fields,
+        err: answer.error,
+      });
+    }
+  }
+}
+
+function toRequest(told: readonly Told[]) {
+  const isTraced = told.some(({ traceparent }) => traceparent !== "");
+  return whole(BatchReportShipmentsRequestSchema, {
+    requests: told.map(({ shipment }) => toReport(shipment)),
+    traceparents: isTraced ? told.map(({ traceparent }) => traceparent) : [],
+  });
+}
+
+function toReport({ orderId, locationId, news, trackingNumber, failure }: UntoldShipment): ReportShipmentRequest {
+  return whole(ReportShipmentRequestSchema, {
+    orderId,
+    locationId,
+    news: kinds[news],
+    trackingNumber,
+    reason: upperSnake(failure?.code ?? ""),
+  });
+}
+
+const otherThanSnake = /[^A-Z0-9]+/g;
+
+/** Their codes are theirs; the contract wants upper snake case of at most 64 characters, and no card number in it. */
+function upperSnake(code: string): string {
+  const snake = code.toUpperCase().replace(otherThanSnake, "_");
+  return hideCardNumbers(snake).toUpperCase().replace(otherThanSnake, "_").slice(0, 64);
+}
+
+function toAnswer({ outcome }: ReportShipmentOutcome): Answer {
+  if (outcome.case === "response") return { kind: "told" };
+  if (outcome.case === "failure")
+    return { kind: "refused", reason: outcome.value.reason || Code[outcome.value.code] || "" };
+  return failed(new Error("orders gave no outcome"), false);
+}
+
+function failed(error: unknown, away: boolean): Answer {
+  return { kind: "failed", error, away };
+}
+
+/** Whether one of the reports may be what orders fails for. Otherwise it is away, too busy, or too old to know the call. */
+function isOfTheReports(error: unknown): boolean {
+  if (!(error instanceof ConnectError)) return true;
+  return blamesReport(error) || error.code === Code.Internal || error.code === Code.Unknown;
+}
+
+function blamesReport(error: unknown): boolean {
+  return error instanceof ConnectError && error.code === Code.InvalidArgument;
+}
+
+function attributesOf({ news, status }: UntoldShipment) {
+  return { "shipment.news": news, "shipment.status": status };
+}
+
+function outcomeOf(answer: Answer | undefined): string {
+  const outcomes: Readonly<Record<Answer["kind"], string>> = { told: "done", refused: "refused", failed: "pending" };
+  return answer ? outcomes[answer.kind] : "pending";
+}
