@@ -100,7 +100,9 @@ export function toMove(request: TransitionOrderRequest): Move {
 }
 
 /** Where the saga wants an order to go, or to stay. */
-export function toChange(request: Pick<TransitionOrderRequest, "orderId" | "status" | "failure" | "shipments">): Change {
+export function toChange(
+  request: Pick<TransitionOrderRequest, "orderId" | "status" | "failure" | "shipments">,
+): Change {
   const { orderId, status, failure, shipments } = request;
   return {
     orderId,

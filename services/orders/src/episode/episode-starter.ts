@@ -3,8 +3,8 @@ import { Relay } from "#platform/batch/relay.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import type { OrderMetrics } from "../order/metrics.ts";
 import type { Admission } from "./admission.ts";
-import type { Episode } from "./episode.ts";
 import type { EpisodeRepository } from "./episode.repository.ts";
+import type { Episode } from "./episode.ts";
 import type { EpisodeStarts } from "./episode-starts.ts";
 import { Pace } from "./pace.ts";
 

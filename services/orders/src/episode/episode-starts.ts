@@ -5,8 +5,8 @@ import { isCallerFault } from "#platform/errors.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { resumeTrace, runSpan, startBatchSpan } from "#platform/trace/spans.ts";
 import type { OrderMetrics } from "../order/metrics.ts";
-import type { Episode } from "./episode.ts";
 import type { EpisodeRepository } from "./episode.repository.ts";
+import type { Episode } from "./episode.ts";
 import { toStartEpisode } from "./episode-proto.ts";
 
 /** What starts work with. */

@@ -1,8 +1,8 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { runInContext } from "#platform/context.ts";
 import type { Logger } from "#platform/log/logger.ts";
-import type { Episode, EpisodeOrder } from "./episode.ts";
 import type { EpisodeRepository } from "./episode.repository.ts";
+import type { Episode, EpisodeOrder } from "./episode.ts";
 import type { OrderSettler } from "./order-settler.ts";
 
 /** What the end of refused episodes works with. */

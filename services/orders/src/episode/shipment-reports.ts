@@ -52,7 +52,10 @@ export class ShipmentReports {
 
   constructor(options: ShipmentReportsOptions) {
     this.#options = options;
-    this.#batcher = new Batcher({ name: "shipment reports", run: (reports: ShipmentReport[]) => this.#insert(reports) });
+    this.#batcher = new Batcher({
+      name: "shipment reports",
+      run: (reports: ShipmentReport[]) => this.#insert(reports),
+    });
   }
 
   /** @throws ORDER_NOT_FOUND */

@@ -111,11 +111,9 @@ function ofEpisodes(registers: Registry[]) {
       "How long the oldest event waits to be carried by an episode; 0 when there is none.",
     ),
     parked: gauge("orders_parked", "Orders of which a step waits for an operator, by step.", ["step"]),
-    oldestParked: gauge(
-      "orders_oldest_parked_seconds",
-      "How long the oldest order waits for an operator, by step.",
-      ["step"],
-    ),
+    oldestParked: gauge("orders_oldest_parked_seconds", "How long the oldest order waits for an operator, by step.", [
+      "step",
+    ]),
     waiting: gauge("orders_waiting", "Orders that rest until a service is back, by service.", ["waits_for"]),
   };
 }

@@ -1,5 +1,11 @@
 import { type AuditOrigin, auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
-import { type Selected, selectList, type WrittenColumns, type Written, writtenColumns } from "#platform/database/columns.ts";
+import {
+  type Selected,
+  selectList,
+  type Written,
+  type WrittenColumns,
+  writtenColumns,
+} from "#platform/database/columns.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId } from "#platform/id.ts";

@@ -12,6 +12,8 @@ const numbersOfOthers = new Set([
   ...["request_id", "page_token", "phone", "sku", "location_id", "tracking_number", "event_id"],
   // `ship:<location>` of a saga, `<sku>@<location>` of the audit log.
   ...["step", "subject"],
+  // What a saga remembers: SKUs and parcels' numbers, as one text of our own making.
+  "saga",
 ]);
 
 /** Whether a field may hold what looks like a card number. */
