@@ -62,6 +62,7 @@ function orderOf(traced: boolean, createTime = new Date()): EpisodeOrder {
     traceparent: traceParentOf(span),
     saga: "",
     events: [{ id: "placed", kind: "placed", detail: {}, time: createTime.toISOString() }],
+    confirmed: false,
     checkout: {
       lines: [{ sku: "tea", quantity: 1, unitPrice: 1n }],
       cardToken: "tok_approve",

@@ -112,7 +112,7 @@ describe("cancelling orders", () => {
       const { orderId } = await resting();
       const requestId = unique("cancel");
       const calls = [requestId, requestId, unique("cancel")].map((id) =>
-        replica.orders.cancelOrder({ requestId: id, orderId, reason: "no" }, { timeoutMs: 2_000 }),
+        replica.orders.cancelOrder({ requestId: id, orderId, reason: "no" }, { timeoutMs: 10_000 }),
       );
       for (const { order } of await Promise.all(calls)) assert.equal(order?.status, OrderStatus.PENDING);
       const { episodeId, order } = lastStart(worker, orderId) ?? {};
@@ -120,7 +120,7 @@ describe("cancelling orders", () => {
       assert.equal(worker.cancels.length, 0);
       // What is undone waits for a service: the cancellation is accepted all the same.
       await settle(orderId, episodeId ?? "", { cancellable: false });
-      const again = await replica.orders.cancelOrder({ requestId, orderId, reason: "no" }, { timeoutMs: 700 });
+      const again = await replica.orders.cancelOrder({ requestId, orderId, reason: "no" }, { timeoutMs: 10_000 });
       assert.equal(again.order?.status, OrderStatus.PENDING);
     });
 
@@ -166,7 +166,7 @@ describe("cancelling orders", () => {
       const { orderId, episodeId } = await carried();
       const { order } = await replica.orders.cancelOrder(
         { requestId: unique("cancel"), orderId, reason: "no" },
-        { timeoutMs: 1_200 },
+        { timeoutMs: 10_000 },
       );
       assert.equal(order?.status, OrderStatus.PENDING);
       worker.terminate(episodeId);
@@ -192,7 +192,7 @@ describe("cancelling orders", () => {
           await settle(orderId, episodeId);
           throw sagaRefusal(answer, Code.FailedPrecondition);
         };
-        await replica.orders.cancelOrder({ requestId: unique("cancel"), orderId, reason: "no" }, { timeoutMs: 3_000 });
+        await replica.orders.cancelOrder({ requestId: unique("cancel"), orderId, reason: "no" }, { timeoutMs: 10_000 });
         await eventually(() => assert.equal(startsOf(worker, orderId).length, 2));
         assert.deepEqual(kinds(lastStart(worker, orderId)?.order.events ?? []), ["cancellation"]);
       }
@@ -202,7 +202,7 @@ describe("cancelling orders", () => {
       const { orderId, episodeId } = await carried();
       worker.onCancel = () => settle(orderId, episodeId, { cancellable: false });
       const request = { requestId: unique("cancel"), orderId, reason: "no" };
-      const { order } = await replica.orders.cancelOrder(request, { timeoutMs: 1_200 });
+      const { order } = await replica.orders.cancelOrder(request, { timeoutMs: 10_000 });
       assert.equal(order?.status, OrderStatus.PENDING);
     });
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { Code, type ConnectError } from "@connectrpc/connect";
+import type { ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { type ListParkedOrdersRequest, ParkedStepDecision } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { decodeId, newId } from "#platform/id.ts";

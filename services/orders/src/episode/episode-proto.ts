@@ -31,6 +31,7 @@ function toOrderProto(order: EpisodeOrder): EpisodeOrderProto {
     saga: order.saga,
     events: order.events.map((event) => whole(EpisodeEventSchema, { event: toEventProto(event) })),
     checkout: order.checkout && toCheckoutProto(order.checkout),
+    confirmed: order.confirmed,
   });
 }
 

@@ -18,6 +18,7 @@ export interface EpisodeOrderRow {
   readonly traceparent: string;
   readonly saga: string | null;
   readonly episodeEvents: CarriedEvent[];
+  readonly confirmed: boolean;
   /** Null once the shipments are created. */
   readonly lines: LineJson[] | null;
   readonly shippingAddress: ShippingAddress;
@@ -38,6 +39,7 @@ export const episodeOrderColumns = selectList<EpisodeOrderRow>(
     traceparent: true,
     saga: "o.saga::text",
     episodeEvents: true,
+    confirmed: `o.history @> '[{"status": "confirmed"}]'`,
     lines: `case when ${inCheckout} then (${linesOf}) end`,
     shippingAddress: true,
     cardToken: true,
@@ -64,6 +66,7 @@ function toEpisodeOrder(row: EpisodeOrderRow): EpisodeOrder {
     traceparent: row.traceparent,
     saga: row.saga ?? "",
     events: row.episodeEvents,
+    confirmed: row.confirmed,
     checkout: row.lines
       ? { lines: row.lines.map(toLine), shippingAddress: row.shippingAddress, cardToken: row.cardToken ?? "" }
       : undefined,

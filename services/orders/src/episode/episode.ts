@@ -20,6 +20,8 @@ export interface EpisodeOrder {
   readonly saga: string;
   /** The oldest first. */
   readonly events: readonly CarriedEvent[];
+  /** Whether it was confirmed when the episode began: a workflow may be lost after that, without having settled. */
+  readonly confirmed: boolean;
   /** Undefined once its shipments are created. */
   readonly checkout: EpisodeCheckout | undefined;
 }

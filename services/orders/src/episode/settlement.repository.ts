@@ -86,8 +86,8 @@ const settledColumns = selectList<SettledRow>({
   ...movedTypes,
   mine: "coalesce(locked.episode_id = input.episode_id, false)",
   settled: "moved.n is not null",
-  due: `moved.n is not null and exists (
-      select from order_event e where e.order_id = moved.order_id and e.due_time <= now())`,
+  due: `moved.n is not null and (coalesce(input.retry_after_ms = 0, false) or exists (
+      select from order_event e where e.order_id = moved.order_id and e.due_time <= now()))`,
 });
 
 /** What an order is set to that settles; what it does not change must be the same value, so that the update is HOT. */
