@@ -4,11 +4,12 @@ import { toBinary } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
 import { Registry } from "prom-client";
+import { ErrorInfoSchema, RetryInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { ShipmentNews } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { OrderShipmentStatus, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { WaitFor } from "#gen/shop/orders/v1/order_service_pb.js";
 import { StartEpisodeRequestSchema } from "#gen/shop/sagas/v1/saga_service_pb.js";
-import { newId } from "#platform/id.ts";
+import { decodeId, newId } from "#platform/id.ts";
 import { readAuditLog } from "#testing/audit-log.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
 import { toSettlement } from "../src/api/order-episode-proto.ts";
@@ -220,6 +221,27 @@ describe("episodes", () => {
     assert.equal((await stored(test.database, orderId)).waitsFor, null);
   });
 
+  it("come again at once when there is no time to wait for", async () => {
+    const replica = await replicaWith(patient);
+    const { orderId, episodeId } = await carried(replica);
+    await settle(replica, orderId, episodeId, { retryAfter: durationFromMs(0) });
+    await episodeOf(orderId, 2);
+    assert.deepEqual(kinds(lastStart(worker, orderId)?.order.events ?? []), ["retry"]);
+  });
+
+  it("know whether an order was confirmed, also when nobody settled it since", async () => {
+    const replica = await replicaWith(eager);
+    const { orderId, episodeId } = await carried(replica);
+    assert.equal(lastStart(worker, orderId)?.order.confirmed, false);
+    await replica.lifecycle.batchTransitionOrders({ requests: [{ orderId, status: OrderStatus.CONFIRMED }] });
+    worker.terminate(episodeId);
+    const next = await episodeOf(orderId, 2);
+    const { confirmed, checkout } = lastStart(worker, orderId)?.order ?? {};
+    assert.deepEqual([confirmed, checkout?.cardToken], [true, "tok_approve"]);
+    assert.equal(await settle(replica, orderId, next, { status: OrderStatus.CONFIRMED }), "CONFIRMED");
+    assert.equal((await stored(test.database, orderId)).revision, 2);
+  });
+
   it("have an order once, however many replicas look for it", async () => {
     const others = await Promise.all([secondDatabase(test), secondDatabase(test)]);
     const all: Replica[] = [];
@@ -319,6 +341,8 @@ describe("episodes", () => {
     await place(replica, 1);
     const refused = await eventually(() => refusal(place(replica, 1)));
     assert.equal(refused.code, Code.ResourceExhausted);
+    assert.equal(refused.findDetails(ErrorInfoSchema)[0]?.reason, "OVERLOADED");
+    assert.equal(refused.findDetails(RetryInfoSchema)[0]?.retryDelay?.seconds, 1n);
     worker.available = true;
     await eventually(() => place(replica, 1));
   });
@@ -414,6 +438,24 @@ describe("episodes", () => {
       190,
     );
     assert.ok(sizes.slice(2).every((size) => size < 50) && sizes.length > 3, String(sizes));
+  });
+
+  it("find an order behind any number of events of orders that are carried", async () => {
+    await placeUncarried(1);
+    const episodes = new EpisodeRepository(test.database);
+    const [busy] = (await episodes.claim(64))?.episode.orders ?? [];
+    await test.database.query(
+      `insert into order_event (order_id, event_id, kind, due_time)
+        select $1, n::text, 'shipment', now() - interval '1 hour' from generate_series(1, 1100) n`,
+      [decodeId(busy?.orderId ?? "")],
+    );
+    assert.equal(await episodes.claim(64), undefined);
+    const [free] = await placeUncarried(1);
+    const claimed = await episodes.claim(64);
+    assert.deepEqual(
+      claimed?.episode.orders.map(({ orderId }) => orderId),
+      [free],
+    );
   });
 
   it("cost no index an update while the status stays", async () => {

@@ -21,12 +21,12 @@ const carriedEvent = "jsonb_build_object('id', event_id, 'kind', kind, 'detail',
 const claim: SqlText = {
   name: "episode_claim",
   prepared: false,
-  text: `with free as materialized (
-    select o.order_id, e.due_time
-    from (select order_id, due_time from order_event where due_time <= now() order by due_time) e
-    cross join lateral (
+  text: `with due as materialized (
+    select order_id, due_time from order_event where due_time <= now() order by due_time limit $4
+  ), free as materialized (
+    select o.order_id, due.due_time from due cross join lateral (
       select order_id from customer_order
-      where customer_order.order_id = e.order_id and episode_id is null and saga_id = customer_order.order_id
+      where customer_order.order_id = due.order_id and episode_id is null and saga_id = customer_order.order_id
       for no key update skip locked
     ) o limit $2
   ), sized as (
@@ -59,8 +59,9 @@ const claim: SqlText = {
   select ${episodeOrderColumns}, (
     select extract(epoch from clock_timestamp() - min(due_time)) * 1000 from taken where kind = 'placed'
   )::float8 as "waitedMs",
-    (select count(*) from free) >= $2 or (select count(*) from fitting) < (select count(*) from sized) as more
-  from o order by o.order_id`,
+    (select count(*) from free) >= $2 or (select count(*) from fitting) < (select count(*) from sized) as more,
+    looked.events as "lookedAt"
+  from (select count(*)::int as events from due) looked left join o on true order by o.order_id`,
 };
 
 /** Takes on starts that were not acknowledged; others leave them alone for a while. */
@@ -186,11 +187,16 @@ export interface Claimed {
   readonly more: boolean;
 }
 
-/** What a claim says with each order. */
-interface ClaimedRow extends EpisodeOrderRow {
+/** What a claim says with each order; it says it once when it got none. */
+type ClaimRow = (EpisodeOrderRow | { readonly orderId: null }) & {
   readonly waitedMs: number | null;
   readonly more: boolean;
-}
+  /** How many events it looked at. */
+  readonly lookedAt: number;
+};
+
+/** Events that a claim looks at first: of those that wait for the longest time, most belong to orders that rest. */
+const firstWindow = 1_024;
 
 /** What an order remembers between its episodes. */
 export interface OrderMemory {
@@ -229,10 +235,15 @@ export class EpisodeRepository {
   /** Gives at most `limit` orders to a new episode; undefined when nothing is due. */
   async claim(limit: number): Promise<Claimed | undefined> {
     const episodeId = newId();
-    const values = [decodeId(episodeId), limit, maxEpisodeBytes];
-    const rows = await this.#database.query<ClaimedRow>(claim, values);
-    const [first] = rows;
-    return first && { episode: toEpisode(episodeId, rows), waitedMs: first.waitedMs ?? 0, more: first.more };
+    for (let window = firstWindow; ; window *= 16) {
+      const values = [decodeId(episodeId), limit, maxEpisodeBytes, window];
+      const rows = await this.#database.query<ClaimRow>(claim, values);
+      const orders = rows.filter((row) => row.orderId !== null);
+      const [first] = orders;
+      if (first) return { episode: toEpisode(episodeId, orders), waitedMs: first.waitedMs ?? 0, more: first.more };
+      // All of them wait for orders that are carried: others may be behind them.
+      if ((rows[0]?.lookedAt ?? 0) < window) return undefined;
+    }
   }
 
   /** What an order remembers; undefined when there is none. */

@@ -16,6 +16,8 @@ export interface OrderSettlerOptions {
 
 /** Bounded by what one notification can name; see {@link settleOrders}. */
 const maxSettlements = 256;
+/** Of what sagas remember, in one statement. */
+const maxBytes = 1024 * 1024;
 const lanes = 2;
 
 /** Has orders rest again: what settles together is one statement. */
@@ -28,7 +30,9 @@ export class OrderSettler {
     this.#batcher = new Batcher({
       name: "order settlements",
       maxEntries: maxSettlements,
+      maxBytes,
       lanes,
+      sizeOf: ({ saga = "" }) => saga.length,
       keyOf: (settlement) => settlement.orderId,
       run: (settlements: SubmittedSettlement[]) => this.#settle(settlements),
     });

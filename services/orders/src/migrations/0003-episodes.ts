@@ -61,6 +61,9 @@ const order = [
   "create index customer_order_waiting_idx on customer_order (waits_for) where waits_for is not null",
 ];
 
+/** Rows come and go: what is dead is to be removed by its number, not by its share of the few that live. */
+const queue = "autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000";
+
 const event = [
   `create table order_event (
     order_id uuid not null,
@@ -71,7 +74,7 @@ const event = [
     due_time timestamptz not null default now(),
     create_time timestamptz not null default clock_timestamp(),
     constraint order_event_pkey primary key (order_id, event_id)
-  )`,
+  ) with (${queue})`,
   "comment on table order_event is 'what happened to orders and was not taken into an episode yet'",
   "comment on column order_event.event_id is 'the same for what happens twice, so that it is one event'",
   "create index order_event_due_idx on order_event (due_time)",
@@ -86,7 +89,7 @@ const episode = [
     lease_time timestamptz not null default now(),
     ack_time timestamptz,
     constraint episode_pkey primary key (episode_id)
-  )`,
+  ) with (${queue})`,
   "comment on table episode is 'workflows that carry orders; gone when all of them have settled'",
   "comment on column episode.lease_time is 'when a process last took the start on; others leave it alone for a while'",
   "comment on column episode.ack_time is 'when the worker acknowledged the start'",
