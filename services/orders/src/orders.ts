@@ -135,7 +135,7 @@ function buildEpisodes({ config, database, sagas, logger, metrics }: Ground): Ep
     logger,
     metrics,
     timeoutMs: config.DISPATCH_TIMEOUT_MS,
-    onRefused: (episode, error) => refused.refused(episode, error),
+    onRefused: (episode) => refused.refused(episode),
   });
   const starter: EpisodeStarter = new EpisodeStarter({
     episodes,

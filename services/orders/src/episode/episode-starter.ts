@@ -32,13 +32,16 @@ const maxPauseMs = 5_000;
 /** Between two attempts to start the same episode, in milliseconds. */
 const firstRetryMs = 100;
 const maxRetryMs = 2_000;
+/** How long a start keeps its place, in milliseconds: then one that never succeeds must not stand in the way of others. */
+const maxHeldMs = 30_000;
 /** Starts that were left and are taken on at once. */
 const repeatLimit = 16;
 
 /**
  * Has orders carried to which something happened. Batches form in time: see {@link Pace}. A claimed episode is started until
  * the worker has it; it keeps its place meanwhile, so that a worker that is away is not left with more and more of them: what
- * comes waits in its row, and goes together when it is back. A process that ends leaves its starts to the others.
+ * comes waits in its row, and goes together when it is back. What a process leaves when it ends, or gives up, is taken on by
+ * whoever looks next.
  */
 export class EpisodeStarter {
   readonly #options: EpisodeStarterOptions;
@@ -128,7 +131,12 @@ export class EpisodeStarter {
 
   async #startUntilTaken(episode: Episode): Promise<void> {
     const { signal } = this.#stopped;
-    for (let retryMs = firstRetryMs; !signal.aborted; retryMs = Math.min(2 * retryMs, maxRetryMs)) {
+    const giveUp = performance.now() + maxHeldMs;
+    for (
+      let retryMs = firstRetryMs;
+      !signal.aborted && performance.now() < giveUp;
+      retryMs = Math.min(2 * retryMs, maxRetryMs)
+    ) {
       if ((await this.#options.starts.start(episode)) !== "failed") return;
       await sleep(retryMs * (0.5 + Math.random()), undefined, { signal }).catch(() => undefined);
     }

@@ -17,11 +17,14 @@ export interface EpisodeStartsOptions {
   readonly metrics: OrderMetrics;
   /** How long one start may take, in milliseconds. */
   readonly timeoutMs: number;
-  /** Told about an episode that the worker refuses, rather than fails to take. */
-  readonly onRefused: (episode: Episode, error: unknown) => Promise<void>;
+  /** Told about an episode that the worker refuses because of its orders. */
+  readonly onRefused: (episode: Episode) => Promise<void>;
 }
 
-/** What came of a start: the worker has the episode, it refuses it, or it could not be reached. */
+/**
+ * What came of a start: the worker has the episode, it refuses these orders, or it takes no episode now: it is away, or the
+ * deployment is at fault.
+ */
 export type StartOutcome = "acknowledged" | "refused" | "failed";
 
 /** Hands episodes to the worker and notes that it has them. A start may be repeated: the worker starts an episode once. */
@@ -76,7 +79,8 @@ export class EpisodeStarts {
     if (isCallerFault(code)) {
       metrics.dispatches.inc({ outcome: "refused" });
       logger.error("the worker refuses an episode; its orders stay as they are", fields);
-      await onRefused(episode, error);
+      if (code !== Code.InvalidArgument) return "failed";
+      await onRefused(episode);
       return "refused";
     }
     metrics.dispatches.inc({ outcome: "failed" });

@@ -1,4 +1,3 @@
-import { Code, ConnectError } from "@connectrpc/connect";
 import { runInContext } from "#platform/context.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import type { EpisodeRepository } from "./episode.repository.ts";
@@ -25,8 +24,8 @@ const failure = {
 const settleTimeoutMs = 10_000;
 
 /**
- * Gives orders an end that the worker refuses for good. Only INVALID_ARGUMENT is such a refusal: it is about the orders, and
- * the worker has begun nothing; any other tells of a fault in the deployment, and goes away with it. An episode of several is
+ * Gives orders an end that the worker refuses for good: with INVALID_ARGUMENT, which is about the orders, and then the worker
+ * has begun nothing. Any other refusal tells of a fault in the deployment, and goes away with it. An episode of several is
  * taken apart first, so that one order does not take the others with it. What has begun already has no such end: its start is
  * repeated until it is taken.
  */
@@ -38,9 +37,9 @@ export class RefusedEpisodes {
   }
 
   /** Told about every start that is refused. Never throws: what fails here is done at the next refusal. */
-  async refused(episode: Episode, error: unknown): Promise<void> {
+  async refused(episode: Episode): Promise<void> {
     const [first] = episode.orders;
-    if (!first || !(error instanceof ConnectError) || error.code !== Code.InvalidArgument) return;
+    if (!first) return;
     try {
       if (episode.orders.length > 1) await this.#takeApart(episode);
       else if (this.#isGivenUp(first)) await this.#reject(episode.episodeId, first.orderId);
