@@ -117,26 +117,13 @@ interface EpisodeParts {
   readonly loops: readonly Loop[];
 }
 
-function buildEpisodes({ config, database, sagas, logger, metrics }: Ground): EpisodeParts {
+function buildEpisodes(ground: Ground): EpisodeParts {
+  const { config, database, sagas, logger, metrics } = ground;
   const episodes = new EpisodeRepository(database);
   const admission = new Admission(config.ORDER_CONFIRM_WITHIN_MS);
   const onDue = (count: number) => starter.accepted(count);
   const settler = new OrderSettler({ database, metrics, logger, onDue });
-  const refused = new RefusedEpisodes({
-    episodes,
-    settler,
-    logger,
-    onLeft: () => starter.left(),
-    giveUpAfterMs: config.ORDER_REJECT_AFTER_MS,
-  });
-  const starts = new EpisodeStarts({
-    sagas,
-    episodes,
-    logger,
-    metrics,
-    timeoutMs: config.DISPATCH_TIMEOUT_MS,
-    onRefused: (episode) => refused.refused(episode),
-  });
+  const starts = buildStarts(ground, { episodes, settler, onLeft: () => starter.left() });
   const starter: EpisodeStarter = new EpisodeStarter({
     episodes,
     starts,
@@ -163,6 +150,22 @@ function buildEpisodes({ config, database, sagas, logger, metrics }: Ground): Ep
   const parked = new ParkedOrders({ database, onAccepted: onDue });
   const watch = createEpisodeWatch({ database, metrics, admission, logger });
   return { episodes, starter, admission, settler, reports, parked, loops: [starter, sweep, watch] };
+}
+
+/** What hands episodes to the worker, with the end of those that it refuses. */
+function buildStarts(
+  { config, sagas, logger, metrics }: Ground,
+  parts: Pick<EpisodeParts, "episodes" | "settler"> & { readonly onLeft: () => void },
+): EpisodeStarts {
+  const refused = new RefusedEpisodes({ ...parts, logger, giveUpAfterMs: config.ORDER_REJECT_AFTER_MS });
+  return new EpisodeStarts({
+    sagas,
+    episodes: parts.episodes,
+    logger,
+    metrics,
+    timeoutMs: config.DISPATCH_TIMEOUT_MS,
+    onRefused: (episode) => refused.refused(episode),
+  });
 }
 
 /** What starts the workflows of orders that a process of the version before accepted. */
