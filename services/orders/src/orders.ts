@@ -1,6 +1,7 @@
 import type { Client } from "@connectrpc/connect";
 import type { Registry } from "prom-client";
 import { CustomerService } from "#gen/shop/orders/v1/customer_service_pb.js";
+import { OrderEpisodeService } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import type { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
@@ -13,16 +14,26 @@ import { PageTokens } from "#platform/page-token.ts";
 import { register, type ServiceParts, type ServiceRegistration } from "#platform/process/service.ts";
 import { CustomerApi } from "./api/customer-api.ts";
 import { OrderApi } from "./api/order-api.ts";
+import { OrderEpisodeApi } from "./api/order-episode-api.ts";
 import { OrderLifecycleApi } from "./api/order-lifecycle-api.ts";
+import { CancellationRepository } from "./cancel/cancellation.repository.ts";
+import { type CancelOrder, OrderCancellation } from "./cancel/order-cancellation.ts";
 import type { ordersConfig } from "./config.ts";
 import { CustomerRepository } from "./customer/customer.repository.ts";
-import { Dispatcher } from "./dispatch/dispatcher.ts";
-import { type CancelOrder, OrderCancellation } from "./dispatch/order-cancellation.ts";
-import { RefusedStarts } from "./dispatch/refused-starts.ts";
-import { SagaOutbox } from "./dispatch/saga-outbox.repository.ts";
-import { createSagaRelay } from "./dispatch/saga-relay.ts";
+import { Admission } from "./episode/admission.ts";
+import { EpisodeRepository } from "./episode/episode.repository.ts";
+import { EpisodeStarter } from "./episode/episode-starter.ts";
+import { EpisodeStarts } from "./episode/episode-starts.ts";
+import { createEpisodeSweep } from "./episode/episode-sweep.ts";
+import { createEpisodeWatch } from "./episode/episode-watch.ts";
+import { OrderSettler } from "./episode/order-settler.ts";
+import { ParkedOrders } from "./episode/parked-orders.repository.ts";
+import { RefusedEpisodes } from "./episode/refused-episodes.ts";
+import { ShipmentReports } from "./episode/shipment-reports.ts";
 import { ChangeHub } from "./follow/change-hub.ts";
 import { OrderFollower } from "./follow/order-follower.ts";
+import { LegacySagas } from "./legacy/legacy-sagas.ts";
+import { SagaOutbox } from "./legacy/saga-outbox.repository.ts";
 import { AuditedRequests } from "./order/audited-requests.repository.ts";
 import { createOrderMetrics, type OrderMetrics } from "./order/metrics.ts";
 import { OrderRepository } from "./order/order.repository.ts";
@@ -64,21 +75,23 @@ export function buildOrders(context: OrdersContext): ServiceParts {
   const mover = new OrderMover({ database, metrics });
   const ground: Ground = { ...context, metrics, repository, mover };
   const following = buildFollowing(ground);
-  const dispatch = buildDispatch(ground);
-  const { dispatcher } = dispatch;
+  const episodes = buildEpisodes(ground);
+  const legacy = buildLegacy(ground);
   const intake = new OrderIntake({
     database,
-    onPlaced: (batch) => dispatcher.offer(batch),
+    onPlaced: (count) => episodes.starter.accepted(count),
+    admit: () => episodes.admission.admit(),
     metrics,
     batchMax: config.ORDER_LIST_MAX,
     lanes: config.ORDER_INSERT_LANES,
   });
   const audit = new AuditTrail({ service: "orders", database, registry, logger, config, output });
-  const apis = buildApis(ground, { ...following, ...dispatch, intake });
-  const loops = [dispatch.relay, watchPending(ground), audit];
+  const apis = buildApis(ground, { ...following, ...episodes, legacy, intake });
+  const loops = [...episodes.loops, legacy.relay, watchPending(ground), audit];
+  const batches = [intake, mover, episodes.settler, episodes.reports];
   return {
     services: [...apis, audit.registration],
-    ...background({ database, hub: following.hub, loops, intake, mover, dispatcher }),
+    ...background({ database, hub: following.hub, loops, batches }),
   };
 }
 
@@ -93,60 +106,118 @@ function buildFollowing({ repository, logger, metrics, closing }: Ground): Follo
   return { hub, follower: new OrderFollower({ hub, repository, metrics, closing }) };
 }
 
-/** What hands orders to the worker. */
-interface DispatchParts {
-  readonly outbox: SagaOutbox;
-  readonly dispatcher: Dispatcher;
-  readonly relay: Relay;
+/** What has orders carried, and rest again. */
+interface EpisodeParts {
+  readonly episodes: EpisodeRepository;
+  readonly starter: EpisodeStarter;
+  readonly admission: Admission;
+  readonly settler: OrderSettler;
+  readonly reports: ShipmentReports;
+  readonly parked: ParkedOrders;
+  readonly loops: readonly Loop[];
 }
 
-function buildDispatch({ config, database, sagas, logger, metrics, mover }: Ground): DispatchParts {
-  const outbox = new SagaOutbox(database);
-  const refusals = new RefusedStarts({ database, mover, outbox, logger, giveUpAfterMs: config.ORDER_REJECT_AFTER_MS });
-  const dispatcher = new Dispatcher({
-    sagas,
-    outbox,
+function buildEpisodes(ground: Ground): EpisodeParts {
+  const { config, database, sagas, logger, metrics } = ground;
+  const episodes = new EpisodeRepository(database);
+  const admission = new Admission(config.ORDER_CONFIRM_WITHIN_MS);
+  const onDue = (count: number) => starter.accepted(count);
+  const settler = new OrderSettler({ database, metrics, logger, onDue });
+  const starts = buildStarts(ground, { episodes, settler, onLeft: () => starter.left() });
+  const starter: EpisodeStarter = new EpisodeStarter({
+    episodes,
+    starts,
+    admission,
     logger,
     metrics,
+    spacingMs: config.EPISODE_SPACING_MS,
+    batchMax: config.ORDER_LIST_MAX,
     concurrency: config.DISPATCH_CONCURRENCY,
-    timeoutMs: config.DISPATCH_TIMEOUT_MS,
-    onRefused: (batch, error) => refusals.refused(batch, error),
+    everyMs: config.DISPATCH_SWEEP_EVERY_MS,
+    repeatAgeMs: config.DISPATCH_SWEEP_AGE_MS,
   });
-  const relay = createSagaRelay({
-    outbox,
-    dispatcher,
+  const sweep = createEpisodeSweep({
+    episodes,
+    sagas,
+    logger,
+    metrics,
+    onDue,
+    everyMs: config.EPISODE_SWEEP_EVERY_MS,
+    ageMs: config.EPISODE_SWEEP_AGE_MS,
+    timeoutMs: config.DISPATCH_TIMEOUT_MS,
+  });
+  const reports = new ShipmentReports({ database, onAccepted: onDue });
+  const parked = new ParkedOrders({ database, onAccepted: onDue });
+  const watch = createEpisodeWatch({ database, metrics, admission, logger });
+  return { episodes, starter, admission, settler, reports, parked, loops: [starter, sweep, watch] };
+}
+
+/** What hands episodes to the worker, with the end of those that it refuses. */
+function buildStarts(
+  { config, sagas, logger, metrics }: Ground,
+  parts: Pick<EpisodeParts, "episodes" | "settler"> & { readonly onLeft: () => void },
+): EpisodeStarts {
+  const refused = new RefusedEpisodes({ ...parts, logger, giveUpAfterMs: config.ORDER_REJECT_AFTER_MS });
+  return new EpisodeStarts({
+    sagas,
+    episodes: parts.episodes,
+    logger,
+    metrics,
+    timeoutMs: config.DISPATCH_TIMEOUT_MS,
+    onRefused: (episode) => refused.refused(episode),
+  });
+}
+
+/** What starts the workflows of orders that a process of the version before accepted. */
+function buildLegacy({ config, database, sagas, logger, metrics }: Ground): LegacySagas {
+  return new LegacySagas({
+    sagas,
+    outbox: new SagaOutbox(database),
     logger,
     metrics,
     everyMs: config.DISPATCH_SWEEP_EVERY_MS,
     ageMs: config.DISPATCH_SWEEP_AGE_MS,
+    timeoutMs: config.DISPATCH_TIMEOUT_MS,
   });
-  return { outbox, dispatcher, relay };
 }
 
-interface ApiParts extends FollowingParts, DispatchParts {
+interface ApiParts extends FollowingParts, EpisodeParts {
+  readonly legacy: LegacySagas;
   readonly intake: OrderIntake;
 }
 
 function buildApis(ground: Ground, parts: ApiParts): ServiceRegistration[] {
-  const { config, database, sagas, repository, mover } = ground;
-  const { follower, dispatcher, outbox, intake } = parts;
-  const requests = new AuditedRequests<CancelOrder>({
-    database,
-    method: "CancelOrder",
-    entryOf: cancelRequestEntry,
-  });
+  const { config, database, repository, mover } = ground;
+  const { follower, episodes, settler, reports, parked, intake } = parts;
   const decisions = new AuditedRequests<StepDecisionRequest>({
     database,
     method: "NoteStepDecision",
     entryOf: stepDecisionEntry,
   });
-  const cancellation = new OrderCancellation({ sagas, requests, follower, dispatcher, outbox });
+  const cancellation = buildCancellation(ground, parts);
   const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
   return [
     register(OrderService, new OrderApi({ intake, follower, cancellation, repository, pageTokens })),
+    register(OrderEpisodeService, new OrderEpisodeApi({ episodes, settler, reports, parked, pageTokens })),
     register(OrderLifecycleService, new OrderLifecycleApi(mover, decisions)),
     register(CustomerService, new CustomerApi(new CustomerRepository(database), pageTokens)),
   ];
+}
+
+function buildCancellation({ database, sagas }: Ground, { follower, legacy, starter }: ApiParts): OrderCancellation {
+  const requests = new AuditedRequests<CancelOrder>({
+    database,
+    method: "CancelOrder",
+    entryOf: cancelRequestEntry,
+  });
+  return new OrderCancellation({
+    sagas,
+    requests,
+    cancellations: new CancellationRepository(database),
+    follower,
+    legacy,
+    onAccepted: (count) => starter.accepted(count),
+  });
 }
 
 /** Orders wait for the saga's first answer; a saga that does not get on shows here before anywhere else. */
@@ -159,18 +230,22 @@ function watchPending({ repository, metrics, logger }: Ground): Relay {
   return new Relay({ name: "watching pending orders", everyMs: pendingEveryMs, log: logger, sweep });
 }
 
+/** What runs beside the calls. */
+interface Loop {
+  start(): void;
+  stop(): Promise<void>;
+}
+
 interface Background {
   readonly database: Database;
   readonly hub: ChangeHub;
-  readonly loops: readonly { start(): void; stop(): Promise<void> }[];
-  readonly intake: OrderIntake;
-  readonly mover: OrderMover;
-  readonly dispatcher: Dispatcher;
+  readonly loops: readonly Loop[];
+  readonly batches: readonly { drain(): Promise<void> }[];
 }
 
 /** What runs beside the calls. The end goes with the flow: nothing new, then what was taken, then who waits for it. */
 function background(parts: Background): Required<Pick<ServiceParts, "start" | "stop">> {
-  const { database, hub, loops, intake, mover, dispatcher } = parts;
+  const { database, hub, loops, batches } = parts;
   let stopListening = async (): Promise<void> => undefined;
   return {
     start: async () => {
@@ -180,8 +255,8 @@ function background(parts: Background): Required<Pick<ServiceParts, "start" | "s
       for (const loop of loops) loop.start();
     },
     stop: async () => {
-      await Promise.all([intake.drain(), mover.drain()]);
-      await Promise.all([dispatcher.drain(), ...loops.map((loop) => loop.stop())]);
+      await Promise.all(batches.map((batch) => batch.drain()));
+      await Promise.all(loops.map((loop) => loop.stop()));
       await stopListening();
       await hub.stop();
     },

@@ -1,23 +1,30 @@
 import { type Client, Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import {
+  type BatchGetEpisodesRequest,
   type CancelOrderSagaRequest,
+  EpisodeState,
   SagaService,
+  type StartEpisodeRequest,
   type StartOrderSagaRequest,
 } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { validationInterceptor } from "#platform/interceptors/validation.ts";
 
 /** SagaService as a real router in memory, with what it was asked and hooks for what it does. */
 export class FakeWorker {
-  /** Every start that arrived, repeated ones too. */
-  readonly starts: StartOrderSagaRequest[] = [];
+  /** Every start of an episode that arrived, repeated ones too. */
+  readonly starts: StartEpisodeRequest[] = [];
+  /** Every start of a workflow of the kind before that arrived. */
+  readonly legacyStarts: StartOrderSagaRequest[] = [];
   readonly cancels: CancelOrderSagaRequest[] = [];
-  /** Sagas that run. */
+  /** Workflows of both kinds that run. */
   readonly running = new Set<string>();
+  /** Workflows that have ended, by whatever. */
+  readonly closed = new Set<string>();
   /** False: nobody answers. */
   available = true;
-  /** Runs when the saga has started: what it throws is the answer that the caller gets instead. */
-  onStart: (request: StartOrderSagaRequest) => Promise<void> | void = () => undefined;
+  /** Runs when the workflow has started: what it throws is the answer that the caller gets instead. */
+  onStart: (request: StartEpisodeRequest) => Promise<void> | void = () => undefined;
   onCancel: (request: CancelOrderSagaRequest) => Promise<void> | void = () => undefined;
   readonly client: Client<typeof SagaService>;
 
@@ -25,7 +32,9 @@ export class FakeWorker {
     const transport = createRouterTransport(
       ({ service }) => {
         service(SagaService, {
-          startOrderSaga: (request) => this.#start(request),
+          startEpisode: (request) => this.#startEpisode(request),
+          batchGetEpisodes: (request) => this.#states(request),
+          startOrderSaga: (request) => this.#startSaga(request),
           cancelOrderSaga: (request) => this.#cancel(request),
         });
       },
@@ -34,13 +43,39 @@ export class FakeWorker {
     this.client = createClient(SagaService, transport);
   }
 
-  async #start(request: StartOrderSagaRequest) {
+  /** Ends a workflow, as `temporal workflow terminate` does. */
+  terminate(sagaId: string): void {
+    this.running.delete(sagaId);
+    this.closed.add(sagaId);
+  }
+
+  async #startEpisode(request: StartEpisodeRequest) {
     this.#requireAvailable();
     this.starts.push(request);
-    const started = !this.running.has(request.sagaId);
-    this.running.add(request.sagaId);
+    const started = this.#run(request.episodeId);
     await this.onStart(request);
     return { started };
+  }
+
+  #startSaga(request: StartOrderSagaRequest) {
+    this.#requireAvailable();
+    this.legacyStarts.push(request);
+    return { started: this.#run(request.sagaId) };
+  }
+
+  #run(id: string): boolean {
+    if (this.running.has(id) || this.closed.has(id)) return false;
+    this.running.add(id);
+    return true;
+  }
+
+  #states({ episodeIds }: BatchGetEpisodesRequest) {
+    this.#requireAvailable();
+    const states = episodeIds.map((id) => {
+      if (this.running.has(id)) return EpisodeState.RUNNING;
+      return this.closed.has(id) ? EpisodeState.CLOSED : EpisodeState.UNKNOWN;
+    });
+    return { states };
   }
 
   async #cancel(request: CancelOrderSagaRequest) {

@@ -4,6 +4,7 @@ import { create } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
 import { Registry } from "prom-client";
 import { CustomerService } from "#gen/shop/orders/v1/customer_service_pb.js";
+import { OrderEpisodeService } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import { type OrderLine, OrderLineSchema } from "#gen/shop/orders/v1/order_pb.js";
 import {
@@ -41,6 +42,7 @@ export function secondDatabase(test: TestDatabase): Promise<Database> {
 export interface Replica extends AsyncDisposable {
   readonly orders: Client<typeof OrderService>;
   readonly lifecycle: Client<typeof OrderLifecycleService>;
+  readonly episodes: Client<typeof OrderEpisodeService>;
   readonly customers: Client<typeof CustomerService>;
   readonly registry: Registry;
   readonly registrations: readonly ServiceRegistration[];
@@ -53,7 +55,7 @@ export interface Replica extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-const services = [OrderService, OrderLifecycleService, CustomerService];
+const services = [OrderService, OrderLifecycleService, OrderEpisodeService, CustomerService];
 
 /** A replica that takes calls while its background work begins. */
 export interface BeginningReplica extends Replica {
@@ -114,6 +116,7 @@ export function beginReplica(
   return {
     orders: createClient(OrderService, transport),
     lifecycle: createClient(OrderLifecycleService, transport),
+    episodes: createClient(OrderEpisodeService, transport),
     customers: createClient(CustomerService, transport),
     registry,
     registrations: parts.services,

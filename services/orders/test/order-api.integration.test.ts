@@ -59,11 +59,13 @@ describe("the service of orders", () => {
   it("answers a creation with what a read finds", async () => {
     const created = await place();
     const { order } = await replica.orders.getOrder({ orderId: created.orderId });
-    assert.deepEqual(order, created);
-    assert.equal(order?.total?.amount, 4700n);
-    assert.equal(order?.contact?.givenName, "Ada");
+    // Meanwhile it may be carried.
+    assert.ok(order);
+    assert.deepEqual({ ...order, sagaId: "" }, { ...created, sagaId: "" });
+    assert.equal(order.total?.amount, 4700n);
+    assert.equal(order.contact?.givenName, "Ada");
     assert.deepEqual(
-      order?.history.map(({ status }) => status),
+      order.history.map(({ status }) => status),
       [OrderStatus.PENDING],
     );
   });

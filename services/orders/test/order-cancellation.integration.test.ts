@@ -3,15 +3,27 @@ import { after, before, beforeEach, describe, it } from "node:test";
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { type Order, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
-import { type RequestContext, requestContext } from "#platform/context.ts";
 import { newId } from "#platform/id.ts";
+import { readAuditLog } from "#testing/audit-log.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
+import { eager, kinds, lastStart, type SettlementChanges, settlement, startsOf, stored } from "./episode-rows.ts";
 import { FakeWorker, sagaRefusal } from "./fake-worker.ts";
-import { newCustomer, orderRequest, ordersDatabase, type Replica, refusal, startReplica, unique } from "./harness.ts";
+import {
+  eventually,
+  newCustomer,
+  orderRequest,
+  ordersDatabase,
+  type Replica,
+  refusal,
+  startReplica,
+  unique,
+} from "./harness.ts";
 
 function reason(error: ConnectError): string {
   return error.findDetails(ErrorInfoSchema)[0]?.reason ?? "";
 }
+
+const ended = { status: OrderStatus.CANCELLED, cancellable: false, needsCard: false };
 
 describe("cancelling orders", () => {
   let test: TestDatabase;
@@ -21,7 +33,7 @@ describe("cancelling orders", () => {
   before(async () => {
     test = await ordersDatabase();
     worker = new FakeWorker();
-    replica = await startReplica(test.database, worker);
+    replica = await startReplica(test.database, worker, { ...eager, EPISODE_SWEEP_AGE_MS: 600_000 });
   });
   after(async () => {
     await replica.stop();
@@ -32,14 +44,34 @@ describe("cancelling orders", () => {
     worker.onCancel = () => undefined;
     worker.onStart = () => undefined;
     worker.cancels.length = 0;
-    worker.starts.length = 0;
     customerId = await newCustomer(replica);
   });
 
-  async function place(changes = {}): Promise<Order> {
-    const { order } = await replica.orders.createOrder(orderRequest(customerId, changes));
+  /** An order that an episode carries, with its id. */
+  async function carried(): Promise<{ order: Order; orderId: string; episodeId: string }> {
+    const { order } = await replica.orders.createOrder(orderRequest(customerId));
     assert.ok(order);
-    return order;
+    const { orderId } = order;
+    const episodeId = await eventually(() => {
+      const start = lastStart(worker, orderId);
+      assert.ok(start);
+      return start.episodeId;
+    });
+    return { order, orderId, episodeId };
+  }
+
+  async function settle(orderId: string, episodeId: string, changes: SettlementChanges = {}): Promise<void> {
+    const { outcomes } = await replica.episodes.batchSettleOrders({
+      requests: [settlement(orderId, episodeId, changes)],
+    });
+    assert.equal(outcomes[0]?.outcome.case, "response");
+  }
+
+  /** An order that rests. */
+  async function resting(changes: SettlementChanges = {}): Promise<{ orderId: string; episodeId: string }> {
+    const { orderId, episodeId } = await carried();
+    await settle(orderId, episodeId, changes);
+    return { orderId, episodeId };
   }
 
   async function move(orderId: string, status: OrderStatus): Promise<void> {
@@ -49,95 +81,179 @@ describe("cancelling orders", () => {
   const cancel = (orderId: string, requestId = unique("cancel"), reasonText = "changed my mind") =>
     replica.orders.cancelOrder({ requestId, orderId, reason: reasonText });
 
-  it("asks the saga, and returns the order as it stands", async () => {
-    const { orderId, sagaId } = await place();
-    worker.onCancel = () => move(orderId, OrderStatus.CANCELLED);
-    const requestId = unique("cancel");
-    assert.equal((await cancel(orderId, requestId)).order?.status, OrderStatus.CANCELLED);
-    const [asked] = worker.cancels;
-    assert.deepEqual([asked?.requestId, asked?.orderId, asked?.sagaId], [requestId, orderId, sagaId]);
-    assert.equal((await cancel(orderId, requestId)).order?.status, OrderStatus.CANCELLED, "a repetition");
-    assert.equal(worker.cancels.length, 1);
+  describe("that rest", () => {
+    it("is accepted as an event, carried, and done", async () => {
+      const { orderId } = await resting();
+      worker.onStart = async ({ episodeId, orders }) => {
+        assert.deepEqual(
+          orders.map((order) => [order.orderId, kinds(order.events)]),
+          [[orderId, ["cancellation"]]],
+        );
+        assert.deepEqual(orders[0]?.events[0]?.event.value, {
+          $typeName: "shop.sagas.v1.CancellationAccepted",
+          reason: "changed my mind",
+        });
+        await settle(orderId, episodeId, ended);
+      };
+      const requestId = unique("cancel");
+      assert.equal((await cancel(orderId, requestId)).order?.status, OrderStatus.CANCELLED);
+      assert.equal((await cancel(orderId, requestId)).order?.status, OrderStatus.CANCELLED, "a repetition");
+      assert.equal(worker.cancels.length, 0);
+      assert.equal(startsOf(worker, orderId).length, 2);
+      assert.equal(reason(await refusal(cancel(orderId))), "NOT_CANCELLABLE");
+      const log = (await readAuditLog(test.database)).filter((event) => event.orderId === orderId);
+      assert.deepEqual(
+        log.map(({ action }) => action),
+        ["order.created", "order.cancel_requested", "order.cancelled", "order.cancel_requested"],
+      );
+    });
+
+    it("is accepted once, by whomever it is wanted, until it is done", async () => {
+      const { orderId } = await resting();
+      const requestId = unique("cancel");
+      const calls = [requestId, requestId, unique("cancel")].map((id) =>
+        replica.orders.cancelOrder({ requestId: id, orderId, reason: "no" }, { timeoutMs: 10_000 }),
+      );
+      for (const { order } of await Promise.all(calls)) assert.equal(order?.status, OrderStatus.PENDING);
+      const { episodeId, order } = lastStart(worker, orderId) ?? {};
+      assert.deepEqual(kinds(order?.events ?? []), ["cancellation"]);
+      assert.equal(worker.cancels.length, 0);
+      // What is undone waits for a service: the cancellation is accepted all the same.
+      await settle(orderId, episodeId ?? "", { cancellable: false });
+      const again = await replica.orders.cancelOrder({ requestId, orderId, reason: "no" }, { timeoutMs: 10_000 });
+      assert.equal(again.order?.status, OrderStatus.PENDING);
+    });
+
+    it("is refused when it is too late, each time", async () => {
+      const { orderId } = await resting({ cancellable: false });
+      const requestId = unique("cancel");
+      for (let time = 0; time < 2; time += 1) {
+        const error = await refusal(cancel(orderId, requestId));
+        const [info] = error.findDetails(ErrorInfoSchema);
+        assert.equal(error.code, Code.FailedPrecondition);
+        assert.deepEqual([info?.domain, info?.reason], ["orders.shop", "NOT_CANCELLABLE"]);
+        assert.deepEqual(info?.metadata, { order_id: orderId, status: "PENDING" });
+      }
+      assert.deepEqual((await stored(test.database, orderId)).events, []);
+    });
+
+    it("is accepted or refused by each order's state, sixty-four at once", async () => {
+      const orders = await Promise.all(
+        Array.from({ length: 64 }, (_, index) => resting({ cancellable: index % 2 === 0 })),
+      );
+      const calls = await Promise.allSettled(
+        orders.map(({ orderId }) =>
+          replica.orders.cancelOrder({ requestId: unique("cancel"), orderId, reason: "no" }, { timeoutMs: 10_000 }),
+        ),
+      );
+      assert.ok(calls.every(({ status }, index) => status === (index % 2 === 0 ? "fulfilled" : "rejected")));
+    });
   });
 
-  it("does not wait longer than the caller for what takes time", async () => {
-    const { orderId } = await place();
-    const request = { requestId: unique("cancel"), orderId, reason: "no" };
-    const { order } = await replica.orders.cancelOrder(request, { timeoutMs: 1_200 });
-    assert.equal(order?.status, OrderStatus.PENDING);
+  describe("that an episode carries", () => {
+    it("asks the workflow, and returns the order as it stands", async () => {
+      const { orderId, episodeId } = await carried();
+      worker.onCancel = () => settle(orderId, episodeId, ended);
+      const requestId = unique("cancel");
+      assert.equal((await cancel(orderId, requestId)).order?.status, OrderStatus.CANCELLED);
+      const [asked] = worker.cancels;
+      assert.deepEqual([asked?.requestId, asked?.orderId, asked?.sagaId], [requestId, orderId, episodeId]);
+      assert.equal((await cancel(orderId, requestId)).order?.status, OrderStatus.CANCELLED, "a repetition");
+      assert.equal(worker.cancels.length, 1);
+    });
+
+    it("is done by the next workflow when the one that accepted it is lost", async () => {
+      const { orderId, episodeId } = await carried();
+      const { order } = await replica.orders.cancelOrder(
+        { requestId: unique("cancel"), orderId, reason: "no" },
+        { timeoutMs: 10_000 },
+      );
+      assert.equal(order?.status, OrderStatus.PENDING);
+      worker.terminate(episodeId);
+      await using _sweeping = await startReplica(test.database, worker, eager);
+      await eventually(() => assert.equal(startsOf(worker, orderId).length, 2));
+      const started = lastStart(worker, orderId)?.order;
+      assert.deepEqual(kinds(started?.events ?? []).sort(), ["cancellation", "placed", "retry"]);
+    });
+
+    it("is refused when the workflow says that a parcel leaves", async () => {
+      const { orderId } = await carried();
+      worker.onCancel = () => {
+        throw sagaRefusal("NOT_CANCELLABLE", Code.FailedPrecondition);
+      };
+      assert.equal(reason(await refusal(cancel(orderId))), "NOT_CANCELLABLE");
+    });
+
+    it("is accepted when the order settles in the very moment in which it is wanted", async () => {
+      for (const answer of ["SAGA_NOT_FOUND", "NOT_CANCELLABLE"]) {
+        const { orderId, episodeId } = await carried();
+        worker.onCancel = async () => {
+          worker.onCancel = () => undefined;
+          await settle(orderId, episodeId);
+          throw sagaRefusal(answer, Code.FailedPrecondition);
+        };
+        await replica.orders.cancelOrder({ requestId: unique("cancel"), orderId, reason: "no" }, { timeoutMs: 10_000 });
+        await eventually(() => assert.equal(startsOf(worker, orderId).length, 2));
+        assert.deepEqual(kinds(lastStart(worker, orderId)?.order.events ?? []), ["cancellation"]);
+      }
+    });
+
+    it("counts as accepted when the order was undone before that was noted", async () => {
+      const { orderId, episodeId } = await carried();
+      worker.onCancel = () => settle(orderId, episodeId, { cancellable: false });
+      const request = { requestId: unique("cancel"), orderId, reason: "no" };
+      const { order } = await replica.orders.cancelOrder(request, { timeoutMs: 10_000 });
+      assert.equal(order?.status, OrderStatus.PENDING);
+    });
+
+    it("waits for a workflow that is only begun, and for one that has too much to do", async () => {
+      const { orderId, episodeId } = await carried();
+      const answers = [
+        sagaRefusal("SAGA_NOT_FOUND", Code.NotFound),
+        sagaRefusal("", Code.ResourceExhausted),
+        sagaRefusal("SAGA_NOT_FOUND", Code.NotFound),
+      ];
+      worker.onCancel = async () => {
+        const answer = answers.shift();
+        if (answer) throw answer;
+        await settle(orderId, episodeId, ended);
+      };
+      assert.equal((await cancel(orderId)).order?.status, OrderStatus.CANCELLED);
+      assert.equal(worker.cancels.length, 4);
+    });
+
+    it("says that it is not known when the workflow cannot be reached in time", async () => {
+      const { orderId, episodeId } = await carried();
+      worker.terminate(episodeId);
+      const request = { requestId: unique("cancel"), orderId, reason: "no" };
+      const error = await refusal(replica.orders.cancelOrder(request, { timeoutMs: 1_000 }));
+      assert.equal(error.code, Code.Unavailable);
+      worker.available = false;
+      assert.equal((await refusal(cancel(orderId))).code, Code.Unavailable);
+    });
   });
 
-  it("hands the order over first when the worker does not have it yet", async () => {
-    worker.available = false;
-    const { orderId } = await place();
-    assert.equal((await refusal(cancel(orderId))).code, Code.Unavailable);
-    worker.available = true;
-    worker.onCancel = () => move(orderId, OrderStatus.CANCELLED);
-    assert.equal((await cancel(orderId)).order?.status, OrderStatus.CANCELLED);
-    assert.equal(worker.starts.length, 1);
-  });
-
-  it("lets the hand-over go on for others when its caller has gone", async () => {
-    worker.available = false;
-    const { orderId, sagaId } = await place();
-    worker.available = true;
-    const contexts: RequestContext[] = [];
-    worker.onStart = () => {
-      contexts.push(requestContext());
-    };
-    const request = { requestId: unique("cancel"), orderId, reason: "no" };
-    await replica.orders.cancelOrder(request, { timeoutMs: 2_000 });
-    assert.equal(worker.starts[0]?.sagaId, sagaId);
-    assert.deepEqual([contexts[0]?.deadline, contexts[0]?.signal], [undefined, undefined]);
-  });
-
-  it("is refused when a parcel has left, when the order has ended and when there is none", async () => {
-    const shipped = await place();
-    worker.onCancel = () => {
-      throw sagaRefusal("NOT_CANCELLABLE", Code.FailedPrecondition);
-    };
-    for (const status of [OrderStatus.CONFIRMED, OrderStatus.PREPARING, OrderStatus.SHIPPED]) {
-      await move(shipped.orderId, status);
-    }
-    const requestId = unique("cancel");
-    for (let time = 0; time < 2; time += 1) {
-      const error = await refusal(cancel(shipped.orderId, requestId));
-      const [info] = error.findDetails(ErrorInfoSchema);
-      assert.equal(error.code, Code.FailedPrecondition);
-      assert.deepEqual([info?.domain, info?.reason], ["orders.shop", "NOT_CANCELLABLE"]);
-      assert.deepEqual(info?.metadata, { order_id: shipped.orderId, status: "SHIPPED" });
-    }
-    await move(shipped.orderId, OrderStatus.DELIVERED);
-    const asked = worker.cancels.length;
-    assert.equal(reason(await refusal(cancel(shipped.orderId))), "NOT_CANCELLABLE");
-    assert.equal(worker.cancels.length, asked);
+  it("is refused when the order has ended and when there is none", async () => {
+    const { orderId } = await carried();
+    await move(orderId, OrderStatus.REJECTED);
+    for (let time = 0; time < 2; time += 1) assert.equal(reason(await refusal(cancel(orderId))), "NOT_CANCELLABLE");
+    assert.equal(worker.cancels.length, 0);
     assert.equal(reason(await refusal(cancel(newId()))), "ORDER_NOT_FOUND");
   });
 
-  it("refuses another cancellation of what is cancelled, each time", async () => {
-    const { orderId } = await place();
-    await move(orderId, OrderStatus.CANCELLED);
-    const requestId = unique("cancel");
-    for (let time = 0; time < 2; time += 1) {
-      assert.equal(reason(await refusal(cancel(orderId, requestId))), "NOT_CANCELLABLE");
-    }
-  });
-
   it("refuses a request id that stood for another cancellation", async () => {
-    const [first, second] = [await place(), await place()];
+    const [first, second] = [await carried(), await carried()];
     const requestId = unique("cancel");
-    worker.onCancel = ({ orderId }) => move(orderId, OrderStatus.CANCELLED);
+    worker.onCancel = ({ orderId, sagaId }) => settle(orderId, sagaId, ended);
     await cancel(first.orderId, requestId);
     assert.equal(reason(await refusal(cancel(second.orderId, requestId))), "REQUEST_ID_REUSED");
     assert.equal(reason(await refusal(cancel(first.orderId, requestId, "another reason"))), "REQUEST_ID_REUSED");
   });
 
-  it("does not count as refused when the order is cancelled before the saga's refusal is seen", async () => {
-    const { orderId } = await place();
-    worker.onCancel = async () => {
-      await move(orderId, OrderStatus.CANCELLED);
-      throw sagaRefusal("SAGA_NOT_FOUND", Code.NotFound);
-    };
-    assert.equal(reason(await refusal(cancel(orderId))), "NOT_CANCELLABLE");
+  it("refuses a text that no database stores", async () => {
+    const { orderId } = await carried();
+    const error = await refusal(cancel(orderId, unique("cancel"), "a\u0000b"));
+    assert.equal(error.code, Code.InvalidArgument);
+    assert.match(error.message, /^\[invalid_argument\] reason: must not hold the character U\+0000/);
   });
 });

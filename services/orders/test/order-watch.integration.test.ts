@@ -45,6 +45,9 @@ describe("following orders", () => {
   afterEach(async () => {
     await one.stop();
     await two.stop();
+    // The next test's worker is to be asked for its own orders alone.
+    await test.database.query("delete from order_event");
+    await test.database.query("delete from episode");
   });
 
   async function place(): Promise<string> {

@@ -20,7 +20,7 @@ import { isId } from "#platform/id.ts";
 import type { Json, PageTokens } from "#platform/page-token.ts";
 import { activeSpan } from "#platform/trace/spans.ts";
 import { whole } from "#platform/whole.ts";
-import type { OrderCancellation } from "../dispatch/order-cancellation.ts";
+import type { OrderCancellation } from "../cancel/order-cancellation.ts";
 import type { OrderFollower } from "../follow/order-follower.ts";
 import type { KeyedOrder, OrderFilter, OrderRepository } from "../order/order.repository.ts";
 import { isDecided, type Order } from "../order/order.ts";
@@ -51,7 +51,7 @@ export class OrderApi implements ServiceImpl<typeof OrderService> {
     this.#options = options;
   }
 
-  /** Creates an order and starts its saga. */
+  /** Creates an order and has it carried. */
   async createOrder(request: CreateOrderRequest, context: HandlerContext) {
     const order = toKeyedOrder(request);
     return await aboutOrder(order.orderId, async () => {

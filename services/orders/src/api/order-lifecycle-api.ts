@@ -38,7 +38,7 @@ export class OrderLifecycleApi implements ServiceImpl<typeof OrderLifecycleServi
     const { requestId, orderId, step } = request;
     const decision = request.decision === StepDecision.RETRY ? "retry" : "resolve";
     const known = fingerprint(NoteStepDecisionRequestSchema, request);
-    await this.#decisions.remember({ requestId, orderId, step, decision, fingerprint: known });
+    await this.#decisions.remember({ requestId, orderId, step, decision, note: "", fingerprint: known });
     return whole(NoteStepDecisionResponseSchema, {});
   }
 

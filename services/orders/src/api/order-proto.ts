@@ -37,7 +37,7 @@ import {
   totalOf,
 } from "../order/order.ts";
 import { newOrderId } from "../order/order-id.ts";
-import type { Move } from "../order/order-transition.repository.ts";
+import type { Change, Move } from "../order/order-transition.repository.ts";
 
 const statusToProto = {
   pending: OrderStatusProto.PENDING,
@@ -93,10 +93,20 @@ export function toKeyedOrder(request: CreateOrderRequest): KeyedOrder {
 }
 
 /** Where the saga wants an order to go. */
-export function toMove({ orderId, status, failure, shipments }: TransitionOrderRequest): Move {
+export function toMove(request: TransitionOrderRequest): Move {
+  const { to, ...change } = toChange(request);
+  if (to === undefined) throw new RangeError(`${request.status} is not the status of an order`);
+  return { ...change, to };
+}
+
+/** Where the saga wants an order to go, or to stay. */
+export function toChange(
+  request: Pick<TransitionOrderRequest, "orderId" | "status" | "failure" | "shipments">,
+): Change {
+  const { orderId, status, failure, shipments } = request;
   return {
     orderId,
-    to: orderStatus(status),
+    to: statusFromProto.get(status),
     failure: failure && { reason: failure.reason, customerMessage: failure.customerMessage },
     shipments: shipments.length === 0 ? undefined : shipments.map(toShipment),
   };
@@ -136,12 +146,6 @@ export function toProto(order: Order): OrderProto {
 /** The number of a status in the contract. */
 export function toStatusProto(status: OrderStatus): OrderStatusProto {
   return statusToProto[status];
-}
-
-function orderStatus(status: OrderStatusProto): OrderStatus {
-  const found = statusFromProto.get(status);
-  if (!found) throw new RangeError(`${status} is not the status of an order`);
-  return found;
 }
 
 function toShipment({ locationId, shipmentId, status, amount, trackingNumber }: OrderShipmentProto): OrderShipment {

@@ -16,6 +16,8 @@ export const OrderError = defineErrors<OrderErrorReason>({
     [OrderErrorReason.NOT_CANCELLABLE]: Code.FailedPrecondition,
     [OrderErrorReason.EMAIL_TAKEN]: Code.AlreadyExists,
     [OrderErrorReason.CUSTOMER_CHANGED]: Code.Aborted,
+    [OrderErrorReason.EPISODE_OVER]: Code.FailedPrecondition,
+    [OrderErrorReason.STEP_NOT_PARKED]: Code.FailedPrecondition,
   },
 });
 
@@ -42,4 +44,17 @@ export function illegalTransition(move: { orderId: string; from: string; to: str
   const { orderId, from, to } = move;
   const metadata = { order_id: orderId, from: from.toUpperCase(), to: to.toUpperCase() };
   return new OrderError(OrderErrorReason.ILLEGAL_TRANSITION, `an order cannot go from ${from} to ${to}`, metadata);
+}
+
+/** The order is not in that episode, or is not in it any more. */
+export function episodeOver({ orderId, episodeId }: { orderId: string; episodeId: string }): Error {
+  const metadata = { order_id: orderId, episode_id: episodeId };
+  const message = `order ${orderId} is not carried by ${episodeId}`;
+  return new OrderError(OrderErrorReason.EPISODE_OVER, message, metadata);
+}
+
+/** The step does not wait for an operator. */
+export function stepNotParked({ orderId, step }: { orderId: string; step: string }): Error {
+  const message = "the step does not wait for an operator";
+  return new OrderError(OrderErrorReason.STEP_NOT_PARKED, message, { order_id: orderId, step });
 }

@@ -1,44 +1,52 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
-import { isDecided, orderStatuses } from "./order.ts";
+import { isDecided, type OrderStatus, orderStatuses } from "./order.ts";
 
 /** What the orders service counts. */
 export interface OrderMetrics {
   readonly created: Counter;
-  /** Orders in one insert, which is what one workflow carries. */
+  /** Orders in one insert. */
   readonly batchSize: Histogram;
   readonly transitions: Counter<"status">;
   /** From the order's creation until the saga's first answer, or its end. */
   readonly processing: Histogram<"status">;
-  /** Starts of sagas, by what the worker answered. */
+  /** Starts of workflows, by what the worker answered. */
   readonly dispatches: Counter<"outcome">;
   readonly outboxLag: Gauge;
   readonly oldestPending: Gauge;
   readonly watchers: Gauge;
+  /** Orders that one episode carries. */
+  readonly episodeSize: Histogram;
+  readonly givenBack: Counter;
+  readonly dueEvents: Gauge;
+  readonly oldestDueEvent: Gauge;
+  readonly parked: Gauge<"step">;
+  readonly oldestParked: Gauge<"step">;
+  readonly waiting: Gauge<"waits_for">;
 }
+
+const batchBuckets = [1, 2, 4, 8, 16, 32, 64];
 
 /** Registers the metrics of one process. */
 export function createOrderMetrics(registry: Registry): OrderMetrics {
   const registers = [registry];
-  const { transitions, processing } = byStatus(registers);
   return {
     created: new Counter({ name: "orders_created_total", help: "Orders that became durable.", registers }),
     batchSize: new Histogram({
       name: "orders_list_size",
-      help: "Orders that were inserted by one statement and share a saga.",
-      buckets: [1, 2, 4, 8, 16, 32, 64],
+      help: "Orders that were inserted by one statement.",
+      buckets: batchBuckets,
       registers,
     }),
-    transitions,
-    processing,
+    ...byStatus(registers),
     dispatches: new Counter({
       name: "orders_dispatches_total",
-      help: "Starts of sagas, by outcome: acknowledged, failed, refused, deferred.",
+      help: "Starts of workflows that carry orders, by outcome: acknowledged, failed, refused.",
       labelNames: ["outcome"],
       registers,
     }),
     outboxLag: new Gauge({
       name: "orders_outbox_lag_seconds",
-      help: "Age of the oldest order whose saga was not acknowledged; 0 when there is none.",
+      help: "How long the oldest start of a workflow is not acknowledged by the worker; 0 when there is none.",
       registers,
     }),
     oldestPending: new Gauge({
@@ -47,7 +55,17 @@ export function createOrderMetrics(registry: Registry): OrderMetrics {
       registers,
     }),
     watchers: new Gauge({ name: "orders_watchers", help: "Callers that follow an order now.", registers }),
+    ...ofEpisodes(registers),
   };
+}
+
+/** An order came to a status. */
+export function countMove(
+  { transitions, processing }: OrderMetrics,
+  { status, createTime }: { readonly status: OrderStatus; readonly createTime: Date },
+): void {
+  transitions.inc({ status });
+  processing.observe({ status }, Math.max(0, Date.now() - createTime.getTime()) / 1000);
 }
 
 /** What has a status begins at 0: of a series that appears with a value, Prometheus counts only what comes after it. */
@@ -70,4 +88,32 @@ function byStatus(registers: Registry[]) {
     processing.zero({ status });
   }
   return { transitions, processing };
+}
+
+function ofEpisodes(registers: Registry[]) {
+  const gauge = <Label extends string = never>(name: string, help: string, labelNames: Label[] = []) =>
+    new Gauge<Label>({ name, help, labelNames, registers });
+  return {
+    episodeSize: new Histogram({
+      name: "orders_episode_size",
+      help: "Orders that one episode carries.",
+      buckets: batchBuckets,
+      registers,
+    }),
+    givenBack: new Counter({
+      name: "orders_given_back_total",
+      help: "Orders whose workflow was gone before it settled them, and which are carried anew.",
+      registers,
+    }),
+    dueEvents: gauge("orders_due_events", "Events of orders that wait to be carried by an episode."),
+    oldestDueEvent: gauge(
+      "orders_oldest_due_event_seconds",
+      "How long the oldest event waits to be carried by an episode; 0 when there is none.",
+    ),
+    parked: gauge("orders_parked", "Orders of which a step waits for an operator, by step.", ["step"]),
+    oldestParked: gauge("orders_oldest_parked_seconds", "How long the oldest order waits for an operator, by step.", [
+      "step",
+    ]),
+    waiting: gauge("orders_waiting", "Orders that rest until a service is back, by service.", ["waits_for"]),
+  };
 }

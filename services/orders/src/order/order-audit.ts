@@ -32,12 +32,15 @@ export interface StepDecisionRequest extends Keyed {
   /** As the operator named it. */
   readonly step: string;
   readonly decision: "retry" | "resolve";
+  /** What was done instead; empty when nothing was said. */
+  readonly note: string;
 }
 
 /** The decision of an operator. */
 export function stepDecisionEntry(request: StepDecisionRequest & { readonly origin: AuditOrigin }): AuditEntry {
-  const { orderId, step, decision, origin } = request;
-  return { action: `order.step_${decision}_requested`, orderId, details: { step: redactText(step) }, origin };
+  const { orderId, step, decision, note, origin } = request;
+  const details = { step: redactText(step), ...(note === "" ? {} : { note: redactText(note) }) };
+  return { action: `order.step_${decision}_requested`, orderId, details, origin };
 }
 
 /** An order that is created. */
@@ -47,14 +50,14 @@ export function creationEntry({ orderId, total, lines }: NewOrder, origin: Audit
   return { action: auditActions.pending, orderId, details, origin };
 }
 
-/** An order that moves. Where from is known only to the statement. */
+/** An order that moves, or whose parcels may have changed. Where from and where to is known only to the statement. */
 export function moveEntry(move: {
   readonly orderId: string;
-  readonly to: OrderStatus;
+  readonly to: OrderStatus | undefined;
   readonly failure: OrderFailure | undefined;
   readonly origin: AuditOrigin;
 }): AuditEntry {
   const { orderId, to, failure, origin } = move;
-  const details = { to, ...(failure ? { reason: failure.reason.slice(0, 64) } : {}) };
-  return { action: auditActions[to], orderId, details, origin };
+  const details: Record<string, string> = failure ? { reason: failure.reason.slice(0, 64) } : {};
+  return { action: to === undefined ? parcelsAction : auditActions[to], orderId, details, origin };
 }

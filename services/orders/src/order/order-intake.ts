@@ -2,11 +2,11 @@ import { auditOrigin } from "#platform/audit/audit-entry.ts";
 import { Batcher } from "#platform/batch/batcher.ts";
 import { replayable } from "#platform/database/idempotency.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
-import { encodeId, newId, timeOf } from "#platform/id.ts";
+import { encodeId, timeOf } from "#platform/id.ts";
 import { customerNotFound } from "./errors.ts";
 import type { OrderMetrics } from "./metrics.ts";
 import { createOrderMethod, type KeyedOrder, OrderRepository, type SubmittedOrder } from "./order.repository.ts";
-import type { Order, OrderContact, SagaBatch } from "./order.ts";
+import type { Order, OrderContact } from "./order.ts";
 
 /** An order that is durable. */
 export interface Accepted {
@@ -18,19 +18,21 @@ export interface Accepted {
 /** What the intake works with. */
 export interface OrderIntakeOptions {
   readonly database: Queryable;
-  /** Told of what became durable together; has its saga started. */
-  readonly onPlaced: (batch: SagaBatch) => void;
+  /** Told how many became durable together; has them carried. */
+  readonly onPlaced: (count: number) => void;
+  /** Asked before an order is taken. @throws OVERLOADED */
+  readonly admit: () => void;
   readonly metrics: OrderMetrics;
-  /** The most orders of one insert, and so of one workflow. */
+  /** The most orders of one insert. */
   readonly batchMax: number;
   /** Inserts at the same time. */
   readonly lanes: number;
 }
 
-/** A saga's start has to fit into what the workflow engine takes. */
+/** Of one statement, roughly. */
 const maxBatchBytes = 256 * 1024;
 
-/** Takes new orders: what arrives together is inserted by one statement and carried by one workflow. */
+/** Takes new orders: what arrives together is inserted by one statement. */
 export class OrderIntake {
   readonly #options: OrderIntakeOptions;
   readonly #repository: OrderRepository;
@@ -56,12 +58,13 @@ export class OrderIntake {
   }
 
   /**
-   * Makes an order durable and has its saga started.
+   * Makes an order durable and has it carried.
    *
    * @param signal takes the order back while it waits for its batch; the call's deadline does so anyway
-   * @throws CUSTOMER_NOT_FOUND, REQUEST_ID_REUSED
+   * @throws CUSTOMER_NOT_FOUND, REQUEST_ID_REUSED, OVERLOADED
    */
-  accept(order: KeyedOrder, signal?: AbortSignal): Promise<Accepted> {
+  async accept(order: KeyedOrder, signal?: AbortSignal): Promise<Accepted> {
+    this.#options.admit();
     return this.#batcher.submit({ ...order, origin: auditOrigin(order.requestId) }, signal && { signal });
   }
 
@@ -72,26 +75,25 @@ export class OrderIntake {
 
   async #insert(orders: SubmittedOrder[]): Promise<(Accepted | Error)[]> {
     if (orders.length === 0) return [];
-    const sagaId = newId();
-    const contacts = await this.#repository.insert(orders, sagaId);
-    const placed = orders.filter((_order, index) => contacts[index] !== undefined);
-    if (placed.length > 0) {
+    const contacts = await this.#repository.insert(orders);
+    const placed = contacts.filter((contact) => contact !== undefined).length;
+    if (placed > 0) {
       const { onPlaced, metrics } = this.#options;
-      onPlaced({ sagaId, orders: placed.sort((a, b) => (a.orderId < b.orderId ? -1 : 1)) });
-      metrics.created.inc(placed.length);
-      metrics.batchSize.observe(placed.length);
+      onPlaced(placed);
+      metrics.created.inc(placed);
+      metrics.batchSize.observe(placed);
     }
     return orders.map((order, index) => {
       const contact = contacts[index];
       return contact
-        ? { orderId: order.orderId, order: toPending(order, contact, sagaId) }
+        ? { orderId: order.orderId, order: toPending(order, contact) }
         : customerNotFound(order.customerId);
     });
   }
 }
 
 /** The order as the statement wrote it, without reading it again. */
-function toPending(order: KeyedOrder, contact: OrderContact, sagaId: string): Order {
+function toPending(order: KeyedOrder, contact: OrderContact): Order {
   const { orderId, customerId, lines, total, shippingAddress } = order;
   const createTime = timeOf(orderId);
   return {
@@ -102,7 +104,8 @@ function toPending(order: KeyedOrder, contact: OrderContact, sagaId: string): Or
     lines,
     total,
     shippingAddress,
-    sagaId,
+    // The row's own, until a workflow carries it.
+    sagaId: orderId,
     shipments: [],
     failure: undefined,
     history: [{ status: "pending", time: createTime }],
@@ -112,7 +115,7 @@ function toPending(order: KeyedOrder, contact: OrderContact, sagaId: string): Or
   };
 }
 
-/** Roughly what an order adds to the start of its saga: texts, and what stands around them. */
+/** Roughly what an order adds to the statement: texts, and what stands around them. */
 function sizeInBytes({ lines, shippingAddress, cardToken }: KeyedOrder): number {
   const { recipient, city, postalCode, lines: street } = shippingAddress;
   const address = [recipient, city, postalCode, ...street].reduce((sum, text) => sum + Buffer.byteLength(text), 0);

@@ -1,7 +1,7 @@
 import { auditOrigin } from "#platform/audit/audit-entry.ts";
 import { Batcher } from "#platform/batch/batcher.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
-import type { OrderMetrics } from "./metrics.ts";
+import { countMove, type OrderMetrics } from "./metrics.ts";
 import { type Move, type Moved, type SubmittedMove, transitionOrders } from "./order-transition.repository.ts";
 
 /** What a mover works with. */
@@ -44,10 +44,7 @@ export class OrderMover {
     const { database, metrics } = this.#options;
     const outcomes = await transitionOrders(database, moves);
     for (const moved of outcomes) {
-      if (moved instanceof Error || !moved.changed) continue;
-      const { status } = moved;
-      metrics.transitions.inc({ status });
-      metrics.processing.observe({ status }, Math.max(0, Date.now() - moved.createTime.getTime()) / 1000);
+      if (!(moved instanceof Error) && moved.changed) countMove(metrics, moved);
     }
     return outcomes;
   }

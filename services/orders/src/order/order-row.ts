@@ -14,11 +14,12 @@ import type {
 /** A line as JSON: SKU, quantity, unit price; the price as text, because JSON has no 64-bit integers. */
 export type LineJson = [sku: string, quantity: number, unitPrice: string];
 
-/** Reads the lines of `o` beside it as {@link LineJson}, so that an order is one row. */
-export const withLines = `cross join lateral (
-    select json_agg(json_build_array(sku, quantity, unit_price::text) order by line_number) as lines
-    from order_line where order_line.order_id = o.order_id
-  ) l`;
+/** The lines of `o` as {@link LineJson}. */
+export const linesOf = `select json_agg(json_build_array(sku, quantity, unit_price::text) order by line_number) as lines
+    from order_line where order_line.order_id = o.order_id`;
+
+/** Reads the lines of `o` beside it, so that an order is one row. */
+export const withLines = `cross join lateral (${linesOf}) l`;
 
 /** A parcel as it is stored. */
 export interface ShipmentJson {
@@ -36,7 +37,7 @@ export interface EventJson {
   readonly time: number;
 }
 
-/** An order as its saga is started with it; ids are uuids. */
+/** An order as the workflow before episodes is started with it; ids are uuids. */
 export interface SagaOrderRow {
   readonly orderId: string;
   readonly customerId: string;
@@ -96,7 +97,7 @@ export const orderColumns = selectList<OrderRow>(
     revision: true,
     createTime: true,
     updateTime: true,
-    sagaId: true,
+    sagaId: "coalesce(o.last_episode_id, o.saga_id)",
     lines: "l.lines",
   },
   "o",
@@ -136,7 +137,7 @@ export function toNewOrder(row: SagaOrderRow): NewOrder {
   };
 }
 
-/** A line as {@link withLines} reads it back. */
+/** A line as {@link linesOf} reads it back. */
 export function toLineJson({ sku, quantity, unitPrice }: OrderLine): LineJson {
   return [sku, quantity, String(unitPrice)];
 }
@@ -146,7 +147,8 @@ export function toShipmentJson({ amount, ...rest }: OrderShipment): ShipmentJson
   return { ...rest, currency: amount.currency, amount: String(amount.amount) };
 }
 
-function toLine([sku, quantity, unitPrice]: LineJson): OrderLine {
+/** A line as the domain has it. */
+export function toLine([sku, quantity, unitPrice]: LineJson): OrderLine {
   return { sku, quantity, unitPrice: BigInt(unitPrice) };
 }
 

@@ -1,5 +1,11 @@
 import { type AuditOrigin, auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
-import { selectList, writtenColumns } from "#platform/database/columns.ts";
+import {
+  type Selected,
+  selectList,
+  type Written,
+  type WrittenColumns,
+  writtenColumns,
+} from "#platform/database/columns.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId } from "#platform/id.ts";
@@ -18,6 +24,11 @@ export interface Move {
   readonly failure: OrderFailure | undefined;
   /** The parcels from now on; undefined leaves them as they are. */
   readonly shipments: readonly OrderShipment[] | undefined;
+}
+
+/** A move, or what becomes of an order that stays where it is. */
+export interface Change extends Omit<Move, "to"> {
+  readonly to: OrderStatus | undefined;
 }
 
 /** A move and who wants it. */
@@ -43,20 +54,22 @@ const older = `exists (
       where array_position(array['planned', 'shipped'], n.status) < array_position(
         array['planned', 'shipped', 'delivered', 'cancelled', 'lost'], o.status))`;
 
-/** A move in the JSON that {@link transition} takes apart. */
-interface TransitionRow {
+/** The part of an entry that says where an order is to go, in the JSON that {@link changeOrders} takes apart. */
+export interface ChangeRow {
   /** Which entry of the batch it is. */
   readonly n: number;
   readonly id: string;
   readonly order_id: string;
-  readonly status: OrderStatus;
+  /** Undefined: it stays where it is. */
+  readonly status: OrderStatus | undefined;
   readonly sources: readonly OrderStatus[];
   readonly reason: string | undefined;
   readonly message: string | undefined;
   readonly shipments: readonly ShipmentJson[] | undefined;
 }
 
-const input = writtenColumns<TransitionRow>({
+/** The SQL types of {@link ChangeRow}. */
+export const changeTypes = {
   n: "int",
   id: "text",
   order_id: "uuid",
@@ -65,53 +78,91 @@ const input = writtenColumns<TransitionRow>({
   reason: "text",
   message: "text",
   shipments: "jsonb",
-});
+} as const satisfies Written<ChangeRow>;
 
-/** What the statement says about an order that is there. */
+/** What a statement adds to the change of orders. */
+export interface ChangeOptions {
+  /** The columns of an entry: those of {@link ChangeRow}, and its own. */
+  readonly input: WrittenColumns;
+  /** Columns of the order that it looks at besides, under the row's lock, with a comma before: as `locked`. */
+  readonly columns?: string;
+  /** What it says about an entry besides, from the entry `i` and `locked`, with a comma before. */
+  readonly judge?: string;
+  /**
+   * Which of the orders that are there are written to, by what is known of the entry `i`: whether the order `moves`, `stays`
+   * where it is, or stays with parcels that have come further (`repacks`).
+   */
+  readonly where: string;
+  /** What is assigned besides, from the entry `i` to the order `o`, with a comma before. */
+  readonly assign?: string;
+}
+
+/**
+ * The common table expressions of a statement that changes orders, writes down what it did, and announces those that changed:
+ * `locked` has the orders that are there, `moved` those that were written to. $1 has the entries, $2 the audit events.
+ *
+ * Rows are locked in the order of their ids, so that two batches cannot wait for each other; the input is sorted.
+ */
+export function changeOrders({ input, columns = "", judge = "", where, assign = "" }: ChangeOptions): string {
+  return `input as materialized (
+    select * from json_to_recordset($1::json) as i(${input.typed})
+  ), locked as materialized (
+    select i.n, o.* from input i cross join lateral (
+      select order_id, status, shipments, revision, create_time${columns} from customer_order
+      where customer_order.order_id = i.order_id for no key update
+    ) o
+  ), judged as (
+    select i.*, locked.status as before, locked.status = any(i.sources) as moves,
+      coalesce(i.status, locked.status) = locked.status as stays,
+      coalesce(i.status, locked.status) = locked.status and coalesce(i.shipments <> locked.shipments, false)
+        and not ${older} as repacks${judge}
+    from input i join locked on locked.n = i.n
+  ), moved as (
+    update customer_order o set
+      status = case when i.moves then i.status else o.status end,
+      revision = case when i.moves or i.repacks then o.revision + 1 else o.revision end,
+      update_time = case when i.moves or i.repacks then greatest(now(), o.update_time) else o.update_time end,
+      history = case when i.moves then o.history || jsonb_build_object(
+        'status', i.status, 'time', floor(extract(epoch from greatest(now(), o.update_time)) * 1000)::bigint)
+        else o.history end,
+      failure_reason = coalesce(i.reason, o.failure_reason), failure_message = coalesce(i.message, o.failure_message),
+      shipments = case when i.moves or i.repacks then coalesce(i.shipments, o.shipments) else o.shipments end${assign}
+    from judged i
+    where o.order_id = i.order_id and (${where})
+    returning i.n, i.id, o.order_id, i.before, o.status, o.revision, i.moves or i.repacks as changed
+  ), announced as (
+    select pg_notify('${changeChannel}', string_agg(id, ',')) from moved where changed having count(*) > 0
+  ), audited as (${insertAuditEvents("$2", {
+    join: "join moved m on m.n = a.n and m.changed",
+    action: `case when m.before = m.status then '${parcelsAction}' else a.action end`,
+    details: "a.details || jsonb_build_object('from', m.before, 'to', m.status, 'revision', m.revision::text)",
+  })})`;
+}
+
+/** What a statement says about an order that is there. */
 interface MovedRow extends Moved {
   readonly n: number;
 }
 
-const movedColumns = selectList<MovedRow>({
+/** The columns of an order that is there, from `locked` and `moved`; a statement must read `announcements` besides. */
+export const movedTypes = {
   n: "locked.n",
   status: "coalesce(moved.status, locked.status)",
   revision: "coalesce(moved.revision, locked.revision)",
   changed: "coalesce(moved.before <> moved.status, false)",
   createTime: "locked.create_time",
-});
+} as const satisfies Selected<MovedRow>;
 
-/**
- * Rows are locked in the order of their ids, so that two batches cannot wait for each other; the input is sorted. Not
- * prepared: a plan that was made while the table was small would scan the table for a long time after.
- */
+const movedColumns = selectList<MovedRow>(movedTypes);
+
+/** Not prepared: a plan that was made while the table was small would scan the table for a long time after. */
 const transition: SqlText = {
   name: "order_transition",
   prepared: false,
-  text: `with input as materialized (
-    select * from json_to_recordset($1::json) as i(${input.typed})
-  ), locked as materialized (
-    select i.n, o.* from input i cross join lateral (
-      select order_id, status, shipments, revision, create_time from customer_order
-      where customer_order.order_id = i.order_id for no key update
-    ) o
-  ), moved as (
-    update customer_order o set status = i.status, revision = o.revision + 1,
-      update_time = greatest(now(), o.update_time),
-      history = case when locked.status = i.status then o.history else o.history || jsonb_build_object(
-        'status', i.status, 'time', floor(extract(epoch from greatest(now(), o.update_time)) * 1000)::bigint) end,
-      failure_reason = coalesce(i.reason, o.failure_reason), failure_message = coalesce(i.message, o.failure_message),
-      shipments = coalesce(i.shipments, o.shipments)
-    from input i join locked on locked.n = i.n
-    where o.order_id = i.order_id and (locked.status = any(i.sources)
-      or locked.status = i.status and i.shipments <> locked.shipments and not ${older})
-    returning i.n, i.id, locked.status as before, o.status, o.revision
-  ), announced as (
-    select pg_notify('${changeChannel}', string_agg(id, ',')) from moved having count(*) > 0
-  ), audited as (${insertAuditEvents("$2", {
-    join: "join moved m on m.n = a.n",
-    action: `case when m.before = m.status then '${parcelsAction}' else a.action end`,
-    details: "a.details || jsonb_build_object('from', m.before, 'revision', m.revision::text)",
-  })})
+  text: `with ${changeOrders({
+    input: writtenColumns<ChangeRow>(changeTypes),
+    where: "i.moves or i.repacks",
+  })}
   select ${movedColumns}, (select count(*) from announced) as announcements
   from locked left join moved on moved.n = locked.n`,
 };
@@ -128,7 +179,7 @@ export async function transitionOrders(
   moves: readonly SubmittedMove[],
 ): Promise<(Moved | Error)[]> {
   const sorted = [...moves].sort((a, b) => (a.orderId < b.orderId ? -1 : 1));
-  const values = [JSON.stringify(sorted.map(toTransitionRow)), auditEvents(sorted.map(moveEntry))];
+  const values = [JSON.stringify(sorted.map(toChangeRow)), auditEvents(sorted.map(moveEntry))];
   const rows = await database.query<MovedRow>(transition, values);
   const byOrder = new Map(rows.map((row) => [sorted[row.n]?.orderId, row]));
   return moves.map((move) => toOutcome(move, byOrder.get(move.orderId)));
@@ -140,13 +191,14 @@ function toOutcome(move: Move, row: MovedRow | undefined): Moved | Error {
   return { status: row.status, revision: row.revision, changed: row.changed, createTime: row.createTime };
 }
 
-function toTransitionRow(move: Move, n: number): TransitionRow {
+/** Where an order is to go, as the statement takes it apart. */
+export function toChangeRow(move: Change, n: number): ChangeRow {
   return {
     n,
     id: move.orderId,
     order_id: decodeId(move.orderId),
     status: move.to,
-    sources: sourcesOf(move.to),
+    sources: move.to === undefined ? [] : sourcesOf(move.to),
     reason: move.failure?.reason,
     message: move.failure?.customerMessage,
     shipments: move.shipments?.map(toShipmentJson),

@@ -83,7 +83,8 @@ type ContactRow = OrderContact & Pick<BesideColumns, "n">;
 const contactColumns = selectList<ContactRow>({ n: true, givenName: true, familyName: true, email: true });
 
 /**
- * The rows travel as one JSON text, which costs less to build here and to take apart there than twenty arrays.
+ * The rows travel as one JSON text, which costs less to build here and to take apart there than twenty arrays. An order comes
+ * with the event that has it carried for the first time; as dispatched, so that the version before leaves it alone.
  * Keys are inserted in the order of the request ids, so that two batches with the same ids cannot wait for each other.
  */
 const insertOrders: SqlText = {
@@ -98,13 +99,16 @@ const insertOrders: SqlText = {
     insert into idempotency_key (method, request_id, fingerprint, response)
     select $2, request_id, decode(fingerprint, 'hex'), uuid_send(order_id) from known order by request_id
   ), placed as (
-    insert into customer_order (${stored.names}, ${contact.names}, status, update_time, saga_id)
-    select ${stored.names}, ${contact.names}, 'pending', create_time, $3::uuid from known
+    insert into customer_order (${stored.names}, ${contact.names}, status, update_time, saga_id, dispatch_time,
+      cancellable)
+    select ${stored.names}, ${contact.names}, 'pending', create_time, order_id, now(), true from known
+  ), happened as (
+    insert into order_event (order_id, event_id, kind) select order_id, 'placed', 'placed' from known
   ), lined as (
     insert into order_line (order_id, line_number, sku, quantity, unit_price)
     select order_id, line.n, line.value->>0, (line.value->>1)::int, (line.value->>2)::bigint
     from known cross join lateral json_array_elements(lines) with ordinality as line(value, n)
-  ), audited as (${insertAuditEvents("$4", { join: "join known on known.n = a.n" })}
+  ), audited as (${insertAuditEvents("$3", { join: "join known on known.n = a.n" })}
   )
   select ${contactColumns} from known`,
 };
@@ -134,16 +138,15 @@ export class OrderRepository {
   }
 
   /**
-   * Inserts a batch of orders with one workflow. The result has the contact that was copied from the customer; undefined where
+   * Inserts a batch of orders, to be carried from now on. The result has the contact that was copied from the customer; undefined where
    * there is no such customer, and nothing was written for that order.
    *
    * @throws a unique violation of `idempotency_key_pkey` when one of the request ids was used before; nothing is written
    */
-  async insert(orders: readonly SubmittedOrder[], sagaId: string): Promise<(OrderContact | undefined)[]> {
+  async insert(orders: readonly SubmittedOrder[]): Promise<(OrderContact | undefined)[]> {
     const input = JSON.stringify(orders.map(toInsertedOrder));
     const events = auditEvents(orders.map((order) => creationEntry(order, order.origin)));
-    const values = [input, createOrderMethod, decodeId(sagaId), events];
-    const rows = await this.#database.query<ContactRow>(insertOrders, values);
+    const rows = await this.#database.query<ContactRow>(insertOrders, [input, createOrderMethod, events]);
     const contacts = new Array<OrderContact | undefined>(orders.length).fill(undefined);
     for (const { n, ...copied } of rows) contacts[n] = copied;
     return contacts;

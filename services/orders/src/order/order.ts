@@ -126,7 +126,7 @@ export interface Order extends Omit<NewOrder, "cardToken" | "traceparent"> {
   readonly updateTime: Date;
 }
 
-/** Orders that one workflow carries, in the order of their ids; its start is repeated with exactly this. */
+/** Orders that one workflow of the kind before episodes carries, in the order of their ids; repeated with exactly this. */
 export interface SagaBatch {
   readonly sagaId: string;
   readonly orders: readonly NewOrder[];

@@ -4,7 +4,8 @@ import { createValidator, type Validator } from "@bufbuild/protovalidate";
 import { Code, ConnectError, type Interceptor, type StreamRequest } from "@connectrpc/connect";
 import { BadRequestSchema } from "#gen/google/rpc/error_details_pb.js";
 import { file_shop_type_v1_rules } from "#gen/shop/type/v1/rules_pb.js";
-import { cardNumbersIn } from "./card-numbers.ts";
+import { isCardNumber } from "./card-numbers.ts";
+import { eachText } from "./message-texts.ts";
 
 /** What is wrong with a field; never with its value, which may be what must not be told. */
 interface FieldViolation {
@@ -16,6 +17,11 @@ interface FieldViolation {
 const cardNumber = {
   description: "must not hold the number of a payment card; pay with a card token",
   reason: "card_number",
+};
+
+const unstorable = {
+  description: "must not hold the character U+0000, which no database stores",
+  reason: "unstorable_character",
 };
 
 /** Errors travel in headers, which are limited to some kilobytes; a list of a thousand entries can be wrong everywhere. */
@@ -62,8 +68,12 @@ function check(validator: Validator, schema: DescMessage, message: Message): voi
     throw refusal(told);
   }
   // After the rules, which say how long a text may be: what is looked at is bounded.
-  const cards = cardNumbersIn(schema, message);
-  if (cards.length > 0) throw refusal(cards.map((path) => ({ field: pathToString(path), ...cardNumber })));
+  const wrong: FieldViolation[] = [];
+  eachText(schema, message, (text, field, path) => {
+    if (text.includes("\u0000")) wrong.push({ field: pathToString([...path]), ...unstorable });
+    else if (isCardNumber(field, text)) wrong.push({ field: pathToString([...path]), ...cardNumber });
+  });
+  if (wrong.length > 0) throw refusal(wrong);
 }
 
 async function* checked(validator: Validator, request: StreamRequest): AsyncGenerator<Message, void> {
@@ -74,7 +84,7 @@ async function* checked(validator: Validator, request: StreamRequest): AsyncGene
 }
 
 /**
- * Checks every request message against the rules in its proto, and for numbers of payment cards. Refuses with
+ * Checks every request message against the rules in its proto, for numbers of payment cards, and for what cannot be stored. Refuses with
  * INVALID_ARGUMENT and `google.rpc.BadRequest`, which names the fields that are wrong.
  *
  * @param services whose rules are compiled now, so that a rule that cannot be compiled stops the start

@@ -64,7 +64,7 @@ describe("the requests of the contract", () => {
     }
     assert.ok(looked > 100, `${looked}`);
     // A name that no request has any more would let the next field of that name pass unseen.
-    const named = ["event_id", "location_id", "page_token", "phone", "request_id", "sku", "step", "subject"];
+    const named = ["event_id", "location_id", "page_token", "phone", "request_id", "saga", "sku", "step", "subject"];
     assert.deepEqual([...free].sort(), [...named, "tracking_number"]);
   });
 

@@ -69,7 +69,7 @@ export declare type Order = Message<"shop.orders.v1.Order"> & {
   shippingAddress?: Address | undefined;
 
   /**
-   * The workflow that carries this order, maybe together with others.
+   * The workflow that carries this order or carried it last, maybe together with others; the order's own id before the first.
    *
    * @generated from field: string saga_id = 8;
    */

@@ -1,6 +1,6 @@
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
-import { decodeId, encodeId, timeOf } from "#platform/id.ts";
+import { decodeId, encodeId } from "#platform/id.ts";
 import type { NewOrder, SagaBatch } from "../order/order.ts";
 import { firstIdAt } from "../order/order-id.ts";
 import { type SagaOrderRow, sagaOrderColumns, toNewOrder, withLines } from "../order/order-row.ts";
@@ -47,11 +47,6 @@ const acknowledge: SqlText = {
   where customer_order.order_id = locked.order_id`,
 };
 
-const oldest: SqlText = {
-  name: "saga_outbox_oldest",
-  text: `select saga_id as "sagaId" from customer_order where dispatch_time is null order by saga_id limit 1`,
-};
-
 /** How a relay takes on what others left. */
 export interface Claim {
   /** Only batches that are older, in milliseconds. */
@@ -62,7 +57,7 @@ export interface Claim {
   readonly limit: number;
 }
 
-/** The orders table as the outbox of the sagas: which batches the worker has not acknowledged. */
+/** The orders table as the outbox of the version before episodes: which batches the worker has not acknowledged. */
 export class SagaOutbox {
   readonly #database: Queryable;
 
@@ -84,12 +79,6 @@ export class SagaOutbox {
   /** The worker has these batches: the card tokens are not needed here any longer. */
   async acknowledge(sagaIds: readonly string[]): Promise<void> {
     await this.#database.query(acknowledge, [sagaIds.map(decodeId)]);
-  }
-
-  /** When the oldest batch was made that is not acknowledged. */
-  async oldest(): Promise<Date | undefined> {
-    const [row] = await this.#database.query<{ sagaId: string }>(oldest);
-    return row && timeOf(encodeId(row.sagaId));
   }
 }
 

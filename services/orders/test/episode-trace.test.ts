@@ -7,9 +7,9 @@ import { activeTraceParent, startSpan, traceParentOf } from "#platform/trace/spa
 import { traceIdOf } from "#platform/trace-parent.ts";
 import { type KeptSpans, keepSpans } from "#testing/kept-spans.ts";
 import { quietLogger } from "#testing/logger.ts";
-import { Dispatcher } from "../src/dispatch/dispatcher.ts";
+import type { EpisodeOrder } from "../src/episode/episode.ts";
+import { EpisodeStarts } from "../src/episode/episode-starts.ts";
 import { createOrderMetrics } from "../src/order/metrics.ts";
-import type { NewOrder } from "../src/order/order.ts";
 import { FakeWorker } from "./fake-worker.ts";
 
 let kept: KeptSpans;
@@ -26,19 +26,19 @@ interface Seen {
   orderId: string | undefined;
 }
 
-function dispatcherOf(worker: FakeWorker): Dispatcher {
-  return new Dispatcher({
+function startsOf(worker: FakeWorker): EpisodeStarts {
+  return new EpisodeStarts({
     sagas: worker.client,
-    outbox: { acknowledge: async () => undefined },
+    episodes: { acknowledge: async () => undefined },
     logger: quietLogger(),
     metrics: createOrderMetrics(new Registry()),
-    concurrency: 4,
     timeoutMs: 1_000,
+    onRefused: async () => undefined,
   });
 }
 
-/** Hands a batch over and tells what the worker's call found around it. */
-async function handOver(orders: NewOrder[]): Promise<Seen & { batch: string }> {
+/** Hands an episode over and tells what the worker's call found around it. */
+async function handOver(orders: EpisodeOrder[]): Promise<Seen & { batch: string }> {
   const worker = new FakeWorker();
   const batch = newId();
   let seen: Seen | undefined;
@@ -46,22 +46,28 @@ async function handOver(orders: NewOrder[]): Promise<Seen & { batch: string }> {
     const { "saga.id": sagaId, "order.id": orderId } = requestContext().subject ?? {};
     seen = { traceparent: activeTraceParent(), sagaId, orderId };
   };
-  await dispatcherOf(worker).start({ sagaId: batch, orders });
+  assert.equal(await startsOf(worker).start({ episodeId: batch, orders }), "acknowledged");
   assert.ok(seen);
   return { ...seen, batch };
 }
 
-function orderOf(traced: boolean, orderId = newId()): NewOrder {
+function orderOf(traced: boolean, createTime = new Date()): EpisodeOrder {
   const span = traced ? startSpan("CreateOrder", { root: true }) : undefined;
   span?.end();
   return {
-    orderId,
+    orderId: newId(),
     customerId: newId(),
-    lines: [{ sku: "tea", quantity: 1, unitPrice: 1n }],
     total: { currency: "EUR", amount: 1n },
-    cardToken: "tok_approve",
-    shippingAddress: { recipient: "A", lines: ["1"], city: "B", postalCode: "1", country: "DE" },
+    createTime,
     traceparent: traceParentOf(span),
+    saga: "",
+    events: [{ id: "placed", kind: "placed", detail: {}, time: createTime.toISOString() }],
+    confirmed: false,
+    checkout: {
+      lines: [{ sku: "tea", quantity: 1, unitPrice: 1n }],
+      cardToken: "tok_approve",
+      shippingAddress: { recipient: "A", lines: ["1"], city: "B", postalCode: "1", country: "DE" },
+    },
   };
 }
 
@@ -76,8 +82,7 @@ describe("the trace in which orders are handed to the worker", () => {
   });
 
   test("of one order that waited for hours is a new one, linked to the order's", async () => {
-    // 2020: the relay comes late.
-    const order = orderOf(true, `01DXF6DT00${newId().slice(10)}`);
+    const order = orderOf(true, new Date("2020-01-01"));
     const { traceparent } = await handOver([order]);
     assert.notEqual(traceIdOf(traceparent), traceIdOf(order.traceparent));
     const { links, parentSpanContext } = kept.one("dispatch");
@@ -111,8 +116,7 @@ describe("the trace in which orders are handed to the worker", () => {
   test("says why the worker did not take the batch", async () => {
     const worker = new FakeWorker();
     worker.available = false;
-    const batch = { sagaId: newId(), orders: [orderOf(true)] };
-    await assert.rejects(dispatcherOf(worker).start(batch));
+    assert.equal(await startsOf(worker).start({ episodeId: newId(), orders: [orderOf(true)] }), "failed");
     assert.equal(kept.one("dispatch").attributes["error.type"], "Unavailable");
   });
 });

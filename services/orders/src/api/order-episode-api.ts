@@ -1,0 +1,118 @@
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import {
+  type BatchReportShipmentsRequest,
+  BatchReportShipmentsResponseSchema,
+  type BatchSettleOrdersRequest,
+  BatchSettleOrdersResponseSchema,
+  type DecideParkedStepRequest,
+  DecideParkedStepRequestSchema,
+  DecideParkedStepResponseSchema,
+  type GetOrderSagaRequest,
+  GetOrderSagaResponseSchema,
+  type ListParkedOrdersRequest,
+  ListParkedOrdersResponseSchema,
+  type OrderEpisodeService,
+  ParkedStepDecision,
+  ReportShipmentResponseSchema,
+  SettleOrderResponseSchema,
+} from "#gen/shop/orders/v1/order_episode_service_pb.js";
+import { answerEach } from "#platform/batch/batch-call.ts";
+import { withSubject } from "#platform/context.ts";
+import { fingerprint } from "#platform/database/idempotency.ts";
+import { isId } from "#platform/id.ts";
+import type { Json, PageTokens } from "#platform/page-token.ts";
+import { whole } from "#platform/whole.ts";
+import type { EpisodeRepository } from "../episode/episode.repository.ts";
+import type { OrderSettler } from "../episode/order-settler.ts";
+import type { ParkedFilter, ParkedOrders, ParkedPlace } from "../episode/parked-orders.repository.ts";
+import type { ShipmentReports } from "../episode/shipment-reports.ts";
+import { orderNotFound } from "../order/errors.ts";
+import { toParkedFilter, toParkedProto, toSagaProto, toSettlement, toShipmentReport } from "./order-episode-proto.ts";
+import { toStatusProto } from "./order-proto.ts";
+
+/** What the service works with. */
+export interface OrderEpisodeApiOptions {
+  readonly episodes: Pick<EpisodeRepository, "memory">;
+  readonly settler: Pick<OrderSettler, "settle">;
+  readonly reports: Pick<ShipmentReports, "report">;
+  readonly parked: ParkedOrders;
+  readonly pageTokens: PageTokens;
+}
+
+const subjectOf = ({ orderId }: { readonly orderId: string }) => ({ "order.id": orderId });
+const settlement = { method: "SettleOrder", subjectOf };
+const report = { method: "ReportShipment", subjectOf };
+
+/** OrderEpisodeService, as its proto says. */
+export class OrderEpisodeApi implements ServiceImpl<typeof OrderEpisodeService> {
+  readonly #options: OrderEpisodeApiOptions;
+
+  constructor(options: OrderEpisodeApiOptions) {
+    this.#options = options;
+  }
+
+  /** Has many orders rest, each with its own outcome. */
+  async batchSettleOrders(batch: BatchSettleOrdersRequest, { signal }: HandlerContext) {
+    const outcomes = await answerEach(batch, settlement, async (request) => {
+      const { status, revision } = await this.#options.settler.settle(toSettlement(request), signal);
+      return whole(SettleOrderResponseSchema, { status: toStatusProto(status), revision });
+    });
+    return whole(BatchSettleOrdersResponseSchema, { outcomes });
+  }
+
+  /** Takes what became of many shipments, each with its own outcome. */
+  async batchReportShipments(batch: BatchReportShipmentsRequest, { signal }: HandlerContext) {
+    const outcomes = await answerEach(batch, report, async (request) => {
+      await this.#options.reports.report(toShipmentReport(request), signal);
+      return whole(ReportShipmentResponseSchema, {});
+    });
+    return whole(BatchReportShipmentsResponseSchema, { outcomes });
+  }
+
+  /** Returns what an order remembers. */
+  async getOrderSaga({ orderId }: GetOrderSagaRequest) {
+    const memory = await this.#options.episodes.memory(orderId);
+    if (!memory) throw orderNotFound(orderId);
+    return whole(GetOrderSagaResponseSchema, { saga: toSagaProto(memory) });
+  }
+
+  /** Lists orders that wait for an operator, the longest waiting first. */
+  async listParkedOrders(request: ListParkedOrdersRequest) {
+    const { parked, pageTokens } = this.#options;
+    const filter = toParkedFilter(request);
+    const { items, nextPageToken } = await pageTokens.page(request, {
+      filter: tokenFilter(filter),
+      place: toPlace,
+      read: (page) => parked.list(filter, page),
+      cursorOf: ({ parkTime, orderId }) => [parkTime.getTime(), orderId],
+    });
+    return whole(ListParkedOrdersResponseSchema, { orders: items.map(toParkedProto), nextPageToken });
+  }
+
+  /** Takes an operator's decision about a parked step. */
+  async decideParkedStep(request: DecideParkedStepRequest) {
+    const { requestId, orderId, step, note } = request;
+    const resolve = request.decision === ParkedStepDecision.RESOLVE;
+    const decided = {
+      requestId,
+      fingerprint: fingerprint(DecideParkedStepRequestSchema, request),
+      orderId,
+      step,
+      decision: resolve ? "resolve" : "retry",
+      note: resolve ? note : "",
+    } as const;
+    await withSubject({ "order.id": orderId }, () => this.#options.parked.decide(decided));
+    return whole(DecideParkedStepResponseSchema, {});
+  }
+}
+
+function toPlace(cursor: Json): ParkedPlace | undefined {
+  if (!Array.isArray(cursor)) return undefined;
+  const [time, orderId] = cursor;
+  if (typeof time !== "number" || typeof orderId !== "string" || !isId(orderId)) return undefined;
+  return { parkTime: new Date(time), orderId };
+}
+
+function tokenFilter({ step, reason, customerId, olderThanMs }: ParkedFilter): Json {
+  return ["ListParkedOrders", step ?? "", reason ?? "", customerId ?? "", olderThanMs ?? null];
+}

@@ -1,0 +1,85 @@
+import { type Duration, durationMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import {
+  type ListParkedOrdersRequest,
+  type OrderSaga,
+  OrderSagaSchema,
+  type ParkedOrder as ParkedOrderProto,
+  ParkedOrderSchema,
+  type ParkedOrderStep,
+  ParkedOrderStepSchema,
+  type ReportShipmentRequest,
+  type SettleOrderRequest,
+  ShipmentNewsSchema,
+} from "#gen/shop/orders/v1/order_episode_service_pb.js";
+import { whole } from "#platform/whole.ts";
+import type { OrderMemory } from "../episode/episode.repository.ts";
+import type { ParkedFilter, ParkedOrder } from "../episode/parked-orders.repository.ts";
+import type { ParkedStep, Settlement } from "../episode/settlement.repository.ts";
+import type { ShipmentReport } from "../episode/shipment-reports.ts";
+import { toChange, toStatusProto } from "./order-proto.ts";
+
+/** How an order leaves an episode. */
+export function toSettlement(request: SettleOrderRequest): Settlement {
+  const { episodeId, saga, cancellable, needsCard, retryAfter, waitsFor, parked } = request;
+  return {
+    ...toChange(request),
+    episodeId,
+    saga,
+    cancellable,
+    needsCard,
+    retryAfterMs: wholeDurationMs(retryAfter),
+    waitsFor,
+    parked: parked && toParkedStep(parked),
+  };
+}
+
+/** What became of a shipment. */
+export function toShipmentReport(request: ReportShipmentRequest): ShipmentReport {
+  const { orderId, locationId, trackingNumber, reason } = request;
+  const news = ShipmentNewsSchema.value[request.news]?.localName;
+  if (news === undefined) throw new RangeError(`${request.news} is no news of a shipment`);
+  return { orderId, locationId, news, trackingNumber, reason };
+}
+
+/** What an order remembers. */
+export function toSagaProto({ orderId, episodeId, lastEpisodeId, saga, legacy, status }: OrderMemory): OrderSaga {
+  return whole(OrderSagaSchema, {
+    orderId,
+    episodeId: episodeId ?? "",
+    lastEpisodeId: lastEpisodeId ?? "",
+    saga,
+    legacy,
+    status: toStatusProto(status),
+  });
+}
+
+/** The filter of a list of parked orders; nothing given is any. */
+export function toParkedFilter({ step, reason, customerId, olderThan }: ListParkedOrdersRequest): ParkedFilter {
+  return {
+    step: step || undefined,
+    reason: reason || undefined,
+    customerId: customerId || undefined,
+    olderThanMs: wholeDurationMs(olderThan),
+  };
+}
+
+/** An order that waits for an operator. */
+export function toParkedProto({ orderId, customerId, parked, parkTime, lastEpisodeId }: ParkedOrder): ParkedOrderProto {
+  const { step, reason, error } = parked;
+  return whole(ParkedOrderSchema, {
+    orderId,
+    customerId,
+    step: whole(ParkedOrderStepSchema, { step, reason, error }),
+    parkTime: timestampFromDate(parkTime),
+    lastEpisodeId,
+  });
+}
+
+function toParkedStep({ step, reason, error }: ParkedOrderStep): ParkedStep {
+  return { step, reason, error };
+}
+
+/** What is less than a millisecond is one: not before it is time. */
+function wholeDurationMs(duration: Duration | undefined): number | undefined {
+  return duration && Math.ceil(durationMs(duration));
+}

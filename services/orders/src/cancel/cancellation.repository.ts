@@ -1,0 +1,106 @@
+import { selectList } from "#platform/database/columns.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
+import type { Queryable } from "#platform/database/transaction.ts";
+import { decodeId, encodeId } from "#platform/id.ts";
+import { type CarriedEvent, eventIds } from "../episode/order-event.ts";
+import { orderNotFound } from "../order/errors.ts";
+import { isTerminal, type OrderStatus, orderStatuses } from "../order/order.ts";
+
+/** How an order stands to its cancellation. */
+export interface Standing {
+  readonly status: OrderStatus;
+  /** The workflow of the kind before episodes that carries it; undefined for an order that episodes carry. */
+  readonly legacySagaId: string | undefined;
+  /** The workflow that carries it now. */
+  readonly episodeId: string | undefined;
+  /** Whether a cancellation was accepted before. */
+  readonly wanted: boolean;
+  /** Whether it was accepted by this very look. */
+  readonly accepted: boolean;
+}
+
+interface StandingRow {
+  readonly status: OrderStatus;
+  readonly sagaId: string;
+  readonly episodeId: string | null;
+  readonly legacy: boolean;
+  readonly wanted: boolean;
+  readonly accepted: boolean;
+}
+
+const standingColumns = selectList<StandingRow>({
+  status: true,
+  sagaId: true,
+  episodeId: true,
+  legacy: "saga_id <> order_id",
+  wanted: "cancel_time is not null",
+  accepted: "exists (select from accepted)",
+});
+
+/** Judged under the row's lock: whether a parcel leaves, or a workflow begins, is decided before or after. */
+const accept: SqlText = {
+  name: "cancellation_accept",
+  text: `with locked as materialized (
+    select order_id, status, saga_id, episode_id, cancellable, cancel_time from customer_order
+    where order_id = $1::uuid for no key update
+  ), accepted as materialized (
+    select order_id from locked
+    where episode_id is null and saga_id = order_id and cancellable and cancel_time is null and status <> all($3::text[])
+  ), happened as (
+    insert into order_event (order_id, event_id, kind, detail)
+    select order_id, '${eventIds.cancellation}', 'cancellation', $2::jsonb from accepted on conflict do nothing
+  ), marked as (
+    update customer_order o set cancel_time = now() from accepted where o.order_id = accepted.order_id
+  )
+  select ${standingColumns} from locked`,
+};
+
+/** When the workflow is lost before it settles the order, the next one gets the cancellation with the other events. */
+const note: SqlText = {
+  name: "cancellation_note",
+  text: `update customer_order set cancel_time = coalesce(cancel_time, now()),
+      episode_events = case when cancel_time is null then episode_events || $3::jsonb else episode_events end
+    where order_id = $1 and episode_id = $2 returning order_id`,
+};
+
+/** Writes down which cancellations were accepted. */
+export class CancellationRepository {
+  readonly #database: Queryable;
+
+  constructor(database: Queryable) {
+    this.#database = database;
+  }
+
+  /** Accepts the cancellation of an order that rests and can be cancelled; else says how it stands. @throws ORDER_NOT_FOUND */
+  async accept({ orderId, reason }: { readonly orderId: string; readonly reason: string }): Promise<Standing> {
+    const ended = orderStatuses.filter(isTerminal);
+    const values = [decodeId(orderId), JSON.stringify({ reason }), ended];
+    const [row] = await this.#database.query<StandingRow>(accept, values);
+    if (!row) throw orderNotFound(orderId);
+    const { status, sagaId, episodeId, legacy, wanted, accepted } = row;
+    return {
+      status,
+      legacySagaId: legacy ? encodeId(sagaId) : undefined,
+      episodeId: episodeId === null ? undefined : encodeId(episodeId),
+      wanted,
+      accepted,
+    };
+  }
+
+  /** Notes that an episode accepted a cancellation; false when it does not have the order any more. */
+  async note(cancellation: {
+    readonly orderId: string;
+    readonly episodeId: string;
+    readonly reason: string;
+  }): Promise<boolean> {
+    const { orderId, episodeId, reason } = cancellation;
+    const event: CarriedEvent = {
+      id: eventIds.cancellation,
+      kind: "cancellation",
+      detail: { reason },
+      time: new Date().toISOString(),
+    };
+    const values = [decodeId(orderId), decodeId(episodeId), JSON.stringify([event])];
+    return (await this.#database.query(note, values)).length > 0;
+  }
+}

@@ -1,0 +1,145 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Client, Code, ConnectError } from "@connectrpc/connect";
+import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
+import { SagaErrorReason, SagaErrorReasonSchema } from "#gen/shop/sagas/v1/saga_error_reason_pb.js";
+import { CancelOrderSagaRequestSchema, type SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
+import { PlatformErrorReason } from "#gen/shop/type/v1/platform_error_reason_pb.js";
+import { remainingMs } from "#platform/context.ts";
+import type { Keyed } from "#platform/database/idempotency.ts";
+import { DomainError, isCallerFault, PlatformError } from "#platform/errors.ts";
+import { whole } from "#platform/whole.ts";
+import type { OrderFollower, Patience } from "../follow/order-follower.ts";
+import type { LegacySagas } from "../legacy/legacy-sagas.ts";
+import type { AuditedRequests } from "../order/audited-requests.repository.ts";
+import { notCancellable } from "../order/errors.ts";
+import { isCancelled, isTerminal, type Order } from "../order/order.ts";
+import type { CancellationRepository, Standing } from "./cancellation.repository.ts";
+
+/** What a cancellation works with. */
+export interface OrderCancellationOptions {
+  readonly sagas: Pick<Client<typeof SagaService>, "cancelOrderSaga">;
+  readonly requests: AuditedRequests<CancelOrder>;
+  readonly cancellations: Pick<CancellationRepository, "accept" | "note">;
+  readonly follower: OrderFollower;
+  readonly legacy: Pick<LegacySagas, "ensureStarted">;
+  /** Told that so many orders have to be carried. */
+  readonly onAccepted: (count: number) => void;
+}
+
+/** A cancellation as its caller asks for it. */
+export interface CancelOrder extends Keyed {
+  readonly orderId: string;
+  readonly reason: string;
+}
+
+/** What a workflow says to a cancellation: it does it, it will not, or it cannot be asked now. */
+type Answer = "accepted" | "refused" | "unknown";
+
+/** Between two looks at an order whose workflow begins or ends at this moment, in milliseconds. */
+const firstPauseMs = 20;
+const maxPauseMs = 500;
+/** What is left of the call's time for its answer, in milliseconds. */
+const answerMs = 250;
+/** When a workflow is lost, its orders are given back within some seconds. */
+const retryAfterMs = 5_000;
+
+/**
+ * Withdraws orders. One that rests accepts it in its row; one that a workflow carries is withdrawn by that, which alone knows
+ * whether a parcel leaves at this moment. What was accepted is done, whatever becomes of the workflow.
+ */
+export class OrderCancellation {
+  readonly #options: OrderCancellationOptions;
+
+  constructor(options: OrderCancellationOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Has an order cancelled, and waits a little for that to be done. Returns the order as it stands then.
+   *
+   * @throws ORDER_NOT_FOUND, NOT_CANCELLABLE, REQUEST_ID_REUSED, and what SagaService answers while it is away
+   */
+  async cancel(request: CancelOrder, patience: Patience): Promise<Order> {
+    const { follower, requests } = this.#options;
+    using following = follower.follow(request.orderId);
+    const order = await follower.get(request.orderId);
+    const came = await requests.remember(request);
+    // A repetition after the end finds what the first call has brought about.
+    if (came === "repeated" && isCancelled(order.status)) return order;
+    try {
+      await this.#accept(request, patience.signal);
+    } catch (error) {
+      const refused = error instanceof DomainError && isCallerFault(error.code);
+      if (refused && came === "first") await requests.forget(request.requestId);
+      throw error;
+    }
+    return (await following.until(({ status }) => isTerminal(status), patience)) ?? follower.get(request.orderId);
+  }
+
+  /** Returns once the cancellation is accepted. An order that just leaves or enters an episode is looked at again. */
+  async #accept(request: CancelOrder, signal: AbortSignal): Promise<void> {
+    const { cancellations, onAccepted } = this.#options;
+    let asked: { episodeId: string; answer: Answer; cause: unknown } | undefined;
+    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, maxPauseMs)) {
+      const standing = await cancellations.accept(request);
+      if (standing.accepted) return onAccepted(1);
+      if (standing.legacySagaId !== undefined) return await this.#askLegacy(request, standing.legacySagaId, standing);
+      // It was the workflow that accepted it, and has settled since.
+      if (asked?.answer === "accepted" && (isCancelled(standing.status) || !standing.episodeId)) return;
+      if (isTerminal(standing.status)) throw notCancellable(request.orderId, standing.status);
+      if (standing.wanted) return;
+      const { episodeId } = standing;
+      const refused = asked?.answer === "refused" && asked.episodeId === episodeId;
+      if (!episodeId || refused) throw notCancellable(request.orderId, standing.status, asked?.cause);
+      if (asked?.answer === "unknown") await this.#pause(pauseMs, signal, asked.cause);
+      asked = { episodeId, ...(await this.#ask(request, episodeId)) };
+      if (asked.answer === "accepted" && (await cancellations.note({ ...request, episodeId }))) return;
+    }
+  }
+
+  async #ask(request: CancelOrder, sagaId: string): Promise<{ answer: Answer; cause: unknown }> {
+    const { requestId, orderId, reason } = request;
+    try {
+      const asked = whole(CancelOrderSagaRequestSchema, { requestId, orderId, sagaId, reason });
+      await this.#options.sagas.cancelOrderSaga(asked);
+      return { answer: "accepted", cause: undefined };
+    } catch (error) {
+      if (isRefusal(error, SagaErrorReason.NOT_CANCELLABLE)) return { answer: "refused", cause: error };
+      const busy = error instanceof ConnectError && error.code === Code.ResourceExhausted;
+      if (busy || isRefusal(error, SagaErrorReason.SAGA_NOT_FOUND)) return { answer: "unknown", cause: error };
+      throw error;
+    }
+  }
+
+  /** @throws UNAVAILABLE when the call's time is over */
+  async #pause(pauseMs: number, signal: AbortSignal, cause: unknown): Promise<void> {
+    if (remainingMs() < pauseMs + answerMs) {
+      const options = { cause, retryAfterMs };
+      const message = "the workflow of the order cannot be reached";
+      throw new PlatformError(PlatformErrorReason.UNAVAILABLE, message, { dependency: "worker" }, options);
+    }
+    await sleep(pauseMs, undefined, { signal });
+  }
+
+  async #askLegacy(request: CancelOrder, sagaId: string, { status }: Standing): Promise<void> {
+    const { legacy, follower, sagas } = this.#options;
+    const { requestId, orderId, reason } = request;
+    if (isTerminal(status)) throw notCancellable(orderId, status);
+    await legacy.ensureStarted(sagaId);
+    try {
+      await sagas.cancelOrderSaga(whole(CancelOrderSagaRequestSchema, { requestId, orderId, sagaId, reason }));
+    } catch (error) {
+      const now = await follower.get(orderId);
+      // A workflow that is gone has ended with its orders.
+      const ended = isTerminal(now.status) && isRefusal(error, SagaErrorReason.SAGA_NOT_FOUND);
+      if (ended || isRefusal(error, SagaErrorReason.NOT_CANCELLABLE)) throw notCancellable(orderId, now.status, error);
+      throw error;
+    }
+  }
+}
+
+function isRefusal(error: unknown, reason: SagaErrorReason): boolean {
+  if (!(error instanceof ConnectError)) return false;
+  const name = SagaErrorReasonSchema.value[reason]?.localName;
+  return error.findDetails(ErrorInfoSchema).some((info) => info.domain === "sagas.shop" && info.reason === name);
+}

@@ -1,0 +1,74 @@
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import {
+  CancellationAcceptedSchema,
+  EpisodeCheckoutSchema,
+  type EpisodeEvent,
+  EpisodeEventSchema,
+  type EpisodeOrder as EpisodeOrderProto,
+  EpisodeOrderSchema,
+  OrderPlacedSchema,
+  RetryDueSchema,
+  ShipmentReportedSchema,
+  StepDecidedSchema,
+} from "#gen/shop/sagas/v1/saga_pb.js";
+import { type StartEpisodeRequest, StartEpisodeRequestSchema } from "#gen/shop/sagas/v1/saga_service_pb.js";
+import { whole } from "#platform/whole.ts";
+import type { Episode, EpisodeCheckout, EpisodeOrder } from "./episode.ts";
+import type { OrderHappening } from "./order-event.ts";
+
+/** The start of an episode; the same bytes for the same orders. */
+export function toStartEpisode({ episodeId, orders }: Episode): StartEpisodeRequest {
+  return whole(StartEpisodeRequestSchema, { episodeId, orders: orders.map(toOrderProto) });
+}
+
+function toOrderProto(order: EpisodeOrder): EpisodeOrderProto {
+  return whole(EpisodeOrderSchema, {
+    orderId: order.orderId,
+    customerId: order.customerId,
+    total: { ...order.total },
+    createTime: timestampFromDate(order.createTime),
+    traceparent: order.traceparent,
+    saga: order.saga,
+    events: order.events.map((event) => whole(EpisodeEventSchema, { event: toEventProto(event) })),
+    checkout: order.checkout && toCheckoutProto(order.checkout),
+    confirmed: order.confirmed,
+  });
+}
+
+function toCheckoutProto({ lines, shippingAddress, cardToken }: EpisodeCheckout) {
+  return whole(EpisodeCheckoutSchema, {
+    lines: lines.map(({ sku, quantity, unitPrice }) => ({ sku, quantity, unitPrice })),
+    shippingAddress: { ...shippingAddress, lines: [...shippingAddress.lines] },
+    cardToken,
+  });
+}
+
+function toEventProto({ kind, detail }: OrderHappening): EpisodeEvent["event"] {
+  switch (kind) {
+    case "placed":
+      return { case: "placed", value: whole(OrderPlacedSchema, {}) };
+    case "shipment":
+      return {
+        case: "shipment",
+        value: whole(ShipmentReportedSchema, {
+          locationId: detail.locationId,
+          news: detail.news,
+          trackingNumber: detail.trackingNumber,
+          reason: detail.reason,
+        }),
+      };
+    case "cancellation":
+      return { case: "cancellation", value: whole(CancellationAcceptedSchema, { reason: detail.reason }) };
+    case "decision":
+      return {
+        case: "decision",
+        value: whole(StepDecidedSchema, {
+          step: detail.step,
+          resolved: detail.resolved,
+          requestId: detail.requestId,
+        }),
+      };
+    case "retry":
+      return { case: "retry", value: whole(RetryDueSchema, {}) };
+  }
+}

@@ -1,0 +1,308 @@
+import { selectList } from "#platform/database/columns.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
+import type { Queryable } from "#platform/database/transaction.ts";
+import { decodeId, encodeId, newId } from "#platform/id.ts";
+import type { OrderStatus } from "../order/order.ts";
+import type { Episode } from "./episode.ts";
+import { type EpisodeOrderRow, episodeOrderBytes, episodeOrderColumns, toEpisode } from "./episode-row.ts";
+import { eventIds, maxEvents } from "./order-event.ts";
+
+/** The start of an episode has to fit into what the workflow engine takes. */
+const maxEpisodeBytes = 256 * 1024;
+
+/** What is kept of an event while an episode carries it; see `CarriedEvent`. */
+const carriedEvent = "jsonb_build_object('id', event_id, 'kind', kind, 'detail', detail, 'time', create_time)";
+
+/**
+ * Gives orders that rest, and to which something happened, to an episode: those first that wait for the longest time. Orders
+ * that another process gives away at this moment are passed over; what it took of their events is not there any more, and an
+ * order without events is left alone. Not prepared: see the transition of orders.
+ */
+const claim: SqlText = {
+  name: "episode_claim",
+  prepared: false,
+  text: `with due as materialized (
+    select order_id, due_time from order_event where due_time <= now() order by due_time limit $4
+  ), free as materialized (
+    select o.order_id, due.due_time from due cross join lateral (
+      select order_id from customer_order
+      where customer_order.order_id = due.order_id and episode_id is null and saga_id = customer_order.order_id
+      for no key update skip locked
+    ) o limit $2
+  ), sized as (
+    select o.order_id, first.due_time, ${episodeOrderBytes} as bytes
+    from (select order_id, min(due_time) as due_time from free group by order_id) first
+    join customer_order o using (order_id)
+  ), fitting as materialized (
+    select order_id from (
+      select order_id, row_number() over oldest as place, sum(bytes) over oldest as bytes
+      from sized window oldest as (order by due_time, order_id)
+    ) s where place = 1 or bytes <= $3
+  ), taken as (
+    delete from order_event e using (
+      select t.order_id, t.event_id from fitting cross join lateral (
+        select order_id, event_id from order_event where order_event.order_id = fitting.order_id
+        order by create_time, event_id limit ${maxEvents}
+      ) t
+    ) t where e.order_id = t.order_id and e.event_id = t.event_id
+    returning e.order_id, e.event_id, e.kind, e.detail, e.due_time, e.create_time
+  ), o as (
+    update customer_order set episode_id = $1, last_episode_id = $1, episode_events = t.events
+    from (
+      select order_id, jsonb_agg(${carriedEvent} order by create_time, event_id) as events from taken group by order_id
+    ) t where customer_order.order_id = t.order_id
+    returning customer_order.*
+  ), begun as (
+    insert into episode (episode_id, order_ids)
+    select $1, array_agg(order_id order by order_id) from o having count(*) > 0
+  )
+  select ${episodeOrderColumns}, (
+    select extract(epoch from clock_timestamp() - min(due_time)) * 1000 from taken where kind = 'placed'
+  )::float8 as "waitedMs",
+    (select count(*) from free) >= $2 or (select count(*) from fitting) < (select count(*) from sized) as more,
+    looked.events as "lookedAt"
+  from (select count(*)::int as events from due) looked left join o on true order by o.order_id`,
+};
+
+/** Takes on starts that were not acknowledged; others leave them alone for a while. */
+const repeat: SqlText = {
+  name: "episode_repeat",
+  prepared: false,
+  text: `with due as materialized (
+    select episode_id, order_ids from episode
+    where ack_time is null and lease_time < now() - $1 * interval '1 millisecond'
+    order by lease_time limit $2 for no key update skip locked
+  ), leased as (
+    update episode set lease_time = now() from due where episode.episode_id = due.episode_id
+  )
+  select due.episode_id as "episodeId", o.* from due left join lateral (
+    select ${episodeOrderColumns} from unnest(due.order_ids) as i(order_id)
+    cross join lateral (
+      select * from customer_order where customer_order.order_id = i.order_id and episode_id = due.episode_id limit 1
+    ) o
+  ) o on true order by due.episode_id, o."orderId"`,
+};
+
+const acknowledge: SqlText = {
+  name: "episode_acknowledge",
+  text: "update episode set ack_time = now() where episode_id = $1 and ack_time is null",
+};
+
+/** Only the orders that are in the episode still. */
+const stillIn = `select from unnest(episode.order_ids) as i(order_id) cross join lateral (
+      select from customer_order o where o.order_id = i.order_id and o.episode_id = episode.episode_id limit 1
+    ) o`;
+
+const forgetSettled: SqlText = {
+  name: "episode_forget",
+  prepared: false,
+  text: `delete from episode where start_time < now() - $1 * interval '1 millisecond' and not exists (${stillIn})
+    returning episode_id`,
+};
+
+const carrying: SqlText = {
+  name: "episode_carrying",
+  prepared: false,
+  text: `select episode_id as "episodeId", start_time::text as "startTime" from episode
+    where (start_time, episode_id) > ($1::timestamptz, $2::uuid) and start_time < now() - $3 * interval '1 millisecond'
+      and ack_time < now() - $3 * interval '1 millisecond' and exists (${stillIn})
+    order by start_time, episode_id limit $4`,
+};
+
+/**
+ * Gives back what episodes carry that are gone: the orders rest again, and their events are due, with one more that says that
+ * it is time to try again. Only orders that are in that episode still: what it settled is settled.
+ */
+const giveBack: SqlText = {
+  name: "episode_give_back",
+  prepared: false,
+  text: `with locked as materialized (
+    select o.order_id, o.episode_id, o.episode_events
+    from (
+      select episode_id, unnest(order_ids) as order_id from episode where episode_id = any($1::uuid[]) order by order_id
+    ) e
+    cross join lateral (
+      select order_id, episode_id, episode_events from customer_order
+      where customer_order.order_id = e.order_id and episode_id = e.episode_id for no key update
+    ) o
+  ), returned as (
+    insert into order_event (order_id, event_id, kind, detail, create_time)
+    select order_id, e.id, e.kind, e.detail, e.time from locked
+    cross join lateral jsonb_to_recordset(
+      case when episode_events @> '[{"id": "${eventIds.retry}"}]' then episode_events else episode_events ||
+        jsonb_build_object('id', '${eventIds.retry}', 'kind', 'retry', 'detail', '{}'::jsonb, 'time', now()) end
+    ) as e(id text, kind text, detail jsonb, time timestamptz)
+    on conflict do nothing
+  )
+  update customer_order o set episode_id = null, episode_events = null from locked
+  where o.order_id = locked.order_id
+  returning o.order_id as "orderId", locked.episode_id as "episodeId"`,
+};
+
+/** Gives each order of an episode that is refused one of its own, whose start is due at once. */
+const takeApart: SqlText = {
+  name: "episode_take_apart",
+  prepared: false,
+  text: `with alone as materialized (
+    select i.episode_id, o.order_id from unnest($2::uuid[], $3::uuid[]) as i(order_id, episode_id)
+    cross join lateral (
+      select order_id from customer_order where customer_order.order_id = i.order_id and episode_id = $1
+      for no key update
+    ) o
+  ), moved as (
+    update customer_order o set episode_id = alone.episode_id, last_episode_id = alone.episode_id from alone
+    where o.order_id = alone.order_id
+  ), begun as (
+    insert into episode (episode_id, order_ids, lease_time) select episode_id, array[order_id], 'epoch' from alone
+  )
+  delete from episode where episode_id = $1`,
+};
+
+interface MemoryRow {
+  readonly episodeId: string | null;
+  readonly lastEpisodeId: string | null;
+  readonly saga: string | null;
+  readonly legacy: boolean;
+  readonly status: OrderStatus;
+}
+
+const memoryColumns = selectList<MemoryRow>({
+  episodeId: true,
+  lastEpisodeId: true,
+  saga: "saga::text",
+  legacy: "saga_id <> order_id",
+  status: true,
+});
+
+const memory: SqlText = {
+  name: "order_memory",
+  text: `select ${memoryColumns} from customer_order where order_id = $1`,
+};
+
+/** What was claimed, and how long the oldest of its new orders had waited for that. */
+export interface Claimed {
+  readonly episode: Episode;
+  readonly waitedMs: number;
+  /** Whether there was more than one episode takes. */
+  readonly more: boolean;
+}
+
+/** What a claim says with each order; it says it once when it got none. */
+type ClaimRow = (EpisodeOrderRow | { readonly orderId: null }) & {
+  readonly waitedMs: number | null;
+  readonly more: boolean;
+  /** How many events it looked at. */
+  readonly lookedAt: number;
+};
+
+/** Events that a claim looks at first: of those that wait for the longest time, most belong to orders that rest. */
+const firstWindow = 1_024;
+
+/** What an order remembers between its episodes. */
+export interface OrderMemory {
+  readonly orderId: string;
+  /** The workflow that carries it now. */
+  readonly episodeId: string | undefined;
+  readonly lastEpisodeId: string | undefined;
+  readonly saga: string;
+  /** Whether a workflow of the kind before episodes carries it. */
+  readonly legacy: boolean;
+  readonly status: OrderStatus;
+}
+
+/** How a process takes on starts that another one left. */
+export interface RepeatOptions {
+  /** Starts that were taken on later are left alone, in milliseconds. */
+  readonly leaseMs: number;
+  /** The most episodes. */
+  readonly limit: number;
+}
+
+/** An order that is not carried any more. */
+export interface GivenBack {
+  readonly orderId: string;
+  readonly episodeId: string;
+}
+
+/** Which workflows carry which orders. */
+export class EpisodeRepository {
+  readonly #database: Queryable;
+
+  constructor(database: Queryable) {
+    this.#database = database;
+  }
+
+  /** Gives at most `limit` orders to a new episode; undefined when nothing is due. */
+  async claim(limit: number): Promise<Claimed | undefined> {
+    const episodeId = newId();
+    for (let window = firstWindow; ; window *= 16) {
+      const values = [decodeId(episodeId), limit, maxEpisodeBytes, window];
+      const rows = await this.#database.query<ClaimRow>(claim, values);
+      const orders = rows.filter((row) => row.orderId !== null);
+      const [first] = orders;
+      if (first) return { episode: toEpisode(episodeId, orders), waitedMs: first.waitedMs ?? 0, more: first.more };
+      // All of them wait for orders that are carried: others may be behind them.
+      if ((rows[0]?.lookedAt ?? 0) < window) return undefined;
+    }
+  }
+
+  /** What an order remembers; undefined when there is none. */
+  async memory(orderId: string): Promise<OrderMemory | undefined> {
+    const [row] = await this.#database.query<MemoryRow>(memory, [decodeId(orderId)]);
+    if (!row) return undefined;
+    const { episodeId, lastEpisodeId, saga, legacy, status } = row;
+    return {
+      orderId,
+      episodeId: episodeId === null ? undefined : encodeId(episodeId),
+      lastEpisodeId: lastEpisodeId === null ? undefined : encodeId(lastEpisodeId),
+      saga: saga ?? "",
+      legacy,
+      status,
+    };
+  }
+
+  /** Takes on starts that were not acknowledged, each with the orders that it carries still. */
+  async repeat({ leaseMs, limit }: RepeatOptions): Promise<Episode[]> {
+    type Row = { readonly episodeId: string } & (EpisodeOrderRow | { readonly orderId: null });
+    const rows = await this.#database.query<Row>(repeat, [leaseMs, limit]);
+    return [...Map.groupBy(rows, (row) => row.episodeId)].map(([episodeId, members]) => {
+      const orders = members.filter((row) => row.orderId !== null);
+      return toEpisode(encodeId(episodeId), orders);
+    });
+  }
+
+  /** The worker has the episode. */
+  async acknowledge(episodeId: string): Promise<void> {
+    await this.#database.query(acknowledge, [decodeId(episodeId)]);
+  }
+
+  /** Forgets episodes whose orders have all settled, once they are older than `ageMs`; returns how many there were. */
+  async forgetSettled(ageMs: number): Promise<number> {
+    return (await this.#database.query(forgetSettled, [ageMs])).length;
+  }
+
+  /** Episodes that the worker has had for longer than `ageMs` and that carry orders still, the oldest first, in pages. */
+  async *carrying(ageMs: number, limit: number): AsyncGenerator<string[], void, undefined> {
+    let after = { startTime: "-infinity", episodeId: "00000000-0000-0000-0000-000000000000" };
+    while (true) {
+      const rows = await this.#database.query<typeof after>(carrying, [after.startTime, after.episodeId, ageMs, limit]);
+      const last = rows.at(-1);
+      if (!last) return;
+      yield rows.map(({ episodeId }) => encodeId(episodeId));
+      after = last;
+    }
+  }
+
+  /** Has the orders of episodes that are gone rest again, and their events due. */
+  async giveBack(episodeIds: readonly string[]): Promise<GivenBack[]> {
+    const rows = await this.#database.query<GivenBack>(giveBack, [episodeIds.map(decodeId)]);
+    return rows.map(({ orderId, episodeId }) => ({ orderId: encodeId(orderId), episodeId: encodeId(episodeId) }));
+  }
+
+  /** Gives each order of an episode one of its own. */
+  async takeApart({ episodeId, orders }: Episode): Promise<void> {
+    const orderIds = orders.map(({ orderId }) => decodeId(orderId));
+    const episodeIds = orders.map(() => decodeId(newId()));
+    await this.#database.query(takeApart, [decodeId(episodeId), orderIds, episodeIds]);
+  }
+}

@@ -1,0 +1,35 @@
+import type { Money, OrderLine, ShippingAddress } from "../order/order.ts";
+import type { CarriedEvent } from "./order-event.ts";
+
+/** A workflow that carries orders to which something happened in the same moment. */
+export interface Episode {
+  readonly episodeId: string;
+  /** In the order of their ids; the start is repeated with exactly this. */
+  readonly orders: readonly EpisodeOrder[];
+}
+
+/** An order as an episode is started with it. */
+export interface EpisodeOrder {
+  readonly orderId: string;
+  readonly customerId: string;
+  readonly total: Money;
+  readonly createTime: Date;
+  /** W3C trace context of the call that created it; empty when it is not traced. */
+  readonly traceparent: string;
+  /** What its saga remembers; empty when it begins. */
+  readonly saga: string;
+  /** The oldest first. */
+  readonly events: readonly CarriedEvent[];
+  /** Whether it was confirmed when the episode began: a workflow may be lost after that, without having settled. */
+  readonly confirmed: boolean;
+  /** Undefined once its shipments are created. */
+  readonly checkout: EpisodeCheckout | undefined;
+}
+
+/** What a checkout needs besides. */
+export interface EpisodeCheckout {
+  readonly lines: readonly OrderLine[];
+  readonly shippingAddress: ShippingAddress;
+  /** Empty once the payment is decided. */
+  readonly cardToken: string;
+}

@@ -1,0 +1,41 @@
+/** What happens to an order, with what is to be known about it. It is written with what accepts it. */
+export type OrderHappening =
+  | { readonly kind: "placed"; readonly detail: Record<string, never> }
+  | { readonly kind: "shipment"; readonly detail: ShipmentDetail }
+  | { readonly kind: "cancellation"; readonly detail: { readonly reason: string } }
+  | { readonly kind: "decision"; readonly detail: DecisionDetail }
+  | { readonly kind: "retry"; readonly detail: Record<string, never> };
+
+/** What became of a shipment. */
+export interface ShipmentDetail {
+  readonly locationId: string;
+  /** The name in ShipmentNews without its prefix. */
+  readonly news: string;
+  readonly trackingNumber: string;
+  readonly reason: string;
+}
+
+/** What an operator decided about a parked step. */
+export interface DecisionDetail {
+  readonly step: string;
+  readonly resolved: boolean;
+  readonly requestId: string;
+}
+
+/** An event as an episode carries it, in the JSON of the order's row. */
+export type CarriedEvent = OrderHappening & {
+  readonly id: string;
+  /** When it happened, as the database writes it. */
+  readonly time: string;
+};
+
+/** The most events of an order that one episode begins with: SagaService takes one more, which may come while it runs. */
+export const maxEvents = 255;
+
+/** Ids of events: what happens twice before an episode takes it is one event. */
+export const eventIds = {
+  cancellation: "cancellation",
+  retry: "retry",
+  shipment: ({ locationId, news }: ShipmentDetail) => `shipment:${locationId}:${news}`,
+  decision: ({ step, requestId }: DecisionDetail) => `decision:${step}:${requestId}`,
+} as const;

@@ -1,0 +1,161 @@
+import { type AuditOrigin, auditEvents } from "#platform/audit/audit-entry.ts";
+import { selectList, writtenColumns } from "#platform/database/columns.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
+import type { Queryable } from "#platform/database/transaction.ts";
+import { decodeId } from "#platform/id.ts";
+import { episodeOver, illegalTransition, orderNotFound } from "../order/errors.ts";
+import { moveEntry } from "../order/order-audit.ts";
+import {
+  type Change,
+  type ChangeRow,
+  changeOrders,
+  changeTypes,
+  type Moved,
+  movedTypes,
+  toChangeRow,
+} from "../order/order-transition.repository.ts";
+import { eventIds } from "./order-event.ts";
+
+/** A step that waits for an operator. */
+export interface ParkedStep {
+  readonly step: string;
+  readonly reason: string;
+  readonly error: string;
+}
+
+/** How an order leaves an episode. */
+export interface Settlement extends Change {
+  readonly episodeId: string;
+  /** What the saga remembers, a JSON object; undefined leaves it as it is. */
+  readonly saga: string | undefined;
+  /** Whether a cancellation is accepted while the order rests. */
+  readonly cancellable: boolean;
+  readonly needsCard: boolean;
+  /** When the order is to be carried again although nothing happens to it, in milliseconds from now. */
+  readonly retryAfterMs: number | undefined;
+  /** Whom it waits for; empty when for nobody. */
+  readonly waitsFor: string;
+  readonly parked: ParkedStep | undefined;
+}
+
+/** A settlement and who wants it. */
+export interface SubmittedSettlement extends Settlement {
+  readonly origin: AuditOrigin;
+}
+
+/** An order that rests. */
+export interface Settled extends Moved {
+  /** Whether something happened to it meanwhile: it is to be carried again at once. */
+  readonly due: boolean;
+}
+
+/** What a settlement says besides where the order is to go, in the JSON that the statement takes apart. */
+interface SettlementColumns {
+  readonly episode_id: string;
+  readonly saga: string | undefined;
+  readonly cancellable: boolean;
+  readonly needs_card: boolean;
+  readonly retry_after_ms: number | undefined;
+  readonly waits_for: string | undefined;
+  readonly parked_step: string | undefined;
+  readonly parked_reason: string | undefined;
+  readonly parked_error: string | undefined;
+}
+
+const input = writtenColumns<ChangeRow & SettlementColumns>({
+  ...changeTypes,
+  episode_id: "uuid",
+  saga: "text",
+  cancellable: "boolean",
+  needs_card: "boolean",
+  retry_after_ms: "bigint",
+  waits_for: "text",
+  parked_step: "text",
+  parked_reason: "text",
+  parked_error: "text",
+});
+
+interface SettledRow extends Settled {
+  readonly n: number;
+  /** Whether the episode has the order. */
+  readonly mine: boolean;
+  readonly settled: boolean;
+}
+
+const settledColumns = selectList<SettledRow>({
+  ...movedTypes,
+  mine: "coalesce(locked.episode_id = input.episode_id, false)",
+  settled: "moved.n is not null",
+  due: `moved.n is not null and (coalesce(input.retry_after_ms = 0, false) or exists (
+      select from order_event e where e.order_id = moved.order_id and e.due_time <= now()))`,
+});
+
+/** What an order is set to that settles; what it does not change must be the same value, so that the update is HOT. */
+const assign = `, saga = coalesce(i.saga::json, o.saga), cancellable = i.cancellable,
+      card_token = case when i.needs_card then o.card_token end, waits_for = i.waits_for,
+      parked_step = i.parked_step, parked_reason = i.parked_reason, parked_error = i.parked_error,
+      park_time = case when i.parked_step is null then null
+        when i.parked_step = o.parked_step then o.park_time else now() end,
+      episode_id = null, episode_events = null`;
+
+/** Shares with the transition of orders what becomes of their status; only the episode that has an order may settle it. */
+const settle: SqlText = {
+  name: "order_settle",
+  prepared: false,
+  text: `with ${changeOrders({
+    input,
+    columns: ", episode_id",
+    judge: ", coalesce(locked.episode_id = i.episode_id, false) as mine",
+    where: "i.mine and (i.moves or i.stays)",
+    assign,
+  })}, later as (
+    insert into order_event (order_id, event_id, kind, due_time)
+    select moved.order_id, '${eventIds.retry}', 'retry', now() + input.retry_after_ms * interval '1 millisecond'
+    from moved join input on input.n = moved.n where input.retry_after_ms is not null
+    on conflict (order_id, event_id) do update set due_time = excluded.due_time
+  )
+  select ${settledColumns}, (select count(*) from announced) as announcements
+  from locked join input on input.n = locked.n left join moved on moved.n = locked.n`,
+};
+
+/**
+ * Settles many orders, no order twice, in one statement.
+ *
+ * @param settlements at most 256: the payload of a notification ends at 8,000 bytes
+ * @returns for each ORDER_NOT_FOUND, EPISODE_OVER or ILLEGAL_TRANSITION, or how it stands
+ */
+export async function settleOrders(
+  database: Queryable,
+  settlements: readonly SubmittedSettlement[],
+): Promise<(Settled | Error)[]> {
+  const sorted = [...settlements].sort((a, b) => (a.orderId < b.orderId ? -1 : 1));
+  const values = [JSON.stringify(sorted.map(toSettlementRow)), auditEvents(sorted.map(moveEntry))];
+  const rows = await database.query<SettledRow>(settle, values);
+  const byOrder = new Map(rows.map((row) => [sorted[row.n]?.orderId, row]));
+  return settlements.map((settlement) => toOutcome(settlement, byOrder.get(settlement.orderId)));
+}
+
+function toOutcome(settlement: Settlement, row: SettledRow | undefined): Settled | Error {
+  const { orderId, to } = settlement;
+  if (!row) return orderNotFound(orderId);
+  if (!row.mine) return episodeOver(settlement);
+  if (!row.settled) return illegalTransition({ orderId, from: row.status, to: to ?? row.status });
+  const { status, revision, changed, createTime, due } = row;
+  return { status, revision, changed, createTime, due };
+}
+
+function toSettlementRow(settlement: Settlement, n: number): ChangeRow & SettlementColumns {
+  const { parked } = settlement;
+  return {
+    ...toChangeRow(settlement, n),
+    episode_id: decodeId(settlement.episodeId),
+    saga: settlement.saga,
+    cancellable: settlement.cancellable,
+    needs_card: settlement.needsCard,
+    retry_after_ms: settlement.retryAfterMs,
+    waits_for: settlement.waitsFor || undefined,
+    parked_step: parked?.step,
+    parked_reason: parked?.reason,
+    parked_error: parked?.error,
+  };
+}

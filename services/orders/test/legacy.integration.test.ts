@@ -1,0 +1,161 @@
+import assert from "node:assert/strict";
+import { after, before, beforeEach, describe, it } from "node:test";
+import { Code, type ConnectError } from "@connectrpc/connect";
+import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
+import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import { decodeId, encodeId, newId } from "#platform/id.ts";
+import type { TestDatabase } from "#testing/postgres.ts";
+import { eager, patient, settlement } from "./episode-rows.ts";
+import { FakeWorker, sagaRefusal } from "./fake-worker.ts";
+import { eventually, newCustomer, ordersDatabase, refusal, secondDatabase, startReplica, unique } from "./harness.ts";
+
+/** The statement with which the version before inserts orders, as it was. */
+const insertAsBefore = `with input as materialized (
+    select * from json_to_recordset($1::json) as i(n int, request_id text, fingerprint text, lines json, order_id uuid,
+      customer_id uuid, currency text, total bigint, shipping_address jsonb, card_token text, traceparent text,
+      history jsonb, create_time timestamptz)
+  ), known as materialized (
+    select i.*, c.* from input i cross join lateral (
+      select given_name, family_name, email from customer where customer.customer_id = i.customer_id limit 1
+    ) c
+  ), keyed as (
+    insert into idempotency_key (method, request_id, fingerprint, response)
+    select $2, request_id, decode(fingerprint, 'hex'), uuid_send(order_id) from known order by request_id
+  ), placed as (
+    insert into customer_order (order_id, customer_id, currency, total, shipping_address, card_token, traceparent,
+      history, create_time, given_name, family_name, email, status, update_time, saga_id)
+    select order_id, customer_id, currency, total, shipping_address, card_token, traceparent,
+      history, create_time, given_name, family_name, email, 'pending', create_time, $3::uuid from known
+  ), lined as (
+    insert into order_line (order_id, line_number, sku, quantity, unit_price)
+    select order_id, line.n, line.value->>0, (line.value->>1)::int, (line.value->>2)::bigint
+    from known cross join lateral json_array_elements(lines) with ordinality as line(value, n)
+  )
+  select n from known`;
+
+function reason(error: ConnectError): string {
+  return error.findDetails(ErrorInfoSchema)[0]?.reason ?? "";
+}
+
+describe("orders of the version before episodes", () => {
+  let test: TestDatabase;
+  let worker: FakeWorker;
+  let customerId: string;
+  before(async () => {
+    test = await ordersDatabase();
+    await using replica = await startReplica(test.database, new FakeWorker());
+    customerId = await newCustomer(replica);
+  });
+  after(() => test[Symbol.asyncDispose]());
+  beforeEach(() => {
+    worker = new FakeWorker();
+  });
+
+  /** Inserts orders with one workflow, as a process of the version before does that stops right after. */
+  async function placeAsBefore(count: number): Promise<{ sagaId: string; orderIds: string[] }> {
+    const sagaId = newId();
+    const orderIds = Array.from({ length: count }, () => newId()).sort();
+    const rows = orderIds.map((orderId, n) => ({
+      n,
+      request_id: unique("before"),
+      fingerprint: "00",
+      lines: [["ESPRESSO-1KG", 1, "100"]],
+      order_id: decodeId(orderId),
+      customer_id: decodeId(customerId),
+      currency: "EUR",
+      total: "100",
+      shipping_address: { recipient: "A", lines: ["1"], city: "B", postalCode: "1", country: "DE" },
+      card_token: "tok_approve",
+      traceparent: "",
+      history: [],
+      create_time: new Date(),
+    }));
+    await test.database.query(insertAsBefore, [JSON.stringify(rows), "CreateOrder", decodeId(sagaId)]);
+    return { sagaId, orderIds };
+  }
+
+  async function undispatched(): Promise<number> {
+    const rows = await test.database.query("select from customer_order where dispatch_time is null");
+    return rows.length;
+  }
+
+  it("are handed to the worker as they were, and forget their card tokens", async () => {
+    const { sagaId, orderIds } = await placeAsBefore(3);
+    await using replica = await startReplica(test.database, worker, eager);
+    await eventually(async () => assert.equal(await undispatched(), 0));
+    assert.deepEqual(
+      worker.legacyStarts.map((start) => [start.sagaId, start.orders.map(({ orderId }) => orderId)]),
+      [[sagaId, orderIds]],
+    );
+    assert.equal(worker.legacyStarts[0]?.orders[0]?.cardToken, "tok_approve");
+    assert.equal(worker.starts.length, 0);
+    const [orderId = ""] = orderIds;
+    const { saga } = await replica.episodes.getOrderSaga({ orderId });
+    assert.deepEqual([saga?.legacy, saga?.episodeId, saga?.lastEpisodeId], [true, "", ""]);
+    assert.equal((await replica.orders.getOrder({ orderId })).order?.sagaId, sagaId);
+    const tokens = await test.database.query(
+      "select from customer_order where card_token is not null and saga_id = $1",
+      [decodeId(sagaId)],
+    );
+    assert.equal(tokens.length, 0);
+    const { outcomes } = await replica.episodes.batchSettleOrders({ requests: [settlement(orderId, sagaId)] });
+    const [outcome] = outcomes;
+    assert.equal(outcome?.outcome.case === "failure" && outcome.outcome.value.reason, "EPISODE_OVER");
+  });
+
+  it("are handed over when the worker is back, by one of several replicas", async () => {
+    worker.available = false;
+    await placeAsBefore(2);
+    const second = await secondDatabase(test);
+    await using first = await startReplica(test.database, worker, { ...eager, DISPATCH_SWEEP_AGE_MS: 200 });
+    await using other = await startReplica(second, worker, { ...eager, DISPATCH_SWEEP_AGE_MS: 200 });
+    await eventually(() => assert.match(first.log() + other.log(), /a saga could not be started yet/));
+    assert.equal(await undispatched(), 2);
+    worker.available = true;
+    await eventually(async () => assert.equal(await undispatched(), 0));
+    assert.equal(new Set(worker.legacyStarts.map(({ sagaId }) => sagaId)).size, 1);
+    await Promise.all([first.stop(), other.stop()]);
+    await second.close();
+  });
+
+  it("are cancelled by their workflow, which is started first when nobody has", async () => {
+    await using replica = await startReplica(test.database, worker, patient);
+    const { sagaId, orderIds } = await placeAsBefore(1);
+    const [orderId = ""] = orderIds;
+    worker.onCancel = async () => {
+      await replica.lifecycle.batchTransitionOrders({ requests: [{ orderId, status: OrderStatus.CANCELLED }] });
+    };
+    const requestId = unique("cancel");
+    const { order } = await replica.orders.cancelOrder({ requestId, orderId, reason: "no" });
+    assert.equal(order?.status, OrderStatus.CANCELLED);
+    assert.equal(worker.legacyStarts[0]?.sagaId, sagaId);
+    assert.deepEqual([worker.cancels[0]?.sagaId, worker.cancels[0]?.requestId], [sagaId, requestId]);
+    const other = await placeAsBefore(1);
+    worker.onCancel = () => {
+      throw sagaRefusal("NOT_CANCELLABLE", Code.FailedPrecondition);
+    };
+    const cancel = replica.orders.cancelOrder({
+      requestId: unique("cancel"),
+      orderId: other.orderIds[0] ?? "",
+      reason: "no",
+    });
+    assert.equal(reason(await refusal(cancel)), "NOT_CANCELLABLE");
+  });
+
+  it("are no matter of a process of the version before when they are new", async () => {
+    await using replica = await startReplica(test.database, worker, patient);
+    const { orders } = replica;
+    const { order } = await orders.createOrder({
+      requestId: unique("order"),
+      customerId,
+      lines: [{ sku: "A", quantity: 1, unitPrice: { currency: "EUR", amount: 1n } }],
+      shippingAddress: { recipient: "A", lines: ["1"], city: "B", postalCode: "1", country: "DE" },
+      cardToken: "tok_approve",
+    });
+    const [row] = await test.database.query<{ saga_id: string; dispatched: boolean }>(
+      "select saga_id, dispatch_time is not null as dispatched from customer_order where order_id = $1",
+      [decodeId(order?.orderId ?? "")],
+    );
+    assert.deepEqual([encodeId(row?.saga_id ?? ""), row?.dispatched], [order?.orderId, true]);
+  });
+});
