@@ -1,9 +1,10 @@
 // Orders that arrive by themselves: what they cost and how long they take, to confirmed and to delivered, at several rates;
 // our way against batches of one order. Each measurement has a stack of its own.
+
 import { availableParallelism, cpus } from "node:os";
+import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { type Arrivals, type ByProcess, callerDeadlineMs, quantile, Shop, shares, total } from "./open-load.ts";
-import { pause } from "./order-load.ts";
 
 const defaultRates = "5,20,50,100,200";
 /** At this rate the two sides are compared; where batches of one cannot keep up, at the highest at which they can. */

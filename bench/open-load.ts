@@ -1,5 +1,6 @@
 // The load of the benches that look at a shop from outside: orders that arrive by themselves (Poisson), whether or not those
 // before them were answered, and a stack whose CPU, memory and orders can be read.
+import { setTimeout as pause } from "node:timers/promises";
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import pg from "pg";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
@@ -10,7 +11,7 @@ import { freePorts } from "../dev/stack/free-ports.ts";
 import { type Component, components } from "../dev/stack/layout.ts";
 import { Stack } from "../dev/stack/stack.ts";
 import { cpuSeconds, memoryBytes } from "./cpu.ts";
-import { orderRequest, pause, prepare } from "./order-load.ts";
+import { orderRequest, prepare } from "./order-load.ts";
 
 /** How long a caller waits for the confirmation, in milliseconds. */
 export const callerDeadlineMs = 25_000;

@@ -1,9 +1,10 @@
 // What orders cost that only wait: CPU and memory at rest with many orders being packed for hours, against the same number
 // of orders that have been delivered; and CPU per order while others arrive.
+
 import { availableParallelism, cpus } from "node:os";
+import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { type ByProcess, Shop, shares, total } from "./open-load.ts";
-import { pause } from "./order-load.ts";
 
 /** Packing takes hours, the way to the customer no time. */
 const shipping = { PACKING_MS: String(6 * 3_600_000), CARRIER_TRANSIT_MS: "0" };
