@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { ConfigOf } from "#platform/config.ts";
 import type { LongBatchPolicy } from "./activities/long-batch.ts";
 import { temporalConfig } from "./temporal/temporal-config.ts";
-import { type SagaOptions, type SagaVariable, sagaOptionsBy, sagaOptionTable } from "./workflows/engine/options.ts";
+import { type SagaOptions, type SagaVariable, sagaOptionsBy, sagaOptionTable } from "./workflows/legacy/engine/options.ts";
 
 const address = (port: number) => z.string().min(1).default(`127.0.0.1:${port}`);
 const atLeastOne = (standard: number) => z.coerce.number().int().min(1).default(standard);

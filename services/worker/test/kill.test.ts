@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { keepSpans } from "#testing/kept-spans.ts";
-import { cancelOrderSignal } from "../src/workflows/messages.ts";
+import { cancelOrderSignal } from "../src/workflows/legacy/messages.ts";
 import { anOrder, startSaga } from "./stage/harness.ts";
 import { impatient, Killable } from "./stage/killable.ts";
 import { dispatched, orderOf, traceOf } from "./stage/traces.ts";

@@ -1,7 +1,7 @@
 import type { WorkflowHandle } from "@temporalio/client";
-import { cancelOrder, resolveStep, retryStep } from "../src/workflows/messages.ts";
-import type { SagaOrder } from "../src/workflows/order-state.ts";
-import type { processOrders } from "../src/workflows/process-orders.ts";
+import { cancelOrder, resolveStep, retryStep } from "../src/workflows/legacy/messages.ts";
+import type { SagaOrder } from "../src/workflows/legacy/order-state.ts";
+import type { processOrders } from "../src/workflows/legacy/process-orders.ts";
 import { anOrder } from "./stage/harness.ts";
 import type { Stage } from "./stage/stage.ts";
 import { on } from "./world/rules.ts";

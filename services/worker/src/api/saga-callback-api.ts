@@ -10,7 +10,7 @@ import { answerEach } from "#platform/batch/batch-call.ts";
 import { withSubject } from "#platform/context.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { whole } from "#platform/whole.ts";
-import type { ParcelReportEntry } from "../workflows/messages.ts";
+import type { ParcelReportEntry } from "../workflows/legacy/messages.ts";
 import { inParallel } from "./parallel.ts";
 import type { Sagas } from "./sagas.ts";
 

@@ -10,9 +10,10 @@ import {
 } from "#gen/shop/sagas/v1/saga_pb.js";
 import { parseTraceParent } from "#platform/trace-parent.ts";
 import { whole } from "#platform/whole.ts";
-import type { ParkedStepView } from "../workflows/engine/parking.ts";
-import type { StepStatus } from "../workflows/engine/saga.ts";
-import type { OrderStatusView, SagaOrder, SagaStage } from "../workflows/order-state.ts";
+import type { ParkedStepView } from "../workflows/legacy/engine/parking.ts";
+import type { StepStatus } from "../workflows/order/order-types.ts";
+import type { OrderStatusView, SagaOrder } from "../workflows/legacy/order-state.ts";
+import type { SagaStage } from "../workflows/order/order-types.ts";
 
 const stages = {
   CHECKOUT: ProtoStage.CHECKOUT,

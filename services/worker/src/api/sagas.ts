@@ -11,17 +11,17 @@ import { SagaErrorReason } from "#gen/shop/sagas/v1/saga_error_reason_pb.js";
 import { PlatformErrorReason } from "#gen/shop/type/v1/platform_error_reason_pb.js";
 import { remainingMs } from "#platform/context.ts";
 import { PlatformError } from "#platform/errors.ts";
-import type { SagaOptions } from "../workflows/engine/options.ts";
-import type { ParkedStepView } from "../workflows/engine/parking.ts";
+import type { SagaOptions } from "../workflows/legacy/engine/options.ts";
+import type { ParkedStepView } from "../workflows/legacy/engine/parking.ts";
 import { customerIdsAttribute, orderIdsAttribute, parkedQuery } from "../workflows/engine/search-attributes.ts";
-import * as messages from "../workflows/messages.ts";
+import * as messages from "../workflows/legacy/messages.ts";
 import {
   newOrderState,
   type OrderStatusView,
   type ProcessOrdersInput,
   type SagaOrder,
-} from "../workflows/order-state.ts";
-import type { processOrders } from "../workflows/process-orders.ts";
+} from "../workflows/legacy/order-state.ts";
+import type { processOrders } from "../workflows/legacy/process-orders.ts";
 import { SagaError } from "./errors.ts";
 
 /** The largest input that Temporal takes is 2 MiB; the state grows while the saga runs. */

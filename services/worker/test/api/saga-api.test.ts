@@ -15,7 +15,7 @@ import { createSagaMetrics } from "../../src/activities/metrics.ts";
 import { SagaApi } from "../../src/api/saga-api.ts";
 import { SagaCallbackApi } from "../../src/api/saga-callback-api.ts";
 import { Sagas } from "../../src/api/sagas.ts";
-import type { SagaOrder } from "../../src/workflows/order-state.ts";
+import type { SagaOrder } from "../../src/workflows/legacy/order-state.ts";
 import { anOrder, clientsOf, fastOptions, taskQueue } from "../stage/harness.ts";
 import { patient, Stage } from "../stage/stage.ts";
 import { orderOf } from "../stage/traces.ts";

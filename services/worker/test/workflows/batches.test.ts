@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { parkedSteps } from "../../src/workflows/messages.ts";
-import type { SagaOrder } from "../../src/workflows/order-state.ts";
+import { parkedSteps } from "../../src/workflows/legacy/messages.ts";
+import type { SagaOrder } from "../../src/workflows/legacy/order-state.ts";
 import { anOrder } from "../stage/harness.ts";
 import { Stage } from "../stage/stage.ts";
 import { on, type Rule } from "../world/rules.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { cancelOrder, cancelOrderSignal } from "../../src/workflows/messages.ts";
+import { cancelOrder, cancelOrderSignal } from "../../src/workflows/legacy/messages.ts";
 import { anOrder } from "../stage/harness.ts";
 import { Stage } from "../stage/stage.ts";
 import { type Behaviour, on } from "../world/rules.ts";

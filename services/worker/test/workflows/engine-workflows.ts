@@ -1,9 +1,9 @@
 import { CancellationScope, isCancellation, proxyActivities, sleep } from "@temporalio/workflow";
-import { BatchCalls } from "../../src/workflows/engine/batch-calls.ts";
-import { Coalescer } from "../../src/workflows/engine/coalesce.ts";
+import { BatchCalls } from "../../src/workflows/legacy/engine/batch-calls.ts";
+import { Coalescer } from "../../src/workflows/legacy/engine/coalesce.ts";
 import { StepRefused } from "../../src/workflows/engine/failures.ts";
-import { defaultOptions } from "../../src/workflows/engine/options.ts";
-import { nothing, type SagaSubject, saga, together } from "../../src/workflows/engine/saga.ts";
+import { defaultOptions } from "../../src/workflows/legacy/engine/options.ts";
+import { nothing, type SagaSubject, saga, together } from "../../src/workflows/legacy/engine/saga.ts";
 import type { Outcome } from "../../src/workflows/engine/step-batch.ts";
 
 const { double } = proxyActivities<{ double(numbers: number[]): Promise<Outcome<number>[]> }>({

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { until } from "#testing/until.ts";
-import { parkedSteps, resolveStep, retryStep } from "../../src/workflows/messages.ts";
+import { parkedSteps, resolveStep, retryStep } from "../../src/workflows/legacy/messages.ts";
 import { anOrder } from "../stage/harness.ts";
 import { patient, Stage } from "../stage/stage.ts";
 import { type Behaviour, type Call, on } from "../world/rules.ts";

@@ -3,7 +3,7 @@ import { after, afterEach, before, describe, test } from "node:test";
 import { Worker } from "@temporalio/worker";
 import { type KeptSpans, keepSpans } from "#testing/kept-spans.ts";
 import { traceSinks } from "../../src/temporal/tracing.ts";
-import type { SagaOrder } from "../../src/workflows/order-state.ts";
+import type { SagaOrder } from "../../src/workflows/legacy/order-state.ts";
 import { bundleOf } from "../stage/harness.ts";
 import { Stage } from "../stage/stage.ts";
 import { batchesOf, dispatched, orderOf, parentOf, stepsOf, tasksOf, told, traceOf } from "../stage/traces.ts";

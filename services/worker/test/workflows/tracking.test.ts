@@ -3,7 +3,7 @@ import { after, before, test } from "node:test";
 import type { WorkflowHandle } from "@temporalio/client";
 import type { TestWorkflowEnvironment } from "@temporalio/testing";
 import type { Worker } from "@temporalio/worker";
-import { orderStatus, reportParcels } from "../../src/workflows/messages.ts";
+import { orderStatus, reportParcels } from "../../src/workflows/legacy/messages.ts";
 import { anOrder, startSaga, timeSkippingEnvironment, workerFor } from "../stage/harness.ts";
 import { on } from "../world/rules.ts";
 import { World } from "../world/world.ts";

@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { FailureSchema } from "#gen/shop/type/v1/failure_pb.js";
-import type { Allocation } from "../../src/workflows/order-state.ts";
+import type { Allocation } from "../../src/workflows/order/order-types.ts";
 import { type Behaviour, type Call, type Rule, wholeFailure } from "./rules.ts";
 
 /** What the fake services know about one order. */

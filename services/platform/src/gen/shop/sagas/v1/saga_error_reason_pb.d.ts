@@ -49,6 +49,13 @@ export enum SagaErrorReason {
    * @generated from enum value: SAGA_ERROR_REASON_SAGA_TOO_LARGE = 4;
    */
   SAGA_TOO_LARGE = 4,
+
+  /**
+   * FAILED_PRECONDITION: nothing can be done instead of the step; it can be tried again. Metadata: order_id, step.
+   *
+   * @generated from enum value: SAGA_ERROR_REASON_STEP_NOT_RESOLVABLE = 5;
+   */
+  STEP_NOT_RESOLVABLE = 5,
 }
 
 /**

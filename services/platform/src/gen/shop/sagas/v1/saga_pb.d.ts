@@ -131,11 +131,19 @@ export declare type EpisodeOrder = Message<"shop.sagas.v1.EpisodeOrder"> & {
   events: EpisodeEvent[];
 
   /**
-   * Only before the shipments are created: later nobody needs it.
+   * While the order is PENDING or CONFIRMED: its shipments are created before it is PREPARING, and then nobody needs this.
    *
    * @generated from field: shop.sagas.v1.EpisodeCheckout checkout = 8;
    */
   checkout?: EpisodeCheckout | undefined;
+
+  /**
+   * Whether the order was CONFIRMED before: a workflow may be lost after that, without having settled. Then the checkout, when it
+   * is repeated, has no deadline, and nothing interrupts it before what was confirmed is known again.
+   *
+   * @generated from field: bool confirmed = 9;
+   */
+  confirmed: boolean;
 };
 
 /**
@@ -476,6 +484,13 @@ export declare type SagaStep = Message<"shop.sagas.v1.SagaStep"> & {
    * @generated from field: google.protobuf.Timestamp start_time = 3;
    */
   startTime?: Timestamp | undefined;
+
+  /**
+   * What it failed with last, while it is tried again or waits for an operator; empty otherwise.
+   *
+   * @generated from field: string error = 4;
+   */
+  error: string;
 };
 
 /**

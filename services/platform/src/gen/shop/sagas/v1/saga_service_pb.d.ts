@@ -488,7 +488,8 @@ export declare const SagaService: GenService<{
     output: typeof BatchGetEpisodesResponseSchema;
   },
   /**
-   * Starts one workflow for up to 64 orders, of the kind before episodes: for orders services that know no other. Starting the same `saga_id` again changes nothing and succeeds.
+   * Starts one workflow for up to 64 orders, of the kind before episodes: for orders services that know no other. Starting the
+   * same `saga_id` again changes nothing and succeeds.
    *
    * Fails with SAGA_TOO_LARGE when the orders are more than a workflow can carry.
    *
@@ -513,7 +514,8 @@ export declare const SagaService: GenService<{
    * Has one order cancelled, the others of its workflow untouched. Returns when the cancellation is accepted; what was
    * done is then undone in the background. Repeating it succeeds.
    *
-   * Fails with SAGA_NOT_FOUND, and with NOT_CANCELLABLE when a parcel has left or the order has ended.
+   * Fails with SAGA_NOT_FOUND, also when the order rests or is about to, and with NOT_CANCELLABLE when a parcel has left or the
+   * order has ended.
    *
    * @generated from rpc shop.sagas.v1.SagaService.CancelOrderSaga
    */
@@ -544,10 +546,12 @@ export declare const SagaService: GenService<{
     output: typeof RetryParkedStepResponseSchema;
   },
   /**
-   * Says that a parked step has been taken care of by other means; the saga goes on as if it were done. Nothing can
-   * stand in for the answer of "reserve" and "authorize": resolving those gives the order up. That somebody asked for it is in
-   * the order's audit log before it happens.
-   * Fails with SAGA_NOT_FOUND, STEP_NOT_PARKED.
+   * Says that a parked step has been taken care of by other means; the saga goes on as if it were done. That somebody asked for
+   * it is in the order's audit log before it happens. A move of the order's status ("shipped", "cancelled") cannot be done by
+   * other means. Of the kind before episodes: nothing can stand in for the answer of "reserve" and "authorize", resolving those
+   * gives the order up.
+   *
+   * Fails with SAGA_NOT_FOUND, STEP_NOT_PARKED, STEP_NOT_RESOLVABLE.
    *
    * @generated from rpc shop.sagas.v1.SagaService.ResolveParkedStep
    */
