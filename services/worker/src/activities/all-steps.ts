@@ -1,6 +1,6 @@
-import { type StepTypes as LegacyStepTypes, steps as legacySteps } from "../workflows/legacy/step-table.ts";
 import type { Outcome, StepBatch } from "../workflows/engine/step-batch.ts";
-import { type StepTypes, steps as episodeSteps } from "../workflows/step-table.ts";
+import { type StepTypes as LegacyStepTypes, steps as legacySteps } from "../workflows/legacy/step-table.ts";
+import { steps as episodeSteps, type StepTypes } from "../workflows/step-table.ts";
 
 /** What goes into and comes out of each activity: those of episodes, and those that only workflows of the kind before use. */
 type AllStepTypes = StepTypes & Omit<LegacyStepTypes, keyof StepTypes>;

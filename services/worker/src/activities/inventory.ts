@@ -6,8 +6,8 @@ import {
 } from "#gen/shop/inventory/v1/inventory_service_pb.js";
 import type { Reservation } from "#gen/shop/inventory/v1/stock_pb.js";
 import { whole } from "#platform/whole.ts";
-import type { Allocation } from "../workflows/order/order-types.ts";
 import type { Outcome } from "../workflows/engine/step-batch.ts";
+import type { Allocation } from "../workflows/order/order-types.ts";
 import { batchCall, done } from "./batch-call.ts";
 import { requestId } from "./entry-key.ts";
 import type { ServiceClients, StepWorks } from "./step-work.ts";

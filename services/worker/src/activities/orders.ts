@@ -1,19 +1,21 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Context } from "@temporalio/activity";
 import {
+  BatchSettleOrdersRequestSchema,
+  type SettleOrderRequestSchema,
+} from "#gen/shop/orders/v1/order_episode_service_pb.js";
+import {
   BatchTransitionOrdersRequestSchema,
   type TransitionOrderRequestSchema,
 } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import { type OrderShipmentSchema, OrderShipmentStatus, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
-import { BatchSettleOrdersRequestSchema, type SettleOrderRequestSchema } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { hideCardNumbers } from "#platform/redact/redact-text.ts";
 import { type Whole, whole } from "#platform/whole.ts";
 import type { Outcome } from "../workflows/engine/step-batch.ts";
-import type { OrderFailure, ParcelStatus } from "../workflows/order/order-types.ts";
-import { type InputOf, steps } from "./all-steps.ts";
 import type { TransitionInput } from "../workflows/legacy/step-table.ts";
+import type { Allocation, OrderFailure, OrderMove, OrderParcel, ParcelStatus } from "../workflows/order/order-types.ts";
 import type { SettleInput } from "../workflows/step-table.ts";
-import type { Allocation, OrderMove, OrderParcel } from "../workflows/order/order-types.ts";
+import { type InputOf, steps } from "./all-steps.ts";
 import { batchCall, bothHalves, done, pending } from "./batch-call.ts";
 import { confirmStock } from "./inventory.ts";
 import type { ServiceClients, StepWorks } from "./step-work.ts";
@@ -48,9 +50,15 @@ export const orderWorks = {
     const calls = {
       confirmStock: (held: typeof entries) => confirmStock(clients, held, firm),
       CONFIRMED: async (going: typeof entries) => {
-        const moved = await moveOrders(clients, going.map((entry) => stillThere(entry, firm)), "CONFIRMED");
+        const moved = await moveOrders(
+          clients,
+          going.map((entry) => stillThere(entry, firm)),
+          "CONFIRMED",
+        );
         return moved.map((outcome, index) =>
-          outcome.kind === "done" ? done(firm.get(going[index]?.orderId ?? "") ?? going[index]?.reserved ?? []) : outcome,
+          outcome.kind === "done"
+            ? done(firm.get(going[index]?.orderId ?? "") ?? going[index]?.reserved ?? [])
+            : outcome,
         );
       },
     };
@@ -106,7 +114,18 @@ function toShipment({ locationId, shipmentId, trackingNumber, status, amount }: 
 }
 
 function toSettlement(entry: SettleInput, episodeId: string) {
-  const { orderId, saga, status, failure, parcels = [], cancellable, needsCard, retryAfterMs, waitsFor, parked } = entry;
+  const {
+    orderId,
+    saga,
+    status,
+    failure,
+    parcels = [],
+    cancellable,
+    needsCard,
+    retryAfterMs,
+    waitsFor,
+    parked,
+  } = entry;
   return {
     orderId,
     episodeId,

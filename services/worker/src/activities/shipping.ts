@@ -12,9 +12,8 @@ import {
 import { whole } from "#platform/whole.ts";
 import type { Outcome } from "../workflows/engine/step-batch.ts";
 import type { ParcelReport } from "../workflows/order/order-types.ts";
+import type { Booking, ParcelRef } from "../workflows/step-table.ts";
 import { type InputOf, type OutputOf, steps } from "./all-steps.ts";
-import type { ParcelRef } from "../workflows/step-table.ts";
-import type { Booking } from "../workflows/step-table.ts";
 import { batchCall, bothHalves, done, pending, refused } from "./batch-call.ts";
 import { type EntryKey, keyOf, requestId } from "./entry-key.ts";
 import { untilDecided } from "./long-batch.ts";

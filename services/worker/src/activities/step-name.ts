@@ -1,6 +1,5 @@
-import type { SagaStage } from "../workflows/order/order-types.ts";
-import { type InputOf, type StepName, type StepFacts, steps } from "./all-steps.ts";
-import type { OrderMove } from "../workflows/order/order-types.ts";
+import type { OrderMove, SagaStage } from "../workflows/order/order-types.ts";
+import { type InputOf, type StepFacts, type StepName, steps } from "./all-steps.ts";
 
 /** What a step is called in traces and metrics. */
 export type StepLabel = (typeof steps)[StepName]["label"] | "deliver";

@@ -23,7 +23,8 @@ async function carry({ orders, options }: CarryOrdersInput): Promise<void> {
   const steps = openSteps(options, orders);
   const ends = await Promise.allSettled(runs.map((run) => carryOne(run, steps)));
   const failed = ends.filter(({ status }) => status === "rejected").length;
-  if (failed > 0) throw ApplicationFailure.nonRetryable(`${failed} of ${runs.length} orders are not settled`, "NOT_SETTLED");
+  if (failed > 0)
+    throw ApplicationFailure.nonRetryable(`${failed} of ${runs.length} orders are not settled`, "NOT_SETTLED");
 }
 
 async function carryOne(run: OrderRun, steps: Steps): Promise<void> {
@@ -68,7 +69,9 @@ function listen(runs: OrderRun[]): void {
 function mayCancel(run: OrderRun | undefined, orderId: string): void {
   const cancellability = run?.cancellability ?? "resting";
   if (!run || cancellability === "resting") {
-    throw ApplicationFailure.nonRetryable("the episode does not carry the order any more", "SAGA_NOT_FOUND", { orderId });
+    throw ApplicationFailure.nonRetryable("the episode does not carry the order any more", "SAGA_NOT_FOUND", {
+      orderId,
+    });
   }
   if (cancellability !== "no") return;
   const message = run.ended ? "the order has ended" : "the order is being undone, or a parcel has left";

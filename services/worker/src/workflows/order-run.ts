@@ -5,8 +5,8 @@ import type { SagaSubject, StepStatus } from "./engine/saga.ts";
 import type { Refusal } from "./engine/step-batch.ts";
 import { cancellation, failureFor, failureOf } from "./order/customer-texts.ts";
 import type { OrderFailure, OrderMove, SagaStage } from "./order/order-types.ts";
-import { hear } from "./parcel-news.ts";
 import type { CarriedOrder, OrderEvent, ParcelEvent, ParcelState, SagaState } from "./order-state.ts";
+import { hear } from "./parcel-news.ts";
 import type { SettleInput } from "./step-table.ts";
 import { toOrderParcel } from "./steps.ts";
 
@@ -197,7 +197,7 @@ export class OrderRun implements SagaSubject {
     if (!known) this.#steps.push(record);
     record.status = status;
     delete record.error;
-    if (error !== undefined) record.error = error.slice(0, maxError);
+    if (error !== undefined) record.error = told(error);
   }
 
   again(step: string): number {
@@ -215,7 +215,7 @@ export class OrderRun implements SagaSubject {
   }
 
   park(step: string, { reason, message }: Refusal): void {
-    this.#parked ??= { step, reason, error: `${reason}: ${message}`.slice(0, maxError) };
+    this.#parked ??= { step, reason, error: told(`${reason}: ${message}`) };
   }
 
   awaits(whom: string): void {
@@ -361,6 +361,11 @@ export class OrderRun implements SagaSubject {
       batchSize: this.#facts.batchSize,
     };
   }
+}
+
+/** What somebody else said, as it can be kept: PostgreSQL takes no NUL. */
+function told(text: string): string {
+  return text.replaceAll("\u0000", "").slice(0, maxError);
 }
 
 /** What a parcel holds is shipping's to know once it has a shipment. */

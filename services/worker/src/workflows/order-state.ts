@@ -1,7 +1,16 @@
 /** What the worker remembers of an order between its episodes, and what comes with it into one. Plain JSON. */
-import type { StepStatus } from "./engine/saga.ts";
+
 import type { EpisodeOptions } from "./engine/options.ts";
-import type { Address, Money, OrderFailure, OrderLine, OrderMove, ParcelReport, SagaStage } from "./order/order-types.ts";
+import type { StepStatus } from "./engine/saga.ts";
+import type {
+  Address,
+  Money,
+  OrderFailure,
+  OrderLine,
+  OrderMove,
+  ParcelReport,
+  SagaStage,
+} from "./order/order-types.ts";
 
 /**
  * How far a parcel has come.

@@ -18,7 +18,8 @@ export async function processOrder(run: OrderRun, steps: Steps): Promise<void> {
   try {
     await run.interruptibly(() => goThrough(run, steps));
   } catch (cause) {
-    if (cause instanceof Compensated) run.undone(); // REJECTED, CANCELLED or FAILED
+    if (cause instanceof Compensated)
+      run.undone(); // REJECTED, CANCELLED or FAILED
     else if (!(cause instanceof Resting)) throw cause;
   }
 }
@@ -101,7 +102,11 @@ async function ship(parcel: Parcel, run: OrderRun, { steps, body }: { steps: Ste
 }
 
 /** Has a parcel packed. When it is, it leaves: from there on the order cannot be cancelled. */
-async function prepare(parcel: Parcel, run: OrderRun, { steps, body }: { steps: Steps; body: SagaBody }): Promise<void> {
+async function prepare(
+  parcel: Parcel,
+  run: OrderRun,
+  { steps, body }: { steps: Steps; body: SagaBody },
+): Promise<void> {
   const { create, cancel } = steps.parcels;
   if (parcel.stage === "PLANNED") {
     const { stage = parcel.stage, ...shipment } = await body.forward(create, cancel, parcel);

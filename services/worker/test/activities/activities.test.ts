@@ -11,7 +11,7 @@ import { createActivities } from "../../src/activities/create-activities.ts";
 import type { LongBatchPolicy } from "../../src/activities/long-batch.ts";
 import { createSagaMetrics } from "../../src/activities/metrics.ts";
 import type { Outcome, StepBatch } from "../../src/workflows/engine/step-batch.ts";
-import type { Activities } from "../../src/workflows/legacy/step-table.ts";
+import type { Activities } from "../../src/activities/all-steps.ts";
 import { anOrder, clientsOf, clientsOver, fastLong } from "../stage/harness.ts";
 import { on } from "../world/rules.ts";
 import { World } from "../world/world.ts";

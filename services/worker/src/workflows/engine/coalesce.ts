@@ -1,4 +1,11 @@
-import { ApplicationFailure, CancellationScope, condition, log, TemporalFailure, TimeoutFailure } from "@temporalio/workflow";
+import {
+  ApplicationFailure,
+  CancellationScope,
+  condition,
+  log,
+  TemporalFailure,
+  TimeoutFailure,
+} from "@temporalio/workflow";
 import { describeFailure, StepAway, StepRefused } from "./failures.ts";
 import type { BatchCall, BatchFailure, Outcome } from "./step-batch.ts";
 
@@ -95,7 +102,11 @@ export class Coalescer<I, O> {
     const { callee } = this.#ways;
     const error = describeFailure(failure);
     if (isAway(failure) || batch.length === 1) {
-      log.warn(isAway(failure) ? "a service is away" : "a step fails for one order", { callee, error, orders: batch.length });
+      log.warn(isAway(failure) ? "a service is away" : "a step fails for one order", {
+        callee,
+        error,
+        orders: batch.length,
+      });
       for (const entry of batch) entry.reject(new StepAway(callee, error));
       return;
     }

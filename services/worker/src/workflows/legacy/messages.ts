@@ -1,7 +1,7 @@
 import { defineQuery, defineSignal, defineUpdate } from "@temporalio/workflow";
+import type { ParcelReport } from "../order/order-types.ts";
 import type { ParkedStepRef, ParkedStepView } from "./engine/parking.ts";
 import type { OrderStatusView } from "./order-state.ts";
-import type { ParcelReport } from "../order/order-types.ts";
 
 /** Which order to cancel, and why. */
 export interface CancelRequest {

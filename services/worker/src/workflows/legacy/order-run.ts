@@ -1,9 +1,9 @@
 import { CancellationScope, CancelledFailure } from "@temporalio/workflow";
+import type { StepStatus } from "../engine/saga.ts";
+import type { OrderFailure, ParcelReport, SagaStage } from "../order/order-types.ts";
 import type { Parking } from "./engine/parking.ts";
 import type { Decision, SagaSubject } from "./engine/saga.ts";
-import type { StepStatus } from "../engine/saga.ts";
 import type { OrderState, OrderStatusView, ParcelState, SagaOrder, StepRecord } from "./order-state.ts";
-import type { OrderFailure, ParcelReport, SagaStage } from "../order/order-types.ts";
 
 /** A parcel together with its order. */
 export interface Parcel extends ParcelState {

@@ -2,6 +2,8 @@
  * What crosses the border of a workflow: plain JSON, because the payload converter serializes neither `bigint` nor
  * protobuf-es messages. Amounts are integer minor units of at most 10^12, which a number holds exactly.
  */
+
+import type { StepStatus } from "../engine/saga.ts";
 import type {
   Address,
   Money,
@@ -11,7 +13,6 @@ import type {
   ParcelStatus,
   SagaStage,
 } from "../order/order-types.ts";
-import type { StepStatus } from "../engine/saga.ts";
 import type { SagaOptions } from "./engine/options.ts";
 
 /** An order as its saga needs it. */

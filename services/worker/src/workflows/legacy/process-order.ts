@@ -1,11 +1,11 @@
 import { CancellationScope, condition, isCancellation } from "@temporalio/workflow";
-import { cancellation, failureFor, failureOf } from "../order/customer-texts.ts";
 import { StepRefused } from "../engine/failures.ts";
+import { cancellation, failureFor, failureOf } from "../order/customer-texts.ts";
+import type { Allocation, OrderFailure } from "../order/order-types.ts";
+import { planParcels } from "../order/parcel-plan.ts";
 import { StepGivenUp } from "./engine/legacy-failures.ts";
 import { nothing, type SagaBody, saga, together } from "./engine/saga.ts";
 import type { OrderRun, Parcel } from "./order-run.ts";
-import type { Allocation, OrderFailure } from "../order/order-types.ts";
-import { planParcels } from "../order/parcel-plan.ts";
 import type { OwnMove } from "./step-table.ts";
 import { type Steps, toOrderParcel } from "./steps.ts";
 

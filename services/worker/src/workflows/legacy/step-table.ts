@@ -1,6 +1,14 @@
-import type { StepCall } from "./engine/batch-calls.ts";
 import type { Outcome, StepBatch } from "../engine/step-batch.ts";
-import type { Address, Allocation, Money, OrderFailure, OrderMove, OrderParcel, ParcelReport } from "../order/order-types.ts";
+import type {
+  Address,
+  Allocation,
+  Money,
+  OrderFailure,
+  OrderMove,
+  OrderParcel,
+  ParcelReport,
+} from "../order/order-types.ts";
+import type { StepCall } from "./engine/batch-calls.ts";
 
 /** One move of one order. */
 export interface TransitionInput {

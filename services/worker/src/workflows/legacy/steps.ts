@@ -1,16 +1,10 @@
+import type { OrderParcel } from "../order/order-types.ts";
 import { BatchCalls } from "./engine/batch-calls.ts";
 import type { SagaOptions } from "./engine/options.ts";
 import type { Step } from "./engine/saga.ts";
 import type { Parcel } from "./order-run.ts";
-import type { OrderParcel } from "../order/order-types.ts";
 import type { SagaOrder } from "./order-state.ts";
-import {
-  type Again,
-  type StepName,
-  type StepTypes,
-  steps,
-  type TransitionInput,
-} from "./step-table.ts";
+import { type Again, type StepName, type StepTypes, steps, type TransitionInput } from "./step-table.ts";
 
 type Calls = BatchCalls<StepTypes>;
 type OfOrder = { order: SagaOrder };

@@ -1,9 +1,9 @@
 import { proxyActivities, proxyLocalActivities, type RetryPolicy } from "@temporalio/workflow";
 import { parseTraceParent } from "#platform/trace-parent.ts";
-import { Coalescer, type PendingPolicy, type Ways } from "./coalesce.ts";
 import { LocalCalls } from "../../engine/local-calls.ts";
-import type { SagaOptions } from "./options.ts";
 import type { BatchCall, Outcome, StepBatch } from "../../engine/step-batch.ts";
+import { Coalescer, type PendingPolicy, type Ways } from "./coalesce.ts";
+import type { SagaOptions } from "./options.ts";
 
 /**
  * How a step is called.

@@ -1,7 +1,7 @@
 import { CancellationScope, condition, sleep, TemporalFailure } from "@temporalio/workflow";
 import { describeFailure, StepRefused } from "../../engine/failures.ts";
-import { StepFailed } from "./legacy-failures.ts";
 import type { BatchCall, Outcome } from "../../engine/step-batch.ts";
+import { StepFailed } from "./legacy-failures.ts";
 
 /** The most entries of one batch: as many as a workflow has orders. */
 export const maxBatch = 64;

@@ -1,6 +1,6 @@
-import type { StepStatus } from "../../engine/saga.ts";
 import { CancellationScope } from "@temporalio/workflow";
 import { StepRefused } from "../../engine/failures.ts";
+import type { StepStatus } from "../../engine/saga.ts";
 import { MustNotRefuse, StepFailed, StepGivenUp } from "./legacy-failures.ts";
 
 /** Something that the saga asks of a service, for one subject: an order, or a parcel. */

@@ -1,10 +1,10 @@
 import type { WorkflowHandle } from "@temporalio/client";
-import { cancelOrder, resolveStep, retryStep } from "../src/workflows/legacy/messages.ts";
-import type { SagaOrder } from "../src/workflows/legacy/order-state.ts";
-import type { processOrders } from "../src/workflows/legacy/process-orders.ts";
-import { anOrder } from "./stage/harness.ts";
-import type { Stage } from "./stage/stage.ts";
-import { on } from "./world/rules.ts";
+import { cancelOrder, resolveStep, retryStep } from "../../src/workflows/legacy/messages.ts";
+import type { SagaOrder } from "../../src/workflows/legacy/order-state.ts";
+import type { processOrders } from "../../src/workflows/legacy/process-orders.ts";
+import { anOrder } from "../stage/harness.ts";
+import type { LegacyStage } from "./legacy-stage.ts";
+import { on } from "../world/rules.ts";
 
 type Handle = WorkflowHandle<typeof processOrders>;
 
@@ -16,8 +16,8 @@ function idOf(orders: SagaOrder[], index: number): string {
   return orders[index]?.orderId ?? "";
 }
 
-/** Sagas that between them take every turn that the workflow's code can take. Each returns when its workflow has ended. */
-export const scenarios: Record<string, (stage: Stage) => Promise<Handle>> = {
+/** What was recorded of sagas of the kind before episodes: between them they take every turn that its code can take. */
+export const legacyScenarios: Record<string, (stage: LegacyStage) => Promise<Handle>> = {
   async delivered(stage) {
     const handle = await stage.start(batchOf(2));
     await handle.result();
