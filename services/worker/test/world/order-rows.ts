@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { durationMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
-import type { ConnectRouter } from "@connectrpc/connect";
+import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
+import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import {
   OrderEpisodeService,
   ParkedStepDecision,
@@ -167,6 +168,7 @@ export class OrderRows {
           apply: (request) => this.#settle(request),
         }),
       getOrderSaga: ({ orderId }) => {
+        if (!this.rows.has(orderId)) throw new ConnectError("there is no such order", Code.NotFound);
         const { episodeId, lastEpisodeId, saga } = this.row(orderId);
         return { saga: { orderId, episodeId, lastEpisodeId, saga, legacy: false } };
       },
@@ -176,6 +178,10 @@ export class OrderRows {
         ),
       }),
       decideParkedStep: ({ orderId, step, decision, requestId }) => {
+        if (this.rows.get(orderId)?.parked?.step !== step) {
+          const detail = { desc: ErrorInfoSchema, value: { reason: "STEP_NOT_PARKED", domain: "orders.shop" } };
+          throw new ConnectError("it does not wait", Code.FailedPrecondition, undefined, [detail]);
+        }
         this.decide(orderId, step, { resolved: decision === ParkedStepDecision.RESOLVE, requestId });
         return {};
       },
