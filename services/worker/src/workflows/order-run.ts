@@ -138,6 +138,11 @@ export class OrderRun implements SagaSubject {
     this.#scope.cancel();
   }
 
+  /** @throws CancelledFailure when the order is to be cancelled */
+  mustBeWanted(): void {
+    if (this.#cancelReason !== undefined) throw new CancelledFailure("the order is cancelled");
+  }
+
   /** Runs what a cancellation of the order interrupts. */
   interruptibly<T>(work: () => Promise<T>): Promise<T> {
     return this.#scope.run(work);
@@ -150,7 +155,7 @@ export class OrderRun implements SagaSubject {
    * @throws CancelledFailure when a cancellation came first
    */
   leaves(parcel: Parcel, stage: "LEAVING" | "TAKEN"): void {
-    if (this.#cancelReason !== undefined) throw new CancelledFailure("the order is cancelled");
+    this.mustBeWanted();
     parcel.stage = stage;
   }
 

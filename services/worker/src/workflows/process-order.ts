@@ -61,8 +61,8 @@ async function reserve(run: OrderRun, { stock, payments }: Steps, body: SagaBody
 
 /** Has the parcels packed and shipped. When each has left, or cannot, the order is on its way. */
 async function fulfil(run: OrderRun, steps: Steps, body: SagaBody): Promise<void> {
-  body.alsoUndo(steps.stock.release, run);
-  if (run.paid) body.alsoUndo(steps.payments.void, run);
+  alsoUndoAll(run, steps, body);
+  run.mustBeWanted();
   await together(run.parcels.map((parcel) => ship(parcel, run, { steps, body })));
   if (run.parcels.some(({ stage }) => stage !== "SHIPPED" && stage !== "CANCELLED")) return;
   const shipped = run.parcels.some(({ stage }) => stage === "SHIPPED");
@@ -107,13 +107,12 @@ async function prepare(
   run: OrderRun,
   { steps, body }: { steps: Steps; body: SagaBody },
 ): Promise<void> {
-  const { create, cancel } = steps.parcels;
   if (parcel.stage === "PLANNED") {
-    const { stage = parcel.stage, ...shipment } = await body.forward(create, cancel, parcel);
+    const { stage = parcel.stage, ...shipment } = await body.forward(steps.parcels.create, nothing, parcel);
     Object.assign(parcel, shipment);
     if (stage === "TAKEN") return run.leaves(parcel, stage);
     parcel.stage = stage;
-  } else if (parcel.stage === "PACKING") body.alsoUndo(cancel, parcel);
+  }
   if (parcel.stage !== "PACKING" || parcel.news === undefined) return;
   if (parcel.news === "PACKED" || parcel.news === "BOOKED") run.leaves(parcel, "LEAVING");
   else parcel.stage = "DROPPING";
@@ -137,12 +136,17 @@ async function arrive(parcel: Parcel, { payments }: Steps, body: SagaBody): Prom
   parcel.stage = report;
 }
 
-/** Undoes all that an order may have done which is not pursued any further: what is undone already has no second effect. */
-async function goOnUndoing(run: OrderRun, { stock, payments, parcels }: Steps, body: SagaBody): Promise<void> {
+/** Undoes further what was begun to be undone: what is undone already is so without a second effect. */
+async function goOnUndoing(run: OrderRun, steps: Steps, body: SagaBody): Promise<void> {
+  alsoUndoAll(run, steps, body);
+  throw new Undone();
+}
+
+/** Has all undone that the order may have done so far, also in a run that was lost, and what its parcels are about to do. */
+function alsoUndoAll(run: OrderRun, { stock, payments, parcels }: Steps, body: SagaBody): void {
   body.alsoUndo(stock.release, run);
   if (run.paid && !run.nothingReserved) body.alsoUndo(payments.void, run);
   for (const parcel of run.parcels) if (parcel.stage !== "CANCELLED") body.alsoUndo(parcels.cancel, parcel);
-  throw new Undone();
 }
 
 /** A stage that nothing cancels before it is through. */

@@ -17,7 +17,7 @@ import { World } from "../world/world.ts";
 import { fastEpisodes, localEnvironment, taskQueue, workerFor } from "./harness.ts";
 
 /** How long what workflows do may take to be seen, and how often tests look. */
-export const patient: UntilOptions = { deadlineMs: 60_000, everyMs: 20 };
+export const patient: UntilOptions = { deadlineMs: 30_000, everyMs: 20 };
 /** How often orders looks for what is due, and for workflows that are gone; milliseconds. */
 const claimEveryMs = 10;
 const sweepEveryMs = 100;

@@ -1,0 +1,126 @@
+import type { WorkflowHandle } from "@temporalio/client";
+import type { carryOrders } from "../src/workflows/carry-orders.ts";
+import type { SagaOrder } from "../src/workflows/legacy/order-state.ts";
+import { anOrder } from "./stage/harness.ts";
+import { patient, type Stage } from "./stage/stage.ts";
+import { until } from "#testing/until.ts";
+import { on } from "./world/rules.ts";
+
+type Handle = WorkflowHandle<typeof carryOrders>;
+
+function batchOf(size: number): SagaOrder[] {
+  return Array.from({ length: size }, () => anOrder());
+}
+
+function idOf(orders: SagaOrder[], index: number): string {
+  return orders[index]?.orderId ?? "";
+}
+
+/** The episode of an order by its number, once it is over. */
+async function episodeOf(stage: Stage, orderId: string, number: number): Promise<Handle> {
+  const find = () => stage.starter.started.filter(({ orderIds }) => orderIds.includes(orderId))[number];
+  const { episodeId } = await until(find, "the episode has begun", patient);
+  const handle = stage.workflow(episodeId);
+  await handle.result().catch(() => {});
+  return handle;
+}
+
+/** Episodes that between them take every turn that the workflow's code can take. Each returns when its workflow has ended. */
+export const scenarios: Record<string, (stage: Stage) => Promise<Handle>> = {
+  /** Confirmed, refused and undecided, all in the first workflow task. */
+  async checkout(stage) {
+    const orders = batchOf(6);
+    stage.place(orders, [
+      on("reserve", { kind: "refuse", reason: "OUT_OF_STOCK" }, { orderId: idOf(orders, 0) }),
+      on("authorize", { kind: "refuse", reason: "PAYMENT_DECLINED" }, { orderId: idOf(orders, 1) }),
+      on("authorize", { kind: "pending" }, { orderId: idOf(orders, 2), times: 2 }),
+      on("prepare", { kind: "refuse", reason: "NOT_NOW" }, { orderId: idOf(orders, 3), times: 1 }),
+    ]);
+    return await episodeOf(stage, idOf(orders, 5), 0);
+  },
+
+  /** Retries by timers, halving, an entry that stands alone, a service that is away. */
+  async troubled(stage) {
+    const orders = batchOf(5);
+    stage.place(orders, [
+      on("authorize", { kind: "invalid" }, { orderId: idOf(orders, 3), times: 5 }),
+      on("confirm", { kind: "unavailable" }, { orderId: idOf(orders, 0), times: 3 }),
+    ]);
+    return await episodeOf(stage, idOf(orders, 4), 0);
+  },
+
+  /** Of several parcels one leaves, one cannot, one is undecided; the news of its arrival comes early. */
+  async departure(stage) {
+    const [order] = batchOf(1) as [SagaOrder];
+    const { orderId } = order;
+    split(stage, orderId);
+    stage.place([order], [
+      on("ship:HAM", { kind: "refuse", reason: "CARRIER_REFUSED" }, { orderId }),
+      on("ship:MUC", { kind: "pending" }, { orderId, times: 1 }),
+    ]);
+    return await episodeOf(stage, orderId, 1);
+  },
+
+  async arrival(stage) {
+    const [order] = batchOf(1) as [SagaOrder];
+    const { orderId } = order;
+    split(stage, orderId);
+    stage.world.arrives = (id, locationId) => (id === orderId && locationId === "HAM" ? "LOST" : "DELIVERED");
+    stage.place([order]);
+    return await episodeOf(stage, orderId, 2);
+  },
+
+  async cancelledInEpisode(stage) {
+    const [order] = batchOf(1) as [SagaOrder];
+    const { orderId } = order;
+    let asked: Promise<string> | undefined;
+    stage.place([order], [
+      (call) => {
+        if (call.step !== "authorize" || call.orderId !== orderId) return undefined;
+        if (call.repetition === 0) return { kind: "lost" };
+        asked ??= stage.cancel(orderId);
+        return undefined;
+      },
+    ]);
+    const handle = await episodeOf(stage, orderId, 0);
+    await asked;
+    return handle;
+  },
+
+  /** A compensation that waited for somebody who was away, and one that an operator resolved. */
+  async undoneLater(stage) {
+    const orders = batchOf(2);
+    const rules = orders.map(({ orderId }) =>
+      on("authorize", { kind: "refuse", reason: "PAYMENT_DECLINED" }, { orderId }),
+    );
+    stage.place(orders, [
+      ...rules,
+      on("void", { kind: "unavailable" }, { orderId: idOf(orders, 0), times: 2 }),
+    ]);
+    return await episodeOf(stage, idOf(orders, 0), 1);
+  },
+
+  async decided(stage) {
+    const [order] = batchOf(1) as [SagaOrder];
+    const { orderId } = order;
+    stage.place([order], [on("capture", { kind: "refuse", reason: "GATEWAY_REFUSED" }, { orderId, times: 1 })]);
+    await stage.parked(orderId, "capture:BER");
+    await stage.rests(orderId);
+    stage.decide(orderId, "capture:BER", false);
+    await stage.ends([order]);
+    const { episodeId } = stage.starter.started.findLast(({ orderIds }) => orderIds.includes(orderId)) ?? {};
+    return stage.workflow(episodeId ?? "");
+  },
+};
+
+function split(stage: Stage, orderId: string): void {
+  const known = stage.world.allocate;
+  stage.world.allocate = (id, lines) => {
+    if (id !== orderId) return known(id, lines);
+    return [
+      { sku: "tea", quantity: 1, locationId: "BER" },
+      { sku: "tea", quantity: 1, locationId: "HAM" },
+      { sku: "cup", quantity: 1, locationId: "MUC" },
+    ];
+  };
+}
