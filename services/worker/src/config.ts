@@ -2,15 +2,32 @@ import { z } from "zod";
 import type { ConfigOf } from "#platform/config.ts";
 import type { LongBatchPolicy } from "./activities/long-batch.ts";
 import { temporalConfig } from "./temporal/temporal-config.ts";
-import { type SagaOptions, type SagaVariable, sagaOptionsBy, sagaOptionTable } from "./workflows/engine/options.ts";
+import {
+  type EpisodeOptions,
+  type EpisodeVariable,
+  episodeOptionsBy,
+  episodeOptionTable,
+} from "./workflows/engine/options.ts";
+import {
+  type SagaOptions,
+  type SagaVariable,
+  sagaOptionsBy,
+  sagaOptionTable,
+} from "./workflows/legacy/engine/options.ts";
 
 const address = (port: number) => z.string().min(1).default(`127.0.0.1:${port}`);
 const atLeastOne = (standard: number) => z.coerce.number().int().min(1).default(standard);
 
-/** The tunables of a saga, each with its variable and what it is by default; see `sagaOptionTable`. */
+/**
+ * The tunables of episodes and of sagas of the kind before them, each with its variable and what it is by default; see
+ * `episodeOptionTable` and `sagaOptionTable`. Where both have one, it is the same.
+ */
 const sagaVariables = Object.fromEntries(
-  Object.values(sagaOptionTable).map(({ variable, standard }) => [variable, atLeastOne(standard)]),
-) as Record<SagaVariable, ReturnType<typeof atLeastOne>>;
+  [...Object.values(sagaOptionTable), ...Object.values(episodeOptionTable)].map(({ variable, standard }) => [
+    variable,
+    atLeastOne(standard),
+  ]),
+) as Record<SagaVariable | EpisodeVariable, ReturnType<typeof atLeastOne>>;
 
 /** What the worker reads besides the platform's own. Durations are milliseconds. */
 export const workerConfig = {
@@ -19,16 +36,21 @@ export const workerConfig = {
   PAYMENTS_ADDRESS: address(50052),
   INVENTORY_ADDRESS: address(50053),
   SHIPPING_ADDRESS: address(50054),
-  /** A running saga keeps the tunables that it began with. */
+  /** A running episode keeps the tunables that it began with, and so does a saga of the kind before. */
   ...sagaVariables,
-  /** How long packed parcels wait for the others of their batch before they go on. */
+  /** Of the kind before episodes: how long packed parcels wait for the others of their batch before they go on. */
   SAGA_LIST_GRACE_MS: z.coerce.number().int().min(0).default(500),
 };
 
 /** The values of {@link workerConfig}. */
 export type WorkerConfig = ConfigOf<typeof workerConfig>;
 
-/** The tunables that new sagas begin with. */
+/** The tunables that new episodes begin with. */
+export function episodeOptions(config: WorkerConfig): EpisodeOptions {
+  return episodeOptionsBy(({ variable }) => config[variable]);
+}
+
+/** The tunables that sagas of the kind before episodes begin with. */
 export function sagaOptions(config: WorkerConfig): SagaOptions {
   return sagaOptionsBy(({ variable }) => config[variable]);
 }

@@ -1,5 +1,6 @@
 import { Client } from "@temporalio/client";
 import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
+import { OrderEpisodeService } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
 import { SagaCallbackService } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
@@ -11,10 +12,13 @@ import { register, type ServiceContext, type ServiceParts } from "#platform/proc
 import { createActivities } from "./activities/create-activities.ts";
 import { createSagaMetrics } from "./activities/metrics.ts";
 import type { ServiceClients } from "./activities/step-work.ts";
+import { Episodes } from "./api/episodes.ts";
+import { LegacySagas } from "./api/legacy-sagas.ts";
+import { OrderRows } from "./api/order-rows.ts";
 import { SagaApi } from "./api/saga-api.ts";
 import { SagaCallbackApi } from "./api/saga-callback-api.ts";
-import { Sagas } from "./api/sagas.ts";
-import { longBatchPolicy, sagaOptions, type workerConfig } from "./config.ts";
+import { TemporalCalls } from "./api/temporal-calls.ts";
+import { episodeOptions, longBatchPolicy, sagaOptions, type workerConfig } from "./config.ts";
 import { bundleOf } from "./temporal/bundle.ts";
 import { connect, registerSearchAttributes } from "./temporal/connection.ts";
 import { showCoreMetrics } from "./temporal/core-metrics.ts";
@@ -42,19 +46,17 @@ export async function buildWorker(context: WorkerContext): Promise<ServiceParts>
   loop.start();
   const interceptors = { workflow: [traceClient] };
   const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE, interceptors });
-  const sagas = new Sagas({
-    client,
-    taskQueue: config.TASK_QUEUE,
-    options: sagaOptions(config),
-    timeoutMs: config.TEMPORAL_TIMEOUT_MS,
-    eagerStart: beginsOwnSagas(config),
-  });
+  const calls = new TemporalCalls(client, config.TEMPORAL_TIMEOUT_MS);
+  const start = { taskQueue: config.TASK_QUEUE, eagerStart: beginsOwnSagas(config) };
+  const episodes = new Episodes(calls, { ...start, options: episodeOptions(config) });
+  const legacy = new LegacySagas(calls, { ...start, options: sagaOptions(config) });
+  const rows = new OrderRows(clients.episodes);
   const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
   showParkedSteps(registry, client, logger);
   return {
     services: [
-      register(SagaService, new SagaApi({ sagas, pageTokens, metrics, audit: clients.orders })),
-      register(SagaCallbackService, new SagaCallbackApi(sagas, logger)),
+      register(SagaService, new SagaApi({ episodes, rows, legacy, pageTokens, metrics, audit: clients.orders })),
+      register(SagaCallbackService, new SagaCallbackApi(legacy, logger)),
     ],
     ready: (signal) => loop.ready(signal),
     stop: () => loop.stop(),
@@ -64,6 +66,7 @@ export async function buildWorker(context: WorkerContext): Promise<ServiceParts>
 function clientsOf({ client, config }: WorkerContext): ServiceClients {
   return {
     orders: client(OrderLifecycleService, config.ORDERS_ADDRESS),
+    episodes: client(OrderEpisodeService, config.ORDERS_ADDRESS),
     payments: client(PaymentService, config.PAYMENTS_ADDRESS),
     inventory: client(InventoryService, config.INVENTORY_ADDRESS),
     shipping: client(ShippingService, config.SHIPPING_ADDRESS),

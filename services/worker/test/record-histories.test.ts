@@ -11,8 +11,8 @@ const script = fileURLToPath(new URL("./record-histories.ts", import.meta.url));
 const cases = [
   {
     name: "a history that exists",
-    arguments: ["delivered"],
-    says: "record-histories: the history delivered exists, and a recorded history never changes; ",
+    arguments: ["checkout"],
+    says: "record-histories: the history checkout exists, and a recorded history never changes; ",
   },
   { name: "all histories when they exist", arguments: [], says: "record-histories: the history " },
   { name: "what is no scenario", arguments: ["never"], says: "record-histories: there is no scenario never; " },
@@ -20,13 +20,13 @@ const cases = [
 
 for (const { name, arguments: names, says } of cases) {
   test(`${name}: nothing is recorded`, async () => {
-    const before = await readFile(historyFile("delivered"), "utf8");
+    const before = await readFile(historyFile("checkout"), "utf8");
     const recording = promisify(execFile)(process.execPath, [script, ...names], { timeout: 60_000 });
     await assert.rejects(recording, ({ code, stderr }: { code: number; stderr: string }) => {
       assert.equal(code, 1);
       assert.ok(stderr.startsWith(says), stderr);
       return true;
     });
-    assert.equal(await readFile(historyFile("delivered"), "utf8"), before);
+    assert.equal(await readFile(historyFile("checkout"), "utf8"), before);
   });
 }

@@ -4,19 +4,17 @@ import { test } from "node:test";
 import { Worker } from "@temporalio/worker";
 import { DeterminismViolationError } from "@temporalio/workflow";
 import { historyFolder, readHistory } from "./history.ts";
+import { legacyScenarios } from "./legacy/scenarios.ts";
 import { scenarios } from "./scenarios.ts";
 import { bundleOf } from "./stage/harness.ts";
 
+const names = Object.keys({ ...legacyScenarios, ...scenarios });
+
 test("every scenario has a recorded history", async () => {
-  assert.deepEqual(
-    (await readdir(historyFolder)).sort(),
-    Object.keys(scenarios)
-      .map((name) => `${name}.json`)
-      .sort(),
-  );
+  assert.deepEqual((await readdir(historyFolder)).sort(), names.map((name) => `${name}.json`).sort());
 });
 
-for (const name of Object.keys(scenarios)) {
+for (const name of names) {
   test(`the workflow's code takes the recorded turns: ${name}`, async () => {
     await Worker.runReplayHistory({ workflowBundle: await bundleOf() }, await readHistory(name));
   });

@@ -1,12 +1,12 @@
 import type { WorkflowHandle } from "@temporalio/client";
-import { cancelOrder, resolveStep, retryStep } from "../src/workflows/messages.ts";
-import type { SagaOrder } from "../src/workflows/order-state.ts";
-import type { processOrders } from "../src/workflows/process-orders.ts";
+import { until } from "#testing/until.ts";
+import type { carryOrders } from "../src/workflows/carry-orders.ts";
+import type { SagaOrder } from "../src/workflows/legacy/order-state.ts";
 import { anOrder } from "./stage/harness.ts";
-import type { Stage } from "./stage/stage.ts";
+import { patient, type Stage } from "./stage/stage.ts";
 import { on } from "./world/rules.ts";
 
-type Handle = WorkflowHandle<typeof processOrders>;
+type Handle = WorkflowHandle<typeof carryOrders>;
 
 function batchOf(size: number): SagaOrder[] {
   return Array.from({ length: size }, () => anOrder());
@@ -16,109 +16,114 @@ function idOf(orders: SagaOrder[], index: number): string {
   return orders[index]?.orderId ?? "";
 }
 
-/** Sagas that between them take every turn that the workflow's code can take. Each returns when its workflow has ended. */
-export const scenarios: Record<string, (stage: Stage) => Promise<Handle>> = {
-  async delivered(stage) {
-    const handle = await stage.start(batchOf(2));
-    await handle.result();
-    return handle;
-  },
+/** The episode of an order by its number, once it is over. */
+async function episodeOf(stage: Stage, orderId: string, number: number): Promise<Handle> {
+  const find = () => stage.starter.started.filter(({ orderIds }) => orderIds.includes(orderId))[number];
+  const { episodeId } = await until(find, "the episode has begun", patient);
+  const handle = stage.workflow(episodeId);
+  await handle.result().catch(() => {});
+  return handle;
+}
 
-  async mixed(stage) {
+/** Episodes that between them take every turn that the workflow's code can take. Each returns when its workflow has ended. */
+export const scenarios: Record<string, (stage: Stage) => Promise<Handle>> = {
+  /** Confirmed, refused and undecided, all in the first workflow task. */
+  async checkout(stage) {
     const orders = batchOf(6);
-    const handle = await stage.start(orders, [
+    stage.place(orders, [
       on("reserve", { kind: "refuse", reason: "OUT_OF_STOCK" }, { orderId: idOf(orders, 0) }),
       on("authorize", { kind: "refuse", reason: "PAYMENT_DECLINED" }, { orderId: idOf(orders, 1) }),
-      on("authorize", { kind: "pending" }, { orderId: idOf(orders, 2), times: 3 }),
-      on("prepare", { kind: "refuse", reason: "PACKING_FAILED" }, { orderId: idOf(orders, 3) }),
-      on("ship", { kind: "pending" }, { orderId: idOf(orders, 4), times: 2 }),
+      on("authorize", { kind: "pending" }, { orderId: idOf(orders, 2), times: 2 }),
+      on("prepare", { kind: "refuse", reason: "NOT_NOW" }, { orderId: idOf(orders, 3), times: 1 }),
     ]);
-    await handle.result();
-    return handle;
+    return await episodeOf(stage, idOf(orders, 5), 0);
   },
 
-  /** Retries by timers, halving, an entry that stands alone, an operator. */
-  async poisoned(stage) {
+  /** Retries by timers, halving, an entry that stands alone, a service that is away. */
+  async troubled(stage) {
     const orders = batchOf(5);
-    const orderId = idOf(orders, 3);
-    const rules = [
-      on("authorize", { kind: "invalid" }, { orderId, times: 5 }),
-      on("capture", { kind: "unavailable" }, { orderId: idOf(orders, 0), times: 4 }),
-    ];
-    const handle = await stage.start(orders, rules, { firstRetryMs: 300, maxRetryMs: 300 });
-    await stage.parked(handle, "authorize");
-    stage.world.rules.splice(stage.world.rules.indexOf(rules[0] ?? rules[1] ?? (() => undefined)), 1);
-    await handle.executeUpdate(retryStep, { args: [{ orderId, step: "authorize" }] });
-    await handle.result();
-    return handle;
-  },
-
-  async resolved(stage) {
-    const orders = batchOf(2);
-    const orderId = idOf(orders, 1);
-    const handle = await stage.start(orders, [on("commit", { kind: "refuse", reason: "NOT_CONFIRMED" }, { orderId })]);
-    await stage.parked(handle, "commit:BER");
-    await handle.executeUpdate(resolveStep, { args: [{ orderId, step: "commit:BER", note: "counted by hand" }] });
-    await handle.result();
-    return handle;
-  },
-
-  /** A refusal that the callee remembers; the operator's retry is another request. */
-  async askedAnew(stage) {
-    const orders = batchOf(2);
-    const orderId = idOf(orders, 0);
-    const refused = `${orderId}:capture:BER`;
-    const handle = await stage.start(orders, [
-      ({ step, id }) =>
-        step === "capture" && id === refused ? { kind: "refuse", reason: "GATEWAY_REFUSED" } : undefined,
+    stage.place(orders, [
+      on("authorize", { kind: "invalid" }, { orderId: idOf(orders, 3), times: 5 }),
+      on("confirm", { kind: "unavailable" }, { orderId: idOf(orders, 0), times: 3 }),
     ]);
-    await stage.parked(handle, "capture:BER");
-    await handle.executeUpdate(retryStep, { args: [{ orderId, step: "capture:BER" }] });
-    await handle.result();
+    return await episodeOf(stage, idOf(orders, 4), 0);
+  },
+
+  /** Of several parcels one leaves, one cannot, one is undecided; the news of its arrival comes early. */
+  async departure(stage) {
+    const [order] = batchOf(1) as [SagaOrder];
+    const { orderId } = order;
+    split(stage, orderId);
+    stage.place(
+      [order],
+      [
+        on("ship:HAM", { kind: "refuse", reason: "CARRIER_REFUSED" }, { orderId }),
+        on("ship:MUC", { kind: "pending" }, { orderId, times: 1 }),
+      ],
+    );
+    return await episodeOf(stage, orderId, 1);
+  },
+
+  async arrival(stage) {
+    const [order] = batchOf(1) as [SagaOrder];
+    const { orderId } = order;
+    split(stage, orderId);
+    stage.world.arrives = (id, locationId) => (id === orderId && locationId === "HAM" ? "LOST" : "DELIVERED");
+    stage.place([order]);
+    return await episodeOf(stage, orderId, 2);
+  },
+
+  async cancelledInEpisode(stage) {
+    const [order] = batchOf(1) as [SagaOrder];
+    const { orderId } = order;
+    let asked: Promise<string> | undefined;
+    stage.place(
+      [order],
+      [
+        (call) => {
+          if (call.step !== "authorize" || call.orderId !== orderId) return undefined;
+          if (call.repetition === 0) return { kind: "lost" };
+          asked ??= stage.cancel(orderId);
+          return undefined;
+        },
+      ],
+    );
+    const handle = await episodeOf(stage, orderId, 0);
+    await asked;
     return handle;
   },
 
-  async cancelled(stage) {
-    const orders = batchOf(3);
-    const orderId = idOf(orders, 1);
-    const handle = await stage.start(orders, [on("authorize", { kind: "pending" }, { orderId })]);
-    await stage.until(handle, orderId, ["authorize", "RUNNING"]);
-    await handle.executeUpdate(cancelOrder, { args: [{ orderId, reason: "changed my mind" }] });
-    await handle.result();
-    return handle;
-  },
-
-  /** A local activity outlasts its workflow task: the cancellation comes while it runs, and nobody waits for it then. */
-  async cancelledDuringLocalActivity(stage) {
+  /** A compensation that waited for somebody who was away, and one that an operator resolved. */
+  async undoneLater(stage) {
     const orders = batchOf(2);
-    const orderId = idOf(orders, 0);
-    const handle = await stage.start(orders, [], { stepTimeoutMs: 20_000 });
-    stage.world.onCall = (step, when) =>
-      step === "reserve" && when === "before" ? new Promise((resolve) => setTimeout(resolve, 7_000)) : undefined;
-    await handle.executeUpdate(cancelOrder, { args: [{ orderId, reason: "too slow" }] });
-    stage.world.onCall = () => {};
-    await handle.result();
-    return handle;
+    const rules = orders.map(({ orderId }) =>
+      on("authorize", { kind: "refuse", reason: "PAYMENT_DECLINED" }, { orderId }),
+    );
+    stage.place(orders, [...rules, on("void", { kind: "unavailable" }, { orderId: idOf(orders, 0), times: 2 })]);
+    return await episodeOf(stage, idOf(orders, 0), 1);
   },
 
-  async severalParcels(stage) {
-    const orders = batchOf(2);
-    const orderId = idOf(orders, 0);
-    stage.world.allocate = (id, lines) =>
-      lines.map((line, index) => ({ ...line, locationId: id === orderId && index > 0 ? "HAM" : "BER" }));
-    stage.world.loses = (id, locationId) => id === orderId && locationId === "HAM";
-    const handle = await stage.start(orders);
-    await handle.result();
-    stage.world.loses = () => false;
-    return handle;
-  },
-
-  async continuedAsNew(stage) {
-    const orders = batchOf(2);
-    const orderId = idOf(orders, 1);
-    const rule = on("look", { kind: "pending" }, { orderId, times: 6 });
-    const handle = await stage.start(orders, [rule], { maxHistory: 60 });
-    await stage.environment.client.workflow.getHandle(handle.workflowId).result();
-    return stage.environment.client.workflow.getHandle<typeof processOrders>(handle.workflowId);
+  async decided(stage) {
+    const [order] = batchOf(1) as [SagaOrder];
+    const { orderId } = order;
+    stage.place([order], [on("capture", { kind: "refuse", reason: "GATEWAY_REFUSED" }, { orderId, times: 1 })]);
+    await stage.parked(orderId, "capture:BER");
+    await stage.rests(orderId);
+    stage.decide(orderId, "capture:BER", false);
+    await stage.ends([order]);
+    const { episodeId } = stage.starter.started.findLast(({ orderIds }) => orderIds.includes(orderId)) ?? {};
+    return stage.workflow(episodeId ?? "");
   },
 };
+
+function split(stage: Stage, orderId: string): void {
+  const known = stage.world.allocate;
+  stage.world.allocate = (id, lines) => {
+    if (id !== orderId) return known(id, lines);
+    return [
+      { sku: "tea", quantity: 1, locationId: "BER" },
+      { sku: "tea", quantity: 1, locationId: "HAM" },
+      { sku: "cup", quantity: 1, locationId: "MUC" },
+    ];
+  };
+}

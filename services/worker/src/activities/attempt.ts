@@ -2,7 +2,7 @@ import { ApplicationFailure, Context } from "@temporalio/activity";
 import { requestContext, withContext } from "#platform/context.ts";
 import { traceParentOf, tracing, underSpan } from "#platform/trace/spans.ts";
 import type { Outcome, StepBatch } from "../workflows/engine/step-batch.ts";
-import type { Activities, InputOf, OutputOf, StepName } from "../workflows/step-table.ts";
+import type { Activities, InputOf, OutputOf, StepName } from "./all-steps.ts";
 import type { SagaMetrics, StepOutcome } from "./metrics.ts";
 import { stageAfter, stepLabel } from "./step-name.ts";
 import { StepSpans } from "./step-spans.ts";
@@ -72,14 +72,16 @@ function inContext<T>(
 
 /** One attempt in the metrics; without outcomes it failed as a whole. */
 function count<N extends StepName>(
-  { steps, stepDuration, batchSize, orders }: SagaMetrics,
+  { steps, stepDuration, batchSize, orders, over }: SagaMetrics,
   attempt: { name: N; entries: InputOf<N>[]; outcomes: Outcome<unknown>[] | undefined; seconds: number },
 ): void {
   const { name, entries, outcomes, seconds } = attempt;
   const byStep = new Map<string, Map<StepOutcome, number>>();
   for (const [index, entry] of entries.entries()) {
     const step = stepLabel(name, entry);
-    const outcome = outcomes?.[index]?.kind ?? "failed";
+    const known = outcomes?.[index];
+    const outcome = known?.kind ?? "failed";
+    if (known?.kind === "refused" && known.refusal.reason === "EPISODE_OVER") over.inc();
     const counts = byStep.get(step) ?? new Map<StepOutcome, number>();
     byStep.set(step, counts.set(outcome, (counts.get(outcome) ?? 0) + 1));
     const stage = outcome === "done" ? stageAfter(name, entry) : undefined;

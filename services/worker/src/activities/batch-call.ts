@@ -4,7 +4,7 @@ import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import type { Failure } from "#gen/shop/type/v1/failure_pb.js";
 import { isCallerFault } from "#platform/errors.ts";
 import { hideCardNumbers, holdsCardNumber } from "#platform/redact/redact-text.ts";
-import type { Outcome } from "../workflows/engine/step-batch.ts";
+import type { BatchFailure, Outcome } from "../workflows/engine/step-batch.ts";
 import type { EntryKey } from "./entry-key.ts";
 import { traceparentsOf } from "./step-spans.ts";
 
@@ -14,6 +14,19 @@ const maxEntries = 256;
 const answerMs = 250;
 /** The share of the heartbeat timeout that one call may take: an activity with heartbeats may make two between them. */
 const heartbeatShare = 0.4;
+
+/**
+ * What is said of a callee that did not answer. An error that is no answer of the transport is a fault of ours: maybe one
+ * entry of the batch has it.
+ */
+const awayCodes: ReadonlySet<Code> = new Set([
+  Code.Unavailable,
+  Code.DeadlineExceeded,
+  Code.ResourceExhausted,
+  Code.Aborted,
+  Code.Canceled,
+  Code.Unknown,
+]);
 
 /** An outcome as every batch call of the contract has it. */
 export interface ProtoOutcome<R> {
@@ -106,7 +119,8 @@ export function toActivityFailure(error: unknown): ApplicationFailure {
   const type = findDetails(ErrorInfoSchema)[0]?.reason ?? Code[code] ?? "Unknown";
   // It is kept in the workflow's history.
   const message = hideCardNumbers(`${type}: ${rawMessage}`);
-  const options = { type, message, nonRetryable: isCallerFault(code) };
+  const details: [BatchFailure] = [{ away: error instanceof ConnectError && awayCodes.has(code) }];
+  const options = { type, message, details, nonRetryable: isCallerFault(code) };
   const harmless = error instanceof Error && !holdsCardNumber(`${error.message}\n${error.stack}`);
   return ApplicationFailure.create(harmless ? { ...options, cause: error } : options);
 }

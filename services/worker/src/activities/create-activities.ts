@@ -1,4 +1,4 @@
-import { type Activities, type StepName, steps } from "../workflows/step-table.ts";
+import { type Activities, type StepName, steps } from "./all-steps.ts";
 import { asActivity } from "./attempt.ts";
 import { inventoryWorks } from "./inventory.ts";
 import type { LongBatchPolicy } from "./long-batch.ts";

@@ -4,8 +4,10 @@ import {
   BatchReleaseReservationsRequestSchema,
   BatchReserveStockRequestSchema,
 } from "#gen/shop/inventory/v1/inventory_service_pb.js";
+import type { Reservation } from "#gen/shop/inventory/v1/stock_pb.js";
 import { whole } from "#platform/whole.ts";
 import type { Outcome } from "../workflows/engine/step-batch.ts";
+import type { Allocation } from "../workflows/order/order-types.ts";
 import { batchCall, done } from "./batch-call.ts";
 import { requestId } from "./entry-key.ts";
 import type { ServiceClients, StepWorks } from "./step-work.ts";
@@ -25,12 +27,7 @@ export const inventoryWorks = {
         }));
         return inventory.batchReserveStock(whole(BatchReserveStockRequestSchema, { requests, traceparents }), options);
       },
-      ({ reservation }) => {
-        const allocations = reservation?.allocations ?? [];
-        return done(
-          allocations.map(({ sku, locationId, quantity }) => ({ sku, locationId, quantity: Number(quantity) })),
-        );
-      },
+      ({ reservation }) => done(toAllocations(reservation)),
     ),
 
   /** Gives back what is set aside and has not left: all of an order, or its part at one location. */
@@ -66,8 +63,16 @@ export const inventoryWorks = {
     ),
 } satisfies Partial<StepWorks>;
 
-/** Makes holds firm: a part of the confirmation of an order. */
-export function confirmStock({ inventory }: ServiceClients, entries: { orderId: string }[]): Promise<Outcome<null>[]> {
+/**
+ * Makes holds firm: a part of the confirmation of an order.
+ *
+ * @param firm takes what is firm now, by order
+ */
+export function confirmStock(
+  { inventory }: ServiceClients,
+  entries: { orderId: string }[],
+  firm: Map<string, Allocation[]>,
+): Promise<Outcome<null>[]> {
   return batchCall(
     entries,
     (part, options, traceparents) => {
@@ -75,6 +80,17 @@ export function confirmStock({ inventory }: ServiceClients, entries: { orderId: 
       const request = whole(BatchConfirmReservationsRequestSchema, { requests, traceparents });
       return inventory.batchConfirmReservations(request, options);
     },
-    () => done(null),
+    ({ reservation }, { orderId }) => {
+      if (reservation) firm.set(orderId, toAllocations(reservation));
+      return done(null);
+    },
   );
+}
+
+function toAllocations(reservation: Reservation | undefined): Allocation[] {
+  return (reservation?.allocations ?? []).map(({ sku, locationId, quantity }) => ({
+    sku,
+    locationId,
+    quantity: Number(quantity),
+  }));
 }

@@ -12,6 +12,7 @@ export interface SagaMetrics {
   readonly stepDuration: Histogram<"step">;
   readonly batchSize: Histogram<"step">;
   readonly orders: Counter<"stage">;
+  readonly over: Counter;
 }
 
 /** Registers the metrics of one process. Counters begin at 0, so that the first event is seen as a rise. */
@@ -48,6 +49,11 @@ function sagaMetrics(registers: Registry[]): SagaMetrics {
       name: "saga_orders_total",
       help: "Orders that entered a stage of their saga. An attempt whose answer Temporal never got is counted again.",
       labelNames: ["stage"],
+      registers,
+    }),
+    over: new Counter({
+      name: "saga_orders_over_total",
+      help: "Orders that an episode could not settle because another one has them: its workflow was given up too early, or woke late.",
       registers,
     }),
   };

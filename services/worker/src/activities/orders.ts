@@ -1,13 +1,21 @@
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { Context } from "@temporalio/activity";
+import {
+  BatchSettleOrdersRequestSchema,
+  type SettleOrderRequestSchema,
+} from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import {
   BatchTransitionOrdersRequestSchema,
   type TransitionOrderRequestSchema,
 } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
-import { OrderShipmentStatus, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import { type OrderShipmentSchema, OrderShipmentStatus, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { hideCardNumbers } from "#platform/redact/redact-text.ts";
 import { type Whole, whole } from "#platform/whole.ts";
 import type { Outcome } from "../workflows/engine/step-batch.ts";
-import type { OrderFailure, ParcelStatus } from "../workflows/order-state.ts";
-import { type OrderMove, type OrderParcel, steps, type TransitionInput } from "../workflows/step-table.ts";
+import type { TransitionInput } from "../workflows/legacy/step-table.ts";
+import type { Allocation, OrderFailure, OrderMove, OrderParcel, ParcelStatus } from "../workflows/order/order-types.ts";
+import type { SettleInput } from "../workflows/step-table.ts";
+import { type InputOf, steps } from "./all-steps.ts";
 import { batchCall, bothHalves, done, pending } from "./batch-call.ts";
 import { confirmStock } from "./inventory.ts";
 import type { ServiceClients, StepWorks } from "./step-work.ts";
@@ -38,11 +46,36 @@ export const orderWorks = {
    */
   confirmOrder: (clients, entries) => {
     const [first, second] = steps.confirmOrder.halves;
+    const firm = new Map<string, Allocation[]>();
     const calls = {
-      confirmStock: (held: typeof entries) => confirmStock(clients, held),
-      CONFIRMED: (firm: typeof entries) => moveOrders(clients, firm, "CONFIRMED"),
+      confirmStock: (held: typeof entries) => confirmStock(clients, held, firm),
+      CONFIRMED: async (going: typeof entries) => {
+        const moved = await moveOrders(
+          clients,
+          going.map((entry) => stillThere(entry, firm)),
+          "CONFIRMED",
+        );
+        return moved.map((outcome, index) =>
+          outcome.kind === "done"
+            ? done(firm.get(going[index]?.orderId ?? "") ?? going[index]?.reserved ?? [])
+            : outcome,
+        );
+      },
     };
     return bothHalves(entries, calls[first], calls[second]);
+  },
+
+  /** Ends the part of orders in the episode of this workflow. */
+  settleOrder: ({ episodes }, entries) => {
+    const episodeId = Context.current().info.workflowExecution?.workflowId ?? "";
+    return batchCall(
+      entries,
+      (part, options, traceparents) => {
+        const requests = part.map((entry) => toSettlement(entry, episodeId));
+        return episodes.batchSettleOrders(whole(BatchSettleOrdersRequestSchema, { requests, traceparents }), options);
+      },
+      () => done(null),
+    );
   },
 
   /** Moves orders to their next status. */
@@ -66,14 +99,60 @@ function toRequest({ orderId, status, failure, parcels = [] }: TransitionInput) 
     orderId,
     status: statuses[status],
     failure: failure && withoutCards(failure),
-    shipments: parcels.map((parcel) => ({
-      locationId: parcel.locationId,
-      shipmentId: parcel.shipmentId,
-      trackingNumber: parcel.trackingNumber,
-      status: parcelStatuses[parcel.status],
-      amount: { currency: parcel.amount.currency, amount: BigInt(parcel.amount.amount) },
-    })),
+    shipments: parcels.map(toShipment),
   } satisfies Whole<typeof TransitionOrderRequestSchema>;
+}
+
+function toShipment({ locationId, shipmentId, trackingNumber, status, amount }: OrderParcel) {
+  return {
+    locationId,
+    shipmentId,
+    trackingNumber,
+    status: parcelStatuses[status],
+    amount: { currency: amount.currency, amount: BigInt(amount.amount) },
+  } satisfies Whole<typeof OrderShipmentSchema>;
+}
+
+function toSettlement(entry: SettleInput, episodeId: string) {
+  const {
+    orderId,
+    saga,
+    status,
+    failure,
+    parcels = [],
+    cancellable,
+    needsCard,
+    retryAfterMs,
+    waitsFor,
+    parked,
+  } = entry;
+  return {
+    orderId,
+    episodeId,
+    saga: JSON.stringify(saga),
+    status: status ? statuses[status] : OrderStatus.UNSPECIFIED,
+    failure: failure && withoutCards(failure),
+    shipments: parcels.map(toShipment),
+    cancellable,
+    needsCard,
+    retryAfter: retryAfterMs === undefined ? undefined : durationFromMs(retryAfterMs),
+    waitsFor: waitsFor ?? "",
+    parked: parked && { step: parked.step, reason: parked.reason, error: hideCardNumbers(parked.error) },
+  } satisfies Whole<typeof SettleOrderRequestSchema>;
+}
+
+/** An entry without its parcels when stock that had to be taken anew lies elsewhere: then they are others. */
+function stillThere(entry: InputOf<"confirmOrder">, firm: Map<string, Allocation[]>) {
+  const { orderId, parcels, reserved } = entry;
+  const moved = reserved !== undefined && textOf(reserved) !== textOf(firm.get(orderId) ?? reserved);
+  return moved ? { orderId } : { orderId, parcels };
+}
+
+function textOf(allocations: Allocation[]): string {
+  return allocations
+    .map(({ locationId, sku, quantity }) => `${locationId} ${sku} ${quantity}`)
+    .sort()
+    .join();
 }
 
 /** The reason of a cancellation by the workflow engine's own signal has passed nobody who refuses card numbers. */

@@ -9,7 +9,7 @@ import { MoneySchema } from "#gen/shop/type/v1/money_pb.js";
 import { hideCardNumbers } from "#platform/redact/redact-text.ts";
 import { whole } from "#platform/whole.ts";
 import type { Outcome } from "../workflows/engine/step-batch.ts";
-import type { Money } from "../workflows/order-state.ts";
+import type { Money } from "../workflows/order/order-types.ts";
 import { batchCall, done, pending } from "./batch-call.ts";
 import { requestId } from "./entry-key.ts";
 import type { StepWorks } from "./step-work.ts";

@@ -11,8 +11,9 @@ import {
 } from "#gen/shop/shipping/v1/shipping_service_pb.js";
 import { whole } from "#platform/whole.ts";
 import type { Outcome } from "../workflows/engine/step-batch.ts";
-import type { ParcelReport } from "../workflows/order-state.ts";
-import { type InputOf, type OutputOf, type ParcelRef, steps } from "../workflows/step-table.ts";
+import type { ParcelReport } from "../workflows/order/order-types.ts";
+import type { Booking, ParcelRef } from "../workflows/step-table.ts";
+import { type InputOf, type OutputOf, steps } from "./all-steps.ts";
 import { batchCall, bothHalves, done, pending, refused } from "./batch-call.ts";
 import { type EntryKey, keyOf, requestId } from "./entry-key.ts";
 import { untilDecided } from "./long-batch.ts";
@@ -70,6 +71,39 @@ export const shippingWorks = {
     return untilDecided(entries, async (open) => byKey(open, await book(open)), long);
   },
 
+  /** Has parcels packed: shipping tells orders what becomes of them. */
+  createShipment: ({ shipping }, entries) =>
+    batchCall(
+      entries,
+      (part, options, traceparents) => {
+        const requests = part.map((entry) => ({
+          requestId: requestId(entry, "prepare"),
+          orderId: entry.orderId,
+          locationId: entry.locationId,
+          lines: entry.lines.map(({ sku, quantity }) => ({ sku, quantity: BigInt(quantity) })),
+          address: entry.address,
+          sagaId: "",
+          reported: true,
+        }));
+        const request = whole(BatchCreateShipmentsRequestSchema, { requests, traceparents });
+        return shipping.batchCreateShipments(request, options);
+      },
+      ({ shipment }) => (shipment ? done({ shipmentId: shipment.shipmentId }) : pending),
+    ),
+
+  /** Hands packed parcels to the carrier. What it has not decided, shipping tells orders later. */
+  requestBooking: ({ fulfillment }, entries) =>
+    batchCall(
+      entries,
+      (part, options, traceparents) => {
+        const requests = part.map((entry) => ({ ...refOf(entry), requestId: requestId(entry, "ship") }));
+        const request = whole(BatchBookShipmentsRequestSchema, { requests, traceparents });
+        return fulfillment.batchBookShipments(request, options);
+      },
+      ({ shipment, pending: undecided }) =>
+        done<Booking>(undecided || !shipment ? "pending" : { trackingNumber: shipment.trackingNumber }),
+    ),
+
   /** Calls off parcels that the carrier does not have. */
   cancelShipment: ({ fulfillment }, entries) =>
     batchCall(
@@ -123,6 +157,7 @@ function createShipments(
         lines: entry.lines.map(({ sku, quantity }) => ({ sku, quantity: BigInt(quantity) })),
         address: entry.address,
         sagaId,
+        reported: false,
       }));
       return shipping.batchCreateShipments(
         whole(BatchCreateShipmentsRequestSchema, { requests, traceparents }),

@@ -1,11 +1,13 @@
-import type { SagaStage } from "../workflows/order-state.ts";
-import { type InputOf, type OrderMove, type StepName, type StepSpec, steps } from "../workflows/step-table.ts";
+import type { OrderMove, SagaStage } from "../workflows/order/order-types.ts";
+import { type InputOf, type StepFacts, type StepName, steps } from "./all-steps.ts";
 
 /** What a step is called in traces and metrics. */
 export type StepLabel = (typeof steps)[StepName]["label"] | "deliver";
 
 /** All that {@link stepLabel} returns. */
-export const stepLabels: readonly StepLabel[] = [...Object.values(steps).map(({ label }) => label), "deliver"];
+export const stepLabels: readonly StepLabel[] = [
+  ...new Set([...Object.values(steps).map(({ label }) => label), "deliver" as const]),
+];
 
 /** The step that an entry of an activity is: the move to DELIVERED has a name of its own. */
 export function stepLabel<N extends StepName>(name: N, entry: InputOf<N>): StepLabel {
@@ -30,7 +32,7 @@ export const countedStages: readonly SagaStage[] = [
 
 /** The stage that an order enters when an entry is done; undefined when it stays where it is. */
 export function stageAfter<N extends StepName>(name: N, entry: InputOf<N>): SagaStage | undefined {
-  const { halves }: StepSpec = steps[name];
+  const { halves }: StepFacts = steps[name];
   const move = "status" in entry ? entry.status : halves?.find(isMove);
   return move && stages[move];
 }

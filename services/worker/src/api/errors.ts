@@ -12,5 +12,6 @@ export const SagaError = defineErrors<SagaErrorReason>({
     [SagaErrorReason.NOT_CANCELLABLE]: Code.FailedPrecondition,
     [SagaErrorReason.STEP_NOT_PARKED]: Code.FailedPrecondition,
     [SagaErrorReason.SAGA_TOO_LARGE]: Code.InvalidArgument,
+    [SagaErrorReason.STEP_NOT_RESOLVABLE]: Code.FailedPrecondition,
   },
 });

@@ -10,21 +10,21 @@ import { answerEach } from "#platform/batch/batch-call.ts";
 import { withSubject } from "#platform/context.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { whole } from "#platform/whole.ts";
-import type { ParcelReportEntry } from "../workflows/messages.ts";
+import type { ParcelReportEntry } from "../workflows/legacy/messages.ts";
+import type { LegacySagas } from "./legacy-sagas.ts";
 import { inParallel } from "./parallel.ts";
-import type { Sagas } from "./sagas.ts";
 
 /** Workflows that are told at the same time. */
 const signalsAtOnce = 32;
 
 const about = { method: "ReportShipment", subjectOf: ({ orderId }: ShipmentReport) => ({ "order.id": orderId }) };
 
-/** Tells workflows what happened outside. */
+/** Tells workflows of the kind before episodes what happened outside. */
 export class SagaCallbackApi implements ServiceImpl<typeof SagaCallbackService> {
-  readonly #sagas: Sagas;
+  readonly #sagas: LegacySagas;
   readonly #logger: Pick<Logger, "warn">;
 
-  constructor(sagas: Sagas, logger: Pick<Logger, "warn">) {
+  constructor(sagas: LegacySagas, logger: Pick<Logger, "warn">) {
     this.#sagas = sagas;
     this.#logger = logger;
   }

@@ -1,4 +1,5 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { OrderSaga, ParkedOrder } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import {
   type ParkedStep,
   ParkedStepSchema,
@@ -10,9 +11,11 @@ import {
 } from "#gen/shop/sagas/v1/saga_pb.js";
 import { parseTraceParent } from "#platform/trace-parent.ts";
 import { whole } from "#platform/whole.ts";
-import type { ParkedStepView } from "../workflows/engine/parking.ts";
 import type { StepStatus } from "../workflows/engine/saga.ts";
-import type { OrderStatusView, SagaOrder, SagaStage } from "../workflows/order-state.ts";
+import type { ParkedStepView } from "../workflows/legacy/engine/parking.ts";
+import type { OrderStatusView, SagaOrder } from "../workflows/legacy/order-state.ts";
+import type { SagaStage } from "../workflows/order/order-types.ts";
+import type { SagaState, StepRecord } from "../workflows/order-state.ts";
 
 const stages = {
   CHECKOUT: ProtoStage.CHECKOUT,
@@ -54,14 +57,32 @@ export function toSaga(sagaId: string, { orderId, stage, steps, failureReason, l
     sagaId,
     orderId,
     stage: stages[stage],
-    steps: steps.map(({ name, status, startTime }) => ({
-      name,
-      status: stepStatuses[status],
-      startTime: timestampFromMs(startTime),
-    })),
+    steps: steps.map(toStep),
     failureReason,
     listSize,
   });
+}
+
+function toStep({ name, status, startTime, error = "" }: StepRecord) {
+  return { name, status: stepStatuses[status], startTime: timestampFromMs(startTime), error };
+}
+
+/** What the row of an order knows of its saga; without a state nothing has been settled yet. */
+export function toSettledSaga({ orderId, episodeId, lastEpisodeId }: OrderSaga, state: SagaState | undefined): Saga {
+  return whole(SagaSchema, {
+    sagaId: episodeId || lastEpisodeId,
+    orderId,
+    stage: stages[state?.stage ?? "CHECKOUT"],
+    steps: (state?.steps ?? []).map(toStep),
+    failureReason: state?.failure?.reason ?? "",
+    listSize: state?.batchSize ?? 0,
+  });
+}
+
+/** A parked step of a row as a message. */
+export function toParkedOrder({ orderId, step, parkTime, lastEpisodeId }: ParkedOrder): ParkedStep {
+  const { step: name = "", error = "" } = step ?? {};
+  return whole(ParkedStepSchema, { sagaId: lastEpisodeId, orderId, step: name, error, parkTime });
 }
 
 /** A parked step as a message. */

@@ -13,8 +13,8 @@ const inFolder = (name: string) => fileURLToPath(new URL(name, workflows));
 
 /** What the bundle is made from: the module whose exports are the workflows, and what goes around them. */
 export const bundleSources = {
-  workflowsPath: inFolder("process-orders.ts"),
-  workflowInterceptorModules: [inFolder("engine/query-guard.ts"), inFolder("engine/trace-header.ts")],
+  workflowsPath: inFolder("workflows.ts"),
+  workflowInterceptorModules: [inFolder("legacy/engine/query-guard.ts"), inFolder("engine/trace-header.ts")],
   preloadModules: [inFolder("engine/stack-traces.ts")],
 };
 

@@ -1,6 +1,6 @@
 import { type NativeConnection, Worker, type WorkerOptions, type WorkflowBundleOption } from "@temporalio/worker";
 import type { Logger } from "#platform/log/logger.ts";
-import type { Activities } from "../workflows/step-table.ts";
+import type { Activities } from "../activities/all-steps.ts";
 import { deploymentOf } from "./deployment.ts";
 import type { TemporalConfig } from "./temporal-config.ts";
 import { traceActivity, traceSinks } from "./tracing.ts";

@@ -1,47 +1,92 @@
-import { CancellationScope, CancelledFailure } from "@temporalio/workflow";
-import type { Parking } from "./engine/parking.ts";
-import type { Decision, SagaSubject, StepStatus } from "./engine/saga.ts";
-import type {
-  OrderFailure,
-  OrderState,
-  OrderStatusView,
-  ParcelReport,
-  ParcelState,
-  SagaOrder,
-  SagaStage,
-  StepRecord,
-} from "./order-state.ts";
+import { CancellationScope, CancelledFailure, isCancellation } from "@temporalio/workflow";
+import { StepRefused } from "./engine/failures.ts";
+import type { EpisodeOptions } from "./engine/options.ts";
+import type { SagaSubject, StepStatus } from "./engine/saga.ts";
+import type { Refusal } from "./engine/step-batch.ts";
+import { cancellation, failureFor, failureOf } from "./order/customer-texts.ts";
+import type { OrderFailure, OrderMove, SagaStage } from "./order/order-types.ts";
+import type { CarriedOrder, OrderEvent, ParcelEvent, ParcelState, SagaState } from "./order-state.ts";
+import { hear } from "./parcel-news.ts";
+import type { SettleInput } from "./step-table.ts";
+import { toOrderParcel } from "./steps.ts";
 
 /** A parcel together with its order. */
 export interface Parcel extends ParcelState {
-  readonly order: SagaOrder;
+  readonly order: CarriedOrder;
 }
 
-/** Whether an order can be cancelled now. */
-export type Cancellability = "yes" | "already" | "no";
+/** Whether an order can be cancelled now; "resting": its row decides. */
+export type Cancellability = "yes" | "already" | "no" | "resting";
+
+/** The checkout took longer than it may. */
+export class CheckoutLate extends Error {
+  override readonly name = "CheckoutLate";
+}
+
+/** What was begun to be undone in an earlier episode is undone further. */
+export class Undone extends Error {
+  override readonly name = "Undone";
+}
 
 const ended: ReadonlySet<SagaStage> = new Set(["DELIVERED", "REJECTED", "CANCELLED", "FAILED"]);
+/** Parcels that are still here: their shipments can be called off. */
+const here: ReadonlySet<string> = new Set(["PLANNED", "PACKING", "DROPPING", "CANCELLED"]);
+/** Where an order goes, step by step, when all goes well. */
+const path: readonly (OrderMove | undefined)[] = [undefined, "CONFIRMED", "PREPARING", "SHIPPED", "DELIVERED"];
+/** The most records of steps that are kept: an order of many parcels has hundreds. */
+const maxSteps = 100;
+/** Longest error that is kept. */
+const maxError = 300;
 
-/** One order while its workflow carries it. */
+/** What a run is besides its order. */
+export interface RunFacts {
+  readonly options: EpisodeOptions;
+  /** Whether a first workflow task was lost: what it did is not in the history, but it may have come as far as it could. */
+  readonly repeated: boolean;
+  readonly batchSize: number;
+}
+
+/** One order in an episode: what its saga remembers, and what becomes of it now. */
 export class OrderRun implements SagaSubject {
-  readonly order: SagaOrder;
-  parcels: Parcel[];
+  readonly order: CarriedOrder;
+  parcels: Parcel[] = [];
   stage: SagaStage;
-  failure: OrderFailure | undefined;
-  readonly #steps: StepRecord[];
-  readonly #parking: Parking;
+  /** The reservation was refused: nothing was asked for after it. */
+  nothingReserved: boolean;
+  readonly #facts: RunFacts;
+  readonly #before: SagaState;
   readonly #scope = new CancellationScope();
+  readonly #steps: SagaState["steps"];
+  readonly #early: ParcelEvent[];
+  readonly #again: Record<string, number>;
+  readonly #resolved: Set<string>;
+  #status: OrderMove | undefined;
+  #failure: OrderFailure | undefined;
   #cancelReason: string | undefined;
-  #leaving = false;
-  #running = 0;
+  /** The parked step that nobody has decided about. */
+  #undecided: SagaState["parked"];
+  #parked: SagaState["parked"];
+  #waitsFor: string | undefined;
+  #settling = false;
 
-  constructor(state: OrderState, parking: Parking) {
-    this.order = state.order;
-    this.stage = state.stage;
-    this.failure = state.failure;
-    this.parcels = state.parcels.map((parcel) => ({ ...parcel, order: state.order }));
-    this.#steps = state.steps;
-    this.#parking = parking;
+  constructor(order: CarriedOrder, facts: RunFacts) {
+    const before: SagaState = order.saga ?? { stage: "CHECKOUT", steps: [], parcels: [] };
+    this.order = order;
+    this.#facts = facts;
+    this.#before = before;
+    this.stage = before.stage;
+    this.nothingReserved = before.nothingReserved ?? false;
+    this.#steps = before.steps;
+    this.#early = before.early ?? [];
+    this.#again = { ...before.again };
+    this.#resolved = new Set(before.resolved);
+    this.#status = before.status ?? (order.confirmed ? "CONFIRMED" : undefined);
+    this.#failure = before.failure;
+    this.#undecided = before.parked;
+    this.#plan(before.parcels);
+    for (const event of order.events) this.#take(event);
+    // Accepted: it counts whatever else was told.
+    if (before.cancelReason !== undefined) this.#cancel(before.cancelReason);
   }
 
   /** Whether the saga of this order is over. */
@@ -49,28 +94,53 @@ export class OrderRun implements SagaSubject {
     return ended.has(this.stage);
   }
 
-  /** Whether the saga only waits for its parcels to arrive. */
-  get waits(): boolean {
-    return this.stage === "TRACKING" && this.#running === 0;
+  /** Whether there is money to move. */
+  get paid(): boolean {
+    return this.order.total.amount > 0;
   }
 
-  /** Why the order is to be cancelled; undefined when nobody asked for it. */
-  get cancelReason(): string | undefined {
-    return this.#cancelReason;
+  /**
+   * Whether the checkout may have been finished already by a run that was lost. Then it is gone through to its end, so that
+   * it is known again what was confirmed, before anything else is decided.
+   */
+  get mayBeConfirmed(): boolean {
+    return this.order.confirmed || this.#facts.repeated;
+  }
+
+  /** Whether the checkout has taken longer than it may. */
+  get late(): boolean {
+    return !this.mayBeConfirmed && Date.now() >= this.#deadline;
+  }
+
+  get #deadline(): number {
+    return this.order.createTime + this.#facts.options.checkoutPatienceMs;
   }
 
   /** Whether a cancellation would be accepted: until the first parcel leaves. */
   get cancellability(): Cancellability {
+    if (this.#settling) return "resting";
     if (this.#cancelReason !== undefined) return "already";
-    if (this.#leaving || (this.stage !== "CHECKOUT" && this.stage !== "FULFILLMENT")) return "no";
-    return "yes";
+    return this.#cancellable ? "yes" : "no";
+  }
+
+  get #cancellable(): boolean {
+    const open = this.stage === "CHECKOUT" || this.stage === "FULFILLMENT";
+    return open && this.parcels.every(({ stage }) => here.has(stage));
   }
 
   /** Accepts a cancellation when that is possible; otherwise nothing happens. */
   cancel(reason: string): void {
-    if (this.cancellability !== "yes") return;
-    this.#cancelReason = reason;
+    if (this.cancellability === "yes") this.#cancel(reason);
+  }
+
+  #cancel(reason: string): void {
+    this.#cancelReason ??= reason;
     this.#scope.cancel();
+  }
+
+  /** @throws CancelledFailure when the order is to be cancelled */
+  mustBeWanted(): void {
+    if (this.#cancelReason !== undefined) throw new CancelledFailure("the order is cancelled");
   }
 
   /** Runs what a cancellation of the order interrupts. */
@@ -79,62 +149,231 @@ export class OrderRun implements SagaSubject {
   }
 
   /**
-   * From here on the order cannot be cancelled, because a parcel leaves. The one place where a cancellation and a
-   * departure meet: nothing is awaited between the look and the decision.
+   * From here on the order cannot be cancelled, because the parcel leaves. The one place where a cancellation and a departure
+   * meet: nothing is awaited between the look and the decision.
    *
    * @throws CancelledFailure when a cancellation came first
    */
-  leaves(): void {
-    if (this.#cancelReason !== undefined) throw new CancelledFailure("the order is cancelled");
-    this.#leaving = true;
+  leaves(parcel: Parcel, stage: "LEAVING" | "TAKEN"): void {
+    this.mustBeWanted();
+    parcel.stage = stage;
   }
 
-  note(step: string, status: StepStatus): void {
-    const last = this.#steps.findLast(({ name }) => name === step);
-    if (status === "RUNNING") this.#running++;
-    else if (last?.status === "RUNNING") this.#running--;
-    if (last && (status !== "RUNNING" || last.status === "PARKED")) last.status = status;
-    else this.#steps.push({ name: step, status, startTime: Date.now() });
+  /** The order is confirmed, and this is what it consists of. What was told of its parcels before is heard now. */
+  confirmedAs(parcels: ParcelState[]): void {
+    this.#status ??= "CONFIRMED";
+    this.#plan(parcels);
+    for (const event of this.#early.splice(0)) this.#hear(event);
+    this.stage = "FULFILLMENT";
   }
 
-  async park(step: string, error: string, parkMs: number | undefined): Promise<Decision> {
-    this.#running++;
-    try {
-      return await this.#parking.park(this.order.orderId, step, { error, parkMs });
-    } finally {
-      this.#running--;
-    }
+  #plan(parcels: ParcelState[]): void {
+    this.parcels = parcels.map((parcel) => ({ ...parcel, order: this.order }));
   }
 
-  compensating(): void {
+  /** The saga of this order is over. */
+  ends(stage: "DELIVERED" | "FAILED", failure?: OrderFailure): void {
+    this.stage = stage;
+    if (failure) this.#failure = failure;
+  }
+
+  /** All that was done is undone. A cancellation that was accepted is kept, whatever else went wrong. */
+  undone(): void {
+    for (const parcel of this.parcels) parcel.stage = "CANCELLED";
+    if (this.#cancelReason !== undefined) this.stage = "CANCELLED";
+    else this.stage = this.#status === undefined ? "REJECTED" : "FAILED";
+  }
+
+  /** The order was confirmed, which only its row knew: it cannot be rejected any more. */
+  wasConfirmed(): void {
+    this.#status = "CONFIRMED";
+    this.stage = "FAILED";
+  }
+
+  /** The row does not take the order's next status. */
+  stuck(refusal: Refusal): void {
+    this.#parked = undefined;
+    this.park((this.#nextMove ?? "settle").toLowerCase(), refusal);
+  }
+
+  note(step: string, status: StepStatus, error?: string): void {
+    const known = this.#steps.findLast(({ name }) => name === step);
+    const record = known ?? { name: step, status, startTime: Date.now() };
+    if (!known) this.#steps.push(record);
+    record.status = status;
+    delete record.error;
+    if (error !== undefined) record.error = told(error);
+  }
+
+  again(step: string): number {
+    return this.#again[step] ?? 0;
+  }
+
+  isResolved(step: string): boolean {
+    return this.#resolved.has(step);
+  }
+
+  staysParked(step: string): boolean {
+    if (this.#undecided?.step !== step) return false;
+    this.#parked = this.#undecided;
+    return true;
+  }
+
+  park(step: string, { reason, message }: Refusal): void {
+    this.#parked ??= { step, reason, error: told(`${reason}: ${message}`) };
+  }
+
+  awaits(whom: string): void {
+    this.#waitsFor ??= whom;
+  }
+
+  compensating(cause: unknown): void {
+    this.#failure = this.#whyUndone(cause);
     this.stage = "COMPENSATING";
   }
 
-  /** The subject of a part of the saga: when a part is undone, the order goes on. */
-  get part(): SagaSubject {
+  #whyUndone(cause: unknown): OrderFailure | undefined {
+    if (cause instanceof Undone) return this.#failure;
+    const known = isCancellation(cause) || cause instanceof StepRefused || cause instanceof CheckoutLate;
+    if (!known) throw cause;
+    if (this.#cancelReason !== undefined) return cancellation(this.#cancelReason);
+    return cause instanceof StepRefused ? failureOf(cause.refusal) : failureFor("SERVICE_UNAVAILABLE");
+  }
+
+  #take(event: OrderEvent): void {
+    switch (event.kind) {
+      case "cancellation":
+        if (this.#cancellable) this.#cancel(event.reason);
+        break;
+      case "shipment":
+        this.#hear(event);
+        break;
+      case "decision":
+        this.#decide(event);
+        break;
+      default:
+    }
+  }
+
+  #hear({ locationId, news, trackingNumber }: ParcelEvent): void {
+    const parcel = this.parcels.find((candidate) => candidate.locationId === locationId);
+    if (parcel) hear(parcel, news, trackingNumber);
+    else if (this.stage === "CHECKOUT") this.#early.push({ locationId, news, trackingNumber });
+  }
+
+  #decide({ step, resolved }: { step: string; resolved: boolean }): void {
+    if (this.#undecided?.step !== step) return;
+    this.#undecided = undefined;
+    if (resolved) this.#resolved.add(step);
+    else this.#again[step] = this.again(step) + 1;
+  }
+
+  /** Where the order is on its way to, as its saga stands. */
+  get #target(): OrderMove | undefined {
+    switch (this.stage) {
+      case "CHECKOUT":
+      case "COMPENSATING":
+        return this.#status;
+      case "FULFILLMENT":
+        return this.parcels.some(({ stage }) => stage === "PLANNED") ? "CONFIRMED" : "PREPARING";
+      case "TRACKING":
+        return "SHIPPED";
+      default:
+        return this.stage;
+    }
+  }
+
+  /** The next status of the order; undefined when it is where it should be. */
+  get #nextMove(): OrderMove | undefined {
+    const target = this.#target;
+    const at = path.indexOf(this.#status);
+    if (target === undefined || target === this.#status || at < 0) return undefined;
+    return path.includes(target) ? path[at + 1] : target;
+  }
+
+  /** Whether it is to go on at once: its row takes one status at a time. */
+  #goesOn(next: OrderMove | undefined): boolean {
+    return this.#target !== undefined && (next ?? this.#status) !== this.#target;
+  }
+
+  /**
+   * How the order rests now. From here on a cancellation is its row's to decide. Calling it again, after the row refused
+   * a move, makes another settlement.
+   */
+  settlement(): SettleInput {
+    const { order, parcels } = this;
+    const move = this.#nextMove;
+    const next = move && this.#isStuckAt(move) ? undefined : move;
+    const cancellable = this.#cancellable && this.#cancelReason === undefined;
+    this.#settling = true;
+    const retryAfterMs = this.#retryAfterMs(next);
+    const shown = parcels.map((parcel) => toOrderParcel(parcel, order.total.currency));
     return {
-      note: (step, status) => this.note(step, status),
-      park: (step, error, parkMs) => this.park(step, error, parkMs),
-      compensating: () => {},
+      orderId: order.orderId,
+      saga: this.#stateAt(next),
+      ...(next && { status: next }),
+      ...(this.#failure && next && !path.includes(next) && { failure: this.#failure }),
+      ...(shown.length > 0 && { parcels: shown }),
+      cancellable,
+      needsCard: this.stage === "CHECKOUT",
+      ...(retryAfterMs !== undefined && { retryAfterMs }),
+      ...(this.#waitsFor && { waitsFor: this.#waitsFor }),
+      ...(this.#parked && { parked: this.#parked }),
     };
   }
 
-  /** Takes what the carrier reported about a parcel. The first report counts. */
-  report(locationId: string, result: ParcelReport): void {
-    const parcel = this.parcels.find((candidate) => candidate.locationId === locationId);
-    if (parcel) parcel.report ??= result;
+  /** Whether an operator has to decide before the row is asked again to take a status. */
+  #isStuckAt(move: OrderMove): boolean {
+    const step = move.toLowerCase();
+    return this.#parked?.step === step || this.staysParked(step);
   }
 
-  /** All that a following run of the workflow needs. */
-  get state(): OrderState {
-    const { order, stage, failure } = this;
-    const parcels = this.parcels.map(({ order: _, ...parcel }) => parcel);
-    return { order, stage, steps: this.#steps, parcels, ...(failure ? { failure } : {}) };
+  #retryAfterMs(next: OrderMove | undefined): number | undefined {
+    if (this.#waitsFor !== undefined) return this.#pauseMs();
+    return this.#parked === undefined && this.#goesOn(next) ? 0 : undefined;
   }
 
-  /** What the query shows. */
-  view(listSize: number): OrderStatusView {
-    const { order, stage, failure } = this;
-    return { orderId: order.orderId, stage, steps: this.#steps, failureReason: failure?.reason ?? "", listSize };
+  /** Spread, so that nobody who comes back is trampled; a checkout is not carried later than its deadline. */
+  #pauseMs(): number {
+    const { awayFirstMs, awayMaxMs } = this.#facts.options;
+    const pauseMs = Math.min(awayMaxMs, awayFirstMs * 2 ** Math.min(this.#tries - 1, 30));
+    const spreadMs = Math.round(pauseMs * (0.5 + Math.random()));
+    if (this.stage !== "CHECKOUT" || this.mayBeConfirmed) return spreadMs;
+    return Math.max(0, Math.min(spreadMs, this.#deadline - Date.now()));
   }
+
+  /** How many episodes in a row have ended like this one; one that came further begins anew. */
+  get #tries(): number {
+    const { stage, waitsFor, tries = 0 } = this.#before;
+    return stage === this.stage && waitsFor === this.#waitsFor ? tries + 1 : 1;
+  }
+
+  #stateAt(next: OrderMove | undefined): SagaState {
+    const status = next ?? this.#status;
+    return {
+      stage: this.stage,
+      ...(status && { status }),
+      steps: this.#steps.slice(-maxSteps),
+      parcels: this.parcels.map(toState),
+      ...(this.#early.length > 0 && { early: this.#early }),
+      ...(this.#cancelReason !== undefined && { cancelReason: this.#cancelReason }),
+      ...(this.#failure && { failure: this.#failure }),
+      ...(this.nothingReserved && { nothingReserved: true }),
+      ...(this.#parked && { parked: this.#parked }),
+      ...(Object.keys(this.#again).length > 0 && { again: this.#again }),
+      ...(this.#resolved.size > 0 && { resolved: [...this.#resolved] }),
+      ...(this.#waitsFor && { waitsFor: this.#waitsFor, tries: this.#tries }),
+      batchSize: this.#facts.batchSize,
+    };
+  }
+}
+
+/** What somebody else said, as it can be kept: PostgreSQL takes no NUL. */
+function told(text: string): string {
+  return text.replaceAll("\u0000", "").slice(0, maxError);
+}
+
+/** What a parcel holds is shipping's to know once it has a shipment. */
+function toState({ order: _, lines, ...parcel }: Parcel): ParcelState {
+  return parcel.stage === "PLANNED" && lines ? { ...parcel, lines } : parcel;
 }

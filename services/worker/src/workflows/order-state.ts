@@ -1,90 +1,60 @@
-/**
- * What crosses the border of a workflow: plain JSON, because the payload converter serializes neither `bigint` nor
- * protobuf-es messages. Amounts are integer minor units of at most 10^12, which a number holds exactly.
- */
-import type { SagaOptions } from "./engine/options.ts";
+/** What the worker remembers of an order between its episodes, and what comes with it into one. Plain JSON. */
+
+import type { EpisodeOptions } from "./engine/options.ts";
 import type { StepStatus } from "./engine/saga.ts";
+import type {
+  Address,
+  Money,
+  OrderFailure,
+  OrderLine,
+  OrderMove,
+  ParcelReport,
+  SagaStage,
+} from "./order/order-types.ts";
 
-/** An amount of money in minor units of its currency. */
-export interface Money {
-  currency: string;
-  amount: number;
-}
+/**
+ * How far a parcel has come.
+ *
+ * - `PLANNED`: it is known what it holds; its shipment may have been created by a workflow that was lost.
+ * - `PACKING`: it has a shipment; the warehouse packs it.
+ * - `LEAVING`: it is packed, and from here on the order cannot be cancelled; the carrier is to be asked.
+ * - `BOOKING`: the carrier was asked and has not decided.
+ * - `TAKEN`: the carrier has it; its money and its stock are to be taken.
+ * - `DROPPING`: it cannot ship; its money and its stock are to be given back.
+ * - `SHIPPED`, `CANCELLED`, `DELIVERED`, `LOST`: as the order shows it.
+ */
+export type ParcelStage =
+  | "PLANNED"
+  | "PACKING"
+  | "LEAVING"
+  | "BOOKING"
+  | "TAKEN"
+  | "DROPPING"
+  | "SHIPPED"
+  | "CANCELLED"
+  | "DELIVERED"
+  | "LOST";
 
-/** Where a parcel goes. Personal data. */
-export interface Address {
-  recipient: string;
-  lines: string[];
-  city: string;
-  postalCode: string;
-  country: string;
-}
-
-/** One article of an order; the price is of one, in the currency of the order's total. */
-export interface OrderLine {
-  sku: string;
-  quantity: number;
-  unitPrice: number;
-}
-
-/** An order as its saga needs it. */
-export interface SagaOrder {
-  orderId: string;
-  customerId: string;
-  lines: OrderLine[];
-  total: Money;
-  address: Address;
-  cardToken: string;
-  /** W3C trace context of the call that created the order; empty when its trace is not kept. */
-  traceparent: string;
-}
-
-/** A part of a reservation: one article at one location. */
-export interface Allocation {
-  sku: string;
-  locationId: string;
-  quantity: number;
-}
-
-/** What becomes of a parcel in the end. */
-export type ParcelReport = "DELIVERED" | "LOST";
-
-/** Where a parcel stands, as in `shop.orders.v1.OrderShipmentStatus`. */
-export type ParcelStatus = "PLANNED" | "SHIPPED" | "DELIVERED" | "CANCELLED" | "LOST";
+/** What is told of a parcel before it is known whether it arrives. */
+export type ParcelNews = "PACKED" | "PACKING_FAILED" | "BOOKED" | "BOOKING_REFUSED" | "CANCELLED";
 
 /** One parcel of an order: what leaves from one location. */
 export interface ParcelState {
   locationId: string;
-  lines: { sku: string; quantity: number }[];
+  stage: ParcelStage;
+  /** What it holds; only until its shipment is created. */
+  lines?: { sku: string; quantity: number }[];
   /** What it holds costs this much, in minor units of the order's currency. */
   amount: number;
   /** Empty before there is a shipment. */
   shipmentId: string;
-  /** Empty before it is booked. */
+  /** Empty before it is booked, and when nobody can track it. */
   trackingNumber: string;
-  status: ParcelStatus;
-  /** What the carrier reported; kept when it comes before the saga waits for it. */
+  /** The furthest that was told of it, however early. */
+  news?: ParcelNews;
+  /** What the carrier reported; kept when it comes early. */
   report?: ParcelReport;
 }
-
-/** Why an order ended without delivery. */
-export interface OrderFailure {
-  /** Upper snake case. */
-  reason: string;
-  /** A sentence for the customer. */
-  customerMessage: string;
-}
-
-/** Where a saga stands, as in `shop.sagas.v1.SagaStage`. */
-export type SagaStage =
-  | "CHECKOUT"
-  | "FULFILLMENT"
-  | "TRACKING"
-  | "COMPENSATING"
-  | "DELIVERED"
-  | "REJECTED"
-  | "CANCELLED"
-  | "FAILED";
 
 /** One step of a saga, for people. */
 export interface StepRecord {
@@ -92,41 +62,88 @@ export interface StepRecord {
   status: StepStatus;
   /** Milliseconds since 1970. */
   startTime: number;
+  /** What it failed with last, while it is to be tried again. */
+  error?: string;
 }
 
-/** All that is known about one order; carried over when the workflow continues as new. */
-export interface OrderState {
-  order: SagaOrder;
+/** A step that waits for an operator. */
+export interface ParkedState {
+  step: string;
+  /** Of the refusal; upper snake case. */
+  reason: string;
+  error: string;
+}
+
+/** Something that shipping told of a parcel, as `shop.orders.v1.ShipmentNews` names it. */
+export interface ParcelEvent {
+  locationId: string;
+  news: string;
+  trackingNumber: string;
+}
+
+/** All that the saga of an order remembers. Absent: as at the beginning, none, 0. */
+export interface SagaState {
   stage: SagaStage;
+  /** Where the order was moved to last; absent: it is PENDING. */
+  status?: OrderMove;
+  /** The latest of its steps. */
   steps: StepRecord[];
   parcels: ParcelState[];
+  /** What was told of parcels before they were planned. */
+  early?: ParcelEvent[];
+  /** Why the order is to be cancelled, when that was accepted. */
+  cancelReason?: string;
   failure?: OrderFailure;
+  /** The reservation was refused: no later step was ever asked for. */
+  nothingReserved?: boolean;
+  parked?: ParkedState;
+  /** How often an operator had a step asked anew. */
+  again?: Record<string, number>;
+  /** The steps that operators took care of by other means. */
+  resolved?: string[];
+  /** Whom the order waits for, and for how many episodes in a row. */
+  waitsFor?: string;
+  tries?: number;
+  /** How many orders its last workflow carried. */
+  batchSize?: number;
 }
 
-/** Answer of the query `orderStatus`. */
-export interface OrderStatusView {
+/** What happened to an order: `shop.sagas.v1.EpisodeEvent`. */
+export type OrderEvent =
+  | { kind: "placed" }
+  | ({ kind: "shipment" } & ParcelEvent)
+  | { kind: "cancellation"; reason: string }
+  | { kind: "decision"; step: string; resolved: boolean }
+  | { kind: "retry" };
+
+/** What a checkout needs besides. */
+export interface Checkout {
+  lines: OrderLine[];
+  address: Address;
+  cardToken: string;
+}
+
+/** An order as an episode takes it. */
+export interface CarriedOrder {
   orderId: string;
-  stage: SagaStage;
-  steps: StepRecord[];
-  failureReason: string;
-  /** How many orders its workflow carries. */
-  listSize: number;
+  customerId: string;
+  total: Money;
+  /** When it was placed, milliseconds since 1970. */
+  createTime: number;
+  /** W3C trace context of the call that created the order; empty when its trace is not kept. */
+  traceparent: string;
+  /** Whether it was CONFIRMED before, maybe by a workflow that was lost. */
+  confirmed: boolean;
+  /** Absent: its saga begins. */
+  saga?: SagaState;
+  /** The oldest first. */
+  events: OrderEvent[];
+  /** Absent once its shipments are created. */
+  checkout?: Checkout;
 }
 
-/** The input of `processOrders`: orders at their beginning, or as they stood when the workflow continued as new. */
-export interface ProcessOrdersInput {
-  orders: OrderState[];
-  options: SagaOptions;
-  /** When the carrier is asked next, milliseconds since 1970; absent before the first parcel is on its way. */
-  nextPollTime?: number;
-}
-
-/** How each order ended. */
-export interface ProcessOrdersResult {
-  orders: { orderId: string; stage: SagaStage }[];
-}
-
-/** The state of an order whose saga begins. */
-export function newOrderState(order: SagaOrder): OrderState {
-  return { order, stage: "CHECKOUT", steps: [], parcels: [] };
+/** The input of `carryOrders`. */
+export interface CarryOrdersInput {
+  orders: CarriedOrder[];
+  options: EpisodeOptions;
 }

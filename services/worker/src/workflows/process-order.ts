@@ -1,138 +1,155 @@
-import { CancellationScope, condition, isCancellation } from "@temporalio/workflow";
-import { cancellation, failureFor, failureOf } from "./customer-texts.ts";
-import { StepGivenUp, StepRefused } from "./engine/failures.ts";
+import { CancellationScope } from "@temporalio/workflow";
+import { Compensated, Resting, StepRefused } from "./engine/failures.ts";
 import { nothing, type SagaBody, saga, together } from "./engine/saga.ts";
-import type { OrderRun, Parcel } from "./order-run.ts";
-import type { Allocation, OrderFailure } from "./order-state.ts";
-import { planParcels } from "./parcel-plan.ts";
-import type { OwnMove } from "./step-table.ts";
-import { type Steps, toOrderParcel } from "./steps.ts";
+import { failureFor } from "./order/customer-texts.ts";
+import type { Allocation } from "./order/order-types.ts";
+import { CheckoutLate, type OrderRun, type Parcel, Undone } from "./order-run.ts";
+import type { Steps } from "./steps.ts";
 
-/** Brings one order from its checkout to its end: delivered, rejected, cancelled or failed. */
+/** A stage of the process, in one saga. */
+type Stage = (run: OrderRun, steps: Steps, body: SagaBody) => Promise<void>;
+
+/**
+ * Brings one order from where it rested to where it rests next, or to its end. It returns when there is nothing more to do
+ * now: the rest is for another episode, when the warehouse, the carrier, the customer or an operator has said something, or
+ * when somebody who is away is asked again. What was done before is not forgotten, and what is done again has no second effect.
+ */
 export async function processOrder(run: OrderRun, steps: Steps): Promise<void> {
-  if (run.stage === "CHECKOUT") {
-    try {
-      await run.interruptibly(() => saga(run, (body) => placeOrder(run, steps, body)));
-    } catch (cause) {
-      return undone(run, steps, cause);
-    }
+  try {
+    await run.interruptibly(() => goThrough(run, steps));
+  } catch (cause) {
+    if (cause instanceof Compensated)
+      run.undone(); // REJECTED, CANCELLED or FAILED
+    else if (!(cause instanceof Resting)) throw cause;
   }
-  await CancellationScope.nonCancellable(() => track(run, steps));
 }
 
-/** The business process: everything up to the departure of the parcels. */
-async function placeOrder(run: OrderRun, steps: Steps, body: SagaBody): Promise<void> {
+/** From stage to stage, for as long as there is something to do. The order's status follows its stage. */
+async function goThrough(run: OrderRun, steps: Steps): Promise<void> {
+  const within = (stage: Stage) => saga(run, (body) => stage(run, steps, body));
+  if (run.stage === "COMPENSATING") await within(goOnUndoing);
+  if (run.stage === "CHECKOUT") await within(run.mayBeConfirmed ? uninterrupted(checkout) : checkout); // CONFIRMED
+  if (run.stage === "FULFILLMENT") await within(fulfil); // PREPARING
+  if (run.stage === "TRACKING") await within(track); // SHIPPED
+}
+
+/** Sets stock and money aside. Before its last step an order may be refused; from there on it only goes forward. */
+async function checkout(run: OrderRun, steps: Steps, body: SagaBody): Promise<void> {
   const { payments, orders } = steps;
-  const { order } = run;
-  const allocations = await reserve(run, steps, body);
-  if (order.total.amount > 0) await body.step(payments.authorize, payments.void, run);
-  run.parcels = planParcels(order, allocations).map((parcel) => ({ ...parcel, order }));
-  await body.step(orders.confirm, nothing, run); // the pivot, CONFIRMED: from here on we go forward
-  run.stage = "FULFILLMENT";
-  await together(run.parcels.map((parcel) => fulfil(parcel, run, { steps, body })));
-  const shipped = run.parcels.some(({ status }) => status === "SHIPPED");
-  if (!shipped) return fail(run, body, { steps, failure: failureFor("SHIPPING_FAILED") });
-  await body.forward(orders.transition, move(run, "SHIPPED"));
-  run.stage = "TRACKING";
+  const reserved = await reserve(run, steps, body);
+  if (run.paid) await body.step(payments.authorize, payments.void, run);
+  run.confirmedAs(await body.step(orders.confirm, nothing, { run, reserved })); // the pivot
 }
 
 /**
- * Sets the stock aside. When a worker dies in its first workflow task, what the local activities of that task did is not in
- * the history. So the card may be authorized although this run never came that far, unless the stock is refused: an earlier
- * success would have been repeated.
+ * Sets the stock aside. A run that was lost may have come further than this one, unless the stock is refused: an earlier
+ * success would have been repeated. So what it may have done is undone as well.
  */
 async function reserve(run: OrderRun, { stock, payments }: Steps, body: SagaBody): Promise<Allocation[]> {
   try {
+    if (run.late) {
+      body.alsoUndo(stock.release, run);
+      throw new CheckoutLate();
+    }
     return await body.step(stock.reserve, stock.release, run);
   } catch (cause) {
-    if (!(cause instanceof StepRefused) && run.order.total.amount > 0) body.alsoUndo(payments.void, run);
+    run.nothingReserved = cause instanceof StepRefused;
+    if (!run.nothingReserved && run.paid) body.alsoUndo(payments.void, run);
     throw cause;
   }
 }
 
-/**
- * Packs one parcel, with its order PREPARING, and ships it, then takes its part of the money and of the stock. Without it the
- * others go on.
- */
-async function fulfil(parcel: Parcel, run: OrderRun, { steps, body }: { steps: Steps; body: SagaBody }): Promise<void> {
-  const { stock, payments, parcels } = steps;
-  try {
-    await saga(run.part, async ({ step }) => {
-      Object.assign(parcel, await step(parcels.prepare, parcels.cancel, parcel));
-      run.leaves();
-      Object.assign(parcel, await step(parcels.book, nothing, parcel));
-    });
-  } catch (cause) {
-    if (!(cause instanceof StepRefused)) throw cause;
-    return drop(parcel, { steps, body });
-  }
-  if (parcel.amount > 0) await body.forward(payments.capture, parcel);
-  await body.forward(stock.commit, parcel);
-  parcel.status = "SHIPPED";
+/** Has the parcels packed and shipped. When each has left, or cannot, the order is on its way. */
+async function fulfil(run: OrderRun, steps: Steps, body: SagaBody): Promise<void> {
+  alsoUndoAll(run, steps, body);
+  run.mustBeWanted();
+  await together(run.parcels.map((parcel) => ship(parcel, run, { steps, body })));
+  if (run.parcels.some(({ stage }) => stage !== "SHIPPED" && stage !== "CANCELLED")) return;
+  const shipped = run.parcels.some(({ stage }) => stage === "SHIPPED");
+  if (!shipped) return run.ends("FAILED", failureFor("SHIPPING_FAILED"));
+  run.stage = "TRACKING";
 }
 
-/** Gives back what a parcel that cannot ship holds of the money and of the stock. */
-async function drop(parcel: Parcel, { steps, body }: { steps: Steps; body: SagaBody }): Promise<void> {
-  if (parcel.amount > 0) await body.forward(steps.payments.voidPart, parcel);
-  await body.forward(steps.stock.releasePart, parcel);
-  parcel.status = "CANCELLED";
+/**
+ * Has one parcel packed, hands it to the carrier, then takes its part of the money and of the stock, each as soon as shipping
+ * has told that it is time. Without it the others go on.
+ */
+async function ship(parcel: Parcel, run: OrderRun, { steps, body }: { steps: Steps; body: SagaBody }): Promise<void> {
+  const { parcels, payments, stock } = steps;
+  await prepare(parcel, run, { steps, body });
+  if (parcel.stage === "LEAVING" || parcel.stage === "BOOKING") {
+    if (parcel.news === "BOOKED") parcel.stage = "TAKEN";
+    else if (parcel.news !== "PACKED") parcel.stage = "DROPPING";
+  }
+  if (parcel.stage === "LEAVING") {
+    try {
+      Object.assign(parcel, await body.forward(parcels.book, nothing, parcel));
+    } catch (cause) {
+      if (!(cause instanceof StepRefused)) throw cause;
+      parcel.stage = "DROPPING";
+    }
+  }
+  if (parcel.stage === "TAKEN") {
+    if (parcel.amount > 0) await body.forward(payments.capture, nothing, parcel);
+    await body.forward(stock.commit, nothing, parcel);
+    parcel.stage = "SHIPPED";
+  }
+  if (parcel.stage === "DROPPING") {
+    if (parcel.amount > 0) await body.forward(payments.voidPart, nothing, parcel);
+    await body.forward(stock.releasePart, nothing, parcel);
+    parcel.stage = "CANCELLED";
+  }
+}
+
+/** Has a parcel packed. When it is, it leaves: from there on the order cannot be cancelled. */
+async function prepare(
+  parcel: Parcel,
+  run: OrderRun,
+  { steps, body }: { steps: Steps; body: SagaBody },
+): Promise<void> {
+  if (parcel.stage === "PLANNED") {
+    const { stage = parcel.stage, ...shipment } = await body.forward(steps.parcels.create, nothing, parcel);
+    Object.assign(parcel, shipment);
+    if (stage === "TAKEN") return run.leaves(parcel, stage);
+    parcel.stage = stage;
+  }
+  if (parcel.stage !== "PACKING" || parcel.news === undefined) return;
+  if (parcel.news === "PACKED" || parcel.news === "BOOKED") run.leaves(parcel, "LEAVING");
+  else parcel.stage = "DROPPING";
 }
 
 /** Waits until every parcel that left has arrived or is lost. */
-async function track(run: OrderRun, steps: Steps): Promise<void> {
-  if (run.ended) return;
-  await saga(run.part, async (body) => {
-    const onTheWay = run.parcels.filter(({ status }) => status === "SHIPPED");
-    await together(onTheWay.map((parcel) => arrival(parcel, steps, body)));
-    const delivered = run.parcels.some(({ status }) => status === "DELIVERED");
-    if (!delivered) return fail(run, body, { steps, failure: failureFor("LOST_IN_TRANSIT") });
-    await body.forward(steps.orders.transition, move(run, "DELIVERED"));
-    run.stage = "DELIVERED";
-  });
+async function track(run: OrderRun, steps: Steps, body: SagaBody): Promise<void> {
+  await together(run.parcels.map((parcel) => arrive(parcel, steps, body)));
+  if (run.parcels.some(({ stage }) => stage === "SHIPPED")) return;
+  const delivered = run.parcels.some(({ stage }) => stage === "DELIVERED");
+  if (delivered) run.ends("DELIVERED");
+  else run.ends("FAILED", failureFor("LOST_IN_TRANSIT"));
 }
 
-async function arrival(parcel: Parcel, steps: Steps, body: SagaBody): Promise<void> {
-  await condition(() => parcel.report !== undefined);
-  if (parcel.report === "LOST" && parcel.amount > 0) await body.forward(steps.payments.refundPart, parcel);
-  parcel.status = parcel.report ?? parcel.status;
+async function arrive(parcel: Parcel, { payments }: Steps, body: SagaBody): Promise<void> {
+  if (parcel.stage !== "SHIPPED") return;
+  // What left without a number is tracked by nobody: whoever sent it knows that it arrives.
+  const report = parcel.report ?? (parcel.trackingNumber === "" ? "DELIVERED" : undefined);
+  if (report === undefined) return;
+  if (report === "LOST" && parcel.amount > 0) await body.forward(payments.refundPart, nothing, parcel);
+  parcel.stage = report;
 }
 
-/** Ends an order of which nothing could be delivered. */
-async function fail(run: OrderRun, body: SagaBody, end: { steps: Steps; failure: OrderFailure }): Promise<void> {
-  run.failure = end.failure;
-  await body.forward(end.steps.orders.transition, move(run, "FAILED"));
-  run.stage = "FAILED";
+/** Undoes further what was begun to be undone: what is undone already is so without a second effect. */
+async function goOnUndoing(run: OrderRun, steps: Steps, body: SagaBody): Promise<void> {
+  alsoUndoAll(run, steps, body);
+  throw new Undone();
 }
 
-/** Ends an order whose steps have been undone. A cancellation that was accepted is kept, whatever else went wrong. */
-async function undone(run: OrderRun, steps: Steps, cause: unknown): Promise<void> {
-  run.failure = whyUndone(run, cause);
-  for (const parcel of run.parcels) parcel.status = "CANCELLED";
-  await CancellationScope.nonCancellable(() => saga(run.part, (body) => end(run, steps.orders, body)));
+/** Has all undone that the order may have done so far, also in a run that was lost, and what its parcels are about to do. */
+function alsoUndoAll(run: OrderRun, { stock, payments, parcels }: Steps, body: SagaBody): void {
+  body.alsoUndo(stock.release, run);
+  if (run.paid && !run.nothingReserved) body.alsoUndo(payments.void, run);
+  for (const parcel of run.parcels) if (parcel.stage !== "CANCELLED") body.alsoUndo(parcels.cancel, parcel);
 }
 
-async function end(run: OrderRun, { transition }: Steps["orders"], { step, forward }: SagaBody): Promise<void> {
-  const status = run.cancelReason === undefined ? "REJECTED" : "CANCELLED";
-  try {
-    await step(transition, nothing, move(run, status));
-    run.stage = status;
-  } catch (cause) {
-    if (!(cause instanceof StepRefused)) throw cause;
-    // A first task that was lost may have confirmed the order: then it cannot be rejected any more.
-    await forward(transition, move(run, "FAILED"));
-    run.stage = "FAILED";
-  }
-}
-
-/** @throws the cause, when it is a fault in the workflow's code: the workflow task then waits for a better version */
-function whyUndone(run: OrderRun, cause: unknown): OrderFailure {
-  if (run.cancelReason !== undefined) return cancellation(run.cancelReason);
-  if (cause instanceof StepRefused) return failureOf(cause.refusal);
-  if (cause instanceof StepGivenUp || isCancellation(cause)) return failureFor("SERVICE_UNAVAILABLE");
-  throw cause;
-}
-
-function move(run: OrderRun, status: OwnMove) {
-  const parcels = run.parcels.map(toOrderParcel);
-  return { orderId: run.order.orderId, status, parcels, ...(run.failure ? { failure: run.failure } : {}) };
+/** A stage that nothing cancels before it is through. */
+function uninterrupted(stage: Stage): Stage {
+  return (run, steps, body) => CancellationScope.nonCancellable(() => stage(run, steps, body));
 }

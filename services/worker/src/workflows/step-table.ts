@@ -1,23 +1,7 @@
 import type { StepCall } from "./engine/batch-calls.ts";
 import type { Outcome, StepBatch } from "./engine/step-batch.ts";
-import type { Address, Allocation, Money, OrderFailure, ParcelReport, ParcelState } from "./order-state.ts";
-
-/** Where the saga moves an order, as in `shop.orders.v1.OrderStatus`. */
-export type OrderMove = "CONFIRMED" | "PREPARING" | "SHIPPED" | "DELIVERED" | "REJECTED" | "CANCELLED" | "FAILED";
-
-/** A parcel as the order shows it. */
-export type OrderParcel = Pick<ParcelState, "locationId" | "shipmentId" | "trackingNumber" | "status"> & {
-  amount: Money;
-};
-
-/** One move of one order. */
-export interface TransitionInput {
-  orderId: string;
-  status: OrderMove;
-  failure?: OrderFailure;
-  /** The parcels from now on; absent: as they are. */
-  parcels?: OrderParcel[];
-}
+import type { Address, Allocation, Money, OrderFailure, OrderMove, OrderParcel } from "./order/order-types.ts";
+import type { ParkedState, SagaState } from "./order-state.ts";
 
 /** A parcel by its order and location. */
 export interface ParcelRef {
@@ -38,6 +22,28 @@ export interface MoneyInput extends Again {
   amount: Money;
 }
 
+/** How an order leaves an episode, as `shop.orders.v1.SettleOrderRequest`. */
+export interface SettleInput {
+  orderId: string;
+  /** What the saga remembers. */
+  saga: SagaState;
+  /** Where the order goes; absent: it stays where it is. */
+  status?: OrderMove;
+  /** Why, for REJECTED, CANCELLED and FAILED. */
+  failure?: OrderFailure;
+  /** The parcels from now on; absent: as they are. */
+  parcels?: OrderParcel[];
+  cancellable: boolean;
+  needsCard: boolean;
+  /** When it is carried again although nothing happens to it; absent: when something does. */
+  retryAfterMs?: number;
+  waitsFor?: string;
+  parked?: ParkedState;
+}
+
+/** What the carrier says to a parcel: its number, or that it has not decided. */
+export type Booking = { trackingNumber: string } | "pending";
+
 /** What goes into and comes out of each step: one entry of the activity of that name. */
 export interface StepTypes {
   reserveStock: { input: { orderId: string; lines: { sku: string; quantity: number }[] }; output: Allocation[] };
@@ -51,24 +57,19 @@ export interface StepTypes {
   voidPayment: { input: { orderId: string; locationId?: string; amount?: Money } & Again; output: null };
   capturePayment: { input: MoneyInput; output: null };
   refundPayment: { input: MoneyInput; output: null };
-  confirmOrder: { input: { orderId: string; parcels: OrderParcel[] }; output: null };
-  transitionOrder: { input: TransitionInput; output: null };
-  prepareShipment: {
-    input: ParcelRef & { lines: { sku: string; quantity: number }[]; address: Address };
+  /** With the parcels as they were reserved. Answers what is firm in the end: stock of a hold that ended may be elsewhere. */
+  confirmOrder: { input: { orderId: string; parcels: OrderParcel[]; reserved?: Allocation[] }; output: Allocation[] };
+  createShipment: {
+    input: ParcelRef & Again & { lines: { sku: string; quantity: number }[]; address: Address };
     output: { shipmentId: string };
   };
-  bookShipment: { input: ParcelRef; output: { trackingNumber: string } };
+  requestBooking: { input: ParcelRef & Again; output: Booking };
   cancelShipment: { input: ParcelRef & Again; output: null };
-  /** What became of a shipment; null while it is on its way. */
-  lookShipment: { input: { orderId: string; shipmentId: string }; output: ParcelReport | null };
+  settleOrder: { input: SettleInput; output: null };
 }
 
 /** The name of a step's activity. */
 export type StepName = keyof StepTypes;
-/** What one entry of an activity takes. */
-export type InputOf<N extends StepName> = StepTypes[N]["input"];
-/** What one entry of an activity answers. */
-export type OutputOf<N extends StepName> = StepTypes[N]["output"];
 
 /** All that is said of a step outside of what it does. */
 export interface StepSpec extends StepCall {
@@ -78,7 +79,7 @@ export interface StepSpec extends StepCall {
   readonly halves?: readonly [StepHalf, StepHalf];
 }
 
-type StepHalf = OrderMove | "confirmStock" | "createShipment";
+type StepHalf = OrderMove | "confirmStock";
 
 /**
  * The steps of the saga. A new one has its types above and its row here, its do and its undo side by side in `steps.ts`, its
@@ -86,27 +87,21 @@ type StepHalf = OrderMove | "confirmStock" | "createShipment";
  * compile. Metrics, traces and retries read the row.
  */
 export const steps = {
-  reserveStock: { label: "reserve", kind: "checkout" },
-  releaseStock: { label: "release", kind: "short" },
-  commitStock: { label: "commit", kind: "short" },
-  authorizePayment: { label: "authorize", kind: "checkout" },
-  voidPayment: { label: "void", kind: "short" },
-  capturePayment: { label: "capture", kind: "short" },
-  refundPayment: { label: "refund", kind: "short" },
-  confirmOrder: { label: "confirm", kind: "pivot", halves: ["confirmStock", "CONFIRMED"] },
-  transitionOrder: { label: "transition", kind: "short" },
-  prepareShipment: { label: "prepare", kind: "long", halves: ["PREPARING", "createShipment"] },
-  bookShipment: { label: "ship", kind: "long" },
-  cancelShipment: { label: "cancel", kind: "short" },
-  lookShipment: { label: "look", kind: "short" },
+  reserveStock: { label: "reserve", callee: "inventory" },
+  releaseStock: { label: "release", callee: "inventory" },
+  commitStock: { label: "commit", callee: "inventory" },
+  authorizePayment: { label: "authorize", callee: "payments", decider: "gateway" },
+  voidPayment: { label: "void", callee: "payments", decider: "gateway" },
+  capturePayment: { label: "capture", callee: "payments", decider: "gateway" },
+  refundPayment: { label: "refund", callee: "payments", decider: "gateway" },
+  confirmOrder: { label: "confirm", callee: "inventory", halves: ["confirmStock", "CONFIRMED"] },
+  createShipment: { label: "prepare", callee: "shipping" },
+  requestBooking: { label: "ship", callee: "shipping" },
+  cancelShipment: { label: "cancel", callee: "shipping", decider: "carrier" },
+  settleOrder: { label: "settle", callee: "orders", patient: true },
 } as const satisfies Record<StepName, StepSpec>;
 
-type Halves = Extract<(typeof steps)[StepName], { halves: unknown }>["halves"][number];
-
-/** The moves that the process makes as steps of their own; the others are halves of steps. */
-export type OwnMove = Exclude<OrderMove, Halves>;
-
-/** The activities that the worker provides: each takes a batch and answers with an outcome for each entry. */
+/** The activities of episodes: each takes a batch and answers with an outcome for each entry. */
 export type Activities = {
-  [N in StepName]: (batch: StepBatch<InputOf<N>>) => Promise<Outcome<OutputOf<N>>[]>;
+  [N in StepName]: (batch: StepBatch<StepTypes[N]["input"]>) => Promise<Outcome<StepTypes[N]["output"]>[]>;
 };

@@ -1,67 +1,55 @@
 import { BatchCalls } from "./engine/batch-calls.ts";
-import type { SagaOptions } from "./engine/options.ts";
+import type { EpisodeOptions } from "./engine/options.ts";
 import type { Step } from "./engine/saga.ts";
-import type { Parcel } from "./order-run.ts";
-import type { SagaOrder } from "./order-state.ts";
-import {
-  type Again,
-  type OrderParcel,
-  type StepName,
-  type StepTypes,
-  steps,
-  type TransitionInput,
-} from "./step-table.ts";
+import type { Allocation, OrderParcel } from "./order/order-types.ts";
+import { planParcels } from "./order/parcel-plan.ts";
+import type { OrderRun, Parcel } from "./order-run.ts";
+import type { CarriedOrder, Checkout, ParcelState } from "./order-state.ts";
+import { type Again, type SettleInput, type StepName, type StepTypes, steps } from "./step-table.ts";
 
 type Calls = BatchCalls<StepTypes>;
-type OfOrder = { order: SagaOrder };
 
 /** The steps of the saga, by whom they ask: each with its undo beside it. */
 export type Steps = ReturnType<typeof openSteps>;
 
 /** Makes the steps of one workflow. Calls of the same step, made in the same activation, go out as one batch. */
-export function openSteps(options: SagaOptions, orders: SagaOrder[]) {
+export function openSteps(options: EpisodeOptions, orders: CarriedOrder[]) {
   const calls = new BatchCalls<StepTypes>(steps, options, orders);
   return {
-    stock: stockSteps(calls, options),
-    payments: paymentSteps(calls, options),
+    stock: stockSteps(calls),
+    payments: paymentSteps(calls),
     orders: orderSteps(calls),
     parcels: parcelSteps(calls),
   };
 }
 
-function stockSteps(calls: Calls, { checkoutPatienceMs: parkMs }: SagaOptions) {
+function stockSteps(calls: Calls) {
   const reserve = calls.of("reserveStock");
   const release = calls.of("releaseStock");
   const commit = calls.of("commitStock");
   return {
-    reserve: {
-      ...ofOrder("reserveStock", ({ order }) =>
-        reserve.ask({
-          orderId: order.orderId,
-          lines: order.lines.map(({ sku, quantity }) => ({ sku, quantity })),
-        }),
-      ),
-      parkMs,
-    },
+    reserve: ofOrder("reserveStock", ({ order }) =>
+      reserve.ask({
+        orderId: order.orderId,
+        lines: checkoutOf(order).lines.map(({ sku, quantity }) => ({ sku, quantity })),
+      }),
+    ),
     release: ofOrder("releaseStock", ({ order }, again) => release.ask({ orderId: order.orderId, ...anew(again) })),
     commit: done(ofParcel("commitStock", (parcel, again) => commit.ask({ ...refOf(parcel), ...anew(again) }))),
     releasePart: done(ofParcel("releaseStock", (parcel, again) => release.ask({ ...refOf(parcel), ...anew(again) }))),
   };
 }
 
-function paymentSteps(calls: Calls, { checkoutPatienceMs: parkMs }: SagaOptions) {
+function paymentSteps(calls: Calls) {
   const authorize = calls.of("authorizePayment");
   const voiding = calls.of("voidPayment");
   const capture = calls.of("capturePayment");
   const refund = calls.of("refundPayment");
   return {
-    authorize: {
-      ...ofOrder("authorizePayment", ({ order }) => {
-        const { orderId, customerId, total: amount, cardToken } = order;
-        return authorize.ask({ orderId, customerId, amount, cardToken });
-      }),
-      parkMs,
-    },
+    authorize: ofOrder("authorizePayment", ({ order }) => {
+      const { orderId, customerId, total: amount } = order;
+      return authorize.ask({ orderId, customerId, amount, cardToken: checkoutOf(order).cardToken });
+    }),
     void: ofOrder("voidPayment", ({ order }, again) => voiding.ask({ orderId: order.orderId, ...anew(again) })),
     capture: done(ofParcel("capturePayment", (parcel, again) => capture.ask({ ...partOf(parcel), ...anew(again) }))),
     voidPart: done(ofParcel("voidPayment", (parcel, again) => voiding.ask({ ...partOf(parcel), ...anew(again) }))),
@@ -71,47 +59,56 @@ function paymentSteps(calls: Calls, { checkoutPatienceMs: parkMs }: SagaOptions)
 
 function orderSteps(calls: Calls) {
   const confirm = calls.of("confirmOrder");
-  const transition = calls.of("transitionOrder");
+  const settle = calls.of("settleOrder");
   return {
     /**
-     * The pivot: makes the hold firm and the order CONFIRMED; see its row. A cancellation does not interrupt it: it takes
-     * effect at the next step.
+     * The pivot: makes the hold firm and the order CONFIRMED; see its row. Answers the parcels. A cancellation does not
+     * interrupt it: it takes effect at the next step.
      */
-    confirm: done(
-      ofOrder("confirmOrder", ({ order, parcels }: OfOrder & { parcels: Parcel[] }) =>
-        confirm.askToTheEnd({ orderId: order.orderId, parcels: parcels.map(toOrderParcel) }),
-      ),
-    ),
-    transition: done({
-      name: ({ status }: TransitionInput) => status.toLowerCase(),
-      ask: (input: TransitionInput) => transition.ask(input),
-    }),
+    confirm: {
+      name: () => steps.confirmOrder.label,
+      ask: async ({ run, reserved }: { run: OrderRun; reserved: Allocation[] }): Promise<ParcelState[]> => {
+        const { order } = run;
+        const { orderId, total } = order;
+        const parcels = planned(order, reserved).map((parcel) => toOrderParcel(parcel, total.currency));
+        const firm = await confirm.askToTheEnd({ orderId, parcels, reserved });
+        return planned(order, firm);
+      },
+    },
+    /** Ends an order's part in the episode. */
+    settle: (input: SettleInput) => settle.askToTheEnd(input),
   };
 }
 
 function parcelSteps(calls: Calls) {
-  const prepare = calls.of("prepareShipment");
-  const book = calls.of("bookShipment");
+  const create = calls.of("createShipment");
+  const book = calls.of("requestBooking");
   const cancel = calls.of("cancelShipment");
-  const look = calls.of("lookShipment");
   return {
-    /** Has the order PREPARING, then the parcel packed; see its row. */
-    prepare: {
-      ...ofParcel("prepareShipment", (parcel) =>
-        prepare.ask({ ...refOf(parcel), lines: parcel.lines, address: parcel.order.address }),
-      ),
-      resolved: () => ({ shipmentId: "" }),
+    /** Has the parcel packed, which takes its time: shipping tells when it is. Resolved, it leaves by other means. */
+    create: {
+      ...ofParcel("createShipment", async (parcel, again): Promise<Partial<ParcelState>> => {
+        const { lines = [], order } = parcel;
+        const { address } = checkoutOf(order);
+        const { shipmentId } = await create.ask({ ...refOf(parcel), ...anew(again), lines, address });
+        return { shipmentId, stage: "PACKING" };
+      }),
+      resolved: (): Partial<ParcelState> => ({ stage: "TAKEN" }),
     },
     cancel: ofParcel("cancelShipment", (parcel, again) => cancel.ask({ ...refOf(parcel), ...anew(again) })),
+    /** Hands the parcel to the carrier; when that takes its time, shipping tells how it went. */
     book: {
-      ...ofParcel("bookShipment", (parcel) => book.ask(refOf(parcel))),
-      resolved: () => ({ trackingNumber: "" }),
+      ...ofParcel("requestBooking", async (parcel, again): Promise<Partial<ParcelState>> => {
+        const booking = await book.ask({ ...refOf(parcel), ...anew(again) });
+        return booking === "pending" ? { stage: "BOOKING" } : { ...booking, stage: "TAKEN" };
+      }),
+      resolved: (): Partial<ParcelState> => ({ stage: "TAKEN" }),
+      turnedDown: new Set(["CARRIER_REFUSED", "PACKING_FAILED", "SHIPMENT_CANCELLED"]),
     },
-    look,
   };
 }
 
-function ofOrder<I extends OfOrder, O>(step: StepName, ask: Step<I, O>["ask"]): Step<I, O> {
+function ofOrder<O>(step: StepName, ask: Step<OrderRun, O>["ask"]): Step<OrderRun, O> {
   return { name: () => steps[step].label, ask };
 }
 
@@ -137,8 +134,34 @@ function partOf(parcel: Parcel) {
   return { ...refOf(parcel), amount: { currency: parcel.order.total.currency, amount: parcel.amount } };
 }
 
+/** @throws TypeError when orders forgot it: until the shipments are created, an order cannot be without */
+function checkoutOf({ orderId, checkout }: CarriedOrder): Checkout {
+  if (!checkout) throw new TypeError(`order ${orderId} came without its checkout`);
+  return checkout;
+}
+
+function planned(order: CarriedOrder, allocations: Allocation[]): ParcelState[] {
+  const { lines } = checkoutOf(order);
+  return planParcels({ lines, total: order.total }, allocations).map(({ status, ...parcel }) => ({
+    ...parcel,
+    stage: status,
+  }));
+}
+
 /** A parcel as the order shows it. */
-export function toOrderParcel(parcel: Parcel): OrderParcel {
-  const { order, locationId, shipmentId, trackingNumber, status, amount } = parcel;
-  return { locationId, shipmentId, trackingNumber, status, amount: { currency: order.total.currency, amount } };
+export function toOrderParcel(parcel: ParcelState, currency: string): OrderParcel {
+  const { locationId, shipmentId, trackingNumber, stage, amount } = parcel;
+  return { locationId, shipmentId, trackingNumber, status: shownAs(stage), amount: { currency, amount } };
+}
+
+function shownAs(stage: ParcelState["stage"]): OrderParcel["status"] {
+  switch (stage) {
+    case "SHIPPED":
+    case "CANCELLED":
+    case "DELIVERED":
+    case "LOST":
+      return stage;
+    default:
+      return "PLANNED";
+  }
 }

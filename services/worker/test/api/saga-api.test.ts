@@ -12,35 +12,42 @@ import { keepSpans } from "#testing/kept-spans.ts";
 import { quietLogger } from "#testing/logger.ts";
 import { until } from "#testing/until.ts";
 import { createSagaMetrics } from "../../src/activities/metrics.ts";
+import { Episodes } from "../../src/api/episodes.ts";
+import { LegacySagas } from "../../src/api/legacy-sagas.ts";
+import { OrderRows as RowsClient } from "../../src/api/order-rows.ts";
 import { SagaApi } from "../../src/api/saga-api.ts";
 import { SagaCallbackApi } from "../../src/api/saga-callback-api.ts";
-import { Sagas } from "../../src/api/sagas.ts";
-import type { SagaOrder } from "../../src/workflows/order-state.ts";
-import { anOrder, clientsOf, fastOptions, taskQueue } from "../stage/harness.ts";
-import { patient, Stage } from "../stage/stage.ts";
+import { TemporalCalls } from "../../src/api/temporal-calls.ts";
+import type { SagaOrder } from "../../src/workflows/legacy/order-state.ts";
+import { LegacyStage } from "../legacy/legacy-stage.ts";
+import { anOrder, clientsOf, fastEpisodes, fastOptions, taskQueue } from "../stage/harness.ts";
+import { patient } from "../stage/stage.ts";
 import { orderOf } from "../stage/traces.ts";
+import { OrderRows } from "../world/order-rows.ts";
 import { on } from "../world/rules.ts";
 
-let stage: Stage;
+let stage: LegacyStage;
 let sagas: ConnectClient<typeof SagaService>;
 let callbacks: ConnectClient<typeof SagaCallbackService>;
 
 before(async () => {
-  stage = await Stage.open();
+  stage = await LegacyStage.open();
   const { nativeConnection: connection } = stage.environment;
-  const own = new Sagas({
-    client: new Client({ connection }),
+  const calls = new TemporalCalls(new Client({ connection }), 10_000);
+  const legacy = new LegacySagas(calls, {
     taskQueue,
-    timeoutMs: 10_000,
     eagerStart: true,
     options: { ...fastOptions, patienceMs: 500, pollMs: 3_600_000 },
   });
+  const episodes = new Episodes(calls, { taskQueue, eagerStart: true, options: fastEpisodes });
+  const clients = clientsOf(stage.world, new OrderRows(stage.world));
+  const rows = new RowsClient(clients.episodes);
   const metrics = createSagaMetrics(new Registry());
   const pageTokens = new PageTokens("a secret of 32 characters or more");
   const transport = createRouterTransport(
     ({ service }) => {
-      service(SagaService, new SagaApi({ sagas: own, pageTokens, metrics, audit: clientsOf(stage.world).orders }));
-      service(SagaCallbackService, new SagaCallbackApi(own, quietLogger()));
+      service(SagaService, new SagaApi({ episodes, rows, legacy, pageTokens, metrics, audit: clients.orders }));
+      service(SagaCallbackService, new SagaCallbackApi(legacy, quietLogger()));
     },
     {
       router: {
@@ -87,7 +94,7 @@ async function reaches(orderId: string, sagaId: string, stageWanted: SagaStage):
   await until(look, `the saga is ${SagaStage[stageWanted]}`, patient);
 }
 
-describe("SagaService", () => {
+describe("SagaService, for sagas of the kind before episodes", () => {
   test("starts a saga once, tells how far it is, and takes reports", async () => {
     const orders = [anOrder(), anOrder()];
     const [first, second] = orders.map(({ orderId }) => orderId);
@@ -211,10 +218,8 @@ describe("SagaService", () => {
 
   test("says that it is unavailable, not broken, when Temporal does not answer in time", async () => {
     const { nativeConnection: connection } = stage.environment;
-    const hasty = new Sagas({
-      client: new Client({ connection }),
+    const hasty = new LegacySagas(new TemporalCalls(new Client({ connection }), 0), {
       taskQueue,
-      timeoutMs: 0,
       eagerStart: false,
       options: fastOptions,
     });

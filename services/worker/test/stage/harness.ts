@@ -10,6 +10,7 @@ import { TestWorkflowEnvironment } from "@temporalio/testing";
 import { DefaultLogger, Runtime, Worker, type WorkerOptions } from "@temporalio/worker";
 import { Registry } from "prom-client";
 import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
+import { OrderEpisodeService } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
 import { FulfillmentService } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
@@ -23,14 +24,16 @@ import { bundleFrom } from "../../src/temporal/bundle.ts";
 import { bundleFolder } from "../../src/temporal/temporal-config.ts";
 import { workOf } from "../../src/temporal/temporal-worker.ts";
 import { traceClient } from "../../src/temporal/tracing.ts";
-import { defaultOptions, type SagaOptions } from "../../src/workflows/engine/options.ts";
+import type { EpisodeOptions } from "../../src/workflows/engine/options.ts";
 import {
   customerIdsAttribute,
   orderIdsAttribute,
   parkedOrderIdsAttribute,
 } from "../../src/workflows/engine/search-attributes.ts";
-import { newOrderState, type SagaOrder } from "../../src/workflows/order-state.ts";
-import type { processOrders } from "../../src/workflows/process-orders.ts";
+import { defaultOptions, type SagaOptions } from "../../src/workflows/legacy/engine/options.ts";
+import { newOrderState, type SagaOrder } from "../../src/workflows/legacy/order-state.ts";
+import type { processOrders } from "../../src/workflows/legacy/process-orders.ts";
+import type { OrderRows } from "../world/order-rows.ts";
 import { shippingRoutes } from "../world/shipping-routes.ts";
 import { shopRoutes } from "../world/shop-routes.ts";
 import type { World } from "../world/world.ts";
@@ -49,6 +52,18 @@ export const fastOptions: SagaOptions = {
   heartbeatMs: 3_000,
   pendingFirstMs: 20,
   pendingMaxMs: 100,
+};
+
+/** The same for episodes. */
+export const fastEpisodes: EpisodeOptions = {
+  stepTimeoutMs: 2_000,
+  attempts: 2,
+  firstRetryMs: 10,
+  maxRetryMs: 20,
+  checkoutPatienceMs: 60_000,
+  awayFirstMs: 20,
+  awayMaxMs: 100,
+  settlePatienceMs: 10_000,
 };
 
 /** Long activities that look often and do not wait for each other. */
@@ -107,6 +122,7 @@ async function persistently<T>(start: () => Promise<T>): Promise<T> {
 export function clientsOver(transport: Transport): ServiceClients {
   return {
     orders: createClient(OrderLifecycleService, transport),
+    episodes: createClient(OrderEpisodeService, transport),
     payments: createClient(PaymentService, transport),
     inventory: createClient(InventoryService, transport),
     shipping: createClient(ShippingService, transport),
@@ -115,7 +131,7 @@ export function clientsOver(transport: Transport): ServiceClients {
 }
 
 /** Clients of the fake services, in this process. */
-export function clientsOf(world: World): ServiceClients {
+export function clientsOf(world: World, rows?: OrderRows): ServiceClients {
   const noting: Interceptor = (next) => (request) => {
     if (!request.stream && "traceparents" in request.message) {
       world.traceparents.push({ method: request.method.name, traceparents: request.message.traceparents as string[] });
@@ -125,6 +141,7 @@ export function clientsOf(world: World): ServiceClients {
   const routes = (router: ConnectRouter) => {
     shopRoutes(router, world);
     shippingRoutes(router, world);
+    rows?.routes(router);
   };
   return clientsOver(createRouterTransport(routes, { transport: { interceptors: [noting] } }));
 }
@@ -134,12 +151,13 @@ export async function workerFor(
   environment: TestWorkflowEnvironment,
   world: World,
   options: Partial<WorkerOptions> = {},
+  rows?: OrderRows,
 ): Promise<Worker> {
   return Worker.create({
     connection: environment.nativeConnection,
     ...(environment.namespace ? { namespace: environment.namespace } : {}),
     taskQueue,
-    ...workOf(await bundleOf(), createActivities(clientsOf(world), fastLong, createSagaMetrics(new Registry()))),
+    ...workOf(await bundleOf(), createActivities(clientsOf(world, rows), fastLong, createSagaMetrics(new Registry()))),
     stickyQueueScheduleToStartTimeout: "1s",
     ...options,
   });

@@ -4,7 +4,7 @@ import type { ReadableSpan } from "@opentelemetry/sdk-trace-base";
 import { encodeId } from "#platform/id.ts";
 import { runSpan, startBatchSpan, startSpan, traceParentOf } from "#platform/trace/spans.ts";
 import { traceIdOf } from "#platform/trace-parent.ts";
-import type { SagaOrder } from "../../src/workflows/order-state.ts";
+import type { SagaOrder } from "../../src/workflows/legacy/order-state.ts";
 import { anOrder } from "./harness.ts";
 
 /** An order with an id that says when it was made; traced when it is created in a trace that is kept. */

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { parkedSteps } from "../../src/workflows/messages.ts";
-import type { SagaOrder } from "../../src/workflows/order-state.ts";
-import { anOrder } from "../stage/harness.ts";
+import { Worker } from "@temporalio/worker";
+import type { SagaOrder } from "../../src/workflows/legacy/order-state.ts";
+import { anOrder, bundleOf } from "../stage/harness.ts";
 import { Stage } from "../stage/stage.ts";
 import { on, type Rule } from "../world/rules.ts";
 
@@ -19,6 +19,8 @@ function idOf(orders: SagaOrder[], index: number): string {
 /** Every seventh order is out of stock, every eleventh declined, every thirteenth cannot be packed. */
 function mixed(orders: SagaOrder[]): { rules: Rule[]; expected: string[] } {
   const rules: Rule[] = [];
+  const unpackable = new Set<string>();
+  stage.world.packs = (orderId) => (unpackable.has(orderId) ? "PACKING_FAILED" : "PACKED");
   const expected = orders.map(({ orderId }, index) => {
     if (index % 7 === 6) {
       rules.push(on("reserve", { kind: "refuse", reason: "OUT_OF_STOCK" }, { orderId }));
@@ -29,12 +31,17 @@ function mixed(orders: SagaOrder[]): { rules: Rule[]; expected: string[] } {
       return "REJECTED";
     }
     if (index % 13 === 12) {
-      rules.push(on("prepare", { kind: "refuse", reason: "PACKING_FAILED" }, { orderId }));
+      unpackable.add(orderId);
       return "FAILED";
     }
     return "DELIVERED";
   });
   return { rules, expected };
+}
+
+async function historyOf(stageOf: Stage, orderId: string, number: number) {
+  const episodes = stageOf.starter.started.filter(({ orderIds }) => orderIds.includes(orderId));
+  return await stageOf.workflow(episodes[number]?.episodeId ?? "").fetchHistory();
 }
 
 describe("a batch", () => {
@@ -51,33 +58,51 @@ describe("a batch", () => {
     });
   }
 
-  test("that one order poisons is halved until it stands alone; the others go on", async () => {
-    const orders = Array.from({ length: 64 }, () => anOrder());
-    const poisonous = idOf(orders, 37);
-    const handle = await stage.start(orders, [on("authorize", { kind: "invalid" }, { orderId: poisonous })]);
-    await stage.parked(handle, "authorize");
-    assert.deepEqual(
-      (await handle.query(parkedSteps)).map(({ orderId }) => orderId),
-      [poisonous],
-    );
-    for (const order of orders.filter(({ orderId }) => orderId !== poisonous)) {
-      await stage.until(handle, order.orderId, ["delivered", "DONE"]);
+  test("of 16 checkouts is one workflow task, and so is each later episode", async () => {
+    stage.world.packs = () => "PACKED";
+    const orders = Array.from({ length: 16 }, () => anOrder());
+    await stage.run(orders);
+    for (const number of [0, 1, 2]) {
+      const history = await historyOf(stage, idOf(orders, 0), number);
+      const tasks = history.events?.filter(({ workflowTaskStartedEventAttributes: started }) => started) ?? [];
+      const activities =
+        history.events?.filter(({ activityTaskScheduledEventAttributes: scheduled }) => scheduled) ?? [];
+      assert.deepEqual([tasks.length, activities.length], [1, 0], `episode ${number}`);
+      await Worker.runReplayHistory({ workflowBundle: await bundleOf() }, history);
     }
-    assert.deepEqual(stage.world.trace(poisonous), ["reserve"]);
-    await handle.terminate();
   });
 
-  test("goes on without the order that is slow", async () => {
-    const orders = Array.from({ length: 8 }, () => anOrder());
-    const slow = idOf(orders, 3);
-    const rule = on("authorize", { kind: "pending" }, { orderId: slow });
-    const handle = await stage.start(orders, [rule]);
-    for (const order of orders.filter(({ orderId }) => orderId !== slow)) {
-      await stage.until(handle, order.orderId, ["delivered", "DONE"]);
-    }
+  test("that one order poisons is halved until it stands alone; the others go on, and it later", async () => {
+    const orders = Array.from({ length: 64 }, () => anOrder());
+    const poisonous = idOf(orders, 37);
+    const rule = on("authorize", { kind: "invalid" }, { orderId: poisonous });
+    const others = orders.filter(({ orderId }) => orderId !== poisonous);
+    stage.place(orders, [rule]);
+    assert.ok((await stage.ends(others)).every((end) => end === "DELIVERED"));
+    assert.deepEqual(stage.world.trace(poisonous), ["reserve"]);
+    const { waitsFor, parked } = stage.rows.row(poisonous);
+    assert.deepEqual([waitsFor, parked], ["payments", undefined]);
     stage.world.rules.splice(stage.world.rules.indexOf(rule), 1);
-    const { orders: ended } = await handle.result();
-    assert.ok(ended.every((order) => order.stage === "DELIVERED"));
+    assert.deepEqual(await stage.ends(orders.slice(37, 38)), ["DELIVERED"]);
+  });
+
+  test("whose callee is away is not halved", async () => {
+    const orders = Array.from({ length: 8 }, () => anOrder());
+    const rule = on("authorize", { kind: "unavailable" }, { orderId: idOf(orders, 3), times: 2 });
+    const before = stage.world.batches.length;
+    await stage.run(orders, [rule]);
+    const authorized = stage.world.batches.slice(before).filter(({ step }) => step === "authorize");
+    assert.deepEqual(authorized.slice(0, 2), [
+      { step: "authorize", size: 8 },
+      { step: "authorize", size: 8 },
+    ]);
+  });
+
+  test("that one settlement poisons settles the others; the one is carried again", async () => {
+    const orders = Array.from({ length: 4 }, () => anOrder());
+    const rule = on("settle", { kind: "invalid" }, { orderId: idOf(orders, 2), times: 4 });
+    assert.ok((await stage.run(orders, [rule])).every((end) => end === "DELIVERED"));
+    for (const { orderId } of orders) assert.deepEqual(stage.doubles(orderId), []);
   });
 });
 
@@ -94,38 +119,58 @@ describe("an order from several locations", () => {
     };
   };
 
-  test("is captured parcel by parcel", async () => {
-    const order = anOrder();
-    split(order.orderId);
-    assert.deepEqual(await stage.run([order]), ["DELIVERED"]);
-    const trace = stage.world.trace(order.orderId);
-    for (const effect of ["ship:BER", "ship:HAM", "capture:BER", "capture:HAM", "commit:BER", "commit:HAM"]) {
-      assert.ok(trace.includes(effect), effect);
-    }
-    assert.equal(stage.world.order(order.orderId).captured, 2_500n);
-  });
-
-  test("goes without the parcel that cannot ship", async () => {
+  test("is captured parcel by parcel, as each is packed", async () => {
     const order = anOrder();
     const { orderId } = order;
     split(orderId);
-    const rule = on("ship:HAM", { kind: "refuse", reason: "CARRIER_REFUSED" }, { orderId });
-    assert.deepEqual(await stage.run([order], [rule]), ["DELIVERED"]);
-    const { captured, voided, stock } = stage.world.order(orderId);
-    assert.deepEqual({ captured, voided }, { captured: 1_000n, voided: 1_500n });
-    assert.deepEqual(Object.fromEntries(stock), { BER: "committed", HAM: "released" });
+    stage.world.packs = (_, locationId) => (locationId === "HAM" ? undefined : "PACKED");
+    stage.place([order]);
+    await stage.rests(orderId, () => stage.world.order(orderId).captured === 1_000n);
+    assert.equal(stage.world.order(orderId).status, "PREPARING");
+    stage.world.tell(orderId, "HAM", { news: "PACKED" });
+    assert.deepEqual(await stage.ends([order]), ["DELIVERED"]);
+    stage.world.packs = () => "PACKED";
     const trace = stage.world.trace(orderId);
-    assert.deepEqual(
-      trace.filter((effect) => effect.endsWith(":HAM")),
-      ["prepare:HAM", "cancel:HAM", "void:HAM", "release:HAM"],
-    );
+    for (const effect of ["ship:BER", "ship:HAM", "capture:BER", "capture:HAM", "commit:BER", "commit:HAM"]) {
+      assert.ok(trace.includes(effect), effect);
+    }
+    assert.equal(stage.world.order(orderId).captured, 2_500n);
   });
+
+  for (const refusal of ["by the carrier", "by the warehouse", "by the carrier, later"] as const) {
+    test(`goes without the parcel that is refused ${refusal}`, async () => {
+      const order = anOrder();
+      const { orderId } = order;
+      split(orderId);
+      const rules: Rule[] = [];
+      if (refusal === "by the carrier") {
+        rules.push(on("ship:HAM", { kind: "refuse", reason: "CARRIER_REFUSED" }, { orderId }));
+      }
+      if (refusal === "by the carrier, later") rules.push(on("ship:HAM", { kind: "pending" }, { orderId, times: 1 }));
+      stage.world.packs = (id, locationId) =>
+        id === orderId && locationId === "HAM" && refusal === "by the warehouse" ? "PACKING_FAILED" : "PACKED";
+      stage.place([order], rules);
+      if (refusal === "by the carrier, later") {
+        await stage.rests(orderId, () => stage.rows.state(orderId).parcels.some(({ stage: at }) => at === "BOOKING"));
+        stage.world.tell(orderId, "HAM", { news: "BOOKING_REFUSED" });
+      }
+      assert.deepEqual(await stage.ends([order]), ["DELIVERED"]);
+      const { captured, voided, stock } = stage.world.order(orderId);
+      assert.deepEqual({ captured, voided }, { captured: 1_000n, voided: 1_500n });
+      assert.deepEqual(Object.fromEntries(stock), { BER: "committed", HAM: "released" });
+      const trace = stage.world.trace(orderId);
+      assert.deepEqual(
+        trace.filter((effect) => effect.endsWith(":HAM")),
+        ["prepare:HAM", "void:HAM", "release:HAM"],
+      );
+    });
+  }
 
   test("gets back the money for the parcel that is lost", async () => {
     const order = anOrder();
     const { orderId } = order;
     split(orderId);
-    stage.world.loses = (id, locationId) => id === orderId && locationId === "HAM";
+    stage.world.arrives = (id, locationId) => (id === orderId && locationId === "HAM" ? "LOST" : "DELIVERED");
     assert.deepEqual(await stage.run([order]), ["DELIVERED"]);
     const { captured, refunded } = stage.world.order(orderId);
     assert.deepEqual({ captured, refunded }, { captured: 2_500n, refunded: 1_500n });
@@ -135,9 +180,41 @@ describe("an order from several locations", () => {
     const order = anOrder();
     const { orderId } = order;
     split(orderId);
-    stage.world.loses = (id) => id === orderId;
+    stage.world.arrives = () => "LOST";
     assert.deepEqual(await stage.run([order]), ["FAILED"]);
+    stage.world.arrives = () => "DELIVERED";
     assert.equal(stage.world.order(orderId).refunded, 2_500n);
     assert.equal(stage.world.order(orderId).failure, "LOST_IN_TRANSIT");
   });
+});
+
+describe("news of a parcel", () => {
+  const orders = [
+    ["PACKED", "BOOKED", "DELIVERED"],
+    ["DELIVERED", "BOOKED", "PACKED"],
+    ["BOOKED", "DELIVERED", "PACKED"],
+    ["DELIVERED", "PACKED", "PACKED", "DELIVERED", "BOOKED", "BOOKED", "LOST", "SOMETHING_NEW"],
+  ];
+  for (const told of orders) {
+    for (const together of [true, false]) {
+      test(`${told.join(", ")}, ${together ? "together" : "one after the other"}, is understood`, async () => {
+        const order = anOrder();
+        const { orderId } = order;
+        stage.world.packs = (id) => (id === orderId ? undefined : "PACKED");
+        stage.world.arrives = () => undefined;
+        stage.place([order]);
+        await stage.rests(orderId, () => stage.world.order(orderId).status === "PREPARING");
+        for (const news of told) {
+          stage.world.tell(orderId, "BER", { news, trackingNumber: news === "PACKED" ? "" : "T-BER" });
+          if (!together) await stage.rests(orderId);
+        }
+        assert.deepEqual(await stage.ends([order]), ["DELIVERED"]);
+        assert.deepEqual(stage.doubles(orderId), []);
+        assert.equal(stage.world.order(orderId).captured, 2_500n);
+        assert.equal(stage.world.order(orderId).refunded, 0n);
+        stage.world.arrives = () => "DELIVERED";
+        stage.world.packs = () => "PACKED";
+      });
+    }
+  }
 });

@@ -11,15 +11,20 @@ before(async () => {
 after(() => stage?.close());
 
 const checkout = ["reserve", "authorize", "confirm", "CONFIRMED"];
-const fulfilment = ["PREPARING", "prepare:BER", "ship:BER", "capture:BER", "commit:BER", "SHIPPED", "DELIVERED"];
+const fulfilment = ["prepare:BER", "PREPARING", "ship:BER", "capture:BER", "commit:BER", "SHIPPED", "DELIVERED"];
 const delivered = [...checkout, ...fulfilment];
+const away: Behaviour = { kind: "unavailable" };
 
-/** The forward steps of an order with one parcel, as the fakes name them. */
-const forwardSteps = [...["reserve", "authorize", "confirm", "transition", "prepare", "ship", "capture", "commit"]];
+const isMove = (effect: string) => effect === effect.toUpperCase();
 
-function assertOneEffectEach(orderId: string): void {
-  const ids = stage.world.effects.filter((effect) => effect.orderId === orderId).map(({ id }) => id);
-  assert.deepEqual(ids, [...new Set(ids)]);
+/** All that happened to a delivered order, and its statuses, each in order: a news may come before the status before it. */
+function assertDelivered(orderId: string): void {
+  const trace = stage.world.trace(orderId);
+  assert.deepEqual(trace.filter(isMove), delivered.filter(isMove));
+  assert.deepEqual(
+    trace.filter((effect) => !isMove(effect)),
+    delivered.filter((effect) => !isMove(effect)),
+  );
 }
 
 describe("an order", { concurrency: true }, () => {
@@ -40,6 +45,30 @@ describe("an order", { concurrency: true }, () => {
       delivered.filter((effect) => !money.includes(effect)),
     );
   });
+
+  test("forgets the card when the payment is decided, and its lines and address when its shipments are created", async () => {
+    const order = anOrder();
+    await stage.run([order]);
+    const [first] = stage.rows.row(order.orderId).settlements;
+    assert.equal(first?.needsCard, false);
+    assert.ok(!first?.saga.includes("tea"), first?.saga);
+    assert.ok(!first?.saga.includes("Street 1"));
+  });
+
+  test("packs what was confirmed, not what was reserved", async () => {
+    const order = anOrder();
+    const { orderId } = order;
+    const [tea, cup] = order.lines.map(({ sku, quantity }) => ({ sku, quantity }));
+    assert.ok(tea && cup);
+    stage.world.confirms.set(orderId, [
+      { ...tea, locationId: "BER" },
+      { ...cup, locationId: "HAM" },
+    ]);
+    assert.deepEqual(await stage.run([order]), ["DELIVERED"]);
+    const prepared = stage.world.trace(orderId).filter((effect) => effect.startsWith("prepare"));
+    assert.deepEqual(prepared.sort(), ["prepare:BER", "prepare:HAM"]);
+    assert.equal(stage.world.order(orderId).captured, 2_500n);
+  });
 });
 
 const refusals: { step: string; reason: string; stage: string; trace: string[]; failure?: string }[] = [
@@ -57,18 +86,11 @@ const refusals: { step: string; reason: string; stage: string; trace: string[]; 
     trace: ["reserve", "authorize", "void", "release", "REJECTED"],
   },
   {
-    step: "prepare",
-    reason: "PACKING_FAILED",
-    stage: "FAILED",
-    failure: "SHIPPING_FAILED",
-    trace: [...checkout, "PREPARING", "cancel:BER", "void:BER", "release:BER", "FAILED"],
-  },
-  {
     step: "ship",
     reason: "CARRIER_REFUSED",
     stage: "FAILED",
     failure: "SHIPPING_FAILED",
-    trace: [...checkout, "PREPARING", "prepare:BER", "cancel:BER", "void:BER", "release:BER", "FAILED"],
+    trace: [...checkout, "prepare:BER", "PREPARING", "void:BER", "release:BER", "FAILED"],
   },
 ];
 
@@ -94,20 +116,24 @@ describe("a refusal", { concurrency: true }, () => {
   });
 });
 
-const passing: { name: string; behaviour: Behaviour }[] = [
-  { name: "a service that is away for a moment", behaviour: { kind: "unavailable" } },
-  { name: "an answer that is lost", behaviour: { kind: "lost" } },
+const passing: { name: string; behaviour: Behaviour; times: number }[] = [
+  { name: "a service that is away for a moment", behaviour: away, times: 1 },
+  { name: "a service that is away for several episodes", behaviour: away, times: 7 },
+  { name: "an answer that is lost", behaviour: { kind: "lost" }, times: 3 },
 ];
+const forwardSteps = ["reserve", "authorize", "confirm", "transition", "prepare", "ship", "capture", "commit"];
 
-for (const { name, behaviour } of passing) {
+for (const { name, behaviour, times } of passing) {
   describe(name, { concurrency: true }, () => {
-    for (const step of forwardSteps) {
-      test(`at "${step}" has no effect twice and changes nothing`, async () => {
+    for (const step of [...forwardSteps, "settle"]) {
+      test(`at "${step}" has no effect twice, changes nothing, and needs nobody`, async () => {
         const order = anOrder();
-        const rule = on(step, behaviour, { orderId: order.orderId, times: 2 });
+        const { orderId } = order;
+        const rule = on(step, behaviour, { orderId, times });
         assert.deepEqual(await stage.run([order], [rule]), ["DELIVERED"]);
-        assert.deepEqual(stage.world.trace(order.orderId), delivered);
-        assertOneEffectEach(order.orderId);
+        assertDelivered(orderId);
+        assert.deepEqual(stage.doubles(orderId), []);
+        assert.ok(stage.rows.row(orderId).settlements.every(({ parked }) => !parked));
       });
     }
 
@@ -117,23 +143,74 @@ for (const { name, behaviour } of passing) {
         const { orderId } = order;
         const rules = [
           on("authorize", { kind: "refuse", reason: "PAYMENT_DECLINED" }, { orderId }),
-          on(step, behaviour, { orderId, times: 4 }),
+          on(step, behaviour, { orderId, times }),
         ];
         assert.deepEqual(await stage.run([order], rules), ["REJECTED"]);
         assert.deepEqual(stage.world.trace(orderId), ["reserve", "void", "release", "REJECTED"]);
-        assertOneEffectEach(orderId);
+        assert.equal(stage.world.order(orderId).failure, "PAYMENT_DECLINED");
       });
     }
   });
 }
 
 describe("the outside world that has not decided", { concurrency: true }, () => {
-  for (const step of ["authorize", "prepare", "ship", "capture"]) {
-    test(`about "${step}" is asked again`, async () => {
+  for (const [step, whom] of [
+    ["authorize", "gateway"],
+    ["capture", "gateway"],
+  ] as const) {
+    test(`about "${step}" is asked again in a later episode`, async () => {
       const order = anOrder();
-      const rule = on(step, { kind: "pending" }, { orderId: order.orderId, times: 3 });
+      const { orderId } = order;
+      const rule = on(step, { kind: "pending" }, { orderId, times: 3 });
       assert.deepEqual(await stage.run([order], [rule]), ["DELIVERED"]);
-      assert.deepEqual(stage.world.trace(order.orderId), delivered);
+      assertDelivered(orderId);
+      const waited = stage.rows.row(orderId).settlements.filter(({ waitsFor }) => waitsFor === whom);
+      assert.equal(waited.length, 3);
     });
+  }
+});
+
+describe("a checkout that takes too long", { concurrency: true }, () => {
+  const longAgo = () => Date.now() - 61_000;
+
+  test("is given up: what it may have done is undone", async () => {
+    const order = anOrder();
+    const { orderId } = order;
+    assert.deepEqual(await stage.run([order], [], longAgo()), ["REJECTED"]);
+    assert.deepEqual(stage.world.trace(orderId), ["void", "release", "REJECTED"]);
+    assert.equal(stage.world.order(orderId).failure, "SERVICE_UNAVAILABLE");
+  });
+
+  test("is carried no later than its deadline", async () => {
+    const order = anOrder();
+    const { orderId } = order;
+    const placed = Date.now() - 59_000;
+    const began = Date.now();
+    assert.deepEqual(await stage.run([order], [on("authorize", away, { orderId })], placed), ["REJECTED"]);
+    assert.ok(Date.now() - began < 5_000);
+    assert.deepEqual(stage.world.trace(orderId), ["reserve", "void", "release", "REJECTED"]);
+  });
+
+  test("is gone through to its end when a workflow that was lost had confirmed the order", async () => {
+    const order = anOrder();
+    const { orderId } = order;
+    stage.world.move(orderId, "CONFIRMED", "");
+    assert.deepEqual(await stage.run([order], [], longAgo()), ["DELIVERED"]);
+  });
+});
+
+test("somebody who is away is tried for no longer than it takes to come back, and ever less often", async () => {
+  const order = anOrder();
+  const { orderId } = order;
+  stage.place([order], [on("capture", away, { orderId, times: 24 })]);
+  await stage.ends([order]);
+  const pauses = stage.rows
+    .row(orderId)
+    .settlements.filter(({ waitsFor }) => waitsFor === "payments")
+    .map(({ retryAfter }) => Number(retryAfter?.nanos ?? 0) / 1e6);
+  assert.ok(pauses.length >= 8);
+  for (const [index, pause] of pauses.entries()) {
+    const middle = Math.min(100, 20 * 2 ** index);
+    assert.ok(pause >= middle / 2 - 1 && pause <= middle * 1.5 + 1, `${pauses}`);
   }
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Allocation, OrderLine } from "../../src/workflows/order-state.ts";
-import { apportion, planParcels } from "../../src/workflows/parcel-plan.ts";
+import type { Allocation, OrderLine } from "../../src/workflows/order/order-types.ts";
+import { apportion, planParcels } from "../../src/workflows/order/parcel-plan.ts";
 import { anOrder } from "../stage/harness.ts";
 
 const cases: { name: string; lines: OrderLine[]; allocations: Allocation[]; amounts: Record<string, number> }[] = [

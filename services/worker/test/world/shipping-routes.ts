@@ -39,7 +39,10 @@ export function shippingRoutes(router: ConnectRouter, world: World): void {
         undecided: (request) => pack(request, "packing"),
         apply: (request) => {
           if (world.order(request.orderId).calledOff.has(request.locationId)) return { refuse: "SHIPMENT_CANCELLED" };
-          return { response: pack(request, "ready") };
+          const packed = { response: pack(request, request.reported ? "packing" : "ready") };
+          const news = request.reported && world.packs(request.orderId, request.locationId);
+          if (news) world.tell(request.orderId, request.locationId, { news });
+          return packed;
         },
       }),
     batchGetShipments: ({ requests }) =>
@@ -72,6 +75,8 @@ function fulfillmentRoutes(router: ConnectRouter, world: World): void {
           if (order.calledOff.has(locationId)) return { refuse: "SHIPMENT_CANCELLED" };
           order.shipments.set(locationId, world.loses(orderId, locationId) ? "lost" : "shipped");
           world.took(orderId, `ship:${locationId}`, requestId);
+          const news = world.arrives(orderId, locationId);
+          if (news) world.tell(orderId, locationId, { news, trackingNumber: `T-${locationId}` });
           return { response: { shipment: { trackingNumber: `T-${locationId}` } } };
         },
       }),

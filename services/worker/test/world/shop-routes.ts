@@ -58,7 +58,14 @@ function inventoryRoutes(router: ConnectRouter, world: World): void {
         step: "confirm",
         of,
         ...byId,
-        apply: ({ orderId, requestId }) => stock(world, { orderId, effect: "confirm", id: requestId }, "firm"),
+        apply: ({ orderId, requestId }) => {
+          const moved = world.confirms.get(orderId);
+          if (moved) world.order(orderId).stock = new Map(moved.map(({ locationId }) => [locationId, "held"]));
+          const firm = stock(world, { orderId, effect: "confirm", id: requestId }, "firm");
+          if ("refuse" in firm || !moved) return firm;
+          const allocations = moved.map((part) => ({ ...part, quantity: BigInt(part.quantity) }));
+          return { response: { reservation: { orderId, allocations } } };
+        },
       }),
     batchCommitReservations: ({ requests }) =>
       world.batch(requests, {

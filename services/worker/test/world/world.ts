@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { FailureSchema } from "#gen/shop/type/v1/failure_pb.js";
-import type { Allocation } from "../../src/workflows/order-state.ts";
+import type { Allocation } from "../../src/workflows/order/order-types.ts";
 import { type Behaviour, type Call, type Rule, wholeFailure } from "./rules.ts";
 
 /** What the fake services know about one order. */
@@ -57,8 +57,16 @@ export class World {
   /** Where the stock of an order lies; everything in BER unless said otherwise. */
   allocate: (orderId: string, lines: { sku: string; quantity: number }[]) => Allocation[] = (_, lines) =>
     lines.map((line) => ({ ...line, locationId: "BER" }));
+  /** What confirming an order makes firm, when it is something else than was reserved. */
+  readonly confirms = new Map<string, Allocation[]>();
   /** Whether the carrier loses a parcel. */
   loses: (orderId: string, locationId: string) => boolean = () => false;
+  /** What shipping tells of a parcel that is packed as soon as there is a shipment; undefined: nothing yet. */
+  packs: (orderId: string, locationId: string) => string | undefined = () => "PACKED";
+  /** What shipping tells of a parcel once the carrier has it; undefined: nothing yet. */
+  arrives: (orderId: string, locationId: string) => string | undefined = () => "DELIVERED";
+  /** Takes what shipping tells. */
+  tell: (orderId: string, locationId: string, news: { news: string; trackingNumber?: string }) => void = () => {};
   readonly #orders = new Map<string, OrderFacts>();
   readonly #answers = new Map<string, unknown>();
   readonly #asked = new Map<string, number>();

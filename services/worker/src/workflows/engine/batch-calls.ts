@@ -1,28 +1,20 @@
 import { proxyActivities, proxyLocalActivities, type RetryPolicy } from "@temporalio/workflow";
 import { parseTraceParent } from "#platform/trace-parent.ts";
-import { type BatchCall, Coalescer, type PendingPolicy, type Ways } from "./coalesce.ts";
+import { Coalescer, type Ways } from "./coalesce.ts";
 import { LocalCalls } from "./local-calls.ts";
-import type { SagaOptions } from "./options.ts";
-import type { Outcome, StepBatch } from "./step-batch.ts";
+import type { EpisodeOptions } from "./options.ts";
+import type { BatchCall, Outcome, StepBatch } from "./step-batch.ts";
 
-/**
- * How a step is called.
- *
- * - `checkout`: as a local activity in the first workflow task; what keeps failing is not tried for long.
- * - `pivot`: the same, but with patience, because the saga only goes forward from there.
- * - `short`: as an ordinary activity, with patience: what follows the pivot, and compensations.
- * - `long`: as an ordinary activity with heartbeats, with patience: what the outside world takes its time for.
- */
-export type StepKind = "checkout" | "pivot" | "short" | "long";
-
-/** How the activity of a step is called. */
+/** How the activity of a step is called: as a local activity in the first workflow task, else as an ordinary one. */
 export interface StepCall {
-  readonly kind: StepKind;
-  /**
-   * How often a batch of the step is tried before it is halved; absent: as often as the options say. At least twice where the
-   * first attempt is a local activity.
-   */
+  /** Whom it asks: what an order waits for when nobody answers. */
+  readonly callee: string;
+  /** Who decides, when that is somebody behind the callee: what an order waits for when the answer is "pending". */
+  readonly decider?: string;
+  /** How often a batch of the step is tried; absent: as often as the options say. */
   readonly attempts?: number;
+  /** Whether it is tried for minutes: without it nothing that the episode did is remembered. */
+  readonly patient?: boolean;
 }
 
 /** What goes into and comes out of one entry of each step, by the name of its activity. */
@@ -34,24 +26,20 @@ type Proxy = Record<string, (batch: StepBatch<unknown>) => Promise<Outcome<unkno
 
 /** How often a part of a failed batch is tried: twice, so that one lost call does not single out a healthy entry. */
 const partAttempts = 2;
-/** What a long step may take beyond its own bound, to answer. */
-const longStepGraceMs = 30_000;
-/** Packing takes hours where a gateway takes seconds: the pauses between two looks are that much longer. */
-const longPauses = 5;
-/** The longest that something outside may stay undecided before an operator looks at it: a week. */
-const longPendingMs = 7 * 86_400_000;
+/** How much longer than others a patient step pauses at most. */
+const patientPauses = 10;
 
 /** Makes the coalescing calls of one workflow. */
 export class BatchCalls<T extends StepTypes<T>> {
   readonly #steps: { readonly [N in keyof T]: StepCall };
-  readonly #options: SagaOptions;
+  readonly #options: EpisodeOptions;
   readonly #traceparents: Map<string, string>;
   readonly #local: LocalCalls;
 
   /** @param orders whose calls they are, with their W3C trace contexts */
   constructor(
     steps: { readonly [N in keyof T]: StepCall },
-    options: SagaOptions,
+    options: EpisodeOptions,
     orders: { orderId: string; traceparent: string }[],
   ) {
     this.#steps = steps;
@@ -63,50 +51,31 @@ export class BatchCalls<T extends StepTypes<T>> {
 
   /** The coalescing call of one activity. */
   of<N extends keyof T & string>(name: N): Coalescer<InputOf<T, N>, OutputOf<T, N>> {
-    const step = this.#steps[name];
-    return new Coalescer(this.#ways(name, step), this.#pending(step.kind));
+    return new Coalescer(this.#ways(name, this.#steps[name]));
   }
 
-  #pending(kind: StepKind): PendingPolicy {
-    const { pendingFirstMs: firstMs, pendingMaxMs: maxMs, checkoutPatienceMs, patienceMs } = this.#options;
-    if (kind === "long") {
-      return { firstMs: firstMs * longPauses, maxMs: maxMs * longPauses, budgetMs: longPendingMs };
-    }
-    return { firstMs, maxMs, budgetMs: kind === "checkout" ? checkoutPatienceMs : patienceMs };
-  }
-
-  #ways<N extends keyof T & string>(name: N, { kind, attempts }: StepCall): Ways<InputOf<T, N>, OutputOf<T, N>> {
-    const { firstRetryMs, patienceMs } = this.#options;
-    const tries = attempts ?? this.#options.attempts;
-    const timing = this.#timing(kind);
+  #ways<N extends keyof T & string>(name: N, step: StepCall): Ways<InputOf<T, N>, OutputOf<T, N>> {
+    const { callee, decider = callee, attempts = this.#options.attempts, patient = false } = step;
+    const { stepTimeoutMs: startToCloseTimeout, firstRetryMs, settlePatienceMs } = this.#options;
     const remote = (retry: RetryPolicy, attemptsBefore = 0) =>
-      this.#call(proxyActivities<Proxy>({ ...timing, retry }), name, attemptsBefore);
-    const all = remote(this.#retry(tries));
-    const inFirstTask = kind === "checkout" || kind === "pivot";
-    // One attempt and one pause come before: the policy goes on where it would be by then.
-    const rest = () => remote(this.#retry(Math.max(1, tries - 1), firstRetryMs * 2), 1);
-    const batch = inFirstTask ? this.#local.orRemote(this.#localCall(name), rest(), all) : all;
+      this.#call(proxyActivities<Proxy>({ startToCloseTimeout, retry }), name, attemptsBefore);
+    const alone = proxyLocalActivities<Proxy>({ startToCloseTimeout, retry: { maximumAttempts: 1 } });
     const part = remote(this.#retry(partAttempts));
-    if (kind === "checkout") return { batch, part };
-    const retry = this.#retry(Number.POSITIVE_INFINITY);
-    const alone = proxyActivities<Proxy>({ ...timing, scheduleToCloseTimeout: patienceMs, retry });
-    return { batch, part, alone: this.#call(alone, name) };
+    if (patient) {
+      const retry = this.#retry(Number.POSITIVE_INFINITY, firstRetryMs, patientPauses);
+      const options = { startToCloseTimeout, scheduleToCloseTimeout: settlePatienceMs, retry };
+      const all = (before: number) => this.#call(proxyActivities<Proxy>(options), name, before);
+      return { batch: this.#local.orRemote(this.#call(alone, name), all(1), all(0)), part, callee, decider };
+    }
+    // One attempt and one pause come before: the policy goes on where it would be by then.
+    const rest = remote(this.#retry(Math.max(1, attempts - 1), firstRetryMs * 2), 1);
+    const batch = this.#local.orRemote(this.#call(alone, name), rest, remote(this.#retry(attempts)));
+    return { batch, part, callee, decider };
   }
 
-  #timing(kind: StepKind) {
-    const { stepTimeoutMs, longStepMs, heartbeatMs } = this.#options;
-    if (kind !== "long") return { startToCloseTimeout: stepTimeoutMs };
-    return { startToCloseTimeout: longStepMs + longStepGraceMs, heartbeatTimeout: heartbeatMs };
-  }
-
-  #retry(maximumAttempts: number, initialInterval = this.#options.firstRetryMs): RetryPolicy {
-    const maximumInterval = Math.max(this.#options.maxRetryMs, initialInterval);
+  #retry(maximumAttempts: number, initialInterval = this.#options.firstRetryMs, longer = 1): RetryPolicy {
+    const maximumInterval = Math.max(this.#options.maxRetryMs * longer, initialInterval);
     return { initialInterval, backoffCoefficient: 2, maximumInterval, maximumAttempts };
-  }
-
-  #localCall<N extends keyof T & string>(name: N): BatchCall<InputOf<T, N>, OutputOf<T, N>> {
-    const startToCloseTimeout = this.#options.stepTimeoutMs;
-    return this.#call(proxyLocalActivities<Proxy>({ startToCloseTimeout, retry: { maximumAttempts: 1 } }), name);
   }
 
   #call<N extends keyof T & string>(

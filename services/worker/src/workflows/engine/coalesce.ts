@@ -1,12 +1,16 @@
-import { CancellationScope, condition, sleep, TemporalFailure } from "@temporalio/workflow";
-import { describeFailure, StepFailed, StepRefused } from "./failures.ts";
-import type { Outcome } from "./step-batch.ts";
+import {
+  ApplicationFailure,
+  CancellationScope,
+  condition,
+  log,
+  TemporalFailure,
+  TimeoutFailure,
+} from "@temporalio/workflow";
+import { describeFailure, StepAway, StepRefused } from "./failures.ts";
+import type { BatchCall, BatchFailure, Outcome } from "./step-batch.ts";
 
 /** The most entries of one batch: as many as a workflow has orders. */
 export const maxBatch = 64;
-
-/** One activity call for many entries. Throws a `TemporalFailure` when the batch as a whole failed. */
-export type BatchCall<I, O> = (entries: I[]) => Promise<Outcome<O>[]>;
 
 /** How a batch is asked for. Each way retries by itself before it throws. */
 export interface Ways<I, O> {
@@ -14,23 +18,16 @@ export interface Ways<I, O> {
   readonly batch: BatchCall<I, O>;
   /** A part of a batch that failed. Quick, because it only looks for the entry that poisons the batch. */
   readonly part: BatchCall<I, O>;
-  /** The entry that failed alone, with patience; absent when it is not worth waiting for. */
-  readonly alone?: BatchCall<I, O>;
-}
-
-/** How undecided entries are asked for again, in milliseconds: first pause, longest pause, and when to stop. */
-export interface PendingPolicy {
-  readonly firstMs: number;
-  readonly maxMs: number;
-  readonly budgetMs: number;
+  /** Who is asked. */
+  readonly callee: string;
+  /** Who has not decided when an entry is undecided. */
+  readonly decider: string;
 }
 
 interface Entry<I, O> {
   readonly input: I;
   readonly resolve: (output: O) => void;
   readonly reject: (error: unknown) => void;
-  readonly since: number;
-  asked: number;
   abandoned: boolean;
 }
 
@@ -49,32 +46,29 @@ export async function afterMicrotasks(): Promise<void> {
  * Makes one activity call of what many coroutines ask for in the same activation, and gives each its own outcome.
  *
  * - A refusal rejects the caller with {@link StepRefused}.
- * - An undecided entry goes on by itself: it is asked for again after a pause, together with others.
- * - A batch that fails is halved until the entry that poisons it stands alone; that caller gets {@link StepFailed}.
+ * - When the callee is away, all callers get {@link StepAway}; so does the caller of an undecided entry.
+ * - A batch that fails for another reason is halved until the entry that poisons it stands alone; its caller gets
+ *   {@link StepAway} as well: it is asked again later, by itself.
  * - A caller whose cancellation scope is cancelled is rejected at once; the others of its batch are not affected.
  */
 export class Coalescer<I, O> {
   readonly #ways: Ways<I, O>;
-  readonly #pending: PendingPolicy;
   #waiting: Entry<I, O>[] = [];
   #gathering = false;
 
-  constructor(ways: Ways<I, O>, pending: PendingPolicy) {
+  constructor(ways: Ways<I, O>) {
     this.#ways = ways;
-    this.#pending = pending;
   }
 
   /** Asks for one entry; a cancellation does not interrupt it. */
   askToTheEnd(input: I): Promise<O> {
-    return new Promise((resolve, reject) => {
-      this.#wait([{ input, resolve, reject, since: Date.now(), asked: 0, abandoned: false }]);
-    });
+    return CancellationScope.nonCancellable(() => this.ask(input));
   }
 
   /** Asks for one entry. */
   ask(input: I): Promise<O> {
     return new Promise((resolve, reject) => {
-      const entry: Entry<I, O> = { input, resolve, reject, since: Date.now(), asked: 0, abandoned: false };
+      const entry: Entry<I, O> = { input, resolve, reject, abandoned: false };
       const scope = CancellationScope.current();
       if (scope.cancellable) {
         scope.cancelRequested.catch((error) => {
@@ -103,10 +97,19 @@ export class Coalescer<I, O> {
     if (failure) await this.#narrow(batch, failure);
   }
 
-  /** Looks for the entries that make a batch fail, in both halves at the same time. */
+  /** Gives up on a batch whose callee is away; else looks for the entries that make it fail, in both halves at once. */
   async #narrow(batch: Entry<I, O>[], failure: TemporalFailure): Promise<void> {
-    const [first, ...others] = batch;
-    if (first && others.length === 0) return this.#standsAlone(first, failure);
+    const { callee } = this.#ways;
+    const error = describeFailure(failure);
+    if (isAway(failure) || batch.length === 1) {
+      log.warn(isAway(failure) ? "a service is away" : "a step fails for one order", {
+        callee,
+        error,
+        orders: batch.length,
+      });
+      for (const entry of batch) entry.reject(new StepAway(callee, error));
+      return;
+    }
     const middle = Math.ceil(batch.length / 2);
     const halves = [batch.slice(0, middle), batch.slice(middle)];
     await Promise.all(
@@ -115,14 +118,6 @@ export class Coalescer<I, O> {
         if (again) await this.#narrow(half, again);
       }),
     );
-  }
-
-  async #standsAlone(entry: Entry<I, O>, failure: TemporalFailure): Promise<void> {
-    const last = this.#ways.alone ? await this.#try([entry], this.#ways.alone) : failure;
-    if (!last) return;
-    // The end of the patience is a time-out, which does not say what it was that failed.
-    const reasons = new Set([describeFailure(last), describeFailure(failure)]);
-    entry.reject(new StepFailed([...reasons].join("; before that: ")));
   }
 
   /** Makes one call and delivers its outcomes. Returns the failure of the batch as a whole, if there is one. */
@@ -142,26 +137,20 @@ export class Coalescer<I, O> {
   #deliver(batch: Entry<I, O>[], outcomes: Outcome<O>[]): void {
     if (outcomes.length !== batch.length)
       throw new TypeError(`${outcomes.length} outcomes for ${batch.length} entries`);
-    const undecided: Entry<I, O>[] = [];
     batch.forEach((entry, index) => {
       const outcome = outcomes[index];
       if (outcome?.kind === "done") entry.resolve(outcome.value);
       else if (outcome?.kind === "refused") entry.reject(new StepRefused(outcome.refusal));
-      else undecided.push(entry);
+      else entry.reject(new StepAway(this.#ways.decider, "not decided yet"));
     });
-    if (undecided.length > 0) void this.#askAgain(undecided);
   }
+}
 
-  /** One timer for all entries of a batch that are not decided. */
-  async #askAgain(undecided: Entry<I, O>[]): Promise<void> {
-    const { firstMs, maxMs, budgetMs } = this.#pending;
-    const now = Date.now();
-    const patient = undecided.filter((entry) => now - entry.since < budgetMs);
-    for (const entry of undecided) {
-      if (!patient.includes(entry)) entry.reject(new StepFailed(`still undecided after ${now - entry.since} ms`));
-    }
-    if (patient.length === 0) return;
-    await sleep(Math.min(maxMs, firstMs * 2 ** Math.min(...patient.map((entry) => entry.asked++))));
-    this.#wait(patient.filter((entry) => !entry.abandoned));
+/** Whether the callee did not answer, as far as its activity can tell; one that did not end in time is away as well. */
+function isAway(failure: TemporalFailure): boolean {
+  for (let cause: unknown = failure; cause instanceof TemporalFailure; cause = cause.cause) {
+    if (cause instanceof TimeoutFailure) return true;
+    if (cause instanceof ApplicationFailure) return (cause.details as [BatchFailure?] | undefined)?.[0]?.away === true;
   }
+  return false;
 }

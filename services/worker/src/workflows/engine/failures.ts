@@ -12,19 +12,29 @@ export class StepRefused extends Error {
   }
 }
 
-/** The step kept failing for this entry alone, for reasons of infrastructure or of a fault in the code. */
-export class StepFailed extends Error {
-  override readonly name: string = "StepFailed";
+/** Nothing more can be done for an order now: it rests until something has changed. Not a failure of its saga. */
+export abstract class Resting extends Error {}
+
+/** Whoever was asked is away, or has not decided. The step is asked again in a later episode. */
+export class StepAway extends Resting {
+  override readonly name = "StepAway";
+  /** Whom the order waits for, for example "payments". */
+  readonly waitsFor: string;
+
+  constructor(waitsFor: string, message: string) {
+    super(message);
+    this.waitsFor = waitsFor;
+  }
 }
 
-/** A step that must succeed was refused: for good, as far as the callee is concerned. */
-export class MustNotRefuse extends StepFailed {
-  override readonly name = "MustNotRefuse";
+/** A step that must succeed was refused for good: an operator has to decide. */
+export class StepParked extends Resting {
+  override readonly name = "StepParked";
 }
 
-/** Nobody made a step that kept failing work in time: the order is not pursued any further. */
-export class StepGivenUp extends Error {
-  override readonly name = "StepGivenUp";
+/** A saga has undone all that its steps did. The cause is why. */
+export class Compensated extends Error {
+  override readonly name = "Compensated";
 }
 
 /** The innermost cause of a failure, in one line: what an operator wants to read. */

@@ -1,8 +1,8 @@
 import { ApplicationFailure, sleep, TemporalFailure, workflowInfo } from "@temporalio/workflow";
-import type { BatchCall } from "./coalesce.ts";
+import type { BatchCall } from "./step-batch.ts";
 
 /** Events of a workflow that is in its first workflow task: started, task scheduled, task started. */
-const firstTaskEvents = 3;
+export const firstTaskEvents = 3;
 /** The core heartbeats a workflow task with local activities after this share of its time. */
 const heartbeatShare = 0.8;
 
@@ -20,7 +20,7 @@ export function isLocalCallRunning(): boolean {
  * Safe is the first workflow task, up to its heartbeat. A later task may carry queries; the SDK's core (1.24) answers them
  * while a local activity runs, which ends the task: what the activity answers then reaches the workflow after the jobs of
  * the next task, but before them in a replay. Nothing else runs in the first task, and a query that comes with it makes it
- * fail; see `query-guard.ts`.
+ * fail; see `legacy/engine/query-guard.ts`.
  */
 export class LocalCalls {
   readonly #stepTimeoutMs: number;

@@ -1,5 +1,6 @@
 import { CancellationScope } from "@temporalio/workflow";
-import { MustNotRefuse, StepFailed, StepGivenUp, StepRefused } from "./failures.ts";
+import { Compensated, Resting, StepAway, StepParked, StepRefused } from "./failures.ts";
+import type { Refusal } from "./step-batch.ts";
 
 /** Where a step stands, as in `shop.sagas.v1.SagaStepStatus`. */
 export type StepStatus = "RUNNING" | "DONE" | "REFUSED" | "PARKED";
@@ -11,13 +12,13 @@ export interface Step<I, O> {
   /**
    * @param again how often an operator had it asked anew after a final refusal: then it is another request
    * @throws {@link StepRefused} for a refusal of the callee
-   * @throws {@link StepFailed} when it kept failing
+   * @throws {@link StepAway} when there is no answer now
    */
   readonly ask: (input: I, again: number) => Promise<O>;
   /** What the saga goes on with when an operator resolved the step; absent when nothing can stand in for its answer. */
   readonly resolved?: (input: I) => O;
-  /** How long it may be parked, in milliseconds; absent: until an operator decides. */
-  readonly parkMs?: number;
+  /** Refusals that are answers like any other: the saga goes on with them also where a step must succeed. */
+  readonly turnedDown?: ReadonlySet<string>;
 }
 
 /** Takes back what a step did. It is idempotent, and succeeds when the step never happened. */
@@ -26,96 +27,107 @@ export type Undo<I> = Pick<Step<I, unknown>, "name" | "ask">;
 /** For a step that has nothing to take back. */
 export const nothing = undefined;
 
-/** What becomes of a parked step: an operator decides, or nobody did in time. */
-export type Decision = "retry" | "resolve" | "expired";
-
-/** Whose saga it is: keeps the record of its steps, and parks those that keep failing. */
+/** Whose saga it is: keeps the record of its steps, and knows what operators decided. */
 export interface SagaSubject {
-  note(step: string, status: StepStatus): void;
-  /** Waits for an operator. Rejects when the surrounding scope is cancelled. */
-  park(step: string, error: string, parkMs: number | undefined): Promise<Decision>;
-  /** The saga begins to take back what it did. */
-  compensating(): void;
+  /** @param error what the step failed with, when it is to be tried again */
+  note(step: string, status: StepStatus, error?: string): void;
+  /** How often an operator had the step asked anew after a final refusal. */
+  again(step: string): number;
+  /** Whether an operator took care of the step by other means. */
+  isResolved(step: string): boolean;
+  /** Whether the step was refused in an earlier episode and nobody has decided yet. It stays parked then. */
+  staysParked(step: string): boolean;
+  /** The step was refused although it must succeed: it waits for an operator. */
+  park(step: string, refusal: Refusal): void;
+  /** The order waits for somebody who is away, or has not decided. */
+  awaits(whom: string): void;
+  /**
+   * The saga begins to take back what it did.
+   *
+   * @throws the cause, when it is none: a fault in the workflow's code is no reason to undo anything
+   */
+  compensating(cause: unknown): void;
 }
 
 /** What the body of a saga is given. */
 export interface SagaBody {
   /** Does a step whose undo is registered before. A refusal ends the saga: all is undone, the last first. */
   step<I, O>(action: Step<I, O>, undo: Undo<I> | typeof nothing, input: I): Promise<O>;
-  /** Has something undone that this run did not do, but a run that was forgotten may have done. */
+  /** The same for a step that must succeed: when it is refused, it is parked. */
+  forward<I, O>(action: Step<I, O>, undo: Undo<I> | typeof nothing, input: I): Promise<O>;
+  /** Has something undone that this run did not do, but one that was settled, or lost, before may have done. */
   alsoUndo<I>(undo: Undo<I>, input: I): void;
-  /** Does a step that must succeed: a refusal is given to an operator, like any other failure. */
-  forward<I, O>(action: Step<I, O>, input: I): Promise<O>;
 }
 
 /**
- * Runs the body. When it throws, whatever its steps did is undone in reverse order, and the error is thrown on. Undoing
- * cannot be cancelled, and an undo that keeps failing is parked until an operator has it tried again or resolves it.
+ * Runs the body. When it throws, whatever its steps did is undone in reverse order, and {@link Compensated} is thrown; but
+ * when the order only rests, nothing is undone. Undoing cannot be cancelled. An undo may rest as well: then a later episode
+ * undoes all of it again.
  */
 export async function saga<T>(subject: SagaSubject, body: (saga: SagaBody) => Promise<T>): Promise<T> {
   const undos: (() => Promise<unknown>)[] = [];
   const alsoUndo = <I>(undo: Undo<I>, input: I) => {
     undos.push(() => insist(subject, { ...undo, resolved: () => undefined }, input));
   };
+  const withUndo = <I, O>(undo: Undo<I> | undefined, input: I, work: () => Promise<O>) => {
+    if (undo) alsoUndo(undo, input);
+    return work();
+  };
   try {
     return await body({
-      step: (action, undo, input) => {
-        if (undo) alsoUndo(undo, input);
-        return perform(subject, action, input);
-      },
+      step: (action, undo, input) => withUndo(undo, input, () => perform(subject, action, input)),
+      forward: (action, undo, input) => withUndo(undo, input, () => insist(subject, action, input)),
       alsoUndo,
-      forward: (action, input) => insist(subject, action, input),
     });
   } catch (error) {
-    subject.compensating();
+    if (error instanceof Resting) throw error;
+    subject.compensating(error);
     await CancellationScope.nonCancellable(async () => {
       for (const undo of undos.reverse()) await undo();
     });
+    throw new Compensated("all is undone", { cause: error });
+  }
+}
+
+/** Does a step once. */
+async function perform<I, O>(subject: SagaSubject, action: Step<I, O>, input: I): Promise<O> {
+  const name = action.name(input);
+  subject.note(name, "RUNNING");
+  try {
+    const output = await action.ask(input, subject.again(name));
+    subject.note(name, "DONE");
+    return output;
+  } catch (error) {
+    if (error instanceof StepAway) {
+      subject.note(name, "RUNNING", error.message);
+      subject.awaits(error.waitsFor);
+    } else subject.note(name, "REFUSED");
     throw error;
   }
 }
 
-/** Does a step until it succeeds, is refused or is given up. Parked when it keeps failing. */
-async function perform<I, O>(subject: SagaSubject, action: Step<I, O>, input: I): Promise<O> {
+/** Does a step that nothing may refuse: if something does, it waits for an operator. */
+async function insist<I, O>(subject: SagaSubject, action: Step<I, O>, input: I): Promise<O> {
   const name = action.name(input);
-  for (let again = 0; ; ) {
-    subject.note(name, "RUNNING");
-    try {
-      const output = await action.ask(input, again);
-      subject.note(name, "DONE");
-      return output;
-    } catch (error) {
-      subject.note(name, error instanceof StepFailed ? "PARKED" : "REFUSED");
-      if (!(error instanceof StepFailed)) throw error;
-      const decision = await subject.park(name, error.message, action.parkMs);
-      // What failed otherwise may have had its effect: only what was refused may become another request.
-      if (decision === "retry" && error instanceof MustNotRefuse) again++;
-      if (decision === "retry") continue;
-      const resolved = decision === "resolve" ? action.resolved : undefined;
-      subject.note(name, resolved ? "DONE" : "REFUSED");
-      if (!resolved) throw new StepGivenUp(error.message);
-      return resolved(input);
-    }
+  if (action.resolved && subject.isResolved(name)) {
+    subject.note(name, "DONE");
+    return action.resolved(input);
+  }
+  if (subject.staysParked(name)) throw new StepParked(name);
+  try {
+    return await perform(subject, action, input);
+  } catch (error) {
+    if (!(error instanceof StepRefused) || action.turnedDown?.has(error.refusal.reason)) throw error;
+    subject.note(name, "PARKED", error.message);
+    subject.park(name, error.refusal);
+    throw new StepParked(name);
   }
 }
 
-/** As {@link perform}, for a step that nothing may refuse. */
-function insist<I, O>(subject: SagaSubject, action: Step<I, O>, input: I): Promise<O> {
-  const ask = async (_: I, again: number) => {
-    try {
-      return await action.ask(input, again);
-    } catch (error) {
-      throw error instanceof StepRefused ? new MustNotRefuse(error.message) : error;
-    }
-  };
-  return perform(subject, { ...action, ask }, input);
-}
-
-/** Waits for all, also when one fails; then throws the first failure. So no coroutine is left behind. */
+/** Waits for all, also when one fails; then throws the first failure that is more than a rest, if there is one. */
 export async function together<T>(promises: Promise<T>[]): Promise<T[]> {
   const settled = await Promise.allSettled(promises);
-  return settled.map((result) => {
-    if (result.status === "rejected") throw result.reason;
-    return result.value;
-  });
+  const reasons = settled.flatMap((result) => (result.status === "rejected" ? [result.reason as unknown] : []));
+  if (reasons.length > 0) throw reasons.find((reason) => !(reason instanceof Resting)) ?? reasons[0];
+  return settled.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
 }

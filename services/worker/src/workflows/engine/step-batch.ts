@@ -21,3 +21,12 @@ export type Outcome<O> =
   | { readonly kind: "done"; readonly value: O }
   | { readonly kind: "refused"; readonly refusal: Refusal }
   | { readonly kind: "pending" };
+
+/** One activity call for many entries. Throws a `TemporalFailure` when the batch as a whole failed. */
+export type BatchCall<I, O> = (entries: I[]) => Promise<Outcome<O>[]>;
+
+/** What the failure of a batch's activity says besides its message. */
+export interface BatchFailure {
+  /** Whether the callee did not answer: then no part of the batch would fare better. */
+  readonly away: boolean;
+}

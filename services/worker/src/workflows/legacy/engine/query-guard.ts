@@ -1,5 +1,5 @@
 import type { WorkflowInterceptors } from "@temporalio/workflow";
-import { isLocalCallRunning } from "./local-calls.ts";
+import { isLocalCallRunning } from "../../engine/local-calls.ts";
 
 /**
  * Keeps queries away from local activities; see `LocalCalls`. When the first workflow task came by way of the task queue

@@ -1,4 +1,23 @@
-import type { Allocation, ParcelState, SagaOrder } from "./order-state.ts";
+import type { Allocation, Money, OrderLine } from "./order-types.ts";
+
+/** What parcels are planned from. */
+export interface PricedOrder {
+  readonly lines: readonly OrderLine[];
+  readonly total: Money;
+}
+
+/** A parcel that nobody has been told of. */
+export interface PlannedParcel {
+  locationId: string;
+  lines: { sku: string; quantity: number }[];
+  /** What it holds costs this much, in minor units of the order's currency. */
+  amount: number;
+  /** Empty: there is no shipment. */
+  shipmentId: string;
+  /** Empty: it is not booked. */
+  trackingNumber: string;
+  status: "PLANNED";
+}
 
 /** What of an article is not assigned to a parcel yet, at one price. */
 interface Priced {
@@ -10,9 +29,9 @@ interface Priced {
  * The parcels of an order: one for each location that holds a part of its reservation, in the order of the allocations.
  * Each costs what is in it, at the prices of the order's lines; the amounts always sum to the order's total.
  */
-export function planParcels(order: SagaOrder, allocations: Allocation[]): ParcelState[] {
+export function planParcels(order: PricedOrder, allocations: Allocation[]): PlannedParcel[] {
   const prices = pricesBySku(order);
-  const parcels = new Map<string, ParcelState>();
+  const parcels = new Map<string, PlannedParcel>();
   for (const { sku, locationId, quantity } of allocations) {
     const parcel = parcels.get(locationId) ?? emptyParcel(locationId);
     parcels.set(locationId, parcel);
@@ -27,11 +46,11 @@ export function planParcels(order: SagaOrder, allocations: Allocation[]): Parcel
   return planned.map((parcel, index) => ({ ...parcel, amount: amounts[index] ?? 0 }));
 }
 
-function emptyParcel(locationId: string): ParcelState {
+function emptyParcel(locationId: string): PlannedParcel {
   return { locationId, lines: [], amount: 0, shipmentId: "", trackingNumber: "", status: "PLANNED" };
 }
 
-function pricesBySku(order: SagaOrder): Map<string, Priced[]> {
+function pricesBySku(order: PricedOrder): Map<string, Priced[]> {
   const prices = new Map<string, Priced[]>();
   for (const { sku, quantity, unitPrice } of order.lines) {
     prices.set(sku, [...(prices.get(sku) ?? []), { quantity, unitPrice }]);

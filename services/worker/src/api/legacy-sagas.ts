@@ -1,53 +1,27 @@
-import { status } from "@grpc/grpc-js";
-import {
-  type Client,
-  isGrpcServiceError,
-  WorkflowExecutionAlreadyStartedError,
-  WorkflowNotFoundError,
-  WorkflowUpdateFailedError,
-} from "@temporalio/client";
-import { ApplicationFailure, type UpdateDefinition } from "@temporalio/common";
+import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from "@temporalio/client";
 import { SagaErrorReason } from "#gen/shop/sagas/v1/saga_error_reason_pb.js";
-import { PlatformErrorReason } from "#gen/shop/type/v1/platform_error_reason_pb.js";
-import { remainingMs } from "#platform/context.ts";
-import { PlatformError } from "#platform/errors.ts";
-import type { SagaOptions } from "../workflows/engine/options.ts";
-import type { ParkedStepView } from "../workflows/engine/parking.ts";
 import { customerIdsAttribute, orderIdsAttribute, parkedQuery } from "../workflows/engine/search-attributes.ts";
-import * as messages from "../workflows/messages.ts";
+import type { SagaOptions } from "../workflows/legacy/engine/options.ts";
+import type { ParkedStepView } from "../workflows/legacy/engine/parking.ts";
+import * as messages from "../workflows/legacy/messages.ts";
 import {
   newOrderState,
   type OrderStatusView,
   type ProcessOrdersInput,
   type SagaOrder,
-} from "../workflows/order-state.ts";
-import type { processOrders } from "../workflows/process-orders.ts";
+} from "../workflows/legacy/order-state.ts";
+import type { processOrders } from "../workflows/legacy/process-orders.ts";
 import { SagaError } from "./errors.ts";
+import type { TemporalCalls } from "./temporal-calls.ts";
 
 /** The largest input that Temporal takes is 2 MiB; the state grows while the saga runs. */
 const maxInputBytes = 1_048_576;
 
-/**
- * What Temporal says, or its client for it, when it can be asked again. We never cancel a call: CANCELLED is what the native
- * client says when a deadline has passed.
- */
-const away: readonly number[] = [
-  status.UNAVAILABLE,
-  status.DEADLINE_EXCEEDED,
-  status.RESOURCE_EXHAUSTED,
-  status.CANCELLED,
-];
-/** When a caller should ask again, in milliseconds. */
-const retryMs = 1_000;
-
 /** How sagas are reached. */
-export interface SagasOptions {
-  readonly client: Client;
+export interface LegacySagasOptions {
   readonly taskQueue: string;
   /** The tunables that new sagas begin with. */
   readonly options: SagaOptions;
-  /** How long one answer of Temporal may take when the caller has no deadline, in milliseconds. */
-  readonly timeoutMs: number;
   /** Whether the first workflow task comes with the answer to the start; needs a worker on the client's connection. */
   readonly eagerStart: boolean;
 }
@@ -58,17 +32,20 @@ export interface SagaRef {
   readonly sagaId: string;
 }
 
-/** Starts, asks and steers the workflows. */
-export class Sagas {
-  readonly #options: SagasOptions;
+/** Starts, asks and steers the workflows of the kind before episodes. They run to their end: for one release. */
+export class LegacySagas {
+  readonly #calls: TemporalCalls;
+  readonly #options: LegacySagasOptions;
 
-  constructor(options: SagasOptions) {
+  constructor(calls: TemporalCalls, options: LegacySagasOptions) {
+    this.#calls = calls;
     this.#options = options;
   }
 
   /** Starts one workflow for a batch of orders. Returns false when it was started before. @throws SAGA_TOO_LARGE */
   async start(sagaId: string, orders: SagaOrder[]): Promise<boolean> {
-    const { client, taskQueue, options, eagerStart } = this.#options;
+    const { client } = this.#calls;
+    const { taskQueue, options, eagerStart } = this.#options;
     const input: ProcessOrdersInput = { orders: orders.map(newOrderState), options };
     const bytes = Buffer.byteLength(JSON.stringify(input));
     if (bytes > maxInputBytes) {
@@ -78,7 +55,7 @@ export class Sagas {
     const orderIds = orders.map((order) => order.orderId);
     const customerIds = [...new Set(orders.map((order) => order.customerId))];
     try {
-      await this.#within(() =>
+      await this.#calls.within(() =>
         client.workflow.start<typeof processOrders>("processOrders", {
           taskQueue,
           workflowId: sagaId,
@@ -110,7 +87,11 @@ export class Sagas {
   /** Has one order cancelled. Repeating it succeeds. @throws SAGA_NOT_FOUND, NOT_CANCELLABLE */
   async cancel(ref: SagaRef, reason: string, requestId: string): Promise<void> {
     const request = { orderId: ref.orderId, reason };
-    const known = await this.#update(ref, { definition: messages.cancelOrder, request, requestId });
+    const known = await this.#calls.update(await this.#sagaIdOf(ref), {
+      definition: messages.cancelOrder,
+      request,
+      requestId,
+    });
     if (known) return;
     const { view } = await this.status(ref);
     if (view.stage === "CANCELLED") return;
@@ -121,7 +102,8 @@ export class Sagas {
   /** Has a parked step tried again. @throws SAGA_NOT_FOUND, STEP_NOT_PARKED */
   async retry(ref: SagaRef, step: string, requestId: string): Promise<void> {
     const request = { orderId: ref.orderId, step };
-    if (await this.#update(ref, { definition: messages.retryStep, request, requestId })) return;
+    if (await this.#calls.update(await this.#sagaIdOf(ref), { definition: messages.retryStep, request, requestId }))
+      return;
     await this.#mustExist(ref, step);
   }
 
@@ -129,14 +111,15 @@ export class Sagas {
   async resolve(ref: SagaRef, step: string, resolution: { note: string; requestId: string }): Promise<void> {
     const { note, requestId } = resolution;
     const request = { orderId: ref.orderId, step, note };
-    if (await this.#update(ref, { definition: messages.resolveStep, request, requestId })) return;
+    if (await this.#calls.update(await this.#sagaIdOf(ref), { definition: messages.resolveStep, request, requestId }))
+      return;
     await this.#mustExist(ref, step);
   }
 
   /** Tells one workflow what became of parcels. A workflow that has ended does not need to know. */
   async report(sagaId: string, reports: messages.ParcelReportEntry[]): Promise<void> {
     try {
-      await this.#within(() => this.#handle(sagaId).signal(messages.reportParcels, reports));
+      await this.#calls.within(() => this.#handle(sagaId).signal(messages.reportParcels, reports));
     } catch (error) {
       if (!(error instanceof WorkflowNotFoundError)) throw error;
     }
@@ -144,10 +127,10 @@ export class Sagas {
 
   /** One page of the workflows that have parked steps. */
   async parked(pageSize: number, pageToken: Buffer): Promise<{ sagaIds: string[]; nextPageToken: Buffer }> {
-    const { client } = this.#options;
+    const { client } = this.#calls;
     const query = parkedQuery;
     const { namespace } = client.options;
-    const page = await this.#within(() =>
+    const page = await this.#calls.within(() =>
       client.workflowService.listWorkflowExecutions({ namespace, query, pageSize, nextPageToken: pageToken }),
     );
     const sagaIds = page.executions.map(({ execution }) => execution?.workflowId ?? "").filter((id) => id !== "");
@@ -157,7 +140,7 @@ export class Sagas {
   /** The parked steps of one workflow; none when it has ended meanwhile. */
   async parkedSteps(sagaId: string): Promise<ParkedStepView[]> {
     try {
-      return await this.#within(() => this.#handle(sagaId).query(messages.parkedSteps));
+      return await this.#calls.within(() => this.#handle(sagaId).query(messages.parkedSteps));
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) return [];
       throw error;
@@ -165,25 +148,7 @@ export class Sagas {
   }
 
   #handle(sagaId: string) {
-    return this.#options.client.workflow.getHandle(sagaId);
-  }
-
-  /** Sends an update. Returns false when the workflow is closed, so that nobody could take it. */
-  async #update<A extends object>(
-    ref: SagaRef,
-    update: { definition: UpdateDefinition<void, [A]>; request: A; requestId: string },
-  ): Promise<boolean> {
-    const sagaId = await this.#sagaIdOf(ref);
-    const { definition, request, requestId } = update;
-    try {
-      await this.#within(() =>
-        this.#handle(sagaId).executeUpdate<void, [A]>(definition, { args: [request], updateId: requestId }),
-      );
-      return true;
-    } catch (error) {
-      if (error instanceof WorkflowNotFoundError) return false;
-      throw error instanceof WorkflowUpdateFailedError ? refusalOf(error, update.request) : error;
-    }
+    return this.#calls.client.workflow.getHandle(sagaId);
   }
 
   async #mustExist(ref: SagaRef, step: string): Promise<never> {
@@ -195,11 +160,11 @@ export class Sagas {
   /** The workflow that carries an order, found by its search attribute when the caller does not name it. */
   async #sagaIdOf(ref: SagaRef): Promise<string> {
     if (ref.sagaId !== "") return ref.sagaId;
-    const { client } = this.#options;
+    const { client } = this.#calls;
     // The id is validated: 26 characters of Crockford base32.
     const query = `${orderIdsAttribute.name} = "${ref.orderId}"`;
     const { namespace } = client.options;
-    const page = await this.#within(() =>
+    const page = await this.#calls.within(() =>
       client.workflowService.listWorkflowExecutions({ namespace, query, pageSize: 1 }),
     );
     const sagaId = page.executions[0]?.execution?.workflowId;
@@ -209,57 +174,13 @@ export class Sagas {
 
   async #orNotFound<T>(ref: SagaRef, ask: () => Promise<T>): Promise<T> {
     try {
-      return await this.#within(ask);
+      return await this.#calls.within(ask);
     } catch (error) {
       throw error instanceof WorkflowNotFoundError ? notFound(ref) : error;
-    }
-  }
-
-  /** @throws UNAVAILABLE when Temporal is away */
-  async #within<T>(ask: () => Promise<T>): Promise<T> {
-    const { client, timeoutMs } = this.#options;
-    try {
-      return await client.withDeadline(Date.now() + Math.min(remainingMs(), timeoutMs), ask);
-    } catch (error) {
-      throw orAway(error);
     }
   }
 }
 
 function notFound({ orderId }: SagaRef) {
   return new SagaError(SagaErrorReason.SAGA_NOT_FOUND, "no workflow carries the order", { order_id: orderId });
-}
-
-/** The refusal of a validator, by the type of its failure. */
-function refusalOf(error: WorkflowUpdateFailedError, request: object): Error {
-  const { cause } = error;
-  if (!(cause instanceof ApplicationFailure)) return error;
-  const orderId = "orderId" in request ? String(request.orderId) : "";
-  const [details] = (cause.details ?? []) as { stage?: string }[];
-  const metadata: Record<string, string> = { order_id: orderId };
-  if ("step" in request) metadata.step = String(request.step);
-  if (details?.stage) metadata.stage = details.stage;
-  switch (cause.type) {
-    case "NOT_CANCELLABLE":
-      return new SagaError(SagaErrorReason.NOT_CANCELLABLE, cause.message, metadata);
-    case "STEP_NOT_PARKED":
-      return new SagaError(SagaErrorReason.STEP_NOT_PARKED, cause.message, metadata);
-    case "SAGA_NOT_FOUND":
-      return new SagaError(SagaErrorReason.SAGA_NOT_FOUND, cause.message, metadata);
-    default:
-      return error;
-  }
-}
-
-/**
- * What a failed call to Temporal means for our caller: UNAVAILABLE when Temporal was not reached or did not answer in time,
- * which is no fault of ours; any other error as it is.
- */
-function orAway(error: unknown): unknown {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if (!isGrpcServiceError(cause) || !away.includes(cause.code)) continue;
-    const options = { cause: error, retryAfterMs: retryMs };
-    return new PlatformError(PlatformErrorReason.UNAVAILABLE, "Temporal is away", { dependency: "temporal" }, options);
-  }
-  return error;
 }

@@ -9,7 +9,8 @@ import {
   sleep,
   workflowInfo,
 } from "@temporalio/workflow";
-import { describeFailure, StepFailed, StepRefused } from "./engine/failures.ts";
+import { describeFailure, StepRefused } from "../engine/failures.ts";
+import { StepFailed } from "./engine/legacy-failures.ts";
 import { type ParkedStepRef, Parking } from "./engine/parking.ts";
 import * as messages from "./messages.ts";
 import { OrderRun } from "./order-run.ts";

@@ -1,5 +1,5 @@
-import type { Refusal } from "./engine/step-batch.ts";
-import type { OrderFailure } from "./order-state.ts";
+import type { Refusal } from "../engine/step-batch.ts";
+import type { OrderFailure } from "./order-types.ts";
 
 /** What customers read, by reason. No internals, no blame, and what to do next where there is something to do. */
 const texts: Readonly<Record<string, string>> = {

@@ -1,7 +1,7 @@
 import { CancellationScope, condition, upsertSearchAttributes } from "@temporalio/workflow";
+import { parkedOrderIdsAttribute } from "../../engine/search-attributes.ts";
 import { afterMicrotasks } from "./coalesce.ts";
 import type { Decision } from "./saga.ts";
-import { parkedOrderIdsAttribute } from "./search-attributes.ts";
 
 /** Which parked step is meant. */
 export interface ParkedStepRef {

@@ -1,0 +1,57 @@
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import type { EpisodeCheckout, EpisodeEvent, EpisodeOrder } from "#gen/shop/sagas/v1/saga_pb.js";
+import { parseTraceParent } from "#platform/trace-parent.ts";
+import type { CarriedOrder, Checkout, OrderEvent, SagaState } from "../workflows/order-state.ts";
+
+/** An order of the contract as plain JSON for a workflow. Amounts are at most 10^12: a number holds them exactly. */
+export function toCarriedOrder(order: EpisodeOrder): CarriedOrder {
+  const { orderId, customerId, total, createTime, traceparent, saga, events, checkout, confirmed } = order;
+  return {
+    orderId,
+    customerId,
+    total: { currency: total?.currency ?? "", amount: Number(total?.amount ?? 0n) },
+    createTime: createTime ? timestampMs(createTime) : 0,
+    // One that is not kept would be carried through the whole history for nothing.
+    traceparent: parseTraceParent(traceparent)?.sampled ? traceparent : "",
+    confirmed,
+    events: events.flatMap(toEvent),
+    ...(saga !== "" && { saga: readSaga(saga) }),
+    ...(checkout && { checkout: toCheckout(checkout) }),
+  };
+}
+
+/** What the saga of an order remembers, as it was settled. */
+export function readSaga(text: string): SagaState {
+  return JSON.parse(text) as SagaState;
+}
+
+function toCheckout({ lines, shippingAddress, cardToken }: EpisodeCheckout): Checkout {
+  const { recipient = "", lines: street = [], city = "", postalCode = "", country = "" } = shippingAddress ?? {};
+  return {
+    lines: lines.map(({ sku, quantity, unitPrice }) => ({ sku, quantity, unitPrice: Number(unitPrice) })),
+    address: { recipient, lines: street, city, postalCode, country },
+    cardToken,
+  };
+}
+
+/** Nothing for an event that this version does not know. */
+function toEvent({ event }: EpisodeEvent): OrderEvent[] {
+  switch (event.case) {
+    case "placed":
+      return [{ kind: "placed" }];
+    case "shipment": {
+      const { locationId, news, trackingNumber } = event.value;
+      return [{ kind: "shipment", locationId, news, trackingNumber }];
+    }
+    case "cancellation":
+      return [{ kind: "cancellation", reason: event.value.reason }];
+    case "decision": {
+      const { step, resolved } = event.value;
+      return [{ kind: "decision", step, resolved }];
+    }
+    case "retry":
+      return [{ kind: "retry" }];
+    default:
+      return [];
+  }
+}

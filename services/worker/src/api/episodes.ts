@@ -1,0 +1,111 @@
+import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from "@temporalio/client";
+import { SagaErrorReason } from "#gen/shop/sagas/v1/saga_error_reason_pb.js";
+import { EpisodeState } from "#gen/shop/sagas/v1/saga_service_pb.js";
+import type { carryOrders } from "../workflows/carry-orders.ts";
+import type { EpisodeOptions } from "../workflows/engine/options.ts";
+import { customerIdsAttribute, orderIdsAttribute } from "../workflows/engine/search-attributes.ts";
+import { cancelOrder } from "../workflows/messages.ts";
+import type { CarriedOrder, CarryOrdersInput } from "../workflows/order-state.ts";
+import { SagaError } from "./errors.ts";
+import { inParallel } from "./parallel.ts";
+import type { TemporalCalls } from "./temporal-calls.ts";
+
+/** The largest input that Temporal takes is 2 MiB. */
+const maxInputBytes = 1_048_576;
+/** No episode runs for longer: one that does has a fault that keeps it from ending, and its orders are carried by another. */
+const longest = "1 hour";
+/** Workflows that are asked at the same time how they stand. */
+const looksAtOnce = 8;
+/** WORKFLOW_EXECUTION_STATUS_RUNNING and _PAUSED in temporal/api/enums/v1/workflow.proto: the ones that are not closed. */
+const openStatuses: readonly (number | null | undefined)[] = [1, 8];
+
+/** How episodes are started. */
+export interface EpisodesOptions {
+  readonly taskQueue: string;
+  /** The tunables that new episodes begin with. */
+  readonly options: EpisodeOptions;
+  /** Whether the first workflow task comes with the answer to the start; needs a worker on the client's connection. */
+  readonly eagerStart: boolean;
+}
+
+/** Starts and steers the workflows that carry orders. */
+export class Episodes {
+  readonly #calls: TemporalCalls;
+  readonly #options: EpisodesOptions;
+
+  constructor(calls: TemporalCalls, options: EpisodesOptions) {
+    this.#calls = calls;
+    this.#options = options;
+  }
+
+  /** Starts an episode. Returns false when it was started before. @throws SAGA_TOO_LARGE */
+  async start(episodeId: string, orders: CarriedOrder[]): Promise<boolean> {
+    const { taskQueue, options, eagerStart } = this.#options;
+    const input: CarryOrdersInput = { orders, options };
+    mustFit(input);
+    const { workflow } = this.#calls.client;
+    try {
+      await this.#calls.within(() =>
+        workflow.start<typeof carryOrders>("carryOrders", {
+          taskQueue,
+          workflowId: episodeId,
+          args: [input],
+          requestEagerStart: eagerStart,
+          workflowExecutionTimeout: longest,
+          workflowIdReusePolicy: "REJECT_DUPLICATE",
+          workflowIdConflictPolicy: "FAIL",
+          typedSearchAttributes: [
+            { key: orderIdsAttribute, value: orders.map(({ orderId }) => orderId) },
+            { key: customerIdsAttribute, value: [...new Set(orders.map(({ customerId }) => customerId))] },
+          ],
+        }),
+      );
+      return true;
+    } catch (error) {
+      if (error instanceof WorkflowExecutionAlreadyStartedError) return false;
+      throw error;
+    }
+  }
+
+  /** Whether each episode can still settle its orders. */
+  states(episodeIds: string[]): Promise<EpisodeState[]> {
+    return inParallel(episodeIds, looksAtOnce, async (episodeId) => {
+      const description = await this.#describe(episodeId);
+      if (!description) return EpisodeState.UNKNOWN;
+      return openStatuses.includes(description.status.code) ? EpisodeState.RUNNING : EpisodeState.CLOSED;
+    });
+  }
+
+  /**
+   * Has one order of an episode cancelled. Returns false when the workflow is none.
+   *
+   * @throws NOT_CANCELLABLE; SAGA_NOT_FOUND when the order rests: then its row decides
+   */
+  async cancel(
+    episodeId: string,
+    orderId: string,
+    { reason, requestId }: { reason: string; requestId: string },
+  ): Promise<boolean> {
+    const request = { orderId, reason };
+    if (await this.#calls.update(episodeId, { definition: cancelOrder, request, requestId })) return true;
+    if ((await this.#describe(episodeId))?.type !== "carryOrders") return false;
+    throw new SagaError(SagaErrorReason.SAGA_NOT_FOUND, "the episode is over", { order_id: orderId });
+  }
+
+  async #describe(workflowId: string) {
+    const handle = this.#calls.client.workflow.getHandle(workflowId);
+    try {
+      return await this.#calls.within(() => handle.describe());
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return undefined;
+      throw error;
+    }
+  }
+}
+
+function mustFit(input: CarryOrdersInput): void {
+  const bytes = Buffer.byteLength(JSON.stringify(input));
+  if (bytes <= maxInputBytes) return;
+  const metadata = { bytes: String(bytes), maximum: String(maxInputBytes) };
+  throw new SagaError(SagaErrorReason.SAGA_TOO_LARGE, "the orders are more than a workflow can carry", metadata);
+}

@@ -1,0 +1,79 @@
+import { ApplicationFailure, CancellationScope, log, setHandler, workflowInfo } from "@temporalio/workflow";
+import { StepRefused } from "./engine/failures.ts";
+import { firstTaskEvents } from "./engine/local-calls.ts";
+import * as messages from "./messages.ts";
+import { OrderRun } from "./order-run.ts";
+import type { CarryOrdersInput } from "./order-state.ts";
+import { processOrder } from "./process-order.ts";
+import { openSteps, type Steps } from "./steps.ts";
+
+/**
+ * An episode: carries each order of a batch as far as it comes now, all side by side, and settles it. It waits for nothing
+ * but answers. An order that cannot be settled is given back by orders once the workflow has ended.
+ */
+export function carryOrders(input: CarryOrdersInput): Promise<void> {
+  return CancellationScope.nonCancellable(() => carry(input));
+}
+
+async function carry({ orders, options }: CarryOrdersInput): Promise<void> {
+  // Then an earlier attempt at the first workflow task has failed, or was lost.
+  const repeated = workflowInfo().historyLength > firstTaskEvents;
+  const runs = orders.map((order) => new OrderRun(order, { options, repeated, batchSize: orders.length }));
+  listen(runs);
+  const steps = openSteps(options, orders);
+  const ends = await Promise.allSettled(runs.map((run) => carryOne(run, steps)));
+  const failed = ends.filter(({ status }) => status === "rejected").length;
+  if (failed > 0)
+    throw ApplicationFailure.nonRetryable(`${failed} of ${runs.length} orders are not settled`, "NOT_SETTLED");
+}
+
+async function carryOne(run: OrderRun, steps: Steps): Promise<void> {
+  const { orderId } = run.order;
+  try {
+    await processOrder(run, steps);
+    await settle(run, steps);
+  } catch (cause) {
+    const error = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+    log.error("an order is not settled: it will be carried again", { orderId, error });
+    throw cause;
+  }
+}
+
+/** Writes down where the order rests. Only its own episode may: another one that has it meanwhile knows better. */
+async function settle(run: OrderRun, { orders }: Steps): Promise<void> {
+  const { orderId } = run.order;
+  try {
+    await orders.settle(run.settlement());
+  } catch (cause) {
+    if (!(cause instanceof StepRefused)) throw cause;
+    const { refusal } = cause;
+    if (refusal.reason === "EPISODE_OVER") {
+      log.warn("another episode has the order", { orderId });
+      return;
+    }
+    if (refusal.reason !== "ILLEGAL_TRANSITION") throw cause;
+    if (run.stage === "REJECTED") run.wasConfirmed();
+    else run.stuck(refusal);
+    await orders.settle(run.settlement());
+  }
+}
+
+/** Registers what the outside may say. Before anything is awaited, so that nothing is missed. */
+function listen(runs: OrderRun[]): void {
+  const find = (orderId: string) => runs.find(({ order }) => order.orderId === orderId);
+  setHandler(messages.cancelOrder, ({ orderId, reason }) => find(orderId)?.cancel(reason), {
+    validator: ({ orderId }) => mayCancel(find(orderId), orderId),
+  });
+}
+
+function mayCancel(run: OrderRun | undefined, orderId: string): void {
+  const cancellability = run?.cancellability ?? "resting";
+  if (!run || cancellability === "resting") {
+    throw ApplicationFailure.nonRetryable("the episode does not carry the order any more", "SAGA_NOT_FOUND", {
+      orderId,
+    });
+  }
+  if (cancellability !== "no") return;
+  const message = run.ended ? "the order has ended" : "the order is being undone, or a parcel has left";
+  throw ApplicationFailure.nonRetryable(message, "NOT_CANCELLABLE", { orderId, stage: run.stage });
+}

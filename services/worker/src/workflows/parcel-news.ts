@@ -1,0 +1,30 @@
+import type { ParcelNews, ParcelState } from "./order-state.ts";
+
+/** How far each news is; of two that are equally far, the first counts. */
+const ranks: Readonly<Record<ParcelNews, number>> = {
+  PACKED: 1,
+  PACKING_FAILED: 1,
+  BOOKED: 2,
+  BOOKING_REFUSED: 2,
+  CANCELLED: 2,
+};
+
+/**
+ * Takes what was told of a parcel, in whatever order and however often: what is further counts, and of how it ended what came
+ * first. What nobody knows is ignored.
+ */
+export function hear(parcel: ParcelState, news: string, trackingNumber: string): void {
+  if (parcel.trackingNumber === "") parcel.trackingNumber = trackingNumber;
+  if (news === "DELIVERED" || news === "LOST") {
+    parcel.report ??= news;
+    // Only what the carrier has can arrive.
+    parcel.news = "BOOKED";
+    return;
+  }
+  if (!isNews(news)) return;
+  if (parcel.news === undefined || ranks[news] > ranks[parcel.news]) parcel.news = news;
+}
+
+function isNews(news: string): news is ParcelNews {
+  return Object.hasOwn(ranks, news);
+}

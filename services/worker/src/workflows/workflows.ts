@@ -1,0 +1,3 @@
+/** The workflows of the worker: what this module exports. */
+export { carryOrders } from "./carry-orders.ts";
+export { processOrders } from "./legacy/process-orders.ts";

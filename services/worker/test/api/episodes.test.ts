@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { type Client as ConnectClient, createClient, createRouterTransport } from "@connectrpc/connect";
+import { Client } from "@temporalio/client";
+import { Registry } from "prom-client";
+import { SagaStage, SagaStepStatus } from "#gen/shop/sagas/v1/saga_pb.js";
+import { EpisodeState, SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
+import { toConnectError } from "#platform/errors.ts";
+import { newId } from "#platform/id.ts";
+import { PageTokens } from "#platform/page-token.ts";
+import { until } from "#testing/until.ts";
+import { createSagaMetrics } from "../../src/activities/metrics.ts";
+import { LegacySagas } from "../../src/api/legacy-sagas.ts";
+import { OrderRows } from "../../src/api/order-rows.ts";
+import { SagaApi } from "../../src/api/saga-api.ts";
+import { TemporalCalls } from "../../src/api/temporal-calls.ts";
+import { anOrder, clientsOf, fastOptions, taskQueue } from "../stage/harness.ts";
+import { patient, Stage } from "../stage/stage.ts";
+import { on } from "../world/rules.ts";
+
+let stage: Stage;
+let sagas: ConnectClient<typeof SagaService>;
+
+before(async () => {
+  stage = await Stage.open();
+  const calls = new TemporalCalls(new Client({ connection: stage.environment.nativeConnection }), 10_000);
+  const legacy = new LegacySagas(calls, { taskQueue, eagerStart: true, options: fastOptions });
+  const clients = clientsOf(stage.world, stage.rows);
+  const api = new SagaApi({
+    episodes: stage.starter.episodes,
+    rows: new OrderRows(clients.episodes),
+    legacy,
+    pageTokens: new PageTokens("a secret of 32 characters or more"),
+    metrics: createSagaMetrics(new Registry()),
+    audit: clients.orders,
+  });
+  const refusing = {
+    router: {
+      interceptors: [
+        (next: (request: never) => Promise<never>) => async (request: never) => {
+          try {
+            return await next(request);
+          } catch (error) {
+            throw toConnectError(error);
+          }
+        },
+      ],
+    },
+  };
+  sagas = createClient(
+    SagaService,
+    createRouterTransport(({ service }) => service(SagaService, api), refusing as never),
+  );
+});
+after(() => stage?.close());
+
+describe("SagaService", () => {
+  test("starts an episode once, and says how its workflow stands", async () => {
+    const order = anOrder();
+    stage.rows.place(order);
+    const claimed = stage.rows.claim();
+    assert.ok(claimed);
+    const { episodeId, orders } = claimed;
+    let release = () => {};
+    stage.world.onCall = (step) => (step === "reserve" ? new Promise((resolve) => (release = resolve)) : undefined);
+    assert.deepEqual(await sagas.startEpisode({ episodeId, orders }).then(({ started }) => started), true);
+    assert.deepEqual(await sagas.startEpisode({ episodeId, orders }).then(({ started }) => started), false);
+    const states = async () => (await sagas.batchGetEpisodes({ episodeIds: [episodeId, newId()] })).states;
+    assert.deepEqual(await states(), [EpisodeState.RUNNING, EpisodeState.UNKNOWN]);
+    stage.world.onCall = () => {};
+    release();
+    await until(async () => (await states())[0] === EpisodeState.CLOSED, "the episode has ended", patient);
+    await stage.ends([order]);
+  });
+
+  test("tells of a saga what its order's row knows", async () => {
+    const order = anOrder();
+    const { orderId } = order;
+    stage.world.packs = (id) => (id === orderId ? undefined : "PACKED");
+    stage.place([order], [on("authorize", { kind: "unavailable" }, { orderId, times: 2 })]);
+    await stage.rests(orderId, () => stage.world.order(orderId).status === "PREPARING");
+    const { saga } = await sagas.getSaga({ orderId, sagaId: "" });
+    assert.equal(saga?.stage, SagaStage.FULFILLMENT);
+    assert.equal(saga?.sagaId, stage.rows.row(orderId).lastEpisodeId);
+    assert.deepEqual(
+      saga?.steps.map(({ name, status }) => `${name} ${SagaStepStatus[status]}`),
+      ["reserve DONE", "authorize DONE", "confirm DONE", "prepare:BER DONE"],
+    );
+    assert.equal(saga?.listSize, 1);
+  });
+
+  test("lists the parked step of a row, and takes an operator's decision", async () => {
+    const order = anOrder();
+    const { orderId } = order;
+    stage.place([order], [on("capture", { kind: "refuse", reason: "GATEWAY_REFUSED" }, { orderId, times: 1 })]);
+    await stage.parked(orderId, "capture:BER");
+    const listed = (await sagas.listParkedSteps({})).steps.filter((step) => step.orderId === orderId);
+    assert.deepEqual(
+      listed.map(({ step, error }) => [step, error]),
+      [["capture:BER", "GATEWAY_REFUSED: refused with GATEWAY_REFUSED"]],
+    );
+    const ref = { orderId, sagaId: "", requestId: "op-1" };
+    await assert.rejects(sagas.retryParkedStep({ ...ref, step: "void" }), /does not wait for an operator/);
+    await assert.rejects(sagas.resolveParkedStep({ ...ref, step: "shipped", note: "moved" }), /only orders can move/);
+    await sagas.retryParkedStep({ ...ref, step: "capture:BER" });
+    assert.deepEqual(await stage.ends([order]), ["DELIVERED"]);
+  });
+
+  test("says that an order rests when its episode is over", async () => {
+    const order = anOrder();
+    const { orderId } = order;
+    await stage.run([order]);
+    const sagaId = stage.rows.row(orderId).lastEpisodeId;
+    const late = sagas.cancelOrderSaga({ requestId: "c1", orderId, sagaId, reason: "too late" });
+    await assert.rejects(late, /the episode is over/);
+  });
+
+  test("refuses orders that are more than a workflow can carry", async () => {
+    const lines = Array.from({ length: 100 }, (_, index) => ({
+      sku: `${"s".repeat(60)}${index}`,
+      quantity: 1,
+      unitPrice: 1,
+    }));
+    const address = { ...anOrder().address, lines: ["s".repeat(200), "t".repeat(200), "u".repeat(200)] };
+    const own = Array.from({ length: 64 }, () => anOrder({ lines: [...lines, ...lines], address }));
+    for (const order of own) stage.rows.place(order);
+    const claimed = stage.rows.claim();
+    for (const { orderId } of own) stage.rows.rows.delete(orderId);
+    assert.ok(claimed);
+    await assert.rejects(sagas.startEpisode(claimed), /more than a workflow/);
+  });
+});

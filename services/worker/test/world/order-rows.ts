@@ -1,0 +1,223 @@
+import { create } from "@bufbuild/protobuf";
+import { durationMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
+import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
+import {
+  OrderEpisodeService,
+  ParkedStepDecision,
+  type SettleOrderRequest,
+} from "#gen/shop/orders/v1/order_episode_service_pb.js";
+import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import {
+  type EpisodeEvent,
+  EpisodeEventSchema,
+  type EpisodeOrder,
+  EpisodeOrderSchema,
+} from "#gen/shop/sagas/v1/saga_pb.js";
+import { newId } from "#platform/id.ts";
+import type { SagaOrder } from "../../src/workflows/legacy/order-state.ts";
+import type { SagaState } from "../../src/workflows/order-state.ts";
+import type { World } from "./world.ts";
+
+type EventCase = NonNullable<EpisodeEvent["event"]["case"]>;
+
+/** An order as its row knows it. */
+export interface OrderRow {
+  readonly order: SagaOrder;
+  readonly createTime: number;
+  episodeId: string;
+  lastEpisodeId: string;
+  /** As it was settled. */
+  saga: string;
+  /** What has happened and nobody has taken. */
+  events: EpisodeEvent[];
+  /** What the running episode has taken. */
+  taken: EpisodeEvent[];
+  /** When it is carried again by itself. */
+  dueTime: number | undefined;
+  cancellable: boolean;
+  needsCard: boolean;
+  waitsFor: string;
+  parked: { step: string; reason: string; error: string } | undefined;
+  /** All settlements, as they came. */
+  settlements: SettleOrderRequest[];
+}
+
+const ended: ReadonlySet<string> = new Set(["DELIVERED", "REJECTED", "CANCELLED", "FAILED"]);
+
+/** One event as a message. */
+export function anEvent(kind: EventCase, value: object = {}): EpisodeEvent {
+  return create(EpisodeEventSchema, { event: { case: kind, value } as never });
+}
+
+/** The rows of the orders service, their fences and their events, in memory. */
+export class OrderRows {
+  readonly rows = new Map<string, OrderRow>();
+  readonly #world: World;
+
+  constructor(world: World) {
+    this.#world = world;
+    world.tell = (orderId, locationId, news) => {
+      this.happens(orderId, anEvent("shipment", { locationId, ...news }));
+    };
+  }
+
+  row(orderId: string): OrderRow {
+    const row = this.rows.get(orderId);
+    if (!row) throw new Error(`there is no order ${orderId}`);
+    return row;
+  }
+
+  /** An order that was accepted. */
+  place(order: SagaOrder, createTime = Date.now()): void {
+    this.rows.set(order.orderId, {
+      order,
+      createTime,
+      episodeId: "",
+      lastEpisodeId: "",
+      saga: "",
+      events: [anEvent("placed")],
+      taken: [],
+      dueTime: undefined,
+      cancellable: true,
+      needsCard: true,
+      waitsFor: "",
+      parked: undefined,
+      settlements: [],
+    });
+  }
+
+  /** Something happens to an order, wherever it is. */
+  happens(orderId: string, event: EpisodeEvent): void {
+    this.rows.get(orderId)?.events.push(event);
+  }
+
+  state(orderId: string): SagaState {
+    return JSON.parse(this.row(orderId).saga) as SagaState;
+  }
+
+  /** Whether an order has come to its end and nobody carries it. */
+  isOver(orderId: string): boolean {
+    const { episodeId, events, dueTime } = this.row(orderId);
+    const still = episodeId === "" && events.length === 0 && dueTime === undefined;
+    return still && ended.has(this.#world.order(orderId).status);
+  }
+
+  /** Whether an order rests, and nothing is due. */
+  rests(orderId: string): boolean {
+    const { episodeId, events, dueTime } = this.row(orderId);
+    return episodeId === "" && events.length === 0 && (dueTime === undefined || dueTime > Date.now());
+  }
+
+  /** Takes the orders that are due into an episode, at most 64. */
+  claim(): { episodeId: string; orders: EpisodeOrder[] } | undefined {
+    const due = [...this.rows.values()].filter(
+      ({ episodeId, events, dueTime = Number.POSITIVE_INFINITY }) =>
+        episodeId === "" && (events.length > 0 || dueTime <= Date.now()),
+    );
+    if (due.length === 0) return undefined;
+    const episodeId = newId();
+    return { episodeId, orders: due.slice(0, 64).map((row) => this.#claimOne(row, episodeId)) };
+  }
+
+  #claimOne(row: OrderRow, episodeId: string): EpisodeOrder {
+    const { order, createTime, saga, dueTime } = row;
+    const retry = dueTime !== undefined && dueTime <= Date.now() ? [anEvent("retry")] : [];
+    row.taken = [...row.events, ...retry];
+    row.events = [];
+    row.dueTime = undefined;
+    row.episodeId = episodeId;
+    row.lastEpisodeId = episodeId;
+    const { orderId, customerId, total, traceparent, lines, address, cardToken } = order;
+    const { status } = this.#world.order(orderId);
+    const open = status === "PENDING" || status === "CONFIRMED";
+    return create(EpisodeOrderSchema, {
+      orderId,
+      customerId,
+      total: { currency: total.currency, amount: BigInt(total.amount) },
+      createTime: timestampFromMs(createTime),
+      traceparent,
+      saga,
+      events: row.taken,
+      confirmed: status !== "PENDING" && status !== "REJECTED",
+      ...(open && {
+        checkout: {
+          lines: lines.map((line) => ({ ...line, unitPrice: BigInt(line.unitPrice) })),
+          shippingAddress: address,
+          cardToken: row.needsCard ? cardToken : "",
+        },
+      }),
+    });
+  }
+
+  /** Takes back the orders of an episode whose workflow is gone. */
+  giveBack(episodeId: string): number {
+    const lost = [...this.rows.values()].filter((row) => row.episodeId === episodeId);
+    for (const row of lost) {
+      row.events = [...row.taken, anEvent("retry"), ...row.events];
+      row.taken = [];
+      row.episodeId = "";
+    }
+    return lost.length;
+  }
+
+  /** The fake of the service that the worker calls. */
+  routes(router: ConnectRouter): void {
+    const world = this.#world;
+    router.service(OrderEpisodeService, {
+      batchSettleOrders: ({ requests }) =>
+        world.batch(requests, {
+          step: "settle",
+          of: (request) => request,
+          id: ({ orderId, episodeId }) => `${orderId}:${episodeId}:${Math.random()}`,
+          apply: (request) => this.#settle(request),
+        }),
+      getOrderSaga: ({ orderId }) => {
+        if (!this.rows.has(orderId)) throw new ConnectError("there is no such order", Code.NotFound);
+        const { episodeId, lastEpisodeId, saga } = this.row(orderId);
+        return { saga: { orderId, episodeId, lastEpisodeId, saga, legacy: false } };
+      },
+      listParkedOrders: () => ({
+        orders: [...this.rows.values()].flatMap(({ order, parked: step, lastEpisodeId }) =>
+          step ? [{ orderId: order.orderId, customerId: order.customerId, step, lastEpisodeId }] : [],
+        ),
+      }),
+      decideParkedStep: ({ orderId, step, decision, requestId }) => {
+        if (this.rows.get(orderId)?.parked?.step !== step) {
+          const detail = { desc: ErrorInfoSchema, value: { reason: "STEP_NOT_PARKED", domain: "orders.shop" } };
+          throw new ConnectError("it does not wait", Code.FailedPrecondition, undefined, [detail]);
+        }
+        this.decide(orderId, step, { resolved: decision === ParkedStepDecision.RESOLVE, requestId });
+        return {};
+      },
+    });
+  }
+
+  /** An operator decides about a parked step. */
+  decide(orderId: string, step: string, decision: { resolved: boolean; requestId: string }): void {
+    const row = this.row(orderId);
+    if (row.parked?.step !== step) throw new Error(`${step} does not wait`);
+    row.parked = undefined;
+    this.happens(orderId, anEvent("decision", { step, ...decision }));
+  }
+
+  #settle(request: SettleOrderRequest) {
+    const { orderId, episodeId } = request;
+    const row = this.row(orderId);
+    if (row.episodeId !== episodeId) return { refuse: "EPISODE_OVER" };
+    if (request.status !== OrderStatus.UNSPECIFIED) {
+      const moved = this.#world.move(orderId, OrderStatus[request.status] ?? "", request.failure?.reason ?? "");
+      if ("refuse" in moved) return moved;
+    }
+    row.settlements.push(request);
+    row.episodeId = "";
+    row.taken = [];
+    row.saga = request.saga;
+    row.cancellable = request.cancellable;
+    row.needsCard = request.needsCard;
+    row.waitsFor = request.waitsFor;
+    row.parked = request.parked;
+    row.dueTime = request.retryAfter && Date.now() + durationMs(request.retryAfter);
+    return { response: {} };
+  }
+}
