@@ -4,10 +4,14 @@ import {
   create,
   createFileRegistry,
   type DescEnum,
+  type DescExtension,
   type DescField,
   type DescFile,
   type DescMessage,
+  type DescMethod,
   type DescService,
+  type FileRegistry,
+  getOption,
   ScalarType,
 } from "@bufbuild/protobuf";
 import {
@@ -67,12 +71,37 @@ function typeOf(field: DescField, from: string): string {
   }
 }
 
-function printService(service: DescService): string[] {
+/** The extensions of `shop/type/v1/admission.proto`: they are read from the protos that are printed, not from generated code. */
+interface Admission {
+  readonly method: DescExtension;
+  readonly service: DescExtension;
+  readonly classes: DescEnum;
+}
+
+function admissionIn(registry: FileRegistry): Admission {
+  const method = registry.getExtension("shop.type.v1.admission");
+  const service = registry.getExtension("shop.type.v1.service_admission");
+  const classes = registry.getEnum("shop.type.v1.AdmissionClass");
+  if (!method || !service || !classes)
+    throw new Error("shop/type/v1/admission.proto does not say how calls are admitted");
+  return { method, service, classes };
+}
+
+/** Which class a call is admitted in, when it is not the one of callers. */
+function admissionOf(method: DescMethod, admission: Admission): string {
+  const number = getOption(method, admission.method) || getOption(method.parent, admission.service);
+  const value = admission.classes.value[Number(number)];
+  const name = value?.localName.toLowerCase() ?? "";
+  return ["", "unspecified", "caller"].includes(name) ? "" : `Admitted as [${name}](type.md#admissionclass).`;
+}
+
+function printService(service: DescService, admission: Admission): string[] {
   const from = packageOf(service.file);
   const methods = service.methods.flatMap((method) => [
     `### ${service.name}.${method.name}`,
     `${link(method.input, from)} → ${method.methodKind === "server_streaming" ? "stream of " : ""}${link(method.output, from)}`,
     commentOf(method),
+    admissionOf(method, admission),
   ]);
   return [`## ${service.name}`, commentOf(service), `Full name: \`${service.typeName}\``, ...methods];
 }
@@ -109,7 +138,7 @@ function pageOf(name: string): string {
   return `${name.split(".")[1]}.md`;
 }
 
-function printPackage(name: string, files: DescFile[]): string {
+function printPackage(name: string, files: DescFile[], admission: Admission): string {
   const services = files.flatMap((file) => file.services);
   const enums = files.flatMap((file) => file.enums);
   const reasons = enums.filter((description) => description.name.endsWith("ErrorReason"));
@@ -117,7 +146,7 @@ function printPackage(name: string, files: DescFile[]): string {
   const blocks = [
     `# ${name}`,
     "Generated from the protos; edit those.",
-    ...services.flatMap(printService),
+    ...services.flatMap((service) => printService(service, admission)),
     ...reasons.flatMap(printReasons),
     "## Messages",
     ...messages.flatMap(printMessage),
@@ -136,7 +165,10 @@ function run(request: CodeGeneratorRequest) {
   for (const [name, files] of packages) {
     const complete = files.sort((a, b) => a.name.localeCompare(b.name));
     response.file.push(
-      create(CodeGeneratorResponse_FileSchema, { name: pageOf(name), content: printPackage(name, complete) }),
+      create(CodeGeneratorResponse_FileSchema, {
+        name: pageOf(name),
+        content: printPackage(name, complete, admissionIn(registry)),
+      }),
     );
   }
   return response;
