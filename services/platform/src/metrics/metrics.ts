@@ -77,6 +77,10 @@ export class CallMetrics {
       help: "Calls that were refused because as many of their class ran as the process takes; waiting: because as many waited.",
       labelNames: ["class"],
       registers: [registry],
+      // A class of which nothing was refused is 0, not missing.
+      collect() {
+        for (const name of Object.keys(inFlight())) this.inc({ class: name }, 0);
+      },
     });
   }
 
