@@ -163,16 +163,35 @@ describe("admission", () => {
     const calls = new Calls({ caller: 1, waiting: 1 });
     const late = held();
     let kept: Disposable | undefined;
-    let rests: Promise<void> | undefined;
+    const after: Promise<unknown>[] = [];
     await calls.call(echo, async () => {
-      void detached(() => resting(late.work));
       kept = restingPlace();
-      rests = resting(late.work);
+      after.push(
+        detached(() => resting(late.work)),
+        resting(late.work),
+      );
     });
-    assert.deepEqual(calls.inFlight.counts, none);
+    await calls.call(echo, async () => {
+      const later = async () => {
+        await turn();
+        await resting(late.work);
+      };
+      after.push(later());
+    });
+    for (let turns = 3; turns > 0; turns -= 1) {
+      assert.deepEqual(calls.inFlight.counts, none);
+      await turn();
+    }
+    const { work, end } = held();
+    const rested = calls.call(echo, () => resting(work));
+    assert.deepEqual(calls.inFlight.counts, { ...none, waiting: 1 });
     late.end();
-    await rests;
+    await Promise.all(after);
     kept?.[Symbol.dispose]();
+    assert.deepEqual(calls.inFlight.counts, { ...none, waiting: 1 });
+    end();
+    await rested;
+    await calls.call(echo, () => resting(turn));
     assert.deepEqual(calls.inFlight.counts, none);
   });
 
