@@ -1,9 +1,10 @@
-// `npm run bench -- rpc|stock|orders|telemetry`: each prints both sides and, as its last line, `ratio: <number>`.
+// `npm run bench -- rpc|stock|orders|admission|telemetry`: each prints both sides and, as its last line, `ratio: <number>`.
 
 const benches: ReadonlyMap<string, string> = new Map([
   ["rpc", "unary calls per second of the gRPC face, against plain connect-node and bare grpc-js"],
   ["stock", "reservations per second on one hot SKU, coalesced against SELECT … FOR UPDATE"],
   ["orders", "orders per second from CreateOrder to confirmed, lists against lists of one"],
+  ["admission", "orders per second of callers that wait, at one, two and five times as many as may work at once"],
   ["telemetry", "orders per second with traces, logs and scrapes on, sampled at 10 % and at 100 %, against off"],
 ]);
 

@@ -42,17 +42,38 @@ export async function prepare(stack: Stack, clients: Clients): Promise<string[]>
     });
   }
   const customers = clients.client(CustomerService, stack.address("orders"));
-  const created = Array.from({ length: customerCount }, async (_, index) => {
-    const person = {
+  const ids: string[] = [];
+  // One by one: a bench may let only a few calls work at the same time.
+  for (let index = 0; index < customerCount; index += 1) {
+    const { customer } = await customers.createCustomer({
+      requestId: randomUUID(),
       givenName: "Bench",
       familyName: String(index),
       email: `bench${index}@example.com`,
       phone: "+4930123456",
-    };
-    const { customer } = await customers.createCustomer({ ...person, requestId: randomUUID() });
-    return customer?.customerId ?? "";
-  });
-  return Promise.all(created);
+    });
+    ids.push(customer?.customerId ?? "");
+  }
+  return ids;
+}
+
+/** An order of two articles, whose caller waits until it is confirmed. */
+export function orderRequest(customerId: string, number: number, cardToken = "tok_approve") {
+  const unitPrice = { currency: "EUR", amount: 990n };
+  return {
+    requestId: randomUUID(),
+    customerId,
+    lines: [0, 1].map((line) => ({ sku: skus[(number + line) % skus.length] ?? "", quantity: 1, unitPrice })),
+    cardToken,
+    waitFor: WaitFor.CONFIRMED,
+    shippingAddress: {
+      recipient: "Bench",
+      lines: ["Street 1"],
+      city: "Berlin",
+      postalCode: "10115",
+      country: "DE",
+    },
+  };
 }
 
 /** How a caller calls. */
@@ -69,28 +90,8 @@ export async function caller(
 ): Promise<void> {
   for (let number = 0; !until.aborted; number += 1) {
     const start = performance.now();
-    const price = { currency: "EUR", amount: 990n };
-    const lines = [0, 1].map((line) => ({
-      sku: skus[(number + line) % skus.length] ?? "",
-      quantity: 1,
-      unitPrice: price,
-    }));
     try {
-      const request = {
-        requestId: randomUUID(),
-        customerId,
-        lines,
-        cardToken: "tok_approve",
-        waitFor: WaitFor.CONFIRMED,
-        shippingAddress: {
-          recipient: "Bench",
-          lines: ["Street 1"],
-          city: "Berlin",
-          postalCode: "10115",
-          country: "DE",
-        },
-      };
-      const { order } = await orders.createOrder(request);
+      const { order } = await orders.createOrder(orderRequest(customerId, number));
       tally.note(order?.status, performance.now() - start);
     } catch (error) {
       tally.note(undefined, 0);
