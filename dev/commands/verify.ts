@@ -5,12 +5,12 @@ import { parseArgs } from "node:util";
 import { type DatabaseService, databaseServices } from "../../services/services.ts";
 import { colour, defaultDataDirectory, pushgatewayUrl } from "../config.ts";
 import { StackError } from "../errors.ts";
-import { pushVerification } from "../observers/push.ts";
+import { pushVerification } from "../../services/books/src/report/push.ts";
 import { ancestryOf } from "../process/identity.ts";
 import { credentialsIn } from "../stack/credentials.ts";
 import { freePorts } from "../stack/free-ports.ts";
 import { Stack } from "../stack/stack.ts";
-import { type Balance, takeBalance } from "../verify/balance.ts";
+import { type Balance, takeBalance } from "../../services/books/src/balance/balance.ts";
 
 /** The port of the server that runs on this data, if one does: the fourth line of its pid file. */
 function runningPort(dataDirectory: string): number | undefined {

@@ -3,7 +3,7 @@ import { parse } from "yaml";
 import { type Alert, isAlert, runbookOf } from "../../deploy/observability/prometheus/alerts/rule.ts";
 import { ruleGroups } from "../../deploy/observability/prometheus/rules.ts";
 import { exporterQueries } from "./prometheus.ts";
-import { verificationHelp } from "./push.ts";
+import { verificationHelp } from "../../services/books/src/report/push.ts";
 
 /** A metric as a process of ours describes it. */
 export interface Family {

@@ -10,8 +10,8 @@ import { Supervisor } from "../../process/supervisor.ts";
 import { freePorts } from "../../stack/free-ports.ts";
 import { Stack } from "../../stack/stack.ts";
 import type { Say } from "../../tools/tool.ts";
-import type { Balance } from "../../verify/balance.ts";
-import { takeBalance } from "../../verify/balance.ts";
+import type { Balance } from "../../../services/books/src/balance/balance.ts";
+import { takeBalance } from "../../../services/books/src/balance/balance.ts";
 
 /** The namespace with the services that lead out of the cluster. */
 export const outsideNamespace = "ordermesh-outside";

@@ -118,7 +118,7 @@ describe("a sixth service, by its entry alone", () => {
     );
     const errors = stdout.split("\n").filter((line) => /^\S+\(\d/.test(line));
     assert.ok(
-      errors.some((line) => line.startsWith("dev/verify/balance-audit.ts")),
+      errors.some((line) => line.startsWith("services/books/src/balance/audit.ts")),
       stdout,
     );
     for (const line of errors) assert.match(line, /'?returns'?/);

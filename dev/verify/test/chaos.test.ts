@@ -19,7 +19,7 @@ import { freePorts } from "../../stack/free-ports.ts";
 import type { Component } from "../../stack/layout.ts";
 import { removeData } from "../../stack/postgres.ts";
 import { Stack } from "../../stack/stack.ts";
-import { takeBalance } from "../balance.ts";
+import { takeBalance } from "../../../services/books/src/balance/balance.ts";
 import { Chance } from "./chance.ts";
 
 const orderCount = 100;

@@ -1,6 +1,6 @@
-import type { MoneyBalance } from "./balance-money.ts";
-import type { ParcelBalance } from "./balance-parcels.ts";
-import type { StockBalance } from "./balance-stock.ts";
+import type { MoneyBalance } from "./money.ts";
+import type { ParcelBalance } from "./parcels.ts";
+import type { StockBalance } from "./stock.ts";
 import { type Ask, type EndedOrder, type Finding, maxNamed } from "./finding.ts";
 
 /** What the other services know, and the orders that were over before they were asked. */

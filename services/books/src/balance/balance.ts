@@ -1,12 +1,12 @@
 import pg from "pg";
 import { encodeId } from "#platform/id.ts";
-import { type DatabaseService, databaseServices } from "../../services/services.ts";
-import { StackError } from "../errors.ts";
-import { checkAudit } from "./balance-audit.ts";
-import { checkMoney } from "./balance-money.ts";
-import { checkOrders } from "./balance-orders.ts";
-import { checkParcels } from "./balance-parcels.ts";
-import { checkStock } from "./balance-stock.ts";
+import { type DatabaseService, databaseServices } from "../../../services.ts";
+import { StackError } from "../../../../dev/errors.ts";
+import { checkAudit } from "./audit.ts";
+import { checkMoney } from "./money.ts";
+import { checkOrders } from "./orders.ts";
+import { checkParcels } from "./parcels.ts";
+import { checkStock } from "./stock.ts";
 import type { Ask, EndedOrder, Finding } from "./finding.ts";
 
 /** The state of stock and money at one moment. */

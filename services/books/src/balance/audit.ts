@@ -1,4 +1,4 @@
-import type { DatabaseService } from "../../services/services.ts";
+import type { DatabaseService } from "../../../services.ts";
 import { type Ask, type Finding, maxNamed } from "./finding.ts";
 
 /** What is compared with the audit log of a service. */
