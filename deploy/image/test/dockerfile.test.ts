@@ -53,6 +53,7 @@ for (const { args, code, says } of [
   { args: [], code: 0, says: /orders \| payments/ },
   { args: ["ledger"], code: 2, says: /There is no "ledger" in this image/ },
   { args: ["place-order", "--orders", "x:1"], code: 2, says: /--orders and --inventory say where/ },
+  { args: ["books"], code: 2, says: /books: The configuration is not usable:\n {2}ORDERS_DATABASE_URL: is not set/ },
   { args: ["orders", "sing"], code: 1, says: /orders: unknown command "sing"/ },
 ]) {
   test(`the entry point answers ${JSON.stringify(args)} with code ${code}`, () => {

@@ -3,6 +3,8 @@ import { connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { provisionDatabase } from "#platform/database/provision.ts";
+import type { Balance } from "../../../services/books/src/balance/balance.ts";
+import { takeBalance } from "../../../services/books/src/balance/balance.ts";
 import { type DatabaseService, databaseServices } from "../../../services/services.ts";
 import { startFilebeat } from "../../observers/elk.ts";
 import { JaegerQuery } from "../../observers/jaeger-query.ts";
@@ -10,8 +12,6 @@ import { Supervisor } from "../../process/supervisor.ts";
 import { freePorts } from "../../stack/free-ports.ts";
 import { Stack } from "../../stack/stack.ts";
 import type { Say } from "../../tools/tool.ts";
-import type { Balance } from "../../../services/books/src/balance/balance.ts";
-import { takeBalance } from "../../../services/books/src/balance/balance.ts";
 
 /** The namespace with the services that lead out of the cluster. */
 export const outsideNamespace = "ordermesh-outside";

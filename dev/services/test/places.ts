@@ -2,7 +2,7 @@
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, parseAllDocuments } from "yaml";
-import type { ServiceFacts } from "../../../services/services.ts";
+import { jobs, type ServiceFacts } from "../../../services/services.ts";
 
 /** A service by name, with what services.json says of it. */
 export type Known = ServiceFacts & { readonly name: string };
@@ -72,7 +72,8 @@ const folders: Place = {
         .map((file) => `write services/${name}/${file}`),
     );
     const mains = globSync("services/*/src/main.ts", { cwd: root }).map((path) => path.split("/")[1] ?? "");
-    const unknown = mains.filter((name) => !namesOf(services).includes(name));
+    const known: readonly string[] = [...namesOf(services), ...jobs];
+    const unknown = mains.filter((name) => !known.includes(name));
     return [...lacking, ...unknown.map((name) => `${name} is not in services/services.json: add it`)];
   },
 };

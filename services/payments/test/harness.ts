@@ -13,7 +13,7 @@ import { validationInterceptor } from "#platform/interceptors/validation.ts";
 import { quietLogger } from "#testing/logger.ts";
 import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
 import { until } from "#testing/until.ts";
-import { askAt } from "../../books/src/balance/balance.ts";
+import { askAt } from "../../books/src/balance/ask.ts";
 import { checkMoney } from "../../books/src/balance/money.ts";
 import { toAuthorize } from "../src/api/payment-proto.ts";
 import { paymentsConfig } from "../src/config.ts";
