@@ -146,6 +146,7 @@ export function secretObjects(passwords: Passwords): object[] {
   const roles = databaseServices.flatMap((name) => [
     secret(`${name}-database`, { username: name, password: passwords[name].runtime }),
     secret(`${name}-database-owner`, { username: `${name}_owner`, password: passwords[name].owner }),
+    secret(`${name}-database-reader`, { username: `${name}_reader`, password: passwords[name].reader }),
   ]);
   const wrong = secret("wrong-owner", { username: "orders_owner", password: "not-the-password" });
   return [...tokens, ...roles, wrong];

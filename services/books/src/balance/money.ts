@@ -134,8 +134,8 @@ async function checkGateway(ask: Ask): Promise<Finding> {
 async function checkOperations(ask: Ask): Promise<Finding> {
   const rows = await ask<{ kind: string; payment_id: string; state: string; ours: string; theirs: string | null }>(
     `select o.kind, o.payment_id, o.state, concat_ws(' ', o.amount, p.currency) as ours,
-      case when g.decline_code = '' then concat_ws(' ', 'a', g.kind, 'of', g.amount, g.currency)
-        when g.key is not null then 'a refusal' end as theirs
+      case when g.decline_code <> '' then 'a refusal' when g.key is not null then concat_ws(' ', g.kind, g.amount, g.currency,
+        case when g.authorization_key <> a.operation_id::text then 'of another authorization' end) end as theirs
     from payment_operation o join payment p using (payment_id)
       left join payment_operation a on a.payment_id = o.payment_id and a.kind = 'authorize'
       left join simulator.gateway_record g on g.key = o.operation_id::text
@@ -153,7 +153,7 @@ async function checkOperations(ask: Ask): Promise<Finding> {
     checked: `${count?.count ?? 0} operations are each what the card gateway remembers`,
     wrong: rows.map(
       ({ kind, payment_id, state, ours, theirs }) =>
-        `the ${kind} of ${ours} of payment ${payment_id} ${state}, the gateway's record of it is ${theirs ?? "missing"}`,
+        `payment ${payment_id}: ${kind} ${ours} ${state}, the gateway remembers ${theirs ?? "nothing of it"}`,
     ),
   };
 }
