@@ -38,7 +38,6 @@ securityContext:
   runAsNonRoot: true
   runAsUser: 1000
   runAsGroup: 1000
-  fsGroup: 1000
   seccompProfile:
     type: RuntimeDefault
 {{- end }}

@@ -1,7 +1,7 @@
 // The books of a small shop, as its four services have written them down.
 import pg from "pg";
 import { encodeId } from "#platform/id.ts";
-import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
+import { type TestDatabase, type TestDatabaseOptions, testDatabase } from "#testing/postgres.ts";
 import { migrations as inventoryMigrations } from "../../inventory/src/migrations/list.ts";
 import { readable as inventoryReadable } from "../../inventory/src/migrations/readable.ts";
 import { migrations as ordersMigrations } from "../../orders/src/migrations/list.ts";
@@ -13,7 +13,7 @@ import { type DatabaseService, databaseServices } from "../../services.ts";
 import { migrations as shippingMigrations } from "../../shipping/src/migrations/list.ts";
 import { readable as shippingReadable } from "../../shipping/src/migrations/readable.ts";
 
-const schemas = {
+const schemas: Readonly<Record<DatabaseService, Pick<TestDatabaseOptions, "migrations" | "readable">>> = {
   orders: { migrations: ordersMigrations, readable: ordersReadable },
   payments: { migrations: paymentsMigrations, readable: paymentsReadable },
   inventory: { migrations: inventoryMigrations, readable: inventoryReadable },
