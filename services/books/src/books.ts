@@ -57,32 +57,35 @@ async function checkInTime(config: BooksConfig, logger: Logger): Promise<Outcome
   return "unchecked";
 }
 
+/** Says what went wrong. The code is never Node's own, 1: that would say that the books do not balance. */
+function fail(error: unknown): never {
+  const isClear = error instanceof ConfigError;
+  const text = error instanceof Error ? (isClear ? error.message : describe(error)) : String(error);
+  process.stderr.write(`books: ${text}\n`);
+  process.exit(exitCodes.unchecked);
+}
+
 /** Runs the program: once, and ends the process with what came out. */
 export async function startBooks(): Promise<void> {
-  try {
-    const config = loadConfig(booksConfig);
-    const output = new LogOutput(process.stdout.fd);
-    const { logger, repeated } = createLogger({
-      name: config.SERVICE_NAME ?? "books",
-      level: config.LOG_LEVEL,
-      format: config.LOG_FORMAT,
-      stream: output,
+  process.on("uncaughtException", fail);
+  const config = loadConfig(booksConfig);
+  const output = new LogOutput(process.stdout.fd);
+  const { logger, repeated } = createLogger({
+    name: config.SERVICE_NAME ?? "books",
+    level: config.LOG_LEVEL,
+    format: config.LOG_FORMAT,
+    stream: output,
+  });
+  const end = (outcome: Outcome): void => {
+    repeated.settle(true);
+    logger.once("finish", () => void output.flush().then(() => process.exit(exitCodes[outcome]))).end();
+  };
+  // The first process of a container is not ended by a signal that it does not handle.
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.once(signal, () => {
+      logger.error(`${signal}: the comparison is given up`);
+      end("unchecked");
     });
-    const end = (outcome: Outcome): void => {
-      repeated.settle(true);
-      logger.once("finish", () => void output.flush().then(() => process.exit(exitCodes[outcome]))).end();
-    };
-    // The first process of a container is not ended by a signal that it does not handle.
-    for (const signal of ["SIGTERM", "SIGINT"] as const) {
-      process.once(signal, () => {
-        logger.error(`${signal}: the comparison is given up`);
-        end("unchecked");
-      });
-    }
-    end(await checkInTime(config, logger));
-  } catch (error) {
-    process.stderr.write(`books: ${error instanceof ConfigError ? error.message : describe(error as Error)}\n`);
-    // Never Node's own 1: that would say that the books do not balance.
-    process.exitCode = exitCodes.unchecked;
   }
+  end(await checkInTime(config, logger));
 }
