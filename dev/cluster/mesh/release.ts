@@ -130,6 +130,8 @@ export function meshValues(hostAddress: string): Values {
       tracing: { exporters: "jaeger", ratio: 0.01, jaeger: `http://${outsideAddress("jaeger")}/api/traces` },
       network: { database: peers, temporal: peers, tracing: peers },
     },
+    // Its stage runs it by hand.
+    books: { suspend: true },
     ...Object.fromEntries(each),
   };
 }
