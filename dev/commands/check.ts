@@ -6,6 +6,8 @@ import { join } from "node:path";
 import { root } from "../../deploy/command/checkout.ts";
 import { run } from "../../deploy/command/run.ts";
 import { colour, fullEnvironment } from "../config.ts";
+import { readImports } from "../structure/imports.ts";
+import { faultsOf } from "../structure/structure.ts";
 
 interface Check {
   readonly name: string;
@@ -70,6 +72,12 @@ async function compareWithMain(): Promise<void> {
   });
 }
 
+/** Who may import whom; see docs/decisions/0019-structure.md. */
+async function judgeStructure(): Promise<void> {
+  const faults = faultsOf(readImports(root));
+  if (faults.length > 0) throw new Error(faults.join("\n"));
+}
+
 const checks: readonly Check[] = [
   {
     name: "format and lint",
@@ -77,6 +85,7 @@ const checks: readonly Check[] = [
     run: () => command(bin("biome"), ["ci", `--colors=${colour ? "force" : "off"}`, "."]),
   },
   { name: "types", run: () => command(bin("tsc"), ["--noEmit"]) },
+  { name: "structure", run: judgeStructure },
   { name: "protos", run: () => command(bin("buf"), ["lint"]) },
   { name: "protos against main", run: compareWithMain },
   { name: "generated code", cure: "npm run generate", run: compareGenerated },

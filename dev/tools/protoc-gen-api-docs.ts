@@ -1,13 +1,16 @@
-// A protoc plugin: writes one Markdown page for each package of the contract (services, calls, messages, enums and the
-// table of error reasons), so that the reference cannot differ from the protos.
+// A protoc plugin: writes one Markdown page for each package of the contract (services, calls, messages, enums, the tables
+// of error reasons and of rules), so that the reference cannot differ from the protos.
 import {
   create,
   createFileRegistry,
   type DescEnum,
+  type DescExtension,
   type DescField,
   type DescFile,
   type DescMessage,
   type DescService,
+  getOption,
+  hasOption,
   ScalarType,
 } from "@bufbuild/protobuf";
 import {
@@ -17,19 +20,22 @@ import {
   FileDescriptorSetSchema,
 } from "@bufbuild/protobuf/wkt";
 import { getComments, type Plugin, runNodeJs } from "@bufbuild/protoplugin";
+import {
+  type FieldRules,
+  field as fieldRules,
+  Ignore,
+  predefined,
+} from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 
-/** The comment above a declaration as one paragraph a line; lint exceptions are left out. */
+/** The comment above a declaration as one paragraph a line, a table with its rows; lint exceptions are left out. */
 function commentOf(desc: Parameters<typeof getComments>[0]): string {
   return (getComments(desc).leading ?? "")
     .split(/\n\s*\n/)
-    .map((paragraph) =>
-      paragraph
-        .split("\n")
-        .map((line) => line.trim())
-        .filter((line) => !line.startsWith("buf:lint:"))
-        .join(" ")
-        .trim(),
-    )
+    .map((paragraph) => {
+      const lines = paragraph.split("\n").map((line) => line.trim());
+      const said = lines.filter((line) => !line.startsWith("buf:lint:"));
+      return said.join(said.every((line) => line.startsWith("|")) ? "\n" : " ").trim();
+    })
     .filter((paragraph) => paragraph !== "")
     .join("\n\n");
 }
@@ -67,6 +73,37 @@ function typeOf(field: DescField, from: string): string {
   }
 }
 
+/** The rules that the contract has predefined, of all packages. */
+type Rules = readonly DescExtension[];
+
+/** What the predefined rules of a field are called: "id", "id or empty", "traceparents, each traceparent". */
+function rulesOf(field: DescField, rules: Rules): string {
+  const from = packageOf(field.parent.file);
+  const named = ({ type }: FieldRules): string[] =>
+    (type.value?.$unknown ?? []).flatMap(({ no }) => {
+      const rule = rules.find(({ extendee, number }) => extendee.typeName === type.value?.$typeName && number === no);
+      return rule ? [`[${rule.name}](${packageOf(rule.file) === from ? "" : pageOf(packageOf(rule.file))}#rules)`] : [];
+    });
+  const given = getOption(field, fieldRules);
+  const items = given.type.case === "repeated" ? given.type.value.items : undefined;
+  const each = items ? named(items).map((name) => `each ${name}`) : [];
+  const names = [...named(given), ...each].join(", ");
+  return names === "" ? "" : `: ${names}${given.ignore === Ignore.IF_ZERO_VALUE ? " or empty" : ""}`;
+}
+
+function printRules(rules: Rules): string[] {
+  const rows = rules.flatMap((rule) =>
+    getOption(rule, predefined).cel.map(({ id, message }) => {
+      const of = rule.extendee.name.replace("Rules", "").toLowerCase().replace("repeated", "list");
+      return `| \`${rule.name}\` | ${of} | ${cell(commentOf(rule))} | ${cell(message)} | \`${id}\` |`;
+    }),
+  );
+  if (rows.length === 0) return [];
+  const said =
+    "What fields hold whose type names one of them. A field that breaks it is refused with INVALID_ARGUMENT.";
+  return ["## Rules", said, ["| rule | of | | description | reason |", "|---|---|---|---|---|", ...rows].join("\n")];
+}
+
 function printService(service: DescService): string[] {
   const from = packageOf(service.file);
   const methods = service.methods.flatMap((method) => [
@@ -77,11 +114,11 @@ function printService(service: DescService): string[] {
   return [`## ${service.name}`, commentOf(service), `Full name: \`${service.typeName}\``, ...methods];
 }
 
-function printMessage(message: DescMessage): string[] {
+function printMessage(message: DescMessage, rules: Rules): string[] {
   const from = packageOf(message.file);
   const rows = message.fields.map(
     (field) =>
-      `| \`${field.name}\` | ${field.oneof ? `one of \`${field.oneof.name}\`: ` : ""}${typeOf(field, from)} | ${cell(commentOf(field))} |`,
+      `| \`${field.name}\` | ${field.oneof ? `one of \`${field.oneof.name}\`: ` : ""}${typeOf(field, from)}${rulesOf(field, rules)} | ${cell(commentOf(field))} |`,
   );
   const table = rows.length > 0 ? [["| field | type | |", "|---|---|---|", ...rows].join("\n")] : ["It has no fields."];
   return [`### ${message.name}`, commentOf(message), ...table];
@@ -109,7 +146,7 @@ function pageOf(name: string): string {
   return `${name.split(".")[1]}.md`;
 }
 
-function printPackage(name: string, files: DescFile[]): string {
+function printPackage(name: string, files: DescFile[], rules: Rules): string {
   const services = files.flatMap((file) => file.services);
   const enums = files.flatMap((file) => file.enums);
   const reasons = enums.filter((description) => description.name.endsWith("ErrorReason"));
@@ -119,8 +156,9 @@ function printPackage(name: string, files: DescFile[]): string {
     "Generated from the protos; edit those.",
     ...services.flatMap(printService),
     ...reasons.flatMap(printReasons),
+    ...printRules(rules.filter(({ file }) => packageOf(file) === name)),
     "## Messages",
-    ...messages.flatMap(printMessage),
+    ...messages.flatMap((message) => printMessage(message, rules)),
     ...enums.filter((description) => !reasons.includes(description)).flatMap(printEnum),
   ];
   return `${blocks.filter((block) => block !== "").join("\n\n")}\n`;
@@ -128,15 +166,14 @@ function printPackage(name: string, files: DescFile[]): string {
 
 function run(request: CodeGeneratorRequest) {
   const registry = createFileRegistry(create(FileDescriptorSetSchema, { file: request.protoFile }));
-  const packages = Map.groupBy(
-    [...registry.files].filter((file) => packageOf(file).startsWith("shop.")),
-    packageOf,
-  );
+  const ours = [...registry.files].filter((file) => packageOf(file).startsWith("shop."));
+  const rules = ours.flatMap(({ extensions }) => extensions).filter((extension) => hasOption(extension, predefined));
+  const packages = Map.groupBy(ours, packageOf);
   const response = create(CodeGeneratorResponseSchema, { supportedFeatures: 1n });
   for (const [name, files] of packages) {
     const complete = files.sort((a, b) => a.name.localeCompare(b.name));
     response.file.push(
-      create(CodeGeneratorResponse_FileSchema, { name: pageOf(name), content: printPackage(name, complete) }),
+      create(CodeGeneratorResponse_FileSchema, { name: pageOf(name), content: printPackage(name, complete, rules) }),
     );
   }
   return response;

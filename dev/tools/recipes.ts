@@ -65,7 +65,8 @@ export const recipes: Readonly<Record<ToolName, readonly Recipe[]>> = {
       usually: "a minute",
     }),
   ],
-  ...kubernetesRecipes(),
+  ...chartRecipes(),
+  ...deployRecipes(),
 };
 
 /** The SDK's own download, from temporal.download. */
@@ -88,8 +89,8 @@ function temporalDownload(name: "temporal" | "temporal-test-server"): Recipe {
   };
 }
 
-/** What judges the charts and the Tiltfile, and what deploys them. */
-function kubernetesRecipes() {
+/** What judges the charts and the Tiltfile. */
+function chartRecipes() {
   const helm = goInstall({
     name: "helm",
     module: "helm.sh/helm/v3",
@@ -118,6 +119,16 @@ function kubernetesRecipes() {
     program: "cmd/starlark",
     usually: "10 seconds",
   });
+  return {
+    helm: [helm],
+    "helm-unittest": [unittest],
+    kubeconform: [kubeconform],
+    starlark: [starlark],
+  };
+}
+
+/** What deploys the charts. */
+function deployRecipes() {
   const registry = goInstall({
     name: "registry",
     module: "github.com/google/go-containerregistry",
@@ -130,14 +141,7 @@ function kubernetesRecipes() {
     program: "./cmd/skaffold",
     usually: "5 minutes",
   });
-  return {
-    helm: [helm],
-    "helm-unittest": [unittest],
-    kubeconform: [kubeconform],
-    starlark: [starlark],
-    registry: [registry],
-    skaffold: [skaffold],
-  };
+  return { registry: [registry], skaffold: [skaffold] };
 }
 
 interface GoProgram {

@@ -1,32 +1,21 @@
 // What happens when somebody adds a service: an entry in services.json, in a copy of this repository, and nothing else.
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
-import { cp, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { promisify } from "node:util";
-import { root } from "../../../deploy/command/checkout.ts";
 import { run } from "../../../deploy/command/run.ts";
 import { readServices } from "../../../services/services.ts";
 import { fullEnvironment } from "../../config.ts";
+import { copyRepository } from "../../testing/copy.ts";
 import type { Enumerated } from "./enumerate.ts";
 import { places } from "./places.ts";
 
-const execute = promisify(execFile);
 const sixth = { grpc: 50056, http: 8086, database: true, packages: ["shop.returns.v1", "shop.audit.v1"] };
-const copy = await mkdtemp(join(tmpdir(), "ordermesh-sixth-"));
-after(() => rm(copy, { recursive: true, force: true }));
+const repository = await copyRepository();
+const copy = repository.folder;
+after(() => repository[Symbol.asyncDispose]());
 
 before(async () => {
-  const list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
-  const { stdout } = await execute("git", list, { cwd: root, maxBuffer: 16 * 1024 * 1024 });
-  const files = stdout.split("\0").filter((path) => path !== "" && existsSync(join(root, path)));
-  for (const path of files) {
-    await cp(join(root, path), join(copy, path), { recursive: true, verbatimSymlinks: true });
-  }
-  await symlink(join(root, "node_modules"), join(copy, "node_modules"));
   const file = join(copy, "services/services.json");
   const present = JSON.parse(await readFile(file, "utf8")) as object;
   await writeFile(file, JSON.stringify({ ...present, returns: sixth }));
@@ -113,16 +102,10 @@ describe("a sixth service, by its entry alone", () => {
   });
 
   it("is missed by the compiler where its author has to know something about it", async () => {
-    const compiler = join(root, "node_modules/.bin/tsc");
-    const compiled = execute(compiler, ["--noEmit", "--pretty", "false"], { cwd: copy });
-    const { stdout } = await compiled.then(
-      () => ({ stdout: "" }),
-      (error: { stdout: string }) => error,
-    );
-    const errors = stdout.split("\n").filter((line) => /^\S+\(\d/.test(line));
+    const errors = await repository.compilerErrors();
     assert.ok(
       errors.some((line) => line.startsWith("services/books/src/balance/audit.ts")),
-      stdout,
+      errors.join("\n"),
     );
     for (const line of errors) assert.match(line, /'?returns'?/);
   });

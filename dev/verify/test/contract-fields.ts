@@ -12,7 +12,12 @@ import {
 } from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { TimestampSchema, timestampNow } from "@bufbuild/protobuf/wkt";
-import { field as rulesOf, type StringRules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import {
+  predefined as predefinedRules,
+  field as rulesOf,
+  type StringRules,
+} from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import { file_shop_type_v1_rules } from "#gen/shop/type/v1/rules_pb.js";
 import { root } from "../../../deploy/command/checkout.ts";
 import { type Service, serviceFacts, services } from "../../../services/services.ts";
 
@@ -72,8 +77,24 @@ export function textRulesOf(field: DescField): TextRules {
   const { type } = getOption(field, rulesOf);
   const rules = type.case === "repeated" ? type.value.items?.type : type;
   const text: Partial<StringRules> = rules?.case === "string" ? rules.value : {};
+  const predefined = predefinedOf(text);
   const { pattern = "", maxLen = 0n, wellKnown } = text;
-  return { pattern, email: wellKnown?.case === "email", longest: Number(maxLen) || 100 };
+  return {
+    pattern: pattern || predefined.pattern,
+    email: wellKnown?.case === "email",
+    longest: Number(maxLen) || predefined.longest,
+  };
+}
+
+/** What the rules of ours say that a field names; they are CEL, of which two forms are used. */
+function predefinedOf({ $unknown = [] }: Partial<StringRules>): Pick<TextRules, "pattern" | "longest"> {
+  const named = file_shop_type_v1_rules.extensions.filter(
+    ({ extendee, number }) => extendee.name === "StringRules" && $unknown.some(({ no }) => no === number),
+  );
+  const said = named.flatMap((rule) => getOption(rule, predefinedRules).cel.map(({ expression }) => expression)).join();
+  const [, pattern = ""] = /this\.matches\('(.*?)'\)/.exec(said) ?? [];
+  const [, longest = "100"] = /this\.size\(\) <= (\d+)/.exec(said) ?? [];
+  return { pattern, longest: Number(longest) };
 }
 
 /** How to fill a request. */

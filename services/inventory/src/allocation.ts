@@ -1,4 +1,4 @@
-import { outOfStock, unknownSku } from "./errors.ts";
+import { outOfStock, tooScattered, unknownSku } from "./errors.ts";
 import { availableOf, type Level, type Line } from "./stock.ts";
 
 /** A line's part at one location. */
@@ -11,6 +11,15 @@ export interface Share {
 /** Up to so many locations every choice is looked at, 2^10 at most. Beyond, the choice is greedy. */
 const exactUpTo = 10;
 
+/**
+ * An order is never promised from more locations: each becomes a parcel, and an order shows so many, see
+ * `TransitionOrderRequest.shipments`.
+ */
+export const maxLocations = 100;
+
+/** Nor in more parts. All that an order remembers of them, and an answer about many orders, has to fit in a message. */
+export const maxParts = 200;
+
 /** What a location can give: SKU to quantity. */
 type Shelf = ReadonlyMap<string, bigint>;
 
@@ -22,14 +31,28 @@ type Shelf = ReadonlyMap<string, bigint>;
  * @param lines  one per SKU, see `sumLines`
  * @param levels every level of these SKUs
  * @returns by SKU and location
- * @throws UNKNOWN_SKU, OUT_OF_STOCK
+ * @throws UNKNOWN_SKU, OUT_OF_STOCK, TOO_MANY_LOCATIONS
  */
 export function allocate(lines: readonly Line[], levels: readonly Level[]): Share[] {
   requireStock(lines, levels);
   const shelves = shelvesOf(lines, levels);
   const names = [...shelves.keys()].sort();
   const chosen = names.length <= exactUpTo ? fewest(lines, shelves, names) : greedy(lines, shelves, names);
-  return sharesFrom(lines, shelves, chosen);
+  const shares = sharesFrom(lines, shelves, chosen);
+  const locations = new Set(shares.map(({ locationId }) => locationId)).size;
+  if (locations > maxLocations || shares.length > maxParts) throw tooScattered(locations, shares.length);
+  return shares;
+}
+
+/**
+ * The same choice as before, if it is still there; undefined when it is not.
+ *
+ * @param shares at most one of each level
+ */
+export function sameAgain(shares: readonly Share[], levels: readonly Level[]): Share[] | undefined {
+  const isThere = ({ sku, locationId, quantity }: Share) =>
+    levels.some((level) => level.sku === sku && level.locationId === locationId && availableOf(level) >= quantity);
+  return shares.every(isThere) ? [...shares] : undefined;
 }
 
 function requireStock(lines: readonly Line[], levels: readonly Level[]): void {

@@ -17,13 +17,22 @@ export const InventoryError = defineErrors<InventoryErrorReason>({
     [InventoryErrorReason.NOT_CONFIRMED]: Code.FailedPrecondition,
     [InventoryErrorReason.BELOW_RESERVED]: Code.FailedPrecondition,
     [InventoryErrorReason.ALREADY_RESERVED]: Code.AlreadyExists,
+    [InventoryErrorReason.RESERVATION_PART_NOT_FOUND]: Code.FailedPrecondition,
+    [InventoryErrorReason.TOO_MANY_LOCATIONS]: Code.FailedPrecondition,
   },
 });
 
 /** @returns RESERVATION_NOT_FOUND */
 export function notFound(orderId: string): Error {
-  const message = `order ${orderId} has no reservation there`;
+  const message = `order ${orderId} has no reservation`;
   return new InventoryError(InventoryErrorReason.RESERVATION_NOT_FOUND, message, { order_id: orderId });
+}
+
+/** @returns RESERVATION_PART_NOT_FOUND */
+export function partNotFound(orderId: string, locationId: string): Error {
+  const message = `nothing was ever set aside at ${locationId} for order ${orderId}`;
+  const metadata = { order_id: orderId, location_id: locationId };
+  return new InventoryError(InventoryErrorReason.RESERVATION_PART_NOT_FOUND, message, metadata);
 }
 
 /** @returns RESERVATION_ENDED */
@@ -46,7 +55,8 @@ export function alreadyReserved(orderId: string): Error {
 
 /** @returns HOLD_EXPIRED */
 export function holdExpired(orderId: string, cause: DomainError): Error {
-  const metadata = { order_id: orderId, sku: cause.metadata.sku ?? "" };
+  const { sku = "" } = cause.metadata;
+  const metadata = { order_id: orderId, sku, cause: cause.reasonName };
   const message = `the hold of order ${orderId} ended, and ${cause.message}`;
   return new InventoryError(InventoryErrorReason.HOLD_EXPIRED, message, metadata, { cause });
 }
@@ -60,6 +70,13 @@ export function unknownSku(sku: string): Error {
 export function outOfStock(line: Line, available: bigint): Error {
   const metadata = { sku: line.sku, requested: String(line.quantity), available: String(available) };
   return new InventoryError(InventoryErrorReason.OUT_OF_STOCK, `only ${available} of ${line.sku} left`, metadata);
+}
+
+/** @returns TOO_MANY_LOCATIONS */
+export function tooScattered(locations: number, parts: number): Error {
+  const metadata = { locations: String(locations), parts: String(parts) };
+  const message = `the stock would come in ${parts} parts from ${locations} locations, which is too many`;
+  return new InventoryError(InventoryErrorReason.TOO_MANY_LOCATIONS, message, metadata);
 }
 
 /** @returns BELOW_RESERVED */

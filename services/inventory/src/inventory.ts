@@ -20,8 +20,6 @@ export interface InventoryContext {
   readonly registry: Registry;
   /** Where the audit log is published: where the logger writes. */
   readonly output: AuditTrailOptions["output"];
-  /** The clock that decides which holds are over; the system's unless given. */
-  readonly now?: () => Date;
 }
 
 /** The service, with what it works with. */
@@ -32,11 +30,10 @@ export interface InventoryParts extends ServiceParts {
 
 /** Builds the inventory service. */
 export function buildInventory(context: InventoryContext): InventoryParts {
-  const { config, database, registry, now } = context;
+  const { config, database, registry } = context;
   const metrics = new StockMetrics(registry);
   const reader = new StockReader(database);
   const stock = new StockRepository(database, {
-    now,
     maxEntries: config.STOCK_LIST_MAX,
     lanes: config.STOCK_LANES,
     metrics,

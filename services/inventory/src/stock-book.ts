@@ -1,4 +1,4 @@
-import { allocate } from "./allocation.ts";
+import { allocate, type Share, sameAgain } from "./allocation.ts";
 import {
   alreadyReserved,
   belowReserved,
@@ -7,6 +7,7 @@ import {
   InventoryError,
   notConfirmed,
   notFound,
+  partNotFound,
 } from "./errors.ts";
 import {
   type Adjust,
@@ -19,6 +20,7 @@ import {
   isAt,
   isExpired,
   isOpen,
+  isPromised,
   isSameLevel,
   type Level,
   type Line,
@@ -59,17 +61,18 @@ const effects = {
  */
 export class StockBook {
   readonly movements: Movement[] = [];
+  /** What all of it is done at. */
+  readonly now: Date;
   readonly #levels = new Map<string, Map<string, Level>>();
   readonly #reservations = new Map<string, Reservation>();
   readonly #levelsBefore = new Map<string, { readonly level: Level | undefined; readonly key: [string, string] }>();
   readonly #reservationsBefore = new Map<string, Reservation | undefined>();
-  readonly #now: Date;
 
-  /** @param now decides what has expired and stamps what changes */
+  /** @param now the database's time: decides what has expired and stamps what changes */
   constructor(state: { levels: readonly Level[]; reservations: readonly Reservation[] }, now: Date) {
     for (const level of state.levels) this.#setLevel(level);
     for (const reservation of state.reservations) this.#reservations.set(reservation.orderId, reservation);
-    this.#now = now;
+    this.now = now;
   }
 
   /** The levels that changed. */
@@ -116,25 +119,27 @@ export class StockBook {
 
   #reserve({ orderId, lines, holdMs }: Reserve): Reservation {
     const existing = this.#reservations.get(orderId);
-    const expireTime = new Date(this.#now.getTime() + holdMs);
-    if (!existing || isExpired(existing)) return this.#take(orderId, sumLines(lines), { status: "held", expireTime });
+    const expireTime = new Date(this.now.getTime() + holdMs);
+    if (!existing || isExpired(existing)) {
+      const wanted = sumLines(lines);
+      return this.#take(orderId, allocate(wanted, this.#levelsOf(wanted)), { status: "held", expireTime });
+    }
     if (!existing.allocations.some(isOpen)) throw ended(orderId);
     if (!sameLines(existing.allocations, lines)) throw alreadyReserved(orderId);
-    const isOver = existing.expireTime !== undefined && existing.expireTime <= this.#now;
+    const isOver = existing.expireTime !== undefined && existing.expireTime <= this.now;
     return isOver ? this.#put({ ...existing, expireTime }) : existing;
   }
 
   #confirm({ orderId }: Confirm): Reservation {
     const reservation = this.#existing(orderId);
     if (isExpired(reservation)) return this.#takeAgain(reservation);
-    if (!reservation.allocations.some(isOpen)) throw ended(orderId);
+    if (!reservation.allocations.some(isPromised)) throw ended(orderId);
     return this.#change(reservation, (part) => (part.status === "held" ? "confirmed" : undefined));
   }
 
   #commit({ orderId, locationId }: Commit): Reservation {
     const reservation = this.#existing(orderId);
-    const parts = reservation.allocations.filter((part) => isAt(part, locationId));
-    if (parts.length === 0 && reservation.allocations.length > 0) throw notFound(orderId);
+    const parts = partsAt(reservation, locationId);
     if (parts.some(({ status }) => status === "held" || status === "expired")) throw notConfirmed(orderId);
     if (!parts.some(isOpen)) throw ended(orderId);
     return this.#change(reservation, (part) => (isOpen(part) && isAt(part, locationId) ? "committed" : undefined));
@@ -142,22 +147,34 @@ export class StockBook {
 
   #release({ orderId, locationId }: Release): Reservation {
     const reservation = this.#reservations.get(orderId);
-    if (!reservation) return this.#put({ orderId, allocations: [], expireTime: undefined, createTime: this.#now });
+    if (!reservation) return this.#releaseUnknown(orderId, locationId);
+    const parts = partsAt(reservation, locationId);
+    if (locationId !== undefined && parts.every(({ status }) => status === "committed")) throw ended(orderId);
     // What has expired is marked too: a late command must not take it again.
     const isLeft = (part: Allocation) => isOpen(part) || part.status === "expired";
     return this.#change(reservation, (part) => (isLeft(part) && isAt(part, locationId) ? "released" : undefined));
   }
 
+  /** An undo may come before what it undoes, but nobody can have been told of a part that never was. */
+  #releaseUnknown(orderId: string, locationId: string | undefined): Reservation {
+    if (locationId !== undefined) throw notFound(orderId);
+    return this.#put({ orderId, allocations: [], expireTime: undefined, createTime: this.now });
+  }
+
   #expire({ orderId }: Expire): Reservation {
     const reservation = this.#existing(orderId);
-    if (reservation.expireTime === undefined || reservation.expireTime > this.#now) return reservation;
+    if (reservation.expireTime === undefined || reservation.expireTime > this.now) return reservation;
     return this.#change(reservation, (part) => (part.status === "held" ? "expired" : undefined));
   }
 
+  /** From where it was, so that what was planned still holds; only when that is gone, from elsewhere. */
   #takeAgain({ orderId, allocations }: Reservation): Reservation {
+    const expired = allocations.filter(({ status }) => status === "expired");
+    const lines = sumLines(expired);
     try {
-      const lines = sumLines(allocations.filter(({ status }) => status === "expired"));
-      return this.#take(orderId, lines, { status: "confirmed", expireTime: undefined });
+      const levels = this.#levelsOf(lines);
+      const shares = sameAgain(expired, levels) ?? allocate(lines, levels);
+      return this.#take(orderId, shares, { status: "confirmed", expireTime: undefined });
     } catch (cause) {
       throw cause instanceof InventoryError ? holdExpired(orderId, cause) : cause;
     }
@@ -165,15 +182,13 @@ export class StockBook {
 
   #take(
     orderId: string,
-    lines: readonly Line[],
+    shares: readonly Share[],
     as: Pick<Allocation, "status"> & Pick<Reservation, "expireTime">,
   ): Reservation {
-    const levels = lines.flatMap(({ sku }) => [...(this.#levels.get(sku)?.values() ?? [])]);
-    const shares = allocate(lines, levels);
     for (const { sku, locationId, quantity } of shares) {
       this.#move({ sku, locationId, kind: "reservation", onHandDelta: 0n, reservedDelta: quantity, orderId });
     }
-    const { createTime = this.#now, allocations: former = [] } = this.#reservations.get(orderId) ?? {};
+    const { createTime = this.now, allocations: former = [] } = this.#reservations.get(orderId) ?? {};
     const taken = shares.map((share) => ({ ...share, status: as.status }));
     const kept = former.filter((part) => part.status !== "expired" && !taken.some((share) => isSameLevel(share, part)));
     return this.#put({
@@ -182,6 +197,10 @@ export class StockBook {
       expireTime: as.expireTime,
       createTime,
     });
+  }
+
+  #levelsOf(lines: readonly Line[]): Level[] {
+    return lines.flatMap(({ sku }) => [...(this.#levels.get(sku)?.values() ?? [])]);
   }
 
   /** Moves the parts for which `next` gives a status; returns the same reservation when there are none. */
@@ -224,7 +243,7 @@ export class StockBook {
       locationId,
       onHand: onHand + movement.onHandDelta,
       reserved: reserved + movement.reservedDelta,
-      updateTime: this.#now,
+      updateTime: this.now,
     });
     this.movements.push(movement);
   }
@@ -244,7 +263,7 @@ export class StockBook {
 
   #level(sku: string, locationId: string): Level {
     const level = this.#levels.get(sku)?.get(locationId);
-    return level ?? { sku, locationId, onHand: 0n, reserved: 0n, updateTime: this.#now };
+    return level ?? { sku, locationId, onHand: 0n, reserved: 0n, updateTime: this.now };
   }
 
   #existing(orderId: string): Reservation {
@@ -252,4 +271,11 @@ export class StockBook {
     if (!reservation) throw notFound(orderId);
     return reservation;
   }
+}
+
+/** The parts at a location, or all. @throws RESERVATION_PART_NOT_FOUND when nothing ever was at that location */
+function partsAt({ orderId, allocations }: Reservation, locationId: string | undefined): Allocation[] {
+  const parts = allocations.filter((part) => isAt(part, locationId));
+  if (locationId !== undefined && parts.length === 0) throw partNotFound(orderId, locationId);
+  return parts;
 }

@@ -160,17 +160,16 @@ export const writeStock: SqlText = {
 export interface BesideBook {
   readonly keys: readonly MethodRow[];
   readonly audit: readonly AuditEntry[];
-  readonly now: Date;
 }
 
 /** The parameters of {@link writeStock}. */
-export function writeValues({ levels, reservations, movements }: StockBook, beside: BesideBook): unknown[] {
+export function writeValues({ levels, reservations, movements, now }: StockBook, beside: BesideBook): unknown[] {
   const idOf = rememberedIds();
   const rowsOf = (changes: typeof reservations) => changes.map(({ after }) => toChangedReservation(after, idOf));
   // Two processes with the same keys wait for each other: in one order, or they would deadlock.
   const keys = [...beside.keys].sort((one, other) => (one.requestId < other.requestId ? -1 : 1));
   return [
-    beside.now,
+    now,
     ...levelDeltas.values(levels.map(toLevelDelta)),
     ...newReservations.values(rowsOf(reservations.filter(({ before }) => !before))),
     ...changedReservations.values(rowsOf(reservations.filter(({ before }) => before))),
@@ -190,10 +189,19 @@ function rememberedIds(): IdOf {
   };
 }
 
-/** Orders whose hold is over. $1: now, $2: at most so many. */
+/**
+ * The database's time, which decides what is over: of all processes it is the same. Read when the locks are there, since the
+ * wait for them may be long.
+ */
+export const readClock: SqlText = {
+  name: "stock_clock",
+  text: "select clock_timestamp()::timestamptz(3) as now",
+};
+
+/** Orders whose hold is over. $1: at most so many. */
 export const findExpired: SqlText = {
   name: "stock_find_expired",
-  text: `select ${ownerColumns} from reservation where expire_time <= $1 order by expire_time limit $2`,
+  text: `select ${ownerColumns} from reservation where expire_time <= now() order by expire_time limit $1`,
 };
 
 /** Levels of which no more than $1 is available, counted up to $2. */

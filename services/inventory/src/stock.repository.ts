@@ -20,6 +20,7 @@ import {
   lockLevelsOfOrders,
   lockReservations,
   type ReservationOwner,
+  readClock,
   writeStock,
   writeValues,
 } from "./stock-statements.ts";
@@ -31,8 +32,6 @@ type Answer = Reservation | Level | Error;
 
 /** How the repository works; all have defaults. */
 export interface StockRepositoryOptions {
-  /** The clock that decides what has expired. */
-  readonly now?: (() => Date) | undefined;
   /** Commands in one transaction; default 256. */
   readonly maxEntries?: number;
   /** Transactions at the same time; default 1: two would only wait for each other at a hot article. */
@@ -50,13 +49,11 @@ const unkeyed: Keyed = { requestId: "", fingerprint: Buffer.alloc(0) };
  */
 export class StockRepository {
   readonly #database: Database;
-  readonly #now: () => Date;
   readonly #metrics: StockMetrics | undefined;
   readonly #batcher: Batcher<StockRequest, Reservation | Level>;
 
   constructor(database: Database, options: StockRepositoryOptions = {}) {
     this.#database = database;
-    this.#now = options.now ?? (() => new Date());
     this.#metrics = options.metrics;
     this.#batcher = new Batcher<StockRequest, Reservation | Level>({
       name: "stock",
@@ -88,7 +85,7 @@ export class StockRepository {
 
   /** Gives back what is held beyond its time; returns how many orders that were, at most `limit`. */
   async expire(limit = 256): Promise<number> {
-    const rows = await this.#database.query<ReservationOwner>(findExpired, [this.#now(), limit]);
+    const rows = await this.#database.query<ReservationOwner>(findExpired, [limit]);
     const orders = rows.map((row) => encodeId(row.orderId));
     await Promise.all(orders.map((orderId) => this.change(unkeyed, { kind: "expire", orderId })));
     return orders.length;
@@ -137,16 +134,15 @@ export class StockRepository {
 
   /** Undefined when a reservation that was not looked for is there. */
   #attempt(requests: StockRequest[], lookUp: boolean): Promise<Answer[] | undefined> {
-    const now = this.#now();
     return this.#database.transaction(async (tx) => {
-      const book = await openBook(tx, { commands: requests.map((request) => request.command), lookUp, now });
+      const book = await openBook(tx, { commands: requests.map((request) => request.command), lookUp });
       const answers = requests.map(({ command }) => applyTo(book, command));
       if (!lookUp && (await isOneKnown(tx, requests, answers))) return undefined;
       const keys = requests.flatMap((request, index) => keyRows(request, answers[index] as Answer));
       if (keys.length > 0 || book.reservations.length > 0) {
         const done = requests.filter((_, index) => !(answers[index] instanceof Error));
         const audit = auditOf(done, book.reservations);
-        await tx.commitWith(writeStock, writeValues(book, { keys, audit, now }));
+        await tx.commitWith(writeStock, writeValues(book, { keys, audit }));
       }
       this.#metrics?.moved(book.movements);
       return answers;
@@ -182,11 +178,10 @@ function applyTo(book: StockBook, command: StockCommand): Answer {
 interface Opening {
   readonly commands: readonly StockCommand[];
   readonly lookUp: boolean;
-  readonly now: Date;
 }
 
 /** Locks and reads what the commands are about: reservations first, then levels, each in one order. One round trip. */
-async function openBook(tx: Transaction, { commands, lookUp, now }: Opening): Promise<StockBook> {
+async function openBook(tx: Transaction, { commands, lookUp }: Opening): Promise<StockBook> {
   const skus = new Set<string>();
   const moving: string[] = [];
   const confirming: string[] = [];
@@ -199,7 +194,7 @@ async function openBook(tx: Transaction, { commands, lookUp, now }: Opening): Pr
   }
   const orders = [...moving, ...confirming, ...looked];
   const additions = commands.filter((command): command is Adjust => command.kind === "adjust" && command.delta > 0n);
-  const [reservations, , levels] = await Promise.all([
+  const [reservations, , levels, [clock]] = await Promise.all([
     orders.length > 0 ? tx.query<ReservationRow>(lockReservations, [orders]) : [],
     additions.length > 0
       ? tx.query(ensureLevels, [additions.map(({ sku }) => sku), additions.map(({ locationId }) => locationId)])
@@ -207,6 +202,8 @@ async function openBook(tx: Transaction, { commands, lookUp, now }: Opening): Pr
     moving.length + confirming.length > 0
       ? tx.query<Level>(lockLevelsOfOrders, [[...skus], moving, confirming])
       : tx.query<Level>(lockLevels, [[...skus]]),
+    tx.query<{ now: Date }>(readClock),
   ]);
-  return new StockBook({ levels, reservations: reservations.map(toReservation) }, now);
+  if (!clock) throw new Error("the database did not say what time it is");
+  return new StockBook({ levels, reservations: reservations.map(toReservation) }, clock.now);
 }

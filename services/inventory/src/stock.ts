@@ -146,6 +146,11 @@ export function isOpen({ status }: Allocation): boolean {
   return status === "held" || status === "confirmed";
 }
 
+/** Whether a part is set aside, or was and has left. */
+export function isPromised(part: Allocation): boolean {
+  return isOpen(part) || part.status === "committed";
+}
+
 /** Whether a part is at a location; every part is, when none is given. */
 export function isAt(part: Allocation, locationId: string | undefined): boolean {
   return locationId === undefined || part.locationId === locationId;

@@ -51,6 +51,28 @@ it("refuses what nobody has and what nobody knows, with the facts", () => {
   assert.throws(() => choose("a:1", "a@1:0"), { reasonName: "OUT_OF_STOCK" });
 });
 
+it("takes an order from as many locations as it may have parcels, and refuses one more", () => {
+  const stock = (locations: number) => Array.from({ length: locations }, (_, index) => `a@l${index}:1`).join(" ");
+  assert.equal(choose("a:100", stock(101)).split(" ").length, 100);
+  assert.throws(() => choose("a:101", stock(101)), {
+    reasonName: "TOO_MANY_LOCATIONS",
+    metadata: { locations: "101", parts: "101" },
+  });
+  assert.equal(choose("a:101", `${stock(101)} a@z:2`).split(" ").length, 100);
+});
+
+it("takes an order in as many parts as it may have, and refuses one more", () => {
+  // Ten articles of which each location has one: twenty pieces come from twenty locations.
+  const skus = Array.from({ length: 10 }, (_, index) => `s${index}`);
+  const stock = skus.flatMap((sku) => Array.from({ length: 21 }, (_, index) => `${sku}@l${index}:1`)).join(" ");
+  const order = (last: number) => skus.map((sku, index) => `${sku}:${index === 9 ? last : 20}`).join(" ");
+  assert.equal(choose(order(20), stock).split(" ").length, 200);
+  assert.throws(() => choose(order(21), stock), {
+    reasonName: "TOO_MANY_LOCATIONS",
+    metadata: { locations: "21", parts: "201" },
+  });
+});
+
 it("covers every order that can be covered, never with more than there is, and never with a location too many", () => {
   for (let seed = 1; seed <= 300; seed += 1) checkRandom(seed, 4);
 });

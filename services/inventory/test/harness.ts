@@ -35,7 +35,7 @@ export function openReplica({ url }: TestDatabase, name: string): Promise<Databa
 /** The service as a process has it, without its background work. */
 export function inventoryOn(
   database: Database,
-  given: Partial<Pick<InventoryContext, "registry" | "now">> = {},
+  given: Partial<Pick<InventoryContext, "registry">> = {},
 ): InventoryParts {
   const env = {
     GRPC_PORT: "0",
@@ -65,13 +65,18 @@ export function connect({ services }: InventoryParts): Client<typeof InventorySe
   return createClient(InventoryService, transport);
 }
 
-/** A clock that stands still until it is told to go on. */
-export class Clock {
-  #time = Date.parse("2026-11-21T12:00:00Z");
-  readonly now = () => new Date(this.#time);
-  pass(milliseconds: number): void {
-    this.#time += milliseconds;
-  }
+/**
+ * Lets time pass for all that is on hold: the clock that decides is the database's, and cannot be moved, so the ends of holds
+ * come nearer.
+ */
+export async function pass(database: Database, milliseconds: number): Promise<void> {
+  // In the order in which the service locks them, so that it may work meanwhile.
+  await database.query(
+    `with held as (select order_id from reservation where expire_time is not null order by order_id for update)
+     update reservation as r set expire_time = expire_time - $1::int * interval '1 millisecond'
+     from held where r.order_id = held.order_id and r.expire_time is not null`,
+    [milliseconds],
+  );
 }
 
 /** The key of a command: the same content has the same fingerprint. */
@@ -84,7 +89,7 @@ export function keyOf(content: unknown, requestId: string = randomUUID()): Keyed
 export class Shop {
   readonly stock: StockRepository;
 
-  constructor(database: Database, clock = new Clock(), { stock } = inventoryOn(database, { now: clock.now })) {
+  constructor(database: Database, { stock } = inventoryOn(database)) {
     this.stock = stock;
   }
 

@@ -1,22 +1,26 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
+import pg from "pg";
 import { Registry } from "prom-client";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import type { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
-import { AllocationStatus, StockMovementKind } from "#gen/shop/inventory/v1/stock_pb.js";
+import { AllocationStatus, type Reservation, StockMovementKind } from "#gen/shop/inventory/v1/stock_pb.js";
 import { newId } from "#platform/id.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
-import { connect, inventoryDatabase, inventoryOn, minute } from "./harness.ts";
+import type { InventoryParts } from "../src/inventory.ts";
+import { connect, inventoryDatabase, inventoryOn, minute, pass } from "./harness.ts";
 
 describe("inventory service", () => {
   let test: TestDatabase;
+  let inventory: InventoryParts;
   let client: Client<typeof InventoryService>;
   const registry = new Registry();
   let requests = 0;
   before(async () => {
     test = await inventoryDatabase();
-    client = connect(inventoryOn(test.database, { registry }));
+    inventory = inventoryOn(test.database, { registry });
+    client = connect(inventory);
     for (const sku of ["mug", "pen", "cap"]) await deliver(sku, "berlin", 10n);
     await deliver("mug", "paris", 10n);
   });
@@ -119,6 +123,64 @@ describe("inventory service", () => {
     assert.ok(Number(reservation?.expireTime?.seconds ?? 0n) * 1_000 - Date.now() <= minute);
   });
 
+  it("says where a late order's stock comes from, and nothing of it leaks when it is packed or dropped", async () => {
+    for (const drops of [false, true]) {
+      const sku = drops ? "late-dropped" : "late-packed";
+      const [first, second] = [newId(), newId()];
+      const hold = { lines: lines([sku, 1n]), timeToLive: { seconds: 1n, nanos: 0 } };
+      const confirm = async (orderId: string) =>
+        partsOf(await client.confirmReservation({ requestId: `${orderId}:confirm`, orderId }));
+      const end = (orderId: string, locationId: string) => {
+        const request = { requestId: `${orderId}:end:${locationId}`, orderId, locationId };
+        return drops ? client.releaseReservation(request) : client.commitReservation(request);
+      };
+      await deliver(sku, "A", 1n);
+      await deliver(sku, "B", 1n);
+      const held = await client.reserveStock({ requestId: `${first}:reserve`, orderId: first, ...hold });
+      assert.deepEqual(partsOf(held), ["A:1 HELD"]);
+      await pass(test.database, 3_000);
+      assert.equal(await inventory.stock.expire(), 1);
+      const other = await client.reserveStock({ requestId: `${second}:reserve`, orderId: second, ...hold });
+      assert.deepEqual(partsOf(other), ["A:1 HELD"]);
+      assert.deepEqual(await confirm(second), ["A:1 CONFIRMED"]);
+
+      assert.deepEqual(await confirm(first), ["B:1 CONFIRMED"], "the answer says that it comes from elsewhere");
+      assert.deepEqual(await confirm(first), ["B:1 CONFIRMED"], "also when it is repeated");
+      const error = await end(first, "A").then(() => assert.fail("A is not the first order's"), ConnectError.from);
+      const info = error.findDetails(ErrorInfoSchema)[0];
+      assert.deepEqual([error.code, info?.reason], [Code.FailedPrecondition, "RESERVATION_PART_NOT_FOUND"]);
+      assert.deepEqual(info?.metadata, { order_id: first, location_id: "A" });
+
+      await end(second, "A");
+      await end(first, "B");
+      await end(first, "B");
+      const { levels } = await client.getStockLevel({ sku });
+      const left = drops ? 1n : 0n;
+      assert.deepEqual(
+        levels.map(({ locationId, onHand, reserved }) => [locationId, onHand, reserved]),
+        [
+          ["A", left, 0n],
+          ["B", left, 0n],
+        ],
+      );
+      // The lists of levels below are not about these.
+      await forget(sku);
+    }
+  });
+
+  it("refuses an order of more parcels than an order can have, before anything is promised", async () => {
+    for (let index = 0; index <= 100; index += 1) await deliver("spread", `l${index}`, 1n);
+    const many = await reserve(["spread", 101n]).then(() => assert.fail("101 locations"), ConnectError.from);
+    const info = many.findDetails(ErrorInfoSchema)[0];
+    assert.deepEqual([many.code, info?.reason], [Code.FailedPrecondition, "TOO_MANY_LOCATIONS"]);
+    assert.deepEqual(info?.metadata, { locations: "101", parts: "101" });
+    const { levels } = await client.getStockLevel({ sku: "spread" });
+    assert.ok(levels.every((level) => level.reserved === 0n));
+    const { reservation } = await reserve(["spread", 100n]);
+    assert.equal(reservation?.allocations.length, 100);
+    await forget("spread");
+  });
+
   it("lists levels and movements in pages that inserts do not shift", async () => {
     const seen: string[] = [];
     let pageToken = "";
@@ -160,7 +222,21 @@ describe("inventory service", () => {
     assert.match(text, /inventory_stock_commands_total\{kind="reserve",outcome="UNKNOWN_SKU"\} 2/);
   });
 
+  /** The other tests list all levels. */
+  async function forget(sku: string): Promise<void> {
+    const admin = new pg.Client({ connectionString: test.adminUrl });
+    await admin.connect();
+    await admin.query("delete from stock_level where sku = $1", [sku]);
+    await admin.end();
+  }
+
   function reserve(...items: [string, bigint][]) {
     return client.reserveStock({ requestId: requestId(), orderId: newId(), lines: lines(...items) });
   }
 });
+
+/** Where the parts of an answer are and how they stand: `A:1 HELD`. */
+function partsOf({ reservation }: { reservation?: Reservation | undefined }): string[] {
+  const parts = reservation?.allocations ?? [];
+  return parts.map(({ locationId, quantity, status }) => `${locationId}:${quantity} ${AllocationStatus[status]}`);
+}

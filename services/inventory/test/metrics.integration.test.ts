@@ -3,7 +3,7 @@ import { after, before, describe, it } from "node:test";
 import { Registry } from "prom-client";
 import { newId } from "#platform/id.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
-import { Clock, inventoryDatabase, inventoryOn, keyOf, minute, Shop } from "./harness.ts";
+import { inventoryDatabase, inventoryOn, keyOf, minute, pass, Shop } from "./harness.ts";
 
 describe("stock metrics", () => {
   let test: TestDatabase;
@@ -15,8 +15,7 @@ describe("stock metrics", () => {
 
   it("count what the ledger has, each movement and each expired hold once, whatever was repeated or refused", async () => {
     const registry = new Registry();
-    const clock = new Clock();
-    const shop = new Shop(test.database, clock, inventoryOn(test.database, { now: clock.now, registry }));
+    const shop = new Shop(test.database, inventoryOn(test.database, { registry }));
     await shop.deliver("a", "l1:50", "l2:20");
     const orders = Array.from({ length: 40 }, () => newId());
     const twice = orders.flatMap((orderId) => [
@@ -29,7 +28,7 @@ describe("stock metrics", () => {
     for (const orderId of held.slice(0, 10)) await shop.do({ kind: "confirm", orderId });
     await Promise.all(held.slice(0, 5).map((orderId) => shop.do({ kind: "commit", orderId })));
     await Promise.all(held.slice(5, 12).map((orderId) => shop.do({ kind: "release", orderId })));
-    clock.pass(20 * minute);
+    await pass(test.database, 20 * minute);
     await Promise.all([shop.stock.expire(), shop.stock.expire()]);
     const rows = await test.database.query<{ kind: string; count: bigint }>(
       "select kind, count(*) as count from stock_movement group by kind order by kind",
@@ -48,7 +47,7 @@ describe("stock metrics", () => {
   it("count the levels that are low, as each threshold has it", async () => {
     const inventory = inventoryOn(test.database);
     const { reader } = inventory;
-    const shop = new Shop(test.database, new Clock(), inventory);
+    const shop = new Shop(test.database, inventory);
     for (const [sku, amount] of [0, 1, 5, 6, 9, 10, 11, 99, 100, 101].entries()) {
       await shop.deliver(`low-${sku}`, `x:${amount + 3}`);
       await shop.reserve(`low-${sku}:3`);

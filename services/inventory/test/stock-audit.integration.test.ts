@@ -6,7 +6,7 @@ import { newId } from "#platform/id.ts";
 import { readAuditLog } from "#testing/audit-log.ts";
 import { keepSpans } from "#testing/kept-spans.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
-import { Clock, connect, inventoryDatabase, inventoryOn, minute, openReplica, Shop } from "./harness.ts";
+import { connect, inventoryDatabase, inventoryOn, minute, openReplica, pass, Shop } from "./harness.ts";
 
 /** What the ledger of movements says that the audit log should have: one row for each order, level and change. */
 const ledger = `select order_id, sku || '@' || location_id as level,
@@ -26,9 +26,8 @@ describe("the audit log of stock", () => {
 
   it("has each effect once, whatever was repeated, refused or raced", async () => {
     const { database } = test;
-    const clock = new Clock();
     const other = await openReplica(test, "other");
-    const shops = [new Shop(database, clock), new Shop(other, clock)];
+    const shops = [new Shop(database), new Shop(other)];
     const shop = shops[0] as Shop;
     await shop.deliver("a", "l1:60", "l2:50");
     await shop.deliver("b", "l1:40");
@@ -46,7 +45,7 @@ describe("the audit log of stock", () => {
       );
       await all(some, (each, orderId) => each.do({ kind, orderId }, orderId));
     }
-    clock.pass(20 * minute);
+    await pass(test.database, 20 * minute);
     await Promise.all([...shops, ...shops].map((each) => each.stock.expire()));
     await all(orders.slice(40, 50), (each, orderId) => each.do({ kind: "confirm", orderId }, orderId));
     await other.close();
@@ -76,15 +75,14 @@ describe("the audit log of stock", () => {
   });
 
   it("says who asked, and that a hold ended by itself was ended by the service", async () => {
-    const clock = new Clock();
-    const shop = new Shop(test.database, clock);
+    const shop = new Shop(test.database);
     await shop.deliver("c", "l1:9");
     const orderId = newId();
     const traceId = "ab".repeat(16);
     await runInContext({ actor: "user-7", traceId, requestId: "of the call" }, () =>
       shop.reserve("c:2", orderId, "step"),
     );
-    clock.pass(20 * minute);
+    await pass(test.database, 20 * minute);
     await shop.stock.expire();
     const events = (await readAuditLog(test.database)).filter((event) => event.orderId === orderId);
     assert.deepEqual(

@@ -40,8 +40,9 @@ const releaseFirst: StockCommand = { kind: "release", orderId: order, locationId
 const expire: StockCommand = { kind: "expire", orderId: order };
 
 /** What became of it: the parts' statuses, or the refusal. */
-function outcome(book: StockBook, command: StockCommand): string {
+function answer(book: StockBook, command: StockCommand): string {
   assert.ok(command.kind !== "adjust");
+  const before = structuredClone([book.levels, book.reservations, book.movements]);
   try {
     return book
       .apply(command)
@@ -49,7 +50,7 @@ function outcome(book: StockBook, command: StockCommand): string {
       .join(" ");
   } catch (error) {
     assert.ok(error instanceof Error && "reasonName" in error, String(error));
-    assert.deepEqual([book.levels, book.reservations, book.movements], [[], [], []], "a refusal changes nothing");
+    assert.deepEqual([book.levels, book.reservations, book.movements], before, "a refusal changes nothing");
     return String(error.reasonName);
   }
 }
@@ -103,7 +104,8 @@ const cases: [
   [reservation("committed", "released"), reserve, "RESERVATION_ENDED", [10n, 0n], [10n, 0n]],
   [reservation("committed", "released"), commit, "RESERVATION_ENDED", [10n, 0n], [10n, 0n]],
   [reservation("committed"), release, "committed committed", [10n, 0n], [10n, 0n]],
-  [reservation("committed"), confirm, "RESERVATION_ENDED", [10n, 0n], [10n, 0n]],
+  [reservation("committed"), confirm, "committed committed", [10n, 0n], [10n, 0n]],
+  [reservation("committed", "released"), confirm, "committed released", [10n, 0n], [10n, 0n]],
   [gone, reserve, "RESERVATION_ENDED", [10n, 0n], [10n, 0n]],
   [gone, confirm, "RESERVATION_ENDED", [10n, 0n], [10n, 0n]],
   [gone, release, "released released", [10n, 0n], [10n, 0n]],
@@ -115,12 +117,139 @@ const cases: [
   [reservation("released", "expired"), confirm, "released confirmed", [10n, 0n], [10n, 3n]],
 ];
 
+const commitElsewhere: StockCommand = { kind: "commit", orderId: order, locationId: "l9" };
+const releaseElsewhere: StockCommand = { kind: "release", orderId: order, locationId: "l9" };
+const calls = { confirm, commit, commitFirst, commitElsewhere, release, releaseFirst, releaseElsewhere };
+
+/** The table in the comment of InventoryService, for an order of two parts; each call is made twice. */
+const contract: [state: string, present: Reservation | undefined, answers: Record<keyof typeof calls, string>][] = [
+  [
+    "never reserved",
+    undefined,
+    {
+      confirm: "RESERVATION_NOT_FOUND",
+      commit: "RESERVATION_NOT_FOUND",
+      commitFirst: "RESERVATION_NOT_FOUND",
+      commitElsewhere: "RESERVATION_NOT_FOUND",
+      release: "",
+      releaseFirst: "RESERVATION_NOT_FOUND",
+      releaseElsewhere: "RESERVATION_NOT_FOUND",
+    },
+  ],
+  [
+    "released before it was reserved",
+    tombstone,
+    {
+      confirm: "RESERVATION_ENDED",
+      commit: "RESERVATION_ENDED",
+      commitFirst: "RESERVATION_PART_NOT_FOUND",
+      commitElsewhere: "RESERVATION_PART_NOT_FOUND",
+      release: "",
+      releaseFirst: "RESERVATION_PART_NOT_FOUND",
+      releaseElsewhere: "RESERVATION_PART_NOT_FOUND",
+    },
+  ],
+  [
+    "held",
+    reservation("held"),
+    {
+      confirm: "confirmed confirmed",
+      commit: "NOT_CONFIRMED",
+      commitFirst: "NOT_CONFIRMED",
+      commitElsewhere: "RESERVATION_PART_NOT_FOUND",
+      release: "released released",
+      releaseFirst: "released held",
+      releaseElsewhere: "RESERVATION_PART_NOT_FOUND",
+    },
+  ],
+  [
+    "confirmed",
+    reservation("confirmed"),
+    {
+      confirm: "confirmed confirmed",
+      commit: "committed committed, then RESERVATION_ENDED",
+      commitFirst: "committed confirmed, then RESERVATION_ENDED",
+      commitElsewhere: "RESERVATION_PART_NOT_FOUND",
+      release: "released released",
+      releaseFirst: "released confirmed",
+      releaseElsewhere: "RESERVATION_PART_NOT_FOUND",
+    },
+  ],
+  [
+    "committed",
+    reservation("committed"),
+    {
+      confirm: "committed committed",
+      commit: "RESERVATION_ENDED",
+      commitFirst: "RESERVATION_ENDED",
+      commitElsewhere: "RESERVATION_PART_NOT_FOUND",
+      release: "committed committed",
+      releaseFirst: "RESERVATION_ENDED",
+      releaseElsewhere: "RESERVATION_PART_NOT_FOUND",
+    },
+  ],
+  [
+    "released",
+    gone,
+    {
+      confirm: "RESERVATION_ENDED",
+      commit: "RESERVATION_ENDED",
+      commitFirst: "RESERVATION_ENDED",
+      commitElsewhere: "RESERVATION_PART_NOT_FOUND",
+      release: "released released",
+      releaseFirst: "released released",
+      releaseElsewhere: "RESERVATION_PART_NOT_FOUND",
+    },
+  ],
+  [
+    "expired",
+    reservation("expired"),
+    {
+      confirm: "confirmed confirmed",
+      commit: "NOT_CONFIRMED",
+      commitFirst: "NOT_CONFIRMED",
+      commitElsewhere: "RESERVATION_PART_NOT_FOUND",
+      release: "released released",
+      releaseFirst: "released expired",
+      releaseElsewhere: "RESERVATION_PART_NOT_FOUND",
+    },
+  ],
+];
+
 describe("stock book", () => {
+  it("answers each call in each state as the contract's table says, and the same when it is repeated", () => {
+    for (const [state, present, answers] of contract) {
+      for (const name of Object.keys(calls) as (keyof typeof calls)[]) {
+        const [expected, repeated = expected] = answers[name].split(", then ");
+        const book = open(present);
+        assert.equal(answer(book, calls[name]), expected, `${name} when ${state}`);
+        assert.equal(answer(book, calls[name]), repeated, `${name} again when ${state}`);
+      }
+    }
+  });
+
+  it("takes an expired hold again from where it was, else from elsewhere, and says which", () => {
+    const cases: [free: bigint, elsewhere: bigint, expected: string][] = [
+      [2n, 9n, "a@l1:2 b@l2:3"],
+      [1n, 9n, "a@l0:2 b@l2:3"],
+      [1n, 1n, "a@l0:1 a@l1:1 b@l2:3"],
+    ];
+    for (const [free, elsewhere, expected] of cases) {
+      const levels = [level("a", "l0", elsewhere), level("a", "l1", 9n, 9n - free), level("b", "l2", 3n)];
+      const book = new StockBook({ levels, reservations: [reservation("expired")] }, now);
+      assert.ok(confirm.kind === "confirm");
+      const { allocations } = book.apply(confirm);
+      assert.equal(allocations.map((part) => `${part.sku}@${part.locationId}:${part.quantity}`).join(" "), expected);
+      assert.ok(allocations.every(({ status }) => status === "confirmed"));
+      assert.deepEqual(book.apply(confirm).allocations, allocations, "a repetition moves nothing");
+    }
+  });
+
   it("does what each command says in each state", () => {
     for (const [present, command, expected, a, b] of cases) {
       const book = open(present);
       const what = `${command.kind} when ${present?.allocations.map(({ status }) => status) ?? "unknown"}`;
-      assert.equal(outcome(book, command), expected, what);
+      assert.equal(answer(book, command), expected, what);
       const after = new Map(book.levels.map((change) => [change.after.sku, change.after]));
       const balances = open(present).levels.length === 0 ? open(present) : book;
       assert.ok(balances);
@@ -142,7 +271,7 @@ describe("stock book", () => {
     const seen = new Set<string>();
     for (const [present, command] of cases) {
       const book = open(present);
-      outcome(book, command);
+      answer(book, command);
       for (const { before, after } of book.reservations) {
         for (const [index, part] of after.allocations.entries()) {
           const from = before?.allocations[index]?.status;
@@ -157,28 +286,29 @@ describe("stock book", () => {
 
   it("says when a hold ends, and starts the time anew when it is reserved again after its end", () => {
     const first = open();
-    outcome(first, reserve);
+    answer(first, reserve);
     assert.deepEqual(first.reservations[0]?.after.expireTime, later);
     const again = open(reservation("held", "held", before));
-    outcome(again, reserve);
+    answer(again, reserve);
     assert.deepEqual(again.reservations[0]?.after.expireTime, later);
     const confirmed = open(reservation("held"));
-    outcome(confirmed, confirm);
+    answer(confirmed, confirm);
     assert.equal(confirmed.reservations[0]?.after.expireTime, undefined);
   });
 
   it("refuses an order with other lines than its reservation, and a late confirmation whose stock is gone", () => {
     const other: StockCommand = { ...reserve, lines: [{ sku: "a", quantity: 2n }] };
-    assert.equal(outcome(open(reservation("held")), other), "ALREADY_RESERVED");
+    assert.equal(answer(open(reservation("held")), other), "ALREADY_RESERVED");
     const book = open(reservation("expired"), [10n, 2n]);
     assert.ok(confirm.kind === "confirm");
-    assert.throws(() => book.apply(confirm), { reasonName: "HOLD_EXPIRED", metadata: { order_id: order, sku: "b" } });
+    const metadata = { order_id: order, sku: "b", cause: "OUT_OF_STOCK" };
+    assert.throws(() => book.apply(confirm), { reasonName: "HOLD_EXPIRED", metadata });
   });
 
   it("sets aside all lines or none, and lets the next order of the batch have what is left", () => {
     const book = new StockBook({ levels: [level("a", "l1", 3n), level("b", "l1", 1n)], reservations: [] }, now);
-    assert.equal(outcome(book, reserve), "OUT_OF_STOCK");
-    assert.equal(outcome(book, { ...reserve, lines: [{ sku: "a", quantity: 2n }] }), "held");
+    assert.equal(answer(book, reserve), "OUT_OF_STOCK");
+    assert.equal(answer(book, { ...reserve, lines: [{ sku: "a", quantity: 2n }] }), "held");
     const next: StockCommand = {
       ...reserve,
       orderId: "01JD7R0000000000000000000B",

@@ -6,12 +6,12 @@ import { newId } from "#platform/id.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
 import { until } from "#testing/until.ts";
 import {
-  Clock,
   inventoryDatabase,
   keyOf,
   levels,
   minute,
   openReplica,
+  pass,
   requireExplained,
   Shop,
   show,
@@ -20,7 +20,6 @@ import {
 describe("stock repository", () => {
   let test: TestDatabase;
   let database: Database;
-  let clock: Clock;
   let shop: Shop;
   before(async () => {
     test = await inventoryDatabase();
@@ -32,8 +31,7 @@ describe("stock repository", () => {
     await admin.connect();
     await admin.query("truncate stock_level, reservation, stock_movement, idempotency_key");
     await admin.end();
-    clock = new Clock();
-    shop = new Shop(database, clock);
+    shop = new Shop(database);
   });
 
   it("takes an order from hold to shelf, location by location, and the ledger tells it", async () => {
@@ -73,7 +71,7 @@ describe("stock repository", () => {
     await shop.deliver("hot", "l1:60", "l2:40");
     await shop.deliver("warm", "l1:70");
     const replicas = await Promise.all([1, 2, 3].map((each) => openReplica(test, `replica-${each}`)));
-    const shops = replicas.map((replica) => new Shop(replica, clock));
+    const shops = replicas.map((replica) => new Shop(replica));
     const calls = Array.from({ length: 600 }, (_, index) =>
       (shops[index % 3] as Shop).reserve(index % 2 === 0 ? "hot:1" : "warm:1 hot:1"),
     );
@@ -123,7 +121,7 @@ describe("stock repository", () => {
     await shop.deliver("a", "l1:10");
     const orderId = newId();
     const replica = await openReplica(test, "replica-1");
-    const other = new Shop(replica, clock);
+    const other = new Shop(replica);
     const all = await Promise.all(
       [1, 2, 3, 4].flatMap(() => [shop.reserve("a:2", orderId), other.reserve("a:2", orderId)]),
     );
@@ -146,7 +144,7 @@ describe("stock repository", () => {
     await shop.deliver("a", "l1:10");
     const orderId = newId();
     await shop.reserve("a:2", orderId);
-    clock.pass(20 * minute);
+    await pass(database, 20 * minute);
     assert.equal(await shop.stock.expire(), 1);
     assert.equal(show(await shop.do({ kind: "release", orderId })), "a@l1:2 released");
     await assert.rejects(shop.do({ kind: "confirm", orderId }), { reasonName: "RESERVATION_ENDED" });
@@ -161,26 +159,44 @@ describe("stock repository", () => {
     await shop.reserve("a:1", early);
     await shop.reserve("a:1", firm);
     await shop.do({ kind: "confirm", orderId: firm });
-    clock.pass(10 * minute);
+    await pass(database, 10 * minute);
     await shop.reserve("a:2", late);
     assert.equal(await shop.stock.expire(), 0);
-    clock.pass(10 * minute);
+    await pass(database, 10 * minute);
     assert.equal(await shop.stock.expire(), 1);
     assert.equal(await shop.stock.expire(), 0);
     assert.equal(await levels(database), "a@l1 2/1, a@l2 2/2");
     assert.equal(show(await shop.do({ kind: "confirm", orderId: early })), "a@l1:1 confirmed");
-    clock.pass(10 * minute);
+    await pass(database, 10 * minute);
     assert.equal(await shop.stock.expire(), 1);
     await shop.reserve("a:2");
     await assert.rejects(shop.do({ kind: "confirm", orderId: late }), { reasonName: "HOLD_EXPIRED" });
     await requireExplained(database);
   });
 
+  it("reckons with the database's time, whatever a replica takes for the time", async (context) => {
+    await shop.deliver("a", "l1:9");
+    const fast = await openReplica(test, "replica-1");
+    const other = new Shop(fast);
+    for (const ahead of [24 * 60 * minute, -24 * 60 * minute]) {
+      context.mock.timers.enable({ apis: ["Date"], now: Date.now() + ahead });
+      const held = await other.reserve("a:1");
+      assert.equal(await other.stock.expire(), 0);
+      const [row] = await database.query<{ now: Date }>("select clock_timestamp()::timestamptz(3) as now");
+      const lasts = (held.expireTime?.getTime() ?? 0) - (row?.now.getTime() ?? 0);
+      assert.ok(lasts > 14 * minute && lasts <= 15 * minute, `it lasts ${lasts} ms`);
+      await pass(database, 20 * minute);
+      assert.equal(await other.stock.expire(), 1);
+      context.mock.timers.reset();
+    }
+    await fast.close();
+  });
+
   it("takes an expired order's stock from elsewhere when it is reserved again", async () => {
     await shop.deliver("a", "l1:2", "l2:2");
     const orderId = newId();
     await shop.reserve("a:2", orderId);
-    clock.pass(20 * minute);
+    await pass(database, 20 * minute);
     await shop.stock.expire();
     await shop.reserve("a:1");
     assert.equal(show(await shop.reserve("a:2", orderId)), "a@l2:2 held");
@@ -191,7 +207,7 @@ describe("stock repository", () => {
   it("leaves nothing behind when the connection breaks in the middle, and the caller may repeat", async () => {
     await shop.deliver("a", "l1:10");
     const replica = await openReplica(test, "replica-1");
-    const other = new Shop(replica, clock);
+    const other = new Shop(replica);
     const blocker = new pg.Client({ connectionString: test.adminUrl });
     await blocker.connect();
     await blocker.query("begin; select from stock_level for update");
@@ -211,7 +227,7 @@ describe("stock repository", () => {
 
   it("makes new levels known at the same moment without losing any", async () => {
     const replica = await openReplica(test, "replica-1");
-    const shops = [shop, new Shop(replica, clock)];
+    const shops = [shop, new Shop(replica)];
     await Promise.all(
       Array.from({ length: 40 }, (_, index) => (shops[index % 2] as Shop).deliver(`n${index % 5}`, "l1:1", "l2:1")),
     );

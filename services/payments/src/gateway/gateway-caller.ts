@@ -34,8 +34,8 @@ export interface GatewayCallerOptions {
 
 interface Job {
   readonly ticket: Ticket;
-  /** Milliseconds since 1970. */
-  readonly deadline: number;
+  /** By `performance.now()`. */
+  readonly until: number;
   /** Whether an earlier call may have had its effect. */
   readonly ask: boolean;
   /** The trace that the calls belong to. */
@@ -77,9 +77,10 @@ export class GatewayCaller {
    */
   async decide(ticket: Ticket, ask: boolean): Promise<Verdict | undefined> {
     const { limits, log } = this.#options;
-    const deadline = Date.now() + 2 * limits.timeoutMs;
+    const patienceMs = 2 * limits.timeoutMs;
+    const job = { ticket, ask, until: performance.now() + patienceMs, parent: context.active() };
     try {
-      return await this.#calls.submit({ ticket, ask, deadline, parent: context.active() }, { deadline });
+      return await this.#calls.submit(job, { deadline: Date.now() + patienceMs });
     } catch (error) {
       const { operationId, kind } = ticket.operation;
       log.error("an operation stays undecided", { err: error, "operation.id": operationId, kind });
@@ -96,7 +97,7 @@ export class GatewayCaller {
   async #run(job: Job): Promise<Verdict | undefined> {
     let ask = job.ask;
     for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
-      const left = job.deadline - Date.now();
+      const left = job.until - performance.now();
       if (left <= 0 || this.#stopped) return undefined;
       try {
         return toVerdict(await this.#attempt(job, ask, Math.min(left, this.#options.limits.timeoutMs)));

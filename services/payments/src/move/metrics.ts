@@ -64,8 +64,8 @@ export class PaymentMetrics {
 
   /** Looks how much is undecided. */
   async refresh(operations: Pick<OperationRepository, "backlog">): Promise<void> {
-    const { undecided, oldest } = await operations.backlog();
+    const { undecided, ageSeconds } = await operations.backlog();
     this.#undecided.set(undecided);
-    this.#age.set(oldest ? (Date.now() - oldest.getTime()) / 1_000 : 0);
+    this.#age.set(ageSeconds);
   }
 }

@@ -3,17 +3,11 @@ import { requestContext } from "#platform/context.ts";
 import type { Keyed } from "#platform/database/idempotency.ts";
 import { notFound } from "../payment/errors.ts";
 import type { Payment } from "../payment/payment.ts";
+import type { GivenPayment } from "../payment/payment-row.ts";
 import { accept, type Change, type Operation, type Source, type Ticket } from "./operation.ts";
 
 /** An authorization as it is asked for. Ids are text, the amount is minor units. */
-export interface AuthorizeInput extends Keyed {
-  readonly paymentId: string;
-  readonly orderId: string;
-  readonly customerId: string;
-  readonly currency: string;
-  readonly amount: bigint;
-  readonly cardToken: string;
-}
+export interface AuthorizeInput extends Keyed, GivenPayment {}
 
 /** A capture, void or refund as it is asked for. */
 export interface ChangeInput extends Keyed, Change {

@@ -1,8 +1,8 @@
-import { selectList, writtenColumns } from "#platform/database/columns.ts";
+import { type AsText, type ColumnsOf, selectList, writtenColumns } from "#platform/database/columns.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
-import type { Account, Effect, EntryKind } from "../payment/payment.ts";
+import type { Effect } from "../payment/payment.ts";
 import { type InsertedPayment, type PaymentRow, toPayment } from "../payment/payment-row.ts";
-import type { Operation, OperationState, Ticket } from "./operation.ts";
+import type { Operation, OperationState, Source, Ticket } from "./operation.ts";
 import type { RecordedEntry } from "./operation-recording.ts";
 import type { AuthorizeInput, Submitted } from "./operation-request.ts";
 
@@ -75,11 +75,8 @@ export function toTicket(row: PaymentRow & OperationRow): Ticket {
 }
 
 /** What an authorization's operation is inserted with besides its payment's id and amount. */
-interface BegunAuthorization {
+interface BegunAuthorization extends ColumnsOf<Source> {
   readonly operation_id: string;
-  readonly actor: string;
-  readonly request_id: string;
-  readonly traceparent: string;
 }
 
 /** A payment with its authorization as both are inserted. */
@@ -110,21 +107,23 @@ export function toInsertedAuthorization(input: Submitted<AuthorizeInput>, operat
   };
 }
 
-/** A capture, void or refund as it is inserted; what is undefined is null. */
-export interface InsertedChange {
-  readonly operation_id: string;
-  readonly payment_id: string;
-  readonly kind: Effect;
-  readonly amount: string | undefined;
-  readonly state: OperationState;
-  readonly reason: string;
+/** The payment's amounts after a decision, and when it was made; what is undefined is null. */
+interface AfterColumns {
   readonly captured_after: string | undefined;
   readonly voided_after: string | undefined;
   readonly refunded_after: string | undefined;
   readonly decide_time: Date | undefined;
-  readonly actor: string;
-  readonly request_id: string;
-  readonly traceparent: string;
+}
+
+/** What a decision says of an operation. */
+type DecidedOperation = Pick<Operation, "amount" | "state" | "refusalCode" | "overtaken">;
+
+/** What an operation is inserted with: all but what comes later, and what has columns of its own. */
+type GivenOperation = Omit<Operation, "refusalCode" | "overtaken" | "attempts" | "after" | "source" | "createTime">;
+
+/** A capture, void or refund as it is inserted; what is undefined is null. */
+export interface InsertedChange extends AsText<ColumnsOf<GivenOperation>>, ColumnsOf<Source>, AfterColumns {
+  readonly reason: string;
 }
 
 /** The columns of {@link InsertedChange}. */
@@ -165,16 +164,8 @@ export function toInsertedChange(operation: Operation, reason: string): Inserted
 }
 
 /** What of an operation changes, with the operation's id; what is undefined is null. */
-export interface UpdatedOperation {
+export interface UpdatedOperation extends AsText<ColumnsOf<DecidedOperation>>, AfterColumns {
   readonly operation_id: string;
-  readonly amount: string | undefined;
-  readonly state: OperationState;
-  readonly refusal_code: string;
-  readonly overtaken: boolean;
-  readonly captured_after: string | undefined;
-  readonly voided_after: string | undefined;
-  readonly refunded_after: string | undefined;
-  readonly decide_time: Date | undefined;
 }
 
 /** The columns of {@link UpdatedOperation} but for the id. */
@@ -206,14 +197,9 @@ export function toUpdatedOperation(operation: Operation): UpdatedOperation {
 }
 
 /** A line of the ledger as it is inserted. */
-export interface InsertedEntry {
-  readonly payment_id: string;
-  readonly operation_id: string;
-  readonly kind: EntryKind;
-  readonly debit_account: Account;
-  readonly credit_account: Account;
-  readonly currency: string;
-  readonly amount: string;
+export interface InsertedEntry extends AsText<ColumnsOf<Omit<RecordedEntry, "debit" | "credit">>> {
+  readonly debit_account: RecordedEntry["debit"];
+  readonly credit_account: RecordedEntry["credit"];
 }
 
 /** The columns of {@link InsertedEntry}. */

@@ -142,8 +142,9 @@ export const postpone: SqlText = {
     where o.operation_id = g.operation_id and o.state = 'pending'`,
 };
 
-/** How many operations are undecided, and since when the oldest is. */
+/** How many operations are undecided, and for how many seconds the oldest is; null when there is none. */
 export const backlog: SqlText = {
   name: "backlog",
-  text: `select count(*) as undecided, min(create_time) as oldest from payment_operation where state = 'pending'`,
+  text: `select count(*) as undecided, extract(epoch from clock_timestamp() - min(create_time))::float8 as age
+    from payment_operation where state = 'pending'`,
 };

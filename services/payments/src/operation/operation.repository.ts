@@ -106,10 +106,10 @@ export class OperationRepository {
     await this.#database.query(statements.postpone, [ids, entries.map((entry) => entry.pauseMs)]);
   }
 
-  /** How many operations are undecided, and since when the oldest is. */
-  async backlog(): Promise<{ undecided: number; oldest: Date | undefined }> {
-    const [row] = await this.#database.query<{ undecided: bigint; oldest: Date | null }>(statements.backlog);
-    return { undecided: Number(row?.undecided ?? 0n), oldest: row?.oldest ?? undefined };
+  /** How many operations are undecided, and for how many seconds the oldest is; 0 when there is none. */
+  async backlog(): Promise<{ undecided: number; ageSeconds: number }> {
+    const [row] = await this.#database.query<{ undecided: bigint; age: number | null }>(statements.backlog);
+    return { undecided: Number(row?.undecided ?? 0n), ageSeconds: row?.age ?? 0 };
   }
 
   async #insertPayments(tx: Transaction, inputs: Submitted<AuthorizeInput>[]): Promise<(Begun | Error)[]> {
@@ -157,7 +157,7 @@ export class OperationRepository {
       tx.query<statements.LockedPayment>(statements.lockPayments, [paymentIds]),
     ]);
     const payments = new Map(rows.map((row) => [encodeId(row.paymentId), toPayment(row)]));
-    const time = rows[0]?.now ?? new Date();
+    const time = timeOf(rows);
     const results = inputs.map((input, index) => beginChange(payments, input, { operationId: ids[index] ?? "", time }));
     const begun = results.flatMap((result, index) => {
       return result instanceof Error ? [] : [toInsertedChange(result.operation, inputs[index]?.reason ?? "")];
@@ -184,7 +184,7 @@ export class OperationRepository {
       tx.query<statements.LockedPayment>(statements.lockPayments, [paymentIds]),
       tx.query<OperationRow>(statements.findForRecording, [operationIds, paymentIds]),
     ]);
-    const recording = new Recording(rows.map(toPayment), operationRows.map(toOperation), rows[0]?.now ?? new Date());
+    const recording = new Recording(rows.map(toPayment), operationRows.map(toOperation), timeOf(rows));
     const done = inputs.map((input) => recording.settle(input));
     const promoted = recording.promote();
     const { payments, operations, entries, events } = recording.changes();
@@ -201,6 +201,11 @@ export class OperationRepository {
     const changed = new Set(operations.map(({ operationId }) => operationId));
     return { recorded: done.map(ticket), consequences: promoted.map(ticket), changed };
   }
+}
+
+/** The transaction's time by the database's clock. Where no payment is, nothing is done that would have a time. */
+function timeOf(rows: readonly statements.LockedPayment[]): Date {
+  return rows[0]?.now ?? new Date(Number.NaN);
 }
 
 /** The parameters that claim the inputs' request ids, each with the operation that it began. */

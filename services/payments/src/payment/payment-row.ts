@@ -1,6 +1,6 @@
-import { selectList, writtenColumns } from "#platform/database/columns.ts";
+import { type AsText, type ColumnsOf, selectList, writtenColumns } from "#platform/database/columns.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
-import type { Decision, Payment } from "./payment.ts";
+import type { Payment } from "./payment.ts";
 
 /** One payment as statements and the entity return it: its ids are uuids, and null where nobody said what it would pay. */
 export interface PaymentRow extends Omit<Payment, "orderId" | "customerId"> {
@@ -57,15 +57,11 @@ export function toPayment(row: PaymentRow): Payment {
   };
 }
 
+/** What of a payment its authorization says, and never changes. */
+export type GivenPayment = Pick<Payment, "paymentId" | "orderId" | "customerId" | "cardToken" | "currency" | "amount">;
+
 /** A payment as it is inserted. Amounts travel as text: JSON numbers are floating point. */
-export interface InsertedPayment {
-  readonly payment_id: string;
-  readonly order_id: string;
-  readonly customer_id: string;
-  readonly card_token: string;
-  readonly currency: string;
-  readonly amount: string;
-}
+export type InsertedPayment = AsText<ColumnsOf<GivenPayment>>;
 
 /** The columns of {@link InsertedPayment}. */
 export const insertedPayment = writtenColumns<InsertedPayment>({
@@ -77,24 +73,14 @@ export const insertedPayment = writtenColumns<InsertedPayment>({
   amount: "bigint",
 });
 
+/** What of a payment changes: all that its authorization does not say. */
+type ChangingPayment = AsText<ColumnsOf<Omit<Payment, keyof GivenPayment | "createTime">>>;
+
 /** What of a payment changes, with the payment's id. */
-export interface UpdatedPayment {
-  readonly payment_id: string;
-  readonly decision: Decision;
-  readonly captured: string;
-  readonly voided: string;
-  readonly refunded: string;
-  readonly capturing: string;
-  readonly voiding: string;
-  readonly refunding: string;
-  readonly closing: boolean;
-  readonly decline_code: string;
-  readonly gateway_reference: string;
-  readonly update_time: Date;
-}
+export type UpdatedPayment = ChangingPayment & Pick<InsertedPayment, "payment_id">;
 
 /** The columns of {@link UpdatedPayment} but for the id. */
-export const updatedPayment = writtenColumns<Omit<UpdatedPayment, "payment_id">>({
+export const updatedPayment = writtenColumns<ChangingPayment>({
   decision: "text",
   captured: "bigint",
   voided: "bigint",

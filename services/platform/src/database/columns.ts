@@ -62,6 +62,13 @@ type ColumnName<Key extends string> = Key extends `${infer First}${infer Rest}`
 /** A row by the names of its columns, as JSON has to bear them: `{ orderId: string }` is `{ order_id: string }`. */
 export type ColumnsOf<Row> = { readonly [Key in keyof Row & string as ColumnName<Key>]: Row[Key] };
 
+/** A row with its 64-bit integers as text: JSON has none. */
+export type AsText<Row> = {
+  readonly [Key in keyof Row]: [Extract<Row[Key], bigint>] extends [never]
+    ? Row[Key]
+    : Exclude<Row[Key], bigint> | string;
+};
+
 /** What a statement that writes rows from one array for each column is made of. */
 export interface ArrayColumns<Row> {
   /** `order_id, expire_time`: what is inserted, or what `unnest` is called to give. */

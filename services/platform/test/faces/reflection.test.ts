@@ -1,12 +1,15 @@
 // Reflection and health by the protocols that grpcurl and Kubernetes speak.
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { after, before, describe, test } from "node:test";
+import { promisify } from "node:util";
 import { fromBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import * as grpc from "@grpc/grpc-js";
 import { ReflectionService } from "@grpc/reflection";
 import { service as healthService } from "grpc-health-check";
 import { ConformanceService } from "#gen/ordermesh/testing/v1/conformance_service_pb.js";
+import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
 import { launch, type RunningService } from "#platform/process/runtime.ts";
 import { register } from "#platform/process/service.ts";
 import { Conformance, testEnvironment } from "./conformance.ts";
@@ -124,5 +127,34 @@ describe("reflection and health", () => {
     assert.deepEqual(statuses, ["SERVING", "NOT_SERVING", "SERVING"]);
     watch.cancel();
     client.close();
+  });
+});
+
+describe("what grpcurl says of the contract", () => {
+  let service: RunningService;
+  before(async () => {
+    const build = () => ({ services: [register(InventoryService, {})], ready: async () => undefined });
+    service = await launch({ name: "described", config: {}, build }, testEnvironment);
+  });
+  after(() => service.drain());
+
+  /** What grpcurl prints, on one line. */
+  async function describes(symbol: string): Promise<string> {
+    const address = `127.0.0.1:${service.grpcPort}`;
+    const { stdout } = await promisify(execFile)("grpcurl", ["-plaintext", address, "describe", symbol]);
+    return stdout.replaceAll(/\s+/g, " ");
+  }
+
+  test("a request, with the rules of its fields", async () => {
+    const text = await describes("shop.inventory.v1.ReserveStockRequest");
+    const rules = { "string request_id = 1": "shop.type.v1.request_id", "string order_id = 2": "shop.type.v1.id" };
+    for (const [field, rule] of Object.entries(rules)) {
+      assert.ok(text.includes(`${field} [ (.buf.validate.field) = { string: { [.${rule}]: true } } ];`), text);
+    }
+  });
+
+  test("a rule, with what it says when it is broken", async () => {
+    const text = await describes("shop.type.v1.id");
+    assert.ok(text.includes(`message: "must be an id: 26 characters of Crockford's base32 in capitals"`), text);
   });
 });

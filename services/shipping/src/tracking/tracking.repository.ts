@@ -1,5 +1,5 @@
 import type { AuditOrigin } from "#platform/audit/audit-entry.ts";
-import { writtenColumns } from "#platform/database/columns.ts";
+import { type ColumnsOf, writtenColumns } from "#platform/database/columns.ts";
 import type { Database } from "#platform/database/database.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
@@ -7,7 +7,7 @@ import { decodeId, encodeId } from "#platform/id.ts";
 import { traceIdOf } from "#platform/trace-parent.ts";
 import { shipmentNotFound } from "../shipment/errors.ts";
 import type { OnMoved } from "../shipment/metrics.ts";
-import type { Shipment, TrackingEvent, TrackingKind } from "../shipment/shipment.ts";
+import type { Shipment, TrackingEvent } from "../shipment/shipment.ts";
 import { effectOf } from "../shipment/shipment-audit.ts";
 import { type ShipmentChange, savedValues, saveShipments } from "../shipment/shipment-change.ts";
 import {
@@ -54,12 +54,10 @@ const eventsByNumber: SqlText = {
     from shipment s join tracking_event e on e.shipment_id = s.shipment_id where s.tracking_number = any($1::text[])`,
 };
 
-interface InsertedEvent {
+/** A report as it is inserted; the time as ISO 8601. */
+interface InsertedEvent extends ColumnsOf<Omit<TrackingEvent, "eventTime">> {
   readonly shipment_id: string;
-  readonly event_id: string;
-  readonly kind: TrackingKind;
   readonly event_time: string;
-  readonly place: string;
 }
 
 const insertedColumns = writtenColumns<InsertedEvent>({

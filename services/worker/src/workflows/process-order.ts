@@ -50,7 +50,10 @@ async function reserve(run: OrderRun, { stock, payments }: Steps, body: SagaBody
   }
 }
 
-/** Packs (the order is then PREPARING) and ships one parcel, then takes its part of the money and of the stock. Without it the others go on. */
+/**
+ * Packs one parcel, with its order PREPARING, and ships it, then takes its part of the money and of the stock. Without it the
+ * others go on.
+ */
 async function fulfil(parcel: Parcel, run: OrderRun, { steps, body }: { steps: Steps; body: SagaBody }): Promise<void> {
   const { stock, payments, parcels } = steps;
   try {

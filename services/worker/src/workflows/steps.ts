@@ -73,7 +73,10 @@ function orderSteps(calls: Calls) {
   const confirm = calls.of("confirmOrder");
   const transition = calls.of("transitionOrder");
   return {
-    /** The pivot: makes the hold firm and the order CONFIRMED; see its row. A cancellation does not interrupt it: it takes effect at the next step. */
+    /**
+     * The pivot: makes the hold firm and the order CONFIRMED; see its row. A cancellation does not interrupt it: it takes
+     * effect at the next step.
+     */
     confirm: done(
       ofOrder("confirmOrder", ({ order, parcels }: OfOrder & { parcels: Parcel[] }) =>
         confirm.askToTheEnd({ orderId: order.orderId, parcels: parcels.map(toOrderParcel) }),

@@ -37,14 +37,15 @@ export enum InventoryErrorReason {
   UNKNOWN_SKU = 2,
 
   /**
-   * NOT_FOUND. Metadata: order_id.
+   * NOT_FOUND: nothing is known of the order. Metadata: order_id.
    *
    * @generated from enum value: INVENTORY_ERROR_REASON_RESERVATION_NOT_FOUND = 3;
    */
   RESERVATION_NOT_FOUND = 3,
 
   /**
-   * FAILED_PRECONDITION: the hold ended and the stock is gone. Metadata: order_id, sku.
+   * FAILED_PRECONDITION: the hold ended and the stock cannot be taken again. Metadata: order_id, sku (empty when no single one
+   * is to blame), cause (OUT_OF_STOCK, UNKNOWN_SKU or TOO_MANY_LOCATIONS).
    *
    * @generated from enum value: INVENTORY_ERROR_REASON_HOLD_EXPIRED = 4;
    */
@@ -77,6 +78,22 @@ export enum InventoryErrorReason {
    * @generated from enum value: INVENTORY_ERROR_REASON_ALREADY_RESERVED = 8;
    */
   ALREADY_RESERVED = 8,
+
+  /**
+   * FAILED_PRECONDITION: the order has a reservation, but nothing of it ever was at that location. Metadata: order_id,
+   * location_id.
+   *
+   * @generated from enum value: INVENTORY_ERROR_REASON_RESERVATION_PART_NOT_FOUND = 9;
+   */
+  RESERVATION_PART_NOT_FOUND = 9,
+
+  /**
+   * FAILED_PRECONDITION: there is enough, but in more than 100 locations or 200 parts, from which no order is sent. Metadata:
+   * locations, parts: how many it would be.
+   *
+   * @generated from enum value: INVENTORY_ERROR_REASON_TOO_MANY_LOCATIONS = 10;
+   */
+  TOO_MANY_LOCATIONS = 10,
 }
 
 /**

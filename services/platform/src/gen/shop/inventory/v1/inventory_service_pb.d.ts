@@ -219,7 +219,8 @@ export declare const ConfirmReservationRequestSchema: GenMessage<ConfirmReservat
  */
 export declare type ConfirmReservationResponse = Message<"shop.inventory.v1.ConfirmReservationResponse"> & {
   /**
-   * The reservation.
+   * What is firm now. Its parts that are CONFIRMED, or COMMITTED when the call comes late, are what the order gets, each
+   * from its location; RELEASED ones do not belong to it any more. From now on no part moves to another location.
    *
    * @generated from field: shop.inventory.v1.Reservation reservation = 1;
    */
@@ -851,16 +852,35 @@ export declare type ListStockMovementsResponse = Message<"shop.inventory.v1.List
 export declare const ListStockMovementsResponseSchema: GenMessage<ListStockMovementsResponse>;
 
 /**
- * Knows what is on the shelves and never promises more than that.
+ * Knows what is on the shelves and never promises more than that. What is over is decided by the time of its database.
+ *
+ * What a call answers depends on the parts that it is about: all of the order's, or those at the location that is named.
+ *
+ * | parts | Confirm | Commit | Release |
+ * |---|---|---|---|
+ * | no reservation | RESERVATION_NOT_FOUND | RESERVATION_NOT_FOUND | all: done, and reserving is refused from now on; a location: RESERVATION_NOT_FOUND |
+ * | released before it was reserved | RESERVATION_ENDED | all: RESERVATION_ENDED; a location: RESERVATION_PART_NOT_FOUND | all: done; a location: RESERVATION_PART_NOT_FOUND |
+ * | none at the location | – | RESERVATION_PART_NOT_FOUND | RESERVATION_PART_NOT_FOUND |
+ * | HELD | CONFIRMED | NOT_CONFIRMED | RELEASED |
+ * | CONFIRMED | done | COMMITTED | RELEASED |
+ * | COMMITTED | done | RESERVATION_ENDED | all: done; a location: RESERVATION_ENDED |
+ * | RELEASED | RESERVATION_ENDED | RESERVATION_ENDED | done |
+ * | EXPIRED | CONFIRMED, or HOLD_EXPIRED | NOT_CONFIRMED | RELEASED: a late confirmation is refused |
+ *
+ * Where parts differ, what can be done is done: Confirm makes all firm that are held, Commit takes those that are confirmed
+ * unless one is held or has expired, Release gives back those that have not left. A repetition with the same `request_id` gets
+ * the first answer, whatever happened since; what was refused is judged anew.
  *
  * @generated from service shop.inventory.v1.InventoryService
  */
 export declare const InventoryService: GenService<{
   /**
    * Sets aside all lines of an order, or none. Lines of the same SKU are summed. The stock comes from as few locations as
-   * can be. The hold ends by itself unless it is confirmed.
+   * can be, and from 100 at most, in 200 parts at most: no more parcels than an order can have. The hold ends by itself unless
+   * it is confirmed; what it takes from where is firm only then.
    *
-   * Fails with OUT_OF_STOCK, UNKNOWN_SKU, and with RESERVATION_ENDED when the order's reservation was released before.
+   * Fails with OUT_OF_STOCK, UNKNOWN_SKU, TOO_MANY_LOCATIONS, with RESERVATION_ENDED when the order's reservation was released
+   * before or has left, and with ALREADY_RESERVED when the order holds other lines.
    *
    * @generated from rpc shop.inventory.v1.InventoryService.ReserveStock
    */
@@ -880,7 +900,8 @@ export declare const InventoryService: GenService<{
     output: typeof BatchReserveStockResponseSchema;
   },
   /**
-   * Makes a hold firm: it no longer ends by itself. A hold that has ended is taken again if the stock is still there.
+   * Makes a hold firm: it no longer ends by itself. A hold that has ended is taken again: from where it was, or, when that has
+   * gone to somebody else, from elsewhere. So the answer, not that of ReserveStock, says what is to be packed where.
    *
    * Fails with RESERVATION_NOT_FOUND, HOLD_EXPIRED, RESERVATION_ENDED.
    *
@@ -902,7 +923,9 @@ export declare const InventoryService: GenService<{
     output: typeof BatchConfirmReservationsResponseSchema;
   },
   /**
-   * Takes confirmed stock from the shelf: it leaves. Fails with RESERVATION_NOT_FOUND, NOT_CONFIRMED, RESERVATION_ENDED.
+   * Takes confirmed stock from the shelf: it leaves. What is not there is an error and never an empty success.
+   *
+   * Fails with RESERVATION_NOT_FOUND, RESERVATION_PART_NOT_FOUND, NOT_CONFIRMED, RESERVATION_ENDED.
    *
    * @generated from rpc shop.inventory.v1.InventoryService.CommitReservation
    */
@@ -922,8 +945,11 @@ export declare const InventoryService: GenService<{
     output: typeof BatchCommitReservationsResponseSchema;
   },
   /**
-   * Gives back what is set aside and has not left. Releasing what never was, or was released before, succeeds; a
-   * ReserveStock of that order that arrives after it is refused.
+   * Gives back what is set aside and has not left. Releasing an order that was never reserved, or was released before,
+   * succeeds; a ReserveStock of that order that arrives after it is refused. The part at a location must have been there and
+   * must not have left.
+   *
+   * For a location fails with RESERVATION_NOT_FOUND, RESERVATION_PART_NOT_FOUND, RESERVATION_ENDED; for all never.
    *
    * @generated from rpc shop.inventory.v1.InventoryService.ReleaseReservation
    */

@@ -80,14 +80,15 @@ export declare type Reservation = Message<"shop.inventory.v1.Reservation"> & {
   orderId: string;
 
   /**
-   * What is set aside where.
+   * What is set aside where, by SKU and location, one for each pair of them; at most 100 locations and
+   * 200 parts that are HELD, CONFIRMED or COMMITTED.
    *
    * @generated from field: repeated shop.inventory.v1.Allocation allocations = 2;
    */
   allocations: Allocation[];
 
   /**
-   * When the hold ends by itself; not set once the reservation is confirmed or ended.
+   * When the hold ends by itself, by the time of the service's database; not set once the reservation is confirmed or ended.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 3;
    */

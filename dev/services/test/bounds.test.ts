@@ -1,0 +1,323 @@
+// What one service takes every later one takes: the same thing has the same bounds all along its way through the contracts, or
+// wider ones. A new field that is narrower fails here by its name, and so does one of which the table does not know what it is.
+import assert from "node:assert/strict";
+import { globSync } from "node:fs";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { pathToFileURL } from "node:url";
+import {
+  create,
+  createRegistry,
+  type DescEnum,
+  type DescField,
+  type DescFile,
+  type DescMessage,
+  type DescService,
+  getOption,
+  hasOption,
+  ScalarType,
+  toBinary,
+} from "@bufbuild/protobuf";
+import { pathToString, reflect, usedTypes } from "@bufbuild/protobuf/reflect";
+import { createValidator } from "@bufbuild/protovalidate";
+import { type FieldRules, field as rulesOf } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import {
+  BatchReserveStockResponseSchema,
+  ReserveStockResponseSchema,
+} from "#gen/shop/inventory/v1/inventory_service_pb.js";
+import { file_shop_type_v1_rules } from "#gen/shop/type/v1/rules_pb.js";
+import { loadConfig, platformConfig } from "#platform/config.ts";
+import { newId } from "#platform/id.ts";
+import { maxLocations, maxParts } from "../../../services/inventory/src/allocation.ts";
+import { requestId } from "../../../services/worker/src/activities/entry-key.ts";
+import { steps } from "../../../services/worker/src/workflows/step-table.ts";
+
+const generated = join(import.meta.dirname, "../../../services/platform/src/gen/shop");
+const parts: (DescFile | DescService | DescEnum)[] = [];
+for (const path of globSync("**/*_pb.js", { cwd: generated })) {
+  parts.push(...Object.values<DescFile>(await import(pathToFileURL(join(generated, path)).href)));
+}
+const validator = createValidator({ registry: createRegistry(file_shop_type_v1_rules) });
+
+/** The fields of all that requests are or hold, as `orders.OrderLine.sku`. */
+const fields = new Map<string, DescField>();
+for (const { input } of parts.filter((part) => part.kind === "service").flatMap(({ methods }) => methods)) {
+  for (const type of [input, ...usedTypes(input)]) if (type.kind === "message") addFields(type);
+}
+
+function addFields(type: DescMessage): void {
+  // The parts of an address are looked at together.
+  if (!type.typeName.startsWith("shop.") || type.typeName === "shop.type.v1.Address") return;
+  for (const field of type.fields)
+    fields.set(`${type.typeName.replace(/^shop\.(\w+)\.v1\./, "$1.")}.${field.name}`, field);
+}
+
+/** So many entries, whatever they are. */
+interface Count {
+  readonly entries: number;
+}
+
+type Value = string | bigint | Count | Readonly<Record<string, unknown>>;
+
+/** Something that goes from service to service. */
+interface Thing {
+  /** Its extremes, which every field of it takes. */
+  readonly takes: readonly Value[];
+  /** What is just beyond: nobody takes it where it first comes in, or the extremes above are not the extremes. */
+  readonly refuses?: readonly Value[];
+  /** Where it first comes in. */
+  readonly from?: readonly string[];
+  /** All others: fields by their full name, or all that have the name and are not elsewhere in this table. */
+  readonly to: readonly string[];
+}
+
+const letters = (count: number) => "x".repeat(count);
+const emoji = (count: number) => "\u{1f600}".repeat(count);
+const entries = (count: number): Count => ({ entries: count });
+const id = newId();
+const code = { takes: ["0", `A.-_${letters(60)}`], refuses: ["", letters(65), ".a"] };
+
+const maxLines = 100;
+const maxQuantity = 10_000;
+const maxAmount = 1_000_000_000_000n;
+const labels = [...Object.values(steps).map(({ label }) => label), "confirm"];
+const parcelSteps = labels.map((label) => `${label}:${letters(64)}`);
+const derivedIds = labels.map((step) => requestId({ orderId: id, locationId: letters(64), again: 2 ** 31 }, step));
+const address = (length: (limit: number) => number, lines: number, more: object) => ({
+  recipient: emoji(length(200)),
+  lines: Array(lines).fill(emoji(length(200))),
+  city: emoji(length(100)),
+  country: "DE",
+  ...more,
+});
+/** What a refusal may be called: an order remembers why it failed. */
+const reasons = parts
+  .filter((part) => part.kind === "enum" && part.name.endsWith("ErrorReason"))
+  .flatMap((part) => (part as DescEnum).values.map(({ localName }) => localName));
+
+const things: Readonly<Record<string, Thing>> = {
+  sku: {
+    ...code,
+    from: ["orders.OrderLine.sku", "inventory.AdjustStockRequest.sku"],
+    to: ["sku"],
+  },
+  location: { ...code, from: ["inventory.AdjustStockRequest.location_id"], to: ["location_id"] },
+  "id of ours": {
+    takes: [id],
+    to: ["order_id", "customer_id", "payment_id", "shipment_id", "saga_id", "episode_id", "episode_ids"],
+  },
+  "request id": {
+    takes: ["x", emoji(128), ...derivedIds],
+    refuses: ["", letters(129)],
+    from: ["orders.CreateOrderRequest.request_id", "orders.CancelOrderRequest.request_id"],
+    to: ["request_id"],
+  },
+  "step of a parcel": { takes: [...labels, ...parcelSteps], to: ["step"] },
+  "lines of an order": {
+    takes: [entries(1), entries(maxLines)],
+    refuses: [entries(0), entries(maxLines + 1)],
+    from: ["orders.CreateOrderRequest.lines"],
+    to: ["lines"],
+  },
+  "quantity of a line": {
+    takes: [1n, BigInt(maxQuantity)],
+    refuses: [0n, BigInt(maxQuantity + 1)],
+    from: ["orders.OrderLine.quantity"],
+    to: ["quantity"],
+  },
+  "quantity of an article in a parcel: lines of the same article are one": {
+    takes: [1n, BigInt(maxLines * maxQuantity)],
+    to: ["shipping.ShipmentLine.quantity"],
+  },
+  "parcels of an order": { takes: [entries(0), entries(maxLocations)], to: ["shipments"] },
+  "amount of money": {
+    takes: [0n, maxAmount],
+    refuses: [-1n, maxAmount + 1n],
+    from: ["type.Money.amount"],
+    to: ["sagas.SagaOrderLine.unit_price"],
+  },
+  money: {
+    takes: [0n, maxAmount].map((amount) => ({ currency: "XXX", amount })),
+    from: ["orders.OrderLine.unit_price"],
+    to: ["total", "orders.OrderShipment.amount"],
+  },
+  "money that moves": {
+    takes: [1n, maxAmount].map((amount) => ({ currency: "XXX", amount })),
+    to: ["amount"],
+  },
+  currency: { takes: ["EUR"], to: ["currency"] },
+  address: {
+    takes: [address((limit) => limit, 3, { postalCode: emoji(20) }), address(() => 1, 1, {})],
+    from: ["orders.CreateOrderRequest.shipping_address"],
+    to: ["shipping_address", "address"],
+  },
+  "card token": {
+    takes: ["tok_x", `tok_${letters(64)}`, `pm_${letters(64)}`],
+    refuses: [`tok_${letters(65)}`, "4111111111111111"],
+    from: ["orders.CreateOrderRequest.card_token"],
+    to: ["card_token"],
+  },
+  "why an order is cancelled": {
+    takes: ["x", emoji(500)],
+    refuses: ["", letters(501)],
+    from: ["orders.CancelOrderRequest.reason"],
+    to: ["sagas.CancelOrderSagaRequest.reason", "sagas.CancellationAccepted.reason"],
+  },
+  "what a customer is told": { takes: ["", emoji(500)], to: ["customer_message"] },
+  "why somebody refused": {
+    takes: [...reasons, "CANCELLED_BY_CUSTOMER", "SERVICE_UNAVAILABLE", "LOST_IN_TRANSIT"],
+    to: [
+      "orders.OrderFailure.reason",
+      "orders.ParkedOrderStep.reason",
+      "orders.ListParkedOrdersRequest.reason",
+      "orders.ReportShipmentRequest.reason",
+      "sagas.ShipmentReported.reason",
+    ],
+  },
+  "an operator's note": {
+    takes: ["x", emoji(500)],
+    refuses: [letters(501)],
+    from: ["sagas.ResolveParkedStepRequest.note"],
+    to: ["note"],
+  },
+  "tracking number": {
+    takes: ["x", emoji(64)],
+    refuses: ["", letters(65)],
+    from: ["shipping.ReportTrackingEventRequest.tracking_number"],
+    to: ["tracking_number"],
+  },
+  "trace context": { takes: ["", `00-${"a".repeat(32)}-${"b".repeat(16)}-01`], to: ["traceparent", "traceparents"] },
+  batch: { takes: [entries(1), entries(256)], to: ["requests", "reports"] },
+  "trace contexts of a batch": { takes: [entries(0), entries(256)], to: ["traceparents"] },
+  "orders of a workflow": { takes: [entries(1), entries(64)], to: ["orders", "episode_ids"] },
+  page: { takes: [0n, 1n, 200n], to: ["page_size"] },
+  "page token": { takes: ["", letters(1_024)], to: ["page_token"] },
+};
+
+/** What comes in at one place and goes to no other service; or is a choice of an enum. */
+const alone = new Set([
+  ...["audit.ListAuditEventsRequest.actor", "audit.ListAuditEventsRequest.action"],
+  ...[
+    "audit.ListAuditEventsRequest.subject",
+    "orders.ListCustomersRequest.email",
+    "orders.UpdateCustomerRequest.revision",
+  ],
+  ...["inventory.ReserveStockRequest.time_to_live", "inventory.AdjustStockRequest.delta"],
+  ...["inventory.AdjustStockRequest.reason", "payments.RefundPaymentRequest.reason"],
+  ...["shipping.TrackingEvent.event_id", "shipping.TrackingEvent.place"],
+  ...["given_name", "family_name", "email", "phone"].map((name) => `orders.CreateCustomerRequest.${name}`),
+  ...["given_name", "family_name", "email", "phone"].map((name) => `orders.UpdateCustomerRequest.${name}`),
+]);
+
+/** The fields that a thing's table names. */
+function fieldsOf({ from = [], to }: Thing): [name: string, field: DescField][] {
+  const elsewhere = new Set(Object.values(things).flatMap((thing) => [...(thing.from ?? []), ...thing.to]));
+  return [...fields].filter(([name, { name: bare }]) =>
+    to.includes(bare) ? !elsewhere.has(name) || from.includes(name) : to.includes(name) || from.includes(name),
+  );
+}
+
+/** What is wrong with a value in a field; undefined when that is taken. */
+function refusal(field: DescField, value: Value): string | undefined {
+  const message = reflect(field.parent);
+  const list = isCount(value) ? Array(value.entries).fill(sampleOf(field)) : [value];
+  if (field.fieldKind === "list") for (const item of list) message.get(field).add(toItem(field, item));
+  else message.set(field, toItem(field, value) as string);
+  const { violations = [], error } = validator.validate(field.parent, message.message);
+  if (violations.length === 0 && error) throw error;
+  const own = (path: string) => path === field.name || path.startsWith(`${field.name}.`) || path === `${field.name}[0]`;
+  return violations.find((violation) => own(pathToString(violation.field)))?.message;
+}
+
+function isCount(value: Value): value is Count {
+  return typeof value === "object" && "entries" in value;
+}
+
+function sampleOf(field: DescField): unknown {
+  return field.fieldKind === "list" && field.listKind === "message" ? {} : id;
+}
+
+/** Numbers as the field has them, messages from their fields. */
+function toItem(field: DescField, value: unknown): unknown {
+  const isInt32 = field.scalar === ScalarType.INT32 || field.scalar === ScalarType.UINT32;
+  if (typeof value === "bigint") return isInt32 ? Number(value) : value;
+  if (!field.message || typeof value !== "object") return value;
+  const message = reflect(field.message);
+  for (const [name, part] of Object.entries(value as Record<string, unknown>)) {
+    const inner = field.message.field[name];
+    assert.ok(inner, `${field.message.typeName}.${name}`);
+    if (inner.fieldKind === "list") for (const item of part as unknown[]) message.get(inner).add(item);
+    else message.set(inner, toItem(inner, part) as string);
+  }
+  return message;
+}
+
+/** Whether a field's rules say more than that it is there, or which of an enum it is. */
+function isBounded(field: DescField): boolean {
+  if (field.enum || !hasOption(field, rulesOf)) return false;
+  const { type, cel }: FieldRules = getOption(field, rulesOf);
+  return type.case !== undefined || cel.length > 0;
+}
+
+function shown(value: Value): string {
+  const text =
+    typeof value === "object"
+      ? JSON.stringify(value, (_, part) => (typeof part === "bigint" ? `${part}` : part))
+      : `${value}`;
+  return text.length > 80 ? `${text.slice(0, 60)}… (${[...text].length} characters)` : text;
+}
+
+describe("the bounds of the contracts", () => {
+  for (const [name, thing] of Object.entries(things)) {
+    it(`meet: ${name}`, () => {
+      const own = fieldsOf(thing);
+      assert.ok(own.length > 0, "no field of it is left");
+      for (const [fieldName, field] of own) {
+        for (const value of thing.takes) {
+          assert.equal(refusal(field, value), undefined, `${fieldName} refuses ${shown(value)}`);
+        }
+      }
+    });
+
+    it(`are as the table says where it comes in: ${name}`, () => {
+      for (const source of thing.from ?? []) {
+        const field = fields.get(source);
+        assert.ok(field, `${source} is no field`);
+        for (const value of thing.refuses ?? []) {
+          assert.ok(refusal(field, value), `${source} takes ${shown(value)}: widen the table, and what comes after it`);
+        }
+      }
+    });
+  }
+
+  it("let the answer about a whole batch fit in a message, however its orders are split", () => {
+    const allocation = { sku: letters(64), locationId: letters(64), quantity: BigInt(maxQuantity), status: 1 };
+    const time = { seconds: 2n ** 33n, nanos: 999_000_000 };
+    const reservation = {
+      orderId: id,
+      allocations: Array(maxParts).fill(allocation),
+      expireTime: time,
+      createTime: time,
+    };
+    const outcome = { case: "response", value: create(ReserveStockResponseSchema, { reservation }) } as const;
+    const answer = create(BatchReserveStockResponseSchema, { outcomes: Array(256).fill({ outcome }) });
+    const bytes = toBinary(BatchReserveStockResponseSchema, answer).length;
+    const { MAX_MESSAGE_BYTES: most } = loadConfig({ MAX_MESSAGE_BYTES: platformConfig.MAX_MESSAGE_BYTES }, {});
+    assert.ok(bytes <= most, `${bytes} bytes`);
+  });
+
+  it("are known of every field that has some", () => {
+    const known = new Set(Object.values(things).flatMap((thing) => fieldsOf(thing).map(([name]) => name)));
+    const unknown = [...fields].filter(([name, field]) => isBounded(field) && !known.has(name) && !alone.has(name));
+    assert.deepEqual(
+      unknown.map(([name]) => name),
+      [],
+      "what are they? Add them to the table",
+    );
+    assert.deepEqual(
+      [...alone].filter((name) => !fields.has(name)),
+      [],
+      "they are no fields",
+    );
+  });
+});

@@ -1,0 +1,328 @@
+// Which fields of the contract refuse what, as callers see it, and that no pattern of the protos takes forever.
+import assert from "node:assert/strict";
+import { globSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { pathToFileURL } from "node:url";
+import {
+  create,
+  createRegistry,
+  type DescField,
+  type DescFile,
+  type DescMessage,
+  type DescService,
+  type Message,
+  ScalarType,
+} from "@bufbuild/protobuf";
+import { pathToString, reflect, usedTypes } from "@bufbuild/protobuf/reflect";
+import { createValidator } from "@bufbuild/protovalidate";
+import { Code, ConnectError, type UnaryRequest } from "@connectrpc/connect";
+import { type BadRequest_FieldViolation, BadRequestSchema } from "#gen/google/rpc/error_details_pb.js";
+import { ReserveStockRequestSchema } from "#gen/shop/inventory/v1/inventory_service_pb.js";
+import { file_shop_type_v1_rules } from "#gen/shop/type/v1/rules_pb.js";
+import { newId } from "#platform/id.ts";
+import { validationInterceptor } from "#platform/interceptors/validation.ts";
+
+const generated = join(import.meta.dirname, "../../src/gen/shop");
+const paths = globSync("**/*_pb.js", { cwd: generated });
+const modules: Record<string, unknown>[] = await Promise.all(
+  paths.map((path) => import(pathToFileURL(join(generated, path)).href)),
+);
+const services = modules
+  .flatMap((module) => Object.values(module) as (DescFile | DescService)[])
+  .filter((part) => part.kind === "service");
+const intercept = validationInterceptor(services);
+
+/** Every type of message that a request is or holds. */
+const types = new Set<DescMessage>();
+for (const { input } of services.flatMap(({ methods }) => methods)) {
+  types.add(input);
+  for (const type of usedTypes(input)) if (type.kind === "message" && isOurs(type)) types.add(type);
+}
+
+function isOurs(type: DescMessage): boolean {
+  return type.typeName.startsWith("shop.");
+}
+
+/** What a call with this message is refused for. */
+async function violations(input: DescMessage, message: Message): Promise<BadRequest_FieldViolation[]> {
+  const run = intercept(() => Promise.reject(new ConnectError("went through", Code.Aborted)));
+  const request = { stream: false, method: { input }, message } as unknown as UnaryRequest;
+  const error = await run(request).then(
+    () => assert.fail("no answer is given here"),
+    (reason: unknown) => ConnectError.from(reason),
+  );
+  if (error.code === Code.Aborted) return [];
+  assert.equal(error.code, Code.InvalidArgument);
+  return error.findDetails(BadRequestSchema).flatMap(({ fieldViolations }) => fieldViolations);
+}
+
+/** Why a value is refused in a field, when it is. */
+async function refusalOf(field: DescField, value: unknown): Promise<BadRequest_FieldViolation | undefined> {
+  const message = reflect(field.parent);
+  const at = field.fieldKind === "list" && !Array.isArray(value) ? `${field.name}[0]` : field.name;
+  if (field.fieldKind !== "list") message.set(field, value as string);
+  else for (const item of Array.isArray(value) ? value : [value]) message.get(field).add(item);
+  return (await violations(field.parent, message.message)).find((violation) => violation.field === at);
+}
+
+const id = newId();
+const texts = {
+  nothing: "",
+  "an id": id,
+  "an id in small letters": id.toLowerCase(),
+  "an id that is cut": id.slice(1),
+  "an id with more": `${id}0`,
+  "an id of more bits": `8${id.slice(1)}`,
+  "an id with a foreign letter": `${id.slice(1)}U`,
+  "an id and a line break": `${id}\n`,
+  "a code": "Shirt-red_42.a",
+  "a code that begins with a dot": ".a",
+  "a space": " ",
+  "64 letters": "ä".repeat(64),
+  "64 plain letters": "a".repeat(64),
+  "65 plain letters": "a".repeat(65),
+  "128 letters": "\u{1f600}".repeat(128),
+  "129 plain letters": "a".repeat(129),
+  "1024 letters": "\u{1f600}".repeat(1024),
+  "1025 plain letters": "a".repeat(1025),
+} as const;
+/** For the patterns that stand at one field only. */
+const othersTexts = [
+  "tok_visa",
+  "pm_x",
+  "tok_",
+  "tok_a-b",
+  "DE",
+  "D",
+  "DEU",
+  "EUR",
+  "+4930123456",
+  "+0123456789",
+  "a.b",
+  "a.",
+];
+type Text = keyof typeof texts;
+const atMost64 = [
+  "65 plain letters",
+  "128 letters",
+  "129 plain letters",
+  "1024 letters",
+  "1025 plain letters",
+] as const;
+const noId = (Object.keys(texts) as Text[]).filter((text) => text !== "an id");
+const noCode = [
+  ...["nothing", "an id and a line break", "a code that begins with a dot", "a space", "64 letters"],
+  ...atMost64,
+] as const;
+
+/** By what they refuse, of the texts above. */
+const kindsOfText = {
+  id: noId,
+  "id or empty": noId.filter((text) => text !== "nothing"),
+  "request id": ["nothing", "129 plain letters", "1024 letters", "1025 plain letters"],
+  code: noCode,
+  "code or empty": noCode.filter((text) => text !== "nothing"),
+  "at most 64": atMost64,
+  "1 to 64": ["nothing", ...atMost64],
+  "page token": ["1025 plain letters"],
+};
+const numbers = { "200": 200, "201": 201, "less than none": -1, none: 0 };
+const kindsOfNumber = { "page size": ["201", "less than none"] };
+const counts = { "0": 0, "1": 1, "100": 100, "101": 101, "256": 256, "257": 257 };
+const kindsOfList = { batch: ["0", "257"], lines: ["0", "101", "256", "257"], "beside a batch": ["257"] };
+
+/** The fields of all requests by kind, as `package.Message.field`. */
+const refusing: Readonly<Record<string, string>> = {
+  id: `
+    inventory.CommitReservationRequest.order_id inventory.ConfirmReservationRequest.order_id
+    inventory.ReleaseReservationRequest.order_id inventory.ReserveStockRequest.order_id
+    orders.CancelOrderRequest.order_id orders.CreateOrderRequest.customer_id orders.GetCustomerRequest.customer_id
+    orders.GetOrderRequest.order_id orders.NoteStepDecisionRequest.order_id orders.TransitionOrderRequest.order_id
+    orders.UpdateCustomerRequest.customer_id orders.WatchOrderRequest.order_id
+    payments.AuthorizePaymentRequest.customer_id payments.AuthorizePaymentRequest.order_id
+    payments.CapturePaymentRequest.payment_id payments.GetPaymentRequest.payment_id
+    payments.RefundPaymentRequest.payment_id payments.VoidPaymentRequest.payment_id
+    sagas.CancelOrderSagaRequest.order_id sagas.GetSagaRequest.order_id sagas.ResolveParkedStepRequest.order_id
+    sagas.RetryParkedStepRequest.order_id sagas.SagaOrder.customer_id sagas.SagaOrder.order_id
+    sagas.ShipmentReport.order_id sagas.StartOrderSagaRequest.saga_id shipping.BookShipmentRequest.order_id
+    shipping.CancelShipmentRequest.order_id shipping.CreateShipmentRequest.order_id
+    shipping.GetShipmentRequest.shipment_id
+  `,
+  "id or empty": `
+    audit.ListAuditEventsRequest.order_id inventory.ListStockMovementsRequest.order_id
+    orders.ListOrdersRequest.customer_id payments.AuthorizePaymentRequest.payment_id
+    payments.ListLedgerEntriesRequest.payment_id payments.ListPaymentsRequest.customer_id
+    payments.ListPaymentsRequest.order_id shipping.ListShipmentsRequest.order_id
+  `,
+  "request id": `
+    inventory.AdjustStockRequest.request_id inventory.CommitReservationRequest.request_id
+    inventory.ConfirmReservationRequest.request_id inventory.ReleaseReservationRequest.request_id
+    inventory.ReserveStockRequest.request_id orders.CancelOrderRequest.request_id
+    orders.CreateCustomerRequest.request_id orders.CreateOrderRequest.request_id
+    orders.NoteStepDecisionRequest.request_id orders.UpdateCustomerRequest.request_id
+    payments.AuthorizePaymentRequest.request_id payments.CapturePaymentRequest.request_id
+    payments.RefundPaymentRequest.request_id payments.VoidPaymentRequest.request_id
+    sagas.CancelOrderSagaRequest.request_id sagas.ResolveParkedStepRequest.request_id
+    sagas.RetryParkedStepRequest.request_id shipping.BookShipmentRequest.request_id
+    shipping.CancelShipmentRequest.request_id shipping.CreateShipmentRequest.request_id
+    shipping.TrackingEvent.event_id
+  `,
+  code: `
+    inventory.AdjustStockRequest.location_id inventory.AdjustStockRequest.sku inventory.GetStockLevelRequest.sku
+    inventory.ReserveStockLine.sku orders.OrderLine.sku sagas.SagaOrderLine.sku sagas.ShipmentReport.location_id
+    shipping.BookShipmentRequest.location_id shipping.CancelShipmentRequest.location_id
+    shipping.CreateShipmentRequest.location_id shipping.ShipmentLine.sku
+  `,
+  "code or empty": `
+    inventory.CommitReservationRequest.location_id inventory.ListStockLevelsRequest.location_id
+    inventory.ListStockLevelsRequest.sku inventory.ListStockMovementsRequest.location_id
+    inventory.ListStockMovementsRequest.sku inventory.ReleaseReservationRequest.location_id
+  `,
+  "at most 64": `
+    inventory.BatchCommitReservationsRequest.traceparents inventory.BatchConfirmReservationsRequest.traceparents
+    inventory.BatchReleaseReservationsRequest.traceparents inventory.BatchReserveStockRequest.traceparents
+    orders.BatchTransitionOrdersRequest.traceparents payments.BatchAuthorizePaymentsRequest.traceparents
+    payments.BatchCapturePaymentsRequest.traceparents payments.BatchRefundPaymentsRequest.traceparents
+    payments.BatchVoidPaymentsRequest.traceparents sagas.BatchReportShipmentsRequest.traceparents
+    sagas.CancelOrderSagaRequest.saga_id sagas.GetSagaRequest.saga_id sagas.ResolveParkedStepRequest.saga_id
+    sagas.RetryParkedStepRequest.saga_id sagas.SagaOrder.traceparent shipping.BatchBookShipmentsRequest.traceparents
+    shipping.BatchCancelShipmentsRequest.traceparents shipping.BatchCreateShipmentsRequest.traceparents
+    shipping.BatchGetShipmentsRequest.traceparents shipping.CreateShipmentRequest.saga_id
+  `,
+  "1 to 64": `
+    orders.OrderFailure.reason sagas.ShipmentReport.saga_id shipping.ReportTrackingEventRequest.tracking_number
+  `,
+  "page token": `
+    audit.ListAuditEventsRequest.page_token inventory.ListStockLevelsRequest.page_token
+    inventory.ListStockMovementsRequest.page_token orders.ListCustomersRequest.page_token
+    orders.ListOrdersRequest.page_token payments.ListLedgerEntriesRequest.page_token
+    payments.ListPaymentsRequest.page_token sagas.ListParkedStepsRequest.page_token
+    shipping.ListShipmentsRequest.page_token
+  `,
+  "page size": `
+    audit.ListAuditEventsRequest.page_size inventory.ListStockLevelsRequest.page_size
+    inventory.ListStockMovementsRequest.page_size orders.ListCustomersRequest.page_size
+    orders.ListOrdersRequest.page_size payments.ListLedgerEntriesRequest.page_size
+    payments.ListPaymentsRequest.page_size sagas.ListParkedStepsRequest.page_size
+    shipping.ListShipmentsRequest.page_size
+  `,
+  batch: `
+    inventory.BatchCommitReservationsRequest.requests inventory.BatchConfirmReservationsRequest.requests
+    inventory.BatchReleaseReservationsRequest.requests inventory.BatchReserveStockRequest.requests
+    orders.BatchTransitionOrdersRequest.requests payments.BatchAuthorizePaymentsRequest.requests
+    payments.BatchCapturePaymentsRequest.requests payments.BatchRefundPaymentsRequest.requests
+    payments.BatchVoidPaymentsRequest.requests sagas.BatchReportShipmentsRequest.reports
+    shipping.BatchBookShipmentsRequest.requests shipping.BatchCancelShipmentsRequest.requests
+    shipping.BatchCreateShipmentsRequest.requests shipping.BatchGetShipmentsRequest.requests
+  `,
+  "beside a batch": `
+    inventory.BatchCommitReservationsRequest.traceparents inventory.BatchConfirmReservationsRequest.traceparents
+    inventory.BatchReleaseReservationsRequest.traceparents inventory.BatchReserveStockRequest.traceparents
+    orders.BatchTransitionOrdersRequest.traceparents payments.BatchAuthorizePaymentsRequest.traceparents
+    payments.BatchCapturePaymentsRequest.traceparents payments.BatchRefundPaymentsRequest.traceparents
+    payments.BatchVoidPaymentsRequest.traceparents sagas.BatchReportShipmentsRequest.traceparents
+    shipping.BatchBookShipmentsRequest.traceparents shipping.BatchCancelShipmentsRequest.traceparents
+    shipping.BatchCreateShipmentsRequest.traceparents shipping.BatchGetShipmentsRequest.traceparents
+  `,
+  lines: `
+    inventory.ReserveStockRequest.lines orders.CreateOrderRequest.lines sagas.SagaOrder.lines
+    shipping.CreateShipmentRequest.lines
+  `,
+};
+
+function nameOf(field: DescField): string {
+  return `${field.parent.typeName.replace(/^shop\.(\w+)\.v1\./, "$1.")}.${field.name}`;
+}
+
+/** The kinds that refuse exactly what the field does. */
+async function kindsOf(
+  field: DescField,
+  samples: Readonly<Record<string, unknown>>,
+  kinds: Readonly<Record<string, readonly string[]>>,
+): Promise<string[]> {
+  const refused: string[] = [];
+  for (const [name, value] of Object.entries(samples)) if (await refusalOf(field, value)) refused.push(name);
+  return Object.keys(kinds).filter((kind) => kinds[kind]?.toString() === refused.toString());
+}
+
+async function kindsOfField(field: DescField): Promise<string[]> {
+  if (field.fieldKind === "list") {
+    const item = field.message ? reflect(field.message) : "";
+    const lists = Object.fromEntries(Object.entries(counts).map(([name, count]) => [name, Array(count).fill(item)]));
+    const ofList = field.listKind === "enum" ? [] : await kindsOf(field, lists, kindsOfList);
+    return [...ofList, ...(field.scalar === ScalarType.STRING ? await kindsOf(field, texts, kindsOfText) : [])];
+  }
+  if (field.scalar === ScalarType.STRING && field.fieldKind === "scalar") return kindsOf(field, texts, kindsOfText);
+  return field.scalar === ScalarType.INT32 && field.fieldKind === "scalar"
+    ? kindsOf(field, numbers, kindsOfNumber)
+    : [];
+}
+
+describe("the requests of the contract", () => {
+  test("refuse in each field what they always refused", async () => {
+    const found: { kind: string; name: string }[] = [];
+    for (const field of [...types].flatMap((type) => type.fields)) {
+      for (const kind of await kindsOfField(field)) found.push({ kind, name: nameOf(field) });
+    }
+    for (const [kind, names] of Object.entries(refusing)) {
+      const ofKind = found.filter((each) => each.kind === kind).map(({ name }) => name);
+      assert.deepEqual(ofKind.sort(), names.trim().split(/\s+/), kind);
+    }
+  });
+
+  test("refuse by our engine for patterns what RE2 refuses", async () => {
+    const re2 = createValidator({ registry: createRegistry(file_shop_type_v1_rules) });
+    const samples = [...Object.values(texts), ...othersTexts];
+    const fields = [...types].flatMap((type) => type.fields).filter((field) => field.fieldKind === "scalar");
+    for (const field of fields.filter(({ scalar }) => scalar === ScalarType.STRING)) {
+      for (const value of samples) {
+        const message = reflect(field.parent);
+        message.set(field, value);
+        const judged = re2.validate(field.parent, message.message);
+        const expected = judged.violations?.some((violation) => pathToString(violation.field) === field.name) ?? false;
+        assert.equal((await refusalOf(field, value)) !== undefined, expected, `${nameOf(field)}: ${value}`);
+      }
+    }
+  });
+
+  test("have no pattern that takes forever on some text: none repeats a group", () => {
+    const protos = join(import.meta.dirname, "../../../../proto");
+    const found = globSync("**/*.proto", { cwd: protos }).flatMap((path) => {
+      const text = readFileSync(join(protos, path), "utf8");
+      return [...text.matchAll(/(?:pattern(?: =|:) "|matches\(')(.+?)["']/g)].map(([, pattern = ""]) => pattern);
+    });
+    assert.ok(found.length > 5, `${found.length} patterns`);
+    for (const pattern of found) {
+      assert.match(pattern, /^\^.*\$$/);
+      assert.doesNotMatch(pattern, /\)[*+{]/);
+    }
+  });
+
+  const whole = { requestId: "r", orderId: id, lines: [{ sku: "A-1", quantity: 1n }] };
+  const cases = [
+    {
+      wrong: { orderId: id.toLowerCase() },
+      field: "order_id",
+      reason: "string.id",
+      description: "must be an id: 26 characters of Crockford's base32 in capitals",
+    },
+    {
+      wrong: { requestId: "" },
+      field: "request_id",
+      reason: "string.request_id",
+      description: "must be a request id: 1 to 128 characters",
+    },
+    { wrong: { lines: [] }, field: "lines", reason: "repeated.lines", description: "must be 1 to 100 lines" },
+  ];
+  for (const { wrong, ...expected } of cases) {
+    test(`say of ${expected.field} that it ${expected.description}`, async () => {
+      const request = create(ReserveStockRequestSchema, { ...whole, ...wrong });
+      const told = await violations(ReserveStockRequestSchema, request);
+      assert.deepEqual(
+        told.map(({ field, reason, description }) => ({ field, reason, description })),
+        [expected],
+      );
+    });
+  }
+});
