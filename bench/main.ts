@@ -1,4 +1,4 @@
-// `npm run bench -- rpc|stock|orders|arrivals|waiting|telemetry`: each prints both sides and, as its last line, `ratio: <number>`.
+// `npm run bench -- rpc|stock|orders|admission|arrivals|waiting|telemetry`: each prints both sides and, as its last line, `ratio: <number>`.
 
 const benches: ReadonlyMap<string, string> = new Map([
   ["rpc", "unary calls per second of the gRPC face, against plain connect-node and bare grpc-js"],
@@ -6,6 +6,7 @@ const benches: ReadonlyMap<string, string> = new Map([
   ["orders", "orders per second from CreateOrder to confirmed, lists against lists of one"],
   ["arrivals", "CPU per order that arrives by itself, to confirmed and to delivered, against batches of one"],
   ["waiting", "CPU and memory at rest with 10,000 orders being packed for hours, against none"],
+  ["admission", "orders per second of callers that wait, at one, two and five times as many as may work at once"],
   ["telemetry", "orders per second with traces, logs and scrapes on, sampled at 10 % and at 100 %, against off"],
 ]);
 

@@ -42,34 +42,37 @@ export async function prepare(stack: Stack, clients: Clients): Promise<string[]>
     });
   }
   const customers = clients.client(CustomerService, stack.address("orders"));
-  const created = Array.from({ length: customerCount }, async (_, index) => {
-    const person = {
+  const ids: string[] = [];
+  // One by one: a bench may let only a few calls work at the same time.
+  for (let index = 0; index < customerCount; index += 1) {
+    const { customer } = await customers.createCustomer({
+      requestId: randomUUID(),
       givenName: "Bench",
       familyName: String(index),
       email: `bench${index}@example.com`,
       phone: "+4930123456",
-    };
-    const { customer } = await customers.createCustomer({ ...person, requestId: randomUUID() });
-    return customer?.customerId ?? "";
-  });
-  return Promise.all(created);
+    });
+    ids.push(customer?.customerId ?? "");
+  }
+  return ids;
 }
 
-/** A request for two articles, which are others for each number. */
-export function orderRequest(customerId: string, number: number) {
-  const price = { currency: "EUR", amount: 990n };
-  const lines = [0, 1].map((line) => ({
-    sku: skus[(number + line) % skus.length] ?? "",
-    quantity: 1,
-    unitPrice: price,
-  }));
+/** An order of two articles, whose caller waits until it is confirmed. */
+export function orderRequest(customerId: string, number: number, cardToken = "tok_approve") {
+  const unitPrice = { currency: "EUR", amount: 990n };
   return {
     requestId: randomUUID(),
     customerId,
-    lines,
-    cardToken: "tok_approve",
+    lines: [0, 1].map((line) => ({ sku: skus[(number + line) % skus.length] ?? "", quantity: 1, unitPrice })),
+    cardToken,
     waitFor: WaitFor.CONFIRMED,
-    shippingAddress: { recipient: "Bench", lines: ["Street 1"], city: "Berlin", postalCode: "10115", country: "DE" },
+    shippingAddress: {
+      recipient: "Bench",
+      lines: ["Street 1"],
+      city: "Berlin",
+      postalCode: "10115",
+      country: "DE",
+    },
   };
 }
 

@@ -1,4 +1,4 @@
-// The one reader of services.json, for deploy/, dev/, bench/ and charts/. The file is an object by name and not a list,
+// The one reader of services.json, for deploy/, dev/, bench/, charts/ and the jobs. The file is an object by name and not a list,
 // because TypeScript keeps the keys of JSON as literal types while it widens every string in it: so the compiler knows the
 // names from the file alone, a wrong one does not compile, and nothing repeats them. What is true of some only is a key that
 // the others lack (`"database": true`, never false), for the same reason. The order of the keys is the order in which services
@@ -61,6 +61,12 @@ export const serviceFacts = readServices(json) as Readonly<Record<Service, Servi
 
 /** Every process of ours. */
 export const services = Object.keys(serviceFacts) as readonly Service[];
+
+/**
+ * Programs of the image that are no services: they run once and end, nobody calls them, and so they have no ports, no packages
+ * and no entry in the file. Each is a folder beside the services'.
+ */
+export const jobs = ["books"] as const;
 
 /** Those that have a database. */
 export const databaseServices = services.filter(hasDatabase);

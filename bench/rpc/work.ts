@@ -8,8 +8,8 @@ import { CallMetrics, createRegistry } from "#platform/metrics/metrics.ts";
 
 /** Prints nothing that is below a warning. */
 export const { logger } = createLogger({ name: "bench", level: "warn", format: "json" });
-export const inFlight = new InFlight(10_000);
-export const metrics = new CallMetrics(createRegistry("bench"), () => inFlight.count);
+export const inFlight = new InFlight({ caller: 10_000, saga: 1, operator: 1, waiting: 1 });
+export const metrics = new CallMetrics(createRegistry("bench"), () => inFlight.counts);
 export const defaultTimeoutMs = 30_000;
 export const maxMessageBytes = 8 * 1024 * 1024;
 

@@ -73,13 +73,19 @@ interface Template {
   readonly spec: PodSpec;
 }
 
+interface CronJob {
+  readonly jobTemplate?: { readonly spec: { readonly template: Template } };
+}
+
 /** Every pod that the resources lead to. */
 export function podsOf(resources: readonly Resource[]): Pod[] {
   return resources.flatMap((resource) => {
     const { kind, metadata, spec } = resource;
     const from = `${kind} ${metadata.name}`;
     if (kind === "Pod") return [{ from, kind, labels: metadata.labels, spec: spec as PodSpec }];
-    const { template } = (spec ?? {}) as { template?: Template };
+    const { template = (spec as CronJob | undefined)?.jobTemplate?.spec.template } = (spec ?? {}) as {
+      template?: Template;
+    };
     return template ? [{ from, kind, labels: template.metadata.labels, spec: template.spec }] : [];
   });
 }

@@ -50,7 +50,12 @@ function requireNoSecretValues({ env = [] }: Container): void {
   for (const { name, value, valueFrom } of env) {
     if (name.startsWith("TEMPORAL_")) continue;
     if (value === undefined) assert.ok(valueFrom?.secretKeyRef.name && valueFrom.secretKeyRef.key, name);
-    else assert.match(value, /^postgres:\/\/\$\(DATABASE_USERNAME\):\$\(DATABASE_PASSWORD\)@/, name);
+    else
+      assert.match(
+        value,
+        /^postgres:\/\/\$\((?:[A-Z]+_)?DATABASE_USERNAME\):\$\((?:[A-Z]+_)?DATABASE_PASSWORD\)@/,
+        name,
+      );
   }
 }
 
@@ -172,6 +177,20 @@ describe("the network", () => {
       assert.deepEqual(ways.get(`Job ordermesh-${service}-migration`), [database, dns]);
     }
     assert.deepEqual(ways.get("Deployment ordermesh-worker"), [dns, temporal, traces]);
+    // The Pushgateway is in the release's namespace.
+    assert.deepEqual(ways.get("CronJob ordermesh-books"), [database, dns]);
+  });
+
+  it("lets the books go to the Pushgateway, which lets them in by their label, and nobody else", async () => {
+    const resources = await render("ordermesh", "-f", valuesOf("production"));
+    const { spec } = named(resources, "NetworkPolicy", "ordermesh-books") as { spec: { egress: object[] } };
+    const pushgateway = { podSelector: { matchLabels: { "app.kubernetes.io/name": "pushgateway" } } };
+    assert.deepEqual(spec.egress.at(-1), { to: [pushgateway], ports: [{ protocol: "TCP", port: 9091 }] });
+    const pushing = podsOf(resources).filter(({ labels }) => labels["ordermesh.io/pushes-metrics"] === "true");
+    assert.deepEqual(
+      pushing.map(({ from }) => from),
+      ["CronJob ordermesh-books"],
+    );
   });
 
   it("is open when it is told to be", async () => {

@@ -1,8 +1,8 @@
 // The image's entry point: the first argument chooses the process, the others are its own.
-import { hasDatabase, services } from "../../services/services.ts";
+import { hasDatabase, jobs, services } from "../../services/services.ts";
 
 const programs: Readonly<Record<string, string>> = {
-  ...Object.fromEntries(services.map((service) => [service, `../../services/${service}/src/main.ts`])),
+  ...Object.fromEntries([...services, ...jobs].map((name) => [name, `../../services/${name}/src/main.ts`])),
   "promote-worker": "../../services/worker/src/promote.ts",
   "place-order": "./place-order.ts",
   load: "./load.ts",
@@ -14,6 +14,7 @@ const withoutDatabase = services.filter((service) => !hasDatabase(service));
 const uses: readonly (readonly [string, string])[] = [
   [services.join(" | "), "the service, until SIGTERM"],
   ["<service> migrate up", `its migrations, once (not for the ${withoutDatabase.join(", ")})`],
+  ["books", "compares the books of all services once: ends with 0 balanced, 1 not, 2 could not be compared"],
   ["promote-worker", "has new sagas begin with the version of TEMPORAL_BUILD_ID"],
   ["place-order --orders <host:port> --inventory <host:port>", "one order, until it is delivered"],
   [

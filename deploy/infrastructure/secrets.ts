@@ -41,6 +41,7 @@ export function wantedSecrets(): WantedSecret[] {
   const databases = databaseServices.flatMap((service) => [
     { secret: basicAuth(`ordermesh-${service}-database`, service), alsoIn: "ordermesh" },
     { secret: basicAuth(`ordermesh-${service}-database-owner`, `${service}_owner`), alsoIn: "ordermesh" },
+    { secret: basicAuth(`ordermesh-${service}-database-reader`, `${service}_reader`), alsoIn: "ordermesh" },
   ]);
   const tokens = services.map((service) =>
     opaque(`ordermesh-${service}`, "ordermesh", { "page-token-secret": password() }),

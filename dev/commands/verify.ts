@@ -2,15 +2,17 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { BooksError } from "../../services/books/src/balance/ask.ts";
+import { type Balance, takeBalance } from "../../services/books/src/balance/balance.ts";
+import { exitCodes } from "../../services/books/src/books.ts";
+import { pushVerification, toVerification } from "../../services/books/src/report/push.ts";
 import { type DatabaseService, databaseServices } from "../../services/services.ts";
 import { colour, defaultDataDirectory, pushgatewayUrl } from "../config.ts";
 import { StackError } from "../errors.ts";
-import { pushVerification } from "../observers/push.ts";
 import { ancestryOf } from "../process/identity.ts";
 import { credentialsIn } from "../stack/credentials.ts";
 import { freePorts } from "../stack/free-ports.ts";
 import { Stack } from "../stack/stack.ts";
-import { type Balance, takeBalance } from "../verify/balance.ts";
 
 /** The port of the server that runs on this data, if one does: the fourth line of its pid file. */
 function runningPort(dataDirectory: string): number | undefined {
@@ -42,22 +44,24 @@ async function balanceOf(dataDirectory: string): Promise<Balance> {
   return await takeBalance(urlsAt(dataDirectory, stack.blueprint.ports.postgres));
 }
 
-function print({ findings, underway, inBalance }: Balance): void {
+function print({ findings, underway, rests, inBalance }: Balance): void {
   const mark = (good: boolean) => (colour ? `\x1b[${good ? 32 : 31}m${good ? "✓" : "✗"}\x1b[0m` : good ? "✓" : "✗");
   for (const { checked, wrong } of findings) {
     console.log(`  ${mark(wrong.length === 0)} ${checked}`);
     for (const sentence of wrong) console.log(`      ${sentence}`);
   }
   console.log(`  ${underway} orders are under way; what they hold is theirs.`);
+  for (const { status, orders, longestSeconds } of rests) {
+    console.log(`      ${orders} ${status}, nothing has happened to one of them for ${longestSeconds} s`);
+  }
   console.log(inBalance ? "Stock and money are in balance." : "Stock and money are NOT in balance.");
 }
 
 /** A result that nobody is told stays a result. */
-async function tell({ findings, underway }: Balance, seconds: number): Promise<void> {
+async function tell(balance: Balance, seconds: number): Promise<void> {
   if (!pushgatewayUrl) return;
-  const wrong = findings.reduce((count, finding) => count + finding.wrong.length, 0);
-  await pushVerification(pushgatewayUrl, { findings: wrong, checks: findings.length, underway, seconds }).catch(
-    (error: Error) => console.error(`The result could not be pushed to ${pushgatewayUrl}: ${error.message}.`),
+  await pushVerification(pushgatewayUrl, toVerification(balance, seconds)).catch((error: Error) =>
+    console.error(`The result could not be pushed to ${pushgatewayUrl}: ${error.message}.`),
   );
 }
 
@@ -67,9 +71,9 @@ try {
   const balance = await balanceOf(resolve(values.data));
   print(balance);
   await tell(balance, (performance.now() - start) / 1_000);
-  process.exitCode = balance.inBalance ? 0 : 1;
+  process.exitCode = exitCodes[balance.inBalance ? "balanced" : "unbalanced"];
 } catch (error) {
-  if (!(error instanceof StackError)) throw error;
+  if (!(error instanceof StackError || error instanceof BooksError)) throw error;
   console.error(error.message);
-  process.exitCode = 2;
+  process.exitCode = exitCodes.unchecked;
 }

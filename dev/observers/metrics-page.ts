@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 import { type Alert, isAlert, runbookOf } from "../../deploy/observability/prometheus/alerts/rule.ts";
 import { ruleGroups } from "../../deploy/observability/prometheus/rules.ts";
+import { verificationHelp } from "../../services/books/src/report/push.ts";
 import { exporterQueries } from "./prometheus.ts";
-import { verificationHelp } from "./push.ts";
 
 /** A metric as a process of ours describes it. */
 export interface Family {

@@ -3,20 +3,28 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type DatabaseService, databaseServices } from "../../services/services.ts";
 
+/** The passwords of the roles of one database. */
+export interface RolePasswords {
+  readonly runtime: string;
+  readonly owner: string;
+  readonly reader: string;
+}
+
 /** The secrets of one stack, made at its first start and kept beside its data. */
 export interface Credentials {
   /** PostgreSQL's superuser. */
   readonly postgres: string;
-  readonly roles: Readonly<Record<DatabaseService, { readonly runtime: string; readonly owner: string }>>;
+  readonly roles: Readonly<Record<DatabaseService, RolePasswords>>;
   readonly pageTokenSecret: string;
 }
 
-/** Reads the secrets of the stack in this folder, and makes those that are missing: all, or a new service's. */
+/** Reads the secrets of the stack in this folder, and makes those that are missing: all, a new service's, or a new role's. */
 export function credentialsIn(dataDirectory: string): Credentials {
   const file = join(dataDirectory, "credentials.json");
   const present = JSON.parse(readFile(file) ?? "{}") as Partial<Credentials>;
   const roles = databaseServices.map((service) => {
-    return [service, present.roles?.[service] ?? { runtime: secret(), owner: secret() }] as const;
+    const made = { runtime: secret(), owner: secret(), reader: secret() };
+    return [service, { ...made, ...present.roles?.[service] }] as const;
   });
   const complete: Credentials = {
     postgres: present.postgres ?? secret(),

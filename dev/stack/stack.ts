@@ -212,9 +212,10 @@ export class Stack implements AsyncDisposable {
   async #provision(wanted: readonly DatabaseService[]): Promise<void> {
     const start = performance.now();
     for (const service of wanted) {
-      const { runtime, owner } = this.blueprint.credentials.roles[service];
+      const { runtime, owner, reader } = this.blueprint.credentials.roles[service];
       const adminUrl = this.databaseUrl("postgres");
-      await provisionDatabase({ adminUrl, service, password: runtime, ownerPassword: owner });
+      const passwords = { password: runtime, ownerPassword: owner, readerPassword: reader };
+      await provisionDatabase({ adminUrl, service, ...passwords });
     }
     await all(wanted.map((service) => this.#supervisor.runOnce(serviceProgram(this.blueprint, service, true))));
     if (wanted.length > 0) this.#tellReady("migrations", wanted.join(", "), start);

@@ -8,7 +8,9 @@ import {
   type DescField,
   type DescFile,
   type DescMessage,
+  type DescMethod,
   type DescService,
+  type FileRegistry,
   getOption,
   hasOption,
   ScalarType,
@@ -104,12 +106,43 @@ function printRules(rules: Rules): string[] {
   return ["## Rules", said, ["| rule | of | | description | reason |", "|---|---|---|---|---|", ...rows].join("\n")];
 }
 
-function printService(service: DescService): string[] {
+/** The extensions of `shop/type/v1/admission.proto`: they are read from the protos that are printed, not from generated code. */
+interface Admission {
+  readonly method: DescExtension;
+  readonly service: DescExtension;
+  readonly classes: DescEnum;
+}
+
+function admissionIn(registry: FileRegistry): Admission {
+  const method = registry.getExtension("shop.type.v1.admission");
+  const service = registry.getExtension("shop.type.v1.service_admission");
+  const classes = registry.getEnum("shop.type.v1.AdmissionClass");
+  if (!method || !service || !classes)
+    throw new Error("shop/type/v1/admission.proto does not say how calls are admitted");
+  return { method, service, classes };
+}
+
+/** Which class a call is admitted in, when it is not the one of callers. */
+function admissionOf(method: DescMethod, admission: Admission): string {
+  const number = getOption(method, admission.method) || getOption(method.parent, admission.service);
+  const value = admission.classes.value[Number(number)];
+  const name = value?.localName.toLowerCase() ?? "";
+  return ["", "unspecified", "caller"].includes(name) ? "" : `Admitted as [${name}](type.md#admissionclass).`;
+}
+
+/** What is read from the protos of all packages to print one. */
+interface Contract {
+  readonly rules: Rules;
+  readonly admission: Admission;
+}
+
+function printService(service: DescService, admission: Admission): string[] {
   const from = packageOf(service.file);
   const methods = service.methods.flatMap((method) => [
     `### ${service.name}.${method.name}`,
     `${link(method.input, from)} → ${method.methodKind === "server_streaming" ? "stream of " : ""}${link(method.output, from)}`,
     commentOf(method),
+    admissionOf(method, admission),
   ]);
   return [`## ${service.name}`, commentOf(service), `Full name: \`${service.typeName}\``, ...methods];
 }
@@ -146,7 +179,7 @@ function pageOf(name: string): string {
   return `${name.split(".")[1]}.md`;
 }
 
-function printPackage(name: string, files: DescFile[], rules: Rules): string {
+function printPackage(name: string, files: DescFile[], { rules, admission }: Contract): string {
   const services = files.flatMap((file) => file.services);
   const enums = files.flatMap((file) => file.enums);
   const reasons = enums.filter((description) => description.name.endsWith("ErrorReason"));
@@ -154,7 +187,7 @@ function printPackage(name: string, files: DescFile[], rules: Rules): string {
   const blocks = [
     `# ${name}`,
     "Generated from the protos; edit those.",
-    ...services.flatMap(printService),
+    ...services.flatMap((service) => printService(service, admission)),
     ...reasons.flatMap(printReasons),
     ...printRules(rules.filter(({ file }) => packageOf(file) === name)),
     "## Messages",
@@ -173,7 +206,10 @@ function run(request: CodeGeneratorRequest) {
   for (const [name, files] of packages) {
     const complete = files.sort((a, b) => a.name.localeCompare(b.name));
     response.file.push(
-      create(CodeGeneratorResponse_FileSchema, { name: pageOf(name), content: printPackage(name, complete, rules) }),
+      create(CodeGeneratorResponse_FileSchema, {
+        name: pageOf(name),
+        content: printPackage(name, complete, { rules, admission: admissionIn(registry) }),
+      }),
     );
   }
   return response;

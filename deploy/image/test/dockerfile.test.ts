@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { jobs, services } from "../../../services/services.ts";
 import { root } from "../../command/checkout.ts";
 import { copyInputs } from "../inputs.ts";
 
@@ -41,8 +42,12 @@ test("the inputs of the image hold all that its entry point reads", async (conte
   context.after(() => rmSync(folder, { recursive: true }));
   await copyInputs(folder);
   symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
-  const { status, stderr } = spawnSync(process.execPath, [join(folder, "deploy/image/run.ts")], { encoding: "utf8" });
+  const run = (...args: string[]) =>
+    spawnSync(process.execPath, [join(folder, "deploy/image/run.ts"), ...args], { encoding: "utf8", env: {} });
+  const { status, stderr } = run();
   assert.equal(status, 0, stderr);
+  // A program whose files are all there says what it lacks besides.
+  for (const name of [...services, ...jobs]) assert.match(run(name).stderr, /The configuration is not usable/, name);
 });
 
 const entry = (...args: string[]) =>
@@ -53,6 +58,7 @@ for (const { args, code, says } of [
   { args: [], code: 0, says: /orders \| payments/ },
   { args: ["ledger"], code: 2, says: /There is no "ledger" in this image/ },
   { args: ["place-order", "--orders", "x:1"], code: 2, says: /--orders and --inventory say where/ },
+  { args: ["books"], code: 2, says: /books: The configuration is not usable:\n {2}ORDERS_DATABASE_URL: is not set/ },
   { args: ["orders", "sing"], code: 1, says: /orders: unknown command "sing"/ },
 ]) {
   test(`the entry point answers ${JSON.stringify(args)} with code ${code}`, () => {

@@ -6,7 +6,7 @@ import { pathToFileURL } from "node:url";
 import { createRegistry, type DescFile, fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { parse } from "yaml";
 import { contractValidator } from "#platform/interceptors/validation.ts";
-import { databaseServices, isService, services } from "../../../services/services.ts";
+import { databaseServices, isService, jobs, services } from "../../../services/services.ts";
 import { root } from "../../command/checkout.ts";
 import { runbookOf } from "../prometheus/alerts/rule.ts";
 import { alerts } from "../prometheus/rules.ts";
@@ -76,7 +76,7 @@ describe("the runbooks", () => {
         assert.ok(isService(service), `${kind}/ordermesh-${name}`);
       }
       for (const [, name = ""] of text.matchAll(/\bapp\.kubernetes\.io\/name=([a-z-]+)/g)) {
-        assert.ok([...services, "alertmanager", "prometheus"].includes(name), name);
+        assert.ok([...services, ...jobs, "alertmanager", "prometheus"].includes(name), name);
       }
     });
 

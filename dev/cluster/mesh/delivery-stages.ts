@@ -5,7 +5,7 @@ import { autoscalingStage } from "./autoscaling-stage.ts";
 import type { EndedOrder } from "./caller.ts";
 import { type Mesh, require, type Stage } from "./mesh.ts";
 import { networkStage } from "./network-stage.ts";
-import { imageValues, mustSucceed, namespace, secretObjects } from "./release.ts";
+import { imageValues, mustSucceed, namespace, releaseName, secretObjects } from "./release.ts";
 import { outsideNamespace } from "./surroundings.ts";
 
 /** How long spans and lines may be on their way. */
@@ -19,6 +19,7 @@ export const deliveryStages: readonly Stage[] = [
   { name: "its trace in Jaeger", run: trace },
   { name: "its logs in Elasticsearch", run: logs },
   { name: "helm test", run: helmTest },
+  { name: "the books compared in the cluster, by roles that may only read", run: compareBooks },
   networkStage,
   autoscalingStage,
 ];
@@ -106,4 +107,21 @@ async function helmTest({ release }: Mesh): Promise<string> {
   const [delivered] = /\d+\.\d s DELIVERED/.exec(stdout + stderr) ?? [];
   require(delivered !== undefined, "the log of the test was not shown");
   return `its order after ${delivered}, as its log says`;
+}
+
+/** A run by hand: the CronJob is suspended here, so that nothing runs beside what is measured. */
+async function compareBooks({ cluster }: Mesh): Promise<string> {
+  const job = `${releaseName}-books-now`;
+  const inPlace = ["-n", namespace];
+  await cluster.kubectl.run([...inPlace, "create", "job", job, `--from=cronjob/${releaseName}-books`]);
+  try {
+    const ended = ["wait", "--for=condition=Complete", `job/${job}`, "--timeout=180s"];
+    await cluster.kubectl.run([...inPlace, ...ended], { timeoutMs: 190_000 });
+    const log = await cluster.kubectl.run([...inPlace, "logs", `job/${job}`]);
+    const last = JSON.parse(log.trim().split("\n").at(-1) ?? "{}") as Readonly<Record<string, unknown>>;
+    require(last.message === "the books are in balance", `the job says last: ${JSON.stringify(last)}`);
+    return `in balance by ${last["books.checks"]} checks`;
+  } finally {
+    await cluster.kubectl.run([...inPlace, "delete", "job", job]);
+  }
 }

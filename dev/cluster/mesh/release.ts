@@ -130,6 +130,8 @@ export function meshValues(hostAddress: string): Values {
       tracing: { exporters: "jaeger", ratio: 0.01, jaeger: `http://${outsideAddress("jaeger")}/api/traces` },
       network: { database: peers, temporal: peers, tracing: peers },
     },
+    // Its stage runs it by hand.
+    books: { suspend: true },
     ...Object.fromEntries(each),
   };
 }
@@ -146,6 +148,7 @@ export function secretObjects(passwords: Passwords): object[] {
   const roles = databaseServices.flatMap((name) => [
     secret(`${name}-database`, { username: name, password: passwords[name].runtime }),
     secret(`${name}-database-owner`, { username: `${name}_owner`, password: passwords[name].owner }),
+    secret(`${name}-database-reader`, { username: `${name}_reader`, password: passwords[name].reader }),
   ]);
   const wrong = secret("wrong-owner", { username: "orders_owner", password: "not-the-password" });
   return [...tokens, ...roles, wrong];

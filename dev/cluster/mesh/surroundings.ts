@@ -3,15 +3,16 @@ import { connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { provisionDatabase } from "#platform/database/provision.ts";
+import type { Balance } from "../../../services/books/src/balance/balance.ts";
+import { takeBalance } from "../../../services/books/src/balance/balance.ts";
 import { type DatabaseService, databaseServices } from "../../../services/services.ts";
 import { startFilebeat } from "../../observers/elk.ts";
 import { JaegerQuery } from "../../observers/jaeger-query.ts";
 import { Supervisor } from "../../process/supervisor.ts";
+import type { RolePasswords } from "../../stack/credentials.ts";
 import { freePorts } from "../../stack/free-ports.ts";
 import { Stack } from "../../stack/stack.ts";
 import type { Say } from "../../tools/tool.ts";
-import type { Balance } from "../../verify/balance.ts";
-import { takeBalance } from "../../verify/balance.ts";
 
 /** The namespace with the services that lead out of the cluster. */
 export const outsideNamespace = "ordermesh-outside";
@@ -26,7 +27,7 @@ export function outsideAddress(name: Outside): string {
 }
 
 /** Passwords of the roles that the mesh uses. */
-export type Passwords = Readonly<Record<DatabaseService, { runtime: string; owner: string }>>;
+export type Passwords = Readonly<Record<DatabaseService, RolePasswords>>;
 
 /**
  * PostgreSQL, Temporal, Jaeger, Elasticsearch and Filebeat on this machine, as a platform has them beside the mesh. They
@@ -79,8 +80,9 @@ export class Surroundings implements AsyncDisposable {
     const { roles } = this.stack.blueprint.credentials;
     const adminUrl = this.stack.databaseUrl("postgres");
     for (const service of databaseServices) {
-      const { runtime, owner } = roles[service];
-      await provisionDatabase({ adminUrl, service, password: runtime, ownerPassword: owner });
+      const { runtime, owner, reader } = roles[service];
+      const passwords = { password: runtime, ownerPassword: owner, readerPassword: reader };
+      await provisionDatabase({ adminUrl, service, ...passwords });
     }
     return roles;
   }

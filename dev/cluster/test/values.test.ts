@@ -28,11 +28,12 @@ test("only orders and inventory can be called from outside of the mesh", () => {
 });
 
 test("there is a page token secret for every service and a secret for every role", () => {
-  const roles = databaseServices.map((name) => [name, { runtime: "r", owner: "o" }] as const);
+  const roles = databaseServices.map((name) => [name, { runtime: "r", owner: "o", reader: "l" }] as const);
   const objects = secretObjects(Object.fromEntries(roles) as Passwords);
   const names = objects.map((object) => (object as { metadata: { name: string } }).metadata.name);
   for (const name of services) assert.ok(names.includes(`mesh-${name}`), name);
   for (const name of databaseServices) {
-    for (const end of ["-database", "-database-owner"]) assert.ok(names.includes(`mesh-${name}${end}`), name);
+    for (const end of ["-database", "-database-owner", "-database-reader"])
+      assert.ok(names.includes(`mesh-${name}${end}`), name);
   }
 });

@@ -38,7 +38,9 @@ async function placeTogether(traced: TracedStack): Promise<string[]> {
 
 async function inFlight(traced: TracedStack): Promise<number> {
   const text = await (await fetch(`${traced.stack.httpUrl("orders")}/metrics`)).text();
-  return Number(/^rpc_server_in_flight\b.* (\d+)$/m.exec(text)?.[1]);
+  let calls = 0;
+  for (const [, count] of text.matchAll(/^rpc_server_in_flight\b.* (\d+)$/gm)) calls += Number(count);
+  return calls;
 }
 
 /** The orders of one full saga. */

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, it } from "node:test";
+import { pushVerification } from "../../../services/books/src/report/push.ts";
 import { freePort } from "../elk.ts";
 import { pushgatewayProgram } from "../prometheus.ts";
-import { pushVerification } from "../push.ts";
 import { Monitoring } from "./monitoring.ts";
 
 const result = { findings: 2, checks: 9, underway: 1, seconds: 0.5 };

@@ -2,7 +2,7 @@
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, parseAllDocuments } from "yaml";
-import type { ServiceFacts } from "../../../services/services.ts";
+import { jobs, type ServiceFacts } from "../../../services/services.ts";
 
 /** A service by name, with what services.json says of it. */
 export type Known = ServiceFacts & { readonly name: string };
@@ -72,7 +72,8 @@ const folders: Place = {
         .map((file) => `write services/${name}/${file}`),
     );
     const mains = globSync("services/*/src/main.ts", { cwd: root }).map((path) => path.split("/")[1] ?? "");
-    const unknown = mains.filter((name) => !namesOf(services).includes(name));
+    const known: readonly string[] = [...namesOf(services), ...jobs];
+    const unknown = mains.filter((name) => !known.includes(name));
     return [...lacking, ...unknown.map((name) => `${name} is not in services/services.json: add it`)];
   },
 };
@@ -142,11 +143,15 @@ const localSecrets: Place = {
     const secrets = new Map(
       resourcesOf(checkout, this.path).map(({ metadata, stringData }) => [metadata.name, stringData]),
     );
-    return checkout.services.flatMap(({ name, database }) => {
+    const books = secrets.get("ordermesh-books") ?? {};
+    const read = namesOf(withDatabase(checkout)).map((name) => `${name}-database-url`);
+    const unread = read.filter((key) => !(key in books)).map((key) => `add ${key} to the Secret ordermesh-books`);
+    const own = checkout.services.flatMap(({ name, database }) => {
       const has = secrets.get(`ordermesh-${name}`) ?? {};
       const wanted = ["page-token-secret", ...(database ? ["database-url", "database-migration-url"] : [])];
       return wanted.filter((key) => !(key in has)).map((key) => `add ${key} to the Secret ordermesh-${name}`);
     });
+    return [...own, ...unread];
   },
 };
 
@@ -162,6 +167,7 @@ const roles: Place = {
     return namesOf(withDatabase(checkout)).flatMap((name) => [
       ...unless(present.includes(name), `add the role ${name}`),
       ...unless(present.includes(`${name}_owner`), `add the role ${name}_owner`),
+      ...unless(present.includes(`${name}_reader`), `add the role ${name}_reader`),
       ...unless(databases.includes(name), `add the Database ${name}`),
     ]);
   },
@@ -229,6 +235,11 @@ export const places: readonly Place[] = [
   localSecrets,
   says("deploy/infrastructure/local/postgres.yaml", (checkout) => [
     `for service in ${namesOf(withDatabase(checkout)).join(" ")}; do`,
+  ]),
+  says("charts/ordermesh/templates/books.yaml", (checkout) => [
+    `list ${namesOf(withDatabase(checkout))
+      .map((name) => `"${name}"`)
+      .join(" ")}`,
   ]),
   roles,
   forwards,

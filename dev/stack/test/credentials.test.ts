@@ -15,7 +15,7 @@ test("a stack keeps its secrets, and makes those of a service that is new to its
   assert.deepEqual(Object.keys(first.roles), databaseServices);
   assert.deepEqual(credentialsIn(folder), first);
   const { orders: _, ...others } = first.roles;
-  const former = { runtime: "r", owner: "o" };
+  const former = { runtime: "r", owner: "o", reader: "l" };
   writeFileSync(file, JSON.stringify({ ...first, roles: { ...others, former } }));
   const second = credentialsIn(folder);
   assert.match(second.roles.orders.runtime, /^[\w-]{32}$/);
@@ -23,4 +23,10 @@ test("a stack keeps its secrets, and makes those of a service that is new to its
   // Those of a service that only another checkout knows stay.
   assert.deepEqual(second.roles, { ...first.roles, orders: second.roles.orders, former });
   assert.deepEqual(JSON.parse(readFileSync(file, "utf8")) as Credentials, second);
+  // A role that its first version did not have.
+  const { reader: _reader, ...without } = second.roles.orders;
+  writeFileSync(file, JSON.stringify({ ...second, roles: { ...second.roles, orders: without } }));
+  const { reader, ...kept } = credentialsIn(folder).roles.orders;
+  assert.match(reader, /^[\w-]{32}$/);
+  assert.deepEqual(kept, without);
 });

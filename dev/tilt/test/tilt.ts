@@ -1,10 +1,11 @@
+import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { parse, parseAllDocuments } from "yaml";
 import { render, valuesOf } from "../../../charts/test/charts.ts";
 import { root } from "../../../deploy/command/checkout.ts";
-import { run } from "../../../deploy/command/run.ts";
 import { tool } from "../../tools/tool.ts";
 
 /** One call of a function of Tilt. */
@@ -84,11 +85,10 @@ export async function executeTiltfile(context: string): Promise<Call[]> {
     const script = join(folder, "Tiltfile.star");
     const tiltfile = await readFile(join(root, "Tiltfile"), "utf8");
     await writeFile(script, `${stubs(context, texts, rendered)}\n${tiltfile}\nprint("calls:" + json.encode(calls))\n`);
-    const output = await run(await tool("starlark"), ["-globalreassign", script], {
-      timeoutMs: 60_000,
-      keepOutput: true,
-    });
-    return JSON.parse(output.slice(output.indexOf("calls:") + "calls:".length)) as Call[];
+    const options = { timeout: 60_000, maxBuffer: 16 * 1024 * 1024 };
+    // What a script prints is on standard error; when it is refused, that is in the message.
+    const { stderr } = await promisify(execFile)(await tool("starlark"), ["-globalreassign", script], options);
+    return JSON.parse(stderr.slice(stderr.indexOf("calls:") + "calls:".length)) as Call[];
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -10,6 +10,7 @@ import pg from "pg";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { Clients } from "#platform/grpc/clients.ts";
+import { takeBalance } from "../../../services/books/src/balance/balance.ts";
 import { type DatabaseService, databaseServices, services } from "../../../services/services.ts";
 import { chaosSeed } from "../../config.ts";
 import { within } from "../../process/within.ts";
@@ -19,7 +20,6 @@ import { freePorts } from "../../stack/free-ports.ts";
 import type { Component } from "../../stack/layout.ts";
 import { removeData } from "../../stack/postgres.ts";
 import { Stack } from "../../stack/stack.ts";
-import { takeBalance } from "../balance.ts";
 import { Chance } from "./chance.ts";
 
 const orderCount = 100;

@@ -2,11 +2,12 @@ import { startService } from "#platform/process/service.ts";
 import { inventoryConfig } from "./config.ts";
 import { buildInventory } from "./inventory.ts";
 import { migrations } from "./migrations/list.ts";
+import { readable } from "./migrations/readable.ts";
 import { StockLevelEntity } from "./stock.entity.ts";
 
 await startService({
   name: "inventory",
   config: inventoryConfig,
-  database: { entities: [StockLevelEntity], migrations },
+  database: { entities: [StockLevelEntity], migrations, readable },
   build: buildInventory,
 });

@@ -3,12 +3,13 @@ import { startService } from "#platform/process/service.ts";
 import { ordersConfig } from "./config.ts";
 import { CustomerEntity } from "./customer/customer.ts";
 import { migrations } from "./migrations/list.ts";
+import { readable } from "./migrations/readable.ts";
 import { buildOrders } from "./orders.ts";
 
 await startService({
   name: "orders",
   config: ordersConfig,
-  database: { entities: [CustomerEntity], migrations },
+  database: { entities: [CustomerEntity], migrations, readable },
   build: ({ client, ...context }) =>
     buildOrders({ ...context, sagas: client(SagaService, context.config.WORKER_ADDRESS) }),
 });

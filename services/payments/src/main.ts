@@ -1,12 +1,13 @@
 import { startService } from "#platform/process/service.ts";
 import { paymentsConfig } from "./config.ts";
 import { migrations } from "./migrations/list.ts";
+import { readable } from "./migrations/readable.ts";
 import { entities } from "./payment/payment.entity.ts";
 import { buildPayments } from "./payments.ts";
 
 await startService({
   name: "payments",
   config: paymentsConfig,
-  database: { entities, migrations },
+  database: { entities, migrations, readable },
   build: buildPayments,
 });

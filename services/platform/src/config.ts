@@ -7,6 +7,7 @@ export class ConfigError extends Error {
 
 const port = z.coerce.number().int().min(0).max(65535);
 const milliseconds = z.coerce.number().int().min(0);
+const places = z.coerce.number().int().min(1);
 
 const exporterNames = ["jaeger", "otlp", "zipkin", "console", "none"] as const;
 
@@ -52,8 +53,17 @@ export const platformConfig = {
   READINESS_INTERVAL_MS: milliseconds.default(2_000),
   /** How long a call without a deadline of its own may take. */
   DEFAULT_TIMEOUT_MS: milliseconds.default(30_000),
-  /** Calls that run at the same time, and as many streams; more are refused with RESOURCE_EXHAUSTED. */
-  MAX_INFLIGHT: z.coerce.number().int().min(1).default(2_000),
+  /** Calls of callers that work at the same time; more are refused with RESOURCE_EXHAUSTED. */
+  MAX_INFLIGHT: places.default(2_000),
+  /**
+   * Calls of the saga that run at the same time: as many as all workers together may send, because what is refused here leaves
+   * callers waiting.
+   */
+  MAX_INFLIGHT_SAGA: places.default(2_000),
+  /** Calls of operators that run at the same time. */
+  MAX_INFLIGHT_OPERATOR: places.default(100),
+  /** Callers that wait for something to happen, streams among them; more are refused before anything is done for them. */
+  MAX_WAITING: places.default(10_000),
   /** The largest message that is received or sent, in bytes. */
   MAX_MESSAGE_BYTES: z.coerce
     .number()

@@ -3,6 +3,12 @@ import { AsyncLocalStorage } from "node:async_hooks";
 /** What work is about, as log lines and spans name it. */
 export type Subject = Readonly<Record<string, string>>;
 
+/** Where a call waits for something to happen, without the working place that it holds otherwise; see `resting.ts`. */
+export interface RestingPlace extends Disposable {
+  /** Leaves the working place while `wait` runs. Coming back is never refused. */
+  rest<T>(wait: () => Promise<T>): Promise<T>;
+}
+
 /** What is known about the call that the running code serves. */
 export interface RequestContext {
   /** The caller's `x-request-id`, or one made here. Goes on to every callee and into every log line. */
@@ -23,6 +29,8 @@ export interface RequestContext {
   readonly deadline?: number | undefined;
   /** Fires when the caller cancels or the deadline passes; not when the call ends well. */
   readonly signal?: AbortSignal | undefined;
+  /** Takes a place for the call to wait in. @throws OVERLOADED when there is none */
+  readonly takeRestingPlace?: (() => RestingPlace) | undefined;
 }
 
 const storage = new AsyncLocalStorage<RequestContext>();
@@ -73,6 +81,10 @@ class Patched implements RequestContext {
   get signal() {
     return ("signal" in this.#patch ? this.#patch : this.#base).signal;
   }
+
+  get takeRestingPlace() {
+    return ("takeRestingPlace" in this.#patch ? this.#patch : this.#base).takeRestingPlace;
+  }
 }
 
 /** The context of the running call; an empty one outside of a call. */
@@ -106,5 +118,5 @@ export function withSubject<T>(subject: Subject, fn: () => T): T {
  * after the call is answered.
  */
 export function detached<T>(fn: () => T): T {
-  return withContext({ deadline: undefined, signal: undefined }, fn);
+  return withContext({ deadline: undefined, signal: undefined, takeRestingPlace: undefined }, fn);
 }

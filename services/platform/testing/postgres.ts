@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import type { EntitySchema } from "@mikro-orm/postgresql";
 import pg from "pg";
 import { Database, type DatabaseOptions } from "#platform/database/database.ts";
-import { type MigrationsList, migrateUp } from "#platform/database/migrate.ts";
+import { type MigrationsList, migrateUp, type Readable } from "#platform/database/migrate.ts";
 import { provisionDatabase } from "#platform/database/provision.ts";
 
 /** A fresh database of one service on a real PostgreSQL, with roles as in production. */
@@ -15,6 +15,8 @@ export interface TestDatabase extends AsyncDisposable {
   /** The runtime role's connection. */
   readonly url: string;
   readonly ownerUrl: string;
+  /** The reader's connection; it sees what `readable` says. */
+  readonly readerUrl: string;
   /** A superuser's connection to the same database. */
   readonly adminUrl: string;
 }
@@ -23,6 +25,7 @@ export interface TestDatabase extends AsyncDisposable {
 export interface TestDatabaseOptions {
   readonly entities: EntitySchema[];
   readonly migrations: MigrationsList;
+  readonly readable?: Readable;
   /** A superuser's connection to another server than the usual one. */
   readonly adminUrl?: string;
   /** Changes to how the process connects. */
@@ -36,14 +39,15 @@ export interface TestDatabaseOptions {
 export async function testDatabase(service: string, options: TestDatabaseOptions): Promise<TestDatabase> {
   const admin = options.adminUrl ?? (await serverUrl());
   const databaseName = `${service}_${randomUUID().slice(0, 8)}`;
-  const { url, ownerUrl } = await provisionDatabase({
+  const { url, ownerUrl, readerUrl } = await provisionDatabase({
     adminUrl: admin,
     service,
     databaseName,
     password: `${service}-test`,
     ownerPassword: `${service}-owner-test`,
+    readerPassword: `${service}-reader-test`,
   });
-  await migrateUp({ url: ownerUrl, migrations: options.migrations });
+  await migrateUp({ url: ownerUrl, migrations: options.migrations, readable: options.readable });
   const database = await Database.open({
     url,
     name: `${service}-test`,
@@ -56,6 +60,7 @@ export async function testDatabase(service: string, options: TestDatabaseOptions
     database,
     url,
     ownerUrl,
+    readerUrl,
     adminUrl: adminUrl.href,
     async [Symbol.asyncDispose]() {
       await database.close();

@@ -3,13 +3,14 @@ import { SagaCallbackService } from "#gen/shop/sagas/v1/saga_callback_service_pb
 import { startService } from "#platform/process/service.ts";
 import { shippingConfig } from "./config.ts";
 import { migrations } from "./migrations/list.ts";
+import { readable } from "./migrations/readable.ts";
 import { ShipmentEntity, TrackingEventEntity } from "./shipment/shipment.entity.ts";
 import { buildShipping } from "./shipping.ts";
 
 await startService({
   name: "shipping",
   config: shippingConfig,
-  database: { entities: [ShipmentEntity, TrackingEventEntity], migrations },
+  database: { entities: [ShipmentEntity, TrackingEventEntity], migrations, readable },
   build: ({ config, database, logger, output, registry, client }) =>
     buildShipping({
       config,

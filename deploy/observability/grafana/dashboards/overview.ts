@@ -81,9 +81,16 @@ export const overview = dashboard({
         }),
         lines({
           title: "Calls that run",
-          description: "Calls in flight. MAX_INFLIGHT (2,000) refuses more.",
+          description:
+            "Calls in flight by class: more are refused than MAX_INFLIGHT (2,000 of callers), MAX_INFLIGHT_SAGA (2,000), MAX_INFLIGHT_OPERATOR (100) and MAX_WAITING (10,000 that wait for something).",
           unit: "short",
-          queries: [[`sum by (service) (rpc_server_in_flight{${serviceScope}})`, "{{service}}"]],
+          queries: [
+            [`sum by (service, class) (rpc_server_in_flight{${serviceScope}}) > 0`, "{{service}} {{class}}"],
+            [
+              `sum by (service, class) (rate(rpc_server_refused_total{${serviceScope}}[$__rate_interval])) > 0`,
+              "{{service}} {{class}} refused/s",
+            ],
+          ],
         }),
         lines({
           title: "Calls to others, 99th percentile",

@@ -1,4 +1,6 @@
 import { addAbortListener } from "node:events";
+import type { RestingPlace } from "#platform/context.ts";
+import { restingPlace } from "#platform/resting.ts";
 import { orAbort } from "#platform/wait.ts";
 import { orderNotFound } from "../order/errors.ts";
 import type { OrderMetrics } from "../order/metrics.ts";
@@ -37,7 +39,11 @@ export class OrderFollower {
     return order;
   }
 
-  /** Begins to hear of an order's changes; it may be one that does not exist yet. */
+  /**
+   * Begins to hear of an order's changes; it may be one that does not exist yet.
+   *
+   * @throws OVERLOADED when as many calls wait as the process takes
+   */
   follow(orderId: string): Following {
     return new Following(orderId, this.#options);
   }
@@ -76,6 +82,7 @@ export class OrderFollower {
 export class Following implements Disposable {
   readonly #unsubscribe: () => void;
   readonly #closing: AbortSignal;
+  readonly #place: RestingPlace = restingPlace();
   #latest: Order | undefined;
   #wake = Promise.withResolvers<void>();
 
@@ -87,11 +94,12 @@ export class Following implements Disposable {
   /** Hears of nothing more. */
   [Symbol.dispose](): void {
     this.#unsubscribe();
+    this.#place[Symbol.dispose]();
   }
 
   /** The latest state beyond a revision. @throws the signal's reason when it fires before there is one */
   after(revision: number, signal: AbortSignal): Promise<Order> {
-    return orAbort(() => this.#beyond(revision), signal);
+    return this.#place.rest(() => orAbort(() => this.#beyond(revision), signal));
   }
 
   /**
@@ -103,7 +111,8 @@ export class Following implements Disposable {
     const over = Promise.withResolvers<undefined>();
     using _patience = setTimeout(over.resolve, forMs, undefined);
     using _closing = addAbortListener(this.#closing, () => over.resolve(undefined));
-    return await orAbort(() => Promise.race([this.#first(done), over.promise]), signal);
+    const answered = () => orAbort(() => Promise.race([this.#first(done), over.promise]), signal);
+    return await this.#place.rest(answered);
   }
 
   async #first(done: (order: Order) => boolean): Promise<Order> {

@@ -7,6 +7,12 @@ import type { Queryable } from "./transaction.ts";
 /** A service's migrations, oldest first; names never change. */
 export type MigrationsList = readonly MigrationObject[];
 
+/**
+ * What the reader of a service's database may see: tables and views, those of other schemas with theirs
+ * (`simulator.booking`), each with its columns. Personal data and what pays belong to nobody but the service.
+ */
+export type Readable = Readonly<Record<string, readonly string[]>>;
+
 /** What a migration run needs. */
 export interface MigrateOptions {
   /** The owner role's connection. */
@@ -14,6 +20,8 @@ export interface MigrateOptions {
   readonly migrations: MigrationsList;
   /** The role that reads and writes at run time; default: the owner's name without `_owner`. */
   readonly runtimeRole?: string;
+  /** Granted to the role `<service>_reader`, if there is one, after each run upwards. */
+  readonly readable?: Readable | undefined;
   /**
    * How long a statement waits for a table that is in use, in milliseconds; default 3,000. Whatever wants the table after
    * it waits behind it: a migration rather fails, and is run again, than stops the service.
@@ -26,9 +34,16 @@ const table = "schema_migration";
 const lockKey = 7_203_115;
 const lockWaitMs = 60_000;
 
-/** Applies everything that is pending, in one transaction; returns the names. */
+/**
+ * Applies everything that is pending, in one transaction; returns the names. Then the reader is granted what it may see,
+ * whether something was pending or not: the role may have been made after the tables.
+ */
 export function migrateUp(options: MigrateOptions): Promise<string[]> {
-  return withMigrator(options, (migrator) => migrator.up());
+  return withMigrator(options, async (migrator, client) => {
+    const done = await migrator.up();
+    if (options.readable) await grantReader(client, serviceOf(options), options.readable);
+    return done;
+  });
 }
 
 /** Takes back the last migration, or everything down to and including `to`; returns the names. */
@@ -55,7 +70,7 @@ export async function requireMigrated(database: Queryable, migrations: Migration
 
 async function withMigrator(
   options: MigrateOptions,
-  work: (migrator: Migrator) => Promise<{ name: string }[]>,
+  work: (migrator: Migrator, client: pg.Client) => Promise<{ name: string }[]>,
 ): Promise<string[]> {
   const client = new pg.Client({
     connectionString: options.url,
@@ -74,7 +89,7 @@ async function withMigrator(
       migrations: { tableName: table, migrationsList: [...options.migrations], snapshot: false, silent: true },
     });
     try {
-      const done = await work(new Migrator(orm.em));
+      const done = await work(new Migrator(orm.em), client);
       await grantTable(client, options);
       return done.map((migration) => migration.name);
     } finally {
@@ -85,10 +100,43 @@ async function withMigrator(
   }
 }
 
+/** The owner is called after the service. */
+function serviceOf({ url }: MigrateOptions): string {
+  return new URL(url).username.replace(/_owner$/, "");
+}
+
 /** The runtime role reads the list at start, to refuse a schema that is too old. */
 async function grantTable(client: pg.Client, options: MigrateOptions): Promise<void> {
-  const role = options.runtimeRole ?? new URL(options.url).username.replace(/_owner$/, "");
+  const role = options.runtimeRole ?? serviceOf(options);
   await client.query(`grant select on ${table} to ${pg.escapeIdentifier(role)}`);
+}
+
+/** What was granted before and is not named any more is taken back; nobody sees a moment without either. */
+async function grantReader(client: pg.Client, service: string, readable: Readable): Promise<void> {
+  const name = `${service}_reader`;
+  const { rowCount } = await client.query("select from pg_roles where rolname = $1", [name]);
+  if (rowCount === 0) return;
+  const role = pg.escapeIdentifier(name);
+  const schemas = new Set(Object.keys(readable).flatMap((place) => place.split(".").slice(0, -1)));
+  const { rows: seen } = await client.query<{ place: string }>(
+    `select c.oid::regclass::text as place from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind in ('r', 'p', 'v', 'm') and c.relowner = current_user::regrole and not n.nspname like 'pg\\_%'`,
+  );
+  const statements = [
+    ...seen.map(({ place }) => `revoke all on ${place} from ${role}`),
+    ...[...schemas].map((schema) => `grant usage on schema ${schema} to ${role}`),
+    ...Object.entries(readable).map(
+      ([place, columns]) => `grant select (${columns.join(", ")}) on ${place} to ${role}`,
+    ),
+  ];
+  await client.query("begin");
+  try {
+    for (const statement of statements) await client.query(statement);
+    await client.query("commit");
+  } catch (error) {
+    await client.query("rollback");
+    throw error;
+  }
 }
 
 function namesDownTo(options: MigrateOptions, to: string): string[] {

@@ -1,6 +1,6 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
-import { collectDefaultMetrics, Gauge, Histogram, type OpenMetricsContentType, Registry } from "prom-client";
+import { Counter, collectDefaultMetrics, Gauge, Histogram, type OpenMetricsContentType, Registry } from "prom-client";
 import { productVersion } from "#platform/version.ts";
 import { addProcessMetrics } from "./process-metrics.ts";
 
@@ -49,8 +49,10 @@ function openRegistry(): Registry<OpenMetricsContentType> {
 /** Rate, errors and duration of the calls that a process serves: the count of the histogram is the rate. */
 export class CallMetrics {
   readonly #duration: Calls;
+  readonly #refused: Counter<"class">;
 
-  constructor(registry: Registry, inFlight: () => number) {
+  /** @param inFlight the calls that run now, by class; its keys are all the classes that there are */
+  constructor(registry: Registry, inFlight: () => Readonly<Record<string, number>>) {
     this.#duration = new Histogram({
       name: "rpc_server_duration_seconds",
       help: "Duration of served calls by method and gRPC status code.",
@@ -63,12 +65,28 @@ export class CallMetrics {
     registry.registerMetric(this.#duration);
     new Gauge({
       name: "rpc_server_in_flight",
-      help: "Calls that run now.",
+      help: "Calls that run now, by class of admission; waiting: those of callers that wait for something to happen.",
+      labelNames: ["class"],
       registers: [registry],
       collect() {
-        this.set(inFlight());
+        for (const [name, count] of Object.entries(inFlight())) this.set({ class: name }, count);
       },
     });
+    this.#refused = new Counter({
+      name: "rpc_server_refused_total",
+      help: "Calls that were refused because as many of their class ran as the process takes; waiting: because as many waited.",
+      labelNames: ["class"],
+      registers: [registry],
+      // A class of which nothing was refused is 0, not missing.
+      collect() {
+        for (const name of Object.keys(inFlight())) this.inc({ class: name }, 0);
+      },
+    });
+  }
+
+  /** Notes that there was no place for a call of a class. */
+  refused(name: string): void {
+    this.#refused.inc({ class: name });
   }
 
   /** The recorder of one method. */

@@ -8,7 +8,7 @@ import { GrpcServer } from "#platform/grpc/server.ts";
 import { tlsOf } from "#platform/grpc/tls.ts";
 import { Readiness, type ReadinessCheck } from "#platform/http/readiness.ts";
 import { HttpServer } from "#platform/http/server.ts";
-import { InFlight } from "#platform/interceptors/in-flight.ts";
+import { InFlight, type InFlightLimits } from "#platform/interceptors/in-flight.ts";
 import { serverInterceptors } from "#platform/interceptors/server.ts";
 import { StreamDrain } from "#platform/interceptors/stream-drain.ts";
 import type { Logger } from "#platform/log/logger.ts";
@@ -41,6 +41,15 @@ const connectionsTimeoutMs = 500;
 /** When callers of a stream that ends because we stop should come back: another replica is there at once. */
 const streamRetryMs = 100;
 
+function limitsOf(config: PlatformConfig): InFlightLimits {
+  return {
+    caller: config.MAX_INFLIGHT,
+    saga: config.MAX_INFLIGHT_SAGA,
+    operator: config.MAX_INFLIGHT_OPERATOR,
+    waiting: config.MAX_WAITING,
+  };
+}
+
 class OpenFaces implements Faces {
   grpcPort = 0;
   httpPort = 0;
@@ -54,14 +63,15 @@ class OpenFaces implements Faces {
   constructor(options: FacesOptions) {
     const { config, logger, registry, services, checks } = options;
     this.#options = options;
-    this.#inFlight = new InFlight(config.MAX_INFLIGHT);
+    const metrics = new CallMetrics(registry, () => this.#inFlight.counts);
+    this.#inFlight = new InFlight(limitsOf(config), (kind) => metrics.refused(kind));
     const descriptors = services.map((registration) => registration.service);
     const names = descriptors.map((service) => service.typeName);
     this.#readiness = new Readiness({ checks, services: names, logger, everyMs: config.READINESS_INTERVAL_MS });
     const interceptors = serverInterceptors({
       services: descriptors,
       logger,
-      metrics: new CallMetrics(registry, () => this.#inFlight.count),
+      metrics,
       inFlight: this.#inFlight,
       streamDrain: this.#streams,
       defaultTimeoutMs: config.DEFAULT_TIMEOUT_MS,

@@ -1,16 +1,21 @@
 import { z } from "zod";
 import { loadConfig } from "#platform/config.ts";
-import type { MigrationsList } from "#platform/database/migrate.ts";
+import type { MigrationsList, Readable } from "#platform/database/migrate.ts";
 import { StartError } from "./startup.ts";
 
 const shape = { DATABASE_MIGRATION_URL: z.url() };
 
 /** Runs `migrate up`, `migrate down` (the last one) or `migrate down <name>` (everything down to it). */
-export async function runMigrations(migrations: MigrationsList, [direction, to]: string[]): Promise<void> {
+export async function runMigrations(
+  { migrations, readable }: { readonly migrations: MigrationsList; readonly readable?: Readable },
+  [direction, to]: string[],
+): Promise<void> {
   if (direction !== "up" && direction !== "down") throw new StartError("say migrate up, or migrate down [name]");
   const { DATABASE_MIGRATION_URL: url } = loadConfig(shape);
   const { migrateDown, migrateUp } = await import("#platform/database/migrate.ts");
-  const names = await (direction === "up" ? migrateUp({ url, migrations }) : migrateDown({ url, migrations }, to));
+  const names = await (direction === "up"
+    ? migrateUp({ url, migrations, readable })
+    : migrateDown({ url, migrations }, to));
   process.stdout.write(
     names.length === 0 ? "nothing to migrate\n" : names.map((name) => `${direction} ${name}\n`).join(""),
   );

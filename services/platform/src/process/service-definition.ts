@@ -5,7 +5,7 @@ import type { Registry } from "prom-client";
 import type { z } from "zod";
 import type { ConfigOf, DatabaseConfig, PlatformConfig } from "#platform/config.ts";
 import type { Database } from "#platform/database/database.ts";
-import type { MigrationsList } from "#platform/database/migrate.ts";
+import type { MigrationsList, Readable } from "#platform/database/migrate.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import type { ServiceRegistration } from "#platform/registration.ts";
 
@@ -52,6 +52,7 @@ export interface ServiceDefinition<S extends z.ZodRawShape> {
   name: string;
   /** What the service reads from the environment besides the platform's own. */
   config: S;
-  database?: { entities: EntitySchema[]; migrations: MigrationsList };
+  /** `readable`: what the role `<service>_reader` may see of it; nothing by default. */
+  database?: { entities: EntitySchema[]; migrations: MigrationsList; readable?: Readable };
   build(context: ServiceContext<S>): ServiceParts | Promise<ServiceParts>;
 }

@@ -70,7 +70,7 @@ export async function startService<S extends z.ZodRawShape>(definition: ServiceD
   const [command, ...rest] = process.argv.slice(2);
   try {
     if (command === undefined) await serve(definition);
-    else if (command === "migrate" && definition.database) await runMigrations(definition.database.migrations, rest);
+    else if (command === "migrate" && definition.database) await runMigrations(definition.database, rest);
     else
       throw new StartError(`unknown command "${command}"; there are: (none) to serve, migrate up, migrate down [name]`);
   } catch (error) {

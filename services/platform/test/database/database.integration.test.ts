@@ -151,6 +151,29 @@ describe("database", () => {
     assert.deepEqual(heard, ["one", "", "two"]);
   });
 
+  it("shows the reader what it may see, also when the role came after the tables, and takes back what it may not", async () => {
+    const reader = new pg.Client({ connectionString: test.readerUrl });
+    await reader.connect();
+    const see = (sql: string) =>
+      reader.query(sql).then(
+        ({ rowCount }) => rowCount !== null,
+        () => false,
+      );
+    const sees = async () => [await see("select id from note"), await see("select text from note")];
+    try {
+      assert.deepEqual(await sees(), [false, false]);
+      const options = { url: test.ownerUrl, migrations };
+      assert.deepEqual(await migrateUp({ ...options, readable: { note: ["id", "text"] } }), []);
+      assert.deepEqual(await sees(), [true, true]);
+      await migrateUp({ ...options, readable: { note: ["id"] } });
+      assert.deepEqual(await sees(), [true, false]);
+      await assert.rejects(migrateUp({ ...options, readable: { note: ["nothing"] } }), { code: "42703" });
+      assert.deepEqual(await sees(), [true, false]);
+    } finally {
+      await reader.end();
+    }
+  });
+
   it("does not queue for a table that is in use: everybody else would wait behind the migration", async () => {
     const reader = new pg.Client({ connectionString: test.adminUrl });
     await reader.connect();

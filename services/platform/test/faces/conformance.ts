@@ -17,6 +17,7 @@ import { remainingMs, requestContext } from "#platform/context.ts";
 import { defineErrors, PlatformError } from "#platform/errors.ts";
 import { launch, type RunningService } from "#platform/process/runtime.ts";
 import { register, type ServiceDefinition } from "#platform/process/service.ts";
+import { resting } from "#platform/resting.ts";
 
 const TestError = defineErrors<PlatformErrorReason>({
   domain: "testing.ordermesh",
@@ -103,7 +104,8 @@ export class Conformance implements ServiceImpl<typeof ConformanceService> {
       context.responseTrailer.set("x-after-bin", Buffer.from(asked).toString("base64"));
     }
     throwAs(request.error);
-    await this.#wait(request.hold, context.signal, request.stubborn);
+    const wait = () => this.#wait(request.hold, context.signal, request.stubborn);
+    await (request.rests ? resting(wait) : wait());
     const remaining = remainingMs();
     return {
       text: request.text,

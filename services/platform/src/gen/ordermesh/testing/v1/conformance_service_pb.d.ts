@@ -59,6 +59,13 @@ export declare type EchoRequest = Message<"ordermesh.testing.v1.EchoRequest"> & 
    * @generated from field: bool stubborn = 6;
    */
   stubborn: boolean;
+
+  /**
+   * Leaves its working place while it holds.
+   *
+   * @generated from field: bool rests = 7;
+   */
+  rests: boolean;
 };
 
 /**
@@ -368,6 +375,7 @@ export declare const ConformanceService: GenService<{
   },
   /**
    * Tells what the server knows about calls: how many it holds, and whose callers went away.
+   * It is of another class than those whose waiting it ends.
    *
    * @generated from rpc ordermesh.testing.v1.ConformanceService.Observe
    */

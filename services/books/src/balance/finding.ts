@@ -6,9 +6,6 @@ export interface Finding {
   readonly wrong: readonly string[];
 }
 
-/** Asks one database; several questions see the same moment. */
-export type Ask = <R>(sql: string, values?: readonly unknown[]) => Promise<R[]>;
-
 /** At most so many single cases of one fault are read and named. */
 export const maxNamed = 20;
 

@@ -1,5 +1,6 @@
-import type { DatabaseService } from "../../services/services.ts";
-import { type Ask, type Finding, maxNamed } from "./finding.ts";
+import type { DatabaseService } from "../../../services.ts";
+import type { Ask } from "./ask.ts";
+import { type Finding, maxNamed } from "./finding.ts";
 
 /** What is compared with the audit log of a service. */
 interface Comparison {

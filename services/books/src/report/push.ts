@@ -1,4 +1,5 @@
 import { Gauge, Pushgateway, Registry } from "prom-client";
+import type { Balance } from "../balance/balance.ts";
 
 /** What a comparison of the books came to. */
 export interface Verification {
@@ -9,6 +10,12 @@ export interface Verification {
   /** Orders that had not come to their end. */
   readonly underway: number;
   readonly seconds: number;
+}
+
+/** The comparison as it is told. @param seconds how long it took */
+export function toVerification({ findings, underway }: Balance, seconds: number): Verification {
+  const wrong = findings.reduce((count, finding) => count + finding.wrong.length, 0);
+  return { findings: wrong, checks: findings.length, underway, seconds };
 }
 
 /** How the pushed metrics are called, and what they mean. */

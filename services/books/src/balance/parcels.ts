@@ -1,5 +1,6 @@
 import { encodeId } from "#platform/id.ts";
-import { type Ask, type Finding, maxNamed } from "./finding.ts";
+import type { Ask } from "./ask.ts";
+import { type Finding, maxNamed } from "./finding.ts";
 
 /** The balance of parcels, and what each order has of them. */
 export interface ParcelBalance {

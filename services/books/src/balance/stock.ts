@@ -1,4 +1,5 @@
-import { type Ask, type Finding, maxNamed } from "./finding.ts";
+import type { Ask } from "./ask.ts";
+import { type Finding, maxNamed } from "./finding.ts";
 
 /** What inventory knows of one order. */
 export interface StockOfOrder {

@@ -1,4 +1,5 @@
-import { type Ask, type Finding, maxNamed } from "./finding.ts";
+import type { Ask } from "./ask.ts";
+import { type Finding, maxNamed } from "./finding.ts";
 
 /** What payments knows of one order, all its payments together. Minor units. */
 export interface MoneyOfOrder {
@@ -20,8 +21,10 @@ export interface MoneyBalance {
 export async function checkMoney(ask: Ask): Promise<MoneyBalance> {
   const findings = [
     await checkLedger(ask),
+    await checkEntries(ask),
     await checkAccounts(ask),
     await checkGateway(ask),
+    await checkOperations(ask),
     await checkStrangers(ask),
   ];
   return { findings, byOrder: await readByOrder(ask) };
@@ -47,6 +50,36 @@ async function checkLedger(ask: Ask): Promise<Finding> {
   return {
     checked: `${count?.payments ?? 0} payments equal the sum of their ${count?.entries ?? 0} ledger entries`,
     wrong: rows.map((row) => `payment ${row.payment_id} of order ${row.order_id} differs from its ledger entries`),
+  };
+}
+
+/** Each operation that moved money has its own entries and no others: two that are wrong could cancel out in a payment's sums. */
+async function checkEntries(ask: Ask): Promise<Finding> {
+  const rows = await ask<{ operation_id: string; kind: string | null; payment_id: string }>(
+    `select operation_id, o.kind, payment_id from (select operation_id, payment_id, kind,
+        case when state = 'succeeded' then amount else 0 end as amount from payment_operation) o
+      full join (select operation_id, payment_id,
+        coalesce(sum(amount) filter (where kind = 'authorization'), 0) as authorized,
+        coalesce(sum(amount) filter (where kind = 'authorization_end'), 0) as ended,
+        coalesce(sum(amount) filter (where kind = 'capture'), 0) as captured,
+        coalesce(sum(amount) filter (where kind = 'refund'), 0) as refunded
+      from ledger_entry group by operation_id, payment_id) l using (operation_id, payment_id)
+    where coalesce(l.authorized, 0) <> case when o.kind = 'authorize' then o.amount else 0 end
+      or coalesce(l.ended, 0) <> case when o.kind in ('capture', 'void') then o.amount else 0 end
+      or coalesce(l.captured, 0) <> case when o.kind = 'capture' then o.amount else 0 end
+      or coalesce(l.refunded, 0) <> case when o.kind = 'refund' then o.amount else 0 end
+    limit ${maxNamed}`,
+  );
+  const [count] = await ask<{ count: string }>(
+    "select count(*) from payment_operation where state = 'succeeded' and amount > 0",
+  );
+  return {
+    checked: `${count?.count ?? 0} operations that moved money have each its own ledger entries`,
+    wrong: rows.map(({ operation_id, kind, payment_id }) =>
+      kind
+        ? `the ${kind} ${operation_id} of payment ${payment_id} differs from its ledger entries`
+        : `payment ${payment_id} has ledger entries of an operation ${operation_id} that it does not have`,
+    ),
   };
 }
 
@@ -90,6 +123,37 @@ async function checkGateway(ask: Ask): Promise<Finding> {
     checked: `${count?.count ?? 0} authorizations that the card gateway remembers agree with our payments`,
     wrong: rows.map(
       (row) => `payment ${row.payment_id} of order ${row.order_id} (${row.decision}) differs from the gateway's record`,
+    ),
+  };
+}
+
+/**
+ * Each operation that is decided is what the gateway has a record of: two that are wrong could cancel out in the sums of their
+ * authorization. The gateway is not asked where no money could move, and may not know what it refused.
+ */
+async function checkOperations(ask: Ask): Promise<Finding> {
+  const rows = await ask<{ kind: string; payment_id: string; state: string; ours: string; theirs: string | null }>(
+    `select o.kind, o.payment_id, o.state, concat_ws(' ', o.amount, p.currency) as ours,
+      case when g.decline_code <> '' then 'a refusal' when g.key is not null then concat_ws(' ', g.kind, g.amount, g.currency,
+        case when g.authorization_key <> a.operation_id::text then 'of another authorization' end) end as theirs
+    from payment_operation o join payment p using (payment_id)
+      left join payment_operation a on a.payment_id = o.payment_id and a.kind = 'authorize'
+      left join simulator.gateway_record g on g.key = o.operation_id::text
+    where o.state in ('succeeded', 'refused') and case
+      when o.amount = 0 then g.key is not null
+      when o.state = 'refused' then g.decline_code = ''
+      else g.key is null or g.decline_code <> '' or g.kind <> o.kind or g.amount <> o.amount or g.currency <> p.currency
+        or a.operation_id is null or g.authorization_key <> a.operation_id::text end
+    limit ${maxNamed}`,
+  );
+  const [count] = await ask<{ count: string }>(
+    "select count(*) from payment_operation where state in ('succeeded', 'refused') and amount > 0",
+  );
+  return {
+    checked: `${count?.count ?? 0} operations are each what the card gateway remembers`,
+    wrong: rows.map(
+      ({ kind, payment_id, state, ours, theirs }) =>
+        `payment ${payment_id}: ${kind} ${ours} ${state}, the gateway remembers ${theirs ?? "nothing of it"}`,
     ),
   };
 }

@@ -1,0 +1,309 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { encodeId } from "#platform/id.ts";
+import type { DatabaseService } from "../../services.ts";
+import { type Balance, takeBalance } from "../src/balance/balance.ts";
+import { id, openWorld, operationId, orders, shipmentId, type World, writeParcel } from "./world.ts";
+
+let world: World;
+before(async () => {
+  world = await openWorld();
+  await world.restore();
+});
+after(() => world?.[Symbol.asyncDispose]());
+
+const { delivered, lost, cancelled, pending } = orders;
+
+/** Something that is done to the books behind the services' backs. */
+interface Tampering {
+  readonly what: string;
+  readonly service: DatabaseService;
+  readonly sql: string;
+  readonly values?: readonly unknown[];
+  /** What the comparison says then, besides other things perhaps. */
+  readonly says: string;
+}
+
+const named = (order: { readonly id: string }) => encodeId(order.id);
+
+const stock: readonly Tampering[] = [
+  {
+    what: "a piece appears on a shelf",
+    service: "inventory",
+    sql: "update stock_level set on_hand = on_hand + 1 where sku = 'book'",
+    says: "book at north has 9 on hand and 1 reserved, its movements sum to 8 and 1",
+  },
+  {
+    what: "a piece is set aside for nobody",
+    service: "inventory",
+    sql: "update stock_level set reserved = reserved + 1 where sku = 'pen'",
+    says: "pen at south has 1 reserved, open reservations have 0",
+  },
+  {
+    what: "a reservation is released in its row alone",
+    service: "inventory",
+    sql: `update reservation set allocations = jsonb_set(allocations, '{0,status}', '"released"') where order_id = $1`,
+    values: [pending.id],
+    says: `order ${named(pending)}: book at north is released, its movements differ`,
+  },
+];
+
+const money: readonly Tampering[] = [
+  {
+    what: "a payment was captured by less than its ledger says",
+    service: "payments",
+    sql: "update payment set captured = 900 where payment_id = $1",
+    values: [delivered.id],
+    says: `payment ${named(delivered)} of order ${named(delivered)} differs from its ledger entries`,
+  },
+  {
+    what: "two ledger entries are wrong by the same amount",
+    service: "payments",
+    sql: "update ledger_entry set amount = 500 where operation_id in ($1, $2)",
+    values: [operationId(delivered, 1), operationId(delivered, 2)],
+    says: `the capture ${encodeId(operationId(delivered, 1))} of payment ${named(delivered)} differs from its ledger entries`,
+  },
+  {
+    what: "ledger entries are of an operation that there is not",
+    service: "payments",
+    sql: "update ledger_entry set operation_id = $2 where operation_id = $1",
+    values: [operationId(delivered, 1), operationId(delivered, 9)],
+    says: `payment ${named(delivered)} has ledger entries of an operation ${encodeId(operationId(delivered, 9))} that it does not have`,
+  },
+  {
+    what: "a hold is booked to another account",
+    service: "payments",
+    sql: "update ledger_entry set debit_account = 'sales' where operation_id = $1",
+    values: [operationId(pending, 0)],
+    says: "EUR: accounts sum to 0, 0 is held, payments hold 200",
+  },
+  {
+    what: "the gateway has captured less than its records",
+    service: "payments",
+    sql: "update simulator.gateway_record set captured = 900 where key = $1",
+    values: [operationId(delivered, 0)],
+    says: `payment ${named(delivered)} of order ${named(delivered)} (approved) differs from the gateway's record`,
+  },
+  {
+    what: "two captures at the gateway are wrong by the same amount",
+    service: "payments",
+    sql: "update simulator.gateway_record set amount = 500 where key in ($1, $2)",
+    values: [operationId(delivered, 1), operationId(delivered, 2)],
+    says: `payment ${named(delivered)}: capture 600 EUR succeeded, the gateway remembers capture 500 EUR`,
+  },
+  {
+    what: "the gateway knows nothing of a refund",
+    service: "payments",
+    sql: "delete from simulator.gateway_record where key = $1",
+    values: [operationId(lost, 2)],
+    says: `payment ${named(lost)}: refund 500 EUR succeeded, the gateway remembers nothing of it`,
+  },
+  {
+    what: "the gateway has refused what we believe done",
+    service: "payments",
+    sql: "update simulator.gateway_record set decline_code = 'expired' where key = $1",
+    values: [operationId(cancelled, 1)],
+    says: `payment ${named(cancelled)}: void 300 EUR succeeded, the gateway remembers a refusal`,
+  },
+  {
+    what: "the gateway has charged in another currency",
+    service: "payments",
+    sql: "update simulator.gateway_record set currency = 'USD' where key = $1",
+    values: [operationId(lost, 1)],
+    says: `payment ${named(lost)}: capture 500 EUR succeeded, the gateway remembers capture 500 USD`,
+  },
+  {
+    what: "the gateway has charged another authorization",
+    service: "payments",
+    sql: "update simulator.gateway_record set authorization_key = $2 where key = $1",
+    values: [operationId(lost, 1), operationId(pending, 0)],
+    says: `payment ${named(lost)}: capture 500 EUR succeeded, the gateway remembers capture 500 EUR of another authorization`,
+  },
+  {
+    what: "the gateway has approved what we believe refused",
+    service: "payments",
+    sql: "update simulator.gateway_record set decline_code = '' where decline_code <> ''",
+    says: `payment ${encodeId(id("e"))}: authorize 100 EUR refused, the gateway remembers authorize 100 EUR`,
+  },
+  {
+    what: "the gateway has done what nobody asked for",
+    service: "payments",
+    sql: `insert into simulator.gateway_record (key, kind, authorization_key, card_token, currency, amount, decline_code, decide_time)
+      values ('stranger', 'refund', 'stranger', '', 'EUR', 1, '', now())`,
+    says: "the gateway did a refund with key stranger that payments does not know",
+  },
+];
+
+const ended: readonly Tampering[] = [
+  {
+    what: "an order is gone that has stock and money",
+    service: "orders",
+    sql: "with lines as (delete from order_line where order_id = $1) delete from customer_order where order_id = $1",
+    values: [pending.id],
+    says: `there is no order ${named(pending)}, but stock, money or a parcel of it`,
+  },
+  {
+    what: "an order ends and keeps its stock",
+    service: "orders",
+    sql: "update customer_order set status = 'cancelled' where order_id = $1",
+    values: [pending.id],
+    says: `order ${named(pending)} is cancelled and still has 1 articles set aside`,
+  },
+  {
+    what: "an order ends and keeps the customer's money",
+    service: "orders",
+    sql: "update customer_order set status = 'rejected' where order_id = $1",
+    values: [pending.id],
+    says: `order ${named(pending)} is rejected and still holds 200 of the customer's money`,
+  },
+  {
+    what: "an order does not know one of its parcels",
+    service: "orders",
+    sql: "update customer_order set shipments = shipments - 1 where order_id = $1",
+    values: [delivered.id],
+    says: `order ${named(delivered)} is delivered: stock left from [north,south], parcels from [north]`,
+  },
+  {
+    what: "more was ordered than was taken",
+    service: "orders",
+    sql: "update order_line set quantity = 3 where order_id = $1 and sku = 'pen'",
+    values: [delivered.id],
+    says: `order ${named(delivered)}: other articles left than were ordered`,
+  },
+  {
+    what: "an order ends before the gateway has decided",
+    service: "payments",
+    sql: `insert into payment_operation (operation_id, payment_id, kind, amount, state, next_attempt_time)
+      values (gen_random_uuid(), $1, 'refund', 1, 'pending', now())`,
+    values: [delivered.id],
+    says: `order ${named(delivered)} is delivered, but the gateway has yet to decide something`,
+  },
+  {
+    what: "a parcel costs more than was charged",
+    service: "orders",
+    sql: `update customer_order set shipments = jsonb_set(shipments, '{0,amount}', '"700"') where order_id = $1`,
+    values: [delivered.id],
+    says: `order ${named(delivered)} is delivered: charged 1000, its parcels cost 1100`,
+  },
+  {
+    what: "a parcel was refunded that is not lost",
+    service: "orders",
+    sql: `update customer_order set shipments = jsonb_set(shipments, '{0,status}', '"delivered"') where order_id = $1`,
+    values: [lost.id],
+    says: `order ${named(lost)} is failed: refunded 500, lost parcels cost 0`,
+  },
+  {
+    what: "more was charged than the order's total",
+    service: "orders",
+    sql: "update customer_order set total = 900 where order_id = $1",
+    values: [delivered.id],
+    says: `order ${named(delivered)} is delivered: charged more than its total`,
+  },
+];
+
+const parcels: readonly Tampering[] = [
+  {
+    what: "shipping has lost what was delivered",
+    service: "shipping",
+    sql: "update shipment set status = 'lost' where shipment_id = $1",
+    values: [shipmentId(delivered, "north")],
+    says: `order ${named(delivered)}: its parcel from north is delivered, shipping says lost`,
+  },
+  {
+    what: "the carrier knows nothing of a parcel",
+    service: "shipping",
+    sql: "delete from simulator.booking where key = $1",
+    values: [encodeId(shipmentId(delivered, "south"))],
+    says: `shipment ${encodeId(shipmentId(delivered, "south"))} of order ${named(delivered)} is delivered, the carrier says nothing`,
+  },
+  {
+    what: "the carrier has another parcel under the number",
+    service: "shipping",
+    sql: "update simulator.booking set tracking_number = 'other' where key = $1",
+    values: [encodeId(shipmentId(lost, "north"))],
+    says: `shipment ${encodeId(shipmentId(lost, "north"))} of order ${named(lost)} is lost, the carrier says booked`,
+  },
+  {
+    what: "the carrier took a parcel of nobody's",
+    service: "shipping",
+    sql: `insert into simulator.booking (key, state, calls, tracking_number, lost, transit_ms)
+      values ('stranger', 'booked', 1, 'x', false, 0)`,
+    says: "the carrier took a parcel stranger that shipping does not know",
+  },
+];
+
+const audit: readonly Tampering[] = [
+  {
+    what: "the audit log lacks a change of an order",
+    service: "orders",
+    sql: "delete from audit_event where order_id = $1 and action = 'order.cancelled'",
+    values: [cancelled.id],
+    says: `order ${named(cancelled)} became cancelled, and the audit log of orders does not say so`,
+  },
+  {
+    what: "the audit log has another amount",
+    service: "payments",
+    sql: `update audit_event set details = '{"amount": "501"}' where order_id = $1 and action = 'payment.refunded'`,
+    values: [lost.id],
+    says: `order ${named(lost)}: payments 500, 500, 500, the log 500, 500, 501, and the audit log of payments does not say so`,
+  },
+  {
+    what: "the audit log has another place",
+    service: "inventory",
+    sql: `update audit_event set details = '{"book@south": 1}' where order_id = $1`,
+    values: [pending.id],
+    says: `order ${named(pending)}: 1 book from north are held, and the audit log of inventory does not say so`,
+  },
+  {
+    what: "the audit log lacks a parcel",
+    service: "shipping",
+    sql: "delete from audit_event where order_id = $1",
+    values: [lost.id],
+    says: `the shipment of order ${named(lost)} from north is lost, and the audit log of shipping does not say so`,
+  },
+];
+
+const sentencesOf = ({ findings }: Balance) => findings.flatMap(({ wrong }) => wrong);
+
+describe("the books, read by roles that may only read", () => {
+  /** The comparisons that have found something, by their place. */
+  const caught = new Set<number>();
+
+  it("are in balance when they are, with what rests", async () => {
+    const balance = await takeBalance(world.urls);
+    assert.deepEqual(sentencesOf(balance), []);
+    assert.deepEqual([balance.inBalance, balance.underway], [true, 1]);
+    const [rest, ...others] = balance.rests;
+    assert.deepEqual([rest?.status, rest?.orders, others], ["pending", 1, []]);
+    assert.ok(rest && rest.longestSeconds >= 600 && rest.longestSeconds < 700, `${rest?.longestSeconds} s`);
+  });
+
+  for (const { what, service, sql, values, says } of [...stock, ...money, ...ended, ...parcels, ...audit]) {
+    it(`are not when ${what}`, async () => {
+      await world.change(service, sql, values);
+      const balance = await takeBalance(world.urls);
+      await world.restore(service);
+      const sentences = sentencesOf(balance);
+      assert.ok(
+        sentences.some((sentence) => sentence.includes(says)),
+        `${says}\n  is not in\n${sentences.join("\n")}`,
+      );
+      assert.equal(balance.inBalance, false);
+      for (const [index, { wrong }] of balance.findings.entries()) if (wrong.length > 0) caught.add(index);
+    });
+  }
+
+  it("are not when shipping has sent a parcel of an order that was cancelled", async () => {
+    await writeParcel(world.change, cancelled, { from: "south", status: "delivered" });
+    const says = `order ${named(cancelled)} is cancelled, but shipping has sent a parcel from south`;
+    const balance = await takeBalance(world.urls);
+    await world.restore("shipping");
+    assert.deepEqual(sentencesOf(balance), [says]);
+  });
+
+  it("were caught by every comparison that there is", async () => {
+    const { findings } = await takeBalance(world.urls);
+    const blind = findings.filter((_, index) => !caught.has(index)).map(({ checked }) => checked);
+    assert.deepEqual(blind, []);
+  });
+});

@@ -1,0 +1,32 @@
+import type { Readable } from "#platform/database/migrate.ts";
+
+/** Money as the books compare it: without customers and cards. */
+export const readable: Readable = {
+  payment: [
+    "payment_id",
+    "order_id",
+    "currency",
+    "amount",
+    "decision",
+    "captured",
+    "voided",
+    "refunded",
+    "capturing",
+    "voiding",
+    "refunding",
+  ],
+  payment_operation: ["operation_id", "payment_id", "kind", "amount", "state"],
+  ledger_entry: ["payment_id", "operation_id", "kind", "debit_account", "credit_account", "currency", "amount"],
+  audit_event: ["order_id", "action", "details"],
+  "simulator.gateway_record": [
+    "key",
+    "kind",
+    "authorization_key",
+    "currency",
+    "amount",
+    "decline_code",
+    "captured",
+    "voided",
+    "refunded",
+  ],
+};
