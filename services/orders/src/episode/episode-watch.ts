@@ -61,13 +61,23 @@ const parked: SqlText = {
     from customer_order where park_time is not null group by 1`,
 };
 
+/** Orders that wait for the same one to be back. */
+interface WaitingFor {
+  readonly waitsFor: string;
+  readonly orders: number;
+  readonly seconds: number;
+}
+
 const waiting: SqlText = {
   name: "waiting_count",
   prepared: false,
-  text: `select waits_for as "waitsFor", count(*)::int as orders from customer_order
-    where waits_for is not null group by 1`,
+  text: `select waits_for as "waitsFor", count(*)::int as orders,
+      coalesce(extract(epoch from now() - min(wait_time)), 0)::float8 as seconds
+    from customer_order where waits_for is not null group by 1`,
 };
 
+/** Shown also while nobody waits for them. */
+const awaited = ["inventory", "payments", "gateway", "shipping", "carrier", "orders"];
 /** The worker names steps and services; how many names there may be in a metric is not its to say. */
 const maxNames = 32;
 const otherName = "other";
@@ -104,14 +114,17 @@ async function watchParked({ database, metrics }: EpisodeWatchOptions): Promise<
 }
 
 async function watchWaiting({ database, metrics }: EpisodeWatchOptions): Promise<void> {
-  const rows = await database.query<{ waitsFor: string; orders: number }>(waiting);
+  const rows = await database.query<WaitingFor>(waiting);
   metrics.waiting.reset();
-  const seen = new Map<string, number>();
-  for (const { waitsFor, orders } of rows) {
-    const name = bounded(seen, waitsFor);
-    seen.set(name, orders);
+  const oldest = new Map(awaited.map((name) => [name, 0]));
+  for (const name of awaited) metrics.waiting.set({ waits_for: name }, 0);
+  for (const { waitsFor, orders, seconds: age } of rows) {
+    const name = bounded(oldest, waitsFor);
     metrics.waiting.inc({ waits_for: name }, orders);
+    oldest.set(name, Math.max(oldest.get(name) ?? 0, age));
   }
+  metrics.oldestWaiting.reset();
+  for (const [name, age] of oldest) metrics.oldestWaiting.set({ waits_for: name }, age);
 }
 
 /** A name of its own while there are few of them. */
