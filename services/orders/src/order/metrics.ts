@@ -50,7 +50,7 @@ export function createOrderMetrics(registry: Registry): OrderMetrics {
     }),
     outboxLag: new Gauge({
       name: "orders_outbox_lag_seconds",
-      help: "How long the oldest start of a workflow is not acknowledged by the worker; 0 when there is none.",
+      help: "How long the oldest new order waits to be carried, or a start for the worker to acknowledge it; 0 when there is none.",
       registers,
     }),
     oldestPending: new Gauge({

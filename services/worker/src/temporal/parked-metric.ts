@@ -14,14 +14,14 @@ const timeoutMs = 1_000;
 const freshMs = 5_000;
 
 /**
- * Shows how many orders wait for an operator, as Temporal's visibility knows it: so it is true from the start of a
- * process on, and the same in each replica. When Temporal does not answer, the last answer stays.
+ * Shows how many orders in workflows of the kind before episodes wait for an operator, as Temporal's visibility knows it: so it
+ * is true from the start of a process on, and the same in each replica. Orders that rest are shown by the orders service. When Temporal does not answer, the last answer stays.
  */
 export function showParkedSteps(registry: Registry, client: Client, logger: Pick<Logger, "debug">): void {
   let asked = Number.NEGATIVE_INFINITY;
   new Gauge({
     name: "saga_parked_steps",
-    help: "Steps that wait for an operator, counted once for each order. Every replica shows all of them.",
+    help: "Orders in workflows of the kind before episodes of which a step waits for an operator. Every replica shows all of them.",
     registers: [registry],
     async collect() {
       if (performance.now() - asked < freshMs) return;
