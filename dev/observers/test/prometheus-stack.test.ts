@@ -134,6 +134,8 @@ describe("the rules and dashboards", () => {
     "temporal_workflow_failed_total",
     "temporal_workflow_task_execution_failed_total",
     "temporal_request_failure_total",
+    // The task of an episode comes with the answer to its start, while a worker has a place for it.
+    "temporal_workflow_task_schedule_to_start_latency_seconds_bucket",
   ];
   /** What Prometheus itself makes; with the labels of the alert. */
   const ofPrometheus = ["ALERTS"];

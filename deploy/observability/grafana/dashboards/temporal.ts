@@ -88,7 +88,8 @@ export const temporal = dashboard({
       panels: [
         lines({
           title: "Workflow tasks wait, 95th percentile",
-          description: "How long a task waits for a worker. Above 1 s there are too few. Runbook: worker-saturated.",
+          description:
+            "How long a task waits for a worker, those left out that come with the start of an episode. Above 1 s there are too few workers. Runbook: worker-saturated.",
           unit: "s",
           bad: 1,
           queries: [
