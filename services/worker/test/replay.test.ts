@@ -11,10 +11,7 @@ import { bundleOf } from "./stage/harness.ts";
 const names = Object.keys({ ...legacyScenarios, ...scenarios });
 
 test("every scenario has a recorded history", async () => {
-  assert.deepEqual(
-    (await readdir(historyFolder)).sort(),
-    names.map((name) => `${name}.json`).sort(),
-  );
+  assert.deepEqual((await readdir(historyFolder)).sort(), names.map((name) => `${name}.json`).sort());
 });
 
 for (const name of names) {

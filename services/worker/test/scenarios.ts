@@ -1,9 +1,9 @@
 import type { WorkflowHandle } from "@temporalio/client";
+import { until } from "#testing/until.ts";
 import type { carryOrders } from "../src/workflows/carry-orders.ts";
 import type { SagaOrder } from "../src/workflows/legacy/order-state.ts";
 import { anOrder } from "./stage/harness.ts";
 import { patient, type Stage } from "./stage/stage.ts";
-import { until } from "#testing/until.ts";
 import { on } from "./world/rules.ts";
 
 type Handle = WorkflowHandle<typeof carryOrders>;
@@ -54,10 +54,13 @@ export const scenarios: Record<string, (stage: Stage) => Promise<Handle>> = {
     const [order] = batchOf(1) as [SagaOrder];
     const { orderId } = order;
     split(stage, orderId);
-    stage.place([order], [
-      on("ship:HAM", { kind: "refuse", reason: "CARRIER_REFUSED" }, { orderId }),
-      on("ship:MUC", { kind: "pending" }, { orderId, times: 1 }),
-    ]);
+    stage.place(
+      [order],
+      [
+        on("ship:HAM", { kind: "refuse", reason: "CARRIER_REFUSED" }, { orderId }),
+        on("ship:MUC", { kind: "pending" }, { orderId, times: 1 }),
+      ],
+    );
     return await episodeOf(stage, orderId, 1);
   },
 
@@ -74,14 +77,17 @@ export const scenarios: Record<string, (stage: Stage) => Promise<Handle>> = {
     const [order] = batchOf(1) as [SagaOrder];
     const { orderId } = order;
     let asked: Promise<string> | undefined;
-    stage.place([order], [
-      (call) => {
-        if (call.step !== "authorize" || call.orderId !== orderId) return undefined;
-        if (call.repetition === 0) return { kind: "lost" };
-        asked ??= stage.cancel(orderId);
-        return undefined;
-      },
-    ]);
+    stage.place(
+      [order],
+      [
+        (call) => {
+          if (call.step !== "authorize" || call.orderId !== orderId) return undefined;
+          if (call.repetition === 0) return { kind: "lost" };
+          asked ??= stage.cancel(orderId);
+          return undefined;
+        },
+      ],
+    );
     const handle = await episodeOf(stage, orderId, 0);
     await asked;
     return handle;
@@ -93,10 +99,7 @@ export const scenarios: Record<string, (stage: Stage) => Promise<Handle>> = {
     const rules = orders.map(({ orderId }) =>
       on("authorize", { kind: "refuse", reason: "PAYMENT_DECLINED" }, { orderId }),
     );
-    stage.place(orders, [
-      ...rules,
-      on("void", { kind: "unavailable" }, { orderId: idOf(orders, 0), times: 2 }),
-    ]);
+    stage.place(orders, [...rules, on("void", { kind: "unavailable" }, { orderId: idOf(orders, 0), times: 2 })]);
     return await episodeOf(stage, idOf(orders, 0), 1);
   },
 

@@ -6,10 +6,10 @@ import type { SagaOptions } from "../../src/workflows/legacy/engine/options.ts";
 import { orderStatus, parkedSteps } from "../../src/workflows/legacy/messages.ts";
 import type { SagaOrder } from "../../src/workflows/legacy/order-state.ts";
 import type { processOrders } from "../../src/workflows/legacy/process-orders.ts";
-import type { Rule } from "../world/rules.ts";
-import { patient } from "../stage/stage.ts";
-import { World } from "../world/world.ts";
 import { localEnvironment, startSaga, workerFor } from "../stage/harness.ts";
+import { patient } from "../stage/stage.ts";
+import type { Rule } from "../world/rules.ts";
+import { World } from "../world/world.ts";
 
 type Handle = WorkflowHandle<typeof processOrders>;
 

@@ -3,8 +3,8 @@ import { cancelOrder, resolveStep, retryStep } from "../../src/workflows/legacy/
 import type { SagaOrder } from "../../src/workflows/legacy/order-state.ts";
 import type { processOrders } from "../../src/workflows/legacy/process-orders.ts";
 import { anOrder } from "../stage/harness.ts";
-import type { LegacyStage } from "./legacy-stage.ts";
 import { on } from "../world/rules.ts";
+import type { LegacyStage } from "./legacy-stage.ts";
 
 type Handle = WorkflowHandle<typeof processOrders>;
 

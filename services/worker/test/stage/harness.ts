@@ -24,18 +24,18 @@ import { bundleFrom } from "../../src/temporal/bundle.ts";
 import { bundleFolder } from "../../src/temporal/temporal-config.ts";
 import { workOf } from "../../src/temporal/temporal-worker.ts";
 import { traceClient } from "../../src/temporal/tracing.ts";
-import { defaultOptions, type SagaOptions } from "../../src/workflows/legacy/engine/options.ts";
 import type { EpisodeOptions } from "../../src/workflows/engine/options.ts";
 import {
   customerIdsAttribute,
   orderIdsAttribute,
   parkedOrderIdsAttribute,
 } from "../../src/workflows/engine/search-attributes.ts";
+import { defaultOptions, type SagaOptions } from "../../src/workflows/legacy/engine/options.ts";
 import { newOrderState, type SagaOrder } from "../../src/workflows/legacy/order-state.ts";
 import type { processOrders } from "../../src/workflows/legacy/process-orders.ts";
+import type { OrderRows } from "../world/order-rows.ts";
 import { shippingRoutes } from "../world/shipping-routes.ts";
 import { shopRoutes } from "../world/shop-routes.ts";
-import type { OrderRows } from "../world/order-rows.ts";
 import type { World } from "../world/world.ts";
 
 /** Short waits, so that what takes minutes in production takes parts of a second. */

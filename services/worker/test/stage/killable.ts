@@ -7,16 +7,18 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { Attributes } from "@opentelemetry/api";
+import { Client } from "@temporalio/client";
 import type { TestWorkflowEnvironment } from "@temporalio/testing";
+import { until } from "#testing/until.ts";
+import { traceClient } from "../../src/temporal/tracing.ts";
+import { OrderRows } from "../world/order-rows.ts";
 import { shippingRoutes } from "../world/shipping-routes.ts";
 import { shopRoutes } from "../world/shop-routes.ts";
 import { World } from "../world/world.ts";
 import { bundleOf, localEnvironment } from "./harness.ts";
+import { Starter } from "./stage.ts";
 
 const script = fileURLToPath(new URL("./worker-process.ts", import.meta.url));
-/** A killed worker is noticed after these. */
-export const impatient = { stepTimeoutMs: 1_000, heartbeatMs: 1_000, attempts: 5, patienceMs: 60_000 };
-
 /** A span that ended in a worker. */
 export interface ToldSpan {
   name: string;
@@ -28,6 +30,10 @@ export interface ToldSpan {
 export class Killable {
   readonly environment: TestWorkflowEnvironment;
   readonly world = new World();
+  readonly rows = new OrderRows(this.world);
+  readonly starter: Starter;
+  /** What goes around the start of an episode. */
+  around: <T>(orderIds: string[], start: () => Promise<T>) => Promise<T> = (_, start) => start();
   /** The spans of all workers, as they ended. */
   readonly spans: ToldSpan[] = [];
   readonly #shop: Http2Server;
@@ -38,10 +44,14 @@ export class Killable {
   private constructor(environment: TestWorkflowEnvironment, folder: string) {
     this.environment = environment;
     this.#folder = folder;
-    const { world } = this;
+    const { world, rows } = this;
+    const client = new Client({ connection: environment.connection, interceptors: { workflow: [traceClient] } });
+    const around = <T>(orderIds: string[], start: () => Promise<T>) => this.around(orderIds, start);
+    this.starter = new Starter(client, rows, { stepTimeoutMs: 1_000, attempts: 5, eagerStart: false }, around);
     const routes = (router: Parameters<typeof shopRoutes>[0]) => {
       shopRoutes(router, world);
       shippingRoutes(router, world);
+      rows.routes(router);
     };
     this.#shop = createServer(connectNodeAdapter({ routes })).listen(0, "127.0.0.1");
     this.#shop.on("session", (session) =>
@@ -93,7 +103,14 @@ export class Killable {
     return { killed };
   }
 
+  /** Waits until orders have come to their ends. */
+  async ends(orders: { orderId: string }[]): Promise<void> {
+    const over = () => orders.every(({ orderId }) => this.rows.isOver(orderId));
+    await until(over, "the orders have ended", { deadlineMs: 60_000, everyMs: 20 });
+  }
+
   async close(): Promise<void> {
+    await this.starter.stop();
     await this.kill();
     for (const session of this.#sessions) session.destroy();
     this.#shop.close();

@@ -37,12 +37,13 @@ export class Starter {
   constructor(
     client: Client,
     rows: OrderRows,
-    options: Partial<EpisodeOptions> = {},
+    options: Partial<EpisodeOptions> & { eagerStart?: boolean } = {},
     around: <T>(orderIds: string[], start: () => Promise<T>) => Promise<T> = (_, start) => start(),
   ) {
     this.#rows = rows;
     this.#around = around;
-    const settings = { taskQueue, eagerStart: true, options: { ...fastEpisodes, ...options } };
+    const { eagerStart = true, ...tunables } = options;
+    const settings = { taskQueue, eagerStart, options: { ...fastEpisodes, ...tunables } };
     this.episodes = new Episodes(new TemporalCalls(client, 10_000), settings);
     this.#running = Promise.all([this.#claim(), this.#sweep()]);
   }
@@ -67,7 +68,9 @@ export class Starter {
 
   async #sweep(): Promise<void> {
     while (!this.#stopped) {
-      const claimed = new Set([...this.#rows.rows.values()].map(({ episodeId }) => episodeId).filter((id) => id !== ""));
+      const claimed = new Set(
+        [...this.#rows.rows.values()].map(({ episodeId }) => episodeId).filter((id) => id !== ""),
+      );
       const ids = [...claimed];
       const states = await this.episodes.states(ids);
       for (const [index, id] of ids.entries()) {

@@ -9,9 +9,9 @@ import { quietLogger } from "#testing/logger.ts";
 import { until } from "#testing/until.ts";
 import { parseMetrics, showCoreMetrics } from "../../src/temporal/core-metrics.ts";
 import { countParked, showParkedSteps } from "../../src/temporal/parked-metric.ts";
+import { LegacyStage } from "../legacy/legacy-stage.ts";
 import { anOrder } from "../stage/harness.ts";
 import { patient } from "../stage/stage.ts";
-import { LegacyStage } from "../legacy/legacy-stage.ts";
 import { on } from "../world/rules.ts";
 
 const text = `# HELP temporal_request_total Count of client request successes by rpc name

@@ -65,7 +65,8 @@ describe("a batch", () => {
     for (const number of [0, 1, 2]) {
       const history = await historyOf(stage, idOf(orders, 0), number);
       const tasks = history.events?.filter(({ workflowTaskStartedEventAttributes: started }) => started) ?? [];
-      const activities = history.events?.filter(({ activityTaskScheduledEventAttributes: scheduled }) => scheduled) ?? [];
+      const activities =
+        history.events?.filter(({ activityTaskScheduledEventAttributes: scheduled }) => scheduled) ?? [];
       assert.deepEqual([tasks.length, activities.length], [1, 0], `episode ${number}`);
       await Worker.runReplayHistory({ workflowBundle: await bundleOf() }, history);
     }

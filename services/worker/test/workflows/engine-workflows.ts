@@ -1,9 +1,9 @@
 import { CancellationScope, isCancellation, proxyActivities, sleep } from "@temporalio/workflow";
-import { BatchCalls } from "../../src/workflows/legacy/engine/batch-calls.ts";
-import { Coalescer } from "../../src/workflows/legacy/engine/coalesce.ts";
-import { StepRefused } from "../../src/workflows/engine/failures.ts";
-import { defaultOptions } from "../../src/workflows/legacy/engine/options.ts";
-import { nothing, type SagaSubject, saga, together } from "../../src/workflows/legacy/engine/saga.ts";
+import { BatchCalls } from "../../src/workflows/engine/batch-calls.ts";
+import { Coalescer } from "../../src/workflows/engine/coalesce.ts";
+import { Compensated, StepAway, StepRefused } from "../../src/workflows/engine/failures.ts";
+import { episodeOptionsBy } from "../../src/workflows/engine/options.ts";
+import { nothing, type SagaBody, type SagaSubject, saga, together } from "../../src/workflows/engine/saga.ts";
 import type { Outcome } from "../../src/workflows/engine/step-batch.ts";
 
 const { double } = proxyActivities<{ double(numbers: number[]): Promise<Outcome<number>[]> }>({
@@ -18,7 +18,7 @@ function doubling() {
     sizes.push(numbers.length);
     return double(numbers);
   };
-  return { sizes, calls: new Coalescer({ batch: call, part: call }, { firstMs: 10, maxMs: 10, budgetMs: 10_000 }) };
+  return { sizes, calls: new Coalescer({ batch: call, part: call, callee: "doubler", decider: "doubler" }) };
 }
 
 /** Callers at different depths of one activation. */
@@ -40,8 +40,8 @@ interface FailingSteps {
 
 /** Two steps that always fail: one is tried as often as the options say, the other as often as its row says. */
 export async function ownAttempts(): Promise<string[]> {
-  const steps = { usual: { kind: "checkout" }, stubborn: { kind: "checkout", attempts: 5 } } as const;
-  const options = { ...defaultOptions, attempts: 3, firstRetryMs: 1, maxRetryMs: 1 };
+  const steps = { usual: { callee: "usual" }, stubborn: { callee: "stubborn", attempts: 5 } } as const;
+  const options = { ...episodeOptionsBy(({ standard }) => standard), attempts: 3, firstRetryMs: 1, maxRetryMs: 1 };
   const calls = new BatchCalls<FailingSteps>(steps, options, []);
   const asked = [calls.of("usual"), calls.of("stubborn")].map((call) => call.ask({ orderId: "one" }));
   const settled = await Promise.allSettled(asked);
@@ -73,31 +73,60 @@ export async function cancelledCallers(): Promise<{ outcomes: string[]; sizes: n
   };
 }
 
+/** Keeps a log of what a saga does. */
+function logging(log: string[], decided: { resolved?: string } = {}): SagaSubject {
+  return {
+    note: (step, status) => log.push(`${step} ${status}`),
+    again: () => 0,
+    isResolved: (step) => decided.resolved === step,
+    staysParked: () => false,
+    park: (step, { reason }) => log.push(`${step} waits: ${reason}`),
+    awaits: (whom) => log.push(`waits for ${whom}`),
+    compensating: () => log.push("compensating"),
+  };
+}
+
+const refusal = { reason: "NO", message: "", domain: "", metadata: {} };
+const does = (name: string) => ({ name: () => name, ask: () => sleep(1) });
+const refused = (name: string) => ({ name: () => name, ask: () => Promise.reject(new StepRefused(refusal)) });
+const away = (name: string) => ({ name: () => name, ask: () => Promise.reject(new StepAway("them", "away")) });
+
 /** A saga whose third step is refused after it was cancelled; its undos take time. */
 export async function undoing(): Promise<string[]> {
   const log: string[] = [];
-  const subject: SagaSubject = {
-    note: (step, status) => log.push(`${step} ${status}`),
-    park: async () => "retry",
-    compensating: () => log.push("compensating"),
-  };
-  const does = (name: string) => ({ name: () => name, ask: () => sleep(1) });
-  const refused = {
-    name: () => "refused",
-    ask: () => Promise.reject(new StepRefused({ reason: "NO", message: "", domain: "", metadata: {} })),
-  };
   const scope = new CancellationScope();
   const run = scope.run(() =>
-    saga(subject, async ({ step }) => {
+    saga(logging(log), async ({ step }) => {
       await step(does("one"), does("undo one"), null);
       await together([
         step(does("two"), does("undo two"), null),
-        step(refused, does("undo refused"), null),
+        step(refused("refused"), does("undo refused"), null),
         step(does("three"), nothing, null),
       ]);
     }),
   );
-  await run.catch((error) => log.push(error instanceof StepRefused ? "refusal thrown on" : String(error)));
+  await run.catch((error) => log.push(error instanceof Compensated ? "all is undone" : String(error)));
   scope.cancel();
   return log;
+}
+
+/** Sagas that rest: a step that is away, one that is parked, an undo that is parked, and one that was resolved. */
+export async function resting(): Promise<string[][]> {
+  const bodies: ((body: SagaBody) => Promise<unknown>)[] = [
+    ({ step }) => step(away("one"), does("undo one"), null),
+    ({ forward }) => forward(refused("one"), does("undo one"), null),
+    async ({ step }) => {
+      await step(does("one"), refused("undo one"), null);
+      await step(refused("two"), does("undo two"), null);
+    },
+    ({ forward }) => forward({ ...refused("resolved"), resolved: () => undefined }, nothing, null),
+  ];
+  return await Promise.all(
+    bodies.map(async (body) => {
+      const log: string[] = [];
+      const ends = saga(logging(log, { resolved: "resolved" }), body).then(() => "done");
+      log.push(await ends.catch((error: Error) => error.name));
+      return log;
+    }),
+  );
 }

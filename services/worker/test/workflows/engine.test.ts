@@ -71,6 +71,18 @@ test("a saga registers an undo before its step and undoes in reverse, when all t
     ...["one RUNNING", "one DONE", "two RUNNING", "refused RUNNING", "three RUNNING", "refused REFUSED"],
     ...["two DONE", "three DONE", "compensating"],
     ...["undo refused RUNNING", "undo refused DONE", "undo two RUNNING", "undo two DONE"],
-    ...["undo one RUNNING", "undo one DONE", "refusal thrown on"],
+    ...["undo one RUNNING", "undo one DONE", "all is undone"],
+  ]);
+});
+
+test("a saga that rests undoes nothing, and goes on undoing later what was parked", async () => {
+  assert.deepEqual(await execute("resting"), [
+    ["one RUNNING", "one RUNNING", "waits for them", "StepAway"],
+    ["one RUNNING", "one REFUSED", "one PARKED", "one waits: NO", "StepParked"],
+    [
+      ...["one RUNNING", "one DONE", "two RUNNING", "two REFUSED", "compensating", "undo two RUNNING", "undo two DONE"],
+      ...["undo one RUNNING", "undo one REFUSED", "undo one PARKED", "undo one waits: NO", "StepParked"],
+    ],
+    ["resolved DONE", "done"],
   ]);
 });

@@ -1,18 +1,21 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
+import type { ReadableSpan } from "@opentelemetry/sdk-trace-base";
 import { Worker } from "@temporalio/worker";
+import { EpisodeState } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { type KeptSpans, keepSpans } from "#testing/kept-spans.ts";
+import { until } from "#testing/until.ts";
 import { traceSinks } from "../../src/temporal/tracing.ts";
 import type { SagaOrder } from "../../src/workflows/legacy/order-state.ts";
 import { bundleOf } from "../stage/harness.ts";
-import { Stage } from "../stage/stage.ts";
+import { patient, Stage } from "../stage/stage.ts";
 import { batchesOf, dispatched, orderOf, parentOf, stepsOf, tasksOf, told, traceOf } from "../stage/traces.ts";
 import { on, type Rule } from "../world/rules.ts";
 
 let stage: Stage;
 let kept: KeptSpans;
 before(async () => {
-  stage = await Stage.open();
+  stage = await Stage.open({}, {}, dispatching);
   kept = await keepSpans();
 });
 after(async () => {
@@ -24,16 +27,29 @@ afterEach(() => {
   stage.world.traceparents.splice(0);
 });
 
+/** Starts an episode in a trace of its own, as the orders service does. */
+function dispatching<T>(orderIds: string[], start: () => Promise<T>): Promise<T> {
+  return dispatched(
+    orderIds.map((orderId) => theStage().rows.row(orderId).order),
+    start,
+  );
+}
+
+/** The stage that runs: some tests have one of their own. */
+let own: Stage | undefined;
+const theStage = () => own ?? stage;
+
+/** One settlement for each episode: the checkout, the departure, the arrival. */
 const steps = [
   "reserve",
   "authorize",
   "confirm",
   "prepare",
+  "settle",
   "ship",
   "capture",
   "commit",
-  "transition",
-  "look",
+  "settle",
   "deliver",
 ];
 const allDone = steps.map((step) => `${step} done`);
@@ -42,8 +58,18 @@ function batchOf(size: number, isTraced: (index: number) => boolean = () => true
   return Array.from({ length: size }, (_, index) => orderOf({ traced: isTraced(index) }));
 }
 
-function run(orders: SagaOrder[], rules: Rule[] = []): Promise<string[]> {
-  return dispatched(orders, () => stage.run(orders, rules));
+async function run(orders: SagaOrder[], rules: Rule[] = []): Promise<string[]> {
+  const ends = await stage.run(orders, rules);
+  // The spans of what is told last end after what it did.
+  await until(() => kept.all().length > 0 || orders.every(({ traceparent }) => traceparent === ""), "spans", patient);
+  await until(ended, "the workflows have ended", patient);
+  return ends;
+}
+
+/** Whether all episodes are over: a workflow ends after its orders rest. */
+async function ended(): Promise<boolean> {
+  const states = await stage.starter.episodes.states(stage.starter.started.map(({ episodeId }) => episodeId));
+  return states.every((state) => state === EpisodeState.CLOSED);
 }
 
 function toldOf(order: SagaOrder): string[] {
@@ -57,9 +83,12 @@ describe("a batch of one order", () => {
     assert.deepEqual(toldOf(order), allDone);
     const spans = kept.all();
     assert.deepEqual([...new Set(spans.map((span) => span.spanContext().traceId))], [traceOf(order)]);
-    const start = kept.one("temporal start");
-    assert.equal(parentOf(spans, start)?.name, "dispatch");
-    for (const span of [...batchesOf(spans), ...tasksOf(spans)]) assert.equal(parentOf(spans, span), start, span.name);
+    const starts = spans.filter(({ name }) => name === "temporal start");
+    assert.equal(starts.length, 3);
+    for (const start of starts) assert.equal(parentOf(spans, start)?.name, "dispatch");
+    for (const span of [...batchesOf(spans), ...tasksOf(spans)]) {
+      assert.ok(starts.includes(parentOf(spans, span) as ReadableSpan), span.name);
+    }
     for (const step of stepsOf(spans, order)) {
       assert.equal(parentOf(spans, step)?.name, "CreateOrder");
       const [link, ...others] = step.links;
@@ -68,9 +97,13 @@ describe("a batch of one order", () => {
       assert.deepEqual(others, []);
     }
     assert.ok(batchesOf(spans).every(({ links }) => links.length === 0));
-    const [task] = tasksOf(spans);
-    assert.deepEqual(task?.attributes["temporal.jobs"], ["initializeWorkflow"]);
-    assert.equal(task?.attributes["saga.id"], start.attributes["saga.id"]);
+    const began = tasksOf(spans).filter(({ attributes }) =>
+      String(attributes["temporal.jobs"]).includes("initializeWorkflow"),
+    );
+    assert.equal(began.length, 3);
+    for (const task of tasksOf(spans)) {
+      assert.equal(task.attributes["saga.id"], parentOf(spans, task)?.attributes["saga.id"]);
+    }
   });
 
   test("has the span of its step go along with each call", async () => {
@@ -84,58 +117,62 @@ describe("a batch of one order", () => {
     assert.deepEqual(calls, [
       ...["reserve BatchReserveStock", "authorize BatchAuthorizePayments"],
       ...["confirm BatchConfirmReservations", "confirm BatchTransitionOrders"],
-      ...["prepare BatchTransitionOrders", "prepare BatchCreateShipments", "ship BatchBookShipments"],
-      ...["capture BatchCapturePayments", "commit BatchCommitReservations", "transition BatchTransitionOrders"],
-      ...["look BatchGetShipments", "deliver BatchTransitionOrders"],
+      ...["prepare BatchCreateShipments", "settle BatchSettleOrders", "ship BatchBookShipments"],
+      ...["capture BatchCapturePayments", "commit BatchCommitReservations", "settle BatchSettleOrders"],
+      "deliver BatchSettleOrders",
     ]);
   });
 
   test("leaves no trace, and nothing in its history, when its trace is not kept", async () => {
     const [order] = batchOf(1, () => false) as [SagaOrder];
-    const handle = await dispatched([order], () => stage.start([order]));
-    await handle.result();
+    await run([order]);
     assert.deepEqual(
       kept.all().map(({ name }) => name),
       [],
     );
     assert.ok(stage.world.traceparents.every(({ traceparents }) => traceparents.length === 0));
-    const history = JSON.stringify(await handle.fetchHistory());
-    assert.ok(!history.includes("_tracer-data"));
-    assert.ok(!Buffer.from(JSON.stringify(await inputs(handle))).includes("traceparents"));
+    for (const { episodeId } of stage.starter.started.filter(({ orderIds }) => orderIds.includes(order.orderId))) {
+      const history = await stage.workflow(episodeId).fetchHistory();
+      assert.ok(!JSON.stringify(history).includes("_tracer-data"));
+    }
   });
 
   test("is not traced again when it is replayed", async () => {
     const [order] = batchOf(1) as [SagaOrder];
-    const handle = await dispatched([order], () => stage.start([order]));
-    await handle.result();
+    await run([order]);
     const before = kept.all().length;
-    const history = await handle.fetchHistory();
-    await Worker.runReplayHistory({ workflowBundle: await bundleOf(), sinks: traceSinks }, history);
+    for (const { episodeId } of stage.starter.started.slice(-3)) {
+      const history = await stage.workflow(episodeId).fetchHistory();
+      await Worker.runReplayHistory({ workflowBundle: await bundleOf(), sinks: traceSinks }, history);
+    }
     assert.equal(kept.all().length, before);
   });
 
   test("is traced once although its workflow is replayed at every turn", async () => {
-    const forgetful = await Stage.open({ maxCachedWorkflows: 0 });
+    own = await Stage.open({}, { maxCachedWorkflows: 0 }, dispatching);
     try {
       const [order] = batchOf(1) as [SagaOrder];
-      await dispatched([order], () => forgetful.run([order]));
-      assert.deepEqual(toldOf(order), allDone);
-      const tasks = tasksOf(kept.all());
+      await own.run([order], [on("authorize", { kind: "unavailable" }, { ...order, times: 1 })]);
+      const { episodeId } = own.starter.started[0] ?? { episodeId: "" };
+      await own.workflow(episodeId).result();
+      const tasks = tasksOf(kept.all()).filter(({ attributes }) => attributes["saga.id"] === episodeId);
       const began = tasks.filter(({ attributes }) =>
         String(attributes["temporal.jobs"]).includes("initializeWorkflow"),
       );
       assert.equal(began.length, 1);
       const lengths = tasks.map(({ attributes, startTime }) => `${startTime} ${attributes["temporal.history.length"]}`);
       assert.equal(new Set(lengths).size, tasks.length);
+      assert.ok(tasks.length > 1);
     } finally {
-      await forgetful.close();
+      await own.close();
+      own = undefined;
     }
   });
 
   test("that is refused says why, and what was undone", async () => {
     const [order] = batchOf(1) as [SagaOrder];
     await run([order], [on("authorize", { kind: "refuse", reason: "PAYMENT_DECLINED" }, order)]);
-    const undone = ["void done", "release done", "transition done"];
+    const undone = ["void done", "release done", "settle done"];
     assert.deepEqual(toldOf(order), ["reserve done", "authorize refused PAYMENT_DECLINED", ...undone]);
   });
 
@@ -145,16 +182,13 @@ describe("a batch of one order", () => {
       [order],
       [
         on("authorize", { kind: "unavailable" }, { ...order, times: 1 }),
-        on("capture", { kind: "unavailable" }, { ...order, times: 2 }),
-        on("capture", { kind: "pending" }, { ...order, times: 3 }),
+        on("capture", { kind: "unavailable" }, { ...order, times: 1 }),
+        on("capture", { kind: "pending" }, { ...order, times: 2 }),
       ],
     );
     const of = (step: string) => toldOf(order).filter((line) => line.startsWith(step));
     assert.deepEqual(of("authorize"), ["authorize failed Unavailable", "authorize done (attempt 2)"]);
-    assert.deepEqual(of("capture"), [
-      ...["capture failed Unavailable", "capture failed Unavailable (attempt 2)", "capture pending (attempt 3)"],
-      "capture done",
-    ]);
+    assert.deepEqual(of("capture"), [...["capture failed Unavailable", "capture pending (attempt 2)", "capture done"]]);
   });
 
   test("goes on in new traces, linked to the first one, when it goes on after hours", async () => {
@@ -179,9 +213,10 @@ describe("a batch of many orders", () => {
     for (const order of [first, last]) assert.deepEqual(toldOf(order), allDone);
     assert.deepEqual(toldOf(declined).slice(0, 2), ["reserve done", "authorize refused PAYMENT_DECLINED"]);
     const spans = kept.all();
-    const dispatch = kept.one("dispatch");
+    const dispatches = spans.filter(({ name }) => name === "dispatch");
     for (const span of [...batchesOf(spans), ...tasksOf(spans)]) {
-      assert.equal(span.spanContext().traceId, dispatch.spanContext().traceId, span.name);
+      const traceIds = dispatches.map((dispatch) => dispatch.spanContext().traceId);
+      assert.ok(traceIds.includes(span.spanContext().traceId), span.name);
     }
     for (const order of traced) {
       for (const step of stepsOf(spans, order)) assert.equal(step.spanContext().traceId, traceOf(order));
@@ -209,25 +244,14 @@ describe("a batch of many orders", () => {
   test("shows how the entry that poisons it was found", async () => {
     const orders = batchOf(4, (index) => index >= 2);
     const [, , healthy, poison] = orders as [SagaOrder, SagaOrder, SagaOrder, SagaOrder];
-    const handle = await dispatched(orders, () =>
-      stage.start(orders, [on("authorize", { kind: "invalid" }, poison)], { checkoutPatienceMs: 1_500 }),
-    );
-    await stage.parked(handle, "authorize");
-    await handle.result();
+    await run(orders, [on("authorize", { kind: "invalid" }, { ...poison, times: 3 })]);
     const sizes = (order: SagaOrder) =>
       stepsOf(kept.all(), order)
         .filter(({ name }) => name === "authorize")
         .map((span) => `${told(span)} of ${span.attributes["ordermesh.list.size"]}`);
     const failed = "authorize failed InvalidArgument";
     assert.deepEqual(sizes(healthy), [`${failed} of 4`, `${failed} of 2`, "authorize done of 1"]);
-    assert.deepEqual(sizes(poison), [`${failed} of 4`, `${failed} of 2`, `${failed} of 1`]);
+    assert.deepEqual(sizes(poison).slice(0, 3), [`${failed} of 4`, `${failed} of 2`, `${failed} of 1`]);
+    assert.match(sizes(poison)[3] ?? "", /^authorize done of /);
   });
 });
-
-/** The decoded arguments of a workflow's activities. */
-async function inputs(handle: Awaited<ReturnType<Stage["start"]>>): Promise<string[]> {
-  const { events } = await handle.fetchHistory();
-  return (events ?? []).flatMap(({ activityTaskScheduledEventAttributes: scheduled }) =>
-    (scheduled?.input?.payloads ?? []).map(({ data }) => Buffer.from(data ?? []).toString()),
-  );
-}

@@ -8,10 +8,15 @@ import {
   type SettleOrderRequest,
 } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
-import { type EpisodeEvent, EpisodeEventSchema, type EpisodeOrder, EpisodeOrderSchema } from "#gen/shop/sagas/v1/saga_pb.js";
+import {
+  type EpisodeEvent,
+  EpisodeEventSchema,
+  type EpisodeOrder,
+  EpisodeOrderSchema,
+} from "#gen/shop/sagas/v1/saga_pb.js";
 import { newId } from "#platform/id.ts";
-import type { SagaState } from "../../src/workflows/order-state.ts";
 import type { SagaOrder } from "../../src/workflows/legacy/order-state.ts";
+import type { SagaState } from "../../src/workflows/order-state.ts";
 import type { World } from "./world.ts";
 
 type EventCase = NonNullable<EpisodeEvent["event"]["case"]>;

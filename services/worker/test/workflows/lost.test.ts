@@ -1,0 +1,100 @@
+// Workflows that are gone: their orders are carried again from where they were settled last.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { until } from "#testing/until.ts";
+import { anOrder } from "../stage/harness.ts";
+import { patient, Stage } from "../stage/stage.ts";
+import { anEvent } from "../world/order-rows.ts";
+import { on, type Rule } from "../world/rules.ts";
+
+let stage: Stage;
+before(async () => {
+  stage = await Stage.open();
+});
+after(() => stage?.close());
+
+const forward = ["reserve", "authorize", "confirm", "transition", "prepare", "settle", "ship", "capture", "commit"];
+const declined = (orderId: string) => on("authorize", { kind: "refuse", reason: "PAYMENT_DECLINED" }, { orderId });
+const turnedDown = (orderId: string) => on("ship", { kind: "refuse", reason: "CARRIER_REFUSED" }, { orderId });
+
+interface LostCase {
+  step: string;
+  rules?: (orderId: string) => Rule[];
+  end: string;
+  effects: number;
+}
+
+const cases: LostCase[] = [
+  ...forward.map((step) => ({ step, end: "DELIVERED", effects: 11 })),
+  { step: "void", rules: (orderId) => [declined(orderId)], end: "REJECTED", effects: 4 },
+  { step: "release", rules: (orderId) => [declined(orderId)], end: "REJECTED", effects: 4 },
+  { step: "settle", rules: (orderId) => [declined(orderId)], end: "REJECTED", effects: 4 },
+  { step: "void", rules: (orderId) => [turnedDown(orderId)], end: "FAILED", effects: 9 },
+  { step: "release", rules: (orderId) => [turnedDown(orderId)], end: "FAILED", effects: 9 },
+];
+
+describe("a workflow that is terminated", () => {
+  for (const { step, rules, end, effects } of cases) {
+    for (const when of ["before", "after"] as const) {
+      test(`${when} "${step}", of an order that ends ${end}: nothing happens twice`, async () => {
+        const order = anOrder();
+        const { orderId } = order;
+        const terminated = { times: 0 };
+        stage.world.onCall = async (called, at) => {
+          if (called !== step || at !== when || terminated.times > 0) return;
+          terminated.times++;
+          await stage.workflow(stage.rows.row(orderId).episodeId || stage.rows.row(orderId).lastEpisodeId).terminate();
+        };
+        assert.deepEqual(await stage.run([order], rules?.(orderId) ?? []), [end]);
+        stage.world.onCall = () => {};
+        assert.equal(terminated.times, 1);
+        assert.deepEqual(stage.doubles(orderId), []);
+        assert.equal(stage.world.trace(orderId).length, effects, stage.world.trace(orderId).join());
+        const { authorized, captured, voided } = stage.world.order(orderId);
+        assert.equal(captured + voided, authorized);
+      });
+    }
+  }
+
+  test("after it confirmed the order, which is then cancelled: all of it is undone", async () => {
+    const order = anOrder();
+    const { orderId } = order;
+    stage.world.packs = () => undefined;
+    stage.world.onCall = async (called, at) => {
+      if (called !== "settle" || at !== "before") return;
+      stage.world.onCall = () => {};
+      const { episodeId, taken } = stage.rows.row(orderId);
+      await stage.workflow(episodeId).terminate();
+      taken.push(anEvent("cancellation", { reason: "meanwhile" }));
+      stage.rows.giveBack(episodeId);
+    };
+    assert.deepEqual(await stage.run([order]), ["CANCELLED"]);
+    assert.deepEqual(stage.world.trace(orderId).slice(-4), ["cancel:BER", "void", "release", "CANCELLED"]);
+    assert.deepEqual(stage.doubles(orderId), []);
+    stage.world.packs = () => "PACKED";
+  });
+
+  test("and was only slow: its settlement is refused, and the order is another one's", async () => {
+    const order = anOrder();
+    const { orderId } = order;
+    let wake = () => {};
+    let slept = false;
+    stage.world.onCall = (called, at) => {
+      if (called !== "settle" || at !== "before" || slept) return undefined;
+      slept = true;
+      return new Promise((resolve) => {
+        wake = resolve;
+      });
+    };
+    stage.place([order]);
+    await until(() => slept, "the first episode settles", patient);
+    const zombie = stage.rows.row(orderId).episodeId;
+    assert.equal(stage.rows.giveBack(zombie), 1);
+    assert.deepEqual(await stage.ends([order]), ["DELIVERED"]);
+    wake();
+    await stage.workflow(zombie).result();
+    assert.equal(stage.world.order(orderId).status, "DELIVERED");
+    assert.deepEqual(stage.doubles(orderId), []);
+    stage.world.onCall = () => {};
+  });
+});
