@@ -119,7 +119,13 @@ export class OrderRun implements SagaSubject {
   get cancellability(): Cancellability {
     if (this.#settling) return "resting";
     if (this.#cancelReason !== undefined) return "already";
-    return this.#cancellable ? "yes" : "no";
+    return this.#cancellable && !this.#departs ? "yes" : "no";
+  }
+
+  /** Whether a parcel leaves as soon as this run comes to it, or has left already in a run that was lost. */
+  get #departs(): boolean {
+    const known = [...this.parcels.filter(({ stage }) => stage === "PACKING"), ...this.#early];
+    return known.some(({ news }) => news === "PACKED" || news === "BOOKED");
   }
 
   get #cancellable(): boolean {
