@@ -292,13 +292,14 @@ export class OrderRun implements SagaSubject {
   get #nextMove(): OrderMove | undefined {
     const target = this.#target;
     const at = path.indexOf(this.#status);
-    if (target === undefined || target === this.#status || at < 0) return undefined;
-    return path.includes(target) ? path[at + 1] : target;
+    if (target === undefined || at < 0) return undefined;
+    if (!path.includes(target)) return target;
+    return path.indexOf(target) > at ? path[at + 1] : undefined;
   }
 
   /** Whether it is to go on at once: its row takes one status at a time. */
   #goesOn(next: OrderMove | undefined): boolean {
-    return this.#target !== undefined && (next ?? this.#status) !== this.#target;
+    return next !== undefined && next !== this.#target;
   }
 
   /**
