@@ -15,7 +15,8 @@ const freshMs = 5_000;
 
 /**
  * Shows how many orders in workflows of the kind before episodes wait for an operator, as Temporal's visibility knows it: so it
- * is true from the start of a process on, and the same in each replica. Orders that rest are shown by the orders service. When Temporal does not answer, the last answer stays.
+ * is true from the start of a process on, and the same in each replica. When Temporal does not answer, the last answer stays.
+ * Those that rest are shown by orders, which has them in its rows.
  */
 export function showParkedSteps(registry: Registry, client: Client, logger: Pick<Logger, "debug">): void {
   let asked = Number.NEGATIVE_INFINITY;
