@@ -5,6 +5,7 @@ import { after, before, describe, it } from "node:test";
 import { until } from "#testing/until.ts";
 import { root } from "../../../deploy/command/checkout.ts";
 import { dashboards } from "../../../deploy/observability/grafana/dashboards.ts";
+import { isAlert } from "../../../deploy/observability/prometheus/alerts/rule.ts";
 import { ruleGroups } from "../../../deploy/observability/prometheus/rules.ts";
 import { filledIn, usedBy } from "../../../deploy/observability/test/promql.ts";
 import { blocksOf } from "../../../deploy/observability/test/runbook-blocks.ts";
@@ -14,6 +15,8 @@ import { ofTemporal, rowOf } from "../metrics-page.ts";
 import { query } from "./monitoring.ts";
 import { accounts } from "./prometheus-books.ts";
 import { ended, OperatorClients, trade, visible, World } from "./prometheus-world.ts";
+
+const awayAlert = "ServiceAwayForOrders";
 
 let world: World;
 before(
@@ -88,6 +91,40 @@ describe("a step that the gateway refuses for good", () => {
     await clients.sagas.resolveParkedStep(request);
     await until(async () => (await parked()) === 0, "no parked step", visible);
     await ended(clients.shopper, orderId, visible);
+  });
+});
+
+describe("a service that is away", () => {
+  it("is seen once, however many orders wait for it, until they have gone on", { timeout: 180_000 }, async () => {
+    using clients = new OperatorClients(world.stack);
+    const waiting = async () => {
+      const samples = await world.query("max by (waits_for) (orders_waiting) > 0");
+      return samples.map(({ metric, value }) => [metric.waits_for, value]);
+    };
+    const sees = async (expected: unknown[]) => {
+      const look = async () => {
+        assert.deepEqual(await waiting(), expected);
+        return true;
+      };
+      await until(look, `orders to wait for ${JSON.stringify(expected)}`, visible);
+    };
+    await sees([]);
+    world.stack.kill("payments", "SIGSTOP");
+    let orderIds: string[];
+    try {
+      orderIds = await Promise.all(["first", "second", "third"].map((key) => clients.order("tok_approve", key)));
+      await sees([["payments", 3]]);
+      const away = ruleGroups.flatMap(({ rules }) => rules).find((rule) => isAlert(rule) && rule.alert === awayAlert);
+      const alerts = await world.query(away?.expr.replace("> 60", "> 0") ?? "");
+      assert.deepEqual(
+        alerts.map(({ metric }) => metric),
+        [{ namespace: "local", waits_for: "payments", service: "payments" }],
+      );
+    } finally {
+      world.stack.kill("payments", "SIGCONT");
+    }
+    await sees([]);
+    for (const orderId of orderIds) await ended(clients.shopper, orderId, visible);
   });
 });
 

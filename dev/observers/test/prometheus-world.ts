@@ -208,8 +208,8 @@ export class OperatorClients implements Disposable {
   }
 
   /** Orders a pen and returns the order's id. */
-  async order(cardToken: string): Promise<string> {
-    return this.shopper.place(await this.shopper.customer("operator"), { ...pen, cardToken, requestId: cardToken });
+  async order(cardToken: string, requestId = cardToken): Promise<string> {
+    return this.shopper.place(await this.shopper.customer("operator"), { ...pen, cardToken, requestId });
   }
 
   /** Orders what the gateway refuses to capture, and returns the order's id when its step is seen as parked. */
