@@ -40,7 +40,7 @@ describe("a field that is forgotten", () => {
     await run(process.execPath, generate, { cwd: repository.folder, timeoutMs, keepOutput: true });
     assert.deepEqual(await broken(), [
       "services/orders/src/api/order-proto.ts",
-      "services/orders/src/legacy/legacy-saga-proto.ts",
+      "services/orders/src/episode/episode-proto.ts",
       "services/shipping/src/api/shipment-proto.ts",
       "services/worker/src/activities/shipping.ts",
     ]);
@@ -58,7 +58,7 @@ describe("a field that is forgotten", () => {
     await insert("services/shipping/src/packing/warehouse.ts", "  readonly address: Address;", field);
     assert.deepEqual(await broken(), [
       "services/orders/src/api/order-proto.ts",
-      "services/orders/src/legacy/legacy-saga-proto.ts",
+      "services/orders/src/episode/episode-proto.ts",
       "services/orders/src/order/order-intake.ts",
       "services/orders/src/order/order-row.ts",
       "services/orders/src/order/order.repository.ts",
