@@ -63,20 +63,29 @@ const postalCodes = [
 /** From the first moment until after the last parcel has arrived: some come just when a parcel leaves. */
 const latestCancellationMs = 6_000;
 
+/** How much is wanted. */
+export interface Demand {
+  /** What the request ids begin with. */
+  readonly name: string;
+  readonly orders: number;
+  /** The time in which they come. */
+  readonly overMs: number;
+}
+
 /** Draws what is wanted: arrivals by themselves (Poisson), so many in such a time. */
-export function drawWanted(chance: Chance, { orders, overMs }: { orders: number; overMs: number }): Wanted[] {
+export function drawWanted(chance: Chance, { name, orders, overMs }: Demand): Wanted[] {
   const meanMs = overMs / orders;
   return Array.from({ length: orders }, (_, index) => ({
-    wish: drawWish(chance, index),
+    wish: drawWish(chance, `${name}-${index}`),
     parallel: chance.next() < 0.1 ? chance.between(2, 4) : 1,
     cancelAfterMs: chance.next() < 0.2 ? Math.round(latestCancellationMs * chance.next() ** 2) : undefined,
     afterMs: -Math.log(1 - chance.next()) * meanMs,
   }));
 }
 
-function drawWish(chance: Chance, index: number): Wish {
+function drawWish(chance: Chance, requestId: string): Wish {
   return {
-    requestId: `order-${index}`,
+    requestId,
     cardToken: chance.pick(cards),
     postalCode: chance.pick(postalCodes),
     lines: [
