@@ -7,7 +7,8 @@ import { freePort } from "../elk.ts";
 import { pushgatewayProgram } from "../prometheus.ts";
 import { Monitoring } from "./monitoring.ts";
 
-const result = { findings: 2, checks: 9, underway: 1, seconds: 0.5 };
+const rests = [{ status: "preparing", orders: 1, longestSeconds: 90 }];
+const result = { findings: 2, checks: 9, underway: 1, rests, seconds: 0.5 };
 
 describe("the result of a verification", () => {
   it("takes the place of the one before", { timeout: 60_000 }, async () => {
@@ -15,9 +16,16 @@ describe("the result of a verification", () => {
     const address = await monitoring.address();
     await monitoring.start(await pushgatewayProgram(monitoring.common("pushgateway"), address));
     await pushVerification(`http://${address}`, result);
-    await pushVerification(`http://${address}`, { ...result, findings: 0 });
+    await pushVerification(`http://${address}`, {
+      ...result,
+      findings: 0,
+      rests: [{ status: "shipped", orders: 1, longestSeconds: 5 }],
+    });
     const text = await (await fetch(`http://${address}/metrics`)).text();
     assert.match(text, /^ordermesh_verify_findings\{.*job="verify".*\} 0$/m);
+    assert.match(text, /^ordermesh_verify_orders_resting\{.*status="shipped".*\} 1$/m);
+    assert.match(text, /^ordermesh_verify_orders_resting_seconds\{.*status="shipped".*\} 5$/m);
+    assert.doesNotMatch(text, /status="preparing"/);
     assert.equal(text.match(/^ordermesh_verify_findings\{/gm)?.length, 1);
     assert.match(text, /^ordermesh_verify_last_run_timestamp_seconds\{.*\} 1\.\d+e\+09$/m);
   });

@@ -73,6 +73,8 @@ describe("the books as a process", { concurrency: false }, () => {
     assert.equal(metrics.get("ordermesh_verify_findings"), 0);
     assert.equal(metrics.get("ordermesh_verify_checks"), last["books.checks"]);
     assert.equal(metrics.get("ordermesh_verify_orders_underway"), 1);
+    assert.equal(metrics.get("ordermesh_verify_orders_resting"), 1);
+    assert.ok((metrics.get("ordermesh_verify_orders_resting_seconds") ?? 0) >= 600);
     const age = Date.now() / 1_000 - (metrics.get("ordermesh_verify_last_run_timestamp_seconds") ?? 0);
     assert.ok(age < 60, `${age} s`);
   });

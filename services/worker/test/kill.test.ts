@@ -49,6 +49,7 @@ describe("a worker that is killed and started again, after", () => {
       const plan = killable.killAfter(kills);
       for (const order of orders) rows.place(order);
       await killable.ends(orders);
+      await until(() => plan.killed.length === kills.length, "all kills are done");
       assert.deepEqual(plan.killed, kills);
       for (const { orderId } of orders) {
         assert.equal(world.order(orderId).status, end);
@@ -100,7 +101,9 @@ test("a trace survives the death of workers", async () => {
     assert.deepEqual(plan.killed, ["authorize", "prepare", "capture"]);
     const steps = ["reserve", "authorize", "confirm", "prepare", "ship", "capture", "commit", "settle", "deliver"];
     for (const order of orders) {
-      const told = killable.spans.filter(({ attributes }) => attributes["order.id"] === order.orderId);
+      const spans = () => killable.spans.filter(({ attributes }) => attributes["order.id"] === order.orderId);
+      await until(() => spans().some(({ name }) => name === "deliver"), "the last span is told");
+      const told = spans();
       assert.deepEqual([...new Set(told.map(({ traceId }) => traceId))], [traceOf(order)]);
       const done = told.filter(({ attributes }) => attributes["ordermesh.outcome"] === "done").map(({ name }) => name);
       assert.deepEqual(

@@ -21,7 +21,8 @@ async function episodeOf(stage: Stage, orderId: string, number: number): Promise
   const find = () => stage.starter.started.filter(({ orderIds }) => orderIds.includes(orderId))[number];
   const { episodeId } = await until(find, "the episode has begun", patient);
   const handle = stage.workflow(episodeId);
-  await handle.result().catch(() => {});
+  // It is known a moment before Temporal knows it.
+  await until(async () => (await handle.describe()).status.name !== "RUNNING", "the episode is over", patient);
   return handle;
 }
 

@@ -1,5 +1,6 @@
 import { Gauge, Pushgateway, Registry } from "prom-client";
 import type { Balance } from "../balance/balance.ts";
+import type { Rest } from "../balance/rest.ts";
 
 /** What a comparison of the books came to. */
 export interface Verification {
@@ -9,29 +10,39 @@ export interface Verification {
   readonly checks: number;
   /** Orders that had not come to their end. */
   readonly underway: number;
+  /** Where these stand, and for how long. */
+  readonly rests: readonly Rest[];
   readonly seconds: number;
 }
 
 /** The comparison as it is told. @param seconds how long it took */
-export function toVerification({ findings, underway }: Balance, seconds: number): Verification {
+export function toVerification({ findings, underway, rests }: Balance, seconds: number): Verification {
   const wrong = findings.reduce((count, finding) => count + finding.wrong.length, 0);
-  return { findings: wrong, checks: findings.length, underway, seconds };
+  return { findings: wrong, checks: findings.length, underway, rests, seconds };
 }
 
 /** How the pushed metrics are called, and what they mean. */
-export const verificationHelp: Readonly<Record<keyof Verification | "time", { name: string; help: string }>> = {
+export const verificationHelp = {
   findings: { name: "ordermesh_verify_findings", help: "What did not agree when stock and money were last compared." },
   checks: { name: "ordermesh_verify_checks", help: "Comparisons of the last run." },
   underway: {
     name: "ordermesh_verify_orders_underway",
     help: "Orders that had not come to their end in the last run.",
   },
+  resting: {
+    name: "ordermesh_verify_orders_resting",
+    help: "The same, by the status in which they stood (label status).",
+  },
+  restingSeconds: {
+    name: "ordermesh_verify_orders_resting_seconds",
+    help: "For how long nothing had happened to the one of them that waits the longest, by status.",
+  },
   seconds: { name: "ordermesh_verify_duration_seconds", help: "How long the last run took." },
   time: {
     name: "ordermesh_verify_last_run_timestamp_seconds",
     help: "When stock and money were last compared, whatever came out.",
   },
-};
+} as const satisfies Readonly<Record<string, { name: string; help: string }>>;
 
 const timeoutMs = 5_000;
 
@@ -43,9 +54,22 @@ const timeoutMs = 5_000;
  */
 export async function pushVerification(url: string, result: Verification): Promise<void> {
   const registry = new Registry();
-  for (const [key, about] of Object.entries(verificationHelp)) {
-    const gauge = new Gauge({ ...about, registers: [registry] });
-    gauge.set(key === "time" ? Date.now() / 1_000 : result[key as keyof Verification]);
+  const registers = [registry];
+  const single = {
+    findings: result.findings,
+    checks: result.checks,
+    underway: result.underway,
+    seconds: result.seconds,
+  };
+  for (const [key, value] of Object.entries({ ...single, time: Date.now() / 1_000 })) {
+    new Gauge({ ...verificationHelp[key as keyof typeof single | "time"], registers }).set(value);
+  }
+  const labelNames = ["status"] as const;
+  const resting = new Gauge({ ...verificationHelp.resting, labelNames, registers });
+  const restingSeconds = new Gauge({ ...verificationHelp.restingSeconds, labelNames, registers });
+  for (const { status, orders, longestSeconds } of result.rests) {
+    resting.set({ status }, orders);
+    restingSeconds.set({ status }, longestSeconds);
   }
   const gateway = new Pushgateway(url, { timeout: timeoutMs }, registry);
   await gateway.push({ jobName: "verify" });

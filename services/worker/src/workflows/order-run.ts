@@ -6,9 +6,8 @@ import type { Refusal } from "./engine/step-batch.ts";
 import { cancellation, failureFor, failureOf } from "./order/customer-texts.ts";
 import type { OrderFailure, OrderMove, SagaStage } from "./order/order-types.ts";
 import type { CarriedOrder, OrderEvent, ParcelEvent, ParcelState, SagaState } from "./order-state.ts";
-import { hear } from "./parcel-news.ts";
+import { hear, toOrderParcel } from "./parcel.ts";
 import type { SettleInput } from "./step-table.ts";
-import { toOrderParcel } from "./steps.ts";
 
 /** A parcel together with its order. */
 export interface Parcel extends ParcelState {

@@ -1,10 +1,11 @@
 import { BatchCalls } from "./engine/batch-calls.ts";
 import type { EpisodeOptions } from "./engine/options.ts";
 import type { Step } from "./engine/saga.ts";
-import type { Allocation, OrderParcel } from "./order/order-types.ts";
+import type { Allocation } from "./order/order-types.ts";
 import { planParcels } from "./order/parcel-plan.ts";
 import type { OrderRun, Parcel } from "./order-run.ts";
 import type { CarriedOrder, Checkout, ParcelState } from "./order-state.ts";
+import { toOrderParcel } from "./parcel.ts";
 import { type Again, type SettleInput, type StepName, type StepTypes, steps } from "./step-table.ts";
 
 type Calls = BatchCalls<StepTypes>;
@@ -146,22 +147,4 @@ function planned(order: CarriedOrder, allocations: Allocation[]): ParcelState[] 
     ...parcel,
     stage: status,
   }));
-}
-
-/** A parcel as the order shows it. */
-export function toOrderParcel(parcel: ParcelState, currency: string): OrderParcel {
-  const { locationId, shipmentId, trackingNumber, stage, amount } = parcel;
-  return { locationId, shipmentId, trackingNumber, status: shownAs(stage), amount: { currency, amount } };
-}
-
-function shownAs(stage: ParcelState["stage"]): OrderParcel["status"] {
-  switch (stage) {
-    case "SHIPPED":
-    case "CANCELLED":
-    case "DELIVERED":
-    case "LOST":
-      return stage;
-    default:
-      return "PLANNED";
-  }
 }

@@ -1,3 +1,8 @@
+/**
+ * This room is the kind of saga before episodes, as it was, so that workflows of that kind come to their ends with this worker;
+ * it goes when none of them runs any more: after one release.
+ */
+
 import {
   ApplicationFailure,
   allHandlersFinished,

@@ -1,3 +1,4 @@
+import type { OrderParcel } from "./order/order-types.ts";
 import type { ParcelNews, ParcelState } from "./order-state.ts";
 
 /** How far each news is; of two that are equally far, the first counts. */
@@ -27,4 +28,22 @@ export function hear(parcel: ParcelState, news: string, trackingNumber: string):
 
 function isNews(news: string): news is ParcelNews {
   return Object.hasOwn(ranks, news);
+}
+
+/** A parcel as the order shows it. */
+export function toOrderParcel(parcel: ParcelState, currency: string): OrderParcel {
+  const { locationId, shipmentId, trackingNumber, stage, amount } = parcel;
+  return { locationId, shipmentId, trackingNumber, status: shownAs(stage), amount: { currency, amount } };
+}
+
+function shownAs(stage: ParcelState["stage"]): OrderParcel["status"] {
+  switch (stage) {
+    case "SHIPPED":
+    case "CANCELLED":
+    case "DELIVERED":
+    case "LOST":
+      return stage;
+    default:
+      return "PLANNED";
+  }
 }
