@@ -12,6 +12,7 @@ import { Wishes } from "../terminal/wishes.ts";
 import { type CampaignResult, runCampaign } from "../verify/campaign.ts";
 import { type CampaignOptions, help, parseCampaignOptions } from "../verify/campaign-options.ts";
 import { runOutages } from "../verify/outages.ts";
+import { plantAll, plantedBugs } from "../verify/planted.ts";
 import { shortened, summary } from "../verify/verdict.ts";
 import { pace } from "../verify/wanted.ts";
 
@@ -81,10 +82,22 @@ function outages(options: CampaignOptions, seconds: number, screen: Screen): Pro
   });
 }
 
+/** Whether something catches each of the bugs. */
+async function planted(prefix: string, screen: Screen): Promise<number> {
+  const bugs = plantedBugs(prefix);
+  if (bugs.length === 0) throw new StackError(`There is no planted bug whose name begins with "${prefix}".`);
+  screen.title(`${bugs.length} planted bugs`);
+  const wishes = new Wishes();
+  const missed = await plantAll(bugs, (sentence) => screen.say(sentence), wishes.stop);
+  screen.print(`  ${bugs.length - missed.length} of ${bugs.length} are caught`);
+  return missed.length === 0 ? 0 : 1;
+}
+
 try {
   const options = parseCampaignOptions(process.argv.slice(2));
   const screen = new Screen(options.verbose);
   if (options.help) console.log(help);
+  else if (options.planted !== undefined) process.exitCode = await planted(options.planted, screen);
   else if (options.outages !== undefined) process.exitCode = await outages(options, options.outages, screen);
   else process.exitCode = await campaign(options, screen);
 } catch (error) {
