@@ -16,6 +16,7 @@ export class Havoc {
   readonly #stack: Stack;
   readonly #temporal: TemporalHand;
   readonly #orders: pg.Pool;
+  readonly #turns = new Map<string, Promise<void>>();
   /** Those that are at work now. */
   readonly underWay = new Set<Fault>();
   /** How many of each kind had their effect. */
@@ -43,7 +44,7 @@ export class Havoc {
       await Promise.all(
         faults.map(async (fault) => {
           await delay(Math.max(0, fault.atMs - (Date.now() - start)), undefined, { signal });
-          await this.#suffer(fault, signal);
+          await this.#inTurn(fault, signal);
         }),
       );
     } catch (error) {
@@ -52,6 +53,15 @@ export class Havoc {
       this.#temporal.close();
       await this.#orders.end();
     }
+  }
+
+  /** A component that takes long to end, or to come back, is left alone meanwhile. */
+  #inTurn(fault: Fault, signal: AbortSignal): Promise<void> {
+    const whose = fault.kind === "terminate" || fault.kind === "delete" ? "workflows" : fault.victim;
+    const before = this.#turns.get(whose) ?? Promise.resolve();
+    const mine = before.then(() => this.#suffer(fault, signal));
+    this.#turns.set(whose, mine);
+    return mine;
   }
 
   async #suffer(fault: Fault, signal: AbortSignal): Promise<void> {
