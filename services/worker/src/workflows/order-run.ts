@@ -119,7 +119,13 @@ export class OrderRun implements SagaSubject {
   get cancellability(): Cancellability {
     if (this.#settling) return "resting";
     if (this.#cancelReason !== undefined) return "already";
-    return this.#cancellable ? "yes" : "no";
+    return this.#cancellable && !this.#departs ? "yes" : "no";
+  }
+
+  /** Whether a parcel leaves as soon as this run comes to it, or has left already in a run that was lost. */
+  get #departs(): boolean {
+    const known = [...this.parcels.filter(({ stage }) => stage === "PACKING"), ...this.#early];
+    return known.some(({ news }) => news === "PACKED" || news === "BOOKED");
   }
 
   get #cancellable(): boolean {
@@ -286,13 +292,14 @@ export class OrderRun implements SagaSubject {
   get #nextMove(): OrderMove | undefined {
     const target = this.#target;
     const at = path.indexOf(this.#status);
-    if (target === undefined || target === this.#status || at < 0) return undefined;
-    return path.includes(target) ? path[at + 1] : target;
+    if (target === undefined || at < 0) return undefined;
+    if (!path.includes(target)) return target;
+    return path.indexOf(target) > at ? path[at + 1] : undefined;
   }
 
   /** Whether it is to go on at once: its row takes one status at a time. */
   #goesOn(next: OrderMove | undefined): boolean {
-    return this.#target !== undefined && (next ?? this.#status) !== this.#target;
+    return next !== undefined && next !== this.#target;
   }
 
   /**

@@ -5,6 +5,7 @@ import { ApplicationFailure, CancelledFailure } from "@temporalio/activity";
 import { MockActivityEnvironment } from "@temporalio/testing";
 import { Registry } from "prom-client";
 import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
+import { OrderEpisodeService, type SettleOrderRequest } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import { requestContext } from "#platform/context.ts";
 import type { Activities } from "../../src/activities/all-steps.ts";
@@ -77,9 +78,9 @@ describe("an activity", () => {
     assert.deepEqual(outcomes[0]?.kind === "refused" && outcomes[0].refusal.metadata, metadata);
   });
 
-  for (const [kind, type, nonRetryable] of [
-    ["invalid", "InvalidArgument", true],
-    ["unavailable", "Unavailable", false],
+  for (const [kind, type, nonRetryable, away] of [
+    ["invalid", "InvalidArgument", true, false],
+    ["unavailable", "Unavailable", false, true],
   ] as const) {
     test(`fails as a whole with the reason as type: ${type}`, async () => {
       const world = new World();
@@ -90,10 +91,46 @@ describe("an activity", () => {
       await assert.rejects(commit, (error) => {
         assert.ok(error instanceof ApplicationFailure);
         assert.deepEqual({ type: error.type, nonRetryable: error.nonRetryable }, { type, nonRetryable });
+        assert.deepEqual(error.details, [{ away }]);
         return true;
       });
     });
   }
+
+  test("does not say that somebody is away when the fault is in an entry", async () => {
+    const part = { orderId: anOrder().orderId, locationId: "BER", amount: { currency: "EUR", amount: 0.5 } };
+    const capture = run(activitiesOf(new World()).capturePayment, { entries: [part] });
+    await assert.rejects(capture, (error) => {
+      assert.ok(error instanceof ApplicationFailure);
+      assert.deepEqual(error.details, [{ away: false }]);
+      return true;
+    });
+  });
+
+  test("settles in the episode that it belongs to, and tells no number of a card", async () => {
+    const told: SettleOrderRequest[] = [];
+    const transport = createRouterTransport(({ service }) => {
+      service(OrderEpisodeService, {
+        batchSettleOrders: ({ requests }) => {
+          told.push(...requests);
+          return { outcomes: requests.map(() => ({ outcome: { case: "response", value: {} } })) };
+        },
+      });
+    });
+    const { settleOrder } = createActivities(clientsOver(transport), fastLong, createSagaMetrics(new Registry()));
+    const { orderId } = anOrder();
+    const saga = { stage: "TRACKING" as const, steps: [], parcels: [] };
+    const parked = { step: "void", reason: "REFUSED", error: "card 4242 4242 4242 4242" };
+    const common = { orderId, saga, cancellable: false, needsCard: false };
+    const entries = [{ ...common, retryAfterMs: 0, waitsFor: "payments", parked }];
+    const environment = new MockActivityEnvironment({ workflowExecution: { workflowId: "episode", runId: "run" } });
+    assert.deepEqual(kinds(await run(settleOrder, { entries }, environment)), ["done"]);
+    const [settled] = told;
+    assert.deepEqual([settled?.episodeId, settled?.status, settled?.waitsFor], ["episode", 0, "payments"]);
+    assert.equal(settled?.retryAfter?.seconds, 0n);
+    assert.deepEqual(JSON.parse(settled?.saga ?? ""), saga);
+    assert.ok(!settled?.parked?.error.includes("4242 4242"), settled?.parked?.error);
+  });
 
   test("does not take an answer of another length", async () => {
     const transport = createRouterTransport(({ service }) => {

@@ -6,7 +6,7 @@ interface SagaOption {
   readonly standard: number;
 }
 
-/** Every tunable of a workflow. Milliseconds, unless it counts something. */
+/** Every tunable of a workflow of the kind before episodes, and of none else. Milliseconds, unless it counts something. */
 export const sagaOptionTable = {
   /** How long one attempt of a short step may take. */
   stepTimeoutMs: { variable: "SAGA_STEP_TIMEOUT_MS", standard: 5_000 },
