@@ -29,5 +29,7 @@ export function fullEnvironment(additions: Readonly<Record<string, string>> = {}
   return { ...environment, ...additions };
 }
 
-/** Repeats a run of the chaos test that went wrong; a test prints its seed. */
-export const chaosSeed = environment.ORDERMESH_CHAOS_SEED ? Number(environment.ORDERMESH_CHAOS_SEED) : undefined;
+/** Repeats a run of the campaign's test that went wrong; a test prints its seed. */
+export const campaignSeed = environment.ORDERMESH_CAMPAIGN_SEED
+  ? Number(environment.ORDERMESH_CAMPAIGN_SEED)
+  : undefined;

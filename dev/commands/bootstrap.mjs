@@ -16,6 +16,7 @@ const scripts = {
   fix: ["dev/commands/check.ts", "--fix"],
   generate: ["dev/commands/check.ts", "--generate"],
   verify: ["dev/commands/verify.ts"],
+  campaign: ["dev/commands/campaign.ts"],
   observe: ["dev/commands/observe.ts"],
   bench: ["bench/main.ts"],
   tools: ["dev/commands/tools.ts"],

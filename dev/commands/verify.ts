@@ -51,8 +51,8 @@ function print({ findings, underway, rests, inBalance }: Balance): void {
     for (const sentence of wrong) console.log(`      ${sentence}`);
   }
   console.log(`  ${underway} orders are under way; what they hold is theirs.`);
-  for (const { status, orders, longestSeconds } of rests) {
-    console.log(`      ${orders} ${status}, nothing has happened to one of them for ${longestSeconds} s`);
+  for (const { status, state, orders, longestSeconds } of rests) {
+    console.log(`      ${orders} ${status}, ${state}: one of them for ${longestSeconds} s`);
   }
   console.log(inBalance ? "Stock and money are in balance." : "Stock and money are NOT in balance.");
 }

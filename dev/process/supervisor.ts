@@ -98,6 +98,16 @@ export class Supervisor {
     if (life) process.kill(life.pid, signal);
   }
 
+  /** Ends a program; it stays away until {@link restart}. Resolves when it has ended. */
+  async takeDown(name: string, signal: NodeJS.Signals): Promise<void> {
+    const watched = this.#require(name);
+    watched.held = true;
+    if (!this.#guard.lifeOf(name)) return;
+    const ended = new Promise<void>((resolve) => watched.onEnd.push(resolve));
+    this.kill(name, signal);
+    await ended;
+  }
+
   pid(name: string): number | undefined {
     return this.#guard.lifeOf(name)?.pid;
   }
@@ -108,6 +118,7 @@ export class Supervisor {
 
   async restart(name: string): Promise<void> {
     const watched = this.#require(name);
+    watched.held = false;
     watched.state = "running";
     if (!this.#guard.lifeOf(name)) await this.#launch(watched);
     await this.ready(name, 90_000);
@@ -182,7 +193,7 @@ export class Supervisor {
   #ended(life: Life, how: string): void {
     const watched = this.#watched.get(life.name);
     if (!watched) return;
-    const wasRunning = watched.state === "running";
+    const wasRunning = watched.state === "running" && !watched.held;
     watched.state = "ended";
     watched.how = how;
     for (const tell of watched.onEnd.splice(0)) tell();
@@ -204,7 +215,7 @@ export class Supervisor {
   }
 
   async #relaunch(watched: Watched): Promise<void> {
-    if (this.#stopping) return;
+    if (this.#stopping || watched.held || this.#guard.lifeOf(watched.spec.name)) return;
     try {
       // Running from now on: when it dies before it is ready, that counts as another death.
       watched.state = "running";

@@ -29,6 +29,8 @@ export interface Watched {
   state: "starting" | "running" | "ended";
   /** How it ended last. */
   how: string;
+  /** Whether it was taken down: it stays away until somebody has it restarted. */
+  held: boolean;
   /** When it was restarted lately, epoch milliseconds. */
   restarts: number[];
   readonly onEnd: (() => void)[];
@@ -36,7 +38,7 @@ export interface Watched {
 
 /** What a program is at first. */
 export function newlyWatched(spec: ProgramSpec, care?: Care): Watched {
-  return { spec, ...(care && { care }), lines: [], state: "starting", how: "", restarts: [], onEnd: [] };
+  return { spec, ...(care && { care }), lines: [], state: "starting", how: "", held: false, restarts: [], onEnd: [] };
 }
 
 /** What a dead program is remembered by: how it ended, its last line, and where its log is. */

@@ -128,6 +128,11 @@ export class Stack implements AsyncDisposable {
     this.#supervisor.kill(component, signal);
   }
 
+  /** Ends a component, by default without a warning; it stays away until {@link restart}. */
+  takeDown(component: Component | Observer, signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
+    return this.#supervisor.takeDown(component, signal);
+  }
+
   /** Starts a component again that has ended and is not restarted by itself; waits until it is ready. */
   restart(component: Component | Observer): Promise<void> {
     return this.#supervisor.restart(component);

@@ -57,6 +57,7 @@ Logs: .data/log/<component>.log. Tools that npm does not install are kept in ~/.
 
   npm test            everything: checks and tests      npm run verify   stock and money of the data in .data/
   npm run check       format, lint, types, protos       npm run tools    temporal, grpcurl, jaeger …
+  npm run campaign    faults of all kinds under orders that come by themselves
   npm run observe     the same with Jaeger, Prometheus, Elasticsearch and Filebeat, under a mixed load`;
 
 /** Reads the command line. @throws StackError for what it does not know */

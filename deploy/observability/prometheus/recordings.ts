@@ -72,6 +72,11 @@ const business: RuleGroup = {
         / (sum by (namespace) (rate(payments_operations_total{kind="authorize"}[15m])) > 0)`,
     },
     {
+      // Orders that rest, and what workflows of the kind before episodes have parked, which no label tells apart.
+      record: "namespace:parked_steps:sum",
+      expr: "sum by (namespace) (max by (namespace, step) (orders_parked) or max by (namespace) (saga_parked_steps))",
+    },
+    {
       record: "namespace_kind:inventory_stock_movements:rate5m",
       expr: "sum by (namespace, kind) (rate(inventory_stock_movements_total[5m]))",
     },

@@ -22,6 +22,14 @@ function flatten(value: object, path = ""): string[] {
   });
 }
 
+/** A piece of code, and the objects in the same file that it names: fields are often gathered before they are logged. */
+function withDefinitions(piece: string, code: string): string {
+  const named = [...new Set(piece.match(/\b[a-z]\w*\b/gi))];
+  const objects = named.flatMap((name) => code.match(new RegExp(`\\bconst ${name} = \\{[^;]*?\\};`, "g")) ?? []);
+  const further = objects.filter((object) => !piece.includes(object));
+  return further.length > 0 ? withDefinitions([piece, ...further].join("\n"), code) : piece;
+}
+
 describe("the fields of log lines", () => {
   const ecs = EcsFlat as Readonly<Record<string, { readonly type: string } | undefined>>;
 
@@ -79,7 +87,7 @@ describe("the fields of log lines", () => {
     for (const file of globSync("services/*/src/**/*.ts", { cwd: root, exclude: ["**/gen/**"] })) {
       const code = readFileSync(join(root, file), "utf8");
       for (const [call] of code.matchAll(/\blog(?:ger)?\??\.(?:error|warn|info|debug|log)\((?:[^;]|;(?!\n))*?\);/g)) {
-        for (const [, name = ""] of call.matchAll(/"([a-z_@]+(?:\.[a-z_]+)+)":/g)) {
+        for (const [, name = ""] of withDefinitions(call, code).matchAll(/"([a-z_@]+(?:\.[a-z_]+)+)":/g)) {
           if (!known.has(name)) unknown.push(`${file}: ${name}`);
         }
       }

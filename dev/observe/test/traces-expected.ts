@@ -5,7 +5,7 @@ const always = ["orders → worker", "worker → inventory", "worker → orders"
 
 /** The trace of an order that is delivered in one parcel. */
 export const deliveredShape: TraceShape = {
-  edges: [...always, "shipping → worker", "worker → shipping"].sort(),
+  edges: [...always, "shipping → orders", "worker → shipping"].sort(),
   steps: [
     "authorize done",
     "capture done",
@@ -14,29 +14,28 @@ export const deliveredShape: TraceShape = {
     "deliver done",
     "prepare done",
     "reserve done",
+    "settle done",
     "ship done",
-    "transition done",
   ],
 };
 
 /** The trace of an order whose card is declined. */
 export const declinedShape: TraceShape = {
   edges: always,
-  steps: ["authorize refused", "release done", "reserve done", "transition done", "void done"],
+  steps: ["authorize refused", "release done", "reserve done", "settle done", "void done"],
 };
 
 /** The trace of an order whose only parcel the carrier does not take. */
 export const shipmentFailedShape: TraceShape = {
-  edges: [...always, "worker → shipping"].sort(),
+  edges: [...always, "shipping → orders", "worker → shipping"].sort(),
   steps: [
     "authorize done",
-    "cancel done",
     "confirm done",
     "prepare done",
     "release done",
     "reserve done",
+    "settle done",
     "ship refused",
-    "transition done",
     "void done",
   ],
 };

@@ -61,7 +61,8 @@ describe("one order among 64 in one list", () => {
   let orderIds: string[];
   let trace: JaegerTrace;
   before(async () => {
-    traced = await TracedStack.start();
+    // Nothing happens to an order before it was looked at.
+    traced = await TracedStack.start({ environment: { shipping: { PACKING_MS: "15000" } } });
     orderIds = await fullSaga(traced);
     for (const orderId of orderIds) await traced.reaches(orderId, OrderStatus.DELIVERED);
     trace = await traced.trace(orderIds[40] ?? "", deliveredShape);

@@ -1,8 +1,16 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import pg from "pg";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { databaseServices, services } from "../../../services/services.ts";
-import { type JaegerTrace, serviceOf, tagOf, untilSeen } from "../../observers/jaeger-query.ts";
+import {
+  type JaegerSpan,
+  type JaegerTrace,
+  linksOf,
+  serviceOf,
+  tagOf,
+  untilSeen,
+} from "../../observers/jaeger-query.ts";
 import { declinedShape, deliveredShape, shipmentFailedShape } from "./traces-expected.ts";
 import { assertShape, shapeOf, TracedStack } from "./traces-stack.ts";
 
@@ -64,7 +72,6 @@ describe("the traces that Jaeger has", () => {
       "payments: gateway capture at card-gateway",
       "shipping: carrier book at carrier",
       "shipping: warehouse pack at warehouse",
-      "worker: temporal signal at temporal",
       "worker: temporal start at temporal",
     ]);
   });
@@ -77,16 +84,73 @@ describe("the traces that Jaeger has", () => {
     }
   });
 
-  test("survive a worker that is killed with SIGKILL in the middle", async () => {
+  test("have all episodes of an order: each begins in orders, and ends when the order rests again", async () => {
     const orderId = await traced.place({ postalCode: "SIM-SLOW" });
-    const confirmed = (trace: JaegerTrace) => shapeOf(trace).steps.includes("confirm done");
-    await untilSeen(() => traced.jaeger.orderTrace(orderId), confirmed, 20_000);
-    traced.stack.kill("worker", "SIGKILL");
-    await traced.stack.ready("worker");
     await traced.reaches(orderId, OrderStatus.DELIVERED);
     const trace = await assertShape(traced, orderId, deliveredShape);
-    const workers = new Set(spansOf(trace, "worker").map(({ processID }) => processID));
-    assert.equal(workers.size, 2, `the worker before the kill and the one after it, not ${[...workers].join(", ")}`);
+    const episodesOf = (spans: JaegerSpan[]) =>
+      [...new Set(spans.map((span) => String(tagOf(span, "saga.id"))))].sort();
+    const begun = episodesOf(spansOf(trace, "orders").filter(({ operationName }) => operationName === "dispatch"));
+    // Checkout, departure, what the carrier says at last, arrival.
+    assert.ok(begun.length >= 4, `${begun.length} episodes`);
+    const settling = spansOf(trace, "worker").filter((span) =>
+      /^settle|^deliver/.test(String(tagOf(span, "ordermesh.step"))),
+    );
+    assert.deepEqual(episodesOf(settling), begun);
+  });
+
+  test("survive a worker that is killed with SIGKILL in the middle of an episode", async () => {
+    const client = new pg.Client({ connectionString: traced.stack.databaseUrl("payments", "postgres") });
+    await client.connect();
+    try {
+      await client.query("begin");
+      await client.query("lock table payment in exclusive mode");
+      const orderId = await traced.place();
+      const reserved = (trace: JaegerTrace) => shapeOf(trace).steps.includes("reserve done");
+      await untilSeen(() => traced.jaeger.orderTrace(orderId), reserved, 20_000);
+      traced.stack.kill("worker", "SIGKILL");
+      await traced.stack.ready("worker");
+      await client.query("commit");
+      await traced.reaches(orderId, OrderStatus.DELIVERED);
+      const trace = await assertShape(traced, orderId, deliveredShape);
+      const workers = new Set(spansOf(trace, "worker").map(({ processID }) => processID));
+      assert.equal(workers.size, 2, `the worker before the kill and the one after it, not ${[...workers].join(", ")}`);
+    } finally {
+      await client.end();
+    }
+  });
+});
+
+describe("orders that go on much later", () => {
+  let traced: TracedStack;
+  before(async () => {
+    const environment = { all: { TRACE_MAX_AGE_MS: "2000" }, shipping: { PACKING_MS: "4000" } };
+    traced = await TracedStack.start({ environment });
+  });
+  after(() => traced?.stop());
+
+  test("have a further trace for each episode, which is linked to the first", async () => {
+    const orderId = await traced.place();
+    await traced.reaches(orderId, OrderStatus.DELIVERED);
+    const first = await traced.trace(orderId);
+    const checkout = ["authorize done", "confirm done", "prepare done", "reserve done", "settle done"];
+    assert.deepEqual(shapeOf(first).steps, checkout);
+    const later = await untilSeen(
+      async () => {
+        const all = await traced.jaeger.find("worker", { "order.id": orderId });
+        return all.filter(({ traceID }) => traceID !== first.traceID);
+      },
+      (traces) => traces.some((trace) => shapeOf(trace).steps.includes("deliver done")),
+      20_000,
+    );
+    const steps = later.map((trace) => shapeOf(trace).steps.join(", ")).sort();
+    assert.deepEqual(steps, ["capture done, commit done, settle done, ship done", "deliver done"]);
+    for (const { traceID, spans } of later) {
+      const isLinked = spans.some((span) => linksOf(span).some((link) => link.traceID === first.traceID));
+      assert.ok(isLinked, `${traceID} is not linked to ${first.traceID}`);
+      const orderIds = new Set(spans.map((span) => tagOf(span, "order.id")).filter((id) => id !== undefined));
+      assert.deepEqual([...orderIds], [orderId]);
+    }
   });
 });
 

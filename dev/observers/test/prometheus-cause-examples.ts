@@ -25,10 +25,54 @@ const standingStill: readonly Example[] = [
     summary: "An order has been pending for 15m 0s (shop)",
   },
   {
-    alert: "OutboxLagging",
+    alert: "OrdersStalled",
+    at: "15m",
+    ...one(`orders_stalled{${ofService("orders")}, status="preparing"}`, "0x5 3x10", "0 3x4 0x10"),
+    labels: { status: "preparing" },
+    summary: "Orders that are preparing for too long: 3 (shop)",
+  },
+  {
+    alert: "ServiceAwayForOrders",
     at: "10m",
-    ...one(`orders_outbox_lag_seconds{${ofService("orders")}}`, "60x10", "0 20 40 0 20 40 0 20 25 28 0"),
-    summary: "An order waits for its saga since 1m 0s (shop)",
+    // Each of many waits for the gateway for some seconds: that is no reason to call it away.
+    ...one(`orders_oldest_waiting_seconds{${ofService("orders")}, waits_for="payments"}`, "0+60x10", "9 30 5 17x7"),
+    labels: { waits_for: "payments", service: "payments" },
+    summary: "Orders wait for payments since 10m 0s (shop)",
+  },
+  {
+    alert: "EventsLagging",
+    at: "10m",
+    // Nothing waits, but a start is not acknowledged.
+    fires: {
+      [`orders_oldest_due_event_seconds{${ofService("orders")}}`]: "0x10",
+      [`orders_outbox_lag_seconds{${ofService("orders")}}`]: "60x10",
+    },
+    quiet: {
+      [`orders_oldest_due_event_seconds{${ofService("orders")}}`]: "0 20 40 0 20 40 0 20 25 28 0",
+      [`orders_outbox_lag_seconds{${ofService("orders")}}`]: "5x10",
+    },
+    summary: "What happened to an order waits since 1m 0s (shop)",
+  },
+  {
+    alert: "ShipmentNewsLagging",
+    at: "10m",
+    fires: { [`shipping_relay_lag_seconds{${ofService("shipping")}, relay="shipment.news"}`]: "0+60x10" },
+    quiet: {
+      [`shipping_relay_lag_seconds{${ofService("shipping")}, relay="shipment.news"}`]: "0 90 0x10",
+      [`shipping_relay_lag_seconds{${ofService("shipping")}, relay="shipment.booking"}`]: "0+60x10",
+    },
+    summary: "Orders has not heard what became of a parcel since 10m 0s (shop)",
+  },
+  {
+    alert: "ShipmentNewsRefused",
+    at: "12m",
+    fires: { [`shipping_news_total{${ofService("shipping")}, news="PACKED", outcome="refused"}`]: "0x5 10x10" },
+    quiet: {
+      [`shipping_news_total{${ofService("shipping")}, news="PACKED", outcome="refused"}`]: "10x30",
+      [`shipping_news_total{${ofService("shipping")}, news="PACKED", outcome="failed"}`]: "0+1x30",
+    },
+    labels: { news: "PACKED" },
+    summary: "Orders refused news of parcels (PACKED) in ten minutes: 10 (shop)",
   },
   {
     alert: "StockLow",
@@ -45,8 +89,35 @@ const standingStill: readonly Example[] = [
   {
     alert: "StepsParked",
     at: "10m",
-    ...one(`saga_parked_steps{${ofService("worker")}}`, "0x5 1x5", "1 0x10"),
-    summary: "Steps that wait for an operator: 1 (shop)",
+    // Rows of orders, as each process of orders shows them, and a workflow of the kind before.
+    fires: {
+      [`orders_parked{${ofService("orders")}, step="capture"}`]: "_x5 2x5",
+      [`orders_parked{${shop}, service="orders", instance="orders-2:8080", step="capture"}`]: "_x5 2x5",
+      [`orders_parked{${ofService("orders")}, step="void"}`]: "_x5 1x5",
+      [`saga_parked_steps{${ofService("worker")}}`]: "0x5 1x5",
+    },
+    quiet: {
+      [`orders_parked{${ofService("orders")}, step="capture"}`]: "1 _x10",
+      [`saga_parked_steps{${ofService("worker")}}`]: "1 0x10",
+    },
+    summary: "Steps that wait for an operator: 4 (shop)",
+  },
+  {
+    alert: "WorkflowsLost",
+    at: "12m",
+    ...one(`orders_given_back_total{${ofService("orders")}}`, "0x5 10x10", "7x30"),
+    summary: "Orders whose workflow was lost in ten minutes: 10 (shop)",
+  },
+  {
+    alert: "SagaCallsRefused",
+    at: "12m",
+    fires: { [`rpc_server_refused_total{${ofService("payments")}, class="saga"}`]: "0x5 10x10" },
+    quiet: {
+      [`rpc_server_refused_total{${ofService("payments")}, class="saga"}`]: "10x30",
+      [`rpc_server_refused_total{${ofService("payments")}, class="caller"}`]: "0+10x30",
+    },
+    labels: { service: "payments" },
+    summary: "payments refused 10 calls of the saga in ten minutes (shop)",
   },
   {
     alert: "WorkflowsFailing",

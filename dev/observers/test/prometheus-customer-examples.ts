@@ -109,8 +109,11 @@ export const customerExamples: readonly Example[] = [
   {
     alert: "ManyStepsParked",
     at: "10m",
-    fires: { [`saga_parked_steps{${shop}}`]: "3x5 30x10" },
-    quiet: { [`saga_parked_steps{${shop}}`]: "3x15" },
+    fires: {
+      [`orders_parked{${shop}, step="capture"}`]: "3x5 20x10",
+      [`orders_parked{${shop}, step="void"}`]: "10x15",
+    },
+    quiet: { [`orders_parked{${shop}, step="capture"}`]: "3x15", [`saga_parked_steps{${shop}}`]: "3x15" },
     summary: "Steps that are parked: 30 (shop)",
   },
 ];

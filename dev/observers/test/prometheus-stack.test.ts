@@ -73,9 +73,9 @@ describe("the business numbers in Prometheus", () => {
 describe("a step that the gateway refuses for good", () => {
   it("is seen as parked, with the error that its runbook names, until an operator resolves it", async () => {
     using clients = new OperatorClients(world.stack);
-    const orderId = await clients.order("tok_capture_decline");
-    const parked = async () => (await world.query("max(saga_parked_steps)"))[0]?.value;
-    await until(async () => (await parked()) === 1, "the parked step", visible);
+    const orderId = await clients.park(world);
+    const parked = async () => (await world.query("namespace:parked_steps:sum"))[0]?.value;
+    await until(async () => (await parked()) === 1, "the sum of the parked steps", visible);
     const { steps } = await clients.sagas.listParkedSteps({});
     assert.deepEqual(
       steps.map(({ orderId: of, step }) => [of, step]),
@@ -134,6 +134,8 @@ describe("the rules and dashboards", () => {
     "temporal_workflow_failed_total",
     "temporal_workflow_task_execution_failed_total",
     "temporal_request_failure_total",
+    // The task of an episode comes with the answer to its start, while a worker has a place for it.
+    "temporal_workflow_task_schedule_to_start_latency_seconds_bucket",
   ];
   /** What Prometheus itself makes; with the labels of the alert. */
   const ofPrometheus = ["ALERTS"];

@@ -212,6 +212,14 @@ export class OperatorClients implements Disposable {
     return this.shopper.place(await this.shopper.customer("operator"), { ...pen, cardToken, requestId: cardToken });
   }
 
+  /** Orders what the gateway refuses to capture, and returns the order's id when its step is seen as parked. */
+  async park(world: World): Promise<string> {
+    const orderId = await this.order("tok_capture_decline");
+    const parked = async () => (await world.query("max(orders_parked)"))[0]?.value === 1;
+    await until(parked, "the parked step", visible);
+    return orderId;
+  }
+
   [Symbol.dispose](): void {
     this.shopper[Symbol.dispose]();
     this.#clients.close();

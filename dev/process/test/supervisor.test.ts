@@ -54,6 +54,26 @@ describe("a program that is started", () => {
     });
   }
 
+  test("stays away when it is taken down, until it is restarted", async () => {
+    const said: string[] = [];
+    const supervisor = await Supervisor.open(folder, { say: (sentence) => said.push(sentence) });
+    try {
+      const { spec } = program("steady", "");
+      const steady = { ...spec, args: ["-e", "setInterval(() => {}, 60000)"] };
+      await supervisor.start(steady, { probe: async () => undefined, deadlineMs: 30_000 });
+      const first = supervisor.pid("steady");
+      await supervisor.takeDown("steady", "SIGKILL");
+      assert.equal(supervisor.pid("steady"), undefined);
+      await supervisor.restart("steady");
+      assert.notEqual(supervisor.pid("steady"), first);
+      assert.equal(said.length, 0, said.join("\n"));
+      supervisor.kill("steady", "SIGKILL");
+      await until(() => said.some((sentence) => sentence.endsWith("is ready again.")), "it is revived as before");
+    } finally {
+      await supervisor.stop(5_000);
+    }
+  });
+
   test("is left out with a sentence when it keeps dying and the others do without it", async () => {
     const said: string[] = [];
     const supervisor = await Supervisor.open(folder, { say: (sentence) => said.push(sentence) });

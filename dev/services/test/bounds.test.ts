@@ -25,10 +25,12 @@ import {
   BatchReserveStockResponseSchema,
   ReserveStockResponseSchema,
 } from "#gen/shop/inventory/v1/inventory_service_pb.js";
+import { ShipmentNewsSchema } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { file_shop_type_v1_rules } from "#gen/shop/type/v1/rules_pb.js";
 import { loadConfig, platformConfig } from "#platform/config.ts";
 import { newId } from "#platform/id.ts";
 import { maxLocations, maxParts } from "../../../services/inventory/src/allocation.ts";
+import { maxEvents } from "../../../services/orders/src/episode/order-event.ts";
 import { requestId } from "../../../services/worker/src/activities/entry-key.ts";
 import { steps } from "../../../services/worker/src/workflows/step-table.ts";
 
@@ -90,6 +92,10 @@ const address = (length: (limit: number) => number, lines: number, more: object)
   country: "DE",
   ...more,
 });
+/** What shipping tells of a shipment, as the order's events name it. */
+const news = ShipmentNewsSchema.values.filter(({ number }) => number > 0).map(({ localName }) => localName);
+/** Of a saga's memory, which is JSON in UTF-8. */
+const maxSagaBytes = 256 * 1024;
 /** What a refusal may be called: an order remembers why it failed. */
 const reasons = parts
   .filter((part) => part.kind === "enum" && part.name.endsWith("ErrorReason"))
@@ -181,10 +187,21 @@ const things: Readonly<Record<string, Thing>> = {
     to: ["note"],
   },
   "tracking number": {
-    takes: ["x", emoji(64)],
-    refuses: ["", letters(65)],
+    takes: ["x", emoji(128)],
+    refuses: ["", letters(129)],
     from: ["shipping.ReportTrackingEventRequest.tracking_number"],
     to: ["tracking_number"],
+  },
+  "what became of a shipment": { takes: news, to: ["sagas.ShipmentReported.news"] },
+  "what a saga remembers": {
+    takes: ["{}", "x".repeat(maxSagaBytes)],
+    refuses: ["", "x".repeat(maxSagaBytes + 1), emoji(maxSagaBytes / 4 + 1)],
+    from: ["orders.SettleOrderRequest.saga"],
+    to: ["sagas.EpisodeOrder.saga"],
+  },
+  "what happened to an order: those that it was claimed for, and a cancellation while it is carried": {
+    takes: [entries(0), entries(maxEvents + 1)],
+    to: ["events"],
   },
   "trace context": { takes: ["", `00-${"a".repeat(32)}-${"b".repeat(16)}-01`], to: ["traceparent", "traceparents"] },
   batch: { takes: [entries(1), entries(256)], to: ["requests", "reports"] },
@@ -203,6 +220,8 @@ const alone = new Set([
     "orders.UpdateCustomerRequest.revision",
   ],
   ...["inventory.ReserveStockRequest.time_to_live", "inventory.AdjustStockRequest.delta"],
+  ...["orders.SettleOrderRequest.retry_after", "orders.SettleOrderRequest.waits_for", "orders.ParkedOrderStep.error"],
+  "orders.ListParkedOrdersRequest.older_than",
   ...["inventory.AdjustStockRequest.reason", "payments.RefundPaymentRequest.reason"],
   ...["shipping.TrackingEvent.event_id", "shipping.TrackingEvent.place"],
   ...["given_name", "family_name", "email", "phone"].map((name) => `orders.CreateCustomerRequest.${name}`),

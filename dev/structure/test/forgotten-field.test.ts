@@ -31,7 +31,7 @@ describe("a field that is forgotten", () => {
     const field = "  // What the card in the parcel says.\n  string gift_message = 99;";
     const messages = [
       ["orders/v1/order.proto", "Order"],
-      ["sagas/v1/saga.proto", "SagaOrder"],
+      ["sagas/v1/saga.proto", "EpisodeCheckout"],
       ["shipping/v1/shipping_service.proto", "CreateShipmentRequest"],
       ["shipping/v1/shipment.proto", "Shipment"],
     ] as const;
@@ -40,7 +40,7 @@ describe("a field that is forgotten", () => {
     await run(process.execPath, generate, { cwd: repository.folder, timeoutMs, keepOutput: true });
     assert.deepEqual(await broken(), [
       "services/orders/src/api/order-proto.ts",
-      "services/orders/src/dispatch/saga-proto.ts",
+      "services/orders/src/episode/episode-proto.ts",
       "services/shipping/src/api/shipment-proto.ts",
       "services/worker/src/activities/shipping.ts",
     ]);
@@ -58,7 +58,7 @@ describe("a field that is forgotten", () => {
     await insert("services/shipping/src/packing/warehouse.ts", "  readonly address: Address;", field);
     assert.deepEqual(await broken(), [
       "services/orders/src/api/order-proto.ts",
-      "services/orders/src/dispatch/saga-proto.ts",
+      "services/orders/src/episode/episode-proto.ts",
       "services/orders/src/order/order-intake.ts",
       "services/orders/src/order/order-row.ts",
       "services/orders/src/order/order.repository.ts",

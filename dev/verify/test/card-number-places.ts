@@ -12,8 +12,9 @@ export const inDatabases: readonly string[] = [
   ...of("CreateCustomer ", names),
   ...of("UpdateCustomer ", names),
   ...of("CreateOrder shipping_address.", address),
-  ...["CreateOrder card_token", "CancelOrder reason", "CancelOrderSaga reason"],
+  ...["CreateOrder card_token", "CancelOrder reason", "DecideParkedStep note", "ResolveParkedStep note"],
   ...of("BatchTransitionOrders requests[].failure.", ["reason", "customer_message"]),
+  ...of("BatchSettleOrders requests[].failure.", ["reason", "customer_message"]),
   ...["AdjustStock reason", "RefundPayment reason", "BatchRefundPayments requests[].reason"],
   ...["AuthorizePayment card_token", "BatchAuthorizePayments requests[].card_token"],
   ...of("CreateShipment address.", address),
@@ -24,9 +25,11 @@ export const inDatabases: readonly string[] = [
 /** Fields whose text is kept in the history of a workflow. */
 export const inHistories: readonly string[] = [
   ...of("CreateOrder shipping_address.", address),
-  ...["CreateOrder card_token", "CancelOrder reason", "CancelOrderSaga reason"],
+  ...["CreateOrder card_token", "CancelOrder reason"],
+  ...of("StartEpisode orders[].checkout.shipping_address.", address),
+  "StartEpisode orders[].checkout.card_token",
   ...of("StartOrderSaga orders[].shipping_address.", address),
-  ...["StartOrderSaga orders[].card_token", "ResolveParkedStep note"],
+  "StartOrderSaga orders[].card_token",
 ];
 
 const stockAudit = "^inventory\\.(?:audit_event\\.(?:subject|details\\.\\(name\\))|idempotency_key\\.response)$";
@@ -41,7 +44,13 @@ export const meant: Readonly<Record<string, RegExp>> = {
   phone: /^orders\.(?:customer|idempotency_key\.response)\.phone$/,
   // A refusal says which article is unknown.
   sku: new RegExp(`\\.sku$|\\.refusal\\.message$|${stockAudit}`),
-  location_id: new RegExp(`\\.location_id$|^shipping\\.audit_event\\.details\\.location$|${stockAudit}`),
+  // What an episode is told.
+  tracking_number: /^history\..*\.trackingNumber$/,
+  step: /^history\..*\.step$/,
+  saga: /^history\..*\.failure\.customerMessage$/,
+  location_id: new RegExp(
+    `\\.location_id$|\\.locationId$|^orders\\.(?:order_event\\.event_id|customer_order\\.episode_events\\.id)$|^shipping\\.audit_event\\.details\\.location$|${stockAudit}`,
+  ),
 };
 
 /** Whether a line is the audit log's, which is written beside the log, and says of which article or place it speaks. */

@@ -103,6 +103,8 @@ export interface Filling {
   readonly text: (field: TextField, at: string) => string;
   /** Values of enums that are not the first one: `TransitionOrderRequest.status`. */
   readonly values?: Readonly<Record<string, number>>;
+  /** The field that is wanted: of fields that exclude each other it is the one on the way to it; the first one otherwise. */
+  readonly wanted?: TextField;
   /** How many entries a list of the request has, and a list further within; an address takes three lines. */
   readonly lengths: readonly [outer: number, inner: number];
 }
@@ -122,6 +124,7 @@ function fill(schema: DescMessage, filling: Filling, within: Place): ReflectMess
   const length = filling.lengths[within.path === "" ? 0 : 1];
   for (const field of schema.fields) {
     const [path, at] = [`${within.path}${field.name}`, `${within.at}${field.name}`];
+    if (isExcluded(field, filling, within.path)) continue;
     if (field.fieldKind === "list") {
       for (let index = 0; index < length; index += 1) {
         const entry = valueFor(field, filling, { path: `${path}[]`, at: `${at}[${index}]` });
@@ -133,6 +136,14 @@ function fill(schema: DescMessage, filling: Filling, within: Place): ReflectMess
     }
   }
   return message;
+}
+
+/** Whether another field of the same oneof is filled. */
+function isExcluded({ oneof, name }: DescField, { wanted }: Filling, within: string): boolean {
+  if (!oneof) return false;
+  const onTheWay = (field: DescField) => wanted && `${wanted.path}.`.startsWith(`${within}${field.name}.`);
+  const chosen = oneof.fields.find(onTheWay) ?? oneof.fields[0];
+  return chosen?.name !== name;
 }
 
 function valueFor(field: DescField, filling: Filling, place: Place) {
@@ -148,5 +159,6 @@ function valueFor(field: DescField, filling: Filling, place: Place) {
 
 /** What has happened has a time; filters by time would find nothing. */
 function timeOf(field: DescField) {
-  return field.name === "event_time" ? reflect(TimestampSchema, timestampNow()) : undefined;
+  const hasHappened = field.name === "event_time" || getOption(field, rulesOf).required;
+  return hasHappened ? reflect(TimestampSchema, timestampNow()) : undefined;
 }

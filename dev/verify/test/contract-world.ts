@@ -1,7 +1,9 @@
 import type { Client } from "@connectrpc/connect";
+import pg from "pg";
+import { OrderEpisodeService, ParkedStepDecision } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
-import { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { Clients } from "#platform/grpc/clients.ts";
+import { decodeId, newId } from "#platform/id.ts";
 import { until } from "#testing/until.ts";
 import { Shopper } from "../../shop/shopper.ts";
 import type { Stack } from "../../stack/stack.ts";
@@ -16,18 +18,22 @@ export interface Prepared {
   readonly values?: Readonly<Record<string, number>>;
 }
 
+const parkedStep = "capture:north";
+
 /** Makes what calls are about: customers, orders at any stage, a step that waits for an operator. */
 export class World implements Disposable {
   readonly #shopper: Shopper;
   readonly #clients = new Clients({ defaultTimeoutMs: 10_000, maxMessageBytes: 4 * 1024 * 1024 });
-  readonly #sagas: Client<typeof SagaService>;
+  readonly #episodes: Client<typeof OrderEpisodeService>;
+  readonly #database: string;
   #orders = 0;
   #customerId = "";
   #delivered!: Ids;
 
   private constructor(stack: Stack) {
     this.#shopper = new Shopper(stack);
-    this.#sagas = this.#clients.client(SagaService, stack.address("worker"));
+    this.#episodes = this.#clients.client(OrderEpisodeService, stack.address("orders"));
+    this.#database = stack.databaseUrl("orders", "postgres");
   }
 
   /** Fills a shelf and has an order delivered. */
@@ -48,11 +54,18 @@ export class World implements Disposable {
   async prepare({ method }: ContractCall): Promise<Prepared> {
     switch (method.name) {
       case "CancelOrder":
-      case "CancelOrderSaga":
         return { ids: await this.#order(OrderStatus.PREPARING) };
       case "BatchTransitionOrders": {
         const values = { "TransitionOrderRequest.status": OrderStatus.FAILED };
         return { ids: await this.#order(OrderStatus.PREPARING), values };
+      }
+      case "BatchSettleOrders": {
+        const values = { "SettleOrderRequest.status": OrderStatus.FAILED };
+        return { ids: await this.#carried(await this.#order(OrderStatus.PREPARING)), values };
+      }
+      case "DecideParkedStep": {
+        const values = { "DecideParkedStepRequest.decision": ParkedStepDecision.RESOLVE };
+        return { ids: await this.#parked(), values };
       }
       case "ResolveParkedStep":
         return { ids: await this.#parked() };
@@ -69,14 +82,34 @@ export class World implements Disposable {
     await until(isThere, `${OrderStatus[status]} of an order`, patient);
     const { sagaId, shipments } = await this.#shopper.get(orderId);
     const { shipmentId = "", trackingNumber = "" } = shipments[0] ?? {};
-    return { customerId: this.#customerId, orderId, sagaId, shipmentId, trackingNumber, step: "capture:north" };
+    const ids = { customerId: this.#customerId, orderId, sagaId, shipmentId, trackingNumber };
+    return { ...ids, episodeId: newId(), step: parkedStep };
   }
 
-  /** A step that nobody can do: its order was ended behind the saga's back. */
+  /** An order that rests is given to an episode, of which no workflow knows. */
+  async #carried(ids: Ids): Promise<Ids> {
+    const client = new pg.Client({ connectionString: this.#database });
+    await client.connect();
+    try {
+      const text = "update customer_order set episode_id = $2 where order_id = $1 and episode_id is null";
+      const values = [decodeId(ids.orderId), decodeId(ids.episodeId)];
+      await until(async () => (await client.query(text, values)).rowCount === 1, "an order that rests", patient);
+    } finally {
+      await client.end();
+    }
+    return ids;
+  }
+
+  /** A step that waits for an operator, of an order to which nothing happens any more. */
   async #parked(): Promise<Ids> {
-    const look = async () => (await this.#sagas.listParkedSteps({})).steps[0];
-    const { orderId, sagaId, step } = await until(look, "a parked step", patient);
-    return { ...this.ids, orderId, sagaId, step };
+    const ids = await this.#carried(await this.#order(OrderStatus.DELIVERED));
+    const { orderId, episodeId, step } = ids;
+    const { saga } = await this.#episodes.getOrderSaga({ orderId });
+    const parked = { step, reason: "CAPTURE_REFUSED", error: "as agreed" };
+    const settlement = { orderId, episodeId, saga: saga?.saga ?? "{}", parked };
+    const { outcomes } = await this.#episodes.batchSettleOrders({ requests: [settlement] });
+    if (outcomes[0]?.outcome.case !== "response") throw new Error(`not parked: ${JSON.stringify(outcomes)}`);
+    return ids;
   }
 
   [Symbol.dispose](): void {

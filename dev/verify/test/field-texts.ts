@@ -10,13 +10,15 @@ export interface Ids {
   readonly customerId: string;
   readonly orderId: string;
   readonly sagaId: string;
+  /** The episode that the order is in, when it is in one. */
+  readonly episodeId: string;
   readonly shipmentId: string;
   readonly trackingNumber: string;
   readonly step: string;
 }
 
 /** Calls that make something for an order that nobody has heard of. */
-const makers = /^(?:StartOrderSaga|(?:Batch)?(?:ReserveStock|CreateShipments?|AuthorizePayments?))$/;
+const makers = /^(?:StartOrderSaga|StartEpisode|(?:Batch)?(?:ReserveStock|CreateShipments?|AuthorizePayments?))$/;
 let count = 0;
 
 /** A text that the contract allows and the service understands. */
@@ -43,13 +45,28 @@ export function ordinaryText({ method }: ContractCall, { field }: TextField, ids
     order_id: makes ? newId() : ids.orderId,
     payment_id: makes ? "" : ids.orderId,
     saga_id: method.name === "StartOrderSaga" ? newId() : makes ? "" : ids.sagaId,
+    episode_id: method.name === "StartEpisode" ? newId() : ids.episodeId,
+    episode_ids: ids.episodeId,
+    saga: sagaThatSays("as agreed"),
+    news: "PACKED",
     step: ids.step,
   };
   return texts[field.name] ?? "as agreed";
 }
 
+/** What a saga that is over remembers. */
+function sagaThatSays(customerMessage: string): string {
+  return JSON.stringify({
+    stage: "FAILED",
+    status: "FAILED",
+    steps: [],
+    parcels: [],
+    failure: { reason: "X", customerMessage },
+  });
+}
+
 /** Fields whose text must be what it says, or the call does not get far. */
-const exact = new Set(["saga_id", "shipment_id", "traceparent", "traceparents"]);
+const exact = new Set(["saga_id", "episode_id", "episode_ids", "news", "shipment_id", "traceparent", "traceparents"]);
 
 /** Whether people may write what they like into a field; also a card's token, of which nobody knows the form. */
 export function takesWords({ field }: TextField): boolean {
@@ -122,6 +139,7 @@ export class Numbers {
     ];
     const fitting = forms.filter((form) => form.length <= longest && new RegExp(pattern).test(form));
     if (email) return `${digits}@example.com`;
+    if (field.name === "saga") return sagaThatSays(spaced);
     return fitting.length > 0 ? pick(fitting, this.#next) : digits;
   }
 }

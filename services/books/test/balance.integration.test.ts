@@ -3,7 +3,7 @@ import { after, before, describe, it } from "node:test";
 import { encodeId } from "#platform/id.ts";
 import type { DatabaseService } from "../../services.ts";
 import { type Balance, takeBalance } from "../src/balance/balance.ts";
-import { id, openWorld, operationId, orders, shipmentId, type World, writeParcel } from "./world.ts";
+import { id, openWorld, operationId, orders, shipmentId, type World, writeOpenParcel, writeParcel } from "./world.ts";
 
 let world: World;
 before(async () => {
@@ -263,6 +263,76 @@ const audit: readonly Tampering[] = [
   },
 ];
 
+const forget = "delete from order_event where order_id = $1";
+
+/** The order that is under way, and what becomes of it. */
+const carried: readonly (Omit<Tampering, "says"> & { readonly state?: string; readonly says?: string })[] = [
+  {
+    what: "an order has nothing coming, and nobody carries it",
+    service: "orders",
+    sql: forget,
+    values: [pending.id],
+    says: `order ${named(pending)} is pending and nobody carries it`,
+  },
+  {
+    what: "the episode of an order is not there",
+    service: "orders",
+    sql: `with gone as (${forget}) update customer_order set episode_id = $1 where order_id = $1`,
+    values: [pending.id],
+    says: `order ${named(pending)} is pending and its episode has not settled it for 15 minutes`,
+  },
+  {
+    what: "the episode of an order is old",
+    service: "orders",
+    sql: `with gone as (${forget}), begun as (
+        insert into episode (episode_id, order_ids, start_time) values ($1, array[$1::uuid], now() - interval '16 minutes'))
+      update customer_order set episode_id = $1 where order_id = $1`,
+    values: [pending.id],
+    says: `order ${named(pending)} is pending and its episode has not settled it for 15 minutes`,
+  },
+  {
+    what: "the episode of an order is young",
+    service: "orders",
+    sql: `with gone as (${forget}), begun as (
+        insert into episode (episode_id, order_ids) values ($1, array[$1::uuid]))
+      update customer_order set episode_id = $1 where order_id = $1`,
+    values: [pending.id],
+    state: "carried",
+  },
+  {
+    what: "a step of an order is parked",
+    service: "orders",
+    sql: `with gone as (${forget}) update customer_order set parked_step = 'capture:north', park_time = now() - interval '90 s'
+      where order_id = $1`,
+    values: [pending.id],
+    state: "parked",
+  },
+  {
+    what: "an order is carried again later",
+    service: "orders",
+    sql: "update order_event set due_time = now() + interval '1 minute' where order_id = $1",
+    values: [pending.id],
+    state: "again later",
+  },
+  {
+    what: "a workflow of the kind before has an order",
+    service: "orders",
+    sql: `with gone as (${forget}) update customer_order set saga_id = $2 where order_id = $1`,
+    values: [pending.id, id("99")],
+    state: "old",
+  },
+];
+
+/** What shipping has still to tell of a shipment, by how it stands. */
+const shipments: readonly (readonly [status: string, told: string, isOwed: boolean])[] = [
+  ["preparing", "", true],
+  ["ready", "", true],
+  ["ready", "packed", false],
+  ["booking", "packed", true],
+  ["failed", "", true],
+  ["failed", "packing_failed", false],
+];
+
 const sentencesOf = ({ findings }: Balance) => findings.flatMap(({ wrong }) => wrong);
 
 describe("the books, read by roles that may only read", () => {
@@ -274,7 +344,7 @@ describe("the books, read by roles that may only read", () => {
     assert.deepEqual(sentencesOf(balance), []);
     assert.deepEqual([balance.inBalance, balance.underway], [true, 1]);
     const [rest, ...others] = balance.rests;
-    assert.deepEqual([rest?.status, rest?.orders, others], ["pending", 1, []]);
+    assert.deepEqual([rest?.status, rest?.state, rest?.orders, others], ["pending", "due", 1, []]);
     assert.ok(rest && rest.longestSeconds >= 600 && rest.longestSeconds < 700, `${rest?.longestSeconds} s`);
   });
 
@@ -290,6 +360,37 @@ describe("the books, read by roles that may only read", () => {
       );
       assert.equal(balance.inBalance, false);
       for (const [index, { wrong }] of balance.findings.entries()) if (wrong.length > 0) caught.add(index);
+    });
+  }
+
+  for (const { what, service, sql, values, says, state } of carried) {
+    it(`${says ? "are not" : "are in balance"} when ${what}`, async () => {
+      await world.change(service, sql, values);
+      const balance = await takeBalance(world.urls);
+      await world.restore(service);
+      assert.deepEqual(sentencesOf(balance), says ? [says] : []);
+      if (state)
+        assert.deepEqual(
+          balance.rests.map((rest) => [rest.state, rest.orders]),
+          [[state, 1]],
+        );
+      for (const [index, { wrong }] of balance.findings.entries()) if (wrong.length > 0) caught.add(index);
+    });
+  }
+
+  for (const [status, told, isOwed] of shipments) {
+    const news = told === "" ? "nothing" : told;
+    it(`${isOwed ? "are in balance" : "are not"} when a shipment is ${status} and orders has heard ${news}`, async () => {
+      await world.change("orders", forget, [pending.id]);
+      await writeOpenParcel(world.change, pending, { status, told });
+      const balance = await takeBalance(world.urls);
+      await world.restore();
+      const says = `order ${named(pending)} is pending and nobody carries it`;
+      assert.deepEqual(sentencesOf(balance), isOwed ? [] : [says]);
+      assert.deepEqual(
+        balance.rests.map((rest) => rest.state),
+        ["waiting"],
+      );
     });
   }
 

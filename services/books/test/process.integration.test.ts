@@ -68,7 +68,7 @@ describe("the books as a process", { concurrency: false }, () => {
     assert.equal(last.message, "the books are in balance");
     assert.deepEqual([last["service.name"], last["books.findings"], last["orders.count"]], ["books", 0, 1]);
     assert.equal(messages(ended).filter((message) => message.startsWith("in balance: ")).length, last["books.checks"]);
-    assert.ok(messages(ended).includes("orders that are pending"));
+    assert.ok(messages(ended).includes("orders that are pending: due"));
     const metrics = await pushed();
     assert.equal(metrics.get("ordermesh_verify_findings"), 0);
     assert.equal(metrics.get("ordermesh_verify_checks"), last["books.checks"]);

@@ -150,7 +150,7 @@ export async function openWorld(): Promise<World> {
 type Change = World["change"];
 
 const tables: Readonly<Record<DatabaseService, readonly string[]>> = {
-  orders: ["order_line", "customer_order", "audit_event"],
+  orders: ["order_line", "customer_order", "order_event", "episode", "audit_event"],
   payments: ["ledger_entry", "payment_operation", "payment", "audit_event", "simulator.gateway_record"],
   inventory: ["stock_level", "reservation", "stock_movement", "audit_event"],
   shipping: ["shipment", "audit_event", "simulator.booking"],
@@ -169,6 +169,9 @@ async function restore(change: Change): Promise<void> {
     await writeParcels(change, order);
   }
   await writeRefusedCard(change);
+  await change("orders", "insert into order_event (order_id, event_id, kind) values ($1, 'placed', 'placed')", [
+    orders.pending.id,
+  ]);
   for (const service of databaseServices) await change(service, "commit");
 }
 
@@ -357,6 +360,23 @@ export async function writeParcel(
   );
   const details = { location: from };
   await writeEvent(change, "shipping", { order: order.id, action: `shipment.${status}`, details });
+}
+
+/** Writes a parcel that has not left, and of which orders is told. */
+export async function writeOpenParcel(
+  change: Change,
+  order: { readonly id: string },
+  { status, told }: { readonly status: string; readonly told: string },
+): Promise<void> {
+  await change(
+    "shipping",
+    `insert into shipment (shipment_id, order_id, location_id, status, lines, address, saga_id, reported, told_news, failed_by)
+    values ($1, $1, 'north', $2, '[]', '{}', '', true, $3, case when $2 = 'failed' then 'warehouse' end)`,
+    [order.id, status, told],
+  );
+  const events: Readonly<Record<string, string>> = { preparing: "created", failed: "failed" };
+  const action = `shipment.${events[status] ?? "packed"}`;
+  await writeEvent(change, "shipping", { order: order.id, action, details: { location: "north" } });
 }
 
 async function writeParcels(change: Change, order: Order): Promise<void> {

@@ -1,6 +1,8 @@
 import { z } from "zod";
 
 const milliseconds = z.coerce.number().int().min(1);
+const minuteMs = 60_000;
+const dayMs = 24 * 60 * minuteMs;
 
 /** What the orders service reads from its environment besides the platform's own. */
 export const ordersConfig = {
@@ -28,4 +30,12 @@ export const ordersConfig = {
   EPISODE_SWEEP_EVERY_MS: milliseconds.default(5_000),
   /** Younger episodes are not asked for. */
   EPISODE_SWEEP_AGE_MS: z.coerce.number().int().min(0).default(10_000),
+  /** For how long an order may be PENDING until it counts as stalled. More than the worker's patience with a checkout. */
+  ORDER_STALLED_PENDING_MS: milliseconds.default(20 * minuteMs),
+  /** For how long an order may be CONFIRMED until it counts as stalled. */
+  ORDER_STALLED_CONFIRMED_MS: milliseconds.default(10 * minuteMs),
+  /** For how long an order may be PREPARING until it counts as stalled. As long as warehouses may take. */
+  ORDER_STALLED_PREPARING_MS: milliseconds.default(3 * dayMs),
+  /** For how long an order may be SHIPPED until it counts as stalled. As long as carriers may take. */
+  ORDER_STALLED_SHIPPED_MS: milliseconds.default(21 * dayMs),
 };

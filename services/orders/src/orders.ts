@@ -6,7 +6,7 @@ import { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_servi
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import type { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { AuditTrail } from "#platform/audit/audit-trail.ts";
-import { Relay } from "#platform/batch/relay.ts";
+import type { Relay } from "#platform/batch/relay.ts";
 import type { ConfigOf, PlatformConfig } from "#platform/config.ts";
 import type { Database } from "#platform/database/database.ts";
 import type { Logger } from "#platform/log/logger.ts";
@@ -40,6 +40,7 @@ import { OrderRepository } from "./order/order.repository.ts";
 import { cancelRequestEntry, type StepDecisionRequest, stepDecisionEntry } from "./order/order-audit.ts";
 import { OrderIntake } from "./order/order-intake.ts";
 import { OrderMover } from "./order/order-mover.ts";
+import { createProgressWatch } from "./order/order-progress.ts";
 import { changeChannel } from "./order/order-transition.repository.ts";
 
 /** What the orders service is built from; a test gives its own. */
@@ -56,9 +57,6 @@ export interface OrdersContext {
   /** Where the audit log is published: where the logger writes. */
   readonly output: NodeJS.WritableStream;
 }
-
-/** Between two looks at how long orders wait for their first answer, in milliseconds. */
-const pendingEveryMs = 2_000;
 
 /** What every subject of the service builds on. */
 interface Ground extends OrdersContext {
@@ -87,7 +85,7 @@ export function buildOrders(context: OrdersContext): ServiceParts {
   });
   const audit = new AuditTrail({ service: "orders", database, registry, logger, config, output });
   const apis = buildApis(ground, { ...following, ...episodes, legacy, intake });
-  const loops = [...episodes.loops, legacy.relay, watchPending(ground), audit];
+  const loops = [...episodes.loops, legacy.relay, watchProgress(ground), audit];
   const batches = [intake, mover, episodes.settler, episodes.reports];
   return {
     services: [...apis, audit.registration],
@@ -220,14 +218,14 @@ function buildCancellation({ database, sagas }: Ground, { follower, legacy, star
   });
 }
 
-/** Orders wait for the saga's first answer; a saga that does not get on shows here before anywhere else. */
-function watchPending({ repository, metrics, logger }: Ground): Relay {
-  const sweep = async () => {
-    const oldest = await repository.oldestPending();
-    metrics.oldestPending.set(oldest ? Math.max(0, Date.now() - oldest.getTime()) / 1_000 : 0);
-    return 0;
+function watchProgress({ config, database, metrics, logger }: Ground): Relay {
+  const allowedMs = {
+    pending: config.ORDER_STALLED_PENDING_MS,
+    confirmed: config.ORDER_STALLED_CONFIRMED_MS,
+    preparing: config.ORDER_STALLED_PREPARING_MS,
+    shipped: config.ORDER_STALLED_SHIPPED_MS,
   };
-  return new Relay({ name: "watching pending orders", everyMs: pendingEveryMs, log: logger, sweep });
+  return createProgressWatch({ database, metrics, logger, allowedMs });
 }
 
 /** What runs beside the calls. */

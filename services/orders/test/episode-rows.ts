@@ -71,14 +71,20 @@ export function settlement(orderId: string, episodeId: string, changes: Settleme
   return create(SettleOrderRequestSchema, { ...resting, ...changes });
 }
 
-/** The starts that had an order. */
+/** The starts that had an order; one that is slow to be acknowledged is repeated. */
 export function startsOf(worker: FakeWorker, orderId: string): StartEpisodeRequest[] {
   return worker.starts.filter(({ orders }) => orders.some((order) => order.orderId === orderId));
 }
 
-/** The order as the last start of it had it. */
+/** The episodes that had an order, each by its first start. */
+export function episodesWith(worker: FakeWorker, orderId: string): StartEpisodeRequest[] {
+  const starts = startsOf(worker, orderId).toReversed();
+  return [...new Map(starts.map((start) => [start.episodeId, start])).values()].toReversed();
+}
+
+/** The order as its last episode was started with it. */
 export function lastStart(worker: FakeWorker, orderId: string): { episodeId: string; order: EpisodeOrder } | undefined {
-  const start = startsOf(worker, orderId).at(-1);
+  const start = episodesWith(worker, orderId).at(-1);
   const order = start?.orders.find((each) => each.orderId === orderId);
   return start && order && { episodeId: start.episodeId, order };
 }

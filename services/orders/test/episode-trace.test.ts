@@ -38,7 +38,7 @@ function startsOf(worker: FakeWorker): EpisodeStarts {
 }
 
 /** Hands an episode over and tells what the worker's call found around it. */
-async function handOver(orders: EpisodeOrder[]): Promise<Seen & { batch: string }> {
+async function handOver(orders: EpisodeOrder[]): Promise<Seen & { batch: string; told: string[] }> {
   const worker = new FakeWorker();
   const batch = newId();
   let seen: Seen | undefined;
@@ -48,7 +48,8 @@ async function handOver(orders: EpisodeOrder[]): Promise<Seen & { batch: string 
   };
   assert.equal(await startsOf(worker).start({ episodeId: batch, orders }), "acknowledged");
   assert.ok(seen);
-  return { ...seen, batch };
+  const told = worker.starts.flatMap((episode) => episode.orders.map(({ traceparent }) => traceIdOf(traceparent)));
+  return { ...seen, batch, told };
 }
 
 function orderOf(traced: boolean, createTime = new Date()): EpisodeOrder {
@@ -74,8 +75,9 @@ function orderOf(traced: boolean, createTime = new Date()): EpisodeOrder {
 describe("the trace in which orders are handed to the worker", () => {
   test("of one order is the order's", async () => {
     const order = orderOf(true);
-    const { traceparent, batch, sagaId, orderId } = await handOver([order]);
+    const { traceparent, batch, sagaId, orderId, told } = await handOver([order]);
     assert.equal(traceIdOf(traceparent), traceIdOf(order.traceparent));
+    assert.deepEqual(told, [traceIdOf(order.traceparent)]);
     assert.deepEqual({ sagaId, orderId }, { sagaId: batch, orderId: order.orderId });
     const { attributes } = kept.one("dispatch");
     assert.deepEqual(attributes, { "saga.id": batch, "order.id": order.orderId, "ordermesh.list.size": 1 });
@@ -83,8 +85,9 @@ describe("the trace in which orders are handed to the worker", () => {
 
   test("of one order that waited for hours is a new one, linked to the order's", async () => {
     const order = orderOf(true, new Date("2020-01-01"));
-    const { traceparent } = await handOver([order]);
+    const { traceparent, told } = await handOver([order]);
     assert.notEqual(traceIdOf(traceparent), traceIdOf(order.traceparent));
+    assert.deepEqual(told, [traceIdOf(traceparent)]);
     const { links, parentSpanContext } = kept.one("dispatch");
     assert.equal(parentSpanContext, undefined);
     assert.deepEqual(
@@ -105,6 +108,19 @@ describe("the trace in which orders are handed to the worker", () => {
     );
     assert.deepEqual({ sagaId, orderId }, { sagaId: batch, orderId: undefined });
     assert.equal(attributes["ordermesh.list.size"], 3);
+  });
+
+  test("of orders of long ago among others is their own for each, linked to its first", async () => {
+    const [old, other, young] = [orderOf(true, new Date("2020-01-01")), orderOf(false), orderOf(true)] as const;
+    const { traceparent, told } = await handOver([old, other, young]);
+    const [oldTrace, otherTrace, youngTrace] = told;
+    assert.deepEqual([otherTrace, youngTrace], ["", traceIdOf(young.traceparent)]);
+    const resumed = kept.all().find(({ attributes }) => attributes["order.id"] === old.orderId);
+    assert.equal(resumed?.spanContext().traceId, oldTrace);
+    assert.deepEqual(
+      resumed?.links.map(({ context }) => context.traceId).sort(),
+      [traceIdOf(traceparent), traceIdOf(old.traceparent)].sort(),
+    );
   });
 
   test("is not kept when none of the orders' is", async () => {

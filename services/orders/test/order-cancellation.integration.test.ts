@@ -6,7 +6,7 @@ import { type Order, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { newId } from "#platform/id.ts";
 import { readAuditLog } from "#testing/audit-log.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
-import { eager, kinds, lastStart, type SettlementChanges, settlement, startsOf, stored } from "./episode-rows.ts";
+import { eager, episodesWith, kinds, lastStart, type SettlementChanges, settlement, stored } from "./episode-rows.ts";
 import { FakeWorker, sagaRefusal } from "./fake-worker.ts";
 import {
   eventually,
@@ -99,7 +99,7 @@ describe("cancelling orders", () => {
       assert.equal((await cancel(orderId, requestId)).order?.status, OrderStatus.CANCELLED);
       assert.equal((await cancel(orderId, requestId)).order?.status, OrderStatus.CANCELLED, "a repetition");
       assert.equal(worker.cancels.length, 0);
-      assert.equal(startsOf(worker, orderId).length, 2);
+      assert.equal(episodesWith(worker, orderId).length, 2);
       assert.equal(reason(await refusal(cancel(orderId))), "NOT_CANCELLABLE");
       const log = (await readAuditLog(test.database)).filter((event) => event.orderId === orderId);
       assert.deepEqual(
@@ -171,7 +171,7 @@ describe("cancelling orders", () => {
       assert.equal(order?.status, OrderStatus.PENDING);
       worker.terminate(episodeId);
       await using _sweeping = await startReplica(test.database, worker, eager);
-      await eventually(() => assert.equal(startsOf(worker, orderId).length, 2));
+      await eventually(() => assert.equal(episodesWith(worker, orderId).length, 2));
       const started = lastStart(worker, orderId)?.order;
       assert.deepEqual(kinds(started?.events ?? []).sort(), ["cancellation", "placed", "retry"]);
     });
@@ -193,7 +193,7 @@ describe("cancelling orders", () => {
           throw sagaRefusal(answer, Code.FailedPrecondition);
         };
         await replica.orders.cancelOrder({ requestId: unique("cancel"), orderId, reason: "no" }, { timeoutMs: 10_000 });
-        await eventually(() => assert.equal(startsOf(worker, orderId).length, 2));
+        await eventually(() => assert.equal(episodesWith(worker, orderId).length, 2));
         assert.deepEqual(kinds(lastStart(worker, orderId)?.order.events ?? []), ["cancellation"]);
       }
     });

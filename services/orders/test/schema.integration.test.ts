@@ -17,6 +17,7 @@ import { SagaOutbox } from "../src/legacy/saga-outbox.repository.ts";
 import { migrations } from "../src/migrations/list.ts";
 import { createOrderMetrics } from "../src/order/metrics.ts";
 import { type OrderFilter, OrderRepository } from "../src/order/order.repository.ts";
+import { createProgressWatch } from "../src/order/order-progress.ts";
 import { transitionOrders } from "../src/order/order-transition.repository.ts";
 import { ordersDatabase } from "./harness.ts";
 import { Recorded } from "./recorded.ts";
@@ -150,6 +151,17 @@ describe("the schema of orders", () => {
         await watch.stop();
       },
       [/order_event_due_idx/, /customer_order_parked_idx/, /customer_order_waiting_idx/],
+    ],
+    [
+      "orders that do not get on",
+      async () => {
+        const metrics = createOrderMetrics(new Registry());
+        const allowedMs = { pending: 1, confirmed: 1, preparing: 1, shipped: 1 };
+        const watch = createProgressWatch({ database: recorded, metrics, logger: quietLogger(), allowedMs });
+        watch.start();
+        await watch.stop();
+      },
+      [/customer_order_status_idx/, /order_event_pkey/],
     ],
   ];
   for (const [name, run, indexes] of statements) {

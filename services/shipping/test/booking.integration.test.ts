@@ -91,7 +91,7 @@ describe("booking with the simulated carrier", () => {
     };
   };
 
-  for (const number of ["", "T\u0000", "\ud800", "T".repeat(65), "line\nline"]) {
+  for (const number of ["", "T\u0000", "\ud800", "T".repeat(129), "line\nline"]) {
     it(`calls off what the carrier books under ${JSON.stringify(number.slice(0, 9))}, which is no number`, async () => {
       const shipment = await world.create();
       await world.openBooking({ carrier: numbering(() => number) }).book(request(shipment, "ship"));

@@ -52,7 +52,7 @@ export async function buildWorker(context: WorkerContext): Promise<ServiceParts>
   const legacy = new LegacySagas(calls, { ...start, options: sagaOptions(config) });
   const rows = new OrderRows(clients.episodes);
   const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
-  showParkedSteps(registry, { client, rows }, logger);
+  showParkedSteps(registry, client, logger);
   return {
     services: [
       register(SagaService, new SagaApi({ episodes, rows, legacy, pageTokens, metrics, audit: clients.orders })),

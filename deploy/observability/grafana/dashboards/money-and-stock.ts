@@ -102,7 +102,7 @@ export const moneyAndStock = dashboard({
         }),
         lines({
           title: "Holds that ended by themselves",
-          description: "Orders whose saga did not come back in time. Should be 0.",
+          description: "Orders that were not carried on in time. Should be 0.",
           unit: "short",
           queries: [
             [`sum by (service) (rate(inventory_expired_holds_total{${scope}}[$__rate_interval]))`, "{{service}}"],
@@ -123,6 +123,24 @@ export const moneyAndStock = dashboard({
               "{{service}} {{status}}",
             ],
           ],
+        }),
+        lines({
+          title: "News that orders is told, by outcome",
+          description: "Refused is put aside and never heard. Runbook: shipment-news-refused.",
+          unit: "short",
+          queries: [
+            [
+              `sum by (service, news, outcome) (rate(shipping_news_total{${scope}}[$__rate_interval]))`,
+              "{{service}} {{news}} {{outcome}}",
+            ],
+          ],
+        }),
+        lines({
+          title: "What waits, the oldest",
+          description: "To be packed, booked, or told to orders (shipment.news). Runbook: shipment-news-lagging.",
+          unit: "s",
+          bad: 60,
+          queries: [[`max by (service, relay) (shipping_relay_lag_seconds{${scope}})`, "{{service}} {{relay}}"]],
         }),
         lines({
           title: "Carrier, 99th percentile",

@@ -34,7 +34,20 @@ export const orders = dashboard({
           description: "Parked steps. Runbook: steps-parked.",
           unit: "short",
           bad: 1,
-          queries: [[`max(saga_parked_steps{${scope}})`, "parked"]],
+          queries: [[`sum(namespace:parked_steps:sum{${scope}})`, "parked"]],
+        }),
+        figure({
+          title: "Orders that wait for a service",
+          description: "They are carried again until it is back. Runbook: service-away-for-orders.",
+          unit: "short",
+          queries: [[`sum(max by (namespace, waits_for) (orders_waiting{${scope}}))`, "orders"]],
+        }),
+        figure({
+          title: "Orders that do not get on",
+          description: "Unchanged for longer than their status allows. Runbook: orders-stalled.",
+          unit: "short",
+          bad: 1,
+          queries: [[`sum(max by (namespace, status) (orders_stalled{${scope}}))`, "orders"]],
         }),
       ],
     },
@@ -81,18 +94,28 @@ export const orders = dashboard({
       ],
     },
     {
-      title: "Hand-over to the saga",
+      title: "Episodes",
       panels: [
         lines({
-          title: "Age of the oldest order without a saga",
-          description: "0 when there is none. Runbook: outbox-lagging.",
+          title: "Events that wait to be carried, the oldest",
+          description:
+            "How long something that happened to an order waits, and how long a start waits for the worker. Runbook: events-lagging.",
           unit: "s",
           bad: 30,
-          queries: [[`max by (service) (orders_outbox_lag_seconds{${scope}})`, "{{service}}"]],
+          queries: [
+            [`max by (service) (orders_oldest_due_event_seconds{${scope}})`, "{{service}} event"],
+            [`max by (service) (orders_outbox_lag_seconds{${scope}})`, "{{service}} new order or start"],
+          ],
         }),
         lines({
-          title: "Starts of sagas, by outcome",
-          description: "Anything but acknowledged is repeated or given up.",
+          title: "Events that wait to be carried",
+          description: "What happened to orders and is in no episode yet.",
+          unit: "short",
+          queries: [[`max by (service) (orders_due_events{${scope}})`, "{{service}}"]],
+        }),
+        lines({
+          title: "Starts of episodes, by outcome",
+          description: "Anything but acknowledged is repeated; what is refused for good is taken apart.",
           unit: "short",
           queries: [
             [
@@ -102,13 +125,50 @@ export const orders = dashboard({
           ],
         }),
         lines({
-          title: "Orders in one saga",
-          description: "How many orders were inserted together, on average. More under load.",
+          title: "Orders in one episode, and in one insert",
+          description:
+            "How many orders are carried by one workflow, and inserted together, on average. More under load.",
           unit: "short",
           queries: [
             [
+              `sum(rate(orders_episode_size_sum{${scope}}[$__rate_interval])) / sum(rate(orders_episode_size_count{${scope}}[$__rate_interval]))`,
+              "episode",
+            ],
+            [
               `sum(rate(orders_list_size_sum{${scope}}[$__rate_interval])) / sum(rate(orders_list_size_count{${scope}}[$__rate_interval]))`,
-              "orders",
+              "insert",
+            ],
+          ],
+        }),
+        lines({
+          title: "Orders that wait for a service",
+          description: "By whom they wait for. A few for seconds are usual. Runbook: service-away-for-orders.",
+          unit: "short",
+          queries: [[`max by (waits_for) (orders_waiting{${scope}})`, "{{waits_for}}"]],
+        }),
+        lines({
+          title: "Orders that wait for a service, the oldest",
+          description: "By whom it waits for. Above a minute the service is away. Runbook: service-away-for-orders.",
+          unit: "s",
+          bad: 60,
+          queries: [[`max by (waits_for) (orders_oldest_waiting_seconds{${scope}})`, "{{waits_for}}"]],
+        }),
+        lines({
+          title: "Orders that do not get on, by status",
+          description: "Unchanged for longer than their status allows, and nothing says why. Runbook: orders-stalled.",
+          unit: "short",
+          bad: 1,
+          queries: [[`max by (status) (orders_stalled{${scope}})`, "{{status}}"]],
+        }),
+        lines({
+          title: "Orders given back",
+          description: "Orders a second whose workflow was lost; they are carried anew. Runbook: workflows-lost.",
+          unit: "short",
+          queries: [
+            [`sum by (service) (rate(orders_given_back_total{${scope}}[$__rate_interval]))`, "{{service}} given back"],
+            [
+              `sum by (service) (rate(saga_orders_over_total{${scope}}[$__rate_interval]))`,
+              "{{service}} settled by a workflow that was given up",
             ],
           ],
         }),

@@ -82,7 +82,7 @@ export const overview = dashboard({
         lines({
           title: "Calls that run",
           description:
-            "Calls in flight by class: more are refused than MAX_INFLIGHT (2,000 of callers), MAX_INFLIGHT_SAGA (2,000), MAX_INFLIGHT_OPERATOR (100) and MAX_WAITING (10,000 that wait for something).",
+            "Calls in flight by class: more are refused than MAX_INFLIGHT (2,000 of callers), MAX_INFLIGHT_SAGA (2,000), MAX_INFLIGHT_OPERATOR (100) and MAX_WAITING (10,000 that wait for something). Of the saga none should be refused. Runbook: saga-calls-refused.",
           unit: "short",
           queries: [
             [`sum by (service, class) (rpc_server_in_flight{${serviceScope}}) > 0`, "{{service}} {{class}}"],

@@ -4,7 +4,7 @@ import { dashboard, figure, lines, scope } from "./parts.ts";
 export const temporal = dashboard({
   uid: "ordermesh-temporal",
   title: "Ordermesh · Sagas and Temporal",
-  description: "Steps of the sagas, parked ones, and how the worker keeps up with Temporal.",
+  description: "Steps of the sagas, what holds them up, and how the worker keeps up with Temporal.",
   rows: [
     {
       title: "Now",
@@ -14,7 +14,7 @@ export const temporal = dashboard({
           description: "They wait for an operator. Runbook: steps-parked.",
           unit: "short",
           bad: 1,
-          queries: [[`max(saga_parked_steps{${scope}})`, "parked"]],
+          queries: [[`sum(namespace:parked_steps:sum{${scope}})`, "parked"]],
         }),
         figure({
           title: "Oldest pending order",
@@ -57,6 +57,23 @@ export const temporal = dashboard({
           ],
         }),
         lines({
+          title: "Parked steps, by step",
+          description:
+            "Orders that rest until an operator decides; without a step: in workflows of the kind before episodes. Runbook: steps-parked.",
+          unit: "short",
+          bad: 1,
+          queries: [
+            [`max by (step) (orders_parked{${scope}})`, "{{step}}"],
+            [`max(saga_parked_steps{${scope}})`, "in workflows"],
+          ],
+        }),
+        lines({
+          title: "Parked steps, the oldest",
+          description: "How long the oldest order waits for an operator, by step.",
+          unit: "s",
+          queries: [[`max by (step) (orders_oldest_parked_seconds{${scope}})`, "{{step}}"]],
+        }),
+        lines({
           title: "Orders, by stage",
           description: "Orders a second that reach a stage of the saga.",
           unit: "short",
@@ -71,7 +88,8 @@ export const temporal = dashboard({
       panels: [
         lines({
           title: "Workflow tasks wait, 95th percentile",
-          description: "How long a task waits for a worker. Above 1 s there are too few. Runbook: worker-saturated.",
+          description:
+            "How long a task waits for a worker, those left out that come with the start of an episode. Above 1 s there are too few workers. Runbook: worker-saturated.",
           unit: "s",
           bad: 1,
           queries: [
@@ -105,7 +123,7 @@ export const temporal = dashboard({
         }),
         lines({
           title: "Workflows a second",
-          description: "Completed, and failed, which never should. Runbook: workflows-failing.",
+          description: "Episodes that ended, and failed ones, which there should never be. Runbook: workflows-failing.",
           unit: "short",
           queries: [
             [
@@ -120,7 +138,8 @@ export const temporal = dashboard({
         }),
         lines({
           title: "Cached workflows",
-          description: "Workflows that the worker keeps in memory; one that is not there is replayed.",
+          description:
+            "Workflows that the worker keeps in memory: the episodes of the moment, and those of the kind before. One that is not there is replayed.",
           unit: "short",
           queries: [[`sum by (service) (temporal_sticky_cache_size{${scope}})`, "{{service}}"]],
         }),

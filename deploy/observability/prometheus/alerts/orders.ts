@@ -47,13 +47,57 @@ export const orderAlerts: RuleGroup = {
       description: "At least one customer waits for an answer to an order; 5 s are promised.",
     },
     {
-      alert: "OutboxLagging",
+      alert: "OrdersStalled",
       severity: "ticket",
-      expr: "max by (namespace) (orders_outbox_lag_seconds) > 30",
+      expr: "max by (namespace, status) (orders_stalled) > 0",
+      lasts: "5m",
+      labels: { service: "orders" },
+      summary: "Orders that are {{ $labels.status }} for too long: {{ $value }} ({{ $labels.namespace }})",
+      description:
+        "Nothing happens to these orders any more, and nothing says why: their customers wait for what nobody does.",
+    },
+    {
+      alert: "ServiceAwayForOrders",
+      severity: "ticket",
+      // One alert for each that is away, however many orders wait; it goes with what else that service suffers from.
+      expr: `label_replace(max by (namespace, waits_for) (orders_oldest_waiting_seconds) > 60,
+        "service", "$1", "waits_for", "(.+)")`,
+      lasts: "1m",
+      summary:
+        "Orders wait for {{ $labels.waits_for }} since {{ $value | humanizeDuration }} ({{ $labels.namespace }})",
+      description:
+        "It does not answer for at least one order, and the orders that need it rest. They are carried again until it does.",
+    },
+    {
+      alert: "EventsLagging",
+      severity: "ticket",
+      expr: `max by (namespace) (orders_oldest_due_event_seconds) > 30
+        or max by (namespace) (orders_outbox_lag_seconds) > 30`,
       lasts: "2m",
       labels: { service: "orders" },
-      summary: "An order waits for its saga since {{ $value | humanizeDuration }} ({{ $labels.namespace }})",
-      description: "Orders are accepted, but the worker does not take them over: they stay pending.",
+      summary: "What happened to an order waits since {{ $value | humanizeDuration }} ({{ $labels.namespace }})",
+      description:
+        "Orders are accepted, parcels are packed and arrive, but no episode begins: orders stay as they are meanwhile.",
+    },
+    {
+      alert: "ShipmentNewsLagging",
+      severity: "ticket",
+      expr: 'max by (namespace) (shipping_relay_lag_seconds{relay="shipment.news"}) > 60',
+      lasts: "2m",
+      labels: { service: "shipping" },
+      summary:
+        "Orders has not heard what became of a parcel since {{ $value | humanizeDuration }} ({{ $labels.namespace }})",
+      description: "Parcels are packed and arrive, but their orders do not know it: the next step is not taken.",
+    },
+    {
+      alert: "ShipmentNewsRefused",
+      severity: "ticket",
+      expr: 'sum by (namespace, news) (increase(shipping_news_total{outcome="refused"}[10m])) > 0',
+      lasts: "0m",
+      labels: { service: "shipping" },
+      summary:
+        "Orders refused news of parcels ({{ $labels.news }}) in ten minutes: {{ $value | humanize }} ({{ $labels.namespace }})",
+      description: "What is refused is not told again: the order of that parcel waits for news that it never hears.",
     },
     {
       alert: "StockLow",

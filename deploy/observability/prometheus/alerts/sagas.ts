@@ -7,20 +7,40 @@ export const sagaAlerts: RuleGroup = {
     {
       alert: "ManyStepsParked",
       severity: "page",
-      expr: "max by (namespace) (saga_parked_steps) >= 25",
+      expr: "namespace:parked_steps:sum >= 25",
       lasts: "2m",
-      labels: { service: "worker" },
+      labels: { service: "orders" },
       summary: "Steps that are parked: {{ $value }} ({{ $labels.namespace }})",
       description: "Many customers' orders stand still, and not one by one: something that all of them need is broken.",
     },
     {
       alert: "StepsParked",
       severity: "ticket",
-      expr: "max by (namespace) (saga_parked_steps) > 0",
+      expr: "namespace:parked_steps:sum > 0",
       lasts: "1m",
-      labels: { service: "worker" },
+      labels: { service: "orders" },
       summary: "Steps that wait for an operator: {{ $value }} ({{ $labels.namespace }})",
       description: "An order stands still for each of them until an operator retries or resolves the step.",
+    },
+    {
+      alert: "WorkflowsLost",
+      severity: "ticket",
+      expr: "sum by (namespace) (increase(orders_given_back_total[10m])) > 0",
+      lasts: "0m",
+      labels: { service: "worker" },
+      summary: "Orders whose workflow was lost in ten minutes: {{ $value | humanize }} ({{ $labels.namespace }})",
+      description:
+        "Their workflows ended without having settled them: ended by hand, timed out, failed or deleted. They are carried anew.",
+    },
+    {
+      alert: "SagaCallsRefused",
+      severity: "ticket",
+      expr: 'sum by (namespace, service) (increase(rpc_server_refused_total{class="saga"}[10m])) > 0',
+      lasts: "0m",
+      summary:
+        "{{ $labels.service }} refused {{ $value | humanize }} calls of the saga in ten minutes ({{ $labels.namespace }})",
+      description:
+        "Bounds keep the saga below what a service takes, so it should never be refused; its calls are repeated, orders are late.",
     },
     {
       alert: "WorkflowsFailing",
@@ -33,7 +53,7 @@ export const sagaAlerts: RuleGroup = {
       labels: { service: "worker" },
       summary: "Workflows that failed in ten minutes: {{ $value | humanize }} ({{ $labels.namespace }})",
       description:
-        "A workflow of ours parks what it cannot do and never fails, so its orders are not carried any more.",
+        "A workflow of ours never fails, whatever it meets: the code does. Its orders are carried anew, and fail it again.",
     },
     {
       alert: "WorkflowTasksFailing",

@@ -2,6 +2,7 @@ import { encodeId } from "#platform/id.ts";
 import { type DatabaseService, databaseServices } from "../../../services.ts";
 import { type Ask, askAt } from "./ask.ts";
 import { checkAudit } from "./audit.ts";
+import { checkCarried, readOwed, readWaiting } from "./carried.ts";
 import type { EndedOrder, Finding } from "./finding.ts";
 import { checkMoney } from "./money.ts";
 import { checkOrders } from "./orders.ts";
@@ -27,20 +28,29 @@ export interface Balance {
  */
 export async function takeBalance(urls: Readonly<Record<DatabaseService, string>>): Promise<Balance> {
   // Ended orders are read first: what belongs to them was written before, so every later look must see it.
-  const ended = await askAt(urls.orders, readEndedOrders);
+  const { ended, waiting } = await askAt(urls.orders, async (ask) => ({
+    ended: await readEndedOrders(ask),
+    waiting: await readWaiting(ask),
+  }));
   const stock = await askAt(urls.inventory, checkStock);
   const money = await askAt(urls.payments, checkMoney);
-  const parcels = await askAt(urls.shipping, checkParcels);
+  const { parcels, owed } = await askAt(urls.shipping, async (ask) => ({
+    parcels: await checkParcels(ask),
+    owed: await readOwed(ask),
+  }));
   const orders = await askAt(urls.orders, async (ask) => ({
     findings: await checkOrders(ask, { ended, stock, money, parcels }),
     rests: await readRests(ask),
+    waiting: await readWaiting(ask),
   }));
+  const underway = orders.rests.reduce((sum, rest) => sum + rest.orders, 0);
+  const carried = checkCarried({ before: waiting, after: orders.waiting, owed, underway });
   const audit = databaseServices.map((name) => askAt(urls[name], (ask) => checkAudit(name, ask)));
   const all = [stock, money, parcels, orders].flatMap((part) => part.findings);
-  const findings = [...all, ...(await Promise.all(audit))].map(inPublicTerms);
+  const findings = [...all, carried, ...(await Promise.all(audit))].map(inPublicTerms);
   return {
     findings,
-    underway: orders.rests.reduce((sum, rest) => sum + rest.orders, 0),
+    underway,
     rests: orders.rests,
     inBalance: findings.every(({ wrong }) => wrong.length === 0),
   };

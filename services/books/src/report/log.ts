@@ -11,8 +11,9 @@ export function logBalance(logger: Pick<Logger, "info" | "error">, balance: Bala
     if (wrong.length === 0) logger.info(`in balance: ${checked}`);
     else logger.error(`NOT in balance: it is not so that ${checked}`, { "books.wrong": wrong });
   }
-  for (const { status, orders, longestSeconds } of balance.rests) {
-    logger.info(`orders that are ${status}`, { "orders.count": orders, "books.longest_seconds": longestSeconds });
+  for (const { status, state, orders, longestSeconds } of balance.rests) {
+    const facts = { "orders.count": orders, "books.longest_seconds": longestSeconds };
+    logger.info(`orders that are ${status}: ${state}`, facts);
   }
   const facts = {
     "books.checks": result.checks,

@@ -11,7 +11,7 @@ export interface Verification {
   /** Orders that had not come to their end. */
   readonly underway: number;
   /** Where these stand, and for how long. */
-  readonly rests: readonly Rest[];
+  readonly rests: readonly Omit<Rest, "state">[];
   readonly seconds: number;
 }
 
@@ -67,9 +67,12 @@ export async function pushVerification(url: string, result: Verification): Promi
   const labelNames = ["status"] as const;
   const resting = new Gauge({ ...verificationHelp.resting, labelNames, registers });
   const restingSeconds = new Gauge({ ...verificationHelp.restingSeconds, labelNames, registers });
-  for (const { status, orders, longestSeconds } of result.rests) {
-    resting.set({ status }, orders);
-    restingSeconds.set({ status }, longestSeconds);
+  for (const [status, rests] of Map.groupBy(result.rests, (rest) => rest.status)) {
+    resting.set(
+      { status },
+      rests.reduce((sum, { orders }) => sum + orders, 0),
+    );
+    restingSeconds.set({ status }, Math.max(...rests.map(({ longestSeconds }) => longestSeconds)));
   }
   const gateway = new Pushgateway(url, { timeout: timeoutMs }, registry);
   await gateway.push({ jobName: "verify" });

@@ -3,10 +3,19 @@ import type { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { detached, withSubject } from "#platform/context.ts";
 import { isCallerFault } from "#platform/errors.ts";
 import type { Logger } from "#platform/log/logger.ts";
-import { resumeTrace, runSpan, startBatchSpan } from "#platform/trace/spans.ts";
+import {
+  activeTraceParent,
+  isYoung,
+  linksTo,
+  resumeTrace,
+  runSpan,
+  startBatchSpan,
+  startResumed,
+  traceParentOf,
+} from "#platform/trace/spans.ts";
 import type { OrderMetrics } from "../order/metrics.ts";
 import type { EpisodeRepository } from "./episode.repository.ts";
-import type { Episode } from "./episode.ts";
+import type { Episode, EpisodeOrder } from "./episode.ts";
 import { toStartEpisode } from "./episode-proto.ts";
 
 /** What starts work with. */
@@ -52,7 +61,7 @@ export class EpisodeStarts {
     try {
       await inDispatchTrace(episode, async () => {
         // Nothing is left to carry: it is only to be noted that it was.
-        if (episode.orders.length > 0) await sagas.startEpisode(toStartEpisode(episode), { timeoutMs });
+        if (episode.orders.length > 0) await sagas.startEpisode(toStartEpisode(inTheirTraces(episode)), { timeoutMs });
       });
     } catch (error) {
       return await this.#failed(episode, error);
@@ -106,4 +115,28 @@ function inDispatchTrace<T>({ episodeId, orders }: Episode, work: () => Promise<
   }
   const traceparents = orders.map(({ traceparent }) => traceparent);
   return runSpan(startBatchSpan(spanName, { attributes }, traceparents), work);
+}
+
+/** The episode with the trace in which each of its orders goes on; to be called in the trace of the handing over. */
+function inTheirTraces(episode: Episode): Episode {
+  const here = activeTraceParent();
+  if (here === undefined) return episode;
+  return {
+    ...episode,
+    orders: episode.orders.map((order) => ({ ...order, traceparent: traceOf(order, episode, here) })),
+  };
+}
+
+/** An order of long ago has a trace for each of its episodes, linked to its first one. */
+function traceOf({ orderId, traceparent, createTime: time }: EpisodeOrder, episode: Episode, here: string): string {
+  if (isYoung(time)) return traceparent;
+  if (episode.orders.length === 1) return here;
+  const attributes = {
+    "saga.id": episode.episodeId,
+    "order.id": orderId,
+    "ordermesh.list.size": episode.orders.length,
+  };
+  const span = startResumed({ traceparent, time }, { name: spanName, attributes, links: linksTo([here]) });
+  span?.end();
+  return traceParentOf(span);
 }

@@ -46,17 +46,18 @@ const backlogColumns = selectList<Backlog>({
 
 const backlog: SqlText = { name: "episode_backlog", prepared: false, text: `select ${backlogColumns}` };
 
-/** Orders that wait for an operator at one step, wherever it is. */
-interface ParkedAt {
-  readonly step: string;
+/** Orders that wait for the same: an operator's decision at one step, wherever that is, or a service. */
+interface Waiting {
+  readonly name: string;
   readonly orders: number;
+  /** How long the oldest of them waits. */
   readonly seconds: number;
 }
 
 const parked: SqlText = {
   name: "parked_count",
   prepared: false,
-  text: `select split_part(parked_step, ':', 1) as step, count(*)::int as orders,
+  text: `select split_part(parked_step, ':', 1) as name, count(*)::int as orders,
       extract(epoch from now() - min(park_time))::float8 as seconds
     from customer_order where park_time is not null group by 1`,
 };
@@ -64,21 +65,39 @@ const parked: SqlText = {
 const waiting: SqlText = {
   name: "waiting_count",
   prepared: false,
-  text: `select waits_for as "waitsFor", count(*)::int as orders from customer_order
-    where waits_for is not null group by 1`,
+  text: `select waits_for as name, count(*)::int as orders,
+      coalesce(extract(epoch from now() - min(wait_time)), 0)::float8 as seconds
+    from customer_order where waits_for is not null group by 1`,
 };
 
+/** For whom orders may wait: shown also while none does, so that the first one is a rise. */
+const awaited = ["inventory", "payments", "gateway", "shipping", "carrier", "orders"];
 /** The worker names steps and services; how many names there may be in a metric is not its to say. */
 const maxNames = 32;
 const otherName = "other";
 
 /** Tells the metrics and the admission of orders what waits. */
 export function createEpisodeWatch(options: EpisodeWatchOptions): Relay {
+  const { database, metrics, logger } = options;
+  const steps = new Set<string>();
+  const services = new Set(awaited);
+  const watchParked = async () => {
+    for (const { name, orders, seconds } of named(await database.query<Waiting>(parked), steps)) {
+      metrics.parked.set({ step: name }, orders);
+      metrics.oldestParked.set({ step: name }, seconds);
+    }
+  };
+  const watchWaiting = async () => {
+    for (const { name, orders, seconds } of named(await database.query<Waiting>(waiting), services)) {
+      metrics.waiting.set({ waits_for: name }, orders);
+      metrics.oldestWaiting.set({ waits_for: name }, seconds);
+    }
+  };
   const watch = async () => {
-    await Promise.all([watchBacklog(options), watchParked(options), watchWaiting(options)]);
+    await Promise.all([watchBacklog(options), watchParked(), watchWaiting()]);
     return 0;
   };
-  return new Relay({ name: "watching episodes", everyMs, log: options.logger, sweep: watch });
+  return new Relay({ name: "watching episodes", everyMs, log: logger, sweep: watch });
 }
 
 async function watchBacklog({ database, metrics, admission }: EpisodeWatchOptions): Promise<void> {
@@ -90,31 +109,18 @@ async function watchBacklog({ database, metrics, admission }: EpisodeWatchOption
   admission.observed(now.placedSeconds * 1_000);
 }
 
-async function watchParked({ database, metrics }: EpisodeWatchOptions): Promise<void> {
-  const rows = await database.query<ParkedAt>(parked);
-  metrics.parked.reset();
-  metrics.oldestParked.reset();
-  const oldest = new Map<string, number>();
-  for (const { step, orders, seconds: age } of rows) {
-    const name = bounded(oldest, step);
-    metrics.parked.inc({ step: name }, orders);
-    oldest.set(name, Math.max(oldest.get(name) ?? 0, age));
+/** One figure for each name that is known or new, as long as they are few; nobody waits for one that has no row any more. */
+function named(rows: readonly Waiting[], known: Set<string>): Waiting[] {
+  for (const { name } of rows) if (!known.has(name)) known.add(known.size < maxNames ? name : otherName);
+  const figures = new Map([...known].map((name) => [name, { name, orders: 0, seconds: 0 }]));
+  for (const { name: own, orders, seconds } of rows) {
+    const name = known.has(own) ? own : otherName;
+    const before = figures.get(name);
+    figures.set(name, {
+      name,
+      orders: orders + (before?.orders ?? 0),
+      seconds: Math.max(seconds, before?.seconds ?? 0),
+    });
   }
-  for (const [step, age] of oldest) metrics.oldestParked.set({ step }, age);
-}
-
-async function watchWaiting({ database, metrics }: EpisodeWatchOptions): Promise<void> {
-  const rows = await database.query<{ waitsFor: string; orders: number }>(waiting);
-  metrics.waiting.reset();
-  const seen = new Map<string, number>();
-  for (const { waitsFor, orders } of rows) {
-    const name = bounded(seen, waitsFor);
-    seen.set(name, orders);
-    metrics.waiting.inc({ waits_for: name }, orders);
-  }
-}
-
-/** A name of its own while there are few of them. */
-function bounded(known: ReadonlyMap<string, number>, name: string): string {
-  return known.has(name) || known.size < maxNames ? name : otherName;
+  return [...figures.values()];
 }

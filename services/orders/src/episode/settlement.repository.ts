@@ -93,6 +93,8 @@ const settledColumns = selectList<SettledRow>({
 /** What an order is set to that settles; what it does not change must be the same value, so that the update is HOT. */
 const assign = `, saga = coalesce(i.saga::json, o.saga), cancellable = i.cancellable,
       card_token = case when i.needs_card then o.card_token end, waits_for = i.waits_for,
+      wait_time = case when i.waits_for is null then null
+        when i.waits_for = o.waits_for then o.wait_time else now() end,
       parked_step = i.parked_step, parked_reason = i.parked_reason, parked_error = i.parked_error,
       park_time = case when i.parked_step is null then null
         when i.parked_step = o.parked_step then o.park_time else now() end,

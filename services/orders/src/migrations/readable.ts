@@ -2,7 +2,21 @@ import type { Readable } from "#platform/database/migrate.ts";
 
 /** Orders as the books compare them: without names, addresses and cards. */
 export const readable: Readable = {
-  customer_order: ["order_id", "status", "total", "shipments", "history", "create_time", "update_time"],
+  customer_order: [
+    "order_id",
+    "status",
+    "total",
+    "shipments",
+    "history",
+    "create_time",
+    "update_time",
+    "saga_id",
+    "episode_id",
+    "last_episode_id",
+    "park_time",
+  ],
+  order_event: ["order_id", "due_time"],
+  episode: ["episode_id", "start_time"],
   order_line: ["order_id", "sku", "quantity"],
   audit_event: ["order_id", "action", "details"],
 };

@@ -22,6 +22,10 @@ export interface OrderMetrics {
   readonly parked: Gauge<"step">;
   readonly oldestParked: Gauge<"step">;
   readonly waiting: Gauge<"waits_for">;
+  readonly oldestWaiting: Gauge<"waits_for">;
+  /** Orders that stay as they are for longer than they may. */
+  readonly stalled: Gauge<"status">;
+  readonly oldestStalled: Gauge<"status">;
 }
 
 const batchBuckets = [1, 2, 4, 8, 16, 32, 64];
@@ -46,7 +50,7 @@ export function createOrderMetrics(registry: Registry): OrderMetrics {
     }),
     outboxLag: new Gauge({
       name: "orders_outbox_lag_seconds",
-      help: "How long the oldest start of a workflow is not acknowledged by the worker; 0 when there is none.",
+      help: "How long the oldest new order waits to be carried, or a start for the worker to acknowledge it; 0 when there is none.",
       registers,
     }),
     oldestPending: new Gauge({
@@ -115,5 +119,20 @@ function ofEpisodes(registers: Registry[]) {
       "step",
     ]),
     waiting: gauge("orders_waiting", "Orders that rest until a service is back, by service.", ["waits_for"]),
+    oldestWaiting: gauge(
+      "orders_oldest_waiting_seconds",
+      "How long the oldest order waits for a service to be back, by service; 0 when there is none.",
+      ["waits_for"],
+    ),
+    stalled: gauge(
+      "orders_stalled",
+      "Orders that have not changed for longer than their status allows, and that neither an operator nor a service holds up; 1,000 means at least so many.",
+      ["status"],
+    ),
+    oldestStalled: gauge(
+      "orders_oldest_stalled_seconds",
+      "For how long the oldest of the stalled orders has not changed, by status; 0 when there is none.",
+      ["status"],
+    ),
   };
 }

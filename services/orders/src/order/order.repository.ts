@@ -121,11 +121,6 @@ const findOrders: SqlText = {
     ${withLines}`,
 };
 
-const oldestPending: SqlText = {
-  name: "order_oldest_pending",
-  text: `select create_time as "createTime" from customer_order where status = 'pending' order by order_id limit 1`,
-};
-
 const lowestId = firstIdAt(0);
 const highestId = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 
@@ -156,12 +151,6 @@ export class OrderRepository {
   async find(orderIds: readonly string[]): Promise<Order[]> {
     const rows = await this.#database.query<OrderRow>(findOrders, [orderIds.map(decodeId)]);
     return rows.map(toOrder);
-  }
-
-  /** When the oldest order was created that is neither confirmed nor refused. */
-  async oldestPending(): Promise<Date | undefined> {
-    const [row] = await this.#database.query<{ createTime: Date }>(oldestPending);
-    return row?.createTime;
   }
 
   /** At most `limit` orders, the newest first, older than the order `after` when it is given. */

@@ -199,6 +199,11 @@ export interface Begun {
   readonly time: Date;
 }
 
+/** Whether work that was begun then goes on in its own trace: it is younger than `TRACE_MAX_AGE_MS`, or no spans are made. */
+export function isYoung(time: Date): boolean {
+  return !active || Date.now() - time.getTime() < active.maxAgeMs;
+}
+
 /**
  * The span of work that was begun earlier, for the caller to end: a child of its trace while that is younger than
  * `TRACE_MAX_AGE_MS`, then a new trace that is linked to it as well. Undefined when the first trace is not kept, or no
@@ -207,8 +212,7 @@ export interface Begun {
 export function startResumed({ traceparent, time }: Begun, { name, ...options }: Resumed): Span | undefined {
   const parent = sampledContext(traceparent);
   if (!active || !parent) return undefined;
-  const young = Date.now() - time.getTime() < active.maxAgeMs;
-  if (young) return startSpan(name, options, trace.setSpanContext(ROOT_CONTEXT, parent));
+  if (isYoung(time)) return startSpan(name, options, trace.setSpanContext(ROOT_CONTEXT, parent));
   const links = [...(options.links ?? []), { context: parent }];
   return startSpan(name, { ...options, root: true, links }, ROOT_CONTEXT);
 }

@@ -137,40 +137,46 @@ const refusing: Readonly<Record<string, string>> = {
   id: `
     inventory.CommitReservationRequest.order_id inventory.ConfirmReservationRequest.order_id
     inventory.ReleaseReservationRequest.order_id inventory.ReserveStockRequest.order_id
-    orders.CancelOrderRequest.order_id orders.CreateOrderRequest.customer_id orders.GetCustomerRequest.customer_id
-    orders.GetOrderRequest.order_id orders.NoteStepDecisionRequest.order_id orders.TransitionOrderRequest.order_id
-    orders.UpdateCustomerRequest.customer_id orders.WatchOrderRequest.order_id
-    payments.AuthorizePaymentRequest.customer_id payments.AuthorizePaymentRequest.order_id
-    payments.CapturePaymentRequest.payment_id payments.GetPaymentRequest.payment_id
-    payments.RefundPaymentRequest.payment_id payments.VoidPaymentRequest.payment_id
-    sagas.CancelOrderSagaRequest.order_id sagas.GetSagaRequest.order_id sagas.ResolveParkedStepRequest.order_id
-    sagas.RetryParkedStepRequest.order_id sagas.SagaOrder.customer_id sagas.SagaOrder.order_id
-    sagas.ShipmentReport.order_id sagas.StartOrderSagaRequest.saga_id shipping.BookShipmentRequest.order_id
+    orders.CancelOrderRequest.order_id orders.CreateOrderRequest.customer_id orders.DecideParkedStepRequest.order_id
+    orders.GetCustomerRequest.customer_id orders.GetOrderRequest.order_id orders.GetOrderSagaRequest.order_id
+    orders.NoteStepDecisionRequest.order_id orders.ReportShipmentRequest.order_id orders.SettleOrderRequest.episode_id
+    orders.SettleOrderRequest.order_id orders.TransitionOrderRequest.order_id orders.UpdateCustomerRequest.customer_id
+    orders.WatchOrderRequest.order_id payments.AuthorizePaymentRequest.customer_id
+    payments.AuthorizePaymentRequest.order_id payments.CapturePaymentRequest.payment_id
+    payments.GetPaymentRequest.payment_id payments.RefundPaymentRequest.payment_id
+    payments.VoidPaymentRequest.payment_id sagas.BatchGetEpisodesRequest.episode_ids
+    sagas.CancelOrderSagaRequest.order_id sagas.EpisodeOrder.customer_id sagas.EpisodeOrder.order_id
+    sagas.GetSagaRequest.order_id sagas.ResolveParkedStepRequest.order_id sagas.RetryParkedStepRequest.order_id
+    sagas.SagaOrder.customer_id sagas.SagaOrder.order_id sagas.ShipmentReport.order_id
+    sagas.StartEpisodeRequest.episode_id sagas.StartOrderSagaRequest.saga_id shipping.BookShipmentRequest.order_id
     shipping.CancelShipmentRequest.order_id shipping.CreateShipmentRequest.order_id
     shipping.GetShipmentRequest.shipment_id
   `,
   "id or empty": `
     audit.ListAuditEventsRequest.order_id inventory.ListStockMovementsRequest.order_id
-    orders.ListOrdersRequest.customer_id payments.AuthorizePaymentRequest.payment_id
-    payments.ListLedgerEntriesRequest.payment_id payments.ListPaymentsRequest.customer_id
-    payments.ListPaymentsRequest.order_id shipping.ListShipmentsRequest.order_id
+    orders.ListOrdersRequest.customer_id orders.ListParkedOrdersRequest.customer_id
+    payments.AuthorizePaymentRequest.payment_id payments.ListLedgerEntriesRequest.payment_id
+    payments.ListPaymentsRequest.customer_id payments.ListPaymentsRequest.order_id
+    shipping.ListShipmentsRequest.order_id
   `,
   "request id": `
     inventory.AdjustStockRequest.request_id inventory.CommitReservationRequest.request_id
     inventory.ConfirmReservationRequest.request_id inventory.ReleaseReservationRequest.request_id
     inventory.ReserveStockRequest.request_id orders.CancelOrderRequest.request_id
     orders.CreateCustomerRequest.request_id orders.CreateOrderRequest.request_id
-    orders.NoteStepDecisionRequest.request_id orders.UpdateCustomerRequest.request_id
-    payments.AuthorizePaymentRequest.request_id payments.CapturePaymentRequest.request_id
-    payments.RefundPaymentRequest.request_id payments.VoidPaymentRequest.request_id
-    sagas.CancelOrderSagaRequest.request_id sagas.ResolveParkedStepRequest.request_id
-    sagas.RetryParkedStepRequest.request_id shipping.BookShipmentRequest.request_id
-    shipping.CancelShipmentRequest.request_id shipping.CreateShipmentRequest.request_id
+    orders.DecideParkedStepRequest.request_id orders.NoteStepDecisionRequest.request_id
+    orders.UpdateCustomerRequest.request_id payments.AuthorizePaymentRequest.request_id
+    payments.CapturePaymentRequest.request_id payments.RefundPaymentRequest.request_id
+    payments.VoidPaymentRequest.request_id sagas.CancelOrderSagaRequest.request_id
+    sagas.ResolveParkedStepRequest.request_id sagas.RetryParkedStepRequest.request_id sagas.StepDecided.request_id
+    shipping.BookShipmentRequest.request_id shipping.CancelShipmentRequest.request_id
+    shipping.CreateShipmentRequest.request_id shipping.ReportTrackingEventRequest.tracking_number
     shipping.TrackingEvent.event_id
   `,
   code: `
     inventory.AdjustStockRequest.location_id inventory.AdjustStockRequest.sku inventory.GetStockLevelRequest.sku
-    inventory.ReserveStockLine.sku orders.OrderLine.sku sagas.SagaOrderLine.sku sagas.ShipmentReport.location_id
+    inventory.ReserveStockLine.sku orders.OrderLine.sku orders.ReportShipmentRequest.location_id
+    sagas.SagaOrderLine.sku sagas.ShipmentReport.location_id sagas.ShipmentReported.location_id
     shipping.BookShipmentRequest.location_id shipping.CancelShipmentRequest.location_id
     shipping.CreateShipmentRequest.location_id shipping.ShipmentLine.sku
   `,
@@ -182,34 +188,38 @@ const refusing: Readonly<Record<string, string>> = {
   "at most 64": `
     inventory.BatchCommitReservationsRequest.traceparents inventory.BatchConfirmReservationsRequest.traceparents
     inventory.BatchReleaseReservationsRequest.traceparents inventory.BatchReserveStockRequest.traceparents
-    orders.BatchTransitionOrdersRequest.traceparents payments.BatchAuthorizePaymentsRequest.traceparents
-    payments.BatchCapturePaymentsRequest.traceparents payments.BatchRefundPaymentsRequest.traceparents
-    payments.BatchVoidPaymentsRequest.traceparents sagas.BatchReportShipmentsRequest.traceparents
-    sagas.CancelOrderSagaRequest.saga_id sagas.GetSagaRequest.saga_id sagas.ResolveParkedStepRequest.saga_id
-    sagas.RetryParkedStepRequest.saga_id sagas.SagaOrder.traceparent shipping.BatchBookShipmentsRequest.traceparents
+    orders.BatchReportShipmentsRequest.traceparents orders.BatchSettleOrdersRequest.traceparents
+    orders.BatchTransitionOrdersRequest.traceparents orders.ListParkedOrdersRequest.reason
+    orders.ParkedOrderStep.reason orders.ReportShipmentRequest.reason orders.SettleOrderRequest.waits_for
+    payments.BatchAuthorizePaymentsRequest.traceparents payments.BatchCapturePaymentsRequest.traceparents
+    payments.BatchRefundPaymentsRequest.traceparents payments.BatchVoidPaymentsRequest.traceparents
+    sagas.BatchReportShipmentsRequest.traceparents sagas.CancelOrderSagaRequest.saga_id sagas.EpisodeOrder.traceparent
+    sagas.GetSagaRequest.saga_id sagas.ResolveParkedStepRequest.saga_id sagas.RetryParkedStepRequest.saga_id
+    sagas.SagaOrder.traceparent sagas.ShipmentReported.reason shipping.BatchBookShipmentsRequest.traceparents
     shipping.BatchCancelShipmentsRequest.traceparents shipping.BatchCreateShipmentsRequest.traceparents
     shipping.BatchGetShipmentsRequest.traceparents shipping.CreateShipmentRequest.saga_id
   `,
   "1 to 64": `
-    orders.OrderFailure.reason sagas.ShipmentReport.saga_id shipping.ReportTrackingEventRequest.tracking_number
+    orders.OrderFailure.reason sagas.ShipmentReport.saga_id sagas.ShipmentReported.news
   `,
   "page token": `
     audit.ListAuditEventsRequest.page_token inventory.ListStockLevelsRequest.page_token
     inventory.ListStockMovementsRequest.page_token orders.ListCustomersRequest.page_token
-    orders.ListOrdersRequest.page_token payments.ListLedgerEntriesRequest.page_token
-    payments.ListPaymentsRequest.page_token sagas.ListParkedStepsRequest.page_token
-    shipping.ListShipmentsRequest.page_token
+    orders.ListOrdersRequest.page_token orders.ListParkedOrdersRequest.page_token
+    payments.ListLedgerEntriesRequest.page_token payments.ListPaymentsRequest.page_token
+    sagas.ListParkedStepsRequest.page_token shipping.ListShipmentsRequest.page_token
   `,
   "page size": `
     audit.ListAuditEventsRequest.page_size inventory.ListStockLevelsRequest.page_size
     inventory.ListStockMovementsRequest.page_size orders.ListCustomersRequest.page_size
-    orders.ListOrdersRequest.page_size payments.ListLedgerEntriesRequest.page_size
-    payments.ListPaymentsRequest.page_size sagas.ListParkedStepsRequest.page_size
-    shipping.ListShipmentsRequest.page_size
+    orders.ListOrdersRequest.page_size orders.ListParkedOrdersRequest.page_size
+    payments.ListLedgerEntriesRequest.page_size payments.ListPaymentsRequest.page_size
+    sagas.ListParkedStepsRequest.page_size shipping.ListShipmentsRequest.page_size
   `,
   batch: `
     inventory.BatchCommitReservationsRequest.requests inventory.BatchConfirmReservationsRequest.requests
     inventory.BatchReleaseReservationsRequest.requests inventory.BatchReserveStockRequest.requests
+    orders.BatchReportShipmentsRequest.requests orders.BatchSettleOrdersRequest.requests
     orders.BatchTransitionOrdersRequest.requests payments.BatchAuthorizePaymentsRequest.requests
     payments.BatchCapturePaymentsRequest.requests payments.BatchRefundPaymentsRequest.requests
     payments.BatchVoidPaymentsRequest.requests sagas.BatchReportShipmentsRequest.reports
@@ -219,15 +229,17 @@ const refusing: Readonly<Record<string, string>> = {
   "beside a batch": `
     inventory.BatchCommitReservationsRequest.traceparents inventory.BatchConfirmReservationsRequest.traceparents
     inventory.BatchReleaseReservationsRequest.traceparents inventory.BatchReserveStockRequest.traceparents
+    orders.BatchReportShipmentsRequest.traceparents orders.BatchSettleOrdersRequest.traceparents
     orders.BatchTransitionOrdersRequest.traceparents payments.BatchAuthorizePaymentsRequest.traceparents
     payments.BatchCapturePaymentsRequest.traceparents payments.BatchRefundPaymentsRequest.traceparents
     payments.BatchVoidPaymentsRequest.traceparents sagas.BatchReportShipmentsRequest.traceparents
-    shipping.BatchBookShipmentsRequest.traceparents shipping.BatchCancelShipmentsRequest.traceparents
-    shipping.BatchCreateShipmentsRequest.traceparents shipping.BatchGetShipmentsRequest.traceparents
+    sagas.EpisodeOrder.events shipping.BatchBookShipmentsRequest.traceparents
+    shipping.BatchCancelShipmentsRequest.traceparents shipping.BatchCreateShipmentsRequest.traceparents
+    shipping.BatchGetShipmentsRequest.traceparents
   `,
   lines: `
-    inventory.ReserveStockRequest.lines orders.CreateOrderRequest.lines sagas.SagaOrder.lines
-    shipping.CreateShipmentRequest.lines
+    inventory.ReserveStockRequest.lines orders.CreateOrderRequest.lines sagas.EpisodeCheckout.lines
+    sagas.SagaOrder.lines shipping.CreateShipmentRequest.lines
   `,
 };
 

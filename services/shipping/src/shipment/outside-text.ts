@@ -24,7 +24,7 @@ export function outsideFailure(code: string, reason: string): { code: string; re
 }
 
 /** As `ReportTrackingEvent` takes them. */
-const longestTrackingNumber = 64;
+const longestTrackingNumber = 128;
 
 /** Whether reports could name a parcel by this number: it is not empty, not too long, and can be stored as it is. */
 export function isTrackingNumber(text: string): boolean {

@@ -40,7 +40,7 @@ export class Tracking {
 }
 
 /** The longest texts of a report, in characters, as the proto has them. */
-const longest = { trackingNumber: 64, eventId: 128, place: 200 };
+const longest = { trackingNumber: 128, eventId: 128, place: 200 };
 
 /** A number that no parcel can have stays one; two ids that differ only in what cannot be stored are one. */
 function storable({ trackingNumber, event }: TrackingReport): TrackingReport {

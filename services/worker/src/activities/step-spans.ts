@@ -47,14 +47,14 @@ export function outsideOfTraces<T>(work: () => Promise<T>): Promise<T> {
   return running.run(undefined, () => underSpan(undefined, () => withContext({ traceParent }, work)));
 }
 
-/** When an order was made, which its id says. */
-function timeOfOrder(orderId: string): Date {
-  return isId(orderId) ? timeOf(orderId) : new Date();
+/** When a workflow was begun: its id says it. */
+function beginOf(sagaId: string): Date {
+  return isId(sagaId) ? timeOf(sagaId) : new Date();
 }
 
 /**
  * The spans of one attempt: one of the batch, in the workflow's trace, and one for each order that is traced, in its own
- * trace and linked to the batch's. Hours after the order was made they begin new traces, linked to the first ones.
+ * trace and linked to the batch's. Hours after the workflow was begun they begin new traces, linked to the first ones.
  */
 export class StepSpans {
   /** The span of the batch; undefined when no trace that it belongs to is kept. */
@@ -119,11 +119,10 @@ function startBatch(facts: AttemptFacts): Span | undefined {
     "ordermesh.attempt": attempt,
     "temporal.activity.local": local,
   };
-  const [first] = entries;
-  if (!workflowTrace || !first) return startBatchSpan(name, { attributes }, traceparents);
+  if (!workflowTrace) return startBatchSpan(name, { attributes }, traceparents);
   // A batch of one runs in its order's trace: a link would lead to where it is.
   const links = linksTo(traceparents.filter((traceparent) => traceIdOf(traceparent) !== traceIdOf(workflowTrace)));
-  return startResumed({ traceparent: workflowTrace, time: timeOfOrder(first.orderId) }, { name, attributes, links });
+  return startResumed({ traceparent: workflowTrace, time: beginOf(sagaId) }, { name, attributes, links });
 }
 
 function startStep(
@@ -141,5 +140,5 @@ function startStep(
     "ordermesh.attempt": attempt,
     ...(entry.locationId && { "ordermesh.location": entry.locationId }),
   };
-  return startResumed({ traceparent, time: timeOfOrder(entry.orderId) }, { name, attributes, links });
+  return startResumed({ traceparent, time: beginOf(sagaId) }, { name, attributes, links });
 }

@@ -1,4 +1,8 @@
-import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from "@temporalio/client";
+import {
+  QueryNotRegisteredError,
+  WorkflowExecutionAlreadyStartedError,
+  WorkflowNotFoundError,
+} from "@temporalio/client";
 import { SagaErrorReason } from "#gen/shop/sagas/v1/saga_error_reason_pb.js";
 import { customerIdsAttribute, orderIdsAttribute, parkedQuery } from "../workflows/engine/search-attributes.ts";
 import type { SagaOptions } from "../workflows/legacy/engine/options.ts";
@@ -176,7 +180,9 @@ export class LegacySagas {
     try {
       return await this.#calls.within(ask);
     } catch (error) {
-      throw error instanceof WorkflowNotFoundError ? notFound(ref) : error;
+      // An episode may have begun under this id since it was looked for: it answers no queries.
+      const unknown = error instanceof WorkflowNotFoundError || error instanceof QueryNotRegisteredError;
+      throw unknown ? notFound(ref) : error;
     }
   }
 }

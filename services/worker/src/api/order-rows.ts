@@ -26,9 +26,6 @@ const moves: ReadonlySet<string> = new Set([
   "settle",
 ]);
 
-/** The largest page of parked orders: as many are counted. */
-const mostCounted = 200;
-
 /** An operator's decision about a parked step. */
 export interface StepDecision {
   readonly requestId: string;
@@ -66,17 +63,11 @@ export class OrderRows {
 
   /** One page of parked steps, the longest waiting first. */
   async parked(pageSize: number, pageToken: string): Promise<{ steps: ParkedStep[]; nextPageToken: string }> {
-    const request = parkedRequest(pageSize, pageToken);
+    const all = { step: "", reason: "", customerId: "", olderThan: undefined };
+    const request = whole(ListParkedOrdersRequestSchema, { pageSize, pageToken, ...all });
     const page = await orNone(() => this.#client.listParkedOrders(request), [Code.Unimplemented]);
     const { orders = [], nextPageToken = "" } = page ?? {};
     return { steps: orders.map(toParkedOrder), nextPageToken };
-  }
-
-  /** How many orders wait for an operator; 200 stands for more. @throws ConnectError when orders does not answer in time */
-  async countParked(timeoutMs: number): Promise<number> {
-    const request = parkedRequest(mostCounted, "");
-    const page = await orNone(() => this.#client.listParkedOrders(request, { timeoutMs }), [Code.Unimplemented]);
-    return page?.orders.length ?? 0;
   }
 
   /** Takes an operator's decision down. @throws STEP_NOT_PARKED, STEP_NOT_RESOLVABLE, SAGA_NOT_FOUND */
@@ -101,11 +92,6 @@ export class OrderRows {
     const ask = async () => (await this.#client.getOrderSaga(request)).saga;
     return orNone(ask, [Code.Unimplemented, Code.NotFound]);
   }
-}
-
-function parkedRequest(pageSize: number, pageToken: string) {
-  const all = { step: "", reason: "", customerId: "", olderThan: undefined };
-  return whole(ListParkedOrdersRequestSchema, { pageSize, pageToken, ...all });
 }
 
 /** What is answered; undefined when the call fails with one of the codes. An orders service may be older than this. */

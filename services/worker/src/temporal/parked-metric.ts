@@ -13,33 +13,22 @@ const timeoutMs = 1_000;
 /** Scrapes that come sooner share an answer, in milliseconds. */
 const freshMs = 5_000;
 
-/** The rows of orders, as far as they are counted. */
-export interface ParkedRows {
-  /** How many orders wait for an operator. @throws when orders does not answer in time */
-  countParked(timeoutMs: number): Promise<number>;
-}
-
 /**
- * Shows how many orders wait for an operator, as their rows and, for sagas of the kind before episodes, Temporal's visibility
- * know it: so it is true from the start of a process on, and the same in each replica. When one of them does not answer, the
- * last answer stays.
+ * Shows how many orders in workflows of the kind before episodes wait for an operator, as Temporal's visibility knows it: so it
+ * is true from the start of a process on, and the same in each replica. When Temporal does not answer, the last answer stays.
+ * Those that rest are shown by orders, which has them in its rows.
  */
-export function showParkedSteps(
-  registry: Registry,
-  { client, rows }: { client: Client; rows: ParkedRows },
-  logger: Pick<Logger, "debug">,
-): void {
+export function showParkedSteps(registry: Registry, client: Client, logger: Pick<Logger, "debug">): void {
   let asked = Number.NEGATIVE_INFINITY;
   new Gauge({
     name: "saga_parked_steps",
-    help: "Steps that wait for an operator, counted once for each order. Every replica shows all of them.",
+    help: "Orders in workflows of the kind before episodes of which a step waits for an operator. Every replica shows all of them.",
     registers: [registry],
     async collect() {
       if (performance.now() - asked < freshMs) return;
       asked = performance.now();
       try {
-        const [ofRows, ofWorkflows] = await Promise.all([rows.countParked(timeoutMs), countParked(client)]);
-        this.set(ofRows + ofWorkflows);
+        this.set(await countParked(client));
       } catch (err) {
         logger.debug("the parked steps could not be counted", { err });
       }

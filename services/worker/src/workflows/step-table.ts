@@ -98,7 +98,7 @@ export const steps = {
   createShipment: { label: "prepare", callee: "shipping" },
   requestBooking: { label: "ship", callee: "shipping" },
   cancelShipment: { label: "cancel", callee: "shipping", decider: "carrier" },
-  settleOrder: { label: "settle", callee: "orders", patient: true },
+  settleOrder: { label: "settle", callee: "orders", patient: true, bulky: true },
 } as const satisfies Record<StepName, StepSpec>;
 
 /** The activities of episodes: each takes a batch and answers with an outcome for each entry. */

@@ -20,11 +20,12 @@ import { on } from "../world/rules.ts";
 
 let stage: Stage;
 let sagas: ConnectClient<typeof SagaService>;
+let legacy: LegacySagas;
 
 before(async () => {
   stage = await Stage.open();
   const calls = new TemporalCalls(new Client({ connection: stage.environment.nativeConnection }), 10_000);
-  const legacy = new LegacySagas(calls, { taskQueue, eagerStart: true, options: fastOptions });
+  legacy = new LegacySagas(calls, { taskQueue, eagerStart: true, options: fastOptions });
   const clients = clientsOf(stage.world, stage.rows);
   const api = new SagaApi({
     episodes: stage.starter.episodes,
@@ -113,6 +114,13 @@ describe("SagaService", () => {
     const sagaId = stage.rows.row(orderId).lastEpisodeId;
     const late = sagas.cancelOrderSaga({ requestId: "c1", orderId, sagaId, reason: "too late" });
     await assert.rejects(late, /the episode is over/);
+  });
+
+  test("does not take an episode that began meanwhile for a workflow of the kind before", async () => {
+    const order = anOrder();
+    await stage.run([order]);
+    const sagaId = stage.rows.row(order.orderId).lastEpisodeId;
+    await assert.rejects(legacy.status({ orderId: order.orderId, sagaId }), /no workflow carries the order/);
   });
 
   test("refuses orders that are more than a workflow can carry", async () => {

@@ -91,7 +91,7 @@ describe("the steps that wait for an operator", () => {
     const handle = await stage.start(orders, rules);
     await until(async () => (await countParked(client)) === 2, "two orders are parked", patient);
     const registry = new Registry();
-    showParkedSteps(registry, { client, rows: { countParked: async () => 0 } }, quietLogger());
+    showParkedSteps(registry, client, quietLogger());
     assert.match(await registry.metrics(), /^saga_parked_steps 2$/m);
     await handle.terminate();
     await until(async () => (await countParked(client)) === 0, "none is parked", patient);

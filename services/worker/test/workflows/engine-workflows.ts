@@ -1,6 +1,6 @@
 import { CancellationScope, isCancellation, proxyActivities, sleep } from "@temporalio/workflow";
 import { BatchCalls } from "../../src/workflows/engine/batch-calls.ts";
-import { Coalescer } from "../../src/workflows/engine/coalesce.ts";
+import { Coalescer, maxBatchLength } from "../../src/workflows/engine/coalesce.ts";
 import { Compensated, StepAway, StepRefused } from "../../src/workflows/engine/failures.ts";
 import { episodeOptionsBy } from "../../src/workflows/engine/options.ts";
 import { nothing, type SagaBody, type SagaSubject, saga, together } from "../../src/workflows/engine/saga.ts";
@@ -53,6 +53,20 @@ export async function crowd(size: number): Promise<{ sum: number; sizes: number[
   const { calls, sizes } = doubling();
   const outputs = await Promise.all(Array.from({ length: size }, (_, index) => calls.ask(index)));
   return { sum: outputs.reduce((sum, output) => sum + output, 0), sizes };
+}
+
+/** Entries of which three are too much for one batch, and one that is too much by itself. */
+export async function heavyCrowd(): Promise<number[]> {
+  const sizes: number[] = [];
+  const call = async (texts: string[]) => {
+    sizes.push(texts.length);
+    return texts.map(() => ({ kind: "done", value: null }) as const);
+  };
+  const calls = new Coalescer({ batch: call, part: call, callee: "carrier", decider: "carrier", bulky: true });
+  const heavy = "x".repeat(maxBatchLength * 0.4);
+  const asked = [heavy, heavy, heavy, "light", "y".repeat(maxBatchLength), heavy, "light"];
+  await Promise.all(asked.map((text) => calls.ask(text)));
+  return sizes;
 }
 
 /** One caller is cancelled before its batch goes out, one after it had its answer; the third does not notice. */

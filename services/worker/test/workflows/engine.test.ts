@@ -56,6 +56,10 @@ describe("a coalescing call", () => {
     assert.deepEqual(await execute("crowd", 150), { sum: 149 * 150, sizes: [64, 64, 22] });
   });
 
+  test("takes of what is bulky as much as a call carries", async () => {
+    assert.deepEqual(await execute("heavyCrowd"), [2, 2, 1, 2]);
+  });
+
   test("lets cancelled callers go at once, and the others have their answers", async () => {
     assert.deepEqual(await execute("cancelledCallers"), { outcomes: ["cancelled", "4", "6"], sizes: [2] });
   });

@@ -5,6 +5,7 @@ import { Worker } from "@temporalio/worker";
 import { EpisodeState } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { type KeptSpans, keepSpans } from "#testing/kept-spans.ts";
 import { until } from "#testing/until.ts";
+import { StepSpans } from "../../src/activities/step-spans.ts";
 import { traceSinks } from "../../src/temporal/tracing.ts";
 import type { SagaOrder } from "../../src/workflows/legacy/order-state.ts";
 import { bundleOf } from "../stage/harness.ts";
@@ -38,6 +39,9 @@ function dispatching<T>(orderIds: string[], start: () => Promise<T>): Promise<T>
 /** The stage that runs: some tests have one of their own. */
 let own: Stage | undefined;
 const theStage = () => own ?? stage;
+
+/** Longer than a trace goes on, in milliseconds. */
+const hours = 5 * 3_600_000;
 
 /** One settlement for each episode: the checkout, the departure, the arrival. */
 const steps = [
@@ -191,14 +195,25 @@ describe("a batch of one order", () => {
     assert.deepEqual(of("capture"), [...["capture failed Unavailable", "capture pending (attempt 2)", "capture done"]]);
   });
 
-  test("goes on in new traces, linked to the first one, when it goes on after hours", async () => {
-    const order = orderOf({ traced: true, ageMs: 5 * 3_600_000 });
+  test("goes on in the trace that it comes with, however old the order is", async () => {
+    const order = orderOf({ traced: true, ageMs: hours });
     await run([order]);
     assert.deepEqual(toldOf(order), allDone);
-    for (const step of stepsOf(kept.all(), order)) {
-      assert.notEqual(step.spanContext().traceId, traceOf(order));
-      assert.equal(step.parentSpanContext, undefined);
-      assert.ok(step.links.some(({ context }) => context.traceId === traceOf(order)));
+    assert.deepEqual([...new Set(kept.all().map((span) => span.spanContext().traceId))], [traceOf(order)]);
+  });
+
+  test("goes on in new traces, linked to the first one, when its workflow was begun hours ago", () => {
+    const order = orderOf({ traced: true });
+    const sagaId = orderOf({ traced: false, ageMs: hours }).orderId;
+    const { traceparent } = order;
+    const facts = { activity: "capturePayment", sagaId, attempt: 1, local: false, workflowTrace: traceparent } as const;
+    const spans = new StepSpans({ ...facts, entries: [order], traceparents: [traceparent], labelOf: () => "capture" });
+    spans.end([{ kind: "done", value: null }]);
+    assert.equal(toldOf(order).length, 1);
+    for (const span of kept.all().filter(({ name }) => name !== "CreateOrder")) {
+      assert.notEqual(span.spanContext().traceId, traceOf(order));
+      assert.equal(span.parentSpanContext, undefined);
+      assert.ok(span.links.some(({ context }) => context.traceId === traceOf(order)));
     }
   });
 });

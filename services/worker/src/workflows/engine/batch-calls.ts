@@ -15,6 +15,8 @@ export interface StepCall {
   readonly attempts?: number;
   /** Whether it is tried for minutes: without it nothing that the episode did is remembered. */
   readonly patient?: boolean;
+  /** Whether its entries may be large: then a batch ends with what one call can carry. */
+  readonly bulky?: boolean;
 }
 
 /** What goes into and comes out of one entry of each step, by the name of its activity. */
@@ -55,7 +57,7 @@ export class BatchCalls<T extends StepTypes<T>> {
   }
 
   #ways<N extends keyof T & string>(name: N, step: StepCall): Ways<InputOf<T, N>, OutputOf<T, N>> {
-    const { callee, decider = callee, attempts = this.#options.attempts, patient = false } = step;
+    const { callee, decider = callee, attempts = this.#options.attempts, patient = false, bulky = false } = step;
     const { stepTimeoutMs: startToCloseTimeout, firstRetryMs, settlePatienceMs } = this.#options;
     const remote = (retry: RetryPolicy, attemptsBefore = 0) =>
       this.#call(proxyActivities<Proxy>({ startToCloseTimeout, retry }), name, attemptsBefore);
@@ -65,12 +67,12 @@ export class BatchCalls<T extends StepTypes<T>> {
       const retry = this.#retry(Number.POSITIVE_INFINITY, firstRetryMs, patientPauses);
       const options = { startToCloseTimeout, scheduleToCloseTimeout: settlePatienceMs, retry };
       const all = (before: number) => this.#call(proxyActivities<Proxy>(options), name, before);
-      return { batch: this.#local.orRemote(this.#call(alone, name), all(1), all(0)), part, callee, decider };
+      return { batch: this.#local.orRemote(this.#call(alone, name), all(1), all(0)), part, callee, decider, bulky };
     }
     // One attempt and one pause come before: the policy goes on where it would be by then.
     const rest = remote(this.#retry(Math.max(1, attempts - 1), firstRetryMs * 2), 1);
     const batch = this.#local.orRemote(this.#call(alone, name), rest, remote(this.#retry(attempts)));
-    return { batch, part, callee, decider };
+    return { batch, part, callee, decider, bulky };
   }
 
   #retry(maximumAttempts: number, initialInterval = this.#options.firstRetryMs, longer = 1): RetryPolicy {

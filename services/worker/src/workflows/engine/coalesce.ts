@@ -11,6 +11,8 @@ import type { BatchCall, BatchFailure, Outcome } from "./step-batch.ts";
 
 /** The most entries of one batch: as many as a workflow has orders. */
 export const maxBatch = 64;
+/** The most of what is bulky in one batch, in characters of its JSON: Temporal takes 2 MiB, a callee 8. */
+export const maxBatchLength = 512 * 1024;
 
 /** How a batch is asked for. Each way retries by itself before it throws. */
 export interface Ways<I, O> {
@@ -22,6 +24,8 @@ export interface Ways<I, O> {
   readonly callee: string;
   /** Who has not decided when an entry is undecided. */
   readonly decider: string;
+  /** Whether entries may be so large that 64 of them are too much for one call; default false. */
+  readonly bulky?: boolean;
 }
 
 interface Entry<I, O> {
@@ -91,10 +95,21 @@ export class Coalescer<I, O> {
   async #gather(): Promise<void> {
     await afterMicrotasks();
     this.#gathering = false;
-    const batch = this.#waiting.splice(0, maxBatch);
+    const batch = this.#waiting.splice(0, this.#fitting());
     this.#wait([]);
     const failure = await this.#try(batch, this.#ways.batch);
     if (failure) await this.#narrow(batch, failure);
+  }
+
+  /** How many of those that wait go out together: one at least. */
+  #fitting(): number {
+    if (!this.#ways.bulky) return maxBatch;
+    let length = 0;
+    const over = this.#waiting.findIndex(({ input }) => {
+      length += JSON.stringify(input).length;
+      return length > maxBatchLength;
+    });
+    return over < 0 ? maxBatch : Math.min(maxBatch, Math.max(1, over));
   }
 
   /** Gives up on a batch whose callee is away; else looks for the entries that make it fail, in both halves at once. */

@@ -110,7 +110,8 @@ export declare type EpisodeOrder = Message<"shop.sagas.v1.EpisodeOrder"> & {
   createTime?: Timestamp | undefined;
 
   /**
-   * W3C trace context of the call that created the order; empty when it was not traced.
+   * W3C trace context in which this episode of the order is traced: that of the call that created it, or, long after that, one
+   * that is linked to it; empty when it is not traced.
    *
    * @generated from field: string traceparent = 5;
    */

@@ -1,0 +1,108 @@
+// `npm run campaign`: has orders come and faults happen, and shows that everything comes to its end by itself.
+import { chmodSync, mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ConnectError } from "@connectrpc/connect";
+import { StackError } from "../errors.ts";
+import { freePorts } from "../stack/free-ports.ts";
+import { removeData } from "../stack/postgres.ts";
+import { Stack } from "../stack/stack.ts";
+import { Screen } from "../terminal/screen.ts";
+import { Wishes } from "../terminal/wishes.ts";
+import { type CampaignResult, runCampaign } from "../verify/campaign.ts";
+import { type CampaignOptions, help, parseCampaignOptions } from "../verify/campaign-options.ts";
+import { runOutages } from "../verify/outages.ts";
+import { plantAll, plantedBugs } from "../verify/planted.ts";
+import { shortened, summary } from "../verify/verdict.ts";
+import { pace } from "../verify/wanted.ts";
+
+type Run = (stack: Stack, context: { say: (sentence: string) => void; signal: AbortSignal }) => Promise<boolean>;
+
+/** Runs something on a stack of its own, whose data is kept when something is wrong with it. */
+async function onStack(options: CampaignOptions, screen: Screen, run: Run): Promise<number> {
+  const wishes = new Wishes();
+  const dataDirectory = mkdtempSync(join(tmpdir(), "ordermesh-campaign-"));
+  chmodSync(dataDirectory, 0o711);
+  const stack = await Stack.start({
+    dataDirectory,
+    ports: await freePorts(),
+    environment: pace,
+    signal: wishes.stop,
+    line: (component, line) => {
+      if (options.verbose) screen.line(component, line);
+    },
+  });
+  let good = false;
+  try {
+    const broken = stack.failed.then((error) => {
+      throw error;
+    });
+    const context = { say: (sentence: string) => screen.say(sentence), signal: wishes.stop };
+    good = await Promise.race([broken, run(stack, context)]);
+  } finally {
+    await stack.stop();
+    if (good || wishes.stop.aborted) removeData(dataDirectory);
+    else screen.print(`Data and logs are kept: npm start -- --no-demo --data ${dataDirectory}`);
+  }
+  return good ? 0 : 1;
+}
+
+function campaign(options: CampaignOptions, screen: Screen): Promise<number> {
+  const { seed, orders, minutes, faults, kinds } = options;
+  screen.title(`A campaign of ${minutes} minutes: ${orders} orders, ${faults} faults, seed ${seed}`);
+  return onStack(options, screen, async (stack, context) => {
+    const result = await runCampaign(stack, { seed, orders, faults, kinds, overMs: minutes * 60_000 }, context);
+    report(result, screen);
+    screen.print(`  seed        ${seed}`);
+    return result.violations.length === 0;
+  });
+}
+
+function report(result: CampaignResult, screen: Screen): void {
+  const { faults, workflows, states, endedAfterMs, operators, comparisons, violations } = result;
+  const done = [...faults].map(([kind, count]) => `${count} ${kind}`).join(", ");
+  const count = [...faults.values()].reduce((sum, each) => sum + each, 0);
+  screen.print();
+  screen.print(`  faults      ${count}: ${done || "none"}; ${workflows} workflows ended in the middle`);
+  screen.print(`  orders      ${states.length}: ${summary(states)}`);
+  screen.print(
+    `  ended       ${endedAfterMs === undefined ? "NOT" : `${(endedAfterMs / 1_000).toFixed(1)} s`} after the last fault`,
+  );
+  screen.print(`  operators   ${operators} orders needed one`);
+  screen.print(`  books       compared ${comparisons} times meanwhile, and at the end`);
+  screen.print(`  violations  ${violations.length}`);
+  for (const violation of shortened(violations)) screen.print(`      ${violation}`);
+}
+
+function outages(options: CampaignOptions, seconds: number, screen: Screen): Promise<number> {
+  screen.title(`Each component is away for ${seconds} s, seed ${options.seed}`);
+  return onStack(options, screen, async (stack, context) => {
+    const results = await runOutages(stack, { seconds, seed: options.seed }, context);
+    return results.every(({ violations }) => violations.length === 0);
+  });
+}
+
+/** Whether something catches each of the bugs. */
+async function planted(prefix: string, screen: Screen): Promise<number> {
+  const bugs = plantedBugs(prefix);
+  if (bugs.length === 0) throw new StackError(`There is no planted bug whose name begins with "${prefix}".`);
+  screen.title(`${bugs.length} planted bugs`);
+  const wishes = new Wishes();
+  const missed = await plantAll(bugs, (sentence) => screen.say(sentence), wishes.stop);
+  screen.print(`  ${bugs.length - missed.length} of ${bugs.length} are caught`);
+  return missed.length === 0 ? 0 : 1;
+}
+
+try {
+  const options = parseCampaignOptions(process.argv.slice(2));
+  const screen = new Screen(options.verbose);
+  if (options.help) console.log(help);
+  else if (options.planted !== undefined) process.exitCode = await planted(options.planted, screen);
+  else if (options.outages !== undefined) process.exitCode = await outages(options, options.outages, screen);
+  else process.exitCode = await campaign(options, screen);
+} catch (error) {
+  if (!(error instanceof StackError) && !(error instanceof ConnectError)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}
+process.exit();

@@ -1,0 +1,197 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { BooksError } from "../../services/books/src/balance/ask.ts";
+import { takeBalance } from "../../services/books/src/balance/balance.ts";
+import { type DatabaseService, databaseServices } from "../../services/services.ts";
+import { StackError } from "../errors.ts";
+import { within } from "../process/within.ts";
+import { Shopper } from "../shop/shopper.ts";
+import type { Stack } from "../stack/stack.ts";
+import { Chance } from "./chance.ts";
+import { Crowd } from "./crowd.ts";
+import { describeFault, drawFaults, type FaultKind } from "./faults.ts";
+import { Havoc } from "./havoc.ts";
+import { type OrderState, readStates } from "./order-states.ts";
+import { judge, judgeParked, summary } from "./verdict.ts";
+import { drawWanted, shelves } from "./wanted.ts";
+
+/** What is drawn for a campaign. */
+export interface CampaignPlan {
+  readonly seed: number;
+  readonly orders: number;
+  /** How long orders come and faults happen. */
+  readonly overMs: number;
+  readonly faults: number;
+  readonly kinds: readonly FaultKind[];
+}
+
+/** What came of it. */
+export interface CampaignResult {
+  /** What was done how often. */
+  readonly faults: ReadonlyMap<FaultKind, number>;
+  /** Workflows that were terminated or deleted. */
+  readonly workflows: number;
+  readonly states: readonly OrderState[];
+  /** Orders that needed an operator at any time. */
+  readonly operators: number;
+  /** How often the books were compared while faults happened. */
+  readonly comparisons: number;
+  /** How long after the last fault and the last arrival all orders had ended; undefined when they have not. */
+  readonly endedAfterMs: number | undefined;
+  /** What must not be, one sentence each. */
+  readonly violations: readonly string[];
+}
+
+/** Told what happens. */
+export type Say = (sentence: string) => void;
+
+/** Within this time of the last fault every order ends. */
+export const endWithinMs = 60_000;
+const tellEveryMs = 5_000;
+const lookEveryMs = 1_000;
+const compareEveryMs = 8_000;
+/** The part of the time in which orders come: the last ones suffer as well. */
+const arrivalsPart = 0.95;
+/** The part of the orders that is placed again in the end. */
+const againPart = 0.1;
+
+/** Fills the shelves of a stack. */
+export async function fill(shopper: Shopper): Promise<void> {
+  for (const { sku, locationId, quantity } of shelves) await shopper.stock(sku, locationId, quantity);
+}
+
+/** Has orders come and faults happen, both by themselves, and says what must not be. @throws StackError when it is stopped */
+export async function runCampaign(
+  stack: Stack,
+  plan: CampaignPlan,
+  { say, signal }: { say: Say; signal: AbortSignal },
+): Promise<CampaignResult> {
+  using shopper = new Shopper(stack);
+  await fill(shopper);
+  const { seed, orders, overMs } = plan;
+  const wanted = drawWanted(new Chance(seed + 1), { name: "order", orders, overMs: overMs * arrivalsPart });
+  const faults = drawFaults(new Chance(seed), { count: plan.faults, overMs, kinds: plan.kinds });
+  const crowd = new Crowd(shopper);
+  const havoc = new Havoc(stack);
+  const watch = new Watch(stack, { crowd, havoc, say });
+  watch.start();
+  try {
+    await Promise.all([crowd.come(wanted, signal), havoc.wreak(faults, signal)]);
+    const endedAfterMs = signal.aborted ? undefined : await watch.untilEnded(signal);
+    await watch.stop();
+    if (signal.aborted) throw new StackError("The campaign was stopped.");
+    await crowd.comeAgain(againPart);
+    const states = await readStates(stack);
+    const violations = [
+      ...crowd.violations,
+      ...judge(crowd.placed, states),
+      ...(states.length === orders ? [] : [`${orders} orders were wanted, there are ${states.length}`]),
+      ...watch.violations,
+      ...judgeParked(states),
+      ...(await compareBooks(stack, { atRest: endedAfterMs !== undefined })),
+    ];
+    const { done, workflows } = havoc;
+    const { parked, comparisons } = watch;
+    return { faults: done, workflows, states, operators: parked.size, comparisons, endedAfterMs, violations };
+  } finally {
+    await watch.stop();
+  }
+}
+
+/** What the books say is wrong. @param atRest whether every order has ended */
+export async function compareBooks(stack: Stack, { atRest }: { atRest: boolean }): Promise<string[]> {
+  const entries = databaseServices.map((service) => [service, stack.databaseUrl(service, "postgres")] as const);
+  const balance = await takeBalance(Object.fromEntries(entries) as Record<DatabaseService, string>);
+  const wrong = balance.findings.flatMap((finding) => finding.wrong);
+  return atRest && balance.underway > 0 ? [...wrong, `the books know ${balance.underway} orders under way`] : wrong;
+}
+
+interface WatchOptions {
+  readonly crowd: Crowd;
+  readonly havoc: Havoc;
+  readonly say: Say;
+}
+
+/** Looks at a campaign while it runs: tells how it goes, and compares the books, of which most must hold at any time. */
+class Watch {
+  readonly #stack: Stack;
+  readonly #options: WatchOptions;
+  readonly #start = Date.now();
+  readonly #stopped = new AbortController();
+  #loops: Promise<unknown> = Promise.resolve();
+  #states: readonly OrderState[] = [];
+  /** The orders that needed an operator, and what for. */
+  readonly parked = new Map<string, string>();
+  readonly #wrong = new Set<string>();
+  comparisons = 0;
+
+  constructor(stack: Stack, options: WatchOptions) {
+    this.#stack = stack;
+    this.#options = options;
+  }
+
+  /** What was wrong at any time. */
+  get violations(): string[] {
+    return [...this.#wrong];
+  }
+
+  start(): void {
+    this.#loops = Promise.all([
+      this.#every(lookEveryMs, () => this.#look()),
+      this.#every(compareEveryMs, () => this.#compare()),
+      this.#every(tellEveryMs, () => this.#tell()),
+    ]);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    await this.#loops;
+  }
+
+  /** How long it took until every order had ended; undefined when that took too long. */
+  async untilEnded(signal: AbortSignal): Promise<number | undefined> {
+    const start = performance.now();
+    const ended = async () => {
+      if (signal.aborted) throw new StackError("The campaign was stopped.");
+      this.#states = await readStates(this.#stack);
+      return this.#states.every((state) => state.ended);
+    };
+    return (await within(endWithinMs, ended, 250)) ? performance.now() - start : undefined;
+  }
+
+  async #every(ms: number, work: () => Promise<void> | void): Promise<void> {
+    const { signal } = this.#stopped;
+    while (!signal.aborted) {
+      await delay(ms, undefined, { signal }).catch(() => undefined);
+      if (!signal.aborted) await work();
+    }
+  }
+
+  /** PostgreSQL is one of the victims: then there is nothing to see. */
+  async #look(): Promise<void> {
+    this.#states = await readStates(this.#stack).catch(() => this.#states);
+    for (const { orderId, parked } of this.#states) {
+      if (parked === undefined || this.parked.has(orderId)) continue;
+      this.parked.set(orderId, parked);
+      this.#options.say(`order ${orderId} needs an operator for ${parked}`);
+    }
+  }
+
+  async #compare(): Promise<void> {
+    try {
+      for (const wrong of await compareBooks(this.#stack, { atRest: false })) {
+        if (!this.#wrong.has(wrong)) this.#options.say(`NOT in balance: ${wrong}`);
+        this.#wrong.add(wrong);
+      }
+      this.comparisons += 1;
+    } catch (error) {
+      if (!(error instanceof BooksError)) throw error;
+    }
+  }
+
+  #tell(): void {
+    const { crowd, havoc, say } = this.#options;
+    const seconds = Math.round((Date.now() - this.#start) / 1_000);
+    const now = [...havoc.underWay].map(describeFault).join(", ");
+    say(`${seconds} s: ${crowd.placed.length} placed; ${summary(this.#states)}${now ? `; ${now}` : ""}`);
+  }
+}

@@ -1,0 +1,88 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { insist, type Shopper } from "../shop/shopper.ts";
+import type { Wanted } from "./wanted.ts";
+
+/** How long a caller goes on asking while nobody answers. */
+const patienceMs = 10 * 60_000;
+
+/** What came of one wish. */
+export interface Placed {
+  readonly wanted: Wanted;
+  readonly orderId: string;
+  /** What was said to the caller who wanted it back. */
+  cancellation?: "accepted" | "refused";
+}
+
+/** Callers who come by themselves, whether others are served or not, and say again what was not answered. */
+export class Crowd {
+  readonly #shopper: Shopper;
+  readonly placed: Placed[] = [];
+  /** What no outage explains, one sentence each. */
+  readonly violations: string[] = [];
+
+  constructor(shopper: Shopper) {
+    this.#shopper = shopper;
+  }
+
+  /** Resolves once everybody is answered. */
+  async come(wanted: readonly Wanted[], signal: AbortSignal): Promise<void> {
+    const customerId = await this.#shopper.customer("campaign");
+    const visits: Promise<void>[] = [];
+    const start = Date.now();
+    let atMs = 0;
+    for (const each of wanted) {
+      atMs += each.afterMs;
+      await delay(Math.max(0, atMs - (Date.now() - start)), undefined, { signal }).catch(() => undefined);
+      if (signal.aborted) break;
+      visits.push(this.#visit(customerId, each).catch((error: unknown) => this.#object(each, error)));
+    }
+    await Promise.all(visits);
+  }
+
+  /** The same requests once more: each is answered with its order. */
+  async comeAgain(share: number): Promise<void> {
+    const customerId = await this.#shopper.customer("campaign");
+    const some = this.placed.filter((_, index) => index % Math.max(1, Math.round(1 / share)) === 0);
+    for (const { wanted, orderId } of some) {
+      const again = await this.#place(customerId, wanted);
+      if (again !== orderId) this.#say(wanted, `is order ${again} when it is repeated, and was ${orderId}`);
+    }
+  }
+
+  async #visit(customerId: string, wanted: Wanted): Promise<void> {
+    const ids = await Promise.all(Array.from({ length: wanted.parallel }, () => this.#place(customerId, wanted)));
+    const [orderId = ""] = ids;
+    if (new Set(ids).size > 1) this.#say(wanted, `became several orders: ${[...new Set(ids)].join(", ")}`);
+    const placed: Placed = { wanted, orderId };
+    this.placed.push(placed);
+    if (wanted.cancelAfterMs === undefined) return;
+    await delay(wanted.cancelAfterMs);
+    placed.cancellation = await this.#cancel(orderId);
+  }
+
+  async #place(customerId: string, { wish }: Wanted): Promise<string> {
+    const request = this.#shopper.request(customerId, wish);
+    const { order } = await insist(() => this.#shopper.orders.createOrder(request), patienceMs);
+    return order?.orderId ?? "";
+  }
+
+  async #cancel(orderId: string): Promise<"accepted" | "refused"> {
+    const request = { orderId, requestId: `cancel:${orderId}`, reason: "changed my mind" };
+    try {
+      await insist(() => this.#shopper.orders.cancelOrder(request), patienceMs);
+      return "accepted";
+    } catch (error) {
+      if (error instanceof ConnectError && error.code === Code.FailedPrecondition) return "refused";
+      throw error;
+    }
+  }
+
+  #object(wanted: Wanted, error: unknown): void {
+    this.#say(wanted, `was answered with ${error instanceof Error ? error.message : String(error)}`);
+  }
+
+  #say({ wish }: Wanted, what: string): void {
+    this.violations.push(`the request ${wish.requestId} ${what}`);
+  }
+}

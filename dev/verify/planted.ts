@@ -1,0 +1,104 @@
+import { execFile } from "node:child_process";
+import { globSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { promisify } from "node:util";
+import { root } from "../../deploy/command/checkout.ts";
+import { fullEnvironment } from "../config.ts";
+import { StackError } from "../errors.ts";
+import { type Copy, copyRepository } from "../testing/copy.ts";
+import type { Say } from "./campaign.ts";
+
+const execute = promisify(execFile);
+
+/** A bug that we could have made, as a patch; what stands above the patch says what it is and what has to catch it. */
+export interface Planted {
+  readonly name: string;
+  readonly file: string;
+  /** One sentence. */
+  readonly what: string;
+  /** A test's file, or `campaign` with options. */
+  readonly caughtBy: string;
+}
+
+/** How long a test or a campaign may take to catch one, in milliseconds. */
+const patienceMs = 10 * 60_000;
+
+/** The planted bugs whose names begin so. @throws StackError for a patch that does not say what it is */
+export function plantedBugs(prefix = ""): Planted[] {
+  const folder = join(root, "dev/verify/planted");
+  return globSync("*.patch", { cwd: folder })
+    .sort()
+    .map((path) => read(join(folder, path)))
+    .filter(({ name }) => name.startsWith(prefix));
+}
+
+function read(file: string): Planted {
+  const text = readFileSync(file, "utf8");
+  const [, what] = /^What: (.+)$/m.exec(text) ?? [];
+  const [, caughtBy] = /^Caught-by: (.+)$/m.exec(text) ?? [];
+  if (!what || !caughtBy) throw new StackError(`${file} begins with a line "What: …" and a line "Caught-by: …".`);
+  return { name: basename(file, ".patch"), file, what, caughtBy };
+}
+
+/**
+ * Plants one bug after the other into a copy of this repository, and runs what has to catch it, which must find nothing
+ * without the bug.
+ *
+ * @returns those that nothing caught
+ */
+export async function plantAll(bugs: readonly Planted[], say: Say, signal: AbortSignal): Promise<Planted[]> {
+  await using copy = await copyRepository();
+  const sound = new Map<string, boolean>();
+  const missed: Planted[] = [];
+  for (const bug of bugs) {
+    if (signal.aborted) throw new StackError("It was stopped before every bug was planted.");
+    const start = performance.now();
+    const by = await plant(copy, bug, signal);
+    if (by !== undefined && !sound.has(bug.caughtBy)) {
+      sound.set(bug.caughtBy, (await run(copy, bug.caughtBy, signal)) === undefined);
+    }
+    const seconds = Math.round((performance.now() - start) / 1_000);
+    const isCaught = by !== undefined && sound.get(bug.caughtBy) === true;
+    if (!isCaught) missed.push(bug);
+    const wrong = by === undefined ? `NOT caught by ${bug.caughtBy}` : `NOT shown: ${by} fails without it as well`;
+    say(`${bug.name}: ${isCaught ? `caught by ${by}` : wrong} (${seconds} s)`);
+  }
+  return missed;
+}
+
+/** What catches the bug; undefined when nothing does. */
+async function plant(copy: Copy, bug: Planted, signal: AbortSignal): Promise<string | undefined> {
+  await apply(copy, bug);
+  try {
+    const [error] = await copy.compilerErrors();
+    if (error) throw new StackError(`${bug.name} is caught by the compiler, so nobody could make it: ${error}`);
+    return await run(copy, bug.caughtBy, signal);
+  } finally {
+    await apply(copy, bug, "--reverse");
+  }
+}
+
+async function apply({ folder }: Copy, { name, file }: Planted, ...flags: string[]): Promise<void> {
+  try {
+    await execute("git", ["apply", ...flags, file], { cwd: folder });
+  } catch (error) {
+    throw new StackError(`${name} does not apply any more: ${(error as { stderr: string }).stderr.trim()}`);
+  }
+}
+
+/** What a test or a campaign finds; undefined when that is nothing. */
+async function run({ folder }: Copy, caughtBy: string, signal: AbortSignal): Promise<string | undefined> {
+  const [first = "", ...options] = caughtBy.split(" ");
+  const args = first === "campaign" ? ["dev/commands/campaign.ts", ...options] : ["dev/commands/test.ts", first];
+  const settings = { cwd: folder, env: fullEnvironment(), timeout: patienceMs, maxBuffer: 64 * 1024 * 1024, signal };
+  const { stdout } = await execute(process.execPath, args, settings).catch((error: { stdout: string }) => error);
+  if (first === "campaign") return /^\s+violations\s+[1-9]/m.exec(stdout) ? violationIn(stdout) : undefined;
+  if (!/^ℹ fail [1-9]/m.test(stdout)) return undefined;
+  const [, test] = /^\s*✖ (.+?) \(\d/m.exec(stdout) ?? [];
+  return test === undefined ? first : `"${test}" in ${first}`;
+}
+
+function violationIn(stdout: string): string {
+  const [, violation] = /^\s+violations\s+\d+\n\s+(.+)$/m.exec(stdout) ?? [];
+  return `a campaign: ${violation}`;
+}

@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import { randomInt } from "node:crypto";
+import { chmodSync, mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import pg from "pg";
+import { takeBalance } from "../../../services/books/src/balance/balance.ts";
+import { type DatabaseService, databaseServices } from "../../../services/services.ts";
+import { campaignSeed } from "../../config.ts";
+import { freePorts } from "../../stack/free-ports.ts";
+import { removeData } from "../../stack/postgres.ts";
+import { Stack } from "../../stack/stack.ts";
+import { runCampaign } from "../campaign.ts";
+import { parseCampaignOptions } from "../campaign-options.ts";
+import { Chance } from "../chance.ts";
+import { drawFaults, type FaultKind, faultKinds } from "../faults.ts";
+import { plantedBugs } from "../planted.ts";
+import { shortened, summary } from "../verdict.ts";
+import { drawWanted, pace } from "../wanted.ts";
+
+const kinds = Object.keys(faultKinds) as FaultKind[];
+
+describe("what a campaign is made of", () => {
+  test("the same seed draws the same faults and the same orders", () => {
+    const plan = { count: 40, overMs: 300_000, kinds };
+    assert.deepEqual(drawFaults(new Chance(7), plan), drawFaults(new Chance(7), plan));
+    assert.notDeepEqual(drawFaults(new Chance(7), plan), drawFaults(new Chance(8), plan));
+    const demand = { name: "order", orders: 50, overMs: 60_000 };
+    assert.deepEqual(drawWanted(new Chance(7), demand), drawWanted(new Chance(7), demand));
+  });
+
+  test("every fault ends in time, and no component suffers two at once", () => {
+    const overMs = 120_000;
+    const faults = drawFaults(new Chance(1), { count: 60, overMs, kinds });
+    assert.ok(faults.length > 20, `${faults.length} faults`);
+    for (const [index, { kind, victim, atMs, forMs }] of faults.entries()) {
+      assert.ok(atMs + forMs <= overMs && forMs <= 60_000, `${kind} of ${victim}`);
+      if (kind === "terminate" || kind === "delete") continue;
+      const later = faults.slice(index + 1).filter((other) => other.kind !== "terminate" && other.kind !== "delete");
+      for (const other of later) assert.ok(other.victim !== victim || other.atMs > atMs + forMs, victim);
+    }
+  });
+
+  test("options that there are not are refused", () => {
+    assert.throws(() => parseCampaignOptions(["--minutes", "soon"]), /--minutes is a number above 0, not "soon"/);
+    assert.throws(() => parseCampaignOptions(["--kinds", "kill,flood"]), /There is no fault "flood"/);
+    assert.throws(() => parseCampaignOptions(["--storm"]), /Try --help/);
+    assert.equal(parseCampaignOptions(["--orders", "7", "--seed", "0"]).orders, 7);
+  });
+
+  test("every planted bug says what it is and what catches it", () => {
+    assert.ok(plantedBugs().length >= 10);
+  });
+});
+
+/** An event of each service that nothing else repeats. */
+const events: Readonly<Record<DatabaseService, string>> = {
+  orders: "order.delivered",
+  payments: "payment.captured",
+  inventory: "stock.committed",
+  shipping: "shipment.delivered",
+};
+
+/** The last look at the data spoils it: what the audit logs lack must be said. */
+async function assertLossIsFound(stack: Stack): Promise<void> {
+  const entries = databaseServices.map((service) => [service, stack.databaseUrl(service, "postgres")] as const);
+  const urls = Object.fromEntries(entries) as Record<DatabaseService, string>;
+  for (const service of databaseServices) {
+    const client = new pg.Client({ connectionString: urls[service] });
+    await client.connect();
+    const one = "select ctid from audit_event where action = $1 limit 1";
+    await client.query(`delete from audit_event where ctid = (${one})`, [events[service]]);
+    await client.end();
+  }
+  const { findings } = await takeBalance(urls);
+  // One event of inventory may be about several articles.
+  const wrong = findings.flatMap((finding) => finding.wrong);
+  const logs = wrong.map((sentence) => /the audit log of (\w+) does not say so$/.exec(sentence)?.[1] ?? sentence);
+  assert.deepEqual([...new Set(logs)].toSorted(), [...databaseServices].toSorted());
+}
+
+async function survive(context: TestContext, seed: number, dataDirectory: string): Promise<void> {
+  const { signal } = context;
+  await using stack = await Stack.start({ dataDirectory, ports: await freePorts(), environment: pace, signal });
+  const plan = { seed, orders: 100, overMs: 45_000, faults: 12, kinds };
+  const said: string[] = [];
+  const result = await runCampaign(stack, plan, { signal, say: (sentence) => said.push(sentence) });
+  const faults = [...result.faults].map(([kind, count]) => `${count} ${kind}`).join(", ");
+  context.diagnostic(`faults: ${faults}; ${result.workflows} workflows ended in the middle`);
+  context.diagnostic(`outcomes: ${summary(result.states)}; ended ${result.endedAfterMs} ms after the last fault`);
+  assert.deepEqual(shortened(result.violations), [], said.join("\n"));
+  assert.equal(result.operators, 0, "nobody's hand is needed");
+  await assertLossIsFound(stack);
+}
+
+test("a hundred orders come to their end by themselves, whatever happens around them", {
+  timeout: 9 * 60_000,
+}, async (context) => {
+  const seed = campaignSeed ?? randomInt(2 ** 31);
+  context.diagnostic(`ORDERMESH_CAMPAIGN_SEED=${seed}`);
+  const dataDirectory = mkdtempSync(join(tmpdir(), "ordermesh-campaign-"));
+  chmodSync(dataDirectory, 0o711);
+  try {
+    await survive(context, seed, dataDirectory);
+  } catch (error) {
+    context.diagnostic(`the data is kept for a look: npm start -- --no-demo --data ${dataDirectory}`);
+    throw error;
+  }
+  removeData(dataDirectory);
+});

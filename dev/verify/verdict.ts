@@ -1,0 +1,52 @@
+import type { Placed } from "./crowd.ts";
+import type { OrderState } from "./order-states.ts";
+import { endsOf } from "./wanted.ts";
+
+/** At most so many cases of one fault are named. */
+const maxNamed = 10;
+
+/** What is wrong with how orders ended, one sentence each. */
+export function judge(placed: readonly Placed[], states: readonly OrderState[]): string[] {
+  const byId = new Map(states.map((state) => [state.orderId, state]));
+  return placed.flatMap((each) => {
+    const state = byId.get(each.orderId);
+    if (!state) return [`order ${each.orderId} was accepted and is not there`];
+    const what = state.ended ? wrongEnd(each, state) : `has not ended: ${state.rest}`;
+    return what === undefined ? [] : [`order ${each.orderId} (${describe(each)}) ${what}`];
+  });
+}
+
+function wrongEnd({ wanted, cancellation }: Placed, { status }: OrderState): string | undefined {
+  if (cancellation === "accepted") {
+    return status === "cancelled" ? undefined : `is ${status}, though its cancellation was accepted`;
+  }
+  if (status === "cancelled") return "is cancelled, though nobody was told so";
+  const right = endsOf(wanted.wish);
+  return right.includes(status) ? undefined : `is ${status} and should be ${right.join(" or ")}`;
+}
+
+function describe({ wanted, cancellation }: Placed): string {
+  const { requestId, cardToken, postalCode, lines } = wanted.wish;
+  const articles = lines.map(({ sku, quantity }) => `${quantity} ${sku}`).join(" + ");
+  const cancelled = cancellation ? `, cancellation ${cancellation}` : "";
+  return `${requestId}, ${cardToken}, ${postalCode}, ${articles}${cancelled}`;
+}
+
+/** The steps that wait for an operator: nothing that a campaign does may need one. */
+export function judgeParked(states: readonly OrderState[]): string[] {
+  return states.flatMap(({ orderId, parked }) =>
+    parked === undefined ? [] : [`order ${orderId} needs an operator for ${parked}`],
+  );
+}
+
+/** How many orders stand how: `12 delivered, 3 rejected`. */
+export function summary(states: readonly OrderState[]): string {
+  const counts = Map.groupBy(states, ({ status }) => status);
+  return [...counts].map(([status, { length }]) => `${length} ${status}`).join(", ") || "none";
+}
+
+/** The first of many, and how many more there are. */
+export function shortened(violations: readonly string[]): string[] {
+  const more = violations.length - maxNamed;
+  return more > 0 ? [...violations.slice(0, maxNamed), `… and ${more} more`] : [...violations];
+}

@@ -1,0 +1,110 @@
+import type { Wish } from "../shop/shopper.ts";
+import type { Chance } from "./chance.ts";
+
+/** What somebody wants, and how the caller behaves. */
+export interface Wanted {
+  readonly wish: Wish;
+  /** How often the same request is made at the same time. */
+  readonly parallel: number;
+  /** How long after its order was placed the caller wants it back, in milliseconds; undefined: never. */
+  readonly cancelAfterMs: number | undefined;
+  /** How long after the one before it comes, in milliseconds. */
+  readonly afterMs: number;
+}
+
+/** What is on the shelves: more than enough of some, and the last units of one that many want. */
+export const shelves = [
+  { sku: "plenty", locationId: "north", quantity: 1_000_000 },
+  { sku: "elsewhere", locationId: "south", quantity: 1_000_000 },
+  { sku: "last", locationId: "north", quantity: 12 },
+  { sku: "last", locationId: "south", quantity: 6 },
+] as const;
+
+/** How orders move in a campaign: soon, but not all at once, so that faults find them in every state. */
+export const pace = {
+  payments: { SIMULATOR_SLOW_MS: "4000" },
+  shipping: { PACKING_MS: "300", PACKING_SPREAD_MS: "3000", CARRIER_TRANSIT_MS: "1500", CARRIER_SLOW_MS: "1500" },
+} as const;
+
+const cards = [
+  "tok_approve",
+  "tok_approve",
+  "tok_approve",
+  "tok_approve",
+  "tok_approve",
+  "tok_decline",
+  "tok_insufficient_funds",
+  "tok_timeout_after_success",
+  "tok_error_500",
+  "tok_slow",
+  "tok_capture_timeout_after_success",
+  "tok_capture_error_500",
+  "tok_capture_slow",
+  "tok_void_timeout_after_success",
+  "tok_void_error_500",
+  "tok_refund_timeout_after_success",
+] as const;
+
+const postalCodes = [
+  "T1",
+  "T1",
+  "T1",
+  "T1",
+  "T1",
+  "T1",
+  "SIM-UNPACKABLE",
+  "SIM-REFUSE",
+  "SIM-TIMEOUT",
+  "SIM-ERROR",
+  "SIM-SLOW",
+  "SIM-LOST",
+] as const;
+
+/** From the first moment until after the last parcel has arrived: some come just when a parcel leaves. */
+const latestCancellationMs = 6_000;
+
+/** How much is wanted. */
+export interface Demand {
+  /** What the request ids begin with. */
+  readonly name: string;
+  readonly orders: number;
+  /** The time in which they come. */
+  readonly overMs: number;
+}
+
+/** Draws what is wanted: arrivals by themselves (Poisson), so many in such a time. */
+export function drawWanted(chance: Chance, { name, orders, overMs }: Demand): Wanted[] {
+  const meanMs = overMs / orders;
+  return Array.from({ length: orders }, (_, index) => ({
+    wish: drawWish(chance, `${name}-${index}`),
+    parallel: chance.next() < 0.1 ? chance.between(2, 4) : 1,
+    cancelAfterMs: chance.next() < 0.2 ? Math.round(latestCancellationMs * chance.next() ** 2) : undefined,
+    afterMs: -Math.log(1 - chance.next()) * meanMs,
+  }));
+}
+
+function drawWish(chance: Chance, requestId: string): Wish {
+  return {
+    requestId,
+    cardToken: chance.pick(cards),
+    postalCode: chance.pick(postalCodes),
+    lines: [
+      { sku: "plenty", quantity: chance.between(1, 3) },
+      ...(chance.next() < 0.3 ? [{ sku: "elsewhere", quantity: 1 }] : []),
+      ...(chance.next() < 0.15 ? [{ sku: "last", quantity: chance.between(1, 3) }] : []),
+    ],
+  };
+}
+
+/** How an order may end that was not cancelled. */
+export function endsOf({ cardToken, postalCode, lines }: Wish): readonly string[] {
+  const refused = cardToken === "tok_decline" || cardToken === "tok_insufficient_funds";
+  const rejected = refused || lines.some(({ sku }) => sku === "last") ? ["rejected"] : [];
+  if (refused) return rejected;
+  return [...rejected, ...deliveries(postalCode)];
+}
+
+function deliveries(postalCode: string | undefined): string[] {
+  if (postalCode === "SIM-UNPACKABLE" || postalCode === "SIM-REFUSE" || postalCode === "SIM-LOST") return ["failed"];
+  return ["delivered"];
+}
