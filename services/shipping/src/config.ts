@@ -13,7 +13,7 @@ export const shippingConfig = {
   ...databaseConfig,
   GRPC_PORT: platformConfig.GRPC_PORT.default(50054),
   HTTP_PORT: platformConfig.HTTP_PORT.default(8084),
-  /** Where sagas are told how shipments ended. */
+  /** Where sagas of the kind before episodes are told how shipments ended. Goes with them, as the next one does. */
   WORKER_ADDRESS: z.string().default("127.0.0.1:50055"),
   /** How long one call to the worker may take. */
   WORKER_TIMEOUT_MS: milliseconds.default(5_000),

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
+import pg from "pg";
 import {
   OrderEpisodeService,
   type ReportShipmentOutcomeSchema,
@@ -11,12 +12,12 @@ import {
 import { ShipmentStatus } from "#gen/shop/shipping/v1/shipment_pb.js";
 import { decodeId } from "#platform/id.ts";
 import { keptLog } from "#testing/logger.ts";
-import { toProto } from "../src/api/shipment-proto.ts";
+import { toNewShipment, toProto } from "../src/api/shipment-proto.ts";
 import type { Carrier } from "../src/booking/carrier.ts";
 import { OrderReportRepository } from "../src/report/order-report.repository.ts";
 import { OrderReport } from "../src/report/order-report.ts";
 import type { Shipment, TrackingKind } from "../src/shipment/shipment.ts";
-import { at, type Change, event } from "./examples.ts";
+import { at, type Change, createRequest, event } from "./examples.ts";
 import { Life } from "./mortal.ts";
 import { request, World } from "./world.ts";
 
@@ -115,6 +116,30 @@ describe("telling orders what becomes of shipments", () => {
     const delivered = orders.heard.find((each) => each.news === ShipmentNews.DELIVERED);
     const { trackingNumber } = await world.look(shipments[0]?.shipmentId ?? "");
     assert.equal(delivered?.trackingNumber, trackingNumber);
+  });
+
+  it("tells of what a process of the version before created, which drops the wish, unless it has a saga", async () => {
+    const before = [await world.create({ reported: true }), await world.create({ sagaId: "saga" })] as const;
+    const owner = new pg.Client({ connectionString: world.test.ownerUrl });
+    await owner.connect();
+    const ids = before.map(({ orderId }) => decodeId(orderId));
+    await owner.query("update shipment set reported = null where order_id = any($1)", [ids]);
+    await owner.end();
+    await tell();
+    assert.deepEqual(
+      before.map((each) => orders.about(each)),
+      [["PACKED"], []],
+    );
+    assert.deepEqual(await Promise.all(before.map(async ({ shipmentId }) => (await world.look(shipmentId)).reported)), [
+      true,
+      false,
+    ]);
+  });
+
+  it("takes a request for the same one that a process of the version before has seen", () => {
+    const request = createRequest({ reported: true });
+    const { fingerprint } = toNewShipment(request);
+    assert.deepEqual(fingerprint, toNewShipment({ ...request, reported: false }).fingerprint);
   });
 
   const unpacked = async () => {

@@ -158,9 +158,9 @@ describe("the shipping database", () => {
   async function fill(): Promise<void> {
     const client = new pg.Client({ connectionString: world.test.adminUrl });
     await client.connect();
-    await client.query(`insert into shipment (shipment_id, order_id, location_id, status, lines, address, saga_id)
+    await client.query(`insert into shipment (shipment_id, order_id, location_id, status, lines, address, saga_id, reported)
       select gen_random_uuid(), gen_random_uuid(), 'BER-1', (array['preparing', 'ready', 'failed', 'cancelled'])[1 + i % 4],
-        '[]', '{}', '' from generate_series(1, ${rows}) as i`);
+        '[]', '{}', '', false from generate_series(1, ${rows}) as i`);
     await client.query(`insert into tracking_event (shipment_id, event_id, kind, event_time, place)
       select shipment_id, '1', 'in_transit', now(), '' from shipment`);
     await client.query(`insert into simulator.booking (key, state, calls, tracking_number, lost, transit_ms, book_time)

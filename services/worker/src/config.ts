@@ -36,7 +36,10 @@ export const workerConfig = {
   PAYMENTS_ADDRESS: address(50052),
   INVENTORY_ADDRESS: address(50053),
   SHIPPING_ADDRESS: address(50054),
-  /** A running episode keeps the tunables that it began with, and so does a saga of the kind before. */
+  /**
+   * A running episode keeps the tunables that it began with, and so does a saga of the kind before, which alone reads what is in
+   * `sagaOptionTable` and not in `episodeOptionTable`.
+   */
   ...sagaVariables,
   /** Of the kind before episodes: how long packed parcels wait for the others of their batch before they go on. */
   SAGA_LIST_GRACE_MS: z.coerce.number().int().min(0).default(500),

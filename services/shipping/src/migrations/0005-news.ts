@@ -1,17 +1,22 @@
 import { Migration } from "@mikro-orm/migrations";
 
-/** What orders has heard of the shipments that are reported to it; what it has not heard follows from the row. */
+/**
+ * What orders has heard of the shipments that are reported to it; what it has not heard follows from the row.
+ *
+ * A process of the version before does not know `reported` and drops it: what it created for an order of the present kind is
+ * known by having no saga. Its rows leave the column null, which says just that.
+ */
 export class TellOrders extends Migration {
   override up(): void {
     this.addSql(`alter table shipment
-      add column reported boolean not null default false,
+      add column reported boolean,
       add column awaited boolean not null default false,
       add column told_news text not null default '' constraint shipment_told_news_check check (told_news in
         ('', 'packed', 'packing_failed', 'booked', 'booking_refused', 'delivered', 'lost', 'cancelled')),
       add column news_due_time timestamptz not null default '-infinity',
       add column news_attempts int4 not null default 0,
       add column news_refusal text not null default ''`);
-    this.addSql("comment on column shipment.reported is 'orders is told what becomes of it'");
+    this.addSql("comment on column shipment.reported is 'orders is told what becomes of it; null: if it has no saga'");
     this.addSql("comment on column shipment.awaited is 'a caller was answered before the carrier and waits for news'");
     this.addSql("comment on column shipment.told_news is 'what orders has heard last; empty: nothing'");
     this.addSql("comment on column shipment.news_due_time is 'when to tell what orders has not heard'");
@@ -20,7 +25,7 @@ export class TellOrders extends Migration {
       "comment on column shipment.news_refusal is 'why orders refused what it was told last; empty: it did not'",
     );
     // The condition is that of the statements in order-report.repository.ts, word for word, or they do not find the index.
-    this.addSql(`create index shipment_news_idx on shipment (news_due_time) where reported and case
+    this.addSql(`create index shipment_news_idx on shipment (news_due_time) where coalesce(reported, saga_id = '') and case
       when status = 'ready' and told_news = '' then 'packed'
       when status = 'failed' and failed_by = 'warehouse' and told_news = '' then 'packing_failed'
       when status = 'failed' and failed_by = 'carrier' and awaited and told_news in ('', 'packed') then 'booking_refused'

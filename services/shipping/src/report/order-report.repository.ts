@@ -16,6 +16,9 @@ export interface ClosedNews {
   readonly refusal: string;
 }
 
+/** Whether orders is told of `s`. What a process of the version before created does not say so: it had a saga, if another one was told. */
+const isReported = "coalesce(s.reported, s.saga_id = '')";
+
 /**
  * What orders is to be told next of the shipment `s`: it follows from where the shipment stands and from what orders has
  * heard, so no news can be lost, and each comes when the one before it was heard. What the carrier decided is news only when
@@ -38,7 +41,7 @@ const claimDue: SqlText = {
       report_attempts = s.report_attempts + case when ${nextNews} in ('delivered', 'lost') then 1 else 0 end
     where s.shipment_id = any(array(
       select s.shipment_id from shipment s
-      where s.reported and ${nextNews} is not null and s.news_due_time <= now()
+      where ${isReported} and ${nextNews} is not null and s.news_due_time <= now()
       order by s.news_due_time limit $2 for update skip locked))
     returning ${shipmentColumns}, ${nextNews} as news`,
 };
@@ -71,7 +74,7 @@ const findOldest: SqlText = {
   name: "news_backlog",
   text: `select greatest(0, extract(epoch from now() - min(update_time)))::float8 as seconds from (
       select s.update_time from shipment s
-      where s.reported and ${nextNews} is not null and s.news_due_time <= 'infinity'
+      where ${isReported} and ${nextNews} is not null and s.news_due_time <= 'infinity'
       order by s.news_due_time limit ${backlogSample}) as untold`,
 };
 

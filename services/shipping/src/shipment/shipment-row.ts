@@ -67,7 +67,7 @@ export function toShipment(row: ShipmentRow, events: readonly EventRow[] = []): 
     trackingNumber: row.trackingNumber ?? "",
     failure: failedBy ? { by: failedBy, code, reason } : undefined,
     cancelRequested: row.cancelRequested,
-    reported: row.reported,
+    reported: row.reported ?? row.sagaId === "",
     awaited: row.awaited,
     attempts: row.attempts,
     told: row.reportAttempts > 0,

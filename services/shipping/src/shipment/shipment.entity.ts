@@ -32,7 +32,8 @@ export const ShipmentEntity = defineEntity({
     failureCode: p.text(),
     failureReason: p.text(),
     cancelRequested: p.boolean(),
-    reported: p.boolean(),
+    /** Null where a process of the version before, which does not know it, created the row. */
+    reported: p.boolean().nullable(),
     awaited: p.boolean(),
     attempts: p.integer(),
     reportAttempts: p.integer(),

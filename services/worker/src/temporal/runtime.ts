@@ -54,7 +54,8 @@ async function freePort(): Promise<number> {
 /** The platform's logger as Temporal's SDK takes it. */
 export function temporalLogger(logger: Logger): TemporalLogger {
   const log: TemporalLogger["log"] = (level, message, meta = {}) => {
-    const { error, workflowId, orderId, ...rest } = meta;
+    // A task that the worker cannot do is shown whole by the SDK: with its input, in which addresses are.
+    const { error, workflowId, orderId, task: _task, taskEncoded: _taskEncoded, ...rest } = meta;
     // The SDK tells about every worker's start and stop; for us these are details.
     const ours = level === "INFO" ? "debug" : levels[level];
     logger.log(ours, message, {

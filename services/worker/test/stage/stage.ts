@@ -103,7 +103,7 @@ export class Stage {
   }
 
   static async open(
-    options: Partial<EpisodeOptions> = {},
+    options: Partial<EpisodeOptions> & { eagerStart?: boolean } = {},
     workerOptions: Partial<WorkerOptions> = {},
     around?: <T>(orderIds: string[], start: () => Promise<T>) => Promise<T>,
   ): Promise<Stage> {

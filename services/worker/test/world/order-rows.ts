@@ -58,7 +58,8 @@ export class OrderRows {
   constructor(world: World) {
     this.#world = world;
     world.tell = (orderId, locationId, news) => {
-      this.happens(orderId, anEvent("shipment", { locationId, ...news }));
+      // Sagas of the kind before episodes have no row here, and ask shipping themselves.
+      if (this.rows.has(orderId)) this.happens(orderId, anEvent("shipment", { locationId, ...news }));
     };
   }
 

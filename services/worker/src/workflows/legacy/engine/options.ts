@@ -6,7 +6,10 @@ interface SagaOption {
   readonly standard: number;
 }
 
-/** Every tunable of a workflow of the kind before episodes, and of none else. Milliseconds, unless it counts something. */
+/**
+ * Every tunable of a workflow of the kind before episodes. Milliseconds, unless it counts something. Variables that are not in
+ * `episodeOptionTable` as well are read by these workflows only, and go with them.
+ */
 export const sagaOptionTable = {
   /** How long one attempt of a short step may take. */
   stepTimeoutMs: { variable: "SAGA_STEP_TIMEOUT_MS", standard: 5_000 },
