@@ -72,7 +72,7 @@ export async function startReplica(...given: Parameters<typeof beginReplica>): P
 /** Starts a replica, as a process does: calls are taken before the background work begins. */
 export function beginReplica(
   database: Database,
-  worker: FakeWorker,
+  worker: Pick<FakeWorker, "client">,
   changes: Partial<ConfigOf<typeof ordersConfig>> = {},
 ): BeginningReplica {
   const env = { GRPC_PORT: "0", HTTP_PORT: "0", PAGE_TOKEN_SECRET: "s".repeat(32) };

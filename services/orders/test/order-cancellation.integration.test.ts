@@ -1,12 +1,24 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { Code, type ConnectError } from "@connectrpc/connect";
-import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
+import { ErrorInfoSchema, RetryInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { type Order, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { newId } from "#platform/id.ts";
 import { readAuditLog } from "#testing/audit-log.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
-import { eager, episodesWith, kinds, lastStart, type SettlementChanges, settlement, stored } from "./episode-rows.ts";
+
+import { until } from "#testing/until.ts";
+import { EpisodeRepository } from "../src/episode/episode.repository.ts";
+import {
+  eager,
+  episodesWith,
+  kinds,
+  lastStart,
+  patient,
+  type SettlementChanges,
+  settlement,
+  stored,
+} from "./episode-rows.ts";
 import { FakeWorker, sagaRefusal } from "./fake-worker.ts";
 import {
   eventually,
@@ -255,5 +267,89 @@ describe("cancelling orders", () => {
     const error = await refusal(cancel(orderId, unique("cancel"), "a\u0000b"));
     assert.equal(error.code, Code.InvalidArgument);
     assert.match(error.message, /^\[invalid_argument\] reason: must not hold the character U\+0000/);
+  });
+});
+
+describe("cancelling an order whose workflow is gone, which may have handed a parcel to the carrier", () => {
+  let test: TestDatabase;
+  let worker: FakeWorker;
+  let replica: Replica;
+  before(async () => {
+    test = await ordersDatabase();
+    worker = new FakeWorker();
+    replica = await startReplica(test.database, worker, patient);
+  });
+  after(async () => {
+    await replica.stop();
+    await test[Symbol.asyncDispose]();
+  });
+
+  beforeEach(() => {
+    worker.onStart = () => undefined;
+    worker.onCancel = () => undefined;
+    worker.cancels.length = 0;
+  });
+
+  /** An order that was carried by another process, which is gone. */
+  async function carried(): Promise<{ orderId: string; episodeId: string }> {
+    await using other = await looking();
+    const { order } = await other.orders.createOrder(orderRequest(await newCustomer(other)));
+    const orderId = order?.orderId ?? "";
+    const { episodeId } = await until(() => lastStart(worker, orderId), "the order is carried");
+    return { orderId, episodeId };
+  }
+
+  /** A process that carries what is due. */
+  const looking = () => startReplica(test.database, worker, { ...eager, EPISODE_SWEEP_AGE_MS: 600_000 });
+
+  const giveBack = (episodeId: string) => new EpisodeRepository(test.database).giveBack([episodeId]);
+
+  /** An order that rests because its workflow is gone. */
+  async function givenBack(): Promise<string> {
+    const { orderId, episodeId } = await carried();
+    worker.terminate(episodeId);
+    await giveBack(episodeId);
+    return orderId;
+  }
+
+  const cancelWithin = (orderId: string, timeoutMs: number) =>
+    replica.orders.cancelOrder({ requestId: unique("cancel"), orderId, reason: "no" }, { timeoutMs });
+
+  it("is neither accepted nor refused until it was carried again", async () => {
+    const orderId = await givenBack();
+    const error = await refusal(cancelWithin(orderId, 1_000));
+    assert.equal(error.code, Code.Unavailable);
+    assert.equal(error.findDetails(RetryInfoSchema).length, 1);
+    assert.deepEqual((await stored(test.database, orderId)).events, ["placed", "retry"]);
+  });
+
+  for (const cancellable of [true, false]) {
+    it(`is ${cancellable ? "accepted" : "refused"} as the next workflow has settled it`, async () => {
+      const orderId = await givenBack();
+      worker.onStart = async ({ episodeId }) => {
+        await replica.episodes.batchSettleOrders({ requests: [settlement(orderId, episodeId, { cancellable })] });
+      };
+      worker.onCancel = () => {
+        throw sagaRefusal("SAGA_NOT_FOUND", Code.NotFound);
+      };
+      const answer = cancelWithin(orderId, 10_000);
+      answer.catch(() => undefined);
+      await using _looking = await looking();
+      if (cancellable) assert.equal((await answer).order?.status, OrderStatus.PENDING);
+      else assert.equal(reason(await refusal(answer)), "NOT_CANCELLABLE");
+    });
+  }
+
+  it("is done when the workflow accepted it, and was lost before that was written down", async () => {
+    const { orderId, episodeId } = await carried();
+    worker.onCancel = async () => {
+      worker.onCancel = () => undefined;
+      await giveBack(episodeId);
+    };
+    const answer = cancelWithin(orderId, 10_000);
+    await until(() => worker.cancels.length === 1, "the workflow is asked");
+    await using _looking = await looking();
+    assert.equal((await answer).order?.status, OrderStatus.PENDING);
+    assert.equal(worker.cancels.length, 2, "the next one is asked as well");
   });
 });

@@ -13,6 +13,8 @@ export interface Standing {
   readonly legacySagaId: string | undefined;
   /** The workflow that carries it now. */
   readonly episodeId: string | undefined;
+  /** Whether it rests because its workflow is gone, which may have done what its row does not know. */
+  readonly lost: boolean;
   /** Whether a cancellation was accepted before. */
   readonly wanted: boolean;
   /** Whether it was accepted by this very look. */
@@ -24,6 +26,7 @@ interface StandingRow {
   readonly sagaId: string;
   readonly episodeId: string | null;
   readonly legacy: boolean;
+  readonly lost: boolean;
   readonly wanted: boolean;
   readonly accepted: boolean;
 }
@@ -33,19 +36,26 @@ const standingColumns = selectList<StandingRow>({
   sagaId: true,
   episodeId: true,
   legacy: "saga_id <> order_id",
+  lost: true,
   wanted: "cancel_time is not null",
   accepted: "exists (select from accepted)",
 });
 
-/** Judged under the row's lock: whether a parcel leaves, or a workflow begins, is decided before or after. */
+/**
+ * Judged under the row's lock: whether a parcel leaves, or a workflow begins, is decided before or after. What the row says
+ * of an order whose workflow is gone is out of date: a parcel may have left.
+ */
 const accept: SqlText = {
   name: "cancellation_accept",
   text: `with locked as materialized (
-    select order_id, status, saga_id, episode_id, cancellable, cancel_time from customer_order
+    select order_id, status, saga_id, episode_id, cancellable, cancel_time,
+      episode_id is null and episode_events is not null as lost
+    from customer_order
     where order_id = $1::uuid for no key update
   ), accepted as materialized (
     select order_id from locked
-    where episode_id is null and saga_id = order_id and cancellable and cancel_time is null and status <> all($3::text[])
+    where episode_id is null and not lost and saga_id = order_id and cancellable and cancel_time is null
+      and status <> all($3::text[])
   ), happened as (
     insert into order_event (order_id, event_id, kind, detail)
     select order_id, '${eventIds.cancellation}', 'cancellation', $2::jsonb from accepted on conflict do nothing
@@ -71,17 +81,18 @@ export class CancellationRepository {
     this.#database = database;
   }
 
-  /** Accepts the cancellation of an order that rests and can be cancelled; else says how it stands. @throws ORDER_NOT_FOUND */
+  /** Accepts the cancellation of an order that is known to rest and to be cancellable; else says how it stands. @throws ORDER_NOT_FOUND */
   async accept({ orderId, reason }: { readonly orderId: string; readonly reason: string }): Promise<Standing> {
     const ended = orderStatuses.filter(isTerminal);
     const values = [decodeId(orderId), JSON.stringify({ reason }), ended];
     const [row] = await this.#database.query<StandingRow>(accept, values);
     if (!row) throw orderNotFound(orderId);
-    const { status, sagaId, episodeId, legacy, wanted, accepted } = row;
+    const { status, sagaId, episodeId, legacy, lost, wanted, accepted } = row;
     return {
       status,
       legacySagaId: legacy ? encodeId(sagaId) : undefined,
       episodeId: episodeId === null ? undefined : encodeId(episodeId),
+      lost,
       wanted,
       accepted,
     };

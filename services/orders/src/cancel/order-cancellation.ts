@@ -76,7 +76,10 @@ export class OrderCancellation {
     return (await following.until(({ status }) => isTerminal(status), patience)) ?? follower.get(request.orderId);
   }
 
-  /** Returns once the cancellation is accepted. An order that just leaves or enters an episode is looked at again. */
+  /**
+   * Returns once the cancellation is accepted. An order that just leaves or enters an episode is looked at again, and so is one
+   * whose workflow is gone, until the next one has settled it.
+   */
   async #accept(request: CancelOrder, signal: AbortSignal): Promise<void> {
     const { cancellations, onAccepted } = this.#options;
     let asked: { episodeId: string; answer: Answer; cause: unknown } | undefined;
@@ -85,9 +88,14 @@ export class OrderCancellation {
       if (standing.accepted) return onAccepted(1);
       if (standing.legacySagaId !== undefined) return await this.#askLegacy(request, standing.legacySagaId, standing);
       // It was the workflow that accepted it, and has settled since.
-      if (asked?.answer === "accepted" && (isCancelled(standing.status) || !standing.episodeId)) return;
+      const settled = !standing.episodeId && !standing.lost;
+      if (asked?.answer === "accepted" && (isCancelled(standing.status) || settled)) return;
       if (isTerminal(standing.status)) throw notCancellable(request.orderId, standing.status);
       if (standing.wanted) return;
+      if (standing.lost) {
+        await this.#pause(pauseMs, signal, asked?.cause);
+        continue;
+      }
       const { episodeId } = standing;
       const refused = asked?.answer === "refused" && asked.episodeId === episodeId;
       if (!episodeId || refused) throw notCancellable(request.orderId, standing.status, asked?.cause);

@@ -111,7 +111,8 @@ const carrying: SqlText = {
 
 /**
  * Gives back what episodes carry that are gone: the orders rest again, and their events are due, with one more that says that
- * it is time to try again. Only orders that are in that episode still: what it settled is settled.
+ * it is time to try again. Only orders that are in that episode still: what it settled is settled. What stays in the row of
+ * their events says until the next settlement that nobody knows how far the order came.
  */
 const giveBack: SqlText = {
   name: "episode_give_back",
@@ -134,7 +135,7 @@ const giveBack: SqlText = {
     ) as e(id text, kind text, detail jsonb, time timestamptz)
     on conflict do nothing
   )
-  update customer_order o set episode_id = null, episode_events = null from locked
+  update customer_order o set episode_id = null from locked
   where o.order_id = locked.order_id
   returning o.order_id as "orderId", locked.episode_id as "episodeId"`,
 };

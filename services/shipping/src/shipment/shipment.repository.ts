@@ -1,6 +1,6 @@
 import type { EntityManager } from "@mikro-orm/postgresql";
 import { auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
-import { writtenColumns } from "#platform/database/columns.ts";
+import { type ColumnsOf, writtenColumns } from "#platform/database/columns.ts";
 import type { Database } from "#platform/database/database.ts";
 import { type Keyed, replayable } from "#platform/database/idempotency.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
@@ -47,17 +47,8 @@ export interface ShipmentFilter {
   readonly limit: number;
 }
 
-/** The columns of a shipment that come with a request. */
-interface InsertedShipment {
-  readonly shipment_id: string;
-  readonly order_id: string;
-  readonly location_id: string;
-  readonly lines: readonly ShipmentLine[];
-  readonly address: Address;
-  readonly saga_id: string;
-  readonly reported: boolean;
-  readonly traceparent: string;
-}
+/** The columns of a shipment that come with a request: all that is not the request's own, with an id. */
+type InsertedShipment = ColumnsOf<{ shipmentId: string } & Omit<NewShipment, keyof Keyed | "origin">>;
 
 const insertedColumns = writtenColumns<InsertedShipment>({
   shipment_id: "uuid",

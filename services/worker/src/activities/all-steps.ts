@@ -2,8 +2,15 @@ import type { Outcome, StepBatch } from "../workflows/engine/step-batch.ts";
 import { type StepTypes as LegacyStepTypes, steps as legacySteps } from "../workflows/legacy/step-table.ts";
 import { steps as episodeSteps, type StepTypes } from "../workflows/step-table.ts";
 
+/** Both kinds confirm orders: workflows of the kind before with parcels that are planned already. */
+interface Confirmation {
+  input: StepTypes["confirmOrder"]["input"] | LegacyStepTypes["confirmOrder"]["input"];
+  output: StepTypes["confirmOrder"]["output"];
+}
+
 /** What goes into and comes out of each activity: those of episodes, and those that only workflows of the kind before use. */
-type AllStepTypes = StepTypes & Omit<LegacyStepTypes, keyof StepTypes>;
+type AllStepTypes = Omit<StepTypes, "confirmOrder"> &
+  Omit<LegacyStepTypes, keyof StepTypes> & { confirmOrder: Confirmation };
 
 /** The name of a step's activity. */
 export type StepName = keyof AllStepTypes;

@@ -78,17 +78,18 @@ export async function batchCall<I extends EntryKey, R, O>(
 }
 
 /**
- * Makes the two calls of a step that has halves: what the first has done goes on to the second, whose outcome it has;
- * anything else stays as it is.
+ * Makes the two calls of a step that has halves: what the first has done goes on to the second with what came out, and
+ * has its outcome; anything else stays as it is.
  */
-export async function bothHalves<I, O>(
+export async function bothHalves<I, M, O>(
   entries: I[],
-  first: (entries: I[]) => Promise<Outcome<unknown>[]>,
-  second: (entries: I[]) => Promise<Outcome<O>[]>,
+  first: (entries: I[]) => Promise<Outcome<M>[]>,
+  second: (entries: I[], outputs: M[]) => Promise<Outcome<O>[]>,
 ): Promise<Outcome<O>[]> {
   const begun = await first(entries);
   const going = entries.filter((_, index) => begun[index]?.kind === "done");
-  const finished = (going.length > 0 ? await second(going) : []).values();
+  const outputs = begun.flatMap((outcome) => (outcome.kind === "done" ? [outcome.value] : []));
+  const finished = (going.length > 0 ? await second(going, outputs) : []).values();
   return begun.map((outcome) => (outcome.kind === "done" ? (finished.next().value ?? pending) : outcome));
 }
 

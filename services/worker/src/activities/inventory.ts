@@ -4,11 +4,11 @@ import {
   BatchReleaseReservationsRequestSchema,
   BatchReserveStockRequestSchema,
 } from "#gen/shop/inventory/v1/inventory_service_pb.js";
-import type { Reservation } from "#gen/shop/inventory/v1/stock_pb.js";
+import { type Allocation as AllocationMessage, AllocationStatus } from "#gen/shop/inventory/v1/stock_pb.js";
 import { whole } from "#platform/whole.ts";
 import type { Outcome } from "../workflows/engine/step-batch.ts";
 import type { Allocation } from "../workflows/order/order-types.ts";
-import { batchCall, done } from "./batch-call.ts";
+import { batchCall, done, pending } from "./batch-call.ts";
 import { requestId } from "./entry-key.ts";
 import type { ServiceClients, StepWorks } from "./step-work.ts";
 
@@ -27,7 +27,7 @@ export const inventoryWorks = {
         }));
         return inventory.batchReserveStock(whole(BatchReserveStockRequestSchema, { requests, traceparents }), options);
       },
-      ({ reservation }) => done(toAllocations(reservation)),
+      ({ reservation }) => done((reservation?.allocations ?? []).map(toAllocation)),
     ),
 
   /** Gives back what is set aside and has not left: all of an order, or its part at one location. */
@@ -63,16 +63,11 @@ export const inventoryWorks = {
     ),
 } satisfies Partial<StepWorks>;
 
-/**
- * Makes holds firm: a part of the confirmation of an order.
- *
- * @param firm takes what is firm now, by order
- */
+/** Makes holds firm: a part of the confirmation of an order. Answers what is firm, and nothing else is what the order gets. */
 export function confirmStock(
   { inventory }: ServiceClients,
   entries: { orderId: string }[],
-  firm: Map<string, Allocation[]>,
-): Promise<Outcome<null>[]> {
+): Promise<Outcome<Allocation[]>[]> {
   return batchCall(
     entries,
     (part, options, traceparents) => {
@@ -80,17 +75,17 @@ export function confirmStock(
       const request = whole(BatchConfirmReservationsRequestSchema, { requests, traceparents });
       return inventory.batchConfirmReservations(request, options);
     },
-    ({ reservation }, { orderId }) => {
-      if (reservation) firm.set(orderId, toAllocations(reservation));
-      return done(null);
+    ({ reservation }) => {
+      const firm = (reservation?.allocations ?? []).filter(({ status }) => firmStatuses.has(status));
+      // Nobody can pack what is nowhere: the answer is none.
+      return firm.length > 0 ? done(firm.map(toAllocation)) : pending;
     },
   );
 }
 
-function toAllocations(reservation: Reservation | undefined): Allocation[] {
-  return (reservation?.allocations ?? []).map(({ sku, locationId, quantity }) => ({
-    sku,
-    locationId,
-    quantity: Number(quantity),
-  }));
+/** Parts that belong to a confirmed order; what was released or has expired does not any more. */
+const firmStatuses: ReadonlySet<AllocationStatus> = new Set([AllocationStatus.CONFIRMED, AllocationStatus.COMMITTED]);
+
+function toAllocation({ sku, locationId, quantity }: AllocationMessage): Allocation {
+  return { sku, locationId, quantity: Number(quantity) };
 }

@@ -14,6 +14,7 @@ import { type Whole, whole } from "#platform/whole.ts";
 import type { Outcome } from "../workflows/engine/step-batch.ts";
 import type { TransitionInput } from "../workflows/legacy/step-table.ts";
 import type { Allocation, OrderFailure, OrderMove, OrderParcel, ParcelStatus } from "../workflows/order/order-types.ts";
+import { planParcels } from "../workflows/order/parcel-plan.ts";
 import type { SettleInput } from "../workflows/step-table.ts";
 import { type InputOf, steps } from "./all-steps.ts";
 import { batchCall, bothHalves, done, pending } from "./batch-call.ts";
@@ -41,25 +42,18 @@ const parcelStatuses = {
 /** What the saga asks of the orders. */
 export const orderWorks = {
   /**
-   * Makes the reservations firm, then moves the orders. An order whose hold is gone is refused and stays as it is. Both
-   * calls may be repeated, so a failure between them is healed by a repetition.
+   * Makes the reservations firm, then moves the orders with the parcels that follow from what is firm. An order whose stock
+   * is gone is refused and stays as it is. Both calls may be repeated, so a failure between them is healed by a repetition:
+   * what is firm does not change any more.
    */
   confirmOrder: (clients, entries) => {
     const [first, second] = steps.confirmOrder.halves;
-    const firm = new Map<string, Allocation[]>();
     const calls = {
-      confirmStock: (held: typeof entries) => confirmStock(clients, held, firm),
-      CONFIRMED: async (going: typeof entries) => {
-        const moved = await moveOrders(
-          clients,
-          going.map((entry) => stillThere(entry, firm)),
-          "CONFIRMED",
-        );
-        return moved.map((outcome, index) =>
-          outcome.kind === "done"
-            ? done(firm.get(going[index]?.orderId ?? "") ?? going[index]?.reserved ?? [])
-            : outcome,
-        );
+      confirmStock: (held: typeof entries) => confirmStock(clients, held),
+      CONFIRMED: async (going: typeof entries, firm: Allocation[][]) => {
+        const moves = going.map((entry, index) => confirmed(entry, firm[index] ?? []));
+        const moved = await moveOrders(clients, moves, "CONFIRMED");
+        return moved.map((outcome, index) => (outcome.kind === "done" ? done(firm[index] ?? []) : outcome));
       },
     };
     return bothHalves(entries, calls[first], calls[second]);
@@ -141,18 +135,19 @@ function toSettlement(entry: SettleInput, episodeId: string) {
   } satisfies Whole<typeof SettleOrderRequestSchema>;
 }
 
-/** An entry without its parcels when stock that had to be taken anew lies elsewhere: then they are others. */
-function stillThere(entry: InputOf<"confirmOrder">, firm: Map<string, Allocation[]>) {
-  const { orderId, parcels, reserved } = entry;
-  const moved = reserved !== undefined && textOf(reserved) !== textOf(firm.get(orderId) ?? reserved);
-  return moved ? { orderId } : { orderId, parcels };
-}
-
-function textOf(allocations: Allocation[]): string {
-  return allocations
-    .map(({ locationId, sku, quantity }) => `${locationId} ${sku} ${quantity}`)
-    .sort()
-    .join();
+/** An order with the parcels that it is confirmed with; a workflow of the kind before keeps to those that it planned. */
+function confirmed(entry: InputOf<"confirmOrder">, firm: Allocation[]): { orderId: string; parcels: OrderParcel[] } {
+  const { orderId } = entry;
+  if ("parcels" in entry) return { orderId, parcels: entry.parcels };
+  const { currency } = entry.total;
+  const parcels = planParcels(entry, firm).map(({ locationId, shipmentId, trackingNumber, status, amount }) => ({
+    locationId,
+    shipmentId,
+    trackingNumber,
+    status,
+    amount: { currency, amount },
+  }));
+  return { orderId, parcels };
 }
 
 /** The reason of a cancellation by the workflow engine's own signal has passed nobody who refuses card numbers. */

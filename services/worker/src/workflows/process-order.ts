@@ -2,7 +2,6 @@ import { CancellationScope } from "@temporalio/workflow";
 import { Compensated, Resting, StepRefused } from "./engine/failures.ts";
 import { nothing, type SagaBody, saga, together } from "./engine/saga.ts";
 import { failureFor } from "./order/customer-texts.ts";
-import type { Allocation } from "./order/order-types.ts";
 import { CheckoutLate, type OrderRun, type Parcel, Undone } from "./order-run.ts";
 import type { Steps } from "./steps.ts";
 
@@ -36,22 +35,22 @@ async function goThrough(run: OrderRun, steps: Steps): Promise<void> {
 /** Sets stock and money aside. Before its last step an order may be refused; from there on it only goes forward. */
 async function checkout(run: OrderRun, steps: Steps, body: SagaBody): Promise<void> {
   const { payments, orders } = steps;
-  const reserved = await reserve(run, steps, body);
+  await reserve(run, steps, body);
   if (run.paid) await body.step(payments.authorize, payments.void, run);
-  run.confirmedAs(await body.step(orders.confirm, nothing, { run, reserved })); // the pivot
+  run.confirmedAs(await body.step(orders.confirm, nothing, run)); // the pivot
 }
 
 /**
  * Sets the stock aside. A run that was lost may have come further than this one, unless the stock is refused: an earlier
  * success would have been repeated. So what it may have done is undone as well.
  */
-async function reserve(run: OrderRun, { stock, payments }: Steps, body: SagaBody): Promise<Allocation[]> {
+async function reserve(run: OrderRun, { stock, payments }: Steps, body: SagaBody): Promise<void> {
   try {
     if (run.late) {
       body.alsoUndo(stock.release, run);
       throw new CheckoutLate();
     }
-    return await body.step(stock.reserve, stock.release, run);
+    await body.step(stock.reserve, stock.release, run);
   } catch (cause) {
     run.nothingReserved = cause instanceof StepRefused;
     if (!run.nothingReserved && run.paid) body.alsoUndo(payments.void, run);

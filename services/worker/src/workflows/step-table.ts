@@ -1,6 +1,14 @@
 import type { StepCall } from "./engine/batch-calls.ts";
 import type { Outcome, StepBatch } from "./engine/step-batch.ts";
-import type { Address, Allocation, Money, OrderFailure, OrderMove, OrderParcel } from "./order/order-types.ts";
+import type {
+  Address,
+  Allocation,
+  Money,
+  OrderFailure,
+  OrderLine,
+  OrderMove,
+  OrderParcel,
+} from "./order/order-types.ts";
 import type { ParkedState, SagaState } from "./order-state.ts";
 
 /** A parcel by its order and location. */
@@ -57,8 +65,8 @@ export interface StepTypes {
   voidPayment: { input: { orderId: string; locationId?: string; amount?: Money } & Again; output: null };
   capturePayment: { input: MoneyInput; output: null };
   refundPayment: { input: MoneyInput; output: null };
-  /** With the parcels as they were reserved. Answers what is firm in the end: stock of a hold that ended may be elsewhere. */
-  confirmOrder: { input: { orderId: string; parcels: OrderParcel[]; reserved?: Allocation[] }; output: Allocation[] };
+  /** Answers what is firm: its parcels are planned from that, because stock of a hold that ended may lie elsewhere. */
+  confirmOrder: { input: { orderId: string; lines: OrderLine[]; total: Money }; output: Allocation[] };
   createShipment: {
     input: ParcelRef & Again & { lines: { sku: string; quantity: number }[]; address: Address };
     output: { shipmentId: string };

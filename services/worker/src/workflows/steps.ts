@@ -5,7 +5,6 @@ import type { Allocation } from "./order/order-types.ts";
 import { planParcels } from "./order/parcel-plan.ts";
 import type { OrderRun, Parcel } from "./order-run.ts";
 import type { CarriedOrder, Checkout, ParcelState } from "./order-state.ts";
-import { toOrderParcel } from "./parcel.ts";
 import { type Again, type SettleInput, type StepName, type StepTypes, steps } from "./step-table.ts";
 
 type Calls = BatchCalls<StepTypes>;
@@ -63,19 +62,13 @@ function orderSteps(calls: Calls) {
   const settle = calls.of("settleOrder");
   return {
     /**
-     * The pivot: makes the hold firm and the order CONFIRMED; see its row. Answers the parcels. A cancellation does not
-     * interrupt it: it takes effect at the next step.
+     * The pivot: makes the hold firm and the order CONFIRMED; see its row. Answers the parcels, which follow from what is
+     * firm, whatever was reserved. A cancellation does not interrupt it: it takes effect at the next step.
      */
-    confirm: {
-      name: () => steps.confirmOrder.label,
-      ask: async ({ run, reserved }: { run: OrderRun; reserved: Allocation[] }): Promise<ParcelState[]> => {
-        const { order } = run;
-        const { orderId, total } = order;
-        const parcels = planned(order, reserved).map((parcel) => toOrderParcel(parcel, total.currency));
-        const firm = await confirm.askToTheEnd({ orderId, parcels, reserved });
-        return planned(order, firm);
-      },
-    },
+    confirm: ofOrder("confirmOrder", async ({ order }): Promise<ParcelState[]> => {
+      const { orderId, total } = order;
+      return planned(order, await confirm.askToTheEnd({ orderId, lines: checkoutOf(order).lines, total }));
+    }),
     /** Ends an order's part in the episode. */
     settle: (input: SettleInput) => settle.askToTheEnd(input),
   };

@@ -131,7 +131,7 @@ export function clientsOver(transport: Transport): ServiceClients {
 }
 
 /** Clients of the fake services, in this process. */
-export function clientsOf(world: World, rows?: OrderRows): ServiceClients {
+export function clientsOf(world: World, rows?: OrderRows, real: Partial<ServiceClients> = {}): ServiceClients {
   const noting: Interceptor = (next) => (request) => {
     if (!request.stream && "traceparents" in request.message) {
       world.traceparents.push({ method: request.method.name, traceparents: request.message.traceparents as string[] });
@@ -143,21 +143,26 @@ export function clientsOf(world: World, rows?: OrderRows): ServiceClients {
     shippingRoutes(router, world);
     rows?.routes(router);
   };
-  return clientsOver(createRouterTransport(routes, { transport: { interceptors: [noting] } }));
+  return { ...clientsOver(createRouterTransport(routes, { transport: { interceptors: [noting] } })), ...real };
 }
 
-/** A worker that runs the saga against the fakes. */
+/**
+ * A worker that runs the saga against the fakes.
+ *
+ * @param real services that are none
+ */
 export async function workerFor(
   environment: TestWorkflowEnvironment,
   world: World,
   options: Partial<WorkerOptions> = {},
-  rows?: OrderRows,
+  { rows, real }: { rows?: OrderRows; real?: Partial<ServiceClients> } = {},
 ): Promise<Worker> {
+  const activities = createActivities(clientsOf(world, rows, real), fastLong, createSagaMetrics(new Registry()));
   return Worker.create({
     connection: environment.nativeConnection,
     ...(environment.namespace ? { namespace: environment.namespace } : {}),
     taskQueue,
-    ...workOf(await bundleOf(), createActivities(clientsOf(world, rows), fastLong, createSagaMetrics(new Registry()))),
+    ...workOf(await bundleOf(), activities),
     stickyQueueScheduleToStartTimeout: "1s",
     ...options,
   });

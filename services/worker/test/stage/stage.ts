@@ -4,6 +4,7 @@ import type { TestWorkflowEnvironment } from "@temporalio/testing";
 import type { Worker, WorkerOptions } from "@temporalio/worker";
 import { EpisodeState } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { type UntilOptions, until } from "#testing/until.ts";
+import type { ServiceClients } from "../../src/activities/step-work.ts";
 import { toCarriedOrder } from "../../src/api/episode-proto.ts";
 import { Episodes } from "../../src/api/episodes.ts";
 import { TemporalCalls } from "../../src/api/temporal-calls.ts";
@@ -81,6 +82,14 @@ export class Starter {
   }
 }
 
+/** What a stage has that others have not. */
+export interface Surroundings {
+  /** Runs around each start of an episode. */
+  readonly around?: <T>(orderIds: string[], start: () => Promise<T>) => Promise<T>;
+  /** Services that are no fakes. */
+  readonly real?: Partial<ServiceClients>;
+}
+
 /** A server, a worker, a world with rows of orders, and what starts episodes, shared by the tests of a file. */
 export class Stage {
   readonly environment: TestWorkflowEnvironment;
@@ -105,12 +114,12 @@ export class Stage {
   static async open(
     options: Partial<EpisodeOptions> & { eagerStart?: boolean } = {},
     workerOptions: Partial<WorkerOptions> = {},
-    around?: <T>(orderIds: string[], start: () => Promise<T>) => Promise<T>,
+    { around, real = {} }: Surroundings = {},
   ): Promise<Stage> {
     const environment = await localEnvironment();
     const world = new World();
     const rows = new OrderRows(world);
-    const worker = await workerFor(environment, world, workerOptions, rows);
+    const worker = await workerFor(environment, world, workerOptions, { rows, real });
     const client = new Client({ connection: environment.nativeConnection, interceptors: { workflow: [traceClient] } });
     return new Stage({ environment, world, rows, worker }, new Starter(client, rows, options, around));
   }

@@ -58,6 +58,7 @@ describe("an order", { concurrency: true }, () => {
   test("packs what was confirmed, not what was reserved", async () => {
     const order = anOrder();
     const { orderId } = order;
+    // The reservation was of all in BER. All of it has expired; the tea was there again.
     const [tea, cup] = order.lines.map(({ sku, quantity }) => ({ sku, quantity }));
     assert.ok(tea && cup);
     stage.world.confirms.set(orderId, [
@@ -68,11 +69,26 @@ describe("an order", { concurrency: true }, () => {
     const prepared = stage.world.trace(orderId).filter((effect) => effect.startsWith("prepare"));
     assert.deepEqual(prepared.sort(), ["prepare:BER", "prepare:HAM"]);
     assert.equal(stage.world.order(orderId).captured, 2_500n);
+    assert.deepEqual(stage.world.order(orderId).confirmedAs, { BER: 2_000n, HAM: 500n });
   });
+});
+
+test("an order that is confirmed from one other location leaves from there alone", async () => {
+  const order = anOrder();
+  const { orderId, lines } = order;
+  stage.world.confirms.set(
+    orderId,
+    lines.map(({ sku, quantity }) => ({ sku, quantity, locationId: "HAM" })),
+  );
+  assert.deepEqual(await stage.run([order]), ["DELIVERED"]);
+  const left = stage.world.trace(orderId).filter((effect) => effect.includes(":"));
+  assert.deepEqual(left, ["prepare:HAM", "ship:HAM", "capture:HAM", "commit:HAM"]);
+  assert.deepEqual(stage.world.order(orderId).confirmedAs, { HAM: 2_500n });
 });
 
 const refusals: { step: string; reason: string; stage: string; trace: string[]; failure?: string }[] = [
   { step: "reserve", reason: "OUT_OF_STOCK", stage: "REJECTED", trace: ["release", "REJECTED"] },
+  { step: "reserve", reason: "TOO_MANY_LOCATIONS", stage: "REJECTED", trace: ["release", "REJECTED"] },
   {
     step: "authorize",
     reason: "PAYMENT_DECLINED",

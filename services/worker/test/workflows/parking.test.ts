@@ -135,6 +135,22 @@ describe("a step that was refused although it must succeed", { concurrency: true
     });
   }
 
+  for (const reason of ["RESERVATION_NOT_FOUND", "RESERVATION_PART_NOT_FOUND", "RESERVATION_ENDED"]) {
+    for (const [step, rules] of [
+      ["commit", () => []],
+      ["release", (orderId) => [turnedDown(orderId)]],
+    ] as const satisfies [string, (orderId: string) => Rule[]][]) {
+      test(`${step} of a part is not done when the inventory says ${reason}`, async () => {
+        const order = anOrder();
+        const { orderId } = order;
+        stage.place([order], [...rules(orderId), on(step, { kind: "refuse", reason }, { orderId })]);
+        assert.match(await stage.parked(orderId, `${step}:BER`), new RegExp(reason));
+        await stage.rests(orderId);
+        assert.equal(stage.world.order(orderId).status, "PREPARING");
+      });
+    }
+  }
+
   test("cancel is resolved: the parcel counts as called off", async () => {
     const order = anOrder();
     const { orderId } = order;

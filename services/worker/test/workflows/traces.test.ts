@@ -16,7 +16,7 @@ import { on, type Rule } from "../world/rules.ts";
 let stage: Stage;
 let kept: KeptSpans;
 before(async () => {
-  stage = await Stage.open({}, {}, dispatching);
+  stage = await Stage.open({}, {}, { around: dispatching });
   kept = await keepSpans();
 });
 after(async () => {
@@ -153,7 +153,7 @@ describe("a batch of one order", () => {
   });
 
   test("is traced once although its workflow is replayed at every turn", async () => {
-    own = await Stage.open({}, { maxCachedWorkflows: 0 }, dispatching);
+    own = await Stage.open({}, { maxCachedWorkflows: 0 }, { around: dispatching });
     try {
       const [order] = batchOf(1) as [SagaOrder];
       await own.run([order], [on("authorize", { kind: "unavailable" }, { ...order, times: 1 })]);

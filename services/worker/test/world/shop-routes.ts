@@ -1,10 +1,12 @@
 import type { ConnectRouter } from "@connectrpc/connect";
 import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
+import { AllocationStatus } from "#gen/shop/inventory/v1/stock_pb.js";
 import { OrderLifecycleService, StepDecision } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { PaymentStatus } from "#gen/shop/payments/v1/payment_pb.js";
 import { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
-import type { World } from "./world.ts";
+import type { Allocation } from "../../src/workflows/order/order-types.ts";
+import type { OrderFacts, World } from "./world.ts";
 
 const byId = { id: (request: { requestId: string }) => request.requestId };
 const payment = { of: (request: { paymentId: string }) => ({ orderId: request.paymentId }), ...byId };
@@ -26,7 +28,11 @@ export function shopRoutes(router: ConnectRouter, world: World): void {
         step: "transition",
         of: (request) => request,
         id: ({ orderId, status }) => `${orderId}:${status}`,
-        apply: ({ orderId, status, failure }) => world.move(orderId, OrderStatus[status] ?? "", failure?.reason ?? ""),
+        apply: ({ orderId, status, failure, shipments }) => {
+          const parcels = shipments.map(({ locationId, amount }) => [locationId, amount?.amount ?? 0n] as const);
+          if (status === OrderStatus.CONFIRMED) world.order(orderId).confirmedAs = Object.fromEntries(parcels);
+          return world.move(orderId, OrderStatus[status] ?? "", failure?.reason ?? "");
+        },
       }),
   });
   inventoryRoutes(router, world);
@@ -45,12 +51,9 @@ function inventoryRoutes(router: ConnectRouter, world: World): void {
           const order = world.order(orderId);
           if (order.released) return { refuse: "RESERVATION_ENDED" };
           const wanted = lines.map(({ sku, quantity }) => ({ sku, quantity: Number(quantity) }));
-          const allocations = world.allocate(orderId, wanted).map((part) => {
-            order.stock.set(part.locationId, "held");
-            return { ...part, quantity: BigInt(part.quantity) };
-          });
+          setAside(order, world.allocate(orderId, wanted));
           world.took(orderId, "reserve", requestId);
-          return { response: { reservation: { orderId, allocations } } };
+          return { response: { reservation: reservation(orderId, order.parts, AllocationStatus.HELD) } };
         },
       }),
     batchConfirmReservations: ({ requests }) =>
@@ -59,12 +62,16 @@ function inventoryRoutes(router: ConnectRouter, world: World): void {
         of,
         ...byId,
         apply: ({ orderId, requestId }) => {
+          const order = world.order(orderId);
+          const before = order.parts;
           const moved = world.confirms.get(orderId);
-          if (moved) world.order(orderId).stock = new Map(moved.map(({ locationId }) => [locationId, "held"]));
-          const firm = stock(world, { orderId, effect: "confirm", id: requestId }, "firm");
-          if ("refuse" in firm || !moved) return firm;
-          const allocations = moved.map((part) => ({ ...part, quantity: BigInt(part.quantity) }));
-          return { response: { reservation: { orderId, allocations } } };
+          if (moved) setAside(order, moved);
+          const confirmed = stock(world, { orderId, effect: "confirm", id: requestId }, "firm");
+          if ("refuse" in confirmed) return confirmed;
+          const firm = reservation(orderId, order.parts, AllocationStatus.CONFIRMED);
+          const elsewhere = before.filter(({ locationId }) => !order.stock.has(locationId));
+          const gone = reservation(orderId, elsewhere, AllocationStatus.EXPIRED);
+          return { response: { reservation: { orderId, allocations: [...gone.allocations, ...firm.allocations] } } };
         },
       }),
     batchCommitReservations: ({ requests }) =>
@@ -88,10 +95,20 @@ function inventoryRoutes(router: ConnectRouter, world: World): void {
   });
 }
 
+function setAside(order: OrderFacts, parts: Allocation[]): void {
+  order.parts = parts;
+  order.stock = new Map(parts.map(({ locationId }) => [locationId, "held"]));
+}
+
+function reservation(orderId: string, parts: Allocation[], status: AllocationStatus) {
+  return { orderId, allocations: parts.map((part) => ({ ...part, quantity: BigInt(part.quantity), status })) };
+}
+
 function stock(world: World, change: { orderId: string; locationId?: string; effect: string; id: string }, to: string) {
   const { orderId, locationId, effect, id } = change;
   const order = world.order(orderId);
   if (order.released && to !== "released") return { refuse: "RESERVATION_ENDED" };
+  if (locationId && !order.stock.has(locationId)) return { refuse: "RESERVATION_PART_NOT_FOUND" };
   for (const [location, state] of order.stock) {
     if (state !== "committed" && (!locationId || location === locationId)) order.stock.set(location, to);
   }

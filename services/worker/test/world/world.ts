@@ -8,9 +8,13 @@ import { type Behaviour, type Call, type Rule, wholeFailure } from "./rules.ts";
 export interface OrderFacts {
   status: string;
   history: string[];
+  /** What each parcel costs of an order that is confirmed, by location. */
+  confirmedAs: Record<string, bigint>;
   failure: string;
   /** Stock by location: "held", "firm", "committed", "released". */
   stock: Map<string, string>;
+  /** What is set aside where. */
+  parts: Allocation[];
   released: boolean;
   authorized: bigint;
   captured: bigint;
@@ -77,8 +81,10 @@ export class World {
     const fresh: OrderFacts = {
       status: "PENDING",
       history: [],
+      confirmedAs: {},
       failure: "",
       stock: new Map(),
+      parts: [],
       released: false,
       authorized: 0n,
       captured: 0n,

@@ -5,6 +5,7 @@ import type { OrderFailure } from "./order-types.ts";
 const texts: Readonly<Record<string, string>> = {
   OUT_OF_STOCK: "One of the articles is sold out. Nothing was charged.",
   UNKNOWN_SKU: "One of the articles is no longer offered. Nothing was charged.",
+  TOO_MANY_LOCATIONS: "So many pieces cannot be sent in one order. Nothing was charged. Please order fewer of them.",
   HOLD_EXPIRED: "One of the articles was sold out before the order could be completed. Nothing was charged.",
   RESERVATION_ENDED: "The order could not be completed. Nothing was charged. Please order again.",
   PAYMENT_DECLINED: "The card was declined. Nothing was charged. Please try another card.",
