@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import { root } from "../../deploy/command/checkout.ts";
 import { fullEnvironment } from "../config.ts";
 import { StackError } from "../errors.ts";
-import { type Copy, copyRepository } from "../testing/copy.ts";
+import { type Copy, copyRepository } from "../tools/copy.ts";
 import type { Say } from "./campaign.ts";
 
 const execute = promisify(execFile);

@@ -6,7 +6,7 @@ import { after, before, describe, it } from "node:test";
 import { run } from "../../../deploy/command/run.ts";
 import { readServices } from "../../../services/services.ts";
 import { fullEnvironment } from "../../config.ts";
-import { copyRepository } from "../../testing/copy.ts";
+import { copyRepository } from "../../tools/copy.ts";
 import type { Enumerated } from "./enumerate.ts";
 import { places } from "./places.ts";
 

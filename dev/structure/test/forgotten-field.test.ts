@@ -4,7 +4,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { run } from "../../../deploy/command/run.ts";
-import { copyRepository } from "../../testing/copy.ts";
+import { copyRepository } from "../../tools/copy.ts";
 
 const timeoutMs = 180_000;
 const repository = await copyRepository();

@@ -8,7 +8,7 @@ import { root } from "../../deploy/command/checkout.ts";
 
 const execute = promisify(execFile);
 
-/** A copy of this repository, for tests that change it; its dependencies are this one's. */
+/** A copy of this repository, to be changed; its dependencies are this one's. */
 export interface Copy extends AsyncDisposable {
   /** Where it lies. */
   readonly folder: string;
