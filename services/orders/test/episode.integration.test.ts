@@ -376,6 +376,17 @@ describe("episodes", () => {
     await episodeOf(other.orderId, 2);
   });
 
+  it("that are gone give back no order that another one has meanwhile", async () => {
+    const replica = await replicaWith({ ...eager, EPISODE_SWEEP_EVERY_MS: 600_000 });
+    const { orderId, episodeId } = await carried(replica);
+    await report(replica, orderId);
+    await settle(replica, orderId, episodeId);
+    const next = await episodeOf(orderId, 2);
+    assert.notEqual(next, episodeId);
+    assert.deepEqual(await new EpisodeRepository(test.database).giveBack([episodeId]), []);
+    assert.equal((await stored(test.database, orderId)).episodeId, next);
+  });
+
   it("are forgotten when all their orders have settled", async () => {
     const replica = await replicaWith(eager);
     const { orderId, episodeId } = await carried(replica);
