@@ -210,6 +210,18 @@ describe("cancelling orders", () => {
       }
     });
 
+    it("is answered as done when the order is cancelled, and what its workflow said was lost", async () => {
+      const { orderId, episodeId } = await carried();
+      worker.onCancel = async () => {
+        await settle(orderId, episodeId, ended);
+        throw sagaRefusal("SAGA_NOT_FOUND", Code.NotFound);
+      };
+      const request = { requestId: unique("cancel"), orderId, reason: "no" };
+      const { order } = await replica.orders.cancelOrder(request, { timeoutMs: 10_000 });
+      assert.equal(order?.status, OrderStatus.CANCELLED);
+      assert.equal(reason(await refusal(cancel(orderId))), "NOT_CANCELLABLE");
+    });
+
     it("counts as accepted when the order was undone before that was noted", async () => {
       const { orderId, episodeId } = await carried();
       worker.onCancel = () => settle(orderId, episodeId, { cancellable: false });

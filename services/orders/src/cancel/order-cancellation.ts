@@ -67,7 +67,8 @@ export class OrderCancellation {
     // A repetition after the end finds what the first call has brought about.
     if (came === "repeated" && isCancelled(order.status)) return order;
     try {
-      await this.#accept(request, patience.signal);
+      const mayBeDone = came === "repeated" || !isTerminal(order.status);
+      await this.#accept(request, { mayBeDone, signal: patience.signal });
     } catch (error) {
       const refused = error instanceof DomainError && isCallerFault(error.code);
       if (refused && came === "first") await requests.forget(request.requestId);
@@ -79,17 +80,22 @@ export class OrderCancellation {
   /**
    * Returns once the cancellation is accepted. An order that just leaves or enters an episode is looked at again, and so is one
    * whose workflow is gone, until the next one has settled it.
+   *
+   * @param mayBeDone whether an order that is cancelled is so by this request: an answer to it, or to the workflow's, was lost
    */
-  async #accept(request: CancelOrder, signal: AbortSignal): Promise<void> {
+  async #accept(
+    request: CancelOrder,
+    { mayBeDone, signal }: { readonly mayBeDone: boolean; readonly signal: AbortSignal },
+  ): Promise<void> {
     const { cancellations, onAccepted } = this.#options;
     let asked: { episodeId: string; answer: Answer; cause: unknown } | undefined;
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, maxPauseMs)) {
       const standing = await cancellations.accept(request);
       if (standing.accepted) return onAccepted(1);
       if (standing.legacySagaId !== undefined) return await this.#askLegacy(request, standing.legacySagaId, standing);
+      if (mayBeDone && isCancelled(standing.status)) return;
       // It was the workflow that accepted it, and has settled since.
-      const settled = !standing.episodeId && !standing.lost;
-      if (asked?.answer === "accepted" && (isCancelled(standing.status) || settled)) return;
+      if (asked?.answer === "accepted" && !standing.episodeId && !standing.lost) return;
       if (isTerminal(standing.status)) throw notCancellable(request.orderId, standing.status);
       if (standing.wanted) return;
       if (standing.lost) {
