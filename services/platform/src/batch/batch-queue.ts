@@ -59,19 +59,19 @@ export class BatchQueue<I, O> {
     this.#ready.push(entry);
   }
 
-  /** Takes a list; an entry that is larger than the bound goes alone. Callers whose deadline passed are told so. */
+  /** Takes a batch; an entry that is larger than the bound goes alone. Callers whose deadline passed are told so. */
   take(maxEntries: number, maxBytes: number): Entry<I, O>[] {
-    const list: Entry<I, O>[] = [];
+    const batch: Entry<I, O>[] = [];
     const now = Date.now();
     let bytes = 0;
-    while (this.#head < this.#ready.length && list.length < maxEntries) {
+    while (this.#head < this.#ready.length && batch.length < maxEntries) {
       const entry = this.#ready[this.#head] as Entry<I, O>;
       if (entry.deadline <= now) this.giveUp(entry, deadlinePassed());
       if (!entry.settled) {
         bytes += entry.bytes;
-        if (bytes > maxBytes && list.length > 0) break;
+        if (bytes > maxBytes && batch.length > 0) break;
         this.#settle(entry);
-        list.push(entry);
+        batch.push(entry);
       } else {
         this.release(entry);
       }
@@ -79,7 +79,7 @@ export class BatchQueue<I, O> {
       this.#size -= 1;
     }
     this.#compact();
-    return list;
+    return batch;
   }
 
   /** The next entry with this one's key may be taken. */

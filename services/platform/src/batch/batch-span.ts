@@ -2,7 +2,7 @@ import { type Context, ROOT_CONTEXT, type Span } from "@opentelemetry/api";
 import { runSpan, startSpan, tracing, underSpan } from "#platform/trace/spans.ts";
 
 /**
- * Runs the work that a list of callers share. When all have the same span it runs in that; for several it is a trace of
+ * Runs the work that a batch of callers share. When all have the same span it runs in that; for several it is a trace of
  * its own, linked with the spans of those that are kept. Costs nothing when no spans are made.
  */
 export function runShared<T>(

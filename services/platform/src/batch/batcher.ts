@@ -13,18 +13,18 @@ export interface BatcherOptions<I, O> {
   /** For metrics and for the refusal OVERLOADED. */
   readonly name: string;
   /**
-   * Does the work of a whole list, one result per input in the same order. An `Error` in the result refuses that entry
-   * alone. A throw fails them all, except for an error of the data (SQLSTATE class 22 or 23): then the list is halved
+   * Does the work of a whole batch, one result per input in the same order. An `Error` in the result refuses that entry
+   * alone. A throw fails them all, except for an error of the data (SQLSTATE class 22 or 23): then the batch is halved
    * until the entry that caused it stands alone. It runs outside of the context of any caller.
    */
   readonly run: (inputs: I[]) => Promise<(O | Error)[]>;
-  /** Entries with the same key never run together, in one list or in two lanes; they run in the order they came. */
+  /** Entries with the same key never run together, in one batch or in two lanes; they run in the order they came. */
   readonly keyOf?: (input: I) => string;
   /** Bytes of one entry, roughly. */
   readonly sizeOf?: (input: I) => number;
   /** Default 256. */
   readonly maxEntries?: number;
-  /** Of one list, as far as `sizeOf` tells; an entry that is larger alone runs alone. Default: no bound. */
+  /** Of one batch, as far as `sizeOf` tells; an entry that is larger alone runs alone. Default: no bound. */
   readonly maxBytes?: number;
   /** Entries that may wait; more are refused with OVERLOADED. Default 10,000. */
   readonly maxWaiting?: number;
@@ -44,7 +44,7 @@ const retryAfterMs = 50;
 const sweepEveryMs = 20;
 
 /**
- * Gathers the calls of many callers into lists. It adapts by itself: the first call goes with the next turn of the event
+ * Gathers the calls of many callers into batches. It adapts by itself: the first call goes with the next turn of the event
  * loop; what arrives while all lanes are busy goes together as soon as one is free. Every caller gets its own outcome.
  */
 export class Batcher<I, O> {
@@ -139,49 +139,49 @@ export class Batcher<I, O> {
   #fillLanes(): void {
     this.#scheduled = false;
     while (this.#running < this.#lanes) {
-      const list = this.#queue.take(this.#maxEntries, this.#maxBytes);
-      if (!list[0]) break;
-      this.#entries.observe(list.length);
-      this.#waits.observe((performance.now() - list[0].since) / 1_000);
+      const batch = this.#queue.take(this.#maxEntries, this.#maxBytes);
+      if (!batch[0]) break;
+      this.#entries.observe(batch.length);
+      this.#waits.observe((performance.now() - batch[0].since) / 1_000);
       this.#running += 1;
-      void this.#runList(list);
+      void this.#runBatch(batch);
     }
     this.#settleDrain();
   }
 
-  async #runList(list: Entry<I, O>[]): Promise<void> {
-    await this.#answer(list);
+  async #runBatch(batch: Entry<I, O>[]): Promise<void> {
+    await this.#answer(batch);
     this.#running -= 1;
-    for (const entry of list) this.#queue.release(entry);
+    for (const entry of batch) this.#queue.release(entry);
     this.#schedule();
     this.#settleDrain();
   }
 
-  async #answer(list: Entry<I, O>[]): Promise<void> {
+  async #answer(batch: Entry<I, O>[]): Promise<void> {
     try {
-      const inputs = list.map((entry) => entry.input);
-      const outputs = await runShared(this.#options.name, list, () => this.#options.run(inputs));
-      if (outputs.length !== list.length)
-        throw new Error(`${this.#options.name} answered ${outputs.length} of ${list.length}`);
+      const inputs = batch.map((entry) => entry.input);
+      const outputs = await runShared(this.#options.name, batch, () => this.#options.run(inputs));
+      if (outputs.length !== batch.length)
+        throw new Error(`${this.#options.name} answered ${outputs.length} of ${batch.length}`);
       for (const [index, output] of outputs.entries()) {
-        const entry = list[index] as Entry<I, O>;
+        const entry = batch[index] as Entry<I, O>;
         if (output instanceof Error) entry.reject(output);
         else entry.resolve(output);
       }
     } catch (error) {
-      await this.#fail(list, error);
+      await this.#fail(batch, error);
     }
   }
 
   /** One bad entry must not take the others with it; a lost connection or a deadlock is everybody's. */
-  async #fail(list: Entry<I, O>[], error: unknown): Promise<void> {
-    if (list.length > 1 && isDataError(error)) {
-      const middle = list.length >> 1;
-      await this.#answer(list.slice(0, middle));
-      await this.#answer(list.slice(middle));
+  async #fail(batch: Entry<I, O>[], error: unknown): Promise<void> {
+    if (batch.length > 1 && isDataError(error)) {
+      const middle = batch.length >> 1;
+      await this.#answer(batch.slice(0, middle));
+      await this.#answer(batch.slice(middle));
       return;
     }
-    for (const entry of list) entry.reject(error);
+    for (const entry of batch) entry.reject(error);
   }
 
   #watch(entry: Entry<I, O>, signal: AbortSignal): void {
@@ -193,7 +193,7 @@ export class Batcher<I, O> {
     entry.unwatch = () => signal.removeEventListener("abort", abort);
   }
 
-  /** For deadlines that pass behind a slow list; nothing is looked through while nothing waits. */
+  /** For deadlines that pass behind a slow batch; nothing is looked through while nothing waits. */
   #expireLater(): void {
     this.#sweeper ??= setTimeout(() => {
       this.#sweeper = undefined;

@@ -51,10 +51,10 @@ export function fingerprint<Desc extends DescMessage>(schema: Desc, message: Mes
 /**
  * The array parameters ($2 to $4) of an insert that writes the rows as
  * `insert into idempotency_key (method, request_id, fingerprint, response)
- *  select $1::text, * from unnest($2::text[], $3::bytea[], $4::bytea[])`; a list of mixed methods writes its own.
+ *  select $1::text, * from unnest($2::text[], $3::bytea[], $4::bytea[])`; a batch of mixed methods writes its own.
  */
 export function idempotencyColumns(unsorted: readonly IdempotencyRow[]): [string[], Buffer[], Uint8Array[]] {
-  // Two lists with the same ids wait for each other's keys: in one order, or they would deadlock.
+  // Two batches with the same ids wait for each other's keys: in one order, or they would deadlock.
   const rows = [...unsorted].sort((a, b) => (a.requestId < b.requestId ? -1 : 1));
   return [rows.map((row) => row.requestId), rows.map((row) => row.fingerprint), rows.map((row) => row.response)];
 }
@@ -62,7 +62,7 @@ export function idempotencyColumns(unsorted: readonly IdempotencyRow[]): [string
 /** How {@link replayable} works on one kind of mutation. */
 export interface ReplayableOptions<I extends Keyed, O> {
   readonly database: Queryable;
-  /** The first column of the key, for example `ReserveStock`; never changes. By input when a list mixes methods. */
+  /** The first column of the key, for example `ReserveStock`; never changes. By input when a batch mixes methods. */
   readonly method: string | ((input: I) => string);
   /** Has the effect and writes the rows of `idempotency_key` with it, without looking for them first. */
   readonly run: (inputs: I[]) => Promise<(O | Error)[]>;
@@ -74,8 +74,8 @@ export interface ReplayableOptions<I extends Keyed, O> {
 const maxRounds = 4;
 
 /**
- * Makes a list's work repeatable. It is optimistic: `run` looks for no keys. Only when a key is there already (the whole
- * list was rolled back then) the keys are read, repetitions are answered with the first answer or refused with
+ * Makes a batch's work repeatable. It is optimistic: `run` looks for no keys. Only when a key is there already (the whole
+ * batch was rolled back then) the keys are read, repetitions are answered with the first answer or refused with
  * REQUEST_ID_REUSED, and the rest is run again. Before an entry is refused, its key is looked for too: what cannot be done
  * any more may have been done before.
  */
@@ -88,7 +88,7 @@ export function replayable<I extends Keyed, O>(
     for (let round = 0; open.length > 0; round += 1) {
       if (round > 0) open = await replay(options, { inputs, outputs, open });
       const now = firstOfEachKey(options, inputs, open);
-      const results = await runUnlessKnown(options, { list: now.map((index) => inputs[index] as I), round });
+      const results = await runUnlessKnown(options, { batch: now.map((index) => inputs[index] as I), round });
       if (!results) continue;
       for (const [position, index] of now.entries()) outputs[index] = results[position] as O | Error;
       const done = new Set(now);
@@ -105,10 +105,10 @@ export function replayable<I extends Keyed, O>(
 /** Undefined when one of the keys was there already. */
 async function runUnlessKnown<I extends Keyed, O>(
   options: ReplayableOptions<I, O>,
-  { list, round }: { list: I[]; round: number },
+  { batch, round }: { batch: I[]; round: number },
 ): Promise<(O | Error)[] | undefined> {
   try {
-    return await options.run(list);
+    return await options.run(batch);
   } catch (error) {
     if (isUniqueViolation(error, "idempotency_key_pkey") && round < maxRounds) return undefined;
     throw error;
@@ -121,7 +121,7 @@ interface Round<I, O> {
   readonly open: number[];
 }
 
-/** The same key twice in one list: the second is judged when the first has its answer. */
+/** The same key twice in one batch: the second is judged when the first has its answer. */
 function firstOfEachKey<I extends Keyed, O>(options: ReplayableOptions<I, O>, inputs: I[], open: number[]): number[] {
   const seen = new Set<string>();
   return open.filter((index) => {
