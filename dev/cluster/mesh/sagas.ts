@@ -33,9 +33,21 @@ export class Sagas {
     return routingConfig.currentVersionBuildID.replace("__unversioned__", "");
   }
 
-  /** The ids of the sagas of a version that are under way. */
-  async running(version: string): Promise<string[]> {
-    const query = `TemporalWorkerDeploymentVersion="${this.#deployment}:${version}" AND ExecutionStatus="Running"`;
+  /** The ids of the workflows of a version that run. */
+  running(version: string): Promise<string[]> {
+    return this.#list(`${this.#of(version)} AND ExecutionStatus="Running"`);
+  }
+
+  /** The ids of all workflows of a version, also of those that have ended. */
+  all(version: string): Promise<string[]> {
+    return this.#list(this.#of(version));
+  }
+
+  #of(version: string): string {
+    return `TemporalWorkerDeploymentVersion="${this.#deployment}:${version}"`;
+  }
+
+  async #list(query: string): Promise<string[]> {
     const list = ["workflow", "list", "--query", query, "--limit", "10000"];
     const found = await this.#ask<{ execution: { workflowId: string } }[]>(list);
     return found.map(({ execution }) => execution.workflowId);

@@ -8,6 +8,7 @@ import pg from "pg";
 import { Database, type DatabaseOptions } from "#platform/database/database.ts";
 import { type MigrationsList, migrateUp, type Readable } from "#platform/database/migrate.ts";
 import { provisionDatabase } from "#platform/database/provision.ts";
+import { until } from "./until.ts";
 
 /** A fresh database of one service on a real PostgreSQL, with roles as in production. */
 export interface TestDatabase extends AsyncDisposable {
@@ -107,6 +108,13 @@ function unref(handle: object): void {
 async function dropDatabase(admin: string, name: string): Promise<void> {
   const client = new pg.Client({ connectionString: admin });
   await client.connect();
+  // A pool that was closed has told its connections to end, and does not wait for that. One that is terminated in this moment
+  // is an error that nobody hears, which ends the process.
+  const alone = async () => {
+    const { rowCount } = await client.query("select from pg_stat_activity where datname = $1", [name]);
+    return rowCount === 0;
+  };
+  await until(alone, "its connections have ended", { deadlineMs: 2_000 }).catch(() => undefined);
   await client.query(`drop database if exists ${pg.escapeIdentifier(name)} with (force)`);
   await client.end();
 }
