@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { historyFile } from "./history.ts";
+import { historyFile, historyFolder } from "./history.ts";
 
 const script = fileURLToPath(new URL("./record-histories.ts", import.meta.url));
 
@@ -30,3 +30,15 @@ for (const { name, arguments: names, says } of cases) {
     assert.equal(await readFile(historyFile("checkout"), "utf8"), before);
   });
 }
+
+test("no history names a folder of the machine that recorded it", async () => {
+  const frame = /(?:\(|at (?:async )?)(?:file:\/\/)?(\/[^\s()]+):\d+:\d+/g;
+  const paths: string[] = [];
+  for (const file of await readdir(historyFolder)) {
+    const text = await readFile(new URL(file, historyFolder), "utf8");
+    paths.push(...[...text.matchAll(frame)].map(([, path]) => `${file}: ${path}`));
+  }
+  assert.notEqual(paths.length, 0);
+  const foreign = paths.filter((path) => !/: \/(services|node_modules|dev|deploy)\//.test(path));
+  assert.deepEqual(foreign, []);
+});

@@ -4,7 +4,8 @@
  */
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { realpath, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { root } from "../../../deploy/command/checkout.ts";
 import { tool } from "../../../dev/tools/tool.ts";
@@ -27,6 +28,7 @@ function wantedScenarios(names: string[]) {
 
 async function record(wanted: ReturnType<typeof wantedScenarios>): Promise<void> {
   const stage = await Stage.open();
+  const packagesIn = dirname(await realpath(join(root, "node_modules")));
   try {
     for (const { name, run } of wanted) {
       const handle = await run(stage);
@@ -36,8 +38,8 @@ async function record(wanted: ReturnType<typeof wantedScenarios>): Promise<void>
         [...show, "--address", stage.environment.address],
         { maxBuffer: 64 * 1024 * 1024 },
       );
-      // Stack traces name the folder of this checkout, which is nobody else's.
-      const history = JSON.stringify(JSON.parse(stdout)).replaceAll(root, "");
+      // Stack traces name the folder of this checkout, and the one its packages are linked from: nobody else's.
+      const history = JSON.stringify(JSON.parse(stdout)).replaceAll(root, "").replaceAll(packagesIn, "");
       await writeFile(historyFile(name), `${history}\n`, { flag: "wx" });
       console.log(name);
     }
