@@ -63,7 +63,7 @@ export async function fill(shopper: Shopper): Promise<void> {
 export async function runCampaign(
   stack: Stack,
   plan: CampaignPlan,
-  { say, signal }: { say: Say; signal: AbortSignal },
+  { say, signal: stopping }: { say: Say; signal: AbortSignal },
 ): Promise<CampaignResult> {
   using shopper = new Shopper(stack);
   await fill(shopper);
@@ -73,6 +73,7 @@ export async function runCampaign(
   const crowd = new Crowd(shopper);
   const havoc = new Havoc(stack);
   const watch = new Watch(stack, { crowd, havoc, say });
+  const signal = AbortSignal.any([stopping, watch.failed]);
   watch.start();
   try {
     await Promise.all([crowd.come(wanted, signal), havoc.wreak(faults, signal)]);
@@ -112,16 +113,18 @@ interface WatchOptions {
 }
 
 /** Looks at a campaign while it runs: tells how it goes, and compares the books, of which most must hold at any time. */
-class Watch {
+export class Watch {
   readonly #stack: Stack;
   readonly #options: WatchOptions;
   readonly #start = Date.now();
   readonly #stopped = new AbortController();
+  readonly #failed = new AbortController();
   #loops: Promise<unknown> = Promise.resolve();
   #states: readonly OrderState[] = [];
   /** The orders that needed an operator, and what for. */
   readonly parked = new Map<string, string>();
   readonly #wrong = new Set<string>();
+  /** How often the books were compared. */
   comparisons = 0;
 
   constructor(stack: Stack, options: WatchOptions) {
@@ -134,14 +137,22 @@ class Watch {
     return [...this.#wrong];
   }
 
+  /** Fires when it cannot look any more: a campaign that nobody watches shows nothing. {@link stop} throws why. */
+  get failed(): AbortSignal {
+    return this.#failed.signal;
+  }
+
+  /** Begins to look. */
   start(): void {
     this.#loops = Promise.all([
       this.#every(lookEveryMs, () => this.#look()),
       this.#every(compareEveryMs, () => this.#compare()),
       this.#every(tellEveryMs, () => this.#tell()),
     ]);
+    this.#loops.catch((reason: unknown) => this.#failed.abort(reason));
   }
 
+  /** @throws what kept it from looking */
   async stop(): Promise<void> {
     this.#stopped.abort();
     await this.#loops;

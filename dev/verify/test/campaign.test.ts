@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
+import { once } from "node:events";
 import { chmodSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,10 +12,12 @@ import { campaignSeed } from "../../config.ts";
 import { freePorts } from "../../stack/free-ports.ts";
 import { removeData } from "../../stack/postgres.ts";
 import { Stack } from "../../stack/stack.ts";
-import { runCampaign } from "../campaign.ts";
+import { runCampaign, Watch } from "../campaign.ts";
 import { parseCampaignOptions } from "../campaign-options.ts";
 import { Chance } from "../chance.ts";
+import type { Crowd } from "../crowd.ts";
 import { drawFaults, type FaultKind, faultKinds } from "../faults.ts";
+import type { Havoc } from "../havoc.ts";
 import { plantedBugs } from "../planted.ts";
 import { shortened, summary } from "../verdict.ts";
 import { drawWanted, pace } from "../wanted.ts";
@@ -52,6 +55,26 @@ describe("what a campaign is made of", () => {
   test("every planted bug says what it is and what catches it", () => {
     assert.ok(plantedBugs().length >= 10);
   });
+});
+
+test("a watch that cannot compare the books any more says so at once, and why when it is stopped", {
+  timeout: 30_000,
+}, async (context) => {
+  const fault = new TypeError("there is no such table");
+  const stack = {
+    databaseUrl: () => {
+      throw fault;
+    },
+  } as unknown as Stack;
+  const watch = new Watch(stack, {
+    crowd: { placed: [] } as unknown as Crowd,
+    havoc: { underWay: new Set() } as unknown as Havoc,
+    say: () => undefined,
+  });
+  context.after(() => watch.stop().catch(() => undefined));
+  watch.start();
+  await once(watch.failed, "abort", { signal: context.signal });
+  await assert.rejects(watch.stop(), fault);
 });
 
 /** An event of each service that nothing else repeats. */
