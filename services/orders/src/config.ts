@@ -18,6 +18,8 @@ export const ordersConfig = {
   EPISODE_SPACING_MS: z.coerce.number().int().min(0).default(250),
   /** Starts of episodes that are under way at the same time. Fewer of them make larger episodes. */
   DISPATCH_CONCURRENCY: z.coerce.number().int().min(1).default(4),
+  /** Episodes that are open at the same time, of all processes together. What happens meanwhile waits in rows. See decision 21. */
+  EPISODES_OPEN_MAX: z.coerce.number().int().min(1).default(128),
   /** How long the start of one episode may take. */
   DISPATCH_TIMEOUT_MS: milliseconds.default(4_000),
   /** How long the worker may refuse an order as invalid before the order is rejected. */
@@ -30,6 +32,13 @@ export const ordersConfig = {
   EPISODE_SWEEP_EVERY_MS: milliseconds.default(5_000),
   /** Younger episodes are not asked for. */
   EPISODE_SWEEP_AGE_MS: z.coerce.number().int().min(0).default(10_000),
+  /**
+   * An order is parked after so many episodes in a row that failed with it, and pauses after the first of them for so long;
+   * twice as long after each one more. With the defaults a fault has some five minutes to go away, with the version that
+   * brought it. Outages do not count.
+   */
+  EPISODE_FAULTS_MAX: z.coerce.number().int().min(1).max(20).default(5),
+  EPISODE_FAULT_PAUSE_MS: milliseconds.default(15_000),
   /** For how long an order may be PENDING until it counts as stalled. More than the worker's patience with a checkout. */
   ORDER_STALLED_PENDING_MS: milliseconds.default(20 * minuteMs),
   /** For how long an order may be CONFIRMED until it counts as stalled. */

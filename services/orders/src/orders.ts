@@ -21,7 +21,7 @@ import { type CancelOrder, OrderCancellation } from "./cancel/order-cancellation
 import type { ordersConfig } from "./config.ts";
 import { CustomerRepository } from "./customer/customer.repository.ts";
 import { Admission } from "./episode/admission.ts";
-import { EpisodeRepository } from "./episode/episode.repository.ts";
+import { EpisodeRepository, type FaultPolicy } from "./episode/episode.repository.ts";
 import { EpisodeStarter } from "./episode/episode-starter.ts";
 import { EpisodeStarts } from "./episode/episode-starts.ts";
 import { createEpisodeSweep } from "./episode/episode-sweep.ts";
@@ -131,6 +131,7 @@ function buildEpisodes(ground: Ground): EpisodeParts {
     spacingMs: config.EPISODE_SPACING_MS,
     batchMax: config.ORDER_LIST_MAX,
     concurrency: config.DISPATCH_CONCURRENCY,
+    openMax: config.EPISODES_OPEN_MAX,
     everyMs: config.DISPATCH_SWEEP_EVERY_MS,
     repeatAgeMs: config.DISPATCH_SWEEP_AGE_MS,
   });
@@ -143,6 +144,7 @@ function buildEpisodes(ground: Ground): EpisodeParts {
     everyMs: config.EPISODE_SWEEP_EVERY_MS,
     ageMs: config.EPISODE_SWEEP_AGE_MS,
     timeoutMs: config.DISPATCH_TIMEOUT_MS,
+    faults: faultPolicy(config),
   });
   const reports = new ShipmentReports({ database, onAccepted: onDue });
   const parked = new ParkedOrders({ database, onAccepted: onDue });
@@ -155,15 +157,20 @@ function buildStarts(
   { config, sagas, logger, metrics }: Ground,
   parts: Pick<EpisodeParts, "episodes" | "settler"> & { readonly onLeft: () => void },
 ): EpisodeStarts {
-  const refused = new RefusedEpisodes({ ...parts, logger, giveUpAfterMs: config.ORDER_REJECT_AFTER_MS });
+  const giveUpAfterMs = config.ORDER_REJECT_AFTER_MS;
+  const refused = new RefusedEpisodes({ ...parts, logger, giveUpAfterMs, faults: faultPolicy(config) });
   return new EpisodeStarts({
     sagas,
     episodes: parts.episodes,
     logger,
     metrics,
     timeoutMs: config.DISPATCH_TIMEOUT_MS,
-    onRefused: (episode) => refused.refused(episode),
+    onRefused: (episode, refusal) => refused.refused(episode, refusal),
   });
+}
+
+function faultPolicy({ EPISODE_FAULTS_MAX: max, EPISODE_FAULT_PAUSE_MS: pauseMs }: Ground["config"]): FaultPolicy {
+  return { max, pauseMs };
 }
 
 /** What starts the workflows of orders that a process of the version before accepted. */

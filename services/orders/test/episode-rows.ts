@@ -3,7 +3,9 @@ import { type SettleOrderRequest, SettleOrderRequestSchema } from "#gen/shop/ord
 import type { EpisodeEvent, EpisodeOrder } from "#gen/shop/sagas/v1/saga_pb.js";
 import type { StartEpisodeRequest } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import type { Database } from "#platform/database/database.ts";
+import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
+import { type Claimed, EpisodeRepository, type GivenBack } from "../src/episode/episode.repository.ts";
 import type { FakeWorker } from "./fake-worker.ts";
 
 /** Looks at once, and forms no batches but of what is there. */
@@ -32,6 +34,8 @@ export interface StoredOrder {
   readonly cardToken: string | null;
   readonly waitsFor: string | null;
   readonly parkedStep: string | null;
+  readonly parkedReason: string | null;
+  readonly parkedError: string | null;
   /** Kinds of events that wait. */
   readonly events: readonly string[];
 }
@@ -40,7 +44,7 @@ export interface StoredOrder {
 export async function stored(database: Database, orderId: string): Promise<StoredOrder> {
   const [row] = await database.query<StoredOrder & { episodeId: string | null; events: string[] | null }>(
     `select status, revision, episode_id as "episodeId", saga::text, card_token as "cardToken", waits_for as "waitsFor",
-      parked_step as "parkedStep", (
+      parked_step as "parkedStep", parked_reason as "parkedReason", parked_error as "parkedError", (
         select array_agg(kind order by create_time, event_id) from order_event e where e.order_id = o.order_id
       ) as events
     from customer_order o where order_id = $1`,
@@ -52,6 +56,18 @@ export async function stored(database: Database, orderId: string): Promise<Store
     episodeId: row.episodeId === null ? undefined : encodeId(row.episodeId),
     events: row.events ?? [],
   };
+}
+
+/** Gives orders to an episode, however many there are. */
+export async function claim(episodes: EpisodeRepository, limit: number): Promise<Claimed | undefined> {
+  const claimed = await episodes.claim(limit, 1_000_000);
+  if (claimed === "full") throw new Error("there are too many episodes");
+  return claimed;
+}
+
+/** Has the orders of an episode rest that is gone by nobody's fault. */
+export function giveBack(database: Queryable, episodeId: string): Promise<GivenBack[]> {
+  return new EpisodeRepository(database).giveBack({ episodeIds: [episodeId], faults: [] }, { max: 5, pauseMs: 1 });
 }
 
 /** How many episodes there are, and how many of them nobody acknowledged. */

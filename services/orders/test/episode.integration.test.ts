@@ -19,9 +19,11 @@ import { settleOrders } from "../src/episode/settlement.repository.ts";
 import { createOrderMetrics } from "../src/order/metrics.ts";
 import { OrderIntake } from "../src/order/order-intake.ts";
 import {
+  claim,
   eager,
   episodeCounts,
   episodesWith,
+  giveBack,
   kinds,
   lastStart,
   patient,
@@ -273,12 +275,13 @@ describe("episodes", () => {
     const others = await Promise.all([secondDatabase(test), secondDatabase(test)]);
     const claims = [test.database, ...others].flatMap((database) => {
       const episodes = new EpisodeRepository(database);
-      return Array.from({ length: 8 }, () => episodes.claim(7));
+      return Array.from({ length: 8 }, () => claim(episodes, 7));
     });
     const first = (await Promise.all(claims)).flatMap((claimed) => claimed?.episode.orders ?? []);
     const rest: typeof first = [];
     const episodes = new EpisodeRepository(test.database);
-    for (let next = await episodes.claim(64); next; next = await episodes.claim(64)) rest.push(...next.episode.orders);
+    for (let next = await claim(episodes, 64); next; next = await claim(episodes, 64))
+      rest.push(...next.episode.orders);
     const seen = [...first, ...rest].map(({ orderId }) => orderId);
     assert.ok(first.length > 7);
     assert.deepEqual(seen.sort(), placed.sort());
@@ -357,6 +360,24 @@ describe("episodes", () => {
     await eventually(() => place(replica, 1));
   });
 
+  it("are not begun while too many are open: orders wait in their rows, new ones are refused, and then go together", async () => {
+    const few = { ...eager, EPISODES_OPEN_MAX: 2, EPISODE_SWEEP_AGE_MS: 600_000, ORDER_CONFIRM_WITHIN_MS: 100 };
+    const replica = await replicaWith(few);
+    const [first] = [await carried(replica), await carried(replica)];
+    const waiting = await place(replica, 3);
+    await eventually(() => assert.match(replica.log(), /no more episodes are begun/));
+    const refused = await eventually(() => refusal(place(replica, 1)));
+    assert.equal(refused.findDetails(ErrorInfoSchema)[0]?.reason, "OVERLOADED");
+    assert.equal((await episodeCounts(test.database)).episodes, 2);
+    assert.equal(worker.starts.length, 2);
+    await settle(replica, first.orderId, first.episodeId);
+    const [orderId = ""] = waiting;
+    await episodeOf(orderId);
+    const together = lastStart(worker, orderId)?.episodeId;
+    for (const other of waiting) assert.equal(lastStart(worker, other)?.episodeId, together);
+    assert.match(replica.log(), /episodes are begun again/);
+  });
+
   it("are replaced when their workflow is gone, and what a zombie settles is refused", async () => {
     const replica = await replicaWith(eager);
     const { orderId, episodeId } = await carried(replica);
@@ -383,7 +404,7 @@ describe("episodes", () => {
     await settle(replica, orderId, episodeId);
     const next = await episodeOf(orderId, 2);
     assert.notEqual(next, episodeId);
-    assert.deepEqual(await new EpisodeRepository(test.database).giveBack([episodeId]), []);
+    assert.deepEqual(await giveBack(test.database, episodeId), []);
     assert.equal((await stored(test.database, orderId)).episodeId, next);
   });
 
@@ -443,13 +464,25 @@ describe("episodes", () => {
     await eventually(async () => assert.equal((await episodeCounts(test.database)).open, 0));
   });
 
+  it("take an order alone with which others failed, wherever it stands among those that are due", async () => {
+    const orderIds = await placeUncarried(5);
+    const suspect = [orderIds[0], orderIds[2]].map((orderId) => decodeId(orderId ?? ""));
+    await test.database.query("update customer_order set faults = 1 where order_id = any($1::uuid[])", [suspect]);
+    const episodes = new EpisodeRepository(test.database);
+    const sizes: number[] = [];
+    for (let next = await claim(episodes, 64); next; next = await claim(episodes, 64)) {
+      sizes.push(next.episode.orders.length);
+    }
+    assert.deepEqual(sizes.toSorted(), [1, 1, 3]);
+  });
+
   it("take 64 orders at most, and no more bytes than a workflow takes", async () => {
     await placeUncarried(150);
     const lines = Array.from({ length: 100 }, (_, index) => line(`${"X".repeat(60)}${index}`, 1, 1n));
     await placeUncarried(40, { lines });
     const episodes = new EpisodeRepository(test.database);
     const sizes: number[] = [];
-    for (let next = await episodes.claim(64); next; next = await episodes.claim(64)) {
+    for (let next = await claim(episodes, 64); next; next = await claim(episodes, 64)) {
       sizes.push(next.episode.orders.length);
       assert.ok(next.more || next.episode.orders.length < 64);
     }
@@ -464,15 +497,15 @@ describe("episodes", () => {
   it("find an order behind any number of events of orders that are carried", async () => {
     await placeUncarried(1);
     const episodes = new EpisodeRepository(test.database);
-    const [busy] = (await episodes.claim(64))?.episode.orders ?? [];
+    const [busy] = (await claim(episodes, 64))?.episode.orders ?? [];
     await test.database.query(
       `insert into order_event (order_id, event_id, kind, due_time)
         select $1, n::text, 'shipment', now() - interval '1 hour' from generate_series(1, 1100) n`,
       [decodeId(busy?.orderId ?? "")],
     );
-    assert.equal(await episodes.claim(64), undefined);
+    assert.equal(await claim(episodes, 64), undefined);
     const [free] = await placeUncarried(1);
-    const claimed = await episodes.claim(64);
+    const claimed = await claim(episodes, 64);
     assert.deepEqual(
       claimed?.episode.orders.map(({ orderId }) => orderId),
       [free],
@@ -490,7 +523,7 @@ describe("episodes", () => {
         return row ?? { all: 0n, hot: 0n };
       };
       const before = await updates();
-      const claimed = await new EpisodeRepository(tx).claim(64);
+      const claimed = await claim(new EpisodeRepository(tx), 64);
       const { episodeId = "", orders = [] } = claimed?.episode ?? {};
       assert.equal(orders.length, 1);
       const request = settlement(orders[0]?.orderId ?? "", episodeId);

@@ -21,6 +21,8 @@ export class FakeWorker {
   readonly running = new Set<string>();
   /** Workflows that have ended, by whatever. */
   readonly closed = new Set<string>();
+  /** What workflows that have ended failed with, by their ids; see `EpisodeFault`. */
+  readonly faults = new Map<string, { orderId: string; error: string }>();
   /** False: nobody answers. */
   available = true;
   /** Runs when the workflow has started: what it throws is the answer that the caller gets instead. */
@@ -49,6 +51,12 @@ export class FakeWorker {
     this.closed.add(sagaId);
   }
 
+  /** Ends a workflow by a fault in its code. */
+  fail(sagaId: string, fault: { orderId: string; error: string }): void {
+    this.faults.set(sagaId, fault);
+    this.terminate(sagaId);
+  }
+
   async #startEpisode(request: StartEpisodeRequest) {
     this.#requireAvailable();
     this.starts.push(request);
@@ -75,7 +83,11 @@ export class FakeWorker {
       if (this.running.has(id)) return EpisodeState.RUNNING;
       return this.closed.has(id) ? EpisodeState.CLOSED : EpisodeState.UNKNOWN;
     });
-    return { states };
+    const faults = episodeIds.flatMap((episodeId) => {
+      const fault = this.faults.get(episodeId);
+      return fault ? [{ episodeId, ...fault }] : [];
+    });
+    return { states, faults };
   }
 
   async #cancel(request: CancelOrderSagaRequest) {

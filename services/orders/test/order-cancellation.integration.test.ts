@@ -8,10 +8,10 @@ import { readAuditLog } from "#testing/audit-log.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
 
 import { until } from "#testing/until.ts";
-import { EpisodeRepository } from "../src/episode/episode.repository.ts";
 import {
   eager,
   episodesWith,
+  giveBack,
   kinds,
   lastStart,
   patient,
@@ -314,13 +314,11 @@ describe("cancelling an order whose workflow is gone, which may have handed a pa
   /** A process that carries what is due. */
   const looking = () => startReplica(test.database, worker, { ...eager, EPISODE_SWEEP_AGE_MS: 600_000 });
 
-  const giveBack = (episodeId: string) => new EpisodeRepository(test.database).giveBack([episodeId]);
-
   /** An order that rests because its workflow is gone. */
   async function givenBack(): Promise<string> {
     const { orderId, episodeId } = await carried();
     worker.terminate(episodeId);
-    await giveBack(episodeId);
+    await giveBack(test.database, episodeId);
     return orderId;
   }
 
@@ -356,7 +354,7 @@ describe("cancelling an order whose workflow is gone, which may have handed a pa
     const { orderId, episodeId } = await carried();
     worker.onCancel = async () => {
       worker.onCancel = () => undefined;
-      await giveBack(episodeId);
+      await giveBack(test.database, episodeId);
     };
     const answer = cancelWithin(orderId, 10_000);
     await until(() => worker.cancels.length === 1, "the workflow is asked");

@@ -19,6 +19,7 @@ import { createOrderMetrics } from "../src/order/metrics.ts";
 import { type OrderFilter, OrderRepository } from "../src/order/order.repository.ts";
 import { createProgressWatch } from "../src/order/order-progress.ts";
 import { transitionOrders } from "../src/order/order-transition.repository.ts";
+import { claim, giveBack } from "./episode-rows.ts";
 import { ordersDatabase } from "./harness.ts";
 import { Recorded } from "./recorded.ts";
 
@@ -97,7 +98,7 @@ describe("the schema of orders", () => {
   const episodes = () => new EpisodeRepository(recorded);
   const nobody = () => undefined;
   const statements: [string, () => Promise<unknown>, RegExp[]][] = [
-    ["claims", () => episodes().claim(64), [/order_event_due_idx/, /order_event_pkey/, /customer_order_pkey/]],
+    ["claims", () => claim(episodes(), 64), [/order_event_due_idx/, /order_event_pkey/, /customer_order_pkey/]],
     [
       "repeats of starts",
       () => episodes().repeat({ leaseMs: 1, limit: 16 }),
@@ -106,7 +107,7 @@ describe("the schema of orders", () => {
     ["acknowledgements", () => episodes().acknowledge(newId()), [/episode_pkey/]],
     ["what is settled", () => episodes().forgetSettled(1), [/episode_start_time_idx/, /customer_order_pkey/]],
     ["what is carried", () => episodes().carrying(1, 64).next(), [/episode_start_time_idx/, /customer_order_pkey/]],
-    ["what is given back", () => episodes().giveBack([newId()]), [/episode_pkey/, /customer_order_pkey/]],
+    ["what is given back", () => giveBack(recorded, newId()), [/episode_pkey/, /customer_order_pkey/]],
     [
       "what is taken apart",
       () => episodes().takeApart({ episodeId: newId(), orders: [] }),

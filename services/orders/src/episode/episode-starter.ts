@@ -13,7 +13,7 @@ export interface EpisodeStarterOptions {
   readonly episodes: Pick<EpisodeRepository, "claim" | "repeat">;
   readonly starts: Pick<EpisodeStarts, "start">;
   readonly admission: Pick<Admission, "observed">;
-  readonly logger: Pick<Logger, "error">;
+  readonly logger: Pick<Logger, "error" | "info" | "warn">;
   readonly metrics: OrderMetrics;
   /** The most milliseconds between two claims. */
   readonly spacingMs: number;
@@ -21,6 +21,8 @@ export interface EpisodeStarterOptions {
   readonly batchMax: number;
   /** Starts that are under way at the same time. */
   readonly concurrency: number;
+  /** Episodes that are open at the same time, in all processes together. */
+  readonly openMax: number;
   /** Between two looks for what became due by time, and for what others left, in milliseconds. */
   readonly everyMs: number;
   /** Starts that were begun later are left to the process that began them, in milliseconds. */
@@ -34,13 +36,16 @@ const firstRetryMs = 100;
 const maxRetryMs = 2_000;
 /** How long a start keeps its place, in milliseconds: then one that never succeeds must not stand in the way of others. */
 const maxHeldMs = 30_000;
+/** Between two looks while no more episodes may be open, in milliseconds. */
+const fullPauseMs = 250;
 /** Starts that were left and are taken on at once. */
 const repeatLimit = 16;
 
 /**
  * Has orders carried to which something happened. Batches form in time: see {@link Pace}. A claimed episode is started until
  * the worker has it; it keeps its place meanwhile, so that a worker that is away is not left with more and more of them: what
- * comes waits in its row, and goes together when it is back. What a process leaves when it ends, or gives up, is taken on by
+ * comes waits in its row, and goes together when it is back. A worker that takes episodes and does not end them is left with
+ * so many and no more, for the same reason. What a process leaves when it ends, or gives up, is taken on by
  * whoever looks next.
  */
 export class EpisodeStarter {
@@ -52,6 +57,8 @@ export class EpisodeStarter {
   /** Starts that run in this process. */
   readonly #underWay = new Map<string, Promise<void>>();
   #wake = Promise.withResolvers<void>();
+  /** Whether there were as many episodes as there may be. */
+  #full = false;
 
   constructor(options: EpisodeStarterOptions) {
     this.#options = options;
@@ -94,9 +101,11 @@ export class EpisodeStarter {
     await this.#company(signal);
     await this.#place(signal);
     if (signal.aborted) return 0;
-    const { episodes, admission, metrics, batchMax } = this.#options;
+    const { episodes, admission, metrics, batchMax, openMax } = this.#options;
     this.#pace.claiming();
-    const claimed = await episodes.claim(batchMax);
+    const claimed = await episodes.claim(batchMax, openMax);
+    this.#sayFull(claimed === "full");
+    if (claimed === "full") return await this.#lookAgain(signal);
     const count = claimed?.episode.orders.length ?? 0;
     this.#pace.claimed(performance.now(), { count, more: claimed?.more ?? false });
     admission.observed(claimed?.waitedMs ?? 0);
@@ -104,6 +113,22 @@ export class EpisodeStarter {
     metrics.episodeSize.observe(count);
     this.#begin(claimed.episode);
     return count;
+  }
+
+  /** Some milliseconds later: an episode that ends tells nobody. What waits is refused or admitted by its age meanwhile. */
+  async #lookAgain(signal: AbortSignal): Promise<number> {
+    await sleep(fullPauseMs, undefined, { signal }).catch(() => undefined);
+    return 1;
+  }
+
+  /** Once, not with each look. */
+  #sayFull(full: boolean): void {
+    if (full === this.#full) return;
+    this.#full = full;
+    const { logger, openMax } = this.#options;
+    const fields = { "episodes.max": openMax };
+    if (full) logger.warn("no more episodes are begun until others have settled their orders", fields);
+    else logger.info("episodes are begun again", fields);
   }
 
   /** Waits for others that may go together; not when nothing is known to wait: then time has come for a look. */

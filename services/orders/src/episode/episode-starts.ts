@@ -1,4 +1,5 @@
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
+import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import type { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { detached, withSubject } from "#platform/context.ts";
 import { isCallerFault } from "#platform/errors.ts";
@@ -17,6 +18,7 @@ import type { OrderMetrics } from "../order/metrics.ts";
 import type { EpisodeRepository } from "./episode.repository.ts";
 import type { Episode, EpisodeOrder } from "./episode.ts";
 import { toStartEpisode } from "./episode-proto.ts";
+import type { StartRefusal } from "./refused-episodes.ts";
 
 /** What starts work with. */
 export interface EpisodeStartsOptions {
@@ -27,7 +29,7 @@ export interface EpisodeStartsOptions {
   /** How long one start may take, in milliseconds. */
   readonly timeoutMs: number;
   /** Told about an episode that the worker refuses because of its orders. */
-  readonly onRefused: (episode: Episode) => Promise<void>;
+  readonly onRefused: (episode: Episode, refusal: StartRefusal) => Promise<void>;
 }
 
 /**
@@ -89,7 +91,7 @@ export class EpisodeStarts {
       metrics.dispatches.inc({ outcome: "refused" });
       logger.error("the worker refuses an episode; its orders stay as they are", fields);
       if (code !== Code.InvalidArgument) return "failed";
-      await onRefused(episode);
+      await onRefused(episode, refusalOf(error));
       return "refused";
     }
     metrics.dispatches.inc({ outcome: "failed" });
@@ -97,6 +99,16 @@ export class EpisodeStarts {
     this.#failing = true;
     return "failed";
   }
+}
+
+/** Longest text of a refusal that is kept. */
+const maxError = 300;
+
+/** What something between us and the worker refuses has no reason of ours. */
+function refusalOf(error: unknown): StartRefusal {
+  if (!(error instanceof ConnectError)) return { reason: "REFUSED", error: String(error) };
+  const reason = error.findDetails(ErrorInfoSchema)[0]?.reason ?? "REFUSED";
+  return { reason, error: error.rawMessage.slice(0, maxError) };
 }
 
 const spanName = "dispatch";

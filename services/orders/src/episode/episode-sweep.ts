@@ -1,10 +1,16 @@
 import type { Client } from "@connectrpc/connect";
-import { BatchGetEpisodesRequestSchema, EpisodeState, type SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
+import {
+  BatchGetEpisodesRequestSchema,
+  type EpisodeFault,
+  EpisodeState,
+  type SagaService,
+} from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { Relay } from "#platform/batch/relay.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { whole } from "#platform/whole.ts";
 import type { OrderMetrics } from "../order/metrics.ts";
-import type { EpisodeRepository } from "./episode.repository.ts";
+import type { EpisodeRepository, Fault, FaultPolicy } from "./episode.repository.ts";
+import { logGivenBack } from "./given-back.ts";
 
 /** What the sweep works with. */
 export interface EpisodeSweepOptions {
@@ -14,6 +20,7 @@ export interface EpisodeSweepOptions {
   readonly metrics: OrderMetrics;
   /** Told how many orders are due that were given back. */
   readonly onDue: (count: number) => void;
+  readonly faults: FaultPolicy;
   /** Between two sweeps, in milliseconds. */
   readonly everyMs: number;
   /** Younger episodes are not asked for, in milliseconds. */
@@ -44,16 +51,17 @@ async function sweep(options: EpisodeSweepOptions): Promise<number> {
 async function sweepPage(options: EpisodeSweepOptions, episodeIds: string[]): Promise<void> {
   const { sagas, episodes, metrics, logger, onDue, timeoutMs } = options;
   const asked = whole(BatchGetEpisodesRequestSchema, { episodeIds });
-  const { states } = await sagas.batchGetEpisodes(asked, { timeoutMs });
+  const { states, faults } = await sagas.batchGetEpisodes(asked, { timeoutMs });
   const gone = episodeIds.filter((_id, index) => isGone(states[index]));
   if (gone.length === 0) return;
-  const orders = await episodes.giveBack(gone);
-  for (const { orderId, episodeId } of orders) {
-    const fields = { "order.id": orderId, "saga.id": episodeId };
-    logger.warn("the workflow of an order is gone; the order is carried anew", fields);
-  }
+  const orders = await episodes.giveBack({ episodeIds: gone, faults: faults.map(toFault) }, options.faults);
+  for (const order of orders) logGivenBack(logger, order);
   metrics.givenBack.inc(orders.length);
   if (orders.length > 0) onDue(orders.length);
+}
+
+function toFault({ episodeId, orderId, error }: EpisodeFault): Fault {
+  return { episodeId, orderId: orderId === "" ? undefined : orderId, reason: "WORKFLOW_FAILED", error };
 }
 
 function isGone(state: EpisodeState | undefined): boolean {

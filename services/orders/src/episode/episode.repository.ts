@@ -1,4 +1,4 @@
-import { selectList } from "#platform/database/columns.ts";
+import { selectList, writtenColumns } from "#platform/database/columns.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId, encodeId, newId } from "#platform/id.ts";
@@ -10,19 +10,26 @@ import { eventIds, maxEvents } from "./order-event.ts";
 /** The start of an episode has to fit into what the workflow engine takes. */
 const maxEpisodeBytes = 256 * 1024;
 
+/** The step at which an order is parked that no workflow carries to where it rests: nothing can be done instead of it. */
+export const carryStep = "carry";
+
 /** What is kept of an event while an episode carries it; see `CarriedEvent`. */
 const carriedEvent = "jsonb_build_object('id', event_id, 'kind', kind, 'detail', detail, 'time', create_time)";
 
 /**
  * Gives orders that rest, and to which something happened, to an episode: those first that wait for the longest time. Orders
  * that another process gives away at this moment are passed over; what it took of their events is not there any more, and an
- * order without events is left alone. Not prepared: see the transition of orders.
+ * order without events is left alone. An order with which episodes failed goes alone, so that it takes no others with it. Not
+ * prepared: see the transition of orders.
  */
 const claim: SqlText = {
   name: "episode_claim",
   prepared: false,
-  text: `with due as materialized (
-    select order_id, due_time from order_event where due_time <= now() order by due_time limit $4
+  text: `with room as materialized (
+    select count(*) < $5 or not exists (select from order_event where due_time <= now()) as free from episode
+  ), due as materialized (
+    select order_id, due_time from order_event where due_time <= now() and (select free from room)
+    order by due_time limit $4
   ), free as materialized (
     select o.order_id, due.due_time from due cross join lateral (
       select order_id from customer_order
@@ -30,14 +37,15 @@ const claim: SqlText = {
       for no key update skip locked
     ) o limit $2
   ), sized as (
-    select o.order_id, first.due_time, ${episodeOrderBytes} as bytes
+    select o.order_id, first.due_time, o.faults > 0 as suspect, ${episodeOrderBytes} as bytes
     from (select order_id, min(due_time) as due_time from free group by order_id) first
     join customer_order o using (order_id)
   ), fitting as materialized (
     select order_id from (
-      select order_id, row_number() over oldest as place, sum(bytes) over oldest as bytes
+      select order_id, row_number() over oldest as place, sum(bytes) over oldest as bytes,
+        suspect or first_value(suspect) over oldest as alone
       from sized window oldest as (order by due_time, order_id)
-    ) s where place = 1 or bytes <= $3
+    ) s where place = 1 or bytes <= $3 and not alone
   ), taken as (
     delete from order_event e using (
       select t.order_id, t.event_id from fitting cross join lateral (
@@ -57,11 +65,12 @@ const claim: SqlText = {
     select $1, array_agg(order_id order by order_id) from o having count(*) > 0
   )
   select ${episodeOrderColumns}, (
-    select extract(epoch from clock_timestamp() - min(due_time)) * 1000 from taken where kind = 'placed'
+    select extract(epoch from clock_timestamp() - min(due_time)) * 1000 from taken
+    where kind = 'placed' and due_time <= now()
   )::float8 as "waitedMs",
     (select count(*) from free) >= $2 or (select count(*) from fitting) < (select count(*) from sized) as more,
-    looked.events as "lookedAt"
-  from (select count(*)::int as events from due) looked left join o on true order by o.order_id`,
+    looked.events as "lookedAt", room.free as room
+  from (select count(*)::int as events from due) looked cross join room left join o on true order by o.order_id`,
 };
 
 /** Takes on starts that were not acknowledged; others leave them alone for a while. */
@@ -109,35 +118,67 @@ const carrying: SqlText = {
     order by start_time, episode_id limit $4`,
 };
 
+interface FaultRow {
+  readonly episode_id: string;
+  readonly order_id: string | undefined;
+  readonly reason: string;
+  readonly error: string;
+}
+
+const faultInput = writtenColumns<FaultRow>({ episode_id: "uuid", order_id: "uuid", reason: "text", error: "text" });
+
+function toFaultRow({ episodeId, orderId, reason, error }: Fault): FaultRow {
+  return { episode_id: decodeId(episodeId), order_id: orderId && decodeId(orderId), reason, error };
+}
+
 /**
  * Gives back what episodes carry that are gone: the orders rest again, and their events are due, with one more that says that
  * it is time to try again. Only orders that are in that episode still: what it settled is settled. What stays in the row of
  * their events says until the next settlement that nobody knows how far the order came.
+ *
+ * An order with which the episode failed pauses before, twice as long each time; after so many in a row it is parked, and its
+ * events wait for what happens to it next: an operator's decision, or anything else. What is told of it counts for the order
+ * that is named, or for all that the episode has still.
  */
 const giveBack: SqlText = {
   name: "episode_give_back",
   prepared: false,
-  text: `with locked as materialized (
-    select o.order_id, o.episode_id, o.episode_events
+  text: `with fault as materialized (
+    select * from json_to_recordset($2::json) as f(${faultInput.typed})
+  ), locked as materialized (
+    select o.*, fault.reason, fault.error, o.before + (fault.reason is not null)::int as faults,
+      fault.reason is not null and o.before + 1 >= $3::int as parks
     from (
       select episode_id, unnest(order_ids) as order_id from episode where episode_id = any($1::uuid[]) order by order_id
     ) e
     cross join lateral (
-      select order_id, episode_id, episode_events from customer_order
+      select order_id, episode_id, episode_events, faults as before from customer_order
       where customer_order.order_id = e.order_id and episode_id = e.episode_id for no key update
     ) o
+    left join lateral (
+      select reason, error from fault
+      where fault.episode_id = o.episode_id and coalesce(fault.order_id, o.order_id) = o.order_id limit 1
+    ) fault on true
   ), returned as (
-    insert into order_event (order_id, event_id, kind, detail, create_time)
-    select order_id, e.id, e.kind, e.detail, e.time from locked
+    insert into order_event (order_id, event_id, kind, detail, create_time, due_time)
+    select order_id, e.id, e.kind, e.detail, e.time, case
+        when parks then 'infinity' when reason is null then now()
+        else now() + $4::bigint * 2 ^ before * interval '1 millisecond'
+      end
+    from locked
     cross join lateral jsonb_to_recordset(
       case when episode_events @> '[{"id": "${eventIds.retry}"}]' then episode_events else episode_events ||
         jsonb_build_object('id', '${eventIds.retry}', 'kind', 'retry', 'detail', '{}'::jsonb, 'time', now()) end
     ) as e(id text, kind text, detail jsonb, time timestamptz)
     on conflict do nothing
   )
-  update customer_order o set episode_id = null from locked
-  where o.order_id = locked.order_id
-  returning o.order_id as "orderId", locked.episode_id as "episodeId"`,
+  update customer_order o set episode_id = null, faults = locked.faults,
+    parked_step = case when parks then '${carryStep}' else o.parked_step end,
+    parked_reason = case when parks then locked.reason else o.parked_reason end,
+    parked_error = case when parks then locked.error else o.parked_error end,
+    park_time = case when parks and o.parked_step is distinct from '${carryStep}' then now() else o.park_time end
+  from locked where o.order_id = locked.order_id
+  returning o.order_id as "orderId", locked.episode_id as "episodeId", locked.reason, locked.error, locked.parks as parked`,
 };
 
 /** Gives each order of an episode that is refused one of its own, whose start is due at once. */
@@ -194,6 +235,8 @@ type ClaimRow = (EpisodeOrderRow | { readonly orderId: null }) & {
   readonly more: boolean;
   /** How many events it looked at. */
   readonly lookedAt: number;
+  /** Whether one more episode may be open. */
+  readonly room: boolean;
 };
 
 /** Events that a claim looks at first: of those that wait for the longest time, most belong to orders that rest. */
@@ -219,10 +262,46 @@ export interface RepeatOptions {
   readonly limit: number;
 }
 
+/** What an episode failed with: with an order, not because somebody was away. */
+export interface Fault {
+  readonly episodeId: string;
+  /** Undefined: with any that the episode has still. */
+  readonly orderId: string | undefined;
+  /** Upper snake case. */
+  readonly reason: string;
+  /** One line, for people. */
+  readonly error: string;
+}
+
+/** How often an order may be carried in vain. */
+export interface FaultPolicy {
+  /** After so many faults in a row it is parked. */
+  readonly max: number;
+  /** How long it pauses after the first; doubles with each. Milliseconds. */
+  readonly pauseMs: number;
+}
+
+/** Orders that are not carried any more. */
+export interface GivingBack {
+  readonly episodeIds: readonly string[];
+  readonly faults: readonly Fault[];
+}
+
 /** An order that is not carried any more. */
 export interface GivenBack {
   readonly orderId: string;
   readonly episodeId: string;
+  /** Undefined when it is no fault. */
+  readonly fault: Pick<Fault, "reason" | "error"> | undefined;
+  readonly parked: boolean;
+}
+
+interface GivenBackRow {
+  readonly orderId: string;
+  readonly episodeId: string;
+  readonly reason: string | null;
+  readonly error: string | null;
+  readonly parked: boolean;
 }
 
 /** Which workflows carry which orders. */
@@ -233,12 +312,19 @@ export class EpisodeRepository {
     this.#database = database;
   }
 
-  /** Gives at most `limit` orders to a new episode; undefined when nothing is due. */
-  async claim(limit: number): Promise<Claimed | undefined> {
+  /**
+   * Gives at most `limit` orders to a new episode; undefined when nothing is due.
+   *
+   * @param openMax so many episodes may be open, of all processes; those that claim in the same moment may make it one more
+   *   each. When they are, something that is due is "full".
+   */
+  async claim(limit: number, openMax: number): Promise<Claimed | "full" | undefined> {
     const episodeId = newId();
     for (let window = firstWindow; ; window *= 16) {
-      const values = [decodeId(episodeId), limit, maxEpisodeBytes, window];
+      const values = [decodeId(episodeId), limit, maxEpisodeBytes, window, openMax];
       const rows = await this.#database.query<ClaimRow>(claim, values);
+      // Those that have settled are forgotten by and by, and count until then.
+      if (rows[0]?.room === false) return (await this.forgetSettled(0)) > 0 ? this.claim(limit, openMax) : "full";
       const orders = rows.filter((row) => row.orderId !== null);
       const [first] = orders;
       if (first) return { episode: toEpisode(episodeId, orders), waitedMs: first.waitedMs ?? 0, more: first.more };
@@ -294,10 +380,16 @@ export class EpisodeRepository {
     }
   }
 
-  /** Has the orders of episodes that are gone rest again, and their events due. */
-  async giveBack(episodeIds: readonly string[]): Promise<GivenBack[]> {
-    const rows = await this.#database.query<GivenBack>(giveBack, [episodeIds.map(decodeId)]);
-    return rows.map(({ orderId, episodeId }) => ({ orderId: encodeId(orderId), episodeId: encodeId(episodeId) }));
+  /** Has the orders of episodes that are gone rest again, and their events due; those with which they failed later, or parked. */
+  async giveBack({ episodeIds, faults }: GivingBack, { max, pauseMs }: FaultPolicy): Promise<GivenBack[]> {
+    const values = [episodeIds.map(decodeId), JSON.stringify(faults.map(toFaultRow)), max, pauseMs];
+    const rows = await this.#database.query<GivenBackRow>(giveBack, values);
+    return rows.map(({ orderId, episodeId, reason, error, parked }) => ({
+      orderId: encodeId(orderId),
+      episodeId: encodeId(episodeId),
+      fault: reason === null ? undefined : { reason, error: error ?? "" },
+      parked,
+    }));
   }
 
   /** Gives each order of an episode one of its own. */

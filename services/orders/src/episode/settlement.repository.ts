@@ -98,7 +98,7 @@ const assign = `, saga = coalesce(i.saga::json, o.saga), cancellable = i.cancell
       parked_step = i.parked_step, parked_reason = i.parked_reason, parked_error = i.parked_error,
       park_time = case when i.parked_step is null then null
         when i.parked_step = o.parked_step then o.park_time else now() end,
-      episode_id = null, episode_events = null`;
+      episode_id = null, episode_events = null, faults = 0`;
 
 /** Shares with the transition of orders what becomes of their status; only the episode that has an order may settle it. */
 const settle: SqlText = {

@@ -2,10 +2,12 @@ import type { MigrationsList } from "#platform/database/migrate.ts";
 import { Orders } from "./0001-orders.ts";
 import { Audit } from "./0002-audit.ts";
 import { Episodes } from "./0003-episodes.ts";
+import { Faults } from "./0004-faults.ts";
 
 /** All migrations, the oldest first. A name never changes once it is released. */
 export const migrations: MigrationsList = [
   { name: "0001_orders", class: Orders },
   { name: "0002_audit", class: Audit },
   { name: "0003_episodes", class: Episodes },
+  { name: "0004_faults", class: Faults },
 ];

@@ -1,9 +1,14 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { EpisodeCheckout, EpisodeEvent, EpisodeOrder } from "#gen/shop/sagas/v1/saga_pb.js";
 import { parseTraceParent } from "#platform/trace-parent.ts";
-import type { CarriedOrder, Checkout, OrderEvent, SagaState } from "../workflows/order-state.ts";
+import type { CarriedOrder, Checkout, OrderEvent } from "../workflows/order-state.ts";
+import { readSaga } from "./saga-state.ts";
 
-/** An order of the contract as plain JSON for a workflow. Amounts are at most 10^12: a number holds them exactly. */
+/**
+ * An order of the contract as plain JSON for a workflow. Amounts are at most 10^12: a number holds them exactly.
+ *
+ * @throws SAGA_UNREADABLE
+ */
 export function toCarriedOrder(order: EpisodeOrder): CarriedOrder {
   const { orderId, customerId, total, createTime, traceparent, saga, events, checkout, confirmed } = order;
   return {
@@ -15,14 +20,9 @@ export function toCarriedOrder(order: EpisodeOrder): CarriedOrder {
     traceparent: parseTraceParent(traceparent)?.sampled ? traceparent : "",
     confirmed,
     events: events.flatMap(toEvent),
-    ...(saga !== "" && { saga: readSaga(saga) }),
+    ...(saga !== "" && { saga: readSaga(orderId, saga) }),
     ...(checkout && { checkout: toCheckout(checkout) }),
   };
-}
-
-/** What the saga of an order remembers, as it was settled. */
-export function readSaga(text: string): SagaState {
-  return JSON.parse(text) as SagaState;
 }
 
 function toCheckout({ lines, shippingAddress, cardToken }: EpisodeCheckout): Checkout {

@@ -5,7 +5,8 @@ import type { carryOrders } from "../workflows/carry-orders.ts";
 import type { EpisodeOptions } from "../workflows/engine/options.ts";
 import { customerIdsAttribute, orderIdsAttribute } from "../workflows/engine/search-attributes.ts";
 import { cancelOrder } from "../workflows/messages.ts";
-import type { CarriedOrder, CarryOrdersInput } from "../workflows/order-state.ts";
+import type { CarriedOrder, CarryOrdersInput, OrderFault } from "../workflows/order-state.ts";
+import { readFaults } from "./episode-faults.ts";
 import { SagaError } from "./errors.ts";
 import { inParallel } from "./parallel.ts";
 import type { TemporalCalls } from "./temporal-calls.ts";
@@ -26,6 +27,13 @@ export interface EpisodesOptions {
   readonly options: EpisodeOptions;
   /** Whether the first workflow task comes with the answer to the start; needs a worker on the client's connection. */
   readonly eagerStart: boolean;
+}
+
+/** Whether an episode can still settle its orders, and which ones its code failed with. */
+export interface EpisodeLook {
+  readonly episodeId: string;
+  readonly state: EpisodeState;
+  readonly faults: readonly OrderFault[];
 }
 
 /** Starts and steers the workflows that carry orders. */
@@ -67,12 +75,15 @@ export class Episodes {
     }
   }
 
-  /** Whether each episode can still settle its orders. */
-  states(episodeIds: string[]): Promise<EpisodeState[]> {
+  /** How each episode stands. */
+  look(episodeIds: string[]): Promise<EpisodeLook[]> {
     return inParallel(episodeIds, looksAtOnce, async (episodeId) => {
       const description = await this.#describe(episodeId);
-      if (!description) return EpisodeState.UNKNOWN;
-      return openStatuses.includes(description.status.code) ? EpisodeState.RUNNING : EpisodeState.CLOSED;
+      if (!description) return { episodeId, state: EpisodeState.UNKNOWN, faults: [] };
+      const { status, runId } = description;
+      if (openStatuses.includes(status.code)) return { episodeId, state: EpisodeState.RUNNING, faults: [] };
+      const faults = await readFaults(this.#calls, { workflowId: episodeId, runId });
+      return { episodeId, state: EpisodeState.CLOSED, faults };
     });
   }
 

@@ -13,5 +13,6 @@ export const SagaError = defineErrors<SagaErrorReason>({
     [SagaErrorReason.STEP_NOT_PARKED]: Code.FailedPrecondition,
     [SagaErrorReason.SAGA_TOO_LARGE]: Code.InvalidArgument,
     [SagaErrorReason.STEP_NOT_RESOLVABLE]: Code.FailedPrecondition,
+    [SagaErrorReason.SAGA_UNREADABLE]: Code.InvalidArgument,
   },
 });

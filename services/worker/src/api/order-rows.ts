@@ -11,12 +11,16 @@ import {
 import { SagaErrorReason } from "#gen/shop/sagas/v1/saga_error_reason_pb.js";
 import type { ParkedStep, Saga } from "#gen/shop/sagas/v1/saga_pb.js";
 import { whole } from "#platform/whole.ts";
-import { readSaga } from "./episode-proto.ts";
 import { SagaError } from "./errors.ts";
 import { toParkedOrder, toSettledSaga } from "./saga-proto.ts";
+import { readSaga } from "./saga-state.ts";
 
-/** Moves of an order's status, when its row refuses them: only the row can make them, so nothing can be done instead. */
-const moves: ReadonlySet<string> = new Set([
+/**
+ * Moves of an order's status, when its row refuses them: only the row can make them. And "carry": that a workflow takes the
+ * order at all. Nothing can be done instead.
+ */
+const unresolvable: ReadonlySet<string> = new Set([
+  "carry",
   "preparing",
   "shipped",
   "delivered",
@@ -54,11 +58,15 @@ export class OrderRows {
     return (await this.#find(orderId))?.legacy ?? true;
   }
 
-  /** How far an order has come, as it was settled last; undefined when a workflow of the kind before carries it. */
+  /**
+   * How far an order has come, as it was settled last; undefined when a workflow of the kind before carries it.
+   *
+   * @throws SAGA_UNREADABLE
+   */
   async saga(orderId: string): Promise<Saga | undefined> {
     const found = await this.#find(orderId);
     if (!found || found.legacy) return undefined;
-    return toSettledSaga(found, found.saga === "" ? undefined : readSaga(found.saga));
+    return toSettledSaga(found, found.saga === "" ? undefined : readSaga(orderId, found.saga));
   }
 
   /** One page of parked steps, the longest waiting first. */
@@ -73,8 +81,8 @@ export class OrderRows {
   /** Takes an operator's decision down. @throws STEP_NOT_PARKED, STEP_NOT_RESOLVABLE, SAGA_NOT_FOUND */
   async decide({ requestId, orderId, step, note }: StepDecision): Promise<void> {
     const metadata = { order_id: orderId, step };
-    if (note !== undefined && moves.has(step)) {
-      const message = "only orders can move an order: mend what is wrong, and have it tried again";
+    if (note !== undefined && unresolvable.has(step)) {
+      const message = "nothing can be done instead of this step: mend what is wrong, and have it tried again";
       throw new SagaError(SagaErrorReason.STEP_NOT_RESOLVABLE, message, metadata);
     }
     const decision = note === undefined ? ParkedStepDecision.RETRY : ParkedStepDecision.RESOLVE;

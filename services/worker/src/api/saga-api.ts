@@ -70,9 +70,13 @@ export class SagaApi implements ServiceImpl<typeof SagaService> {
     return whole(StartEpisodeResponseSchema, { started });
   }
 
-  /** Says which workflows still run. */
+  /** Says which workflows still run, and what their code failed with. */
   async batchGetEpisodes({ episodeIds }: BatchGetEpisodesRequest) {
-    return whole(BatchGetEpisodesResponseSchema, { states: await this.#options.episodes.states(episodeIds) });
+    const looks = await this.#options.episodes.look(episodeIds);
+    return whole(BatchGetEpisodesResponseSchema, {
+      states: looks.map(({ state }) => state),
+      faults: looks.flatMap(({ episodeId, faults }) => faults.map((fault) => ({ episodeId, ...fault }))),
+    });
   }
 
   /** Starts one workflow of the kind before episodes for the orders. */

@@ -1,9 +1,9 @@
 import { ApplicationFailure, CancellationScope, log, setHandler, workflowInfo } from "@temporalio/workflow";
-import { StepRefused } from "./engine/failures.ts";
+import { Resting, StepRefused } from "./engine/failures.ts";
 import { firstTaskEvents } from "./engine/local-calls.ts";
 import * as messages from "./messages.ts";
-import { OrderRun } from "./order-run.ts";
-import type { CarryOrdersInput } from "./order-state.ts";
+import { OrderRun, told } from "./order-run.ts";
+import { type CarriedOrder, type CarryOrdersInput, notSettled, type OrderFault } from "./order-state.ts";
 import { processOrder } from "./process-order.ts";
 import { openSteps, type Steps } from "./steps.ts";
 
@@ -18,25 +18,50 @@ export function carryOrders(input: CarryOrdersInput): Promise<void> {
 async function carry({ orders, options }: CarryOrdersInput): Promise<void> {
   // Then an earlier attempt at the first workflow task has failed, or was lost.
   const repeated = workflowInfo().historyLength > firstTaskEvents;
-  const runs = orders.map((order) => new OrderRun(order, { options, repeated, batchSize: orders.length }));
+  const faults: OrderFault[] = [];
+  const runs = orders.flatMap((order) => {
+    try {
+      return [new OrderRun(order, { options, repeated, batchSize: orders.length })];
+    } catch (cause) {
+      // Thrown from here it would fail this task for as long as the workflow lives, and keep the others from being carried.
+      faults.push(faultOf(order, cause));
+      return [];
+    }
+  });
   listen(runs);
   const steps = openSteps(options, orders);
-  const ends = await Promise.allSettled(runs.map((run) => carryOne(run, steps)));
-  const failed = ends.filter(({ status }) => status === "rejected").length;
-  if (failed > 0)
-    throw ApplicationFailure.nonRetryable(`${failed} of ${runs.length} orders are not settled`, "NOT_SETTLED");
+  const ends = await Promise.allSettled(runs.map((run) => carryOne(run, steps, faults)));
+  const failed = orders.length - ends.filter(({ status }) => status === "fulfilled").length;
+  if (failed === 0) return;
+  throw ApplicationFailure.create({
+    message: `${failed} of ${orders.length} orders are not settled`,
+    type: notSettled,
+    nonRetryable: true,
+    details: [faults],
+  });
 }
 
-async function carryOne(run: OrderRun, steps: Steps): Promise<void> {
-  const { orderId } = run.order;
+async function carryOne(run: OrderRun, steps: Steps, faults: OrderFault[]): Promise<void> {
   try {
     await processOrder(run, steps);
     await settle(run, steps);
   } catch (cause) {
-    const error = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
-    log.error("an order is not settled: it will be carried again", { orderId, error });
+    // Orders is away: no fault of this order.
+    if (cause instanceof Resting) logUnsettled(run.order, cause);
+    else faults.push(faultOf(run.order, cause));
     throw cause;
   }
+}
+
+function faultOf(order: CarriedOrder, cause: unknown): OrderFault {
+  logUnsettled(order, cause);
+  const error = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
+  return { orderId: order.orderId, error: told(error) };
+}
+
+function logUnsettled({ orderId }: CarriedOrder, cause: unknown): void {
+  const error = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+  log.error("an order is not settled: it will be carried again", { orderId, error });
 }
 
 /** Writes down where the order rests. Only its own episode may: another one that has it meanwhile knows better. */

@@ -375,7 +375,7 @@ export class OrderRun implements SagaSubject {
 }
 
 /** What somebody else said, as it can be kept: PostgreSQL takes no NUL. */
-function told(text: string): string {
+export function told(text: string): string {
   return text.replaceAll("\u0000", "").slice(0, maxError);
 }
 

@@ -147,3 +147,13 @@ export interface CarryOrdersInput {
   orders: CarriedOrder[];
   options: EpisodeOptions;
 }
+
+/** The type of the failure with which an episode ends that has not settled all of its orders. */
+export const notSettled = "NOT_SETTLED";
+
+/** An order that an episode has not settled because the workflow's code failed with it; the failure's details are these. */
+export interface OrderFault {
+  orderId: string;
+  /** One line, for people. */
+  error: string;
+}

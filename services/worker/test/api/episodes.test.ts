@@ -1,8 +1,15 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { type Client as ConnectClient, createClient, createRouterTransport } from "@connectrpc/connect";
+import {
+  Code,
+  type Client as ConnectClient,
+  ConnectError,
+  createClient,
+  createRouterTransport,
+} from "@connectrpc/connect";
 import { Client } from "@temporalio/client";
 import { Registry } from "prom-client";
+import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { SagaStage, SagaStepStatus } from "#gen/shop/sagas/v1/saga_pb.js";
 import { EpisodeState, SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { toConnectError } from "#platform/errors.ts";
@@ -102,7 +109,11 @@ describe("SagaService", () => {
     );
     const ref = { orderId, sagaId: "", requestId: "op-1" };
     await assert.rejects(sagas.retryParkedStep({ ...ref, step: "void" }), /does not wait for an operator/);
-    await assert.rejects(sagas.resolveParkedStep({ ...ref, step: "shipped", note: "moved" }), /only orders can move/);
+    await assert.rejects(
+      sagas.resolveParkedStep({ ...ref, step: "shipped", note: "moved" }),
+      /nothing can be done instead/,
+    );
+    await assert.rejects(sagas.resolveParkedStep({ ...ref, step: "carry", note: "by hand" }), /nothing can be done/);
     await sagas.retryParkedStep({ ...ref, step: "capture:BER" });
     assert.deepEqual(await stage.ends([order]), ["DELIVERED"]);
   });
@@ -122,6 +133,27 @@ describe("SagaService", () => {
     const sagaId = stage.rows.row(order.orderId).lastEpisodeId;
     await assert.rejects(legacy.status({ orderId: order.orderId, sagaId }), /no workflow carries the order/);
   });
+
+  const unreadable = ["[]", "no JSON", '{"stage":"CHECKOUT"}', '{"stage":"LATER","steps":[],"parcels":[]}'];
+  for (const saga of unreadable) {
+    test(`refuses an order whose saga remembers ${saga}, and begins nothing`, async () => {
+      const [sound, broken] = [anOrder(), anOrder()];
+      for (const order of [sound, broken]) stage.rows.place(order);
+      const claimed = stage.rows.claim();
+      assert.ok(claimed);
+      const { episodeId } = claimed;
+      const orders = claimed.orders.map((each) => (each.orderId === broken.orderId ? { ...each, saga } : each));
+      const refusal = await sagas.startEpisode({ episodeId, orders }).catch((error: unknown) => error);
+      assert.ok(refusal instanceof ConnectError);
+      assert.equal(refusal.code, Code.InvalidArgument);
+      const [info] = refusal.findDetails(ErrorInfoSchema);
+      assert.deepEqual([info?.reason, info?.metadata.order_id], ["SAGA_UNREADABLE", broken.orderId]);
+      assert.deepEqual((await sagas.batchGetEpisodes({ episodeIds: [episodeId] })).states, [EpisodeState.UNKNOWN]);
+      stage.rows.row(broken.orderId).saga = saga;
+      await assert.rejects(sagas.getSaga({ orderId: broken.orderId, sagaId: "" }), /cannot be read/);
+      for (const { orderId } of [sound, broken]) stage.rows.rows.delete(orderId);
+    });
+  }
 
   test("refuses orders that are more than a workflow can carry", async () => {
     const lines = Array.from({ length: 100 }, (_, index) => ({

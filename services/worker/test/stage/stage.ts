@@ -73,7 +73,7 @@ export class Starter {
         [...this.#rows.rows.values()].map(({ episodeId }) => episodeId).filter((id) => id !== ""),
       );
       const ids = [...claimed];
-      const states = await this.episodes.states(ids);
+      const states = (await this.episodes.look(ids)).map(({ state }) => state);
       for (const [index, id] of ids.entries()) {
         if (states[index] === EpisodeState.CLOSED) this.givenBack += this.#rows.giveBack(id);
       }

@@ -72,8 +72,8 @@ async function run(orders: SagaOrder[], rules: Rule[] = []): Promise<string[]> {
 
 /** Whether all episodes are over: a workflow ends after its orders rest. */
 async function ended(): Promise<boolean> {
-  const states = await stage.starter.episodes.states(stage.starter.started.map(({ episodeId }) => episodeId));
-  return states.every((state) => state === EpisodeState.CLOSED);
+  const looks = await stage.starter.episodes.look(stage.starter.started.map(({ episodeId }) => episodeId));
+  return looks.every(({ state }) => state === EpisodeState.CLOSED);
 }
 
 function toldOf(order: SagaOrder): string[] {

@@ -56,6 +56,14 @@ export enum SagaErrorReason {
    * @generated from enum value: SAGA_ERROR_REASON_STEP_NOT_RESOLVABLE = 5;
    */
   STEP_NOT_RESOLVABLE = 5,
+
+  /**
+   * INVALID_ARGUMENT: what the saga of an order remembers is nothing that this version of the worker can read. Nothing is begun.
+   * Metadata: order_id.
+   *
+   * @generated from enum value: SAGA_ERROR_REASON_SAGA_UNREADABLE = 6;
+   */
+  SAGA_UNREADABLE = 6,
 }
 
 /**

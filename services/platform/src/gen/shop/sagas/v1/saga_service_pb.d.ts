@@ -90,6 +90,14 @@ export declare type BatchGetEpisodesResponse = Message<"shop.sagas.v1.BatchGetEp
    * @generated from field: repeated shop.sagas.v1.EpisodeState states = 1;
    */
   states: EpisodeState[];
+
+  /**
+   * Orders that were not settled because the workflow's code failed with them. None of it was somebody's who was away, and
+   * nothing that is not here was the order's fault: a workflow that was terminated, or that no worker took.
+   *
+   * @generated from field: repeated shop.sagas.v1.EpisodeFault faults = 2;
+   */
+  faults: EpisodeFault[];
 };
 
 /**
@@ -97,6 +105,40 @@ export declare type BatchGetEpisodesResponse = Message<"shop.sagas.v1.BatchGetEp
  * Use `create(BatchGetEpisodesResponseSchema)` to create a new message.
  */
 export declare const BatchGetEpisodesResponseSchema: GenMessage<BatchGetEpisodesResponse>;
+
+/**
+ * What the workflow's code failed with.
+ *
+ * @generated from message shop.sagas.v1.EpisodeFault
+ */
+export declare type EpisodeFault = Message<"shop.sagas.v1.EpisodeFault"> & {
+  /**
+   * The episode, which has ended.
+   *
+   * @generated from field: string episode_id = 1;
+   */
+  episodeId: string;
+
+  /**
+   * The order; empty when it may be any that the episode has not settled, because the workflow failed as a whole.
+   *
+   * @generated from field: string order_id = 2;
+   */
+  orderId: string;
+
+  /**
+   * One line, for people; at most 300 characters.
+   *
+   * @generated from field: string error = 3;
+   */
+  error: string;
+};
+
+/**
+ * Describes the message shop.sagas.v1.EpisodeFault.
+ * Use `create(EpisodeFaultSchema)` to create a new message.
+ */
+export declare const EpisodeFaultSchema: GenMessage<EpisodeFault>;
 
 /**
  * Which orders to carry.
@@ -468,7 +510,8 @@ export declare const SagaService: GenService<{
    * Starts an episode: one workflow that carries up to 64 orders from where they stand to where they rest again. Starting the
    * same `episode_id` again changes nothing and succeeds.
    *
-   * Fails with SAGA_TOO_LARGE when the orders are more than a workflow can carry.
+   * Fails with SAGA_TOO_LARGE when the orders are more than a workflow can carry, and with SAGA_UNREADABLE when what one of
+   * their sagas remembers cannot be read.
    *
    * @generated from rpc shop.sagas.v1.SagaService.StartEpisode
    */
@@ -478,7 +521,7 @@ export declare const SagaService: GenService<{
     output: typeof StartEpisodeResponseSchema;
   },
   /**
-   * Says of each episode whether its workflow still runs.
+   * Says of each episode whether its workflow still runs, and of which orders it failed to carry by a fault of its own.
    *
    * @generated from rpc shop.sagas.v1.SagaService.BatchGetEpisodes
    */
@@ -501,7 +544,7 @@ export declare const SagaService: GenService<{
     output: typeof StartOrderSagaResponseSchema;
   },
   /**
-   * Returns how far an order has come. Fails with SAGA_NOT_FOUND.
+   * Returns how far an order has come. Fails with SAGA_NOT_FOUND, SAGA_UNREADABLE.
    *
    * @generated from rpc shop.sagas.v1.SagaService.GetSaga
    */
@@ -548,7 +591,7 @@ export declare const SagaService: GenService<{
   /**
    * Says that a parked step has been taken care of by other means; the saga goes on as if it were done. That somebody asked for
    * it is in the order's audit log before it happens. A move of the order's status ("shipped", "cancelled") cannot be done by
-   * other means. Of the kind before episodes: nothing can stand in for the answer of "reserve" and "authorize", resolving those
+   * other means, nor can "carry": that a workflow takes the order at all. Of the kind before episodes: nothing can stand in for the answer of "reserve" and "authorize", resolving those
    * gives the order up.
    *
    * Fails with SAGA_NOT_FOUND, STEP_NOT_PARKED, STEP_NOT_RESOLVABLE.
