@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { newId } from "#platform/id.ts";
 import { quietLogger } from "#testing/logger.ts";
 import { Packing } from "../src/packing/packing.ts";
 import type { Warehouse } from "../src/packing/warehouse.ts";
@@ -34,6 +35,21 @@ describe("packing with the simulated warehouse", () => {
     assert.equal(await open().sweep(forever), 3);
     assert.deepEqual(await statusesOf(shipments), ["ready", "ready", "ready"]);
     assert.equal(await open().sweep(forever), 0);
+  });
+
+  it("packs by the time of its database: replicas whose clocks differ by hours pack alike", async ({ mock }) => {
+    const store = world.test.database;
+    const order = { shipmentId: newId(), locationId: "north", lines: [], address: at("T1") };
+    const pack = async (ahead: number) => {
+      mock.timers.enable({ apis: ["Date"], now: Date.now() + ahead });
+      const [state] = await new WarehouseSimulator({ store, packingMs: 60_000 }).pack([order], forever);
+      mock.timers.reset();
+      return state?.kind === "packing" ? state.askAgainMs : undefined;
+    };
+    const first = await pack(3 * 3_600_000);
+    assert.ok(first && first > 50_000 && first <= 60_000, `${first} ms after the first question`);
+    const later = await pack(-3 * 3_600_000);
+    assert.ok(later && later <= first, `${later} ms after the second`);
   });
 
   it("fails what cannot be packed, and says why when it is to be booked", async () => {

@@ -1,7 +1,7 @@
 import type { Queryable } from "#platform/database/transaction.ts";
 import type { TrackingEvent, TrackingKind } from "../shipment/shipment.ts";
 import type { TrackingReport } from "../tracking/tracking.repository.ts";
-import { CarrierStore, type ParcelRow } from "./carrier-store.ts";
+import { CarrierStore, type DueParcel, type ParcelRow } from "./carrier-store.ts";
 
 /** What the clock works with. */
 export interface CarrierClockOptions {
@@ -9,7 +9,7 @@ export interface CarrierClockOptions {
   readonly store: Queryable;
   /** Where a real carrier's webhook would arrive; a report that it throws for is made again later. */
   readonly report: (report: TrackingReport) => Promise<unknown>;
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970; the database's time when left out. */
   readonly now?: () => number;
 }
 
@@ -37,9 +37,9 @@ export class CarrierClock {
 
   /** Reports what is due; returns for how many parcels the reports were taken. */
   async sweep(): Promise<number> {
-    const now = this.#options.now?.() ?? Date.now();
-    const parcels = await this.#store.claimDue(new Date(now), { leaseMs, limit: batchSize });
-    const reported = await Promise.all(parcels.map((parcel) => this.#reportDue(parcel, now)));
+    const now = this.#options.now && new Date(this.#options.now());
+    const parcels = await this.#store.claimDue(now, { leaseMs, limit: batchSize });
+    const reported = await Promise.all(parcels.map((parcel) => this.#reportDue(parcel)));
     const moved = reported.flatMap((stage, index) => {
       const parcel = parcels[index];
       return parcel && stage !== undefined ? [{ key: parcel.key, stage, next: timeOf(parcel, stage) }] : [];
@@ -48,16 +48,16 @@ export class CarrierClock {
     await this.#store.advance(moved);
     await this.#store.postpone(
       parcels.map((parcel) => parcel.key).filter((key) => !taken.has(key)),
-      new Date(now),
+      now,
     );
     return moved.length;
   }
 
   /** The stage after those that were reported; undefined when a report was not taken. */
-  async #reportDue(parcel: ParcelRow, now: number): Promise<number | undefined> {
+  async #reportDue(parcel: DueParcel): Promise<number | undefined> {
     let stage = parcel.stage;
     const reports: Promise<unknown>[] = [];
-    for (let due = timeOf(parcel, stage); due && due.getTime() <= now; due = timeOf(parcel, stage)) {
+    for (let due = timeOf(parcel, stage); due && due <= parcel.now; due = timeOf(parcel, stage)) {
       const event = eventOf(parcel, stage, due);
       if (event) reports.push(this.#options.report({ trackingNumber: parcel.trackingNumber, event }));
       stage += 1;

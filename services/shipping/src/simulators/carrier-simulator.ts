@@ -17,7 +17,7 @@ export interface CarrierSimulatorOptions {
   readonly slowMs: number;
   /** Stock locations that it does not serve. */
   readonly refusedLocations: readonly string[];
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970; the database's time when left out. */
   readonly now?: () => number;
   /** Passes time; rejects when the caller hangs up. */
   readonly wait?: (ms: number, signal: AbortSignal) => Promise<unknown>;
@@ -39,7 +39,7 @@ export class CarrierSimulator implements Carrier {
   constructor(options: CarrierSimulatorOptions) {
     this.#options = options;
     const store = new CarrierStore(options.store);
-    const now = () => new Date(options.now?.() ?? Date.now());
+    const now = () => options.now && new Date(options.now());
     this.#bookings = new Batcher({
       name: "simulator.book",
       keyOf: (parcel) => parcel.key,

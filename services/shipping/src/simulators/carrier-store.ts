@@ -18,6 +18,11 @@ export interface ParcelRow {
   readonly stage: number;
 }
 
+/** A parcel with something to report, and what time it is. */
+export interface DueParcel extends ParcelRow {
+  readonly now: Date;
+}
+
 /** A parcel as it is sent to be booked. */
 export interface NewParcel {
   readonly key: string;
@@ -62,14 +67,19 @@ const bookedColumns = writtenColumns<NewParcel>({
 });
 const advancedColumns = writtenColumns<AdvancedParcel>({ key: "text", stage: "int4", next: "timestamptz" });
 
+/** The time that a test gives, else the database's: replicas share this world, and their clocks may differ. */
+export function timeOr(parameter: `$${number}`): string {
+  return `coalesce(${parameter}::timestamptz, now())`;
+}
+
 /** The parcel is collected a quarter of its way after the booking. */
 const collection = "transit_ms / 4 * interval '1 millisecond'";
 
 const book: SqlText = {
   name: "simulator_book",
   text: `insert into simulator.booking as b (key, state, calls, tracking_number, refusal, lost, transit_ms, book_time, next_time)
-    select n.key, n.first, 1, n.tracking, n.refusal, n.lost, n.transit, $2::timestamptz,
-      case when n.first = 'booked' then $2::timestamptz + n.transit / 4 * interval '1 millisecond' end
+    select n.key, n.first, 1, n.tracking, n.refusal, n.lost, n.transit, ${timeOr("$2")},
+      case when n.first = 'booked' then ${timeOr("$2")} + n.transit / 4 * interval '1 millisecond' end
     from jsonb_to_recordset($1::jsonb) as n(${bookedColumns.typed})
     order by n.key
     on conflict (key) do update set calls = b.calls + 1,
@@ -89,20 +99,20 @@ const find: SqlText = {
 const cancel: SqlText = {
   name: "simulator_cancel",
   text: `insert into simulator.booking as b (key, state, calls, tracking_number, lost, transit_ms, book_time)
-    select n.key, 'cancelled', 0, '', false, 0, $2::timestamptz from unnest($1::text[]) as n(key) order by n.key
+    select n.key, 'cancelled', 0, '', false, 0, ${timeOr("$2")} from unnest($1::text[]) as n(key) order by n.key
     on conflict (key) do update set
-      state = case when b.state = 'refused' or (b.state = 'booked' and b.book_time + b.${collection} <= $2::timestamptz)
+      state = case when b.state = 'refused' or (b.state = 'booked' and b.book_time + b.${collection} <= ${timeOr("$2")})
         then b.state else 'cancelled' end,
-      next_time = case when b.state = 'booked' and b.book_time + b.${collection} <= $2::timestamptz then b.next_time end
+      next_time = case when b.state = 'booked' and b.book_time + b.${collection} <= ${timeOr("$2")} then b.next_time end
     returning ${parcelColumns}`,
 };
 
 const claimDue: SqlText = {
   name: "simulator_due",
-  text: `update simulator.booking set next_time = $1::timestamptz + $2 * interval '1 millisecond'
-    where key = any(array(select key from simulator.booking where next_time <= $1::timestamptz
+  text: `update simulator.booking set next_time = ${timeOr("$1")} + $2 * interval '1 millisecond'
+    where key = any(array(select key from simulator.booking where next_time <= ${timeOr("$1")}
       order by next_time limit $3 for update skip locked))
-    returning ${parcelColumns}`,
+    returning ${parcelColumns}, ${timeOr("$1")} as now`,
 };
 
 const advance: SqlText = {
@@ -113,12 +123,12 @@ const advance: SqlText = {
 
 const postpone: SqlText = {
   name: "simulator_postpone",
-  text: `update simulator.booking set report_attempts = report_attempts + 1, next_time = $2::timestamptz
+  text: `update simulator.booking set report_attempts = report_attempts + 1, next_time = ${timeOr("$2")}
       + least(60000, 250 * 2 ^ least(report_attempts, 20)) * interval '1 millisecond'
     where key = any($1::text[])`,
 };
 
-/** The memory of the simulated carrier, in its own schema. Times are the simulator's. */
+/** The memory of the simulated carrier, in its own schema. Times are its own, unless it is told one. */
 export class CarrierStore {
   readonly #store: Queryable;
 
@@ -127,7 +137,7 @@ export class CarrierStore {
   }
 
   /** Books what is not known yet; each key once in a batch. */
-  async book(parcels: readonly NewParcel[], now: Date): Promise<ParcelRow[]> {
+  async book(parcels: readonly NewParcel[], now?: Date): Promise<ParcelRow[]> {
     const later = Object.fromEntries(parcels.map((parcel) => [parcel.key, parcel.later]));
     const keys = parcels.map((parcel) => parcel.key);
     const rows = await this.#store.query<ParcelRow>(book, [JSON.stringify(parcels), now, JSON.stringify(later)]);
@@ -140,13 +150,13 @@ export class CarrierStore {
   }
 
   /** Calls off what is not collected yet; each key once in a batch. */
-  async cancel(keys: readonly string[], now: Date): Promise<ParcelRow[]> {
+  async cancel(keys: readonly string[], now?: Date): Promise<ParcelRow[]> {
     return sortedBy(keys, await this.#store.query<ParcelRow>(cancel, [keys, now])).filter((row) => row !== undefined);
   }
 
   /** Parcels with something to report; nobody else gets them for the time of the lease (milliseconds). */
-  claimDue(now: Date, options: { leaseMs: number; limit: number }): Promise<ParcelRow[]> {
-    return this.#store.query<ParcelRow>(claimDue, [now, options.leaseMs, options.limit]);
+  claimDue(now: Date | undefined, options: { leaseMs: number; limit: number }): Promise<DueParcel[]> {
+    return this.#store.query<DueParcel>(claimDue, [now, options.leaseMs, options.limit]);
   }
 
   /** The reports before `stage` were taken; the next one is due at `next`, or there is none. */
@@ -155,7 +165,7 @@ export class CarrierStore {
   }
 
   /** Reports were not taken and are made again after a pause that doubles. */
-  async postpone(keys: readonly string[], now: Date): Promise<void> {
+  async postpone(keys: readonly string[], now?: Date): Promise<void> {
     if (keys.length > 0) await this.#store.query(postpone, [keys, now]);
   }
 }

@@ -4,6 +4,7 @@ import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
 import type { PackingOrder, PackingState, Warehouse } from "../packing/warehouse.ts";
 import { behaviourOf } from "./behaviour.ts";
+import { timeOr } from "./carrier-store.ts";
 
 /** What the simulated warehouse works with. */
 export interface WarehouseSimulatorOptions {
@@ -13,13 +14,14 @@ export interface WarehouseSimulatorOptions {
   readonly packingMs: number;
   /** How much longer it takes at most: which share of it, follows from the shipment's id. Default 0. */
   readonly spreadMs?: number;
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970; the database's time when left out. */
   readonly now?: () => number;
 }
 
 interface PackingRow {
   readonly shipmentId: string;
-  readonly readyTime: Date;
+  /** 0 when it is ready. */
+  readonly askAgainMs: number;
   readonly failure: string;
 }
 
@@ -30,7 +32,11 @@ interface BegunPacking {
   readonly takes: number;
 }
 
-const packingColumns = selectList<PackingRow>({ shipmentId: true, readyTime: true, failure: true });
+const packingColumns = selectList<PackingRow>({
+  shipmentId: true,
+  askAgainMs: `greatest(0, ceil(extract(epoch from ready_time - ${timeOr("$2")}) * 1000))::float8`,
+  failure: true,
+});
 const begunColumns = writtenColumns<BegunPacking>({
   shipment_id: "uuid",
   failure: "text",
@@ -40,7 +46,8 @@ const begunColumns = writtenColumns<BegunPacking>({
 const begin: SqlText = {
   name: "simulator_pack",
   text: `insert into simulator.packing (shipment_id, begin_time, ready_time, failure)
-    select n.shipment_id, $2::timestamptz, $2::timestamptz + n.takes * interval '1 millisecond', n.failure from jsonb_to_recordset($1::jsonb) as n(${begunColumns.typed})
+    select n.shipment_id, ${timeOr("$2")}, ${timeOr("$2")} + n.takes * interval '1 millisecond', n.failure
+    from jsonb_to_recordset($1::jsonb) as n(${begunColumns.typed})
     order by n.shipment_id on conflict (shipment_id) do nothing`,
 };
 
@@ -54,20 +61,20 @@ export class WarehouseSimulator implements Warehouse {
   readonly #store: Queryable;
   readonly #packingMs: number;
   readonly #spreadMs: number;
-  readonly #now: () => number;
+  readonly #now: (() => number) | undefined;
 
   constructor(options: WarehouseSimulatorOptions) {
     this.#store = options.store;
     this.#packingMs = options.packingMs;
     this.#spreadMs = options.spreadMs ?? 0;
-    this.#now = options.now ?? Date.now;
+    this.#now = options.now;
   }
 
   async pack(orders: readonly PackingOrder[], signal: AbortSignal): Promise<PackingState[]> {
     signal.throwIfAborted();
-    const now = this.#now();
+    const now = this.#now && new Date(this.#now());
     const ids = orders.map((order) => decodeId(order.shipmentId));
-    const known = await this.#look(ids);
+    const known = await this.#look(ids, now);
     const fresh = orders.filter((order) => !known.has(order.shipmentId));
     if (fresh.length > 0) {
       const rows = fresh.map(
@@ -77,14 +84,14 @@ export class WarehouseSimulator implements Warehouse {
           takes: this.#packingMs + Math.floor(this.#spreadMs * shareOf(order.shipmentId)),
         }),
       );
-      await this.#store.query(begin, [JSON.stringify(rows), new Date(now)]);
+      await this.#store.query(begin, [JSON.stringify(rows), now]);
     }
-    const all = fresh.length > 0 ? await this.#look(ids) : known;
-    return orders.map((order) => stateOf(all.get(order.shipmentId), now));
+    const all = fresh.length > 0 ? await this.#look(ids, now) : known;
+    return orders.map((order) => stateOf(all.get(order.shipmentId)));
   }
 
-  async #look(ids: readonly string[]): Promise<Map<string, PackingRow>> {
-    const rows = await this.#store.query<PackingRow>(look, [ids]);
+  async #look(ids: readonly string[], now: Date | undefined): Promise<Map<string, PackingRow>> {
+    const rows = await this.#store.query<PackingRow>(look, [ids, now]);
     return new Map(rows.map((row) => [encodeId(row.shipmentId), row]));
   }
 }
@@ -94,10 +101,10 @@ function shareOf(shipmentId: string): number {
   return Number.parseInt(decodeId(shipmentId).slice(-8), 16) / 2 ** 32;
 }
 
-function stateOf(row: PackingRow | undefined, now: number): PackingState {
+function stateOf(row: PackingRow | undefined): PackingState {
   if (!row) throw new Error("the simulated warehouse forgot what it was asked to pack");
-  const askAgainMs = row.readyTime.getTime() - now;
+  const { askAgainMs, failure: code } = row;
   if (askAgainMs > 0) return { kind: "packing", askAgainMs };
-  if (row.failure !== "") return { kind: "failed", code: row.failure, message: "the warehouse cannot pack it" };
+  if (code !== "") return { kind: "failed", code, message: "the warehouse cannot pack it" };
   return { kind: "packed" };
 }
