@@ -60,6 +60,7 @@ function orderOf(traced: boolean, createTime = new Date()): EpisodeOrder {
     customerId: newId(),
     total: { currency: "EUR", amount: 1n },
     createTime,
+    ageMs: 0,
     traceparent: traceParentOf(span),
     saga: "",
     events: [{ id: "placed", kind: "placed", detail: {}, time: createTime.toISOString() }],

@@ -476,6 +476,17 @@ describe("episodes", () => {
     assert.deepEqual(sizes.toSorted(), [1, 1, 3]);
   });
 
+  it("that are refused are not given up by a replica whose clock is hours ahead", async ({ mock }) => {
+    worker.onStart = () => {
+      throw sagaRefusal("SAGA_TOO_LARGE", Code.InvalidArgument);
+    };
+    const replica = await replicaWith({ ...eager, ORDER_REJECT_AFTER_MS: 600_000 });
+    mock.timers.enable({ apis: ["Date"], now: Date.now() + 6 * 3_600_000 });
+    const [orderId = ""] = await place(replica, 1);
+    await eventually(() => assert.ok(startsOf(worker, orderId).length > 2));
+    assert.equal((await stored(test.database, orderId)).status, "pending");
+  });
+
   it("take 64 orders at most, and no more bytes than a workflow takes", async () => {
     await placeUncarried(150);
     const lines = Array.from({ length: 100 }, (_, index) => line(`${"X".repeat(60)}${index}`, 1, 1n));

@@ -69,7 +69,8 @@ const accept: SqlText = {
 const note: SqlText = {
   name: "cancellation_note",
   text: `update customer_order set cancel_time = coalesce(cancel_time, now()),
-      episode_events = case when cancel_time is null then episode_events || $3::jsonb else episode_events end
+      episode_events = case when cancel_time is null then episode_events || ($3::jsonb || jsonb_build_object('time', now()))
+        else episode_events end
     where order_id = $1 and episode_id = $2 returning order_id`,
 };
 
@@ -105,13 +106,8 @@ export class CancellationRepository {
     readonly reason: string;
   }): Promise<boolean> {
     const { orderId, episodeId, reason } = cancellation;
-    const event: CarriedEvent = {
-      id: eventIds.cancellation,
-      kind: "cancellation",
-      detail: { reason },
-      time: new Date().toISOString(),
-    };
-    const values = [decodeId(orderId), decodeId(episodeId), JSON.stringify([event])];
+    const event: Omit<CarriedEvent, "time"> = { id: eventIds.cancellation, kind: "cancellation", detail: { reason } };
+    const values = [decodeId(orderId), decodeId(episodeId), JSON.stringify(event)];
     return (await this.#database.query(note, values)).length > 0;
   }
 }

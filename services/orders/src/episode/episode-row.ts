@@ -15,6 +15,7 @@ export interface EpisodeOrderRow {
   readonly currency: string;
   readonly total: bigint;
   readonly createTime: Date;
+  readonly ageMs: number;
   readonly traceparent: string;
   readonly saga: string | null;
   readonly episodeEvents: CarriedEvent[];
@@ -36,6 +37,7 @@ export const episodeOrderColumns = selectList<EpisodeOrderRow>(
     currency: true,
     total: true,
     createTime: true,
+    ageMs: "(extract(epoch from now() - o.create_time) * 1000)::float8",
     traceparent: true,
     saga: "o.saga::text",
     episodeEvents: true,
@@ -63,6 +65,7 @@ function toEpisodeOrder(row: EpisodeOrderRow): EpisodeOrder {
     customerId: encodeId(row.customerId),
     total: { currency: row.currency, amount: row.total },
     createTime: row.createTime,
+    ageMs: row.ageMs,
     traceparent: row.traceparent,
     saga: row.saga ?? "",
     events: row.episodeEvents,

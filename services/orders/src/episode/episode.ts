@@ -14,6 +14,8 @@ export interface EpisodeOrder {
   readonly customerId: string;
   readonly total: Money;
   readonly createTime: Date;
+  /** How old it was when this was read, by the database's clock: those of replicas may differ. Milliseconds. */
+  readonly ageMs: number;
   /** W3C trace context of the call that created it; empty when it is not traced. */
   readonly traceparent: string;
   /** What its saga remembers; empty when it begins. */

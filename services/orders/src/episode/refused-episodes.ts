@@ -58,8 +58,8 @@ export class RefusedEpisodes {
     }
   }
 
-  #isGivenUp({ createTime }: EpisodeOrder): boolean {
-    return Date.now() - createTime.getTime() >= this.#options.giveUpAfterMs;
+  #isGivenUp({ ageMs }: EpisodeOrder): boolean {
+    return ageMs >= this.#options.giveUpAfterMs;
   }
 
   async #takeApart(episode: Episode): Promise<void> {
