@@ -18,6 +18,8 @@ export const paymentsConfig = {
   SIMULATOR_SLOW_MS: milliseconds.default(10_000),
   /** How long the simulated gateway takes for every call. */
   SIMULATOR_LATENCY_MS: z.coerce.number().int().min(0).default(0),
+  /** Where the simulated gateway keeps what it did; DATABASE_URL when it is not set. What lies between is the way to it. */
+  SIMULATOR_DATABASE_URL: z.url().optional(),
   /** The simulated gateway's own connections. */
   SIMULATOR_POOL_MAX: z.coerce.number().int().min(1).default(4),
 };

@@ -76,7 +76,7 @@ export function composePayments({ config, database, logger, metrics, gateway }: 
 export async function buildPayments(context: PaymentsContext): Promise<ServiceParts> {
   const { config, database, logger, registry } = context;
   const gateway = await SimulatorGateway.open({
-    url: config.DATABASE_URL,
+    url: config.SIMULATOR_DATABASE_URL ?? config.DATABASE_URL,
     poolMax: config.SIMULATOR_POOL_MAX,
     log: logger,
     slowMs: config.SIMULATOR_SLOW_MS,

@@ -29,6 +29,11 @@ export const shippingConfig = {
   SWEEP_MS: milliseconds.min(10).default(200),
   /** How often is measured how long what is due has waited. */
   BACKLOG_EVERY_MS: milliseconds.min(10).default(5_000),
+  /**
+   * Where the simulated carrier and warehouse keep what they did; DATABASE_URL when it is not set. What lies between is the
+   * way to them.
+   */
+  SIMULATOR_DATABASE_URL: z.url().optional(),
   /** Connections of the simulated carrier and warehouse, apart from the service's own. */
   SIMULATOR_POOL_MAX: z.coerce.number().int().min(1).default(4),
   /** The simulated warehouse packs a shipment in this time. */
