@@ -9,8 +9,8 @@ import { type Care, newlyWatched, obituary, type SupervisorListener, type Watche
 const maxRestarts = 5;
 const restartWindowMs = 60_000;
 const firstBackoffMs = 200;
-/** How long a program may take to be ready after a restart. */
-const restartDeadlineMs = 120_000;
+/** How long a program may take to be ready after a restart: on a machine that is busy, or whose network somebody disturbs. */
+const restartDeadlineMs = 180_000;
 /** How often a program is asked whether it is lost. */
 const careIntervalMs = 3_000;
 /** How often a program whose port was taken at the last moment is started, and the pause between. */
@@ -121,7 +121,7 @@ export class Supervisor {
     watched.held = false;
     watched.state = "running";
     if (!this.#guard.lifeOf(name)) await this.#launch(watched);
-    await this.ready(name, 90_000);
+    await this.ready(name, restartDeadlineMs);
   }
 
   /** Waits until a program runs and its probe is content. */

@@ -1,6 +1,8 @@
-import { databaseServices, type Service } from "../../services/services.ts";
+import { databaseServices, isService, type Service } from "../../services/services.ts";
+import type { Clocks } from "./clock.ts";
 import type { Credentials } from "./credentials.ts";
-import type { Component, Observer, Ports } from "./layout.ts";
+import { type Component, type Member, type Observer, type Ports, replicaPorts, replicasOf } from "./layout.ts";
+import type { Link } from "./links.ts";
 
 /** Environment variables for all our processes or for one of them, over the stack's own. */
 export type Overrides = Partial<Record<Service | "all", Readonly<Record<string, string>>>>;
@@ -14,22 +16,38 @@ export interface Blueprint {
   readonly overrides: Overrides;
   /** What watches the stack. */
   readonly observers: readonly Observer[];
+  /** Processes of each service. */
+  readonly replicas: number;
+  /** The proxies that its connections pass; none when they are direct. */
+  readonly links: readonly Link[];
+  /** Undefined when its programs have the machine's clock. */
+  readonly clocks: Clocks | undefined;
 }
 
 /** Where everything listens. */
 export const host = "127.0.0.1";
 
-/** `host:port` of a component, for a client. */
-export function addressOf(component: Component, ports: Ports): string {
-  if (component === "postgres" || component === "temporal") return `${host}:${ports[component]}`;
-  return `${host}:${ports.grpc[component]}`;
+/** `host:port` of a program itself. */
+export function addressOf(member: Member, ports: Ports): string {
+  if (member === "postgres" || member === "temporal") return `${host}:${ports[member]}`;
+  return `${host}:${replicaPorts(member, ports).grpc}`;
+}
+
+/** Where callers find a component: a service at all its replicas, among which their clients choose, as in a cluster. */
+export function addressFor(component: Component, { ports, replicas, links }: Blueprint): string {
+  if (!isService(component)) return addressOf(component, ports);
+  const addresses = replicasOf(component, replicas).map((replica) => {
+    const link = links.find(({ name }) => name === replica);
+    return link ? `${host}:${link.port}` : addressOf(replica, ports);
+  });
+  return addresses.length === 1 ? (addresses[0] ?? "") : `ipv4:${addresses.join(",")}`;
 }
 
 /** A connection to a database of the stack. */
-export function databaseUrl(blueprint: Blueprint, role: string, database: string): string {
+export function databaseUrl(blueprint: Blueprint, role: string, database: string, port?: number): string {
   const { credentials, ports } = blueprint;
   const service = databaseServices.find((name) => role === name || role === `${name}_owner`);
   const roles = service && credentials.roles[service];
   const password = roles ? (role === service ? roles.runtime : roles.owner) : credentials.postgres;
-  return `postgres://${role}:${password}@${host}:${ports.postgres}/${database}`;
+  return `postgres://${role}:${password}@${host}:${port ?? ports.postgres}/${database}`;
 }

@@ -1,36 +1,49 @@
-import { type DatabaseService, hasDatabase, type Service, serviceFacts, services } from "../../services/services.ts";
-import { addressOf, type Blueprint, databaseUrl, host } from "./blueprint.ts";
-import type { Ports } from "./layout.ts";
+import { type DatabaseService, hasDatabase, serviceFacts, services } from "../../services/services.ts";
+import { addressFor, addressOf, type Blueprint, databaseUrl, host } from "./blueprint.ts";
+import { placeOf, type Replica, replicaPorts } from "./layout.ts";
+import { linkTo, type Server } from "./links.ts";
 
 /** What one of our processes finds in its environment, apart from what every program gets. */
-export function serviceEnvironment(blueprint: Blueprint, service: Service): Record<string, string> {
+export function serviceEnvironment(blueprint: Blueprint, replica: Replica): Record<string, string> {
   const { ports, overrides } = blueprint;
-  const addresses = services.map((name) => [`${name.toUpperCase()}_ADDRESS`, addressOf(name, ports)] as const);
+  const { service } = placeOf(replica);
+  const { grpc, http } = replicaPorts(replica, ports);
+  const addresses = services.map((name) => [`${name.toUpperCase()}_ADDRESS`, addressFor(name, blueprint)] as const);
   return {
     LOG_LEVEL: blueprint.logLevel,
     // Filebeat reads JSON; people read text.
     LOG_FORMAT: blueprint.observers.includes("filebeat") ? "json" : "pretty",
     LISTEN_HOST: host,
-    GRPC_PORT: String(ports.grpc[service]),
-    HTTP_PORT: String(ports.http[service]),
+    GRPC_PORT: String(grpc),
+    HTTP_PORT: String(http),
     PAGE_TOKEN_SECRET: blueprint.credentials.pageTokenSecret,
     ...Object.fromEntries(addresses),
     ...tracesEnvironment(blueprint),
-    ...(serviceFacts[service].temporal && temporalEnvironment(ports)),
-    ...(hasDatabase(service) && databaseEnvironment(blueprint, service)),
+    ...(serviceFacts[service].temporal && temporalEnvironment(blueprint, replica)),
+    ...(hasDatabase(service) && databaseEnvironment(blueprint, service, replica)),
     ...overrides.all,
     ...overrides[service],
   };
 }
 
-function temporalEnvironment(ports: Ports): Record<string, string> {
-  return { TEMPORAL_ADDRESS: addressOf("temporal", ports), TEMPORAL_NAMESPACE: "default" };
+/** The port by which a replica reaches a server, or a world outside; undefined when nothing is between them. */
+function portOfLink({ links }: Blueprint, server: Server, replica: Replica): number | undefined {
+  return links.find(({ name }) => name === linkTo(server, replica))?.port;
 }
 
-function databaseEnvironment(blueprint: Blueprint, service: DatabaseService): Record<string, string> {
+function temporalEnvironment(blueprint: Blueprint, replica: Replica): Record<string, string> {
+  const port = portOfLink(blueprint, "temporal", replica);
+  const address = port === undefined ? addressOf("temporal", blueprint.ports) : `${host}:${port}`;
+  return { TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: "default" };
+}
+
+function databaseEnvironment(blueprint: Blueprint, service: DatabaseService, replica: Replica): Record<string, string> {
+  const url = (port: number | undefined) => databaseUrl(blueprint, service, service, port);
+  const outside = portOfLink(blueprint, "gateway", replica) ?? portOfLink(blueprint, "carrier", replica);
   return {
-    DATABASE_URL: databaseUrl(blueprint, service, service),
+    DATABASE_URL: url(portOfLink(blueprint, "postgres", replica)),
     DATABASE_MIGRATION_URL: databaseUrl(blueprint, `${service}_owner`, service),
+    ...(outside !== undefined && { SIMULATOR_DATABASE_URL: url(outside) }),
   };
 }
 

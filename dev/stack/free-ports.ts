@@ -13,9 +13,9 @@ export function portsFor(offset: PortOffset): Promise<Ports> {
 
 /** Below what systems give to outgoing connections and Kubernetes to node ports. */
 const firstSlot = 10_000;
-const slots = 625;
+const slots = 312;
 /** More than a stack needs. */
-const slotSize = 32;
+const slotSize = 64;
 
 /**
  * Ports that are free, for a stack beside others. They are one of several slots, and whoever listens on the last port of
@@ -26,7 +26,8 @@ export async function freePorts(): Promise<Ports> {
     const first = firstSlot + slotSize * Math.floor(Math.random() * slots);
     if (!(await hold(first + slotSize - 1))) continue;
     const ports = portsFrom(first);
-    const free = await Promise.all(allPorts(ports).map(({ port }) => isFree(port)));
+    const all = [...allPorts(ports).map(({ port }) => port), ...ports.spare];
+    const free = await Promise.all(all.map(isFree));
     if (free.every(Boolean)) return ports;
   }
   throw new StackError("No range of ports was free in a hundred attempts.");

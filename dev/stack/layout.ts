@@ -1,4 +1,5 @@
 import { type Service, type ServiceFacts, serviceFacts, services } from "../../services/services.ts";
+import { StackError } from "../errors.ts";
 
 /** Everything that a stack consists of, in the order in which it starts. */
 export const components = ["postgres", "temporal", ...services] as const;
@@ -8,6 +9,10 @@ export const observers = ["jaeger", "prometheus", "elasticsearch", "filebeat"] a
 
 export type Component = (typeof components)[number];
 export type Observer = (typeof observers)[number];
+/** One process of a service of ours: the first has the service's name, the second is `<service>-2`. */
+export type Replica = Service | `${Service}-${number}`;
+/** A program that a stack cannot do without: a component, or one replica of it. */
+export type Member = Component | Replica;
 
 /** The ports of one stack. */
 export interface Ports {
@@ -17,6 +22,8 @@ export interface Ports {
   readonly grpc: Readonly<Record<Service, number>>;
   readonly http: Readonly<Record<Service, number>>;
   readonly observers: Readonly<Record<ObserverPort, number>>;
+  /** For what few stacks have: more replicas, and proxies between them. */
+  readonly spare: readonly number[];
 }
 
 /** What observers listen on, each with its usual port. */
@@ -47,6 +54,7 @@ export function portsAt(offset: number): Ports {
     grpc: byService((_, { grpc }) => grpc + offset),
     http: byService((_, { http }) => http + offset),
     observers: byObserverPort((_, usual) => usual + offset),
+    spare: [],
   };
 }
 
@@ -104,9 +112,42 @@ export function allPorts(ports: Ports): { port: number; use: string }[] {
   return [...components, ...observers].flatMap((component) => portsOf(component, ports));
 }
 
+/** The processes of a service. */
+export function replicasOf(service: Service, count: number): Replica[] {
+  return Array.from({ length: count }, (_, index) => (index === 0 ? service : (`${service}-${index + 1}` as const)));
+}
+
+/** Whose replica it is, and which, from 0 on. */
+export function placeOf(replica: Replica): { service: Service; index: number } {
+  const [name, number = "1"] = replica.split("-");
+  const service = services.find((candidate) => candidate === name);
+  if (!service) throw new Error(`${replica} is no replica of a service`);
+  return { service, index: Number(number) - 1 };
+}
+
+/** What a replica listens on; those after the first one have spare ports. */
+export function replicaPorts(replica: Replica, ports: Ports): { grpc: number; http: number } {
+  const { service, index } = placeOf(replica);
+  if (index === 0) return { grpc: ports.grpc[service], http: ports.http[service] };
+  const at = 2 * ((index - 1) * services.length + services.indexOf(service));
+  return { grpc: sparePort(ports, at), http: sparePort(ports, at + 1) };
+}
+
+/** @throws StackError for a stack on the usual ports, which has none to spare */
+export function sparePort({ spare }: Ports, index: number): number {
+  const port = spare[index];
+  if (port === undefined) throw new StackError("More replicas, or proxies, need a stack on free ports.");
+  return port;
+}
+
+/** How many ports stacks have, and may have besides. */
+const usualCount = 3 + 2 * services.length + Object.keys(observerPorts).length;
+const spareCount = 40;
+
 /** The ports of one stack in a row, from the first on. */
 export function portsFrom(first: number): Ports {
   return {
+    spare: Array.from({ length: spareCount }, (_, index) => first + usualCount + index),
     postgres: first,
     temporal: first + 1,
     temporalUi: first + 2,

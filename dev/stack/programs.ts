@@ -2,12 +2,13 @@ import { randomUUID } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "../../deploy/command/checkout.ts";
-import { type Service, serviceFacts } from "../../services/services.ts";
+import { serviceFacts } from "../../services/services.ts";
 import { childEnvironment } from "../config.ts";
 import { localNamespace } from "../observers/prometheus-configuration.ts";
 import type { ProgramSpec } from "../process/guard-protocol.ts";
 import { type Blueprint, host } from "./blueprint.ts";
 import { serviceEnvironment } from "./environment.ts";
+import { placeOf, type Replica } from "./layout.ts";
 import { type PostgresPlan, serverArguments } from "./postgres.ts";
 
 /** Where lines lie for Filebeat: stands for /var/log/pods. */
@@ -31,7 +32,7 @@ export function postgresProgram(
     command: join(plan.binaries, "postgres"),
     args: serverArguments(plan, blueprint.ports.postgres, settings),
     cwd: "/",
-    env: childEnvironment({}),
+    env: childEnvironment(blueprint.clocks?.environment("postgres") ?? {}),
     ...plan.user,
     stopSignal: "SIGINT",
     stopOrder: 3,
@@ -68,13 +69,15 @@ export function temporalProgram(blueprint: Blueprint, executable: string): Progr
 }
 
 /** One of our processes, or its migrations when `migrate` is set. */
-export function serviceProgram(blueprint: Blueprint, service: Service, migrate = false): ProgramSpec {
-  const name = migrate ? `${service}-migrations` : service;
+export function serviceProgram(blueprint: Blueprint, replica: Replica, migrate = false): ProgramSpec {
+  const { service } = placeOf(replica);
+  const name = migrate ? `${service}-migrations` : replica;
+  const clock = migrate ? undefined : blueprint.clocks?.environment(replica);
   return {
     ...common(blueprint, name),
     command: process.execPath,
     args: [join("services", service, "src", "main.ts"), ...(migrate ? ["migrate", "up"] : [])],
-    env: childEnvironment(serviceEnvironment(blueprint, service)),
+    env: childEnvironment({ ...serviceEnvironment(blueprint, replica), ...clock }),
     stopSignal: "SIGTERM",
     // A worker drains first, while what its activities call still answers.
     stopOrder: serviceFacts[service].temporal ? 0 : 1,

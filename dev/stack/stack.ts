@@ -2,17 +2,31 @@ import { provisionDatabase } from "#platform/database/provision.ts";
 import { type DatabaseService, databaseServices, type Service, services } from "../../services/services.ts";
 import { StackError } from "../errors.ts";
 import { claim, release } from "../process/leftovers.ts";
-import { databaseProbe, healthProbe } from "../process/readiness.ts";
+import { databaseProbe, healthProbe, httpProbe } from "../process/readiness.ts";
 import { Supervisor } from "../process/supervisor.ts";
 import { ToolError, tool } from "../tools/tool.ts";
-import { addressOf, type Blueprint, databaseUrl, type Overrides } from "./blueprint.ts";
+import { addressFor, addressOf, type Blueprint, databaseUrl, type Overrides } from "./blueprint.ts";
+import { Clocks } from "./clock.ts";
 import { credentialsIn } from "./credentials.ts";
-import { type Component, components as everything, type Observer, type Ports, portsAt, portsOf } from "./layout.ts";
+import {
+  type Component,
+  components as everything,
+  type Member,
+  type Observer,
+  type Ports,
+  portsAt,
+  portsOf,
+  type Replica,
+  replicaPorts,
+  replicasOf,
+} from "./layout.ts";
+import { linksOf } from "./links.ts";
+import { Network, networkProgram, networkUrl } from "./network.ts";
 import { forgetLines, observerDeadlineMs, observerProgram, observerUrl, prepareObserver } from "./observers.ts";
 import { makePlace, type Place, requireSources } from "./place.ts";
 import { requireFree } from "./ports.ts";
 import { preparePostgres, removeData } from "./postgres.ts";
-import { postgresProgram, serviceProgram, temporalProgram } from "./programs.ts";
+import { common, postgresProgram, serviceProgram, temporalProgram } from "./programs.ts";
 import { hasLostDatabase, temporalProbe } from "./temporal.ts";
 
 /** What is told while a stack starts and runs. */
@@ -39,6 +53,12 @@ export interface StackOptions extends StackListener {
   readonly environment?: Overrides;
   /** `name=value` as in postgresql.conf, over the stack's own. */
   readonly postgresSettings?: readonly string[];
+  /** How many processes of each service; default 1. More than that, and a network, need free ports. */
+  readonly replicas?: number;
+  /** Whether connections pass proxies that can delay and cut them; default false. */
+  readonly network?: boolean;
+  /** Whether the clocks of our processes and of PostgreSQL can be moved; default false. */
+  readonly clocks?: boolean;
   /** LOG_LEVEL of our processes; default "warn". */
   readonly logLevel?: string;
   /** Whether a component that dies is started again, a bounded number of times; default true. */
@@ -57,17 +77,21 @@ export class Stack implements AsyncDisposable {
   readonly #options: StackOptions;
   readonly #temporary: boolean;
 
-  private constructor(options: StackOptions, place: Place, supervisor: Supervisor) {
+  private constructor(options: StackOptions, place: Place, supervisor: Supervisor, clocks: Clocks | undefined) {
     this.#options = options;
     this.#supervisor = supervisor;
     this.#temporary = place.temporary;
+    const { ports = portsAt(0), replicas = 1, network = false } = options;
     this.blueprint = {
       dataDirectory: place.dataDirectory,
-      ports: options.ports ?? portsAt(0),
+      ports,
       credentials: credentialsIn(place.dataDirectory),
       logLevel: options.logLevel ?? "warn",
       overrides: options.environment ?? {},
       observers: options.observers ?? [],
+      replicas,
+      links: network ? linksOf(ports, replicas) : [],
+      clocks,
     };
   }
 
@@ -82,8 +106,11 @@ export class Stack implements AsyncDisposable {
       const ports = options.ports ?? portsAt(0);
       const listening = [...wanted, ...(options.observers ?? [])];
       await requireFree(listening.flatMap((component) => portsOf(component, ports)));
+      const clocks = options.clocks
+        ? new Clocks(place.dataDirectory, await tool("libfaketime", (line) => options.say?.(line)))
+        : undefined;
       const supervisor = await Supervisor.open(place.dataDirectory, options);
-      stack = new Stack(options, place, supervisor);
+      stack = new Stack(options, place, supervisor, clocks);
       await stack.#startAll(wanted);
       return stack;
     } catch (error) {
@@ -93,9 +120,9 @@ export class Stack implements AsyncDisposable {
     }
   }
 
-  /** `host:port` for clients: gRPC for our processes. */
+  /** Where clients find it: gRPC for our processes, with more than one replica all of them. */
   address(component: Component): string {
-    return addressOf(component, this.blueprint.ports);
+    return addressFor(component, this.blueprint);
   }
 
   /** The base URL of a process's HTTP face. */
@@ -118,38 +145,55 @@ export class Stack implements AsyncDisposable {
     return databaseUrl(this.blueprint, role, database);
   }
 
+  /** What connections pass. @throws StackError when the stack was started without */
+  get network(): Network {
+    if (this.blueprint.links.length === 0) throw new StackError("This stack has no network: start it with one.");
+    return new Network(this.blueprint);
+  }
+
+  /** The clocks of its programs. @throws StackError when the stack was started without */
+  get clocks(): Clocks {
+    if (!this.blueprint.clocks) throw new StackError("This stack has the machine's clock: start it with its own.");
+    return this.blueprint.clocks;
+  }
+
+  /** The processes of a service. */
+  replicas(service: Service): Replica[] {
+    return replicasOf(service, this.blueprint.replicas);
+  }
+
   /** Settles when the stack cannot go on: a component kept dying, or the guard was killed. */
   get failed(): Promise<StackError> {
     return this.#supervisor.failed;
   }
 
   /** Sends a signal to a component; by default the one that cannot be caught. It is restarted unless restarts are off. */
-  kill(component: Component | Observer, signal: NodeJS.Signals = "SIGKILL"): void {
+  kill(component: Member | Observer, signal: NodeJS.Signals = "SIGKILL"): void {
     this.#supervisor.kill(component, signal);
   }
 
   /** Ends a component, by default without a warning; it stays away until {@link restart}. */
-  takeDown(component: Component | Observer, signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
+  takeDown(component: Member | Observer, signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
     return this.#supervisor.takeDown(component, signal);
   }
 
   /** Starts a component again that has ended and is not restarted by itself; waits until it is ready. */
-  restart(component: Component | Observer): Promise<void> {
+  restart(component: Member | Observer): Promise<void> {
     return this.#supervisor.restart(component);
   }
 
   /** Waits until a component runs and answers, as after a kill. */
-  ready(component: Component | Observer): Promise<void> {
+  ready(component: Member | Observer): Promise<void> {
     return this.#supervisor.ready(component, readyDeadlineMs);
   }
 
   /** The process id of a component, or undefined while it does not run. */
-  pid(component: Component | Observer): number | undefined {
+  pid(component: Member | Observer): number | undefined {
     return this.#supervisor.pid(component);
   }
 
   /** The last lines that a component wrote. */
-  logs(component: Component | Observer): readonly string[] {
+  logs(component: Member | Observer): readonly string[] {
     return this.#supervisor.lines(component);
   }
 
@@ -167,9 +211,15 @@ export class Stack implements AsyncDisposable {
   async #startAll(wanted: readonly Component[]): Promise<void> {
     const has = (component: Component) => wanted.includes(component);
     const startOurs = async () => {
-      await all([has("postgres") && this.#startPostgres(), has("temporal") && this.#startTemporal()]);
+      const { links } = this.blueprint;
+      await all([
+        has("postgres") && this.#startPostgres(),
+        has("temporal") && this.#startTemporal(),
+        links.length > 0 && this.#startNetwork(),
+      ]);
       if (has("postgres")) await this.#provision(databaseServices.filter(has));
-      await all(services.filter(has).map((service) => this.#startService(service)));
+      const replicas = services.filter(has).flatMap((service) => this.replicas(service));
+      await all(replicas.map((replica) => this.#startReplica(replica)));
     };
     await all([this.#startObservers(), startOurs()]);
   }
@@ -226,12 +276,22 @@ export class Stack implements AsyncDisposable {
     if (wanted.length > 0) this.#tellReady("migrations", wanted.join(", "), start);
   }
 
-  async #startService(service: Service): Promise<void> {
+  async #startNetwork(): Promise<void> {
+    const executable = await tool("toxiproxy", (line) => this.#options.say?.(line));
     const start = performance.now();
-    const probe = healthProbe(this.address(service));
-    await this.#supervisor.start(serviceProgram(this.blueprint, service), { probe, deadlineMs: readyDeadlineMs });
-    const [grpc, http] = portsOf(service, this.blueprint.ports);
-    this.#tellReady(service, `gRPC 127.0.0.1:${grpc?.port}, HTTP 127.0.0.1:${http?.port}`, start);
+    const url = networkUrl(this.blueprint);
+    const program = { ...common(this.blueprint, "network"), ...networkProgram(this.blueprint, executable) };
+    await this.#supervisor.start(program, { probe: httpProbe(`${url}/version`), deadlineMs: readyDeadlineMs });
+    this.#tellReady("network", url, start);
+  }
+
+  async #startReplica(replica: Replica): Promise<void> {
+    const { ports } = this.blueprint;
+    const start = performance.now();
+    const probe = healthProbe(addressOf(replica, ports));
+    await this.#supervisor.start(serviceProgram(this.blueprint, replica), { probe, deadlineMs: readyDeadlineMs });
+    const { grpc, http } = replicaPorts(replica, ports);
+    this.#tellReady(replica, `gRPC 127.0.0.1:${grpc}, HTTP 127.0.0.1:${http}`, start);
   }
 
   #tellReady(component: string, detail: string, since: number): void {

@@ -1,4 +1,4 @@
-import { copyFile, readdir } from "node:fs/promises";
+import { chmod, copyFile, glob, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "../../deploy/command/run.ts";
 import type { Recipe } from "./recipe.ts";
@@ -10,6 +10,8 @@ export interface DebianProgram {
   readonly package: string;
   /** What the package calls the program; the tool's own name when left out. */
   readonly program?: string;
+  /** Where it lies in the package, as a pattern; `usr/bin` when left out. */
+  readonly folder?: string;
   /** Where its authors offer it to everybody else. */
   readonly home: string;
 }
@@ -19,7 +21,7 @@ export interface DebianProgram {
  * For programs that need nothing of their package but themselves.
  */
 export function debianPackage(wanted: DebianProgram): Recipe {
-  const { name, program = name, home } = wanted;
+  const { name, program = name, folder = "usr/bin", home } = wanted;
   return {
     says: "unpacking the distribution's package",
     usually: "5 seconds",
@@ -35,10 +37,22 @@ export function debianPackage(wanted: DebianProgram): Recipe {
       const file = (await readdir(workshop)).find((entry) => entry.endsWith(".deb"));
       if (!file) throw new Error(`apt-get left no package ${wanted.package}`);
       await run("dpkg", ["-x", file, "unpacked"], { cwd: workshop, timeoutMs: 60_000 });
-      await copyFile(join(workshop, "unpacked/usr/bin", program), join(result, name));
+      for await (const found of glob(join("unpacked", folder, program), { cwd: workshop })) {
+        await copyFile(join(workshop, found), join(result, name));
+        await chmod(join(result, name), 0o755);
+      }
     },
   };
 }
+
+/** Shows a process another time; with threads, as Node.js and its addons have them. */
+export const clockRecipe = debianPackage({
+  name: "libfaketime",
+  package: "libfaketime",
+  program: "libfaketimeMT.so.1",
+  folder: "usr/lib/*/faketime",
+  home: "https://github.com/wolfcw/libfaketime",
+});
 
 const prometheus = "https://prometheus.io/download";
 

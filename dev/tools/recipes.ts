@@ -2,7 +2,7 @@ import { copyFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "../../deploy/command/run.ts";
 import { buildEnvironment } from "./config.ts";
-import { prometheusRecipes } from "./debian.ts";
+import { clockRecipe, prometheusRecipes } from "./debian.ts";
 import { elasticsearchRecipes } from "./elasticsearch.ts";
 import { goSource } from "./go-source.ts";
 import type { Recipe } from "./recipe.ts";
@@ -65,6 +65,16 @@ export const recipes: Readonly<Record<ToolName, readonly Recipe[]>> = {
       usually: "a minute",
     }),
   ],
+  // Delays, cuts and silences connections while a campaign runs.
+  toxiproxy: [
+    goInstall({
+      name: "toxiproxy",
+      module: "github.com/Shopify/toxiproxy/v2",
+      program: "cmd/server",
+      usually: "20 seconds",
+    }),
+  ],
+  libfaketime: [clockRecipe],
   ...chartRecipes(),
   ...deployRecipes(),
 };
@@ -154,7 +164,8 @@ interface GoProgram {
     | "helm-unittest"
     | "kubeconform"
     | "registry"
-    | "starlark";
+    | "starlark"
+    | "toxiproxy";
   readonly module: string;
   /** The program's package inside the module. */
   readonly program: string;

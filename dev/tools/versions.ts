@@ -37,6 +37,10 @@ export const versions = {
   skaffold: "v2.16.1",
   /** github.com/google/go-containerregistry: a registry of images in memory, for tests. */
   registry: "v0.20.3",
+  /** github.com/Shopify/toxiproxy/v2: delays and cuts connections. */
+  toxiproxy: "v2.5.0",
+  /** A library, loaded before libc, that shows a process another time of the day. */
+  libfaketime: "distribution",
   /** go.starlark.net: executes the Tiltfile in its test. */
   starlark: "v0.0.0-20260908191801-89a6a09411d5",
 } as const;
@@ -75,6 +79,8 @@ export const testTools = [
   "helm-unittest",
   "kubeconform",
   "starlark",
+  "toxiproxy",
+  "libfaketime",
 ] as const satisfies readonly ToolName[];
 
 /** What a program on PATH is called when it has not the tool's name. */
@@ -84,6 +90,7 @@ export const namesOnPath: { readonly [name in ToolName]?: readonly string[] } = 
   // One that is called jaeger is Jaeger 2, which takes its ports from a file.
   jaeger: ["jaeger-all-in-one"],
   alertmanager: ["alertmanager", "prometheus-alertmanager"],
+  toxiproxy: ["toxiproxy-server"],
   pushgateway: ["pushgateway", "prometheus-pushgateway"],
   postgres_exporter: ["postgres_exporter", "prometheus-postgres-exporter"],
 };

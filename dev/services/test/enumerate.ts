@@ -22,6 +22,9 @@ const blueprint = {
   logLevel: "warn",
   overrides: {},
   observers: [],
+  replicas: 1,
+  links: [],
+  clocks: undefined,
 };
 const calls = await executeTiltfile("kind-test");
 const resources = calls.filter(({ name, args }) => name === "k8s_resource" && String(args[0]).includes(service));

@@ -1,0 +1,52 @@
+import { databaseServices, type Service, serviceFacts, services } from "../../services/services.ts";
+import { type Ports, type Replica, replicaPorts, replicasOf, sparePort } from "./layout.ts";
+
+/** A way that connections take, by a proxy of its own. */
+export interface Link {
+  /** `payments-2`: whatever goes to that process; `orders.postgres`: from that process to its database. */
+  readonly name: string;
+  /** Where callers connect, and where it leads to. */
+  readonly port: number;
+  readonly to: number;
+}
+
+/** The worlds outside, which simulators reach by connections of their own, and whose they are. */
+const outsideWorlds = { gateway: "payments", carrier: "shipping" } as const;
+
+/** What a link can lead to besides a replica. */
+export type Server = "postgres" | "temporal" | keyof typeof outsideWorlds;
+
+/** The name of a link to what all replicas share. */
+export function linkTo(server: Server, from: Replica): string {
+  return `${from}.${server}`;
+}
+
+/** All links of a stack. */
+export function linksOf(ports: Ports, replicas: number): Link[] {
+  const of = (names: readonly Service[]) => names.flatMap((name) => replicasOf(name, replicas));
+  const toServer = (server: Server, names: readonly Service[]) =>
+    of(names).map((from) => ({
+      name: linkTo(server, from),
+      to: server === "temporal" ? ports.temporal : ports.postgres,
+    }));
+  const links = [
+    ...of(services).map((replica) => ({ name: replica, to: replicaPorts(replica, ports).grpc })),
+    ...toServer("postgres", databaseServices),
+    ...toServer(
+      "temporal",
+      services.filter((name) => serviceFacts[name].temporal),
+    ),
+    ...Object.entries(outsideWorlds).flatMap(([world, name]) => toServer(world as Server, [name])),
+  ];
+  return links.map((link, index) => ({ ...link, port: sparePort(ports, apiIndex(replicas) + 1 + index) }));
+}
+
+/** Behind the ports of the other replicas. */
+function apiIndex(replicas: number): number {
+  return 2 * (replicas - 1) * services.length;
+}
+
+/** Where the proxies are told what to do. */
+export function controlPort(ports: Ports, replicas: number): number {
+  return sparePort(ports, apiIndex(replicas));
+}
