@@ -6,20 +6,27 @@ import { ConnectError } from "@connectrpc/connect";
 import { StackError } from "../errors.ts";
 import { freePorts } from "../stack/free-ports.ts";
 import { removeData } from "../stack/postgres.ts";
-import { Stack } from "../stack/stack.ts";
+import { Stack, type StackOptions } from "../stack/stack.ts";
 import { Screen } from "../terminal/screen.ts";
 import { Wishes } from "../terminal/wishes.ts";
 import { type CampaignResult, runCampaign } from "../verify/campaign.ts";
 import { type CampaignOptions, help, parseCampaignOptions } from "../verify/campaign-options.ts";
-import { runOutages } from "../verify/outages.ts";
+import { groundFor } from "../verify/faults.ts";
+import { type Absence, groundForAbsence, runOutages } from "../verify/outages.ts";
 import { plantAll, plantedBugs } from "../verify/planted.ts";
 import { shortened, summary } from "../verify/verdict.ts";
 import { pace } from "../verify/wanted.ts";
 
+/** What runs, and what its stack has to have for it. */
+interface Work {
+  readonly ground: Pick<StackOptions, "replicas" | "network" | "clocks" | "environment">;
+  readonly run: Run;
+}
+
 type Run = (stack: Stack, context: { say: (sentence: string) => void; signal: AbortSignal }) => Promise<boolean>;
 
 /** Runs something on a stack of its own, whose data is kept when something is wrong with it. */
-async function onStack(options: CampaignOptions, screen: Screen, run: Run): Promise<number> {
+async function onStack(options: CampaignOptions, screen: Screen, { ground, run }: Work): Promise<number> {
   const wishes = new Wishes();
   const dataDirectory = mkdtempSync(join(tmpdir(), "ordermesh-campaign-"));
   chmodSync(dataDirectory, 0o711);
@@ -28,6 +35,8 @@ async function onStack(options: CampaignOptions, screen: Screen, run: Run): Prom
     ports: await freePorts(),
     environment: pace,
     signal: wishes.stop,
+    say: (line) => screen.say(line),
+    ...ground,
     line: (component, line) => {
       if (options.verbose) screen.line(component, line);
     },
@@ -50,12 +59,13 @@ async function onStack(options: CampaignOptions, screen: Screen, run: Run): Prom
 function campaign(options: CampaignOptions, screen: Screen): Promise<number> {
   const { seed, orders, minutes, faults, kinds } = options;
   screen.title(`A campaign of ${minutes} minutes: ${orders} orders, ${faults} faults, seed ${seed}`);
-  return onStack(options, screen, async (stack, context) => {
+  const run: Run = async (stack, context) => {
     const result = await runCampaign(stack, { seed, orders, faults, kinds, overMs: minutes * 60_000 }, context);
     report(result, screen);
     screen.print(`  seed        ${seed}`);
     return result.violations.length === 0;
-  });
+  };
+  return onStack(options, screen, { ground: groundFor(kinds), run });
 }
 
 function report(result: CampaignResult, screen: Screen): void {
@@ -74,12 +84,21 @@ function report(result: CampaignResult, screen: Screen): void {
   for (const violation of shortened(violations)) screen.print(`      ${violation}`);
 }
 
-function outages(options: CampaignOptions, seconds: number, screen: Screen): Promise<number> {
-  screen.title(`Each component is away for ${seconds} s, seed ${options.seed}`);
-  return onStack(options, screen, async (stack, context) => {
-    const results = await runOutages(stack, { seconds, seed: options.seed }, context);
+function outages(options: CampaignOptions, absence: Absence, screen: Screen): Promise<number> {
+  const { seed, away } = options;
+  const long = absence.movedBy > 0 ? `${absence.movedBy / 3_600} h by moved clocks` : `${absence.forMs / 1_000} s`;
+  screen.title(`Away for ${long}, one after the other: ${away.join(", ")}; seed ${seed}`);
+  const run: Run = async (stack, context) => {
+    const results = await runOutages(stack, { absence, subjects: away, seed }, context);
+    screen.print();
+    for (const { subject, endedAfterMs, operators, violations } of results) {
+      const ended = endedAfterMs === undefined ? "NOT" : `${(endedAfterMs / 1_000).toFixed(1)} s`;
+      const wrong = `${operators} operators, ${violations.length} violations`;
+      screen.print(`  ${subject.padEnd(10)} all ended ${ended} after its return, ${wrong}`);
+    }
     return results.every(({ violations }) => violations.length === 0);
-  });
+  };
+  return onStack(options, screen, { ground: groundForAbsence(absence), run });
 }
 
 /** Whether something catches each of the bugs. */

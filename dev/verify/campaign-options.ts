@@ -2,6 +2,7 @@ import { randomInt } from "node:crypto";
 import { parseArgs } from "node:util";
 import { StackError } from "../errors.ts";
 import { type FaultKind, faultKinds, parseKinds } from "./faults.ts";
+import { type Absence, parseAbsence, parseSubjects, type Subject, subjects } from "./outages.ts";
 
 /** What `npm run campaign` was asked for. */
 export interface CampaignOptions {
@@ -13,8 +14,9 @@ export interface CampaignOptions {
   /** How many faults are drawn, and of which kinds. */
   readonly faults: number;
   readonly kinds: readonly FaultKind[];
-  /** Instead: each component is away for so many seconds, one after the other. */
-  readonly outages: number | undefined;
+  /** Instead: each of these is away for so long, one after the other. */
+  readonly outages: Absence | undefined;
+  readonly away: readonly Subject[];
   /** Instead: the planted bugs are looked for; those whose names begin so, all of them when empty. */
   readonly planted: string | undefined;
 }
@@ -33,7 +35,10 @@ Ends with 0 when nothing is wrong, else with 1.
   npm run campaign -- --kinds kill,crash
                                         only some kinds of faults
   npm run campaign -- --seed 7          the same orders and the same faults again; each run says its seed
-  npm run campaign -- --outages 10      instead: each component away for 10 s, one after the other, under 20 orders
+  npm run campaign -- --outages 10      instead: each component, the gateway and the carrier away for 10 s, one after the other,
+                                        under 20 orders; --outages 3h: for three hours, which pass by moved clocks
+  npm run campaign -- --outages 600 --away payments,gateway
+                                        only some of them
   npm run campaign -- --planted [name]  instead: plants bugs that we could have made into a copy, and shows that each is caught
   npm run campaign -- --verbose         show what the components log
 
@@ -57,7 +62,8 @@ export function parseCampaignOptions(args: readonly string[]): CampaignOptions {
     faults: readNumber("faults", values.faults, true) ?? Math.round(minutes * standard.faultsPerMinute),
     seed: readNumber("seed", values.seed, true) ?? randomInt(2 ** 31),
     kinds: values.kinds === undefined ? (Object.keys(faultKinds) as FaultKind[]) : parseKinds(values.kinds),
-    outages: readNumber("outages", values.outages),
+    outages: values.outages === undefined ? undefined : parseAbsence(values.outages),
+    away: values.away === undefined ? subjects : parseSubjects(values.away),
     planted: values.planted ? (positionals[0] ?? "") : undefined,
   };
 }
@@ -77,6 +83,7 @@ function parse(args: readonly string[]) {
         kinds: { type: "string" },
         seed: { type: "string" },
         outages: { type: "string" },
+        away: { type: "string" },
       },
     });
   } catch (error) {

@@ -10,8 +10,8 @@ import { Chance } from "./chance.ts";
 import { Crowd } from "./crowd.ts";
 import { describeFault, drawFaults, type FaultKind } from "./faults.ts";
 import { Havoc } from "./havoc.ts";
-import { type OrderState, readStates } from "./order-states.ts";
-import { judge, judgeParked, summary } from "./verdict.ts";
+import { type OrderState, type Progress, readProgress, readStates } from "./order-states.ts";
+import { judge, judgeParked } from "./verdict.ts";
 import { drawWanted, shelves } from "./wanted.ts";
 
 /** What is drawn for a campaign. */
@@ -22,6 +22,8 @@ export interface CampaignPlan {
   readonly overMs: number;
   readonly faults: number;
   readonly kinds: readonly FaultKind[];
+  /** One of each of these is among them. */
+  readonly surely?: readonly FaultKind[];
 }
 
 /** What came of it. */
@@ -69,7 +71,8 @@ export async function runCampaign(
   await fill(shopper);
   const { seed, orders, overMs } = plan;
   const wanted = drawWanted(new Chance(seed + 1), { name: "order", orders, overMs: overMs * arrivalsPart });
-  const faults = drawFaults(new Chance(seed), { count: plan.faults, overMs, kinds: plan.kinds });
+  const { replicas } = stack.blueprint;
+  const faults = drawFaults(new Chance(seed), { ...plan, count: plan.faults, replicas });
   const crowd = new Crowd(shopper);
   const havoc = new Havoc(stack);
   const watch = new Watch(stack, { crowd, havoc, say });
@@ -120,7 +123,7 @@ export class Watch {
   readonly #stopped = new AbortController();
   readonly #failed = new AbortController();
   #loops: Promise<unknown> = Promise.resolve();
-  #states: readonly OrderState[] = [];
+  #progress: Progress = { summary: "none", allEnded: false, parked: new Map() };
   /** The orders that needed an operator, and what for. */
   readonly parked = new Map<string, string>();
   readonly #wrong = new Set<string>();
@@ -163,8 +166,8 @@ export class Watch {
     const start = performance.now();
     const ended = async () => {
       if (signal.aborted) throw new StackError("The campaign was stopped.");
-      this.#states = await readStates(this.#stack);
-      return this.#states.every((state) => state.ended);
+      this.#progress = await readProgress(this.#stack);
+      return this.#progress.allEnded;
     };
     return (await within(endWithinMs, ended, 250)) ? performance.now() - start : undefined;
   }
@@ -172,28 +175,35 @@ export class Watch {
   async #every(ms: number, work: () => Promise<void> | void): Promise<void> {
     const { signal } = this.#stopped;
     while (!signal.aborted) {
-      await delay(ms, undefined, { signal }).catch(() => undefined);
+      await this.#pause(ms);
       if (!signal.aborted) await work();
     }
   }
 
+  async #pause(ms: number): Promise<void> {
+    await delay(ms, undefined, { signal: this.#stopped.signal }).catch(() => undefined);
+  }
+
   /** PostgreSQL is one of the victims: then there is nothing to see. */
   async #look(): Promise<void> {
-    this.#states = await readStates(this.#stack).catch(() => this.#states);
-    for (const { orderId, parked } of this.#states) {
-      if (parked === undefined || this.parked.has(orderId)) continue;
+    this.#progress = await readProgress(this.#stack).catch(() => this.#progress);
+    for (const [orderId, parked] of this.#progress.parked) {
+      if (this.parked.has(orderId)) continue;
       this.parked.set(orderId, parked);
       this.#options.say(`order ${orderId} needs an operator for ${parked}`);
     }
   }
 
   async #compare(): Promise<void> {
+    const start = performance.now();
     try {
       for (const wrong of await compareBooks(this.#stack, { atRest: false })) {
         if (!this.#wrong.has(wrong)) this.#options.say(`NOT in balance: ${wrong}`);
         this.#wrong.add(wrong);
       }
       this.comparisons += 1;
+      // The more there is to compare, the longer it takes: at most a tenth of the time.
+      await this.#pause(Math.max(0, 10 * (performance.now() - start) - compareEveryMs));
     } catch (error) {
       if (!(error instanceof BooksError)) throw error;
     }
@@ -203,6 +213,6 @@ export class Watch {
     const { crowd, havoc, say } = this.#options;
     const seconds = Math.round((Date.now() - this.#start) / 1_000);
     const now = [...havoc.underWay].map(describeFault).join(", ");
-    say(`${seconds} s: ${crowd.placed.length} placed; ${summary(this.#states)}${now ? `; ${now}` : ""}`);
+    say(`${seconds} s: ${crowd.placed.length} placed; ${this.#progress.summary}${now ? `; ${now}` : ""}`);
   }
 }

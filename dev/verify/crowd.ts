@@ -1,10 +1,11 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { fired } from "#platform/wait.ts";
 import { insist, type Shopper } from "../shop/shopper.ts";
 import type { Wanted } from "./wanted.ts";
 
-/** How long a caller goes on asking while nobody answers. */
-const patienceMs = 10 * 60_000;
+/** How long a caller goes on asking while nobody answers, in milliseconds. */
+const usualPatienceMs = 10 * 60_000;
 
 /** What came of one wish. */
 export interface Placed {
@@ -17,15 +18,18 @@ export interface Placed {
 /** Callers who come by themselves, whether others are served or not, and say again what was not answered. */
 export class Crowd {
   readonly #shopper: Shopper;
+  readonly #patienceMs: number;
   readonly placed: Placed[] = [];
   /** What no outage explains, one sentence each. */
   readonly violations: string[] = [];
 
-  constructor(shopper: Shopper) {
+  /** @param patienceMs how long a caller goes on asking while nobody answers, in milliseconds */
+  constructor(shopper: Shopper, patienceMs = usualPatienceMs) {
     this.#shopper = shopper;
+    this.#patienceMs = patienceMs;
   }
 
-  /** Resolves once everybody is answered. */
+  /** Resolves once everybody is answered, or nobody need be any more. */
   async come(wanted: readonly Wanted[], signal: AbortSignal): Promise<void> {
     const customerId = await this.#shopper.customer("campaign");
     const visits: Promise<void>[] = [];
@@ -37,7 +41,7 @@ export class Crowd {
       if (signal.aborted) break;
       visits.push(this.#visit(customerId, each).catch((error: unknown) => this.#object(each, error)));
     }
-    await Promise.all(visits);
+    await Promise.race([Promise.all(visits), fired(signal)]);
   }
 
   /** The same requests once more: each is answered with its order. */
@@ -63,14 +67,14 @@ export class Crowd {
 
   async #place(customerId: string, { wish }: Wanted): Promise<string> {
     const request = this.#shopper.request(customerId, wish);
-    const { order } = await insist(() => this.#shopper.orders.createOrder(request), patienceMs);
+    const { order } = await insist(() => this.#shopper.orders.createOrder(request), this.#patienceMs);
     return order?.orderId ?? "";
   }
 
   async #cancel(orderId: string): Promise<"accepted" | "refused"> {
     const request = { orderId, requestId: `cancel:${orderId}`, reason: "changed my mind" };
     try {
-      await insist(() => this.#shopper.orders.cancelOrder(request), patienceMs);
+      await insist(() => this.#shopper.orders.cancelOrder(request), this.#patienceMs);
       return "accepted";
     } catch (error) {
       if (error instanceof ConnectError && error.code === Code.FailedPrecondition) return "refused";

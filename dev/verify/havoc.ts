@@ -1,15 +1,35 @@
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { run } from "../../deploy/command/run.ts";
-import type { Component } from "../stack/layout.ts";
+import type { Member } from "../stack/layout.ts";
+import type { Stream, Toxic } from "../stack/network.ts";
 import type { Stack } from "../stack/stack.ts";
-import type { Fault, FaultKind } from "./faults.ts";
+import { type Fault, type FaultKind, linkOf } from "./faults.ts";
 import { TemporalHand } from "./temporal-hand.ts";
 
 /** How often episodes that run are looked for, to be ended. */
 const huntEveryMs = 40;
 /** Episodes that are ended in one look; others come to their end, as in life. */
 const huntAtOnce = 3;
+
+/** What is done to what passes a link. */
+interface Disturbance {
+  readonly toxic: (by: number) => Toxic;
+  readonly streams: readonly Stream[];
+}
+
+const vanishes = (): Toxic => ({ type: "timeout", attributes: { timeout: 0 } });
+const both = ["upstream", "downstream"] as const;
+
+const disturbances: Readonly<Record<"slow" | "cut" | "silence" | "deaf", Disturbance>> = {
+  slow: {
+    toxic: (by) => ({ type: "latency", attributes: { latency: by, jitter: Math.round(by / 2) } }),
+    streams: both,
+  },
+  cut: { toxic: () => ({ type: "reset_peer", attributes: { timeout: 0 } }), streams: both },
+  silence: { toxic: vanishes, streams: both },
+  deaf: { toxic: vanishes, streams: ["downstream"] },
+};
 
 /** Does to a stack what was drawn. */
 export class Havoc {
@@ -51,16 +71,16 @@ export class Havoc {
       if (!signal.aborted) throw error;
     } finally {
       this.#temporal.close();
-      await this.#orders.end();
+      // Not waited for: a connection to a server that was frozen, or is away, may take long to end.
+      void this.#orders.end().catch(() => undefined);
     }
   }
 
   /** A component that takes long to end, or to come back, is left alone meanwhile. */
   #inTurn(fault: Fault, signal: AbortSignal): Promise<void> {
-    const whose = fault.kind === "terminate" || fault.kind === "delete" ? "workflows" : fault.victim;
-    const before = this.#turns.get(whose) ?? Promise.resolve();
+    const before = Promise.all(fault.takes.map((name) => this.#turns.get(name)));
     const mine = before.then(() => this.#suffer(fault, signal));
-    this.#turns.set(whose, mine);
+    for (const name of fault.takes) this.#turns.set(name, mine);
     return mine;
   }
 
@@ -74,31 +94,53 @@ export class Havoc {
     }
   }
 
-  async #do({ kind, victim, forMs }: Fault, signal: AbortSignal): Promise<void> {
+  async #do(fault: Fault, signal: AbortSignal): Promise<void> {
+    const { kind, victim, takes, forMs } = fault;
+    const members = takes as readonly Member[];
     switch (kind) {
       case "kill":
-        return this.#away(victim, "SIGKILL", forMs);
+        return this.#away(members, "SIGKILL", forMs);
+      case "leave":
       case "outage":
-        return this.#away(victim, victim === "postgres" ? "SIGINT" : "SIGTERM", forMs);
+        return this.#away(members, victim === "postgres" ? "SIGINT" : "SIGTERM", forMs);
       case "crash":
-        return this.#away(victim, "SIGQUIT", forMs);
+        return this.#away(members, "SIGQUIT", forMs);
       case "freeze":
-        return this.#freeze(victim, forMs);
+        return this.#freeze(victim as Member, forMs);
       case "terminate":
       case "delete":
         return this.#hunt(kind, forMs, signal);
+      case "clock":
+        return this.#mistime(victim as Member, fault);
+      case "slow":
+      case "cut":
+      case "silence":
+      case "deaf":
+        return this.#disturb(fault, disturbances[kind]);
     }
   }
 
   /** Always brought back, also when the campaign is given up: then the stack ends as a whole. */
-  async #away(victim: Component, sign: NodeJS.Signals, forMs: number): Promise<void> {
-    await this.#stack.takeDown(victim, sign);
+  async #away(victims: readonly Member[], sign: NodeJS.Signals, forMs: number): Promise<void> {
+    await Promise.all(victims.map((victim) => this.#stack.takeDown(victim, sign)));
     await delay(forMs);
-    await this.#stack.restart(victim);
+    await Promise.all(victims.map((victim) => this.#stack.restart(victim)));
+  }
+
+  async #mistime(victim: Member, { forMs, by }: Fault): Promise<void> {
+    this.#stack.clocks.move(victim, by);
+    await delay(forMs);
+    this.#stack.clocks.move(victim, 0);
+  }
+
+  async #disturb(fault: Fault, { toxic, streams }: Disturbance): Promise<void> {
+    const end = await this.#stack.network.disturb(linkOf(fault), toxic(fault.by), streams);
+    await delay(fault.forMs);
+    await end();
   }
 
   /** A frozen server includes the processes that it has for its clients. */
-  async #freeze(victim: Component, forMs: number): Promise<void> {
+  async #freeze(victim: Member, forMs: number): Promise<void> {
     const pid = this.#stack.pid(victim);
     if (pid === undefined) return;
     const frozen = [pid, ...(victim === "postgres" ? await childrenOf(pid) : [])];

@@ -22,8 +22,53 @@ interface Row {
   readonly rest: string;
 }
 
+/** How far the orders have come, without each of them. */
+export interface Progress {
+  /** How many stand how: `12 delivered, 3 rejected`. */
+  readonly summary: string;
+  readonly allEnded: boolean;
+  /** What the orders that need an operator need one for. */
+  readonly parked: ReadonlyMap<string, string>;
+}
+
+const parkedText = "parked_step || ': ' || coalesce(parked_error, '')";
+
 /** How all orders stand. @throws when PostgreSQL does not answer */
 export async function readStates(stack: Stack): Promise<OrderState[]> {
+  const rows = await ask<Row>(
+    stack,
+    `select order_id as id, status, ${parkedText} as parked, concat_ws(', ', status,
+      'in episode ' || episode_id, 'waits for ' || waits_for, 'parked at ' || parked_step,
+      (select string_agg(kind || ' due ' || to_char(due_time, 'HH24:MI:SS'), ' ') from order_event e
+        where e.order_id = o.order_id), saga->>'stage', saga->>'parcels') as rest
+    from customer_order o`,
+  );
+  return rows.map(({ id, status, parked, rest }) => ({
+    orderId: encodeId(id),
+    status,
+    ended: endedStatuses.includes(status),
+    parked: parked ?? undefined,
+    rest,
+  }));
+}
+
+/** How all orders stand together. @throws when PostgreSQL does not answer */
+export async function readProgress(stack: Stack): Promise<Progress> {
+  const rows = await ask<{ status: string; count: number; parked: Record<string, string> | null }>(
+    stack,
+    `select status, count(*)::int as count,
+      json_object_agg(order_id, ${parkedText}) filter (where parked_step is not null) as parked
+    from customer_order group by status order by count desc`,
+  );
+  const parked = rows.flatMap((row) => Object.entries(row.parked ?? {}));
+  return {
+    summary: rows.map(({ status, count }) => `${count} ${status}`).join(", ") || "none",
+    allEnded: rows.every(({ status }) => endedStatuses.includes(status)),
+    parked: new Map(parked.map(([id, what]) => [encodeId(id), what])),
+  };
+}
+
+async function ask<R extends pg.QueryResultRow>(stack: Stack, text: string): Promise<R[]> {
   const client = new pg.Client({
     connectionString: stack.databaseUrl("orders", "postgres"),
     connectionTimeoutMillis: 2_000,
@@ -32,20 +77,7 @@ export async function readStates(stack: Stack): Promise<OrderState[]> {
   client.on("error", () => undefined);
   try {
     await client.connect();
-    const { rows } = await client.query<Row>(
-      `select order_id as id, status, parked_step || ': ' || coalesce(parked_error, '') as parked, concat_ws(', ', status,
-        'in episode ' || episode_id, 'waits for ' || waits_for, 'parked at ' || parked_step,
-        (select string_agg(kind || ' due ' || to_char(due_time, 'HH24:MI:SS'), ' ') from order_event e
-          where e.order_id = o.order_id), saga->>'stage', saga->>'parcels') as rest
-      from customer_order o`,
-    );
-    return rows.map(({ id, status, parked, rest }) => ({
-      orderId: encodeId(id),
-      status,
-      ended: endedStatuses.includes(status),
-      parked: parked ?? undefined,
-      rest,
-    }));
+    return (await client.query<R>(text)).rows;
   } finally {
     await client.end().catch(() => undefined);
   }

@@ -78,7 +78,12 @@ async function plant(copy: Copy, bug: Planted, signal: AbortSignal): Promise<str
   }
 }
 
-async function apply({ folder }: Copy, { name, file }: Planted, ...flags: string[]): Promise<void> {
+/** @throws StackError when the code has moved on, so that the bug cannot be planted any more */
+export function requireApplicable(bug: Planted): Promise<void> {
+  return apply({ folder: root }, bug, "--check");
+}
+
+async function apply({ folder }: Pick<Copy, "folder">, { name, file }: Planted, ...flags: string[]): Promise<void> {
   try {
     await execute("git", ["apply", ...flags, file], { cwd: folder });
   } catch (error) {

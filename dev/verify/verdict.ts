@@ -5,14 +5,23 @@ import { endsOf } from "./wanted.ts";
 /** At most so many cases of one fault are named. */
 const maxNamed = 10;
 
-/** What is wrong with how orders ended, one sentence each. */
-export function judge(placed: readonly Placed[], states: readonly OrderState[]): string[] {
+/**
+ * What is wrong with how orders ended, one sentence each.
+ *
+ * @param mayBeLate whether a checkout may have had no time to come to its end
+ */
+export function judge(
+  placed: readonly Placed[],
+  states: readonly OrderState[],
+  { mayBeLate = false }: { mayBeLate?: boolean } = {},
+): string[] {
   const byId = new Map(states.map((state) => [state.orderId, state]));
   return placed.flatMap((each) => {
     const state = byId.get(each.orderId);
     if (!state) return [`order ${each.orderId} was accepted and is not there`];
-    const what = state.ended ? wrongEnd(each, state) : `has not ended: ${state.rest}`;
-    return what === undefined ? [] : [`order ${each.orderId} (${describe(each)}) ${what}`];
+    const isLate = mayBeLate && state.status === "rejected";
+    const what = state.ended ? !isLate && wrongEnd(each, state) : `has not ended: ${state.rest}`;
+    return !what ? [] : [`order ${each.orderId} (${describe(each)}) ${what}`];
   });
 }
 
