@@ -7,7 +7,8 @@ import { Migration } from "@mikro-orm/migrations";
  * not their own (`saga_id <> order_id`).
  *
  * What changes with each episode stands in no index, so that these updates are HOT; hence the space that is left in each
- * page, and hence also that `saga_id`, which is indexed, stays what it was.
+ * page, and hence also that `saga_id`, which is indexed, stays what it was. The indexes of what is parked and of who is awaited
+ * were made here at first, which kept everybody from writing for as long as it took; see `0005_indexes`.
  */
 export class Episodes extends Migration {
   override up(): void {
@@ -60,8 +61,6 @@ const order = [
   "comment on column customer_order.waits_for is 'the service that was away in the last episode'",
   "comment on column customer_order.wait_time is 'since when it waits for that service'",
   "comment on column customer_order.park_time is 'since when the step waits for an operator'",
-  "create index customer_order_parked_idx on customer_order (park_time, order_id) where park_time is not null",
-  "create index customer_order_waiting_idx on customer_order (waits_for) where waits_for is not null",
 ];
 
 /** Rows come and go: what is dead is to be removed by its number, not by its share of the few that live. */

@@ -3,6 +3,7 @@ import { Orders } from "./0001-orders.ts";
 import { Audit } from "./0002-audit.ts";
 import { Episodes } from "./0003-episodes.ts";
 import { Faults } from "./0004-faults.ts";
+import { Indexes } from "./0005-indexes.ts";
 
 /** All migrations, the oldest first. A name never changes once it is released. */
 export const migrations: MigrationsList = [
@@ -10,4 +11,5 @@ export const migrations: MigrationsList = [
   { name: "0002_audit", class: Audit },
   { name: "0003_episodes", class: Episodes },
   { name: "0004_faults", class: Faults },
+  { name: "0005_indexes", class: Indexes },
 ];

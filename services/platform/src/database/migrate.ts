@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import type { MigrationObject } from "@mikro-orm/core";
 import { Migrator } from "@mikro-orm/migrations";
 import { MikroORM } from "@mikro-orm/postgresql";
@@ -33,9 +34,11 @@ const table = "schema_migration";
 /** One run at a time per database: a second one waits for the first. Any number, the same in every process. */
 const lockKey = 7_203_115;
 const lockWaitMs = 60_000;
+const lockLookEveryMs = 250;
 
 /**
- * Applies everything that is pending, in one transaction; returns the names. Then the reader is granted what it may see,
+ * Applies everything that is pending, each migration in a transaction of its own (an {@link IndexMigration} in none), and returns
+ * the names. What fails stays pending, with what comes after it. Then the reader is granted what it may see,
  * whether something was pending or not: the role may have been made after the tables.
  */
 export function migrateUp(options: MigrateOptions): Promise<string[]> {
@@ -75,18 +78,25 @@ async function withMigrator(
   const client = new pg.Client({
     connectionString: options.url,
     connectionTimeoutMillis: 5_000,
-    lock_timeout: lockWaitMs,
   });
   await client.connect();
   try {
-    await client.query("select pg_advisory_lock($1)", [lockKey]);
+    await lock(client);
     const orm = await MikroORM.init({
       clientUrl: options.url,
       driverOptions: { connectionString: options.url, lock_timeout: options.lockTimeoutMs ?? 3_000 },
       entities: [],
       discovery: { warnWhenNoEntities: false },
       extensions: [Migrator],
-      migrations: { tableName: table, migrationsList: [...options.migrations], snapshot: false, silent: true },
+      // What a migration sets for its connection holds for all its statements.
+      pool: { min: 1, max: 1 },
+      migrations: {
+        tableName: table,
+        migrationsList: [...options.migrations],
+        allOrNothing: false,
+        snapshot: false,
+        silent: true,
+      },
     });
     try {
       const done = await work(new Migrator(orm.em), client);
@@ -97,6 +107,22 @@ async function withMigrator(
     }
   } finally {
     await client.end();
+  }
+}
+
+/**
+ * Looks again and again. A statement that waited for the lock would be one that an index, which is built concurrently under the
+ * same lock, waits for in turn: it lets every statement end that began before it.
+ *
+ * @throws when another run has not ended in time
+ */
+async function lock(client: pg.Client): Promise<void> {
+  const end = performance.now() + lockWaitMs;
+  for (;;) {
+    const { rows } = await client.query<{ mine: boolean }>("select pg_try_advisory_lock($1) as mine", [lockKey]);
+    if (rows[0]?.mine) return;
+    if (performance.now() >= end) throw new Error("another run of migrations has not ended; run this one again later");
+    await pause(lockLookEveryMs);
   }
 }
 

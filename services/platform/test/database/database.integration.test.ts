@@ -5,8 +5,10 @@ import { Migration } from "@mikro-orm/migrations";
 import pg from "pg";
 import { Database } from "#platform/database/database.ts";
 import { idempotencyTable } from "#platform/database/idempotency.ts";
+import { IndexMigration } from "#platform/database/index-migration.ts";
 import { migrateDown, migrateUp, pendingMigrations, requireMigrated } from "#platform/database/migrate.ts";
 import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
+import { until } from "#testing/until.ts";
 
 class First extends Migration {
   override up(): void {
@@ -27,6 +29,10 @@ class Second extends Migration {
   override down(): void {
     this.addSql("alter table note drop column tags");
   }
+}
+
+class Third extends IndexMigration {
+  protected override readonly indexes = { note_text_idx: "note (text)", note_time_idx: "note (create_time)" };
 }
 
 const migrations = [
@@ -182,6 +188,46 @@ describe("database", () => {
     await assert.rejects(migrateDown(options), { code: "55P03" });
     await reader.end();
     assert.deepEqual(await pendingMigrations(database, migrations), []);
+  });
+
+  it("builds indexes while others write, again where a run before failed, and lets a second run wait", async () => {
+    const options = { url: test.ownerUrl, migrations: [...migrations, { name: "0003_indexes", class: Third }] };
+    const admin = new pg.Client({ connectionString: test.adminUrl });
+    await admin.connect();
+    const indexes = async () => {
+      const { rows } = await admin.query<{ name: string; id: number; valid: boolean }>(
+        `select relname as name, indexrelid::int as id, indisvalid as valid from pg_index join pg_class on oid = indexrelid
+        where indrelid = 'note'::regclass and not indisprimary order by relname`,
+      );
+      return rows;
+    };
+    await admin.query("create index note_text_idx on note (text)");
+    await admin.query("create index note_time_idx on note (create_time)");
+    await admin.query("update pg_index set indisvalid = false where indexrelid = 'note_time_idx'::regclass");
+    const before = await indexes();
+    await admin.query("begin");
+    await admin.query("insert into note values (1001, 'under way')");
+    const runs = Promise.all([migrateUp(options), migrateUp(options)]);
+    const building = "select from pg_locks where relation = 'note'::regclass and mode = 'ShareUpdateExclusiveLock'";
+    await until(async () => (await admin.query(building)).rowCount, "the index is being built");
+    await database.query("insert into note values (1002, 'meanwhile')");
+    await admin.query("commit");
+    assert.deepEqual((await runs).flat(), ["0003_indexes"]);
+    const after = await indexes();
+    assert.deepEqual(
+      after.map(({ name, valid }) => [name, valid]),
+      [
+        ["note_text_idx", true],
+        ["note_time_idx", true],
+      ],
+    );
+    assert.deepEqual(
+      after.map(({ id }, index) => id === before[index]?.id),
+      [true, false],
+    );
+    assert.deepEqual(await migrateDown(options), ["0003_indexes"]);
+    assert.deepEqual(await indexes(), []);
+    await admin.end();
   });
 
   it("migrates down and up, and refuses a schema that is too old", async () => {

@@ -4,7 +4,8 @@ import { Migration } from "@mikro-orm/migrations";
  * What orders has heard of the shipments that are reported to it; what it has not heard follows from the row.
  *
  * A process of the version before does not know `reported` and drops it: what it created for an order of the present kind is
- * known by having no saga. Its rows leave the column null, which says just that.
+ * known by having no saga. Its rows leave the column null, which says just that. The index of what there is to tell was made
+ * here at first, which kept everybody from writing for as long as it took; see `0006-news-index`.
  */
 export class TellOrders extends Migration {
   override up(): void {
@@ -24,15 +25,6 @@ export class TellOrders extends Migration {
     this.addSql(
       "comment on column shipment.news_refusal is 'why orders refused what it was told last; empty: it did not'",
     );
-    // The condition is that of the statements in order-report.repository.ts, word for word, or they do not find the index.
-    this.addSql(`create index shipment_news_idx on shipment (news_due_time) where coalesce(reported, saga_id = '') and case
-      when status = 'ready' and told_news = '' then 'packed'
-      when status = 'failed' and failed_by = 'warehouse' and told_news = '' then 'packing_failed'
-      when status = 'failed' and failed_by = 'carrier' and awaited and told_news in ('', 'packed') then 'booking_refused'
-      when status in ('shipped', 'delivered', 'lost') and awaited and told_news in ('', 'packed') then 'booked'
-      when status in ('delivered', 'lost') and told_news in ('', 'packed', 'booked') then status
-      when status = 'cancelled' and awaited and told_news in ('', 'packed') then 'cancelled'
-    end is not null`);
     this.addSql(
       "grant update (awaited, told_news, news_due_time, news_attempts, news_refusal) on shipment to shipping",
     );

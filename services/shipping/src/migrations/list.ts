@@ -4,6 +4,7 @@ import { CreateSimulator } from "./0002-simulator.ts";
 import { KeepTrace } from "./0003-trace.ts";
 import { Audit } from "./0004-audit.ts";
 import { TellOrders } from "./0005-news.ts";
+import { IndexNews } from "./0006-news-index.ts";
 
 /** Everything that has happened to the schema, oldest first. */
 export const migrations: MigrationsList = [
@@ -12,4 +13,5 @@ export const migrations: MigrationsList = [
   { name: "0003-trace", class: KeepTrace },
   { name: "0004-audit", class: Audit },
   { name: "0005-news", class: TellOrders },
+  { name: "0006-news-index", class: IndexNews },
 ];
