@@ -117,7 +117,20 @@ async function isReproducible(options: ImageOptions): Promise<boolean> {
   }
 }
 
-function readOptions(args: readonly string[]): ImageOptions & { check: boolean } {
+const help = `Builds the image of every process with docker, podman or buildah; deploy/image/README.md says more.
+
+  npm run image                              ${defaultTag}, of the working tree
+  npm run image -- --tag <repository:tag>    another name; --push sends it there
+  npm run image -- --version <text>          what its label says; dev when left out
+  npm run image -- --commit <ref>            of a commit instead of the working tree
+  npm run image -- --archive <file>          writes it to a file as well, for docker load and for nodes
+  npm run image -- --builder <name>          ${builderNames.join(", ")}; the first one that is there when left out
+  npm run image -- --base <image> --build-base <image>
+                                             instead of the public images that it is built upon
+  npm run image -- --no-cache                takes no step from earlier builds
+  npm run image -- --check                   builds twice from nothing, and ends with 1 when the two differ`;
+
+function readOptions(args: readonly string[]): ImageOptions & { check: boolean; help: boolean } {
   const { values } = parseArgs({
     args: [...args],
     allowNegative: true,
@@ -132,6 +145,7 @@ function readOptions(args: readonly string[]): ImageOptions & { check: boolean }
       push: { type: "boolean", default: false },
       cache: { type: "boolean", default: true },
       check: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h", default: false },
     },
   });
   const { "build-base": buildBase, builder: wanted, archive, ...others } = values;
@@ -149,8 +163,9 @@ function readOptions(args: readonly string[]): ImageOptions & { check: boolean }
 if (import.meta.main) {
   process.umask(0o022);
   try {
-    const { check, ...options } = readOptions(process.argv.slice(2));
-    if (check) process.exitCode = (await isReproducible(options)) ? 0 : 1;
+    const { check, help: isAsked, ...options } = readOptions(process.argv.slice(2));
+    if (isAsked) console.log(help);
+    else if (check) process.exitCode = (await isReproducible(options)) ? 0 : 1;
     else report(await buildImage(options));
   } catch (error) {
     console.error((error as Error).message);

@@ -111,10 +111,23 @@ async function judge(check: Check): Promise<boolean> {
   }
 }
 
+const help = `Judges everything that can be judged without running the product: ${checks.map(({ name }) => name).join(", ")}.
+
+  npm run check       says what is wrong; changes nothing; ends with 0 when nothing is
+  npm run fix         formats, and repairs what a machine can
+  npm run generate    writes generated code, and the schemas and tables of the charts' values`;
+
+const [wish, ...more] = process.argv.slice(2);
+const unknown = [...(["--fix", "--generate", "--help", undefined].includes(wish) ? [] : [wish]), ...more];
+if (unknown.length > 0 || wish === "--help") {
+  if (unknown.length > 0) console.error(`There is no option ${unknown.join(" ")}.\n`);
+  console.log(help);
+  process.exit(unknown.length > 0 ? 2 : 0);
+}
 await printValidationRules();
-if (process.argv.includes("--fix")) {
+if (wish === "--fix") {
   console.log(await command(bin("biome"), ["check", "--write", `--colors=${colour ? "force" : "off"}`, "."]));
-} else if (process.argv.includes("--generate")) {
+} else if (wish === "--generate") {
   await command(bin("buf"), ["generate"]);
   await generateCharts();
   console.log(`Generated ${generated.join(", ")}, and the schemas and tables of the charts' values.`);

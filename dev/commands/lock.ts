@@ -45,7 +45,14 @@ function missingFrom(lock: Lock): [path: string, entry: LockEntry][] {
 
 const lock = JSON.parse(readFileSync(file, "utf8")) as Lock;
 const missing = missingFrom(lock);
-if (process.argv.includes("--check")) {
+const [wish, ...more] = process.argv.slice(2);
+if (more.length > 0 || !["--check", undefined].includes(wish)) {
+  console.log(`Adds to package-lock.json the platform packages that \`npm install\` left out.
+
+  npm run lock               adds them
+  npm run lock -- --check    only says which are missing, and ends with 1 when some are`);
+  process.exitCode = wish === "--help" ? 0 : 2;
+} else if (wish === "--check") {
   if (missing.length > 0) {
     console.error(
       `package-lock.json lacks ${missing.map(([path]) => path.slice("node_modules/".length)).join(", ")}: run \`npm run lock\`.`,

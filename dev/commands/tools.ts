@@ -5,6 +5,13 @@ import { type ToolName, usualTools, versions } from "../tools/versions.ts";
 
 const known = Object.keys(versions) as ToolName[];
 const wanted = process.argv.slice(2);
+if (wanted.includes("--help")) {
+  console.log(`Has the tools ready that the stack and its tests need, and prints where each one is. What is not on PATH is built or fetched, once.
+
+  npm run tools              ${usualTools.join(", ")}
+  npm run tools -- <names>   some of ${known.join(", ")}`);
+  process.exit(0);
+}
 const unknown = wanted.filter((name) => !known.some((tool) => tool === name));
 if (unknown.length > 0) {
   console.error(`No tool is called ${unknown.join(", ")}; there are ${known.join(", ")}.`);

@@ -1,18 +1,20 @@
 // `npm run verify`: prints whether stock and money are in balance, of the running stack or of the data it left.
 import { existsSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { parseArgs } from "node:util";
+import { join } from "node:path";
 import { BooksError } from "../../services/books/src/balance/ask.ts";
 import { type Balance, takeBalance } from "../../services/books/src/balance/balance.ts";
+import { describeProgress } from "../../services/books/src/balance/progress.ts";
+import type { Rest } from "../../services/books/src/balance/rest.ts";
 import { exitCodes } from "../../services/books/src/books.ts";
 import { pushVerification, toVerification } from "../../services/books/src/report/push.ts";
 import { type DatabaseService, databaseServices } from "../../services/services.ts";
-import { colour, defaultDataDirectory, pushgatewayUrl } from "../config.ts";
+import { colour, pushgatewayUrl } from "../config.ts";
 import { StackError } from "../errors.ts";
 import { ancestryOf } from "../process/identity.ts";
 import { credentialsIn } from "../stack/credentials.ts";
 import { freePorts } from "../stack/free-ports.ts";
 import { Stack } from "../stack/stack.ts";
+import { help, parseVerifyOptions, type VerifyOptions } from "../terminal/verify-options.ts";
 
 /** The port of the server that runs on this data, if one does: the fourth line of its pid file. */
 function runningPort(dataDirectory: string): number | undefined {
@@ -30,48 +32,89 @@ function urlsAt(dataDirectory: string, port: number): Record<DatabaseService, st
   return Object.fromEntries(urls) as Record<DatabaseService, string>;
 }
 
-async function balanceOf(dataDirectory: string): Promise<Balance> {
+/** How often is told how far a comparison has come, in milliseconds. */
+const tellEveryMs = 2_000;
+
+async function balanceOf({ dataDirectory, ids }: VerifyOptions): Promise<Balance> {
   if (!existsSync(join(dataDirectory, "postgres"))) {
-    throw new StackError(`There is no data in ${dataDirectory}: \`npm start\` makes some.`);
+    throw new StackError(
+      `There is no data in ${dataDirectory}: \`npm start\` makes some, --data names another folder.`,
+    );
   }
+  let next = performance.now() + tellEveryMs;
+  const onProgress = (progress: Parameters<typeof describeProgress>[0]) => {
+    if (performance.now() < next) return;
+    next = performance.now() + tellEveryMs;
+    console.error(`  … ${describeProgress(progress)}`);
+  };
   const port = runningPort(dataDirectory);
-  if (port !== undefined) return takeBalance(urlsAt(dataDirectory, port));
+  if (port !== undefined) return takeBalance(urlsAt(dataDirectory, port), { ids, onProgress });
   await using stack = await Stack.start({
     dataDirectory,
     ports: await freePorts(),
     components: ["postgres"],
   });
-  return await takeBalance(urlsAt(dataDirectory, stack.blueprint.ports.postgres));
+  return await takeBalance(urlsAt(dataDirectory, stack.blueprint.ports.postgres), { ids, onProgress });
 }
 
-function print({ findings, underway, rests, inBalance }: Balance): void {
+/** A time as people say it, such as `40 s`, `12 min` or `3 h 5 min`. */
+function describeSeconds(seconds: number): string {
+  if (seconds < 120) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 120) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} days`;
+}
+
+const restsAs: Readonly<Record<Rest["state"], string>> = {
+  carried: "carried by a workflow now",
+  due: "about to be carried",
+  "again later": "to be carried again later",
+  parked: "parked, waiting for an operator",
+  waiting: "resting, waiting for news of a parcel",
+  old: "in a workflow of the kind before episodes",
+};
+
+function print({ findings, underway, rests, inBalance, isWhole, orders, effort }: Balance, seconds: number): void {
   const mark = (good: boolean) => (colour ? `\x1b[${good ? 32 : 31}m${good ? "✓" : "✗"}\x1b[0m` : good ? "✓" : "✗");
   for (const { checked, wrong } of findings) {
     console.log(`  ${mark(wrong.length === 0)} ${checked}`);
     for (const sentence of wrong) console.log(`      ${sentence}`);
   }
   console.log(`  ${underway} orders are under way; what they hold is theirs.`);
-  for (const { status, state, orders, longestSeconds } of rests) {
-    console.log(`      ${orders} ${status}, ${state}: one of them for ${longestSeconds} s`);
+  for (const { status, state, step, orders: count, longestSeconds } of rests) {
+    const where = step ? `${restsAs[state]} at ${step}` : restsAs[state];
+    console.log(`      ${count} ${status}: ${where}, the longest for ${describeSeconds(longestSeconds)}`);
   }
-  console.log(inBalance ? "Stock and money are in balance." : "Stock and money are NOT in balance.");
+  const read = `at most ${effort.mostRows} rows and ${Math.round(effort.longestMs)} ms at a time`;
+  console.log(`  ${orders} orders compared in ${seconds.toFixed(1)} s, ${read}.`);
+  if (!isWhole)
+    console.log("  Only a part: levels of stock, and what belongs to no payment or parcel, were not compared.");
+  const what = isWhole ? "Stock and money are" : "What was compared is";
+  console.log(inBalance ? `${what} in balance.` : `${what} NOT in balance.`);
 }
 
-/** A result that nobody is told stays a result. */
+/** A result that nobody is told stays a result; that of a part says nothing of the whole. */
 async function tell(balance: Balance, seconds: number): Promise<void> {
-  if (!pushgatewayUrl) return;
+  if (!pushgatewayUrl || !balance.isWhole) return;
   await pushVerification(pushgatewayUrl, toVerification(balance, seconds)).catch((error: Error) =>
     console.error(`The result could not be pushed to ${pushgatewayUrl}: ${error.message}.`),
   );
 }
 
-try {
+async function verify(options: VerifyOptions): Promise<number> {
   const start = performance.now();
-  const { values } = parseArgs({ options: { data: { type: "string", default: defaultDataDirectory } } });
-  const balance = await balanceOf(resolve(values.data));
-  print(balance);
-  await tell(balance, (performance.now() - start) / 1_000);
-  process.exitCode = exitCodes[balance.inBalance ? "balanced" : "unbalanced"];
+  const balance = await balanceOf(options);
+  const seconds = (performance.now() - start) / 1_000;
+  print(balance, seconds);
+  await tell(balance, seconds);
+  return exitCodes[balance.inBalance ? "balanced" : "unbalanced"];
+}
+
+try {
+  const options = parseVerifyOptions(process.argv.slice(2));
+  if (options.help) console.log(help);
+  else process.exitCode = await verify(options);
 } catch (error) {
   if (!(error instanceof StackError || error instanceof BooksError)) throw error;
   console.error(error.message);

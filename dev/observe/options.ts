@@ -4,6 +4,7 @@ import { defaultDataDirectory } from "../config.ts";
 import { StackError } from "../errors.ts";
 import type { PortOffset } from "../stack/free-ports.ts";
 import { parseOffset } from "../terminal/options.ts";
+import { usageError } from "../terminal/usage.ts";
 
 /** What `npm run observe` was asked for. */
 export interface ObserveOptions {
@@ -60,8 +61,7 @@ export function parseObserveOptions(args: readonly string[]): ObserveOptions {
       dataDirectory: resolve(data),
     };
   } catch (error) {
-    if (error instanceof StackError) throw error;
-    throw new StackError(`${(error as Error).message} Try --help.`);
+    throw usageError(error);
   }
 }
 

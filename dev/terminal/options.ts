@@ -5,6 +5,7 @@ import { defaultDataDirectory } from "../config.ts";
 import { StackError } from "../errors.ts";
 import type { PortOffset } from "../stack/free-ports.ts";
 import { type Component, components, maxPortOffset, portsAt, portsOf } from "../stack/layout.ts";
+import { usageError } from "./usage.ts";
 
 /** What `npm start` was asked for. */
 export interface StartOptions {
@@ -82,8 +83,7 @@ export function parseOptions(args: readonly string[]): StartOptions {
     const options = { ...flags, portOffset: parseOffset(portOffset), dataDirectory: resolve(data) };
     return only === undefined ? options : { ...options, demo: false, traces: false, only: parseComponents(only) };
   } catch (error) {
-    if (error instanceof StackError) throw error;
-    throw new StackError(`${(error as Error).message} Try --help.`);
+    throw usageError(error);
   }
 }
 

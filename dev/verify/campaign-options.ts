@@ -1,6 +1,7 @@
 import { randomInt } from "node:crypto";
 import { parseArgs } from "node:util";
 import { StackError } from "../errors.ts";
+import { usageError } from "../terminal/usage.ts";
 import { type FaultKind, faultKinds, parseKinds } from "./faults.ts";
 import { type Absence, parseAbsence, parseSubjects, type Subject, subjects } from "./outages.ts";
 
@@ -53,6 +54,8 @@ Takes any ports that are free. Data and logs are kept in a temporary folder when
 /** Reads the command line. @throws StackError for what it does not know */
 export function parseCampaignOptions(args: readonly string[]): CampaignOptions {
   const { values, positionals } = parse(args);
+  const [extra] = positionals.slice(values.planted ? 1 : 0);
+  if (extra !== undefined) throw usageError(new Error(`"${extra}" belongs to no option`));
   const minutes = readNumber("minutes", values.minutes) ?? standard.minutes;
   return {
     help: values.help,
@@ -87,7 +90,7 @@ function parse(args: readonly string[]) {
       },
     });
   } catch (error) {
-    throw new StackError(`${(error as Error).message} Try --help.`);
+    throw usageError(error);
   }
 }
 

@@ -5,8 +5,10 @@ import { orLate } from "#platform/wait.ts";
 import { type DatabaseService, databaseServices } from "../../services.ts";
 import { BooksError } from "./balance/ask.ts";
 import { takeBalance } from "./balance/balance.ts";
+import { describeProgress } from "./balance/progress.ts";
 import { booksConfig, databaseVariable } from "./config.ts";
-import { logBalance } from "./report/log.ts";
+import { idsOf, LimitError } from "./limit.ts";
+import { logBalance, ProgressLog } from "./report/log.ts";
 import { pushVerification, toVerification } from "./report/push.ts";
 
 /** What the process ends with. */
@@ -22,14 +24,23 @@ export type Outcome = keyof typeof exitCodes;
 
 type BooksConfig = ConfigOf<typeof booksConfig>;
 
-/** Compares the books once, writes what was found, and tells the Pushgateway. @throws BooksError */
-export async function checkBooks(config: BooksConfig, logger: Logger): Promise<Outcome> {
+/**
+ * Compares the books once, writes how it goes and what was found, and tells the Pushgateway, unless only a part was compared: that
+ * says nothing of the whole.
+ * @throws BooksError @throws LimitError
+ */
+export async function checkBooks(config: BooksConfig, logger: Logger, progress: ProgressLog): Promise<Outcome> {
   const start = performance.now();
   const urls = databaseServices.map((service) => [service, config[databaseVariable(service)]] as const);
-  const balance = await takeBalance(Object.fromEntries(urls) as Record<DatabaseService, string>);
+  const limit = { since: config.BOOKS_SINCE, until: config.BOOKS_UNTIL };
+  const ids = idsOf(limit, { since: "BOOKS_SINCE", until: "BOOKS_UNTIL" });
+  const balance = await takeBalance(Object.fromEntries(urls) as Record<DatabaseService, string>, {
+    ids,
+    onProgress: (step) => progress.tell(step),
+  });
   const result = toVerification(balance, (performance.now() - start) / 1_000);
   logBalance(logger, balance, result);
-  const isTold = !config.PUSHGATEWAY_URL || (await tell(config.PUSHGATEWAY_URL, result, logger));
+  const isTold = !config.PUSHGATEWAY_URL || !balance.isWhole || (await tell(config.PUSHGATEWAY_URL, result, logger));
   if (!balance.inBalance) return "unbalanced";
   return isTold ? "balanced" : "unchecked";
 }
@@ -46,12 +57,14 @@ async function tell(url: string, result: Parameters<typeof pushVerification>[1],
 
 /** As {@link checkBooks}; whatever keeps it from its end is written, too. */
 async function checkInTime(config: BooksConfig, logger: Logger): Promise<Outcome> {
+  const progress = new ProgressLog(logger);
   try {
-    const outcome = await orLate(checkBooks(config, logger), config.BOOKS_DEADLINE_MS);
+    const outcome = await orLate(checkBooks(config, logger, progress), config.BOOKS_DEADLINE_MS);
     if (outcome) return outcome;
-    logger.error(`the books could not be compared within ${config.BOOKS_DEADLINE_MS} ms`);
+    const far = progress.last ? `; what came last: ${describeProgress(progress.last)}` : "";
+    logger.error(`the books could not be compared within ${config.BOOKS_DEADLINE_MS} ms${far}`);
   } catch (err) {
-    if (err instanceof BooksError) logger.error(err.message);
+    if (err instanceof BooksError || err instanceof LimitError) logger.error(err.message);
     else logger.error("the books could not be compared", { err });
   }
   return "unchecked";

@@ -25,4 +25,7 @@ export const booksConfig = {
   PUSHGATEWAY_URL: z.url().optional(),
   /** After so many milliseconds a comparison that has not ended is given up. */
   BOOKS_DEADLINE_MS: z.coerce.number().int().min(1).default(240_000),
+  /** Only what was made from then on, or until then, is compared; nobody is told. See {@link idsOf}. */
+  BOOKS_SINCE: z.string().optional(),
+  BOOKS_UNTIL: z.string().optional(),
 };

@@ -266,7 +266,11 @@ const audit: readonly Tampering[] = [
 const forget = "delete from order_event where order_id = $1";
 
 /** The order that is under way, and what becomes of it. */
-const carried: readonly (Omit<Tampering, "says"> & { readonly state?: string; readonly says?: string })[] = [
+const carried: readonly (Omit<Tampering, "says"> & {
+  readonly state?: string;
+  readonly step?: string;
+  readonly says?: string;
+})[] = [
   {
     what: "an order has nothing coming, and nobody carries it",
     service: "orders",
@@ -306,6 +310,7 @@ const carried: readonly (Omit<Tampering, "says"> & { readonly state?: string; re
       where order_id = $1`,
     values: [pending.id],
     state: "parked",
+    step: "capture",
   },
   {
     what: "an order is carried again later",
@@ -335,35 +340,47 @@ const shipments: readonly (readonly [status: string, told: string, isOwed: boole
 
 const sentencesOf = ({ findings }: Balance) => findings.flatMap(({ wrong }) => wrong);
 
+/** Row by row, so that everything spans pages, and as a whole. */
+const pageSizes = [1, 2_000];
+
 describe("the books, read by roles that may only read", () => {
   /** The comparisons that have found something, by their place. */
   const caught = new Set<number>();
 
-  it("are in balance when they are, with what rests", async () => {
-    const balance = await takeBalance(world.urls);
-    assert.deepEqual(sentencesOf(balance), []);
-    assert.deepEqual([balance.inBalance, balance.underway], [true, 1]);
-    const [rest, ...others] = balance.rests;
-    assert.deepEqual([rest?.status, rest?.state, rest?.orders, others], ["pending", "due", 1, []]);
-    assert.ok(rest && rest.longestSeconds >= 600 && rest.longestSeconds < 700, `${rest?.longestSeconds} s`);
+  for (const pageSize of pageSizes) {
+    it(`are in balance when they are, with what rests, by pages of ${pageSize}`, async () => {
+      const balance = await takeBalance(world.urls, { pageSize });
+      assert.deepEqual(sentencesOf(balance), []);
+      assert.deepEqual([balance.inBalance, balance.isWhole, balance.orders, balance.underway], [true, true, 5, 1]);
+      const [rest, ...others] = balance.rests;
+      assert.deepEqual([rest?.status, rest?.state, rest?.step, rest?.orders, others], ["pending", "due", "", 1, []]);
+      assert.ok(rest && rest.longestSeconds >= 600 && rest.longestSeconds < 700, `${rest?.longestSeconds} s`);
+    });
+  }
+
+  it("are said to be the same, whatever the pages", async () => {
+    const [rows, whole] = await Promise.all(pageSizes.map((pageSize) => takeBalance(world.urls, { pageSize })));
+    assert.deepEqual(rows?.findings, whole?.findings);
   });
 
   for (const { what, service, sql, values, says } of [...stock, ...money, ...ended, ...parcels, ...audit]) {
     it(`are not when ${what}`, async () => {
       await world.change(service, sql, values);
-      const balance = await takeBalance(world.urls);
+      const balances = await Promise.all(pageSizes.map((pageSize) => takeBalance(world.urls, { pageSize })));
       await world.restore(service);
-      const sentences = sentencesOf(balance);
-      assert.ok(
-        sentences.some((sentence) => sentence.includes(says)),
-        `${says}\n  is not in\n${sentences.join("\n")}`,
-      );
-      assert.equal(balance.inBalance, false);
-      for (const [index, { wrong }] of balance.findings.entries()) if (wrong.length > 0) caught.add(index);
+      for (const balance of balances) {
+        const sentences = sentencesOf(balance);
+        assert.ok(
+          sentences.some((sentence) => sentence.includes(says)),
+          `${says}\n  is not in\n${sentences.join("\n")}`,
+        );
+        assert.equal(balance.inBalance, false);
+        for (const [index, { wrong }] of balance.findings.entries()) if (wrong.length > 0) caught.add(index);
+      }
     });
   }
 
-  for (const { what, service, sql, values, says, state } of carried) {
+  for (const { what, service, sql, values, says, state, step = "" } of carried) {
     it(`${says ? "are not" : "are in balance"} when ${what}`, async () => {
       await world.change(service, sql, values);
       const balance = await takeBalance(world.urls);
@@ -371,8 +388,8 @@ describe("the books, read by roles that may only read", () => {
       assert.deepEqual(sentencesOf(balance), says ? [says] : []);
       if (state)
         assert.deepEqual(
-          balance.rests.map((rest) => [rest.state, rest.orders]),
-          [[state, 1]],
+          balance.rests.map((rest) => [rest.state, rest.step, rest.orders]),
+          [[state, step, 1]],
         );
       for (const [index, { wrong }] of balance.findings.entries()) if (wrong.length > 0) caught.add(index);
     });
@@ -400,6 +417,17 @@ describe("the books, read by roles that may only read", () => {
     const balance = await takeBalance(world.urls);
     await world.restore("shipping");
     assert.deepEqual(sentencesOf(balance), [says]);
+  });
+
+  it("are compared in part when told so: what is wrong is found there, and nowhere else", async () => {
+    await world.change("payments", "update payment set captured = 900 where payment_id = $1", [delivered.id]);
+    const only = (order: { readonly id: string }) =>
+      takeBalance(world.urls, { ids: { from: order.id, to: order.id }, pageSize: 1 });
+    const [bad, good] = [await only(delivered), await only(lost)];
+    await world.restore("payments");
+    assert.deepEqual([bad.isWhole, bad.inBalance, bad.orders], [false, false, 1]);
+    assert.ok(sentencesOf(bad).includes(`order ${named(delivered)} is delivered: charged 900, its parcels cost 1000`));
+    assert.deepEqual([good.isWhole, good.inBalance, good.orders, sentencesOf(good)], [false, true, 1, []]);
   });
 
   it("were caught by every comparison that there is", async () => {

@@ -5,6 +5,7 @@ import { createServer } from "node:net";
 import { text } from "node:stream/consumers";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
+import { encodeId } from "#platform/id.ts";
 import { pushgatewayProgram } from "../../../dev/observers/prometheus.ts";
 import { Monitoring } from "../../../dev/observers/test/monitoring.ts";
 import { databaseServices } from "../../services.ts";
@@ -91,6 +92,23 @@ describe("the books as a process", { concurrency: false }, () => {
     for (const { "log.level": level, "books.wrong": sentences } of ended.lines)
       if (sentences) assert.equal(level, "error");
     assert.equal((await pushed()).get("ordermesh_verify_findings"), wrong.length);
+  });
+
+  it("tell nobody of a part, and say that it is one", async () => {
+    const before = await pushed();
+    const order = encodeId(orders.delivered.id);
+    const env = { ...environment(), PUSHGATEWAY_URL: pushgateway, BOOKS_SINCE: order, BOOKS_UNTIL: order };
+    const ended = await run(env);
+    assert.equal(ended.code, 0, `${messages(ended).join("\n")}${ended.stderr}`);
+    assert.equal(lastOf(ended).message, "the part of the books that was compared is in balance");
+    assert.equal(lastOf(ended)["books.orders"], 1);
+    assert.deepEqual(await pushed(), before);
+  });
+
+  it("end with 2 when the part to compare cannot be understood", async () => {
+    const ended = await run({ ...environment(), BOOKS_SINCE: "yesterday" });
+    assert.equal(ended.code, 2);
+    assert.match(messages(ended).at(-1) ?? "", /^BOOKS_SINCE is an order's id, a time .*, not "yesterday"\.$/);
   });
 
   it("end with 2 when nobody can be told that they are in balance", async () => {

@@ -13,8 +13,9 @@ import { validationInterceptor } from "#platform/interceptors/validation.ts";
 import { quietLogger } from "#testing/logger.ts";
 import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
 import { until } from "#testing/until.ts";
-import { askAt } from "../../books/src/balance/ask.ts";
+import { Reader } from "../../books/src/balance/ask.ts";
 import { checkMoney } from "../../books/src/balance/money.ts";
+import { allIds } from "../../books/src/balance/range.ts";
 import { toAuthorize } from "../src/api/payment-proto.ts";
 import { paymentsConfig } from "../src/config.ts";
 import { type Gateway, GatewayUnavailableError } from "../src/gateway/gateway.ts";
@@ -98,8 +99,9 @@ export async function openHarness({ slowMs = 10_000 } = {}): Promise<Harness> {
     },
     async assertBalance() {
       assert.equal((await operations.backlog()).undecided, 0);
-      const { findings } = await askAt(adminUrl, checkMoney);
-      for (const { checked, wrong } of findings) assert.deepEqual(wrong, [], checked);
+      await using reader = await Reader.open(adminUrl);
+      const everything = { ids: allIds, pageSize: 1_000, onProgress: () => undefined };
+      for (const { checked, wrong } of await checkMoney(reader, everything)) assert.deepEqual(wrong, [], checked);
     },
     async [Symbol.asyncDispose]() {
       await Promise.all(composed.map(({ mover }) => mover.drain(0)));

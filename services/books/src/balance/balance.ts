@@ -1,58 +1,97 @@
 import { encodeId } from "#platform/id.ts";
 import { type DatabaseService, databaseServices } from "../../../services.ts";
-import { type Ask, askAt } from "./ask.ts";
-import { checkAudit } from "./audit.ts";
-import { checkCarried, readOwed, readWaiting } from "./carried.ts";
-import type { EndedOrder, Finding } from "./finding.ts";
+import { Reader } from "./ask.ts";
+import type { Finding } from "./finding.ts";
+import { checkLevels, readSettled } from "./levels.ts";
 import { checkMoney } from "./money.ts";
-import { checkOrders } from "./orders.ts";
-import { checkParcels } from "./parcels.ts";
-import { type Rest, readRests } from "./rest.ts";
-import { checkStock } from "./stock.ts";
+import { OrderRanges, type Readers } from "./order-ranges.ts";
+import { checkCarrier } from "./parcels.ts";
+import type { Onward } from "./progress.ts";
+import { allIds, type IdRange } from "./range.ts";
+import type { Rest } from "./rest.ts";
 
-/** The state of stock and money at one moment. */
+/** The state of stock and money. */
 export interface Balance {
   readonly findings: readonly Finding[];
   /** Orders that have not come to their end; what they hold is theirs by right. */
   readonly underway: number;
-  /** Where these stand, and for how long. */
+  /** Where these stand, and for how long; the longest first. */
   readonly rests: readonly Rest[];
   readonly inBalance: boolean;
+  /** How many orders were compared. */
+  readonly orders: number;
+  /** Whether these were all, and what belongs to no single order was compared, too. */
+  readonly isWhole: boolean;
+  readonly effort: Effort;
+}
+
+/** What was asked of the databases and of this process; neither grows with the number of orders. */
+export interface Effort {
+  /** The most rows of one database that were read, and held in memory, at a time. */
+  readonly mostRows: number;
+  /** How long one moment of a database was looked at, at most, in milliseconds: so long it could not be vacuumed. */
+  readonly longestMs: number;
+}
+
+/** What is compared, and how. */
+export interface BalanceOptions {
+  /** Only orders, payments and operations with these ids; everything by default. */
+  readonly ids?: IdRange | undefined;
+  /** How many rows of a table are looked at together; default 2,000. */
+  readonly pageSize?: number;
+  readonly onProgress?: Onward;
 }
 
 /**
  * Compares what the services have written down, each with itself and with the others, and with what the simulated
  * outside world remembers. May run at any time: what has not come to its end is only held to what always holds.
+ *
+ * Goes from range to range of ids. What each moment shows must hold by itself; only the stock of an article has to be summed over all.
  * @param urls a connection to each service's database that may read what is compared
  * @throws BooksError when a database cannot be asked
  */
-export async function takeBalance(urls: Readonly<Record<DatabaseService, string>>): Promise<Balance> {
-  // Ended orders are read first: what belongs to them was written before, so every later look must see it.
-  const { ended, waiting } = await askAt(urls.orders, async (ask) => ({
-    ended: await readEndedOrders(ask),
-    waiting: await readWaiting(ask),
-  }));
-  const stock = await askAt(urls.inventory, checkStock);
-  const money = await askAt(urls.payments, checkMoney);
-  const { parcels, owed } = await askAt(urls.shipping, async (ask) => ({
-    parcels: await checkParcels(ask),
-    owed: await readOwed(ask),
-  }));
-  const orders = await askAt(urls.orders, async (ask) => ({
-    findings: await checkOrders(ask, { ended, stock, money, parcels }),
-    rests: await readRests(ask),
-    waiting: await readWaiting(ask),
-  }));
-  const underway = orders.rests.reduce((sum, rest) => sum + rest.orders, 0);
-  const carried = checkCarried({ before: waiting, after: orders.waiting, owed, underway });
-  const audit = databaseServices.map((name) => askAt(urls[name], (ask) => checkAudit(name, ask)));
-  const all = [stock, money, parcels, orders].flatMap((part) => part.findings);
-  const findings = [...all, carried, ...(await Promise.all(audit))].map(inPublicTerms);
+export async function takeBalance(
+  urls: Readonly<Record<DatabaseService, string>>,
+  options: BalanceOptions = {},
+): Promise<Balance> {
+  await using opened = new AsyncDisposableStack();
+  const readers: Partial<Record<DatabaseService, Reader>> = {};
+  for (const service of databaseServices) readers[service] = opened.use(await Reader.open(urls[service]));
+  return await compare(readers as Readers, options);
+}
+
+async function compare(readers: Readers, options: BalanceOptions): Promise<Balance> {
+  const { ids = allIds, pageSize = 2_000, onProgress = () => undefined } = options;
+  const isWhole = ids === allIds;
+  const settled = await readers.inventory.moment(readSettled);
+  const ranges = new OrderRanges(readers);
+  const of = isWhole ? await readers.orders.estimate("customer_order") : undefined;
+  let orders = 0;
+  for await (const range of ranges.rangesOf(ids, pageSize)) {
+    orders += await ranges.compare(range);
+    onProgress({ what: "orders", done: orders, of });
+  }
+  const page = { pageSize, onProgress };
+  const money = await checkMoney(readers.payments, { ids, ...page });
+  const others = isWhole
+    ? [await checkCarrier(readers.shipping, page), ...(await checkLevels(readers.inventory, settled, page))]
+    : [];
+  const findings = [...ranges.findings, ...money, ...others].map(inPublicTerms);
   return {
     findings,
-    underway,
-    rests: orders.rests,
+    underway: ranges.underway,
+    rests: ranges.rests,
     inBalance: findings.every(({ wrong }) => wrong.length === 0),
+    orders,
+    isWhole,
+    effort: effortOf(Object.values(readers)),
+  };
+}
+
+function effortOf(readers: readonly Reader[]): Effort {
+  return {
+    mostRows: Math.max(...readers.map(({ mostRows }) => mostRows)),
+    longestMs: Math.max(...readers.map(({ longestMs }) => longestMs)),
   };
 }
 
@@ -60,24 +99,4 @@ export async function takeBalance(urls: Readonly<Record<DatabaseService, string>
 function inPublicTerms({ checked, wrong }: Finding): Finding {
   const uuid = /\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g;
   return { checked, wrong: wrong.map((sentence) => sentence.replace(uuid, encodeId)) };
-}
-
-async function readEndedOrders(ask: Ask): Promise<EndedOrder[]> {
-  const rows = await ask<{
-    order_id: string;
-    status: EndedOrder["status"];
-    total: string;
-    shipments: EndedOrder["shipments"];
-    articles: Record<string, number>;
-  }>(`select o.order_id, o.status, o.total::text, o.shipments, l.articles from customer_order o
-    cross join lateral (select json_object_agg(sku, quantity) as articles
-      from (select sku, sum(quantity)::int as quantity from order_line where order_id = o.order_id group by sku) s) l
-    where o.status in ('delivered', 'rejected', 'cancelled', 'failed')`);
-  return rows.map((row) => ({
-    orderId: row.order_id,
-    status: row.status,
-    total: BigInt(row.total),
-    shipments: row.shipments,
-    articles: row.articles,
-  }));
 }

@@ -1,5 +1,6 @@
 import type { Ask } from "./ask.ts";
-import { type Finding, maxNamed } from "./finding.ts";
+import { type Finding, Tally } from "./finding.ts";
+import type { IdRange } from "./range.ts";
 
 /** After so many minutes an episode should have settled its orders, or others have them again. */
 const longestEpisodeMinutes = 15;
@@ -18,15 +19,17 @@ export interface Waiting {
  * Orders that have not come to their end, are not carried by a young episode, have no event that is due or coming, and wait
  * for no operator. Those of the kind before episodes are carried by workflows that no row knows.
  */
-export async function readWaiting(ask: Ask): Promise<Waiting[]> {
+export async function readWaiting(ask: Ask, { from, to }: IdRange): Promise<Waiting[]> {
   const rows = await ask<{ order_id: string; status: string; last_episode: string; is_carried: boolean }>(
     `select o.order_id, o.status, coalesce(o.last_episode_id::text, '') as last_episode,
       o.episode_id is not null as is_carried
     from customer_order o left join episode e on e.episode_id = o.episode_id
-    where o.status not in ('delivered', 'rejected', 'cancelled', 'failed') and o.saga_id = o.order_id
+    where o.order_id between $1 and $2
+      and o.status not in ('delivered', 'rejected', 'cancelled', 'failed') and o.saga_id = o.order_id
       and o.park_time is null and not exists (select from order_event where order_event.order_id = o.order_id)
       and (o.episode_id is null or e.start_time is null
         or e.start_time < now() - interval '${longestEpisodeMinutes} minutes')`,
+    [from, to],
   );
   return rows.map((row) => ({
     orderId: row.order_id,
@@ -37,20 +40,22 @@ export async function readWaiting(ask: Ask): Promise<Waiting[]> {
 }
 
 /** Orders of which shipping has news to tell, now or when something has happened to the shipment. */
-export async function readOwed(ask: Ask): Promise<ReadonlySet<string>> {
+export async function readOwed(ask: Ask, { from, to }: IdRange): Promise<ReadonlySet<string>> {
   const rows = await ask<{ order_id: string }>(
-    `select distinct order_id from shipment where status in ('preparing', 'booking', 'shipped') or reported and case status
-      when 'ready' then told_news = ''
-      when 'failed' then failed_by = 'warehouse' and told_news = ''
-        or failed_by = 'carrier' and awaited and told_news in ('', 'packed')
-      when 'cancelled' then awaited and told_news in ('', 'packed')
-      else told_news in ('', 'packed', 'booked')
-    end`,
+    `select distinct order_id from shipment where order_id between $1 and $2
+      and (status in ('preparing', 'booking', 'shipped') or reported and case status
+        when 'ready' then told_news = ''
+        when 'failed' then failed_by = 'warehouse' and told_news = ''
+          or failed_by = 'carrier' and awaited and told_news in ('', 'packed')
+        when 'cancelled' then awaited and told_news in ('', 'packed')
+        else told_news in ('', 'packed', 'booked')
+      end)`,
+    [from, to],
   );
   return new Set(rows.map((row) => row.order_id));
 }
 
-/** How orders stood before shipping was asked, and after it. */
+/** How orders of a range stood before shipping was asked, and after it. */
 export interface Carried {
   readonly before: readonly Waiting[];
   readonly after: readonly Waiting[];
@@ -59,22 +64,31 @@ export interface Carried {
   readonly underway: number;
 }
 
-/**
- * Every order has somebody who goes on with it. What shipping told between two looks has had its order carried again: only
- * one that stood the same before and after is nobody's.
- */
-export function checkCarried({ before, after, owed, underway }: Carried): Finding {
-  const stood = new Map(before.map((waiting) => [waiting.orderId, waiting.lastEpisode]));
-  const lost = after.filter(({ orderId, lastEpisode, isCarried }) => {
-    return stood.get(orderId) === lastEpisode && (isCarried || !owed.has(orderId));
-  });
-  return {
-    checked: `${underway} orders under way are carried, due or parked, or wait for news of a parcel`,
-    wrong: lost.slice(0, maxNamed).map(({ orderId, status, isCarried }) => {
+/** Whether every order has somebody who goes on with it, page by page. */
+export class CarriedOrders {
+  readonly #underway = new Tally(
+    (count) => `${count} orders under way are carried, due or parked, or wait for news of a parcel`,
+  );
+
+  get finding(): Finding {
+    return this.#underway.finding;
+  }
+
+  /**
+   * What shipping told between two looks has had its order carried again: only one that stood the same before and after is
+   * nobody's.
+   */
+  compare({ before, after, owed, underway }: Carried): void {
+    const stood = new Map(before.map((waiting) => [waiting.orderId, waiting.lastEpisode]));
+    const lost = after.filter(({ orderId, lastEpisode, isCarried }) => {
+      return stood.get(orderId) === lastEpisode && (isCarried || !owed.has(orderId));
+    });
+    const wrong = lost.map(({ orderId, status, isCarried }) => {
       const why = isCarried
         ? `its episode has not settled it for ${longestEpisodeMinutes} minutes`
         : "nobody carries it";
       return `order ${orderId} is ${status} and ${why}`;
-    }),
-  };
+    });
+    this.#underway.add(underway, wrong);
+  }
 }

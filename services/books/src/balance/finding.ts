@@ -9,6 +9,29 @@ export interface Finding {
 /** At most so many single cases of one fault are read and named. */
 export const maxNamed = 20;
 
+/** One comparison, made page by page. */
+export class Tally {
+  readonly #say: (count: number) => string;
+  readonly #wrong: string[] = [];
+  #count = 0;
+
+  /** @param say what was looked at, by how many there were */
+  constructor(say: (count: number) => string) {
+    this.#say = say;
+  }
+
+  /** Adds a page: how many were looked at, and what is wrong with them. */
+  add(count: number, wrong: readonly (string | undefined)[]): void {
+    this.#count += count;
+    const sentences = wrong.filter((sentence) => sentence !== undefined);
+    this.#wrong.push(...sentences.slice(0, maxNamed - this.#wrong.length));
+  }
+
+  get finding(): Finding {
+    return { checked: this.#say(this.#count), wrong: this.#wrong };
+  }
+}
+
 /** An order that is over, as orders has it. Amounts are minor units. */
 export interface EndedOrder {
   readonly orderId: string;

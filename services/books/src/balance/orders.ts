@@ -1,65 +1,94 @@
 import type { Ask } from "./ask.ts";
-import { type EndedOrder, type Finding, maxNamed } from "./finding.ts";
-import type { MoneyBalance } from "./money.ts";
-import type { ParcelBalance } from "./parcels.ts";
-import type { StockBalance } from "./stock.ts";
+import { type EndedOrder, type Finding, Tally } from "./finding.ts";
+import type { MoneyOfOrder } from "./money.ts";
+import type { ParcelsByOrder } from "./parcels.ts";
+import type { IdRange } from "./range.ts";
+import type { StockOfOrder } from "./stock.ts";
 
-/** What the other services know, and the orders that were over before they were asked. */
+/** What the other services know of the orders of a range, and those of these that were over before they were asked. */
 export interface Others {
   readonly ended: readonly EndedOrder[];
-  readonly stock: StockBalance;
-  readonly money: MoneyBalance;
-  readonly parcels: ParcelBalance;
+  readonly stock: ReadonlyMap<string, StockOfOrder>;
+  readonly money: ReadonlyMap<string, MoneyOfOrder>;
+  readonly parcels: ParcelsByOrder;
 }
 
 /** Everything that has been set aside, charged or sent must belong to an order, and ended orders must have settled. */
-export async function checkOrders(ask: Ask, others: Others): Promise<Finding[]> {
-  return [
-    await checkOwners(ask, others),
-    checkStockOfEnded(others),
-    checkMoneyOfEnded(others),
-    checkParcelsOfEnded(others),
-  ];
-}
-
-/** Orders are read last: an order is durable before anything is done for it. */
-async function checkOwners(ask: Ask, { stock, money, parcels }: Others): Promise<Finding> {
-  const ids = [...new Set([...stock.byOrder.keys(), ...money.byOrder.keys(), ...parcels.byOrder.keys()])];
-  const rows = await ask<{ id: string }>(
-    "select id from unnest($1::uuid[]) as given(id) where not exists (select from customer_order where order_id = id)",
-    [ids],
+export class OrderComparison {
+  readonly #owners = new Tally((count) => `everything set aside, charged or sent belongs to one of ${count} orders`);
+  readonly #stock = new Tally(
+    (count) => `${count} ended orders have taken the stock of their parcels and hold no other`,
   );
-  return {
-    checked: `everything set aside, charged or sent belongs to one of ${ids.length} orders`,
-    wrong: rows.slice(0, maxNamed).map(({ id }) => `there is no order ${id}, but stock, money or a parcel of it`),
-  };
+  readonly #money = new Tally((count) => `${count} ended orders are charged for what left, and hold no other money`);
+  readonly #parcels = new Tally((count) => `${count} ended orders agree with shipping on every parcel`);
+
+  get findings(): Finding[] {
+    return [this.#owners, this.#stock, this.#money, this.#parcels].map(({ finding }) => finding);
+  }
+
+  /** Compares a range of orders, asking whether they are there last: an order is durable before anything is done for it. */
+  async compare(ask: Ask, others: Others): Promise<void> {
+    const { ended, stock, money, parcels } = others;
+    const ids = [...new Set([...stock.keys(), ...money.keys(), ...parcels.keys()])];
+    const unknown = await ask<{ id: string }>(
+      "select id from unnest($1::uuid[]) as given(id) where not exists (select from customer_order where order_id = id)",
+      [ids],
+    );
+    this.#owners.add(
+      ids.length,
+      unknown.map(({ id }) => `there is no order ${id}, but stock, money or a parcel of it`),
+    );
+    this.#stock.add(
+      ended.length,
+      ended.flatMap((order) => faultsOfStock(order, stock.get(order.orderId))),
+    );
+    this.#money.add(
+      ended.length,
+      ended.map((order) => faultOfMoney(order, money.get(order.orderId))),
+    );
+    this.#parcels.add(
+      ended.length,
+      ended.flatMap((order) => faultsOfParcels(order, parcels.get(order.orderId) ?? new Map())),
+    );
+  }
 }
 
-function named(wrong: readonly (string | undefined)[]): string[] {
-  return wrong.filter((sentence) => sentence !== undefined).slice(0, maxNamed);
+/** The orders of a range that are over. */
+export async function readEnded(ask: Ask, { from, to }: IdRange): Promise<EndedOrder[]> {
+  const rows = await ask<{
+    order_id: string;
+    status: EndedOrder["status"];
+    total: string;
+    shipments: EndedOrder["shipments"];
+    articles: Record<string, number> | null;
+  }>(
+    `select order_id, o.status, o.total::text, o.shipments, l.articles from customer_order o
+      left join (select order_id, json_object_agg(sku, quantity) as articles
+        from (select order_id, sku, sum(quantity)::int as quantity from order_line
+          where order_id between $1 and $2 group by order_id, sku) s
+        group by order_id) l using (order_id)
+    where order_id between $1 and $2 and o.status in ('delivered', 'rejected', 'cancelled', 'failed')`,
+    [from, to],
+  );
+  return rows.map(({ order_id: orderId, status, total, shipments, articles }) => ({
+    orderId,
+    status,
+    total: BigInt(total),
+    shipments,
+    articles: articles ?? {},
+  }));
 }
 
 const hasLeft = (status: string) => ["shipped", "delivered", "lost"].includes(status);
 
-function checkStockOfEnded({ ended, stock }: Others): Finding {
-  const wrong = ended.flatMap((order) => {
-    const own = stock.byOrder.get(order.orderId);
-    const open =
-      own && own.open > 0
-        ? `order ${order.orderId} is ${order.status} and still has ${own.open} articles set aside`
-        : undefined;
-    const from = order.shipments.filter(({ status }) => hasLeft(status)).map(({ locationId }) => locationId);
-    const left = [...(own?.left.keys() ?? [])];
-    const places =
-      left.sort().join() === from.sort().join()
-        ? undefined
-        : `order ${order.orderId} is ${order.status}: stock left from [${left}], parcels from [${from}]`;
-    return [open, places, missingArticles(order, own?.left)];
-  });
-  return {
-    checked: `${ended.length} ended orders have taken the stock of their parcels and hold no other`,
-    wrong: named(wrong),
-  };
+function faultsOfStock(order: EndedOrder, own: StockOfOrder | undefined): (string | undefined)[] {
+  const name = `order ${order.orderId} is ${order.status}`;
+  const open = own && own.open > 0 ? `${name} and still has ${own.open} articles set aside` : undefined;
+  const from = order.shipments.filter(({ status }) => hasLeft(status)).map(({ locationId }) => locationId);
+  const left = [...(own?.left.keys() ?? [])];
+  const isSame = left.sort().join() === from.sort().join();
+  const places = isSame ? undefined : `${name}: stock left from [${left}], parcels from [${from}]`;
+  return [open, places, missingArticles(order, own?.left)];
 }
 
 /** An order whose parcels all left has taken exactly what was ordered. */
@@ -74,47 +103,35 @@ function missingArticles(order: EndedOrder, left: ReadonlyMap<string, ReadonlyMa
   return isSame ? undefined : `order ${order.orderId}: other articles left than were ordered`;
 }
 
-function checkMoneyOfEnded({ ended, money }: Others): Finding {
-  const wrong = ended.map((order) => {
-    const own = money.byOrder.get(order.orderId);
-    const sum = (statuses: string[]) =>
-      order.shipments.reduce(
-        (total, { status, amount }) => (statuses.includes(status) ? total + BigInt(amount) : total),
-        0n,
-      );
-    const captured = sum(["shipped", "delivered", "lost"]);
-    const refunded = sum(["lost"]);
-    const name = `order ${order.orderId} is ${order.status}`;
-    if (own?.undecided) return `${name}, but the gateway has yet to decide something`;
-    if ((own?.held ?? 0n) !== 0n) return `${name} and still holds ${own?.held} of the customer's money`;
-    if ((own?.captured ?? 0n) !== captured)
-      return `${name}: charged ${own?.captured ?? 0}, its parcels cost ${captured}`;
-    if ((own?.refunded ?? 0n) !== refunded)
-      return `${name}: refunded ${own?.refunded ?? 0}, lost parcels cost ${refunded}`;
-    if (order.status === "delivered" && captured > order.total) return `${name}: charged more than its total`;
-    return undefined;
-  });
-  return {
-    checked: `${ended.length} ended orders are charged for what left, and hold no other money`,
-    wrong: named(wrong),
-  };
+function faultOfMoney(order: EndedOrder, own: MoneyOfOrder | undefined): string | undefined {
+  const sum = (statuses: string[]) =>
+    order.shipments.reduce(
+      (total, { status, amount }) => (statuses.includes(status) ? total + BigInt(amount) : total),
+      0n,
+    );
+  const captured = sum(["shipped", "delivered", "lost"]);
+  const refunded = sum(["lost"]);
+  const name = `order ${order.orderId} is ${order.status}`;
+  if (own?.undecided) return `${name}, but the gateway has yet to decide something`;
+  if ((own?.held ?? 0n) !== 0n) return `${name} and still holds ${own?.held} of the customer's money`;
+  if ((own?.captured ?? 0n) !== captured) return `${name}: charged ${own?.captured ?? 0}, its parcels cost ${captured}`;
+  if ((own?.refunded ?? 0n) !== refunded)
+    return `${name}: refunded ${own?.refunded ?? 0}, lost parcels cost ${refunded}`;
+  if (order.status === "delivered" && captured > order.total) return `${name}: charged more than its total`;
+  return undefined;
 }
 
-function checkParcelsOfEnded({ ended, parcels }: Others): Finding {
-  const wrong = ended.flatMap((order) => {
-    const own = parcels.byOrder.get(order.orderId) ?? new Map<string, string>();
-    const ours = new Map(order.shipments.map(({ locationId, status }) => [locationId, status]));
-    const parcelsOfOrder = order.shipments.map(({ locationId, status }) =>
-      hasLeft(status) && own.get(locationId) !== status
-        ? `order ${order.orderId}: its parcel from ${locationId} is ${status}, shipping says ${own.get(locationId) ?? "nothing"}`
-        : undefined,
-    );
-    const unknown = [...own].map(([locationId, status]) =>
-      hasLeft(status) && !hasLeft(ours.get(locationId) ?? "")
-        ? `order ${order.orderId} is ${order.status}, but shipping has sent a parcel from ${locationId}`
-        : undefined,
-    );
-    return [...parcelsOfOrder, ...unknown];
-  });
-  return { checked: `${ended.length} ended orders agree with shipping on every parcel`, wrong: named(wrong) };
+function faultsOfParcels(order: EndedOrder, own: ReadonlyMap<string, string>): (string | undefined)[] {
+  const ours = new Map(order.shipments.map(({ locationId, status }) => [locationId, status]));
+  const known = order.shipments.map(({ locationId, status }) =>
+    hasLeft(status) && own.get(locationId) !== status
+      ? `order ${order.orderId}: its parcel from ${locationId} is ${status}, shipping says ${own.get(locationId) ?? "nothing"}`
+      : undefined,
+  );
+  const unknown = [...own].map(([locationId, status]) =>
+    hasLeft(status) && !hasLeft(ours.get(locationId) ?? "")
+      ? `order ${order.orderId} is ${order.status}, but shipping has sent a parcel from ${locationId}`
+      : undefined,
+  );
+  return [...known, ...unknown];
 }

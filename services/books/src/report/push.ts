@@ -11,7 +11,7 @@ export interface Verification {
   /** Orders that had not come to their end. */
   readonly underway: number;
   /** Where these stand, and for how long. */
-  readonly rests: readonly Omit<Rest, "state">[];
+  readonly rests: readonly Omit<Rest, "state" | "step">[];
   readonly seconds: number;
 }
 

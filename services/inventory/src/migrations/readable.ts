@@ -5,6 +5,6 @@ export const readable: Readable = {
   stock_level: ["sku", "location_id", "on_hand", "reserved"],
   reservation: ["order_id"],
   allocation: ["order_id", "sku", "location_id", "quantity", "status"],
-  stock_movement: ["sku", "location_id", "on_hand_delta", "reserved_delta", "order_id"],
+  stock_movement: ["movement_id", "sku", "location_id", "on_hand_delta", "reserved_delta", "order_id"],
   audit_event: ["order_id", "action", "details"],
 };

@@ -13,6 +13,7 @@ export const readable: Readable = {
     "saga_id",
     "episode_id",
     "last_episode_id",
+    "parked_step",
     "park_time",
   ],
   order_event: ["order_id", "due_time"],
