@@ -168,7 +168,9 @@ if (import.meta.main) {
     else if (check) process.exitCode = (await isReproducible(options)) ? 0 : 1;
     else report(await buildImage(options));
   } catch (error) {
-    console.error((error as Error).message);
+    const { message } = error as Error;
+    // How parseArgs speaks of an option that it does not know.
+    console.error(error instanceof TypeError ? `${message.replace(/\.?$/, ".")} Try --help.` : message);
     process.exitCode = 1;
   }
 }

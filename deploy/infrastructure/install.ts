@@ -123,6 +123,8 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  console.error(error instanceof Error ? error.message : String(error));
+  const message = error instanceof Error ? error.message : String(error);
+  // How parseArgs speaks of an option that it does not know.
+  console.error(error instanceof TypeError ? `${message.replace(/\.?$/, ".")} Try --help.` : message);
   process.exitCode = 1;
 });

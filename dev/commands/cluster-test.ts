@@ -23,6 +23,7 @@ import { uninstallStage } from "../cluster/mesh/uninstall-stage.ts";
 import { versionsStage } from "../cluster/mesh/versions-stage.ts";
 import { stopNode } from "../cluster/node.ts";
 import { StackError } from "../errors.ts";
+import { usageError } from "../terminal/usage.ts";
 import { ToolError, tool } from "../tools/tool.ts";
 
 /** What takes away what could be looked at. */
@@ -203,6 +204,6 @@ try {
   // The last is how parseArgs speaks of an option that it does not know.
   const kinds = [ClusterError, ToolError, StackError, BuilderError, TypeError];
   if (!kinds.some((kind) => error instanceof kind)) throw error;
-  console.error((error as Error).message);
+  console.error((error instanceof TypeError ? usageError(error) : (error as Error)).message);
   process.exitCode = 1;
 }
