@@ -42,6 +42,7 @@ export async function readStates(stack: Stack): Promise<OrderState[]> {
       (select string_agg(kind || ' due ' || to_char(due_time, 'HH24:MI:SS'), ' ') from order_event e
         where e.order_id = o.order_id), saga->>'stage', saga->>'parcels') as rest
     from customer_order o`,
+    patience.eachMs,
   );
   return rows.map(({ id, status, parked, rest }) => ({
     orderId: encodeId(id),
@@ -59,6 +60,7 @@ export async function readProgress(stack: Stack): Promise<Progress> {
     `select status, count(*)::int as count,
       json_object_agg(order_id, ${parkedText}) filter (where parked_step is not null) as parked
     from customer_order group by status order by count desc`,
+    patience.progressMs,
   );
   const parked = rows.flatMap((row) => Object.entries(row.parked ?? {}));
   return {
@@ -68,11 +70,14 @@ export async function readProgress(stack: Stack): Promise<Progress> {
   };
 }
 
-async function ask<R extends pg.QueryResultRow>(stack: Stack, text: string): Promise<R[]> {
+/** How long PostgreSQL may take to answer; each order of a long campaign is read once, in the end. Milliseconds. */
+const patience = { progressMs: 5_000, eachMs: 60_000 };
+
+async function ask<R extends pg.QueryResultRow>(stack: Stack, text: string, timeoutMs: number): Promise<R[]> {
   const client = new pg.Client({
     connectionString: stack.databaseUrl("orders", "postgres"),
     connectionTimeoutMillis: 2_000,
-    query_timeout: 5_000,
+    query_timeout: timeoutMs,
   });
   client.on("error", () => undefined);
   try {
