@@ -51,6 +51,8 @@ export const endWithinMs = 60_000;
 const tellEveryMs = 5_000;
 const lookEveryMs = 1_000;
 const compareEveryMs = 8_000;
+/** While so many orders have not ended, no more come: all of them have to end within a minute of the last fault. */
+const mostUnderWay = 500;
 /** The part of the time in which orders come: the last ones suffer as well. */
 const arrivalsPart = 0.95;
 /** The part of the orders that is placed again in the end. */
@@ -79,7 +81,7 @@ export async function runCampaign(
   const signal = AbortSignal.any([stopping, watch.failed]);
   watch.start();
   try {
-    await Promise.all([crowd.come(wanted, signal), havoc.wreak(faults, signal)]);
+    await Promise.all([crowd.come(wanted, signal, () => watch.underWay >= mostUnderWay), havoc.wreak(faults, signal)]);
     const endedAfterMs = signal.aborted ? undefined : await watch.untilEnded(signal);
     await watch.stop();
     if (signal.aborted) throw new StackError("The campaign was stopped.");
@@ -123,7 +125,7 @@ export class Watch {
   readonly #stopped = new AbortController();
   readonly #failed = new AbortController();
   #loops: Promise<unknown> = Promise.resolve();
-  #progress: Progress = { summary: "none", allEnded: false, parked: new Map() };
+  #progress: Progress = { summary: "none", underWay: 0, parked: new Map() };
   /** The orders that needed an operator, and what for. */
   readonly parked = new Map<string, string>();
   readonly #wrong = new Set<string>();
@@ -133,6 +135,11 @@ export class Watch {
   constructor(stack: Stack, options: WatchOptions) {
     this.#stack = stack;
     this.#options = options;
+  }
+
+  /** Orders that have not ended, when it was looked last. */
+  get underWay(): number {
+    return this.#progress.underWay;
   }
 
   /** What was wrong at any time. */
@@ -167,7 +174,7 @@ export class Watch {
     const ended = async () => {
       if (signal.aborted) throw new StackError("The campaign was stopped.");
       this.#progress = await readProgress(this.#stack);
-      return this.#progress.allEnded;
+      return this.#progress.underWay === 0;
     };
     return (await within(endWithinMs, ended, 250)) ? performance.now() - start : undefined;
   }

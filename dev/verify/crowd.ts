@@ -7,6 +7,9 @@ import type { Wanted } from "./wanted.ts";
 /** How long a caller goes on asking while nobody answers, in milliseconds. */
 const usualPatienceMs = 10 * 60_000;
 
+/** How often somebody who stays away looks again, in milliseconds. */
+const lookEveryMs = 250;
+
 /** What came of one wish. */
 export interface Placed {
   readonly wanted: Wanted;
@@ -29,16 +32,23 @@ export class Crowd {
     this.#patienceMs = patienceMs;
   }
 
-  /** Resolves once everybody is answered, or nobody need be any more. */
-  async come(wanted: readonly Wanted[], signal: AbortSignal): Promise<void> {
+  /**
+   * Resolves once everybody is answered, or nobody need be any more.
+   *
+   * @param isFull whether those who would come now stay away for a while: a machine that is busy with other things must not be
+   * asked for more and more
+   */
+  async come(wanted: readonly Wanted[], signal: AbortSignal, isFull = () => false): Promise<void> {
     const customerId = await this.#shopper.customer("campaign");
     const visits: Promise<void>[] = [];
-    const start = Date.now();
-    let atMs = 0;
+    let nextAt = performance.now();
     for (const each of wanted) {
-      atMs += each.afterMs;
-      await delay(Math.max(0, atMs - (Date.now() - start)), undefined, { signal }).catch(() => undefined);
-      if (signal.aborted) break;
+      nextAt += each.afterMs;
+      while (performance.now() < nextAt || isFull()) {
+        if (isFull()) nextAt = performance.now() + lookEveryMs;
+        await delay(nextAt - performance.now(), undefined, { signal }).catch(() => undefined);
+        if (signal.aborted) return;
+      }
       visits.push(this.#visit(customerId, each).catch((error: unknown) => this.#object(each, error)));
     }
     await Promise.race([Promise.all(visits), fired(signal)]);

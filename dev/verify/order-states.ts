@@ -26,7 +26,7 @@ interface Row {
 export interface Progress {
   /** How many stand how: `12 delivered, 3 rejected`. */
   readonly summary: string;
-  readonly allEnded: boolean;
+  readonly underWay: number;
   /** What the orders that need an operator need one for. */
   readonly parked: ReadonlyMap<string, string>;
 }
@@ -65,7 +65,7 @@ export async function readProgress(stack: Stack): Promise<Progress> {
   const parked = rows.flatMap((row) => Object.entries(row.parked ?? {}));
   return {
     summary: rows.map(({ status, count }) => `${count} ${status}`).join(", ") || "none",
-    allEnded: rows.every(({ status }) => endedStatuses.includes(status)),
+    underWay: rows.reduce((sum, { status, count }) => sum + (endedStatuses.includes(status) ? 0 : count), 0),
     parked: new Map(parked.map(([id, what]) => [encodeId(id), what])),
   };
 }
