@@ -25,6 +25,13 @@ export const shippingConfig = {
   CARRIER_ANSWER_MS: milliseconds.default(1_000),
   /** How long one call to the carrier may take before its outcome counts as unknown. */
   CARRIER_TIMEOUT_MS: milliseconds.default(2_000),
+  /**
+   * A parcel that the carrier has is silent when nobody has reported anything of it for so long: then the carrier is asked. More
+   * than what lies between two reports of an ordinary parcel; two days.
+   */
+  SHIPMENT_SILENT_MS: milliseconds.default(2 * 86_400_000),
+  /** And overdue, an operator's matter, when it has been silent for longer than a parcel can be under way; 21 days. */
+  SHIPMENT_OVERDUE_MS: milliseconds.default(21 * 86_400_000),
   /** How often is looked for what is packed, undecided or untold. */
   SWEEP_MS: milliseconds.min(10).default(200),
   /** How often is measured how long what is due has waited. */

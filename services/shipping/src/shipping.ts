@@ -15,6 +15,7 @@ import { FulfillmentApi } from "./api/fulfillment-api.ts";
 import { ShippingApi } from "./api/shipping-api.ts";
 import { BookingRepository } from "./booking/booking.repository.ts";
 import { Booking, leaseFor } from "./booking/booking.ts";
+import { CarrierCalls } from "./booking/carrier-call.ts";
 import type { ShippingConfig } from "./config.ts";
 import { PackingRepository } from "./packing/packing.repository.ts";
 import { Packing } from "./packing/packing.ts";
@@ -26,6 +27,8 @@ import { type Backlog, ShippingMetrics } from "./shipment/metrics.ts";
 import { ShipmentRepository } from "./shipment/shipment.repository.ts";
 import { Shipments } from "./shipment/shipments.ts";
 import { OutsideWorld } from "./simulators/outside-world.ts";
+import { ShipmentLook } from "./tracking/shipment-look.ts";
+import { type Silence, SilentShipmentRepository } from "./tracking/silent-shipment.repository.ts";
 import { TrackingRepository } from "./tracking/tracking.repository.ts";
 import { Tracking } from "./tracking/tracking.ts";
 
@@ -65,16 +68,19 @@ export async function buildShipping(context: ShippingContext): Promise<ServicePa
     repository: new TrackingRepository(database, metrics.moved),
     onOver: ({ reported }) => (reported ? teller : reporter).nudge(),
   });
+  const silent = new SilentShipmentRepository(database, silenceOf(config));
+  const look = buildLook(context, outside, { metrics, silent, tracking });
   const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
   const audit = new AuditTrail({ service: "shipping", database, registry, logger, config, output });
   const backlog = watchBacklog(context, metrics, async () => {
-    const [due, untold] = await Promise.all([repository.backlog(), news.backlog()]);
+    const [due, untold, lookAge] = await Promise.all([repository.backlog(), news.backlog(), silent.lookAge()]);
+    metrics.lookAge(lookAge);
     return new Map([...due, [newsRelay, untold]]);
   });
   const loops = [packer, reporter, teller, relayOfBooking(context, booking), backlog, audit];
   return {
     services: [
-      register(ShippingService, new ShippingApi({ shipments, tracking, pageTokens })),
+      register(ShippingService, new ShippingApi({ shipments, tracking, look, pageTokens })),
       register(FulfillmentService, new FulfillmentApi(booking, shipments)),
       audit.registration,
     ],
@@ -129,6 +135,23 @@ function buildBooking(context: ShippingContext, { carrier }: OutsideWorld, { met
     onCall: metrics.carrierCall,
     onNews,
   });
+}
+
+function silenceOf({ SHIPMENT_SILENT_MS: silentMs, SHIPMENT_OVERDUE_MS: overdueMs }: ShippingConfig): Silence {
+  return { silentMs, overdueMs };
+}
+
+/** What the look at silent parcels works with, besides the service's own. */
+interface LookParts {
+  readonly metrics: ShippingMetrics;
+  readonly silent: SilentShipmentRepository;
+  readonly tracking: Tracking;
+}
+
+function buildLook({ config, logger }: ShippingContext, { carrier }: OutsideWorld, parts: LookParts): ShipmentLook {
+  const { metrics, silent: repository, tracking } = parts;
+  const calls = new CarrierCalls({ carrier, timeoutMs: config.CARRIER_TIMEOUT_MS, note: metrics.carrierCall });
+  return new ShipmentLook({ repository, calls, tracking, log: logger, onOutcome: metrics.looked });
 }
 
 function relayOfBooking(context: ShippingContext, booking: Booking): Relay {

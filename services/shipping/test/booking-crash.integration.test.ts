@@ -96,6 +96,7 @@ describe("a process that is killed between any two steps", () => {
       name: "simulator",
       find: (key, signal) => world.carrier.find(key, signal),
       cancel: (key, signal) => world.carrier.cancel(key, signal),
+      track: (key, signal) => world.carrier.track(key, signal),
       async book(booking, signal) {
         asked.resolve();
         await gate.promise;
@@ -127,7 +128,9 @@ describe("a process that is killed between any two steps", () => {
     const away = async () => {
       throw new Error("ECONNREFUSED");
     };
-    const booking = world.openBooking({ carrier: { name: "simulator", book: away, find: away, cancel: away } });
+    const booking = world.openBooking({
+      carrier: { name: "simulator", book: away, find: away, cancel: away, track: away },
+    });
     await booking.book(request(shipment, "ship"));
     const pauses: number[] = [];
     for (let round = 0; round < 5; round += 1) {
@@ -196,6 +199,7 @@ function cancelling(carrier: Carrier, cancel: () => Promise<void>, when: "before
     name: carrier.name,
     find: (key, signal) => carrier.find(key, signal),
     cancel: (key, signal) => carrier.cancel(key, signal),
+    track: (key, signal) => carrier.track(key, signal),
     async book(booking, signal) {
       if (when === "before") await cancel();
       const answer = await carrier.book(booking, signal);

@@ -88,6 +88,7 @@ describe("booking with the simulated carrier", () => {
       book: (order, signal) => renumbered(carrier.book(order, signal)),
       find: (key, signal) => renumbered(carrier.find(key, signal)),
       cancel: (key, signal) => renumbered(carrier.cancel(key, signal)),
+      track: (key, signal) => carrier.track(key, signal),
     };
   };
 
@@ -153,7 +154,13 @@ describe("booking with the simulated carrier", () => {
       code: `BAD\u0000${"X".repeat(200)}`,
       message: `\ud800${"no ".repeat(1_000)}`,
     });
-    const carrier: Carrier = { name: "simulator", book: refuse, find: refuse, cancel: refuse };
+    const carrier: Carrier = {
+      name: "simulator",
+      book: refuse,
+      find: refuse,
+      cancel: refuse,
+      track: async () => undefined,
+    };
     await world.openBooking({ carrier }).book(request(shipment, "ship"));
     const { status, failure } = await world.look(shipment.shipmentId);
     assert.deepEqual([status, failure?.code.slice(0, 5), failure?.code.length], ["failed", "BAD?X", 64]);
@@ -308,6 +315,7 @@ function slowed(carrier: Carrier, gate: Promise<void>): Carrier {
     name: carrier.name,
     find: (key, signal) => carrier.find(key, signal),
     cancel: (key, signal) => carrier.cancel(key, signal),
+    track: (key, signal) => carrier.track(key, signal),
     async book(booking, signal) {
       if (booking.locationId === "SLOW") await gate;
       return carrier.book(booking, signal);

@@ -344,6 +344,7 @@ describe("telling orders what becomes of shipments", () => {
       name: "simulator",
       find: (key, signal) => world.carrier.find(key, signal),
       cancel: (key, signal) => world.carrier.cancel(key, signal),
+      track: (key, signal) => world.carrier.track(key, signal),
       async book(order, signal) {
         if (order.key === slow.shipmentId) await gate.promise;
         return world.carrier.book(order, signal);

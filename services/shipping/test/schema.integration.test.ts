@@ -13,6 +13,7 @@ import { SagaReportRepository } from "../src/report/saga-report.repository.ts";
 import { listQuery, type ShipmentFilter } from "../src/shipment/shipment.repository.ts";
 import { CarrierClock } from "../src/simulators/carrier-clock.ts";
 import { WarehouseSimulator } from "../src/simulators/warehouse-simulator.ts";
+import { SilentShipmentRepository } from "../src/tracking/silent-shipment.repository.ts";
 import { at, event, newShipment } from "./examples.ts";
 import { request, World } from "./world.ts";
 
@@ -75,6 +76,8 @@ describe("the shipping database", () => {
       "truncate simulator.packing",
       "create table more ()",
       "drop table shipment",
+      "delete from shipment_look",
+      "insert into shipment_look default values",
     ];
     for (const sql of forbidden) {
       await assert.rejects(world.test.database.query(sql), (error) => sqlStateOf(error) === "42501", sql);
@@ -145,6 +148,11 @@ describe("the shipping database", () => {
     await news.close(untold.map((shipment) => ({ shipment, refusal: "" })));
     await news.backlog();
     await world.bookings.markAwaited([input.orderId]);
+    const silent = new SilentShipmentRepository(database, { silentMs: 0, overdueMs: 0 });
+    await silent.find({ orderId: "", limit: 10 });
+    await silent.find({ orderId: input.orderId, limit: 10 });
+    await silent.noteLook();
+    await silent.lookAge();
     await purgeIdempotencyKeys(database, 60_000);
     const now = Date.now() + 120_000;
     await new CarrierClock({ store: database, report: async () => undefined, now: () => now }).sweep();

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import pg from "pg";
 import { auditOrigin } from "#platform/audit/audit-entry.ts";
 import { quietLogger } from "#testing/logger.ts";
 import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
@@ -86,6 +87,17 @@ export class World implements AsyncDisposable {
     const [shipment] = await this.shipments.find([shipmentId]);
     assert.ok(shipment);
     return shipment;
+  }
+
+  /** Runs statements as a superuser. */
+  async admin(sql: string): Promise<void> {
+    const client = new pg.Client({ connectionString: this.test.adminUrl });
+    await client.connect();
+    try {
+      await client.query(sql);
+    } finally {
+      await client.end();
+    }
   }
 
   /** Lets the time of all claims run out. */

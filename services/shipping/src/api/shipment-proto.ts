@@ -16,6 +16,8 @@ import {
   type CreateShipmentRequest,
   CreateShipmentRequestSchema,
   type ReportTrackingEventRequest,
+  TrackedShipmentSchema,
+  TrackingOutcome,
 } from "#gen/shop/shipping/v1/shipping_service_pb.js";
 import { type Address as AddressProto, AddressSchema } from "#gen/shop/type/v1/address_pb.js";
 import { fingerprint } from "#platform/database/idempotency.ts";
@@ -24,8 +26,9 @@ import type { ShipmentRequest } from "../booking/booking.repository.ts";
 import type { NewShipment } from "../shipment/shipment.repository.ts";
 import type { Address, Shipment, ShipmentStatus, TrackingKind } from "../shipment/shipment.ts";
 import { submission } from "../shipment/shipment-audit.ts";
+import type { TrackedShipment } from "../tracking/shipment-look.ts";
 import type { TrackingReport } from "../tracking/tracking.repository.ts";
-import { withFinalStatus } from "../tracking/tracking-events.ts";
+import { isEventTime, withFinalStatus } from "../tracking/tracking-events.ts";
 
 const statuses: Readonly<Record<ShipmentStatus, ProtoStatus>> = {
   preparing: ProtoStatus.PREPARING,
@@ -146,12 +149,24 @@ export function toReport({ trackingNumber, event }: ReportTrackingEventRequest):
   return { trackingNumber, event: { eventId, kind, place, eventTime: toDate(eventTime) } };
 }
 
-/** The years 1 to 9999, as `google.protobuf.Timestamp` says; the rules of the proto do not look at it. */
-const times = { first: Date.parse("0001-01-01T00:00:00Z"), last: Date.parse("9999-12-31T23:59:59.999Z") };
-
+/** The rules of the proto do not look at it. */
 function toDate(timestamp: Timestamp): Date {
   const date = timestampDate(timestamp);
-  // Asked in this way, an invalid date is refused too.
-  if (date.getTime() >= times.first && date.getTime() <= times.last) return date;
+  if (isEventTime(date)) return date;
   throw new ConnectError("event_time is not between the years 1 and 9999", Code.InvalidArgument);
+}
+
+const trackingOutcomes: Readonly<Record<TrackedShipment["outcome"], TrackingOutcome>> = {
+  unchanged: TrackingOutcome.UNCHANGED,
+  reported: TrackingOutcome.REPORTED,
+  ended: TrackingOutcome.ENDED,
+  overdue: TrackingOutcome.OVERDUE,
+  unknown: TrackingOutcome.UNKNOWN,
+  unanswered: TrackingOutcome.UNANSWERED,
+};
+
+/** What came of asking the carrier about a parcel. */
+export function toTracked({ shipment, outcome }: TrackedShipment) {
+  const { shipmentId, orderId } = shipment;
+  return whole(TrackedShipmentSchema, { shipmentId, orderId, outcome: trackingOutcomes[outcome] });
 }

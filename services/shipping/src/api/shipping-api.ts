@@ -14,19 +14,23 @@ import {
   type ReportTrackingEventRequest,
   ReportTrackingEventResponseSchema,
   type ShippingService,
+  type TrackShipmentsRequest,
+  TrackShipmentsResponseSchema,
 } from "#gen/shop/shipping/v1/shipping_service_pb.js";
 import { answerEach } from "#platform/batch/batch-call.ts";
 import type { Subject } from "#platform/context.ts";
 import type { PageTokens } from "#platform/page-token.ts";
 import { whole } from "#platform/whole.ts";
 import type { Shipments } from "../shipment/shipments.ts";
+import type { ShipmentLook } from "../tracking/shipment-look.ts";
 import type { Tracking } from "../tracking/tracking.ts";
-import { toNewShipment, toProto, toReport, toStatus } from "./shipment-proto.ts";
+import { toNewShipment, toProto, toReport, toStatus, toTracked } from "./shipment-proto.ts";
 
 /** What the API calls. */
 export interface ShippingApiOptions {
   readonly shipments: Shipments;
   readonly tracking: Tracking;
+  readonly look: ShipmentLook;
   readonly pageTokens: PageTokens;
 }
 
@@ -34,11 +38,13 @@ export interface ShippingApiOptions {
 export class ShippingApi implements ServiceImpl<typeof ShippingService> {
   readonly #shipments: Shipments;
   readonly #tracking: Tracking;
+  readonly #look: ShipmentLook;
   readonly #pageTokens: PageTokens;
 
-  constructor({ shipments, tracking, pageTokens }: ShippingApiOptions) {
+  constructor({ shipments, tracking, look, pageTokens }: ShippingApiOptions) {
     this.#shipments = shipments;
     this.#tracking = tracking;
+    this.#look = look;
     this.#pageTokens = pageTokens;
   }
 
@@ -81,6 +87,19 @@ export class ShippingApi implements ServiceImpl<typeof ShippingService> {
   async reportTrackingEvent(request: ReportTrackingEventRequest, { signal }: HandlerContext) {
     const shipment = await this.#tracking.report(toReport(request), { signal });
     return whole(ReportTrackingEventResponseSchema, { shipment: toProto(shipment) });
+  }
+
+  async trackShipments(request: TrackShipmentsRequest, { signal }: HandlerContext) {
+    const { orderId } = request;
+    const { items, nextPageToken } = await this.#pageTokens.page(request, {
+      filter: { method: "TrackShipments", orderId },
+      place: (cursor) => (typeof cursor === "string" ? cursor : undefined),
+      read: ({ after, limit }) => this.#look.find({ orderId, after, limit }),
+      cursorOf: ({ shipment }) => shipment.shipmentId,
+    });
+    const tracked = await this.#look.look(items, signal);
+    if (orderId === "" && nextPageToken === "") await this.#look.over(tracked);
+    return whole(TrackShipmentsResponseSchema, { shipments: tracked.map(toTracked), nextPageToken });
   }
 }
 

@@ -1,17 +1,20 @@
 import { SpanKind } from "@opentelemetry/api";
 import { endSpan, startSpan, underSpan } from "#platform/trace/spans.ts";
 import { orAbort } from "#platform/wait.ts";
-import type { Shipment } from "../shipment/shipment.ts";
+import type { Shipment, TrackingEvent } from "../shipment/shipment.ts";
 import type { BookingState, Carrier } from "./carrier.ts";
 
 /** What is asked of the carrier; `find` only asks. */
 export type Question = "book" | "cancel" | "find";
 
+/** What is asked, as it is measured. */
+type Call = Question | "track";
+
 /** How a call ended: with the carrier's answer, or without one. */
-type Outcome = BookingState["kind"] | "failed";
+type Outcome = BookingState["kind"] | "tracked" | "failed";
 
 /** Notes how long one call took, in seconds. */
-export type NoteCarrierCall = (call: Question, outcome: Outcome, seconds: number) => void;
+export type NoteCarrierCall = (call: Call, outcome: Outcome, seconds: number) => void;
 
 /** What the calls work with. */
 export interface CarrierCallOptions {
@@ -19,6 +22,14 @@ export interface CarrierCallOptions {
   /** How long one call may take before its outcome counts as unknown, in milliseconds. */
   readonly timeoutMs: number;
   readonly note: NoteCarrierCall | undefined;
+}
+
+/** One call. */
+interface CarrierWork<T> {
+  readonly work: (signal: AbortSignal) => Promise<T>;
+  /** By when there has to be an answer, however long one may take. */
+  readonly end: AbortSignal;
+  readonly outcomeOf: (answer: T) => Outcome;
 }
 
 /** Calls the carrier about shipments: each call in a span of its own, measured, and no longer than it may take. */
@@ -39,9 +50,7 @@ export class CarrierCalls {
     const { carrier } = this.#options;
     const { shipmentId: key, locationId, address } = shipment;
     const call = (asked: Question, work: (signal: AbortSignal) => Promise<BookingState>) =>
-      this.#measure(asked, shipment, () =>
-        orAbort(work, AbortSignal.any([end, AbortSignal.timeout(this.#options.timeoutMs)])),
-      );
+      this.#call(asked, shipment, { work, end, outcomeOf: ({ kind }) => kind });
     if (question === "cancel") return call("cancel", (signal) => carrier.cancel(key, signal));
     if (question === "find") return call("find", (signal) => carrier.find(key, signal));
     if (!address) throw new Error(`shipment ${key} has no address`);
@@ -54,11 +63,26 @@ export class CarrierCalls {
     }
   }
 
-  async #measure(
-    question: Question,
+  /**
+   * Asks the carrier what it has to tell of a parcel's way; undefined when it has no such parcel.
+   *
+   * @param end by when there has to be an answer, however long one may take
+   * @throws when there is none
+   */
+  track(shipment: Shipment, end: AbortSignal): Promise<readonly TrackingEvent[] | undefined> {
+    return this.#call("track", shipment, {
+      work: (signal) => this.#options.carrier.track(shipment.shipmentId, signal),
+      end,
+      outcomeOf: (events) => (events ? "tracked" : "unknown"),
+    });
+  }
+
+  async #call<T>(
+    question: Call,
     { shipmentId, orderId }: Shipment,
-    work: () => Promise<BookingState>,
-  ): Promise<BookingState> {
+    { work, end: limit, outcomeOf }: CarrierWork<T>,
+  ): Promise<T> {
+    const signal = AbortSignal.any([limit, AbortSignal.timeout(this.#options.timeoutMs)]);
     const attributes = { "peer.service": "carrier", "shipment.id": shipmentId, "order.id": orderId };
     const span = startSpan(`carrier ${question}`, { kind: SpanKind.CLIENT, attributes });
     const begin = performance.now();
@@ -68,8 +92,8 @@ export class CarrierCalls {
       endSpan(span, error);
     };
     try {
-      const answer = await underSpan(span, work);
-      end(answer.kind);
+      const answer = await underSpan(span, () => orAbort(work, signal));
+      end(outcomeOf(answer));
       return answer;
     } catch (error) {
       end("failed", error);

@@ -1,4 +1,4 @@
-import type { Address } from "../shipment/shipment.ts";
+import type { Address, TrackingEvent } from "../shipment/shipment.ts";
 
 /** What a carrier is asked to take. */
 export interface BookingOrder {
@@ -33,4 +33,9 @@ export interface Carrier {
    * collected already, which cannot be taken back.
    */
   cancel(key: string, signal: AbortSignal): Promise<BookingState>;
+  /**
+   * Everything that the carrier has to tell of a parcel's way, in any order, under the ids that its reports have; empty while
+   * nothing has happened to it. Undefined when it has no such parcel: it never saw the key, called it off, or has forgotten it.
+   */
+  track(key: string, signal: AbortSignal): Promise<readonly TrackingEvent[] | undefined>;
 }

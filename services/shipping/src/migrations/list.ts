@@ -5,6 +5,7 @@ import { KeepTrace } from "./0003-trace.ts";
 import { Audit } from "./0004-audit.ts";
 import { TellOrders } from "./0005-news.ts";
 import { IndexNews } from "./0006-news-index.ts";
+import { LookAfterSilent } from "./0007-look.ts";
 
 /** Everything that has happened to the schema, oldest first. */
 export const migrations: MigrationsList = [
@@ -14,4 +15,5 @@ export const migrations: MigrationsList = [
   { name: "0004-audit", class: Audit },
   { name: "0005-news", class: TellOrders },
   { name: "0006-news-index", class: IndexNews },
+  { name: "0007-look", class: LookAfterSilent },
 ];

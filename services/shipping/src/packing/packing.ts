@@ -23,6 +23,8 @@ const batchSize = 256;
 const maxQuestions = 24;
 /** The shortest and the longest pause before the warehouse is asked again about such a shipment, in milliseconds. */
 const pauses = { shortest: 1_000, longest: 60_000 };
+/** Whatever the warehouse says: a shipment that it has put off for ever would be forgotten. A day, in milliseconds. */
+const longestPacking = 86_400_000;
 
 /** A shipment and what the warehouse is told about it. */
 interface Asked {
@@ -105,7 +107,7 @@ export class Packing {
 
   #report(shipment: Shipment, answer: Answer): PackingReport {
     if (answer === undefined) return { shipment, state: { kind: "packing", askAgainMs: 0 } };
-    if (!(answer instanceof Error)) return { shipment, state: answer };
+    if (!(answer instanceof Error)) return { shipment, state: bounded(answer) };
     const askAgainMs = pauseFor(shipment);
     const fields = { "shipment.id": shipment.shipmentId, "order.id": shipment.orderId, err: answer };
     this.#options.log.warn("the warehouse fails for a shipment and will be asked again", fields);
@@ -117,6 +119,12 @@ export class Packing {
 function toAsked(shipment: Shipment): Asked[] {
   const { shipmentId, locationId, lines, address } = shipment;
   return address ? [{ shipment, order: { shipmentId, locationId, lines, address } }] : [];
+}
+
+function bounded(state: PackingState): PackingState {
+  if (state.kind !== "packing") return state;
+  const askAgainMs = Number.isNaN(state.askAgainMs) ? pauses.shortest : Math.min(longestPacking, state.askAgainMs);
+  return { ...state, askAgainMs };
 }
 
 /** The older it is, the less often is asked: a quarter of its age. */

@@ -18,12 +18,19 @@ const newsOutcomes = ["told", "refused", "failed"] as const;
 /** How the telling of one piece of news ended: orders has it, orders never takes it, or it is told again. */
 export type NewsOutcome = (typeof newsOutcomes)[number];
 
+const lookOutcomes = ["unchanged", "reported", "ended", "overdue", "unknown", "unanswered"] as const;
+
+/** What came of asking the carrier about a parcel of which nobody reported anything; see `TrackingOutcome` in the contract. */
+export type LookOutcome = (typeof lookOutcomes)[number];
+
 /** What the shipping service measures. */
 export class ShippingMetrics {
   readonly #seconds: Histogram<"outcome">;
   readonly #shipments: Counter<"status">;
   readonly #carrier: Histogram<"call" | "outcome">;
   readonly #news: Counter<"news" | "outcome">;
+  readonly #looks: Counter<"outcome">;
+  readonly #lookAge: Gauge;
   readonly #lag: Gauge<"relay">;
 
   constructor(registry: Registry) {
@@ -59,6 +66,7 @@ export class ShippingMetrics {
     for (const news of newsKinds) {
       for (const outcome of newsOutcomes) this.#news.inc({ news: news.toUpperCase(), outcome }, 0);
     }
+    [this.#looks, this.#lookAge] = lookMetrics(registers);
     this.#lag = new Gauge({
       name: "shipping_relay_lag_seconds",
       help: "How long the oldest shipment waits that is due to be packed, booked or told to its saga, or of which orders has not heard; 0 when none does.",
@@ -87,10 +95,36 @@ export class ShippingMetrics {
     this.#news.inc({ news: news.toUpperCase(), outcome });
   };
 
+  /** Notes what came of asking the carrier about a parcel of which nobody reported anything. */
+  readonly looked = (outcome: LookOutcome): void => {
+    this.#looks.inc({ outcome });
+  };
+
+  /** Notes how long ago, in seconds, the carrier was asked about all of them. */
+  lookAge(seconds: number): void {
+    this.#lookAge.set(seconds);
+  }
+
   /** Notes how much is left to do. */
   backlog(waits: Backlog): void {
     for (const [relay, seconds] of waits) this.#lag.set({ relay }, seconds);
   }
+}
+
+function lookMetrics(registers: Registry[]): [Counter<"outcome">, Gauge] {
+  const looks = new Counter({
+    name: "shipping_looks_total",
+    help: "Parcels that the carrier was asked about because nobody reported anything, or an operator wanted to know, by what came of it.",
+    labelNames: ["outcome"],
+    registers,
+  });
+  for (const outcome of lookOutcomes) looks.inc({ outcome }, 0);
+  const age = new Gauge({
+    name: "shipping_look_age_seconds",
+    help: "Time since the carrier was asked about all silent parcels, and answered.",
+    registers,
+  });
+  return [looks, age];
 }
 
 /** Whether the time until a status is of interest. */

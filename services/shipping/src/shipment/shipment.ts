@@ -43,8 +43,11 @@ export interface Address {
   readonly country: string;
 }
 
+/** Everything that a carrier reports. */
+export const trackingKinds = ["picked_up", "in_transit", "out_for_delivery", "delivered", "lost"] as const;
+
 /** What a carrier reports. */
-export type TrackingKind = "picked_up" | "in_transit" | "out_for_delivery" | "delivered" | "lost";
+export type TrackingKind = (typeof trackingKinds)[number];
 
 /** One report of the carrier. */
 export interface TrackingEvent {

@@ -12,6 +12,10 @@ export interface Behaviour {
   readonly slow?: boolean;
   /** The parcel is lost on its way. */
   readonly lost?: boolean;
+  /** None of the carrier's reports on it ever arrives. */
+  readonly unreported?: boolean;
+  /** Besides, the carrier does not know it any more when it is asked. */
+  readonly forgotten?: boolean;
 }
 
 /**
@@ -25,6 +29,8 @@ export interface Behaviour {
  * | `SIM-ERROR` | the carrier fails twice (503), the second time after it booked | SHIPPED, after it was asked for |
  * | `SIM-SLOW` | the carrier answers after `CARRIER_SLOW_MS`; the call comes back pending | SHIPPED, later |
  * | `SIM-LOST` | the carrier loses it on its way | LOST instead of DELIVERED |
+ * | `SIM-UNREPORTED` | it is delivered, but none of the carrier's reports arrives | DELIVERED, once the carrier is asked |
+ * | `SIM-FORGOTTEN` | the carrier reports nothing, and knows nothing of it when it is asked | SHIPPED, until somebody finds out |
  */
 const byPostalCode: Readonly<Record<string, Behaviour>> = {
   "SIM-UNPACKABLE": { unpackable: "TOO_LARGE" },
@@ -33,6 +39,8 @@ const byPostalCode: Readonly<Record<string, Behaviour>> = {
   "SIM-ERROR": { fails: true },
   "SIM-SLOW": { slow: true },
   "SIM-LOST": { lost: true },
+  "SIM-UNREPORTED": { unreported: true },
+  "SIM-FORGOTTEN": { unreported: true, forgotten: true },
 };
 
 /** The behaviour for an address and a stock location; a location in `refusedLocations` is refused whatever the address. */

@@ -1,7 +1,7 @@
 import type { Queryable } from "#platform/database/transaction.ts";
-import type { TrackingEvent, TrackingKind } from "../shipment/shipment.ts";
 import type { TrackingReport } from "../tracking/tracking.repository.ts";
-import { CarrierStore, type DueParcel, type ParcelRow } from "./carrier-store.ts";
+import { CarrierStore, type TimedParcel } from "./carrier-store.ts";
+import { eventOf, timeOf } from "./journey.ts";
 
 /** What the clock works with. */
 export interface CarrierClockOptions {
@@ -16,14 +16,6 @@ export interface CarrierClockOptions {
 const batchSize = 256;
 /** How long a claimed parcel is left alone, in milliseconds. */
 const leaseMs = 5_000;
-/** What is reported in each quarter of the way, and where. */
-const journey: readonly { kind: TrackingKind; place: string }[] = [
-  { kind: "picked_up", place: "Warehouse dock" },
-  { kind: "in_transit", place: "Sorting centre" },
-  { kind: "out_for_delivery", place: "Local depot" },
-  { kind: "delivered", place: "At the door" },
-];
-const lostJourney: typeof journey = [...journey.slice(0, 2), { kind: "lost", place: "Sorting centre" }];
 
 /** Moves the simulated carrier's parcels: what time has brought about is reported, a parcel's stages in a row. */
 export class CarrierClock {
@@ -54,7 +46,7 @@ export class CarrierClock {
   }
 
   /** The stage after those that were reported; undefined when a report was not taken. */
-  async #reportDue(parcel: DueParcel): Promise<number | undefined> {
+  async #reportDue(parcel: TimedParcel): Promise<number | undefined> {
     let stage = parcel.stage;
     const reports: Promise<unknown>[] = [];
     for (let due = timeOf(parcel, stage); due && due <= parcel.now; due = timeOf(parcel, stage)) {
@@ -65,18 +57,4 @@ export class CarrierClock {
     const outcomes = await Promise.allSettled(reports);
     return outcomes.every((outcome) => outcome.status === "fulfilled") ? stage : undefined;
   }
-}
-
-function journeyOf(parcel: ParcelRow): typeof journey {
-  return parcel.lost ? lostJourney : journey;
-}
-
-function timeOf(parcel: ParcelRow, stage: number): Date | null {
-  if (stage >= journeyOf(parcel).length) return null;
-  return new Date(parcel.bookTime.getTime() + Math.floor((parcel.transitMs * (stage + 1)) / journey.length));
-}
-
-function eventOf(parcel: ParcelRow, stage: number, eventTime: Date): TrackingEvent | undefined {
-  const step = journeyOf(parcel)[stage];
-  return step && { ...step, eventId: `${parcel.trackingNumber}-${stage + 1}`, eventTime };
 }

@@ -4,8 +4,10 @@ import type { Queryable } from "#platform/database/transaction.ts";
 import { newId } from "#platform/id.ts";
 import { fired } from "#platform/wait.ts";
 import type { BookingOrder, BookingState, Carrier } from "../booking/carrier.ts";
+import type { TrackingEvent } from "../shipment/shipment.ts";
 import { type Behaviour, behaviourOf } from "./behaviour.ts";
-import { CarrierStore, type NewParcel, type ParcelRow } from "./carrier-store.ts";
+import { CarrierStore, type NewParcel, type ParcelRow, type TimedParcel } from "./carrier-store.ts";
+import { eventsUntil } from "./journey.ts";
 
 /** What the simulated carrier works with. Durations are milliseconds. */
 export interface CarrierSimulatorOptions {
@@ -33,7 +35,7 @@ export class CarrierSimulator implements Carrier {
   readonly name = "simulator";
   readonly #options: CarrierSimulatorOptions;
   readonly #bookings: Batcher<NewParcel, ParcelRow>;
-  readonly #questions: Batcher<string, ParcelRow | undefined>;
+  readonly #questions: Batcher<string, TimedParcel | undefined>;
   readonly #cancellations: Batcher<string, ParcelRow>;
 
   constructor(options: CarrierSimulatorOptions) {
@@ -45,7 +47,7 @@ export class CarrierSimulator implements Carrier {
       keyOf: (parcel) => parcel.key,
       run: (parcels) => store.book(parcels, now()),
     });
-    this.#questions = new Batcher({ name: "simulator.find", run: (keys) => store.find(keys) });
+    this.#questions = new Batcher({ name: "simulator.find", run: (keys) => store.find(keys, now()) });
     this.#cancellations = new Batcher({
       name: "simulator.cancel",
       keyOf: (key) => key,
@@ -71,12 +73,17 @@ export class CarrierSimulator implements Carrier {
     return stateOf(await this.#cancellations.submit(key, { signal }));
   }
 
+  async track(key: string, signal: AbortSignal): Promise<readonly TrackingEvent[] | undefined> {
+    const row = await this.#questions.submit(key, { signal });
+    return row?.state === "booked" && !row.forgotten ? eventsUntil(row, row.now) : undefined;
+  }
+
   #parcel(key: string, behaviour: Behaviour): NewParcel {
     const outcome = behaviour.refusal === undefined ? "booked" : "refused";
-    const { lost = false, refusal = "" } = behaviour;
+    const { lost = false, unreported = false, forgotten = false, refusal = "" } = behaviour;
     const first = behaviour.fails ? "unknown" : outcome;
     const transit = this.#options.transitMs;
-    return { key, first, later: outcome, tracking: `SIM${newId()}`, refusal, lost, transit };
+    return { key, first, later: outcome, tracking: `SIM${newId()}`, refusal, lost, unreported, forgotten, transit };
   }
 
   #wait(ms: number, signal: AbortSignal): Promise<unknown> {

@@ -12,14 +12,17 @@ export interface ParcelRow {
   readonly trackingNumber: string;
   readonly refusal: string;
   readonly lost: boolean;
+  /** Its reports never arrive. */
+  readonly unreported: boolean;
+  readonly forgotten: boolean;
   readonly transitMs: number;
   readonly bookTime: Date;
   /** How many reports were taken. */
   readonly stage: number;
 }
 
-/** A parcel with something to report, and what time it is. */
-export interface DueParcel extends ParcelRow {
+/** A parcel, and what time it is. */
+export interface TimedParcel extends ParcelRow {
   readonly now: Date;
 }
 
@@ -33,6 +36,8 @@ export interface NewParcel {
   readonly tracking: string;
   readonly refusal: string;
   readonly lost: boolean;
+  readonly unreported: boolean;
+  readonly forgotten: boolean;
   readonly transit: number;
 }
 
@@ -52,6 +57,8 @@ const parcelColumns = selectList<ParcelRow>({
   trackingNumber: true,
   refusal: true,
   lost: true,
+  unreported: true,
+  forgotten: true,
   transitMs: true,
   bookTime: true,
   stage: true,
@@ -63,6 +70,8 @@ const bookedColumns = writtenColumns<NewParcel>({
   tracking: "text",
   refusal: "text",
   lost: "boolean",
+  unreported: "boolean",
+  forgotten: "boolean",
   transit: "int4",
 });
 const advancedColumns = writtenColumns<AdvancedParcel>({ key: "text", stage: "int4", next: "timestamptz" });
@@ -77,22 +86,24 @@ const collection = "transit_ms / 4 * interval '1 millisecond'";
 
 const book: SqlText = {
   name: "simulator_book",
-  text: `insert into simulator.booking as b (key, state, calls, tracking_number, refusal, lost, transit_ms, book_time, next_time)
-    select n.key, n.first, 1, n.tracking, n.refusal, n.lost, n.transit, ${timeOr("$2")},
-      case when n.first = 'booked' then ${timeOr("$2")} + n.transit / 4 * interval '1 millisecond' end
+  text: `insert into simulator.booking as b (key, state, calls, tracking_number, refusal, lost, unreported, forgotten,
+      transit_ms, book_time, next_time)
+    select n.key, n.first, 1, n.tracking, n.refusal, n.lost, n.unreported, n.forgotten, n.transit, ${timeOr("$2")},
+      case when n.first = 'booked' and not n.unreported
+        then ${timeOr("$2")} + n.transit / 4 * interval '1 millisecond' end
     from jsonb_to_recordset($1::jsonb) as n(${bookedColumns.typed})
     order by n.key
     on conflict (key) do update set calls = b.calls + 1,
       state = case when b.state = 'unknown' then $3::jsonb ->> b.key else b.state end,
       book_time = case when b.state = 'unknown' then excluded.book_time else b.book_time end,
-      next_time = case when b.state = 'unknown' and $3::jsonb ->> b.key = 'booked'
+      next_time = case when b.state = 'unknown' and $3::jsonb ->> b.key = 'booked' and not b.unreported
         then excluded.book_time + b.${collection} else b.next_time end
     returning ${parcelColumns}`,
 };
 
 const find: SqlText = {
   name: "simulator_find",
-  text: `select ${parcelColumns} from simulator.booking where key = any($1::text[])`,
+  text: `select ${parcelColumns}, ${timeOr("$2")} as now from simulator.booking where key = any($1::text[])`,
 };
 
 /** A key that was never seen is refused from then on; a parcel that is collected stays booked. */
@@ -145,8 +156,8 @@ export class CarrierStore {
   }
 
   /** What is known under keys, in the same order. */
-  async find(keys: readonly string[]): Promise<(ParcelRow | undefined)[]> {
-    return sortedBy(keys, await this.#store.query<ParcelRow>(find, [keys]));
+  async find(keys: readonly string[], now?: Date): Promise<(TimedParcel | undefined)[]> {
+    return sortedBy(keys, await this.#store.query<TimedParcel>(find, [keys, now]));
   }
 
   /** Calls off what is not collected yet; each key once in a batch. */
@@ -155,8 +166,8 @@ export class CarrierStore {
   }
 
   /** Parcels with something to report; nobody else gets them for the time of the lease (milliseconds). */
-  claimDue(now: Date | undefined, options: { leaseMs: number; limit: number }): Promise<DueParcel[]> {
-    return this.#store.query<DueParcel>(claimDue, [now, options.leaseMs, options.limit]);
+  claimDue(now: Date | undefined, options: { leaseMs: number; limit: number }): Promise<TimedParcel[]> {
+    return this.#store.query<TimedParcel>(claimDue, [now, options.leaseMs, options.limit]);
   }
 
   /** The reports before `stage` were taken; the next one is due at `next`, or there is none. */
@@ -170,7 +181,7 @@ export class CarrierStore {
   }
 }
 
-function sortedBy(keys: readonly string[], rows: readonly ParcelRow[]): (ParcelRow | undefined)[] {
+function sortedBy<P extends ParcelRow>(keys: readonly string[], rows: readonly P[]): (P | undefined)[] {
   const byKey = new Map(rows.map((row) => [row.key, row]));
   return keys.map((key) => byKey.get(key));
 }

@@ -5,7 +5,21 @@ import {
   type ShipmentStatus,
   type TrackingEvent,
   type TrackingKind,
+  trackingKinds,
 } from "../shipment/shipment.ts";
+
+/** The years 1 to 9999, as `google.protobuf.Timestamp` says. */
+const times = { first: Date.parse("0001-01-01T00:00:00Z"), last: Date.parse("9999-12-31T23:59:59.999Z") };
+
+/** Whether something can have happened then; an invalid date is none. */
+export function isEventTime(date: Date): boolean {
+  return date.getTime() >= times.first && date.getTime() <= times.last;
+}
+
+/** Whether it could have been reported: the carrier says what happened and when, under an id. */
+export function isReportable({ eventId, kind, eventTime }: TrackingEvent): boolean {
+  return eventId !== "" && trackingKinds.includes(kind) && isEventTime(eventTime);
+}
 
 /** What a report makes of a shipment; a stage on the way changes nothing. */
 const endings: Partial<Record<TrackingKind, ShipmentStatus>> = { delivered: "delivered", lost: "lost" };

@@ -1,6 +1,7 @@
 import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from "@temporalio/client";
 import { SagaErrorReason } from "#gen/shop/sagas/v1/saga_error_reason_pb.js";
 import { EpisodeState } from "#gen/shop/sagas/v1/saga_service_pb.js";
+import { inParallel } from "#platform/parallel.ts";
 import type { carryOrders } from "../workflows/carry-orders.ts";
 import type { EpisodeOptions } from "../workflows/engine/options.ts";
 import { customerIdsAttribute, orderIdsAttribute } from "../workflows/engine/search-attributes.ts";
@@ -8,7 +9,6 @@ import { cancelOrder } from "../workflows/messages.ts";
 import type { CarriedOrder, CarryOrdersInput, OrderFault } from "../workflows/order-state.ts";
 import { readFaults } from "./episode-faults.ts";
 import { SagaError } from "./errors.ts";
-import { inParallel } from "./parallel.ts";
 import type { TemporalCalls } from "./temporal-calls.ts";
 
 /** The largest input that Temporal takes is 2 MiB. */

@@ -25,13 +25,13 @@ import {
 } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { withSubject } from "#platform/context.ts";
 import { defaultPageSize, type PageTokens } from "#platform/page-token.ts";
+import { inParallel } from "#platform/parallel.ts";
 import { whole } from "#platform/whole.ts";
 import type { SagaMetrics } from "../activities/metrics.ts";
 import { toCarriedOrder } from "./episode-proto.ts";
 import type { Episodes } from "./episodes.ts";
 import type { LegacySagas } from "./legacy-sagas.ts";
 import type { OrderRows } from "./order-rows.ts";
-import { inParallel } from "./parallel.ts";
 import { toParkedStep, toSaga, toSagaOrder } from "./saga-proto.ts";
 
 /** Workflows that are asked at the same time for their parked steps. */

@@ -9,10 +9,10 @@ import {
 import { answerEach } from "#platform/batch/batch-call.ts";
 import { withSubject } from "#platform/context.ts";
 import type { Logger } from "#platform/log/logger.ts";
+import { inParallel } from "#platform/parallel.ts";
 import { whole } from "#platform/whole.ts";
 import type { ParcelReportEntry } from "../workflows/legacy/messages.ts";
 import type { LegacySagas } from "./legacy-sagas.ts";
-import { inParallel } from "./parallel.ts";
 
 /** Workflows that are told at the same time. */
 const signalsAtOnce = 32;

@@ -2,7 +2,7 @@
 // @generated from file shop/shipping/v1/shipping_service.proto (package shop.shipping.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Shipment, ShipmentLine, ShipmentStatus, TrackingEvent } from "./shipment_pb.js";
 import type { Address } from "../../type/v1/address_pb.js";
@@ -419,6 +419,163 @@ export declare type ReportTrackingEventResponse = Message<"shop.shipping.v1.Repo
 export declare const ReportTrackingEventResponseSchema: GenMessage<ReportTrackingEventResponse>;
 
 /**
+ * Which parcels to ask the carrier about.
+ *
+ * @generated from message shop.shipping.v1.TrackShipmentsRequest
+ */
+export declare type TrackShipmentsRequest = Message<"shop.shipping.v1.TrackShipmentsRequest"> & {
+  /**
+   * Only this order's, whatever was reported of them last; empty: all that have been silent for `SHIPMENT_SILENT_MS`.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * At most this many, 1 to 200; 0 means 50.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * From the page before; empty for the first.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message shop.shipping.v1.TrackShipmentsRequest.
+ * Use `create(TrackShipmentsRequestSchema)` to create a new message.
+ */
+export declare const TrackShipmentsRequestSchema: GenMessage<TrackShipmentsRequest>;
+
+/**
+ * What the carrier said of a page of parcels.
+ *
+ * @generated from message shop.shipping.v1.TrackShipmentsResponse
+ */
+export declare type TrackShipmentsResponse = Message<"shop.shipping.v1.TrackShipmentsResponse"> & {
+  /**
+   * The parcels that it was asked about, the oldest first.
+   *
+   * @generated from field: repeated shop.shipping.v1.TrackedShipment shipments = 1;
+   */
+  shipments: TrackedShipment[];
+
+  /**
+   * For the next page; empty when there is none.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message shop.shipping.v1.TrackShipmentsResponse.
+ * Use `create(TrackShipmentsResponseSchema)` to create a new message.
+ */
+export declare const TrackShipmentsResponseSchema: GenMessage<TrackShipmentsResponse>;
+
+/**
+ * One parcel that the carrier was asked about.
+ *
+ * @generated from message shop.shipping.v1.TrackedShipment
+ */
+export declare type TrackedShipment = Message<"shop.shipping.v1.TrackedShipment"> & {
+  /**
+   * The shipment.
+   *
+   * @generated from field: string shipment_id = 1;
+   */
+  shipmentId: string;
+
+  /**
+   * Its order.
+   *
+   * @generated from field: string order_id = 2;
+   */
+  orderId: string;
+
+  /**
+   * What came of it.
+   *
+   * @generated from field: shop.shipping.v1.TrackingOutcome outcome = 3;
+   */
+  outcome: TrackingOutcome;
+};
+
+/**
+ * Describes the message shop.shipping.v1.TrackedShipment.
+ * Use `create(TrackedShipmentSchema)` to create a new message.
+ */
+export declare const TrackedShipmentSchema: GenMessage<TrackedShipment>;
+
+/**
+ * What came of asking the carrier about a parcel.
+ *
+ * @generated from enum shop.shipping.v1.TrackingOutcome
+ */
+export enum TrackingOutcome {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: TRACKING_OUTCOME_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The carrier knows nothing that was not reported.
+   *
+   * @generated from enum value: TRACKING_OUTCOME_UNCHANGED = 1;
+   */
+  UNCHANGED = 1,
+
+  /**
+   * It knows more than was reported; the parcel is still on its way.
+   *
+   * @generated from enum value: TRACKING_OUTCOME_REPORTED = 2;
+   */
+  REPORTED = 2,
+
+  /**
+   * By what it knows the parcel has arrived, or is lost.
+   *
+   * @generated from enum value: TRACKING_OUTCOME_ENDED = 3;
+   */
+  ENDED = 3,
+
+  /**
+   * The carrier knows nothing that was not reported, and nobody has reported anything for `SHIPMENT_OVERDUE_MS`, longer than a
+   * parcel can be under way: an operator has to find out.
+   *
+   * @generated from enum value: TRACKING_OUTCOME_OVERDUE = 4;
+   */
+  OVERDUE = 4,
+
+  /**
+   * The carrier has no such parcel any more, though it has taken it: an operator has to find out.
+   *
+   * @generated from enum value: TRACKING_OUTCOME_UNKNOWN = 5;
+   */
+  UNKNOWN = 5,
+
+  /**
+   * The carrier gave no answer that can be used; it is asked again at the next time.
+   *
+   * @generated from enum value: TRACKING_OUTCOME_UNANSWERED = 6;
+   */
+  UNANSWERED = 6,
+}
+
+/**
+ * Describes the enum shop.shipping.v1.TrackingOutcome.
+ */
+export declare const TrackingOutcomeSchema: GenEnum<TrackingOutcome>;
+
+/**
  * Packs and tracks parcels.
  *
  * @generated from service shop.shipping.v1.ShippingService
@@ -488,6 +645,20 @@ export declare const ShippingService: GenService<{
     methodKind: "unary";
     input: typeof ReportTrackingEventRequestSchema;
     output: typeof ReportTrackingEventResponseSchema;
+  },
+  /**
+   * Asks the carrier what became of parcels that it has and of which nobody has reported anything for long, and takes what it
+   * says as ReportTrackingEvent would: a report that was lost is made up for, and one that comes late has no second effect.
+   * The worker calls it once a day for all of them; an operator may at any time, for all or for those of one order.
+   *
+   * Each parcel has its own outcome; a carrier that is slow or away makes it UNANSWERED.
+   *
+   * @generated from rpc shop.shipping.v1.ShippingService.TrackShipments
+   */
+  trackShipments: {
+    methodKind: "unary";
+    input: typeof TrackShipmentsRequestSchema;
+    output: typeof TrackShipmentsResponseSchema;
   },
 }>;
 
