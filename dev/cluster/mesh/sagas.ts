@@ -44,7 +44,8 @@ export class Sagas {
   }
 
   #of(version: string): string {
-    return `TemporalWorkerDeploymentVersion="${this.#deployment}:${version}"`;
+    // The daily look at silent parcels is no saga: it goes on with the version that is current.
+    return `TemporalWorkerDeploymentVersion="${this.#deployment}:${version}" AND WorkflowType!="lookAfterShipments"`;
   }
 
   async #list(query: string): Promise<string[]> {

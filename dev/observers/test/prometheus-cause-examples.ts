@@ -75,6 +75,24 @@ const standingStill: readonly Example[] = [
     summary: "Orders refused news of parcels (PACKED) in ten minutes: 10 (shop)",
   },
   {
+    alert: "ShipmentLookOverdue",
+    at: "20m",
+    ...one(`shipping_look_age_seconds{${ofService("shipping")}}`, "172801+60x20", "172000+60x5 0+60x15"),
+    summary: "Nobody has looked at silent parcels for 2d 0h 20m 1s (shop)",
+  },
+  {
+    alert: "ShipmentsUnaccounted",
+    at: "12m",
+    fires: { [`shipping_looks_total{${ofService("shipping")}, outcome="unknown"}`]: "0x5 2x10" },
+    quiet: {
+      [`shipping_looks_total{${ofService("shipping")}, outcome="unknown"}`]: "0x30",
+      [`shipping_looks_total{${ofService("shipping")}, outcome="unanswered"}`]: "0+1x30",
+      [`shipping_looks_total{${ofService("shipping")}, outcome="ended"}`]: "0+1x30",
+    },
+    labels: { outcome: "unknown" },
+    summary: "Parcels that are unknown to the carrier: 2 (shop)",
+  },
+  {
     alert: "StockLow",
     at: "30m",
     ...one(`inventory_low_stock_levels{${ofService("inventory")}}`, "2x30", "2x10 0x20"),

@@ -41,6 +41,8 @@ export const workerConfig = {
    * `sagaOptionTable` and not in `episodeOptionTable`.
    */
   ...sagaVariables,
+  /** How long after the carrier was asked about all parcels that nobody reports they are looked at again; a day. */
+  SHIPMENT_LOOK_EVERY_MS: atLeastOne(86_400_000),
   /** Of the kind before episodes: how long packed parcels wait for the others of their batch before they go on. */
   SAGA_LIST_GRACE_MS: z.coerce.number().int().min(0).default(500),
 };

@@ -11,12 +11,14 @@ import { PageTokens } from "#platform/page-token.ts";
 import { register, type ServiceContext, type ServiceParts } from "#platform/process/service.ts";
 import { createActivities } from "./activities/create-activities.ts";
 import { createSagaMetrics } from "./activities/metrics.ts";
+import { createLookActivities } from "./activities/shipment-look.ts";
 import type { ServiceClients } from "./activities/step-work.ts";
 import { Episodes } from "./api/episodes.ts";
 import { LegacySagas } from "./api/legacy-sagas.ts";
 import { OrderRows } from "./api/order-rows.ts";
 import { SagaApi } from "./api/saga-api.ts";
 import { SagaCallbackApi } from "./api/saga-callback-api.ts";
+import { createLookKeeper } from "./api/shipment-look.ts";
 import { TemporalCalls } from "./api/temporal-calls.ts";
 import { episodeOptions, longBatchPolicy, sagaOptions, type workerConfig } from "./config.ts";
 import { bundleOf } from "./temporal/bundle.ts";
@@ -40,7 +42,10 @@ export async function buildWorker(context: WorkerContext): Promise<ServiceParts>
   const [connection, bundle] = await Promise.all([connect(config), bundleOf(config)]);
   await registerSearchAttributes(connection, config);
   const clients = clientsOf(context);
-  const activities = createActivities(clients, longBatchPolicy(config), metrics);
+  const activities = {
+    ...createActivities(clients, longBatchPolicy(config), metrics),
+    ...createLookActivities(clients, config.SHIPMENT_LOOK_EVERY_MS),
+  };
   const loop = new WorkerLoop(await createWorker({ connection, config, bundle, activities }), connection, logger);
   // Before the listeners open: then the first look finds the worker ready.
   loop.start();
@@ -50,6 +55,7 @@ export async function buildWorker(context: WorkerContext): Promise<ServiceParts>
   const start = { taskQueue: config.TASK_QUEUE, eagerStart: beginsOwnSagas(config) };
   const episodes = new Episodes(calls, { ...start, options: episodeOptions(config) });
   const legacy = new LegacySagas(calls, { ...start, options: sagaOptions(config) });
+  const lookKeeper = createLookKeeper(calls, config.TASK_QUEUE, logger);
   const rows = new OrderRows(clients.episodes);
   const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
   showParkedSteps(registry, client, logger);
@@ -59,7 +65,11 @@ export async function buildWorker(context: WorkerContext): Promise<ServiceParts>
       register(SagaCallbackService, new SagaCallbackApi(legacy, logger)),
     ],
     ready: (signal) => loop.ready(signal),
-    stop: () => loop.stop(),
+    start: async () => lookKeeper.start(),
+    async stop() {
+      await lookKeeper.stop();
+      await loop.stop();
+    },
   };
 }
 

@@ -31,8 +31,9 @@ async function record(wanted: ReturnType<typeof wantedScenarios>): Promise<void>
   const packagesIn = dirname(await realpath(join(root, "node_modules")));
   try {
     for (const { name, run } of wanted) {
-      const handle = await run(stage);
-      const show = ["workflow", "show", "--output", "json", "--workflow-id", handle.workflowId];
+      const { workflowId, runId } = await run(stage);
+      const which = ["--workflow-id", workflowId, ...(runId ? ["--run-id", runId] : [])];
+      const show = ["workflow", "show", "--output", "json", ...which];
       const { stdout } = await promisify(execFile)(
         await tool("temporal"),
         [...show, "--address", stage.environment.address],

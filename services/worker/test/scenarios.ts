@@ -1,8 +1,11 @@
+import { Code, ConnectError } from "@connectrpc/connect";
 import type { WorkflowHandle } from "@temporalio/client";
+import { TrackingOutcome } from "#gen/shop/shipping/v1/shipping_service_pb.js";
 import { until } from "#testing/until.ts";
 import type { carryOrders } from "../src/workflows/carry-orders.ts";
 import type { SagaOrder } from "../src/workflows/legacy/order-state.ts";
-import { anOrder } from "./stage/harness.ts";
+import type { lookAfterShipments } from "../src/workflows/look-after-shipments.ts";
+import { anOrder, taskQueue } from "./stage/harness.ts";
 import { patient, type Stage } from "./stage/stage.ts";
 import { on } from "./world/rules.ts";
 
@@ -26,8 +29,18 @@ async function episodeOf(stage: Stage, orderId: string, number: number): Promise
   return handle;
 }
 
-/** Episodes that between them take every turn that the workflow's code can take. Each returns when its workflow has ended. */
-export const scenarios: Record<string, (stage: Stage) => Promise<Handle>> = {
+/** What is recorded of a scenario. */
+export interface Recorded {
+  readonly workflowId: string;
+  /** Which of its runs; the last one when it is left out. */
+  readonly runId?: string;
+}
+
+/**
+ * Episodes, and a look at silent parcels, that between them take every turn that the workflows' code can take. Each returns
+ * when its run has ended.
+ */
+export const scenarios: Record<string, (stage: Stage) => Promise<Recorded>> = {
   /** Confirmed, refused and undecided, all in the first workflow task. */
   async checkout(stage) {
     const orders = batchOf(6);
@@ -115,7 +128,44 @@ export const scenarios: Record<string, (stage: Stage) => Promise<Handle>> = {
     const { episodeId } = stage.starter.started.findLast(({ orderIds }) => orderIds.includes(orderId)) ?? {};
     return stage.workflow(episodeId ?? "");
   },
+
+  /** Several pages, one of which is asked for again; then a day's wait. */
+  async look(stage) {
+    const asked: string[] = [];
+    stage.world.track = (token) => {
+      asked.push(token);
+      if (asked.length === 2) throw new ConnectError("away", Code.Unavailable);
+      return { shipments: [{ outcome: TrackingOutcome.ENDED }], nextPageToken: token === "" ? "next" : "" };
+    };
+    return await lookOf(stage, () => asked.length === 3);
+  },
+
+  /** Shipping refuses what it is asked; an hour's wait. */
+  async lookRefused(stage) {
+    let asked = 0;
+    stage.world.track = () => {
+      asked += 1;
+      throw new ConnectError("no such page", Code.InvalidArgument);
+    };
+    return await lookOf(stage, () => asked > 0);
+  },
 };
+
+/** The first run of a look, once another one waits. */
+async function lookOf({ environment }: Stage, asked: () => boolean): Promise<Recorded> {
+  const { client } = environment;
+  const workflowId = `look-${Math.random()}`;
+  const { firstExecutionRunId: runId } = await client.workflow.start<typeof lookAfterShipments>("lookAfterShipments", {
+    taskQueue,
+    workflowId,
+    args: [],
+  });
+  await until(asked, "it has asked", patient);
+  const { workflow } = client;
+  const isOver = async () => (await workflow.getHandle(workflowId, runId).describe()).status.name !== "RUNNING";
+  await until(isOver, "the run is over", patient);
+  return { workflowId, runId };
+}
 
 function split(stage: Stage, orderId: string): void {
   const known = stage.world.allocate;

@@ -143,6 +143,15 @@ export const moneyAndStock = dashboard({
           queries: [[`max by (service, relay) (shipping_relay_lag_seconds{${scope}})`, "{{service}} {{relay}}"]],
         }),
         lines({
+          title: "Silent parcels that the carrier was asked about",
+          description:
+            "In a day, by what came of it. Ended and reported: reports were lost. Runbooks: shipments-unaccounted, shipment-look-overdue.",
+          unit: "short",
+          queries: [
+            [`sum by (service, outcome) (increase(shipping_looks_total{${scope}}[1d]))`, "{{service}} {{outcome}}"],
+          ],
+        }),
+        lines({
           title: "Carrier, 99th percentile",
           description: "How long carriers take to answer.",
           unit: "s",

@@ -100,6 +100,29 @@ export const orderAlerts: RuleGroup = {
       description: "What is refused is not told again: the order of that parcel waits for news that it never hears.",
     },
     {
+      alert: "ShipmentLookOverdue",
+      severity: "ticket",
+      // Once a day, and again within the hour when it came to nothing.
+      expr: "max by (namespace) (shipping_look_age_seconds) > 2 * 86400",
+      lasts: "10m",
+      labels: { service: "shipping" },
+      summary: "Nobody has looked at silent parcels for {{ $value | humanizeDuration }} ({{ $labels.namespace }})",
+      description:
+        "Where a report of the carrier was lost, an order stays SHIPPED though its parcel has arrived, or is lost.",
+    },
+    {
+      alert: "ShipmentsUnaccounted",
+      severity: "ticket",
+      // From one daily look to the next.
+      expr: 'sum by (namespace, outcome) (increase(shipping_looks_total{outcome=~"unknown|overdue"}[26h])) > 0.5',
+      lasts: "0m",
+      labels: { service: "shipping" },
+      summary:
+        "Parcels that are {{ $labels.outcome }} to the carrier: {{ $value | humanize }} ({{ $labels.namespace }})",
+      description:
+        "The carrier has taken these parcels and cannot say what became of them: their customers wait, and will not be told.",
+    },
+    {
       alert: "StockLow",
       severity: "ticket",
       expr: "max by (namespace) (inventory_low_stock_levels) > 0",

@@ -29,8 +29,11 @@ export interface ShipmentLookOptions {
 const asksAtOnce = 16;
 /** So many calls without an answer, and the rest of the page is not asked about: the carrier is away, or so slow that it is as good. */
 const maxUnanswered = 32;
-/** How long one page may take, and how much of the caller's time is left for writing down and answering; milliseconds. */
-const maxPageMs = 30_000;
+/**
+ * How long one page may take, enough for a hundred calls that take the usual `CARRIER_TIMEOUT_MS` each, and how much of the caller's
+ * time is left for writing down and answering; milliseconds.
+ */
+const maxPageMs = 20_000;
 const answerMarginMs = 1_000;
 /** Lines of the log that one page may have. */
 const maxLines = 20;

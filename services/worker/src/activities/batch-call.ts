@@ -102,7 +102,8 @@ function fromFailure({ code, reason, message, domain, metadata }: Failure): Outc
   };
 }
 
-async function guarded<T>(call: (options: CallOptions) => Promise<T>): Promise<T> {
+/** Makes a call within the time of its activity. @throws what {@link toActivityFailure} makes of a call that fails */
+export async function guarded<T>(call: (options: CallOptions) => Promise<T>): Promise<T> {
   const { cancellationSignal: signal, info } = Context.current();
   const untilHeartbeat = info.heartbeatTimeoutMs ? info.heartbeatTimeoutMs * heartbeatShare : Number.POSITIVE_INFINITY;
   const timeoutMs = Math.max(answerMs, Math.min(info.startToCloseTimeoutMs - answerMs, untilHeartbeat));

@@ -1,6 +1,7 @@
 import { type NativeConnection, Worker, type WorkerOptions, type WorkflowBundleOption } from "@temporalio/worker";
 import type { Logger } from "#platform/log/logger.ts";
 import type { Activities } from "../activities/all-steps.ts";
+import type { LookActivities } from "../workflows/look-after-shipments.ts";
 import { deploymentOf } from "./deployment.ts";
 import type { TemporalConfig } from "./temporal-config.ts";
 import { traceActivity, traceSinks } from "./tracing.ts";
@@ -10,7 +11,7 @@ const shutdownGraceMs = 2_000;
 const shutdownForceMs = 4_500;
 
 /** What a Temporal worker runs, and how it is traced. */
-export function workOf(bundle: WorkflowBundleOption, activities: Activities) {
+export function workOf(bundle: WorkflowBundleOption, activities: Activities & Partial<LookActivities>) {
   return {
     workflowBundle: bundle,
     activities,
@@ -24,7 +25,7 @@ export function createWorker(parts: {
   connection: NativeConnection;
   config: TemporalConfig;
   bundle: WorkflowBundleOption;
-  activities: Activities;
+  activities: Activities & LookActivities;
 }): Promise<Worker> {
   const { connection, config, bundle, activities } = parts;
   const deployment = deploymentOf(config);

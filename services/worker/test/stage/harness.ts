@@ -19,6 +19,7 @@ import { tool } from "../../../../dev/tools/tool.ts";
 import { createActivities } from "../../src/activities/create-activities.ts";
 import type { LongBatchPolicy } from "../../src/activities/long-batch.ts";
 import { createSagaMetrics } from "../../src/activities/metrics.ts";
+import { createLookActivities } from "../../src/activities/shipment-look.ts";
 import type { ServiceClients } from "../../src/activities/step-work.ts";
 import { bundleFrom } from "../../src/temporal/bundle.ts";
 import { bundleFolder } from "../../src/temporal/temporal-config.ts";
@@ -146,18 +147,31 @@ export function clientsOf(world: World, rows?: OrderRows, real: Partial<ServiceC
   return { ...clientsOver(createRouterTransport(routes, { transport: { interceptors: [noting] } })), ...real };
 }
 
+const dayMs = 86_400_000;
+
+/** What a worker may have that others have not. */
+export interface WorkerSurroundings {
+  readonly rows?: OrderRows;
+  /** Services that are no fakes. */
+  readonly real?: Partial<ServiceClients>;
+  /** How long after a look at silent parcels there is another one; a day. */
+  readonly lookEveryMs?: number;
+}
+
 /**
- * A worker that runs the saga against the fakes.
- *
- * @param real services that are none
+ * A worker that runs the saga, and the look at silent parcels, against the fakes.
  */
 export async function workerFor(
   environment: TestWorkflowEnvironment,
   world: World,
   options: Partial<WorkerOptions> = {},
-  { rows, real }: { rows?: OrderRows; real?: Partial<ServiceClients> } = {},
+  { rows, real, lookEveryMs = dayMs }: WorkerSurroundings = {},
 ): Promise<Worker> {
-  const activities = createActivities(clientsOf(world, rows, real), fastLong, createSagaMetrics(new Registry()));
+  const clients = clientsOf(world, rows, real);
+  const activities = {
+    ...createActivities(clients, fastLong, createSagaMetrics(new Registry())),
+    ...createLookActivities(clients, lookEveryMs),
+  };
   return Worker.create({
     connection: environment.nativeConnection,
     ...(environment.namespace ? { namespace: environment.namespace } : {}),

@@ -5,6 +5,8 @@ import { Client, type WorkflowHandle } from "@temporalio/client";
 import type { TestWorkflowEnvironment } from "@temporalio/testing";
 import { NativeConnection, type Worker, type WorkerOptions } from "@temporalio/worker";
 import { until } from "#testing/until.ts";
+import { startLook } from "../../src/api/shipment-look.ts";
+import { TemporalCalls } from "../../src/api/temporal-calls.ts";
 import { beginsOwnSagas, deploymentOf, promote } from "../../src/temporal/deployment.ts";
 import { newOrderState } from "../../src/workflows/legacy/order-state.ts";
 import type { processOrders } from "../../src/workflows/legacy/process-orders.ts";
@@ -38,9 +40,9 @@ async function startVersion(buildId: string): Promise<void> {
   await startWorker({ workerDeploymentOptions: options });
 }
 
-async function startWorker(options: Partial<WorkerOptions> = {}): Promise<void> {
+async function startWorker(options: Partial<WorkerOptions> = {}, around = world): Promise<void> {
   const connection = await NativeConnection.connect({ address: environment.address });
-  const worker = await workerFor(environment, world, { connection, ...options });
+  const worker = await workerFor(environment, around, { connection, ...options }, { lookEveryMs: 500 });
   workers.push({ worker, running: worker.run(), connection });
 }
 
@@ -117,6 +119,30 @@ it("workers that are no version take new orders again while a version carries it
   const { raw } = await plain.describe();
   assert.equal(raw.workflowExecutionInfo?.versioningInfo?.deploymentVersion ?? undefined, undefined);
   assert.equal(await versionOf(versioned), "1.1.0");
+});
+
+it("the look at silent parcels goes on with the version that is current, and with workers that are none", async () => {
+  const [looks, namespace] = ["looks", environment.namespace ?? "default"];
+  const asked: string[] = [];
+  for (const buildId of ["1.0.0", "1.1.0", ""]) {
+    const own = new World();
+    own.track = () => {
+      asked.push(buildId);
+      return { shipments: [], nextPageToken: "" };
+    };
+    const options = buildId ? deploymentOf({ TEMPORAL_DEPLOYMENT: looks, TEMPORAL_BUILD_ID: buildId }) : undefined;
+    await startWorker({ taskQueue: looks, ...(options && { workerDeploymentOptions: options }) }, own);
+  }
+  const go = (buildId: string) =>
+    promote(environment.nativeConnection, { namespace, deploymentName: looks, buildId }, patienceMs);
+  await go("1.0.0");
+  await startLook(new TemporalCalls(new Client({ connection: environment.nativeConnection }), patienceMs), looks);
+  for (const buildId of ["1.0.0", "1.1.0", "1.0.0", ""]) {
+    await go(buildId);
+    const before = asked.length;
+    const looked = () => asked.slice(before).includes(buildId);
+    await until(looked, `it looks with "${buildId}"`, { deadlineMs: patienceMs });
+  }
 });
 
 it("a deployment that never had a version needs nothing to have none", async () => {

@@ -31,6 +31,7 @@ export function shippingRoutes(router: ConnectRouter, world: World): void {
     return { shipment: { shipmentId, status: statuses[state] ?? ShipmentStatus.UNSPECIFIED } };
   };
   router.service(ShippingService, {
+    trackShipments: ({ pageToken }) => world.track(pageToken),
     batchCreateShipments: ({ requests }) =>
       world.batch(requests, {
         step: "prepare",

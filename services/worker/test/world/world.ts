@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
+import type { TrackingOutcome } from "#gen/shop/shipping/v1/shipping_service_pb.js";
 import { FailureSchema } from "#gen/shop/type/v1/failure_pb.js";
 import type { Allocation } from "../../src/workflows/order/order-types.ts";
 import { type Behaviour, type Call, type Rule, wholeFailure } from "./rules.ts";
@@ -24,6 +25,12 @@ export interface OrderFacts {
   /** Shipments by location. */
   shipments: Map<string, string>;
   calledOff: Set<string>;
+}
+
+/** A page of parcels that the carrier was asked about. */
+export interface TrackedParcels {
+  readonly shipments: { readonly outcome: TrackingOutcome }[];
+  readonly nextPageToken: string;
 }
 
 /** The outcome of an entry whose effect took place, or that was refused. */
@@ -69,6 +76,8 @@ export class World {
   packs: (orderId: string, locationId: string) => string | undefined = () => "PACKED";
   /** What shipping tells of a parcel once the carrier has it; undefined: nothing yet. */
   arrives: (orderId: string, locationId: string) => string | undefined = () => "DELIVERED";
+  /** What comes of asking the carrier about a page of silent parcels; there are none. */
+  track: (pageToken: string) => TrackedParcels | Promise<TrackedParcels> = () => ({ shipments: [], nextPageToken: "" });
   /** Takes what shipping tells. */
   tell: (orderId: string, locationId: string, news: { news: string; trackingNumber?: string }) => void = () => {};
   readonly #orders = new Map<string, OrderFacts>();
