@@ -237,6 +237,16 @@ describe("parcels of which nobody reports anything", () => {
     assert.equal(audited.length, 1);
   });
 
+  it("are not heard of anew because the carrier's ids cannot be kept as they are", async () => {
+    const shipment = await shipTo("SIM-UNREPORTED");
+    const track = async () => [event("in_transit", 1, "a\u0000b")];
+    const carrier = { ...bound(world.carrier), track };
+    await age(30 * day);
+    assert.equal((await lookAtAll(carrier)).get(shipment.shipmentId), "reported");
+    await age(30 * day);
+    assert.equal((await lookAtAll(carrier)).get(shipment.shipmentId), "overdue");
+  });
+
   it("are listed page by page, the oldest first, also when some end meanwhile", async () => {
     const shipments: Shipment[] = [];
     for (let count = 0; count < 5; count += 1) shipments.push(await shipTo("SIM-UNREPORTED"));

@@ -5,7 +5,7 @@ import type { CarrierCalls } from "../booking/carrier-call.ts";
 import type { LookOutcome } from "../shipment/metrics.ts";
 import type { Shipment, TrackingEvent } from "../shipment/shipment.ts";
 import type { SilentFilter, SilentShipment, SilentShipmentRepository } from "./silent-shipment.repository.ts";
-import type { Tracking } from "./tracking.ts";
+import { storableEvent, type Tracking } from "./tracking.ts";
 import { isOver, isReportable, newEvents } from "./tracking-events.ts";
 
 /** A parcel that the carrier was asked about. */
@@ -102,7 +102,7 @@ export class ShipmentLook {
   async #ask({ shipment, overdue }: SilentShipment, end: AbortSignal): Promise<Found> {
     const known = await this.#options.calls.track(shipment, end);
     if (!known) return { shipment, outcome: "unknown" };
-    const events = newEvents(shipment, known.filter(isReportable));
+    const events = newEvents(shipment, known.filter(isReportable).map(storableEvent));
     if (events.length === 0) return { shipment, outcome: overdue ? "overdue" : "unchanged" };
     const after = await this.#report(shipment, events);
     return { shipment: after, outcome: isOver(after) ? "ended" : "reported" };

@@ -2,7 +2,7 @@ import { auditOrigin } from "#platform/audit/audit-entry.ts";
 import { Batcher, type SubmitOptions } from "#platform/batch/batcher.ts";
 import { activeTraceParent, endSpan, linksTo, startResumed } from "#platform/trace/spans.ts";
 import { outsideId, outsideText } from "../shipment/outside-text.ts";
-import type { Shipment } from "../shipment/shipment.ts";
+import type { Shipment, TrackingEvent } from "../shipment/shipment.ts";
 import type { SubmittedReport, TrackedShipment, TrackingReport, TrackingRepository } from "./tracking.repository.ts";
 
 /** What the tracking works with. */
@@ -42,11 +42,15 @@ export class Tracking {
 /** The longest texts of a report, in characters, as the proto has them. */
 const longest = { trackingNumber: 128, eventId: 128, place: 200 };
 
-/** A number that no parcel can have stays one; two ids that differ only in what cannot be stored are one. */
+/** A number that no parcel can have stays one. */
 function storable({ trackingNumber, event }: TrackingReport): TrackingReport {
+  return { trackingNumber: outsideId(trackingNumber, longest.trackingNumber), event: storableEvent(event) };
+}
+
+/** What a carrier says, as it is kept; two ids that differ only in what cannot be stored are one. */
+export function storableEvent(event: TrackingEvent): TrackingEvent {
   const eventId = outsideId(event.eventId, longest.eventId);
-  const place = outsideText(event.place, longest.place);
-  return { trackingNumber: outsideId(trackingNumber, longest.trackingNumber), event: { ...event, eventId, place } };
+  return { ...event, eventId, place: outsideText(event.place, longest.place) };
 }
 
 /** Which shipment a report is about is known only when it was taken: its span in the order's trace is made afterwards. */
