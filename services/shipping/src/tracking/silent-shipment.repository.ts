@@ -51,7 +51,7 @@ const findOfOrder: SqlText = {
 
 const noteLook: SqlText = {
   name: "shipment_look_note",
-  text: "update shipment_look set look_time = clock_timestamp()",
+  text: "update shipment_look set look_time = clock_timestamp() where single",
 };
 
 const lookAge: SqlText = {
