@@ -1,13 +1,22 @@
 // Orders that arrive by themselves: what they cost and how long they take, to confirmed and to delivered, at several rates;
 // our way against batches of one order. Each measurement has a stack of its own.
-
-import { availableParallelism, cpus } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { type Arrivals, type ByProcess, callerDeadlineMs, quantile, Shop, shares, total } from "./open-load.ts";
+import type { TemporalKind } from "../dev/stack/layout.ts";
+import {
+  type Arrivals,
+  type ByProcess,
+  callerDeadlineMs,
+  costs,
+  endStatuses,
+  quantile,
+  Shop,
+  shares,
+  total,
+} from "./open-load.ts";
+import { positive, positives, progress, sayMachine, some, temporalKind, temporalOption } from "./options.ts";
 
-const defaultRates = "5,20,50,100,200";
-/** At this rate the two sides are compared; where batches of one cannot keep up, at the highest at which they can. */
+/** At this rate ours is compared, or else at the highest rate below; batches of one at the highest rate that they carry. */
 const comparedRate = 50;
 /** Packing takes 5 to 30 s, at random. */
 const packing = { PACKING_MS: "5000", PACKING_SPREAD_MS: "25000" };
@@ -21,150 +30,161 @@ const deliveryDeadlineMs = 150_000;
 /** A side that confirms a smaller share in time does not carry the rate. */
 const carriedShare = 0.97;
 
-/** One of the two ways to run. */
-interface Side {
-  readonly name: string;
-  readonly orders: Readonly<Record<string, string>>;
-}
+/** What can be measured: to confirmed and to delivered our way, and to delivered with batches of one. */
+const stages = ["confirmed", "delivered", "single"] as const;
 
-const ours: Side = { name: "batches of up to 64", orders: {} };
-const single: Side = { name: "batches of one", orders: { ORDER_LIST_MAX: "1" } };
+/** Environment variables of the orders service for batches of one. */
+const single = { ORDER_LIST_MAX: "1" };
 
 /** What is asked for on the command line. */
 interface Options {
   readonly rates: readonly number[];
+  readonly singleRates: readonly number[];
   readonly seconds: number;
+  readonly stages: readonly (typeof stages)[number][];
+  readonly temporal: TemporalKind;
 }
 
-/** One rate of one side. */
-interface Measured {
-  /** CPU milliseconds per confirmed order while nothing is packed, by process. */
-  readonly toConfirmed: ByProcess;
-  /** CPU milliseconds per delivered order, by process; undefined when not all were delivered in time. */
-  readonly toDelivered: ByProcess | undefined;
-  /** Whether it carries the rate. */
-  readonly carried: boolean;
+/** One measurement. */
+interface Load {
+  readonly rate: number;
+  readonly seconds: number;
+  readonly temporal: TemporalKind;
+  /** Environment variables of the orders service. */
+  readonly orders: Readonly<Record<string, string>>;
 }
 
 /** Counts to confirmed. */
-async function measureConfirmed(side: Side, { rate, seconds }: { rate: number; seconds: number }): Promise<ByProcess> {
-  await using shop = await Shop.open({ orders: side.orders, shipping: noPacking });
+async function measureConfirmed({ rate, seconds, temporal, orders }: Load): Promise<void> {
+  progress(`${rate} orders/s, to confirmed: starting a stack`);
+  await using shop = await Shop.open({ environment: { orders, shipping: noPacking }, temporal });
   await shop.arrive(warmUp);
   await pause(restMs);
   const [before, since] = [await shop.cpu(), await shop.now()];
+  progress(`orders arrive for ${seconds} s`);
   const arrivals = await shop.arrive({ rate, seconds });
   const cpu = shares(before, await shop.cpu(), arrivals.confirmed.length / 1_000);
   const { perWorkflow } = await shop.standing(since);
   console.log(`  to confirmed: ${summary(arrivals)}`);
   console.log(`    ${perWorkflow.toFixed(1)} orders per workflow; ${costs(cpu)}`);
-  return cpu;
 }
 
-/** Counts to delivered, with everything else that goes on then. */
-async function measureDelivered(
-  side: Side,
-  { rate, seconds }: { rate: number; seconds: number },
-): Promise<Omit<Measured, "toConfirmed">> {
-  await using shop = await Shop.open({ orders: side.orders, shipping: packing });
+/**
+ * Counts to delivered, with everything else that goes on then.
+ *
+ * @returns CPU milliseconds per delivered order, by process; undefined when the rate is not carried
+ */
+async function measureDelivered({ rate, seconds, temporal, orders }: Load): Promise<ByProcess | undefined> {
+  progress(`${rate} orders/s, to delivered: starting a stack`);
+  await using shop = await Shop.open({ environment: { orders, shipping: packing }, temporal });
   const begin = await shop.now();
   await shop.arrive(warmUp);
-  await shop.until(begin, ended, deliveryDeadlineMs);
+  await shop.deliverAll(begin, deliveryDeadlineMs);
   const idle = await shop.cpu();
   await pause(restMs);
   const [before, since] = [await shop.cpu(), await shop.now()];
   const atRest = total(shares(idle, before, restMs / 1_000));
+  progress(`orders arrive for ${seconds} s`);
   const arrivals = await shop.arrive({ rate, seconds });
+  console.log(`  to delivered: ${summary(arrivals)}`);
+  if (arrivals.confirmed.length < carriedShare * arrivals.arrived) {
+    console.log(`    fewer than ${carriedShare * 100} % in time: ${rate}/s is not carried`);
+    if (orders === single) return undefined;
+  }
   const start = performance.now();
-  const inTime = await shop.until(since, ended, deliveryDeadlineMs);
+  const inTime = await shop.until(since, endStatuses, deliveryDeadlineMs);
   const { statuses, perWorkflow } = await shop.standing(since);
-  const delivered = statuses.get("delivered") ?? 0;
-  const cpu = shares(before, await shop.cpu(), delivered / 1_000);
+  const cpu = shares(before, await shop.cpu(), (statuses.get("delivered") ?? 0) / 1_000);
   const tail = ((performance.now() - start) / 1_000).toFixed(0);
   const all = [...statuses].map(([status, count]) => `${count} ${status}`).join(", ");
-  console.log(`  to delivered: ${summary(arrivals)}`);
   console.log(`    ${all}, ${tail} s after the last answer${inTime ? "" : ", which is too late"}`);
-  console.log(
-    `    ${perWorkflow.toFixed(1)} orders per last workflow; ${costs(cpu)}; at rest ${(atRest * 100).toFixed(0)} % of a core`,
-  );
-  const carried = inTime && arrivals.confirmed.length >= carriedShare * arrivals.arrived;
-  return { toDelivered: inTime ? cpu : undefined, carried };
+  const atRestPercent = `at rest ${(atRest * 100).toFixed(0)} % of a core`;
+  console.log(`    ${perWorkflow.toFixed(1)} orders per last workflow; ${costs(cpu)}; ${atRestPercent}`);
+  return inTime ? cpu : undefined;
 }
 
-const ended = ["delivered", "rejected", "cancelled", "failed"];
-
-function summary({ arrived, confirmed, refused, others, seconds }: Arrivals): string {
+function summary({ arrived, confirmed, refused, others, goodput }: Arrivals): string {
   const [p50, p99] = [quantile(confirmed, 0.5), quantile(confirmed, 0.99)];
   const parts = [
     `${confirmed.length} of ${arrived} confirmed within ${callerDeadlineMs / 1_000} s`,
     `p50 ${p50.toFixed(0)} ms, p99 ${p99.toFixed(0)} ms`,
     `${refused.length} refused at once${refused.length > 0 ? ` (p99 ${quantile(refused, 0.99).toFixed(0)} ms)` : ""}`,
     `${others} others`,
-    `goodput ${(confirmed.length / seconds).toFixed(1)}/s`,
+    `goodput ${goodput.toFixed(1)}/s`,
   ];
   return parts.join(", ");
 }
 
-function costs(cpu: ByProcess): string {
-  const parts = [...cpu].map(([process, ms]) => `${process} ${ms.toFixed(2)}`);
-  return `CPU ${total(cpu).toFixed(2)} ms per order: ${parts.join(", ")}`;
-}
-
-/** All rates of a side, up to the first that it does not carry unless all are asked for. */
-async function measure(side: Side, options: Options & { readonly beyond: boolean }): Promise<Map<number, Measured>> {
-  const results = new Map<number, Measured>();
-  for (const rate of options.rates) {
-    console.log(`${side.name}, ${rate} orders/s`);
-    const load = { rate, seconds: options.seconds };
-    const toConfirmed = await measureConfirmed(side, load);
-    const measured = { toConfirmed, ...(await measureDelivered(side, load)) };
-    results.set(rate, measured);
-    if (!measured.carried && !options.beyond) break;
+/** All rates our way. Returns what was counted to delivered, by rate. */
+async function measureOurs({ rates, stages: wanted, ...how }: Options): Promise<Map<number, ByProcess>> {
+  const results = new Map<number, ByProcess>();
+  for (const rate of rates) {
+    console.log(`batches of up to 64, ${rate} orders/s`);
+    const load = { ...how, rate, orders: {} };
+    if (wanted.includes("confirmed")) await measureConfirmed(load);
+    const cpu = wanted.includes("delivered") && (await measureDelivered(load));
+    if (cpu) results.set(rate, cpu);
   }
   return results;
 }
 
-/** The rate at which the sides are compared: one that both carry, or else the lowest at which both got through. */
-function commonRate(results: ReadonlyMap<number, Measured>, others: ReadonlyMap<number, Measured>): number | undefined {
-  const common = [...results.keys()].filter((rate) => results.get(rate)?.toDelivered && others.get(rate)?.toDelivered);
-  const carried = common.filter((rate) => rate <= comparedRate && others.get(rate)?.carried);
-  if (carried.length > 0) return Math.max(...carried);
-  return common.length > 0 ? Math.min(...common) : undefined;
+/** Batches of one, up to the first rate that they do not carry. */
+async function measureSingles({ singleRates, ...how }: Options): Promise<Map<number, ByProcess>> {
+  const results = new Map<number, ByProcess>();
+  for (const rate of singleRates) {
+    console.log(`batches of one, ${rate} orders/s`);
+    const cpu = await measureDelivered({ ...how, rate, orders: single });
+    if (!cpu) break;
+    results.set(rate, cpu);
+  }
+  return results;
+}
+
+function compare(ours: ReadonlyMap<number, ByProcess>, singles: ReadonlyMap<number, ByProcess>): void {
+  const rate = Math.max(...[...ours.keys()].filter((one) => one <= comparedRate));
+  const singleRate = Math.max(...singles.keys());
+  const [our, one] = [ours.get(rate), singles.get(singleRate)];
+  if (!our || !one) throw new Error("there is no rate at which both sides had every order delivered in time");
+  const sameRate = ours.get(singleRate);
+  const same = sameRate ? `; ours at that rate ${total(sameRate).toFixed(2)} ms` : "";
+  console.log(`\nto delivered: ours at ${rate}/s ${total(our).toFixed(2)} ms of CPU per order`);
+  console.log(`batches of one at ${singleRate}/s, the most that they carry: ${total(one).toFixed(2)} ms${same}`);
+  console.log(`ratio: ${(total(one) / total(our)).toFixed(2)}`);
 }
 
 function parse(args: readonly string[]): Options {
   const { values } = parseArgs({
     args: [...args],
     options: {
-      rates: { type: "string", default: defaultRates },
+      rates: { type: "string", default: "5,20,50,100,200" },
+      "single-rates": { type: "string", default: "5,10,15,20,50" },
       seconds: { type: "string", default: "25" },
-      temporal: { type: "string", default: "dev" },
+      stages: { type: "string", default: stages.join(",") },
+      ...temporalOption,
     },
   });
-  const rates = values.rates.split(",").map(Number);
-  const seconds = Number(values.seconds);
-  if (rates.some((rate) => !(rate > 0))) throw new Error("--rates wants orders per second, with commas between");
-  if (!(seconds > 0)) throw new Error("--seconds wants a number of seconds");
-  if (values.temporal !== "dev") throw new Error("--temporal knows dev only");
-  return { rates: rates.toSorted((a, b) => a - b), seconds };
+  return {
+    rates: positives("rates", values.rates),
+    singleRates: positives("single-rates", values["single-rates"]),
+    seconds: positive("seconds", values.seconds),
+    stages: some("stages", values.stages, stages),
+    temporal: temporalKind(values.temporal),
+  };
 }
 
 /**
- * Measures both sides and prints them; the last line is the ratio of CPU per order to delivered, batches of one against ours.
+ * Measures what is asked for and prints it; the last line is the ratio of CPU per order to delivered, batches of one against
+ * ours, when both were measured.
  *
- * @param args `--rates 5,20,50,100,200`, `--seconds 25`
+ * @param args `--rates 5,20,50,100,200`, `--single-rates 5,10,15,20,50`, `--seconds 25`,
+ * `--stages confirmed,delivered,single`, `--temporal dev|postgres`
  */
 export async function bench(args: readonly string[]): Promise<void> {
   const options = parse(args);
-  console.log(`${availableParallelism()} cores, ${cpus()[0]?.model ?? "unknown"}, node ${process.version}`);
+  sayMachine(options.temporal);
   console.log(`arrivals for ${options.seconds} s at each rate, packing 5 to 30 s, a stack of its own for each\n`);
-  const batches = await measure(ours, { ...options, beyond: true });
-  const rates = options.rates.filter((rate) => rate <= comparedRate);
-  const singles = await measure(single, { ...options, rates: rates.length > 0 ? rates : options.rates, beyond: false });
-  const rate = commonRate(batches, singles);
-  if (rate === undefined) throw new Error("there is no rate at which both sides had every order delivered in time");
-  const [our, one] = [batches.get(rate)?.toDelivered, singles.get(rate)?.toDelivered].map((cpu) =>
-    total(cpu ?? new Map()),
-  );
-  console.log(`\nto delivered at ${rate} orders/s: ${our?.toFixed(2)} ms against ${one?.toFixed(2)} ms`);
-  console.log(`ratio: ${((one ?? Number.NaN) / (our ?? Number.NaN)).toFixed(2)}`);
+  const ours = await measureOurs(options);
+  if (!options.stages.includes("single")) return;
+  const singles = await measureSingles(options);
+  if (ours.size > 0) compare(ours, singles);
 }

@@ -1,10 +1,15 @@
-// `npm run bench -- rpc|stock|orders|admission|arrivals|waiting|telemetry|books`: each prints both sides and, as its last line, `ratio: <number>`.
+// `npm run bench -- rpc|stock|orders|arrivals|overload|waiting|admission|telemetry|books`: each prints both sides and, as its last line,
+// `ratio: <number>`.
 
 const benches: ReadonlyMap<string, string> = new Map([
   ["rpc", "unary calls per second of the gRPC face, against plain connect-node and bare grpc-js"],
   ["stock", "reservations per second on one hot SKU, coalesced against SELECT … FOR UPDATE"],
-  ["orders", "orders per second from CreateOrder to confirmed, lists against lists of one"],
+  [
+    "orders",
+    "orders per second from CreateOrder to confirmed, batches against batches of one, or against another commit",
+  ],
   ["arrivals", "CPU per order that arrives by itself, to confirmed and to delivered, against batches of one"],
+  ["overload", "orders confirmed per second at twice what the machine carries, against the most"],
   ["waiting", "CPU and memory at rest with 10,000 orders being packed for hours, against none"],
   ["admission", "orders per second of callers that wait, at one, two and five times as many as may work at once"],
   ["telemetry", "orders per second with traces, logs and scrapes on, sampled at 10 % and at 100 %, against off"],

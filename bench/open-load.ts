@@ -4,17 +4,25 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import pg from "pg";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
-import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
+import { OrderService, WaitFor } from "#gen/shop/orders/v1/order_service_pb.js";
 import { Clients } from "#platform/grpc/clients.ts";
 import type { Overrides } from "../dev/stack/blueprint.ts";
 import { freePorts } from "../dev/stack/free-ports.ts";
-import { type Component, components } from "../dev/stack/layout.ts";
+import { type Component, components, type TemporalKind } from "../dev/stack/layout.ts";
 import { Stack } from "../dev/stack/stack.ts";
 import { cpuSeconds, memoryBytes } from "./cpu.ts";
+import { progress } from "./options.ts";
 import { orderRequest, prepare } from "./order-load.ts";
 
 /** How long a caller waits for the confirmation, in milliseconds. */
 export const callerDeadlineMs = 25_000;
+
+/** Where the life of an order ends. */
+export const endStatuses: readonly string[] = ["delivered", "rejected", "cancelled", "failed"];
+
+/** How often the parcels that are there by then are packed when all are to be delivered, and how often is told how far it is. */
+const packEveryMs = 2_000;
+const tellEveryMs = 10_000;
 
 /** Something of each process. */
 export type ByProcess = ReadonlyMap<Component, number>;
@@ -22,7 +30,7 @@ export type ByProcess = ReadonlyMap<Component, number>;
 /** What became of orders that arrived. */
 export interface Arrivals {
   readonly arrived: number;
-  /** Milliseconds until the confirmation, of those that were confirmed before their callers' deadline. */
+  /** Milliseconds until the answer that was waited for, of those that were given it before their callers' deadline. */
   readonly confirmed: readonly number[];
   /** Milliseconds until the refusal OVERLOADED, of those that were refused. */
   readonly refused: readonly number[];
@@ -30,6 +38,10 @@ export interface Arrivals {
   readonly others: number;
   /** From the first arrival to the last answer. */
   readonly seconds: number;
+  /** Arrived a second: fewer than wanted when this process was late. */
+  readonly offered: number;
+  /** Confirmed a second while orders arrived, without the first quarter of that time. */
+  readonly goodput: number;
 }
 
 /** How orders arrive. */
@@ -37,6 +49,29 @@ export interface ArrivalOptions {
   /** Orders per second, on average. */
   readonly rate: number;
   readonly seconds: number;
+  /** What callers wait for; the confirmation when left out. */
+  readonly waitFor?: WaitFor;
+}
+
+/** What a shop is made of. */
+export interface ShopOptions {
+  readonly environment: Overrides;
+  readonly temporal: TemporalKind;
+}
+
+/** What callers see, as it comes. */
+interface Notes {
+  readonly begin: number;
+  readonly waitFor: WaitFor;
+  readonly confirmed: number[];
+  /** When, in milliseconds since the beginning. */
+  readonly confirmedAt: number[];
+  readonly refused: number[];
+  others: number;
+}
+
+function newNotes(waitFor = WaitFor.CONFIRMED): Notes {
+  return { begin: performance.now(), waitFor, confirmed: [], confirmedAt: [], refused: [], others: 0 };
 }
 
 /** How the orders of a stack stand. */
@@ -64,8 +99,9 @@ export class Shop implements AsyncDisposable {
     this.#database = new pg.Client({ connectionString: stack.databaseUrl("orders") });
   }
 
-  static async open(environment: Overrides): Promise<Shop> {
-    const shop = new Shop(await Stack.start({ ports: await freePorts(), environment }));
+  static async open({ environment, temporal }: ShopOptions): Promise<Shop> {
+    const say = (sentence: string) => progress(sentence);
+    const shop = new Shop(await Stack.start({ ports: await freePorts(), environment, temporal, say }));
     try {
       await shop.#database.connect();
       shop.#customers = await prepare(shop.stack, shop.#clients);
@@ -77,26 +113,31 @@ export class Shop implements AsyncDisposable {
   }
 
   /** Lets orders arrive, each for itself, and returns when the last one is answered. */
-  async arrive({ rate, seconds }: ArrivalOptions): Promise<Arrivals> {
-    const notes = { confirmed: [] as number[], refused: [] as number[], others: 0 };
-    const begin = performance.now();
+  async arrive({ rate, seconds, waitFor }: ArrivalOptions): Promise<Arrivals> {
+    const notes = newNotes(waitFor);
+    const { begin } = notes;
     const calls: Promise<void>[] = [];
     for (let at = gap(rate); at < seconds * 1_000; at += gap(rate)) {
       const early = begin + at - performance.now();
       if (early > 0) await pause(early);
       calls.push(this.#place(notes));
     }
+    const sent = performance.now() - begin;
+    const from = sent / 4;
     await Promise.all(calls);
-    return { ...notes, arrived: calls.length, seconds: (performance.now() - begin) / 1_000 };
+    const counted = notes.confirmedAt.filter((ms) => ms >= from && ms < sent).length;
+    const goodput = counted / ((sent - from) / 1_000);
+    const offered = calls.length / (sent / 1_000);
+    return { ...notes, arrived: calls.length, offered, goodput, seconds: (performance.now() - begin) / 1_000 };
   }
 
   /** Places so many orders, as fast as it goes, and returns when each is confirmed. */
-  async fill(count: number, callers = 64): Promise<void> {
+  async fill(count: number, callers = 192): Promise<void> {
     let left = count;
     const call = async () => {
       while (left > 0) {
         left -= 1;
-        const notes = { confirmed: [], refused: [], others: 0 };
+        const notes = newNotes();
         await this.#place(notes);
         if (notes.confirmed.length > 0) continue;
         left += 1;
@@ -106,16 +147,21 @@ export class Shop implements AsyncDisposable {
     await Promise.all(Array.from({ length: callers }, call));
   }
 
-  async #place(notes: { confirmed: number[]; refused: number[]; others: number }): Promise<void> {
+  async #place(notes: Notes): Promise<void> {
     this.#number += 1;
     const customer = this.#customers[this.#number % this.#customers.length] ?? "";
     const start = performance.now();
     try {
-      const request = orderRequest(customer, this.#number);
+      const request = { ...orderRequest(customer, this.#number), waitFor: notes.waitFor };
       const { order } = await this.#orders.createOrder(request, { timeoutMs: callerDeadlineMs });
       const ms = performance.now() - start;
-      if (order && isConfirmed(order.status) && ms <= callerDeadlineMs) notes.confirmed.push(ms);
-      else notes.others += 1;
+      const isDone = order && (notes.waitFor !== WaitFor.CONFIRMED || isConfirmed(order.status));
+      if (!isDone || ms > callerDeadlineMs) {
+        notes.others += 1;
+        return;
+      }
+      notes.confirmed.push(ms);
+      notes.confirmedAt.push(performance.now() - notes.begin);
     } catch (error) {
       const isRefused = error instanceof ConnectError && error.code === Code.ResourceExhausted;
       if (isRefused) notes.refused.push(performance.now() - start);
@@ -154,13 +200,28 @@ export class Shop implements AsyncDisposable {
   /** Waits until every order since then is in one of these statuses; returns whether they came there in time. */
   async until(since: Date, statuses: readonly string[], deadlineMs: number): Promise<boolean> {
     const end = performance.now() + deadlineMs;
-    for (;;) {
+    for (let told = performance.now(); ; ) {
       const standing = await this.standing(since);
       const there = statuses.reduce((sum, status) => sum + (standing.statuses.get(status) ?? 0), 0);
       if (there === standing.orders) return true;
       if (performance.now() > end) return false;
+      if (performance.now() > told + tellEveryMs) {
+        told = performance.now();
+        progress(`${there} of ${standing.orders} orders are ${statuses.join(" or ")}`);
+      }
       await pause(500);
     }
+  }
+
+  /** Has every order delivered that is there since then, however long its packing would take; returns whether they came there. */
+  async deliverAll(since: Date, deadlineMs: number): Promise<boolean> {
+    const end = performance.now() + deadlineMs;
+    while (performance.now() < end) {
+      // An order is being prepared some moments before its parcel is there to be packed.
+      await this.packAll();
+      if (await this.until(since, endStatuses, packEveryMs)) return true;
+    }
+    return false;
   }
 
   /** Has everything packed at once that is being packed. */
@@ -182,8 +243,11 @@ export class Shop implements AsyncDisposable {
     return this.#each(memoryBytes);
   }
 
-  async #each(measure: (pid: number | undefined) => Promise<number>): Promise<ByProcess> {
-    const entries = components.map(async (name) => [name, await measure(this.stack.pid(name))] as const);
+  async #each(measure: (pid: number) => Promise<number>): Promise<ByProcess> {
+    const entries = components.map(async (name) => {
+      const each = await Promise.all(this.stack.pids(name).map(measure));
+      return [name, each.reduce((sum, value) => sum + value, 0)] as const;
+    });
     return new Map(await Promise.all(entries));
   }
 
@@ -211,6 +275,12 @@ export function shares(before: ByProcess, after: ByProcess, divisor: number): By
 /** The sum over all processes. */
 export function total(of: ByProcess): number {
   return [...of.values()].reduce((sum, value) => sum + value, 0);
+}
+
+/** CPU milliseconds per order as they are printed. */
+export function costs(cpu: ByProcess): string {
+  const parts = [...cpu].map(([process, ms]) => `${process} ${ms.toFixed(2)}`);
+  return `CPU ${total(cpu).toFixed(2)} ms per order: ${parts.join(", ")}`;
 }
 
 /** The value below which so large a share of the values lies; NaN when there is none. */

@@ -6,12 +6,16 @@ import { CustomerService } from "#gen/shop/orders/v1/customer_service_pb.js";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { type OrderService, WaitFor } from "#gen/shop/orders/v1/order_service_pb.js";
 import type { Clients } from "#platform/grpc/clients.ts";
-import type { Stack } from "../dev/stack/stack.ts";
 
 const customerCount = 64;
 /** Parcels are not packed while it is measured: what comes after the confirmation is the same on all sides. */
 export const packingMs = 3_600_000;
 const skus = ["espresso-beans-1kg", "espresso-cup", "milk-pitcher"];
+
+/** Where services answer: `host:port` for gRPC. */
+export interface Addresses {
+  address(service: "orders" | "inventory"): string;
+}
 
 /** Counts what the callers see while it is measured. */
 export class Tally {
@@ -30,7 +34,7 @@ export class Tally {
 }
 
 /** Stock for everybody, and customers; returns their ids. */
-export async function prepare(stack: Stack, clients: Clients): Promise<string[]> {
+export async function prepare(stack: Addresses, clients: Clients): Promise<string[]> {
   const inventory = clients.client(InventoryService, stack.address("inventory"));
   for (const sku of skus) {
     await inventory.adjustStock({

@@ -7,12 +7,16 @@ export const components = ["postgres", "temporal", ...services] as const;
 /** What may watch a stack; it works the same without any of them. */
 export const observers = ["jaeger", "prometheus", "elasticsearch", "filebeat"] as const;
 
+/** What Temporal runs as: its development server, or its server with its state in a PostgreSQL of its own, as in production. */
+export const temporalKinds = ["dev", "postgres"] as const;
+
 export type Component = (typeof components)[number];
 export type Observer = (typeof observers)[number];
 /** One process of a service of ours: the first has the service's name, the second is `<service>-2`. */
 export type Replica = Service | `${Service}-${number}`;
 /** A program that a stack cannot do without: a component, or one replica of it. */
 export type Member = Component | Replica;
+export type TemporalKind = (typeof temporalKinds)[number];
 
 /** The ports of one stack. */
 export interface Ports {
@@ -24,6 +28,7 @@ export interface Ports {
   readonly observers: Readonly<Record<ObserverPort, number>>;
   /** For what few stacks have: more replicas, and proxies between them. */
   readonly spare: readonly number[];
+  readonly temporalServer: Readonly<Record<TemporalServerPort, number>>;
 }
 
 /** What observers listen on, each with its usual port. */
@@ -42,6 +47,22 @@ const observerPorts = {
 
 export type ObserverPort = keyof typeof observerPorts;
 
+/** What Temporal's server listens on besides, each with its usual port: its parts talk with each other by network. */
+const temporalServerPorts = {
+  /** The PostgreSQL that keeps its state. */
+  store: 55433,
+  http: 7243,
+  history: 7234,
+  matching: 7235,
+  worker: 7239,
+  frontendMembership: 6933,
+  historyMembership: 6934,
+  matchingMembership: 6935,
+  workerMembership: 6939,
+} as const;
+
+export type TemporalServerPort = keyof typeof temporalServerPorts;
+
 /** The largest offset that keeps every port below 65536. */
 export const maxPortOffset = 10_000;
 
@@ -53,14 +74,18 @@ export function portsAt(offset: number): Ports {
     temporalUi: 8233 + offset,
     grpc: byService((_, { grpc }) => grpc + offset),
     http: byService((_, { http }) => http + offset),
-    observers: byObserverPort((_, usual) => usual + offset),
+    observers: byName(observerPorts, (_, usual) => usual + offset),
     spare: [],
+    temporalServer: byName(temporalServerPorts, (_, usual) => usual + offset),
   };
 }
 
-function byObserverPort(port: (index: number, usual: number) => number): Ports["observers"] {
-  const entries = Object.entries(observerPorts).map(([name, usual], index) => [name, port(index, usual)] as const);
-  return Object.fromEntries(entries) as Ports["observers"];
+function byName<Name extends string>(
+  usual: Readonly<Record<Name, number>>,
+  port: (index: number, usual: number) => number,
+): Record<Name, number> {
+  const entries = Object.entries<number>(usual).map(([name, number], index) => [name, port(index, number)] as const);
+  return Object.fromEntries(entries) as Record<Name, number>;
 }
 
 function byService(port: (index: number, facts: ServiceFacts) => number): Record<Service, number> {
@@ -82,6 +107,11 @@ export function portsOf(component: Component | Observer, ports: Ports): { port: 
     { port: ports.grpc[component], use: `${component}, gRPC` },
     { port: ports.http[component], use: `${component}, HTTP` },
   ];
+}
+
+/** The ports that Temporal's server listens on besides, and the PostgreSQL that keeps its state. */
+export function temporalServerPortsOf({ temporalServer }: Ports): { port: number; use: string }[] {
+  return Object.entries(temporalServer).map(([part, port]) => ({ port, use: `Temporal's server, ${part}` }));
 }
 
 /** Filebeat listens on nothing. */
@@ -109,7 +139,8 @@ export function isObserver(name: string): name is Observer {
 
 /** Every port of a stack, with what it is for. */
 export function allPorts(ports: Ports): { port: number; use: string }[] {
-  return [...components, ...observers].flatMap((component) => portsOf(component, ports));
+  const all = [...components, ...observers].flatMap((component) => portsOf(component, ports));
+  return [...all, ...temporalServerPortsOf(ports)];
 }
 
 /** The processes of a service. */
@@ -141,11 +172,14 @@ export function sparePort({ spare }: Ports, index: number): number {
 }
 
 /** How many ports stacks have, and may have besides. */
-const usualCount = 3 + 2 * services.length + Object.keys(observerPorts).length;
+const usualCount =
+  3 + 2 * services.length + Object.keys(observerPorts).length + Object.keys(temporalServerPorts).length;
 const spareCount = 40;
 
 /** The ports of one stack in a row, from the first on. */
 export function portsFrom(first: number): Ports {
+  const afterServices = first + 3 + 2 * services.length;
+  const afterObservers = afterServices + Object.keys(observerPorts).length;
   return {
     spare: Array.from({ length: spareCount }, (_, index) => first + usualCount + index),
     postgres: first,
@@ -153,6 +187,7 @@ export function portsFrom(first: number): Ports {
     temporalUi: first + 2,
     grpc: byService((index) => first + 3 + index),
     http: byService((index) => first + 3 + services.length + index),
-    observers: byObserverPort((index) => first + 3 + 2 * services.length + index),
+    observers: byName(observerPorts, (index) => afterServices + index),
+    temporalServer: byName(temporalServerPorts, (index) => afterObservers + index),
   };
 }

@@ -40,7 +40,7 @@ export function postgresProgram(
 }
 
 /** What the worker writes on its workflows so that they are found by it. */
-const searchAttributes = ["OrderIds", "CustomerIds", "ParkedOrderIds"];
+export const searchAttributes = ["OrderIds", "CustomerIds", "ParkedOrderIds"];
 
 /** Temporal's development server, which keeps its state in a file. */
 export function temporalProgram(blueprint: Blueprint, executable: string): ProgramSpec {

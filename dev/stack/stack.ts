@@ -19,6 +19,8 @@ import {
   type Replica,
   replicaPorts,
   replicasOf,
+  type TemporalKind,
+  temporalServerPortsOf,
 } from "./layout.ts";
 import { linksOf } from "./links.ts";
 import { Network, networkProgram, networkUrl } from "./network.ts";
@@ -28,6 +30,7 @@ import { requireFree } from "./ports.ts";
 import { preparePostgres, removeData } from "./postgres.ts";
 import { common, postgresProgram, serviceProgram, temporalProgram } from "./programs.ts";
 import { hasLostDatabase, temporalProbe } from "./temporal.ts";
+import { startTemporalServer, temporalFolder, temporalStore } from "./temporal-server.ts";
 
 /** What is told while a stack starts and runs. */
 export interface StackListener {
@@ -47,6 +50,8 @@ export interface StackOptions extends StackListener {
   readonly ports?: Ports;
   /** What to start; everything when left out. */
   readonly components?: readonly Component[];
+  /** What Temporal runs as; default "dev". A folder keeps the state of each apart. */
+  readonly temporal?: TemporalKind;
   /** What watches it, besides; nothing when left out. Jaeger gets the traces, Filebeat brings the logs to Elasticsearch. */
   readonly observers?: readonly Observer[];
   /** Environment variables of our processes, over the stack's own. */
@@ -104,8 +109,8 @@ export class Stack implements AsyncDisposable {
       const wanted = options.components ?? everything;
       requireSources(wanted);
       const ports = options.ports ?? portsAt(0);
-      const listening = [...wanted, ...(options.observers ?? [])];
-      await requireFree(listening.flatMap((component) => portsOf(component, ports)));
+      const listening = [...wanted, ...(options.observers ?? [])].flatMap((component) => portsOf(component, ports));
+      await requireFree(options.temporal === "postgres" ? [...listening, ...temporalServerPortsOf(ports)] : listening);
       const clocks = options.clocks
         ? new Clocks(place.dataDirectory, await tool("libfaketime", (line) => options.say?.(line)))
         : undefined;
@@ -192,6 +197,12 @@ export class Stack implements AsyncDisposable {
     return this.#supervisor.pid(component);
   }
 
+  /** The process ids of everything that a component consists of and that runs: Temporal may have a PostgreSQL of its own. */
+  pids(component: Component | Observer): readonly number[] {
+    const names = component === "temporal" ? [component, temporalStore] : [component];
+    return names.map((name) => this.#supervisor.pid(name)).filter((pid) => pid !== undefined);
+  }
+
   /** The last lines that a component wrote. */
   logs(component: Member | Observer): readonly string[] {
     return this.#supervisor.lines(component);
@@ -201,7 +212,9 @@ export class Stack implements AsyncDisposable {
   async stop(graceMs = 12_000): Promise<void> {
     await this.#supervisor.stop(graceMs);
     release(this.blueprint.dataDirectory);
-    if (this.#temporary) removeData(this.blueprint.dataDirectory);
+    if (!this.#temporary) return;
+    removeData(temporalFolder(this.blueprint));
+    removeData(this.blueprint.dataDirectory);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -253,6 +266,7 @@ export class Stack implements AsyncDisposable {
   }
 
   async #startTemporal(): Promise<void> {
+    if (this.#options.temporal === "postgres") return this.#startTemporalServer();
     const executable = await tool("temporal", (line) => this.#options.say?.(line));
     const start = performance.now();
     const address = this.address("temporal");
@@ -262,6 +276,13 @@ export class Stack implements AsyncDisposable {
       deadlineMs: readyDeadlineMs,
     });
     this.#tellReady("temporal", `${this.address("temporal")}, UI ${this.temporalUiUrl}`, start);
+  }
+
+  async #startTemporalServer(): Promise<void> {
+    const start = performance.now();
+    const say = (line: string) => this.#options.say?.(line);
+    await startTemporalServer(this.#supervisor, this.blueprint, { deadlineMs: readyDeadlineMs, say });
+    this.#tellReady("temporal", `${this.address("temporal")}, its state in PostgreSQL`, start);
   }
 
   async #provision(wanted: readonly DatabaseService[]): Promise<void> {

@@ -11,19 +11,21 @@ export interface GoSource {
   /** The folder of the program inside the module, beginning with "./". */
   readonly program: string;
   readonly usually: string;
+  /** The oldest Go that the module takes; default 1.24. */
+  readonly go?: string;
 }
 
 /**
  * Builds a program in its module's own folder, as the module's authors do, so that their replacements, exclusions and
  * checksums hold. `go install` ignores all of these, and refuses modules that have them.
  */
-export function goSource({ name, module, program, usually }: GoSource): Recipe {
+export function goSource({ name, module, program, usually, go = "1.24" }: GoSource): Recipe {
   return {
     says: "building with Go",
     usually,
     async missing() {
       const present = await run("go", ["version"], { timeoutMs: 20_000 }).catch(() => undefined);
-      return present ? undefined : "install Go 1.24 or newer (https://go.dev/dl), or put it on PATH";
+      return present ? undefined : `install Go ${go} or newer (https://go.dev/dl), or put it on PATH`;
     },
     async run({ workshop, result }) {
       // The download runs outside of any module, the build inside of one that must not be written to.

@@ -22,6 +22,8 @@ export const recipes: Readonly<Record<ToolName, readonly Recipe[]>> = {
       instead: ["modernc.org/sqlite v1.44.3"],
     }),
   ],
+  "temporal-server": [temporalServer("temporal-server", "./cmd/server")],
+  "temporal-sql-tool": [temporalServer("temporal-sql-tool", "./cmd/tools/sql")],
   grpcurl: [
     goInstall({
       name: "grpcurl",
@@ -97,6 +99,11 @@ function temporalDownload(name: "temporal" | "temporal-test-server"): Recipe {
       await copyFile(lines.trim().split("\n").at(-1) ?? "", join(result, name));
     },
   };
+}
+
+/** Its module has checksums of everything that it needs, and so it is built in its own folder. */
+function temporalServer(name: "temporal-server" | "temporal-sql-tool", program: string): Recipe {
+  return goSource({ name, module: "go.temporal.io/server", program, usually: "4 minutes", go: "1.26.8" });
 }
 
 /** What judges the charts and the Tiltfile. */

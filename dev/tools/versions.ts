@@ -7,6 +7,10 @@ import { stackVersion } from "../../deploy/observability/elk/version.ts";
 export const versions = {
   /** github.com/temporalio/cli: the CLI with the development server (Temporal Server 1.29.1 and its UI). */
   temporal: "v1.5.1",
+  /** go.temporal.io/server: the server that keeps its state in PostgreSQL, as production does. */
+  "temporal-server": "v1.32.0",
+  /** The same module: the tool that makes and upgrades the server's tables. */
+  "temporal-sql-tool": "v1.32.0",
   /** github.com/fullstorydev/grpcurl. */
   grpcurl: "v1.9.4",
   /** io.temporal:temporal-test-server on Maven Central: the server that skips time in workflow tests. */
@@ -65,6 +69,8 @@ export const usualTools = [...baseTools, "jaeger"] as const satisfies readonly T
 
 /** What some tests need besides; those say what is missing and fail when it cannot be had. */
 export const testTools = [
+  "temporal-server",
+  "temporal-sql-tool",
   "jaeger",
   "prometheus",
   "promtool",
