@@ -12,7 +12,7 @@ export const ordersConfig = {
   ORDER_LIST_MAX: z.coerce.number().int().min(1).max(64).default(64),
   /** Batches of new orders that are inserted at the same time. Fewer lanes make larger batches. */
   ORDER_INSERT_LANES: z.coerce.number().int().min(1).max(16).default(2),
-  /** The promised time to an order's confirmation. New orders are refused when others wait for half of it to be carried. */
+  /** The promised time to an order's confirmation. New orders are refused when they would wait for half of it. */
   ORDER_CONFIRM_WITHIN_MS: milliseconds.default(5_000),
   /** The most time between two claims of a process: how long an event waits for others when there are many. */
   EPISODE_SPACING_MS: z.coerce.number().int().min(0).default(250),

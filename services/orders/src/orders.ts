@@ -78,7 +78,7 @@ export function buildOrders(context: OrdersContext): ServiceParts {
   const intake = new OrderIntake({
     database,
     onPlaced: (count) => episodes.starter.accepted(count),
-    admit: () => episodes.admission.admit(),
+    enter: (work) => episodes.admission.enter(work),
     metrics,
     batchMax: config.ORDER_LIST_MAX,
     lanes: config.ORDER_INSERT_LANES,
@@ -118,7 +118,10 @@ interface EpisodeParts {
 function buildEpisodes(ground: Ground): EpisodeParts {
   const { config, database, sagas, logger, metrics } = ground;
   const episodes = new EpisodeRepository(database);
-  const admission = new Admission(config.ORDER_CONFIRM_WITHIN_MS);
+  const admission = new Admission({
+    confirmWithinMs: config.ORDER_CONFIRM_WITHIN_MS,
+    underWay: config.ORDER_LIST_MAX * config.DISPATCH_CONCURRENCY,
+  });
   const onDue = (count: number) => starter.accepted(count);
   const settler = new OrderSettler({ database, metrics, logger, onDue });
   const starts = buildStarts(ground, { episodes, settler, onLeft: () => starter.left() });

@@ -61,10 +61,11 @@ describe("episodes", () => {
   });
   afterEach(async () => {
     for (const replica of replicas.splice(0)) await replica.stop();
-    // The next test begins with nothing that is due.
+    // The next test begins with nothing that is due, and nobody in line.
     await test.database.query("delete from order_event");
     await test.database.query("delete from episode");
     await test.database.query("update customer_order set episode_id = null, episode_events = null, waits_for = null");
+    await test.database.query("update customer_order set status = 'failed' where status = 'pending'");
   });
 
   async function replicaWith(changes: Parameters<typeof startReplica>[2], database = test.database): Promise<Replica> {
@@ -83,7 +84,7 @@ describe("episodes", () => {
     const intake = new OrderIntake({
       database: test.database,
       onPlaced: () => undefined,
-      admit: () => undefined,
+      enter: (work) => work(),
       metrics: createOrderMetrics(new Registry()),
       batchMax: 64,
       lanes: 1,
@@ -376,6 +377,21 @@ describe("episodes", () => {
     const together = lastStart(worker, orderId)?.episodeId;
     for (const other of waiting) assert.equal(lastStart(worker, other)?.episodeId, together);
     assert.match(replica.log(), /episodes are begun again/);
+  });
+
+  it("have new orders refused while the worker has more than it decides in time, and taken again after that", async () => {
+    const one = { ORDER_LIST_MAX: 1, DISPATCH_CONCURRENCY: 1, EPISODES_OPEN_MAX: 10_000 };
+    const replica = await replicaWith({ ...eager, ...one, ORDER_CONFIRM_WITHIN_MS: 600 });
+    const [first = ""] = await place(replica);
+    const [second = ""] = await place(replica);
+    const refused = await eventually(() => refusal(place(replica)));
+    assert.equal(refused.findDetails(ErrorInfoSchema)[0]?.reason, "OVERLOADED");
+    await eventually(async () => assert.deepEqual((await stored(test.database, second)).events, [], "nothing is left"));
+    for (const orderId of worker.starts.flatMap(({ orders }) => orders.map((order) => order.orderId))) {
+      await settle(replica, orderId, await episodeOf(orderId), { status: OrderStatus.CONFIRMED });
+    }
+    assert.equal((await stored(test.database, first)).status, "confirmed");
+    await eventually(() => place(replica));
   });
 
   it("are replaced when their workflow is gone, and what a zombie settles is refused", async () => {

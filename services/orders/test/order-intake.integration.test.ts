@@ -23,8 +23,8 @@ function intakeOn(database: Database, lanes = 1) {
   const placed: number[] = [];
   const onPlaced = (count: number) => void placed.push(count);
   const metrics = createOrderMetrics(new Registry());
-  const admit = () => undefined;
-  const intake = new OrderIntake({ database: recorded, onPlaced, admit, metrics, batchMax: 64, lanes });
+  const enter = <T>(work: () => Promise<T>) => work();
+  const intake = new OrderIntake({ database: recorded, onPlaced, enter, metrics, batchMax: 64, lanes });
   const accept = (request: CreateOrderRequest): Promise<Accepted> => intake.accept(toKeyedOrder(request), signal);
   return { accept, recorded, placed };
 }

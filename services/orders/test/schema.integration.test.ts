@@ -146,12 +146,12 @@ describe("the schema of orders", () => {
       "what is shown of all this",
       async () => {
         const metrics = createOrderMetrics(new Registry());
-        const admission = new Admission(1);
+        const admission = new Admission({ confirmWithinMs: 1, underWay: 1 });
         const watch = createEpisodeWatch({ database: recorded, metrics, admission, logger: quietLogger() });
         watch.start();
         await watch.stop();
       },
-      [/order_event_due_idx/, /customer_order_parked_idx/, /customer_order_waiting_idx/],
+      [/order_event_due_idx/, /customer_order_pkey/, /customer_order_parked_idx/, /customer_order_waiting_idx/],
     ],
     [
       "orders that do not get on",

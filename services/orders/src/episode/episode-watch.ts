@@ -4,13 +4,14 @@ import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import type { OrderMetrics } from "../order/metrics.ts";
-import type { Admission } from "./admission.ts";
+import { firstIdAt } from "../order/order-id.ts";
+import type { Admission, Line } from "./admission.ts";
 
 /** What the watch works with. */
 export interface EpisodeWatchOptions {
   readonly database: Queryable;
   readonly metrics: OrderMetrics;
-  readonly admission: Pick<Admission, "observed">;
+  readonly admission: Pick<Admission, "observed" | "look">;
   readonly logger: Pick<Logger, "error">;
 }
 
@@ -45,6 +46,22 @@ const backlogColumns = selectList<Backlog>({
 });
 
 const backlog: SqlText = { name: "episode_backlog", prepared: false, text: `select ${backlogColumns}` };
+
+const isInLine = "status = 'pending' and waits_for is null";
+
+const lineColumns = selectList<Line>({
+  atMs: "extract(epoch from statement_timestamp())::float8 * 1000",
+  waiting: `count(*) filter (where ${isInLine})::int`,
+  gone: `count(*) filter (where not (${isInLine}))::int`,
+  oldestMs: `coalesce(extract(epoch from now() - min(create_time) filter (where ${isInLine})) * 1000, 0)::float8`,
+});
+
+/** Ids sort by the time of creation. */
+const line: SqlText = {
+  name: "order_line_up",
+  prepared: false,
+  text: `select ${lineColumns} from customer_order where order_id >= $1`,
+};
 
 /** Orders that wait for the same: an operator's decision at one step, wherever that is, or a service. */
 interface Waiting {
@@ -94,7 +111,7 @@ export function createEpisodeWatch(options: EpisodeWatchOptions): Relay {
     }
   };
   const watch = async () => {
-    await Promise.all([watchBacklog(options), watchParked(), watchWaiting()]);
+    await Promise.all([watchBacklog(options), watchLine(options), watchParked(), watchWaiting()]);
     return 0;
   };
   return new Relay({ name: "watching episodes", everyMs, log: logger, sweep: watch });
@@ -107,6 +124,10 @@ async function watchBacklog({ database, metrics, admission }: EpisodeWatchOption
   metrics.oldestDueEvent.set(now.dueSeconds);
   metrics.outboxLag.set(Math.max(now.placedSeconds, now.unacknowledgedSeconds, now.legacySeconds));
   admission.observed(now.placedSeconds * 1_000);
+}
+
+async function watchLine({ database, admission }: EpisodeWatchOptions): Promise<void> {
+  await admission.look(Date.now(), async (sinceMs) => (await database.query<Line>(line, [firstIdAt(sinceMs)]))[0]);
 }
 
 /** One figure for each name that is known or new, as long as they are few; nobody waits for one that has no row any more. */

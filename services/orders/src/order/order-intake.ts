@@ -20,8 +20,8 @@ export interface OrderIntakeOptions {
   readonly database: Queryable;
   /** Told how many became durable together; has them carried. */
   readonly onPlaced: (count: number) => void;
-  /** Asked before an order is taken. @throws OVERLOADED */
-  readonly admit: () => void;
+  /** Takes an order by that work, or not. @throws OVERLOADED */
+  readonly enter: <T>(work: () => Promise<T>) => Promise<T>;
   readonly metrics: OrderMetrics;
   /** The most orders of one insert. */
   readonly batchMax: number;
@@ -64,8 +64,8 @@ export class OrderIntake {
    * @throws CUSTOMER_NOT_FOUND, REQUEST_ID_REUSED, OVERLOADED
    */
   async accept(order: KeyedOrder, signal?: AbortSignal): Promise<Accepted> {
-    this.#options.admit();
-    return this.#batcher.submit({ ...order, origin: auditOrigin(order.requestId) }, signal && { signal });
+    const submitted = { ...order, origin: auditOrigin(order.requestId) };
+    return this.#options.enter(() => this.#batcher.submit(submitted, signal && { signal }));
   }
 
   /** Resolves once everything that was taken is durable. */
