@@ -3,13 +3,12 @@
 import { availableParallelism, cpus } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
-import { RetryInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import { Clients } from "#platform/grpc/clients.ts";
 import { freePorts } from "../dev/stack/free-ports.ts";
 import { Stack } from "../dev/stack/stack.ts";
-import { orderRequest, packingMs, prepare } from "./order-load.ts";
+import { orderRequest, packingMs, prepare, retryDelayMs } from "./order-load.ts";
 
 /** How many calls of callers may work at the same time, in each process. */
 const bound = 50;
@@ -25,8 +24,6 @@ const windowMs = 5_000;
 const patienceMs = 60_000;
 /** The share of the throughput that counts as before. */
 const wanted = 0.8;
-/** A caller whom nobody told when to come back. */
-const defaultRetryMs = 100;
 
 /** What callers have seen so far. */
 interface Seen {
@@ -84,8 +81,7 @@ class Crowd implements AsyncDisposable {
     const told = ConnectError.from(error);
     if (told.code === Code.ResourceExhausted) this.seen.refused += 1;
     else this.seen.others += 1;
-    const delay = told.findDetails(RetryInfoSchema)[0]?.retryDelay;
-    await pause(delay ? Number(delay.seconds) * 1000 + delay.nanos / 1e6 : defaultRetryMs);
+    await pause(retryDelayMs(told));
   }
 }
 

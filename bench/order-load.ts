@@ -1,6 +1,8 @@
 // The load of the benches that place orders: callers who each wait until their order is confirmed.
 import { randomUUID } from "node:crypto";
-import type { Client } from "@connectrpc/connect";
+import { setTimeout as pause } from "node:timers/promises";
+import { type Client, ConnectError } from "@connectrpc/connect";
+import { RetryInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
 import { CustomerService } from "#gen/shop/orders/v1/customer_service_pb.js";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
@@ -86,6 +88,15 @@ export interface CallerOptions {
   readonly until: AbortSignal;
 }
 
+/** A caller whom nobody told when to come back, in milliseconds. */
+const defaultRetryMs = 100;
+
+/** After how many milliseconds a caller that was refused is to come back. */
+export function retryDelayMs(refusal: ConnectError): number {
+  const delay = refusal.findDetails(RetryInfoSchema)[0]?.retryDelay;
+  return delay ? Number(delay.seconds) * 1_000 + delay.nanos / 1e6 : defaultRetryMs;
+}
+
 /** Places one order after the other and waits for each. */
 export async function caller(
   orders: Client<typeof OrderService>,
@@ -100,6 +111,7 @@ export async function caller(
     } catch (error) {
       tally.note(undefined, 0);
       if (tally.others === 1) console.log(`  first failure: ${(error as Error).message}`);
+      await pause(retryDelayMs(ConnectError.from(error)));
     }
   }
 }
