@@ -201,15 +201,20 @@ export class Shop implements AsyncDisposable {
   async until(since: Date, statuses: readonly string[], deadlineMs: number): Promise<boolean> {
     const end = performance.now() + deadlineMs;
     for (let told = performance.now(); ; ) {
-      const standing = await this.standing(since);
-      const there = statuses.reduce((sum, status) => sum + (standing.statuses.get(status) ?? 0), 0);
-      if (there === standing.orders) return true;
+      // Its CPU is measured with the shop's: nothing more than a count.
+      const { rows } = await this.#database.query<{ orders: number; there: number }>(
+        `select count(*)::int as orders, (count(*) filter (where status = any($2)))::int as there
+         from customer_order where create_time >= $1`,
+        [since, statuses],
+      );
+      const [{ orders, there } = { orders: 0, there: 0 }] = rows;
+      if (there === orders) return true;
       if (performance.now() > end) return false;
       if (performance.now() > told + tellEveryMs) {
         told = performance.now();
-        progress(`${there} of ${standing.orders} orders are ${statuses.join(" or ")}`);
+        progress(`${there} of ${orders} orders are ${statuses.join(" or ")}`);
       }
-      await pause(500);
+      await pause(1_000);
     }
   }
 

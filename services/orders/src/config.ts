@@ -16,6 +16,8 @@ export const ordersConfig = {
   ORDER_CONFIRM_WITHIN_MS: milliseconds.default(5_000),
   /** The most time between two claims of a process: how long an event waits for others when there are many. */
   EPISODE_SPACING_MS: z.coerce.number().int().min(0).default(250),
+  /** The same for what nobody waits for: a parcel is packed, a parcel has arrived, it is time to try again. */
+  EPISODE_RELAXED_SPACING_MS: z.coerce.number().int().min(0).default(1_000),
   /** Starts of episodes that are under way at the same time. Fewer of them make larger episodes. */
   DISPATCH_CONCURRENCY: z.coerce.number().int().min(1).default(4),
   /** Episodes that are open at the same time, of all processes together. What happens meanwhile waits in rows. See decision 21. */

@@ -77,7 +77,7 @@ export function buildOrders(context: OrdersContext): ServiceParts {
   const legacy = buildLegacy(ground);
   const intake = new OrderIntake({
     database,
-    onPlaced: (count) => episodes.starter.accepted(count),
+    onPlaced: (count) => episodes.starter.accepted(count, "prompt"),
     enter: (work) => episodes.admission.enter(work),
     metrics,
     batchMax: config.ORDER_LIST_MAX,
@@ -131,7 +131,7 @@ function buildEpisodes(ground: Ground): EpisodeParts {
     admission,
     logger,
     metrics,
-    spacingMs: config.EPISODE_SPACING_MS,
+    spacingMs: { prompt: config.EPISODE_SPACING_MS, relaxed: config.EPISODE_RELAXED_SPACING_MS },
     batchMax: config.ORDER_LIST_MAX,
     concurrency: config.DISPATCH_CONCURRENCY,
     openMax: config.EPISODES_OPEN_MAX,
@@ -149,8 +149,8 @@ function buildEpisodes(ground: Ground): EpisodeParts {
     timeoutMs: config.DISPATCH_TIMEOUT_MS,
     faults: faultPolicy(config),
   });
-  const reports = new ShipmentReports({ database, onAccepted: onDue });
-  const parked = new ParkedOrders({ database, onAccepted: onDue });
+  const reports = new ShipmentReports({ database, onAccepted: (count) => starter.accepted(count, "relaxed") });
+  const parked = new ParkedOrders({ database, onAccepted: (count) => starter.accepted(count, "prompt") });
   const watch = createEpisodeWatch({ database, metrics, admission, logger });
   return { episodes, starter, admission, settler, reports, parked, loops: [starter, sweep, watch] };
 }
@@ -224,7 +224,7 @@ function buildCancellation({ database, sagas }: Ground, { follower, legacy, star
     cancellations: new CancellationRepository(database),
     follower,
     legacy,
-    onAccepted: (count) => starter.accepted(count),
+    onAccepted: (count) => starter.accepted(count, "prompt"),
   });
 }
 

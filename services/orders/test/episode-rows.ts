@@ -6,6 +6,7 @@ import type { Database } from "#platform/database/database.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
 import { type Claimed, EpisodeRepository, type GivenBack } from "../src/episode/episode.repository.ts";
+import type { Haste } from "../src/episode/order-event.ts";
 import type { FakeWorker } from "./fake-worker.ts";
 
 /** Looks at once, and forms no batches but of what is there. */
@@ -59,8 +60,12 @@ export async function stored(database: Database, orderId: string): Promise<Store
 }
 
 /** Gives orders to an episode, however many there are. */
-export async function claim(episodes: EpisodeRepository, limit: number): Promise<Claimed | undefined> {
-  const claimed = await episodes.claim(limit, 1_000_000);
+export async function claim(
+  episodes: EpisodeRepository,
+  limit: number,
+  haste: Haste = "prompt",
+): Promise<Claimed | undefined> {
+  const claimed = await episodes.claim(haste, { limit, openMax: 1_000_000 });
   if (claimed === "full") throw new Error("there are too many episodes");
   return claimed;
 }

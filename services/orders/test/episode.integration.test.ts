@@ -15,6 +15,7 @@ import type { TestDatabase } from "#testing/postgres.ts";
 import { toSettlement } from "../src/api/order-episode-proto.ts";
 import { toKeyedOrder } from "../src/api/order-proto.ts";
 import { EpisodeRepository } from "../src/episode/episode.repository.ts";
+import type { Haste } from "../src/episode/order-event.ts";
 import { settleOrders } from "../src/episode/settlement.repository.ts";
 import { createOrderMetrics } from "../src/order/metrics.ts";
 import { OrderIntake } from "../src/order/order-intake.ts";
@@ -527,7 +528,7 @@ describe("episodes", () => {
     const [busy] = (await claim(episodes, 64))?.episode.orders ?? [];
     await test.database.query(
       `insert into order_event (order_id, event_id, kind, due_time)
-        select $1, n::text, 'shipment', now() - interval '1 hour' from generate_series(1, 1100) n`,
+        select $1, n::text, 'cancellation', now() - interval '1 hour' from generate_series(1, 1100) n`,
       [decodeId(busy?.orderId ?? "")],
     );
     assert.equal(await claim(episodes, 64), undefined);
@@ -537,6 +538,32 @@ describe("episodes", () => {
       claimed?.episode.orders.map(({ orderId }) => orderId),
       [free],
     );
+  });
+
+  it("take first what somebody waits for, and with an order whatever happened to it", async () => {
+    const [waited = "", packed = "", both = ""] = await placeUncarried(3);
+    const happened = (orderId: string, kind: string) =>
+      test.database.query("insert into order_event (order_id, event_id, kind) values ($1, $2, $2)", [
+        decodeId(orderId),
+        kind,
+      ]);
+    await test.database.query("delete from order_event where order_id = $1", [decodeId(packed)]);
+    for (const orderId of [packed, both]) await happened(orderId, "shipment");
+    const episodes = new EpisodeRepository(test.database);
+    const claimed = async (haste: Haste) =>
+      ((await claim(episodes, 64, haste))?.episode.orders ?? []).map(({ orderId, events }) => [
+        orderId,
+        events.map(({ kind }) => kind).toSorted(),
+      ]);
+    assert.deepEqual(
+      new Map((await claimed("prompt")) as [string, string[]][]),
+      new Map([
+        [waited, ["placed"]],
+        [both, ["placed", "shipment"]],
+      ]),
+    );
+    assert.deepEqual(await claimed("prompt"), []);
+    assert.deepEqual(await claimed("relaxed"), [[packed, ["shipment"]]]);
   });
 
   it("cost no index an update while the status stays", async () => {

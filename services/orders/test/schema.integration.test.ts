@@ -98,7 +98,16 @@ describe("the schema of orders", () => {
   const episodes = () => new EpisodeRepository(recorded);
   const nobody = () => undefined;
   const statements: [string, () => Promise<unknown>, RegExp[]][] = [
-    ["claims", () => claim(episodes(), 64), [/order_event_due_idx/, /order_event_pkey/, /customer_order_pkey/]],
+    [
+      "prompt claims",
+      () => claim(episodes(), 64),
+      [/order_event_prompt_idx/, /order_event_pkey/, /customer_order_pkey/],
+    ],
+    [
+      "relaxed claims",
+      () => claim(episodes(), 64, "relaxed"),
+      [/order_event_due_idx/, /order_event_pkey/, /customer_order_pkey/],
+    ],
     [
       "repeats of starts",
       () => episodes().repeat({ leaseMs: 1, limit: 16 }),

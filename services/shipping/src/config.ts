@@ -34,6 +34,8 @@ export const shippingConfig = {
   SHIPMENT_OVERDUE_MS: milliseconds.default(21 * 86_400_000),
   /** How often is looked for what is packed, undecided or untold. */
   SWEEP_MS: milliseconds.min(10).default(200),
+  /** The most time between two looks while there is much: how long what happens waits for others to be handled with. */
+  SWEEP_SPACING_MS: milliseconds.default(500),
   /** How often is measured how long what is due has waited. */
   BACKLOG_EVERY_MS: milliseconds.min(10).default(5_000),
   /**

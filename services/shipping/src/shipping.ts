@@ -48,6 +48,8 @@ export interface ShippingContext {
 const drainGraceMs = 3_000;
 /** The relay that tells orders, as metrics and log lines name it. */
 const newsRelay = "shipment.news";
+/** After a sweep that had as many, there may be more. No sweep takes fewer at most. */
+const full = 128;
 /** The longest pause of a relay that fails, in milliseconds. */
 const maxPauseMs = 5_000;
 
@@ -185,7 +187,8 @@ function relayOfNews(context: ShippingContext, repository: OrderReportRepository
 }
 
 function relay({ config, logger }: ShippingContext, name: string, sweep: RelayOptions["sweep"]): Relay {
-  return new Relay({ name, everyMs: config.SWEEP_MS, sweep, log: logger, maxPauseMs });
+  const pace = { spacingMs: config.SWEEP_SPACING_MS, full };
+  return new Relay({ name, everyMs: config.SWEEP_MS, sweep, log: logger, maxPauseMs, pace });
 }
 
 /** Measures how long what is due has waited. */

@@ -6,7 +6,7 @@ import type { Admission } from "./admission.ts";
 import type { EpisodeRepository } from "./episode.repository.ts";
 import type { Episode } from "./episode.ts";
 import type { EpisodeStarts } from "./episode-starts.ts";
-import { Pace } from "./pace.ts";
+import { type Haste, hastes } from "./order-event.ts";
 
 /** What a starter works with. */
 export interface EpisodeStarterOptions {
@@ -15,8 +15,8 @@ export interface EpisodeStarterOptions {
   readonly admission: Pick<Admission, "observed">;
   readonly logger: Pick<Logger, "error" | "info" | "warn">;
   readonly metrics: OrderMetrics;
-  /** The most milliseconds between two claims. */
-  readonly spacingMs: number;
+  /** The most milliseconds between two claims of the same haste. */
+  readonly spacingMs: Readonly<Record<Haste, number>>;
   /** The most orders of an episode. */
   readonly batchMax: number;
   /** Starts that are under way at the same time. */
@@ -42,45 +42,46 @@ const fullPauseMs = 250;
 const repeatLimit = 16;
 
 /**
- * Has orders carried to which something happened. Batches form in time: see {@link Pace}. A claimed episode is started until
- * the worker has it; it keeps its place meanwhile, so that a worker that is away is not left with more and more of them: what
- * comes waits in its row, and goes together when it is back. A worker that takes episodes and does not end them is left with
- * so many and no more, for the same reason. What a process leaves when it ends, or gives up, is taken on by
+ * Has orders carried to which something happened. Batches form in time, of what is in the same haste: see `Pace`. A claimed
+ * episode is started until the worker has it; it keeps its place meanwhile, so that a worker that is away is not left with
+ * more and more of them: what comes waits in its row, and goes together when it is back. A worker that takes episodes and does
+ * not end them is left with so many and no more, for the same reason. What a process leaves when it ends, or gives up, is taken on by
  * whoever looks next.
  */
 export class EpisodeStarter {
   readonly #options: EpisodeStarterOptions;
-  readonly #pace: Pace;
-  readonly #claims: Relay;
+  readonly #claims: Readonly<Record<Haste, Relay>>;
   readonly #repeats: Relay;
   readonly #stopped = new AbortController();
   /** Starts that run in this process. */
   readonly #underWay = new Map<string, Promise<void>>();
-  #wake = Promise.withResolvers<void>();
   /** Whether there were as many episodes as there may be. */
   #full = false;
 
   constructor(options: EpisodeStarterOptions) {
     this.#options = options;
-    const { spacingMs, batchMax, everyMs, logger: log } = options;
-    this.#pace = new Pace({ spacingMs, full: batchMax });
-    const claim = (signal: AbortSignal) => this.#claim(signal);
-    this.#claims = new Relay({ name: "episode starter", everyMs, maxPauseMs, log, sweep: claim });
+    const { everyMs, logger: log } = options;
+    this.#claims = { prompt: this.#claimsOf("prompt"), relaxed: this.#claimsOf("relaxed") };
     const repeat = () => this.#repeat();
     this.#repeats = new Relay({ name: "episode repeater", everyMs, maxPauseMs, log, sweep: repeat });
   }
 
+  #claimsOf(haste: Haste): Relay {
+    const { spacingMs, batchMax, everyMs, logger: log } = this.#options;
+    const pace = { spacingMs: spacingMs[haste], full: batchMax };
+    const sweep = (signal: AbortSignal) => this.#claim(haste, signal);
+    return new Relay({ name: `episode starter, ${haste}`, everyMs, maxPauseMs, log, pace, sweep });
+  }
+
   /** Begins to look for what is due. */
   start(): void {
-    this.#claims.start();
+    for (const haste of hastes) this.#claims[haste].start();
     this.#repeats.start();
   }
 
-  /** This process accepted events that have orders carried. */
-  accepted(count: number): void {
-    this.#pace.accepted(count);
-    this.#wake.resolve();
-    this.#claims.nudge();
+  /** This process accepted events that have orders carried, in this haste or in any. */
+  accepted(count: number, haste?: Haste): void {
+    for (const each of haste ? [haste] : hastes) this.#claims[each].nudge(count);
   }
 
   /** Episodes wait to be started that no process has under way. */
@@ -91,34 +92,32 @@ export class EpisodeStarter {
   /** Claims no more, and resolves once what is under way has ended, or was given up. */
   async stop(): Promise<void> {
     this.#stopped.abort();
-    this.#wake.resolve();
-    await Promise.all([this.#claims.stop(), this.#repeats.stop()]);
+    await Promise.all([...hastes.map((haste) => this.#claims[haste].stop()), this.#repeats.stop()]);
     await Promise.all(this.#underWay.values());
   }
 
   /** Returns how many orders an episode was begun for. */
-  async #claim(signal: AbortSignal): Promise<number> {
-    await this.#company(signal);
+  async #claim(haste: Haste, signal: AbortSignal): Promise<number> {
     await this.#place(signal);
     if (signal.aborted) return 0;
     const { episodes, admission, metrics, batchMax, openMax } = this.#options;
-    this.#pace.claiming();
-    const claimed = await episodes.claim(batchMax, openMax);
+    const claimed = await episodes.claim(haste, { limit: batchMax, openMax });
     this.#sayFull(claimed === "full");
-    if (claimed === "full") return await this.#lookAgain(signal);
-    const count = claimed?.episode.orders.length ?? 0;
-    this.#pace.claimed(performance.now(), { count, more: claimed?.more ?? false });
-    admission.observed(claimed?.waitedMs ?? 0);
+    if (claimed === "full") return await this.#lookAgain(haste, signal);
+    if (haste === "prompt") admission.observed(claimed?.waitedMs ?? 0);
     if (!claimed) return 0;
+    const count = claimed.episode.orders.length;
     metrics.episodeSize.observe(count);
     this.#begin(claimed.episode);
+    if (claimed.more) this.accepted(batchMax, haste);
     return count;
   }
 
   /** Some milliseconds later: an episode that ends tells nobody. What waits is refused or admitted by its age meanwhile. */
-  async #lookAgain(signal: AbortSignal): Promise<number> {
+  async #lookAgain(haste: Haste, signal: AbortSignal): Promise<number> {
     await sleep(fullPauseMs, undefined, { signal }).catch(() => undefined);
-    return 1;
+    this.accepted(1, haste);
+    return 0;
   }
 
   /** Once, not with each look. */
@@ -129,18 +128,6 @@ export class EpisodeStarter {
     const fields = { "episodes.max": openMax };
     if (full) logger.warn("no more episodes are begun until others have settled their orders", fields);
     else logger.info("episodes are begun again", fields);
-  }
-
-  /** Waits for others that may go together; not when nothing is known to wait: then time has come for a look. */
-  async #company(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      this.#wake = Promise.withResolvers<void>();
-      const waitMs = this.#pace.waitMs(performance.now());
-      if (waitMs <= 0 || waitMs === Number.POSITIVE_INFINITY) return;
-      const timer = setTimeout(() => this.#wake.resolve(), waitMs);
-      await this.#wake.promise;
-      clearTimeout(timer);
-    }
   }
 
   async #place(signal: AbortSignal): Promise<void> {

@@ -5,7 +5,7 @@ import { decodeId, encodeId, newId } from "#platform/id.ts";
 import type { OrderStatus } from "../order/order.ts";
 import type { Episode } from "./episode.ts";
 import { type EpisodeOrderRow, episodeOrderBytes, episodeOrderColumns, toEpisode } from "./episode-row.ts";
-import { eventIds, maxEvents } from "./order-event.ts";
+import { eventIds, type Haste, hasteOf, maxEvents } from "./order-event.ts";
 
 /** The start of an episode has to fit into what the workflow engine takes. */
 const maxEpisodeBytes = 256 * 1024;
@@ -16,19 +16,28 @@ export const carryStep = "carry";
 /** What is kept of an event while an episode carries it; see `CarriedEvent`. */
 const carriedEvent = "jsonb_build_object('id', event_id, 'kind', kind, 'detail', detail, 'time', create_time)";
 
+/** The kinds of events of a haste, as SQL literals. */
+function kindsOf(haste: Haste): string {
+  const kinds = Object.entries(hasteOf).filter(([, theirs]) => theirs === haste);
+  return kinds.map(([kind]) => `'${kind}'`).join(", ");
+}
+
 /**
  * Gives orders that rest, and to which something happened, to an episode: those first that wait for the longest time. Orders
  * that another process gives away at this moment are passed over; what it took of their events is not there any more, and an
- * order without events is left alone. An order with which episodes failed goes alone, so that it takes no others with it. Not
- * prepared: see the transition of orders.
+ * order without events is left alone. Whatever else happened to an order goes with it. An order with which episodes failed
+ * goes alone, so that it takes no others with it. Not prepared: see the transition of orders.
  */
-const claim: SqlText = {
-  name: "episode_claim",
+const claimOf = (haste: Haste): SqlText => ({
+  name: `episode_claim_${haste}`,
   prepared: false,
   text: `with room as materialized (
-    select count(*) < $5 or not exists (select from order_event where due_time <= now()) as free from episode
+    select count(*) < $5 or not exists (
+      select from order_event where kind in (${kindsOf(haste)}) and due_time <= now()
+    ) as free from episode
   ), due as materialized (
-    select order_id, due_time from order_event where due_time <= now() and (select free from room)
+    select order_id, due_time from order_event
+    where kind in (${kindsOf(haste)}) and due_time <= now() and (select free from room)
     order by due_time limit $4
   ), free as materialized (
     select o.order_id, due.due_time from due cross join lateral (
@@ -71,7 +80,9 @@ const claim: SqlText = {
     (select count(*) from free) >= $2 or (select count(*) from fitting) < (select count(*) from sized) as more,
     looked.events as "lookedAt", room.free as room
   from (select count(*)::int as events from due) looked cross join room left join o on true order by o.order_id`,
-};
+});
+
+const claims: Readonly<Record<Haste, SqlText>> = { prompt: claimOf("prompt"), relaxed: claimOf("relaxed") };
 
 /** Takes on starts that were not acknowledged; others leave them alone for a while. */
 const repeat: SqlText = {
@@ -254,6 +265,14 @@ export interface OrderMemory {
   readonly status: OrderStatus;
 }
 
+/** How much a claim takes. */
+export interface ClaimOptions {
+  /** The most orders. */
+  readonly limit: number;
+  /** So many episodes may be open, of all processes; those that claim in the same moment may make it one more each. */
+  readonly openMax: number;
+}
+
 /** How a process takes on starts that another one left. */
 export interface RepeatOptions {
   /** Starts that were taken on later are left alone, in milliseconds. */
@@ -312,19 +331,15 @@ export class EpisodeRepository {
     this.#database = database;
   }
 
-  /**
-   * Gives at most `limit` orders to a new episode; undefined when nothing is due.
-   *
-   * @param openMax so many episodes may be open, of all processes; those that claim in the same moment may make it one more
-   *   each. When they are, something that is due is "full".
-   */
-  async claim(limit: number, openMax: number): Promise<Claimed | "full" | undefined> {
+  /** Gives at most `limit` orders to a new episode; undefined when nothing of this haste is due, "full" when it has to wait. */
+  async claim(haste: Haste, options: ClaimOptions): Promise<Claimed | "full" | undefined> {
+    const { limit, openMax } = options;
     const episodeId = newId();
     for (let window = firstWindow; ; window *= 16) {
       const values = [decodeId(episodeId), limit, maxEpisodeBytes, window, openMax];
-      const rows = await this.#database.query<ClaimRow>(claim, values);
+      const rows = await this.#database.query<ClaimRow>(claims[haste], values);
       // Those that have settled are forgotten by and by, and count until then.
-      if (rows[0]?.room === false) return (await this.forgetSettled(0)) > 0 ? this.claim(limit, openMax) : "full";
+      if (rows[0]?.room === false) return (await this.forgetSettled(0)) > 0 ? this.claim(haste, options) : "full";
       const orders = rows.filter((row) => row.orderId !== null);
       const [first] = orders;
       if (first) return { episode: toEpisode(episodeId, orders), waitedMs: first.waitedMs ?? 0, more: first.more };

@@ -29,6 +29,20 @@ export type CarriedEvent = OrderHappening & {
   readonly time: string;
 };
 
+/** How soon an order is carried to which something happened: prompt when somebody waits for it, relaxed when nobody does. */
+export const hastes = ["prompt", "relaxed"] as const;
+
+export type Haste = (typeof hastes)[number];
+
+/** The haste of each kind of event. The index `order_event_prompt_idx` names the prompt ones. */
+export const hasteOf: Readonly<Record<OrderHappening["kind"], Haste>> = {
+  placed: "prompt",
+  cancellation: "prompt",
+  decision: "prompt",
+  shipment: "relaxed",
+  retry: "relaxed",
+};
+
 /** The most events of an order that one episode begins with: SagaService takes one more, which may come while it runs. */
 export const maxEvents = 255;
 

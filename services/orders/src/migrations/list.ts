@@ -4,6 +4,7 @@ import { Audit } from "./0002-audit.ts";
 import { Episodes } from "./0003-episodes.ts";
 import { Faults } from "./0004-faults.ts";
 import { Indexes } from "./0005-indexes.ts";
+import { EventHaste } from "./0006-event-haste.ts";
 
 /** All migrations, the oldest first. A name never changes once it is released. */
 export const migrations: MigrationsList = [
@@ -12,4 +13,5 @@ export const migrations: MigrationsList = [
   { name: "0003_episodes", class: Episodes },
   { name: "0004_faults", class: Faults },
   { name: "0005_indexes", class: Indexes },
+  { name: "0006_event_haste", class: EventHaste },
 ];

@@ -1,32 +1,44 @@
 import type { Logger } from "#platform/log/logger.ts";
 import { relayRuns, relaySuccess } from "#platform/metrics/process-metrics.ts";
+import { Pace, type PaceOptions } from "./pace.ts";
 
 /** What a relay does and how often. */
 export interface RelayOptions {
   readonly name: string;
   /** Between the end of one sweep and the start of the next. */
   readonly everyMs: number;
-  /** Does what is due and returns how much that was; more than 0 means: look again at once. */
+  /** Does what is due and returns how much that was; when that is a full batch, it is looked again at once. */
   readonly sweep: (signal: AbortSignal) => Promise<number>;
+  /** How sweeps wait for company. By default they do not: one of anything is a full batch. */
+  readonly pace?: PaceOptions;
   /** Told what failed. */
   readonly log: Pick<Logger, "error">;
   /** After failures the pause doubles up to this; default 30,000. */
   readonly maxPauseMs?: number;
 }
 
+/** Without company: whatever there was, there may be more. */
+const alone: PaceOptions = { spacingMs: 0, full: 1 };
+
 /**
  * A loop that does what a crash, a lost call or the passing of time left to do: at start, then on a timer, and when it is
- * nudged. Sweeps never overlap; a failing one is logged and repeated after a growing pause.
+ * nudged. Sweeps never overlap; a failing one is logged and repeated after a growing pause. The busier it is, the longer
+ * it waits for company: see {@link Pace}.
  */
 export class Relay {
   readonly #options: RelayOptions;
+  readonly #full: number;
+  readonly #pace: Pace;
   #stopped = new AbortController();
   #running: Promise<void> | undefined;
   #wake = Promise.withResolvers<void>();
   #failures = 0;
 
   constructor(options: RelayOptions) {
+    const { pace = alone } = options;
     this.#options = options;
+    this.#full = pace.full;
+    this.#pace = new Pace(pace);
   }
 
   /** Begins with a sweep. */
@@ -44,19 +56,36 @@ export class Relay {
     this.#running = undefined;
   }
 
-  /** Sweeps now instead of when the timer says; during a sweep: once more after it. */
-  nudge(): void {
+  /** Sweeps as soon as the pace allows, instead of when the timer says, because so much came; during a sweep: after it. */
+  nudge(count = 1): void {
+    this.#pace.came(count);
     this.#wake.resolve();
   }
 
   async #loop(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
+      if (this.#waitMs > 0) await this.#company(signal);
+      if (signal.aborted) return;
+      this.#pace.begins();
       this.#wake = Promise.withResolvers<void>();
       const handled = await this.#sweep(signal);
-      if (signal.aborted) return;
-      if (handled > 0) continue;
-      await this.#pause();
+      this.#pace.had(performance.now(), handled);
+      if (handled >= this.#full) this.#pace.came(this.#full);
+      else if (!signal.aborted) await this.#pause();
     }
+  }
+
+  /** Waits for what may go together with that which is known to wait. */
+  async #company(signal: AbortSignal): Promise<void> {
+    for (let waitMs = this.#waitMs; waitMs > 0 && !signal.aborted; waitMs = this.#waitMs) {
+      this.#wake = Promise.withResolvers<void>();
+      await this.#wakeWithin(waitMs);
+    }
+  }
+
+  get #waitMs(): number {
+    const waitMs = this.#pace.waitMs(performance.now());
+    return Number.isFinite(waitMs) ? waitMs : 0;
   }
 
   async #sweep(signal: AbortSignal): Promise<number> {
@@ -76,11 +105,17 @@ export class Relay {
     }
   }
 
+  /** Until the timer or a nudge: what has come during the sweep does not wait for the timer. */
   async #pause(): Promise<void> {
     const { everyMs, maxPauseMs = 30_000 } = this.#options;
-    const pauseMs =
-      this.#failures === 0 ? everyMs : Math.min(everyMs * 2 ** (this.#failures - 1), Math.max(maxPauseMs, everyMs));
-    const timer = setTimeout(() => this.#wake.resolve(), pauseMs);
+    const usualMs = Math.max(everyMs, this.#pace.spacingMs(performance.now()));
+    await this.#wakeWithin(
+      this.#failures === 0 ? usualMs : Math.min(everyMs * 2 ** (this.#failures - 1), Math.max(maxPauseMs, everyMs)),
+    );
+  }
+
+  async #wakeWithin(ms: number): Promise<void> {
+    const timer = setTimeout(() => this.#wake.resolve(), ms);
     await this.#wake.promise;
     clearTimeout(timer);
   }

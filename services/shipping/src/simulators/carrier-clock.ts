@@ -13,7 +13,8 @@ export interface CarrierClockOptions {
   readonly now?: () => number;
 }
 
-const batchSize = 256;
+/** The most parcels of one sweep. */
+export const batchSize = 256;
 /** How long a claimed parcel is left alone, in milliseconds. */
 const leaseMs = 5_000;
 

@@ -2,7 +2,7 @@ import { Relay } from "#platform/batch/relay.ts";
 import { runInContext } from "#platform/context.ts";
 import { Database } from "#platform/database/database.ts";
 import type { Logger } from "#platform/log/logger.ts";
-import { CarrierClock, type CarrierClockOptions } from "./carrier-clock.ts";
+import { CarrierClock, type CarrierClockOptions, batchSize as clockBatch } from "./carrier-clock.ts";
 import { CarrierSimulator } from "./carrier-simulator.ts";
 import { WarehouseSimulator } from "./warehouse-simulator.ts";
 
@@ -62,7 +62,8 @@ export class OutsideWorld {
       store: this.#store,
       report: (event) => runInContext({ actor: `carrier:${this.carrier.name}` }, () => report(event)),
     });
-    this.#clock = new Relay({ name: "simulator.clock", everyMs, log, sweep: () => clock.sweep() });
+    const pace = { spacingMs: everyMs, full: clockBatch };
+    this.#clock = new Relay({ name: "simulator.clock", everyMs, log, pace, sweep: () => clock.sweep() });
     this.#clock.start();
   }
 

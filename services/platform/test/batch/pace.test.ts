@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { Pace } from "../src/episode/pace.ts";
+import { Pace } from "#platform/batch/pace.ts";
 
 const options = { spacingMs: 250, full: 64 };
 
@@ -14,15 +14,16 @@ function claims(arrivals: readonly number[], pace = new Pace(options)): [time: n
       at = next;
       const count = Math.min(waiting, options.full);
       waiting -= count;
-      pace.claiming();
-      pace.claimed(at, { count, more: waiting > 0 });
+      pace.begins();
+      pace.had(at, count);
+      if (waiting > 0) pace.came(options.full);
       went.push([at, count]);
     }
     return at;
   };
   for (const [index, at] of arrivals.entries()) {
     waiting += 1;
-    pace.accepted(1);
+    pace.came(1);
     goesUntil((arrivals[index + 1] ?? Number.MAX_SAFE_INTEGER) - 1e-6, at);
   }
   return went;
@@ -30,7 +31,7 @@ function claims(arrivals: readonly number[], pace = new Pace(options)): [time: n
 
 const every = (ms: number, count: number, from = 0) => Array.from({ length: count }, (_, index) => from + index * ms);
 
-describe("the pace of episodes", () => {
+describe("the pace of batches", () => {
   it("lets the first go at once", () => {
     assert.deepEqual(claims([1_000]), [[1_000, 1]]);
   });
@@ -42,7 +43,7 @@ describe("the pace of episodes", () => {
     for (const [index, [at]] of went.entries()) assert.ok(at - (arrivals[index] ?? 0) < 20);
   });
 
-  it("makes one start of what arrives within the spacing when there is much, and lets nobody wait for longer", () => {
+  it("makes one batch of what arrives within the spacing when there is much, and lets nobody wait for longer", () => {
     const arrivals = every(10, 500);
     const went = claims(arrivals).filter(([at]) => at > 1_000 && at < 4_900);
     for (const [index, [at]] of went.entries()) {
@@ -64,14 +65,15 @@ describe("the pace of episodes", () => {
     assert.ok(went.every(([at], index) => index === 0 || at - (went[index - 1]?.[0] ?? 0) <= 65));
   });
 
-  it("goes on at once while there is more than one episode takes", () => {
+  it("knows of nothing that waits once a batch has begun", () => {
     const pace = new Pace(options);
-    pace.accepted(1);
-    pace.claiming();
-    pace.claimed(0, { count: 40, more: true });
-    assert.equal(pace.waitMs(1), 0);
-    pace.claiming();
-    pace.claimed(1, { count: 10, more: false });
+    pace.came(1);
+    pace.begins();
+    pace.had(1, 10);
     assert.equal(pace.waitMs(2), Number.POSITIVE_INFINITY);
+    pace.came(1);
+    assert.ok(pace.waitMs(2) > 0);
+    pace.came(options.full);
+    assert.equal(pace.waitMs(2), 0);
   });
 });
