@@ -26,7 +26,7 @@ export const ordersConfig = {
   DISPATCH_TIMEOUT_MS: milliseconds.default(4_000),
   /** How long the worker may refuse an order as invalid before the order is rejected. */
   ORDER_REJECT_AFTER_MS: z.coerce.number().int().min(0).default(300_000),
-  /** Between two looks for what became due by time, and for starts that were never acknowledged. */
+  /** Between two looks for what became due by time, and for starts that were never acknowledged; four times that at rest. */
   DISPATCH_SWEEP_EVERY_MS: milliseconds.default(1_000),
   /** Younger starts are left to the process that began them. More than the timeout of a start. */
   DISPATCH_SWEEP_AGE_MS: milliseconds.default(5_000),

@@ -48,6 +48,8 @@ export interface ShippingContext {
 const drainGraceMs = 3_000;
 /** The relay that tells orders, as metrics and log lines name it. */
 const newsRelay = "shipment.news";
+/** While nothing is due, looks are up to so many times as far apart. */
+const rests = 5;
 /** After a sweep that had as many, there may be more. No sweep takes fewer at most. */
 const full = 128;
 /** The longest pause of a relay that fails, in milliseconds. */
@@ -187,8 +189,9 @@ function relayOfNews(context: ShippingContext, repository: OrderReportRepository
 }
 
 function relay({ config, logger }: ShippingContext, name: string, sweep: RelayOptions["sweep"]): Relay {
+  const everyMs = config.SWEEP_MS;
   const pace = { spacingMs: config.SWEEP_SPACING_MS, full };
-  return new Relay({ name, everyMs: config.SWEEP_MS, sweep, log: logger, maxPauseMs, pace });
+  return new Relay({ name, everyMs, restMs: rests * everyMs, sweep, log: logger, maxPauseMs, pace });
 }
 
 /** Measures how long what is due has waited. */

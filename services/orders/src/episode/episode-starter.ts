@@ -31,6 +31,8 @@ export interface EpisodeStarterOptions {
 
 /** After failures, in milliseconds: a worker or a database that is back should not wait long for what was left. */
 const maxPauseMs = 5_000;
+/** While nothing is due, looks are up to so many times as far apart: what this process accepts tells it. */
+const rests = 4;
 /** Between two attempts to start the same episode, in milliseconds. */
 const firstRetryMs = 100;
 const maxRetryMs = 2_000;
@@ -63,14 +65,16 @@ export class EpisodeStarter {
     const { everyMs, logger: log } = options;
     this.#claims = { prompt: this.#claimsOf("prompt"), relaxed: this.#claimsOf("relaxed") };
     const repeat = () => this.#repeat();
-    this.#repeats = new Relay({ name: "episode repeater", everyMs, maxPauseMs, log, sweep: repeat });
+    const restMs = rests * everyMs;
+    this.#repeats = new Relay({ name: "episode repeater", everyMs, restMs, maxPauseMs, log, sweep: repeat });
   }
 
   #claimsOf(haste: Haste): Relay {
     const { spacingMs, batchMax, everyMs, logger: log } = this.#options;
     const pace = { spacingMs: spacingMs[haste], full: batchMax };
     const sweep = (signal: AbortSignal) => this.#claim(haste, signal);
-    return new Relay({ name: `episode starter, ${haste}`, everyMs, maxPauseMs, log, pace, sweep });
+    const restMs = rests * everyMs;
+    return new Relay({ name: `episode starter, ${haste}`, everyMs, restMs, maxPauseMs, log, pace, sweep });
   }
 
   /** Begins to look for what is due. */

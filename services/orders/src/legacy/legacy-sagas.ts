@@ -39,7 +39,8 @@ export class LegacySagas {
   constructor(options: LegacySagasOptions) {
     this.#options = options;
     const { everyMs, logger: log } = options;
-    this.relay = new Relay({ name: "saga relay", everyMs, maxPauseMs, log, sweep: () => this.#sweep() });
+    const restMs = 10 * everyMs;
+    this.relay = new Relay({ name: "saga relay", everyMs, restMs, maxPauseMs, log, sweep: () => this.#sweep() });
   }
 
   /** Makes sure that the worker has a workflow: what it does not have could not be cancelled. @throws what it answers */

@@ -16,6 +16,8 @@ export interface AuditPublisherOptions {
   readonly batch?: number;
 }
 
+const defaultBatch = 200;
+
 /**
  * Publishes the audit log as a stream, in the order of the commits, each event at least once: an event that is written when
  * the process dies before this is noted comes again, with the same id. Of several replicas one publishes at a time.
@@ -27,7 +29,7 @@ export class AuditPublisher {
   readonly #lag: Gauge;
 
   constructor(options: AuditPublisherOptions) {
-    const { registry, log, everyMs = 1_000 } = options;
+    const { registry, log, everyMs = 1_000, batch = defaultBatch } = options;
     this.#options = options;
     this.#events = new Counter({
       name: "audit_events_total",
@@ -40,7 +42,14 @@ export class AuditPublisher {
       help: "Age of the oldest audit event that is not published; 0 when there is none.",
       registers: [registry],
     });
-    this.#relay = new Relay({ name: "publishing audit events", everyMs, log, sweep: () => this.publish() });
+    this.#relay = new Relay({
+      name: "publishing audit events",
+      everyMs,
+      restMs: 4 * everyMs,
+      pace: { spacingMs: everyMs, full: batch },
+      log,
+      sweep: () => this.publish(),
+    });
   }
 
   /** Begins to publish. */
@@ -55,7 +64,7 @@ export class AuditPublisher {
 
   /** Publishes what can be published now, one batch of it; returns how many events that were. */
   async publish(): Promise<number> {
-    const { repository, stream, log, batch = 200 } = this.#options;
+    const { repository, stream, log, batch = defaultBatch } = this.#options;
     try {
       const { events, begunAnew } = await repository.publish(batch, (list) => stream.write(list));
       if (begunAnew) log.warn("the audit log came from another server: its events are published once more");

@@ -9,6 +9,8 @@ export interface RelayOptions {
   readonly everyMs: number;
   /** Does what is due and returns how much that was; when that is a full batch, it is looked again at once. */
   readonly sweep: (signal: AbortSignal) => Promise<number>;
+  /** While there is nothing to do the pause doubles up to this; a nudge ends it. Default: it does not. */
+  readonly restMs?: number;
   /** How sweeps wait for company. By default they do not: one of anything is a full batch. */
   readonly pace?: PaceOptions;
   /** Told what failed. */
@@ -33,6 +35,8 @@ export class Relay {
   #running: Promise<void> | undefined;
   #wake = Promise.withResolvers<void>();
   #failures = 0;
+  /** Sweeps in a row that found nothing. */
+  #idle = 0;
 
   constructor(options: RelayOptions) {
     const { pace = alone } = options;
@@ -58,6 +62,7 @@ export class Relay {
 
   /** Sweeps as soon as the pace allows, instead of when the timer says, because so much came; during a sweep: after it. */
   nudge(count = 1): void {
+    this.#idle = 0;
     this.#pace.came(count);
     this.#wake.resolve();
   }
@@ -93,6 +98,7 @@ export class Relay {
     try {
       const handled = await this.#options.sweep(signal);
       this.#failures = 0;
+      this.#idle = handled > 0 ? 0 : this.#idle + 1;
       relayRuns.inc({ relay, outcome: handled > 0 ? "worked" : "idle" });
       relaySuccess.set({ relay }, Date.now() / 1_000);
       return handled;
@@ -107,11 +113,18 @@ export class Relay {
 
   /** Until the timer or a nudge: what has come during the sweep does not wait for the timer. */
   async #pause(): Promise<void> {
+    await this.#wakeWithin(this.#failures === 0 ? this.#restMs : this.#retryMs);
+  }
+
+  get #restMs(): number {
+    const { everyMs, restMs = everyMs } = this.#options;
+    const pauseMs = Math.min(everyMs * 2 ** Math.max(0, this.#idle - 1), Math.max(restMs, everyMs));
+    return Math.max(pauseMs, this.#pace.spacingMs(performance.now()));
+  }
+
+  get #retryMs(): number {
     const { everyMs, maxPauseMs = 30_000 } = this.#options;
-    const usualMs = Math.max(everyMs, this.#pace.spacingMs(performance.now()));
-    await this.#wakeWithin(
-      this.#failures === 0 ? usualMs : Math.min(everyMs * 2 ** (this.#failures - 1), Math.max(maxPauseMs, everyMs)),
-    );
+    return Math.min(everyMs * 2 ** (this.#failures - 1), Math.max(maxPauseMs, everyMs));
   }
 
   async #wakeWithin(ms: number): Promise<void> {

@@ -29,6 +29,64 @@ it("sweeps at start, again at once while there is something, then waits for a nu
   await relay.stop();
 });
 
+it("looks less often while there is nothing, and as often as before when there is", async () => {
+  const at: number[] = [];
+  const due = [1, 0, 0, 0, 0, 1, 0];
+  const done = Promise.withResolvers<void>();
+  const sweep = async () => {
+    at.push(performance.now());
+    if (at.length === due.length + 1) done.resolve();
+    return due[at.length - 1] ?? 0;
+  };
+  const relay = new Relay({ name: "t", everyMs: 20, restMs: 80, log: quiet, sweep });
+  relay.start();
+  await done.promise;
+  await relay.stop();
+  // A timer may be late, and a millisecond early.
+  for (const [index, least] of [0, 19, 39, 79, 79, 0, 19].entries()) {
+    assert.ok((at[index + 1] ?? 0) - (at[index] ?? 0) >= least, `${index}: ${at}`);
+  }
+});
+
+it("waits for company the longer the more comes, and not with a full batch", async () => {
+  const sizes: number[] = [];
+  let waiting = 0;
+  const relay = new Relay({
+    name: "t",
+    everyMs: 60_000,
+    pace: { spacingMs: 100, full: 50 },
+    log: quiet,
+    sweep: async () => {
+      const size = Math.min(waiting, 50);
+      waiting -= size;
+      sizes.push(size);
+      return size;
+    },
+  });
+  const come = (count: number) => {
+    waiting += count;
+    relay.nudge(count);
+  };
+  relay.start();
+  await turns();
+  come(1);
+  await turns();
+  assert.deepEqual(sizes, [0, 1], "what comes after a silence goes at once");
+  come(120);
+  await turns();
+  assert.deepEqual(sizes, [0, 1, 50, 50, 20]);
+  come(1);
+  await turns();
+  come(2);
+  await turns();
+  assert.equal(sizes.length, 5, "now it is busy");
+  const start = performance.now();
+  while (sizes.length < 6) await turn();
+  assert.ok(performance.now() - start > 50);
+  assert.equal(sizes[5], 3);
+  await relay.stop();
+});
+
 it("logs a failure and goes on after a pause that grows", async () => {
   const log = keptLog();
   const start = performance.now();

@@ -63,7 +63,14 @@ export class OutsideWorld {
       report: (event) => runInContext({ actor: `carrier:${this.carrier.name}` }, () => report(event)),
     });
     const pace = { spacingMs: everyMs, full: clockBatch };
-    this.#clock = new Relay({ name: "simulator.clock", everyMs, log, pace, sweep: () => clock.sweep() });
+    this.#clock = new Relay({
+      name: "simulator.clock",
+      everyMs,
+      restMs: 5 * everyMs,
+      log,
+      pace,
+      sweep: () => clock.sweep(),
+    });
     this.#clock.start();
   }
 
