@@ -191,6 +191,15 @@ export class Shop implements AsyncDisposable {
     };
   }
 
+  /** How many orders have been delivered since then, by the database's clock. */
+  async delivered(since: Date): Promise<number> {
+    const { rows } = await this.#database.query<{ orders: number }>(
+      "select count(*)::int as orders from customer_order where status = 'delivered' and update_time >= $1",
+      [since],
+    );
+    return rows[0]?.orders ?? 0;
+  }
+
   /** The time by the database's clock. */
   async now(): Promise<Date> {
     const { rows } = await this.#database.query<{ now: Date }>("select clock_timestamp() as now");
