@@ -63,10 +63,12 @@ export class World implements Disposable {
         const values = { "SettleOrderRequest.status": OrderStatus.FAILED };
         return { ids: await this.#carried(await this.#order(OrderStatus.PREPARING)), values };
       }
+      case "BatchDecideParkedSteps":
       case "DecideParkedStep": {
         const values = { "DecideParkedStepRequest.decision": ParkedStepDecision.RESOLVE };
         return { ids: await this.#parked(), values };
       }
+      case "RetryParkedStep":
       case "ResolveParkedStep":
         return { ids: await this.#parked() };
       default:

@@ -30,6 +30,7 @@ import { OrderSettler } from "./episode/order-settler.ts";
 import { ParkedOrders } from "./episode/parked-orders.repository.ts";
 import { RefusedEpisodes } from "./episode/refused-episodes.ts";
 import { ShipmentReports } from "./episode/shipment-reports.ts";
+import { StepDecisions } from "./episode/step-decisions.ts";
 import { ChangeHub } from "./follow/change-hub.ts";
 import { OrderFollower } from "./follow/order-follower.ts";
 import { LegacySagas } from "./legacy/legacy-sagas.ts";
@@ -86,7 +87,7 @@ export function buildOrders(context: OrdersContext): ServiceParts {
   const audit = new AuditTrail({ service: "orders", database, registry, logger, config, output });
   const apis = buildApis(ground, { ...following, ...episodes, legacy, intake });
   const loops = [...episodes.loops, legacy.relay, watchProgress(ground), audit];
-  const batches = [intake, mover, episodes.settler, episodes.reports];
+  const batches = [intake, mover, episodes.settler, episodes.reports, episodes.decisions];
   return {
     services: [...apis, audit.registration],
     ...background({ database, hub: following.hub, loops, batches }),
@@ -112,6 +113,7 @@ interface EpisodeParts {
   readonly settler: OrderSettler;
   readonly reports: ShipmentReports;
   readonly parked: ParkedOrders;
+  readonly decisions: StepDecisions;
   readonly loops: readonly Loop[];
 }
 
@@ -150,9 +152,10 @@ function buildEpisodes(ground: Ground): EpisodeParts {
     faults: faultPolicy(config),
   });
   const reports = new ShipmentReports({ database, onAccepted: (count) => starter.accepted(count, "relaxed") });
-  const parked = new ParkedOrders({ database, onAccepted: (count) => starter.accepted(count, "prompt") });
+  const parked = new ParkedOrders(database);
+  const decisions = new StepDecisions({ database, onAccepted: (count) => starter.accepted(count, "prompt") });
   const watch = createEpisodeWatch({ database, metrics, admission, logger });
-  return { episodes, starter, admission, settler, reports, parked, loops: [starter, sweep, watch] };
+  return { episodes, starter, admission, settler, reports, parked, decisions, loops: [starter, sweep, watch] };
 }
 
 /** What hands episodes to the worker, with the end of those that it refuses. */
@@ -196,18 +199,19 @@ interface ApiParts extends FollowingParts, EpisodeParts {
 
 function buildApis(ground: Ground, parts: ApiParts): ServiceRegistration[] {
   const { config, database, repository, mover } = ground;
-  const { follower, episodes, settler, reports, parked, intake } = parts;
-  const decisions = new AuditedRequests<StepDecisionRequest>({
+  const { follower, intake } = parts;
+  const noted = new AuditedRequests<StepDecisionRequest>({
     database,
-    method: "NoteStepDecision",
+    // The same id may stand for another order's step, or another step.
+    method: ({ orderId, step }) => `NoteStepDecision/${orderId}/${step}`,
     entryOf: stepDecisionEntry,
   });
   const cancellation = buildCancellation(ground, parts);
   const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
   return [
     register(OrderService, new OrderApi({ intake, follower, cancellation, repository, pageTokens })),
-    register(OrderEpisodeService, new OrderEpisodeApi({ episodes, settler, reports, parked, pageTokens })),
-    register(OrderLifecycleService, new OrderLifecycleApi(mover, decisions)),
+    register(OrderEpisodeService, new OrderEpisodeApi({ ...parts, pageTokens })),
+    register(OrderLifecycleService, new OrderLifecycleApi(mover, noted)),
     register(CustomerService, new CustomerApi(new CustomerRepository(database), pageTokens)),
   ];
 }
@@ -215,7 +219,7 @@ function buildApis(ground: Ground, parts: ApiParts): ServiceRegistration[] {
 function buildCancellation({ database, sagas }: Ground, { follower, legacy, starter }: ApiParts): OrderCancellation {
   const requests = new AuditedRequests<CancelOrder>({
     database,
-    method: "CancelOrder",
+    method: () => "CancelOrder",
     entryOf: cancelRequestEntry,
   });
   return new OrderCancellation({

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { durationFromMs, type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import type { ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { type ListParkedOrdersRequest, ParkedStepDecision } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { decodeId, newId } from "#platform/id.ts";
 import { readAuditLog } from "#testing/audit-log.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
-import { eager, episodesWith, lastStart, settlement, stored } from "./episode-rows.ts";
+import { eager, episodesWith, lastStart, patient, settlement, stored } from "./episode-rows.ts";
 import { FakeWorker } from "./fake-worker.ts";
 import {
   eventually,
@@ -160,5 +160,116 @@ describe("parked orders", () => {
     await decide(one, "release:BER", { requestId });
     await eventually(() => assert.equal(episodesWith(worker, one).length, 3));
     assert.equal(reason(await refusal(decide(one, "void", { requestId, retry: false }))), "REQUEST_ID_REUSED");
+  });
+
+  it("are decided about many at a time, each with its own outcome, in one statement", async () => {
+    const [one, other, third] = [await parked("void"), await parked("release:BER"), await parked("void")];
+    const requestId = unique("many");
+    const decision = ParkedStepDecision.RETRY;
+    const refs = [
+      ...[one, third].map((orderId) => ({ orderId, step: "void" })),
+      { orderId: other, step: "void" },
+      { orderId: newId(), step: "void" },
+    ];
+    const requests = refs.map((ref) => ({ ...ref, requestId, decision, note: "the gateway is mended" }));
+    const outcomes = async () =>
+      (await replica.episodes.batchDecideParkedSteps({ requests })).outcomes.map(({ outcome }) =>
+        outcome.case === "failure" ? outcome.value.reason : outcome.case,
+      );
+    const expected = ["response", "response", "STEP_NOT_PARKED", "ORDER_NOT_FOUND"];
+    assert.deepEqual(await outcomes(), expected);
+    assert.deepEqual(await outcomes(), expected, "repeated");
+    for (const orderId of [one, third]) {
+      await eventually(() => assert.equal(episodesWith(worker, orderId).length, 2));
+      const log = (await readAuditLog(test.database)).filter((event) => event.orderId === orderId).slice(1);
+      assert.deepEqual(
+        log.map(({ action, requestId: id, details }) => [action, id, details]),
+        [["order.step_retry_requested", requestId, { step: "void", note: "the gateway is mended" }]],
+      );
+    }
+    assert.equal((await stored(test.database, other)).parkedStep, "release:BER");
+    const many = requests.map((request) => ({ ...request, decision: ParkedStepDecision.RESOLVE })).slice(0, 1);
+    const { outcomes: reused } = await replica.episodes.batchDecideParkedSteps({ requests: many });
+    assert.equal(reused[0]?.outcome.case === "failure" && reused[0].outcome.value.reason, "REQUEST_ID_REUSED");
+  });
+
+  it("are decided about once under one request id, also when they have to wait again", async () => {
+    const requestId = unique("many");
+    const reasonOf = "WAITS_AGAIN";
+    const orderId = await parked("void", reasonOf);
+    const request = { requestId, decision: ParkedStepDecision.RETRY, note: "again", reason: reasonOf };
+    const begin = async (changes = {}) => replica.episodes.beginParkedDecisions({ ...request, ...changes });
+    const meant = async (parkedBefore: Timestamp | undefined) =>
+      (await replica.episodes.listParkedOrders({ reason: reasonOf, parkedBefore })).orders.map(
+        (order) => order.orderId,
+      );
+    const tried = await begin({ dryRun: true });
+    assert.deepEqual([tried.matching, tried.waiting], [1, 1]);
+    const first = await begin();
+    assert.deepEqual([first.matching, first.waiting], [1, 1]);
+    assert.deepEqual(await meant(first.parkedBefore), [orderId]);
+    await decide(orderId, "void", { requestId });
+    await eventually(() => assert.equal(episodesWith(worker, orderId).length, 2));
+    await settle(orderId, "void", reasonOf);
+    const again = await begin();
+    assert.deepEqual([again.parkedBefore, again.matching, again.waiting], [first.parkedBefore, 1, 0]);
+    assert.deepEqual(await meant(again.parkedBefore), []);
+    await decide(orderId, "void", { requestId });
+    assert.equal((await stored(test.database, orderId)).parkedStep, "void");
+    for (const changes of [{ note: "else" }, { reason: "OTHER" }, { decision: ParkedStepDecision.RESOLVE }]) {
+      assert.equal(reason(await refusal(begin(changes))), "REQUEST_ID_REUSED");
+    }
+    const older = await begin({ requestId: unique("many"), olderThan: durationFromMs(3_600_000) });
+    assert.deepEqual([older.matching, older.waiting], [0, 0]);
+    assert.ok(timestampMs(older.parkedBefore as Timestamp) < Date.now() - 3_500_000);
+  });
+});
+
+describe("a decision about a parked step", () => {
+  it("has the order carried at once, by the process that took it, without waiting for a look", async () => {
+    await using test = await ordersDatabase();
+    const worker = new FakeWorker();
+    await using replica = await startReplica(test.database, worker, patient);
+    const customerId = await newCustomer(replica);
+    const waits: number[] = [];
+    for (const _ of Array.from({ length: 5 })) {
+      const { order } = await replica.orders.createOrder(orderRequest(customerId));
+      const orderId = order?.orderId ?? "";
+      await eventually(() => assert.ok(lastStart(worker, orderId)));
+      const { episodeId = "" } = await stored(test.database, orderId);
+      const parked = { parked: { step: "void", reason: "CONFLICT", error: "no" } };
+      await replica.episodes.batchSettleOrders({ requests: [settlement(orderId, episodeId, parked)] });
+      const since = performance.now();
+      const decision = ParkedStepDecision.RETRY;
+      await replica.episodes.decideParkedStep({ requestId: unique("decision"), orderId, step: "void", decision });
+      await eventually(() => assert.equal(episodesWith(worker, orderId).length, 2));
+      waits.push(performance.now() - since);
+    }
+    assert.ok(Math.max(...waits) < 5_000, waits.join());
+  });
+
+  it("about many is refused, and nothing is done, while more orders wait than can be confirmed in time", async () => {
+    await using test = await ordersDatabase();
+    const worker = new FakeWorker();
+    await using replica = await startReplica(test.database, worker, { ...eager, ORDER_CONFIRM_WITHIN_MS: 200 });
+    const customerId = await newCustomer(replica);
+    const { order } = await replica.orders.createOrder(orderRequest(customerId));
+    const orderId = order?.orderId ?? "";
+    await eventually(() => assert.ok(lastStart(worker, orderId)));
+    const { episodeId = "" } = await stored(test.database, orderId);
+    const parked = { parked: { step: "void", reason: "CONFLICT", error: "no" } };
+    await replica.episodes.batchSettleOrders({ requests: [settlement(orderId, episodeId, parked)] });
+    const request = { requestId: unique("many"), orderId, step: "void", decision: ParkedStepDecision.RETRY };
+    worker.available = false;
+    // Each takes a place that no start leaves; what comes after them waits to be claimed.
+    await eventually(async () => {
+      const placed = replica.orders.createOrder(orderRequest(customerId));
+      assert.equal(reason(await refusal(placed)), "OVERLOADED");
+    });
+    const refused = await refusal(replica.episodes.batchDecideParkedSteps({ requests: [request] }));
+    assert.equal(reason(refused), "OVERLOADED");
+    assert.equal((await stored(test.database, orderId)).parkedStep, "void");
+    await replica.episodes.decideParkedStep(request);
+    assert.equal((await stored(test.database, orderId)).parkedStep, null);
   });
 });

@@ -13,6 +13,7 @@ import { createEpisodeWatch } from "../src/episode/episode-watch.ts";
 import { ParkedOrders } from "../src/episode/parked-orders.repository.ts";
 import { settleOrders } from "../src/episode/settlement.repository.ts";
 import { ShipmentReports } from "../src/episode/shipment-reports.ts";
+import { StepDecisions } from "../src/episode/step-decisions.ts";
 import { SagaOutbox } from "../src/legacy/saga-outbox.repository.ts";
 import { migrations } from "../src/migrations/list.ts";
 import { createOrderMetrics } from "../src/order/metrics.ts";
@@ -144,12 +145,23 @@ describe("the schema of orders", () => {
     ],
     [
       "parked orders",
-      () => {
-        const filter = { step: "void", reason: "A", customerId: newId(), olderThanMs: 1 };
-        const parked = new ParkedOrders({ database: recorded, onAccepted: nobody });
-        return parked.list(filter, { after: { parkTime: new Date(), orderId: newId() }, limit: 51 });
+      async () => {
+        const filter = { step: "void", reason: "A", customerId: newId(), olderThanMs: 1, parkedBefore: new Date() };
+        const parked = new ParkedOrders(recorded);
+        await parked.list(filter, { after: { parkTime: new Date(), orderId: newId() }, limit: 51 });
+        await parked.begin({ requestId: "many", fingerprint: Buffer.alloc(32), filter });
       },
       [/customer_order_parked_idx/],
+    ],
+    [
+      "decisions about parked steps",
+      async () => {
+        const request = { requestId: "one", fingerprint: Buffer.alloc(32), step: "void", note: "" };
+        const decisions = new StepDecisions({ database: recorded, onAccepted: nobody });
+        const decided = { ...request, orderId: newId(), decision: "retry" } as const;
+        await assert.rejects(decisions.decide(decided, new AbortController().signal));
+      },
+      [/customer_order_pkey/],
     ],
     [
       "what is shown of all this",

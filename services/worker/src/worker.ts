@@ -61,7 +61,10 @@ export async function buildWorker(context: WorkerContext): Promise<ServiceParts>
   showParkedSteps(registry, client, logger);
   return {
     services: [
-      register(SagaService, new SagaApi({ episodes, rows, legacy, pageTokens, metrics, audit: clients.orders })),
+      register(
+        SagaService,
+        new SagaApi({ episodes, rows, legacy, pageTokens, metrics, logger, audit: clients.orders }),
+      ),
       register(SagaCallbackService, new SagaCallbackApi(legacy, logger)),
     ],
     ready: (signal) => loop.ready(signal),

@@ -1,33 +1,44 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import {
+  type BatchDecideParkedStepsRequest,
+  BatchDecideParkedStepsResponseSchema,
   type BatchReportShipmentsRequest,
   BatchReportShipmentsResponseSchema,
   type BatchSettleOrdersRequest,
   BatchSettleOrdersResponseSchema,
+  type BeginParkedDecisionsRequest,
   type DecideParkedStepRequest,
-  DecideParkedStepRequestSchema,
   DecideParkedStepResponseSchema,
   type GetOrderSagaRequest,
   GetOrderSagaResponseSchema,
   type ListParkedOrdersRequest,
   ListParkedOrdersResponseSchema,
   type OrderEpisodeService,
-  ParkedStepDecision,
   ReportShipmentResponseSchema,
   SettleOrderResponseSchema,
 } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { answerEach } from "#platform/batch/batch-call.ts";
 import { withSubject } from "#platform/context.ts";
-import { fingerprint } from "#platform/database/idempotency.ts";
 import { isId } from "#platform/id.ts";
 import type { Json, PageTokens } from "#platform/page-token.ts";
 import { whole } from "#platform/whole.ts";
+import type { Admission } from "../episode/admission.ts";
 import type { EpisodeRepository } from "../episode/episode.repository.ts";
 import type { OrderSettler } from "../episode/order-settler.ts";
 import type { ParkedFilter, ParkedOrders, ParkedPlace } from "../episode/parked-orders.repository.ts";
 import type { ShipmentReports } from "../episode/shipment-reports.ts";
+import type { StepDecisions } from "../episode/step-decisions.ts";
 import { orderNotFound } from "../order/errors.ts";
-import { toParkedFilter, toParkedProto, toSagaProto, toSettlement, toShipmentReport } from "./order-episode-proto.ts";
+import {
+  toBegunProto,
+  toParkedDecision,
+  toParkedFilter,
+  toParkedProto,
+  toSagaProto,
+  toSettlement,
+  toShipmentReport,
+  toStepDecision,
+} from "./order-episode-proto.ts";
 import { toStatusProto } from "./order-proto.ts";
 
 /** What the service works with. */
@@ -36,12 +47,15 @@ export interface OrderEpisodeApiOptions {
   readonly settler: Pick<OrderSettler, "settle">;
   readonly reports: Pick<ShipmentReports, "report">;
   readonly parked: ParkedOrders;
+  readonly decisions: Pick<StepDecisions, "decide">;
+  readonly admission: Pick<Admission, "admit">;
   readonly pageTokens: PageTokens;
 }
 
 const subjectOf = ({ orderId }: { readonly orderId: string }) => ({ "order.id": orderId });
 const settlement = { method: "SettleOrder", subjectOf };
 const report = { method: "ReportShipment", subjectOf };
+const decision = { method: "DecideParkedStep", subjectOf };
 
 /** OrderEpisodeService, as its proto says. */
 export class OrderEpisodeApi implements ServiceImpl<typeof OrderEpisodeService> {
@@ -90,19 +104,24 @@ export class OrderEpisodeApi implements ServiceImpl<typeof OrderEpisodeService> 
   }
 
   /** Takes an operator's decision about a parked step. */
-  async decideParkedStep(request: DecideParkedStepRequest) {
-    const { requestId, orderId, step, note } = request;
-    const resolve = request.decision === ParkedStepDecision.RESOLVE;
-    const decided = {
-      requestId,
-      fingerprint: fingerprint(DecideParkedStepRequestSchema, request),
-      orderId,
-      step,
-      decision: resolve ? "resolve" : "retry",
-      note: resolve ? note : "",
-    } as const;
-    await withSubject({ "order.id": orderId }, () => this.#options.parked.decide(decided));
+  async decideParkedStep(request: DecideParkedStepRequest, { signal }: HandlerContext) {
+    await withSubject(subjectOf(request), () => this.#options.decisions.decide(toStepDecision(request), signal));
     return whole(DecideParkedStepResponseSchema, {});
+  }
+
+  /** Takes an operator's decisions about many parked steps, each with its own outcome. */
+  async batchDecideParkedSteps(batch: BatchDecideParkedStepsRequest, { signal }: HandlerContext) {
+    this.#options.admission.admit();
+    const outcomes = await answerEach(batch, decision, async (request) => {
+      await this.#options.decisions.decide(toStepDecision(request), signal);
+      return whole(DecideParkedStepResponseSchema, {});
+    });
+    return whole(BatchDecideParkedStepsResponseSchema, { outcomes });
+  }
+
+  /** Says which parked steps an operator's decision about many is about. */
+  async beginParkedDecisions(request: BeginParkedDecisionsRequest) {
+    return toBegunProto(await this.#options.parked.begin(toParkedDecision(request)));
   }
 }
 
@@ -113,6 +132,7 @@ function toPlace(cursor: Json): ParkedPlace | undefined {
   return { parkTime: new Date(time), orderId };
 }
 
-function tokenFilter({ step, reason, customerId, olderThanMs }: ParkedFilter): Json {
-  return ["ListParkedOrders", step ?? "", reason ?? "", customerId ?? "", olderThanMs ?? null];
+function tokenFilter({ step, reason, customerId, olderThanMs, parkedBefore }: ParkedFilter): Json {
+  const times = [olderThanMs ?? null, parkedBefore?.getTime() ?? null];
+  return ["ListParkedOrders", step ?? "", reason ?? "", customerId ?? "", ...times];
 }

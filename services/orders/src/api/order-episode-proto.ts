@@ -1,5 +1,11 @@
-import { type Duration, durationMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { type Duration, durationMs, timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import {
+  type BeginParkedDecisionsRequest,
+  BeginParkedDecisionsRequestSchema,
+  type BeginParkedDecisionsResponse,
+  BeginParkedDecisionsResponseSchema,
+  type DecideParkedStepRequest,
+  DecideParkedStepRequestSchema,
   type ListParkedOrdersRequest,
   type OrderSaga,
   OrderSagaSchema,
@@ -7,15 +13,18 @@ import {
   ParkedOrderSchema,
   type ParkedOrderStep,
   ParkedOrderStepSchema,
+  ParkedStepDecision,
   type ReportShipmentRequest,
   type SettleOrderRequest,
   ShipmentNewsSchema,
 } from "#gen/shop/orders/v1/order_episode_service_pb.js";
+import { fingerprint } from "#platform/database/idempotency.ts";
 import { whole } from "#platform/whole.ts";
 import type { OrderMemory } from "../episode/episode.repository.ts";
-import type { ParkedFilter, ParkedOrder } from "../episode/parked-orders.repository.ts";
+import type { DecidedAbout, ParkedDecision, ParkedFilter, ParkedOrder } from "../episode/parked-orders.repository.ts";
 import type { ParkedStep, Settlement } from "../episode/settlement.repository.ts";
 import type { ShipmentReport } from "../episode/shipment-reports.ts";
+import type { StepDecisionRequest } from "../order/order-audit.ts";
 import { toChange, toStatusProto } from "./order-proto.ts";
 
 /** How an order leaves an episode. */
@@ -53,14 +62,41 @@ export function toSagaProto({ orderId, episodeId, lastEpisodeId, saga, legacy, s
   });
 }
 
+/** What lists and decisions select by. */
+type ParkedCriteria = Pick<ListParkedOrdersRequest, "step" | "reason" | "customerId" | "olderThan" | "parkedBefore">;
+
 /** The filter of a list of parked orders; nothing given is any. */
-export function toParkedFilter({ step, reason, customerId, olderThan }: ListParkedOrdersRequest): ParkedFilter {
+export function toParkedFilter(request: ParkedCriteria): ParkedFilter {
+  const { step, reason, customerId, olderThan, parkedBefore } = request;
   return {
     step: step || undefined,
     reason: reason || undefined,
     customerId: customerId || undefined,
     olderThanMs: wholeDurationMs(olderThan),
+    parkedBefore: parkedBefore && timestampDate(parkedBefore),
   };
+}
+
+/** What an operator decides about a parked step. */
+export function toStepDecision(request: DecideParkedStepRequest): StepDecisionRequest {
+  const { requestId, orderId, step, note } = request;
+  const decision = request.decision === ParkedStepDecision.RESOLVE ? "resolve" : "retry";
+  return { requestId, fingerprint: fingerprint(DecideParkedStepRequestSchema, request), orderId, step, decision, note };
+}
+
+/** What an operator decides about many; one that is only tried has no request id. */
+export function toParkedDecision(request: BeginParkedDecisionsRequest): ParkedDecision {
+  return {
+    requestId: request.dryRun ? "" : request.requestId,
+    fingerprint: fingerprint(BeginParkedDecisionsRequestSchema, request),
+    filter: toParkedFilter(request),
+  };
+}
+
+/** Which steps a decision is about. */
+export function toBegunProto({ parkedBefore, matching, waiting }: DecidedAbout): BeginParkedDecisionsResponse {
+  const before = timestampFromDate(parkedBefore);
+  return whole(BeginParkedDecisionsResponseSchema, { parkedBefore: before, matching, waiting });
 }
 
 /** An order that waits for an operator. */

@@ -35,10 +35,10 @@ export class OrderLifecycleApi implements ServiceImpl<typeof OrderLifecycleServi
 
   /** Notes what an operator asks for, once however often the call is repeated. */
   async noteStepDecision(request: NoteStepDecisionRequest) {
-    const { requestId, orderId, step } = request;
+    const { requestId, orderId, step, note } = request;
     const decision = request.decision === StepDecision.RETRY ? "retry" : "resolve";
     const known = fingerprint(NoteStepDecisionRequestSchema, request);
-    await this.#decisions.remember({ requestId, orderId, step, decision, note: "", fingerprint: known });
+    await this.#decisions.remember({ requestId, orderId, step, decision, note, fingerprint: known });
     return whole(NoteStepDecisionResponseSchema, {});
   }
 

@@ -71,7 +71,7 @@ export class OrderCancellation {
       await this.#accept(request, { mayBeDone, signal: patience.signal });
     } catch (error) {
       const refused = error instanceof DomainError && isCallerFault(error.code);
-      if (refused && came === "first") await requests.forget(request.requestId);
+      if (refused && came === "first") await requests.forget(request);
       throw error;
     }
     return (await following.until(({ status }) => isTerminal(status), patience)) ?? follower.get(request.orderId);

@@ -1,12 +1,8 @@
-import { type AuditOrigin, auditEvents, auditOrigin, insertAuditEvents } from "#platform/audit/audit-entry.ts";
 import { selectList } from "#platform/database/columns.ts";
-import { replayable } from "#platform/database/idempotency.ts";
+import { type Keyed, replayable } from "#platform/database/idempotency.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
-import { orderNotFound, stepNotParked } from "../order/errors.ts";
-import { type StepDecisionRequest, stepDecisionEntry } from "../order/order-audit.ts";
-import { type DecisionDetail, eventIds } from "./order-event.ts";
 import type { ParkedStep } from "./settlement.repository.ts";
 
 /** Which parked orders a list shows. */
@@ -17,6 +13,8 @@ export interface ParkedFilter {
   readonly customerId: string | undefined;
   /** Only those that wait for longer, in milliseconds. */
   readonly olderThanMs: number | undefined;
+  /** Only those that waited before. */
+  readonly parkedBefore: Date | undefined;
 }
 
 /** An order that waits for an operator. */
@@ -52,62 +50,85 @@ const parkedColumns = selectList<ParkedRow>({
   lastEpisodeId: true,
 });
 
+/** The first column of the idempotency keys of decisions about many steps; never changes. */
+const beginMethod = "BeginParkedDecisions";
+
+/** What a filter says of an order, in $1 to $3. */
+const matches = `($1::text is null or parked_step = $1 or starts_with(parked_step, $1 || ':'))
+      and ($2::text is null or parked_reason = $2)
+      and ($3::uuid is null or customer_id = $3)`;
+
 /** One statement for all filters: there are few parked orders, and the index has none but them. */
 const list: SqlText = {
   name: "parked_list",
   prepared: false,
   text: `select ${parkedColumns} from customer_order
-    where park_time is not null and (park_time, order_id) > ($1::timestamptz, $2::uuid)
-      and ($3::text is null or parked_step = $3 or starts_with(parked_step, $3 || ':'))
-      and ($4::text is null or parked_reason = $4)
-      and ($5::uuid is null or customer_id = $5)
+    where park_time is not null and (park_time, order_id) > ($4::timestamptz, $5::uuid) and ${matches}
       and ($6::bigint is null or park_time < now() - $6 * interval '1 millisecond')
-    order by park_time, order_id limit $7`,
+      and ($7::timestamptz is null or park_time < $7)
+    order by park_time, order_id limit $8`,
 };
 
-/**
- * Judged under the row's lock, and written with all that belongs to it. The step does not wait for an operator from here on:
- * if it has to again, the next settlement says so.
- */
-const decide: SqlText = {
-  name: "parked_decide",
-  text: `with locked as materialized (
-    select order_id from customer_order where order_id = $1::uuid and parked_step = $2 for no key update
-  ), keyed as (
-    insert into idempotency_key (method, request_id, fingerprint, response)
-    select $3, $4, $5::bytea, ''::bytea from locked
-  ), happened as (
-    insert into order_event (order_id, event_id, kind, detail)
-    select order_id, $6, 'decision', $7::jsonb from locked on conflict do nothing
-  ), audited as (${insertAuditEvents("$8", { join: "join locked on locked.order_id = a.order_id" })}
-  ), unparked as (
-    update customer_order o set parked_step = null, parked_reason = null, parked_error = null, park_time = null
-    from locked where o.order_id = locked.order_id
-  )
-  select exists (select from locked) as decided from customer_order where order_id = $1::uuid`,
-};
-
-type SubmittedDecision = StepDecisionRequest & { readonly origin: AuditOrigin };
-
-/** What parked orders work with. */
-export interface ParkedOrdersOptions {
-  readonly database: Queryable;
-  /** Told how many decisions were accepted. */
-  readonly onAccepted: (count: number) => void;
+/** What is kept of a decision about many steps, as the answer to its request id; never changes. */
+interface Begun {
+  /** In milliseconds since 1970. */
+  readonly parkedBefore: number;
+  readonly matching: number;
 }
 
-/** Orders of which a step waits for an operator, and what operators decide about them. */
-export class ParkedOrders {
-  readonly #options: ParkedOrdersOptions;
-  readonly #decide: (decisions: SubmittedDecision[]) => Promise<(true | Error)[]>;
+/** What is only counted has no request id, and nothing is kept of it. */
+const begin: SqlText = {
+  name: "parked_begin",
+  prepared: false,
+  text: `with time as (
+    select date_trunc('milliseconds', now()) - coalesce($4::bigint, 0) * interval '1 millisecond' as before
+  ), found as materialized (
+    select count(*)::int as matching from customer_order, time
+    where park_time is not null and park_time < time.before and ${matches}
+  ), keyed as (
+    insert into idempotency_key (method, request_id, fingerprint, response)
+    select '${beginMethod}', $5::text, $6::bytea, convert_to(json_build_object(
+      'parkedBefore', (extract(epoch from time.before) * 1000)::bigint, 'matching', found.matching)::text, 'utf8')
+    from time, found where $5::text is not null
+  )
+  select time.before as "parkedBefore", found.matching from time, found`,
+};
 
-  constructor(options: ParkedOrdersOptions) {
-    this.#options = options;
-    this.#decide = replayable<SubmittedDecision, true>({
-      database: options.database,
-      method: decisionMethod,
+const count: SqlText = {
+  name: "parked_left",
+  prepared: false,
+  text: `select count(*)::int as waiting from customer_order
+    where park_time is not null and park_time < $4::timestamptz and ${matches}`,
+};
+
+/** A decision about all parked steps that match. */
+export interface ParkedDecision extends Keyed {
+  /** By how much they have to be older than the decision is what `olderThanMs` says. */
+  readonly filter: ParkedFilter;
+}
+
+/** Which steps a decision is about. */
+export interface DecidedAbout {
+  /** Those that waited before this. */
+  readonly parkedBefore: Date;
+  /** How many matched when it began. */
+  readonly matching: number;
+  /** How many of these wait still. */
+  readonly waiting: number;
+}
+
+/** Orders of which a step waits for an operator. */
+export class ParkedOrders {
+  readonly #database: Queryable;
+  readonly #begin: (decisions: ParkedDecision[]) => Promise<(Begun | Error)[]>;
+
+  constructor(database: Queryable) {
+    this.#database = database;
+    this.#begin = replayable<ParkedDecision, Begun>({
+      database,
+      method: beginMethod,
       run: (decisions) => Promise.all(decisions.map((decision) => this.#write(decision))),
-      decode: () => true,
+      decode: (response) => JSON.parse(response.toString()) as Begun,
     });
   }
 
@@ -116,52 +137,44 @@ export class ParkedOrders {
     filter: ParkedFilter,
     page: { readonly after: ParkedPlace | undefined; readonly limit: number },
   ): Promise<ParkedOrder[]> {
-    const { step, reason, customerId, olderThanMs } = filter;
-    const rows = await this.#options.database.query<ParkedRow>(list, [
+    const rows = await this.#database.query<ParkedRow>(list, [
+      ...criteria(filter),
       page.after?.parkTime ?? "-infinity",
       page.after ? decodeId(page.after.orderId) : "00000000-0000-0000-0000-000000000000",
-      step,
-      reason,
-      customerId === undefined ? undefined : decodeId(customerId),
-      olderThanMs,
+      filter.olderThanMs,
+      filter.parkedBefore,
       page.limit,
     ]);
     return rows.map(toParkedOrder);
   }
 
   /**
-   * Takes an operator's decision. A request id belongs to one order and step.
+   * Says which steps a decision about many is about: those that waited when its request id was used first. What is parked again,
+   * because what was decided did not help, waited later, and is not meant.
    *
-   * @throws ORDER_NOT_FOUND, STEP_NOT_PARKED, REQUEST_ID_REUSED
+   * @param decision without a request id it is only counted, and nothing is kept
+   * @throws REQUEST_ID_REUSED
    */
-  async decide(request: StepDecisionRequest): Promise<void> {
-    const [outcome] = await this.#decide([{ ...request, origin: auditOrigin(request.requestId) }]);
-    if (outcome instanceof Error) throw outcome;
+  async begin(decision: ParkedDecision): Promise<DecidedAbout> {
+    const [begun] = await this.#begin([decision]);
+    if (begun instanceof Error) throw begun;
+    const { parkedBefore, matching } = begun as Begun;
+    const before = new Date(parkedBefore);
+    const [left] = await this.#database.query<{ waiting: number }>(count, [...criteria(decision.filter), before]);
+    return { parkedBefore: before, matching, waiting: left?.waiting ?? 0 };
   }
 
-  async #write(decision: SubmittedDecision): Promise<true | Error> {
-    const { requestId, fingerprint, orderId, step } = decision;
-    const detail: DecisionDetail = { step, resolved: decision.decision === "resolve", requestId };
-    const [row] = await this.#options.database.query<{ decided: boolean }>(decide, [
-      decodeId(orderId),
-      step,
-      decisionMethod(decision),
-      requestId,
-      fingerprint,
-      eventIds.decision(detail),
-      JSON.stringify(detail),
-      auditEvents([stepDecisionEntry(decision)]),
-    ]);
-    if (!row) return orderNotFound(orderId);
-    if (!row.decided) return stepNotParked({ orderId, step });
-    this.#options.onAccepted(1);
-    return true;
+  async #write({ requestId, fingerprint, filter }: ParkedDecision): Promise<Begun> {
+    const values = [...criteria(filter), filter.olderThanMs, requestId || undefined, fingerprint];
+    const [row] = await this.#database.query<{ parkedBefore: Date; matching: number }>(begin, values);
+    if (!row) throw new Error("a decision about parked steps has no answer");
+    return { parkedBefore: row.parkedBefore.getTime(), matching: row.matching };
   }
 }
 
-/** The first column of a decision's idempotency key: the same id may stand for another order's step, or another step. */
-function decisionMethod({ orderId, step }: StepDecisionRequest): string {
-  return `DecideParkedStep/${orderId}/${step}`;
+/** The parameters of {@link matches}. */
+function criteria({ step, reason, customerId }: ParkedFilter): (string | undefined)[] {
+  return [step, reason, customerId === undefined ? undefined : decodeId(customerId)];
 }
 
 function toParkedOrder(row: ParkedRow): ParkedOrder {

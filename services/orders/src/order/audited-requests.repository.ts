@@ -5,15 +5,14 @@ import {
   auditOrigin,
   insertAuditEvents,
 } from "#platform/audit/audit-entry.ts";
-import { idempotencyColumns, type Keyed, replayable } from "#platform/database/idempotency.ts";
+import { type Keyed, replayable } from "#platform/database/idempotency.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 
 const remember: SqlText = {
   name: "audited_request_insert",
-  text: `with audited as (${insertAuditEvents("$5")})
-    insert into idempotency_key (method, request_id, fingerprint, response)
-    select $1::text, * from unnest($2::text[], $3::bytea[], $4::bytea[])`,
+  text: `with audited as (${insertAuditEvents("$4")})
+    insert into idempotency_key (method, request_id, fingerprint, response) values ($1, $2, $3, ''::bytea)`,
 };
 
 const forget: SqlText = {
@@ -24,8 +23,8 @@ const forget: SqlText = {
 /** What requests of one kind are. */
 export interface AuditedRequestsOptions<R> {
   readonly database: Queryable;
-  /** The method that the request ids belong to; never changes. */
-  readonly method: string;
+  /** The method that a request's id belongs to; never changes. */
+  readonly method: (request: R) => string;
   /** The row that says that somebody asked for it. */
   readonly entryOf: (request: R & { readonly origin: AuditOrigin }) => AuditEntry;
 }
@@ -43,7 +42,7 @@ export class AuditedRequests<R extends Keyed> {
     this.#remember = replayable<Submitted<R>, "first" | "repeated">({
       database: options.database,
       method: options.method,
-      run: (inputs) => this.#insert(inputs),
+      run: (inputs) => Promise.all(inputs.map((input) => this.#insert(input))),
       decode: () => "repeated",
     });
   }
@@ -56,17 +55,16 @@ export class AuditedRequests<R extends Keyed> {
   }
 
   /** Forgets a request that was refused: a repetition is judged anew. */
-  async forget(requestId: string): Promise<void> {
+  async forget(request: R): Promise<void> {
     const { database, method } = this.#options;
-    await database.query(forget, [method, requestId]);
+    await database.query(forget, [method(request), request.requestId]);
   }
 
-  async #insert(inputs: Submitted<R>[]): Promise<"first"[]> {
+  async #insert(input: Submitted<R>): Promise<"first"> {
     const { database, method, entryOf } = this.#options;
-    const rows = inputs.map((input) => ({ ...input, response: Buffer.alloc(0) }));
-    const events = auditEvents(inputs.map(entryOf));
-    if (rows.length > 0) await database.query(remember, [method, ...idempotencyColumns(rows), events]);
-    return inputs.map(() => "first");
+    const values = [method(input), input.requestId, input.fingerprint, auditEvents([entryOf(input)])];
+    await database.query(remember, values);
+    return "first";
   }
 }
 

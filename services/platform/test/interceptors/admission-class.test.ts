@@ -41,6 +41,8 @@ describe("classes of admission", () => {
     ["SagaService", "ListParkedSteps", "operator"],
     ["SagaService", "RetryParkedStep", "operator"],
     ["SagaService", "ResolveParkedStep", "operator"],
+    ["SagaService", "RetryParkedSteps", "operator"],
+    ["SagaService", "ResolveParkedSteps", "operator"],
     ["AuditService", "ListAuditEvents", "operator"],
     ["OrderService", "CreateOrder", "caller"],
     ["OrderService", "CancelOrder", "caller"],

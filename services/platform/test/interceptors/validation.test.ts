@@ -154,21 +154,22 @@ const refusing: Readonly<Record<string, string>> = {
   `,
   "id or empty": `
     audit.ListAuditEventsRequest.order_id inventory.ListStockMovementsRequest.order_id
-    orders.ListOrdersRequest.customer_id orders.ListParkedOrdersRequest.customer_id
-    payments.AuthorizePaymentRequest.payment_id payments.ListLedgerEntriesRequest.payment_id
-    payments.ListPaymentsRequest.customer_id payments.ListPaymentsRequest.order_id
-    shipping.ListShipmentsRequest.order_id
+    orders.BeginParkedDecisionsRequest.customer_id orders.ListOrdersRequest.customer_id
+    orders.ListParkedOrdersRequest.customer_id payments.AuthorizePaymentRequest.payment_id
+    payments.ListLedgerEntriesRequest.payment_id payments.ListPaymentsRequest.customer_id
+    payments.ListPaymentsRequest.order_id sagas.ParkedStepFilter.customer_id shipping.ListShipmentsRequest.order_id
   `,
   "request id": `
     inventory.AdjustStockRequest.request_id inventory.CommitReservationRequest.request_id
     inventory.ConfirmReservationRequest.request_id inventory.ReleaseReservationRequest.request_id
-    inventory.ReserveStockRequest.request_id orders.CancelOrderRequest.request_id
-    orders.CreateCustomerRequest.request_id orders.CreateOrderRequest.request_id
+    inventory.ReserveStockRequest.request_id orders.BeginParkedDecisionsRequest.request_id
+    orders.CancelOrderRequest.request_id orders.CreateCustomerRequest.request_id orders.CreateOrderRequest.request_id
     orders.DecideParkedStepRequest.request_id orders.NoteStepDecisionRequest.request_id
     orders.UpdateCustomerRequest.request_id payments.AuthorizePaymentRequest.request_id
     payments.CapturePaymentRequest.request_id payments.RefundPaymentRequest.request_id
     payments.VoidPaymentRequest.request_id sagas.CancelOrderSagaRequest.request_id
-    sagas.ResolveParkedStepRequest.request_id sagas.RetryParkedStepRequest.request_id sagas.StepDecided.request_id
+    sagas.ResolveParkedStepRequest.request_id sagas.ResolveParkedStepsRequest.request_id
+    sagas.RetryParkedStepRequest.request_id sagas.RetryParkedStepsRequest.request_id sagas.StepDecided.request_id
     shipping.BookShipmentRequest.request_id shipping.CancelShipmentRequest.request_id
     shipping.CreateShipmentRequest.request_id shipping.ReportTrackingEventRequest.tracking_number
     shipping.TrackingEvent.event_id
@@ -188,14 +189,15 @@ const refusing: Readonly<Record<string, string>> = {
   "at most 64": `
     inventory.BatchCommitReservationsRequest.traceparents inventory.BatchConfirmReservationsRequest.traceparents
     inventory.BatchReleaseReservationsRequest.traceparents inventory.BatchReserveStockRequest.traceparents
-    orders.BatchReportShipmentsRequest.traceparents orders.BatchSettleOrdersRequest.traceparents
-    orders.BatchTransitionOrdersRequest.traceparents orders.ListParkedOrdersRequest.reason
+    orders.BatchDecideParkedStepsRequest.traceparents orders.BatchReportShipmentsRequest.traceparents
+    orders.BatchSettleOrdersRequest.traceparents orders.BatchTransitionOrdersRequest.traceparents
+    orders.BeginParkedDecisionsRequest.reason orders.ListParkedOrdersRequest.reason
     orders.ParkedOrderStep.reason orders.ReportShipmentRequest.reason orders.SettleOrderRequest.waits_for
     payments.BatchAuthorizePaymentsRequest.traceparents payments.BatchCapturePaymentsRequest.traceparents
     payments.BatchRefundPaymentsRequest.traceparents payments.BatchVoidPaymentsRequest.traceparents
     sagas.BatchReportShipmentsRequest.traceparents sagas.CancelOrderSagaRequest.saga_id sagas.EpisodeOrder.traceparent
-    sagas.GetSagaRequest.saga_id sagas.ResolveParkedStepRequest.saga_id sagas.RetryParkedStepRequest.saga_id
-    sagas.SagaOrder.traceparent sagas.ShipmentReported.reason shipping.BatchBookShipmentsRequest.traceparents
+    sagas.GetSagaRequest.saga_id sagas.ParkedStepFilter.reason sagas.ResolveParkedStepRequest.saga_id
+    sagas.RetryParkedStepRequest.saga_id sagas.SagaOrder.traceparent sagas.ShipmentReported.reason shipping.BatchBookShipmentsRequest.traceparents
     shipping.BatchCancelShipmentsRequest.traceparents shipping.BatchCreateShipmentsRequest.traceparents
     shipping.BatchGetShipmentsRequest.traceparents shipping.CreateShipmentRequest.saga_id
   `,
@@ -219,7 +221,7 @@ const refusing: Readonly<Record<string, string>> = {
   batch: `
     inventory.BatchCommitReservationsRequest.requests inventory.BatchConfirmReservationsRequest.requests
     inventory.BatchReleaseReservationsRequest.requests inventory.BatchReserveStockRequest.requests
-    orders.BatchReportShipmentsRequest.requests orders.BatchSettleOrdersRequest.requests
+    orders.BatchDecideParkedStepsRequest.requests orders.BatchReportShipmentsRequest.requests orders.BatchSettleOrdersRequest.requests
     orders.BatchTransitionOrdersRequest.requests payments.BatchAuthorizePaymentsRequest.requests
     payments.BatchCapturePaymentsRequest.requests payments.BatchRefundPaymentsRequest.requests
     payments.BatchVoidPaymentsRequest.requests sagas.BatchReportShipmentsRequest.reports
@@ -229,8 +231,8 @@ const refusing: Readonly<Record<string, string>> = {
   "beside a batch": `
     inventory.BatchCommitReservationsRequest.traceparents inventory.BatchConfirmReservationsRequest.traceparents
     inventory.BatchReleaseReservationsRequest.traceparents inventory.BatchReserveStockRequest.traceparents
-    orders.BatchReportShipmentsRequest.traceparents orders.BatchSettleOrdersRequest.traceparents
-    orders.BatchTransitionOrdersRequest.traceparents payments.BatchAuthorizePaymentsRequest.traceparents
+    orders.BatchDecideParkedStepsRequest.traceparents orders.BatchReportShipmentsRequest.traceparents
+    orders.BatchSettleOrdersRequest.traceparents orders.BatchTransitionOrdersRequest.traceparents payments.BatchAuthorizePaymentsRequest.traceparents
     payments.BatchCapturePaymentsRequest.traceparents payments.BatchRefundPaymentsRequest.traceparents
     payments.BatchVoidPaymentsRequest.traceparents sagas.BatchReportShipmentsRequest.traceparents
     sagas.EpisodeOrder.events shipping.BatchBookShipmentsRequest.traceparents

@@ -1,6 +1,10 @@
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import {
+  BatchDecideParkedStepsRequestSchema,
+  BeginParkedDecisionsRequestSchema,
+  type DecideParkedStepRequest,
   DecideParkedStepRequestSchema,
   GetOrderSagaRequestSchema,
   ListParkedOrdersRequestSchema,
@@ -10,39 +14,49 @@ import {
 } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { SagaErrorReason } from "#gen/shop/sagas/v1/saga_error_reason_pb.js";
 import type { ParkedStep, Saga } from "#gen/shop/sagas/v1/saga_pb.js";
+import type { Failure } from "#gen/shop/type/v1/failure_pb.js";
+import { toFailure } from "#platform/errors.ts";
 import { whole } from "#platform/whole.ts";
 import { SagaError } from "./errors.ts";
 import { toParkedOrder, toSettledSaga } from "./saga-proto.ts";
 import { readSaga } from "./saga-state.ts";
 
-/**
- * Moves of an order's status, when its row refuses them: only the row can make them. And "carry": that a workflow takes the
- * order at all. Nothing can be done instead.
- */
-const unresolvable: ReadonlySet<string> = new Set([
-  "carry",
-  "preparing",
-  "shipped",
-  "delivered",
-  "rejected",
-  "cancelled",
-  "failed",
-  "settle",
-]);
-
-/** An operator's decision about a parked step. */
-export interface StepDecision {
+/** What an operator decides. */
+export interface Decision {
   readonly requestId: string;
+  /** Whether it was taken care of by other means; else it is to be tried again. */
+  readonly resolve: boolean;
+  /** What was done instead, or why. */
+  readonly note: string;
+}
+
+/** A parked step. */
+export interface StepRef {
   readonly orderId: string;
   readonly step: string;
-  /** What was done instead; undefined: it is to be tried again. */
-  readonly note?: string;
+}
+
+/** Which parked steps. Empty or undefined: any. */
+export interface ParkedFilter {
+  readonly step: string;
+  readonly reason: string;
+  readonly customerId: string;
+  readonly olderThan: Duration | undefined;
+}
+
+/** Where a page of parked steps begins and ends. */
+export interface ParkedPage {
+  readonly size: number;
+  /** From the page before; empty for the first. */
+  readonly token: string;
+  /** Only those that waited before this; undefined: any. */
+  readonly parkedBefore: Timestamp | undefined;
 }
 
 /** The calls of orders that are needed. */
 export type OrderRowsClient = Pick<
   Client<typeof OrderEpisodeService>,
-  "getOrderSaga" | "listParkedOrders" | "decideParkedStep"
+  "getOrderSaga" | "listParkedOrders" | "decideParkedStep" | "batchDecideParkedSteps" | "beginParkedDecisions"
 >;
 
 /** The sagas as the rows of their orders know them. */
@@ -70,28 +84,43 @@ export class OrderRows {
   }
 
   /** One page of parked steps, the longest waiting first. */
-  async parked(pageSize: number, pageToken: string): Promise<{ steps: ParkedStep[]; nextPageToken: string }> {
-    const all = { step: "", reason: "", customerId: "", olderThan: undefined };
-    const request = whole(ListParkedOrdersRequestSchema, { pageSize, pageToken, ...all });
-    const page = await orNone(() => this.#client.listParkedOrders(request), [Code.Unimplemented]);
-    const { orders = [], nextPageToken = "" } = page ?? {};
-    return { steps: orders.map(toParkedOrder), nextPageToken };
+  async parked(filter: ParkedFilter, page: ParkedPage): Promise<{ steps: ParkedStep[]; next: string }> {
+    const { size: pageSize, token: pageToken, parkedBefore } = page;
+    const request = whole(ListParkedOrdersRequestSchema, { ...filter, pageSize, pageToken, parkedBefore });
+    const found = await orNone(() => this.#client.listParkedOrders(request), [Code.Unimplemented]);
+    const { orders = [], nextPageToken: next = "" } = found ?? {};
+    return { steps: orders.map(toParkedOrder), next };
   }
 
-  /** Takes an operator's decision down. @throws STEP_NOT_PARKED, STEP_NOT_RESOLVABLE, SAGA_NOT_FOUND */
-  async decide({ requestId, orderId, step, note }: StepDecision): Promise<void> {
-    const metadata = { order_id: orderId, step };
-    if (note !== undefined && unresolvable.has(step)) {
-      const message = "nothing can be done instead of this step: mend what is wrong, and have it tried again";
-      throw new SagaError(SagaErrorReason.STEP_NOT_RESOLVABLE, message, metadata);
-    }
-    const decision = note === undefined ? ParkedStepDecision.RETRY : ParkedStepDecision.RESOLVE;
-    const fields = { requestId, orderId, step, decision, note: note ?? "" };
+  /** Takes an operator's decision down. @throws STEP_NOT_PARKED, SAGA_NOT_FOUND */
+  async decide(ref: StepRef, decision: Decision): Promise<void> {
     try {
-      await this.#client.decideParkedStep(whole(DecideParkedStepRequestSchema, fields));
+      await this.#client.decideParkedStep(toRequest(ref, decision));
     } catch (error) {
-      throw refusalOf(error, metadata);
+      const reason = error instanceof ConnectError ? error.findDetails(ErrorInfoSchema)[0]?.reason : undefined;
+      throw inOurWords(reason, ref) ?? error;
     }
+  }
+
+  /** Takes an operator's decision about many steps down; for each what it is refused with, or undefined. */
+  async decideAll(refs: readonly StepRef[], decision: Decision): Promise<(Failure | undefined)[]> {
+    if (refs.length === 0) return [];
+    const requests = refs.map((ref) => toRequest(ref, decision));
+    const batch = whole(BatchDecideParkedStepsRequestSchema, { requests, traceparents: [] });
+    const { outcomes } = await this.#client.batchDecideParkedSteps(batch);
+    return refs.map((ref, index) => {
+      const outcome = outcomes[index]?.outcome;
+      if (outcome?.case === "response") return undefined;
+      if (!outcome?.case) throw new Error("orders did not answer for a step");
+      const refusal = inOurWords(outcome.value.reason, ref);
+      return refusal ? toFailure(refusal) : outcome.value;
+    });
+  }
+
+  /** Says which steps a decision about many is about; a dry run is only counted. @throws REQUEST_ID_REUSED */
+  begin(filter: ParkedFilter, { requestId, resolve, note, dryRun }: Decision & { readonly dryRun: boolean }) {
+    const fields = { ...filter, requestId, decision: toProto(resolve), note, dryRun };
+    return this.#client.beginParkedDecisions(whole(BeginParkedDecisionsRequestSchema, fields));
   }
 
   /** Undefined when orders does not know the order, or knows nothing of episodes. */
@@ -112,14 +141,22 @@ async function orNone<T>(ask: () => Promise<T>, codes: Code[]): Promise<T | unde
   }
 }
 
-/** A refusal of orders in the words of the sagas; anything else as it is. */
-function refusalOf(error: unknown, metadata: Record<string, string>): unknown {
-  const reason = error instanceof ConnectError ? error.findDetails(ErrorInfoSchema)[0]?.reason : undefined;
+function toProto(resolve: boolean): ParkedStepDecision {
+  return resolve ? ParkedStepDecision.RESOLVE : ParkedStepDecision.RETRY;
+}
+
+function toRequest({ orderId, step }: StepRef, { requestId, resolve, note }: Decision): DecideParkedStepRequest {
+  return whole(DecideParkedStepRequestSchema, { requestId, orderId, step, decision: toProto(resolve), note });
+}
+
+/** A refusal of orders in the words of the sagas; undefined for one that has none. */
+function inOurWords(reason: string | undefined, { orderId, step }: StepRef): Error | undefined {
+  const metadata = { order_id: orderId, step };
   if (reason === "STEP_NOT_PARKED") {
     return new SagaError(SagaErrorReason.STEP_NOT_PARKED, "the step does not wait for an operator", metadata);
   }
   if (reason === "ORDER_NOT_FOUND") {
     return new SagaError(SagaErrorReason.SAGA_NOT_FOUND, "there is no such order", metadata);
   }
-  return error;
+  return undefined;
 }

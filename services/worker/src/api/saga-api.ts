@@ -1,9 +1,5 @@
-import type { Client, ServiceImpl } from "@connectrpc/connect";
-import {
-  NoteStepDecisionRequestSchema,
-  type OrderLifecycleService,
-  StepDecision,
-} from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
+import { durationMs } from "@bufbuild/protobuf/wkt";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import {
   type BatchGetEpisodesRequest,
   BatchGetEpisodesResponseSchema,
@@ -15,8 +11,12 @@ import {
   ListParkedStepsResponseSchema,
   type ResolveParkedStepRequest,
   ResolveParkedStepResponseSchema,
+  type ResolveParkedStepsRequest,
+  ResolveParkedStepsResponseSchema,
   type RetryParkedStepRequest,
   RetryParkedStepResponseSchema,
+  type RetryParkedStepsRequest,
+  RetryParkedStepsResponseSchema,
   type SagaService,
   type StartEpisodeRequest,
   StartEpisodeResponseSchema,
@@ -24,40 +24,35 @@ import {
   StartOrderSagaResponseSchema,
 } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { withSubject } from "#platform/context.ts";
-import { defaultPageSize, type PageTokens } from "#platform/page-token.ts";
-import { inParallel } from "#platform/parallel.ts";
+import type { Logger } from "#platform/log/logger.ts";
+import { defaultPageSize, type Json, type PageTokens } from "#platform/page-token.ts";
 import { whole } from "#platform/whole.ts";
 import type { SagaMetrics } from "../activities/metrics.ts";
 import { toCarriedOrder } from "./episode-proto.ts";
 import type { Episodes } from "./episodes.ts";
-import type { LegacySagas } from "./legacy-sagas.ts";
-import type { OrderRows } from "./order-rows.ts";
-import { toParkedStep, toSaga, toSagaOrder } from "./saga-proto.ts";
-
-/** Workflows that are asked at the same time for their parked steps. */
-const queriesAtOnce = 8;
-/** What the tokens of pages of rows begin with; those of workflows are base64, which has no colon. */
-const rowCursor = "row:";
-/** Page tokens of this method open only here. */
-const parkedFilter = { method: "shop.sagas.v1.SagaService/ListParkedSteps" };
+import type { ParkedFilter } from "./order-rows.ts";
+import { ParkedDecisions } from "./parked-decisions.ts";
+import { ParkedSteps, type ParkedStepsOptions, toParkedFilter } from "./parked-steps.ts";
+import { toSaga, toSagaOrder } from "./saga-proto.ts";
 
 /** What the gRPC face of the sagas works with. */
-export interface SagaApiOptions {
+export interface SagaApiOptions extends ParkedStepsOptions {
   readonly episodes: Episodes;
-  readonly rows: OrderRows;
-  readonly legacy: LegacySagas;
   readonly pageTokens: PageTokens;
   readonly metrics: Pick<SagaMetrics, "orders">;
-  /** Keeps the audit log of orders. */
-  readonly audit: Pick<Client<typeof OrderLifecycleService>, "noteStepDecision">;
+  readonly logger: Pick<Logger, "info">;
 }
 
 /** The gRPC face of the sagas. */
 export class SagaApi implements ServiceImpl<typeof SagaService> {
   readonly #options: SagaApiOptions;
+  readonly #parked: ParkedSteps;
+  readonly #decisions: ParkedDecisions;
 
   constructor(options: SagaApiOptions) {
     this.#options = options;
+    this.#parked = new ParkedSteps(options);
+    this.#decisions = new ParkedDecisions({ ...options, steps: this.#parked });
   }
 
   /** Starts one workflow that carries the orders to where they rest next. */
@@ -106,61 +101,48 @@ export class SagaApi implements ServiceImpl<typeof SagaService> {
   }
 
   /** Lists the steps that wait for an operator: those that rows know, then those of workflows of the kind before. */
-  async listParkedSteps({ pageSize, pageToken }: ListParkedStepsRequest) {
-    const { rows, pageTokens } = this.#options;
-    const size = pageSize || defaultPageSize;
-    const opened = pageTokens.open(pageToken, parkedFilter);
-    const cursor = typeof opened === "string" ? opened : "";
-    const seal = (next: string) => (next === "" ? "" : pageTokens.seal(next, parkedFilter));
-    if (cursor !== "" && !cursor.startsWith(rowCursor)) {
-      const page = await this.#legacyParked(size, cursor);
-      return whole(ListParkedStepsResponseSchema, { steps: page.steps, nextPageToken: seal(page.next) });
-    }
-    const known = await rows.parked(size, cursor.slice(rowCursor.length));
-    if (known.nextPageToken !== "") {
-      const nextPageToken = seal(`${rowCursor}${known.nextPageToken}`);
-      return whole(ListParkedStepsResponseSchema, { steps: known.steps, nextPageToken });
-    }
-    const page = await this.#legacyParked(size, "");
-    const steps = [...known.steps, ...page.steps];
-    return whole(ListParkedStepsResponseSchema, { steps, nextPageToken: seal(page.next) });
-  }
-
-  /** A page of workflows that have parked steps. Its place is Temporal's to say: a token of its own, in base64. */
-  async #legacyParked(pageSize: number, cursor: string) {
-    const { legacy } = this.#options;
-    const page = await legacy.parked(pageSize, Buffer.from(cursor, "base64"));
-    const steps = await inParallel(page.sagaIds, queriesAtOnce, async (sagaId) =>
-      (await legacy.parkedSteps(sagaId)).map((view) => toParkedStep(sagaId, view)),
-    );
-    return { steps: steps.flat(), next: page.nextPageToken.toString("base64") };
+  async listParkedSteps({ pageSize, pageToken, filter: wanted }: ListParkedStepsRequest) {
+    const { pageTokens } = this.#options;
+    const filter = toParkedFilter(wanted);
+    const opened = pageTokens.open(pageToken, tokenFilter(filter));
+    const token = typeof opened === "string" ? opened : "";
+    const page = { size: pageSize || defaultPageSize, token, parkedBefore: undefined };
+    const { steps, next } = await this.#parked.page(filter, page);
+    const nextPageToken = next === "" ? "" : pageTokens.seal(next, tokenFilter(filter));
+    return whole(ListParkedStepsResponseSchema, { steps: steps.map(({ step }) => step), nextPageToken });
   }
 
   /** Has a parked step tried again. */
   async retryParkedStep(request: RetryParkedStepRequest) {
-    const { rows, legacy } = this.#options;
-    const { requestId, orderId, step } = request;
-    if (await rows.isLegacy(orderId)) {
-      await this.#note(request, StepDecision.RETRY);
-      await legacy.retry(request, step, requestId);
-    } else await rows.decide({ requestId, orderId, step });
+    const { requestId, note } = request;
+    await this.#parked.decide(request, { requestId, resolve: false, note });
     return whole(RetryParkedStepResponseSchema, {});
   }
 
   /** Says that a parked step is done by other means. */
   async resolveParkedStep(request: ResolveParkedStepRequest) {
-    const { rows, legacy } = this.#options;
-    const { requestId, orderId, step, note } = request;
-    if (await rows.isLegacy(orderId)) {
-      await this.#note(request, StepDecision.RESOLVE);
-      await legacy.resolve(request, step, request);
-    } else await rows.decide({ requestId, orderId, step, note });
+    const { requestId, note } = request;
+    await this.#parked.decide(request, { requestId, resolve: true, note });
     return whole(ResolveParkedStepResponseSchema, {});
   }
 
-  async #note(request: RetryParkedStepRequest | ResolveParkedStepRequest, decision: StepDecision): Promise<void> {
-    const { requestId, orderId, step } = request;
-    const note = whole(NoteStepDecisionRequestSchema, { requestId, orderId, step, decision });
-    await this.#options.audit.noteStepDecision(note);
+  /** Has many parked steps tried again, and tells how far it is. */
+  async *retryParkedSteps(request: RetryParkedStepsRequest, { signal }: HandlerContext) {
+    for await (const progress of this.#decisions.decide(request, { resolve: false, signal })) {
+      yield whole(RetryParkedStepsResponseSchema, { progress });
+    }
   }
+
+  /** Says that many parked steps are done by other means, and tells how far it is. */
+  async *resolveParkedSteps(request: ResolveParkedStepsRequest, { signal }: HandlerContext) {
+    for await (const progress of this.#decisions.decide(request, { resolve: true, signal })) {
+      yield whole(ResolveParkedStepsResponseSchema, { progress });
+    }
+  }
+}
+
+/** Page tokens of a list open only there, and for the same filter. */
+function tokenFilter({ step, reason, customerId, olderThan }: ParkedFilter): Json {
+  const olderMs = olderThan ? durationMs(olderThan) : null;
+  return ["shop.sagas.v1.SagaService/ListParkedSteps", step, reason, customerId, olderMs];
 }

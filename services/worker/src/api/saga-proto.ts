@@ -80,12 +80,21 @@ export function toSettledSaga({ orderId, episodeId, lastEpisodeId }: OrderSaga, 
 }
 
 /** A parked step of a row as a message. */
-export function toParkedOrder({ orderId, step, parkTime, lastEpisodeId }: ParkedOrder): ParkedStep {
-  const { step: name = "", error = "" } = step ?? {};
-  return whole(ParkedStepSchema, { sagaId: lastEpisodeId, orderId, step: name, error, parkTime });
+export function toParkedOrder({ orderId, customerId, step, parkTime, lastEpisodeId }: ParkedOrder): ParkedStep {
+  const { step: name = "", reason = "", error = "" } = step ?? {};
+  return whole(ParkedStepSchema, { sagaId: lastEpisodeId, orderId, customerId, step: name, reason, error, parkTime });
 }
+
+/** What a workflow of the kind before episodes does not tell with its parked steps. */
+const unknown = { reason: "", customerId: "" };
 
 /** A parked step as a message. */
 export function toParkedStep(sagaId: string, { orderId, step, error, parkTime }: ParkedStepView): ParkedStep {
-  return whole(ParkedStepSchema, { sagaId, orderId, step, error, parkTime: timestampFromMs(parkTime) });
+  return whole(ParkedStepSchema, { sagaId, orderId, step, error, parkTime: timestampFromMs(parkTime), ...unknown });
+}
+
+/** A workflow that has parked steps, and cannot say which. */
+export function toUnreadable(sagaId: string, cause: unknown): ParkedStep {
+  const error = `the steps of this workflow cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`;
+  return whole(ParkedStepSchema, { sagaId, orderId: "", step: "", error, parkTime: undefined, ...unknown });
 }

@@ -15,6 +15,7 @@ import { EpisodeState, SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js
 import { toConnectError } from "#platform/errors.ts";
 import { newId } from "#platform/id.ts";
 import { PageTokens } from "#platform/page-token.ts";
+import { quietLogger } from "#testing/logger.ts";
 import { until } from "#testing/until.ts";
 import { createSagaMetrics } from "../../src/activities/metrics.ts";
 import { LegacySagas } from "../../src/api/legacy-sagas.ts";
@@ -41,6 +42,7 @@ before(async () => {
     pageTokens: new PageTokens("a secret of 32 characters or more"),
     metrics: createSagaMetrics(new Registry()),
     audit: clients.orders,
+    logger: quietLogger(),
   });
   const refusing = {
     router: {

@@ -46,7 +46,10 @@ before(async () => {
   const pageTokens = new PageTokens("a secret of 32 characters or more");
   const transport = createRouterTransport(
     ({ service }) => {
-      service(SagaService, new SagaApi({ episodes, rows, legacy, pageTokens, metrics, audit: clients.orders }));
+      service(
+        SagaService,
+        new SagaApi({ episodes, rows, legacy, pageTokens, metrics, logger: quietLogger(), audit: clients.orders }),
+      );
       service(SagaCallbackService, new SagaCallbackApi(legacy, quietLogger()));
     },
     {

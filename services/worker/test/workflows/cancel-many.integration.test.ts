@@ -10,6 +10,7 @@ import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { toConnectError } from "#platform/errors.ts";
 import { PageTokens } from "#platform/page-token.ts";
+import { quietLogger } from "#testing/logger.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
 import { until } from "#testing/until.ts";
 import {
@@ -80,6 +81,7 @@ describe("sixty-four cancellations of one workflow's orders at once", () => {
       pageTokens: new PageTokens("a secret of 32 characters or more"),
       metrics: createSagaMetrics(new Registry()),
       audit: clients.orders,
+      logger: quietLogger(),
     });
     const refusing = async <T>(answer: Promise<T>): Promise<T> => {
       try {

@@ -191,6 +191,8 @@ export class OrderRows {
         this.decide(orderId, step, { resolved: decision === ParkedStepDecision.RESOLVE, requestId });
         return {};
       },
+      // Of many parked rows the tests that have the real orders tell.
+      beginParkedDecisions: () => ({ parkedBefore: timestampFromMs(Date.now()), matching: 0, waiting: 0 }),
     });
   }
 

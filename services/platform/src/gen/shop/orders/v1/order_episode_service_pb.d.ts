@@ -536,6 +536,13 @@ export declare type ListParkedOrdersRequest = Message<"shop.orders.v1.ListParked
    * @generated from field: google.protobuf.Duration older_than = 6;
    */
   olderThan?: Duration | undefined;
+
+  /**
+   * Only those that waited before this; absent: any.
+   *
+   * @generated from field: google.protobuf.Timestamp parked_before = 7;
+   */
+  parkedBefore?: Timestamp | undefined;
 };
 
 /**
@@ -654,7 +661,7 @@ export declare type DecideParkedStepRequest = Message<"shop.orders.v1.DecidePark
   decision: ParkedStepDecision;
 
   /**
-   * What was done instead, for RESOLVE; kept in the audit log.
+   * What was done instead, for RESOLVE, or why, for RETRY; kept in the audit log.
    *
    * @generated from field: string note = 5;
    */
@@ -680,6 +687,193 @@ export declare type DecideParkedStepResponse = Message<"shop.orders.v1.DecidePar
  * Use `create(DecideParkedStepResponseSchema)` to create a new message.
  */
 export declare const DecideParkedStepResponseSchema: GenMessage<DecideParkedStepResponse>;
+
+/**
+ * The decisions.
+ *
+ * @generated from message shop.orders.v1.BatchDecideParkedStepsRequest
+ */
+export declare type BatchDecideParkedStepsRequest = Message<"shop.orders.v1.BatchDecideParkedStepsRequest"> & {
+  /**
+   * 1 to 256 decisions.
+   *
+   * @generated from field: repeated shop.orders.v1.DecideParkedStepRequest requests = 1;
+   */
+  requests: DecideParkedStepRequest[];
+
+  /**
+   * W3C trace context of each request, in the same order: what is done for it is traced there. An empty one, or none at this
+   * place, is not traced.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
+};
+
+/**
+ * Describes the message shop.orders.v1.BatchDecideParkedStepsRequest.
+ * Use `create(BatchDecideParkedStepsRequestSchema)` to create a new message.
+ */
+export declare const BatchDecideParkedStepsRequestSchema: GenMessage<BatchDecideParkedStepsRequest>;
+
+/**
+ * The outcomes.
+ *
+ * @generated from message shop.orders.v1.BatchDecideParkedStepsResponse
+ */
+export declare type BatchDecideParkedStepsResponse = Message<"shop.orders.v1.BatchDecideParkedStepsResponse"> & {
+  /**
+   * One for each request, in the same order.
+   *
+   * @generated from field: repeated shop.orders.v1.DecideParkedStepOutcome outcomes = 1;
+   */
+  outcomes: DecideParkedStepOutcome[];
+};
+
+/**
+ * Describes the message shop.orders.v1.BatchDecideParkedStepsResponse.
+ * Use `create(BatchDecideParkedStepsResponseSchema)` to create a new message.
+ */
+export declare const BatchDecideParkedStepsResponseSchema: GenMessage<BatchDecideParkedStepsResponse>;
+
+/**
+ * What became of one decision.
+ *
+ * @generated from message shop.orders.v1.DecideParkedStepOutcome
+ */
+export declare type DecideParkedStepOutcome = Message<"shop.orders.v1.DecideParkedStepOutcome"> & {
+  /**
+   * The answer, or why not.
+   *
+   * @generated from oneof shop.orders.v1.DecideParkedStepOutcome.outcome
+   */
+  outcome: {
+    /**
+     * The decision is written down, now or before.
+     *
+     * @generated from field: shop.orders.v1.DecideParkedStepResponse response = 1;
+     */
+    value: DecideParkedStepResponse;
+    case: "response";
+  } | {
+    /**
+     * The decision was refused.
+     *
+     * @generated from field: shop.type.v1.Failure failure = 2;
+     */
+    value: Failure;
+    case: "failure";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message shop.orders.v1.DecideParkedStepOutcome.
+ * Use `create(DecideParkedStepOutcomeSchema)` to create a new message.
+ */
+export declare const DecideParkedStepOutcomeSchema: GenMessage<DecideParkedStepOutcome>;
+
+/**
+ * About which parked steps an operator decides, and what. The criteria are those of ListParkedOrders; without any, it is about all.
+ *
+ * @generated from message shop.orders.v1.BeginParkedDecisionsRequest
+ */
+export declare type BeginParkedDecisionsRequest = Message<"shop.orders.v1.BeginParkedDecisionsRequest"> & {
+  /**
+   * Chosen by the caller, unique for each decision about many steps. Each of them is decided under it.
+   *
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * What is to become of them.
+   *
+   * @generated from field: shop.orders.v1.ParkedStepDecision decision = 2;
+   */
+  decision: ParkedStepDecision;
+
+  /**
+   * What was done instead, for RESOLVE, or why, for RETRY.
+   *
+   * @generated from field: string note = 3;
+   */
+  note: string;
+
+  /**
+   * Only of this step, with or without a location. Empty: any.
+   *
+   * @generated from field: string step = 4;
+   */
+  step: string;
+
+  /**
+   * Only for this reason; empty: any.
+   *
+   * @generated from field: string reason = 5;
+   */
+  reason: string;
+
+  /**
+   * Only of this customer; empty: any.
+   *
+   * @generated from field: string customer_id = 6;
+   */
+  customerId: string;
+
+  /**
+   * Only those that waited for longer than this when it began; absent: any.
+   *
+   * @generated from field: google.protobuf.Duration older_than = 7;
+   */
+  olderThan?: Duration | undefined;
+
+  /**
+   * True: only to be counted; nothing is kept.
+   *
+   * @generated from field: bool dry_run = 8;
+   */
+  dryRun: boolean;
+};
+
+/**
+ * Describes the message shop.orders.v1.BeginParkedDecisionsRequest.
+ * Use `create(BeginParkedDecisionsRequestSchema)` to create a new message.
+ */
+export declare const BeginParkedDecisionsRequestSchema: GenMessage<BeginParkedDecisionsRequest>;
+
+/**
+ * Which steps are meant.
+ *
+ * @generated from message shop.orders.v1.BeginParkedDecisionsResponse
+ */
+export declare type BeginParkedDecisionsResponse = Message<"shop.orders.v1.BeginParkedDecisionsResponse"> & {
+  /**
+   * Those that waited before this. It lies before the first call by as much as they have to be older.
+   *
+   * @generated from field: google.protobuf.Timestamp parked_before = 1;
+   */
+  parkedBefore?: Timestamp | undefined;
+
+  /**
+   * How many matched at the first call.
+   *
+   * @generated from field: int32 matching = 2;
+   */
+  matching: number;
+
+  /**
+   * How many of these wait still.
+   *
+   * @generated from field: int32 waiting = 3;
+   */
+  waiting: number;
+};
+
+/**
+ * Describes the message shop.orders.v1.BeginParkedDecisionsResponse.
+ * Use `create(BeginParkedDecisionsResponseSchema)` to create a new message.
+ */
+export declare const BeginParkedDecisionsResponseSchema: GenMessage<BeginParkedDecisionsResponse>;
 
 /**
  * What shipping reports of a shipment.
@@ -850,6 +1044,29 @@ export declare const OrderEpisodeService: GenService<{
     methodKind: "unary";
     input: typeof DecideParkedStepRequestSchema;
     output: typeof DecideParkedStepResponseSchema;
+  },
+  /**
+   * Does the same for many steps, each with its own outcome.
+   *
+   * Fails with OVERLOADED, and nothing is done, while more orders wait than can be confirmed in time.
+   *
+   * @generated from rpc shop.orders.v1.OrderEpisodeService.BatchDecideParkedSteps
+   */
+  batchDecideParkedSteps: {
+    methodKind: "unary";
+    input: typeof BatchDecideParkedStepsRequestSchema;
+    output: typeof BatchDecideParkedStepsResponseSchema;
+  },
+  /**
+   * Begins a decision about all parked steps that match: keeps what the request id stands for, and since when. Decides nothing.
+   * A repeated call has the first one's answer, but for what waits still; with another body it fails with REQUEST_ID_REUSED.
+   *
+   * @generated from rpc shop.orders.v1.OrderEpisodeService.BeginParkedDecisions
+   */
+  beginParkedDecisions: {
+    methodKind: "unary";
+    input: typeof BeginParkedDecisionsRequestSchema;
+    output: typeof BeginParkedDecisionsResponseSchema;
   },
 }>;
 

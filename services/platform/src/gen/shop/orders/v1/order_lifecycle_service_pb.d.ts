@@ -45,6 +45,13 @@ export declare type NoteStepDecisionRequest = Message<"shop.orders.v1.NoteStepDe
    * @generated from field: shop.orders.v1.StepDecision decision = 4;
    */
   decision: StepDecision;
+
+  /**
+   * What was done instead, or why; may be empty.
+   *
+   * @generated from field: string note = 5;
+   */
+  note: string;
 };
 
 /**
@@ -273,8 +280,8 @@ export declare const OrderLifecycleService: GenService<{
   },
   /**
    * Notes in the order's audit log what an operator asks for about a parked step. The saga, which has no database, calls it
-   * before it acts, so that no decision is without its row. A repeated call notes it once; with another body it fails with
-   * REQUEST_ID_REUSED.
+   * before it acts, so that no decision is without its row. A repeated call notes it once; with another body about the same step of
+   * the order it fails with REQUEST_ID_REUSED.
    *
    * @generated from rpc shop.orders.v1.OrderLifecycleService.NoteStepDecision
    */

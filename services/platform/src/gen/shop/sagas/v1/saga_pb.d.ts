@@ -521,14 +521,14 @@ export declare type ParkedStep = Message<"shop.sagas.v1.ParkedStep"> & {
   orderId: string;
 
   /**
-   * The step, as in SagaStep.
+   * The step, as in SagaStep. Empty, as the order is, for a workflow of the kind before episodes that cannot be asked for its steps.
    *
    * @generated from field: string step = 3;
    */
   step: string;
 
   /**
-   * What it failed with last.
+   * What it failed with last, or why the workflow cannot be asked.
    *
    * @generated from field: string error = 4;
    */
@@ -540,6 +540,20 @@ export declare type ParkedStep = Message<"shop.sagas.v1.ParkedStep"> & {
    * @generated from field: google.protobuf.Timestamp park_time = 5;
    */
   parkTime?: Timestamp | undefined;
+
+  /**
+   * Why, upper snake case: the refusal's reason. Empty for workflows of the kind before episodes, and so is `customer_id`.
+   *
+   * @generated from field: string reason = 6;
+   */
+  reason: string;
+
+  /**
+   * Who ordered.
+   *
+   * @generated from field: string customer_id = 7;
+   */
+  customerId: string;
 };
 
 /**

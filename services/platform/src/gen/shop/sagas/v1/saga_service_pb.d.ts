@@ -5,6 +5,8 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { EpisodeOrder, ParkedStep, Saga, SagaOrder } from "./saga_pb.js";
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import type { Failure } from "../../type/v1/failure_pb.js";
 
 /**
  * Describes the file shop/sagas/v1/saga_service.proto.
@@ -290,6 +292,49 @@ export declare type CancelOrderSagaResponse = Message<"shop.sagas.v1.CancelOrder
 export declare const CancelOrderSagaResponseSchema: GenMessage<CancelOrderSagaResponse>;
 
 /**
+ * Which parked steps. What is given has to hold, all of it; at least one criterion is.
+ *
+ * Steps of workflows of the kind before episodes are not known by reason or customer: no filter with one of these has them.
+ *
+ * @generated from message shop.sagas.v1.ParkedStepFilter
+ */
+export declare type ParkedStepFilter = Message<"shop.sagas.v1.ParkedStepFilter"> & {
+  /**
+   * A step, for example "capture:BER", or without its location "capture": then wherever it is. Empty: any.
+   *
+   * @generated from field: string step = 1;
+   */
+  step: string;
+
+  /**
+   * The refusal's reason, for example "PAYMENT_DECLINED"; empty: any.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * Who ordered; empty: any.
+   *
+   * @generated from field: string customer_id = 3;
+   */
+  customerId: string;
+
+  /**
+   * Only those that wait for longer than this; absent: any.
+   *
+   * @generated from field: google.protobuf.Duration older_than = 4;
+   */
+  olderThan?: Duration | undefined;
+};
+
+/**
+ * Describes the message shop.sagas.v1.ParkedStepFilter.
+ * Use `create(ParkedStepFilterSchema)` to create a new message.
+ */
+export declare const ParkedStepFilterSchema: GenMessage<ParkedStepFilter>;
+
+/**
  * Which parked steps.
  *
  * @generated from message shop.sagas.v1.ListParkedStepsRequest
@@ -308,6 +353,13 @@ export declare type ListParkedStepsRequest = Message<"shop.sagas.v1.ListParkedSt
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
+
+  /**
+   * Only those that match; absent: all.
+   *
+   * @generated from field: shop.sagas.v1.ParkedStepFilter filter = 3;
+   */
+  filter?: ParkedStepFilter | undefined;
 };
 
 /**
@@ -376,6 +428,13 @@ export declare type RetryParkedStepRequest = Message<"shop.sagas.v1.RetryParkedS
    * @generated from field: string step = 4;
    */
   step: string;
+
+  /**
+   * Why, for the record; may be empty, and is refused when it holds the number of a payment card.
+   *
+   * @generated from field: string note = 5;
+   */
+  note: string;
 };
 
 /**
@@ -459,6 +518,273 @@ export declare type ResolveParkedStepResponse = Message<"shop.sagas.v1.ResolvePa
  * Use `create(ResolveParkedStepResponseSchema)` to create a new message.
  */
 export declare const ResolveParkedStepResponseSchema: GenMessage<ResolveParkedStepResponse>;
+
+/**
+ * Which steps to try again.
+ *
+ * @generated from message shop.sagas.v1.RetryParkedStepsRequest
+ */
+export declare type RetryParkedStepsRequest = Message<"shop.sagas.v1.RetryParkedStepsRequest"> & {
+  /**
+   * Chosen by the caller, unique for each mutation. It is that of the decision about each step, in the audit log of its order.
+   *
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * Which steps.
+   *
+   * @generated from oneof shop.sagas.v1.RetryParkedStepsRequest.which
+   */
+  which: {
+    /**
+     * Those that match.
+     *
+     * @generated from field: shop.sagas.v1.ParkedStepFilter filter = 2;
+     */
+    value: ParkedStepFilter;
+    case: "filter";
+  } | {
+    /**
+     * True: all of them.
+     *
+     * @generated from field: bool all = 3;
+     */
+    value: boolean;
+    case: "all";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Why, for the record of each order; may be empty, and is refused when it holds the number of a payment card.
+   *
+   * @generated from field: string note = 4;
+   */
+  note: string;
+
+  /**
+   * True: nothing is done; one message says how many match, and shows some of them.
+   *
+   * @generated from field: bool dry_run = 5;
+   */
+  dryRun: boolean;
+
+  /**
+   * At most so many steps a second, 1 to 1,000; 0 means 50. What runs at the same time in a process of the worker shares its time.
+   * A repeated call may say something else.
+   *
+   * @generated from field: int32 per_second = 6;
+   */
+  perSecond: number;
+};
+
+/**
+ * Describes the message shop.sagas.v1.RetryParkedStepsRequest.
+ * Use `create(RetryParkedStepsRequestSchema)` to create a new message.
+ */
+export declare const RetryParkedStepsRequestSchema: GenMessage<RetryParkedStepsRequest>;
+
+/**
+ * How far it is.
+ *
+ * @generated from message shop.sagas.v1.RetryParkedStepsResponse
+ */
+export declare type RetryParkedStepsResponse = Message<"shop.sagas.v1.RetryParkedStepsResponse"> & {
+  /**
+   * How far it is.
+   *
+   * @generated from field: shop.sagas.v1.ParkedStepsProgress progress = 1;
+   */
+  progress?: ParkedStepsProgress | undefined;
+};
+
+/**
+ * Describes the message shop.sagas.v1.RetryParkedStepsResponse.
+ * Use `create(RetryParkedStepsResponseSchema)` to create a new message.
+ */
+export declare const RetryParkedStepsResponseSchema: GenMessage<RetryParkedStepsResponse>;
+
+/**
+ * Which steps were taken care of.
+ *
+ * @generated from message shop.sagas.v1.ResolveParkedStepsRequest
+ */
+export declare type ResolveParkedStepsRequest = Message<"shop.sagas.v1.ResolveParkedStepsRequest"> & {
+  /**
+   * Chosen by the caller, unique for each mutation. It is that of the decision about each step, in the audit log of its order.
+   *
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * Which steps.
+   *
+   * @generated from oneof shop.sagas.v1.ResolveParkedStepsRequest.which
+   */
+  which: {
+    /**
+     * Those that match.
+     *
+     * @generated from field: shop.sagas.v1.ParkedStepFilter filter = 2;
+     */
+    value: ParkedStepFilter;
+    case: "filter";
+  } | {
+    /**
+     * True: all of them.
+     *
+     * @generated from field: bool all = 3;
+     */
+    value: boolean;
+    case: "all";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * What was done instead, for the record of each order; refused when it holds the number of a payment card.
+   *
+   * @generated from field: string note = 4;
+   */
+  note: string;
+
+  /**
+   * True: nothing is done; one message says how many match, and shows some of them.
+   *
+   * @generated from field: bool dry_run = 5;
+   */
+  dryRun: boolean;
+
+  /**
+   * At most so many steps a second, 1 to 1,000; 0 means 50. What runs at the same time in a process of the worker shares its time.
+   * A repeated call may say something else.
+   *
+   * @generated from field: int32 per_second = 6;
+   */
+  perSecond: number;
+};
+
+/**
+ * Describes the message shop.sagas.v1.ResolveParkedStepsRequest.
+ * Use `create(ResolveParkedStepsRequestSchema)` to create a new message.
+ */
+export declare const ResolveParkedStepsRequestSchema: GenMessage<ResolveParkedStepsRequest>;
+
+/**
+ * How far it is.
+ *
+ * @generated from message shop.sagas.v1.ResolveParkedStepsResponse
+ */
+export declare type ResolveParkedStepsResponse = Message<"shop.sagas.v1.ResolveParkedStepsResponse"> & {
+  /**
+   * How far it is.
+   *
+   * @generated from field: shop.sagas.v1.ParkedStepsProgress progress = 1;
+   */
+  progress?: ParkedStepsProgress | undefined;
+};
+
+/**
+ * Describes the message shop.sagas.v1.ResolveParkedStepsResponse.
+ * Use `create(ResolveParkedStepsResponseSchema)` to create a new message.
+ */
+export declare const ResolveParkedStepsResponseSchema: GenMessage<ResolveParkedStepsResponse>;
+
+/**
+ * How far a decision about many parked steps is. Numbers are of orders, each of which has one parked step. Steps of workflows of
+ * the kind before episodes are in no row that could be counted: they are in `decided` and `refused`, and not in `matching`.
+ *
+ * @generated from message shop.sagas.v1.ParkedStepsProgress
+ */
+export declare type ParkedStepsProgress = Message<"shop.sagas.v1.ParkedStepsProgress"> & {
+  /**
+   * How many matched when the request id was used first.
+   *
+   * @generated from field: int32 matching = 1;
+   */
+  matching: number;
+
+  /**
+   * How many of these waited still when this call began.
+   *
+   * @generated from field: int32 waiting = 2;
+   */
+  waiting: number;
+
+  /**
+   * About how many this call has decided, so far.
+   *
+   * @generated from field: int32 decided = 3;
+   */
+  decided: number;
+
+  /**
+   * How many it was refused, so far. They are told one by one.
+   *
+   * @generated from field: int32 refused = 4;
+   */
+  refused: number;
+
+  /**
+   * What was refused since the message before.
+   *
+   * @generated from field: repeated shop.sagas.v1.RefusedParkedStep refusals = 5;
+   */
+  refusals: RefusedParkedStep[];
+
+  /**
+   * Of a dry run: the longest waiting, at most 20.
+   *
+   * @generated from field: repeated shop.sagas.v1.ParkedStep sample = 6;
+   */
+  sample: ParkedStep[];
+
+  /**
+   * True in the last message: about all of them it is decided, or refused.
+   *
+   * @generated from field: bool done = 7;
+   */
+  done: boolean;
+};
+
+/**
+ * Describes the message shop.sagas.v1.ParkedStepsProgress.
+ * Use `create(ParkedStepsProgressSchema)` to create a new message.
+ */
+export declare const ParkedStepsProgressSchema: GenMessage<ParkedStepsProgress>;
+
+/**
+ * A parked step about which it was not decided.
+ *
+ * @generated from message shop.sagas.v1.RefusedParkedStep
+ */
+export declare type RefusedParkedStep = Message<"shop.sagas.v1.RefusedParkedStep"> & {
+  /**
+   * The order.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * The step.
+   *
+   * @generated from field: string step = 2;
+   */
+  step: string;
+
+  /**
+   * Why: what the call for this one step would have failed with.
+   *
+   * @generated from field: shop.type.v1.Failure failure = 3;
+   */
+  failure?: Failure | undefined;
+};
+
+/**
+ * Describes the message shop.sagas.v1.RefusedParkedStep.
+ * Use `create(RefusedParkedStepSchema)` to create a new message.
+ */
+export declare const RefusedParkedStepSchema: GenMessage<RefusedParkedStep>;
 
 /**
  * Whether an episode's workflow can still settle its orders.
@@ -602,6 +928,39 @@ export declare const SagaService: GenService<{
     methodKind: "unary";
     input: typeof ResolveParkedStepRequestSchema;
     output: typeof ResolveParkedStepResponseSchema;
+  },
+  /**
+   * Has all parked steps tried again that match, the longest waiting first, as RetryParkedStep does it for one.
+   *
+   * Those are meant that waited when the request id was used first. What is parked again later is left alone: so the call ends,
+   * and it may be made again under the same request id when it was interrupted, by whatever. What was decided stays decided, once,
+   * and the rest goes on. The same request id with another filter or note fails with REQUEST_ID_REUSED. A step that is refused is
+   * told with its reason, and the others go on. While orders has more to carry than it can, this waits, and fails with OVERLOADED
+   * after a minute in which nothing was decided.
+   *
+   * A stream, because an operator wants to see how far it is: a message at the beginning, one after each batch, one at the end.
+   * buf:lint:ignore RPC_NO_SERVER_STREAMING
+   *
+   * @generated from rpc shop.sagas.v1.SagaService.RetryParkedSteps
+   */
+  retryParkedSteps: {
+    methodKind: "server_streaming";
+    input: typeof RetryParkedStepsRequestSchema;
+    output: typeof RetryParkedStepsResponseSchema;
+  },
+  /**
+   * Says of all parked steps that match that they have been taken care of by other means, as ResolveParkedStep does it for one. See
+   * RetryParkedSteps for all else. A step that cannot be resolved is refused with STEP_NOT_RESOLVABLE and stays parked.
+   *
+   * A stream, because an operator wants to see how far it is.
+   * buf:lint:ignore RPC_NO_SERVER_STREAMING
+   *
+   * @generated from rpc shop.sagas.v1.SagaService.ResolveParkedSteps
+   */
+  resolveParkedSteps: {
+    methodKind: "server_streaming";
+    input: typeof ResolveParkedStepsRequestSchema;
+    output: typeof ResolveParkedStepsResponseSchema;
   },
 }>;
 
