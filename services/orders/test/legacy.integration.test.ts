@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
+import { StepDecision } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { decodeId, encodeId, newId } from "#platform/id.ts";
+import { readAuditLog } from "#testing/audit-log.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
 import { eager, patient, settlement } from "./episode-rows.ts";
 import { FakeWorker, sagaRefusal } from "./fake-worker.ts";
@@ -140,6 +142,69 @@ describe("orders of the version before episodes", () => {
       reason: "no",
     });
     assert.equal(reason(await refusal(cancel)), "NOT_CANCELLABLE");
+  });
+
+  for (const answer of ["NOT_CANCELLABLE", "SAGA_NOT_FOUND"]) {
+    it(`are answered as cancelled when that was done, and the workflow says ${answer}`, async () => {
+      await using replica = await startReplica(test.database, worker, patient);
+      const { orderIds } = await placeAsBefore(1);
+      const [orderId = ""] = orderIds;
+      worker.onCancel = async () => {
+        await replica.lifecycle.batchTransitionOrders({ requests: [{ orderId, status: OrderStatus.CANCELLED }] });
+        throw sagaRefusal(answer, Code.FailedPrecondition);
+      };
+      const request = { requestId: unique("cancel"), orderId, reason: "no" };
+      assert.equal((await replica.orders.cancelOrder(request)).order?.status, OrderStatus.CANCELLED);
+      const late = replica.orders.cancelOrder({ ...request, requestId: unique("cancel") });
+      assert.equal(reason(await refusal(late)), "NOT_CANCELLABLE");
+    });
+  }
+
+  it("are answered as cancelled when that was done between the look at them and the look under their lock", async () => {
+    await using replica = await startReplica(test.database, worker, patient);
+    const second = await secondDatabase(test);
+    const { orderIds } = await placeAsBefore(1);
+    const [orderId = ""] = orderIds;
+    const before = worker.cancels.length;
+    let answer: Promise<{ order?: { status: OrderStatus } | undefined }> | undefined;
+    await second.transaction(async (tx) => {
+      await tx.query("select from customer_order where order_id = $1 for update", [decodeId(orderId)]);
+      const request = { requestId: unique("cancel"), orderId, reason: "no" };
+      answer = replica.orders.cancelOrder(request, { timeoutMs: 20_000 });
+      answer.catch(() => undefined);
+      const waits = "select from pg_stat_activity where wait_event_type = 'Lock' and query like '%cancel_time%'";
+      await eventually(async () => assert.equal((await test.database.query(waits)).length, 1));
+      await tx.query("update customer_order set status = 'cancelled' where order_id = $1", [decodeId(orderId)]);
+    });
+    assert.equal((await answer)?.order?.status, OrderStatus.CANCELLED);
+    assert.equal(worker.cancels.length, before);
+    await second.close();
+  });
+
+  it("say that it is not known when their workflow is gone: nobody follows it", async () => {
+    await using replica = await startReplica(test.database, worker, patient);
+    const { sagaId, orderIds } = await placeAsBefore(1);
+    const [orderId = ""] = orderIds;
+    worker.onCancel = () => worker.terminate(sagaId);
+    const cancel = replica.orders.cancelOrder({ requestId: unique("cancel"), orderId, reason: "no" });
+    const error = await refusal(cancel);
+    assert.deepEqual([error.code, reason(error)], [Code.Unavailable, "UNAVAILABLE"]);
+  });
+
+  it("have what operators decide noted by order and step: one request id may stand for many", async () => {
+    await using replica = await startReplica(test.database, worker, patient);
+    const { orderIds } = await placeAsBefore(2);
+    const requestId = unique("many");
+    const refs = orderIds.flatMap((orderId) => ["reserve", "void"].map((step) => ({ orderId, step })));
+    const note = { requestId, decision: StepDecision.RESOLVE, note: "by hand" };
+    for (const ref of [...refs, ...refs]) await replica.lifecycle.noteStepDecision({ ...ref, ...note });
+    const log = (await readAuditLog(test.database)).filter((event) => event.requestId === requestId);
+    assert.deepEqual(
+      log.map(({ orderId, details }) => [orderId, details]),
+      refs.map(({ orderId, step }) => [orderId, { step, note: "by hand" }]),
+    );
+    const other = replica.lifecycle.noteStepDecision({ ...refs[0], ...note, decision: StepDecision.RETRY });
+    assert.equal(reason(await refusal(other)), "REQUEST_ID_REUSED");
   });
 
   it("are no matter of a process of the version before when they are new", async () => {

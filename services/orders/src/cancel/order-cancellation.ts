@@ -92,8 +92,10 @@ export class OrderCancellation {
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, maxPauseMs)) {
       const standing = await cancellations.accept(request);
       if (standing.accepted) return onAccepted(1);
-      if (standing.legacySagaId !== undefined) return await this.#askLegacy(request, standing.legacySagaId, standing);
       if (mayBeDone && isCancelled(standing.status)) return;
+      if (standing.legacySagaId !== undefined) {
+        return await this.#askLegacy(request, { sagaId: standing.legacySagaId, mayBeDone, status: standing.status });
+      }
       // It was the workflow that accepted it, and has settled since.
       if (asked?.answer === "accepted" && !standing.episodeId && !standing.lost) return;
       if (isTerminal(standing.status)) throw notCancellable(request.orderId, standing.status);
@@ -127,15 +129,15 @@ export class OrderCancellation {
 
   /** @throws UNAVAILABLE when the call's time is over */
   async #pause(pauseMs: number, signal: AbortSignal, cause: unknown): Promise<void> {
-    if (remainingMs() < pauseMs + answerMs) {
-      const options = { cause, retryAfterMs };
-      const message = "the workflow of the order cannot be reached";
-      throw new PlatformError(PlatformErrorReason.UNAVAILABLE, message, { dependency: "worker" }, options);
-    }
+    if (remainingMs() < pauseMs + answerMs) throw unreachable(cause);
     await sleep(pauseMs, undefined, { signal });
   }
 
-  async #askLegacy(request: CancelOrder, sagaId: string, { status }: Standing): Promise<void> {
+  /** A workflow of the kind before that is gone is followed by none: that it is not known how far it came does not pass by itself. */
+  async #askLegacy(
+    request: CancelOrder,
+    { sagaId, status, mayBeDone }: { sagaId: string; status: Standing["status"]; mayBeDone: boolean },
+  ): Promise<void> {
     const { legacy, follower, sagas } = this.#options;
     const { requestId, orderId, reason } = request;
     if (isTerminal(status)) throw notCancellable(orderId, status);
@@ -144,12 +146,19 @@ export class OrderCancellation {
       await sagas.cancelOrderSaga(whole(CancelOrderSagaRequestSchema, { requestId, orderId, sagaId, reason }));
     } catch (error) {
       const now = await follower.get(orderId);
-      // A workflow that is gone has ended with its orders.
-      const ended = isTerminal(now.status) && isRefusal(error, SagaErrorReason.SAGA_NOT_FOUND);
-      if (ended || isRefusal(error, SagaErrorReason.NOT_CANCELLABLE)) throw notCancellable(orderId, now.status, error);
-      throw error;
+      if (mayBeDone && isCancelled(now.status)) return;
+      const gone = isRefusal(error, SagaErrorReason.SAGA_NOT_FOUND);
+      const refused = isRefusal(error, SagaErrorReason.NOT_CANCELLABLE) || (gone && isTerminal(now.status));
+      if (refused) throw notCancellable(orderId, now.status, error);
+      throw gone ? unreachable(error) : error;
     }
   }
+}
+
+function unreachable(cause: unknown): Error {
+  const options = { cause, retryAfterMs };
+  const message = "the workflow of the order cannot be reached";
+  return new PlatformError(PlatformErrorReason.UNAVAILABLE, message, { dependency: "worker" }, options);
 }
 
 function isRefusal(error: unknown, reason: SagaErrorReason): boolean {

@@ -15,11 +15,15 @@ import {
   type SagaOrder,
 } from "../workflows/legacy/order-state.ts";
 import type { processOrders } from "../workflows/legacy/process-orders.ts";
+import type { SagaStage } from "../workflows/order/order-types.ts";
 import { SagaError } from "./errors.ts";
 import type { TemporalCalls } from "./temporal-calls.ts";
 
 /** The largest input that Temporal takes is 2 MiB; the state grows while the saga runs. */
 const maxInputBytes = 1_048_576;
+
+/** Where the saga of an order ends by itself. */
+const ended: ReadonlySet<SagaStage> = new Set(["DELIVERED", "REJECTED", "CANCELLED", "FAILED"]);
 
 /** How sagas are reached. */
 export interface LegacySagasOptions {
@@ -99,6 +103,8 @@ export class LegacySagas {
     if (known) return;
     const { view } = await this.status(ref);
     if (view.stage === "CANCELLED") return;
+    // It was ended from outside, and does not do anything any more.
+    if (!ended.has(view.stage)) throw notFound(ref);
     const metadata = { order_id: ref.orderId, stage: view.stage };
     throw new SagaError(SagaErrorReason.NOT_CANCELLABLE, "the order has ended", metadata);
   }
