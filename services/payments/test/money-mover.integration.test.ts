@@ -5,7 +5,7 @@ import { DomainError } from "#platform/errors.ts";
 import { newId } from "#platform/id.ts";
 import type { MoneyMover } from "../src/move/money-mover.ts";
 import { statusOf } from "../src/payment/payment.ts";
-import { authorization, change, type Harness, openHarness } from "./harness.ts";
+import { authorization, change, gatewayWith, type Harness, openHarness } from "./harness.ts";
 
 let harness: Harness;
 let mover: MoneyMover;
@@ -96,6 +96,25 @@ test("a declined payment stays declined; voiding it succeeds", async () => {
   const { payment, pending } = await mover.change(change("void", input.paymentId));
   assert.deepEqual([statusOf(payment), pending], ["declined", false]);
   assert.deepEqual(await ledgerOf(input.paymentId), []);
+});
+
+test("whatever texts the gateway writes, what it decided is kept", async () => {
+  const odd = `a\u0000b\ud800${"x".repeat(5_000)}`;
+  await using alone = await openHarness();
+  const gateway = gatewayWith(alone, {
+    authorize: async () => ({ state: "approved", reference: odd }),
+    capture: async () => ({ state: "declined", code: odd }),
+    void: async () => ({ state: "approved", reference: odd }),
+  });
+  const own = alone.mover({ gateway });
+  const { payment } = await own.authorize(authorization());
+  assert.equal(statusOf(payment), "authorized");
+  assert.deepEqual([payment.gatewayReference.slice(0, 4), payment.gatewayReference.length], ["a?b\ufffd", 255]);
+  const asked = change("capture", payment.paymentId, { amount: 700n });
+  const code = `a?b\ufffd${"x".repeat(60)}`;
+  for (const _ of ["first", "repeated"]) await refuses(own.change(asked), "PAYMENT_DECLINED", { decline_code: code });
+  await own.change(change("void", payment.paymentId));
+  assert.equal((await alone.operations.backlog()).undecided, 0);
 });
 
 test("a refused capture gives its amount free again", async () => {

@@ -4,7 +4,7 @@ import { type Context, context } from "@opentelemetry/api";
 import { Batcher } from "#platform/batch/batcher.ts";
 import { decodeId } from "#platform/id.ts";
 import type { Logger } from "#platform/log/logger.ts";
-import { hideCardNumbers } from "#platform/redact/redact-text.ts";
+import { outsideId, outsideText } from "#platform/redact/outside-text.ts";
 import type { Operation, Ticket, Verdict } from "../operation/operation.ts";
 import {
   type Gateway,
@@ -196,10 +196,13 @@ interface Bounded<A> {
   readonly call: () => Promise<A>;
 }
 
+/** The longest texts of the gateway that are kept, in characters. */
+const longest = { reference: 255, code: 64 };
+
+/** References and codes are stored and told, and may be any text of somebody else's: none keeps a decision from being written down. */
 function toVerdict(answer: GatewayAnswer): Verdict | undefined {
   if (answer.state === "processing") return undefined;
   return answer.state === "approved"
-    ? { approved: true, reference: answer.reference }
-    : // A code is stored and told, and may be any text of somebody else's.
-      { approved: false, code: hideCardNumbers(answer.code) };
+    ? { approved: true, reference: outsideId(answer.reference, longest.reference) }
+    : { approved: false, code: outsideText(answer.code, longest.code) };
 }

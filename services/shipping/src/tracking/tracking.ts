@@ -1,7 +1,7 @@
 import { auditOrigin } from "#platform/audit/audit-entry.ts";
 import { Batcher, type SubmitOptions } from "#platform/batch/batcher.ts";
+import { outsideId, outsideText } from "#platform/redact/outside-text.ts";
 import { activeTraceParent, endSpan, linksTo, startResumed } from "#platform/trace/spans.ts";
-import { outsideId, outsideText } from "../shipment/outside-text.ts";
 import type { Shipment, TrackingEvent } from "../shipment/shipment.ts";
 import type { SubmittedReport, TrackedShipment, TrackingReport, TrackingRepository } from "./tracking.repository.ts";
 
