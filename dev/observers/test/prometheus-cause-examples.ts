@@ -32,6 +32,13 @@ const standingStill: readonly Example[] = [
     summary: "Orders that are preparing for too long: 3 (shop)",
   },
   {
+    alert: "OrdersStalled",
+    at: "15m",
+    ...one(`orders_stalled{${ofService("orders")}, status="carried"}`, "0x5 64x10", "0 64x4 0x10"),
+    labels: { status: "carried" },
+    summary: "Orders that are carried for too long: 64 (shop)",
+  },
+  {
     alert: "ServiceAwayForOrders",
     at: "10m",
     // Each of many waits for the gateway for some seconds: that is no reason to call it away.

@@ -47,6 +47,8 @@ export const ordersConfig = {
   ORDER_STALLED_CONFIRMED_MS: milliseconds.default(10 * minuteMs),
   /** For how long an order may be PREPARING until it counts as stalled. As long as warehouses may take. */
   ORDER_STALLED_PREPARING_MS: milliseconds.default(3 * dayMs),
+  /** For how long an episode may carry an order until it counts as stalled. More than `EPISODE_SETTLE_PATIENCE_MS` of the worker. */
+  ORDER_STALLED_CARRIED_MS: milliseconds.default(10 * minuteMs),
   /** For how long an order may be SHIPPED until it counts as stalled. As long as carriers may take. */
   ORDER_STALLED_SHIPPED_MS: milliseconds.default(21 * dayMs),
 };

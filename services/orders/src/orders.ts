@@ -238,6 +238,7 @@ function watchProgress({ config, database, metrics, logger }: Ground): Relay {
     confirmed: config.ORDER_STALLED_CONFIRMED_MS,
     preparing: config.ORDER_STALLED_PREPARING_MS,
     shipped: config.ORDER_STALLED_SHIPPED_MS,
+    carried: config.ORDER_STALLED_CARRIED_MS,
   };
   return createProgressWatch({ database, metrics, logger, allowedMs });
 }

@@ -21,7 +21,8 @@ import {
   startReplica,
 } from "./harness.ts";
 
-const hourMs = 3_600_000;
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
 
 describe("orders that do not get on", () => {
   const { logger, text: log } = keptLog("orders");
@@ -35,7 +36,7 @@ describe("orders that do not get on", () => {
     test = await ordersDatabase();
     worker = new FakeWorker();
     replica = await startReplica(test.database, worker, { ...eager, EPISODE_SWEEP_AGE_MS: hourMs });
-    const allowedMs = { pending: 1, confirmed: hourMs, preparing: 1, shipped: 1 };
+    const allowedMs = { pending: 1, confirmed: hourMs, preparing: 1, shipped: 1, carried: minuteMs };
     const metrics = createOrderMetrics(registry);
     watch = createProgressWatch({ database: test.database, metrics, logger, allowedMs });
     watch.start();
@@ -83,6 +84,23 @@ describe("orders that do not get on", () => {
     assert.equal(await metric(shown, "orders_stalled", { status: "confirmed" }), 0, "they may stay there for an hour");
   });
 
+  it("are counted in whichever status they are while an episode does not end, and logged once", async () => {
+    const { order } = await replica.orders.createOrder(orderRequest(await newCustomer(replica)));
+    const orderId = order?.orderId ?? "";
+    const { episodeId } = await eventually(() => lastStart(worker, orderId) ?? assert.fail("not carried"));
+    await replica.lifecycle.batchTransitionOrders({ requests: [{ orderId, status: OrderStatus.CONFIRMED }] });
+    await shows("carried", 0);
+    const acked = "update episode set start_time = now() - interval '2 minutes' where ack_time is not null returning 1";
+    await eventually(async () => assert.ok((await test.database.query(acked)).length > 0));
+    await shows("carried", 1);
+    await shows("carried", 1);
+    assert.ok((await metric(shown, "orders_oldest_stalled_seconds", { status: "carried" })) >= 120);
+    assert.match(log(), /an order is carried for too long/);
+    assert.equal(told(orderId), 1);
+    await replica.episodes.batchSettleOrders({ requests: [settlement(orderId, episodeId)] });
+    await shows("carried", 0);
+  });
+
   it("are not those that wait for an operator, or for a service while they are tried again", async () => {
     const parked = { step: "void", reason: "CONFLICT", error: "the last error" };
     await settled({ parked });
@@ -92,6 +110,24 @@ describe("orders that do not get on", () => {
     await test.database.query("delete from order_event where order_id = $1", [decodeId(waiting)]);
     await shows("pending", 1);
     assert.equal(told(waiting), 1, "nothing has it tried again");
+  });
+
+  it("are in the log once, all together, while nobody takes what happened to them, and when that is over", async () => {
+    const { order } = await replica.orders.createOrder(orderRequest(await newCustomer(replica)));
+    const orderId = order?.orderId ?? "";
+    const { episodeId } = await eventually(() => lastStart(worker, orderId) ?? assert.fail("not carried"));
+    const said = (text: string) => replica.log().split(text).length - 1;
+    const begun = "orders wait to be carried, and no episode begins";
+    const over = "no order waits to be carried any more";
+    const late = `insert into order_event (order_id, event_id, kind, due_time)
+      select order_id, unnest(array['one', 'two']), 'retry', now() - interval '1 minute' from customer_order where order_id = $1`;
+    await test.database.query(late, [decodeId(orderId)]);
+    const looks = () => metric(replica, "orders_oldest_due_event_seconds");
+    const seen = await eventually(async () => ((await looks()) > 60 ? looks() : assert.fail("not seen")));
+    await eventually(async () => assert.ok((await looks()) > seen, "another look"));
+    assert.deepEqual([said(begun), said(over)], [1, 0]);
+    await replica.episodes.batchSettleOrders({ requests: [settlement(orderId, episodeId)] });
+    await eventually(() => assert.deepEqual([said(begun), said(over)], [1, 1]));
   });
 
   it("show with those who wait for a service how long they do", async () => {
@@ -115,6 +151,11 @@ describe("orders that do not get on", () => {
     };
     await again(waits);
     assert.deepEqual(await since(), [begin], "it waits for the same one");
+    const lines = replica
+      .log()
+      .split("\n")
+      .filter((line) => line.includes(orderId));
+    assert.equal(lines.filter((line) => line.includes("rests until a service is back")).length, 1);
     await again({});
     assert.deepEqual(await since(), [{ time: null }]);
     await eventually(async () => assert.equal(await seconds(), 0));

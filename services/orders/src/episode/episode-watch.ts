@@ -12,9 +12,11 @@ export interface EpisodeWatchOptions {
   readonly database: Queryable;
   readonly metrics: OrderMetrics;
   readonly admission: Pick<Admission, "observed" | "look">;
-  readonly logger: Pick<Logger, "error">;
+  readonly logger: Pick<Logger, "error" | "warn" | "info">;
 }
 
+/** What waits for longer is in the log, once for all that waits, in seconds: as in the alert EventsLagging. */
+const laggingSeconds = 30;
 /** Between two looks, in milliseconds: less than what an order may wait before new ones are refused. */
 const everyMs = 1_000;
 
@@ -110,19 +112,34 @@ export function createEpisodeWatch(options: EpisodeWatchOptions): Relay {
       metrics.oldestWaiting.set({ waits_for: name }, seconds);
     }
   };
+  const sayLag = lagLog(logger);
   const watch = async () => {
-    await Promise.all([watchBacklog(options), watchLine(options), watchParked(), watchWaiting()]);
+    await Promise.all([watchBacklog(options, sayLag), watchLine(options), watchParked(), watchWaiting()]);
     return 0;
   };
   return new Relay({ name: "watching episodes", everyMs, log: logger, sweep: watch });
 }
 
-async function watchBacklog({ database, metrics, admission }: EpisodeWatchOptions): Promise<void> {
+/** Tells when orders begin to wait for their episode for too long, and when none does any more. */
+function lagLog(logger: Pick<Logger, "warn" | "info">): (seconds: number) => void {
+  let lagging = false;
+  return (seconds) => {
+    if (seconds > laggingSeconds === lagging) return;
+    lagging = !lagging;
+    if (lagging) logger.warn("orders wait to be carried, and no episode begins");
+    else logger.info("no order waits to be carried any more");
+  };
+}
+
+async function watchBacklog(options: EpisodeWatchOptions, sayLag: (seconds: number) => void): Promise<void> {
+  const { database, metrics, admission } = options;
   const [now] = await database.query<Backlog>(backlog);
   if (!now) return;
+  const outboxSeconds = Math.max(now.placedSeconds, now.unacknowledgedSeconds, now.legacySeconds);
   metrics.dueEvents.set(now.dueEvents);
   metrics.oldestDueEvent.set(now.dueSeconds);
-  metrics.outboxLag.set(Math.max(now.placedSeconds, now.unacknowledgedSeconds, now.legacySeconds));
+  metrics.outboxLag.set(outboxSeconds);
+  sayLag(Math.max(outboxSeconds, now.dueSeconds));
   admission.observed(now.placedSeconds * 1_000);
 }
 

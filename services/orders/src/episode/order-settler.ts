@@ -41,7 +41,7 @@ export class OrderSettler {
   /** @throws ORDER_NOT_FOUND, EPISODE_OVER, ILLEGAL_TRANSITION */
   async settle(settlement: Settlement, signal: AbortSignal): Promise<Settled> {
     const settled = await this.#batcher.submit({ ...settlement, origin: auditOrigin() }, { signal });
-    this.#say(settlement);
+    this.#say(settlement, settled);
     return settled;
   }
 
@@ -60,14 +60,15 @@ export class OrderSettler {
     return outcomes;
   }
 
-  #say({ orderId, episodeId, waitsFor, retryAfterMs, parked }: Settlement): void {
+  /** Once, however often the order is carried again meanwhile. */
+  #say({ orderId, episodeId, waitsFor, retryAfterMs, parked }: Settlement, { stillWaits, stillParked }: Settled): void {
     const { logger } = this.#options;
     const fields = { "order.id": orderId, "saga.id": episodeId };
-    if (waitsFor !== "") {
+    if (waitsFor !== "" && !stillWaits) {
       const wait = { ...fields, "saga.waits_for": waitsFor, "saga.retry_after_ms": retryAfterMs };
       logger.info("an order rests until a service is back", wait);
     }
-    if (parked) {
+    if (parked && !stillParked) {
       const step = { ...fields, "saga.step": parked.step, "error.type": parked.reason };
       logger.warn("a step of an order waits for an operator", step);
     }

@@ -47,6 +47,9 @@ export interface SubmittedSettlement extends Settlement {
 export interface Settled extends Moved {
   /** Whether something happened to it meanwhile: it is to be carried again at once. */
   readonly due: boolean;
+  /** Whether it waited for the same service before, and for an operator at the same step: then that is known. */
+  readonly stillWaits: boolean;
+  readonly stillParked: boolean;
 }
 
 /** What a settlement says besides where the order is to go, in the JSON that the statement takes apart. */
@@ -88,6 +91,8 @@ const settledColumns = selectList<SettledRow>({
   settled: "moved.n is not null",
   due: `moved.n is not null and (coalesce(input.retry_after_ms = 0, false) or exists (
       select from order_event e where e.order_id = moved.order_id and e.due_time <= now()))`,
+  stillWaits: "coalesce(locked.waits_for = input.waits_for, false)",
+  stillParked: "coalesce(locked.parked_step = input.parked_step, false)",
 });
 
 /** What an order is set to that settles; what it does not change must be the same value, so that the update is HOT. */
@@ -106,7 +111,7 @@ const settle: SqlText = {
   prepared: false,
   text: `with ${changeOrders({
     input,
-    columns: ", episode_id",
+    columns: ", episode_id, waits_for, parked_step",
     judge: ", coalesce(locked.episode_id = i.episode_id, false) as mine",
     where: "i.mine and (i.moves or i.stays)",
     assign,
@@ -142,8 +147,8 @@ function toOutcome(settlement: Settlement, row: SettledRow | undefined): Settled
   if (!row) return orderNotFound(orderId);
   if (!row.mine) return episodeOver(settlement);
   if (!row.settled) return illegalTransition({ orderId, from: row.status, to: to ?? row.status });
-  const { status, revision, changed, createTime, due } = row;
-  return { status, revision, changed, createTime, due };
+  const { status, revision, changed, createTime, due, stillWaits, stillParked } = row;
+  return { status, revision, changed, createTime, due, stillWaits, stillParked };
 }
 
 function toSettlementRow(settlement: Settlement, n: number): ChangeRow & SettlementColumns {

@@ -126,12 +126,12 @@ function ofEpisodes(registers: Registry[]) {
     ),
     stalled: gauge(
       "orders_stalled",
-      "Orders that have not changed for longer than their status allows, and that neither an operator nor a service holds up; 1,000 means at least so many.",
+      "Orders that have not changed for longer than their status allows, and that neither an operator nor a service holds up, and those that an episode has carried for too long (`carried`); 1,000 means at least so many.",
       ["status"],
     ),
     oldestStalled: gauge(
       "orders_oldest_stalled_seconds",
-      "For how long the oldest of the stalled orders has not changed, by status; 0 when there is none.",
+      "For how long the oldest of the stalled orders has not changed, by status, or has been `carried`; 0 when there is none.",
       ["status"],
     ),
   };
