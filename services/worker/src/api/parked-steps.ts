@@ -26,7 +26,7 @@ const rowCursor = "row:";
  * Moves of an order's status, when its row refuses them: only the row can make them. And "carry": that a workflow takes the
  * order at all. Nothing can be done instead.
  */
-const unresolvable: ReadonlySet<string> = new Set([
+const irreplaceable: ReadonlySet<string> = new Set([
   "carry",
   "preparing",
   "shipped",
@@ -99,7 +99,8 @@ export class ParkedSteps {
 
   /** Takes an operator's decision about one step. @throws STEP_NOT_PARKED, STEP_NOT_RESOLVABLE, SAGA_NOT_FOUND */
   async decide(ref: StepRef & { readonly sagaId: string }, decision: Decision): Promise<void> {
-    mustBeResolvable(ref, decision);
+    const refusal = unresolvable(ref, decision);
+    if (refusal) throw refusal;
     const { rows } = this.#options;
     if (await rows.isLegacy(ref.orderId)) await this.#decideLegacy(ref, decision);
     else await rows.decide(ref, decision);
@@ -107,20 +108,20 @@ export class ParkedSteps {
 
   /** Takes an operator's decision about many steps; for each what it is refused with, or undefined. */
   async decideAll(found: readonly FoundStep[], decision: Decision): Promise<(Failure | undefined)[]> {
-    const outcomes = new Map<FoundStep, Failure | undefined>();
-    for (const each of found) outcomes.set(each, await failureOf(async () => mustBeResolvable(each.step, decision)));
-    const open = found.filter((each) => outcomes.get(each) === undefined);
-    const resting = open.filter(({ legacy }) => !legacy);
-    const told = await this.#options.rows.decideAll(
-      resting.map(({ step }) => step),
-      decision,
+    const open = found.filter(({ step }) => !unresolvable(step, decision));
+    const rows = open.filter(({ legacy }) => !legacy).map(({ step }) => step);
+    const others = open.filter(({ legacy }) => legacy).map(({ step }) => step);
+    const ofRows = await this.#options.rows.decideAll(rows, decision);
+    const ofOthers = await inParallel(others, callsAtOnce, (step) =>
+      failureOf(() => this.#decideLegacy(step, decision)),
     );
-    for (const [index, each] of resting.entries()) outcomes.set(each, told[index]);
-    const others = open.filter(({ legacy }) => legacy);
-    await inParallel(others, callsAtOnce, async (each) => {
-      outcomes.set(each, await failureOf(() => this.#decideLegacy(each.step, decision)));
+    const outcomes = new Map<ParkedStep, Failure | undefined>();
+    for (const [index, step] of rows.entries()) outcomes.set(step, ofRows[index]);
+    for (const [index, step] of others.entries()) outcomes.set(step, ofOthers[index]);
+    return found.map(({ step }) => {
+      const refusal = unresolvable(step, decision);
+      return refusal ? toFailure(refusal) : outcomes.get(step);
     });
-    return found.map((each) => outcomes.get(each));
   }
 
   /** A workflow is told under a name of its own for each step: the same request id may stand for many. */
@@ -138,11 +139,11 @@ export class ParkedSteps {
   }
 }
 
-/** @throws STEP_NOT_RESOLVABLE */
-function mustBeResolvable({ orderId, step }: StepRef, { resolve }: Decision): void {
-  if (!resolve || !unresolvable.has(step)) return;
+/** STEP_NOT_RESOLVABLE for what nothing can stand in for. */
+function unresolvable({ orderId, step }: StepRef, { resolve }: Decision): Error | undefined {
+  if (!resolve || !irreplaceable.has(step)) return undefined;
   const message = "nothing can be done instead of this step: mend what is wrong, and have it tried again";
-  throw new SagaError(SagaErrorReason.STEP_NOT_RESOLVABLE, message, { order_id: orderId, step });
+  return new SagaError(SagaErrorReason.STEP_NOT_RESOLVABLE, message, { order_id: orderId, step });
 }
 
 /** What work is refused with; undefined when it is not. @throws what it fails with besides */

@@ -15,9 +15,11 @@ import { createSagaMetrics } from "../../src/activities/metrics.ts";
 import { Episodes } from "../../src/api/episodes.ts";
 import { LegacySagas } from "../../src/api/legacy-sagas.ts";
 import { OrderRows as RowsClient } from "../../src/api/order-rows.ts";
+import { ParkedSteps, toParkedFilter } from "../../src/api/parked-steps.ts";
 import { SagaApi } from "../../src/api/saga-api.ts";
 import { SagaCallbackApi } from "../../src/api/saga-callback-api.ts";
 import { TemporalCalls } from "../../src/api/temporal-calls.ts";
+import { parkedOrderIdsAttribute } from "../../src/workflows/engine/search-attributes.ts";
 import type { SagaOrder } from "../../src/workflows/legacy/order-state.ts";
 import { LegacyStage } from "../legacy/legacy-stage.ts";
 import { anOrder, clientsOf, fastEpisodes, fastOptions, taskQueue } from "../stage/harness.ts";
@@ -207,6 +209,77 @@ describe("SagaService, for sagas of the kind before episodes", () => {
     await reaches(orders[1]?.orderId ?? "", sagaIds[1] ?? "", SagaStage.REJECTED);
     await until(async () => (await listed()).length === 0, "nothing is listed", patient);
     await assert.rejects(sagas.listParkedSteps({ pageToken: "made up" }), /page token/);
+  });
+
+  test("has all parked steps tried again by one call, also those of one workflow", async () => {
+    const orders = [anOrder(), anOrder(), anOrder()];
+    const orderIds = orders.map(({ orderId }) => orderId);
+    let away = true;
+    stage.world.rules.push(({ step, orderId }) =>
+      away && step === "reserve" && orderIds.includes(orderId) ? { kind: "unavailable" } : undefined,
+    );
+    const [first = anOrder(), second = anOrder(), third = anOrder()] = orders;
+    const sagaIds = [await start([first, second]), await start([third])];
+    const listed = async () => (await sagas.listParkedSteps({ filter: { step: "reserve" } })).steps.length;
+    await until(async () => (await listed()) === orders.length, "the steps are listed", patient);
+    assert.deepEqual((await sagas.listParkedSteps({ filter: { step: "void" } })).steps, []);
+    assert.deepEqual((await sagas.listParkedSteps({ filter: { reason: "AWAY" } })).steps, []);
+    away = false;
+    const request = { requestId: "all-of-them", which: { case: "all", value: true } as const, note: "it is back" };
+    const told = [];
+    for await (const { progress } of sagas.retryParkedSteps(request)) told.push(progress);
+    const last = told.at(-1);
+    assert.deepEqual([last?.decided, last?.refused, last?.done], [orders.length, 0, true]);
+    await reaches(first.orderId, sagaIds[0] ?? "", SagaStage.TRACKING);
+    await reaches(second.orderId, sagaIds[0] ?? "", SagaStage.TRACKING);
+    await reaches(third.orderId, sagaIds[1] ?? "", SagaStage.TRACKING);
+    const noted = stage.world.effects.filter(({ id }) => id === request.requestId).map(({ orderId }) => orderId);
+    assert.deepEqual(noted.sort(), orderIds.sort());
+  });
+
+  test("lists the others when a workflow cannot be asked for its steps", async () => {
+    const { client, nativeConnection: connection } = stage.environment;
+    const order = anOrder();
+    stage.world.rules.push(on("reserve", { kind: "unavailable" }, { orderId: order.orderId, times: 3 }));
+    const sagaId = await start([order]);
+    const dumb = await client.workflow.start("nobodyKnows", {
+      taskQueue: "nobody-looks",
+      workflowId: "01DVMB00000000000000000000",
+      typedSearchAttributes: [{ key: parkedOrderIdsAttribute, value: [order.orderId] }],
+    });
+    try {
+      const hasty = new TemporalCalls(new Client({ connection }), 500);
+      const settings = { taskQueue, eagerStart: false, options: fastOptions };
+      const clients = clientsOf(stage.world, new OrderRows(stage.world));
+      const parked = new ParkedSteps({
+        rows: new RowsClient(clients.episodes),
+        legacy: new LegacySagas(hasty, settings),
+        audit: clients.orders,
+      });
+      const page = { size: 50, token: "", parkedBefore: undefined };
+      const look = async () => {
+        const { steps } = await parked.page(toParkedFilter(undefined), page);
+        const shown = new Map(steps.map(({ step }) => [step.sagaId, step]));
+        return shown.has(sagaId) && shown.get(dumb.workflowId);
+      };
+      const shown = await until(look, "both workflows are listed", patient);
+      assert.match(shown.error, /cannot be read: Temporal is away/);
+      assert.deepEqual([shown.orderId, shown.step], ["", ""]);
+    } finally {
+      await dumb.terminate("the test is over");
+    }
+    await sagas.retryParkedStep({ requestId: "r", orderId: order.orderId, sagaId, step: "reserve" });
+    await reaches(order.orderId, sagaId, SagaStage.TRACKING);
+  });
+
+  test("does not say of an order whose workflow was terminated that it has ended", async () => {
+    const order = anOrder();
+    const { orderId } = order;
+    const sagaId = await start([order]);
+    await reaches(orderId, sagaId, SagaStage.TRACKING);
+    await stage.environment.client.workflow.getHandle(sagaId).terminate("by hand");
+    const cancelled = sagas.cancelOrderSaga({ requestId: "c", orderId, sagaId, reason: "no" });
+    await assert.rejects(cancelled, /no workflow carries the order/);
   });
 
   test("refuses what is not there", async () => {
