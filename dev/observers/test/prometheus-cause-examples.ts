@@ -27,13 +27,6 @@ const standingStill: readonly Example[] = [
   {
     alert: "OrdersStalled",
     at: "15m",
-    ...one(`orders_stalled{${ofService("orders")}, status="preparing"}`, "0x5 3x10", "0 3x4 0x10"),
-    labels: { status: "preparing" },
-    summary: "Orders that are preparing for too long: 3 (shop)",
-  },
-  {
-    alert: "OrdersStalled",
-    at: "15m",
     ...one(`orders_stalled{${ofService("orders")}, status="carried"}`, "0x5 64x10", "0 64x4 0x10"),
     labels: { status: "carried" },
     summary: "Orders that are carried for too long: 64 (shop)",
