@@ -87,13 +87,17 @@ export class Admission {
     this.#entered -= enteredBefore;
   }
 
+  /** Refuses what can wait while new orders wait for too long. @throws OVERLOADED */
+  admit(): void {
+    if (this.#waitedMs <= this.#longestMs && this.#lineMs() <= this.#longestMs) return;
+    const metadata = { queue: "orders to be carried" };
+    const message = "more orders wait than can be confirmed in time";
+    throw new PlatformError(PlatformErrorReason.OVERLOADED, message, metadata, { retryAfterMs });
+  }
+
   /** Takes a new order. @throws OVERLOADED, and what the work throws */
   async enter<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#waitedMs > this.#longestMs || this.#lineMs() > this.#longestMs) {
-      const metadata = { queue: "orders to be carried" };
-      const message = "more orders wait than can be confirmed in time";
-      throw new PlatformError(PlatformErrorReason.OVERLOADED, message, metadata, { retryAfterMs });
-    }
+    this.admit();
     this.#entering += 1;
     try {
       return await work();
