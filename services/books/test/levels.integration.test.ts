@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
 import pg from "pg";
 import { until } from "#testing/until.ts";
+import { Reader } from "../src/balance/ask.ts";
 import { type Balance, takeBalance } from "../src/balance/balance.ts";
+import { checkLevels, readSettled } from "../src/balance/levels.ts";
 import { openWorld, type World } from "./world.ts";
 
 let world: World;
@@ -35,17 +37,25 @@ describe("levels whose movements are summed piece by piece", () => {
     await slow.query(add.movement, ["book"]);
     await world.change("inventory", add.level, ["pen"]);
     await world.change("inventory", add.movement, ["pen"]);
-    let isDone = false;
-    const seen: string[] = [];
-    const onProgress = ({ what }: { what: string }) => void seen.push(what);
-    const balance = takeBalance(world.urls, { pageSize: 1, onProgress }).finally(() => {
-      isDone = true;
+    await using reader = await Reader.open(world.urls.inventory);
+    const settled = await reader.moment(readSettled);
+    const look = reader.moment.bind(reader);
+    let [looks, pages] = [0, 0];
+    reader.moment = (work) =>
+      look(work).finally(() => {
+        looks += 1;
+      });
+    const findings = checkLevels(reader, settled, {
+      pageSize: 1,
+      onProgress: () => {
+        pages += 1;
+      },
     });
-    await until(() => seen.includes("parcels of the carrier"), "all but the levels is compared");
-    assert.deepEqual([isDone, seen.includes("stock movements")], [false, false]);
+    await until(() => looks >= 3, "is looked several times");
+    assert.equal(pages, 0);
     await slow.query("commit");
-    assert.deepEqual(wrongOf(await balance), []);
-    assert.ok(seen.includes("stock movements"));
+    const wrong = (await findings).flatMap((finding) => finding.wrong);
+    assert.deepEqual([wrong, pages], [[], settled.movement]);
   });
 
   it("know what was moved while they were summed", async () => {
