@@ -61,20 +61,21 @@ function campaign(options: CampaignOptions, screen: Screen): Promise<number> {
   screen.title(`A campaign of ${minutes} minutes: ${orders} orders, ${faults} faults, seed ${seed}`);
   const run: Run = async (stack, context) => {
     const result = await runCampaign(stack, { seed, orders, faults, kinds, overMs: minutes * 60_000 }, context);
-    report(result, screen);
+    report(result, orders, screen);
     screen.print(`  seed        ${seed}`);
     return result.violations.length === 0;
   };
   return onStack(options, screen, { ground: groundFor(kinds), run });
 }
 
-function report(result: CampaignResult, screen: Screen): void {
+function report(result: CampaignResult, wanted: number, screen: Screen): void {
   const { faults, workflows, states, endedAfterMs, operators, comparisons, violations } = result;
+  const late = wanted > states.length ? ` of ${wanted}, for which the machine was too busy` : "";
   const done = [...faults].map(([kind, count]) => `${count} ${kind}`).join(", ");
   const count = [...faults.values()].reduce((sum, each) => sum + each, 0);
   screen.print();
   screen.print(`  faults      ${count}: ${done || "none"}; ${workflows} workflows ended in the middle`);
-  screen.print(`  orders      ${states.length}: ${summary(states)}`);
+  screen.print(`  orders      ${states.length}${late}: ${summary(states)}`);
   screen.print(
     `  ended       ${endedAfterMs === undefined ? "NOT" : `${(endedAfterMs / 1_000).toFixed(1)} s`} after the last fault`,
   );

@@ -17,8 +17,8 @@ export type Toxic =
 /** Requests go upstream, answers downstream. */
 export type Stream = "upstream" | "downstream";
 
-/** How long the proxies may take to do what they are told, in milliseconds. */
-const timeoutMs = 5_000;
+/** How long the proxies may take to do what they are told, on a machine that is busy; milliseconds. */
+const timeoutMs = 60_000;
 
 /** The proxies between the processes of a stack. */
 export class Network {

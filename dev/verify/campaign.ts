@@ -79,9 +79,10 @@ export async function runCampaign(
   const havoc = new Havoc(stack);
   const watch = new Watch(stack, { crowd, havoc, say });
   const signal = AbortSignal.any([stopping, watch.failed]);
+  const bounds = { isFull: () => watch.underWay >= mostUnderWay, withinMs: overMs };
   watch.start();
   try {
-    await Promise.all([crowd.come(wanted, signal, () => watch.underWay >= mostUnderWay), havoc.wreak(faults, signal)]);
+    await Promise.all([crowd.come(wanted, signal, bounds), havoc.wreak(faults, signal)]);
     const endedAfterMs = signal.aborted ? undefined : await watch.untilEnded(signal);
     await watch.stop();
     if (signal.aborted) throw new StackError("The campaign was stopped.");
@@ -90,7 +91,7 @@ export async function runCampaign(
     const violations = [
       ...crowd.violations,
       ...judge(crowd.placed, states),
-      ...(states.length === orders ? [] : [`${orders} orders were wanted, there are ${states.length}`]),
+      ...(states.length === crowd.came ? [] : [`${crowd.came} orders were wanted, there are ${states.length}`]),
       ...watch.violations,
       ...judgeParked(states),
       ...(await compareBooks(stack, { atRest: endedAfterMs !== undefined })),

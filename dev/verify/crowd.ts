@@ -18,11 +18,21 @@ export interface Placed {
   cancellation?: "accepted" | "refused";
 }
 
+/** How many come at most. */
+export interface Bounds {
+  /** Whether those who would come now stay away for a while. */
+  readonly isFull?: () => boolean;
+  /** Who could not come within this time stays away altogether; milliseconds. */
+  readonly withinMs?: number;
+}
+
 /** Callers who come by themselves, whether others are served or not, and say again what was not answered. */
 export class Crowd {
   readonly #shopper: Shopper;
   readonly #patienceMs: number;
   readonly placed: Placed[] = [];
+  /** How many have come so far. */
+  came = 0;
   /** What no outage explains, one sentence each. */
   readonly violations: string[] = [];
 
@@ -35,20 +45,23 @@ export class Crowd {
   /**
    * Resolves once everybody is answered, or nobody need be any more.
    *
-   * @param isFull whether those who would come now stay away for a while: a machine that is busy with other things must not be
-   * asked for more and more
+   * @param bounds so that a machine that is busy with other things is not asked for more and more
    */
-  async come(wanted: readonly Wanted[], signal: AbortSignal, isFull = () => false): Promise<void> {
+  async come(wanted: readonly Wanted[], signal: AbortSignal, bounds: Bounds = {}): Promise<void> {
+    const { isFull = () => false, withinMs = Number.POSITIVE_INFINITY } = bounds;
     const customerId = await this.#shopper.customer("campaign");
     const visits: Promise<void>[] = [];
     let nextAt = performance.now();
+    const end = nextAt + withinMs;
     for (const each of wanted) {
+      if (performance.now() > end) break;
       nextAt += each.afterMs;
       while (performance.now() < nextAt || isFull()) {
         if (isFull()) nextAt = performance.now() + lookEveryMs;
         await delay(nextAt - performance.now(), undefined, { signal }).catch(() => undefined);
         if (signal.aborted) return;
       }
+      this.came += 1;
       visits.push(this.#visit(customerId, each).catch((error: unknown) => this.#object(each, error)));
     }
     await Promise.race([Promise.all(visits), fired(signal)]);

@@ -123,6 +123,7 @@ async function survive(context: TestContext, seed: number, dataDirectory: string
   context.diagnostic(`faults: ${faults}; ${result.workflows} workflows ended in the middle`);
   context.diagnostic(`outcomes: ${summary(result.states)}; ended ${result.endedAfterMs} ms after the last fault`);
   assert.deepEqual(shortened(result.violations), [], said.join("\n"));
+  assert.ok(result.states.length > plan.orders / 2, `${result.states.length} orders came`);
   assert.equal(result.operators, 0, "nobody's hand is needed");
   assert.deepEqual(
     surely.filter((kind) => !result.faults.has(kind)),
