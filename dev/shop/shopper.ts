@@ -22,15 +22,18 @@ const shopperAddress = { recipient: "G. Hopper", lines: ["1 Compiler Road"], cit
 /** What a caller may repeat: nobody answered, or the answer was "not now". */
 const passing = [Code.Unavailable, Code.DeadlineExceeded, Code.Aborted, Code.ResourceExhausted, Code.Canceled];
 
+/** Between two attempts: doubles up to the second, so that many callers do not trample somebody who comes back. Milliseconds. */
+const pauses = { first: 200, longest: 3_000 };
+
 /** Repeats a call while it fails for a passing reason. Safe, because every mutation has a request id. */
 export async function insist<T>(call: () => Promise<T>, timeoutMs = 90_000): Promise<T> {
-  const end = Date.now() + timeoutMs;
-  for (;;) {
+  const end = performance.now() + timeoutMs;
+  for (let pauseMs = pauses.first; ; pauseMs = Math.min(2 * pauseMs, pauses.longest)) {
     try {
       return await call();
     } catch (error) {
-      if (!(error instanceof ConnectError) || !passing.includes(error.code) || Date.now() > end) throw error;
-      await delay(200);
+      if (!(error instanceof ConnectError) || !passing.includes(error.code) || performance.now() > end) throw error;
+      await delay(pauseMs * (0.5 + Math.random()));
     }
   }
 }

@@ -51,8 +51,11 @@ export const endWithinMs = 60_000;
 const tellEveryMs = 5_000;
 const lookEveryMs = 1_000;
 const compareEveryMs = 8_000;
-/** While so many orders have not ended, no more come: all of them have to end within a minute of the last fault. */
-const mostUnderWay = 500;
+/**
+ * While so many callers have no answer yet, and orders have not ended, no more come: all of them have to end within a minute of
+ * the last fault.
+ */
+const mostUnderWay = 300;
 /** The part of the time in which orders come: the last ones suffer as well. */
 const arrivalsPart = 0.95;
 /** The part of the orders that is placed again in the end. */
@@ -79,7 +82,7 @@ export async function runCampaign(
   const havoc = new Havoc(stack);
   const watch = new Watch(stack, { crowd, havoc, say });
   const signal = AbortSignal.any([stopping, watch.failed]);
-  const bounds = { isFull: () => watch.underWay >= mostUnderWay, withinMs: overMs };
+  const bounds = { isFull: () => watch.underWay + crowd.waiting >= mostUnderWay, withinMs: overMs };
   watch.start();
   try {
     await Promise.all([crowd.come(wanted, signal, bounds), havoc.wreak(faults, signal)]);

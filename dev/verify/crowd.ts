@@ -33,6 +33,12 @@ export class Crowd {
   readonly placed: Placed[] = [];
   /** How many have come so far. */
   came = 0;
+
+  /** How many have no answer yet. */
+  get waiting(): number {
+    return this.came - this.placed.length;
+  }
+
   /** What no outage explains, one sentence each. */
   readonly violations: string[] = [];
 
