@@ -91,12 +91,15 @@ async function apply({ folder }: Pick<Copy, "folder">, { name, file }: Planted, 
   }
 }
 
-/** What a test or a campaign finds; undefined when that is nothing. */
+/** What a test or a campaign finds; undefined when that is nothing. @throws StackError when it does not come to its end */
 async function run({ folder }: Copy, caughtBy: string, signal: AbortSignal): Promise<string | undefined> {
   const [first = "", ...options] = caughtBy.split(" ");
   const args = first === "campaign" ? ["dev/commands/campaign.ts", ...options] : ["dev/commands/test.ts", first];
   const settings = { cwd: folder, env: fullEnvironment(), timeout: patienceMs, maxBuffer: 64 * 1024 * 1024, signal };
   const { stdout } = await execute(process.execPath, args, settings).catch((error: { stdout: string }) => error);
+  if (!/^(?:ℹ fail|\s+violations\s+)/m.test(stdout)) {
+    throw new StackError(`${caughtBy} did not come to its end: ${stdout.trim().split("\n").at(-1)}`);
+  }
   if (first === "campaign") return /^\s+violations\s+[1-9]/m.exec(stdout) ? violationIn(stdout) : undefined;
   if (!/^ℹ fail [1-9]/m.test(stdout)) return undefined;
   const [, test] = /^\s*✖ (.+?) \(\d/m.exec(stdout) ?? [];
