@@ -64,7 +64,7 @@ export class Crowd {
       nextAt += each.afterMs;
       while (performance.now() < nextAt || isFull()) {
         if (isFull()) nextAt = performance.now() + lookEveryMs;
-        await delay(nextAt - performance.now(), undefined, { signal }).catch(() => undefined);
+        await delay(Math.max(0, nextAt - performance.now()), undefined, { signal }).catch(() => undefined);
         if (signal.aborted) return;
       }
       this.came += 1;
