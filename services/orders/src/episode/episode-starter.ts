@@ -47,8 +47,8 @@ const repeatLimit = 16;
  * Has orders carried to which something happened. Batches form in time, of what is in the same haste: see `Pace`. A claimed
  * episode is started until the worker has it; it keeps its place meanwhile, so that a worker that is away is not left with
  * more and more of them: what comes waits in its row, and goes together when it is back. A worker that takes episodes and does
- * not end them is left with so many and no more, for the same reason. What a process leaves when it ends, or gives up, is taken on by
- * whoever looks next.
+ * not end them is left with so many and no more, for the same reason. What a process leaves when it ends, or gives up, is taken
+ * on by whoever looks next.
  */
 export class EpisodeStarter {
   readonly #options: EpisodeStarterOptions;
@@ -106,7 +106,8 @@ export class EpisodeStarter {
     if (signal.aborted) return 0;
     const { episodes, admission, metrics, batchMax, openMax } = this.#options;
     const claimed = await episodes.claim(haste, { limit: batchMax, openMax });
-    this.#sayFull(claimed === "full");
+    // That nothing is due in one haste says nothing about whether there is room.
+    if (claimed) this.#sayFull(claimed === "full");
     if (claimed === "full") return await this.#lookAgain(haste, signal);
     if (haste === "prompt") admission.observed(claimed?.waitedMs ?? 0);
     if (!claimed) return 0;
