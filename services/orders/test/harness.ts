@@ -76,7 +76,9 @@ export function beginReplica(
   changes: Partial<ConfigOf<typeof ordersConfig>> = {},
 ): BeginningReplica {
   const env = { GRPC_PORT: "0", HTTP_PORT: "0", PAGE_TOKEN_SECRET: "s".repeat(32) };
-  const config = { ...loadConfig({ ...platformConfig, ...ordersConfig }, env), ...changes };
+  // Orders of a worker that settles none stay pending: nobody is refused for that, unless a test is about it.
+  const patient = { ORDER_CONFIRM_WITHIN_MS: 3_600_000 };
+  const config = { ...loadConfig({ ...platformConfig, ...ordersConfig }, env), ...patient, ...changes };
   const registry = new Registry();
   const { logger, text: log } = keptLog("orders");
   const closing = new AbortController();
