@@ -52,7 +52,8 @@ export const meant: Readonly<Record<string, RegExp>> = {
   sku: new RegExp(`\\.sku$|\\.refusal\\.message$|${stockAudit}`),
   // What an episode is told.
   tracking_number: /^history\..*\.trackingNumber$/,
-  step: /^history\..*\.step$/,
+  // Request ids of decisions belong to one step of one order, which names a location.
+  step: /^history\..*\.step$|^orders\.idempotency_key\.method$/,
   saga: /^history\..*\.failure\.customerMessage$/,
   location_id: new RegExp(
     `\\.location_id$|\\.locationId$|^orders\\.(?:order_event\\.event_id|customer_order\\.episode_events\\.id)$|^shipping\\.audit_event\\.details\\.location$|${stockAudit}`,
