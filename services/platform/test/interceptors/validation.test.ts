@@ -158,6 +158,7 @@ const refusing: Readonly<Record<string, string>> = {
     orders.ListParkedOrdersRequest.customer_id payments.AuthorizePaymentRequest.payment_id
     payments.ListLedgerEntriesRequest.payment_id payments.ListPaymentsRequest.customer_id
     payments.ListPaymentsRequest.order_id sagas.ParkedStepFilter.customer_id shipping.ListShipmentsRequest.order_id
+    payments.ListPaymentsRequest.order_id sagas.ParkedStepFilter.customer_id shipping.TrackShipmentsRequest.order_id
   `,
   "request id": `
     inventory.AdjustStockRequest.request_id inventory.CommitReservationRequest.request_id
