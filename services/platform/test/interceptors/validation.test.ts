@@ -158,7 +158,7 @@ const refusing: Readonly<Record<string, string>> = {
     orders.ListParkedOrdersRequest.customer_id payments.AuthorizePaymentRequest.payment_id
     payments.ListLedgerEntriesRequest.payment_id payments.ListPaymentsRequest.customer_id
     payments.ListPaymentsRequest.order_id sagas.ParkedStepFilter.customer_id shipping.ListShipmentsRequest.order_id
-    payments.ListPaymentsRequest.order_id sagas.ParkedStepFilter.customer_id shipping.TrackShipmentsRequest.order_id
+    shipping.TrackShipmentsRequest.order_id
   `,
   "request id": `
     inventory.AdjustStockRequest.request_id inventory.CommitReservationRequest.request_id
@@ -211,6 +211,7 @@ const refusing: Readonly<Record<string, string>> = {
     orders.ListOrdersRequest.page_token orders.ListParkedOrdersRequest.page_token
     payments.ListLedgerEntriesRequest.page_token payments.ListPaymentsRequest.page_token
     sagas.ListParkedStepsRequest.page_token shipping.ListShipmentsRequest.page_token
+    shipping.TrackShipmentsRequest.page_token
   `,
   "page size": `
     audit.ListAuditEventsRequest.page_size inventory.ListStockLevelsRequest.page_size
@@ -218,6 +219,7 @@ const refusing: Readonly<Record<string, string>> = {
     orders.ListOrdersRequest.page_size orders.ListParkedOrdersRequest.page_size
     payments.ListLedgerEntriesRequest.page_size payments.ListPaymentsRequest.page_size
     sagas.ListParkedStepsRequest.page_size shipping.ListShipmentsRequest.page_size
+    shipping.TrackShipmentsRequest.page_size
   `,
   batch: `
     inventory.BatchCommitReservationsRequest.requests inventory.BatchConfirmReservationsRequest.requests
