@@ -31,7 +31,10 @@ export interface EpisodeStarterOptions {
 
 /** After failures, in milliseconds: a worker or a database that is back should not wait long for what was left. */
 const maxPauseMs = 5_000;
-/** While nothing is due, looks are up to so many times as far apart: what this process accepts tells it. */
+/**
+ * While nothing is due, looks for what others left are up to so many times as far apart: what this process accepts tells it.
+ * Not looks for what becomes due by time: that tells nobody, and the caller of a checkout may wait for it.
+ */
 const rests = 4;
 /** Between two attempts to start the same episode, in milliseconds. */
 const firstRetryMs = 100;
@@ -73,7 +76,7 @@ export class EpisodeStarter {
     const { spacingMs, batchMax, everyMs, logger: log } = this.#options;
     const pace = { spacingMs: spacingMs[haste], full: batchMax };
     const sweep = (signal: AbortSignal) => this.#claim(haste, signal);
-    const restMs = rests * everyMs;
+    const restMs = haste === "prompt" ? rests * everyMs : everyMs;
     return new Relay({ name: `episode starter, ${haste}`, everyMs, restMs, maxPauseMs, log, pace, sweep });
   }
 

@@ -29,7 +29,10 @@ export type CarriedEvent = OrderHappening & {
   readonly time: string;
 };
 
-/** How soon an order is carried to which something happened: prompt when somebody waits for it, relaxed when nobody does. */
+/**
+ * How soon an order is carried to which something happened: prompt when somebody waits for it, relaxed when nobody does,
+ * or has waited already for longer than company takes to come.
+ */
 export const hastes = ["prompt", "relaxed"] as const;
 
 export type Haste = (typeof hastes)[number];

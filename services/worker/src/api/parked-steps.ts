@@ -15,7 +15,6 @@ import { whole } from "#platform/whole.ts";
 import { SagaError } from "./errors.ts";
 import type { LegacySagas } from "./legacy-sagas.ts";
 import type { Decision, OrderRows, ParkedFilter, ParkedPage, StepRef } from "./order-rows.ts";
-
 import { toParkedStep, toUnreadable } from "./saga-proto.ts";
 
 /** Workflows of the kind before that are asked, or told, at the same time. */
