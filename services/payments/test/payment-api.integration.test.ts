@@ -115,10 +115,17 @@ test("a batch has an outcome for each entry, in order, and one that is slow come
 });
 
 test("a batch answers before its caller's deadline, with what is decided by then", async () => {
-  const requests = [request({ cardToken: "tok_slow" }), request()];
+  const requests = ["tok_slow", "tok_slow", "tok_approve"].map((cardToken) => request({ cardToken }));
   const { outcomes } = await answering(60_000).batchAuthorizePayments({ requests }, { timeoutMs: 3_000 });
   const statuses = outcomes.map(({ outcome }) => outcome.case === "response" && outcome.value.payment?.status);
-  assert.deepEqual(statuses, [PaymentStatus.PENDING, PaymentStatus.AUTHORIZED]);
+  assert.deepEqual(statuses, [PaymentStatus.PENDING, PaymentStatus.PENDING, PaymentStatus.AUTHORIZED]);
+});
+
+test("one slow card does not hold up a batch for as long as the gateway takes", async () => {
+  const requests = ["tok_approve", "tok_slow", "tok_approve"].map((cardToken) => request({ cardToken }));
+  const { outcomes } = await answering(60_000).batchAuthorizePayments({ requests });
+  const statuses = outcomes.map(({ outcome }) => outcome.case === "response" && outcome.value.payment?.status);
+  assert.deepEqual(statuses, [PaymentStatus.AUTHORIZED, PaymentStatus.PENDING, PaymentStatus.AUTHORIZED]);
 });
 
 test("without a payment id the service chooses one", async () => {

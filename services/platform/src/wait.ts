@@ -14,17 +14,18 @@ export async function orAbort<T>(work: (signal: AbortSignal) => Promise<T>, sign
 }
 
 /**
- * The result of `work`; undefined when it is not there after `ms` milliseconds, nor when `ms` is not above 0. What work
- * fails with afterwards is heard by nobody.
+ * The result of `work`; undefined when it is not there after `ms` milliseconds or when the signal fires, nor when `ms` is not
+ * above 0. What work fails with afterwards is heard by nobody.
  */
-export async function orLate<T>(work: Promise<T>, ms: number): Promise<T | undefined> {
-  if (ms <= 0) {
+export async function orLate<T>(work: Promise<T>, ms: number, enough?: AbortSignal): Promise<T | undefined> {
+  if (ms <= 0 || enough?.aborted) {
     work.catch(() => undefined);
     return undefined;
   }
   const late = Promise.withResolvers<undefined>();
   // Not the timer of node:timers/promises: ending it makes an error each time, which costs ten times as much.
   const timer = setTimeout(() => late.resolve(undefined), ms).unref();
+  using _listening = enough && addAbortListener(enough, () => late.resolve(undefined));
   try {
     return await Promise.race([work, late.promise]);
   } finally {

@@ -191,6 +191,19 @@ describe("booking with the simulated carrier", () => {
     assert.equal((await world.look(slow.shipmentId)).status, "shipped");
   });
 
+  it("is answered as it stands when the others of its batch have waited long enough", async () => {
+    const gate = Promise.withResolvers<void>();
+    const slow = await world.create({ locationId: "SLOW" });
+    const booking = world.openBooking({ carrier: slowed(world.carrier, gate.promise), timeoutMs: 60_000 });
+    const enough = new AbortController();
+    const answered = booking.book(request(slow, "ship"), {}, enough.signal);
+    enough.abort();
+    await answered;
+    assert.equal((await world.look(slow.shipmentId)).status, "booking");
+    gate.resolve();
+    await booking.drain();
+  });
+
   it("asks the carrier about so many at a time, and the sweep takes the others", async () => {
     const gate = Promise.withResolvers<void>();
     const shipments = await Promise.all(Array.from({ length: 6 }, () => world.create({ locationId: "SLOW" })));

@@ -28,7 +28,7 @@ import {
   type VoidPaymentResponse,
   VoidPaymentResponseSchema,
 } from "#gen/shop/payments/v1/payment_service_pb.js";
-import { answerEach } from "#platform/batch/batch-call.ts";
+import { answerEachInTime } from "#platform/batch/batch-call.ts";
 import { type Subject, withSubject } from "#platform/context.ts";
 import type { Json, PageTokens } from "#platform/page-token.ts";
 import { activeSpan } from "#platform/trace/spans.ts";
@@ -59,50 +59,70 @@ export class PaymentApi implements ServiceImpl<typeof PaymentService> {
     this.#pageTokens = pageTokens;
   }
 
-  async authorizePayment(request: AuthorizePaymentRequest, { signal }: HandlerContext) {
+  async authorizePayment(request: AuthorizePaymentRequest, { signal }: HandlerContext, enough = signal) {
     activeSpan()?.setAttributes(authorizationIds(request));
     return await withSubject({ "order.id": request.orderId }, async (): Promise<AuthorizePaymentResponse> => {
-      const { payment } = await this.#mover.authorize(toAuthorize(request), signal);
+      const { payment } = await this.#mover.authorize(toAuthorize(request), signal, enough);
       return whole(AuthorizePaymentResponseSchema, { payment: toProto(payment) });
     });
   }
 
   async batchAuthorizePayments(batch: BatchAuthorizePaymentsRequest, context: HandlerContext) {
     const about = { method: "AuthorizePayment", subjectOf: orderOf, attributesOf: authorizationIds };
-    const outcomes = await answerEach(batch, about, (request) => this.authorizePayment(request, context));
+    const outcomes = await answerEachInTime(batch, { about, caller: context.signal }, (request, enough) =>
+      this.authorizePayment(request, context, enough),
+    );
     return whole(BatchAuthorizePaymentsResponseSchema, { outcomes });
   }
 
-  async capturePayment(request: CapturePaymentRequest, { signal }: HandlerContext): Promise<CapturePaymentResponse> {
-    const { payment, pending } = await this.#change(toCapture(request), signal);
+  async capturePayment(
+    request: CapturePaymentRequest,
+    { signal }: HandlerContext,
+    enough = signal,
+  ): Promise<CapturePaymentResponse> {
+    const { payment, pending } = await this.#change(toCapture(request), signal, enough);
     return whole(CapturePaymentResponseSchema, { payment: toProto(payment), pending });
   }
 
   async batchCapturePayments(batch: BatchCapturePaymentsRequest, context: HandlerContext) {
     const about = { method: "CapturePayment", subjectOf: () => ({}), attributesOf: paymentIds };
-    const outcomes = await answerEach(batch, about, (request) => this.capturePayment(request, context));
+    const outcomes = await answerEachInTime(batch, { about, caller: context.signal }, (request, enough) =>
+      this.capturePayment(request, context, enough),
+    );
     return whole(BatchCapturePaymentsResponseSchema, { outcomes });
   }
 
-  async voidPayment(request: VoidPaymentRequest, { signal }: HandlerContext): Promise<VoidPaymentResponse> {
-    const { payment, pending } = await this.#change(toVoid(request), signal);
+  async voidPayment(
+    request: VoidPaymentRequest,
+    { signal }: HandlerContext,
+    enough = signal,
+  ): Promise<VoidPaymentResponse> {
+    const { payment, pending } = await this.#change(toVoid(request), signal, enough);
     return whole(VoidPaymentResponseSchema, { payment: toProto(payment), pending });
   }
 
   async batchVoidPayments(batch: BatchVoidPaymentsRequest, context: HandlerContext) {
     const about = { method: "VoidPayment", subjectOf: () => ({}), attributesOf: paymentIds };
-    const outcomes = await answerEach(batch, about, (request) => this.voidPayment(request, context));
+    const outcomes = await answerEachInTime(batch, { about, caller: context.signal }, (request, enough) =>
+      this.voidPayment(request, context, enough),
+    );
     return whole(BatchVoidPaymentsResponseSchema, { outcomes });
   }
 
-  async refundPayment(request: RefundPaymentRequest, { signal }: HandlerContext): Promise<RefundPaymentResponse> {
-    const { payment, pending } = await this.#change(toRefund(request), signal);
+  async refundPayment(
+    request: RefundPaymentRequest,
+    { signal }: HandlerContext,
+    enough = signal,
+  ): Promise<RefundPaymentResponse> {
+    const { payment, pending } = await this.#change(toRefund(request), signal, enough);
     return whole(RefundPaymentResponseSchema, { payment: toProto(payment), pending });
   }
 
   async batchRefundPayments(batch: BatchRefundPaymentsRequest, context: HandlerContext) {
     const about = { method: "RefundPayment", subjectOf: () => ({}), attributesOf: paymentIds };
-    const outcomes = await answerEach(batch, about, (request) => this.refundPayment(request, context));
+    const outcomes = await answerEachInTime(batch, { about, caller: context.signal }, (request, enough) =>
+      this.refundPayment(request, context, enough),
+    );
     return whole(BatchRefundPaymentsResponseSchema, { outcomes });
   }
 
@@ -134,9 +154,9 @@ export class PaymentApi implements ServiceImpl<typeof PaymentService> {
     return whole(ListLedgerEntriesResponseSchema, { entries: items.map(toProtoEntry), nextPageToken });
   }
 
-  async #change(input: ChangeInput, signal: AbortSignal): Promise<Outcome> {
+  async #change(input: ChangeInput, signal: AbortSignal, enough: AbortSignal): Promise<Outcome> {
     activeSpan()?.setAttributes(paymentIds(input));
-    const outcome = await this.#mover.change(input, signal);
+    const outcome = await this.#mover.change(input, signal, enough);
     // The request names the payment alone.
     const { orderId } = outcome.payment;
     if (orderId) activeSpan()?.setAttributes({ "order.id": orderId });

@@ -74,16 +74,22 @@ export class MoneyMover {
     this.#postponements = new Batcher({ name: "postponements", run: (entries) => this.#postpone(entries) });
   }
 
-  /** Asks the gateway to hold an amount. @throws the refusals of AuthorizePayment */
-  async authorize(input: AuthorizeInput, signal?: AbortSignal): Promise<Outcome> {
+  /**
+   * Asks the gateway to hold an amount.
+   *
+   * @param signal fires when nobody waits any more: what was not begun by then is not begun
+   * @param enough fires when the operation is to be answered as it stands
+   * @throws the refusals of AuthorizePayment
+   */
+  async authorize(input: AuthorizeInput, signal?: AbortSignal, enough = signal): Promise<Outcome> {
     const begun = await this.#authorizations.submit(submitted(input), signal ? { signal } : {});
-    return await this.#answer(begun, signal);
+    return await this.#answer(begun, enough);
   }
 
-  /** Captures, voids or refunds. @throws the refusals of CapturePayment, VoidPayment and RefundPayment */
-  async change(input: ChangeInput, signal?: AbortSignal): Promise<Outcome> {
+  /** Captures, voids or refunds, in the same way. @throws the refusals of CapturePayment, VoidPayment and RefundPayment */
+  async change(input: ChangeInput, signal?: AbortSignal, enough = signal): Promise<Outcome> {
     const begun = await this.#changes[input.kind].submit(submitted(input), signal ? { signal } : {});
-    return await this.#answer(begun, signal);
+    return await this.#answer(begun, enough);
   }
 
   /** Carries on what a crash or a lost answer left undecided; returns how many operations that were. For a `Relay`. */
@@ -104,22 +110,22 @@ export class MoneyMover {
     await Promise.all([this.#records.drain(), this.#postponements.drain(), this.#lookups.drain()]);
   }
 
-  async #answer(begun: Begun, signal: AbortSignal | undefined): Promise<Outcome> {
+  async #answer(begun: Begun, enough: AbortSignal | undefined): Promise<Outcome> {
     const { operationId } = begun;
     let ticket = begun.ticket ?? (await this.#lookups.submit(operationId));
     const patience = this.#patience();
     const deadline = performance.now() + patience;
     if (begun.ticket?.operation.state === "pending") {
-      const decision = this.#decisions.wait(operationId, patience, signal);
+      const decision = this.#decisions.wait(operationId, patience, enough);
       void this.#start(begun.ticket, false);
       ticket = (await decision) ?? ticket;
     }
     // Another process may decide it: a repeated request, or one that waits behind another.
     for (let pause = firstLookMs; !ticket.operation.after; pause = Math.min(2 * pause, longestLookMs)) {
       const left = deadline - performance.now();
-      ticket = (await this.#decisions.wait(operationId, Math.min(left, pause), signal)) ?? ticket;
+      ticket = (await this.#decisions.wait(operationId, Math.min(left, pause), enough)) ?? ticket;
       if (!ticket.operation.after) ticket = await this.#lookups.submit(operationId);
-      if (left <= pause || signal?.aborted) break;
+      if (left <= pause || enough?.aborted) break;
     }
     const outcome = outcomeOf(ticket.payment, ticket.operation);
     if (outcome instanceof Error) throw outcome;

@@ -3,6 +3,7 @@ import type { Failure } from "#gen/shop/type/v1/failure_pb.js";
 import { type RequestContext, type Subject, withContext, withSubject } from "#platform/context.ts";
 import { toFailure } from "#platform/errors.ts";
 import { activeSpan, endSpan, sampledParent, startSpan, underSpan } from "#platform/trace/spans.ts";
+import { Stragglers } from "./stragglers.ts";
 
 /** The entries of a batch call, and the trace context of each at the same index; no entry has one when there are none. */
 export interface BatchCall<I> {
@@ -116,4 +117,21 @@ export async function answerEach<I, O>(
     if (result.status === "rejected") throw result.reason;
     return result.value;
   });
+}
+
+/**
+ * The same for entries that wait for somebody outside and may be answered "pending": those that take much longer than others
+ * do not hold them up. See {@link Stragglers}.
+ *
+ * @param caller fires when nobody waits for the batch any more
+ * @param call   gets a signal that fires when the entry is to be answered as it stands
+ */
+export async function answerEachInTime<I, O>(
+  batch: BatchCall<I>,
+  { about, caller }: { readonly about: AboutEntries<I>; readonly caller: AbortSignal },
+  call: (request: I, enough: AbortSignal) => Promise<O>,
+): Promise<EntryOutcome<O>[]> {
+  using stragglers = new Stragglers(batch.requests.length, caller);
+  const { enough } = stragglers;
+  return await answerEach(batch, about, (request) => stragglers.entry(() => call(request, enough)));
 }

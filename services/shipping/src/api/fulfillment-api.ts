@@ -10,7 +10,7 @@ import {
   CancelShipmentResponseSchema,
   type FulfillmentService,
 } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
-import { answerEach } from "#platform/batch/batch-call.ts";
+import { answerEachInTime } from "#platform/batch/batch-call.ts";
 import type { Subject } from "#platform/context.ts";
 import { activeSpan } from "#platform/trace/spans.ts";
 import { whole } from "#platform/whole.ts";
@@ -32,18 +32,22 @@ export class FulfillmentApi implements ServiceImpl<typeof FulfillmentService> {
 
   async batchBookShipments(batch: BatchBookShipmentsRequest, context: HandlerContext) {
     const about = { method: "BookShipment", subjectOf: orderOf };
-    const outcomes = await answerEach(batch, about, (request) => this.#book(request, context));
+    const outcomes = await answerEachInTime(batch, { about, caller: context.signal }, (request, enough) =>
+      this.#book(request, context, enough),
+    );
     return whole(BatchBookShipmentsResponseSchema, { outcomes });
   }
 
   async batchCancelShipments(batch: BatchCancelShipmentsRequest, context: HandlerContext) {
     const about = { method: "CancelShipment", subjectOf: orderOf };
-    const outcomes = await answerEach(batch, about, (request) => this.#cancel(request, context));
+    const outcomes = await answerEachInTime(batch, { about, caller: context.signal }, (request, enough) =>
+      this.#cancel(request, context, enough),
+    );
     return whole(BatchCancelShipmentsResponseSchema, { outcomes });
   }
 
-  async #book(request: BookShipmentRequest, { signal }: HandlerContext) {
-    const shipmentId = await this.#booking.book(toBooking(request), { signal });
+  async #book(request: BookShipmentRequest, { signal }: HandlerContext, enough: AbortSignal) {
+    const shipmentId = await this.#booking.book(toBooking(request), { signal }, enough);
     activeSpan()?.setAttribute("shipment.id", shipmentId);
     const shipment = await this.#lookOrAwait(shipmentId);
     // What the carrier decided meanwhile is judged like what it had decided before.
@@ -51,8 +55,8 @@ export class FulfillmentApi implements ServiceImpl<typeof FulfillmentService> {
     return whole(BookShipmentResponseSchema, { shipment: toProto(shipment), pending: awaitsCarrier(shipment) });
   }
 
-  async #cancel(request: CancelShipmentRequest, { signal }: HandlerContext) {
-    const shipmentId = await this.#booking.cancel(toCancellation(request), { signal });
+  async #cancel(request: CancelShipmentRequest, { signal }: HandlerContext, enough: AbortSignal) {
+    const shipmentId = await this.#booking.cancel(toCancellation(request), { signal }, enough);
     activeSpan()?.setAttribute("shipment.id", shipmentId);
     const shipment = await this.#lookOrAwait(shipmentId);
     judgeCancellation(shipment);

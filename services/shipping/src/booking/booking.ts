@@ -82,14 +82,18 @@ export class Booking {
     });
   }
 
-  /** Books a shipment and waits for the carrier as long as a caller may; returns the shipment's id. */
-  book(request: ShipmentRequest, options?: SubmitOptions): Promise<string> {
-    return this.#claimAndWait(this.#books.submit(request, options), request.origin);
+  /**
+   * Books a shipment and waits for the carrier as long as a caller may; returns the shipment's id.
+   *
+   * @param enough fires when it is to be answered as it stands
+   */
+  book(request: ShipmentRequest, options?: SubmitOptions, enough?: AbortSignal): Promise<string> {
+    return this.#claimAndWait(this.#books.submit(request, options), request.origin, enough);
   }
 
   /** Calls a shipment off, in the same way. */
-  cancel(request: ShipmentRequest, options?: SubmitOptions): Promise<string> {
-    return this.#claimAndWait(this.#cancellations.submit(request, options), request.origin);
+  cancel(request: ShipmentRequest, options?: SubmitOptions, enough?: AbortSignal): Promise<string> {
+    return this.#claimAndWait(this.#cancellations.submit(request, options), request.origin, enough);
   }
 
   /**
@@ -131,12 +135,12 @@ export class Booking {
     return (this.#options.maxRunning ?? defaultMaxRunning) - this.#running.size;
   }
 
-  async #claimAndWait(claimed: Promise<Claim>, origin: AuditOrigin): Promise<string> {
+  async #claimAndWait(claimed: Promise<Claim>, origin: AuditOrigin, enough?: AbortSignal): Promise<string> {
     const { shipmentId, leased } = await claimed;
     if (leased && this.#room > 0) this.#start(leased, () => this.#decideOrDefer(leased, origin));
     else if (leased) await this.#defer(leased);
     const running = this.#running.get(shipmentId);
-    if (running) await orLate(running, Math.min(this.#options.answerMs, remainingMs() - answerMarginMs));
+    if (running) await orLate(running, Math.min(this.#options.answerMs, remainingMs() - answerMarginMs), enough);
     return shipmentId;
   }
 
