@@ -15,6 +15,7 @@ const distribution = {
 } as const;
 const folders = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 const pluginPackage = "containernetworking-plugins";
+const installer = "/usr/bin/apt-get";
 /** Where Debian and where others keep the plugins. */
 const pluginFolders = ["/usr/lib/cni", "/opt/cni/bin"];
 /** Named as in /lib/modules; a kernel may have them built in. */
@@ -34,7 +35,7 @@ export function pluginFolder(): string {
 export async function whyNoNode(): Promise<string | undefined> {
   if (process.platform !== "linux") return "A node runs on Linux only.";
   if (process.getuid?.() !== 0) return "A node needs root, for namespaces, mounts and the packet filter: run as root.";
-  if (missingPackages().length > 0 && !existsSync("/usr/bin/apt-get")) {
+  if (missingPackages().length > 0 && !canInstall()) {
     return `Install ${missingPackages().join(", ")}; they are called so in Debian.`;
   }
   const lacking = [];
@@ -64,7 +65,13 @@ async function isBuiltIn(name: string): Promise<boolean> {
   return Number(found) > 0;
 }
 
-function missingPackages(): string[] {
+/** Whether packages of the distribution can be installed here. */
+export function canInstall(): boolean {
+  return process.getuid?.() === 0 && existsSync(installer);
+}
+
+/** The packages of the distribution that a node needs and that are not there. */
+export function missingPackages(): string[] {
   const programs = Object.entries(distribution).filter(
     ([program]) => !folders.some((folder) => existsSync(`${folder}/${program}`)),
   );
@@ -72,9 +79,8 @@ function missingPackages(): string[] {
   return [...programs.map(([, name]) => name), ...plugins];
 }
 
-/** Installs what the distribution has to give. @throws ClusterError when it cannot */
-export async function installPackages(say: Say): Promise<void> {
-  const missing = missingPackages();
+/** Installs packages of the distribution. @throws Error with what apt-get said when it cannot */
+export async function installPackages(missing: readonly string[], say: Say): Promise<void> {
   if (missing.length === 0) return;
   say(`installing ${missing.join(", ")} with apt-get`);
   const env = { ...aptEnvironment, PATH: folders.join(":") };

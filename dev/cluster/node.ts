@@ -8,7 +8,7 @@ import { ctr, loadProgram } from "./images.ts";
 import { makeKeys } from "./keys.ts";
 import { Kubectl } from "./kubectl.ts";
 import { network, nodeName, paths } from "./layout.ts";
-import { installPackages, pluginFolder, whyNoNode } from "./machine.ts";
+import { installPackages, missingPackages, pluginFolder, whyNoNode } from "./machine.ts";
 import { type ProcessName, processNames, processOf } from "./processes.ts";
 import { buildPrograms } from "./programs.ts";
 import { settings, writeSettings } from "./settings.ts";
@@ -23,7 +23,7 @@ const system = (command: string, ...args: string[]) => run(command, args, { time
 export async function startNode(say: Say): Promise<Kubectl> {
   const reason = await whyNoNode();
   if (reason) throw new ClusterError(reason);
-  await installPackages(say);
+  await installPackages(missingPackages(), say);
   await buildPrograms(say);
   const start = performance.now();
   for (const folder of [paths.config, paths.run, paths.log, paths.etcd]) mkdirSync(folder, { recursive: true });

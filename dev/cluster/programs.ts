@@ -29,6 +29,8 @@ export function programPath(name: ProgramName): string {
  * @throws ClusterError when Go is missing
  */
 export async function buildPrograms(say: Say): Promise<void> {
+  const reason = await whyNoPrograms();
+  if (reason) throw new ClusterError(reason);
   await exclusively(
     join(cacheDirectory, "lock", "kubernetes"),
     async () => {
@@ -47,6 +49,13 @@ export async function programsAreBuilt(): Promise<boolean> {
   return present.every(Boolean);
 }
 
+/** Why they cannot be built here, in one sentence; undefined when they are there or can be. */
+export async function whyNoPrograms(): Promise<string | undefined> {
+  const go = async () => run("go", ["version"], { timeoutMs: 20_000 }).catch(() => undefined);
+  if ((await programsAreBuilt()) || (await go())) return undefined;
+  return "A node is built with Go 1.26 or newer, which is not on PATH: https://go.dev/dl.";
+}
+
 async function exists(path: string): Promise<boolean> {
   return access(path).then(
     () => true,
@@ -55,8 +64,6 @@ async function exists(path: string): Promise<boolean> {
 }
 
 async function buildProgram(name: ProgramName, say: Say): Promise<void> {
-  const go = await run("go", ["version"], { timeoutMs: 20_000 }).catch(() => undefined);
-  if (!go) throw new ClusterError("A node is built with Go 1.26 or newer, which is not on PATH: https://go.dev/dl.");
   await mkdir(join(cacheDirectory, "building"), { recursive: true });
   const workshop = await mkdtemp(join(cacheDirectory, "building", `${name}-`));
   const start = Date.now();

@@ -9,6 +9,7 @@ import { type Cluster, haveCluster, presentCluster } from "../cluster/cluster.ts
 import { ClusterError } from "../cluster/errors.ts";
 import { ctr } from "../cluster/images.ts";
 import { paths } from "../cluster/layout.ts";
+import { installPackages } from "../cluster/machine.ts";
 import { blueGreenStage } from "../cluster/mesh/blue-green-stage.ts";
 import { Caller } from "../cluster/mesh/caller.ts";
 import { canaryStage } from "../cluster/mesh/canary-stage.ts";
@@ -22,9 +23,11 @@ import { tlsStage } from "../cluster/mesh/tls-stage.ts";
 import { uninstallStage } from "../cluster/mesh/uninstall-stage.ts";
 import { versionsStage } from "../cluster/mesh/versions-stage.ts";
 import { stopNode } from "../cluster/node.ts";
+import { readinessFor } from "../cluster/requirements.ts";
 import { StackError } from "../errors.ts";
 import { usageError } from "../terminal/usage.ts";
 import { ToolError, tool } from "../tools/tool.ts";
+import type { ToolName } from "../tools/versions.ts";
 
 /** What takes away what could be looked at. */
 const removalStages: readonly Stage[] = [uninstallStage, skaffoldStage];
@@ -97,30 +100,48 @@ function chosenStages(numbers: string | undefined): readonly Stage[] {
   return stages.filter((stage) => chosen.includes(stage));
 }
 
-/** Two images that pods can run. */
-async function haveImages(cluster: Cluster, wishes: Wishes): Promise<{ image: string; nextImage: string }> {
+/**
+ * What can be looked at in seconds, before anything takes minutes.
+ * @throws ClusterError that names everything that is missing
+ */
+async function prepare(present: Cluster | undefined, wishes: Wishes): Promise<void> {
+  const foreign = present !== undefined && !present.own;
+  const images = wishes.image !== undefined && wishes.nextImage !== undefined;
+  const tools: ToolName[] = ["helm", "grpcurl", "temporal", "jaeger"];
+  if (!foreign) tools.push("elasticsearch", "filebeat");
+  if (wishes.stages.includes(skaffoldStage)) tools.push("skaffold", "registry");
+  const { lacks, packages } = await readinessFor({ node: !foreign, image: !images, tools });
+  const sentences = [...lacks];
+  if (foreign && !images) {
+    sentences.push("Say with --image and --next-image which images the cluster can pull; see --help.");
+  }
+  if (foreign && wishes.host === undefined) {
+    sentences.push("Say with --host at which address the pods of this cluster reach this machine.");
+  }
+  if (sentences.length > 0) throw new ClusterError(sentences.join("\n"));
+  await installPackages(packages, say);
+}
+
+/** Two images that pods can run, and where they have to be loaded from, unless they are pulled. */
+interface Images {
+  readonly image: string;
+  readonly nextImage: string;
+  readonly archive?: string;
+}
+
+async function haveImages(wishes: Wishes, folder: string): Promise<Images> {
   if (wishes.image && wishes.nextImage) return { image: wishes.image, nextImage: wishes.nextImage };
-  if (!cluster.own) {
-    throw new ClusterError("Say with --image and --next-image which images the cluster can pull; see --help.");
-  }
-  const folder = await mkdtemp(join(tmpdir(), "ordermesh-archive-"));
-  try {
-    const archive = join(folder, "image.tar");
-    const built = await buildImage({
-      tag: image,
-      version: "cluster-test",
-      commit: wishes.commit,
-      archive,
-      cache: true,
-      say,
-    });
-    await cluster.load(archive);
-    await ctr(["images", "tag", "--force", image, nextImage]);
-    say(`image ${built.id.slice(0, 19)}… after ${built.seconds} s, ${built.cachedSteps} steps from the cache`);
-    return { image, nextImage };
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  const archive = join(folder, "image.tar");
+  const { commit } = wishes;
+  const built = await buildImage({ tag: image, version: "cluster-test", commit, archive, cache: true, say });
+  say(`image ${built.id.slice(0, 19)}… after ${built.seconds} s, ${built.cachedSteps} steps from the cache`);
+  return { image, nextImage, archive };
+}
+
+async function loadImages(cluster: Cluster, { image, nextImage, archive }: Images): Promise<void> {
+  if (archive === undefined) return;
+  await cluster.load(archive);
+  await ctr(["images", "tag", "--force", image, nextImage]);
 }
 
 /** Runs every stage that makes sense after what failed before it. @returns whether all went well */
@@ -162,12 +183,9 @@ async function lookAround({ kubectl }: Cluster): Promise<void> {
   clearInterval(alive);
 }
 
-async function test(cluster: Cluster, wishes: Wishes): Promise<boolean> {
+async function test(cluster: Cluster, { image, nextImage }: Images, wishes: Wishes): Promise<boolean> {
   const hostAddress = wishes.host ?? cluster.hostAddress;
-  if (hostAddress === undefined) {
-    throw new ClusterError("Say with --host at which address the pods of this cluster reach this machine.");
-  }
-  const images = await haveImages(cluster, wishes);
+  if (hostAddress === undefined) throw new Error("nobody asked for --host");
   await removeNamespaces(cluster);
   const podLogs = cluster.own ? { podLogs: join(paths.log, "pods") } : {};
   await using surroundings = await Surroundings.open({ address: hostAddress, namespace, ...podLogs }, say);
@@ -175,7 +193,7 @@ async function test(cluster: Cluster, wishes: Wishes): Promise<boolean> {
   const caller = new Caller(cluster.kubectl, await tool("grpcurl", say));
   const values = meshValues(hostAddress);
   const { rate } = wishes;
-  const mesh: Mesh = { cluster, surroundings, release, caller, ...images, values, rate, delivered: undefined };
+  const mesh: Mesh = { cluster, surroundings, release, caller, image, nextImage, values, rate, delivered: undefined };
   const chosen = wishes.stages.filter((stage) => !wishes.keep || !removalStages.includes(stage));
   const passed = await runStages(mesh, chosen);
   if (wishes.keep) await lookAround(cluster);
@@ -187,11 +205,17 @@ async function main(): Promise<void> {
   const wishes = read(process.argv.slice(2));
   if (wishes.help) return console.log(help);
   const present = await presentCluster();
-  const cluster = present ?? (await haveCluster(say));
+  await prepare(present, wishes);
+  const folder = await mkdtemp(join(tmpdir(), "ordermesh-archive-"));
   let passed = false;
   try {
-    passed = await test(cluster, wishes);
+    // Before the node: its programs take longest.
+    const images = await haveImages(wishes, folder);
+    const cluster = present ?? (await haveCluster(say));
+    await loadImages(cluster, images);
+    passed = await test(cluster, images, wishes);
   } finally {
+    await rm(folder, { recursive: true, force: true });
     // Only what was started here is ended here, and not what somebody has to look at.
     if (!present && passed && !wishes.keep) await stopNode();
   }

@@ -4,7 +4,7 @@ import { presentCluster } from "../cluster/cluster.ts";
 import { ClusterError } from "../cluster/errors.ts";
 import { loadImage } from "../cluster/images.ts";
 import { paths } from "../cluster/layout.ts";
-import { installPackages, whyNoNode } from "../cluster/machine.ts";
+import { installPackages, missingPackages, whyNoNode } from "../cluster/machine.ts";
 import { nodeRuns, nodeStatus, startNode, stopNode } from "../cluster/node.ts";
 import { buildPrograms } from "../cluster/programs.ts";
 import { versions } from "../cluster/versions.ts";
@@ -38,7 +38,7 @@ async function status(): Promise<void> {
 async function build(): Promise<void> {
   const reason = await whyNoNode();
   if (reason) throw new ClusterError(reason);
-  await installPackages(say);
+  await installPackages(missingPackages(), say);
   await buildPrograms(say);
 }
 

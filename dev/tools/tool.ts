@@ -50,6 +50,22 @@ export async function tool(name: ToolName, say: Say = (line) => console.error(li
   });
 }
 
+/** Why a tool cannot be had here, in one sentence that is found without trying; undefined when it is here or can be tried. */
+export async function whyNoTool(name: ToolName): Promise<string | undefined> {
+  if (await findTool(name)) return undefined;
+  const needs: string[] = [];
+  for (const recipe of recipes[name]) {
+    const missing = await recipe.missing();
+    if (missing === undefined) return undefined;
+    needs.push(missing);
+  }
+  return notHad(name, needs);
+}
+
+function notHad(name: ToolName, needs: readonly string[]): string {
+  return `${name} is neither on PATH nor in ${cacheDirectory}, and it could not be had: ${needs.join("; ")}.`;
+}
+
 /** Builds beside the final place and renames, so that a build that was cut short is never taken for a tool. */
 async function install(name: ToolName, say: Say): Promise<string> {
   const home = homeOf(name);
@@ -96,9 +112,7 @@ async function fetchOrBuild(
       clearInterval(tick);
     }
   }
-  throw new ToolError(
-    `${name} is neither on PATH nor in ${cacheDirectory}, and it could not be had: ${needs.join("; ")}.`,
-  );
+  throw new ToolError(notHad(name, needs));
 }
 
 async function link(name: ToolName): Promise<void> {
