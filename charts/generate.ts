@@ -1,11 +1,11 @@
 // `node charts/generate.ts`: writes values.schema.json and the table in README.md of each chart from the comments in its
-// values.yaml. With `--check` it writes nothing and says what is not as it would write it.
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+// values.yaml, and the charts of the umbrella's services, which are the chart "service" by other names. With `--check` it writes nothing and says what is not as it would write it.
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { databaseConfig, platformConfig } from "#platform/config.ts";
 import { root } from "../deploy/command/checkout.ts";
 import { run } from "../deploy/command/run.ts";
-import { hasDatabase, services } from "../services/services.ts";
+import { hasDatabase, type Service, services } from "../services/services.ts";
 import { configOf } from "./service-config.ts";
 import { readValues } from "./values-comments.ts";
 import { type Variables, valuesSchema, valuesTable } from "./values-schema.ts";
@@ -61,7 +61,25 @@ async function generate(): Promise<Map<string, string>> {
     files.set(join(folder, chart, "values.schema.json"), await formatted(valuesSchema(chart, values, variables)));
     files.set(readme, withTable(readFileSync(readme, "utf8"), valuesTable(values)));
   }
+  const chart = readFileSync(join(folder, "service/Chart.yaml"), "utf8");
+  for (const service of services) {
+    files.set(join(partOf(service), "Chart.yaml"), chart.replace(/^name: service$/m, `name: ${service}`));
+  }
   return files;
+}
+
+/** Where the chart of a service is inside the umbrella. */
+function partOf(service: Service): string {
+  return join(folder, "ordermesh/charts", service);
+}
+
+/** All but the name of a service's chart is that of the chart "service". */
+function link(service: Service): void {
+  mkdirSync(partOf(service), { recursive: true });
+  for (const name of ["templates", "values.yaml", "values.schema.json"]) {
+    const place = join(partOf(service), name);
+    if (!existsSync(place)) symlinkSync(join("../../../service", name), place);
+  }
 }
 
 function textOf(path: string): string {
@@ -80,5 +98,6 @@ if (process.argv.includes("--check")) {
     process.exitCode = 1;
   }
 } else {
+  for (const service of services) link(service);
   for (const [path, text] of files) writeFileSync(path, text);
 }

@@ -17,19 +17,60 @@ function typeOf(value: unknown, path: readonly string[]): string {
   return name;
 }
 
-/** A service inside the umbrella: its own chart closes it; here is known which variables its program reads. */
+/**
+ * A service inside the umbrella: its own chart closes it; here is known which variables its program reads, which program that is,
+ * and that the others cannot do without it.
+ */
 function serviceSchema({ description, keywords }: Value, variables: Variables): Schema {
-  const names = variables[String(keywords.$service)];
-  if (!names) throw new Error(`there is no service ${keywords.$service}`);
+  const service = String(keywords.$service);
+  const names = variables[service];
+  if (!names) throw new Error(`there is no service ${service}`);
   const properties = Object.fromEntries(names.map((name) => [name, { type: ["string", "number", "boolean"] }]));
   const config = { type: "object", additionalProperties: false, properties };
-  return { description, type: "object", properties: { config } };
+  const fixed = { enabled: { const: true }, program: { enum: ["", service] } };
+  return { description, type: "object", properties: { ...fixed, config } };
+}
+
+/** Shorter names are too near to others to be told from a slip of the hand. */
+const shortestGuessed = 5;
+
+/** What somebody types who means this name: another case, or one letter too few, too many, wrong, or in its neighbour's place. */
+function slipsOf(name: string): string[] {
+  const letters = [...name];
+  const around = (at: number, middle: string, behind = at + 1) => name.slice(0, at) + middle + name.slice(behind);
+  const swapped = letters.flatMap((letter, at) => {
+    const next = letters[at + 1];
+    return next === undefined || next === letter ? [] : [around(at, next + letter, at + 2)];
+  });
+  const words = name.split(/(?=[A-Z])/).map((word) => word.toLowerCase());
+  const cases = [
+    words.join(""),
+    words.join("_"),
+    words.join("-"),
+    name.toUpperCase(),
+    around(0, name.charAt(0).toUpperCase()),
+  ];
+  const written = [...swapped, ...cases].filter((slip) => slip !== name);
+  if (letters.length < shortestGuessed) return written;
+  const last = letters.length - 1;
+  const changed = letters.map((letter, at) => around(at, `[^${letter}]`));
+  // One of a thing or many of it: that is more often another chart's name than a slip.
+  const missing = letters.flatMap((letter, at) => (at === last && letter === "s" ? [] : [around(at, "")]));
+  const added = letters.map((_, at) => around(at, ".", at));
+  return [...written, ...missing, ...changed, ...added, `${name}[^s]`];
+}
+
+/** What charts share: the names of others are welcome, but for those that must be meant for ours. */
+function sharedKeywords(names: readonly string[]): Schema {
+  // No validator has words of ours to say, except for what it would have taken.
+  const entries = names.map((name) => [`^(${slipsOf(name).join("|")})$`, { const: `nothing: ${name} is meant` }]);
+  return { additionalProperties: true, patternProperties: Object.fromEntries(entries) };
 }
 
 function schemaOf(value: Value, variables: Variables): Schema {
   if (value.keywords.$service) return serviceSchema(value, variables);
   const type = typeOf(value.value, value.path);
-  const known = { ...(value.description && { description: value.description }), type, ...value.keywords };
+  const known: Schema = { ...(value.description && { description: value.description }), type, ...value.keywords };
   if (type === "array" && !("items" in known)) throw new Error(`${value.path.join(".")}: say what its items are`);
   if (type !== "object") return { ...known, default: value.value };
   if (value.children.length === 0) {
@@ -37,11 +78,17 @@ function schemaOf(value: Value, variables: Variables): Schema {
     if (!isSaid) throw new Error(`${value.path.join(".")}: say what it may hold`);
     return known;
   }
-  return { additionalProperties: false, ...known, properties: propertiesOf(value.children, variables) };
+  const { $shared, ...said } = known;
+  const openness = $shared ? sharedKeywords(value.children.map(nameOf)) : { additionalProperties: false };
+  return { ...openness, ...said, properties: propertiesOf(value.children, variables) };
+}
+
+function nameOf({ path }: Value): string {
+  return path.at(-1) ?? "";
 }
 
 function propertiesOf(values: readonly Value[], variables: Variables): Schema {
-  return Object.fromEntries(values.map((value) => [value.path.at(-1) ?? "", schemaOf(value, variables)]));
+  return Object.fromEntries(values.map((value) => [nameOf(value), schemaOf(value, variables)]));
 }
 
 /**

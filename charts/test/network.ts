@@ -20,7 +20,8 @@ interface Policy {
   readonly egress?: readonly Rule[];
 }
 
-function selects({ matchLabels = {} }: Selector, labels: Readonly<Record<string, string>>): boolean {
+/** Whether a selector means a pod with these labels. */
+export function selects({ matchLabels = {} }: Selector, labels: Readonly<Record<string, string>>): boolean {
   return Object.entries(matchLabels).every(([name, value]) => labels[name] === value);
 }
 
@@ -47,6 +48,20 @@ function permits(rules: readonly Rule[] | "anything", other: Pod, port: number):
   });
 }
 
+/** A connection that a pod opens to another one. */
+export interface Connection {
+  readonly from: Pod;
+  readonly to: Pod;
+  readonly port: number;
+}
+
+/** Whether the policies of both ends allow a connection. */
+export function mayReach({ from, to, port }: Connection, resources: readonly Resource[]): boolean {
+  return (
+    permits(rulesFor(from, resources, "egress"), to, port) && permits(rulesFor(to, resources, "ingress"), from, port)
+  );
+}
+
 function nameOf({ labels }: Pod): string {
   const { "app.kubernetes.io/name": name = "", "app.kubernetes.io/component": component = "" } = labels;
   return component === "migration" ? `${name}-migration` : name;
@@ -59,10 +74,7 @@ export function edgesIn(resources: readonly Resource[]): string[] {
   for (const from of pods) {
     for (const to of pods) {
       for (const { name, containerPort } of to.spec.containers.flatMap(({ ports }) => ports ?? [])) {
-        const isAllowed =
-          permits(rulesFor(from, resources, "egress"), to, containerPort) &&
-          permits(rulesFor(to, resources, "ingress"), from, containerPort);
-        if (isAllowed) edges.add(`${nameOf(from)}>${nameOf(to)}:${name}`);
+        if (mayReach({ from, to, port: containerPort }, resources)) edges.add(`${nameOf(from)}>${nameOf(to)}:${name}`);
       }
     }
   }

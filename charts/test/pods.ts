@@ -29,7 +29,7 @@ export interface Container {
 export interface Variable {
   readonly name: string;
   readonly value?: string;
-  readonly valueFrom?: { readonly secretKeyRef: { readonly name: string; readonly key: string } };
+  readonly valueFrom?: { readonly secretKeyRef?: { readonly name: string; readonly key: string } };
 }
 
 /** A question of the kubelet. */
@@ -46,17 +46,31 @@ export interface PodSpec {
   readonly hostNetwork?: boolean;
   readonly hostPID?: boolean;
   readonly hostIPC?: boolean;
+  readonly imagePullSecrets?: readonly { readonly name: string }[];
+  readonly nodeSelector?: Readonly<Record<string, string>>;
+  readonly tolerations?: readonly object[];
+  readonly affinity?: object;
+  readonly runtimeClassName?: string;
+  readonly hostAliases?: readonly object[];
+  readonly dnsPolicy?: string;
+  readonly dnsConfig?: object;
   readonly priorityClassName?: string;
   readonly terminationGracePeriodSeconds?: number;
   readonly securityContext: {
     readonly runAsNonRoot: boolean;
     readonly runAsUser: number;
+    readonly runAsGroup?: number;
+    readonly fsGroup?: number;
     readonly seccompProfile: { readonly type: string };
   };
   readonly topologySpreadConstraints?: readonly { readonly topologyKey: string }[];
   readonly containers: readonly Container[];
   readonly initContainers?: readonly Container[];
-  readonly volumes?: readonly { readonly name: string; readonly hostPath?: object }[];
+  readonly volumes?: readonly {
+    readonly name: string;
+    readonly hostPath?: object;
+    readonly secret?: { readonly secretName: string };
+  }[];
 }
 
 /** A pod that something makes, or that is made as it is. */
@@ -65,11 +79,12 @@ export interface Pod {
   readonly from: string;
   readonly kind: string;
   readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
   readonly spec: PodSpec;
 }
 
 interface Template {
-  readonly metadata: { readonly labels: Readonly<Record<string, string>> };
+  readonly metadata: Pick<Resource["metadata"], "labels" | "annotations">;
   readonly spec: PodSpec;
 }
 
@@ -82,10 +97,14 @@ export function podsOf(resources: readonly Resource[]): Pod[] {
   return resources.flatMap((resource) => {
     const { kind, metadata, spec } = resource;
     const from = `${kind} ${metadata.name}`;
-    if (kind === "Pod") return [{ from, kind, labels: metadata.labels, spec: spec as PodSpec }];
+    if (kind === "Pod") return [podOf(from, kind, { metadata, spec: spec as PodSpec })];
     const { template = (spec as CronJob | undefined)?.jobTemplate?.spec.template } = (spec ?? {}) as {
       template?: Template;
     };
-    return template ? [{ from, kind, labels: template.metadata.labels, spec: template.spec }] : [];
+    return template ? [podOf(from, kind, template)] : [];
   });
+}
+
+function podOf(from: string, kind: string, { metadata, spec }: Template): Pod {
+  return { from, kind, labels: metadata.labels, annotations: metadata.annotations ?? {}, spec };
 }

@@ -49,7 +49,7 @@ function requireOurs({ spec }: Pod): void {
 function requireNoSecretValues({ env = [] }: Container): void {
   for (const { name, value, valueFrom } of env) {
     if (name.startsWith("TEMPORAL_")) continue;
-    if (value === undefined) assert.ok(valueFrom?.secretKeyRef.name && valueFrom.secretKeyRef.key, name);
+    if (value === undefined) assert.ok(valueFrom?.secretKeyRef?.name && valueFrom.secretKeyRef.key, name);
     else
       assert.match(
         value,

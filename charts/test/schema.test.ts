@@ -4,9 +4,11 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { parse } from "yaml";
 import { root } from "../../deploy/command/checkout.ts";
+import { services } from "../../services/services.ts";
 import { readValues } from "../values-comments.ts";
 import { valuesSchema } from "../values-schema.ts";
 import { template } from "./charts.ts";
+import { renderWith } from "./larger-chart.ts";
 
 const mistakes: readonly (readonly [string, RegExp])[] = [
   ["orders.replcas=3", /orders:\n- at '': additional properties 'replcas' not allowed/],
@@ -28,8 +30,60 @@ const mistakes: readonly (readonly [string, RegExp])[] = [
   ["orders.versions.enabled=true,orders.versions.current=b", /orders: versions are for a Temporal worker/],
   ["worker.versions.current=Two!", /at '\/versions\/current': 'Two!' does not match pattern/],
   ["orders.autoscaling.minReplicas=9", /orders: autoscaling.minReplicas \(9\) is more than .*maxReplicas \(6\)/],
+  ["global.logLevle=info", /at '\/global\/logLevle': value must be 'nothing: logLevel is meant'/],
+  [
+    "global.image_pull_secrets={a}",
+    /'\/global\/image_pull_secrets': value must be 'nothing: imagePullSecrets is meant'/,
+  ],
+  ["global.pods.tolerationss={a}", /at '\/global\/pods': additional properties 'tolerationss' not allowed/],
+  ["test.nodeSelektor.disk=fast", /at '\/test': additional properties 'nodeSelektor' not allowed/],
+  ["global.imagePullSecrets[0].nam=a", /at '\/global\/imagePullSecrets\/0'/],
+  ["orders.enabled=false", /at '\/orders\/enabled': value must be true/],
+  [
+    "enabled=false",
+    /enabled is false, but no chart above leaves it out: that takes `condition: ordermesh.enabled` there/,
+  ],
+  ["orders.program=payments", /at '\/orders\/program': value must be one of '', 'orders'/],
+  ["orders.ports.http=50051", /orders: ports.grpc and ports.http are both 50051/],
+  [
+    "worker.calls[0].service=inventory,worker.calls[0].port=50051",
+    /worker.calls says port 50051 for inventory, whose ports.grpc is 50053: leave it out/,
+  ],
+  [
+    "orders.serviceAccount.name=shop,payments.serviceAccount.name=shop",
+    /orders and payments would both make the account shop: switch serviceAccount.create off for one/,
+  ],
+  ["worker.calls[0].service=fraud", /worker: say at which port fraud is called \(calls\)/],
+  ["orders.extraEnv[0].name=GRPC_PORT", /orders: extraEnv cannot say GRPC_PORT, which the chart does/],
+  [
+    "global.tls.enabled=true,orders.extraVolumes[0].name=tls",
+    /orders: extraVolumes cannot say tls, which the chart does/,
+  ],
+  ["global.commonLabels.app\\.kubernetes\\.io/name=x", /global.commonLabels cannot say app.kubernetes.io\/name, which/],
+  [
+    "worker.versions.enabled=true,worker.versions.current=1-0,worker.versions.draining[0].id=1.0,worker.versions.draining[0].image.tag=old",
+    /worker: versions 1-0 and 1.0 would both be called ordermesh-worker-1-0/,
+  ],
   ["orders.autoscaling.cpuPercent=0", /orders: autoscaling needs cpuPercent or metrics/],
 ];
+
+/** A map of values. */
+type Values = Readonly<Record<string, unknown>>;
+
+function valuesIn(chart: string): Values {
+  return parse(readFileSync(join(root, "charts", chart, "values.yaml"), "utf8")) as Values;
+}
+
+const isMap = (value: unknown): value is Values =>
+  typeof value === "object" && value !== null && !Array.isArray(value) && Object.keys(value).length > 0;
+
+/** The maps in these values, each with a key that nobody knows. @param places gets where they are, but for what charts share */
+function withStrangers(values: Values, place: string, places: Set<string>): Values {
+  if (place !== "/global") places.add(place);
+  const inner = Object.entries(values).filter(([, value]) => isMap(value));
+  const maps = inner.map(([name, value]) => [name, withStrangers(value as Values, `${place}/${name}`, places)]);
+  return { ...Object.fromEntries(maps), ...(place === "/global" ? {} : { stranger: {} }) };
+}
 
 describe("the values", () => {
   for (const [mistake, sentence] of mistakes) {
@@ -37,6 +91,38 @@ describe("the values", () => {
       await assert.rejects(template("ordermesh", "--set", mistake), sentence);
     });
   }
+
+  it("refuse a key that is not ours in every map of ours, and say where it is", async () => {
+    const places = new Set<string>();
+    // What a service is told is closed by its own chart.
+    const isOfMesh = ([name]: readonly [string, unknown]) => !services.some((service) => service === name);
+    const mesh = Object.fromEntries(Object.entries(valuesIn("ordermesh")).filter(isOfMesh));
+    const orders = withStrangers(valuesIn("service"), "", places);
+    const values = { ...withStrangers(mesh, "", places), orders };
+    const error = await renderWith("charts/ordermesh", "ordermesh", values).then(
+      () => assert.fail("nothing was refused"),
+      (refused: Error) => refused.message,
+    );
+    assert.ok(places.size > 50, `${places.size} maps`);
+    const silent = [...places].filter((place) => !new RegExp(`at '${place}(/stranger)?'`).test(error));
+    assert.deepEqual(silent, []);
+  });
+
+  it("of other charts are welcome where charts share theirs", async () => {
+    const others = [
+      "storageClass=fast",
+      "defaultStorageClass=fast",
+      "imagePullSecret=one",
+      "images.registry=x",
+      "security.allowInsecureImages=true",
+      "postgresql.auth.password=x",
+      "redis={a,b}",
+      "hosts.domain=example.com",
+      "networks=2",
+    ];
+    const plain = await template("ordermesh");
+    assert.equal(await template("ordermesh", "--set", others.map((one) => `global.${one}`).join(",")), plain);
+  });
 
   it("that are alike for all services are documented alike in both charts", () => {
     const [service, mesh] = ["service", "ordermesh"].map((chart) => {
@@ -60,6 +146,18 @@ describe("the generator of schemas", () => {
       count: { description: "How many. At most nine.", type: "integer", maximum: 9, default: 3 },
       inner: { type: "object", additionalProperties: false, properties: { name: { type: "string", default: "" } } },
     });
+  });
+
+  it("knows a slip of the hand from a name of somebody else", () => {
+    const { network } = schemaOf("# @schema {$shared: true}\nnetwork:\n  someNames: x\n  tls: x\n  image: x\n").properties as {
+      network: { patternProperties: Readonly<Record<string, unknown>> };
+    };
+    const slips = Object.keys(network.patternProperties).map((pattern) => new RegExp(pattern));
+    const isSlip = (name: string) => slips.some((slip) => slip.test(name));
+    const meant = ["soemNames", "somNames", "somewNames", "soneNames", "somenames", "some_names", "SomeNames", "tsl"];
+    assert.deepEqual(meant.filter(isSlip), meant);
+    const others = ["someNames", "tls", "someName", "image", "images", "names", "dns", "tlsSecret", "storageClass"];
+    assert.deepEqual(others.filter(isSlip), []);
   });
 
   it("does not take a comment that is not right above a key", () => {

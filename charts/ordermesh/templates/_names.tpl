@@ -1,48 +1,26 @@
-{{- define "ordermesh.labels" -}}
-app.kubernetes.io/name: {{ .component }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
-app.kubernetes.io/component: {{ .component }}
-app.kubernetes.io/part-of: ordermesh
-app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{/*
+Makes of a map what helpers of the chart "service" take for something that is the umbrella's own, as if that were a service: it is called `name`, and its
+pods run where and as those of orders do, unless `own`, its values, says otherwise. Takes root, name, own and the map, as job.
+*/}}
+{{- define "ordermesh.job" -}}
+{{- $orders := .root.Values.orders -}}
+{{- $values := dict "program" .name "global" .root.Values.global "commonLabels" dict "commonAnnotations" dict -}}
+{{- $alike := list "image" "imagePullSecrets" "user" "nodeSelector" "tolerations" "affinity" "priorityClassName" "runtimeClassName" -}}
+{{- range concat $alike (list "hostAliases" "dnsPolicy" "dnsConfig") }}{{ $_ := set $values . (index $orders .) }}{{ end -}}
+{{- range $name, $value := omit .own "image" }}{{ if $value }}{{ $_ := set $values $name $value }}{{ end }}{{ end -}}
+{{- $path := printf "%s/charts/%s/templates" (trimSuffix "/templates" .root.Template.BasePath) .name -}}
+{{- $_ := set .job "Template" (dict "BasePath" $path) -}}
+{{- $_ := set .job "Values" $values -}}
+{{- $_ := set .job "Release" .root.Release -}}
+{{- $_ := set .job "Chart" .root.Chart -}}
 {{- end }}
 
-{{/* `host:port` of all pods of a service. Takes root, name and service. */}}
+{{/* `host:port` of all pods of a service. Takes root, which is what "ordermesh.job" made, service and port. */}}
 {{- define "ordermesh.address" -}}
-{{ printf "dns:///%s-%s-headless:%d" .root.Release.Name .name (int .service.ports.grpc) }}
+{{ printf "dns:///%s:%d" (include "ordermesh.service.named" (dict "root" .root "service" .service "suffix" "headless")) (int .port) }}
 {{- end }}
 
-{{/* The common image. */}}
-{{- define "ordermesh.image" -}}
-{{- $image := .Values.global.image -}}
-{{- if $image.digest -}}
-{{ $image.repository }}@{{ $image.digest }}
-{{- else -}}
-{{ $image.repository }}:{{ $image.tag | default .Chart.AppVersion }}
-{{- end -}}
-{{- end }}
-
-{{/* Labels of pods: none that changes with the chart alone. Takes root and component. */}}
-{{- define "ordermesh.podLabels" -}}
-app.kubernetes.io/name: {{ .component }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
-app.kubernetes.io/component: {{ .component }}
-app.kubernetes.io/part-of: ordermesh
-{{- end }}
-
-{{/* Pod Security "restricted", without a waiver. */}}
-{{- define "ordermesh.podSecurity" -}}
-automountServiceAccountToken: false
-enableServiceLinks: false
-securityContext:
-  runAsNonRoot: true
-  runAsUser: 1000
-  runAsGroup: 1000
-  seccompProfile:
-    type: RuntimeDefault
-{{- end }}
-
-{{/* `<SERVICE>_DATABASE_URL`: the connection of the role that may only read. Takes root, service, and its values of database. */}}
+{{/* `<SERVICE>_DATABASE_URL`: the connection of the role that may only read. Takes root, job, service, and its values of database. */}}
 {{- define "ordermesh.readerConnection" -}}
 {{- $global := .root.Values.global.database -}}
 {{- $variable := printf "%s_DATABASE" (upper .service) -}}
@@ -50,14 +28,15 @@ securityContext:
 {{- $parameters := list -}}
 {{- with $global.parameters }}{{ $parameters = append $parameters . }}{{ end -}}
 {{- if $global.caSecret }}{{ $parameters = append $parameters "sslrootcert=/etc/ordermesh/database/ca.crt" }}{{ end -}}
-{{- $secret := .database.readerSecret | default (printf "%s-%s-database-reader" .root.Release.Name .service) -}}
-{{- $at := printf "%s:%s/%s" $global.host (include "service.text" $global.port) (.database.name | default .service) -}}
-{{ include "service.fromSecret" (dict "variable" (printf "%s_USERNAME" $variable) "secret" $secret "key" "username") }}
-{{ include "service.fromSecret" (dict "variable" (printf "%s_PASSWORD" $variable) "secret" $secret "key" "password") }}
+{{- $reader := dict "root" .job "service" .service "suffix" "database-reader" -}}
+{{- $secret := .database.readerSecret | default (include "ordermesh.service.named" $reader) -}}
+{{- $at := printf "%s:%s/%s" $global.host (include "ordermesh.service.text" $global.port) (.database.name | default .service) -}}
+{{ include "ordermesh.service.fromSecret" (dict "variable" (printf "%s_USERNAME" $variable) "secret" $secret "key" "username") }}
+{{ include "ordermesh.service.fromSecret" (dict "variable" (printf "%s_PASSWORD" $variable) "secret" $secret "key" "password") }}
 - name: {{ $variable }}_URL
   value: {{ printf "postgres://$(%s_USERNAME):$(%s_PASSWORD)@%s%s" $variable $variable $at (empty $parameters | ternary "" (printf "?%s" (join "&" $parameters))) | quote }}
 {{- else -}}
-{{- $secret := .root.Values.books.secret | default (printf "%s-books" .root.Release.Name) -}}
-{{ include "service.fromSecret" (dict "variable" (printf "%s_URL" $variable) "secret" $secret "key" (printf "%s-database-url" .service)) }}
+{{- $secret := .root.Values.books.secret | default (include "ordermesh.service.fullname" .job) -}}
+{{ include "ordermesh.service.fromSecret" (dict "variable" (printf "%s_URL" $variable) "secret" $secret "key" (printf "%s-database-url" .service)) }}
 {{- end -}}
 {{- end }}

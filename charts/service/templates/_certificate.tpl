@@ -1,13 +1,11 @@
-{{/* A certificate of cert-manager, for both ends, in the secret <name>-tls. Takes root, name and labels. */}}
-{{- define "service.certificate" -}}
+{{/* A certificate of cert-manager, for both ends, in the secret <name>-tls. Takes root, name and component. */}}
+{{- define "ordermesh.service.certificate" -}}
 {{- $tls := .root.Values.global.tls -}}
 {{- $root := .root -}}
 apiVersion: cert-manager.io/v1
 kind: Certificate
 metadata:
-  name: {{ .name }}
-  labels:
-    {{- .labels | nindent 4 }}
+  {{- include "ordermesh.service.metadata" . | nindent 2 }}
 spec:
   secretName: {{ .name }}-tls
   duration: {{ $tls.duration }}
@@ -24,7 +22,7 @@ spec:
     - {{ . }}.{{ $root.Release.Namespace }}.svc
     {{- end }}
   issuerRef:
-    name: {{ $tls.issuer.name }}
-    kind: {{ $tls.issuer.kind }}
-    group: {{ $tls.issuer.group }}
+    name: {{ $tls.issuer.name | quote }}
+    kind: {{ $tls.issuer.kind | quote }}
+    group: {{ $tls.issuer.group | quote }}
 {{- end }}

@@ -1,17 +1,17 @@
 {{/* A value as text. Helm holds whole numbers as floating ones, whose text can be 1e+06. */}}
-{{- define "service.text" -}}
+{{- define "ordermesh.service.text" -}}
 {{- if and (kindIs "float64" .) (eq (floor .) .) -}}{{ int64 . }}{{- else -}}{{ . }}{{- end -}}
 {{- end }}
 
 {{/* What is not secret, as a map of variables; `config` wins. */}}
-{{- define "service.variables" -}}
+{{- define "ordermesh.service.variables" -}}
 {{- $global := .Values.global -}}
 {{- $all := dict
   "LISTEN_HOST" "0.0.0.0"
   "LOG_FORMAT" "json"
   "LOG_LEVEL" $global.logLevel
-  "GRPC_PORT" (include "service.text" .Values.ports.grpc)
-  "HTTP_PORT" (include "service.text" .Values.ports.http)
+  "GRPC_PORT" (include "ordermesh.service.text" .Values.ports.grpc)
+  "HTTP_PORT" (include "ordermesh.service.text" .Values.ports.http)
   "DRAIN_TIMEOUT_MS" (mul .Values.drain.timeoutSeconds 1000 | toString)
   "MAX_CONNECTION_AGE_MS" (mul .Values.connectionAgeSeconds 1000 | toString)
   "OTEL_TRACES_EXPORTER" $global.tracing.exporters
@@ -26,13 +26,14 @@
 {{- $_ := set $all "GRPC_TLS_CA" "/etc/ordermesh/tls/ca.crt" -}}
 {{- end -}}
 {{- range .Values.calls -}}
+{{- if not .port }}{{ fail (printf "%s: say at which port %s is called (calls)" $.Chart.Name .service) }}{{ end -}}
 {{- $name := printf "%s_ADDRESS" (.service | upper | replace "-" "_") -}}
-{{- $_ := set $all $name (printf "dns:///%s-%s-headless:%s" $.Release.Name .service (include "service.text" .port)) -}}
+{{- $_ := set $all $name (printf "dns:///%s:%s" (include "ordermesh.service.named" (dict "root" $ "service" .service "suffix" "headless")) (include "ordermesh.service.text" .port)) -}}
 {{- end -}}
 {{- if .Values.temporal.enabled -}}
 {{- $_ := set $all "TEMPORAL_ADDRESS" $global.temporal.address -}}
 {{- $_ := set $all "TEMPORAL_NAMESPACE" $global.temporal.namespace -}}
-{{- $_ := set $all "TASK_QUEUE" $global.temporal.taskQueue -}}
+{{- $_ := set $all "TASK_QUEUE" ($global.temporal.taskQueue | default (include "ordermesh.service.taskQueue" .)) -}}
 {{- $tls := $global.temporal.tls -}}
 {{- if $tls.enabled -}}
 {{- $_ := set $all "TEMPORAL_TLS" "true" -}}
@@ -44,41 +45,41 @@
 {{- with $tls.serverName }}{{ $_ := set $all "TEMPORAL_TLS_SERVER_NAME" . }}{{ end -}}
 {{- end -}}
 {{- end -}}
-{{- range $name, $value := .Values.config }}{{ $_ := set $all $name (include "service.text" $value) }}{{ end -}}
+{{- range $name, $value := .Values.config }}{{ $_ := set $all $name (include "ordermesh.service.text" $value) }}{{ end -}}
 {{ toYaml $all }}
 {{- end }}
 
 {{/* A variable from a key of a secret. Takes variable, secret and key. */}}
-{{- define "service.fromSecret" -}}
+{{- define "ordermesh.service.fromSecret" -}}
 - name: {{ .variable }}
   valueFrom:
     secretKeyRef:
-      name: {{ .secret }}
-      key: {{ .key }}
+      name: {{ .secret | quote }}
+      key: {{ .key | quote }}
 {{- end }}
 
 {{/* What Temporal is shown besides a certificate. */}}
-{{- define "service.temporalKey" -}}
+{{- define "ordermesh.service.temporalKey" -}}
 {{- with .Values.global.temporal.apiKeySecret -}}
-{{ include "service.fromSecret" (dict "variable" "TEMPORAL_API_KEY" "secret" . "key" "api-key") }}
+{{ include "ordermesh.service.fromSecret" (dict "variable" "TEMPORAL_API_KEY" "secret" . "key" "api-key") }}
 {{- end -}}
 {{- end }}
 
 {{/* The connection of a role. Takes root, variable, key (of the service's secret) and secret (of the role). */}}
-{{- define "service.connection" -}}
+{{- define "ordermesh.service.connection" -}}
 {{- $database := .root.Values.global.database -}}
 {{- if $database.host -}}
 {{- $parameters := list -}}
 {{- with $database.parameters }}{{ $parameters = append $parameters . }}{{ end -}}
 {{- if $database.caSecret }}{{ $parameters = append $parameters "sslrootcert=/etc/ordermesh/database/ca.crt" }}{{ end -}}
-{{- $name := .root.Values.database.name | default (include "service.program" .root) -}}
-{{- $at := printf "%s:%s/%s" $database.host (include "service.text" $database.port) $name -}}
-{{ include "service.fromSecret" (dict "variable" "DATABASE_USERNAME" "secret" .secret "key" "username") }}
-{{ include "service.fromSecret" (dict "variable" "DATABASE_PASSWORD" "secret" .secret "key" "password") }}
+{{- $name := .root.Values.database.name | default (include "ordermesh.service.program" .root) -}}
+{{- $at := printf "%s:%s/%s" $database.host (include "ordermesh.service.text" $database.port) $name -}}
+{{ include "ordermesh.service.fromSecret" (dict "variable" "DATABASE_USERNAME" "secret" .secret "key" "username") }}
+{{ include "ordermesh.service.fromSecret" (dict "variable" "DATABASE_PASSWORD" "secret" .secret "key" "password") }}
 - name: {{ .variable }}
   value: {{ printf "postgres://$(DATABASE_USERNAME):$(DATABASE_PASSWORD)@%s%s" $at (empty $parameters | ternary "" (printf "?%s" (join "&" $parameters))) | quote }}
 {{- else -}}
-{{ include "service.fromSecret" (dict "variable" .variable "secret" (include "service.secretName" .root) "key" .key) }}
+{{ include "ordermesh.service.fromSecret" (dict "variable" .variable "secret" (include "ordermesh.service.secretName" .root) "key" .key) }}
 {{- end -}}
 {{- end }}
 
@@ -86,14 +87,14 @@
 Files of secrets that a container reads, as a list in JSON: the database's authority and, with tls, the service's certificate,
 with temporal, Temporal's authority and the certificate that it is shown. Takes root, database, tls and temporal.
 */}}
-{{- define "service.files" -}}
+{{- define "ordermesh.service.files" -}}
 {{- $global := .root.Values.global -}}
 {{- $files := list -}}
 {{- if and .database .root.Values.database.enabled $global.database.host $global.database.caSecret -}}
 {{- $files = append $files (dict "name" "database-ca" "folder" "database" "secret" $global.database.caSecret "keys" (list "ca.crt")) -}}
 {{- end -}}
 {{- if and .tls $global.tls.enabled -}}
-{{- $files = append $files (dict "name" "tls" "folder" "tls" "secret" (include "service.tlsSecret" .root)) -}}
+{{- $files = append $files (dict "name" "tls" "folder" "tls" "secret" (include "ordermesh.service.tlsSecret" .root)) -}}
 {{- end -}}
 {{- if and .temporal .root.Values.temporal.enabled $global.temporal.tls.enabled -}}
 {{- with $global.temporal.tls.caSecret -}}
@@ -106,36 +107,32 @@ with temporal, Temporal's authority and the certificate that it is shown. Takes 
 {{ $files | toJson }}
 {{- end }}
 
-{{/* Takes what service.files takes, as does service.volumes. */}}
-{{- define "service.mounts" -}}
-{{- with include "service.files" . | fromJsonArray }}
-volumeMounts:
-  {{- range . }}
-  - name: {{ .name }}
-    mountPath: /etc/ordermesh/{{ .folder }}
-    readOnly: true
-  {{- end }}
-{{- end }}
+{{/* What a container mounts, in YAML. Takes what service.files takes, and settings. */}}
+{{- define "ordermesh.service.mounts" -}}
+{{- $mounts := list -}}
+{{- range include "ordermesh.service.files" . | fromJsonArray -}}
+{{- $mounts = append $mounts (dict "name" .name "mountPath" (printf "/etc/ordermesh/%s" .folder) "readOnly" true) -}}
+{{- end -}}
+{{- $list := dict "root" .root "name" "extraVolumeMounts" "key" "mountPath" "own" $mounts "extra" .settings.extraVolumeMounts -}}
+{{ include "ordermesh.service.extended" $list }}
 {{- end }}
 
-{{- define "service.volumes" -}}
-{{- with include "service.files" . | fromJsonArray }}
-volumes:
-  {{- range . }}
-  - name: {{ .name }}
-    secret:
-      secretName: {{ .secret }}
-      {{- with .keys }}
-      items:
-        {{- range . }}
-        - key: {{ . }}
-          path: {{ . }}
-        {{- end }}
-      {{- end }}
-  {{- end }}
-{{- end }}
+{{/* What can be mounted, in YAML. Takes the same. */}}
+{{- define "ordermesh.service.volumes" -}}
+{{- $volumes := list -}}
+{{- range include "ordermesh.service.files" . | fromJsonArray -}}
+{{- $secret := dict "secretName" .secret -}}
+{{- with .keys -}}
+{{- $items := list -}}
+{{- range . }}{{ $items = append $items (dict "key" . "path" .) }}{{ end -}}
+{{- $_ := set $secret "items" $items -}}
+{{- end -}}
+{{- $volumes = append $volumes (dict "name" .name "secret" $secret) -}}
+{{- end -}}
+{{- $list := dict "root" .root "name" "extraVolumes" "key" "name" "own" $volumes "extra" .settings.extraVolumes -}}
+{{ include "ordermesh.service.extended" $list }}
 {{- end }}
 
-{{- define "service.tlsSecret" -}}
-{{ .Values.tls.secret | default (printf "%s-tls" (include "service.fullname" .)) }}
+{{- define "ordermesh.service.tlsSecret" -}}
+{{ .Values.tls.secret | default (include "ordermesh.service.named" (dict "root" . "suffix" "tls")) }}
 {{- end }}

@@ -1,15 +1,15 @@
 {{/* A way out to peers on TCP ports; with no peers, to anywhere on these ports. Takes peers and ports. */}}
-{{- define "service.wayOut" -}}
+{{- define "ordermesh.service.wayOut" -}}
 - {{ if .peers }}to:
     {{- toYaml .peers | nindent 4 }}
   {{ end }}ports:
     {{- range .ports }}
     - protocol: TCP
-      port: {{ include "service.text" . }}
+      port: {{ include "ordermesh.service.text" . }}
     {{- end }}
 {{- end }}
 
-{{- define "service.toDns" -}}
+{{- define "ordermesh.service.toDns" -}}
 - to:
     {{- toYaml .Values.global.network.dns | nindent 4 }}
   ports:
@@ -19,12 +19,12 @@
       port: 53
 {{- end }}
 
-{{- define "service.toDatabase" -}}
-{{ include "service.wayOut" (dict "peers" .Values.global.network.database "ports" (list .Values.global.database.port)) }}
+{{- define "ordermesh.service.toDatabase" -}}
+{{ include "ordermesh.service.wayOut" (dict "peers" .Values.global.network.database "ports" (list .Values.global.database.port)) }}
 {{- end }}
 
 {{/* The ports of the URLs that traces are sent to, as a list in YAML. */}}
-{{- define "service.tracingPorts" -}}
+{{- define "ordermesh.service.tracingPorts" -}}
 {{- $ports := list -}}
 {{- $tracing := .Values.global.tracing -}}
 {{- range $exporter := splitList "," $tracing.exporters -}}

@@ -1,118 +1,172 @@
-{{/* The pods of one track. Takes root, image, track and, of a worker, version. */}}
-{{- define "service.podTemplate" -}}
-{{- $ := .root -}}
-metadata:
-  labels:
-    {{- include "service.podLabels" (dict "root" $ "component" "service") | nindent 4 }}
-    ordermesh.io/track: {{ .track }}
-  annotations:
-    kubectl.kubernetes.io/default-container: {{ include "service.program" $ }}
-    checksum/config: {{ include "service.variables" $ | sha256sum }}
-    {{- with $.Values.podAnnotations }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
-spec:
-  serviceAccountName: {{ include "service.fullname" $ }}
-  {{- include "service.podSecurity" $ | nindent 2 }}
-  {{- with include "service.pullSecrets" $ }}
+{{/*
+What every pod has, whatever it runs. Takes root, settings and what service.files takes; token, whether the account's is in the pod; and account, unless
+it is the one of the namespace.
+*/}}
+{{- define "ordermesh.service.podSpec" -}}
+automountServiceAccountToken: {{ .token | default false }}
+enableServiceLinks: false
+{{- with .account }}
+serviceAccountName: {{ . | quote }}
+{{- end }}
+{{ include "ordermesh.service.podSecurity" .settings }}
+{{- with include "ordermesh.service.pullSecrets" .root }}
+{{ . }}
+{{- end }}
+{{- $fields := list "priorityClassName" "runtimeClassName" "hostAliases" "dnsPolicy" "dnsConfig" "nodeSelector" "tolerations" "affinity" "initContainers" }}
+{{- range $field := $fields }}
+{{- with get $.settings $field }}
+{{ dict $field . | toYaml }}
+{{- end }}
+{{- end }}
+{{- with include "ordermesh.service.volumes" . }}
+volumes:
   {{- . | nindent 2 }}
-  {{- end }}
-  {{- with $.Values.priorityClassName }}
-  priorityClassName: {{ . }}
-  {{- end }}
+{{- end }}
+{{- end }}
+
+{{/*
+The container of ours in a pod. Takes what service.podSpec takes, and name, image, args and resources; also config, the name of a ConfigMap, and env, its
+own variables in YAML.
+*/}}
+{{- define "ordermesh.service.container" -}}
+{{- $sources := list -}}
+{{- with .config }}{{ $sources = append $sources (dict "configMapRef" (dict "name" .)) }}{{ end -}}
+{{- $variables := .env | default "" | fromYamlArray -}}
+name: {{ .name | quote }}
+image: {{ include "ordermesh.service.image" . | quote }}
+imagePullPolicy: {{ .root.Values.global.image.pullPolicy }}
+args:
+  {{- toYaml .args | nindent 2 }}
+{{ include "ordermesh.service.containerSecurity" .root.Values }}
+{{- with concat $sources .settings.extraEnvFrom }}
+envFrom:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- $own := concat $variables (list (dict "name" "GRPC_PORT") (dict "name" "HTTP_PORT")) }}
+{{- $_ := include "ordermesh.service.extended" (dict "root" .root "name" "extraEnv" "key" "name" "own" $own "extra" .settings.extraEnv) }}
+{{- with concat $variables .settings.extraEnv }}
+env:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+resources:
+  {{- toYaml .resources | nindent 2 }}
+{{- with include "ordermesh.service.mounts" . }}
+volumeMounts:
+  {{- . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* How the pods of a service are spread over the cluster, in YAML. Takes root and settings. */}}
+{{- define "ordermesh.service.spread" -}}
+{{- $constraints := list -}}
+{{- $selector := dict "matchLabels" (include "ordermesh.service.selector" .root | fromYaml) -}}
+{{- $spread := .root.Values.spread -}}
+{{- range $spread.topologyKeys -}}
+{{- $constraint := dict "maxSkew" 1 "topologyKey" . "whenUnsatisfiable" $spread.whenUnsatisfiable -}}
+{{- $constraints = append $constraints (merge $constraint (dict "labelSelector" $selector "matchLabelKeys" (list "pod-template-hash"))) -}}
+{{- end -}}
+{{- range .settings.topologySpreadConstraints -}}
+{{- $constraints = append $constraints (hasKey . "labelSelector" | ternary . (set (deepCopy .) "labelSelector" $selector)) -}}
+{{- end -}}
+{{- with $constraints }}{{ toYaml . }}{{ end -}}
+{{- end }}
+
+{{/* The pods of one track. Takes root, image, track and, of a worker, version. */}}
+{{- define "ordermesh.service.podTemplate" -}}
+{{- $ := .root -}}
+{{- $program := include "ordermesh.service.program" $ -}}
+{{- $settings := include "ordermesh.service.settings" $ | fromJson -}}
+{{- $pod := dict "root" $ "settings" $settings "account" (include "ordermesh.service.account" $) "token" $.Values.serviceAccount.automountToken -}}
+{{- $_ := merge $pod (dict "database" true "tls" true "temporal" true) -}}
+{{- $annotations := dict "kubectl.kubernetes.io/default-container" $program "checksum/config" (include "ordermesh.service.variables" $ | sha256sum) -}}
+{{- $labels := dict "ordermesh.io/track" .track -}}
+{{- $metadata := dict "root" $ "settings" $settings "component" "service" "labels" $labels "annotations" $annotations -}}
+metadata:
+  {{- include "ordermesh.service.podMetadata" $metadata | nindent 2 }}
+spec:
+  {{- include "ordermesh.service.podSpec" $pod | nindent 2 }}
   terminationGracePeriodSeconds: {{ add $.Values.drain.pauseSeconds $.Values.drain.timeoutSeconds $.Values.drain.closeSeconds }}
+  {{- with include "ordermesh.service.spread" (dict "root" $ "settings" $settings) }}
   topologySpreadConstraints:
-    {{- range $.Values.spread.topologyKeys }}
-    - maxSkew: 1
-      topologyKey: {{ . }}
-      whenUnsatisfiable: {{ $.Values.spread.whenUnsatisfiable }}
-      labelSelector:
-        matchLabels:
-          {{- include "service.selector" $ | nindent 10 }}
-      matchLabelKeys: [pod-template-hash]
-    {{- end }}
+    {{- . | nindent 4 }}
+  {{- end }}
   containers:
-    - name: {{ include "service.program" $ }}
-      image: {{ include "service.image" (dict "root" $ "image" .image) }}
-      imagePullPolicy: {{ $.Values.global.image.pullPolicy }}
-      args: [{{ include "service.program" $ }}]
-      {{- include "service.containerSecurity" $ | nindent 6 }}
+    - {{- $container := dict "name" $program "image" .image "args" (list $program) "resources" $.Values.resources }}
+      {{- $_ := merge $container (dict "config" (include "ordermesh.service.fullname" $) "env" (include "ordermesh.service.podVariables" .)) }}
+      {{- include "ordermesh.service.container" (merge $container $pod) | nindent 6 }}
       ports:
         - name: grpc
-          containerPort: {{ include "service.text" $.Values.ports.grpc }}
+          containerPort: {{ include "ordermesh.service.text" $.Values.ports.grpc }}
         - name: http
-          containerPort: {{ include "service.text" $.Values.ports.http }}
-      envFrom:
-        - configMapRef:
-            name: {{ include "service.fullname" $ }}
-      env:
-        {{- include "service.fromSecret" (dict "variable" "PAGE_TOKEN_SECRET" "secret" (include "service.secretName" $) "key" $.Values.secret.keys.pageTokenSecret) | nindent 8 }}
-        {{- with include "service.versionVariables" (dict "root" $ "version" .version) }}
-        {{- . | nindent 8 }}
-        {{- end }}
-        {{- if $.Values.temporal.enabled }}
-        {{- with include "service.temporalKey" $ }}
-        {{- . | nindent 8 }}
-        {{- end }}
-        {{- end }}
-        {{- if $.Values.database.enabled }}
-        {{- $secret := $.Values.database.runtimeSecret | default (printf "%s-database" (include "service.fullname" $)) }}
-        {{- include "service.connection" (dict "root" $ "variable" "DATABASE_URL" "key" $.Values.secret.keys.databaseUrl "secret" $secret) | nindent 8 }}
-        {{- end }}
-      resources:
-        {{- toYaml $.Values.resources | nindent 8 }}
-      {{- include "service.probes" $ | nindent 6 }}
+          containerPort: {{ include "ordermesh.service.text" $.Values.ports.http }}
+      {{- include "ordermesh.service.probes" $ | nindent 6 }}
       {{- with $.Values.drain.pauseSeconds }}
       # The kubelet waits while the endpoints lose this pod everywhere, and only then sends SIGTERM.
       lifecycle:
         preStop:
           sleep:
-            seconds: {{ include "service.text" . }}
+            seconds: {{ include "ordermesh.service.text" . }}
       {{- end }}
-      {{- $files := dict "root" $ "database" true "tls" true "temporal" true }}
-      {{- with include "service.mounts" $files }}
-      {{- . | nindent 6 }}
-      {{- end }}
-  {{- with include "service.volumes" $files }}
-  {{- . | nindent 2 }}
-  {{- end }}
-  {{- with $.Values.nodeSelector }}
-  nodeSelector:
+    {{- with $settings.sidecars }}
     {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with $.Values.tolerations }}
-  tolerations:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with $.Values.affinity }}
-  affinity:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
+    {{- end }}
+{{- end }}
+
+{{/* The variables of a pod that serves, which are in no ConfigMap. Takes root and version. */}}
+{{- define "ordermesh.service.podVariables" -}}
+{{- $ := .root -}}
+{{- $keys := $.Values.secret.keys -}}
+{{ include "ordermesh.service.fromSecret" (dict "variable" "PAGE_TOKEN_SECRET" "secret" (include "ordermesh.service.secretName" $) "key" $keys.pageTokenSecret) }}
+{{- with include "ordermesh.service.versionVariables" . }}
+{{ . }}
+{{- end }}
+{{- if $.Values.temporal.enabled }}
+{{- with include "ordermesh.service.temporalKey" $ }}
+{{ . }}
+{{- end }}
+{{- end }}
+{{- if $.Values.database.enabled }}
+{{- $secret := $.Values.database.runtimeSecret | default (include "ordermesh.service.named" (dict "root" $ "suffix" "database")) }}
+{{ include "ordermesh.service.connection" (dict "root" $ "variable" "DATABASE_URL" "key" $keys.databaseUrl "secret" $secret) }}
+{{- end }}
 {{- end }}
 
 {{/* The kubelet speaks no TLS over gRPC; the HTTP port answers the same questions. */}}
-{{- define "service.probes" -}}
+{{- define "ordermesh.service.probes" -}}
 startupProbe:
-  {{- include "service.probe" (dict "root" . "path" "/healthz" "service" "liveness") | nindent 2 }}
+  {{- include "ordermesh.service.probe" (dict "root" . "path" "/healthz" "service" "liveness") | nindent 2 }}
   {{- toYaml .Values.probes.startup | nindent 2 }}
 readinessProbe:
-  {{- include "service.probe" (dict "root" . "path" "/readyz" "service" "") | nindent 2 }}
+  {{- include "ordermesh.service.probe" (dict "root" . "path" "/readyz" "service" "") | nindent 2 }}
   {{- toYaml .Values.probes.readiness | nindent 2 }}
 livenessProbe:
-  {{- include "service.probe" (dict "root" . "path" "/healthz" "service" "liveness") | nindent 2 }}
+  {{- include "ordermesh.service.probe" (dict "root" . "path" "/healthz" "service" "liveness") | nindent 2 }}
   {{- toYaml .Values.probes.liveness | nindent 2 }}
 {{- end }}
 
-{{- define "service.probe" -}}
+{{- define "ordermesh.service.probe" -}}
 {{- if .root.Values.global.tls.enabled -}}
 httpGet:
-  port: {{ include "service.text" .root.Values.ports.http }}
+  port: {{ include "ordermesh.service.text" .root.Values.ports.http }}
   path: {{ .path }}
 {{- else -}}
 grpc:
-  port: {{ include "service.text" .root.Values.ports.grpc }}
+  port: {{ include "ordermesh.service.text" .root.Values.ports.grpc }}
   {{- with .service }}
   service: {{ . }}
   {{- end }}
 {{- end -}}
+{{- end }}
+
+{{/* The variables of the job that promotes a version, which are in no ConfigMap. */}}
+{{- define "ordermesh.service.promoted" -}}
+{{- with include "ordermesh.service.temporalKey" . }}
+{{- . }}
+{{ end -}}
+- name: TEMPORAL_DEPLOYMENT
+  value: {{ include "ordermesh.service.fullname" . | quote }}
+{{- if ne .Values.versions.current "unversioned" }}
+- name: TEMPORAL_BUILD_ID
+  value: {{ .Values.versions.current | quote }}
+{{- end }}
 {{- end }}

@@ -1,20 +1,21 @@
-{{/* Pod Security "restricted", without a waiver. */}}
-{{- define "service.podSecurity" -}}
-automountServiceAccountToken: false
-enableServiceLinks: false
+{{/* Pod Security "restricted", without a waiver. Takes the settings; `user` is 0 where the cluster chooses one. */}}
+{{- define "ordermesh.service.podSecurity" -}}
 securityContext:
   runAsNonRoot: true
-  runAsUser: {{ include "service.text" .Values.user }}
-  runAsGroup: {{ include "service.text" .Values.user }}
-  fsGroup: {{ include "service.text" .Values.user }}
+  {{- with .user }}
+  runAsUser: {{ include "ordermesh.service.text" . }}
+  runAsGroup: {{ include "ordermesh.service.text" . }}
+  fsGroup: {{ include "ordermesh.service.text" . }}
+  {{- end }}
   seccompProfile:
     type: RuntimeDefault
 {{- end }}
 
-{{- define "service.containerSecurity" -}}
+{{/* The same for a container. Takes the values. */}}
+{{- define "ordermesh.service.containerSecurity" -}}
 securityContext:
   allowPrivilegeEscalation: false
-  readOnlyRootFilesystem: {{ not .Values.development }}
+  readOnlyRootFilesystem: {{ not .development }}
   capabilities:
     drop: [ALL]
 {{- end }}

@@ -96,13 +96,13 @@ const protos: Place = {
 const chart: Place = {
   path: "charts/ordermesh/Chart.yaml",
   mistakes(checkout) {
-    const { dependencies } = parse(rawTextOf(checkout, this.path)) as { dependencies: { alias: string }[] };
-    const aliases = dependencies.map(({ alias }) => alias);
+    const { dependencies } = parse(rawTextOf(checkout, this.path)) as { dependencies: { name: string }[] };
+    const parts = dependencies.map(({ name }) => name);
     const names = namesOf(checkout.services);
-    const line = (name: string) => `{ name: service, alias: ${name}, version: …, repository: file://../service }`;
+    const line = (name: string) => `{ name: ${name}, version: …, repository: "" }`;
     return [
-      ...names.filter((name) => !aliases.includes(name)).map((name) => `add the dependency ${line(name)}`),
-      ...aliases.filter((alias) => !names.includes(alias)).map((alias) => `there is no service ${alias}: remove it`),
+      ...names.filter((name) => !parts.includes(name)).map((name) => `add the dependency ${line(name)}`),
+      ...parts.filter((part) => !names.includes(part)).map((part) => `there is no service ${part}: remove it`),
     ];
   },
 };

@@ -85,7 +85,7 @@ describe("a sixth service, by its entry alone", () => {
     for (const sentence of [
       "services: write services/returns/src/main.ts",
       "proto: write a service of the package shop.returns.v1",
-      "charts/ordermesh/Chart.yaml: add the dependency { name: service, alias: returns, version: …, repository: file://../service }",
+      'charts/ordermesh/Chart.yaml: add the dependency { name: returns, version: …, repository: "" }',
       "charts/ordermesh/values.yaml: add returns with ports: { grpc: 50056, http: 8086 }",
       "deploy/values/local.yaml: say what returns has here, as of its neighbours",
       "deploy/infrastructure/local/secrets.yaml: add database-url to the Secret ordermesh-returns",
