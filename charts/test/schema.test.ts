@@ -149,7 +149,8 @@ describe("the generator of schemas", () => {
   });
 
   it("knows a slip of the hand from a name of somebody else", () => {
-    const { network } = schemaOf("# @schema {$shared: true}\nnetwork:\n  someNames: x\n  tls: x\n  image: x\n").properties as {
+    const { network } = schemaOf("# @schema {$shared: true}\nnetwork:\n  someNames: x\n  tls: x\n  image: x\n")
+      .properties as {
       network: { patternProperties: Readonly<Record<string, unknown>> };
     };
     const slips = Object.keys(network.patternProperties).map((pattern) => new RegExp(pattern));
