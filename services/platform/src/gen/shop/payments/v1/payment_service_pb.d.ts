@@ -813,7 +813,8 @@ export declare const PaymentService: GenService<{
     output: typeof AuthorizePaymentResponseSchema;
   },
   /**
-   * AuthorizePayment for many, with an outcome for each.
+   * AuthorizePayment for many, with an outcome for each. Entries that take much longer than the others come back PENDING, as do
+   * those of the other batches.
    *
    * @generated from rpc shop.payments.v1.PaymentService.BatchAuthorizePayments
    */

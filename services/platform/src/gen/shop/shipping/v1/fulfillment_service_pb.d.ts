@@ -309,7 +309,8 @@ export declare const CancelShipmentOutcomeSchema: GenMessage<CancelShipmentOutco
  */
 export declare const FulfillmentService: GenService<{
   /**
-   * Books packed shipments with the carrier, with an outcome for each.
+   * Books packed shipments with the carrier, with an outcome for each. Entries that take much longer than the others come back
+   * pending.
    *
    * An entry fails with SHIPMENT_NOT_FOUND, NOT_READY, PACKING_FAILED, CARRIER_REFUSED, SHIPMENT_CANCELLED.
    *
