@@ -143,15 +143,20 @@ const things: Readonly<Record<string, Thing>> = {
     to: ["sagas.SagaOrderLine.unit_price"],
   },
   money: {
-    takes: [0n, maxAmount].map((amount) => ({ currency: "XXX", amount })),
+    takes: [0n, maxAmount].map((amount) => ({ currency: "EUR", amount })),
     from: ["orders.OrderLine.unit_price"],
     to: ["total", "orders.OrderShipment.amount"],
   },
   "money that moves": {
-    takes: [1n, maxAmount].map((amount) => ({ currency: "XXX", amount })),
+    takes: [1n, maxAmount].map((amount) => ({ currency: "EUR", amount })),
     to: ["amount"],
   },
-  currency: { takes: ["EUR"], to: ["currency"] },
+  currency: {
+    takes: ["EUR", "JPY", "KWD"],
+    refuses: ["XXX", "XTS", "ZZZ"],
+    from: ["type.Money.currency"],
+    to: ["currency"],
+  },
   address: {
     takes: [address((limit) => limit, 3, { postalCode: emoji(20) }), address(() => 1, 1, {})],
     from: ["orders.CreateOrderRequest.shipping_address"],

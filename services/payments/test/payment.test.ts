@@ -210,3 +210,22 @@ test("a void of too much says what may be voided, also while the authorization i
     assert.equal(refusal.metadata.available, available);
   }
 });
+
+test("a change is in the payment's currency, also when that is none, or nothing was ever held", () => {
+  const other = { currency: "USD", amount: 1n };
+  const payments: Partial<Payment>[] = [
+    { decision: "approved" },
+    { decision: "approved", captured: 2n },
+    { decision: "approved", currency: "XXX" },
+    { decision: "declined" },
+  ];
+  for (const given of payments) {
+    for (const kind of ["capture", "void", "refund"] as const) {
+      const refused = accept({ ...fresh, ...given }, { kind, amount: other });
+      assert.ok(refused instanceof Error, `${kind} of ${JSON.stringify(given, (_, value) => String(value))}`);
+      assert.equal(refused.reasonName, "CURRENCY_MISMATCH");
+    }
+  }
+  const forestalled = { ...fresh, decision: "forestalled", currency: "XXX", amount: 0n } as const;
+  assert.ok(!(accept(forestalled, { kind: "void", amount: other }) instanceof Error), "it has no currency");
+});

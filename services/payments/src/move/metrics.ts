@@ -3,7 +3,7 @@ import type { OnGatewayCall } from "../gateway/gateway-call.ts";
 import type { OperationRepository } from "../operation/operation.repository.ts";
 import type { Ticket } from "../operation/operation.ts";
 
-/** A caller may name any three letters as a currency; a label may not become one that there is not. */
+/** Payments of before may be in any three letters; a label may not become a currency that there is not. */
 const currencies: ReadonlySet<string> = new Set(Intl.supportedValuesOf("currency"));
 
 /** What the payments service counts. */

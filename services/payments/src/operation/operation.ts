@@ -13,7 +13,6 @@ import {
   type EntryDraft,
   entriesOf,
   heldOf,
-  noCurrency,
   type Payment,
   refundableOf,
   voidableOf,
@@ -86,10 +85,11 @@ export interface Accepted {
 /** Decides whether a change may begin, and sets its amount aside. Never throws: a refusal is a value. */
 export function accept(payment: Payment, change: Change): Accepted | PaymentError {
   const { amount: asked, kind } = change;
-  const neverHeld = payment.decision === "forestalled" || payment.decision === "declined";
+  // One that was forestalled never learned its currency.
+  const neverHad = payment.decision === "forestalled";
+  if (asked && asked.currency !== payment.currency && !neverHad) return mismatch(payment, asked.currency);
+  const neverHeld = neverHad || payment.decision === "declined";
   if (kind === "void" && neverHeld) return { payment, amount: 0n, state: "succeeded" };
-  if (asked && asked.currency !== payment.currency && payment.currency !== noCurrency)
-    return mismatch(payment, asked.currency);
   if (kind === "refund") return acceptRefund(payment, asked?.amount);
   if (kind === "capture") return acceptCapture(payment, asked?.amount);
   return asked ? acceptPartialVoid(payment, asked.amount) : acceptFullVoid(payment);

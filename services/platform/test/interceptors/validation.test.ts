@@ -306,7 +306,8 @@ describe("the requests of the contract", () => {
   test("have no pattern that takes forever on some text: none repeats a group", () => {
     const protos = join(import.meta.dirname, "../../../../proto");
     const found = globSync("**/*.proto", { cwd: protos }).flatMap((path) => {
-      const text = readFileSync(join(protos, path), "utf8");
+      // A long text stands on several lines.
+      const text = readFileSync(join(protos, path), "utf8").replace(/"\n\s*"/g, "");
       return [...text.matchAll(/(?:pattern(?: =|:) "|matches\(')(.+?)["']/g)].map(([, pattern = ""]) => pattern);
     });
     assert.ok(found.length > 5, `${found.length} patterns`);

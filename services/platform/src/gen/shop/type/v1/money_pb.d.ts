@@ -19,14 +19,15 @@ export declare const file_shop_type_v1_money: GenFile;
  */
 export declare type Money = Message<"shop.type.v1.Money"> & {
   /**
-   * ISO 4217 code in capitals, for example "EUR".
+   * ISO 4217 code in capitals, for example "EUR". A request is refused for one that nobody pays with: a fund, a metal, a
+   * currency that was withdrawn, XTS, XXX.
    *
    * @generated from field: string currency = 1;
    */
   currency: string;
 
   /**
-   * Minor units of the currency (cents for EUR, yen for JPY). Never negative.
+   * Minor units of the currency, as ISO 4217 counts them: cents for EUR, yen for JPY, fils (thousandths) for KWD. Never negative.
    *
    * @generated from field: int64 amount = 2;
    */

@@ -6,12 +6,13 @@
 
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import { file_shop_type_v1_rules } from "./rules_pb.js";
 
 /**
  * Describes the file shop/type/v1/money.proto.
  */
 export const file_shop_type_v1_money = /*@__PURE__*/
-  fileDesc("ChhzaG9wL3R5cGUvdjEvbW9uZXkucHJvdG8SDHNob3AudHlwZS52MSJMCgVNb25leRIjCghjdXJyZW5jeRgBIAEoCUIRukgOcgwyCl5bQS1aXXszfSQSHgoGYW1vdW50GAIgASgDQg66SAsiCRiAoJSljR0oAGIGcHJvdG8z", [file_buf_validate_validate]);
+  fileDesc("ChhzaG9wL3R5cGUvdjEvbW9uZXkucHJvdG8SDHNob3AudHlwZS52MSJECgVNb25leRIbCghjdXJyZW5jeRgBIAEoCUIJukgGcgS4tRgBEh4KBmFtb3VudBgCIAEoA0IOukgLIgkYgKCUpY0dKABiBnByb3RvMw", [file_buf_validate_validate, file_shop_type_v1_rules]);
 
 /**
  * Describes the message shop.type.v1.Money.

@@ -55,6 +55,15 @@ export declare const traceparent: GenExtension<StringRules, boolean>;
 export declare const page_token: GenExtension<StringRules, boolean>;
 
 /**
+ * A currency that ISO 4217 lists and people pay with: no fund, no metal, no unit of account, none that was withdrawn, and
+ * neither XTS nor XXX. Its amounts are counted in minor units, which are hundredths in the first list, wholes in the second, and
+ * thousandths in the third.
+ *
+ * @generated from extension: optional bool currency = 50007;
+ */
+export declare const currency: GenExtension<StringRules, boolean>;
+
+/**
  * How many entries a page has at most; 0 means the service's default.
  *
  * @generated from extension: optional bool page_size = 50001;
