@@ -138,11 +138,19 @@ function isConflict(error: Error): boolean {
   return conflictStates.has(codeOf(error)) || error.name === "OptimisticLockError";
 }
 
+/**
+ * Whether an SQLSTATE says of a whole server that it does not do its work now: class 08 is "connection exception", class 53 "insufficient
+ * resources" (connections, memory, disk), 57P0x are its shutdowns and starts, and 25006 is what writes are told that come to a
+ * server that takes none, such as one that was the primary before a failover.
+ */
+export function isServerAway(sqlState: string): boolean {
+  return /^(08...|53...|57P0.|25006)$/.test(sqlState);
+}
+
 function isAway(error: Error): boolean {
   const code = codeOf(error);
-  // Class 08 is "connection exception", 57P0x are the shutdowns of the server, 53300 is "too many connections", 25P03 ends
-  // a session that did nothing in its transaction, 57014 a statement that took too long and so had no effect.
-  if (/^(08...|57P0.|53300|25P03|57014)$/.test(code)) return true;
+  // 25P03 ends a session that did nothing in its transaction, 57014 a statement that took too long and so had no effect.
+  if (isServerAway(code) || code === "25P03" || code === "57014") return true;
   return connectionCodes.has(code) || connectionMessages.test(error.message);
 }
 

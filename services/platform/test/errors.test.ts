@@ -40,8 +40,16 @@ describe("what is not a refusal", () => {
     ["optimistic lock", Object.assign(new Error("version"), { name: "OptimisticLockError" }), Code.Aborted],
     ["connection refused", withCode("ECONNREFUSED"), Code.Unavailable],
     ["admin shutdown", withCode("57P01"), Code.Unavailable],
+    ["crash shutdown", withCode("57P02"), Code.Unavailable],
+    ["cannot connect now: it starts, or recovers", withCode("57P03"), Code.Unavailable],
+    ["read-only transaction, as after a failover", withCode("25006"), Code.Unavailable],
+    ["read-only transaction, wrapped", new Error("wrapped", { cause: withCode("25006") }), Code.Unavailable],
+    ["too many connections", withCode("53300"), Code.Unavailable],
+    ["disk full", withCode("53100"), Code.Unavailable],
     ["statement timeout", withCode("57014"), Code.Unavailable],
+    ["no active transaction: a fault in the code", withCode("25P01"), Code.Internal],
     ["connection exception", withCode("08006"), Code.Unavailable],
+    ["protocol violation", withCode("08P01"), Code.Unavailable],
     ["connection terminated", new Error("Connection terminated unexpectedly"), Code.Unavailable],
     ["a NUL in a text", withCode("22021"), Code.InvalidArgument],
     ["a NUL in JSON", new Error("wrapped", { cause: withCode("22P05") }), Code.InvalidArgument],
@@ -51,7 +59,12 @@ describe("what is not a refusal", () => {
     ["something that is no error", "oops", Code.Internal],
   ];
   for (const [name, thrown, code] of cases) {
-    test(name, () => assert.equal(toConnectError(thrown).code, code));
+    test(name, () => {
+      const error = toConnectError(thrown);
+      assert.equal(error.code, code);
+      const passes = code === Code.Unavailable || code === Code.Aborted;
+      assert.equal(error.findDetails(RetryInfoSchema).length, passes ? 1 : 0, "when to come back");
+    });
   }
 
   test("an internal error says nothing, and keeps its cause for the log", () => {

@@ -6,6 +6,7 @@ import { Listener } from "./listener.ts";
 import { noteStatement } from "./observe.ts";
 import type { SqlText } from "./sql-text.ts";
 import { databaseName, inTransaction, type Queryable, runStatement, type Transaction } from "./transaction.ts";
+import { Connections, requireWritable } from "./writable.ts";
 
 /** How a process connects. Times are milliseconds. */
 export interface DatabaseOptions {
@@ -61,11 +62,13 @@ export class Database implements Queryable {
   readonly #options: DatabaseOptions;
   readonly #listeners = new Set<Listener>();
   readonly #unmeasured: readonly (() => void)[];
+  readonly #connections: Connections;
 
   private constructor(orm: MikroORM, pool: pg.Pool, options: DatabaseOptions) {
     this.orm = orm;
     this.pool = pool;
     this.#options = options;
+    this.#connections = new Connections(pool);
     this.#unmeasured = measurePool(pool, options.poolMax ?? defaultPoolMax);
   }
 
@@ -123,9 +126,14 @@ export class Database implements Queryable {
     };
   }
 
-  /** Throws when the database does not answer. */
+  /** Throws when the database does not answer, or takes no writes. */
   async ping(): Promise<void> {
-    await this.query("select 1");
+    try {
+      await requireWritable(this.pool);
+    } catch (error) {
+      this.#connections.retire();
+      throw error;
+    }
   }
 
   /** Ends all connections; statements in flight finish first. */

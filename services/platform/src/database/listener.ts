@@ -1,6 +1,7 @@
 import { addAbortListener } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
+import { requireWritable } from "./writable.ts";
 
 const firstDelayMs = 100;
 const maxDelayMs = 5_000;
@@ -94,7 +95,7 @@ export class Listener {
     client.once("error", end);
     using _stopping = addAbortListener(this.#stopped.signal, end);
     const heartbeat = setInterval(() => {
-      client.query("select 1").catch((error: unknown) => {
+      requireWritable(client).catch((error: unknown) => {
         this.#options.onFailure(toError(error));
         end();
       });

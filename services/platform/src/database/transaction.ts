@@ -30,7 +30,7 @@ function queryOf(sql: SqlText | string): { text: string; name?: string } {
 
 /** Runs one statement on a client or pool. */
 export async function runStatement<R extends object>(
-  client: pg.Pool | pg.PoolClient,
+  client: pg.Pool | pg.ClientBase,
   sql: SqlText | string,
   values: readonly unknown[] = [],
 ): Promise<R[]> {
@@ -41,7 +41,7 @@ export async function runStatement<R extends object>(
 }
 
 /** Runs a statement so that it is seen in metrics and in the trace of who asks for it. */
-async function observed<T>(client: pg.Pool | pg.PoolClient, sql: SqlText | string, run: () => Promise<T>): Promise<T> {
+async function observed<T>(client: pg.Pool | pg.ClientBase, sql: SqlText | string, run: () => Promise<T>): Promise<T> {
   const running = new RunningStatement(sql, databaseOf(client));
   try {
     const result = await run();
@@ -54,7 +54,7 @@ async function observed<T>(client: pg.Pool | pg.PoolClient, sql: SqlText | strin
 }
 
 /** The name of the database; pg has it on connections, and on pools what they were made of. */
-function databaseOf(client: pg.Pool | pg.PoolClient): string | undefined {
+function databaseOf(client: pg.Pool | pg.ClientBase): string | undefined {
   if ("database" in client && typeof client.database === "string") return client.database;
   return "options" in client ? databaseName(client.options.connectionString) : undefined;
 }
