@@ -1,4 +1,3 @@
-import type { IdempotencyRow } from "#platform/database/idempotency.ts";
 import { encodeId } from "#platform/id.ts";
 import type { Allocation, AllocationStatus, Movement, MovementKind, Reservation, WrittenMovement } from "./stock.ts";
 import type { LevelChange } from "./stock-book.ts";
@@ -44,11 +43,6 @@ export interface LevelDelta {
   readonly locationId: string;
   readonly onHandDelta: bigint;
   readonly reservedDelta: bigint;
-}
-
-/** A key's row with the method it belongs to. */
-export interface MethodRow extends IdempotencyRow {
-  readonly method: string;
 }
 
 /** The reservation of a row. */

@@ -1,5 +1,6 @@
 import { type AuditEntry, auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
 import { arrayColumns, selectList, type Written } from "#platform/database/columns.ts";
+import type { IdempotencyRow } from "#platform/database/idempotency.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import { decodeId } from "#platform/id.ts";
 import type { Level } from "./stock.ts";
@@ -9,7 +10,6 @@ import {
   type IdOf,
   type InsertedMovement,
   type LevelDelta,
-  type MethodRow,
   type MovementRow,
   type ReservationRow,
   toChangedReservation,
@@ -116,7 +116,7 @@ const newMovements = arrayColumns<InsertedMovement>(
   },
   changedReservations.next,
 );
-const newKeys = arrayColumns<MethodRow>(
+const newKeys = arrayColumns<IdempotencyRow>(
   { method: "text", requestId: "text", fingerprint: "bytea", response: "bytea" },
   newMovements.next,
 );
@@ -158,7 +158,7 @@ export const writeStock: SqlText = {
 
 /** What {@link writeStock} writes besides what is in the book. */
 export interface BesideBook {
-  readonly keys: readonly MethodRow[];
+  readonly keys: readonly IdempotencyRow[];
   readonly audit: readonly AuditEntry[];
 }
 

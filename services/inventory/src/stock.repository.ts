@@ -1,7 +1,13 @@
 import { auditOrigin } from "#platform/audit/audit-entry.ts";
 import { Batcher, type SubmitOptions } from "#platform/batch/batcher.ts";
 import type { Database } from "#platform/database/database.ts";
-import { type Keyed, replayable } from "#platform/database/idempotency.ts";
+import {
+  type IdempotencyRow,
+  type Keyed,
+  type KeySpace,
+  keyMethod,
+  replayable,
+} from "#platform/database/idempotency.ts";
 import { isUniqueViolation, sqlStateOf } from "#platform/database/sql-state.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
 import { DomainError } from "#platform/errors.ts";
@@ -11,7 +17,7 @@ import type { Adjust, Level, Reservation, StockCommand } from "./stock.ts";
 import { decodeAnswer, encodeAnswer } from "./stock-answer.ts";
 import { type AuditedCommand, auditOf } from "./stock-audit.ts";
 import { StockBook } from "./stock-book.ts";
-import { type MethodRow, type ReservationRow, toReservation } from "./stock-rows.ts";
+import { type ReservationRow, toReservation } from "./stock-rows.ts";
 import {
   ensureLevels,
   findExpired,
@@ -41,6 +47,11 @@ export interface StockRepositoryOptions {
 
 /** Deadlocks and reservations that another process made at the same moment; more in a row is a fault. */
 const maxAttempts = 4;
+/** What is done for an order has that order's request ids; what is done to a shelf, those of its location. */
+const stockKeys: KeySpace<StockRequest> = {
+  method: ({ command }) => command.kind,
+  scope: ({ command }) => scopeOf(command),
+};
 const unkeyed: Keyed = { requestId: "", fingerprint: Buffer.alloc(0) };
 
 /**
@@ -57,12 +68,13 @@ export class StockRepository {
     this.#metrics = options.metrics;
     this.#batcher = new Batcher<StockRequest, Reservation | Level>({
       name: "stock",
-      keyOf: ({ command, requestId }) => (command.kind === "adjust" ? requestId : command.orderId),
+      keyOf: ({ command, requestId }) =>
+        command.kind === "adjust" ? `${scopeOf(command)}/${requestId}` : command.orderId,
       maxEntries: options.maxEntries ?? 256,
       lanes: options.lanes ?? 1,
       run: replayable<StockRequest, Reservation | Level>({
         database,
-        method: ({ command }) => command.kind,
+        ...stockKeys,
         decode: decodeAnswer,
         run: (requests) => this.#run(requests),
       }),
@@ -160,9 +172,14 @@ async function isOneKnown(tx: Transaction, requests: StockRequest[], answers: An
   return known.length > 0;
 }
 
-function keyRows({ command, requestId, fingerprint }: StockRequest, answer: Answer): MethodRow[] {
+function keyRows(request: StockRequest, answer: Answer): IdempotencyRow[] {
+  const { requestId, fingerprint } = request;
   if (answer instanceof Error || requestId === "") return [];
-  return [{ method: command.kind, requestId, fingerprint, response: encodeAnswer(answer) }];
+  return [{ method: keyMethod(stockKeys, request), requestId, fingerprint, response: encodeAnswer(answer) }];
+}
+
+function scopeOf(command: StockCommand): string {
+  return command.kind === "adjust" ? command.locationId : command.orderId;
 }
 
 /** A refusal is an answer; anything else fails the batch. */

@@ -202,8 +202,7 @@ function buildApis(ground: Ground, parts: ApiParts): ServiceRegistration[] {
   const { follower, intake } = parts;
   const noted = new AuditedRequests<StepDecisionRequest>({
     database,
-    // The same id may stand for another order's step, or another step.
-    method: ({ orderId, step }) => `NoteStepDecision/${orderId}/${step}`,
+    keys: { method: "NoteStepDecision", scope: ({ orderId, step }) => `${orderId}/${step}` },
     entryOf: stepDecisionEntry,
   });
   const cancellation = buildCancellation(ground, parts);
@@ -219,7 +218,7 @@ function buildApis(ground: Ground, parts: ApiParts): ServiceRegistration[] {
 function buildCancellation({ database, sagas }: Ground, { follower, legacy, starter }: ApiParts): OrderCancellation {
   const requests = new AuditedRequests<CancelOrder>({
     database,
-    method: () => "CancelOrder",
+    keys: { method: "CancelOrder", scope: ({ orderId }) => orderId },
     entryOf: cancelRequestEntry,
   });
   return new OrderCancellation({

@@ -79,6 +79,20 @@ describe("the service of orders", () => {
     assert.equal(second.order?.status, OrderStatus.CONFIRMED);
   });
 
+  it("takes one request id from two customers, and each repetition for what it was", async () => {
+    const other = await newCustomer(replica);
+    const mine = orderRequest(customerId);
+    const theirs = { ...orderRequest(other), requestId: mine.requestId };
+    const place = async () => [await replica.orders.createOrder(mine), await replica.orders.createOrder(theirs)];
+    const first = await place();
+    assert.deepEqual(
+      first.map(({ order }) => order?.customerId),
+      [customerId, other],
+    );
+    const ids = (answers: typeof first) => answers.map(({ order }) => order?.orderId);
+    assert.deepEqual(ids(await place()), ids(first));
+  });
+
   it("refuses with the reasons of the contract", async () => {
     const { orders } = replica;
     const mixed = [line("A", 1, 1n), line("B", 1, 1n, "USD")];

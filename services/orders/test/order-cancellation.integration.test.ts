@@ -265,12 +265,12 @@ describe("cancelling orders", () => {
     assert.equal(reason(await refusal(cancel(newId()))), "ORDER_NOT_FOUND");
   });
 
-  it("refuses a request id that stood for another cancellation", async () => {
+  it("refuses a request id that stood for another cancellation of the order", async () => {
     const [first, second] = [await carried(), await carried()];
     const requestId = unique("cancel");
     worker.onCancel = ({ orderId, sagaId }) => settle(orderId, sagaId, ended);
     await cancel(first.orderId, requestId);
-    assert.equal(reason(await refusal(cancel(second.orderId, requestId))), "REQUEST_ID_REUSED");
+    assert.equal((await cancel(second.orderId, requestId)).order?.orderId, second.orderId);
     assert.equal(reason(await refusal(cancel(first.orderId, requestId, "another reason"))), "REQUEST_ID_REUSED");
   });
 

@@ -218,3 +218,18 @@ test("a thousand customers at once", async () => {
   assert.equal(results.filter((result) => result.status === "fulfilled" && !result.value.pending).length, 800);
   await harness.assertBalance();
 });
+
+test("one request id of two customers, and of two payments, stands for two things", async () => {
+  const requestId = newId();
+  const both = [authorization({ requestId, amount: 700n }), authorization({ requestId, amount: 800n })];
+  const authorized = await Promise.all(both.map((input) => mover.authorize(input)));
+  assert.deepEqual(
+    authorized.map(({ payment }) => payment.amount),
+    [700n, 800n],
+  );
+  const captures = both.map(({ paymentId }) => change("capture", paymentId, { amount: 100n, requestId }));
+  for (const capture of [...captures, ...captures]) {
+    assert.equal((await mover.change(capture)).payment.captured, 100n);
+  }
+  await harness.assertBalance();
+});

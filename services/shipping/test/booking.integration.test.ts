@@ -270,8 +270,9 @@ describe("booking with the simulated carrier", () => {
     }
   });
 
-  it("refuses a request id that was used for another shipment", async () => {
-    const [one, other] = await Promise.all([world.create(), world.create()]);
+  it("refuses a request id that was used for another shipment of the order", async () => {
+    const one = await world.create();
+    const other = await world.create({ orderId: one.orderId, locationId: "HAM-1" });
     const booking = world.openBooking();
     await booking.book(request(one, "ship"));
     const reused = { ...request(other, "ship"), requestId: request(one, "ship").requestId };

@@ -28,8 +28,9 @@ describe("the shipments' table", () => {
   it("answers a repetition with the same shipment, and refuses the id for another body", async () => {
     const input = newShipment();
     const [first] = await world.shipments.create([input]);
-    const [other] = [newShipment({ requestId: input.requestId })];
-    const [again, refused, fresh] = await world.shipments.create([input, other, newShipment()]);
+    const { orderId, requestId } = input;
+    const other = newShipment({ requestId, orderId, locationId: "HAM-1" });
+    const [again, refused, fresh] = await world.shipments.create([input, other, newShipment({ requestId })]);
     assert.equal(idOf(again), idOf(first));
     assert.equal(reasonOf(refused), "REQUEST_ID_REUSED");
     assert.equal((await world.look(idOf(fresh))).status, "preparing");

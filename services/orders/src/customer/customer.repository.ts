@@ -1,8 +1,9 @@
 import { OptimisticLockError } from "@mikro-orm/core";
 import { type EntityManager, raw } from "@mikro-orm/postgresql";
 import { OrderErrorReason } from "#gen/shop/orders/v1/order_error_reason_pb.js";
+import { auditOrigin } from "#platform/audit/audit-entry.ts";
 import type { Database } from "#platform/database/database.ts";
-import { type Keyed, replayable } from "#platform/database/idempotency.ts";
+import { type Keyed, type KeySpace, keyMethod, replayable } from "#platform/database/idempotency.ts";
 import { isUniqueViolation } from "#platform/database/sql-state.ts";
 import { newId, timeOf } from "#platform/id.ts";
 import { customerNotFound, OrderError } from "../order/errors.ts";
@@ -19,6 +20,10 @@ export type KeyedDetails = Keyed & { readonly details: CustomerDetails };
 
 /** A change of one customer with the key under which it may be repeated. */
 export type KeyedChange = Keyed & { readonly change: CustomerChange };
+
+/** Nobody is a customer yet: who registers somebody has request ids of its own. */
+const creations: KeySpace<KeyedDetails> = { method: "CreateCustomer", scope: () => auditOrigin().actor };
+const changes: KeySpace<KeyedChange> = { method: "UpdateCustomer", scope: ({ change }) => change.customerId };
 
 /** Which customers; newest first, older than `after`. */
 export interface CustomerPage {
@@ -41,13 +46,13 @@ export class CustomerRepository {
     this.#database = database;
     this.#create = replayable<KeyedDetails, Customer>({
       database,
-      method: "CreateCustomer",
+      ...creations,
       run: (inputs) => Promise.all(inputs.map((input) => this.#insert(input))),
       decode,
     });
     this.#update = replayable<KeyedChange, Customer>({
       database,
-      method: "UpdateCustomer",
+      ...changes,
       run: (inputs) => Promise.all(inputs.map((input) => this.#change(input))),
       decode,
     });
@@ -88,7 +93,7 @@ export class CustomerRepository {
     const customer: Customer = { ...row, revision: 1 };
     return orEmailTaken(
       this.#database.em().transactional(async (em) => {
-        await insertKey(em, { method: "CreateCustomer", keyed: input, customer });
+        await insertKey(em, { method: keyMethod(creations, input), keyed: input, customer });
         em.persist(em.create(CustomerEntity, row));
         return customer;
       }),
@@ -120,7 +125,7 @@ export class CustomerRepository {
         revision: before.revision + 1,
         updateTime: laterThan(before.updateTime),
       };
-      await insertKey(em, { method: "UpdateCustomer", keyed: input, customer: after });
+      await insertKey(em, { method: keyMethod(changes, input), keyed: input, customer: after });
       if (revision !== undefined && revision !== before.revision) throw customerChanged(customerId);
       em.assign(record, { ...given, updateTime: after.updateTime });
       return after;

@@ -1,5 +1,6 @@
+import { auditOrigin } from "#platform/audit/audit-entry.ts";
 import { selectList } from "#platform/database/columns.ts";
-import { type Keyed, replayable } from "#platform/database/idempotency.ts";
+import { type Keyed, type KeySpace, keyMethod, replayable } from "#platform/database/idempotency.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
@@ -50,8 +51,8 @@ const parkedColumns = selectList<ParkedRow>({
   lastEpisodeId: true,
 });
 
-/** The first column of the idempotency keys of decisions about many steps; never changes. */
-const beginMethod = "BeginParkedDecisions";
+/** A decision about many is nobody's but of the operator who takes it. */
+const beginKeys: KeySpace<ParkedDecision> = { method: "BeginParkedDecisions", scope: () => auditOrigin().actor };
 
 /** What a filter says of an order, in $1 to $3. */
 const matches = `($1::text is null or parked_step = $1 or starts_with(parked_step, $1 || ':'))
@@ -87,7 +88,7 @@ const begin: SqlText = {
     where park_time is not null and park_time < time.before and ${matches}
   ), keyed as (
     insert into idempotency_key (method, request_id, fingerprint, response)
-    select '${beginMethod}', $5::text, $6::bytea, convert_to(json_build_object(
+    select $7::text, $5::text, $6::bytea, convert_to(json_build_object(
       'parkedBefore', (extract(epoch from time.before) * 1000)::bigint, 'matching', found.matching)::text, 'utf8')
     from time, found where $5::text is not null
   )
@@ -126,7 +127,7 @@ export class ParkedOrders {
     this.#database = database;
     this.#begin = replayable<ParkedDecision, Begun>({
       database,
-      method: beginMethod,
+      ...beginKeys,
       run: (decisions) => Promise.all(decisions.map((decision) => this.#write(decision))),
       decode: (response) => JSON.parse(response.toString()) as Begun,
     });
@@ -164,8 +165,10 @@ export class ParkedOrders {
     return { parkedBefore: before, matching, waiting: left?.waiting ?? 0 };
   }
 
-  async #write({ requestId, fingerprint, filter }: ParkedDecision): Promise<Begun> {
-    const values = [...criteria(filter), filter.olderThanMs, requestId || undefined, fingerprint];
+  async #write(decision: ParkedDecision): Promise<Begun> {
+    const { requestId, fingerprint, filter } = decision;
+    const key = [requestId || undefined, fingerprint, keyMethod(beginKeys, decision)];
+    const values = [...criteria(filter), filter.olderThanMs, ...key];
     const [row] = await this.#database.query<{ parkedBefore: Date; matching: number }>(begin, values);
     if (!row) throw new Error("a decision about parked steps has no answer");
     return { parkedBefore: row.parkedBefore.getTime(), matching: row.matching };

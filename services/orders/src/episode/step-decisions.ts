@@ -1,7 +1,7 @@
 import { type AuditOrigin, auditEvents, auditOrigin, insertAuditEvents } from "#platform/audit/audit-entry.ts";
 import { Batcher } from "#platform/batch/batcher.ts";
 import { writtenColumns } from "#platform/database/columns.ts";
-import { replayable } from "#platform/database/idempotency.ts";
+import { type KeySpace, keyMethod, replayable } from "#platform/database/idempotency.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId } from "#platform/id.ts";
@@ -62,6 +62,12 @@ const decide: SqlText = {
   ) known`,
 };
 
+/** The same id may stand for another order's step, or another step. */
+const decisionKeys: KeySpace<StepDecisionRequest> = {
+  method: "DecideParkedStep",
+  scope: ({ orderId, step }) => `${orderId}/${step}`,
+};
+
 type SubmittedDecision = StepDecisionRequest & { readonly origin: AuditOrigin };
 
 /** What decisions work with. */
@@ -83,7 +89,7 @@ export class StepDecisions {
       keyOf: ({ orderId }) => orderId,
       run: replayable<SubmittedDecision, true>({
         database: options.database,
-        method: decisionMethod,
+        ...decisionKeys,
         run: (decisions) => this.#write(decisions),
         decode: () => true,
       }),
@@ -127,15 +133,10 @@ function toRow(decision: SubmittedDecision, n: number): DecisionRow {
     n,
     order_id: decodeId(orderId),
     step,
-    method: decisionMethod(decision),
+    method: keyMethod(decisionKeys, decision),
     request_id: requestId,
     fingerprint: fingerprint.toString("hex"),
     event_id: eventIds.decision(detail),
     detail,
   };
-}
-
-/** The first column of a decision's idempotency key: the same id may stand for another order's step, or another step. */
-function decisionMethod({ orderId, step }: StepDecisionRequest): string {
-  return `DecideParkedStep/${orderId}/${step}`;
 }

@@ -5,7 +5,7 @@ import {
   auditOrigin,
   insertAuditEvents,
 } from "#platform/audit/audit-entry.ts";
-import { type Keyed, replayable } from "#platform/database/idempotency.ts";
+import { type Keyed, type KeySpace, keyMethod, replayable } from "#platform/database/idempotency.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 
@@ -23,8 +23,7 @@ const forget: SqlText = {
 /** What requests of one kind are. */
 export interface AuditedRequestsOptions<R> {
   readonly database: Queryable;
-  /** The method that a request's id belongs to; never changes. */
-  readonly method: (request: R) => string;
+  readonly keys: KeySpace<R>;
   /** The row that says that somebody asked for it. */
   readonly entryOf: (request: R & { readonly origin: AuditOrigin }) => AuditEntry;
 }
@@ -41,7 +40,7 @@ export class AuditedRequests<R extends Keyed> {
     this.#options = options;
     this.#remember = replayable<Submitted<R>, "first" | "repeated">({
       database: options.database,
-      method: options.method,
+      ...options.keys,
       run: (inputs) => Promise.all(inputs.map((input) => this.#insert(input))),
       decode: () => "repeated",
     });
@@ -56,13 +55,13 @@ export class AuditedRequests<R extends Keyed> {
 
   /** Forgets a request that was refused: a repetition is judged anew. */
   async forget(request: R): Promise<void> {
-    const { database, method } = this.#options;
-    await database.query(forget, [method(request), request.requestId]);
+    const { database, keys } = this.#options;
+    await database.query(forget, [keyMethod(keys, request), request.requestId]);
   }
 
   async #insert(input: Submitted<R>): Promise<"first"> {
-    const { database, method, entryOf } = this.#options;
-    const values = [method(input), input.requestId, input.fingerprint, auditEvents([entryOf(input)])];
+    const { database, keys, entryOf } = this.#options;
+    const values = [keyMethod(keys, input), input.requestId, input.fingerprint, auditEvents([entryOf(input)])];
     await database.query(remember, values);
     return "first";
   }

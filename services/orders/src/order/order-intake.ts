@@ -1,11 +1,11 @@
 import { auditOrigin } from "#platform/audit/audit-entry.ts";
 import { Batcher } from "#platform/batch/batcher.ts";
-import { replayable } from "#platform/database/idempotency.ts";
+import { keyMethod, replayable } from "#platform/database/idempotency.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { encodeId, timeOf } from "#platform/id.ts";
 import { customerNotFound } from "./errors.ts";
 import type { OrderMetrics } from "./metrics.ts";
-import { createOrderMethod, type KeyedOrder, OrderRepository, type SubmittedOrder } from "./order.repository.ts";
+import { type KeyedOrder, OrderRepository, orderKeys, type SubmittedOrder } from "./order.repository.ts";
 import type { Order, OrderContact } from "./order.ts";
 
 /** An order that is durable. */
@@ -46,11 +46,11 @@ export class OrderIntake {
       maxEntries: options.batchMax,
       maxBytes: maxBatchBytes,
       lanes: options.lanes,
-      keyOf: (order) => order.requestId,
+      keyOf: (order) => `${keyMethod(orderKeys, order)}/${order.requestId}`,
       sizeOf: sizeInBytes,
       run: replayable<SubmittedOrder, Accepted>({
         database: options.database,
-        method: createOrderMethod,
+        ...orderKeys,
         run: (orders) => this.#insert(orders),
         decode: (response) => ({ orderId: encodeId(response.toString("hex")), order: undefined }),
       }),

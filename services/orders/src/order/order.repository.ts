@@ -1,5 +1,6 @@
 import { type AuditOrigin, auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
 import { type ColumnsOf, selectList, writtenColumns } from "#platform/database/columns.ts";
+import { type KeySpace, keyMethod } from "#platform/database/idempotency.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId, timeOf } from "#platform/id.ts";
@@ -37,8 +38,8 @@ export interface OrderFilter {
   readonly createdUntil: number | undefined;
 }
 
-/** The first column of the idempotency key of a creation. */
-export const createOrderMethod = "CreateOrder";
+/** The request ids of creations: each customer has ids of its own. */
+export const orderKeys: KeySpace<KeyedOrder> = { method: "CreateOrder", scope: ({ customerId }) => customerId };
 
 /** What is stored of a new order as it comes: a field that is forgotten here does not compile. */
 type StoredOrder = Omit<NewOrder, "lines" | "total"> & {
@@ -55,6 +56,7 @@ type StoredColumns = ColumnsOf<StoredOrder>;
 interface BesideColumns {
   /** Which entry of the batch it is. */
   readonly n: number;
+  readonly method: string;
   readonly request_id: string;
   /** In hexadecimal. */
   readonly fingerprint: string;
@@ -75,7 +77,13 @@ const stored = writtenColumns<StoredColumns>({
   history: "jsonb",
   create_time: "timestamptz",
 });
-const beside = writtenColumns<BesideColumns>({ n: "int", request_id: "text", fingerprint: "text", lines: "json" });
+const beside = writtenColumns<BesideColumns>({
+  n: "int",
+  method: "text",
+  request_id: "text",
+  fingerprint: "text",
+  lines: "json",
+});
 /** They are called the same in the row of the customer and in that of the order. */
 const contact = writtenColumns<OrderContact>({ givenName: "text", familyName: "text", email: "text" });
 
@@ -97,7 +105,7 @@ const insertOrders: SqlText = {
     ) c
   ), keyed as (
     insert into idempotency_key (method, request_id, fingerprint, response)
-    select $2, request_id, decode(fingerprint, 'hex'), uuid_send(order_id) from known order by request_id
+    select method, request_id, decode(fingerprint, 'hex'), uuid_send(order_id) from known order by request_id, method
   ), placed as (
     insert into customer_order (${stored.names}, ${contact.names}, status, update_time, saga_id, dispatch_time,
       cancellable)
@@ -108,7 +116,7 @@ const insertOrders: SqlText = {
     insert into order_line (order_id, line_number, sku, quantity, unit_price)
     select order_id, line.n, line.value->>0, (line.value->>1)::int, (line.value->>2)::bigint
     from known cross join lateral json_array_elements(lines) with ordinality as line(value, n)
-  ), audited as (${insertAuditEvents("$3", { join: "join known on known.n = a.n" })}
+  ), audited as (${insertAuditEvents("$2", { join: "join known on known.n = a.n" })}
   )
   select ${contactColumns} from known`,
 };
@@ -141,7 +149,7 @@ export class OrderRepository {
   async insert(orders: readonly SubmittedOrder[]): Promise<(OrderContact | undefined)[]> {
     const input = JSON.stringify(orders.map(toInsertedOrder));
     const events = auditEvents(orders.map((order) => creationEntry(order, order.origin)));
-    const rows = await this.#database.query<ContactRow>(insertOrders, [input, createOrderMethod, events]);
+    const rows = await this.#database.query<ContactRow>(insertOrders, [input, events]);
     const contacts = new Array<OrderContact | undefined>(orders.length).fill(undefined);
     for (const { n, ...copied } of rows) contacts[n] = copied;
     return contacts;
@@ -188,6 +196,7 @@ function toInsertedOrder(order: KeyedOrder, n: number): InsertedOrder {
     n,
     order_id: decodeId(order.orderId),
     customer_id: decodeId(order.customerId),
+    method: keyMethod(orderKeys, order),
     request_id: order.requestId,
     fingerprint: order.fingerprint.toString("hex"),
     currency: order.total.currency,

@@ -10,17 +10,21 @@ import {
   updatedOperation,
 } from "./operation-row.ts";
 
-/** Claims request ids: `$1` method, then the arrays of `idempotencyColumns`. */
+/** Claims request ids: the arrays of `idempotencyColumns`. */
 export const claimRequests: SqlText = {
   name: "claim_requests",
   text: `insert into idempotency_key (method, request_id, fingerprint, response)
-    select $1::text, * from unnest($2::text[], $3::bytea[], $4::bytea[])`,
+    select * from unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[])`,
 };
+
+const unclaim = (methods: string, ids: string) => `delete from idempotency_key k
+  using unnest(${methods}::text[], ${ids}::text[]) as u(method, request_id)
+  where k.method = u.method and k.request_id = u.request_id`;
 
 /** Gives request ids of this transaction free again: what was refused may be asked for again. */
 export const unclaimRequests: SqlText = {
   name: "unclaim_requests",
-  text: "delete from idempotency_key where method = $1 and request_id = any($2::text[])",
+  text: unclaim("$1", "$2"),
 };
 
 /** A payment that was new. */
@@ -77,11 +81,11 @@ const updatePayments = (ids: string) => `update payment p set ${updatedPayment.a
   from json_to_recordset($1::json) as g(payment_id uuid, ${updatedPayment.typed})
   where p.payment_id = any(${ids}::uuid[]) and p.payment_id = g.payment_id`;
 
-/** `$1` payments, `$2` new operations as JSON, `$3` lease, `$4` method and `$5` refused request ids, `$6` payment ids. */
+/** `$1` payments, `$2` new operations as JSON, `$3` lease, `$4` and `$5` the keys of what is refused, `$6` payment ids. */
 export const beginChanges: SqlText = {
   name: "begin_changes",
   text: `with set_aside as (${updatePayments("$6")}),
-    unclaimed as (delete from idempotency_key where method = $4 and request_id = any($5::text[]))
+    unclaimed as (${unclaim("$4", "$5")})
     insert into payment_operation (${insertedChange.names}, next_attempt_time)
     select ${insertedChange.names}, now() + $3 * interval '1 millisecond'
     from json_to_recordset($2::json) as g(${insertedChange.typed})`,

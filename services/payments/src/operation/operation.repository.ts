@@ -1,6 +1,12 @@
 import { auditEvents } from "#platform/audit/audit-entry.ts";
 import type { Database } from "#platform/database/database.ts";
-import { idempotencyColumns, type Keyed, replayable } from "#platform/database/idempotency.ts";
+import {
+  idempotencyColumns,
+  type Keyed,
+  type KeySpace,
+  keyMethod,
+  replayable,
+} from "#platform/database/idempotency.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
 import { decodeId, encodeId, newId } from "#platform/id.ts";
 import { idTaken, voidedBefore } from "../payment/errors.ts";
@@ -39,13 +45,16 @@ export interface Recorded {
   readonly changed: ReadonlySet<string>;
 }
 
-/** The methods that request ids belong to. They are stored: they never change. */
-const methods = {
-  authorize: "AuthorizePayment",
-  capture: "CapturePayment",
-  void: "VoidPayment",
-  refund: "RefundPayment",
-} as const;
+/** The request ids of authorizations: each customer has ids of its own. */
+const authorizationKeys: KeySpace<AuthorizeInput> = {
+  method: "AuthorizePayment",
+  scope: ({ customerId }) => customerId,
+};
+
+const methods = { capture: "CapturePayment", void: "VoidPayment", refund: "RefundPayment" } as const;
+
+/** The request ids of what is done with a payment belong to it. */
+const changeKeys: KeySpace<ChangeInput> = { method: ({ kind }) => methods[kind], scope: ({ paymentId }) => paymentId };
 
 /** Writes what was asked and what was decided, for many payments in one transaction. */
 export class OperationRepository {
@@ -62,7 +71,7 @@ export class OperationRepository {
   beginAuthorizations(inputs: Submitted<AuthorizeInput>[]): Promise<(Begun | Error)[]> {
     return replayable<Submitted<AuthorizeInput>, Begun>({
       database: this.#database,
-      method: methods.authorize,
+      ...authorizationKeys,
       run: (batch) => this.#database.transaction((tx) => this.#insertPayments(tx, batch)),
       decode: decodeClaim,
     })(inputs);
@@ -72,7 +81,7 @@ export class OperationRepository {
   beginChanges(kind: Change["kind"], inputs: Submitted<ChangeInput>[]): Promise<(Begun | Error)[]> {
     return replayable<Submitted<ChangeInput>, Begun>({
       database: this.#database,
-      method: methods[kind],
+      ...changeKeys,
       run: (batch) => this.#database.transaction((tx) => this.#insertChanges(tx, kind, batch)),
       decode: decodeClaim,
     })(inputs);
@@ -116,7 +125,7 @@ export class OperationRepository {
     const operations = inputs.map(() => newId());
     const rows = inputs.map((input, index) => toInsertedAuthorization(input, operations[index] ?? ""));
     const [, added] = await Promise.all([
-      tx.query(statements.claimRequests, claims(methods.authorize, inputs, operations)),
+      tx.query(statements.claimRequests, claims(authorizationKeys, inputs, operations)),
       tx.query<statements.AddedPayment>(statements.insertPayments, [JSON.stringify(rows), this.#leaseMs]),
     ]);
     const times = new Map(added.map((row) => [encodeId(row.paymentId), row.createTime]));
@@ -133,7 +142,7 @@ export class OperationRepository {
   /** Takes back the claims of authorizations whose payment exists already; says for each payment why. */
   async #refuseExisting(tx: Transaction, inputs: readonly AuthorizeInput[]): Promise<Map<string, Error>> {
     const [, rows] = await Promise.all([
-      tx.query(statements.unclaimRequests, [methods.authorize, inputs.map((input) => input.requestId)]),
+      tx.query(statements.unclaimRequests, keysOf(authorizationKeys, inputs)),
       tx.query<PaymentRow>(statements.findPayments, [inputs.map((input) => decodeId(input.paymentId))]),
     ]);
     return new Map(
@@ -152,7 +161,7 @@ export class OperationRepository {
     const ids = inputs.map(() => newId());
     const paymentIds = [...new Set(inputs.map((input) => decodeId(input.paymentId)))];
     const [, , rows] = await Promise.all([
-      tx.query(statements.claimRequests, claims(methods[kind], inputs, ids)),
+      tx.query(statements.claimRequests, claims(changeKeys, inputs, ids)),
       kind === "void" ? tx.query(statements.forestallPayments, [paymentIds]) : undefined,
       tx.query<statements.LockedPayment>(statements.lockPayments, [paymentIds]),
     ]);
@@ -168,8 +177,7 @@ export class OperationRepository {
       JSON.stringify([...payments.values()].filter((payment) => changed.has(payment.paymentId)).map(toUpdatedPayment)),
       JSON.stringify(begun),
       this.#leaseMs,
-      methods[kind],
-      refused.map((input) => input.requestId),
+      ...keysOf(changeKeys, refused),
       paymentIds,
     ]);
     return results.map((ticket) => {
@@ -209,11 +217,18 @@ function timeOf(rows: readonly statements.LockedPayment[]): Date {
 }
 
 /** The parameters that claim the inputs' request ids, each with the operation that it began. */
-function claims(method: string, inputs: readonly Keyed[], operationIds: readonly string[]): unknown[] {
-  const rows = inputs.map(({ requestId, fingerprint }, index) => {
-    return { requestId, fingerprint, response: Buffer.from(operationIds[index] ?? "") };
+function claims<I extends Keyed>(space: KeySpace<I>, inputs: readonly I[], operationIds: readonly string[]): unknown[] {
+  const rows = inputs.map((input, index) => {
+    const { requestId, fingerprint } = input;
+    const method = keyMethod(space, input);
+    return { method, requestId, fingerprint, response: Buffer.from(operationIds[index] ?? "") };
   });
-  return [method, ...idempotencyColumns(rows)];
+  return idempotencyColumns(rows);
+}
+
+/** The two columns of the inputs' keys. */
+function keysOf<I extends Keyed>(space: KeySpace<I>, inputs: readonly I[]): [methods: string[], requestIds: string[]] {
+  return [inputs.map((input) => keyMethod(space, input)), inputs.map(({ requestId }) => requestId)];
 }
 
 /** The operation that a request id began before. */

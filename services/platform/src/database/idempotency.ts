@@ -15,8 +15,23 @@ export interface Keyed {
   readonly fingerprint: Buffer;
 }
 
+/** Whose request ids are apart from those of others. Neither the method nor what the scope is ever changes: both are stored. */
+export interface KeySpace<I> {
+  /** For example `ReserveStock`; by input when a batch mixes methods. */
+  readonly method: string | ((input: I) => string);
+  /** Who asks, as far as the request says so: the customer, the order, the payment, the location; else the actor. */
+  readonly scope: (input: I) => string;
+}
+
+/** The first column of an input's key: `CreateOrder/01J…`. */
+export function keyMethod<I>(space: KeySpace<I>, input: I): string {
+  return `${methodOf(space, input)}/${space.scope(input)}`;
+}
+
 /** One row of `idempotency_key`, to be written by the statement that has the effect. */
 export interface IdempotencyRow extends Keyed {
+  /** From {@link keyMethod}. */
+  readonly method: string;
   /** What a repetition is answered with, encoded. */
   readonly response: Uint8Array;
 }
@@ -49,21 +64,24 @@ export function fingerprint<Desc extends DescMessage>(schema: Desc, message: Mes
 }
 
 /**
- * The array parameters ($2 to $4) of an insert that writes the rows as
+ * The array parameters ($1 to $4) of an insert that writes the rows as
  * `insert into idempotency_key (method, request_id, fingerprint, response)
- *  select $1::text, * from unnest($2::text[], $3::bytea[], $4::bytea[])`; a batch of mixed methods writes its own.
+ *  select * from unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[])`.
  */
-export function idempotencyColumns(unsorted: readonly IdempotencyRow[]): [string[], Buffer[], Uint8Array[]] {
+export function idempotencyColumns(unsorted: readonly IdempotencyRow[]): [string[], string[], Buffer[], Uint8Array[]] {
   // Two batches with the same ids wait for each other's keys: in one order, or they would deadlock.
-  const rows = [...unsorted].sort((a, b) => (a.requestId < b.requestId ? -1 : 1));
-  return [rows.map((row) => row.requestId), rows.map((row) => row.fingerprint), rows.map((row) => row.response)];
+  const rows = [...unsorted].sort((a, b) => (keyOf(a.requestId, a.method) < keyOf(b.requestId, b.method) ? -1 : 1));
+  return [
+    rows.map((row) => row.method),
+    rows.map((row) => row.requestId),
+    rows.map((row) => row.fingerprint),
+    rows.map((row) => row.response),
+  ];
 }
 
 /** How {@link replayable} works on one kind of mutation. */
-export interface ReplayableOptions<I extends Keyed, O> {
+export interface ReplayableOptions<I extends Keyed, O> extends KeySpace<I> {
   readonly database: Queryable;
-  /** The first column of the key, for example `ReserveStock`; never changes. By input when a batch mixes methods. */
-  readonly method: string | ((input: I) => string);
   /** Has the effect and writes the rows of `idempotency_key` with it, without looking for them first. */
   readonly run: (inputs: I[]) => Promise<(O | Error)[]>;
   /** The reverse of what `run` wrote as `response`. */
@@ -77,7 +95,7 @@ const maxRounds = 4;
  * Makes a batch's work repeatable. It is optimistic: `run` looks for no keys. Only when a key is there already (the whole
  * batch was rolled back then) the keys are read, repetitions are answered with the first answer or refused with
  * REQUEST_ID_REUSED, and the rest is run again. Before an entry is refused, its key is looked for too: what cannot be done
- * any more may have been done before.
+ * any more may have been done before. While there are keys of the version that had no scopes, they are looked for first.
  */
 export function replayable<I extends Keyed, O>(
   options: ReplayableOptions<I, O>,
@@ -85,8 +103,9 @@ export function replayable<I extends Keyed, O>(
   return async (inputs) => {
     const outputs = new Array<O | Error>(inputs.length);
     let open = [...inputs.keys()];
+    const first = (await hasUnscoped(options, inputs)) ? 0 : 1;
     for (let round = 0; open.length > 0; round += 1) {
-      if (round > 0) open = await replay(options, { inputs, outputs, open });
+      if (round >= first) open = await replay(options, { inputs, outputs, open });
       const now = firstOfEachKey(options, inputs, open);
       const results = await runUnlessKnown(options, { batch: now.map((index) => inputs[index] as I), round });
       if (!results) continue;
@@ -127,7 +146,7 @@ function firstOfEachKey<I extends Keyed, O>(options: ReplayableOptions<I, O>, in
   return open.filter((index) => {
     const input = inputs[index] as I;
     if (input.requestId === "") return true;
-    const key = keyOf(methodOf(options, input), input.requestId);
+    const key = keyOf(keyMethod(options, input), input.requestId);
     if (seen.has(key)) return false;
     seen.add(key);
     return true;
@@ -153,22 +172,49 @@ interface KeyRow {
 /** Answers what was done before; returns what is still to be done. */
 async function replay<I extends Keyed, O>(options: ReplayableOptions<I, O>, round: Round<I, O>): Promise<number[]> {
   const inputs = round.open.map((index) => round.inputs[index] as I);
-  const methods = inputs.map((input) => methodOf(options, input));
-  const ids = inputs.map((input) => input.requestId);
+  // With a scope, and without one as the version before wrote them: whose those are is not known.
+  const methods = inputs.flatMap((input) => [keyMethod(options, input), methodOf(options, input)]);
+  const ids = inputs.flatMap(({ requestId }) => [requestId, requestId]);
   const rows = await options.database.query<KeyRow>(findKeys, [methods, ids]);
   const known = new Map(rows.map((row) => [keyOf(row.method, row.request_id), row]));
   return round.open.filter((index) => {
     const input = round.inputs[index] as I;
-    const row = known.get(keyOf(methodOf(options, input), input.requestId));
+    const method = methodOf(options, input);
+    const row =
+      known.get(keyOf(keyMethod(options, input), input.requestId)) ?? known.get(keyOf(method, input.requestId));
     if (!row) return true;
     const same = row.fingerprint.equals(input.fingerprint);
-    round.outputs[index] = same ? options.decode(row.response, input) : reused(row.method, input.requestId);
+    round.outputs[index] = same ? options.decode(row.response, input) : reused(method, input.requestId);
     return false;
   });
 }
 
-function methodOf<I extends Keyed, O>(options: ReplayableOptions<I, O>, input: I): string {
-  return typeof options.method === "string" ? options.method : options.method(input);
+const findUnscoped: SqlText = {
+  name: "idempotency_unscoped",
+  text: "select exists (select from idempotency_key where method = $1) as found",
+};
+
+/** What was found of each database's methods: a process asks once. */
+const unscoped = new WeakMap<Queryable, Map<string, boolean>>();
+
+/** Whether there were keys without a scope when the process used one of these methods for the first time. */
+async function hasUnscoped<I extends Keyed, O>(
+  options: ReplayableOptions<I, O>,
+  inputs: readonly I[],
+): Promise<boolean> {
+  const { database } = options;
+  const found = unscoped.get(database) ?? new Map<string, boolean>();
+  unscoped.set(database, found);
+  for (const method of new Set(inputs.map((input) => methodOf(options, input)))) {
+    if (found.has(method)) continue;
+    const [row] = await database.query<{ found: boolean }>(findUnscoped, [method]);
+    found.set(method, row?.found ?? false);
+  }
+  return inputs.some((input) => found.get(methodOf(options, input)));
+}
+
+function methodOf<I>({ method }: KeySpace<I>, input: I): string {
+  return typeof method === "string" ? method : method(input);
 }
 
 function keyOf(method: string, requestId: string): string {

@@ -9,6 +9,7 @@ import {
   idempotencyColumns,
   idempotencyTable,
   type Keyed,
+  keyMethod,
   purgeIdempotencyKeys,
   replayable,
 } from "#platform/database/idempotency.ts";
@@ -25,11 +26,13 @@ class First extends Migration {
 
 interface Input extends Keyed {
   readonly text: string;
+  readonly customer: string;
 }
 
-const input = (requestId: string, text = requestId): Input => ({
+const input = (requestId: string, text = requestId, customer = "one"): Input => ({
   requestId,
   text,
+  customer,
   fingerprint: fingerprint(MoneySchema, create(MoneySchema, { currency: text })),
 });
 
@@ -42,20 +45,26 @@ describe("idempotency", () => {
   });
   after(() => test[Symbol.asyncDispose]());
 
-  const run = (method: string) =>
+  const scope = ({ customer }: Input) => customer;
+  const run = (method: string, database: Queryable = test.database) =>
     replayable<Input, string>({
-      database: test.database,
+      database,
       method,
+      scope,
       decode: (response) => response.toString(),
       run: async (inputs) => {
         lists.push(inputs.map((each) => each.text));
         if (inputs.some((each) => gone.has(each.text))) return inputs.map(() => new Error("gone"));
-        const rows = inputs.map((each) => ({ ...each, response: Buffer.from(`did ${each.text}`) }));
+        const rows = inputs.map((each) => ({
+          ...each,
+          method: keyMethod({ method, scope }, each),
+          response: Buffer.from(`did ${each.text}`),
+        }));
         await test.database.query(
           `with k as (insert into idempotency_key (method, request_id, fingerprint, response)
-             select $1::text, * from unnest($2::text[], $3::bytea[], $4::bytea[]))
+             select * from unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[]))
            insert into effect (text) select * from unnest($5::text[])`,
-          [method, ...idempotencyColumns(rows), inputs.map((each) => each.text)],
+          [...idempotencyColumns(rows), inputs.map((each) => each.text)],
         );
         return inputs.map((each) => `did ${each.text}`);
       },
@@ -85,21 +94,54 @@ describe("idempotency", () => {
     const refusing = replayable<Input, string>({
       database: { query },
       method: "a",
+      scope,
       decode: String,
       run: async () => [new Error("gone")],
     });
     await refusing([input("1")]);
-    assert.equal(texts.length, 1);
-    const plan = await empty.database.query<{ "QUERY PLAN": string }>(`explain (generic_plan) ${texts[0]}`);
-    const text = plan.map((row) => row["QUERY PLAN"]).join("\n");
-    assert.match(text, /Index Scan using idempotency_key_pkey/);
-    assert.doesNotMatch(text, /Seq Scan/);
+    assert.equal(texts.length, 2);
+    for (const text of texts) {
+      const rows = await empty.database.query<{ "QUERY PLAN": string }>(`explain (generic_plan) ${text}`);
+      const plan = rows.map((row) => row["QUERY PLAN"]).join("\n");
+      assert.match(plan, /Index (Only )?Scan using idempotency_key_pkey/);
+      assert.doesNotMatch(plan, /Seq Scan/);
+    }
   });
 
   it("refuses an id that comes back with another body, alone", async () => {
     const [refused, done] = await run("a")([input("1", "other"), input("4")]);
     assert.ok(refused instanceof Error && "reasonName" in refused && refused.reasonName === "REQUEST_ID_REUSED");
     assert.equal(done, "did 4");
+  });
+
+  it("keeps the ids of one who asks apart from those of another", async () => {
+    const before = await effects();
+    const both = [input("8", "mine", "one"), input("8", "theirs", "two")];
+    assert.deepEqual(await run("f")(both), ["did mine", "did theirs"]);
+    assert.deepEqual(await run("f")(both), ["did mine", "did theirs"]);
+    assert.equal((await effects()) - before, 2);
+    const [reused] = await run("f")([input("8", "mine", "two")]);
+    assert.ok(reused instanceof Error && "metadata" in reused);
+    assert.deepEqual(reused.metadata, { request_id: "8", method: "f" });
+  });
+
+  it("takes a key of the version before, which had no scope, for that of whoever asks", async () => {
+    const { fingerprint: known } = input("9", "before");
+    await test.database.query(
+      "insert into idempotency_key (method, request_id, fingerprint, response) values ('g', '9', $1, $2)",
+      [known, Buffer.from("did it before")],
+    );
+    // As a process that has just started.
+    const begun: Queryable = { query: (sql, values) => test.database.query(sql, values) };
+    const before = await effects();
+    const [repeated, reused, fresh] = await run(
+      "g",
+      begun,
+    )([input("9", "before"), input("9", "other", "two"), input("10", "other", "two")]);
+    assert.equal(repeated, "did it before");
+    assert.ok(reused instanceof Error && "reasonName" in reused && reused.reasonName === "REQUEST_ID_REUSED");
+    assert.equal(fresh, "did other");
+    assert.equal((await effects()) - before, 1);
   });
 
   it("gives the first answer to a repetition that would be refused by now", async () => {
@@ -132,6 +174,7 @@ describe("idempotency", () => {
     const failing = replayable<Input, string>({
       database: test.database,
       method: "e",
+      scope,
       decode: String,
       run: async () => {
         throw Object.assign(new Error("gone"), { code: "57P01" });

@@ -16,6 +16,7 @@ import {
   type ShipmentRef,
   savedValues,
   saveShipments,
+  shipmentKeys,
 } from "../shipment/shipment-change.ts";
 import { type ShipmentRow, shipmentColumns, toShipment } from "../shipment/shipment-row.ts";
 import type { BookingState } from "./carrier.ts";
@@ -215,9 +216,10 @@ export class BookingRepository {
 
   #mutation(method: string, lock: typeof lockExisting, decide: (locked: Locked, input: ShipmentRequest) => Decision) {
     const { database } = this.#options;
+    const keys = shipmentKeys(method);
     return replayable<ShipmentRequest, Claim>({
       database,
-      method,
+      ...keys,
       decode: decodeRef,
       run: async (inputs) => {
         const { outputs, changes, marked } = await database.transaction(async (tx) => {
@@ -225,7 +227,7 @@ export class BookingRepository {
           const decisions = inputs.map((input) => attempt(() => decide(locate(shipments, input), input)));
           const changes = decisions.flatMap((each) => (each instanceof Error || !each.change ? [] : [each.change]));
           const outputs = decisions.map((each) => (each instanceof Error ? each : each.claim));
-          await commit(tx, { method, inputs, outputs, changes });
+          await commit(tx, { keys, inputs, outputs, changes });
           return { outputs, changes, marked };
         });
         this.#moved(changes, marked);

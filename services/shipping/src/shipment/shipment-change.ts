@@ -1,6 +1,12 @@
 import { type AuditEntry, auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
 import { writtenColumns } from "#platform/database/columns.ts";
-import { type IdempotencyRow, idempotencyColumns, type Keyed } from "#platform/database/idempotency.ts";
+import {
+  type IdempotencyRow,
+  idempotencyColumns,
+  type Keyed,
+  type KeySpace,
+  keyMethod,
+} from "#platform/database/idempotency.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
 import { decodeId } from "#platform/id.ts";
@@ -102,7 +108,7 @@ function toSavedRow(change: ShipmentChange): ChangedColumns & ChangeTerms {
 const insertKeys: SqlText = {
   name: "shipment_keys",
   text: `insert into idempotency_key (method, request_id, fingerprint, response)
-    select $1::text, * from unnest($2::text[], $3::bytea[], $4::bytea[])`,
+    select * from unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[])`,
 };
 
 /** What a mutation did to which shipment. */
@@ -111,10 +117,9 @@ export interface ShipmentRef {
 }
 
 /** The end of a mutation's transaction. */
-export interface Ending<R extends ShipmentRef> {
-  /** The mutation, as in the keys. */
-  readonly method: string;
-  readonly inputs: readonly Keyed[];
+export interface Ending<I extends Keyed, R extends ShipmentRef> {
+  readonly keys: KeySpace<I>;
+  readonly inputs: readonly I[];
   /** What each input is answered with; a refused one leaves no key. */
   readonly outputs: readonly (R | Error)[];
   readonly changes: readonly ShipmentChange[];
@@ -124,18 +129,28 @@ export interface Ending<R extends ShipmentRef> {
  * Writes changes and keys, and commits. A key holds the id of the shipment and no more: a repetition is answered with that
  * shipment as it stands then, and an address is kept in one place only.
  */
-export async function commit<R extends ShipmentRef>(tx: Transaction, ending: Ending<R>): Promise<void> {
+export async function commit<I extends Keyed, R extends ShipmentRef>(
+  tx: Transaction,
+  ending: Ending<I, R>,
+): Promise<void> {
   const keys = ending.outputs.flatMap((output, index): IdempotencyRow[] => {
     const input = ending.inputs[index];
     if (!input || output instanceof Error) return [];
-    return [{ requestId: input.requestId, fingerprint: input.fingerprint, response: Buffer.from(output.shipmentId) }];
+    const { requestId, fingerprint } = input;
+    const method = keyMethod(ending.keys, input);
+    return [{ method, requestId, fingerprint, response: Buffer.from(output.shipmentId) }];
   });
   const saved = ending.changes.length > 0 ? tx.query(saveShipments, savedValues(ending.changes)) : undefined;
-  const written = keys.length > 0 ? tx.commitWith(insertKeys, [ending.method, ...idempotencyColumns(keys)]) : undefined;
+  const written = keys.length > 0 ? tx.commitWith(insertKeys, idempotencyColumns(keys)) : undefined;
   await Promise.all([saved, written]);
 }
 
 /** The reverse of what {@link commit} wrote into a key. */
 export function decodeRef(response: Buffer): ShipmentRef {
   return { shipmentId: response.toString() };
+}
+
+/** The request ids of one mutation: what is done for an order has that order's. */
+export function shipmentKeys(method: string): KeySpace<{ readonly orderId: string }> {
+  return { method, scope: ({ orderId }) => orderId };
 }

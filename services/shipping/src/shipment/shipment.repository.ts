@@ -18,7 +18,7 @@ import {
   shipmentKey,
 } from "./shipment.ts";
 import { createdEffect, createdJoin, type Submission } from "./shipment-audit.ts";
-import { commit, decodeRef, type ShipmentRef } from "./shipment-change.ts";
+import { commit, decodeRef, type ShipmentRef, shipmentKeys } from "./shipment-change.ts";
 import { eventsColumn, type ShipmentRowWithEvents, shipmentColumns, toShipment } from "./shipment-row.ts";
 
 /** A shipment to be created. */
@@ -110,15 +110,15 @@ export class ShipmentRepository {
 
   constructor(database: Database, onMoved: OnMoved = () => undefined) {
     this.#database = database;
-    const method = "shop.shipping.v1.ShippingService/CreateShipment";
+    const keys = shipmentKeys("shop.shipping.v1.ShippingService/CreateShipment");
     this.create = replayable<NewShipment, CreatedShipment>({
       database,
-      method,
+      ...keys,
       decode: decodeRef,
       run: async (inputs) => {
         const { outputs, created } = await database.transaction(async (tx) => {
           const inserted = await insertNew(tx, inputs);
-          await commit(tx, { method, inputs, outputs: inserted.outputs, changes: [] });
+          await commit(tx, { keys, inputs, outputs: inserted.outputs, changes: [] });
           return inserted;
         });
         onMoved(created);

@@ -20,7 +20,8 @@ export declare const file_shop_type_v1_rules: GenFile;
 export declare const id: GenExtension<StringRules, boolean>;
 
 /**
- * What makes a repeated call recognizable: chosen by the caller, unique for each mutation.
+ * What makes a repeated call recognizable: chosen by the caller, unique for each mutation. Calls of one method share ids when they
+ * are for the same customer, order, payment or stock location, or come from the same user where the request names none of them.
  *
  * @generated from extension: optional bool request_id = 50002;
  */

@@ -22,7 +22,8 @@ export const id = /*@__PURE__*/
   extDesc(file_shop_type_v1_rules, 0);
 
 /**
- * What makes a repeated call recognizable: chosen by the caller, unique for each mutation.
+ * What makes a repeated call recognizable: chosen by the caller, unique for each mutation. Calls of one method share ids when they
+ * are for the same customer, order, payment or stock location, or come from the same user where the request names none of them.
  *
  * @generated from extension: optional bool request_id = 50002;
  */
