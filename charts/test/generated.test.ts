@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import fc from "fast-check";
-import type { Resource } from "./charts.ts";
+import { ofKind, type Resource } from "./charts.ts";
 import { aliases, type MeshValues, meshValues, releaseName } from "./generated-values.ts";
 import { renderLarger, renderWith } from "./larger-chart.ts";
 import { edgesIn } from "./network.ts";
@@ -65,6 +65,8 @@ describe("whatever is said", () => {
         const larger = { aliases: [...meshes.keys()], release, values };
         const resources = await renderLarger(join(folder, "larger"), larger);
         requireWhole(resources, meshes.size);
+        const queues = ofKind(resources, "ConfigMap").flatMap(({ data }) => data?.TASK_QUEUE ?? []);
+        assert.equal(new Set(queues).size, meshes.size, queues.join());
         for (const mesh of meshesIn(resources)) requireFollowing(podsOf(mesh), valuesOf(mesh, meshes));
       },
     );

@@ -14,9 +14,9 @@
     {{- toYaml .Values.global.network.dns | nindent 4 }}
   ports:
     - protocol: UDP
-      port: 53
+      port: {{ include "ordermesh.service.text" .Values.global.network.dnsPort }}
     - protocol: TCP
-      port: 53
+      port: {{ include "ordermesh.service.text" .Values.global.network.dnsPort }}
 {{- end }}
 
 {{- define "ordermesh.service.toDatabase" -}}
