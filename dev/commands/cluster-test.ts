@@ -1,6 +1,5 @@
 // `npm run cluster:test`: an empty cluster, the whole mesh, and an empty cluster again; `--help` says more.
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { buildImage } from "../../deploy/image/build.ts";
@@ -26,6 +25,7 @@ import { stopNode } from "../cluster/node.ts";
 import { readinessFor } from "../cluster/requirements.ts";
 import { StackError } from "../errors.ts";
 import { usageError } from "../terminal/usage.ts";
+import { cacheDirectory } from "../tools/config.ts";
 import { ToolError, tool } from "../tools/tool.ts";
 import type { ToolName } from "../tools/versions.ts";
 
@@ -61,6 +61,8 @@ PostgreSQL, Temporal, Jaeger and, with our own node, Elasticsearch and Filebeat 
 const say = (line: string) => console.error(`  · ${line}`);
 const image = "localhost/ordermesh:cluster-test";
 const nextImage = "localhost/ordermesh:cluster-test-next";
+/** The image waits here for its node, which may take an hour to be built: one that is interrupted leaves one archive at most. */
+const archiveFolder = join(cacheDirectory, "cluster-test");
 
 interface Wishes {
   readonly keep: boolean;
@@ -129,9 +131,9 @@ interface Images {
   readonly archive?: string;
 }
 
-async function haveImages(wishes: Wishes, folder: string): Promise<Images> {
+async function haveImages(wishes: Wishes): Promise<Images> {
   if (wishes.image && wishes.nextImage) return { image: wishes.image, nextImage: wishes.nextImage };
-  const archive = join(folder, "image.tar");
+  const archive = join(archiveFolder, "image.tar");
   const { commit } = wishes;
   const built = await buildImage({ tag: image, version: "cluster-test", commit, archive, cache: true, say });
   say(`image ${built.id.slice(0, 19)}… after ${built.seconds} s, ${built.cachedSteps} steps from the cache`);
@@ -206,16 +208,17 @@ async function main(): Promise<void> {
   if (wishes.help) return console.log(help);
   const present = await presentCluster();
   await prepare(present, wishes);
-  const folder = await mkdtemp(join(tmpdir(), "ordermesh-archive-"));
+  await rm(archiveFolder, { recursive: true, force: true });
+  await mkdir(archiveFolder, { recursive: true });
   let passed = false;
   try {
     // Before the node: its programs take longest.
-    const images = await haveImages(wishes, folder);
+    const images = await haveImages(wishes);
     const cluster = present ?? (await haveCluster(say));
     await loadImages(cluster, images);
     passed = await test(cluster, images, wishes);
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await rm(archiveFolder, { recursive: true, force: true });
     // Only what was started here is ended here, and not what somebody has to look at.
     if (!present && passed && !wishes.keep) await stopNode();
   }
