@@ -7,32 +7,34 @@ import { helm, kubernetesVersion, type Resource, resourcesIn } from "./charts.ts
 
 /** A chart of somebody else's that has ours as a part. */
 export interface LargerChart {
-  /** What ours are called there; each is a mesh. */
+  /** Which of ours; the whole mesh when left out. */
+  readonly chart?: "ordermesh" | "service";
+  /** What ours are called there, one for each time that it is a part. */
   readonly aliases: readonly string[];
   readonly release: string;
   readonly values: object;
 }
 
-/** Writes a chart into an empty folder that has ours as a part under each of the names, each with a condition. */
-async function write(folder: string, aliases: readonly string[]): Promise<void> {
+/** Writes a chart into a folder, anew, that has ours as a part under each of the names, each with a condition. */
+async function write(folder: string, { aliases, chart = "ordermesh" }: LargerChart): Promise<void> {
   await rm(folder, { recursive: true, force: true });
   await mkdir(join(folder, "charts"), { recursive: true });
-  await symlink(join(root, "charts/ordermesh"), join(folder, "charts/ordermesh"));
+  await symlink(join(root, "charts", chart), join(folder, "charts", chart));
   const dependencies = aliases.map((alias) => ({
-    name: "ordermesh",
+    name: chart,
     version: "0.1.0",
-    repository: "file://charts/ordermesh",
+    repository: "",
     condition: `${alias}.enabled`,
-    ...(alias === "ordermesh" ? {} : { alias }),
+    ...(alias === chart ? {} : { alias }),
   }));
-  const chart = { apiVersion: "v2", name: "platform", version: "1.0.0", dependencies };
-  await writeFile(join(folder, "Chart.yaml"), stringify(chart));
+  const larger = { apiVersion: "v2", name: "platform", version: "1.0.0", dependencies };
+  await writeFile(join(folder, "Chart.yaml"), stringify(larger));
 }
 
 /** Renders a release of it. @param folder is written anew @throws Error with all that Helm said */
-export async function renderLarger(folder: string, { aliases, release, values }: LargerChart): Promise<Resource[]> {
-  await write(folder, aliases);
-  return renderWith(folder, release, values);
+export async function renderLarger(folder: string, larger: LargerChart): Promise<Resource[]> {
+  await write(folder, larger);
+  return renderWith(folder, larger.release, larger.values);
 }
 
 /** Renders a release of any chart with values of any shape. @throws Error with all that Helm said */

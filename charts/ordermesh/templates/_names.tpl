@@ -4,7 +4,7 @@ pods run where and as those of orders do, unless `own`, its values, says otherwi
 */}}
 {{- define "ordermesh.job" -}}
 {{- $orders := .root.Values.orders -}}
-{{- $values := dict "program" .name "global" .root.Values.global "commonLabels" dict "commonAnnotations" dict -}}
+{{- $values := dict "global" .root.Values.global "commonLabels" dict "commonAnnotations" dict -}}
 {{- $alike := list "image" "imagePullSecrets" "user" "nodeSelector" "tolerations" "affinity" "priorityClassName" "runtimeClassName" -}}
 {{- range concat $alike (list "hostAliases" "dnsPolicy" "dnsConfig") }}{{ $_ := set $values . (index $orders .) }}{{ end -}}
 {{- range $name, $value := omit .own "image" }}{{ if $value }}{{ $_ := set $values $name $value }}{{ end }}{{ end -}}

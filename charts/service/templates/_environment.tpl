@@ -72,7 +72,7 @@
 {{- $parameters := list -}}
 {{- with $database.parameters }}{{ $parameters = append $parameters . }}{{ end -}}
 {{- if $database.caSecret }}{{ $parameters = append $parameters "sslrootcert=/etc/ordermesh/database/ca.crt" }}{{ end -}}
-{{- $name := .root.Values.database.name | default (include "ordermesh.service.program" .root) -}}
+{{- $name := .root.Values.database.name | default (include "ordermesh.service.called" .root) -}}
 {{- $at := printf "%s:%s/%s" $database.host (include "ordermesh.service.text" $database.port) $name -}}
 {{ include "ordermesh.service.fromSecret" (dict "variable" "DATABASE_USERNAME" "secret" .secret "key" "username") }}
 {{ include "ordermesh.service.fromSecret" (dict "variable" "DATABASE_PASSWORD" "secret" .secret "key" "password") }}

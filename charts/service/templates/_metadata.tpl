@@ -10,7 +10,7 @@ anew what the chart says, since things are found by it. Takes root, kind (`Label
 {{- range $source, $map := . -}}
 {{- range $key, $value := $map -}}
 {{- if hasKey $.own $key -}}
-{{- fail (printf "%s: %s cannot say %s, which the chart does" (include "ordermesh.service.program" $.root) $source $key) -}}
+{{- fail (printf "%s: %s cannot say %s, which the chart does" (include "ordermesh.service.called" $.root) $source $key) -}}
 {{- end -}}
 {{- $_ := set $joined $key $value -}}
 {{- end -}}

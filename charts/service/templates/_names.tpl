@@ -1,6 +1,14 @@
-{{/* The program of the image, which is also what the service is called. */}}
+{{/* The program of the image. */}}
 {{- define "ordermesh.service.program" -}}
 {{ .Values.program | default .Chart.Name }}
+{{- end }}
+
+{{/* What the service is called: as the chart around it calls it; if there is none, or that has no name of its own for it, by its program. */}}
+{{- define "ordermesh.service.called" -}}
+{{- $charts := splitList "/charts/" .Template.BasePath -}}
+{{- $called := last $charts | trimSuffix "/templates" -}}
+{{- if or (eq (len $charts) 1) (eq $called "service") }}{{ $called = include "ordermesh.service.program" . }}{{ end -}}
+{{ $called }}
 {{- end }}
 
 {{/*
@@ -41,12 +49,12 @@ are called there, so that two meshes of a release stay apart. Of 40 characters a
 {{- end }}
 
 {{- define "ordermesh.service.fullname" -}}
-{{ include "ordermesh.service.nameOf" (dict "root" . "service" (include "ordermesh.service.program" .)) }}
+{{ include "ordermesh.service.nameOf" (dict "root" . "service" (include "ordermesh.service.called" .)) }}
 {{- end }}
 
 {{/* The name of something that belongs to a service. Takes root, suffix and, unless it is the chart's own, service. */}}
 {{- define "ordermesh.service.named" -}}
-{{- $service := .service | default (include "ordermesh.service.program" .root) -}}
+{{- $service := .service | default (include "ordermesh.service.called" .root) -}}
 {{- $name := include "ordermesh.service.nameOf" (dict "root" .root "service" $service) -}}
 {{ include "ordermesh.service.fit" (dict "name" (printf "%s-%s" $name .suffix) "max" 63) }}
 {{- end }}
@@ -84,7 +92,7 @@ app.kubernetes.io/component: {{ .component | quote }}
 
 {{/* The same for pods of the chart's own service. Takes root and component. */}}
 {{- define "ordermesh.service.podSelector" -}}
-{{ include "ordermesh.service.selectorOf" (dict "root" .root "service" (include "ordermesh.service.program" .root) "component" .component) }}
+{{ include "ordermesh.service.selectorOf" (dict "root" .root "service" (include "ordermesh.service.called" .root) "component" .component) }}
 {{- end }}
 
 {{/* What the pods that serve are found by. */}}

@@ -42,7 +42,7 @@ imagePullSecrets:
 {{- range .own }}{{ $made = append $made (get . $.key) }}{{ end -}}
 {{- range .extra -}}
 {{- if and (hasKey . $.key) (has (get . $.key) $made) -}}
-{{- fail (printf "%s: %s cannot say %s, which the chart does" (include "ordermesh.service.program" $.root) $.name (get . $.key)) -}}
+{{- fail (printf "%s: %s cannot say %s, which the chart does" (include "ordermesh.service.called" $.root) $.name (get . $.key)) -}}
 {{- end -}}
 {{- end -}}
 {{- with concat .own .extra }}{{ toYaml . }}{{ end -}}
