@@ -25,7 +25,9 @@ describe("as a part of a larger chart", () => {
   it("the mesh is called after both, and its policies are about nothing else of the release", async () => {
     const resources = await render(["ordermesh"], { ordermesh: { enabled: true } });
     assert.deepEqual(instancesIn(resources), ["shop-ordermesh"]);
-    const { spec } = named(resources, "NetworkPolicy", "shop-ordermesh-default-deny") as { spec: { podSelector: object } };
+    const { spec } = named(resources, "NetworkPolicy", "shop-ordermesh-default-deny") as {
+      spec: { podSelector: object };
+    };
     assert.deepEqual(spec.podSelector, { matchLabels: { "app.kubernetes.io/instance": "shop-ordermesh" } });
   });
 
