@@ -15,7 +15,6 @@ const inFolder = (name: string) => fileURLToPath(new URL(name, workflows));
 export const bundleSources = {
   workflowsPath: inFolder("workflows.ts"),
   workflowInterceptorModules: [inFolder("legacy/engine/query-guard.ts"), inFolder("engine/trace-header.ts")],
-  preloadModules: [inFolder("engine/stack-traces.ts")],
 };
 
 /** Bundles the workflows now, which takes seconds. */

@@ -5,6 +5,7 @@ import type { LookActivities } from "../workflows/look-after-shipments.ts";
 import { deploymentOf } from "./deployment.ts";
 import type { TemporalConfig } from "./temporal-config.ts";
 import { traceActivity, traceSinks } from "./tracing.ts";
+import { withLeanThreads } from "./workflow-threads.ts";
 
 /** How long running tasks get at the end before they are cancelled, and before the worker is abandoned; milliseconds. */
 const shutdownGraceMs = 2_000;
@@ -29,7 +30,7 @@ export function createWorker(parts: {
 }): Promise<Worker> {
   const { connection, config, bundle, activities } = parts;
   const deployment = deploymentOf(config);
-  return Worker.create({
+  const options: WorkerOptions = {
     connection,
     namespace: config.TEMPORAL_NAMESPACE,
     taskQueue: config.TASK_QUEUE,
@@ -41,7 +42,8 @@ export function createWorker(parts: {
     maxConcurrentActivityTaskExecutions: config.MAX_ACTIVITIES,
     shutdownGraceTime: shutdownGraceMs,
     shutdownForceTime: shutdownForceMs,
-  });
+  };
+  return withLeanThreads(() => Worker.create(options));
 }
 
 /** A worker that polls while the process serves. */

@@ -25,6 +25,7 @@ import { bundleFrom } from "../../src/temporal/bundle.ts";
 import { bundleFolder } from "../../src/temporal/temporal-config.ts";
 import { workOf } from "../../src/temporal/temporal-worker.ts";
 import { traceClient } from "../../src/temporal/tracing.ts";
+import { withLeanThreads } from "../../src/temporal/workflow-threads.ts";
 import type { EpisodeOptions } from "../../src/workflows/engine/options.ts";
 import {
   customerIdsAttribute,
@@ -172,14 +173,17 @@ export async function workerFor(
     ...createActivities(clients, fastLong, createSagaMetrics(new Registry())),
     ...createLookActivities(clients, lookEveryMs),
   };
-  return Worker.create({
-    connection: environment.nativeConnection,
-    ...(environment.namespace ? { namespace: environment.namespace } : {}),
-    taskQueue,
-    ...workOf(await bundleOf(), activities),
-    stickyQueueScheduleToStartTimeout: "1s",
-    ...options,
-  });
+  const work = workOf(await bundleOf(), activities);
+  return withLeanThreads(() =>
+    Worker.create({
+      connection: environment.nativeConnection,
+      ...(environment.namespace ? { namespace: environment.namespace } : {}),
+      taskQueue,
+      ...work,
+      stickyQueueScheduleToStartTimeout: "1s",
+      ...options,
+    }),
+  );
 }
 
 let made = 0;

@@ -144,3 +144,8 @@ export async function resting(): Promise<string[][]> {
     }),
   );
 }
+
+/** Waits for ever. */
+export async function waits(): Promise<void> {
+  await new Promise(() => undefined);
+}

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import type { TestWorkflowEnvironment } from "@temporalio/testing";
 import { Worker } from "@temporalio/worker";
 import { done } from "../../src/activities/batch-call.ts";
+import { withLeanThreads } from "../../src/temporal/workflow-threads.ts";
 import { localEnvironment, taskQueue } from "../stage/harness.ts";
 import type * as workflows from "./engine-workflows.ts";
 
@@ -13,19 +14,21 @@ let running: Promise<void>;
 
 before(async () => {
   environment = await localEnvironment();
-  worker = await Worker.create({
-    connection: environment.nativeConnection,
-    taskQueue,
-    workflowsPath: fileURLToPath(new URL("./engine-workflows.ts", import.meta.url)),
-    bundlerOptions: { webpackConfigHook: (config) => ({ ...config, infrastructureLogging: { level: "error" } }) },
-    activities: {
-      double: async (numbers: number[]) => numbers.map((number) => done(2 * number)),
-      usual: () => fail("usual"),
-      stubborn: () => fail("stubborn"),
-    },
-    // Every workflow task begins with a replay.
-    maxCachedWorkflows: 0,
-  });
+  worker = await withLeanThreads(() =>
+    Worker.create({
+      connection: environment.nativeConnection,
+      taskQueue,
+      workflowsPath: fileURLToPath(new URL("./engine-workflows.ts", import.meta.url)),
+      bundlerOptions: { webpackConfigHook: (config) => ({ ...config, infrastructureLogging: { level: "error" } }) },
+      activities: {
+        double: async (numbers: number[]) => numbers.map((number) => done(2 * number)),
+        usual: () => fail("usual"),
+        stubborn: () => fail("stubborn"),
+      },
+      // Every workflow task begins with a replay.
+      maxCachedWorkflows: 0,
+    }),
+  );
   running = worker.run();
 });
 
@@ -46,6 +49,12 @@ async function fail(step: keyof typeof tries): Promise<never> {
 function execute(name: keyof typeof workflows, ...args: number[]): Promise<unknown> {
   return environment.client.workflow.execute(name, { taskQueue, workflowId: name, args });
 }
+
+test("nobody remembers where the promises of a workflow were made", async () => {
+  const handle = await environment.client.workflow.start("waits", { taskQueue, workflowId: "waits" });
+  assert.equal(await handle.query("__stack_trace"), "");
+  await handle.terminate();
+});
 
 describe("a coalescing call", () => {
   test("gathers callers at any depth of an activation", async () => {
