@@ -3,10 +3,12 @@ import { globSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import {
+  type DescExtension,
   type DescField,
   type DescFile,
   type DescMessage,
   type DescMethod,
+  getExtension,
   getOption,
   ScalarType,
 } from "@bufbuild/protobuf";
@@ -17,7 +19,7 @@ import {
   field as rulesOf,
   type StringRules,
 } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
-import { file_shop_type_v1_rules } from "#gen/shop/type/v1/rules_pb.js";
+import { characters, file_shop_type_v1_rules } from "#gen/shop/type/v1/rules_pb.js";
 import { root } from "../../../deploy/command/checkout.ts";
 import { type Service, serviceFacts, services } from "../../../services/services.ts";
 
@@ -87,10 +89,11 @@ export function textRulesOf(field: DescField): TextRules {
 }
 
 /** What the rules of ours say that a field names; they are CEL, of which two forms are used. */
-function predefinedOf({ $unknown = [] }: Partial<StringRules>): Pick<TextRules, "pattern" | "longest"> {
-  const named = file_shop_type_v1_rules.extensions.filter(
-    ({ extendee, number }) => extendee.name === "StringRules" && $unknown.some(({ no }) => no === number),
-  );
+function predefinedOf(text: Partial<StringRules>): Pick<TextRules, "pattern" | "longest"> {
+  const { $unknown = [] } = text;
+  const ours = (rule: DescExtension) => $unknown.some(({ no }) => no === rule.number);
+  if (ours(characters)) return { pattern: "", longest: getExtension(text as StringRules, characters) };
+  const named = file_shop_type_v1_rules.extensions.filter((rule) => rule.extendee.name === "StringRules" && ours(rule));
   const said = named.flatMap((rule) => getOption(rule, predefinedRules).cel.map(({ expression }) => expression)).join();
   const [, pattern = ""] = /this\.matches\('(.*?)'\)/.exec(said) ?? [];
   const [, longest = "100"] = /this\.size\(\) <= (\d+)/.exec(said) ?? [];

@@ -1,4 +1,11 @@
-import { create, createRegistry, type DescMessage, type DescService, type Message } from "@bufbuild/protobuf";
+import {
+  create,
+  createRegistry,
+  type DescField,
+  type DescMessage,
+  type DescService,
+  type Message,
+} from "@bufbuild/protobuf";
 import { pathToString } from "@bufbuild/protobuf/reflect";
 import { createValidator, type Validator } from "@bufbuild/protovalidate";
 import { Code, ConnectError, type Interceptor, type StreamRequest } from "@connectrpc/connect";
@@ -6,6 +13,7 @@ import { BadRequestSchema } from "#gen/google/rpc/error_details_pb.js";
 import { file_shop_type_v1_rules } from "#gen/shop/type/v1/rules_pb.js";
 import { isCardNumber } from "./card-numbers.ts";
 import { eachText } from "./message-texts.ts";
+import { exceededLimit } from "./text-length.ts";
 
 /** What is wrong with a field; never with its value, which may be what must not be told. */
 interface FieldViolation {
@@ -58,21 +66,36 @@ function refusal(violations: FieldViolation[]): ConnectError {
   return error;
 }
 
-function check(validator: Validator, schema: DescMessage, message: Message): void {
-  const result = validator.validate(schema, message);
-  if (result.kind === "error") throw result.error;
-  if (result.kind === "invalid") {
-    const told = result.violations.map(({ field, message: description, ruleId: reason }) => {
-      return { field: pathToString(field), description, reason };
-    });
-    throw refusal(told);
-  }
-  // After the rules, which say how long a text may be: what is looked at is bounded.
-  const wrong: FieldViolation[] = [];
-  eachText(schema, message, (text, field, path) => {
-    if (text.includes("\u0000")) wrong.push({ field: pathToString([...path]), ...unstorable });
-    else if (isCardNumber(field, text)) wrong.push({ field: pathToString([...path]), ...cardNumber });
+/** What is wrong with a message, by the rules of its proto and by those for all texts; empty when nothing is. */
+export function violationsOf(validator: Validator, schema: DescMessage, message: Message): FieldViolation[] {
+  const { violations = [], kind, error } = validator.validate(schema, message);
+  if (kind === "error") throw error;
+  const wrong = violations.map(({ field, message: description, ruleId: reason }) => {
+    return { field: pathToString(field), description, reason };
   });
+  const obeys = wrong.length === 0;
+  eachText(schema, message, (text, field, path) => {
+    // What is searched is bounded by the rules, which say how long a text may be.
+    const found = tooLong(exceededLimit(field, text)) ?? (obeys ? unfit(field, text) : undefined);
+    if (found) wrong.push({ field: pathToString([...path]), ...found });
+  });
+  return wrong;
+}
+
+function tooLong(limit: number | undefined): Omit<FieldViolation, "field"> | undefined {
+  return limit === undefined
+    ? undefined
+    : { description: `must not have more than ${limit} characters`, reason: "string.characters" };
+}
+
+/** What no rule of a proto says. */
+function unfit(field: DescField, text: string): Omit<FieldViolation, "field"> | undefined {
+  if (text.includes("\u0000")) return unstorable;
+  return isCardNumber(field, text) ? cardNumber : undefined;
+}
+
+function check(validator: Validator, schema: DescMessage, message: Message): void {
+  const wrong = violationsOf(validator, schema, message);
   if (wrong.length > 0) throw refusal(wrong);
 }
 

@@ -4,12 +4,13 @@
 
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import { file_shop_type_v1_rules } from "./rules_pb.js";
 
 /**
  * Describes the file shop/type/v1/address.proto.
  */
 export const file_shop_type_v1_address = /*@__PURE__*/
-  fileDesc("ChpzaG9wL3R5cGUvdjEvYWRkcmVzcy5wcm90bxIMc2hvcC50eXBlLnYxIqcBCgdBZGRyZXNzEh0KCXJlY2lwaWVudBgBIAEoCUIKukgHcgUQARjIARIiCgVsaW5lcxgCIAMoCUITukgQkgENCAEQAyIHcgUQARjIARIXCgRjaXR5GAMgASgJQgm6SAZyBBABGGQSHAoLcG9zdGFsX2NvZGUYBCABKAlCB7pIBHICGBQSIgoHY291bnRyeRgFIAEoCUIRukgOcgwyCl5bQS1aXXsyfSRiBnByb3RvMw", [file_buf_validate_validate]);
+  fileDesc("ChpzaG9wL3R5cGUvdjEvYWRkcmVzcy5wcm90bxIMc2hvcC50eXBlLnYxIrwBCgdBZGRyZXNzEiEKCXJlY2lwaWVudBgBIAEoCUIOukgLcgnAtRgByLUYyAESJgoFbGluZXMYAiADKAlCF7pIFJIBEQgBEAMiC3IJwLUYAci1GMgBEhsKBGNpdHkYAyABKAlCDbpICnIIwLUYAci1GGQSJQoLcG9zdGFsX2NvZGUYBCABKAlCELpIDdgBAXIIwLUYAci1GBQSIgoHY291bnRyeRgFIAEoCUIRukgOcgwyCl5bQS1aXXsyfSRiBnByb3RvMw", [file_buf_validate_validate, file_shop_type_v1_rules]);
 
 /**
  * Describes the message shop.type.v1.Address.

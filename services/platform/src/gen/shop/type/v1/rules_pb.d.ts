@@ -65,6 +65,23 @@ export declare const page_token: GenExtension<StringRules, boolean>;
 export declare const currency: GenExtension<StringRules, boolean>;
 
 /**
+ * What names something for people: it has something to see. White space, controls, what has no width, fillers and marks without a
+ * letter are nothing to see, alone or together.
+ *
+ * @generated from extension: optional bool visible = 50008;
+ */
+export declare const visible: GenExtension<StringRules, boolean>;
+
+/**
+ * How many characters a text has at most, as a person counts them: an emoji of seven code points is one, and so is a letter with its
+ * accents (the extended grapheme clusters of Unicode's annex 29). The services count them; behind that, here, stands a bound
+ * for what is sent: 32 bytes of UTF-8 for each.
+ *
+ * @generated from extension: optional int32 characters = 50009;
+ */
+export declare const characters: GenExtension<StringRules, number>;
+
+/**
  * How many entries a page has at most; 0 means the service's default.
  *
  * @generated from extension: optional bool page_size = 50001;
