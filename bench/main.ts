@@ -1,9 +1,10 @@
-// `npm run bench -- rpc|stock|orders|arrivals|overload|waiting|admission|telemetry|books`: each prints both sides and, as its last line,
+// `npm run bench -- rpc|stock|allocation|orders|arrivals|overload|waiting|admission|telemetry|books`: each prints both sides and, as its last line,
 // `ratio: <number>`.
 
 const benches: ReadonlyMap<string, string> = new Map([
   ["rpc", "unary calls per second of the gRPC face, against plain connect-node and bare grpc-js"],
   ["stock", "reservations per second on one hot SKU, coalesced against SELECT … FOR UPDATE"],
+  ["allocation", "reservations per second of articles at 1,000 locations, against 10"],
   [
     "orders",
     "orders per second from CreateOrder to confirmed, batches against batches of one, or against another commit",
@@ -28,7 +29,7 @@ if (benches.has(name)) {
     process.exitCode = 2;
   }
 } else {
-  const help = [...benches].map(([bench, about]) => `  npm run bench -- ${bench.padEnd(9)} ${about}`);
+  const help = [...benches].map(([bench, about]) => `  npm run bench -- ${bench.padEnd(10)} ${about}`);
   console.log(["Measures the product against the usual way to do the same:", ...help].join("\n"));
   process.exitCode = name === "--help" ? 0 : 2;
 }

@@ -20,25 +20,35 @@ export const maxLocations = 100;
 /** Nor in more parts. All that an order remembers of them, and an answer about many orders, has to fit in a message. */
 export const maxParts = 200;
 
-/** What a location can give: SKU to quantity. */
-type Shelf = ReadonlyMap<string, bigint>;
+/** A line with what each location has of it: no more than is wanted. Locations are their places in a sorted list of names. */
+interface Demand {
+  readonly sku: string;
+  readonly quantity: number;
+  /** By location; what has nothing is not in it. */
+  readonly available: ReadonlyMap<number, number>;
+  /** The one with most first; of two with the same the first by name. */
+  readonly locations: readonly number[];
+}
 
 /**
  * Chooses where an order's stock comes from: the fewest locations that cover it; among those the fewest parts, so that a
  * line is split only when no single one of them covers it; among those the first by name. The same input always gives the
- * same choice.
+ * same choice. What that costs is bounded by lines and levels: docs/decisions/0030-bounded-allocation.md.
  *
  * @param lines  one per SKU, see `sumLines`
- * @param levels every level of these SKUs
+ * @param levels those of these SKUs that are considered
  * @returns by SKU and location
  * @throws UNKNOWN_SKU, OUT_OF_STOCK, TOO_MANY_LOCATIONS
  */
 export function allocate(lines: readonly Line[], levels: readonly Level[]): Share[] {
-  requireStock(lines, levels);
-  const shelves = shelvesOf(lines, levels);
-  const names = [...shelves.keys()].sort();
-  const chosen = names.length <= exactUpTo ? fewest(lines, shelves, names) : greedy(lines, shelves, names);
-  const shares = sharesFrom(lines, shelves, chosen);
+  const bySku = Map.groupBy(levels, ({ sku }) => sku);
+  requireStock(lines, bySku);
+  const own = lines.flatMap(({ sku }) => (bySku.get(sku) ?? []).filter((level) => availableOf(level) > 0n));
+  const names = [...new Set(own.map(({ locationId }) => locationId))].sort();
+  const places = new Map(names.map((name, place) => [name, place]));
+  const demands = lines.map((line) => demandOf(line, bySku.get(line.sku) ?? [], places));
+  const chosen = names.length <= exactUpTo ? fewest(demands, names.length) : greedy(demands, names.length);
+  const shares = demands.flatMap((demand) => sharesFrom(demand, chosen, names));
   const locations = new Set(shares.map(({ locationId }) => locationId)).size;
   if (locations > maxLocations || shares.length > maxParts) throw tooScattered(locations, shares.length);
   return shares;
@@ -55,105 +65,119 @@ export function sameAgain(shares: readonly Share[], levels: readonly Level[]): S
   return shares.every(isThere) ? [...shares] : undefined;
 }
 
-function requireStock(lines: readonly Line[], levels: readonly Level[]): void {
+function requireStock(lines: readonly Line[], bySku: ReadonlyMap<string, readonly Level[]>): void {
   for (const line of lines) {
-    const own = levels.filter((level) => level.sku === line.sku);
-    if (own.length === 0) throw unknownSku(line.sku);
+    const own = bySku.get(line.sku);
+    if (!own) throw unknownSku(line.sku);
     const available = own.reduce((sum, level) => sum + availableOf(level), 0n);
     if (available < line.quantity) throw outOfStock(line, available);
   }
 }
 
-function shelvesOf(lines: readonly Line[], levels: readonly Level[]): Map<string, Map<string, bigint>> {
-  const wanted = new Set(lines.map((line) => line.sku));
-  const shelves = new Map<string, Map<string, bigint>>();
+function demandOf(line: Line, levels: readonly Level[], places: ReadonlyMap<string, number>): Demand {
+  const quantity = Number(line.quantity);
+  const available = new Map<number, number>();
   for (const level of levels) {
-    const available = availableOf(level);
-    if (available <= 0n || !wanted.has(level.sku)) continue;
-    const shelf = shelves.get(level.locationId) ?? new Map<string, bigint>();
-    shelf.set(level.sku, available);
-    shelves.set(level.locationId, shelf);
+    const has = availableOf(level);
+    const place = places.get(level.locationId);
+    if (has > 0n && place !== undefined) available.set(place, has < line.quantity ? Number(has) : quantity);
   }
-  return shelves;
+  const most = (place: number) => available.get(place) ?? 0;
+  const locations = [...available.keys()].sort((a, b) => most(b) - most(a) || a - b);
+  return { sku: line.sku, quantity, available, locations };
 }
 
-/** All choices of one location, then of two, and so on; the first size that covers the order decides. */
-function fewest(lines: readonly Line[], shelves: ReadonlyMap<string, Shelf>, names: string[]): string[] {
-  for (let size = 1; size <= names.length; size += 1) {
-    let best: string[] | undefined;
+/**
+ * How many parts a line comes in from the locations of which `isChosen` says so: one when any of them has all of it, else from those
+ * that have most of it. Infinity when they do not have it.
+ */
+function partsOf({ quantity, available, locations }: Demand, isChosen: (place: number) => boolean): number {
+  let open = quantity;
+  let parts = 0;
+  for (const place of locations) {
+    if (!isChosen(place)) continue;
+    parts += 1;
+    open -= available.get(place) ?? 0;
+    if (open <= 0) return parts;
+  }
+  return Number.POSITIVE_INFINITY;
+}
+
+/** All choices of so many locations as any line needs, then of one more, and so on; the first size that covers the order decides. */
+function fewest(demands: readonly Demand[], count: number): ReadonlySet<number> {
+  const least = Math.max(...demands.map((demand) => partsOf(demand, () => true)));
+  for (let size = least; size <= count; size += 1) {
+    let best = 0;
     let bestParts = Number.POSITIVE_INFINITY;
-    for (const choice of combinations(names, size)) {
-      if (!covers(lines, shelves, choice)) continue;
-      const parts = sharesFrom(lines, shelves, choice).length;
-      if (parts < bestParts) {
-        best = choice;
-        bestParts = parts;
-      }
-      if (parts === lines.length) break;
+    for (const choice of choices(count, size)) {
+      const parts = partsFrom(demands, choice, bestParts);
+      if (parts < bestParts) [best, bestParts] = [choice, parts];
+      if (parts === demands.length) break;
     }
-    if (best) return best;
+    if (best) return new Set(Array.from({ length: count }, (_, place) => place).filter((place) => best & (1 << place)));
   }
-  return names;
+  throw new Error("what there is enough of covers no order");
 }
 
-function covers(lines: readonly Line[], shelves: ReadonlyMap<string, Shelf>, choice: readonly string[]): boolean {
-  return lines.every(({ sku, quantity }) => {
-    const available = choice.reduce((sum, name) => sum + (shelves.get(name)?.get(sku) ?? 0n), 0n);
-    return available >= quantity;
-  });
+/** The parts of all lines from a choice, or at least `limit` when they are no fewer. */
+function partsFrom(demands: readonly Demand[], choice: number, limit: number): number {
+  const isChosen = (place: number) => (choice & (1 << place)) !== 0;
+  let parts = 0;
+  for (const demand of demands) {
+    parts += partsOf(demand, isChosen);
+    if (parts >= limit) return parts;
+  }
+  return parts;
 }
 
-/** Always the location that covers the most of what is still open. */
-function greedy(lines: readonly Line[], shelves: ReadonlyMap<string, Shelf>, names: string[]): string[] {
-  const open = new Map(lines.map((line) => [line.sku, line.quantity]));
-  const left = new Set(names);
-  const chosen: string[] = [];
-  while ([...open.values()].some((quantity) => quantity > 0n)) {
-    let best = "";
-    let bestCovered = 0n;
-    for (const name of left) {
-      let covered = 0n;
-      for (const [sku, quantity] of open) covered += smaller(quantity, shelves.get(name)?.get(sku) ?? 0n);
-      if (covered > bestCovered) {
-        best = name;
-        bestCovered = covered;
+/** All choices of `size` out of `count` locations, one bit for each, in the order of the locations. */
+function* choices(count: number, size: number, from = 0): Generator<number> {
+  if (size === 0) {
+    yield 0;
+    return;
+  }
+  for (let place = from; place <= count - size; place += 1) {
+    for (const rest of choices(count, size - 1, place + 1)) yield (1 << place) | rest;
+  }
+}
+
+/**
+ * Always the location that covers the most of what is still open.
+ *
+ * @throws TOO_MANY_LOCATIONS when twice as many as there may be do not cover the order
+ */
+function greedy(demands: readonly Demand[], count: number): ReadonlySet<number> {
+  const open = demands.map(({ quantity }) => quantity);
+  const covers = new Array<number>(count).fill(0);
+  for (const { available } of demands) for (const [place, has] of available) covers[place] = (covers[place] ?? 0) + has;
+  const chosen = new Set<number>();
+  while (open.some((quantity) => quantity > 0)) {
+    if (chosen.size >= 2 * maxLocations) throw tooScattered(chosen.size, chosen.size);
+    const best = covers.reduce((place, has, other) => (has > (covers[place] ?? 0) ? other : place), 0);
+    chosen.add(best);
+    for (const [index, { available }] of demands.entries()) {
+      const before = open[index] ?? 0;
+      const after = before - Math.min(before, available.get(best) ?? 0);
+      if (after === before) continue;
+      open[index] = after;
+      for (const [place, has] of available) {
+        covers[place] = (covers[place] ?? 0) - Math.min(before, has) + Math.min(after, has);
       }
     }
-    left.delete(best);
-    chosen.push(best);
-    for (const [sku, quantity] of open) open.set(sku, quantity - smaller(quantity, shelves.get(best)?.get(sku) ?? 0n));
+    covers[best] = 0;
   }
-  return chosen.sort();
+  return chosen;
 }
 
 /** A line comes whole from the first location that has all of it, else from those that have most of it. */
-function sharesFrom(lines: readonly Line[], shelves: ReadonlyMap<string, Shelf>, names: readonly string[]): Share[] {
-  return lines.flatMap(({ sku, quantity }) => {
-    const stock = names.map((locationId) => ({ locationId, available: shelves.get(locationId)?.get(sku) ?? 0n }));
-    const whole = stock.find(({ available }) => available >= quantity);
-    if (whole) return [{ sku, locationId: whole.locationId, quantity }];
-    let open = quantity;
-    const shares: Share[] = [];
-    for (const { locationId, available } of stock.sort((a, b) => (a.available > b.available ? -1 : 1))) {
-      const part = smaller(open, available);
-      if (part > 0n) shares.push({ sku, locationId, quantity: part });
-      open -= part;
-    }
-    return shares.sort((a, b) => (a.locationId < b.locationId ? -1 : 1));
-  });
-}
-
-function smaller(one: bigint, other: bigint): bigint {
-  return one < other ? one : other;
-}
-
-/** All choices of `size` names, in the order of the names. */
-function* combinations(names: readonly string[], size: number, from = 0): Generator<string[]> {
-  if (size === 0) {
-    yield [];
-    return;
+function sharesFrom(demand: Demand, chosen: ReadonlySet<number>, names: readonly string[]): Share[] {
+  let open = demand.quantity;
+  const shares: Share[] = [];
+  for (const place of demand.locations) {
+    if (!chosen.has(place) || open <= 0) continue;
+    const part = Math.min(open, demand.available.get(place) ?? 0);
+    shares.push({ sku: demand.sku, locationId: names[place] ?? "", quantity: BigInt(part) });
+    open -= part;
   }
-  for (let index = from; index <= names.length - size; index += 1) {
-    for (const rest of combinations(names, size - 1, index + 1)) yield [names[index] as string, ...rest];
-  }
+  return shares.sort((a, b) => (a.locationId < b.locationId ? -1 : 1));
 }

@@ -72,25 +72,47 @@ export const ensureLevels: SqlText = {
     order by sku, location_id on conflict do nothing`,
 };
 
-/** Locks levels, always in the order of SKU and location. $1: SKUs. */
-export const lockLevels: SqlText = {
-  name: "stock_lock_levels",
-  text: `select ${levelColumns} from stock_level
-    where sku = any($1::text[]) order by sku, location_id for update`,
-};
+/** A level that is locked. */
+export interface LockedLevel extends Level {
+  /** What was available when the levels of its SKU were looked at to choose among them; null when it is meant itself. */
+  readonly seen: bigint | null;
+}
 
 /**
- * The same for what reservations are about. $1: SKUs; $2: orders of whose parts all SKUs are meant; $3: orders of which
- * only those that expired are meant.
+ * Locks levels, always in the order of SKU and location: of some SKUs those of which most is available, and those that are meant
+ * themselves. What is only looked at is not locked.
  */
+const lock = (skus: string, meant: string) => `with near as materialized (
+    select w.sku, l.location_id, l.seen from (${skus}) as w(sku) cross join lateral (
+      select location_id, on_hand - reserved as seen from stock_level where stock_level.sku = w.sku
+      order by on_hand - reserved desc, location_id limit $2
+    ) l
+  ), meant as materialized (
+    select sku, location_id, max(seen) as seen
+    from (select * from near union all ${meant}) m group by sku, location_id order by sku, location_id
+  )
+  select l.*, m.seen from meant m cross join lateral (
+    select ${levelColumns} from stock_level
+    where stock_level.sku = m.sku and stock_level.location_id = m.location_id for update
+  ) l`;
+const given = "select sku, location_id, null::bigint from unnest($3::text[], $4::text[]) as g(sku, location_id)";
+
+/** $1: SKUs, $2: how many levels of each; $3, $4: SKUs and locations of levels that are meant. */
+export const lockLevels: SqlText = {
+  name: "stock_lock_levels",
+  text: lock("select unnest($1::text[])", given),
+};
+
+/** The same for what reservations are about. $5: orders of which all parts are meant; $6: those of which only expired ones are. */
 export const lockLevelsOfOrders: SqlText = {
   name: "stock_lock_levels_of_orders",
-  text: `select ${levelColumns} from stock_level
-    where sku = any(array(
-      select unnest($1::text[])
-      union select sku from allocation where order_id = any($2::uuid[])
-      union select sku from allocation where order_id = any($3::uuid[]) and status = 'expired'))
-    order by sku, location_id for update`,
+  text: lock(
+    `select unnest($1::text[])
+      union select sku from allocation where order_id = any($6::uuid[]) and status = 'expired'`,
+    `${given}
+      union all select sku, location_id, null from allocation where order_id = any($5::uuid[])
+      union all select sku, location_id, null from allocation where order_id = any($6::uuid[]) and status = 'expired'`,
+  ),
 };
 
 const levelDeltas = arrayColumns<LevelDelta>(

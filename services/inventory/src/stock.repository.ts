@@ -1,3 +1,4 @@
+import { InventoryErrorReason } from "#gen/shop/inventory/v1/inventory_error_reason_pb.js";
 import { auditOrigin } from "#platform/audit/audit-entry.ts";
 import { Batcher, type SubmitOptions } from "#platform/batch/batcher.ts";
 import type { Database } from "#platform/database/database.ts";
@@ -12,6 +13,7 @@ import { isUniqueViolation, sqlStateOf } from "#platform/database/sql-state.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
 import { DomainError } from "#platform/errors.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
+import { InventoryError } from "./errors.ts";
 import type { StockMetrics } from "./metrics.ts";
 import type { Adjust, Level, Reservation, StockCommand } from "./stock.ts";
 import { decodeAnswer, encodeAnswer } from "./stock-answer.ts";
@@ -22,6 +24,7 @@ import {
   ensureLevels,
   findExpired,
   findReservations,
+  type LockedLevel,
   lockLevels,
   lockLevelsOfOrders,
   lockReservations,
@@ -52,6 +55,12 @@ const stockKeys: KeySpace<StockRequest> = {
   method: ({ command }) => command.kind,
   scope: ({ command }) => scopeOf(command),
 };
+/**
+ * Of an article that lies at very many locations, so many are locked and considered, those with most of it; and so many times more
+ * when that does not do.
+ */
+const firstReach = 32;
+const furtherBy = 8;
 const unkeyed: Keyed = { requestId: "", fingerprint: Buffer.alloc(0) };
 
 /**
@@ -117,11 +126,13 @@ export class StockRepository {
   async #run(requests: StockRequest[]): Promise<Answer[]> {
     // A reservation is nearly always new: only when one was there already, it is looked for.
     let lookUp = false;
+    let reach = firstReach;
     for (let attempt = 1; ; attempt += 1) {
       try {
-        const answers = await this.#attempt(requests, lookUp);
-        if (answers) return this.#count(requests, answers);
-        lookUp = true;
+        const answers = await this.#attempt(requests, { lookUp, reach });
+        if (answers === "look up") lookUp = true;
+        else if (answers === "reach further") reach *= furtherBy;
+        else return this.#count(requests, answers);
       } catch (error) {
         const isKnown = isUniqueViolation(error, "reservation_pkey");
         if (attempt >= maxAttempts || !(isKnown || sqlStateOf(error) === "40P01")) throw error;
@@ -144,12 +155,15 @@ export class StockRepository {
     return answers;
   }
 
-  /** Undefined when a reservation that was not looked for is there. */
-  #attempt(requests: StockRequest[], lookUp: boolean): Promise<Answer[] | undefined> {
+  /** Without an answer when a reservation that was not looked for is there, or stock that was not looked at may help. */
+  #attempt(requests: StockRequest[], how: Omit<Opening, "commands">): Promise<Answer[] | "look up" | "reach further"> {
     return this.#database.transaction(async (tx) => {
-      const book = await openBook(tx, { commands: requests.map((request) => request.command), lookUp });
+      const opened = await openBook(tx, { commands: requests.map((request) => request.command), ...how });
+      const { book, partial } = opened;
       const answers = requests.map(({ command }) => applyTo(book, command));
-      if (!lookUp && (await isOneKnown(tx, requests, answers))) return undefined;
+      if (!how.lookUp && (await isOneKnown(tx, requests, answers))) return "look up";
+      if (requests.some(({ command }, index) => mayBeElsewhere(command, answers[index], partial)))
+        return "reach further";
       const keys = requests.flatMap((request, index) => keyRows(request, answers[index] as Answer));
       if (keys.length > 0 || book.reservations.length > 0) {
         const done = requests.filter((_, index) => !(answers[index] instanceof Error));
@@ -192,35 +206,74 @@ function applyTo(book: StockBook, command: StockCommand): Answer {
   }
 }
 
+/** Refusals that more locations may turn into a reservation. */
+const scarce: ReadonlySet<number> = new Set([
+  InventoryErrorReason.OUT_OF_STOCK,
+  InventoryErrorReason.TOO_MANY_LOCATIONS,
+  InventoryErrorReason.HOLD_EXPIRED,
+]);
+
+/** Whether a command was refused for want of stock, and has an article of which not every location was considered. */
+function mayBeElsewhere(command: StockCommand, answer: Answer | undefined, partial: ReadonlySet<string>): boolean {
+  if (partial.size === 0 || !(answer instanceof InventoryError) || !scarce.has(answer.reason)) return false;
+  return (
+    command.kind === "confirm" || (command.kind === "reserve" && command.lines.some(({ sku }) => partial.has(sku)))
+  );
+}
+
 interface Opening {
   readonly commands: readonly StockCommand[];
   readonly lookUp: boolean;
+  /** How many locations of an article are considered, those with most of it. */
+  readonly reach: number;
+}
+
+interface Opened {
+  readonly book: StockBook;
+  /** The articles of which locations were left out that have some. */
+  readonly partial: ReadonlySet<string>;
 }
 
 /** Locks and reads what the commands are about: reservations first, then levels, each in one order. One round trip. */
-async function openBook(tx: Transaction, { commands, lookUp }: Opening): Promise<StockBook> {
+async function openBook(tx: Transaction, { commands, lookUp, reach }: Opening): Promise<Opened> {
   const skus = new Set<string>();
   const moving: string[] = [];
   const confirming: string[] = [];
   const looked: string[] = [];
+  const adjusted: Adjust[] = [];
   for (const command of commands) {
-    if (command.kind === "adjust") skus.add(command.sku);
+    if (command.kind === "adjust") adjusted.push(command);
     else if (command.kind === "reserve") for (const line of command.lines) skus.add(line.sku);
     else (command.kind === "confirm" ? confirming : moving).push(decodeId(command.orderId));
     if (command.kind === "reserve" && lookUp) looked.push(decodeId(command.orderId));
   }
   const orders = [...moving, ...confirming, ...looked];
-  const additions = commands.filter((command): command is Adjust => command.kind === "adjust" && command.delta > 0n);
+  const additions = adjusted.filter(({ delta }) => delta > 0n);
+  const meant = [[...skus], reach, adjusted.map(({ sku }) => sku), adjusted.map(({ locationId }) => locationId)];
   const [reservations, , levels, [clock]] = await Promise.all([
     orders.length > 0 ? tx.query<ReservationRow>(lockReservations, [orders]) : [],
     additions.length > 0
       ? tx.query(ensureLevels, [additions.map(({ sku }) => sku), additions.map(({ locationId }) => locationId)])
       : [],
     moving.length + confirming.length > 0
-      ? tx.query<Level>(lockLevelsOfOrders, [[...skus], moving, confirming])
-      : tx.query<Level>(lockLevels, [[...skus]]),
+      ? tx.query<LockedLevel>(lockLevelsOfOrders, [...meant, moving, confirming])
+      : tx.query<LockedLevel>(lockLevels, meant),
     tx.query<{ now: Date }>(readClock),
   ]);
   if (!clock) throw new Error("the database did not say what time it is");
-  return new StockBook({ levels, reservations: reservations.map(toReservation) }, clock.now);
+  const book = new StockBook({ levels, reservations: reservations.map(toReservation) }, clock.now);
+  return { book, partial: partialOf(levels, reach) };
+}
+
+function partialOf(levels: readonly LockedLevel[], reach: number): Set<string> {
+  if (levels.length < reach) return new Set();
+  const seen = Map.groupBy(
+    levels.filter((level) => level.seen !== null),
+    ({ sku }) => sku,
+  );
+  return new Set(
+    [...seen]
+      .filter(([, own]) => own.length >= reach && own.every((level) => Number(level.seen) > 0))
+      .map(([sku]) => sku),
+  );
 }

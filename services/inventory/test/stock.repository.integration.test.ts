@@ -243,6 +243,46 @@ describe("stock repository", () => {
       await assert.rejects(database.query(sql), { code: "42501" });
     }
   });
+
+  it("locks the locations that have most of an article, and leaves the others to others", async () => {
+    await shop.deliver("a", ...Array.from({ length: 40 }, (_, index) => `l${index}:${100 - index}`));
+    const other = await database.pool.connect();
+    try {
+      await other.query("begin");
+      await other.query("select from stock_level where sku = 'a' and location_id = 'l39' for update");
+      assert.equal(show(await shop.reserve("a:3")), "a@l0:3 held");
+    } finally {
+      await other.query("rollback");
+      other.release();
+    }
+  });
+
+  it("goes further when those that have most of an article are not enough, before it refuses", async () => {
+    await shop.deliver("a", ...Array.from({ length: 300 }, (_, index) => `l${index}:1`));
+    assert.equal((await shop.reserve("a:90")).allocations.length, 90);
+    const orders = Array.from({ length: 210 }, () => shop.reserve("a:1"));
+    assert.equal(new Set((await Promise.all(orders)).map(({ allocations }) => allocations[0]?.locationId)).size, 210);
+    await assert.rejects(shop.reserve("a:1"), {
+      reasonName: "OUT_OF_STOCK",
+      metadata: { sku: "a", requested: "1", available: "0" },
+    });
+    await shop.deliver("a", "l7:1", "l8:1");
+    await assert.rejects(shop.reserve("a:3"), {
+      reasonName: "OUT_OF_STOCK",
+      metadata: { sku: "a", requested: "3", available: "2" },
+    });
+    await requireExplained(database);
+  });
+
+  it("confirms a hold that expired from where it was, however little that location has beside others", async () => {
+    await shop.deliver("a", "small:2");
+    const { orderId } = await shop.reserve("a:2");
+    await pass(database, 16 * minute);
+    await shop.stock.expire();
+    await shop.deliver("a", ...Array.from({ length: 40 }, (_, index) => `l${index}:100`));
+    assert.equal(show(await shop.do({ kind: "confirm", orderId })), "a@small:2 confirmed");
+    await requireExplained(database);
+  });
 });
 
 /**
