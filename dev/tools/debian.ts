@@ -1,5 +1,5 @@
-import { chmod, copyFile, glob, readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { chmod, copyFile, glob, readdir, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { run } from "../../deploy/command/run.ts";
 import type { Recipe } from "./recipe.ts";
 import type { ToolName } from "./versions.ts";
@@ -12,6 +12,8 @@ export interface DebianProgram {
   readonly program?: string;
   /** Where it lies in the package, as a pattern; `usr/bin` when left out. */
   readonly folder?: string;
+  /** Packages of libraries that it needs and a machine may lack. */
+  readonly libraries?: readonly string[];
   /** Where its authors offer it to everybody else. */
   readonly home: string;
 }
@@ -21,7 +23,7 @@ export interface DebianProgram {
  * For programs that need nothing of their package but themselves.
  */
 export function debianPackage(wanted: DebianProgram): Recipe {
-  const { name, program = name, folder = "usr/bin", home } = wanted;
+  const { name, program = name, folder = "usr/bin", libraries = [], home } = wanted;
   return {
     says: "unpacking the distribution's package",
     usually: "5 seconds",
@@ -33,17 +35,38 @@ export function debianPackage(wanted: DebianProgram): Recipe {
       return undefined;
     },
     async run({ workshop, result }) {
-      await run("apt-get", ["download", wanted.package], { cwd: workshop, timeoutMs: 5 * 60_000 });
-      const file = (await readdir(workshop)).find((entry) => entry.endsWith(".deb"));
-      if (!file) throw new Error(`apt-get left no package ${wanted.package}`);
-      await run("dpkg", ["-x", file, "unpacked"], { cwd: workshop, timeoutMs: 60_000 });
+      const packages = [wanted.package, ...libraries];
+      await run("apt-get", ["download", ...packages], { cwd: workshop, timeoutMs: 5 * 60_000 });
+      const files = (await readdir(workshop)).filter((entry) => entry.endsWith(".deb"));
+      if (files.length < packages.length) throw new Error(`apt-get left no package ${packages.join(", ")}`);
+      for (const file of files) await run("dpkg", ["-x", file, "unpacked"], { cwd: workshop, timeoutMs: 60_000 });
+      const own = libraries.length > 0 ? `${name}.program` : name;
       for await (const found of glob(join("unpacked", folder, program), { cwd: workshop })) {
-        await copyFile(join(workshop, found), join(result, name));
-        await chmod(join(result, name), 0o755);
+        await copyFile(join(workshop, found), join(result, own));
+        await chmod(join(result, own), 0o755);
       }
+      if (libraries.length > 0) await addLibraries({ workshop, result, name });
     },
   };
 }
+
+/** Puts a script in the program's place, which has it find the libraries beside it. */
+async function addLibraries({ workshop, result, name }: { workshop: string; result: string; name: string }): Promise<void> {
+  for await (const found of glob("unpacked/usr/lib/*/*.so*", { cwd: workshop })) {
+    await copyFile(join(workshop, found), join(result, basename(found)));
+  }
+  const script = `#!/bin/sh\nhere=$(dirname "$(readlink -f "$0")")\nLD_LIBRARY_PATH="$here" exec "$here/${name}.program" "$@"\n`;
+  await writeFile(join(result, name), script, { mode: 0o755 });
+}
+
+/** PostgreSQL's pooler, with what it needs to look up names and to wait for many connections. */
+export const poolerRecipe = debianPackage({
+  name: "pgbouncer",
+  package: "pgbouncer",
+  folder: "usr/sbin",
+  libraries: ["libc-ares2", "libevent-2.1-7"],
+  home: "https://www.pgbouncer.org",
+});
 
 /** Shows a process another time; with threads, as Node.js and its addons have them. */
 export const clockRecipe = debianPackage({

@@ -2,7 +2,7 @@ import { copyFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "../../deploy/command/run.ts";
 import { buildEnvironment } from "./config.ts";
-import { clockRecipe, prometheusRecipes } from "./debian.ts";
+import { clockRecipe, poolerRecipe, prometheusRecipes } from "./debian.ts";
 import { elasticsearchRecipes } from "./elasticsearch.ts";
 import { goSource } from "./go-source.ts";
 import type { Recipe } from "./recipe.ts";
@@ -77,6 +77,7 @@ export const recipes: Readonly<Record<ToolName, readonly Recipe[]>> = {
     }),
   ],
   libfaketime: [clockRecipe],
+  pgbouncer: [poolerRecipe],
   ...chartRecipes(),
   ...deployRecipes(),
 };

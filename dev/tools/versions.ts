@@ -43,6 +43,8 @@ export const versions = {
   registry: "v0.20.3",
   /** github.com/Shopify/toxiproxy/v2: delays and cuts connections. */
   toxiproxy: "v2.5.0",
+  /** Hands out connections of PostgreSQL by transaction. */
+  pgbouncer: "distribution",
   /** A library, loaded before libc, that shows a process another time of the day. */
   libfaketime: "distribution",
   /** go.starlark.net: executes the Tiltfile in its test. */
@@ -87,6 +89,7 @@ export const testTools = [
   "starlark",
   "toxiproxy",
   "libfaketime",
+  "pgbouncer",
 ] as const satisfies readonly ToolName[];
 
 /** What a program on PATH is called when it has not the tool's name. */

@@ -77,6 +77,7 @@ export async function buildPayments(context: PaymentsContext): Promise<ServicePa
   const { config, database, logger, registry } = context;
   const gateway = await SimulatorGateway.open({
     url: config.SIMULATOR_DATABASE_URL ?? config.DATABASE_URL,
+    pooled: config.DATABASE_POOLED,
     poolMax: config.SIMULATOR_POOL_MAX,
     log: logger,
     slowMs: config.SIMULATOR_SLOW_MS,

@@ -97,6 +97,13 @@ export const platformConfig = {
 export const databaseConfig = {
   /** The runtime role, which may not change the schema. */
   DATABASE_URL: z.url(),
+  /**
+   * A pooler between the service and its database that hands out connections by transaction, such as PgBouncer: `true` leaves out what
+   * belongs to a session. The role then has to bring its time-outs.
+   */
+  DATABASE_POOLED: z.stringbool().default(false),
+  /** The runtime role at the server itself, for what needs a session behind a pooler: listening, in orders. */
+  DATABASE_DIRECT_URL: z.url().optional(),
   DATABASE_POOL_MAX: z.coerce.number().int().min(1).default(10),
   /** The owner's role; only `migrate` needs it. */
   DATABASE_MIGRATION_URL: z.url().optional(),

@@ -104,6 +104,7 @@ export async function buildShipping(context: ShippingContext): Promise<ServicePa
 function openOutsideWorld({ config, logger }: ShippingContext): Promise<OutsideWorld> {
   return OutsideWorld.open({
     databaseUrl: config.SIMULATOR_DATABASE_URL ?? config.DATABASE_URL,
+    pooled: config.DATABASE_POOLED,
     poolMax: config.SIMULATOR_POOL_MAX,
     packingMs: config.PACKING_MS,
     packingSpreadMs: config.PACKING_SPREAD_MS,

@@ -4,13 +4,18 @@ import type { Logger } from "#platform/log/logger.ts";
 import { poolConnections, poolMax, poolWaiting } from "#platform/metrics/process-metrics.ts";
 import { Listener } from "./listener.ts";
 import { noteStatement } from "./observe.ts";
+import { PoolerError, sessionEnds } from "./session.ts";
 import type { SqlText } from "./sql-text.ts";
-import { databaseName, inTransaction, type Queryable, runStatement, type Transaction } from "./transaction.ts";
+import { databaseName, forgetStatements, inTransaction, type Queryable, runStatement, type Transaction } from "./transaction.ts";
 import { Connections, requireWritable } from "./writable.ts";
 
 /** How a process connects. Times are milliseconds. */
 export interface DatabaseOptions {
   readonly url: string;
+  /** Whether a pooler hands out connections by transaction: no prepared statements then, and no settings of a session. Default false. */
+  readonly pooled?: boolean;
+  /** Where it is listened; default `url`. */
+  readonly directUrl?: string | undefined;
   /** Shown in `pg_stat_activity`. */
   readonly name: string;
   readonly entities: EntitySchema[];
@@ -69,6 +74,7 @@ export class Database implements Queryable {
     this.pool = pool;
     this.#options = options;
     this.#connections = new Connections(pool);
+    if (options.pooled) forgetStatements(pool);
     this.#unmeasured = measurePool(pool, options.poolMax ?? defaultPoolMax);
   }
 
@@ -112,8 +118,10 @@ export class Database implements Queryable {
    * reconnect: something may have been missed. The returned function ends it.
    */
   async listen(channel: string, onPayload: (payload: string) => void): Promise<() => Promise<void>> {
+    const { url, directUrl = url, pooled } = this.#options;
+    if (pooled && directUrl === url) throw new PoolerError(`to hear of ${channel}, set DATABASE_DIRECT_URL to the server itself`);
     const listener = new Listener({
-      connectionString: this.#options.url,
+      connectionString: directUrl,
       channel,
       onPayload,
       onFailure: (error) => this.#options.log?.warn("a listening connection failed", { channel, err: error }),
@@ -147,16 +155,19 @@ export class Database implements Queryable {
 
 /** Every wait has an end, at the server and, should it not answer at all, here. */
 function connectionOptions(options: DatabaseOptions): pg.PoolConfig {
-  const statementTimeout = options.statementTimeoutMs ?? 5_000;
+  const statementTimeout = options.statementTimeoutMs ?? sessionEnds.statement_timeout;
+  const ends = {
+    statement_timeout: statementTimeout,
+    lock_timeout: options.lockTimeoutMs ?? sessionEnds.lock_timeout,
+    idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs ?? sessionEnds.idle_in_transaction_session_timeout,
+  };
   return {
     connectionString: options.url,
     application_name: options.name,
     pipeline: true,
     keepAlive: true,
     connectionTimeoutMillis: options.connectTimeoutMs ?? 3_000,
-    statement_timeout: statementTimeout,
     query_timeout: statementTimeout + 2_000,
-    lock_timeout: options.lockTimeoutMs ?? 2_000,
-    idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs ?? 10_000,
+    ...(options.pooled ? {} : ends),
   };
 }

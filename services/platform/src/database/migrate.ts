@@ -3,6 +3,7 @@ import type { MigrationObject } from "@mikro-orm/core";
 import { Migrator } from "@mikro-orm/migrations";
 import { MikroORM } from "@mikro-orm/postgresql";
 import pg from "pg";
+import { refuseMigration, requireOwnSession } from "./session.ts";
 import type { Queryable } from "./transaction.ts";
 
 /** A service's migrations, oldest first; names never change. */
@@ -78,9 +79,11 @@ async function withMigrator(
   const client = new pg.Client({
     connectionString: options.url,
     connectionTimeoutMillis: 5_000,
+    lock_timeout: lockWaitMs,
   });
-  await client.connect();
+  await client.connect().catch(refuseMigration);
   try {
+    await requireOwnSession(client, lockWaitMs);
     await lock(client);
     const orm = await MikroORM.init({
       clientUrl: options.url,

@@ -21,11 +21,20 @@ export interface Transaction extends Queryable {
   ): Promise<R[]>;
 }
 
+/** Those behind which there is another server connection in each transaction. */
+const forgetful = new WeakSet<object>();
+
+/** Prepares no statement on the connections of a pool: the next transaction may be on a connection that does not know it. */
+export function forgetStatements(pool: pg.Pool): void {
+  forgetful.add(pool);
+  pool.on("connect", (client) => void forgetful.add(client));
+}
+
 /** A statement as pg takes it: one with a name is prepared. */
-function queryOf(sql: SqlText | string): { text: string; name?: string } {
+function queryOf(client: object, sql: SqlText | string): { text: string; name?: string } {
   if (typeof sql === "string") return { text: sql };
   const { name, text, prepared = true } = sql;
-  return prepared ? { name, text } : { text };
+  return prepared && !forgetful.has(client) ? { name, text } : { text };
 }
 
 /** Runs one statement on a client or pool. */
@@ -35,7 +44,7 @@ export async function runStatement<R extends object>(
   values: readonly unknown[] = [],
 ): Promise<R[]> {
   const result = await observed(client, sql, () =>
-    client.query<R>({ ...queryOf(sql), values: values as unknown[], types: rowTypes }),
+    client.query<R>({ ...queryOf(client, sql), values: values as unknown[], types: rowTypes }),
   );
   return result.rows;
 }

@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import { ConfigError } from "#platform/config.ts";
+import { PoolerError } from "#platform/database/session.ts";
 import { toggleDebugOn } from "#platform/log/log-level.ts";
 import { LogOutput } from "#platform/log/log-output.ts";
 import { describe, type Logger } from "#platform/log/logger.ts";
@@ -13,7 +14,7 @@ export type { ServiceContext, ServiceDefinition, ServiceParts } from "./service-
 
 /** Says what went wrong and ends the process. */
 function fail(name: string, error: unknown): never {
-  const clear = error instanceof ConfigError || error instanceof StartError;
+  const clear = error instanceof ConfigError || error instanceof StartError || error instanceof PoolerError;
   const text =
     error instanceof Error && !clear ? describe(error) : error instanceof Error ? error.message : String(error);
   process.stderr.write(`${name}: ${text}\n`);

@@ -2,6 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { Code } from "@connectrpc/connect";
 import type { DatabaseConfig } from "#platform/config.ts";
 import type { Database } from "#platform/database/database.ts";
+import { poolerRefusal, requireEnds } from "#platform/database/session.ts";
 import { toConnectError } from "#platform/errors.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import type { ServiceDefinition } from "./service-definition.ts";
@@ -21,6 +22,8 @@ async function waitFor(database: Database, logger: Logger): Promise<void> {
     try {
       return await database.ping();
     } catch (error) {
+      const refusal = poolerRefusal(error);
+      if (refusal) throw refusal;
       const away = toConnectError(error).code === Code.Unavailable;
       if (!away || Date.now() >= end)
         throw new StartError(`the database cannot be used: ${messageOf(error)}`, { cause: error });
@@ -49,9 +52,11 @@ export async function openDatabase(
   ]);
   const { entities, migrations } = definition.database;
   const options = { url: config.DATABASE_URL, name: definition.name, entities, log: logger };
-  const database = await Database.open({ ...options, poolMax: config.DATABASE_POOL_MAX ?? 10 });
+  const { DATABASE_POOLED: pooled = false, DATABASE_DIRECT_URL: directUrl, DATABASE_POOL_MAX: poolMax = 10 } = config;
+  const database = await Database.open({ ...options, poolMax, pooled, directUrl });
   try {
     await waitFor(database, logger);
+    await requireEnds(database, pooled);
     await requireMigrated(database, migrations);
     return database;
   } catch (error) {

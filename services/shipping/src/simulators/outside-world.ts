@@ -10,6 +10,8 @@ import { WarehouseSimulator } from "./warehouse-simulator.ts";
 export interface OutsideWorldOptions {
   /** The database in whose schema `simulator` carrier and warehouse remember what they did. */
   readonly databaseUrl: string;
+  /** As in `DatabaseOptions`. */
+  readonly pooled?: boolean;
   /** How many connections they may have. */
   readonly poolMax: number;
   /** In which time a shipment is packed. */
@@ -44,11 +46,12 @@ export class OutsideWorld {
   }
 
   static async open(options: OutsideWorldOptions): Promise<OutsideWorld> {
-    const { databaseUrl, poolMax, log } = options;
+    const { databaseUrl, pooled = false, poolMax, log } = options;
     const store = await Database.open({
       url: databaseUrl,
       name: "shipping-simulator",
       entities: [],
+      pooled,
       poolMax,
       log,
     });

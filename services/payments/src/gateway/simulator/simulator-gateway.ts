@@ -26,6 +26,8 @@ export interface SimulatorSettings {
 export interface SimulatorOptions extends SimulatorSettings {
   /** The database that it remembers in what it did. */
   readonly url: string;
+  /** As in `DatabaseOptions`. */
+  readonly pooled?: boolean;
   readonly poolMax: number;
   readonly log: Pick<Logger, "warn">;
 }
@@ -44,8 +46,8 @@ export class SimulatorGateway implements Gateway {
   readonly #failures = new Map<string, number>();
 
   /** Opens it with connections of its own. */
-  static async open({ url, poolMax, log, ...settings }: SimulatorOptions): Promise<SimulatorGateway> {
-    const database = await Database.open({ url, name: "payments-simulator", entities: [], poolMax, log });
+  static async open({ url, pooled = false, poolMax, log, ...settings }: SimulatorOptions): Promise<SimulatorGateway> {
+    const database = await Database.open({ url, name: "payments-simulator", entities: [], pooled, poolMax, log });
     return new SimulatorGateway(database, settings);
   }
 
