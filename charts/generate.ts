@@ -17,7 +17,14 @@ const begin = "<!-- values -->";
 const end = "<!-- end of values -->";
 
 /** What the chart sets from values of its own, and secrets, which never are in a ConfigMap. */
-const ownVariables = new Set(["DATABASE_URL", "DATABASE_MIGRATION_URL", "DATABASE_DIRECT_URL", "PAGE_TOKEN_SECRET", "GRPC_PORT", "HTTP_PORT"]);
+const ownVariables = new Set([
+  "DATABASE_URL",
+  "DATABASE_MIGRATION_URL",
+  "DATABASE_DIRECT_URL",
+  "PAGE_TOKEN_SECRET",
+  "GRPC_PORT",
+  "HTTP_PORT",
+]);
 
 function namesIn(...shapes: readonly object[]): string[] {
   const names = shapes.flatMap((shape) => Object.keys(shape));

@@ -51,7 +51,15 @@ export function debianPackage(wanted: DebianProgram): Recipe {
 }
 
 /** Puts a script in the program's place, which has it find the libraries beside it. */
-async function addLibraries({ workshop, result, name }: { workshop: string; result: string; name: string }): Promise<void> {
+async function addLibraries({
+  workshop,
+  result,
+  name,
+}: {
+  workshop: string;
+  result: string;
+  name: string;
+}): Promise<void> {
   for await (const found of glob("unpacked/usr/lib/*/*.so*", { cwd: workshop })) {
     await copyFile(join(workshop, found), join(result, basename(found)));
   }

@@ -37,7 +37,9 @@ auth_type = plain\nauth_file = ${join(folder, "users")}\npool_mode = transaction
   await writeFile(join(folder, "settings"), settings, { mode: 0o644 });
   // It refuses to run as root.
   const as = process.getuid?.() === 0 ? ["-u", "nobody"] : [];
-  const child = spawn(await tool("pgbouncer"), [...as, join(folder, "settings")], { stdio: ["ignore", "ignore", "pipe"] });
+  const child = spawn(await tool("pgbouncer"), [...as, join(folder, "settings")], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
   const said: string[] = [];
   createInterface(child.stderr).on("line", (line) => said.push(line));
   await until(() => said.some((line) => line.includes("process up")), `PgBouncer is up: ${said.join("\n")}`);
@@ -115,7 +117,10 @@ describe("behind a pooler by transaction", () => {
   async function bringTimeOuts(database: TestDatabase, role: string): Promise<void> {
     const client = new pg.Client({ connectionString: database.adminUrl });
     await client.connect();
-    for (const [name, ms] of Object.entries(ends)) await client.query(`alter role ${role} in database "${new URL(database.url).pathname.slice(1)}" set ${name} = ${ms}`);
+    for (const [name, ms] of Object.entries(ends))
+      await client.query(
+        `alter role ${role} in database "${new URL(database.url).pathname.slice(1)}" set ${name} = ${ms}`,
+      );
     await client.end();
   }
   const ends = { statement_timeout: 5_000, lock_timeout: 2_000, idle_in_transaction_session_timeout: 10_000 };
@@ -124,17 +129,23 @@ describe("behind a pooler by transaction", () => {
     await using strict = await startPooler([inventory, orders]);
     const DATABASE_URL = strict.through(inventory.url);
     const refused = await lastWords(run("inventory", { DATABASE_URL }));
-    assert.match(refused, /^inventory: the database is behind a pooler that keeps no sessions: set DATABASE_POOLED=true.*\n$/);
-    const migrating = run("inventory", { DATABASE_MIGRATION_URL: strict.through(inventory.ownerUrl) }, ["migrate", "up"]);
+    assert.match(
+      refused,
+      /^inventory: the database is behind a pooler that keeps no sessions: set DATABASE_POOLED=true.*\n$/,
+    );
+    const migrating = run("inventory", { DATABASE_MIGRATION_URL: strict.through(inventory.ownerUrl) }, [
+      "migrate",
+      "up",
+    ]);
     const direct = /^inventory: migrations need a session: let DATABASE_MIGRATION_URL lead to the server itself.*\n$/;
     assert.match(await lastWords(migrating), direct);
     const endless = await lastWords(run("inventory", { DATABASE_URL, DATABASE_POOLED: "true" }));
-    assert.match(endless, /^inventory: behind a pooler the role has to bring its time-outs: alter role inventory set .*\n$/);
-
-    await using lax = await startPooler(
-      [inventory],
-      `ignore_startup_parameters = ${Object.keys(ends).join(",")}`,
+    assert.match(
+      endless,
+      /^inventory: behind a pooler the role has to bring its time-outs: alter role inventory set .*\n$/,
     );
+
+    await using lax = await startPooler([inventory], `ignore_startup_parameters = ${Object.keys(ends).join(",")}`);
     const silent = await lastWords(run("inventory", { DATABASE_URL: lax.through(inventory.url) }));
     assert.match(silent, /^inventory: .* set DATABASE_POOLED=true.* \(it leaves out .*statement_timeout.*\)\n$/);
     const owner = { DATABASE_MIGRATION_URL: lax.through(inventory.ownerUrl) };
@@ -175,7 +186,8 @@ describe("behind a pooler by transaction", () => {
     const given = { DATABASE_URL: pooler.through(orders.url), DATABASE_POOLED: "true" };
     assert.match(await lastWords(run("orders", given)), /^orders: .*set DATABASE_DIRECT_URL to the server itself\n$/);
     const address = await served(run("orders", { ...given, DATABASE_DIRECT_URL: orders.url }));
-    const heard = "select count(*)::int as listening from pg_stat_activity where query ilike 'listen%' and datname = current_database()";
+    const heard =
+      "select count(*)::int as listening from pg_stat_activity where query ilike 'listen%' and datname = current_database()";
     const [row] = await orders.database.query<{ listening: number }>(heard);
     assert.equal(row?.listening, 1);
     await until(async () => (await fetch(`${address}/readyz`)).status === 200, "orders is ready");

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { platformConfig } from "#platform/config.ts";
+import { databaseUrl, platformConfig } from "#platform/config.ts";
 import { type DatabaseService, databaseServices } from "../../services.ts";
 
 /** The variable with the connection to a service's database. */
@@ -12,7 +12,7 @@ export function databaseVariable(service: DatabaseService): DatabaseVariable {
 
 /** A connection to each database as a role that may read what is compared, and nothing else. */
 const databaseUrls = Object.fromEntries(
-  databaseServices.map((service) => [databaseVariable(service), z.url()]),
+  databaseServices.map((service) => [databaseVariable(service), databaseUrl]),
 ) as Readonly<Record<DatabaseVariable, z.ZodURL>>;
 
 /** What the books read from their environment. Nobody calls them, so of the platform's they have the log's alone. */

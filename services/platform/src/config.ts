@@ -93,20 +93,40 @@ export const platformConfig = {
   PAGE_TOKEN_SECRET: z.string().min(32),
 };
 
+/** Whether what a URL says of user and password can be read: each `%` stands before two hexadecimal digits. */
+function isReadable(url: string): boolean {
+  try {
+    const { username, password } = new URL(url);
+    decodeURIComponent(username + password);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** How a database is reached: `postgres://role:password@host:5432/database`. The host may be `[::1]`; `sslmode` is said in operations. */
+export const databaseUrl = z
+  .url({
+    protocol: /^postgres(ql)?$/,
+    error:
+      "is not postgres://role:password@host:port/database; in the password write @ as %40, / as %2F, : as %3A, % as %25",
+  })
+  .refine(isReadable, "has a % that stands for nothing; in the password write it as %25");
+
 /** What a service with a database reads besides. */
 export const databaseConfig = {
   /** The runtime role, which may not change the schema. */
-  DATABASE_URL: z.url(),
+  DATABASE_URL: databaseUrl,
   /**
    * A pooler between the service and its database that hands out connections by transaction, such as PgBouncer: `true` leaves out what
    * belongs to a session. The role then has to bring its time-outs.
    */
   DATABASE_POOLED: z.stringbool().default(false),
   /** The runtime role at the server itself, for what needs a session behind a pooler: listening, in orders. */
-  DATABASE_DIRECT_URL: z.url().optional(),
+  DATABASE_DIRECT_URL: databaseUrl.optional(),
   DATABASE_POOL_MAX: z.coerce.number().int().min(1).default(10),
   /** The owner's role; only `migrate` needs it. */
-  DATABASE_MIGRATION_URL: z.url().optional(),
+  DATABASE_MIGRATION_URL: databaseUrl.optional(),
   /** How long request ids are remembered, at least. A step that is parked for longer may have its effect twice. */
   REQUEST_ID_RETENTION_MS: milliseconds.min(1).default(30 * 24 * 3_600_000),
 };

@@ -6,7 +6,14 @@ import { Listener } from "./listener.ts";
 import { noteStatement } from "./observe.ts";
 import { PoolerError, sessionEnds } from "./session.ts";
 import type { SqlText } from "./sql-text.ts";
-import { databaseName, forgetStatements, inTransaction, type Queryable, runStatement, type Transaction } from "./transaction.ts";
+import {
+  databaseName,
+  forgetStatements,
+  inTransaction,
+  type Queryable,
+  runStatement,
+  type Transaction,
+} from "./transaction.ts";
 import { Connections, requireWritable } from "./writable.ts";
 
 /** How a process connects. Times are milliseconds. */
@@ -119,7 +126,8 @@ export class Database implements Queryable {
    */
   async listen(channel: string, onPayload: (payload: string) => void): Promise<() => Promise<void>> {
     const { url, directUrl = url, pooled } = this.#options;
-    if (pooled && directUrl === url) throw new PoolerError(`to hear of ${channel}, set DATABASE_DIRECT_URL to the server itself`);
+    if (pooled && directUrl === url)
+      throw new PoolerError(`to hear of ${channel}, set DATABASE_DIRECT_URL to the server itself`);
     const listener = new Listener({
       connectionString: directUrl,
       channel,
@@ -159,7 +167,8 @@ function connectionOptions(options: DatabaseOptions): pg.PoolConfig {
   const ends = {
     statement_timeout: statementTimeout,
     lock_timeout: options.lockTimeoutMs ?? sessionEnds.lock_timeout,
-    idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs ?? sessionEnds.idle_in_transaction_session_timeout,
+    idle_in_transaction_session_timeout:
+      options.idleInTransactionTimeoutMs ?? sessionEnds.idle_in_transaction_session_timeout,
   };
   return {
     connectionString: options.url,

@@ -131,7 +131,7 @@ async function lock(client: pg.Client): Promise<void> {
 
 /** The owner is called after the service. */
 function serviceOf({ url }: MigrateOptions): string {
-  return new URL(url).username.replace(/_owner$/, "");
+  return decodeURIComponent(new URL(url).username).replace(/_owner$/, "");
 }
 
 /** The runtime role reads the list at start, to refuse a schema that is too old. */

@@ -67,8 +67,8 @@ async function createRole(client: pg.Client, role: string, password: string): Pr
 
 function connectionUrl(adminUrl: string, user: string, to: { password: string; databaseName: string }): string {
   const url = new URL(adminUrl);
-  url.username = user;
-  url.password = to.password;
-  url.pathname = `/${to.databaseName}`;
+  url.username = encodeURIComponent(user);
+  url.password = encodeURIComponent(to.password);
+  url.pathname = `/${encodeURIComponent(to.databaseName)}`;
   return url.href;
 }

@@ -46,7 +46,9 @@ export async function requireEnds(database: Queryable, pooled: boolean): Promise
 
 /** What a run of migrations says of a connection that has no session of its own. @throws PoolerError, or what it was given */
 export function refuseMigration(error: unknown): never {
-  throw error instanceof Error && unsupported.test(error.message) ? new PoolerError(sayDirect, { cause: error }) : error;
+  throw error instanceof Error && unsupported.test(error.message)
+    ? new PoolerError(sayDirect, { cause: error })
+    : error;
 }
 
 /**
@@ -54,6 +56,8 @@ export function refuseMigration(error: unknown): never {
  * @throws PoolerError
  */
 export async function requireOwnSession(client: pg.Client, lockTimeoutMs: number): Promise<void> {
-  const { rows } = await client.query<{ setting: string }>("select setting from pg_settings where name = 'lock_timeout'");
+  const { rows } = await client.query<{ setting: string }>(
+    "select setting from pg_settings where name = 'lock_timeout'",
+  );
   if (rows[0]?.setting !== String(lockTimeoutMs)) throw new PoolerError(sayDirect);
 }

@@ -1,9 +1,8 @@
-import { z } from "zod";
-import { loadConfig } from "#platform/config.ts";
+import { databaseUrl, loadConfig } from "#platform/config.ts";
 import type { MigrationsList, Readable } from "#platform/database/migrate.ts";
 import { StartError } from "./startup.ts";
 
-const shape = { DATABASE_MIGRATION_URL: z.url() };
+const shape = { DATABASE_MIGRATION_URL: databaseUrl };
 
 /** Runs `migrate up`, `migrate down` (the last one) or `migrate down <name>` (everything down to it). */
 export async function runMigrations(

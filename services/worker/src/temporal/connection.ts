@@ -15,8 +15,11 @@ const attributes = [orderIdsAttribute, customerIdsAttribute, parkedOrderIdsAttri
 const connectPauseMs = 250;
 /** INDEXED_VALUE_TYPE_KEYWORD_LIST in temporal/api/enums/v1/common.proto: the type of all our attributes. */
 const keywordList = 7;
-/** gRPC's number for "already exists". */
+/** Numbers of gRPC. */
+const notFound = 5;
 const alreadyExists = 6;
+/** Without the rights of an operator; and where operators have another door, as in Temporal Cloud. */
+const refusals: ReadonlySet<unknown> = new Set([7, 12, 16]);
 
 /** Connects to Temporal, as often as it takes within the configured time. @throws StartError, ConfigError */
 export async function connect(config: TemporalConfig): Promise<NativeConnection> {
@@ -41,19 +44,55 @@ export async function connect(config: TemporalConfig): Promise<NativeConnection>
   }
 }
 
-/** Makes the search attributes known to the namespace. Those that are known already are left alone. */
-export async function registerSearchAttributes(connection: NativeConnection, config: TemporalConfig): Promise<void> {
+/** What registering needs of a connection. */
+export type Registrar = Pick<NativeConnection, "operatorService" | "workflowService" | "withDeadline">;
+
+/**
+ * Makes the search attributes known to the namespace. Those that are known already are left alone; a worker that may not add them
+ * needs no rights when somebody else has.
+ *
+ * @throws StartError that says what to do, when they are missing and may not be added, or when there is no such namespace
+ */
+export async function registerSearchAttributes(connection: Registrar, config: RegistrarConfig): Promise<void> {
   const { TEMPORAL_NAMESPACE: namespace, TEMPORAL_TIMEOUT_MS: timeoutMs } = config;
   await connection.withDeadline(Date.now() + timeoutMs, async () => {
-    const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace });
-    const missing = attributes.filter(({ name }) => !(name in (customAttributes ?? {})));
+    const known = await knownAttributes(connection, namespace);
+    const missing = attributes.map(({ name }) => name).filter((name) => !known.has(name));
     if (missing.length === 0) return;
-    const searchAttributes = Object.fromEntries(missing.map(({ name }) => [name, keywordList]));
+    const searchAttributes = Object.fromEntries(missing.map((name) => [name, keywordList]));
     try {
       await connection.operatorService.addSearchAttributes({ namespace, searchAttributes });
     } catch (error) {
       // Another worker was faster.
-      if (!(error instanceof Error && "code" in error && error.code === alreadyExists)) throw error;
+      if (codeOf(error) === alreadyExists) return;
+      throw refusals.has(codeOf(error)) ? mayNotAdd(missing, namespace, error) : error;
     }
   });
+}
+
+type RegistrarConfig = Pick<TemporalConfig, "TEMPORAL_NAMESPACE" | "TEMPORAL_TIMEOUT_MS">;
+
+/** The namespace's own; where they may not be asked for, those of the whole server, which everybody may. */
+async function knownAttributes(connection: Registrar, namespace: string): Promise<ReadonlySet<string>> {
+  try {
+    const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace });
+    return new Set(Object.keys(customAttributes ?? {}));
+  } catch (error) {
+    if (codeOf(error) === notFound) throw new StartError(`Temporal has no namespace ${namespace} (TEMPORAL_NAMESPACE)`);
+    if (!refusals.has(codeOf(error))) throw error;
+    const { keys } = await connection.workflowService.getSearchAttributes({});
+    return new Set(Object.keys(keys ?? {}));
+  }
+}
+
+function mayNotAdd(missing: readonly string[], namespace: string, cause: unknown): StartError {
+  const commands = missing.map(
+    (name) => `temporal operator search-attribute create --namespace ${namespace} --name ${name} --type KeywordList`,
+  );
+  const message = `the namespace ${namespace} lacks search attributes that this worker may not add; whoever may runs: ${commands.join("; ")}`;
+  return new StartError(message, { cause });
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : undefined;
 }
