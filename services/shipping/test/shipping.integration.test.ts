@@ -203,7 +203,8 @@ describe("the shipping service", () => {
   it("refuses a request id with another body, and what breaks the rules of the proto", async () => {
     const request = createRequest();
     await process.shipping.createShipment(request);
-    const other = createRequest({ requestId: request.requestId });
+    const { requestId, orderId } = request;
+    const other = createRequest({ requestId, orderId, lines: [{ sku: "OTHER", quantity: 1n }] });
     await refuses(process.shipping.createShipment(other), Code.AlreadyExists, "REQUEST_ID_REUSED");
     await refuses(process.shipping.createShipment({ ...request, lines: [] }), Code.InvalidArgument, undefined);
   });
