@@ -4,14 +4,17 @@ const mostBytes = 16;
 /** A longer user id is none of ours. */
 const longestUserId = 128;
 
+/** What no name has, and no database or header holds. */
+const control = /[\p{Cc}\p{Cs}]/u;
+
 const userEntry = /^user\.id\s*=/;
 
-/** The entry `user.id` of a W3C `baggage` header, decoded; undefined when there is none or it is unreasonably long. */
+/** The entry `user.id` of a W3C `baggage` header, decoded; undefined when there is none or it cannot be one. */
 export function userIdOf(header: string | undefined): string | undefined {
   const value = header?.match(/(?:^|,)\s*user\.id\s*=\s*([^,;\s]*)/)?.[1];
   if (!value) return undefined;
   const id = decode(value);
-  return id.length <= longestUserId ? id : undefined;
+  return id.length <= longestUserId && !control.test(id) ? id : undefined;
 }
 
 /** Baggage is percent-encoded; what is not is taken as it is. */

@@ -7,7 +7,9 @@ import type {
   MessageInitShape,
 } from "@bufbuild/protobuf";
 import { create, fromBinary, isMessage, toBinary } from "@bufbuild/protobuf";
+import type { ConnectError } from "@connectrpc/connect";
 import type { MethodDefinition } from "@grpc/grpc-js";
+import { unreadable } from "#platform/bad-request.ts";
 
 /** The path of a method in HTTP/2. */
 export function pathOf(method: DescMethod): string {
@@ -25,7 +27,29 @@ function deserializer(schema: DescMessage): (bytes: Buffer) => Message {
   return (bytes) => fromBinary(schema, bytes);
 }
 
-/** A method as grpc-js describes it, for servers and clients alike. */
+/** What stands in the place of a request that cannot be read: grpc-js would call that an internal error. */
+export class UnreadableRequest {
+  readonly error: ConnectError;
+
+  constructor(error: ConnectError) {
+    this.error = error;
+  }
+}
+
+/** A method as grpc-js describes it for servers; a request is a message or an {@link UnreadableRequest}. */
+export function servedMethod(method: DescMethod) {
+  const definition = methodDefinition(method);
+  const requestDeserialize = (bytes: Buffer): Message | UnreadableRequest => {
+    try {
+      return definition.requestDeserialize(bytes);
+    } catch (error) {
+      return new UnreadableRequest(unreadable(method.input, error));
+    }
+  };
+  return { ...definition, requestDeserialize };
+}
+
+/** A method as grpc-js describes it for clients. */
 export function methodDefinition(method: DescMethod): MethodDefinition<Message, Message> {
   const kind = method.methodKind;
   return {

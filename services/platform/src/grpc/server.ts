@@ -1,10 +1,13 @@
+import { subscribe } from "node:diagnostics_channel";
+import type { IncomingHttpHeaders } from "node:http2";
 import { createServer, type Server, type Socket } from "node:net";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import * as grpc from "@grpc/grpc-js";
+import { leaveOutBrokenTimeout, longestTimerMs, makeUsable } from "#platform/incoming-headers.ts";
 import { compose } from "#platform/interceptors/compose.ts";
 import { listenOn } from "#platform/listen.ts";
 import type { AnyMethod, ServiceRegistration } from "#platform/registration.ts";
-import { isStreaming, isUnary, methodDefinition } from "./codec.ts";
+import { isStreaming, isUnary, servedMethod } from "./codec.ts";
 import { streamHandler } from "./stream-handler.ts";
 import type { Tls } from "./tls.ts";
 import { unaryHandler, unaryInvocation } from "./unary-handler.ts";
@@ -24,8 +27,13 @@ export interface GrpcServerOptions {
   readonly tls?: Tls | undefined;
 }
 
-/** The longest time that a timer can wait. */
-const maxTimerMs = 2 ** 31 - 1;
+// grpc-js reads the headers of a call before anything of ours runs, and shows its HTTP/2 server to nobody. Node tells here of
+// each stream, with the same headers, before grpc-js is told.
+subscribe("http2.server.stream.created", (message) => {
+  const { headers } = message as { headers: IncomingHttpHeaders };
+  makeUsable(headers);
+  leaveOutBrokenTimeout(headers);
+});
 
 /** The gRPC face: Connect implementations served by grpc-js. */
 export class GrpcServer {
@@ -63,7 +71,7 @@ export class GrpcServer {
     for (const method of registration.service.methods) {
       const implementation =
         registration.find(method) ?? unimplemented(`${registration.service.typeName}.${method.name}`);
-      Object.assign(definition, { [method.name]: methodDefinition(method) });
+      Object.assign(definition, { [method.name]: servedMethod(method) });
       const { interceptors } = options;
       if (isUnary(method)) {
         const run = compose(interceptors, unaryInvocation(method, implementation));
@@ -84,7 +92,7 @@ export class GrpcServer {
   drain(): Promise<void> {
     return new Promise((resolve) => {
       this.#listener.close(() => resolve());
-      this.#injector.drain(maxTimerMs);
+      this.#injector.drain(longestTimerMs);
     });
   }
 

@@ -1,3 +1,4 @@
+import type { Readable } from "node:stream";
 import type { DescMethodStreaming, Message } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Interceptor, type StreamResponse } from "@connectrpc/connect";
 import type {
@@ -11,10 +12,11 @@ import { toConnectError } from "#platform/errors.ts";
 import { compose } from "#platform/interceptors/compose.ts";
 import type { AnyMethod } from "#platform/registration.ts";
 import { goneReason } from "./call-signal.ts";
+import { UnreadableRequest } from "./codec.ts";
 import { hasHeaders, toMetadata } from "./metadata.ts";
 import { type GrpcStatus, toGrpcStatus } from "./status.ts";
 import { StreamCall, type StreamingCall } from "./stream-call.ts";
-import { forEachMessage, single, writeMessage } from "./stream-pump.ts";
+import { forEachMessage, writeMessage } from "./stream-pump.ts";
 
 /** A streaming method and what serves it. */
 export interface StreamMethod {
@@ -57,7 +59,7 @@ async function sendAll(response: StreamResponse, signal: AbortSignal, answer: An
   sendHeaders();
 }
 
-type Writer = ServerWritableStream<Message, Message> | ServerDuplexStream<Message, Message>;
+type Writer = ServerWritableStream<Received, Message> | ServerDuplexStream<Received, Message>;
 
 function streamingAnswer(call: Writer): Answer {
   return {
@@ -70,7 +72,7 @@ function streamingAnswer(call: Writer): Answer {
   };
 }
 
-function singleAnswer(call: ServerReadableStream<Message, Message>, callback: sendUnaryData<Message>): Answer {
+function singleAnswer(call: ServerReadableStream<Received, Message>, callback: sendUnaryData<Message>): Answer {
   let last: Message | undefined;
   return {
     sendMetadata: (metadata) => call.sendMetadata(metadata),
@@ -82,11 +84,26 @@ function singleAnswer(call: ServerReadableStream<Message, Message>, callback: se
   };
 }
 
+type Received = Message | UnreadableRequest;
+
+function readable(message: Received): Message {
+  if (message instanceof UnreadableRequest) throw message.error;
+  return message;
+}
+
+/** The only message of a stream's request. */
+async function* onlyMessage(message: Received): AsyncGenerator<Message, void> {
+  yield readable(message);
+}
+
 /** grpc-js destroys the stream of a call that ends early; the reader is told why instead. */
-async function* messagesOf(call: AsyncIterable<Message> & StreamingCall): AsyncGenerator<Message, void> {
+async function* messagesOf(call: Readable & StreamingCall): AsyncGenerator<Message, void> {
+  // Who reads no further still has an answer to give, which goes over the same stream.
+  const messages: AsyncIterable<Received> = call.iterator({ destroyOnReturn: false });
   try {
-    yield* call;
+    for await (const message of messages) yield readable(message);
   } catch (error) {
+    if (error instanceof ConnectError) throw error;
     if (!call.cancelled) throw new ConnectError("the request stream broke", Code.Canceled, undefined, undefined, error);
     const deadline = call.getDeadline();
     throw goneReason(typeof deadline === "number" ? deadline : undefined);
@@ -97,16 +114,16 @@ async function* messagesOf(call: AsyncIterable<Message> & StreamingCall): AsyncG
 export function streamHandler(target: StreamMethod) {
   const { method } = target;
   if (method.methodKind === "server_streaming") {
-    return (call: ServerWritableStream<Message, Message>): void => {
-      void serve(target, new StreamCall(method, call, single(call.request)), streamingAnswer(call));
+    return (call: ServerWritableStream<Received, Message>): void => {
+      void serve(target, new StreamCall(method, call, onlyMessage(call.request)), streamingAnswer(call));
     };
   }
   if (method.methodKind === "client_streaming") {
-    return (call: ServerReadableStream<Message, Message>, callback: sendUnaryData<Message>): void => {
+    return (call: ServerReadableStream<Received, Message>, callback: sendUnaryData<Message>): void => {
       void serve(target, new StreamCall(method, call, messagesOf(call)), singleAnswer(call, callback));
     };
   }
-  return (call: ServerDuplexStream<Message, Message>): void => {
+  return (call: ServerDuplexStream<Received, Message>): void => {
     void serve(target, new StreamCall(method, call, messagesOf(call)), streamingAnswer(call));
   };
 }

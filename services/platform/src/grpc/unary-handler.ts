@@ -4,7 +4,7 @@ import type { handleUnaryCall, ServerUnaryCall, sendUnaryData } from "@grpc/grpc
 import { toConnectError } from "#platform/errors.ts";
 import type { Call, CallResponse } from "#platform/interceptors/compose.ts";
 import type { AnyMethod } from "#platform/registration.ts";
-import { complete, pathOf } from "./codec.ts";
+import { complete, pathOf, UnreadableRequest } from "./codec.ts";
 import { hasHeaders, toMetadata } from "./metadata.ts";
 import { toGrpcStatus } from "./status.ts";
 import { UnaryCall, UnaryResult } from "./unary-call.ts";
@@ -70,9 +70,11 @@ export function unaryHandler(
   method: DescMethodUnary,
   run: Call,
   defaultTimeoutMs: number,
-): handleUnaryCall<Message, Message> {
+): handleUnaryCall<Message | UnreadableRequest, Message> {
   const url = pathOf(method);
-  return (call, callback) => {
+  return (received, callback) => {
+    if (received.request instanceof UnreadableRequest) return callback(toGrpcStatus(received.request.error));
+    const call = received as ServerUnaryCall<Message, Message>;
     const unary = new UnaryCall(method, url, { call, deadline: deadlineOf(call, defaultTimeoutMs) });
     const timer = call.getDeadline() === Number.POSITIVE_INFINITY ? endAtDeadline(unary, callback) : undefined;
     const fail = (error: unknown): void => {

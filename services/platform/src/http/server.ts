@@ -1,25 +1,16 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { createRegistry } from "@bufbuild/protobuf";
-import type { Interceptor } from "@connectrpc/connect";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { Registry } from "prom-client";
-import { file_google_rpc_error_details } from "#gen/google/rpc/error_details_pb.js";
+import { makeUsable } from "#platform/incoming-headers.ts";
 import { listenOn } from "#platform/listen.ts";
 import { openMetrics, openMetricsType } from "#platform/metrics/open-metrics.ts";
-import type { ServiceRegistration } from "#platform/registration.ts";
 import type { Readiness } from "./readiness.ts";
+import { type Handler, type RpcOptions, rpcHandler } from "./rpc.ts";
 
 /** How the HTTP face serves. */
-export interface HttpServerOptions {
-  readonly services: readonly ServiceRegistration[];
-  /** The first is the outermost. */
-  readonly interceptors: readonly Interceptor[];
-  readonly maxMessageBytes: number;
+export interface HttpServerOptions extends RpcOptions {
   readonly readiness: Readiness;
   readonly metrics: Registry;
 }
-
-type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
 /** How long a request may take to arrive, in milliseconds: calls have their own deadlines. */
 const requestTimeoutMs = 60_000;
@@ -52,21 +43,6 @@ function probes({ readiness, metrics }: HttpServerOptions): ReadonlyMap<string, 
   ]);
 }
 
-function adapter(options: HttpServerOptions): Handler {
-  return connectNodeAdapter({
-    routes: (router) => {
-      for (const registration of options.services) registration.route(router);
-    },
-    grpc: false,
-    interceptors: [...options.interceptors],
-    readMaxBytes: options.maxMessageBytes,
-    writeMaxBytes: options.maxMessageBytes,
-    // With these types known, an error's details are readable in JSON.
-    jsonOptions: { registry: createRegistry(file_google_rpc_error_details) },
-    fallback: (_, response) => sendText(response as ServerResponse, 404, "there is nothing at this path\n"),
-  });
-}
-
 /**
  * A request that is answered before it has arrived, for example because it is too large, is read to its end. Node would
  * stop reading instead, and the next request that the client puts on the same connection would never be answered.
@@ -91,10 +67,11 @@ export class HttpServer {
 
   constructor(options: HttpServerOptions) {
     const known = probes(options);
-    const rpc = adapter(options);
+    const rpc = rpcHandler(options);
     this.#server = createServer({ requestTimeout: requestTimeoutMs }, (request, response) => {
       if (this.#draining) response.setHeader("connection", "close");
       discardRest(request);
+      makeUsable(request.headers);
       const path = request.url?.split("?", 1)[0] ?? "";
       (known.get(path) ?? rpc)(request, response);
     });

@@ -1,7 +1,7 @@
 import type { DescField, DescMessage, Message } from "@bufbuild/protobuf";
 import type { Path } from "@bufbuild/protobuf/reflect";
 import { holdsCardNumber } from "#platform/redact/redact-text.ts";
-import { eachText } from "./message-texts.ts";
+import { eachText } from "./message-values.ts";
 
 /**
  * Fields that hold numbers of others, of which one in ten passes for a card's by chance: a request id of sixteen digits, an

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { boundedBaggage, userIdOf } from "#platform/baggage.ts";
 import { type RequestContext, runInContext } from "#platform/context.ts";
+import { connectTimeoutMs, grpcTimeoutMs } from "#platform/incoming-headers.ts";
 import { activeTraceParent, notKeptTraceParent } from "#platform/trace/spans.ts";
 import { isTraceParent, traceIdOf } from "#platform/trace-parent.ts";
 import { type CallRequest, type CallResponse, followStream } from "./compose.ts";
@@ -69,15 +70,9 @@ function serviceOf(userAgent: string | undefined): string | undefined {
   return name && `service:${name}`;
 }
 
-/** gRPC-Web says its timeout as gRPC does: at most eight digits and a unit. */
-const units: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };
-
 /** The time a caller on the HTTP face gives, in milliseconds. */
-function timeoutOf(request: CallRequest): number | undefined {
-  const connect = request.header.get("connect-timeout-ms");
-  if (connect) return Number(connect);
-  const [, digits, unit = ""] = request.header.get("grpc-timeout")?.match(/^(\d{1,8})([HMSmun])$/) ?? [];
-  return digits ? Number(digits) * (units[unit] ?? 1) : undefined;
+function timeoutOf({ header }: CallRequest): number | undefined {
+  return connectTimeoutMs(header.get("connect-timeout-ms")) ?? grpcTimeoutMs(header.get("grpc-timeout"));
 }
 
 /**

@@ -17,3 +17,10 @@ export function isKnown(request: CallRequest): request is CallRequest & KnownCal
 export function peekHeader(request: CallRequest, name: string): string | undefined {
   return isKnown(request) ? request.peek(name) : (request.header.get(name) ?? undefined);
 }
+
+/** Whether a request came as JSON. */
+export function isJson(request: CallRequest): boolean {
+  if (isKnown(request)) return false;
+  if (request.requestMethod === "GET") return new URL(request.url).searchParams.get("encoding") === "json";
+  return /[/+]json\b/.test(request.header.get("content-type") ?? "");
+}

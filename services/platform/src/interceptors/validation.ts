@@ -6,21 +6,17 @@ import {
   type DescService,
   type Message,
 } from "@bufbuild/protobuf";
-import { pathToString } from "@bufbuild/protobuf/reflect";
+import { type Path, pathToString } from "@bufbuild/protobuf/reflect";
 import { createValidator, type Validator } from "@bufbuild/protovalidate";
-import { Code, ConnectError, type Interceptor, type StreamRequest } from "@connectrpc/connect";
-import { BadRequestSchema } from "#gen/google/rpc/error_details_pb.js";
+import type { ConnectError, Interceptor, StreamRequest } from "@connectrpc/connect";
 import { file_shop_type_v1_rules } from "#gen/shop/type/v1/rules_pb.js";
+import { badRequest, type FieldViolation, refuseUnread } from "#platform/bad-request.ts";
 import { isCardNumber } from "./card-numbers.ts";
-import { eachText } from "./message-texts.ts";
+import type { CallRequest } from "./compose.ts";
+import { isJson } from "./known-call.ts";
+import { eachText, eachTime } from "./message-values.ts";
 import { exceededLimit } from "./text-length.ts";
-
-/** What is wrong with a field; never with its value, which may be what must not be told. */
-interface FieldViolation {
-  readonly field: string;
-  readonly description: string;
-  readonly reason: string;
-}
+import { problemOfTime } from "./time-range.ts";
 
 const cardNumber = {
   description: "must not hold the number of a payment card; pay with a card token",
@@ -56,28 +52,48 @@ export function contractValidator(): Validator {
   return createValidator({ registry: createRegistry(file_shop_type_v1_rules), regexMatch: matches });
 }
 
-function refusal(violations: FieldViolation[]): ConnectError {
-  const fieldViolations = violations.slice(0, maxViolations);
-  const told = fieldViolations.map(({ field, description }) => `${field}: ${description}`).join("; ");
-  const more = violations.length - fieldViolations.length;
-  const message = more > 0 ? `${told}; and ${more} more` : told;
-  const error = new ConnectError(message, Code.InvalidArgument);
-  error.details = [{ desc: BadRequestSchema, value: { fieldViolations } }];
-  return error;
+/** The way to a field as a caller writes it: in JSON by the names that JSON has. */
+function spelt(path: Path, json: boolean): string {
+  return pathToString(
+    json ? path.map((part) => (part.kind === "field" ? { ...part, name: part.jsonName } : part)) : path,
+  );
 }
 
-/** What is wrong with a message, by the rules of its proto and by those for all texts; empty when nothing is. */
-export function violationsOf(validator: Validator, schema: DescMessage, message: Message): FieldViolation[] {
+/** What is wrong with the times of a message. */
+function wrongTimes(schema: DescMessage, message: Message, json: boolean): FieldViolation[] {
+  const wrong: FieldViolation[] = [];
+  eachTime(schema, message, (time, field, path) => {
+    const description = problemOfTime(field, time);
+    if (description) wrong.push({ field: spelt([...path], json), description, reason: "time_range" });
+  });
+  return wrong;
+}
+
+/**
+ * What is wrong with a message, by the rules of its proto and by those for all times and all texts; empty when nothing is. Never says
+ * anything of a value, which may be what must not be told.
+ *
+ * @param json whether fields are named as in JSON
+ */
+export function violationsOf(
+  validator: Validator,
+  schema: DescMessage,
+  message: Message,
+  json = false,
+): FieldViolation[] {
+  // The rules cannot be asked about times that are none.
+  const times = wrongTimes(schema, message, json);
+  if (times.length > 0) return times;
   const { violations = [], kind, error } = validator.validate(schema, message);
   if (kind === "error") throw error;
   const wrong = violations.map(({ field, message: description, ruleId: reason }) => {
-    return { field: pathToString(field), description, reason };
+    return { field: spelt(field, json), description, reason };
   });
   const obeys = wrong.length === 0;
   eachText(schema, message, (text, field, path) => {
     // What is searched is bounded by the rules, which say how long a text may be.
     const found = tooLong(exceededLimit(field, text)) ?? (obeys ? unfit(field, text) : undefined);
-    if (found) wrong.push({ field: pathToString([...path]), ...found });
+    if (found) wrong.push({ field: spelt([...path], json), ...found });
   });
   return wrong;
 }
@@ -94,21 +110,35 @@ function unfit(field: DescField, text: string): Omit<FieldViolation, "field"> | 
   return isCardNumber(field, text) ? cardNumber : undefined;
 }
 
-function check(validator: Validator, schema: DescMessage, message: Message): void {
-  const wrong = violationsOf(validator, schema, message);
+function refusal(violations: readonly FieldViolation[]): ConnectError {
+  const told = violations.slice(0, maxViolations);
+  const text = told.map(({ field, description }) => `${field}: ${description}`).join("; ");
+  const more = violations.length - told.length;
+  return badRequest(more > 0 ? `${text}; and ${more} more` : text, told);
+}
+
+function check(validator: Validator, request: CallRequest, message: Message): void {
+  const wrong = violationsOf(validator, request.method.input, message, isJson(request));
   if (wrong.length > 0) throw refusal(wrong);
 }
 
 async function* checked(validator: Validator, request: StreamRequest): AsyncGenerator<Message, void> {
-  for await (const message of request.message) {
-    check(validator, request.method.input, message);
-    yield message;
+  try {
+    for await (const message of request.message) {
+      check(validator, request, message);
+      yield message;
+    }
+  } catch (error) {
+    // A stream is read only here.
+    refuseUnread(error, request.method.input);
+    throw error;
   }
 }
 
 /**
- * Checks every request message against the rules in its proto, for numbers of payment cards, and for what cannot be stored. Refuses with
- * INVALID_ARGUMENT and `google.rpc.BadRequest`, which names the fields that are wrong.
+ * Checks every request message against the rules in its proto, for times that are none, numbers of payment cards, and what
+ * cannot be stored. Refuses with INVALID_ARGUMENT and `google.rpc.BadRequest`, which names the fields that are wrong as the caller
+ * spells them.
  *
  * @param services whose rules are compiled now, so that a rule that cannot be compiled stops the start
  */
@@ -121,7 +151,7 @@ export function validationInterceptor(services: readonly DescService[]): Interce
   return (next) => (request) => {
     if (request.stream) return next({ ...request, message: checked(validator, request) });
     try {
-      check(validator, request.method.input, request.message);
+      check(validator, request, request.message);
     } catch (error) {
       return Promise.reject(error);
     }

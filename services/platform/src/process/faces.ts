@@ -86,7 +86,7 @@ class OpenFaces implements Faces {
     });
     addReflection(this.#grpc.server, descriptors);
     this.#readiness.addTo(this.#grpc.server);
-    this.#http = new HttpServer({ ...common, readiness: this.#readiness, metrics: registry });
+    this.#http = new HttpServer({ ...common, readiness: this.#readiness, metrics: registry, logger });
   }
 
   async open(): Promise<this> {

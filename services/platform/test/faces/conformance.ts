@@ -9,12 +9,14 @@ import {
   type EchoRequest,
   type EchoResponseSchema,
   ErrorKind,
+  type ListItemsRequest,
   type ObserveRequest,
   type SumRequest,
 } from "#gen/ordermesh/testing/v1/conformance_service_pb.js";
 import { PlatformErrorReason, PlatformErrorReasonSchema } from "#gen/shop/type/v1/platform_error_reason_pb.js";
 import { remainingMs, requestContext } from "#platform/context.ts";
 import { defineErrors, PlatformError } from "#platform/errors.ts";
+import { PageTokens } from "#platform/page-token.ts";
 import { launch, type RunningService } from "#platform/process/runtime.ts";
 import { register, type ServiceDefinition } from "#platform/process/service.ts";
 import { resting } from "#platform/resting.ts";
@@ -51,6 +53,11 @@ class Hold {
   readonly aborted = Promise.withResolvers<string>();
 }
 
+/** The whole numbers after one, up to another. */
+function range(after: number, last: number): number[] {
+  return Array.from({ length: last - after }, (_, index) => after + index + 1);
+}
+
 /** The service under test. */
 export class Conformance implements ServiceImpl<typeof ConformanceService> {
   /** How often Echo was called. */
@@ -58,6 +65,7 @@ export class Conformance implements ServiceImpl<typeof ConformanceService> {
   /** Who was answerable for the last call of Echo. */
   lastActor = "";
   readonly #holds = new Map<string, Hold>();
+  readonly #pageTokens = new PageTokens("0123456789abcdef0123456789abcdef");
 
   #hold(name: string): Hold {
     const hold = this.#holds.get(name) ?? new Hold();
@@ -114,6 +122,17 @@ export class Conformance implements ServiceImpl<typeof ConformanceService> {
       remainingMs: BigInt(Number.isFinite(remaining) ? remaining : 0),
       receivedBytes: request.payload.length,
     };
+  }
+
+  async listItems({ count, itemSize, ...request }: ListItemsRequest) {
+    const { items, nextPageToken } = await this.#pageTokens.page(request, {
+      filter: ["ListItems", count, itemSize],
+      place: Number,
+      read: async ({ after = 0, limit }) => range(after, Math.min(count, after + limit)),
+      cursorOf: (number) => number,
+    });
+    const text = "i".repeat(itemSize);
+    return { items: items.map((number) => ({ number, text })), nextPageToken };
   }
 
   async observe(request: ObserveRequest) {

@@ -8,7 +8,11 @@ import { collect, failure, numbers } from "./calls.ts";
 import { hiddenText, type RunningConformance, startConformance } from "./conformance.ts";
 import { type Face, faces, largeBytes, limitBytes } from "./faces.ts";
 
-function unaryCases(client: () => Client<typeof ConformanceService>, service: () => RunningConformance): void {
+function unaryCases(
+  face: Face,
+  client: () => Client<typeof ConformanceService>,
+  service: () => RunningConformance,
+): void {
   test("success", async () => {
     const answer = await client().echo({ text: "grüße", payloadBytes: 3 });
     assert.equal(answer.text, "grüße");
@@ -68,11 +72,12 @@ function unaryCases(client: () => Client<typeof ConformanceService>, service: ()
     assert.ok(!JSON.stringify([error.details, ...error.metadata]).includes(hiddenText));
   });
 
-  test("validation names every wrong field", async () => {
+  test("validation names every wrong field as the caller spells it", async () => {
     const error = await failure(client().echo({ text: "x".repeat(65), payloadBytes: -1 }));
     assert.equal(error.code, Code.InvalidArgument);
     const fields = error.findDetails(BadRequestSchema)[0]?.fieldViolations.map((violation) => violation.field);
-    assert.deepEqual(fields, ["text", "payload_bytes"]);
+    assert.deepEqual(fields, ["text", face.json ? "payloadBytes" : "payload_bytes"]);
+    assert.match(error.rawMessage, face.json ? /; payloadBytes: / : /; payload_bytes: /);
   });
 
   test("the number of a payment card is refused, and told nobody", async () => {
@@ -232,6 +237,7 @@ for (const face of faces) {
       await service.drain();
     });
     unaryCases(
+      face,
       () => client,
       () => service,
     );

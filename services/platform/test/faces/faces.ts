@@ -13,6 +13,8 @@ export interface Face {
   readonly name: string;
   /** Whether request and response streams can run at the same time; HTTP/1.1 cannot. */
   readonly duplex: boolean;
+  /** Whether messages are JSON. */
+  readonly json?: true;
   transport(ports: { grpcPort: number; httpPort: number }): { transport: Transport; close(): void };
 }
 
@@ -55,6 +57,7 @@ export const faces: readonly Face[] = [
   {
     name: "Connect, JSON",
     duplex: false,
+    json: true,
     transport: ({ httpPort }) =>
       nothingToClose(
         createConnectTransport({ baseUrl: `http://127.0.0.1:${httpPort}`, httpVersion: "1.1", useBinaryFormat: false }),

@@ -54,7 +54,7 @@ describe("plain JSON over HTTP", () => {
     const response = await post("Echo", { payloadBytes: -1 });
     assert.equal(response.status, 400);
     const { details } = (await response.json()) as { details: { debug: { fieldViolations: { field: string }[] } }[] };
-    assert.equal(details[0]?.debug.fieldViolations[0]?.field, "payload_bytes");
+    assert.equal(details[0]?.debug.fieldViolations[0]?.field, "payloadBytes");
   });
 
   test("JSON that is none", async () => {

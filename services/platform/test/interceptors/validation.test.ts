@@ -47,7 +47,8 @@ function isOurs(type: DescMessage): boolean {
 /** What a call with this message is refused for. */
 async function violations(input: DescMessage, message: Message): Promise<BadRequest_FieldViolation[]> {
   const run = intercept(() => Promise.reject(new ConnectError("went through", Code.Aborted)));
-  const request = { stream: false, method: { input }, message } as unknown as UnaryRequest;
+  const header = new Headers();
+  const request = { stream: false, method: { input }, message, header } as unknown as UnaryRequest;
   const error = await run(request).then(
     () => assert.fail("no answer is given here"),
     (reason: unknown) => ConnectError.from(reason),

@@ -6,6 +6,7 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file ordermesh/testing/v1/conformance_service.proto.
@@ -66,6 +67,27 @@ export declare type EchoRequest = Message<"ordermesh.testing.v1.EchoRequest"> & 
    * @generated from field: bool rests = 7;
    */
   rests: boolean;
+
+  /**
+   * Nothing is done with it.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 8;
+   */
+  time?: Timestamp | undefined;
+
+  /**
+   * Nothing is done with it.
+   *
+   * @generated from field: google.protobuf.Duration duration = 9;
+   */
+  duration?: Duration | undefined;
+
+  /**
+   * Nothing is done with them.
+   *
+   * @generated from field: repeated ordermesh.testing.v1.EchoPart parts = 10;
+   */
+  parts: EchoPart[];
 };
 
 /**
@@ -73,6 +95,40 @@ export declare type EchoRequest = Message<"ordermesh.testing.v1.EchoRequest"> & 
  * Use `create(EchoRequestSchema)` to create a new message.
  */
 export declare const EchoRequestSchema: GenMessage<EchoRequest>;
+
+/**
+ * A part of a request of Echo.
+ *
+ * @generated from message ordermesh.testing.v1.EchoPart
+ */
+export declare type EchoPart = Message<"ordermesh.testing.v1.EchoPart"> & {
+  /**
+   * Nothing is done with it.
+   *
+   * @generated from field: string text = 1;
+   */
+  text: string;
+
+  /**
+   * Nothing is done with it.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 2;
+   */
+  time?: Timestamp | undefined;
+
+  /**
+   * Nothing is done with it.
+   *
+   * @generated from field: ordermesh.testing.v1.ErrorKind kind = 3;
+   */
+  kind: ErrorKind;
+};
+
+/**
+ * Describes the message ordermesh.testing.v1.EchoPart.
+ * Use `create(EchoPartSchema)` to create a new message.
+ */
+export declare const EchoPartSchema: GenMessage<EchoPart>;
 
 /**
  * Response of Echo.
@@ -121,6 +177,101 @@ export declare type EchoResponse = Message<"ordermesh.testing.v1.EchoResponse"> 
  * Use `create(EchoResponseSchema)` to create a new message.
  */
 export declare const EchoResponseSchema: GenMessage<EchoResponse>;
+
+/**
+ * Request of ListItems.
+ *
+ * @generated from message ordermesh.testing.v1.ListItemsRequest
+ */
+export declare type ListItemsRequest = Message<"ordermesh.testing.v1.ListItemsRequest"> & {
+  /**
+   * How many items there are.
+   *
+   * @generated from field: int32 count = 1;
+   */
+  count: number;
+
+  /**
+   * The size of the text of each, in characters.
+   *
+   * @generated from field: int32 item_size = 2;
+   */
+  itemSize: number;
+
+  /**
+   * At most 200; 0 means 50.
+   *
+   * @generated from field: int32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty for the first page.
+   *
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message ordermesh.testing.v1.ListItemsRequest.
+ * Use `create(ListItemsRequestSchema)` to create a new message.
+ */
+export declare const ListItemsRequestSchema: GenMessage<ListItemsRequest>;
+
+/**
+ * Response of ListItems.
+ *
+ * @generated from message ordermesh.testing.v1.ListItemsResponse
+ */
+export declare type ListItemsResponse = Message<"ordermesh.testing.v1.ListItemsResponse"> & {
+  /**
+   * The items in order.
+   *
+   * @generated from field: repeated ordermesh.testing.v1.Item items = 1;
+   */
+  items: Item[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message ordermesh.testing.v1.ListItemsResponse.
+ * Use `create(ListItemsResponseSchema)` to create a new message.
+ */
+export declare const ListItemsResponseSchema: GenMessage<ListItemsResponse>;
+
+/**
+ * An item of a list.
+ *
+ * @generated from message ordermesh.testing.v1.Item
+ */
+export declare type Item = Message<"ordermesh.testing.v1.Item"> & {
+  /**
+   * 1 for the first.
+   *
+   * @generated from field: int32 number = 1;
+   */
+  number: number;
+
+  /**
+   * As long as was asked for.
+   *
+   * @generated from field: string text = 2;
+   */
+  text: string;
+};
+
+/**
+ * Describes the message ordermesh.testing.v1.Item.
+ * Use `create(ItemSchema)` to create a new message.
+ */
+export declare const ItemSchema: GenMessage<Item>;
 
 /**
  * Request of Observe.
@@ -372,6 +523,16 @@ export declare const ConformanceService: GenService<{
     methodKind: "unary";
     input: typeof EchoRequestSchema;
     output: typeof EchoResponseSchema;
+  },
+  /**
+   * Lists as many items of a size as there are, a page at a time.
+   *
+   * @generated from rpc ordermesh.testing.v1.ConformanceService.ListItems
+   */
+  listItems: {
+    methodKind: "unary";
+    input: typeof ListItemsRequestSchema;
+    output: typeof ListItemsResponseSchema;
   },
   /**
    * Tells what the server knows about calls: how many it holds, and whose callers went away.

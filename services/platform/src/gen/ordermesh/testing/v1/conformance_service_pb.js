@@ -6,13 +6,15 @@
 
 import { enumDesc, fileDesc, messageDesc, serviceDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_shop_type_v1_admission } from "../../../shop/type/v1/admission_pb.js";
+import { file_shop_type_v1_rules } from "../../../shop/type/v1/rules_pb.js";
 
 /**
  * Describes the file ordermesh/testing/v1/conformance_service.proto.
  */
 export const file_ordermesh_testing_v1_conformance_service = /*@__PURE__*/
-  fileDesc("Ci5vcmRlcm1lc2gvdGVzdGluZy92MS9jb25mb3JtYW5jZV9zZXJ2aWNlLnByb3RvEhRvcmRlcm1lc2gudGVzdGluZy52MSLMAQoLRWNob1JlcXVlc3QSFQoEdGV4dBgBIAEoCUIHukgEcgIYQBIjCg1wYXlsb2FkX2J5dGVzGAIgASgFQgy6SAkaBxiAgIAQKAASDwoHcGF5bG9hZBgDIAEoDBI4CgVlcnJvchgEIAEoDjIfLm9yZGVybWVzaC50ZXN0aW5nLnYxLkVycm9yS2luZEIIukgFggECEAESFQoEaG9sZBgFIAEoCUIHukgEcgIYQBIQCghzdHViYm9ybhgGIAEoCBINCgVyZXN0cxgHIAEoCCJvCgxFY2hvUmVzcG9uc2USDAoEdGV4dBgBIAEoCRIPCgdwYXlsb2FkGAIgASgMEhIKCnJlcXVlc3RfaWQYAyABKAkSFAoMcmVtYWluaW5nX21zGAQgASgDEhYKDnJlY2VpdmVkX2J5dGVzGAUgASgFIlsKDk9ic2VydmVSZXF1ZXN0EhUKBGhlbGQYASABKAlCB7pIBHICGEASGAoHYWJvcnRlZBgCIAEoCUIHukgEcgIYQBIYCgdyZWxlYXNlGAMgASgJQge6SARyAhhAIiEKD09ic2VydmVSZXNwb25zZRIOCgZyZWFzb24YASABKAkicQoMQ291bnRSZXF1ZXN0EhoKBWNvdW50GAEgASgFQgu6SAgaBhigjQYoABIuCgVlcnJvchgCIAEoDjIfLm9yZGVybWVzaC50ZXN0aW5nLnYxLkVycm9yS2luZBIVCgRob2xkGAMgASgJQge6SARyAhhAIh8KDUNvdW50UmVzcG9uc2USDgoGbnVtYmVyGAEgASgFIiUKClN1bVJlcXVlc3QSFwoGbnVtYmVyGAEgASgFQge6SAQaAigAIhoKC1N1bVJlc3BvbnNlEgsKA3N1bRgBIAEoAyIsChFBY2N1bXVsYXRlUmVxdWVzdBIXCgZudW1iZXIYASABKAVCB7pIBBoCKAAiIQoSQWNjdW11bGF0ZVJlc3BvbnNlEgsKA3N1bRgBIAEoAyqLAQoJRXJyb3JLaW5kEhoKFkVSUk9SX0tJTkRfVU5TUEVDSUZJRUQQABIVChFFUlJPUl9LSU5EX0RPTUFJThABEhkKFUVSUk9SX0tJTkRfT1ZFUkxPQURFRBACEhcKE0VSUk9SX0tJTkRfSU5URVJOQUwQAxIXChNFUlJPUl9LSU5EX0NPTkZMSUNUEAQyyAMKEkNvbmZvcm1hbmNlU2VydmljZRJNCgRFY2hvEiEub3JkZXJtZXNoLnRlc3RpbmcudjEuRWNob1JlcXVlc3QaIi5vcmRlcm1lc2gudGVzdGluZy52MS5FY2hvUmVzcG9uc2USXAoHT2JzZXJ2ZRIkLm9yZGVybWVzaC50ZXN0aW5nLnYxLk9ic2VydmVSZXF1ZXN0GiUub3JkZXJtZXNoLnRlc3RpbmcudjEuT2JzZXJ2ZVJlc3BvbnNlIgSguxgCElIKBUNvdW50EiIub3JkZXJtZXNoLnRlc3RpbmcudjEuQ291bnRSZXF1ZXN0GiMub3JkZXJtZXNoLnRlc3RpbmcudjEuQ291bnRSZXNwb25zZTABEkwKA1N1bRIgLm9yZGVybWVzaC50ZXN0aW5nLnYxLlN1bVJlcXVlc3QaIS5vcmRlcm1lc2gudGVzdGluZy52MS5TdW1SZXNwb25zZSgBEmMKCkFjY3VtdWxhdGUSJy5vcmRlcm1lc2gudGVzdGluZy52MS5BY2N1bXVsYXRlUmVxdWVzdBooLm9yZGVybWVzaC50ZXN0aW5nLnYxLkFjY3VtdWxhdGVSZXNwb25zZSgBMAFiBnByb3RvMw", [file_buf_validate_validate, file_shop_type_v1_admission]);
+  fileDesc("Ci5vcmRlcm1lc2gvdGVzdGluZy92MS9jb25mb3JtYW5jZV9zZXJ2aWNlLnByb3RvEhRvcmRlcm1lc2gudGVzdGluZy52MSLcAgoLRWNob1JlcXVlc3QSFQoEdGV4dBgBIAEoCUIHukgEcgIYQBIjCg1wYXlsb2FkX2J5dGVzGAIgASgFQgy6SAkaBxiAgIAQKAASDwoHcGF5bG9hZBgDIAEoDBI4CgVlcnJvchgEIAEoDjIfLm9yZGVybWVzaC50ZXN0aW5nLnYxLkVycm9yS2luZEIIukgFggECEAESFQoEaG9sZBgFIAEoCUIHukgEcgIYQBIQCghzdHViYm9ybhgGIAEoCBINCgVyZXN0cxgHIAEoCBIoCgR0aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCghkdXJhdGlvbhgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI3CgVwYXJ0cxgKIAMoCzIeLm9yZGVybWVzaC50ZXN0aW5nLnYxLkVjaG9QYXJ0Qgi6SAWSAQIQZCJ6CghFY2hvUGFydBIVCgR0ZXh0GAEgASgJQge6SARyAhhAEigKBHRpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KBGtpbmQYAyABKA4yHy5vcmRlcm1lc2gudGVzdGluZy52MS5FcnJvcktpbmQibwoMRWNob1Jlc3BvbnNlEgwKBHRleHQYASABKAkSDwoHcGF5bG9hZBgCIAEoDBISCgpyZXF1ZXN0X2lkGAMgASgJEhQKDHJlbWFpbmluZ19tcxgEIAEoAxIWCg5yZWNlaXZlZF9ieXRlcxgFIAEoBSKKAQoQTGlzdEl0ZW1zUmVxdWVzdBIZCgVjb3VudBgBIAEoBUIKukgHGgUY6AcoABIeCglpdGVtX3NpemUYAiABKAVCC7pICBoGGMCEPSgAEhwKCXBhZ2Vfc2l6ZRgDIAEoBUIJukgGGgSItRgBEh0KCnBhZ2VfdG9rZW4YBCABKAlCCbpIBnIEsLUYASJXChFMaXN0SXRlbXNSZXNwb25zZRIpCgVpdGVtcxgBIAMoCzIaLm9yZGVybWVzaC50ZXN0aW5nLnYxLkl0ZW0SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiQKBEl0ZW0SDgoGbnVtYmVyGAEgASgFEgwKBHRleHQYAiABKAkiWwoOT2JzZXJ2ZVJlcXVlc3QSFQoEaGVsZBgBIAEoCUIHukgEcgIYQBIYCgdhYm9ydGVkGAIgASgJQge6SARyAhhAEhgKB3JlbGVhc2UYAyABKAlCB7pIBHICGEAiIQoPT2JzZXJ2ZVJlc3BvbnNlEg4KBnJlYXNvbhgBIAEoCSJxCgxDb3VudFJlcXVlc3QSGgoFY291bnQYASABKAVCC7pICBoGGKCNBigAEi4KBWVycm9yGAIgASgOMh8ub3JkZXJtZXNoLnRlc3RpbmcudjEuRXJyb3JLaW5kEhUKBGhvbGQYAyABKAlCB7pIBHICGEAiHwoNQ291bnRSZXNwb25zZRIOCgZudW1iZXIYASABKAUiJQoKU3VtUmVxdWVzdBIXCgZudW1iZXIYASABKAVCB7pIBBoCKAAiGgoLU3VtUmVzcG9uc2USCwoDc3VtGAEgASgDIiwKEUFjY3VtdWxhdGVSZXF1ZXN0EhcKBm51bWJlchgBIAEoBUIHukgEGgIoACIhChJBY2N1bXVsYXRlUmVzcG9uc2USCwoDc3VtGAEgASgDKosBCglFcnJvcktpbmQSGgoWRVJST1JfS0lORF9VTlNQRUNJRklFRBAAEhUKEUVSUk9SX0tJTkRfRE9NQUlOEAESGQoVRVJST1JfS0lORF9PVkVSTE9BREVEEAISFwoTRVJST1JfS0lORF9JTlRFUk5BTBADEhcKE0VSUk9SX0tJTkRfQ09ORkxJQ1QQBDKrBAoSQ29uZm9ybWFuY2VTZXJ2aWNlEk0KBEVjaG8SIS5vcmRlcm1lc2gudGVzdGluZy52MS5FY2hvUmVxdWVzdBoiLm9yZGVybWVzaC50ZXN0aW5nLnYxLkVjaG9SZXNwb25zZRJhCglMaXN0SXRlbXMSJi5vcmRlcm1lc2gudGVzdGluZy52MS5MaXN0SXRlbXNSZXF1ZXN0Gicub3JkZXJtZXNoLnRlc3RpbmcudjEuTGlzdEl0ZW1zUmVzcG9uc2UiA5ACARJcCgdPYnNlcnZlEiQub3JkZXJtZXNoLnRlc3RpbmcudjEuT2JzZXJ2ZVJlcXVlc3QaJS5vcmRlcm1lc2gudGVzdGluZy52MS5PYnNlcnZlUmVzcG9uc2UiBKC7GAISUgoFQ291bnQSIi5vcmRlcm1lc2gudGVzdGluZy52MS5Db3VudFJlcXVlc3QaIy5vcmRlcm1lc2gudGVzdGluZy52MS5Db3VudFJlc3BvbnNlMAESTAoDU3VtEiAub3JkZXJtZXNoLnRlc3RpbmcudjEuU3VtUmVxdWVzdBohLm9yZGVybWVzaC50ZXN0aW5nLnYxLlN1bVJlc3BvbnNlKAESYwoKQWNjdW11bGF0ZRInLm9yZGVybWVzaC50ZXN0aW5nLnYxLkFjY3VtdWxhdGVSZXF1ZXN0Gigub3JkZXJtZXNoLnRlc3RpbmcudjEuQWNjdW11bGF0ZVJlc3BvbnNlKAEwAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_shop_type_v1_admission, file_shop_type_v1_rules]);
 
 /**
  * Describes the message ordermesh.testing.v1.EchoRequest.
@@ -22,67 +24,95 @@ export const EchoRequestSchema = /*@__PURE__*/
   messageDesc(file_ordermesh_testing_v1_conformance_service, 0);
 
 /**
+ * Describes the message ordermesh.testing.v1.EchoPart.
+ * Use `create(EchoPartSchema)` to create a new message.
+ */
+export const EchoPartSchema = /*@__PURE__*/
+  messageDesc(file_ordermesh_testing_v1_conformance_service, 1);
+
+/**
  * Describes the message ordermesh.testing.v1.EchoResponse.
  * Use `create(EchoResponseSchema)` to create a new message.
  */
 export const EchoResponseSchema = /*@__PURE__*/
-  messageDesc(file_ordermesh_testing_v1_conformance_service, 1);
+  messageDesc(file_ordermesh_testing_v1_conformance_service, 2);
+
+/**
+ * Describes the message ordermesh.testing.v1.ListItemsRequest.
+ * Use `create(ListItemsRequestSchema)` to create a new message.
+ */
+export const ListItemsRequestSchema = /*@__PURE__*/
+  messageDesc(file_ordermesh_testing_v1_conformance_service, 3);
+
+/**
+ * Describes the message ordermesh.testing.v1.ListItemsResponse.
+ * Use `create(ListItemsResponseSchema)` to create a new message.
+ */
+export const ListItemsResponseSchema = /*@__PURE__*/
+  messageDesc(file_ordermesh_testing_v1_conformance_service, 4);
+
+/**
+ * Describes the message ordermesh.testing.v1.Item.
+ * Use `create(ItemSchema)` to create a new message.
+ */
+export const ItemSchema = /*@__PURE__*/
+  messageDesc(file_ordermesh_testing_v1_conformance_service, 5);
 
 /**
  * Describes the message ordermesh.testing.v1.ObserveRequest.
  * Use `create(ObserveRequestSchema)` to create a new message.
  */
 export const ObserveRequestSchema = /*@__PURE__*/
-  messageDesc(file_ordermesh_testing_v1_conformance_service, 2);
+  messageDesc(file_ordermesh_testing_v1_conformance_service, 6);
 
 /**
  * Describes the message ordermesh.testing.v1.ObserveResponse.
  * Use `create(ObserveResponseSchema)` to create a new message.
  */
 export const ObserveResponseSchema = /*@__PURE__*/
-  messageDesc(file_ordermesh_testing_v1_conformance_service, 3);
+  messageDesc(file_ordermesh_testing_v1_conformance_service, 7);
 
 /**
  * Describes the message ordermesh.testing.v1.CountRequest.
  * Use `create(CountRequestSchema)` to create a new message.
  */
 export const CountRequestSchema = /*@__PURE__*/
-  messageDesc(file_ordermesh_testing_v1_conformance_service, 4);
+  messageDesc(file_ordermesh_testing_v1_conformance_service, 8);
 
 /**
  * Describes the message ordermesh.testing.v1.CountResponse.
  * Use `create(CountResponseSchema)` to create a new message.
  */
 export const CountResponseSchema = /*@__PURE__*/
-  messageDesc(file_ordermesh_testing_v1_conformance_service, 5);
+  messageDesc(file_ordermesh_testing_v1_conformance_service, 9);
 
 /**
  * Describes the message ordermesh.testing.v1.SumRequest.
  * Use `create(SumRequestSchema)` to create a new message.
  */
 export const SumRequestSchema = /*@__PURE__*/
-  messageDesc(file_ordermesh_testing_v1_conformance_service, 6);
+  messageDesc(file_ordermesh_testing_v1_conformance_service, 10);
 
 /**
  * Describes the message ordermesh.testing.v1.SumResponse.
  * Use `create(SumResponseSchema)` to create a new message.
  */
 export const SumResponseSchema = /*@__PURE__*/
-  messageDesc(file_ordermesh_testing_v1_conformance_service, 7);
+  messageDesc(file_ordermesh_testing_v1_conformance_service, 11);
 
 /**
  * Describes the message ordermesh.testing.v1.AccumulateRequest.
  * Use `create(AccumulateRequestSchema)` to create a new message.
  */
 export const AccumulateRequestSchema = /*@__PURE__*/
-  messageDesc(file_ordermesh_testing_v1_conformance_service, 8);
+  messageDesc(file_ordermesh_testing_v1_conformance_service, 12);
 
 /**
  * Describes the message ordermesh.testing.v1.AccumulateResponse.
  * Use `create(AccumulateResponseSchema)` to create a new message.
  */
 export const AccumulateResponseSchema = /*@__PURE__*/
-  messageDesc(file_ordermesh_testing_v1_conformance_service, 9);
+  messageDesc(file_ordermesh_testing_v1_conformance_service, 13);
 
 /**
  * Describes the enum ordermesh.testing.v1.ErrorKind.

@@ -6,7 +6,7 @@ import { BadRequestSchema } from "#gen/google/rpc/error_details_pb.js";
 import { SagaService, StartEpisodeRequestSchema } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { FailureSchema } from "#gen/shop/type/v1/failure_pb.js";
 import { newId } from "#platform/id.ts";
-import { eachText } from "#platform/interceptors/message-texts.ts";
+import { eachText } from "#platform/interceptors/message-values.ts";
 import { validationInterceptor } from "#platform/interceptors/validation.ts";
 
 describe("the texts of a message", () => {

@@ -1,0 +1,106 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { createRegistry } from "@bufbuild/protobuf";
+import { Code, ConnectError, createConnectRouter, type Interceptor } from "@connectrpc/connect";
+import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/connect/protocol";
+import { errorToJson } from "@connectrpc/connect/protocol-connect";
+import {
+  compressionBrotli,
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from "@connectrpc/connect-node";
+import { file_google_rpc_error_details } from "#gen/google/rpc/error_details_pb.js";
+import { toldText } from "#platform/bad-request.ts";
+import type { Logger } from "#platform/log/logger.ts";
+import type { ServiceRegistration } from "#platform/registration.ts";
+import { Decoding } from "./decoding.ts";
+
+/** Which calls are served, and how. */
+export interface RpcOptions {
+  readonly services: readonly ServiceRegistration[];
+  /** The first is the outermost. */
+  readonly interceptors: readonly Interceptor[];
+  readonly maxMessageBytes: number;
+  readonly logger: Logger;
+}
+
+/** Answers one request. */
+export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** Refuses a request that is no call at all, in the form of Connect's errors. */
+function refuse(response: ServerResponse, status: number, error: ConnectError): void {
+  const body = JSON.stringify(errorToJson(error, undefined));
+  response.writeHead(status, { "content-type": "application/json" }).end(body);
+}
+
+/** What Connect refuses without a word: a verb, a type or a version of HTTP that the call is not served in. */
+function refuseProtocol(
+  { response, request }: Exchange,
+  { status, header }: UniversalServerResponse,
+  rpc: UniversalHandler,
+) {
+  const { method, headers, httpVersion } = request;
+  const verbs = rpc.allowedMethods.join(", ");
+  const refusals: Record<number, string> = {
+    405: `the call is made by ${verbs}, not by ${method}`,
+    415: `the content type "${toldText(headers["content-type"] ?? "")}" is not served; application/json is`,
+    505: `the call needs streams in both directions, which HTTP ${httpVersion} has not; gRPC has`,
+  };
+  if (status === 405) response.setHeader("allow", verbs);
+  header?.forEach((value, name) => {
+    response.setHeader(name, value);
+  });
+  refuse(response, status, new ConnectError(refusals[status] ?? "the call cannot be served", Code.Unimplemented));
+}
+
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+async function serve(rpc: UniversalHandler, { request, response }: Exchange): Promise<void> {
+  // Connect makes an address of it, of which nobody reads the host; HTTP/1.0 need not say one.
+  const { host } = request.headers;
+  if (!host || !URL.canParse(`http://${host}`)) request.headers.host = "localhost";
+  const answer = await rpc(universalRequestFromNodeRequest(request, response, undefined, undefined));
+  if (answer.status >= 400 && answer.body === undefined) refuseProtocol({ request, response }, answer, rpc);
+  else await universalResponseToNodeResponse(answer, response);
+}
+
+function handlersOf(options: RpcOptions): ReadonlyMap<string, UniversalHandler> {
+  const decoding = new Decoding();
+  const { textDecoder } = decoding;
+  // With these types known, an error's details are readable in JSON. `textDecoder` is read by Connect, though not told.
+  const jsonOptions = {
+    registry: createRegistry(file_google_rpc_error_details),
+    ignoreUnknownFields: false,
+    textDecoder,
+  };
+  const router = createConnectRouter({
+    grpc: false,
+    interceptors: [...options.interceptors],
+    readMaxBytes: options.maxMessageBytes,
+    writeMaxBytes: options.maxMessageBytes,
+    acceptCompression: [compressionGzip, compressionBrotli],
+    jsonOptions,
+    requestGate: decoding.watch,
+  });
+  for (const registration of options.services) registration.route(router);
+  return new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+}
+
+/** Serves the calls of Connect, gRPC-Web and JSON; what is no call gets an error of the same form. */
+export function rpcHandler(options: RpcOptions): Handler {
+  const handlers = handlersOf(options);
+  return (request, response) => {
+    const rpc = handlers.get(request.url?.split("?", 1)[0] ?? "");
+    if (!rpc) return refuse(response, 404, new ConnectError("there is nothing at this path", Code.Unimplemented));
+    serve(rpc, { request, response }).catch((error: unknown) => {
+      // Who has gone cannot be told anything.
+      if (response.destroyed) return;
+      options.logger.error("a request over HTTP could not be answered", { err: error });
+      if (response.headersSent) response.destroy();
+      else refuse(response, 500, new ConnectError("internal error", Code.Internal));
+    });
+  };
+}
