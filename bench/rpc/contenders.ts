@@ -33,6 +33,7 @@ function ours(): Promise<number> {
     inFlight,
     streamDrain: new StreamDrain(),
     defaultTimeoutMs,
+    maxMessageBytes,
     tracing: false,
   });
   const services = [register(ConformanceService, { echo })];

@@ -22,6 +22,17 @@ function exportersOf(text: string, context: z.RefinementCtx<string>): readonly (
   return z.NEVER;
 }
 
+/** The origins of a list, as browsers say them. */
+function originsOf(text: string, context: z.RefinementCtx<string>): readonly string[] {
+  const given = text.split(",").flatMap((origin) => origin.trim() || []);
+  const isOrigin = (text: string) => URL.canParse(text) && new URL(text).origin === text && !text.includes("*");
+  if (given.every(isOrigin)) return given;
+  const message =
+    "must be origins with commas between, each as https://shop.example or http://localhost:3000, without a path";
+  context.addIssue({ code: "custom", message });
+  return z.NEVER;
+}
+
 /** What every process reads from its environment. Durations are milliseconds. */
 export const platformConfig = {
   /** The name in logs, traces and metrics; the name in the code when it is not set. */
@@ -43,6 +54,16 @@ export const platformConfig = {
    * come again looks up its address anew, and so finds replicas that were added.
    */
   MAX_CONNECTION_AGE_MS: milliseconds.default(0),
+  /**
+   * How long a connection of the HTTP port rests between two requests before it is closed. Longer than whatever stands in front
+   * keeps its own: else it sends a request to a connection that is being closed, and answers 502. The default is above the 600 s
+   * of those load balancers that keep theirs longest.
+   */
+  HTTP_KEEP_ALIVE_TIMEOUT_MS: milliseconds.min(1).default(620_000),
+  /** Web pages whose scripts may call the HTTP port: their origins, exactly, with commas between. None by default. */
+  HTTP_CORS_ORIGINS: z.string().default("").transform(originsOf),
+  /** Whether calls to other services go through the proxy that http_proxy, https_proxy or grpc_proxy name, but for no_proxy. */
+  GRPC_USE_PROXY: z.stringbool().default(false),
   /** PEM files for TLS on gRPC, both ways: certificate, key, and those whom we trust. All or none. */
   GRPC_TLS_CERT: z.string().optional(),
   GRPC_TLS_KEY: z.string().optional(),

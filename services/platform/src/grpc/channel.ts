@@ -5,6 +5,7 @@ import type { Tls } from "./tls.ts";
 interface Caller {
   readonly service?: string;
   readonly tls?: Tls | undefined;
+  readonly useProxy?: boolean | undefined;
 }
 
 /**
@@ -33,14 +34,16 @@ const serviceConfig = {
  * A channel to one address. grpc-js connects when the first call is made.
  *
  * @param caller `service`: the process that calls, for the callee's audit log; it sees `ordermesh-<service>/1` as user
- * agent. `tls`: how it shows who it is; plain text when left out
+ * agent. `tls`: how it shows who it is; plain text when left out. `useProxy`: whether the proxy of the environment is asked to connect; not unless said
  */
-export function openChannel(address: string, maxMessageBytes: number, { service, tls }: Caller = {}): Client {
+export function openChannel(address: string, maxMessageBytes: number, { service, tls, useProxy }: Caller = {}): Client {
   return new Client(address, tls?.channel() ?? credentials.createInsecure(), {
     ...(service && { "grpc.primary_user_agent": `ordermesh-${service}/1` }),
     "grpc.service_config": JSON.stringify(serviceConfig),
     "grpc.service_config_disable_resolution": 1,
     "grpc.enable_channelz": 0,
+    // http_proxy is set for what is outside; it knows nothing of the mesh.
+    "grpc.enable_http_proxy": useProxy ? 1 : 0,
     "grpc.max_receive_message_length": maxMessageBytes,
     "grpc.max_send_message_length": maxMessageBytes,
     // A callee that was restarted is found again within seconds, not within the default two minutes.

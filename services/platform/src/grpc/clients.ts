@@ -13,6 +13,8 @@ export interface ClientsOptions {
   readonly maxMessageBytes: number;
   /** Without it calls are made in plain text. */
   readonly tls?: Tls | undefined;
+  /** Whether the proxy of the environment is asked to connect; not by default. */
+  readonly useProxy?: boolean;
 }
 
 /** The clients of one process; calls to the same address share a channel. */

@@ -3,6 +3,7 @@ import type { Registry } from "prom-client";
 import { makeUsable } from "#platform/incoming-headers.ts";
 import { listenOn } from "#platform/listen.ts";
 import { openMetrics, openMetricsType } from "#platform/metrics/open-metrics.ts";
+import { forPages } from "./cors.ts";
 import type { Readiness } from "./readiness.ts";
 import { type Handler, type RpcOptions, rpcHandler } from "./rpc.ts";
 
@@ -10,6 +11,10 @@ import { type Handler, type RpcOptions, rpcHandler } from "./rpc.ts";
 export interface HttpServerOptions extends RpcOptions {
   readonly readiness: Readiness;
   readonly metrics: Registry;
+  /** How long a connection may rest between two requests, in milliseconds. */
+  readonly keepAliveTimeoutMs: number;
+  /** Web pages that may call, as browsers say their origin. */
+  readonly corsOrigins: readonly string[];
 }
 
 /** How long a request may take to arrive, in milliseconds: calls have their own deadlines. */
@@ -67,8 +72,9 @@ export class HttpServer {
 
   constructor(options: HttpServerOptions) {
     const known = probes(options);
-    const rpc = rpcHandler(options);
-    this.#server = createServer({ requestTimeout: requestTimeoutMs }, (request, response) => {
+    const rpc = forPages(options.corsOrigins, rpcHandler(options));
+    const timeouts = { requestTimeout: requestTimeoutMs, keepAliveTimeout: options.keepAliveTimeoutMs };
+    this.#server = createServer(timeouts, (request, response) => {
       if (this.#draining) response.setHeader("connection", "close");
       discardRest(request);
       makeUsable(request.headers);

@@ -10,6 +10,7 @@ import type { InFlight } from "./in-flight.ts";
 import type { StreamDrain } from "./stream-drain.ts";
 import { telemetryInterceptor } from "./telemetry.ts";
 import { validationInterceptor } from "./validation.ts";
+import { wholePageInterceptor } from "./whole-page.ts";
 
 /** What the interceptors of a server need. */
 export interface ServerInterceptorOptions {
@@ -19,13 +20,14 @@ export interface ServerInterceptorOptions {
   readonly inFlight: InFlight;
   readonly streamDrain: StreamDrain;
   readonly defaultTimeoutMs: number;
+  readonly maxMessageBytes: number;
   /** Whether the process makes spans; else there is no interceptor for them. */
   readonly tracing: boolean;
 }
 
 /**
  * The list that both faces run, outermost first. The error interceptor is inside of what reports, so that what is logged
- * and counted is what the caller gets; validation is innermost, because it costs most.
+ * and counted is what the caller gets; validation comes late, because it costs most.
  */
 export function serverInterceptors(options: ServerInterceptorOptions): Interceptor[] {
   return [
@@ -37,5 +39,6 @@ export function serverInterceptors(options: ServerInterceptorOptions): Intercept
     deadlineInterceptor(),
     options.inFlight.interceptor(),
     validationInterceptor(options.services),
+    wholePageInterceptor(options.maxMessageBytes),
   ];
 }

@@ -75,6 +75,7 @@ class OpenFaces implements Faces {
       inFlight: this.#inFlight,
       streamDrain: this.#streams,
       defaultTimeoutMs: config.DEFAULT_TIMEOUT_MS,
+      maxMessageBytes: config.MAX_MESSAGE_BYTES,
       tracing: tracing(),
     });
     const common = { services, interceptors, maxMessageBytes: config.MAX_MESSAGE_BYTES };
@@ -86,7 +87,14 @@ class OpenFaces implements Faces {
     });
     addReflection(this.#grpc.server, descriptors);
     this.#readiness.addTo(this.#grpc.server);
-    this.#http = new HttpServer({ ...common, readiness: this.#readiness, metrics: registry, logger });
+    this.#http = new HttpServer({
+      ...common,
+      logger,
+      readiness: this.#readiness,
+      metrics: registry,
+      keepAliveTimeoutMs: config.HTTP_KEEP_ALIVE_TIMEOUT_MS,
+      corsOrigins: config.HTTP_CORS_ORIGINS,
+    });
   }
 
   async open(): Promise<this> {

@@ -60,6 +60,7 @@ async function openResources<S extends z.ZodRawShape>(
     defaultTimeoutMs: config.DEFAULT_TIMEOUT_MS,
     maxMessageBytes: config.MAX_MESSAGE_BYTES,
     tls: tlsOf(config),
+    useProxy: config.GRPC_USE_PROXY,
   });
   stack.defer(() => clients.close());
   const closing = new AbortController();

@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { RetryInfoSchema } from "#gen/google/rpc/error_details_pb.js";
-import { ConformanceService } from "#gen/ordermesh/testing/v1/conformance_service_pb.js";
+import { ConformanceService, ErrorKind } from "#gen/ordermesh/testing/v1/conformance_service_pb.js";
 import { openChannel } from "#platform/grpc/channel.ts";
 import { GrpcTransport } from "#platform/grpc/transport.ts";
 import { listenOn } from "#platform/listen.ts";
@@ -63,6 +63,22 @@ async function connect(fixture: Fixture) {
   const client = createClient(ConformanceService, new GrpcTransport(channel, { defaultTimeoutMs: 5_000 }));
   return { client, ports, [Symbol.dispose]: () => channel.close() };
 }
+
+test("whoever reads the log may go away: calls are served as before", async () => {
+  await using fixture = new Fixture({ LOG_LEVEL: "debug" });
+  using connected = await connect(fixture);
+  fixture.child.stdout?.destroy();
+  fixture.child.stderr?.destroy();
+  for (let call = 0; call < 50; call += 1) await connected.client.echo({});
+  assert.ok(
+    await connected.client.echo({ error: ErrorKind.INTERNAL }).then(null, (error) => error.code === Code.Internal),
+  );
+  const metrics = `http://127.0.0.1:${connected.ports["server.http.port"]}/metrics`;
+  const dropped = /^log_lines_dropped_total\S* ([1-9]\d*)$/m;
+  await until(async () => dropped.test(await (await fetch(metrics)).text()), "lines are counted as dropped");
+  fixture.child.kill("SIGTERM");
+  assert.equal(await fixture.exit, 0);
+});
 
 /** The error of a call to a port where nobody should listen. */
 async function refusal(port: unknown): Promise<unknown> {
