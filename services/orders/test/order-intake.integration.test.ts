@@ -48,18 +48,9 @@ describe("taking orders", () => {
   });
   after(() => test[Symbol.asyncDispose]());
 
-  /** The first order of a process looks whether there are request ids of the version before. */
-  async function usedIntake() {
-    const intake = intakeOn(test.database);
-    await intake.accept(orderRequest(customerId));
-    assert.equal(intake.recorded.taken(), 2);
-    intake.placed.length = 0;
-    return intake;
-  }
-
   for (const count of [1, 2, 64]) {
     it(`inserts ${count} that come together by one statement, each with its event, and reads them back by one`, async () => {
-      const { accept, recorded, placed } = await usedIntake();
+      const { accept, recorded, placed } = intakeOn(test.database);
       const accepted = await Promise.all(Array.from({ length: count }, () => accept(orderRequest(customerId))));
       assert.equal(recorded.taken(), 1);
       assert.deepEqual(placed, [count]);
@@ -95,7 +86,7 @@ describe("taking orders", () => {
   });
 
   it("copies name and address from the customer and refuses an unknown one alone", async () => {
-    const { accept, recorded, placed } = await usedIntake();
+    const { accept, recorded, placed } = intakeOn(test.database);
     const requests = [customerId, newId(), customerId, newId(), customerId].map((id) => orderRequest(id));
     const calls = requests.map(accept);
     const outcomes = await reasons(calls);

@@ -2,6 +2,9 @@ import type { Database } from "#platform/database/database.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 
+/** By time, not for a call: whether there are request ids of the version before. */
+const askedNowAndThen = new Set(["idempotency_unscoped"]);
+
 /** Passes statements on and keeps them. */
 export class Recorded implements Queryable {
   readonly statements: { text: string; values: readonly unknown[] }[] = [];
@@ -17,7 +20,8 @@ export class Recorded implements Queryable {
   }
 
   query<R extends object>(sql: SqlText | string, values: readonly unknown[] = []): Promise<R[]> {
-    this.statements.push({ text: typeof sql === "string" ? sql : sql.text, values });
+    const { name, text } = typeof sql === "string" ? { name: "", text: sql } : sql;
+    if (!askedNowAndThen.has(name)) this.statements.push({ text, values });
     return this.#database.query<R>(sql, values);
   }
 

@@ -194,23 +194,27 @@ const findUnscoped: SqlText = {
   text: "select exists (select from idempotency_key where method = $1) as found",
 };
 
-/** What was found of each database's methods: a process asks once. */
-const unscoped = new WeakMap<Queryable, Map<string, boolean>>();
+/** How long it holds that there are none, in milliseconds: while a rollout goes on, the version before writes more of them. */
+const noneForMs = 1_000;
+/** What was found of each database's methods; keys that are there stay until they are forgotten. */
+const unscoped = new WeakMap<Queryable, Map<string, { readonly found: boolean; readonly until: number }>>();
 
-/** Whether there were keys without a scope when the process used one of these methods for the first time. */
+/** Whether there are keys without a scope of one of these methods. */
 async function hasUnscoped<I extends Keyed, O>(
   options: ReplayableOptions<I, O>,
   inputs: readonly I[],
 ): Promise<boolean> {
   const { database } = options;
-  const found = unscoped.get(database) ?? new Map<string, boolean>();
-  unscoped.set(database, found);
+  const known = unscoped.get(database) ?? new Map<string, { found: boolean; until: number }>();
+  unscoped.set(database, known);
+  const now = performance.now();
   for (const method of new Set(inputs.map((input) => methodOf(options, input)))) {
-    if (found.has(method)) continue;
+    if (now < (known.get(method)?.until ?? 0)) continue;
     const [row] = await database.query<{ found: boolean }>(findUnscoped, [method]);
-    found.set(method, row?.found ?? false);
+    const found = row?.found ?? false;
+    known.set(method, { found, until: found ? Number.POSITIVE_INFINITY : now + noneForMs });
   }
-  return inputs.some((input) => found.get(methodOf(options, input)));
+  return inputs.some((input) => known.get(methodOf(options, input))?.found);
 }
 
 function methodOf<I>({ method }: KeySpace<I>, input: I): string {

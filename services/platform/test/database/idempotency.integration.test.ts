@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { after, before, describe, it } from "node:test";
+import { after, before, describe, it, mock } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { Migration } from "@mikro-orm/migrations";
 import { FailureSchema } from "#gen/shop/type/v1/failure_pb.js";
@@ -123,6 +123,21 @@ describe("idempotency", () => {
     const [reused] = await run("f")([input("8", "mine", "two")]);
     assert.ok(reused instanceof Error && "metadata" in reused);
     assert.deepEqual(reused.metadata, { request_id: "8", method: "f" });
+  });
+
+  it("sees a key that a process of the version before writes beside it", async () => {
+    const database: Queryable = { query: (sql, values) => test.database.query(sql, values) };
+    const before = await effects();
+    assert.deepEqual(await run("h", database)([input("11")]), ["did 11"]);
+    await test.database.query(
+      "insert into idempotency_key (method, request_id, fingerprint, response) values ('h', '12', $1, $2)",
+      [input("12").fingerprint, Buffer.from("did it beside")],
+    );
+    const now = performance.now();
+    mock.method(performance, "now", () => now + 60_000);
+    assert.deepEqual(await run("h", database)([input("12")]), ["did it beside"]);
+    assert.equal((await effects()) - before, 1);
+    mock.restoreAll();
   });
 
   it("takes a key of the version before, which had no scope, for that of whoever asks", async () => {
