@@ -12,8 +12,10 @@ export const inDatabases: readonly string[] = [
   ...of("CreateCustomer ", names),
   ...of("UpdateCustomer ", names),
   ...of("CreateOrder shipping_address.", address),
+  ...of("BulkCreateOrders requests[].shipping_address.", address),
   ...[
     "CreateOrder card_token",
+    "BulkCreateOrders requests[].card_token",
     "CancelOrder reason",
     "DecideParkedStep note",
     "BatchDecideParkedSteps requests[].note",
@@ -31,7 +33,8 @@ export const inDatabases: readonly string[] = [
 /** Fields whose text is kept in the history of a workflow. */
 export const inHistories: readonly string[] = [
   ...of("CreateOrder shipping_address.", address),
-  ...["CreateOrder card_token", "CancelOrder reason"],
+  ...of("BulkCreateOrders requests[].shipping_address.", address),
+  ...["CreateOrder card_token", "BulkCreateOrders requests[].card_token", "CancelOrder reason"],
   ...of("StartEpisode orders[].checkout.shipping_address.", address),
   "StartEpisode orders[].checkout.card_token",
   ...of("StartOrderSaga orders[].shipping_address.", address),

@@ -1,8 +1,10 @@
 // 10,000 card numbers through every field with text of every call of the whole stack: nothing keeps one.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { isMessage } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema } from "#gen/google/rpc/error_details_pb.js";
+import { BulkCreateOrdersResponseSchema } from "#gen/shop/orders/v1/order_service_pb.js";
 import { mayLookLikeCard } from "#platform/interceptors/card-numbers.ts";
 import { Collector } from "#testing/collector.ts";
 import { until } from "#testing/until.ts";
@@ -150,10 +152,18 @@ function headersOf(numbers: Numbers): Record<string, string> {
 }
 
 function failureOf(answer: Promise<unknown>): Promise<ConnectError | undefined> {
-  return answer.then(
-    () => undefined,
-    (error: unknown) => ConnectError.from(error),
-  );
+  return answer.then(refusalOfEntries, (error: unknown) => ConnectError.from(error));
+}
+
+/** What entries that are judged each for itself were refused for, as a refused call says it. */
+function refusalOfEntries(answer: unknown): ConnectError | undefined {
+  if (!isMessage(answer, BulkCreateOrdersResponseSchema)) return undefined;
+  const failures = answer.outcomes.flatMap(({ outcome }) => (outcome.case === "failure" ? outcome.value : []));
+  const fieldViolations = failures.flatMap((failure) => failure.fieldViolations);
+  const message = failures.map((failure) => failure.message).join("; ");
+  const code = failures.find((failure) => failure.code !== Code.InvalidArgument)?.code ?? Code.InvalidArgument;
+  const details = [{ desc: BadRequestSchema, value: { fieldViolations } }];
+  return failures.length > 0 ? new ConnectError(message, code, undefined, details) : undefined;
 }
 
 /** Whether a call was refused for each of these fields, and the refusal shows no digit of a number. */

@@ -12,6 +12,7 @@ import type { Database } from "#platform/database/database.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { register, type ServiceParts, type ServiceRegistration } from "#platform/process/service.ts";
+import { BulkOrders } from "./api/bulk-orders.ts";
 import { CustomerApi } from "./api/customer-api.ts";
 import { OrderApi } from "./api/order-api.ts";
 import { OrderEpisodeApi } from "./api/order-episode-api.ts";
@@ -47,7 +48,7 @@ import { changeChannel } from "./order/order-transition.repository.ts";
 /** What the orders service is built from; a test gives its own. */
 export interface OrdersContext {
   readonly config: ConfigOf<typeof ordersConfig> &
-    Pick<PlatformConfig, "PAGE_TOKEN_SECRET"> &
+    Pick<PlatformConfig, "PAGE_TOKEN_SECRET" | "MAX_MESSAGE_BYTES"> &
     Partial<Pick<PlatformConfig, "LOG_FORMAT" | "SERVICE_NAME">>;
   readonly database: Database;
   readonly logger: Logger;
@@ -207,8 +208,9 @@ function buildApis(ground: Ground, parts: ApiParts): ServiceRegistration[] {
   });
   const cancellation = buildCancellation(ground, parts);
   const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
+  const bulk = new BulkOrders({ intake, repository, maxMessageBytes: config.MAX_MESSAGE_BYTES });
   return [
-    register(OrderService, new OrderApi({ intake, follower, cancellation, repository, pageTokens })),
+    register(OrderService, new OrderApi({ intake, bulk, follower, cancellation, repository, pageTokens })),
     register(OrderEpisodeService, new OrderEpisodeApi({ ...parts, pageTokens })),
     register(OrderLifecycleService, new OrderLifecycleApi(mover, noted)),
     register(CustomerService, new CustomerApi(new CustomerRepository(database), pageTokens)),

@@ -73,7 +73,7 @@ export async function startReplica(...given: Parameters<typeof beginReplica>): P
 export function beginReplica(
   database: Database,
   worker: Pick<FakeWorker, "client">,
-  changes: Partial<ConfigOf<typeof ordersConfig>> = {},
+  changes: Partial<ConfigOf<typeof ordersConfig & Pick<typeof platformConfig, "MAX_MESSAGE_BYTES">>> = {},
 ): BeginningReplica {
   const env = { GRPC_PORT: "0", HTTP_PORT: "0", PAGE_TOKEN_SECRET: "s".repeat(32) };
   // Orders of a worker that settles none stay pending: nobody is refused for that, unless a test is about it.

@@ -25,7 +25,7 @@ function intakeOn(database: Database, lanes = 1) {
   const metrics = createOrderMetrics(new Registry());
   const enter = <T>(work: () => Promise<T>) => work();
   const intake = new OrderIntake({ database: recorded, onPlaced, enter, metrics, batchMax: 64, lanes });
-  const accept = (request: CreateOrderRequest): Promise<Accepted> => intake.accept(toKeyedOrder(request), signal);
+  const accept = (request: CreateOrderRequest): Promise<Accepted> => intake.accept(toKeyedOrder(request), { signal });
   return { accept, recorded, placed };
 }
 

@@ -29,6 +29,8 @@ export interface RequestContext {
   readonly deadline?: number | undefined;
   /** Fires when the caller cancels or the deadline passes; not when the call ends well. */
   readonly signal?: AbortSignal | undefined;
+  /** Entries of the request that break rules, by their index, when each is judged for itself; see `interceptors/entries.ts`. */
+  readonly refusedEntries?: ReadonlyMap<number, Error> | undefined;
   /** Takes a place for the call to wait in. @throws OVERLOADED when there is none */
   readonly takeRestingPlace?: (() => RestingPlace) | undefined;
 }
@@ -80,6 +82,10 @@ class Patched implements RequestContext {
 
   get signal() {
     return ("signal" in this.#patch ? this.#patch : this.#base).signal;
+  }
+
+  get refusedEntries() {
+    return ("refusedEntries" in this.#patch ? this.#patch : this.#base).refusedEntries;
   }
 
   get takeRestingPlace() {

@@ -1,8 +1,8 @@
 import type { DescEnum } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { ErrorInfoSchema, RetryInfoSchema } from "#gen/google/rpc/error_details_pb.js";
-import { type Failure, FailureSchema } from "#gen/shop/type/v1/failure_pb.js";
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "#gen/google/rpc/error_details_pb.js";
+import { type Failure, FailureSchema, FieldViolationSchema } from "#gen/shop/type/v1/failure_pb.js";
 import { PlatformErrorReason, PlatformErrorReasonSchema } from "#gen/shop/type/v1/platform_error_reason_pb.js";
 
 /** What a {@link DomainError} may carry besides its reason and message. */
@@ -90,6 +90,7 @@ export const PlatformError = defineErrors<PlatformErrorReason>({
     [PlatformErrorReason.CONFLICT]: Code.Aborted,
     [PlatformErrorReason.UNAVAILABLE]: Code.Unavailable,
     [PlatformErrorReason.INVALID_ID]: Code.InvalidArgument,
+    [PlatformErrorReason.ANSWER_TOO_LARGE]: Code.ResourceExhausted,
   },
 });
 
@@ -235,11 +236,49 @@ export function toFailure(error: unknown): Failure {
     return create(FailureSchema, { code, domain, reason, message, metadata });
   }
   const told = toConnectError(error);
-  if (isCallerFault(told.code)) {
-    const info = told.findDetails(ErrorInfoSchema)[0];
-    const { code, rawMessage: message } = told;
-    const { domain = "", reason = "", metadata = {} } = info ?? {};
-    return create(FailureSchema, { code, domain, reason, message, metadata });
-  }
+  if (isCallerFault(told.code)) return failureOf(told);
   throw error;
+}
+
+/** Refusals that blame neither the request nor a fault in the code: the same call may succeed later. */
+const passing: ReadonlySet<Code> = new Set([
+  Code.ResourceExhausted,
+  Code.Unavailable,
+  Code.Aborted,
+  Code.DeadlineExceeded,
+  Code.Canceled,
+]);
+
+/**
+ * The same for entries that have nothing to do with each other: what is refused for the moment is the outcome of the entry
+ * too, with the time after which it may be repeated. Only an internal error is thrown on.
+ */
+export function toOwnFailure(error: unknown): Failure {
+  const told = toConnectError(error);
+  if (isCallerFault(told.code) || passing.has(told.code)) return failureOf(told);
+  throw error;
+}
+
+function failureOf(told: ConnectError): Failure {
+  const { code, rawMessage: message } = told;
+  const { domain = "", reason = "", metadata = {} } = told.findDetails(ErrorInfoSchema)[0] ?? {};
+  const violations = told.findDetails(BadRequestSchema).flatMap(({ fieldViolations }) => fieldViolations);
+  const fieldViolations = violations.map((violation) => {
+    return create(FieldViolationSchema, {
+      field: violation.field,
+      description: violation.description,
+      reason: violation.reason,
+    });
+  });
+  const [retry] = told.findDetails(RetryInfoSchema);
+  const retryDelay = retry?.retryDelay;
+  return create(FailureSchema, {
+    code,
+    domain,
+    reason,
+    message,
+    metadata,
+    fieldViolations,
+    ...(retryDelay && { retryDelay }),
+  });
 }

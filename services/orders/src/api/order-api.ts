@@ -1,5 +1,7 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import {
+  type BulkCreateOrdersRequest,
+  BulkCreateOrdersResponseSchema,
   type CancelOrderRequest,
   CancelOrderRequestSchema,
   CancelOrderResponseSchema,
@@ -14,7 +16,7 @@ import {
   type WatchOrderRequest,
   WatchOrderResponseSchema,
 } from "#gen/shop/orders/v1/order_service_pb.js";
-import { remainingMs, withSubject } from "#platform/context.ts";
+import { withSubject } from "#platform/context.ts";
 import { fingerprint } from "#platform/database/idempotency.ts";
 import { isId } from "#platform/id.ts";
 import type { Json, PageTokens } from "#platform/page-token.ts";
@@ -25,11 +27,14 @@ import type { OrderFollower } from "../follow/order-follower.ts";
 import type { KeyedOrder, OrderFilter, OrderRepository } from "../order/order.repository.ts";
 import { isDecided, type Order } from "../order/order.ts";
 import type { OrderIntake } from "../order/order-intake.ts";
+import type { BulkOrders } from "./bulk-orders.ts";
 import { toFilter, toKeyedOrder, toProto } from "./order-proto.ts";
+import { patienceMs } from "./patience.ts";
 
 /** What the service works with. */
 export interface OrderApiOptions {
   readonly intake: OrderIntake;
+  readonly bulk: BulkOrders;
   readonly follower: OrderFollower;
   readonly cancellation: OrderCancellation;
   readonly repository: OrderRepository;
@@ -40,8 +45,6 @@ export interface OrderApiOptions {
 const maxDecisionMs = 30_000;
 /** How long a cancellation waits to be done rather than accepted, in milliseconds. */
 const maxCancellationMs = 1_000;
-/** The part of the time left that is kept for the answer itself, and its bound in milliseconds. */
-const reserve = { share: 0.2, maxMs: 500 };
 
 /** OrderService, as its proto says. */
 export class OrderApi implements ServiceImpl<typeof OrderService> {
@@ -59,6 +62,12 @@ export class OrderApi implements ServiceImpl<typeof OrderService> {
       const created = wait ? await this.#createAndWait(order, context) : await this.#create(order);
       return whole(CreateOrderResponseSchema, { order: toProto(created) });
     });
+  }
+
+  /** Creates many orders, each with its own outcome. */
+  async bulkCreateOrders(request: BulkCreateOrdersRequest, context: HandlerContext) {
+    const outcomes = await this.#options.bulk.create(request, context);
+    return whole(BulkCreateOrdersResponseSchema, { outcomes });
   }
 
   /** Returns one order. */
@@ -107,7 +116,7 @@ export class OrderApi implements ServiceImpl<typeof OrderService> {
   async #createAndWait(order: KeyedOrder, { signal }: HandlerContext): Promise<Order> {
     const { intake, follower } = this.#options;
     using following = follower.follow(order.orderId);
-    const { orderId, order: accepted } = await intake.accept(order, signal);
+    const { orderId, order: accepted } = await intake.accept(order, { signal });
     const patience = { forMs: patienceMs(maxDecisionMs), signal };
     if (!accepted) return follower.decided(orderId, patience);
     return (await following.until(({ status }) => isDecided(status), patience)) ?? follower.get(orderId);
@@ -118,12 +127,6 @@ export class OrderApi implements ServiceImpl<typeof OrderService> {
 function aboutOrder<T>(orderId: string, fn: () => Promise<T>): Promise<T> {
   activeSpan()?.setAttribute("order.id", orderId);
   return withSubject({ "order.id": orderId }, fn);
-}
-
-/** How long a call may wait for something, so that its answer is still in time. */
-function patienceMs(maxMs: number): number {
-  const left = remainingMs();
-  return Math.max(0, Math.min(maxMs, left - Math.min(left * reserve.share, reserve.maxMs)));
 }
 
 function tokenFilter({ customerId, status, createdFrom, createdUntil }: OrderFilter): Json {

@@ -1,5 +1,5 @@
 import { auditOrigin } from "#platform/audit/audit-entry.ts";
-import { Batcher } from "#platform/batch/batcher.ts";
+import { Batcher, type SubmitOptions } from "#platform/batch/batcher.ts";
 import { keyMethod, replayable } from "#platform/database/idempotency.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { encodeId, timeOf } from "#platform/id.ts";
@@ -57,15 +57,20 @@ export class OrderIntake {
     });
   }
 
+  /** So many orders are inserted at the same time: who has more of them gains nothing by giving them all at once. */
+  get width(): number {
+    return this.#options.batchMax * this.#options.lanes;
+  }
+
   /**
    * Makes an order durable and has it carried.
    *
-   * @param signal takes the order back while it waits for its batch; the call's deadline does so anyway
+   * @param patience until when the order may wait for its batch; by default until the call's deadline
    * @throws CUSTOMER_NOT_FOUND, REQUEST_ID_REUSED, OVERLOADED
    */
-  async accept(order: KeyedOrder, signal?: AbortSignal): Promise<Accepted> {
+  async accept(order: KeyedOrder, patience?: SubmitOptions): Promise<Accepted> {
     const submitted = { ...order, origin: auditOrigin(order.requestId) };
-    return this.#options.enter(() => this.#batcher.submit(submitted, signal && { signal }));
+    return this.#options.enter(() => this.#batcher.submit(submitted, patience));
   }
 
   /** Resolves once everything that was taken is durable. */

@@ -1,7 +1,8 @@
 import { type Attributes, type Span, SpanKind } from "@opentelemetry/api";
 import type { Failure } from "#gen/shop/type/v1/failure_pb.js";
-import { type RequestContext, type Subject, withContext, withSubject } from "#platform/context.ts";
+import { type RequestContext, requestContext, type Subject, withContext, withSubject } from "#platform/context.ts";
 import { toFailure } from "#platform/errors.ts";
+import { inParallel } from "#platform/parallel.ts";
 import { activeSpan, endSpan, sampledParent, startSpan, underSpan } from "#platform/trace/spans.ts";
 import { Stragglers } from "./stragglers.ts";
 
@@ -19,6 +20,10 @@ export interface AboutEntries<I> {
   readonly subjectOf: (request: I) => Subject;
   /** What its span alone says besides. */
   readonly attributesOf?: (request: I) => Attributes;
+  /** The outcome of an entry that failed with this; throws what is no outcome. Default: {@link toFailure}. */
+  readonly failureOf?: (error: unknown) => Failure;
+  /** So many entries are worked on at the same time; default: all. */
+  readonly width?: number;
 }
 
 /** The outcome of one entry as the protos have it. */
@@ -46,10 +51,10 @@ function outcomeOf<O>({ outcome }: EntryOutcome<O>): Attributes {
 class BatchAnswer<I, O> {
   readonly #batch: BatchCall<I>;
   readonly #about: AboutEntries<I>;
-  readonly #call: (request: I) => Promise<O>;
+  readonly #call: (request: I, index: number) => Promise<O>;
   readonly #span = activeSpan();
 
-  constructor(batch: BatchCall<I>, about: AboutEntries<I>, call: (request: I) => Promise<O>) {
+  constructor(batch: BatchCall<I>, about: AboutEntries<I>, call: (request: I, index: number) => Promise<O>) {
     this.#batch = batch;
     this.#about = about;
     this.#call = call;
@@ -59,11 +64,11 @@ class BatchAnswer<I, O> {
   entry(request: I, index: number): Promise<EntryOutcome<O>> {
     const subject = this.#about.subjectOf(request);
     const { traceparents } = this.#batch;
-    if (traceparents.length === 0) return withSubject(subject, () => this.#outcome(request));
+    if (traceparents.length === 0) return withSubject(subject, () => this.#outcome(request, index));
     const span = this.#startSpan(request, traceparents[index]);
     return underSpan(span, () =>
       withContext(span ? {} : notTraced, () =>
-        withSubject(subject, () => (span ? this.#traced(span, request) : this.#outcome(request))),
+        withSubject(subject, () => (span ? this.#traced(span, request, index) : this.#outcome(request, index))),
       ),
     );
   }
@@ -78,17 +83,20 @@ class BatchAnswer<I, O> {
     return startSpan(method, { kind: SpanKind.SERVER, attributes, links }, parent);
   }
 
-  async #outcome(request: I): Promise<EntryOutcome<O>> {
+  async #outcome(request: I, index: number): Promise<EntryOutcome<O>> {
     try {
-      return { outcome: { case: "response", value: await this.#call(request) } };
+      const refusal = requestContext().refusedEntries?.get(index);
+      if (refusal) throw refusal;
+      return { outcome: { case: "response", value: await this.#call(request, index) } };
     } catch (error) {
-      return { outcome: { case: "failure", value: toFailure(error) } };
+      const { failureOf = toFailure } = this.#about;
+      return { outcome: { case: "failure", value: failureOf(error) } };
     }
   }
 
-  async #traced(span: Span, request: I): Promise<EntryOutcome<O>> {
+  async #traced(span: Span, request: I, index: number): Promise<EntryOutcome<O>> {
     try {
-      const outcome = await this.#outcome(request);
+      const outcome = await this.#outcome(request, index);
       span.setAttributes(outcomeOf(outcome));
       endSpan(span);
       return outcome;
@@ -109,10 +117,18 @@ class BatchAnswer<I, O> {
 export async function answerEach<I, O>(
   batch: BatchCall<I>,
   about: AboutEntries<I>,
-  call: (request: I) => Promise<O>,
+  call: (request: I, index: number) => Promise<O>,
 ): Promise<EntryOutcome<O>[]> {
   const answer = new BatchAnswer(batch, about, call);
-  const settled = await Promise.allSettled(batch.requests.map((request, index) => answer.entry(request, index)));
+  const { requests } = batch;
+  const settled = await inParallel(
+    [...requests.entries()],
+    about.width ?? requests.length,
+    async ([index, request]) => {
+      const [result] = await Promise.allSettled([answer.entry(request, index)]);
+      return result;
+    },
+  );
   return settled.map((result) => {
     if (result.status === "rejected") throw result.reason;
     return result.value;

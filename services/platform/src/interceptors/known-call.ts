@@ -1,3 +1,4 @@
+import type { HandlerContext } from "@connectrpc/connect";
 import type { CallRequest } from "./compose.ts";
 
 /** What the gRPC face tells about a call besides what Connect's request has. */
@@ -20,7 +21,15 @@ export function peekHeader(request: CallRequest, name: string): string | undefin
 
 /** Whether a request came as JSON. */
 export function isJson(request: CallRequest): boolean {
-  if (isKnown(request)) return false;
-  if (request.requestMethod === "GET") return new URL(request.url).searchParams.get("encoding") === "json";
-  return /[/+]json\b/.test(request.header.get("content-type") ?? "");
+  return !isKnown(request) && saysJson(request);
+}
+
+/** The same as an implementation sees it. */
+export function isJsonCall({ protocolName, requestMethod, url, requestHeader: header }: HandlerContext): boolean {
+  return protocolName !== "grpc" && saysJson({ requestMethod, url, header });
+}
+
+function saysJson({ requestMethod, url, header }: Pick<CallRequest, "requestMethod" | "url" | "header">): boolean {
+  if (requestMethod === "GET") return new URL(url).searchParams.get("encoding") === "json";
+  return /[/+]json\b/.test(header.get("content-type") ?? "");
 }

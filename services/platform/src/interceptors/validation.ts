@@ -11,8 +11,10 @@ import { createValidator, type Validator } from "@bufbuild/protovalidate";
 import type { ConnectError, Interceptor, StreamRequest } from "@connectrpc/connect";
 import { file_shop_type_v1_rules } from "#gen/shop/type/v1/rules_pb.js";
 import { badRequest, type FieldViolation, refuseUnread } from "#platform/bad-request.ts";
+import { withContext } from "#platform/context.ts";
 import { isCardNumber } from "./card-numbers.ts";
 import type { CallRequest } from "./compose.ts";
+import { judgeEntries, ownEntries } from "./entries.ts";
 import { isJson } from "./known-call.ts";
 import { eachText, eachTime } from "./message-values.ts";
 import { exceededLimit } from "./text-length.ts";
@@ -62,7 +64,9 @@ function spelt(path: Path, json: boolean): string {
 /** What is wrong with the times of a message. */
 function wrongTimes(schema: DescMessage, message: Message, json: boolean): FieldViolation[] {
   const wrong: FieldViolation[] = [];
+  const elsewhere = ownEntries(schema);
   eachTime(schema, message, (time, field, path) => {
+    if (elsewhere && path[0] === elsewhere) return;
     const description = problemOfTime(field, time);
     if (description) wrong.push({ field: spelt([...path], json), description, reason: "time_range" });
   });
@@ -71,7 +75,7 @@ function wrongTimes(schema: DescMessage, message: Message, json: boolean): Field
 
 /**
  * What is wrong with a message, by the rules of its proto and by those for all times and all texts; empty when nothing is. Never says
- * anything of a value, which may be what must not be told.
+ * anything of a value, which may be what must not be told, nor of entries that are judged each for itself.
  *
  * @param json whether fields are named as in JSON
  */
@@ -90,7 +94,9 @@ export function violationsOf(
     return { field: spelt(field, json), description, reason };
   });
   const obeys = wrong.length === 0;
+  const elsewhere = ownEntries(schema);
   eachText(schema, message, (text, field, path) => {
+    if (elsewhere && path[0] === elsewhere) return;
     // What is searched is bounded by the rules, which say how long a text may be.
     const found = tooLong(exceededLimit(field, text)) ?? (obeys ? unfit(field, text) : undefined);
     if (found) wrong.push({ field: spelt([...path], json), ...found });
@@ -122,6 +128,22 @@ function check(validator: Validator, request: CallRequest, message: Message): vo
   if (wrong.length > 0) throw refusal(wrong);
 }
 
+/** What is wrong with each entry of a request whose entries are judged for themselves; undefined when it has none of these. */
+function checkEntries(validator: Validator, request: CallRequest, message: Message) {
+  const list = ownEntries(request.method.input);
+  const json = isJson(request);
+  return (
+    list &&
+    judgeEntries(list, message, (entry, index) => {
+      const place = spelt([list, { kind: "list_sub", index }], json);
+      const wrong = violationsOf(validator, list.message, entry, json);
+      return wrong.length > 0
+        ? refusal(wrong.map((each) => ({ ...each, field: `${place}.${each.field}` })))
+        : undefined;
+    })
+  );
+}
+
 async function* checked(validator: Validator, request: StreamRequest): AsyncGenerator<Message, void> {
   try {
     for await (const message of request.message) {
@@ -138,7 +160,7 @@ async function* checked(validator: Validator, request: StreamRequest): AsyncGene
 /**
  * Checks every request message against the rules in its proto, for times that are none, numbers of payment cards, and what
  * cannot be stored. Refuses with INVALID_ARGUMENT and `google.rpc.BadRequest`, which names the fields that are wrong as the caller
- * spells them.
+ * spells them. Entries that are judged each for itself are refused in `RequestContext.refusedEntries`.
  *
  * @param services whose rules are compiled now, so that a rule that cannot be compiled stops the start
  */
@@ -155,6 +177,8 @@ export function validationInterceptor(services: readonly DescService[]): Interce
     } catch (error) {
       return Promise.reject(error);
     }
-    return next(request);
+    const entries = checkEntries(validator, request, request.message);
+    if (!entries) return next(request);
+    return entries.then((refusedEntries) => withContext({ refusedEntries }, () => next(request)));
   };
 }

@@ -2,8 +2,8 @@ import { type DescField, type DescMethod, type Message, toBinary, toJsonString }
 import type { Interceptor, UnaryRequest } from "@connectrpc/connect";
 import { isJson } from "./known-call.ts";
 
-/** What the clients of gRPC take when nobody has told them otherwise, in bytes. */
-const usualLimitBytes = 4 * 1024 * 1024;
+/** The largest answer that the clients of gRPC take when nobody has told them otherwise, in bytes. */
+export const usualLimitBytes = 4 * 1024 * 1024;
 /** How much of the limit is aimed at: items differ. */
 const aim = 0.9;
 

@@ -32,6 +32,7 @@ const TestError = defineErrors<PlatformErrorReason>({
     [PlatformErrorReason.CONFLICT]: Code.Aborted,
     [PlatformErrorReason.UNAVAILABLE]: Code.Unavailable,
     [PlatformErrorReason.INVALID_ID]: Code.NotFound,
+    [PlatformErrorReason.ANSWER_TOO_LARGE]: Code.ResourceExhausted,
   },
 });
 

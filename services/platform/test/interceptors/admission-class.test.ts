@@ -45,6 +45,7 @@ describe("classes of admission", () => {
     ["SagaService", "ResolveParkedSteps", "operator"],
     ["AuditService", "ListAuditEvents", "operator"],
     ["OrderService", "CreateOrder", "caller"],
+    ["OrderService", "BulkCreateOrders", "caller"],
     ["OrderService", "CancelOrder", "caller"],
     ["OrderService", "WatchOrder", "caller"],
     ["InventoryService", "ReserveStock", "caller"],

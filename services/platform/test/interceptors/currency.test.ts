@@ -10,6 +10,7 @@ import { predefined } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb
 import * as kept from "dinero.js/currencies";
 import { MoneySchema } from "#gen/shop/type/v1/money_pb.js";
 import * as rules from "#gen/shop/type/v1/rules_pb.js";
+import { ownEntries } from "#platform/interceptors/entries.ts";
 import { contractValidator } from "#platform/interceptors/validation.ts";
 
 const validator = contractValidator();
@@ -47,7 +48,8 @@ async function moneyOfRequests(): Promise<[input: DescMessage, way: string[]][]>
 function waysToMoney(type: DescMessage, seen: readonly DescMessage[] = []): string[][] {
   if (seen.includes(type)) return [];
   return type.fields.flatMap((field) => {
-    if (!field.message || field.fieldKind === "map") return [];
+    // Entries that are judged each for itself are requests of another call, which is here too.
+    if (!field.message || field.fieldKind === "map" || ownEntries(type) === field) return [];
     if (field.message === MoneySchema) return [[field.name]];
     return waysToMoney(field.message, [...seen, type]).map((way) => [field.name, ...way]);
   });

@@ -194,7 +194,7 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.BatchReleaseReservationsRequest.traceparents inventory.BatchReserveStockRequest.traceparents
     orders.BatchDecideParkedStepsRequest.traceparents orders.BatchReportShipmentsRequest.traceparents
     orders.BatchSettleOrdersRequest.traceparents orders.BatchTransitionOrdersRequest.traceparents
-    orders.BeginParkedDecisionsRequest.reason orders.ListParkedOrdersRequest.reason
+    orders.BeginParkedDecisionsRequest.reason orders.BulkCreateOrdersRequest.traceparents orders.ListParkedOrdersRequest.reason
     orders.ParkedOrderStep.reason orders.ReportShipmentRequest.reason orders.SettleOrderRequest.waits_for
     payments.BatchAuthorizePaymentsRequest.traceparents payments.BatchCapturePaymentsRequest.traceparents
     payments.BatchRefundPaymentsRequest.traceparents payments.BatchVoidPaymentsRequest.traceparents

@@ -6,6 +6,7 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import type { Message } from "@bufbuild/protobuf";
 import type { Order, OrderLine, OrderStatus } from "./order_pb.js";
 import type { Address } from "../../type/v1/address_pb.js";
+import type { Failure } from "../../type/v1/failure_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
@@ -88,6 +89,90 @@ export declare type CreateOrderResponse = Message<"shop.orders.v1.CreateOrderRes
  * Use `create(CreateOrderResponseSchema)` to create a new message.
  */
 export declare const CreateOrderResponseSchema: GenMessage<CreateOrderResponse>;
+
+/**
+ * What to order, many times.
+ *
+ * @generated from message shop.orders.v1.BulkCreateOrdersRequest
+ */
+export declare type BulkCreateOrdersRequest = Message<"shop.orders.v1.BulkCreateOrdersRequest"> & {
+  /**
+   * 1 to 1,000 orders. What they break is said in their outcomes.
+   *
+   * @generated from field: repeated shop.orders.v1.CreateOrderRequest requests = 1;
+   */
+  requests: CreateOrderRequest[];
+
+  /**
+   * W3C trace context of each order, in the same order, when each has a trace of its own. An empty one, or none at this place, is
+   * not traced. Without any, all orders belong to the trace of the call.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
+};
+
+/**
+ * Describes the message shop.orders.v1.BulkCreateOrdersRequest.
+ * Use `create(BulkCreateOrdersRequestSchema)` to create a new message.
+ */
+export declare const BulkCreateOrdersRequestSchema: GenMessage<BulkCreateOrdersRequest>;
+
+/**
+ * The outcomes.
+ *
+ * @generated from message shop.orders.v1.BulkCreateOrdersResponse
+ */
+export declare type BulkCreateOrdersResponse = Message<"shop.orders.v1.BulkCreateOrdersResponse"> & {
+  /**
+   * One for each request, in the same order.
+   *
+   * @generated from field: repeated shop.orders.v1.CreateOrderOutcome outcomes = 1;
+   */
+  outcomes: CreateOrderOutcome[];
+};
+
+/**
+ * Describes the message shop.orders.v1.BulkCreateOrdersResponse.
+ * Use `create(BulkCreateOrdersResponseSchema)` to create a new message.
+ */
+export declare const BulkCreateOrdersResponseSchema: GenMessage<BulkCreateOrdersResponse>;
+
+/**
+ * What became of one order.
+ *
+ * @generated from message shop.orders.v1.CreateOrderOutcome
+ */
+export declare type CreateOrderOutcome = Message<"shop.orders.v1.CreateOrderOutcome"> & {
+  /**
+   * The order, or why not.
+   *
+   * @generated from oneof shop.orders.v1.CreateOrderOutcome.outcome
+   */
+  outcome: {
+    /**
+     * The order was created, now or before.
+     *
+     * @generated from field: shop.orders.v1.CreateOrderResponse response = 1;
+     */
+    value: CreateOrderResponse;
+    case: "response";
+  } | {
+    /**
+     * The order was refused.
+     *
+     * @generated from field: shop.type.v1.Failure failure = 2;
+     */
+    value: Failure;
+    case: "failure";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message shop.orders.v1.CreateOrderOutcome.
+ * Use `create(CreateOrderOutcomeSchema)` to create a new message.
+ */
+export declare const CreateOrderOutcomeSchema: GenMessage<CreateOrderOutcome>;
 
 /**
  * Which order.
@@ -358,6 +443,28 @@ export declare const OrderService: GenService<{
     methodKind: "unary";
     input: typeof CreateOrderRequestSchema;
     output: typeof CreateOrderResponseSchema;
+  },
+  /**
+   * Creates up to 1,000 orders, each with its own outcome: what is wrong with one does not touch the others. An order is durable
+   * when its outcome says so, and is then what CreateOrder would have made of it; who waits for orders watches them.
+   *
+   * An entry fails as CreateOrder fails, by the same reasons. One that breaks a rule of its fields fails with INVALID_ARGUMENT and
+   * `field_violations` that name it by its index ("requests[3].card_token"), and so does one that waits for more than ACCEPTED.
+   * One that is refused for the moment (OVERLOADED, UNAVAILABLE, CONFLICT) has a `retry_delay`. One that was not begun shortly
+   * before the deadline fails with DEADLINE_EXCEEDED, and ANSWER_TOO_LARGE means that its order is there, and the answer full.
+   *
+   * Entries are told apart by their request ids: a call is repeated, whole or in parts, until every entry is decided, and no order
+   * is created twice; two entries of a customer with the same id are one order. So is a call to be repeated that got no answer at all: which of its
+   * entries are done by then is not known. The call itself fails when it has no entry or too many, with OVERLOADED when the process
+   * has no place for it, and with RESOURCE_EXHAUSTED when it is larger than a message may be, 8 MiB by default: 1,000 orders of 8 KB.
+   * An answer has 4 MiB at most, as much as clients of gRPC take by themselves: 1,000 orders of 4 KB.
+   *
+   * @generated from rpc shop.orders.v1.OrderService.BulkCreateOrders
+   */
+  bulkCreateOrders: {
+    methodKind: "unary";
+    input: typeof BulkCreateOrdersRequestSchema;
+    output: typeof BulkCreateOrdersResponseSchema;
   },
   /**
    * Returns one order. Fails with ORDER_NOT_FOUND.

@@ -7,13 +7,15 @@ import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/vali
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_shop_orders_v1_order } from "./order_pb.js";
 import { file_shop_type_v1_address } from "../../type/v1/address_pb.js";
+import { file_shop_type_v1_admission } from "../../type/v1/admission_pb.js";
+import { file_shop_type_v1_failure } from "../../type/v1/failure_pb.js";
 import { file_shop_type_v1_rules } from "../../type/v1/rules_pb.js";
 
 /**
  * Describes the file shop/orders/v1/order_service.proto.
  */
 export const file_shop_orders_v1_order_service = /*@__PURE__*/
-  fileDesc("CiJzaG9wL29yZGVycy92MS9vcmRlcl9zZXJ2aWNlLnByb3RvEg5zaG9wLm9yZGVycy52MSKxAgoSQ3JlYXRlT3JkZXJSZXF1ZXN0Eh0KCnJlcXVlc3RfaWQYASABKAlCCbpIBnIEkLUYARIeCgtjdXN0b21lcl9pZBgCIAEoCUIJukgGcgSItRgBEjQKBWxpbmVzGAMgAygLMhkuc2hvcC5vcmRlcnMudjEuT3JkZXJMaW5lQgq6SAeSAQSYtRgBEjcKEHNoaXBwaW5nX2FkZHJlc3MYBCABKAsyFS5zaG9wLnR5cGUudjEuQWRkcmVzc0IGukgDyAEBEjgKCmNhcmRfdG9rZW4YBSABKAlCJLpIIXIfMh1eKHRva3xwbSlfW0EtWmEtejAtOV9dezEsNjR9JBIzCgh3YWl0X2ZvchgGIAEoDjIXLnNob3Aub3JkZXJzLnYxLldhaXRGb3JCCLpIBYIBAhABIjsKE0NyZWF0ZU9yZGVyUmVzcG9uc2USJAoFb3JkZXIYASABKAsyFS5zaG9wLm9yZGVycy52MS5PcmRlciIuCg9HZXRPcmRlclJlcXVlc3QSGwoIb3JkZXJfaWQYASABKAlCCbpIBnIEiLUYASI4ChBHZXRPcmRlclJlc3BvbnNlEiQKBW9yZGVyGAEgASgLMhUuc2hvcC5vcmRlcnMudjEuT3JkZXIilwIKEUxpc3RPcmRlcnNSZXF1ZXN0EiEKC2N1c3RvbWVyX2lkGAEgASgJQgy6SAnYAQFyBIi1GAESNQoGc3RhdHVzGAIgASgOMhsuc2hvcC5vcmRlcnMudjEuT3JkZXJTdGF0dXNCCLpIBYIBAhABEjQKEGNyZWF0ZV90aW1lX2Zyb20YAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjUKEWNyZWF0ZV90aW1lX3VudGlsGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIcCglwYWdlX3NpemUYBSABKAVCCbpIBhoEiLUYARIdCgpwYWdlX3Rva2VuGAYgASgJQgm6SAZyBLC1GAEiVAoSTGlzdE9yZGVyc1Jlc3BvbnNlEiUKBm9yZGVycxgBIAMoCzIVLnNob3Aub3JkZXJzLnYxLk9yZGVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJwChJDYW5jZWxPcmRlclJlcXVlc3QSHQoKcmVxdWVzdF9pZBgBIAEoCUIJukgGcgSQtRgBEhsKCG9yZGVyX2lkGAIgASgJQgm6SAZyBIi1GAESHgoGcmVhc29uGAMgASgJQg66SAtyCcC1GAHItRj0AyI7ChNDYW5jZWxPcmRlclJlc3BvbnNlEiQKBW9yZGVyGAEgASgLMhUuc2hvcC5vcmRlcnMudjEuT3JkZXIiMAoRV2F0Y2hPcmRlclJlcXVlc3QSGwoIb3JkZXJfaWQYASABKAlCCbpIBnIEiLUYASI6ChJXYXRjaE9yZGVyUmVzcG9uc2USJAoFb3JkZXIYASABKAsyFS5zaG9wLm9yZGVycy52MS5PcmRlcipSCgdXYWl0Rm9yEhgKFFdBSVRfRk9SX1VOU1BFQ0lGSUVEEAASFQoRV0FJVF9GT1JfQUNDRVBURUQQARIWChJXQUlUX0ZPUl9DT05GSVJNRUQQAjLIAwoMT3JkZXJTZXJ2aWNlElYKC0NyZWF0ZU9yZGVyEiIuc2hvcC5vcmRlcnMudjEuQ3JlYXRlT3JkZXJSZXF1ZXN0GiMuc2hvcC5vcmRlcnMudjEuQ3JlYXRlT3JkZXJSZXNwb25zZRJSCghHZXRPcmRlchIfLnNob3Aub3JkZXJzLnYxLkdldE9yZGVyUmVxdWVzdBogLnNob3Aub3JkZXJzLnYxLkdldE9yZGVyUmVzcG9uc2UiA5ACARJYCgpMaXN0T3JkZXJzEiEuc2hvcC5vcmRlcnMudjEuTGlzdE9yZGVyc1JlcXVlc3QaIi5zaG9wLm9yZGVycy52MS5MaXN0T3JkZXJzUmVzcG9uc2UiA5ACARJWCgtDYW5jZWxPcmRlchIiLnNob3Aub3JkZXJzLnYxLkNhbmNlbE9yZGVyUmVxdWVzdBojLnNob3Aub3JkZXJzLnYxLkNhbmNlbE9yZGVyUmVzcG9uc2USWgoKV2F0Y2hPcmRlchIhLnNob3Aub3JkZXJzLnYxLldhdGNoT3JkZXJSZXF1ZXN0GiIuc2hvcC5vcmRlcnMudjEuV2F0Y2hPcmRlclJlc3BvbnNlIgOQAgEwAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_shop_orders_v1_order, file_shop_type_v1_address, file_shop_type_v1_rules]);
+  fileDesc("CiJzaG9wL29yZGVycy92MS9vcmRlcl9zZXJ2aWNlLnByb3RvEg5zaG9wLm9yZGVycy52MSKxAgoSQ3JlYXRlT3JkZXJSZXF1ZXN0Eh0KCnJlcXVlc3RfaWQYASABKAlCCbpIBnIEkLUYARIeCgtjdXN0b21lcl9pZBgCIAEoCUIJukgGcgSItRgBEjQKBWxpbmVzGAMgAygLMhkuc2hvcC5vcmRlcnMudjEuT3JkZXJMaW5lQgq6SAeSAQSYtRgBEjcKEHNoaXBwaW5nX2FkZHJlc3MYBCABKAsyFS5zaG9wLnR5cGUudjEuQWRkcmVzc0IGukgDyAEBEjgKCmNhcmRfdG9rZW4YBSABKAlCJLpIIXIfMh1eKHRva3xwbSlfW0EtWmEtejAtOV9dezEsNjR9JBIzCgh3YWl0X2ZvchgGIAEoDjIXLnNob3Aub3JkZXJzLnYxLldhaXRGb3JCCLpIBYIBAhABIjsKE0NyZWF0ZU9yZGVyUmVzcG9uc2USJAoFb3JkZXIYASABKAsyFS5zaG9wLm9yZGVycy52MS5PcmRlciKKAQoXQnVsa0NyZWF0ZU9yZGVyc1JlcXVlc3QSRgoIcmVxdWVzdHMYASADKAsyIi5zaG9wLm9yZGVycy52MS5DcmVhdGVPcmRlclJlcXVlc3RCELpIDZIBCggBEOgHIgPYAQMSJwoMdHJhY2VwYXJlbnRzGAIgAygJQhG6SA6SAQsQ6AciBnIEqLUYASJQChhCdWxrQ3JlYXRlT3JkZXJzUmVzcG9uc2USNAoIb3V0Y29tZXMYASADKAsyIi5zaG9wLm9yZGVycy52MS5DcmVhdGVPcmRlck91dGNvbWUiggEKEkNyZWF0ZU9yZGVyT3V0Y29tZRI3CghyZXNwb25zZRgBIAEoCzIjLnNob3Aub3JkZXJzLnYxLkNyZWF0ZU9yZGVyUmVzcG9uc2VIABIoCgdmYWlsdXJlGAIgASgLMhUuc2hvcC50eXBlLnYxLkZhaWx1cmVIAEIJCgdvdXRjb21lIi4KD0dldE9yZGVyUmVxdWVzdBIbCghvcmRlcl9pZBgBIAEoCUIJukgGcgSItRgBIjgKEEdldE9yZGVyUmVzcG9uc2USJAoFb3JkZXIYASABKAsyFS5zaG9wLm9yZGVycy52MS5PcmRlciKXAgoRTGlzdE9yZGVyc1JlcXVlc3QSIQoLY3VzdG9tZXJfaWQYASABKAlCDLpICdgBAXIEiLUYARI1CgZzdGF0dXMYAiABKA4yGy5zaG9wLm9yZGVycy52MS5PcmRlclN0YXR1c0IIukgFggECEAESNAoQY3JlYXRlX3RpbWVfZnJvbRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoRY3JlYXRlX3RpbWVfdW50aWwYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhwKCXBhZ2Vfc2l6ZRgFIAEoBUIJukgGGgSItRgBEh0KCnBhZ2VfdG9rZW4YBiABKAlCCbpIBnIEsLUYASJUChJMaXN0T3JkZXJzUmVzcG9uc2USJQoGb3JkZXJzGAEgAygLMhUuc2hvcC5vcmRlcnMudjEuT3JkZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJInAKEkNhbmNlbE9yZGVyUmVxdWVzdBIdCgpyZXF1ZXN0X2lkGAEgASgJQgm6SAZyBJC1GAESGwoIb3JkZXJfaWQYAiABKAlCCbpIBnIEiLUYARIeCgZyZWFzb24YAyABKAlCDrpIC3IJwLUYAci1GPQDIjsKE0NhbmNlbE9yZGVyUmVzcG9uc2USJAoFb3JkZXIYASABKAsyFS5zaG9wLm9yZGVycy52MS5PcmRlciIwChFXYXRjaE9yZGVyUmVxdWVzdBIbCghvcmRlcl9pZBgBIAEoCUIJukgGcgSItRgBIjoKEldhdGNoT3JkZXJSZXNwb25zZRIkCgVvcmRlchgBIAEoCzIVLnNob3Aub3JkZXJzLnYxLk9yZGVyKlIKB1dhaXRGb3ISGAoUV0FJVF9GT1JfVU5TUEVDSUZJRUQQABIVChFXQUlUX0ZPUl9BQ0NFUFRFRBABEhYKEldBSVRfRk9SX0NPTkZJUk1FRBACMrUECgxPcmRlclNlcnZpY2USVgoLQ3JlYXRlT3JkZXISIi5zaG9wLm9yZGVycy52MS5DcmVhdGVPcmRlclJlcXVlc3QaIy5zaG9wLm9yZGVycy52MS5DcmVhdGVPcmRlclJlc3BvbnNlEmsKEEJ1bGtDcmVhdGVPcmRlcnMSJy5zaG9wLm9yZGVycy52MS5CdWxrQ3JlYXRlT3JkZXJzUmVxdWVzdBooLnNob3Aub3JkZXJzLnYxLkJ1bGtDcmVhdGVPcmRlcnNSZXNwb25zZSIEoLsYARJSCghHZXRPcmRlchIfLnNob3Aub3JkZXJzLnYxLkdldE9yZGVyUmVxdWVzdBogLnNob3Aub3JkZXJzLnYxLkdldE9yZGVyUmVzcG9uc2UiA5ACARJYCgpMaXN0T3JkZXJzEiEuc2hvcC5vcmRlcnMudjEuTGlzdE9yZGVyc1JlcXVlc3QaIi5zaG9wLm9yZGVycy52MS5MaXN0T3JkZXJzUmVzcG9uc2UiA5ACARJWCgtDYW5jZWxPcmRlchIiLnNob3Aub3JkZXJzLnYxLkNhbmNlbE9yZGVyUmVxdWVzdBojLnNob3Aub3JkZXJzLnYxLkNhbmNlbE9yZGVyUmVzcG9uc2USWgoKV2F0Y2hPcmRlchIhLnNob3Aub3JkZXJzLnYxLldhdGNoT3JkZXJSZXF1ZXN0GiIuc2hvcC5vcmRlcnMudjEuV2F0Y2hPcmRlclJlc3BvbnNlIgOQAgEwAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_shop_orders_v1_order, file_shop_type_v1_address, file_shop_type_v1_admission, file_shop_type_v1_failure, file_shop_type_v1_rules]);
 
 /**
  * Describes the message shop.orders.v1.CreateOrderRequest.
@@ -30,60 +32,81 @@ export const CreateOrderResponseSchema = /*@__PURE__*/
   messageDesc(file_shop_orders_v1_order_service, 1);
 
 /**
+ * Describes the message shop.orders.v1.BulkCreateOrdersRequest.
+ * Use `create(BulkCreateOrdersRequestSchema)` to create a new message.
+ */
+export const BulkCreateOrdersRequestSchema = /*@__PURE__*/
+  messageDesc(file_shop_orders_v1_order_service, 2);
+
+/**
+ * Describes the message shop.orders.v1.BulkCreateOrdersResponse.
+ * Use `create(BulkCreateOrdersResponseSchema)` to create a new message.
+ */
+export const BulkCreateOrdersResponseSchema = /*@__PURE__*/
+  messageDesc(file_shop_orders_v1_order_service, 3);
+
+/**
+ * Describes the message shop.orders.v1.CreateOrderOutcome.
+ * Use `create(CreateOrderOutcomeSchema)` to create a new message.
+ */
+export const CreateOrderOutcomeSchema = /*@__PURE__*/
+  messageDesc(file_shop_orders_v1_order_service, 4);
+
+/**
  * Describes the message shop.orders.v1.GetOrderRequest.
  * Use `create(GetOrderRequestSchema)` to create a new message.
  */
 export const GetOrderRequestSchema = /*@__PURE__*/
-  messageDesc(file_shop_orders_v1_order_service, 2);
+  messageDesc(file_shop_orders_v1_order_service, 5);
 
 /**
  * Describes the message shop.orders.v1.GetOrderResponse.
  * Use `create(GetOrderResponseSchema)` to create a new message.
  */
 export const GetOrderResponseSchema = /*@__PURE__*/
-  messageDesc(file_shop_orders_v1_order_service, 3);
+  messageDesc(file_shop_orders_v1_order_service, 6);
 
 /**
  * Describes the message shop.orders.v1.ListOrdersRequest.
  * Use `create(ListOrdersRequestSchema)` to create a new message.
  */
 export const ListOrdersRequestSchema = /*@__PURE__*/
-  messageDesc(file_shop_orders_v1_order_service, 4);
+  messageDesc(file_shop_orders_v1_order_service, 7);
 
 /**
  * Describes the message shop.orders.v1.ListOrdersResponse.
  * Use `create(ListOrdersResponseSchema)` to create a new message.
  */
 export const ListOrdersResponseSchema = /*@__PURE__*/
-  messageDesc(file_shop_orders_v1_order_service, 5);
+  messageDesc(file_shop_orders_v1_order_service, 8);
 
 /**
  * Describes the message shop.orders.v1.CancelOrderRequest.
  * Use `create(CancelOrderRequestSchema)` to create a new message.
  */
 export const CancelOrderRequestSchema = /*@__PURE__*/
-  messageDesc(file_shop_orders_v1_order_service, 6);
+  messageDesc(file_shop_orders_v1_order_service, 9);
 
 /**
  * Describes the message shop.orders.v1.CancelOrderResponse.
  * Use `create(CancelOrderResponseSchema)` to create a new message.
  */
 export const CancelOrderResponseSchema = /*@__PURE__*/
-  messageDesc(file_shop_orders_v1_order_service, 7);
+  messageDesc(file_shop_orders_v1_order_service, 10);
 
 /**
  * Describes the message shop.orders.v1.WatchOrderRequest.
  * Use `create(WatchOrderRequestSchema)` to create a new message.
  */
 export const WatchOrderRequestSchema = /*@__PURE__*/
-  messageDesc(file_shop_orders_v1_order_service, 8);
+  messageDesc(file_shop_orders_v1_order_service, 11);
 
 /**
  * Describes the message shop.orders.v1.WatchOrderResponse.
  * Use `create(WatchOrderResponseSchema)` to create a new message.
  */
 export const WatchOrderResponseSchema = /*@__PURE__*/
-  messageDesc(file_shop_orders_v1_order_service, 9);
+  messageDesc(file_shop_orders_v1_order_service, 12);
 
 /**
  * Describes the enum shop.orders.v1.WaitFor.

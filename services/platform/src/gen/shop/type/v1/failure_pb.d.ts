@@ -4,6 +4,7 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
+import type { Duration } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file shop/type/v1/failure.proto.
@@ -51,6 +52,20 @@ export declare type Failure = Message<"shop.type.v1.Failure"> & {
    * @generated from field: map<string, string> metadata = 5;
    */
   metadata: { [key: string]: string };
+
+  /**
+   * The fields that are wrong, when the entry breaks rules of its fields; `reason` is empty then.
+   *
+   * @generated from field: repeated shop.type.v1.FieldViolation field_violations = 6;
+   */
+  fieldViolations: FieldViolation[];
+
+  /**
+   * After how long a repetition of the entry may succeed; absent when a repetition alone will not help.
+   *
+   * @generated from field: google.protobuf.Duration retry_delay = 7;
+   */
+  retryDelay?: Duration | undefined;
 };
 
 /**
@@ -58,4 +73,38 @@ export declare type Failure = Message<"shop.type.v1.Failure"> & {
  * Use `create(FailureSchema)` to create a new message.
  */
 export declare const FailureSchema: GenMessage<Failure>;
+
+/**
+ * What is wrong with one field, as `google.rpc.BadRequest` says it of a call.
+ *
+ * @generated from message shop.type.v1.FieldViolation
+ */
+export declare type FieldViolation = Message<"shop.type.v1.FieldViolation"> & {
+  /**
+   * The way to the field from the call's request on, as the caller spells it, for example "requests[3].lines[0].sku".
+   *
+   * @generated from field: string field = 1;
+   */
+  field: string;
+
+  /**
+   * One English sentence for developers; never with the value.
+   *
+   * @generated from field: string description = 2;
+   */
+  description: string;
+
+  /**
+   * The id of the rule, for example "string.code".
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message shop.type.v1.FieldViolation.
+ * Use `create(FieldViolationSchema)` to create a new message.
+ */
+export declare const FieldViolationSchema: GenMessage<FieldViolation>;
 

@@ -3,12 +3,13 @@
 /* eslint-disable */
 
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file shop/type/v1/failure.proto.
  */
 export const file_shop_type_v1_failure = /*@__PURE__*/
-  fileDesc("ChpzaG9wL3R5cGUvdjEvZmFpbHVyZS5wcm90bxIMc2hvcC50eXBlLnYxIrABCgdGYWlsdXJlEgwKBGNvZGUYASABKAUSDgoGZG9tYWluGAIgASgJEg4KBnJlYXNvbhgDIAEoCRIPCgdtZXNzYWdlGAQgASgJEjUKCG1ldGFkYXRhGAUgAygLMiMuc2hvcC50eXBlLnYxLkZhaWx1cmUuTWV0YWRhdGFFbnRyeRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFiBnByb3RvMw");
+  fileDesc("ChpzaG9wL3R5cGUvdjEvZmFpbHVyZS5wcm90bxIMc2hvcC50eXBlLnYxIpgCCgdGYWlsdXJlEgwKBGNvZGUYASABKAUSDgoGZG9tYWluGAIgASgJEg4KBnJlYXNvbhgDIAEoCRIPCgdtZXNzYWdlGAQgASgJEjUKCG1ldGFkYXRhGAUgAygLMiMuc2hvcC50eXBlLnYxLkZhaWx1cmUuTWV0YWRhdGFFbnRyeRI2ChBmaWVsZF92aW9sYXRpb25zGAYgAygLMhwuc2hvcC50eXBlLnYxLkZpZWxkVmlvbGF0aW9uEi4KC3JldHJ5X2RlbGF5GAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJECg5GaWVsZFZpb2xhdGlvbhINCgVmaWVsZBgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRIOCgZyZWFzb24YAyABKAliBnByb3RvMw", [file_google_protobuf_duration]);
 
 /**
  * Describes the message shop.type.v1.Failure.
@@ -16,4 +17,11 @@ export const file_shop_type_v1_failure = /*@__PURE__*/
  */
 export const FailureSchema = /*@__PURE__*/
   messageDesc(file_shop_type_v1_failure, 0);
+
+/**
+ * Describes the message shop.type.v1.FieldViolation.
+ * Use `create(FieldViolationSchema)` to create a new message.
+ */
+export const FieldViolationSchema = /*@__PURE__*/
+  messageDesc(file_shop_type_v1_failure, 1);
 

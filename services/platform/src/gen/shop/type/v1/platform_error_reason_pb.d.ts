@@ -63,6 +63,14 @@ export enum PlatformErrorReason {
    * @generated from enum value: PLATFORM_ERROR_REASON_INVALID_ID = 6;
    */
   INVALID_ID = 6,
+
+  /**
+   * RESOURCE_EXHAUSTED: the answer about this entry does not fit into a message with those about the others. What it asks for is
+   * done. No metadata. Repeat it, with the same request id, in a call of fewer entries.
+   *
+   * @generated from enum value: PLATFORM_ERROR_REASON_ANSWER_TOO_LARGE = 7;
+   */
+  ANSWER_TOO_LARGE = 7,
 }
 
 /**
