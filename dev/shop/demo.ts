@@ -1,15 +1,12 @@
-import { randomUUID } from "node:crypto";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
-import type { Client } from "@connectrpc/connect";
-import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
-import { CustomerService } from "#gen/shop/orders/v1/customer_service_pb.js";
 import { type Order, OrderShipmentStatus, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
-import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import type { Money } from "#gen/shop/type/v1/money_pb.js";
-import { Clients } from "#platform/grpc/clients.ts";
+import { followOrder } from "../../clients/typescript/src/follow-order.ts";
+import { Ordermesh } from "../../clients/typescript/src/ordermesh.ts";
 import { StackError } from "../errors.ts";
 import type { Stack } from "../stack/stack.ts";
 import type { Screen } from "../terminal/screen.ts";
+import { addressesOf } from "./addresses.ts";
 import { fillShelves } from "./catalogue.ts";
 
 /** How long an order may take from its acceptance to its delivery; the simulators need a few seconds. */
@@ -28,22 +25,17 @@ export interface Demonstration {
  * @throws StackError when the order is not over within the deadline
  */
 export async function demonstrate(stack: Stack, screen: Screen, signal: AbortSignal): Promise<Demonstration> {
-  const clients = new Clients({ defaultTimeoutMs: 30_000, maxMessageBytes: 8 * 1024 * 1024 });
-  try {
-    const filled = await fillShelves(clients.client(InventoryService, stack.address("inventory")));
-    if (filled > 0) screen.say(`Filled ${filled} shelves with the catalogue.`);
-    const orders = clients.client(OrderService, stack.address("orders"));
-    const customerId = await findOrCreateCustomer(clients.client(CustomerService, stack.address("orders")));
-    const order = await placeOrder(orders, customerId);
-    screen.print();
-    screen.title(`Order ${order.orderId} for ${ada.givenName} ${ada.familyName}, ${formatMoney(order.total)}`);
-    return { customerId, order: await follow(orders, order, { screen, signal }) };
-  } finally {
-    clients.close();
-  }
+  using shop = new Ordermesh({ addresses: addressesOf(stack) });
+  const filled = await fillShelves(shop.inventory);
+  if (filled > 0) screen.say(`Filled ${filled} shelves with the catalogue.`);
+  const customerId = await findOrCreateCustomer(shop.customers);
+  const order = await placeOrder(shop.orders, customerId);
+  screen.print();
+  screen.title(`Order ${order.orderId} for ${ada.givenName} ${ada.familyName}, ${formatMoney(order.total)}`);
+  return { customerId, order: await follow(shop.orders, order, { screen, signal }) };
 }
 
-async function findOrCreateCustomer(customers: Client<typeof CustomerService>): Promise<string> {
+async function findOrCreateCustomer(customers: Ordermesh["customers"]): Promise<string> {
   const { customers: found } = await customers.listCustomers({ email: ada.email });
   if (found[0]) return found[0].customerId;
   const { customer } = await customers.createCustomer({ ...ada, requestId: "demonstration:ada" });
@@ -51,10 +43,9 @@ async function findOrCreateCustomer(customers: Client<typeof CustomerService>): 
   return customer.customerId;
 }
 
-async function placeOrder(orders: Client<typeof OrderService>, customerId: string): Promise<Order> {
+async function placeOrder(orders: Ordermesh["orders"], customerId: string): Promise<Order> {
   const euros = (amount: bigint) => ({ currency: "EUR", amount });
   const { order } = await orders.createOrder({
-    requestId: randomUUID(),
     customerId,
     // Cups are in Berlin and pitchers in Hamburg, so the order travels in two parcels.
     lines: [
@@ -75,9 +66,9 @@ async function placeOrder(orders: Client<typeof OrderService>, customerId: strin
   return order;
 }
 
-/** Prints each step of the order as it happens. A broken stream is opened again: the order goes on without us. */
+/** Prints each step of the order as it happens. */
 async function follow(
-  orders: Client<typeof OrderService>,
+  orders: Ordermesh["orders"],
   accepted: Order,
   { screen, signal }: { screen: Screen; signal: AbortSignal },
 ): Promise<Order> {
@@ -85,21 +76,13 @@ async function follow(
   const expired = AbortSignal.timeout(deliveryDeadlineMs);
   const until = AbortSignal.any([signal, expired]);
   let order = accepted;
-  while (!isOver(order)) {
-    try {
-      for await (const answer of orders.watchOrder({ orderId: order.orderId }, { signal: until })) {
-        order = answer.order ?? order;
-        timeline.show(order);
-      }
-    } catch (error) {
-      if (signal.aborted) return order;
-      if (expired.aborted) {
-        const status = OrderStatus[order.status];
-        throw new StackError(`The order is still ${status} after ${deliveryDeadlineMs / 1000} s; see .data/log.`);
-      }
-      screen.say(`The watch was interrupted (${(error as Error).message}); watching again.`);
-      await new Promise((resolve) => setTimeout(resolve, 500));
-    }
+  try {
+    for await (order of followOrder(orders, order.orderId, until)) timeline.show(order);
+  } catch (error) {
+    if (signal.aborted) return order;
+    if (!expired.aborted) throw error;
+    const status = OrderStatus[order.status];
+    throw new StackError(`The order is still ${status} after ${deliveryDeadlineMs / 1000} s; see .data/log.`);
   }
   return order;
 }

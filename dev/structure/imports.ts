@@ -25,9 +25,9 @@ interface Named {
 /** What `package.json` says of imports that begin with "#". */
 type Subpaths = Readonly<Record<string, string>>;
 
-const code = ["{services,deploy,dev,bench,charts}/**/*.{ts,mjs}"];
+const code = ["{services,clients,deploy,dev,bench,charts}/**/*.{ts,mjs}"];
 /** Generated code is as its generator arranges it. */
-const exclude = ["**/node_modules/**", "services/platform/src/gen/**"];
+const exclude = ["**/node_modules/**", "services/platform/src/gen/**", "clients/typescript/{src/gen,dist}/**"];
 
 function visit(value: unknown, see: (node: Node) => void): void {
   if (typeof value !== "object" || value === null) return;

@@ -18,7 +18,10 @@ function serviceOf(path: string): string | undefined {
 
 /** Generated code is arranged by its generator: it is in no circle and no test. */
 function isOurs(path: string): boolean {
-  return /^(?:services|deploy|dev|bench|charts)\//.test(path) && !path.startsWith("services/platform/src/gen/");
+  return (
+    /^(?:services|clients|deploy|dev|bench|charts)\//.test(path) &&
+    !/^(?:services\/platform|clients\/typescript)\/src\/gen\//.test(path)
+  );
 }
 
 function isTest(path: string): boolean {

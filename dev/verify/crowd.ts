@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { fired } from "#platform/wait.ts";
-import { insist, type Shopper } from "../shop/shopper.ts";
+import type { Shopper } from "../shop/shopper.ts";
 import type { Wanted } from "./wanted.ts";
 
 /** How long a caller goes on asking while nobody answers, in milliseconds. */
@@ -96,14 +96,14 @@ export class Crowd {
 
   async #place(customerId: string, { wish }: Wanted): Promise<string> {
     const request = this.#shopper.request(customerId, wish);
-    const { order } = await insist(() => this.#shopper.orders.createOrder(request), this.#patienceMs);
+    const { order } = await this.#shopper.orders.createOrder(request, { timeoutMs: this.#patienceMs });
     return order?.orderId ?? "";
   }
 
   async #cancel(orderId: string): Promise<"accepted" | "refused"> {
     const request = { orderId, requestId: `cancel:${orderId}`, reason: "changed my mind" };
     try {
-      await insist(() => this.#shopper.orders.cancelOrder(request), this.#patienceMs);
+      await this.#shopper.orders.cancelOrder(request, { timeoutMs: this.#patienceMs });
       return "accepted";
     } catch (error) {
       if (error instanceof ConnectError && error.code === Code.FailedPrecondition) return "refused";
