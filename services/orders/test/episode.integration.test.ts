@@ -3,6 +3,7 @@ import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { toBinary } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
+import pg from "pg";
 import { Registry } from "prom-client";
 import { ErrorInfoSchema, RetryInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { ShipmentNews } from "#gen/shop/orders/v1/order_episode_service_pb.js";
@@ -14,6 +15,7 @@ import { readAuditLog } from "#testing/audit-log.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
 import { toSettlement } from "../src/api/order-episode-proto.ts";
 import { toKeyedOrder } from "../src/api/order-proto.ts";
+import { CancellationRepository } from "../src/cancel/cancellation.repository.ts";
 import { EpisodeRepository } from "../src/episode/episode.repository.ts";
 import type { Haste } from "../src/episode/order-event.ts";
 import { settleOrders } from "../src/episode/settlement.repository.ts";
@@ -538,6 +540,32 @@ describe("episodes", () => {
       claimed?.episode.orders.map(({ orderId }) => orderId),
       [free],
     );
+  });
+
+  it("leave an order alone that is withdrawn while they look, and have it next with its cancellation", async () => {
+    const [orderId = ""] = await placeUncarried(1);
+    const admin = new pg.Client({ connectionString: test.adminUrl });
+    await admin.connect();
+    // Whoever looks at events waits for the test.
+    await admin.query(`create function may_look() returns boolean language plpgsql volatile as
+      $$ begin perform pg_advisory_lock_shared(7), pg_advisory_unlock_shared(7); return true; end $$`);
+    await admin.query("create policy looks on order_event using (may_look()) with check (true)");
+    await admin.query("alter table order_event enable row level security");
+    await admin.query("select pg_advisory_lock(7)");
+    const episodes = new EpisodeRepository(test.database);
+    const during = claim(episodes, 64);
+    const waits = "select from pg_stat_activity where datname = current_database() and wait_event = 'advisory'";
+    await eventually(async () => assert.equal((await admin.query(waits)).rowCount, 1));
+    const withdrawn = new CancellationRepository(test.database);
+    assert.equal((await withdrawn.accept({ orderId, reason: "too late" })).accepted, true);
+    await admin.query("select pg_advisory_unlock(7)");
+    assert.equal(await during, undefined);
+    await admin.query("alter table order_event disable row level security");
+    const [order] = (await claim(episodes, 64))?.episode.orders ?? [];
+    assert.deepEqual(order?.events.map(({ kind }) => kind).toSorted(), ["cancellation", "placed"]);
+    await admin.query("drop policy looks on order_event");
+    await admin.query("drop function may_look");
+    await admin.end();
   });
 
   it("take first what somebody waits for, and with an order whatever happened to it", async () => {

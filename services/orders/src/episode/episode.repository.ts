@@ -22,10 +22,15 @@ function kindsOf(haste: Haste): string {
   return kinds.map(([kind]) => `'${kind}'`).join(", ");
 }
 
+const cancellationOf = (orderId: string) =>
+  `select from order_event where order_event.order_id = ${orderId} and event_id = '${eventIds.cancellation}'`;
+
 /**
  * Gives orders that rest, and to which something happened, to an episode: those first that wait for the longest time. Orders
  * that another process gives away at this moment are passed over; what it took of their events is not there any more, and an
- * order without events is left alone. Whatever else happened to an order goes with it. An order with which episodes failed
+ * order without events is left alone. Whatever else happened to an order goes with it. One whose cancellation was accepted between
+ * the look at the events and the lock of its row is left for the next claim, which sees the event: it would be carried as if
+ * nobody had withdrawn it. An order with which episodes failed
  * goes alone, so that it takes no others with it. Not prepared: see the transition of orders.
  */
 const claimOf = (haste: Haste): SqlText => ({
@@ -43,6 +48,7 @@ const claimOf = (haste: Haste): SqlText => ({
     select o.order_id, due.due_time from due cross join lateral (
       select order_id from customer_order
       where customer_order.order_id = due.order_id and episode_id is null and saga_id = customer_order.order_id
+        and (cancel_time is null or not cancellable or exists (${cancellationOf("customer_order.order_id")}))
       for no key update skip locked
     ) o limit $2
   ), sized as (
