@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
+import { createCipheriv, createDecipheriv, createHmac, hkdfSync } from "node:crypto";
 import { PlatformErrorReason } from "#gen/shop/type/v1/platform_error_reason_pb.js";
 import { canonicalJson } from "./canonical-json.ts";
 import { PlatformError } from "./errors.ts";
@@ -39,15 +39,19 @@ const version = 1;
 
 /**
  * Seals page tokens: AES-256-GCM, so that a token shows nothing, cannot be made up, and fits only the list it was given
- * for. All replicas share the secret.
+ * for. All replicas share the secret. The same place of the same list has the same token, so that a page that did not change is
+ * told from one that did.
  */
 export class PageTokens {
   readonly #key: Buffer;
+  readonly #ivKey: Buffer;
 
   /** @param secret `PAGE_TOKEN_SECRET`, at least 32 characters */
   constructor(secret: string) {
     if (secret.length < 32) throw new RangeError("the page token secret has fewer than 32 characters");
-    this.#key = Buffer.from(hkdfSync("sha256", secret, "", "ordermesh page token", 32));
+    const keyFor = (use: string) => Buffer.from(hkdfSync("sha256", secret, "", use, 32));
+    this.#key = keyFor("ordermesh page token");
+    this.#ivKey = keyFor("ordermesh page token iv");
   }
 
   /**
@@ -74,10 +78,12 @@ export class PageTokens {
    * opens only with the same
    */
   seal(cursor: Json, filter: Json): string {
-    const iv = randomBytes(ivBytes);
+    const [list, place] = [canonicalJson(filter), JSON.stringify(cursor)];
+    // No two contents share an IV, which is all that GCM asks of it.
+    const iv = createHmac("sha256", this.#ivKey).update(`${list}\n${place}`).digest().subarray(0, ivBytes);
     const cipher = createCipheriv("aes-256-gcm", this.#key, iv);
-    cipher.setAAD(Buffer.from(canonicalJson(filter)));
-    const sealed = Buffer.concat([cipher.update(JSON.stringify(cursor), "utf8"), cipher.final()]);
+    cipher.setAAD(Buffer.from(list));
+    const sealed = Buffer.concat([cipher.update(place, "utf8"), cipher.final()]);
     return Buffer.concat([Buffer.of(version), iv, sealed, cipher.getAuthTag()]).toString("base64url");
   }
 

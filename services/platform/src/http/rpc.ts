@@ -10,10 +10,12 @@ import {
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
 import { file_google_rpc_error_details } from "#gen/google/rpc/error_details_pb.js";
-import { toldText } from "#platform/bad-request.ts";
+import { badRequest, toldText } from "#platform/bad-request.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import type { ServiceRegistration } from "#platform/registration.ts";
 import { Decoding } from "./decoding.ts";
+import { problemOfQuery } from "./query.ts";
+import { revalidated } from "./revalidation.ts";
 
 /** Which calls are served, and how. */
 export interface RpcOptions {
@@ -30,7 +32,7 @@ export type Handler = (request: IncomingMessage, response: ServerResponse) => vo
 /** Refuses a request that is no call at all, in the form of Connect's errors. */
 function refuse(response: ServerResponse, status: number, error: ConnectError): void {
   const body = JSON.stringify(errorToJson(error, undefined));
-  response.writeHead(status, { "content-type": "application/json" }).end(body);
+  response.writeHead(status, { "content-type": "application/json", "cache-control": "no-store" }).end(body);
 }
 
 /** What Connect refuses without a word: a verb, a type or a version of HTTP that the call is not served in. */
@@ -40,10 +42,14 @@ function refuseProtocol(
   rpc: UniversalHandler,
 ) {
   const { method, headers, httpVersion } = request;
-  const verbs = rpc.allowedMethods.join(", ");
+  const verbs = verbsOf(rpc).join(", ");
+  const type = headers["content-type"] ?? "";
   const refusals: Record<number, string> = {
     405: `the call is made by ${verbs}, not by ${method}`,
-    415: `the content type "${toldText(headers["content-type"] ?? "")}" is not served; application/json is`,
+    415:
+      method === "POST" || type
+        ? `the content type "${toldText(type)}" is not served; application/json is`
+        : "the query says no encoding that is served; encoding=json is",
     505: `the call needs streams in both directions, which HTTP ${httpVersion} has not; gRPC has`,
   };
   if (status === 405) response.setHeader("allow", verbs);
@@ -58,13 +64,26 @@ interface Exchange {
   readonly response: ServerResponse;
 }
 
+/** How a call can be made: what has no side effects also by GET and HEAD, streams by POST alone. */
+function verbsOf({ method, allowedMethods }: UniversalHandler): readonly string[] {
+  if (method.methodKind !== "unary") return ["POST"];
+  return allowedMethods.includes("GET") ? ["POST", "GET", "HEAD"] : allowedMethods;
+}
+
 async function serve(rpc: UniversalHandler, { request, response }: Exchange): Promise<void> {
+  const { method = "", url = "" } = request;
+  if (!verbsOf(rpc).includes(method)) return refuseProtocol({ request, response }, { status: 405 }, rpc);
+  const reads = method !== "POST";
+  const problem = reads ? problemOfQuery(url) : undefined;
+  if (problem) return refuse(response, 400, badRequest(`${problem.field}: ${problem.description}`, [problem]));
   // Connect makes an address of it, of which nobody reads the host; HTTP/1.0 need not say one.
   const { host } = request.headers;
   if (!host || !URL.canParse(`http://${host}`)) request.headers.host = "localhost";
-  const answer = await rpc(universalRequestFromNodeRequest(request, response, undefined, undefined));
+  const asked = universalRequestFromNodeRequest(request, response, undefined, undefined);
+  // Node sends no body to who asks by HEAD.
+  const answer = await rpc(reads ? { ...asked, method: "GET" } : asked);
   if (answer.status >= 400 && answer.body === undefined) refuseProtocol({ request, response }, answer, rpc);
-  else await universalResponseToNodeResponse(answer, response);
+  else await universalResponseToNodeResponse(reads ? await revalidated(request, response, answer) : answer, response);
 }
 
 function handlersOf(options: RpcOptions): ReadonlyMap<string, UniversalHandler> {
