@@ -1,0 +1,102 @@
+// Sends requests as they are, valid or not, on every face of a process.
+import type { DescMethod } from "@bufbuild/protobuf";
+import { Code } from "@connectrpc/connect";
+import { codeFromString } from "@connectrpc/connect/protocol-connect";
+import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
+import { type Service, services } from "../../../services/services.ts";
+import type { Stack } from "../../stack/stack.ts";
+import type { ContractCall } from "./contract-fields.ts";
+
+/** How a call ended; 0 is success. */
+export interface Outcome {
+  readonly code: number;
+  readonly text: string;
+}
+
+/** A face, and whether it takes JSON or bytes. */
+export const rawFaces = { JSON: "json", Connect: "bytes", "gRPC-Web": "bytes", gRPC: "bytes" } as const;
+export type RawFace = keyof typeof rawFaces;
+
+/** Longer than a timer waits, and a name in an alphabet of its own: of no call may it decide the end. */
+const httpHeaders = {
+  "connect-timeout-ms": "9999999999",
+  baggage: Buffer.from("user.id=Jürgen").toString("latin1"),
+};
+const longTimeoutMs = 3_000_000_000;
+
+function framed(body: Buffer): Buffer {
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(body.length, 1);
+  return Buffer.concat([head, body]);
+}
+
+/** The code of an answer of Connect or gRPC-Web, whose stream is text as far as it matters. */
+function codeIn(status: number, text: string, face: RawFace): number {
+  if (face === "gRPC-Web")
+    return Number(/grpc-status: ?(\d+)/i.exec(text)?.[1] ?? (status === 200 ? 0 : Code.Internal));
+  const [, name = ""] = /"code":"(\w+)"/.exec(text) ?? [];
+  if (status === 200 && !/"error":\{/.test(text)) return 0;
+  return codeFromString(name as never) ?? Code.Internal;
+}
+
+/** Calls the processes of a stack. */
+export class RawCaller implements Disposable {
+  readonly #clients: ReadonlyMap<Service, Client>;
+  readonly #stack: Stack;
+
+  constructor(stack: Stack) {
+    this.#stack = stack;
+    const open = (service: Service) => new Client(stack.address(service), credentials.createInsecure());
+    this.#clients = new Map(services.map((service) => [service, open(service)]));
+  }
+
+  /** Sends JSON or bytes; of a stream only the beginning is waited for. */
+  send({ server, method }: ContractCall, face: RawFace, body: Buffer): Promise<Outcome> {
+    if (face === "gRPC") return this.#overGrpc(server, method, body);
+    return this.#overHttp(server, method, { face, body });
+  }
+
+  async #overHttp(
+    server: Service,
+    method: DescMethod,
+    { face, body }: { face: RawFace; body: Buffer },
+  ): Promise<Outcome> {
+    const stream = method.methodKind !== "unary";
+    const kind = face === "JSON" ? "json" : "proto";
+    const type = face === "gRPC-Web" ? "application/grpc-web+proto" : `application/${stream ? "connect+" : ""}${kind}`;
+    const ending = new AbortController();
+    const response = await fetch(`${this.#stack.httpUrl(server)}/${method.parent.typeName}/${method.name}`, {
+      method: "POST",
+      headers: { "content-type": type, ...httpHeaders },
+      body: new Uint8Array(stream || face === "gRPC-Web" ? framed(body) : body),
+      signal: ending.signal,
+    });
+    let text = "";
+    for await (const chunk of response.body ?? []) {
+      text += Buffer.from(chunk).toString("latin1");
+      if (stream) break;
+    }
+    if (stream) ending.abort();
+    return { code: codeIn(response.status, text, face), text: text.slice(0, 2_000) };
+  }
+
+  #overGrpc(server: Service, method: DescMethod, body: Buffer): Promise<Outcome> {
+    const client = this.#clients.get(server) as Client;
+    const same = (buffer: Buffer) => buffer;
+    const options = { deadline: Date.now() + longTimeoutMs };
+    return new Promise((resolve) => {
+      const path = `/${method.parent.typeName}/${method.name}`;
+      const call = client.makeServerStreamRequest(path, same, same, body, new Metadata(), options);
+      call.once("data", () => {
+        resolve({ code: 0, text: "" });
+        if (method.methodKind !== "unary") call.cancel();
+      });
+      call.on("error", ({ code, details }: ServiceError) => resolve({ code, text: details }));
+      call.once("end", () => resolve({ code: 0, text: "" }));
+    });
+  }
+
+  [Symbol.dispose](): void {
+    for (const client of this.#clients.values()) client.close();
+  }
+}
