@@ -274,7 +274,9 @@ describe("parcels of which nobody reports anything", () => {
   });
 
   it("are asked about by a call: all that are silent, or those of one order now", async () => {
-    const settings = { PACKING_MS: "1", CARRIER_TRANSIT_MS: "40", BACKLOG_EVERY_MS: "10" };
+    // A booking that is answered as pending is told of besides.
+    const answered = { CARRIER_ANSWER_MS: "30000" };
+    const settings = { PACKING_MS: "1", CARRIER_TRANSIT_MS: "40", BACKLOG_EVERY_MS: "10", ...answered };
     await using process = await startProcess(world, settings);
     const create = async () => {
       const { shipment } = await process.shipping.createShipment(
