@@ -166,10 +166,16 @@ function refusalOfEntries(answer: unknown): ConnectError | undefined {
   return failures.length > 0 ? new ConnectError(message, code, undefined, details) : undefined;
 }
 
+/** A field as callers who speak JSON spell it. */
+function inJson(place: string): string {
+  return place.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+}
+
 /** Whether a call was refused for each of these fields, and the refusal shows no digit of a number. */
 function isRefusalOf(places: readonly string[], error: ConnectError | undefined): boolean {
   if (error?.code !== Code.InvalidArgument) return false;
   const violations = error.findDetails(BadRequestSchema).flatMap(({ fieldViolations }) => fieldViolations);
   const named = violations.map(({ field }) => field);
-  return places.every((place) => named.includes(place)) && !/\d{5}/.test(error.message);
+  const isNamed = (place: string) => named.includes(place) || named.includes(inJson(place));
+  return places.every(isNamed) && !/\d{5}/.test(error.message);
 }
