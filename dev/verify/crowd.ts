@@ -91,7 +91,11 @@ export class Crowd {
     this.placed.push(placed);
     if (wanted.cancelAfterMs === undefined) return;
     await delay(wanted.cancelAfterMs);
-    placed.cancellation = await this.#cancel(orderId);
+    try {
+      placed.cancellation = await this.#cancel(orderId);
+    } catch (error) {
+      this.#object(wanted, error, "to cancel it ");
+    }
   }
 
   async #place(customerId: string, { wish }: Wanted): Promise<string> {
@@ -111,8 +115,8 @@ export class Crowd {
     }
   }
 
-  #object(wanted: Wanted, error: unknown): void {
-    this.#say(wanted, `was answered with ${error instanceof Error ? error.message : String(error)}`);
+  #object(wanted: Wanted, error: unknown, what = ""): void {
+    this.#say(wanted, `${what}was answered with ${error instanceof Error ? error.message : String(error)}`);
   }
 
   #say({ wish }: Wanted, what: string): void {

@@ -110,19 +110,36 @@ async function assertLossIsFound(stack: Stack): Promise<void> {
   assert.deepEqual([...new Set(logs)].toSorted(), [...databaseServices].toSorted());
 }
 
+/** What the services take for a fault, with its stack: a violation alone does not say where it comes from. */
+class Faults {
+  readonly #open = new Set<string>();
+  readonly lines: string[] = [];
+
+  /** Keeps a line at error, and those after it that belong to it. */
+  take(component: string, line: string): void {
+    const begin = /^[\d:.]+ (\w+) /.exec(line);
+    if (begin?.[1] === "error") this.#open.add(component);
+    else if (begin) this.#open.delete(component);
+    if (this.#open.has(component) && this.lines.length < mostFaultLines) this.lines.push(`${component}: ${line}`);
+  }
+}
+const mostFaultLines = 200;
+
 async function survive(context: TestContext, seed: number, dataDirectory: string): Promise<void> {
   const { signal } = context;
   const ports = await freePorts();
-  await using stack = await Stack.start({ dataDirectory, ports, environment: pace, signal, ...groundFor(kinds) });
+  const faults = new Faults();
+  const line = (component: string, text: string) => faults.take(component, text);
+  await using stack = await Stack.start({ dataDirectory, ports, environment: pace, signal, line, ...groundFor(kinds) });
   // The kinds that differ most from each other, whatever else is drawn.
   const surely = ["kill", "clock", "silence"] as const;
   const plan = { seed, orders: 100, overMs: 45_000, faults: 12, kinds, surely };
   const said: string[] = [];
   const result = await runCampaign(stack, plan, { signal, say: (sentence) => said.push(sentence) });
-  const faults = [...result.faults].map(([kind, count]) => `${count} ${kind}`).join(", ");
-  context.diagnostic(`faults: ${faults}; ${result.workflows} workflows ended in the middle`);
+  const suffered = [...result.faults].map(([kind, count]) => `${count} ${kind}`).join(", ");
+  context.diagnostic(`faults: ${suffered}; ${result.workflows} workflows ended in the middle`);
   context.diagnostic(`outcomes: ${summary(result.states)}; ended ${result.endedAfterMs} ms after the last fault`);
-  assert.deepEqual(shortened(result.violations), [], said.join("\n"));
+  assert.deepEqual(shortened(result.violations), [], [...said, ...faults.lines].join("\n"));
   assert.ok(result.states.length > plan.orders / 2, `${result.states.length} orders came`);
   assert.equal(result.operators, 0, "nobody's hand is needed");
   assert.deepEqual(

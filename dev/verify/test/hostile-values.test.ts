@@ -2,9 +2,10 @@
 // answer, never an error of ours, and a refused call changes nothing.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { toJson } from "@bufbuild/protobuf";
+import { fromBinary, fromJsonString, toJson } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import pg from "pg";
+import { BulkCreateOrdersResponseSchema } from "#gen/shop/orders/v1/order_service_pb.js";
 import { databaseServices } from "../../../services/services.ts";
 import { freePorts } from "../../stack/free-ports.ts";
 import { Stack } from "../../stack/stack.ts";
@@ -40,6 +41,20 @@ interface Shot {
 
 function nameOf({ call, face, attack }: Shot): string {
   return `${call.server} ${call.method.name} ${attack.what} (${face})`;
+}
+
+/** Each order of a bulk has an outcome of its own; one that failed stands for the call. */
+function ofTheEntry({ call, face }: Shot, ofCall: Outcome): Outcome {
+  const { answer } = ofCall;
+  if (!answer || call.method.output !== BulkCreateOrdersResponseSchema) return ofCall;
+  const { outcomes } =
+    face === "JSON"
+      ? fromJsonString(BulkCreateOrdersResponseSchema, answer.toString())
+      : fromBinary(BulkCreateOrdersResponseSchema, answer);
+  const { outcome } = outcomes.find((each) => each.outcome.case === "failure") ?? {};
+  if (outcome?.case !== "failure") return ofCall;
+  const { code, message, fieldViolations } = outcome.value;
+  return { code, text: [message, ...fieldViolations.map(({ field }) => JSON.stringify(field))].join(" ") };
 }
 
 describe("hostile values in calls to the whole stack", () => {
@@ -93,7 +108,8 @@ describe("hostile values in calls to the whole stack", () => {
     return faces[sent++ % faces.length] ?? "gRPC";
   }
 
-  function judge(shot: Shot, { code, text }: Outcome): void {
+  function judge(shot: Shot, outcome: Outcome): void {
+    const { code, text } = ofTheEntry(shot, outcome);
     if (faults.has(code)) wrong.push(`${nameOf(shot)}: ${Code[code]} ${text.slice(0, 200)}`);
     if (code === Code.InvalidArgument && shot.mark) refused.add(shot.mark);
     const { refused: field } = shot.attack;

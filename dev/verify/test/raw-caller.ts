@@ -11,6 +11,8 @@ import type { ContractCall } from "./contract-fields.ts";
 export interface Outcome {
   readonly code: number;
   readonly text: string;
+  /** The message of the answer, in JSON or in bytes as the face has it; of a stream there is none. */
+  readonly answer?: Buffer;
 }
 
 /** A face, and whether it takes JSON or bytes. */
@@ -28,6 +30,11 @@ function framed(body: Buffer): Buffer {
   const head = Buffer.alloc(5);
   head.writeUInt32BE(body.length, 1);
   return Buffer.concat([head, body]);
+}
+
+/** The first message of an answer of gRPC-Web. */
+function unframed(body: Buffer): Buffer {
+  return body.subarray(5, 5 + body.readUInt32BE(1));
 }
 
 /** The code of an answer of Connect or gRPC-Web, whose stream is text as far as it matters. */
@@ -59,7 +66,7 @@ export class RawCaller implements Disposable {
   async #overHttp(
     server: Service,
     method: DescMethod,
-    { face, body }: { face: RawFace; body: Buffer },
+    { face, body: sent }: { face: RawFace; body: Buffer },
   ): Promise<Outcome> {
     const stream = method.methodKind !== "unary";
     const kind = face === "JSON" ? "json" : "proto";
@@ -68,16 +75,21 @@ export class RawCaller implements Disposable {
     const response = await fetch(`${this.#stack.httpUrl(server)}/${method.parent.typeName}/${method.name}`, {
       method: "POST",
       headers: { "content-type": type, ...httpHeaders },
-      body: new Uint8Array(stream || face === "gRPC-Web" ? framed(body) : body),
+      body: new Uint8Array(stream || face === "gRPC-Web" ? framed(sent) : sent),
       signal: ending.signal,
     });
-    let text = "";
+    const chunks: Buffer[] = [];
     for await (const chunk of response.body ?? []) {
-      text += Buffer.from(chunk).toString("latin1");
+      chunks.push(Buffer.from(chunk));
       if (stream) break;
     }
     if (stream) ending.abort();
-    return { code: codeIn(response.status, text, face), text: text.slice(0, 2_000) };
+    const body = Buffer.concat(chunks);
+    const text = body.toString("latin1");
+    const code = codeIn(response.status, text, face);
+    const told = { code, text: text.slice(0, 2_000) };
+    if (code !== 0 || stream) return told;
+    return { ...told, answer: face === "gRPC-Web" ? unframed(body) : body };
   }
 
   #overGrpc(server: Service, method: DescMethod, body: Buffer): Promise<Outcome> {
@@ -87,8 +99,8 @@ export class RawCaller implements Disposable {
     return new Promise((resolve) => {
       const path = `/${method.parent.typeName}/${method.name}`;
       const call = client.makeServerStreamRequest(path, same, same, body, new Metadata(), options);
-      call.once("data", () => {
-        resolve({ code: 0, text: "" });
+      call.once("data", (answer: Buffer) => {
+        resolve({ code: 0, text: "", answer });
         if (method.methodKind !== "unary") call.cancel();
       });
       call.on("error", ({ code, details }: ServiceError) => resolve({ code, text: details }));

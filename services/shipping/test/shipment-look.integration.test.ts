@@ -307,6 +307,7 @@ describe("parcels of which nobody reports anything", () => {
       [[one.shipmentId, one.orderId, TrackingOutcome.ENDED]],
     );
     await until(() => news(one.orderId).includes("DELIVERED"), "orders hears of it in the ordinary way");
+    await until(() => news(other.orderId).length > 0, "orders hears of the other one's packing, whenever that is");
     assert.deepEqual(news(other.orderId), ["PACKED"]);
 
     await age(3 * day, "update shipment_look set look_time = now() - interval '3 days'");
