@@ -6,17 +6,21 @@ import { SagaErrorReason } from "#gen/shop/sagas/v1/saga_error_reason_pb.js";
 import { PlatformErrorReason } from "#gen/shop/type/v1/platform_error_reason_pb.js";
 import { remainingMs } from "#platform/context.ts";
 import { PlatformError } from "#platform/errors.ts";
+import { orLate } from "#platform/wait.ts";
 import { SagaError } from "./errors.ts";
 
 /**
  * What Temporal says, or its client for it, when it can be asked again. We never cancel a call: CANCELLED is what the native
- * client says when a deadline has passed.
+ * client says when a deadline has passed, and of a connection that broke it says UNKNOWN, in the middle of an answer INTERNAL.
  */
 const away: readonly number[] = [
   status.UNAVAILABLE,
   status.DEADLINE_EXCEEDED,
   status.RESOURCE_EXHAUSTED,
   status.CANCELLED,
+  status.ABORTED,
+  status.UNKNOWN,
+  status.INTERNAL,
 ];
 /** When a caller should ask again, in milliseconds. */
 const retryMs = 1_000;
@@ -35,13 +39,15 @@ export class TemporalCalls {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** @throws UNAVAILABLE when Temporal is away */
+  /** Each of the client's own attempts has the whole time, so they are not waited for longer. @throws UNAVAILABLE when Temporal is away */
   async within<T>(ask: () => Promise<T>): Promise<T> {
-    try {
-      return await this.client.withDeadline(Date.now() + this.#leftMs, ask);
-    } catch (error) {
+    const leftMs = this.#leftMs;
+    const asking = async () => ({ answer: await this.client.withDeadline(Date.now() + leftMs, ask) });
+    const asked = await orLate(asking(), leftMs).catch((error: unknown) => {
       throw orAway(error);
-    }
+    });
+    if (!asked) throw temporalIsAway();
+    return asked.answer;
   }
 
   /**
@@ -109,9 +115,12 @@ function refusalOf(error: WorkflowUpdateFailedError, request: object): Error {
  */
 function orAway(error: unknown): unknown {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if (!isGrpcServiceError(cause) || !away.includes(cause.code)) continue;
-    const options = { cause: error, retryAfterMs: retryMs };
-    return new PlatformError(PlatformErrorReason.UNAVAILABLE, "Temporal is away", { dependency: "temporal" }, options);
+    if (isGrpcServiceError(cause) && away.includes(cause.code)) return temporalIsAway(error);
   }
   return error;
+}
+
+function temporalIsAway(cause?: unknown): Error {
+  const options = { cause, retryAfterMs: retryMs };
+  return new PlatformError(PlatformErrorReason.UNAVAILABLE, "Temporal is away", { dependency: "temporal" }, options);
 }
