@@ -78,6 +78,14 @@ async function judgeStructure(): Promise<void> {
   if (faults.length > 0) throw new Error(faults.join("\n"));
 }
 
+/** Each call says who may make it; see docs/decisions/0038-access.md. */
+async function judgeAccess(): Promise<void> {
+  // Loaded here only: it reads generated code, without which `generate` has to run.
+  const { contractFaults } = await import("../structure/contract.ts");
+  const faults = await contractFaults(root);
+  if (faults.length > 0) throw new Error(faults.join("\n"));
+}
+
 const checks: readonly Check[] = [
   {
     name: "format and lint",
@@ -89,6 +97,7 @@ const checks: readonly Check[] = [
   { name: "protos", run: () => command(bin("buf"), ["lint"]) },
   { name: "protos against main", run: compareWithMain },
   { name: "generated code", cure: "npm run generate", run: compareGenerated },
+  { name: "who may call", run: judgeAccess },
   { name: "values of charts", cure: "npm run generate", run: () => generateCharts("--check") },
   {
     name: "lock file",

@@ -28,6 +28,7 @@ import {
   Ignore,
   predefined,
 } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import type { Access as AccessRule } from "../../services/platform/src/gen/shop/type/v1/access_pb.js";
 
 /** The comment above a declaration as one paragraph a line, a table with its rows; lint exceptions are left out. */
 function commentOf(desc: Parameters<typeof getComments>[0]): string {
@@ -130,18 +131,44 @@ function admissionOf(method: DescMethod, admission: Admission): string {
   return ["", "unspecified", "caller"].includes(name) ? "" : `Admitted as [${name}](type.md#admissionclass).`;
 }
 
+/** `shop/type/v1/access.proto`, read from the protos that are printed as well. */
+interface Access {
+  readonly option: DescExtension;
+  readonly roles: DescEnum;
+}
+
+function accessIn(registry: FileRegistry): Access {
+  const option = registry.getExtension("shop.type.v1.access");
+  const roles = registry.getEnum("shop.type.v1.Role");
+  if (!option || !roles) throw new Error("shop/type/v1/access.proto does not say who may call");
+  return { option, roles };
+}
+
+/** Who may call a method: "Called by: agent, a customer about what is its own (`customer_id`), the service worker." */
+function callersOf(method: DescMethod, { option, roles }: Access): string {
+  const rule = getOption(method, option) as unknown as AccessRule;
+  if (rule.anyone) return "Called by: everybody, also without a credential.";
+  const named = rule.roles.map((role) => `[${roles.value[role]?.localName.toLowerCase()}](type.md#role)`);
+  const field = rule.own?.of.case === "field" ? ` (\`${rule.own.of.value}\`)` : "";
+  const own = rule.own ? [`a [customer](type.md#role) about what is its own${field}`] : [];
+  const services = rule.services.map((name) => `the service ${name}`);
+  return `Called by: ${[...named, ...own, ...services].join(", ") || "nobody"}.`;
+}
+
 /** What is read from the protos of all packages to print one. */
 interface Contract {
   readonly rules: Rules;
   readonly admission: Admission;
+  readonly access: Access;
 }
 
-function printService(service: DescService, admission: Admission): string[] {
+function printService(service: DescService, { admission, access }: Contract): string[] {
   const from = packageOf(service.file);
   const methods = service.methods.flatMap((method) => [
     `### ${service.name}.${method.name}`,
     `${link(method.input, from)} → ${method.methodKind === "server_streaming" ? "stream of " : ""}${link(method.output, from)}`,
     commentOf(method),
+    callersOf(method, access),
     admissionOf(method, admission),
   ]);
   return [`## ${service.name}`, commentOf(service), `Full name: \`${service.typeName}\``, ...methods];
@@ -179,7 +206,8 @@ function pageOf(name: string): string {
   return `${name.split(".")[1]}.md`;
 }
 
-function printPackage(name: string, files: DescFile[], { rules, admission }: Contract): string {
+function printPackage(name: string, files: DescFile[], contract: Contract): string {
+  const { rules } = contract;
   const services = files.flatMap((file) => file.services);
   const enums = files.flatMap((file) => file.enums);
   const reasons = enums.filter((description) => description.name.endsWith("ErrorReason"));
@@ -187,7 +215,7 @@ function printPackage(name: string, files: DescFile[], { rules, admission }: Con
   const blocks = [
     `# ${name}`,
     "Generated from the protos; edit those.",
-    ...services.flatMap((service) => printService(service, admission)),
+    ...services.flatMap((service) => printService(service, contract)),
     ...reasons.flatMap(printReasons),
     ...printRules(rules.filter(({ file }) => packageOf(file) === name)),
     "## Messages",
@@ -204,11 +232,12 @@ function run(request: CodeGeneratorRequest) {
   const packages = Map.groupBy(ours, packageOf);
   const response = create(CodeGeneratorResponseSchema, { supportedFeatures: 1n });
   for (const [name, files] of packages) {
+    const contract = { rules, admission: admissionIn(registry), access: accessIn(registry) };
     const complete = files.sort((a, b) => a.name.localeCompare(b.name));
     response.file.push(
       create(CodeGeneratorResponse_FileSchema, {
         name: pageOf(name),
-        content: printPackage(name, complete, { rules, admission: admissionIn(registry) }),
+        content: printPackage(name, complete, contract),
       }),
     );
   }

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Registry } from "prom-client";
+import { accessFaults } from "#platform/authorization/access-rule.ts";
 import type { PlatformConfig } from "#platform/config.ts";
 import { retryInfo } from "#platform/errors.ts";
 import { addReflection } from "#platform/grpc/reflection.ts";
@@ -15,7 +16,7 @@ import type { Logger } from "#platform/log/logger.ts";
 import { CallMetrics } from "#platform/metrics/metrics.ts";
 import type { ServiceRegistration } from "#platform/registration.ts";
 import { tracing } from "#platform/trace/spans.ts";
-import { bind, within } from "./startup.ts";
+import { bind, StartError, within } from "./startup.ts";
 
 /** What both faces serve, and how. */
 export interface FacesOptions {
@@ -137,7 +138,13 @@ class OpenFaces implements Faces {
   }
 }
 
-/** Opens both listeners; the process is not ready before its checks have passed once. */
-export function openFaces(options: FacesOptions): Promise<Faces> {
+/**
+ * Opens both listeners; the process is not ready before its checks have passed once.
+ *
+ * @throws StartError when a listener cannot be opened, and when the contract does not say of a method who may call it
+ */
+export async function openFaces(options: FacesOptions): Promise<Faces> {
+  const faults = accessFaults(options.services.map(({ service }) => service));
+  if (faults.length > 0) throw new StartError(faults.join("; "));
   return new OpenFaces(options).open();
 }

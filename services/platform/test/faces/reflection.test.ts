@@ -153,6 +153,11 @@ describe("what grpcurl says of the contract", () => {
     }
   });
 
+  test("a call, with who may make it", async () => {
+    const text = await describes("shop.inventory.v1.InventoryService.AdjustStock");
+    assert.ok(text.includes("option (.shop.type.v1.access) = { roles: [ ROLE_WAREHOUSE ] };"), text);
+  });
+
   test("a rule, with what it says when it is broken", async () => {
     const text = await describes("shop.type.v1.id");
     assert.ok(text.includes(`message: "must be an id: 26 characters of Crockford's base32 in capitals"`), text);
