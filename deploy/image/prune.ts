@@ -11,12 +11,13 @@ function coreTarget(): string {
 }
 
 /**
- * Whether the file or folder at this path below node_modules is left out: type declarations, source maps, the sources of
- * Temporal's core (Rust) and its builds for other platforms. Licences stay.
+ * Whether the file or folder at this path below node_modules is left out: type declarations, source maps, the forms of Swagger UI
+ * that no page asks for, the sources of Temporal's core (Rust) and its builds for other platforms. Licences stay.
  */
 export function isLeftOut(path: string): boolean {
   const parts = path.split(sep);
   if (/\.(?:d\.[cm]?ts|map)$/.test(path)) return true;
+  if (/swagger-ui-dist.swagger-ui(?:|-es-.*|-standalone-.*)\.js$/.test(path)) return true;
   const core = parts.lastIndexOf("core-bridge");
   if (core < 1 || parts[core - 1] !== "@temporalio") return false;
   const [folder, target] = parts.slice(core + 1);

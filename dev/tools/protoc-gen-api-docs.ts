@@ -21,7 +21,7 @@ import {
   CodeGeneratorResponseSchema,
   FileDescriptorSetSchema,
 } from "@bufbuild/protobuf/wkt";
-import { getComments, type Plugin, runNodeJs } from "@bufbuild/protoplugin";
+import { type Plugin, runNodeJs } from "@bufbuild/protoplugin";
 import {
   type FieldRules,
   field as fieldRules,
@@ -29,19 +29,7 @@ import {
   predefined,
 } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { Access as AccessRule } from "../../services/platform/src/gen/shop/type/v1/access_pb.js";
-
-/** The comment above a declaration as one paragraph a line, a table with its rows; lint exceptions are left out. */
-function commentOf(desc: Parameters<typeof getComments>[0]): string {
-  return (getComments(desc).leading ?? "")
-    .split(/\n\s*\n/)
-    .map((paragraph) => {
-      const lines = paragraph.split("\n").map((line) => line.trim());
-      const said = lines.filter((line) => !line.startsWith("buf:lint:"));
-      return said.join(said.every((line) => line.startsWith("|")) ? "\n" : " ").trim();
-    })
-    .filter((paragraph) => paragraph !== "")
-    .join("\n\n");
-}
+import { commentOf } from "./comment.ts";
 
 function cell(text: string): string {
   return text.replaceAll("\n\n", " ").replaceAll("|", "\\|");

@@ -10,6 +10,9 @@ const core = "@temporalio/core-bridge";
 const kept = [
   "zod/index.js",
   "zod/LICENSE",
+  "swagger-ui-dist/swagger-ui.css",
+  "swagger-ui-dist/swagger-ui-bundle.js",
+  "swagger-ui-dist/LICENSE",
   `${core}/index.js`,
   `${core}/releases/${own}-unknown-linux-gnu/index.node`,
 ];
@@ -17,6 +20,9 @@ const leftOut = [
   "zod/index.d.ts",
   "zod/index.d.mts",
   "zod/index.js.map",
+  "swagger-ui-dist/swagger-ui.js",
+  "swagger-ui-dist/swagger-ui-es-bundle-core.js",
+  "swagger-ui-dist/swagger-ui-standalone-preset.js",
   `${core}/releases/x86_64-pc-windows-msvc/index.node`,
   `${core}/sdk-core/Cargo.toml`,
   `${core}/src/lib.rs`,

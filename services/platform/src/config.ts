@@ -62,6 +62,8 @@ export const platformConfig = {
   HTTP_KEEP_ALIVE_TIMEOUT_MS: milliseconds.min(1).default(620_000),
   /** Web pages whose scripts may call the HTTP port: their origins, exactly, with commas between. None by default. */
   HTTP_CORS_ORIGINS: z.string().default("").transform(originsOf),
+  /** Whether the HTTP port serves the contract: `/openapi.json`, and `/docs/`, a page to try calls on. */
+  HTTP_API_DOCS: z.stringbool().default(true),
   /** Whether calls to other services go through the proxy that http_proxy, https_proxy or grpc_proxy name, but for no_proxy. */
   GRPC_USE_PROXY: z.stringbool().default(false),
   /** PEM files for TLS on gRPC, both ways: certificate, key, and those whom we trust. All or none. */

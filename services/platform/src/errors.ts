@@ -1,5 +1,5 @@
-import type { DescEnum } from "@bufbuild/protobuf";
-import { create } from "@bufbuild/protobuf";
+import type { DescEnum, DescMessage } from "@bufbuild/protobuf";
+import { create, fromBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { type Failure, FailureSchema, FieldViolationSchema } from "#gen/shop/type/v1/failure_pb.js";
@@ -191,6 +191,19 @@ export function retryInfo(retryAfterMs: number): ConnectError["details"][number]
   return { desc: RetryInfoSchema, value: { retryDelay: { seconds: BigInt(seconds), nanos } } };
 }
 
+/** The details that errors of ours have. */
+const detailTypes: readonly DescMessage[] = [ErrorInfoSchema, BadRequestSchema, RetryInfoSchema];
+
+/** What another service answered, with details that are more than bytes: JSON shows callers what they say. */
+function readable(error: ConnectError): ConnectError {
+  error.details = error.details.map((detail) => {
+    if ("desc" in detail) return detail;
+    const desc = detailTypes.find(({ typeName }) => typeName === detail.type);
+    return desc ? { desc, value: fromBinary(desc, detail.value) } : detail;
+  });
+  return error;
+}
+
 /** NUL as a byte, and as an escape in JSON: the one character that PostgreSQL cannot store. */
 const unstorableStates = new Set(["22021", "22P05"]);
 
@@ -216,7 +229,7 @@ function fromAbort(error: unknown): ConnectError | undefined {
  */
 export function toConnectError(error: unknown): ConnectError {
   if (error instanceof DomainError) return fromDomainError(error);
-  if (error instanceof ConnectError) return error;
+  if (error instanceof ConnectError) return readable(error);
   const aborted = fromAbort(error);
   if (aborted) return aborted;
   const unstorable = fromUnstorableText(error);

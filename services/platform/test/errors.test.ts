@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { PlatformErrorReason } from "#gen/shop/type/v1/platform_error_reason_pb.js";
@@ -30,6 +31,20 @@ test("a refusal is told with its facts and the time to come back", () => {
   assert.deepEqual(info.value, { reason: "OVERLOADED", domain: "platform.shop", metadata: { queue: "q" } });
   assert.equal(retry.desc, RetryInfoSchema);
   assert.deepEqual(retry.value, { retryDelay: { seconds: 2n, nanos: 250_000_000 } });
+});
+
+test("what another service said is told with details that can be read, and those of strangers as they are", () => {
+  const answered = new ConnectError("no", Code.AlreadyExists);
+  const value = { reason: "REQUEST_ID_REUSED", domain: "platform.shop", metadata: { request_id: "r" } };
+  const stranger = { type: "example.Stranger", value: new Uint8Array([1]) };
+  const bytes = toBinary(ErrorInfoSchema, create(ErrorInfoSchema, value));
+  answered.details = [{ type: ErrorInfoSchema.typeName, value: bytes }, stranger];
+  const told = toConnectError(answered);
+  const [info, other] = told.details;
+  assert.ok(info && "desc" in info);
+  assert.equal(info.desc, ErrorInfoSchema);
+  assert.partialDeepStrictEqual(info.value, value);
+  assert.equal(other, stranger);
 });
 
 describe("what is not a refusal", () => {

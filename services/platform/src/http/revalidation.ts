@@ -6,7 +6,7 @@ import { createAsyncIterable, readAllBytes, type UniversalServerResponse } from 
 const keptBy = "private, no-cache";
 
 /** Whether a client has the answer already: `If-None-Match` compares weakly, since proxies weaken the tags of what they compress. */
-function isKept(given: string | undefined, tag: string): boolean {
+export function isKept(given: string | undefined, tag: string): boolean {
   if (given?.trim() === "*") return true;
   return given?.match(/"[^"]*"/g)?.includes(tag) ?? false;
 }

@@ -30,7 +30,7 @@ export interface RpcOptions {
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
 /** Refuses a request that is no call at all, in the form of Connect's errors. */
-function refuse(response: ServerResponse, status: number, error: ConnectError): void {
+export function refuse(response: ServerResponse, status: number, error: ConnectError): void {
   const body = JSON.stringify(errorToJson(error, undefined));
   response.writeHead(status, { "content-type": "application/json", "cache-control": "no-store" }).end(body);
 }

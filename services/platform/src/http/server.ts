@@ -3,6 +3,7 @@ import type { Registry } from "prom-client";
 import { makeUsable } from "#platform/incoming-headers.ts";
 import { listenOn } from "#platform/listen.ts";
 import { openMetrics, openMetricsType } from "#platform/metrics/open-metrics.ts";
+import { apiDocs } from "./api-docs.ts";
 import { forPages } from "./cors.ts";
 import type { Readiness } from "./readiness.ts";
 import { type Handler, type RpcOptions, rpcHandler } from "./rpc.ts";
@@ -15,6 +16,8 @@ export interface HttpServerOptions extends RpcOptions {
   readonly keepAliveTimeoutMs: number;
   /** Web pages that may call, as browsers say their origin. */
   readonly corsOrigins: readonly string[];
+  /** Whether the contract is served, with a page to try calls on. */
+  readonly apiDocs: boolean;
 }
 
 /** How long a request may take to arrive, in milliseconds: calls have their own deadlines. */
@@ -65,13 +68,14 @@ function discardRest(request: IncomingMessage): void {
   };
 }
 
-/** The HTTP face: Connect, gRPC-Web and JSON, health, readiness and metrics. */
+/** The HTTP face: Connect, gRPC-Web and JSON, health, readiness, metrics, and what can be called. */
 export class HttpServer {
   readonly #server: Server;
   #draining = false;
 
   constructor(options: HttpServerOptions) {
-    const known = probes(options);
+    const descriptors = options.services.map(({ service }) => service);
+    const known = new Map([...probes(options), ...(options.apiDocs ? apiDocs(descriptors) : [])]);
     const rpc = forPages(options.corsOrigins, rpcHandler(options));
     const timeouts = { requestTimeout: requestTimeoutMs, keepAliveTimeout: options.keepAliveTimeoutMs };
     this.#server = createServer(timeouts, (request, response) => {

@@ -95,6 +95,7 @@ class OpenFaces implements Faces {
       metrics: registry,
       keepAliveTimeoutMs: config.HTTP_KEEP_ALIVE_TIMEOUT_MS,
       corsOrigins: config.HTTP_CORS_ORIGINS,
+      apiDocs: config.HTTP_API_DOCS,
     });
   }
 

@@ -1,0 +1,51 @@
+import { readFileSync } from "node:fs";
+import type { DescService } from "@bufbuild/protobuf";
+import { productVersion } from "#platform/version.ts";
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** What is read of the document that is generated from the protos. */
+interface Contract {
+  readonly info: Json;
+  readonly tags: readonly { readonly name: string }[];
+  readonly paths: Json;
+  readonly components: Readonly<Record<string, Json>>;
+}
+
+const file = new URL("../gen/openapi.json", import.meta.url);
+
+/** Where a value of the document points: "schemas/shop.type.v1.Money" and the like. */
+function refsIn(value: unknown): string[] {
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([key, part]) => {
+    return key === "$ref" && typeof part === "string" ? [part.replace("#/components/", "")] : refsIn(part);
+  });
+}
+
+/** The components that the paths need, and those that these need. */
+function componentsFor(paths: Json, components: Contract["components"]): Contract["components"] {
+  const needed = new Set(refsIn(paths));
+  for (const ref of needed) {
+    const [kind = "", name = ""] = ref.split("/");
+    for (const next of refsIn(components[kind]?.[name])) needed.add(next);
+  }
+  const kinds = Object.entries(components).map(([kind, all]) => {
+    return [kind, Object.fromEntries(Object.entries(all).filter(([name]) => needed.has(`${kind}/${name}`)))];
+  });
+  return Object.fromEntries(kinds);
+}
+
+/** The OpenAPI document of the calls of some services, as JSON. */
+export function openApiOf(services: readonly DescService[]): string {
+  const whole = JSON.parse(readFileSync(file, "utf8")) as Contract;
+  const names = new Set(services.map(({ typeName }) => typeName));
+  const packages = [...new Set(services.map((service) => service.file.proto.package))];
+  const paths = Object.fromEntries(Object.entries(whole.paths).filter(([path]) => names.has(path.split("/")[1] ?? "")));
+  return JSON.stringify({
+    ...whole,
+    info: { ...whole.info, title: packages.join(", "), version: productVersion },
+    tags: whole.tags.filter(({ name }) => names.has(name)),
+    paths,
+    components: componentsFor(paths, whole.components),
+  });
+}
