@@ -5,6 +5,7 @@ import { buildEnvironment } from "./config.ts";
 import { clockRecipe, poolerRecipe, prometheusRecipes } from "./debian.ts";
 import { elasticsearchRecipes } from "./elasticsearch.ts";
 import { goSource } from "./go-source.ts";
+import { schemathesisRecipe } from "./python.ts";
 import type { Recipe } from "./recipe.ts";
 import { type ToolName, versions } from "./versions.ts";
 
@@ -76,6 +77,7 @@ export const recipes: Readonly<Record<ToolName, readonly Recipe[]>> = {
       usually: "20 seconds",
     }),
   ],
+  schemathesis: [schemathesisRecipe],
   libfaketime: [clockRecipe],
   pgbouncer: [poolerRecipe],
   ...chartRecipes(),

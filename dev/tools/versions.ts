@@ -47,6 +47,8 @@ export const versions = {
   pgbouncer: "distribution",
   /** A library, loaded before libc, that shows a process another time of the day. */
   libfaketime: "distribution",
+  /** PyPI: calls what an OpenAPI document says, and compares the answers with it. */
+  schemathesis: "4.32.5",
   /** go.starlark.net: executes the Tiltfile in its test. */
   starlark: "v0.0.0-20260908191801-89a6a09411d5",
 } as const;
@@ -87,6 +89,7 @@ export const testTools = [
   "helm-unittest",
   "kubeconform",
   "starlark",
+  "schemathesis",
   "toxiproxy",
   "libfaketime",
   "pgbouncer",
