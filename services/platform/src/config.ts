@@ -43,8 +43,11 @@ export const platformConfig = {
   /** 0 takes any free port. */
   GRPC_PORT: port,
   HTTP_PORT: port,
-  /** The address to listen on. Containers set 0.0.0.0. */
-  LISTEN_HOST: z.string().default("127.0.0.1"),
+  /** The address to listen on. Containers set 0.0.0.0, or :: where there is IPv6. */
+  LISTEN_HOST: z
+    .string()
+    .regex(/^[^[\]]*$/, "is written without brackets, for example ::")
+    .default("127.0.0.1"),
   /** How long calls in flight may take to finish after SIGTERM. */
   DRAIN_TIMEOUT_MS: milliseconds.default(10_000),
   /** Pause between "not ready" and closing the listeners, for load balancers to notice. */

@@ -1,3 +1,4 @@
+import { isIPv6 } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Registry } from "prom-client";
@@ -101,9 +102,10 @@ class OpenFaces implements Faces {
 
   async open(): Promise<this> {
     const { LISTEN_HOST: host, GRPC_PORT, HTTP_PORT } = this.#options.config;
+    const written = isIPv6(host) ? `[${host}]` : host;
     try {
-      this.grpcPort = await bind("gRPC", `${host}:${GRPC_PORT}`, () => this.#grpc.listen(host, GRPC_PORT));
-      this.httpPort = await bind("HTTP", `${host}:${HTTP_PORT}`, () => this.#http.listen(host, HTTP_PORT));
+      this.grpcPort = await bind("gRPC", `${written}:${GRPC_PORT}`, () => this.#grpc.listen(host, GRPC_PORT));
+      this.httpPort = await bind("HTTP", `${written}:${HTTP_PORT}`, () => this.#http.listen(host, HTTP_PORT));
     } catch (error) {
       this.#grpc.close();
       throw error;

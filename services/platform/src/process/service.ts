@@ -36,6 +36,8 @@ function endOnFaults(name: string, logger: () => Logger | undefined, output: Log
     setTimeout(() => process.exit(1), 2_000);
   };
   process.on("uncaughtException", end);
+  // Warnings of Node go there. Who closed it does not want to read them, and that is no fault.
+  process.stderr.on("error", () => undefined);
   process.on("unhandledRejection", end);
 }
 

@@ -10,6 +10,10 @@ await startService({
     process.on("SIGHUP", () => {
       throw new Error("nobody foresaw this");
     });
+    process.on("SIGWINCH", () => {
+      process.emitWarning("something is old");
+      setImmediate(() => logger.info("warned"));
+    });
     return {
       services: [register(ConformanceService, new Conformance())],
       stop: async () => {

@@ -1,10 +1,6 @@
 // How a process of a service starts, stops and fails.
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { createServer } from "node:net";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { RetryInfoSchema } from "#gen/google/rpc/error_details_pb.js";
@@ -14,55 +10,7 @@ import { GrpcTransport } from "#platform/grpc/transport.ts";
 import { listenOn } from "#platform/listen.ts";
 import { until } from "#testing/until.ts";
 import { testEnvironment } from "../faces/conformance.ts";
-
-/** A child process with all that it has said. */
-class Fixture implements AsyncDisposable {
-  readonly child: ChildProcess;
-  readonly lines: string[] = [];
-  readonly exit: Promise<number | null>;
-  #errors = "";
-  #wake: (() => void)[] = [];
-
-  constructor(env: NodeJS.ProcessEnv = {}, args: string[] = []) {
-    const file = join(import.meta.dirname, "process-fixture.ts");
-    const all = { PATH: process.env.PATH, ...testEnvironment, LOG_LEVEL: "info", ...env };
-    this.child = spawn(process.execPath, [file, ...args], { env: all, stdio: ["ignore", "pipe", "pipe"] });
-    this.exit = once(this.child, "close").then(([code]) => code);
-    this.child.stderr?.on("data", (chunk) => (this.#errors += chunk));
-    if (!this.child.stdout) throw new Error("no output");
-    createInterface(this.child.stdout).on("line", (line) => {
-      this.lines.push(line);
-      for (const wake of this.#wake.splice(0)) wake();
-    });
-    void this.exit.then(() => this.#wake.splice(0).forEach((wake) => void wake()));
-  }
-
-  get errors(): string {
-    return this.#errors;
-  }
-
-  /** The first line of the log with this message. */
-  async line(message: string): Promise<Record<string, unknown>> {
-    for (;;) {
-      const found = this.lines.map((line) => JSON.parse(line)).find((line) => line.message === message);
-      if (found) return found;
-      if (this.child.exitCode !== null) throw new Error(`ended without "${message}": ${this.errors}`);
-      await new Promise<void>((resolve) => this.#wake.push(resolve));
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.child.kill("SIGKILL");
-    await this.exit;
-  }
-}
-
-async function connect(fixture: Fixture) {
-  const ports = await fixture.line("listening");
-  const channel = openChannel(`127.0.0.1:${ports["server.grpc.port"]}`, 1e6);
-  const client = createClient(ConformanceService, new GrpcTransport(channel, { defaultTimeoutMs: 5_000 }));
-  return { client, ports, [Symbol.dispose]: () => channel.close() };
-}
+import { connect, Fixture } from "./fixture.ts";
 
 test("whoever reads the log may go away: calls are served as before", async () => {
   await using fixture = new Fixture({ LOG_LEVEL: "debug" });
@@ -79,6 +27,27 @@ test("whoever reads the log may go away: calls are served as before", async () =
   fixture.child.kill("SIGTERM");
   assert.equal(await fixture.exit, 0);
 });
+
+test("whoever reads the warnings of Node may go away", async () => {
+  await using fixture = new Fixture();
+  using connected = await connect(fixture);
+  fixture.child.stderr?.destroy();
+  for (let warning = 0; warning < 3; warning += 1) {
+    fixture.child.kill("SIGWINCH");
+    await until(() => messages(fixture).filter((each) => each === "warned").length > warning, "Node has warned");
+    await connected.client.echo({});
+  }
+  fixture.child.kill("SIGTERM");
+  assert.equal(await fixture.exit, 0);
+  assert.deepEqual(
+    fixture.lines.filter((line) => JSON.parse(line)["log.level"] === "error"),
+    [],
+  );
+});
+
+function messages({ lines }: Fixture): unknown[] {
+  return lines.map((line) => JSON.parse(line).message);
+}
 
 /** The error of a call to a port where nobody should listen. */
 async function refusal(port: unknown): Promise<unknown> {

@@ -16,6 +16,7 @@ const connectPauseMs = 250;
 /** INDEXED_VALUE_TYPE_KEYWORD_LIST in temporal/api/enums/v1/common.proto: the type of all our attributes. */
 const keywordList = 7;
 /** Numbers of gRPC. */
+const invalidArgument = 3;
 const notFound = 5;
 const alreadyExists = 6;
 /** Without the rights of an operator; and where operators have another door, as in Temporal Cloud. */
@@ -72,17 +73,35 @@ export async function registerSearchAttributes(connection: Registrar, config: Re
 
 type RegistrarConfig = Pick<TemporalConfig, "TEMPORAL_NAMESPACE" | "TEMPORAL_TIMEOUT_MS">;
 
-/** The namespace's own; where they may not be asked for, those of the whole server, which everybody may. */
+/** The namespace's own, among others; where they may not be asked for, those of ours by which workflows can be looked for. */
 async function knownAttributes(connection: Registrar, namespace: string): Promise<ReadonlySet<string>> {
   try {
     const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace });
     return new Set(Object.keys(customAttributes ?? {}));
   } catch (error) {
-    if (codeOf(error) === notFound) throw new StartError(`Temporal has no namespace ${namespace} (TEMPORAL_NAMESPACE)`);
+    if (codeOf(error) === notFound) throw noNamespace(namespace);
     if (!refusals.has(codeOf(error))) throw error;
-    const { keys } = await connection.workflowService.getSearchAttributes({});
-    return new Set(Object.keys(keys ?? {}));
+    const found = await Promise.all(attributes.map(({ name }) => isKnown(connection, namespace, name)));
+    return new Set(attributes.map(({ name }) => name).filter((_, index) => found[index]));
   }
+}
+
+/** Asks as a worker may: whoever may read the workflows of a namespace may count them, and by an unknown attribute nobody can. */
+async function isKnown({ workflowService }: Registrar, namespace: string, name: string): Promise<boolean> {
+  try {
+    await workflowService.countWorkflowExecutions({ namespace, query: `${name} = 'none'` });
+    return true;
+  } catch (error) {
+    if (codeOf(error) === invalidArgument) return false;
+    if (codeOf(error) === notFound) throw noNamespace(namespace);
+    if (!refusals.has(codeOf(error))) throw error;
+    const message = `Temporal refuses to let this worker read the namespace ${namespace}; it has to be a writer of it`;
+    throw new StartError(message, { cause: error });
+  }
+}
+
+function noNamespace(namespace: string): StartError {
+  return new StartError(`Temporal has no namespace ${namespace} (TEMPORAL_NAMESPACE)`);
 }
 
 function mayNotAdd(missing: readonly string[], namespace: string, cause: unknown): StartError {

@@ -5,14 +5,16 @@ import { type Registrar, registerSearchAttributes } from "../../src/temporal/con
 
 const config = { TEMPORAL_NAMESPACE: "shop", TEMPORAL_TIMEOUT_MS: 1_000 };
 const ours = ["CustomerIds", "OrderIds", "ParkedOrderIds"];
-const [notFound, alreadyExists, permissionDenied, unimplemented] = [5, 6, 7, 12];
+const [invalidArgument, notFound, alreadyExists, permissionDenied, unimplemented] = [3, 5, 6, 7, 12];
 
 interface World {
-  /** What the namespace has, and the whole server shows. */
+  /** What the namespace has. */
   readonly known: readonly string[];
   /** What asking an operator's questions fails with. */
   readonly list?: number;
   readonly add?: number;
+  /** What looking for workflows fails with. */
+  readonly count?: number;
 }
 
 function failing(code: number | undefined): void {
@@ -20,7 +22,7 @@ function failing(code: number | undefined): void {
 }
 
 /** What was added. */
-async function register({ known, list, add }: World): Promise<string[]> {
+async function register({ known, list, add, count }: World): Promise<string[]> {
   const added: string[] = [];
   const found = Object.fromEntries(known.map((name) => [name, 7]));
   const registrar = {
@@ -35,7 +37,11 @@ async function register({ known, list, add }: World): Promise<string[]> {
         added.push(...Object.keys(searchAttributes));
       },
     },
-    workflowService: { getSearchAttributes: async () => ({ keys: found }) },
+    workflowService: {
+      async countWorkflowExecutions({ query }: { query: string }) {
+        failing(count ?? (known.includes(query.split(" ")[0] ?? "") ? undefined : invalidArgument));
+      },
+    },
   };
   await registerSearchAttributes(registrar as unknown as Registrar, config);
   return added.sort();
@@ -63,6 +69,14 @@ for (const refusal of [permissionDenied, unimplemented]) {
     });
   });
 }
+
+test("says what it has to be where it may not even read", async () => {
+  const world = { known: ours, list: permissionDenied, count: permissionDenied };
+  await assert.rejects(register(world), {
+    name: "StartError",
+    message: "Temporal refuses to let this worker read the namespace shop; it has to be a writer of it",
+  });
+});
 
 test("says that there is no such namespace", async () => {
   await assert.rejects(register({ known: [], list: notFound }), {
