@@ -101,6 +101,22 @@ describe("orders that do not get on", () => {
     await shows("carried", 0);
   });
 
+  it("count once, as carried, when they are in a status for too long as well", async () => {
+    const { order } = await replica.orders.createOrder(orderRequest(await newCustomer(replica)));
+    const orderId = order?.orderId ?? "";
+    const { episodeId } = await eventually(() => lastStart(worker, orderId) ?? assert.fail("not carried"));
+    await shows("pending", 1);
+    const acked = "update episode set start_time = now() - interval '2 minutes' where ack_time is not null returning 1";
+    await eventually(async () => assert.ok((await test.database.query(acked)).length > 0));
+    await shows("carried", 1);
+    await shows("pending", 0);
+    await replica.episodes.batchSettleOrders({ requests: [settlement(orderId, episodeId)] });
+    await shows("carried", 0);
+    await shows("pending", 1);
+    await replica.lifecycle.batchTransitionOrders({ requests: [{ orderId, status: OrderStatus.CONFIRMED }] });
+    await shows("pending", 0);
+  });
+
   it("are not those that wait for an operator, or for a service while they are tried again", async () => {
     const parked = { step: "void", reason: "CONFLICT", error: "the last error" };
     await settled({ parked });

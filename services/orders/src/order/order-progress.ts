@@ -54,13 +54,15 @@ const stalledColumns = {
 /**
  * An order that stands still was created earlier than that, and ids sort by the time of creation: so the index of the list by
  * status leads to the oldest, without another one. What says itself why it waits is left out: parked steps, and services
- * that are away while the order is tried again.
+ * that are away while the order is tried again. So is what counts as carried for too long: an order counts once.
  */
 const stalled: SqlText = {
   name: "order_stalled",
   prepared: false,
   text: `select ${selectList<StalledRow>(stalledColumns)} from customer_order o
     where status = $1 and order_id < $2 and update_time < now() - $3::float8 * interval '1 millisecond'
+      and not exists (select from episode e where e.episode_id = o.episode_id and e.ack_time is not null
+        and e.start_time < now() - $4::float8 * interval '1 millisecond')
       and park_time is null and not (waits_for is not null and (
         episode_id is not null or exists (select from order_event e where e.order_id = o.order_id)))
     order by order_id limit ${countMax}`,
@@ -97,7 +99,12 @@ export function createProgressWatch(options: ProgressWatchOptions): Relay {
 async function stalledOf({ database, allowedMs }: ProgressWatchOptions, stall: Stall): Promise<StalledRow[]> {
   const allowed = allowedMs[stall];
   if (stall === "carried") return await database.query<StalledRow>(carried, [allowed]);
-  return await database.query<StalledRow>(stalled, [stall, firstIdAt(Date.now() - allowed), allowed]);
+  return await database.query<StalledRow>(stalled, [
+    stall,
+    firstIdAt(Date.now() - allowed),
+    allowed,
+    allowedMs.carried,
+  ]);
 }
 
 interface Stalled {
