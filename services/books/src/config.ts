@@ -13,7 +13,7 @@ export function databaseVariable(service: DatabaseService): DatabaseVariable {
 /** A connection to each database as a role that may read what is compared, and nothing else. */
 const databaseUrls = Object.fromEntries(
   databaseServices.map((service) => [databaseVariable(service), databaseUrl]),
-) as Readonly<Record<DatabaseVariable, z.ZodURL>>;
+) as Readonly<Record<DatabaseVariable, typeof databaseUrl>>;
 
 /** What the books read from their environment. Nobody calls them, so of the platform's they have the log's alone. */
 export const booksConfig = {

@@ -130,6 +130,15 @@ function isReadable(url: string): boolean {
   }
 }
 
+/**
+ * Says `verify-full` where pg takes another word for it: its next version means something weaker by `prefer`, `require` and `verify-ca`, and this one
+ * warns of that on standard error, which no log has.
+ */
+function withPlainSslMode(url: string): string {
+  if (/[?&]uselibpqcompat=true(?:&|$)/.test(url)) return url;
+  return url.replace(/([?&]sslmode=)(?:prefer|require|verify-ca)(?=&|$)/, "$1verify-full");
+}
+
 /** How a database is reached: `postgres://role:password@host:5432/database`. The host may be `[::1]`; `sslmode` is said in operations. */
 export const databaseUrl = z
   .url({
@@ -137,7 +146,8 @@ export const databaseUrl = z
     error:
       "is not postgres://role:password@host:port/database; in the password write @ as %40, / as %2F, : as %3A, % as %25",
   })
-  .refine(isReadable, "has a % that stands for nothing; in the password write it as %25");
+  .refine(isReadable, "has a % that stands for nothing; in the password write it as %25")
+  .transform(withPlainSslMode);
 
 /** What a service with a database reads besides. */
 export const databaseConfig = {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { z } from "zod";
-import { ConfigError, loadConfig, platformConfig } from "#platform/config.ts";
+import { ConfigError, databaseUrl, loadConfig, platformConfig } from "#platform/config.ts";
 
 const env = { GRPC_PORT: "50051", HTTP_PORT: "8081", PAGE_TOKEN_SECRET: "x".repeat(32) };
 
@@ -43,5 +43,23 @@ test("spans go to several exporters, or to none; anything else is refused in one
       message:
         "The configuration is not usable:\n  OTEL_TRACES_EXPORTER: must be one or more of jaeger, otlp, zipkin and console with commas between, or none alone",
     });
+  }
+});
+
+test("what pg's next version means something weaker by is said as what this one means", () => {
+  const shape = { DATABASE_URL: databaseUrl };
+  const url = (query: string) => `postgres://orders:p%40ss@db:5432/orders${query}`;
+  const cases: readonly [given: string, used: string][] = [
+    ["", ""],
+    ["?sslmode=require", "?sslmode=verify-full"],
+    ["?sslmode=prefer&sslrootcert=/ca.pem", "?sslmode=verify-full&sslrootcert=/ca.pem"],
+    ["?sslrootcert=/ca.pem&sslmode=verify-ca", "?sslrootcert=/ca.pem&sslmode=verify-full"],
+    ["?sslmode=no-verify", "?sslmode=no-verify"],
+    ["?sslmode=disable", "?sslmode=disable"],
+    ["?uselibpqcompat=true&sslmode=require", "?uselibpqcompat=true&sslmode=require"],
+    ["?sslmode=require&uselibpqcompat=true", "?sslmode=require&uselibpqcompat=true"],
+  ];
+  for (const [given, used] of cases) {
+    assert.deepEqual(loadConfig(shape, { DATABASE_URL: url(given) }), { DATABASE_URL: url(used) }, given);
   }
 });
