@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { clone, type DescMessage, type DescMethod, type Message, ScalarType } from "@bufbuild/protobuf";
+import { isReflectMessage, type ReflectMessage, reflect, reflectList } from "@bufbuild/protobuf/reflect";
 import { isRead } from "./timeouts.ts";
 
 const name = "requestId";
@@ -13,20 +14,27 @@ function keysOf({ field }: DescMessage): Keys {
   return field[list]?.message && keysOf(field[list].message) === "own" ? "of entries" : "none";
 }
 
+/** Gives a message an id of its own, where it has none. */
+function giveId(message: ReflectMessage): void {
+  const field = message.desc.field[name];
+  if (field && message.get(field) === "") message.set(field, randomUUID());
+}
+
+function withId({ desc, message }: ReflectMessage): Message {
+  const copy = reflect(desc, clone(desc, message));
+  giveId(copy);
+  return copy.message;
+}
+
 /** Gives a request, and each of its entries, an id where it has none, so that repetitions are recognized. Entries are copied for it. */
 export function giveIds(schema: DescMessage, message: Message): void {
-  const fields = message as unknown as Record<string, unknown>;
   const keys = keysOf(schema);
-  if (keys === "own") fields[name] ||= randomUUID();
-  const entrySchema = schema.field[list]?.message;
-  if (keys === "of entries" && entrySchema) {
-    fields[list] = (fields[list] as Message[]).map((entry) => {
-      if ((entry as unknown as Record<string, unknown>)[name]) return entry;
-      const copy = clone(entrySchema, entry);
-      giveIds(entrySchema, copy);
-      return copy;
-    });
-  }
+  const request = reflect(schema, message);
+  if (keys === "own") giveId(request);
+  const entries = schema.field[list];
+  if (keys !== "of entries" || entries?.fieldKind !== "list") return;
+  const copies = [...request.get(entries)].filter((entry) => isReflectMessage(entry)).map(withId);
+  request.set(entries, reflectList(entries, copies));
 }
 
 /** Whether a call may be made again without a second effect. */
