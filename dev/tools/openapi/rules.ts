@@ -33,6 +33,7 @@ const bytesOfCharacter = 32;
 
 /** Rules that are more than a pattern or a size. */
 const special: Readonly<Record<string, (value: unknown) => Constraint>> = {
+  request_id: () => ({ schema: { minLength: 1, maxLength: 128 }, words: ["It has something to see."] }),
   visible: () => ({ schema: { minLength: 1 }, words: ["It has something to see."] }),
   characters: (value) => ({
     schema: { maxLength: Number(value) * bytesOfCharacter },

@@ -95,9 +95,11 @@ function predefinedOf(text: Partial<StringRules>): Pick<TextRules, "pattern" | "
   if (ours(characters)) return { pattern: "", longest: getExtension(text as StringRules, characters) };
   const named = file_shop_type_v1_rules.extensions.filter((rule) => rule.extendee.name === "StringRules" && ours(rule));
   const said = named.flatMap((rule) => getOption(rule, predefinedRules).cel.map(({ expression }) => expression)).join();
+  const [, longest] = /this\.size\(\) <= (\d+)/.exec(said) ?? [];
+  // Where a length is said, the pattern only wants something to see.
+  if (longest !== undefined) return { pattern: "", longest: Number(longest) };
   const [, pattern = ""] = /this\.matches\('(.*?)'\)/.exec(said) ?? [];
-  const [, longest = "100"] = /this\.size\(\) <= (\d+)/.exec(said) ?? [];
-  return { pattern, longest: Number(longest) };
+  return { pattern, longest: 100 };
 }
 
 /** How to fill a request. */

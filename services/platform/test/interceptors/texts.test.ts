@@ -2,8 +2,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
+import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { CreateCustomerRequestSchema, UpdateCustomerRequestSchema } from "#gen/shop/orders/v1/customer_service_pb.js";
 import { CancelOrderRequestSchema } from "#gen/shop/orders/v1/order_service_pb.js";
+import { TrackingEventKind } from "#gen/shop/shipping/v1/shipment_pb.js";
+import { ReportTrackingEventRequestSchema } from "#gen/shop/shipping/v1/shipping_service_pb.js";
 import { AddressSchema } from "#gen/shop/type/v1/address_pb.js";
 import { newId } from "#platform/id.ts";
 import { contractValidator, violationsOf } from "#platform/interceptors/validation.ts";
@@ -45,6 +48,29 @@ const visible: Readonly<Record<string, string>> = {
   punctuation: "-",
   "a letter that is younger than most tables": "\u{10d50}",
 };
+
+describe("what makes a call or a parcel recognizable", () => {
+  const request = { customerId: newId(), requestId: "r" };
+  const idOf = (requestId: string) => {
+    const message = create(UpdateCustomerRequestSchema, { ...request, requestId });
+    return violationsOf(validator, UpdateCustomerRequestSchema, message).map(({ reason }) => reason);
+  };
+  const report = { kind: TrackingEventKind.DELIVERED, eventTime: timestampNow() };
+  const numbersOf = (text: string) => {
+    const event = { ...report, eventId: text };
+    const message = create(ReportTrackingEventRequestSchema, { trackingNumber: text, event });
+    return violationsOf(validator, ReportTrackingEventRequestSchema, message).map(({ field }) => field);
+  };
+  for (const [what, text] of Object.entries(invisible)) {
+    test(`is not ${what}`, () => {
+      assert.deepEqual(idOf(text), ["string.request_id"]);
+      assert.deepEqual(numbersOf(text), ["tracking_number", "event.event_id"]);
+    });
+  }
+  for (const [what, text] of Object.entries(visible)) {
+    test(`may be ${what}`, () => assert.deepEqual([...idOf(text), ...numbersOf(text)], []));
+  }
+});
 
 describe("a name", () => {
   for (const [what, text] of Object.entries(invisible)) {

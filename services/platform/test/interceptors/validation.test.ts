@@ -122,7 +122,7 @@ const noCode = [
 const kindsOfText = {
   id: noId,
   "id or empty": noId.filter((text) => text !== "nothing"),
-  "request id": ["nothing", "129 plain letters", "1024 letters", "1025 plain letters"],
+  "request id": ["nothing", "a space", "129 plain letters", "1024 letters", "1025 plain letters"],
   code: noCode,
   "code or empty": noCode.filter((text) => text !== "nothing"),
   "at most 64": atMost64,
@@ -336,7 +336,7 @@ describe("the requests of the contract", () => {
       wrong: { requestId: "" },
       field: "request_id",
       reason: "string.request_id",
-      description: "must be a request id: 1 to 128 characters",
+      description: "must be a request id: 1 to 128 characters, with something to see",
     },
     { wrong: { lines: [] }, field: "lines", reason: "repeated.lines", description: "must be 1 to 100 lines" },
   ];

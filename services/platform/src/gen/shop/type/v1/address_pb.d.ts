@@ -46,7 +46,7 @@ export declare type Address = Message<"shop.type.v1.Address"> & {
   postalCode: string;
 
   /**
-   * ISO 3166-1 alpha-2 code in capitals, for example "DE".
+   * ISO 3166-1 alpha-2 code in capitals, for example "DE". A request is refused for one that is not of that list.
    *
    * @generated from field: string country = 5;
    */

@@ -10,7 +10,7 @@ import { file_shop_type_v1_rules } from "./rules_pb.js";
  * Describes the file shop/type/v1/address.proto.
  */
 export const file_shop_type_v1_address = /*@__PURE__*/
-  fileDesc("ChpzaG9wL3R5cGUvdjEvYWRkcmVzcy5wcm90bxIMc2hvcC50eXBlLnYxIrwBCgdBZGRyZXNzEiEKCXJlY2lwaWVudBgBIAEoCUIOukgLcgnAtRgByLUYyAESJgoFbGluZXMYAiADKAlCF7pIFJIBEQgBEAMiC3IJwLUYAci1GMgBEhsKBGNpdHkYAyABKAlCDbpICnIIwLUYAci1GGQSJQoLcG9zdGFsX2NvZGUYBCABKAlCELpIDdgBAXIIwLUYAci1GBQSIgoHY291bnRyeRgFIAEoCUIRukgOcgwyCl5bQS1aXXsyfSRiBnByb3RvMw", [file_buf_validate_validate, file_shop_type_v1_rules]);
+  fileDesc("ChpzaG9wL3R5cGUvdjEvYWRkcmVzcy5wcm90bxIMc2hvcC50eXBlLnYxIrQBCgdBZGRyZXNzEiEKCXJlY2lwaWVudBgBIAEoCUIOukgLcgnAtRgByLUYyAESJgoFbGluZXMYAiADKAlCF7pIFJIBEQgBEAMiC3IJwLUYAci1GMgBEhsKBGNpdHkYAyABKAlCDbpICnIIwLUYAci1GGQSJQoLcG9zdGFsX2NvZGUYBCABKAlCELpIDdgBAXIIwLUYAci1GBQSGgoHY291bnRyeRgFIAEoCUIJukgGcgTQtRgBYgZwcm90bzM", [file_buf_validate_validate, file_shop_type_v1_rules]);
 
 /**
  * Describes the message shop.type.v1.Address.

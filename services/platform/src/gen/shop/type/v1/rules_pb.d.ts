@@ -82,6 +82,14 @@ export declare const visible: GenExtension<StringRules, boolean>;
 export declare const characters: GenExtension<StringRules, number>;
 
 /**
+ * A country or territory that ISO 3166-1 has a code of two letters for. Codes that it only reserves (EU, UK) or leaves to users
+ * (XK) are none: carriers do not agree on them.
+ *
+ * @generated from extension: optional bool country = 50010;
+ */
+export declare const country: GenExtension<StringRules, boolean>;
+
+/**
  * How many entries a page has at most; 0 means the service's default.
  *
  * @generated from extension: optional bool page_size = 50001;
