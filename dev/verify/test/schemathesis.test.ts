@@ -60,7 +60,7 @@ describe("what the services answer, held against their OpenAPI documents", { con
         timeoutMs: byHand ? 30 * 60_000 : 2 * 60_000,
       });
       const [, passed = "0"] = /(\d+) generated, \d+ passed/.exec(said) ?? [];
-      assert.ok(Number(passed) > 50, said.slice(-2_000));
+      assert.ok(Number(passed) >= 40, said.slice(-2_000));
       if (byHand) console.log(`${service}: ${passed} requests`);
     });
   }
