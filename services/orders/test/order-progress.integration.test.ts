@@ -95,8 +95,11 @@ describe("orders that do not get on", () => {
     await shows("carried", 1);
     await shows("carried", 1);
     assert.ok((await metric(shown, "orders_oldest_stalled_seconds", { status: "carried" })) >= 120);
-    assert.match(log(), /an order is carried for too long/);
-    assert.equal(told(orderId), 1);
+    // On a busy machine it was also pending for longer than it may be.
+    const lines = log()
+      .split("\n")
+      .filter((line) => line.includes(orderId) && line.includes("an order is carried for too long"));
+    assert.equal(lines.length, 1);
     await replica.episodes.batchSettleOrders({ requests: [settlement(orderId, episodeId)] });
     await shows("carried", 0);
   });
