@@ -22,6 +22,8 @@ const ownVariables = new Set([
   "DATABASE_MIGRATION_URL",
   "DATABASE_DIRECT_URL",
   "PAGE_TOKEN_SECRET",
+  "TEMPORAL_CODEC_KEYS",
+  "CODEC_TOKENS",
   "GRPC_PORT",
   "HTTP_PORT",
 ]);

@@ -21,6 +21,11 @@ function password(): string {
   return randomBytes(24).toString("hex");
 }
 
+/** A key of AES-256 by today's date, as the worker wants it to encrypt what Temporal keeps. */
+function payloadKey(): string {
+  return `${new Date().toISOString().slice(0, 10)} ${randomBytes(32).toString("base64")}\n`;
+}
+
 function basicAuth(name: string, username: string): Secret {
   return {
     apiVersion: "v1",
@@ -51,6 +56,7 @@ export function wantedSecrets(): WantedSecret[] {
     { secret: basicAuth("temporal-database", "temporal"), alsoIn: "temporal" },
     { secret: basicAuth("ordermesh-metrics-database", "metrics"), alsoIn: "ordermesh" },
     ...tokens,
+    opaque("ordermesh-worker-payload-keys", "ordermesh", { keys: payloadKey() }),
     opaque("valkey-users", "cache", { "users.acl": `user default on >${password()} ~* &* +@all -@dangerous\n` }),
     opaque("grafana-admin", "monitoring", { username: "admin", password: password() }),
   ];

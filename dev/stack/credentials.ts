@@ -16,6 +16,10 @@ export interface Credentials {
   readonly postgres: string;
   readonly roles: Readonly<Record<DatabaseService, RolePasswords>>;
   readonly pageTokenSecret: string;
+  /** What Temporal keeps is encrypted with it: a key of its file. */
+  readonly payloadKey: string;
+  /** With it the Temporal UI of the stack has payloads shown. */
+  readonly codecToken: string;
 }
 
 /** Reads the secrets of the stack in this folder, and makes those that are missing: all, a new service's, or a new role's. */
@@ -31,10 +35,20 @@ export function credentialsIn(dataDirectory: string): Credentials {
     // Also those of a service that only another checkout knows.
     roles: { ...present.roles, ...(Object.fromEntries(roles) as Credentials["roles"]) },
     pageTokenSecret: present.pageTokenSecret ?? secret(),
+    payloadKey: present.payloadKey ?? `local ${randomBytes(32).toString("base64")}`,
+    codecToken: present.codecToken ?? secret(),
   };
   const text = JSON.stringify(complete, null, 2);
   if (text !== JSON.stringify(present, null, 2)) writeFileSync(file, text, { mode: 0o600 });
+  const keys = payloadKeysFile(dataDirectory);
+  // Whoever adds a key to it keeps it.
+  if (readFile(keys) === undefined) writeFileSync(keys, `${complete.payloadKey}\n`, { mode: 0o600 });
   return complete;
+}
+
+/** The file of the keys with which the worker encrypts. */
+export function payloadKeysFile(dataDirectory: string): string {
+  return join(dataDirectory, "payload-keys");
 }
 
 function readFile(file: string): string | undefined {

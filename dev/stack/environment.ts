@@ -1,5 +1,6 @@
 import { type DatabaseService, hasDatabase, serviceFacts, services } from "../../services/services.ts";
 import { addressFor, addressOf, type Blueprint, databaseUrl, host } from "./blueprint.ts";
+import { payloadKeysFile } from "./credentials.ts";
 import { placeOf, type Replica, replicaPorts } from "./layout.ts";
 import { linkTo, type Server } from "./links.ts";
 
@@ -34,7 +35,14 @@ function portOfLink({ links }: Blueprint, server: Server, replica: Replica): num
 function temporalEnvironment(blueprint: Blueprint, replica: Replica): Record<string, string> {
   const port = portOfLink(blueprint, "temporal", replica);
   const address = port === undefined ? addressOf("temporal", blueprint.ports) : `${host}:${port}`;
-  return { TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: "default" };
+  const ui = [host, "localhost"].map((name) => `http://${name}:${blueprint.ports.temporalUi}`);
+  return {
+    TEMPORAL_ADDRESS: address,
+    TEMPORAL_NAMESPACE: "default",
+    TEMPORAL_CODEC_KEYS_FILE: payloadKeysFile(blueprint.dataDirectory),
+    CODEC_TOKENS: `developer ${blueprint.credentials.codecToken} encode`,
+    CODEC_UI_ORIGINS: ui.join(","),
+  };
 }
 
 function databaseEnvironment(blueprint: Blueprint, service: DatabaseService, replica: Replica): Record<string, string> {

@@ -48,6 +48,8 @@ export function temporalProgram(blueprint: Blueprint, executable: string): Progr
   const folder = join(dataDirectory, "temporal");
   mkdirSync(folder, { recursive: true });
   const listen = ["--ip", host, "--port", String(ports.temporal), "--ui-port", String(ports.temporalUi)];
+  const { codecToken } = blueprint.credentials;
+  const codec = `http://${host}:${ports.http.worker}/codec/${codecToken}`;
   const attributes = searchAttributes.flatMap((name) => ["--search-attribute", `${name}=KeywordList`]);
   return {
     ...common(blueprint, "temporal"),
@@ -61,6 +63,9 @@ export function temporalProgram(blueprint: Blueprint, executable: string): Progr
       "error",
       ...listen,
       ...attributes,
+      // Browsers ask the worker what is in the payloads.
+      "--ui-codec-endpoint",
+      codec,
     ],
     env: childEnvironment({}),
     stopSignal: "SIGTERM",

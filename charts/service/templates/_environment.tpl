@@ -44,6 +44,7 @@
 {{- end -}}
 {{- with $tls.serverName }}{{ $_ := set $all "TEMPORAL_TLS_SERVER_NAME" . }}{{ end -}}
 {{- end -}}
+{{- with $global.temporal.payloads.uiOrigins }}{{ $_ := set $all "CODEC_UI_ORIGINS" (join "," .) }}{{ end -}}
 {{- end -}}
 {{- range $name, $value := .Values.config }}{{ $_ := set $all $name (include "ordermesh.service.text" $value) }}{{ end -}}
 {{ toYaml $all }}
@@ -85,7 +86,8 @@
 
 {{/*
 Files of secrets that a container reads, as a list in JSON: the database's authority and, with tls, the service's certificate,
-with temporal, Temporal's authority and the certificate that it is shown. Takes root, database, tls and temporal.
+with temporal, Temporal's authority and the certificate that it is shown, with payloads, the keys of what Temporal keeps and who may see it.
+Takes root, database, tls, temporal and payloads.
 */}}
 {{- define "ordermesh.service.files" -}}
 {{- $global := .root.Values.global -}}
@@ -104,7 +106,28 @@ with temporal, Temporal's authority and the certificate that it is shown. Takes 
 {{- $files = append $files (dict "name" "temporal-client" "folder" "temporal-client" "secret" . "keys" (list "tls.crt" "tls.key")) -}}
 {{- end -}}
 {{- end -}}
+{{- if and .payloads .root.Values.temporal.enabled -}}
+{{- $keys := include "ordermesh.service.payloadKeysSecret" .root -}}
+{{- $files = append $files (dict "name" "payload-keys" "folder" "payload-keys" "secret" $keys "keys" (list "keys")) -}}
+{{- with $global.temporal.payloads.tokensSecret -}}
+{{- $files = append $files (dict "name" "codec-tokens" "folder" "codec-tokens" "secret" . "keys" (list "tokens")) -}}
+{{- end -}}
+{{- end -}}
 {{ $files | toJson }}
+{{- end }}
+
+{{- define "ordermesh.service.payloadKeysSecret" -}}
+{{ .Values.global.temporal.payloads.keysSecret | default (include "ordermesh.service.named" (dict "root" . "suffix" "payload-keys")) }}
+{{- end }}
+
+{{/* Where a pod that serves finds the keys of what Temporal keeps, and who may see it. */}}
+{{- define "ordermesh.service.payloadVariables" -}}
+- name: TEMPORAL_CODEC_KEYS_FILE
+  value: /etc/ordermesh/payload-keys/keys
+{{- if .Values.global.temporal.payloads.tokensSecret }}
+- name: CODEC_TOKENS_FILE
+  value: /etc/ordermesh/codec-tokens/tokens
+{{- end }}
 {{- end }}
 
 {{/* What a container mounts, in YAML. Takes what service.files takes, and settings. */}}

@@ -77,7 +77,7 @@ volumeMounts:
 {{- $program := include "ordermesh.service.program" $ -}}
 {{- $settings := include "ordermesh.service.settings" $ | fromJson -}}
 {{- $pod := dict "root" $ "settings" $settings "account" (include "ordermesh.service.account" $) "token" $.Values.serviceAccount.automountToken -}}
-{{- $_ := merge $pod (dict "database" true "tls" true "temporal" true) -}}
+{{- $_ := merge $pod (dict "database" true "tls" true "temporal" true "payloads" true) -}}
 {{- $annotations := dict "kubectl.kubernetes.io/default-container" $program "checksum/config" (include "ordermesh.service.variables" $ | sha256sum) -}}
 {{- $labels := dict "ordermesh.io/track" .track -}}
 {{- $metadata := dict "root" $ "settings" $settings "component" "service" "labels" $labels "annotations" $annotations -}}
@@ -121,6 +121,7 @@ spec:
 {{ . }}
 {{- end }}
 {{- if $.Values.temporal.enabled }}
+{{ include "ordermesh.service.payloadVariables" $ }}
 {{- with include "ordermesh.service.temporalKey" $ }}
 {{ . }}
 {{- end }}

@@ -16,7 +16,7 @@ export const uninstallStage: Stage = {
 /** Removes the secrets that the test has made. @throws ClusterError that names what else is left of the release */
 export async function requireNothingLeft(mesh: Mesh): Promise<string> {
   const { cluster } = mesh;
-  // What the test made itself, as an operator makes it.
+  // What the test made itself, as an operator makes it, and the keys of what Temporal keeps, which outlive a release.
   const secrets = await names(mesh, "secrets");
   const own = secrets.filter((name) => name.startsWith(`secret/${releaseName}-`));
   if (own.length > 0) await cluster.kubectl.run(["-n", namespace, "delete", ...own]);

@@ -4,11 +4,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { databaseServices } from "../../../services/services.ts";
-import { type Credentials, credentialsIn } from "../credentials.ts";
+import { type Credentials, credentialsIn, payloadKeysFile } from "../credentials.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "ordermesh-credentials-"));
 const file = join(folder, "credentials.json");
 after(() => rmSync(folder, { recursive: true }));
+
+test("the file of the keys of what Temporal keeps is made once: whoever rotates them keeps what he wrote", () => {
+  const { payloadKey } = credentialsIn(folder);
+  assert.equal(readFileSync(payloadKeysFile(folder), "utf8"), `${payloadKey}\n`);
+  writeFileSync(payloadKeysFile(folder), `${payloadKey}\nanother one\n`);
+  credentialsIn(folder);
+  assert.match(readFileSync(payloadKeysFile(folder), "utf8"), /another one/);
+});
 
 test("a stack keeps its secrets, and makes those of a service that is new to its data", () => {
   const first = credentialsIn(folder);

@@ -66,7 +66,7 @@ describe("card numbers in calls to the whole stack", () => {
   async function search(numbers: Numbers): Promise<Hit[]> {
     const wanted = new Wanted(numbers.sent.keys());
     const databases = databaseServices.map((name) => searchDatabase(stack.databaseUrl(name, "postgres"), wanted));
-    return (await Promise.all([...databases, searchWorkflows(stack.address("temporal"), wanted)])).flat();
+    return (await Promise.all([...databases, searchWorkflows(stack.blueprint, wanted)])).flat();
   }
 
   test("would be found: numbers that no card has are kept wherever people may write", async () => {

@@ -1,6 +1,12 @@
 // Looks for numbers wherever they may have been kept: rows of all tables, histories of workflows, files, lines.
 import { Client, Connection } from "@temporalio/client";
+import type { Payload, PayloadCodec } from "@temporalio/common";
 import pg from "pg";
+import { loadConfig } from "#platform/config.ts";
+import { dataConverterOf } from "../../../services/worker/src/payloads/data-converter.ts";
+import { temporalConfig } from "../../../services/worker/src/temporal/temporal-config.ts";
+import { addressOf, type Blueprint } from "../../stack/blueprint.ts";
+import { payloadKeysFile } from "../../stack/credentials.ts";
 
 /** A number that was found, and where: `orders.customer.phone`, `history.….input.payloads`. */
 export interface Hit {
@@ -91,19 +97,41 @@ export async function searchDatabase(url: string, wanted: Wanted): Promise<Hit[]
   }
 }
 
-/** The numbers in all that Temporal keeps of all workflows: ids, search attributes, and every event of every history. */
-export async function searchWorkflows(address: string, wanted: Wanted): Promise<Hit[]> {
-  const connection = await Connection.connect({ address });
+/**
+ * The numbers in all that Temporal keeps of all workflows of a stack: ids, search attributes, and every event of every history, what is
+ * encrypted as it was before.
+ */
+export async function searchWorkflows(blueprint: Blueprint, wanted: Wanted): Promise<Hit[]> {
+  const keys = { TEMPORAL_CODEC_KEYS_FILE: payloadKeysFile(blueprint.dataDirectory) };
+  const dataConverter = dataConverterOf(loadConfig(temporalConfig, keys));
+  const connection = await Connection.connect({ address: addressOf("temporal", blueprint.ports) });
   try {
     const client = new Client({ connection });
     const hits: Hit[] = [];
     for await (const { raw, workflowId, runId } of client.workflow.list()) {
       hits.push(...wanted.within(raw, "execution"));
       const { events } = await client.workflow.getHandle(workflowId, runId).fetchHistory();
-      hits.push(...wanted.within(events, "history"));
+      hits.push(...wanted.within(await decrypted(events, dataConverter.payloadCodecs ?? []), "history"));
     }
     return hits;
   } finally {
     await connection.close();
   }
+}
+
+/** A value of any depth, with its payloads as they were before they were encrypted. */
+async function decrypted(value: unknown, codecs: readonly PayloadCodec[]): Promise<unknown> {
+  if (Array.isArray(value)) return await Promise.all(value.map((entry) => decrypted(entry, codecs)));
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;
+  if (isPayload(value)) {
+    let payloads = [value];
+    for (const codec of codecs) payloads = await codec.decode(payloads);
+    return payloads[0];
+  }
+  const entries = Object.entries(value).map(async ([name, entry]) => [name, await decrypted(entry, codecs)] as const);
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+function isPayload(value: object): value is Payload {
+  return "metadata" in value && "data" in value && value.data instanceof Uint8Array;
 }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { isSecret, readSecretFile, Secret } from "./secret.ts";
 
 /** The configuration of a process is unusable. The message names every bad variable at once. */
 export class ConfigError extends Error {
@@ -23,7 +24,7 @@ function exportersOf(text: string, context: z.RefinementCtx<string>): readonly (
 }
 
 /** The origins of a list, as browsers say them. */
-function originsOf(text: string, context: z.RefinementCtx<string>): readonly string[] {
+export function originsOf(text: string, context: z.RefinementCtx<string>): readonly string[] {
   const given = text.split(",").flatMap((origin) => origin.trim() || []);
   const isOrigin = (text: string) => URL.canParse(text) && new URL(text).origin === text && !text.includes("*");
   if (given.every(isOrigin)) return given;
@@ -75,6 +76,8 @@ export const platformConfig = {
   GRPC_TLS_CA: z.string().optional(),
   /** How often these files are read again, so that renewed ones are used without a restart. */
   GRPC_TLS_REFRESH_MS: milliseconds.min(50).default(10_000),
+  /** How often the files of secrets are read again, so that changed ones are used without a restart. */
+  SECRETS_REFRESH_MS: milliseconds.min(50).default(5_000),
   /** Pause between two looks at whether the process can do its work. */
   READINESS_INTERVAL_MS: milliseconds.default(2_000),
   /** How long a call without a deadline of its own may take. */
@@ -179,18 +182,47 @@ function withoutEmpty(env: NodeJS.ProcessEnv): Record<string, string> {
   return Object.fromEntries(set);
 }
 
+/** What the files of a shape's secrets hold, and what keeps them from being used. */
+function readSecrets(shape: z.ZodRawShape, given: Readonly<Record<string, string>>) {
+  const files = new Map<string, string>();
+  const texts: Record<string, string> = {};
+  const problems: string[] = [];
+  for (const [name, rule] of Object.entries(shape)) {
+    const file = given[`${name}_FILE`];
+    if (file === undefined || !isSecret(rule)) continue;
+    files.set(name, file);
+    if (name in given) problems.push(`  ${name}: is set, and ${name}_FILE as well; one of them has to go`);
+    try {
+      texts[name] = readSecretFile(file);
+    } catch (error) {
+      problems.push(`  ${name}_FILE: ${(error as Error).message}`);
+    }
+  }
+  return { files, texts, problems };
+}
+
 /**
- * Reads the variables of a shape. An empty variable counts as not set.
+ * Reads the variables of a shape. An empty variable counts as not set. What is secret is read from the file that `NAME_FILE` names, if
+ * that is set.
  *
  * @throws {@link ConfigError} that lists every bad or missing variable, without their values: they may be secrets.
  */
 export function loadConfig<S extends z.ZodRawShape>(shape: S, env: NodeJS.ProcessEnv = process.env): ConfigOf<S> {
-  const given = withoutEmpty(env);
+  const variables = withoutEmpty(env);
+  const { files, texts, problems } = readSecrets(shape, variables);
+  const given = { ...variables, ...texts };
   const parsed = z.object(shape).safeParse(given);
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map((issue) => {
+  for (const issue of parsed.error?.issues ?? []) {
     const name = issue.path.join(".");
-    return `  ${name}: ${name in given ? issue.message : "is not set"}`;
-  });
-  throw new ConfigError(`The configuration is not usable:\n${problems.join("\n")}`);
+    const file = files.get(name);
+    if (name in given) problems.push(`  ${name}: ${file ? `the file ${file} ` : ""}${issue.message}`);
+    else if (!file) problems.push(`  ${name}: is not set`);
+  }
+  if (problems.length > 0) throw new ConfigError(`The configuration is not usable:\n${problems.join("\n")}`);
+  const data = parsed.data as ConfigOf<S>;
+  for (const [name, file] of files) {
+    const secret = (data as Readonly<Record<string, unknown>>)[name];
+    if (secret instanceof Secret) secret.follow({ name, file });
+  }
+  return data;
 }

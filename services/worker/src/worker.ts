@@ -1,4 +1,6 @@
 import { Client } from "@temporalio/client";
+import type { DataConverter } from "@temporalio/common";
+import type { NativeConnection } from "@temporalio/worker";
 import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
 import { OrderEpisodeService } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
@@ -20,7 +22,12 @@ import { SagaApi } from "./api/saga-api.ts";
 import { SagaCallbackApi } from "./api/saga-callback-api.ts";
 import { createLookKeeper } from "./api/shipment-look.ts";
 import { TemporalCalls } from "./api/temporal-calls.ts";
-import { episodeOptions, longBatchPolicy, sagaOptions, type workerConfig } from "./config.ts";
+import { episodeOptions, longBatchPolicy, sagaOptions, type WorkerConfig, type workerConfig } from "./config.ts";
+import { codecPages } from "./payloads/codec-pages.ts";
+import { CodecTokens } from "./payloads/codec-tokens.ts";
+import { dataConverterOf } from "./payloads/data-converter.ts";
+import { KeyRing } from "./payloads/key-ring.ts";
+import { EncryptingCodec } from "./payloads/payload-codec.ts";
 import { bundleOf } from "./temporal/bundle.ts";
 import { connect, registerSearchAttributes } from "./temporal/connection.ts";
 import { showCoreMetrics } from "./temporal/core-metrics.ts";
@@ -37,6 +44,7 @@ export type WorkerContext = Pick<ServiceContext<typeof workerConfig>, "config" |
 export async function buildWorker(context: WorkerContext): Promise<ServiceParts> {
   const { config, logger, registry } = context;
   const metrics = createSagaMetrics(registry);
+  const dataConverter = dataConverterOf(config);
   const { metricsUrl } = await installRuntime(logger, config.TEMPORAL_METRICS_PORT);
   showCoreMetrics(registry, metricsUrl);
   const [connection, bundle] = await Promise.all([connect(config), bundleOf(config)]);
@@ -46,18 +54,18 @@ export async function buildWorker(context: WorkerContext): Promise<ServiceParts>
     ...createActivities(clients, longBatchPolicy(config), metrics),
     ...createLookActivities(clients, config.SHIPMENT_LOOK_EVERY_MS),
   };
-  const loop = new WorkerLoop(await createWorker({ connection, config, bundle, activities }), connection, logger);
+  const worker = await createWorker({ connection, config, bundle, activities, dataConverter });
+  const loop = new WorkerLoop(worker, connection, logger);
   // Before the listeners open: then the first look finds the worker ready.
   loop.start();
-  const interceptors = { workflow: [traceClient] };
-  const client = new Client({ connection, namespace: config.TEMPORAL_NAMESPACE, interceptors });
+  const client = clientOver(connection, config, dataConverter);
   const calls = new TemporalCalls(client, config.TEMPORAL_TIMEOUT_MS);
   const start = { taskQueue: config.TASK_QUEUE, eagerStart: beginsOwnSagas(config) };
   const episodes = new Episodes(calls, { ...start, options: episodeOptions(config) });
   const legacy = new LegacySagas(calls, { ...start, options: sagaOptions(config) });
   const lookKeeper = createLookKeeper(calls, config.TASK_QUEUE, logger);
-  const rows = new OrderRows(clients.episodes);
   const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
+  const rows = new OrderRows(clients.episodes);
   showParkedSteps(registry, client, logger);
   return {
     services: [
@@ -67,6 +75,7 @@ export async function buildWorker(context: WorkerContext): Promise<ServiceParts>
       ),
       register(SagaCallbackService, new SagaCallbackApi(legacy, logger)),
     ],
+    pages: pagesOf(context),
     ready: (signal) => loop.ready(signal),
     start: async () => lookKeeper.start(),
     async stop() {
@@ -74,6 +83,20 @@ export async function buildWorker(context: WorkerContext): Promise<ServiceParts>
       await loop.stop();
     },
   };
+}
+
+function clientOver(connection: NativeConnection, config: WorkerConfig, dataConverter: DataConverter): Client {
+  const interceptors = { workflow: [traceClient] };
+  return new Client({ connection, namespace: config.TEMPORAL_NAMESPACE, interceptors, dataConverter });
+}
+
+/** What is encrypted is shown to nobody unless the configuration names somebody. */
+function pagesOf({ config, logger }: WorkerContext): ServiceParts["pages"] & {} {
+  const { CODEC_TOKENS: tokens, TEMPORAL_CODEC_KEYS: keys, TEMPORAL_NAMESPACE: namespace } = config;
+  if (!tokens || !keys) return {};
+  const options = { namespace, origins: config.CODEC_UI_ORIGINS, maxBytes: config.MAX_MESSAGE_BYTES, logger };
+  const codec = new EncryptingCodec(new KeyRing(keys), namespace);
+  return { codec: codecPages({ ...options, codec, tokens: new CodecTokens(tokens) }) };
 }
 
 function clientsOf({ client, config }: WorkerContext): ServiceClients {

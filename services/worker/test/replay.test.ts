@@ -6,6 +6,7 @@ import { DeterminismViolationError } from "@temporalio/workflow";
 import { historyFolder, readHistory } from "./history.ts";
 import { legacyScenarios } from "./legacy/scenarios.ts";
 import { scenarios } from "./scenarios.ts";
+import { dataConverter } from "./stage/encryption.ts";
 import { bundleOf } from "./stage/harness.ts";
 
 const names = Object.keys({ ...legacyScenarios, ...scenarios });
@@ -16,14 +17,14 @@ test("every scenario has a recorded history", async () => {
 
 for (const name of names) {
   test(`the workflow's code takes the recorded turns: ${name}`, async () => {
-    await Worker.runReplayHistory({ workflowBundle: await bundleOf() }, await readHistory(name));
+    await Worker.runReplayHistory({ workflowBundle: await bundleOf(), dataConverter }, await readHistory(name));
   });
 }
 
 test("a history that the code would not make is told apart", async () => {
   const history = await readHistory("delivered", (text) => text.replaceAll("bookShipment", "bookFlight"));
   await assert.rejects(
-    Worker.runReplayHistory({ workflowBundle: await bundleOf() }, history),
+    Worker.runReplayHistory({ workflowBundle: await bundleOf(), dataConverter }, history),
     DeterminismViolationError,
   );
 });

@@ -40,9 +40,9 @@ export interface Recorded {
  * Episodes, and a look at silent parcels, that between them take every turn that the workflows' code can take. Each returns
  * when its run has ended.
  */
-export const scenarios: Record<string, (stage: Stage) => Promise<Recorded>> = {
+const turns = {
   /** Confirmed, refused and undecided, all in the first workflow task. */
-  async checkout(stage) {
+  async checkout(stage: Stage) {
     const orders = batchOf(6);
     stage.place(orders, [
       on("reserve", { kind: "refuse", reason: "OUT_OF_STOCK" }, { orderId: idOf(orders, 0) }),
@@ -54,7 +54,7 @@ export const scenarios: Record<string, (stage: Stage) => Promise<Recorded>> = {
   },
 
   /** Retries by timers, halving, an entry that stands alone, a service that is away. */
-  async troubled(stage) {
+  async troubled(stage: Stage) {
     const orders = batchOf(5);
     stage.place(orders, [
       on("authorize", { kind: "invalid" }, { orderId: idOf(orders, 3), times: 5 }),
@@ -64,7 +64,7 @@ export const scenarios: Record<string, (stage: Stage) => Promise<Recorded>> = {
   },
 
   /** Of several parcels one leaves, one cannot, one is undecided; the news of its arrival comes early. */
-  async departure(stage) {
+  async departure(stage: Stage) {
     const [order] = batchOf(1) as [SagaOrder];
     const { orderId } = order;
     split(stage, orderId);
@@ -78,7 +78,7 @@ export const scenarios: Record<string, (stage: Stage) => Promise<Recorded>> = {
     return await episodeOf(stage, orderId, 1);
   },
 
-  async arrival(stage) {
+  async arrival(stage: Stage) {
     const [order] = batchOf(1) as [SagaOrder];
     const { orderId } = order;
     split(stage, orderId);
@@ -87,7 +87,7 @@ export const scenarios: Record<string, (stage: Stage) => Promise<Recorded>> = {
     return await episodeOf(stage, orderId, 2);
   },
 
-  async cancelledInEpisode(stage) {
+  async cancelledInEpisode(stage: Stage) {
     const [order] = batchOf(1) as [SagaOrder];
     const { orderId } = order;
     let asked: Promise<string> | undefined;
@@ -108,7 +108,7 @@ export const scenarios: Record<string, (stage: Stage) => Promise<Recorded>> = {
   },
 
   /** A compensation that waited for somebody who was away, and one that an operator resolved. */
-  async undoneLater(stage) {
+  async undoneLater(stage: Stage) {
     const orders = batchOf(2);
     const rules = orders.map(({ orderId }) =>
       on("authorize", { kind: "refuse", reason: "PAYMENT_DECLINED" }, { orderId }),
@@ -117,7 +117,7 @@ export const scenarios: Record<string, (stage: Stage) => Promise<Recorded>> = {
     return await episodeOf(stage, idOf(orders, 0), 1);
   },
 
-  async decided(stage) {
+  async decided(stage: Stage) {
     const [order] = batchOf(1) as [SagaOrder];
     const { orderId } = order;
     stage.place([order], [on("capture", { kind: "refuse", reason: "GATEWAY_REFUSED" }, { orderId, times: 1 })]);
@@ -130,7 +130,7 @@ export const scenarios: Record<string, (stage: Stage) => Promise<Recorded>> = {
   },
 
   /** Several pages, one of which is asked for again; then a day's wait. */
-  async look(stage) {
+  async look(stage: Stage) {
     const asked: string[] = [];
     stage.world.track = (token) => {
       asked.push(token);
@@ -141,7 +141,7 @@ export const scenarios: Record<string, (stage: Stage) => Promise<Recorded>> = {
   },
 
   /** Shipping refuses what it is asked; an hour's wait. */
-  async lookRefused(stage) {
+  async lookRefused(stage: Stage) {
     let asked = 0;
     stage.world.track = () => {
       asked += 1;
@@ -149,6 +149,16 @@ export const scenarios: Record<string, (stage: Stage) => Promise<Recorded>> = {
     };
     return await lookOf(stage, () => asked > 0);
   },
+} satisfies Record<string, (stage: Stage) => Promise<Recorded>>;
+
+/** What is recorded: each turn once, and some again since what Temporal keeps is encrypted. */
+export const scenarios: Record<string, (stage: Stage) => Promise<Recorded>> = {
+  ...turns,
+  encryptedCheckout: turns.checkout,
+  encryptedTroubled: turns.troubled,
+  encryptedArrival: turns.arrival,
+  encryptedCancelled: turns.cancelledInEpisode,
+  encryptedLookRefused: turns.lookRefused,
 };
 
 /** The first run of a look, once another one waits. */

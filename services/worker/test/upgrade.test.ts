@@ -10,6 +10,7 @@ import { createSagaMetrics } from "../src/activities/metrics.ts";
 import { bundleSources, workflows } from "../src/temporal/bundle.ts";
 import { workOf } from "../src/temporal/temporal-worker.ts";
 import { parkedSteps, retryStep } from "../src/workflows/legacy/messages.ts";
+import { dataConverter } from "./stage/encryption.ts";
 import { anOrder, clientsOf, fastLong, startSaga, taskQueue } from "./stage/harness.ts";
 import { patient, Stage } from "./stage/stage.ts";
 import { on } from "./world/rules.ts";
@@ -34,7 +35,7 @@ async function startBefore(): Promise<AsyncDisposable> {
   const all = createActivities(clientsOf(stage.world), fastLong, createSagaMetrics(new Registry()));
   const known = Object.fromEntries(Object.entries(all).filter(([name]) => !unknownBefore.includes(name)));
   const connection = await NativeConnection.connect({ address: stage.environment.address });
-  const work = workOf(bundle, known as unknown as typeof all);
+  const work = workOf(bundle, known as unknown as typeof all, dataConverter);
   const worker = await Worker.create({ connection, taskQueue, ...work, stickyQueueScheduleToStartTimeout: "1s" });
   const running = worker.run();
   return {

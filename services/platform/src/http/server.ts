@@ -16,6 +16,8 @@ export interface HttpServerOptions extends RpcOptions {
   readonly keepAliveTimeoutMs: number;
   /** Web pages that may call, as browsers say their origin. */
   readonly corsOrigins: readonly string[];
+  /** What else is answered, by the first part of the path. */
+  readonly pages: Readonly<Record<string, Handler>>;
   /** Whether the contract is served, with a page to try calls on. */
   readonly apiDocs: boolean;
 }
@@ -76,6 +78,7 @@ export class HttpServer {
   constructor(options: HttpServerOptions) {
     const descriptors = options.services.map(({ service }) => service);
     const known = new Map([...probes(options), ...(options.apiDocs ? apiDocs(descriptors) : [])]);
+    const pages = new Map(Object.entries(options.pages));
     const rpc = forPages(options.corsOrigins, rpcHandler(options));
     const timeouts = { requestTimeout: requestTimeoutMs, keepAliveTimeout: options.keepAliveTimeoutMs };
     this.#server = createServer(timeouts, (request, response) => {
@@ -83,7 +86,7 @@ export class HttpServer {
       discardRest(request);
       makeUsable(request.headers);
       const path = request.url?.split("?", 1)[0] ?? "";
-      (known.get(path) ?? rpc)(request, response);
+      (known.get(path) ?? pages.get(path.split("/", 2)[1] ?? "") ?? rpc)(request, response);
     });
   }
 

@@ -9,6 +9,7 @@ import { addReflection } from "#platform/grpc/reflection.ts";
 import { GrpcServer } from "#platform/grpc/server.ts";
 import { tlsOf } from "#platform/grpc/tls.ts";
 import { Readiness, type ReadinessCheck } from "#platform/http/readiness.ts";
+import type { Handler } from "#platform/http/rpc.ts";
 import { HttpServer } from "#platform/http/server.ts";
 import { InFlight, type InFlightLimits } from "#platform/interceptors/in-flight.ts";
 import { serverInterceptors } from "#platform/interceptors/server.ts";
@@ -22,6 +23,8 @@ import { bind, StartError, within } from "./startup.ts";
 /** What both faces serve, and how. */
 export interface FacesOptions {
   readonly services: readonly ServiceRegistration[];
+  /** What the HTTP face answers besides, by the first part of the path. */
+  readonly pages?: Readonly<Record<string, Handler>>;
   readonly checks: readonly ReadinessCheck[];
   readonly config: PlatformConfig;
   readonly logger: Logger;
@@ -96,6 +99,7 @@ class OpenFaces implements Faces {
       metrics: registry,
       keepAliveTimeoutMs: config.HTTP_KEEP_ALIVE_TIMEOUT_MS,
       corsOrigins: config.HTTP_CORS_ORIGINS,
+      pages: options.pages ?? {},
       apiDocs: config.HTTP_API_DOCS,
     });
   }

@@ -10,6 +10,7 @@ import { createLogger, type Logger } from "#platform/log/logger.ts";
 import { createRegistry } from "#platform/metrics/metrics.ts";
 import { startTelemetry } from "#platform/trace/telemetry.ts";
 import { type Faces, openFaces } from "./faces.ts";
+import { watchSecrets } from "./secrets.ts";
 import type { ServiceConfig, ServiceContext, ServiceDefinition } from "./service-definition.ts";
 import { openDatabase, within } from "./startup.ts";
 
@@ -51,6 +52,7 @@ async function openResources<S extends z.ZodRawShape>(
   const registry = createRegistry(name);
   countLeftOutLines(registry, repeated);
   stack.defer(() => repeated.settle(true));
+  stack.defer(watchSecrets(config, { everyMs: config.SECRETS_REFRESH_MS, logger }));
   const telemetry = await startTelemetry(name, config, logger);
   stack.defer(() => within(closeTimeoutMs, "sending the last spans", telemetry.shutdown()));
   const opened = await openDatabase(definition, config, logger);
@@ -109,7 +111,7 @@ export async function launch<S extends z.ZodRawShape>(
     ...(parts.ready ? [parts.ready] : []),
   ];
   const { logger, registry } = context;
-  const faces: Faces = await openFaces({ services: parts.services, checks, config, logger, registry, closing });
+  const faces: Faces = await openFaces({ ...parts, checks, config, logger, registry, closing });
   stack.defer(() => faces.drain());
   await parts.start?.();
   if (definition.database && config.REQUEST_ID_RETENTION_MS) {

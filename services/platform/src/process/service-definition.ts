@@ -6,6 +6,7 @@ import type { z } from "zod";
 import type { ConfigOf, DatabaseConfig, PlatformConfig } from "#platform/config.ts";
 import type { Database } from "#platform/database/database.ts";
 import type { MigrationsList, Readable } from "#platform/database/migrate.ts";
+import type { Handler } from "#platform/http/rpc.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import type { ServiceRegistration } from "#platform/registration.ts";
 
@@ -39,6 +40,8 @@ export interface ServiceContext<S extends z.ZodRawShape> {
 /** What a service consists of. */
 export interface ServiceParts {
   services: ServiceRegistration[];
+  /** What the HTTP port answers besides, by the first part of the path: `codec` for `/codec` and whatever is below. */
+  pages?: Readonly<Record<string, Handler>>;
   /** Throws while the service cannot do its work; the database is asked anyway. */
   ready?: (signal: AbortSignal) => Promise<void>;
   /** Starts background loops, once both listeners are open. */

@@ -1,4 +1,4 @@
-import { defaultPayloadConverter, fromPayloadsAtIndex, type ProtoFailure } from "@temporalio/common";
+import { ApplicationFailure, type Payload, type ProtoFailure } from "@temporalio/common";
 import { notSettled, type OrderFault } from "../workflows/order-state.ts";
 import type { TemporalCalls } from "./temporal-calls.ts";
 
@@ -21,21 +21,41 @@ export async function readFaults(
   const { history } = await calls.within(() => client.workflowService.getWorkflowExecutionHistoryReverse(request));
   for (const event of history?.events ?? []) {
     const { workflowExecutionFailedEventAttributes: end, workflowTaskFailedEventAttributes: task } = event;
-    if (end?.failure) return ofOrders(end.failure);
-    if (task?.failure) return [anyOrder(task.failure)];
+    const failure = end?.failure ?? task?.failure;
+    if (failure) {
+      const error = await readFailure(calls, failure).catch(() => undefined);
+      // What nobody can decrypt blames no order: all are carried again.
+      if (!error) return [];
+      return end ? ofOrders(error) : [anyOrder(error)];
+    }
     if (event.workflowTaskCompletedEventAttributes) break;
   }
   return [];
 }
 
-/** A workflow of the version before does not say which orders it failed with: that may have been nobody's fault. */
-function ofOrders(failure: ProtoFailure): OrderFault[] {
-  const { type, details } = failure.applicationFailureInfo ?? {};
-  if (type !== notSettled) return [anyOrder(failure)];
-  const payloads = details?.payloads ?? [];
-  return payloads.length === 0 ? [] : fromPayloadsAtIndex<OrderFault[]>(defaultPayloadConverter, 0, payloads);
+/** A failure by itself, without its causes, as the code threw it: what it says is a payload like any other. */
+async function readFailure({ client }: TemporalCalls, failure: ProtoFailure): Promise<Error> {
+  const { payloadCodecs, payloadConverter, failureConverter } = client.options.loadedDataConverter;
+  const decoded = async (payloads: Payload[] | null | undefined) => {
+    let plain = payloads ?? [];
+    for (const codec of payloadCodecs.toReversed()) plain = await codec.decode(plain);
+    return plain;
+  };
+  const { encodedAttributes, applicationFailureInfo: info } = failure;
+  const [attributes] = await decoded(encodedAttributes ? [encodedAttributes] : []);
+  const details = { payloads: await decoded(info?.details?.payloads) };
+  const alone = { ...failure, cause: null, encodedAttributes: attributes ?? null };
+  const readable = info ? { ...alone, applicationFailureInfo: { ...info, details } } : alone;
+  return failureConverter.failureToError(readable, payloadConverter);
 }
 
-function anyOrder({ message }: ProtoFailure): OrderFault {
-  return { orderId: "", error: (message ?? "").replaceAll("\u0000", "").slice(0, maxError) };
+/** A workflow of the version before does not say which orders it failed with: that may have been nobody's fault. */
+function ofOrders(error: Error): OrderFault[] {
+  if (!(error instanceof ApplicationFailure) || error.type !== notSettled) return [anyOrder(error)];
+  const [faults] = (error.details ?? []) as [OrderFault[]?];
+  return faults ?? [];
+}
+
+function anyOrder({ message }: Error): OrderFault {
+  return { orderId: "", error: message.replaceAll("\u0000", "").slice(0, maxError) };
 }

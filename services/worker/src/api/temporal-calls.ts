@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { status } from "@grpc/grpc-js";
 import { type Client, isGrpcServiceError, WorkflowNotFoundError, WorkflowUpdateFailedError } from "@temporalio/client";
@@ -61,10 +62,12 @@ export class TemporalCalls {
   ): Promise<boolean> {
     const { definition, request, requestId } = update;
     const handle = this.client.workflow.getHandle(workflowId);
+    // Temporal keeps it readable, and callers may write whatever they like into theirs.
+    const updateId = createHash("sha256").update(requestId).digest("base64url");
     const end = performance.now() + this.#leftMs;
     for (;;) {
       try {
-        await this.within(() => handle.executeUpdate<void, [A]>(definition, { args: [request], updateId: requestId }));
+        await this.within(() => handle.executeUpdate<void, [A]>(definition, { args: [request], updateId }));
         return true;
       } catch (error) {
         if (error instanceof WorkflowNotFoundError) return false;

@@ -1,6 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { bundleWorkflowCode, DefaultLogger, type WorkflowBundleOption } from "@temporalio/worker";
+import { failureConverterPath } from "../payloads/data-converter.ts";
 import { BundleCache, bundleKey } from "./bundle-cache.ts";
 import type { TemporalConfig } from "./temporal-config.ts";
 
@@ -15,6 +16,7 @@ const inFolder = (name: string) => fileURLToPath(new URL(name, workflows));
 export const bundleSources = {
   workflowsPath: inFolder("workflows.ts"),
   workflowInterceptorModules: [inFolder("legacy/engine/query-guard.ts"), inFolder("engine/trace-header.ts")],
+  failureConverterPath,
 };
 
 /** Bundles the workflows now, which takes seconds. */

@@ -1,3 +1,4 @@
+import type { DataConverter } from "@temporalio/common";
 import { type NativeConnection, Worker, type WorkerOptions, type WorkflowBundleOption } from "@temporalio/worker";
 import type { Logger } from "#platform/log/logger.ts";
 import type { Activities } from "../activities/all-steps.ts";
@@ -11,9 +12,14 @@ import { withLeanThreads } from "./workflow-threads.ts";
 const shutdownGraceMs = 2_000;
 const shutdownForceMs = 4_500;
 
-/** What a Temporal worker runs, and how it is traced. */
-export function workOf(bundle: WorkflowBundleOption, activities: Activities & Partial<LookActivities>) {
+/** What a Temporal worker runs, how it reads and writes what Temporal keeps, and how it is traced. */
+export function workOf(
+  bundle: WorkflowBundleOption,
+  activities: Activities & Partial<LookActivities>,
+  dataConverter: DataConverter,
+) {
   return {
+    dataConverter,
     workflowBundle: bundle,
     activities,
     interceptors: { activity: [traceActivity] },
@@ -27,15 +33,16 @@ export function createWorker(parts: {
   config: TemporalConfig;
   bundle: WorkflowBundleOption;
   activities: Activities & LookActivities;
+  dataConverter: DataConverter;
 }): Promise<Worker> {
-  const { connection, config, bundle, activities } = parts;
+  const { connection, config, bundle, activities, dataConverter } = parts;
   const deployment = deploymentOf(config);
   const options: WorkerOptions = {
     connection,
     namespace: config.TEMPORAL_NAMESPACE,
     taskQueue: config.TASK_QUEUE,
     ...(deployment && { workerDeploymentOptions: deployment }),
-    ...workOf(bundle, activities),
+    ...workOf(bundle, activities, dataConverter),
     maxCachedWorkflows: config.MAX_CACHED_WORKFLOWS,
     maxConcurrentWorkflowTaskExecutions: config.MAX_WORKFLOW_TASKS,
     maxConcurrentLocalActivityExecutions: config.MAX_LOCAL_ACTIVITIES,

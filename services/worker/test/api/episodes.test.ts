@@ -22,6 +22,7 @@ import { LegacySagas } from "../../src/api/legacy-sagas.ts";
 import { OrderRows } from "../../src/api/order-rows.ts";
 import { SagaApi } from "../../src/api/saga-api.ts";
 import { TemporalCalls } from "../../src/api/temporal-calls.ts";
+import { dataConverter } from "../stage/encryption.ts";
 import { anOrder, clientsOf, fastOptions, taskQueue } from "../stage/harness.ts";
 import { patient, Stage } from "../stage/stage.ts";
 import { on } from "../world/rules.ts";
@@ -32,7 +33,10 @@ let legacy: LegacySagas;
 
 before(async () => {
   stage = await Stage.open();
-  const calls = new TemporalCalls(new Client({ connection: stage.environment.nativeConnection }), 10_000);
+  const calls = new TemporalCalls(
+    new Client({ connection: stage.environment.nativeConnection, dataConverter }),
+    10_000,
+  );
   legacy = new LegacySagas(calls, { taskQueue, eagerStart: true, options: fastOptions });
   const clients = clientsOf(stage.world, stage.rows);
   const api = new SagaApi({

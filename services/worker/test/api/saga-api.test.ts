@@ -22,6 +22,7 @@ import { TemporalCalls } from "../../src/api/temporal-calls.ts";
 import { parkedOrderIdsAttribute } from "../../src/workflows/engine/search-attributes.ts";
 import type { SagaOrder } from "../../src/workflows/legacy/order-state.ts";
 import { LegacyStage } from "../legacy/legacy-stage.ts";
+import { dataConverter } from "../stage/encryption.ts";
 import { anOrder, clientsOf, fastEpisodes, fastOptions, taskQueue } from "../stage/harness.ts";
 import { patient } from "../stage/stage.ts";
 import { orderOf } from "../stage/traces.ts";
@@ -35,7 +36,7 @@ let callbacks: ConnectClient<typeof SagaCallbackService>;
 before(async () => {
   stage = await LegacyStage.open();
   const { nativeConnection: connection } = stage.environment;
-  const calls = new TemporalCalls(new Client({ connection }), 10_000);
+  const calls = new TemporalCalls(new Client({ connection, dataConverter }), 10_000);
   const legacy = new LegacySagas(calls, {
     taskQueue,
     eagerStart: true,
@@ -248,7 +249,7 @@ describe("SagaService, for sagas of the kind before episodes", () => {
       typedSearchAttributes: [{ key: parkedOrderIdsAttribute, value: [order.orderId] }],
     });
     try {
-      const hasty = new TemporalCalls(new Client({ connection }), 500);
+      const hasty = new TemporalCalls(new Client({ connection, dataConverter }), 500);
       const settings = { taskQueue, eagerStart: false, options: fastOptions };
       const clients = clientsOf(stage.world, new OrderRows(stage.world));
       const parked = new ParkedSteps({
@@ -294,7 +295,7 @@ describe("SagaService, for sagas of the kind before episodes", () => {
 
   test("says that it is unavailable, not broken, when Temporal does not answer in time", async () => {
     const { nativeConnection: connection } = stage.environment;
-    const hasty = new LegacySagas(new TemporalCalls(new Client({ connection }), 0), {
+    const hasty = new LegacySagas(new TemporalCalls(new Client({ connection, dataConverter }), 0), {
       taskQueue,
       eagerStart: false,
       options: fastOptions,

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Worker } from "@temporalio/worker";
+import { dataConverter } from "../stage/encryption.ts";
 import { bundleOf } from "../stage/harness.ts";
 import { LegacyStage } from "./legacy-stage.ts";
 import { legacyScenarios } from "./scenarios.ts";
@@ -28,6 +29,6 @@ for (const { scenario, ends } of cases) {
       ends,
     );
     assert.ok(handle);
-    await Worker.runReplayHistory({ workflowBundle: await bundleOf() }, await handle.fetchHistory());
+    await Worker.runReplayHistory({ workflowBundle: await bundleOf(), dataConverter }, await handle.fetchHistory());
   });
 }

@@ -39,6 +39,7 @@ import type { OrderRows } from "../world/order-rows.ts";
 import { shippingRoutes } from "../world/shipping-routes.ts";
 import { shopRoutes } from "../world/shop-routes.ts";
 import type { World } from "../world/world.ts";
+import { dataConverter } from "./encryption.ts";
 
 /** Short waits, so that what takes minutes in production takes parts of a second. */
 export const fastOptions: SagaOptions = {
@@ -90,6 +91,7 @@ export async function localEnvironment(): Promise<TestWorkflowEnvironment> {
   await bundleOf();
   const path = await tool("temporal");
   return TestWorkflowEnvironment.createLocal({
+    client: { dataConverter },
     server: { executable: { type: "existing-path", path }, searchAttributes },
   });
 }
@@ -103,7 +105,9 @@ export async function timeSkippingEnvironment(): Promise<TestWorkflowEnvironment
   const path = await tool("temporal-test-server");
   const server = { executable: { type: "existing-path" as const, path } };
   process.env.JDK_JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto";
-  const environment = await persistently(() => TestWorkflowEnvironment.createTimeSkipping({ server }));
+  const environment = await persistently(() =>
+    TestWorkflowEnvironment.createTimeSkipping({ client: { dataConverter }, server }),
+  );
   // KEYWORD_LIST is 7; the test server does not take attributes at its start.
   const attributes = Object.fromEntries(searchAttributes.map(({ name }) => [name, 7]));
   await environment.connection.operatorService.addSearchAttributes({ searchAttributes: attributes });
@@ -173,7 +177,7 @@ export async function workerFor(
     ...createActivities(clients, fastLong, createSagaMetrics(new Registry())),
     ...createLookActivities(clients, lookEveryMs),
   };
-  const work = workOf(await bundleOf(), activities);
+  const work = workOf(await bundleOf(), activities, dataConverter);
   return withLeanThreads(() =>
     Worker.create({
       connection: environment.nativeConnection,
@@ -216,7 +220,7 @@ export function startSaga(
   // The server that skips time wants its own client.
   const eager = !environment.supportsTimeSkipping;
   const client = eager
-    ? new Client({ connection: environment.nativeConnection, interceptors: { workflow: [traceClient] } })
+    ? new Client({ connection: environment.nativeConnection, dataConverter, interceptors: { workflow: [traceClient] } })
     : environment.client;
   return client.workflow.start<typeof processOrders>("processOrders", {
     taskQueue,

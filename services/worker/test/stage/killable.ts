@@ -15,6 +15,7 @@ import { OrderRows } from "../world/order-rows.ts";
 import { shippingRoutes } from "../world/shipping-routes.ts";
 import { shopRoutes } from "../world/shop-routes.ts";
 import { World } from "../world/world.ts";
+import { dataConverter } from "./encryption.ts";
 import { bundleOf, localEnvironment } from "./harness.ts";
 import { Starter } from "./stage.ts";
 
@@ -45,7 +46,11 @@ export class Killable {
     this.environment = environment;
     this.#folder = folder;
     const { world, rows } = this;
-    const client = new Client({ connection: environment.connection, interceptors: { workflow: [traceClient] } });
+    const client = new Client({
+      connection: environment.connection,
+      dataConverter,
+      interceptors: { workflow: [traceClient] },
+    });
     const around = <T>(orderIds: string[], start: () => Promise<T>) => this.around(orderIds, start);
     this.starter = new Starter(client, rows, { stepTimeoutMs: 1_000, attempts: 5, eagerStart: false }, around);
     const routes = (router: Parameters<typeof shopRoutes>[0]) => {

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { Client, type WorkflowHandle } from "@temporalio/client";
+import type { DataConverter } from "@temporalio/common";
 import type { TestWorkflowEnvironment } from "@temporalio/testing";
 import type { Worker, WorkerOptions } from "@temporalio/worker";
 import { EpisodeState } from "#gen/shop/sagas/v1/saga_service_pb.js";
@@ -15,6 +16,7 @@ import type { SagaOrder } from "../../src/workflows/legacy/order-state.ts";
 import { anEvent, OrderRows } from "../world/order-rows.ts";
 import type { Rule } from "../world/rules.ts";
 import { World } from "../world/world.ts";
+import { dataConverter } from "./encryption.ts";
 import { fastEpisodes, localEnvironment, taskQueue, workerFor } from "./harness.ts";
 
 /** How long what workflows do may take to be seen, and how often tests look. */
@@ -88,6 +90,8 @@ export interface Surroundings {
   readonly around?: <T>(orderIds: string[], start: () => Promise<T>) => Promise<T>;
   /** Services that are no fakes. */
   readonly real?: Partial<ServiceClients>;
+  /** How what starts episodes writes payloads; as everybody in tests by default. */
+  readonly converter?: DataConverter;
 }
 
 /** A server, a worker, a world with rows of orders, and what starts episodes, shared by the tests of a file. */
@@ -114,13 +118,17 @@ export class Stage {
   static async open(
     options: Partial<EpisodeOptions> & { eagerStart?: boolean } = {},
     workerOptions: Partial<WorkerOptions> = {},
-    { around, real = {} }: Surroundings = {},
+    { around, real = {}, converter = dataConverter }: Surroundings = {},
   ): Promise<Stage> {
     const environment = await localEnvironment();
     const world = new World();
     const rows = new OrderRows(world);
     const worker = await workerFor(environment, world, workerOptions, { rows, real });
-    const client = new Client({ connection: environment.nativeConnection, interceptors: { workflow: [traceClient] } });
+    const client = new Client({
+      connection: environment.nativeConnection,
+      dataConverter: converter,
+      interceptors: { workflow: [traceClient] },
+    });
     return new Stage({ environment, world, rows, worker }, new Starter(client, rows, options, around));
   }
 

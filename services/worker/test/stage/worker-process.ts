@@ -11,6 +11,7 @@ import { recordSpans } from "#platform/trace/telemetry.ts";
 import { createActivities } from "../../src/activities/create-activities.ts";
 import { createSagaMetrics } from "../../src/activities/metrics.ts";
 import { workOf } from "../../src/temporal/temporal-worker.ts";
+import { dataConverter } from "./encryption.ts";
 import { clientsOver, fastLong, taskQueue } from "./harness.ts";
 import type { ToldSpan } from "./killable.ts";
 
@@ -33,6 +34,7 @@ const worker = await Worker.create({
       fastLong,
       createSagaMetrics(new Registry()),
     ),
+    dataConverter,
   ),
   stickyQueueScheduleToStartTimeout: "500ms",
 });

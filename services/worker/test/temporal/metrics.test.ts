@@ -10,6 +10,7 @@ import { until } from "#testing/until.ts";
 import { parseMetrics, showCoreMetrics } from "../../src/temporal/core-metrics.ts";
 import { countParked, showParkedSteps } from "../../src/temporal/parked-metric.ts";
 import { LegacyStage } from "../legacy/legacy-stage.ts";
+import { dataConverter } from "../stage/encryption.ts";
 import { anOrder } from "../stage/harness.ts";
 import { patient } from "../stage/stage.ts";
 import { on } from "../world/rules.ts";
@@ -84,7 +85,7 @@ describe("the steps that wait for an operator", () => {
   after(() => stage?.close());
 
   test("are counted by whoever looks, one for each order, until they go on", async () => {
-    const client = new Client({ connection: stage.environment.nativeConnection });
+    const client = new Client({ connection: stage.environment.nativeConnection, dataConverter });
     const orders = [anOrder(), anOrder(), anOrder()];
     const ids = orders.slice(0, 2).map(({ orderId }) => orderId);
     const rules = ids.map((orderId) => on("commit", { kind: "refuse", reason: "NOT_CONFIRMED" }, { orderId }));

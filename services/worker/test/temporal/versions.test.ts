@@ -10,6 +10,7 @@ import { TemporalCalls } from "../../src/api/temporal-calls.ts";
 import { beginsOwnSagas, deploymentOf, promote } from "../../src/temporal/deployment.ts";
 import { newOrderState } from "../../src/workflows/legacy/order-state.ts";
 import type { processOrders } from "../../src/workflows/legacy/process-orders.ts";
+import { dataConverter } from "../stage/encryption.ts";
 import { anOrder, fastOptions, localEnvironment, startSaga, taskQueue, workerFor } from "../stage/harness.ts";
 import { on } from "../world/rules.ts";
 import { World } from "../world/world.ts";
@@ -55,12 +56,15 @@ function startFrom(buildId: string, connection: NativeConnection | undefined) {
   const requestEagerStart = beginsOwnSagas({ TEMPORAL_DEPLOYMENT: deploymentName, TEMPORAL_BUILD_ID: buildId });
   const order = anOrder();
   const orders = [newOrderState(order)];
-  return new Client(connection ? { connection } : {}).workflow.start<typeof processOrders>("processOrders", {
-    taskQueue,
-    workflowId: `saga-${order.orderId}`,
-    requestEagerStart,
-    args: [{ orders, options: fastOptions }],
-  });
+  return new Client({ ...(connection && { connection }), dataConverter }).workflow.start<typeof processOrders>(
+    "processOrders",
+    {
+      taskQueue,
+      workflowId: `saga-${order.orderId}`,
+      requestEagerStart,
+      args: [{ orders, options: fastOptions }],
+    },
+  );
 }
 
 async function versionOf(handle: WorkflowHandle<typeof processOrders>): Promise<string> {
@@ -136,7 +140,10 @@ it("the look at silent parcels goes on with the version that is current, and wit
   const go = (buildId: string) =>
     promote(environment.nativeConnection, { namespace, deploymentName: looks, buildId }, patienceMs);
   await go("1.0.0");
-  await startLook(new TemporalCalls(new Client({ connection: environment.nativeConnection }), patienceMs), looks);
+  await startLook(
+    new TemporalCalls(new Client({ connection: environment.nativeConnection, dataConverter }), patienceMs),
+    looks,
+  );
   for (const buildId of ["1.0.0", "1.1.0", "1.0.0", ""]) {
     await go(buildId);
     const before = asked.length;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Worker } from "@temporalio/worker";
 import type { SagaOrder } from "../../src/workflows/legacy/order-state.ts";
+import { dataConverter } from "../stage/encryption.ts";
 import { anOrder, bundleOf } from "../stage/harness.ts";
 import { Stage } from "../stage/stage.ts";
 import { on, type Rule } from "../world/rules.ts";
@@ -68,7 +69,7 @@ describe("a batch", () => {
       const activities =
         history.events?.filter(({ activityTaskScheduledEventAttributes: scheduled }) => scheduled) ?? [];
       assert.deepEqual([tasks.length, activities.length], [1, 0], `episode ${number}`);
-      await Worker.runReplayHistory({ workflowBundle: await bundleOf() }, history);
+      await Worker.runReplayHistory({ workflowBundle: await bundleOf(), dataConverter }, history);
     }
   });
 

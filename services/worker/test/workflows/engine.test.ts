@@ -5,6 +5,7 @@ import type { TestWorkflowEnvironment } from "@temporalio/testing";
 import { Worker } from "@temporalio/worker";
 import { done } from "../../src/activities/batch-call.ts";
 import { withLeanThreads } from "../../src/temporal/workflow-threads.ts";
+import { dataConverter } from "../stage/encryption.ts";
 import { localEnvironment, taskQueue } from "../stage/harness.ts";
 import type * as workflows from "./engine-workflows.ts";
 
@@ -18,6 +19,7 @@ before(async () => {
     Worker.create({
       connection: environment.nativeConnection,
       taskQueue,
+      dataConverter,
       workflowsPath: fileURLToPath(new URL("./engine-workflows.ts", import.meta.url)),
       bundlerOptions: { webpackConfigHook: (config) => ({ ...config, infrastructureLogging: { level: "error" } }) },
       activities: {

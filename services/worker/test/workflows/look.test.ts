@@ -11,6 +11,7 @@ import { until } from "#testing/until.ts";
 import { createLookKeeper, lookIdOf, startLook } from "../../src/api/shipment-look.ts";
 import { TemporalCalls } from "../../src/api/temporal-calls.ts";
 import type { lookAfterShipments } from "../../src/workflows/look-after-shipments.ts";
+import { dataConverter } from "../stage/encryption.ts";
 import { localEnvironment, taskQueue, workerFor } from "../stage/harness.ts";
 import { patient } from "../stage/stage.ts";
 import { type TrackedParcels, World } from "../world/world.ts";
@@ -28,7 +29,7 @@ let worker: Worker;
 let running: Promise<void>;
 before(async () => {
   environment = await localEnvironment();
-  calls = new TemporalCalls(new Client({ connection: environment.nativeConnection }), 10_000);
+  calls = new TemporalCalls(new Client({ connection: environment.nativeConnection, dataConverter }), 10_000);
   worker = await workerFor(environment, world);
   running = worker.run();
 });

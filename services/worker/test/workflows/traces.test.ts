@@ -8,6 +8,7 @@ import { until } from "#testing/until.ts";
 import { StepSpans } from "../../src/activities/step-spans.ts";
 import { traceSinks } from "../../src/temporal/tracing.ts";
 import type { SagaOrder } from "../../src/workflows/legacy/order-state.ts";
+import { dataConverter } from "../stage/encryption.ts";
 import { bundleOf } from "../stage/harness.ts";
 import { patient, Stage } from "../stage/stage.ts";
 import { batchesOf, dispatched, orderOf, parentOf, stepsOf, tasksOf, told, traceOf } from "../stage/traces.ts";
@@ -147,7 +148,7 @@ describe("a batch of one order", () => {
     const before = kept.all().length;
     for (const { episodeId } of stage.starter.started.slice(-3)) {
       const history = await stage.workflow(episodeId).fetchHistory();
-      await Worker.runReplayHistory({ workflowBundle: await bundleOf(), sinks: traceSinks }, history);
+      await Worker.runReplayHistory({ workflowBundle: await bundleOf(), dataConverter, sinks: traceSinks }, history);
     }
     assert.equal(kept.all().length, before);
   });

@@ -1,0 +1,15 @@
+import type { DataConverter } from "@temporalio/common";
+import { Secret } from "#platform/secret.ts";
+import { dataConverterOf } from "../../src/payloads/data-converter.ts";
+import { keysText } from "../../src/payloads/key-ring.ts";
+
+/** A key that everybody knows: recorded histories are encrypted with it. */
+export const testKeys = `recorded ${Buffer.alloc(32, "ordermesh").toString("base64")}`;
+
+/** What clients and workers of the product have, with given keys. */
+export function converterWith(keys: Secret, payloads: "encrypted" | "plain" = "encrypted"): DataConverter {
+  return dataConverterOf({ TEMPORAL_PAYLOADS: payloads, TEMPORAL_CODEC_KEYS: keys, TEMPORAL_NAMESPACE: "default" });
+}
+
+/** What they have in tests. */
+export const dataConverter = converterWith(new Secret(testKeys, keysText));
