@@ -28,7 +28,7 @@ import {
   Ignore,
   predefined,
 } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
-import type { Access as AccessRule } from "../../services/platform/src/gen/shop/type/v1/access_pb.js";
+import { type Access, accessIn, callersOf } from "./callers.ts";
 import { commentOf } from "./comment.ts";
 
 function cell(text: string): string {
@@ -119,30 +119,6 @@ function admissionOf(method: DescMethod, admission: Admission): string {
   return ["", "unspecified", "caller"].includes(name) ? "" : `Admitted as [${name}](type.md#admissionclass).`;
 }
 
-/** `shop/type/v1/access.proto`, read from the protos that are printed as well. */
-interface Access {
-  readonly option: DescExtension;
-  readonly roles: DescEnum;
-}
-
-function accessIn(registry: FileRegistry): Access {
-  const option = registry.getExtension("shop.type.v1.access");
-  const roles = registry.getEnum("shop.type.v1.Role");
-  if (!option || !roles) throw new Error("shop/type/v1/access.proto does not say who may call");
-  return { option, roles };
-}
-
-/** Who may call a method: "Called by: agent, a customer about what is its own (`customer_id`), the service worker." */
-function callersOf(method: DescMethod, { option, roles }: Access): string {
-  const rule = getOption(method, option) as unknown as AccessRule;
-  if (rule.anyone) return "Called by: everybody, also without a credential.";
-  const named = rule.roles.map((role) => `[${roles.value[role]?.localName.toLowerCase()}](type.md#role)`);
-  const field = rule.own?.of.case === "field" ? ` (\`${rule.own.of.value}\`)` : "";
-  const own = rule.own ? [`a [customer](type.md#role) about what is its own${field}`] : [];
-  const services = rule.services.map((name) => `the service ${name}`);
-  return `Called by: ${[...named, ...own, ...services].join(", ") || "nobody"}.`;
-}
-
 /** What is read from the protos of all packages to print one. */
 interface Contract {
   readonly rules: Rules;
@@ -156,7 +132,7 @@ function printService(service: DescService, { admission, access }: Contract): st
     `### ${service.name}.${method.name}`,
     `${link(method.input, from)} → ${method.methodKind === "server_streaming" ? "stream of " : ""}${link(method.output, from)}`,
     commentOf(method),
-    callersOf(method, access),
+    callersOf(method, access, (role) => `[${role}](type.md#role)`),
     admissionOf(method, admission),
   ]);
   return [`## ${service.name}`, commentOf(service), `Full name: \`${service.typeName}\``, ...methods];

@@ -11,6 +11,8 @@ export interface Call {
   /** Its errors by their HTTP status. */
   readonly refusals: Schema;
   readonly example: JsonObject;
+  /** Who may make it, as a sentence. */
+  readonly callers: string;
   /** The schemas of the request and the answer. */
   readonly input: Schema;
   readonly output: Schema;
@@ -30,13 +32,13 @@ function firstSentence(text: string): string {
 }
 
 /** What both ways to make a call have in common. */
-function common({ method }: Call, verb: string): Schema {
+function common({ method, callers }: Call, verb: string): Schema {
   const comment = commentOf(method);
   return {
     tags: [method.parent.typeName],
     operationId: `${method.parent.typeName}.${method.name}${verb === "get" ? ".get" : ""}`,
     summary: firstSentence(comment.split("\n")[0] ?? "").replace(/\.$/, ""),
-    description: comment,
+    description: `${comment}\n\n${callers}`,
   };
 }
 

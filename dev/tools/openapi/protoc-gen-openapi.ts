@@ -17,6 +17,7 @@ import {
 } from "@bufbuild/protobuf/wkt";
 import { type Plugin, runNodeJs } from "@bufbuild/protoplugin";
 import { predefined } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import { accessIn, callersOf } from "../callers.ts";
 import { allReasons, errorSchemas, examplesOf, Refusals, reasonsFor } from "./errors.ts";
 import { Examples } from "./examples.ts";
 import { Judge } from "./judge.ts";
@@ -53,11 +54,13 @@ function documentOf(registry: FileRegistry): object {
   const examples = new Examples(rules, judge);
   const schemas = new Schemas(rules, judge, withUsed(methods.map(({ output }) => output)));
   const refusals = new Refusals();
+  const access = accessIn(registry);
   const reasons = allReasons(enums);
   const calls = methods.map((method) => ({
     method,
     refusals: refusals.of(reasonsFor(method, reasons)),
     example: examples.of(method.input),
+    callers: callersOf(method, access),
     input: schemas.refTo(method.input, "asked"),
     output: schemas.refTo(method.output, "answered"),
   }));

@@ -69,6 +69,7 @@ describe("the OpenAPI document of a service", () => {
     }
     assert.match(create, /"cardToken":"tok_approve"/);
     assert.match(create, /404-orders\.CUSTOMER_NOT_FOUND/);
+    assert.match(create, /Called by: agent, a customer about what is its own/);
     const { "shop.orders.v1.CreateOrderRequest": request, "shop.type.v1.Money.Input": money } =
       components.schemas ?? {};
     assert.partialDeepStrictEqual(request, {

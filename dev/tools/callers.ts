@@ -1,0 +1,35 @@
+import { type DescEnum, type DescExtension, type DescMethod, type FileRegistry, getOption } from "@bufbuild/protobuf";
+import type { Access as AccessRule } from "../../services/platform/src/gen/shop/type/v1/access_pb.js";
+
+/** `shop/type/v1/access.proto`, read from the protos that are printed as well. */
+export interface Access {
+  readonly option: DescExtension;
+  readonly roles: DescEnum;
+}
+
+/** @throws Error when the protos have no such options */
+export function accessIn(registry: FileRegistry): Access {
+  const option = registry.getExtension("shop.type.v1.access");
+  const roles = registry.getEnum("shop.type.v1.Role");
+  if (!option || !roles) throw new Error("shop/type/v1/access.proto does not say who may call");
+  return { option, roles };
+}
+
+/**
+ * Who may call a method: "Called by: agent, a customer about what is its own (`customer_id`), the service worker."
+ *
+ * @param written how a role is written
+ */
+export function callersOf(
+  method: DescMethod,
+  { option, roles }: Access,
+  written: (role: string) => string = (role) => role,
+): string {
+  const rule = getOption(method, option) as unknown as AccessRule;
+  if (rule.anyone) return "Called by: everybody, also without a credential.";
+  const named = rule.roles.map((role) => written(roles.value[role]?.localName.toLowerCase() ?? ""));
+  const field = rule.own?.of.case === "field" ? ` (\`${rule.own.of.value}\`)` : "";
+  const own = rule.own ? [`a ${written("customer")} about what is its own${field}`] : [];
+  const services = rule.services.map((name) => `the service ${name}`);
+  return `Called by: ${[...named, ...own, ...services].join(", ") || "nobody"}.`;
+}
