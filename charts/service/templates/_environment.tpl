@@ -66,19 +66,24 @@
 {{- end -}}
 {{- end }}
 
-{{/* The connection of a role. Takes root, variable, key (of the service's secret) and secret (of the role). */}}
-{{- define "ordermesh.service.connection" -}}
+{{/* Where the service's database is: what follows the role in a URL. Takes root. */}}
+{{- define "ordermesh.service.databaseAt" -}}
 {{- $database := .root.Values.global.database -}}
-{{- if $database.host -}}
 {{- $parameters := list -}}
 {{- with $database.parameters }}{{ $parameters = append $parameters . }}{{ end -}}
 {{- if $database.caSecret }}{{ $parameters = append $parameters "sslrootcert=/etc/ordermesh/database/ca.crt" }}{{ end -}}
 {{- $name := .root.Values.database.name | default (include "ordermesh.service.called" .root) -}}
 {{- $at := printf "%s:%s/%s" $database.host (include "ordermesh.service.text" $database.port) $name -}}
+{{ printf "%s%s" $at (empty $parameters | ternary "" (printf "?%s" (join "&" $parameters))) }}
+{{- end }}
+
+{{/* The connection of a role. Takes root, variable, key (of the service's secret) and secret (of the role). */}}
+{{- define "ordermesh.service.connection" -}}
+{{- if .root.Values.global.database.host -}}
 {{ include "ordermesh.service.fromSecret" (dict "variable" "DATABASE_USERNAME" "secret" .secret "key" "username") }}
 {{ include "ordermesh.service.fromSecret" (dict "variable" "DATABASE_PASSWORD" "secret" .secret "key" "password") }}
 - name: {{ .variable }}
-  value: {{ printf "postgres://$(DATABASE_USERNAME):$(DATABASE_PASSWORD)@%s%s" $at (empty $parameters | ternary "" (printf "?%s" (join "&" $parameters))) | quote }}
+  value: {{ printf "postgres://$(DATABASE_USERNAME):$(DATABASE_PASSWORD)@%s" (include "ordermesh.service.databaseAt" .) | quote }}
 {{- else -}}
 {{ include "ordermesh.service.fromSecret" (dict "variable" .variable "secret" (include "ordermesh.service.secretName" .root) "key" .key) }}
 {{- end -}}
@@ -86,8 +91,8 @@
 
 {{/*
 Files of secrets that a container reads, as a list in JSON: the database's authority and, with tls, the service's certificate,
-with temporal, Temporal's authority and the certificate that it is shown, with payloads, the keys of what Temporal keeps and who may see it.
-Takes root, database, tls, temporal and payloads.
+with temporal, Temporal's authority and the certificate that it is shown, with serves, the keys of what Temporal keeps and who may see it, and
+whatever else is secret when that comes from files. Takes root, database, tls, temporal and serves.
 */}}
 {{- define "ordermesh.service.files" -}}
 {{- $global := .root.Values.global -}}
@@ -106,14 +111,61 @@ Takes root, database, tls, temporal and payloads.
 {{- $files = append $files (dict "name" "temporal-client" "folder" "temporal-client" "secret" . "keys" (list "tls.crt" "tls.key")) -}}
 {{- end -}}
 {{- end -}}
-{{- if and .payloads .root.Values.temporal.enabled -}}
+{{- if and .serves .root.Values.temporal.enabled -}}
 {{- $keys := include "ordermesh.service.payloadKeysSecret" .root -}}
 {{- $files = append $files (dict "name" "payload-keys" "folder" "payload-keys" "secret" $keys "keys" (list "keys")) -}}
 {{- with $global.temporal.payloads.tokensSecret -}}
 {{- $files = append $files (dict "name" "codec-tokens" "folder" "codec-tokens" "secret" . "keys" (list "tokens")) -}}
 {{- end -}}
 {{- end -}}
+{{- if and .serves $global.secretFiles -}}
+{{- $files = concat $files (include "ordermesh.service.secretFiles" .root | fromJsonArray) -}}
+{{- end -}}
 {{ $files | toJson }}
+{{- end }}
+
+{{/* What is secret of a pod that serves, as files; see service.files. */}}
+{{- define "ordermesh.service.secretFiles" -}}
+{{- $host := .Values.global.database.host -}}
+{{- $own := list .Values.secret.keys.pageTokenSecret -}}
+{{- if and .Values.database.enabled (not $host) }}{{ $own = append $own .Values.secret.keys.databaseUrl }}{{ end -}}
+{{- $files := list (dict "name" "secrets" "folder" "secrets" "secret" (include "ordermesh.service.secretName" .) "keys" $own) -}}
+{{- if and .Values.database.enabled $host -}}
+{{- $files = append $files (dict "name" "database-role" "folder" "database-role" "secret" (include "ordermesh.service.runtimeSecret" .) "keys" (list "username" "password")) -}}
+{{- end -}}
+{{- if .Values.temporal.enabled -}}
+{{- with .Values.global.temporal.apiKeySecret -}}
+{{- $files = append $files (dict "name" "temporal-key" "folder" "temporal-key" "secret" . "keys" (list "api-key")) -}}
+{{- end -}}
+{{- end -}}
+{{ $files | toJson }}
+{{- end }}
+
+{{/* Where a pod that serves finds those files. */}}
+{{- define "ordermesh.service.secretFileVariables" -}}
+- name: PAGE_TOKEN_SECRET_FILE
+  value: /etc/ordermesh/secrets/{{ .Values.secret.keys.pageTokenSecret }}
+{{- if .Values.database.enabled }}
+{{- if .Values.global.database.host }}
+- name: DATABASE_URL
+  value: {{ printf "postgres://%s" (include "ordermesh.service.databaseAt" (dict "root" .)) | quote }}
+- name: DATABASE_USERNAME_FILE
+  value: /etc/ordermesh/database-role/username
+- name: DATABASE_PASSWORD_FILE
+  value: /etc/ordermesh/database-role/password
+{{- else }}
+- name: DATABASE_URL_FILE
+  value: /etc/ordermesh/secrets/{{ .Values.secret.keys.databaseUrl }}
+{{- end }}
+{{- end }}
+{{- if and .Values.temporal.enabled .Values.global.temporal.apiKeySecret }}
+- name: TEMPORAL_API_KEY_FILE
+  value: /etc/ordermesh/temporal-key/api-key
+{{- end }}
+{{- end }}
+
+{{- define "ordermesh.service.runtimeSecret" -}}
+{{ .Values.database.runtimeSecret | default (include "ordermesh.service.named" (dict "root" . "suffix" "database")) }}
 {{- end }}
 
 {{- define "ordermesh.service.payloadKeysSecret" -}}

@@ -77,7 +77,7 @@ volumeMounts:
 {{- $program := include "ordermesh.service.program" $ -}}
 {{- $settings := include "ordermesh.service.settings" $ | fromJson -}}
 {{- $pod := dict "root" $ "settings" $settings "account" (include "ordermesh.service.account" $) "token" $.Values.serviceAccount.automountToken -}}
-{{- $_ := merge $pod (dict "database" true "tls" true "temporal" true "payloads" true) -}}
+{{- $_ := merge $pod (dict "database" true "tls" true "temporal" true "serves" true) -}}
 {{- $annotations := dict "kubectl.kubernetes.io/default-container" $program "checksum/config" (include "ordermesh.service.variables" $ | sha256sum) -}}
 {{- $labels := dict "ordermesh.io/track" .track -}}
 {{- $metadata := dict "root" $ "settings" $settings "component" "service" "labels" $labels "annotations" $annotations -}}
@@ -115,20 +115,31 @@ spec:
 {{/* The variables of a pod that serves, which are in no ConfigMap. Takes root and version. */}}
 {{- define "ordermesh.service.podVariables" -}}
 {{- $ := .root -}}
-{{- $keys := $.Values.secret.keys -}}
-{{ include "ordermesh.service.fromSecret" (dict "variable" "PAGE_TOKEN_SECRET" "secret" (include "ordermesh.service.secretName" $) "key" $keys.pageTokenSecret) }}
+{{- include "ordermesh.service.secretVariables" $ }}
 {{- with include "ordermesh.service.versionVariables" . }}
 {{ . }}
 {{- end }}
 {{- if $.Values.temporal.enabled }}
 {{ include "ordermesh.service.payloadVariables" $ }}
-{{- with include "ordermesh.service.temporalKey" $ }}
+{{- end }}
+{{- end }}
+
+{{/* What is secret, from files or from the environment. */}}
+{{- define "ordermesh.service.secretVariables" -}}
+{{- $keys := .Values.secret.keys -}}
+{{- if .Values.global.secretFiles -}}
+{{ include "ordermesh.service.secretFileVariables" . }}
+{{- else -}}
+{{ include "ordermesh.service.fromSecret" (dict "variable" "PAGE_TOKEN_SECRET" "secret" (include "ordermesh.service.secretName" .) "key" $keys.pageTokenSecret) }}
+{{- if .Values.temporal.enabled }}
+{{- with include "ordermesh.service.temporalKey" . }}
 {{ . }}
 {{- end }}
 {{- end }}
-{{- if $.Values.database.enabled }}
-{{- $secret := $.Values.database.runtimeSecret | default (include "ordermesh.service.named" (dict "root" $ "suffix" "database")) }}
-{{ include "ordermesh.service.connection" (dict "root" $ "variable" "DATABASE_URL" "key" $keys.databaseUrl "secret" $secret) }}
+{{- if .Values.database.enabled }}
+{{- $secret := include "ordermesh.service.runtimeSecret" . }}
+{{ include "ordermesh.service.connection" (dict "root" . "variable" "DATABASE_URL" "key" $keys.databaseUrl "secret" $secret) }}
+{{- end }}
 {{- end }}
 {{- end }}
 

@@ -31,7 +31,7 @@ type BooksConfig = ConfigOf<typeof booksConfig>;
  */
 export async function checkBooks(config: BooksConfig, logger: Logger, progress: ProgressLog): Promise<Outcome> {
   const start = performance.now();
-  const urls = databaseServices.map((service) => [service, config[databaseVariable(service)]] as const);
+  const urls = databaseServices.map((service) => [service, config[databaseVariable(service)].text] as const);
   const limit = { since: config.BOOKS_SINCE, until: config.BOOKS_UNTIL };
   const ids = idsOf(limit, { since: "BOOKS_SINCE", until: "BOOKS_UNTIL" });
   const balance = await takeBalance(Object.fromEntries(urls) as Record<DatabaseService, string>, {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { databaseUrl, platformConfig } from "#platform/config.ts";
+import { secret } from "#platform/secret.ts";
 import { type DatabaseService, databaseServices } from "../../services.ts";
 
 /** The variable with the connection to a service's database. */
@@ -12,8 +13,8 @@ export function databaseVariable(service: DatabaseService): DatabaseVariable {
 
 /** A connection to each database as a role that may read what is compared, and nothing else. */
 const databaseUrls = Object.fromEntries(
-  databaseServices.map((service) => [databaseVariable(service), databaseUrl]),
-) as Readonly<Record<DatabaseVariable, typeof databaseUrl>>;
+  databaseServices.map((service) => [databaseVariable(service), secret(databaseUrl)]),
+) as Readonly<Record<DatabaseVariable, ReturnType<typeof secret>>>;
 
 /** What the books read from their environment. Nobody calls them, so of the platform's they have the log's alone. */
 export const booksConfig = {

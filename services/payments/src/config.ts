@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { databaseConfig, databaseUrl } from "#platform/config.ts";
+import { secret } from "#platform/secret.ts";
 
 const milliseconds = z.coerce.number().int().min(1);
 
@@ -19,7 +20,7 @@ export const paymentsConfig = {
   /** How long the simulated gateway takes for every call. */
   SIMULATOR_LATENCY_MS: z.coerce.number().int().min(0).default(0),
   /** Where the simulated gateway keeps what it did; DATABASE_URL when it is not set. What lies between is the way to it. */
-  SIMULATOR_DATABASE_URL: databaseUrl.optional(),
+  SIMULATOR_DATABASE_URL: secret(databaseUrl).optional(),
   /** The simulated gateway's own connections. */
   SIMULATOR_POOL_MAX: z.coerce.number().int().min(1).default(4),
 };

@@ -12,6 +12,7 @@ import { errorInterceptor } from "#platform/interceptors/errors.ts";
 import { validationInterceptor } from "#platform/interceptors/validation.ts";
 import { quietLogger } from "#testing/logger.ts";
 import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
+import { pageTokenSecret } from "#testing/secret.ts";
 import { until } from "#testing/until.ts";
 import { Reader } from "../../books/src/balance/ask.ts";
 import { checkMoney } from "../../books/src/balance/money.ts";
@@ -65,7 +66,7 @@ export async function openHarness({ slowMs = 10_000 } = {}): Promise<Harness> {
   const client = new pg.Pool({ connectionString: adminUrl, max: 2 });
   const defaults = {
     ...loadConfig(paymentsConfig, { DATABASE_URL: url, PAYMENTS_ANSWER_WITHIN_MS: "5000" }),
-    PAGE_TOKEN_SECRET: "a secret of at least 32 characters",
+    PAGE_TOKEN_SECRET: pageTokenSecret,
   };
   const composed: ComposedPayments[] = [];
   const compose = ({ config, ...given }: ProcessOptions = {}): ComposedPayments => {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { isSecret, readSecretFile, Secret } from "./secret.ts";
+import { isSecret, JoinedSecret, readSecretFile, Secret, secret } from "./secret.ts";
 
 /** The configuration of a process is unusable. The message names every bad variable at once. */
 export class ConfigError extends Error {
@@ -119,7 +119,7 @@ export const platformConfig = {
   /** Work on an order that goes on later than this begins a trace of its own, linked to the first one. */
   TRACE_MAX_AGE_MS: milliseconds.default(3_600_000),
   /** Seals page tokens; the same for all replicas of a service. At least 32 characters. */
-  PAGE_TOKEN_SECRET: z.string().min(32),
+  PAGE_TOKEN_SECRET: secret(z.string().min(32)),
 };
 
 /** Whether what a URL says of user and password can be read: each `%` stands before two hexadecimal digits. */
@@ -155,17 +155,20 @@ export const databaseUrl = z
 /** What a service with a database reads besides. */
 export const databaseConfig = {
   /** The runtime role, which may not change the schema. */
-  DATABASE_URL: databaseUrl,
+  DATABASE_URL: secret(databaseUrl),
+  /** The role and its password, where they are not in the URLs: what is said here is what counts. */
+  DATABASE_USERNAME: secret(z.string().min(1)).optional(),
+  DATABASE_PASSWORD: secret(z.string().min(1)).optional(),
   /**
    * A pooler between the service and its database that hands out connections by transaction, such as PgBouncer: `true` leaves out what
    * belongs to a session. The role then has to bring its time-outs.
    */
   DATABASE_POOLED: z.stringbool().default(false),
   /** The runtime role at the server itself, for what needs a session behind a pooler: listening, in orders. */
-  DATABASE_DIRECT_URL: databaseUrl.optional(),
+  DATABASE_DIRECT_URL: secret(databaseUrl).optional(),
   DATABASE_POOL_MAX: z.coerce.number().int().min(1).default(10),
   /** The owner's role; only `migrate` needs it. */
-  DATABASE_MIGRATION_URL: databaseUrl.optional(),
+  DATABASE_MIGRATION_URL: secret(databaseUrl).optional(),
   /** How long request ids are remembered, at least. A step that is parked for longer may have its effect twice. */
   REQUEST_ID_RETENTION_MS: milliseconds.min(1).default(30 * 24 * 3_600_000),
 };
@@ -180,6 +183,26 @@ export type DatabaseConfig = ConfigOf<typeof databaseConfig>;
 function withoutEmpty(env: NodeJS.ProcessEnv): Record<string, string> {
   const set = Object.entries(env).filter((entry): entry is [string, string] => Boolean(entry[1]));
   return Object.fromEntries(set);
+}
+
+/** The same configuration, whose connections log in as the role that it says apart from them. */
+export function withRole<C extends Partial<DatabaseConfig>>(config: C): C {
+  const { DATABASE_USERNAME: username, DATABASE_PASSWORD: password } = config;
+  const role = [username, password].filter((part) => part !== undefined);
+  if (role.length === 0) return config;
+  const joined = (url: Secret) =>
+    new JoinedSecret([url, ...role], () => {
+      const whole = new URL(url.text);
+      if (username) whole.username = encodeURIComponent(username.text);
+      if (password) whole.password = encodeURIComponent(password.text);
+      return whole.href;
+    });
+  const { DATABASE_URL: url, DATABASE_DIRECT_URL: directUrl } = config;
+  return {
+    ...config,
+    ...(url && { DATABASE_URL: joined(url) }),
+    ...(directUrl && { DATABASE_DIRECT_URL: joined(directUrl) }),
+  };
 }
 
 /** What the files of a shape's secrets hold, and what keeps them from being used. */

@@ -36,6 +36,11 @@ export class Secret {
     return this.#source?.file;
   }
 
+  /** Whether it can become another one. */
+  get changes(): boolean {
+    return this.#source !== undefined;
+  }
+
   /** Has it read from a file from now on. */
   follow(source: Source): void {
     this.#source = source;
@@ -54,10 +59,9 @@ export class Secret {
   look(): boolean {
     if (!this.#source) return false;
     const { name, file } = this.#source;
-    const text = readSecretFile(file);
-    if (text === this.#text) return false;
-    const { error } = this.#rule.safeParse(text);
+    const { data: text, error } = this.#rule.safeParse(readSecretFile(file));
     if (error) throw new Error(`the file ${file} (${name}_FILE) ${error.issues[0]?.message}`);
+    if (text === this.#text) return false;
     this.#text = text;
     for (const listener of this.#listeners) listener(text);
     return true;
@@ -73,6 +77,36 @@ export class Secret {
 
   [inspect.custom](): string {
     return hidden;
+  }
+}
+
+/** A secret that is put together from others, each of which may change. */
+export class JoinedSecret extends Secret {
+  readonly #parts: readonly Secret[];
+  readonly #join: () => string;
+
+  /** @param join what it is, by what its parts are now */
+  constructor(parts: readonly Secret[], join: () => string) {
+    super("", z.string());
+    this.#parts = parts;
+    this.#join = join;
+  }
+
+  override get text(): string {
+    return this.#join();
+  }
+
+  override get changes(): boolean {
+    return this.#parts.some((part) => part.changes);
+  }
+
+  override onChange(listener: (text: string) => void): void {
+    for (const part of this.#parts) part.onChange(() => listener(this.text));
+  }
+
+  override look(): boolean {
+    const changed = this.#parts.map((part) => part.look());
+    return changed.includes(true);
   }
 }
 

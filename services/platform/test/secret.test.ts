@@ -10,7 +10,11 @@ import { watchSecrets } from "#platform/process/secrets.ts";
 import { Secret, secret } from "#platform/secret.ts";
 import { until } from "#testing/until.ts";
 
-const shape = { TOKEN: secret(z.string().min(8, "is too short")).optional(), PLAIN: z.string().optional() };
+const rule = z
+  .string()
+  .min(8, "is too short")
+  .transform((text) => text.toLowerCase());
+const shape = { TOKEN: secret(rule).optional(), PLAIN: z.string().optional() };
 
 /** A volume as the kubelet writes it: names lead to `..data`, which is swapped. */
 class Volume {
@@ -76,7 +80,7 @@ describe("a secret", () => {
 
   test("is read again when its volume is swapped, and stays when what comes is none", async () => {
     const volume = new Volume(join(folder, "volume"));
-    volume.write("the first one");
+    volume.write("The first one");
     const config = loadConfig(shape, { TOKEN_FILE: join(volume.folder, "token") });
     const said: string[] = [];
     const told: string[] = [];
@@ -84,7 +88,8 @@ describe("a secret", () => {
     const note = (message: string) => void said.push(message);
     const stop = watchSecrets(config, { everyMs: 10, logger: { info: note, warn: note } as never });
     try {
-      volume.write("the second one");
+      assert.equal(config.TOKEN?.text, "the first one");
+      volume.write("The second one");
       await until(() => config.TOKEN?.text === "the second one", "it is read again");
       volume.write("short");
       await until(() => said.some((line) => line.includes("is too short")), "trouble is told");

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { type ConfigOf, databaseConfig, databaseUrl, type PlatformConfig, platformConfig } from "#platform/config.ts";
+import { secret } from "#platform/secret.ts";
 
 const milliseconds = z.coerce.number().int().min(0);
 const names = z
@@ -42,7 +43,7 @@ export const shippingConfig = {
    * Where the simulated carrier and warehouse keep what they did; DATABASE_URL when it is not set. What lies between is the
    * way to them.
    */
-  SIMULATOR_DATABASE_URL: databaseUrl.optional(),
+  SIMULATOR_DATABASE_URL: secret(databaseUrl).optional(),
   /** Connections of the simulated carrier and warehouse, apart from the service's own. */
   SIMULATOR_POOL_MAX: z.coerce.number().int().min(1).default(4),
   /** The simulated warehouse packs a shipment in this time. */

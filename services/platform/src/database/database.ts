@@ -1,9 +1,12 @@
 import { DefaultLogger, type EntityManager, type EntitySchema, MikroORM } from "@mikro-orm/postgresql";
 import type pg from "pg";
+import { z } from "zod";
 import type { Logger } from "#platform/log/logger.ts";
 import { poolConnections, poolMax, poolWaiting } from "#platform/metrics/process-metrics.ts";
+import { Secret } from "#platform/secret.ts";
 import { Listener } from "./listener.ts";
 import { noteStatement } from "./observe.ts";
+import { followPassword } from "./rotation.ts";
 import { PoolerError, sessionEnds } from "./session.ts";
 import type { SqlText } from "./sql-text.ts";
 import {
@@ -18,17 +21,17 @@ import { Connections, requireWritable } from "./writable.ts";
 
 /** How a process connects. Times are milliseconds. */
 export interface DatabaseOptions {
-  readonly url: string;
+  readonly url: string | Secret;
   /** Whether a pooler hands out connections by transaction: no prepared statements then, and no settings of a session. Default false. */
   readonly pooled?: boolean;
   /** Where it is listened; default `url`. */
-  readonly directUrl?: string | undefined;
+  readonly directUrl?: string | Secret | undefined;
   /** Shown in `pg_stat_activity`. */
   readonly name: string;
   readonly entities: EntitySchema[];
   /** Default 10. */
   readonly poolMax?: number;
-  /** How long to wait for a free connection; default 3,000. */
+  /** How long to wait for a free connection, and for a password that has changed to come; default 3,000. */
   readonly connectTimeoutMs?: number;
   /** Default 5,000. */
   readonly statementTimeoutMs?: number;
@@ -41,6 +44,7 @@ export interface DatabaseOptions {
 }
 
 const defaultPoolMax = 10;
+const defaultConnectTimeoutMs = 3_000;
 
 /** What MikroORM runs by itself does not pass through `query`; its logger is told of each statement that has ended. */
 class OrmLogger extends DefaultLogger {
@@ -87,21 +91,23 @@ export class Database implements Queryable {
 
   /** Builds the pool; connects only when the first statement runs. */
   static async open(options: DatabaseOptions): Promise<Database> {
+    const url = secretOf(options.url);
     const orm = new MikroORM({
-      clientUrl: options.url,
+      clientUrl: url.text,
       entities: options.entities,
       pool: { max: options.poolMax ?? defaultPoolMax, idleTimeoutMillis: 30_000 },
-      driverOptions: connectionOptions(options),
+      driverOptions: connectionOptions(options, url),
       forceUtcTimezone: true,
       // It would ask for the database while the pool is built, and make it when it is missing: neither is our business.
       ensureDatabase: false,
       // Only deprecations are said: what fails is thrown, and its greeting is no warning.
       logger: (message) => options.log?.warn(message),
-      loggerFactory: (settings) => new OrmLogger(settings, databaseName(options.url) ?? ""),
+      loggerFactory: (settings) => new OrmLogger(settings, databaseName(url.text) ?? ""),
       discovery: { warnWhenNoEntities: false },
       colors: false,
     });
     const pool: pg.Pool = await orm.driver.getConnection().getNativeClient();
+    followPassword(pool, url, options.connectTimeoutMs ?? defaultConnectTimeoutMs);
     return new Database(orm, pool, options);
   }
 
@@ -129,7 +135,7 @@ export class Database implements Queryable {
     if (pooled && directUrl === url)
       throw new PoolerError(`to hear of ${channel}, set DATABASE_DIRECT_URL to the server itself`);
     const listener = new Listener({
-      connectionString: directUrl,
+      url: secretOf(directUrl),
       channel,
       onPayload,
       onFailure: (error) => this.#options.log?.warn("a listening connection failed", { channel, err: error }),
@@ -161,8 +167,12 @@ export class Database implements Queryable {
   }
 }
 
+function secretOf(url: string | Secret): Secret {
+  return typeof url === "string" ? new Secret(url, z.string()) : url;
+}
+
 /** Every wait has an end, at the server and, should it not answer at all, here. */
-function connectionOptions(options: DatabaseOptions): pg.PoolConfig {
+function connectionOptions(options: DatabaseOptions, url: Secret): pg.PoolConfig {
   const statementTimeout = options.statementTimeoutMs ?? sessionEnds.statement_timeout;
   const ends = {
     statement_timeout: statementTimeout,
@@ -171,11 +181,11 @@ function connectionOptions(options: DatabaseOptions): pg.PoolConfig {
       options.idleInTransactionTimeoutMs ?? sessionEnds.idle_in_transaction_session_timeout,
   };
   return {
-    connectionString: options.url,
+    connectionString: url.text,
     application_name: options.name,
     pipeline: true,
     keepAlive: true,
-    connectionTimeoutMillis: options.connectTimeoutMs ?? 3_000,
+    connectionTimeoutMillis: options.connectTimeoutMs ?? defaultConnectTimeoutMs,
     query_timeout: statementTimeout + 2_000,
     ...(options.pooled ? {} : ends),
   };

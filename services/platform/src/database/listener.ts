@@ -1,6 +1,7 @@
 import { addAbortListener } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
+import type { Secret } from "#platform/secret.ts";
 import { requireWritable } from "./writable.ts";
 
 const firstDelayMs = 100;
@@ -10,7 +11,7 @@ const heartbeatMs = 15_000;
 /** What a listener needs to know. */
 export interface ListenerOptions {
   /** Where to connect; the listener has a connection of its own. */
-  readonly connectionString: string;
+  readonly url: Pick<Secret, "text" | "look">;
   readonly channel: string;
   /** Gets every payload, and `""` after each reconnect: something may have been missed meanwhile. */
   readonly onPayload: (payload: string) => void;
@@ -64,13 +65,23 @@ export class Listener {
       return client;
     } catch (error) {
       this.#options.onFailure(toError(error));
+      this.#lookAgain();
       return undefined;
+    }
+  }
+
+  /** The password may be another one by now. What is wrong with its file is told by who reads it again and again. */
+  #lookAgain(): void {
+    try {
+      this.#options.url.look();
+    } catch {
+      // As if it had not changed yet.
     }
   }
 
   async #connect(): Promise<pg.Client> {
     const client = new pg.Client({
-      connectionString: this.#options.connectionString,
+      connectionString: this.#options.url.text,
       connectionTimeoutMillis: 5_000,
       query_timeout: 5_000,
       keepAlive: true,

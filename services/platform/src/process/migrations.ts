@@ -1,8 +1,9 @@
 import { databaseUrl, loadConfig } from "#platform/config.ts";
 import type { MigrationsList, Readable } from "#platform/database/migrate.ts";
+import { secret } from "#platform/secret.ts";
 import { StartError } from "./startup.ts";
 
-const shape = { DATABASE_MIGRATION_URL: databaseUrl };
+const shape = { DATABASE_MIGRATION_URL: secret(databaseUrl) };
 
 /** Runs `migrate up`, `migrate down` (the last one) or `migrate down <name>` (everything down to it). */
 export async function runMigrations(
@@ -10,7 +11,7 @@ export async function runMigrations(
   [direction, to]: string[],
 ): Promise<void> {
   if (direction !== "up" && direction !== "down") throw new StartError("say migrate up, or migrate down [name]");
-  const { DATABASE_MIGRATION_URL: url } = loadConfig(shape);
+  const url = loadConfig(shape).DATABASE_MIGRATION_URL.text;
   const { migrateDown, migrateUp } = await import("#platform/database/migrate.ts");
   const names = await (direction === "up"
     ? migrateUp({ url, migrations, readable })

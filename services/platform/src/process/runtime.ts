@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import { Relay } from "#platform/batch/relay.ts";
-import { databaseConfig, loadConfig, platformConfig } from "#platform/config.ts";
+import { databaseConfig, loadConfig, platformConfig, withRole } from "#platform/config.ts";
 import type { Database } from "#platform/database/database.ts";
 import { purgeIdempotencyKeys } from "#platform/database/idempotency.ts";
 import { Clients } from "#platform/grpc/clients.ts";
@@ -33,7 +33,7 @@ function readConfig<S extends z.ZodRawShape>(
   env: NodeJS.ProcessEnv | undefined,
 ): ServiceConfig<S> {
   const shape = { ...platformConfig, ...(definition.database ? databaseConfig : {}), ...definition.config };
-  return loadConfig<z.ZodRawShape>(shape, env) as ServiceConfig<S>;
+  return withRole(loadConfig<z.ZodRawShape>(shape, env) as ServiceConfig<S>);
 }
 
 /** Opens what a service is built from; the stack closes it, last opened first. */

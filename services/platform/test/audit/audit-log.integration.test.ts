@@ -16,13 +16,14 @@ import { validationInterceptor } from "#platform/interceptors/validation.ts";
 import { createLogger } from "#platform/log/logger.ts";
 import { auditEntry, auditedDatabase, readAuditLog, writeAuditEvents } from "#testing/audit-log.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
+import { pageTokenSecret } from "#testing/secret.ts";
 
 let test: TestDatabase;
 let audit: Client<typeof AuditService>;
 before(async () => {
   test = await auditedDatabase();
   const { logger } = createLogger({ name: "platform", level: "error" });
-  const config = { PAGE_TOKEN_SECRET: "s".repeat(32) };
+  const config = { PAGE_TOKEN_SECRET: pageTokenSecret };
   const trail = new AuditTrail({
     service: "platform",
     database: test.database,

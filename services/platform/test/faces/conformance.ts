@@ -20,6 +20,7 @@ import { PageTokens } from "#platform/page-token.ts";
 import { launch, type RunningService } from "#platform/process/runtime.ts";
 import { register, type ServiceDefinition } from "#platform/process/service.ts";
 import { resting } from "#platform/resting.ts";
+import { pageTokenSecret } from "#testing/secret.ts";
 
 const TestError = defineErrors<PlatformErrorReason>({
   domain: "testing.ordermesh",
@@ -66,7 +67,7 @@ export class Conformance implements ServiceImpl<typeof ConformanceService> {
   /** Who was answerable for the last call of Echo. */
   lastActor = "";
   readonly #holds = new Map<string, Hold>();
-  readonly #pageTokens = new PageTokens("0123456789abcdef0123456789abcdef");
+  readonly #pageTokens = new PageTokens(pageTokenSecret);
 
   #hold(name: string): Hold {
     const hold = this.#holds.get(name) ?? new Hold();

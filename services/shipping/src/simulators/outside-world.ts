@@ -2,6 +2,7 @@ import { Relay } from "#platform/batch/relay.ts";
 import { runInContext } from "#platform/context.ts";
 import { Database } from "#platform/database/database.ts";
 import type { Logger } from "#platform/log/logger.ts";
+import type { Secret } from "#platform/secret.ts";
 import { CarrierClock, type CarrierClockOptions, batchSize as clockBatch } from "./carrier-clock.ts";
 import { CarrierSimulator } from "./carrier-simulator.ts";
 import { WarehouseSimulator } from "./warehouse-simulator.ts";
@@ -9,7 +10,7 @@ import { WarehouseSimulator } from "./warehouse-simulator.ts";
 /** What the simulated outside world works with. Durations are milliseconds. */
 export interface OutsideWorldOptions {
   /** The database in whose schema `simulator` carrier and warehouse remember what they did. */
-  readonly databaseUrl: string;
+  readonly databaseUrl: string | Secret;
   /** As in `DatabaseOptions`. */
   readonly pooled?: boolean;
   /** How many connections they may have. */

@@ -29,7 +29,9 @@ export async function connect(config: TemporalConfig): Promise<NativeConnection>
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     try {
-      return await NativeConnection.connect({ address, ...protection });
+      const connection = await NativeConnection.connect({ address, ...protection });
+      config.TEMPORAL_API_KEY?.onChange((key) => void connection.setApiKey(key));
+      return connection;
     } catch (cause) {
       if (Date.now() + connectPauseMs >= deadline) {
         const why = cause instanceof Error ? cause.message : String(cause);

@@ -39,7 +39,7 @@ export function protectionOf(config: ProtectionConfig): Pick<NativeConnectionOpt
       key && { clientCertPair: { crt: read("TEMPORAL_TLS_CERT", certificate), key: read("TEMPORAL_TLS_KEY", key) } }),
     ...(serverName && { serverNameOverride: serverName }),
   };
-  return { tls, ...(apiKey && { apiKey }) };
+  return { tls, ...(apiKey && { apiKey: apiKey.text }) };
 }
 
 function read(variable: string, file: string): Buffer {

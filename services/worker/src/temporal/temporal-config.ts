@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import type { ConfigOf } from "#platform/config.ts";
+import { secret } from "#platform/secret.ts";
 import { payloadConfig } from "../payloads/payload-config.ts";
 
 const count = (fallback: number) => z.coerce.number().int().min(1).default(fallback);
@@ -23,7 +24,7 @@ export const temporalConfig = {
   /** The name in Temporal's certificate, when it is not that of the address. */
   TEMPORAL_TLS_SERVER_NAME: z.string().min(1).optional(),
   /** Sent with every call, as Temporal Cloud wants it. */
-  TEMPORAL_API_KEY: z.string().min(1).optional(),
+  TEMPORAL_API_KEY: secret(z.string().min(1)).optional(),
   ...payloadConfig,
   TASK_QUEUE: z.string().min(1).default("ordermesh"),
   /** Which version of the worker this is, and of which deployment: both or none. See `deploymentOf`. */

@@ -16,6 +16,7 @@ import { toConnectError } from "#platform/errors.ts";
 import { newId } from "#platform/id.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { quietLogger } from "#testing/logger.ts";
+import { pageTokenSecret } from "#testing/secret.ts";
 import { until } from "#testing/until.ts";
 import { createSagaMetrics } from "../../src/activities/metrics.ts";
 import { LegacySagas } from "../../src/api/legacy-sagas.ts";
@@ -43,7 +44,7 @@ before(async () => {
     episodes: stage.starter.episodes,
     rows: new OrderRows(clients.episodes),
     legacy,
-    pageTokens: new PageTokens("a secret of 32 characters or more"),
+    pageTokens: new PageTokens(pageTokenSecret),
     metrics: createSagaMetrics(new Registry()),
     audit: clients.orders,
     logger: quietLogger(),

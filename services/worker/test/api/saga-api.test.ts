@@ -10,6 +10,7 @@ import { toConnectError } from "#platform/errors.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { keepSpans } from "#testing/kept-spans.ts";
 import { quietLogger } from "#testing/logger.ts";
+import { pageTokenSecret } from "#testing/secret.ts";
 import { until } from "#testing/until.ts";
 import { createSagaMetrics } from "../../src/activities/metrics.ts";
 import { Episodes } from "../../src/api/episodes.ts";
@@ -46,7 +47,7 @@ before(async () => {
   const clients = clientsOf(stage.world, new OrderRows(stage.world));
   const rows = new RowsClient(clients.episodes);
   const metrics = createSagaMetrics(new Registry());
-  const pageTokens = new PageTokens("a secret of 32 characters or more");
+  const pageTokens = new PageTokens(pageTokenSecret);
   const transport = createRouterTransport(
     ({ service }) => {
       service(

@@ -12,6 +12,7 @@ import { toConnectError } from "#platform/errors.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { quietLogger } from "#testing/logger.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
+import { pageTokenSecret } from "#testing/secret.ts";
 import { until } from "#testing/until.ts";
 import {
   newCustomer,
@@ -78,7 +79,7 @@ describe("sixty-four cancellations of one workflow's orders at once", () => {
       episodes: new Episodes(calls, { taskQueue, eagerStart: false, options: fastEpisodes }),
       rows: new OrderRows(clients.episodes),
       legacy: new LegacySagas(calls, { taskQueue, eagerStart: false, options: fastOptions }),
-      pageTokens: new PageTokens("a secret of 32 characters or more"),
+      pageTokens: new PageTokens(pageTokenSecret),
       metrics: createSagaMetrics(new Registry()),
       audit: clients.orders,
       logger: quietLogger(),

@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Batcher } from "#platform/batch/batcher.ts";
 import { Database } from "#platform/database/database.ts";
 import type { Logger } from "#platform/log/logger.ts";
+import type { Secret } from "#platform/secret.ts";
 import {
   type Gateway,
   GatewayAmbiguousError,
@@ -25,7 +26,7 @@ export interface SimulatorSettings {
 /** How the simulated gateway is opened. */
 export interface SimulatorOptions extends SimulatorSettings {
   /** The database that it remembers in what it did. */
-  readonly url: string;
+  readonly url: string | Secret;
   /** As in `DatabaseOptions`. */
   readonly pooled?: boolean;
   readonly poolMax: number;
