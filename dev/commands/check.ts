@@ -8,6 +8,8 @@ import { run } from "../../deploy/command/run.ts";
 import { colour, fullEnvironment } from "../config.ts";
 import { readImports } from "../structure/imports.ts";
 import { faultsOf } from "../structure/structure.ts";
+import { licenceFaults } from "../supply/licences.ts";
+import { secretFaults } from "../supply/secrets.ts";
 
 interface Check {
   readonly name: string;
@@ -86,6 +88,11 @@ async function judgeAccess(): Promise<void> {
   if (faults.length > 0) throw new Error(faults.join("\n"));
 }
 
+/** What is delivered: under which licences, and without secrets; see docs/decisions/0042-supply.md. */
+async function refuse(faults: readonly string[]): Promise<void> {
+  if (faults.length > 0) throw new Error(faults.join("\n"));
+}
+
 const checks: readonly Check[] = [
   {
     name: "format and lint",
@@ -104,6 +111,8 @@ const checks: readonly Check[] = [
     cure: "npm run lock",
     run: () => command(process.execPath, ["dev/commands/lock.ts", "--check"]),
   },
+  { name: "licences", run: () => refuse(licenceFaults(root)) },
+  { name: "secrets", run: async () => refuse(await secretFaults()) },
 ];
 
 async function judge(check: Check): Promise<boolean> {

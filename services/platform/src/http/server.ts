@@ -25,6 +25,17 @@ export interface HttpServerOptions extends RpcOptions {
 /** How long a request may take to arrive, in milliseconds: calls have their own deadlines. */
 const requestTimeoutMs = 60_000;
 
+/**
+ * What is said with every answer, for browsers: that it is what its type says, no page to be shown or framed, and nobody's to load but
+ * who may call (`HTTP_CORS_ORIGINS`). That the way is by TLS is to be said by whoever ends it.
+ */
+const forBrowsers = new Map([
+  ["content-security-policy", "default-src 'none'; frame-ancestors 'none'"],
+  ["cross-origin-resource-policy", "same-origin"],
+  ["referrer-policy", "no-referrer"],
+  ["x-content-type-options", "nosniff"],
+]);
+
 function sendText(response: ServerResponse, status: number, text: string): void {
   response.writeHead(status, { "content-type": "text/plain; charset=utf-8" }).end(text);
 }
@@ -33,7 +44,7 @@ async function plainText(metrics: Registry): Promise<{ contentType: string; text
   return { contentType: metrics.contentType, text: await metrics.metrics() };
 }
 
-function probes({ readiness, metrics }: HttpServerOptions): ReadonlyMap<string, Handler> {
+function probes({ readiness, metrics, logger }: HttpServerOptions): ReadonlyMap<string, Handler> {
   const ready: Handler = (_, response) => {
     if (readiness.problem === undefined) sendText(response, 200, "ok\n");
     else sendText(response, 503, `${readiness.problem}\n`);
@@ -43,7 +54,10 @@ function probes({ readiness, metrics }: HttpServerOptions): ReadonlyMap<string, 
     const answer = open ? openMetrics(metrics) : plainText(metrics);
     answer.then(
       ({ contentType, text }) => response.writeHead(200, { "content-type": contentType }).end(text),
-      (error: unknown) => sendText(response, 500, `${error}\n`),
+      (error: unknown) => {
+        logger.error("the metrics could not be read", { err: error });
+        sendText(response, 500, "internal error\n");
+      },
     );
   };
   return new Map<string, Handler>([
@@ -82,6 +96,7 @@ export class HttpServer {
     const rpc = forPages(options.corsOrigins, rpcHandler(options));
     const timeouts = { requestTimeout: requestTimeoutMs, keepAliveTimeout: options.keepAliveTimeoutMs };
     this.#server = createServer(timeouts, (request, response) => {
+      response.setHeaders(forBrowsers);
       if (this.#draining) response.setHeader("connection", "close");
       discardRest(request);
       makeUsable(request.headers);
