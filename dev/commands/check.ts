@@ -88,7 +88,7 @@ async function judgeAccess(): Promise<void> {
   if (faults.length > 0) throw new Error(faults.join("\n"));
 }
 
-/** What is delivered: under which licences, and without secrets; see docs/decisions/0042-supply.md. */
+/** What is delivered: under which licences, and without secrets; see docs/decisions/0043-supply.md. */
 async function refuse(faults: readonly string[]): Promise<void> {
   if (faults.length > 0) throw new Error(faults.join("\n"));
 }
