@@ -1,14 +1,23 @@
 // What Temporal keeps of orders, of real persons by the look of it, on a real server.
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { promisify } from "node:util";
+import { listenOn } from "#platform/listen.ts";
 import { Secret } from "#platform/secret.ts";
+import { quietLogger } from "#testing/logger.ts";
 import { until } from "#testing/until.ts";
+import { tool } from "../../../../dev/tools/tool.ts";
+import { codecPages } from "../../src/payloads/codec-pages.ts";
+import { CodecTokens, tokensText } from "../../src/payloads/codec-tokens.ts";
 import { keysText } from "../../src/payloads/key-ring.ts";
 import type { SagaOrder } from "../../src/workflows/legacy/order-state.ts";
-import { converterWith, testKeys } from "../stage/encryption.ts";
+import { converterWith, dataConverter, testKeys } from "../stage/encryption.ts";
 import { anOrder, taskQueue } from "../stage/harness.ts";
 import { patient, Stage } from "../stage/stage.ts";
 import { on, type Rule } from "../world/rules.ts";
@@ -107,6 +116,53 @@ describe("of a hundred persons, in every history of all their orders,", () => {
     } finally {
       await stage.close();
     }
+  });
+});
+
+describe("Temporal's own command", () => {
+  const token = "t".repeat(32);
+  let stage: Stage;
+  let server: Server;
+  before(async () => {
+    stage = await Stage.open();
+    const [codec] = dataConverter.payloadCodecs ?? [];
+    assert.ok(codec);
+    const tokens = new CodecTokens(new Secret(`reader ${token}`, tokensText));
+    const logger = quietLogger();
+    server = createServer(
+      codecPages({ codec, tokens, namespace: "default", origins: [], maxBytes: 4_000_000, logger }),
+    );
+    await listenOn(server, "127.0.0.1", 0);
+  });
+  after(async () => {
+    server?.close();
+    await stage?.close();
+  });
+
+  test("shows them to whose token is known, and ciphertext to everybody else", async () => {
+    const { order, texts } = orderOf(0);
+    assert.deepEqual(await stage.run([order]), ["DELIVERED"]);
+    const { episodeId = "" } = stage.starter.started[0] ?? {};
+    const { port } = server.address() as AddressInfo;
+    const show = async (...more: string[]) => {
+      const wanted = ["workflow", "show", "--workflow-id", episodeId, "--output", "json"];
+      const args = [...wanted, "--address", stage.environment.address, ...more];
+      return (await promisify(execFile)(await tool("temporal"), args, { timeout: 20_000 })).stdout;
+    };
+    const payloads = (said: string) =>
+      [...said.matchAll(/"data": "([^"]+)"/g)].map(([, data]) => Buffer.from(data ?? "", "base64").toString()).join();
+    const shown = payloads(
+      await show("--codec-endpoint", `http://127.0.0.1:${port}/codec`, "--codec-auth", `Bearer ${token}`),
+    );
+    assert.deepEqual(
+      texts.filter((text) => !shown.includes(text)),
+      [],
+    );
+    const hidden = payloads(await show());
+    assert.deepEqual(
+      texts.filter((text) => hidden.includes(text)),
+      [],
+    );
   });
 });
 
