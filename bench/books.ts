@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import { databaseVariable } from "../services/books/src/config.ts";
 import { fillShelves, writeManyOrders } from "../services/books/test/many-orders.ts";
 import { openWorld, type World } from "../services/books/test/world.ts";
-import { databaseServices } from "../services/services.ts";
+import { accountedServices } from "../services/services.ts";
 import { cpuSeconds } from "./cpu.ts";
 
 const main = fileURLToPath(import.meta.resolve("../services/books/src/main.ts"));
@@ -26,7 +26,7 @@ interface Measured {
 
 /** Runs the program as the image does, and looks at it. */
 async function measure(urls: World["urls"]): Promise<Measured> {
-  const given = databaseServices.map((service) => [databaseVariable(service), urls[service]] as const);
+  const given = accountedServices.map((service) => [databaseVariable(service), urls[service]] as const);
   const env = { ...Object.fromEntries(given), LOG_FORMAT: "json", BOOKS_DEADLINE_MS: "3600000" };
   const start = performance.now();
   const child = spawn(process.execPath, [main], { env, stdio: ["ignore", "pipe", "inherit"] });

@@ -13,6 +13,11 @@ export type DatabaseService = {
   [Name in Service]: (typeof json)[Name] extends { database: boolean } ? Name : never;
 }[Service];
 
+/** One whose rows the books compare with those of the others. */
+export type AccountedService = {
+  [Name in DatabaseService]: (typeof json)[Name] extends { books: boolean } ? Name : never;
+}[DatabaseService];
+
 /** Above those that only root may listen on. */
 const port = z.int().min(1_024).max(65_535);
 
@@ -22,6 +27,8 @@ const factsSchema = z.strictObject({
   http: port,
   /** Whether it has a database of its own, with migrations. */
   database: z.literal(true).optional(),
+  /** Whether the books compare its rows with those of the others. */
+  books: z.literal(true).optional(),
   /** Whether it connects to Temporal. */
   temporal: z.literal(true).optional(),
   /** The Protobuf packages whose calls it answers. */
@@ -70,6 +77,11 @@ export const jobs = ["books"] as const;
 
 /** Those that have a database. */
 export const databaseServices = services.filter(hasDatabase);
+
+/** Those whose rows the books compare. */
+export const accountedServices = databaseServices.filter(
+  (service): service is AccountedService => serviceFacts[service].books === true,
+);
 
 /** Whether it has a database of its own. */
 export function hasDatabase(service: Service): service is DatabaseService {

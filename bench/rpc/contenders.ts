@@ -32,6 +32,7 @@ function ours(): Promise<number> {
     metrics,
     inFlight,
     streamDrain: new StreamDrain(),
+    credentials: undefined,
     defaultTimeoutMs,
     maxMessageBytes,
     tracing: false,

@@ -50,6 +50,7 @@ export interface MeshValues {
   readonly payments: ServiceValues;
   readonly inventory: ServiceValues;
   readonly shipping: ServiceValues;
+  readonly identity: ServiceValues;
   readonly worker: ServiceValues;
   readonly books: ServiceValues;
   readonly test: ServiceValues;
@@ -164,6 +165,7 @@ const anyValues: fc.Arbitrary<MeshValues> = fc.record({
   payments: service,
   inventory: service,
   shipping: service,
+  identity: service,
   worker,
   books: job,
   test: job,

@@ -7,7 +7,7 @@ import { describeProgress } from "../../services/books/src/balance/progress.ts";
 import type { Rest } from "../../services/books/src/balance/rest.ts";
 import { exitCodes } from "../../services/books/src/books.ts";
 import { pushVerification, toVerification } from "../../services/books/src/report/push.ts";
-import { type DatabaseService, databaseServices } from "../../services/services.ts";
+import { type AccountedService, accountedServices } from "../../services/services.ts";
 import { colour, pushgatewayUrl } from "../config.ts";
 import { StackError } from "../errors.ts";
 import { ancestryOf } from "../process/identity.ts";
@@ -24,12 +24,12 @@ function runningPort(dataDirectory: string): number | undefined {
   return ancestryOf(Number(pid)) ? Number(port) : undefined;
 }
 
-function urlsAt(dataDirectory: string, port: number): Record<DatabaseService, string> {
+function urlsAt(dataDirectory: string, port: number): Record<AccountedService, string> {
   const { postgres } = credentialsIn(dataDirectory);
-  const urls = databaseServices.map(
+  const urls = accountedServices.map(
     (name) => [name, `postgres://postgres:${postgres}@127.0.0.1:${port}/${name}`] as const,
   );
-  return Object.fromEntries(urls) as Record<DatabaseService, string>;
+  return Object.fromEntries(urls) as Record<AccountedService, string>;
 }
 
 /** How often is told how far a comparison has come, in milliseconds. */

@@ -20,6 +20,8 @@ export interface Credentials {
   readonly payloadKey: string;
   /** With it the Temporal UI of the stack has payloads shown. */
   readonly codecToken: string;
+  /** An API key with every role, for whoever develops. */
+  readonly developmentKey: string;
 }
 
 /** Reads the secrets of the stack in this folder, and makes those that are missing: all, a new service's, or a new role's. */
@@ -37,6 +39,7 @@ export function credentialsIn(dataDirectory: string): Credentials {
     pageTokenSecret: present.pageTokenSecret ?? secret(),
     payloadKey: present.payloadKey ?? `local ${randomBytes(32).toString("base64")}`,
     codecToken: present.codecToken ?? secret(),
+    developmentKey: present.developmentKey ?? `ordermesh_key_${secret()}`,
   };
   const text = JSON.stringify(complete, null, 2);
   if (text !== JSON.stringify(present, null, 2)) writeFileSync(file, text, { mode: 0o600 });

@@ -1,3 +1,5 @@
+import { hash } from "node:crypto";
+import { join } from "node:path";
 import { type DatabaseService, hasDatabase, serviceFacts, services } from "../../services/services.ts";
 import { addressFor, addressOf, type Blueprint, databaseUrl, host } from "./blueprint.ts";
 import { payloadKeysFile } from "./credentials.ts";
@@ -22,6 +24,7 @@ export function serviceEnvironment(blueprint: Blueprint, replica: Replica): Reco
     ...tracesEnvironment(blueprint),
     ...(serviceFacts[service].temporal && temporalEnvironment(blueprint, replica)),
     ...(hasDatabase(service) && databaseEnvironment(blueprint, service, replica)),
+    ...(service === "identity" && identityEnvironment(blueprint)),
     ...overrides.all,
     ...overrides[service],
   };
@@ -52,6 +55,16 @@ function databaseEnvironment(blueprint: Blueprint, service: DatabaseService, rep
     DATABASE_URL: url(portOfLink(blueprint, "postgres", replica)),
     DATABASE_MIGRATION_URL: databaseUrl(blueprint, `${service}_owner`, service),
     ...(outside !== undefined && { SIMULATOR_DATABASE_URL: url(outside) }),
+  };
+}
+
+/** Who develops has a key with every role; mails are files beside the data. */
+function identityEnvironment({ ports, credentials, dataDirectory }: Blueprint): Record<string, string> {
+  return {
+    TOKEN_ISSUER: `http://${host}:${ports.http.identity}`,
+    MAIL_FOLDER: join(dataDirectory, "mail"),
+    BOOTSTRAP_KEY_SHA256: hash("sha256", credentials.developmentKey),
+    BOOTSTRAP_KEY_ROLES: "customer,agent,warehouse,finance,operator,auditor,admin",
   };
 }
 

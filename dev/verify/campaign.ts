@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { BooksError } from "../../services/books/src/balance/ask.ts";
 import { takeBalance } from "../../services/books/src/balance/balance.ts";
-import { type DatabaseService, databaseServices } from "../../services/services.ts";
+import { type AccountedService, accountedServices } from "../../services/services.ts";
 import { StackError } from "../errors.ts";
 import { within } from "../process/within.ts";
 import { Shopper } from "../shop/shopper.ts";
@@ -109,8 +109,8 @@ export async function runCampaign(
 
 /** What the books say is wrong. @param atRest whether every order has ended */
 export async function compareBooks(stack: Stack, { atRest }: { atRest: boolean }): Promise<string[]> {
-  const entries = databaseServices.map((service) => [service, stack.databaseUrl(service, "postgres")] as const);
-  const balance = await takeBalance(Object.fromEntries(entries) as Record<DatabaseService, string>);
+  const entries = accountedServices.map((service) => [service, stack.databaseUrl(service, "postgres")] as const);
+  const balance = await takeBalance(Object.fromEntries(entries) as Record<AccountedService, string>);
   const wrong = balance.findings.flatMap((finding) => finding.wrong);
   return atRest && balance.underway > 0 ? [...wrong, `the books know ${balance.underway} orders under way`] : wrong;
 }

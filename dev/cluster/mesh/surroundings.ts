@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { provisionDatabase } from "#platform/database/provision.ts";
 import type { Balance } from "../../../services/books/src/balance/balance.ts";
 import { takeBalance } from "../../../services/books/src/balance/balance.ts";
-import { type DatabaseService, databaseServices } from "../../../services/services.ts";
+import { accountedServices, type DatabaseService, databaseServices } from "../../../services/services.ts";
 import { startFilebeat } from "../../observers/elk.ts";
 import { JaegerQuery } from "../../observers/jaeger-query.ts";
 import { Supervisor } from "../../process/supervisor.ts";
@@ -109,7 +109,7 @@ export class Surroundings implements AsyncDisposable {
 
   /** Whether stock and money are in balance. */
   balance(): Promise<Balance> {
-    const urls = databaseServices.map((name) => [name, this.stack.databaseUrl(name, "postgres")] as const);
+    const urls = accountedServices.map((name) => [name, this.stack.databaseUrl(name, "postgres")] as const);
     return takeBalance(Object.fromEntries(urls) as Parameters<typeof takeBalance>[0]);
   }
 

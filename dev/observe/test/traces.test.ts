@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import pg from "pg";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
-import { databaseServices, services } from "../../../services/services.ts";
+import { accountedServices, services } from "../../../services/services.ts";
 import {
   type JaegerSpan,
   type JaegerTrace,
@@ -58,7 +58,7 @@ describe("the traces that Jaeger has", () => {
     const orderId = await traced.place();
     await traced.reaches(orderId, OrderStatus.DELIVERED);
     const trace = await traced.trace(orderId, deliveredShape);
-    for (const service of databaseServices) {
+    for (const service of accountedServices) {
       const statements = spansOf(trace, service).filter((span) => tagOf(span, "db.system.name") === "postgresql");
       assert.ok(statements.length > 0, `no statement of ${service}`);
       for (const span of statements) assert.equal(tagOf(span, "span.kind"), "client");

@@ -1,4 +1,4 @@
-import { type DatabaseService, databaseServices } from "../../../services/services.ts";
+import { type AccountedService, accountedServices } from "../../../services/services.ts";
 
 /** A business number as Prometheus has it and as a database has it, by label. */
 export interface Account {
@@ -6,7 +6,7 @@ export interface Account {
   readonly promql: string;
   /** The label whose values `key` are; "" when there is one number alone. */
   readonly label: string;
-  readonly database: DatabaseService;
+  readonly database: AccountedService;
   /** Gives `key` and `value`. */
   readonly sql: string;
 }
@@ -71,7 +71,7 @@ export const accounts: readonly Account[] = [
     sql: `select upper(status) as key, count(*) as value from shipment
       where status in ('delivered', 'failed', 'lost', 'cancelled') group by 1`,
   },
-  ...databaseServices.map(
+  ...accountedServices.map(
     (service): Account => ({
       what: `audit events of ${service}, by action`,
       promql: `sum by (action) (audit_events_total{service="${service}"})`,

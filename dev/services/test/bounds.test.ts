@@ -216,6 +216,19 @@ const things: Readonly<Record<string, Thing>> = {
   "orders of a workflow": { takes: [entries(1), entries(64)], to: ["orders", "episode_ids"] },
   page: { takes: [0n, 1n, 200n], to: ["page_size"] },
   "page token": { takes: ["", letters(1_024)], to: ["page_token"] },
+  person: { takes: [id], to: ["person_id"] },
+  "the address of a login": {
+    takes: ["a@b.co", `${letters(60)}@${letters(60)}.${letters(60)}.${letters(60)}.example`],
+    refuses: ["", "a", `a@${letters(300)}.example`],
+    from: ["identity.MailPasswordTokenRequest.email"],
+    to: ["identity.LoginRequest.email"],
+  },
+  "the password of a login": {
+    takes: ["x", emoji(256)],
+    refuses: ["", letters(257)],
+    from: ["identity.SetPasswordRequest.password"],
+    to: ["identity.LoginRequest.password"],
+  },
 };
 
 /** What comes in at one place and goes to no other service; or is a choice of an enum. */
@@ -237,6 +250,13 @@ const alone = new Set([
   ...["shipping.TrackingEvent.event_id", "shipping.TrackingEvent.place"],
   ...["given_name", "family_name", "email", "phone"].map((name) => `orders.CreateCustomerRequest.${name}`),
   ...["given_name", "family_name", "email", "phone"].map((name) => `orders.UpdateCustomerRequest.${name}`),
+  ...["CreateApiKeyRequest.name", "CreateApiKeyRequest.lifetime", "RevokeApiKeyRequest.api_key_id"].map(
+    (name) => `identity.${name}`,
+  ),
+  ...["SetPasswordRequest.token", "ExchangeApiKeyRequest.api_key", "ListPeopleRequest.email"].map(
+    (name) => `identity.${name}`,
+  ),
+  ...["Refresh", "Logout", "LogoutEverywhere"].map((call) => `identity.${call}Request.refresh_token`),
 ]);
 
 /** The fields that a thing's table names. */

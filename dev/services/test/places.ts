@@ -35,6 +35,7 @@ interface Release {
   readonly temporal?: { readonly enabled?: boolean };
 }
 
+const accounted = ({ services }: Checkout) => services.filter(({ books }) => books);
 const withDatabase = ({ services }: Checkout) => services.filter(({ database }) => database);
 const namesOf = (services: readonly Known[]) => services.map(({ name }) => name);
 const textOf = ({ root }: Checkout, path: string) => readFileSync(join(root, path), "utf8").replaceAll(/\s+/g, " ");
@@ -144,7 +145,7 @@ const localSecrets: Place = {
       resourcesOf(checkout, this.path).map(({ metadata, stringData }) => [metadata.name, stringData]),
     );
     const books = secrets.get("ordermesh-books") ?? {};
-    const read = namesOf(withDatabase(checkout)).map((name) => `${name}-database-url`);
+    const read = namesOf(accounted(checkout)).map((name) => `${name}-database-url`);
     const unread = read.filter((key) => !(key in books)).map((key) => `add ${key} to the Secret ordermesh-books`);
     const own = checkout.services.flatMap(({ name, database }) => {
       const has = secrets.get(`ordermesh-${name}`) ?? {};
@@ -237,7 +238,7 @@ export const places: readonly Place[] = [
     `for service in ${namesOf(withDatabase(checkout)).join(" ")}; do`,
   ]),
   says("charts/ordermesh/templates/books.yaml", (checkout) => [
-    `list ${namesOf(withDatabase(checkout))
+    `list ${namesOf(accounted(checkout))
       .map((name) => `"${name}"`)
       .join(" ")}`,
   ]),
@@ -263,7 +264,7 @@ export const places: readonly Place[] = [
   says("docs/operations.md", (checkout) => [`for each of ${sentence(namesOf(withDatabase(checkout)))}:`]),
   says("docs/runbooks/README.md", (checkout) => withDatabase(checkout).map(({ name, grpc }) => `${grpc} ${name}`)),
   says("docs/runbooks/books-unbalanced.md", (checkout) => {
-    const ports = withDatabase(checkout).map(({ grpc }) => grpc);
+    const ports = accounted(checkout).map(({ grpc }) => grpc);
     return [`for port in ${ports.join(" ")}; do`];
   }),
 ];

@@ -11,7 +11,13 @@ import { copyRepository } from "../../tools/copy.ts";
 import type { Enumerated } from "./enumerate.ts";
 import { places } from "./places.ts";
 
-const sixth = { grpc: 50056, http: 8086, database: true, packages: ["shop.returns.v1", "shop.audit.v1"] };
+const another = {
+  grpc: 50057,
+  http: 8087,
+  database: true,
+  books: true,
+  packages: ["shop.returns.v1", "shop.audit.v1"],
+};
 const repository = await copyRepository();
 const copy = repository.folder;
 after(() => repository[Symbol.asyncDispose]());
@@ -19,7 +25,7 @@ after(() => repository[Symbol.asyncDispose]());
 before(async () => {
   const file = join(copy, "services/services.json");
   const present = JSON.parse(await readFile(file, "utf8")) as object;
-  await writeFile(file, JSON.stringify({ ...present, returns: sixth }));
+  await writeFile(file, JSON.stringify({ ...present, returns: another }));
 });
 
 /** What a script of the copy answers. On standard error it may say that a tool is being built, which takes its time. */
@@ -28,31 +34,34 @@ async function ask(script: string, ...args: string[]): Promise<string> {
   return (await promisify(execFile)(process.execPath, [join(copy, script), ...args], options)).stdout;
 }
 
-describe("a sixth service, by its entry alone", () => {
+describe("another service, by its entry alone", () => {
   let said: Enumerated;
   before(async () => {
     said = JSON.parse(await ask("dev/services/test/enumerate.ts", copy, "shop.returns.v1", "shop.audit.v1"));
   });
 
   it("is a component of the stack, with its ports, its database and its address for others", () => {
-    assert.deepEqual(said.components.slice(-2), ["worker", "returns"]);
+    assert.deepEqual(said.components.slice(-2), ["identity", "returns"]);
     assert.deepEqual(said.ports, [
-      { port: 50056, use: "returns, gRPC" },
-      { port: 8086, use: "returns, HTTP" },
+      { port: 50057, use: "returns, gRPC" },
+      { port: 8087, use: "returns, HTTP" },
     ]);
     assert.deepEqual(said.command, ["services/returns/src/main.ts"]);
-    assert.equal(said.environment.RETURNS_ADDRESS, "127.0.0.1:50056");
+    assert.equal(said.environment.RETURNS_ADDRESS, "127.0.0.1:50057");
     assert.match(said.environment.DATABASE_URL ?? "", /^postgres:\/\/returns:[\w-]+@127\.0\.0\.1:55432\/returns$/);
     assert.match(said.environment.DATABASE_MIGRATION_URL ?? "", /^postgres:\/\/returns_owner:/);
     assert.equal(said.environment.TEMPORAL_ADDRESS, undefined);
   });
 
   it("is in the help of npm start and in the image's", async () => {
-    assert.match(said.help, /PostgreSQL, Temporal, five services and the worker/);
-    assert.match(said.help, /shipping 50054\/8084, returns 50056\/8086,\nworker 50055\/8085; PostgreSQL 55432;/);
+    assert.match(said.help, /PostgreSQL, Temporal, six services and the worker/);
+    assert.match(
+      said.help,
+      /shipping 50054\/8084, identity 50056\/8086, returns 50057\/8087,\nworker 50055\/8085; PostgreSQL 55432;/,
+    );
     assert.match(
       await ask("deploy/image/run.ts", "--help"),
-      /shipping \| worker \| returns {4}the service, until SIGTERM/,
+      /shipping \| worker \| identity \| returns {4}the service, until SIGTERM/,
     );
   });
 
@@ -66,12 +75,12 @@ describe("a sixth service, by its entry alone", () => {
   it("is asked for the calls of its packages", () => {
     const [returns, audit] = said.servers;
     assert.deepEqual(returns, ["returns"]);
-    assert.deepEqual(audit, ["orders", "payments", "inventory", "shipping", "returns"]);
+    assert.deepEqual(audit, ["orders", "payments", "inventory", "shipping", "identity", "returns"]);
   });
 
   it("is a resource of Tilt's that waits for its migrations, with its ports", () => {
     assert.deepEqual(said.tilt, { "returns-migration": ["postgres"], returns: ["returns-migration"] });
-    for (const port of [50056, 8086]) assert.ok(said.forwarded.includes(port), String(port));
+    for (const port of [50057, 8087]) assert.ok(said.forwarded.includes(port), String(port));
   });
 
   it("is missed by every place that cannot read the file, with what to do", async () => {
@@ -87,13 +96,13 @@ describe("a sixth service, by its entry alone", () => {
       "services: write services/returns/src/main.ts",
       "proto: write a service of the package shop.returns.v1",
       'charts/ordermesh/Chart.yaml: add the dependency { name: returns, version: …, repository: "" }',
-      "charts/ordermesh/values.yaml: add returns with ports: { grpc: 50056, http: 8086 }",
+      "charts/ordermesh/values.yaml: add returns with ports: { grpc: 50057, http: 8087 }",
       "deploy/values/local.yaml: say what returns has here, as of its neighbours",
       "deploy/infrastructure/local/secrets.yaml: add database-url to the Secret ordermesh-returns",
       "deploy/infrastructure/resources/postgres.yaml: add the role returns_owner",
       "deploy/infrastructure/resources/postgres.yaml: add the role returns_reader",
       'charts/ordermesh/templates/books.yaml: does not say "list "orders" "payments" "inventory" "shipping" "returns""',
-      'docs/runbooks/books-unbalanced.md: does not say "for port in 50051 50052 50053 50054 50056; do"',
+      'docs/runbooks/books-unbalanced.md: does not say "for port in 50051 50052 50053 50054 50057; do"',
     ]) {
       assert.ok(
         all.some(([path, mistakes]) => mistakes.some((mistake) => `${path}: ${mistake}` === sentence)),

@@ -8,7 +8,7 @@ import { describe, type TestContext, test } from "node:test";
 import pg from "pg";
 import { root } from "../../../deploy/command/checkout.ts";
 import { takeBalance } from "../../../services/books/src/balance/balance.ts";
-import { type DatabaseService, databaseServices } from "../../../services/services.ts";
+import { type AccountedService, accountedServices } from "../../../services/services.ts";
 import { campaignSeed } from "../../config.ts";
 import { freePorts } from "../../stack/free-ports.ts";
 import { removeData } from "../../stack/postgres.ts";
@@ -85,7 +85,7 @@ test("a watch that cannot compare the books any more says so at once, and why wh
 });
 
 /** An event of each service that nothing else repeats. */
-const events: Readonly<Record<DatabaseService, string>> = {
+const events: Readonly<Record<AccountedService, string>> = {
   orders: "order.delivered",
   payments: "payment.captured",
   inventory: "stock.committed",
@@ -94,9 +94,9 @@ const events: Readonly<Record<DatabaseService, string>> = {
 
 /** The last look at the data spoils it: what the audit logs lack must be said. */
 async function assertLossIsFound(stack: Stack): Promise<void> {
-  const entries = databaseServices.map((service) => [service, stack.databaseUrl(service, "postgres")] as const);
-  const urls = Object.fromEntries(entries) as Record<DatabaseService, string>;
-  for (const service of databaseServices) {
+  const entries = accountedServices.map((service) => [service, stack.databaseUrl(service, "postgres")] as const);
+  const urls = Object.fromEntries(entries) as Record<AccountedService, string>;
+  for (const service of accountedServices) {
     const client = new pg.Client({ connectionString: urls[service] });
     await client.connect();
     const one = "select ctid from audit_event where action = $1 limit 1";
@@ -107,7 +107,7 @@ async function assertLossIsFound(stack: Stack): Promise<void> {
   // One event of inventory may be about several articles.
   const wrong = findings.flatMap((finding) => finding.wrong);
   const logs = wrong.map((sentence) => /the audit log of (\w+) does not say so$/.exec(sentence)?.[1] ?? sentence);
-  assert.deepEqual([...new Set(logs)].toSorted(), [...databaseServices].toSorted());
+  assert.deepEqual([...new Set(logs)].toSorted(), [...accountedServices].toSorted());
 }
 
 /** What the services take for a fault, with its stack: a violation alone does not say where it comes from. */

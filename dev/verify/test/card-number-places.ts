@@ -28,6 +28,7 @@ export const inDatabases: readonly string[] = [
   ...of("CreateShipment address.", address),
   ...of("BatchCreateShipments requests[].address.", address),
   "ReportTrackingEvent event.place",
+  "MailPasswordToken email",
 ];
 
 /** Fields whose text is kept in the history of a workflow. */

@@ -10,13 +10,20 @@ import type { ContractCall } from "./contract-fields.ts";
 const timeoutMs = 20_000;
 const maxMessageBytes = 8 * 1024 * 1024;
 
+/** The headers by which whoever develops proves who he is, where it is asked. */
+export function proofFor(stack: Stack, server: Service): Record<string, string> {
+  return server === "identity" ? { authorization: `Bearer ${stack.blueprint.credentials.developmentKey}` } : {};
+}
+
 /** Calls any method of a stack's processes, by gRPC and by JSON over HTTP in turn. */
 export class ContractCaller implements Disposable {
   readonly #channels: ReturnType<typeof openChannel>[] = [];
   readonly #transports: ReadonlyMap<Service, readonly Transport[]>;
+  readonly #stack: Stack;
   #calls = 0;
 
   constructor(stack: Stack) {
+    this.#stack = stack;
     this.#transports = new Map(services.map((service) => [service, this.#transportsTo(stack, service)]));
   }
 
@@ -50,7 +57,10 @@ export class ContractCaller implements Disposable {
       string,
       (...given: unknown[]) => unknown
     >;
-    const answer = client[method.localName]?.(request, { timeoutMs, headers });
+    const answer = client[method.localName]?.(request, {
+      timeoutMs,
+      headers: { ...headers, ...proofFor(this.#stack, server) },
+    });
     if (method.methodKind === "unary") return answer;
     for await (const message of answer as AsyncIterable<unknown>) return message;
     return undefined;

@@ -5,6 +5,7 @@ import { codeFromString } from "@connectrpc/connect/protocol-connect";
 import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { type Service, services } from "../../../services/services.ts";
 import type { Stack } from "../../stack/stack.ts";
+import { proofFor } from "./contract-caller.ts";
 import type { ContractCall } from "./contract-fields.ts";
 
 /** How a call ended; 0 is success. */
@@ -74,7 +75,7 @@ export class RawCaller implements Disposable {
     const ending = new AbortController();
     const response = await fetch(`${this.#stack.httpUrl(server)}/${method.parent.typeName}/${method.name}`, {
       method: "POST",
-      headers: { "content-type": type, ...httpHeaders },
+      headers: { "content-type": type, ...httpHeaders, ...proofFor(this.#stack, server) },
       body: new Uint8Array(stream || face === "gRPC-Web" ? framed(sent) : sent),
       signal: ending.signal,
     });
@@ -97,8 +98,9 @@ export class RawCaller implements Disposable {
     const same = (buffer: Buffer) => buffer;
     const options = { deadline: Date.now() + longTimeoutMs };
     return new Promise((resolve) => {
+      const metadata = Metadata.fromHttp2Headers(proofFor(this.#stack, server));
       const path = `/${method.parent.typeName}/${method.name}`;
-      const call = client.makeServerStreamRequest(path, same, same, body, new Metadata(), options);
+      const call = client.makeServerStreamRequest(path, same, same, body, metadata, options);
       call.once("data", (answer: Buffer) => {
         resolve({ code: 0, text: "", answer });
         if (method.methodKind !== "unary") call.cancel();

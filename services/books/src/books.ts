@@ -2,7 +2,7 @@ import { ConfigError, type ConfigOf, loadConfig } from "#platform/config.ts";
 import { LogOutput } from "#platform/log/log-output.ts";
 import { createLogger, describe, type Logger } from "#platform/log/logger.ts";
 import { orLate } from "#platform/wait.ts";
-import { type DatabaseService, databaseServices } from "../../services.ts";
+import { type AccountedService, accountedServices } from "../../services.ts";
 import { BooksError } from "./balance/ask.ts";
 import { takeBalance } from "./balance/balance.ts";
 import { describeProgress } from "./balance/progress.ts";
@@ -31,10 +31,10 @@ type BooksConfig = ConfigOf<typeof booksConfig>;
  */
 export async function checkBooks(config: BooksConfig, logger: Logger, progress: ProgressLog): Promise<Outcome> {
   const start = performance.now();
-  const urls = databaseServices.map((service) => [service, config[databaseVariable(service)].text] as const);
+  const urls = accountedServices.map((service) => [service, config[databaseVariable(service)].text] as const);
   const limit = { since: config.BOOKS_SINCE, until: config.BOOKS_UNTIL };
   const ids = idsOf(limit, { since: "BOOKS_SINCE", until: "BOOKS_UNTIL" });
-  const balance = await takeBalance(Object.fromEntries(urls) as Record<DatabaseService, string>, {
+  const balance = await takeBalance(Object.fromEntries(urls) as Record<AccountedService, string>, {
     ids,
     onProgress: (step) => progress.tell(step),
   });

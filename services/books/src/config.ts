@@ -1,19 +1,19 @@
 import { z } from "zod";
 import { databaseUrl, platformConfig } from "#platform/config.ts";
 import { secret } from "#platform/secret.ts";
-import { type DatabaseService, databaseServices } from "../../services.ts";
+import { type AccountedService, accountedServices } from "../../services.ts";
 
 /** The variable with the connection to a service's database. */
-export type DatabaseVariable = `${Uppercase<DatabaseService>}_DATABASE_URL`;
+export type DatabaseVariable = `${Uppercase<AccountedService>}_DATABASE_URL`;
 
 /** `ORDERS_DATABASE_URL` of orders. */
-export function databaseVariable(service: DatabaseService): DatabaseVariable {
-  return `${service.toUpperCase() as Uppercase<DatabaseService>}_DATABASE_URL`;
+export function databaseVariable(service: AccountedService): DatabaseVariable {
+  return `${service.toUpperCase() as Uppercase<AccountedService>}_DATABASE_URL`;
 }
 
 /** A connection to each database as a role that may read what is compared, and nothing else. */
 const databaseUrls = Object.fromEntries(
-  databaseServices.map((service) => [databaseVariable(service), secret(databaseUrl)]),
+  accountedServices.map((service) => [databaseVariable(service), secret(databaseUrl)]),
 ) as Readonly<Record<DatabaseVariable, ReturnType<typeof secret>>>;
 
 /** What the books read from their environment. Nobody calls them, so of the platform's they have the log's alone. */

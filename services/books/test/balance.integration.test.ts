@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { encodeId } from "#platform/id.ts";
-import type { DatabaseService } from "../../services.ts";
+import type { AccountedService } from "../../services.ts";
 import { type Balance, takeBalance } from "../src/balance/balance.ts";
 import { id, openWorld, operationId, orders, shipmentId, type World, writeOpenParcel, writeParcel } from "./world.ts";
 
@@ -17,7 +17,7 @@ const { delivered, lost, cancelled, pending } = orders;
 /** Something that is done to the books behind the services' backs. */
 interface Tampering {
   readonly what: string;
-  readonly service: DatabaseService;
+  readonly service: AccountedService;
   readonly sql: string;
   readonly values?: readonly unknown[];
   /** What the comparison says then, besides other things perhaps. */

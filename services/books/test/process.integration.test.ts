@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { encodeId } from "#platform/id.ts";
 import { pushgatewayProgram } from "../../../dev/observers/prometheus.ts";
 import { Monitoring } from "../../../dev/observers/test/monitoring.ts";
-import { databaseServices } from "../../services.ts";
+import { accountedServices } from "../../services.ts";
 import { databaseVariable } from "../src/config.ts";
 import { openWorld, orders, type World } from "./world.ts";
 
@@ -35,7 +35,7 @@ interface Ended {
 }
 
 function environment(): Record<string, string> {
-  const urls = databaseServices.map((service) => [databaseVariable(service), world.urls[service]] as const);
+  const urls = accountedServices.map((service) => [databaseVariable(service), world.urls[service]] as const);
   return { ...Object.fromEntries(urls), LOG_FORMAT: "json" };
 }
 
@@ -153,7 +153,7 @@ describe("the books as a process", { concurrency: false }, () => {
   it("end with 2 and every variable that is missing", async () => {
     const ended = await run({});
     assert.equal(ended.code, 2);
-    for (const service of databaseServices)
+    for (const service of accountedServices)
       assert.match(ended.stderr, new RegExp(`${databaseVariable(service)}: is not set`));
   });
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import pg from "pg";
-import { databaseServices } from "../../services.ts";
+import { accountedServices } from "../../services.ts";
 import { openWorld, type World } from "./world.ts";
 
 let world: World;
@@ -28,7 +28,7 @@ async function open(url: string): Promise<pg.Client> {
 }
 
 describe("a reader", () => {
-  for (const service of databaseServices) {
+  for (const service of accountedServices) {
     it(`of ${service} writes to no table, not even in a transaction that may write, and makes none`, async () => {
       const client = await open(world.urls[service]);
       try {

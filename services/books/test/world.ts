@@ -9,11 +9,11 @@ import { readable as ordersReadable } from "../../orders/src/migrations/readable
 import { migrations as paymentsMigrations } from "../../payments/src/migrations/list.ts";
 import { readable as paymentsReadable } from "../../payments/src/migrations/readable.ts";
 import { type Effect, entriesOf } from "../../payments/src/payment/payment.ts";
-import { type DatabaseService, databaseServices } from "../../services.ts";
+import { type AccountedService, accountedServices } from "../../services.ts";
 import { migrations as shippingMigrations } from "../../shipping/src/migrations/list.ts";
 import { readable as shippingReadable } from "../../shipping/src/migrations/readable.ts";
 
-const schemas: Readonly<Record<DatabaseService, Pick<TestDatabaseOptions, "migrations" | "readable">>> = {
+const schemas: Readonly<Record<AccountedService, Pick<TestDatabaseOptions, "migrations" | "readable">>> = {
   orders: { migrations: ordersMigrations, readable: ordersReadable },
   payments: { migrations: paymentsMigrations, readable: paymentsReadable },
   inventory: { migrations: inventoryMigrations, readable: inventoryReadable },
@@ -108,31 +108,33 @@ export function shipmentId(order: Order, from: string): string {
 
 /** Four databases with books in them. */
 export interface World extends AsyncDisposable {
-  readonly databases: Readonly<Record<DatabaseService, TestDatabase>>;
+  readonly databases: Readonly<Record<AccountedService, TestDatabase>>;
   /** What the readers connect with. */
-  readonly urls: Readonly<Record<DatabaseService, string>>;
+  readonly urls: Readonly<Record<AccountedService, string>>;
   /** Runs SQL as a superuser. */
-  change(service: DatabaseService, sql: string, values?: readonly unknown[]): Promise<void>;
+  change(service: AccountedService, sql: string, values?: readonly unknown[]): Promise<void>;
   /** Writes the books anew, in balance: of all services, or of one. */
-  restore(only?: DatabaseService): Promise<void>;
+  restore(only?: AccountedService): Promise<void>;
 }
 
 /** Opens the databases; the books are empty until {@link World.restore}. */
 export async function openWorld(): Promise<World> {
   const opened = await Promise.all(
-    databaseServices.map(async (name) => [name, await testDatabase(name, { entities: [], ...schemas[name] })] as const),
+    accountedServices.map(
+      async (name) => [name, await testDatabase(name, { entities: [], ...schemas[name] })] as const,
+    ),
   );
-  const databases = Object.fromEntries(opened) as Record<DatabaseService, TestDatabase>;
+  const databases = Object.fromEntries(opened) as Record<AccountedService, TestDatabase>;
   const pools = opened.map(
     ([name, { adminUrl }]) => [name, new pg.Pool({ connectionString: adminUrl, max: 1 })] as const,
   );
-  const poolOf = Object.fromEntries(pools) as Record<DatabaseService, pg.Pool>;
+  const poolOf = Object.fromEntries(pools) as Record<AccountedService, pg.Pool>;
   const change: World["change"] = async (service, sql, values = []) =>
     void (await poolOf[service].query(sql, [...values]));
   return {
     databases,
     urls: Object.fromEntries(opened.map(([name, { readerUrl }]) => [name, readerUrl])) as Record<
-      DatabaseService,
+      AccountedService,
       string
     >,
     change,
@@ -149,7 +151,7 @@ export async function openWorld(): Promise<World> {
 
 type Change = World["change"];
 
-const tables: Readonly<Record<DatabaseService, readonly string[]>> = {
+const tables: Readonly<Record<AccountedService, readonly string[]>> = {
   orders: ["order_line", "customer_order", "order_event", "episode", "audit_event"],
   payments: ["ledger_entry", "payment_operation", "payment", "audit_event", "simulator.gateway_record"],
   inventory: ["stock_level", "reservation", "stock_movement", "audit_event"],
@@ -157,7 +159,7 @@ const tables: Readonly<Record<DatabaseService, readonly string[]>> = {
 };
 
 async function restore(change: Change): Promise<void> {
-  for (const service of databaseServices) {
+  for (const service of accountedServices) {
     await change(service, "begin");
     for (const table of tables[service]) await change(service, `delete from ${table}`);
   }
@@ -172,7 +174,7 @@ async function restore(change: Change): Promise<void> {
   await change("orders", "insert into order_event (order_id, event_id, kind) values ($1, 'placed', 'placed')", [
     orders.pending.id,
   ]);
-  for (const service of databaseServices) await change(service, "commit");
+  for (const service of accountedServices) await change(service, "commit");
 }
 
 interface Event {
@@ -181,7 +183,7 @@ interface Event {
   readonly details?: object;
 }
 
-async function writeEvent(change: Change, service: DatabaseService, { order, action, details = {} }: Event) {
+async function writeEvent(change: Change, service: AccountedService, { order, action, details = {} }: Event) {
   await change(
     service,
     `insert into audit_event (event_id, action, order_id, subject, details, actor, request_id)

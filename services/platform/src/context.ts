@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import type { Caller } from "./caller.ts";
 
 /** What work is about, as log lines and spans name it. */
 export type Subject = Readonly<Record<string, string>>;
@@ -21,7 +22,11 @@ export interface RequestContext {
   readonly userId?: string | undefined;
   /** What goes along to callees in the W3C header `baggage`, as far as it is reasonably short. */
   readonly baggage?: string | undefined;
-  /** Who is answerable for what the call does: the user id, else `service:<name>` of the calling process, else `anonymous`. */
+  /** Who calls, as its credential has proved; undefined where none is asked for. */
+  readonly caller?: Caller | undefined;
+  /** The only one whose rows the call may see or make: a customer who calls for itself. Undefined for those who may see all. */
+  readonly owner?: string | undefined;
+  /** Who is answerable for what the call does: the caller where it is proved, else the user id, else `service:<name>` of the calling process, else `anonymous`. */
   readonly actor?: string | undefined;
   /** What is worked for: fields of every log line, for example `{ "order.id": id }`. An empty one is left out. */
   readonly subject?: Subject | undefined;
@@ -70,6 +75,14 @@ class Patched implements RequestContext {
 
   get actor() {
     return ("actor" in this.#patch ? this.#patch : this.#base).actor;
+  }
+
+  get caller() {
+    return ("caller" in this.#patch ? this.#patch : this.#base).caller;
+  }
+
+  get owner() {
+    return ("owner" in this.#patch ? this.#patch : this.#base).owner;
   }
 
   get subject() {

@@ -91,6 +91,9 @@ export const PlatformError = defineErrors<PlatformErrorReason>({
     [PlatformErrorReason.UNAVAILABLE]: Code.Unavailable,
     [PlatformErrorReason.INVALID_ID]: Code.InvalidArgument,
     [PlatformErrorReason.ANSWER_TOO_LARGE]: Code.ResourceExhausted,
+    [PlatformErrorReason.CREDENTIAL_MISSING]: Code.Unauthenticated,
+    [PlatformErrorReason.CREDENTIAL_REFUSED]: Code.Unauthenticated,
+    [PlatformErrorReason.NOT_PERMITTED]: Code.PermissionDenied,
   },
 });
 

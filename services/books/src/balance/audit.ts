@@ -1,4 +1,4 @@
-import type { DatabaseService } from "../../../services.ts";
+import type { AccountedService } from "../../../services.ts";
 import type { Ask } from "./ask.ts";
 import { type Finding, maxNamed, Tally } from "./finding.ts";
 import type { IdRange } from "./range.ts";
@@ -14,7 +14,7 @@ interface Comparison {
 }
 
 /** The event is written by the statement that has the effect, so both are there at every moment, or neither. */
-const comparisons: Readonly<Record<DatabaseService, Comparison>> = {
+const comparisons: Readonly<Record<AccountedService, Comparison>> = {
   orders: {
     effects: "changes of orders",
     count: "select sum(jsonb_array_length(history)) as count from customer_order where order_id between $1 and $2",
@@ -67,10 +67,10 @@ const comparisons: Readonly<Record<DatabaseService, Comparison>> = {
 
 /** Every effect on orders, money, stock and parcels must have its event in the audit log of its service: page by page. */
 export class AuditComparison {
-  readonly #service: DatabaseService;
+  readonly #service: AccountedService;
   readonly #effects: Tally;
 
-  constructor(service: DatabaseService) {
+  constructor(service: AccountedService) {
     this.#service = service;
     const { effects } = comparisons[service];
     this.#effects = new Tally((count) => `${count} ${effects} are in the audit log of ${service}`);

@@ -1,5 +1,5 @@
 import { encodeId } from "#platform/id.ts";
-import { type DatabaseService, databaseServices } from "../../../services.ts";
+import { type AccountedService, accountedServices } from "../../../services.ts";
 import { Reader } from "./ask.ts";
 import type { Finding } from "./finding.ts";
 import { checkLevels, readSettled } from "./levels.ts";
@@ -51,12 +51,12 @@ export interface BalanceOptions {
  * @throws BooksError when a database cannot be asked
  */
 export async function takeBalance(
-  urls: Readonly<Record<DatabaseService, string>>,
+  urls: Readonly<Record<AccountedService, string>>,
   options: BalanceOptions = {},
 ): Promise<Balance> {
   await using opened = new AsyncDisposableStack();
-  const readers: Partial<Record<DatabaseService, Reader>> = {};
-  for (const service of databaseServices) readers[service] = opened.use(await Reader.open(urls[service]));
+  const readers: Partial<Record<AccountedService, Reader>> = {};
+  for (const service of accountedServices) readers[service] = opened.use(await Reader.open(urls[service]));
   return await compare(readers as Readers, options);
 }
 

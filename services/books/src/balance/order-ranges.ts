@@ -1,4 +1,4 @@
-import { type DatabaseService, databaseServices } from "../../../services.ts";
+import { type AccountedService, accountedServices } from "../../../services.ts";
 import type { Reader } from "./ask.ts";
 import { AuditComparison } from "./audit.ts";
 import { CarriedOrders, readOwed, readWaiting } from "./carried.ts";
@@ -11,10 +11,10 @@ import { mergeRests, type Rest, readRests } from "./rest.ts";
 import { StockOfOrders } from "./stock.ts";
 
 /** A connection to each database. */
-export type Readers = Readonly<Record<DatabaseService, Reader>>;
+export type Readers = Readonly<Record<AccountedService, Reader>>;
 
 /** Where a service keeps what it knows of orders. */
-const ordersOf: Readonly<Record<DatabaseService, PageColumn>> = {
+const ordersOf: Readonly<Record<AccountedService, PageColumn>> = {
   orders: { table: "customer_order", column: "order_id" },
   inventory: { table: "reservation", column: "order_id" },
   payments: { table: "payment", column: "order_id" },
@@ -28,18 +28,18 @@ export class OrderRanges {
   readonly #parcels = new Parcels();
   readonly #orders = new OrderComparison();
   readonly #carried = new CarriedOrders();
-  readonly #audits: Readonly<Record<DatabaseService, AuditComparison>>;
+  readonly #audits: Readonly<Record<AccountedService, AuditComparison>>;
   /** Where the orders that have not come to their end stand; the longest first. */
   rests: readonly Rest[] = [];
 
   constructor(readers: Readers) {
     this.#readers = readers;
-    const audits = databaseServices.map((service) => [service, new AuditComparison(service)] as const);
-    this.#audits = Object.fromEntries(audits) as Record<DatabaseService, AuditComparison>;
+    const audits = accountedServices.map((service) => [service, new AuditComparison(service)] as const);
+    this.#audits = Object.fromEntries(audits) as Record<AccountedService, AuditComparison>;
   }
 
   get findings(): Finding[] {
-    const audits = databaseServices.map((service) => this.#audits[service].finding);
+    const audits = accountedServices.map((service) => this.#audits[service].finding);
     return [this.#stock.finding, this.#parcels.finding, ...this.#orders.findings, this.#carried.finding, ...audits];
   }
 
@@ -54,7 +54,7 @@ export class OrderRanges {
    */
   rangesOf(ids: IdRange, size: number): AsyncGenerator<IdRange> {
     return pagesOf(ids, async (left) => {
-      const ends = databaseServices.map((service) =>
+      const ends = accountedServices.map((service) =>
         this.#readers[service].moment((ask) => endOfPage(ask, ordersOf[service], { ...left, size })),
       );
       return (await Promise.all(ends)).filter((end) => end !== undefined).toSorted()[0];

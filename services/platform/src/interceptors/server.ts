@@ -1,8 +1,10 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
+import type { Credentials } from "#platform/caller.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import type { CallMetrics } from "#platform/metrics/metrics.ts";
 import { accessInterceptor } from "./access.ts";
+import { authorizationInterceptor } from "./authorization.ts";
 import { contextInterceptor } from "./context.ts";
 import { deadlineInterceptor } from "./deadline.ts";
 import { errorInterceptor } from "./errors.ts";
@@ -19,6 +21,8 @@ export interface ServerInterceptorOptions {
   readonly metrics: CallMetrics;
   readonly inFlight: InFlight;
   readonly streamDrain: StreamDrain;
+  /** What callers prove who they are with; without it nobody is asked. */
+  readonly credentials: Credentials | undefined;
   readonly defaultTimeoutMs: number;
   readonly maxMessageBytes: number;
   /** Whether the process makes spans; else there is no interceptor for them. */
@@ -30,6 +34,8 @@ export interface ServerInterceptorOptions {
  * and counted is what the caller gets; validation comes late, because it costs most.
  */
 export function serverInterceptors(options: ServerInterceptorOptions): Interceptor[] {
+  const { services, credentials, metrics } = options;
+  const onRefused = (reason: string): void => metrics.denied(reason);
   return [
     options.streamDrain.interceptor(),
     contextInterceptor(options.defaultTimeoutMs),
@@ -37,6 +43,7 @@ export function serverInterceptors(options: ServerInterceptorOptions): Intercept
     accessInterceptor(options.logger, options.metrics),
     errorInterceptor(),
     deadlineInterceptor(),
+    ...(credentials ? [authorizationInterceptor({ services, credentials, onRefused })] : []),
     options.inFlight.interceptor(),
     validationInterceptor(options.services),
     wholePageInterceptor(options.maxMessageBytes),

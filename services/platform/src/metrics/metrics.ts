@@ -46,10 +46,14 @@ function openRegistry(): Registry<OpenMetricsContentType> {
   return registry;
 }
 
+/** Why callers are refused for who they are: reasons of `PlatformErrorReason`. */
+const denials = ["CREDENTIAL_MISSING", "CREDENTIAL_REFUSED", "NOT_PERMITTED", "UNAVAILABLE"];
+
 /** Rate, errors and duration of the calls that a process serves: the count of the histogram is the rate. */
 export class CallMetrics {
   readonly #duration: Calls;
   readonly #refused: Counter<"class">;
+  readonly #denied: Counter<"reason">;
 
   /** @param inFlight the calls that run now, by class; its keys are all the classes that there are */
   constructor(registry: Registry, inFlight: () => Readonly<Record<string, number>>) {
@@ -82,6 +86,18 @@ export class CallMetrics {
         for (const name of Object.keys(inFlight())) this.inc({ class: name }, 0);
       },
     });
+    this.#denied = new Counter({
+      name: "rpc_server_denied_total",
+      help: "Calls that were refused for who called, by reason: without a credential, with one that is not valid, or with one that is not for the call.",
+      labelNames: ["reason"],
+      registers: [registry],
+    });
+    for (const reason of denials) this.#denied.inc({ reason }, 0);
+  }
+
+  /** Notes that a caller was refused for who it is, by the reason that it was told. */
+  denied(reason: string): void {
+    this.#denied.inc({ reason });
   }
 
   /** Notes that there was no place for a call of a class. */

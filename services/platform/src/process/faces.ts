@@ -3,6 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Registry } from "prom-client";
 import { accessFaults } from "#platform/authorization/access-rule.ts";
+import type { Credentials } from "#platform/caller.ts";
 import type { PlatformConfig } from "#platform/config.ts";
 import { retryInfo } from "#platform/errors.ts";
 import { addReflection } from "#platform/grpc/reflection.ts";
@@ -26,6 +27,8 @@ export interface FacesOptions {
   /** What the HTTP face answers besides, by the first part of the path. */
   readonly pages?: Readonly<Record<string, Handler>>;
   readonly checks: readonly ReadinessCheck[];
+  /** What callers prove who they are with; without it nobody is asked. */
+  readonly credentials?: Credentials | undefined;
   readonly config: PlatformConfig;
   readonly logger: Logger;
   readonly registry: Registry;
@@ -79,6 +82,7 @@ class OpenFaces implements Faces {
       metrics,
       inFlight: this.#inFlight,
       streamDrain: this.#streams,
+      credentials: options.credentials,
       defaultTimeoutMs: config.DEFAULT_TIMEOUT_MS,
       maxMessageBytes: config.MAX_MESSAGE_BYTES,
       tracing: tracing(),

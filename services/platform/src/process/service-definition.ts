@@ -3,6 +3,7 @@ import type { Client } from "@connectrpc/connect";
 import type { EntitySchema } from "@mikro-orm/core";
 import type { Registry } from "prom-client";
 import type { z } from "zod";
+import type { Credentials } from "#platform/caller.ts";
 import type { ConfigOf, DatabaseConfig, PlatformConfig } from "#platform/config.ts";
 import type { Database } from "#platform/database/database.ts";
 import type { MigrationsList, Readable } from "#platform/database/migrate.ts";
@@ -42,6 +43,8 @@ export interface ServiceParts {
   services: ServiceRegistration[];
   /** What the HTTP port answers besides, by the first part of the path: `codec` for `/codec` and whatever is below. */
   pages?: Readonly<Record<string, Handler>>;
+  /** What callers prove who they are with; without it nobody is asked. */
+  credentials?: Credentials;
   /** Throws while the service cannot do its work; the database is asked anyway. */
   ready?: (signal: AbortSignal) => Promise<void>;
   /** Starts background loops, once both listeners are open. */

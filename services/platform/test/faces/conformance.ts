@@ -34,6 +34,9 @@ const TestError = defineErrors<PlatformErrorReason>({
     [PlatformErrorReason.UNAVAILABLE]: Code.Unavailable,
     [PlatformErrorReason.INVALID_ID]: Code.NotFound,
     [PlatformErrorReason.ANSWER_TOO_LARGE]: Code.ResourceExhausted,
+    [PlatformErrorReason.CREDENTIAL_MISSING]: Code.Unauthenticated,
+    [PlatformErrorReason.CREDENTIAL_REFUSED]: Code.Unauthenticated,
+    [PlatformErrorReason.NOT_PERMITTED]: Code.PermissionDenied,
   },
 });
 

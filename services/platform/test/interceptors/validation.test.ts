@@ -137,6 +137,8 @@ const kindsOfList = { batch: ["0", "257"], lines: ["0", "101", "256", "257"], "b
 /** The fields of all requests by kind, as `package.Message.field`. */
 const refusing: Readonly<Record<string, string>> = {
   id: `
+    identity.EndSessionsRequest.person_id identity.GetPersonRequest.person_id identity.RevokeApiKeyRequest.api_key_id
+    identity.SetRolesRequest.person_id
     inventory.CommitReservationRequest.order_id inventory.ConfirmReservationRequest.order_id
     inventory.ReleaseReservationRequest.order_id inventory.ReserveStockRequest.order_id
     orders.CancelOrderRequest.order_id orders.CreateOrderRequest.customer_id orders.DecideParkedStepRequest.order_id
@@ -178,6 +180,7 @@ const refusing: Readonly<Record<string, string>> = {
     shipping.TrackingEvent.event_id
   `,
   code: `
+    identity.CreateApiKeyRequest.name
     inventory.AdjustStockRequest.location_id inventory.AdjustStockRequest.sku inventory.GetStockLevelRequest.sku
     inventory.ReserveStockLine.sku orders.OrderLine.sku orders.ReportShipmentRequest.location_id
     sagas.SagaOrderLine.sku sagas.ShipmentReport.location_id sagas.ShipmentReported.location_id
@@ -208,7 +211,8 @@ const refusing: Readonly<Record<string, string>> = {
     orders.OrderFailure.reason sagas.ShipmentReport.saga_id sagas.ShipmentReported.news
   `,
   "page token": `
-    audit.ListAuditEventsRequest.page_token inventory.ListStockLevelsRequest.page_token
+    audit.ListAuditEventsRequest.page_token identity.ListApiKeysRequest.page_token identity.ListPeopleRequest.page_token
+    inventory.ListStockLevelsRequest.page_token
     inventory.ListStockMovementsRequest.page_token orders.ListCustomersRequest.page_token
     orders.ListOrdersRequest.page_token orders.ListParkedOrdersRequest.page_token
     payments.ListLedgerEntriesRequest.page_token payments.ListPaymentsRequest.page_token
@@ -216,7 +220,8 @@ const refusing: Readonly<Record<string, string>> = {
     shipping.TrackShipmentsRequest.page_token
   `,
   "page size": `
-    audit.ListAuditEventsRequest.page_size inventory.ListStockLevelsRequest.page_size
+    audit.ListAuditEventsRequest.page_size identity.ListApiKeysRequest.page_size identity.ListPeopleRequest.page_size
+    inventory.ListStockLevelsRequest.page_size
     inventory.ListStockMovementsRequest.page_size orders.ListCustomersRequest.page_size
     orders.ListOrdersRequest.page_size orders.ListParkedOrdersRequest.page_size
     payments.ListLedgerEntriesRequest.page_size payments.ListPaymentsRequest.page_size

@@ -71,6 +71,27 @@ export enum PlatformErrorReason {
    * @generated from enum value: PLATFORM_ERROR_REASON_ANSWER_TOO_LARGE = 7;
    */
   ANSWER_TOO_LARGE = 7,
+
+  /**
+   * UNAUTHENTICATED: the call needs a credential, and has none: send `authorization: Bearer …`. No metadata.
+   *
+   * @generated from enum value: PLATFORM_ERROR_REASON_CREDENTIAL_MISSING = 8;
+   */
+  CREDENTIAL_MISSING = 8,
+
+  /**
+   * UNAUTHENTICATED: the credential has expired, was revoked, or is from nobody whom the service trusts. Metadata: cause. Get another one.
+   *
+   * @generated from enum value: PLATFORM_ERROR_REASON_CREDENTIAL_REFUSED = 9;
+   */
+  CREDENTIAL_REFUSED = 9,
+
+  /**
+   * PERMISSION_DENIED: the credential is good, and not for this call. Metadata: method.
+   *
+   * @generated from enum value: PLATFORM_ERROR_REASON_NOT_PERMITTED = 10;
+   */
+  NOT_PERMITTED = 10,
 }
 
 /**

@@ -1,0 +1,146 @@
+import type { Registry } from "prom-client";
+import { IdentityAdminService } from "#gen/shop/identity/v1/identity_admin_service_pb.js";
+import { IdentityService } from "#gen/shop/identity/v1/identity_service_pb.js";
+import { AuditTrail, type AuditTrailOptions } from "#platform/audit/audit-trail.ts";
+import { TokenVerifier } from "#platform/authorization/token-verifier.ts";
+import { Relay } from "#platform/batch/relay.ts";
+import type { Database } from "#platform/database/database.ts";
+import type { Logger } from "#platform/log/logger.ts";
+import { PageTokens } from "#platform/page-token.ts";
+import { register, type ServiceParts } from "#platform/process/service.ts";
+import { IdentityAdminApi } from "./api/identity-admin-api.ts";
+import { IdentityApi } from "./api/identity-api.ts";
+import type { IdentityConfig } from "./config.ts";
+import { ApiKeyRepository } from "./key/api-key.repository.ts";
+import { LoginAttempts } from "./person/login-attempts.ts";
+import { type Mail, MailFolder, NoMail } from "./person/mail.ts";
+import { PasswordHash } from "./person/password-hash.ts";
+import { PersonRepository } from "./person/person.repository.ts";
+import { IdentityMetrics } from "./proof/metrics.ts";
+import { AccessTokens, callerOf } from "./session/access-tokens.ts";
+import { tokenPages } from "./session/documents.ts";
+import { KeyRing } from "./session/key-ring.ts";
+import { OwnCredentials } from "./session/own-credentials.ts";
+import { SessionRepository } from "./session/session.repository.ts";
+import { SigningKeyRepository } from "./session/signing-key.repository.ts";
+
+/** What the identity service is built from; a test gives its own. */
+export interface IdentityContext {
+  readonly config: IdentityConfig;
+  readonly database: Database;
+  readonly logger: Logger;
+  readonly registry: Registry;
+  /** Where the audit log is published: where the logger writes. */
+  readonly output: AuditTrailOptions["output"];
+}
+
+/** The service, with what it works with. */
+export interface IdentityParts extends ServiceParts {
+  readonly ring: KeyRing;
+}
+
+/** How often is looked for a key that is due, and for sessions to forget, in milliseconds. */
+const rotateEveryMs = 60_000;
+const forgetEveryMs = 600_000;
+/** Sessions that are forgotten with one statement. */
+const forgetBatch = 1_000;
+
+/** Builds the identity service. */
+export async function buildIdentity(context: IdentityContext): Promise<IdentityParts> {
+  const { config, database } = context;
+  const ring = buildRing(context);
+  // Nothing can be signed without one, and the first call may want to.
+  await ring.rotate();
+  const keys = new ApiKeyRepository(database, {
+    sha256: config.BOOTSTRAP_KEY_SHA256,
+    roles: config.BOOTSTRAP_KEY_ROLES,
+  });
+  const tokens = { issuer: config.TOKEN_ISSUER, audience: config.TOKEN_AUDIENCE };
+  const verifier = new TokenVerifier([{ ...tokens, keys: ring.verifying, callerOf }]);
+  const ground: Ground = { ...context, ring, keys, ...buildPeople(context) };
+  const audit = new AuditTrail({ service: "identity", ...context });
+  const background = [...buildLoops(ground), audit];
+  return {
+    ring,
+    services: [
+      register(IdentityService, buildApi(ground)),
+      register(IdentityAdminService, buildAdminApi(ground, verifier)),
+      audit.registration,
+    ],
+    credentials: new OwnCredentials(verifier, keys),
+    pages: tokenPages(config.TOKEN_ISSUER, ring),
+    async start() {
+      for (const each of background) each.start();
+    },
+    async stop() {
+      await Promise.all(background.map((each) => each.stop()));
+    },
+  };
+}
+
+/** What every subject of the service builds on. */
+interface Ground extends IdentityContext {
+  readonly ring: KeyRing;
+  readonly keys: ApiKeyRepository;
+  readonly attempts: LoginAttempts;
+  readonly people: PersonRepository;
+  readonly sessions: SessionRepository;
+}
+
+function buildPeople({ config, database }: IdentityContext): Pick<Ground, "attempts" | "people" | "sessions"> {
+  const attempts = new LoginAttempts(database, {
+    free: config.LOGIN_FREE_ATTEMPTS,
+    max: config.LOGIN_ATTEMPTS_MAX,
+    delayMaxMs: config.LOGIN_DELAY_MAX_MS,
+  });
+  const times = { restMs: config.REFRESH_TOKEN_TTL_MS, mostMs: config.SESSION_MAX_MS };
+  return {
+    attempts,
+    people: new PersonRepository(database, attempts),
+    sessions: new SessionRepository(database, attempts, times),
+  };
+}
+
+function buildLoops({ ring, sessions, logger: log }: Ground): Relay[] {
+  const rotate = () => ring.rotate();
+  const forget = () => sessions.forget(forgetBatch);
+  return [
+    new Relay({ name: "rotating signing keys", everyMs: rotateEveryMs, log, sweep: rotate }),
+    new Relay({ name: "forgetting sessions", everyMs: forgetEveryMs, log, sweep: forget }),
+  ];
+}
+
+function buildAdminApi({ config, people, keys, ring }: Ground, verifier: TokenVerifier): IdentityAdminApi {
+  const replaceSigningKeys = async () => {
+    const keyId = await ring.replace();
+    verifier.forget();
+    return keyId;
+  };
+  return new IdentityAdminApi({
+    people,
+    keys,
+    pageTokens: new PageTokens(config.PAGE_TOKEN_SECRET),
+    replaceSigningKeys,
+  });
+}
+
+function buildRing({ config, database }: IdentityContext): KeyRing {
+  const times = { maxAgeMs: config.SIGNING_KEY_MAX_AGE_MS, leadMs: config.SIGNING_KEY_LEAD_MS };
+  const repository = new SigningKeyRepository(database, config.PAGE_TOKEN_SECRET, times);
+  return new KeyRing(repository, config.ACCESS_TOKEN_TTL_MS);
+}
+
+function buildApi({ config, registry, logger: log, ring, ...parts }: Ground): IdentityApi {
+  const { TOKEN_ISSUER: issuer, TOKEN_AUDIENCE: audience, ACCESS_TOKEN_TTL_MS: ttlMs } = config;
+  const mail: Mail = config.MAIL_FOLDER ? new MailFolder(config.MAIL_FOLDER) : new NoMail(log);
+  return new IdentityApi({
+    ...parts,
+    passwords: new PasswordHash(config.PASSWORD_LANES),
+    minLength: config.PASSWORD_MIN_LENGTH,
+    mail,
+    mailTtlMs: config.MAIL_TOKEN_TTL_MS,
+    accessTokens: new AccessTokens(ring, { issuer, audience, ttlMs }),
+    metrics: new IdentityMetrics(registry),
+    log,
+  });
+}

@@ -1,0 +1,12 @@
+import { startService } from "#platform/process/service.ts";
+import { identityConfig } from "./config.ts";
+import { buildIdentity } from "./identity.ts";
+import { migrations } from "./migrations/list.ts";
+import { readable } from "./migrations/readable.ts";
+
+await startService({
+  name: "identity",
+  config: identityConfig,
+  database: { entities: [], migrations, readable },
+  build: buildIdentity,
+});

@@ -1,0 +1,34 @@
+import { PlatformErrorReason } from "#gen/shop/type/v1/platform_error_reason_pb.js";
+import { type DomainError, PlatformError } from "#platform/errors.ts";
+
+/** How long a caller should wait for an issuer that does not answer, in milliseconds. */
+const issuerRetryMs = 1_000;
+
+/** @returns CREDENTIAL_MISSING */
+export function credentialMissing(): DomainError {
+  const message = "the call needs a credential: send authorization: Bearer …";
+  return new PlatformError(PlatformErrorReason.CREDENTIAL_MISSING, message);
+}
+
+/**
+ * What is wrong with it, for its holder: `expired`, or `invalid` for all else, since who made it up learns nothing.
+ *
+ * @returns CREDENTIAL_REFUSED
+ */
+export function credentialRefused(why: "expired" | "invalid", cause?: unknown): DomainError {
+  const message = why === "expired" ? "the credential has expired" : "the credential is not valid here";
+  return new PlatformError(PlatformErrorReason.CREDENTIAL_REFUSED, message, { cause: why }, { cause });
+}
+
+/** @returns NOT_PERMITTED */
+export function notPermitted(method: string): DomainError {
+  const message = "the credential is good, and not for this call";
+  return new PlatformError(PlatformErrorReason.NOT_PERMITTED, message, { method });
+}
+
+/** @returns UNAVAILABLE */
+export function issuerAway(cause: unknown): DomainError {
+  const options = { cause, retryAfterMs: issuerRetryMs };
+  const message = "who issued the credential cannot be asked for its keys";
+  return new PlatformError(PlatformErrorReason.UNAVAILABLE, message, { dependency: "issuer" }, options);
+}

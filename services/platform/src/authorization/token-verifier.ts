@@ -1,0 +1,106 @@
+import { hash } from "node:crypto";
+import { decodeJwt, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from "jose";
+import { type Role, RoleSchema } from "#gen/shop/type/v1/access_pb.js";
+import type { Caller, Credentials } from "#platform/caller.ts";
+import { credentialRefused, issuerAway } from "./errors.ts";
+
+/** Somebody whose access tokens are taken. */
+export interface Issuer {
+  /** As tokens name it (`iss`), exactly. */
+  readonly issuer: string;
+  /** Whom tokens have to be for (`aud`): us. */
+  readonly audience: string;
+  /** Its public keys, by what a token's header says. */
+  readonly keys: JWTVerifyGetKey;
+  /** Who shows a token with these claims. */
+  readonly callerOf: (claims: JWTPayload) => Caller;
+}
+
+/** Signatures that are taken; both names are the same one, of before and after RFC 9864. */
+const algorithms = ["EdDSA", "Ed25519", "ES256"];
+const requiredClaims = ["sub", "exp", "iat", "jti", "client_id"];
+/** How far clocks may differ, in seconds. */
+const clockToleranceSeconds = 5;
+/** How long a token that was verified is not verified again, in milliseconds, and how many of them are remembered. */
+const rememberMs = 60_000;
+const mostRemembered = 10_000;
+
+/** By their names in small letters: `admin`. */
+const roles = new Map<unknown, Role>(
+  RoleSchema.values.map(({ localName, number }) => [localName.toLowerCase(), number]),
+);
+
+/** The roles of a list of names; one that is not known gives nothing. */
+export function rolesOf(names: unknown): ReadonlySet<Role> {
+  return new Set(Array.isArray(names) ? names.flatMap((name) => roles.get(name) || []) : []);
+}
+
+interface Remembered {
+  readonly caller: Caller;
+  readonly until: number;
+}
+
+/** Takes access tokens as RFC 9068 has them, from a few issuers. */
+export class TokenVerifier implements Credentials {
+  readonly #issuers: ReadonlyMap<string, Issuer>;
+  /** By the hash of the token, the oldest first. */
+  readonly #remembered = new Map<string, Remembered>();
+
+  constructor(issuers: readonly Issuer[]) {
+    this.#issuers = new Map(issuers.map((issuer) => [issuer.issuer, issuer]));
+  }
+
+  /** @throws CREDENTIAL_REFUSED; UNAVAILABLE when the issuer's keys cannot be had */
+  async verify(token: string): Promise<Caller> {
+    const key = hash("sha256", token, "base64");
+    const known = this.#remembered.get(key);
+    if (known && known.until > Date.now()) return known.caller;
+    const { caller, expires } = await this.#judge(token);
+    this.#remember(key, { caller, until: Math.min(Date.now() + rememberMs, expires) });
+    return caller;
+  }
+
+  /** Forgets what was verified: keys were taken away. */
+  forget(): void {
+    this.#remembered.clear();
+  }
+
+  async #judge(token: string): Promise<{ caller: Caller; expires: number }> {
+    const issuer = this.#issuerOf(token);
+    try {
+      const { payload } = await jwtVerify(token, issuer.keys, {
+        issuer: issuer.issuer,
+        audience: issuer.audience,
+        typ: "at+jwt",
+        algorithms,
+        requiredClaims,
+        clockTolerance: clockToleranceSeconds,
+      });
+      return { caller: issuer.callerOf(payload), expires: (payload.exp ?? 0) * 1000 };
+    } catch (error) {
+      if (error instanceof errors.JWTExpired) throw credentialRefused("expired", error);
+      // What is not jose's own, and its timeouts, are of the way to the keys.
+      const isJudgement = error instanceof errors.JOSEError && !(error instanceof errors.JWKSTimeout);
+      throw isJudgement ? credentialRefused("invalid", error) : issuerAway(error);
+    }
+  }
+
+  /** By what the token says of itself; that it says so truly is verified with that issuer's keys. */
+  #issuerOf(token: string): Issuer {
+    try {
+      const issuer = this.#issuers.get(decodeJwt(token).iss ?? "");
+      if (issuer) return issuer;
+    } catch (error) {
+      throw credentialRefused("invalid", error);
+    }
+    throw credentialRefused("invalid");
+  }
+
+  #remember(key: string, remembered: Remembered): void {
+    if (this.#remembered.size >= mostRemembered) {
+      const [oldest] = this.#remembered.keys();
+      if (oldest !== undefined) this.#remembered.delete(oldest);
+    }
+    this.#remembered.set(key, remembered);
+  }
+}

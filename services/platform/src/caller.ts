@@ -1,0 +1,20 @@
+import type { Role } from "#gen/shop/type/v1/access_pb.js";
+
+/** Who calls, as a credential has proved it. */
+export interface Caller {
+  /** A person's id, `key:<id>` of a program's key, or `service:<name>`: the actor in the audit log. */
+  readonly subject: string;
+  readonly roles: ReadonlySet<Role>;
+  /** The name of a service of ours; undefined for everybody else. */
+  readonly service?: string | undefined;
+}
+
+/** What callers prove who they are with, as a service takes it. */
+export interface Credentials {
+  /**
+   * Who shows this, the text behind `Bearer`.
+   *
+   * @throws CREDENTIAL_REFUSED, or UNAVAILABLE when it cannot be judged at the moment
+   */
+  verify(credential: string): Promise<Caller>;
+}

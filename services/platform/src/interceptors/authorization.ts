@@ -1,0 +1,98 @@
+import type { DescField, DescMethod, DescService } from "@bufbuild/protobuf";
+import type { Interceptor } from "@connectrpc/connect";
+import { type Access, Role } from "#gen/shop/type/v1/access_pb.js";
+import { accessOf } from "#platform/authorization/access-rule.ts";
+import { credentialMissing, notPermitted } from "#platform/authorization/errors.ts";
+import type { Caller, Credentials } from "#platform/caller.ts";
+import { requestContext, runInContext, withContext } from "#platform/context.ts";
+import { type DomainError, toConnectError } from "#platform/errors.ts";
+import { type CallRequest, type CallResponse, followStream } from "./compose.ts";
+import { peekHeader } from "./known-call.ts";
+
+/** What a decision is made with. */
+export interface AuthorizationOptions {
+  readonly services: readonly DescService[];
+  readonly credentials: Credentials;
+  /** Told the reason of each refusal. */
+  readonly onRefused: (reason: string) => void;
+}
+
+/** A rule of the contract, read once. */
+interface Rule {
+  readonly access: Access;
+  /** The field that names the owner; undefined where there is none, or where rows are looked at. */
+  readonly ownerField: DescField | undefined;
+}
+
+/** RFC 9110, section 11.1: the scheme in any letters, one blank, and RFC 6750's alphabet. */
+const bearer = /^bearer +([\w.~+/-]+=*)$/i;
+
+function ruleOf(method: DescMethod): [string, Rule] | [] {
+  const access = accessOf(method);
+  if (!access) return [];
+  const name = access.own?.of.case === "field" ? access.own.of.value : undefined;
+  return [nameOf(method), { access, ownerField: method.input.fields.find((field) => field.name === name) }];
+}
+
+function nameOf(method: DescMethod): string {
+  return `${method.parent.typeName}/${method.name}`;
+}
+
+function credentialOf(request: CallRequest): string {
+  const given = peekHeader(request, "authorization");
+  const [, credential] = given?.match(bearer) ?? [];
+  if (credential === undefined) throw credentialMissing();
+  return credential;
+}
+
+/** Whether a caller may call about whatever the request names. */
+function isEntitled({ access }: Rule, caller: Caller): boolean {
+  if (caller.service !== undefined) return access.services.includes(caller.service);
+  return access.roles.some((role) => caller.roles.has(role));
+}
+
+/** Whether the request is about what is the caller's own; where rows tell, the query will see to it. */
+function isOwn({ access, ownerField }: Rule, caller: Caller, request: CallRequest): boolean {
+  if (!access.own || caller.service !== undefined || !caller.roles.has(Role.CUSTOMER)) return false;
+  if (!ownerField) return access.own.of.case === "rows";
+  return !request.stream && Reflect.get(request.message, ownerField.localName) === caller.subject;
+}
+
+/** How RFC 6750 has a refusal said to a client that speaks HTTP. */
+function challenge(error: DomainError): string {
+  return error.reasonName === "CREDENTIAL_MISSING" ? "Bearer" : 'Bearer error="invalid_token"';
+}
+
+/**
+ * Decides by the contract who may call: what it does not say is refused. What follows knows the caller from its context, as
+ * `caller`; where it may see its own rows only, also as `owner`.
+ */
+export function authorizationInterceptor({ services, credentials, onRefused }: AuthorizationOptions): Interceptor {
+  const rules = new Map(
+    services.flatMap(({ methods }) => methods.map(ruleOf)).filter((entry) => entry.length > 0) as [string, Rule][],
+  );
+  const refuse = (error: unknown): never => {
+    const told = toConnectError(error);
+    const reason = (error as Partial<DomainError>).reasonName ?? "";
+    if (reason !== "") onRefused(reason);
+    if (reason.startsWith("CREDENTIAL")) told.metadata.set("www-authenticate", challenge(error as DomainError));
+    throw told;
+  };
+  const judge = async (request: CallRequest): Promise<{ caller: Caller; owner: string | undefined } | undefined> => {
+    const name = nameOf(request.method);
+    const rule = rules.get(name);
+    if (rule?.access.anyone) return undefined;
+    const caller = await credentials.verify(credentialOf(request));
+    if (rule && isEntitled(rule, caller)) return { caller, owner: undefined };
+    if (rule && isOwn(rule, caller, request)) return { caller, owner: caller.subject };
+    throw notPermitted(name);
+  };
+  return (next) => async (request) => {
+    const proved = await judge(request).catch(refuse);
+    if (!proved) return next(request);
+    const response: CallResponse = await withContext({ ...proved, actor: proved.caller.subject }, () => next(request));
+    if (!response.stream) return response;
+    const context = withContext({ ...proved, actor: proved.caller.subject }, requestContext);
+    return followStream(response, { around: (step) => runInContext(context, step) });
+  };
+}

@@ -1,0 +1,182 @@
+// Who may call, as the contract says it: every kind of caller at every kind of rule, and what the implementation knows of it.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
+import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
+import type { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
+import { Role } from "#gen/shop/type/v1/access_pb.js";
+import { credentialRefused } from "#platform/authorization/errors.ts";
+import type { Caller } from "#platform/caller.ts";
+import { requestContext } from "#platform/context.ts";
+import { authorizationInterceptor } from "#platform/interceptors/authorization.ts";
+import { contextInterceptor } from "#platform/interceptors/context.ts";
+import { errorInterceptor } from "#platform/interceptors/errors.ts";
+import { contractOf } from "../authorization/contract-of.ts";
+
+const everyRole = [1, 2, 3, 4, 5, 6, 7] as const satisfies Role[];
+
+const callers: Readonly<Record<string, Caller>> = {
+  customer: { subject: "C1", roles: new Set([Role.CUSTOMER]) },
+  agent: { subject: "A1", roles: new Set([Role.AGENT]) },
+  "agent-who-buys": { subject: "C1", roles: new Set([Role.AGENT, Role.CUSTOMER]) },
+  worker: { subject: "service:worker", roles: new Set(), service: "worker" },
+  shipping: { subject: "service:shipping", roles: new Set(), service: "shipping" },
+  // What a service shows names no role; should it, that counts for nothing.
+  "worker-with-roles": { subject: "service:worker", roles: new Set(everyRole), service: "worker" },
+  nobody: { subject: "N1", roles: new Set() },
+};
+
+/** The contract of a call, by what is allowed in it. */
+const service = contractOf({
+  CreateOrder: { roles: [Role.AGENT], own: { of: { case: "field", value: "customer_id" } } },
+  GetOrder: { roles: [Role.AGENT], own: { of: { case: "rows", value: true } } },
+  ListOrders: { roles: [Role.AGENT, Role.FINANCE] },
+  CancelOrder: { services: ["worker"] },
+  BulkCreateOrders: { anyone: true },
+  // A rule that a check has let through.
+  WatchOrder: undefined,
+}) as typeof OrderService;
+
+interface Seen {
+  readonly subject: string | undefined;
+  readonly actor: string | undefined;
+  readonly owner: string | undefined;
+}
+
+/** Calls a method as somebody, and returns what the implementation saw, or the refusal. */
+function world() {
+  const seen: Seen[] = [];
+  const refused: string[] = [];
+  const note = () => {
+    const { caller, actor, owner } = requestContext();
+    seen.push({ subject: caller?.subject, actor, owner });
+    return {};
+  };
+  const credentials = {
+    async verify(credential: string): Promise<Caller> {
+      const caller = callers[credential];
+      if (!caller) throw credentialRefused("invalid");
+      return caller;
+    },
+  };
+  const interceptors = [
+    contextInterceptor(1_000),
+    errorInterceptor(),
+    authorizationInterceptor({ services: [service], credentials, onRefused: (reason) => refused.push(reason) }),
+  ];
+  const transport = createRouterTransport(
+    (router) =>
+      router.service(service, {
+        createOrder: note,
+        getOrder: note,
+        listOrders: note,
+        cancelOrder: note,
+        bulkCreateOrders: note,
+        async *watchOrder() {
+          yield note();
+        },
+      }),
+    { router: { interceptors } },
+  );
+  return { client: createClient(service, transport), seen, refused };
+}
+
+type Call = "createOrder" | "getOrder" | "listOrders" | "cancelOrder" | "bulkCreateOrders";
+
+async function outcomeOf(call: Call, authorization: string | undefined, request = {}): Promise<string> {
+  const { client, seen, refused } = world();
+  const headers: Record<string, string> = authorization === undefined ? {} : { authorization };
+  try {
+    await client[call](request, { headers });
+  } catch (error) {
+    const told = ConnectError.from(error);
+    const reason = told.findDetails(ErrorInfoSchema)[0]?.reason ?? told.message;
+    assert.deepEqual([seen, refused], [[], [reason]]);
+    assert.equal(told.code, reason === "NOT_PERMITTED" ? Code.PermissionDenied : Code.Unauthenticated);
+    assert.equal(told.metadata.get("www-authenticate")?.slice(0, 6) ?? "", reason === "NOT_PERMITTED" ? "" : "Bearer");
+    return reason;
+  }
+  assert.deepEqual(refused, []);
+  const { subject = "-", actor = "-", owner = "-" } = seen[0] ?? {};
+  return `${subject} ${actor} ${owner}`;
+}
+
+describe("the contract decides", () => {
+  const denied = "NOT_PERMITTED";
+  const table: readonly (readonly [Call, Readonly<Record<string, string>>])[] = [
+    [
+      "createOrder",
+      {
+        customer: "C1 C1 C1",
+        agent: "A1 A1 -",
+        "agent-who-buys": "C1 C1 -",
+        worker: denied,
+        "worker-with-roles": denied,
+        nobody: denied,
+      },
+    ],
+    [
+      "getOrder",
+      { customer: "C1 C1 C1", agent: "A1 A1 -", "agent-who-buys": "C1 C1 -", worker: denied, nobody: denied },
+    ],
+    ["listOrders", { customer: denied, agent: "A1 A1 -", worker: denied, "worker-with-roles": denied, nobody: denied }],
+    [
+      "cancelOrder",
+      {
+        customer: denied,
+        agent: denied,
+        worker: "service:worker service:worker -",
+        "worker-with-roles": "service:worker service:worker -",
+        shipping: denied,
+        nobody: denied,
+      },
+    ],
+    ["bulkCreateOrders", { customer: "- anonymous -", nobody: "- anonymous -" }],
+  ];
+  for (const [call, expected] of table) {
+    for (const [who, outcome] of Object.entries(expected)) {
+      test(`${call} by ${who}: ${outcome}`, async () => {
+        assert.equal(
+          await outcomeOf(call, `Bearer ${who}`, call === "createOrder" ? { customerId: "C1" } : {}),
+          outcome,
+        );
+      });
+    }
+  }
+
+  for (const customerId of ["C2", "", "c1"]) {
+    test(`a customer does not order for "${customerId}"`, async () => {
+      assert.equal(await outcomeOf("createOrder", "Bearer customer", { customerId }), denied);
+    });
+  }
+
+  test("what has no rule is for nobody", async () => {
+    for (const who of Object.keys(callers)) {
+      const { client, seen } = world();
+      const stream = client.watchOrder({}, { headers: { authorization: `Bearer ${who}` } });
+      await assert.rejects(async () => {
+        for await (const _ of stream) assert.fail("a message");
+      }, /not for this call/);
+      assert.deepEqual(seen, []);
+    }
+  });
+});
+
+describe("a credential", () => {
+  const cases: readonly (readonly [string, string | undefined, string])[] = [
+    ["that is missing", undefined, "CREDENTIAL_MISSING"],
+    ["of another scheme", "Basic agent", "CREDENTIAL_MISSING"],
+    ["that is empty", "Bearer ", "CREDENTIAL_MISSING"],
+    ["of two", "Bearer agent, Bearer agent", "CREDENTIAL_MISSING"],
+    ["that nobody knows", "Bearer stranger", "CREDENTIAL_REFUSED"],
+    ["whose scheme is in other letters", "bEaReR agent", "A1 A1 -"],
+  ];
+  for (const [what, authorization, expected] of cases) {
+    test(`${what}: ${expected}`, async () => assert.equal(await outcomeOf("listOrders", authorization), expected));
+  }
+
+  test("is not asked for where everybody may call, nor does one that is wrong matter", async () => {
+    assert.equal(await outcomeOf("bulkCreateOrders", undefined), "- anonymous -");
+    assert.equal(await outcomeOf("bulkCreateOrders", "Bearer stranger"), "- anonymous -");
+  });
+});
