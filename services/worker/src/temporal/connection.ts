@@ -19,32 +19,47 @@ const keywordList = 7;
 const invalidArgument = 3;
 const notFound = 5;
 const alreadyExists = 6;
+/** The deadline passed, or a server that has just come up has not got so far. */
+const away: ReadonlySet<unknown> = new Set([4, 14]);
 /** Without the rights of an operator; and where operators have another door, as in Temporal Cloud. */
 const refusals: ReadonlySet<unknown> = new Set([7, 12, 16]);
+
+/** How long something is tried, and what becomes of its failures. */
+interface Patience {
+  readonly timeoutMs: number;
+  /** Whether another attempt may succeed. */
+  passes(error: unknown): boolean;
+  /** What is said when the time is over. */
+  says(why: string): string;
+}
+
+/** Tries until it is done or the time is over. @throws StartError then, and what does not pass */
+async function patiently<T>({ timeoutMs, passes, says }: Patience, work: (deadline: number) => Promise<T>): Promise<T> {
+  const deadline = Date.now() + timeoutMs;
+  for (;;) {
+    try {
+      return await work(deadline);
+    } catch (cause) {
+      if (!passes(cause)) throw cause;
+      if (Date.now() + connectPauseMs >= deadline) {
+        throw new StartError(says(cause instanceof Error ? cause.message : String(cause)), { cause });
+      }
+      await pause(connectPauseMs);
+    }
+  }
+}
 
 /** Connects to Temporal, as often as it takes within the configured time. @throws StartError, ConfigError */
 export async function connect(config: TemporalConfig): Promise<NativeConnection> {
   const { TEMPORAL_ADDRESS: address, TEMPORAL_TIMEOUT_MS: timeoutMs } = config;
   const protection = protectionOf(config);
-  const deadline = Date.now() + timeoutMs;
-  for (;;) {
-    try {
-      const connection = await NativeConnection.connect({ address, ...protection });
-      config.TEMPORAL_API_KEY?.onChange((key) => void connection.setApiKey(key));
-      return connection;
-    } catch (cause) {
-      if (Date.now() + connectPauseMs >= deadline) {
-        const why = cause instanceof Error ? cause.message : String(cause);
-        throw new StartError(
-          `Temporal at ${address} is not reached within ${timeoutMs} ms (TEMPORAL_ADDRESS): ${why}`,
-          {
-            cause,
-          },
-        );
-      }
-      await pause(connectPauseMs);
-    }
-  }
+  const says = (why: string) =>
+    `Temporal at ${address} is not reached within ${timeoutMs} ms (TEMPORAL_ADDRESS): ${why}`;
+  const connection = await patiently({ timeoutMs, passes: () => true, says }, () =>
+    NativeConnection.connect({ address, ...protection }),
+  );
+  config.TEMPORAL_API_KEY?.onChange((key) => void connection.setApiKey(key));
+  return connection;
 }
 
 /** What registering needs of a connection. */
@@ -58,19 +73,25 @@ export type Registrar = Pick<NativeConnection, "operatorService" | "workflowServ
  */
 export async function registerSearchAttributes(connection: Registrar, config: RegistrarConfig): Promise<void> {
   const { TEMPORAL_NAMESPACE: namespace, TEMPORAL_TIMEOUT_MS: timeoutMs } = config;
-  await connection.withDeadline(Date.now() + timeoutMs, async () => {
-    const known = await knownAttributes(connection, namespace);
-    const missing = attributes.map(({ name }) => name).filter((name) => !known.has(name));
-    if (missing.length === 0) return;
-    const searchAttributes = Object.fromEntries(missing.map((name) => [name, keywordList]));
-    try {
-      await connection.operatorService.addSearchAttributes({ namespace, searchAttributes });
-    } catch (error) {
-      // Another worker was faster.
-      if (codeOf(error) === alreadyExists) return;
-      throw refusals.has(codeOf(error)) ? mayNotAdd(missing, namespace, error) : error;
-    }
-  });
+  const passes = (error: unknown) => away.has(codeOf(error));
+  const says = (why: string) => `Temporal does not answer within ${timeoutMs} ms (TEMPORAL_TIMEOUT_MS): ${why}`;
+  await patiently({ timeoutMs, passes, says }, (deadline) =>
+    connection.withDeadline(deadline, () => addMissing(connection, namespace)),
+  );
+}
+
+async function addMissing(connection: Registrar, namespace: string): Promise<void> {
+  const known = await knownAttributes(connection, namespace);
+  const missing = attributes.map(({ name }) => name).filter((name) => !known.has(name));
+  if (missing.length === 0) return;
+  const searchAttributes = Object.fromEntries(missing.map((name) => [name, keywordList]));
+  try {
+    await connection.operatorService.addSearchAttributes({ namespace, searchAttributes });
+  } catch (error) {
+    // Another worker was faster.
+    if (codeOf(error) === alreadyExists) return;
+    throw refusals.has(codeOf(error)) ? mayNotAdd(missing, namespace, error) : error;
+  }
 }
 
 type RegistrarConfig = Pick<TemporalConfig, "TEMPORAL_NAMESPACE" | "TEMPORAL_TIMEOUT_MS">;

@@ -5,13 +5,15 @@ import { type Registrar, registerSearchAttributes } from "../../src/temporal/con
 
 const config = { TEMPORAL_NAMESPACE: "shop", TEMPORAL_TIMEOUT_MS: 1_000 };
 const ours = ["CustomerIds", "OrderIds", "ParkedOrderIds"];
-const [invalidArgument, notFound, alreadyExists, permissionDenied, unimplemented] = [3, 5, 6, 7, 12];
+const [invalidArgument, deadlineExceeded, notFound, alreadyExists, permissionDenied, unimplemented, unavailable] = [
+  3, 4, 5, 6, 7, 12, 14,
+];
 
 interface World {
   /** What the namespace has. */
   readonly known: readonly string[];
   /** What asking an operator's questions fails with. */
-  readonly list?: number;
+  readonly list?: number | (() => number | undefined);
   readonly add?: number;
   /** What looking for workflows fails with. */
   readonly count?: number;
@@ -29,7 +31,7 @@ async function register({ known, list, add, count }: World): Promise<string[]> {
     withDeadline: <T>(_deadline: number | Date, work: () => Promise<T>) => work(),
     operatorService: {
       async listSearchAttributes() {
-        failing(list);
+        failing(typeof list === "function" ? list() : list);
         return { customAttributes: found };
       },
       async addSearchAttributes({ searchAttributes }: { searchAttributes: object }) {
@@ -85,7 +87,20 @@ test("says that there is no such namespace", async () => {
   });
 });
 
+test("waits for a server that has not got so far, and says in one sentence that it did not", async () => {
+  let looks = 0;
+  const slow = { known: ours, list: () => (++looks < 3 ? unavailable : undefined) };
+  assert.deepEqual(await register(slow), []);
+  assert.equal(looks, 3);
+  for (const code of [deadlineExceeded, unavailable]) {
+    await assert.rejects(register({ known: ours, list: () => code }), {
+      name: "StartError",
+      message: `Temporal does not answer within 1000 ms (TEMPORAL_TIMEOUT_MS): status ${code}`,
+    });
+  }
+});
+
 test("hides no other failure", async () => {
-  await assert.rejects(register({ known: [], list: 14 }), { code: 14 });
-  await assert.rejects(register({ known: [], add: 14 }), { code: 14 });
+  await assert.rejects(register({ known: [], list: 13 }), { code: 13 });
+  await assert.rejects(register({ known: [], add: 13 }), { code: 13 });
 });
