@@ -13,6 +13,9 @@ export interface RunOptions {
   readonly timeoutMs: number;
 }
 
+/** What is killed is waited for no longer than this, in milliseconds. */
+const killedGraceMs = 2_000;
+
 /** The most that is kept of a command's output, in characters. */
 const keep = 64 * 1024;
 
@@ -29,9 +32,14 @@ export async function run(command: string, args: readonly string[], options: Run
   };
   child.stdout.on("data", collect);
   child.stderr.on("data", collect);
-  const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
+  let timer: NodeJS.Timeout | undefined;
   try {
     const end = await new Promise<string | undefined>((resolve, reject) => {
+      timer = setTimeout(() => {
+        child.kill("SIGKILL");
+        // Whoever has its streams by now may keep them open.
+        timer = setTimeout(() => reject(new Error(`${basename(command)} did not end in time`)), killedGraceMs);
+      }, timeoutMs);
       child.once("error", reject);
       child.once("close", (code, signal) =>
         resolve(code === 0 ? undefined : signal ? `signal ${signal}` : `code ${code}`),
@@ -42,5 +50,6 @@ export async function run(command: string, args: readonly string[], options: Run
     return output;
   } finally {
     clearTimeout(timer);
+    for (const stream of [child.stdout, child.stderr]) stream.destroy();
   }
 }
