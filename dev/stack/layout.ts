@@ -174,7 +174,8 @@ export function sparePort({ spare }: Ports, index: number): number {
 /** How many ports stacks have, and may have besides. */
 const usualCount =
   3 + 2 * services.length + Object.keys(observerPorts).length + Object.keys(temporalServerPorts).length;
-const spareCount = 40;
+/** Two replicas of each service with a proxy before each of them and on each of their ways out need most of these. */
+const spareCount = 10 * services.length;
 
 /** The ports of one stack in a row, from the first on. */
 export function portsFrom(first: number): Ports {

@@ -75,6 +75,28 @@ export interface StackOptions extends StackListener {
 /** How long a component may take to be ready. */
 const readyDeadlineMs = 90_000;
 
+/** What a stack consists of, and what starts it. */
+interface StackParts {
+  readonly blueprint: Blueprint;
+  readonly supervisor: Supervisor;
+}
+
+/** @throws StackError when the ports are too few for its replicas and proxies */
+function blueprintOf(options: StackOptions, { dataDirectory }: Place, clocks: Clocks | undefined): Blueprint {
+  const { ports = portsAt(0), replicas = 1, network = false } = options;
+  return {
+    dataDirectory,
+    ports,
+    credentials: credentialsIn(dataDirectory),
+    logLevel: options.logLevel ?? "warn",
+    overrides: options.environment ?? {},
+    observers: options.observers ?? [],
+    replicas,
+    links: network ? linksOf(ports, replicas) : [],
+    clocks,
+  };
+}
+
 /** A running stack: PostgreSQL, Temporal and all our services, with real ports and real data. */
 export class Stack implements AsyncDisposable {
   readonly blueprint: Blueprint;
@@ -82,22 +104,11 @@ export class Stack implements AsyncDisposable {
   readonly #options: StackOptions;
   readonly #temporary: boolean;
 
-  private constructor(options: StackOptions, place: Place, supervisor: Supervisor, clocks: Clocks | undefined) {
+  private constructor(options: StackOptions, place: Place, { blueprint, supervisor }: StackParts) {
     this.#options = options;
     this.#supervisor = supervisor;
     this.#temporary = place.temporary;
-    const { ports = portsAt(0), replicas = 1, network = false } = options;
-    this.blueprint = {
-      dataDirectory: place.dataDirectory,
-      ports,
-      credentials: credentialsIn(place.dataDirectory),
-      logLevel: options.logLevel ?? "warn",
-      overrides: options.environment ?? {},
-      observers: options.observers ?? [],
-      replicas,
-      links: network ? linksOf(ports, replicas) : [],
-      clocks,
-    };
+    this.blueprint = blueprint;
   }
 
   /** Starts a stack and returns when every component is ready. @throws StackError with one sentence; nothing is left running */
@@ -114,8 +125,9 @@ export class Stack implements AsyncDisposable {
       const clocks = options.clocks
         ? new Clocks(place.dataDirectory, await tool("libfaketime", (line) => options.say?.(line)))
         : undefined;
+      const blueprint = blueprintOf(options, place, clocks);
       const supervisor = await Supervisor.open(place.dataDirectory, options);
-      stack = new Stack(options, place, supervisor, clocks);
+      stack = new Stack(options, place, { blueprint, supervisor });
       await stack.#startAll(wanted);
       return stack;
     } catch (error) {
