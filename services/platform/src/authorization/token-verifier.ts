@@ -12,13 +12,15 @@ export interface Issuer {
   readonly audience: string;
   /** Its public keys, by what a token's header says. */
   readonly keys: JWTVerifyGetKey;
+  /** What its tokens say to be; `at+jwt` unless given. One that says `JWT` may lack what only RFC 9068 wants. */
+  readonly type?: "at+jwt" | "JWT";
   /** Who shows a token with these claims. */
   readonly callerOf: (claims: JWTPayload) => Caller;
 }
 
 /** Signatures that are taken; both names are the same one, of before and after RFC 9864. */
 const algorithms = ["EdDSA", "Ed25519", "ES256"];
-const requiredClaims = ["sub", "exp", "iat", "jti", "client_id"];
+const requiredClaims = { "at+jwt": ["sub", "exp", "iat", "jti", "client_id"], JWT: ["sub", "exp", "iat"] } as const;
 /** How far clocks may differ, in seconds. */
 const clockToleranceSeconds = 5;
 /** How long a token that was verified is not verified again, in milliseconds, and how many of them are remembered. */
@@ -67,13 +69,14 @@ export class TokenVerifier implements Credentials {
 
   async #judge(token: string): Promise<{ caller: Caller; expires: number }> {
     const issuer = this.#issuerOf(token);
+    const { type: typ = "at+jwt" } = issuer;
     try {
       const { payload } = await jwtVerify(token, issuer.keys, {
         issuer: issuer.issuer,
         audience: issuer.audience,
-        typ: "at+jwt",
+        typ,
         algorithms,
-        requiredClaims,
+        requiredClaims: [...requiredClaims[typ]],
         clockTolerance: clockToleranceSeconds,
       });
       return { caller: issuer.callerOf(payload), expires: (payload.exp ?? 0) * 1000 };

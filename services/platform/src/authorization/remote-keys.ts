@@ -1,0 +1,56 @@
+import { createLocalJWKSet, createRemoteJWKSet, errors, type JWTVerifyGetKey } from "jose";
+import { z } from "zod";
+
+/** How long an issuer may take to answer, in milliseconds. */
+const timeoutMs = 3_000;
+/** How long keys are used before they are fetched again, and how soon after a fetch an unknown key is looked for; milliseconds. */
+const freshMs = 60_000;
+const cooldownMs = 5_000;
+
+/** OpenID Connect Discovery 1.0, section 3, as far as it concerns us. */
+const discovered = z.object({ issuer: z.string(), jwks_uri: z.url() });
+
+/** Where an issuer has its keys, by what it says of itself. @throws Error when it does not answer, or is another one */
+async function discover(issuer: string): Promise<URL> {
+  const at = `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
+  const response = await fetch(at, { signal: AbortSignal.timeout(timeoutMs), redirect: "error" });
+  if (!response.ok) throw new Error(`${at} answers ${response.status}`);
+  const said = discovered.parse(await response.json());
+  // Section 4.3: another name would let one issuer answer for another.
+  if (said.issuer !== issuer) throw new Error(`${at} is of another issuer: ${said.issuer}`);
+  return new URL(said.jwks_uri);
+}
+
+/**
+ * The keys of an issuer over HTTP. They are fetched when they are first needed, again after a minute, and when a token names one that is not
+ * known, but not more often than every five seconds, so that nobody can have us flood the issuer. When it is away, the last ones
+ * that it showed are used.
+ *
+ * @param keysUrl where they are; discovered when it is not given
+ */
+export function remoteKeys(issuer: string, keysUrl?: URL): JWTVerifyGetKey {
+  let finding: Promise<ReturnType<typeof createRemoteJWKSet>> | undefined;
+  let lastGood: JWTVerifyGetKey | undefined;
+  const find = async () => {
+    const options = { timeoutDuration: timeoutMs, cacheMaxAge: freshMs, cooldownDuration: cooldownMs };
+    return createRemoteJWKSet(keysUrl ?? (await discover(issuer)), options);
+  };
+  return async (header, token) => {
+    finding ??= find();
+    const remote = await finding.catch((error: unknown) => {
+      // Looked for again with the next token.
+      finding = undefined;
+      throw error;
+    });
+    try {
+      const key = await remote(header, token);
+      const shown = remote.jwks();
+      if (shown) lastGood = createLocalJWKSet(shown);
+      return key;
+    } catch (error) {
+      const isAway = !(error instanceof errors.JOSEError) || error instanceof errors.JWKSTimeout;
+      if (isAway && lastGood) return lastGood(header, token);
+      throw error;
+    }
+  };
+}
