@@ -9,6 +9,8 @@ import { GrpcTransport } from "./transport.ts";
 export interface ClientsOptions {
   /** The process that calls, as callees know it. */
   readonly service?: string;
+  /** What the process shows to whoever asks it who it is, as the header `authorization` has it; nothing without it. */
+  readonly authorization?: () => string;
   readonly defaultTimeoutMs: number;
   readonly maxMessageBytes: number;
   /** Without it calls are made in plain text. */

@@ -24,6 +24,8 @@ export interface CallSettings {
   readonly timeoutMs: number | undefined;
   readonly signal: AbortSignal | undefined;
   readonly header: ConstructorParameters<typeof Headers>[0] | undefined;
+  /** What is shown to the callee unless the call itself has something; nothing when it is undefined. */
+  readonly authorization: (() => string) | undefined;
   /** When the call has no deadline of its own and none to inherit. Undefined: it may last. */
   readonly defaultTimeoutMs: number | undefined;
 }
@@ -40,6 +42,8 @@ function deadlineOf(settings: CallSettings): number {
 function metadataOf(settings: CallSettings): Metadata {
   const metadata = new Metadata();
   if (settings.header) addHeaders(metadata, new Headers(settings.header));
+  const { authorization } = settings;
+  if (authorization && metadata.get("authorization").length === 0) metadata.set("authorization", authorization());
   const { requestId, userId, baggage } = requestContext();
   if (requestId) metadata.set("x-request-id", requestId);
   if (userId) metadata.set("baggage", withUserId(baggage, userId));

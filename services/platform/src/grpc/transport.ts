@@ -22,6 +22,8 @@ import { openStream } from "./transport-stream.ts";
 export interface TransportOptions {
   /** What is called, for spans: `host:port`, or a target that grpc-js resolves. */
   readonly address?: string;
+  /** What goes along as the header `authorization`, when the call does not say its own. */
+  readonly authorization?: () => string;
   /** How long a unary call may take that neither says so nor serves a call with a deadline, in milliseconds. */
   readonly defaultTimeoutMs: number;
 }
@@ -77,10 +79,10 @@ export class GrpcTransport implements Transport {
     header: ConstructorParameters<typeof Headers>[0] | undefined,
     input: MessageInitShape<I>,
   ): Promise<UnaryResponse<I, O>> {
-    const { defaultTimeoutMs } = this.#options;
+    const { defaultTimeoutMs, authorization } = this.#options;
     return new Promise((resolve, reject) => {
       const { definition, telemetry } = this.#known(method);
-      const outgoing = new OutgoingCall({ telemetry, signal, timeoutMs, header, defaultTimeoutMs });
+      const outgoing = new OutgoingCall({ telemetry, signal, timeoutMs, header, defaultTimeoutMs, authorization });
       outgoing.throwIfAborted();
       const { path, requestSerialize, responseDeserialize } = definition;
       const received: Received = {};
@@ -113,7 +115,9 @@ export class GrpcTransport implements Transport {
 
   stream: Transport["stream"] = (method, signal, timeoutMs, header, input) => {
     const { definition, telemetry } = this.#known(method);
-    const outgoing = new OutgoingCall({ telemetry, signal, timeoutMs, header, defaultTimeoutMs: undefined });
+    const { authorization } = this.#options;
+    const settings = { telemetry, signal, timeoutMs, header, defaultTimeoutMs: undefined, authorization };
+    const outgoing = new OutgoingCall(settings);
     return openStream({ client: this.#client, definition, method, outgoing }, input);
   };
 

@@ -1,0 +1,82 @@
+import { createLocalJWKSet, importJWK, type JSONWebKeySet, type JWK, SignJWT } from "jose";
+import type { Caller } from "#platform/caller.ts";
+import { newId } from "#platform/id.ts";
+import type { Issuer } from "./token-verifier.ts";
+
+/** Whom tokens of services are for: every service of the mesh. */
+const audience = "ordermesh";
+/** How long such a token is valid, and how long before its end there is the next; milliseconds. */
+const ttlMs = 300_000;
+const renewEveryMs = 120_000;
+const algorithm = "EdDSA";
+
+function nameOf(service: string): string {
+  return `service:${service}`;
+}
+
+/**
+ * What a service shows to others: tokens that it signs itself, so that no call between services waits for anybody else. There is one at
+ * every moment, made beforehand.
+ */
+export class ServiceTokens implements Disposable {
+  readonly #service: string;
+  readonly #key: JWK;
+  readonly #timer: NodeJS.Timeout;
+  #token = "";
+
+  private constructor(service: string, key: JWK) {
+    this.#service = service;
+    this.#key = key;
+    this.#timer = setInterval(() => void this.#renew(), renewEveryMs);
+    this.#timer.unref();
+  }
+
+  /** @param key the private half, as a JWK */
+  static async open(service: string, key: JWK): Promise<ServiceTokens> {
+    const tokens = new ServiceTokens(service, key);
+    await tokens.#renew();
+    return tokens;
+  }
+
+  /** As the header `authorization` has it. */
+  get authorization(): string {
+    return `Bearer ${this.#token}`;
+  }
+
+  async #renew(): Promise<void> {
+    const name = nameOf(this.#service);
+    const now = Math.floor(Date.now() / 1000);
+    this.#token = await new SignJWT({ client_id: name })
+      .setProtectedHeader({ alg: algorithm, typ: "at+jwt", kid: this.#service })
+      .setIssuer(name)
+      .setSubject(name)
+      .setAudience(audience)
+      .setIssuedAt(now)
+      .setExpirationTime(now + ttlMs / 1000)
+      .setJti(newId())
+      .sign(await importJWK(this.#key, algorithm));
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
+}
+
+/**
+ * The services as issuers: each may speak for itself alone.
+ *
+ * @param keys their public halves, each with the service's name as its id
+ */
+export function serviceIssuers({ keys }: JSONWebKeySet): Issuer[] {
+  const names = new Set(keys.flatMap(({ kid }) => kid ?? []));
+  return [...names].map((service) => {
+    const caller: Caller = { subject: nameOf(service), roles: new Set(), service };
+    return {
+      issuer: nameOf(service),
+      audience,
+      // A service that rotates its key has two of its name for a while.
+      keys: createLocalJWKSet({ keys: keys.filter(({ kid }) => kid === service) }),
+      callerOf: () => caller,
+    };
+  });
+}

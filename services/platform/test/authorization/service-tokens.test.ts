@@ -1,0 +1,92 @@
+// Services prove to each other who they are, with keys of their own.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { ConnectError } from "@connectrpc/connect";
+import { exportJWK, generateKeyPair, type JWK } from "jose";
+import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
+import type { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
+import { credentialRefused } from "#platform/authorization/errors.ts";
+import { ExchangedKeys } from "#platform/authorization/exchanged-keys.ts";
+import { ServiceTokens, serviceIssuers } from "#platform/authorization/service-tokens.ts";
+import { TokenVerifier } from "#platform/authorization/token-verifier.ts";
+import { requestContext } from "#platform/context.ts";
+import { Clients } from "#platform/grpc/clients.ts";
+import { launch, type RunningService } from "#platform/process/runtime.ts";
+import { register } from "#platform/registration.ts";
+import { testEnvironment } from "../faces/conformance.ts";
+import { contractOf } from "./contract-of.ts";
+
+async function keyOf(service: string): Promise<{ secret: JWK; open: JWK }> {
+  const { publicKey, privateKey } = await generateKeyPair("EdDSA", { extractable: true });
+  return { secret: await exportJWK(privateKey), open: { ...(await exportJWK(publicKey)), kid: service } };
+}
+
+const [worker, shipping] = [await keyOf("worker"), await keyOf("shipping")];
+const verifier = new TokenVerifier(serviceIssuers({ keys: [worker.open, shipping.open] }));
+
+describe("a service that calls another one", () => {
+  const service = contractOf({ CancelOrder: { services: ["worker"] } }) as typeof OrderService;
+  const actors: (string | undefined)[] = [];
+  let callee: RunningService;
+  before(async () => {
+    const cancelOrder = () => {
+      actors.push(requestContext().actor);
+      return {};
+    };
+    const build = () => ({ services: [register(service, { cancelOrder })], credentials: verifier });
+    callee = await launch({ name: "callee", config: {}, build }, testEnvironment);
+  });
+  after(() => callee.drain());
+
+  async function call(name: string, key: JWK | undefined): Promise<string> {
+    using tokens = key && (await ServiceTokens.open(name, key));
+    const limits = { defaultTimeoutMs: 5_000, maxMessageBytes: 1_000_000 };
+    // What it says of itself is another matter.
+    const clients = new Clients({
+      ...limits,
+      service: "worker",
+      ...(tokens && { authorization: () => tokens.authorization }),
+    });
+    try {
+      const orderId = "0".repeat(26);
+      await clients
+        .client(service, `127.0.0.1:${callee.grpcPort}`)
+        .cancelOrder({ requestId: "1", orderId, reason: "x" });
+      return `taken from ${actors.pop()}`;
+    } catch (error) {
+      return ConnectError.from(error).findDetails(ErrorInfoSchema)[0]?.reason ?? String(error);
+    } finally {
+      clients.close();
+    }
+  }
+
+  test("is known by its key, and only by that", async () => {
+    assert.equal(await call("worker", worker.secret), "taken from service:worker");
+    assert.equal(await call("shipping", shipping.secret), "NOT_PERMITTED");
+    assert.equal(await call("worker", undefined), "CREDENTIAL_MISSING");
+    assert.equal(await call("worker", shipping.secret), "CREDENTIAL_REFUSED");
+    assert.equal(await call("payments", worker.secret), "CREDENTIAL_REFUSED");
+  });
+});
+
+describe("a key that is shown as it is", () => {
+  test("is exchanged once a minute, at the same time by one of many, and again when it was refused", async () => {
+    using tokens = await ServiceTokens.open("worker", worker.secret);
+    const asked: string[] = [];
+    let good = true;
+    const keys = new ExchangedKeys(verifier, async (key) => {
+      asked.push(key);
+      if (!good) throw credentialRefused("invalid");
+      return tokens.authorization.slice("Bearer ".length);
+    });
+    const key = "ordermesh_key_x";
+    const callers = await Promise.all(Array.from({ length: 9 }, () => keys.verify(key)));
+    assert.deepEqual([callers.length, asked], [9, [key]]);
+    good = false;
+    for (const again of [1, 2]) {
+      await assert.rejects(keys.verify("ordermesh_key_y"), { reasonName: "CREDENTIAL_REFUSED" });
+      assert.equal(asked.length, 1 + again);
+    }
+    assert.equal((await keys.verify(tokens.authorization.slice("Bearer ".length))).service, "worker");
+  });
+});
