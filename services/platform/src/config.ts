@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { issuersSchema } from "./issuer-settings.ts";
 import { isSecret, JoinedSecret, readSecretFile, Secret, secret } from "./secret.ts";
 
 /** The configuration of a process is unusable. The message names every bad variable at once. */
@@ -9,6 +10,31 @@ export class ConfigError extends Error {
 const port = z.coerce.number().int().min(0).max(65535);
 const milliseconds = z.coerce.number().int().min(0);
 const places = z.coerce.number().int().min(1);
+
+/** A variable that holds JSON. */
+function json<T extends z.ZodType>(schema: T) {
+  const parsed = z.string().transform((text, context) => {
+    try {
+      return JSON.parse(text) as unknown;
+    } catch {
+      context.addIssue({ code: "custom", message: "is no JSON" });
+      return z.NEVER;
+    }
+  });
+  return parsed.pipe(schema);
+}
+
+/** An Ed25519 key as a JWK (RFC 8037), with or without its private half. */
+const keySchema = z.looseObject({
+  kty: z.literal("OKP"),
+  crv: z.literal("Ed25519"),
+  x: z.string(),
+  kid: z.string().optional(),
+});
+
+function isKey(text: string): boolean {
+  return json(keySchema).safeParse(text).success;
+}
 
 const exporterNames = ["jaeger", "otlp", "zipkin", "console", "none"] as const;
 
@@ -118,6 +144,15 @@ export const platformConfig = {
   OTEL_BSP_EXPORT_TIMEOUT: milliseconds.min(1).default(30_000),
   /** Work on an order that goes on later than this begins a trace of its own, linked to the first one. */
   TRACE_MAX_AGE_MS: milliseconds.default(3_600_000),
+  /**
+   * Whose access tokens are taken, as a JSON list of `{issuer, audience}` with, if need be, `keys`, `type`, `rolesClaim`, `roles` and
+   * `services`; see `authorization/issuers.ts`. Without it nobody is asked who calls.
+   */
+  TOKEN_ISSUERS: json(issuersSchema).optional(),
+  /** What the process proves with who it is: an Ed25519 key as a JWK. Without it the process shows nothing to others. */
+  SERVICE_KEY: secret(z.string().refine(isKey, "is no Ed25519 key as a JWK")).optional(),
+  /** The public halves of all services' keys: a JWKS in which each has the service's name as its `kid`. */
+  SERVICE_KEYS: json(z.object({ keys: z.array(keySchema) })).default({ keys: [] }),
   /** Seals page tokens; the same for all replicas of a service. At least 32 characters. */
   PAGE_TOKEN_SECRET: secret(z.string().min(32)),
 };

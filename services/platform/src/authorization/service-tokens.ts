@@ -1,6 +1,7 @@
 import { createLocalJWKSet, importJWK, type JSONWebKeySet, type JWK, SignJWT } from "jose";
 import type { Caller } from "#platform/caller.ts";
 import { newId } from "#platform/id.ts";
+import type { Secret } from "#platform/secret.ts";
 import type { Issuer } from "./token-verifier.ts";
 
 /** Whom tokens of services are for: every service of the mesh. */
@@ -20,19 +21,19 @@ function nameOf(service: string): string {
  */
 export class ServiceTokens implements Disposable {
   readonly #service: string;
-  readonly #key: JWK;
+  readonly #key: Pick<Secret, "text">;
   readonly #timer: NodeJS.Timeout;
   #token = "";
 
-  private constructor(service: string, key: JWK) {
+  private constructor(service: string, key: Pick<Secret, "text">) {
     this.#service = service;
     this.#key = key;
     this.#timer = setInterval(() => void this.#renew(), renewEveryMs);
     this.#timer.unref();
   }
 
-  /** @param key the private half, as a JWK */
-  static async open(service: string, key: JWK): Promise<ServiceTokens> {
+  /** @param key the private half, as the text of a JWK; looked at anew for each token */
+  static async open(service: string, key: Pick<Secret, "text">): Promise<ServiceTokens> {
     const tokens = new ServiceTokens(service, key);
     await tokens.#renew();
     return tokens;
@@ -54,7 +55,7 @@ export class ServiceTokens implements Disposable {
       .setIssuedAt(now)
       .setExpirationTime(now + ttlMs / 1000)
       .setJti(newId())
-      .sign(await importJWK(this.#key, algorithm));
+      .sign(await importJWK(JSON.parse(this.#key.text) as JWK, algorithm));
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,10 @@
 import type { z } from "zod";
+import { toIssuer } from "#platform/authorization/issuers.ts";
+import { ServiceTokens, serviceIssuers } from "#platform/authorization/service-tokens.ts";
+import { TokenVerifier } from "#platform/authorization/token-verifier.ts";
 import { Relay } from "#platform/batch/relay.ts";
-import { databaseConfig, loadConfig, platformConfig, withRole } from "#platform/config.ts";
+import type { Credentials } from "#platform/caller.ts";
+import { databaseConfig, loadConfig, type PlatformConfig, platformConfig, withRole } from "#platform/config.ts";
 import type { Database } from "#platform/database/database.ts";
 import { purgeIdempotencyKeys } from "#platform/database/idempotency.ts";
 import { Clients } from "#platform/grpc/clients.ts";
@@ -57,8 +61,11 @@ async function openResources<S extends z.ZodRawShape>(
   stack.defer(() => within(closeTimeoutMs, "sending the last spans", telemetry.shutdown()));
   const opened = await openDatabase(definition, config, logger);
   if (opened) stack.defer(() => within(closeTimeoutMs, "closing the database", opened.close()));
+  const tokens = config.SERVICE_KEY && (await ServiceTokens.open(definition.name, config.SERVICE_KEY));
+  if (tokens) stack.use(tokens);
   const clients = new Clients({
     service: name,
+    ...(tokens && { authorization: () => tokens.authorization }),
     defaultTimeoutMs: config.DEFAULT_TIMEOUT_MS,
     maxMessageBytes: config.MAX_MESSAGE_BYTES,
     tls: tlsOf(config),
@@ -79,6 +86,11 @@ async function openResources<S extends z.ZodRawShape>(
     closing: closing.signal,
   };
   return { context, closing };
+}
+
+/** What callers prove who they are with; undefined when nobody is asked. */
+function credentialsOf({ TOKEN_ISSUERS, SERVICE_KEYS }: PlatformConfig): Credentials | undefined {
+  return TOKEN_ISSUERS && new TokenVerifier([...TOKEN_ISSUERS.map(toIssuer), ...serviceIssuers(SERVICE_KEYS)]);
 }
 
 /** Every database of a service has keys of repeatable calls, which are not kept for ever. */
@@ -111,7 +123,9 @@ export async function launch<S extends z.ZodRawShape>(
     ...(parts.ready ? [parts.ready] : []),
   ];
   const { logger, registry } = context;
-  const faces: Faces = await openFaces({ ...parts, checks, config, logger, registry, closing });
+  const credentials = parts.credentials ?? credentialsOf(config);
+  const served = { ...parts, ...(credentials && { credentials }) };
+  const faces: Faces = await openFaces({ ...served, checks, config, logger, registry, closing });
   stack.defer(() => faces.drain());
   await parts.start?.();
   if (definition.database && config.REQUEST_ID_RETENTION_MS) {

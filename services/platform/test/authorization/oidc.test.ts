@@ -7,8 +7,9 @@ import { after, before, describe, test } from "node:test";
 import { exportJWK, generateKeyPair, type JWK } from "jose";
 import { Provider } from "oidc-provider";
 import { Role } from "#gen/shop/type/v1/access_pb.js";
-import { callerOf, issuersSchema, toIssuer } from "#platform/authorization/issuers.ts";
+import { callerOf, toIssuer } from "#platform/authorization/issuers.ts";
 import { TokenVerifier } from "#platform/authorization/token-verifier.ts";
+import { issuersSchema } from "#platform/issuer-settings.ts";
 
 const resource = "urn:ordermesh";
 

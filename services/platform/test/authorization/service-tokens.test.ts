@@ -39,7 +39,7 @@ describe("a service that calls another one", () => {
   after(() => callee.drain());
 
   async function call(name: string, key: JWK | undefined): Promise<string> {
-    using tokens = key && (await ServiceTokens.open(name, key));
+    using tokens = key && (await ServiceTokens.open(name, { text: JSON.stringify(key) }));
     const limits = { defaultTimeoutMs: 5_000, maxMessageBytes: 1_000_000 };
     // What it says of itself is another matter.
     const clients = new Clients({
@@ -71,7 +71,7 @@ describe("a service that calls another one", () => {
 
 describe("a key that is shown as it is", () => {
   test("is exchanged once a minute, at the same time by one of many, and again when it was refused", async () => {
-    using tokens = await ServiceTokens.open("worker", worker.secret);
+    using tokens = await ServiceTokens.open("worker", { text: JSON.stringify(worker.secret) });
     const asked: string[] = [];
     let good = true;
     const keys = new ExchangedKeys(verifier, async (key) => {
