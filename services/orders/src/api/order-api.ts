@@ -16,7 +16,7 @@ import {
   type WatchOrderRequest,
   WatchOrderResponseSchema,
 } from "#gen/shop/orders/v1/order_service_pb.js";
-import { withSubject } from "#platform/context.ts";
+import { requestContext, withSubject } from "#platform/context.ts";
 import { fingerprint } from "#platform/database/idempotency.ts";
 import { isId } from "#platform/id.ts";
 import type { Json, PageTokens } from "#platform/page-token.ts";
@@ -79,7 +79,8 @@ export class OrderApi implements ServiceImpl<typeof OrderService> {
   /** Lists orders, the newest first. */
   async listOrders(request: ListOrdersRequest) {
     const { repository, pageTokens } = this.#options;
-    const filter = toFilter(request);
+    const filter = toFilter(request, requestContext().owner);
+    if (!filter) return whole(ListOrdersResponseSchema, { orders: [], nextPageToken: "" });
     const { items, nextPageToken } = await pageTokens.page(request, {
       filter: tokenFilter(filter),
       place: (cursor) => (typeof cursor === "string" && isId(cursor) ? cursor : undefined),

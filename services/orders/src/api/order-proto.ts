@@ -112,10 +112,17 @@ export function toChange(
   };
 }
 
-/** The filter of a list; nothing given is any. Orders are created at whole milliseconds, as the bounds are. */
-export function toFilter(request: ListOrdersRequest): OrderFilter {
+/**
+ * The filter of a list; nothing given is any. Orders are created at whole milliseconds, as the bounds are.
+ *
+ * @param owner the only customer whose orders are looked at; undefined: those of all
+ * @returns undefined when it is about the orders of somebody else
+ */
+export function toFilter(request: ListOrdersRequest, owner?: string): OrderFilter | undefined {
+  const customerId = request.customerId || undefined;
+  if (owner !== undefined && customerId !== undefined && customerId !== owner) return undefined;
   return {
-    customerId: request.customerId || undefined,
+    customerId: owner ?? customerId,
     status: statusFromProto.get(request.status),
     createdFrom: wholeMs(request.createTimeFrom),
     createdUntil: wholeMs(request.createTimeUntil),

@@ -2,6 +2,7 @@ import { OptimisticLockError } from "@mikro-orm/core";
 import { type EntityManager, raw } from "@mikro-orm/postgresql";
 import { OrderErrorReason } from "#gen/shop/orders/v1/order_error_reason_pb.js";
 import { auditOrigin } from "#platform/audit/audit-entry.ts";
+import { requestContext } from "#platform/context.ts";
 import type { Database } from "#platform/database/database.ts";
 import { type Keyed, type KeySpace, keyMethod, replayable } from "#platform/database/idempotency.ts";
 import { isUniqueViolation } from "#platform/database/sql-state.ts";
@@ -87,8 +88,10 @@ export class CustomerRepository {
 
   /** The key goes first: a repetition has to meet it before it meets the e-mail address of its own first time. */
   async #insert(input: KeyedDetails): Promise<Customer | Error> {
-    const customerId = newId();
-    const now = timeOf(customerId);
+    // Who registers himself is the customer from now on: a credential and a customer have one id.
+    const { owner } = requestContext();
+    const customerId = owner ?? newId();
+    const now = owner === undefined ? timeOf(customerId) : new Date();
     const row = { ...input.details, customerId, createTime: now, updateTime: now };
     const customer: Customer = { ...row, revision: 1 };
     return orEmailTaken(
@@ -139,6 +142,9 @@ async function orEmailTaken(work: Promise<Customer>): Promise<Customer | Error> 
     return await work;
   } catch (error) {
     if (error instanceof OrderError) return error;
+    if (isUniqueViolation(error, "customer_pkey")) {
+      return new OrderError(OrderErrorReason.CUSTOMER_EXISTS, "the caller is a customer already");
+    }
     if (!isUniqueViolation(error, "customer_email_key")) throw error;
     return new OrderError(OrderErrorReason.EMAIL_TAKEN, "another customer has this e-mail address");
   }

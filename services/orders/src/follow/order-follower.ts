@@ -1,5 +1,5 @@
 import { addAbortListener } from "node:events";
-import type { RestingPlace } from "#platform/context.ts";
+import { type RestingPlace, requestContext } from "#platform/context.ts";
 import { restingPlace } from "#platform/resting.ts";
 import { orAbort } from "#platform/wait.ts";
 import { orderNotFound } from "../order/errors.ts";
@@ -32,9 +32,9 @@ export class OrderFollower {
     this.#options = options;
   }
 
-  /** The order as it stands. @throws ORDER_NOT_FOUND */
+  /** The order as it stands; a customer who calls for himself finds only his own. @throws ORDER_NOT_FOUND */
   async get(orderId: string): Promise<Order> {
-    const [order] = await this.#options.repository.find([orderId]);
+    const [order] = await this.#options.repository.find([orderId], requestContext().owner);
     if (!order) throw orderNotFound(orderId);
     return order;
   }

@@ -16,6 +16,7 @@ export const OrderError = defineErrors<OrderErrorReason>({
     [OrderErrorReason.NOT_CANCELLABLE]: Code.FailedPrecondition,
     [OrderErrorReason.EMAIL_TAKEN]: Code.AlreadyExists,
     [OrderErrorReason.CUSTOMER_CHANGED]: Code.Aborted,
+    [OrderErrorReason.CUSTOMER_EXISTS]: Code.AlreadyExists,
     [OrderErrorReason.EPISODE_OVER]: Code.FailedPrecondition,
     [OrderErrorReason.STEP_NOT_PARKED]: Code.FailedPrecondition,
   },

@@ -129,6 +129,16 @@ const findOrders: SqlText = {
     ${withLines}`,
 };
 
+/** The same of one customer: the orders of others are as if they were not there. */
+const findOwnOrders: SqlText = {
+  name: "order_find_own",
+  text: `select ${orderColumns} from unnest($1::uuid[]) as i(order_id)
+    cross join lateral (
+      select * from customer_order where customer_order.order_id = i.order_id and customer_order.customer_id = $2 limit 1
+    ) o
+    ${withLines}`,
+};
+
 const lowestId = firstIdAt(0);
 const highestId = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 
@@ -155,9 +165,17 @@ export class OrderRepository {
     return contacts;
   }
 
-  /** The orders that exist among the given ids, in no particular order. */
-  async find(orderIds: readonly string[]): Promise<Order[]> {
-    const rows = await this.#database.query<OrderRow>(findOrders, [orderIds.map(decodeId)]);
+  /**
+   * The orders that exist among the given ids, in no particular order.
+   *
+   * @param owner the only customer whose orders are looked at; undefined: those of all
+   */
+  async find(orderIds: readonly string[], owner?: string): Promise<Order[]> {
+    const ids = orderIds.map(decodeId);
+    const rows =
+      owner === undefined
+        ? await this.#database.query<OrderRow>(findOrders, [ids])
+        : await this.#database.query<OrderRow>(findOwnOrders, [ids, decodeId(owner)]);
     return rows.map(toOrder);
   }
 

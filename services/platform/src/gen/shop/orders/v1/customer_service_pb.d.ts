@@ -269,7 +269,7 @@ export declare const UpdateCustomerResponseSchema: GenMessage<UpdateCustomerResp
  */
 export declare const CustomerService: GenService<{
   /**
-   * Creates a customer. Fails with EMAIL_TAKEN; with REQUEST_ID_REUSED when the id was used with another body.
+   * Creates a customer; who calls for himself becomes one, under the id of his credential. Fails with EMAIL_TAKEN, CUSTOMER_EXISTS; with REQUEST_ID_REUSED when the id was used with another body.
    *
    * @generated from rpc shop.orders.v1.CustomerService.CreateCustomer
    */

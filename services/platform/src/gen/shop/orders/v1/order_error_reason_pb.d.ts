@@ -91,6 +91,13 @@ export enum OrderErrorReason {
    * @generated from enum value: ORDER_ERROR_REASON_STEP_NOT_PARKED = 10;
    */
   STEP_NOT_PARKED = 10,
+
+  /**
+   * ALREADY_EXISTS: the caller, who registers himself, is a customer already. No metadata.
+   *
+   * @generated from enum value: ORDER_ERROR_REASON_CUSTOMER_EXISTS = 11;
+   */
+  CUSTOMER_EXISTS = 11,
 }
 
 /**
