@@ -149,6 +149,8 @@ export const platformConfig = {
    * `services`; see `authorization/issuers.ts`. Without it nobody is asked who calls.
    */
   TOKEN_ISSUERS: json(issuersSchema).optional(),
+  /** Where API keys that are shown as they are, are exchanged for access tokens. Without it only tokens are taken. */
+  IDENTITY_ADDRESS: z.string().min(1).optional(),
   /** What the process proves with who it is: an Ed25519 key as a JWK. Without it the process shows nothing to others. */
   SERVICE_KEY: secret(z.string().refine(isKey, "is no Ed25519 key as a JWK")).optional(),
   /** The public halves of all services' keys: a JWKS in which each has the service's name as its `kid`. */

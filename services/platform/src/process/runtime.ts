@@ -1,4 +1,8 @@
+import { Code, ConnectError } from "@connectrpc/connect";
 import type { z } from "zod";
+import { IdentityService } from "#gen/shop/identity/v1/identity_service_pb.js";
+import { credentialRefused } from "#platform/authorization/errors.ts";
+import { ExchangedKeys } from "#platform/authorization/exchanged-keys.ts";
 import { toIssuer } from "#platform/authorization/issuers.ts";
 import { ServiceTokens, serviceIssuers } from "#platform/authorization/service-tokens.ts";
 import { TokenVerifier } from "#platform/authorization/token-verifier.ts";
@@ -89,8 +93,22 @@ async function openResources<S extends z.ZodRawShape>(
 }
 
 /** What callers prove who they are with; undefined when nobody is asked. */
-function credentialsOf({ TOKEN_ISSUERS, SERVICE_KEYS }: PlatformConfig): Credentials | undefined {
-  return TOKEN_ISSUERS && new TokenVerifier([...TOKEN_ISSUERS.map(toIssuer), ...serviceIssuers(SERVICE_KEYS)]);
+function credentialsOf(
+  config: PlatformConfig,
+  client: ServiceContext<z.ZodRawShape>["client"],
+): Credentials | undefined {
+  const { TOKEN_ISSUERS, SERVICE_KEYS, IDENTITY_ADDRESS } = config;
+  if (!TOKEN_ISSUERS) return undefined;
+  const tokens = new TokenVerifier([...TOKEN_ISSUERS.map(toIssuer), ...serviceIssuers(SERVICE_KEYS)]);
+  if (!IDENTITY_ADDRESS) return tokens;
+  const identity = client(IdentityService, IDENTITY_ADDRESS);
+  return new ExchangedKeys(tokens, async (apiKey) => {
+    try {
+      return (await identity.exchangeApiKey({ apiKey })).accessToken;
+    } catch (error) {
+      throw ConnectError.from(error).code === Code.Unauthenticated ? credentialRefused("invalid", error) : error;
+    }
+  });
 }
 
 /** Every database of a service has keys of repeatable calls, which are not kept for ever. */
@@ -123,7 +141,7 @@ export async function launch<S extends z.ZodRawShape>(
     ...(parts.ready ? [parts.ready] : []),
   ];
   const { logger, registry } = context;
-  const credentials = parts.credentials ?? credentialsOf(config);
+  const credentials = parts.credentials ?? credentialsOf(config, context.client);
   const served = { ...parts, ...(credentials && { credentials }) };
   const faces: Faces = await openFaces({ ...served, checks, config, logger, registry, closing });
   stack.defer(() => faces.drain());
