@@ -6,6 +6,7 @@ import { credentialMissing, notPermitted } from "#platform/authorization/errors.
 import type { Caller, Credentials } from "#platform/caller.ts";
 import { requestContext, runInContext, withContext } from "#platform/context.ts";
 import { type DomainError, toConnectError } from "#platform/errors.ts";
+import { isId } from "#platform/id.ts";
 import { type CallRequest, type CallResponse, followStream } from "./compose.ts";
 import { peekHeader } from "./known-call.ts";
 
@@ -54,6 +55,8 @@ function isEntitled({ access }: Rule, caller: Caller): boolean {
 /** Whether the request is about what is the caller's own; where rows tell, the query will see to it. */
 function isOwn({ access, ownerField }: Rule, caller: Caller, request: CallRequest): boolean {
   if (!access.own || caller.service !== undefined || !caller.roles.has(Role.CUSTOMER)) return false;
+  // A program's key, or somebody whom another issuer calls by a name of its own, is no customer of ours.
+  if (!isId(caller.subject)) return false;
   if (!ownerField) return access.own.of.case === "rows";
   return !request.stream && Reflect.get(request.message, ownerField.localName) === caller.subject;
 }

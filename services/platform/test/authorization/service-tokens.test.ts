@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { ConnectError } from "@connectrpc/connect";
-import { exportJWK, generateKeyPair, type JWK } from "jose";
+import { exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from "jose";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import type { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import { credentialRefused } from "#platform/authorization/errors.ts";
@@ -67,6 +67,18 @@ describe("a service that calls another one", () => {
     assert.equal(await call("worker", shipping.secret), "CREDENTIAL_REFUSED");
     assert.equal(await call("payments", worker.secret), "CREDENTIAL_REFUSED");
   });
+});
+
+test("a service that names its own key in another's token is not taken for that one", async () => {
+  const name = "service:worker";
+  const forged = await new SignJWT({ client_id: name, sub: name, jti: "1" })
+    .setProtectedHeader({ alg: "EdDSA", typ: "at+jwt", kid: "shipping" })
+    .setIssuer(name)
+    .setAudience("ordermesh")
+    .setIssuedAt()
+    .setExpirationTime("1m")
+    .sign(await importJWK(shipping.secret, "EdDSA"));
+  await assert.rejects(verifier.verify(forged), { reasonName: "CREDENTIAL_REFUSED" });
 });
 
 describe("a key that is shown as it is", () => {
