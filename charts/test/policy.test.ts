@@ -167,6 +167,19 @@ describe("the network", () => {
     );
   });
 
+  it("lets every service ask identity, and fetch its keys, where callers are asked who they are", async () => {
+    const issuer = { issuer: "http://ordermesh-identity:8086", audience: "ordermesh" };
+    const asked = await render("ordermesh", "--set-json", `global.credentials.issuers=[${JSON.stringify(issuer)}]`);
+    const callers = services.filter((service) => service !== "identity");
+    const more = callers.flatMap((service) => [`${service}>identity:grpc`, `${service}>identity:http`]);
+    assert.deepEqual(edgesIn(asked), [...edges, ...more].sort());
+    for (const service of callers) {
+      const { data } = named(asked, "ConfigMap", `ordermesh-${service}`);
+      assert.equal(data?.IDENTITY_ADDRESS, "dns:///ordermesh-identity-headless:50056");
+      assert.deepEqual(JSON.parse(data?.TOKEN_ISSUERS ?? ""), [issuer]);
+    }
+  });
+
   it("leaves the release only for names, databases, Temporal and traces", async () => {
     const resources = await render("ordermesh", "-f", valuesOf("production"));
     const ways = new Map(podsOf(resources).map((pod) => [pod.from, waysOut(pod, resources)]));

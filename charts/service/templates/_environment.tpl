@@ -25,6 +25,10 @@
 {{- $_ := set $all "GRPC_TLS_KEY" "/etc/ordermesh/tls/tls.key" -}}
 {{- $_ := set $all "GRPC_TLS_CA" "/etc/ordermesh/tls/ca.crt" -}}
 {{- end -}}
+{{- with $global.credentials.issuers -}}
+{{- $_ := set $all "TOKEN_ISSUERS" (toJson .) -}}
+{{- $_ := set $all "SERVICE_KEYS" (dict "keys" $global.credentials.serviceKeys | toJson) -}}
+{{- end -}}
 {{- range .Values.calls -}}
 {{- if not .port }}{{ fail (printf "%s: say at which port %s is called (calls)" $.Chart.Name .service) }}{{ end -}}
 {{- $name := printf "%s_ADDRESS" (.service | upper | replace "-" "_") -}}
@@ -128,6 +132,7 @@ whatever else is secret when that comes from files. Takes root, database, tls, t
 {{- define "ordermesh.service.secretFiles" -}}
 {{- $host := .Values.global.database.host -}}
 {{- $own := list .Values.secret.keys.pageTokenSecret -}}
+{{- if .Values.global.credentials.issuers }}{{ $own = append $own .Values.secret.keys.serviceKey }}{{ end -}}
 {{- if and .Values.database.enabled (not $host) }}{{ $own = append $own .Values.secret.keys.databaseUrl }}{{ end -}}
 {{- $files := list (dict "name" "secrets" "folder" "secrets" "secret" (include "ordermesh.service.secretName" .) "keys" $own) -}}
 {{- if and .Values.database.enabled $host -}}
@@ -145,6 +150,10 @@ whatever else is secret when that comes from files. Takes root, database, tls, t
 {{- define "ordermesh.service.secretFileVariables" -}}
 - name: PAGE_TOKEN_SECRET_FILE
   value: /etc/ordermesh/secrets/{{ .Values.secret.keys.pageTokenSecret }}
+{{- if .Values.global.credentials.issuers }}
+- name: SERVICE_KEY_FILE
+  value: /etc/ordermesh/secrets/{{ .Values.secret.keys.serviceKey }}
+{{- end }}
 {{- if .Values.database.enabled }}
 {{- if .Values.global.database.host }}
 - name: DATABASE_URL

@@ -23,16 +23,27 @@
 {{ include "ordermesh.service.wayOut" (dict "peers" .Values.global.network.database "ports" (list .Values.global.database.port)) }}
 {{- end }}
 
-{{/* The ports of the URLs that traces are sent to, as a list in YAML. */}}
+{{/* The port of a URL. */}}
+{{- define "ordermesh.service.portOf" -}}
+{{- $parts := urlParse . -}}
+{{ regexFind ":[0-9]+$" $parts.host | trimPrefix ":" | default (eq $parts.scheme "https" | ternary "443" "80") }}
+{{- end }}
+
+{{/* The ports of the URLs that traces are sent to, as a list in JSON. */}}
 {{- define "ordermesh.service.tracingPorts" -}}
 {{- $ports := list -}}
 {{- $tracing := .Values.global.tracing -}}
 {{- range $exporter := splitList "," $tracing.exporters -}}
-{{- with $url := get $tracing $exporter -}}
-{{- $parts := urlParse $url -}}
-{{- $port := regexFind ":[0-9]+$" $parts.host | trimPrefix ":" | default (eq $parts.scheme "https" | ternary "443" "80") -}}
-{{- $ports = append $ports (int $port) -}}
+{{- with get $tracing $exporter }}{{ $ports = append $ports (include "ordermesh.service.portOf" . | int) }}{{ end -}}
 {{- end -}}
+{{ $ports | uniq | toJson }}
+{{- end }}
+
+{{/* The ports of the URLs where issuers and their keys are, as a list in JSON. */}}
+{{- define "ordermesh.service.issuerPorts" -}}
+{{- $ports := list -}}
+{{- range .Values.global.credentials.issuers -}}
+{{- $ports = append $ports (include "ordermesh.service.portOf" (.keys | default .issuer) | int) -}}
 {{- end -}}
 {{ $ports | uniq | toJson }}
 {{- end }}

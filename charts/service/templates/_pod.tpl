@@ -131,6 +131,9 @@ spec:
 {{ include "ordermesh.service.secretFileVariables" . }}
 {{- else -}}
 {{ include "ordermesh.service.fromSecret" (dict "variable" "PAGE_TOKEN_SECRET" "secret" (include "ordermesh.service.secretName" .) "key" $keys.pageTokenSecret) }}
+{{- if .Values.global.credentials.issuers }}
+{{ include "ordermesh.service.fromSecret" (dict "variable" "SERVICE_KEY" "secret" (include "ordermesh.service.secretName" .) "key" $keys.serviceKey) }}
+{{- end }}
 {{- if .Values.temporal.enabled }}
 {{- with include "ordermesh.service.temporalKey" . }}
 {{ . }}
