@@ -1,6 +1,8 @@
+import { relative } from "node:path";
 import { traceUrl } from "../observers/jaeger.ts";
 import { JaegerQuery, untilSeen } from "../observers/jaeger-query.ts";
 import type { Demonstration } from "../shop/demo.ts";
+import { credentialsFile } from "../stack/credentials.ts";
 import type { Stack } from "../stack/stack.ts";
 import type { Screen } from "../terminal/screen.ts";
 import { cacheDirectory } from "../tools/config.ts";
@@ -31,6 +33,13 @@ export async function printExamples(stack: Stack, screen: Screen, { order, custo
     `  curl -s ${json} -d '{"sku":"espresso-cup"}' ${stack.httpUrl("inventory")}/shop.inventory.v1.InventoryService/GetStockLevel`,
   );
   screen.print(`  curl -s ${stack.httpUrl("orders")}/metrics`);
+  screen.title("As somebody: a key with every role, for development");
+  screen.print(
+    `  key=$(jq -r .developmentKey ${relative(process.cwd(), credentialsFile(stack.blueprint.dataDirectory))})`,
+  );
+  screen.print(
+    `  ${grpcurl} -plaintext -H "authorization: Bearer $key" ${stack.address("identity")} shop.identity.v1.IdentityAdminService/ListApiKeys`,
+  );
   screen.title("The workflow behind it");
   screen.print(`  ${stack.temporalUiUrl}/namespaces/default/workflows/${order.sagaId}`);
   await printTrace(stack, screen, orderId);

@@ -26,7 +26,7 @@ export interface Credentials {
 
 /** Reads the secrets of the stack in this folder, and makes those that are missing: all, a new service's, or a new role's. */
 export function credentialsIn(dataDirectory: string): Credentials {
-  const file = join(dataDirectory, "credentials.json");
+  const file = credentialsFile(dataDirectory);
   const present = JSON.parse(readFile(file) ?? "{}") as Partial<Credentials>;
   const roles = databaseServices.map((service) => {
     const made = { runtime: secret(), owner: secret(), reader: secret() };
@@ -47,6 +47,11 @@ export function credentialsIn(dataDirectory: string): Credentials {
   // Whoever adds a key to it keeps it.
   if (readFile(keys) === undefined) writeFileSync(keys, `${complete.payloadKey}\n`, { mode: 0o600 });
   return complete;
+}
+
+/** The file of these secrets. */
+export function credentialsFile(dataDirectory: string): string {
+  return join(dataDirectory, "credentials.json");
 }
 
 /** The file of the keys with which the worker encrypts. */
