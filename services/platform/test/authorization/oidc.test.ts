@@ -32,7 +32,7 @@ function providerAt(issuer: string, keys: JWK[]): Provider {
       },
     ],
     jwks: { keys: keys as never },
-    extraTokenClaims: () => ({ groups: { names: ["shop-agents", "shop-cooks"] } }),
+    extraTokenClaims: () => ({ groups: { names: ["shop-agents", "shop-cooks", "admin"] } }),
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
@@ -110,12 +110,14 @@ describe("a real OpenID provider", () => {
     provider = before;
   });
 
-  test("is away: the keys that it showed last are good for what is new, and nobody else's", async () => {
+  test("is away: the keys that it showed last are good for what is new, and nobody else's", async (context) => {
     const known = verifier();
     await known.verify(await token());
     const [one, two] = [await token(), await token()];
     const before = provider;
     provider = { callback: () => (_: unknown, response: { destroy(): void }) => response.destroy() } as never;
+    // The keys are older than they are used without being fetched again.
+    context.mock.timers.enable({ apis: ["Date"], now: Date.now() + 120_000 });
     assert.equal((await known.verify(one)).subject, "shop");
     await assert.rejects(verifier().verify(two), { reasonName: "UNAVAILABLE", retryAfterMs: 1_000 });
     provider = before;
