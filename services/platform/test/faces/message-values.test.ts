@@ -31,7 +31,7 @@ describe("the texts of a message", () => {
       router: { interceptors: [validationInterceptor([SagaService])] },
     });
     const { cancelOrderSaga } = createClient(SagaService, transport);
-    const request = { requestId: "\u0000", orderId: newId(), reason: "a\u0000b" };
+    const request = { requestId: "a\u0000", orderId: newId(), reason: "a\u0000b" };
     const error = await cancelOrderSaga(request).then(
       () => undefined,
       (reason: unknown) => reason,
