@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { describeIssue } from "./describe-issue.ts";
 import { issuersSchema } from "./issuer-settings.ts";
 import { isSecret, JoinedSecret, readSecretFile, Secret, secret } from "./secret.ts";
 
@@ -182,6 +183,7 @@ function withPlainSslMode(url: string): string {
 /** How a database is reached: `postgres://role:password@host:5432/database`. The host may be `[::1]`; `sslmode` is said in operations. */
 export const databaseUrl = z
   .url({
+    abort: true,
     protocol: /^postgres(ql)?$/,
     error:
       "is not postgres://role:password@host:port/database; in the password write @ as %40, / as %2F, : as %3A, % as %25",
@@ -271,7 +273,7 @@ export function loadConfig<S extends z.ZodRawShape>(shape: S, env: NodeJS.Proces
   const variables = withoutEmpty(env);
   const { files, texts, problems } = readSecrets(shape, variables);
   const given = { ...variables, ...texts };
-  const parsed = z.object(shape).safeParse(given);
+  const parsed = z.object(shape).safeParse(given, { error: describeIssue });
   for (const issue of parsed.error?.issues ?? []) {
     const name = issue.path.join(".");
     const file = files.get(name);

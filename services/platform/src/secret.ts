@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { inspect } from "node:util";
 import { z } from "zod";
+import { describeIssue } from "./describe-issue.ts";
 
 /** Where a secret comes from besides the environment, and what it must be. */
 interface Source {
@@ -59,7 +60,7 @@ export class Secret {
   look(): boolean {
     if (!this.#source) return false;
     const { name, file } = this.#source;
-    const { data: text, error } = this.#rule.safeParse(readSecretFile(file));
+    const { data: text, error } = this.#rule.safeParse(readSecretFile(file), { error: describeIssue });
     if (error) throw new Error(`the file ${file} (${name}_FILE) ${error.issues[0]?.message}`);
     if (text === this.#text) return false;
     this.#text = text;

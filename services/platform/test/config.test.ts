@@ -33,6 +33,30 @@ test("all that is wrong is told at once, without the values", () => {
   );
 });
 
+test("what is wrong is said in words of whoever sets variables", () => {
+  const shape = { ...platformConfig, DATABASE_URL: databaseUrl };
+  const cases: readonly [name: string, text: string, said: string][] = [
+    ["GRPC_PORT", "fifty", "must be a number"],
+    ["GRPC_PORT", "1.5", "must be a whole number"],
+    ["GRPC_PORT", "70000", "must be at most 65535"],
+    ["MAX_INFLIGHT", "0", "must be at least 1"],
+    ["PAGE_TOKEN_SECRET", "short", "must be at least 32 characters"],
+    ["LOG_LEVEL", "loud", "must be one of error, warn, info, debug"],
+    ["OTEL_EXPORTER_OTLP_ENDPOINT", "collector", "must be a URL, for example http://127.0.0.1:8086"],
+    [
+      "DATABASE_URL",
+      "orders",
+      "is not postgres://role:password@host:port/database; in the password write @ as %40, / as %2F, : as %3A, % as %25",
+    ],
+  ];
+  const usable = { ...env, DATABASE_URL: "postgres://orders@db:5432/orders" };
+  for (const [name, text, said] of cases) {
+    assert.throws(() => loadConfig(shape, { ...usable, [name]: text }), {
+      message: `The configuration is not usable:\n  ${name}: ${said}`,
+    });
+  }
+});
+
 test("spans go to several exporters, or to none; anything else is refused in one sentence", () => {
   const exportersOf = (OTEL_TRACES_EXPORTER: string) =>
     loadConfig(platformConfig, { ...env, OTEL_TRACES_EXPORTER }).OTEL_TRACES_EXPORTER;
