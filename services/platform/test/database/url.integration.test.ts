@@ -55,8 +55,7 @@ describe("where a database is", () => {
   function urlWith(change: (url: URL) => void): string {
     const url = new URL(provisioned.url);
     change(url);
-    assert.equal(databaseUrl.parse(url.href), url.href);
-    return url.href;
+    return databaseUrl.parse(url.href);
   }
 
   /** What the server says of a connection of the pool, and of MikroORM's. */
