@@ -16,6 +16,6 @@ if (status !== 0) process.exit(status ?? 1);
 cpSync(join(here, "src", "gen"), join(dist, "gen"), {
   recursive: true,
   dereference: true,
-  // What conformance tests call is no part of the contract.
-  filter: (path) => !path.includes("ordermesh/testing"),
+  // What conformance tests call is no part of the contract, and the OpenAPI document is what services show.
+  filter: (path) => !path.includes("ordermesh/testing") && !path.endsWith(".json"),
 });

@@ -85,6 +85,12 @@ test("the packed client is installed into an empty folder, compiles there, and c
   assert.match(packed, /^ordermesh-client-\d/);
   writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "caller", private: true, type: "module" }));
   await npm("install", `./${packed}`);
+  const files = readdirSync(join(folder, "node_modules/@ordermesh/client/dist"), { recursive: true }).map(String);
+  assert.deepEqual(
+    files.filter((name) => !/\.(?:js|d\.ts)$/.test(name) && name.includes(".")),
+    [],
+    "what the services alone read is packed",
+  );
   writeFileSync(join(folder, "caller.ts"), caller);
   const tsc = join(own, "../../node_modules/.bin/tsc");
   const types = join(own, "../../node_modules/@types");
