@@ -17,7 +17,8 @@ export const pushgatewayUrl = environment.PUSHGATEWAY_URL || undefined;
 
 /** What a child needs of our environment; nothing else is passed on, so that a stray variable changes nothing. */
 export function childEnvironment(additions: Readonly<Record<string, string>>): Record<string, string> {
-  const passed = ["PATH", "HOME", "LANG", "TZ", "TMPDIR", "NODE_EXTRA_CA_CERTS"].flatMap((name) => {
+  const names = ["PATH", "HOME", "LANG", "TZ", "TMPDIR", "NODE_EXTRA_CA_CERTS", "NODE_COMPILE_CACHE"];
+  const passed = names.flatMap((name) => {
     const value = environment[name];
     return value === undefined ? [] : [[name, value] as const];
   });

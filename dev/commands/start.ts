@@ -22,15 +22,15 @@ async function reset(options: StartOptions): Promise<void> {
   removeData(options.dataDirectory);
 }
 
-/** A Jaeger is used when there is one, and never built here. */
-async function chooseObservers(traces: boolean, ports: Ports, screen: Screen): Promise<Observer[]> {
-  if (!traces || !(await findTool("jaeger"))) return [];
+/** A Jaeger is used when there is one, and never built here; else, why there is none although it could be. */
+async function chooseObservers(traces: boolean, ports: Ports): Promise<{ observers: Observer[]; why?: string }> {
+  if (!traces || !(await findTool("jaeger"))) return { observers: [] };
   const wanted = portsOf("jaeger", ports);
   const free = await Promise.all(wanted.map(({ port }) => isFree(port)));
   const taken = wanted.filter((_, index) => !free[index]).map(({ port }) => port);
-  if (taken.length === 0) return ["jaeger"];
-  screen.say(`No traces: Jaeger's port ${taken.join(", ")} is in use; --port-offset 100 moves every port.`);
-  return [];
+  if (taken.length === 0) return { observers: ["jaeger"] };
+  const why = `No traces: Jaeger's port ${taken.join(", ")} is in use; --port-offset 100 moves every port.`;
+  return { observers: [], why };
 }
 
 async function run(options: StartOptions, screen: Screen): Promise<number> {
@@ -39,7 +39,7 @@ async function run(options: StartOptions, screen: Screen): Promise<number> {
   screen.title(`Ordermesh starts in ${relative(root, options.dataDirectory) || "."}`);
   if (options.reset) await reset(options);
   const ports = await portsFor(options.portOffset);
-  const observers = await chooseObservers(options.traces, ports, screen);
+  const { observers, why } = await chooseObservers(options.traces, ports);
   const stack = await Stack.start({
     dataDirectory: options.dataDirectory,
     ports,
@@ -52,6 +52,8 @@ async function run(options: StartOptions, screen: Screen): Promise<number> {
     line: (component, line) => screen.line(component, line),
   });
   screen.print(`Everything is ready after ${((performance.now() - begin) / 1000).toFixed(1)} s.`);
+  // Only now: who starts a second stack by mistake is told that, and not of a port.
+  if (why) screen.say(why);
   try {
     return await serve(stack, screen, options, wishes);
   } finally {
@@ -67,8 +69,9 @@ async function serve(stack: Stack, screen: Screen, options: StartOptions, wishes
     throw error;
   });
   const work = async () => {
-    const delivered = options.demo ? await demonstrateAndExplain(stack, screen, wishes.stop) : true;
-    if (options.exit) return delivered ? 0 : 1;
+    const { demo, exit } = options;
+    const delivered = demo ? await demonstrateAndExplain(stack, screen, { exit, stop: wishes.stop }) : true;
+    if (exit) return delivered ? 0 : 1;
     screen.print("\nEverything runs; Ctrl-C stops it and keeps the data.");
     await wishes.stopped;
     return 0;
@@ -76,11 +79,16 @@ async function serve(stack: Stack, screen: Screen, options: StartOptions, wishes
   return Promise.race([broken, work()]);
 }
 
-async function demonstrateAndExplain(stack: Stack, screen: Screen, stop: AbortSignal): Promise<boolean> {
+/** Explains only what is there to be tried: with --exit all of it is gone a moment later. */
+async function demonstrateAndExplain(
+  stack: Stack,
+  screen: Screen,
+  { exit, stop }: { readonly exit: boolean; readonly stop: AbortSignal },
+): Promise<boolean> {
   try {
     const demonstration = await demonstrate(stack, screen, stop);
     if (stop.aborted) return false;
-    await printExamples(stack, screen, demonstration);
+    if (!exit) await printExamples(stack, screen, demonstration);
     return demonstration.order.status === OrderStatus.DELIVERED;
   } catch (error) {
     if (!(error instanceof StackError) && !(error instanceof ConnectError)) throw error;

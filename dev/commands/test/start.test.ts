@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
 import { mkdtempSync, readFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { until } from "#testing/until.ts";
 import type { Ledger } from "../../process/guard-protocol.ts";
 import { ledgerFile } from "../../process/leftovers.ts";
-import { maxPortOffset } from "../../stack/layout.ts";
+import { maxPortOffset, portsAt, portsOf } from "../../stack/layout.ts";
 import { removeData } from "../../stack/postgres.ts";
 import { Command } from "../../testing/command.ts";
 import { isAlive, patient, see } from "../../testing/processes.ts";
@@ -49,6 +50,21 @@ describe("npm start", () => {
     assert.equal(await command.exitCode(), 0);
     assert.match(command.output, /the data is kept/);
     assert.deepEqual(lives.filter(isAlive), []);
+  });
+
+  test("a second start from the same folder is told that, and nothing of the ports that the first one has", async () => {
+    const first = new Command("start", args);
+    await first.prints("Ctrl-C stops it");
+    const jaeger = portsOf("jaeger", portsAt(beyondOutgoing)).map(({ port }) =>
+      createServer().listen(port, "127.0.0.1"),
+    );
+    const second = new Command("start", ["--data", dataDirectory, "--port-offset", String(beyondOutgoing)]);
+    assert.equal(await second.exitCode(), 1);
+    assert.match(second.output, /already runs from/);
+    assert.doesNotMatch(second.output, /in use/);
+    for (const server of jaeger) server.close();
+    first.controlC();
+    assert.equal(await first.exitCode(), 0);
   });
 
   test("kill -9 of npm itself ends everything, and a new start works at once", async () => {
