@@ -22,7 +22,7 @@ const statuses: Record<string, ShipmentStatus> = {
 
 /** The fake of the shipping service. Shipments are ready at once, and delivered when they are looked at. */
 export function shippingRoutes(router: ConnectRouter, world: World): void {
-  const byShipment = new Map<string, { orderId: string; locationId: string }>();
+  const { byShipment } = world;
   const pack = (ref: { orderId: string; locationId: string; requestId: string }, state: string) => {
     const shipmentId = shipmentIdOf(ref);
     if (!byShipment.has(shipmentId)) world.took(ref.orderId, `prepare:${ref.locationId}`, ref.requestId);

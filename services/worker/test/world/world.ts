@@ -80,6 +80,8 @@ export class World {
   track: (pageToken: string) => TrackedParcels | Promise<TrackedParcels> = () => ({ shipments: [], nextPageToken: "" });
   /** Takes what shipping tells. */
   tell: (orderId: string, locationId: string, news: { news: string; trackingNumber?: string }) => void = () => {};
+  /** Whose shipments there are, by their ids: whoever asks. */
+  readonly byShipment = new Map<string, { orderId: string; locationId: string }>();
   readonly #orders = new Map<string, OrderFacts>();
   readonly #answers = new Map<string, unknown>();
   readonly #asked = new Map<string, number>();
