@@ -295,7 +295,7 @@ async function terminate(adminUrl: string, name: string): Promise<void> {
   try {
     await until(async () => {
       const { rowCount } = await client.query(
-        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1 and wait_event_type = 'Lock'",
+        "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = $1 and wait_event_type = 'Lock'",
         [name],
       );
       return Boolean(rowCount);
