@@ -72,7 +72,7 @@ class CoreFamily extends Gauge {
  * @param url where the core's exporter answers
  */
 export function showCoreMetrics(registry: Registry, url: string): void {
-  let asked = 0;
+  let asked = Number.NEGATIVE_INFINITY;
   let answer: Promise<ReadonlyMap<string, FamilyText>> = Promise.resolve(new Map());
   const families = () => {
     if (performance.now() - asked > sharedMs) {
