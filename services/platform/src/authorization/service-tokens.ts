@@ -15,6 +15,11 @@ function nameOf(service: string): string {
   return `service:${service}`;
 }
 
+/** Where it is said that a key cannot be used. */
+interface FaultLog {
+  error(message: string, fields: { err: unknown }): void;
+}
+
 /**
  * What a service shows to others: tokens that it signs itself, so that no call between services waits for anybody else. There is one at
  * every moment, made beforehand.
@@ -25,16 +30,19 @@ export class ServiceTokens implements Disposable {
   readonly #timer: NodeJS.Timeout;
   #token = "";
 
-  private constructor(service: string, key: Pick<Secret, "text">) {
+  private constructor(service: string, key: Pick<Secret, "text">, logger: FaultLog) {
     this.#service = service;
     this.#key = key;
-    this.#timer = setInterval(() => void this.#renew(), renewEveryMs);
+    // A key that was swapped for one that signs nothing must end no process: the token before is good for a while yet.
+    const keep = (err: unknown) =>
+      logger.error("SERVICE_KEY signs nothing: the token before is shown to its end", { err });
+    this.#timer = setInterval(() => void this.#renew().catch(keep), renewEveryMs);
     this.#timer.unref();
   }
 
   /** @param key the private half, as the text of a JWK; looked at anew for each token */
-  static async open(service: string, key: Pick<Secret, "text">): Promise<ServiceTokens> {
-    const tokens = new ServiceTokens(service, key);
+  static async open(service: string, key: Pick<Secret, "text">, logger: FaultLog): Promise<ServiceTokens> {
+    const tokens = new ServiceTokens(service, key, logger);
     await tokens.#renew();
     return tokens;
   }

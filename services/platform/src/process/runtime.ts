@@ -65,7 +65,7 @@ async function openResources<S extends z.ZodRawShape>(
   stack.defer(() => within(closeTimeoutMs, "sending the last spans", telemetry.shutdown()));
   const opened = await openDatabase(definition, config, logger);
   if (opened) stack.defer(() => within(closeTimeoutMs, "closing the database", opened.close()));
-  const tokens = config.SERVICE_KEY && (await ServiceTokens.open(definition.name, config.SERVICE_KEY));
+  const tokens = config.SERVICE_KEY && (await ServiceTokens.open(definition.name, config.SERVICE_KEY, logger));
   if (tokens) stack.use(tokens);
   const clients = new Clients({
     service: name,

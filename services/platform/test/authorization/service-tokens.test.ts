@@ -13,6 +13,7 @@ import { requestContext } from "#platform/context.ts";
 import { Clients } from "#platform/grpc/clients.ts";
 import { launch, type RunningService } from "#platform/process/runtime.ts";
 import { register } from "#platform/registration.ts";
+import { quietLogger } from "#testing/logger.ts";
 import { testEnvironment } from "../faces/conformance.ts";
 import { contractOf } from "./contract-of.ts";
 
@@ -39,7 +40,7 @@ describe("a service that calls another one", () => {
   after(() => callee.drain());
 
   async function call(name: string, key: JWK | undefined): Promise<string> {
-    using tokens = key && (await ServiceTokens.open(name, { text: JSON.stringify(key) }));
+    using tokens = key && (await ServiceTokens.open(name, { text: JSON.stringify(key) }, quietLogger()));
     const limits = { defaultTimeoutMs: 5_000, maxMessageBytes: 1_000_000 };
     // What it says of itself is another matter.
     const clients = new Clients({
@@ -81,9 +82,21 @@ test("a service that names its own key in another's token is not taken for that 
   await assert.rejects(verifier.verify(forged), { reasonName: "CREDENTIAL_REFUSED" });
 });
 
+test("a key that is swapped for one that signs nothing is said, and the token before is shown on", async (context) => {
+  context.mock.timers.enable({ apis: ["setInterval"] });
+  const key = { text: JSON.stringify(worker.secret) };
+  const said: string[] = [];
+  using tokens = await ServiceTokens.open("worker", key, { error: (message) => void said.push(message) });
+  const before = tokens.authorization;
+  key.text = JSON.stringify({ kty: "OKP", crv: "Ed25519", x: "no key" });
+  context.mock.timers.tick(120_000);
+  await new Promise(setImmediate);
+  assert.deepEqual([said.length, tokens.authorization], [1, before]);
+});
+
 describe("a key that is shown as it is", () => {
   test("is exchanged once a minute, at the same time by one of many, and again when it was refused", async () => {
-    using tokens = await ServiceTokens.open("worker", { text: JSON.stringify(worker.secret) });
+    using tokens = await ServiceTokens.open("worker", { text: JSON.stringify(worker.secret) }, quietLogger());
     const asked: string[] = [];
     let good = true;
     const keys = new ExchangedKeys(verifier, async (key) => {
