@@ -80,8 +80,8 @@ async function judgeStructure(): Promise<void> {
   if (faults.length > 0) throw new Error(faults.join("\n"));
 }
 
-/** Each call says who may make it; see docs/decisions/0038-access.md. */
-async function judgeAccess(): Promise<void> {
+/** Each call says who may make it, and each field that may be personal data whether it is; see decisions 38 and 46. */
+async function judgeContract(): Promise<void> {
   // Loaded here only: it reads generated code, without which `generate` has to run.
   const { contractFaults } = await import("../structure/contract.ts");
   const faults = await contractFaults(root);
@@ -104,7 +104,7 @@ const checks: readonly Check[] = [
   { name: "protos", run: () => command(bin("buf"), ["lint"]) },
   { name: "protos against main", run: compareWithMain },
   { name: "generated code", cure: "npm run generate", run: compareGenerated },
-  { name: "who may call", run: judgeAccess },
+  { name: "callers and persons", run: judgeContract },
   { name: "values of charts", cure: "npm run generate", run: () => generateCharts("--check") },
   {
     name: "lock file",

@@ -1,9 +1,11 @@
 // What of the contract no linter of protos can judge, because it concerns options of ours.
 import { globSync } from "node:fs";
 import { join } from "node:path";
-import type { DescService } from "@bufbuild/protobuf";
+import type { DescMessage, DescService } from "@bufbuild/protobuf";
+import { usedTypes } from "@bufbuild/protobuf/reflect";
 import { accessFaults } from "#platform/authorization/access-rule.ts";
 import { services } from "../../services/services.ts";
+import { personalFaults } from "./personal.ts";
 
 function isService(value: unknown): value is DescService {
   return (value as Partial<DescService> | undefined)?.kind === "service";
@@ -17,7 +19,16 @@ export async function contractServices(root: string): Promise<DescService[]> {
   return (await Promise.all(modules)).flatMap((module) => Object.values(module)).filter(isService);
 }
 
-/** What is wrong with who may call what, one sentence a method. */
+/** All messages that calls send and answer, and those that stand in them. */
+export function messagesOf(services: readonly DescService[]): DescMessage[] {
+  const sent = services.flatMap(({ methods }) => methods.flatMap(({ input, output }) => [input, output]));
+  const used = sent.flatMap((message) => [message, ...usedTypes(message)]);
+  return [...new Set(used.filter((type) => type.kind === "message"))];
+}
+
+/** What is wrong with who may call what, one sentence a method, and with what is said of persons, one sentence a field. */
 export async function contractFaults(root: string): Promise<string[]> {
-  return accessFaults(await contractServices(root), services);
+  const all = await contractServices(root);
+  const shop = all.filter(({ typeName }) => typeName.startsWith("shop."));
+  return [...accessFaults(all, services), ...messagesOf(shop).flatMap(personalFaults)];
 }

@@ -30,6 +30,7 @@ import {
 } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { type Access, accessIn, callersOf } from "./callers.ts";
 import { commentOf } from "./comment.ts";
+import { type Personal, personalIn, personalWords } from "./personal.ts";
 
 function cell(text: string): string {
   return text.replaceAll("\n\n", " ").replaceAll("|", "\\|");
@@ -124,6 +125,7 @@ interface Contract {
   readonly rules: Rules;
   readonly admission: Admission;
   readonly access: Access;
+  readonly personal: Personal;
 }
 
 function printService(service: DescService, { admission, access }: Contract): string[] {
@@ -138,11 +140,17 @@ function printService(service: DescService, { admission, access }: Contract): st
   return [`## ${service.name}`, commentOf(service), `Full name: \`${service.typeName}\``, ...methods];
 }
 
-function printMessage(message: DescMessage, rules: Rules): string[] {
+/** Beside the type: ", [personal data](type.md#personaldata)". */
+function personalLink(field: DescField, personal: Personal): string {
+  const words = personalWords(field, personal);
+  return words === "" ? "" : `, [${words}](type.md#personaldata)`;
+}
+
+function printMessage(message: DescMessage, { rules, personal }: Contract): string[] {
   const from = packageOf(message.file);
   const rows = message.fields.map(
     (field) =>
-      `| \`${field.name}\` | ${field.oneof ? `one of \`${field.oneof.name}\`: ` : ""}${typeOf(field, from)}${rulesOf(field, rules)} | ${cell(commentOf(field))} |`,
+      `| \`${field.name}\` | ${field.oneof ? `one of \`${field.oneof.name}\`: ` : ""}${typeOf(field, from)}${rulesOf(field, rules)}${personalLink(field, personal)} | ${cell(commentOf(field))} |`,
   );
   const table = rows.length > 0 ? [["| field | type | |", "|---|---|---|", ...rows].join("\n")] : ["It has no fields."];
   return [`### ${message.name}`, commentOf(message), ...table];
@@ -183,7 +191,7 @@ function printPackage(name: string, files: DescFile[], contract: Contract): stri
     ...reasons.flatMap(printReasons),
     ...printRules(rules.filter(({ file }) => packageOf(file) === name)),
     "## Messages",
-    ...messages.flatMap((message) => printMessage(message, rules)),
+    ...messages.flatMap((message) => printMessage(message, contract)),
     ...enums.filter((description) => !reasons.includes(description)).flatMap(printEnum),
   ];
   return `${blocks.filter((block) => block !== "").join("\n\n")}\n`;
@@ -196,7 +204,12 @@ function run(request: CodeGeneratorRequest) {
   const packages = Map.groupBy(ours, packageOf);
   const response = create(CodeGeneratorResponseSchema, { supportedFeatures: 1n });
   for (const [name, files] of packages) {
-    const contract = { rules, admission: admissionIn(registry), access: accessIn(registry) };
+    const contract = {
+      rules,
+      admission: admissionIn(registry),
+      access: accessIn(registry),
+      personal: personalIn(registry),
+    };
     const complete = files.sort((a, b) => a.name.localeCompare(b.name));
     response.file.push(
       create(CodeGeneratorResponse_FileSchema, {

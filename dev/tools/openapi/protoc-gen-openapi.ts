@@ -18,6 +18,7 @@ import {
 import { type Plugin, runNodeJs } from "@bufbuild/protoplugin";
 import { predefined } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { accessIn, callersOf } from "../callers.ts";
+import { personalIn } from "../personal.ts";
 import { allReasons, errorSchemas, examplesOf, Refusals, reasonsFor } from "./errors.ts";
 import { Examples } from "./examples.ts";
 import { Judge } from "./judge.ts";
@@ -52,7 +53,8 @@ function documentOf(registry: FileRegistry): object {
   const rules = new Rules(files.flatMap(({ extensions }) => extensions).filter((each) => hasOption(each, predefined)));
   const judge = new Judge(registry);
   const examples = new Examples(rules, judge);
-  const schemas = new Schemas(rules, judge, withUsed(methods.map(({ output }) => output)));
+  const answered = withUsed(methods.map(({ output }) => output));
+  const schemas = new Schemas({ rules, judge, answered, personal: personalIn(registry) });
   const refusals = new Refusals();
   const access = accessIn(registry);
   const reasons = allReasons(enums);

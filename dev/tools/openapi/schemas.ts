@@ -1,5 +1,6 @@
 // The messages and enums of the contract as JSON Schema, in the form in which Protobuf writes them in JSON.
 import { type DescEnum, type DescField, type DescMessage, type DescOneof, ScalarType } from "@bufbuild/protobuf";
+import { type Personal, personalWords } from "../personal.ts";
 import type { Judge } from "./judge.ts";
 import { type Constraint, described, isRequired, messageWords, type Rules, type Schema } from "./rules.ts";
 
@@ -44,6 +45,15 @@ function ofOneof(oneof: DescOneof): Schema {
 /** A message of which a schema is made: as a part of requests, or of answers. */
 type Side = "asked" | "answered";
 
+/** What schemas are made with. */
+export interface SchemasOptions {
+  readonly rules: Rules;
+  readonly judge: Judge;
+  /** What stands in answers. */
+  readonly answered: ReadonlySet<Type>;
+  readonly personal: Personal;
+}
+
 /**
  * Makes the schemas of messages and enums. A request is read strictly, by rules that an answer need not obey: what was stored before
  * there was a rule is answered too. So a message that stands in both has two schemas.
@@ -54,11 +64,13 @@ export class Schemas {
   readonly #made: Record<string, Schema> = {};
   /** Messages that stand in answers. */
   readonly #answered: ReadonlySet<Type>;
+  readonly #personal: Personal;
 
-  constructor(rules: Rules, judge: Judge, answered: ReadonlySet<Type>) {
-    this.#rules = rules;
-    this.#judge = judge;
-    this.#answered = answered;
+  constructor(options: SchemasOptions) {
+    this.#rules = options.rules;
+    this.#judge = options.judge;
+    this.#answered = options.answered;
+    this.#personal = options.personal;
   }
 
   /** All that were asked for, and what they need, by their keys. */
@@ -103,9 +115,11 @@ export class Schemas {
     const [own, items] =
       side === "asked" ? [this.#rules.constraintOf(field), this.#rules.itemsOf(field)] : [unbound, unbound];
     const oneof = field.oneof ? [`One of \`${field.oneof.name}\`.`] : [];
+    const about = personalWords(field, this.#personal);
     return {
       ...this.#typeOf(field, side, items.schema),
       ...own.schema,
+      ...(about === "" ? {} : { "x-personal": about }),
       description: described(field, [...own.words, ...items.words, ...oneof]),
     };
   }

@@ -5,12 +5,13 @@
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_shop_type_v1_access } from "../../type/v1/access_pb.js";
+import { file_shop_type_v1_personal } from "../../type/v1/personal_pb.js";
 
 /**
  * Describes the file shop/identity/v1/api_key.proto.
  */
 export const file_shop_identity_v1_api_key = /*@__PURE__*/
-  fileDesc("Ch5zaG9wL2lkZW50aXR5L3YxL2FwaV9rZXkucHJvdG8SEHNob3AuaWRlbnRpdHkudjEikwIKBkFwaUtleRISCgphcGlfa2V5X2lkGAEgASgJEgwKBG5hbWUYAiABKAkSIQoFcm9sZXMYAyADKA4yEi5zaG9wLnR5cGUudjEuUm9sZRIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZXhwaXJlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjEKDWxhc3RfdXNlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3Jldm9rZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcGIGcHJvdG8z", [file_google_protobuf_timestamp, file_shop_type_v1_access]);
+  fileDesc("Ch5zaG9wL2lkZW50aXR5L3YxL2FwaV9rZXkucHJvdG8SEHNob3AuaWRlbnRpdHkudjEimQIKBkFwaUtleRISCgphcGlfa2V5X2lkGAEgASgJEhIKBG5hbWUYAiABKAlCBLi7GAESIQoFcm9sZXMYAyADKA4yEi5zaG9wLnR5cGUudjEuUm9sZRIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZXhwaXJlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjEKDWxhc3RfdXNlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3Jldm9rZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcGIGcHJvdG8z", [file_google_protobuf_timestamp, file_shop_type_v1_access, file_shop_type_v1_personal]);
 
 /**
  * Describes the message shop.identity.v1.ApiKey.

@@ -5,12 +5,13 @@
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_shop_type_v1_access } from "../../type/v1/access_pb.js";
+import { file_shop_type_v1_personal } from "../../type/v1/personal_pb.js";
 
 /**
  * Describes the file shop/identity/v1/person.proto.
  */
 export const file_shop_identity_v1_person = /*@__PURE__*/
-  fileDesc("Ch1zaG9wL2lkZW50aXR5L3YxL3BlcnNvbi5wcm90bxIQc2hvcC5pZGVudGl0eS52MSKvAQoGUGVyc29uEhEKCXBlcnNvbl9pZBgBIAEoCRINCgVlbWFpbBgCIAEoCRIhCgVyb2xlcxgDIAMoDjISLnNob3AudHlwZS52MS5Sb2xlEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBiBnByb3RvMw", [file_google_protobuf_timestamp, file_shop_type_v1_access]);
+  fileDesc("Ch1zaG9wL2lkZW50aXR5L3YxL3BlcnNvbi5wcm90bxIQc2hvcC5pZGVudGl0eS52MSK1AQoGUGVyc29uEhEKCXBlcnNvbl9pZBgBIAEoCRITCgVlbWFpbBgCIAEoCUIEuLsYAhIhCgVyb2xlcxgDIAMoDjISLnNob3AudHlwZS52MS5Sb2xlEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBiBnByb3RvMw", [file_google_protobuf_timestamp, file_shop_type_v1_access, file_shop_type_v1_personal]);
 
 /**
  * Describes the message shop.identity.v1.Person.

@@ -4,12 +4,13 @@
 
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import { file_shop_type_v1_personal } from "../../type/v1/personal_pb.js";
 
 /**
  * Describes the file shop/orders/v1/customer.proto.
  */
 export const file_shop_orders_v1_customer = /*@__PURE__*/
-  fileDesc("Ch1zaG9wL29yZGVycy92MS9jdXN0b21lci5wcm90bxIOc2hvcC5vcmRlcnMudjEi2gEKCEN1c3RvbWVyEhMKC2N1c3RvbWVyX2lkGAEgASgJEhIKCmdpdmVuX25hbWUYAiABKAkSEwoLZmFtaWx5X25hbWUYAyABKAkSDQoFZW1haWwYBCABKAkSDQoFcGhvbmUYBSABKAkSEAoIcmV2aXNpb24YBiABKAUSLwoLY3JlYXRlX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3VwZGF0ZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcGIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("Ch1zaG9wL29yZGVycy92MS9jdXN0b21lci5wcm90bxIOc2hvcC5vcmRlcnMudjEi8gEKCEN1c3RvbWVyEhMKC2N1c3RvbWVyX2lkGAEgASgJEhgKCmdpdmVuX25hbWUYAiABKAlCBLi7GAISGQoLZmFtaWx5X25hbWUYAyABKAlCBLi7GAISEwoFZW1haWwYBCABKAlCBLi7GAISEwoFcGhvbmUYBSABKAlCBLi7GAISEAoIcmV2aXNpb24YBiABKAUSLwoLY3JlYXRlX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3VwZGF0ZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcGIGcHJvdG8z", [file_google_protobuf_timestamp, file_shop_type_v1_personal]);
 
 /**
  * Describes the message shop.orders.v1.Customer.

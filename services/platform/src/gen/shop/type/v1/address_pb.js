@@ -4,13 +4,14 @@
 
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import { file_shop_type_v1_personal } from "./personal_pb.js";
 import { file_shop_type_v1_rules } from "./rules_pb.js";
 
 /**
  * Describes the file shop/type/v1/address.proto.
  */
 export const file_shop_type_v1_address = /*@__PURE__*/
-  fileDesc("ChpzaG9wL3R5cGUvdjEvYWRkcmVzcy5wcm90bxIMc2hvcC50eXBlLnYxIrQBCgdBZGRyZXNzEiEKCXJlY2lwaWVudBgBIAEoCUIOukgLcgnAtRgByLUYyAESJgoFbGluZXMYAiADKAlCF7pIFJIBEQgBEAMiC3IJwLUYAci1GMgBEhsKBGNpdHkYAyABKAlCDbpICnIIwLUYAci1GGQSJQoLcG9zdGFsX2NvZGUYBCABKAlCELpIDdgBAXIIwLUYAci1GBQSGgoHY291bnRyeRgFIAEoCUIJukgGcgTQtRgBYgZwcm90bzM", [file_buf_validate_validate, file_shop_type_v1_rules]);
+  fileDesc("ChpzaG9wL3R5cGUvdjEvYWRkcmVzcy5wcm90bxIMc2hvcC50eXBlLnYxIsQBCgdBZGRyZXNzEiUKCXJlY2lwaWVudBgBIAEoCUISukgLcgnAtRgByLUYyAG4uxgCEioKBWxpbmVzGAIgAygJQhu6SBSSAREIARADIgtyCcC1GAHItRjIAbi7GAISHwoEY2l0eRgDIAEoCUIRukgKcgjAtRgByLUYZLi7GAISKQoLcG9zdGFsX2NvZGUYBCABKAlCFLpIDdgBAXIIwLUYAci1GBS4uxgCEhoKB2NvdW50cnkYBSABKAlCCbpIBnIE0LUYAWIGcHJvdG8z", [file_buf_validate_validate, file_shop_type_v1_personal, file_shop_type_v1_rules]);
 
 /**
  * Describes the message shop.type.v1.Address.
