@@ -15,6 +15,11 @@ export function accessIn(registry: FileRegistry): Access {
   return { option, roles };
 }
 
+/** Whether a method may be called without a credential. */
+export function isOpen(method: DescMethod, { option }: Access): boolean {
+  return (getOption(method, option) as unknown as AccessRule).anyone;
+}
+
 /**
  * Who may call a method: "Called by: agent, a customer about what is its own (`customer_id`), the service worker."
  *

@@ -48,6 +48,8 @@ const fieldOfReason: Readonly<Record<string, string | undefined>> = {
   REQUEST_ID_REUSED: "request_id",
   INVALID_PAGE_TOKEN: "page_token",
 };
+/** What only calls are refused for that need a credential. */
+const aboutCredentials: ReadonlySet<string> = new Set(["CREDENTIAL_MISSING", "CREDENTIAL_REFUSED", "NOT_PERMITTED"]);
 /** Where the reasons are that every service may give. */
 const commonPackage = "shop.type.v1";
 /** Of entries only. */
@@ -58,12 +60,17 @@ function isAsked(method: DescMethod, { name }: Reason): boolean {
   return field === undefined || method.input.fields.some((each) => each.name === field);
 }
 
-/** Which of all reasons a call may be refused for: those that it names, and those that every service may give. */
-export function reasonsFor(method: DescMethod, reasons: readonly Reason[]): Reason[] {
+/**
+ * Which of all reasons a call may be refused for: those that it names, and those that every service may give.
+ *
+ * @param open whether the call may be made without a credential
+ */
+export function reasonsFor(method: DescMethod, open: boolean, reasons: readonly Reason[]): Reason[] {
   const named = namedIn(method);
   const own = method.parent.file.proto.package;
   return reasons.filter((reason) => {
     if (reason.package === own) return named.has(reason.name);
+    if (open && aboutCredentials.has(reason.name)) return false;
     return reason.package === commonPackage && reason.name !== neverOfCalls && isAsked(method, reason);
   });
 }
@@ -102,23 +109,67 @@ function detailsWith(names: readonly string[]): Schema {
   return { items: { anyOf: [others, { properties: { debug: { properties: { reason: { enum: names } } } } }] } };
 }
 
+/** An error with one of some codes, and with a reason among these or without one. */
+function errorOf(codes: Iterable<Code>, reasons: readonly Reason[]): Schema {
+  const names = [...new Set(reasons.map(({ name }) => name))].sort();
+  return {
+    $ref: "#/components/schemas/connect.Error",
+    properties: { code: { enum: [...codes].map(codeToString).sort() }, details: detailsWith(names) },
+  };
+}
+
+/** What may go wrong, in words. */
+function toldOf(reasons: readonly Reason[], says: readonly string[]): string {
+  const told = reasons.map(({ name, domain, text }) => `- \`${name}\` (${domain}): ${text}`);
+  return [...says, told.join("\n")].filter(Boolean).join("\n\n");
+}
+
+function codesWith(reasons: readonly Reason[]): Set<Code> {
+  return new Set([...always.map(([code]) => code), ...reasons.map(({ code }) => code)]);
+}
+
+/** How a stream ends. */
+export interface StreamEnd {
+  /** The last frame's JSON. */
+  readonly schema: Schema;
+  /** What may go wrong, in words. */
+  readonly told: string;
+}
+
+/** How a stream ends that may be refused for some reasons: its status is 200 in any case, and the last frame has the error. */
+export function endOf(reasons: readonly Reason[]): StreamEnd {
+  const schema = {
+    $ref: "#/components/schemas/connect.EndOfStream",
+    properties: { error: errorOf(codesWith(reasons), reasons) },
+  };
+  return {
+    schema,
+    told: toldOf(
+      reasons,
+      always.map(([, text]) => text),
+    ),
+  };
+}
+
 /** The answer of an HTTP status, which may stand for several codes. */
 function responseOf(codes: readonly Code[], reasons: readonly Reason[], says: readonly string[]): Schema {
-  const told = reasons.map(({ name, domain, text }) => `- \`${name}\` (${domain}): ${text}`);
-  const names = [...new Set(reasons.map(({ name }) => name))].sort();
-  const schema = {
-    $ref: "#/components/schemas/connect.Error",
-    properties: { code: { enum: codes.map(codeToString).sort() }, details: detailsWith(names) },
-  };
   const examples = Object.fromEntries(
     reasons.map((reason) => [reason.name, { $ref: `#/components/examples/${keyOf(reason)}` }]),
   );
-  const content = { schema, ...(reasons.length > 0 ? { examples } : {}) };
+  const asks = reasons.some(({ name }) => name === "CREDENTIAL_MISSING");
   return {
-    description: [...says, told.join("\n")].filter(Boolean).join("\n\n"),
-    content: { "application/json": content },
+    description: toldOf(reasons, says),
+    ...(asks ? { headers: { "WWW-Authenticate": { $ref: "#/components/headers/WWW-Authenticate" } } } : {}),
+    content: {
+      "application/json": { schema: errorOf(codes, reasons), ...(reasons.length > 0 ? { examples } : {}) },
+    },
   };
 }
+
+/** What is answered to a request that is no call, whatever call was meant. */
+export const sharedAnswers: Schema = Object.fromEntries(
+  [415, 431].map((status) => [status, { $ref: `#/components/responses/${status}` }]),
+);
 
 /** What calls are refused with. Many have the same answers, so each stands in the document once. */
 export class Refusals {
@@ -127,16 +178,14 @@ export class Refusals {
 
   /** The refusals of a call by their HTTP status. */
   of(reasons: readonly Reason[]): Readonly<Record<string, Schema>> {
-    const codes = new Set([...always.map(([code]) => code), ...reasons.map(({ code }) => code)]);
-    const answers = [...Map.groupBy(codes, codeToHttpStatus)].map(([status, ofStatus]) => {
+    const answers = [...Map.groupBy(codesWith(reasons), codeToHttpStatus)].map(([status, ofStatus]) => {
       const own = reasons.filter(({ code }) => ofStatus.includes(code));
       const says = always.filter(([code]) => ofStatus.includes(code)).map(([, text]) => text);
       const key = [status, ...own.map(keyOf)].join("-");
       this.responses[key] ??= responseOf(ofStatus, own, says);
       return [String(status), { $ref: `#/components/responses/${key}` }];
     });
-    const shared = [415, 431].map((status) => [status, { $ref: `#/components/responses/${status}` }]);
-    return Object.fromEntries([...answers, ...shared]);
+    return { ...Object.fromEntries(answers), ...sharedAnswers };
   }
 }
 
@@ -179,6 +228,14 @@ export const errorSchemas: Readonly<Record<string, Schema>> = {
       details: { type: "array", items: { $ref: "#/components/schemas/connect.Error.Detail" } },
     },
     required: ["code"],
+  },
+  "connect.EndOfStream": {
+    type: "object",
+    description: "The last frame of a stream. Without an error the call succeeded.",
+    properties: {
+      error: { $ref: "#/components/schemas/connect.Error" },
+      metadata: { type: "object", additionalProperties: { type: "array", items: { type: "string" } } },
+    },
   },
   "connect.Error.Detail": {
     description: "A detail of an error. `debug` is readable; `value` has the same in bytes.",

@@ -33,6 +33,7 @@ const byName: Readonly<Record<string, JsonValue>> = {
   page_size: 50,
   event_id: "event-1",
   action: "payment.captured",
+  step: "capture:BER",
 };
 
 /** What fields with one of the contract's own rules hold. */

@@ -1,26 +1,30 @@
-// The calls of a service as paths: POST for each, and GET for those without side effects.
+// The calls of a service as paths: POST for each, and GET for those without side effects. A stream is a POST whose messages stand in frames.
 import type { DescMethod, DescService, JsonObject } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { commentOf } from "../comment.ts";
-
+import { type StreamEnd, sharedAnswers } from "./errors.ts";
 import type { Schema } from "./rules.ts";
 
 /** What is known of a call. */
 export interface Call {
   readonly method: DescMethod;
-  /** Its errors by their HTTP status. */
+  /** Its errors by their HTTP status, when it is no stream. */
   readonly refusals: Schema;
+  /** How it ends, when it is a stream. */
+  readonly end: StreamEnd;
   readonly example: JsonObject;
   /** Who may make it, as a sentence. */
   readonly callers: string;
+  /** Whether it may be made without a credential. */
+  readonly open: boolean;
   /** The schemas of the request and the answer. */
   readonly input: Schema;
   readonly output: Schema;
 }
 
-/** Streams are no JSON over HTTP: their messages stand in frames, for which OpenAPI has no words. */
+/** Requests that are streams are for gRPC alone: HTTP/1.1 has none that is answered while it lasts. */
 export function isShown({ methodKind }: DescMethod): boolean {
-  return methodKind === "unary";
+  return methodKind === "unary" || methodKind === "server_streaming";
 }
 
 function parameters(...names: readonly string[]): Schema[] {
@@ -32,13 +36,14 @@ function firstSentence(text: string): string {
 }
 
 /** What both ways to make a call have in common. */
-function common({ method, callers }: Call, verb: string): Schema {
+function common({ method, callers, open }: Call, verb: string): Schema {
   const comment = commentOf(method);
   return {
     tags: [method.parent.typeName],
     operationId: `${method.parent.typeName}.${method.name}${verb === "get" ? ".get" : ""}`,
     summary: firstSentence(comment.split("\n")[0] ?? "").replace(/\.$/, ""),
     description: `${comment}\n\n${callers}`,
+    security: open ? [] : [{ [schemeName]: [] }],
   };
 }
 
@@ -57,6 +62,43 @@ function post(call: Call): Schema {
     parameters: parameters("timeout", "protocol", "traceparent", "baggage"),
     requestBody: { required: true, content: { "application/json": { schema: input, example } } },
     responses: { 200: answer(call), ...refusals },
+  };
+}
+
+const framesType = "application/connect+json";
+
+/** A body of frames. OpenAPI has no words for these, so what stands in them is said by their first byte, in an extension. */
+function frames(messages: Readonly<Record<number, Schema>>): Schema {
+  return { [framesType]: { schema: { type: "string", format: "binary" }, "x-frames": messages } };
+}
+
+/** What makes a stream by hand, in a shell that is told by `$URL` where the service is. */
+function command({ method, example }: Call): string {
+  const message = JSON.stringify(example);
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(Buffer.byteLength(message));
+  const head = [0, ...length].map((byte) => `\\${byte.toString(8).padStart(3, "0")}`).join("");
+  const quoted = message.replaceAll("'", "'\\''");
+  return `printf '${head}%s' '${quoted}' |
+  curl -sN -H 'content-type: ${framesType}' --data-binary @- "$URL${addressOf(method)}"`;
+}
+
+function stream(call: Call): Schema {
+  const { method, input, output, end } = call;
+  const { description, ...rest } = common(call, "post");
+  const by = `By hand: \`${method.input.name}\` in one frame.\n\n\`\`\`sh\n${command(call)}\n\`\`\``;
+  return {
+    ...rest,
+    description: `${description}\n\n${by}`,
+    parameters: parameters("timeout", "protocol", "traceparent", "baggage"),
+    requestBody: { required: true, content: frames({ 0: input }) },
+    responses: {
+      200: {
+        description: `Frames, each with one \`${method.output.name}\`; the last one says how the call ended.\n\n${end.told}`,
+        content: frames({ 0: output, 2: end.schema }),
+      },
+      ...sharedAnswers,
+    },
   };
 }
 
@@ -86,23 +128,38 @@ function get(call: Call): Schema {
   };
 }
 
+function addressOf({ parent, name }: DescMethod): string {
+  return `/${parent.typeName}/${name}`;
+}
+
 /** The path of a call and what can be done there. */
 export function pathOf(call: Call): [path: string, operations: Schema] {
   const { method } = call;
+  if (method.methodKind !== "unary") return [addressOf(method), { post: stream(call) }];
   const reads = method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
-  return [`/${method.parent.typeName}/${method.name}`, { post: post(call), ...(reads ? { get: get(call) } : {}) }];
+  return [addressOf(method), { post: post(call), ...(reads ? { get: get(call) } : {}) }];
 }
 
-/** What a service is for, and which of its calls are not shown. */
+/** What a service is for. */
 export function tagOf(service: DescService): Schema {
-  const streams = service.methods.filter((method) => !isShown(method)).map(({ name }) => `\`${name}\``);
-  const left = streams.length > 0 ? `\n\nStreams, by gRPC, gRPC-Web or Connect only: ${streams.join(", ")}.` : "";
-  return { name: service.typeName, description: `${commentOf(service)}${left}` };
+  return { name: service.typeName, description: commentOf(service) };
 }
 
 function header(name: string, description: string, schema: Schema): Schema {
   return { name, in: "header", description, schema };
 }
+
+/** What the only way to show a credential is called in the document. */
+const schemeName = "bearer";
+
+/** How a caller proves who it is. */
+export const securitySchemes: Readonly<Record<string, Schema>> = {
+  [schemeName]: {
+    type: "http",
+    scheme: "bearer",
+    description: "An access token, or an API key as it is. Each call says whose it may be.",
+  },
+};
 
 /** Parameters that many calls have. */
 export const sharedParameters: Readonly<Record<string, Schema>> = {
@@ -119,11 +176,15 @@ export const sharedParameters: Readonly<Record<string, Schema>> = {
     description: "The version of Connect's protocol; need not be said.",
     schema: { type: "string", enum: ["v1"] },
   },
-  timeout: header("Connect-Timeout-Ms", "How long the caller waits, in milliseconds; 30 s when it is not said.", {
-    type: "integer",
-    minimum: 1,
-    maximum: 9_999_999_999,
-  }),
+  timeout: header(
+    "Connect-Timeout-Ms",
+    "How long the caller waits, in milliseconds. When it is not said, 30 s, and a stream lasts.",
+    {
+      type: "integer",
+      minimum: 1,
+      maximum: 9_999_999_999,
+    },
+  ),
   protocol: header("Connect-Protocol-Version", "The version of Connect's protocol; need not be said.", {
     type: "string",
     enum: ["1"],
@@ -133,8 +194,12 @@ export const sharedParameters: Readonly<Record<string, Schema>> = {
   baggage: header("Baggage", "W3C baggage. `user.id` is who is named in the audit log.", { type: "string" }),
 };
 
-/** Headers of answers that may be kept. */
+/** Headers of answers that may be kept, and of those that want a credential. */
 export const sharedHeaders: Readonly<Record<string, Schema>> = {
+  "WWW-Authenticate": {
+    description: "`Bearer` when a credential is missing; with `error` when it is refused.",
+    schema: { type: "string" },
+  },
   ETag: {
     description: "The tag of the answer, for `If-None-Match`.",
     schema: { type: "string", pattern: '^"[^"]+"$' },

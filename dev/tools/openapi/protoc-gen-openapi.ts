@@ -17,12 +17,20 @@ import {
 } from "@bufbuild/protobuf/wkt";
 import { type Plugin, runNodeJs } from "@bufbuild/protoplugin";
 import { predefined } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
-import { accessIn, callersOf } from "../callers.ts";
+import { accessIn, callersOf, isOpen } from "../callers.ts";
 import { personalIn } from "../personal.ts";
-import { allReasons, errorSchemas, examplesOf, Refusals, reasonsFor } from "./errors.ts";
+import { allReasons, endOf, errorSchemas, examplesOf, Refusals, reasonsFor } from "./errors.ts";
 import { Examples } from "./examples.ts";
 import { Judge } from "./judge.ts";
-import { isShown, pathOf, sharedHeaders, sharedParameters, sharedResponses, tagOf } from "./operations.ts";
+import {
+  isShown,
+  pathOf,
+  securitySchemes,
+  sharedHeaders,
+  sharedParameters,
+  sharedResponses,
+  tagOf,
+} from "./operations.ts";
 import { Rules } from "./rules.ts";
 import { Schemas, type Type } from "./schemas.ts";
 
@@ -33,7 +41,14 @@ Fields are named in camelCase. A key that a message has not, a key twice, or an 
 bits are texts; numbers are taken as well. What has its default value is left out of answers: an empty text, 0, false, an empty list.
 
 A call that changes something has a \`requestId\`: repeated with the same one it has no second effect. Errors have Connect's form, with the
-details of gRPC.`;
+details of gRPC.
+
+Where a service asks for credentials, a call has \`Authorization: Bearer …\`, except those that everybody may make.
+
+The messages of a stream stand in frames, as Connect's protocol has it: a byte, the length in four bytes with the highest first, and as
+many bytes of JSON. The request is one frame whose first byte is 0. Of the answer, each message is in a frame of the same kind as soon as
+it is there, and the last frame begins with 2: its JSON has an \`error\` when the call failed. The status is 200 in either case. What stands
+in the frames is said by \`x-frames\`, by their first byte.`;
 
 /** The messages, and all types that stand in them. */
 function withUsed(messages: readonly DescMessage[]): Set<Type> {
@@ -58,14 +73,20 @@ function documentOf(registry: FileRegistry): object {
   const refusals = new Refusals();
   const access = accessIn(registry);
   const reasons = allReasons(enums);
-  const calls = methods.map((method) => ({
-    method,
-    refusals: refusals.of(reasonsFor(method, reasons)),
-    example: examples.of(method.input),
-    callers: callersOf(method, access),
-    input: schemas.refTo(method.input, "asked"),
-    output: schemas.refTo(method.output, "answered"),
-  }));
+  const calls = methods.map((method) => {
+    const open = isOpen(method, access);
+    const own = reasonsFor(method, open, reasons);
+    return {
+      method,
+      refusals: method.methodKind === "unary" ? refusals.of(own) : {},
+      end: endOf(own),
+      example: examples.of(method.input),
+      callers: callersOf(method, access),
+      open,
+      input: schemas.refTo(method.input, "asked"),
+      output: schemas.refTo(method.output, "answered"),
+    };
+  });
   return {
     openapi: "3.1.1",
     info: { title: "Ordermesh", version: "1", description },
@@ -78,6 +99,7 @@ function documentOf(registry: FileRegistry): object {
       headers: sharedHeaders,
       responses: { ...sharedResponses, ...refusals.responses },
       examples: examplesOf(reasons),
+      securitySchemes,
     },
   };
 }

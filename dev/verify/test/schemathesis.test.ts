@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { run } from "../../../deploy/command/run.ts";
 import { services } from "../../../services/services.ts";
 import { fullEnvironment } from "../../config.ts";
@@ -26,6 +27,9 @@ const phases = byHand ? "examples,coverage,fuzzing" : "examples,fuzzing";
  * may be refused, by rules that are no keyword.
  */
 const leftOut = "negative_data_rejection,positive_data_acceptance";
+
+/** Reads and writes the frames of streams. */
+const streams = fileURLToPath(new URL("schemathesis_streams.py", import.meta.url));
 
 describe("what the services answer, held against their OpenAPI documents", { concurrency: 2 }, () => {
   const folder = mkdtempSync(join(tmpdir(), "ordermesh-schemathesis-"));
@@ -50,8 +54,10 @@ describe("what the services answer, held against their OpenAPI documents", { con
         ...["--checks", "all", "--exclude-checks", leftOut, "--continue-on-failure"],
         // Shorter timeouts would be answered with 504, and rightly.
         ...["--header", "Connect-Timeout-Ms: 20000", "--warnings", "off"],
+        // Who asks for a credential gets one that may do everything; without it schemathesis looks whether each call is refused.
+        ...["--header", `Authorization: Bearer ${stack.blueprint.credentials.developmentKey}`],
       ];
-      const env = { ...fullEnvironment(), no_proxy: "127.0.0.1" };
+      const env = { ...fullEnvironment(), no_proxy: "127.0.0.1", SCHEMATHESIS_HOOKS: streams };
       const document = `${stack.httpUrl(service)}/openapi.json`;
       const said = await run(program, ["--no-color", "run", document, ...options], {
         cwd: folder,

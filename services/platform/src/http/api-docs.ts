@@ -97,10 +97,14 @@ function handlerOf(page: Page): Handler {
   });
 }
 
-/** Where the contract of some services is served, and by what. */
-export function apiDocs(services: readonly DescService[]): ReadonlyMap<string, Handler> {
+/**
+ * Where the contract of some services is served, and by what.
+ *
+ * @param asks whether callers are asked for a credential where the contract wants one
+ */
+export function apiDocs(services: readonly DescService[], asks: boolean): ReadonlyMap<string, Handler> {
   const pages: readonly (readonly [path: string, page: Page])[] = [
-    ["/openapi.json", text("application/json", openApiOf(services))],
+    ["/openapi.json", text("application/json", openApiOf(services, asks))],
     ["/docs/", text("text/html; charset=utf-8", index)],
     ["/docs/start.js", text("text/javascript; charset=utf-8", start)],
     ["/docs/swagger-ui.css", fileOf("text/css; charset=utf-8", "swagger-ui.css")],

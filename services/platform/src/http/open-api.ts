@@ -4,11 +4,18 @@ import { productVersion } from "#platform/version.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
+/** A call by one of its verbs. Each entry of `security` is one way in which a caller may prove who it is; none, where nobody has to. */
+interface Operation {
+  readonly security: readonly Json[];
+}
+
+type Paths = Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+
 /** What is read of the document that is generated from the protos. */
 interface Contract {
   readonly info: Json;
   readonly tags: readonly { readonly name: string }[];
-  readonly paths: Json;
+  readonly paths: Paths;
   readonly components: Readonly<Record<string, Json>>;
 }
 
@@ -22,9 +29,10 @@ function refsIn(value: unknown): string[] {
   });
 }
 
-/** The components that the paths need, and those that these need. */
-function componentsFor(paths: Json, components: Contract["components"]): Contract["components"] {
-  const needed = new Set(refsIn(paths));
+/** The components that the paths need, and those that these need; how a credential is shown is named without pointing to it. */
+function componentsFor(paths: Paths, components: Contract["components"]): Contract["components"] {
+  const schemes = Object.keys(components.securitySchemes ?? {}).map((name) => `securitySchemes/${name}`);
+  const needed = new Set([...schemes, ...refsIn(paths)]);
   for (const ref of needed) {
     const [kind = "", name = ""] = ref.split("/");
     for (const next of refsIn(components[kind]?.[name])) needed.add(next);
@@ -35,12 +43,25 @@ function componentsFor(paths: Json, components: Contract["components"]): Contrac
   return Object.fromEntries(kinds);
 }
 
-/** The OpenAPI document of the calls of some services, as JSON. */
-export function openApiOf(services: readonly DescService[]): string {
+/** A credential may be shown, and need not. */
+function withoutAsking(operations: Paths[string]): Paths[string] {
+  const all = Object.entries(operations).map(([verb, operation]) => {
+    return [verb, { ...operation, security: [{}, ...operation.security] }] as const;
+  });
+  return Object.fromEntries(all);
+}
+
+/**
+ * The OpenAPI document of the calls of some services, as JSON.
+ *
+ * @param asks whether callers are asked for a credential where the contract wants one
+ */
+export function openApiOf(services: readonly DescService[], asks: boolean): string {
   const whole = JSON.parse(readFileSync(file, "utf8")) as Contract;
   const names = new Set(services.map(({ typeName }) => typeName));
   const packages = [...new Set(services.map((service) => service.file.proto.package))];
-  const paths = Object.fromEntries(Object.entries(whole.paths).filter(([path]) => names.has(path.split("/")[1] ?? "")));
+  const own = Object.entries(whole.paths).filter(([path]) => names.has(path.split("/")[1] ?? ""));
+  const paths = Object.fromEntries(own.map(([path, each]) => [path, asks ? each : withoutAsking(each)]));
   return JSON.stringify({
     ...whole,
     info: { ...whole.info, title: packages.join(", "), version: productVersion },

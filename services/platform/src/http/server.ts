@@ -20,6 +20,8 @@ export interface HttpServerOptions extends RpcOptions {
   readonly pages: Readonly<Record<string, Handler>>;
   /** Whether the contract is served, with a page to try calls on. */
   readonly apiDocs: boolean;
+  /** Whether callers are asked for a credential where the contract wants one. */
+  readonly asksForCredentials: boolean;
 }
 
 /** How long a request may take to arrive, in milliseconds: calls have their own deadlines. */
@@ -91,7 +93,8 @@ export class HttpServer {
 
   constructor(options: HttpServerOptions) {
     const descriptors = options.services.map(({ service }) => service);
-    const known = new Map([...probes(options), ...(options.apiDocs ? apiDocs(descriptors) : [])]);
+    const docs = options.apiDocs ? apiDocs(descriptors, options.asksForCredentials) : [];
+    const known = new Map([...probes(options), ...docs]);
     const pages = new Map(Object.entries(options.pages));
     const rpc = forPages(options.corsOrigins, rpcHandler(options));
     const timeouts = { requestTimeout: requestTimeoutMs, keepAliveTimeout: options.keepAliveTimeoutMs };

@@ -105,6 +105,7 @@ class OpenFaces implements Faces {
       corsOrigins: config.HTTP_CORS_ORIGINS,
       pages: options.pages ?? {},
       apiDocs: config.HTTP_API_DOCS,
+      asksForCredentials: options.credentials !== undefined,
     });
   }
 

@@ -1,24 +1,50 @@
 // The contract as a service shows it: as OpenAPI, and on a page where calls can be tried.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { after, before, describe, test } from "node:test";
+import { fromJsonString } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { AuditService } from "#gen/shop/audit/v1/audit_service_pb.js";
-import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
+import { IdentityService } from "#gen/shop/identity/v1/identity_service_pb.js";
+import { OrderService, WatchOrderResponseSchema } from "#gen/shop/orders/v1/order_service_pb.js";
+import { openApiOf } from "#platform/http/open-api.ts";
 import { launch, type RunningService } from "#platform/process/runtime.ts";
 import { register } from "#platform/process/service.ts";
 import { testEnvironment } from "./conformance.ts";
 
 const served = [OrderService, AuditService];
-const definition = {
-  name: "shown",
-  config: {},
-  build: () => ({ services: [register(OrderService, {}), register(AuditService, {})] }),
+const refusing = "01KB6Q2M7RZ8E4X0V5T9WNA3CE";
+const orders = register(OrderService, {
+  async *watchOrder({ orderId }) {
+    yield { order: { orderId } };
+    if (orderId === refusing) throw new ConnectError("there is none", Code.NotFound);
+    yield { order: { orderId } };
+  },
+});
+const parts = { services: [orders, register(AuditService, {})] };
+const definition = { name: "shown", config: {}, build: () => parts };
+/** One that asks whoever calls for a credential. */
+const asking = {
+  ...definition,
+  build: () => ({ ...parts, credentials: { verify: () => Promise.reject(new Error("nobody shows any")) } }),
 };
+
+interface Operation {
+  readonly description: string;
+  readonly security: readonly object[];
+  readonly requestBody: Body;
+  readonly responses: Readonly<Record<string, Body>>;
+}
+
+interface Body {
+  readonly content: Readonly<Record<string, { readonly "x-frames": object }>>;
+}
 
 interface Document {
   readonly openapi: string;
   readonly tags: readonly { readonly name: string }[];
-  readonly paths: Readonly<Record<string, Readonly<Record<string, object>>>>;
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
   readonly components: Readonly<Record<string, Readonly<Record<string, object>>>>;
 }
 
@@ -37,13 +63,13 @@ async function document(): Promise<Document> {
 }
 
 describe("the OpenAPI document of a service", () => {
-  test("has each of its calls but the streams, and GET for what has no side effects", async () => {
+  test("has each of its calls, and GET for what has no side effects and is no stream", async () => {
     const { openapi, paths, tags } = await document();
     assert.match(openapi, /^3\.1\./);
     assert.deepEqual(tags.map(({ name }) => name).sort(), served.map(({ typeName }) => typeName).sort());
-    const methods = served.flatMap((each) => Object.values(each.method)).filter((each) => each.methodKind === "unary");
-    const expected = methods.map(({ parent, name, idempotency }) => {
-      const reads = idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
+    const methods = served.flatMap((each) => Object.values(each.method));
+    const expected = methods.map(({ parent, name, idempotency, methodKind }) => {
+      const reads = idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS && methodKind === "unary";
       return [`/${parent.typeName}/${name}`, reads ? ["get", "post"] : ["post"]] as const;
     });
     const found = Object.entries(paths).map(([path, operations]) => [path, Object.keys(operations).sort()] as const);
@@ -54,9 +80,8 @@ describe("the OpenAPI document of a service", () => {
     const { paths, components } = await document();
     const texts = [JSON.stringify(paths), JSON.stringify(components)].join();
     const pointed = new Set([...texts.matchAll(/"\$ref":"#\/components\/(.+?)"/g)].map(([, ref]) => ref));
-    const there = Object.entries(components).flatMap(([kind, all]) =>
-      Object.keys(all).map((name) => `${kind}/${name}`),
-    );
+    const { securitySchemes: _, ...others } = components;
+    const there = Object.entries(others).flatMap(([kind, all]) => Object.keys(all).map((name) => `${kind}/${name}`));
     assert.deepEqual([...pointed].sort(), there.sort());
     assert.doesNotMatch(texts, /shop\.payments|PAYMENT_NOT_FOUND/);
   });
@@ -81,6 +106,92 @@ describe("the OpenAPI document of a service", () => {
     assert.doesNotMatch(JSON.stringify(money), /"XXX"/);
     const reasons = JSON.stringify(components.responses?.["404-orders.CUSTOMER_NOT_FOUND"]);
     assert.match(reasons, /"reason":\{"enum":\["CUSTOMER_NOT_FOUND"\]\}/);
+  });
+});
+
+describe("a stream in the document", () => {
+  const path = "/shop.orders.v1.OrderService/WatchOrder";
+
+  /** What is in the frames of an answer: each one's first byte, and its text. */
+  function framesOf(bytes: Buffer): [flags: number, text: string][] {
+    const frames: [number, string][] = [];
+    for (let at = 0; at < bytes.length; ) {
+      const end = at + 5 + bytes.readUInt32BE(at + 1);
+      frames.push([bytes.readUInt8(at), bytes.toString("utf8", at + 5, end)]);
+      at = end;
+    }
+    return frames;
+  }
+
+  async function watch(orderId: string | undefined) {
+    const { post } = (await document()).paths[path] ?? {};
+    const [, made = "", type = ""] = /^(printf .*) \|\n.*content-type: (.+?)'/m.exec(post?.description ?? "") ?? [];
+    const command = orderId ? made.replace("01KB6Q2M7RZ8E4X0V5T9WNA3CD", orderId) : made;
+    const body = execFileSync("sh", ["-c", command]);
+    const answer = await ask(path, { method: "POST", headers: { "content-type": type }, body });
+    const frames = framesOf(Buffer.from(await answer.arrayBuffer()));
+    return { post, answer, messages: frames.slice(0, -1), end: frames.at(-1) };
+  }
+
+  test("is made by what the document says, and answered in the frames that it says", async () => {
+    const { post, answer, messages, end } = await watch(undefined);
+    const type = String(answer.headers.get("content-type"));
+    assert.deepEqual([answer.status, type], [200, "application/connect+json"]);
+    assert.deepEqual(post?.requestBody.content[type]?.["x-frames"], {
+      0: { $ref: "#/components/schemas/shop.orders.v1.WatchOrderRequest" },
+    });
+    assert.partialDeepStrictEqual(post?.responses[200]?.content[type]?.["x-frames"], {
+      0: { $ref: "#/components/schemas/shop.orders.v1.WatchOrderResponse" },
+      2: { $ref: "#/components/schemas/connect.EndOfStream" },
+    });
+    const ids = messages.map(([flags, text]) => [flags, fromJsonString(WatchOrderResponseSchema, text).order?.orderId]);
+    assert.deepEqual(ids, Array(2).fill([0, "01KB6Q2M7RZ8E4X0V5T9WNA3CD"]));
+    assert.deepEqual(end, [2, "{}"]);
+  });
+
+  test("ends with its error in the last frame, as the document says", async () => {
+    const { post, answer, messages, end } = await watch(refusing);
+    assert.deepEqual([answer.status, messages.length, end?.[0]], [200, 1, 2]);
+    assert.partialDeepStrictEqual(JSON.parse(end?.[1] ?? ""), { error: { code: "not_found" } });
+    const told = JSON.stringify(post?.responses[200]?.content);
+    for (const said of ['"not_found"', '"ORDER_NOT_FOUND"']) assert.ok(told.includes(said), said);
+    assert.equal((await ask(path)).status, 405);
+    const unframed = { method: "POST", headers: { "content-type": "application/json" }, body: "{}" };
+    assert.equal((await ask(path, unframed)).status, 415);
+  });
+});
+
+describe("the credential in the document", () => {
+  const bearer = { bearer: [] };
+
+  test("may be shown where nobody asks for one", async () => {
+    const { paths, components } = await document();
+    assert.partialDeepStrictEqual(components.securitySchemes, { bearer: { type: "http", scheme: "bearer" } });
+    const said = Object.values(paths).flatMap((verbs) => Object.values(verbs).map(({ security }) => security));
+    for (const security of said) assert.deepEqual(security, [{}, bearer]);
+  });
+
+  test("is needed where it is asked for, but for what everybody may call", async () => {
+    const service = await launch(asking, testEnvironment);
+    try {
+      const { paths } = (await (await fetch(`http://127.0.0.1:${service.httpPort}/openapi.json`)).json()) as Document;
+      const said = Object.values(paths).flatMap((verbs) => Object.values(verbs).map(({ security }) => security));
+      for (const security of said) assert.deepEqual(security, [bearer]);
+      const answer = await fetch(`http://127.0.0.1:${service.httpPort}/shop.orders.v1.OrderService/GetOrder`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: "{}",
+      });
+      assert.deepEqual([answer.status, answer.headers.get("www-authenticate")], [401, "Bearer"]);
+      const refused = paths["/shop.orders.v1.OrderService/GetOrder"]?.post?.responses[401];
+      assert.match(JSON.stringify(refused), /401-platform\.CREDENTIAL_MISSING/);
+    } finally {
+      await service.drain();
+    }
+    const open = JSON.parse(openApiOf([IdentityService], true)) as Document;
+    const { security, responses } = open.paths["/shop.identity.v1.IdentityService/ExchangeApiKey"]?.post ?? {};
+    assert.deepEqual(security, []);
+    assert.doesNotMatch(JSON.stringify(responses), /CREDENTIAL|NOT_PERMITTED/);
   });
 });
 
