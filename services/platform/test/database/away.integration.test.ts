@@ -197,4 +197,48 @@ describe("a database that is away", () => {
       await admin.query("alter role platform connection limit -1");
     }
   });
+
+  /** A connection that says which SQLSTATE it ended with. */
+  async function connection() {
+    const client = new pg.Client({ connectionString: test.adminUrl });
+    const told: (string | undefined)[] = [];
+    client.on("notice", ({ code }) => told.push(code));
+    const ended = new Promise<void>((resolve) => client.on("error", () => resolve()));
+    await client.connect();
+    const { rows } = await client.query<{ pid: number }>("select pg_backend_pid() as pid");
+    return { client, told, ended, pid: rows[0]?.pid ?? 0 };
+  }
+
+  // PostgreSQL ends all its processes when one has crashed, and takes nobody until the last has ended: here until a stopped one goes on.
+  it("is away while the server recovers from a crash, and back without a restart", async () => {
+    const [slow, crashed, watching] = await Promise.all([connection(), connection(), connection()]);
+    await watching.client.query("begin; lock table note");
+    const pending = call();
+    const waits = "select from pg_stat_activity where application_name = 'writing' and wait_event_type = 'Lock'";
+    await until(async () => (await slow.client.query(waits)).rowCount === 1, "a call waits for the table");
+    const adminGone = new Promise((resolve) => admin.on("error", resolve));
+    process.kill(slow.pid, "SIGSTOP");
+    try {
+      process.kill(crashed.pid, "SIGKILL");
+      await Promise.all([watching.ended, adminGone]);
+      assert.deepEqual(watching.told, ["57P02"]);
+      await assert.rejects(connection(), { code: "57P03" });
+      const answers = [await pending, await call()];
+      for (const { status, text } of answers) {
+        assert.equal(status, 503, text);
+        assert.match(text, /"code":"unavailable".*RetryInfo/);
+      }
+      await assert.rejects(insert(database), (error) => {
+        requireAway(error);
+        return true;
+      });
+      await until(async () => (await ready()) === 503, "the service is not ready");
+    } finally {
+      process.kill(slow.pid, "SIGCONT");
+    }
+    await until(async () => (await ready()) === 200, "the service is ready again");
+    assert.equal((await call()).status, 200);
+    await insert(database);
+    admin = (await connection()).client;
+  });
 });
