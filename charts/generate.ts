@@ -27,6 +27,7 @@ const ownVariables = new Set([
   "SERVICE_KEY",
   "TEMPORAL_CODEC_KEYS",
   "CODEC_TOKENS",
+  "PERSONAL_DATA_KEYS",
   "GRPC_PORT",
   "HTTP_PORT",
 ]);

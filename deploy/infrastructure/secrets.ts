@@ -21,8 +21,8 @@ function password(): string {
   return randomBytes(24).toString("hex");
 }
 
-/** A key of AES-256 by today's date, as the worker wants it to encrypt what Temporal keeps. */
-function payloadKey(): string {
+/** A key of AES-256 by today's date, as the worker wants it to encrypt what Temporal keeps, and others to seal personal data. */
+function keyOfToday(): string {
   return `${new Date().toISOString().slice(0, 10)} ${randomBytes(32).toString("base64")}\n`;
 }
 
@@ -56,7 +56,8 @@ export function wantedSecrets(): WantedSecret[] {
     { secret: basicAuth("temporal-database", "temporal"), alsoIn: "temporal" },
     { secret: basicAuth("ordermesh-metrics-database", "metrics"), alsoIn: "ordermesh" },
     ...tokens,
-    opaque("ordermesh-worker-payload-keys", "ordermesh", { keys: payloadKey() }),
+    opaque("ordermesh-worker-payload-keys", "ordermesh", { keys: keyOfToday() }),
+    opaque("ordermesh-personal-keys", "ordermesh", { keys: keyOfToday() }),
     opaque("valkey-users", "cache", { "users.acl": `user default on >${password()} ~* &* +@all -@dangerous\n` }),
     opaque("grafana-admin", "monitoring", { username: "admin", password: password() }),
   ];

@@ -18,6 +18,8 @@ export interface Credentials {
   readonly pageTokenSecret: string;
   /** What Temporal keeps is encrypted with it: a key of its file. */
   readonly payloadKey: string;
+  /** Personal data is sealed with it: a key of its file. */
+  readonly personalKey: string;
   /** With it the Temporal UI of the stack has payloads shown. */
   readonly codecToken: string;
   /** An API key with every role, for whoever develops. */
@@ -38,15 +40,20 @@ export function credentialsIn(dataDirectory: string): Credentials {
     roles: { ...present.roles, ...(Object.fromEntries(roles) as Credentials["roles"]) },
     pageTokenSecret: present.pageTokenSecret ?? secret(),
     payloadKey: present.payloadKey ?? `local ${randomBytes(32).toString("base64")}`,
+    personalKey: present.personalKey ?? `local ${randomBytes(32).toString("base64")}`,
     codecToken: present.codecToken ?? secret(),
     developmentKey: present.developmentKey ?? `ordermesh_key_${secret()}`,
   };
   const text = JSON.stringify(complete, null, 2);
   if (text !== JSON.stringify(present, null, 2)) writeFileSync(file, text, { mode: 0o600 });
-  const keys = payloadKeysFile(dataDirectory);
-  // Whoever adds a key to it keeps it.
-  if (readFile(keys) === undefined) writeFileSync(keys, `${complete.payloadKey}\n`, { mode: 0o600 });
+  keepKeys(payloadKeysFile(dataDirectory), complete.payloadKey);
+  keepKeys(personalKeysFile(dataDirectory), complete.personalKey);
   return complete;
+}
+
+/** Whoever adds a key to the file keeps it. */
+function keepKeys(file: string, key: string): void {
+  if (readFile(file) === undefined) writeFileSync(file, `${key}\n`, { mode: 0o600 });
 }
 
 /** The file of these secrets. */
@@ -57,6 +64,11 @@ export function credentialsFile(dataDirectory: string): string {
 /** The file of the keys with which the worker encrypts. */
 export function payloadKeysFile(dataDirectory: string): string {
   return join(dataDirectory, "payload-keys");
+}
+
+/** The file of the master keys that seal personal data. */
+export function personalKeysFile(dataDirectory: string): string {
+  return join(dataDirectory, "personal-keys");
 }
 
 function readFile(file: string): string | undefined {

@@ -2,7 +2,7 @@ import { hash } from "node:crypto";
 import { join } from "node:path";
 import { type DatabaseService, hasDatabase, serviceFacts, services } from "../../services/services.ts";
 import { addressFor, addressOf, type Blueprint, databaseUrl, host } from "./blueprint.ts";
-import { payloadKeysFile } from "./credentials.ts";
+import { payloadKeysFile, personalKeysFile } from "./credentials.ts";
 import { placeOf, type Replica, replicaPorts } from "./layout.ts";
 import { linkTo, type Server } from "./links.ts";
 
@@ -25,6 +25,7 @@ export function serviceEnvironment(blueprint: Blueprint, replica: Replica): Reco
     ...(serviceFacts[service].temporal && temporalEnvironment(blueprint, replica)),
     ...(hasDatabase(service) && databaseEnvironment(blueprint, service, replica)),
     ...(service === "identity" && identityEnvironment(blueprint)),
+    ...(service === "orders" && { PERSONAL_DATA_KEYS_FILE: personalKeysFile(blueprint.dataDirectory) }),
     ...overrides.all,
     ...overrides[service],
   };

@@ -122,6 +122,10 @@ whatever else is secret when that comes from files. Takes root, database, tls, t
 {{- $files = append $files (dict "name" "codec-tokens" "folder" "codec-tokens" "secret" . "keys" (list "tokens")) -}}
 {{- end -}}
 {{- end -}}
+{{- if and .serves .root.Values.personal.enabled -}}
+{{- $keys := include "ordermesh.service.personalKeysSecret" .root -}}
+{{- $files = append $files (dict "name" "personal-keys" "folder" "personal-keys" "secret" $keys "keys" (list "keys")) -}}
+{{- end -}}
 {{- if and .serves $global.secretFiles -}}
 {{- $files = concat $files (include "ordermesh.service.secretFiles" .root | fromJsonArray) -}}
 {{- end -}}
@@ -179,6 +183,29 @@ whatever else is secret when that comes from files. Takes root, database, tls, t
 
 {{- define "ordermesh.service.payloadKeysSecret" -}}
 {{ .Values.global.temporal.payloads.keysSecret | default (include "ordermesh.service.named" (dict "root" . "suffix" "payload-keys")) }}
+{{- end }}
+
+{{- define "ordermesh.service.personalKeysSecret" -}}
+{{ .Values.global.personal.keysSecret | default (include "ordermesh.service.named" (dict "root" . "suffix" "personal-keys")) }}
+{{- end }}
+
+{{/*
+A secret with a key that the chart makes. Made once: a hook belongs to no release, so neither an upgrade, nor a rollback, nor the release's
+end takes a key away that is needed. Takes root and name.
+*/}}
+{{- define "ordermesh.service.madeKeys" -}}
+{{- if not (lookup "v1" "Secret" .root.Release.Namespace .name) }}
+{{- $hook := dict "helm.sh/hook" "pre-install,pre-upgrade" "helm.sh/hook-weight" "-10" "helm.sh/hook-delete-policy" "hook-failed" }}
+{{- /* Argo CD renders without asking the cluster: it would make another key each time. */}}
+{{- $_ := set $hook "argocd.argoproj.io/hook" "Skip" }}
+apiVersion: v1
+kind: Secret
+metadata:
+  {{- include "ordermesh.service.metadata" (dict "root" .root "name" .name "component" "service" "annotations" $hook) | nindent 2 }}
+type: Opaque
+data:
+  keys: {{ printf "%s %s\n" (now | date "2006-01-02") (randBytes 32) | b64enc }}
+{{- end }}
 {{- end }}
 
 {{/* Where a pod that serves finds the keys of what Temporal keeps, and who may see it. */}}

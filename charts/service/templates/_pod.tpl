@@ -122,6 +122,10 @@ spec:
 {{- if $.Values.temporal.enabled }}
 {{ include "ordermesh.service.payloadVariables" $ }}
 {{- end }}
+{{- if $.Values.personal.enabled }}
+- name: PERSONAL_DATA_KEYS_FILE
+  value: /etc/ordermesh/personal-keys/keys
+{{- end }}
 {{- end }}
 
 {{/* What is secret, from files or from the environment. */}}

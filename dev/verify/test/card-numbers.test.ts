@@ -33,6 +33,8 @@ const environment = (collector: Collector) => ({
     OTEL_BSP_SCHEDULE_DELAY: "100",
     OTEL_BSP_MAX_QUEUE_SIZE: "100000",
   },
+  // What is sealed has no number in it that could be found: here it has to be as plain as it may be.
+  orders: { PERSONAL_DATA: "plain" },
   shipping: { PACKING_MS: "1500", CARRIER_TRANSIT_MS: "300" },
 });
 

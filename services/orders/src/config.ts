@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { personalConfig } from "#platform/personal/personal-config.ts";
 
 const milliseconds = z.coerce.number().int().min(1);
 const minuteMs = 60_000;
@@ -6,6 +7,7 @@ const dayMs = 24 * 60 * minuteMs;
 
 /** What the orders service reads from its environment besides the platform's own. */
 export const ordersConfig = {
+  ...personalConfig,
   /** Where SagaService answers: `host:port`, or any target that grpc-js resolves. */
   WORKER_ADDRESS: z.string().min(1).default("127.0.0.1:50055"),
   /** The most orders that one statement inserts and one episode carries; SagaService takes at most 64. */

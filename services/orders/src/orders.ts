@@ -11,6 +11,9 @@ import type { ConfigOf, PlatformConfig } from "#platform/config.ts";
 import type { Database } from "#platform/database/database.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
+import { personalDataOf } from "#platform/personal/personal-config.ts";
+import type { PersonalData } from "#platform/personal/personal-data.ts";
+import { PersonalSweep } from "#platform/personal/personal-sweep.ts";
 import { register, type ServiceParts, type ServiceRegistration } from "#platform/process/service.ts";
 import { BulkOrders } from "./api/bulk-orders.ts";
 import { CustomerApi } from "./api/customer-api.ts";
@@ -42,6 +45,7 @@ import { OrderRepository } from "./order/order.repository.ts";
 import { cancelRequestEntry, type StepDecisionRequest, stepDecisionEntry } from "./order/order-audit.ts";
 import { OrderIntake } from "./order/order-intake.ts";
 import { OrderMover } from "./order/order-mover.ts";
+import { OrderPersons } from "./order/order-persons.repository.ts";
 import { createProgressWatch } from "./order/order-progress.ts";
 import { changeChannel } from "./order/order-transition.repository.ts";
 
@@ -63,6 +67,7 @@ export interface OrdersContext {
 /** What every subject of the service builds on. */
 interface Ground extends OrdersContext {
   readonly metrics: OrderMetrics;
+  readonly personal: PersonalData;
   readonly repository: OrderRepository;
   readonly mover: OrderMover;
 }
@@ -71,14 +76,17 @@ interface Ground extends OrdersContext {
 export function buildOrders(context: OrdersContext): ServiceParts {
   const { config, database, logger, registry, output } = context;
   const metrics = createOrderMetrics(registry);
-  const repository = new OrderRepository(database);
+  const personal = personalDataOf(config);
+  const repository = new OrderRepository(database, personal);
   const mover = new OrderMover({ database, metrics });
-  const ground: Ground = { ...context, metrics, repository, mover };
+  const ground: Ground = { ...context, metrics, personal, repository, mover };
   const following = buildFollowing(ground);
   const episodes = buildEpisodes(ground);
   const legacy = buildLegacy(ground);
+  const customers = new CustomerRepository(database, personal);
   const intake = new OrderIntake({
     database,
+    repository,
     onPlaced: (count) => episodes.starter.accepted(count, "prompt"),
     enter: (work) => episodes.admission.enter(work),
     metrics,
@@ -86,8 +94,8 @@ export function buildOrders(context: OrdersContext): ServiceParts {
     lanes: config.ORDER_INSERT_LANES,
   });
   const audit = new AuditTrail({ service: "orders", database, registry, logger, config, output });
-  const apis = buildApis(ground, { ...following, ...episodes, legacy, intake });
-  const loops = [...episodes.loops, legacy.relay, watchProgress(ground), audit];
+  const apis = buildApis(ground, { ...following, ...episodes, legacy, intake, customers });
+  const loops = [...episodes.loops, legacy.relay, watchProgress(ground), audit, sweepPersonal(ground, customers)];
   const batches = [intake, mover, episodes.settler, episodes.reports, episodes.decisions];
   return {
     services: [...apis, audit.registration],
@@ -119,8 +127,8 @@ interface EpisodeParts {
 }
 
 function buildEpisodes(ground: Ground): EpisodeParts {
-  const { config, database, sagas, logger, metrics } = ground;
-  const episodes = new EpisodeRepository(database);
+  const { config, database, personal, sagas, logger, metrics } = ground;
+  const episodes = new EpisodeRepository(database, personal);
   const admission = new Admission({
     confirmWithinMs: config.ORDER_CONFIRM_WITHIN_MS,
     underWay: config.ORDER_LIST_MAX * config.DISPATCH_CONCURRENCY,
@@ -181,10 +189,10 @@ function faultPolicy({ EPISODE_FAULTS_MAX: max, EPISODE_FAULT_PAUSE_MS: pauseMs 
 }
 
 /** What starts the workflows of orders that a process of the version before accepted. */
-function buildLegacy({ config, database, sagas, logger, metrics }: Ground): LegacySagas {
+function buildLegacy({ config, database, personal, sagas, logger, metrics }: Ground): LegacySagas {
   return new LegacySagas({
     sagas,
-    outbox: new SagaOutbox(database),
+    outbox: new SagaOutbox(database, personal),
     logger,
     metrics,
     everyMs: config.DISPATCH_SWEEP_EVERY_MS,
@@ -196,11 +204,12 @@ function buildLegacy({ config, database, sagas, logger, metrics }: Ground): Lega
 interface ApiParts extends FollowingParts, EpisodeParts {
   readonly legacy: LegacySagas;
   readonly intake: OrderIntake;
+  readonly customers: CustomerRepository;
 }
 
 function buildApis(ground: Ground, parts: ApiParts): ServiceRegistration[] {
   const { config, database, repository, mover } = ground;
-  const { follower, intake } = parts;
+  const { follower, intake, customers } = parts;
   const noted = new AuditedRequests<StepDecisionRequest>({
     database,
     keys: { method: "NoteStepDecision", scope: ({ orderId, step }) => `${orderId}/${step}` },
@@ -213,7 +222,7 @@ function buildApis(ground: Ground, parts: ApiParts): ServiceRegistration[] {
     register(OrderService, new OrderApi({ intake, bulk, follower, cancellation, repository, pageTokens })),
     register(OrderEpisodeService, new OrderEpisodeApi({ ...parts, pageTokens })),
     register(OrderLifecycleService, new OrderLifecycleApi(mover, noted)),
-    register(CustomerService, new CustomerApi(new CustomerRepository(database), pageTokens)),
+    register(CustomerService, new CustomerApi(customers, pageTokens)),
   ];
 }
 
@@ -231,6 +240,17 @@ function buildCancellation({ database, sagas }: Ground, { follower, legacy, star
     legacy,
     onAccepted: (count) => starter.accepted(count, "prompt"),
   });
+}
+
+/** Rows of one transaction, each locked for as long as it takes to seal them all: some milliseconds. */
+const personalBatch = 100;
+
+function sweepPersonal({ config, database, personal, logger }: Ground, customers: CustomerRepository): PersonalSweep {
+  const orders = new OrderPersons(database, personal);
+  // Customers first: orders copy what they are.
+  const move = async () => (await customers.moveBatch(personalBatch)) + (await orders.moveBatch(personalBatch));
+  const everyMs = config.PERSONAL_DATA_SWEEP_MS;
+  return new PersonalSweep({ name: "order.personal", database, personal, move, logger, everyMs });
 }
 
 function watchProgress({ config, database, metrics, logger }: Ground): Relay {

@@ -17,6 +17,7 @@ import {
   newCustomer,
   orderRequest,
   ordersDatabase,
+  personal,
   type Replica,
   secondDatabase,
   startReplica,
@@ -52,7 +53,7 @@ describe("the audit log of orders", () => {
   }
 
   async function read(orderIds: readonly string[]): Promise<Order[]> {
-    return new OrderRepository(test.database).find(orderIds);
+    return new OrderRepository(test.database, personal).find(orderIds);
   }
 
   it("has each order and each of its moves once, after load, repeated calls and refusals", async () => {

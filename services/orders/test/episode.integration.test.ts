@@ -20,6 +20,7 @@ import { EpisodeRepository } from "../src/episode/episode.repository.ts";
 import type { Haste } from "../src/episode/order-event.ts";
 import { settleOrders } from "../src/episode/settlement.repository.ts";
 import { createOrderMetrics } from "../src/order/metrics.ts";
+import { OrderRepository } from "../src/order/order.repository.ts";
 import { OrderIntake } from "../src/order/order-intake.ts";
 import {
   claim,
@@ -42,6 +43,7 @@ import {
   newCustomer,
   orderRequest,
   ordersDatabase,
+  personal,
   type Replica,
   refusal,
   secondDatabase,
@@ -86,6 +88,7 @@ describe("episodes", () => {
   async function placeUncarried(count: number, changes: Parameters<typeof orderRequest>[1] = {}): Promise<string[]> {
     const intake = new OrderIntake({
       database: test.database,
+      repository: new OrderRepository(test.database, personal),
       onPlaced: () => undefined,
       enter: (work) => work(),
       metrics: createOrderMetrics(new Registry()),
@@ -278,12 +281,12 @@ describe("episodes", () => {
     const placed = await placeUncarried(120);
     const others = await Promise.all([secondDatabase(test), secondDatabase(test)]);
     const claims = [test.database, ...others].flatMap((database) => {
-      const episodes = new EpisodeRepository(database);
+      const episodes = new EpisodeRepository(database, personal);
       return Array.from({ length: 8 }, () => claim(episodes, 7));
     });
     const first = (await Promise.all(claims)).flatMap((claimed) => claimed?.episode.orders ?? []);
     const rest: typeof first = [];
-    const episodes = new EpisodeRepository(test.database);
+    const episodes = new EpisodeRepository(test.database, personal);
     for (let next = await claim(episodes, 64); next; next = await claim(episodes, 64))
       rest.push(...next.episode.orders);
     const seen = [...first, ...rest].map(({ orderId }) => orderId);
@@ -487,7 +490,7 @@ describe("episodes", () => {
     const orderIds = await placeUncarried(5);
     const suspect = [orderIds[0], orderIds[2]].map((orderId) => decodeId(orderId ?? ""));
     await test.database.query("update customer_order set faults = 1 where order_id = any($1::uuid[])", [suspect]);
-    const episodes = new EpisodeRepository(test.database);
+    const episodes = new EpisodeRepository(test.database, personal);
     const sizes: number[] = [];
     for (let next = await claim(episodes, 64); next; next = await claim(episodes, 64)) {
       sizes.push(next.episode.orders.length);
@@ -510,7 +513,7 @@ describe("episodes", () => {
     await placeUncarried(150);
     const lines = Array.from({ length: 100 }, (_, index) => line(`${"X".repeat(60)}${index}`, 1, 1n));
     await placeUncarried(40, { lines });
-    const episodes = new EpisodeRepository(test.database);
+    const episodes = new EpisodeRepository(test.database, personal);
     const sizes: number[] = [];
     for (let next = await claim(episodes, 64); next; next = await claim(episodes, 64)) {
       sizes.push(next.episode.orders.length);
@@ -526,7 +529,7 @@ describe("episodes", () => {
 
   it("find an order behind any number of events of orders that are carried", async () => {
     await placeUncarried(1);
-    const episodes = new EpisodeRepository(test.database);
+    const episodes = new EpisodeRepository(test.database, personal);
     const [busy] = (await claim(episodes, 64))?.episode.orders ?? [];
     await test.database.query(
       `insert into order_event (order_id, event_id, kind, due_time)
@@ -552,7 +555,7 @@ describe("episodes", () => {
     await admin.query("create policy looks on order_event using (may_look()) with check (true)");
     await admin.query("alter table order_event enable row level security");
     await admin.query("select pg_advisory_lock(7)");
-    const episodes = new EpisodeRepository(test.database);
+    const episodes = new EpisodeRepository(test.database, personal);
     const during = claim(episodes, 64);
     const waits = "select from pg_stat_activity where datname = current_database() and wait_event = 'advisory'";
     await eventually(async () => assert.equal((await admin.query(waits)).rowCount, 1));
@@ -577,7 +580,7 @@ describe("episodes", () => {
       ]);
     await test.database.query("delete from order_event where order_id = $1", [decodeId(packed)]);
     for (const orderId of [packed, both]) await happened(orderId, "shipment");
-    const episodes = new EpisodeRepository(test.database);
+    const episodes = new EpisodeRepository(test.database, personal);
     const claimed = async (haste: Haste) =>
       ((await claim(episodes, 64, haste))?.episode.orders ?? []).map(({ orderId, events }) => [
         orderId,
@@ -605,7 +608,7 @@ describe("episodes", () => {
         return row ?? { all: 0n, hot: 0n };
       };
       const before = await updates();
-      const claimed = await claim(new EpisodeRepository(tx), 64);
+      const claimed = await claim(new EpisodeRepository(tx, personal), 64);
       const { episodeId = "", orders = [] } = claimed?.episode ?? {};
       assert.equal(orders.length, 1);
       const request = settlement(orders[0]?.orderId ?? "", episodeId);

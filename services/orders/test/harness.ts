@@ -18,7 +18,10 @@ import { contextInterceptor } from "#platform/interceptors/context.ts";
 import { deadlineInterceptor } from "#platform/interceptors/deadline.ts";
 import { errorInterceptor } from "#platform/interceptors/errors.ts";
 import { validationInterceptor } from "#platform/interceptors/validation.ts";
+import { keysText } from "#platform/key-ring.ts";
+import { personalDataOf } from "#platform/personal/personal-config.ts";
 import type { ServiceRegistration } from "#platform/registration.ts";
+import { Secret } from "#platform/secret.ts";
 import { keptLog } from "#testing/logger.ts";
 import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
 import { until } from "#testing/until.ts";
@@ -32,6 +35,16 @@ import type { FakeWorker } from "./fake-worker.ts";
 export function ordersDatabase(connection: { poolMax?: number } = {}): Promise<TestDatabase> {
   return testDatabase("orders", { entities: [CustomerEntity], migrations, connection });
 }
+
+/** The master key of {@link startReplica}. */
+const masterKeysText = `test ${Buffer.alloc(32, "k").toString("base64")}`;
+
+/** Reads what a replica of {@link startReplica} sealed. */
+export const personal = personalDataOf({
+  PERSONAL_DATA: "sealed",
+  PERSONAL_DATA_KEYS: new Secret(masterKeysText, keysText),
+  PERSONAL_DATA_SWEEP_MS: 1,
+});
 
 /** Another process' connection to the same database. */
 export function secondDatabase(test: TestDatabase): Promise<Database> {
@@ -75,7 +88,12 @@ export function beginReplica(
   worker: Pick<FakeWorker, "client">,
   changes: Partial<ConfigOf<typeof ordersConfig & Pick<typeof platformConfig, "MAX_MESSAGE_BYTES">>> = {},
 ): BeginningReplica {
-  const env = { GRPC_PORT: "0", HTTP_PORT: "0", PAGE_TOKEN_SECRET: "s".repeat(32) };
+  const env = {
+    GRPC_PORT: "0",
+    HTTP_PORT: "0",
+    PAGE_TOKEN_SECRET: "s".repeat(32),
+    PERSONAL_DATA_KEYS: masterKeysText,
+  };
   // Orders of a worker that settles none stay pending: nobody is refused for that, unless a test is about it.
   const patient = { ORDER_CONFIRM_WITHIN_MS: 3_600_000 };
   const config = { ...loadConfig({ ...platformConfig, ...ordersConfig }, env), ...patient, ...changes };

@@ -24,7 +24,15 @@ function intakeOn(database: Database, lanes = 1) {
   const onPlaced = (count: number) => void placed.push(count);
   const metrics = createOrderMetrics(new Registry());
   const enter = <T>(work: () => Promise<T>) => work();
-  const intake = new OrderIntake({ database: recorded, onPlaced, enter, metrics, batchMax: 64, lanes });
+  const intake = new OrderIntake({
+    database: recorded,
+    repository: new OrderRepository(recorded),
+    onPlaced,
+    enter,
+    metrics,
+    batchMax: 64,
+    lanes,
+  });
   const accept = (request: CreateOrderRequest): Promise<Accepted> => intake.accept(toKeyedOrder(request), { signal });
   return { accept, recorded, placed };
 }

@@ -22,7 +22,15 @@ import {
   transitionOrders,
 } from "../src/order/order-transition.repository.ts";
 import { FakeWorker } from "./fake-worker.ts";
-import { eventually, newCustomer, orderRequest, ordersDatabase, type Replica, startReplica } from "./harness.ts";
+import {
+  eventually,
+  newCustomer,
+  orderRequest,
+  ordersDatabase,
+  personal,
+  type Replica,
+  startReplica,
+} from "./harness.ts";
 import { Recorded } from "./recorded.ts";
 
 const origin = { actor: "service:worker", requestId: "step", traceId: "" };
@@ -59,7 +67,7 @@ describe("moving orders", () => {
   });
 
   async function read(orderId: string | undefined): Promise<Order> {
-    const [order] = await new OrderRepository(test.database).find([orderId ?? ""]);
+    const [order] = await new OrderRepository(test.database, personal).find([orderId ?? ""]);
     assert.ok(order);
     return order;
   }

@@ -9,6 +9,7 @@ import { SagaCallbackService } from "#gen/shop/sagas/v1/saga_callback_service_pb
 import { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { FulfillmentService } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
 import { ShippingService } from "#gen/shop/shipping/v1/shipping_service_pb.js";
+import { KeyRing } from "#platform/key-ring.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { register, type ServiceContext, type ServiceParts } from "#platform/process/service.ts";
 import { createActivities } from "./activities/create-activities.ts";
@@ -26,8 +27,7 @@ import { episodeOptions, longBatchPolicy, sagaOptions, type WorkerConfig, type w
 import { codecPages } from "./payloads/codec-pages.ts";
 import { CodecTokens } from "./payloads/codec-tokens.ts";
 import { dataConverterOf } from "./payloads/data-converter.ts";
-import { KeyRing } from "./payloads/key-ring.ts";
-import { EncryptingCodec } from "./payloads/payload-codec.ts";
+import { EncryptingCodec, payloadKeys } from "./payloads/payload-codec.ts";
 import { bundleOf } from "./temporal/bundle.ts";
 import { connect, registerSearchAttributes } from "./temporal/connection.ts";
 import { showCoreMetrics } from "./temporal/core-metrics.ts";
@@ -95,7 +95,7 @@ function pagesOf({ config, logger }: WorkerContext): ServiceParts["pages"] & {} 
   const { CODEC_TOKENS: tokens, TEMPORAL_CODEC_KEYS: keys, TEMPORAL_NAMESPACE: namespace } = config;
   if (!tokens || !keys) return {};
   const options = { namespace, origins: config.CODEC_UI_ORIGINS, maxBytes: config.MAX_MESSAGE_BYTES, logger };
-  const codec = new EncryptingCodec(new KeyRing(keys), namespace);
+  const codec = new EncryptingCodec(new KeyRing(keys, payloadKeys), namespace);
   return { codec: codecPages({ ...options, codec, tokens: new CodecTokens(tokens) }) };
 }
 

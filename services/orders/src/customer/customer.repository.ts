@@ -6,7 +6,12 @@ import { requestContext } from "#platform/context.ts";
 import type { Database } from "#platform/database/database.ts";
 import { type Keyed, type KeySpace, keyMethod, replayable } from "#platform/database/idempotency.ts";
 import { isUniqueViolation } from "#platform/database/sql-state.ts";
-import { newId, timeOf } from "#platform/id.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
+import type { Queryable } from "#platform/database/transaction.ts";
+import { decodeId, encodeId, newId, timeOf } from "#platform/id.ts";
+import { BlindIndex } from "#platform/personal/blind-index.ts";
+import { type PersonalData, plainPersonalData } from "#platform/personal/personal-data.ts";
+import { attachKeys, insertPersonalKeys } from "#platform/personal/personal-key.ts";
 import { customerNotFound, OrderError } from "../order/errors.ts";
 import {
   type Customer,
@@ -15,6 +20,7 @@ import {
   CustomerEntity,
   type CustomerRecord,
 } from "./customer.ts";
+import { openPerson, protectPerson } from "./customer-person.ts";
 
 /** A new customer with the key under which its creation may be repeated. */
 export type KeyedDetails = Keyed & { readonly details: CustomerDetails };
@@ -37,21 +43,37 @@ export interface CustomerPage {
 /** How often a change that may happen in any case is tried against others. */
 const maxAttempts = 4;
 
+/** What a repetition is answered with, as it is stored: sealed like the customer, or plain. */
+interface StoredAnswer {
+  readonly customerId: string;
+  /** Sealed: a {@link Customer} as JSON. */
+  readonly sealed: string;
+}
+
+/** An answer that is read back: its key is not looked for yet. */
+type Answer = Customer | StoredAnswer;
+
 /** Keeps customers by MikroORM's unit of work; a mutation's key is written in its transaction. */
 export class CustomerRepository {
   readonly #database: Database;
-  readonly #create: (inputs: KeyedDetails[]) => Promise<(Customer | Error)[]>;
-  readonly #update: (inputs: KeyedChange[]) => Promise<(Customer | Error)[]>;
+  readonly #personal: PersonalData;
+  /** Finds who is sealed; undefined where nobody can be. */
+  readonly #index: BlindIndex | undefined;
+  readonly #create: (inputs: KeyedDetails[]) => Promise<(Answer | Error)[]>;
+  readonly #update: (inputs: KeyedChange[]) => Promise<(Answer | Error)[]>;
 
-  constructor(database: Database) {
+  /** @param personal by default everything is plain */
+  constructor(database: Database, personal: PersonalData = plainPersonalData) {
     this.#database = database;
-    this.#create = replayable<KeyedDetails, Customer>({
+    this.#personal = personal;
+    this.#index = personal.keys && new BlindIndex(database, personal.keys);
+    this.#create = replayable<KeyedDetails, Answer>({
       database,
       ...creations,
       run: (inputs) => Promise.all(inputs.map((input) => this.#insert(input))),
       decode,
     });
-    this.#update = replayable<KeyedChange, Customer>({
+    this.#update = replayable<KeyedChange, Answer>({
       database,
       ...changes,
       run: (inputs) => Promise.all(inputs.map((input) => this.#change(input))),
@@ -61,29 +83,32 @@ export class CustomerRepository {
 
   /** @throws EMAIL_TAKEN, REQUEST_ID_REUSED */
   async create(input: KeyedDetails): Promise<Customer> {
-    return only(await this.#create([input]));
+    return this.#openAnswer(only(await this.#create([input])), { method: keyMethod(creations, input), keyed: input });
   }
 
   /** @throws CUSTOMER_NOT_FOUND, EMAIL_TAKEN, CUSTOMER_CHANGED, REQUEST_ID_REUSED */
   async update(input: KeyedChange): Promise<Customer> {
-    return only(await this.#update([input]));
+    return this.#openAnswer(only(await this.#update([input])), { method: keyMethod(changes, input), keyed: input });
   }
 
   /** @throws CUSTOMER_NOT_FOUND */
   async get(customerId: string): Promise<Customer> {
-    return findRecord(this.#database.em(), customerId);
+    return this.#open(await findRecord(this.#database.em(), customerId));
   }
 
   /** At most `limit` customers. */
   async list({ email, after, limit }: CustomerPage): Promise<Customer[]> {
-    return this.#database.em().find(
+    const records = await this.#database.em().find(
       CustomerEntity,
       {
-        ...(email && { [raw("lower(email)")]: email.toLowerCase() }),
+        ...(email && {
+          $or: [{ [raw("lower(email)")]: email.toLowerCase() }, { customerId: await this.#found(email) }],
+        }),
         ...(after && { customerId: { $lt: after } }),
       },
       { orderBy: { customerId: "desc" }, limit },
     );
+    return Promise.all(records.map((record) => this.#open(record)));
   }
 
   /** The key goes first: a repetition has to meet it before it meets the e-mail address of its own first time. */
@@ -92,12 +117,14 @@ export class CustomerRepository {
     const { owner } = requestContext();
     const customerId = owner ?? newId();
     const now = owner === undefined ? timeOf(customerId) : new Date();
-    const row = { ...input.details, customerId, createTime: now, updateTime: now };
-    const customer: Customer = { ...row, revision: 1 };
+    const customer: Customer = { ...input.details, customerId, createTime: now, updateTime: now, revision: 1 };
+    const { columns, keys } = await protectPerson(this.#personal, decodeId(customerId), input.details);
     return orEmailTaken(
       this.#database.em().transactional(async (em) => {
-        await insertKey(em, { method: keyMethod(creations, input), keyed: input, customer });
-        em.persist(em.create(CustomerEntity, row));
+        await this.#insertKey(em, { method: keyMethod(creations, input), keyed: input, customer });
+        await this.#takeEmail(em, customer);
+        await insertPersonalKeys(queryableOf(em), decodeId(customerId), keys);
+        em.persist(em.create(CustomerEntity, { ...columns, customerId, createTime: now, updateTime: now }));
         return customer;
       }),
     );
@@ -120,20 +147,175 @@ export class CustomerRepository {
     const { customerId, details, revision } = input.change;
     return this.#database.em().transactional(async (em) => {
       const record = await findRecord(em, customerId);
+      const before = await this.#open(record);
       const given = Object.fromEntries(Object.entries(details).filter(([, value]) => value !== undefined));
-      const before: Customer = { ...record };
       const after: Customer = {
         ...before,
         ...given,
         revision: before.revision + 1,
         updateTime: laterThan(before.updateTime),
       };
-      await insertKey(em, { method: keyMethod(changes, input), keyed: input, customer: after });
+      await this.#insertKey(em, { method: keyMethod(changes, input), keyed: input, customer: after });
       if (revision !== undefined && revision !== before.revision) throw customerChanged(customerId);
-      em.assign(record, { ...given, updateTime: after.updateTime });
+      await this.#takeEmail(em, after);
+      const { columns, keys } = await protectPerson(this.#personal, decodeId(customerId), detailsOf(after));
+      await insertPersonalKeys(queryableOf(em), decodeId(customerId), keys);
+      em.assign(record, { ...columns, updateTime: after.updateTime });
       return after;
     });
   }
+
+  /**
+   * Has the personal data of at most `limit` customers lie as it is to be now, sealed or plain; returns how many there were. For a `Relay`.
+   * Nobody's revision counts it: nothing of it is to be seen.
+   */
+  moveBatch(limit: number): Promise<number> {
+    const { seals } = this.#personal;
+    return this.#database.em().transactional(async (em) => {
+      const database = queryableOf(em);
+      const rows = await database.query<{ customer_id: string }>(seals ? findPlain : findSealed, [limit]);
+      for (const { customer_id: uuid } of rows) {
+        const customer = await this.#open(await findRecord(em, encodeId(uuid)));
+        await this.#takeEmail(em, customer);
+        const { columns, keys } = await protectPerson(this.#personal, uuid, detailsOf(customer));
+        await insertPersonalKeys(database, uuid, keys);
+        const { givenName, familyName, email, phone, contact, sealedPhone } = columns;
+        await database.query(moveCustomer, [uuid, givenName, familyName, email, phone, contact, sealedPhone]);
+      }
+      return rows.length;
+    });
+  }
+
+  async #open(record: CustomerRecord): Promise<Customer> {
+    const { customerId, revision, createTime, updateTime } = record;
+    const [contact = null, sealedPhone = null] = await attachKeys<null>(this.#database, [
+      record.contact ?? null,
+      record.sealedPhone ?? null,
+    ]);
+    const { givenName = null, familyName = null, email = null, phone } = record;
+    const columns = { givenName, familyName, email, phone, contact, sealedPhone };
+    const details = await openPerson(this.#personal, decodeId(customerId), columns);
+    return { customerId, ...details, revision, createTime, updateTime };
+  }
+
+  /** Whose sealed address this is. */
+  async #found(email: string): Promise<string[]> {
+    if (!this.#index) return [];
+    const rows = await this.#database.query<{ customer_id: string }>(findEmail, [
+      await this.#index.hash(folded(email)),
+    ]);
+    return rows.map((row) => encodeId(row.customer_id));
+  }
+
+  /**
+   * Has the address be this customer's alone. Who is plain is kept apart by an index of the plain ones, who is sealed by that of the
+   * hashes; each is looked for in the other one as well.
+   */
+  async #takeEmail(em: EntityManager, { customerId, email }: Customer): Promise<void> {
+    const index = this.#index;
+    if (!index) return;
+    const database = queryableOf(em);
+    const values = [await index.hash(folded(email)), decodeId(customerId)];
+    if (this.#personal.seals) {
+      await database.query(takeEmail, values);
+      const plain = await database.query(findPlainEmail, [email, decodeId(customerId)]);
+      if (plain.length > 0) throw emailTaken();
+      return;
+    }
+    await database.query(leaveEmail, [decodeId(customerId)]);
+    const sealed = await database.query(findEmail, values.slice(0, 1));
+    if (sealed.length > 0) throw emailTaken();
+  }
+
+  async #insertKey(em: EntityManager, key: AnswerKey & { customer: Customer }): Promise<void> {
+    const { method, keyed, customer } = key;
+    const database = queryableOf(em);
+    let response = JSON.stringify(customer);
+    if (this.#personal.seals) {
+      const { text, key: personalKey } = await this.#personal.seal(answerPlace(key), customer);
+      response = JSON.stringify({ customerId: customer.customerId, sealed: text } satisfies StoredAnswer);
+      await insertPersonalKeys(database, decodeId(customer.customerId), [personalKey]);
+    }
+    await database.query(insertAnswer, [method, keyed.requestId, keyed.fingerprint, Buffer.from(response)]);
+  }
+
+  /** @throws CUSTOMER_NOT_FOUND when whom it is about is forgotten */
+  async #openAnswer(answer: Answer, key: AnswerKey): Promise<Customer> {
+    if (!("sealed" in answer)) return answer;
+    const [text = ""] = await attachKeys(this.#database, [answer.sealed]);
+    const opened = await this.#personal.open(answerPlace(key), text);
+    if (opened === undefined) throw customerNotFound(answer.customerId);
+    return revived(opened as Customer);
+  }
+}
+
+/** The transaction of a unit of work, for statements with `$1`, which its own are without. */
+function queryableOf(em: EntityManager): Queryable {
+  return {
+    query: async (sql, values = []) => {
+      const ordered: unknown[] = [];
+      const text = (typeof sql === "string" ? sql : sql.text).replace(/\$(\d+)/g, (_, number: string) => {
+        ordered.push(values[Number(number) - 1]);
+        return "?";
+      });
+      return await em.execute(text, ordered);
+    },
+  };
+}
+
+interface AnswerKey {
+  readonly method: string;
+  readonly keyed: Keyed;
+}
+
+function answerPlace({ method, keyed }: AnswerKey): string {
+  return `idempotency_key.response/${method}/${keyed.requestId}`;
+}
+
+const insertAnswer: SqlText = {
+  name: "customer_answer_insert",
+  text: "insert into idempotency_key (method, request_id, fingerprint, response) values ($1, $2, $3, $4)",
+};
+/** Those that an index has: few, once all are sealed. */
+const findPlain: SqlText = {
+  name: "customer_personal_plain",
+  text: `select customer_id from customer where given_name is not null order by customer_id limit $1
+    for no key update skip locked`,
+};
+const findSealed: SqlText = {
+  name: "customer_personal_sealed",
+  text: "select customer_id from customer where contact is not null limit $1 for no key update skip locked",
+};
+const moveCustomer: SqlText = {
+  name: "customer_personal_move",
+  text: `update customer set given_name = $2, family_name = $3, email = $4, phone = $5, contact = $6, sealed_phone = $7
+    where customer_id = $1`,
+};
+const findEmail: SqlText = {
+  name: "customer_email_find",
+  text: "select customer_id from customer_email where email_hash = $1",
+};
+const findPlainEmail: SqlText = {
+  name: "customer_email_plain",
+  text: "select from customer where lower(email) = lower($1) and customer_id <> $2",
+};
+const takeEmail: SqlText = {
+  name: "customer_email_take",
+  text: `insert into customer_email (email_hash, customer_id) values ($1, $2)
+    on conflict (customer_id) do update set email_hash = excluded.email_hash`,
+};
+const leaveEmail: SqlText = {
+  name: "customer_email_leave",
+  text: "delete from customer_email where customer_id = $1",
+};
+
+/** As addresses are compared: without regard to case, and to how a letter is written. */
+function folded(email: string): string {
+  return email.normalize("NFKC").trim().toLowerCase();
+}
+
+function detailsOf({ givenName, familyName, email, phone }: Customer): CustomerDetails {
+  return { givenName, familyName, email, phone };
 }
 
 /** Refusals of the customer's own transaction become outcomes; what repeats or fails the batch is thrown on. */
@@ -145,9 +327,14 @@ async function orEmailTaken(work: Promise<Customer>): Promise<Customer | Error> 
     if (isUniqueViolation(error, "customer_pkey")) {
       return new OrderError(OrderErrorReason.CUSTOMER_EXISTS, "the caller is a customer already");
     }
-    if (!isUniqueViolation(error, "customer_email_key")) throw error;
-    return new OrderError(OrderErrorReason.EMAIL_TAKEN, "another customer has this e-mail address");
+    const taken = ["customer_email_key", "customer_email_pkey"].some((key) => isUniqueViolation(error, key));
+    if (!taken) throw error;
+    return emailTaken();
   }
+}
+
+function emailTaken(): Error {
+  return new OrderError(OrderErrorReason.EMAIL_TAKEN, "another customer has this e-mail address");
 }
 
 async function findRecord(em: EntityManager, customerId: string): Promise<CustomerRecord> {
@@ -156,23 +343,18 @@ async function findRecord(em: EntityManager, customerId: string): Promise<Custom
   return record;
 }
 
-async function insertKey(em: EntityManager, key: { method: string; keyed: Keyed; customer: Customer }): Promise<void> {
-  const { method, keyed, customer } = key;
-  const values = [method, keyed.requestId, keyed.fingerprint, Buffer.from(JSON.stringify(customer))];
-  await em.execute(
-    "insert into idempotency_key (method, request_id, fingerprint, response) values (?, ?, ?, ?)",
-    values,
-  );
-}
-
 function customerChanged(customerId: string, cause?: unknown): Error {
   const message = "the customer was changed by somebody else since it was read";
   const metadata = { customer_id: customerId };
   return new OrderError(OrderErrorReason.CUSTOMER_CHANGED, message, metadata, { cause });
 }
 
-function decode(response: Buffer): Customer {
-  const { createTime, updateTime, ...rest } = JSON.parse(response.toString()) as Customer;
+function decode(response: Buffer): Answer {
+  const answer = JSON.parse(response.toString()) as Answer;
+  return "sealed" in answer ? answer : revived(answer);
+}
+
+function revived({ createTime, updateTime, ...rest }: Customer): Customer {
   return { ...rest, createTime: new Date(createTime), updateTime: new Date(updateTime) };
 }
 
@@ -181,7 +363,7 @@ function laterThan(time: Date): Date {
   return new Date(Math.max(Date.now(), time.getTime() + 1));
 }
 
-function only(outcomes: (Customer | Error)[]): Customer {
+function only<T>(outcomes: (T | Error)[]): T {
   const [outcome] = outcomes;
   if (outcome === undefined || outcome instanceof Error) throw outcome;
   return outcome;

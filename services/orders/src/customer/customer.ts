@@ -22,12 +22,17 @@ export const CustomerEntity = defineEntity({
   tableName: "customer",
   properties: {
     customerId: p.type(IdType).primary(),
-    givenName: p.text(),
-    familyName: p.text(),
+    /** Null where the contact is sealed, as the next two are. */
+    givenName: p.text().nullable(),
+    familyName: p.text().nullable(),
     /** Unique without regard to case. */
-    email: p.text(),
-    /** E.164; may be empty. */
+    email: p.text().nullable(),
+    /** E.164; empty where it is sealed. */
     phone: p.text(),
+    /** Sealed: names and e-mail address. */
+    contact: p.text().nullable(),
+    /** Sealed; null where there is none. */
+    sealedPhone: p.text().nullable(),
     /** Counts the changes, from 1; the optimistic lock. */
     revision: p.integer().version(),
     createTime: p.datetime(),
@@ -38,8 +43,20 @@ export const CustomerEntity = defineEntity({
 /** A row that the entity manager watches: what is changed in it is written. */
 export type CustomerRecord = InferEntity<typeof CustomerEntity>;
 
-/** Somebody who orders, with the fields of {@link CustomerEntity}. Personal data: kept out of logs and traces. */
-export type Customer = { readonly [Field in keyof CustomerRecord & string]: CustomerRecord[Field] };
+/** Somebody who orders. Personal data: kept out of logs and traces. */
+export interface Customer {
+  readonly customerId: string;
+  readonly givenName: string;
+  readonly familyName: string;
+  /** Unique without regard to case. */
+  readonly email: string;
+  /** E.164; may be empty. */
+  readonly phone: string;
+  /** Counts the changes, from 1. */
+  readonly revision: number;
+  readonly createTime: Date;
+  readonly updateTime: Date;
+}
 
 /** What somebody is called and where they are reached. */
 export type CustomerDetails = Pick<Customer, "givenName" | "familyName" | "email" | "phone">;

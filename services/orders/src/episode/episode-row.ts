@@ -1,7 +1,9 @@
 import { selectList } from "#platform/database/columns.ts";
 import { encodeId } from "#platform/id.ts";
+import type { PersonalData } from "#platform/personal/personal-data.ts";
 import type { OrderStatus, ShippingAddress } from "../order/order.ts";
-import { type LineJson, linesOf, toLine } from "../order/order-row.ts";
+import { openAddress } from "../order/order-person.ts";
+import { addressOf, type LineJson, linesOf, toLine } from "../order/order-row.ts";
 import type { Episode, EpisodeOrder } from "./episode.ts";
 import type { CarriedEvent } from "./order-event.ts";
 
@@ -22,7 +24,8 @@ export interface EpisodeOrderRow {
   readonly confirmed: boolean;
   /** Null once the shipments are created. */
   readonly lines: LineJson[] | null;
-  readonly shippingAddress: ShippingAddress;
+  /** A text when it is sealed, with its key; null once the shipments are created. */
+  readonly shippingAddress: ShippingAddress | string | null;
   readonly cardToken: string | null;
 }
 
@@ -43,7 +46,7 @@ export const episodeOrderColumns = selectList<EpisodeOrderRow>(
     episodeEvents: true,
     confirmed: `o.history @> '[{"status": "confirmed"}]'`,
     lines: `case when ${inCheckout} then (${linesOf}) end`,
-    shippingAddress: true,
+    shippingAddress: `case when ${inCheckout} then ${addressOf} end`,
     cardToken: true,
   },
   "o",
@@ -55,13 +58,18 @@ export const episodeOrderBytes = `512 + coalesce(octet_length(o.saga::text), 0) 
   else 0 end`;
 
 /** An episode and the orders that it carries still. */
-export function toEpisode(episodeId: string, rows: readonly EpisodeOrderRow[]): Episode {
-  return { episodeId, orders: rows.map(toEpisodeOrder) };
+export async function toEpisode(
+  personal: PersonalData,
+  episodeId: string,
+  rows: readonly EpisodeOrderRow[],
+): Promise<Episode> {
+  return { episodeId, orders: await Promise.all(rows.map((row) => toEpisodeOrder(personal, row))) };
 }
 
-function toEpisodeOrder(row: EpisodeOrderRow): EpisodeOrder {
+async function toEpisodeOrder(personal: PersonalData, row: EpisodeOrderRow): Promise<EpisodeOrder> {
+  const { orderId, lines, shippingAddress } = row;
   return {
-    orderId: encodeId(row.orderId),
+    orderId: encodeId(orderId),
     customerId: encodeId(row.customerId),
     total: { currency: row.currency, amount: row.total },
     createTime: row.createTime,
@@ -70,8 +78,13 @@ function toEpisodeOrder(row: EpisodeOrderRow): EpisodeOrder {
     saga: row.saga ?? "",
     events: row.episodeEvents,
     confirmed: row.confirmed,
-    checkout: row.lines
-      ? { lines: row.lines.map(toLine), shippingAddress: row.shippingAddress, cardToken: row.cardToken ?? "" }
-      : undefined,
+    checkout:
+      lines && shippingAddress !== null
+        ? {
+            lines: lines.map(toLine),
+            shippingAddress: await openAddress(personal, orderId, shippingAddress),
+            cardToken: row.cardToken ?? "",
+          }
+        : undefined,
   };
 }

@@ -2,6 +2,7 @@ import { selectList, writtenColumns } from "#platform/database/columns.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId, encodeId, newId } from "#platform/id.ts";
+import { type PersonalData, plainPersonalData } from "#platform/personal/personal-data.ts";
 import type { OrderStatus } from "../order/order.ts";
 import type { Episode } from "./episode.ts";
 import { type EpisodeOrderRow, episodeOrderBytes, episodeOrderColumns, toEpisode } from "./episode-row.ts";
@@ -332,9 +333,12 @@ interface GivenBackRow {
 /** Which workflows carry which orders. */
 export class EpisodeRepository {
   readonly #database: Queryable;
+  readonly #personal: PersonalData;
 
-  constructor(database: Queryable) {
+  /** @param personal by default everything is plain */
+  constructor(database: Queryable, personal: PersonalData = plainPersonalData) {
     this.#database = database;
+    this.#personal = personal;
   }
 
   /** Gives at most `limit` orders to a new episode; undefined when nothing of this haste is due, "full" when it has to wait. */
@@ -348,7 +352,10 @@ export class EpisodeRepository {
       if (rows[0]?.room === false) return (await this.forgetSettled(0)) > 0 ? this.claim(haste, options) : "full";
       const orders = rows.filter((row) => row.orderId !== null);
       const [first] = orders;
-      if (first) return { episode: toEpisode(episodeId, orders), waitedMs: first.waitedMs ?? 0, more: first.more };
+      if (first) {
+        const episode = await toEpisode(this.#personal, episodeId, orders);
+        return { episode, waitedMs: first.waitedMs ?? 0, more: first.more };
+      }
       // All of them wait for orders that are carried: others may be behind them.
       if ((rows[0]?.lookedAt ?? 0) < window) return undefined;
     }
@@ -373,10 +380,11 @@ export class EpisodeRepository {
   async repeat({ leaseMs, limit }: RepeatOptions): Promise<Episode[]> {
     type Row = { readonly episodeId: string } & (EpisodeOrderRow | { readonly orderId: null });
     const rows = await this.#database.query<Row>(repeat, [leaseMs, limit]);
-    return [...Map.groupBy(rows, (row) => row.episodeId)].map(([episodeId, members]) => {
+    const episodes = [...Map.groupBy(rows, (row) => row.episodeId)].map(([episodeId, members]) => {
       const orders = members.filter((row) => row.orderId !== null);
-      return toEpisode(encodeId(episodeId), orders);
+      return toEpisode(this.#personal, encodeId(episodeId), orders);
     });
+    return Promise.all(episodes);
   }
 
   /** The worker has the episode. */

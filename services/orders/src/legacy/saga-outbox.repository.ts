@@ -1,6 +1,7 @@
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
+import { type PersonalData, plainPersonalData } from "#platform/personal/personal-data.ts";
 import type { NewOrder, SagaBatch } from "../order/order.ts";
 import { firstIdAt } from "../order/order-id.ts";
 import { type SagaOrderRow, sagaOrderColumns, toNewOrder, withLines } from "../order/order-row.ts";
@@ -60,34 +61,39 @@ export interface Claim {
 /** The orders table as the outbox of the version before episodes: which batches the worker has not acknowledged. */
 export class SagaOutbox {
   readonly #database: Queryable;
+  readonly #personal: PersonalData;
 
-  constructor(database: Queryable) {
+  /** @param personal by default everything is plain */
+  constructor(database: Queryable, personal: PersonalData = plainPersonalData) {
     this.#database = database;
+    this.#personal = personal;
   }
 
   /** Takes on batches that were not acknowledged, each whole and in its first order. */
   async claim({ ageMs, leaseMs, limit }: Claim): Promise<SagaBatch[]> {
     const values = [firstIdAt(Date.now() - ageMs), leaseMs, limit];
-    return toBatches(await this.#database.query<SagaOrderRow>(claim, values));
+    return this.#toBatches(await this.#database.query<SagaOrderRow>(claim, values));
   }
 
   /** The batch of a saga, unless it is acknowledged. */
   async find(sagaId: string): Promise<SagaBatch | undefined> {
-    return toBatches(await this.#database.query<SagaOrderRow>(ofSaga, [decodeId(sagaId)]))[0];
+    const [batch] = await this.#toBatches(await this.#database.query<SagaOrderRow>(ofSaga, [decodeId(sagaId)]));
+    return batch;
   }
 
   /** The worker has these batches: the card tokens are not needed here any longer. */
   async acknowledge(sagaIds: readonly string[]): Promise<void> {
     await this.#database.query(acknowledge, [sagaIds.map(decodeId)]);
   }
-}
 
-function toBatches(rows: readonly SagaOrderRow[]): SagaBatch[] {
-  const batches = new Map<string, NewOrder[]>();
-  for (const row of rows) {
-    const orders = batches.get(row.sagaId);
-    if (orders) orders.push(toNewOrder(row));
-    else batches.set(row.sagaId, [toNewOrder(row)]);
+  async #toBatches(rows: readonly SagaOrderRow[]): Promise<SagaBatch[]> {
+    const batches = new Map<string, NewOrder[]>();
+    for (const row of rows) {
+      const order = await toNewOrder(this.#personal, row);
+      const orders = batches.get(row.sagaId);
+      if (orders) orders.push(order);
+      else batches.set(row.sagaId, [order]);
+    }
+    return [...batches].map(([sagaId, orders]) => ({ sagaId: encodeId(sagaId), orders }));
   }
-  return [...batches].map(([sagaId, orders]) => ({ sagaId: encodeId(sagaId), orders }));
 }

@@ -5,6 +5,8 @@ import { Episodes } from "./0003-episodes.ts";
 import { Faults } from "./0004-faults.ts";
 import { Indexes } from "./0005-indexes.ts";
 import { EventHaste } from "./0006-event-haste.ts";
+import { Personal } from "./0007-personal.ts";
+import { PlainIndex } from "./0008-plain-index.ts";
 
 /** All migrations, the oldest first. A name never changes once it is released. */
 export const migrations: MigrationsList = [
@@ -14,4 +16,6 @@ export const migrations: MigrationsList = [
   { name: "0004_faults", class: Faults },
   { name: "0005_indexes", class: Indexes },
   { name: "0006_event_haste", class: EventHaste },
+  { name: "0007_personal", class: Personal },
+  { name: "0008_plain_index", class: PlainIndex },
 ];

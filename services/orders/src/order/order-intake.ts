@@ -5,7 +5,7 @@ import type { Queryable } from "#platform/database/transaction.ts";
 import { encodeId, timeOf } from "#platform/id.ts";
 import { customerNotFound } from "./errors.ts";
 import type { OrderMetrics } from "./metrics.ts";
-import { type KeyedOrder, OrderRepository, orderKeys, type SubmittedOrder } from "./order.repository.ts";
+import { type KeyedOrder, type OrderRepository, orderKeys, type SubmittedOrder } from "./order.repository.ts";
 import type { Order, OrderContact } from "./order.ts";
 
 /** An order that is durable. */
@@ -18,6 +18,7 @@ export interface Accepted {
 /** What the intake works with. */
 export interface OrderIntakeOptions {
   readonly database: Queryable;
+  readonly repository: OrderRepository;
   /** Told how many became durable together; has them carried. */
   readonly onPlaced: (count: number) => void;
   /** Takes an order by that work, or not. @throws OVERLOADED */
@@ -35,12 +36,10 @@ const maxBatchBytes = 256 * 1024;
 /** Takes new orders: what arrives together is inserted by one statement. */
 export class OrderIntake {
   readonly #options: OrderIntakeOptions;
-  readonly #repository: OrderRepository;
   readonly #batcher: Batcher<SubmittedOrder, Accepted>;
 
   constructor(options: OrderIntakeOptions) {
     this.#options = options;
-    this.#repository = new OrderRepository(options.database);
     this.#batcher = new Batcher({
       name: "new orders",
       maxEntries: options.batchMax,
@@ -80,7 +79,7 @@ export class OrderIntake {
 
   async #insert(orders: SubmittedOrder[]): Promise<(Accepted | Error)[]> {
     if (orders.length === 0) return [];
-    const contacts = await this.#repository.insert(orders);
+    const contacts = await this.#options.repository.insert(orders);
     const placed = contacts.filter((contact) => contact !== undefined).length;
     if (placed > 0) {
       const { onPlaced, metrics } = this.#options;

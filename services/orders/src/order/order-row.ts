@@ -1,15 +1,17 @@
 import { selectList } from "#platform/database/columns.ts";
 import { encodeId } from "#platform/id.ts";
+import type { PersonalData } from "#platform/personal/personal-data.ts";
+import { jsonWithKey, withKey } from "#platform/personal/personal-key.ts";
 import type {
   NewOrder,
   Order,
-  OrderContact,
   OrderLine,
   OrderShipment,
   OrderStatus,
   ShipmentStatus,
   ShippingAddress,
 } from "./order.ts";
+import { openAddress, openContact, type StoredContact } from "./order-person.ts";
 
 /** A line as JSON: SKU, quantity, unit price; the price as text, because JSON has no 64-bit integers. */
 export type LineJson = [sku: string, quantity: number, unitPrice: string];
@@ -43,12 +45,16 @@ export interface SagaOrderRow {
   readonly customerId: string;
   readonly currency: string;
   readonly total: bigint;
-  readonly shippingAddress: ShippingAddress;
+  /** A text when it is sealed, with its key. */
+  readonly shippingAddress: ShippingAddress | string;
   readonly sagaId: string;
   readonly lines: LineJson[];
   readonly cardToken: string;
   readonly traceparent: string;
 }
+
+/** The address of `o`, with its key when it is sealed. */
+export const addressOf = jsonWithKey("o.shipping_address");
 
 /** The columns of {@link SagaOrderRow}, from `o` and {@link withLines}. */
 export const sagaOrderColumns = selectList<SagaOrderRow>(
@@ -57,7 +63,7 @@ export const sagaOrderColumns = selectList<SagaOrderRow>(
     customerId: true,
     currency: true,
     total: true,
-    shippingAddress: true,
+    shippingAddress: addressOf,
     sagaId: true,
     lines: "l.lines",
     cardToken: true,
@@ -67,7 +73,7 @@ export const sagaOrderColumns = selectList<SagaOrderRow>(
 );
 
 /** An order with its lines; ids are uuids. */
-export interface OrderRow extends Omit<SagaOrderRow, "cardToken" | "traceparent">, OrderContact {
+export interface OrderRow extends Omit<SagaOrderRow, "cardToken" | "traceparent">, StoredContact {
   readonly status: OrderStatus;
   readonly shipments: ShipmentJson[];
   readonly failureReason: string | null;
@@ -86,10 +92,11 @@ export const orderColumns = selectList<OrderRow>(
     givenName: true,
     familyName: true,
     email: true,
+    contact: withKey("o.contact"),
     status: true,
     currency: true,
     total: true,
-    shippingAddress: true,
+    shippingAddress: addressOf,
     shipments: true,
     failureReason: true,
     failureMessage: true,
@@ -103,16 +110,20 @@ export const orderColumns = selectList<OrderRow>(
   "o",
 );
 
-/** The order of a row. */
-export function toOrder(row: OrderRow): Order {
+/** The orders of rows. */
+export function toOrders(personal: PersonalData, rows: readonly OrderRow[]): Promise<Order[]> {
+  return Promise.all(rows.map((row) => toOrder(personal, row)));
+}
+
+async function toOrder(personal: PersonalData, row: OrderRow): Promise<Order> {
   return {
     orderId: encodeId(row.orderId),
     customerId: encodeId(row.customerId),
-    contact: { givenName: row.givenName, familyName: row.familyName, email: row.email },
+    contact: await openContact(personal, row.customerId, row),
     status: row.status,
     lines: row.lines.map(toLine),
     total: { currency: row.currency, amount: row.total },
-    shippingAddress: row.shippingAddress,
+    shippingAddress: await openAddress(personal, row.orderId, row.shippingAddress),
     sagaId: encodeId(row.sagaId),
     shipments: row.shipments.map(toShipment),
     failure:
@@ -125,13 +136,13 @@ export function toOrder(row: OrderRow): Order {
 }
 
 /** What the saga of a row is started with. */
-export function toNewOrder(row: SagaOrderRow): NewOrder {
+export async function toNewOrder(personal: PersonalData, row: SagaOrderRow): Promise<NewOrder> {
   return {
     orderId: encodeId(row.orderId),
     customerId: encodeId(row.customerId),
     lines: row.lines.map(toLine),
     total: { currency: row.currency, amount: row.total },
-    shippingAddress: row.shippingAddress,
+    shippingAddress: await openAddress(personal, row.orderId, row.shippingAddress),
     cardToken: row.cardToken,
     traceparent: row.traceparent,
   };

@@ -4,16 +4,19 @@ import { type KeySpace, keyMethod } from "#platform/database/idempotency.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId, timeOf } from "#platform/id.ts";
-import type { NewOrder, Order, OrderContact, OrderStatus } from "./order.ts";
+import { type PersonalData, plainPersonalData } from "#platform/personal/personal-data.ts";
+import { type PersonalKeyRow, personalKeyColumns, withKey } from "#platform/personal/personal-key.ts";
+import type { NewOrder, Order, OrderContact, OrderStatus, ShippingAddress } from "./order.ts";
 import { creationEntry } from "./order-audit.ts";
 import { firstIdAt } from "./order-id.ts";
+import { addressPlace, openContact, type StoredContact } from "./order-person.ts";
 import {
   type EventJson,
   type LineJson,
   type OrderRow,
   orderColumns,
   toLineJson,
-  toOrder,
+  toOrders,
   withLines,
 } from "./order-row.ts";
 
@@ -42,7 +45,9 @@ export interface OrderFilter {
 export const orderKeys: KeySpace<KeyedOrder> = { method: "CreateOrder", scope: ({ customerId }) => customerId };
 
 /** What is stored of a new order as it comes: a field that is forgotten here does not compile. */
-type StoredOrder = Omit<NewOrder, "lines" | "total"> & {
+type StoredOrder = Omit<NewOrder, "lines" | "total" | "shippingAddress"> & {
+  /** A text when it is sealed. */
+  readonly shippingAddress: ShippingAddress | string;
   readonly currency: string;
   readonly total: string;
   readonly history: readonly EventJson[];
@@ -63,8 +68,8 @@ interface BesideColumns {
   readonly lines: readonly LineJson[];
 }
 
-/** A new order in the JSON that {@link insertOrders} takes apart. */
-type InsertedOrder = StoredColumns & BesideColumns;
+/** A new order in the JSON that {@link insertOrders} takes apart, with the key of its address when that is sealed. */
+type InsertedOrder = StoredColumns & BesideColumns & Partial<PersonalKeyRow>;
 
 const stored = writtenColumns<StoredColumns>({
   order_id: "uuid",
@@ -85,10 +90,21 @@ const beside = writtenColumns<BesideColumns>({
   lines: "json",
 });
 /** They are called the same in the row of the customer and in that of the order. */
-const contact = writtenColumns<OrderContact>({ givenName: "text", familyName: "text", email: "text" });
+const contact = writtenColumns<StoredContact>({
+  givenName: "text",
+  familyName: "text",
+  email: "text",
+  contact: "text",
+});
 
-type ContactRow = OrderContact & Pick<BesideColumns, "n">;
-const contactColumns = selectList<ContactRow>({ n: true, givenName: true, familyName: true, email: true });
+type ContactRow = StoredContact & Pick<BesideColumns, "n">;
+const contactColumns = selectList<ContactRow>({
+  n: true,
+  givenName: true,
+  familyName: true,
+  email: true,
+  contact: withKey("contact"),
+});
 
 /**
  * The rows travel as one JSON text, which costs less to build here and to take apart there than twenty arrays. An order comes
@@ -98,7 +114,7 @@ const contactColumns = selectList<ContactRow>({ n: true, givenName: true, family
 const insertOrders: SqlText = {
   name: "order_insert",
   text: `with input as materialized (
-    select * from json_to_recordset($1::json) as i(${beside.typed}, ${stored.typed})
+    select * from json_to_recordset($1::json) as i(${beside.typed}, ${stored.typed}, ${personalKeyColumns.typed})
   ), known as materialized (
     select i.*, c.* from input i cross join lateral (
       select ${contact.names} from customer where customer.customer_id = i.customer_id limit 1
@@ -106,6 +122,9 @@ const insertOrders: SqlText = {
   ), keyed as (
     insert into idempotency_key (method, request_id, fingerprint, response)
     select method, request_id, decode(fingerprint, 'hex'), uuid_send(order_id) from known order by request_id, method
+  ), sealed as (
+    insert into personal_key (${personalKeyColumns.names}, subject)
+    select ${personalKeyColumns.names}, customer_id from known where key_id is not null
   ), placed as (
     insert into customer_order (${stored.names}, ${contact.names}, status, update_time, saga_id, dispatch_time,
       cancellable)
@@ -145,9 +164,12 @@ const highestId = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 /** Writes orders with their lines, and reads them, each in one statement. */
 export class OrderRepository {
   readonly #database: Queryable;
+  readonly #personal: PersonalData;
 
-  constructor(database: Queryable) {
+  /** @param personal by default everything is plain */
+  constructor(database: Queryable, personal: PersonalData = plainPersonalData) {
     this.#database = database;
+    this.#personal = personal;
   }
 
   /**
@@ -157,11 +179,15 @@ export class OrderRepository {
    * @throws a unique violation of `idempotency_key_pkey` when one of the request ids was used before; nothing is written
    */
   async insert(orders: readonly SubmittedOrder[]): Promise<(OrderContact | undefined)[]> {
-    const input = JSON.stringify(orders.map(toInsertedOrder));
+    const input = JSON.stringify(await Promise.all(orders.map((order, n) => this.#toInserted(order, n))));
     const events = auditEvents(orders.map((order) => creationEntry(order, order.origin)));
     const rows = await this.#database.query<ContactRow>(insertOrders, [input, events]);
     const contacts = new Array<OrderContact | undefined>(orders.length).fill(undefined);
-    for (const { n, ...copied } of rows) contacts[n] = copied;
+    const opened = rows.map(async ({ n, ...copied }) => {
+      const { customerId = "" } = orders[n] ?? {};
+      contacts[n] = await openContact(this.#personal, decodeId(customerId), copied);
+    });
+    await Promise.all(opened);
     return contacts;
   }
 
@@ -176,14 +202,20 @@ export class OrderRepository {
       owner === undefined
         ? await this.#database.query<OrderRow>(findOrders, [ids])
         : await this.#database.query<OrderRow>(findOwnOrders, [ids, decodeId(owner)]);
-    return rows.map(toOrder);
+    return toOrders(this.#personal, rows);
   }
 
   /** At most `limit` orders, the newest first, older than the order `after` when it is given. */
   async list(filter: OrderFilter, page: { after: string | undefined; limit: number }): Promise<Order[]> {
     const { statement, values } = listStatement(filter, page);
     const rows = await this.#database.query<OrderRow>(statement, values);
-    return rows.map(toOrder);
+    return toOrders(this.#personal, rows);
+  }
+
+  async #toInserted(order: KeyedOrder, n: number): Promise<InsertedOrder> {
+    const place = addressPlace(decodeId(order.orderId));
+    const { stored: address, key } = await this.#personal.protect(place, order.shippingAddress);
+    return { ...toInsertedOrder(order, n), shipping_address: address, ...key };
   }
 }
 
@@ -208,7 +240,7 @@ export function listStatement(
   return { statement: { name: `order_list${by}`, text }, values };
 }
 
-function toInsertedOrder(order: KeyedOrder, n: number): InsertedOrder {
+function toInsertedOrder(order: KeyedOrder, n: number): Omit<InsertedOrder, "shipping_address"> {
   const createTime = timeOf(order.orderId);
   return {
     n,
@@ -219,7 +251,6 @@ function toInsertedOrder(order: KeyedOrder, n: number): InsertedOrder {
     fingerprint: order.fingerprint.toString("hex"),
     currency: order.total.currency,
     total: String(order.total.amount),
-    shipping_address: order.shippingAddress,
     card_token: order.cardToken,
     traceparent: order.traceparent,
     history: [{ status: "pending", time: createTime.getTime() }],

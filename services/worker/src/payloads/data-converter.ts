@@ -1,8 +1,8 @@
 import { fileURLToPath } from "node:url";
 import type { DataConverter } from "@temporalio/common";
 import { ConfigError } from "#platform/config.ts";
-import { KeyRing } from "./key-ring.ts";
-import { EncryptingCodec } from "./payload-codec.ts";
+import { KeyRing } from "#platform/key-ring.ts";
+import { EncryptingCodec, payloadKeys } from "./payload-codec.ts";
 import type { PayloadConfig } from "./payload-config.ts";
 
 /** What a payload is made by. */
@@ -27,7 +27,7 @@ export function dataConverterOf(config: ConverterConfig): DataConverter {
         "TEMPORAL_PAYLOADS=plain leaves names, addresses and card tokens readable there",
     );
   }
-  const codec = new EncryptingCodec(new KeyRing(keys), namespace);
+  const codec = new EncryptingCodec(new KeyRing(keys, payloadKeys), namespace);
   const reading = { encode: async (plain: Payloads) => plain, decode: (sealed: Payloads) => codec.decode(sealed) };
   return { failureConverterPath, payloadCodecs: [payloads === "plain" ? reading : codec] };
 }

@@ -1,14 +1,15 @@
-import { createCipheriv, createDecipheriv, type KeyObject, randomBytes } from "node:crypto";
 import type { Payload, PayloadCodec } from "@temporalio/common";
-import type { KeyRing } from "./key-ring.ts";
+import type { KeyRing, KeyUse } from "#platform/key-ring.ts";
+import { newIvs, open, seal } from "#platform/sealing.ts";
 import { payloadFromBytes, payloadToBytes } from "./payload-wire.ts";
 
 /** What the metadata of an encrypted payload says, as in Temporal's samples, so that their tools know it. */
 const encoding = Buffer.from("binary/encrypted");
-const ivBytes = 12;
-const tagBytes = 16;
 /** Says what the rest of the associated data is. */
 const format = "ordermesh payload 1";
+
+/** What the keys are for. */
+export const payloadKeys: KeyUse = { setting: "TEMPORAL_CODEC_KEYS", sealed: "a payload" };
 
 function isEncrypted({ metadata }: Payload): boolean {
   const said = metadata?.encoding;
@@ -31,9 +32,9 @@ export class EncryptingCodec implements PayloadCodec {
     const { id, key } = this.#keys.newest;
     const metadata = { encoding, "encryption-key-id": Buffer.from(id) };
     const associated = this.#associated(id);
-    const ivs = randomBytes(ivBytes * payloads.length);
+    const ivs = newIvs(payloads.length);
     return payloads.map((payload, index) => {
-      const iv = ivs.subarray(index * ivBytes, (index + 1) * ivBytes);
+      const iv = ivs[index] as Buffer;
       return { metadata, data: seal(payloadToBytes(payload), { key, iv, associated }) };
     });
   }
@@ -59,28 +60,4 @@ export class EncryptingCodec implements PayloadCodec {
   #associated(id: string): Buffer {
     return Buffer.from([format, id, this.#namespace].join("\0"));
   }
-}
-
-interface Sealing {
-  readonly key: KeyObject;
-  readonly iv: Buffer;
-  readonly associated: Buffer;
-}
-
-/** IV, ciphertext and tag in a row. */
-function seal(plain: Uint8Array, { key, iv, associated }: Sealing): Buffer {
-  const cipher = createCipheriv("aes-256-gcm", key, iv, { authTagLength: tagBytes });
-  cipher.setAAD(associated);
-  const sealed = cipher.update(plain);
-  cipher.final();
-  return Buffer.concat([iv, sealed, cipher.getAuthTag()]);
-}
-
-function open(sealed: Uint8Array, key: KeyObject, associated: Buffer): Buffer {
-  const decipher = createDecipheriv("aes-256-gcm", key, sealed.subarray(0, ivBytes), { authTagLength: tagBytes });
-  decipher.setAAD(associated);
-  decipher.setAuthTag(sealed.subarray(-tagBytes));
-  const plain = decipher.update(sealed.subarray(ivBytes, -tagBytes));
-  decipher.final();
-  return plain;
 }

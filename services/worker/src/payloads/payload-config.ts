@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { type ConfigOf, originsOf } from "#platform/config.ts";
+import { keysText } from "#platform/key-ring.ts";
 import { secret } from "#platform/secret.ts";
 import { tokensText } from "./codec-tokens.ts";
-import { keysText } from "./key-ring.ts";
 
 /** What the worker reads about what Temporal keeps. */
 export const payloadConfig = {

@@ -2,18 +2,18 @@ import assert from "node:assert/strict";
 import { createServer, type Server } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { defaultPayloadConverter, type Payload } from "@temporalio/common";
+import { KeyRing, keysText } from "#platform/key-ring.ts";
 import { listenOn } from "#platform/listen.ts";
 import { Secret } from "#platform/secret.ts";
 import { codecPages } from "../../src/payloads/codec-pages.ts";
 import { CodecTokens, tokensText } from "../../src/payloads/codec-tokens.ts";
-import { KeyRing, keysText } from "../../src/payloads/key-ring.ts";
-import { EncryptingCodec } from "../../src/payloads/payload-codec.ts";
+import { EncryptingCodec, payloadKeys } from "../../src/payloads/payload-codec.ts";
 import { testKeys } from "../stage/encryption.ts";
 
 const reader = "r".repeat(32);
 const writer = "w".repeat(32);
 const ui = "https://temporal.example";
-const codec = new EncryptingCodec(new KeyRing(new Secret(testKeys, keysText)), "default");
+const codec = new EncryptingCodec(new KeyRing(new Secret(testKeys, keysText), payloadKeys), "default");
 const plain = defaultPayloadConverter.toPayload("Ada Lovelace") as Payload;
 
 const base64 = (bytes: Uint8Array | null | undefined) => Buffer.from(bytes ?? []).toString("base64");
@@ -99,7 +99,7 @@ describe("payloads are shown", () => {
   }
 
   test("not when their key is not there, and it is said why to who runs this", async () => {
-    const other = new KeyRing(new Secret(`other ${Buffer.alloc(32).toString("base64")}`, keysText));
+    const other = new KeyRing(new Secret(`other ${Buffer.alloc(32).toString("base64")}`, keysText), payloadKeys);
     const [sealed] = await new EncryptingCodec(other, "default").encode([plain]);
     const answer = await post("/codec/decode", bearer(reader), { payloads: [asJson(sealed as Payload)] });
     assert.equal(answer.status, 400);

@@ -4,14 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { defaultPayloadConverter, type Payload } from "@temporalio/common";
+import { KeyRing, keysText } from "#platform/key-ring.ts";
 import { Secret } from "#platform/secret.ts";
-import { KeyRing, keysText } from "../../src/payloads/key-ring.ts";
-import { EncryptingCodec } from "../../src/payloads/payload-codec.ts";
+import { EncryptingCodec, payloadKeys } from "../../src/payloads/payload-codec.ts";
 import { converterWith, testKeys } from "../stage/encryption.ts";
 
 const key = (id: string, fill: string) => `${id} ${Buffer.alloc(32, fill).toString("base64")}`;
 const codecOf = (text: string, namespace = "default") =>
-  new EncryptingCodec(new KeyRing(new Secret(text, keysText)), namespace);
+  new EncryptingCodec(new KeyRing(new Secret(text, keysText), payloadKeys), namespace);
 const plain = defaultPayloadConverter.toPayload({ recipient: "Ada Lovelace", cardToken: "tok_approve" }) as Payload;
 
 async function only(payloads: Promise<Payload[]>): Promise<Payload> {
@@ -98,7 +98,7 @@ describe("keys of a file", () => {
     await writeFile(file, key("old", "a"));
     const secret = new Secret(key("old", "a"), keysText);
     secret.follow({ name: "TEMPORAL_CODEC_KEYS", file });
-    const late = new EncryptingCodec(new KeyRing(secret), "default");
+    const late = new EncryptingCodec(new KeyRing(secret, payloadKeys), "default");
     await writeFile(file, `${key("old", "a")}\n${key("new", "b")}\n`);
     const fresh = await codecOf(key("new", "b")).encode([plain]);
     assert.ok((await only(late.decode(fresh))).data);

@@ -1,7 +1,7 @@
 import type { DataConverter } from "@temporalio/common";
+import { keysText } from "#platform/key-ring.ts";
 import { Secret } from "#platform/secret.ts";
 import { dataConverterOf } from "../../src/payloads/data-converter.ts";
-import { keysText } from "../../src/payloads/key-ring.ts";
 
 /** A key that everybody knows: recorded histories are encrypted with it. */
 export const testKeys = `recorded ${Buffer.alloc(32, "ordermesh").toString("base64")}`;

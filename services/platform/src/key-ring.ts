@@ -1,32 +1,40 @@
 import { createSecretKey, type KeyObject } from "node:crypto";
 import { z } from "zod";
-import type { Secret } from "#platform/secret.ts";
+import type { Secret } from "./secret.ts";
 
-/** What a key is called in the metadata of a payload. */
+/** What a key is called. */
 const idPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 /** AES-256. */
 const keyBytes = 32;
 
 /** A key and what it is called. */
-export interface PayloadKey {
+export interface NamedKey {
   readonly id: string;
   readonly key: KeyObject;
 }
 
-/** Nobody who holds the keys of today knows the key that a payload was encrypted with. */
+/** What keys are for, in the words of an error. */
+export interface KeyUse {
+  /** The setting that holds them. */
+  readonly setting: string;
+  /** One of the things that are encrypted with them: "a payload". */
+  readonly sealed: string;
+}
+
+/** Nobody who holds the keys of today knows the key that something was encrypted with. */
 export class UnknownKeyError extends Error {
   override readonly name = "UnknownKeyError";
 
-  constructor(id: string, known: readonly string[]) {
+  constructor(id: string, known: readonly string[], { setting, sealed }: KeyUse) {
     super(
-      `a payload was encrypted with the key "${id}", which TEMPORAL_CODEC_KEYS has not: it has ${known.join(", ")}; ` +
+      `${sealed} was encrypted with the key "${id}", which ${setting} has not: it has ${known.join(", ")}; ` +
         "put the key back and this goes on by itself",
     );
   }
 }
 
 /** The keys of a text, one a line: what it is called, a space, and 32 bytes in base64. @throws RangeError without any key */
-export function readKeys(text: string): readonly PayloadKey[] {
+export function readKeys(text: string): readonly NamedKey[] {
   const lines = text.split(/\r?\n/).map((line) => line.trim());
   const keys = lines.flatMap((line, index) => (line === "" || line.startsWith("#") ? [] : [readKey(line, index + 1)]));
   if (keys.length === 0) throw new RangeError("holds no key");
@@ -35,7 +43,7 @@ export function readKeys(text: string): readonly PayloadKey[] {
   return keys;
 }
 
-function readKey(line: string, number: number): PayloadKey {
+function readKey(line: string, number: number): NamedKey {
   const [id = "", text = "", ...more] = line.split(/\s+/);
   const bytes = Buffer.from(text, "base64");
   const isWhole = bytes.length === keyBytes && bytes.toString("base64").replace(/=+$/, "") === text.replace(/=+$/, "");
@@ -57,20 +65,28 @@ export const keysText = z.string().superRefine((text, context) => {
 /** The keys of a secret, as it is now: the last one encrypts, all decrypt. */
 export class KeyRing {
   readonly #secret: Secret;
+  readonly #use: KeyUse;
   #text = "";
-  #keys: ReadonlyMap<string, PayloadKey> = new Map();
-  #newest: PayloadKey | undefined;
+  #keys: ReadonlyMap<string, NamedKey> = new Map();
+  #newest: NamedKey | undefined;
 
   /** @param secret as {@link keysText} wants it */
-  constructor(secret: Secret) {
+  constructor(secret: Secret, use: KeyUse) {
     this.#secret = secret;
+    this.#use = use;
+  }
+
+  /** What all of them are called, the one that encrypts last. */
+  get ids(): readonly string[] {
+    this.#refresh();
+    return [...this.#keys.keys()];
   }
 
   /** The key that encrypts. */
-  get newest(): PayloadKey {
+  get newest(): NamedKey {
     this.#refresh();
     // The rule of the setting lets no text pass without a key.
-    return this.#newest as PayloadKey;
+    return this.#newest as NamedKey;
   }
 
   /** A key by what it is called; one that is not known is looked for in the file. @throws UnknownKeyError */
@@ -80,7 +96,7 @@ export class KeyRing {
     if (known) return known;
     this.#look();
     const found = this.#keys.get(id)?.key;
-    if (!found) throw new UnknownKeyError(id, [...this.#keys.keys()]);
+    if (!found) throw new UnknownKeyError(id, [...this.#keys.keys()], this.#use);
     return found;
   }
 

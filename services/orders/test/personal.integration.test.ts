@@ -1,0 +1,229 @@
+// That who ordered is readable with the master key alone, in every place, and that nobody notices.
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { create } from "@bufbuild/protobuf";
+import pg from "pg";
+import { AddressSchema } from "#gen/shop/type/v1/address_pb.js";
+import { migrateDown } from "#platform/database/migrate.ts";
+import { keysText } from "#platform/key-ring.ts";
+import { personalDataOf } from "#platform/personal/personal-config.ts";
+import { type PersonalData, plainPersonalData } from "#platform/personal/personal-data.ts";
+import { Secret } from "#platform/secret.ts";
+import type { TestDatabase } from "#testing/postgres.ts";
+import { textOfTables } from "#testing/table-text.ts";
+import { CustomerRepository } from "../src/customer/customer.repository.ts";
+import { migrations } from "../src/migrations/list.ts";
+import { OrderRepository } from "../src/order/order.repository.ts";
+import { OrderPersons } from "../src/order/order-persons.repository.ts";
+import { FakeWorker } from "./fake-worker.ts";
+import { orderRequest, ordersDatabase, personal, type Replica, refusal, startReplica, unique } from "./harness.ts";
+
+const persons = 20;
+/** Nothing else in a database has these in it. */
+const person = (n: number) => ({
+  givenName: `Given${n}x`,
+  familyName: `Family${n}x`,
+  email: `Mail${n}x@persons.example`,
+  phone: `+4930555${String(n).padStart(5, "0")}`,
+});
+const address = (n: number) => ({
+  recipient: `Recipient${n}x`,
+  lines: [`Street${n}x 1`, `Floor${n}x`],
+  city: `City${n}x`,
+  postalCode: `Postal${n}x`,
+  country: "DE",
+});
+const words = /(?:Given|Family|Mail|Recipient|Street|Floor|City|Postal)\d+x|4930555\d{5}/gi;
+
+/** Which of these words lie in a database. */
+async function readable({ adminUrl }: TestDatabase): Promise<string[]> {
+  return (await textOfTables(adminUrl)).match(words) ?? [];
+}
+
+describe("personal data of orders", () => {
+  let test: TestDatabase;
+  let worker: FakeWorker;
+  before(async () => {
+    test = await ordersDatabase();
+    worker = new FakeWorker();
+  });
+  after(() => test[Symbol.asyncDispose]());
+
+  const plain = { PERSONAL_DATA_KEYS: undefined } as const;
+
+  async function shop(replica: Replica, from: number): Promise<{ customerIds: string[]; orderIds: string[] }> {
+    const customerIds: string[] = [];
+    const orderIds: string[] = [];
+    for (let n = from; n < from + persons; n += 1) {
+      const requestId = unique("customer");
+      const { customer } = await replica.customers.createCustomer({ requestId, ...person(n) });
+      const repeated = await replica.customers.createCustomer({ requestId, ...person(n) });
+      assert.deepEqual(repeated.customer, customer);
+      const { customerId = "" } = customer ?? {};
+      customerIds.push(customerId);
+      const request = { ...orderRequest(customerId), shippingAddress: create(AddressSchema, address(n)) };
+      const { order } = await replica.orders.createOrder(request);
+      const { givenName, familyName, email } = person(n);
+      const { $typeName: _, ...contact } = order?.contact ?? { $typeName: "" };
+      assert.deepEqual(contact, { givenName, familyName, email });
+      orderIds.push(order?.orderId ?? "");
+    }
+    return { customerIds, orderIds };
+  }
+
+  async function readsEverybody(replica: Replica, from: number, customerIds: readonly string[], orderIds: string[]) {
+    for (const [index, customerId] of customerIds.entries()) {
+      const known = person(from + index);
+      const { customer } = await replica.customers.getCustomer({ customerId });
+      assert.deepEqual([customer?.email, customer?.phone], [known.email, known.phone]);
+      const { customers } = await replica.customers.listCustomers({ email: known.email.toUpperCase() });
+      assert.deepEqual(
+        customers.map((each) => each.customerId),
+        [customerId],
+      );
+      const { order } = await replica.orders.getOrder({ orderId: orderIds[index] ?? "" });
+      const { $typeName: _, ...goes } = order?.shippingAddress ?? { $typeName: "" };
+      assert.deepEqual(goes, address(from + index));
+      assert.equal(order?.contact?.familyName, known.familyName);
+    }
+  }
+
+  async function moveAll(data: PersonalData): Promise<void> {
+    const customers = new CustomerRepository(test.database, data);
+    const orders = new OrderPersons(test.database, data);
+    for (let round = 0; round < 50; round += 1) {
+      if ((await customers.moveBatch(7)) + (await orders.moveBatch(7)) === 0) return;
+    }
+    assert.fail("there is no end to it");
+  }
+
+  it("lies nowhere in plain text, is read by everybody who may, and refuses an address twice", async () => {
+    await using replica = await startReplica(test.database, worker);
+    const { customerIds, orderIds } = await shop(replica, 1_000);
+    assert.deepEqual(await readable(test), []);
+    await readsEverybody(replica, 1_000, customerIds, orderIds);
+    const again = replica.customers.createCustomer({
+      requestId: unique("customer"),
+      ...person(1),
+      email: person(1_000).email.toLowerCase(),
+    });
+    assert.match((await refusal(again)).message, /another customer has this e-mail address/);
+  });
+
+  it("is sealed that was plain before, and opened again for the way back", async () => {
+    let made: Awaited<ReturnType<typeof shop>>;
+    {
+      await using old = await startReplica(test.database, worker, plain);
+      made = await shop(old, 2_000);
+    }
+    const { customerIds, orderIds } = made;
+    assert.ok((await readable(test)).length > 8 * persons);
+    // Answers of before stay as they are, for as long as they are kept.
+    await test.database.query("delete from idempotency_key");
+    await moveAll(personal);
+    assert.deepEqual(await readable(test), []);
+    {
+      await using replica = await startReplica(test.database, worker);
+      await readsEverybody(replica, 2_000, customerIds, orderIds);
+      const taken = { requestId: unique("customer"), ...person(2_000), phone: "" };
+      assert.match((await refusal(replica.customers.createCustomer(taken))).message, /has this e-mail address/);
+      const [customerId = ""] = customerIds;
+      const changed = {
+        requestId: unique("change"),
+        customerId,
+        givenName: "Given2xx",
+        email: "mail2xx@persons.example",
+      };
+      for (let call = 0; call < 2; call += 1) {
+        const { customer } = await replica.customers.updateCustomer(changed);
+        assert.deepEqual([customer?.email, customer?.phone], ["mail2xx@persons.example", person(2_000).phone]);
+      }
+      await replica.customers.createCustomer(taken);
+    }
+    await assert.rejects(migrateDown({ url: test.ownerUrl, migrations }, "0007_personal"), /PERSONAL_DATA=plain/);
+    const back = personalDataOf({
+      PERSONAL_DATA: "plain",
+      PERSONAL_DATA_KEYS: new Secret(`test ${Buffer.alloc(32, "k").toString("base64")}`, keysText),
+      PERSONAL_DATA_SWEEP_MS: 1,
+    });
+    await moveAll(back);
+    const orders = await new OrderRepository(test.database, plainPersonalData).find(orderIds);
+    assert.deepEqual(new Set(orders.map(({ shippingAddress: { city } }) => city)).size, persons);
+    const customers = new CustomerRepository(test.database);
+    assert.equal((await customers.get(customerIds[1] ?? "")).email, person(2_001).email);
+    await moveAll(personal);
+  });
+
+  it("goes to episodes as it was given", () => {
+    const cities = worker.starts.flatMap(({ orders }) => orders.map(({ checkout }) => checkout?.shippingAddress?.city));
+    assert.ok(cities.length >= persons);
+    for (const city of cities) assert.match(city ?? "", /^City\d+x$/);
+  });
+
+  it("does not open at another row, nor as another customer's", async () => {
+    const admin = new pg.Client({ connectionString: test.adminUrl });
+    await admin.connect();
+    const { rows } = await admin.query<{ order_id: string }>(
+      "select order_id from customer_order order by order_id limit 2",
+    );
+    const [from, to] = rows.map((row) => row.order_id);
+    await admin.query(
+      `update customer_order set shipping_address = (select shipping_address from customer_order where order_id = $1)
+        where order_id = $2`,
+      [from, to],
+    );
+    const list = new OrderRepository(test.database, personal).list(
+      { customerId: undefined, status: undefined, createdFrom: undefined, createdUntil: undefined },
+      { after: undefined, limit: 200 },
+    );
+    await assert.rejects(list, /unable to authenticate|Unsupported state/i);
+    await admin.query("delete from personal_key where key_id in (select left(contact, 32)::uuid from customer)");
+    await admin.end();
+  });
+
+  it("is empty where its key is gone", async () => {
+    await using replica = await startReplica(test.database, worker);
+    const { customers } = await replica.customers.listCustomers({ pageSize: 200 });
+    assert.ok(customers.length >= 2 * persons);
+    assert.deepEqual(new Set(customers.map(({ email, familyName }) => email + familyName)), new Set([""]));
+  });
+});
+
+describe("master keys of personal data", () => {
+  it("are replaced under load: every key is wrapped anew, and nothing is lost", async () => {
+    await using test = await ordersDatabase();
+    const lineOf = (name: string, byte: string) => `${name} ${Buffer.alloc(32, byte).toString("base64")}`;
+    const keysOf = (...lines: string[]) => ({ PERSONAL_DATA_KEYS: new Secret(lines.join("\n"), keysText) });
+    const [spring, summer] = [lineOf("spring", "a"), lineOf("summer", "b")];
+    const worker = new FakeWorker();
+    const masters = async () => {
+      const rows = await test.database.query<{ master: string }>("select distinct master from personal_key order by 1");
+      return rows.map(({ master }) => master).join(" ");
+    };
+    await using first = await startReplica(test.database, worker, keysOf(spring));
+    const { customer } = await first.customers.createCustomer({ requestId: unique("customer"), ...person(1) });
+    const { customerId = "" } = customer ?? {};
+    assert.equal(await masters(), "spring");
+    // One that knows both, and one that has not read the new file yet: it may write no more once nobody unwraps the old one.
+    await using second = await startReplica(test.database, worker, {
+      ...keysOf(spring, summer),
+      PERSONAL_DATA_SWEEP_MS: 5,
+    });
+    await using third = await startReplica(test.database, worker, keysOf(spring, summer));
+    const orders: string[] = [];
+    for (let round = 0; (await masters()) !== "summer" || orders.length < 20; round += 1) {
+      assert.ok(round < 200, "keys are left that spring wrapped");
+      const calls = [second, third].map((replica) => replica.orders.createOrder(orderRequest(customerId)));
+      for (const { order } of await Promise.all(calls)) orders.push(order?.orderId ?? "");
+    }
+    await using last = await startReplica(test.database, worker, keysOf(summer));
+    for (const orderId of orders) {
+      const { order } = await last.orders.getOrder({ orderId });
+      assert.equal(order?.shippingAddress?.city, "Berlin");
+      assert.equal(order?.contact?.email, person(1).email);
+    }
+    const { customers } = await last.customers.listCustomers({ email: person(1).email });
+    assert.equal(customers.length, 1, "the hash of the address outlives the key");
+    await assert.rejects(first.orders.getOrder({ orderId: orders.at(-1) ?? "" }), /internal error/);
+  });
+});
