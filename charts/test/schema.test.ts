@@ -121,7 +121,7 @@ describe("the values", () => {
       "networks=2",
     ];
     // The keys that the chart makes are others each time.
-    const keys = ["--set", "global.temporal.payloads.keysSecret=keys"];
+    const keys = ["--set", "global.temporal.payloads.keysSecret=keys,global.personal.keysSecret=keys"];
     const plain = await template("ordermesh", ...keys);
     const set = others.map((one) => `global.${one}`).join(",");
     assert.equal(await template("ordermesh", ...keys, "--set", set), plain);

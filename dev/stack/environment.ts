@@ -25,7 +25,9 @@ export function serviceEnvironment(blueprint: Blueprint, replica: Replica): Reco
     ...(serviceFacts[service].temporal && temporalEnvironment(blueprint, replica)),
     ...(hasDatabase(service) && databaseEnvironment(blueprint, service, replica)),
     ...(service === "identity" && identityEnvironment(blueprint)),
-    ...(service === "orders" && { PERSONAL_DATA_KEYS_FILE: personalKeysFile(blueprint.dataDirectory) }),
+    ...((service === "orders" || service === "shipping") && {
+      PERSONAL_DATA_KEYS_FILE: personalKeysFile(blueprint.dataDirectory),
+    }),
     ...overrides.all,
     ...overrides[service],
   };

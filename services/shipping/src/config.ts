@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { type ConfigOf, databaseConfig, databaseUrl, type PlatformConfig, platformConfig } from "#platform/config.ts";
+import { personalConfig } from "#platform/personal/personal-config.ts";
 import { secret } from "#platform/secret.ts";
 
 const milliseconds = z.coerce.number().int().min(0);
@@ -12,6 +13,7 @@ const names = z
 /** What the shipping service reads from its environment. Durations are milliseconds. */
 export const shippingConfig = {
   ...databaseConfig,
+  ...personalConfig,
   GRPC_PORT: platformConfig.GRPC_PORT.default(50054),
   HTTP_PORT: platformConfig.HTTP_PORT.default(8084),
   /** Where sagas of the kind before episodes are told how shipments ended. Goes with them, as the next one does. */

@@ -9,6 +9,9 @@ import { Relay, type RelayOptions } from "#platform/batch/relay.ts";
 import type { Database } from "#platform/database/database.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
+import { personalDataOf } from "#platform/personal/personal-config.ts";
+import type { PersonalData } from "#platform/personal/personal-data.ts";
+import { PersonalSweep } from "#platform/personal/personal-sweep.ts";
 import { register, type ServiceParts } from "#platform/process/service.ts";
 import { orLate } from "#platform/wait.ts";
 import { FulfillmentApi } from "./api/fulfillment-api.ts";
@@ -23,8 +26,9 @@ import { OrderReportRepository } from "./report/order-report.repository.ts";
 import { OrderReport } from "./report/order-report.ts";
 import { SagaReportRepository } from "./report/saga-report.repository.ts";
 import { SagaReport } from "./report/saga-report.ts";
-import { type Backlog, ShippingMetrics } from "./shipment/metrics.ts";
+import { ShippingMetrics } from "./shipment/metrics.ts";
 import { ShipmentRepository } from "./shipment/shipment.repository.ts";
+import { ShipmentPersons } from "./shipment/shipment-persons.repository.ts";
 import { Shipments } from "./shipment/shipments.ts";
 import { OutsideWorld } from "./simulators/outside-world.ts";
 import { ShipmentLook } from "./tracking/shipment-look.ts";
@@ -60,12 +64,13 @@ export async function buildShipping(context: ShippingContext): Promise<ServicePa
   const { config, database, logger, output, registry } = context;
   const metrics = new ShippingMetrics(registry);
   const outside = await openOutsideWorld(context);
-  const repository = new ShipmentRepository(database, metrics.moved);
+  const personal = personalDataOf(config);
+  const repository = new ShipmentRepository(database, metrics.moved, personal);
   const news = new OrderReportRepository(database);
   const teller = relayOfNews(context, news, metrics);
   const onNews = () => teller.nudge();
-  const booking = buildBooking(context, outside, { metrics, onNews });
-  const packer = relayOfPacking(context, outside, { metrics, onNews });
+  const booking = buildBooking(context, outside, { metrics, personal, onNews });
+  const packer = relayOfPacking(context, outside, { metrics, personal, onNews });
   const reporter = relayOfReports(context);
   const shipments = new Shipments({ repository, onCreated: () => packer.nudge() });
   const tracking = new Tracking({
@@ -76,16 +81,13 @@ export async function buildShipping(context: ShippingContext): Promise<ServicePa
   const look = buildLook(context, outside, { metrics, silent, tracking });
   const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
   const audit = new AuditTrail({ service: "shipping", database, registry, logger, config, output });
-  const backlog = watchBacklog(context, metrics, async () => {
-    const [due, untold, lookAge] = await Promise.all([repository.backlog(), news.backlog(), silent.lookAge()]);
-    metrics.lookAge(lookAge);
-    return new Map([...due, [newsRelay, untold]]);
-  });
-  const loops = [packer, reporter, teller, relayOfBooking(context, booking), backlog, audit];
+  const backlog = watchBacklog(context, metrics, { repository, news, silent });
+  const sealer = sweepPersonal(context, personal);
+  const loops = [packer, reporter, teller, relayOfBooking(context, booking), backlog, audit, sealer];
   return {
     services: [
-      register(ShippingService, new ShippingApi({ shipments, tracking, look, pageTokens })),
-      register(FulfillmentService, new FulfillmentApi(booking, shipments)),
+      register(ShippingService, new ShippingApi({ shipments, tracking, look, pageTokens, personal })),
+      register(FulfillmentService, new FulfillmentApi(booking, shipments, personal)),
       audit.registration,
     ],
     async start() {
@@ -116,14 +118,19 @@ function openOutsideWorld({ config, logger }: ShippingContext): Promise<OutsideW
   });
 }
 
-/** Who hears of what happens. */
+/** Who hears of what happens, and what opens addresses. */
 interface Listeners {
   readonly metrics: ShippingMetrics;
+  readonly personal: PersonalData;
   /** There is something to tell to orders. */
   readonly onNews: () => void;
 }
 
-function buildBooking(context: ShippingContext, { carrier }: OutsideWorld, { metrics, onNews }: Listeners): Booking {
+function buildBooking(
+  context: ShippingContext,
+  { carrier }: OutsideWorld,
+  { metrics, personal, onNews }: Listeners,
+): Booking {
   const { config, database, logger } = context;
   const repository = new BookingRepository({
     database,
@@ -137,6 +144,7 @@ function buildBooking(context: ShippingContext, { carrier }: OutsideWorld, { met
     log: logger,
     timeoutMs: config.CARRIER_TIMEOUT_MS,
     answerMs: config.CARRIER_ANSWER_MS,
+    personal,
     onCall: metrics.carrierCall,
     onNews,
   });
@@ -163,13 +171,18 @@ function relayOfBooking(context: ShippingContext, booking: Booking): Relay {
   return relay(context, "shipment.booking", () => booking.sweep());
 }
 
-function relayOfPacking(context: ShippingContext, { warehouse }: OutsideWorld, { metrics, onNews }: Listeners): Relay {
+function relayOfPacking(
+  context: ShippingContext,
+  { warehouse }: OutsideWorld,
+  { metrics, personal, onNews }: Listeners,
+): Relay {
   const { config, database, logger } = context;
   const packing = new Packing({
     repository: new PackingRepository(database, metrics.moved),
     warehouse,
     log: logger,
     timeoutMs: config.CARRIER_TIMEOUT_MS,
+    personal,
     onNews,
   });
   return relay(context, "shipment.packing", (signal) => packing.sweep(signal));
@@ -195,11 +208,31 @@ function relay({ config, logger }: ShippingContext, name: string, sweep: RelayOp
   return new Relay({ name, everyMs, restMs: rests * everyMs, sweep, log: logger, maxPauseMs, pace });
 }
 
+/** Rows of one transaction, each locked for as long as it takes to seal them all: some milliseconds. */
+const personalBatch = 100;
+
+function sweepPersonal({ config, database, logger }: ShippingContext, personal: PersonalData): PersonalSweep {
+  const shipments = new ShipmentPersons(database, personal);
+  const everyMs = config.PERSONAL_DATA_SWEEP_MS;
+  const move = () => shipments.moveBatch(personalBatch);
+  return new PersonalSweep({ name: "shipment.personal", database, personal, move, logger, everyMs });
+}
+
+/** Whom is asked what is due. */
+interface Waiting {
+  readonly repository: ShipmentRepository;
+  readonly news: OrderReportRepository;
+  readonly silent: SilentShipmentRepository;
+}
+
 /** Measures how long what is due has waited. */
-function watchBacklog(context: ShippingContext, metrics: ShippingMetrics, read: () => Promise<Backlog>): Relay {
+function watchBacklog(context: ShippingContext, metrics: ShippingMetrics, waiting: Waiting): Relay {
   const { config, logger } = context;
+  const { repository, news, silent } = waiting;
   const sweep = async () => {
-    metrics.backlog(await read());
+    const [due, untold, lookAge] = await Promise.all([repository.backlog(), news.backlog(), silent.lookAge()]);
+    metrics.lookAge(lookAge);
+    metrics.backlog(new Map([...due, [newsRelay, untold]]));
     return 0;
   };
   return new Relay({ name: "shipment.backlog", everyMs: config.BACKLOG_EVERY_MS, sweep, log: logger });

@@ -11,6 +11,7 @@ import {
 } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { ShipmentStatus } from "#gen/shop/shipping/v1/shipment_pb.js";
 import { decodeId } from "#platform/id.ts";
+import { plainPersonalData } from "#platform/personal/personal-data.ts";
 import { keptLog } from "#testing/logger.ts";
 import { toNewShipment, toProto } from "../src/api/shipment-proto.ts";
 import type { Carrier } from "../src/booking/carrier.ts";
@@ -305,7 +306,8 @@ describe("telling orders what becomes of shipments", () => {
 
   it("tells the last word how it ended, shows no other, and sticks to it once it began to tell", async () => {
     const shipment = await ends("lost");
-    const shown = async () => ShipmentStatus[toProto(await world.look(shipment.shipmentId)).status];
+    const shown = async () =>
+      ShipmentStatus[(await toProto(plainPersonalData, await world.look(shipment.shipmentId))).status];
     const looks = [await shown()];
     await report(shipment, "delivered", 6);
     looks.push(await shown());

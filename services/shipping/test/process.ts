@@ -40,9 +40,13 @@ export interface Process extends AsyncDisposable {
   readonly log: () => string;
 }
 
+/** The master key of a process: addresses are sealed. */
+export const masterKeys = `test ${Buffer.alloc(32, "k").toString("base64")}`;
+
 /** Starts one process on the world's database; its simulators go by the real time. */
 export async function startProcess(world: World, changes: Record<string, string> = {}): Promise<Process> {
-  const env = { PAGE_TOKEN_SECRET: "s".repeat(32), DATABASE_URL: world.test.url, SWEEP_MS: "10", ...changes };
+  const own = { PAGE_TOKEN_SECRET: "s".repeat(32), DATABASE_URL: world.test.url, SWEEP_MS: "10" };
+  const env = { ...own, PERSONAL_DATA_KEYS: masterKeys, ...changes };
   const config = loadConfig({ ...platformConfig, ...shippingConfig }, env);
   const { logger, text } = keptLog("shipping");
   const published: string[] = [];

@@ -7,6 +7,7 @@ import {
   ShipmentResult,
 } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
 import { ShipmentStatus } from "#gen/shop/shipping/v1/shipment_pb.js";
+import { plainPersonalData } from "#platform/personal/personal-data.ts";
 import { toProto } from "../src/api/shipment-proto.ts";
 import { SagaReportRepository } from "../src/report/saga-report.repository.ts";
 import { SagaReport } from "../src/report/saga-report.ts";
@@ -141,7 +142,7 @@ describe("telling sagas how shipments ended", () => {
 
   it("shows whoever looks no other end than the one that is told, whatever is reported meanwhile", async () => {
     const shipment = await ended("lost");
-    const shown = async () => toProto(await world.look(shipment.shipmentId)).status;
+    const shown = async () => (await toProto(plainPersonalData, await world.look(shipment.shipmentId))).status;
     const looks: unknown[] = [await shown()];
     await report(shipment, "delivered", 6);
     looks.push(await shown());

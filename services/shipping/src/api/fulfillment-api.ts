@@ -12,6 +12,7 @@ import {
 } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
 import { answerEachInTime } from "#platform/batch/batch-call.ts";
 import type { Subject } from "#platform/context.ts";
+import type { PersonalData } from "#platform/personal/personal-data.ts";
 import { activeSpan } from "#platform/trace/spans.ts";
 import { whole } from "#platform/whole.ts";
 import type { Booking } from "../booking/booking.ts";
@@ -24,10 +25,12 @@ import { toBooking, toCancellation, toProto } from "./shipment-proto.ts";
 export class FulfillmentApi implements ServiceImpl<typeof FulfillmentService> {
   readonly #booking: Booking;
   readonly #shipments: Shipments;
+  readonly #personal: PersonalData;
 
-  constructor(booking: Booking, shipments: Shipments) {
+  constructor(booking: Booking, shipments: Shipments, personal: PersonalData) {
     this.#booking = booking;
     this.#shipments = shipments;
+    this.#personal = personal;
   }
 
   async batchBookShipments(batch: BatchBookShipmentsRequest, context: HandlerContext) {
@@ -52,7 +55,10 @@ export class FulfillmentApi implements ServiceImpl<typeof FulfillmentService> {
     const shipment = await this.#lookOrAwait(shipmentId);
     // What the carrier decided meanwhile is judged like what it had decided before.
     judgeBooking(shipment);
-    return whole(BookShipmentResponseSchema, { shipment: toProto(shipment), pending: awaitsCarrier(shipment) });
+    return whole(BookShipmentResponseSchema, {
+      shipment: await toProto(this.#personal, shipment),
+      pending: awaitsCarrier(shipment),
+    });
   }
 
   async #cancel(request: CancelShipmentRequest, { signal }: HandlerContext, enough: AbortSignal) {
@@ -61,7 +67,7 @@ export class FulfillmentApi implements ServiceImpl<typeof FulfillmentService> {
     const shipment = await this.#lookOrAwait(shipmentId);
     judgeCancellation(shipment);
     return whole(CancelShipmentResponseSchema, {
-      shipment: isTombstone(shipment) ? undefined : toProto(shipment),
+      shipment: isTombstone(shipment) ? undefined : await toProto(this.#personal, shipment),
       pending: awaitsCarrier(shipment),
     });
   }

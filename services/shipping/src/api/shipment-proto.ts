@@ -21,10 +21,12 @@ import {
 } from "#gen/shop/shipping/v1/shipping_service_pb.js";
 import { type Address as AddressProto, AddressSchema } from "#gen/shop/type/v1/address_pb.js";
 import { fingerprint } from "#platform/database/idempotency.ts";
+import type { PersonalData } from "#platform/personal/personal-data.ts";
 import { whole } from "#platform/whole.ts";
 import type { ShipmentRequest } from "../booking/booking.repository.ts";
 import type { NewShipment } from "../shipment/shipment.repository.ts";
 import type { Address, Shipment, ShipmentStatus, TrackingKind } from "../shipment/shipment.ts";
+import { addressOf } from "../shipment/shipment-address.ts";
 import { submission } from "../shipment/shipment-audit.ts";
 import type { TrackedShipment } from "../tracking/shipment-look.ts";
 import type { TrackingReport } from "../tracking/tracking.repository.ts";
@@ -57,15 +59,16 @@ export function toStatus(status: ProtoStatus): ShipmentStatus | undefined {
 }
 
 /** A shipment as callers see it; how it ended, once that is final. */
-export function toProto(latest: Shipment): ShipmentProto {
+export async function toProto(personal: PersonalData, latest: Shipment): Promise<ShipmentProto> {
   const shipment = withFinalStatus(latest);
+  const address = await addressOf(personal, shipment);
   return whole(ShipmentSchema, {
     shipmentId: shipment.shipmentId,
     orderId: shipment.orderId,
     locationId: shipment.locationId,
     status: statuses[shipment.status],
     lines: shipment.lines.map(({ sku, quantity }) => ({ sku, quantity: BigInt(quantity) })),
-    address: shipment.address && toAddress(shipment.address),
+    address: address && toAddress(address),
     carrier: shipment.carrier,
     trackingNumber: shipment.trackingNumber,
     failureReason: failureText(shipment),

@@ -20,6 +20,7 @@ import {
 import { answerEach } from "#platform/batch/batch-call.ts";
 import type { Subject } from "#platform/context.ts";
 import type { PageTokens } from "#platform/page-token.ts";
+import type { PersonalData } from "#platform/personal/personal-data.ts";
 import { whole } from "#platform/whole.ts";
 import type { Shipments } from "../shipment/shipments.ts";
 import type { ShipmentLook } from "../tracking/shipment-look.ts";
@@ -32,6 +33,7 @@ export interface ShippingApiOptions {
   readonly tracking: Tracking;
   readonly look: ShipmentLook;
   readonly pageTokens: PageTokens;
+  readonly personal: PersonalData;
 }
 
 /** Packs and tracks shipments; the behaviour is in `shipping_service.proto`. */
@@ -40,17 +42,19 @@ export class ShippingApi implements ServiceImpl<typeof ShippingService> {
   readonly #tracking: Tracking;
   readonly #look: ShipmentLook;
   readonly #pageTokens: PageTokens;
+  readonly #personal: PersonalData;
 
-  constructor({ shipments, tracking, look, pageTokens }: ShippingApiOptions) {
+  constructor({ shipments, tracking, look, pageTokens, personal }: ShippingApiOptions) {
     this.#shipments = shipments;
     this.#tracking = tracking;
     this.#look = look;
     this.#pageTokens = pageTokens;
+    this.#personal = personal;
   }
 
   async createShipment(request: CreateShipmentRequest, { signal }: HandlerContext) {
     const shipment = await this.#shipments.create(toNewShipment(request), { signal });
-    return whole(CreateShipmentResponseSchema, { shipment: toProto(shipment) });
+    return whole(CreateShipmentResponseSchema, { shipment: await toProto(this.#personal, shipment) });
   }
 
   async batchCreateShipments(batch: BatchCreateShipmentsRequest, context: HandlerContext) {
@@ -61,7 +65,7 @@ export class ShippingApi implements ServiceImpl<typeof ShippingService> {
 
   async getShipment({ shipmentId }: GetShipmentRequest, { signal }: HandlerContext) {
     const shipment = await this.#shipments.get(shipmentId, { signal });
-    return whole(GetShipmentResponseSchema, { shipment: toProto(shipment) });
+    return whole(GetShipmentResponseSchema, { shipment: await toProto(this.#personal, shipment) });
   }
 
   async batchGetShipments({ requests }: BatchGetShipmentsRequest, context: HandlerContext) {
@@ -81,12 +85,13 @@ export class ShippingApi implements ServiceImpl<typeof ShippingService> {
       read: ({ after, limit }) => this.#shipments.list({ orderId: orderId || undefined, status, after, limit }),
       cursorOf: ({ shipmentId }) => shipmentId,
     });
-    return whole(ListShipmentsResponseSchema, { shipments: items.map(toProto), nextPageToken });
+    const shipments = await Promise.all(items.map((shipment) => toProto(this.#personal, shipment)));
+    return whole(ListShipmentsResponseSchema, { shipments, nextPageToken });
   }
 
   async reportTrackingEvent(request: ReportTrackingEventRequest, { signal }: HandlerContext) {
     const shipment = await this.#tracking.report(toReport(request), { signal });
-    return whole(ReportTrackingEventResponseSchema, { shipment: toProto(shipment) });
+    return whole(ReportTrackingEventResponseSchema, { shipment: await toProto(this.#personal, shipment) });
   }
 
   async trackShipments(request: TrackShipmentsRequest, { signal }: HandlerContext) {

@@ -2,6 +2,7 @@ import type { AuditOrigin } from "#platform/audit/audit-entry.ts";
 import { Batcher, type SubmitOptions } from "#platform/batch/batcher.ts";
 import { detached, remainingMs, withSubject } from "#platform/context.ts";
 import type { Logger } from "#platform/log/logger.ts";
+import type { PersonalData } from "#platform/personal/personal-data.ts";
 import { resumeTrace } from "#platform/trace/spans.ts";
 import { orLate } from "#platform/wait.ts";
 import { type Shipment, shipmentKey } from "../shipment/shipment.ts";
@@ -23,6 +24,8 @@ export interface BookingOptions {
   readonly answerMs: number;
   /** Decisions that one process works on at a time; what is beyond waits in the table. Default 1,000. */
   readonly maxRunning?: number;
+  /** Opens addresses; by default all of them are plain. */
+  readonly personal?: PersonalData | undefined;
   /** Told how long each call to the carrier took. */
   readonly onCall?: NoteCarrierCall;
   /** Called after the carrier has decided what orders is to be told: it need not wait for the timer. */
@@ -66,9 +69,9 @@ export class Booking {
   readonly #running = new Map<string, Promise<void>>();
 
   constructor(options: BookingOptions) {
-    const { repository, carrier, timeoutMs, onCall: note } = options;
+    const { repository, carrier, timeoutMs, personal, onCall: note } = options;
     this.#options = options;
-    this.#calls = new CarrierCalls({ carrier, timeoutMs, note });
+    this.#calls = new CarrierCalls({ carrier, timeoutMs, note, personal });
     this.#books = new Batcher({ name: "shipment.book", run: repository.book, keyOf: shipmentKey });
     this.#cancellations = new Batcher({ name: "shipment.cancel", run: repository.cancel, keyOf: shipmentKey });
     this.#answers = new Batcher({ name: "shipment.settle", run: (answers) => repository.settle(answers) });

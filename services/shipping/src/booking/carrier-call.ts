@@ -1,7 +1,9 @@
 import { SpanKind } from "@opentelemetry/api";
+import { type PersonalData, plainPersonalData } from "#platform/personal/personal-data.ts";
 import { endSpan, startSpan, underSpan } from "#platform/trace/spans.ts";
 import { orAbort } from "#platform/wait.ts";
 import type { Shipment, TrackingEvent } from "../shipment/shipment.ts";
+import { addressOf } from "../shipment/shipment-address.ts";
 import type { BookingState, Carrier } from "./carrier.ts";
 
 /** What is asked of the carrier; `find` only asks. */
@@ -22,6 +24,8 @@ export interface CarrierCallOptions {
   /** How long one call may take before its outcome counts as unknown, in milliseconds. */
   readonly timeoutMs: number;
   readonly note: NoteCarrierCall | undefined;
+  /** Opens addresses; by default all of them are plain. */
+  readonly personal?: PersonalData | undefined;
 }
 
 /** One call. */
@@ -48,11 +52,12 @@ export class CarrierCalls {
    */
   async ask(shipment: Shipment, question: Question, end: AbortSignal): Promise<BookingState> {
     const { carrier } = this.#options;
-    const { shipmentId: key, locationId, address } = shipment;
+    const { shipmentId: key, locationId } = shipment;
     const call = (asked: Question, work: (signal: AbortSignal) => Promise<BookingState>) =>
       this.#call(asked, shipment, { work, end, outcomeOf: ({ kind }) => kind });
     if (question === "cancel") return call("cancel", (signal) => carrier.cancel(key, signal));
     if (question === "find") return call("find", (signal) => carrier.find(key, signal));
+    const address = await addressOf(this.#options.personal ?? plainPersonalData, shipment);
     if (!address) throw new Error(`shipment ${key} has no address`);
     try {
       return await call("book", (signal) => carrier.book({ key, locationId, address }, signal));

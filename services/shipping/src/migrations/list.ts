@@ -6,6 +6,8 @@ import { Audit } from "./0004-audit.ts";
 import { TellOrders } from "./0005-news.ts";
 import { IndexNews } from "./0006-news-index.ts";
 import { LookAfterSilent } from "./0007-look.ts";
+import { SealAddresses } from "./0008-personal.ts";
+import { IndexPlain } from "./0009-plain-index.ts";
 
 /** Everything that has happened to the schema, oldest first. */
 export const migrations: MigrationsList = [
@@ -16,4 +18,6 @@ export const migrations: MigrationsList = [
   { name: "0005-news", class: TellOrders },
   { name: "0006-news-index", class: IndexNews },
   { name: "0007-look", class: LookAfterSilent },
+  { name: "0008-personal", class: SealAddresses },
+  { name: "0009-plain-index", class: IndexPlain },
 ];

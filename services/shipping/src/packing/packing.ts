@@ -1,8 +1,10 @@
 import { SpanKind } from "@opentelemetry/api";
 import type { Logger } from "#platform/log/logger.ts";
+import { type PersonalData, plainPersonalData } from "#platform/personal/personal-data.ts";
 import { underSpan } from "#platform/trace/spans.ts";
 import { resumeBatch } from "../shipment/resumed-batch.ts";
 import type { Shipment } from "../shipment/shipment.ts";
+import { addressOf } from "../shipment/shipment-address.ts";
 import type { PackingReport, PackingRepository } from "./packing.repository.ts";
 import type { PackingOrder, PackingState, Warehouse } from "./warehouse.ts";
 
@@ -10,6 +12,8 @@ import type { PackingOrder, PackingState, Warehouse } from "./warehouse.ts";
 export interface PackingOptions {
   readonly repository: PackingRepository;
   readonly warehouse: Warehouse;
+  /** Opens addresses; by default all of them are plain. */
+  readonly personal?: PersonalData | undefined;
   /** Told for which shipments the warehouse fails. */
   readonly log: Pick<Logger, "warn">;
   /** How long the questions of one sweep to the warehouse may take together. */
@@ -58,7 +62,9 @@ export class Packing {
    */
   async sweep(signal: AbortSignal): Promise<number> {
     const { repository, timeoutMs } = this.#options;
-    const asked = (await repository.claimDue(2 * timeoutMs, batchSize)).flatMap(toAsked);
+    const personal = this.#options.personal ?? plainPersonalData;
+    const claimed = await repository.claimDue(2 * timeoutMs, batchSize);
+    const asked = (await Promise.all(claimed.map((shipment) => toAsked(personal, shipment)))).flat();
     if (asked.length === 0) return 0;
     const budget = { questions: maxQuestions, signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) };
     const startTime = Date.now();
@@ -116,8 +122,9 @@ export class Packing {
 }
 
 /** A mark for a shipment that never came is nothing to pack. */
-function toAsked(shipment: Shipment): Asked[] {
-  const { shipmentId, locationId, lines, address } = shipment;
+async function toAsked(personal: PersonalData, shipment: Shipment): Promise<Asked[]> {
+  const { shipmentId, locationId, lines } = shipment;
+  const address = await addressOf(personal, shipment);
   return address ? [{ shipment, order: { shipmentId, locationId, lines, address } }] : [];
 }
 

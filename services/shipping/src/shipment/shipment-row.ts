@@ -1,6 +1,7 @@
 import type { InferEntity } from "@mikro-orm/core";
 import { selectList } from "#platform/database/columns.ts";
 import { encodeId } from "#platform/id.ts";
+import { jsonWithKey } from "#platform/personal/personal-key.ts";
 import type { ShipmentEntity, TrackingEventEntity } from "./shipment.entity.ts";
 import { inOrder, type Shipment, type TrackingEvent } from "./shipment.ts";
 
@@ -25,7 +26,7 @@ export const shipmentColumns = selectList<ShipmentRow>(
     locationId: true,
     status: true,
     lines: true,
-    address: true,
+    address: jsonWithKey("s.address"),
     sagaId: true,
     carrier: true,
     trackingNumber: true,

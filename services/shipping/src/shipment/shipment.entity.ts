@@ -1,5 +1,5 @@
 import { defineEntity, p } from "@mikro-orm/core";
-import type { Address, ShipmentFailure, ShipmentLine, ShipmentStatus, TrackingKind } from "./shipment.ts";
+import type { ShipmentFailure, ShipmentLine, ShipmentStatus, StoredAddress, TrackingKind } from "./shipment.ts";
 
 /** One report of the carrier. Append-only. */
 export const TrackingEventEntity = defineEntity({
@@ -24,7 +24,7 @@ export const ShipmentEntity = defineEntity({
     locationId: p.text(),
     status: p.text().$type<ShipmentStatus>(),
     lines: p.json<ShipmentLine[]>(),
-    address: p.json<Address>().nullable(),
+    address: p.json<StoredAddress>().nullable(),
     sagaId: p.text(),
     carrier: p.text(),
     trackingNumber: p.text().nullable(),

@@ -6,6 +6,8 @@ import { type Keyed, replayable } from "#platform/database/idempotency.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
 import { bucketOf, decodeId, newId } from "#platform/id.ts";
+import { type PersonalData, plainPersonalData } from "#platform/personal/personal-data.ts";
+import { attachKeys, type PersonalKeyRow, personalKeyColumns } from "#platform/personal/personal-key.ts";
 import { shipmentCancelled } from "./errors.ts";
 import type { Backlog, Moved, OnMoved } from "./metrics.ts";
 import { ShipmentEntity } from "./shipment.entity.ts";
@@ -15,8 +17,10 @@ import {
   type Shipment,
   type ShipmentLine,
   type ShipmentStatus,
+  type StoredAddress,
   shipmentKey,
 } from "./shipment.ts";
+import { addressPlace } from "./shipment-address.ts";
 import { createdEffect, createdJoin, type Submission } from "./shipment-audit.ts";
 import { commit, decodeRef, type ShipmentRef, shipmentKeys } from "./shipment-change.ts";
 import { eventsColumn, type ShipmentRowWithEvents, shipmentColumns, toShipment } from "./shipment-row.ts";
@@ -48,7 +52,12 @@ export interface ShipmentFilter {
 }
 
 /** The columns of a shipment that come with a request: all that is not the request's own, with an id. */
-type InsertedShipment = ColumnsOf<{ shipmentId: string } & Omit<NewShipment, keyof Keyed | "origin">>;
+type InsertedShipment = ColumnsOf<
+  { shipmentId: string; address: StoredAddress } & Omit<NewShipment, keyof Keyed | "origin" | "address">
+>;
+
+/** A shipment to be inserted, with the key of its address when that is sealed. */
+type InsertedRow = InsertedShipment & Partial<PersonalKeyRow>;
 
 const insertedColumns = writtenColumns<InsertedShipment>({
   shipment_id: "uuid",
@@ -64,13 +73,16 @@ const insertedColumns = writtenColumns<InsertedShipment>({
 const insertShipments: SqlText = {
   name: "shipment_insert",
   text: `with input as materialized (
-      select * from jsonb_to_recordset($1::jsonb) as n(n int, ${insertedColumns.typed})
+      select * from jsonb_to_recordset($1::jsonb) as n(n int, ${insertedColumns.typed}, ${personalKeyColumns.typed})
     ), created as (
       insert into shipment (${insertedColumns.names}, status, due_time)
       select ${insertedColumns.names}, 'preparing', clock_timestamp()
       from input order by order_id, location_id
       on conflict (order_id, location_id) do nothing
       returning shipment_id
+    ), sealed as (
+      insert into personal_key (${personalKeyColumns.names}, subject)
+      select ${personalKeyColumns.names}, order_id from input join created using (shipment_id) where key_id is not null
     ), audited as (${insertAuditEvents("$2", { join: createdJoin })})
     select shipment_id from created`,
 };
@@ -108,7 +120,8 @@ export class ShipmentRepository {
    */
   readonly create: (inputs: NewShipment[]) => Promise<(CreatedShipment | Error)[]>;
 
-  constructor(database: Database, onMoved: OnMoved = () => undefined) {
+  /** @param personal by default everything is plain */
+  constructor(database: Database, onMoved: OnMoved = () => undefined, personal: PersonalData = plainPersonalData) {
     this.#database = database;
     const keys = shipmentKeys("shop.shipping.v1.ShippingService/CreateShipment");
     this.create = replayable<NewShipment, CreatedShipment>({
@@ -117,7 +130,7 @@ export class ShipmentRepository {
       decode: decodeRef,
       run: async (inputs) => {
         const { outputs, created } = await database.transaction(async (tx) => {
-          const inserted = await insertNew(tx, inputs);
+          const inserted = await insertNew(tx, inputs, personal);
           await commit(tx, { keys, inputs, outputs: inserted.outputs, changes: [] });
           return inserted;
         });
@@ -139,7 +152,13 @@ export class ShipmentRepository {
     const em = this.#database.em();
     const records = await listQuery(em, filter).getResultList();
     await em.populate(records, ["events"]);
-    return records.map((record) => toShipment(record, record.events.getItems()));
+    const addresses = await attachKeys(
+      this.#database,
+      records.map(({ address }) => address ?? null),
+    );
+    return records.map((record, index) =>
+      toShipment({ ...record, address: addresses[index] ?? null }, record.events.getItems()),
+    );
   }
 
   /** How long the oldest that is due has waited for each relay; 0 when nothing is due. */
@@ -167,12 +186,13 @@ interface Inserted {
   readonly created: Moved[];
 }
 
-async function insertNew(tx: Transaction, inputs: readonly NewShipment[]): Promise<Inserted> {
+async function insertNew(tx: Transaction, inputs: readonly NewShipment[], personal: PersonalData): Promise<Inserted> {
   const ids = inputs.map((input) => newId(bucketOf(input.orderId)));
   const orderIds = inputs.map((input) => decodeId(input.orderId));
   const locationIds = inputs.map((input) => input.locationId);
+  const values = await insertedValues(personal, inputs, ids);
   const [created, found] = await Promise.all([
-    tx.query<{ shipment_id: string }>(insertShipments, insertedValues(inputs, ids)),
+    tx.query<{ shipment_id: string }>(insertShipments, values),
     tx.query<ShipmentRowWithEvents>(findByKey, [orderIds, locationIds]),
   ]);
   const shipments = new Map(found.map((row) => toShipment(row, row.events)).map((each) => [shipmentKey(each), each]));
@@ -184,19 +204,29 @@ async function insertNew(tx: Transaction, inputs: readonly NewShipment[]): Promi
   return { outputs, created: created.map(() => ({ status: "preparing" })) };
 }
 
-function insertedValues(inputs: readonly NewShipment[], ids: readonly string[]): [string, string] {
-  const rows = inputs.map((input, n) => ({ n, ...toInsertedRow(input, ids[n] ?? "") }));
+async function insertedValues(
+  personal: PersonalData,
+  inputs: readonly NewShipment[],
+  ids: readonly string[],
+): Promise<[string, string]> {
+  const rows = await Promise.all(
+    inputs.map(async (input, n) => {
+      const { stored, key } = await personal.protect(addressPlace(input), input.address);
+      return { n, ...toInsertedRow(input, ids[n] ?? ""), address: stored, ...key } satisfies InsertedRow & {
+        n: number;
+      };
+    }),
+  );
   const effects = inputs.map((input, n) => createdEffect({ ...input, shipmentId: ids[n] ?? "" }, "preparing"));
   return [JSON.stringify(rows), auditEvents(effects)];
 }
 
-function toInsertedRow(input: NewShipment, shipmentId: string): InsertedShipment {
+function toInsertedRow(input: NewShipment, shipmentId: string): Omit<InsertedShipment, "address"> {
   return {
     shipment_id: decodeId(shipmentId),
     order_id: decodeId(input.orderId),
     location_id: input.locationId,
     lines: input.lines,
-    address: input.address,
     saga_id: input.sagaId,
     reported: input.reported,
     traceparent: input.traceparent,

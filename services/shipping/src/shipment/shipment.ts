@@ -43,6 +43,9 @@ export interface Address {
   readonly country: string;
 }
 
+/** An address as it lies: plain, or sealed, with its key behind it. Opened by `addressOf` where somebody has to know it. */
+export type StoredAddress = Address | string;
+
 /** Everything that a carrier reports. */
 export const trackingKinds = ["picked_up", "in_transit", "out_for_delivery", "delivered", "lost"] as const;
 
@@ -89,7 +92,7 @@ export interface Shipment {
   readonly status: ShipmentStatus;
   readonly lines: readonly ShipmentLine[];
   /** Undefined for the mark that a cancellation leaves when it comes before the shipment. */
-  readonly address: Address | undefined;
+  readonly address: StoredAddress | undefined;
   /** Which workflow of the kind before episodes to tell how it ended; empty: none. */
   readonly sagaId: string;
   readonly carrier: string;

@@ -1,0 +1,80 @@
+import type { Database } from "#platform/database/database.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
+import { decodeId, encodeId } from "#platform/id.ts";
+import type { PersonalData } from "#platform/personal/personal-data.ts";
+import { jsonWithKey, personalKeyColumns } from "#platform/personal/personal-key.ts";
+import type { StoredAddress } from "./shipment.ts";
+import { addressOf, addressPlace } from "./shipment-address.ts";
+
+interface OtherRow {
+  readonly shipmentId: string;
+  readonly orderId: string;
+  readonly locationId: string;
+  readonly address: StoredAddress;
+}
+
+const columns = `shipment_id as "shipmentId", order_id as "orderId", location_id as "locationId",
+    ${jsonWithKey("address")} as address`;
+
+/** Those that an index has: few, once all are sealed. */
+const findPlain: SqlText = {
+  name: "shipment_personal_plain",
+  prepared: false,
+  text: `select ${columns} from shipment where jsonb_typeof(address) = 'object'
+    order by shipment_id limit $1 for no key update skip locked`,
+};
+
+/** For the way back, which is rare: along the primary key. */
+const findSealed: SqlText = {
+  name: "shipment_personal_sealed",
+  prepared: false,
+  text: `select ${columns} from shipment where shipment_id > $2 and jsonb_typeof(address) = 'string'
+    order by shipment_id limit $1 for no key update skip locked`,
+};
+
+const write: SqlText = {
+  name: "shipment_personal_write",
+  prepared: false,
+  text: `with input as materialized (
+    select * from json_to_recordset($1::json) as i(shipment_id uuid, order_id uuid, address jsonb, ${personalKeyColumns.typed})
+  ), keyed as (
+    insert into personal_key (${personalKeyColumns.names}, subject)
+    select ${personalKeyColumns.names}, order_id from input where key_id is not null
+  )
+  update shipment s set address = i.address from input i where s.shipment_id = i.shipment_id`,
+};
+
+const lowest = "00000000-0000-0000-0000-000000000000";
+
+/** Where parcels go, as rows hold it. */
+export class ShipmentPersons {
+  readonly #database: Database;
+  readonly #personal: PersonalData;
+  /** How far the way back has come. */
+  #after = lowest;
+
+  constructor(database: Database, personal: PersonalData) {
+    this.#database = database;
+    this.#personal = personal;
+  }
+
+  /** Has at most `limit` addresses lie as they are to lie now, sealed or plain; returns how many there were. For a `PersonalSweep`. */
+  moveBatch(limit: number): Promise<number> {
+    const { seals } = this.#personal;
+    return this.#database.transaction(async (tx) => {
+      const rows = await tx.query<OtherRow>(seals ? findPlain : findSealed, seals ? [limit] : [limit, this.#after]);
+      this.#after = seals ? lowest : (rows.at(-1)?.shipmentId ?? lowest);
+      if (rows.length === 0) return 0;
+      const moved = await Promise.all(rows.map((row) => this.#moved(row)));
+      await tx.commitWith(write, [JSON.stringify(moved)]);
+      return rows.length;
+    });
+  }
+
+  async #moved({ shipmentId, orderId: uuid, locationId, address }: OtherRow) {
+    const parcel = { orderId: encodeId(uuid), locationId, address };
+    const plain = (await addressOf(this.#personal, parcel)) ?? {};
+    const { stored, key } = await this.#personal.protect(addressPlace(parcel), plain);
+    return { shipment_id: shipmentId, order_id: decodeId(parcel.orderId), address: stored, ...key };
+  }
+}
