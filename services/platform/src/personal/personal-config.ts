@@ -14,7 +14,7 @@ export const personalConfig = {
   PERSONAL_DATA: z.enum(["sealed", "plain"]).default("sealed"),
   /** The master keys, one a line: `name base64-of-32-bytes`. The last one wraps, all unwrap. Without any, personal data lies plain. */
   PERSONAL_DATA_KEYS: secret(keysText).optional(),
-  /** Between two looks for what is to be sealed yet, or wrapped by another master key; ten times that while there is nothing. */
+  /** Between two looks for what is to be sealed yet, or wrapped by another master key; four times that while there is nothing. */
   PERSONAL_DATA_SWEEP_MS: z.coerce.number().int().min(1).default(30_000),
 };
 

@@ -4,6 +4,9 @@ import type { Logger } from "#platform/log/logger.ts";
 import type { PersonalData } from "./personal-data.ts";
 import { rewrapKeys } from "./personal-key.ts";
 
+/** While there is nothing to do, sweeps are up to so many times as far apart; an alert waits for one for five minutes. */
+const rests = 4;
+
 /** What the sweep works with. */
 export interface PersonalSweepOptions {
   /** As metrics and log lines name it. */
@@ -28,7 +31,7 @@ export class PersonalSweep {
     const { name, logger, everyMs } = options;
     this.#options = options;
     const sweep = () => this.sweep();
-    this.#relay = new Relay({ name, everyMs, restMs: 10 * everyMs, sweep, log: logger });
+    this.#relay = new Relay({ name, everyMs, restMs: rests * everyMs, sweep, log: logger });
   }
 
   /** Says so when there is no master key: nothing else would. */
