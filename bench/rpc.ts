@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { Contender } from "./rpc/contenders.ts";
 import type { Round, RoundResult } from "./rpc/load.ts";
 
-const names: readonly Contender[] = ["ours", "connect-node", "grpc-js"];
+const names: readonly Contender[] = ["ours", "unlimited", "connect-node", "grpc-js"];
 const roundCount = 11;
 const roundMs = 1_500;
 const warmUpMs = 3_000;
@@ -104,7 +104,8 @@ export async function bench(): Promise<void> {
     console.log(`64 callers on 4 connections, median of ${roundCount} rounds of ${roundMs / 1000} s\n`);
     console.log(`${"".padEnd(14)}  calls/s  µs CPU   p50 ms   p99 ms   failed`);
     for (const name of names) console.log(row(name, results.get(name) ?? []));
-    console.log(`\nof grpc-js: ${ratio(results, "grpc-js")}`);
+    console.log(`\nof the same without limits: ${ratio(results, "unlimited")}`);
+    console.log(`of grpc-js: ${ratio(results, "grpc-js")}`);
     console.log(`ratio: ${ratio(results, "connect-node")}`);
   } finally {
     for (const child of children) child.disconnect();

@@ -15,17 +15,23 @@ import { methodDefinition } from "#platform/grpc/codec.ts";
 import { GrpcServer } from "#platform/grpc/server.ts";
 import { accessInterceptor } from "#platform/interceptors/access.ts";
 import { errorInterceptor } from "#platform/interceptors/errors.ts";
+import { Limits, type Quotas } from "#platform/interceptors/limits.ts";
 import { serverInterceptors } from "#platform/interceptors/server.ts";
 import { StreamDrain } from "#platform/interceptors/stream-drain.ts";
 import { validationInterceptor } from "#platform/interceptors/validation.ts";
+import { ClientAddresses } from "#platform/limits/client-address.ts";
 import { listenOn } from "#platform/listen.ts";
 import { register } from "#platform/registration.ts";
 import { defaultTimeoutMs, echo, inCallContext, inFlight, logger, maxMessageBytes, metrics } from "./work.ts";
 
 const host = "127.0.0.1";
 
+/** More than the load is; what a caller has left is counted as for any other quota. */
+const ample = { calls: 1e9, windowMs: 1_000 };
+const noQuotas = { read: undefined, write: undefined, sensitive: undefined, service: undefined };
+
 /** Our gRPC face with the interceptors of production. */
-function ours(): Promise<number> {
+function ours(quotas: Quotas): Promise<number> {
   const interceptors = serverInterceptors({
     services: [ConformanceService],
     logger,
@@ -33,6 +39,7 @@ function ours(): Promise<number> {
     inFlight,
     streamDrain: new StreamDrain(),
     credentials: undefined,
+    limits: new Limits({ quotas, addresses: new ClientAddresses([], "x-forwarded-for") }),
     defaultTimeoutMs,
     maxMessageBytes,
     tracing: false,
@@ -91,5 +98,10 @@ function bare(): Promise<number> {
 }
 
 /** Each opens a server and resolves with its port. */
-export const contenders = { ours, "connect-node": connectNode, "grpc-js": bare } as const;
+export const contenders = {
+  ours: () => ours({ ...noQuotas, write: ample }),
+  unlimited: () => ours(noQuotas),
+  "connect-node": connectNode,
+  "grpc-js": bare,
+} as const;
 export type Contender = keyof typeof contenders;

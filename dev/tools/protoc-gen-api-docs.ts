@@ -120,15 +120,35 @@ function admissionOf(method: DescMethod, admission: Admission): string {
   return ["", "unspecified", "caller"].includes(name) ? "" : `Admitted as [${name}](type.md#admissionclass).`;
 }
 
+/** `shop/type/v1/rate.proto`. */
+interface Rates {
+  readonly option: DescExtension;
+  readonly classes: DescEnum;
+}
+
+function ratesIn(registry: FileRegistry): Rates {
+  const option = registry.getExtension("shop.type.v1.rate");
+  const classes = registry.getEnum("shop.type.v1.RateClass");
+  if (!option || !classes) throw new Error("shop/type/v1/rate.proto does not say how often may be called");
+  return { option, classes };
+}
+
+/** What a call is counted as, where its side effects do not say it. */
+function countedAs(method: DescMethod, { option, classes }: Rates): string {
+  const number = Number(getOption(method, option));
+  return number === 0 ? "" : `Counted as [${classes.value[number]?.localName.toLowerCase()}](type.md#rateclass).`;
+}
+
 /** What is read from the protos of all packages to print one. */
 interface Contract {
   readonly rules: Rules;
   readonly admission: Admission;
   readonly access: Access;
+  readonly rates: Rates;
   readonly personal: Personal;
 }
 
-function printService(service: DescService, { admission, access }: Contract): string[] {
+function printService(service: DescService, { admission, access, rates }: Contract): string[] {
   const from = packageOf(service.file);
   const methods = service.methods.flatMap((method) => [
     `### ${service.name}.${method.name}`,
@@ -136,6 +156,7 @@ function printService(service: DescService, { admission, access }: Contract): st
     commentOf(method),
     callersOf(method, access, (role) => `[${role}](type.md#role)`),
     admissionOf(method, admission),
+    countedAs(method, rates),
   ]);
   return [`## ${service.name}`, commentOf(service), `Full name: \`${service.typeName}\``, ...methods];
 }
@@ -208,6 +229,7 @@ function run(request: CodeGeneratorRequest) {
       rules,
       admission: admissionIn(registry),
       access: accessIn(registry),
+      rates: ratesIn(registry),
       personal: personalIn(registry),
     };
     const complete = files.sort((a, b) => a.name.localeCompare(b.name));

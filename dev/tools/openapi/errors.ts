@@ -151,15 +151,34 @@ export function endOf(reasons: readonly Reason[]): StreamEnd {
   };
 }
 
+/** What stands in the head of an answer with a reason. */
+const headersOfReasons = new Map([
+  ["CREDENTIAL_MISSING", ["WWW-Authenticate"]],
+  [
+    "RATE_LIMITED",
+    [
+      ...["RateLimit", "RateLimit-Policy", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"],
+      "Retry-After",
+    ],
+  ],
+]);
+
+/** Headers that the document describes once. */
+export function headersOf(...names: readonly string[]): Schema {
+  return Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]));
+}
+
 /** The answer of an HTTP status, which may stand for several codes. */
 function responseOf(codes: readonly Code[], reasons: readonly Reason[], says: readonly string[]): Schema {
   const examples = Object.fromEntries(
     reasons.map((reason) => [reason.name, { $ref: `#/components/examples/${keyOf(reason)}` }]),
   );
-  const asks = reasons.some(({ name }) => name === "CREDENTIAL_MISSING");
+  const given = [...headersOfReasons].flatMap(([name, headers]) =>
+    reasons.some((reason) => reason.name === name) ? headers : [],
+  );
   return {
     description: toldOf(reasons, says),
-    ...(asks ? { headers: { "WWW-Authenticate": { $ref: "#/components/headers/WWW-Authenticate" } } } : {}),
+    ...(given.length > 0 ? { headers: headersOf(...given) } : {}),
     content: {
       "application/json": { schema: errorOf(codes, reasons), ...(reasons.length > 0 ? { examples } : {}) },
     },

@@ -2,7 +2,7 @@
 import type { DescMethod, DescService, JsonObject } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { commentOf } from "../comment.ts";
-import { type StreamEnd, sharedAnswers } from "./errors.ts";
+import { headersOf, type StreamEnd, sharedAnswers } from "./errors.ts";
 import type { Schema } from "./rules.ts";
 
 /** What is known of a call. */
@@ -47,10 +47,10 @@ function common({ method, callers, open }: Call, verb: string): Schema {
   };
 }
 
-function answer({ method, output }: Call, headers?: Schema): Schema {
+function answer({ method, output }: Call, headers: Schema = {}): Schema {
   return {
     description: commentOf(method.output) || "The answer.",
-    ...(headers ? { headers } : {}),
+    headers: { ...headers, ...headersOf("RateLimit", "RateLimit-Policy") },
     content: { "application/json": { schema: output } },
   };
 }
@@ -102,11 +102,7 @@ function stream(call: Call): Schema {
   };
 }
 
-const kept: Schema = {
-  ETag: { $ref: "#/components/headers/ETag" },
-  "Cache-Control": { $ref: "#/components/headers/Cache-Control" },
-  Vary: { $ref: "#/components/headers/Vary" },
-};
+const kept = headersOf("ETag", "Cache-Control", "Vary");
 
 function get(call: Call): Schema {
   const { method, input, example, refusals } = call;
@@ -209,6 +205,18 @@ export const sharedHeaders: Readonly<Record<string, Schema>> = {
     schema: { type: "string", const: "private, no-cache" },
   },
   Vary: { description: "What the answer depends on besides its address.", schema: { type: "string" } },
+  RateLimit: {
+    description: "What the caller has left: calls that may follow at once (`r`), seconds until all are back (`t`).",
+    schema: { type: "string", examples: ['"write";r=999;t=1'] },
+  },
+  "RateLimit-Policy": {
+    description: "How often calls of this kind may be made: so many (`q`) in so many seconds (`w`).",
+    schema: { type: "string", examples: ['"write";q=1000;w=1'] },
+  },
+  "X-RateLimit-Limit": { description: "`q` of `RateLimit-Policy`.", schema: { type: "integer" } },
+  "X-RateLimit-Remaining": { description: "`r` of `RateLimit`.", schema: { type: "integer" } },
+  "X-RateLimit-Reset": { description: "`t` of `RateLimit`, in seconds from now.", schema: { type: "integer" } },
+  "Retry-After": { description: "After how many seconds a call may be made again.", schema: { type: "integer" } },
 };
 
 /** Answers that all calls have. */

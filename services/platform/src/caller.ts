@@ -17,4 +17,6 @@ export interface Credentials {
    * @throws CREDENTIAL_REFUSED, or UNAVAILABLE when it cannot be judged at the moment
    */
   verify(credential: string): Promise<Caller>;
+  /** Whether it was proved a moment ago, so that it is no guess; without this any may be one. */
+  isKnown?(credential: string): boolean;
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { describeIssue } from "./describe-issue.ts";
 import { issuersSchema } from "./issuer-settings.ts";
+import { networksOf, proxyHeaders, quotaOf } from "./limit-settings.ts";
 import { isSecret, JoinedSecret, readSecretFile, Secret, secret } from "./secret.ts";
 
 /** The configuration of a process is unusable. The message names every bad variable at once. */
@@ -120,6 +121,24 @@ export const platformConfig = {
   MAX_INFLIGHT_OPERATOR: places.default(100),
   /** Callers that wait for something to happen, streams among them; more are refused before anything is done for them. */
   MAX_WAITING: places.default(10_000),
+  /**
+   * How often each caller may call what changes nothing: so many calls at once, which come back evenly over so many seconds; `off`
+   * for no limit. More are refused with RESOURCE_EXHAUSTED. A caller is who its credential proves it to be, else its address.
+   */
+  RATE_LIMIT_READ: z.string().default("2000/1").transform(quotaOf),
+  /** The same of what changes something. */
+  RATE_LIMIT_WRITE: z.string().default("1000/1").transform(quotaOf),
+  /** The same of what is tried again and again to do harm: logins, passwords, refunds; and of credentials that are made up. */
+  RATE_LIMIT_SENSITIVE: z.string().default("60/60").transform(quotaOf),
+  /** How often each service of ours may call, whatever it calls. */
+  RATE_LIMIT_SERVICES: z.string().default("off").transform(quotaOf),
+  /**
+   * What stands between callers and us: addresses and networks, with commas between. Only they are believed about whom they call for;
+   * without them, all who come through a proxy count as one caller.
+   */
+  TRUSTED_PROXIES: z.string().default("").transform(networksOf),
+  /** The header in which they say it: `x-forwarded-for` or `forwarded`. */
+  PROXY_HEADER: z.enum(proxyHeaders).default("x-forwarded-for"),
   /** The largest message that is received or sent, in bytes. */
   MAX_MESSAGE_BYTES: z.coerce
     .number()

@@ -94,6 +94,7 @@ export const PlatformError = defineErrors<PlatformErrorReason>({
     [PlatformErrorReason.CREDENTIAL_MISSING]: Code.Unauthenticated,
     [PlatformErrorReason.CREDENTIAL_REFUSED]: Code.Unauthenticated,
     [PlatformErrorReason.NOT_PERMITTED]: Code.PermissionDenied,
+    [PlatformErrorReason.RATE_LIMITED]: Code.ResourceExhausted,
   },
 });
 

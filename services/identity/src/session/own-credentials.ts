@@ -21,6 +21,11 @@ export class OwnCredentials implements Credentials {
     return credential.startsWith(apiKeyPrefix) ? this.#holderOf(credential) : this.#tokens.verify(credential);
   }
 
+  /** Keys are looked up each time. */
+  isKnown(credential: string): boolean {
+    return this.#tokens.isKnown(credential);
+  }
+
   async #holderOf(key: string): Promise<Caller> {
     try {
       const { subject, roles } = await this.#keys.holderOf(key);

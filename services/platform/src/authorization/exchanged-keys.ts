@@ -20,6 +20,12 @@ export class ExchangedKeys implements Credentials {
     this.#exchange = exchange;
   }
 
+  /** So is one that is being exchanged. */
+  isKnown(credential: string): boolean {
+    if (!credential.startsWith(prefix)) return this.#tokens.isKnown?.(credential) ?? false;
+    return this.#known.has(hash("sha256", credential, "base64"));
+  }
+
   /** @throws CREDENTIAL_REFUSED, UNAVAILABLE */
   verify(credential: string): Promise<Caller> {
     if (!credential.startsWith(prefix)) return this.#tokens.verify(credential);

@@ -62,6 +62,10 @@ export class TokenVerifier implements Credentials {
     return caller;
   }
 
+  isKnown(token: string): boolean {
+    return this.#remembered.has(hash("sha256", token, "base64"));
+  }
+
   /** Forgets what was verified: keys were taken away. */
   forget(): void {
     this.#remembered.clear();

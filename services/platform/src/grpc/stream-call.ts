@@ -7,11 +7,13 @@ import type { AnyMethod } from "#platform/registration.ts";
 import { CallSignal, type Cancellable } from "./call-signal.ts";
 import { complete, pathOf } from "./codec.ts";
 import { toHeaders } from "./metadata.ts";
+import { addressOfPeer } from "./peer.ts";
 import { only, single } from "./stream-pump.ts";
 
 /** What the stream calls of grpc-js have in common. */
 export interface StreamingCall extends Cancellable {
   readonly metadata: Metadata;
+  getPeer(): string;
   getDeadline(): Date | number;
 }
 
@@ -33,9 +35,11 @@ export class StreamCall {
     const context = createHandlerContext({ ...common, protocolName: "grpc", requestSignal: signal, requestHeader });
     const timeoutMs = () => (deadline === undefined ? undefined : deadline - Date.now());
     this.context = { ...context, signal, timeoutMs };
-    const { requestHeader: header, values: contextValues } = context;
+    const { requestHeader: header, responseHeader, values: contextValues } = context;
     const peek = (name: string) => header.get(name) ?? undefined;
-    this.request = { ...common, stream: true, message, signal, header, contextValues, deadline, peek };
+    const setHeader = (name: string, value: string) => responseHeader.set(name, value);
+    const known = { deadline, peek, peer: addressOfPeer(call.getPeer()), setHeader };
+    this.request = { ...common, stream: true, message, signal, header, contextValues, ...known };
   }
 
   get signal(): AbortSignal {

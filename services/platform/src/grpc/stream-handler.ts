@@ -1,6 +1,6 @@
 import type { Readable } from "node:stream";
 import type { DescMethodStreaming, Message } from "@bufbuild/protobuf";
-import { Code, ConnectError, type Interceptor, type StreamResponse } from "@connectrpc/connect";
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import type {
   Metadata,
   ServerDuplexStream,
@@ -34,29 +34,26 @@ interface Answer {
 
 async function serve(target: StreamMethod, stream: StreamCall, answer: Answer): Promise<void> {
   const { method, implementation, interceptors } = target;
+  let headersSent = false;
+  const sendHeaders = (header: Headers): void => {
+    if (!headersSent && hasHeaders(header)) answer.sendMetadata(toMetadata(header));
+    headersSent = true;
+  };
   try {
     const response = await compose(interceptors, stream.invocation(method, implementation))(stream.request);
     if (!response.stream) throw new Error("an interceptor answered a stream with a single message");
-    await sendAll(response, stream.signal, answer);
+    await forEachMessage(response.message, stream.signal, (message) => {
+      sendHeaders(response.header);
+      return answer.take(message, stream.signal);
+    });
+    sendHeaders(response.header);
     answer.finish(toMetadata(response.trailer));
   } catch (error) {
+    sendHeaders(stream.context.responseHeader);
     answer.fail(toGrpcStatus(toConnectError(error), stream.context.responseTrailer));
   } finally {
     stream.end();
   }
-}
-
-async function sendAll(response: StreamResponse, signal: AbortSignal, answer: Answer): Promise<void> {
-  let headersSent = false;
-  const sendHeaders = (): void => {
-    if (!headersSent && hasHeaders(response.header)) answer.sendMetadata(toMetadata(response.header));
-    headersSent = true;
-  };
-  await forEachMessage(response.message, signal, (message) => {
-    sendHeaders();
-    return answer.take(message, signal);
-  });
-  sendHeaders();
 }
 
 type Writer = ServerWritableStream<Received, Message> | ServerDuplexStream<Received, Message>;

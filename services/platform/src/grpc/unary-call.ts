@@ -10,6 +10,7 @@ import type { ServerUnaryCall } from "@grpc/grpc-js";
 import type { KnownCall } from "#platform/interceptors/known-call.ts";
 import { CallSignal, goneReason } from "./call-signal.ts";
 import { toHeaders } from "./metadata.ts";
+import { addressOfPeer } from "./peer.ts";
 
 /**
  * One unary call on the gRPC face, both as interceptors see it and as the implementation sees it. What a call may never
@@ -93,6 +94,14 @@ export class UnaryCall implements UnaryRequest, HandlerContext, KnownCall {
 
   timeoutMs(): number {
     return this.deadline - Date.now();
+  }
+
+  get peer(): string {
+    return addressOfPeer(this.#call.getPeer());
+  }
+
+  setHeader(name: string, value: string): void {
+    this.responseHeader.set(name, value);
   }
 
   peek(name: string): string | undefined {

@@ -4,10 +4,10 @@ import type { Handler } from "./rpc.ts";
 
 /** What scripts may send besides what the protocols need. */
 const sent = ["authorization", "baggage", "if-none-match", "traceparent", "tracestate", "x-request-id"];
-/** What scripts may read besides what the protocols need; what is not sent yet does no harm. */
+/** What scripts may read besides what the protocols need. */
 const read = [
   ...["connect-protocol-version", "etag", "retry-after", "x-request-id"],
-  ...["ratelimit", "ratelimit-limit", "ratelimit-policy", "ratelimit-remaining", "ratelimit-reset"],
+  ...["ratelimit", "ratelimit-policy", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"],
 ];
 /** How long browsers may remember the answer to a preflight, in seconds; none does so for longer. */
 const maxAgeSeconds = 7_200;

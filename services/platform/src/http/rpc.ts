@@ -1,6 +1,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createRegistry } from "@bufbuild/protobuf";
-import { Code, ConnectError, createConnectRouter, type Interceptor } from "@connectrpc/connect";
+import {
+  Code,
+  ConnectError,
+  type ContextValues,
+  createConnectRouter,
+  createContextValues,
+  type Interceptor,
+} from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { errorToJson } from "@connectrpc/connect/protocol-connect";
 import {
@@ -11,6 +18,7 @@ import {
 } from "@connectrpc/connect-node";
 import { file_google_rpc_error_details } from "#gen/google/rpc/error_details_pb.js";
 import { badRequest, toldText } from "#platform/bad-request.ts";
+import { httpWayIn } from "#platform/interceptors/known-call.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import type { ServiceRegistration } from "#platform/registration.ts";
 import { Decoding } from "./decoding.ts";
@@ -70,6 +78,11 @@ function verbsOf({ method, allowedMethods }: UniversalHandler): readonly string[
   return allowedMethods.includes("GET") ? ["POST", "GET", "HEAD"] : allowedMethods;
 }
 
+function wayInto({ socket }: IncomingMessage, response: ServerResponse): ContextValues {
+  const setHeader = (name: string, value: string) => void response.setHeader(name, value);
+  return createContextValues().set(httpWayIn, { peer: socket.remoteAddress ?? "", setHeader });
+}
+
 async function serve(rpc: UniversalHandler, { request, response }: Exchange): Promise<void> {
   const { method = "", url = "" } = request;
   if (!verbsOf(rpc).includes(method)) return refuseProtocol({ request, response }, { status: 405 }, rpc);
@@ -79,7 +92,7 @@ async function serve(rpc: UniversalHandler, { request, response }: Exchange): Pr
   // Connect makes an address of it, of which nobody reads the host; HTTP/1.0 need not say one.
   const { host } = request.headers;
   if (!host || !URL.canParse(`http://${host}`)) request.headers.host = "localhost";
-  const asked = universalRequestFromNodeRequest(request, response, undefined, undefined);
+  const asked = universalRequestFromNodeRequest(request, response, undefined, wayInto(request, response));
   // Node sends no body to who asks by HEAD.
   const answer = await rpc(reads ? { ...asked, method: "GET" } : asked);
   if (answer.status >= 400 && answer.body === undefined) refuseProtocol({ request, response }, answer, rpc);

@@ -9,11 +9,14 @@ import { type DomainError, toConnectError } from "#platform/errors.ts";
 import { isId } from "#platform/id.ts";
 import { type CallRequest, type CallResponse, followStream } from "./compose.ts";
 import { peekHeader } from "./known-call.ts";
+import type { Limits } from "./limits.ts";
 
 /** What a decision is made with. */
 export interface AuthorizationOptions {
   readonly services: readonly DescService[];
   readonly credentials: Credentials;
+  /** Keeps callers from guessing; without it they may. */
+  readonly limits?: Pick<Limits, "admitGuess" | "countGuess"> | undefined;
   /** Told the reason of each refusal. */
   readonly onRefused: (reason: string) => void;
 }
@@ -61,6 +64,12 @@ function isOwn({ access, ownerField }: Rule, caller: Caller, request: CallReques
   return !request.stream && Reflect.get(request.message, ownerField.localName) === caller.subject;
 }
 
+/** Whether a credential was made up; one that has expired was not. */
+function isGuess(error: unknown): boolean {
+  const { reasonName, metadata } = error as Partial<DomainError>;
+  return reasonName === "CREDENTIAL_REFUSED" && metadata?.cause === "invalid";
+}
+
 /** How RFC 6750 has a refusal said to a client that speaks HTTP. */
 function challenge(error: DomainError): string {
   return error.reasonName === "CREDENTIAL_MISSING" ? "Bearer" : 'Bearer error="invalid_token"';
@@ -70,22 +79,33 @@ function challenge(error: DomainError): string {
  * Decides by the contract who may call: what it does not say is refused. What follows knows the caller from its context, as
  * `caller`; where it may see its own rows only, also as `owner`.
  */
-export function authorizationInterceptor({ services, credentials, onRefused }: AuthorizationOptions): Interceptor {
+export function authorizationInterceptor(options: AuthorizationOptions): Interceptor {
+  const { services, credentials, limits, onRefused } = options;
   const rules = new Map(
     services.flatMap(({ methods }) => methods.map(ruleOf)).filter((entry) => entry.length > 0) as [string, Rule][],
   );
   const refuse = (error: unknown): never => {
     const told = toConnectError(error);
     const reason = (error as Partial<DomainError>).reasonName ?? "";
-    if (reason !== "") onRefused(reason);
+    // Too many guesses are counted where they are limited.
+    if (reason !== "" && reason !== "RATE_LIMITED") onRefused(reason);
     if (reason.startsWith("CREDENTIAL")) told.metadata.set("www-authenticate", challenge(error as DomainError));
     throw told;
+  };
+  const prove = async (request: CallRequest, credential: string): Promise<Caller> => {
+    if (!credentials.isKnown?.(credential)) limits?.admitGuess(request);
+    try {
+      return await credentials.verify(credential);
+    } catch (error) {
+      if (isGuess(error)) limits?.countGuess(request);
+      throw error;
+    }
   };
   const judge = async (request: CallRequest): Promise<{ caller: Caller; owner: string | undefined } | undefined> => {
     const name = nameOf(request.method);
     const rule = rules.get(name);
     if (rule?.access.anyone) return undefined;
-    const caller = await credentials.verify(credentialOf(request));
+    const caller = await prove(request, credentialOf(request));
     if (rule && isEntitled(rule, caller)) return { caller, owner: undefined };
     if (rule && isOwn(rule, caller, request)) return { caller, owner: caller.subject };
     throw notPermitted(name);

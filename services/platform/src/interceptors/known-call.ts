@@ -1,8 +1,19 @@
-import type { HandlerContext } from "@connectrpc/connect";
+import { createContextKey, type HandlerContext } from "@connectrpc/connect";
 import type { CallRequest } from "./compose.ts";
 
+/** Where a call came in. */
+export interface WayIn {
+  /** The address of whoever is connected: the client, or what stands before us. */
+  readonly peer: string;
+  /** Says something with the answer, however the call ends. */
+  setHeader(name: string, value: string): void;
+}
+
+/** Where a call came in on the HTTP face, among the values of its request. */
+export const httpWayIn = createContextKey<WayIn | undefined>(undefined, { description: "way in" });
+
 /** What the gRPC face tells about a call besides what Connect's request has. */
-export interface KnownCall {
+export interface KnownCall extends WayIn {
   /** When the call must be answered, in milliseconds since 1970; undefined for a stream whose caller has not said. */
   readonly deadline: number | undefined;
   /** One request header, without making all of them. */
@@ -12,6 +23,11 @@ export interface KnownCall {
 /** Whether a request comes from the gRPC face, which keeps deadlines by itself. */
 export function isKnown(request: CallRequest): request is CallRequest & KnownCall {
   return "peek" in request;
+}
+
+/** Where a call came in, on either face; undefined where there is none, as between parts of one process. */
+export function wayInOf(request: CallRequest): WayIn | undefined {
+  return isKnown(request) ? request : request.contextValues.get(httpWayIn);
 }
 
 /** One request header on either face. */

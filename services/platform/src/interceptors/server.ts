@@ -9,6 +9,7 @@ import { contextInterceptor } from "./context.ts";
 import { deadlineInterceptor } from "./deadline.ts";
 import { errorInterceptor } from "./errors.ts";
 import type { InFlight } from "./in-flight.ts";
+import type { Limits } from "./limits.ts";
 import type { StreamDrain } from "./stream-drain.ts";
 import { telemetryInterceptor } from "./telemetry.ts";
 import { validationInterceptor } from "./validation.ts";
@@ -23,6 +24,7 @@ export interface ServerInterceptorOptions {
   readonly streamDrain: StreamDrain;
   /** What callers prove who they are with; without it nobody is asked. */
   readonly credentials: Credentials | undefined;
+  readonly limits: Limits;
   readonly defaultTimeoutMs: number;
   readonly maxMessageBytes: number;
   /** Whether the process makes spans; else there is no interceptor for them. */
@@ -34,7 +36,7 @@ export interface ServerInterceptorOptions {
  * and counted is what the caller gets; validation comes late, because it costs most.
  */
 export function serverInterceptors(options: ServerInterceptorOptions): Interceptor[] {
-  const { services, credentials, metrics } = options;
+  const { services, credentials, limits, metrics } = options;
   const onRefused = (reason: string): void => metrics.denied(reason);
   return [
     options.streamDrain.interceptor(),
@@ -43,7 +45,8 @@ export function serverInterceptors(options: ServerInterceptorOptions): Intercept
     accessInterceptor(options.logger, options.metrics),
     errorInterceptor(),
     deadlineInterceptor(),
-    ...(credentials ? [authorizationInterceptor({ services, credentials, onRefused })] : []),
+    ...(credentials ? [authorizationInterceptor({ services, credentials, limits, onRefused })] : []),
+    limits.interceptor(),
     options.inFlight.interceptor(),
     validationInterceptor(options.services),
     wholePageInterceptor(options.maxMessageBytes),

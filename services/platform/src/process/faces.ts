@@ -13,9 +13,12 @@ import { Readiness, type ReadinessCheck } from "#platform/http/readiness.ts";
 import type { Handler } from "#platform/http/rpc.ts";
 import { HttpServer } from "#platform/http/server.ts";
 import { InFlight, type InFlightLimits } from "#platform/interceptors/in-flight.ts";
+import { Limits } from "#platform/interceptors/limits.ts";
 import { serverInterceptors } from "#platform/interceptors/server.ts";
 import { StreamDrain } from "#platform/interceptors/stream-drain.ts";
+import { ClientAddresses } from "#platform/limits/client-address.ts";
 import type { Logger } from "#platform/log/logger.ts";
+import { LimitMetrics } from "#platform/metrics/limit-metrics.ts";
 import { CallMetrics } from "#platform/metrics/metrics.ts";
 import type { ServiceRegistration } from "#platform/registration.ts";
 import { tracing } from "#platform/trace/spans.ts";
@@ -58,6 +61,23 @@ function limitsOf(config: PlatformConfig): InFlightLimits {
   };
 }
 
+/** How often callers may call; it is said once when somebody else than our proxies says for whom it calls. */
+function openLimits(config: PlatformConfig, logger: Logger, registry: Registry): Limits {
+  const metrics = new LimitMetrics(registry);
+  const addresses = new ClientAddresses(config.TRUSTED_PROXIES, config.PROXY_HEADER, (peer) => {
+    logger.warn(
+      `${peer} says for whom it calls (${config.PROXY_HEADER}), and TRUSTED_PROXIES does not name it: all who come through it count as one caller`,
+    );
+  });
+  const quotas = {
+    read: config.RATE_LIMIT_READ,
+    write: config.RATE_LIMIT_WRITE,
+    sensitive: config.RATE_LIMIT_SENSITIVE,
+    service: config.RATE_LIMIT_SERVICES,
+  };
+  return new Limits({ quotas, addresses, onDecision: (decision) => metrics.decided(decision) });
+}
+
 class OpenFaces implements Faces {
   grpcPort = 0;
   httpPort = 0;
@@ -83,6 +103,7 @@ class OpenFaces implements Faces {
       inFlight: this.#inFlight,
       streamDrain: this.#streams,
       credentials: options.credentials,
+      limits: openLimits(config, logger, registry),
       defaultTimeoutMs: config.DEFAULT_TIMEOUT_MS,
       maxMessageBytes: config.MAX_MESSAGE_BYTES,
       tracing: tracing(),

@@ -37,6 +37,7 @@ const TestError = defineErrors<PlatformErrorReason>({
     [PlatformErrorReason.CREDENTIAL_MISSING]: Code.Unauthenticated,
     [PlatformErrorReason.CREDENTIAL_REFUSED]: Code.Unauthenticated,
     [PlatformErrorReason.NOT_PERMITTED]: Code.PermissionDenied,
+    [PlatformErrorReason.RATE_LIMITED]: Code.ResourceExhausted,
   },
 });
 

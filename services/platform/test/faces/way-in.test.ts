@@ -59,7 +59,7 @@ describe("pages in browsers", () => {
       const init = { method: "POST", headers: { ...json, origin: page }, body };
       const response = await fetch(`http://127.0.0.1:${service.httpPort}${path}`, init);
       assert.equal(response.headers.get("access-control-allow-origin"), page);
-      for (const name of ["grpc-status", "grpc-message", "grpc-status-details-bin", "etag", "ratelimit-remaining"]) {
+      for (const name of ["grpc-status", "grpc-message", "grpc-status-details-bin", "etag", "x-ratelimit-remaining"]) {
         assert.ok(listed(response, "access-control-expose-headers").includes(name), name);
       }
     }

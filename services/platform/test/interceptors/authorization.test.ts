@@ -11,6 +11,8 @@ import { requestContext } from "#platform/context.ts";
 import { authorizationInterceptor } from "#platform/interceptors/authorization.ts";
 import { contextInterceptor } from "#platform/interceptors/context.ts";
 import { errorInterceptor } from "#platform/interceptors/errors.ts";
+import { Limits } from "#platform/interceptors/limits.ts";
+import { ClientAddresses } from "#platform/limits/client-address.ts";
 import { contractOf } from "../authorization/contract-of.ts";
 
 const everyRole = [1, 2, 3, 4, 5, 6, 7] as const satisfies Role[];
@@ -47,7 +49,7 @@ interface Seen {
 }
 
 /** Calls a method as somebody, and returns what the implementation saw, or the refusal. */
-function world() {
+function world(limits?: Limits) {
   const seen: Seen[] = [];
   const refused: string[] = [];
   const note = () => {
@@ -56,6 +58,7 @@ function world() {
     return {};
   };
   const credentials = {
+    isKnown: (credential: string) => credential === "agent",
     async verify(credential: string): Promise<Caller> {
       const caller = callers[credential];
       if (!caller) throw credentialRefused("invalid");
@@ -65,7 +68,7 @@ function world() {
   const interceptors = [
     contextInterceptor(1_000),
     errorInterceptor(),
-    authorizationInterceptor({ services: [service], credentials, onRefused: (reason) => refused.push(reason) }),
+    authorizationInterceptor({ services: [service], credentials, onRefused: (reason) => refused.push(reason), limits }),
   ];
   const transport = createRouterTransport(
     (router) =>
@@ -187,5 +190,28 @@ describe("a credential", () => {
   test("is not asked for where everybody may call, nor does one that is wrong matter", async () => {
     assert.equal(await outcomeOf("bulkCreateOrders", undefined), "- anonymous -");
     assert.equal(await outcomeOf("bulkCreateOrders", "Bearer stranger"), "- anonymous -");
+  });
+});
+
+describe("guessing credentials", () => {
+  const quotas = { read: undefined, write: undefined, sensitive: { calls: 3, windowMs: 60_000 }, service: undefined };
+  const addresses = new ClientAddresses([], "x-forwarded-for");
+
+  async function reasonOf(call: Promise<unknown>): Promise<string> {
+    const error = await call.then(() => undefined, ConnectError.from);
+    return error?.findDetails(ErrorInfoSchema)[0]?.reason ?? "";
+  }
+
+  test("ends when too many were made up; who was known before gets through", async () => {
+    const { client, refused } = world(new Limits({ quotas, addresses }));
+    const as = (who: string) => reasonOf(client.listOrders({}, { headers: { authorization: `Bearer ${who}` } }));
+    // What is good, and what is for another call, is no guess.
+    for (const who of ["agent-who-buys", "worker", "nobody", "agent"]) await as(who);
+    const outcomes: string[] = [];
+    for (const guess of ["a", "b", "c", "d", "agent-who-buys", "agent"]) outcomes.push(await as(guess));
+    const guessed = ["CREDENTIAL_REFUSED", "CREDENTIAL_REFUSED", "CREDENTIAL_REFUSED"];
+    assert.deepEqual(outcomes, [...guessed, "RATE_LIMITED", "RATE_LIMITED", ""]);
+    assert.deepEqual(refused, ["NOT_PERMITTED", "NOT_PERMITTED", ...guessed]);
+    assert.equal(await reasonOf(client.bulkCreateOrders({})), "");
   });
 });

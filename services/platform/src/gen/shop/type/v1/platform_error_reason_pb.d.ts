@@ -92,6 +92,14 @@ export enum PlatformErrorReason {
    * @generated from enum value: PLATFORM_ERROR_REASON_NOT_PERMITTED = 10;
    */
   NOT_PERMITTED = 10,
+
+  /**
+   * RESOURCE_EXHAUSTED: the caller has made as many calls of this kind as it may for now. Metadata: limit. Try again after the given
+   * delay.
+   *
+   * @generated from enum value: PLATFORM_ERROR_REASON_RATE_LIMITED = 11;
+   */
+  RATE_LIMITED = 11,
 }
 
 /**

@@ -1,0 +1,119 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import type { Interceptor } from "@connectrpc/connect";
+import type { Caller } from "#platform/caller.ts";
+import { requestContext } from "#platform/context.ts";
+import type { Quota } from "#platform/limit-settings.ts";
+import { Budget, type Taken } from "#platform/limits/budget.ts";
+import type { ClientAddresses } from "#platform/limits/client-address.ts";
+import type { CallerKind, Decision } from "#platform/limits/decision.ts";
+import { rateLimited } from "#platform/limits/errors.ts";
+import { type RateClassName, rateClasses, rateClassOf } from "#platform/limits/rate-class.ts";
+import type { CallRequest } from "./compose.ts";
+import { isKnown, peekHeader, wayInOf } from "./known-call.ts";
+
+/** How often each caller may call, by the class of the call; what has no quota is not counted. */
+export type Quotas = Readonly<Record<RateClassName, Quota | undefined>>;
+
+/** What limits are kept with. */
+export interface LimitsOptions {
+  readonly quotas: Quotas;
+  readonly addresses: ClientAddresses;
+  /** Told of each call that is counted. */
+  readonly onDecision?: (decision: Decision) => void;
+}
+
+/** A quota's budgets, and what every answer says of it. */
+interface Limit {
+  readonly name: RateClassName;
+  readonly budget: Budget;
+  readonly policy: string;
+}
+
+/** On gRPC, callers are told what is left once it is less than this share: headers cost there, and hardly anybody reads them. */
+const toldBelow = 0.5;
+
+/**
+ * Counts calls for whoever makes them, on both faces together, and refuses those beyond the quota of their class. A caller is who its
+ * credential proves it to be, and otherwise the address from which it calls. Nothing waits here.
+ */
+export class Limits {
+  readonly #limits = new Map<RateClassName, Limit>();
+  readonly #classes = new Map<DescMethod, RateClassName>();
+  readonly #addresses: ClientAddresses;
+  readonly #onDecision: (decision: Decision) => void;
+
+  constructor({ quotas, addresses, onDecision = () => undefined }: LimitsOptions) {
+    for (const name of rateClasses) {
+      const quota = quotas[name];
+      if (quota) this.#limits.set(name, { name, budget: new Budget(quota), policy: policyOf(name, quota) });
+    }
+    this.#addresses = addresses;
+    this.#onDecision = onDecision;
+  }
+
+  /** Counts the calls that pass through it; to be put inside of what proves who calls. */
+  interceptor(): Interceptor {
+    return (next) => (request) => {
+      const { caller } = requestContext();
+      const limit = this.#limitOf(request.method, caller);
+      if (!limit) return next(request);
+      const by: CallerKind = caller ? "caller" : "address";
+      const taken = limit.budget.take(caller ? caller.subject : this.#addressOf(request));
+      this.#onDecision({ class: limit.name, by, refused: !taken.taken });
+      tell(request, limit, taken);
+      return taken.taken ? next(request) : Promise.reject(rateLimited(limit.name, taken.waitMs));
+    };
+  }
+
+  /**
+   * Refuses to look at a credential that may be a guess, from an address that has shown too many that were made up.
+   *
+   * @throws RATE_LIMITED
+   */
+  admitGuess(request: CallRequest): void {
+    const limit = this.#limits.get("sensitive");
+    const who = this.#addressOf(request);
+    if (!limit || limit.budget.has(who)) return;
+    this.#onDecision({ class: limit.name, by: "address", refused: true });
+    const { waitMs } = limit.budget.take(who);
+    throw rateLimited(limit.name, waitMs);
+  }
+
+  /** Counts a credential that was made up. */
+  countGuess(request: CallRequest): void {
+    this.#limits.get("sensitive")?.budget.take(this.#addressOf(request));
+  }
+
+  /** No credential proves a name that begins like this one. */
+  #addressOf(request: CallRequest): string {
+    const { peer = "" } = wayInOf(request) ?? {};
+    return `from ${this.#addresses.of({ peer, header: (name) => peekHeader(request, name) })}`;
+  }
+
+  #limitOf(method: DescMethod, caller: Caller | undefined): Limit | undefined {
+    const name = this.#classes.get(method) ?? rateClassOf(method);
+    this.#classes.set(method, name);
+    return this.#limits.get(caller?.service === undefined ? name : "service");
+  }
+}
+
+/** As draft-ietf-httpapi-ratelimit-headers-11 has a policy: its name, its quota, its window in seconds. */
+function policyOf(name: string, { calls, windowMs }: Quota): string {
+  return `"${name}";q=${calls};w=${windowMs / 1000}`;
+}
+
+function tell(request: CallRequest, limit: Limit, { taken, left, waitMs, wholeMs }: Taken): void {
+  const { calls } = limit.budget.quota;
+  if (isKnown(request) && left >= calls * toldBelow) return;
+  const seconds = Math.ceil((taken ? wholeMs : waitMs) / 1000);
+  const headers = {
+    "RateLimit-Policy": limit.policy,
+    RateLimit: `"${limit.name}";r=${left};t=${seconds}`,
+    "X-RateLimit-Limit": calls,
+    "X-RateLimit-Remaining": left,
+    "X-RateLimit-Reset": seconds,
+    ...(!taken && { "Retry-After": seconds }),
+  };
+  const way = wayInOf(request);
+  for (const [name, value] of Object.entries(headers)) way?.setHeader(name, String(value));
+}
