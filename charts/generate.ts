@@ -30,6 +30,7 @@ const ownVariables = new Set([
   "PERSONAL_DATA_KEYS",
   "GRPC_PORT",
   "HTTP_PORT",
+  "ADMIN_PORT",
 ]);
 
 function namesIn(...shapes: readonly object[]): string[] {

@@ -30,7 +30,7 @@ interface Named {
 export interface ServiceValues extends PodSettings {
   readonly image?: { readonly repository?: string; readonly tag?: string };
   readonly imagePullSecrets?: readonly (string | Named)[];
-  readonly ports?: { readonly grpc?: number; readonly http?: number };
+  readonly ports?: { readonly grpc?: number; readonly http?: number; readonly admin?: number };
   readonly canary?: { readonly enabled: boolean; readonly image: { readonly tag: string } };
   readonly blueGreen?: { readonly enabled: boolean; readonly image: { readonly tag: string } };
   readonly versions?: object;
@@ -120,10 +120,10 @@ const image = fc.record(
   { requiredKeys: [] },
 );
 const pullSecrets = some(fc.oneof(word, fc.record({ name: word })));
-/** Each service takes its own two of them, since a pod's containers share an address. */
+/** Each service takes its own of them, since a pod's containers share an address. */
 const ports = fc
-  .uniqueArray(fc.integer({ min: 1_024, max: 65_535 }), { minLength: 2, maxLength: 2 })
-  .map(([grpc = 0, http = 0]) => ({ grpc, http }));
+  .uniqueArray(fc.integer({ min: 1_024, max: 65_535 }), { minLength: 3, maxLength: 3 })
+  .map(([grpc = 0, http = 0, admin = 0]) => ({ grpc, http, admin }));
 const account = fc.oneof(
   fc.record({ create: fc.constant(true), annotations: words }),
   fc.record({ create: fc.constant(false), name: fc.constantFrom("", "shared") }),
@@ -156,7 +156,7 @@ const anyValues: fc.Arbitrary<MeshValues> = fc.record({
       pods: fc.record(podSettings, optional) as fc.Arbitrary<PodSettings>,
       imageRegistry: fc.constantFrom("", "mirror.example.com", "mirror.example.com:5000/cache/"),
       imagePullSecrets: pullSecrets,
-      tls: fc.constantFrom({}, { enabled: true }, { enabled: true, issuer: { name: "mesh" } }),
+      tls: fc.constantFrom({}, { enabled: true, http: "tls" }, { enabled: true, issuer: { name: "mesh" } }),
       database: fc.constantFrom({}, { host: "db", caSecret: "ca", port: 6432 }),
     },
     optional,

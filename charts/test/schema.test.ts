@@ -53,6 +53,14 @@ const mistakes: readonly (readonly [string, RegExp])[] = [
     "orders.serviceAccount.name=shop,payments.serviceAccount.name=shop",
     /orders and payments would both make the account shop: switch serviceAccount.create off for one/,
   ],
+  [
+    "global.tls.enabled=true,global.credentials.issuers[0].issuer=https://a.example,global.credentials.issuers[0].audience=mesh,payments.serviceAccount.create=false,shipping.serviceAccount.create=false",
+    /payments and shipping have the same account, default, so that certificates cannot tell them apart/,
+  ],
+  [
+    "global.tls.enabled=true,global.tls.http=tls,orders.ports.admin=8081",
+    /orders: ports.admin is 8081, as another one is/,
+  ],
   ["worker.calls[0].service=fraud", /worker: say at which port fraud is called \(calls\)/],
   ["orders.extraEnv[0].name=GRPC_PORT", /orders: extraEnv cannot say GRPC_PORT, which the chart does/],
   [

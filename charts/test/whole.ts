@@ -137,11 +137,13 @@ export function requirePorts(resources: readonly Resource[]): void {
   for (const { from, kind, labels, spec } of podsOf(resources)) {
     if (kind !== "Deployment") continue;
     const [container] = spec.containers;
-    const [grpc, http] = [portOf(container, "grpc"), portOf(container, "http")];
+    const [grpc, secure, plain] = ["grpc", "https", "http"].map((name) => portOf(container, name));
+    const http = secure ?? plain;
     const config = configurations.get(container?.envFrom?.[0]?.configMapRef.name ?? "");
     assert.deepEqual([config?.GRPC_PORT, config?.HTTP_PORT], [String(grpc), String(http)], from);
+    assert.equal(config?.ADMIN_PORT, secure === undefined ? undefined : String(plain), from);
     for (const probe of [container?.startupProbe, container?.livenessProbe, container?.readinessProbe]) {
-      assert.equal(probe?.grpc?.port ?? probe?.httpGet?.port, probe?.grpc ? grpc : http, from);
+      assert.equal(probe?.grpc?.port ?? probe?.httpGet?.port, probe?.grpc ? grpc : plain, from);
     }
     const leading = services.filter(({ selector }) => selects({ matchLabels: selector }, labels));
     assert.ok(leading.length > 0, `no Service leads to ${from}`);

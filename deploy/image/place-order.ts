@@ -7,14 +7,14 @@ import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { ConnectError } from "@connectrpc/connect";
 import { type Order, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
-import { tlsOf } from "#platform/grpc/tls.ts";
+import { TlsFiles } from "#platform/tls/tls-files.ts";
 import { isOver, Shop, ShopError } from "./shop.ts";
 
 /** The certificate, key and authority in a folder, as a secret of cert-manager is mounted. */
 function tlsIn(folder: string | undefined) {
   if (folder === undefined) return undefined;
   const [GRPC_TLS_CERT, GRPC_TLS_KEY, GRPC_TLS_CA] = ["tls.crt", "tls.key", "ca.crt"].map((name) => join(folder, name));
-  return tlsOf({ GRPC_TLS_CERT, GRPC_TLS_KEY, GRPC_TLS_CA, GRPC_TLS_REFRESH_MS: 60_000 });
+  return TlsFiles.open({ GRPC_TLS_CERT, GRPC_TLS_KEY, GRPC_TLS_CA, GRPC_TLS_REFRESH_MS: 60_000 });
 }
 
 function options(args: readonly string[]) {

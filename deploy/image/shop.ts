@@ -5,7 +5,7 @@ import { CustomerService } from "#gen/shop/orders/v1/customer_service_pb.js";
 import { type Order, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import { Clients } from "#platform/grpc/clients.ts";
-import type { Tls } from "#platform/grpc/tls.ts";
+import type { TlsFiles } from "#platform/tls/tls-files.ts";
 
 /** An article and a place of its own, so that no real stock is sold. */
 const shelf = { sku: "ordermesh-test-article", locationId: "ordermesh-test" };
@@ -40,7 +40,7 @@ export class Shop implements Disposable {
   readonly #customers: Client<typeof CustomerService>;
   readonly #inventory: Client<typeof InventoryService>;
 
-  constructor({ orders, inventory }: ShopAddresses, tls?: Tls) {
+  constructor({ orders, inventory }: ShopAddresses, tls?: TlsFiles) {
     this.#clients = new Clients({ defaultTimeoutMs: 30_000, maxMessageBytes: 1024 * 1024, tls });
     this.orders = this.#clients.client(OrderService, orders);
     this.#customers = this.#clients.client(CustomerService, orders);

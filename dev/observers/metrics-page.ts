@@ -23,7 +23,7 @@ const groups: readonly (readonly [heading: string, begins: RegExp])[] = [
   ["Sagas", /^saga_/],
   ["People and keys", /^identity_/],
   ["Audit", /^audit_/],
-  ["Calls", /^rpc_/],
+  ["Calls", /^(rpc|tls)_/],
   ["Database", /^(database|batcher|relay)_/],
   ["Telemetry", /^(telemetry|log)_/],
   ["Processes", /^(build|process|nodejs|temporal_core)_/],

@@ -1,4 +1,4 @@
-{{/* A certificate of cert-manager, for both ends, in the secret <name>-tls. Takes root, name and component. */}}
+{{/* A certificate of cert-manager, for both ends, in the secret <name>-tls. Takes root, name, component and account. */}}
 {{- define "ordermesh.service.certificate" -}}
 {{- $tls := .root.Values.global.tls -}}
 {{- $root := .root -}}
@@ -21,6 +21,8 @@ spec:
     - {{ . }}.{{ $root.Release.Namespace }}
     - {{ . }}.{{ $root.Release.Namespace }}.svc
     {{- end }}
+  # Exactly one: whoever reads it takes no certificate with more.
+  uris: [{{ include "ordermesh.service.spiffeId" . | quote }}]
   issuerRef:
     name: {{ $tls.issuer.name | quote }}
     kind: {{ $tls.issuer.kind | quote }}

@@ -25,9 +25,18 @@
 {{- $_ := set $all "GRPC_TLS_KEY" "/etc/ordermesh/tls/tls.key" -}}
 {{- $_ := set $all "GRPC_TLS_CA" "/etc/ordermesh/tls/ca.crt" -}}
 {{- end -}}
+{{- if and $global.tls.enabled (or $global.credentials.issuers $global.credentials.certificates) -}}
+{{- with .Values.tls.services }}{{ $_ := set $all "SPIFFE_SERVICES" (toJson .) }}{{ end -}}
+{{- end -}}
+{{- with include "ordermesh.service.httpTls" . -}}
+{{- $_ := set $all "HTTP_TLS" . -}}
+{{- $_ := set $all "ADMIN_PORT" (include "ordermesh.service.text" $.Values.ports.admin) -}}
+{{- /* Issuers may be within the mesh: identity is. Read at the start. */ -}}
+{{- $_ := set $all "NODE_EXTRA_CA_CERTS" "/etc/ordermesh/tls/ca.crt" -}}
+{{- end -}}
 {{- with $global.credentials.issuers -}}
 {{- $_ := set $all "TOKEN_ISSUERS" (toJson .) -}}
-{{- $_ := set $all "SERVICE_KEYS" (dict "keys" $global.credentials.serviceKeys | toJson) -}}
+{{- with $global.credentials.serviceKeys }}{{ $_ := set $all "SERVICE_KEYS" (dict "keys" . | toJson) }}{{ end -}}
 {{- end -}}
 {{- range .Values.calls -}}
 {{- if not .port }}{{ fail (printf "%s: say at which port %s is called (calls)" $.Chart.Name .service) }}{{ end -}}
@@ -52,6 +61,23 @@
 {{- end -}}
 {{- range $name, $value := .Values.config }}{{ $_ := set $all $name (include "ordermesh.service.text" $value) }}{{ end -}}
 {{ toYaml $all }}
+{{- end }}
+
+{{/* How the HTTP port speaks TLS; empty when it does not. */}}
+{{- define "ordermesh.service.httpTls" -}}
+{{- with .Values.global.tls }}{{ if and .enabled (ne .http "plain") }}{{ .http }}{{ end }}{{ end -}}
+{{- end }}
+
+{{/* The port with health and metrics, always in plain text. */}}
+{{- define "ordermesh.service.adminPort" -}}
+{{ include "ordermesh.service.text" (include "ordermesh.service.httpTls" . | empty | ternary .Values.ports.http .Values.ports.admin) }}
+{{- end }}
+
+{{/* Whether the service shows others a key, in text: not where certificates do it. */}}
+{{- define "ordermesh.service.showsKey" -}}
+{{- with .Values.global -}}
+{{- if and .credentials.issuers (or .credentials.serviceKeys (not .tls.enabled)) }}true{{ end -}}
+{{- end -}}
 {{- end }}
 
 {{/* A variable from a key of a secret. Takes variable, secret and key. */}}
@@ -136,7 +162,7 @@ whatever else is secret when that comes from files. Takes root, database, tls, t
 {{- define "ordermesh.service.secretFiles" -}}
 {{- $host := .Values.global.database.host -}}
 {{- $own := list .Values.secret.keys.pageTokenSecret -}}
-{{- if .Values.global.credentials.issuers }}{{ $own = append $own .Values.secret.keys.serviceKey }}{{ end -}}
+{{- if include "ordermesh.service.showsKey" . }}{{ $own = append $own .Values.secret.keys.serviceKey }}{{ end -}}
 {{- if and .Values.database.enabled (not $host) }}{{ $own = append $own .Values.secret.keys.databaseUrl }}{{ end -}}
 {{- $files := list (dict "name" "secrets" "folder" "secrets" "secret" (include "ordermesh.service.secretName" .) "keys" $own) -}}
 {{- if and .Values.database.enabled $host -}}
@@ -154,7 +180,7 @@ whatever else is secret when that comes from files. Takes root, database, tls, t
 {{- define "ordermesh.service.secretFileVariables" -}}
 - name: PAGE_TOKEN_SECRET_FILE
   value: /etc/ordermesh/secrets/{{ .Values.secret.keys.pageTokenSecret }}
-{{- if .Values.global.credentials.issuers }}
+{{- if include "ordermesh.service.showsKey" . }}
 - name: SERVICE_KEY_FILE
   value: /etc/ordermesh/secrets/{{ .Values.secret.keys.serviceKey }}
 {{- end }}

@@ -104,6 +104,11 @@ app.kubernetes.io/component: {{ .component | quote }}
 {{ .Values.secret.name | default (include "ordermesh.service.fullname" .) }}
 {{- end }}
 
+{{/* Who the pods of an account are, as SPIFFE says it. Takes root and account. */}}
+{{- define "ordermesh.service.spiffeId" -}}
+spiffe://{{ .root.Values.global.tls.trustDomain }}/ns/{{ .root.Release.Namespace }}/sa/{{ .account }}
+{{- end }}
+
 {{/* The identity of the pods. */}}
 {{- define "ordermesh.service.account" -}}
 {{- with .Values.serviceAccount -}}

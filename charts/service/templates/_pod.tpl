@@ -42,7 +42,7 @@ args:
 envFrom:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- $own := concat $variables (list (dict "name" "GRPC_PORT") (dict "name" "HTTP_PORT")) }}
+{{- $own := concat $variables (list (dict "name" "GRPC_PORT") (dict "name" "HTTP_PORT") (dict "name" "ADMIN_PORT")) }}
 {{- $_ := include "ordermesh.service.extended" (dict "root" .root "name" "extraEnv" "key" "name" "own" $own "extra" .settings.extraEnv) }}
 {{- with concat $variables .settings.extraEnv }}
 env:
@@ -97,8 +97,13 @@ spec:
       ports:
         - name: grpc
           containerPort: {{ include "ordermesh.service.text" $.Values.ports.grpc }}
-        - name: http
+        {{- /* What is called http is in plain text and has health and metrics: those who scrape look for it. */}}
+        {{- if include "ordermesh.service.httpTls" $ }}
+        - name: https
           containerPort: {{ include "ordermesh.service.text" $.Values.ports.http }}
+        {{- end }}
+        - name: http
+          containerPort: {{ include "ordermesh.service.adminPort" $ }}
       {{- include "ordermesh.service.probes" $ | nindent 6 }}
       {{- with $.Values.drain.pauseSeconds }}
       # The kubelet waits while the endpoints lose this pod everywhere, and only then sends SIGTERM.
@@ -135,7 +140,7 @@ spec:
 {{ include "ordermesh.service.secretFileVariables" . }}
 {{- else -}}
 {{ include "ordermesh.service.fromSecret" (dict "variable" "PAGE_TOKEN_SECRET" "secret" (include "ordermesh.service.secretName" .) "key" $keys.pageTokenSecret) }}
-{{- if .Values.global.credentials.issuers }}
+{{- if include "ordermesh.service.showsKey" . }}
 {{ include "ordermesh.service.fromSecret" (dict "variable" "SERVICE_KEY" "secret" (include "ordermesh.service.secretName" .) "key" $keys.serviceKey) }}
 {{- end }}
 {{- if .Values.temporal.enabled }}
@@ -150,7 +155,7 @@ spec:
 {{- end }}
 {{- end }}
 
-{{/* The kubelet speaks no TLS over gRPC; the HTTP port answers the same questions. */}}
+{{/* The kubelet speaks no TLS over gRPC and has no certificate; the port in plain text answers the same questions. */}}
 {{- define "ordermesh.service.probes" -}}
 startupProbe:
   {{- include "ordermesh.service.probe" (dict "root" . "path" "/healthz" "service" "liveness") | nindent 2 }}
@@ -166,7 +171,7 @@ livenessProbe:
 {{- define "ordermesh.service.probe" -}}
 {{- if .root.Values.global.tls.enabled -}}
 httpGet:
-  port: {{ include "ordermesh.service.text" .root.Values.ports.http }}
+  port: {{ include "ordermesh.service.adminPort" .root }}
   path: {{ .path }}
 {{- else -}}
 grpc:

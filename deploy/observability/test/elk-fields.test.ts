@@ -13,7 +13,14 @@ import { fieldsOf, knownFields, mappingOf } from "./elk-fields.ts";
 /** ECS's types that Elasticsearch's published jars lack, and what stands for them. */
 const standIns: Record<string, string> = { match_only_text: "text", wildcard: "text|keyword" };
 /** Ours, under a name that ECS has for its own. */
-const additions = new Set(["log.offset", "log.repeated", "request.id", "server.grpc.port", "server.http.port"]);
+const additions = new Set([
+  "log.offset",
+  "log.repeated",
+  "request.id",
+  "server.admin.port",
+  "server.grpc.port",
+  "server.http.port",
+]);
 
 function flatten(value: object, path = ""): string[] {
   return Object.entries(value).flatMap(([name, child]) => {

@@ -198,6 +198,20 @@ const processes: readonly Example[] = [
     summary: "inventory at inventory-1:8080 cannot be scraped (shop)",
   },
   {
+    alert: "CertificateExpiring",
+    at: "60m",
+    fires: {
+      [`tls_certificate_validity_timestamp_seconds{${ofService("orders")}, edge="begin"}`]: "0x60",
+      [`tls_certificate_validity_timestamp_seconds{${ofService("orders")}, edge="end"}`]: "4000x60",
+    },
+    quiet: {
+      [`tls_certificate_validity_timestamp_seconds{${ofService("orders")}, edge="begin"}`]: "0x60",
+      [`tls_certificate_validity_timestamp_seconds{${ofService("orders")}, edge="end"}`]: "4600x60",
+    },
+    labels: { service: "orders", instance: "orders-1:8080" },
+    summary: "The certificate of orders at orders-1:8080 has 10% of its time left (shop)",
+  },
+  {
     alert: "EventLoopBlocked",
     at: "20m",
     ...one(`nodejs_eventloop_lag_p99_seconds{${ofService("orders")}}`, "0.5x20", "0.5x8 0.02x12"),

@@ -9,6 +9,19 @@ export interface Caller {
   readonly service?: string | undefined;
 }
 
+/** A service of ours as a caller. */
+export function serviceCaller(service: string): Caller {
+  return { subject: `service:${service}`, roles: new Set(), service };
+}
+
+/** Who is at the other end of a connection, by the certificate that it has shown and somebody whom we trust has signed. */
+export interface Peer {
+  /** The name of a service of ours. */
+  readonly service?: string;
+  /** Why the certificate proves nobody, for the log; undefined when it does. */
+  readonly problem?: string;
+}
+
 /** What callers prove who they are with, as a service takes it. */
 export interface Credentials {
   /**

@@ -3,6 +3,7 @@ import { describeIssue } from "./describe-issue.ts";
 import { issuersSchema } from "./issuer-settings.ts";
 import { networksOf, proxyHeaders, quotaOf } from "./limit-settings.ts";
 import { isSecret, JoinedSecret, readSecretFile, Secret, secret } from "./secret.ts";
+import { spiffeServicesSchema } from "./spiffe-services.ts";
 
 /** The configuration of a process is unusable. The message names every bad variable at once. */
 export class ConfigError extends Error {
@@ -72,6 +73,8 @@ export const platformConfig = {
   /** 0 takes any free port. */
   GRPC_PORT: port,
   HTTP_PORT: port,
+  /** Where health and metrics are answered, in plain text, and nowhere else then; on the HTTP port when it is not set. 0 takes any free port. */
+  ADMIN_PORT: port.optional(),
   /** The address to listen on. Containers set 0.0.0.0, or :: where there is IPv6. */
   LISTEN_HOST: z
     .string()
@@ -98,6 +101,11 @@ export const platformConfig = {
   HTTP_API_DOCS: z.stringbool().default(true),
   /** Whether calls to other services go through the proxy that http_proxy, https_proxy or grpc_proxy name, but for no_proxy. */
   GRPC_USE_PROXY: z.stringbool().default(false),
+  /**
+   * Whether the HTTP port speaks TLS, with the same files as gRPC: `plain` for none; `tls`, with a certificate asked of the caller, who may
+   * have none; `mutual`, where he has to show one of our authority.
+   */
+  HTTP_TLS: z.enum(["plain", "tls", "mutual"]).default("plain"),
   /** PEM files for TLS on gRPC, both ways: certificate, key, and those whom we trust. All or none. */
   GRPC_TLS_CERT: z.string().optional(),
   GRPC_TLS_KEY: z.string().optional(),
@@ -166,7 +174,7 @@ export const platformConfig = {
   TRACE_MAX_AGE_MS: milliseconds.default(3_600_000),
   /**
    * Whose access tokens are taken, as a JSON list of `{issuer, audience}` with, if need be, `keys`, `type`, `rolesClaim`, `roles` and
-   * `services`; see `authorization/issuers.ts`. Without it nobody is asked who calls.
+   * `services`; see `authorization/issuers.ts`. Without it nobody is asked who calls, but for what `SPIFFE_SERVICES` says.
    */
   TOKEN_ISSUERS: json(issuersSchema).optional(),
   /** Where API keys that are shown as they are, are exchanged for access tokens. Without it only tokens are taken. */
@@ -175,6 +183,11 @@ export const platformConfig = {
   SERVICE_KEY: secret(z.string().refine(isKey, "is no Ed25519 key as a JWK")).optional(),
   /** The public halves of all services' keys: a JWKS in which each has the service's name as its `kid`. */
   SERVICE_KEYS: json(z.object({ keys: z.array(keySchema) })).default({ keys: [] }),
+  /**
+   * Which service of ours shows a certificate, where there is TLS: a JSON object of names by SPIFFE IDs. Without it certificates only open
+   * the way. Without `TOKEN_ISSUERS`, only calls that are for services alone need such a certificate.
+   */
+  SPIFFE_SERVICES: json(spiffeServicesSchema).optional(),
   /** Seals page tokens; the same for all replicas of a service. At least 32 characters. */
   PAGE_TOKEN_SECRET: secret(z.string().min(32)),
 };

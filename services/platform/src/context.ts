@@ -26,7 +26,9 @@ export interface RequestContext {
   readonly caller?: Caller | undefined;
   /** The only one whose rows the call may see or make: a customer who calls for itself. Undefined for those who may see all. */
   readonly owner?: string | undefined;
-  /** Who is answerable for what the call does: the caller where it is proved, else the user id, else `service:<name>` of the calling process, else `anonymous`. */
+  /** Whom the actor acts for, as a token beside its certificate has proved; undefined where it acts for itself. */
+  readonly onBehalfOf?: string | undefined;
+  /** Who is answerable for what the call does: where callers are asked, whoever has proved to make it, or `anonymous`; else the user id, else `service:<name>` of the calling process, else `anonymous`. */
   readonly actor?: string | undefined;
   /** What is worked for: fields of every log line, for example `{ "order.id": id }`. An empty one is left out. */
   readonly subject?: Subject | undefined;
@@ -83,6 +85,10 @@ class Patched implements RequestContext {
 
   get owner() {
     return ("owner" in this.#patch ? this.#patch : this.#base).owner;
+  }
+
+  get onBehalfOf() {
+    return ("onBehalfOf" in this.#patch ? this.#patch : this.#base).onBehalfOf;
   }
 
   get subject() {

@@ -22,11 +22,19 @@ export class Authority {
     return new Authority(folder);
   }
 
-  /** Signs a certificate for a name; returns the variables that lead a process to it. */
-  async issue(name: string): Promise<Record<"GRPC_TLS_CERT" | "GRPC_TLS_KEY" | "GRPC_TLS_CA", string>> {
+  /**
+   * Signs a certificate for a name; returns the variables that lead a process to it.
+   *
+   * @param uris what else is among its names, such as a SPIFFE ID
+   */
+  async issue(
+    name: string,
+    uris: readonly string[] = [],
+  ): Promise<Record<"GRPC_TLS_CERT" | "GRPC_TLS_KEY" | "GRPC_TLS_CA", string>> {
     const path = (file: string) => join(this.folder, file);
     const signer = ["-CA", path("ca.crt"), "-CAkey", path("ca.key"), "-days", "1"];
-    const extensions = [`subjectAltName=DNS:${name}`, "basicConstraints=critical,CA:FALSE"];
+    const names = [`DNS:${name}`, ...uris.map((uri) => `URI:${uri}`)].join(",");
+    const extensions = [`subjectAltName=${names}`, "basicConstraints=critical,CA:FALSE"];
     const subject = ["-subj", `/CN=${name}`, ...extensions.flatMap((extension) => ["-addext", extension])];
     await openssl([
       "req",

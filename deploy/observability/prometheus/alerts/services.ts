@@ -32,6 +32,18 @@ export const serviceAlerts: RuleGroup = {
         "A process is gone or hangs, or Prometheus may not talk to it. While others serve, customers notice nothing.",
     },
     {
+      alert: "CertificateExpiring",
+      severity: "ticket",
+      expr: `(max by (namespace, service, instance) (tls_certificate_validity_timestamp_seconds{edge="end"}) - time())
+        / (max by (namespace, service, instance) (tls_certificate_validity_timestamp_seconds{edge="end"})
+          - max by (namespace, service, instance) (tls_certificate_validity_timestamp_seconds{edge="begin"})) < 0.2`,
+      lasts: "5m",
+      summary:
+        "The certificate of {{ $labels.service }} at {{ $labels.instance }} has {{ $value | humanizePercentage }} of its time left ({{ $labels.namespace }})",
+      description:
+        "It should have been renewed by now. When it ends nobody takes its calls, and orders wait until it is.",
+    },
+    {
       alert: "EventLoopBlocked",
       severity: "ticket",
       expr: "max by (namespace, service, instance) (nodejs_eventloop_lag_p99_seconds) > 0.25",

@@ -5,6 +5,8 @@ import { redactText } from "#platform/redact/redact-text.ts";
 /** Who caused an effect, and by which request. */
 export interface AuditOrigin {
   readonly actor: string;
+  /** Whom the actor acted for, as he has proved; the actor himself when it is left out. Stands in the details, as `on_behalf_of`. */
+  readonly onBehalfOf?: string;
   readonly requestId: string;
   /** 32 hexadecimal digits; empty when there is no trace. */
   readonly traceId: string;
@@ -41,9 +43,10 @@ const plain = /^(?:[0-7][0-9A-HJKMNP-TV-Z]{25}(?::[a-z-]{1,40})*|service:[a-z-]{
  */
 export function auditOrigin(requestId?: string, actor?: string): AuditOrigin {
   const context = requestContext();
-  const { traceId = "" } = context;
+  const { traceId = "", onBehalfOf } = context;
   return {
     actor: harmless(actor ?? context.actor ?? "anonymous"),
+    ...(actor === undefined && onBehalfOf !== undefined && { onBehalfOf: harmless(onBehalfOf) }),
     requestId: harmless(requestId ?? context.requestId ?? ""),
     traceId: traceIdForm.test(traceId) ? traceId : "",
   };
@@ -68,14 +71,14 @@ export function auditEvents(entries: readonly AuditEntry[]): string {
 
 function toRecord(entry: AuditEntry, index: number): Record<string, unknown> {
   const { action, orderId, subject = "", details = {}, origin, n = index } = entry;
-  const { actor, requestId, traceId } = origin;
+  const { actor, onBehalfOf, requestId, traceId } = origin;
   return {
     n,
     event_id: decodeId(newId(sequence++ % sequences)),
     action,
     order_id: orderId ? decodeId(orderId) : undefined,
     subject,
-    details,
+    details: onBehalfOf === undefined ? details : { ...details, on_behalf_of: onBehalfOf },
     actor,
     request_id: requestId,
     trace_id: traceId || undefined,

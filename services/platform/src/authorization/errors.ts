@@ -20,6 +20,29 @@ export function credentialRefused(why: "expired" | "invalid", cause?: unknown): 
   return new PlatformError(PlatformErrorReason.CREDENTIAL_REFUSED, message, { cause: why }, { cause });
 }
 
+/**
+ * A certificate that proves no service, and nothing beside it.
+ *
+ * @param problem what is wrong with it, for the log
+ * @returns CREDENTIAL_REFUSED
+ */
+export function certificateRefused(problem: string): DomainError {
+  const message = "the certificate is of no service that is known here, and the call has no other credential";
+  const cause = new Error(problem);
+  return new PlatformError(PlatformErrorReason.CREDENTIAL_REFUSED, message, { cause: "certificate" }, { cause });
+}
+
+/**
+ * A service's token that came over the connection of another service.
+ *
+ * @returns CREDENTIAL_REFUSED
+ */
+export function tokenOfAnother(token: string, certificate: string): DomainError {
+  const message = "the token is of another service than the certificate";
+  const cause = new Error(`the token is of ${token}, and the certificate of ${certificate}`);
+  return new PlatformError(PlatformErrorReason.CREDENTIAL_REFUSED, message, { cause: "certificate" }, { cause });
+}
+
 /** @returns NOT_PERMITTED */
 export function notPermitted(method: string): DomainError {
   const message = "the credential is good, and not for this call";

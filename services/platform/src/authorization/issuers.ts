@@ -1,5 +1,5 @@
 import type { JWTPayload } from "jose";
-import type { Caller } from "#platform/caller.ts";
+import { type Caller, serviceCaller } from "#platform/caller.ts";
 import type { IssuerSettings } from "#platform/issuer-settings.ts";
 import { remoteKeys } from "./remote-keys.ts";
 import { type Issuer, rolesOf } from "./token-verifier.ts";
@@ -18,7 +18,7 @@ function claimAt(claims: JWTPayload, way: string): unknown {
 export function callerOf({ rolesClaim, roles, services }: IssuerSettings, claims: JWTPayload): Caller {
   const { sub: subject = "" } = claims;
   const service = Object.hasOwn(services, subject) ? services[subject] : undefined;
-  if (service !== undefined) return { subject: `service:${service}`, roles: new Set(), service };
+  if (service !== undefined) return serviceCaller(service);
   const said = claimAt(claims, rolesClaim);
   // OAuth's scope is one text with blanks.
   const words = typeof said === "string" ? said.split(" ") : Array.isArray(said) ? said : [];

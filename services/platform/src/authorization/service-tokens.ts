@@ -1,5 +1,5 @@
 import { createLocalJWKSet, importJWK, type JSONWebKeySet, type JWK, SignJWT } from "jose";
-import type { Caller } from "#platform/caller.ts";
+import { serviceCaller } from "#platform/caller.ts";
 import { newId } from "#platform/id.ts";
 import type { Secret } from "#platform/secret.ts";
 import type { Issuer } from "./token-verifier.ts";
@@ -79,7 +79,7 @@ export class ServiceTokens implements Disposable {
 export function serviceIssuers({ keys }: JSONWebKeySet): Issuer[] {
   const names = new Set(keys.flatMap(({ kid }) => kid ?? []));
   return [...names].map((service) => {
-    const caller: Caller = { subject: nameOf(service), roles: new Set(), service };
+    const caller = serviceCaller(service);
     return {
       issuer: nameOf(service),
       audience,

@@ -1,10 +1,11 @@
 import { Client, credentials } from "@grpc/grpc-js";
-import type { Tls } from "./tls.ts";
+import type { TlsFiles } from "#platform/tls/tls-files.ts";
+import { channelCredentials } from "./tls.ts";
 
 /** Who opens a channel. */
 interface Caller {
   readonly service?: string;
-  readonly tls?: Tls | undefined;
+  readonly tls?: TlsFiles | undefined;
   readonly useProxy?: boolean | undefined;
 }
 
@@ -37,7 +38,7 @@ const serviceConfig = {
  * agent. `tls`: how it shows who it is; plain text when left out. `useProxy`: whether the proxy of the environment is asked to connect; not unless said
  */
 export function openChannel(address: string, maxMessageBytes: number, { service, tls, useProxy }: Caller = {}): Client {
-  return new Client(address, tls?.channel() ?? credentials.createInsecure(), {
+  return new Client(address, tls ? channelCredentials(tls) : credentials.createInsecure(), {
     ...(service && { "grpc.primary_user_agent": `ordermesh-${service}/1` }),
     "grpc.service_config": JSON.stringify(serviceConfig),
     "grpc.service_config_disable_resolution": 1,

@@ -1,8 +1,8 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { type Client, createClient } from "@connectrpc/connect";
 import type { Client as Channel } from "@grpc/grpc-js";
+import type { TlsFiles } from "#platform/tls/tls-files.ts";
 import { openChannel } from "./channel.ts";
-import type { Tls } from "./tls.ts";
 import { GrpcTransport } from "./transport.ts";
 
 /** How the clients of a process call. */
@@ -14,7 +14,7 @@ export interface ClientsOptions {
   readonly defaultTimeoutMs: number;
   readonly maxMessageBytes: number;
   /** Without it calls are made in plain text. */
-  readonly tls?: Tls | undefined;
+  readonly tls?: TlsFiles | undefined;
   /** Whether the proxy of the environment is asked to connect; not by default. */
   readonly useProxy?: boolean;
 }

@@ -3,13 +3,16 @@ import type { IncomingHttpHeaders } from "node:http2";
 import { createServer, type Server, type Socket } from "node:net";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import * as grpc from "@grpc/grpc-js";
+import type { ServiceCertificates } from "#platform/authorization/service-certificates.ts";
 import { leaveOutBrokenTimeout, longestTimerMs, makeUsable } from "#platform/incoming-headers.ts";
 import { compose } from "#platform/interceptors/compose.ts";
 import { listenOn } from "#platform/listen.ts";
 import type { AnyMethod, ServiceRegistration } from "#platform/registration.ts";
+import type { TlsFiles } from "#platform/tls/tls-files.ts";
+import { Peers } from "./certified-peers.ts";
 import { isStreaming, isUnary, servedMethod } from "./codec.ts";
 import { streamHandler } from "./stream-handler.ts";
-import type { Tls } from "./tls.ts";
+import { serverCredentials } from "./tls.ts";
 import { unaryHandler, unaryInvocation } from "./unary-handler.ts";
 
 /** How the gRPC face serves. */
@@ -24,7 +27,9 @@ export interface GrpcServerOptions {
   /** After so many milliseconds, give or take a tenth, a connection is ended when its calls are; never when 0 or left out. */
   readonly maxConnectionAgeMs?: number;
   /** Callers without TLS and a certificate are refused when it is given. */
-  readonly tls?: Tls | undefined;
+  readonly tls?: TlsFiles | undefined;
+  /** Which service shows a certificate; without it certificates only open the way. */
+  readonly certificates?: ServiceCertificates | undefined;
 }
 
 // grpc-js reads the headers of a call before anything of ours runs, and shows its HTTP/2 server to nobody. Node tells here of
@@ -42,8 +47,10 @@ export class GrpcServer {
   readonly #injector: grpc.ConnectionInjector;
   readonly #listener: Server;
   readonly #sockets = new Set<Socket>();
+  readonly #peers: Peers;
 
   constructor(options: GrpcServerOptions) {
+    this.#peers = new Peers(options.tls && options.certificates);
     this.server = new grpc.Server({
       "grpc.max_receive_message_length": options.maxMessageBytes,
       "grpc.max_send_message_length": options.maxMessageBytes,
@@ -52,7 +59,7 @@ export class GrpcServer {
       ...(options.maxConnectionAgeMs && { "grpc.max_connection_age_ms": options.maxConnectionAgeMs }),
     });
     for (const registration of options.services) this.#add(registration, options);
-    const credentials = options.tls?.server() ?? grpc.ServerCredentials.createInsecure();
+    const credentials = options.tls ? serverCredentials(options.tls) : grpc.ServerCredentials.createInsecure();
     this.#injector = this.server.createConnectionInjector(credentials);
     // The listener is ours, so that connections can be ended: grpc-js knows its own only with channelz, which costs
     // on every call.
@@ -61,6 +68,7 @@ export class GrpcServer {
 
   #accept(socket: Socket): void {
     this.#sockets.add(socket);
+    this.#peers.add(socket);
     socket.once("close", () => this.#sockets.delete(socket));
     this.#injector.injectConnection(socket);
   }
@@ -73,11 +81,12 @@ export class GrpcServer {
         registration.find(method) ?? unimplemented(`${registration.service.typeName}.${method.name}`);
       Object.assign(definition, { [method.name]: servedMethod(method) });
       const { interceptors } = options;
+      const { peerOf } = this.#peers;
       if (isUnary(method)) {
         const run = compose(interceptors, unaryInvocation(method, implementation));
-        handlers[method.name] = unaryHandler(method, run, options.defaultTimeoutMs);
+        handlers[method.name] = unaryHandler(method, run, { defaultTimeoutMs: options.defaultTimeoutMs, peerOf });
       } else if (isStreaming(method)) {
-        handlers[method.name] = streamHandler({ method, implementation, interceptors });
+        handlers[method.name] = streamHandler({ method, implementation, interceptors, peerOf });
       }
     }
     this.server.addService(definition, handlers);

@@ -5,15 +5,15 @@ import type { Call, CallRequest } from "#platform/interceptors/compose.ts";
 import type { KnownCall } from "#platform/interceptors/known-call.ts";
 import type { AnyMethod } from "#platform/registration.ts";
 import { CallSignal, type Cancellable } from "./call-signal.ts";
+import type { CallOfPeer, PeerOf } from "./certified-peers.ts";
 import { complete, pathOf } from "./codec.ts";
 import { toHeaders } from "./metadata.ts";
 import { addressOfPeer } from "./peer.ts";
 import { only, single } from "./stream-pump.ts";
 
 /** What the stream calls of grpc-js have in common. */
-export interface StreamingCall extends Cancellable {
+export interface StreamingCall extends Cancellable, CallOfPeer {
   readonly metadata: Metadata;
-  getPeer(): string;
   getDeadline(): Date | number;
 }
 
@@ -25,7 +25,11 @@ export class StreamCall {
   readonly context: HandlerContext;
   readonly #signal: CallSignal;
 
-  constructor(method: DescMethodStreaming, call: StreamingCall, message: AsyncIterable<Message>) {
+  constructor(
+    method: DescMethodStreaming,
+    call: StreamingCall,
+    start: { message: AsyncIterable<Message>; peerOf: PeerOf },
+  ) {
     const deadline = deadlineOf(call);
     const url = pathOf(method);
     this.#signal = new CallSignal(call, deadline);
@@ -38,7 +42,8 @@ export class StreamCall {
     const { requestHeader: header, responseHeader, values: contextValues } = context;
     const peek = (name: string) => header.get(name) ?? undefined;
     const setHeader = (name: string, value: string) => responseHeader.set(name, value);
-    const known = { deadline, peek, peer: addressOfPeer(call.getPeer()), setHeader };
+    const { message, peerOf } = start;
+    const known = { deadline, peek, peer: addressOfPeer(call.getPeer()), certified: peerOf(call), setHeader };
     this.request = { ...common, stream: true, message, signal, header, contextValues, ...known };
   }
 

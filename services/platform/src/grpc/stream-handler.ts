@@ -12,6 +12,7 @@ import { toConnectError } from "#platform/errors.ts";
 import { compose } from "#platform/interceptors/compose.ts";
 import type { AnyMethod } from "#platform/registration.ts";
 import { goneReason } from "./call-signal.ts";
+import type { PeerOf } from "./certified-peers.ts";
 import { UnreadableRequest } from "./codec.ts";
 import { hasHeaders, toMetadata } from "./metadata.ts";
 import { type GrpcStatus, toGrpcStatus } from "./status.ts";
@@ -23,6 +24,7 @@ export interface StreamMethod {
   readonly method: DescMethodStreaming;
   readonly implementation: AnyMethod;
   readonly interceptors: readonly Interceptor[];
+  readonly peerOf: PeerOf;
 }
 
 interface Answer {
@@ -109,18 +111,26 @@ async function* messagesOf(call: Readable & StreamingCall): AsyncGenerator<Messa
 
 /** Serves a streaming method on grpc-js, whatever its kind. */
 export function streamHandler(target: StreamMethod) {
-  const { method } = target;
+  const { method, peerOf } = target;
   if (method.methodKind === "server_streaming") {
     return (call: ServerWritableStream<Received, Message>): void => {
-      void serve(target, new StreamCall(method, call, onlyMessage(call.request)), streamingAnswer(call));
+      void serve(
+        target,
+        new StreamCall(method, call, { message: onlyMessage(call.request), peerOf }),
+        streamingAnswer(call),
+      );
     };
   }
   if (method.methodKind === "client_streaming") {
     return (call: ServerReadableStream<Received, Message>, callback: sendUnaryData<Message>): void => {
-      void serve(target, new StreamCall(method, call, messagesOf(call)), singleAnswer(call, callback));
+      void serve(
+        target,
+        new StreamCall(method, call, { message: messagesOf(call), peerOf }),
+        singleAnswer(call, callback),
+      );
     };
   }
   return (call: ServerDuplexStream<Received, Message>): void => {
-    void serve(target, new StreamCall(method, call, messagesOf(call)), streamingAnswer(call));
+    void serve(target, new StreamCall(method, call, { message: messagesOf(call), peerOf }), streamingAnswer(call));
   };
 }

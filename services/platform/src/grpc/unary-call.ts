@@ -7,8 +7,10 @@ import {
   type UnaryResponse,
 } from "@connectrpc/connect";
 import type { ServerUnaryCall } from "@grpc/grpc-js";
+import type { Peer } from "#platform/caller.ts";
 import type { KnownCall } from "#platform/interceptors/known-call.ts";
 import { CallSignal, goneReason } from "./call-signal.ts";
+import type { PeerOf } from "./certified-peers.ts";
 import { toHeaders } from "./metadata.ts";
 import { addressOfPeer } from "./peer.ts";
 
@@ -26,6 +28,7 @@ export class UnaryCall implements UnaryRequest, HandlerContext, KnownCall {
   readonly message: Message;
   readonly deadline: number;
   readonly #call: ServerUnaryCall<Message, Message>;
+  readonly #peerOf: PeerOf;
   #ended = false;
   #signal: CallSignal | undefined;
   #requestHeader: Headers | undefined;
@@ -36,13 +39,14 @@ export class UnaryCall implements UnaryRequest, HandlerContext, KnownCall {
   constructor(
     method: DescMethodUnary,
     url: string,
-    start: { call: ServerUnaryCall<Message, Message>; deadline: number },
+    start: { call: ServerUnaryCall<Message, Message>; deadline: number; peerOf: PeerOf },
   ) {
     this.method = method;
     this.url = url;
     this.message = start.call.request;
     this.deadline = start.deadline;
     this.#call = start.call;
+    this.#peerOf = start.peerOf;
   }
 
   get service(): DescService {
@@ -75,6 +79,10 @@ export class UnaryCall implements UnaryRequest, HandlerContext, KnownCall {
 
   get values(): ContextValues {
     return this.contextValues;
+  }
+
+  get certified(): Peer | undefined {
+    return this.#peerOf(this.#call);
   }
 
   get signal(): AbortSignal {

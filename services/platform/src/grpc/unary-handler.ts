@@ -4,6 +4,7 @@ import type { handleUnaryCall, ServerUnaryCall, sendUnaryData } from "@grpc/grpc
 import { toConnectError } from "#platform/errors.ts";
 import type { Call, CallResponse } from "#platform/interceptors/compose.ts";
 import type { AnyMethod } from "#platform/registration.ts";
+import type { PeerOf } from "./certified-peers.ts";
 import { complete, pathOf, UnreadableRequest } from "./codec.ts";
 import { hasHeaders, toMetadata } from "./metadata.ts";
 import { toGrpcStatus } from "./status.ts";
@@ -69,13 +70,13 @@ function endAtDeadline(unary: UnaryCall, callback: sendUnaryData<Message>): Node
 export function unaryHandler(
   method: DescMethodUnary,
   run: Call,
-  defaultTimeoutMs: number,
+  { defaultTimeoutMs, peerOf }: { defaultTimeoutMs: number; peerOf: PeerOf },
 ): handleUnaryCall<Message | UnreadableRequest, Message> {
   const url = pathOf(method);
   return (received, callback) => {
     if (received.request instanceof UnreadableRequest) return callback(toGrpcStatus(received.request.error));
     const call = received as ServerUnaryCall<Message, Message>;
-    const unary = new UnaryCall(method, url, { call, deadline: deadlineOf(call, defaultTimeoutMs) });
+    const unary = new UnaryCall(method, url, { call, deadline: deadlineOf(call, defaultTimeoutMs), peerOf });
     const timer = call.getDeadline() === Number.POSITIVE_INFINITY ? endAtDeadline(unary, callback) : undefined;
     const fail = (error: unknown): void => {
       callback(refuse(unary, error, call));

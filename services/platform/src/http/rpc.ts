@@ -21,6 +21,7 @@ import { badRequest, toldText } from "#platform/bad-request.ts";
 import { httpWayIn } from "#platform/interceptors/known-call.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import type { ServiceRegistration } from "#platform/registration.ts";
+import type { HttpPeers } from "./certified-peers.ts";
 import { Decoding } from "./decoding.ts";
 import { problemOfQuery } from "./query.ts";
 import { revalidated } from "./revalidation.ts";
@@ -32,6 +33,8 @@ export interface RpcOptions {
   readonly interceptors: readonly Interceptor[];
   readonly maxMessageBytes: number;
   readonly logger: Logger;
+  /** Who is at the other end of a request's connection; nobody is asked without it. */
+  readonly peers?: HttpPeers | undefined;
 }
 
 /** Answers one request. */
@@ -78,12 +81,14 @@ function verbsOf({ method, allowedMethods }: UniversalHandler): readonly string[
   return allowedMethods.includes("GET") ? ["POST", "GET", "HEAD"] : allowedMethods;
 }
 
-function wayInto({ socket }: IncomingMessage, response: ServerResponse): ContextValues {
+function wayInto({ request, response }: Exchange, peers: HttpPeers | undefined): ContextValues {
   const setHeader = (name: string, value: string) => void response.setHeader(name, value);
-  return createContextValues().set(httpWayIn, { peer: socket.remoteAddress ?? "", setHeader });
+  const way = { peer: request.socket.remoteAddress ?? "", certified: peers?.peerOf(request), setHeader };
+  return createContextValues().set(httpWayIn, way);
 }
 
-async function serve(rpc: UniversalHandler, { request, response }: Exchange): Promise<void> {
+async function serve(rpc: UniversalHandler, exchange: Exchange, peers: HttpPeers | undefined): Promise<void> {
+  const { request, response } = exchange;
   const { method = "", url = "" } = request;
   if (!verbsOf(rpc).includes(method)) return refuseProtocol({ request, response }, { status: 405 }, rpc);
   const reads = method !== "POST";
@@ -92,7 +97,7 @@ async function serve(rpc: UniversalHandler, { request, response }: Exchange): Pr
   // Connect makes an address of it, of which nobody reads the host; HTTP/1.0 need not say one.
   const { host } = request.headers;
   if (!host || !URL.canParse(`http://${host}`)) request.headers.host = "localhost";
-  const asked = universalRequestFromNodeRequest(request, response, undefined, wayInto(request, response));
+  const asked = universalRequestFromNodeRequest(request, response, undefined, wayInto(exchange, peers));
   // Node sends no body to who asks by HEAD.
   const answer = await rpc(reads ? { ...asked, method: "GET" } : asked);
   if (answer.status >= 400 && answer.body === undefined) refuseProtocol({ request, response }, answer, rpc);
@@ -127,7 +132,7 @@ export function rpcHandler(options: RpcOptions): Handler {
   return (request, response) => {
     const rpc = handlers.get(request.url?.split("?", 1)[0] ?? "");
     if (!rpc) return refuse(response, 404, new ConnectError("there is nothing at this path", Code.Unimplemented));
-    serve(rpc, { request, response }).catch((error: unknown) => {
+    serve(rpc, { request, response }, options.peers).catch((error: unknown) => {
       // Who has gone cannot be told anything.
       if (response.destroyed) return;
       options.logger.error("a request over HTTP could not be answered", { err: error });

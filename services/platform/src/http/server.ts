@@ -1,27 +1,29 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { Registry } from "prom-client";
+import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import { makeUsable } from "#platform/incoming-headers.ts";
 import { listenOn } from "#platform/listen.ts";
-import { openMetrics, openMetricsType } from "#platform/metrics/open-metrics.ts";
-import { apiDocs } from "./api-docs.ts";
-import { forPages } from "./cors.ts";
-import type { Readiness } from "./readiness.ts";
-import { type Handler, type RpcOptions, rpcHandler } from "./rpc.ts";
+import type { TlsFiles } from "#platform/tls/tls-files.ts";
+import type { Handler } from "./rpc.ts";
 
-/** How the HTTP face serves. */
-export interface HttpServerOptions extends RpcOptions {
-  readonly readiness: Readiness;
-  readonly metrics: Registry;
+/** TLS on a port of HTTP. */
+export interface HttpTls {
+  readonly files: TlsFiles;
+  /** Whether a caller without a certificate of our authority is refused. He is asked for one anyway, and may have none. */
+  readonly mutual: boolean;
+}
+
+/** What a port of HTTP answers, and how. */
+export interface HttpServerOptions {
+  /** By path. */
+  readonly known: ReadonlyMap<string, Handler>;
+  /** By the first part of the path. */
+  readonly pages?: Readonly<Record<string, Handler>>;
+  /** Everything else. */
+  readonly otherwise: Handler;
   /** How long a connection may rest between two requests, in milliseconds. */
   readonly keepAliveTimeoutMs: number;
-  /** Web pages that may call, as browsers say their origin. */
-  readonly corsOrigins: readonly string[];
-  /** What else is answered, by the first part of the path. */
-  readonly pages: Readonly<Record<string, Handler>>;
-  /** Whether the contract is served, with a page to try calls on. */
-  readonly apiDocs: boolean;
-  /** Whether callers are asked for a credential where the contract wants one. */
-  readonly asksForCredentials: boolean;
+  /** Plain text without it. */
+  readonly tls?: HttpTls | undefined;
 }
 
 /** How long a request may take to arrive, in milliseconds: calls have their own deadlines. */
@@ -37,37 +39,6 @@ const forBrowsers = new Map([
   ["referrer-policy", "no-referrer"],
   ["x-content-type-options", "nosniff"],
 ]);
-
-function sendText(response: ServerResponse, status: number, text: string): void {
-  response.writeHead(status, { "content-type": "text/plain; charset=utf-8" }).end(text);
-}
-
-async function plainText(metrics: Registry): Promise<{ contentType: string; text: string }> {
-  return { contentType: metrics.contentType, text: await metrics.metrics() };
-}
-
-function probes({ readiness, metrics, logger }: HttpServerOptions): ReadonlyMap<string, Handler> {
-  const ready: Handler = (_, response) => {
-    if (readiness.problem === undefined) sendText(response, 200, "ok\n");
-    else sendText(response, 503, `${readiness.problem}\n`);
-  };
-  const scrape: Handler = (request, response) => {
-    const open = request.headers.accept?.includes(openMetricsType);
-    const answer = open ? openMetrics(metrics) : plainText(metrics);
-    answer.then(
-      ({ contentType, text }) => response.writeHead(200, { "content-type": contentType }).end(text),
-      (error: unknown) => {
-        logger.error("the metrics could not be read", { err: error });
-        sendText(response, 500, "internal error\n");
-      },
-    );
-  };
-  return new Map<string, Handler>([
-    ["/healthz", (_, response) => sendText(response, 200, "ok\n")],
-    ["/readyz", ready],
-    ["/metrics", scrape],
-  ]);
-}
 
 /**
  * A request that is answered before it has arrived, for example because it is too large, is read to its end. Node would
@@ -86,25 +57,32 @@ function discardRest(request: IncomingMessage): void {
   };
 }
 
-/** The HTTP face: Connect, gRPC-Web and JSON, health, readiness, metrics, and what can be called. */
+/** A listener that uses renewed certificates for new connections; those that are open live on. */
+function listenerOf({ tls, keepAliveTimeoutMs }: HttpServerOptions, answer: RequestListener): Server {
+  const timeouts = { requestTimeout: requestTimeoutMs, keepAliveTimeout: keepAliveTimeoutMs };
+  if (!tls) return createServer(timeouts, answer);
+  const { files, mutual } = tls;
+  const asked = { requestCert: true, rejectUnauthorized: mutual };
+  const server = createSecureServer({ ...timeouts, ...asked, ...files.material }, answer);
+  files.onChange((material) => server.setSecureContext(material));
+  return server;
+}
+
+/** A port of HTTP. */
 export class HttpServer {
   readonly #server: Server;
   #draining = false;
 
   constructor(options: HttpServerOptions) {
-    const descriptors = options.services.map(({ service }) => service);
-    const docs = options.apiDocs ? apiDocs(descriptors, options.asksForCredentials) : [];
-    const known = new Map([...probes(options), ...docs]);
-    const pages = new Map(Object.entries(options.pages));
-    const rpc = forPages(options.corsOrigins, rpcHandler(options));
-    const timeouts = { requestTimeout: requestTimeoutMs, keepAliveTimeout: options.keepAliveTimeoutMs };
-    this.#server = createServer(timeouts, (request, response) => {
+    const pages = new Map(Object.entries(options.pages ?? {}));
+    this.#server = listenerOf(options, (request, response) => {
       response.setHeaders(forBrowsers);
       if (this.#draining) response.setHeader("connection", "close");
       discardRest(request);
       makeUsable(request.headers);
       const path = request.url?.split("?", 1)[0] ?? "";
-      (known.get(path) ?? pages.get(path.split("/", 2)[1] ?? "") ?? rpc)(request, response);
+      const handler = options.known.get(path) ?? pages.get(path.split("/", 2)[1] ?? "") ?? options.otherwise;
+      handler(request, response);
     });
   }
 

@@ -2,23 +2,25 @@ import type { DescField, DescMethod, DescService } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
 import { type Access, Role } from "#gen/shop/type/v1/access_pb.js";
 import { accessOf } from "#platform/authorization/access-rule.ts";
-import { credentialMissing, notPermitted } from "#platform/authorization/errors.ts";
-import type { Caller, Credentials } from "#platform/caller.ts";
-import { requestContext, runInContext, withContext } from "#platform/context.ts";
+import { certificateRefused, credentialMissing, notPermitted, tokenOfAnother } from "#platform/authorization/errors.ts";
+import { type Caller, type Credentials, serviceCaller } from "#platform/caller.ts";
+import { type RequestContext, requestContext, runInContext, withContext } from "#platform/context.ts";
 import { type DomainError, toConnectError } from "#platform/errors.ts";
 import { isId } from "#platform/id.ts";
 import { type CallRequest, type CallResponse, followStream } from "./compose.ts";
-import { peekHeader } from "./known-call.ts";
+import { peekHeader, wayInOf } from "./known-call.ts";
 import type { Limits } from "./limits.ts";
 
 /** What a decision is made with. */
 export interface AuthorizationOptions {
   readonly services: readonly DescService[];
   readonly credentials: Credentials;
+  /** Whether people are not asked: only calls that are for services alone need a proof then. */
+  readonly onlyServices?: boolean;
   /** Keeps callers from guessing; without it they may. */
   readonly limits?: Pick<Limits, "admitGuess" | "countGuess"> | undefined;
-  /** Told the reason of each refusal. */
-  readonly onRefused: (reason: string) => void;
+  /** Told the reason of each refusal, and what was wrong with a certificate. */
+  readonly onRefused: (reason: string, problem?: string) => void;
 }
 
 /** A rule of the contract, read once. */
@@ -47,6 +49,47 @@ function credentialOf(request: CallRequest): string {
   const [, credential] = given?.match(bearer) ?? [];
   if (credential === undefined) throw credentialMissing();
   return credential;
+}
+
+/** Who calls: by a certificate, by a token, or a service by its certificate for whoever its token names. */
+interface Proved {
+  /** Whose rights count first; the service where there are both. */
+  readonly calls: Caller;
+  /** Whose rights count besides; undefined where there is one proof, or both are of one service. */
+  readonly for?: Caller;
+}
+
+/** Whose credential a call shows; what was made up is counted. */
+async function verify(request: CallRequest, { credentials, limits }: AuthorizationOptions): Promise<Caller> {
+  const credential = credentialOf(request);
+  if (!credentials.isKnown?.(credential)) limits?.admitGuess(request);
+  try {
+    return await credentials.verify(credential);
+  } catch (error) {
+    if (isGuess(error)) limits?.countGuess(request);
+    throw error;
+  }
+}
+
+/** What the caller is known by: the certificate of its connection, its credential, or both. */
+async function proofOf(request: CallRequest, options: AuthorizationOptions): Promise<Proved> {
+  const peer = wayInOf(request)?.certified;
+  const service = peer?.service;
+  const certified: Caller | undefined = service === undefined ? undefined : serviceCaller(service);
+  if (peer && peekHeader(request, "authorization") === undefined) {
+    if (certified) return { calls: certified };
+    throw certificateRefused(peer.problem ?? "");
+  }
+  const shown = await verify(request, options);
+  if (!certified || shown.service === service) return { calls: shown };
+  // Whoever took a service's token has not its certificate.
+  if (shown.service !== undefined) throw tokenOfAnother(shown.subject, certified.subject);
+  return { calls: certified, for: shown };
+}
+
+/** Whether a call is for services of ours, and for nobody else. */
+function isForServicesAlone({ services, roles, own }: Access): boolean {
+  return services.length > 0 && roles.length === 0 && own === undefined;
 }
 
 /** Whether a caller may call about whatever the request names. */
@@ -80,42 +123,40 @@ function challenge(error: DomainError): string {
  * `caller`; where it may see its own rows only, also as `owner`.
  */
 export function authorizationInterceptor(options: AuthorizationOptions): Interceptor {
-  const { services, credentials, limits, onRefused } = options;
+  const { services, onlyServices = false, onRefused } = options;
   const rules = new Map(
     services.flatMap(({ methods }) => methods.map(ruleOf)).filter((entry) => entry.length > 0) as [string, Rule][],
   );
   const refuse = (error: unknown): never => {
     const told = toConnectError(error);
-    const reason = (error as Partial<DomainError>).reasonName ?? "";
+    const { reasonName: reason = "", cause } = error as Partial<DomainError>;
+    const isCertificate = (error as Partial<DomainError>).metadata?.cause === "certificate";
     // Too many guesses are counted where they are limited.
-    if (reason !== "" && reason !== "RATE_LIMITED") onRefused(reason);
+    if (reason !== "" && reason !== "RATE_LIMITED")
+      onRefused(reason, isCertificate ? (cause as Error).message : undefined);
     if (reason.startsWith("CREDENTIAL")) told.metadata.set("www-authenticate", challenge(error as DomainError));
     throw told;
   };
-  const prove = async (request: CallRequest, credential: string): Promise<Caller> => {
-    if (!credentials.isKnown?.(credential)) limits?.admitGuess(request);
-    try {
-      return await credentials.verify(credential);
-    } catch (error) {
-      if (isGuess(error)) limits?.countGuess(request);
-      throw error;
-    }
-  };
-  const judge = async (request: CallRequest): Promise<{ caller: Caller; owner: string | undefined } | undefined> => {
+  const judge = async (request: CallRequest): Promise<RequestContext> => {
     const name = nameOf(request.method);
     const rule = rules.get(name);
-    if (rule?.access.anyone) return undefined;
-    const caller = await prove(request, credentialOf(request));
-    if (rule && isEntitled(rule, caller)) return { caller, owner: undefined };
-    if (rule && isOwn(rule, caller, request)) return { caller, owner: caller.subject };
+    if (onlyServices && rule && !isForServicesAlone(rule.access)) return {};
+    // Nothing is proved, so nobody is believed to be anybody.
+    if (rule?.access.anyone) return { actor: "anonymous" };
+    const { calls, for: other } = await proofOf(request, options);
+    const actor = calls.subject;
+    const known = { actor, ...(other && { onBehalfOf: other.subject }) };
+    for (const caller of rule ? [calls, ...(other ? [other] : [])] : []) {
+      if (rule && isEntitled(rule, caller)) return { ...known, caller, owner: undefined };
+      if (rule && isOwn(rule, caller, request)) return { ...known, caller, owner: caller.subject };
+    }
     throw notPermitted(name);
   };
   return (next) => async (request) => {
     const proved = await judge(request).catch(refuse);
-    if (!proved) return next(request);
-    const response: CallResponse = await withContext({ ...proved, actor: proved.caller.subject }, () => next(request));
+    const response: CallResponse = await withContext(proved, () => next(request));
     if (!response.stream) return response;
-    const context = withContext({ ...proved, actor: proved.caller.subject }, requestContext);
+    const context = withContext(proved, requestContext);
     return followStream(response, { around: (step) => runInContext(context, step) });
   };
 }

@@ -1,10 +1,13 @@
 import { createContextKey, type HandlerContext } from "@connectrpc/connect";
+import type { Peer } from "#platform/caller.ts";
 import type { CallRequest } from "./compose.ts";
 
 /** Where a call came in. */
 export interface WayIn {
   /** The address of whoever is connected: the client, or what stands before us. */
   readonly peer: string;
+  /** Who that is by the certificate that it has shown; undefined where it has none, or none is asked. */
+  readonly certified: Peer | undefined;
   /** Says something with the answer, however the call ends. */
   setHeader(name: string, value: string): void;
 }

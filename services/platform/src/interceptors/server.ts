@@ -25,6 +25,8 @@ export interface ServerInterceptorOptions {
   /** What callers prove who they are with; without it nobody is asked. */
   readonly credentials: Credentials | undefined;
   readonly limits: Limits;
+  /** Whether only calls that are for services alone need one. */
+  readonly onlyServices?: boolean;
   readonly defaultTimeoutMs: number;
   readonly maxMessageBytes: number;
   /** Whether the process makes spans; else there is no interceptor for them. */
@@ -36,8 +38,11 @@ export interface ServerInterceptorOptions {
  * and counted is what the caller gets; validation comes late, because it costs most.
  */
 export function serverInterceptors(options: ServerInterceptorOptions): Interceptor[] {
-  const { services, credentials, limits, metrics } = options;
-  const onRefused = (reason: string): void => metrics.denied(reason);
+  const { services, credentials, onlyServices, limits, metrics, logger } = options;
+  const onRefused = (reason: string, problem?: string): void => {
+    metrics.denied(reason);
+    if (problem) logger.info(`a caller is nobody: ${problem}`);
+  };
   return [
     options.streamDrain.interceptor(),
     contextInterceptor(options.defaultTimeoutMs),
@@ -45,7 +50,7 @@ export function serverInterceptors(options: ServerInterceptorOptions): Intercept
     accessInterceptor(options.logger, options.metrics),
     errorInterceptor(),
     deadlineInterceptor(),
-    ...(credentials ? [authorizationInterceptor({ services, credentials, limits, onRefused })] : []),
+    ...(credentials ? [authorizationInterceptor({ services, credentials, onlyServices, limits, onRefused })] : []),
     limits.interceptor(),
     options.inFlight.interceptor(),
     validationInterceptor(options.services),

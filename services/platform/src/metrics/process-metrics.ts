@@ -107,6 +107,16 @@ export const logDropped = own(
   }),
 );
 
+/** From when to when the certificate is valid that the process shows; nothing without TLS. */
+export const tlsCertificateValidity = own(
+  new Gauge({
+    name: "tls_certificate_validity_timestamp_seconds",
+    help: "From when (begin) until when (end) the certificate in use is valid, in seconds since 1970.",
+    labelNames: ["edge"],
+    registers: [],
+  }),
+);
+
 /** Whose values a {@link sampled} gauge shows: one per instance, added up by the values of the label. */
 export type Reading<L extends string> = () => Iterable<readonly [labels: Readonly<Record<L, string>>, value: number]>;
 

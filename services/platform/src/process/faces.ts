@@ -3,14 +3,18 @@ import { setTimeout as pause } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Registry } from "prom-client";
 import { accessFaults } from "#platform/authorization/access-rule.ts";
+import { ServiceCertificates } from "#platform/authorization/service-certificates.ts";
 import type { Credentials } from "#platform/caller.ts";
 import type { PlatformConfig } from "#platform/config.ts";
 import { retryInfo } from "#platform/errors.ts";
 import { addReflection } from "#platform/grpc/reflection.ts";
 import { GrpcServer } from "#platform/grpc/server.ts";
-import { tlsOf } from "#platform/grpc/tls.ts";
+import { apiDocs } from "#platform/http/api-docs.ts";
+import { HttpPeers } from "#platform/http/certified-peers.ts";
+import { forPages } from "#platform/http/cors.ts";
+import { healthPages } from "#platform/http/health-pages.ts";
 import { Readiness, type ReadinessCheck } from "#platform/http/readiness.ts";
-import type { Handler } from "#platform/http/rpc.ts";
+import { type Handler, type RpcOptions, refuse, rpcHandler } from "#platform/http/rpc.ts";
 import { HttpServer } from "#platform/http/server.ts";
 import { InFlight, type InFlightLimits } from "#platform/interceptors/in-flight.ts";
 import { Limits } from "#platform/interceptors/limits.ts";
@@ -21,6 +25,7 @@ import type { Logger } from "#platform/log/logger.ts";
 import { LimitMetrics } from "#platform/metrics/limit-metrics.ts";
 import { CallMetrics } from "#platform/metrics/metrics.ts";
 import type { ServiceRegistration } from "#platform/registration.ts";
+import type { TlsFiles } from "#platform/tls/tls-files.ts";
 import { tracing } from "#platform/trace/spans.ts";
 import { bind, StartError, within } from "./startup.ts";
 
@@ -32,17 +37,23 @@ export interface FacesOptions {
   readonly checks: readonly ReadinessCheck[];
   /** What callers prove who they are with; without it nobody is asked. */
   readonly credentials?: Credentials | undefined;
+  /** Whether people are not asked, and only calls that are for services alone need a proof; not by default. */
+  readonly onlyServices?: boolean;
   readonly config: PlatformConfig;
+  /** Plain text without it. */
+  readonly tls?: TlsFiles | undefined;
   readonly logger: Logger;
   readonly registry: Registry;
   /** Aborted when calls that wait for something should wait no longer, because the process stops. */
   readonly closing: AbortController;
 }
 
-/** The two listeners of a process. */
+/** The listeners of a process. */
 export interface Faces {
   readonly grpcPort: number;
   readonly httpPort: number;
+  /** Of health and metrics; undefined where they are on the HTTP port. */
+  readonly adminPort: number | undefined;
   /** Not ready, listeners closed, calls in flight finished. */
   drain(): Promise<void>;
 }
@@ -78,15 +89,43 @@ function openLimits(config: PlatformConfig, logger: Logger, registry: Registry):
   return new Limits({ quotas, addresses, onDecision: (decision) => metrics.decided(decision) });
 }
 
+const nothingThere: Handler = (_, response) => {
+  const message = "there is nothing at this path; this port has /healthz, /readyz and /metrics";
+  refuse(response, 404, new ConnectError(message, Code.Unimplemented));
+};
+
+/** The port of HTTP, and that of health and metrics where it is another one. */
+function httpServers({ config, ...options }: FacesOptions, rpc: RpcOptions, readiness: Readiness) {
+  const { logger, registry, tls, services } = options;
+  const keepAliveTimeoutMs = config.HTTP_KEEP_ALIVE_TIMEOUT_MS;
+  const health = healthPages({ readiness, metrics: registry, logger });
+  const isSeparate = config.ADMIN_PORT !== undefined;
+  const descriptors = services.map(({ service }) => service);
+  const isAsked = options.credentials !== undefined && !options.onlyServices;
+  const docs = config.HTTP_API_DOCS ? apiDocs(descriptors, isAsked) : [];
+  const http = new HttpServer({
+    known: new Map([...(isSeparate ? [] : health), ...docs]),
+    pages: options.pages ?? {},
+    otherwise: forPages(config.HTTP_CORS_ORIGINS, rpcHandler(rpc)),
+    keepAliveTimeoutMs,
+    tls: tls && config.HTTP_TLS !== "plain" ? { files: tls, mutual: config.HTTP_TLS === "mutual" } : undefined,
+  });
+  const admin = new HttpServer({ known: health, otherwise: nothingThere, keepAliveTimeoutMs });
+  return { http, admin: isSeparate ? admin : undefined };
+}
+
 class OpenFaces implements Faces {
   grpcPort = 0;
   httpPort = 0;
+  adminPort: number | undefined;
   readonly #options: FacesOptions;
   readonly #inFlight: InFlight;
   readonly #streams = new StreamDrain();
   readonly #readiness: Readiness;
   readonly #grpc: GrpcServer;
   readonly #http: HttpServer;
+  /** Where health and metrics are when they have a port of their own. */
+  readonly #admin: HttpServer | undefined;
 
   constructor(options: FacesOptions) {
     const { config, logger, registry, services, checks } = options;
@@ -104,40 +143,42 @@ class OpenFaces implements Faces {
       streamDrain: this.#streams,
       credentials: options.credentials,
       limits: openLimits(config, logger, registry),
+      onlyServices: options.onlyServices ?? false,
       defaultTimeoutMs: config.DEFAULT_TIMEOUT_MS,
       maxMessageBytes: config.MAX_MESSAGE_BYTES,
       tracing: tracing(),
     });
+    const certificates = config.SPIFFE_SERVICES && new ServiceCertificates(config.SPIFFE_SERVICES);
     const common = { services, interceptors, maxMessageBytes: config.MAX_MESSAGE_BYTES };
     this.#grpc = new GrpcServer({
       ...common,
       defaultTimeoutMs: config.DEFAULT_TIMEOUT_MS,
       maxConnectionAgeMs: config.MAX_CONNECTION_AGE_MS,
-      tls: tlsOf(config),
+      tls: options.tls,
+      certificates,
     });
     addReflection(this.#grpc.server, descriptors);
     this.#readiness.addTo(this.#grpc.server);
-    this.#http = new HttpServer({
-      ...common,
-      logger,
-      readiness: this.#readiness,
-      metrics: registry,
-      keepAliveTimeoutMs: config.HTTP_KEEP_ALIVE_TIMEOUT_MS,
-      corsOrigins: config.HTTP_CORS_ORIGINS,
-      pages: options.pages ?? {},
-      apiDocs: config.HTTP_API_DOCS,
-      asksForCredentials: options.credentials !== undefined,
-    });
+    const rpc = { ...common, logger, peers: certificates && new HttpPeers(certificates) };
+    const { http, admin } = httpServers(options, rpc, this.#readiness);
+    this.#http = http;
+    this.#admin = admin;
   }
 
   async open(): Promise<this> {
-    const { LISTEN_HOST: host, GRPC_PORT, HTTP_PORT } = this.#options.config;
+    const { LISTEN_HOST: host, GRPC_PORT, HTTP_PORT, ADMIN_PORT = 0 } = this.#options.config;
     const written = isIPv6(host) ? `[${host}]` : host;
     try {
       this.grpcPort = await bind("gRPC", `${written}:${GRPC_PORT}`, () => this.#grpc.listen(host, GRPC_PORT));
       this.httpPort = await bind("HTTP", `${written}:${HTTP_PORT}`, () => this.#http.listen(host, HTTP_PORT));
+      const admin = this.#admin;
+      if (admin) {
+        const listen = () => admin.listen(host, ADMIN_PORT);
+        this.adminPort = await bind("health and metrics", `${written}:${ADMIN_PORT}`, listen);
+      }
     } catch (error) {
       this.#grpc.close();
+      void this.#http.drain();
       throw error;
     }
     await this.#readiness.start();
@@ -167,12 +208,15 @@ class OpenFaces implements Faces {
       clearTimeout(ending);
       this.#grpc.close();
       this.#http.close();
+      // Last: until now it says that the process ends.
+      void this.#admin?.drain();
+      this.#admin?.close();
     }
   }
 }
 
 /**
- * Opens both listeners; the process is not ready before its checks have passed once.
+ * Opens the listeners; the process is not ready before its checks have passed once.
  *
  * @throws StartError when a listener cannot be opened, and when the contract does not say of a method who may call it
  */

@@ -8,14 +8,21 @@ import { ServiceTokens, serviceIssuers } from "#platform/authorization/service-t
 import { TokenVerifier } from "#platform/authorization/token-verifier.ts";
 import { Relay } from "#platform/batch/relay.ts";
 import type { Credentials } from "#platform/caller.ts";
-import { databaseConfig, loadConfig, type PlatformConfig, platformConfig, withRole } from "#platform/config.ts";
+import {
+  ConfigError,
+  databaseConfig,
+  loadConfig,
+  type PlatformConfig,
+  platformConfig,
+  withRole,
+} from "#platform/config.ts";
 import type { Database } from "#platform/database/database.ts";
 import { purgeIdempotencyKeys } from "#platform/database/idempotency.ts";
 import { Clients } from "#platform/grpc/clients.ts";
-import { tlsOf } from "#platform/grpc/tls.ts";
 import { countLeftOutLines } from "#platform/log/log-metrics.ts";
 import { createLogger, type Logger } from "#platform/log/logger.ts";
 import { createRegistry } from "#platform/metrics/metrics.ts";
+import { TlsFiles } from "#platform/tls/tls-files.ts";
 import { startTelemetry } from "#platform/trace/telemetry.ts";
 import { type Faces, openFaces } from "./faces.ts";
 import { watchSecrets } from "./secrets.ts";
@@ -26,6 +33,8 @@ import { openDatabase, within } from "./startup.ts";
 export interface RunningService {
   readonly grpcPort: number;
   readonly httpPort: number;
+  /** Of health and metrics; undefined where they are on the HTTP port. */
+  readonly adminPort: number | undefined;
   readonly logger: Logger;
   /** Not ready, listeners closed, calls in flight finished, background work ended, connections closed. */
   drain(): Promise<void>;
@@ -44,12 +53,22 @@ function readConfig<S extends z.ZodRawShape>(
   return withRole(loadConfig<z.ZodRawShape>(shape, env) as ServiceConfig<S>);
 }
 
+/** @throws ConfigError when there are no files for what is to be done with them */
+function openTls(config: PlatformConfig, logger: Logger): TlsFiles | undefined {
+  const tls = TlsFiles.open(config, logger);
+  const needing = [config.SPIFFE_SERVICES && "SPIFFE_SERVICES", config.HTTP_TLS !== "plain" && "HTTP_TLS"].filter(
+    Boolean,
+  );
+  if (tls || needing.length === 0) return tls;
+  throw new ConfigError(`${needing.join(" and ")} cannot be without GRPC_TLS_CERT, GRPC_TLS_KEY and GRPC_TLS_CA`);
+}
+
 /** Opens what a service is built from; the stack closes it, last opened first. */
 async function openResources<S extends z.ZodRawShape>(
   definition: ServiceDefinition<S>,
   config: ServiceConfig<S>,
   { stack, output }: { stack: AsyncDisposableStack; output: NodeJS.WritableStream },
-): Promise<{ context: ServiceContext<S>; closing: AbortController }> {
+): Promise<{ context: ServiceContext<S>; closing: AbortController; tls: TlsFiles | undefined }> {
   const name = config.SERVICE_NAME ?? definition.name;
   const { logger, repeated } = createLogger({
     name,
@@ -67,12 +86,14 @@ async function openResources<S extends z.ZodRawShape>(
   if (opened) stack.defer(() => within(closeTimeoutMs, "closing the database", opened.close()));
   const tokens = config.SERVICE_KEY && (await ServiceTokens.open(definition.name, config.SERVICE_KEY, logger));
   if (tokens) stack.use(tokens);
+  const tls = openTls(config, logger);
+  if (tls) stack.use(tls);
   const clients = new Clients({
     service: name,
     ...(tokens && { authorization: () => tokens.authorization }),
     defaultTimeoutMs: config.DEFAULT_TIMEOUT_MS,
     maxMessageBytes: config.MAX_MESSAGE_BYTES,
-    tls: tlsOf(config),
+    tls,
     useProxy: config.GRPC_USE_PROXY,
   });
   stack.defer(() => clients.close());
@@ -89,7 +110,7 @@ async function openResources<S extends z.ZodRawShape>(
     },
     closing: closing.signal,
   };
-  return { context, closing };
+  return { context, closing, tls };
 }
 
 /** What callers prove who they are with; undefined when nobody is asked. */
@@ -97,8 +118,8 @@ function credentialsOf(
   config: PlatformConfig,
   client: ServiceContext<z.ZodRawShape>["client"],
 ): Credentials | undefined {
-  const { TOKEN_ISSUERS, SERVICE_KEYS, IDENTITY_ADDRESS } = config;
-  if (!TOKEN_ISSUERS) return undefined;
+  const { TOKEN_ISSUERS = [], SPIFFE_SERVICES, SERVICE_KEYS, IDENTITY_ADDRESS } = config;
+  if (TOKEN_ISSUERS.length === 0 && !SPIFFE_SERVICES) return undefined;
   const tokens = new TokenVerifier([...TOKEN_ISSUERS.map(toIssuer), ...serviceIssuers(SERVICE_KEYS)]);
   if (!IDENTITY_ADDRESS) return tokens;
   const identity = client(IdentityService, IDENTITY_ADDRESS);
@@ -133,7 +154,7 @@ export async function launch<S extends z.ZodRawShape>(
 ): Promise<RunningService> {
   const config = readConfig(definition, env);
   await using stack = new AsyncDisposableStack();
-  const { context, closing } = await openResources(definition, config, { stack, output });
+  const { context, closing, tls } = await openResources(definition, config, { stack, output });
   const parts = await definition.build(context);
   stack.defer(() => within(closeTimeoutMs, "stopping the background work", parts.stop?.() ?? Promise.resolve()));
   const checks = [
@@ -142,15 +163,19 @@ export async function launch<S extends z.ZodRawShape>(
   ];
   const { logger, registry } = context;
   const credentials = parts.credentials ?? credentialsOf(config, context.client);
-  const served = { ...parts, ...(credentials && { credentials }) };
-  const faces: Faces = await openFaces({ ...served, checks, config, logger, registry, closing });
+  // Certificates are of services: where they are all that is known, people cannot be asked.
+  const onlyServices = !parts.credentials && !config.TOKEN_ISSUERS;
+  const served = { ...parts, onlyServices, ...(credentials && { credentials }) };
+  const faces: Faces = await openFaces({ ...served, checks, config, tls, logger, registry, closing });
   stack.defer(() => faces.drain());
   await parts.start?.();
   if (definition.database && config.REQUEST_ID_RETENTION_MS) {
     const forgetting = forgetRequestIds(context.database, config.REQUEST_ID_RETENTION_MS, context.logger);
     stack.defer(() => forgetting.stop());
   }
-  logger.info("listening", { "server.grpc.port": faces.grpcPort, "server.http.port": faces.httpPort });
+  const { grpcPort, httpPort, adminPort } = faces;
+  const admin = adminPort === undefined ? {} : { "server.admin.port": adminPort };
+  logger.info("listening", { "server.grpc.port": grpcPort, "server.http.port": httpPort, ...admin });
   const opened = stack.move();
-  return { grpcPort: faces.grpcPort, httpPort: faces.httpPort, logger, drain: () => opened.disposeAsync() };
+  return { grpcPort, httpPort, adminPort, logger, drain: () => opened.disposeAsync() };
 }

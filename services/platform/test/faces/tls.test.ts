@@ -4,8 +4,8 @@ import { after, before, describe, it } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ConformanceService } from "#gen/ordermesh/testing/v1/conformance_service_pb.js";
 import { Clients } from "#platform/grpc/clients.ts";
-import { type TlsConfig, tlsOf } from "#platform/grpc/tls.ts";
 import { launch, type RunningService } from "#platform/process/runtime.ts";
+import { type TlsConfig, TlsFiles } from "#platform/tls/tls-files.ts";
 import { Authority } from "#testing/certificates.ts";
 import { Conformance, conformanceDefinition, testEnvironment } from "./conformance.ts";
 
@@ -30,7 +30,7 @@ after(async () => {
 
 /** One call with a new connection. */
 async function call(tls: TlsConfig | undefined, host = "localhost"): Promise<string> {
-  const clients = new Clients({ ...limits, tls: tls && tlsOf(tls) });
+  const clients = new Clients({ ...limits, tls: tls && TlsFiles.open(tls) });
   try {
     const client = clients.client(ConformanceService, `${host}:${service.grpcPort}`);
     return (await client.echo({ text: "hello" })).text;
@@ -77,8 +77,8 @@ describe("TLS between services", () => {
 
   it("is not begun with half of what it needs", async () => {
     const some = { GRPC_TLS_CERT: files.GRPC_TLS_CERT, ...refresh };
-    assert.throws(() => tlsOf(some), { message: /set together or not at all/ });
+    assert.throws(() => TlsFiles.open(some), { message: /set together or not at all/ });
     const missing = { ...files, GRPC_TLS_KEY: "/nowhere/tls.key", ...refresh };
-    assert.throws(() => tlsOf(missing), { message: /\/nowhere\/tls.key, which TLS needs, cannot be read/ });
+    assert.throws(() => TlsFiles.open(missing), { message: /\/nowhere\/tls.key, which TLS needs, cannot be read/ });
   });
 });

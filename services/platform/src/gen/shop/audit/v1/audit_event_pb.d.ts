@@ -54,14 +54,16 @@ export declare type AuditEvent = Message<"shop.audit.v1.AuditEvent"> & {
   subject: string;
 
   /**
-   * Amounts in minor units, quantities, where from and where to, by name.
+   * Amounts in minor units, quantities, where from and where to, by name. `on_behalf_of` is whom the actor acted for, where a service called
+   * with a token of somebody else.
    *
    * @generated from field: map<string, string> details = 6;
    */
   details: { [key: string]: string };
 
   /**
-   * Who caused it: a user's id, or `service:<name>` when no user was named; `anonymous` when nobody said.
+   * Who caused it: where callers are asked who they are, whoever has proved to make the call: a person's id, `key:<id>`, `service:<name>`. Else a
+   * user's id, or `service:<name>` when no user was named. `anonymous` when nobody proved or said it.
    *
    * @generated from field: string actor = 7;
    */

@@ -80,7 +80,8 @@ export enum PlatformErrorReason {
   CREDENTIAL_MISSING = 8,
 
   /**
-   * UNAUTHENTICATED: the credential has expired, was revoked, or is from nobody whom the service trusts. Metadata: cause. Get another one.
+   * UNAUTHENTICATED: the credential has expired, was revoked, or is from nobody whom the service trusts. Metadata: cause,
+   * `expired`, `certificate` (which is of no service of ours, or of another one than the token) or `invalid`. Get another one.
    *
    * @generated from enum value: PLATFORM_ERROR_REASON_CREDENTIAL_REFUSED = 9;
    */
