@@ -5,7 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
-import { Clients } from "#platform/grpc/clients.ts";
+import { plainClients } from "../dev/shop/clients.ts";
 import { freePorts } from "../dev/stack/free-ports.ts";
 import { Stack } from "../dev/stack/stack.ts";
 import { orderRequest, packingMs, prepare, retryDelayMs } from "./order-load.ts";
@@ -145,7 +145,7 @@ export async function bench(): Promise<void> {
       payments: { SIMULATOR_SLOW_MS: String(gatewayMs) },
     },
   });
-  const clients = new Clients({ defaultTimeoutMs: 30_000, maxMessageBytes: 8 * 1024 * 1024 });
+  const clients = plainClients(stack);
   const customerIds = await prepare(stack, clients);
   const orders = clients.client(OrderService, stack.address("orders"));
   const crowdOf = (count: number) => new Crowd(orders, customerIds, count);

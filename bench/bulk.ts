@@ -2,7 +2,7 @@
 // orders: what comes after the acceptance is the same on both sides.
 import type { Client } from "@connectrpc/connect";
 import { OrderService, WaitFor } from "#gen/shop/orders/v1/order_service_pb.js";
-import { Clients } from "#platform/grpc/clients.ts";
+import { plainClients } from "../dev/shop/clients.ts";
 import { freePorts } from "../dev/stack/free-ports.ts";
 import { Stack } from "../dev/stack/stack.ts";
 import { cpuSeconds } from "./cpu.ts";
@@ -124,7 +124,7 @@ export async function bench(): Promise<void> {
   const environment = { orders: { ORDER_CONFIRM_WITHIN_MS: "3600000" } };
   const components = ["postgres", "inventory", "orders"] as const;
   await using stack = await Stack.start({ ports: await freePorts(), components, environment });
-  const clients = new Clients({ defaultTimeoutMs: 30_000, maxMessageBytes: 8 * 1024 * 1024 });
+  const clients = plainClients(stack);
   try {
     const customerIds = await prepare(stack, clients);
     const subject = { stack, orders: clients.client(OrderService, stack.address("orders")), customerIds };

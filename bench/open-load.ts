@@ -5,7 +5,8 @@ import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import pg from "pg";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { OrderService, WaitFor } from "#gen/shop/orders/v1/order_service_pb.js";
-import { Clients } from "#platform/grpc/clients.ts";
+import type { Clients } from "#platform/grpc/clients.ts";
+import { plainClients } from "../dev/shop/clients.ts";
 import type { Overrides } from "../dev/stack/blueprint.ts";
 import { freePorts } from "../dev/stack/free-ports.ts";
 import { type Component, components, type TemporalKind } from "../dev/stack/layout.ts";
@@ -94,7 +95,7 @@ export class Shop implements AsyncDisposable {
 
   private constructor(stack: Stack) {
     this.stack = stack;
-    this.#clients = new Clients({ defaultTimeoutMs: 30_000, maxMessageBytes: 8 * 1024 * 1024 });
+    this.#clients = plainClients(stack);
     this.#orders = this.#clients.client(OrderService, stack.address("orders"));
     this.#database = new pg.Client({ connectionString: stack.databaseUrl("orders") });
   }

@@ -6,7 +6,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
-import { Clients } from "#platform/grpc/clients.ts";
+import { plainClients } from "../dev/shop/clients.ts";
 import { freePorts } from "../dev/stack/free-ports.ts";
 import { components, type TemporalKind } from "../dev/stack/layout.ts";
 import { Stack } from "../dev/stack/stack.ts";
@@ -27,7 +27,7 @@ const maxRounds = 4;
 const startMs = 120_000;
 
 /** A stack that can be measured. */
-interface Subject extends Addresses, AsyncDisposable {
+interface Subject extends Addresses, Pick<Stack, "headers">, AsyncDisposable {
   /** CPU seconds so far of each component. */
   cpu(): Promise<Map<string, number>>;
 }
@@ -60,6 +60,7 @@ function ours(name: string, listMax: number, temporal: TemporalKind): Side {
       const stack = await Stack.start({ ports: await freePorts(), environment, temporal, say: progress });
       return {
         address: (service) => stack.address(service),
+        headers: stack.headers,
         cpu: () => usage(new Map(components.map((component) => [component, stack.pids(component)]))),
         [Symbol.asyncDispose]: () => stack.stop(),
       };
@@ -81,9 +82,10 @@ function other(commit: string): Side {
       for await (line of createInterface({ input: child.stdout })) break;
       clearTimeout(timer);
       if (line === "") throw new Error(`the stack of ${commit} did not start`);
-      const { addresses, pids } = JSON.parse(line) as OtherStack;
+      const { addresses, headers, pids } = JSON.parse(line) as OtherStack;
       return {
         address: (service) => addresses[service],
+        headers,
         cpu: () => usage(new Map(Object.entries(pids).map(([component, pid]) => [component, [pid]]))),
         async [Symbol.asyncDispose]() {
           child.stdin.end();
@@ -107,7 +109,7 @@ function sum(values: readonly number[]): number {
 async function measure(side: Side): Promise<Result> {
   progress(`${side.name}: starting a stack`);
   await using subject = await side.start();
-  const clients = new Clients({ defaultTimeoutMs: 30_000, maxMessageBytes: 8 * 1024 * 1024 });
+  const clients = plainClients(subject);
   const customerIds = await prepare(subject, clients);
   const orders = clients.client(OrderService, subject.address("orders"));
   const tally = new Tally();

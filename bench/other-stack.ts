@@ -9,6 +9,8 @@ import { packingMs } from "./order-load.ts";
 export interface OtherStack {
   /** `host:port` for gRPC, by service. */
   readonly addresses: Readonly<Record<"orders" | "inventory", string>>;
+  /** What callers show; empty where nobody is asked. */
+  readonly headers: { readonly authorization: string };
   /** By component. */
   readonly pids: Readonly<Record<string, number>>;
 }
@@ -18,6 +20,7 @@ interface Modules {
   readonly Stack: {
     start(options: unknown): Promise<{
       address(component: string): string;
+      readonly headers?: OtherStack["headers"];
       pid(component: string): number | undefined;
       stop(): Promise<void>;
     }>;
@@ -41,6 +44,7 @@ const environment = { shipping: { PACKING_MS: String(packingMs) } };
 const stack = await Stack.start({ ports: await freePorts(), environment });
 const there: OtherStack = {
   addresses: { orders: stack.address("orders"), inventory: stack.address("inventory") },
+  headers: stack.headers ?? { authorization: "" },
   pids: Object.fromEntries(components.map((name) => [name, stack.pid(name) ?? 0])),
 };
 process.stdout.write(`${JSON.stringify(there)}\n`);

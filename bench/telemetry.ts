@@ -5,9 +5,10 @@
 import { availableParallelism, cpus } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
-import { Clients } from "#platform/grpc/clients.ts";
+import type { Clients } from "#platform/grpc/clients.ts";
 import { fired } from "#platform/wait.ts";
 import { within } from "../dev/process/within.ts";
+import { plainClients } from "../dev/shop/clients.ts";
 import { freePorts } from "../dev/stack/free-ports.ts";
 import { components } from "../dev/stack/layout.ts";
 import { Stack } from "../dev/stack/stack.ts";
@@ -57,11 +58,12 @@ interface Round {
 /** A stack with its clients and customers. */
 class Shop implements AsyncDisposable {
   readonly stack: Stack;
-  readonly #clients = new Clients({ defaultTimeoutMs: 30_000, maxMessageBytes: 8 * 1024 * 1024 });
+  readonly #clients: Clients;
   #customers: string[] = [];
 
   private constructor(stack: Stack) {
     this.stack = stack;
+    this.#clients = plainClients(stack);
   }
 
   static async open({ ratio }: Side): Promise<Shop> {

@@ -2,7 +2,7 @@ import { relative } from "node:path";
 import { traceUrl } from "../observers/jaeger.ts";
 import { JaegerQuery, untilSeen } from "../observers/jaeger-query.ts";
 import type { Demonstration } from "../shop/demo.ts";
-import { credentialsFile } from "../stack/credentials.ts";
+import { authorizationFile } from "../stack/credentials.ts";
 import type { Stack } from "../stack/stack.ts";
 import type { Screen } from "../terminal/screen.ts";
 import { cacheDirectory } from "../tools/config.ts";
@@ -10,36 +10,26 @@ import { findTool } from "../tools/tool.ts";
 
 /** Prints calls that can be pasted as they are, and where to look at the workflow. */
 export async function printExamples(stack: Stack, screen: Screen, { order, customerId }: Demonstration): Promise<void> {
-  const grpcurl = await commandOf("grpcurl");
-  const orders = stack.address("orders");
-  const json = "-H 'content-type: application/json'";
+  const grpcurl = `${await commandOf("grpcurl")} -plaintext`;
+  const me = '-H "$ME"';
+  const json = `${me} -H 'content-type: application/json'`;
   const { orderId } = order;
+  const show = (line: string) => screen.print(`  ${line}`);
+  const [orders, payments] = [stack.address("orders"), stack.address("payments")];
+  const file = relative(process.cwd(), authorizationFile(stack.blueprint.dataDirectory));
   screen.print();
-  screen.title("Try it by gRPC");
-  screen.print(`  ${grpcurl} -plaintext ${orders} list`);
-  screen.print(`  ${grpcurl} -plaintext ${orders} describe shop.orders.v1.OrderService`);
-  screen.print(`  ${grpcurl} -plaintext -d '{"orderId":"${orderId}"}' ${orders} shop.orders.v1.OrderService/GetOrder`);
-  screen.print(
-    `  ${grpcurl} -plaintext -d '${newOrder(customerId)}' ${orders} shop.orders.v1.OrderService/CreateOrder`,
-  );
-  screen.print(
-    `  ${grpcurl} -plaintext -d '{"orderId":"${orderId}"}' ${stack.address("payments")} shop.payments.v1.PaymentService/ListPayments`,
-  );
+  screen.title("Try it by gRPC, as somebody with every role");
+  show(`ME=$(cat ${file})`);
+  show(`${grpcurl} ${orders} list`);
+  show(`${grpcurl} ${orders} describe shop.orders.v1.OrderService`);
+  show(`${grpcurl} ${me} -d '{"orderId":"${orderId}"}' ${orders} shop.orders.v1.OrderService/GetOrder`);
+  show(`${grpcurl} ${me} -d '${newOrder(customerId)}' ${orders} shop.orders.v1.OrderService/CreateOrder`);
+  show(`${grpcurl} ${me} -d '{"orderId":"${orderId}"}' ${payments} shop.payments.v1.PaymentService/ListPayments`);
   screen.title("or by HTTP and JSON");
-  screen.print(
-    `  curl -s ${json} -d '{"orderId":"${orderId}"}' ${stack.httpUrl("orders")}/shop.orders.v1.OrderService/GetOrder`,
-  );
-  screen.print(
-    `  curl -s ${json} -d '{"sku":"espresso-cup"}' ${stack.httpUrl("inventory")}/shop.inventory.v1.InventoryService/GetStockLevel`,
-  );
-  screen.print(`  curl -s ${stack.httpUrl("orders")}/metrics`);
-  screen.title("As somebody: a key with every role, for development");
-  screen.print(
-    `  key=$(jq -r .developmentKey ${relative(process.cwd(), credentialsFile(stack.blueprint.dataDirectory))})`,
-  );
-  screen.print(
-    `  ${grpcurl} -plaintext -H "authorization: Bearer $key" ${stack.address("identity")} shop.identity.v1.IdentityAdminService/ListApiKeys`,
-  );
+  show(`curl -s ${json} -d '{"orderId":"${orderId}"}' ${stack.httpUrl("orders")}/shop.orders.v1.OrderService/GetOrder`);
+  const stock = `${stack.httpUrl("inventory")}/shop.inventory.v1.InventoryService/GetStockLevel`;
+  show(`curl -s ${json} -d '{"sku":"espresso-cup"}' ${stock}`);
+  show(`curl -s ${stack.httpUrl("orders")}/metrics`);
   screen.title("The workflow behind it");
   screen.print(`  ${stack.temporalUiUrl}/namespaces/default/workflows/${order.sagaId}`);
   await printTrace(stack, screen, orderId);

@@ -3,7 +3,6 @@ import { relative } from "node:path";
 import { ConnectError } from "@connectrpc/connect";
 import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
 import type { Order } from "#gen/shop/orders/v1/order_pb.js";
-import { Clients } from "#platform/grpc/clients.ts";
 import { root } from "../../deploy/command/checkout.ts";
 import { colour } from "../config.ts";
 import { StackError } from "../errors.ts";
@@ -13,6 +12,7 @@ import { MixedLoad, oneOfEach, summary } from "../observe/load.ts";
 import { help, type ObserveOptions, parseObserveOptions } from "../observe/options.ts";
 import { troubleIn } from "../observe/trouble.ts";
 import { fillShelves } from "../shop/catalogue.ts";
+import { plainClients } from "../shop/clients.ts";
 import { Shopper } from "../shop/shopper.ts";
 import { portsFor } from "../stack/free-ports.ts";
 import { observers } from "../stack/layout.ts";
@@ -88,7 +88,7 @@ async function placeLoad(stack: Stack, screen: Screen, { options, wishes }: Watc
 }
 
 async function fill(stack: Stack): Promise<void> {
-  const clients = new Clients({ defaultTimeoutMs: 30_000, maxMessageBytes: 8 * 1024 * 1024 });
+  const clients = plainClients(stack);
   try {
     await fillShelves(clients.client(InventoryService, stack.address("inventory")));
   } finally {

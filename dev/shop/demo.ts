@@ -6,8 +6,8 @@ import { Ordermesh } from "../../clients/typescript/src/ordermesh.ts";
 import { StackError } from "../errors.ts";
 import type { Stack } from "../stack/stack.ts";
 import type { Screen } from "../terminal/screen.ts";
-import { addressesOf } from "./addresses.ts";
 import { fillShelves } from "./catalogue.ts";
+import { clientOptionsFor } from "./clients.ts";
 
 /** How long an order may take from its acceptance to its delivery; the simulators need a few seconds. */
 const deliveryDeadlineMs = 120_000;
@@ -25,7 +25,7 @@ export interface Demonstration {
  * @throws StackError when the order is not over within the deadline
  */
 export async function demonstrate(stack: Stack, screen: Screen, signal: AbortSignal): Promise<Demonstration> {
-  using shop = new Ordermesh({ addresses: addressesOf(stack) });
+  using shop = new Ordermesh(clientOptionsFor(stack));
   const filled = await fillShelves(shop.inventory);
   if (filled > 0) screen.say(`Filled ${filled} shelves with the catalogue.`);
   const customerId = await findOrCreateCustomer(shop.customers);

@@ -3,7 +3,7 @@ import type { Order } from "#gen/shop/orders/v1/order_pb.js";
 import { Ordermesh } from "../../clients/typescript/src/ordermesh.ts";
 import { refusalOf } from "../../clients/typescript/src/refusal.ts";
 import type { Stack } from "../stack/stack.ts";
-import { addressesOf } from "./addresses.ts";
+import { clientOptionsFor } from "./clients.ts";
 
 /** What one order is like. */
 export interface Wish {
@@ -31,7 +31,7 @@ export class Shopper implements Disposable {
   readonly #shop: Ordermesh;
 
   constructor(stack: Stack) {
-    this.#shop = new Ordermesh({ addresses: addressesOf(stack), retry, timeouts: { read: timeout, change: timeout } });
+    this.#shop = new Ordermesh({ ...clientOptionsFor(stack), retry, timeouts: { read: timeout, change: timeout } });
   }
 
   get orders(): Ordermesh["orders"] {

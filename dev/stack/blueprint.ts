@@ -12,6 +12,8 @@ export interface Blueprint {
   readonly dataDirectory: string;
   readonly ports: Ports;
   readonly credentials: Credentials;
+  /** Whether its services ask their callers who they are: where there is no identity, nobody could prove it. */
+  readonly asksCallers: boolean;
   readonly logLevel: string;
   readonly overrides: Overrides;
   /** What watches the stack. */

@@ -1,7 +1,7 @@
-import { randomBytes } from "node:crypto";
+import { generateKeyPairSync, type JsonWebKey, randomBytes } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type DatabaseService, databaseServices } from "../../services/services.ts";
+import { type DatabaseService, databaseServices, type Service, services } from "../../services/services.ts";
 
 /** The passwords of the roles of one database. */
 export interface RolePasswords {
@@ -22,6 +22,8 @@ export interface Credentials {
   readonly personalKey: string;
   /** With it the Temporal UI of the stack has payloads shown. */
   readonly codecToken: string;
+  /** What each service proves with that it is this one: an Ed25519 key, both halves. */
+  readonly serviceKeys: Readonly<Record<Service, JsonWebKey>>;
   /** An API key with every role, for whoever develops. */
   readonly developmentKey: string;
 }
@@ -34,6 +36,7 @@ export function credentialsIn(dataDirectory: string): Credentials {
     const made = { runtime: secret(), owner: secret(), reader: secret() };
     return [service, { ...made, ...present.roles?.[service] }] as const;
   });
+  const keys = services.map((service) => [service, present.serviceKeys?.[service] ?? serviceKey()] as const);
   const complete: Credentials = {
     postgres: present.postgres ?? secret(),
     // Also those of a service that only another checkout knows.
@@ -42,18 +45,31 @@ export function credentialsIn(dataDirectory: string): Credentials {
     payloadKey: present.payloadKey ?? `local ${randomBytes(32).toString("base64")}`,
     personalKey: present.personalKey ?? `local ${randomBytes(32).toString("base64")}`,
     codecToken: present.codecToken ?? secret(),
+    serviceKeys: { ...present.serviceKeys, ...(Object.fromEntries(keys) as Credentials["serviceKeys"]) },
     developmentKey: present.developmentKey ?? `ordermesh_key_${secret()}`,
   };
   const text = JSON.stringify(complete, null, 2);
   if (text !== JSON.stringify(present, null, 2)) writeFileSync(file, text, { mode: 0o600 });
   keepKeys(payloadKeysFile(dataDirectory), complete.payloadKey);
   keepKeys(personalKeysFile(dataDirectory), complete.personalKey);
+  const line = `authorization: ${developerHeaders(complete).authorization}\n`;
+  writeFileSync(authorizationFile(dataDirectory), line, { mode: 0o600 });
   return complete;
 }
 
 /** Whoever adds a key to the file keeps it. */
 function keepKeys(file: string, key: string): void {
   if (readFile(file) === undefined) writeFileSync(file, `${key}\n`, { mode: 0o600 });
+}
+
+/** What whoever develops shows to a service: a credential with every role. */
+export function developerHeaders({ developmentKey }: Pick<Credentials, "developmentKey">): { authorization: string } {
+  return { authorization: `Bearer ${developmentKey}` };
+}
+
+/** The file in which the same stands as a line, for `grpcurl -H` and `curl -H`. */
+export function authorizationFile(dataDirectory: string): string {
+  return join(dataDirectory, "authorization");
 }
 
 /** The file of these secrets. */
@@ -78,6 +94,10 @@ function readFile(file: string): string | undefined {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;
   }
+}
+
+function serviceKey(): JsonWebKey {
+  return generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" });
 }
 
 function secret(): string {

@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import { join } from "node:path";
-import { type DatabaseService, hasDatabase, serviceFacts, services } from "../../services/services.ts";
+import { type DatabaseService, hasDatabase, type Service, serviceFacts, services } from "../../services/services.ts";
 import { addressFor, addressOf, type Blueprint, databaseUrl, host } from "./blueprint.ts";
 import { payloadKeysFile, personalKeysFile } from "./credentials.ts";
 import { placeOf, type Replica, replicaPorts } from "./layout.ts";
@@ -21,6 +21,7 @@ export function serviceEnvironment(blueprint: Blueprint, replica: Replica): Reco
     HTTP_PORT: String(http),
     PAGE_TOKEN_SECRET: blueprint.credentials.pageTokenSecret,
     ...Object.fromEntries(addresses),
+    ...doorEnvironment(blueprint, service),
     ...tracesEnvironment(blueprint),
     ...(serviceFacts[service].temporal && temporalEnvironment(blueprint, replica)),
     ...(hasDatabase(service) && databaseEnvironment(blueprint, service, replica)),
@@ -61,10 +62,31 @@ function databaseEnvironment(blueprint: Blueprint, service: DatabaseService, rep
   };
 }
 
-/** Who develops has a key with every role; mails are files beside the data. */
-function identityEnvironment({ ports, credentials, dataDirectory }: Blueprint): Record<string, string> {
+/** Whose word a service takes on who calls, and what it shows to others. */
+function doorEnvironment(blueprint: Blueprint, service: Service): Record<string, string> {
+  if (!blueprint.asksCallers) return { TOKEN_ISSUERS: "none" };
+  const { serviceKeys } = blueprint.credentials;
+  const keys = services.map((kid) => {
+    const { d: _, ...publicHalf } = serviceKeys[kid];
+    return { ...publicHalf, kid };
+  });
   return {
-    TOKEN_ISSUER: `http://${host}:${ports.http.identity}`,
+    TOKEN_ISSUERS: JSON.stringify([{ issuer: tokenIssuer(blueprint), audience: "ordermesh" }]),
+    SERVICE_KEY: JSON.stringify(serviceKeys[service]),
+    SERVICE_KEYS: JSON.stringify({ keys }),
+  };
+}
+
+/** How the stack's identity calls itself: where its keys are found. */
+function tokenIssuer({ ports }: Blueprint): string {
+  return `http://${host}:${ports.http.identity}`;
+}
+
+/** Who develops has a key with every role; mails are files beside the data. */
+function identityEnvironment(blueprint: Blueprint): Record<string, string> {
+  const { credentials, dataDirectory } = blueprint;
+  return {
+    TOKEN_ISSUER: tokenIssuer(blueprint),
     MAIL_FOLDER: join(dataDirectory, "mail"),
     BOOTSTRAP_KEY_SHA256: hash("sha256", credentials.developmentKey),
     BOOTSTRAP_KEY_ROLES: "customer,agent,warehouse,finance,operator,auditor,admin",

@@ -7,7 +7,7 @@ import { Supervisor } from "../process/supervisor.ts";
 import { ToolError, tool } from "../tools/tool.ts";
 import { addressFor, addressOf, type Blueprint, databaseUrl, type Overrides } from "./blueprint.ts";
 import { Clocks } from "./clock.ts";
-import { credentialsIn } from "./credentials.ts";
+import { credentialsIn, developerHeaders } from "./credentials.ts";
 import {
   type Component,
   components as everything,
@@ -88,6 +88,7 @@ function blueprintOf(options: StackOptions, { dataDirectory }: Place, clocks: Cl
     dataDirectory,
     ports,
     credentials: credentialsIn(dataDirectory),
+    asksCallers: (options.components ?? everything).includes("identity"),
     logLevel: options.logLevel ?? "warn",
     overrides: options.environment ?? {},
     observers: options.observers ?? [],
@@ -140,6 +141,11 @@ export class Stack implements AsyncDisposable {
   /** Where clients find it: gRPC for our processes, with more than one replica all of them. */
   address(component: Component): string {
     return addressFor(component, this.blueprint);
+  }
+
+  /** What its services are shown by whoever may do everything. */
+  get headers(): { readonly authorization: string } {
+    return developerHeaders(this.blueprint.credentials);
   }
 
   /** The base URL of a process's HTTP face. */

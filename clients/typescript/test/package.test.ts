@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
-import { addressesOf } from "../../../dev/shop/addresses.ts";
+import { clientOptionsFor } from "../../../dev/shop/clients.ts";
 import { freePorts } from "../../../dev/stack/free-ports.ts";
 import { Stack } from "../../../dev/stack/stack.ts";
 import { Ordermesh } from "../src/ordermesh.ts";
@@ -22,8 +22,8 @@ let folder: string;
 before(async () => {
   folder = mkdtempSync(join(tmpdir(), "ordermesh-caller-"));
   // Orders are accepted without anybody who carries them.
-  stack = await Stack.start({ ports: await freePorts(), components: ["postgres", "orders"] });
-  using shop = new Ordermesh({ addresses: addressesOf(stack) });
+  stack = await Stack.start({ ports: await freePorts(), components: ["postgres", "orders", "identity"] });
+  using shop = new Ordermesh(clientOptionsFor(stack));
   const ada = { givenName: "Ada", familyName: "Lovelace", email: "ada@example.com" };
   const { customer } = await shop.customers.createCustomer(ada);
   customerId = customer?.customerId ?? "";
@@ -55,8 +55,8 @@ const caller = `
 import { Ordermesh, refusalOf, type Refusal } from "@ordermesh/client";
 import { OrderStatus } from "@ordermesh/client/gen/shop/orders/v1/order_pb";
 
-const [address = "", customerId = ""] = process.argv.slice(2);
-using shop = new Ordermesh({ addresses: { orders: address }, headers: () => ({ "x-request-id": "caller" }) });
+const [address = "", customerId = "", authorization = ""] = process.argv.slice(2);
+using shop = new Ordermesh({ addresses: { orders: address }, headers: () => ({ authorization }) });
 const wanted = {
   customerId,
   lines: [{ sku: "espresso-cup", quantity: 2, unitPrice: { currency: "EUR", amount: 950n } }],
@@ -106,7 +106,10 @@ test("the packed client is installed into an empty folder, compiles there, and c
     "es2024,esnext.disposable",
   ];
   await output(tsc, [...flags, "--typeRoots", types, "--types", "node", "--noEmit", "caller.ts"]);
-  const told = await output(process.execPath, ["caller.ts", `http://${stack.address("orders")}`, customerId]);
+  const told = await output(process.execPath, [
+    ...["caller.ts", `http://${stack.address("orders")}`, customerId],
+    stack.headers.authorization,
+  ]);
   assert.deepEqual(JSON.parse(told), {
     status: "PENDING",
     cases: ["response", "failure"],
@@ -127,7 +130,11 @@ test("entries of a call in JSON are named as JSON names them", async () => {
     requests: [order, { ...order, cardToken: "4111111111111111" }, { ...order, waitFor: "WAIT_FOR_CONFIRMED" }],
   });
   const url = `${stack.httpUrl("orders")}/shop.orders.v1.OrderService/BulkCreateOrders`;
-  const response = await fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body });
+  const response = await fetch(url, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...stack.headers },
+    body,
+  });
   const { outcomes } = (await response.json()) as {
     outcomes: { response?: { order: { status: string } }; failure?: { fieldViolations: { field: string }[] } }[];
   };
@@ -154,13 +161,13 @@ describe("the programs in docs/clients.md place an order", () => {
       if (!installed) return t.skip(`${program} is not installed`);
       const [, text = ""] = documentation.match(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, "ms")) ?? [];
       writeFileSync(join(folder, file), text);
-      const printed = await output(program, args, { ORDERS_URL: stack.httpUrl("orders"), CUSTOMER_ID: customerId });
-      using shop = new Ordermesh({ addresses: addressesOf(stack) });
+      const place = { ORDERS_URL: stack.httpUrl("orders"), ORDERMESH_KEY: stack.blueprint.credentials.developmentKey };
+      const printed = await output(program, args, { ...place, CUSTOMER_ID: customerId });
+      using shop = new Ordermesh(clientOptionsFor(stack));
       const { order } = await shop.orders.getOrder({ orderId: printed });
       assert.equal(order?.customerId, customerId);
       // Refused for good: it says why at once, and does not try for half a minute.
-      const unknown = { ORDERS_URL: stack.httpUrl("orders"), CUSTOMER_ID: printed };
-      await assert.rejects(output(program, args, unknown), /there is no customer/);
+      await assert.rejects(output(program, args, { ...place, CUSTOMER_ID: printed }), /there is no customer/);
     });
   }
 });

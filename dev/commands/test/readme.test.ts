@@ -7,8 +7,9 @@ import { promisify } from "node:util";
 import { root } from "../../../deploy/command/checkout.ts";
 import { fullEnvironment } from "../../config.ts";
 import { demonstrate } from "../../shop/demo.ts";
+import type { Blueprint } from "../../stack/blueprint.ts";
 import { freePorts } from "../../stack/free-ports.ts";
-import { allPorts, type Ports, portsAt } from "../../stack/layout.ts";
+import { allPorts, portsAt } from "../../stack/layout.ts";
 import { Stack } from "../../stack/stack.ts";
 import { Screen } from "../../terminal/screen.ts";
 import { tool, toolLinks } from "../../tools/tool.ts";
@@ -66,19 +67,19 @@ describe("examples of a document", () => {
   }
 });
 
-/** The document speaks of the default ports; the test's stack is elsewhere. */
-function moved(command: string, ports: Ports): string {
+/** The document speaks of the default ports and folder; the test's stack is elsewhere. */
+function moved(command: string, { ports, dataDirectory }: Blueprint): string {
   const to = allPorts(ports);
   return allPorts(portsAt(0)).reduce(
     (text, { port }, index) => text.replaceAll(`:${port}`, `:${to[index]?.port}`),
-    command,
+    command.replaceAll(".data/", `${dataDirectory}/`),
   );
 }
 
 /** One shell for all examples, so that a later one may use what an earlier one has set. */
-async function runAll(examples: readonly Example[], ports: Ports): Promise<string[]> {
+async function runAll(examples: readonly Example[], blueprint: Blueprint): Promise<string[]> {
   const mark = "=== end of an example ===";
-  const script = examples.map(({ command }) => `${moved(command, ports)}\necho; echo '${mark}'`).join("\n");
+  const script = examples.map(({ command }) => `${moved(command, blueprint)}\necho; echo '${mark}'`).join("\n");
   const PATH = [toolLinks, fullEnvironment().PATH].join(delimiter);
   const options = { env: fullEnvironment({ PATH }), cwd: root, timeout: 120_000, maxBuffer: 16 * 1024 * 1024 };
   const { stdout } = await execute("bash", ["-euo", "pipefail", "-c", script], options);
@@ -97,10 +98,9 @@ test("every example of README.md prints what it says", { timeout: 300_000 }, asy
     "README.md shows no curl call to run",
   );
   await tool("grpcurl");
-  const ports = await freePorts();
-  await using stack = await Stack.start({ ports });
+  await using stack = await Stack.start({ ports: await freePorts() });
   await demonstrate(stack, new Screen(false), context.signal);
-  const outputs = await runAll(examples, ports);
+  const outputs = await runAll(examples, stack.blueprint);
   for (const [index, { command, output }] of examples.entries()) {
     await context.test(command.split("\n")[0] ?? "", () => {
       assert.equal(differenceOf(output, outputs[index] ?? ""), undefined);

@@ -4,11 +4,12 @@ import type { Client } from "@connectrpc/connect";
 import pg from "pg";
 import { stringify } from "yaml";
 import { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
-import { Clients } from "#platform/grpc/clients.ts";
+import type { Clients } from "#platform/grpc/clients.ts";
 import { type UntilOptions, until } from "#testing/until.ts";
 import { root } from "../../../deploy/command/checkout.ts";
 import { run } from "../../../deploy/command/run.ts";
 import { services } from "../../../services/services.ts";
+import { plainClients } from "../../shop/clients.ts";
 import { isOver } from "../../shop/demo.ts";
 import { Shopper, type Wish } from "../../shop/shopper.ts";
 import { freePorts } from "../../stack/free-ports.ts";
@@ -199,12 +200,13 @@ export async function ended(shopper: Shopper, orderId: string, patience: UntilOp
 
 /** An operator, who orders something to see what becomes of it. */
 export class OperatorClients implements Disposable {
-  readonly #clients = new Clients({ defaultTimeoutMs: 5_000, maxMessageBytes: 1024 * 1024 });
+  readonly #clients: Clients;
   readonly shopper: Shopper;
   readonly sagas: Client<typeof SagaService>;
 
   constructor(stack: Stack) {
     this.shopper = new Shopper(stack);
+    this.#clients = plainClients(stack, 5_000);
     this.sagas = this.#clients.client(SagaService, stack.address("worker"));
   }
 

@@ -23,6 +23,7 @@ const blueprint = {
   overrides: {},
   observers: [],
   replicas: 1,
+  asksCallers: true,
   links: [],
   clocks: undefined,
 };

@@ -61,6 +61,7 @@ auth_type = plain\nauth_file = ${join(folder, "users")}\npool_mode = transaction
 const env = {
   PATH: process.env.PATH,
   PAGE_TOKEN_SECRET: "a secret of at least thirty-two characters",
+  TOKEN_ISSUERS: "none",
   GRPC_PORT: "0",
   HTTP_PORT: "0",
   LOG_FORMAT: "json",

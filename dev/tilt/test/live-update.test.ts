@@ -48,6 +48,7 @@ test("a source that is replaced in a running pod serves within seconds", { timeo
     ...process.env,
     DATABASE_URL: database.url,
     PAGE_TOKEN_SECRET: "s".repeat(32),
+    TOKEN_ISSUERS: "none",
     GRPC_PORT: "0",
     HTTP_PORT: "0",
     LOG_FORMAT: "json",

@@ -18,6 +18,7 @@ import { type ContractCall, contractCalls, requestWith, type TextField, textFiel
 import { World } from "./contract-world.ts";
 import { Numbers, ordinaryText, takesWords } from "./field-texts.ts";
 import { type Hit, searchDatabase, searchWorkflows, Wanted } from "./number-search.ts";
+import { Proofs } from "./proofs.ts";
 
 const wantedCards = 10_000;
 const callsAtOnce = 16;
@@ -47,6 +48,7 @@ describe("card numbers in calls to the whole stack", () => {
   let collector: Collector;
   let stack: Stack;
   let caller: ContractCaller;
+  let proofs: Proofs;
   let world: World;
   let calls: ContractCall[];
 
@@ -55,12 +57,14 @@ describe("card numbers in calls to the whole stack", () => {
     const line = (_: string, text: string) => void lines.push(text);
     const ports = await freePorts();
     stack = await Stack.start({ ports, logLevel: "debug", environment: environment(collector), line });
-    caller = new ContractCaller(stack);
+    proofs = await Proofs.open(stack);
+    caller = new ContractCaller(stack, proofs);
     world = await World.create(stack);
     calls = await contractCalls();
   });
   after(async () => {
     caller?.[Symbol.dispose]();
+    proofs?.[Symbol.dispose]();
     world?.[Symbol.dispose]();
     await stack?.stop();
     await collector?.close();

@@ -6,24 +6,20 @@ import { GrpcTransport } from "#platform/grpc/transport.ts";
 import { type Service, services } from "../../../services/services.ts";
 import type { Stack } from "../../stack/stack.ts";
 import type { ContractCall } from "./contract-fields.ts";
+import type { Proofs } from "./proofs.ts";
 
 const timeoutMs = 20_000;
 const maxMessageBytes = 8 * 1024 * 1024;
-
-/** The headers by which whoever develops proves who he is, where it is asked. */
-export function proofFor(stack: Stack, server: Service): Record<string, string> {
-  return server === "identity" ? { authorization: `Bearer ${stack.blueprint.credentials.developmentKey}` } : {};
-}
 
 /** Calls any method of a stack's processes, by gRPC and by JSON over HTTP in turn. */
 export class ContractCaller implements Disposable {
   readonly #channels: ReturnType<typeof openChannel>[] = [];
   readonly #transports: ReadonlyMap<Service, readonly Transport[]>;
-  readonly #stack: Stack;
+  readonly #proofs: Proofs;
   #calls = 0;
 
-  constructor(stack: Stack) {
-    this.#stack = stack;
+  constructor(stack: Stack, proofs: Proofs) {
+    this.#proofs = proofs;
     this.#transports = new Map(services.map((service) => [service, this.#transportsTo(stack, service)]));
   }
 
@@ -46,11 +42,8 @@ export class ContractCaller implements Disposable {
   }
 
   /** The answer, or the first message of a stream. @throws ConnectError */
-  async call(
-    { server, method }: ContractCall,
-    request: Message,
-    headers: Record<string, string> = {},
-  ): Promise<unknown> {
+  async call(contractCall: ContractCall, request: Message, headers: Record<string, string> = {}): Promise<unknown> {
+    const { server, method } = contractCall;
     const transports = this.#transports.get(server) ?? [];
     const transport = transports[this.#calls++ % transports.length] as Transport;
     const client = createClient(method.parent, transport) as unknown as Record<
@@ -59,7 +52,7 @@ export class ContractCaller implements Disposable {
     >;
     const answer = client[method.localName]?.(request, {
       timeoutMs,
-      headers: { ...headers, ...proofFor(this.#stack, server) },
+      headers: { ...headers, ...this.#proofs.for(contractCall) },
     });
     if (method.methodKind === "unary") return answer;
     for await (const message of answer as AsyncIterable<unknown>) return message;

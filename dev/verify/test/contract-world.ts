@@ -2,9 +2,10 @@ import type { Client } from "@connectrpc/connect";
 import pg from "pg";
 import { OrderEpisodeService, ParkedStepDecision } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
-import { Clients } from "#platform/grpc/clients.ts";
+import type { Clients } from "#platform/grpc/clients.ts";
 import { decodeId, newId } from "#platform/id.ts";
 import { until } from "#testing/until.ts";
+import { plainClients } from "../../shop/clients.ts";
 import { Shopper } from "../../shop/shopper.ts";
 import type { Stack } from "../../stack/stack.ts";
 import { patient } from "../../testing/processes.ts";
@@ -23,7 +24,7 @@ const parkedStep = "capture:north";
 /** Makes what calls are about: customers, orders at any stage, a step that waits for an operator. */
 export class World implements Disposable {
   readonly #shopper: Shopper;
-  readonly #clients = new Clients({ defaultTimeoutMs: 10_000, maxMessageBytes: 4 * 1024 * 1024 });
+  readonly #clients: Clients;
   readonly #episodes: Client<typeof OrderEpisodeService>;
   readonly #database: string;
   #orders = 0;
@@ -32,6 +33,7 @@ export class World implements Disposable {
 
   private constructor(stack: Stack) {
     this.#shopper = new Shopper(stack);
+    this.#clients = plainClients(stack, 10_000);
     this.#episodes = this.#clients.client(OrderEpisodeService, stack.address("orders"));
     this.#database = stack.databaseUrl("orders", "postgres");
   }

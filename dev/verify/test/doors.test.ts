@@ -6,7 +6,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
-import { Code, ConnectError, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
+import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
 import { IdentityAdminService } from "#gen/shop/identity/v1/identity_admin_service_pb.js";
@@ -15,8 +15,8 @@ import { Role } from "#gen/shop/type/v1/access_pb.js";
 import { until } from "#testing/until.ts";
 import { Ordermesh } from "../../../clients/typescript/src/ordermesh.ts";
 import { type Service, services } from "../../../services/services.ts";
-import { addressesOf } from "../../shop/addresses.ts";
 import { fillShelves } from "../../shop/catalogue.ts";
+import { clientOptionsFor } from "../../shop/clients.ts";
 import { freePorts } from "../../stack/free-ports.ts";
 import { Stack } from "../../stack/stack.ts";
 import { each } from "./contract-caller.ts";
@@ -47,7 +47,7 @@ interface Said {
   readonly end?: string;
 }
 
-function sign({ secret, name }: Key, said: Said): Promise<string> {
+function sign({ secret, name }: Pick<Key, "name" | "secret">, said: Said): Promise<string> {
   return new SignJWT({ client_id: said.subject, sub: said.subject, jti: said.subject, roles: said.roles ?? [] })
     .setProtectedHeader({ alg: "EdDSA", typ: "at+jwt", kid: name })
     .setIssuer(said.issuer)
@@ -69,7 +69,6 @@ function nameOf({ method }: ContractCall): string {
 }
 
 describe("a stack in which every service asks who calls", () => {
-  const keys = new Map<string, Key>();
   const transports = new Map<string, Transport>();
   let issuer: string;
   let known: Key;
@@ -84,20 +83,14 @@ describe("a stack in which every service asks who calls", () => {
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
     issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    for (const service of services) keys.set(service, await keyOf(service));
     const ports = await freePorts();
     const issuers = [
       { issuer, audience, keys: issuer },
       { issuer: `http://127.0.0.1:${ports.http.identity}`, audience },
     ];
-    const all = {
-      TOKEN_ISSUERS: JSON.stringify(issuers),
-      // Nobody guesses as often as this test does.
-      RATE_LIMIT_SENSITIVE: "off",
-      SERVICE_KEYS: JSON.stringify({ keys: [...keys.values()].map(({ open }) => open) }),
-    };
-    const own = services.map((name) => [name, { SERVICE_KEY: JSON.stringify(keys.get(name)?.secret) }] as const);
-    stack = await Stack.start({ ports, environment: { all, ...Object.fromEntries(own) } });
+    // Nobody guesses as often as this test does.
+    const all = { TOKEN_ISSUERS: JSON.stringify(issuers), RATE_LIMIT_SENSITIVE: "off" };
+    stack = await Stack.start({ ports, environment: { all } });
     for (const service of services) {
       transports.set(`${service} gRPC`, createGrpcTransport({ baseUrl: `http://${stack.address(service)}` }));
       const json = { baseUrl: stack.httpUrl(service), httpVersion: "1.1", useBinaryFormat: false } as const;
@@ -134,10 +127,13 @@ describe("a stack in which every service asks who calls", () => {
   /** Identity takes no other issuer's tokens: there somebody has a key that it gave. */
   async function proofOf(role: string, server: Service): Promise<string> {
     const [, service] = role.split(":");
-    const key = service === undefined ? known : (keys.get(service) as Key);
-    if (service !== undefined) return sign(key, { issuer: role, subject: role });
+    if (service !== undefined) return sign(keyOfService(service), { issuer: role, subject: role });
     if (server === "identity") return keyAtIdentity(role);
-    return sign(key, { issuer, subject: `somebody with ${role}`, roles: [role] });
+    return sign(known, { issuer, subject: `somebody with ${role}`, roles: [role] });
+  }
+
+  function keyOfService(name: string): Pick<Key, "name" | "secret"> {
+    return { name, secret: stack.blueprint.credentials.serviceKeys[name as Service] as JWK };
   }
 
   const keysAtIdentity = new Map<string, Promise<string>>();
@@ -148,7 +144,7 @@ describe("a stack in which every service asks who calls", () => {
   }
 
   async function makeKey(role: string): Promise<string> {
-    const headers = { authorization: `Bearer ${stack.blueprint.credentials.developmentKey}` };
+    const { headers } = stack;
     const client = createClient(IdentityAdminService, transports.get("identity gRPC") as Transport);
     const value = Role[role.toUpperCase() as keyof typeof Role];
     return (await client.createApiKey({ name: role, roles: [value] }, { headers })).secret;
@@ -205,11 +201,7 @@ describe("a stack in which every service asks who calls", () => {
   }
 
   test("brings an order to its customer, of somebody who shows an API key as it is", async () => {
-    const proof: Interceptor = (next) => (request) => {
-      request.header.set("authorization", `Bearer ${stack.blueprint.credentials.developmentKey}`);
-      return next(request);
-    };
-    using shop = new Ordermesh({ addresses: addressesOf(stack), interceptors: [proof] });
+    using shop = new Ordermesh(clientOptionsFor(stack));
     await fillShelves(shop.inventory);
     const { customer } = await shop.customers.createCustomer(ada);
     const customerId = customer?.customerId ?? "";

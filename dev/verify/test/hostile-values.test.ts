@@ -14,6 +14,7 @@ import { type ContractCall, contractCalls, requestWith, type TextField } from ".
 import { World } from "./contract-world.ts";
 import { ordinaryText } from "./field-texts.ts";
 import { type Attack, Attacks } from "./hostile-values.ts";
+import { Proofs } from "./proofs.ts";
 import { type Outcome, RawCaller, type RawFace, rawFaces } from "./raw-caller.ts";
 
 const callsAtOnce = 48;
@@ -64,6 +65,7 @@ describe("hostile values in calls to the whole stack", () => {
   const seen = new Set<string>();
   let stack: Stack;
   let caller: RawCaller;
+  let proofs: Proofs;
   let world: World;
   let shots: Shot[];
   let sent = 0;
@@ -77,7 +79,8 @@ describe("hostile values in calls to the whole stack", () => {
       environment: { all: { LOG_FORMAT: "json", RATE_LIMIT_SENSITIVE: "off" } },
       line,
     });
-    caller = new RawCaller(stack);
+    proofs = await Proofs.open(stack);
+    caller = new RawCaller(stack, proofs);
     world = await World.create(stack);
     // What several processes serve is the same code.
     const calls = new Map((await contractCalls()).map((call) => [call.method, call]));
@@ -87,6 +90,7 @@ describe("hostile values in calls to the whole stack", () => {
   });
   after(async () => {
     caller?.[Symbol.dispose]();
+    proofs?.[Symbol.dispose]();
     world?.[Symbol.dispose]();
     await stack?.stop();
   });

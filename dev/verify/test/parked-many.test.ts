@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { createClient } from "@connectrpc/connect";
+import { createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import pg from "pg";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
@@ -62,7 +62,14 @@ describe("a decision about hundreds of parked steps", () => {
   });
 
   const sagas = () =>
-    createClient(SagaService, createConnectTransport({ baseUrl: stack.httpUrl("worker"), httpVersion: "1.1" }));
+    createClient(
+      SagaService,
+      createConnectTransport({ baseUrl: stack.httpUrl("worker"), httpVersion: "1.1", interceptors: [proof] }),
+    );
+  const proof: Interceptor = (next) => (request) => {
+    request.header.set("authorization", stack.headers.authorization);
+    return next(request);
+  };
 
   /** The last message of a call by the HTTP face. */
   async function retried(
@@ -85,7 +92,10 @@ describe("a decision about hundreds of parked steps", () => {
   async function retryByHand(requestId: string, seen: (shown: Shown, child: ChildProcess) => void): Promise<number> {
     const body = { request_id: requestId, filter: captures, note: "the gateway is mended", per_second: perSecond };
     const call = `${SagaService.typeName}/RetryParkedSteps`;
-    const child = spawn(grpcurl, ["-plaintext", "-d", JSON.stringify(body), stack.address("worker"), call]);
+    const child = spawn(grpcurl, [
+      ...["-plaintext", "-H", `authorization: ${stack.headers.authorization}`],
+      ...["-d", JSON.stringify(body), stack.address("worker"), call],
+    ]);
     const ended = once(child, "exit");
     let text = "";
     for await (const line of createInterface({ input: child.stdout })) {

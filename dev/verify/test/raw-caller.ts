@@ -1,12 +1,11 @@
 // Sends requests as they are, valid or not, on every face of a process.
-import type { DescMethod } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { codeFromString } from "@connectrpc/connect/protocol-connect";
 import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { type Service, services } from "../../../services/services.ts";
 import type { Stack } from "../../stack/stack.ts";
-import { proofFor } from "./contract-caller.ts";
 import type { ContractCall } from "./contract-fields.ts";
+import type { Proofs } from "./proofs.ts";
 
 /** How a call ended; 0 is success. */
 export interface Outcome {
@@ -51,31 +50,29 @@ function codeIn(status: number, text: string, face: RawFace): number {
 export class RawCaller implements Disposable {
   readonly #clients: ReadonlyMap<Service, Client>;
   readonly #stack: Stack;
+  readonly #proofs: Proofs;
 
-  constructor(stack: Stack) {
+  constructor(stack: Stack, proofs: Proofs) {
     this.#stack = stack;
+    this.#proofs = proofs;
     const open = (service: Service) => new Client(stack.address(service), credentials.createInsecure());
     this.#clients = new Map(services.map((service) => [service, open(service)]));
   }
 
   /** Sends JSON or bytes; of a stream only the beginning is waited for. */
-  send({ server, method }: ContractCall, face: RawFace, body: Buffer): Promise<Outcome> {
-    if (face === "gRPC") return this.#overGrpc(server, method, body);
-    return this.#overHttp(server, method, { face, body });
+  send(call: ContractCall, face: RawFace, body: Buffer): Promise<Outcome> {
+    return face === "gRPC" ? this.#overGrpc(call, body) : this.#overHttp(call, { face, body });
   }
 
-  async #overHttp(
-    server: Service,
-    method: DescMethod,
-    { face, body: sent }: { face: RawFace; body: Buffer },
-  ): Promise<Outcome> {
+  async #overHttp(call: ContractCall, { face, body: sent }: { face: RawFace; body: Buffer }): Promise<Outcome> {
+    const { server, method } = call;
     const stream = method.methodKind !== "unary";
     const kind = face === "JSON" ? "json" : "proto";
     const type = face === "gRPC-Web" ? "application/grpc-web+proto" : `application/${stream ? "connect+" : ""}${kind}`;
     const ending = new AbortController();
     const response = await fetch(`${this.#stack.httpUrl(server)}/${method.parent.typeName}/${method.name}`, {
       method: "POST",
-      headers: { "content-type": type, ...httpHeaders, ...proofFor(this.#stack, server) },
+      headers: { "content-type": type, ...httpHeaders, ...this.#proofs.for(call) },
       body: new Uint8Array(stream || face === "gRPC-Web" ? framed(sent) : sent),
       signal: ending.signal,
     });
@@ -93,12 +90,13 @@ export class RawCaller implements Disposable {
     return { ...told, answer: face === "gRPC-Web" ? unframed(body) : body };
   }
 
-  #overGrpc(server: Service, method: DescMethod, body: Buffer): Promise<Outcome> {
+  #overGrpc(contractCall: ContractCall, body: Buffer): Promise<Outcome> {
+    const { server, method } = contractCall;
     const client = this.#clients.get(server) as Client;
     const same = (buffer: Buffer) => buffer;
     const options = { deadline: Date.now() + longTimeoutMs };
     return new Promise((resolve) => {
-      const metadata = Metadata.fromHttp2Headers(proofFor(this.#stack, server));
+      const metadata = Metadata.fromHttp2Headers({ ...this.#proofs.for(contractCall) });
       const path = `/${method.parent.typeName}/${method.name}`;
       const call = client.makeServerStreamRequest(path, same, same, body, metadata, options);
       call.once("data", (answer: Buffer) => {

@@ -56,7 +56,7 @@ describe("what the services answer, held against their OpenAPI documents", { con
         // Shorter timeouts would be answered with 504, and rightly.
         ...["--header", "Connect-Timeout-Ms: 20000", "--warnings", "off"],
         // Who asks for a credential gets one that may do everything; without it schemathesis looks whether each call is refused.
-        ...["--header", `Authorization: Bearer ${stack.blueprint.credentials.developmentKey}`],
+        ...["--header", `Authorization: ${stack.headers.authorization}`],
       ];
       const env = { ...fullEnvironment(), no_proxy: "127.0.0.1", SCHEMATHESIS_HOOKS: streams };
       const document = `${stack.httpUrl(service)}/openapi.json`;

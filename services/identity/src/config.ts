@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type ConfigOf, databaseConfig, type PlatformConfig } from "#platform/config.ts";
+import { type ConfigOf, databaseConfig, type PlatformConfig, platformConfig } from "#platform/config.ts";
 
 const milliseconds = z.coerce.number().int().min(1);
 const minute = 60_000;
@@ -8,6 +8,8 @@ const day = 24 * 60 * minute;
 /** What the identity service reads besides the platform's own. Durations are milliseconds. */
 export const identityConfig = {
   ...databaseConfig,
+  /** Not asked for: identity takes what it gave itself, and nothing else. */
+  TOKEN_ISSUERS: platformConfig.TOKEN_ISSUERS.optional(),
   /** Who gives access tokens, as they say it (`iss`). Below it, at `/.well-known/openid-configuration`, readers find the keys. */
   TOKEN_ISSUER: z.url().default("http://127.0.0.1:8086"),
   /** Whom access tokens are for (`aud`). */

@@ -42,6 +42,7 @@ export function inventoryOn(
     HTTP_PORT: "0",
     DATABASE_URL: "postgres://nobody@localhost/unused",
     PAGE_TOKEN_SECRET: "a secret of at least thirty-two characters",
+    TOKEN_ISSUERS: "none",
   };
   return buildInventory({
     config: loadConfig({ ...platformConfig, ...inventoryConfig }, env),

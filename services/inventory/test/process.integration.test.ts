@@ -37,6 +37,7 @@ describe("inventory process", () => {
       LOG_FORMAT: "json",
       LOW_STOCK_EVERY_MS: "20",
       PAGE_TOKEN_SECRET: "a secret of at least thirty-two characters",
+      TOKEN_ISSUERS: "none",
     };
     const child = spawn(process.execPath, [main, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
     children.add(child);

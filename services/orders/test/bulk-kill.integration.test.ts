@@ -24,6 +24,7 @@ async function start(url: string): Promise<Running> {
   const env = {
     DATABASE_URL: url,
     PAGE_TOKEN_SECRET: "a secret of at least 32 characters",
+    TOKEN_ISSUERS: "none",
     GRPC_PORT: "0",
     HTTP_PORT: "0",
     LOG_FORMAT: "json",

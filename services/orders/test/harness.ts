@@ -92,6 +92,7 @@ export function beginReplica(
     GRPC_PORT: "0",
     HTTP_PORT: "0",
     PAGE_TOKEN_SECRET: "s".repeat(32),
+    TOKEN_ISSUERS: "none",
     PERSONAL_DATA_KEYS: masterKeysText,
   };
   // Orders of a worker that settles none stay pending: nobody is refused for that, unless a test is about it.

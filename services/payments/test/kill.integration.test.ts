@@ -32,6 +32,7 @@ async function start(): Promise<Running> {
   const env = {
     DATABASE_URL: harness.test.url,
     PAGE_TOKEN_SECRET: "a secret of at least 32 characters",
+    TOKEN_ISSUERS: "none",
     GRPC_PORT: "0",
     HTTP_PORT: "0",
     LOG_FORMAT: "json",

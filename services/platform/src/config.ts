@@ -35,6 +35,13 @@ const keySchema = z.looseObject({
   kid: z.string().optional(),
 });
 
+/** Those whose tokens are taken, or `none`, which is undefined here. */
+const issuers = z
+  .string()
+  .transform((text) => (text === "none" ? undefined : text))
+  .pipe(json(issuersSchema).optional())
+  .describe("it names whose access tokens are taken; none asks nobody who calls");
+
 function isKey(text: string): boolean {
   return json(keySchema).safeParse(text).success;
 }
@@ -174,9 +181,10 @@ export const platformConfig = {
   TRACE_MAX_AGE_MS: milliseconds.default(3_600_000),
   /**
    * Whose access tokens are taken, as a JSON list of `{issuer, audience}` with, if need be, `keys`, `type`, `rolesClaim`, `roles` and
-   * `services`; see `authorization/issuers.ts`. Without it nobody is asked who calls, but for what `SPIFFE_SERVICES` says.
+   * `services`; see `authorization/issuers.ts`. `none`: nobody is asked who calls, but for what `SPIFFE_SERVICES` says. No default: that
+   * anybody may call has to be said.
    */
-  TOKEN_ISSUERS: json(issuersSchema).optional(),
+  TOKEN_ISSUERS: issuers,
   /** Where API keys that are shown as they are, are exchanged for access tokens. Without it only tokens are taken. */
   IDENTITY_ADDRESS: z.string().min(1).optional(),
   /** What the process proves with who it is: an Ed25519 key as a JWK. Without it the process shows nothing to others. */
@@ -185,7 +193,7 @@ export const platformConfig = {
   SERVICE_KEYS: json(z.object({ keys: z.array(keySchema) })).default({ keys: [] }),
   /**
    * Which service of ours shows a certificate, where there is TLS: a JSON object of names by SPIFFE IDs. Without it certificates only open
-   * the way. Without `TOKEN_ISSUERS`, only calls that are for services alone need such a certificate.
+   * the way. With `TOKEN_ISSUERS=none`, only calls that are for services alone need such a certificate.
    */
   SPIFFE_SERVICES: json(spiffeServicesSchema).optional(),
   /** Seals page tokens; the same for all replicas of a service. At least 32 characters. */
@@ -295,6 +303,12 @@ function readSecrets(shape: z.ZodRawShape, given: Readonly<Record<string, string
   return { files, texts, problems };
 }
 
+/** What a variable is for, where its name alone does not say it. */
+function hintOf(rule: z.ZodRawShape[string] | undefined): string {
+  const { description } = rule as z.ZodType;
+  return description ? `: ${description}` : "";
+}
+
 /**
  * Reads the variables of a shape. An empty variable counts as not set. What is secret is read from the file that `NAME_FILE` names, if
  * that is set.
@@ -310,7 +324,7 @@ export function loadConfig<S extends z.ZodRawShape>(shape: S, env: NodeJS.Proces
     const name = issue.path.join(".");
     const file = files.get(name);
     if (name in given) problems.push(`  ${name}: ${file ? `the file ${file} ` : ""}${issue.message}`);
-    else if (!file) problems.push(`  ${name}: is not set`);
+    else if (!file) problems.push(`  ${name}: is not set${hintOf(shape[name])}`);
   }
   if (problems.length > 0) throw new ConfigError(`The configuration is not usable:\n${problems.join("\n")}`);
   const data = parsed.data as ConfigOf<S>;

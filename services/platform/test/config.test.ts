@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { z } from "zod";
 import { ConfigError, databaseUrl, loadConfig, platformConfig } from "#platform/config.ts";
 
-const env = { GRPC_PORT: "50051", HTTP_PORT: "8081", PAGE_TOKEN_SECRET: "x".repeat(32) };
+const env = { GRPC_PORT: "50051", HTTP_PORT: "8081", PAGE_TOKEN_SECRET: "x".repeat(32), TOKEN_ISSUERS: "none" };
 
 test("defaults, and an empty variable counts as not set", () => {
   const config = loadConfig(platformConfig, { ...env, LOG_LEVEL: "", DRAIN_TIMEOUT_MS: "250" });
@@ -31,6 +31,18 @@ test("all that is wrong is told at once, without the values", () => {
       return true;
     },
   );
+});
+
+test("whether anybody may call has to be said", () => {
+  const { TOKEN_ISSUERS: _, ...unsaid } = env;
+  const message =
+    "The configuration is not usable:\n  TOKEN_ISSUERS: is not set: it names whose access tokens are taken; none asks nobody who calls";
+  assert.throws(() => loadConfig(platformConfig, unsaid), { message });
+  assert.equal(loadConfig(platformConfig, env).TOKEN_ISSUERS, undefined);
+  const issuers = '[{"issuer":"https://login.example.com","audience":"ordermesh"}]';
+  const named = loadConfig(platformConfig, { ...env, TOKEN_ISSUERS: issuers });
+  assert.equal(named.TOKEN_ISSUERS?.[0]?.issuer, "https://login.example.com");
+  assert.throws(() => loadConfig(platformConfig, { ...env, TOKEN_ISSUERS: "nobody" }), /TOKEN_ISSUERS: is no JSON/);
 });
 
 test("what is wrong is said in words of whoever sets variables", () => {

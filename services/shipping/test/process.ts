@@ -46,7 +46,7 @@ export const masterKeys = `test ${Buffer.alloc(32, "k").toString("base64")}`;
 /** Starts one process on the world's database; its simulators go by the real time. */
 export async function startProcess(world: World, changes: Record<string, string> = {}): Promise<Process> {
   const own = { PAGE_TOKEN_SECRET: "s".repeat(32), DATABASE_URL: world.test.url, SWEEP_MS: "10" };
-  const env = { ...own, PERSONAL_DATA_KEYS: masterKeys, ...changes };
+  const env = { ...own, TOKEN_ISSUERS: "none", PERSONAL_DATA_KEYS: masterKeys, ...changes };
   const config = loadConfig({ ...platformConfig, ...shippingConfig }, env);
   const { logger, text } = keptLog("shipping");
   const published: string[] = [];

@@ -1,5 +1,8 @@
 import { hash } from "node:crypto";
+import { Code } from "@connectrpc/connect";
+import { decodeJwt } from "jose";
 import type { Caller, Credentials } from "#platform/caller.ts";
+import { DomainError } from "#platform/errors.ts";
 
 /** How API keys begin; everything else is a token. */
 const prefix = "ordermesh_key_";
@@ -7,12 +10,21 @@ const prefix = "ordermesh_key_";
 const rememberMs = 60_000;
 const mostRemembered = 10_000;
 
-/** Takes API keys as they are, for people who call by hand: exchanges them for tokens, and takes those. */
+/** Whose key it is, and until when the token proves it that the key was exchanged for. */
+interface Proved {
+  readonly caller: Caller;
+  readonly expires: number;
+}
+
+/**
+ * Takes API keys as they are, for people who call by hand: exchanges them for tokens, and takes those. When they cannot be exchanged
+ * for the moment, a key that was exchanged before is good for as long as its last token would be.
+ */
 export class ExchangedKeys implements Credentials {
   readonly #tokens: Credentials;
   readonly #exchange: (key: string) => Promise<string>;
   /** By the hash of the key, the oldest first. What is refused is forgotten at once. */
-  readonly #known = new Map<string, { readonly caller: Promise<Caller>; readonly until: number }>();
+  readonly #known = new Map<string, { readonly proved: Promise<Proved>; readonly until: number }>();
 
   /** @param exchange gives the access token of a key; throws what the caller is told */
   constructor(tokens: Credentials, exchange: (key: string) => Promise<string>) {
@@ -27,15 +39,28 @@ export class ExchangedKeys implements Credentials {
   }
 
   /** @throws CREDENTIAL_REFUSED, UNAVAILABLE */
-  verify(credential: string): Promise<Caller> {
+  async verify(credential: string): Promise<Caller> {
     if (!credential.startsWith(prefix)) return this.#tokens.verify(credential);
     const id = hash("sha256", credential, "base64");
     const known = this.#known.get(id);
-    if (known && known.until > Date.now()) return known.caller;
-    const caller = this.#exchange(credential).then((token) => this.#tokens.verify(token));
+    if (known && known.until > Date.now()) return (await known.proved).caller;
+    const proved = this.#prove(credential, known?.proved);
     if (this.#known.size >= mostRemembered) this.#known.delete(this.#known.keys().next().value ?? "");
-    this.#known.set(id, { caller, until: Date.now() + rememberMs });
-    caller.catch(() => this.#known.delete(id));
-    return caller;
+    this.#known.set(id, { proved, until: Date.now() + rememberMs });
+    proved.catch(() => this.#known.delete(id));
+    return (await proved).caller;
+  }
+
+  async #prove(key: string, before: Promise<Proved> | undefined): Promise<Proved> {
+    try {
+      const token = await this.#exchange(key);
+      const caller = await this.#tokens.verify(token);
+      return { caller, expires: (decodeJwt(token).exp ?? 0) * 1000 };
+    } catch (error) {
+      const isRefused = error instanceof DomainError && error.code === Code.Unauthenticated;
+      const last = isRefused ? undefined : await before;
+      if (last && last.expires > Date.now() + rememberMs) return last;
+      throw error;
+    }
   }
 }

@@ -1,7 +1,7 @@
 // Services prove to each other who they are, with keys of their own.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from "jose";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import type { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
@@ -113,5 +113,31 @@ describe("a key that is shown as it is", () => {
       assert.equal(asked.length, 1 + again);
     }
     assert.equal((await keys.verify(tokens.authorization.slice("Bearer ".length))).service, "worker");
+  });
+
+  test("is good while its issuer is away, for as long as its last token would be", async (context) => {
+    using tokens = await ServiceTokens.open("worker", { text: JSON.stringify(worker.secret) }, quietLogger());
+    context.mock.timers.enable({ apis: ["Date"], now: Date.now() });
+    let failure: Error | undefined;
+    const keys = new ExchangedKeys(verifier, async () => {
+      if (failure) throw failure;
+      return tokens.authorization.slice("Bearer ".length);
+    });
+    const taken = () => keys.verify("ordermesh_key_x").then(({ service }) => service, String);
+    assert.equal(await taken(), "worker");
+    failure = new ConnectError("away", Code.Unavailable);
+    const answers: string[] = [];
+    for (let minute = 1; minute <= 5; minute += 1) {
+      context.mock.timers.tick(61_000);
+      answers.push((await taken()) ?? "");
+    }
+    // The token is of five minutes, and its last one is left for what is remembered.
+    assert.deepEqual(answers, ["worker", "worker", "worker", String(failure), String(failure)]);
+    failure = undefined;
+    context.mock.timers.setTime(Date.now() - 240_000);
+    assert.equal(await taken(), "worker");
+    failure = credentialRefused("invalid");
+    context.mock.timers.tick(61_000);
+    await assert.rejects(keys.verify("ordermesh_key_x"), { reasonName: "CREDENTIAL_REFUSED" });
   });
 });

@@ -180,6 +180,7 @@ export const testEnvironment: NodeJS.ProcessEnv = {
   LOG_LEVEL: "error",
   LOG_FORMAT: "json",
   PAGE_TOKEN_SECRET: "0123456789abcdef0123456789abcdef",
+  TOKEN_ISSUERS: "none",
   DRAIN_TIMEOUT_MS: "5000",
 };
 
