@@ -148,9 +148,49 @@ const edges = [
   "worker>shipping:grpc",
 ];
 
+/** Every service asks identity for tokens of keys, and fetches its keys. */
+const identityEdges = services
+  .filter((service) => service !== "identity")
+  .flatMap((service) => [`${service}>identity:grpc`, `${service}>identity:http`]);
+
+describe("who calls", () => {
+  const issuersOf = (resources: readonly Resource[]) =>
+    services.map((service) => named(resources, "ConfigMap", `ordermesh-${service}`).data?.TOKEN_ISSUERS ?? "");
+  const keys = "http://ordermesh-identity:8086/.well-known/jwks.json";
+
+  it("is asked by every service, which takes the word of the mesh's own identity", async () => {
+    const resources = await render("ordermesh");
+    const own = { audience: "ordermesh", issuer: "http://ordermesh-identity:8086", keys };
+    for (const service of services) {
+      const { data } = named(resources, "ConfigMap", `ordermesh-${service}`);
+      const asks = service !== "identity";
+      assert.equal(data?.TOKEN_ISSUERS, asks ? JSON.stringify([own]) : "none");
+      assert.equal(data?.IDENTITY_ADDRESS, asks ? "dns:///ordermesh-identity-headless:50056" : undefined);
+      assert.equal(data?.TOKEN_ISSUER, asks ? undefined : own.issuer);
+    }
+  });
+
+  it("is asked of other issuers besides, and identity may have a name outside", async () => {
+    const other = { issuer: "https://login.example.com", audience: "mesh" };
+    const besides = ["--set-json", `global.credentials.issuers=[${JSON.stringify(other)}]`];
+    const outside = ["--set", "global.credentials.issuer=https://identity.example.com"];
+    const resources = await render("ordermesh", ...besides, ...outside);
+    const own = { audience: "ordermesh", issuer: "https://identity.example.com", keys };
+    assert.deepEqual(JSON.parse(issuersOf(resources)[0] ?? ""), [own, other]);
+    assert.equal(named(resources, "ConfigMap", "ordermesh-identity").data?.TOKEN_ISSUER, own.issuer);
+  });
+
+  it("is asked by nobody on the way there, and where that is disabled", async () => {
+    for (const mode of ["permissive", "disabled"]) {
+      const said = issuersOf(await render("ordermesh", "--set", `global.credentials.mode=${mode}`));
+      assert.deepEqual([...new Set(said)], ["none"]);
+    }
+  });
+});
+
 describe("the network", () => {
   it("has exactly the edges that exist", async () => {
-    assert.deepEqual(edgesIn(await render("ordermesh")), edges);
+    assert.deepEqual(edgesIn(await render("ordermesh")), [...edges, ...identityEdges].sort());
   });
 
   it("has an edge for every address that a program reads, and no other", async () => {
@@ -167,16 +207,9 @@ describe("the network", () => {
     );
   });
 
-  it("lets every service ask identity, and fetch its keys, where callers are asked who they are", async () => {
-    const issuer = { issuer: "http://ordermesh-identity:8086", audience: "ordermesh" };
-    const asked = await render("ordermesh", "--set-json", `global.credentials.issuers=[${JSON.stringify(issuer)}]`);
-    const callers = services.filter((service) => service !== "identity");
-    const more = callers.flatMap((service) => [`${service}>identity:grpc`, `${service}>identity:http`]);
-    assert.deepEqual(edgesIn(asked), [...edges, ...more].sort());
-    for (const service of callers) {
-      const { data } = named(asked, "ConfigMap", `ordermesh-${service}`);
-      assert.equal(data?.IDENTITY_ADDRESS, "dns:///ordermesh-identity-headless:50056");
-      assert.deepEqual(JSON.parse(data?.TOKEN_ISSUERS ?? ""), [issuer]);
+  it("leads nobody to identity where nobody is asked who calls", async () => {
+    for (const mode of ["permissive", "disabled"]) {
+      assert.deepEqual(edgesIn(await render("ordermesh", "--set", `global.credentials.mode=${mode}`)), edges);
     }
   });
 

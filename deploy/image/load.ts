@@ -6,7 +6,7 @@ import { setTimeout as pause, setInterval as ticks } from "node:timers/promises"
 import { parseArgs } from "node:util";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
-import { isOver, Shop, type ShopAddresses } from "./shop.ts";
+import { buyerTokens, isOver, Shop, type ShopAddresses } from "./shop.ts";
 
 interface Plan {
   readonly addresses: ShopAddresses;
@@ -147,7 +147,8 @@ class Load {
 
 try {
   const wanted = plan(process.argv.slice(2));
-  using shop = new Shop(wanted.addresses);
+  using tokens = await buyerTokens();
+  using shop = new Shop(wanted.addresses, { tokens });
   const outcome = await new Load(wanted, shop).run();
   console.log(JSON.stringify(outcome));
   const failed = Object.keys(outcome.failedCalls).length > 0 && !wanted.persistent;

@@ -1,6 +1,6 @@
 // `place-order --orders <host:port> --inventory <host:port>`: places one order and waits until it is delivered. Ends with 0
 // then, with 1 and one sentence when it was refused, failed or is late, with 2 when it was called wrongly. `--tls <folder>`
-// calls with the certificate tls.crt, tls.key and ca.crt of a folder.
+// calls with the certificate tls.crt, tls.key and ca.crt of a folder. `SERVICE_KEY` proves who it is, where that is asked.
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { ConnectError } from "@connectrpc/connect";
 import { type Order, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { TlsFiles } from "#platform/tls/tls-files.ts";
-import { isOver, Shop, ShopError } from "./shop.ts";
+import { buyerTokens, isOver, Shop, ShopError } from "./shop.ts";
 
 /** The certificate, key and authority in a folder, as a secret of cert-manager is mounted. */
 function tlsIn(folder: string | undefined) {
@@ -61,7 +61,8 @@ function after(begin: number): string {
 async function main(): Promise<void> {
   const { addresses, deadlineMs, tls } = options(process.argv.slice(2));
   const signal = AbortSignal.timeout(deadlineMs);
-  using shop = new Shop(addresses, tls);
+  using tokens = await buyerTokens();
+  using shop = new Shop(addresses, { tls, tokens });
   await shop.stock(1, signal);
   const placed = await shop.buy(await shop.buyer(signal), randomUUID(), signal);
   console.log(`order ${placed.orderId}`);

@@ -4,6 +4,7 @@ import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js
 import { CustomerService } from "#gen/shop/orders/v1/customer_service_pb.js";
 import { type Order, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
+import { ServiceTokens } from "#platform/authorization/service-tokens.ts";
 import { Clients } from "#platform/grpc/clients.ts";
 import type { TlsFiles } from "#platform/tls/tls-files.ts";
 
@@ -33,6 +34,22 @@ export interface ShopAddresses {
   readonly inventory: string;
 }
 
+/** What the buyer shows: a certificate, and tokens of its own. */
+export interface ShopProofs {
+  readonly tls?: TlsFiles | undefined;
+  readonly tokens?: ServiceTokens | undefined;
+}
+
+/** The name under which `SERVICE_KEYS` knows the buyer. */
+const buyerName = "test";
+
+/** The buyer's tokens; none when `SERVICE_KEY`, its key, is not set. */
+export async function buyerTokens(env: NodeJS.ProcessEnv = process.env): Promise<ServiceTokens | undefined> {
+  if (!env.SERVICE_KEY) return undefined;
+  const logger = { error: (message: string) => console.error(message) };
+  return ServiceTokens.open(buyerName, { text: env.SERVICE_KEY }, logger);
+}
+
 /** Buys the test article, through the same client-side balancing that the services use among themselves. */
 export class Shop implements Disposable {
   readonly orders: Client<typeof OrderService>;
@@ -40,8 +57,13 @@ export class Shop implements Disposable {
   readonly #customers: Client<typeof CustomerService>;
   readonly #inventory: Client<typeof InventoryService>;
 
-  constructor({ orders, inventory }: ShopAddresses, tls?: TlsFiles) {
-    this.#clients = new Clients({ defaultTimeoutMs: 30_000, maxMessageBytes: 1024 * 1024, tls });
+  constructor({ orders, inventory }: ShopAddresses, { tls, tokens }: ShopProofs = {}) {
+    this.#clients = new Clients({
+      defaultTimeoutMs: 30_000,
+      maxMessageBytes: 1024 * 1024,
+      tls,
+      ...(tokens && { authorization: () => tokens.authorization }),
+    });
     this.orders = this.#clients.client(OrderService, orders);
     this.#customers = this.#clients.client(CustomerService, orders);
     this.#inventory = this.#clients.client(InventoryService, inventory);

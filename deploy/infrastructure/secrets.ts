@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { databaseServices, services } from "../../services/services.ts";
+import { newServiceKeys } from "./service-keys.ts";
 
 /** A secret as it is applied, its values in plain text. */
 export interface Secret {
@@ -58,6 +59,7 @@ export function wantedSecrets(): WantedSecret[] {
     ...tokens,
     opaque("ordermesh-worker-payload-keys", "ordermesh", { keys: keyOfToday() }),
     opaque("ordermesh-personal-keys", "ordermesh", { keys: keyOfToday() }),
+    opaque("ordermesh-service-keys", "ordermesh", newServiceKeys()),
     opaque("valkey-users", "cache", { "users.acl": `user default on >${password()} ~* &* +@all -@dangerous\n` }),
     opaque("grafana-admin", "monitoring", { username: "admin", password: password() }),
   ];

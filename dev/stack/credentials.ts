@@ -1,6 +1,7 @@
-import { generateKeyPairSync, type JsonWebKey, randomBytes } from "node:crypto";
+import { type JsonWebKey, randomBytes } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { newServiceKey } from "../../deploy/infrastructure/service-keys.ts";
 import { type DatabaseService, databaseServices, type Service, services } from "../../services/services.ts";
 
 /** The passwords of the roles of one database. */
@@ -36,7 +37,7 @@ export function credentialsIn(dataDirectory: string): Credentials {
     const made = { runtime: secret(), owner: secret(), reader: secret() };
     return [service, { ...made, ...present.roles?.[service] }] as const;
   });
-  const keys = services.map((service) => [service, present.serviceKeys?.[service] ?? serviceKey()] as const);
+  const keys = services.map((service) => [service, present.serviceKeys?.[service] ?? newServiceKey()] as const);
   const complete: Credentials = {
     postgres: present.postgres ?? secret(),
     // Also those of a service that only another checkout knows.
@@ -94,10 +95,6 @@ function readFile(file: string): string | undefined {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;
   }
-}
-
-function serviceKey(): JsonWebKey {
-  return generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" });
 }
 
 function secret(): string {

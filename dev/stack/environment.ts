@@ -1,5 +1,6 @@
 import { hash } from "node:crypto";
 import { join } from "node:path";
+import { publicHalf } from "../../deploy/infrastructure/service-keys.ts";
 import { type DatabaseService, hasDatabase, type Service, serviceFacts, services } from "../../services/services.ts";
 import { addressFor, addressOf, type Blueprint, databaseUrl, host } from "./blueprint.ts";
 import { payloadKeysFile, personalKeysFile } from "./credentials.ts";
@@ -66,10 +67,7 @@ function databaseEnvironment(blueprint: Blueprint, service: DatabaseService, rep
 function doorEnvironment(blueprint: Blueprint, service: Service): Record<string, string> {
   if (!blueprint.asksCallers) return { TOKEN_ISSUERS: "none" };
   const { serviceKeys } = blueprint.credentials;
-  const keys = services.map((kid) => {
-    const { d: _, ...publicHalf } = serviceKeys[kid];
-    return { ...publicHalf, kid };
-  });
+  const keys = services.map((name) => publicHalf(serviceKeys[name], name));
   return {
     TOKEN_ISSUERS: JSON.stringify([{ issuer: tokenIssuer(blueprint), audience: "ordermesh" }]),
     SERVICE_KEY: JSON.stringify(serviceKeys[service]),

@@ -25,18 +25,19 @@
 {{- $_ := set $all "GRPC_TLS_KEY" "/etc/ordermesh/tls/tls.key" -}}
 {{- $_ := set $all "GRPC_TLS_CA" "/etc/ordermesh/tls/ca.crt" -}}
 {{- end -}}
-{{- if and $global.tls.enabled (or $global.credentials.issuers $global.credentials.certificates) -}}
+{{- if and $global.tls.enabled (or (eq $global.credentials.mode "strict") $global.credentials.certificates) -}}
 {{- with .Values.tls.services }}{{ $_ := set $all "SPIFFE_SERVICES" (toJson .) }}{{ end -}}
 {{- end -}}
 {{- with include "ordermesh.service.httpTls" . -}}
-{{- $_ := set $all "HTTP_TLS" . -}}
+{{- /* Who reads tokens fetches identity's keys, and cannot show a certificate there. */ -}}
+{{- $_ := set $all "HTTP_TLS" (eq (include "ordermesh.service.program" $) "identity" | ternary "tls" .) -}}
 {{- $_ := set $all "ADMIN_PORT" (include "ordermesh.service.text" $.Values.ports.admin) -}}
 {{- /* Issuers may be within the mesh: identity is. Read at the start. */ -}}
 {{- $_ := set $all "NODE_EXTRA_CA_CERTS" "/etc/ordermesh/tls/ca.crt" -}}
 {{- end -}}
-{{- with $global.credentials.issuers -}}
-{{- $_ := set $all "TOKEN_ISSUERS" (toJson .) -}}
-{{- with $global.credentials.serviceKeys }}{{ $_ := set $all "SERVICE_KEYS" (dict "keys" . | toJson) }}{{ end -}}
+{{- $_ := set $all "TOKEN_ISSUERS" (include "ordermesh.service.tokenIssuers" .) -}}
+{{- if eq (include "ordermesh.service.program" .) "identity" -}}
+{{- $_ := set $all "TOKEN_ISSUER" (include "ordermesh.service.ownIssuer" .) -}}
 {{- end -}}
 {{- range .Values.calls -}}
 {{- if not .port }}{{ fail (printf "%s: say at which port %s is called (calls)" $.Chart.Name .service) }}{{ end -}}
@@ -71,13 +72,6 @@
 {{/* The port with health and metrics, always in plain text. */}}
 {{- define "ordermesh.service.adminPort" -}}
 {{ include "ordermesh.service.text" (include "ordermesh.service.httpTls" . | empty | ternary .Values.ports.http .Values.ports.admin) }}
-{{- end }}
-
-{{/* Whether the service shows others a key, in text: not where certificates do it. */}}
-{{- define "ordermesh.service.showsKey" -}}
-{{- with .Values.global -}}
-{{- if and .credentials.issuers (or .credentials.serviceKeys (not .tls.enabled)) }}true{{ end -}}
-{{- end -}}
 {{- end }}
 
 {{/* A variable from a key of a secret. Takes variable, secret and key. */}}
@@ -162,9 +156,12 @@ whatever else is secret when that comes from files. Takes root, database, tls, t
 {{- define "ordermesh.service.secretFiles" -}}
 {{- $host := .Values.global.database.host -}}
 {{- $own := list .Values.secret.keys.pageTokenSecret -}}
-{{- if include "ordermesh.service.showsKey" . }}{{ $own = append $own .Values.secret.keys.serviceKey }}{{ end -}}
 {{- if and .Values.database.enabled (not $host) }}{{ $own = append $own .Values.secret.keys.databaseUrl }}{{ end -}}
 {{- $files := list (dict "name" "secrets" "folder" "secrets" "secret" (include "ordermesh.service.secretName" .) "keys" $own) -}}
+{{- if ne .Values.global.credentials.mode "disabled" -}}
+{{- $own := list (include "ordermesh.service.program" .) -}}
+{{- $files = append $files (dict "name" "service-key" "folder" "service-key" "secret" (include "ordermesh.service.serviceKeysSecret" .) "keys" $own) -}}
+{{- end -}}
 {{- if and .Values.database.enabled $host -}}
 {{- $files = append $files (dict "name" "database-role" "folder" "database-role" "secret" (include "ordermesh.service.runtimeSecret" .) "keys" (list "username" "password")) -}}
 {{- end -}}
@@ -180,9 +177,10 @@ whatever else is secret when that comes from files. Takes root, database, tls, t
 {{- define "ordermesh.service.secretFileVariables" -}}
 - name: PAGE_TOKEN_SECRET_FILE
   value: /etc/ordermesh/secrets/{{ .Values.secret.keys.pageTokenSecret }}
-{{- if include "ordermesh.service.showsKey" . }}
+{{- if ne .Values.global.credentials.mode "disabled" }}
 - name: SERVICE_KEY_FILE
-  value: /etc/ordermesh/secrets/{{ .Values.secret.keys.serviceKey }}
+  value: /etc/ordermesh/service-key/{{ include "ordermesh.service.program" . }}
+{{ include "ordermesh.service.publicKeys" . }}
 {{- end }}
 {{- if .Values.database.enabled }}
 {{- if .Values.global.database.host }}
@@ -205,6 +203,45 @@ whatever else is secret when that comes from files. Takes root, database, tls, t
 
 {{- define "ordermesh.service.runtimeSecret" -}}
 {{ .Values.database.runtimeSecret | default (include "ordermesh.service.named" (dict "root" . "suffix" "database")) }}
+{{- end }}
+
+{{/* Takes what "ordermesh.service.named" takes of a chart, as root. */}}
+{{- define "ordermesh.service.serviceKeysSecret" -}}
+{{ .Values.global.credentials.keysSecret | default (include "ordermesh.service.named" (dict "root" . "service" "service" "suffix" "keys")) }}
+{{- end }}
+
+{{/* The halves of all services' keys that everybody knows. */}}
+{{- define "ordermesh.service.publicKeys" -}}
+{{ include "ordermesh.service.fromSecret" (dict "variable" "SERVICE_KEYS" "secret" (include "ordermesh.service.serviceKeysSecret" .) "key" "public") }}
+{{- end }}
+
+{{/* How the mesh's own identity calls itself. */}}
+{{- define "ordermesh.service.ownIssuer" -}}
+{{ .Values.global.credentials.issuer | default (include "ordermesh.service.identityUrl" .) }}
+{{- end }}
+
+{{/* Where pods reach its HTTP port; the chart around says where it listens. */}}
+{{- define "ordermesh.service.identityUrl" -}}
+{{- $port := eq (include "ordermesh.service.program" .) "identity" | ternary .Values.ports.http .Values.identityPort -}}
+{{- $scheme := include "ordermesh.service.httpTls" . | empty | ternary "http" "https" -}}
+{{ printf "%s://%s:%s" $scheme (include "ordermesh.service.nameOf" (dict "root" . "service" "identity")) (include "ordermesh.service.text" $port) }}
+{{- end }}
+
+{{/* Whose tokens a service takes, as `TOKEN_ISSUERS` has it. */}}
+{{- define "ordermesh.service.tokenIssuers" -}}
+{{- $credentials := .Values.global.credentials -}}
+{{- $issuers := $credentials.issuers -}}
+{{- if hasKey .Values "identityPort" -}}
+{{- $keys := printf "%s/.well-known/jwks.json" (include "ordermesh.service.identityUrl" .) -}}
+{{- $issuers = prepend $issuers (dict "issuer" (include "ordermesh.service.ownIssuer" .) "audience" "ordermesh" "keys" $keys) -}}
+{{- end -}}
+{{- if or (ne $credentials.mode "strict") (eq (include "ordermesh.service.program" .) "identity") -}}
+none
+{{- else if not $issuers -}}
+{{- fail "global.credentials.mode is strict, and there is nobody whose tokens are taken: name some in global.credentials.issuers, or say disabled" -}}
+{{- else -}}
+{{ toJson $issuers }}
+{{- end -}}
 {{- end }}
 
 {{- define "ordermesh.service.payloadKeysSecret" -}}

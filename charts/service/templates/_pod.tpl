@@ -140,8 +140,9 @@ spec:
 {{ include "ordermesh.service.secretFileVariables" . }}
 {{- else -}}
 {{ include "ordermesh.service.fromSecret" (dict "variable" "PAGE_TOKEN_SECRET" "secret" (include "ordermesh.service.secretName" .) "key" $keys.pageTokenSecret) }}
-{{- if include "ordermesh.service.showsKey" . }}
-{{ include "ordermesh.service.fromSecret" (dict "variable" "SERVICE_KEY" "secret" (include "ordermesh.service.secretName" .) "key" $keys.serviceKey) }}
+{{- if ne .Values.global.credentials.mode "disabled" }}
+{{ include "ordermesh.service.fromSecret" (dict "variable" "SERVICE_KEY" "secret" (include "ordermesh.service.serviceKeysSecret" .) "key" (include "ordermesh.service.program" .)) }}
+{{ include "ordermesh.service.publicKeys" . }}
 {{- end }}
 {{- if .Values.temporal.enabled }}
 {{- with include "ordermesh.service.temporalKey" . }}

@@ -5,7 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { serviceFacts } from "../../../services/services.ts";
 import { ClusterError } from "../errors.ts";
 import { type Answer, execute, type Kubectl } from "../kubectl.ts";
-import { namespace, releaseName } from "./release.ts";
+import { callerKey, namespace, releaseName } from "./release.ts";
 
 /** How long kubectl may take to open a way into the cluster. */
 const openDeadlineMs = 20_000;
@@ -25,7 +25,7 @@ export interface EndedOrder {
   readonly traceId: string;
 }
 
-/** How a caller shows who it is: flags of grpcurl. */
+/** How a connection is made, and with which certificate: flags of grpcurl. */
 export type Proof = readonly string[];
 
 /** A person with kubectl and grpcurl in front of the cluster. */
@@ -40,7 +40,7 @@ export class Caller {
     this.#proof = proof;
   }
 
-  /** The same person with other proof of who it is. */
+  /** The same person over other connections. */
   as(proof: Proof): Caller {
     return new Caller(this.#kubectl, this.#grpcurl, proof);
   }
@@ -125,7 +125,8 @@ class Way implements AsyncDisposable {
     // The way begins on this machine, and the certificate is for the service.
     const name = ["-authority", `${releaseName}-${service}`];
     const to = [`127.0.0.1:${this.#open.port}`, method];
-    const args = [...flags, ...proof, ...name, "-max-time", "15", "-d", JSON.stringify(request), ...to];
+    const key = ["-H", `authorization: Bearer ${callerKey}`];
+    const args = [...flags, ...proof, ...key, ...name, "-max-time", "15", "-d", JSON.stringify(request), ...to];
     return execute({ command: this.#grpcurl, args, timeoutMs: 20_000 });
   }
 

@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Service } from "../../../services/services.ts";
 import { ClusterError } from "../errors.ts";
 import type { Kubectl } from "../kubectl.ts";
-import { callerLabel, headlessAddress, namespace } from "./release.ts";
+import { callerLabel, headlessAddress, namespace, releaseName } from "./release.ts";
 
 /** What the image's `load` writes. */
 export interface Outcome {
@@ -108,6 +108,12 @@ function manifest({ name, image, count, rate, patience, persistent }: LoadPlan):
           name: "load",
           image,
           imagePullPolicy: "IfNotPresent",
+          env: [
+            {
+              name: "SERVICE_KEY",
+              valueFrom: { secretKeyRef: { name: `${releaseName}-service-keys`, key: "test" } },
+            },
+          ],
           args: ["load", ...addresses, ...amount, ...(persistent ? ["--persistent"] : [])],
           securityContext: {
             allowPrivilegeEscalation: false,

@@ -1,9 +1,10 @@
-import { randomBytes } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { root } from "../../../deploy/command/checkout.ts";
+import { newServiceKeys } from "../../../deploy/infrastructure/service-keys.ts";
 import { databaseServices, type Service, serviceFacts, services } from "../../../services/services.ts";
 import { commandEnvironment } from "../config.ts";
 import { ClusterError } from "../errors.ts";
@@ -20,6 +21,10 @@ export function headlessAddress(service: Service): string {
 
 /** What a pod is labelled with that may call orders and inventory. */
 export const callerLabel = { "ordermesh.io/caller": "cluster-test" };
+
+/** An API key with every role, whose hash identity is told: whoever calls the mesh in this test shows it. */
+export const callerKey = `ordermesh_key_${randomBytes(32).toString("base64url")}`;
+const callerRoles = "agent,warehouse,finance,operator,auditor,admin";
 
 const chart = join(root, "charts/ordermesh");
 const rolloutScript = join(root, "dev/commands/rollout.ts");
@@ -122,6 +127,7 @@ export function meshValues(hostAddress: string): Values {
   const callers = [{ podSelector: { matchLabels: callerLabel } }];
   const called: readonly Service[] = ["orders", "inventory"];
   const each = services.map((name) => [name, called.includes(name) ? { ...service, callers } : service] as const);
+  const firstKey = { BOOTSTRAP_KEY_SHA256: hash("sha256", callerKey), BOOTSTRAP_KEY_ROLES: callerRoles };
   return {
     global: {
       database: { host, port: Number(port), parameters: "" },
@@ -133,10 +139,11 @@ export function meshValues(hostAddress: string): Values {
     // Its stage runs it by hand.
     books: { suspend: true },
     ...Object.fromEntries(each),
+    identity: { ...service, config: firstKey },
   };
 }
 
-/** What an operator makes before an installation: the page token secret of each service, and the roles of its database. */
+/** What an operator makes before an installation: the page token secret of each service, the services' keys, and the roles of its database. */
 export function secretObjects(passwords: Passwords): object[] {
   const secret = (name: string, stringData: Readonly<Record<string, string>>) => ({
     apiVersion: "v1",
@@ -151,5 +158,5 @@ export function secretObjects(passwords: Passwords): object[] {
     secret(`${name}-database-reader`, { username: `${name}_reader`, password: passwords[name].reader }),
   ]);
   const wrong = secret("wrong-owner", { username: "orders_owner", password: "not-the-password" });
-  return [...tokens, ...roles, wrong];
+  return [...tokens, secret("service-keys", newServiceKeys()), ...roles, wrong];
 }

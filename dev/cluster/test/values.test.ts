@@ -27,11 +27,12 @@ test("only orders and inventory can be called from outside of the mesh", () => {
   assert.deepEqual(open, ["orders", "inventory"]);
 });
 
-test("there is a page token secret for every service and a secret for every role", () => {
+test("there is a page token secret for every service, their keys, and a secret for every role", () => {
   const roles = databaseServices.map((name) => [name, { runtime: "r", owner: "o", reader: "l" }] as const);
   const objects = secretObjects(Object.fromEntries(roles) as Passwords);
   const names = objects.map((object) => (object as { metadata: { name: string } }).metadata.name);
   for (const name of services) assert.ok(names.includes(`mesh-${name}`), name);
+  assert.ok(names.includes("mesh-service-keys"));
   for (const name of databaseServices) {
     for (const end of ["-database", "-database-owner", "-database-reader"])
       assert.ok(names.includes(`mesh-${name}${end}`), name);

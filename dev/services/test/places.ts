@@ -147,12 +147,18 @@ const localSecrets: Place = {
     const books = secrets.get("ordermesh-books") ?? {};
     const read = namesOf(accounted(checkout)).map((name) => `${name}-database-url`);
     const unread = read.filter((key) => !(key in books)).map((key) => `add ${key} to the Secret ordermesh-books`);
+    const serviceKeys = secrets.get("ordermesh-service-keys") ?? {};
+    const known = serviceKeys.public ?? "";
+    const keyless = checkout.services.flatMap(({ name }) => {
+      const isThere = name in serviceKeys && known.includes(`"kid":"${name}"`);
+      return isThere ? [] : [`add a key of ${name} to the Secret ordermesh-service-keys, and its public half`];
+    });
     const own = checkout.services.flatMap(({ name, database }) => {
       const has = secrets.get(`ordermesh-${name}`) ?? {};
       const wanted = ["page-token-secret", ...(database ? ["database-url", "database-migration-url"] : [])];
       return wanted.filter((key) => !(key in has)).map((key) => `add ${key} to the Secret ordermesh-${name}`);
     });
-    return [...own, ...unread];
+    return [...own, ...keyless, ...unread];
   },
 };
 

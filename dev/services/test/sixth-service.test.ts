@@ -99,6 +99,7 @@ describe("another service, by its entry alone", () => {
       "charts/ordermesh/values.yaml: add returns with ports: { grpc: 50057, http: 8087 }",
       "deploy/values/local.yaml: say what returns has here, as of its neighbours",
       "deploy/infrastructure/local/secrets.yaml: add database-url to the Secret ordermesh-returns",
+      "deploy/infrastructure/local/secrets.yaml: add a key of returns to the Secret ordermesh-service-keys, and its public half",
       "deploy/infrastructure/resources/postgres.yaml: add the role returns_owner",
       "deploy/infrastructure/resources/postgres.yaml: add the role returns_reader",
       'charts/ordermesh/templates/books.yaml: does not say "list "orders" "payments" "inventory" "shipping" "returns""',

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { describeIssue } from "./describe-issue.ts";
-import { issuersSchema } from "./issuer-settings.ts";
+import { issuersSchema, roleName } from "./issuer-settings.ts";
 import { networksOf, proxyHeaders, quotaOf } from "./limit-settings.ts";
 import { isSecret, JoinedSecret, readSecretFile, Secret, secret } from "./secret.ts";
 import { spiffeServicesSchema } from "./spiffe-services.ts";
@@ -189,8 +189,13 @@ export const platformConfig = {
   IDENTITY_ADDRESS: z.string().min(1).optional(),
   /** What the process proves with who it is: an Ed25519 key as a JWK. Without it the process shows nothing to others. */
   SERVICE_KEY: secret(z.string().refine(isKey, "is no Ed25519 key as a JWK")).optional(),
-  /** The public halves of all services' keys: a JWKS in which each has the service's name as its `kid`. */
-  SERVICE_KEYS: json(z.object({ keys: z.array(keySchema) })).default({ keys: [] }),
+  /**
+   * The public halves of all services' keys: a JWKS in which each has the service's name as its `kid`. One that says `roles` is of a program
+   * that is no service of ours, with these roles.
+   */
+  SERVICE_KEYS: json(z.object({ keys: z.array(keySchema.extend({ roles: z.array(roleName).optional() })) })).default({
+    keys: [],
+  }),
   /**
    * Which service of ours shows a certificate, where there is TLS: a JSON object of names by SPIFFE IDs. Without it certificates only open
    * the way. With `TOKEN_ISSUERS=none`, only calls that are for services alone need such a certificate.

@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 /** The names of roles, as the contract has them. */
-const roleName = z.enum(["customer", "agent", "warehouse", "finance", "operator", "auditor", "admin"]);
+export const roleName = z.enum(["customer", "agent", "warehouse", "finance", "operator", "auditor", "admin"]);
 
 const issuerSchema = z.strictObject({
   /** As tokens name it (`iss`), to the letter. */
@@ -12,6 +12,11 @@ const issuerSchema = z.strictObject({
   keys: z.url().optional(),
   /** What its tokens say to be in their header: `at+jwt`, unless it does not know RFC 9068. */
   type: z.enum(["at+jwt", "JWT"]).default("at+jwt"),
+  /** What its tokens may be signed by: RS256 and PS256 for issuers that know no other, as Keycloak and Kubernetes unless told. */
+  algorithms: z
+    .array(z.enum(["EdDSA", "Ed25519", "ES256", "PS256", "RS256"]))
+    .min(1)
+    .default(["EdDSA", "Ed25519", "ES256"]),
   /** The claim with what somebody is there for, as a way with dots between: `realm_access.roles`. */
   rolesClaim: z.string().default("roles"),
   /** Our roles by its own words; by their own names when it is left out. What it does not name gives nothing. */

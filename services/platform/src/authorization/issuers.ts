@@ -28,11 +28,12 @@ export function callerOf({ rolesClaim, roles, services }: IssuerSettings, claims
 
 /** An issuer whose keys are fetched from it. */
 export function toIssuer(settings: IssuerSettings): Issuer {
-  const { issuer, audience, keys, type } = settings;
+  const { issuer, audience, keys, type, algorithms } = settings;
   return {
     issuer,
     audience,
     type,
+    algorithms,
     keys: remoteKeys(issuer, keys === undefined ? undefined : new URL(keys)),
     callerOf: (claims) => callerOf(settings, claims),
   };

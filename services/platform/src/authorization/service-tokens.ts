@@ -1,8 +1,8 @@
-import { createLocalJWKSet, importJWK, type JSONWebKeySet, type JWK, SignJWT } from "jose";
+import { createLocalJWKSet, importJWK, type JWK, SignJWT } from "jose";
 import { serviceCaller } from "#platform/caller.ts";
 import { newId } from "#platform/id.ts";
 import type { Secret } from "#platform/secret.ts";
-import type { Issuer } from "./token-verifier.ts";
+import { type Issuer, rolesOf } from "./token-verifier.ts";
 
 /** Whom tokens of services are for: every service of the mesh. */
 const audience = "ordermesh";
@@ -13,6 +13,11 @@ const algorithm = "EdDSA";
 
 function nameOf(service: string): string {
   return `service:${service}`;
+}
+
+/** A public half. */
+interface ServiceKey extends JWK {
+  readonly roles?: readonly string[] | undefined;
 }
 
 /** Where it is said that a key cannot be used. */
@@ -72,20 +77,17 @@ export class ServiceTokens implements Disposable {
 }
 
 /**
- * The services as issuers: each may speak for itself alone.
+ * The services as issuers: each may speak for itself alone. What has roles is a program that is no service.
  *
  * @param keys their public halves, each with the service's name as its id
  */
-export function serviceIssuers({ keys }: JSONWebKeySet): Issuer[] {
+export function serviceIssuers({ keys }: { readonly keys: readonly ServiceKey[] }): Issuer[] {
   const names = new Set(keys.flatMap(({ kid }) => kid ?? []));
-  return [...names].map((service) => {
-    const caller = serviceCaller(service);
-    return {
-      issuer: nameOf(service),
-      audience,
-      // A service that rotates its key has two of its name for a while.
-      keys: createLocalJWKSet({ keys: keys.filter(({ kid }) => kid === service) }),
-      callerOf: () => caller,
-    };
+  return [...names].map((name) => {
+    // Who rotates its key has two of its name for a while.
+    const own = keys.filter(({ kid }) => kid === name);
+    const roles = own[0]?.roles;
+    const caller = roles ? { subject: nameOf(name), roles: rolesOf(roles) } : serviceCaller(name);
+    return { issuer: nameOf(name), audience, keys: createLocalJWKSet({ keys: own }), callerOf: () => caller };
   });
 }

@@ -14,12 +14,14 @@ export interface Issuer {
   readonly keys: JWTVerifyGetKey;
   /** What its tokens say to be; `at+jwt` unless given. One that says `JWT` may lack what only RFC 9068 wants. */
   readonly type?: "at+jwt" | "JWT";
+  /** What they may be signed by; {@link usualAlgorithms} unless given. */
+  readonly algorithms?: readonly string[];
   /** Who shows a token with these claims. */
   readonly callerOf: (claims: JWTPayload) => Caller;
 }
 
-/** Signatures that are taken; both names are the same one, of before and after RFC 9864. */
-const algorithms = ["EdDSA", "Ed25519", "ES256"];
+/** Signatures that are taken; the first two names are the same one, of before and after RFC 9864. */
+const usualAlgorithms = ["EdDSA", "Ed25519", "ES256"];
 const requiredClaims = { "at+jwt": ["sub", "exp", "iat", "jti", "client_id"], JWT: ["sub", "exp", "iat"] } as const;
 /** How far clocks may differ, in seconds. */
 const clockToleranceSeconds = 5;
@@ -73,13 +75,13 @@ export class TokenVerifier implements Credentials {
 
   async #judge(token: string): Promise<{ caller: Caller; expires: number }> {
     const issuer = this.#issuerOf(token);
-    const { type: typ = "at+jwt" } = issuer;
+    const { type: typ = "at+jwt", algorithms = usualAlgorithms } = issuer;
     try {
       const { payload } = await jwtVerify(token, issuer.keys, {
         issuer: issuer.issuer,
         audience: issuer.audience,
         typ,
-        algorithms,
+        algorithms: [...algorithms],
         requiredClaims: [...requiredClaims[typ]],
         clockTolerance: clockToleranceSeconds,
       });

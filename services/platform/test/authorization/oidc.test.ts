@@ -13,19 +13,21 @@ import { issuersSchema } from "#platform/issuer-settings.ts";
 
 const resource = "urn:ordermesh";
 
-async function newKey(kid: string): Promise<JWK> {
-  const { privateKey } = await generateKeyPair("EdDSA", { extractable: true });
-  return { ...(await exportJWK(privateKey)), kid, alg: "EdDSA", use: "sig" };
+type Algorithm = "EdDSA" | "RS256";
+
+async function newKey(kid: string, alg: Algorithm = "EdDSA"): Promise<JWK> {
+  const { privateKey } = await generateKeyPair(alg, { extractable: true });
+  return { ...(await exportJWK(privateKey)), kid, alg, use: "sig" };
 }
 
 /** An OpenID provider as other companies run it, with one client that has some words for what it may do. */
-function providerAt(issuer: string, keys: JWK[]): Provider {
+function providerAt(issuer: string, keys: JWK[], alg: Algorithm = "EdDSA"): Provider {
   return new Provider(issuer, {
     clients: [
       {
         client_id: "shop",
         client_secret: "a secret of the shop",
-        id_token_signed_response_alg: "EdDSA",
+        id_token_signed_response_alg: alg,
         grant_types: ["client_credentials"],
         redirect_uris: [],
         response_types: [],
@@ -44,7 +46,7 @@ function providerAt(issuer: string, keys: JWK[]): Provider {
           scope: "orders",
           audience: "ordermesh",
           accessTokenFormat: "jwt",
-          jwt: { sign: { alg: "EdDSA" } },
+          jwt: { sign: { alg } },
         }),
       },
     },
@@ -92,6 +94,17 @@ describe("a real OpenID provider", () => {
 
   test("is found by its name, and its words become our roles", async () => {
     assert.deepEqual(await verifier().verify(await token()), { subject: "shop", roles: new Set([Role.AGENT]) });
+  });
+
+  test("may sign by RS256 when that is said of it, and only then", async () => {
+    const before = provider;
+    provider = providerAt(issuer, [await newKey("rsa", "RS256")], "RS256");
+    const text = await token();
+    await assert.rejects(verifier().verify(text), { reasonName: "CREDENTIAL_REFUSED" });
+    assert.equal((await verifier({ algorithms: ["RS256"] }).verify(text)).subject, "shop");
+    provider = before;
+    const edwards = await token();
+    await assert.rejects(verifier({ algorithms: ["RS256"] }).verify(edwards), { reasonName: "CREDENTIAL_REFUSED" });
   });
 
   test("is not taken for whom it does not speak to", async () => {
