@@ -53,6 +53,7 @@ describe("as a part of a larger chart", () => {
 
   it("two services of one program are called by their own names", async () => {
     const values = {
+      global: { credentials: { mode: "disabled" } },
       billing: { program: "orders", calls: [{ service: "refunds", port: 50051 }] },
       refunds: { program: "orders" },
     };

@@ -180,6 +180,10 @@ describe("who calls", () => {
     assert.equal(named(resources, "ConfigMap", "ordermesh-identity").data?.TOKEN_ISSUER, own.issuer);
   });
 
+  it("is not asked by a service alone that is told of nobody to believe: it is not installed", async () => {
+    await assert.rejects(render("service", "--set", "program=orders"), /nobody whose tokens are taken/);
+  });
+
   it("is asked by nobody on the way there, and where that is disabled", async () => {
     for (const mode of ["permissive", "disabled"]) {
       const said = issuersOf(await render("ordermesh", "--set", `global.credentials.mode=${mode}`));

@@ -1,4 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import { ROOT_CONTEXT, context as traceContext } from "@opentelemetry/api";
 import type { z } from "zod";
 import { IdentityService } from "#gen/shop/identity/v1/identity_service_pb.js";
 import { credentialRefused } from "#platform/authorization/errors.ts";
@@ -16,6 +17,7 @@ import {
   platformConfig,
   withRole,
 } from "#platform/config.ts";
+import { runInContext } from "#platform/context.ts";
 import type { Database } from "#platform/database/database.ts";
 import { purgeIdempotencyKeys } from "#platform/database/idempotency.ts";
 import { Clients } from "#platform/grpc/clients.ts";
@@ -42,6 +44,8 @@ export interface RunningService {
 
 /** How long each closing step may take, in milliseconds. */
 const closeTimeoutMs = 5_000;
+/** How long identity may take to exchange a key, in milliseconds. */
+const exchangeTimeoutMs = 5_000;
 /** How often is looked for request ids that are old enough to be forgotten, in milliseconds. */
 const purgeEveryMs = 600_000;
 
@@ -123,9 +127,14 @@ function credentialsOf(
   const tokens = new TokenVerifier([...TOKEN_ISSUERS.map(toIssuer), ...serviceIssuers(SERVICE_KEYS)]);
   if (!IDENTITY_ADDRESS) return tokens;
   const identity = client(IdentityService, IDENTITY_ADDRESS);
+  // What many calls wait for is in the trace of none, and does not end with the first of them.
+  const exchange = (apiKey: string) =>
+    traceContext.with(ROOT_CONTEXT, () =>
+      runInContext({}, () => identity.exchangeApiKey({ apiKey }, { timeoutMs: exchangeTimeoutMs })),
+    );
   return new ExchangedKeys(tokens, async (apiKey) => {
     try {
-      return (await identity.exchangeApiKey({ apiKey })).accessToken;
+      return (await exchange(apiKey)).accessToken;
     } catch (error) {
       throw ConnectError.from(error).code === Code.Unauthenticated ? credentialRefused("invalid", error) : error;
     }

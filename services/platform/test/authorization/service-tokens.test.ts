@@ -4,7 +4,9 @@ import { after, before, describe, test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from "jose";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
+import { IdentityService } from "#gen/shop/identity/v1/identity_service_pb.js";
 import type { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
+import { Role } from "#gen/shop/type/v1/access_pb.js";
 import { credentialRefused } from "#platform/authorization/errors.ts";
 import { ExchangedKeys } from "#platform/authorization/exchanged-keys.ts";
 import { ServiceTokens, serviceIssuers } from "#platform/authorization/service-tokens.ts";
@@ -95,6 +97,45 @@ test("a key that is swapped for one that signs nothing is said, and the token be
 });
 
 describe("a key that is shown as it is", () => {
+  test("is exchanged for all who wait for it, also when the first of them waits no longer", async () => {
+    using tokens = await ServiceTokens.open("agent", { text: JSON.stringify(worker.secret) }, quietLogger());
+    const asked = Promise.withResolvers<void>();
+    const answer = Promise.withResolvers<void>();
+    const exchangeApiKey = async () => {
+      asked.resolve();
+      await answer.promise;
+      return { accessToken: tokens.authorization.slice("Bearer ".length) };
+    };
+    const build = () => ({ services: [register(IdentityService, { exchangeApiKey } as never)] });
+    const identity = await launch({ name: "issuer", config: {}, build }, testEnvironment);
+    const service = contractOf({ CancelOrder: { roles: [Role.AGENT] } }) as typeof OrderService;
+    const reader = await launch(
+      { name: "reader", config: {}, build: () => ({ services: [register(service, { cancelOrder: () => ({}) })] }) },
+      {
+        ...testEnvironment,
+        TOKEN_ISSUERS: '[{"issuer":"https://nobody.test","audience":"ordermesh"}]',
+        SERVICE_KEYS: JSON.stringify({ keys: [{ ...worker.open, kid: "agent", roles: ["agent"] }] }),
+        IDENTITY_ADDRESS: `127.0.0.1:${identity.grpcPort}`,
+      },
+    );
+    const authorization = () => "Bearer ordermesh_key_x";
+    const clients = new Clients({ defaultTimeoutMs: 5_000, maxMessageBytes: 1_000_000, authorization });
+    try {
+      const orders = clients.client(service, `127.0.0.1:${reader.grpcPort}`);
+      const request = { requestId: "1", orderId: "0".repeat(26), reason: "x" };
+      const first = orders.cancelOrder(request, { timeoutMs: 500 });
+      await asked.promise;
+      const second = orders.cancelOrder({ ...request, requestId: "2" });
+      await assert.rejects(first, { code: Code.DeadlineExceeded });
+      answer.resolve();
+      await second;
+    } finally {
+      clients.close();
+      await reader.drain();
+      await identity.drain();
+    }
+  });
+
   test("is exchanged once a minute, at the same time by one of many, and again when it was refused", async () => {
     using tokens = await ServiceTokens.open("worker", { text: JSON.stringify(worker.secret) }, quietLogger());
     const asked: string[] = [];
