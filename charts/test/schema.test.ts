@@ -54,7 +54,7 @@ const mistakes: readonly (readonly [string, RegExp])[] = [
     /orders and payments would both make the account shop: switch serviceAccount.create off for one/,
   ],
   [
-    "global.tls.enabled=true,global.credentials.issuers[0].issuer=https://a.example,global.credentials.issuers[0].audience=mesh,payments.serviceAccount.create=false,shipping.serviceAccount.create=false",
+    "global.tls.enabled=true,global.credentials.certificates=true,payments.serviceAccount.create=false,shipping.serviceAccount.create=false",
     /payments and shipping have the same account, default, so that certificates cannot tell them apart/,
   ],
   [
