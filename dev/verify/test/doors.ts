@@ -35,6 +35,8 @@ export const doors: Readonly<Record<string, string>> = {
   "CustomerService.GetCustomer": "agent own",
   "CustomerService.ListCustomers": "agent",
   "CustomerService.UpdateCustomer": "agent own",
+  "CustomerService.ExportCustomer": "agent own",
+  "CustomerService.EraseCustomer": "agent own",
   "OrderEpisodeService.BatchSettleOrders": "service:worker",
   "OrderEpisodeService.BatchReportShipments": "service:shipping",
   "OrderEpisodeService.GetOrderSaga": "service:worker",

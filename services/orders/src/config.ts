@@ -51,6 +51,11 @@ export const ordersConfig = {
   ORDER_STALLED_PREPARING_MS: milliseconds.default(3 * dayMs),
   /** For how long an episode may carry an order until it counts as stalled. More than `EPISODE_SETTLE_PATIENCE_MS` of the worker. */
   ORDER_STALLED_CARRIED_MS: milliseconds.default(10 * minuteMs),
+  /**
+   * For how many days after its end an order of a customer who was erased keeps who ordered and where to: as long as the law wants
+   * invoices kept, which is 6 to 10 years by country.
+   */
+  PERSONAL_DATA_KEEP_DAYS: z.coerce.number().int().min(0).max(36_500).default(3_650),
   /** For how long an order may be SHIPPED until it counts as stalled. As long as carriers may take. */
   ORDER_STALLED_SHIPPED_MS: milliseconds.default(21 * dayMs),
 };

@@ -6,7 +6,7 @@ import { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_servi
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import type { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { AuditTrail } from "#platform/audit/audit-trail.ts";
-import type { Relay } from "#platform/batch/relay.ts";
+import { Relay } from "#platform/batch/relay.ts";
 import type { ConfigOf, PlatformConfig } from "#platform/config.ts";
 import type { Database } from "#platform/database/database.ts";
 import type { Logger } from "#platform/log/logger.ts";
@@ -24,6 +24,7 @@ import { CancellationRepository } from "./cancel/cancellation.repository.ts";
 import { type CancelOrder, OrderCancellation } from "./cancel/order-cancellation.ts";
 import type { ordersConfig } from "./config.ts";
 import { CustomerRepository } from "./customer/customer.repository.ts";
+import { ErasureRepository } from "./customer/erasure.repository.ts";
 import { Admission } from "./episode/admission.ts";
 import { EpisodeRepository, type FaultPolicy } from "./episode/episode.repository.ts";
 import { EpisodeStarter } from "./episode/episode-starter.ts";
@@ -94,8 +95,11 @@ export function buildOrders(context: OrdersContext): ServiceParts {
     lanes: config.ORDER_INSERT_LANES,
   });
   const audit = new AuditTrail({ service: "orders", database, registry, logger, config, output });
-  const apis = buildApis(ground, { ...following, ...episodes, legacy, intake, customers });
-  const loops = [...episodes.loops, legacy.relay, watchProgress(ground), audit, sweepPersonal(ground, customers)];
+  const erasures = new ErasureRepository(database, config.PERSONAL_DATA_KEEP_DAYS);
+  const eraser = sweepErasures(ground, erasures);
+  const apis = buildApis(ground, { ...following, ...episodes, legacy, intake, customers, erasures, eraser });
+  const sealer = sweepPersonal(ground, customers);
+  const loops = [...episodes.loops, legacy.relay, watchProgress(ground), audit, sealer, eraser];
   const batches = [intake, mover, episodes.settler, episodes.reports, episodes.decisions];
   return {
     services: [...apis, audit.registration],
@@ -205,11 +209,13 @@ interface ApiParts extends FollowingParts, EpisodeParts {
   readonly legacy: LegacySagas;
   readonly intake: OrderIntake;
   readonly customers: CustomerRepository;
+  readonly erasures: ErasureRepository;
+  readonly eraser: Relay;
 }
 
 function buildApis(ground: Ground, parts: ApiParts): ServiceRegistration[] {
   const { config, database, repository, mover } = ground;
-  const { follower, intake, customers } = parts;
+  const { follower, intake, customers, erasures, eraser } = parts;
   const noted = new AuditedRequests<StepDecisionRequest>({
     database,
     keys: { method: "NoteStepDecision", scope: ({ orderId, step }) => `${orderId}/${step}` },
@@ -222,7 +228,10 @@ function buildApis(ground: Ground, parts: ApiParts): ServiceRegistration[] {
     register(OrderService, new OrderApi({ intake, bulk, follower, cancellation, repository, pageTokens })),
     register(OrderEpisodeService, new OrderEpisodeApi({ ...parts, pageTokens })),
     register(OrderLifecycleService, new OrderLifecycleApi(mover, noted)),
-    register(CustomerService, new CustomerApi(customers, pageTokens)),
+    register(
+      CustomerService,
+      new CustomerApi({ customers, orders: repository, erasures, pageTokens, onErased: () => eraser.nudge() }),
+    ),
   ];
 }
 
@@ -240,6 +249,15 @@ function buildCancellation({ database, sagas }: Ground, { follower, legacy, star
     legacy,
     onAccepted: (count) => starter.accepted(count, "prompt"),
   });
+}
+
+/** Customers of one transaction. */
+const erasureBatch = 20;
+
+/** Forgets what may be forgotten of customers who were erased. */
+function sweepErasures({ config, logger }: Ground, erasures: ErasureRepository): Relay {
+  const sweep = () => erasures.sweep(erasureBatch);
+  return new Relay({ name: "customer.erasure", everyMs: config.PERSONAL_DATA_SWEEP_MS, sweep, log: logger });
 }
 
 /** Rows of one transaction, each locked for as long as it takes to seal them all: some milliseconds. */

@@ -2,12 +2,16 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { create } from "@bufbuild/protobuf";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
 import pg from "pg";
+import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { AddressSchema } from "#gen/shop/type/v1/address_pb.js";
-import { migrateDown } from "#platform/database/migrate.ts";
+import type { Database } from "#platform/database/database.ts";
+import { migrateDown, migrateUp } from "#platform/database/migrate.ts";
 import { keysText } from "#platform/key-ring.ts";
 import { personalDataOf } from "#platform/personal/personal-config.ts";
 import { type PersonalData, plainPersonalData } from "#platform/personal/personal-data.ts";
+import { attachKeys, withKey } from "#platform/personal/personal-key.ts";
 import { Secret } from "#platform/secret.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
 import { textOfTables } from "#testing/table-text.ts";
@@ -16,7 +20,16 @@ import { migrations } from "../src/migrations/list.ts";
 import { OrderRepository } from "../src/order/order.repository.ts";
 import { OrderPersons } from "../src/order/order-persons.repository.ts";
 import { FakeWorker } from "./fake-worker.ts";
-import { orderRequest, ordersDatabase, personal, type Replica, refusal, startReplica, unique } from "./harness.ts";
+import {
+  eventually,
+  orderRequest,
+  ordersDatabase,
+  personal,
+  type Replica,
+  refusal,
+  startReplica,
+  unique,
+} from "./harness.ts";
 
 const persons = 20;
 /** Nothing else in a database has these in it. */
@@ -38,6 +51,13 @@ const words = /(?:Given|Family|Mail|Recipient|Street|Floor|City|Postal)\d+x|4930
 /** Which of these words lie in a database. */
 async function readable({ adminUrl }: TestDatabase): Promise<string[]> {
   return (await textOfTables(adminUrl)).match(words) ?? [];
+}
+
+async function admin({ adminUrl }: TestDatabase, sql: string): Promise<void> {
+  const client = new pg.Client({ connectionString: adminUrl });
+  await client.connect();
+  await client.query(sql);
+  await client.end();
 }
 
 describe("personal data of orders", () => {
@@ -141,6 +161,7 @@ describe("personal data of orders", () => {
       await replica.customers.createCustomer(taken);
     }
     await assert.rejects(migrateDown({ url: test.ownerUrl, migrations }, "0007_personal"), /PERSONAL_DATA=plain/);
+    await migrateUp({ url: test.ownerUrl, migrations });
     const back = personalDataOf({
       PERSONAL_DATA: "plain",
       PERSONAL_DATA_KEYS: new Secret(`test ${Buffer.alloc(32, "k").toString("base64")}`, keysText),
@@ -186,6 +207,128 @@ describe("personal data of orders", () => {
     const { customers } = await replica.customers.listCustomers({ pageSize: 200 });
     assert.ok(customers.length >= 2 * persons);
     assert.deepEqual(new Set(customers.map(({ email, familyName }) => email + familyName)), new Set([""]));
+  });
+});
+
+describe("an erasure", () => {
+  const many = 100;
+  const keepDays = (days: number) => ({ PERSONAL_DATA_KEEP_DAYS: days, PERSONAL_DATA_SWEEP_MS: 20 });
+
+  /** Every sealed text of a database, with its key as far as there is one. */
+  async function sealedIn(database: Database): Promise<string[]> {
+    const rows = await database.query<{ text: string }>(
+      `select ${withKey("text")} as text from (
+        select contact as text from customer union all select sealed_phone from customer
+        union all select contact from customer_order union all select shipping_address #>> '{}' from customer_order
+      ) sealed where text is not null`,
+    );
+    return rows.map(({ text }) => text);
+  }
+
+  it("leaves nothing of a hundred persons that anybody could read, with all keys and an older backup of the rows", async () => {
+    await using test = await ordersDatabase();
+    const worker = new FakeWorker();
+    await using replica = await startReplica(test.database, worker, keepDays(0));
+    const customerIds: string[] = [];
+    for (let n = 5_000; n < 5_000 + many; n += 1) {
+      const { customer } = await replica.customers.createCustomer({ requestId: unique("customer"), ...person(n) });
+      customerIds.push(customer?.customerId ?? "");
+    }
+    const requests = customerIds.map((customerId, index) => ({
+      ...orderRequest(customerId),
+      shippingAddress: create(AddressSchema, address(5_000 + index)),
+    }));
+    const { outcomes } = await replica.orders.bulkCreateOrders({ requests });
+    const orderIds = outcomes.map(({ outcome }) =>
+      outcome.case === "response" ? (outcome.value.order?.orderId ?? "") : "",
+    );
+    const exported = await replica.customers.exportCustomer({ customerId: customerIds[7] ?? "" });
+    assert.equal(exported.customer?.phone, person(5_007).phone);
+    assert.deepEqual(
+      exported.orders.map(({ shippingAddress }) => shippingAddress?.city),
+      ["City5007x"],
+    );
+    const backup = await sealedIn(test.database);
+    assert.equal(backup.length, 4 * many);
+
+    const kept: number[] = [];
+    for (const customerId of customerIds) {
+      const request = { requestId: unique("erase"), customerId };
+      const answer = await replica.customers.eraseCustomer(request);
+      assert.deepEqual(await replica.customers.eraseCustomer(request), answer);
+      kept.push(answer.keptOrders);
+    }
+    assert.deepEqual(new Set(kept), new Set([1]), "orders under way know where to");
+    const [customerId = ""] = customerIds;
+    const gone: Promise<unknown>[] = [
+      replica.customers.getCustomer({ customerId }),
+      replica.customers.exportCustomer({ customerId }),
+      replica.customers.updateCustomer({ requestId: unique("change"), customerId, phone: "" }),
+      replica.customers.eraseCustomer({ requestId: unique("erase"), customerId }),
+      replica.orders.createOrder(orderRequest(customerId)),
+    ];
+    for (const { message } of await Promise.all(gone.map(refusal))) assert.match(message, /there is no customer/);
+    assert.deepEqual((await replica.customers.listCustomers({ email: person(5_000).email })).customers, []);
+    assert.equal(
+      (await replica.orders.getOrder({ orderId: orderIds[0] ?? "" })).order?.shippingAddress?.city,
+      "City5000x",
+    );
+
+    for (const batch of [orderIds.slice(0, 60), orderIds.slice(60)]) {
+      const failure = { reason: "OUT_OF_STOCK", customerMessage: "Sold out." };
+      const moves = batch.map((orderId) => ({ orderId, status: OrderStatus.REJECTED, failure }));
+      await replica.lifecycle.batchTransitionOrders({ requests: moves });
+    }
+    // An hour later.
+    await admin(test, "update erasure set due_time = now()");
+    await eventually(async () => {
+      const [left] = await test.database.query<{ keys: number }>("select count(*)::int as keys from personal_key");
+      assert.equal(left?.keys, 1, "all keys but that of the hashes");
+    });
+    const restored = await attachKeys(
+      test.database,
+      backup.map((text) => text.split(" ")[0] ?? ""),
+    );
+    for (const text of restored) assert.match(String(text), /^\S+ $/, "no key is left for it");
+    for (const orderId of orderIds.slice(0, 3)) {
+      const { order } = await replica.orders.getOrder({ orderId });
+      assert.deepEqual(
+        [order?.contact?.email, order?.shippingAddress?.recipient, order?.total?.amount],
+        ["", "", 4700n],
+      );
+    }
+    const everywhere = (await textOfTables(test.adminUrl)) + replica.log() + (await replica.registry.metrics());
+    assert.deepEqual(everywhere.match(words), null);
+    const [hashes] = await test.database.query<{ n: number }>("select count(*)::int as n from customer_email");
+    assert.equal(hashes?.n, 0);
+    const audited = await test.database.query(
+      "select from audit_event where action = 'customer.erased' and subject <> ''",
+    );
+    assert.equal(audited.length, many);
+  });
+
+  it("keeps who ordered for as long as the law wants it, and says until when", async () => {
+    await using test = await ordersDatabase();
+    await using replica = await startReplica(test.database, new FakeWorker(), keepDays(3_650));
+    const { customer } = await replica.customers.createCustomer({ requestId: unique("customer"), ...person(6_000) });
+    const { customerId = "" } = customer ?? {};
+    const { order } = await replica.orders.createOrder(orderRequest(customerId));
+    const { orderId = "" } = order ?? {};
+    const requests = [{ orderId, status: OrderStatus.CANCELLED }];
+    await replica.lifecycle.batchTransitionOrders({ requests });
+    const { keptOrders, keepTime } = await replica.customers.eraseCustomer({ requestId: unique("erase"), customerId });
+    assert.equal(keptOrders, 1);
+    const days = ((keepTime ? timestampDate(keepTime).getTime() : 0) - Date.now()) / 86_400_000;
+    assert.ok(days > 3_649 && days <= 3_650, `${days} days`);
+    const ofPhone = "select from personal_key where key_id not in (select left(contact, 32)::uuid from customer_order)";
+    // The key of the address, and that of the hashes: the one of the telephone number is gone at once.
+    await eventually(async () => assert.equal((await test.database.query(ofPhone)).length, 2));
+    assert.equal((await replica.orders.getOrder({ orderId })).order?.contact?.email, person(6_000).email);
+    await admin(test, "update customer_order set update_time = update_time - interval '3651 days'");
+    await admin(test, "update erasure set due_time = now()");
+    await eventually(async () => {
+      assert.equal((await replica.orders.getOrder({ orderId })).order?.contact?.email, "");
+    });
   });
 });
 

@@ -35,6 +35,11 @@ export const shippingConfig = {
   SHIPMENT_SILENT_MS: milliseconds.default(2 * 86_400_000),
   /** And overdue, an operator's matter, when it has been silent for longer than a parcel can be under way; 21 days. */
   SHIPMENT_OVERDUE_MS: milliseconds.default(21 * 86_400_000),
+  /**
+   * For how many days after its end a parcel keeps where it went: as long as somebody may ask for it to be searched. Then the address is
+   * forgotten, with its key.
+   */
+  SHIPMENT_ADDRESS_KEEP_DAYS: z.coerce.number().int().min(0).max(36_500).default(90),
   /** How often is looked for what is packed, undecided or untold; up to five times as seldom while there is nothing. */
   SWEEP_MS: milliseconds.min(10).default(200),
   /** The most time between two looks while there is much: how long what happens waits for others to be handled with. */

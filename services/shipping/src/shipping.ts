@@ -82,8 +82,8 @@ export async function buildShipping(context: ShippingContext): Promise<ServicePa
   const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
   const audit = new AuditTrail({ service: "shipping", database, registry, logger, config, output });
   const backlog = watchBacklog(context, metrics, { repository, news, silent });
-  const sealer = sweepPersonal(context, personal);
-  const loops = [packer, reporter, teller, relayOfBooking(context, booking), backlog, audit, sealer];
+  const privacy = [sweepPersonal(context, personal), relayOfForgetting(context, personal)];
+  const loops = [packer, reporter, teller, relayOfBooking(context, booking), backlog, audit, ...privacy];
   return {
     services: [
       register(ShippingService, new ShippingApi({ shipments, tracking, look, pageTokens, personal })),
@@ -210,6 +210,13 @@ function relay({ config, logger }: ShippingContext, name: string, sweep: RelayOp
 
 /** Rows of one transaction, each locked for as long as it takes to seal them all: some milliseconds. */
 const personalBatch = 100;
+
+/** Forgets where parcels went that ended long ago. */
+function relayOfForgetting({ config, database, logger }: ShippingContext, personal: PersonalData): Relay {
+  const shipments = new ShipmentPersons(database, personal);
+  const sweep = () => shipments.forgetBatch(config.SHIPMENT_ADDRESS_KEEP_DAYS, personalBatch);
+  return new Relay({ name: "shipment.forget", everyMs: config.PERSONAL_DATA_SWEEP_MS, sweep, log: logger });
+}
 
 function sweepPersonal({ config, database, logger }: ShippingContext, personal: PersonalData): PersonalSweep {
   const shipments = new ShipmentPersons(database, personal);

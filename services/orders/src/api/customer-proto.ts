@@ -3,6 +3,8 @@ import { type Customer as CustomerProto, CustomerSchema } from "#gen/shop/orders
 import {
   type CreateCustomerRequest,
   CreateCustomerRequestSchema,
+  type EraseCustomerRequest,
+  EraseCustomerRequestSchema,
   type UpdateCustomerRequest,
   UpdateCustomerRequestSchema,
 } from "#gen/shop/orders/v1/customer_service_pb.js";
@@ -10,6 +12,7 @@ import { fingerprint } from "#platform/database/idempotency.ts";
 import { whole } from "#platform/whole.ts";
 import type { KeyedChange, KeyedDetails } from "../customer/customer.repository.ts";
 import type { Customer } from "../customer/customer.ts";
+import type { EraseRequest } from "../customer/erasure.repository.ts";
 
 /** A request as a new customer. */
 export function toKeyedDetails(request: CreateCustomerRequest): KeyedDetails {
@@ -29,6 +32,12 @@ export function toKeyedChange(request: UpdateCustomerRequest): KeyedChange {
     fingerprint: fingerprint(UpdateCustomerRequestSchema, request),
     change: { customerId, details: { givenName, familyName, email, phone }, revision },
   };
+}
+
+/** A request to forget a customer. */
+export function toEraseRequest(request: EraseCustomerRequest): EraseRequest {
+  const { requestId, customerId } = request;
+  return { requestId, customerId, fingerprint: fingerprint(EraseCustomerRequestSchema, request) };
 }
 
 /** A customer as callers see it. */

@@ -105,6 +105,7 @@ export class CustomerRepository {
           $or: [{ [raw("lower(email)")]: email.toLowerCase() }, { customerId: await this.#found(email) }],
         }),
         ...(after && { customerId: { $lt: after } }),
+        eraseTime: null,
       },
       { orderBy: { customerId: "desc" }, limit },
     );
@@ -338,7 +339,7 @@ function emailTaken(): Error {
 }
 
 async function findRecord(em: EntityManager, customerId: string): Promise<CustomerRecord> {
-  const record = await em.findOne(CustomerEntity, { customerId });
+  const record = await em.findOne(CustomerEntity, { customerId, eraseTime: null });
   if (!record) throw customerNotFound(customerId);
   return record;
 }

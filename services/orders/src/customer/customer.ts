@@ -33,6 +33,8 @@ export const CustomerEntity = defineEntity({
     contact: p.text().nullable(),
     /** Sealed; null where there is none. */
     sealedPhone: p.text().nullable(),
+    /** When it was forgotten who it is: nobody sees the row any more. */
+    eraseTime: p.datetime().nullable(),
     /** Counts the changes, from 1; the optimistic lock. */
     revision: p.integer().version(),
     createTime: p.datetime(),

@@ -7,6 +7,7 @@ import { Indexes } from "./0005-indexes.ts";
 import { EventHaste } from "./0006-event-haste.ts";
 import { Personal } from "./0007-personal.ts";
 import { PlainIndex } from "./0008-plain-index.ts";
+import { Erasures } from "./0009-erasure.ts";
 
 /** All migrations, the oldest first. A name never changes once it is released. */
 export const migrations: MigrationsList = [
@@ -18,4 +19,5 @@ export const migrations: MigrationsList = [
   { name: "0006_event_haste", class: EventHaste },
   { name: "0007_personal", class: Personal },
   { name: "0008_plain_index", class: PlainIndex },
+  { name: "0009_erasure", class: Erasures },
 ];

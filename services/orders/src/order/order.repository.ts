@@ -117,7 +117,8 @@ const insertOrders: SqlText = {
     select * from json_to_recordset($1::json) as i(${beside.typed}, ${stored.typed}, ${personalKeyColumns.typed})
   ), known as materialized (
     select i.*, c.* from input i cross join lateral (
-      select ${contact.names} from customer where customer.customer_id = i.customer_id limit 1
+      select ${contact.names} from customer
+      where customer.customer_id = i.customer_id and customer.erase_time is null limit 1
     ) c
   ), keyed as (
     insert into idempotency_key (method, request_id, fingerprint, response)

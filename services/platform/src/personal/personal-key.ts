@@ -52,6 +52,9 @@ export function withKey(text: string): string {
       where personal_key.key_id = left(${text}, 32)::uuid), '')`;
 }
 
+/** SQL of what a `jsonb` column holds whose value is forgotten, and which wants one: a sealed text whose key there never was. */
+export const forgottenJson = `'"${"f".repeat(32)}"'::jsonb`;
+
 /** SQL of a `jsonb` column that holds a sealed text, with its key behind it, or what is not sealed, as it is. */
 export function jsonWithKey(column: string): string {
   return `case when jsonb_typeof(${column}) = 'string' then to_jsonb(${withKey(`(${column} #>> '{}')`)}) else ${column} end`;

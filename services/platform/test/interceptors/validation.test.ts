@@ -142,6 +142,7 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.CommitReservationRequest.order_id inventory.ConfirmReservationRequest.order_id
     inventory.ReleaseReservationRequest.order_id inventory.ReserveStockRequest.order_id
     orders.CancelOrderRequest.order_id orders.CreateOrderRequest.customer_id orders.DecideParkedStepRequest.order_id
+    orders.EraseCustomerRequest.customer_id orders.ExportCustomerRequest.customer_id
     orders.GetCustomerRequest.customer_id orders.GetOrderRequest.order_id orders.GetOrderSagaRequest.order_id
     orders.NoteStepDecisionRequest.order_id orders.ReportShipmentRequest.order_id orders.SettleOrderRequest.episode_id
     orders.SettleOrderRequest.order_id orders.TransitionOrderRequest.order_id orders.UpdateCustomerRequest.customer_id
@@ -169,7 +170,7 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.ConfirmReservationRequest.request_id inventory.ReleaseReservationRequest.request_id
     inventory.ReserveStockRequest.request_id orders.BeginParkedDecisionsRequest.request_id
     orders.CancelOrderRequest.request_id orders.CreateCustomerRequest.request_id orders.CreateOrderRequest.request_id
-    orders.DecideParkedStepRequest.request_id orders.NoteStepDecisionRequest.request_id
+    orders.DecideParkedStepRequest.request_id orders.EraseCustomerRequest.request_id orders.NoteStepDecisionRequest.request_id
     orders.UpdateCustomerRequest.request_id payments.AuthorizePaymentRequest.request_id
     payments.CapturePaymentRequest.request_id payments.RefundPaymentRequest.request_id
     payments.VoidPaymentRequest.request_id sagas.CancelOrderSagaRequest.request_id
@@ -213,7 +214,8 @@ const refusing: Readonly<Record<string, string>> = {
   "page token": `
     audit.ListAuditEventsRequest.page_token identity.ListApiKeysRequest.page_token identity.ListPeopleRequest.page_token
     inventory.ListStockLevelsRequest.page_token
-    inventory.ListStockMovementsRequest.page_token orders.ListCustomersRequest.page_token
+    inventory.ListStockMovementsRequest.page_token orders.ExportCustomerRequest.page_token
+    orders.ListCustomersRequest.page_token
     orders.ListOrdersRequest.page_token orders.ListParkedOrdersRequest.page_token
     payments.ListLedgerEntriesRequest.page_token payments.ListPaymentsRequest.page_token
     sagas.ListParkedStepsRequest.page_token shipping.ListShipmentsRequest.page_token
@@ -222,7 +224,8 @@ const refusing: Readonly<Record<string, string>> = {
   "page size": `
     audit.ListAuditEventsRequest.page_size identity.ListApiKeysRequest.page_size identity.ListPeopleRequest.page_size
     inventory.ListStockLevelsRequest.page_size
-    inventory.ListStockMovementsRequest.page_size orders.ListCustomersRequest.page_size
+    inventory.ListStockMovementsRequest.page_size orders.ExportCustomerRequest.page_size
+    orders.ListCustomersRequest.page_size
     orders.ListOrdersRequest.page_size orders.ListParkedOrdersRequest.page_size
     payments.ListLedgerEntriesRequest.page_size payments.ListPaymentsRequest.page_size
     sagas.ListParkedStepsRequest.page_size shipping.ListShipmentsRequest.page_size

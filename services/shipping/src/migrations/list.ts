@@ -8,6 +8,7 @@ import { IndexNews } from "./0006-news-index.ts";
 import { LookAfterSilent } from "./0007-look.ts";
 import { SealAddresses } from "./0008-personal.ts";
 import { IndexPlain } from "./0009-plain-index.ts";
+import { IndexForgettable } from "./0010-forget-index.ts";
 
 /** Everything that has happened to the schema, oldest first. */
 export const migrations: MigrationsList = [
@@ -20,4 +21,5 @@ export const migrations: MigrationsList = [
   { name: "0007-look", class: LookAfterSilent },
   { name: "0008-personal", class: SealAddresses },
   { name: "0009-plain-index", class: IndexPlain },
+  { name: "0010-forget-index", class: IndexForgettable },
 ];

@@ -2,7 +2,7 @@ import type { Database } from "#platform/database/database.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
 import type { PersonalData } from "#platform/personal/personal-data.ts";
-import { jsonWithKey, personalKeyColumns } from "#platform/personal/personal-key.ts";
+import { forgottenJson, jsonWithKey, personalKeyColumns } from "#platform/personal/personal-key.ts";
 import type { StoredAddress } from "./shipment.ts";
 import { addressOf, addressPlace } from "./shipment-address.ts";
 
@@ -44,6 +44,22 @@ const write: SqlText = {
   update shipment s set address = i.address from input i where s.shipment_id = i.shipment_id`,
 };
 
+/** The condition on status and address is that of an index. */
+const forget: SqlText = {
+  name: "shipment_personal_forget",
+  prepared: false,
+  text: `with due as materialized (
+    select shipment_id, address from shipment
+    where status in ('delivered', 'failed', 'lost', 'cancelled') and address <> ${forgottenJson}
+      and update_time < now() - $1 * interval '1 day'
+    order by update_time limit $2 for no key update skip locked
+  ), keyed as (
+    delete from personal_key using due
+    where jsonb_typeof(due.address) = 'string' and personal_key.key_id = left(due.address #>> '{}', 32)::uuid
+  )
+  update shipment s set address = ${forgottenJson} from due where s.shipment_id = due.shipment_id returning 1`,
+};
+
 const lowest = "00000000-0000-0000-0000-000000000000";
 
 /** Where parcels go, as rows hold it. */
@@ -69,6 +85,13 @@ export class ShipmentPersons {
       await tx.commitWith(write, [JSON.stringify(moved)]);
       return rows.length;
     });
+  }
+
+  /**
+   * Forgets where parcels went that ended more than `days` ago, at most `limit` of them; returns how many there were. For a `Relay`.
+   */
+  async forgetBatch(days: number, limit: number): Promise<number> {
+    return (await this.#database.query(forget, [days, limit])).length;
   }
 
   async #moved({ shipmentId, orderId: uuid, locationId, address }: OtherRow) {

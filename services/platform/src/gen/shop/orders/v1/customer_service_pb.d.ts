@@ -5,6 +5,8 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Customer } from "./customer_pb.js";
+import type { Order } from "./order_pb.js";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file shop/orders/v1/customer_service.proto.
@@ -263,6 +265,135 @@ export declare type UpdateCustomerResponse = Message<"shop.orders.v1.UpdateCusto
 export declare const UpdateCustomerResponseSchema: GenMessage<UpdateCustomerResponse>;
 
 /**
+ * Of whom.
+ *
+ * @generated from message shop.orders.v1.ExportCustomerRequest
+ */
+export declare type ExportCustomerRequest = Message<"shop.orders.v1.ExportCustomerRequest"> & {
+  /**
+   * The customer's id.
+   *
+   * @generated from field: string customer_id = 1;
+   */
+  customerId: string;
+
+  /**
+   * At most this many orders, 1 to 200; 0 means 50.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * From the page before; empty for the first.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message shop.orders.v1.ExportCustomerRequest.
+ * Use `create(ExportCustomerRequestSchema)` to create a new message.
+ */
+export declare const ExportCustomerRequestSchema: GenMessage<ExportCustomerRequest>;
+
+/**
+ * What is kept.
+ *
+ * @generated from message shop.orders.v1.ExportCustomerResponse
+ */
+export declare type ExportCustomerResponse = Message<"shop.orders.v1.ExportCustomerResponse"> & {
+  /**
+   * Who it is, on each page.
+   *
+   * @generated from field: shop.orders.v1.Customer customer = 1;
+   */
+  customer?: Customer | undefined;
+
+  /**
+   * The orders, the newest first.
+   *
+   * @generated from field: repeated shop.orders.v1.Order orders = 2;
+   */
+  orders: Order[];
+
+  /**
+   * For the next page; empty when there is none.
+   *
+   * @generated from field: string next_page_token = 3;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message shop.orders.v1.ExportCustomerResponse.
+ * Use `create(ExportCustomerResponseSchema)` to create a new message.
+ */
+export declare const ExportCustomerResponseSchema: GenMessage<ExportCustomerResponse>;
+
+/**
+ * Whom to forget.
+ *
+ * @generated from message shop.orders.v1.EraseCustomerRequest
+ */
+export declare type EraseCustomerRequest = Message<"shop.orders.v1.EraseCustomerRequest"> & {
+  /**
+   * Chosen by the caller, unique for each mutation.
+   *
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * The customer's id.
+   *
+   * @generated from field: string customer_id = 2;
+   */
+  customerId: string;
+};
+
+/**
+ * Describes the message shop.orders.v1.EraseCustomerRequest.
+ * Use `create(EraseCustomerRequestSchema)` to create a new message.
+ */
+export declare const EraseCustomerRequestSchema: GenMessage<EraseCustomerRequest>;
+
+/**
+ * What was forgotten, and what is not yet.
+ *
+ * @generated from message shop.orders.v1.EraseCustomerResponse
+ */
+export declare type EraseCustomerResponse = Message<"shop.orders.v1.EraseCustomerResponse"> & {
+  /**
+   * When the customer was erased.
+   *
+   * @generated from field: google.protobuf.Timestamp erase_time = 1;
+   */
+  eraseTime?: Timestamp | undefined;
+
+  /**
+   * Orders that keep contact and address for now, because they are under way, or because the law wants their invoices kept.
+   *
+   * @generated from field: int32 kept_orders = 2;
+   */
+  keptOrders: number;
+
+  /**
+   * Until when the last of those that have ended keeps them; absent when there is none. An order under way keeps them for as long after its end.
+   *
+   * @generated from field: google.protobuf.Timestamp keep_time = 3;
+   */
+  keepTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message shop.orders.v1.EraseCustomerResponse.
+ * Use `create(EraseCustomerResponseSchema)` to create a new message.
+ */
+export declare const EraseCustomerResponseSchema: GenMessage<EraseCustomerResponse>;
+
+/**
  * Keeps the people who order.
  *
  * @generated from service shop.orders.v1.CustomerService
@@ -309,6 +440,31 @@ export declare const CustomerService: GenService<{
     methodKind: "unary";
     input: typeof UpdateCustomerRequestSchema;
     output: typeof UpdateCustomerResponseSchema;
+  },
+  /**
+   * Returns everything that is kept about a customer: who it is, and its orders with contact, address, parcels and history, the newest first, page by
+   * page. Over HTTP it is the JSON that a customer may ask to be handed. Fails with CUSTOMER_NOT_FOUND, also after an erasure.
+   *
+   * @generated from rpc shop.orders.v1.CustomerService.ExportCustomer
+   */
+  exportCustomer: {
+    methodKind: "unary";
+    input: typeof ExportCustomerRequestSchema;
+    output: typeof ExportCustomerResponseSchema;
+  },
+  /**
+   * Forgets who a customer is, for good: name, e-mail address and telephone number at once, and the customer orders no more. Its orders stay, without
+   * contact and address: those under way lose them when they have ended, and those that may have an invoice when the law no longer wants it kept,
+   * `PERSONAL_DATA_KEEP_DAYS` after their end. Keys are forgotten with the last value that needs them, so that copies elsewhere cannot be read either.
+   *
+   * Fails with CUSTOMER_NOT_FOUND, also when the customer is erased already; with REQUEST_ID_REUSED when the id was used with another body.
+   *
+   * @generated from rpc shop.orders.v1.CustomerService.EraseCustomer
+   */
+  eraseCustomer: {
+    methodKind: "unary";
+    input: typeof EraseCustomerRequestSchema;
+    output: typeof EraseCustomerResponseSchema;
   },
 }>;
 
