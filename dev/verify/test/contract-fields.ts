@@ -80,9 +80,9 @@ export function textRulesOf(field: DescField): TextRules {
   const rules = type.case === "repeated" ? type.value.items?.type : type;
   const text: Partial<StringRules> = rules?.case === "string" ? rules.value : {};
   const predefined = predefinedOf(text);
-  const { pattern = "", maxLen = 0n, wellKnown } = text;
+  const { maxLen = 0n, wellKnown } = text;
   return {
-    pattern: pattern || predefined.pattern,
+    pattern: predefined.pattern,
     email: wellKnown?.case === "email",
     longest: Number(maxLen) || predefined.longest,
   };

@@ -44,7 +44,10 @@ export const identityConfig = {
   /** The SHA-256, in hexadecimal, of an API key that is in no row, by which the first others are made. Take it away afterwards. */
   BOOTSTRAP_KEY_SHA256: z
     .string()
-    .regex(/^[0-9a-f]{64}$/)
+    .regex(
+      /^[0-9a-f]{64}$/,
+      "must be a SHA-256 in hexadecimal: 64 digits and letters from a to f, as sha256sum writes it",
+    )
     .optional(),
   /** What its holder is there for, with commas between; who makes keys need be no more than an admin. */
   BOOTSTRAP_KEY_ROLES: z

@@ -90,6 +90,27 @@ export declare const characters: GenExtension<StringRules, number>;
 export declare const country: GenExtension<StringRules, boolean>;
 
 /**
+ * What the card gateway calls a customer's card.
+ *
+ * @generated from extension: optional bool card_token = 50011;
+ */
+export declare const card_token: GenExtension<StringRules, boolean>;
+
+/**
+ * A telephone number in E.164 form. May be empty.
+ *
+ * @generated from extension: optional bool phone = 50012;
+ */
+export declare const phone: GenExtension<StringRules, boolean>;
+
+/**
+ * What the audit log calls what was done.
+ *
+ * @generated from extension: optional bool action = 50013;
+ */
+export declare const action: GenExtension<StringRules, boolean>;
+
+/**
  * How many entries a page has at most; 0 means the service's default.
  *
  * @generated from extension: optional bool page_size = 50001;
