@@ -30,6 +30,11 @@ export function fullEnvironment(additions: Readonly<Record<string, string>> = {}
   return { ...environment, ...additions };
 }
 
+/** What `dev/stack/migrate.ts` brings up to date: the URL of each database for its owner, by service. */
+export function migrationUrls(): Readonly<Record<string, string>> {
+  return JSON.parse(environment.MIGRATION_URLS ?? "{}") as Record<string, string>;
+}
+
 /** Repeats a run of the campaign's test that went wrong; a test prints its seed. */
 export const campaignSeed = environment.ORDERMESH_CAMPAIGN_SEED
   ? Number(environment.ORDERMESH_CAMPAIGN_SEED)

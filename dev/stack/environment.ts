@@ -58,7 +58,6 @@ function databaseEnvironment(blueprint: Blueprint, service: DatabaseService, rep
   const outside = portOfLink(blueprint, "gateway", replica) ?? portOfLink(blueprint, "carrier", replica);
   return {
     DATABASE_URL: url(portOfLink(blueprint, "postgres", replica)),
-    DATABASE_MIGRATION_URL: databaseUrl(blueprint, `${service}_owner`, service),
     ...(outside !== undefined && { SIMULATOR_DATABASE_URL: url(outside) }),
   };
 }

@@ -2,11 +2,11 @@ import { randomUUID } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "../../deploy/command/checkout.ts";
-import { serviceFacts } from "../../services/services.ts";
+import { type DatabaseService, serviceFacts } from "../../services/services.ts";
 import { childEnvironment } from "../config.ts";
 import { localNamespace } from "../observers/prometheus-configuration.ts";
 import type { ProgramSpec } from "../process/guard-protocol.ts";
-import { type Blueprint, host } from "./blueprint.ts";
+import { type Blueprint, databaseUrl, host } from "./blueprint.ts";
 import { serviceEnvironment } from "./environment.ts";
 import { placeOf, type Replica } from "./layout.ts";
 import { type PostgresPlan, serverArguments } from "./postgres.ts";
@@ -73,15 +73,27 @@ export function temporalProgram(blueprint: Blueprint, executable: string): Progr
   };
 }
 
-/** One of our processes, or its migrations when `migrate` is set. */
-export function serviceProgram(blueprint: Blueprint, replica: Replica, migrate = false): ProgramSpec {
-  const { service } = placeOf(replica);
-  const name = migrate ? `${service}-migrations` : replica;
-  const clock = migrate ? undefined : blueprint.clocks?.environment(replica);
+/** What brings the databases of some services up to date, and ends. */
+export function migrationsProgram(blueprint: Blueprint, wanted: readonly DatabaseService[]): ProgramSpec {
+  const urls = wanted.map((service) => [service, databaseUrl(blueprint, `${service}_owner`, service)]);
   return {
-    ...common(blueprint, name),
+    ...common(blueprint, "migrations"),
     command: process.execPath,
-    args: [join("services", service, "src", "main.ts"), ...(migrate ? ["migrate", "up"] : [])],
+    args: ["dev/stack/migrate.ts"],
+    env: childEnvironment({ MIGRATION_URLS: JSON.stringify(Object.fromEntries(urls)) }),
+    stopSignal: "SIGTERM",
+    stopOrder: 1,
+  };
+}
+
+/** One of our processes. */
+export function serviceProgram(blueprint: Blueprint, replica: Replica): ProgramSpec {
+  const { service } = placeOf(replica);
+  const clock = blueprint.clocks?.environment(replica);
+  return {
+    ...common(blueprint, replica),
+    command: process.execPath,
+    args: [join("services", service, "src", "main.ts")],
     env: childEnvironment({ ...serviceEnvironment(blueprint, replica), ...clock }),
     stopSignal: "SIGTERM",
     // A worker drains first, while what its activities call still answers.
@@ -90,7 +102,7 @@ export function serviceProgram(blueprint: Blueprint, replica: Replica, migrate =
       podLog: {
         root: podLogs(blueprint),
         namespace: localNamespace,
-        pod: `${name}-0`,
+        pod: `${replica}-0`,
         uid: randomUUID(),
         container: service,
       },

@@ -28,7 +28,7 @@ import { forgetLines, observerDeadlineMs, observerProgram, observerUrl, prepareO
 import { makePlace, type Place, requireSources } from "./place.ts";
 import { requireFree } from "./ports.ts";
 import { preparePostgres, removeData } from "./postgres.ts";
-import { common, postgresProgram, serviceProgram, temporalProgram } from "./programs.ts";
+import { common, migrationsProgram, postgresProgram, serviceProgram, temporalProgram } from "./programs.ts";
 import { hasLostDatabase, temporalProbe } from "./temporal.ts";
 import { startTemporalServer, temporalFolder, temporalStore } from "./temporal-server.ts";
 
@@ -311,8 +311,9 @@ export class Stack implements AsyncDisposable {
       const passwords = { password: runtime, ownerPassword: owner, readerPassword: reader };
       await provisionDatabase({ adminUrl, service, ...passwords });
     }
-    await all(wanted.map((service) => this.#supervisor.runOnce(serviceProgram(this.blueprint, service, true))));
-    if (wanted.length > 0) this.#tellReady("migrations", wanted.join(", "), start);
+    if (wanted.length === 0) return;
+    await this.#supervisor.runOnce(migrationsProgram(this.blueprint, wanted));
+    this.#tellReady("migrations", wanted.join(", "), start);
   }
 
   async #startNetwork(): Promise<void> {

@@ -16,6 +16,7 @@ function paint(code: string, text: string): string {
 
 /** Lines that say nothing to a person who runs a stack, by component; all of them are in its log. */
 const noise: Readonly<Record<string, RegExp>> = {
+  migrations: /^/,
   postgres: /^(?!.*\b(FATAL|PANIC):)|starting up|shutting down|recovery mode|administrator command/,
   temporal: /^/,
   ...Object.fromEntries(observers.map((observer) => [observer, /^/])),
@@ -25,7 +26,6 @@ const noise: Readonly<Record<string, RegExp>> = {
 const audit = /^[\d:.]+ audit /;
 
 function isNoise(component: string, line: string): boolean {
-  if (component.endsWith("-migrations")) return true;
   return noise[component]?.test(line) === true || audit.test(stripVTControlCharacters(line));
 }
 

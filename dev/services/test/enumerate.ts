@@ -1,12 +1,12 @@
 // `node enumerate.ts`: what everything that enumerates services says of the last one in services.json, as JSON. Run by
 // sixth-service.test.ts in a copy of this repository.
 import { wantedSecrets } from "../../../deploy/infrastructure/secrets.ts";
-import { services } from "../../../services/services.ts";
+import { hasDatabase, services } from "../../../services/services.ts";
 import { meshValues } from "../../cluster/mesh/release.ts";
 import { credentialsIn } from "../../stack/credentials.ts";
 import { serviceEnvironment } from "../../stack/environment.ts";
 import { components, portsAt, portsOf } from "../../stack/layout.ts";
-import { serviceProgram } from "../../stack/programs.ts";
+import { migrationsProgram, serviceProgram } from "../../stack/programs.ts";
 import { help } from "../../terminal/options.ts";
 import { executeTiltfile } from "../../tilt/test/tilt.ts";
 import { serversOf } from "../../verify/test/contract-fields.ts";
@@ -36,6 +36,8 @@ export interface Enumerated {
   readonly ports: readonly { port: number; use: string }[];
   readonly command: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
+  /** What is migrated, by whose URL. */
+  readonly migrations: string;
   readonly help: string;
   readonly secrets: readonly string[];
   readonly clusterValues: readonly string[];
@@ -51,6 +53,7 @@ const enumerated: Enumerated = {
   ports: portsOf(service, portsAt(0)),
   command: serviceProgram(blueprint, service).args,
   environment: serviceEnvironment(blueprint, service),
+  migrations: migrationsProgram(blueprint, hasDatabase(service) ? [service] : []).env.MIGRATION_URLS ?? "",
   help,
   secrets: wantedSecrets().map(({ secret }) => secret.metadata.name),
   clusterValues: Object.keys(meshValues("10.0.0.1")),

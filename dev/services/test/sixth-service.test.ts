@@ -49,7 +49,7 @@ describe("another service, by its entry alone", () => {
     assert.deepEqual(said.command, ["services/returns/src/main.ts"]);
     assert.equal(said.environment.RETURNS_ADDRESS, "127.0.0.1:50057");
     assert.match(said.environment.DATABASE_URL ?? "", /^postgres:\/\/returns:[\w-]+@127\.0\.0\.1:55432\/returns$/);
-    assert.match(said.environment.DATABASE_MIGRATION_URL ?? "", /^postgres:\/\/returns_owner:/);
+    assert.match(said.migrations, /"returns":"postgres:\/\/returns_owner:/);
     assert.equal(said.environment.TEMPORAL_ADDRESS, undefined);
   });
 
