@@ -315,12 +315,22 @@ function hintOf(rule: z.ZodRawShape[string] | undefined): string {
 }
 
 /**
+ * What is wrong with variables together, each as `NAME: why`. It is asked whatever else is wrong, with the texts of those that are set; a
+ * secret from a file is set by `NAME_FILE`.
+ */
+export type Together = (given: Readonly<Record<string, string>>) => readonly string[];
+
+/**
  * Reads the variables of a shape. An empty variable counts as not set. What is secret is read from the file that `NAME_FILE` names, if
  * that is set.
  *
  * @throws {@link ConfigError} that lists every bad or missing variable, without their values: they may be secrets.
  */
-export function loadConfig<S extends z.ZodRawShape>(shape: S, env: NodeJS.ProcessEnv = process.env): ConfigOf<S> {
+export function loadConfig<S extends z.ZodRawShape>(
+  shape: S,
+  env: NodeJS.ProcessEnv = process.env,
+  together: Together = () => [],
+): ConfigOf<S> {
   const variables = withoutEmpty(env);
   const { files, texts, problems } = readSecrets(shape, variables);
   const given = { ...variables, ...texts };
@@ -331,6 +341,7 @@ export function loadConfig<S extends z.ZodRawShape>(shape: S, env: NodeJS.Proces
     if (name in given) problems.push(`  ${name}: ${file ? `the file ${file} ` : ""}${issue.message}`);
     else if (!file) problems.push(`  ${name}: is not set${hintOf(shape[name])}`);
   }
+  problems.push(...together(given).map((problem) => `  ${problem}`));
   if (problems.length > 0) throw new ConfigError(`The configuration is not usable:\n${problems.join("\n")}`);
   const data = parsed.data as ConfigOf<S>;
   for (const [name, file] of files) {

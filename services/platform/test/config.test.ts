@@ -45,6 +45,18 @@ test("whether anybody may call has to be said", () => {
   assert.throws(() => loadConfig(platformConfig, { ...env, TOKEN_ISSUERS: "nobody" }), /TOKEN_ISSUERS: is no JSON/);
 });
 
+test("what is wrong with variables together is told with all else", () => {
+  const together = ({ NAME: name, FILE: file }: Readonly<Record<string, string>>) =>
+    name || file ? [] : ["NAME or FILE: is not set"];
+  const shape = { ...platformConfig, NAME: z.string().optional() };
+  assert.throws(
+    () => loadConfig(shape, {}, together),
+    /\n {2}GRPC_PORT: is not set\n.*\n {2}NAME or FILE: is not set$/s,
+  );
+  assert.throws(() => loadConfig(shape, env, together), /not usable:\n {2}NAME or FILE: is not set$/);
+  assert.equal(loadConfig(shape, { ...env, FILE: "there" }, together).GRPC_PORT, 50051);
+});
+
 test("what is wrong is said in words of whoever sets variables", () => {
   const shape = { ...platformConfig, DATABASE_URL: databaseUrl };
   const cases: readonly [name: string, text: string, said: string][] = [

@@ -54,7 +54,7 @@ function readConfig<S extends z.ZodRawShape>(
   env: NodeJS.ProcessEnv | undefined,
 ): ServiceConfig<S> {
   const shape = { ...platformConfig, ...(definition.database ? databaseConfig : {}), ...definition.config };
-  return withRole(loadConfig<z.ZodRawShape>(shape, env) as ServiceConfig<S>);
+  return withRole(loadConfig<z.ZodRawShape>(shape, env, definition.together) as ServiceConfig<S>);
 }
 
 /** @throws ConfigError when there are no files for what is to be done with them */

@@ -4,7 +4,7 @@ import type { EntitySchema } from "@mikro-orm/core";
 import type { Registry } from "prom-client";
 import type { z } from "zod";
 import type { Credentials } from "#platform/caller.ts";
-import type { ConfigOf, DatabaseConfig, PlatformConfig } from "#platform/config.ts";
+import type { ConfigOf, DatabaseConfig, PlatformConfig, Together } from "#platform/config.ts";
 import type { Database } from "#platform/database/database.ts";
 import type { MigrationsList, Readable } from "#platform/database/migrate.ts";
 import type { Handler } from "#platform/http/rpc.ts";
@@ -58,6 +58,8 @@ export interface ServiceDefinition<S extends z.ZodRawShape> {
   name: string;
   /** What the service reads from the environment besides the platform's own. */
   config: S;
+  /** What is wrong with variables of `config` together, where each by itself may be so; nothing by default. */
+  together?: Together;
   /** `readable`: what the role `<service>_reader` may see of it; nothing by default. */
   database?: { entities: EntitySchema[]; migrations: MigrationsList; readable?: Readable };
   build(context: ServiceContext<S>): ServiceParts | Promise<ServiceParts>;

@@ -3,7 +3,7 @@ import type { DataConverter } from "@temporalio/common";
 import { ConfigError } from "#platform/config.ts";
 import { KeyRing } from "#platform/key-ring.ts";
 import { EncryptingCodec, payloadKeys } from "./payload-codec.ts";
-import type { PayloadConfig } from "./payload-config.ts";
+import { type PayloadConfig, withoutKeys } from "./payload-config.ts";
 
 /** What a payload is made by. */
 export interface ConverterConfig extends Pick<PayloadConfig, "TEMPORAL_PAYLOADS" | "TEMPORAL_CODEC_KEYS"> {
@@ -22,10 +22,7 @@ export function dataConverterOf(config: ConverterConfig): DataConverter {
   const { TEMPORAL_PAYLOADS: payloads, TEMPORAL_CODEC_KEYS: keys, TEMPORAL_NAMESPACE: namespace } = config;
   if (!keys) {
     if (payloads === "plain") return { failureConverterPath };
-    throw new ConfigError(
-      "TEMPORAL_CODEC_KEYS or TEMPORAL_CODEC_KEYS_FILE is not set: what Temporal keeps is encrypted with its keys; " +
-        "TEMPORAL_PAYLOADS=plain leaves names, addresses and card tokens readable there",
-    );
+    throw new ConfigError(withoutKeys);
   }
   const codec = new EncryptingCodec(new KeyRing(keys, payloadKeys), namespace);
   const reading = { encode: async (plain: Payloads) => plain, decode: (sealed: Payloads) => codec.decode(sealed) };

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type ConfigOf, originsOf } from "#platform/config.ts";
+import { type ConfigOf, originsOf, type Together } from "#platform/config.ts";
 import { keysText } from "#platform/key-ring.ts";
 import { secret } from "#platform/secret.ts";
 import { tokensText } from "./codec-tokens.ts";
@@ -17,6 +17,17 @@ export const payloadConfig = {
   CODEC_TOKENS: secret(tokensText).optional(),
   /** The origins of the Temporal UI, with commas between. */
   CODEC_UI_ORIGINS: z.string().default("").transform(originsOf),
+};
+
+/** What is said where keys are missing. */
+export const withoutKeys =
+  "TEMPORAL_CODEC_KEYS or TEMPORAL_CODEC_KEYS_FILE: is not set: what Temporal keeps is encrypted with its keys; " +
+  "TEMPORAL_PAYLOADS=plain leaves names, addresses and card tokens readable there";
+
+/** What is encrypted needs a key. */
+export const payloadsTogether: Together = (given) => {
+  const { TEMPORAL_PAYLOADS: payloads, TEMPORAL_CODEC_KEYS: keys, TEMPORAL_CODEC_KEYS_FILE: file } = given;
+  return payloads === "plain" || keys || file ? [] : [withoutKeys];
 };
 
 /** The values of {@link payloadConfig}. */
