@@ -21,7 +21,11 @@ cluster runs what it ran before; with 2 when somebody has to look: the last line
 When it is killed for good before the test has ended, the new revision runs untested: helm test, and helm rollback.`;
 
 /** What is chosen here, or would make the test one of something else. */
-const reserved = ["--kube-context", "--namespace", "-n", "--timeout", "--dry-run", "--no-hooks", "--wait", "--atomic"];
+const reserved = [
+  ...["--kube-context", "--namespace", "-n", "--timeout", "--dry-run", "--no-hooks", "--wait"],
+  // The second is what Helm 4 calls the first.
+  ...["--atomic", "--rollback-on-failure"],
+];
 
 const say = (line: string) => console.error(`  · ${line}`);
 
