@@ -1,7 +1,7 @@
 // The way in for every npm script: plain JavaScript for the Node that happens to be installed (20 or newer). Installs the
 // dependencies when they are missing or not those of package-lock.json, then hands over to the Node 24 among them.
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -75,6 +75,15 @@ function requirePrograms() {
   }
 }
 
+/** npm empties the folder that a link leads to, whoever else works with it. */
+function refuseLink() {
+  if (!lstatSync(modules, { throwIfNoEntry: false })?.isSymbolicLink()) return;
+  const target = existsSync(modules) ? realpathSync(modules) : "a folder that is not there";
+  fail(
+    `node_modules is a link to ${target}, which is not what package-lock.json names, and \`npm ci\` would empty it for whoever else uses it: remove the link (\`rm node_modules\`) and run this again, or install there.`,
+  );
+}
+
 function install() {
   const start = Date.now();
   console.error("Installing the dependencies with `npm ci`; about a minute, the first time only.");
@@ -120,6 +129,7 @@ if (!script) fail(`There is no command ${command}; there are ${Object.keys(scrip
 requireMachine();
 if (!isInstalled()) {
   requirePrograms();
+  refuseLink();
   install();
 }
 if (!runsNode24()) installNode24();

@@ -75,19 +75,24 @@ const restsAs: Readonly<Record<Rest["state"], string>> = {
   old: "in a workflow of the kind before episodes",
 };
 
+function ordersOf(count: number): string {
+  return count === 1 ? "1 order" : `${count} orders`;
+}
+
 function print({ findings, underway, rests, inBalance, isWhole, orders, effort }: Balance, seconds: number): void {
   const mark = (good: boolean) => (colour ? `\x1b[${good ? 32 : 31}m${good ? "✓" : "✗"}\x1b[0m` : good ? "✓" : "✗");
   for (const { checked, wrong } of findings) {
     console.log(`  ${mark(wrong.length === 0)} ${checked}`);
     for (const sentence of wrong) console.log(`      ${sentence}`);
   }
-  console.log(`  ${underway} orders are under way; what they hold is theirs.`);
+  const held = underway === 1 ? "is under way; what it holds is its own" : "are under way; what they hold is theirs";
+  console.log(`  ${ordersOf(underway)} ${held}.`);
   for (const { status, state, step, orders: count, longestSeconds } of rests) {
     const where = step ? `${restsAs[state]} at ${step}` : restsAs[state];
     console.log(`      ${count} ${status}: ${where}, the longest for ${describeSeconds(longestSeconds)}`);
   }
   const read = `at most ${effort.mostRows} rows and ${Math.round(effort.longestMs)} ms at a time`;
-  console.log(`  ${orders} orders compared in ${seconds.toFixed(1)} s, ${read}.`);
+  console.log(`  ${ordersOf(orders)} compared in ${seconds.toFixed(1)} s, ${read}.`);
   if (!isWhole)
     console.log("  Only a part: levels of stock, and what belongs to no payment or parcel, were not compared.");
   const what = isWhole ? "Stock and money are" : "What was compared is";

@@ -32,6 +32,8 @@ export interface RpcOptions {
   /** The first is the outermost. */
   readonly interceptors: readonly Interceptor[];
   readonly maxMessageBytes: number;
+  /** Whether the contract is served, with a page to try calls on. */
+  readonly apiDocs: boolean;
   readonly logger: Logger;
   /** Who is at the other end of a request's connection; nobody is asked without it. */
   readonly peers?: HttpPeers | undefined;
@@ -129,9 +131,10 @@ function handlersOf(options: RpcOptions): ReadonlyMap<string, UniversalHandler> 
 /** Serves the calls of Connect, gRPC-Web and JSON; what is no call gets an error of the same form. */
 export function rpcHandler(options: RpcOptions): Handler {
   const handlers = handlersOf(options);
+  const nothing = `there is nothing at this path${options.apiDocs ? "; what can be called is shown at /docs/" : ""}`;
   return (request, response) => {
     const rpc = handlers.get(request.url?.split("?", 1)[0] ?? "");
-    if (!rpc) return refuse(response, 404, new ConnectError("there is nothing at this path", Code.Unimplemented));
+    if (!rpc) return refuse(response, 404, new ConnectError(nothing, Code.Unimplemented));
     serve(rpc, { request, response }, options.peers).catch((error: unknown) => {
       // Who has gone cannot be told anything.
       if (response.destroyed) return;

@@ -159,7 +159,12 @@ class OpenFaces implements Faces {
     });
     addReflection(this.#grpc.server, descriptors);
     this.#readiness.addTo(this.#grpc.server);
-    const rpc = { ...common, logger, peers: certificates && new HttpPeers(certificates) };
+    const rpc = {
+      ...common,
+      logger,
+      apiDocs: config.HTTP_API_DOCS,
+      peers: certificates && new HttpPeers(certificates),
+    };
     const { http, admin } = httpServers(options, rpc, this.#readiness);
     this.#http = http;
     this.#admin = admin;

@@ -243,11 +243,19 @@ describe("what is there to read", () => {
     assert.doesNotMatch(policy, /unsafe|https?:|\*/);
   });
 
+  test("is what somebody is told of who comes to where nothing is", async () => {
+    const answer = await ask("/");
+    assert.deepEqual([answer.status, answer.headers.get("content-type")], [404, "application/json"]);
+    assert.match(await answer.text(), /nothing at this path; what can be called is shown at \/docs\//);
+  });
+
   test("is not there when the setting says so", async () => {
     const quiet = await launch(definition, { ...testEnvironment, HTTP_API_DOCS: "false" });
     try {
       for (const path of ["/openapi.json", "/docs", "/docs/", "/docs/swagger-ui.css"]) {
-        assert.equal((await fetch(`http://127.0.0.1:${quiet.httpPort}${path}`)).status, 404, path);
+        const answer = await fetch(`http://127.0.0.1:${quiet.httpPort}${path}`);
+        assert.equal(answer.status, 404, path);
+        assert.doesNotMatch(await answer.text(), /docs/);
       }
     } finally {
       await quiet.drain();
