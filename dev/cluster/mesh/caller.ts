@@ -56,6 +56,12 @@ export class Caller {
     return await orders.once("shop.orders.v1.OrderService/ListOrders", { pageSize: 1 }, ["-connect-timeout", "5"]);
   }
 
+  /** Makes a call that is for the worker alone, and returns how grpcurl ended. */
+  async knockInside(): Promise<Answer> {
+    await using orders = this.#way("orders", serviceFacts.orders.grpc);
+    return await orders.once("shop.orders.v1.OrderEpisodeService/ListParkedOrders", {}, ["-connect-timeout", "5"]);
+  }
+
   /** Buys one piece with grpcurl, and asks until the order has come to its end. @param through the Service of orders */
   async placeOrder(deadlineSeconds: number, through = "orders"): Promise<EndedOrder> {
     await using orders = this.#way(through, serviceFacts.orders.grpc);

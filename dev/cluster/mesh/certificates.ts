@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { services } from "../../../services/services.ts";
+import { isService, services } from "../../../services/services.ts";
 import { issue, makeAuthority } from "../authority.ts";
 import type { Proof } from "./caller.ts";
 import { namespace, releaseName } from "./release.ts";
@@ -15,6 +15,11 @@ const holders = [...services, "test", "caller"];
 export function namesOf(service: string): string[] {
   const hosts = ["", "-headless", "-preview"].map((end) => `${releaseName}-${service}${end}`);
   return hosts.flatMap((host) => [host, `${host}.${namespace}`, `${host}.${namespace}.svc`]);
+}
+
+/** Who a service is, as its certificate says it and the charts expect it: by the account of its pods. */
+export function identityOf(service: string): string {
+  return `spiffe://cluster.local/ns/${namespace}/sa/${releaseName}-${service}`;
 }
 
 /** An authority of the test, and the certificates of the mesh. */
@@ -36,7 +41,8 @@ export class Certificates implements AsyncDisposable {
   /** Gives everybody a new certificate of the same authority. */
   async renew(): Promise<void> {
     for (const name of holders) {
-      const alternatives = namesOf(name).map((host) => `DNS:${host}`);
+      const identity = isService(name) ? [`URI:${identityOf(name)}`] : [];
+      const alternatives = [...namesOf(name).map((host) => `DNS:${host}`), ...identity];
       await issue(this.#folder, { name, subject: `/CN=${name}`, alternatives: alternatives.join(",") });
     }
   }
@@ -45,9 +51,9 @@ export class Certificates implements AsyncDisposable {
     return join(this.#folder, name);
   }
 
-  /** What a caller shows who trusts this authority, with a certificate of it or of another one. */
-  proof(of: Certificates = this): Proof {
-    return ["-cacert", this.file("ca.crt"), "-cert", of.file("caller.crt"), "-key", of.file("caller.key")];
+  /** What a caller shows who trusts this authority, with a certificate of it or of another one: his own, or a service's. */
+  proof(of: Certificates = this, holder = "caller"): Proof {
+    return ["-cacert", this.file("ca.crt"), "-cert", of.file(`${holder}.crt`), "-key", of.file(`${holder}.key`)];
   }
 
   /** The serial number of a holder's certificate, in hexadecimal. */

@@ -10,12 +10,14 @@ const renewedWithinMs = 240_000;
 
 /** TLS both ways, with certificates that somebody else has made. */
 export const tlsStage: Stage = {
-  name: "TLS both ways from given secrets, and certificates renewed without a restart",
+  name: "TLS both ways from given secrets, services known by their certificates, and those renewed without a restart",
   async run(mesh) {
     await using certificates = await Certificates.make();
     await mesh.cluster.kubectl.apply(certificates.secretObjects());
     const { running } = await imagesOf(mesh);
-    const seconds = await change(mesh, running, { global: { tls: { enabled: true } } });
+    const seconds = await change(mesh, running, {
+      global: { tls: { enabled: true }, credentials: { certificates: true } },
+    });
     mustSucceed("helm test", await mesh.release.test());
     const first = await deliver(mesh, certificates);
     const refused = await requireRefusals(mesh, certificates);
@@ -50,7 +52,15 @@ async function requireRefusals({ caller }: Mesh, certificates: Certificates): Pr
   }
   // Else nobody would have been served anyway.
   mustSucceed("a call with a certificate", await caller.as(certificates.proof()).knock());
-  return Object.keys(strangers);
+  const { code, stderr } = await caller.as(certificates.proof()).knockInside();
+  const isRefused = code !== 0 && /Code: PermissionDenied/.test(stderr);
+  require(isRefused, `a caller from outside was not kept from what is for the worker: ${stderr.trim()}`);
+  // The same key, over a connection with the worker's certificate.
+  mustSucceed(
+    "a call with the worker's certificate",
+    await caller.as(certificates.proof(certificates, "worker")).knockInside(),
+  );
+  return [...Object.keys(strangers), "a call for the worker alone by a caller that is no service"];
 }
 
 async function renew(mesh: Mesh, certificates: Certificates): Promise<string> {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { callsBetween, callsIn } from "../mesh/call-counts.ts";
-import { namesOf } from "../mesh/certificates.ts";
+import { identityOf, namesOf } from "../mesh/certificates.ts";
 import { versionsIn } from "../mesh/sagas.ts";
 
 test("calls are counted that callers made, whatever became of them", () => {
@@ -48,4 +48,5 @@ test("a certificate is for every address of its service", () => {
   const names = namesOf("orders");
   for (const end of ["", "-headless", "-preview"]) assert.ok(names.includes(`mesh-orders${end}.ordermesh.svc`));
   assert.ok(names.includes("mesh-orders-headless"));
+  assert.equal(identityOf("orders"), "spiffe://cluster.local/ns/ordermesh/sa/mesh-orders");
 });

@@ -48,8 +48,8 @@ export declare type Ownership = Message<"shop.type.v1.Ownership"> & {
 export declare const OwnershipSchema: GenMessage<Ownership>;
 
 /**
- * Who may call a method: nobody whom it does not name. Services do not ask callers for a proof of who they are yet: until they do, it
- * is the policies of the network that keep others away.
+ * Who may call a method: nobody whom it does not name. A service asks its callers for a proof of who they are where it is told whose it takes: tokens of
+ * an issuer, certificates or keys of services. Where it is not, it is the policies of the network that keep others away.
  *
  * @generated from message shop.type.v1.Access
  */
