@@ -120,6 +120,7 @@ export class CustomerRepository {
     const now = owner === undefined ? timeOf(customerId) : new Date();
     const customer: Customer = { ...input.details, customerId, createTime: now, updateTime: now, revision: 1 };
     const { columns, keys } = await protectPerson(this.#personal, decodeId(customerId), input.details);
+    await this.#index?.ready();
     return orEmailTaken(
       this.#database.em().transactional(async (em) => {
         await this.#insertKey(em, { method: keyMethod(creations, input), keyed: input, customer });
@@ -144,11 +145,12 @@ export class CustomerRepository {
     }
   }
 
-  #changeOnce(input: KeyedChange): Promise<Customer> {
+  async #changeOnce(input: KeyedChange): Promise<Customer> {
     const { customerId, details, revision } = input.change;
+    await this.#index?.ready();
     return this.#database.em().transactional(async (em) => {
       const record = await findRecord(em, customerId);
-      const before = await this.#open(record);
+      const before = await this.#open(record, queryableOf(em));
       const given = Object.fromEntries(Object.entries(details).filter(([, value]) => value !== undefined));
       const after: Customer = {
         ...before,
@@ -170,14 +172,17 @@ export class CustomerRepository {
    * Has the personal data of at most `limit` customers lie as it is to be now, sealed or plain; returns how many there were. For a `Relay`.
    * Nobody's revision counts it: nothing of it is to be seen.
    */
-  moveBatch(limit: number): Promise<number> {
+  async moveBatch(limit: number): Promise<number> {
     const { seals } = this.#personal;
+    await this.#index?.ready();
     return this.#database.em().transactional(async (em) => {
       const database = queryableOf(em);
       const rows = await database.query<{ customer_id: string }>(seals ? findPlain : findSealed, [limit]);
       for (const { customer_id: uuid } of rows) {
-        const customer = await this.#open(await findRecord(em, encodeId(uuid)));
-        await this.#takeEmail(em, customer);
+        const customer = await this.#open(await findRecord(em, encodeId(uuid)), database);
+        // A process of the version before may have given an address twice: whoever had it first is found by it.
+        const hash = await this.#index?.hash(folded(customer.email));
+        await (seals ? database.query(keepEmail, [hash, uuid]) : database.query(leaveEmail, [uuid]));
         const { columns, keys } = await protectPerson(this.#personal, uuid, detailsOf(customer));
         await insertPersonalKeys(database, uuid, keys);
         const { givenName, familyName, email, phone, contact, sealedPhone } = columns;
@@ -187,9 +192,10 @@ export class CustomerRepository {
     });
   }
 
-  async #open(record: CustomerRecord): Promise<Customer> {
+  /** @param database the transaction, where there is one: within it, nobody waits for a second connection */
+  async #open(record: CustomerRecord, database: Queryable = this.#database): Promise<Customer> {
     const { customerId, revision, createTime, updateTime } = record;
-    const [contact = null, sealedPhone = null] = await attachKeys<null>(this.#database, [
+    const [contact = null, sealedPhone = null] = await attachKeys<null>(database, [
       record.contact ?? null,
       record.sealedPhone ?? null,
     ]);
@@ -250,13 +256,14 @@ export class CustomerRepository {
   }
 }
 
-/** The transaction of a unit of work, for statements with `$1`, which its own are without. */
+/** The transaction of a unit of work, for statements with `$1`, which its own are without; arrays are of ids. */
 function queryableOf(em: EntityManager): Queryable {
   return {
     query: async (sql, values = []) => {
       const ordered: unknown[] = [];
       const text = (typeof sql === "string" ? sql : sql.text).replace(/\$(\d+)/g, (_, number: string) => {
-        ordered.push(values[Number(number) - 1]);
+        const value = values[Number(number) - 1];
+        ordered.push(Array.isArray(value) ? `{${value.join(",")}}` : value);
         return "?";
       });
       return await em.execute(text, ordered);
@@ -304,6 +311,10 @@ const takeEmail: SqlText = {
   name: "customer_email_take",
   text: `insert into customer_email (email_hash, customer_id) values ($1, $2)
     on conflict (customer_id) do update set email_hash = excluded.email_hash`,
+};
+const keepEmail: SqlText = {
+  name: "customer_email_keep",
+  text: "insert into customer_email (email_hash, customer_id) values ($1, $2) on conflict do nothing",
 };
 const leaveEmail: SqlText = {
   name: "customer_email_leave",

@@ -31,15 +31,21 @@ export class BlindIndex {
     this.#keys = keys;
   }
 
-  /** HMAC-SHA256 of a text: the same for the same text. */
+  /** HMAC-SHA256 of a text: the same for the same text. The first one asks the database; never call it within a transaction before {@link ready}. */
   async hash(text: string): Promise<Buffer> {
-    this.#key ??= this.#load();
-    const key = await this.#key.catch((error: unknown) => {
+    return createHmac("sha256", await this.ready())
+      .update(text)
+      .digest();
+  }
+
+  /** Has the key at hand: what holds a connection must not wait for a second one. */
+  ready(): Promise<Buffer> {
+    this.#key ??= this.#load().catch((error: unknown) => {
       // The database was away, or a master key: the next one tries again.
       this.#key = undefined;
       throw error;
     });
-    return createHmac("sha256", key).update(text).digest();
+    return this.#key;
   }
 
   async #load(): Promise<Buffer> {
