@@ -64,9 +64,10 @@
 {{ toYaml $all }}
 {{- end }}
 
-{{/* How the HTTP port speaks TLS; empty when it does not. */}}
+{{/* How the HTTP port speaks TLS; empty when it does not. Who reads identity's keys has no certificate to show, nor has who logs in there. */}}
 {{- define "ordermesh.service.httpTls" -}}
-{{- with .Values.global.tls }}{{ if and .enabled (ne .http "plain") }}{{ .http }}{{ end }}{{ end -}}
+{{- $isOpen := eq (include "ordermesh.service.program" .) "identity" -}}
+{{- with .Values.global.tls }}{{ if and .enabled (ne .http "plain") }}{{ $isOpen | ternary "tls" .http }}{{ end }}{{ end -}}
 {{- end }}
 
 {{/* The port with health and metrics, always in plain text. */}}
