@@ -1,12 +1,14 @@
 // Unary calls per second: our gRPC face against a gRPC server of connect-node and against bare grpc-js. The same message,
 // the same work per call, one load generator; the rounds alternate, and the median counts.
-import { type ChildProcess, fork } from "node:child_process";
+import { type ChildProcess, fork, spawn } from "node:child_process";
 import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
+import { freePorts } from "../dev/stack/free-ports.ts";
+import { tool } from "../dev/tools/tool.ts";
 import type { Contender } from "./rpc/contenders.ts";
 import type { Round, RoundResult } from "./rpc/load.ts";
 
-const names: readonly Contender[] = ["ours", "unlimited", "connect-node", "grpc-js"];
+const names: readonly Contender[] = ["ours", "shared", "unlimited", "connect-node", "grpc-js"];
 const roundCount = 11;
 const roundMs = 1_500;
 const warmUpMs = 3_000;
@@ -52,9 +54,9 @@ function row(name: string, results: readonly Measured[]): string {
 }
 
 /** How many times the calls per second of another contender; each round is compared with its neighbour in time. */
-function ratio(results: Results, other: Contender): string {
+function ratio(results: Results, other: Contender, one: Contender = "ours"): string {
   const theirs = results.get(other) ?? [];
-  const rounds = (results.get("ours") ?? []).map(
+  const rounds = (results.get(one) ?? []).map(
     (mine, index) => mine.perSecond / (theirs[index]?.perSecond ?? Number.NaN),
   );
   return median(rounds).toFixed(2);
@@ -90,10 +92,14 @@ async function measure(load: ChildProcess, servers: ReadonlyMap<Contender, Serve
 /** Measures the three servers and prints them; the last line is the ratio to connect-node. */
 export async function bench(): Promise<void> {
   const children: ChildProcess[] = [];
+  let store: ChildProcess | undefined;
   try {
+    const [storePort = 0] = (await freePorts()).spare;
+    const settings = ["--port", String(storePort), "--bind", "127.0.0.1", "--save", ""];
+    store = spawn(await tool("redis-server"), settings, { stdio: "ignore" });
     const servers = new Map<Contender, Server>();
     for (const name of names) {
-      const child = start("server.ts", name);
+      const child = start("server.ts", name, `redis://127.0.0.1:${storePort}`);
       children.push(child);
       servers.set(name, { child, port: await answerOf<number>(child) });
     }
@@ -105,9 +111,11 @@ export async function bench(): Promise<void> {
     console.log(`${"".padEnd(14)}  calls/s  µs CPU   p50 ms   p99 ms   failed`);
     for (const name of names) console.log(row(name, results.get(name) ?? []));
     console.log(`\nof the same without limits: ${ratio(results, "unlimited")}`);
+    console.log(`with limits that replicas share: ${ratio(results, "unlimited", "shared")}`);
     console.log(`of grpc-js: ${ratio(results, "grpc-js")}`);
     console.log(`ratio: ${ratio(results, "connect-node")}`);
   } finally {
     for (const child of children) child.disconnect();
+    store?.kill();
   }
 }

@@ -4,6 +4,7 @@ import { createValidator } from "@bufbuild/protovalidate";
 import type { Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import * as grpc from "@grpc/grpc-js";
+import { z } from "zod";
 import {
   ConformanceService,
   type EchoRequest,
@@ -20,8 +21,12 @@ import { serverInterceptors } from "#platform/interceptors/server.ts";
 import { StreamDrain } from "#platform/interceptors/stream-drain.ts";
 import { validationInterceptor } from "#platform/interceptors/validation.ts";
 import { ClientAddresses } from "#platform/limits/client-address.ts";
+import type { Ledger } from "#platform/limits/ledger.ts";
+import { ValkeyLedger } from "#platform/limits/valkey-ledger.ts";
 import { listenOn } from "#platform/listen.ts";
 import { register } from "#platform/registration.ts";
+import { Secret } from "#platform/secret.ts";
+import { until } from "#testing/until.ts";
 import { defaultTimeoutMs, echo, inCallContext, inFlight, logger, maxMessageBytes, metrics } from "./work.ts";
 
 const host = "127.0.0.1";
@@ -31,7 +36,7 @@ const ample = { calls: 1e9, windowMs: 1_000 };
 const noQuotas = { read: undefined, write: undefined, sensitive: undefined, service: undefined };
 
 /** Our gRPC face with the interceptors of production. */
-function ours(quotas: Quotas): Promise<number> {
+function ours(quotas: Quotas, ledger?: Ledger): Promise<number> {
   const interceptors = serverInterceptors({
     services: [ConformanceService],
     logger,
@@ -39,7 +44,7 @@ function ours(quotas: Quotas): Promise<number> {
     inFlight,
     streamDrain: new StreamDrain(),
     credentials: undefined,
-    limits: new Limits({ quotas, addresses: new ClientAddresses([], "x-forwarded-for") }),
+    limits: new Limits({ quotas, ledger, addresses: new ClientAddresses([], "x-forwarded-for") }),
     defaultTimeoutMs,
     maxMessageBytes,
     tracing: false,
@@ -47,6 +52,14 @@ function ours(quotas: Quotas): Promise<number> {
   const services = [register(ConformanceService, { echo })];
   const limits = { defaultTimeoutMs, maxMessageBytes };
   return new GrpcServer({ services, interceptors, ...limits }).listen(host, 0);
+}
+
+/** The same, whose limits other replicas hear of: some ten times a second at this load. */
+async function shared(store: string): Promise<number> {
+  const url = new Secret(store, z.string());
+  const ledger = new ValkeyLedger({ url, password: undefined, service: "bench", logger });
+  await until(() => ledger.isThere, "the store answers");
+  return ours({ ...noQuotas, write: { calls: 20_000, windowMs: 1_000 } }, ledger);
 }
 
 /** The context as one would write it for Connect; Connect itself keeps the deadline. */
@@ -97,9 +110,10 @@ function bare(): Promise<number> {
   });
 }
 
-/** Each opens a server and resolves with its port. */
+/** Each opens a server and resolves with its port; one of them is told where replicas share their limits. */
 export const contenders = {
   ours: () => ours({ ...noQuotas, write: ample }),
+  shared: (store: string) => shared(store),
   unlimited: () => ours(noQuotas),
   "connect-node": connectNode,
   "grpc-js": bare,

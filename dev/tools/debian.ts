@@ -76,6 +76,15 @@ export const poolerRecipe = debianPackage({
   home: "https://www.pgbouncer.org",
 });
 
+/** Holds what replicas of a service share for a moment. Its package has documents alone; the program is in that of its tools. */
+export const storeRecipe = debianPackage({
+  name: "redis-server",
+  package: "redis-tools",
+  program: "redis-check-rdb",
+  libraries: ["libjemalloc2", "liblzf1"],
+  home: "https://valkey.io/download",
+});
+
 /** Shows a process another time; with threads, as Node.js and its addons have them. */
 export const clockRecipe = debianPackage({
   name: "libfaketime",

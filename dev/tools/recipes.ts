@@ -2,7 +2,7 @@ import { copyFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "../../deploy/command/run.ts";
 import { buildEnvironment } from "./config.ts";
-import { clockRecipe, poolerRecipe, prometheusRecipes } from "./debian.ts";
+import { clockRecipe, poolerRecipe, prometheusRecipes, storeRecipe } from "./debian.ts";
 import { elasticsearchRecipes } from "./elasticsearch.ts";
 import { goSource } from "./go-source.ts";
 import { schemathesisRecipe } from "./python.ts";
@@ -80,6 +80,7 @@ export const recipes: Readonly<Record<ToolName, readonly Recipe[]>> = {
   schemathesis: [schemathesisRecipe],
   libfaketime: [clockRecipe],
   pgbouncer: [poolerRecipe],
+  "redis-server": [storeRecipe],
   ...chartRecipes(),
   ...deployRecipes(),
 };

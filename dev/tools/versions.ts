@@ -45,6 +45,8 @@ export const versions = {
   toxiproxy: "v2.5.0",
   /** Hands out connections of PostgreSQL by transaction. */
   pgbouncer: "distribution",
+  /** Keeps keys and values in memory; Valkey speaks the same protocol. */
+  "redis-server": "distribution",
   /** A library, loaded before libc, that shows a process another time of the day. */
   libfaketime: "distribution",
   /** PyPI: calls what an OpenAPI document says, and compares the answers with it. */
@@ -93,6 +95,7 @@ export const testTools = [
   "toxiproxy",
   "libfaketime",
   "pgbouncer",
+  "redis-server",
 ] as const satisfies readonly ToolName[];
 
 /** What a program on PATH is called when it has not the tool's name. */
@@ -102,6 +105,7 @@ export const namesOnPath: { readonly [name in ToolName]?: readonly string[] } = 
   // One that is called jaeger is Jaeger 2, which takes its ports from a file.
   jaeger: ["jaeger-all-in-one"],
   alertmanager: ["alertmanager", "prometheus-alertmanager"],
+  "redis-server": ["redis-server", "valkey-server"],
   toxiproxy: ["toxiproxy-server"],
   pushgateway: ["pushgateway", "prometheus-pushgateway"],
   postgres_exporter: ["postgres_exporter", "prometheus-postgres-exporter"],

@@ -148,6 +148,15 @@ export const platformConfig = {
   /** How often each service of ours may call, whatever it calls. */
   RATE_LIMIT_SERVICES: z.string().default("off").transform(quotaOf),
   /**
+   * Valkey or Redis, in which the replicas of a service tell each other how often callers have called: `redis://host:6379`, or
+   * `rediss://` with TLS. Without it, and while it is away, each counts for itself.
+   */
+  RATE_LIMIT_STORE_URL: secret(z.url({ protocol: /^rediss?$/, error: "is not redis://host:port" })).optional(),
+  /** Its password, where it is not in the URL. */
+  RATE_LIMIT_STORE_PASSWORD: secret(z.string().min(1)).optional(),
+  /** How many replicas the service has: so many parts of each limit are theirs where they cannot tell each other. */
+  RATE_LIMIT_REPLICAS: places.default(1),
+  /**
    * What stands between callers and us: addresses and networks, with commas between. Only they are believed about whom they call for;
    * without them, all who come through a proxy count as one caller.
    */

@@ -7,6 +7,7 @@ import { Budget, type Taken } from "#platform/limits/budget.ts";
 import type { ClientAddresses } from "#platform/limits/client-address.ts";
 import type { CallerKind, Decision } from "#platform/limits/decision.ts";
 import { rateLimited } from "#platform/limits/errors.ts";
+import type { Ledger } from "#platform/limits/ledger.ts";
 import { type RateClassName, rateClasses, rateClassOf } from "#platform/limits/rate-class.ts";
 import type { CallRequest } from "./compose.ts";
 import { isKnown, peekHeader, wayInOf } from "./known-call.ts";
@@ -17,6 +18,10 @@ export type Quotas = Readonly<Record<RateClassName, Quota | undefined>>;
 /** What limits are kept with. */
 export interface LimitsOptions {
   readonly quotas: Quotas;
+  /** Where the replicas of the service tell each other what callers have used. */
+  readonly ledger?: Ledger | undefined;
+  /** How many replicas there are, while they cannot; default 1. */
+  readonly replicas?: number;
   readonly addresses: ClientAddresses;
   /** Told of each call that is counted. */
   readonly onDecision?: (decision: Decision) => void;
@@ -42,10 +47,11 @@ export class Limits {
   readonly #addresses: ClientAddresses;
   readonly #onDecision: (decision: Decision) => void;
 
-  constructor({ quotas, addresses, onDecision = () => undefined }: LimitsOptions) {
+  constructor({ quotas, ledger, replicas = 1, addresses, onDecision = () => undefined }: LimitsOptions) {
     for (const name of rateClasses) {
       const quota = quotas[name];
-      if (quota) this.#limits.set(name, { name, budget: new Budget(quota), policy: policyOf(name, quota) });
+      const budget = quota && new Budget(quota, { name, ledger, replicas });
+      if (budget) this.#limits.set(name, { name, budget, policy: policyOf(name, quota) });
     }
     this.#addresses = addresses;
     this.#onDecision = onDecision;

@@ -21,8 +21,9 @@ import { Limits } from "#platform/interceptors/limits.ts";
 import { serverInterceptors } from "#platform/interceptors/server.ts";
 import { StreamDrain } from "#platform/interceptors/stream-drain.ts";
 import { ClientAddresses } from "#platform/limits/client-address.ts";
+import { LimitMetrics } from "#platform/limits/limit-metrics.ts";
+import type { ValkeyLedger } from "#platform/limits/valkey-ledger.ts";
 import type { Logger } from "#platform/log/logger.ts";
-import { LimitMetrics } from "#platform/metrics/limit-metrics.ts";
 import { CallMetrics } from "#platform/metrics/metrics.ts";
 import type { ServiceRegistration } from "#platform/registration.ts";
 import type { TlsFiles } from "#platform/tls/tls-files.ts";
@@ -31,6 +32,8 @@ import { bind, StartError, within } from "./startup.ts";
 
 /** What both faces serve, and how. */
 export interface FacesOptions {
+  /** The service, whose replicas share limits. */
+  readonly name: string;
   readonly services: readonly ServiceRegistration[];
   /** What the HTTP face answers besides, by the first part of the path. */
   readonly pages?: Readonly<Record<string, Handler>>;
@@ -72,9 +75,18 @@ function limitsOf(config: PlatformConfig): InFlightLimits {
   };
 }
 
+/** Where the replicas tell each other how often callers have called; undefined when there is no such place. */
+async function openLedger({ name, config, logger }: FacesOptions): Promise<ValkeyLedger | undefined> {
+  const { RATE_LIMIT_STORE_URL: url, RATE_LIMIT_STORE_PASSWORD: password } = config;
+  if (!url) return undefined;
+  // Its client is not loaded by a process that counts for itself.
+  const { ValkeyLedger } = await import("#platform/limits/valkey-ledger.ts");
+  return new ValkeyLedger({ url, password, service: name, logger });
+}
+
 /** How often callers may call; it is said once when somebody else than our proxies says for whom it calls. */
-function openLimits(config: PlatformConfig, logger: Logger, registry: Registry): Limits {
-  const metrics = new LimitMetrics(registry);
+function openLimits({ config, logger, registry }: FacesOptions, ledger: ValkeyLedger | undefined): Limits {
+  const metrics = new LimitMetrics(registry, ledger);
   const addresses = new ClientAddresses(config.TRUSTED_PROXIES, config.PROXY_HEADER, (peer) => {
     logger.warn(
       `${peer} says for whom it calls (${config.PROXY_HEADER}), and TRUSTED_PROXIES does not name it: all who come through it count as one caller`,
@@ -86,7 +98,8 @@ function openLimits(config: PlatformConfig, logger: Logger, registry: Registry):
     sensitive: config.RATE_LIMIT_SENSITIVE,
     service: config.RATE_LIMIT_SERVICES,
   };
-  return new Limits({ quotas, addresses, onDecision: (decision) => metrics.decided(decision) });
+  const replicas = config.RATE_LIMIT_REPLICAS;
+  return new Limits({ quotas, ledger, replicas, addresses, onDecision: (decision) => metrics.decided(decision) });
 }
 
 const nothingThere: Handler = (_, response) => {
@@ -119,6 +132,7 @@ class OpenFaces implements Faces {
   httpPort = 0;
   adminPort: number | undefined;
   readonly #options: FacesOptions;
+  readonly #ledger: ValkeyLedger | undefined;
   readonly #inFlight: InFlight;
   readonly #streams = new StreamDrain();
   readonly #readiness: Readiness;
@@ -127,9 +141,10 @@ class OpenFaces implements Faces {
   /** Where health and metrics are when they have a port of their own. */
   readonly #admin: HttpServer | undefined;
 
-  constructor(options: FacesOptions) {
+  constructor(options: FacesOptions, ledger: ValkeyLedger | undefined) {
     const { config, logger, registry, services, checks } = options;
     this.#options = options;
+    this.#ledger = ledger;
     const metrics = new CallMetrics(registry, () => this.#inFlight.counts);
     this.#inFlight = new InFlight(limitsOf(config), (kind) => metrics.refused(kind));
     const descriptors = services.map((registration) => registration.service);
@@ -142,8 +157,8 @@ class OpenFaces implements Faces {
       inFlight: this.#inFlight,
       streamDrain: this.#streams,
       credentials: options.credentials,
-      limits: openLimits(config, logger, registry),
       onlyServices: options.onlyServices ?? false,
+      limits: openLimits(options, ledger),
       defaultTimeoutMs: config.DEFAULT_TIMEOUT_MS,
       maxMessageBytes: config.MAX_MESSAGE_BYTES,
       tracing: tracing(),
@@ -184,6 +199,7 @@ class OpenFaces implements Faces {
     } catch (error) {
       this.#grpc.close();
       void this.#http.drain();
+      await this.#ledger?.[Symbol.asyncDispose]();
       throw error;
     }
     await this.#readiness.start();
@@ -216,6 +232,7 @@ class OpenFaces implements Faces {
       // Last: until now it says that the process ends.
       void this.#admin?.drain();
       this.#admin?.close();
+      await this.#ledger?.[Symbol.asyncDispose]();
     }
   }
 }
@@ -228,5 +245,5 @@ class OpenFaces implements Faces {
 export async function openFaces(options: FacesOptions): Promise<Faces> {
   const faults = accessFaults(options.services.map(({ service }) => service));
   if (faults.length > 0) throw new StartError(faults.join("; "));
-  return new OpenFaces(options).open();
+  return new OpenFaces(options, await openLedger(options)).open();
 }

@@ -175,7 +175,16 @@ export async function launch<S extends z.ZodRawShape>(
   // Certificates are of services: where they are all that is known, people cannot be asked.
   const onlyServices = !parts.credentials && !config.TOKEN_ISSUERS;
   const served = { ...parts, onlyServices, ...(credentials && { credentials }) };
-  const faces: Faces = await openFaces({ ...served, checks, config, tls, logger, registry, closing });
+  const faces: Faces = await openFaces({
+    ...served,
+    name: definition.name,
+    checks,
+    config,
+    tls,
+    logger,
+    registry,
+    closing,
+  });
   stack.defer(() => faces.drain());
   await parts.start?.();
   if (definition.database && config.REQUEST_ID_RETENTION_MS) {

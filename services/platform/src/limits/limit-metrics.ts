@@ -1,6 +1,7 @@
-import { Counter, type Registry } from "prom-client";
-import { callerKinds, type Decision } from "#platform/limits/decision.ts";
-import { type RateClassName, rateClasses } from "#platform/limits/rate-class.ts";
+import { Counter, Gauge, type Registry } from "prom-client";
+import { callerKinds, type Decision } from "./decision.ts";
+import type { Ledger } from "./ledger.ts";
+import { type RateClassName, rateClasses } from "./rate-class.ts";
 
 type Labels = "class" | "by" | "decision";
 
@@ -10,7 +11,16 @@ export class LimitMetrics {
   /** Looked up once: there is a decision for each call. */
   readonly #series = new Map<string, Counter.Internal>();
 
-  constructor(registry: Registry) {
+  /** @param ledger where replicas tell each other what callers have used; undefined when there is none */
+  constructor(registry: Registry, ledger: Pick<Ledger, "isThere"> | undefined) {
+    new Gauge({
+      name: "rpc_server_limits_apart",
+      help: "1 while replicas should share their limits by a store that does not answer, so that each keeps its part of them; else 0.",
+      registers: [registry],
+      collect() {
+        this.set(ledger === undefined || ledger.isThere ? 0 : 1);
+      },
+    });
     this.#decisions = new Counter({
       name: "rpc_server_limit_decisions_total",
       help: "Calls that were counted for their callers: by their class, by what the caller is known (its credential, or its address), and whether they passed or were refused because it had called too often.",
