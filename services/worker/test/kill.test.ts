@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { keepSpans } from "#testing/kept-spans.ts";
 import { until } from "#testing/until.ts";
 import { anOrder } from "./stage/harness.ts";
@@ -7,12 +7,6 @@ import { Killable } from "./stage/killable.ts";
 import { dispatched, orderOf, traceOf } from "./stage/traces.ts";
 import { anEvent } from "./world/order-rows.ts";
 import { on, type Rule } from "./world/rules.ts";
-
-let killable: Killable;
-before(async () => {
-  killable = await Killable.open();
-});
-after(() => killable?.close());
 
 const forward = ["prepare", "settle", "ship", "capture", "commit", "settle"];
 const declined = (orderId: string) => on("authorize", { kind: "refuse", reason: "PAYMENT_DECLINED" }, { orderId });
@@ -39,10 +33,14 @@ const cases: { name: string; kills: string[]; rules?: (orderId: string) => Rule[
   },
 ];
 
-describe("a worker that is killed and started again, after", () => {
+/** Most of the time nothing is done: a task of a worker that was killed is given to another one after ten seconds. */
+const atOnce = 4;
+
+describe("a worker that is killed and started again, after", { concurrency: atOnce }, () => {
   for (const { name, kills, rules, end, effects } of cases) {
     test(`${name}: nothing has an effect twice`, async () => {
       const orders = [anOrder(), anOrder()];
+      await using killable = await Killable.open();
       const { world, rows } = killable;
       for (const { orderId } of orders) world.rules.push(...(rules?.(orderId) ?? []));
       await killable.start();
@@ -64,6 +62,7 @@ describe("a worker that is killed and started again, after", () => {
   test("confirm, and the order is cancelled before the start: all is undone", async () => {
     const order = anOrder();
     const { orderId } = order;
+    await using killable = await Killable.open();
     const { world, rows } = killable;
     world.packs = () => undefined;
     await killable.start();
@@ -92,6 +91,7 @@ describe("a worker that is killed and started again, after", () => {
 test("a trace survives the death of workers", async () => {
   const kept = await keepSpans();
   try {
+    await using killable = await Killable.open();
     const orders = [orderOf({ traced: true }), orderOf({ traced: true })];
     await killable.start();
     killable.around = (_, start) => dispatched(orders, start);

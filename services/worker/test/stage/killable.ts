@@ -28,7 +28,7 @@ export interface ToldSpan {
 }
 
 /** A server, a world that outlives its workers, and a worker in a process of its own that is killed and started again. */
-export class Killable {
+export class Killable implements AsyncDisposable {
   readonly environment: TestWorkflowEnvironment;
   readonly world = new World();
   readonly rows = new OrderRows(this.world);
@@ -114,7 +114,7 @@ export class Killable {
     await until(over, "the orders have ended", { deadlineMs: 60_000, everyMs: 20 });
   }
 
-  async close(): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     await this.starter.stop();
     await this.kill();
     for (const session of this.#sessions) session.destroy();
