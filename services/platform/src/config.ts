@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { readConfigFile } from "./config-file.ts";
 import { describeIssue } from "./describe-issue.ts";
 import { issuersSchema, roleName } from "./issuer-settings.ts";
 import { networksOf, proxyHeaders, quotaOf } from "./limit-settings.ts";
@@ -72,6 +73,8 @@ export function originsOf(text: string, context: z.RefinementCtx<string>): reado
 
 /** What every process reads from its environment. Durations are milliseconds. */
 export const platformConfig = {
+  /** A file of settings in YAML, by the same names; what a variable says counts more. See `config-file.ts`. */
+  CONFIG_FILE: z.string().optional(),
   /** The name in logs, traces and metrics; the name in the code when it is not set. */
   SERVICE_NAME: z.string().optional(),
   LOG_LEVEL: z.enum(["error", "warn", "info", "debug"]).default("info"),
@@ -119,7 +122,7 @@ export const platformConfig = {
   GRPC_TLS_CA: z.string().optional(),
   /** How often these files are read again, so that renewed ones are used without a restart. */
   GRPC_TLS_REFRESH_MS: milliseconds.min(50).default(10_000),
-  /** How often the files of secrets are read again, so that changed ones are used without a restart. */
+  /** How often the files of secrets, and that of settings, are read again, so that changed ones are used without a restart. */
   SECRETS_REFRESH_MS: milliseconds.min(50).default(5_000),
   /** Pause between two looks at whether the process can do its work. */
   READINESS_INTERVAL_MS: milliseconds.default(2_000),
@@ -331,7 +334,7 @@ export type Together = (given: Readonly<Record<string, string>>) => readonly str
 
 /**
  * Reads the variables of a shape. An empty variable counts as not set. What is secret is read from the file that `NAME_FILE` names, if
- * that is set.
+ * that is set, and what no variable says from the file of settings, if the shape knows one.
  *
  * @throws {@link ConfigError} that lists every bad or missing variable, without their values: they may be secrets.
  */
@@ -340,8 +343,11 @@ export function loadConfig<S extends z.ZodRawShape>(
   env: NodeJS.ProcessEnv = process.env,
   together: Together = () => [],
 ): ConfigOf<S> {
-  const variables = withoutEmpty(env);
+  const set = withoutEmpty(env);
+  const file = "CONFIG_FILE" in shape && set.CONFIG_FILE ? readConfigFile(set.CONFIG_FILE, shape) : undefined;
+  const variables = { ...file?.texts, ...set };
   const { files, texts, problems } = readSecrets(shape, variables);
+  if (file) problems.push(...file.problems);
   const given = { ...variables, ...texts };
   const parsed = z.object(shape).safeParse(given, { error: describeIssue });
   for (const issue of parsed.error?.issues ?? []) {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -9,32 +9,13 @@ import { ConfigError, loadConfig } from "#platform/config.ts";
 import { watchSecrets } from "#platform/process/secrets.ts";
 import { Secret, secret } from "#platform/secret.ts";
 import { until } from "#testing/until.ts";
+import { Volume } from "#testing/volume.ts";
 
 const rule = z
   .string()
   .min(8, "is too short")
   .transform((text) => text.toLowerCase());
 const shape = { TOKEN: secret(rule).optional(), PLAIN: z.string().optional() };
-
-/** A volume as the kubelet writes it: names lead to `..data`, which is swapped. */
-class Volume {
-  readonly folder: string;
-  #generation = 0;
-
-  constructor(folder: string) {
-    this.folder = folder;
-    mkdirSync(folder);
-  }
-
-  write(text: string): void {
-    const name = `..${this.#generation++}`;
-    mkdirSync(join(this.folder, name));
-    writeFileSync(join(this.folder, name, "token"), text);
-    symlinkSync(name, join(this.folder, "..data_tmp"));
-    renameSync(join(this.folder, "..data_tmp"), join(this.folder, "..data"));
-    if (this.#generation === 1) symlinkSync("..data/token", join(this.folder, "token"));
-  }
-}
 
 describe("a secret", () => {
   let folder: string;
@@ -79,9 +60,9 @@ describe("a secret", () => {
   });
 
   test("is read again when its volume is swapped, and stays when what comes is none", async () => {
-    const volume = new Volume(join(folder, "volume"));
+    const volume = new Volume(join(folder, "volume"), "token");
     volume.write("The first one");
-    const config = loadConfig(shape, { TOKEN_FILE: join(volume.folder, "token") });
+    const config = loadConfig(shape, { TOKEN_FILE: volume.file });
     const said: string[] = [];
     const told: string[] = [];
     config.TOKEN?.onChange((text) => void told.push(text));

@@ -31,7 +31,7 @@ const refusals: Readonly<Record<PlaceKind, { queue: string; message: string; ret
 /** A number of places of one kind. */
 class Places {
   readonly #kind: PlaceKind;
-  readonly #limit: number;
+  #limit: number;
   readonly #onRefused: (kind: PlaceKind) => void;
   #taken = 0;
 
@@ -43,6 +43,11 @@ class Places {
 
   get taken(): number {
     return this.#taken;
+  }
+
+  /** Has another number of places. Who has one keeps it. */
+  resize(limit: number): void {
+    this.#limit = limit;
   }
 
   /** @throws OVERLOADED when all are taken */
@@ -163,6 +168,11 @@ export class InFlight {
       operator: places("operator"),
       waiting: places("waiting"),
     };
+  }
+
+  /** Takes another number of calls of a kind from now on. */
+  resize(kind: PlaceKind, limit: number): void {
+    this.#places[kind].resize(limit);
   }
 
   /** How many calls run now. */

@@ -46,15 +46,19 @@ export class Limits {
   readonly #classes = new Map<DescMethod, RateClassName>();
   readonly #addresses: ClientAddresses;
   readonly #onDecision: (decision: Decision) => void;
+  readonly #budgetOf: (name: RateClassName, quota: Quota) => Budget;
 
   constructor({ quotas, ledger, replicas = 1, addresses, onDecision = () => undefined }: LimitsOptions) {
-    for (const name of rateClasses) {
-      const quota = quotas[name];
-      const budget = quota && new Budget(quota, { name, ledger, replicas });
-      if (budget) this.#limits.set(name, { name, budget, policy: policyOf(name, quota) });
-    }
+    this.#budgetOf = (name, quota) => new Budget(quota, { name, ledger, replicas });
+    for (const name of rateClasses) this.use(name, quotas[name]);
     this.#addresses = addresses;
     this.#onDecision = onDecision;
+  }
+
+  /** Has another quota for a class from now on, or none; what was used of the one before is forgotten. */
+  use(name: RateClassName, quota: Quota | undefined): void {
+    if (quota) this.#limits.set(name, { name, budget: this.#budgetOf(name, quota), policy: policyOf(name, quota) });
+    else this.#limits.delete(name);
   }
 
   /** Counts the calls that pass through it; to be put inside of what proves who calls. */

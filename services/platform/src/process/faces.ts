@@ -28,6 +28,7 @@ import { CallMetrics } from "#platform/metrics/metrics.ts";
 import type { ServiceRegistration } from "#platform/registration.ts";
 import type { TlsFiles } from "#platform/tls/tls-files.ts";
 import { tracing } from "#platform/trace/spans.ts";
+import type { Reloads } from "./config-file.ts";
 import { bind, StartError, within } from "./startup.ts";
 
 /** What both faces serve, and how. */
@@ -57,6 +58,8 @@ export interface Faces {
   readonly httpPort: number;
   /** Of health and metrics; undefined where they are on the HTTP port. */
   readonly adminPort: number | undefined;
+  /** Takes other bounds while it runs. */
+  readonly reloads: Reloads;
   /** Not ready, listeners closed, calls in flight finished. */
   drain(): Promise<void>;
 }
@@ -102,6 +105,20 @@ function openLimits({ config, logger, registry }: FacesOptions, ledger: ValkeyLe
   return new Limits({ quotas, ledger, replicas, addresses, onDecision: (decision) => metrics.decided(decision) });
 }
 
+/** Bounds that change while the process runs. */
+function reloadsOf(inFlight: InFlight, limits: Limits): Reloads {
+  return {
+    MAX_INFLIGHT: (calls) => inFlight.resize("caller", calls),
+    MAX_INFLIGHT_SAGA: (calls) => inFlight.resize("saga", calls),
+    MAX_INFLIGHT_OPERATOR: (calls) => inFlight.resize("operator", calls),
+    MAX_WAITING: (calls) => inFlight.resize("waiting", calls),
+    RATE_LIMIT_READ: (quota) => limits.use("read", quota),
+    RATE_LIMIT_WRITE: (quota) => limits.use("write", quota),
+    RATE_LIMIT_SENSITIVE: (quota) => limits.use("sensitive", quota),
+    RATE_LIMIT_SERVICES: (quota) => limits.use("service", quota),
+  };
+}
+
 const nothingThere: Handler = (_, response) => {
   const message = "there is nothing at this path; this port has /healthz, /readyz and /metrics";
   refuse(response, 404, new ConnectError(message, Code.Unimplemented));
@@ -131,6 +148,7 @@ class OpenFaces implements Faces {
   grpcPort = 0;
   httpPort = 0;
   adminPort: number | undefined;
+  readonly reloads: Reloads;
   readonly #options: FacesOptions;
   readonly #ledger: ValkeyLedger | undefined;
   readonly #inFlight: InFlight;
@@ -147,6 +165,8 @@ class OpenFaces implements Faces {
     this.#ledger = ledger;
     const metrics = new CallMetrics(registry, () => this.#inFlight.counts);
     this.#inFlight = new InFlight(limitsOf(config), (kind) => metrics.refused(kind));
+    const limits = openLimits(options, ledger);
+    this.reloads = reloadsOf(this.#inFlight, limits);
     const descriptors = services.map((registration) => registration.service);
     const names = descriptors.map((service) => service.typeName);
     this.#readiness = new Readiness({ checks, services: names, logger, everyMs: config.READINESS_INTERVAL_MS });
@@ -158,7 +178,7 @@ class OpenFaces implements Faces {
       streamDrain: this.#streams,
       credentials: options.credentials,
       onlyServices: options.onlyServices ?? false,
-      limits: openLimits(options, ledger),
+      limits,
       defaultTimeoutMs: config.DEFAULT_TIMEOUT_MS,
       maxMessageBytes: config.MAX_MESSAGE_BYTES,
       tracing: tracing(),

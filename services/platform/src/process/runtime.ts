@@ -25,7 +25,8 @@ import { countLeftOutLines } from "#platform/log/log-metrics.ts";
 import { createLogger, type Logger } from "#platform/log/logger.ts";
 import { createRegistry } from "#platform/metrics/metrics.ts";
 import { TlsFiles } from "#platform/tls/tls-files.ts";
-import { startTelemetry } from "#platform/trace/telemetry.ts";
+import { startTelemetry, type Telemetry } from "#platform/trace/telemetry.ts";
+import { type Reloads, watchConfigFile } from "./config-file.ts";
 import { type Faces, openFaces } from "./faces.ts";
 import { watchSecrets } from "./secrets.ts";
 import type { ServiceConfig, ServiceContext, ServiceDefinition } from "./service-definition.ts";
@@ -67,12 +68,20 @@ function openTls(config: PlatformConfig, logger: Logger): TlsFiles | undefined {
   throw new ConfigError(`${needing.join(" and ")} cannot be without GRPC_TLS_CERT, GRPC_TLS_KEY and GRPC_TLS_CA`);
 }
 
+/** What a service is built from. */
+interface Resources<S extends z.ZodRawShape> {
+  readonly context: ServiceContext<S>;
+  readonly closing: AbortController;
+  readonly tls: TlsFiles | undefined;
+  readonly telemetry: Telemetry;
+}
+
 /** Opens what a service is built from; the stack closes it, last opened first. */
 async function openResources<S extends z.ZodRawShape>(
   definition: ServiceDefinition<S>,
   config: ServiceConfig<S>,
   { stack, output }: { stack: AsyncDisposableStack; output: NodeJS.WritableStream },
-): Promise<{ context: ServiceContext<S>; closing: AbortController; tls: TlsFiles | undefined }> {
+): Promise<Resources<S>> {
   const name = config.SERVICE_NAME ?? definition.name;
   const { logger, repeated } = createLogger({
     name,
@@ -114,7 +123,7 @@ async function openResources<S extends z.ZodRawShape>(
     },
     closing: closing.signal,
   };
-  return { context, closing, tls };
+  return { context, closing, tls, telemetry };
 }
 
 /** What callers prove who they are with; undefined when nobody is asked. */
@@ -141,6 +150,16 @@ function credentialsOf(
   });
 }
 
+/** What a process says and shows of itself changes while it runs. */
+function reloadsOf(logger: Logger, telemetry: Telemetry): Reloads {
+  return {
+    LOG_LEVEL: (level) => {
+      logger.level = level;
+    },
+    OTEL_TRACES_SAMPLER_ARG: (ratio) => telemetry.keep(ratio),
+  };
+}
+
 /** Every database of a service has keys of repeatable calls, which are not kept for ever. */
 function forgetRequestIds(database: Database, retentionMs: number, log: Logger): Relay {
   const sweep = () => purgeIdempotencyKeys(database, retentionMs);
@@ -163,7 +182,7 @@ export async function launch<S extends z.ZodRawShape>(
 ): Promise<RunningService> {
   const config = readConfig(definition, env);
   await using stack = new AsyncDisposableStack();
-  const { context, closing, tls } = await openResources(definition, config, { stack, output });
+  const { context, closing, tls, telemetry } = await openResources(definition, config, { stack, output });
   const parts = await definition.build(context);
   stack.defer(() => within(closeTimeoutMs, "stopping the background work", parts.stop?.() ?? Promise.resolve()));
   const checks = [
@@ -186,6 +205,10 @@ export async function launch<S extends z.ZodRawShape>(
     closing,
   });
   stack.defer(() => faces.drain());
+  const reloads = { ...reloadsOf(logger, telemetry), ...faces.reloads };
+  const { CONFIG_FILE: file, SECRETS_REFRESH_MS: everyMs } = config;
+  const read = () => readConfig(definition, env);
+  if (file) stack.defer(watchConfigFile({ file, everyMs, config, read, reloads, logger }));
   await parts.start?.();
   if (definition.database && config.REQUEST_ID_RETENTION_MS) {
     const forgetting = forgetRequestIds(context.database, config.REQUEST_ID_RETENTION_MS, context.logger);

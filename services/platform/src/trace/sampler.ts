@@ -10,9 +10,14 @@ const leave: SamplingResult = { decision: SamplingDecision.NOT_RECORD };
  * order goes on where the work of many orders is done together; without links another sampler decides.
  */
 export class LinkedSampler implements Sampler {
-  readonly #otherwise: Sampler;
+  #otherwise: Sampler;
 
   constructor(otherwise: Sampler) {
+    this.#otherwise = otherwise;
+  }
+
+  /** Has another one decide about traces without links. */
+  use(otherwise: Sampler): void {
     this.#otherwise = otherwise;
   }
 

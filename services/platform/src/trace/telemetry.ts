@@ -24,6 +24,8 @@ export type TelemetryConfig = ExporterConfig &
 export interface Telemetry {
   /** Undefined when no spans are made. */
   readonly tracer: Tracer | undefined;
+  /** Changes the share of new traces that is kept, from 0 to 1. */
+  keep(ratio: number): void;
   /** Sends what waits, for at most 3 s, and ends tracing. */
   shutdown(): Promise<void>;
 }
@@ -77,7 +79,9 @@ export async function startTelemetry(
   log: Pick<Logger, "warn">,
 ): Promise<Telemetry> {
   const exporters = config.OTEL_TRACES_EXPORTER.filter((exporter) => exporter !== "none");
-  if (exporters.length === 0) return { tracer: undefined, shutdown: async () => undefined };
+  if (exporters.length === 0) {
+    return { tracer: undefined, keep: () => undefined, shutdown: async () => undefined };
+  }
   const queues = await Promise.all(exporters.map((exporter) => queueFor(exporter, config, log)));
   return recordSpans(name, queues, { ratio: config.OTEL_TRACES_SAMPLER_ARG, maxAgeMs: config.TRACE_MAX_AGE_MS });
 }
@@ -92,24 +96,29 @@ export async function recordSpans(
   const { resourceFromAttributes } = await import("@opentelemetry/resources");
   const { LinkedSampler } = await import("./sampler.ts");
   const { SpanRedaction } = await import("./span-redaction.ts");
+  const sampler = new LinkedSampler(new sdk.TraceIdRatioBasedSampler(ratio));
   const provider = new sdk.NodeTracerProvider({
     resource: resourceFromAttributes({
       "service.name": name,
       "service.version": productVersion,
       "service.instance.id": `${hostname()}/${process.pid}`,
     }),
-    sampler: new sdk.ParentBasedSampler({ root: new LinkedSampler(new sdk.TraceIdRatioBasedSampler(ratio)) }),
+    sampler: new sdk.ParentBasedSampler({ root: sampler }),
     spanLimits: { linkCountLimit: mostLinks, attributeValueLengthLimit: longestValue },
     spanProcessors: [new SpanRedaction(), ...processors],
   });
   provider.register();
   const tracer = provider.getTracer("ordermesh");
   useTracing({ tracer, ratio, maxAgeMs });
+  const keep = (ratio: number) => {
+    sampler.use(new sdk.TraceIdRatioBasedSampler(ratio));
+    useTracing({ tracer, ratio, maxAgeMs });
+  };
   const shutdown = async (): Promise<void> => {
     useTracing(undefined);
     const late = new Promise<void>((resolve) => setTimeout(resolve, flushTimeoutMs).unref());
     await Promise.race([provider.shutdown().catch(() => undefined), late]);
     for (const api of [trace, propagation, context]) api.disable();
   };
-  return { tracer, shutdown };
+  return { tracer, keep, shutdown };
 }
