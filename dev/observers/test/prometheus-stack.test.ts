@@ -173,6 +173,8 @@ describe("the rules and dashboards", () => {
     "temporal_request_failure_total",
     // The task of an episode comes with the answer to its start, while a worker has a place for it.
     "temporal_workflow_task_schedule_to_start_latency_seconds_bucket",
+    // Of processes with TLS.
+    "tls_certificate_validity_timestamp_seconds",
   ];
   /** What Prometheus itself makes; with the labels of the alert. */
   const ofPrometheus = ["ALERTS"];
