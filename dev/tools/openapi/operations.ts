@@ -72,15 +72,16 @@ function frames(messages: Readonly<Record<number, Schema>>): Schema {
   return { [framesType]: { schema: { type: "string", format: "binary" }, "x-frames": messages } };
 }
 
-/** What makes a stream by hand, in a shell that is told by `$URL` where the service is. */
-function command({ method, example }: Call): string {
+/** What makes a stream by hand, in a shell that is told by `$URL` where the service is, and by `$KEY` what proves who calls. */
+function command({ method, example, open }: Call): string {
   const message = JSON.stringify(example);
   const length = Buffer.alloc(4);
   length.writeUInt32BE(Buffer.byteLength(message));
   const head = [0, ...length].map((byte) => `\\${byte.toString(8).padStart(3, "0")}`).join("");
+  const proof = open ? "" : ` -H "authorization: Bearer $KEY"`;
   const quoted = message.replaceAll("'", "'\\''");
   return `printf '${head}%s' '${quoted}' |
-  curl -sN -H 'content-type: ${framesType}' --data-binary @- "$URL${addressOf(method)}"`;
+  curl -sN -H 'content-type: ${framesType}'${proof} --data-binary @- "$URL${addressOf(method)}"`;
 }
 
 function stream(call: Call): Schema {
