@@ -166,6 +166,10 @@ export const platformConfig = {
   TRUSTED_PROXIES: z.string().default("").transform(networksOf),
   /** The header in which they say it: `x-forwarded-for` or `forwarded`. */
   PROXY_HEADER: z.enum(proxyHeaders).default("x-forwarded-for"),
+  /** Streams of one caller at the same time in one process, a tenth of `MAX_WAITING`; more are refused with RESOURCE_EXHAUSTED. */
+  MAX_STREAMS_PER_CALLER: places.default(1_000),
+  /** How long what is sent may stay unread before its stream, or its connection over HTTP, is ended. */
+  UNREAD_TIMEOUT_MS: milliseconds.min(1).default(60_000),
   /** The largest message that is received or sent, in bytes. */
   MAX_MESSAGE_BYTES: z.coerce
     .number()

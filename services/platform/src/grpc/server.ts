@@ -22,6 +22,8 @@ export interface GrpcServerOptions {
   readonly interceptors: readonly Interceptor[];
   /** How long a unary call may take whose caller has not said, in milliseconds. */
   readonly defaultTimeoutMs: number;
+  /** How long what a stream sends may stay unread, in milliseconds; a minute when it is left out. */
+  readonly unreadMs?: number;
   /** The largest message in bytes, in both directions. */
   readonly maxMessageBytes: number;
   /** After so many milliseconds, give or take a tenth, a connection is ended when its calls are; never when 0 or left out. */
@@ -80,13 +82,13 @@ export class GrpcServer {
       const implementation =
         registration.find(method) ?? unimplemented(`${registration.service.typeName}.${method.name}`);
       Object.assign(definition, { [method.name]: servedMethod(method) });
-      const { interceptors } = options;
+      const { interceptors, unreadMs = 60_000 } = options;
       const { peerOf } = this.#peers;
       if (isUnary(method)) {
         const run = compose(interceptors, unaryInvocation(method, implementation));
         handlers[method.name] = unaryHandler(method, run, { defaultTimeoutMs: options.defaultTimeoutMs, peerOf });
       } else if (isStreaming(method)) {
-        handlers[method.name] = streamHandler({ method, implementation, interceptors, peerOf });
+        handlers[method.name] = streamHandler({ method, implementation, interceptors, peerOf, unreadMs });
       }
     }
     this.server.addService(definition, handlers);

@@ -1,3 +1,4 @@
+import { constants, type Http2Stream } from "node:http2";
 import type { Readable } from "node:stream";
 import type { DescMethodStreaming, Message } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
@@ -17,7 +18,7 @@ import { UnreadableRequest } from "./codec.ts";
 import { hasHeaders, toMetadata } from "./metadata.ts";
 import { type GrpcStatus, toGrpcStatus } from "./status.ts";
 import { StreamCall, type StreamingCall } from "./stream-call.ts";
-import { forEachMessage, writeMessage } from "./stream-pump.ts";
+import { forEachMessage, UnreadError, writeMessage } from "./stream-pump.ts";
 
 /** A streaming method and what serves it. */
 export interface StreamMethod {
@@ -25,6 +26,8 @@ export interface StreamMethod {
   readonly implementation: AnyMethod;
   readonly interceptors: readonly Interceptor[];
   readonly peerOf: PeerOf;
+  /** How long what is sent may stay unread, in milliseconds. */
+  readonly unreadMs: number;
 }
 
 interface Answer {
@@ -32,6 +35,8 @@ interface Answer {
   take(message: Message, signal: AbortSignal): Promise<void> | void;
   finish(trailer: Metadata): void;
   fail(status: GrpcStatus): void;
+  /** Ends the call at once: a status would have to wait for what is not read. */
+  reset(): void;
 }
 
 async function serve(target: StreamMethod, stream: StreamCall, answer: Answer): Promise<void> {
@@ -51,6 +56,7 @@ async function serve(target: StreamMethod, stream: StreamCall, answer: Answer): 
     sendHeaders(response.header);
     answer.finish(toMetadata(response.trailer));
   } catch (error) {
+    if (error instanceof UnreadError) return answer.reset();
     sendHeaders(stream.context.responseHeader);
     answer.fail(toGrpcStatus(toConnectError(error), stream.context.responseTrailer));
   } finally {
@@ -60,15 +66,21 @@ async function serve(target: StreamMethod, stream: StreamCall, answer: Answer): 
 
 type Writer = ServerWritableStream<Received, Message> | ServerDuplexStream<Received, Message>;
 
-function streamingAnswer(call: Writer): Answer {
+function streamingAnswer(call: Writer, unreadMs: number): Answer {
   return {
     sendMetadata: (metadata) => call.sendMetadata(metadata),
-    take: (message, signal) => writeMessage(call, message, signal),
+    take: (message, signal) => writeMessage(call, message, { signal, unreadMs }),
     finish: (trailer) => call.end(trailer),
     fail: (status) => {
       if (!call.cancelled) call.emit("error", status);
     },
+    reset: () => http2StreamOf(call)?.close(constants.NGHTTP2_ENHANCE_YOUR_CALM),
   };
+}
+
+/** grpc-js shows it to nobody, and has no way to reset a call. */
+function http2StreamOf(call: Writer): Http2Stream | undefined {
+  return (call as unknown as { call?: { stream?: Http2Stream } }).call?.stream;
 }
 
 function singleAnswer(call: ServerReadableStream<Received, Message>, callback: sendUnaryData<Message>): Answer {
@@ -80,6 +92,7 @@ function singleAnswer(call: ServerReadableStream<Received, Message>, callback: s
     },
     finish: (trailer) => callback(null, last, trailer),
     fail: (status) => callback(status),
+    reset: () => undefined,
   };
 }
 
@@ -117,7 +130,7 @@ export function streamHandler(target: StreamMethod) {
       void serve(
         target,
         new StreamCall(method, call, { message: onlyMessage(call.request), peerOf }),
-        streamingAnswer(call),
+        streamingAnswer(call, target.unreadMs),
       );
     };
   }
@@ -131,6 +144,10 @@ export function streamHandler(target: StreamMethod) {
     };
   }
   return (call: ServerDuplexStream<Received, Message>): void => {
-    void serve(target, new StreamCall(method, call, { message: messagesOf(call), peerOf }), streamingAnswer(call));
+    void serve(
+      target,
+      new StreamCall(method, call, { message: messagesOf(call), peerOf }),
+      streamingAnswer(call, target.unreadMs),
+    );
   };
 }

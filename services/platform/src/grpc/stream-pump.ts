@@ -41,9 +41,31 @@ export async function forEachMessage<T>(
   }
 }
 
-/** Writes a message and waits while the receiver is slow. */
-export async function writeMessage(sink: NodeJS.EventEmitter & Sink, message: Message, signal: AbortSignal) {
-  if (!sink.write(message)) await once(sink, "drain", { signal });
+/** What is sent to a receiver is not read. */
+export class UnreadError extends Error {
+  override readonly name = "UnreadError";
+}
+
+/**
+ * Writes a message and waits while the receiver is slow.
+ *
+ * @throws UnreadError when it reads nothing for so many milliseconds, where they are bounded, and the signal's reason
+ */
+export async function writeMessage(
+  sink: NodeJS.EventEmitter & Sink,
+  message: Message,
+  { signal, unreadMs }: { signal: AbortSignal; unreadMs?: number },
+): Promise<void> {
+  if (sink.write(message)) return;
+  const late = new AbortController();
+  const timer = unreadMs === undefined ? undefined : setTimeout(() => late.abort(), unreadMs);
+  try {
+    await once(sink, "drain", { signal: AbortSignal.any([signal, late.signal]) });
+  } catch (error) {
+    throw late.signal.aborted && !signal.aborted ? new UnreadError(`nothing was read for ${unreadMs} ms`) : error;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** An iterable of one message. */

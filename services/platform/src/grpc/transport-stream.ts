@@ -63,7 +63,7 @@ class ClientStream<I extends DescMessage, O extends DescMessage> {
     const { signal } = this.#over;
     try {
       const write = (init: MessageInitShape<I>) =>
-        writeMessage(this.#call, complete(this.#start.method.input, init), signal);
+        writeMessage(this.#call, complete(this.#start.method.input, init), { signal });
       await forEachMessage(input, signal, write);
       this.#call.end();
     } catch (error) {

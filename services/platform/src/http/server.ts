@@ -1,9 +1,10 @@
-import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import { createServer as createSecureServer } from "node:https";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { makeUsable } from "#platform/incoming-headers.ts";
 import { listenOn } from "#platform/listen.ts";
 import type { TlsFiles } from "#platform/tls/tls-files.ts";
-import type { Handler } from "./rpc.ts";
+import { type Handler, refuse } from "./rpc.ts";
 
 /** TLS on a port of HTTP. */
 export interface HttpTls {
@@ -22,6 +23,8 @@ export interface HttpServerOptions {
   readonly otherwise: Handler;
   /** How long a connection may rest between two requests, in milliseconds. */
   readonly keepAliveTimeoutMs: number;
+  /** How long what is answered may stay unread, in milliseconds. */
+  readonly unreadMs: number;
   /** Plain text without it. */
   readonly tls?: HttpTls | undefined;
 }
@@ -57,6 +60,21 @@ function discardRest(request: IncomingMessage): void {
   };
 }
 
+/** So many headers are taken; no client of ours and no gateway sends half of them. */
+const mostHeaders = 100;
+
+function refuseHeaders(response: ServerResponse): void {
+  const message = `the request has more than ${mostHeaders} headers`;
+  refuse(response, 431, new ConnectError(message, Code.ResourceExhausted));
+}
+
+/** Ends a connection whose client does not read what it asked for. A stream that has nothing to say is left alone. */
+function endUnread({ socket }: IncomingMessage, response: ServerResponse, unreadMs: number): void {
+  response.setTimeout(unreadMs, () => {
+    if (socket.writableLength > 0) response.destroy();
+  });
+}
+
 /** A listener that uses renewed certificates for new connections; those that are open live on. */
 function listenerOf({ tls, keepAliveTimeoutMs }: HttpServerOptions, answer: RequestListener): Server {
   const timeouts = { requestTimeout: requestTimeoutMs, keepAliveTimeout: keepAliveTimeoutMs };
@@ -79,6 +97,8 @@ export class HttpServer {
       response.setHeaders(forBrowsers);
       if (this.#draining) response.setHeader("connection", "close");
       discardRest(request);
+      endUnread(request, response, options.unreadMs);
+      if (request.rawHeaders.length > mostHeaders * 2) return refuseHeaders(response);
       makeUsable(request.headers);
       const path = request.url?.split("?", 1)[0] ?? "";
       const handler = options.known.get(path) ?? pages.get(path.split("/", 2)[1] ?? "") ?? options.otherwise;

@@ -9,7 +9,7 @@ import type { CallerKind, Decision } from "#platform/limits/decision.ts";
 import { rateLimited } from "#platform/limits/errors.ts";
 import type { Ledger } from "#platform/limits/ledger.ts";
 import { type RateClassName, rateClasses, rateClassOf } from "#platform/limits/rate-class.ts";
-import type { CallRequest } from "./compose.ts";
+import { type CallRequest, type CallResponse, followStream } from "./compose.ts";
 import { isKnown, peekHeader, wayInOf } from "./known-call.ts";
 
 /** How often each caller may call, by the class of the call; what has no quota is not counted. */
@@ -23,6 +23,8 @@ export interface LimitsOptions {
   /** How many replicas there are, while they cannot; default 1. */
   readonly replicas?: number;
   readonly addresses: ClientAddresses;
+  /** How many streams a caller may have at the same time in this process; default any number. */
+  readonly mostStreams?: number;
   /** Told of each call that is counted. */
   readonly onDecision?: (decision: Decision) => void;
 }
@@ -36,6 +38,8 @@ interface Limit {
 
 /** On gRPC, callers are told what is left once it is less than this share: headers cost there, and hardly anybody reads them. */
 const toldBelow = 0.5;
+/** How long a caller with too many streams should wait, in milliseconds: it is the one who ends them. */
+const streamRetryMs = 1_000;
 
 /**
  * Counts calls for whoever makes them, on both faces together, and refuses those beyond the quota of their class. A caller is who its
@@ -47,12 +51,17 @@ export class Limits {
   readonly #addresses: ClientAddresses;
   readonly #onDecision: (decision: Decision) => void;
   readonly #budgetOf: (name: RateClassName, quota: Quota) => Budget;
+  readonly #mostStreams: number;
+  /** How many streams each caller has that has any. */
+  readonly #streams = new Map<string, number>();
 
-  constructor({ quotas, ledger, replicas = 1, addresses, onDecision = () => undefined }: LimitsOptions) {
+  constructor(options: LimitsOptions) {
+    const { quotas, ledger, replicas = 1, addresses, onDecision = () => undefined } = options;
     this.#budgetOf = (name, quota) => new Budget(quota, { name, ledger, replicas });
     for (const name of rateClasses) this.use(name, quotas[name]);
     this.#addresses = addresses;
     this.#onDecision = onDecision;
+    this.#mostStreams = options.mostStreams ?? Number.POSITIVE_INFINITY;
   }
 
   /** Has another quota for a class from now on, or none; what was used of the one before is forgotten. */
@@ -65,14 +74,39 @@ export class Limits {
   interceptor(): Interceptor {
     return (next) => (request) => {
       const { caller } = requestContext();
-      const limit = this.#limitOf(request.method, caller);
-      if (!limit) return next(request);
+      const name = this.#classOf(request.method, caller);
+      const limit = this.#limits.get(name);
+      const isBound = request.stream && name !== "service";
+      if (!limit && !isBound) return next(request);
       const by: CallerKind = caller ? "caller" : "address";
-      const taken = limit.budget.take(caller ? caller.subject : this.#addressOf(request));
-      this.#onDecision({ class: limit.name, by, refused: !taken.taken });
-      tell(request, limit, taken);
-      return taken.taken ? next(request) : Promise.reject(rateLimited(limit.name, taken.waitMs));
+      const who = caller ? caller.subject : this.#addressOf(request);
+      if (limit) {
+        const taken = limit.budget.take(who);
+        this.#onDecision({ class: limit.name, by, refused: !taken.taken });
+        tell(request, limit, taken);
+        if (!taken.taken) return Promise.reject(rateLimited(limit.name, taken.waitMs));
+      }
+      return isBound ? this.#stream(who, () => next(request)) : next(request);
     };
+  }
+
+  async #stream(who: string, next: () => Promise<CallResponse>): Promise<CallResponse> {
+    const open = this.#streams.get(who) ?? 0;
+    if (open >= this.#mostStreams) throw rateLimited("streams", streamRetryMs);
+    this.#streams.set(who, open + 1);
+    const onEnd = () => {
+      const left = (this.#streams.get(who) ?? 1) - 1;
+      if (left > 0) this.#streams.set(who, left);
+      else this.#streams.delete(who);
+    };
+    try {
+      const response = await next();
+      if (!response.stream) throw new Error("an interceptor answered a stream with a single message");
+      return followStream(response, { onEnd });
+    } catch (error) {
+      onEnd();
+      throw error;
+    }
   }
 
   /**
@@ -100,10 +134,10 @@ export class Limits {
     return `from ${this.#addresses.of({ peer, header: (name) => peekHeader(request, name) })}`;
   }
 
-  #limitOf(method: DescMethod, caller: Caller | undefined): Limit | undefined {
+  #classOf(method: DescMethod, caller: Caller | undefined): RateClassName {
     const name = this.#classes.get(method) ?? rateClassOf(method);
     this.#classes.set(method, name);
-    return this.#limits.get(caller?.service === undefined ? name : "service");
+    return caller?.service === undefined ? name : "service";
   }
 }
 

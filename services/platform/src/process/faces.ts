@@ -102,7 +102,14 @@ function openLimits({ config, logger, registry }: FacesOptions, ledger: ValkeyLe
     service: config.RATE_LIMIT_SERVICES,
   };
   const replicas = config.RATE_LIMIT_REPLICAS;
-  return new Limits({ quotas, ledger, replicas, addresses, onDecision: (decision) => metrics.decided(decision) });
+  return new Limits({
+    quotas,
+    ledger,
+    replicas,
+    addresses,
+    mostStreams: config.MAX_STREAMS_PER_CALLER,
+    onDecision: (decision) => metrics.decided(decision),
+  });
 }
 
 /** Bounds that change while the process runs. */
@@ -129,6 +136,7 @@ function httpServers({ config, ...options }: FacesOptions, rpc: RpcOptions, read
   const { logger, registry, tls, services } = options;
   const keepAliveTimeoutMs = config.HTTP_KEEP_ALIVE_TIMEOUT_MS;
   const health = healthPages({ readiness, metrics: registry, logger });
+  const unreadMs = config.UNREAD_TIMEOUT_MS;
   const isSeparate = config.ADMIN_PORT !== undefined;
   const descriptors = services.map(({ service }) => service);
   const isAsked = options.credentials !== undefined && !options.onlyServices;
@@ -138,9 +146,10 @@ function httpServers({ config, ...options }: FacesOptions, rpc: RpcOptions, read
     pages: options.pages ?? {},
     otherwise: forPages(config.HTTP_CORS_ORIGINS, rpcHandler(rpc)),
     keepAliveTimeoutMs,
+    unreadMs,
     tls: tls && config.HTTP_TLS !== "plain" ? { files: tls, mutual: config.HTTP_TLS === "mutual" } : undefined,
   });
-  const admin = new HttpServer({ known: health, otherwise: nothingThere, keepAliveTimeoutMs });
+  const admin = new HttpServer({ known: health, otherwise: nothingThere, keepAliveTimeoutMs, unreadMs });
   return { http, admin: isSeparate ? admin : undefined };
 }
 
@@ -188,18 +197,15 @@ class OpenFaces implements Faces {
     this.#grpc = new GrpcServer({
       ...common,
       defaultTimeoutMs: config.DEFAULT_TIMEOUT_MS,
+      unreadMs: config.UNREAD_TIMEOUT_MS,
       maxConnectionAgeMs: config.MAX_CONNECTION_AGE_MS,
       tls: options.tls,
       certificates,
     });
     addReflection(this.#grpc.server, descriptors);
     this.#readiness.addTo(this.#grpc.server);
-    const rpc = {
-      ...common,
-      logger,
-      apiDocs: config.HTTP_API_DOCS,
-      peers: certificates && new HttpPeers(certificates),
-    };
+    const peers = certificates && new HttpPeers(certificates);
+    const rpc = { ...common, logger, apiDocs: config.HTTP_API_DOCS, peers };
     const { http, admin } = httpServers(options, rpc, this.#readiness);
     this.#http = http;
     this.#admin = admin;
