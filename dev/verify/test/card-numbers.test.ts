@@ -59,7 +59,7 @@ describe("card numbers in calls to the whole stack", () => {
     stack = await Stack.start({ ports, logLevel: "debug", environment: environment(collector), line });
     proofs = await Proofs.open(stack);
     caller = new ContractCaller(stack, proofs);
-    world = await World.create(stack);
+    world = await World.create(stack, proofs);
     calls = await contractCalls();
   });
   after(async () => {

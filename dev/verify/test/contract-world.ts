@@ -2,15 +2,15 @@ import type { Client } from "@connectrpc/connect";
 import pg from "pg";
 import { OrderEpisodeService, ParkedStepDecision } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
-import type { Clients } from "#platform/grpc/clients.ts";
+import { Clients } from "#platform/grpc/clients.ts";
 import { decodeId, newId } from "#platform/id.ts";
 import { until } from "#testing/until.ts";
-import { plainClients } from "../../shop/clients.ts";
 import { Shopper } from "../../shop/shopper.ts";
 import type { Stack } from "../../stack/stack.ts";
 import { patient } from "../../testing/processes.ts";
 import type { ContractCall } from "./contract-fields.ts";
 import type { Ids } from "./field-texts.ts";
+import type { Proofs } from "./proofs.ts";
 
 /** What a call needs so that it does something. */
 export interface Prepared {
@@ -31,16 +31,21 @@ export class World implements Disposable {
   #customerId = "";
   #delivered!: Ids;
 
-  private constructor(stack: Stack) {
+  private constructor(stack: Stack, proofs: Proofs) {
     this.#shopper = new Shopper(stack);
-    this.#clients = plainClients(stack, 10_000);
+    // What is asked of orders here, the worker asks.
+    this.#clients = new Clients({
+      defaultTimeoutMs: 10_000,
+      maxMessageBytes: 4 * 1024 * 1024,
+      authorization: () => proofs.of("worker").authorization,
+    });
     this.#episodes = this.#clients.client(OrderEpisodeService, stack.address("orders"));
     this.#database = stack.databaseUrl("orders", "postgres");
   }
 
   /** Fills a shelf and has an order delivered. */
-  static async create(stack: Stack): Promise<World> {
-    const world = new World(stack);
+  static async create(stack: Stack, proofs: Proofs): Promise<World> {
+    const world = new World(stack, proofs);
     await world.#shopper.stock("beans", "north", 1_000_000);
     world.#customerId = await world.#shopper.customer("Tracey");
     world.#delivered = await world.#order(OrderStatus.DELIVERED);

@@ -81,7 +81,7 @@ describe("hostile values in calls to the whole stack", () => {
     });
     proofs = await Proofs.open(stack);
     caller = new RawCaller(stack, proofs);
-    world = await World.create(stack);
+    world = await World.create(stack, proofs);
     // What several processes serve is the same code.
     const calls = new Map((await contractCalls()).map((call) => [call.method, call]));
     const ofCalls = [...calls.values()].flatMap((call) => shotsAt(call).map((shot, order) => ({ shot, order })));

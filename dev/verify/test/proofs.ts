@@ -31,7 +31,12 @@ export class Proofs implements Disposable {
   /** As headers. Identity takes what it gave itself alone. */
   for({ server, method }: ContractCall): { authorization: string } {
     const [service = ""] = accessOf(method)?.services ?? [];
-    const tokens = server === "identity" ? undefined : this.#tokens.get(service);
+    return server === "identity" ? this.#stack.headers : this.of(service);
+  }
+
+  /** What a service of ours shows; the credential of whoever develops for any other name. */
+  of(service: string): { authorization: string } {
+    const tokens = this.#tokens.get(service);
     return tokens ? { authorization: tokens.authorization } : this.#stack.headers;
   }
 
