@@ -39,6 +39,12 @@
 {{- if eq (include "ordermesh.service.program" .) "identity" -}}
 {{- $_ := set $all "TOKEN_ISSUER" (include "ordermesh.service.ownIssuer" .) -}}
 {{- end -}}
+{{- with $global.limits.trustedProxies -}}
+{{- $_ := set $all "TRUSTED_PROXIES" (join "," .) -}}
+{{- $_ := set $all "PROXY_HEADER" $global.limits.proxyHeader -}}
+{{- end -}}
+{{- with $global.limits.store }}{{ $_ := set $all "RATE_LIMIT_STORE_URL" . }}{{ end -}}
+{{- $_ := set $all "RATE_LIMIT_REPLICAS" (include "ordermesh.service.text" (ternary .Values.autoscaling.minReplicas .Values.replicas .Values.autoscaling.enabled)) -}}
 {{- range .Values.calls -}}
 {{- if not .port }}{{ fail (printf "%s: say at which port %s is called (calls)" $.Chart.Name .service) }}{{ end -}}
 {{- $name := printf "%s_ADDRESS" (.service | upper | replace "-" "_") -}}
@@ -146,6 +152,11 @@ whatever else is secret when that comes from files. Takes root, database, tls, t
 {{- if and .serves .root.Values.personal.enabled -}}
 {{- $keys := include "ordermesh.service.personalKeysSecret" .root -}}
 {{- $files = append $files (dict "name" "personal-keys" "folder" "personal-keys" "secret" $keys "keys" (list "keys")) -}}
+{{- end -}}
+{{- if .serves -}}
+{{- with $global.limits.storeSecret -}}
+{{- $files = append $files (dict "name" "limit-store" "folder" "limit-store" "secret" . "keys" (list "password")) -}}
+{{- end -}}
 {{- end -}}
 {{- if and .serves $global.secretFiles -}}
 {{- $files = concat $files (include "ordermesh.service.secretFiles" .root | fromJsonArray) -}}

@@ -127,6 +127,10 @@ spec:
 {{- if $.Values.temporal.enabled }}
 {{ include "ordermesh.service.payloadVariables" $ }}
 {{- end }}
+{{- if $.Values.global.limits.storeSecret }}
+- name: RATE_LIMIT_STORE_PASSWORD_FILE
+  value: /etc/ordermesh/limit-store/password
+{{- end }}
 {{- if $.Values.personal.enabled }}
 - name: PERSONAL_DATA_KEYS_FILE
   value: /etc/ordermesh/personal-keys/keys
