@@ -8,6 +8,9 @@ function one(series: string, fires: string, quiet: string): { fires: Series; qui
   return { fires: { [series]: fires }, quiet: { [series]: quiet } };
 }
 
+/** Decisions about calls of orders that write. */
+const limited = (decision: string) =>
+  `rpc_server_limit_decisions_total{${ofService("orders")}, class="write", by="address", decision="${decision}"}`;
 const rpc = "shop.payments.v1.PaymentService/AuthorizePayment";
 const calls = (code: string) =>
   `rpc_server_duration_seconds_count{${ofService("payments")}, rpc="${rpc}", code="${code}"}`;
@@ -125,6 +128,21 @@ const standingStill: readonly Example[] = [
     at: "12m",
     ...one(`orders_given_back_total{${ofService("orders")}}`, "0x5 10x10", "7x30"),
     summary: "Orders whose workflow was lost in ten minutes: 10 (shop)",
+  },
+  {
+    alert: "CallersLimited",
+    at: "20m",
+    fires: { [limited("refused")]: "0+20x20", [limited("passed")]: "0+60x20" },
+    quiet: { [limited("refused")]: "0+20x20", [limited("passed")]: "0+600x20" },
+    labels: { service: "orders", class: "write" },
+    summary: "orders refuses 25% of the write calls for their callers' limits (shop)",
+  },
+  {
+    alert: "LimitsApart",
+    at: "10m",
+    ...one(`rpc_server_limits_apart{${ofService("orders")}}`, "1x10", "1x3 0x10"),
+    labels: { service: "orders" },
+    summary: "Replicas of orders cannot share their limits (shop)",
   },
   {
     alert: "SagaCallsRefused",

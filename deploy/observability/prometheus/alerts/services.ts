@@ -23,6 +23,27 @@ export const serviceAlerts: RuleGroup = {
       description: "One call in a hundred takes longer than a second, and orders with it.",
     },
     {
+      alert: "CallersLimited",
+      severity: "ticket",
+      expr: `sum by (namespace, service, class) (increase(rpc_server_limit_decisions_total{decision="refused"}[10m]))
+        / sum by (namespace, service, class) (increase(rpc_server_limit_decisions_total[10m])) > 0.1
+        and sum by (namespace, service, class) (increase(rpc_server_limit_decisions_total{decision="refused"}[10m])) > 100`,
+      lasts: "5m",
+      summary:
+        "{{ $labels.service }} refuses {{ $value | humanizePercentage }} of the {{ $labels.class }} calls for their callers' limits ({{ $labels.namespace }})",
+      description:
+        "One caller calls very often or guesses, a limit is too low, or a proxy that is not named makes many callers one.",
+    },
+    {
+      alert: "LimitsApart",
+      severity: "ticket",
+      expr: "max by (namespace, service) (rpc_server_limits_apart) == 1",
+      lasts: "5m",
+      summary: "Replicas of {{ $labels.service }} cannot share their limits ({{ $labels.namespace }})",
+      description:
+        "The store does not answer; each replica gives its part of a limit, so callers may get less than it.",
+    },
+    {
       alert: "TargetDown",
       severity: "ticket",
       expr: "up == 0",
