@@ -93,6 +93,18 @@ export const overview = dashboard({
           ],
         }),
         lines({
+          title: "Calls refused for their callers' limits",
+          description:
+            "Calls a second that were refused because their caller had called too often, by class and by what the caller is known. Runbook: callers-limited.",
+          unit: "reqps",
+          queries: [
+            [
+              `sum by (service, class, by) (rate(rpc_server_limit_decisions_total{${serviceScope}, decision="refused"}[$__rate_interval])) > 0`,
+              "{{service}} {{class}} {{by}}",
+            ],
+          ],
+        }),
+        lines({
           title: "Calls to others, 99th percentile",
           description: "How long a service waits for another one.",
           unit: "s",
