@@ -5,6 +5,7 @@ import { describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
 import { createRegistry, type DescFile, fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { parse } from "yaml";
+import { accessOf } from "#platform/authorization/access-rule.ts";
 import { contractValidator } from "#platform/interceptors/validation.ts";
 import { databaseServices, isService, jobs, services } from "../../../services/services.ts";
 import { root } from "../../command/checkout.ts";
@@ -96,6 +97,7 @@ function checkCall(line: string): void {
   const [, service = "", method = ""] = /((?:\w+\.)+\w+)\/(\w+)/.exec(line) ?? [];
   const description = registry.getService(service)?.methods.find(({ name }) => name === method);
   assert.ok(description, line);
+  assert.ok(line.includes('-H "$ME" ') || accessOf(description)?.anyone, `${line}: shows no credential`);
   const [, body] = /-d '(\{.*?\})' /.exec(line) ?? [];
   if (!body) return;
   const json = JSON.parse(body.replaceAll(/'\$order'/g, anOrder)) as JsonValue;

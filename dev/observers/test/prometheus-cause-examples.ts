@@ -216,6 +216,19 @@ const processes: readonly Example[] = [
     summary: "inventory at inventory-1:8080 cannot be scraped (shop)",
   },
   {
+    alert: "CredentialsRefused",
+    at: "20m",
+    ...one(`rpc_server_denied_total{${ofService("orders")}, reason="CREDENTIAL_REFUSED"}`, "0+30x20", "0+5x20"),
+    labels: { service: "orders" },
+    summary: "300 calls to orders showed a credential that is not valid (shop)",
+  },
+  {
+    alert: "PasswordsGuessed",
+    at: "20m",
+    ...one(`identity_proofs_total{${ofService("identity")}, kind="password", outcome="delayed"}`, "0+20x20", "0+2x20"),
+    summary: "200 logins were put off: too many passwords were tried before (shop)",
+  },
+  {
     alert: "CertificateExpiring",
     at: "60m",
     fires: {

@@ -53,6 +53,24 @@ export const serviceAlerts: RuleGroup = {
         "A process is gone or hangs, or Prometheus may not talk to it. While others serve, customers notice nothing.",
     },
     {
+      alert: "CredentialsRefused",
+      severity: "ticket",
+      expr: `sum by (namespace, service) (increase(rpc_server_denied_total{reason="CREDENTIAL_REFUSED"}[10m])) > 100`,
+      lasts: "5m",
+      summary:
+        "{{ $value | humanize }} calls to {{ $labels.service }} showed a credential that is not valid ({{ $labels.namespace }})",
+      description: "A caller goes on with one that has ended, an issuer has other keys, or somebody guesses.",
+    },
+    {
+      alert: "PasswordsGuessed",
+      severity: "ticket",
+      expr: `sum by (namespace) (increase(identity_proofs_total{kind="password", outcome="delayed"}[10m])) > 50`,
+      lasts: "5m",
+      summary:
+        "{{ $value | humanize }} logins were put off: too many passwords were tried before ({{ $labels.namespace }})",
+      description: "Somebody tries passwords, of one person or of many. None gets more than a few attempts.",
+    },
+    {
       alert: "CertificateExpiring",
       severity: "ticket",
       expr: `(max by (namespace, service, instance) (tls_certificate_validity_timestamp_seconds{edge="end"}) - time())
