@@ -1,5 +1,7 @@
+import type { ConnectError } from "@connectrpc/connect";
+import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { PlatformErrorReason } from "#gen/shop/type/v1/platform_error_reason_pb.js";
-import { type DomainError, PlatformError } from "#platform/errors.ts";
+import { type DomainError, PlatformError, toConnectError } from "#platform/errors.ts";
 
 /** How long a caller should wait for an issuer that does not answer, in milliseconds. */
 const issuerRetryMs = 1_000;
@@ -52,6 +54,23 @@ export function notPermitted(method: string): DomainError {
 /** @returns UNAVAILABLE */
 export function issuerAway(cause: unknown): DomainError {
   const options = { cause, retryAfterMs: issuerRetryMs };
-  const message = "who issued the credential cannot be asked for its keys";
+  const message = "the credential cannot be judged for the moment: who issued it does not answer, or not as expected";
   return new PlatformError(PlatformErrorReason.UNAVAILABLE, message, { dependency: "issuer" }, options);
+}
+
+/** Of a credential: these are said of whoever calls. */
+const ofCredentials: readonly string[] = ["CREDENTIAL_MISSING", "CREDENTIAL_REFUSED", "NOT_PERMITTED"];
+
+/**
+ * What a callee's refusal is to those for whom a service calls. That the service's own credential is not taken (its key was changed, a
+ * clock is wrong) says nothing about their request: the callee is as good as away, and may take it later or elsewhere.
+ */
+export function refusalOfCallee(error: ConnectError): ConnectError {
+  const [info] = error.findDetails(ErrorInfoSchema);
+  if (info?.domain !== "platform.shop" || !ofCredentials.includes(info.reason)) return error;
+  const options = { cause: error, retryAfterMs: issuerRetryMs };
+  const message = "a service that is needed does not take our credential";
+  return toConnectError(
+    new PlatformError(PlatformErrorReason.UNAVAILABLE, message, { dependency: "credential" }, options),
+  );
 }

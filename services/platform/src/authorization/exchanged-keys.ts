@@ -3,12 +3,17 @@ import { Code } from "@connectrpc/connect";
 import { decodeJwt } from "jose";
 import type { Caller, Credentials } from "#platform/caller.ts";
 import { DomainError } from "#platform/errors.ts";
+import { issuerAway } from "./errors.ts";
 
 /** How API keys begin; everything else is a token. */
 const prefix = "ordermesh_key_";
 /** How long a key is taken that was exchanged, in milliseconds: so long after it was revoked it is still good. */
 const rememberMs = 60_000;
 const mostRemembered = 10_000;
+
+function isRefused(error: unknown): boolean {
+  return error instanceof DomainError && error.code === Code.Unauthenticated;
+}
 
 /** Whose key it is, and until when the token proves it that the key was exchanged for. */
 interface Proved {
@@ -54,11 +59,13 @@ export class ExchangedKeys implements Credentials {
   async #prove(key: string, before: Promise<Proved> | undefined): Promise<Proved> {
     try {
       const token = await this.#exchange(key);
-      const caller = await this.#tokens.verify(token);
+      // It was given a moment ago: if it is not good here, our clock or the issuer is wrong, and not who shows the key.
+      const caller = await this.#tokens.verify(token).catch((error: unknown) => {
+        throw isRefused(error) ? issuerAway(error) : error;
+      });
       return { caller, expires: (decodeJwt(token).exp ?? 0) * 1000 };
     } catch (error) {
-      const isRefused = error instanceof DomainError && error.code === Code.Unauthenticated;
-      const last = isRefused ? undefined : await before;
+      const last = isRefused(error) ? undefined : await before;
       if (last && last.expires > Date.now() + rememberMs) return last;
       throw error;
     }

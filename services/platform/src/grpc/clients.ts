@@ -1,5 +1,5 @@
 import type { DescService } from "@bufbuild/protobuf";
-import { type Client, createClient } from "@connectrpc/connect";
+import { type Client, type ConnectError, createClient } from "@connectrpc/connect";
 import type { Client as Channel } from "@grpc/grpc-js";
 import type { TlsFiles } from "#platform/tls/tls-files.ts";
 import { openChannel } from "./channel.ts";
@@ -11,6 +11,8 @@ export interface ClientsOptions {
   readonly service?: string;
   /** What the process shows to whoever asks it who it is, as the header `authorization` has it; nothing without it. */
   readonly authorization?: () => string;
+  /** What a callee's refusal is to whoever called; as it is, without it. */
+  readonly refusal?: (error: ConnectError) => ConnectError;
   readonly defaultTimeoutMs: number;
   readonly maxMessageBytes: number;
   /** Without it calls are made in plain text. */

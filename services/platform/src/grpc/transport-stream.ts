@@ -13,6 +13,8 @@ export interface StreamStart<I extends DescMessage, O extends DescMessage> {
   readonly definition: MethodDefinition<Message, Message>;
   readonly method: DescMethodStreaming<I, O>;
   readonly outgoing: OutgoingCall;
+  /** What a callee's refusal is to whoever called. */
+  readonly refusal: (error: ConnectError) => ConnectError;
 }
 
 type Wire = ClientDuplexStream<Message, Message>;
@@ -38,7 +40,7 @@ class ClientStream<I extends DescMessage, O extends DescMessage> {
   }
 
   #fail(error: unknown): void {
-    this.#failure ??= this.#start.outgoing.cancelled() ?? toError(error);
+    this.#failure ??= this.#start.outgoing.cancelled() ?? this.#start.refusal(toError(error));
   }
 
   #end(status: StatusObject): void {

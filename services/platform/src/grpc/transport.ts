@@ -6,7 +6,7 @@ import type {
   MessageInitShape,
   MessageShape,
 } from "@bufbuild/protobuf";
-import type { Transport, UnaryResponse } from "@connectrpc/connect";
+import type { ConnectError, Transport, UnaryResponse } from "@connectrpc/connect";
 import type { Client, Metadata, MethodDefinition } from "@grpc/grpc-js";
 import { type Attributes, SpanKind } from "@opentelemetry/api";
 import { rpcAttributes, spanNameOf } from "#platform/interceptors/telemetry.ts";
@@ -24,6 +24,8 @@ export interface TransportOptions {
   readonly address?: string;
   /** What goes along as the header `authorization`, when the call does not say its own. */
   readonly authorization?: () => string;
+  /** What a callee's refusal is to whoever called; as it is, without it. */
+  readonly refusal?: ((error: ConnectError) => ConnectError) | undefined;
   /** How long a unary call may take that neither says so nor serves a call with a deadline, in milliseconds. */
   readonly defaultTimeoutMs: number;
 }
@@ -63,12 +65,14 @@ interface Received {
 export class GrpcTransport implements Transport {
   readonly #client: Client;
   readonly #options: TransportOptions;
+  readonly #refusal: (error: ConnectError) => ConnectError;
   readonly #methods = new Map<DescMethod, KnownMethod>();
   readonly #peer: Attributes;
 
   constructor(client: Client, options: TransportOptions) {
     this.#client = client;
     this.#options = options;
+    this.#refusal = options.refusal ?? ((error) => error);
     this.#peer = peerAttributes(options.address);
   }
 
@@ -97,7 +101,7 @@ export class GrpcTransport implements Transport {
         metadata,
         options,
         (error, message) => {
-          const failure = error ? (outgoing.cancelled() ?? fromServiceError(error)) : undefined;
+          const failure = error ? (outgoing.cancelled() ?? this.#refusal(fromServiceError(error))) : undefined;
           outgoing.end(failure);
           if (failure) reject(failure);
           else resolve(new ClientResult<I, O>(method, message as MessageShape<O>, received));
@@ -118,7 +122,7 @@ export class GrpcTransport implements Transport {
     const { authorization } = this.#options;
     const settings = { telemetry, signal, timeoutMs, header, defaultTimeoutMs: undefined, authorization };
     const outgoing = new OutgoingCall(settings);
-    return openStream({ client: this.#client, definition, method, outgoing }, input);
+    return openStream({ client: this.#client, definition, method, outgoing, refusal: this.#refusal }, input);
   };
 
   #known(method: DescMethod): KnownMethod {

@@ -2,7 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { ROOT_CONTEXT, context as traceContext } from "@opentelemetry/api";
 import type { z } from "zod";
 import { IdentityService } from "#gen/shop/identity/v1/identity_service_pb.js";
-import { credentialRefused } from "#platform/authorization/errors.ts";
+import { credentialRefused, refusalOfCallee } from "#platform/authorization/errors.ts";
 import { ExchangedKeys } from "#platform/authorization/exchanged-keys.ts";
 import { toIssuer } from "#platform/authorization/issuers.ts";
 import { ServiceTokens, serviceIssuers } from "#platform/authorization/service-tokens.ts";
@@ -104,6 +104,7 @@ async function openResources<S extends z.ZodRawShape>(
   const clients = new Clients({
     service: name,
     ...(tokens && { authorization: () => tokens.authorization }),
+    refusal: refusalOfCallee,
     defaultTimeoutMs: config.DEFAULT_TIMEOUT_MS,
     maxMessageBytes: config.MAX_MESSAGE_BYTES,
     tls,

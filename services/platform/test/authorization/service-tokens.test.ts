@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from "jose";
-import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
+import { ErrorInfoSchema, RetryInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { IdentityService } from "#gen/shop/identity/v1/identity_service_pb.js";
 import type { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import { Role } from "#gen/shop/type/v1/access_pb.js";
@@ -14,6 +14,7 @@ import { TokenVerifier } from "#platform/authorization/token-verifier.ts";
 import { requestContext } from "#platform/context.ts";
 import { Clients } from "#platform/grpc/clients.ts";
 import { launch, type RunningService } from "#platform/process/runtime.ts";
+import type { ServiceContext } from "#platform/process/service-definition.ts";
 import { register } from "#platform/registration.ts";
 import { quietLogger } from "#testing/logger.ts";
 import { testEnvironment } from "../faces/conformance.ts";
@@ -69,6 +70,32 @@ describe("a service that calls another one", () => {
     assert.equal(await call("worker", undefined), "CREDENTIAL_MISSING");
     assert.equal(await call("worker", shipping.secret), "CREDENTIAL_REFUSED");
     assert.equal(await call("payments", worker.secret), "CREDENTIAL_REFUSED");
+  });
+
+  test("tells its own caller that something is away when its key is not taken, and not that his is not", async () => {
+    const address = `127.0.0.1:${callee.grpcPort}`;
+    const middle = contractOf({ CancelOrder: { anyone: true } }) as typeof OrderService;
+    const build = ({ client }: ServiceContext<Record<never, never>>) => ({
+      services: [register(middle, { cancelOrder: (request) => client(service, address).cancelOrder(request) })],
+    });
+    // The key of another one: what the callee knows as the worker's is not this.
+    const env = { ...testEnvironment, SERVICE_KEY: JSON.stringify(shipping.secret) };
+    const running = await launch({ name: "worker", config: {}, build }, env);
+    const clients = new Clients({ defaultTimeoutMs: 5_000, maxMessageBytes: 1_000_000 });
+    try {
+      const request = { requestId: "1", orderId: "0".repeat(26), reason: "x" };
+      const asked = clients.client(middle, `127.0.0.1:${running.grpcPort}`).cancelOrder(request);
+      const error = await asked.then(() => assert.fail("it was taken"), ConnectError.from);
+      const [info] = error.findDetails(ErrorInfoSchema);
+      assert.deepEqual(
+        [error.code, info?.reason, info?.metadata],
+        [Code.Unavailable, "UNAVAILABLE", { dependency: "credential" }],
+      );
+      assert.equal(error.findDetails(RetryInfoSchema).length, 1);
+    } finally {
+      clients.close();
+      await running.drain();
+    }
   });
 });
 
@@ -154,6 +181,13 @@ describe("a key that is shown as it is", () => {
       assert.equal(asked.length, 1 + again);
     }
     assert.equal((await keys.verify(tokens.authorization.slice("Bearer ".length))).service, "worker");
+  });
+
+  test("is not refused when the token that it was exchanged for is not good here: a clock is wrong", async (context) => {
+    using tokens = await ServiceTokens.open("worker", { text: JSON.stringify(worker.secret) }, quietLogger());
+    const keys = new ExchangedKeys(verifier, async () => tokens.authorization.slice("Bearer ".length));
+    context.mock.timers.enable({ apis: ["Date"], now: Date.now() + 3_600_000 });
+    await assert.rejects(keys.verify("ordermesh_key_x"), { reasonName: "UNAVAILABLE", retryAfterMs: 1_000 });
   });
 
   test("is good while its issuer is away, for as long as its last token would be", async (context) => {
