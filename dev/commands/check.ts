@@ -9,6 +9,7 @@ import { colour, fullEnvironment } from "../config.ts";
 import { readImports } from "../structure/imports.ts";
 import { faultsOf } from "../structure/structure.ts";
 import { licenceFaults } from "../supply/licences.ts";
+import { requirementFaults, writeRequirementPages } from "../supply/requirement-pages.ts";
 import { secretFaults } from "../supply/secrets.ts";
 
 interface Check {
@@ -88,7 +89,7 @@ async function judgeContract(): Promise<void> {
   if (faults.length > 0) throw new Error(faults.join("\n"));
 }
 
-/** What is delivered: under which licences, and without secrets; see docs/decisions/0043-supply.md. */
+/** What is delivered: under which licences, without secrets, and how far it is what standards want; see docs/decisions/0043-supply.md. */
 async function refuse(faults: readonly string[]): Promise<void> {
   if (faults.length > 0) throw new Error(faults.join("\n"));
 }
@@ -112,6 +113,7 @@ const checks: readonly Check[] = [
     run: () => command(process.execPath, ["dev/commands/lock.ts", "--check"]),
   },
   { name: "licences", run: () => refuse(licenceFaults(root)) },
+  { name: "requirements", run: async () => refuse(requirementFaults(root)) },
   { name: "secrets", run: async () => refuse(await secretFaults()) },
 ];
 
@@ -133,7 +135,7 @@ const help = `Judges everything that can be judged without running the product: 
 
   npm run check       says what is wrong; changes nothing; ends with 0 when nothing is
   npm run fix         formats, and repairs what a machine can
-  npm run generate    writes generated code, and the schemas and tables of the charts' values`;
+  npm run generate    writes generated code, the schemas and tables of the charts' values, and the pages of docs/requirements`;
 
 const [wish, ...more] = process.argv.slice(2);
 const unknown = [...(["--fix", "--generate", "--help", undefined].includes(wish) ? [] : [wish]), ...more];
@@ -148,7 +150,10 @@ if (wish === "--fix") {
 } else if (wish === "--generate") {
   await command(bin("buf"), ["generate"]);
   await generateCharts();
-  console.log(`Generated ${generated.join(", ")}, and the schemas and tables of the charts' values.`);
+  writeRequirementPages(root);
+  console.log(
+    `Generated ${generated.join(", ")}, the schemas and tables of the charts' values, and the pages of docs/requirements.`,
+  );
 } else {
   const verdicts: boolean[] = [];
   for (const check of checks) verdicts.push(await judge(check));
