@@ -197,7 +197,8 @@ describe("a worker's keys", () => {
     assert.deepEqual(await stage.ends([waiting]), ["DELIVERED"]);
     using raw = new RawHistories(stage.environment.address);
     const { episodeId = "" } = stage.starter.started.at(-1) ?? {};
-    assert.ok((await raw.of(episodeId)).includes("summer"));
+    // What the last task has done is in the history when the task is over, a moment after the order is delivered.
+    await until(async () => (await raw.of(episodeId)).includes("summer"), "the new key is in the history", patient);
 
     // Somebody encrypts with a key that the worker has not.
     await writeFile(file, key("summer"));
