@@ -1,4 +1,4 @@
-import { databaseServices, services } from "../../../services/services.ts";
+import { accountedServices } from "../../../services/services.ts";
 import { serviceOf, untilSeen } from "../../observers/jaeger-query.ts";
 import { ClusterError } from "../errors.ts";
 import { autoscalingStage } from "./autoscaling-stage.ts";
@@ -57,14 +57,17 @@ function deliveredOrder({ delivered }: Mesh): EndedOrder {
   return delivered;
 }
 
+/** Who has a part in an order: nothing of it asks who somebody is. */
+const taking = [...accountedServices, "worker"] as const;
+
 async function trace(mesh: Mesh): Promise<string> {
   const { traceId } = deliveredOrder(mesh);
   const found = await untilSeen(
     () => mesh.surroundings.jaeger.trace(traceId),
-    (seen) => services.every((name) => seen.spans.some((span) => serviceOf(seen, span) === name)),
+    (seen) => taking.every((name) => seen.spans.some((span) => serviceOf(seen, span) === name)),
     telemetryDeadlineMs,
   );
-  return `${found.spans.length} spans of ${services.join(", ")}`;
+  return `${found.spans.length} spans of ${taking.join(", ")}`;
 }
 
 interface Buckets {
@@ -94,7 +97,7 @@ async function logs(mesh: Mesh): Promise<string> {
   const namesIn = ({ aggregations }: Buckets) => aggregations?.services.buckets.map(({ key }) => key) ?? [];
   const seen = await untilSeen(
     ask,
-    (answer) => databaseServices.every((name) => namesIn(answer).includes(name)),
+    (answer) => accountedServices.every((name) => namesIn(answer).includes(name)),
     telemetryDeadlineMs,
   );
   const names = namesIn(seen);
