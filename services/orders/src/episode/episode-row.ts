@@ -32,6 +32,9 @@ export interface EpisodeOrderRow {
 /** Of `o`, which is a row of `customer_order`, whether a checkout may be ahead of it. */
 const inCheckout = `o.status in (${checkoutStatuses.map((status) => `'${status}'`).join(", ")})`;
 
+/** When `o` was accepted by the database's clock; that of the replica that took it may be wrong by hours. */
+const acceptTime = "coalesce(o.accept_time, o.create_time)";
+
 /** The columns of {@link EpisodeOrderRow}, from `o`. */
 export const episodeOrderColumns = selectList<EpisodeOrderRow>(
   {
@@ -39,8 +42,8 @@ export const episodeOrderColumns = selectList<EpisodeOrderRow>(
     customerId: true,
     currency: true,
     total: true,
-    createTime: true,
-    ageMs: "(extract(epoch from now() - o.create_time) * 1000)::float8",
+    createTime: acceptTime,
+    ageMs: `(extract(epoch from now() - ${acceptTime}) * 1000)::float8`,
     traceparent: true,
     saga: "o.saga::text",
     episodeEvents: true,

@@ -55,7 +55,8 @@ const lineColumns = selectList<Line>({
   atMs: "extract(epoch from statement_timestamp())::float8 * 1000",
   waiting: `count(*) filter (where ${isInLine})::int`,
   gone: `count(*) filter (where not (${isInLine}))::int`,
-  oldestMs: `coalesce(extract(epoch from now() - min(create_time) filter (where ${isInLine})) * 1000, 0)::float8`,
+  oldestMs: `coalesce(extract(epoch from now() - min(coalesce(accept_time, create_time)) filter (where ${isInLine})) * 1000,
+    0)::float8`,
 });
 
 /** Ids sort by the time of creation. */

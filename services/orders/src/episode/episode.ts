@@ -13,6 +13,7 @@ export interface EpisodeOrder {
   readonly orderId: string;
   readonly customerId: string;
   readonly total: Money;
+  /** By the database's clock, as the checkout's patience is counted from it. */
   readonly createTime: Date;
   /** How old it was when this was read, by the database's clock: those of replicas may differ. Milliseconds. */
   readonly ageMs: number;

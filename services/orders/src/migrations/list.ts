@@ -8,6 +8,7 @@ import { EventHaste } from "./0006-event-haste.ts";
 import { Personal } from "./0007-personal.ts";
 import { PlainIndex } from "./0008-plain-index.ts";
 import { Erasures } from "./0009-erasure.ts";
+import { AcceptTime } from "./0010-accept-time.ts";
 
 /** All migrations, the oldest first. A name never changes once it is released. */
 export const migrations: MigrationsList = [
@@ -20,4 +21,5 @@ export const migrations: MigrationsList = [
   { name: "0007_personal", class: Personal },
   { name: "0008_plain_index", class: PlainIndex },
   { name: "0009_erasure", class: Erasures },
+  { name: "0010_accept_time", class: AcceptTime },
 ];
