@@ -15,9 +15,14 @@ export function accessIn(registry: FileRegistry): Access {
   return { option, roles };
 }
 
+/** The registry knows the option, and not the type of its values, which is generated. */
+function ruleOf(method: DescMethod, { option }: Access): AccessRule {
+  return getOption(method, option) as unknown as AccessRule;
+}
+
 /** Whether a method may be called without a credential. */
-export function isOpen(method: DescMethod, { option }: Access): boolean {
-  return (getOption(method, option) as unknown as AccessRule).anyone;
+export function isOpen(method: DescMethod, access: Access): boolean {
+  return ruleOf(method, access).anyone;
 }
 
 /**
@@ -27,12 +32,12 @@ export function isOpen(method: DescMethod, { option }: Access): boolean {
  */
 export function callersOf(
   method: DescMethod,
-  { option, roles }: Access,
+  access: Access,
   written: (role: string) => string = (role) => role,
 ): string {
-  const rule = getOption(method, option) as unknown as AccessRule;
+  const rule = ruleOf(method, access);
   if (rule.anyone) return "Called by: everybody, also without a credential.";
-  const named = rule.roles.map((role) => written(roles.value[role]?.localName.toLowerCase() ?? ""));
+  const named = rule.roles.map((role) => written(access.roles.value[role]?.localName.toLowerCase() ?? ""));
   const field = rule.own?.of.case === "field" ? ` (\`${rule.own.of.value}\`)` : "";
   const own = rule.own ? [`a ${written("customer")} about what is its own${field}`] : [];
   const services = rule.services.map((name) => `the service ${name}`);
