@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import { root } from "../../../deploy/command/checkout.ts";
 import { isAccepted, licenceFaults } from "../licences.ts";
+import { type Lock, type LockEntry, lockFaults, missingFrom, withoutUnhashed } from "../lock-file.ts";
 import { secretFaults, secretsIn } from "../secrets.ts";
 
 describe("licences", () => {
@@ -22,6 +25,60 @@ describe("licences", () => {
   }
 
   test("of all packages are accepted", () => assert.deepEqual(licenceFaults(root), []));
+});
+
+describe("the lock file", () => {
+  const hashed: LockEntry = { version: "1.0.0", integrity: `sha512-${"A".repeat(86)}==` };
+  const of = (packages: Lock["packages"]): Lock => ({ packages: { "": { version: "1.0.0" }, ...packages } });
+
+  const cases: readonly (readonly [what: string, packages: Lock["packages"], says: RegExp | undefined])[] = [
+    ["packages with their hashes", { "node_modules/a": hashed }, undefined],
+    ["a link to a folder of the repository", { "node_modules/a": { link: true, resolved: "clients/a" } }, undefined],
+    ["a package without a hash", { "node_modules/a": { version: "1.0.0" } }, /^node_modules\/a has no SHA-512/],
+    [
+      "a package of another platform without a hash",
+      { "node_modules/a-win32-x64": { version: "1.0.0", optional: true, os: ["win32"] } },
+      /has no SHA-512/,
+    ],
+    ["a weak hash", { "node_modules/a": { ...hashed, integrity: "sha1-AAAA" } }, /has no SHA-512/],
+    [
+      "an address",
+      { "node_modules/a": { ...hashed, resolved: "https://packages.example/a.tgz" } },
+      /says where it was downloaded/,
+    ],
+    [
+      "no package for a platform that its parent names",
+      { "node_modules/a": { ...hashed, optionalDependencies: { "a-darwin-arm64": "1.0.0" } } },
+      /^node_modules\/a-darwin-arm64 is missing/,
+    ],
+  ];
+  for (const [what, packages, says] of cases) {
+    test(`with ${what} is ${says ? "refused" : "taken"}`, () => {
+      const faults = lockFaults(of(packages));
+      assert.equal(faults.length, says ? 1 : 0, faults.join("\n"));
+      if (says) assert.match(faults[0] ?? "", says);
+    });
+  }
+
+  test("is completed by what the names say, and asks anew for what has no hash", () => {
+    const parent = { ...hashed, dev: true, optionalDependencies: { "a-linux-x64-musl": "^1.0.0" } };
+    const lock = of({ "node_modules/a": parent, "node_modules/b": { version: "2.0.0" } });
+    assert.deepEqual(Object.fromEntries(missingFrom(lock)), {
+      "node_modules/a-linux-x64-musl": {
+        version: "1.0.0",
+        os: ["linux"],
+        cpu: ["x64"],
+        libc: ["musl"],
+        dev: true,
+        optional: true,
+      },
+    });
+    assert.deepEqual(Object.keys(withoutUnhashed(lock).packages), ["", "node_modules/a"]);
+  });
+
+  test("of the repository is whole", () => {
+    assert.deepEqual(lockFaults(JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")) as Lock), []);
+  });
 });
 
 describe("secrets", () => {
