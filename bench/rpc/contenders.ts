@@ -37,6 +37,7 @@ const noQuotas = { read: undefined, write: undefined, sensitive: undefined, serv
 
 /** Our gRPC face with the interceptors of production. */
 function ours(quotas: Quotas, ledger?: Ledger): Promise<number> {
+  const addresses = new ClientAddresses([], "x-forwarded-for");
   const interceptors = serverInterceptors({
     services: [ConformanceService],
     logger,
@@ -44,7 +45,8 @@ function ours(quotas: Quotas, ledger?: Ledger): Promise<number> {
     inFlight,
     streamDrain: new StreamDrain(),
     credentials: undefined,
-    limits: new Limits({ quotas, ledger, addresses: new ClientAddresses([], "x-forwarded-for") }),
+    limits: new Limits({ quotas, ledger, addresses }),
+    addresses,
     defaultTimeoutMs,
     maxMessageBytes,
     tracing: false,

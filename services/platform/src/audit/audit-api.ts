@@ -14,15 +14,15 @@ import type { AuditEvent } from "./audit-event.ts";
 
 /** `shop.audit.v1.AuditService`: maps, calls, maps back. */
 export class AuditApi implements ServiceImpl<typeof AuditService> {
-  readonly #repository: Pick<AuditRepository, "list">;
+  readonly #repository: Pick<AuditRepository, "list" | "noteRead">;
   readonly #tokens: PageTokens;
 
-  constructor(repository: Pick<AuditRepository, "list">, tokens: PageTokens) {
+  constructor(repository: Pick<AuditRepository, "list" | "noteRead">, tokens: PageTokens) {
     this.#repository = repository;
     this.#tokens = tokens;
   }
 
-  /** Lists events, the newest first. */
+  /** Lists events, the newest first, to nobody of whom that could not be written down. */
   async listAuditEvents(request: ListAuditEventsRequest) {
     const filter = toFilter(request);
     const { items, nextPageToken } = await this.#tokens.page(request, {
@@ -31,6 +31,7 @@ export class AuditApi implements ServiceImpl<typeof AuditService> {
       read: (page) => this.#repository.list(filter, page),
       cursorOf: ({ time, eventId }) => [time.getTime(), eventId],
     });
+    await this.#repository.noteRead(filter, items.length);
     return whole(ListAuditEventsResponseSchema, { events: items.map(toProto), nextPageToken });
   }
 }

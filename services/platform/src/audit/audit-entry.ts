@@ -52,8 +52,8 @@ export function auditOrigin(requestId?: string, actor?: string): AuditOrigin {
   };
 }
 
-/** A caller chooses these texts: what should never be stored is taken out of them. */
-function harmless(text: string): string {
+/** A text that a caller chose, without what should never be stored, and as long as a column takes it. */
+export function harmless(text: string): string {
   if (plain.test(text)) return text;
   const bare = redactText(text).replace(control, "?");
   return bare.length <= longest ? bare : bare.slice(0, longest).toWellFormed();

@@ -1,5 +1,6 @@
 import type { Database } from "#platform/database/database.ts";
 import { decodeId } from "#platform/id.ts";
+import { auditEvents, auditOrigin, harmless, insertAuditEvents } from "./audit-entry.ts";
 import { type AuditEvent, type AuditEventRow, auditColumns, toAuditEvent } from "./audit-event.ts";
 import { busiestActor } from "./audit-table.ts";
 
@@ -59,7 +60,9 @@ const readCursor = `select transaction, event_id, transaction >= pg_snapshot_xma
 
 const first = { transaction: "0", event_id: "00000000-0000-0000-0000-000000000000" };
 
-/** Reads the audit log of one service. Writing it is part of the statements that have the effects. */
+const insertRead = { name: "audit-read", text: insertAuditEvents("$1") };
+
+/** Reads the audit log of one service. Writing it is part of the statements that have the effects, but for that it was read. */
 export class AuditRepository {
   readonly #database: Pick<Database, "query" | "transaction">;
 
@@ -71,6 +74,16 @@ export class AuditRepository {
   async list(filter: AuditFilter, page: AuditPage): Promise<AuditEvent[]> {
     const { text, values } = auditListStatement(filter, page);
     return (await this.#database.query<AuditEventRow>(text, values)).map(toAuditEvent);
+  }
+
+  /** Writes down that whoever calls has read so many events of those that he asked for. */
+  async noteRead({ orderId, subject, action, actor, from, until }: AuditFilter, events: number): Promise<void> {
+    const texts = { order_id: orderId, subject, action, actor };
+    const asked = { ...texts, from: from?.toISOString(), until: until?.toISOString(), events: String(events) };
+    const said = Object.entries(asked).flatMap(([name, text]) => (text ? [[name, harmless(text)]] : []));
+    // Not of the order that was asked for: its rows are what was done with it.
+    const entry = { action: "audit.read", details: Object.fromEntries(said), origin: auditOrigin() };
+    await this.#database.query(insertRead, [auditEvents([entry])]);
   }
 
   /**

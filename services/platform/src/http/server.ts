@@ -34,7 +34,7 @@ const requestTimeoutMs = 60_000;
 
 /**
  * What is said with every answer, for browsers: that it is what its type says, no page to be shown or framed, and nobody's to load but
- * who may call (`HTTP_CORS_ORIGINS`). That the way is by TLS is to be said by whoever ends it.
+ * who may call (`HTTP_CORS_ORIGINS`).
  */
 const forBrowsers = new Map([
   ["content-security-policy", "default-src 'none'; frame-ancestors 'none'"],
@@ -42,6 +42,9 @@ const forBrowsers = new Map([
   ["referrer-policy", "no-referrer"],
   ["x-content-type-options", "nosniff"],
 ]);
+
+/** Said besides by the port that speaks TLS: for a year, to come by nothing else to this name and those below it (RFC 6797). Who ends TLS in front says it himself. */
+const byTlsAlone = ["strict-transport-security", "max-age=31536000; includeSubDomains"] as const;
 
 /**
  * A request that is answered before it has arrived, for example because it is too large, is read to its end. Node would
@@ -93,8 +96,9 @@ export class HttpServer {
 
   constructor(options: HttpServerOptions) {
     const pages = new Map(Object.entries(options.pages ?? {}));
+    const said = new Map([...forBrowsers, ...(options.tls ? [byTlsAlone] : [])]);
     this.#server = listenerOf(options, (request, response) => {
-      response.setHeaders(forBrowsers);
+      response.setHeaders(said);
       if (this.#draining) response.setHeader("connection", "close");
       discardRest(request);
       endUnread(request, response, options.unreadMs);

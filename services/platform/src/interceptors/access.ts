@@ -1,10 +1,12 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { isCallerFault } from "#platform/errors.ts";
+import { type ClientAddresses, unknownAddress } from "#platform/limits/client-address.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import type { CallMetrics, RecordCall } from "#platform/metrics/metrics.ts";
 import { activeSpanIds } from "#platform/trace/spans.ts";
-import { followStream } from "./compose.ts";
+import { type CallRequest, followStream } from "./compose.ts";
+import { originOf, provedCaller } from "./known-call.ts";
 
 /** Failures that pass by themselves, or that the caller chose. */
 const expected = new Set([Code.Unavailable, Code.ResourceExhausted, Code.Aborted, Code.DeadlineExceeded]);
@@ -14,8 +16,29 @@ function levelOf(code: Code): "info" | "warn" | "error" {
   return expected.has(code) ? "warn" : "error";
 }
 
+/** Who was refused, as far as he has proved it, and from where. What he says of himself is not among it. */
+type Refused = Readonly<Partial<Record<"client.user.id" | "user.effective.id" | "client.address", string>>>;
+
+function refusedOf(request: CallRequest, addresses: Addresses | undefined): Refused {
+  const { actor, onBehalfOf } = request.contextValues.get(provedCaller);
+  const address = addresses?.of(originOf(request));
+  return {
+    ...(actor && { "client.user.id": actor }),
+    ...(onBehalfOf && { "user.effective.id": onBehalfOf }),
+    ...(address && address !== unknownAddress && { "client.address": address }),
+  };
+}
+
+/** How a call ended. */
+interface End {
+  readonly error: unknown;
+  readonly ms: number;
+  /** Asked when the caller was refused. */
+  refused(): Refused;
+}
+
 /** Writes one line per call: debug when it went well, with the whole cause when the fault is ours. */
-function writeLine(logger: Logger, method: DescMethod, end: { error: unknown; ms: number }): void {
+function writeLine(logger: Logger, method: DescMethod, end: End): void {
   const rpc = {
     "rpc.service": method.parent.typeName,
     "rpc.method": method.name,
@@ -28,8 +51,14 @@ function writeLine(logger: Logger, method: DescMethod, end: { error: unknown; ms
   const error = ConnectError.from(end.error, Code.Unknown);
   const level = levelOf(error.code);
   const fields = { ...rpc, "rpc.grpc.status_code": error.code };
-  if (level === "info") logger.info(`refused: ${error.message}`, fields);
-  else if (level === "warn") logger.warn(`failed: ${error.message}`, { ...fields, "error.message": reasonOf(error) });
+  const isLimit = error.code === Code.ResourceExhausted;
+  if (level === "info") logger.info(`refused: ${error.message}`, { ...fields, ...end.refused() });
+  else if (level === "warn")
+    logger.warn(`failed: ${error.message}`, {
+      ...fields,
+      "error.message": reasonOf(error),
+      ...(isLimit && end.refused()),
+    });
   else logger.error(`failed: ${error.message}`, { ...fields, err: error.cause instanceof Error ? error.cause : error });
 }
 
@@ -41,8 +70,14 @@ function reasonOf(error: ConnectError): string | undefined {
   return messages.length === 0 ? undefined : messages.join(": ");
 }
 
-/** Measures every call and writes its line in the log. */
-export function accessInterceptor(logger: Logger, metrics: CallMetrics): Interceptor {
+type Addresses = Pick<ClientAddresses, "of">;
+
+/**
+ * Measures every call and writes its line in the log.
+ *
+ * @param addresses tells from where a refused caller called; without it that is not said
+ */
+export function accessInterceptor(logger: Logger, metrics: CallMetrics, addresses?: Addresses): Interceptor {
   const recorders = new Map<DescMethod, RecordCall>();
   const recorderOf = (method: DescMethod): RecordCall => {
     const recorder = recorders.get(method) ?? metrics.forMethod(method);
@@ -56,7 +91,7 @@ export function accessInterceptor(logger: Logger, metrics: CallMetrics): Interce
       const ms = performance.now() - begin;
       const code = error === undefined ? 0 : ConnectError.from(error, Code.Unknown).code;
       recorderOf(method)(code, ms / 1000, activeSpanIds()?.traceId);
-      writeLine(logger, method, { error, ms });
+      writeLine(logger, method, { error, ms, refused: () => refusedOf(request, addresses) });
     };
     try {
       const response = await next(request);

@@ -8,7 +8,7 @@ import { type RequestContext, requestContext, runInContext, withContext } from "
 import { type DomainError, toConnectError } from "#platform/errors.ts";
 import { isId } from "#platform/id.ts";
 import { type CallRequest, type CallResponse, followStream } from "./compose.ts";
-import { peekHeader, wayInOf } from "./known-call.ts";
+import { peekHeader, provedCaller, wayInOf } from "./known-call.ts";
 import type { Limits } from "./limits.ts";
 
 /** What a decision is made with. */
@@ -150,13 +150,22 @@ export function authorizationInterceptor(options: AuthorizationOptions): Interce
       if (rule && isEntitled(rule, caller)) return { ...known, caller, owner: undefined };
       if (rule && isOwn(rule, caller, request)) return { ...known, caller, owner: caller.subject };
     }
+    request.contextValues.set(provedCaller, known);
     throw notPermitted(name);
   };
   return (next) => async (request) => {
     const proved = await judge(request).catch(refuse);
-    const response: CallResponse = await withContext(proved, () => next(request));
-    if (!response.stream) return response;
-    const context = withContext(proved, requestContext);
-    return followStream(response, { around: (step) => runInContext(context, step) });
+    const onFailure = (error: unknown): void => {
+      if (error !== undefined) request.contextValues.set(provedCaller, proved);
+    };
+    try {
+      const response: CallResponse = await withContext(proved, () => next(request));
+      if (!response.stream) return response;
+      const context = withContext(proved, requestContext);
+      return followStream(response, { around: (step) => runInContext(context, step), onEnd: onFailure });
+    } catch (error) {
+      onFailure(error);
+      throw error;
+    }
   };
 }

@@ -1,5 +1,7 @@
 import { createContextKey, type HandlerContext } from "@connectrpc/connect";
 import type { Peer } from "#platform/caller.ts";
+import type { RequestContext } from "#platform/context.ts";
+import type { Origin } from "#platform/limits/client-address.ts";
 import type { CallRequest } from "./compose.ts";
 
 /** Where a call came in. */
@@ -14,6 +16,12 @@ export interface WayIn {
 
 /** Where a call came in on the HTTP face, among the values of its request. */
 export const httpWayIn = createContextKey<WayIn | undefined>(undefined, { description: "way in" });
+
+/** Who has proved to call, of a call that fails: for what is outside of where that is asked. */
+export const provedCaller = createContextKey<Pick<RequestContext, "actor" | "onBehalfOf">>(
+  {},
+  { description: "proved caller" },
+);
 
 /** What the gRPC face tells about a call besides what Connect's request has. */
 export interface KnownCall extends WayIn {
@@ -31,6 +39,11 @@ export function isKnown(request: CallRequest): request is CallRequest & KnownCal
 /** Where a call came in, on either face; undefined where there is none, as between parts of one process. */
 export function wayInOf(request: CallRequest): WayIn | undefined {
   return isKnown(request) ? request : request.contextValues.get(httpWayIn);
+}
+
+/** By what it is told from where a call comes. */
+export function originOf(request: CallRequest): Origin {
+  return { peer: wayInOf(request)?.peer ?? "", header: (name) => peekHeader(request, name) };
 }
 
 /** One request header on either face. */

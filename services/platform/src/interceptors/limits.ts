@@ -10,7 +10,7 @@ import { rateLimited } from "#platform/limits/errors.ts";
 import type { Ledger } from "#platform/limits/ledger.ts";
 import { type RateClassName, rateClasses, rateClassOf } from "#platform/limits/rate-class.ts";
 import { type CallRequest, type CallResponse, followStream } from "./compose.ts";
-import { isKnown, peekHeader, wayInOf } from "./known-call.ts";
+import { isKnown, originOf, wayInOf } from "./known-call.ts";
 
 /** How often each caller may call, by the class of the call; what has no quota is not counted. */
 export type Quotas = Readonly<Record<RateClassName, Quota | undefined>>;
@@ -130,8 +130,7 @@ export class Limits {
 
   /** No credential proves a name that begins like this one. */
   #addressOf(request: CallRequest): string {
-    const { peer = "" } = wayInOf(request) ?? {};
-    return `from ${this.#addresses.of({ peer, header: (name) => peekHeader(request, name) })}`;
+    return `from ${this.#addresses.of(originOf(request))}`;
   }
 
   #classOf(method: DescMethod, caller: Caller | undefined): RateClassName {

@@ -1,6 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
 import type { Credentials } from "#platform/caller.ts";
+import type { ClientAddresses } from "#platform/limits/client-address.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import type { CallMetrics } from "#platform/metrics/metrics.ts";
 import { accessInterceptor } from "./access.ts";
@@ -25,6 +26,8 @@ export interface ServerInterceptorOptions {
   /** What callers prove who they are with; without it nobody is asked. */
   readonly credentials: Credentials | undefined;
   readonly limits: Limits;
+  /** Tells from where a refused caller called. */
+  readonly addresses: Pick<ClientAddresses, "of">;
   /** Whether only calls that are for services alone need one. */
   readonly onlyServices?: boolean;
   readonly defaultTimeoutMs: number;
@@ -47,7 +50,7 @@ export function serverInterceptors(options: ServerInterceptorOptions): Intercept
     options.streamDrain.interceptor(),
     contextInterceptor(options.defaultTimeoutMs),
     ...(options.tracing ? [telemetryInterceptor()] : []),
-    accessInterceptor(options.logger, options.metrics),
+    accessInterceptor(options.logger, options.metrics, options.addresses),
     errorInterceptor(),
     deadlineInterceptor(),
     ...(credentials ? [authorizationInterceptor({ services, credentials, onlyServices, limits, onRefused })] : []),

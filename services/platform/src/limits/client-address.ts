@@ -9,6 +9,8 @@ type Address = ipaddr.IPv4 | ipaddr.IPv6;
  */
 const ipv6CallerBits = 56;
 const mostRemembered = 10_000;
+/** What a call is said to come from whose peer has no address. */
+export const unknownAddress = "unknown";
 
 /** The address in what a proxy wrote: it may add a port, and brackets to what has colons. Undefined when it is none. */
 function addressIn(text: string): Address | undefined {
@@ -53,13 +55,13 @@ export class ClientAddresses {
     this.#onStranger = onStranger;
   }
 
-  /** The client of a call: an IPv4 address, or the network of an IPv6 one. `unknown` where the peer has no address. */
+  /** The client of a call: an IPv4 address, or the network of an IPv6 one; {@link unknownAddress} where the peer has none. */
   of({ peer, header }: Origin): string {
     const known = this.#direct.get(peer);
     const address = known === undefined ? addressIn(peer) : undefined;
     if (address && this.#isProxy(address)) return callerIn(this.#behind(address, header(this.#header)));
     if (!this.#told && header(this.#header) !== undefined) this.#tell(peer);
-    return known ?? this.#remember(peer, address ? callerIn(address) : "unknown");
+    return known ?? this.#remember(peer, address ? callerIn(address) : unknownAddress);
   }
 
   #remember(peer: string, caller: string): string {

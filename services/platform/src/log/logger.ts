@@ -30,13 +30,14 @@ const withSubject = winston.format((info) => {
 
 /** Puts the ids of the running call on a line. */
 const withCall = winston.format((info) => {
-  const { traceId, requestId, userId } = requestContext();
+  const { traceId, requestId, userId, caller } = requestContext();
   const span = activeSpanIds();
   if (span) info["span.id"] = span.spanId;
   const trace = span?.traceId ?? traceId;
   if (trace) info["trace.id"] = trace;
   if (requestId) info["http.request.id"] = requestId;
   if (userId) info["user.id"] = userId;
+  if (caller) info["client.user.id"] = caller.subject;
   return info;
 });
 
@@ -50,6 +51,7 @@ const hidden = new Set([
   "span.id",
   "http.request.id",
   "user.id",
+  "client.user.id",
 ]);
 
 function prettyLine(info: winston.Logform.TransformableInfo): string {

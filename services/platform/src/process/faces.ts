@@ -87,14 +87,22 @@ async function openLedger({ name, config, logger }: FacesOptions): Promise<Valke
   return new ValkeyLedger({ url, password, service: name, logger });
 }
 
-/** How often callers may call; it is said once when somebody else than our proxies says for whom it calls. */
-function openLimits({ config, logger, registry }: FacesOptions, ledger: ValkeyLedger | undefined): Limits {
-  const metrics = new LimitMetrics(registry, ledger);
-  const addresses = new ClientAddresses(config.TRUSTED_PROXIES, config.PROXY_HEADER, (peer) => {
+/** From where callers call; it is said once when somebody else than our proxies says for whom it calls. */
+function addressesOf({ config, logger }: FacesOptions): ClientAddresses {
+  return new ClientAddresses(config.TRUSTED_PROXIES, config.PROXY_HEADER, (peer) => {
     logger.warn(
       `${peer} says for whom it calls (${config.PROXY_HEADER}), and TRUSTED_PROXIES does not name it: all who come through it count as one caller`,
     );
   });
+}
+
+/** How often callers may call. */
+function openLimits(
+  { config, registry }: FacesOptions,
+  ledger: ValkeyLedger | undefined,
+  addresses: ClientAddresses,
+): Limits {
+  const metrics = new LimitMetrics(registry, ledger);
   const quotas = {
     read: config.RATE_LIMIT_READ,
     write: config.RATE_LIMIT_WRITE,
@@ -174,7 +182,8 @@ class OpenFaces implements Faces {
     this.#ledger = ledger;
     const metrics = new CallMetrics(registry, () => this.#inFlight.counts);
     this.#inFlight = new InFlight(limitsOf(config), (kind) => metrics.refused(kind));
-    const limits = openLimits(options, ledger);
+    const addresses = addressesOf(options);
+    const limits = openLimits(options, ledger, addresses);
     this.reloads = reloadsOf(this.#inFlight, limits);
     const descriptors = services.map((registration) => registration.service);
     const names = descriptors.map((service) => service.typeName);
@@ -188,6 +197,7 @@ class OpenFaces implements Faces {
       credentials: options.credentials,
       onlyServices: options.onlyServices ?? false,
       limits,
+      addresses,
       defaultTimeoutMs: config.DEFAULT_TIMEOUT_MS,
       maxMessageBytes: config.MAX_MESSAGE_BYTES,
       tracing: tracing(),

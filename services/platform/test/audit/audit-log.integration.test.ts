@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
 import { after, before, describe, it } from "node:test";
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Client, createClient, createRouterTransport } from "@connectrpc/connect";
 import pg from "pg";
 import { Registry } from "prom-client";
-import { AuditService } from "#gen/shop/audit/v1/audit_service_pb.js";
+import { AuditService, ListAuditEventsRequestSchema } from "#gen/shop/audit/v1/audit_service_pb.js";
 import { type AuditFilter, auditListStatement } from "#platform/audit/audit.repository.ts";
+import { AuditApi } from "#platform/audit/audit-api.ts";
 import { auditEvents, auditOrigin, insertAuditEvents } from "#platform/audit/audit-entry.ts";
 import { AuditTrail } from "#platform/audit/audit-trail.ts";
 import { runInContext } from "#platform/context.ts";
@@ -14,17 +17,19 @@ import { decodeId, newId } from "#platform/id.ts";
 import { errorInterceptor } from "#platform/interceptors/errors.ts";
 import { validationInterceptor } from "#platform/interceptors/validation.ts";
 import { createLogger } from "#platform/log/logger.ts";
+import { PageTokens } from "#platform/page-token.ts";
 import { auditEntry, auditedDatabase, readAuditLog, writeAuditEvents } from "#testing/audit-log.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
 import { pageTokenSecret } from "#testing/secret.ts";
 
 let test: TestDatabase;
+let trail: AuditTrail;
 let audit: Client<typeof AuditService>;
 before(async () => {
   test = await auditedDatabase();
   const { logger } = createLogger({ name: "platform", level: "error" });
   const config = { PAGE_TOKEN_SECRET: pageTokenSecret };
-  const trail = new AuditTrail({
+  trail = new AuditTrail({
     service: "platform",
     database: test.database,
     registry: new Registry(),
@@ -158,6 +163,39 @@ describe("ListAuditEvents", () => {
     assert.deepEqual([...parts(from.events), ...parts(until.events)], ["4", "3", "2", "1", "0"]);
     await assert.rejects(audit.listAuditEvents({ orderId: "x" }), /order_id/);
     await assert.rejects(audit.listAuditEvents({ action: "everything" }), /action/);
+  });
+
+  it("writes down who read what, before he has it, and nothing that should not be stored", async () => {
+    const reader = createClient(
+      AuditService,
+      createRouterTransport((router) => trail.registration.route(router), {
+        router: {
+          interceptors: [(next) => (request) => runInContext({ actor: "u-8", requestId: "r-8" }, () => next(request))],
+        },
+      }),
+    );
+    const subject = "4111 1111 1111 1111 of ada@example.com";
+    const eventTimeFrom = timestampFromMs(Date.UTC(2026, 0, 2));
+    const { events } = await reader.listAuditEvents({ orderId, pageSize: 3 });
+    await reader.listAuditEvents({ subject, actor: "u-7", action: "stock.adjusted", eventTimeFrom });
+    assert.ok(events.every(({ action }) => action === "stock.reserved" || action === "stock.released"));
+    const reads = (await readAuditLog(test.database)).filter(({ actor }) => actor === "u-8");
+    assert.deepEqual(
+      reads.map(({ action, orderId: of, requestId, details }) => ({ action, of, requestId, details })),
+      [
+        { order_id: orderId, events: "3" },
+        {
+          ...{ subject: "[card number] of [e-mail]", action: "stock.adjusted", actor: "u-7" },
+          ...{ from: "2026-01-02T00:00:00.000Z", events: "0" },
+        },
+      ].map((details) => ({ action: "audit.read", of: "", requestId: "r-8", details })),
+    );
+  });
+
+  it("answers nobody of whom it cannot write that down", async () => {
+    const repository = { list: async () => [], noteRead: () => Promise.reject(new Error("the disk is full")) };
+    const api = new AuditApi(repository, new PageTokens(pageTokenSecret));
+    await assert.rejects(api.listAuditEvents(create(ListAuditEventsRequestSchema)), /disk is full/);
   });
 
   it("goes by an index, whatever is asked for", async () => {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { copyFileSync, readFileSync } from "node:fs";
+import type { IncomingMessage } from "node:http";
 import { get } from "node:https";
 import { join } from "node:path";
 import { Writable } from "node:stream";
@@ -80,12 +81,18 @@ describe("a certificate that is renewed under calls", () => {
     return calls;
   }
 
+  type Shown = { shown: { ca: Buffer | undefined } };
+
   /** What a new connection over HTTP gets from a path. */
-  function statusAt(path: string, { shown }: { shown: { ca: Buffer | undefined } }): Promise<number | undefined> {
-    const { promise, resolve, reject } = Promise.withResolvers<number | undefined>();
+  function answerAt(path: string, { shown }: Shown): Promise<IncomingMessage> {
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const asked = { host: "localhost", port: service.httpPort, path, agent: false, ...shown };
-    get(asked, (response) => response.resume().once("end", () => resolve(response.statusCode))).once("error", reject);
+    get(asked, (response) => response.resume().once("end", () => resolve(response))).once("error", reject);
     return promise;
+  }
+
+  async function statusAt(path: string, shown: Shown): Promise<number | undefined> {
+    return (await answerAt(path, shown)).statusCode;
   }
 
   async function getOn(signal: AbortSignal, mine: Caller): Promise<number> {
@@ -135,6 +142,15 @@ describe("a certificate that is renewed under calls", () => {
     assert.equal((await fetch(`http://127.0.0.1:${service.adminPort}/openapi.json`)).status, 404);
     assert.equal(await statusAt("/healthz", await caller()), 404);
     assert.equal(await statusAt("/openapi.json", await caller()), 200);
+  });
+
+  test("browsers are told to come by TLS alone, and by the plain port they are not", async () => {
+    const header = "strict-transport-security";
+    for (const path of ["/openapi.json", "/nowhere"]) {
+      const { headers } = await answerAt(path, await caller());
+      assert.equal(headers[header], "max-age=31536000; includeSubDomains", path);
+    }
+    assert.equal((await fetch(`http://127.0.0.1:${service.adminPort}/healthz`)).headers.get(header), null);
   });
 
   test("who has no certificate does not get as far as HTTP, where it is asked both ways", async () => {

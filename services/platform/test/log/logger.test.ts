@@ -55,10 +55,12 @@ for (const format of ["json", "pretty"] as const) {
 
     it("has the ids of the call", () => {
       const { lines, logger } = collecting(format);
-      withContext({ traceId: "a".repeat(32), requestId: "r-1", userId: "u-1" }, () => logger.info("hello"));
+      const caller = { subject: "key:A1", roles: new Set<never>() };
+      withContext({ traceId: "a".repeat(32), requestId: "r-1", userId: "u-1", caller }, () => logger.info("hello"));
       if (format === "pretty") return assert.match(lines[0] ?? "", /orders hello\n$/);
-      const { "trace.id": trace, "http.request.id": request, "user.id": user } = JSON.parse(lines[0] ?? "");
-      assert.deepEqual([trace, request, user], ["a".repeat(32), "r-1", "u-1"]);
+      const { "trace.id": trace, "http.request.id": request, ...line } = JSON.parse(lines[0] ?? "");
+      const { "user.id": said, "client.user.id": proved } = line;
+      assert.deepEqual([trace, request, said, proved], ["a".repeat(32), "r-1", "u-1", "key:A1"]);
     });
   });
 }

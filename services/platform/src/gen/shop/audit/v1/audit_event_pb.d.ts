@@ -12,8 +12,8 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 export declare const file_shop_audit_v1_audit_event: GenFile;
 
 /**
- * One effect on money, stock or an order. It was written together with the effect: there is neither without the other. It has
- * no personal data.
+ * One effect on money, stock, an order or an account, or that somebody read the log. It was written together with the effect: there is neither
+ * without the other. It has no personal data.
  *
  * @generated from message shop.audit.v1.AuditEvent
  */

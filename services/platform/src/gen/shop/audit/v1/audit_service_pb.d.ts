@@ -116,7 +116,8 @@ export declare const ListAuditEventsResponseSchema: GenMessage<ListAuditEventsRe
  */
 export declare const AuditService: GenService<{
   /**
-   * Lists events, the newest first.
+   * Lists events, the newest first. That it was read is an event itself, `audit.read`, with the caller as its actor and what was asked for
+   * among its details; it is written before the answer, and so is not in it.
    *
    * @generated from rpc shop.audit.v1.AuditService.ListAuditEvents
    */
