@@ -26,6 +26,7 @@ const groups: readonly (readonly [heading: string, begins: RegExp])[] = [
   ["Calls", /^(rpc|tls)_/],
   ["Database", /^(database|batcher|relay)_/],
   ["Telemetry", /^(telemetry|log)_/],
+  ["Feature flags", /^feature_flag_/],
   ["Processes", /^(build|process|nodejs|temporal_core)_/],
 ];
 

@@ -121,9 +121,9 @@
 {{- end }}
 
 {{/*
-Files of secrets that a container reads, as a list in JSON: the database's authority and, with tls, the service's certificate,
-with temporal, Temporal's authority and the certificate that it is shown, with serves, the keys of what Temporal keeps and who may see it, and
-whatever else is secret when that comes from files. Takes root, database, tls, temporal and serves.
+Files that a container reads, as a list in JSON: the database's authority and, with tls, the service's certificate,
+with temporal, Temporal's authority and the certificate that it is shown, with serves, the keys of what Temporal keeps and who may see it, feature flags, and
+whatever else is secret when that comes from files. All are of secrets but the flags. Takes root, database, tls, temporal and serves.
 */}}
 {{- define "ordermesh.service.files" -}}
 {{- $global := .root.Values.global -}}
@@ -157,6 +157,9 @@ whatever else is secret when that comes from files. Takes root, database, tls, t
 {{- with $global.limits.storeSecret -}}
 {{- $files = append $files (dict "name" "limit-store" "folder" "limit-store" "secret" . "keys" (list "password")) -}}
 {{- end -}}
+{{- end -}}
+{{- if and .serves .root.Values.flags -}}
+{{- $files = append $files (dict "name" "flags" "folder" "flags" "configMap" (include "ordermesh.service.flagsConfig" .root)) -}}
 {{- end -}}
 {{- if and .serves $global.secretFiles -}}
 {{- $files = concat $files (include "ordermesh.service.secretFiles" .root | fromJsonArray) -}}
@@ -307,6 +310,9 @@ data:
 {{- define "ordermesh.service.volumes" -}}
 {{- $volumes := list -}}
 {{- range include "ordermesh.service.files" . | fromJsonArray -}}
+{{- if .configMap -}}
+{{- $volumes = append $volumes (dict "name" .name "configMap" (dict "name" .configMap)) -}}
+{{- else -}}
 {{- $secret := dict "secretName" .secret -}}
 {{- with .keys -}}
 {{- $items := list -}}
@@ -315,8 +321,13 @@ data:
 {{- end -}}
 {{- $volumes = append $volumes (dict "name" .name "secret" $secret) -}}
 {{- end -}}
+{{- end -}}
 {{- $list := dict "root" .root "name" "extraVolumes" "key" "name" "own" $volumes "extra" .settings.extraVolumes -}}
 {{ include "ordermesh.service.extended" $list }}
+{{- end }}
+
+{{- define "ordermesh.service.flagsConfig" -}}
+{{ include "ordermesh.service.named" (dict "root" . "suffix" "flags") }}
 {{- end }}
 
 {{- define "ordermesh.service.tlsSecret" -}}

@@ -135,6 +135,10 @@ spec:
 - name: PERSONAL_DATA_KEYS_FILE
   value: /etc/ordermesh/personal-keys/keys
 {{- end }}
+{{- if $.Values.flags }}
+- name: FLAGS_FILE
+  value: /etc/ordermesh/flags/flags.json
+{{- end }}
 {{- end }}
 
 {{/* What is secret, from files or from the environment. */}}

@@ -75,6 +75,8 @@ export function originsOf(text: string, context: z.RefinementCtx<string>): reado
 export const platformConfig = {
   /** A file of settings in YAML, by the same names; what a variable says counts more. See `config-file.ts`. */
   CONFIG_FILE: z.string().optional(),
+  /** The file of feature flags, in flagd's JSON, which is read anew when it changes. Without it each flag is what the code takes. See `flags/`. */
+  FLAGS_FILE: z.string().optional(),
   /** The name in logs, traces and metrics; the name in the code when it is not set. */
   SERVICE_NAME: z.string().optional(),
   LOG_LEVEL: z.enum(["error", "warn", "info", "debug"]).default("info"),

@@ -20,6 +20,7 @@ import {
 import { runInContext } from "#platform/context.ts";
 import type { Database } from "#platform/database/database.ts";
 import { purgeIdempotencyKeys } from "#platform/database/idempotency.ts";
+import { type FlagsOptions, type OpenedFlags, openFlags } from "#platform/flags/feature-flags.ts";
 import { Clients } from "#platform/grpc/clients.ts";
 import { countLeftOutLines } from "#platform/log/log-metrics.ts";
 import { createLogger, type Logger } from "#platform/log/logger.ts";
@@ -30,7 +31,7 @@ import { type Reloads, watchConfigFile } from "./config-file.ts";
 import { type Faces, openFaces } from "./faces.ts";
 import { watchSecrets } from "./secrets.ts";
 import type { ServiceConfig, ServiceContext, ServiceDefinition } from "./service-definition.ts";
-import { openDatabase, within } from "./startup.ts";
+import { openDatabase, StartError, within } from "./startup.ts";
 
 /** A service that runs. */
 export interface RunningService {
@@ -76,13 +77,14 @@ interface Resources<S extends z.ZodRawShape> {
   readonly telemetry: Telemetry;
 }
 
-/** Opens what a service is built from; the stack closes it, last opened first. */
-async function openResources<S extends z.ZodRawShape>(
-  definition: ServiceDefinition<S>,
-  config: ServiceConfig<S>,
-  { stack, output }: { stack: AsyncDisposableStack; output: NodeJS.WritableStream },
-): Promise<Resources<S>> {
-  const name = config.SERVICE_NAME ?? definition.name;
+/** What closes again what is opened, and where the log goes. */
+interface Opening {
+  readonly stack: AsyncDisposableStack;
+  readonly output: NodeJS.WritableStream;
+}
+
+/** What the process says and shows of itself. */
+function openLog(name: string, config: PlatformConfig, { stack, output }: Opening) {
   const { logger, repeated } = createLogger({
     name,
     level: config.LOG_LEVEL,
@@ -92,9 +94,21 @@ async function openResources<S extends z.ZodRawShape>(
   const registry = createRegistry(name);
   countLeftOutLines(registry, repeated);
   stack.defer(() => repeated.settle(true));
+  return { logger, registry };
+}
+
+/** Opens what a service is built from; the stack closes it, last opened first. */
+async function openResources<S extends z.ZodRawShape>(
+  definition: ServiceDefinition<S>,
+  config: ServiceConfig<S>,
+  { stack, output }: Opening,
+): Promise<Resources<S>> {
+  const name = config.SERVICE_NAME ?? definition.name;
+  const { logger, registry } = openLog(name, config, { stack, output });
   stack.defer(watchSecrets(config, { everyMs: config.SECRETS_REFRESH_MS, logger }));
   const telemetry = await startTelemetry(name, config, logger);
   stack.defer(() => within(closeTimeoutMs, "sending the last spans", telemetry.shutdown()));
+  const { flags } = stack.use(await openFlagsOf(config, { name, logger, registry }));
   const opened = await openDatabase(definition, config, logger);
   if (opened) stack.defer(() => within(closeTimeoutMs, "closing the database", opened.close()));
   const tokens = config.SERVICE_KEY && (await ServiceTokens.open(definition.name, config.SERVICE_KEY, logger));
@@ -117,6 +131,7 @@ async function openResources<S extends z.ZodRawShape>(
     logger,
     output,
     registry,
+    flags,
     client: (service, address) => clients.client(service, address),
     get database(): Database {
       if (!opened) throw new Error(`${name} has no database`);
@@ -125,6 +140,18 @@ async function openResources<S extends z.ZodRawShape>(
     closing: closing.signal,
   };
   return { context, closing, tls, telemetry };
+}
+
+/** @throws StartError when their file is of no use */
+async function openFlagsOf(
+  { FLAGS_FILE: file }: PlatformConfig,
+  rest: Omit<FlagsOptions, "file">,
+): Promise<OpenedFlags> {
+  try {
+    return await openFlags({ file, ...rest });
+  } catch (error) {
+    throw new StartError((error as Error).message);
+  }
 }
 
 /** What callers prove who they are with; undefined when nobody is asked. */

@@ -7,6 +7,7 @@ import type { Credentials } from "#platform/caller.ts";
 import type { ConfigOf, DatabaseConfig, PlatformConfig, Together } from "#platform/config.ts";
 import type { Database } from "#platform/database/database.ts";
 import type { MigrationsList, Readable } from "#platform/database/migrate.ts";
+import type { FeatureFlags } from "#platform/flags/feature-flags.ts";
 import type { Handler } from "#platform/http/rpc.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import type { ServiceRegistration } from "#platform/registration.ts";
@@ -24,6 +25,7 @@ export interface ServiceContext<S extends z.ZodRawShape> {
   readonly database: Database;
   /** Where the service's own metrics are registered. */
   readonly registry: Registry;
+  readonly flags: FeatureFlags;
   /**
    * A client of another service by gRPC; one channel per address is shared. The deadline of the running call goes on to
    * the callee, and UNAVAILABLE is repeated within a budget.
