@@ -1,4 +1,4 @@
-import { type CipherKey, createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
+import { createCipheriv, createDecipheriv, type KeyObject, randomBytes } from "node:crypto";
 
 const algorithm = "aes-256-gcm";
 const ivBytes = 12;
@@ -6,8 +6,8 @@ const tagBytes = 16;
 
 /** What something is encrypted with. */
 export interface Sealing {
-  /** 32 bytes. */
-  readonly key: CipherKey;
+  /** 32 bytes. No buffer: Node takes five times as long with one, 17 µs, for it asks first whether it is a key object. */
+  readonly key: KeyObject;
   /** 12 bytes, never twice with the same key: {@link newIvs}. */
   readonly iv: Buffer;
   /** What has to be the same when it is opened. */
@@ -30,7 +30,7 @@ export function seal(plain: Uint8Array, { key, iv, associated }: Sealing): Buffe
 }
 
 /** Decrypts what {@link seal} made. @throws Error when it was changed, or belongs to another key or other associated data */
-export function open(sealed: Uint8Array, key: CipherKey, associated: Buffer): Buffer {
+export function open(sealed: Uint8Array, key: KeyObject, associated: Buffer): Buffer {
   const decipher = createDecipheriv(algorithm, key, sealed.subarray(0, ivBytes), { authTagLength: tagBytes });
   decipher.setAAD(associated);
   decipher.setAuthTag(sealed.subarray(-tagBytes));

@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { createSecretKey, type KeyObject, randomBytes } from "node:crypto";
 import { decodeId, newId } from "#platform/id.ts";
 import { newIvs, open, seal } from "#platform/sealing.ts";
 import type { KeyProvider } from "./key-provider.ts";
@@ -43,7 +43,7 @@ export class PersonalData {
   /**
    * Keys by how they lie wrapped. One that is forgotten is of no use here: whoever reads a value brings its wrapped key from the database.
    */
-  readonly #unwrapped = new Map<string, Buffer>();
+  readonly #unwrapped = new Map<string, KeyObject>();
 
   constructor({ keys, seals }: PersonalDataOptions) {
     this.keys = keys;
@@ -59,10 +59,11 @@ export class PersonalData {
     if (!keys) throw new NoMasterKeyError();
     const uuid = decodeId(newId());
     const id = uuid.replaceAll("-", "");
-    const key = randomBytes(keyBytes);
+    const bytes = randomBytes(keyBytes);
+    const key = createSecretKey(bytes);
     const [iv] = newIvs(1) as [Buffer];
     const sealed = seal(Buffer.from(JSON.stringify(value)), { key, iv, associated: associated(place, id) });
-    const wrapped = await keys.wrap(key, id);
+    const wrapped = await keys.wrap(bytes, id);
     this.#remember(wrapped.wrapped, key);
     return { text: id + sealed.toString("base64"), key: { key_id: uuid, ...wrapped } };
   }
@@ -78,12 +79,12 @@ export class PersonalData {
     if (master === "") return undefined;
     if (!this.keys) throw new NoMasterKeyError();
     const id = sealed.slice(0, 32);
-    const key = this.#unwrapped.get(wrapped) ?? (await this.keys.unwrap({ master, wrapped }, id));
+    const key = this.#unwrapped.get(wrapped) ?? createSecretKey(await this.keys.unwrap({ master, wrapped }, id));
     this.#remember(wrapped, key);
     return JSON.parse(open(Buffer.from(sealed.slice(32), "base64"), key, associated(place, id)).toString());
   }
 
-  #remember(wrapped: string, key: Buffer): void {
+  #remember(wrapped: string, key: KeyObject): void {
     if (this.#unwrapped.has(wrapped)) return;
     const [oldest] = this.#unwrapped.size < remembered ? [] : this.#unwrapped.keys();
     if (oldest !== undefined) this.#unwrapped.delete(oldest);
