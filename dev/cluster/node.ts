@@ -117,6 +117,7 @@ async function unmountBelow(folder: string): Promise<void> {
 async function forgetRules(): Promise<void> {
   for (const tables of ["iptables", "ip6tables"]) {
     const script = `${tables}-save | grep -vE 'KUBE-|CNI-' | ${tables}-restore`;
+    // biome-ignore lint/plugin/shell: the text is this function's
     await system("/bin/sh", "-c", script).catch(() => "");
   }
   await system("nft", "delete", "table", "ip", table).catch(() => "");

@@ -98,7 +98,7 @@ const checks: readonly Check[] = [
   {
     name: "format and lint",
     cure: "npm run fix",
-    run: () => command(bin("biome"), ["ci", `--colors=${colour ? "force" : "off"}`, "."]),
+    run: () => command(bin("biome"), ["ci", "--error-on-warnings", `--colors=${colour ? "force" : "off"}`, "."]),
   },
   { name: "types", run: () => command(bin("tsc"), ["--noEmit"]) },
   { name: "structure", run: judgeStructure },

@@ -48,6 +48,7 @@ export async function createOrders(
     for (const [index, request] of sent.entries()) outcomes.set(request, answer.outcomes[index] as CreateOrderOutcome);
     const delays = new Map(sent.map((request) => [request, delayOf(outcomes.get(request))] as const));
     const again = sent.filter((request) => delays.get(request) !== undefined);
+    // biome-ignore lint/plugin/random: spreads pauses, and hides nothing
     const delayMs = Math.max(0, ...again.map((request) => delays.get(request) ?? 0)) + chanceMs * Math.random();
     const rest = open.slice(sent.length);
     if (again.length > 0 && performance.now() + delayMs < end) {

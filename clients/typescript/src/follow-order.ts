@@ -48,6 +48,7 @@ export async function* followOrder(
       signal?.throwIfAborted();
       const { code, retryDelayMs = 0 } = refusalOf(error);
       if (!passing.includes(code)) throw error;
+      // biome-ignore lint/plugin/random: spreads pauses, and hides nothing
       await pause(retryDelayMs + pauseMs * (0.5 + Math.random() / 2), undefined, signal && { signal });
     }
   }

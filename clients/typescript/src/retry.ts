@@ -29,6 +29,7 @@ export class Retry {
   #left: number;
 
   /** @param random from 0 to below 1; default: by chance */
+  // biome-ignore lint/plugin/random: spreads pauses, and hides nothing
   constructor(options: RetryOptions = {}, random: () => number = Math.random) {
     this.#firstPauseMs = options.firstPauseMs ?? 100;
     this.#longestPauseMs = options.longestPauseMs ?? 5_000;

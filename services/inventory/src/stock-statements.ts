@@ -82,6 +82,7 @@ export interface LockedLevel extends Level {
  * Locks levels, always in the order of SKU and location: of some SKUs those of which most is available, and those that are meant
  * themselves. What is only looked at is not locked.
  */
+// biome-ignore lint/plugin/sql: makes constants of this file
 const lock = (skus: string, meant: string) => `with near as materialized (
     select w.sku, l.location_id, l.seen from (${skus}) as w(sku) cross join lateral (
       select location_id, on_hand - reserved as seen from stock_level where stock_level.sku = w.sku

@@ -1,3 +1,4 @@
+// biome-ignore lint/plugin/files: the file of settings
 import { readFileSync } from "node:fs";
 import { parse, YAMLParseError } from "yaml";
 import type { z } from "zod";

@@ -19,6 +19,7 @@ const places = z.coerce.number().int().min(1);
 function json<T extends z.ZodType>(schema: T) {
   const parsed = z.string().transform((text, context) => {
     try {
+      // biome-ignore lint/plugin/json: a setting, and its schema comes next
       return JSON.parse(text) as unknown;
     } catch {
       context.addIssue({ code: "custom", message: "is no JSON" });

@@ -1,3 +1,4 @@
+// biome-ignore lint/plugin/files: files that the settings name
 import { readFileSync } from "node:fs";
 import { inspect } from "node:util";
 import { z } from "zod";

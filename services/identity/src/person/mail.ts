@@ -1,3 +1,4 @@
+// biome-ignore lint/plugin/files: mails in MAIL_FOLDER, named by ids
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { newId } from "#platform/id.ts";

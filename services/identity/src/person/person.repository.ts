@@ -143,6 +143,7 @@ export class PersonRepository {
     if (email) conditions.push(`email = $${values.push(normalized(email))}`);
     if (after) conditions.push(`person_id < $${values.push(decodeId(after))}::uuid`);
     const where = conditions.length > 0 ? `where ${conditions.join(" and ")}` : "";
+    // biome-ignore lint/plugin/sql: the conditions are those above, with parameters
     const text = `select ${columns} from person ${where} order by person_id desc limit $1`;
     return (await this.#database.query<Person>(text, values)).map(toPerson);
   }

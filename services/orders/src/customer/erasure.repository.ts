@@ -206,6 +206,7 @@ export class ErasureRepository {
 }
 
 function decode(response: Buffer): Erased {
+  // biome-ignore lint/plugin/json: an answer that we wrote
   const { eraseTime, keptOrders, keepTime } = JSON.parse(response.toString()) as Erased;
   return { eraseTime: new Date(eraseTime), keptOrders, keepTime: keepTime && new Date(keepTime) };
 }

@@ -158,6 +158,7 @@ export class EpisodeStarter {
       retryMs = Math.min(2 * retryMs, maxRetryMs)
     ) {
       if ((await this.#options.starts.start(episode)) !== "failed") return;
+      // biome-ignore lint/plugin/random: spreads pauses, and hides nothing
       await sleep(retryMs * (0.5 + Math.random()), undefined, { signal }).catch(() => undefined);
     }
   }

@@ -24,6 +24,7 @@ function kindsOf(haste: Haste): string {
 }
 
 const cancellationOf = (orderId: string) =>
+  // biome-ignore lint/plugin/sql: makes constants of this file: the id is a column's name
   `select from order_event where order_event.order_id = ${orderId} and event_id = '${eventIds.cancellation}'`;
 
 /**
@@ -37,6 +38,7 @@ const cancellationOf = (orderId: string) =>
 const claimOf = (haste: Haste): SqlText => ({
   name: `episode_claim_${haste}`,
   prepared: false,
+  // biome-ignore lint/plugin/sql: made of a haste, of which there are two
   text: `with room as materialized (
     select count(*) < $5 or not exists (
       select from order_event where kind in (${kindsOf(haste)}) and due_time <= now()

@@ -129,6 +129,7 @@ export class ParkedOrders {
       database,
       ...beginKeys,
       run: (decisions) => Promise.all(decisions.map((decision) => this.#write(decision))),
+      // biome-ignore lint/plugin/json: an answer that we wrote
       decode: (response) => JSON.parse(response.toString()) as Begun,
     });
   }

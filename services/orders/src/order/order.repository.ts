@@ -235,6 +235,7 @@ export function listStatement(
   if (customerId !== undefined) conditions.push(`customer_id = $${values.push(decodeId(customerId))}`);
   if (status !== undefined) conditions.push(`status = $${values.push(status)}`);
   const by = `${customerId === undefined ? "" : "_customer"}${status === undefined ? "" : "_status"}`;
+  // biome-ignore lint/plugin/sql: the conditions are those above, with parameters
   const text = `select ${orderColumns} from (
       select * from customer_order where ${conditions.join(" and ")} order by order_id desc limit $3
     ) o ${withLines} order by o.order_id desc`;

@@ -17,6 +17,7 @@ export const claimRequests: SqlText = {
     select * from unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[])`,
 };
 
+// biome-ignore lint/plugin/sql: makes constants of this file
 const unclaim = (methods: string, ids: string) => `delete from idempotency_key k
   using unnest(${methods}::text[], ${ids}::text[]) as u(method, request_id)
   where k.method = u.method and k.request_id = u.request_id`;
@@ -77,6 +78,7 @@ export const findPayments: SqlText = {
  * The ids come a second time, as an array: then the plan looks them up in the index however many rows the planner
  * expects from JSON.
  */
+// biome-ignore lint/plugin/sql: makes constants of this file
 const updatePayments = (ids: string) => `update payment p set ${updatedPayment.assigned("g")}
   from json_to_recordset($1::json) as g(payment_id uuid, ${updatedPayment.typed})
   where p.payment_id = any(${ids}::uuid[]) and p.payment_id = g.payment_id`;

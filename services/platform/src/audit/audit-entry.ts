@@ -102,6 +102,7 @@ export interface InsertAuditOptions {
  */
 export function insertAuditEvents(parameter: string, options: InsertAuditOptions = {}): string {
   const { join = "", details = "a.details", action = "a.action" } = options;
+  // biome-ignore lint/plugin/sql: called where statements are constants, with names of columns and parameters
   return `insert into audit_event (event_id, action, order_id, subject, details, actor, request_id, trace_id)
     select a.event_id, ${action}, a.order_id, a.subject, ${details}, a.actor, a.request_id, a.trace_id
     from json_to_recordset(${parameter}::json) as a(n int, event_id uuid, action text, order_id uuid, subject text,

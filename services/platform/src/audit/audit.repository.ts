@@ -140,6 +140,7 @@ export function auditListStatement(filter: AuditFilter, page: AuditPage): { text
     );
   }
   const where = conditions.length > 0 ? `where ${conditions.join(" and ")}` : "";
+  // biome-ignore lint/plugin/sql: the conditions are those above, with parameters
   const text = `select ${auditColumns} from audit_event ${where} order by time desc, event_id desc
     limit $${values.push(page.limit)}`;
   return { text, values };

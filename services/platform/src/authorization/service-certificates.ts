@@ -2,6 +2,7 @@ import type { Peer } from "#platform/caller.ts";
 import { isSpiffeId, trustDomainOf } from "#platform/spiffe-services.ts";
 
 /** How Node writes one of a certificate's names: `URI:…`; in quotes, as JSON has it, what could be taken for more than one. */
+// biome-ignore lint/plugin/regex: the two alternatives begin with different characters
 const alternative = /([^:,"]+):("(?:[^"\\]|\\.)*"|[^,"]*)(?:, |$)/gy;
 
 /** The URIs among the names of a certificate, as they are written; undefined when that cannot be read. */

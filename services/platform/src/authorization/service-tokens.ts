@@ -68,6 +68,7 @@ export class ServiceTokens implements Disposable {
       .setIssuedAt(now)
       .setExpirationTime(now + ttlMs / 1000)
       .setJti(newId())
+      // biome-ignore lint/plugin/json: the service's own key, from its settings
       .sign(await importJWK(JSON.parse(this.#key.text) as JWK, algorithm));
   }
 

@@ -28,6 +28,7 @@ export function followPassword(pool: pg.Pool, url: Secret, waitMs: number): void
       try {
         return await connect();
       } catch (error) {
+        // biome-ignore lint/plugin/timing: the code of an error, and no password
         if ((error as pg.DatabaseError).code !== wrongPassword || !(await isOther(url, text, end))) throw error;
       }
     }

@@ -38,6 +38,7 @@ const serviceConfig = {
  * agent. `tls`: how it shows who it is; plain text when left out. `useProxy`: whether the proxy of the environment is asked to connect; not unless said
  */
 export function openChannel(address: string, maxMessageBytes: number, { service, tls, useProxy }: Caller = {}): Client {
+  // biome-ignore lint/plugin/tls: only where the settings name no certificates
   return new Client(address, tls ? channelCredentials(tls) : credentials.createInsecure(), {
     ...(service && { "grpc.primary_user_agent": `ordermesh-${service}/1` }),
     "grpc.service_config": JSON.stringify(serviceConfig),

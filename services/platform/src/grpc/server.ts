@@ -61,6 +61,7 @@ export class GrpcServer {
       ...(options.maxConnectionAgeMs && { "grpc.max_connection_age_ms": options.maxConnectionAgeMs }),
     });
     for (const registration of options.services) this.#add(registration, options);
+    // biome-ignore lint/plugin/tls: only where the settings name no certificates
     const credentials = options.tls ? serverCredentials(options.tls) : grpc.ServerCredentials.createInsecure();
     this.#injector = this.server.createConnectionInjector(credentials);
     // The listener is ours, so that connections can be ended: grpc-js knows its own only with channelz, which costs

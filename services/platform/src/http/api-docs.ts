@@ -1,5 +1,6 @@
 // The contract for whoever calls: as an OpenAPI document, and as a page on which a person can try calls.
 import { createHash } from "node:crypto";
+// biome-ignore lint/plugin/files: pages from a list of ours
 import { readFile } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { fileURLToPath } from "node:url";

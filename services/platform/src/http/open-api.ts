@@ -1,3 +1,4 @@
+// biome-ignore lint/plugin/files: a file of ours
 import { readFileSync } from "node:fs";
 import type { DescService } from "@bufbuild/protobuf";
 import { productVersion } from "#platform/version.ts";
@@ -57,6 +58,7 @@ function withoutAsking(operations: Paths[string]): Paths[string] {
  * @param asks whether callers are asked for a credential where the contract wants one
  */
 export function openApiOf(services: readonly DescService[], asks: boolean): string {
+  // biome-ignore lint/plugin/json: a file of ours
   const whole = JSON.parse(readFileSync(file, "utf8")) as Contract;
   const names = new Set(services.map(({ typeName }) => typeName));
   const packages = [...new Set(services.map((service) => service.file.proto.package))];

@@ -83,6 +83,7 @@ function listenerOf({ tls, keepAliveTimeoutMs }: HttpServerOptions, answer: Requ
   const timeouts = { requestTimeout: requestTimeoutMs, keepAliveTimeout: keepAliveTimeoutMs };
   if (!tls) return createServer(timeouts, answer);
   const { files, mutual } = tls;
+  // biome-ignore lint/plugin/tls: callers may have no certificate where HTTP_TLS is tls; who shows one is judged by it
   const asked = { requestCert: true, rejectUnauthorized: mutual };
   const server = createSecureServer({ ...timeouts, ...asked, ...files.material }, answer);
   files.onChange((material) => server.setSecureContext(material));

@@ -21,8 +21,10 @@ function addressIn(text: string): Address | undefined {
 
 /** Whom the elements of `Forwarded` (RFC 7239) are for. */
 function forwardedFor(header: string): string[] {
+  // biome-ignore lint/plugin/regex: the two alternatives begin with different characters
   const elements = header.match(/(?:[^,"]|"(?:\\.|[^"\\])*")+/g) ?? [];
   return elements.map((element) => {
+    // biome-ignore lint/plugin/regex: the two alternatives begin with different characters
     const [, quoted, token = ""] = /(?:^|;)\s*for=(?:"((?:\\.|[^"\\])*)"|([^;\s]*))/i.exec(element.trim()) ?? [];
     return quoted?.replace(/\\(.)/g, "$1") ?? token;
   });

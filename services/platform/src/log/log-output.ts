@@ -1,3 +1,4 @@
+// biome-ignore lint/plugin/files: writes to what is open already
 import { write as writeFile } from "node:fs";
 import { Writable } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";

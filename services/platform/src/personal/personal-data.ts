@@ -81,6 +81,7 @@ export class PersonalData {
     const id = sealed.slice(0, 32);
     const key = this.#unwrapped.get(wrapped) ?? createSecretKey(await this.keys.unwrap({ master, wrapped }, id));
     this.#remember(wrapped, key);
+    // biome-ignore lint/plugin/json: what we sealed ourselves
     return JSON.parse(open(Buffer.from(sealed.slice(32), "base64"), key, associated(place, id)).toString());
   }
 

@@ -1,3 +1,4 @@
+// biome-ignore lint/plugin/files: the file of settings
 import { readFileSync } from "node:fs";
 import type { PlatformConfig } from "#platform/config.ts";
 import type { Logger } from "#platform/log/logger.ts";

@@ -1,4 +1,5 @@
 import { X509Certificate } from "node:crypto";
+// biome-ignore lint/plugin/files: files that the settings name
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import type { experimental } from "@grpc/grpc-js";

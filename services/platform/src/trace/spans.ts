@@ -61,7 +61,8 @@ export function startSpan(name: string, options: SpanOptions, parent = context.a
   if (above) return isSampled(above.spanContext()) ? active.tracer.startSpan(name, options, parent) : undefined;
   const keep = options.links?.length
     ? options.links.some((link) => isSampled(link.context))
-    : Math.random() < active.ratio;
+    : // biome-ignore lint/plugin/random: chooses traces to keep, and hides nothing
+      Math.random() < active.ratio;
   return keep ? active.tracer.startSpan(name, options, parent.setValue(chosen, true)) : undefined;
 }
 

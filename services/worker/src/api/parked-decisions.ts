@@ -136,6 +136,7 @@ async function insist<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T
     } catch (error) {
       if (signal.aborted || !passing.has(toConnectError(error).code) || performance.now() > end) throw error;
     }
+    // biome-ignore lint/plugin/random: spreads pauses, and hides nothing
     await sleep(retryMs * (0.5 + Math.random()), undefined, { signal });
   }
 }

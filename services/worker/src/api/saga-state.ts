@@ -86,6 +86,7 @@ const sagaState: z.ZodType<SagaState> = z.looseObject({
 /** What the saga of an order remembers, as it was settled. @throws SAGA_UNREADABLE */
 export function readSaga(orderId: string, json: string): SagaState {
   try {
+    // biome-ignore lint/plugin/json: what a worker settled, within MAX_MESSAGE_BYTES, and its schema comes next
     return sagaState.parse(JSON.parse(json));
   } catch (cause) {
     throw unreadable(orderId, cause);

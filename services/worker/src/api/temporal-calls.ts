@@ -73,6 +73,7 @@ export class TemporalCalls {
         if (error instanceof WorkflowNotFoundError) return false;
         if (error instanceof WorkflowUpdateFailedError) throw refusalOf(error, request);
         if (!isCrowded(error) || performance.now() + 2 * crowdedPauseMs > end) throw error;
+        // biome-ignore lint/plugin/random: spreads pauses, and hides nothing
         await pause(crowdedPauseMs * (1 + Math.random()));
       }
     }

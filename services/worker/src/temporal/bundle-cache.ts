@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
+// biome-ignore lint/plugin/files: bundles, named by hashes
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { basename, join } from "node:path";

@@ -1,3 +1,4 @@
+// biome-ignore lint/plugin/files: the bundle, where the image is built
 import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { bundleWorkflowCode, DefaultLogger, type WorkflowBundleOption } from "@temporalio/worker";

@@ -23,6 +23,7 @@ const types = {
   histogram: new Histogram(plain).get(),
 } as const;
 
+// biome-ignore lint/plugin/regex: the two alternatives begin with different characters
 const labelPattern = /(\w+)="((?:[^"\\]|\\.)*)"/g;
 const samplePattern = /^([\w:]+)(?:\{(.*)\})? (\S+)/;
 
@@ -99,7 +100,7 @@ export function showCoreMetrics(registry: Registry, url: string): void {
 /** A core that does not answer must not cost the other metrics. */
 async function fetchFamilies(url: string): Promise<ReadonlyMap<string, FamilyText>> {
   try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
+    const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs), redirect: "error" });
     return new Map(parseMetrics(await response.text()).map((family) => [family.name, family]));
   } catch {
     return new Map();

@@ -1,3 +1,4 @@
+// biome-ignore lint/plugin/files: files that the settings name
 import { readFileSync } from "node:fs";
 import { rootCertificates } from "node:tls";
 import type { NativeConnectionOptions } from "@temporalio/worker";

@@ -343,6 +343,7 @@ export class OrderRun implements SagaSubject {
   #pauseMs(): number {
     const { awayFirstMs, awayMaxMs } = this.#facts.options;
     const pauseMs = Math.min(awayMaxMs, awayFirstMs * 2 ** Math.min(this.#tries - 1, 30));
+    // biome-ignore lint/plugin/random: Temporal's own in workflows; spreads pauses
     const spreadMs = Math.round(pauseMs * (0.5 + Math.random()));
     if (this.stage !== "CHECKOUT" || this.mayBeConfirmed) return spreadMs;
     return Math.max(0, Math.min(spreadMs, this.#deadline - Date.now()));
