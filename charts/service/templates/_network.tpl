@@ -39,9 +39,10 @@
 {{ $ports | uniq | toJson }}
 {{- end }}
 
-{{/* The ports of the URLs where issuers and their keys are, as a list in JSON. */}}
+{{/* The ports where issuers and their keys are, as a list in JSON. */}}
 {{- define "ordermesh.service.issuerPorts" -}}
 {{- $ports := list -}}
+{{- if .Values.global.credentials.issuers }}{{ range .Values.global.network.issuerPorts }}{{ $ports = append $ports (int .) }}{{ end }}{{ end -}}
 {{- range .Values.global.credentials.issuers -}}
 {{- $ports = append $ports (include "ordermesh.service.portOf" (.keys | default .issuer) | int) -}}
 {{- end -}}

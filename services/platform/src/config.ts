@@ -199,8 +199,8 @@ export const platformConfig = {
   /** Work on an order that goes on later than this begins a trace of its own, linked to the first one. */
   TRACE_MAX_AGE_MS: milliseconds.default(3_600_000),
   /**
-   * Whose access tokens are taken, as a JSON list of `{issuer, audience}` with, if need be, `keys`, `type`, `rolesClaim`, `roles` and
-   * `services`; see `authorization/issuers.ts`. `none`: nobody is asked who calls, but for what `SPIFFE_SERVICES` says. No default: that
+   * Whose access tokens are taken, as a JSON list of `{issuer, audience}` with, if need be, `keys`, `ca`, `type`, `rolesClaim`, `roles`
+   * and `services`; see `authorization/issuers.ts`. `none`: nobody is asked who calls, but for what `SPIFFE_SERVICES` says. No default: that
    * anybody may call has to be said.
    */
   TOKEN_ISSUERS: issuers,

@@ -1,24 +1,34 @@
-import type { JWTPayload } from "jose";
+import { errors, type JWTPayload } from "jose";
 import { type Caller, serviceCaller } from "#platform/caller.ts";
 import type { IssuerSettings } from "#platform/issuer-settings.ts";
 import { remoteKeys } from "./remote-keys.ts";
 import { type Issuer, rolesOf } from "./token-verifier.ts";
 
-/** What stands at a way with dots in a token's claims. */
-function claimAt(claims: JWTPayload, way: string): unknown {
-  let found: unknown = claims;
-  for (const name of way.split(".")) {
-    if (typeof found !== "object" || found === null || !Object.hasOwn(found, name)) return undefined;
-    found = Reflect.get(found, name);
+/** What stands at a way with dots in a token's claims, whose names may have dots as well: `https://shop.example/roles`. */
+function claimAt(claims: unknown, way: string): unknown {
+  if (typeof claims !== "object" || claims === null) return undefined;
+  if (Object.hasOwn(claims, way)) return Reflect.get(claims, way);
+  for (let dot = way.indexOf("."); dot >= 0; dot = way.indexOf(".", dot + 1)) {
+    const name = way.slice(0, dot);
+    const found = Object.hasOwn(claims, name) ? claimAt(Reflect.get(claims, name), way.slice(dot + 1)) : undefined;
+    if (found !== undefined) return found;
   }
-  return found;
+  return undefined;
 }
 
-/** Who shows a token, by its issuer's settings. */
+/**
+ * Who shows a token, by its issuer's settings.
+ *
+ * @throws JWTClaimValidationFailed when it calls somebody as only our services are called
+ */
 export function callerOf({ rolesClaim, roles, services }: IssuerSettings, claims: JWTPayload): Caller {
   const { sub: subject = "" } = claims;
   const service = Object.hasOwn(services, subject) ? services[subject] : undefined;
   if (service !== undefined) return serviceCaller(service);
+  // The audit log would have it for a service.
+  if (subject.startsWith("service:")) {
+    throw new errors.JWTClaimValidationFailed("a service's name", claims, "sub", "check_failed");
+  }
   const said = claimAt(claims, rolesClaim);
   // OAuth's scope is one text with blanks.
   const words = typeof said === "string" ? said.split(" ") : Array.isArray(said) ? said : [];
@@ -26,15 +36,15 @@ export function callerOf({ rolesClaim, roles, services }: IssuerSettings, claims
   return { subject, roles: rolesOf(ours) };
 }
 
-/** An issuer whose keys are fetched from it. */
+/** An issuer whose keys are fetched from it. @throws ConfigError when the file of its authority cannot be read */
 export function toIssuer(settings: IssuerSettings): Issuer {
-  const { issuer, audience, keys, type, algorithms } = settings;
+  const { issuer, audience, keys, ca, type, algorithms } = settings;
   return {
     issuer,
     audience,
     type,
     algorithms,
-    keys: remoteKeys(issuer, keys === undefined ? undefined : new URL(keys)),
+    keys: remoteKeys(issuer, { ...(keys !== undefined && { keysUrl: new URL(keys) }), ca }),
     callerOf: (claims) => callerOf(settings, claims),
   };
 }

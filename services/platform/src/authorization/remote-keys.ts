@@ -1,5 +1,6 @@
-import { createLocalJWKSet, createRemoteJWKSet, errors, type JWTVerifyGetKey } from "jose";
+import { createLocalJWKSet, createRemoteJWKSet, customFetch, errors, type JWTVerifyGetKey } from "jose";
 import { z } from "zod";
+import { type IssuerFetch, issuerFetch } from "./issuer-fetch.ts";
 
 /** How long an issuer may take to answer, in milliseconds. */
 const timeoutMs = 3_000;
@@ -11,9 +12,9 @@ const cooldownMs = 5_000;
 const discovered = z.object({ issuer: z.string(), jwks_uri: z.url() });
 
 /** Where an issuer has its keys, by what it says of itself. @throws Error when it does not answer, or is another one */
-async function discover(issuer: string): Promise<URL> {
+async function discover(issuer: string, ask: IssuerFetch): Promise<URL> {
   const at = `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
-  const response = await fetch(at, { signal: AbortSignal.timeout(timeoutMs), redirect: "error" });
+  const response = await ask(at, { signal: AbortSignal.timeout(timeoutMs) });
   if (!response.ok) throw new Error(`${at} answers ${response.status}`);
   // biome-ignore lint/plugin/json: of an issuer whose word is taken, within the time that it has
   const said = discovered.parse(await response.json());
@@ -22,19 +23,34 @@ async function discover(issuer: string): Promise<URL> {
   return new URL(said.jwks_uri);
 }
 
+/** Where an issuer has its keys, and by what its certificate is known. */
+interface KeyPlace {
+  readonly keysUrl?: URL;
+  readonly ca?: string | undefined;
+}
+
+/** Whether it is the issuer that went wrong, and not the token: jose calls so too what a gateway answers before an issuer that is down. */
+function isAway(error: unknown): boolean {
+  if (!(error instanceof errors.JOSEError)) return true;
+  const isAnswer = error.code === errors.JOSEError.code || error instanceof errors.JWKSInvalid;
+  return isAnswer || error instanceof errors.JWKSTimeout;
+}
+
 /**
  * The keys of an issuer over HTTP. They are fetched when they are first needed, again after a minute, and when a token names one that is not
  * known, but not more often than every five seconds, so that nobody can have us flood the issuer. When it is away, the last ones
  * that it showed are used.
  *
- * @param keysUrl where they are; discovered when it is not given
+ * @param place `keysUrl`: where they are, discovered when it is not given; `ca`: see {@link issuerFetch}
+ * @throws ConfigError when there is no certificate in `ca`
  */
-export function remoteKeys(issuer: string, keysUrl?: URL): JWTVerifyGetKey {
+export function remoteKeys(issuer: string, { keysUrl, ca }: KeyPlace = {}): JWTVerifyGetKey {
+  const ask = issuerFetch(issuer, ca);
   let finding: Promise<ReturnType<typeof createRemoteJWKSet>> | undefined;
   let lastGood: JWTVerifyGetKey | undefined;
   const find = async () => {
     const options = { timeoutDuration: timeoutMs, cacheMaxAge: freshMs, cooldownDuration: cooldownMs };
-    return createRemoteJWKSet(keysUrl ?? (await discover(issuer)), options);
+    return createRemoteJWKSet(keysUrl ?? (await discover(issuer, ask)), { ...options, [customFetch]: ask });
   };
   return async (header, token) => {
     finding ??= find();
@@ -49,9 +65,9 @@ export function remoteKeys(issuer: string, keysUrl?: URL): JWTVerifyGetKey {
       if (shown) lastGood = createLocalJWKSet(shown);
       return key;
     } catch (error) {
-      const isAway = !(error instanceof errors.JOSEError) || error instanceof errors.JWKSTimeout;
-      if (isAway && lastGood) return lastGood(header, token);
-      throw error;
+      if (!isAway(error)) throw error;
+      if (lastGood) return lastGood(header, token);
+      throw new Error(`${issuer} shows no keys`, { cause: error });
     }
   };
 }

@@ -12,7 +12,7 @@ export interface Issuer {
   readonly audience: string;
   /** Its public keys, by what a token's header says. */
   readonly keys: JWTVerifyGetKey;
-  /** What its tokens say to be; `at+jwt` unless given. One that says `JWT` may lack what only RFC 9068 wants. */
+  /** What its tokens say to be; `at+jwt` unless given. With `JWT` they may lack what only RFC 9068 wants, and the type as well. */
   readonly type?: "at+jwt" | "JWT";
   /** What they may be signed by; {@link usualAlgorithms} unless given. */
   readonly algorithms?: readonly string[];
@@ -22,7 +22,9 @@ export interface Issuer {
 
 /** Signatures that are taken; the first two names are the same one, of before and after RFC 9864. */
 const usualAlgorithms = ["EdDSA", "Ed25519", "ES256"];
-const requiredClaims = { "at+jwt": ["sub", "exp", "iat", "jti", "client_id"], JWT: ["sub", "exp", "iat"] } as const;
+const requiredClaims = { "at+jwt": ["sub", "exp", "iat", "jti"], JWT: ["sub", "exp", "iat"] } as const;
+/** What ID tokens have of the login that they come from: OpenID Connect Core 1.0, sections 2 and 3.3.2.11. */
+const idTokenClaims = ["nonce", "at_hash", "c_hash", "s_hash"];
 /** How far clocks may differ, in seconds. */
 const clockToleranceSeconds = 5;
 /** How long a token that was verified is not verified again, in milliseconds, and how many of them are remembered. */
@@ -37,6 +39,24 @@ const roles = new Map<unknown, Role>(
 /** The roles of a list of names; one that is not known gives nothing. */
 export function rolesOf(names: unknown): ReadonlySet<Role> {
   return new Set(Array.isArray(names) ? names.flatMap((name) => roles.get(name) || []) : []);
+}
+
+/** RFC 9068, section 2.2, wants `client_id`; Keycloak and Auth0 say `azp` for the same. */
+function requireClient(payload: JWTPayload): void {
+  if (typeof (payload.client_id ?? payload.azp) === "string") return;
+  throw new errors.JWTClaimValidationFailed("no client_id and no azp", payload, "client_id", "missing");
+}
+
+/**
+ * Refuses what else an issuer signs with the same keys, where the header does not tell. Tokens of Kubernetes have no type at all; those of
+ * Keycloak say in a claim what they are.
+ */
+function requireAccessToken(type: string | undefined, payload: JWTPayload): void {
+  const isTyped = type === undefined || /^(?:application\/)?(?:at\+)?jwt$/i.test(type);
+  const { typ: use } = payload;
+  const isForCalls = use === undefined ? !idTokenClaims.some((name) => Object.hasOwn(payload, name)) : use === "Bearer";
+  if (isTyped && isForCalls) return;
+  throw new errors.JWTClaimValidationFailed("not an access token", payload, "typ", "check_failed");
 }
 
 interface Remembered {
@@ -77,14 +97,16 @@ export class TokenVerifier implements Credentials {
     const issuer = this.#issuerOf(token);
     const { type: typ = "at+jwt", algorithms = usualAlgorithms } = issuer;
     try {
-      const { payload } = await jwtVerify(token, issuer.keys, {
+      const { payload, protectedHeader } = await jwtVerify(token, issuer.keys, {
         issuer: issuer.issuer,
         audience: issuer.audience,
-        typ,
+        ...(typ === "at+jwt" && { typ }),
         algorithms: [...algorithms],
         requiredClaims: [...requiredClaims[typ]],
         clockTolerance: clockToleranceSeconds,
       });
+      if (typ === "at+jwt") requireClient(payload);
+      else requireAccessToken(protectedHeader.typ, payload);
       return { caller: issuer.callerOf(payload), expires: (payload.exp ?? 0) * 1000 };
     } catch (error) {
       if (error instanceof errors.JWTExpired) throw credentialRefused("expired", error);

@@ -1,140 +1,211 @@
 // Tokens of a real issuer that is not ours: found by discovery, with its own words for roles, while it rotates its keys and is away.
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createServer, type Server } from "node:http";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { after, before, describe, test } from "node:test";
-import { exportJWK, generateKeyPair, type JWK } from "jose";
-import { Provider } from "oidc-provider";
+import { join } from "node:path";
+import { after, before, describe, type TestContext, test } from "node:test";
+import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
 import { Role } from "#gen/shop/type/v1/access_pb.js";
 import { callerOf, toIssuer } from "#platform/authorization/issuers.ts";
 import { TokenVerifier } from "#platform/authorization/token-verifier.ts";
 import { issuersSchema } from "#platform/issuer-settings.ts";
+import { Authority } from "#testing/certificates.ts";
+import { newSigningKey, OidcIssuer } from "../../../../dev/oidc/oidc-issuer.ts";
 
-const resource = "urn:ordermesh";
-
-type Algorithm = "EdDSA" | "RS256";
-
-async function newKey(kid: string, alg: Algorithm = "EdDSA"): Promise<JWK> {
-  const { privateKey } = await generateKeyPair(alg, { extractable: true });
-  return { ...(await exportJWK(privateKey)), kid, alg, use: "sig" };
-}
-
-/** An OpenID provider as other companies run it, with one client that has some words for what it may do. */
-function providerAt(issuer: string, keys: JWK[], alg: Algorithm = "EdDSA"): Provider {
-  return new Provider(issuer, {
-    clients: [
-      {
-        client_id: "shop",
-        client_secret: "a secret of the shop",
-        id_token_signed_response_alg: alg,
-        grant_types: ["client_credentials"],
-        redirect_uris: [],
-        response_types: [],
-      },
-    ],
-    jwks: { keys: keys as never },
-    extraTokenClaims: () => ({ groups: { names: ["shop-agents", "shop-cooks", "admin"] } }),
-    features: {
-      devInteractions: { enabled: false },
-      clientCredentials: { enabled: true },
-      resourceIndicators: {
-        enabled: true,
-        defaultResource: () => resource,
-        useGrantedResource: () => true,
-        getResourceServerInfo: () => ({
-          scope: "orders",
-          audience: "ordermesh",
-          accessTokenFormat: "jwt",
-          jwt: { sign: { alg } },
-        }),
-      },
-    },
-  });
-}
+const refused = { reasonName: "CREDENTIAL_REFUSED" };
 
 describe("a real OpenID provider", () => {
-  let server: Server;
-  let issuer: string;
-  let provider: Provider;
+  let issuer: OidcIssuer;
   let first: JWK;
   before(async () => {
-    first = await newKey("first");
-    server = createServer((request, response) => provider.callback()(request, response));
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    provider = providerAt(issuer, [first]);
+    first = await newSigningKey("first");
+    const groups = { shop: ["shop-agents", "shop-cooks", "admin"], ada: ["shop-agents"] };
+    issuer = await OidcIssuer.start({ clients: { shop: {}, hasty: { seconds: 1 } }, groups }, [first]);
   });
-  after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
+  after(() => issuer[Symbol.asyncDispose]());
 
   const settings = (more = {}) =>
     issuersSchema.parse([
-      { issuer, audience: "ordermesh", rolesClaim: "groups.names", roles: { "shop-agents": "agent" }, ...more },
+      {
+        issuer: issuer.url,
+        audience: "ordermesh",
+        rolesClaim: "groups.names",
+        roles: { "shop-agents": "agent" },
+        ...more,
+      },
     ]);
   const verifier = (more = {}) => new TokenVerifier(settings(more).map(toIssuer));
 
-  async function token(): Promise<string> {
-    const response = await fetch(`${issuer}/token`, {
-      method: "POST",
-      headers: {
-        authorization: `Basic ${Buffer.from("shop:a%20secret%20of%20the%20shop").toString("base64")}`,
-        "content-type": "application/x-www-form-urlencoded",
-      },
-      body: "grant_type=client_credentials",
-    });
-    const answer = (await response.json()) as { access_token?: string };
-    const { access_token: text } = answer;
-    assert.ok(text, JSON.stringify(answer));
-    return text;
-  }
-
   test("is found by its name, and its words become our roles", async () => {
-    assert.deepEqual(await verifier().verify(await token()), { subject: "shop", roles: new Set([Role.AGENT]) });
+    const caller = await verifier().verify(await issuer.token("shop"));
+    assert.deepEqual(caller, { subject: "shop", roles: new Set([Role.AGENT]) });
+  });
+
+  test("may mean several of our roles by one word", async () => {
+    const both = verifier({ roles: { "shop-agents": ["agent", "warehouse"] } });
+    const { roles } = await both.verify(await issuer.token("shop"));
+    assert.deepEqual(roles, new Set([Role.AGENT, Role.WAREHOUSE]));
+  });
+
+  test("gives whoever logs in an access token that is taken, and an ID token that is not", async () => {
+    const { accessToken, idToken } = await issuer.logIn("ada");
+    assert.deepEqual(await verifier().verify(accessToken), { subject: "ada", roles: new Set([Role.AGENT]) });
+    await assert.rejects(verifier().verify(idToken), refused);
+    // Also where the header cannot tell the two apart, and where somebody has made a program's name the audience.
+    const lenient = verifier({ type: "JWT", audience: "app" });
+    await assert.rejects(lenient.verify(idToken), refused);
+    assert.equal((await verifier({ type: "JWT" }).verify(accessToken)).subject, "ada");
+  });
+
+  test("gives tokens that end", async (context) => {
+    const text = await issuer.token("hasty");
+    const known = verifier();
+    await known.verify(text);
+    context.mock.timers.enable({ apis: ["Date"], now: Date.now() + 10_000 });
+    await assert.rejects(known.verify(text), { ...refused, metadata: { cause: "expired" } });
   });
 
   test("may sign by RS256 when that is said of it, and only then", async () => {
-    const before = provider;
-    provider = providerAt(issuer, [await newKey("rsa", "RS256")], "RS256");
-    const text = await token();
-    await assert.rejects(verifier().verify(text), { reasonName: "CREDENTIAL_REFUSED" });
+    issuer.signWith([await newSigningKey("rsa", "RS256")]);
+    const text = await issuer.token("shop");
+    await assert.rejects(verifier().verify(text), refused);
     assert.equal((await verifier({ algorithms: ["RS256"] }).verify(text)).subject, "shop");
-    provider = before;
-    const edwards = await token();
-    await assert.rejects(verifier({ algorithms: ["RS256"] }).verify(edwards), { reasonName: "CREDENTIAL_REFUSED" });
+    issuer.signWith([first]);
+    const edwards = await issuer.token("shop");
+    await assert.rejects(verifier({ algorithms: ["RS256"] }).verify(edwards), refused);
+  });
+
+  test("signs with a new key: its tokens are taken soon, and those of the old one until it is no longer shown", async (context) => {
+    const known = verifier();
+    await known.verify(await issuer.token("shop"));
+    const old = await issuer.token("shop");
+    const second = await newSigningKey("second");
+    issuer.signWith([first, second]);
+    const now = Date.now();
+    context.mock.timers.enable({ apis: ["Date"], now: now + 6_000 });
+    assert.equal((await known.verify(await issuer.token("shop"))).subject, "shop");
+    assert.equal((await known.verify(old)).subject, "shop");
+    issuer.signWith([second]);
+    context.mock.timers.setTime(now + 6_000 + 61_000);
+    await assert.rejects(known.verify(old), refused);
+    issuer.signWith([first]);
   });
 
   test("is not taken for whom it does not speak to", async () => {
-    const refused = { reasonName: "CREDENTIAL_REFUSED" };
-    await assert.rejects(verifier({ audience: "payroll" }).verify(await token()), refused);
+    await assert.rejects(verifier({ audience: "payroll" }).verify(await issuer.token("shop")), refused);
+    await assert.rejects(verifier().verify(await issuer.token("shop", "payroll")), refused);
   });
 
   test("that says to be another one is not asked", async () => {
-    const liar = verifier({ issuer: issuer.replace("127.0.0.1", "localhost") });
-    const text = await token();
-    await assert.rejects(liar.verify(text), { reasonName: "CREDENTIAL_REFUSED" });
-    const other = providerAt("https://somebody-else.test", [first]);
-    const before = provider;
-    provider = other;
+    const text = await issuer.token("shop");
+    const liar = verifier({ issuer: issuer.url.replace("127.0.0.1", "localhost") });
+    await assert.rejects(liar.verify(text), refused);
+    issuer.signWith([first], "https://somebody-else.test");
     await assert.rejects(verifier().verify(text), { reasonName: "UNAVAILABLE" });
-    provider = before;
+    issuer.signWith([first]);
   });
 
-  test("is away: the keys that it showed last are good for what is new, and nobody else's", async (context) => {
+  /** While its answers are these. */
+  async function stillProves(context: TestContext, answer: OidcIssuer["answer"]): Promise<void> {
     const known = verifier();
-    await known.verify(await token());
-    const [one, two] = [await token(), await token()];
-    const before = provider;
-    provider = { callback: () => (_: unknown, response: { destroy(): void }) => response.destroy() } as never;
+    await known.verify(await issuer.token("shop"));
+    const [one, two] = [await issuer.token("shop"), await issuer.token("shop")];
+    issuer.answer = answer;
     // The keys are older than they are used without being fetched again.
     context.mock.timers.enable({ apis: ["Date"], now: Date.now() + 120_000 });
     assert.equal((await known.verify(one)).subject, "shop");
-    await assert.rejects(verifier().verify(two), { reasonName: "UNAVAILABLE", retryAfterMs: 1_000 });
-    provider = before;
+    for (const stranger of [verifier(), verifier({ keys: `${issuer.url}/jwks` })]) {
+      await assert.rejects(stranger.verify(two), { reasonName: "UNAVAILABLE", retryAfterMs: 1_000 });
+    }
+    issuer.answer = undefined;
     assert.equal((await known.verify(two)).subject, "shop");
+  }
+
+  test("is away: the keys that it showed last are good for what is new, and nobody else's", (context) =>
+    stillProves(context, (_, response) => response.destroy()));
+
+  test("is as good as away when a gateway says so, or a page is shown instead of keys", async (context) => {
+    await stillProves(context, (_, response) => response.writeHead(503).end("down for a moment"));
+    context.mock.timers.reset();
+    await stillProves(context, (_, response) => response.writeHead(200).end("<html>"));
+    context.mock.timers.reset();
+    await stillProves(context, (_, response) => response.writeHead(200).end('{"keys": 7}'));
+  });
+});
+
+describe("an issuer with an authority of its own, as a Kubernetes API server is", () => {
+  let authority: Authority;
+  let ca: string;
+  before(async () => {
+    authority = await Authority.create();
+    ca = join(authority.folder, "ca.crt");
+  });
+  after(() => authority[Symbol.asyncDispose]());
+  const account = "system:serviceaccount:shop:web";
+
+  /** What an API server signs with, and what it shows. */
+  async function apiServer() {
+    const { privateKey, publicKey } = await generateKeyPair("RS256");
+    const keys = { keys: [{ ...(await exportJWK(publicKey)), kid: "accounts", alg: "RS256", use: "sig" }] };
+    const files = await authority.issue("localhost");
+    const tls = { cert: readFileSync(files.GRPC_TLS_CERT), key: readFileSync(files.GRPC_TLS_KEY) };
+    const server = createServer(tls, (_, response) => {
+      response.setHeader("content-type", "application/jwk-set+json").end(JSON.stringify(keys));
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const url = `https://localhost:${(server.address() as AddressInfo).port}`;
+    // A header without a type, as its tokens have it.
+    const token = (audience: string) =>
+      new SignJWT({ "kubernetes.io": { namespace: "shop", serviceaccount: { name: "web" } } })
+        .setProtectedHeader({ alg: "RS256", kid: "accounts" })
+        .setIssuer("https://kubernetes.default.svc")
+        .setSubject(account)
+        .setAudience([audience])
+        .setIssuedAt()
+        .setExpirationTime("10m")
+        .sign(privateKey);
+    return { url, token, [Symbol.dispose]: () => void server.close() };
+  }
+
+  const settings = (url: string, more = {}) =>
+    issuersSchema.parse([
+      {
+        issuer: "https://kubernetes.default.svc",
+        keys: `${url}/openid/v1/jwks`,
+        audience: "ordermesh",
+        type: "JWT",
+        algorithms: ["RS256"],
+        rolesClaim: "sub",
+        roles: { [account]: ["agent", "warehouse"] },
+        ...more,
+      },
+    ]);
+
+  test("is known by it, and its tokens are for us alone", async () => {
+    using server = await apiServer();
+    const verifier = new TokenVerifier(settings(server.url, { ca }).map(toIssuer));
+    const caller = await verifier.verify(await server.token("ordermesh"));
+    assert.deepEqual(caller, { subject: account, roles: new Set([Role.AGENT, Role.WAREHOUSE]) });
+    await assert.rejects(verifier.verify(await server.token("https://kubernetes.default.svc")), refused);
+  });
+
+  test("is not asked without it, nor by another one", async () => {
+    using server = await apiServer();
+    await using other = await Authority.create();
+    for (const more of [{}, { ca: join(other.folder, "ca.crt") }]) {
+      const verifier = new TokenVerifier(settings(server.url, more).map(toIssuer));
+      await assert.rejects(verifier.verify(await server.token("ordermesh")), { reasonName: "UNAVAILABLE" });
+    }
+  });
+
+  test("is not begun with when the file holds no certificate, or there would be no TLS", () => {
+    const [missing] = settings("https://127.0.0.1:1", { ca: "/nowhere/ca.crt" });
+    assert.throws(() => missing && toIssuer(missing), {
+      name: "ConfigError",
+      message: /TOKEN_ISSUERS: \/nowhere\/ca.crt, the authority of https:\/\/kubernetes.default.svc, is no certificate/,
+    });
+    assert.throws(() => settings("http://127.0.0.1:1", { ca }), /is of use for https alone/);
   });
 });
 
@@ -159,6 +230,21 @@ describe("who shows a token of another issuer", () => {
     });
     assert.equal(caller({ sub: `${sub}2` })?.service, undefined);
     assert.equal(caller({ sub: "__proto__" })?.service, undefined);
+  });
+
+  test("is called by no name of ours", () => {
+    assert.throws(() => caller({ sub: "service:worker" }), { code: "ERR_JWT_CLAIM_VALIDATION_FAILED" });
+  });
+
+  test("has the roles of a claim whose name has dots, alone or on the way", () => {
+    const rolesAt = (rolesClaim: string, claims: Record<string, unknown>) =>
+      settings && callerOf({ ...settings, rolesClaim }, { sub: "x", ...claims }).roles;
+    const agent = new Set([Role.AGENT]);
+    assert.deepEqual(rolesAt("https://shop.example/roles", { "https://shop.example/roles": ["agent"] }), agent);
+    const account = { "kubernetes.io": { serviceaccount: { name: "agent" } } };
+    assert.deepEqual(rolesAt("kubernetes.io.serviceaccount.name", account), agent);
+    assert.deepEqual(rolesAt("kubernetes.io.pod.name", account), new Set());
+    assert.deepEqual(rolesAt("a.b.c", { a: { b: 7 }, "a.b": { c: "agent" } }), agent);
   });
 
   test("has the roles of a text with blanks, and none by names that objects have by themselves", () => {

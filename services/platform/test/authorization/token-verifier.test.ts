@@ -92,6 +92,31 @@ describe("an access token", () => {
     });
   }
 
+  test("names its program by either of the two claims that say it", async () => {
+    const keycloak = await tokenOf({ claims: { client_id: undefined, azp: "app" } });
+    assert.equal((await verifier().verify(keycloak)).subject, "C1");
+    const neither = await tokenOf({ claims: { client_id: undefined, azp: 7 } });
+    await assert.rejects(verifier().verify(neither), { reasonName: "CREDENTIAL_REFUSED" });
+  });
+
+  const lenient: readonly (readonly [string, Said, boolean])[] = [
+    ["without a type, as Kubernetes has it", { header: { typ: undefined } as never }, true],
+    ["of the type JWT", { header: { typ: "JWT" } }, true],
+    ["of the type at+jwt, where some programs' tokens have it", {}, true],
+    ["that says in a claim to be for calls", { header: { typ: "JWT" }, claims: { typ: "Bearer" } }, true],
+    ["that says in a claim to be an ID token", { header: { typ: "JWT" }, claims: { typ: "ID" } }, false],
+    ["with the hash of an access token", { header: { typ: "JWT" }, claims: { at_hash: "x" } }, false],
+    ["that ends a session", { header: { typ: "logout+jwt" } }, false],
+    ["that proves a key", { header: { typ: "dpop+jwt" } }, false],
+  ];
+  for (const [what, said, isTaken] of lenient) {
+    test(`${what} is ${isTaken ? "taken" : "refused"} where its issuer knows no type`, async () => {
+      const judged = new TokenVerifier([{ ...first, type: "JWT" }]).verify(await tokenOf(said));
+      if (isTaken) assert.equal((await judged).subject, "C1");
+      else await assert.rejects(judged, { reasonName: "CREDENTIAL_REFUSED" });
+    });
+  }
+
   test("without a signature, or that is none, is refused", async () => {
     const [, payload = ""] = (await tokenOf()).split(".");
     const none = Buffer.from('{"alg":"none","typ":"at+jwt"}').toString("base64url");
