@@ -12,7 +12,9 @@ import { installPackages } from "../cluster/machine.ts";
 import { blueGreenStage } from "../cluster/mesh/blue-green-stage.ts";
 import { Caller } from "../cluster/mesh/caller.ts";
 import { canaryStage } from "../cluster/mesh/canary-stage.ts";
+import { credentialsStage } from "../cluster/mesh/credentials-stage.ts";
 import { deliveryStages } from "../cluster/mesh/delivery-stages.ts";
+import { issuersStage } from "../cluster/mesh/issuers-stage.ts";
 import type { Mesh, Stage } from "../cluster/mesh/mesh.ts";
 import { meshValues, namespace, Release } from "../cluster/mesh/release.ts";
 import { rolloutStages } from "../cluster/mesh/rollout-stages.ts";
@@ -38,6 +40,8 @@ const stages: readonly Stage[] = [
   versionsStage,
   canaryStage,
   blueGreenStage,
+  credentialsStage,
+  issuersStage,
   // It leaves TLS switched on, so only the end comes after it.
   tlsStage,
   ...removalStages,
@@ -195,7 +199,8 @@ async function test(cluster: Cluster, { image, nextImage }: Images, wishes: Wish
   const caller = new Caller(cluster.kubectl, await tool("grpcurl", say));
   const values = meshValues(hostAddress);
   const { rate } = wishes;
-  const mesh: Mesh = { cluster, surroundings, release, caller, image, nextImage, values, rate, delivered: undefined };
+  const neighbours = { cluster, hostAddress, surroundings, release, caller };
+  const mesh: Mesh = { ...neighbours, image, nextImage, values, rate, delivered: undefined };
   const chosen = wishes.stages.filter((stage) => !wishes.keep || !removalStages.includes(stage));
   const passed = await runStages(mesh, chosen);
   if (wishes.keep) await lookAround(cluster);

@@ -3,6 +3,7 @@ import type { Service } from "../../../services/services.ts";
 import { ClusterError } from "../errors.ts";
 import type { Kubectl } from "../kubectl.ts";
 import { callerLabel, headlessAddress, namespace, releaseName } from "./release.ts";
+import { restrictedPod } from "./restricted-pod.ts";
 
 /** What the image's `load` writes. */
 export interface Outcome {
@@ -95,33 +96,20 @@ function manifest({ name, image, count, rate, patience, persistent }: LoadPlan):
   const target = (service: Service) => `dns:///${headlessAddress(service)}`;
   const addresses = ["--orders", target("orders"), "--inventory", target("inventory")];
   const amount = ["--count", String(count), "--rate", String(rate), "--patience", String(patience)];
-  return {
-    apiVersion: "v1",
-    kind: "Pod",
-    metadata: { name, namespace, labels: callerLabel },
-    spec: {
-      restartPolicy: "Never",
-      automountServiceAccountToken: false,
-      securityContext: { runAsNonRoot: true, runAsUser: 1000, seccompProfile: { type: "RuntimeDefault" } },
-      containers: [
+  return restrictedPod({
+    name,
+    namespace,
+    labels: callerLabel,
+    container: {
+      name: "load",
+      image,
+      env: [
         {
-          name: "load",
-          image,
-          imagePullPolicy: "IfNotPresent",
-          env: [
-            {
-              name: "SERVICE_KEY",
-              valueFrom: { secretKeyRef: { name: `${releaseName}-service-keys`, key: "test" } },
-            },
-          ],
-          args: ["load", ...addresses, ...amount, ...(persistent ? ["--persistent"] : [])],
-          securityContext: {
-            allowPrivilegeEscalation: false,
-            readOnlyRootFilesystem: true,
-            capabilities: { drop: ["ALL"] },
-          },
+          name: "SERVICE_KEY",
+          valueFrom: { secretKeyRef: { name: `${releaseName}-service-keys`, key: "test" } },
         },
       ],
+      args: ["load", ...addresses, ...amount, ...(persistent ? ["--persistent"] : [])],
     },
-  };
+  });
 }

@@ -7,6 +7,8 @@ import type { Surroundings } from "./surroundings.ts";
 /** Everything that a stage works with. */
 export interface Mesh {
   readonly cluster: Cluster;
+  /** The address of this machine as pods see it. */
+  readonly hostAddress: string;
   readonly surroundings: Surroundings;
   readonly release: Release;
   readonly caller: Caller;

@@ -19,6 +19,9 @@ export function headlessAddress(service: Service): string {
   return `${releaseName}-${service}-headless:${serviceFacts[service].grpc}`;
 }
 
+/** From where metrics may be read. */
+export const scrapersNamespace = "ordermesh-scrapers";
+
 /** What a pod is labelled with that may call orders and inventory. */
 export const callerLabel = { "ordermesh.io/caller": "cluster-test" };
 
@@ -124,6 +127,7 @@ export function meshValues(hostAddress: string): Values {
     // Starts are slow where ten processes start at once on two cores.
     probes: { startup: { periodSeconds: 2, failureThreshold: 120 } },
   };
+  const monitoring = [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": scrapersNamespace } } }];
   const callers = [{ podSelector: { matchLabels: callerLabel } }];
   const called: readonly Service[] = ["orders", "inventory"];
   const each = services.map((name) => [name, called.includes(name) ? { ...service, callers } : service] as const);
@@ -134,7 +138,7 @@ export function meshValues(hostAddress: string): Values {
       temporal: { address: outsideAddress("temporal") },
       // A caller may ask for more: what it has decided holds.
       tracing: { exporters: "jaeger", ratio: 0.01, jaeger: `http://${outsideAddress("jaeger")}/api/traces` },
-      network: { database: peers, temporal: peers, tracing: peers },
+      network: { database: peers, temporal: peers, tracing: peers, monitoring },
     },
     // Its stage runs it by hand.
     books: { suspend: true },

@@ -3,7 +3,8 @@ import { untilSeen } from "../../observers/jaeger-query.ts";
 import { Certificates } from "./certificates.ts";
 import { change, imagesOf } from "./change.ts";
 import { type Mesh, type Pod, require, type Stage, servingPods } from "./mesh.ts";
-import { mustSucceed, namespace, releaseName } from "./release.ts";
+import { callerLabel, headlessAddress, mustSucceed, namespace, releaseName } from "./release.ts";
+import { Visitor } from "./visitor.ts";
 
 /** The kubelet brings a changed secret within about a minute and a half, and a service looks every ten seconds. */
 const renewedWithinMs = 240_000;
@@ -20,7 +21,7 @@ export const tlsStage: Stage = {
     });
     mustSucceed("helm test", await mesh.release.test());
     const first = await deliver(mesh, certificates);
-    const refused = await requireRefusals(mesh, certificates);
+    const refused = [...(await requireRefusals(mesh, certificates)), await requireClosedHttp(mesh)];
     const renewed = await renew(mesh, certificates);
     return [
       `switched on in ${seconds} s, helm test passed, an order delivered after ${first} s`,
@@ -55,12 +56,25 @@ async function requireRefusals({ caller }: Mesh, certificates: Certificates): Pr
   const { code, stderr } = await caller.as(certificates.proof()).knockInside();
   const isRefused = code !== 0 && /Code: PermissionDenied/.test(stderr);
   require(isRefused, `a caller from outside was not kept from what is for the worker: ${stderr.trim()}`);
+  const other = await caller.as(certificates.proof(certificates, "payments")).knockInside();
+  const isKept = other.code !== 0 && /Code: PermissionDenied/.test(other.stderr);
+  require(isKept, `payments was not kept from what is for the worker: ${other.stderr.trim()}`);
   // The same key, over a connection with the worker's certificate.
   mustSucceed(
     "a call with the worker's certificate",
     await caller.as(certificates.proof(certificates, "worker")).knockInside(),
   );
-  return [...Object.keys(strangers), "a call for the worker alone by a caller that is no service"];
+  const inside = "a call for the worker alone";
+  return [...Object.keys(strangers), `${inside} by a caller that is no service`, `${inside} by payments`];
+}
+
+/** Health and metrics are at the port in plain text, which is for nobody from outside once the other one speaks TLS. */
+async function requireClosedHttp({ cluster, image }: Mesh): Promise<string> {
+  await using visitor = await Visitor.start(cluster.kubectl, { name: "caller", image, labels: callerLabel });
+  const http = `${releaseName}-orders:${serviceFacts.orders.http}`;
+  const [grpc, metrics] = await visitor.reaches([headlessAddress("orders"), http]);
+  require(grpc === true && metrics === false, `a caller reaches gRPC: ${grpc}, and metrics: ${metrics}`);
+  return "metrics by a caller";
 }
 
 async function renew(mesh: Mesh, certificates: Certificates): Promise<string> {
