@@ -51,6 +51,7 @@ export const doors: Readonly<Record<string, string>> = {
   "OrderService.GetOrder": "agent warehouse finance operator own",
   "OrderService.ListOrders": "agent finance operator own",
   "OrderService.CancelOrder": "agent own",
+  "OrderService.DeleteOrder": "agent operator",
   "OrderService.WatchOrder": "agent operator own",
   "PaymentService.AuthorizePayment": "finance",
   "PaymentService.BatchAuthorizePayments": "service:worker",

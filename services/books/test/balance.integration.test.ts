@@ -134,7 +134,27 @@ const money: readonly Tampering[] = [
   },
 ];
 
+/** As DeleteOrder leaves it. */
+const deleted = `with lines as (delete from order_line where order_id = $1),
+  gone as (delete from customer_order where order_id = $1)
+  insert into audit_event (event_id, action, order_id, subject, details, actor, request_id)
+  values (gen_random_uuid(), 'order.deleted', $1, '', '{}', 'service:orders', '')`;
+
 const ended: readonly Tampering[] = [
+  {
+    what: "an order is deleted that has stock",
+    service: "orders",
+    sql: deleted,
+    values: [pending.id],
+    says: `order ${named(pending)} is deleted and still has 1 articles set aside`,
+  },
+  {
+    what: "an order is deleted that was paid for",
+    service: "orders",
+    sql: deleted,
+    values: [delivered.id],
+    says: `order ${named(delivered)} is deleted: charged 1000, its parcels cost 0`,
+  },
   {
     what: "an order is gone that has stock and money",
     service: "orders",
@@ -410,6 +430,14 @@ describe("the books, read by roles that may only read", () => {
       );
     });
   }
+
+  it("are in balance when an order is deleted that came to nothing", async () => {
+    await world.change("orders", deleted, [cancelled.id]);
+    const balance = await takeBalance(world.urls);
+    await world.restore("orders");
+    assert.deepEqual(sentencesOf(balance), []);
+    assert.equal(balance.orders, 4);
+  });
 
   it("are not when shipping has sent a parcel of an order that was cancelled", async () => {
     await writeParcel(world.change, cancelled, { from: "south", status: "delivered" });

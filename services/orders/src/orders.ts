@@ -44,6 +44,7 @@ import { AuditedRequests } from "./order/audited-requests.repository.ts";
 import { createOrderMetrics, type OrderMetrics } from "./order/metrics.ts";
 import { OrderRepository } from "./order/order.repository.ts";
 import { cancelRequestEntry, type StepDecisionRequest, stepDecisionEntry } from "./order/order-audit.ts";
+import { OrderDeletion } from "./order/order-deletion.repository.ts";
 import { OrderIntake } from "./order/order-intake.ts";
 import { OrderMover } from "./order/order-mover.ts";
 import { OrderPersons } from "./order/order-persons.repository.ts";
@@ -223,9 +224,10 @@ function buildApis(ground: Ground, parts: ApiParts): ServiceRegistration[] {
   });
   const cancellation = buildCancellation(ground, parts);
   const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
+  const deletion = new OrderDeletion(database);
   const bulk = new BulkOrders({ intake, repository, maxMessageBytes: config.MAX_MESSAGE_BYTES });
   return [
-    register(OrderService, new OrderApi({ intake, bulk, follower, cancellation, repository, pageTokens })),
+    register(OrderService, new OrderApi({ intake, bulk, follower, cancellation, deletion, repository, pageTokens })),
     register(OrderEpisodeService, new OrderEpisodeApi({ ...parts, pageTokens })),
     register(OrderLifecycleService, new OrderLifecycleApi(mover, noted)),
     register(

@@ -35,7 +35,7 @@ export class Tally {
 /** An order that is over, as orders has it. Amounts are minor units. */
 export interface EndedOrder {
   readonly orderId: string;
-  readonly status: "delivered" | "rejected" | "cancelled" | "failed";
+  readonly status: "delivered" | "rejected" | "cancelled" | "failed" | "deleted";
   readonly total: bigint;
   readonly shipments: readonly { readonly locationId: string; readonly status: string; readonly amount: string }[];
   /** Article → how many were ordered. */

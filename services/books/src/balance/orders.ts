@@ -28,16 +28,19 @@ export class OrderComparison {
 
   /** Compares a range of orders, asking whether they are there last: an order is durable before anything is done for it. */
   async compare(ask: Ask, others: Others): Promise<void> {
-    const { ended, stock, money, parcels } = others;
+    const { stock, money, parcels } = others;
     const ids = [...new Set([...stock.keys(), ...money.keys(), ...parcels.keys()])];
-    const unknown = await ask<{ id: string }>(
-      "select id from unnest($1::uuid[]) as given(id) where not exists (select from customer_order where order_id = id)",
+    const missing = await ask<{ id: string; deleted: boolean }>(
+      `select id, exists (select from audit_event where order_id = id and action = 'order.deleted') as deleted
+      from unnest($1::uuid[]) as given(id) where not exists (select from customer_order where order_id = id)`,
       [ids],
     );
+    const unknown = missing.filter(({ deleted }) => !deleted);
     this.#owners.add(
       ids.length,
       unknown.map(({ id }) => `there is no order ${id}, but stock, money or a parcel of it`),
     );
+    const ended = [...others.ended, ...missing.filter(({ deleted }) => deleted).map(({ id }) => deletedOrder(id))];
     this.#stock.add(
       ended.length,
       ended.flatMap((order) => faultsOfStock(order, stock.get(order.orderId))),
@@ -57,7 +60,7 @@ export class OrderComparison {
 export async function readEnded(ask: Ask, { from, to }: IdRange): Promise<EndedOrder[]> {
   const rows = await ask<{
     order_id: string;
-    status: EndedOrder["status"];
+    status: Exclude<EndedOrder["status"], "deleted">;
     total: string;
     shipments: EndedOrder["shipments"];
     articles: Record<string, number> | null;
@@ -77,6 +80,11 @@ export async function readEnded(ask: Ask, { from, to }: IdRange): Promise<EndedO
     shipments,
     articles: articles ?? {},
   }));
+}
+
+/** Of it nothing may be left anywhere. */
+function deletedOrder(orderId: string): EndedOrder {
+  return { orderId, status: "deleted", total: 0n, shipments: [], articles: {} };
 }
 
 const hasLeft = (status: string) => ["shipped", "delivered", "lost"].includes(status);

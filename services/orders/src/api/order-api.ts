@@ -7,6 +7,9 @@ import {
   CancelOrderResponseSchema,
   type CreateOrderRequest,
   CreateOrderResponseSchema,
+  type DeleteOrderRequest,
+  DeleteOrderRequestSchema,
+  DeleteOrderResponseSchema,
   type GetOrderRequest,
   GetOrderResponseSchema,
   type ListOrdersRequest,
@@ -26,6 +29,7 @@ import type { OrderCancellation } from "../cancel/order-cancellation.ts";
 import type { OrderFollower } from "../follow/order-follower.ts";
 import type { KeyedOrder, OrderFilter, OrderRepository } from "../order/order.repository.ts";
 import { isDecided, type Order } from "../order/order.ts";
+import type { OrderDeletion } from "../order/order-deletion.repository.ts";
 import type { OrderIntake } from "../order/order-intake.ts";
 import type { BulkOrders } from "./bulk-orders.ts";
 import { toFilter, toKeyedOrder, toProto } from "./order-proto.ts";
@@ -37,6 +41,7 @@ export interface OrderApiOptions {
   readonly bulk: BulkOrders;
   readonly follower: OrderFollower;
   readonly cancellation: OrderCancellation;
+  readonly deletion: OrderDeletion;
   readonly repository: OrderRepository;
   readonly pageTokens: PageTokens;
 }
@@ -97,6 +102,14 @@ export class OrderApi implements ServiceImpl<typeof OrderService> {
     const patience = { forMs: patienceMs(maxCancellationMs), signal };
     const order = await aboutOrder(orderId, () => this.#options.cancellation.cancel(cancel, patience));
     return whole(CancelOrderResponseSchema, { order: toProto(order) });
+  }
+
+  /** Deletes an order that came to nothing. */
+  async deleteOrder(request: DeleteOrderRequest) {
+    const { requestId, orderId } = request;
+    const wanted = { requestId, orderId, fingerprint: fingerprint(DeleteOrderRequestSchema, request) };
+    await aboutOrder(orderId, () => this.#options.deletion.delete(wanted));
+    return whole(DeleteOrderResponseSchema, {});
   }
 
   /** Sends the order as it stands, then again after each change. */

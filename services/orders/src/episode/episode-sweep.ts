@@ -14,7 +14,7 @@ import { logGivenBack } from "./given-back.ts";
 
 /** What the sweep works with. */
 export interface EpisodeSweepOptions {
-  readonly episodes: Pick<EpisodeRepository, "carrying" | "forgetSettled" | "giveBack">;
+  readonly episodes: Pick<EpisodeRepository, "carrying" | "forgetOrphans" | "forgetSettled" | "giveBack">;
   readonly sagas: Pick<Client<typeof SagaService>, "batchGetEpisodes">;
   readonly logger: Pick<Logger, "warn" | "error">;
   readonly metrics: OrderMetrics;
@@ -44,6 +44,7 @@ export function createEpisodeSweep(options: EpisodeSweepOptions): Relay {
 async function sweep(options: EpisodeSweepOptions): Promise<number> {
   const { episodes, ageMs } = options;
   await episodes.forgetSettled(ageMs);
+  await episodes.forgetOrphans(ageMs);
   for await (const episodeIds of episodes.carrying(ageMs, pageSize)) await sweepPage(options, episodeIds);
   return 0;
 }

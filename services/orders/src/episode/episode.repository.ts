@@ -129,6 +129,14 @@ const forgetSettled: SqlText = {
     returning episode_id`,
 };
 
+/** A report may be written while its order is deleted: nobody would ever take it. */
+const forgetOrphans: SqlText = {
+  name: "episode_orphans",
+  prepared: false,
+  text: `delete from order_event e where create_time < now() - $1 * interval '1 millisecond'
+    and not exists (select from customer_order o where o.order_id = e.order_id)`,
+};
+
 const carrying: SqlText = {
   name: "episode_carrying",
   prepared: false,
@@ -392,6 +400,11 @@ export class EpisodeRepository {
   /** The worker has the episode. */
   async acknowledge(episodeId: string): Promise<void> {
     await this.#database.query(acknowledge, [decodeId(episodeId)]);
+  }
+
+  /** Forgets events of orders that were deleted, once they are older than `ageMs`. */
+  async forgetOrphans(ageMs: number): Promise<void> {
+    await this.#database.query(forgetOrphans, [ageMs]);
   }
 
   /** Forgets episodes whose orders have all settled, once they are older than `ageMs`; returns how many there were. */

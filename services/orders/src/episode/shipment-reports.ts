@@ -4,6 +4,7 @@ import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId } from "#platform/id.ts";
 import { orderNotFound } from "../order/errors.ts";
+import { deleteAction } from "../order/order-audit.ts";
 import { eventIds, type ShipmentDetail } from "./order-event.ts";
 
 /** What became of a shipment of an order. */
@@ -21,14 +22,20 @@ interface ReportRow {
 
 const input = writtenColumns<ReportRow>({ n: "int", order_id: "uuid", event_id: "text", detail: "jsonb" });
 
-/** The same report is one event until an episode takes it. Events are inserted in one order, so that batches cannot lock up. */
+/**
+ * The same report is one event until an episode takes it. Events are inserted in one order, so that batches cannot lock up. What comes
+ * late of an order that was deleted is taken, and forgotten.
+ */
 const insert: SqlText = {
   name: "shipment_report_insert",
   prepared: false,
   text: `with known as materialized (
     select i.*, o.* from json_to_recordset($1::json) as i(${input.typed}) cross join lateral (
       select saga_id = customer_order.order_id as carried from customer_order
-      where customer_order.order_id = i.order_id limit 1
+      where customer_order.order_id = i.order_id
+      union all
+      select false from audit_event where audit_event.order_id = i.order_id and action = '${deleteAction}'
+      limit 1
     ) o
   ), happened as (
     insert into order_event (order_id, event_id, kind, detail)

@@ -9,6 +9,7 @@ import { Personal } from "./0007-personal.ts";
 import { PlainIndex } from "./0008-plain-index.ts";
 import { Erasures } from "./0009-erasure.ts";
 import { AcceptTime } from "./0010-accept-time.ts";
+import { DeleteOrders } from "./0011-delete-orders.ts";
 
 /** All migrations, the oldest first. A name never changes once it is released. */
 export const migrations: MigrationsList = [
@@ -22,4 +23,5 @@ export const migrations: MigrationsList = [
   { name: "0008_plain_index", class: PlainIndex },
   { name: "0009_erasure", class: Erasures },
   { name: "0010_accept_time", class: AcceptTime },
+  { name: "0011_delete_orders", class: DeleteOrders },
 ];

@@ -19,6 +19,7 @@ export const OrderError = defineErrors<OrderErrorReason>({
     [OrderErrorReason.CUSTOMER_EXISTS]: Code.AlreadyExists,
     [OrderErrorReason.EPISODE_OVER]: Code.FailedPrecondition,
     [OrderErrorReason.STEP_NOT_PARKED]: Code.FailedPrecondition,
+    [OrderErrorReason.NOT_DELETABLE]: Code.FailedPrecondition,
   },
 });
 
@@ -38,6 +39,12 @@ export function notCancellable(orderId: string, status: string, cause?: unknown)
   const message = `the order is ${status} and can no longer be cancelled`;
   const metadata = { order_id: orderId, status: status.toUpperCase() };
   return new OrderError(OrderErrorReason.NOT_CANCELLABLE, message, metadata, { cause });
+}
+
+/** The order may be needed yet. @param why what keeps it, as a sentence goes on */
+export function notDeletable(orderId: string, { status, why }: { status: string; why: string }): Error {
+  const metadata = { order_id: orderId, status: status.toUpperCase() };
+  return new OrderError(OrderErrorReason.NOT_DELETABLE, `the order is ${status} and ${why}`, metadata);
 }
 
 /** The transition table has no way from the one status to the other. */

@@ -21,6 +21,9 @@ export const parcelsAction = "order.parcels_changed";
 /** Somebody asked for an order's cancellation; what comes of it is a change of the order, or nothing. */
 export const cancelRequestAction = "order.cancel_requested";
 
+/** An order is not there any more; what else is written of it stays. */
+export const deleteAction = "order.deleted";
+
 /** A cancellation that is asked for. */
 export function cancelRequestEntry({ orderId, origin }: { orderId: string; origin: AuditOrigin }): AuditEntry {
   return { action: cancelRequestAction, orderId, origin };

@@ -142,7 +142,7 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.CommitReservationRequest.order_id inventory.ConfirmReservationRequest.order_id
     inventory.ReleaseReservationRequest.order_id inventory.ReserveStockRequest.order_id
     orders.CancelOrderRequest.order_id orders.CreateOrderRequest.customer_id orders.DecideParkedStepRequest.order_id
-    orders.EraseCustomerRequest.customer_id orders.ExportCustomerRequest.customer_id
+    orders.DeleteOrderRequest.order_id orders.EraseCustomerRequest.customer_id orders.ExportCustomerRequest.customer_id
     orders.GetCustomerRequest.customer_id orders.GetOrderRequest.order_id orders.GetOrderSagaRequest.order_id
     orders.NoteStepDecisionRequest.order_id orders.ReportShipmentRequest.order_id orders.SettleOrderRequest.episode_id
     orders.SettleOrderRequest.order_id orders.TransitionOrderRequest.order_id orders.UpdateCustomerRequest.customer_id
@@ -170,7 +170,7 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.ConfirmReservationRequest.request_id inventory.ReleaseReservationRequest.request_id
     inventory.ReserveStockRequest.request_id orders.BeginParkedDecisionsRequest.request_id
     orders.CancelOrderRequest.request_id orders.CreateCustomerRequest.request_id orders.CreateOrderRequest.request_id
-    orders.DecideParkedStepRequest.request_id orders.EraseCustomerRequest.request_id orders.NoteStepDecisionRequest.request_id
+    orders.DecideParkedStepRequest.request_id orders.DeleteOrderRequest.request_id orders.EraseCustomerRequest.request_id orders.NoteStepDecisionRequest.request_id
     orders.UpdateCustomerRequest.request_id payments.AuthorizePaymentRequest.request_id
     payments.CapturePaymentRequest.request_id payments.RefundPaymentRequest.request_id
     payments.VoidPaymentRequest.request_id sagas.CancelOrderSagaRequest.request_id

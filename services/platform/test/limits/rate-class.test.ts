@@ -39,5 +39,5 @@ test("the rest is read or written, as its side effects say", () => {
     ...["GetOrder", "ListOrders", "WatchOrder"],
     "ListAuditEvents",
   ]);
-  assert.deepEqual(namesOf("write", OrderService), ["CreateOrder", "BulkCreateOrders", "CancelOrder"]);
+  assert.deepEqual(namesOf("write", OrderService), ["CreateOrder", "BulkCreateOrders", "CancelOrder", "DeleteOrder"]);
 });

@@ -98,6 +98,13 @@ export enum OrderErrorReason {
    * @generated from enum value: ORDER_ERROR_REASON_CUSTOMER_EXISTS = 11;
    */
   CUSTOMER_EXISTS = 11,
+
+  /**
+   * FAILED_PRECONDITION: the order goes on, something of it is under way, or a parcel of it has left. Metadata: order_id, status.
+   *
+   * @generated from enum value: ORDER_ERROR_REASON_NOT_DELETABLE = 12;
+   */
+  NOT_DELETABLE = 12,
 }
 
 /**

@@ -351,6 +351,47 @@ export declare type CancelOrderResponse = Message<"shop.orders.v1.CancelOrderRes
 export declare const CancelOrderResponseSchema: GenMessage<CancelOrderResponse>;
 
 /**
+ * What to delete.
+ *
+ * @generated from message shop.orders.v1.DeleteOrderRequest
+ */
+export declare type DeleteOrderRequest = Message<"shop.orders.v1.DeleteOrderRequest"> & {
+  /**
+   * Chosen by the caller, unique for each mutation.
+   *
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * The order's id.
+   *
+   * @generated from field: string order_id = 2;
+   */
+  orderId: string;
+};
+
+/**
+ * Describes the message shop.orders.v1.DeleteOrderRequest.
+ * Use `create(DeleteOrderRequestSchema)` to create a new message.
+ */
+export declare const DeleteOrderRequestSchema: GenMessage<DeleteOrderRequest>;
+
+/**
+ * It is gone.
+ *
+ * @generated from message shop.orders.v1.DeleteOrderResponse
+ */
+export declare type DeleteOrderResponse = Message<"shop.orders.v1.DeleteOrderResponse"> & {
+};
+
+/**
+ * Describes the message shop.orders.v1.DeleteOrderResponse.
+ * Use `create(DeleteOrderResponseSchema)` to create a new message.
+ */
+export declare const DeleteOrderResponseSchema: GenMessage<DeleteOrderResponse>;
+
+/**
  * Which order to watch.
  *
  * @generated from message shop.orders.v1.WatchOrderRequest
@@ -498,6 +539,21 @@ export declare const OrderService: GenService<{
     methodKind: "unary";
     input: typeof CancelOrderRequestSchema;
     output: typeof CancelOrderResponseSchema;
+  },
+  /**
+   * Deletes an order that has ended, of which no parcel ever left, and which holds no money and no stock: a test, a mistake. Its
+   * rows in the audit log stay. The list, the customer's export and the books do not have it any more, and a repeated CreateOrder
+   * with its request id fails with ORDER_NOT_FOUND.
+   *
+   * Fails with ORDER_NOT_FOUND, and with NOT_DELETABLE while the order goes on, when something of it is still under way, and when
+   * a parcel of it has left. A repeated call with the same `request_id` succeeds.
+   *
+   * @generated from rpc shop.orders.v1.OrderService.DeleteOrder
+   */
+  deleteOrder: {
+    methodKind: "unary";
+    input: typeof DeleteOrderRequestSchema;
+    output: typeof DeleteOrderResponseSchema;
   },
   /**
    * Sends the order as it stands, then again after each change, and ends after the terminal status.
