@@ -38,8 +38,10 @@ export function callersOf(
   const rule = ruleOf(method, access);
   if (rule.anyone) return "Called by: everybody, also without a credential.";
   const named = rule.roles.map((role) => written(access.roles.value[role]?.localName.toLowerCase() ?? ""));
-  const field = rule.own?.of.case === "field" ? ` (\`${rule.own.of.value}\`)` : "";
+  const { of } = rule.person ?? rule.own ?? {};
+  const field = of?.case === "field" ? ` (\`${of.value}\`)` : "";
   const own = rule.own ? [`a ${written("customer")} about what is its own${field}`] : [];
+  const person = rule.person ? [`whoever has logged in, about themselves${field}`] : [];
   const services = rule.services.map((name) => `the service ${name}`);
-  return `Called by: ${[...named, ...own, ...services].join(", ") || "nobody"}.`;
+  return `Called by: ${[...named, ...own, ...person, ...services].join(", ") || "nobody"}.`;
 }

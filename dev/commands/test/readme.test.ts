@@ -86,24 +86,30 @@ async function runAll(examples: readonly Example[], blueprint: Blueprint): Promi
   return stdout.split(mark).map((output) => output.trim());
 }
 
-test("every example of README.md prints what it says", { timeout: 300_000 }, async (context) => {
-  const file = join(root, "README.md");
+/** Documents with examples, and what has to be among them. */
+const documents = { "README.md": ["grpcurl", "curl -"], "docs/identity.md": ["grpcurl"] } as const;
+
+function examplesIn(document: keyof typeof documents): Example[] {
+  const file = join(root, document);
   const examples = existsSync(file) ? examplesOf(readFileSync(file, "utf8")) : [];
-  assert.ok(
-    examples.some(({ command }) => command.includes("grpcurl")),
-    "README.md shows no grpcurl call to run",
-  );
-  assert.ok(
-    examples.some(({ command }) => command.includes("curl -")),
-    "README.md shows no curl call to run",
-  );
+  for (const call of documents[document]) {
+    const isThere = examples.some(({ command }) => command.includes(call));
+    assert.ok(isThere, `${document} shows no call of ${call} to run`);
+  }
+  return examples;
+}
+
+test("every example of a document prints what it says", { timeout: 300_000 }, async (context) => {
   await tool("grpcurl");
   await using stack = await Stack.start({ ports: await freePorts() });
   await demonstrate(stack, new Screen(false), context.signal);
-  const outputs = await runAll(examples, stack.blueprint);
-  for (const [index, { command, output }] of examples.entries()) {
-    await context.test(command.split("\n")[0] ?? "", () => {
-      assert.equal(differenceOf(output, outputs[index] ?? ""), undefined);
-    });
+  for (const document of Object.keys(documents) as (keyof typeof documents)[]) {
+    const examples = examplesIn(document);
+    const outputs = await runAll(examples, stack.blueprint);
+    for (const [index, { command, output }] of examples.entries()) {
+      await context.test(`${document}: ${command.split("\n")[0]}`, () => {
+        assert.equal(differenceOf(output, outputs[index] ?? ""), undefined);
+      });
+    }
   }
 });

@@ -13,10 +13,11 @@ const methods = services.filter(({ typeName }) => typeName.startsWith("shop.")).
 
 /** Who may call, in short: "agent own(customer_id) worker". */
 function callersOf(method: DescMethod): string {
-  const { roles = [], own, services: inner = [], anyone } = accessOf(method) ?? {};
+  const { roles = [], own, person, services: inner = [], anyone } = accessOf(method) ?? {};
   const names = roles.map((role) => Role[role].toLowerCase());
   const owner = own ? [`own(${own.of.value})`] : [];
-  return anyone ? "anyone" : [...names, ...owner, ...inner].join(" ");
+  const themselves = person ? [`person(${person.of.value})`] : [];
+  return anyone ? "anyone" : [...names, ...owner, ...themselves, ...inner].join(" ");
 }
 
 test("the contract says of every call who may make it", async () => {
@@ -39,8 +40,8 @@ describe("who may call", () => {
 
   test("no call is for people and for services at the same time", () => {
     for (const method of methods) {
-      const { roles = [], own, services: inner = [] } = accessOf(method) ?? {};
-      assert.ok(inner.length === 0 || (roles.length === 0 && !own), method.name);
+      const { roles = [], own, person, services: inner = [] } = accessOf(method) ?? {};
+      assert.ok(inner.length === 0 || (roles.length === 0 && !own && !person), method.name);
     }
   });
 

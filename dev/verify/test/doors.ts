@@ -1,5 +1,5 @@
 /**
- * Who may call, said a second time: by roles, customers about what is their `own`, services of ours, or anyone. A change of the contract has to be
+ * Who may call, said a second time: by roles, customers about what is their `own`, each `person` who has logged in about themselves, services of ours, or anyone. A change of the contract has to be
  * one here, so that nobody opens a door by accident.
  */
 export const doors: Readonly<Record<string, string>> = {
@@ -19,6 +19,7 @@ export const doors: Readonly<Record<string, string>> = {
   "IdentityService.Logout": "anyone",
   "IdentityService.LogoutEverywhere": "anyone",
   "IdentityService.ExchangeApiKey": "anyone",
+  "PersonService.ChangePassword": "person",
   "InventoryService.ReserveStock": "warehouse",
   "InventoryService.BatchReserveStock": "service:worker",
   "InventoryService.ConfirmReservation": "warehouse",

@@ -76,7 +76,10 @@ describe("hostile values in calls to the whole stack", () => {
     stack = await Stack.start({
       ports,
       logLevel: "warn",
-      environment: { all: { LOG_FORMAT: "json", RATE_LIMIT_SENSITIVE: "off" } },
+      environment: {
+        all: { LOG_FORMAT: "json", RATE_LIMIT_SENSITIVE: "off" },
+        identity: { ACCESS_TOKEN_TTL_MS: "900000" },
+      },
       line,
     });
     proofs = await Proofs.open(stack);

@@ -1,17 +1,50 @@
+import { globSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { IdentityService } from "#gen/shop/identity/v1/identity_service_pb.js";
 import { accessOf } from "#platform/authorization/access-rule.ts";
 import { ServiceTokens } from "#platform/authorization/service-tokens.ts";
+import { until } from "#testing/until.ts";
 import { type Service, services } from "../../../services/services.ts";
 import type { Stack } from "../../stack/stack.ts";
 import type { ContractCall } from "./contract-fields.ts";
 
-/** What whoever may make a call shows: a service's token where it is for one, else the credential of whoever develops. */
+/** Whose access token is shown where people do something about themselves. */
+const somebody = { email: "somebody@proofs.example", password: "seven tame otters dancing" };
+
+/** Has somebody register, by what a mail brings, and log in. */
+async function logIn(stack: Stack): Promise<{ authorization: string }> {
+  const identity = createClient(
+    IdentityService,
+    createGrpcTransport({ baseUrl: `http://${stack.address("identity")}` }),
+  );
+  const { email, password } = somebody;
+  await identity.mailPasswordToken({ email });
+  const mailed = () => {
+    const files = globSync("mail/*.json", { cwd: stack.blueprint.dataDirectory });
+    const mails = files.map((name) => JSON.parse(readFileSync(join(stack.blueprint.dataDirectory, name), "utf8")));
+    return mails.find((mail) => mail.email === email && mail.token !== undefined)?.token as string | undefined;
+  };
+  const token = await until(mailed, "a mail");
+  await identity.setPassword({ token, password });
+  const { tokens } = await identity.login(somebody);
+  return { authorization: `Bearer ${tokens?.accessToken}` };
+}
+
+/**
+ * What whoever may make a call shows: a service's token where it is for one, a person's where it is for people about themselves, else the
+ * credential of whoever develops.
+ */
 export class Proofs implements Disposable {
   readonly #stack: Stack;
   readonly #tokens: ReadonlyMap<string, ServiceTokens>;
+  readonly #person: { authorization: string };
 
-  private constructor(stack: Stack, tokens: ReadonlyMap<string, ServiceTokens>) {
+  private constructor(stack: Stack, tokens: ReadonlyMap<string, ServiceTokens>, person: { authorization: string }) {
     this.#stack = stack;
     this.#tokens = tokens;
+    this.#person = person;
   }
 
   static async open(stack: Stack): Promise<Proofs> {
@@ -25,12 +58,13 @@ export class Proofs implements Disposable {
       const key = { text: JSON.stringify(serviceKeys[service]) };
       return [service, await ServiceTokens.open(service, key, logger)] as const;
     };
-    return new Proofs(stack, new Map(await Promise.all(services.map(open))));
+    return new Proofs(stack, new Map(await Promise.all(services.map(open))), await logIn(stack));
   }
 
   /** As headers. Identity takes what it gave itself alone. */
   for({ server, method }: ContractCall): { authorization: string } {
-    const [service = ""] = accessOf(method)?.services ?? [];
+    const { person, services: [service = ""] = [] } = accessOf(method) ?? {};
+    if (person) return this.#person;
     return server === "identity" ? this.#stack.headers : this.of(service);
   }
 

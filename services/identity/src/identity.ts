@@ -1,6 +1,7 @@
 import type { Registry } from "prom-client";
 import { IdentityAdminService } from "#gen/shop/identity/v1/identity_admin_service_pb.js";
 import { IdentityService } from "#gen/shop/identity/v1/identity_service_pb.js";
+import { PersonService } from "#gen/shop/identity/v1/person_service_pb.js";
 import { AuditTrail, type AuditTrailOptions } from "#platform/audit/audit-trail.ts";
 import { TokenVerifier } from "#platform/authorization/token-verifier.ts";
 import { Relay } from "#platform/batch/relay.ts";
@@ -10,11 +11,13 @@ import { PageTokens } from "#platform/page-token.ts";
 import { register, type ServiceParts } from "#platform/process/service.ts";
 import { IdentityAdminApi } from "./api/identity-admin-api.ts";
 import { IdentityApi } from "./api/identity-api.ts";
+import { PersonApi } from "./api/person-api.ts";
 import type { IdentityConfig } from "./config.ts";
 import { ApiKeyRepository } from "./key/api-key.repository.ts";
 import { LoginAttempts } from "./person/login-attempts.ts";
-import { type Mail, MailFolder, NoMail } from "./person/mail.ts";
+import { MailFolder, NoMail, Postman } from "./person/mail.ts";
 import { PasswordHash } from "./person/password-hash.ts";
+import { PasswordProof } from "./person/password-proof.ts";
 import { PersonRepository } from "./person/person.repository.ts";
 import { IdentityMetrics } from "./proof/metrics.ts";
 import { AccessTokens, callerOf } from "./session/access-tokens.ts";
@@ -64,6 +67,7 @@ export async function buildIdentity(context: IdentityContext): Promise<IdentityP
     ring,
     services: [
       register(IdentityService, buildApi(ground)),
+      register(PersonService, buildPersonApi(ground)),
       register(IdentityAdminService, buildAdminApi(ground, verifier)),
       audit.registration,
     ],
@@ -82,21 +86,32 @@ export async function buildIdentity(context: IdentityContext): Promise<IdentityP
 interface Ground extends IdentityContext {
   readonly ring: KeyRing;
   readonly keys: ApiKeyRepository;
-  readonly attempts: LoginAttempts;
   readonly people: PersonRepository;
+  readonly passwords: PasswordHash;
+  readonly proof: PasswordProof;
+  readonly postman: Postman;
   readonly sessions: SessionRepository;
+  readonly metrics: IdentityMetrics;
 }
 
-function buildPeople({ config, database }: IdentityContext): Pick<Ground, "attempts" | "people" | "sessions"> {
+function buildPeople(context: IdentityContext): Omit<Ground, keyof IdentityContext | "ring" | "keys"> {
+  const { config, database, registry, logger } = context;
   const attempts = new LoginAttempts(database, {
     free: config.LOGIN_FREE_ATTEMPTS,
     max: config.LOGIN_ATTEMPTS_MAX,
     delayMaxMs: config.LOGIN_DELAY_MAX_MS,
   });
   const times = { restMs: config.REFRESH_TOKEN_TTL_MS, mostMs: config.SESSION_MAX_MS };
+  const people = new PersonRepository(database, attempts);
+  const passwords = new PasswordHash(config.PASSWORD_LANES);
+  const metrics = new IdentityMetrics(registry);
+  const mail = config.MAIL_FOLDER ? new MailFolder(config.MAIL_FOLDER) : new NoMail(logger);
   return {
-    attempts,
-    people: new PersonRepository(database, attempts),
+    people,
+    passwords,
+    metrics,
+    proof: new PasswordProof({ database, people, attempts, passwords, metrics }),
+    postman: new Postman(mail, logger),
     sessions: new SessionRepository(database, attempts, times),
   };
 }
@@ -130,17 +145,16 @@ function buildRing({ config, database }: IdentityContext): KeyRing {
   return new KeyRing(repository, config.ACCESS_TOKEN_TTL_MS);
 }
 
-function buildApi({ config, registry, logger: log, ring, ...parts }: Ground): IdentityApi {
+function buildPersonApi({ config, ...parts }: Ground): PersonApi {
+  return new PersonApi({ ...parts, minLength: config.PASSWORD_MIN_LENGTH });
+}
+
+function buildApi({ config, ring, ...parts }: Ground): IdentityApi {
   const { TOKEN_ISSUER: issuer, TOKEN_AUDIENCE: audience, ACCESS_TOKEN_TTL_MS: ttlMs } = config;
-  const mail: Mail = config.MAIL_FOLDER ? new MailFolder(config.MAIL_FOLDER) : new NoMail(log);
   return new IdentityApi({
     ...parts,
-    passwords: new PasswordHash(config.PASSWORD_LANES),
     minLength: config.PASSWORD_MIN_LENGTH,
-    mail,
     mailTtlMs: config.MAIL_TOKEN_TTL_MS,
     accessTokens: new AccessTokens(ring, { issuer, audience, ttlMs }),
-    metrics: new IdentityMetrics(registry),
-    log,
   });
 }

@@ -100,9 +100,14 @@ export class Replica implements Disposable {
     return this.client(IdentityAdminService, credential);
   }
 
-  /** How many mails were sent. */
+  /** How many tokens were sent. */
   get mails(): number {
-    return this.#files().length;
+    return this.#sent().filter(({ kind }) => kind === "password_token").length;
+  }
+
+  /** What somebody was told of, in its order. */
+  notices(email: string): string[] {
+    return this.#sent().flatMap((mail) => (mail.email === email && mail.kind !== "password_token" ? mail.kind : []));
   }
 
   /** The token of the next mail that is sent while something is done. */
@@ -110,8 +115,9 @@ export class Replica implements Disposable {
     const before = this.mails;
     await work();
     await until(() => this.mails > before, "a mail");
-    const text = readFileSync(join(this.#mails, this.#files().at(-1) ?? ""), "utf8");
-    return JSON.parse(text) as { email: string; token: string };
+    const last = this.#sent().findLast(({ kind }) => kind === "password_token");
+    if (last?.token === undefined) throw new Error("a mail without a token");
+    return { email: last.email, token: last.token };
   }
 
   /** Somebody who can log in, by the address's first part. */
@@ -127,8 +133,9 @@ export class Replica implements Disposable {
     return { personId, email, login };
   }
 
-  #files(): string[] {
-    return readdirSync(this.#mails).filter((name) => !name.startsWith("."));
+  #sent(): { kind: string; email: string; token?: string }[] {
+    const names = readdirSync(this.#mails).filter((name) => !name.startsWith("."));
+    return names.map((name) => JSON.parse(readFileSync(join(this.#mails, name), "utf8")));
   }
 
   [Symbol.dispose](): void {

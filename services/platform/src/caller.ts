@@ -5,6 +5,8 @@ export interface Caller {
   /** A person's id, `key:<id>` of a program's key, or `service:<name>`: the actor in the audit log. */
   readonly subject: string;
   readonly roles: ReadonlySet<Role>;
+  /** The session of whoever has logged in, where the service that asks has to know it: identity itself. */
+  readonly session?: string | undefined;
   /** The name of a service of ours; undefined for everybody else. */
   readonly service?: string | undefined;
 }

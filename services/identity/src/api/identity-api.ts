@@ -17,16 +17,13 @@ import {
   type SetPasswordRequest,
   SetPasswordResponseSchema,
 } from "#gen/shop/identity/v1/identity_service_pb.js";
-import { detached } from "#platform/context.ts";
-import type { Logger } from "#platform/log/logger.ts";
 import { whole } from "#platform/whole.ts";
 import type { ApiKeyRepository } from "../key/api-key.repository.ts";
-import type { LoginAttempts } from "../person/login-attempts.ts";
-import type { Mail } from "../person/mail.ts";
+import type { Postman } from "../person/mail.ts";
 import type { PasswordHash } from "../person/password-hash.ts";
+import type { PasswordProof } from "../person/password-proof.ts";
 import { requireStrong } from "../person/password-rules.ts";
 import type { PersonRepository } from "../person/person.repository.ts";
-import { loginRefused } from "../proof/errors.ts";
 import type { IdentityMetrics, ProofKind } from "../proof/metrics.ts";
 import type { AccessTokens } from "../session/access-tokens.ts";
 import type { Session, SessionRepository } from "../session/session.repository.ts";
@@ -35,16 +32,15 @@ import { toTokens } from "./identity-proto.ts";
 /** What people prove who they are with. */
 export interface IdentityApiOptions {
   readonly people: PersonRepository;
-  readonly attempts: LoginAttempts;
+  readonly proof: PasswordProof;
   readonly passwords: PasswordHash;
   readonly minLength: number;
-  readonly mail: Mail;
+  readonly postman: Postman;
   readonly mailTtlMs: number;
   readonly sessions: SessionRepository;
   readonly accessTokens: AccessTokens;
   readonly keys: ApiKeyRepository;
   readonly metrics: IdentityMetrics;
-  readonly log: Pick<Logger, "error">;
 }
 
 /** IdentityService, as its proto says. */
@@ -57,34 +53,24 @@ export class IdentityApi implements ServiceImpl<typeof IdentityService> {
 
   /** Sends a token; nobody waits for it, so that the answer says nothing of the address. */
   async mailPasswordToken({ email }: MailPasswordTokenRequest) {
-    const { log } = this.#options;
-    detached(() => this.#sendToken(email)).catch((error: unknown) => log.error("a mail was not sent", { err: error }));
+    const { people, postman, mailTtlMs } = this.#options;
+    postman.post(() => people.newToken(email, mailTtlMs));
     return whole(MailPasswordTokenResponseSchema, {});
   }
 
   /** Sets the password of whoever got the token. */
   async setPassword({ token, password }: SetPasswordRequest) {
-    const { people, passwords, minLength } = this.#options;
+    const { people, passwords, minLength, postman } = this.#options;
     await requireStrong(password, { email: await people.emailOf(token), minLength });
-    const personId = await people.setPassword(token, await passwords.hash(password));
+    const { personId, email, created } = await people.setPassword(token, await passwords.hash(password));
+    if (!created) postman.tell("password_changed", email);
     return whole(SetPasswordResponseSchema, { personId });
   }
 
-  /** Begins a session. Each way to a refusal takes the same steps, known address or not. */
+  /** Begins a session. */
   async login({ email, password }: LoginRequest) {
-    const { attempts, people, passwords, sessions, metrics } = this.#options;
-    await attempts.begin(email).catch((error: unknown) => {
-      metrics.proved("password", "delayed");
-      throw error;
-    });
-    const person = await people.findByEmail(email);
-    if (!(await passwords.verify(password, person?.password)) || !person) {
-      await sessions.refused(person?.personId);
-      metrics.proved("password", "refused");
-      throw loginRefused();
-    }
-    metrics.proved("password", "accepted");
-    const session = await sessions.begin(person);
+    const person = await this.#options.proof.login(email, password);
+    const session = await this.#options.sessions.begin(person);
     return whole(LoginResponseSchema, { personId: person.personId, tokens: await this.#tokensOf(session) });
   }
 
@@ -112,12 +98,6 @@ export class IdentityApi implements ServiceImpl<typeof IdentityService> {
     const token = await accessTokens.give(await this.#counted("api_key", keys.holderOf(apiKey)));
     const accessExpireTime = timestampFromDate(token.expireTime);
     return whole(ExchangeApiKeyResponseSchema, { accessToken: token.text, accessExpireTime });
-  }
-
-  async #sendToken(email: string): Promise<void> {
-    const { people, mail, mailTtlMs } = this.#options;
-    const made = await people.newToken(email, mailTtlMs);
-    if (made) await mail.send(made);
   }
 
   async #tokensOf(session: Session) {

@@ -1,21 +1,34 @@
 // biome-ignore lint/plugin/files: mails in MAIL_FOLDER, named by ids
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { detached } from "#platform/context.ts";
 import { newId } from "#platform/id.ts";
 import type { Logger } from "#platform/log/logger.ts";
 
-/** What somebody is to be sent. */
+/** A token by which a password is set. */
 export interface PasswordMail {
+  readonly kind: "password_token";
   readonly email: string;
   /** Sets a password, once. */
   readonly token: string;
   readonly expireTime: Date;
 }
 
+/** What was done with what somebody proves who they are with: if it was not them, they should know. */
+export interface NoticeMail {
+  readonly kind: "password_changed";
+  readonly email: string;
+  /** When it was done. */
+  readonly time: Date;
+}
+
+/** What somebody is to be sent; who sends it makes words of it. */
+export type MailMessage = PasswordMail | NoticeMail;
+
 /** Who sends mails. */
 export interface Mail {
   /** Takes a mail to be sent; it need not have arrived when this resolves. */
-  send(mail: PasswordMail): Promise<void>;
+  send(mail: MailMessage): Promise<void>;
 }
 
 /** Puts mails into a folder, a file each, for whoever sends them, or looks. */
@@ -27,7 +40,7 @@ export class MailFolder implements Mail {
   }
 
   /** A file appears with all that it holds, named so that files sort by time. */
-  async send(mail: PasswordMail): Promise<void> {
+  async send(mail: MailMessage): Promise<void> {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     const name = `${newId()}.json`;
     const begun = join(this.#folder, `.${name}`);
@@ -47,5 +60,31 @@ export class NoMail implements Mail {
   /** Says so; not to whom, nor what. */
   async send(): Promise<void> {
     this.#log.warn("a mail is not sent: set MAIL_FOLDER");
+  }
+}
+
+/** Sends mails for which nobody waits: what they tell of has happened, and an answer says nothing of the address. */
+export class Postman {
+  readonly #mail: Mail;
+  readonly #log: Pick<Logger, "error">;
+
+  constructor(mail: Mail, log: Pick<Logger, "error">) {
+    this.#mail = mail;
+    this.#log = log;
+  }
+
+  /** Sends what is made, unless it is undefined; a failure is a line of the log. */
+  post(make: () => Promise<MailMessage | undefined>): void {
+    const send = async () => {
+      const message = await make();
+      if (message) await this.#mail.send(message);
+    };
+    detached(send).catch((error: unknown) => this.#log.error("a mail was not sent", { err: error }));
+  }
+
+  /** Tells somebody what was done. */
+  tell(kind: NoticeMail["kind"], email: string): void {
+    const time = new Date();
+    this.post(async () => ({ kind, email, time }));
   }
 }

@@ -2,7 +2,7 @@ import { selectList } from "#platform/database/columns.ts";
 import type { Database } from "#platform/database/database.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import { decodeId, encodeId, newId } from "#platform/id.ts";
-import { personNotFound, tokenOver } from "../proof/errors.ts";
+import { passwordRefused, personNotFound, tokenOver } from "../proof/errors.ts";
 import { audited, effects } from "../proof/identity-audit.ts";
 import { hashOf, newSecret } from "../proof/secret-text.ts";
 import type { LoginAttempts } from "./login-attempts.ts";
@@ -11,6 +11,20 @@ import { firstRoles, normalized, type Person } from "./person.ts";
 
 /** A person with what is kept of the password. */
 export interface KnownPerson extends Person {
+  readonly password: string;
+}
+
+/** A password that was set by mail: whose, and whether the person was not known before. */
+export interface PasswordSet {
+  readonly personId: string;
+  readonly email: string;
+  readonly created: boolean;
+}
+
+/** Another password of somebody, hashed, in place of the one of now. */
+export interface PasswordChange {
+  readonly person: KnownPerson;
+  readonly sessionId: string;
   readonly password: string;
 }
 
@@ -55,6 +69,23 @@ const setPassword: SqlText = {
     returning person_id as "personId", xmax = 0 as created`,
 };
 
+/** Unless it is another one already. */
+const changePassword: SqlText = {
+  name: "change-password",
+  text: "update person set password = $2, update_time = now() where person_id = $1 and password = $3 returning 1",
+};
+
+const voidTokens: SqlText = {
+  name: "void-mail-tokens",
+  text: "update mail_token set use_time = now() where email = $1 and use_time is null",
+};
+
+const endOthers: SqlText = {
+  name: "end-other-sessions",
+  text: `update session set end_time = now() where person_id = $1 and session_id <> $2 and end_time is null
+    returning session_id`,
+};
+
 const endSessions = `update session set end_time = now() where person_id = $1 and end_time is null`;
 
 const setRoles: SqlText = {
@@ -66,6 +97,12 @@ const setRoles: SqlText = {
 };
 
 const find: SqlText = { name: "find-person", text: `select ${columns} from person where person_id = $1` };
+const findInSession: SqlText = {
+  name: "find-person-in-session",
+  text: `select ${selectList<Person>({ personId: true, email: true, roles: true, createTime: true, updateTime: true }, "p")}, p.password
+    from person p join session s using (person_id)
+    where p.person_id = $1 and s.session_id = $2 and s.end_time is null and s.expire_time > now()`,
+};
 const findByEmail: SqlText = {
   name: "find-person-by-email",
   text: `select ${columns}, password from person where email = $1`,
@@ -90,7 +127,7 @@ export class PersonRepository {
     const token = newSecret("ordermesh_mail_");
     const values = [hashOf(token), normalized(email), ttlMs];
     const [row] = await this.#database.query<{ expireTime: Date }>(insertToken, values);
-    return row && { email, token, expireTime: row.expireTime };
+    return row && { kind: "password_token", email, token, expireTime: row.expireTime };
   }
 
   /** The address that a token was sent to. @throws TOKEN_OVER */
@@ -104,10 +141,9 @@ export class PersonRepository {
    * Uses a token to set a password; who was not known is a person now. All sessions end.
    *
    * @param password as it is kept
-   * @returns the person's id
    * @throws TOKEN_OVER
    */
-  setPassword(token: string, password: string): Promise<string> {
+  setPassword(token: string, password: string): Promise<PasswordSet> {
     return this.#database.transaction(async (tx) => {
       const [used] = await tx.query<{ email: string }>(useToken, [hashOf(token)]);
       if (!used) throw tokenOver();
@@ -119,8 +155,33 @@ export class PersonRepository {
       const personId = encodeId(row.personId);
       const action = row.created ? "person.registered" : "password.set";
       await tx.commitWith(audited, [effects({ action, subject: personId })]);
-      return personId;
+      return { personId, email: used.email, created: row.created };
     });
+  }
+
+  /**
+   * Sets another password, and ends all sessions but one.
+   *
+   * @returns how many ended
+   * @throws PASSWORD_REFUSED when it was changed a moment ago
+   */
+  changePassword({ person, sessionId, password }: PasswordChange): Promise<number> {
+    const { personId, email } = person;
+    return this.#database.transaction(async (tx) => {
+      const changed = await tx.query(changePassword, [decodeId(personId), password, person.password]);
+      if (changed.length === 0) throw passwordRefused();
+      await tx.query(voidTokens, [email]);
+      const ended = await tx.query(endOthers, [decodeId(personId), decodeId(sessionId)]);
+      const details = { ended: String(ended.length) };
+      await tx.commitWith(audited, [effects({ action: "password.changed", subject: personId, details })]);
+      return ended.length;
+    });
+  }
+
+  /** Somebody in a session that goes on; undefined when it has ended. */
+  async findInSession(personId: string, sessionId: string): Promise<KnownPerson | undefined> {
+    const [row] = await this.#database.query<KnownPerson>(findInSession, [decodeId(personId), decodeId(sessionId)]);
+    return row && toPerson(row);
   }
 
   /** Somebody by his address; undefined when it is nobody's. */

@@ -17,6 +17,7 @@ export const IdentityError = defineErrors<IdentityErrorReason>({
     [IdentityErrorReason.API_KEY_NOT_FOUND]: Code.NotFound,
     [IdentityErrorReason.API_KEY_NAME_TAKEN]: Code.AlreadyExists,
     [IdentityErrorReason.API_KEY_REFUSED]: Code.Unauthenticated,
+    [IdentityErrorReason.PASSWORD_REFUSED]: Code.PermissionDenied,
   },
 });
 
@@ -52,6 +53,11 @@ export function weakPassword(rule: "length" | "guessable", minLength: number): E
       ? `a password has at least ${minLength} characters`
       : "the password is one of the first that somebody would try";
   return new IdentityError(IdentityErrorReason.WEAK_PASSWORD, message, { rule });
+}
+
+/** @returns PASSWORD_REFUSED */
+export function passwordRefused(): Error {
+  return new IdentityError(IdentityErrorReason.PASSWORD_REFUSED, "this is not the password of now");
 }
 
 /** @returns PERSON_NOT_FOUND */

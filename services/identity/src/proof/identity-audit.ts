@@ -7,6 +7,8 @@ export type IdentityAction =
   | "person.roles_set"
   | "person.sessions_ended"
   | "password.set"
+  | "password.changed"
+  | "password.refused"
   | "login.refused"
   | "session.begun"
   | "session.ended"

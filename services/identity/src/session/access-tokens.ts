@@ -61,5 +61,6 @@ export class AccessTokens {
 
 /** Who shows a token of ours. */
 export function callerOf(claims: JWTPayload): Caller {
-  return { subject: claims.sub ?? "", roles: rolesOf(claims.roles) };
+  const { sub: subject = "", sid } = claims;
+  return { subject, roles: rolesOf(claims.roles), session: typeof sid === "string" ? sid : undefined };
 }

@@ -105,11 +105,6 @@ export class SessionRepository {
     });
   }
 
-  /** Writes down that a password was not the right one; nobody's id is the empty text, so that it takes as long. */
-  async refused(personId: string | undefined): Promise<void> {
-    await this.#database.query(audited, [effects({ action: "login.refused", subject: personId ?? "" })]);
-  }
-
   /** Goes on with a session. @throws SESSION_OVER; one that was used before ends the session */
   async refresh(refreshToken: string): Promise<Session> {
     const session = await this.#database.transaction(async (tx) => {

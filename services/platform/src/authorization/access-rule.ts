@@ -14,12 +14,14 @@ function hasText({ input }: DescMethod, name: string): boolean {
 function faultOf(method: DescMethod, services: readonly string[] | undefined): string | undefined {
   const rule = accessOf(method);
   if (!rule) return "does not say who may call it: give it the option (shop.type.v1.access)";
-  const { of } = rule.own ?? {};
-  const named = rule.roles.length > 0 || rule.services.length > 0 || rule.own !== undefined;
+  const owner = rule.person ?? rule.own;
+  const { of } = owner ?? {};
+  const named = rule.roles.length > 0 || rule.services.length > 0 || owner !== undefined;
   if (rule.anyone && named) return "lets everybody call it, and names some: say one of both";
   if (!rule.anyone && !named) return "names nobody who may call it: name a role, an owner or a service";
   if (rule.roles.some((role) => role === Role.UNSPECIFIED || !(role in Role))) return "names a role that there is not";
-  if (rule.own && of?.case !== "field" && !of?.value) return "does not say what is a customer's own";
+  if (rule.own && rule.person) return "names customers, and whoever has logged in: say one of both";
+  if (owner && of?.case !== "field" && !of?.value) return "does not say what is somebody's own";
   if (of?.case === "field" && !hasText(method, of.value)) return `has no text "${of.value}" that could name its owner`;
   const unknown = services && rule.services.find((name) => !services.includes(name));
   return unknown === undefined ? undefined : `names "${unknown}", which is no service`;

@@ -36,7 +36,8 @@ const bearer = /^bearer +([\w.~+/-]+=*)$/i;
 function ruleOf(method: DescMethod): [string, Rule] | [] {
   const access = accessOf(method);
   if (!access) return [];
-  const name = access.own?.of.case === "field" ? access.own.of.value : undefined;
+  const { of } = access.person ?? access.own ?? {};
+  const name = of?.case === "field" ? of.value : undefined;
   return [nameOf(method), { access, ownerField: method.input.fields.find((field) => field.name === name) }];
 }
 
@@ -88,8 +89,8 @@ async function proofOf(request: CallRequest, options: AuthorizationOptions): Pro
 }
 
 /** Whether a call is for services of ours, and for nobody else. */
-function isForServicesAlone({ services, roles, own }: Access): boolean {
-  return services.length > 0 && roles.length === 0 && own === undefined;
+function isForServicesAlone({ services, roles, own, person }: Access): boolean {
+  return services.length > 0 && roles.length === 0 && own === undefined && person === undefined;
 }
 
 /** Whether a caller may call about whatever the request names. */
@@ -100,10 +101,10 @@ function isEntitled({ access }: Rule, caller: Caller): boolean {
 
 /** Whether the request is about what is the caller's own; where rows tell, the query will see to it. */
 function isOwn({ access, ownerField }: Rule, caller: Caller, request: CallRequest): boolean {
-  if (!access.own || caller.service !== undefined || !caller.roles.has(Role.CUSTOMER)) return false;
+  const own = access.person ?? (caller.roles.has(Role.CUSTOMER) ? access.own : undefined);
   // A program's key, or somebody whom another issuer calls by a name of its own, is no customer of ours.
-  if (!isId(caller.subject)) return false;
-  if (!ownerField) return access.own.of.case === "rows";
+  if (!own || caller.service !== undefined || !isId(caller.subject)) return false;
+  if (!ownerField) return own.of.case === "rows";
   return !request.stream && Reflect.get(request.message, ownerField.localName) === caller.subject;
 }
 

@@ -9,8 +9,8 @@ export type RateClassName = (typeof rateClasses)[number];
 
 /** What the contract counts the calls of a method as; `service` when only services of ours may make them. */
 export function rateClassOf(method: DescMethod): RateClassName {
-  const { services = [], roles = [], own, anyone = true } = accessOf(method) ?? {};
-  if (services.length > 0 && roles.length === 0 && !own && !anyone) return "service";
+  const { services = [], roles = [], own, person, anyone = true } = accessOf(method) ?? {};
+  if (services.length > 0 && roles.length === 0 && !own && !person && !anyone) return "service";
   if (getOption(method, rate) === RateClass.SENSITIVE) return "sensitive";
   return method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS ? "read" : "write";
 }

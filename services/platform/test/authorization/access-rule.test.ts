@@ -18,12 +18,22 @@ describe("what the contract says of who may call", () => {
     ["everybody, and an agent", { anyone: true, roles: [Role.AGENT] }, /lets everybody call it, and names some/],
     ["the role that is none", { roles: [Role.AGENT, Role.UNSPECIFIED] }, /a role that there is not/],
     ["a role of another version", { roles: [99 as Role] }, /a role that there is not/],
-    ["an owner who is not told", { own: {} }, /does not say what is a customer's own/],
+    ["an owner who is not told", { own: {} }, /does not say what is somebody's own/],
     ["rows that are not one's own", { own: { of: { case: "rows", value: false } } }, /does not say what is/],
     [
       "a field that the request lacks",
       { own: { of: { case: "field", value: "customer_id" } } },
       /no text "customer_id"/,
+    ],
+    [
+      "customers, and whoever has logged in",
+      { own: { of: { case: "rows", value: true } }, person: { of: { case: "rows", value: true } } },
+      /say one of both/,
+    ],
+    [
+      "everybody, and who has logged in",
+      { anyone: true, person: { of: { case: "rows", value: true } } },
+      /and names some/,
     ],
     ["a service that there is not", { services: ["worker", "workers"] }, /names "workers", which is no service/],
   ];
@@ -41,6 +51,7 @@ describe("what the contract says of who may call", () => {
     ["a service", { services: ["worker"] }],
     ["customers, by a field", { own: { of: { case: "field", value: "order_id" } } }],
     ["customers, by their rows", { own: { of: { case: "rows", value: true } } }],
+    ["whoever has logged in", { person: { of: { case: "rows", value: true } } }],
   ];
   for (const [what, said] of right) {
     test(`${what} is taken`, () => assert.deepEqual(accessFaults([contractOf({ GetOrder: said })], ["worker"]), []));

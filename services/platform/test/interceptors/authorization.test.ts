@@ -29,10 +29,13 @@ const callers: Readonly<Record<string, Caller>> = {
   "worker-with-roles": { subject: "service:worker", roles: new Set(everyRole), service: "worker" },
   "key-of-a-customer": { subject: "key:C1", roles: new Set([Role.CUSTOMER]) },
   nobody: { subject: "N1", roles: new Set() },
+  "somebody-without-roles": { subject: customerId, roles: new Set() },
+  admin: { subject: "A2", roles: new Set([Role.ADMIN]) },
+  "key-of-an-admin": { subject: "key:A1", roles: new Set(everyRole) },
 };
 
 /** The contract of a call, by what is allowed in it. */
-const service = contractOf({
+const orders = contractOf({
   CreateOrder: { roles: [Role.AGENT], own: { of: { case: "field", value: "customer_id" } } },
   GetOrder: { roles: [Role.AGENT], own: { of: { case: "rows", value: true } } },
   ListOrders: { roles: [Role.AGENT, Role.FINANCE] },
@@ -42,6 +45,12 @@ const service = contractOf({
   WatchOrder: undefined,
 }) as typeof OrderService;
 
+/** Another one, of what people do about themselves. */
+const forPeople = contractOf({
+  CreateOrder: { roles: [Role.ADMIN], person: { of: { case: "field", value: "customer_id" } } },
+  GetOrder: { person: { of: { case: "rows", value: true } } },
+}) as typeof OrderService;
+
 interface Seen {
   readonly subject: string | undefined;
   readonly actor: string | undefined;
@@ -49,7 +58,7 @@ interface Seen {
 }
 
 /** Calls a method as somebody, and returns what the implementation saw, or the refusal. */
-function world(limits?: Limits) {
+function world(limits?: Limits, service = orders) {
   const seen: Seen[] = [];
   const refused: string[] = [];
   const note = () => {
@@ -89,8 +98,12 @@ function world(limits?: Limits) {
 
 type Call = "createOrder" | "getOrder" | "listOrders" | "cancelOrder" | "bulkCreateOrders";
 
-async function outcomeOf(call: Call, authorization: string | undefined, request = {}): Promise<string> {
-  const { client, seen, refused } = world();
+async function outcomeOf(
+  call: Call,
+  authorization: string | undefined,
+  { request = {}, service = orders } = {},
+): Promise<string> {
+  const { client, seen, refused } = world(undefined, service);
   const headers: Record<string, string> = authorization === undefined ? {} : { authorization };
   try {
     await client[call](request, { headers });
@@ -151,14 +164,37 @@ describe("the contract decides", () => {
   for (const [call, expected] of table) {
     for (const [who, outcome] of Object.entries(expected)) {
       test(`${call} by ${who}: ${outcome}`, async () => {
-        assert.equal(await outcomeOf(call, `Bearer ${who}`, call === "createOrder" ? { customerId } : {}), outcome);
+        assert.equal(
+          await outcomeOf(call, `Bearer ${who}`, { request: call === "createOrder" ? { customerId } : {} }),
+          outcome,
+        );
       });
     }
   }
 
   for (const other of ["1123456789ABCDEFGHJKMNPQRS", "", customerId.toLowerCase()]) {
     test(`a customer does not order for "${other}"`, async () => {
-      assert.equal(await outcomeOf("createOrder", "Bearer customer", { customerId: other }), denied);
+      assert.equal(await outcomeOf("createOrder", "Bearer customer", { request: { customerId: other } }), denied);
+    });
+  }
+
+  const people: Readonly<Record<string, readonly [mine: string, others: string]>> = {
+    customer: [own, denied],
+    "somebody-without-roles": [own, denied],
+    "agent-who-buys": [own, denied],
+    agent: [denied, denied],
+    admin: ["A2 A2 -", "A2 A2 -"],
+    "key-of-an-admin": ["key:A1 key:A1 -", "key:A1 key:A1 -"],
+    "worker-with-roles": [denied, denied],
+  };
+  for (const [who, [mine, others]] of Object.entries(people)) {
+    test(`what is for people about themselves, or for admins, by ${who}: ${mine}`, async () => {
+      const outcomes = [customerId, "1123456789ABCDEFGHJKMNPQRS"].map((id) =>
+        outcomeOf("createOrder", `Bearer ${who}`, { request: { customerId: id }, service: forPeople }),
+      );
+      assert.deepEqual(await Promise.all(outcomes), [mine, others]);
+      const expected = mine === own ? own : denied;
+      assert.equal(await outcomeOf("getOrder", `Bearer ${who}`, { service: forPeople }), expected);
     });
   }
 

@@ -5,6 +5,7 @@ import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { AuditService } from "#gen/shop/audit/v1/audit_service_pb.js";
 import { IdentityAdminService } from "#gen/shop/identity/v1/identity_admin_service_pb.js";
 import { IdentityService } from "#gen/shop/identity/v1/identity_service_pb.js";
+import { PersonService } from "#gen/shop/identity/v1/person_service_pb.js";
 import { OrderEpisodeService } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
@@ -16,8 +17,9 @@ function namesOf(name: string, ...services: readonly DescService[]): string[] {
 }
 
 test("what proves who somebody is, and what gives money back, is sensitive", () => {
-  assert.deepEqual(namesOf("sensitive", IdentityService, IdentityAdminService, PaymentService, OrderService), [
-    ...["MailPasswordToken", "SetPassword", "Login"],
+  const services = [IdentityService, PersonService, IdentityAdminService, PaymentService, OrderService];
+  assert.deepEqual(namesOf("sensitive", ...services), [
+    ...["MailPasswordToken", "SetPassword", "Login", "ChangePassword"],
     "RefundPayment",
   ]);
 });

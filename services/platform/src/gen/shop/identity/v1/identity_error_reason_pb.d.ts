@@ -84,6 +84,13 @@ export enum IdentityErrorReason {
    * @generated from enum value: IDENTITY_ERROR_REASON_API_KEY_REFUSED = 9;
    */
   API_KEY_REFUSED = 9,
+
+  /**
+   * PERMISSION_DENIED: somebody who has logged in is asked for the password again, and this is not it.
+   *
+   * @generated from enum value: IDENTITY_ERROR_REASON_PASSWORD_REFUSED = 10;
+   */
+  PASSWORD_REFUSED = 10,
 }
 
 /**

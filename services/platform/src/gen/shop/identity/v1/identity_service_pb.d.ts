@@ -361,7 +361,7 @@ export declare const IdentityService: GenService<{
   },
   /**
    * Sets the password of whoever got the token by mail, which proves the address. Who was not known is a person from now on, with the
-   * role of a customer. All sessions of the person end.
+   * role of a customer. All sessions of the person end, and who was known is told by mail.
    *
    * Fails with TOKEN_OVER, and with WEAK_PASSWORD, after which the token can still be used.
    *

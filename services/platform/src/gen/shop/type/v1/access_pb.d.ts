@@ -12,7 +12,7 @@ import type { MethodOptions } from "@bufbuild/protobuf/wkt";
 export declare const file_shop_type_v1_access: GenFile;
 
 /**
- * Which things are a customer's own.
+ * Which things are somebody's own.
  *
  * @generated from message shop.type.v1.Ownership
  */
@@ -24,7 +24,7 @@ export declare type Ownership = Message<"shop.type.v1.Ownership"> & {
    */
   of: {
     /**
-     * This field of the request names the customer, who has to be the caller.
+     * This field of the request names the owner, who has to be the caller.
      *
      * @generated from field: string field = 1;
      */
@@ -81,6 +81,13 @@ export declare type Access = Message<"shop.type.v1.Access"> & {
    * @generated from field: bool anyone = 4;
    */
   anyone: boolean;
+
+  /**
+   * Whoever has logged in, with roles or without, about themselves; nobody by that when it is left out. A program's key is nobody who has logged in.
+   *
+   * @generated from field: shop.type.v1.Ownership person = 5;
+   */
+  person?: Ownership | undefined;
 };
 
 /**
