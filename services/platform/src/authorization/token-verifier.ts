@@ -59,6 +59,14 @@ function requireAccessToken(type: string | undefined, payload: JWTPayload): void
   throw new errors.JWTClaimValidationFailed("not an access token", payload, "typ", "check_failed");
 }
 
+/** What is wrong with a token, for the log of whoever has to mend it: in words of ours and names of claims, with nothing of the token. */
+function judgementOf(error: unknown): Error {
+  if (error instanceof errors.JWTClaimValidationFailed) return new Error(error.message);
+  if (error instanceof errors.JWKSNoMatchingKey) return new Error("signed by a key that its issuer does not show");
+  if (error instanceof errors.JOSEAlgNotAllowed) return new Error("signed by an algorithm that its issuer may not use");
+  return new Error(error instanceof errors.JWSSignatureVerificationFailed ? "signed by somebody else" : "no token");
+}
+
 interface Remembered {
   readonly caller: Caller;
   readonly until: number;
@@ -112,7 +120,7 @@ export class TokenVerifier implements Credentials {
       if (error instanceof errors.JWTExpired) throw credentialRefused("expired", error);
       // What is not jose's own, and its timeouts, are of the way to the keys.
       const isJudgement = error instanceof errors.JOSEError && !(error instanceof errors.JWKSTimeout);
-      throw isJudgement ? credentialRefused("invalid", error) : issuerAway(error);
+      throw isJudgement ? credentialRefused("invalid", judgementOf(error)) : issuerAway(error);
     }
   }
 
@@ -121,10 +129,10 @@ export class TokenVerifier implements Credentials {
     try {
       const issuer = this.#issuers.get(decodeJwt(token).iss ?? "");
       if (issuer) return issuer;
-    } catch (error) {
-      throw credentialRefused("invalid", error);
+    } catch {
+      throw credentialRefused("invalid", new Error("no token"));
     }
-    throw credentialRefused("invalid");
+    throw credentialRefused("invalid", new Error("of an issuer that nobody named"));
   }
 
   #remember(key: string, remembered: Remembered): void {

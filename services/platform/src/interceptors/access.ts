@@ -52,7 +52,7 @@ function writeLine(logger: Logger, method: DescMethod, end: End): void {
   const level = levelOf(error.code);
   const fields = { ...rpc, "rpc.grpc.status_code": error.code };
   const isLimit = error.code === Code.ResourceExhausted;
-  if (level === "info") logger.info(`refused: ${error.message}`, { ...fields, ...end.refused() });
+  if (level === "info") logger.info(`refused: ${error.message}`, { ...fields, ...whyRefused(error), ...end.refused() });
   else if (level === "warn")
     logger.warn(`failed: ${error.message}`, {
       ...fields,
@@ -60,6 +60,12 @@ function writeLine(logger: Logger, method: DescMethod, end: End): void {
       ...(isLimit && end.refused()),
     });
   else logger.error(`failed: ${error.message}`, { ...fields, err: error.cause instanceof Error ? error.cause : error });
+}
+
+/** Why a credential is not taken. Who showed it learns only that it is not; who has to mend his issuer's settings finds it in the log. */
+function whyRefused({ code, cause }: ConnectError): { readonly "error.message"?: string } {
+  const why = code === Code.Unauthenticated && cause instanceof Error ? cause.cause : undefined;
+  return why instanceof Error ? { "error.message": why.message } : {};
 }
 
 /** What is behind an error, without stacks: such failures come in crowds. */

@@ -92,6 +92,24 @@ describe("an access token", () => {
     });
   }
 
+  const judgements: readonly (readonly [string, Said])[] = [
+    ['unexpected "aud" claim value', { claims: { aud: "payroll" } }],
+    ['unexpected "typ" JWT header value', { header: { typ: "JWT" } }],
+    ['missing required "jti" claim', { claims: { jti: undefined } }],
+    ["of an issuer that nobody named", { claims: { iss: "https://nobody.test" } }],
+    ["signed by a key that its issuer does not show", { header: { kid: "another" } }],
+    ["signed by somebody else", { key: stranger.privateKey }],
+    ["no token", { header: { crit: ["x"], x: 1 } as never }],
+  ];
+  for (const [why, said] of judgements) {
+    test(`that is ${why}: the log has that, and nothing of the token`, async () => {
+      const refusal = await verifier()
+        .verify(await tokenOf(said))
+        .catch((error: Error) => error);
+      assert.equal((refusal as Error).cause instanceof Error && (refusal as { cause: Error }).cause.message, why);
+    });
+  }
+
   test("names its program by either of the two claims that say it", async () => {
     const keycloak = await tokenOf({ claims: { client_id: undefined, azp: "app" } });
     assert.equal((await verifier().verify(keycloak)).subject, "C1");

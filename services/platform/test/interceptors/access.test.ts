@@ -51,7 +51,7 @@ function world({ certified, calls }: { certified?: string; calls?: number } = {}
   const credentials = {
     async verify(credential: string): Promise<Caller> {
       const caller = callers[credential];
-      if (!caller) throw credentialRefused("invalid");
+      if (!caller) throw credentialRefused("invalid", new Error("of an issuer that nobody named"));
       return caller;
     },
   };
@@ -128,6 +128,13 @@ describe("the line of a call that was refused", () => {
     const line = await lineOf("made-up-9f3b", "listOrders");
     assert.deepEqual(whoIn(line), { by: undefined, on: undefined, address });
     assert.doesNotMatch(JSON.stringify(line), /made-up/);
+  });
+
+  test("says why a credential is not taken, which its holder is not told", async () => {
+    const { client, lines } = world();
+    const call = client.listOrders({}, { headers: headersOf("made-up-9f3b") });
+    await assert.rejects(call, { rawMessage: "the credential is not valid here" });
+    assert.equal(lines[0]?.["error.message"], "of an issuer that nobody named");
   });
 
   test("holds no name that an issuer gave", async () => {
