@@ -40,8 +40,9 @@ export function callersOf(
   const named = rule.roles.map((role) => written(access.roles.value[role]?.localName.toLowerCase() ?? ""));
   const { of } = rule.person ?? rule.own ?? {};
   const field = of?.case === "field" ? ` (\`${of.value}\`)` : "";
+  const people = rule.people ? ["people alone, no programs"] : [];
   const own = rule.own ? [`a ${written("customer")} about what is its own${field}`] : [];
   const person = rule.person ? [`whoever has logged in, about themselves${field}`] : [];
   const services = rule.services.map((name) => `the service ${name}`);
-  return `Called by: ${[...named, ...own, ...person, ...services].join(", ") || "nobody"}.`;
+  return `Called by: ${[...named, ...people, ...own, ...person, ...services].join(", ") || "nobody"}.`;
 }

@@ -9,6 +9,8 @@ export interface Caller {
   readonly session?: string | undefined;
   /** The name of a service of ours; undefined for everybody else. */
   readonly service?: string | undefined;
+  /** Whether the credential says that it was given to somebody who logged in; a program's does not. */
+  readonly person?: boolean | undefined;
 }
 
 /** A service of ours as a caller. */

@@ -1,5 +1,5 @@
 import { importJWK, type JWTPayload, SignJWT } from "jose";
-import { rolesOf } from "#platform/authorization/token-verifier.ts";
+import { isPersons, rolesOf } from "#platform/authorization/token-verifier.ts";
 import type { Caller } from "#platform/caller.ts";
 import { newId } from "#platform/id.ts";
 import type { KeyRing } from "./key-ring.ts";
@@ -62,5 +62,6 @@ export class AccessTokens {
 /** Who shows a token of ours. */
 export function callerOf(claims: JWTPayload): Caller {
   const { sub: subject = "", sid } = claims;
-  return { subject, roles: rolesOf(claims.roles), session: typeof sid === "string" ? sid : undefined };
+  const session = typeof sid === "string" ? sid : undefined;
+  return { subject, roles: rolesOf(claims.roles), session, person: isPersons(claims) };
 }

@@ -16,9 +16,12 @@ function faultOf(method: DescMethod, services: readonly string[] | undefined): s
   if (!rule) return "does not say who may call it: give it the option (shop.type.v1.access)";
   const owner = rule.person ?? rule.own;
   const { of } = owner ?? {};
-  const named = rule.roles.length > 0 || rule.services.length > 0 || owner !== undefined;
+  const named = rule.roles.length > 0 || rule.services.length > 0 || owner !== undefined || rule.people;
   if (rule.anyone && named) return "lets everybody call it, and names some: say one of both";
   if (!rule.anyone && !named) return "names nobody who may call it: name a role, an owner or a service";
+  if (rule.people && (rule.roles.length === 0 || rule.services.length > 0 || owner)) {
+    return "is for people alone: name their roles, and nobody else";
+  }
   if (rule.roles.some((role) => role === Role.UNSPECIFIED || !(role in Role))) return "names a role that there is not";
   if (rule.own && rule.person) return "names customers, and whoever has logged in: say one of both";
   if (owner && of?.case !== "field" && !of?.value) return "does not say what is somebody's own";

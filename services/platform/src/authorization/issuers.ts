@@ -2,7 +2,7 @@ import { errors, type JWTPayload } from "jose";
 import { type Caller, serviceCaller } from "#platform/caller.ts";
 import type { IssuerSettings } from "#platform/issuer-settings.ts";
 import { remoteKeys } from "./remote-keys.ts";
-import { type Issuer, rolesOf } from "./token-verifier.ts";
+import { type Issuer, isPersons, rolesOf } from "./token-verifier.ts";
 
 /** What stands at a way with dots in a token's claims, whose names may have dots as well: `https://shop.example/roles`. */
 function claimAt(claims: unknown, way: string): unknown {
@@ -33,7 +33,7 @@ export function callerOf({ rolesClaim, roles, services }: IssuerSettings, claims
   // OAuth's scope is one text with blanks.
   const words = typeof said === "string" ? said.split(" ") : Array.isArray(said) ? said : [];
   const ours = roles ? words.flatMap((word) => (Object.hasOwn(roles, word) ? (roles[word] ?? []) : [])) : words;
-  return { subject, roles: rolesOf(ours) };
+  return { subject, roles: rolesOf(ours), person: isPersons(claims) };
 }
 
 /** An issuer whose keys are fetched from it. @throws ConfigError when the file of its authority cannot be read */

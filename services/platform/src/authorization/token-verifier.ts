@@ -42,8 +42,13 @@ export function rolesOf(names: unknown): ReadonlySet<Role> {
 }
 
 /** RFC 9068, section 2.2, wants `client_id`; Keycloak and Auth0 say `azp` for the same. */
+function clientOf({ client_id: client, azp }: JWTPayload): string | undefined {
+  const named = client ?? azp;
+  return typeof named === "string" ? named : undefined;
+}
+
 function requireClient(payload: JWTPayload): void {
-  if (typeof (payload.client_id ?? payload.azp) === "string") return;
+  if (clientOf(payload) !== undefined) return;
   throw new errors.JWTClaimValidationFailed("no client_id and no azp", payload, "client_id", "missing");
 }
 
@@ -65,6 +70,15 @@ function judgementOf(error: unknown): Error {
   if (error instanceof errors.JWKSNoMatchingKey) return new Error("signed by a key that its issuer does not show");
   if (error instanceof errors.JOSEAlgNotAllowed) return new Error("signed by an algorithm that its issuer may not use");
   return new Error(error instanceof errors.JWSSignatureVerificationFailed ? "signed by somebody else" : "no token");
+}
+
+/**
+ * Whether a token was given to somebody who logged in. The subject of one that a program got for itself is that program (RFC 9068, section
+ * 2.2); one that names no program says neither, and is taken for a program's.
+ */
+export function isPersons(payload: JWTPayload): boolean {
+  const client = clientOf(payload);
+  return client !== undefined && payload.sub !== undefined && client !== payload.sub;
 }
 
 interface Remembered {

@@ -96,6 +96,7 @@ function isForServicesAlone({ services, roles, own, person }: Access): boolean {
 /** Whether a caller may call about whatever the request names. */
 function isEntitled({ access }: Rule, caller: Caller): boolean {
   if (caller.service !== undefined) return access.services.includes(caller.service);
+  if (access.people && !caller.person) return false;
   return access.roles.some((role) => caller.roles.has(role));
 }
 

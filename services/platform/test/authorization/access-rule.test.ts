@@ -35,6 +35,10 @@ describe("what the contract says of who may call", () => {
       { anyone: true, person: { of: { case: "rows", value: true } } },
       /and names some/,
     ],
+    ["people, and no role", { people: true }, /is for people alone: name their roles/],
+    ["people, and a service", { people: true, roles: [Role.FINANCE], services: ["worker"] }, /is for people alone/],
+    ["people, and owners", { people: true, roles: [Role.FINANCE], own: {} }, /is for people alone/],
+    ["everybody, and people", { people: true, anyone: true }, /lets everybody call it, and names some/],
     ["a service that there is not", { services: ["worker", "workers"] }, /names "workers", which is no service/],
   ];
   for (const [what, said, expected] of cases) {
@@ -48,6 +52,7 @@ describe("what the contract says of who may call", () => {
   const right: readonly (readonly [string, Said])[] = [
     ["everybody", { anyone: true }],
     ["a role", { roles: [Role.AUDITOR] }],
+    ["people of a role", { people: true, roles: [Role.FINANCE] }],
     ["a service", { services: ["worker"] }],
     ["customers, by a field", { own: { of: { case: "field", value: "order_id" } } }],
     ["customers, by their rows", { own: { of: { case: "rows", value: true } } }],

@@ -39,7 +39,7 @@ describe("a real OpenID provider", () => {
 
   test("is found by its name, and its words become our roles", async () => {
     const caller = await verifier().verify(await issuer.token("shop"));
-    assert.deepEqual(caller, { subject: "shop", roles: new Set([Role.AGENT]) });
+    assert.deepEqual(caller, { subject: "shop", roles: new Set([Role.AGENT]), person: false });
   });
 
   test("may mean several of our roles by one word", async () => {
@@ -50,7 +50,11 @@ describe("a real OpenID provider", () => {
 
   test("gives whoever logs in an access token that is taken, and an ID token that is not", async () => {
     const { accessToken, idToken } = await issuer.logIn("ada");
-    assert.deepEqual(await verifier().verify(accessToken), { subject: "ada", roles: new Set([Role.AGENT]) });
+    assert.deepEqual(await verifier().verify(accessToken), {
+      subject: "ada",
+      roles: new Set([Role.AGENT]),
+      person: true,
+    });
     await assert.rejects(verifier().verify(idToken), refused);
     // Also where the header cannot tell the two apart, and where somebody has made a program's name the audience.
     const lenient = verifier({ type: "JWT", audience: "app" });
@@ -186,7 +190,7 @@ describe("an issuer with an authority of its own, as a Kubernetes API server is"
     using server = await apiServer();
     const verifier = new TokenVerifier(settings(server.url, { ca }).map(toIssuer));
     const caller = await verifier.verify(await server.token("ordermesh"));
-    assert.deepEqual(caller, { subject: account, roles: new Set([Role.AGENT, Role.WAREHOUSE]) });
+    assert.deepEqual(caller, { subject: account, roles: new Set([Role.AGENT, Role.WAREHOUSE]), person: false });
     await assert.rejects(verifier.verify(await server.token("https://kubernetes.default.svc")), refused);
   });
 
@@ -245,6 +249,25 @@ describe("who shows a token of another issuer", () => {
     assert.deepEqual(rolesAt("kubernetes.io.serviceaccount.name", account), agent);
     assert.deepEqual(rolesAt("kubernetes.io.pod.name", account), new Set());
     assert.deepEqual(rolesAt("a.b.c", { a: { b: 7 }, "a.b": { c: "agent" } }), agent);
+  });
+
+  test("is a person where the token was given to a program for somebody else than itself", () => {
+    const persons = [
+      { sub: "ada", client_id: "console" },
+      { sub: "ada", azp: "console" },
+    ];
+    for (const claims of persons) assert.equal(caller(claims)?.person, true, JSON.stringify(claims));
+    const programs = [
+      { sub: "shop", client_id: "shop" },
+      { sub: "shop", azp: "shop" },
+      { sub: "shop", client_id: "shop", azp: "console" },
+      { sub: "ada" },
+      { sub: "ada", client_id: 7 },
+      { client_id: "console" },
+    ];
+    for (const claims of programs) assert.equal(caller(claims)?.person, false, JSON.stringify(claims));
+    const sub = "system:serviceaccount:ordermesh:ordermesh-worker";
+    assert.equal(caller({ sub, client_id: "console" })?.person, undefined);
   });
 
   test("has the roles of a text with blanks, and none by names that objects have by themselves", () => {

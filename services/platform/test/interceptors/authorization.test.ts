@@ -32,6 +32,9 @@ const callers: Readonly<Record<string, Caller>> = {
   "somebody-without-roles": { subject: customerId, roles: new Set() },
   admin: { subject: "A2", roles: new Set([Role.ADMIN]) },
   "key-of-an-admin": { subject: "key:A1", roles: new Set(everyRole) },
+  treasurer: { subject: "T1", roles: new Set([Role.FINANCE]), person: true },
+  "key-of-finance": { subject: "key:F1", roles: new Set([Role.FINANCE]) },
+  "program-of-finance": { subject: "service:probe", roles: new Set([Role.FINANCE]), person: false },
 };
 
 /** The contract of a call, by what is allowed in it. */
@@ -77,7 +80,12 @@ function world(limits?: Limits, service = orders) {
   const interceptors = [
     contextInterceptor(1_000),
     errorInterceptor(),
-    authorizationInterceptor({ services: [service], credentials, onRefused: (reason) => refused.push(reason), limits }),
+    authorizationInterceptor({
+      services: [service],
+      credentials,
+      onRefused: (reason) => refused.push(reason),
+      limits,
+    }),
   ];
   const transport = createRouterTransport(
     (router) =>
@@ -95,6 +103,20 @@ function world(limits?: Limits, service = orders) {
   );
   return { client: createClient(service, transport), seen, refused };
 }
+
+test("what is for people alone is for no program, and for no service, whatever its roles", async () => {
+  const people = contractOf({ ListOrders: { roles: [Role.FINANCE], people: true } }) as typeof OrderService;
+  const { client, seen, refused } = world(undefined, people);
+  const list = (authorization: string) => client.listOrders({}, { headers: { authorization } });
+  await list("Bearer treasurer");
+  assert.deepEqual(seen, [{ subject: "T1", actor: "T1", owner: undefined }]);
+  const others = ["key-of-finance", "program-of-finance", "worker-with-roles", "agent", "nobody"];
+  for (const name of others) {
+    await assert.rejects(list(`Bearer ${name}`), (error) => ConnectError.from(error).code === Code.PermissionDenied);
+  }
+  assert.deepEqual(refused, Array(others.length).fill("NOT_PERMITTED"));
+  assert.equal(seen.length, 1);
+});
 
 type Call = "createOrder" | "getOrder" | "listOrders" | "cancelOrder" | "bulkCreateOrders";
 

@@ -88,6 +88,13 @@ export declare type Access = Message<"shop.type.v1.Access"> & {
    * @generated from field: shop.type.v1.Ownership person = 5;
    */
   person?: Ownership | undefined;
+
+  /**
+   * Of those who have one of the roles, people alone: no program, whose credential may be in anybody's hands. Nothing but roles is named then.
+   *
+   * @generated from field: bool people = 6;
+   */
+  people: boolean;
 };
 
 /**
