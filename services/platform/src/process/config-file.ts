@@ -7,6 +7,9 @@ import { Secret } from "#platform/secret.ts";
 /** What is done when a setting that may change has changed. All others count from the next start. */
 export type Reloads = { readonly [Name in keyof PlatformConfig]?: (value: PlatformConfig[Name]) => void };
 
+/** The same for settings of a service's own, by their names. */
+export type OwnReloads = Readonly<Record<string, ((value: never) => void) | undefined>>;
+
 /** What a file of settings is watched with. */
 export interface ConfigWatch {
   readonly file: string;
@@ -16,7 +19,7 @@ export interface ConfigWatch {
   readonly config: object;
   /** Reads everything anew. @throws ConfigError */
   readonly read: () => object;
-  readonly reloads: Reloads;
+  readonly reloads: Reloads & OwnReloads;
 }
 
 const same = (one: unknown, other: unknown) => JSON.stringify(one) === JSON.stringify(other);

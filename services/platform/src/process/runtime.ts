@@ -233,7 +233,7 @@ export async function launch<S extends z.ZodRawShape>(
     closing,
   });
   stack.defer(() => faces.drain());
-  const reloads = { ...reloadsOf(logger, telemetry), ...faces.reloads };
+  const reloads = { ...reloadsOf(logger, telemetry), ...faces.reloads, ...parts.reloads };
   const { CONFIG_FILE: file, SECRETS_REFRESH_MS: everyMs } = config;
   const read = () => readConfig(definition, env);
   if (file) stack.defer(watchConfigFile({ file, everyMs, config, read, reloads, logger }));

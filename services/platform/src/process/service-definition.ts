@@ -11,6 +11,7 @@ import type { FeatureFlags } from "#platform/flags/feature-flags.ts";
 import type { Handler } from "#platform/http/rpc.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import type { ServiceRegistration } from "#platform/registration.ts";
+import type { OwnReloads } from "./config-file.ts";
 
 /** What a service and the platform read from the environment together. */
 export type ServiceConfig<S extends z.ZodRawShape> = ConfigOf<S> & PlatformConfig & Partial<DatabaseConfig>;
@@ -47,6 +48,8 @@ export interface ServiceParts {
   pages?: Readonly<Record<string, Handler>>;
   /** What callers prove who they are with; without it nobody is asked. */
   credentials?: Credentials;
+  /** What is done when a setting of the service's own has changed that may change while it runs; see `config-file.ts`. */
+  reloads?: OwnReloads;
   /** Throws while the service cannot do its work; the database is asked anyway. */
   ready?: (signal: AbortSignal) => Promise<void>;
   /** Starts background loops, once both listeners are open. */
