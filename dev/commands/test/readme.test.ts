@@ -87,7 +87,11 @@ async function runAll(examples: readonly Example[], blueprint: Blueprint): Promi
 }
 
 /** Documents with examples, and what has to be among them. */
-const documents = { "README.md": ["grpcurl", "curl -"], "docs/identity.md": ["grpcurl"] } as const;
+const documents = {
+  "README.md": ["grpcurl", "curl -"],
+  "docs/identity.md": ["grpcurl"],
+  "docs/refunds.md": ["grpcurl"],
+} as const;
 
 function examplesIn(document: keyof typeof documents): Example[] {
   const file = join(root, document);

@@ -108,6 +108,12 @@ const standingStill: readonly Example[] = [
     summary: "The gateway has not decided on a payment for 15m 0s (shop)",
   },
   {
+    alert: "RefundsUnapproved",
+    at: "30m",
+    ...one(`payments_refund_request_age_seconds{${ofService("payments")}}`, "85800+60x30", "85200+60x10 0x20"),
+    summary: "A refund waits for a second person for 1d 0h 20m 0s (shop)",
+  },
+  {
     alert: "StepsParked",
     at: "10m",
     // Rows of orders, as each process of orders shows them, and a workflow of the kind before.

@@ -247,6 +247,7 @@ const alone = new Set([
     ["all", "per_second"].map((name) => `sagas.${verb}ParkedStepsRequest.${name}`),
   ),
   ...["inventory.AdjustStockRequest.reason", "payments.RefundPaymentRequest.reason"],
+  ...["payments.ApproveRefundRequest.reason", "payments.RejectRefundRequest.reason"],
   ...["shipping.TrackingEvent.event_id", "shipping.TrackingEvent.place"],
   ...["given_name", "family_name", "email", "phone"].map((name) => `orders.CreateCustomerRequest.${name}`),
   ...["given_name", "family_name", "email", "phone"].map((name) => `orders.UpdateCustomerRequest.${name}`),

@@ -24,6 +24,7 @@ export const inDatabases: readonly string[] = [
   ...of("BatchTransitionOrders requests[].failure.", ["reason", "customer_message"]),
   ...of("BatchSettleOrders requests[].failure.", ["reason", "customer_message"]),
   ...["AdjustStock reason", "RefundPayment reason", "BatchRefundPayments requests[].reason"],
+  ...["ApproveRefund reason", "RejectRefund reason"],
   ...["AuthorizePayment card_token", "BatchAuthorizePayments requests[].card_token"],
   ...of("CreateShipment address.", address),
   ...of("BatchCreateShipments requests[].address.", address),

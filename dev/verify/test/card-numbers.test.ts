@@ -37,6 +37,8 @@ const environment = (collector: Collector) => ({
   },
   // The one person who logs in has a token for as long as this goes on.
   identity: { ACCESS_TOKEN_TTL_MS: "900000" },
+  // Somebody else has to approve every refund, and may say why.
+  payments: { REFUND_LIMIT_MAJOR_UNITS: "0" },
   // What is sealed has no number in it that could be found: here it has to be as plain as it may be.
   orders: { PERSONAL_DATA: "plain" },
   shipping: { PERSONAL_DATA: "plain", PACKING_MS: "1500", CARRIER_TRANSIT_MS: "300" },

@@ -1,7 +1,9 @@
-import type { Client } from "@connectrpc/connect";
+import { type Client, createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
 import pg from "pg";
 import { OrderEpisodeService, ParkedStepDecision } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
 import { Clients } from "#platform/grpc/clients.ts";
 import { decodeId, newId } from "#platform/id.ts";
 import { until } from "#testing/until.ts";
@@ -26,6 +28,8 @@ export class World implements Disposable {
   readonly #shopper: Shopper;
   readonly #clients: Clients;
   readonly #episodes: Client<typeof OrderEpisodeService>;
+  readonly #payments: Client<typeof PaymentService>;
+  readonly #headers: Stack["headers"];
   readonly #database: string;
   #orders = 0;
   #customerId = "";
@@ -40,6 +44,11 @@ export class World implements Disposable {
       authorization: () => proofs.of("worker").authorization,
     });
     this.#episodes = this.#clients.client(OrderEpisodeService, stack.address("orders"));
+    this.#payments = createClient(
+      PaymentService,
+      createGrpcTransport({ baseUrl: `http://${stack.address("payments")}` }),
+    );
+    this.#headers = stack.headers;
     this.#database = stack.databaseUrl("orders", "postgres");
   }
 
@@ -78,6 +87,9 @@ export class World implements Disposable {
       case "RetryParkedStep":
       case "ResolveParkedStep":
         return { ids: await this.#parked() };
+      case "ApproveRefund":
+      case "RejectRefund":
+        return { ids: await this.#refundOf(await this.#order(OrderStatus.DELIVERED)) };
       default:
         return { ids: this.ids };
     }
@@ -92,7 +104,7 @@ export class World implements Disposable {
     const { sagaId, shipments } = await this.#shopper.get(orderId);
     const { shipmentId = "", trackingNumber = "" } = shipments[0] ?? {};
     const ids = { customerId: this.#customerId, orderId, sagaId, shipmentId, trackingNumber };
-    return { ...ids, episodeId: newId(), step: parkedStep };
+    return { ...ids, episodeId: newId(), step: parkedStep, refundRequestId: newId() };
   }
 
   /** An order that rests is given to an episode, of which no workflow knows. */
@@ -107,6 +119,14 @@ export class World implements Disposable {
       await client.end();
     }
     return ids;
+  }
+
+  /** A refund that waits for a second person, where one is needed for whatever is refunded. */
+  async #refundOf(ids: Ids): Promise<Ids> {
+    const { orderId: paymentId } = ids;
+    const request = { requestId: newId(), paymentId, amount: { currency: "EUR", amount: 1n } };
+    const { refundRequest } = await this.#payments.refundPayment(request, { headers: this.#headers });
+    return { ...ids, refundRequestId: refundRequest?.refundRequestId ?? newId() };
   }
 
   /** A step that waits for an operator, of an order to which nothing happens any more. */

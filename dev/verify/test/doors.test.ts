@@ -47,10 +47,17 @@ interface Said {
   readonly roles?: readonly string[];
   readonly audience?: string;
   readonly end?: string;
+  /** The program that it is given to for somebody else than itself. */
+  readonly program?: string;
 }
 
 function sign({ secret, name }: Pick<Key, "name" | "secret">, said: Said): Promise<string> {
-  return new SignJWT({ client_id: said.subject, sub: said.subject, jti: said.subject, roles: said.roles ?? [] })
+  return new SignJWT({
+    client_id: said.program ?? said.subject,
+    sub: said.subject,
+    jti: said.subject,
+    roles: said.roles ?? [],
+  })
     .setProtectedHeader({ alg: "EdDSA", typ: "at+jwt", kid: name })
     .setIssuer(said.issuer)
     .setAudience(said.audience ?? audience)
@@ -131,9 +138,10 @@ describe("a stack in which every service asks who calls", () => {
 
   /** Identity takes no other issuer's tokens: there somebody has a key that it gave. */
   async function proofOf(role: string, server: Service): Promise<string> {
-    const [, service] = role.split(":");
-    if (service !== undefined) return sign(keyOfService(service), { issuer: role, subject: role });
-    if (server === "identity") return keyAtIdentity(role);
+    const [kind, name = ""] = role.split(":");
+    if (kind === "service") return sign(keyOfService(name), { issuer: role, subject: role });
+    if (server === "identity") return keyAtIdentity(name || role);
+    if (kind === "people") return sign(known, { issuer, subject: "Ada", roles: [name], program: "console" });
     return sign(known, { issuer, subject: `somebody with ${role}`, roles: [role] });
   }
 
@@ -193,13 +201,20 @@ describe("a stack in which every service asks who calls", () => {
     });
   }
 
-  for (const role of [...roles, ...services.map((service) => `service:${service}`)]) {
+  for (const role of [
+    ...roles,
+    "people:finance",
+    "people:auditor",
+    ...services.map((service) => `service:${service}`),
+  ]) {
     test(`lets ${role} in where it belongs, and nowhere else`, async () => {
       const wanted: Wanted = (call) => {
-        const [, service] = role.split(":");
+        const [kind, name = ""] = role.split(":");
         // Identity asks for its own credentials alone.
-        if (service !== undefined && call.server === "identity") return isOpen(call) ? "taken" : Code.Unauthenticated;
-        return isOpen(call) || wordsOf(call).includes(role) ? "taken" : Code.PermissionDenied;
+        if (kind === "service" && call.server === "identity") return isOpen(call) ? "taken" : Code.Unauthenticated;
+        const words = kind === "people" ? [role, name] : [role];
+        const isFor = isOpen(call) || wordsOf(call).some((word) => words.includes(word));
+        return isFor ? "taken" : Code.PermissionDenied;
       };
       await judge(role, ({ server }) => proofOf(role, server), wanted);
     });

@@ -1,5 +1,5 @@
 /**
- * Who may call, said a second time: by roles, customers about what is their `own`, each `person` who has logged in about themselves, services of ours, or anyone. A change of the contract has to be
+ * Who may call, said a second time: by roles, `people:` with a role and no program, customers about what is their `own`, each `person` who has logged in about themselves, services of ours, or anyone. A change of the contract has to be
  * one here, so that nobody opens a door by accident.
  */
 export const doors: Readonly<Record<string, string>> = {
@@ -62,6 +62,10 @@ export const doors: Readonly<Record<string, string>> = {
   "PaymentService.BatchVoidPayments": "service:worker",
   "PaymentService.RefundPayment": "finance",
   "PaymentService.BatchRefundPayments": "service:worker",
+  "PaymentService.ApproveRefund": "people:finance",
+  "PaymentService.RejectRefund": "people:finance",
+  "PaymentService.GetRefundRequest": "finance auditor",
+  "PaymentService.ListRefundRequests": "finance auditor",
   "PaymentService.GetPayment": "agent finance operator",
   "PaymentService.ListPayments": "agent finance operator",
   "PaymentService.ListLedgerEntries": "finance auditor",

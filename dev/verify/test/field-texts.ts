@@ -15,6 +15,7 @@ export interface Ids {
   readonly shipmentId: string;
   readonly trackingNumber: string;
   readonly step: string;
+  readonly refundRequestId: string;
 }
 
 /** Calls that make something for an order that nobody has heard of. */
@@ -48,6 +49,7 @@ export function ordinaryText({ method }: ContractCall, { field }: TextField, ids
     tracking_number: ids.trackingNumber,
     order_id: makes ? newId() : ids.orderId,
     payment_id: makes ? "" : ids.orderId,
+    refund_request_id: ids.refundRequestId,
     saga_id: method.name === "StartOrderSaga" ? newId() : makes ? "" : ids.sagaId,
     episode_id: method.name === "StartEpisode" ? newId() : ids.episodeId,
     episode_ids: ids.episodeId,

@@ -2,7 +2,9 @@ import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
+import { IdentityAdminService } from "#gen/shop/identity/v1/identity_admin_service_pb.js";
 import { IdentityService } from "#gen/shop/identity/v1/identity_service_pb.js";
+import { Role } from "#gen/shop/type/v1/access_pb.js";
 import { accessOf } from "#platform/authorization/access-rule.ts";
 import { ServiceTokens } from "#platform/authorization/service-tokens.ts";
 import { until } from "#testing/until.ts";
@@ -10,15 +12,13 @@ import { type Service, services } from "../../../services/services.ts";
 import type { Stack } from "../../stack/stack.ts";
 import type { ContractCall } from "./contract-fields.ts";
 
-/** Whose access token is shown where people do something about themselves. */
+/** Whose access token is shown where people do something about themselves, or where no program may. */
 const somebody = { email: "somebody@proofs.example", password: "seven tame otters dancing" };
 
-/** Has somebody register, by what a mail brings, and log in. */
+/** Has somebody register, by what a mail brings, get a role, and log in. */
 async function logIn(stack: Stack): Promise<{ authorization: string }> {
-  const identity = createClient(
-    IdentityService,
-    createGrpcTransport({ baseUrl: `http://${stack.address("identity")}` }),
-  );
+  const transport = createGrpcTransport({ baseUrl: `http://${stack.address("identity")}` });
+  const identity = createClient(IdentityService, transport);
   const { email, password } = somebody;
   await identity.mailPasswordToken({ email });
   const mailed = () => {
@@ -27,13 +27,15 @@ async function logIn(stack: Stack): Promise<{ authorization: string }> {
     return mails.find((mail) => mail.email === email && mail.token !== undefined)?.token as string | undefined;
   };
   const token = await until(mailed, "a mail");
-  await identity.setPassword({ token, password });
+  const { personId } = await identity.setPassword({ token, password });
+  const admin = createClient(IdentityAdminService, transport);
+  await admin.setRoles({ personId, roles: [Role.FINANCE] }, { headers: stack.headers });
   const { tokens } = await identity.login(somebody);
   return { authorization: `Bearer ${tokens?.accessToken}` };
 }
 
 /**
- * What whoever may make a call shows: a service's token where it is for one, a person's where it is for people about themselves, else the
+ * What whoever may make a call shows: a service's token where it is for one, a person's where it is for people, else the
  * credential of whoever develops.
  */
 export class Proofs implements Disposable {
@@ -63,8 +65,8 @@ export class Proofs implements Disposable {
 
   /** As headers. Identity takes what it gave itself alone. */
   for({ server, method }: ContractCall): { authorization: string } {
-    const { person, services: [service = ""] = [] } = accessOf(method) ?? {};
-    if (person) return this.#person;
+    const { person, people, services: [service = ""] = [] } = accessOf(method) ?? {};
+    if (person || people) return this.#person;
     return server === "identity" ? this.#stack.headers : this.of(service);
   }
 

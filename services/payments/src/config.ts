@@ -1,8 +1,11 @@
 import { z } from "zod";
-import { databaseConfig, databaseUrl } from "#platform/config.ts";
+import { databaseConfig, databaseUrl, type Together } from "#platform/config.ts";
 import { secret } from "#platform/secret.ts";
+import { majorUnitsOf, minorUnitsOf } from "./refund/refund-limits.ts";
 
 const milliseconds = z.coerce.number().int().min(1);
+
+const week = 7 * 24 * 3_600_000;
 
 /** What the payments service reads besides the platform's own. Durations are milliseconds. */
 export const paymentsConfig = {
@@ -15,6 +18,15 @@ export const paymentsConfig = {
   GATEWAY_TIMEOUT_MS: milliseconds.default(3_000),
   /** Calls to the gateway at the same time. */
   GATEWAY_MAX_INFLIGHT: z.coerce.number().int().min(1).default(512),
+  /**
+   * How much of a payment may be refunded without a second person, all such refunds together: so many whole units of its currency, or `off`.
+   * 0 has every refund wait. Refunds of the saga have no limit.
+   */
+  REFUND_LIMIT_MAJOR_UNITS: z.string().default("500").transform(majorUnitsOf),
+  /** The same by currency, in minor units, as a JSON object; it counts more: a yen is worth less than a euro. */
+  REFUND_LIMITS_MINOR_UNITS: z.string().default('{"JPY":50000,"KRW":500000}').transform(minorUnitsOf),
+  /** How long a refund waits for a second person, at most as long as request ids are remembered (`REQUEST_ID_RETENTION_MS`). */
+  REFUND_APPROVAL_WITHIN_MS: milliseconds.default(week),
   /** How long the simulated gateway takes for `tok_slow`. */
   SIMULATOR_SLOW_MS: milliseconds.default(10_000),
   /** How long the simulated gateway takes for every call. */
@@ -23,4 +35,11 @@ export const paymentsConfig = {
   SIMULATOR_DATABASE_URL: secret(databaseUrl).optional(),
   /** The simulated gateway's own connections. */
   SIMULATOR_POOL_MAX: z.coerce.number().int().min(1).default(4),
+};
+
+/** A refund whose request id is forgotten while it waits would begin a second time. */
+export const refundsTogether: Together = (given) => {
+  const kept = databaseConfig.REQUEST_ID_RETENTION_MS.safeParse(given.REQUEST_ID_RETENTION_MS).data ?? Number.NaN;
+  const within = paymentsConfig.REFUND_APPROVAL_WITHIN_MS.safeParse(given.REFUND_APPROVAL_WITHIN_MS).data ?? Number.NaN;
+  return within > kept ? ["  REFUND_APPROVAL_WITHIN_MS: is longer than REQUEST_ID_RETENTION_MS"] : [];
 };

@@ -1,5 +1,5 @@
 import { startService } from "#platform/process/service.ts";
-import { paymentsConfig } from "./config.ts";
+import { paymentsConfig, refundsTogether } from "./config.ts";
 import { migrations } from "./migrations/list.ts";
 import { readable } from "./migrations/readable.ts";
 import { entities } from "./payment/payment.entity.ts";
@@ -8,6 +8,7 @@ import { buildPayments } from "./payments.ts";
 await startService({
   name: "payments",
   config: paymentsConfig,
+  together: refundsTogether,
   database: { entities, migrations, readable },
   build: buildPayments,
 });

@@ -8,6 +8,7 @@ import type { Logger } from "#platform/log/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { register, type ServiceParts } from "#platform/process/service.ts";
 import { PaymentApi } from "./api/payment-api.ts";
+import { ApprovalRepository } from "./approval/approval.repository.ts";
 import type { paymentsConfig } from "./config.ts";
 import type { Gateway } from "./gateway/gateway.ts";
 import { SimulatorGateway } from "./gateway/simulator/simulator-gateway.ts";
@@ -15,6 +16,7 @@ import { PaymentMetrics } from "./move/metrics.ts";
 import { MoneyMover } from "./move/money-mover.ts";
 import { OperationRepository, type Transactions } from "./operation/operation.repository.ts";
 import { PaymentRepository } from "./payment/payment.repository.ts";
+import { type Limit, type RefundLimitSettings, RefundLimits } from "./refund/refund-limits.ts";
 
 /** What the payments service reads, of its own and of the platform's. */
 export type PaymentsConfig = ConfigOf<typeof paymentsConfig> &
@@ -45,19 +47,33 @@ export interface ComposedPayments {
   readonly api: PaymentApi;
   readonly mover: MoneyMover;
   readonly operations: OperationRepository;
+  readonly approvals: ApprovalRepository;
+  readonly limits: RefundLimits;
+  /** Has requests expire that nobody decided in time; returns how many those were. For a `Relay`. */
+  expire(): Promise<number>;
 }
 
 /** Beyond the time that a process may work at an operation, so that nobody else takes it meanwhile. */
 const leaseMarginMs = 5_000;
+/** How many requests one sweep has expire. */
+const expirySize = 256;
 /** How long operations may go on after the last call was answered; the platform allows 5 s for stopping. */
 const drainGraceMs = 3_000;
 
 /** Puts together what moves money and what answers for it. */
 export function composePayments({ config, database, logger, metrics, gateway }: PaymentsParts): ComposedPayments {
   // An operation may wait for a free call and then run, both within twice the timeout of a call.
-  const operations = new OperationRepository(database, 2 * config.GATEWAY_TIMEOUT_MS + leaseMarginMs);
+  const leaseMs = 2 * config.GATEWAY_TIMEOUT_MS + leaseMarginMs;
+  const limits = new RefundLimits({
+    majorUnits: config.REFUND_LIMIT_MAJOR_UNITS,
+    minorUnits: config.REFUND_LIMITS_MINOR_UNITS,
+  });
+  const approvalWithinMs = config.REFUND_APPROVAL_WITHIN_MS;
+  const operations = new OperationRepository(database, { leaseMs, limits, approvalWithinMs });
+  const approvals = new ApprovalRepository(database, leaseMs);
   const mover = new MoneyMover({
     operations,
+    approvals,
     gateway,
     log: logger,
     limits: { timeoutMs: config.GATEWAY_TIMEOUT_MS, inflight: config.GATEWAY_MAX_INFLIGHT },
@@ -66,10 +82,36 @@ export function composePayments({ config, database, logger, metrics, gateway }: 
   });
   const api = new PaymentApi({
     mover,
+    approvals,
+    metrics,
     payments: new PaymentRepository(database),
     pageTokens: new PageTokens(config.PAGE_TOKEN_SECRET),
   });
-  return { api, mover, operations };
+  const expire = async () => {
+    const expired = await approvals.expire(expirySize);
+    for (const _ of expired) metrics.refundDecided("expired");
+    return expired.length;
+  };
+  return { api, mover, operations, approvals, limits, expire };
+}
+
+/** What goes on in the background: it carries on what is undecided, has requests expire, and looks how much there is of both. */
+function relaysOf({ config, logger }: PaymentsContext, parts: ComposedPayments, metrics: PaymentMetrics): Relay[] {
+  const { mover, operations, approvals, expire } = parts;
+  const everyMs = config.PAYMENTS_RESOLVE_EVERY_MS;
+  const resolve = async () => {
+    await metrics.refresh(operations);
+    return await mover.resolve();
+  };
+  const expireAll = async () => {
+    const expired = await expire();
+    await metrics.refreshRequests(approvals);
+    return expired;
+  };
+  return [
+    new Relay({ name: "resolving payments", everyMs, log: logger, sweep: resolve }),
+    new Relay({ name: "expiring refund requests", everyMs, log: logger, sweep: expireAll }),
+  ];
 }
 
 /** Builds the payments service. */
@@ -84,25 +126,22 @@ export async function buildPayments(context: PaymentsContext): Promise<ServicePa
     latencyMs: config.SIMULATOR_LATENCY_MS,
   });
   const metrics = new PaymentMetrics(registry);
-  const { api, mover, operations } = composePayments({ config, database, logger, metrics, gateway });
+  const parts = composePayments({ config, database, logger, metrics, gateway });
+  const { api, mover, limits } = parts;
   const audit = new AuditTrail({ service: "payments", ...context });
-  const resolving = new Relay({
-    name: "resolving payments",
-    everyMs: config.PAYMENTS_RESOLVE_EVERY_MS,
-    log: logger,
-    sweep: async () => {
-      await metrics.refresh(operations);
-      return mover.resolve();
-    },
-  });
+  const relays = relaysOf(context, parts, metrics);
   return {
     services: [register(PaymentService, api), audit.registration],
+    reloads: {
+      REFUND_LIMIT_MAJOR_UNITS: (majorUnits: Limit) => limits.use({ majorUnits }),
+      REFUND_LIMITS_MINOR_UNITS: (minorUnits: RefundLimitSettings["minorUnits"]) => limits.use({ minorUnits }),
+    },
     start: async () => {
-      resolving.start();
+      for (const relay of relays) relay.start();
       audit.start();
     },
     stop: async () => {
-      await Promise.all([mover.drain(drainGraceMs), resolving.stop(), audit.stop()]);
+      await Promise.all([mover.drain(drainGraceMs), ...relays.map((relay) => relay.stop()), audit.stop()]);
       await gateway.close();
     },
   };

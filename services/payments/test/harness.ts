@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { type Client, createClient, createRouterTransport } from "@connectrpc/connect";
+import { type Client, createClient, createRouterTransport, type Interceptor } from "@connectrpc/connect";
 import pg from "pg";
 import { Registry } from "prom-client";
 import { AuthorizePaymentRequestSchema, PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
+import { Role } from "#gen/shop/type/v1/access_pb.js";
+import { type Caller, serviceCaller } from "#platform/caller.ts";
 import { loadConfig } from "#platform/config.ts";
 import type { Database } from "#platform/database/database.ts";
 import { newId } from "#platform/id.ts";
+import { authorizationInterceptor } from "#platform/interceptors/authorization.ts";
 import { contextInterceptor } from "#platform/interceptors/context.ts";
 import { errorInterceptor } from "#platform/interceptors/errors.ts";
 import { validationInterceptor } from "#platform/interceptors/validation.ts";
@@ -113,11 +116,37 @@ export async function openHarness({ slowMs = 10_000 } = {}): Promise<Harness> {
   };
 }
 
-/** A client of one process. */
-export function connect({ api }: ComposedPayments): Client<typeof PaymentService> {
-  const interceptors = [contextInterceptor(30_000), errorInterceptor(), validationInterceptor([PaymentService])];
+/** Those who prove who they are by their name alone. */
+const callers: Readonly<Record<string, Caller>> = {
+  ada: { subject: "ada", roles: new Set([Role.FINANCE]), person: true },
+  bob: { subject: "bob", roles: new Set([Role.FINANCE]), person: true },
+  cyd: { subject: "cyd", roles: new Set([Role.FINANCE]), person: true },
+  auditor: { subject: "eve", roles: new Set([Role.AUDITOR]), person: true },
+  program: { subject: "key:K1", roles: new Set([Role.FINANCE]) },
+  worker: serviceCaller("worker"),
+};
+
+/** A client of one process, where nobody is asked who calls; or as somebody, where all are. */
+export function connect({ api }: ComposedPayments, name?: string): Client<typeof PaymentService> {
+  const verify = async (credential: string) => callers[credential] ?? assert.fail(`nobody is called ${credential}`);
+  const asking = authorizationInterceptor({
+    services: [PaymentService],
+    credentials: { verify },
+    onRefused: () => undefined,
+  });
+  const shown: Interceptor = (next) => (request) => {
+    request.header.set("authorization", `Bearer ${name}`);
+    return next(request);
+  };
+  const interceptors = [
+    contextInterceptor(30_000),
+    errorInterceptor(),
+    ...(name === undefined ? [] : [asking]),
+    validationInterceptor([PaymentService]),
+  ];
   const transport = createRouterTransport((router) => router.service(PaymentService, api), {
     router: { interceptors },
+    transport: { interceptors: name === undefined ? [] : [shown] },
   });
   return createClient(PaymentService, transport);
 }

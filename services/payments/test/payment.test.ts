@@ -31,6 +31,7 @@ const fresh: Payment = {
 const undecided = {
   refusalCode: "",
   overtaken: false,
+  alone: false,
   attempts: 0,
   after: undefined,
   source: { actor: "", requestId: "", traceparent: "" },

@@ -9,6 +9,7 @@ import { LedgerEntryEntity, PaymentEntity } from "../src/payment/payment.entity.
 import { listQuery, type PaymentFilter } from "../src/payment/payment.repository.ts";
 import { statusOf } from "../src/payment/payment.ts";
 import { type PaymentRow, paymentColumns, toPayment } from "../src/payment/payment-row.ts";
+import * as requestStatements from "../src/refund/refund-request-statements.ts";
 import { authorization, change, type Harness, openHarness } from "./harness.ts";
 
 let harness: Harness;
@@ -65,6 +66,11 @@ test("the runtime role can neither change the ledger nor what identifies a payme
     "update payment set amount = 1",
     "update payment set order_id = gen_random_uuid()",
     "update payment_operation set kind = 'refund'",
+    "update payment_operation set alone = false",
+    "update refund_request set requester = 'somebody'",
+    "update refund_request set amount = 1",
+    "update refund_request set expire_time = now()",
+    "delete from refund_request",
     "update idempotency_key set response = ''",
     "delete from simulator.gateway_record",
     "update simulator.gateway_record set amount = 1",
@@ -74,6 +80,34 @@ test("the runtime role can neither change the ledger nor what identifies a payme
   for (const sql of forbidden) {
     await assert.rejects(harness.database.query(sql), (error) => sqlStateOf(error) === "42501", sql);
   }
+});
+
+test("the database takes no decision by whoever asked, and none without a time or a decider", async () => {
+  const insert = (state: string, decider: string, time: string) =>
+    harness.admin(
+      `insert into refund_request (refund_request_id, payment_id, currency, amount, reason, state, requester, decider, actor, request_id,
+        traceparent, create_time, expire_time, decide_time)
+      values (gen_random_uuid(), gen_random_uuid(), 'EUR', 1, '', '${state}', 'ada', '${decider}', '', '', '', now(), now(), ${time})`,
+    );
+  const impossible: [string, string, string][] = [
+    ["approved", "ada", "now()"],
+    ["rejected", "ada", "now()"],
+    ["approved", "", "now()"],
+    ["expired", "bob", "now()"],
+    ["waiting", "bob", "null"],
+    ["waiting", "", "now()"],
+    ["approved", "bob", "null"],
+  ];
+  for (const row of impossible) {
+    await assert.rejects(insert(...row), (error) => sqlStateOf(error) === "23514", row.join(" "));
+  }
+  const possible: [string, string, string][] = [
+    ["waiting", "", "null"],
+    ["approved", "bob", "now()"],
+    ["rejected", "bob", "now()"],
+    ["expired", "", "now()"],
+  ];
+  for (const row of possible) await insert(...row);
 });
 
 test("the entities fit the tables", async () => {
@@ -124,13 +158,25 @@ test("no statement of the hot paths reads a table from end to end, planned witho
   const client = await harness.database.pool.connect();
   try {
     await client.query("set plan_cache_mode = force_generic_plan");
-    for (const { name, text } of Object.values(statements)) {
+    const after = { createTime: new Date(), refundRequestId: "" };
+    const lists = [
+      {},
+      { paymentId: "P" },
+      { state: "waiting" as const },
+      { paymentId: "P", state: "waiting" as const, after },
+    ];
+    const all = [
+      ...Object.values(statements),
+      ...Object.values(requestStatements).filter((statement) => typeof statement !== "function"),
+      ...lists.map((filter) => requestStatements.listRefundRequests(filter, 1)[0]),
+    ];
+    for (const { name, text } of all) {
       const parameters = new Set(text.match(/\$\d+/g) ?? []).size;
       await client.query(`prepare plan_${name} as ${text}`);
       const values = parameters > 0 ? `(${Array(parameters).fill("null").join(", ")})` : "";
       const { rows } = await client.query(`explain execute plan_${name}${values}`);
       const plan = rows.map((row) => row["QUERY PLAN"]).join("\n");
-      assert.doesNotMatch(plan, /Seq Scan on (payment|ledger|idempotency)/, `${name}\n${plan}`);
+      assert.doesNotMatch(plan, /Seq Scan on (payment|ledger|idempotency|refund)/, `${name}\n${plan}`);
     }
   } finally {
     client.release(true);
@@ -148,7 +194,11 @@ test("the migrations go down and up again", async () => {
     harness.admin(`select table_schema, table_name from information_schema.tables
       where table_schema in ('public', 'simulator') and table_name <> 'schema_migration' order by 1, 2`);
   const full = await tables();
-  assert.equal(full.length, 7);
+  assert.equal(full.length, 8);
+  await migrateDown({ url, migrations });
+  assert.equal((await tables()).length, 8);
+  await migrateDown({ url, migrations });
+  assert.equal((await tables()).length, 7);
   await migrateDown({ url, migrations });
   assert.equal((await tables()).length, 5);
   await migrateDown({ url, migrations });

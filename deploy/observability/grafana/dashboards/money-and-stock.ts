@@ -23,6 +23,12 @@ export const moneyAndStock = dashboard({
           queries: [[`max(payments_undecided_operations{${scope}})`, "undecided"]],
         }),
         figure({
+          title: "Refunds that wait",
+          description: "For a second person. Runbook: refunds-unapproved.",
+          unit: "short",
+          queries: [[`max(payments_refund_requests_waiting{${scope}})`, "waiting"]],
+        }),
+        figure({
           title: "Low stock levels",
           description: "Levels at or below LOW_STOCK_THRESHOLD. Runbook: stock-low.",
           unit: "short",

@@ -170,5 +170,15 @@ export const paymentAlerts: RuleGroup = {
       summary: "The gateway has not decided on a payment for {{ $value | humanizeDuration }} ({{ $labels.namespace }})",
       description: "Nobody knows whether customers' money is held, charged or returned. Their orders wait for it.",
     },
+    {
+      alert: "RefundsUnapproved",
+      severity: "ticket",
+      expr: "max by (namespace) (payments_refund_request_age_seconds) > 86400",
+      lasts: "5m",
+      labels: { service: "payments" },
+      summary: "A refund waits for a second person for {{ $value | humanizeDuration }} ({{ $labels.namespace }})",
+      description:
+        "Somebody asked for a refund that needs another person, and nobody has decided. A customer waits for the money; the request expires.",
+    },
   ],
 };

@@ -1,5 +1,7 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import {
+  type ApproveRefundRequest,
+  ApproveRefundResponseSchema,
   type AuthorizePaymentRequest,
   type AuthorizePaymentResponse,
   AuthorizePaymentResponseSchema,
@@ -16,33 +18,57 @@ import {
   CapturePaymentResponseSchema,
   type GetPaymentRequest,
   GetPaymentResponseSchema,
+  type GetRefundRequestRequest,
+  GetRefundRequestResponseSchema,
   type ListLedgerEntriesRequest,
   ListLedgerEntriesResponseSchema,
   type ListPaymentsRequest,
   ListPaymentsResponseSchema,
+  type ListRefundRequestsRequest,
+  ListRefundRequestsResponseSchema,
   type PaymentService,
   type RefundPaymentRequest,
   type RefundPaymentResponse,
   RefundPaymentResponseSchema,
+  type RejectRefundRequest,
+  RejectRefundResponseSchema,
   type VoidPaymentRequest,
   type VoidPaymentResponse,
   VoidPaymentResponseSchema,
 } from "#gen/shop/payments/v1/payment_service_pb.js";
+import { credentialMissing } from "#platform/authorization/errors.ts";
 import { answerEachInTime } from "#platform/batch/batch-call.ts";
-import { type Subject, withSubject } from "#platform/context.ts";
+import { requestContext, type Subject, withSubject } from "#platform/context.ts";
+import { decodeId } from "#platform/id.ts";
 import type { Json, PageTokens } from "#platform/page-token.ts";
 import { activeSpan } from "#platform/trace/spans.ts";
 import { whole } from "#platform/whole.ts";
+import type { ApprovalRepository, Decided, DecisionInput } from "../approval/approval.repository.ts";
+import type { PaymentMetrics } from "../move/metrics.ts";
 import type { MoneyMover } from "../move/money-mover.ts";
 import type { Outcome } from "../operation/operation.ts";
 import type { ChangeInput } from "../operation/operation-request.ts";
 import { notFound } from "../payment/errors.ts";
 import type { PaymentCursor, PaymentFilter, PaymentRepository } from "../payment/payment.repository.ts";
-import { toAuthorize, toCapture, toProto, toProtoEntry, toRefund, toStatus, toVoid } from "./payment-proto.ts";
+import {
+  toApproval,
+  toAuthorize,
+  toCapture,
+  toProto,
+  toProtoEntry,
+  toProtoRequest,
+  toRefund,
+  toRejection,
+  toRequestState,
+  toStatus,
+  toVoid,
+} from "./payment-proto.ts";
 
 /** What {@link PaymentApi} answers with. */
 export interface PaymentApiOptions {
   readonly mover: MoneyMover;
+  readonly approvals: ApprovalRepository;
+  readonly metrics: Pick<PaymentMetrics, "refundDecided">;
   readonly payments: PaymentRepository;
   readonly pageTokens: PageTokens;
 }
@@ -50,11 +76,15 @@ export interface PaymentApiOptions {
 /** `shop.payments.v1.PaymentService`: maps, calls, maps back. */
 export class PaymentApi implements ServiceImpl<typeof PaymentService> {
   readonly #mover: MoneyMover;
+  readonly #approvals: ApprovalRepository;
+  readonly #metrics: Pick<PaymentMetrics, "refundDecided">;
   readonly #payments: PaymentRepository;
   readonly #pageTokens: PageTokens;
 
-  constructor({ mover, payments, pageTokens }: PaymentApiOptions) {
+  constructor({ mover, approvals, metrics, payments, pageTokens }: PaymentApiOptions) {
     this.#mover = mover;
+    this.#approvals = approvals;
+    this.#metrics = metrics;
     this.#payments = payments;
     this.#pageTokens = pageTokens;
   }
@@ -114,8 +144,12 @@ export class PaymentApi implements ServiceImpl<typeof PaymentService> {
     { signal }: HandlerContext,
     enough = signal,
   ): Promise<RefundPaymentResponse> {
-    const { payment, pending } = await this.#change(toRefund(request), signal, enough);
-    return whole(RefundPaymentResponseSchema, { payment: toProto(payment), pending });
+    const { payment, pending, request: waiting } = await this.#change(toRefund(request), signal, enough);
+    return whole(RefundPaymentResponseSchema, {
+      payment: toProto(payment),
+      pending,
+      refundRequest: waiting && toProtoRequest(waiting),
+    });
   }
 
   async batchRefundPayments(batch: BatchRefundPaymentsRequest, context: HandlerContext) {
@@ -124,6 +158,43 @@ export class PaymentApi implements ServiceImpl<typeof PaymentService> {
       this.refundPayment(request, context, enough),
     );
     return whole(BatchRefundPaymentsResponseSchema, { outcomes });
+  }
+
+  async approveRefund(request: ApproveRefundRequest, { signal }: HandlerContext) {
+    const decided = await this.#decide(toApproval(request, deciderOf()));
+    const begun = { operationId: request.refundRequestId, ...(decided.ticket && { ticket: decided.ticket }) };
+    const { payment, pending } = await this.#mover.follow(begun, signal);
+    return whole(ApproveRefundResponseSchema, {
+      refundRequest: toProtoRequest(decided.request),
+      payment: toProto(payment),
+      pending,
+    });
+  }
+
+  async rejectRefund(request: RejectRefundRequest) {
+    const decided = await this.#decide(toRejection(request, deciderOf()));
+    return whole(RejectRefundResponseSchema, { refundRequest: toProtoRequest(decided.request) });
+  }
+
+  async getRefundRequest({ refundRequestId }: GetRefundRequestRequest) {
+    const { request } = await this.#approvals.get(refundRequestId);
+    return whole(GetRefundRequestResponseSchema, { refundRequest: toProtoRequest(request) });
+  }
+
+  async listRefundRequests(request: ListRefundRequestsRequest) {
+    const { paymentId } = request;
+    const state = toRequestState(request.status);
+    const filter = { ...(paymentId && { paymentId: decodeId(paymentId) }), ...(state && { state }) };
+    const { items, nextPageToken } = await this.#pageTokens.page(request, {
+      filter: { method: "ListRefundRequests", ...filter },
+      place: toCursor,
+      read: ({ after, limit }) => {
+        const place = after && { createTime: after.createTime, refundRequestId: decodeId(after.paymentId) };
+        return this.#approvals.list({ ...filter, after: place }, limit);
+      },
+      cursorOf: ({ createTime, refundRequestId }) => [createTime.getTime(), refundRequestId],
+    });
+    return whole(ListRefundRequestsResponseSchema, { refundRequests: items.map(toProtoRequest), nextPageToken });
   }
 
   async getPayment({ paymentId }: GetPaymentRequest) {
@@ -154,6 +225,14 @@ export class PaymentApi implements ServiceImpl<typeof PaymentService> {
     return whole(ListLedgerEntriesResponseSchema, { entries: items.map(toProtoEntry), nextPageToken });
   }
 
+  async #decide(input: DecisionInput): Promise<Decided> {
+    const decided = await this.#approvals.decide(input);
+    const { paymentId, orderId } = decided.payment;
+    activeSpan()?.setAttributes({ "payment.id": paymentId, ...(orderId && { "order.id": orderId }) });
+    if (decided.isNew) this.#metrics.refundDecided(input.verdict);
+    return decided;
+  }
+
   async #change(input: ChangeInput, signal: AbortSignal, enough: AbortSignal): Promise<Outcome> {
     activeSpan()?.setAttributes(paymentIds(input));
     const outcome = await this.#mover.change(input, signal, enough);
@@ -162,6 +241,13 @@ export class PaymentApi implements ServiceImpl<typeof PaymentService> {
     if (orderId) activeSpan()?.setAttributes({ "order.id": orderId });
     return outcome;
   }
+}
+
+/** Who decides, as a credential has proved. @throws CREDENTIAL_MISSING where nobody is asked: who asked could not be told from who decides */
+function deciderOf(): string {
+  const { caller } = requestContext();
+  if (!caller) throw credentialMissing();
+  return caller.subject;
 }
 
 function orderOf({ orderId }: AuthorizePaymentRequest): Subject {

@@ -8,22 +8,34 @@ import {
   PaymentStatus,
 } from "#gen/shop/payments/v1/payment_pb.js";
 import {
+  type ApproveRefundRequest,
+  ApproveRefundRequestSchema,
   type AuthorizePaymentRequest,
   AuthorizePaymentRequestSchema,
   type CapturePaymentRequest,
   CapturePaymentRequestSchema,
   type RefundPaymentRequest,
   RefundPaymentRequestSchema,
+  type RejectRefundRequest,
+  RejectRefundRequestSchema,
   type VoidPaymentRequest,
   VoidPaymentRequestSchema,
 } from "#gen/shop/payments/v1/payment_service_pb.js";
+import {
+  type RefundRequest,
+  RefundRequestSchema,
+  RefundRequestStatus,
+} from "#gen/shop/payments/v1/refund_request_pb.js";
+import { auditOrigin } from "#platform/audit/audit-entry.ts";
 import { fingerprint } from "#platform/database/idempotency.ts";
 import { bucketOf, encodeId, newId } from "#platform/id.ts";
 import { whole } from "#platform/whole.ts";
+import type { DecisionInput } from "../approval/approval.repository.ts";
 import type { AuthorizeInput, ChangeInput } from "../operation/operation-request.ts";
 import type { LedgerEntry as LedgerRow } from "../payment/payment.entity.ts";
 import type * as domain from "../payment/payment.ts";
 import { statusOf } from "../payment/payment.ts";
+import type * as refunds from "../refund/refund-request.ts";
 
 const statuses = {
   pending: PaymentStatus.PENDING,
@@ -38,6 +50,17 @@ const statusNames = new Map<PaymentStatus, domain.PaymentStatus>(
   Object.entries(statuses).map(([name, number]) => [number, name as domain.PaymentStatus] as const),
 );
 
+const requestStates = {
+  waiting: RefundRequestStatus.WAITING,
+  approved: RefundRequestStatus.APPROVED,
+  rejected: RefundRequestStatus.REJECTED,
+  expired: RefundRequestStatus.EXPIRED,
+} as const satisfies Record<refunds.RefundRequestState, RefundRequestStatus>;
+
+const requestStateNames = new Map<RefundRequestStatus, refunds.RefundRequestState>(
+  Object.entries(requestStates).map(([name, number]) => [number, name as refunds.RefundRequestState] as const),
+);
+
 const entryKinds = {
   authorization: LedgerEntryKind.AUTHORIZATION,
   authorization_end: LedgerEntryKind.AUTHORIZATION_END,
@@ -48,6 +71,29 @@ const entryKinds = {
 /** The status that a filter names; undefined for "any". */
 export function toStatus(status: PaymentStatus): domain.PaymentStatus | undefined {
   return statusNames.get(status);
+}
+
+/** The state of refund requests that a filter names; undefined for "any". */
+export function toRequestState(status: RefundRequestStatus): refunds.RefundRequestState | undefined {
+  return requestStateNames.get(status);
+}
+
+/** A refund request as the API shows it. */
+export function toProtoRequest(request: refunds.RefundRequest): RefundRequest {
+  const { currency, amount, decideTime } = request;
+  return whole(RefundRequestSchema, {
+    refundRequestId: request.refundRequestId,
+    paymentId: request.paymentId,
+    amount: { currency, amount },
+    reason: request.reason,
+    status: requestStates[request.state],
+    requester: request.requester,
+    decider: request.decider,
+    decisionReason: request.decisionReason,
+    createTime: timestampFromDate(request.createTime),
+    expireTime: timestampFromDate(request.expireTime),
+    decideTime: decideTime && timestampFromDate(decideTime),
+  });
 }
 
 /** A payment as the API shows it. */
@@ -130,4 +176,29 @@ export function toRefund(request: RefundPaymentRequest): ChangeInput {
     reason: request.reason,
     fingerprint: fingerprint(RefundPaymentRequestSchema, request),
   };
+}
+
+/** What somebody decides, as a credential has proved him. */
+export function toApproval(request: ApproveRefundRequest, decider: string): DecisionInput {
+  return {
+    ...decisionOf(request, decider),
+    verdict: "approved",
+    fingerprint: fingerprint(ApproveRefundRequestSchema, request),
+  };
+}
+
+/** What somebody decides, as a credential has proved him. */
+export function toRejection(request: RejectRefundRequest, decider: string): DecisionInput {
+  return {
+    ...decisionOf(request, decider),
+    verdict: "rejected",
+    fingerprint: fingerprint(RejectRefundRequestSchema, request),
+  };
+}
+
+function decisionOf(
+  { requestId, refundRequestId, reason }: ApproveRefundRequest | RejectRefundRequest,
+  decider: string,
+) {
+  return { requestId, refundRequestId, reason, decider, origin: auditOrigin(requestId) };
 }

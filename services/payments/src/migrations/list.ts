@@ -2,10 +2,14 @@ import type { MigrationsList } from "#platform/database/migrate.ts";
 import { PaymentsMigration } from "./20261121-payments.ts";
 import { SimulatorMigration } from "./20261121-simulator.ts";
 import { AuditMigration } from "./20261122-audit.ts";
+import { RefundRequestsMigration } from "./20261201-refund-requests.ts";
+import { RefundsAloneIndex } from "./20261201-refunds-alone-index.ts";
 
 /** The schema of the payments service, oldest change first. */
 export const migrations: MigrationsList = [
   { name: "20261121-payments", class: PaymentsMigration },
   { name: "20261121-simulator", class: SimulatorMigration },
   { name: "20261122-audit", class: AuditMigration },
+  { name: "20261201-refund-requests", class: RefundRequestsMigration },
+  { name: "20261201-refunds-alone-index", class: RefundsAloneIndex },
 ];

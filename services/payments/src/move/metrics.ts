@@ -1,7 +1,9 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import type { ApprovalRepository } from "../approval/approval.repository.ts";
 import type { OnGatewayCall } from "../gateway/gateway-call.ts";
 import type { OperationRepository } from "../operation/operation.repository.ts";
 import type { Ticket } from "../operation/operation.ts";
+import type { RefundRequestState } from "../refund/refund-request.ts";
 
 /** Payments of before may be in any three letters; a label may not become a currency that there is not. */
 const currencies: ReadonlySet<string> = new Set(Intl.supportedValuesOf("currency"));
@@ -13,6 +15,9 @@ export class PaymentMetrics {
   readonly #gateway: Histogram<"kind" | "outcome">;
   readonly #undecided: Gauge;
   readonly #age: Gauge;
+  readonly #refundRequests: Counter<"outcome">;
+  readonly #waiting: Gauge;
+  readonly #waitingAge: Gauge;
 
   constructor(registry: Registry) {
     this.#decided = new Counter({
@@ -46,6 +51,23 @@ export class PaymentMetrics {
       help: "Age of the oldest operation that is not decided.",
       registers: [registry],
     });
+    this.#refundRequests = new Counter({
+      name: "payments_refund_requests_total",
+      help: "Refunds that needed a second person, by what became of them; waiting: when they were asked for.",
+      labelNames: ["outcome"],
+      registers: [registry],
+    });
+    for (const outcome of ["waiting", "approved", "rejected", "expired"]) this.#refundRequests.inc({ outcome }, 0);
+    this.#waiting = new Gauge({
+      name: "payments_refund_requests_waiting",
+      help: "Refunds that wait for a second person.",
+      registers: [registry],
+    });
+    this.#waitingAge = new Gauge({
+      name: "payments_refund_request_age_seconds",
+      help: "Age of the oldest refund that waits for a second person.",
+      registers: [registry],
+    });
   }
 
   /** Counts a decided operation. */
@@ -61,6 +83,23 @@ export class PaymentMetrics {
   readonly gatewayCalled: OnGatewayCall = ({ kind, outcome, seconds }) => {
     this.#gateway.observe({ kind, outcome }, seconds);
   };
+
+  /** Counts a refund that waits for a second person from now on. */
+  refundRequested(): void {
+    this.#refundRequests.inc({ outcome: "waiting" });
+  }
+
+  /** Counts one that waits no more. */
+  refundDecided(outcome: Exclude<RefundRequestState, "waiting">): void {
+    this.#refundRequests.inc({ outcome });
+  }
+
+  /** Looks how many wait for a second person. */
+  async refreshRequests(approvals: Pick<ApprovalRepository, "waiting">): Promise<void> {
+    const { waiting, ageSeconds } = await approvals.waiting();
+    this.#waiting.set(waiting);
+    this.#waitingAge.set(ageSeconds);
+  }
 
   /** Looks how much is undecided. */
   async refresh(operations: Pick<OperationRepository, "backlog">): Promise<void> {

@@ -2,10 +2,11 @@ import { Batcher } from "#platform/batch/batcher.ts";
 import { detached, remainingMs, withSubject } from "#platform/context.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { resumeTrace } from "#platform/trace/spans.ts";
+import type { ApprovalRepository } from "../approval/approval.repository.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import { GatewayCaller, type GatewayLimits } from "../gateway/gateway-caller.ts";
 import type { OperationRepository } from "../operation/operation.repository.ts";
-import { type Change, type Outcome, outcomeOf, type Ticket } from "../operation/operation.ts";
+import { type Change, type Outcome, outcomeOf, restingOutcome, type Ticket } from "../operation/operation.ts";
 import type { Decided } from "../operation/operation-recording.ts";
 import {
   type AuthorizeInput,
@@ -14,19 +15,23 @@ import {
   type Submitted,
   submitted,
 } from "../operation/operation-request.ts";
+import type { PaymentError } from "../payment/errors.ts";
+import { isResting, type Resting } from "../refund/refund-request.ts";
 import { AwaitedDecisions } from "./awaited-decisions.ts";
 import type { PaymentMetrics } from "./metrics.ts";
 
 /** What {@link MoneyMover} works with. */
 export interface MoneyMoverOptions {
   readonly operations: OperationRepository;
+  /** Where it is known what waits for a second person. */
+  readonly approvals: Pick<ApprovalRepository, "find">;
   readonly gateway: Gateway;
   readonly log: Pick<Logger, "warn" | "error">;
   readonly limits: GatewayLimits;
   /** How long a caller waits for the gateway before it is told "pending", in milliseconds. */
   readonly answerWithinMs: number;
   /** Told about every operation that was decided, and every call to the gateway. */
-  readonly metrics: Pick<PaymentMetrics, "decided" | "gatewayCalled">;
+  readonly metrics: Pick<PaymentMetrics, "decided" | "gatewayCalled" | "refundRequested">;
 }
 
 /** How many operations one sweep takes. */
@@ -52,7 +57,7 @@ export class MoneyMover {
   readonly #authorizations: Batcher<Submitted<AuthorizeInput>, Begun>;
   readonly #changes: Readonly<Record<Change["kind"], Batcher<Submitted<ChangeInput>, Begun>>>;
   readonly #records: Batcher<Decided, Ticket>;
-  readonly #lookups: Batcher<string, Ticket>;
+  readonly #lookups: Batcher<string, Ticket | Resting>;
   readonly #postponements: Batcher<{ operationId: string; pauseMs: number }, undefined>;
 
   constructor(options: MoneyMoverOptions) {
@@ -92,6 +97,11 @@ export class MoneyMover {
     return await this.#answer(begun, enough);
   }
 
+  /** Sends what was begun elsewhere, if nobody has yet, and waits for it in the same way. @throws the refusals of the gateway */
+  async follow(begun: Begun, signal?: AbortSignal): Promise<Outcome> {
+    return await this.#answer(begun, signal);
+  }
+
   /** Carries on what a crash or a lost answer left undecided; returns how many operations that were. For a `Relay`. */
   async resolve(): Promise<number> {
     const due = await this.#options.operations.claimDue(sweepSize);
@@ -112,7 +122,14 @@ export class MoneyMover {
 
   async #answer(begun: Begun, enough: AbortSignal | undefined): Promise<Outcome> {
     const { operationId } = begun;
-    let ticket = begun.ticket ?? (await this.#lookups.submit(operationId));
+    if (begun.resting) this.#options.metrics.refundRequested();
+    const found = begun.resting ?? begun.ticket ?? (await this.#lookups.submit(operationId));
+    return told(isResting(found) ? restingOutcome(found) : await this.#await(found, begun, enough));
+  }
+
+  async #await(found: Ticket, begun: Begun, enough: AbortSignal | undefined): Promise<Outcome | PaymentError> {
+    const { operationId } = begun;
+    let ticket = found;
     const patience = this.#patience();
     const deadline = performance.now() + patience;
     if (begun.ticket?.operation.state === "pending") {
@@ -124,12 +141,17 @@ export class MoneyMover {
     for (let pause = firstLookMs; !ticket.operation.after; pause = Math.min(2 * pause, longestLookMs)) {
       const left = deadline - performance.now();
       ticket = (await this.#decisions.wait(operationId, Math.min(left, pause), enough)) ?? ticket;
-      if (!ticket.operation.after) ticket = await this.#lookups.submit(operationId);
+      if (!ticket.operation.after) ticket = await this.#lookUp(operationId);
       if (left <= pause || enough?.aborted) break;
     }
-    const outcome = outcomeOf(ticket.payment, ticket.operation);
-    if (outcome instanceof Error) throw outcome;
-    return outcome;
+    return outcomeOf(ticket.payment, ticket.operation);
+  }
+
+  /** An operation that there is. */
+  async #lookUp(operationId: string): Promise<Ticket> {
+    const found = await this.#lookups.submit(operationId);
+    if (isResting(found)) throw new Error(`operation ${operationId} is a request again`);
+    return found;
   }
 
   #patience(): number {
@@ -183,9 +205,14 @@ export class MoneyMover {
     return recorded;
   }
 
-  async #find(operationIds: string[]): Promise<(Ticket | Error)[]> {
-    const tickets = await this.#options.operations.find(operationIds);
-    const found = new Map(tickets.map((ticket) => [ticket.operation.operationId, ticket]));
+  /** Operations, and what is none as long as no second person has approved it. */
+  async #find(operationIds: string[]): Promise<(Ticket | Resting | Error)[]> {
+    const { operations, approvals } = this.#options;
+    const found = new Map<string, Ticket | Resting>();
+    for (const ticket of await operations.find(operationIds)) found.set(ticket.operation.operationId, ticket);
+    const others = operationIds.filter((id) => !found.has(id));
+    const resting = others.length > 0 ? await approvals.find(others) : [];
+    for (const each of resting) found.set(each.request.refundRequestId, each);
     return operationIds.map((id) => found.get(id) ?? new Error(`operation ${id} is missing`));
   }
 
@@ -193,4 +220,9 @@ export class MoneyMover {
     await this.#options.operations.postpone(entries);
     return entries.map(() => undefined);
   }
+}
+
+function told(outcome: Outcome | PaymentError): Outcome {
+  if (outcome instanceof Error) throw outcome;
+  return outcome;
 }

@@ -1,7 +1,8 @@
 import type { AuditEntry, AuditOrigin } from "#platform/audit/audit-entry.ts";
 import { traceIdOf } from "#platform/trace-parent.ts";
 import { type Effect, type Payment, shortCode } from "../payment/payment.ts";
-import type { Operation, Source } from "./operation.ts";
+import type { Source } from "../payment/source.ts";
+import type { Operation } from "./operation.ts";
 
 /** What the audit log of payments calls what the gateway did, and what it refused to do. */
 export const auditActions = {
@@ -26,6 +27,7 @@ export function decisionEntry(payment: Payment, operation: Operation): AuditEntr
   };
 }
 
-function originOf({ actor, requestId, traceparent }: Source): AuditOrigin {
+/** Who wanted it, as the audit log has it. */
+export function originOf({ actor, requestId, traceparent }: Source): AuditOrigin {
   return { actor, requestId, traceId: traceIdOf(traceparent) };
 }

@@ -4,7 +4,10 @@ import type { Keyed } from "#platform/database/idempotency.ts";
 import { notFound } from "../payment/errors.ts";
 import type { Payment } from "../payment/payment.ts";
 import type { GivenPayment } from "../payment/payment-row.ts";
-import { accept, type Change, type Operation, type Source, type Ticket } from "./operation.ts";
+import type { Source } from "../payment/source.ts";
+import type { RefundJudge } from "../refund/refund-judge.ts";
+import type { RefundRequest, Resting } from "../refund/refund-request.ts";
+import { accept, type Change, type Operation, type Ticket } from "./operation.ts";
 
 /** An authorization as it is asked for. Ids are text, the amount is minor units. */
 export interface AuthorizeInput extends Keyed, GivenPayment {}
@@ -16,19 +19,37 @@ export interface ChangeInput extends Keyed, Change {
   readonly reason: string;
 }
 
+/** Who wants something. */
+export interface Wanted {
+  readonly source: Source;
+  /**
+   * Who asks, as a credential has proved, and may refund so much alone. Undefined for the saga, whose refunds follow from what happened to the
+   * order, and where nobody is asked who calls: a second person could not be told from the first.
+   */
+  readonly asker: string | undefined;
+  /** Whom the actor of the source acts for, if not for itself. */
+  readonly onBehalfOf?: string | undefined;
+}
+
 /** An input together with who wants it. */
-export type Submitted<I> = I & { readonly source: Source };
+export type Submitted<I> = I & Wanted;
+
+/** The service whose calls are the saga's. */
+const saga = "worker";
 
 /** The input together with who wants it: whoever the running call serves. */
 export function submitted<I extends Keyed>(input: I): Submitted<I> {
-  const { actor, requestId } = auditOrigin(input.requestId);
-  return { ...input, source: { actor, requestId, traceparent: requestContext().traceParent ?? "" } };
+  const { actor, onBehalfOf, requestId } = auditOrigin(input.requestId);
+  const { traceParent: traceparent = "", caller } = requestContext();
+  const asker = caller?.service === saga ? undefined : caller?.subject;
+  return { ...input, source: { actor, requestId, traceparent }, asker, onBehalfOf };
 }
 
-/** A request that was accepted: now, with its ticket, or before. */
+/** A request that was accepted: now, with its ticket or as what waits for a second person, or before. */
 export interface Begun {
   readonly operationId: string;
   readonly ticket?: Ticket;
+  readonly resting?: Resting;
 }
 
 /** An authorization that was just committed. */
@@ -66,29 +87,74 @@ export function newAuthorization(input: Submitted<AuthorizeInput>, operationId: 
   return { payment, operation };
 }
 
-type NewOperation = Omit<Operation, "refusalCode" | "overtaken" | "attempts" | "after">;
+type NewOperation = Omit<Operation, "refusalCode" | "overtaken" | "attempts" | "after" | "alone">;
 
 function newOperation(given: NewOperation): Operation {
-  return { ...given, refusalCode: "", overtaken: false, attempts: 0, after: undefined };
+  return { ...given, refusalCode: "", overtaken: false, attempts: 0, after: undefined, alone: false };
 }
 
-/** Begins one change of a locked payment and puts the payment's new state into `payments`. */
+/** The operation that a refund request becomes once it is approved: as its requester wanted it. */
+export function approvedRefund(request: RefundRequest, createTime: Date): Operation {
+  const { refundRequestId: operationId, paymentId, amount, source } = request;
+  return newOperation({ operationId, paymentId, kind: "refund", amount, state: "pending", source, createTime });
+}
+
+/** What a change is begun with. */
+export interface ChangeBeginning {
+  readonly operationId: string;
+  readonly time: Date;
+  /** Says which refunds need a second person. */
+  readonly judge: RefundJudge;
+  /** When one who needs a second person expires. */
+  readonly expireTime: Date;
+}
+
+/** Begins one change of a locked payment and puts the payment's new state into `payments`; or has a refund wait, which changes nothing. */
 export function beginChange(
   payments: Map<string, Payment>,
   input: Submitted<ChangeInput>,
-  at: { operationId: string; time: Date },
-): Ticket | Error {
+  at: ChangeBeginning,
+): Ticket | Resting | Error {
   const { paymentId, kind, source } = input;
   const before = payments.get(paymentId);
   if (!before) return notFound(paymentId);
   const accepted = accept(before, input);
   if (accepted instanceof Error) return accepted;
   const { amount, state } = accepted;
+  const isJudged = kind === "refund" && input.asker !== undefined && state === "pending" && amount !== undefined;
+  const judged = isJudged ? at.judge.judge(before, amount) : undefined;
+  if (judged instanceof Error) return judged;
+  if (judged === "waiting")
+    return { payment: before, request: newRequest(input, before, { ...at, amount: amount ?? 0n }) };
   const payment = { ...accepted.payment, updateTime: state === "succeeded" ? at.time : before.updateTime };
   payments.set(paymentId, payment);
   const { operationId, time: createTime } = at;
-  const operation = newOperation({ operationId, paymentId, kind, amount, state, source, createTime });
+  const begun = newOperation({ operationId, paymentId, kind, amount, state, source, createTime });
+  const operation = { ...begun, alone: judged === "alone" };
   if (state !== "succeeded") return { payment, operation };
   const { captured, voided, refunded } = payment;
   return { payment, operation: { ...operation, after: { captured, voided, refunded, decideTime: at.time } } };
+}
+
+/** A refund that waits for a second person from now on. */
+function newRequest(
+  { asker = "", reason, source }: Submitted<ChangeInput>,
+  { paymentId, currency }: Payment,
+  { operationId, time, expireTime, amount }: ChangeBeginning & { readonly amount: bigint },
+): RefundRequest {
+  return {
+    refundRequestId: operationId,
+    paymentId,
+    currency,
+    amount,
+    reason,
+    state: "waiting",
+    requester: asker,
+    decider: "",
+    decisionReason: "",
+    source,
+    createTime: time,
+    expireTime,
+    decideTime: undefined,
+  };
 }

@@ -2,7 +2,8 @@ import { type AsText, type ColumnsOf, selectList, writtenColumns } from "#platfo
 import { decodeId, encodeId } from "#platform/id.ts";
 import type { Effect } from "../payment/payment.ts";
 import { type InsertedPayment, type PaymentRow, toPayment } from "../payment/payment-row.ts";
-import type { Operation, OperationState, Source, Ticket } from "./operation.ts";
+import type { Source } from "../payment/source.ts";
+import type { Operation, OperationState, Ticket } from "./operation.ts";
 import type { RecordedEntry } from "./operation-recording.ts";
 import type { AuthorizeInput, Submitted } from "./operation-request.ts";
 
@@ -20,6 +21,7 @@ export interface OperationRow {
   readonly voidedAfter: bigint | null;
   readonly refundedAfter: bigint | null;
   readonly decideTime: Date | null;
+  readonly alone: boolean;
   readonly actor: string;
   readonly requestId: string;
   readonly traceparent: string;
@@ -41,6 +43,7 @@ export const operationColumns = selectList<OperationRow>(
     voidedAfter: true,
     refundedAfter: true,
     decideTime: true,
+    alone: true,
     actor: true,
     requestId: true,
     traceparent: true,
@@ -64,6 +67,7 @@ export function toOperation(row: OperationRow): Operation {
     after: decideTime
       ? { captured: capturedAfter ?? 0n, voided: voidedAfter ?? 0n, refunded: refundedAfter ?? 0n, decideTime }
       : undefined,
+    alone: row.alone,
     source: { actor: row.actor, requestId: row.requestId, traceparent: row.traceparent },
     createTime: row.beginTime,
   };
@@ -133,6 +137,7 @@ export const insertedChange = writtenColumns<InsertedChange>({
   kind: "text",
   amount: "bigint",
   state: "text",
+  alone: "boolean",
   reason: "text",
   captured_after: "bigint",
   voided_after: "bigint",
@@ -152,6 +157,7 @@ export function toInsertedChange(operation: Operation, reason: string): Inserted
     kind: operation.kind,
     amount: operation.amount?.toString(),
     state: operation.state,
+    alone: operation.alone,
     reason,
     captured_after: after?.captured.toString(),
     voided_after: after?.voided.toString(),

@@ -11,7 +11,14 @@ import type { Transaction } from "#platform/database/transaction.ts";
 import { decodeId, encodeId, newId } from "#platform/id.ts";
 import { idTaken, voidedBefore } from "../payment/errors.ts";
 import { type PaymentRow, toPayment, toUpdatedPayment } from "../payment/payment-row.ts";
+import { refundEntry } from "../refund/refund-audit.ts";
+import { RefundJudge } from "../refund/refund-judge.ts";
+import type { RefundLimits } from "../refund/refund-limits.ts";
+import { isResting, type Resting } from "../refund/refund-request.ts";
+import { toInsertedRequest } from "../refund/refund-request-row.ts";
+import * as requests from "../refund/refund-request-statements.ts";
 import type { Change, Operation, Ticket } from "./operation.ts";
+import { originOf } from "./operation-audit.ts";
 import { type Decided, Recording } from "./operation-recording.ts";
 import {
   type AuthorizeInput,
@@ -20,6 +27,7 @@ import {
   type ChangeInput,
   newAuthorization,
   type Submitted,
+  type Wanted,
 } from "./operation-request.ts";
 import {
   type OperationRow,
@@ -34,6 +42,16 @@ import * as statements from "./operation-statements.ts";
 
 /** What the repository needs of a database. */
 export type Transactions = Pick<Database, "query" | "transaction">;
+
+/** How operations are begun. */
+export interface OperationOptions {
+  /** How long the process that begins an operation may take until others care for it, in milliseconds. */
+  readonly leaseMs: number;
+  /** What may be refunded without a second person. */
+  readonly limits: Pick<RefundLimits, "of">;
+  /** How long a refund waits for a second person, in milliseconds. */
+  readonly approvalWithinMs: number;
+}
 
 /** What came of recording decisions. */
 export interface Recorded {
@@ -59,12 +77,13 @@ const changeKeys: KeySpace<ChangeInput> = { method: ({ kind }) => methods[kind],
 /** Writes what was asked and what was decided, for many payments in one transaction. */
 export class OperationRepository {
   readonly #database: Transactions;
+  readonly #options: OperationOptions;
   readonly #leaseMs: number;
 
-  /** @param leaseMs how long the process that begins an operation may take until others care for it */
-  constructor(database: Transactions, leaseMs: number) {
+  constructor(database: Transactions, options: OperationOptions) {
     this.#database = database;
-    this.#leaseMs = leaseMs;
+    this.#options = options;
+    this.#leaseMs = options.leaseMs;
   }
 
   /** Commits authorizations before the gateway hears of them. No two inputs are of the same payment. */
@@ -167,12 +186,17 @@ export class OperationRepository {
     ]);
     const payments = new Map(rows.map((row) => [encodeId(row.paymentId), toPayment(row)]));
     const time = timeOf(rows);
-    const results = inputs.map((input, index) => beginChange(payments, input, { operationId: ids[index] ?? "", time }));
-    const begun = results.flatMap((result, index) => {
-      return result instanceof Error ? [] : [toInsertedChange(result.operation, inputs[index]?.reason ?? "")];
-    });
-    const changed = new Set(results.flatMap((result) => (result instanceof Error ? [] : [result.payment.paymentId])));
+    const expireTime = new Date(time.getTime() + this.#options.approvalWithinMs);
+    const judge = await this.#judgeOf(tx, kind, inputs);
+    const results = inputs.map((input, index) =>
+      beginChange(payments, input, { operationId: ids[index] ?? "", time, judge, expireTime }),
+    );
+    const begun = results.flatMap((result, index) =>
+      isTicket(result) ? [toInsertedChange(result.operation, inputs[index]?.reason ?? "")] : [],
+    );
+    const changed = new Set(results.flatMap((result) => (isTicket(result) ? [result.payment.paymentId] : [])));
     const refused = inputs.filter((_, index) => results[index] instanceof Error);
+    await this.#rest(tx, inputs, results);
     await tx.commitWith(statements.beginChanges, [
       JSON.stringify([...payments.values()].filter((payment) => changed.has(payment.paymentId)).map(toUpdatedPayment)),
       JSON.stringify(begun),
@@ -180,9 +204,35 @@ export class OperationRepository {
       ...keysOf(changeKeys, refused),
       paymentIds,
     ]);
-    return results.map((ticket) => {
-      return ticket instanceof Error ? ticket : { operationId: ticket.operation.operationId, ticket };
+    return results.map((result, index) => {
+      if (result instanceof Error) return result;
+      const operationId = ids[index] ?? "";
+      return isTicket(result) ? { operationId, ticket: result } : { operationId, resting: result };
     });
+  }
+
+  /** What payments that are locked have left to be refunded without a second person; nobody asks where all inputs are the saga's. */
+  async #judgeOf(tx: Transaction, kind: Change["kind"], inputs: Submitted<ChangeInput>[]): Promise<RefundJudge> {
+    const judged = kind === "refund" ? inputs.filter(({ asker }) => asker !== undefined) : [];
+    const ids = [...new Set(judged.map(({ paymentId }) => decodeId(paymentId)))];
+    const rows = ids.length > 0 ? await tx.query<requests.UnapprovedRow>(requests.findUnapproved, [ids]) : [];
+    return new RefundJudge(this.#options.limits, new Map(rows.map((row) => [encodeId(row.paymentId), row])));
+  }
+
+  /** Has those of the inputs wait that need a second person. */
+  async #rest(
+    tx: Transaction,
+    inputs: readonly Wanted[],
+    results: readonly (Ticket | Resting | Error)[],
+  ): Promise<void> {
+    const rows = results.flatMap((result) => (isResting(result) ? [toInsertedRequest(result.request)] : []));
+    if (rows.length === 0) return;
+    const events = results.flatMap((result, index) => {
+      if (!isResting(result)) return [];
+      const onBehalfOf = inputs[index]?.onBehalfOf;
+      return [refundEntry(result, { ...originOf(result.request.source), ...(onBehalfOf && { onBehalfOf }) })];
+    });
+    await tx.query(requests.insertRefundRequests, [JSON.stringify(rows), auditEvents(events)]);
   }
 
   async #record(tx: Transaction, inputs: readonly Decided[]): Promise<Recorded> {
@@ -231,7 +281,11 @@ function keysOf<I extends Keyed>(space: KeySpace<I>, inputs: readonly I[]): [met
   return [inputs.map((input) => keyMethod(space, input)), inputs.map(({ requestId }) => requestId)];
 }
 
-/** The operation that a request id began before. */
+function isTicket(result: Ticket | Resting | Error): result is Ticket {
+  return "operation" in result;
+}
+
+/** The operation that a request id began before, or the request that is not one yet. */
 function decodeClaim(response: Buffer): Begun {
   return { operationId: response.toString() };
 }

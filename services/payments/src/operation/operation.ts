@@ -5,6 +5,7 @@ import {
   mismatch,
   notAuthorized,
   type PaymentError,
+  refundNotApproved,
   voidedBefore,
 } from "../payment/errors.ts";
 import {
@@ -17,6 +18,8 @@ import {
   refundableOf,
   voidableOf,
 } from "../payment/payment.ts";
+import type { Source } from "../payment/source.ts";
+import type { RefundRequest, Resting } from "../refund/refund-request.ts";
 
 /**
  * Where one call to the gateway stands. `waiting`: not sent, because something before it is undecided. `pending`: it may
@@ -40,6 +43,8 @@ export interface Operation {
   readonly attempts: number;
   /** The payment's amounts right after the decision; undefined before. */
   readonly after: After | undefined;
+  /** Whether one person wanted it, and no second one had to: only of refunds. */
+  readonly alone: boolean;
   /** Who wanted it. */
   readonly source: Source;
   /** When it was accepted. */
@@ -50,14 +55,6 @@ export interface Operation {
 export interface Ticket {
   readonly operation: Operation;
   readonly payment: Payment;
-}
-
-/** Who wanted an operation, and in which trace: kept with it, for whoever carries it on. */
-export interface Source {
-  readonly actor: string;
-  readonly requestId: string;
-  /** W3C trace context; empty when the request was not traced. */
-  readonly traceparent: string;
 }
 
 /** What a repetition of the request is answered with, even when the payment moved on since. */
@@ -231,9 +228,18 @@ export function outcomeOf(payment: Payment, operation: Operation): Outcome | Pay
   return { payment: { ...payment, ...amounts, updateTime: decideTime }, pending: false };
 }
 
+/** What is told to whom a refund needs a second person. One who approves makes it an operation, which is told by {@link outcomeOf}. */
+export function restingOutcome({ request, payment }: Resting): Outcome | PaymentError {
+  const { state } = request;
+  if (state === "rejected" || state === "expired") return refundNotApproved(request);
+  return { payment, pending: true, request };
+}
+
 /** The answer to a request that was not refused. */
 export interface Outcome {
   readonly payment: Payment;
-  /** The gateway has not decided. */
+  /** The gateway has not decided, or a second person has not. */
   readonly pending: boolean;
+  /** What waits for a second person. */
+  readonly request?: RefundRequest | undefined;
 }

@@ -17,6 +17,10 @@ export const PaymentError = defineErrors<PaymentErrorReason>({
     [PaymentErrorReason.AMOUNT_EXCEEDS_CAPTURE]: Code.FailedPrecondition,
     [PaymentErrorReason.CURRENCY_MISMATCH]: Code.InvalidArgument,
     [PaymentErrorReason.PAYMENT_ID_TAKEN]: Code.AlreadyExists,
+    [PaymentErrorReason.REFUND_REQUEST_NOT_FOUND]: Code.NotFound,
+    [PaymentErrorReason.REFUND_REQUEST_DECIDED]: Code.FailedPrecondition,
+    [PaymentErrorReason.OWN_REFUND_REQUEST]: Code.PermissionDenied,
+    [PaymentErrorReason.REFUND_NOT_APPROVED]: Code.FailedPrecondition,
   },
 });
 
@@ -66,10 +70,47 @@ export function exceedsAuthorization(payment: Payment, asked: bigint, available:
   return new PaymentError(PaymentErrorReason.AMOUNT_EXCEEDS_AUTHORIZATION, message, metadata);
 }
 
-/** More than what was captured, not refunded and not claimed by another call. */
-export function exceedsCapture(payment: Payment, asked: bigint): PaymentError {
-  const available = String(refundableOf(payment));
+/** More than what was captured, not refunded and not claimed by another call, or than what of that is `left`. */
+export function exceedsCapture(payment: Payment, asked: bigint, left = refundableOf(payment)): PaymentError {
+  const available = String(left);
   const metadata = { payment_id: payment.paymentId, available };
   const message = `${asked} is more than the ${available} that was captured and not refunded`;
   return new PaymentError(PaymentErrorReason.AMOUNT_EXCEEDS_CAPTURE, message, metadata);
+}
+
+/** What errors name of a refund request. */
+interface RefundRequestFacts {
+  readonly refundRequestId: string;
+  readonly paymentId: string;
+  readonly state: string;
+}
+
+/** There is no such refund request. */
+export function refundRequestNotFound(refundRequestId: string): PaymentError {
+  const metadata = { refund_request_id: refundRequestId };
+  return new PaymentError(PaymentErrorReason.REFUND_REQUEST_NOT_FOUND, "there is no such refund request", metadata);
+}
+
+/** Nobody may decide it any more. */
+export function refundRequestDecided({ refundRequestId, state }: RefundRequestFacts): PaymentError {
+  const metadata = { refund_request_id: refundRequestId, status: state.toUpperCase() };
+  return new PaymentError(
+    PaymentErrorReason.REFUND_REQUEST_DECIDED,
+    `the refund request is ${state} already`,
+    metadata,
+  );
+}
+
+/** Its requester would be the second person. */
+export function ownRefundRequest({ refundRequestId }: RefundRequestFacts): PaymentError {
+  const message = "whoever asked for a refund cannot be the second person for it";
+  const metadata = { refund_request_id: refundRequestId };
+  return new PaymentError(PaymentErrorReason.OWN_REFUND_REQUEST, message, metadata);
+}
+
+/** What was asked for will not be done. */
+export function refundNotApproved({ refundRequestId, paymentId, state }: RefundRequestFacts): PaymentError {
+  const metadata = { payment_id: paymentId, refund_request_id: refundRequestId, status: state.toUpperCase() };
+  const message = `the refund needed a second person, and its request is ${state}`;
+  return new PaymentError(PaymentErrorReason.REFUND_NOT_APPROVED, message, metadata);
 }

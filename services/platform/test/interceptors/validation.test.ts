@@ -146,9 +146,11 @@ const refusing: Readonly<Record<string, string>> = {
     orders.GetCustomerRequest.customer_id orders.GetOrderRequest.order_id orders.GetOrderSagaRequest.order_id
     orders.NoteStepDecisionRequest.order_id orders.ReportShipmentRequest.order_id orders.SettleOrderRequest.episode_id
     orders.SettleOrderRequest.order_id orders.TransitionOrderRequest.order_id orders.UpdateCustomerRequest.customer_id
-    orders.WatchOrderRequest.order_id payments.AuthorizePaymentRequest.customer_id
+    orders.WatchOrderRequest.order_id payments.ApproveRefundRequest.refund_request_id
+    payments.AuthorizePaymentRequest.customer_id
     payments.AuthorizePaymentRequest.order_id payments.CapturePaymentRequest.payment_id
-    payments.GetPaymentRequest.payment_id payments.RefundPaymentRequest.payment_id
+    payments.GetPaymentRequest.payment_id payments.GetRefundRequestRequest.refund_request_id
+    payments.RefundPaymentRequest.payment_id payments.RejectRefundRequest.refund_request_id
     payments.VoidPaymentRequest.payment_id sagas.BatchGetEpisodesRequest.episode_ids
     sagas.CancelOrderSagaRequest.order_id sagas.EpisodeOrder.customer_id sagas.EpisodeOrder.order_id
     sagas.GetSagaRequest.order_id sagas.ResolveParkedStepRequest.order_id sagas.RetryParkedStepRequest.order_id
@@ -162,7 +164,7 @@ const refusing: Readonly<Record<string, string>> = {
     orders.BeginParkedDecisionsRequest.customer_id orders.ListOrdersRequest.customer_id
     orders.ListParkedOrdersRequest.customer_id payments.AuthorizePaymentRequest.payment_id
     payments.ListLedgerEntriesRequest.payment_id payments.ListPaymentsRequest.customer_id
-    payments.ListPaymentsRequest.order_id sagas.ParkedStepFilter.customer_id shipping.ListShipmentsRequest.order_id
+    payments.ListPaymentsRequest.order_id payments.ListRefundRequestsRequest.payment_id sagas.ParkedStepFilter.customer_id shipping.ListShipmentsRequest.order_id
     shipping.TrackShipmentsRequest.order_id
   `,
   "request id": `
@@ -171,8 +173,10 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.ReserveStockRequest.request_id orders.BeginParkedDecisionsRequest.request_id
     orders.CancelOrderRequest.request_id orders.CreateCustomerRequest.request_id orders.CreateOrderRequest.request_id
     orders.DecideParkedStepRequest.request_id orders.DeleteOrderRequest.request_id orders.EraseCustomerRequest.request_id orders.NoteStepDecisionRequest.request_id
-    orders.UpdateCustomerRequest.request_id payments.AuthorizePaymentRequest.request_id
+    orders.UpdateCustomerRequest.request_id payments.ApproveRefundRequest.request_id
+    payments.AuthorizePaymentRequest.request_id
     payments.CapturePaymentRequest.request_id payments.RefundPaymentRequest.request_id
+    payments.RejectRefundRequest.request_id
     payments.VoidPaymentRequest.request_id sagas.CancelOrderSagaRequest.request_id
     sagas.ResolveParkedStepRequest.request_id sagas.ResolveParkedStepsRequest.request_id
     sagas.RetryParkedStepRequest.request_id sagas.RetryParkedStepsRequest.request_id sagas.StepDecided.request_id
@@ -218,6 +222,7 @@ const refusing: Readonly<Record<string, string>> = {
     orders.ListCustomersRequest.page_token
     orders.ListOrdersRequest.page_token orders.ListParkedOrdersRequest.page_token
     payments.ListLedgerEntriesRequest.page_token payments.ListPaymentsRequest.page_token
+    payments.ListRefundRequestsRequest.page_token
     sagas.ListParkedStepsRequest.page_token shipping.ListShipmentsRequest.page_token
     shipping.TrackShipmentsRequest.page_token
   `,
@@ -228,6 +233,7 @@ const refusing: Readonly<Record<string, string>> = {
     orders.ListCustomersRequest.page_size
     orders.ListOrdersRequest.page_size orders.ListParkedOrdersRequest.page_size
     payments.ListLedgerEntriesRequest.page_size payments.ListPaymentsRequest.page_size
+    payments.ListRefundRequestsRequest.page_size
     sagas.ListParkedStepsRequest.page_size shipping.ListShipmentsRequest.page_size
     shipping.TrackShipmentsRequest.page_size
   `,

@@ -77,6 +77,36 @@ export enum PaymentErrorReason {
    * @generated from enum value: PAYMENT_ERROR_REASON_PAYMENT_ID_TAKEN = 8;
    */
   PAYMENT_ID_TAKEN = 8,
+
+  /**
+   * NOT_FOUND. Metadata: refund_request_id.
+   *
+   * @generated from enum value: PAYMENT_ERROR_REASON_REFUND_REQUEST_NOT_FOUND = 9;
+   */
+  REFUND_REQUEST_NOT_FOUND = 9,
+
+  /**
+   * FAILED_PRECONDITION: somebody has decided already, or it has expired. Metadata: refund_request_id, status (its name without the
+   * prefix).
+   *
+   * @generated from enum value: PAYMENT_ERROR_REASON_REFUND_REQUEST_DECIDED = 10;
+   */
+  REFUND_REQUEST_DECIDED = 10,
+
+  /**
+   * PERMISSION_DENIED: who asked for a refund is not the second person. Metadata: refund_request_id.
+   *
+   * @generated from enum value: PAYMENT_ERROR_REASON_OWN_REFUND_REQUEST = 11;
+   */
+  OWN_REFUND_REQUEST = 11,
+
+  /**
+   * FAILED_PRECONDITION: the refund needed a second person, who rejected it, or whom it waited for in vain. Metadata: payment_id,
+   * refund_request_id, status (REJECTED or EXPIRED).
+   *
+   * @generated from enum value: PAYMENT_ERROR_REASON_REFUND_NOT_APPROVED = 12;
+   */
+  REFUND_NOT_APPROVED = 12,
 }
 
 /**

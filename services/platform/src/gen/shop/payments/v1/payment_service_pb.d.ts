@@ -7,6 +7,7 @@ import type { Message } from "@bufbuild/protobuf";
 import type { Money } from "../../type/v1/money_pb.js";
 import type { LedgerEntry, Payment, PaymentStatus } from "./payment_pb.js";
 import type { Failure } from "../../type/v1/failure_pb.js";
+import type { RefundRequest, RefundRequestStatus } from "./refund_request_pb.js";
 
 /**
  * Describes the file shop/payments/v1/payment_service.proto.
@@ -518,11 +519,19 @@ export declare type RefundPaymentResponse = Message<"shop.payments.v1.RefundPaym
   payment?: Payment | undefined;
 
   /**
-   * The gateway has not decided, or its answer was lost and is being asked for: repeat the call with the same `request_id`.
+   * A second person or the gateway has not decided, or the gateway's answer was lost and is being asked for: repeat the call with the
+   * same `request_id`.
    *
    * @generated from field: bool pending = 2;
    */
   pending: boolean;
+
+  /**
+   * What waits for a second person; absent where none is needed, and once one has approved.
+   *
+   * @generated from field: shop.payments.v1.RefundRequest refund_request = 3;
+   */
+  refundRequest?: RefundRequest | undefined;
 };
 
 /**
@@ -614,6 +623,236 @@ export declare type RefundPaymentOutcome = Message<"shop.payments.v1.RefundPayme
  * Use `create(RefundPaymentOutcomeSchema)` to create a new message.
  */
 export declare const RefundPaymentOutcomeSchema: GenMessage<RefundPaymentOutcome>;
+
+/**
+ * What to approve.
+ *
+ * @generated from message shop.payments.v1.ApproveRefundRequest
+ */
+export declare type ApproveRefundRequest = Message<"shop.payments.v1.ApproveRefundRequest"> & {
+  /**
+   * Chosen by the caller, unique for each mutation.
+   *
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * The refund request.
+   *
+   * @generated from field: string refund_request_id = 2;
+   */
+  refundRequestId: string;
+
+  /**
+   * For the record, up to 500 characters; refused when it holds the number of a payment card.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message shop.payments.v1.ApproveRefundRequest.
+ * Use `create(ApproveRefundRequestSchema)` to create a new message.
+ */
+export declare const ApproveRefundRequestSchema: GenMessage<ApproveRefundRequest>;
+
+/**
+ * What came of it.
+ *
+ * @generated from message shop.payments.v1.ApproveRefundResponse
+ */
+export declare type ApproveRefundResponse = Message<"shop.payments.v1.ApproveRefundResponse"> & {
+  /**
+   * The request, approved.
+   *
+   * @generated from field: shop.payments.v1.RefundRequest refund_request = 1;
+   */
+  refundRequest?: RefundRequest | undefined;
+
+  /**
+   * The payment; unchanged while the gateway has not decided.
+   *
+   * @generated from field: shop.payments.v1.Payment payment = 2;
+   */
+  payment?: Payment | undefined;
+
+  /**
+   * The gateway has not decided, or its answer was lost and is being asked for: repeat the call with the same `request_id`.
+   *
+   * @generated from field: bool pending = 3;
+   */
+  pending: boolean;
+};
+
+/**
+ * Describes the message shop.payments.v1.ApproveRefundResponse.
+ * Use `create(ApproveRefundResponseSchema)` to create a new message.
+ */
+export declare const ApproveRefundResponseSchema: GenMessage<ApproveRefundResponse>;
+
+/**
+ * What to reject.
+ *
+ * @generated from message shop.payments.v1.RejectRefundRequest
+ */
+export declare type RejectRefundRequest = Message<"shop.payments.v1.RejectRefundRequest"> & {
+  /**
+   * Chosen by the caller, unique for each mutation.
+   *
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * The refund request.
+   *
+   * @generated from field: string refund_request_id = 2;
+   */
+  refundRequestId: string;
+
+  /**
+   * Why, for its requester and for the record, up to 500 characters; refused when it holds the number of a payment card.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message shop.payments.v1.RejectRefundRequest.
+ * Use `create(RejectRefundRequestSchema)` to create a new message.
+ */
+export declare const RejectRefundRequestSchema: GenMessage<RejectRefundRequest>;
+
+/**
+ * What came of it.
+ *
+ * @generated from message shop.payments.v1.RejectRefundResponse
+ */
+export declare type RejectRefundResponse = Message<"shop.payments.v1.RejectRefundResponse"> & {
+  /**
+   * The request, rejected.
+   *
+   * @generated from field: shop.payments.v1.RefundRequest refund_request = 1;
+   */
+  refundRequest?: RefundRequest | undefined;
+};
+
+/**
+ * Describes the message shop.payments.v1.RejectRefundResponse.
+ * Use `create(RejectRefundResponseSchema)` to create a new message.
+ */
+export declare const RejectRefundResponseSchema: GenMessage<RejectRefundResponse>;
+
+/**
+ * Which refund request.
+ *
+ * @generated from message shop.payments.v1.GetRefundRequestRequest
+ */
+export declare type GetRefundRequestRequest = Message<"shop.payments.v1.GetRefundRequestRequest"> & {
+  /**
+   * The refund request's id.
+   *
+   * @generated from field: string refund_request_id = 1;
+   */
+  refundRequestId: string;
+};
+
+/**
+ * Describes the message shop.payments.v1.GetRefundRequestRequest.
+ * Use `create(GetRefundRequestRequestSchema)` to create a new message.
+ */
+export declare const GetRefundRequestRequestSchema: GenMessage<GetRefundRequestRequest>;
+
+/**
+ * One refund request.
+ *
+ * @generated from message shop.payments.v1.GetRefundRequestResponse
+ */
+export declare type GetRefundRequestResponse = Message<"shop.payments.v1.GetRefundRequestResponse"> & {
+  /**
+   * The refund request.
+   *
+   * @generated from field: shop.payments.v1.RefundRequest refund_request = 1;
+   */
+  refundRequest?: RefundRequest | undefined;
+};
+
+/**
+ * Describes the message shop.payments.v1.GetRefundRequestResponse.
+ * Use `create(GetRefundRequestResponseSchema)` to create a new message.
+ */
+export declare const GetRefundRequestResponseSchema: GenMessage<GetRefundRequestResponse>;
+
+/**
+ * Which refund requests. Filters are combined by "and".
+ *
+ * @generated from message shop.payments.v1.ListRefundRequestsRequest
+ */
+export declare type ListRefundRequestsRequest = Message<"shop.payments.v1.ListRefundRequestsRequest"> & {
+  /**
+   * Only of this payment; empty: of any.
+   *
+   * @generated from field: string payment_id = 1;
+   */
+  paymentId: string;
+
+  /**
+   * Only in this status; unspecified: any.
+   *
+   * @generated from field: shop.payments.v1.RefundRequestStatus status = 2;
+   */
+  status: RefundRequestStatus;
+
+  /**
+   * At most this many, 1 to 200; 0 means 50.
+   *
+   * @generated from field: int32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * From the page before; empty for the first.
+   *
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message shop.payments.v1.ListRefundRequestsRequest.
+ * Use `create(ListRefundRequestsRequestSchema)` to create a new message.
+ */
+export declare const ListRefundRequestsRequestSchema: GenMessage<ListRefundRequestsRequest>;
+
+/**
+ * A page of refund requests.
+ *
+ * @generated from message shop.payments.v1.ListRefundRequestsResponse
+ */
+export declare type ListRefundRequestsResponse = Message<"shop.payments.v1.ListRefundRequestsResponse"> & {
+  /**
+   * The refund requests, the newest first.
+   *
+   * @generated from field: repeated shop.payments.v1.RefundRequest refund_requests = 1;
+   */
+  refundRequests: RefundRequest[];
+
+  /**
+   * For the next page; empty when there is none.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message shop.payments.v1.ListRefundRequestsResponse.
+ * Use `create(ListRefundRequestsResponseSchema)` to create a new message.
+ */
+export declare const ListRefundRequestsResponseSchema: GenMessage<ListRefundRequestsResponse>;
 
 /**
  * Which payment.
@@ -868,8 +1107,13 @@ export declare const PaymentService: GenService<{
     output: typeof BatchVoidPaymentsResponseSchema;
   },
   /**
-   * Pays back a part or all of what was captured. Fails with PAYMENT_NOT_FOUND, AMOUNT_EXCEEDS_CAPTURE, CURRENCY_MISMATCH,
-   * and with PAYMENT_DECLINED when the gateway refuses.
+   * Pays back a part or all of what was captured. Where that, with what left the payment without a second person before, is more than
+   * the limit of its currency, nothing moves: the answer has a `refund_request`, which waits for another person. Repeat the call with
+   * the same `request_id` to learn what became of it. What the saga pays back has no limit.
+   *
+   * Fails with PAYMENT_NOT_FOUND, AMOUNT_EXCEEDS_CAPTURE (what waits for a second person counts, where this would too),
+   * CURRENCY_MISMATCH, with PAYMENT_DECLINED when the gateway refuses, and with REFUND_NOT_APPROVED when the second person has, or
+   * nobody did anything in time.
    *
    * @generated from rpc shop.payments.v1.PaymentService.RefundPayment
    */
@@ -887,6 +1131,52 @@ export declare const PaymentService: GenService<{
     methodKind: "unary";
     input: typeof BatchRefundPaymentsRequestSchema;
     output: typeof BatchRefundPaymentsResponseSchema;
+  },
+  /**
+   * Approves a refund request and has the gateway pay it back, as RefundPayment would. Its requester may not. Two people at once: one
+   * approves or rejects, the other is told that it is decided. A repeated call with the same `request_id` returns what became of it.
+   *
+   * Fails with REFUND_REQUEST_NOT_FOUND, REFUND_REQUEST_DECIDED, OWN_REFUND_REQUEST, with AMOUNT_EXCEEDS_CAPTURE when other refunds
+   * have left too little (the request goes on waiting then), and with PAYMENT_DECLINED when it is approved and the gateway refuses.
+   *
+   * @generated from rpc shop.payments.v1.PaymentService.ApproveRefund
+   */
+  approveRefund: {
+    methodKind: "unary";
+    input: typeof ApproveRefundRequestSchema;
+    output: typeof ApproveRefundResponseSchema;
+  },
+  /**
+   * Rejects a refund request, for good. Its requester may not.
+   *
+   * Fails with REFUND_REQUEST_NOT_FOUND, REFUND_REQUEST_DECIDED, OWN_REFUND_REQUEST.
+   *
+   * @generated from rpc shop.payments.v1.PaymentService.RejectRefund
+   */
+  rejectRefund: {
+    methodKind: "unary";
+    input: typeof RejectRefundRequestSchema;
+    output: typeof RejectRefundResponseSchema;
+  },
+  /**
+   * Returns one refund request. Fails with REFUND_REQUEST_NOT_FOUND.
+   *
+   * @generated from rpc shop.payments.v1.PaymentService.GetRefundRequest
+   */
+  getRefundRequest: {
+    methodKind: "unary";
+    input: typeof GetRefundRequestRequestSchema;
+    output: typeof GetRefundRequestResponseSchema;
+  },
+  /**
+   * Lists refund requests, the newest first.
+   *
+   * @generated from rpc shop.payments.v1.PaymentService.ListRefundRequests
+   */
+  listRefundRequests: {
+    methodKind: "unary";
+    input: typeof ListRefundRequestsRequestSchema;
+    output: typeof ListRefundRequestsResponseSchema;
   },
   /**
    * Returns one payment. Fails with PAYMENT_NOT_FOUND.
