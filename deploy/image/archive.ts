@@ -1,3 +1,5 @@
+import { mkdtemp, rename, rm } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { run } from "../command/run.ts";
 
 /** One layer of an image. */
@@ -38,6 +40,33 @@ async function sizesIn(file: string): Promise<Map<string, number>> {
   const listing = await run("tar", ["--numeric-owner", "-tvf", file], { timeoutMs });
   const rows = listing.split("\n").map((line) => /^-\S+\s+\S+\s+(\d+)\s+\S+\s+\S+\s+(.+)$/.exec(line));
   return new Map(rows.flatMap((row) => (row ? [[row[2] ?? "", Number(row[1])] as const] : [])));
+}
+
+/**
+ * Takes a file out of an image.
+ *
+ * @param file what `docker save` or its likes wrote
+ * @param path of the file in the image, without the first slash
+ * @param target where it is written to, on the file system of the archive
+ */
+export async function extract(file: string, path: string, target: string): Promise<void> {
+  const [manifest] = await readJson<Manifest[]>(file, "manifest.json");
+  const folder = await mkdtemp(join(dirname(resolve(target)), ".extract-"));
+  try {
+    // A later layer hides what an earlier one has.
+    for (const layer of (manifest?.Layers ?? []).toReversed()) {
+      await run("tar", ["-xf", file, "-C", folder, layer], { timeoutMs });
+      const found = await run("tar", ["-xf", join(folder, layer), "-C", folder, path], { timeoutMs }).then(
+        () => true,
+        () => false,
+      );
+      if (found) return await rename(join(folder, path), target);
+      await rm(join(folder, layer));
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+  throw new Error(`the image has no ${path}`);
 }
 
 function made(instruction: string | undefined): string {

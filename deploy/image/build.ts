@@ -3,10 +3,14 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { type ImageContents, readArchive } from "./archive.ts";
+import { extract, type ImageContents, readArchive } from "./archive.ts";
 import { makeBases } from "./base.ts";
 import { type Builder, BuilderError, type BuilderName, builderNames, findBuilder } from "./builder.ts";
 import { copyInputs, revision } from "./inputs.ts";
+import { byDigest, signImage, whyNotSigned } from "./sign.ts";
+
+/** Where the image has its bill of materials. */
+const billInImage = "app/bom.cdx.json";
 
 /** The tag when none is asked for. */
 export const defaultTag = "localhost/ordermesh:dev";
@@ -24,6 +28,8 @@ export interface ImageOptions {
   readonly archive?: string | undefined;
   /** Whether it is sent to the registry that its tag names; default false. */
   readonly push?: boolean;
+  /** The key with which it is signed in its registry, as cosign takes it; not signed when left out. */
+  readonly sign?: string | undefined;
   readonly cache: boolean;
   readonly say: (line: string) => void;
 }
@@ -35,6 +41,8 @@ export interface BuiltImage extends ImageContents {
   readonly cachedSteps: number;
   /** Its digest in the registry, when it was sent there: what `global.image.digest` of the charts is. */
   readonly pushed?: string;
+  /** What was signed, when it was: the image in its registry, by its digest. */
+  readonly signed?: string;
 }
 
 /** Whether public images can be had here. */
@@ -57,6 +65,8 @@ async function basesFor(builder: Builder, { base, buildBase, say }: ImageOptions
 
 /** Builds the image and returns what is in it. @throws BuilderError with one sentence; Error with what the builder said */
 export async function buildImage(options: ImageOptions): Promise<BuiltImage> {
+  const unsigned = options.sign === undefined ? undefined : await whyNotSigned();
+  if (unsigned !== undefined) throw new BuilderError(`The image cannot be signed here: ${unsigned}.`);
   const folder = await mkdtemp(join(tmpdir(), "ordermesh-image-"));
   try {
     await copyInputs(join(folder, "context"), options.commit);
@@ -88,7 +98,14 @@ async function buildFrom(folder: string, options: ImageOptions): Promise<BuiltIm
   const built = { ...(await readArchive(archive)), seconds, cachedSteps };
   if (!options.push) return built;
   options.say(`pushing ${options.tag}`);
-  return { ...built, pushed: await builder.push(options.tag) };
+  const pushed = await builder.push(options.tag);
+  if (options.sign === undefined) return { ...built, pushed };
+  const image = byDigest(options.tag, pushed);
+  const bill = join(folder, "bom.cdx.json");
+  await extract(archive, billInImage, bill);
+  options.say(`signing ${image}`);
+  await signImage({ image, bill, key: options.sign });
+  return { ...built, pushed, signed: image };
 }
 
 const mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1).padStart(7)} MiB`;
@@ -99,6 +116,7 @@ function report(image: BuiltImage): void {
   for (const { bytes, made } of image.layers) console.log(`${mebibytes(bytes)}  ${made.slice(0, 90)}`);
   console.log(`${mebibytes(total)}  in ${image.layers.length} layers, uncompressed`);
   if (image.pushed) console.log(`pushed as ${image.pushed}`);
+  if (image.signed) console.log(`signed, with its bill of materials: ${image.signed}`);
 }
 
 /** Builds twice from nothing. @returns whether both are the same, byte for byte */
@@ -121,6 +139,7 @@ const help = `Builds the image of every process with docker, podman or buildah; 
 
   npm run image                              ${defaultTag}, of the working tree
   npm run image -- --tag <repository:tag>    another name; --push sends it there
+  npm run image -- --push --sign <key>       signs it there, and its bill of materials, with cosign: a file, env://NAME, awskms://…
   npm run image -- --version <text>          what its label says; dev when left out
   npm run image -- --commit <ref>            of a commit instead of the working tree
   npm run image -- --archive <file>          writes it to a file as well, for docker load and for nodes
@@ -143,6 +162,7 @@ function readOptions(args: readonly string[]): ImageOptions & { check: boolean; 
       "build-base": { type: "string" },
       archive: { type: "string" },
       push: { type: "boolean", default: false },
+      sign: { type: "string" },
       cache: { type: "boolean", default: true },
       check: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },
@@ -151,6 +171,8 @@ function readOptions(args: readonly string[]): ImageOptions & { check: boolean; 
   const { "build-base": buildBase, builder: wanted, archive, ...others } = values;
   const builder = builderNames.find((name) => name === wanted);
   if (wanted !== undefined && !builder) throw new BuilderError(`--builder is one of ${builderNames.join(", ")}.`);
+  if (others.sign !== undefined && !others.push)
+    throw new BuilderError("--sign wants --push: a signature lies beside the image in its registry.");
   return {
     ...others,
     buildBase,

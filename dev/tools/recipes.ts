@@ -148,7 +148,7 @@ function chartRecipes() {
   };
 }
 
-/** What deploys the charts. */
+/** What deploys the charts, and signs what they deploy. */
 function deployRecipes() {
   const registry = goInstall({
     name: "registry",
@@ -162,7 +162,13 @@ function deployRecipes() {
     program: "./cmd/skaffold",
     usually: "5 minutes",
   });
-  return { registry: [registry], skaffold: [skaffold] };
+  const cosign = goSource({
+    name: "cosign",
+    module: "github.com/sigstore/cosign/v2",
+    program: "./cmd/cosign",
+    usually: "8 minutes",
+  });
+  return { registry: [registry], skaffold: [skaffold], cosign: [cosign] };
 }
 
 interface GoProgram {

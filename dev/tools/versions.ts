@@ -41,6 +41,8 @@ export const versions = {
   skaffold: "v2.16.1",
   /** github.com/google/go-containerregistry: a registry of images in memory, for tests. */
   registry: "v0.20.3",
+  /** github.com/sigstore/cosign/v2: signs images; the last major version that writes what every admission controller reads. */
+  cosign: "v2.6.5",
   /** github.com/Shopify/toxiproxy/v2: delays and cuts connections. */
   toxiproxy: "v2.5.0",
   /** Hands out connections of PostgreSQL by transaction. */

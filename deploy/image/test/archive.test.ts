@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { run } from "../../command/run.ts";
-import { readArchive } from "../archive.ts";
+import { extract, readArchive } from "../archive.ts";
 
 const id = "ab".repeat(32);
 const config = {
@@ -42,3 +42,24 @@ for (const { builder, configFile, layers } of [
     });
   });
 }
+
+test("a file is taken out of the last layer that has it, and nothing else is left behind", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "ordermesh-archive-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const layers = ["one.tar", "two.tar", "three.tar"];
+  for (const [index, files] of [["bom.json", "other"], ["bom.json"], ["other"]].entries()) {
+    const layer = join(folder, `layer-${index}`);
+    mkdirSync(join(layer, "app"), { recursive: true });
+    // Larger than what is kept of a command's output.
+    for (const file of files) writeFileSync(join(layer, "app", file), `${file} of ${index}`.padEnd(200_000));
+    await run("tar", ["-C", layer, "-cf", join(folder, layers[index] ?? ""), "app"], { timeoutMs: 20_000 });
+  }
+  writeFileSync(join(folder, "manifest.json"), JSON.stringify([{ Config: "x.json", Layers: layers }]));
+  const archive = join(folder, "image.tar");
+  await run("tar", ["-C", folder, "-cf", archive, ...layers, "manifest.json"], { timeoutMs: 20_000 });
+  const before = readdirSync(folder);
+  await extract(archive, "app/bom.json", join(folder, "taken"));
+  assert.equal(readFileSync(join(folder, "taken"), "utf8"), "bom.json of 1".padEnd(200_000));
+  await assert.rejects(extract(archive, "app/none", join(folder, "none")), /^Error: the image has no app\/none$/);
+  assert.deepEqual(readdirSync(folder).sort(), [...before, "taken"].sort());
+});
