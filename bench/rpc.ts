@@ -5,10 +5,11 @@ import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
 import { freePorts } from "../dev/stack/free-ports.ts";
 import { tool } from "../dev/tools/tool.ts";
-import type { Contender } from "./rpc/contenders.ts";
+import type { Contender, Surroundings } from "./rpc/contenders.ts";
 import type { Round, RoundResult } from "./rpc/load.ts";
+import { makeTokens } from "./rpc/tokens.ts";
 
-const names: readonly Contender[] = ["ours", "shared", "unlimited", "connect-node", "grpc-js"];
+const names: readonly Contender[] = ["ours", "shared", "guarded", "unlimited", "connect-node", "grpc-js"];
 const roundCount = 11;
 const roundMs = 1_500;
 const warmUpMs = 3_000;
@@ -53,12 +54,17 @@ function row(name: string, results: readonly Measured[]): string {
   return `${name.padEnd(14)}${columns.map((column) => column.padStart(9)).join("")}`;
 }
 
-/** How many times the calls per second of another contender; each round is compared with its neighbour in time. */
-function ratio(results: Results, other: Contender, one: Contender = "ours"): string {
+const perSecond = (result: Measured) => result.perSecond;
+/** How many calls go into a second of the server's CPU time. */
+const perCpuSecond = (result: Measured) => 1 / result.cpuMicroseconds;
+
+/** How many times as much one contender does as another; each round is compared with its neighbour in time. */
+function ratio(results: Results, [one, other]: readonly [Contender, Contender], of = perSecond): string {
   const theirs = results.get(other) ?? [];
-  const rounds = (results.get(one) ?? []).map(
-    (mine, index) => mine.perSecond / (theirs[index]?.perSecond ?? Number.NaN),
-  );
+  const rounds = (results.get(one) ?? []).map((mine, index) => {
+    const neighbour = theirs[index];
+    return neighbour ? of(mine) / of(neighbour) : Number.NaN;
+  });
   return median(rounds).toFixed(2);
 }
 
@@ -66,6 +72,8 @@ function ratio(results: Results, other: Contender, one: Contender = "ours"): str
 interface Server {
   readonly child: ChildProcess;
   readonly port: number;
+  /** What its callers show. */
+  readonly tokens: readonly string[] | undefined;
 }
 
 function cpuOf(child: ChildProcess): Promise<number> {
@@ -73,10 +81,12 @@ function cpuOf(child: ChildProcess): Promise<number> {
   return answerOf<number>(child);
 }
 
-async function round(load: ChildProcess, { child, port }: Server, milliseconds: number): Promise<Measured> {
+async function round(load: ChildProcess, server: Server, milliseconds: number): Promise<Measured> {
+  const { child, port, tokens } = server;
   const before = await cpuOf(child);
-  load.send({ port, milliseconds } satisfies Round);
+  load.send({ port, milliseconds, tokens } satisfies Round);
   const result = await answerOf<RoundResult>(load);
+  if (result.failures > 0 || result.calls === 0) throw new Error(`${result.failures} calls failed`);
   return { ...result, cpuMicroseconds: ((await cpuOf(child)) - before) / result.calls };
 }
 
@@ -89,7 +99,7 @@ async function measure(load: ChildProcess, servers: ReadonlyMap<Contender, Serve
   return results;
 }
 
-/** Measures the three servers and prints them; the last line is the ratio to connect-node. */
+/** Measures the servers and prints them; the last line is the ratio to connect-node. */
 export async function bench(): Promise<void> {
   const children: ChildProcess[] = [];
   let store: ChildProcess | undefined;
@@ -97,11 +107,17 @@ export async function bench(): Promise<void> {
     const [storePort = 0] = (await freePorts()).spare;
     const settings = ["--port", String(storePort), "--bind", "127.0.0.1", "--save", ""];
     store = spawn(await tool("redis-server"), settings, { stdio: "ignore" });
+    const { key, tokens } = await makeTokens();
+    const surroundings: Surroundings = { store: `redis://127.0.0.1:${storePort}`, key };
     const servers = new Map<Contender, Server>();
     for (const name of names) {
-      const child = start("server.ts", name, `redis://127.0.0.1:${storePort}`);
+      const child = start("server.ts", name, JSON.stringify(surroundings));
       children.push(child);
-      servers.set(name, { child, port: await answerOf<number>(child) });
+      servers.set(name, {
+        child,
+        port: await answerOf<number>(child),
+        tokens: name === "guarded" ? tokens : undefined,
+      });
     }
     const load = start("load.ts");
     children.push(load);
@@ -110,10 +126,12 @@ export async function bench(): Promise<void> {
     console.log(`64 callers on 4 connections, median of ${roundCount} rounds of ${roundMs / 1000} s\n`);
     console.log(`${"".padEnd(14)}  calls/s  µs CPU   p50 ms   p99 ms   failed`);
     for (const name of names) console.log(row(name, results.get(name) ?? []));
-    console.log(`\nof the same without limits: ${ratio(results, "unlimited")}`);
-    console.log(`with limits that replicas share: ${ratio(results, "unlimited", "shared")}`);
-    console.log(`of grpc-js: ${ratio(results, "grpc-js")}`);
-    console.log(`ratio: ${ratio(results, "connect-node")}`);
+    console.log(`\nof the same without limits: ${ratio(results, ["ours", "unlimited"])}`);
+    console.log(`with limits that replicas share: ${ratio(results, ["shared", "unlimited"])}`);
+    console.log(`with a token, a rule and limits, of the same with none: ${ratio(results, ["guarded", "unlimited"])}`);
+    console.log(`  by CPU time: ${ratio(results, ["guarded", "unlimited"], perCpuSecond)}`);
+    console.log(`of grpc-js: ${ratio(results, ["ours", "grpc-js"])}`);
+    console.log(`ratio: ${ratio(results, ["ours", "connect-node"])}`);
   } finally {
     for (const child of children) child.disconnect();
     store?.kill();

@@ -1,9 +1,10 @@
 import { createServer as createHttp2Server } from "node:http2";
-import { create } from "@bufbuild/protobuf";
+import { create, setExtension } from "@bufbuild/protobuf";
 import { createValidator } from "@bufbuild/protovalidate";
 import type { Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import * as grpc from "@grpc/grpc-js";
+import { createLocalJWKSet, type JWK, type JWTPayload } from "jose";
 import { z } from "zod";
 import {
   ConformanceService,
@@ -12,6 +13,10 @@ import {
   type EchoResponse,
   EchoResponseSchema,
 } from "#gen/ordermesh/testing/v1/conformance_service_pb.js";
+import { AccessSchema, access, Role } from "#gen/shop/type/v1/access_pb.js";
+import { ExchangedKeys } from "#platform/authorization/exchanged-keys.ts";
+import { rolesOf, TokenVerifier } from "#platform/authorization/token-verifier.ts";
+import type { Caller, Credentials } from "#platform/caller.ts";
 import { methodDefinition } from "#platform/grpc/codec.ts";
 import { GrpcServer } from "#platform/grpc/server.ts";
 import { accessInterceptor } from "#platform/interceptors/access.ts";
@@ -27,6 +32,7 @@ import { listenOn } from "#platform/listen.ts";
 import { register } from "#platform/registration.ts";
 import { Secret } from "#platform/secret.ts";
 import { until } from "#testing/until.ts";
+import { audience, issuer } from "./tokens.ts";
 import { defaultTimeoutMs, echo, inCallContext, inFlight, logger, maxMessageBytes, metrics } from "./work.ts";
 
 const host = "127.0.0.1";
@@ -35,8 +41,22 @@ const host = "127.0.0.1";
 const ample = { calls: 1e9, windowMs: 1_000 };
 const noQuotas = { read: undefined, write: undefined, sensitive: undefined, service: undefined };
 
+/** What a contender is told besides its name. */
+export interface Surroundings {
+  /** Where replicas share their limits. */
+  readonly store: string;
+  /** The public key of the issuer. */
+  readonly key: JWK;
+}
+
+interface Ours {
+  readonly quotas: Quotas;
+  readonly ledger?: Ledger;
+  readonly credentials?: Credentials;
+}
+
 /** Our gRPC face with the interceptors of production. */
-function ours(quotas: Quotas, ledger?: Ledger): Promise<number> {
+function ours({ quotas, ledger, credentials }: Ours): Promise<number> {
   const addresses = new ClientAddresses([], "x-forwarded-for");
   const interceptors = serverInterceptors({
     services: [ConformanceService],
@@ -44,7 +64,7 @@ function ours(quotas: Quotas, ledger?: Ledger): Promise<number> {
     metrics,
     inFlight,
     streamDrain: new StreamDrain(),
-    credentials: undefined,
+    credentials,
     limits: new Limits({ quotas, ledger, addresses }),
     addresses,
     defaultTimeoutMs,
@@ -56,12 +76,29 @@ function ours(quotas: Quotas, ledger?: Ledger): Promise<number> {
   return new GrpcServer({ services, interceptors, ...limits }).listen(host, 0);
 }
 
+/** The same for agents alone, who show an access token with each call; what was verified is remembered, as everywhere. */
+function guarded({ key }: Surroundings): Promise<number> {
+  // In this process alone; everywhere else anybody may call it.
+  setExtension(ConformanceService.method.echo.proto.options ?? raise(), access, create(AccessSchema, agentsAlone));
+  const keys = createLocalJWKSet({ keys: [key] });
+  const callerOf = ({ sub = "", roles }: JWTPayload): Caller => ({ subject: sub, roles: rolesOf(roles) });
+  const verifier = new TokenVerifier([{ issuer, audience, keys, callerOf }]);
+  const unused = () => Promise.reject(new Error("nobody shows an API key here"));
+  return ours({ quotas: { ...noQuotas, write: ample }, credentials: new ExchangedKeys(verifier, unused) });
+}
+
+const agentsAlone = { roles: [Role.AGENT] };
+
+function raise(): never {
+  throw new Error("the contract says nothing of Echo");
+}
+
 /** The same, whose limits other replicas hear of: some ten times a second at this load. */
-async function shared(store: string): Promise<number> {
+async function shared({ store }: Surroundings): Promise<number> {
   const url = new Secret(store, z.string());
   const ledger = new ValkeyLedger({ url, password: undefined, service: "bench", logger });
   await until(() => ledger.isThere, "the store answers");
-  return ours({ ...noQuotas, write: { calls: 20_000, windowMs: 1_000 } }, ledger);
+  return ours({ quotas: { ...noQuotas, write: { calls: 20_000, windowMs: 1_000 } }, ledger });
 }
 
 /** The context as one would write it for Connect; Connect itself keeps the deadline. */
@@ -112,11 +149,12 @@ function bare(): Promise<number> {
   });
 }
 
-/** Each opens a server and resolves with its port; one of them is told where replicas share their limits. */
+/** Each opens a server and resolves with its port. */
 export const contenders = {
-  ours: () => ours({ ...noQuotas, write: ample }),
-  shared: (store: string) => shared(store),
-  unlimited: () => ours(noQuotas),
+  ours: () => ours({ quotas: { ...noQuotas, write: ample } }),
+  shared,
+  guarded,
+  unlimited: () => ours({ quotas: noQuotas }),
   "connect-node": connectNode,
   "grpc-js": bare,
 } as const;

@@ -32,9 +32,15 @@ export function opening(): Buffer {
   return Buffer.concat([preface, frame(FrameType.SETTINGS, 0, settings), frame(8, 0, window)]);
 }
 
+/** The longest text whose length is one byte. */
+const shortest = 126;
+
+/** A text with its length before it (RFC 7541, 5.1 and 5.2); what is long is so up to 16,510 bytes, enough for a token. */
 function literal(text: string): Buffer {
-  if (text.length > 126) throw new RangeError(`too long for one length byte: ${text}`);
-  return Buffer.concat([Buffer.of(text.length), Buffer.from(text)]);
+  const rest = text.length - shortest - 1;
+  if (rest > 0x3fff) throw new RangeError(`too long for a header: ${text.length} bytes`);
+  const length = rest < 0 ? [text.length] : [0x7f, ...(rest < 0x80 ? [rest] : [0x80 | (rest & 0x7f), rest >> 7])];
+  return Buffer.concat([Buffer.from(length), Buffer.from(text)]);
 }
 
 /** A header that no table remembers (RFC 7541, 6.2.2), so that it is the same bytes in every call. */

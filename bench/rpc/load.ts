@@ -5,11 +5,14 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { ConformanceService, EchoRequestSchema } from "#gen/ordermesh/testing/v1/conformance_service_pb.js";
 import { LoadConnection } from "./connection.ts";
 import { callTemplate } from "./frames.ts";
+import { connectionCount } from "./tokens.ts";
 
 /** One round. */
 export interface Round {
   readonly port: number;
   readonly milliseconds: number;
+  /** What is shown with each call, a credential for each connection; nothing when left out. */
+  readonly tokens?: readonly string[] | undefined;
 }
 
 /** What a round showed; latencies in milliseconds. */
@@ -21,28 +24,31 @@ export interface RoundResult {
   readonly failures: number;
 }
 
-const connectionCount = 4;
 const callsPerConnection = 16;
 
 const request = create(EchoRequestSchema, { text: "an order of two coffees and a tea", payload: new Uint8Array(100) });
-const template = callTemplate(
-  `/${ConformanceService.typeName}/${ConformanceService.method.echo.name}`,
-  {
-    "content-type": "application/grpc+proto",
-    te: "trailers",
-    "user-agent": "bench",
-    "grpc-timeout": "5S",
-    "x-request-id": "01JD3Q2V6X5T0E8K9M4N7P1R2S",
-  },
-  toBinary(EchoRequestSchema, request),
-);
+const path = `/${ConformanceService.typeName}/${ConformanceService.method.echo.name}`;
+const headers = {
+  "content-type": "application/grpc+proto",
+  te: "trailers",
+  "user-agent": "bench",
+  "grpc-timeout": "5S",
+  "x-request-id": "01JD3Q2V6X5T0E8K9M4N7P1R2S",
+};
+
+function templateOf(token: string | undefined): Buffer {
+  const credential: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  return callTemplate(path, { ...headers, ...credential }, toBinary(EchoRequestSchema, request));
+}
 
 function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }
 
-async function run({ port, milliseconds }: Round): Promise<RoundResult> {
-  const opened = Array.from({ length: connectionCount }, () => LoadConnection.open(port, template));
+async function run({ port, milliseconds, tokens }: Round): Promise<RoundResult> {
+  const opened = Array.from({ length: connectionCount }, (_, index) =>
+    LoadConnection.open(port, templateOf(tokens?.[index])),
+  );
   const connections = await Promise.all(opened);
   const begin = performance.now();
   for (const connection of connections) connection.start(callsPerConnection);

@@ -1,8 +1,9 @@
-// One contender in a process of its own: `node server.ts <name> <store>`; tells its parent the port, and on every message the CPU
+// One contender in a process of its own: `node server.ts <name> <surroundings as JSON>`; tells its parent the port, and on every message the CPU
 // time that it has used, in microseconds.
-import { type Contender, contenders } from "./contenders.ts";
+import { type Contender, contenders, type Surroundings } from "./contenders.ts";
 
-process.send?.(await contenders[process.argv[2] as Contender](process.argv[3] ?? ""));
+const [, , name, surroundings = "{}"] = process.argv;
+process.send?.(await contenders[name as Contender](JSON.parse(surroundings) as Surroundings));
 process.on("message", () => {
   const { user, system } = process.cpuUsage();
   process.send?.(user + system);
