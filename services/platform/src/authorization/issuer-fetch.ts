@@ -10,8 +10,11 @@ import { ConfigError } from "#platform/config.ts";
 /** How an issuer is asked: what `fetch` takes of it. */
 export type IssuerFetch = (url: string, options: { readonly signal: AbortSignal }) => Promise<Response>;
 
+/** An API server shows its keys as what they are, and answers 406 to whoever takes any JSON but that: RFC 7517, section 8.5.2. */
+const headers = { accept: "application/json, application/jwk-set+json" };
+
 /** By public authorities. Whoever is sent elsewhere by a redirect is not followed. */
-const publicly: IssuerFetch = (url, { signal }) => fetch(url, { signal, redirect: "error" });
+const publicly: IssuerFetch = (url, { signal }) => fetch(url, { signal, headers, redirect: "error" });
 
 /**
  * Asks an issuer whose certificate is of an authority of its own, such as that of a Kubernetes API server; `fetch` knows only those of the whole
@@ -19,7 +22,7 @@ const publicly: IssuerFetch = (url, { signal }) => fetch(url, { signal, redirect
  */
 function privately(ca: string): IssuerFetch {
   return async (url, { signal }) => {
-    const options = { ca: await readFile(ca), signal, headers: { accept: "application/json" } };
+    const options = { ca: await readFile(ca), signal, headers };
     return new Promise((resolve, reject) => {
       const answered = get(url, options, (answer) => {
         const status = answer.statusCode ?? 502;

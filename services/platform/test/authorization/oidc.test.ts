@@ -154,8 +154,9 @@ describe("an issuer with an authority of its own, as a Kubernetes API server is"
     const keys = { keys: [{ ...(await exportJWK(publicKey)), kid: "accounts", alg: "RS256", use: "sig" }] };
     const files = await authority.issue("localhost");
     const tls = { cert: readFileSync(files.GRPC_TLS_CERT), key: readFileSync(files.GRPC_TLS_KEY) };
-    const server = createServer(tls, (_, response) => {
-      response.setHeader("content-type", "application/jwk-set+json").end(JSON.stringify(keys));
+    const server = createServer(tls, ({ headers }, response) => {
+      const isTaken = headers.accept?.includes("application/jwk-set+json");
+      response.writeHead(isTaken ? 200 : 406, { "content-type": "application/jwk-set+json" }).end(JSON.stringify(keys));
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const url = `https://localhost:${(server.address() as AddressInfo).port}`;
