@@ -36,9 +36,12 @@ export interface MoneyMoverOptions {
 
 /** How many operations one sweep takes. */
 const sweepSize = 256;
-/** Pauses of the resolver double from the first to the longest, in milliseconds. */
+/**
+ * Pauses of the resolver double from the first to the longest, in milliseconds. Orders rest for up to 37 s between two tries: one that comes
+ * just before the resolver, once the gateway is back, finds it decided the next time, and that has to be within the minute.
+ */
 const firstPauseMs = 500;
-const longestPauseMs = 30_000;
+const longestPauseMs = 5_000;
 /** A caller looks for a decision that another process may make, after pauses that double, in milliseconds. */
 const firstLookMs = 10;
 const longestLookMs = 250;

@@ -19,10 +19,11 @@ export const episodeOptionTable = {
   checkoutPatienceMs: { variable: "SAGA_CHECKOUT_PATIENCE_MS", standard: 900_000 },
   /**
    * How long an order rests at first when somebody is away; doubles up to the second, each by up to half more or less. Of the
-   * minute in which orders end once somebody is back, the longest leaves a quarter for what is to be done then.
+   * minute in which orders end once somebody is back, the longest leaves a third for what is to be done then, of which some is
+   * that whoever is back has pauses of its own.
    */
   awayFirstMs: { variable: "EPISODE_AWAY_FIRST_MS", standard: 1_000 },
-  awayMaxMs: { variable: "EPISODE_AWAY_MAX_MS", standard: 30_000 },
+  awayMaxMs: { variable: "EPISODE_AWAY_MAX_MS", standard: 25_000 },
   /** How long a settlement is tried; then the workflow fails, and orders has the order carried again. */
   settlePatienceMs: { variable: "EPISODE_SETTLE_PATIENCE_MS", standard: 300_000 },
 } as const satisfies Record<string, EpisodeOption>;
