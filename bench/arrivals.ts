@@ -48,6 +48,7 @@ interface Options {
   readonly seconds: number;
   readonly stages: readonly (typeof stages)[number][];
   readonly temporal: TemporalKind;
+  readonly open: boolean;
 }
 
 /** One measurement. */
@@ -55,14 +56,16 @@ interface Load {
   readonly rate: number;
   readonly seconds: number;
   readonly temporal: TemporalKind;
+  /** Whether nobody is asked who calls, and nobody's calls are counted. */
+  readonly open: boolean;
   /** Environment variables of the orders service. */
   readonly orders: Readonly<Record<string, string>>;
 }
 
 /** Counts to confirmed. */
-async function measureConfirmed({ rate, seconds, temporal, orders }: Load): Promise<void> {
+async function measureConfirmed({ rate, seconds, orders, ...how }: Load): Promise<void> {
   progress(`${rate} orders/s, to confirmed: starting a stack`);
-  await using shop = await Shop.open({ environment: { orders, shipping: noPacking }, temporal });
+  await using shop = await Shop.open({ environment: { orders, shipping: noPacking }, ...how });
   await shop.arrive(warmUp);
   await pause(restMs);
   const [before, since] = [await shop.cpu(), await shop.now()];
@@ -79,9 +82,9 @@ async function measureConfirmed({ rate, seconds, temporal, orders }: Load): Prom
  *
  * @returns CPU milliseconds per delivered order, by process; undefined when the rate is not carried
  */
-async function measureDelivered({ rate, seconds, temporal, orders }: Load): Promise<ByProcess | undefined> {
+async function measureDelivered({ rate, seconds, orders, ...how }: Load): Promise<ByProcess | undefined> {
   progress(`${rate} orders/s, to delivered: starting a stack`);
-  await using shop = await Shop.open({ environment: { orders, shipping: packing }, temporal });
+  await using shop = await Shop.open({ environment: { orders, shipping: packing }, ...how });
   const begin = await shop.now();
   progress(`orders arrive for ${leadMs / 1_000} s and then, measured, for ${seconds} s`);
   const [arrivals, cpu] = await Promise.all([
@@ -168,6 +171,7 @@ function parse(args: readonly string[]): Options {
       "single-rates": { type: "string", default: "5,10,15,20,50" },
       seconds: { type: "string", default: "25" },
       stages: { type: "string", default: stages.join(",") },
+      "without-credentials": { type: "boolean", default: false },
       ...temporalOption,
     },
   });
@@ -177,6 +181,7 @@ function parse(args: readonly string[]): Options {
     seconds: positive("seconds", values.seconds),
     stages: some("stages", values.stages, stages),
     temporal: temporalKind(values.temporal),
+    open: values["without-credentials"],
   };
 }
 
@@ -185,12 +190,15 @@ function parse(args: readonly string[]): Options {
  * ours, when both were measured.
  *
  * @param args `--rates 5,20,50,100,200`, `--single-rates 5,10,15,20,50`, `--seconds 25`,
- * `--stages confirmed,delivered,single`, `--temporal dev|postgres`
+ * `--stages confirmed,delivered,single`, `--temporal dev|postgres`, `--without-credentials`: nobody is asked who calls, and no calls are counted
  */
 export async function bench(args: readonly string[]): Promise<void> {
   const options = parse(args);
   sayMachine(options.temporal);
-  console.log(`arrivals for ${options.seconds} s at each rate, packing 5 to 30 s, a stack of its own for each\n`);
+  const doors = options.open ? "nobody is asked who calls, and no calls are counted" : "callers are asked, and counted";
+  console.log(
+    `arrivals for ${options.seconds} s at each rate, packing 5 to 30 s, a stack of its own for each; ${doors}\n`,
+  );
   const ours = await measureOurs(options);
   if (!options.stages.includes("single")) return;
   const singles = await measureSingles(options);
