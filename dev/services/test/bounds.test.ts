@@ -110,7 +110,10 @@ const things: Readonly<Record<string, Thing>> = {
   location: { ...code, from: ["inventory.AdjustStockRequest.location_id"], to: ["location_id"] },
   "id of ours": {
     takes: [id],
-    to: ["order_id", "customer_id", "payment_id", "shipment_id", "saga_id", "episode_id", "episode_ids"],
+    to: [
+      ...["order_id", "customer_id", "payment_id", "refund_request_id", "shipment_id"],
+      ...["saga_id", "episode_id", "episode_ids"],
+    ],
   },
   "request id": {
     takes: ["x", emoji(128), ...derivedIds],
@@ -227,7 +230,10 @@ const things: Readonly<Record<string, Thing>> = {
     takes: ["x", emoji(256)],
     refuses: ["", letters(257)],
     from: ["identity.SetPasswordRequest.password"],
-    to: ["identity.LoginRequest.password"],
+    to: [
+      "identity.LoginRequest.password",
+      ...["password", "new_password"].map((name) => `identity.ChangePasswordRequest.${name}`),
+    ],
   },
 };
 

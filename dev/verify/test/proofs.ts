@@ -15,10 +15,18 @@ import type { ContractCall } from "./contract-fields.ts";
 /** Whose access token is shown where people do something about themselves, or where no program may. */
 const somebody = { email: "somebody@proofs.example", password: "seven tame otters dancing" };
 
-/** Has somebody register, by what a mail brings, get a role, and log in. */
+function identityOf(stack: Stack) {
+  return createGrpcTransport({ baseUrl: `http://${stack.address("identity")}` });
+}
+
 async function logIn(stack: Stack): Promise<{ authorization: string }> {
-  const transport = createGrpcTransport({ baseUrl: `http://${stack.address("identity")}` });
-  const identity = createClient(IdentityService, transport);
+  const { tokens } = await createClient(IdentityService, identityOf(stack)).login(somebody);
+  return { authorization: `Bearer ${tokens?.accessToken}` };
+}
+
+/** Has somebody register, by what a mail brings, and get a role. */
+async function register(stack: Stack): Promise<void> {
+  const identity = createClient(IdentityService, identityOf(stack));
   const { email, password } = somebody;
   await identity.mailPasswordToken({ email });
   const mailed = () => {
@@ -28,10 +36,8 @@ async function logIn(stack: Stack): Promise<{ authorization: string }> {
   };
   const token = await until(mailed, "a mail");
   const { personId } = await identity.setPassword({ token, password });
-  const admin = createClient(IdentityAdminService, transport);
+  const admin = createClient(IdentityAdminService, identityOf(stack));
   await admin.setRoles({ personId, roles: [Role.FINANCE] }, { headers: stack.headers });
-  const { tokens } = await identity.login(somebody);
-  return { authorization: `Bearer ${tokens?.accessToken}` };
 }
 
 /**
@@ -41,7 +47,7 @@ async function logIn(stack: Stack): Promise<{ authorization: string }> {
 export class Proofs implements Disposable {
   readonly #stack: Stack;
   readonly #tokens: ReadonlyMap<string, ServiceTokens>;
-  readonly #person: { authorization: string };
+  #person: { authorization: string };
 
   private constructor(stack: Stack, tokens: ReadonlyMap<string, ServiceTokens>, person: { authorization: string }) {
     this.#stack = stack;
@@ -60,7 +66,13 @@ export class Proofs implements Disposable {
       const key = { text: JSON.stringify(serviceKeys[service]) };
       return [service, await ServiceTokens.open(service, key, logger)] as const;
     };
+    await register(stack);
     return new Proofs(stack, new Map(await Promise.all(services.map(open))), await logIn(stack));
+  }
+
+  /** Has the person log in anew: every token of before is void once the keys that sign are replaced. */
+  async renew(): Promise<void> {
+    this.#person = await logIn(this.#stack);
   }
 
   /** As headers. Identity takes what it gave itself alone. */
