@@ -47,7 +47,7 @@ const stages: readonly Stage[] = [
   ...removalStages,
 ];
 
-const help = `Installs the whole mesh into a cluster by Helm and shows what it must do there; about 25 minutes. Stages:
+const help = `Installs the whole mesh into a cluster by Helm and shows what it must do there; about 40 minutes. Stages:
 ${stages.map(({ name }, index) => `${String(index + 1).padStart(4)}  ${name}`).join("\n")}
 
   npm run cluster:test                     with the cluster of KUBECONFIG or ~/.kube/config when it answers, else with a
