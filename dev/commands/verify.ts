@@ -71,6 +71,7 @@ const restsAs: Readonly<Record<Rest["state"], string>> = {
   due: "about to be carried",
   "again later": "to be carried again later",
   parked: "parked, waiting for an operator",
+  review: "under review, waiting for a person",
   waiting: "resting, waiting for news of a parcel",
   old: "in a workflow of the kind before episodes",
 };

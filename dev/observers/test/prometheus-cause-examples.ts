@@ -28,6 +28,12 @@ const standingStill: readonly Example[] = [
     summary: "An order has been pending for 15m 0s (shop)",
   },
   {
+    alert: "ReviewsWaiting",
+    at: "15m",
+    ...one(`orders_oldest_review_seconds{${ofService("orders")}}`, "14400+60x15", "14300x5 0x10"),
+    summary: "An order has been under review for 4h 15m 0s (shop)",
+  },
+  {
     alert: "OrdersStalled",
     at: "15m",
     ...one(`orders_stalled{${ofService("orders")}, status="carried"}`, "0x5 64x10", "0 64x4 0x10"),

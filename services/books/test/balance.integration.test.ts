@@ -333,6 +333,14 @@ const carried: readonly (Omit<Tampering, "says"> & {
     step: "capture",
   },
   {
+    what: "a person is to decide about an order",
+    service: "orders",
+    sql: `with gone as (${forget}) update customer_order set review_time = now(), review_reasons = '{AMOUNT}',
+      update_time = now() - interval '90 s' where order_id = $1`,
+    values: [pending.id],
+    state: "review",
+  },
+  {
     what: "an order is carried again later",
     service: "orders",
     sql: "update order_event set due_time = now() + interval '1 minute' where order_id = $1",

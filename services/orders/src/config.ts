@@ -43,6 +43,10 @@ export const ordersConfig = {
    */
   EPISODE_FAULTS_MAX: z.coerce.number().int().min(1).max(20).default(5),
   EPISODE_FAULT_PAUSE_MS: milliseconds.default(15_000),
+  /** How long an order that was held up waits for a person, at most; then it is rejected. Three days: longer than a weekend. */
+  ORDER_REVIEW_MAX_MS: milliseconds.default(3 * dayMs),
+  /** Between two looks at how many wait for a person, and at those who have waited for too long. */
+  ORDER_REVIEW_SWEEP_MS: milliseconds.default(5_000),
   /** For how long an order may be PENDING until it counts as stalled. More than the worker's patience with a checkout. */
   ORDER_STALLED_PENDING_MS: milliseconds.default(20 * minuteMs),
   /** For how long an order may be CONFIRMED until it counts as stalled. */

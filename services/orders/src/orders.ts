@@ -3,12 +3,14 @@ import type { Registry } from "prom-client";
 import { CustomerService } from "#gen/shop/orders/v1/customer_service_pb.js";
 import { OrderEpisodeService } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
+import { OrderReviewService } from "#gen/shop/orders/v1/order_review_service_pb.js";
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import type { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { AuditTrail } from "#platform/audit/audit-trail.ts";
 import { Relay } from "#platform/batch/relay.ts";
 import type { ConfigOf, PlatformConfig } from "#platform/config.ts";
 import type { Database } from "#platform/database/database.ts";
+import type { FeatureFlags } from "#platform/flags/feature-flags.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { personalDataOf } from "#platform/personal/personal-config.ts";
@@ -20,6 +22,7 @@ import { CustomerApi } from "./api/customer-api.ts";
 import { OrderApi } from "./api/order-api.ts";
 import { OrderEpisodeApi } from "./api/order-episode-api.ts";
 import { OrderLifecycleApi } from "./api/order-lifecycle-api.ts";
+import { OrderReviewApi } from "./api/order-review-api.ts";
 import { CancellationRepository } from "./cancel/cancellation.repository.ts";
 import { type CancelOrder, OrderCancellation } from "./cancel/order-cancellation.ts";
 import type { ordersConfig } from "./config.ts";
@@ -50,6 +53,13 @@ import { OrderMover } from "./order/order-mover.ts";
 import { OrderPersons } from "./order/order-persons.repository.ts";
 import { createProgressWatch } from "./order/order-progress.ts";
 import { changeChannel } from "./order/order-transition.repository.ts";
+import { FraudFlags } from "./screening/fraud-flags.ts";
+import { OrderScreening } from "./screening/order-screening.ts";
+import { ReviewDecisions } from "./screening/review-decisions.ts";
+import { createReviewWatch } from "./screening/review-watch.ts";
+import { ReviewsRepository } from "./screening/reviews.repository.ts";
+import { ScreeningKeys } from "./screening/screening-keys.ts";
+import { ScreeningMetrics } from "./screening/screening-metrics.ts";
 
 /** What the orders service is built from; a test gives its own. */
 export interface OrdersContext {
@@ -59,6 +69,7 @@ export interface OrdersContext {
   readonly database: Database;
   readonly logger: Logger;
   readonly registry: Registry;
+  readonly flags: FeatureFlags;
   readonly sagas: Client<typeof SagaService>;
   /** Fires when who waits for a change should be answered, because the process stops. */
   readonly closing: AbortSignal;
@@ -70,6 +81,7 @@ export interface OrdersContext {
 interface Ground extends OrdersContext {
   readonly metrics: OrderMetrics;
   readonly personal: PersonalData;
+  readonly fraud: FraudFlags;
   readonly repository: OrderRepository;
   readonly mover: OrderMover;
 }
@@ -77,14 +89,12 @@ interface Ground extends OrdersContext {
 /** Builds the orders service. */
 export function buildOrders(context: OrdersContext): ServiceParts {
   const { config, database, logger, registry, output } = context;
-  const metrics = createOrderMetrics(registry);
-  const personal = personalDataOf(config);
-  const repository = new OrderRepository(database, personal);
-  const mover = new OrderMover({ database, metrics });
-  const ground: Ground = { ...context, metrics, personal, repository, mover };
+  const ground = layGround(context);
+  const { metrics, personal, repository, mover } = ground;
   const following = buildFollowing(ground);
   const episodes = buildEpisodes(ground);
   const legacy = buildLegacy(ground);
+  const screening = buildScreening(ground, episodes);
   const customers = new CustomerRepository(database, personal);
   const intake = new OrderIntake({
     database,
@@ -98,14 +108,65 @@ export function buildOrders(context: OrdersContext): ServiceParts {
   const audit = new AuditTrail({ service: "orders", database, registry, logger, config, output });
   const erasures = new ErasureRepository(database, config.PERSONAL_DATA_KEEP_DAYS);
   const eraser = sweepErasures(ground, erasures);
-  const apis = buildApis(ground, { ...following, ...episodes, legacy, intake, customers, erasures, eraser });
+  const apis = buildApis(ground, {
+    ...following,
+    ...episodes,
+    ...screening,
+    legacy,
+    intake,
+    customers,
+    erasures,
+    eraser,
+  });
   const sealer = sweepPersonal(ground, customers);
-  const loops = [...episodes.loops, legacy.relay, watchProgress(ground), audit, sealer, eraser];
-  const batches = [intake, mover, episodes.settler, episodes.reports, episodes.decisions];
+  const loops = [...episodes.loops, screening.watch, legacy.relay, watchProgress(ground), audit, sealer, eraser];
+  const { settler, reports, decisions } = episodes;
+  const batches = [intake, mover, settler, reports, decisions, screening.screening, screening.reviewDecisions];
   return {
     services: [...apis, audit.registration],
     ...background({ database, hub: following.hub, loops, batches }),
   };
+}
+
+function layGround(context: OrdersContext): Ground {
+  const { config, database, logger, registry, flags } = context;
+  const metrics = createOrderMetrics(registry);
+  const personal = personalDataOf(config);
+  const keys = new ScreeningKeys(database, personal);
+  const fraud = new FraudFlags({ flags, hashPostalCode: (code) => keys.postalHash(code), logger });
+  const repository = new OrderRepository(database, personal, async (orders) =>
+    (await fraud.screens()) ? Promise.all(orders.map((order) => keys.columnsOf(order))) : [],
+  );
+  const mover = new OrderMover({ database, metrics });
+  return { ...context, metrics, personal, fraud, repository, mover };
+}
+
+/** What holds orders up, and what decides about them. */
+interface ScreeningParts {
+  readonly screening: OrderScreening;
+  readonly reviews: ReviewsRepository;
+  readonly reviewDecisions: ReviewDecisions;
+  readonly watch: Loop;
+}
+
+function buildScreening(
+  { config, database, registry, logger, fraud, repository }: Ground,
+  { starter }: EpisodeParts,
+): ScreeningParts {
+  const metrics = new ScreeningMetrics(registry);
+  const screening = new OrderScreening({ database, orders: repository, flags: fraud, metrics, logger });
+  const reviews = new ReviewsRepository(database);
+  const onAccepted = (count: number) => starter.accepted(count, "prompt");
+  const reviewDecisions = new ReviewDecisions({ database, metrics, onAccepted });
+  const watch = createReviewWatch({
+    reviews,
+    decisions: reviewDecisions,
+    metrics,
+    logger,
+    maxMs: config.ORDER_REVIEW_MAX_MS,
+    everyMs: config.ORDER_REVIEW_SWEEP_MS,
+  });
+  return { screening, reviews, reviewDecisions, watch };
 }
 
 /** Who waits for an order, and what tells them. */
@@ -174,7 +235,7 @@ function buildEpisodes(ground: Ground): EpisodeParts {
 
 /** What hands episodes to the worker, with the end of those that it refuses. */
 function buildStarts(
-  { config, sagas, logger, metrics }: Ground,
+  { config, sagas, logger, metrics, fraud }: Ground,
   parts: Pick<EpisodeParts, "episodes" | "settler"> & { readonly onLeft: () => void },
 ): EpisodeStarts {
   const giveUpAfterMs = config.ORDER_REJECT_AFTER_MS;
@@ -184,6 +245,7 @@ function buildStarts(
     episodes: parts.episodes,
     logger,
     metrics,
+    screens: () => fraud.screens(),
     timeoutMs: config.DISPATCH_TIMEOUT_MS,
     onRefused: (episode, refusal) => refused.refused(episode, refusal),
   });
@@ -206,7 +268,7 @@ function buildLegacy({ config, database, personal, sagas, logger, metrics }: Gro
   });
 }
 
-interface ApiParts extends FollowingParts, EpisodeParts {
+interface ApiParts extends FollowingParts, EpisodeParts, ScreeningParts {
   readonly legacy: LegacySagas;
   readonly intake: OrderIntake;
   readonly customers: CustomerRepository;
@@ -216,7 +278,7 @@ interface ApiParts extends FollowingParts, EpisodeParts {
 
 function buildApis(ground: Ground, parts: ApiParts): ServiceRegistration[] {
   const { config, database, repository, mover } = ground;
-  const { follower, intake, customers, erasures, eraser } = parts;
+  const { follower, intake, customers, erasures, eraser, screening, reviews, reviewDecisions } = parts;
   const noted = new AuditedRequests<StepDecisionRequest>({
     database,
     keys: { method: "NoteStepDecision", scope: ({ orderId, step }) => `${orderId}/${step}` },
@@ -229,7 +291,8 @@ function buildApis(ground: Ground, parts: ApiParts): ServiceRegistration[] {
   return [
     register(OrderService, new OrderApi({ intake, bulk, follower, cancellation, deletion, repository, pageTokens })),
     register(OrderEpisodeService, new OrderEpisodeApi({ ...parts, pageTokens })),
-    register(OrderLifecycleService, new OrderLifecycleApi(mover, noted)),
+    register(OrderLifecycleService, new OrderLifecycleApi({ mover, screening, decisions: noted })),
+    register(OrderReviewService, new OrderReviewApi({ reviews, decisions: reviewDecisions, follower, pageTokens })),
     register(
       CustomerService,
       new CustomerApi({ customers, orders: repository, erasures, pageTokens, onErased: () => eraser.nudge() }),

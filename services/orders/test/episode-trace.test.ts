@@ -32,6 +32,7 @@ function startsOf(worker: FakeWorker): EpisodeStarts {
     episodes: { acknowledge: async () => undefined },
     logger: quietLogger(),
     metrics: createOrderMetrics(new Registry()),
+    screens: async () => false,
     timeoutMs: 1_000,
     onRefused: async () => undefined,
   });
@@ -60,11 +61,13 @@ function orderOf(traced: boolean, createTime = new Date()): EpisodeOrder {
     customerId: newId(),
     total: { currency: "EUR", amount: 1n },
     createTime,
+    checkoutTime: createTime,
     ageMs: 0,
     traceparent: traceParentOf(span),
     saga: "",
     events: [{ id: "placed", kind: "placed", detail: {}, time: createTime.toISOString() }],
     confirmed: false,
+    found: false,
     checkout: {
       lines: [{ sku: "tea", quantity: 1, unitPrice: 1n }],
       cardToken: "tok_approve",

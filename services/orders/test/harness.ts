@@ -2,11 +2,13 @@ import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
 import { create } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
+import { OpenFeature } from "@openfeature/server-sdk";
 import { Registry } from "prom-client";
 import { CustomerService } from "#gen/shop/orders/v1/customer_service_pb.js";
 import { OrderEpisodeService } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import { type OrderLine, OrderLineSchema } from "#gen/shop/orders/v1/order_pb.js";
+import { OrderReviewService } from "#gen/shop/orders/v1/order_review_service_pb.js";
 import {
   type CreateOrderRequest,
   CreateOrderRequestSchema,
@@ -14,6 +16,7 @@ import {
 } from "#gen/shop/orders/v1/order_service_pb.js";
 import { type ConfigOf, loadConfig, platformConfig } from "#platform/config.ts";
 import { Database } from "#platform/database/database.ts";
+import type { FeatureFlags } from "#platform/flags/feature-flags.ts";
 import { contextInterceptor } from "#platform/interceptors/context.ts";
 import { deadlineInterceptor } from "#platform/interceptors/deadline.ts";
 import { errorInterceptor } from "#platform/interceptors/errors.ts";
@@ -56,6 +59,7 @@ export interface Replica extends AsyncDisposable {
   readonly orders: Client<typeof OrderService>;
   readonly lifecycle: Client<typeof OrderLifecycleService>;
   readonly episodes: Client<typeof OrderEpisodeService>;
+  readonly reviews: Client<typeof OrderReviewService>;
   readonly customers: Client<typeof CustomerService>;
   readonly registry: Registry;
   readonly registrations: readonly ServiceRegistration[];
@@ -68,7 +72,7 @@ export interface Replica extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-const services = [OrderService, OrderLifecycleService, OrderEpisodeService, CustomerService];
+const services = [OrderService, OrderLifecycleService, OrderEpisodeService, OrderReviewService, CustomerService];
 
 /** A replica that takes calls while its background work begins. */
 export interface BeginningReplica extends Replica {
@@ -87,6 +91,7 @@ export function beginReplica(
   database: Database,
   worker: Pick<FakeWorker, "client">,
   changes: Partial<ConfigOf<typeof ordersConfig & Pick<typeof platformConfig, "MAX_MESSAGE_BYTES">>> = {},
+  flags: FeatureFlags = OpenFeature.getClient("orders without flags"),
 ): BeginningReplica {
   const env = {
     GRPC_PORT: "0",
@@ -109,6 +114,7 @@ export function beginReplica(
     database,
     logger,
     registry,
+    flags,
     sagas,
     closing: closing.signal,
     output: auditStream,
@@ -138,6 +144,7 @@ export function beginReplica(
     orders: createClient(OrderService, transport),
     lifecycle: createClient(OrderLifecycleService, transport),
     episodes: createClient(OrderEpisodeService, transport),
+    reviews: createClient(OrderReviewService, transport),
     customers: createClient(CustomerService, transport),
     registry,
     registrations: parts.services,
@@ -171,7 +178,9 @@ export async function newCustomer({ customers }: Pick<Replica, "customers">, ema
 }
 
 /** What a test may want otherwise in {@link orderRequest}. */
-export type OrderChanges = Partial<Pick<CreateOrderRequest, "requestId" | "lines" | "cardToken" | "waitFor">>;
+export type OrderChanges = Partial<
+  Pick<CreateOrderRequest, "requestId" | "lines" | "cardToken" | "waitFor" | "shippingAddress">
+>;
 
 /** A line of an order. */
 export function line(sku: string, quantity: number, amount: bigint, currency = "EUR"): OrderLine {

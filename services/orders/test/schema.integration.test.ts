@@ -20,6 +20,8 @@ import { createOrderMetrics } from "../src/order/metrics.ts";
 import { type OrderFilter, OrderRepository } from "../src/order/order.repository.ts";
 import { createProgressWatch } from "../src/order/order-progress.ts";
 import { transitionOrders } from "../src/order/order-transition.repository.ts";
+import { ReviewsRepository } from "../src/screening/reviews.repository.ts";
+import { ScreeningRepository } from "../src/screening/screening.repository.ts";
 import { claim, giveBack } from "./episode-rows.ts";
 import { ordersDatabase } from "./harness.ts";
 import { Recorded } from "./recorded.ts";
@@ -162,6 +164,36 @@ describe("the schema of orders", () => {
         await assert.rejects(decisions.decide(decided, new AbortController().signal));
       },
       [/customer_order_pkey/],
+    ],
+    [
+      "screening",
+      async () => {
+        const screening = new ScreeningRepository(recorded);
+        const orderId = newId();
+        await screening.find([orderId]);
+        const often = { minutes: 60, review: 3 };
+        const rules = { customer_orders: often, card_orders: often, address_orders: often, card_customers: often };
+        await screening.count([{ orderId, rules }]);
+        const finding = { verdict: "review", reasons: ["AMOUNT"], hits: [] } as const;
+        await screening.record([{ orderId, finding, origin: { actor: "", requestId: "", traceId: "" } }]);
+      },
+      [
+        /customer_order_pkey/,
+        /order_screening_pkey/,
+        /order_screening_customer_idx/,
+        /order_screening_card_idx/,
+        /order_screening_address_idx/,
+      ],
+    ],
+    [
+      "reviews",
+      async () => {
+        const reviews = new ReviewsRepository(recorded);
+        await reviews.list({ reason: "AMOUNT", customerId: newId() }, { after: undefined, limit: 51 });
+        await reviews.waiting();
+        await reviews.late(1, 100);
+      },
+      [/customer_order_review_idx/],
     ],
     [
       "what is shown of all this",

@@ -47,6 +47,16 @@ export const orderAlerts: RuleGroup = {
       description: "At least one customer waits for an answer to an order; 5 s are promised.",
     },
     {
+      alert: "ReviewsWaiting",
+      severity: "ticket",
+      expr: "max by (namespace) (orders_oldest_review_seconds) > 4 * 3600",
+      lasts: "5m",
+      labels: { service: "orders" },
+      summary: "An order has been under review for {{ $value | humanizeDuration }} ({{ $labels.namespace }})",
+      description:
+        "A customer waits for a person to decide whether the order goes on. After three days it is rejected.",
+    },
+    {
       alert: "OrdersStalled",
       severity: "ticket",
       expr: "max by (namespace, status) (orders_stalled) > 0",

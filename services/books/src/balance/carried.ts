@@ -17,7 +17,7 @@ export interface Waiting {
 
 /**
  * Orders that have not come to their end, are not carried by a young episode, have no event that is due or coming, and wait
- * for no operator. Those of the kind before episodes are carried by workflows that no row knows.
+ * for no person. Those of the kind before episodes are carried by workflows that no row knows.
  */
 export async function readWaiting(ask: Ask, { from, to }: IdRange): Promise<Waiting[]> {
   const rows = await ask<{ order_id: string; status: string; last_episode: string; is_carried: boolean }>(
@@ -26,7 +26,8 @@ export async function readWaiting(ask: Ask, { from, to }: IdRange): Promise<Wait
     from customer_order o left join episode e on e.episode_id = o.episode_id
     where o.order_id between $1 and $2
       and o.status not in ('delivered', 'rejected', 'cancelled', 'failed') and o.saga_id = o.order_id
-      and o.park_time is null and not exists (select from order_event where order_event.order_id = o.order_id)
+      and o.park_time is null and not (o.review_time is not null and o.review_decision is null and o.status = 'pending')
+      and not exists (select from order_event where order_event.order_id = o.order_id)
       and (o.episode_id is null or e.start_time is null
         or e.start_time < now() - interval '${longestEpisodeMinutes} minutes')`,
     [from, to],

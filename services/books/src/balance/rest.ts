@@ -3,10 +3,11 @@ import type { IdRange } from "./range.ts";
 
 /**
  * What orders that have not come to their end do, by their rows: an episode carries them; something has happened to them and
- * they are about to be carried, or will be at a set time; a step of them waits for an operator; or they wait for shipping to
+ * they are about to be carried, or will be at a set time; a step of them waits for an operator; a person is to
+ * decide whether they go on; or they wait for shipping to
  * tell of their parcels. `old`: a workflow of the kind before episodes has them, of which no row says more.
  */
-export type RestState = "carried" | "due" | "again later" | "parked" | "waiting" | "old";
+export type RestState = "carried" | "due" | "again later" | "parked" | "review" | "waiting" | "old";
 
 /** Orders in one status that have not come to their end. To rest is no fault: a parcel may be packed for days. */
 export interface Rest {
@@ -32,6 +33,7 @@ export async function readRests(ask: Ask, { from, to }: IdRange): Promise<Rest[]
           when o.episode_id is not null then 'carried'
           when e.due <= now() then 'due'
           when e.due is not null then 'again later'
+          when o.review_time is not null and o.review_decision is null and o.status = 'pending' then 'review'
           else 'waiting'
         end as state, coalesce(split_part(o.parked_step, ':', 1), '') as step, coalesce(o.park_time, o.update_time) as since
       from customer_order o

@@ -28,7 +28,7 @@ import { whole } from "#platform/whole.ts";
 import type { OrderCancellation } from "../cancel/order-cancellation.ts";
 import type { OrderFollower } from "../follow/order-follower.ts";
 import type { KeyedOrder, OrderFilter, OrderRepository } from "../order/order.repository.ts";
-import { isDecided, type Order } from "../order/order.ts";
+import { isAnswered, type Order } from "../order/order.ts";
 import type { OrderDeletion } from "../order/order-deletion.repository.ts";
 import type { OrderIntake } from "../order/order-intake.ts";
 import type { BulkOrders } from "./bulk-orders.ts";
@@ -133,7 +133,7 @@ export class OrderApi implements ServiceImpl<typeof OrderService> {
     const { orderId, order: accepted } = await intake.accept(order, { signal });
     const patience = { forMs: patienceMs(maxDecisionMs), signal };
     if (!accepted) return follower.decided(orderId, patience);
-    return (await following.until(({ status }) => isDecided(status), patience)) ?? follower.get(orderId);
+    return (await following.until(isAnswered, patience)) ?? follower.get(orderId);
   }
 }
 

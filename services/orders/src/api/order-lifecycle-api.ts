@@ -1,13 +1,16 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import {
+  type BatchScreenOrdersRequest,
+  BatchScreenOrdersResponseSchema,
   type BatchTransitionOrdersRequest,
   BatchTransitionOrdersResponseSchema,
   type NoteStepDecisionRequest,
   NoteStepDecisionRequestSchema,
   NoteStepDecisionResponseSchema,
   type OrderLifecycleService,
+  ScreeningVerdict,
+  ScreenOrderResponseSchema,
   StepDecision,
-  type TransitionOrderRequest,
   TransitionOrderResponseSchema,
 } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import { answerEach } from "#platform/batch/batch-call.ts";
@@ -16,21 +19,40 @@ import { whole } from "#platform/whole.ts";
 import type { AuditedRequests } from "../order/audited-requests.repository.ts";
 import type { StepDecisionRequest } from "../order/order-audit.ts";
 import type { OrderMover } from "../order/order-mover.ts";
+import type { OrderScreening, Screening } from "../screening/order-screening.ts";
 import { toMove, toStatusProto } from "./order-proto.ts";
 
-const transition = {
-  method: "TransitionOrder",
-  subjectOf: ({ orderId }: TransitionOrderRequest) => ({ "order.id": orderId }),
-};
+const subjectOf = ({ orderId }: { readonly orderId: string }) => ({ "order.id": orderId });
+const transition = { method: "TransitionOrder", subjectOf };
+const screening = { method: "ScreenOrder", subjectOf };
+
+const verdictToProto = {
+  pass: ScreeningVerdict.PASS,
+  review: ScreeningVerdict.REVIEW,
+} as const satisfies Record<Screening, ScreeningVerdict>;
+
+/** What the service works with. */
+export interface OrderLifecycleApiOptions {
+  readonly mover: OrderMover;
+  readonly screening: Pick<OrderScreening, "screen">;
+  readonly decisions: AuditedRequests<StepDecisionRequest>;
+}
 
 /** OrderLifecycleService, as its proto says. */
 export class OrderLifecycleApi implements ServiceImpl<typeof OrderLifecycleService> {
-  readonly #mover: OrderMover;
-  readonly #decisions: AuditedRequests<StepDecisionRequest>;
+  readonly #options: OrderLifecycleApiOptions;
 
-  constructor(mover: OrderMover, decisions: AuditedRequests<StepDecisionRequest>) {
-    this.#mover = mover;
-    this.#decisions = decisions;
+  constructor(options: OrderLifecycleApiOptions) {
+    this.#options = options;
+  }
+
+  /** Screens many orders, each with its own outcome. */
+  async batchScreenOrders(batch: BatchScreenOrdersRequest, { signal }: HandlerContext) {
+    const outcomes = await answerEach(batch, screening, async ({ orderId }) => {
+      const verdict = await this.#options.screening.screen(orderId, signal);
+      return whole(ScreenOrderResponseSchema, { verdict: verdictToProto[verdict] });
+    });
+    return whole(BatchScreenOrdersResponseSchema, { outcomes });
   }
 
   /** Notes what an operator asks for, once however often the call is repeated. */
@@ -38,14 +60,14 @@ export class OrderLifecycleApi implements ServiceImpl<typeof OrderLifecycleServi
     const { requestId, orderId, step, note } = request;
     const decision = request.decision === StepDecision.RETRY ? "retry" : "resolve";
     const known = fingerprint(NoteStepDecisionRequestSchema, request);
-    await this.#decisions.remember({ requestId, orderId, step, decision, note, fingerprint: known });
+    await this.#options.decisions.remember({ requestId, orderId, step, decision, note, fingerprint: known });
     return whole(NoteStepDecisionResponseSchema, {});
   }
 
   /** Moves many orders to their next status, each with its own outcome. */
   async batchTransitionOrders(batch: BatchTransitionOrdersRequest, { signal }: HandlerContext) {
     const outcomes = await answerEach(batch, transition, async (request) => {
-      const { status, revision } = await this.#mover.move(toMove(request), signal);
+      const { status, revision } = await this.#options.mover.move(toMove(request), signal);
       return whole(TransitionOrderResponseSchema, { status: toStatusProto(status), revision });
     });
     return whole(BatchTransitionOrdersResponseSchema, { outcomes });

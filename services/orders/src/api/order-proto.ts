@@ -147,6 +147,7 @@ export function toProto(order: Order): OrderProto {
     revision: order.revision,
     createTime: timestampFromDate(order.createTime),
     updateTime: timestampFromDate(order.updateTime),
+    reviewTime: order.reviewTime && timestampFromDate(order.reviewTime),
   });
 }
 

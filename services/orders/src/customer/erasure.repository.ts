@@ -52,6 +52,8 @@ const erase: SqlText = {
     returning customer_id, erase_time, create_time
   ), addressed as (
     delete from customer_email using erased where customer_email.customer_id = erased.customer_id
+  ), dissimilar as (
+    delete from order_screening using erased where order_screening.customer_id = erased.customer_id
   ), noted as (
     insert into erasure (customer_id, erase_time, due_time) select customer_id, erase_time, now() from erased
   ), audited as (${insertAuditEvents("$3", { join: "join erased on true" })})
@@ -103,6 +105,8 @@ const forgetOrders: SqlText = {
   text: `with due as materialized (
     select o.order_id from customer_order o where o.customer_id = $1 and ${saysWho} and ${mayForget}
     order by o.order_id limit $3 for no key update
+  ), dissimilar as (
+    delete from order_screening where order_screening.customer_id = $1
   )
   update customer_order o set given_name = null, family_name = null, email = null, contact = null,
     shipping_address = ${forgottenJson}, failure_message = null

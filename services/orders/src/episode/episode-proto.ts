@@ -16,30 +16,35 @@ import { whole } from "#platform/whole.ts";
 import type { Episode, EpisodeCheckout, EpisodeOrder } from "./episode.ts";
 import type { OrderHappening } from "./order-event.ts";
 
-/** The start of an episode; the same bytes for the same orders. */
-export function toStartEpisode({ episodeId, orders }: Episode): StartEpisodeRequest {
-  return whole(StartEpisodeRequestSchema, { episodeId, orders: orders.map(toOrderProto) });
+/**
+ * The start of an episode; the same for the same orders. When it is repeated, the first one counts.
+ *
+ * @param screens whether orders are screened now
+ */
+export function toStartEpisode({ episodeId, orders }: Episode, screens: boolean): StartEpisodeRequest {
+  return whole(StartEpisodeRequestSchema, { episodeId, orders: orders.map((order) => toOrderProto(order, screens)) });
 }
 
-function toOrderProto(order: EpisodeOrder): EpisodeOrderProto {
+function toOrderProto(order: EpisodeOrder, screens: boolean): EpisodeOrderProto {
   return whole(EpisodeOrderSchema, {
     orderId: order.orderId,
     customerId: order.customerId,
     total: { ...order.total },
-    createTime: timestampFromDate(order.createTime),
+    createTime: timestampFromDate(order.checkoutTime),
     traceparent: order.traceparent,
     saga: order.saga,
     events: order.events.map((event) => whole(EpisodeEventSchema, { event: toEventProto(event) })),
-    checkout: order.checkout && toCheckoutProto(order.checkout),
+    checkout: order.checkout && toCheckoutProto(order.checkout, (screens || order.found) && !order.confirmed),
     confirmed: order.confirmed,
   });
 }
 
-function toCheckoutProto({ lines, shippingAddress, cardToken }: EpisodeCheckout) {
+function toCheckoutProto({ lines, shippingAddress, cardToken }: EpisodeCheckout, screen: boolean) {
   return whole(EpisodeCheckoutSchema, {
     lines: lines.map(({ sku, quantity, unitPrice }) => ({ sku, quantity, unitPrice })),
     shippingAddress: { ...shippingAddress, lines: [...shippingAddress.lines] },
     cardToken,
+    screen,
   });
 }
 

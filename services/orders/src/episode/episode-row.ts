@@ -17,11 +17,14 @@ export interface EpisodeOrderRow {
   readonly currency: string;
   readonly total: bigint;
   readonly createTime: Date;
+  readonly checkoutTime: Date;
   readonly ageMs: number;
   readonly traceparent: string;
   readonly saga: string | null;
   readonly episodeEvents: CarriedEvent[];
   readonly confirmed: boolean;
+  /** Whether something was found about it: it is asked for, also where orders are screened no more. */
+  readonly found: boolean;
   /** Null once the shipments are created. */
   readonly lines: LineJson[] | null;
   /** A text when it is sealed, with its key; null once the shipments are created. */
@@ -34,6 +37,8 @@ const inCheckout = `o.status in (${checkoutStatuses.map((status) => `'${status}'
 
 /** When `o` was accepted by the database's clock; that of the replica that took it may be wrong by hours. */
 const acceptTime = "coalesce(o.accept_time, o.create_time)";
+/** When its checkout began: for an order that a person has released, then. */
+const checkoutTime = `coalesce(o.review_decide_time, ${acceptTime})`;
 
 /** The columns of {@link EpisodeOrderRow}, from `o`. */
 export const episodeOrderColumns = selectList<EpisodeOrderRow>(
@@ -43,10 +48,12 @@ export const episodeOrderColumns = selectList<EpisodeOrderRow>(
     currency: true,
     total: true,
     createTime: acceptTime,
-    ageMs: `(extract(epoch from now() - ${acceptTime}) * 1000)::float8`,
+    checkoutTime,
+    ageMs: `(extract(epoch from now() - ${checkoutTime}) * 1000)::float8`,
     traceparent: true,
     saga: "o.saga::text",
     episodeEvents: true,
+    found: "o.review_reasons is not null",
     confirmed: `o.history @> '[{"status": "confirmed"}]'`,
     lines: `case when ${inCheckout} then (${linesOf}) end`,
     shippingAddress: `case when ${inCheckout} then ${addressOf} end`,
@@ -76,11 +83,13 @@ async function toEpisodeOrder(personal: PersonalData, row: EpisodeOrderRow): Pro
     customerId: encodeId(row.customerId),
     total: { currency: row.currency, amount: row.total },
     createTime: row.createTime,
+    checkoutTime: row.checkoutTime,
     ageMs: row.ageMs,
     traceparent: row.traceparent,
     saga: row.saga ?? "",
     events: row.episodeEvents,
     confirmed: row.confirmed,
+    found: row.found,
     checkout:
       lines && shippingAddress !== null
         ? {

@@ -26,6 +26,8 @@ export interface EpisodeStartsOptions {
   readonly episodes: Pick<EpisodeRepository, "acknowledge">;
   readonly logger: Pick<Logger, "info" | "warn" | "error" | "log">;
   readonly metrics: OrderMetrics;
+  /** Whether orders are screened. */
+  readonly screens: () => Promise<boolean>;
   /** How long one start may take, in milliseconds. */
   readonly timeoutMs: number;
   /** Told about an episode that the worker refuses because of its orders. */
@@ -59,11 +61,12 @@ export class EpisodeStarts {
   }
 
   async #start(episode: Episode): Promise<StartOutcome> {
-    const { sagas, timeoutMs, metrics } = this.#options;
+    const { sagas, screens, timeoutMs, metrics } = this.#options;
     try {
       await inDispatchTrace(episode, async () => {
         // Nothing is left to carry: it is only to be noted that it was.
-        if (episode.orders.length > 0) await sagas.startEpisode(toStartEpisode(inTheirTraces(episode)), { timeoutMs });
+        if (episode.orders.length === 0) return;
+        await sagas.startEpisode(toStartEpisode(inTheirTraces(episode), await screens()), { timeoutMs });
       });
     } catch (error) {
       return await this.#failed(episode, error);

@@ -13,9 +13,11 @@ export interface EpisodeOrder {
   readonly orderId: string;
   readonly customerId: string;
   readonly total: Money;
-  /** By the database's clock, as the checkout's patience is counted from it. */
+  /** By the database's clock, as all times here. */
   readonly createTime: Date;
-  /** How old it was when this was read, by the database's clock: those of replicas may differ. Milliseconds. */
+  /** From when the checkout's patience is counted: since it was created, or released after a review. */
+  readonly checkoutTime: Date;
+  /** How old its checkout was when this was read, by the database's clock: those of replicas may differ. Milliseconds. */
   readonly ageMs: number;
   /** W3C trace context of the call that created it; empty when it is not traced. */
   readonly traceparent: string;
@@ -25,6 +27,8 @@ export interface EpisodeOrder {
   readonly events: readonly CarriedEvent[];
   /** Whether it was confirmed when the episode began: a workflow may be lost after that, without having settled. */
   readonly confirmed: boolean;
+  /** Whether its screening found something. */
+  readonly found: boolean;
   /** Undefined once its shipments are created. */
   readonly checkout: EpisodeCheckout | undefined;
 }

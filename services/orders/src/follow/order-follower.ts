@@ -5,7 +5,7 @@ import { orAbort } from "#platform/wait.ts";
 import { orderNotFound } from "../order/errors.ts";
 import type { OrderMetrics } from "../order/metrics.ts";
 import type { OrderRepository } from "../order/order.repository.ts";
-import { isDecided, isTerminal, type Order } from "../order/order.ts";
+import { isAnswered, isTerminal, type Order } from "../order/order.ts";
 import type { ChangeHub } from "./change-hub.ts";
 
 /** What a follower works with. */
@@ -48,12 +48,12 @@ export class OrderFollower {
     return new Following(orderId, this.#options);
   }
 
-  /** The order once the saga has given its first answer, or as it stands when patience ends. @throws ORDER_NOT_FOUND */
+  /** The order once the saga has given its first answer, or a person has to look at it, or as it stands when patience ends. @throws ORDER_NOT_FOUND */
   async decided(orderId: string, patience: Patience): Promise<Order> {
     using following = this.follow(orderId);
     const order = await this.get(orderId);
-    if (isDecided(order.status)) return order;
-    return (await following.until(({ status }) => isDecided(status), patience)) ?? this.get(orderId);
+    if (isAnswered(order)) return order;
+    return (await following.until(isAnswered, patience)) ?? this.get(orderId);
   }
 
   /**

@@ -10,6 +10,8 @@ import { PlainIndex } from "./0008-plain-index.ts";
 import { Erasures } from "./0009-erasure.ts";
 import { AcceptTime } from "./0010-accept-time.ts";
 import { DeleteOrders } from "./0011-delete-orders.ts";
+import { Screening } from "./0012-screening.ts";
+import { ReviewIndex } from "./0013-review-index.ts";
 
 /** All migrations, the oldest first. A name never changes once it is released. */
 export const migrations: MigrationsList = [
@@ -24,4 +26,6 @@ export const migrations: MigrationsList = [
   { name: "0009_erasure", class: Erasures },
   { name: "0010_accept_time", class: AcceptTime },
   { name: "0011_delete_orders", class: DeleteOrders },
+  { name: "0012_screening", class: Screening },
+  { name: "0013_review_index", class: ReviewIndex },
 ];

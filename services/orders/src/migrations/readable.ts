@@ -15,6 +15,8 @@ export const readable: Readable = {
     "last_episode_id",
     "parked_step",
     "park_time",
+    "review_time",
+    "review_decision",
   ],
   order_event: ["order_id", "due_time"],
   episode: ["episode_id", "start_time"],

@@ -20,6 +20,9 @@ export const OrderError = defineErrors<OrderErrorReason>({
     [OrderErrorReason.EPISODE_OVER]: Code.FailedPrecondition,
     [OrderErrorReason.STEP_NOT_PARKED]: Code.FailedPrecondition,
     [OrderErrorReason.NOT_DELETABLE]: Code.FailedPrecondition,
+    [OrderErrorReason.ORDER_NOT_ACCEPTED]: Code.FailedPrecondition,
+    [OrderErrorReason.REVIEW_EXPIRED]: Code.FailedPrecondition,
+    [OrderErrorReason.NOT_IN_REVIEW]: Code.FailedPrecondition,
   },
 });
 
@@ -65,4 +68,20 @@ export function episodeOver({ orderId, episodeId }: { orderId: string; episodeId
 export function stepNotParked({ orderId, step }: { orderId: string; step: string }): Error {
   const message = "the step does not wait for an operator";
   return new OrderError(OrderErrorReason.STEP_NOT_PARKED, message, { order_id: orderId, step });
+}
+
+/** The order was screened, or reviewed, and is to be rejected. Why is not for its customer. */
+export function orderNotAccepted(orderId: string): Error {
+  return new OrderError(OrderErrorReason.ORDER_NOT_ACCEPTED, "the order is not accepted", { order_id: orderId });
+}
+
+/** Nobody decided about the order in time. */
+export function reviewExpired(orderId: string): Error {
+  const message = "nobody decided about the order in time";
+  return new OrderError(OrderErrorReason.REVIEW_EXPIRED, message, { order_id: orderId });
+}
+
+/** Nobody is to decide about the order. */
+export function notInReview(orderId: string): Error {
+  return new OrderError(OrderErrorReason.NOT_IN_REVIEW, "the order is not under review", { order_id: orderId });
 }

@@ -46,6 +46,36 @@ export function stepDecisionEntry(request: StepDecisionRequest & { readonly orig
   return { action: `order.step_${decision}_requested`, orderId, details, origin };
 }
 
+/** What was found about an order that does not simply go on. */
+export function screeningEntry(found: {
+  readonly orderId: string;
+  readonly finding: { readonly verdict: string; readonly reasons: readonly string[] };
+  readonly origin: AuditOrigin;
+}): AuditEntry {
+  const { orderId, finding, origin } = found;
+  const action = finding.verdict === "review" ? "order.review_began" : "order.screening_refused";
+  return { action, orderId, details: { reasons: finding.reasons.join(",") }, origin };
+}
+
+/** What is decided about an order under review. */
+export interface ReviewDecisionRequest extends Keyed {
+  readonly orderId: string;
+  readonly decision: "released" | "refused" | "expired";
+  /** Why; empty when nobody decided. */
+  readonly note: string;
+}
+
+/** The decision of a person, or that there was none. */
+export function reviewDecisionEntry(request: ReviewDecisionRequest & { readonly origin: AuditOrigin }): AuditEntry {
+  const { orderId, decision, note, origin } = request;
+  return {
+    action: `order.review_${decision}`,
+    orderId,
+    details: note === "" ? {} : { note: redactText(note) },
+    origin,
+  };
+}
+
 /** An order that is created. */
 export function creationEntry({ orderId, total, lines }: NewOrder, origin: AuditOrigin): AuditEntry {
   const { currency, amount } = total;

@@ -116,6 +116,7 @@ function toPending(order: KeyedOrder, contact: OrderContact): Order {
     revision: 1,
     createTime,
     updateTime: createTime,
+    reviewTime: undefined,
   };
 }
 

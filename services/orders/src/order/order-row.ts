@@ -12,6 +12,7 @@ import type {
   ShippingAddress,
 } from "./order.ts";
 import { openAddress, openContact, type StoredContact } from "./order-person.ts";
+import { awaitsReview } from "./review-state.ts";
 
 /** A line as JSON: SKU, quantity, unit price; the price as text, because JSON has no 64-bit integers. */
 export type LineJson = [sku: string, quantity: number, unitPrice: string];
@@ -82,6 +83,8 @@ export interface OrderRow extends Omit<SagaOrderRow, "cardToken" | "traceparent"
   readonly revision: number;
   readonly createTime: Date;
   readonly updateTime: Date;
+  /** Null while nobody is to decide about it. */
+  readonly reviewTime: Date | null;
 }
 
 /** The columns of {@link OrderRow}, from `o` and {@link withLines}. */
@@ -104,6 +107,7 @@ export const orderColumns = selectList<OrderRow>(
     revision: true,
     createTime: true,
     updateTime: true,
+    reviewTime: `case when ${awaitsReview} then o.review_time end`,
     sagaId: "coalesce(o.last_episode_id, o.saga_id)",
     lines: "l.lines",
   },
@@ -132,6 +136,7 @@ async function toOrder(personal: PersonalData, row: OrderRow): Promise<Order> {
     revision: row.revision,
     createTime: row.createTime,
     updateTime: row.updateTime,
+    reviewTime: row.reviewTime ?? undefined,
   };
 }
 

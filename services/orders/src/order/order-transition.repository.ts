@@ -42,6 +42,7 @@ export interface Moved {
   readonly revision: number;
   /** False when it had the status before. */
   readonly changed: boolean;
+  /** When it was created, or released after a review: nobody promised how long that takes. */
   readonly createTime: Date;
 }
 
@@ -108,7 +109,7 @@ export function changeOrders({ input, columns = "", judge = "", where, assign = 
     select * from json_to_recordset($1::json) as i(${input.typed})
   ), locked as materialized (
     select i.n, o.* from input i cross join lateral (
-      select order_id, status, shipments, revision, create_time${columns} from customer_order
+      select order_id, status, shipments, revision, coalesce(review_decide_time, create_time) as create_time${columns} from customer_order
       where customer_order.order_id = i.order_id for no key update
     ) o
   ), judged as (

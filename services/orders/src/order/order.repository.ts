@@ -19,6 +19,7 @@ import {
   toOrders,
   withLines,
 } from "./order-row.ts";
+import { noSimilarity, type SimilarityColumns, type SimilaritySource } from "./order-similarity.ts";
 
 /** A new order with the key under which its creation may be repeated. */
 export interface KeyedOrder extends NewOrder {
@@ -68,8 +69,11 @@ interface BesideColumns {
   readonly lines: readonly LineJson[];
 }
 
-/** A new order in the JSON that {@link insertOrders} takes apart, with the key of its address when that is sealed. */
-type InsertedOrder = StoredColumns & BesideColumns & Partial<PersonalKeyRow>;
+/**
+ * A new order in the JSON that {@link insertOrders} takes apart, with the key of its address when that is sealed, and by what it resembles
+ * others when orders are screened.
+ */
+type InsertedOrder = StoredColumns & BesideColumns & Partial<PersonalKeyRow> & Partial<SimilarityColumns>;
 
 const stored = writtenColumns<StoredColumns>({
   order_id: "uuid",
@@ -88,6 +92,12 @@ const beside = writtenColumns<BesideColumns>({
   request_id: "text",
   fingerprint: "text",
   lines: "json",
+});
+const similarity = writtenColumns<SimilarityColumns>({
+  country: "text",
+  card_key: "bigint",
+  address_key: "bigint",
+  postal_key: "bigint",
 });
 /** They are called the same in the row of the customer and in that of the order. */
 const contact = writtenColumns<StoredContact>({
@@ -114,7 +124,8 @@ const contactColumns = selectList<ContactRow>({
 const insertOrders: SqlText = {
   name: "order_insert",
   text: `with input as materialized (
-    select * from json_to_recordset($1::json) as i(${beside.typed}, ${stored.typed}, ${personalKeyColumns.typed})
+    select * from json_to_recordset($1::json) as i(${beside.typed}, ${stored.typed}, ${personalKeyColumns.typed},
+      ${similarity.typed})
   ), known as materialized (
     select i.*, c.* from input i cross join lateral (
       select ${contact.names} from customer
@@ -132,6 +143,9 @@ const insertOrders: SqlText = {
     select ${stored.names}, ${contact.names}, 'pending', create_time, order_id, now(), true from known
   ), happened as (
     insert into order_event (order_id, event_id, kind) select order_id, 'placed', 'placed' from known
+  ), screened as (
+    insert into order_screening (order_id, customer_id, ${similarity.names})
+    select order_id, customer_id, ${similarity.names} from known where card_key is not null
   ), lined as (
     insert into order_line (order_id, line_number, sku, quantity, unit_price)
     select order_id, line.n, line.value->>0, (line.value->>1)::int, (line.value->>2)::bigint
@@ -166,11 +180,20 @@ const highestId = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 export class OrderRepository {
   readonly #database: Queryable;
   readonly #personal: PersonalData;
+  readonly #similarity: SimilaritySource;
 
-  /** @param personal by default everything is plain */
-  constructor(database: Queryable, personal: PersonalData = plainPersonalData) {
+  /**
+   * @param personal by default everything is plain
+   * @param similarity by what orders resemble each other; by default nothing of it is kept
+   */
+  constructor(
+    database: Queryable,
+    personal: PersonalData = plainPersonalData,
+    similarity: SimilaritySource = noSimilarity,
+  ) {
     this.#database = database;
     this.#personal = personal;
+    this.#similarity = similarity;
   }
 
   /**
@@ -180,7 +203,9 @@ export class OrderRepository {
    * @throws a unique violation of `idempotency_key_pkey` when one of the request ids was used before; nothing is written
    */
   async insert(orders: readonly SubmittedOrder[]): Promise<(OrderContact | undefined)[]> {
-    const input = JSON.stringify(await Promise.all(orders.map((order, n) => this.#toInserted(order, n))));
+    const similarities = await this.#similarity(orders);
+    const inserted = orders.map((order, n) => this.#toInserted(order, { n, similarity: similarities[n] }));
+    const input = JSON.stringify(await Promise.all(inserted));
     const events = auditEvents(orders.map((order) => creationEntry(order, order.origin)));
     const rows = await this.#database.query<ContactRow>(insertOrders, [input, events]);
     const contacts = new Array<OrderContact | undefined>(orders.length).fill(undefined);
@@ -213,10 +238,13 @@ export class OrderRepository {
     return toOrders(this.#personal, rows);
   }
 
-  async #toInserted(order: KeyedOrder, n: number): Promise<InsertedOrder> {
+  async #toInserted(
+    order: KeyedOrder,
+    { n, similarity }: { n: number; similarity: SimilarityColumns | undefined },
+  ): Promise<InsertedOrder> {
     const place = addressPlace(decodeId(order.orderId));
     const { stored: address, key } = await this.#personal.protect(place, order.shippingAddress);
-    return { ...toInsertedOrder(order, n), shipping_address: address, ...key };
+    return { ...toInsertedOrder(order, n), shipping_address: address, ...key, ...similarity };
   }
 }
 

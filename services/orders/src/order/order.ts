@@ -34,6 +34,11 @@ export function isDecided(status: OrderStatus): boolean {
   return status !== "pending";
 }
 
+/** Whether there is an answer for who waits for one: the saga's first, or that a person has to look. */
+export function isAnswered({ status, reviewTime }: Pick<Order, "status" | "reviewTime">): boolean {
+  return isDecided(status) || reviewTime !== undefined;
+}
+
 /** Whether the order was withdrawn, and everything it held is free. */
 export function isCancelled(status: OrderStatus): boolean {
   return status === "cancelled";
@@ -124,6 +129,8 @@ export interface Order extends Omit<NewOrder, "cardToken" | "traceparent"> {
   readonly revision: number;
   readonly createTime: Date;
   readonly updateTime: Date;
+  /** Since when a person is to decide whether it goes on; undefined when nobody is. */
+  readonly reviewTime: Date | undefined;
 }
 
 /** Orders that one workflow of the kind before episodes carries, in the order of their ids; repeated with exactly this. */

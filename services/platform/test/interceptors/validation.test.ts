@@ -142,9 +142,10 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.CommitReservationRequest.order_id inventory.ConfirmReservationRequest.order_id
     inventory.ReleaseReservationRequest.order_id inventory.ReserveStockRequest.order_id
     orders.CancelOrderRequest.order_id orders.CreateOrderRequest.customer_id orders.DecideParkedStepRequest.order_id
-    orders.DeleteOrderRequest.order_id orders.EraseCustomerRequest.customer_id orders.ExportCustomerRequest.customer_id
+    orders.DecideReviewRequest.order_id orders.DeleteOrderRequest.order_id orders.EraseCustomerRequest.customer_id
+    orders.ExportCustomerRequest.customer_id
     orders.GetCustomerRequest.customer_id orders.GetOrderRequest.order_id orders.GetOrderSagaRequest.order_id
-    orders.NoteStepDecisionRequest.order_id orders.ReportShipmentRequest.order_id orders.SettleOrderRequest.episode_id
+    orders.NoteStepDecisionRequest.order_id orders.ReportShipmentRequest.order_id orders.ScreenOrderRequest.order_id orders.SettleOrderRequest.episode_id
     orders.SettleOrderRequest.order_id orders.TransitionOrderRequest.order_id orders.UpdateCustomerRequest.customer_id
     orders.WatchOrderRequest.order_id payments.ApproveRefundRequest.refund_request_id
     payments.AuthorizePaymentRequest.customer_id
@@ -162,7 +163,7 @@ const refusing: Readonly<Record<string, string>> = {
   "id or empty": `
     audit.ListAuditEventsRequest.order_id inventory.ListStockMovementsRequest.order_id
     orders.BeginParkedDecisionsRequest.customer_id orders.ListOrdersRequest.customer_id
-    orders.ListParkedOrdersRequest.customer_id payments.AuthorizePaymentRequest.payment_id
+    orders.ListParkedOrdersRequest.customer_id orders.ListReviewsRequest.customer_id payments.AuthorizePaymentRequest.payment_id
     payments.ListLedgerEntriesRequest.payment_id payments.ListPaymentsRequest.customer_id
     payments.ListPaymentsRequest.order_id payments.ListRefundRequestsRequest.payment_id sagas.ParkedStepFilter.customer_id shipping.ListShipmentsRequest.order_id
     shipping.TrackShipmentsRequest.order_id
@@ -172,7 +173,8 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.ConfirmReservationRequest.request_id inventory.ReleaseReservationRequest.request_id
     inventory.ReserveStockRequest.request_id orders.BeginParkedDecisionsRequest.request_id
     orders.CancelOrderRequest.request_id orders.CreateCustomerRequest.request_id orders.CreateOrderRequest.request_id
-    orders.DecideParkedStepRequest.request_id orders.DeleteOrderRequest.request_id orders.EraseCustomerRequest.request_id orders.NoteStepDecisionRequest.request_id
+    orders.DecideParkedStepRequest.request_id orders.DecideReviewRequest.request_id orders.DeleteOrderRequest.request_id
+    orders.EraseCustomerRequest.request_id orders.NoteStepDecisionRequest.request_id
     orders.UpdateCustomerRequest.request_id payments.ApproveRefundRequest.request_id
     payments.AuthorizePaymentRequest.request_id
     payments.CapturePaymentRequest.request_id payments.RefundPaymentRequest.request_id
@@ -201,8 +203,10 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.BatchCommitReservationsRequest.traceparents inventory.BatchConfirmReservationsRequest.traceparents
     inventory.BatchReleaseReservationsRequest.traceparents inventory.BatchReserveStockRequest.traceparents
     orders.BatchDecideParkedStepsRequest.traceparents orders.BatchReportShipmentsRequest.traceparents
+    orders.BatchScreenOrdersRequest.traceparents
     orders.BatchSettleOrdersRequest.traceparents orders.BatchTransitionOrdersRequest.traceparents
     orders.BeginParkedDecisionsRequest.reason orders.BulkCreateOrdersRequest.traceparents orders.ListParkedOrdersRequest.reason
+    orders.ListReviewsRequest.reason
     orders.ParkedOrderStep.reason orders.ReportShipmentRequest.reason orders.SettleOrderRequest.waits_for
     payments.BatchAuthorizePaymentsRequest.traceparents payments.BatchCapturePaymentsRequest.traceparents
     payments.BatchRefundPaymentsRequest.traceparents payments.BatchVoidPaymentsRequest.traceparents
@@ -220,7 +224,7 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.ListStockLevelsRequest.page_token
     inventory.ListStockMovementsRequest.page_token orders.ExportCustomerRequest.page_token
     orders.ListCustomersRequest.page_token
-    orders.ListOrdersRequest.page_token orders.ListParkedOrdersRequest.page_token
+    orders.ListOrdersRequest.page_token orders.ListParkedOrdersRequest.page_token orders.ListReviewsRequest.page_token
     payments.ListLedgerEntriesRequest.page_token payments.ListPaymentsRequest.page_token
     payments.ListRefundRequestsRequest.page_token
     sagas.ListParkedStepsRequest.page_token shipping.ListShipmentsRequest.page_token
@@ -231,7 +235,7 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.ListStockLevelsRequest.page_size
     inventory.ListStockMovementsRequest.page_size orders.ExportCustomerRequest.page_size
     orders.ListCustomersRequest.page_size
-    orders.ListOrdersRequest.page_size orders.ListParkedOrdersRequest.page_size
+    orders.ListOrdersRequest.page_size orders.ListParkedOrdersRequest.page_size orders.ListReviewsRequest.page_size
     payments.ListLedgerEntriesRequest.page_size payments.ListPaymentsRequest.page_size
     payments.ListRefundRequestsRequest.page_size
     sagas.ListParkedStepsRequest.page_size shipping.ListShipmentsRequest.page_size
@@ -240,8 +244,8 @@ const refusing: Readonly<Record<string, string>> = {
   batch: `
     inventory.BatchCommitReservationsRequest.requests inventory.BatchConfirmReservationsRequest.requests
     inventory.BatchReleaseReservationsRequest.requests inventory.BatchReserveStockRequest.requests
-    orders.BatchDecideParkedStepsRequest.requests orders.BatchReportShipmentsRequest.requests orders.BatchSettleOrdersRequest.requests
-    orders.BatchTransitionOrdersRequest.requests payments.BatchAuthorizePaymentsRequest.requests
+    orders.BatchDecideParkedStepsRequest.requests orders.BatchReportShipmentsRequest.requests orders.BatchScreenOrdersRequest.requests
+    orders.BatchSettleOrdersRequest.requests orders.BatchTransitionOrdersRequest.requests payments.BatchAuthorizePaymentsRequest.requests
     payments.BatchCapturePaymentsRequest.requests payments.BatchRefundPaymentsRequest.requests
     payments.BatchVoidPaymentsRequest.requests sagas.BatchReportShipmentsRequest.reports
     shipping.BatchBookShipmentsRequest.requests shipping.BatchCancelShipmentsRequest.requests
@@ -251,6 +255,7 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.BatchCommitReservationsRequest.traceparents inventory.BatchConfirmReservationsRequest.traceparents
     inventory.BatchReleaseReservationsRequest.traceparents inventory.BatchReserveStockRequest.traceparents
     orders.BatchDecideParkedStepsRequest.traceparents orders.BatchReportShipmentsRequest.traceparents
+    orders.BatchScreenOrdersRequest.traceparents
     orders.BatchSettleOrdersRequest.traceparents orders.BatchTransitionOrdersRequest.traceparents payments.BatchAuthorizePaymentsRequest.traceparents
     payments.BatchCapturePaymentsRequest.traceparents payments.BatchRefundPaymentsRequest.traceparents
     payments.BatchVoidPaymentsRequest.traceparents sagas.BatchReportShipmentsRequest.traceparents

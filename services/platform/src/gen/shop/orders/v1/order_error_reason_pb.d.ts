@@ -105,6 +105,27 @@ export enum OrderErrorReason {
    * @generated from enum value: ORDER_ERROR_REASON_NOT_DELETABLE = 12;
    */
   NOT_DELETABLE = 12,
+
+  /**
+   * FAILED_PRECONDITION: the order was screened and is not accepted, or whoever reviewed it has refused it. Metadata: order_id.
+   *
+   * @generated from enum value: ORDER_ERROR_REASON_ORDER_NOT_ACCEPTED = 20;
+   */
+  ORDER_NOT_ACCEPTED = 20,
+
+  /**
+   * FAILED_PRECONDITION: nobody decided about the order in time. Metadata: order_id.
+   *
+   * @generated from enum value: ORDER_ERROR_REASON_REVIEW_EXPIRED = 21;
+   */
+  REVIEW_EXPIRED = 21,
+
+  /**
+   * FAILED_PRECONDITION: nobody is to decide about the order: it was not held up, is decided, withdrawn, or has ended. Metadata: order_id.
+   *
+   * @generated from enum value: ORDER_ERROR_REASON_NOT_IN_REVIEW = 22;
+   */
+  NOT_IN_REVIEW = 22,
 }
 
 /**

@@ -227,6 +227,130 @@ export declare type TransitionOrderResponse = Message<"shop.orders.v1.Transition
 export declare const TransitionOrderResponseSchema: GenMessage<TransitionOrderResponse>;
 
 /**
+ * The orders.
+ *
+ * @generated from message shop.orders.v1.BatchScreenOrdersRequest
+ */
+export declare type BatchScreenOrdersRequest = Message<"shop.orders.v1.BatchScreenOrdersRequest"> & {
+  /**
+   * 1 to 256 orders.
+   *
+   * @generated from field: repeated shop.orders.v1.ScreenOrderRequest requests = 1;
+   */
+  requests: ScreenOrderRequest[];
+
+  /**
+   * W3C trace context of each request, in the same order: what is done for it is traced there. An empty one, or none at this
+   * place, is not traced.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
+};
+
+/**
+ * Describes the message shop.orders.v1.BatchScreenOrdersRequest.
+ * Use `create(BatchScreenOrdersRequestSchema)` to create a new message.
+ */
+export declare const BatchScreenOrdersRequestSchema: GenMessage<BatchScreenOrdersRequest>;
+
+/**
+ * One order.
+ *
+ * @generated from message shop.orders.v1.ScreenOrderRequest
+ */
+export declare type ScreenOrderRequest = Message<"shop.orders.v1.ScreenOrderRequest"> & {
+  /**
+   * The order's id.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+};
+
+/**
+ * Describes the message shop.orders.v1.ScreenOrderRequest.
+ * Use `create(ScreenOrderRequestSchema)` to create a new message.
+ */
+export declare const ScreenOrderRequestSchema: GenMessage<ScreenOrderRequest>;
+
+/**
+ * The outcomes.
+ *
+ * @generated from message shop.orders.v1.BatchScreenOrdersResponse
+ */
+export declare type BatchScreenOrdersResponse = Message<"shop.orders.v1.BatchScreenOrdersResponse"> & {
+  /**
+   * One for each request, in the same order.
+   *
+   * @generated from field: repeated shop.orders.v1.ScreenOrderOutcome outcomes = 1;
+   */
+  outcomes: ScreenOrderOutcome[];
+};
+
+/**
+ * Describes the message shop.orders.v1.BatchScreenOrdersResponse.
+ * Use `create(BatchScreenOrdersResponseSchema)` to create a new message.
+ */
+export declare const BatchScreenOrdersResponseSchema: GenMessage<BatchScreenOrdersResponse>;
+
+/**
+ * What became of one order.
+ *
+ * @generated from message shop.orders.v1.ScreenOrderOutcome
+ */
+export declare type ScreenOrderOutcome = Message<"shop.orders.v1.ScreenOrderOutcome"> & {
+  /**
+   * The verdict, or why it is to be rejected.
+   *
+   * @generated from oneof shop.orders.v1.ScreenOrderOutcome.outcome
+   */
+  outcome: {
+    /**
+     * It goes on, or waits for a person.
+     *
+     * @generated from field: shop.orders.v1.ScreenOrderResponse response = 1;
+     */
+    value: ScreenOrderResponse;
+    case: "response";
+  } | {
+    /**
+     * It does not.
+     *
+     * @generated from field: shop.type.v1.Failure failure = 2;
+     */
+    value: Failure;
+    case: "failure";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message shop.orders.v1.ScreenOrderOutcome.
+ * Use `create(ScreenOrderOutcomeSchema)` to create a new message.
+ */
+export declare const ScreenOrderOutcomeSchema: GenMessage<ScreenOrderOutcome>;
+
+/**
+ * What is to become of an order.
+ *
+ * @generated from message shop.orders.v1.ScreenOrderResponse
+ */
+export declare type ScreenOrderResponse = Message<"shop.orders.v1.ScreenOrderResponse"> & {
+  /**
+   * Whether it goes on.
+   *
+   * @generated from field: shop.orders.v1.ScreeningVerdict verdict = 1;
+   */
+  verdict: ScreeningVerdict;
+};
+
+/**
+ * Describes the message shop.orders.v1.ScreenOrderResponse.
+ * Use `create(ScreenOrderResponseSchema)` to create a new message.
+ */
+export declare const ScreenOrderResponseSchema: GenMessage<ScreenOrderResponse>;
+
+/**
  * What an operator decides about a parked step.
  *
  * @generated from enum shop.orders.v1.StepDecision
@@ -260,6 +384,39 @@ export enum StepDecision {
 export declare const StepDecisionSchema: GenEnum<StepDecision>;
 
 /**
+ * What screening says of an order that is not rejected.
+ *
+ * @generated from enum shop.orders.v1.ScreeningVerdict
+ */
+export enum ScreeningVerdict {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: SCREENING_VERDICT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It goes on.
+   *
+   * @generated from enum value: SCREENING_VERDICT_PASS = 1;
+   */
+  PASS = 1,
+
+  /**
+   * A person is to decide: it rests until then.
+   *
+   * @generated from enum value: SCREENING_VERDICT_REVIEW = 2;
+   */
+  REVIEW = 2,
+}
+
+/**
+ * Describes the enum shop.orders.v1.ScreeningVerdict.
+ */
+export declare const ScreeningVerdictSchema: GenEnum<ScreeningVerdict>;
+
+/**
  * Moves orders along. For the saga only: what customers may do is in OrderService.
  *
  * @generated from service shop.orders.v1.OrderLifecycleService
@@ -277,6 +434,21 @@ export declare const OrderLifecycleService: GenService<{
     methodKind: "unary";
     input: typeof BatchTransitionOrdersRequestSchema;
     output: typeof BatchTransitionOrdersResponseSchema;
+  },
+  /**
+   * Screens many orders for fraud, before anything is set aside for them. Each entry has its own outcome. What was found once about an
+   * order stays so: a repeated call has the same answer, and one about an order that a person has decided about has that decision.
+   * An order that is no longer PENDING passes.
+   *
+   * An entry fails with ORDER_NOT_FOUND, with ORDER_NOT_ACCEPTED when the order is to be rejected, and with REVIEW_EXPIRED when nobody
+   * decided about it in time.
+   *
+   * @generated from rpc shop.orders.v1.OrderLifecycleService.BatchScreenOrders
+   */
+  batchScreenOrders: {
+    methodKind: "unary";
+    input: typeof BatchScreenOrdersRequestSchema;
+    output: typeof BatchScreenOrdersResponseSchema;
   },
   /**
    * Notes in the order's audit log what an operator asks for about a parked step. The saga, which has no database, calls it

@@ -116,6 +116,14 @@ export declare type Order = Message<"shop.orders.v1.Order"> & {
    * @generated from field: google.protobuf.Timestamp update_time = 14;
    */
   updateTime?: Timestamp | undefined;
+
+  /**
+   * Since when a person looks at the order before anything is set aside for it or charged; absent when nobody does. It is PENDING
+   * then, for hours or days, and may be cancelled.
+   *
+   * @generated from field: google.protobuf.Timestamp review_time = 20;
+   */
+  reviewTime?: Timestamp | undefined;
 };
 
 /**
@@ -397,7 +405,7 @@ export enum OrderStatus {
   DELIVERED = 5,
 
   /**
-   * Refused before it was confirmed: no stock, or no payment.
+   * Refused before it was confirmed: no stock, no payment, or not accepted after a review.
    *
    * @generated from enum value: ORDER_STATUS_REJECTED = 6;
    */

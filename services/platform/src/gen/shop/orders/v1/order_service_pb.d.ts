@@ -452,8 +452,8 @@ export enum WaitFor {
   ACCEPTED = 1,
 
   /**
-   * Return when the order is confirmed or refused, or shortly before the caller's deadline (at most 30 s), whichever is
-   * first; the status tells which. The order goes on in any case.
+   * Return when the order is confirmed or refused, when a person is to look at it (PENDING, with a `review_time`), or shortly before
+   * the caller's deadline (at most 30 s), whichever is first; the status tells which. The order goes on in any case.
    *
    * @generated from enum value: WAIT_FOR_CONFIRMED = 2;
    */

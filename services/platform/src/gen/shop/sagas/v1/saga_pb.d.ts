@@ -179,6 +179,13 @@ export declare type EpisodeCheckout = Message<"shop.sagas.v1.EpisodeCheckout"> &
    * @generated from field: string card_token = 3;
    */
   cardToken: string;
+
+  /**
+   * Whether orders has to be asked, before anything is set aside, if the order may go on.
+   *
+   * @generated from field: bool screen = 10;
+   */
+  screen: boolean;
 };
 
 /**
