@@ -129,6 +129,38 @@ const turns = {
     return stage.workflow(episodeId ?? "");
   },
 
+  /** Screened: one goes on, one is refused, one waits for a person and one is not looked at at all. */
+  async screened(stage: Stage) {
+    const orders = batchOf(4);
+    for (const [index, found] of (["pass", "refuse", "review"] as const).entries()) {
+      stage.world.screens.set(idOf(orders, index), found);
+    }
+    stage.place(orders);
+    return await episodeOf(stage, idOf(orders, 3), 0);
+  },
+
+  /** Released after a review. */
+  async released(stage: Stage) {
+    const [order] = batchOf(1) as [SagaOrder];
+    const { orderId } = order;
+    stage.world.screens.set(orderId, "review");
+    stage.place([order]);
+    await stage.rests(orderId, () => stage.rows.row(orderId).settlements.length > 0);
+    stage.rows.review(orderId, "released");
+    return await episodeOf(stage, orderId, 1);
+  },
+
+  /** Withdrawn during a review. */
+  async cancelledInReview(stage: Stage) {
+    const [order] = batchOf(1) as [SagaOrder];
+    const { orderId } = order;
+    stage.world.screens.set(orderId, "review");
+    stage.place([order]);
+    await stage.rests(orderId, () => stage.rows.row(orderId).settlements.length > 0);
+    await stage.cancel(orderId);
+    return await episodeOf(stage, orderId, 1);
+  },
+
   /** Several pages, one of which is asked for again; then a day's wait. */
   async look(stage: Stage) {
     const asked: string[] = [];

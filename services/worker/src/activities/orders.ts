@@ -5,7 +5,9 @@ import {
   type SettleOrderRequestSchema,
 } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import {
+  BatchScreenOrdersRequestSchema,
   BatchTransitionOrdersRequestSchema,
+  ScreeningVerdict,
   type TransitionOrderRequestSchema,
 } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import { type OrderShipmentSchema, OrderShipmentStatus, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
@@ -41,6 +43,17 @@ const parcelStatuses = {
 
 /** What the saga asks of the orders. */
 export const orderWorks = {
+  /** Asks whether the orders may go on. */
+  screenOrder: ({ orders }, entries) =>
+    batchCall(
+      entries,
+      (part, options, traceparents) => {
+        const requests = part.map(({ orderId }) => ({ orderId }));
+        return orders.batchScreenOrders(whole(BatchScreenOrdersRequestSchema, { requests, traceparents }), options);
+      },
+      ({ verdict }) => done(verdict === ScreeningVerdict.REVIEW ? "review" : "pass"),
+    ),
+
   /**
    * Makes the reservations firm, then moves the orders with the parcels that follow from what is firm. An order whose stock
    * is gone is refused and stays as it is. Both calls may be repeated, so a failure between them is healed by a repetition:

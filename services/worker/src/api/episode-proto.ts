@@ -25,12 +25,13 @@ export function toCarriedOrder(order: EpisodeOrder): CarriedOrder {
   };
 }
 
-function toCheckout({ lines, shippingAddress, cardToken }: EpisodeCheckout): Checkout {
+function toCheckout({ lines, shippingAddress, cardToken, screen }: EpisodeCheckout): Checkout {
   const { recipient = "", lines: street = [], city = "", postalCode = "", country = "" } = shippingAddress ?? {};
   return {
     lines: lines.map(({ sku, quantity, unitPrice }) => ({ sku, quantity, unitPrice: Number(unitPrice) })),
     address: { recipient, lines: street, city, postalCode, country },
     cardToken,
+    ...(screen && { screen }),
   };
 }
 

@@ -98,6 +98,11 @@ export class OrderRun implements SagaSubject {
     return this.order.total.amount > 0;
   }
 
+  /** Whether orders is to be asked if the order may go on. One that has waited for too long is given up in any case. */
+  get toBeScreened(): boolean {
+    return this.order.checkout?.screen === true && !this.late;
+  }
+
   /**
    * Whether the checkout may have been finished already by a run that was lost. Then it is gone through to its end, so that
    * it is known again what was confirmed, before anything else is decided.

@@ -121,6 +121,8 @@ export interface Checkout {
   lines: OrderLine[];
   address: Address;
   cardToken: string;
+  /** Whether it is to be screened first; absent: it is not. */
+  screen?: boolean;
 }
 
 /** An order as an episode takes it. */
@@ -128,7 +130,7 @@ export interface CarriedOrder {
   orderId: string;
   customerId: string;
   total: Money;
-  /** When it was placed, milliseconds since 1970. */
+  /** When it was placed, or released by who reviewed it, milliseconds since 1970. */
   createTime: number;
   /** W3C trace context of the call that created the order; empty when its trace is not kept. */
   traceparent: string;

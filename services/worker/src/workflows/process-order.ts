@@ -1,5 +1,5 @@
-import { CancellationScope } from "@temporalio/workflow";
-import { Compensated, Resting, StepRefused } from "./engine/failures.ts";
+import { CancellationScope, patched } from "@temporalio/workflow";
+import { Compensated, Resting, StepRefused, UnderReview } from "./engine/failures.ts";
 import { nothing, type SagaBody, saga, together } from "./engine/saga.ts";
 import { failureFor } from "./order/customer-texts.ts";
 import { CheckoutLate, type OrderRun, type Parcel, Undone } from "./order-run.ts";
@@ -35,9 +35,25 @@ async function goThrough(run: OrderRun, steps: Steps): Promise<void> {
 /** Sets stock and money aside. Before its last step an order may be refused; from there on it only goes forward. */
 async function checkout(run: OrderRun, steps: Steps, body: SagaBody): Promise<void> {
   const { payments, orders } = steps;
+  if (run.toBeScreened && patched("fraud-screening")) await screen(run, steps, body);
   await reserve(run, steps, body);
   if (run.paid) await body.step(payments.authorize, payments.void, run);
   run.confirmedAs(await body.step(orders.confirm, nothing, run)); // the pivot
+}
+
+/**
+ * Has the order screened, before anything is set aside for it: a review may take days, and no stock is kept from others by an order
+ * that may be fraud. What a run that was lost may have done, when it was not held up, is undone as well.
+ */
+async function screen(run: OrderRun, { orders, stock, payments }: Steps, body: SagaBody): Promise<void> {
+  try {
+    const verdict = await body.step(orders.screen, nothing, run);
+    if (verdict === "review") throw new UnderReview("a person has to decide");
+  } catch (cause) {
+    body.alsoUndo(stock.release, run);
+    if (run.paid) body.alsoUndo(payments.void, run);
+    throw cause;
+  }
 }
 
 /**

@@ -52,8 +52,12 @@ export interface SettleInput {
 /** What the carrier says to a parcel: its number, or that it has not decided. */
 export type Booking = { trackingNumber: string } | "pending";
 
+/** What is to become of an order that is not rejected: it goes on, or a person has to decide. */
+export type Screening = "pass" | "review";
+
 /** What goes into and comes out of each step: one entry of the activity of that name. */
 export interface StepTypes {
+  screenOrder: { input: { orderId: string }; output: Screening };
   reserveStock: { input: { orderId: string; lines: { sku: string; quantity: number }[] }; output: Allocation[] };
   releaseStock: { input: { orderId: string; locationId?: string } & Again; output: null };
   commitStock: { input: ParcelRef & Again; output: null };
@@ -95,6 +99,7 @@ type StepHalf = OrderMove | "confirmStock";
  * compile. Metrics, traces and retries read the row.
  */
 export const steps = {
+  screenOrder: { label: "screen", callee: "orders" },
   reserveStock: { label: "reserve", callee: "inventory" },
   releaseStock: { label: "release", callee: "inventory" },
   commitStock: { label: "commit", callee: "inventory" },

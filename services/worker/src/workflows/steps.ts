@@ -58,9 +58,12 @@ function paymentSteps(calls: Calls) {
 }
 
 function orderSteps(calls: Calls) {
+  const screen = calls.of("screenOrder");
   const confirm = calls.of("confirmOrder");
   const settle = calls.of("settleOrder");
   return {
+    /** Asks whether the order may go on. What it finds it keeps, so that it is found again, and what a person decided is its answer. */
+    screen: ofOrder("screenOrder", ({ order: { orderId } }) => screen.ask({ orderId })),
     /**
      * The pivot: makes the hold firm and the order CONFIRMED; see its row. Answers the parcels, which follow from what is
      * firm, whatever was reserved. A cancellation does not interrupt it: it takes effect at the next step.

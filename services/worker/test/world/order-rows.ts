@@ -24,7 +24,8 @@ type EventCase = NonNullable<EpisodeEvent["event"]["case"]>;
 /** An order as its row knows it. */
 export interface OrderRow {
   readonly order: SagaOrder;
-  readonly createTime: number;
+  /** From when the patience of its checkout is counted. */
+  createTime: number;
   episodeId: string;
   lastEpisodeId: string;
   /** As it was settled. */
@@ -146,6 +147,7 @@ export class OrderRows {
           lines: lines.map((line) => ({ ...line, unitPrice: BigInt(line.unitPrice) })),
           shippingAddress: address,
           cardToken: row.needsCard ? cardToken : "",
+          screen: status === "PENDING" && this.#world.screens.has(orderId),
         },
       }),
     });
@@ -194,6 +196,15 @@ export class OrderRows {
       // Of many parked rows the tests that have the real orders tell.
       beginParkedDecisions: () => ({ parkedBefore: timestampFromMs(Date.now()), matching: 0, waiting: 0 }),
     });
+  }
+
+  /** A person decides about an order under review. */
+  review(orderId: string, decision: "released" | "refused"): void {
+    const row = this.row(orderId);
+    this.#world.screens.set(orderId, decision === "released" ? "pass" : "refuse");
+    row.createTime = Date.now();
+    const requestId = `${orderId}-${decision}`;
+    this.happens(orderId, anEvent("decision", { step: "screen", resolved: decision === "released", requestId }));
   }
 
   /** An operator decides about a parked step. */

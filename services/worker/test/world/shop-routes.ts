@@ -1,7 +1,11 @@
 import type { ConnectRouter } from "@connectrpc/connect";
 import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
 import { AllocationStatus } from "#gen/shop/inventory/v1/stock_pb.js";
-import { OrderLifecycleService, StepDecision } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
+import {
+  OrderLifecycleService,
+  ScreeningVerdict,
+  StepDecision,
+} from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { PaymentStatus } from "#gen/shop/payments/v1/payment_pb.js";
 import { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
@@ -23,6 +27,17 @@ export function shopRoutes(router: ConnectRouter, world: World): void {
       world.took(orderId, `${StepDecision[decision]} ${step}`, requestId);
       return {};
     },
+    batchScreenOrders: ({ requests }) =>
+      world.batch(requests, {
+        step: "screen",
+        of: (request) => request,
+        id: ({ orderId }) => `${orderId}:${Math.random()}`,
+        apply: ({ orderId }) => {
+          const found = world.screens.get(orderId);
+          if (found === "refuse") return { refuse: "ORDER_NOT_ACCEPTED" };
+          return { response: { verdict: found === "review" ? ScreeningVerdict.REVIEW : ScreeningVerdict.PASS } };
+        },
+      }),
     batchTransitionOrders: ({ requests }) =>
       world.batch(requests, {
         step: "transition",

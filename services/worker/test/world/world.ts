@@ -68,6 +68,8 @@ export class World {
   /** Where the stock of an order lies; everything in BER unless said otherwise. */
   allocate: (orderId: string, lines: { sku: string; quantity: number }[]) => Allocation[] = (_, lines) =>
     lines.map((line) => ({ ...line, locationId: "BER" }));
+  /** Orders that are screened, and what is found about them. */
+  readonly screens = new Map<string, "pass" | "review" | "refuse">();
   /** What confirming an order makes firm, when it is something else than was reserved. */
   readonly confirms = new Map<string, Allocation[]>();
   /** Whether the carrier loses a parcel. */

@@ -32,6 +32,11 @@ export class StepParked extends Resting {
   override readonly name = "StepParked";
 }
 
+/** A person has to decide whether the order goes on. Who asked for it knows when that has happened. */
+export class UnderReview extends Resting {
+  override readonly name = "UnderReview";
+}
+
 /** A saga has undone all that its steps did. The cause is why. */
 export class Compensated extends Error {
   override readonly name = "Compensated";

@@ -10,6 +10,9 @@ const texts: Readonly<Record<string, string>> = {
   RESERVATION_ENDED: "The order could not be completed. Nothing was charged. Please order again.",
   PAYMENT_DECLINED: "The card was declined. Nothing was charged. Please try another card.",
   INSUFFICIENT_FUNDS: "The card does not cover the amount. Nothing was charged. Please try another card.",
+  ORDER_NOT_ACCEPTED:
+    "We cannot accept this order. Nothing was charged. Please ask us if you think that this is wrong.",
+  REVIEW_EXPIRED: "We could not look at the order in time. Nothing was charged. Please order again.",
   SERVICE_UNAVAILABLE: "We could not process the order. Nothing was charged. Please try again later.",
   SHIPPING_FAILED: "The order could not be shipped. The amount was not charged.",
   LOST_IN_TRANSIT: "The parcel was lost on its way. The amount was refunded.",
