@@ -3,6 +3,7 @@ import { chmodSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ConnectError } from "@connectrpc/connect";
+import { root } from "../../deploy/command/checkout.ts";
 import { StackError } from "../errors.ts";
 import { freePorts } from "../stack/free-ports.ts";
 import { removeData } from "../stack/postgres.ts";
@@ -65,11 +66,13 @@ function campaign(options: CampaignOptions, screen: Screen): Promise<number> {
     screen.print(`  seed        ${seed}`);
     return result.violations.length === 0;
   };
-  return onStack(options, screen, { ground: groundFor(kinds), run });
+  // Some of the orders are held up, until people decide about them.
+  const environment = { ...pace, orders: { FLAGS_FILE: join(root, "dev/verify/flags.json") } };
+  return onStack(options, screen, { ground: { ...groundFor(kinds), environment }, run });
 }
 
 function report(result: CampaignResult, wanted: number, screen: Screen): void {
-  const { faults, workflows, states, endedAfterMs, operators, comparisons, violations } = result;
+  const { faults, workflows, states, endedAfterMs, operators, reviews, comparisons, violations } = result;
   const late = wanted > states.length ? ` of ${wanted}, for which the machine was too busy` : "";
   const done = [...faults].map(([kind, count]) => `${count} ${kind}`).join(", ");
   const count = [...faults.values()].reduce((sum, each) => sum + each, 0);
@@ -80,6 +83,7 @@ function report(result: CampaignResult, wanted: number, screen: Screen): void {
     `  ended       ${endedAfterMs === undefined ? "NOT" : `${(endedAfterMs / 1_000).toFixed(1)} s`} after the last fault`,
   );
   screen.print(`  operators   ${operators} orders needed one`);
+  screen.print(`  reviews     ${reviews} orders were held up until people had decided`);
   screen.print(`  books       compared ${comparisons} times meanwhile, and at the end`);
   screen.print(`  violations  ${violations.length}`);
   for (const violation of shortened(violations)) screen.print(`      ${violation}`);

@@ -1,5 +1,5 @@
 // `npm start`: runs the stack for a person, places an order, and stays until Ctrl-C.
-import { relative } from "node:path";
+import { join, relative } from "node:path";
 import { ConnectError } from "@connectrpc/connect";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { root } from "../../deploy/command/checkout.ts";
@@ -44,6 +44,7 @@ async function run(options: StartOptions, screen: Screen): Promise<number> {
     dataDirectory: options.dataDirectory,
     ports,
     observers,
+    environment: { orders: { FLAGS_FILE: join(root, "deploy/flags.json") } },
     ...(options.only && { components: options.only }),
     logLevel: options.verbose ? "info" : "warn",
     signal: wishes.stop,

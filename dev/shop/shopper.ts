@@ -1,5 +1,6 @@
 import { Code } from "@connectrpc/connect";
 import type { Order } from "#gen/shop/orders/v1/order_pb.js";
+import { OrderReviewService, type ReviewDecision } from "#gen/shop/orders/v1/order_review_service_pb.js";
 import { Ordermesh } from "../../clients/typescript/src/ordermesh.ts";
 import { refusalOf } from "../../clients/typescript/src/refusal.ts";
 import type { Stack } from "../stack/stack.ts";
@@ -82,6 +83,28 @@ export class Shopper implements Disposable {
     await this.orders.cancelOrder(request).catch((error: unknown) => {
       if (refusalOf(error).code !== Code.FailedPrecondition) throw error;
     });
+  }
+
+  /** Orders that wait for a person. */
+  async underReview(signal: AbortSignal): Promise<string[]> {
+    const { reviews } = await this.#reviews.listReviews({ pageSize: 200 }, { signal });
+    return reviews.map(({ orderId }) => orderId);
+  }
+
+  /** Decides about one; false when there is nothing to decide any more: that is an answer. */
+  async decideReview(orderId: string, decision: ReviewDecision): Promise<boolean> {
+    const request = { requestId: `review:${orderId}`, orderId, decision, note: "by chance" };
+    return this.#reviews.decideReview(request).then(
+      () => true,
+      (error: unknown) => {
+        if (refusalOf(error).code !== Code.FailedPrecondition) throw error;
+        return false;
+      },
+    );
+  }
+
+  get #reviews() {
+    return this.#shop.client(OrderReviewService, "orders");
   }
 
   [Symbol.dispose](): void {

@@ -11,6 +11,7 @@ import { Crowd } from "./crowd.ts";
 import { describeFault, drawFaults, type FaultKind } from "./faults.ts";
 import { Havoc } from "./havoc.ts";
 import { type OrderState, type Progress, readProgress, readStates } from "./order-states.ts";
+import { Reviewers } from "./reviewers.ts";
 import { judge, judgeParked } from "./verdict.ts";
 import { drawWanted, shelves } from "./wanted.ts";
 
@@ -35,6 +36,8 @@ export interface CampaignResult {
   readonly states: readonly OrderState[];
   /** Orders that needed an operator at any time. */
   readonly operators: number;
+  /** Orders about which people decided whether they go on. */
+  readonly reviews: number;
   /** How often the books were compared while faults happened. */
   readonly comparisons: number;
   /** How long after the last fault and the last arrival all orders had ended; undefined when they have not. */
@@ -80,10 +83,12 @@ export async function runCampaign(
   const faults = drawFaults(new Chance(seed), { ...plan, count: plan.faults, replicas });
   const crowd = new Crowd(shopper);
   const havoc = new Havoc(stack);
+  const reviewers = new Reviewers(shopper, new Chance(seed + 2));
   const watch = new Watch(stack, { crowd, havoc, say });
   const signal = AbortSignal.any([stopping, watch.failed]);
   const bounds = { isFull: () => watch.underWay + crowd.waiting >= mostUnderWay, withinMs: overMs };
   watch.start();
+  reviewers.start();
   try {
     await Promise.all([crowd.come(wanted, signal, bounds), havoc.wreak(faults, signal)]);
     const endedAfterMs = signal.aborted ? undefined : await watch.untilEnded(signal);
@@ -93,7 +98,7 @@ export async function runCampaign(
     const states = await readStates(stack);
     const violations = [
       ...crowd.violations,
-      ...judge(crowd.placed, states),
+      ...judge(crowd.placed, states, { reviewed: reviewers.decided }),
       ...(states.length === crowd.came ? [] : [`${crowd.came} orders were wanted, there are ${states.length}`]),
       ...watch.violations,
       ...judgeParked(states),
@@ -101,8 +106,10 @@ export async function runCampaign(
     ];
     const { done, workflows } = havoc;
     const { parked, comparisons } = watch;
-    return { faults: done, workflows, states, operators: parked.size, comparisons, endedAfterMs, violations };
+    const reviews = reviewers.decided.size;
+    return { faults: done, workflows, states, operators: parked.size, reviews, comparisons, endedAfterMs, violations };
   } finally {
+    await reviewers.stop();
     await watch.stop();
   }
 }

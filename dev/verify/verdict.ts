@@ -1,36 +1,42 @@
 import type { Placed } from "./crowd.ts";
 import type { OrderState } from "./order-states.ts";
+import type { Reviewed } from "./reviewers.ts";
 import { endsOf } from "./wanted.ts";
 
 /** At most so many cases of one fault are named. */
 const maxNamed = 10;
 
-/**
- * What is wrong with how orders ended, one sentence each.
- *
- * @param mayBeLate whether a checkout may have had no time to come to its end
- */
+/** What else explains how orders end. */
+export interface JudgeOptions {
+  /** Whether a checkout may have had no time to come to its end. */
+  readonly mayBeLate?: boolean;
+  /** What people decided about orders that were held up. */
+  readonly reviewed?: ReadonlyMap<string, Reviewed>;
+}
+
+/** What is wrong with how orders ended, one sentence each. */
 export function judge(
   placed: readonly Placed[],
   states: readonly OrderState[],
-  { mayBeLate = false }: { mayBeLate?: boolean } = {},
+  { mayBeLate = false, reviewed = new Map() }: JudgeOptions = {},
 ): string[] {
   const byId = new Map(states.map((state) => [state.orderId, state]));
   return placed.flatMap((each) => {
     const state = byId.get(each.orderId);
     if (!state) return [`order ${each.orderId} was accepted and is not there`];
     const isLate = mayBeLate && state.status === "rejected";
-    const what = state.ended ? !isLate && wrongEnd(each, state) : `has not ended: ${state.rest}`;
+    const isRefused = reviewed.get(each.orderId) === "refused";
+    const what = state.ended ? !isLate && wrongEnd(each, state, isRefused) : `has not ended: ${state.rest}`;
     return !what ? [] : [`order ${each.orderId} (${describe(each)}) ${what}`];
   });
 }
 
-function wrongEnd({ wanted, cancellation }: Placed, { status }: OrderState): string | undefined {
+function wrongEnd({ wanted, cancellation }: Placed, { status }: OrderState, isRefused: boolean): string | undefined {
   if (cancellation === "accepted") {
     return status === "cancelled" ? undefined : `is ${status}, though its cancellation was accepted`;
   }
   if (status === "cancelled") return "is cancelled, though nobody was told so";
-  const right = endsOf(wanted.wish);
+  const right = isRefused ? ["rejected"] : endsOf(wanted.wish);
   return right.includes(status) ? undefined : `is ${status} and should be ${right.join(" or ")}`;
 }
 
