@@ -34,6 +34,8 @@ export interface Credentials {
    * @throws CREDENTIAL_REFUSED, or UNAVAILABLE when it cannot be judged at the moment
    */
   verify(credential: string): Promise<Caller>;
-  /** Whether it was proved a moment ago, so that it is no guess; without this any may be one. */
+  /** Who shows this, when that was proved a moment ago and need not be asked again: most calls wait for nothing then. */
+  known?(credential: string): Caller | undefined;
+  /** Whether it was proved before, so that it is no guess; without this any may be one. */
   isKnown?(credential: string): boolean;
 }

@@ -37,6 +37,10 @@ export class ExchangedKeys implements Credentials {
     this.#exchange = exchange;
   }
 
+  known(credential: string): Caller | undefined {
+    return credential.startsWith(prefix) ? undefined : this.#tokens.known?.(credential);
+  }
+
   /** So is one that is being exchanged. */
   isKnown(credential: string): boolean {
     if (!credential.startsWith(prefix)) return this.#tokens.isKnown?.(credential) ?? false;

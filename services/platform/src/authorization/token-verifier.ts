@@ -98,12 +98,16 @@ export class TokenVerifier implements Credentials {
 
   /** @throws CREDENTIAL_REFUSED; UNAVAILABLE when the issuer's keys cannot be had */
   async verify(token: string): Promise<Caller> {
-    const key = hash("sha256", token, "base64");
-    const known = this.#remembered.get(key);
-    if (known && known.until > Date.now()) return known.caller;
+    const known = this.known(token);
+    if (known) return known;
     const { caller, expires } = await this.#judge(token);
-    this.#remember(key, { caller, until: Math.min(Date.now() + rememberMs, expires) });
+    this.#remember(hash("sha256", token, "base64"), { caller, until: Math.min(Date.now() + rememberMs, expires) });
     return caller;
+  }
+
+  known(token: string): Caller | undefined {
+    const remembered = this.#remembered.get(hash("sha256", token, "base64"));
+    return remembered && remembered.until > Date.now() ? remembered.caller : undefined;
   }
 
   isKnown(token: string): boolean {

@@ -60,9 +60,9 @@ interface Proved {
   readonly for?: Caller;
 }
 
-/** Whose credential a call shows; what was made up is counted. */
-async function verify(request: CallRequest, { credentials, limits }: AuthorizationOptions): Promise<Caller> {
-  const credential = credentialOf(request);
+/** Whose credential it is; what was made up is counted. */
+async function verify(credential: string, request: CallRequest, options: AuthorizationOptions): Promise<Caller> {
+  const { credentials, limits } = options;
   if (!credentials.isKnown?.(credential)) limits?.admitGuess(request);
   try {
     return await credentials.verify(credential);
@@ -72,8 +72,8 @@ async function verify(request: CallRequest, { credentials, limits }: Authorizati
   }
 }
 
-/** What the caller is known by: the certificate of its connection, its credential, or both. */
-async function proofOf(request: CallRequest, options: AuthorizationOptions): Promise<Proved> {
+/** What the caller is known by: the certificate of its connection, its credential, or both. Nothing is waited for that is known. */
+function proofOf(request: CallRequest, options: AuthorizationOptions): Proved | Promise<Proved> {
   const peer = wayInOf(request)?.certified;
   const service = peer?.service;
   const certified: Caller | undefined = service === undefined ? undefined : serviceCaller(service);
@@ -81,8 +81,15 @@ async function proofOf(request: CallRequest, options: AuthorizationOptions): Pro
     if (certified) return { calls: certified };
     throw certificateRefused(peer.problem ?? "");
   }
-  const shown = await verify(request, options);
-  if (!certified || shown.service === service) return { calls: shown };
+  const credential = credentialOf(request);
+  const known = options.credentials.known?.(credential);
+  if (known) return together(certified, known);
+  return verify(credential, request, options).then((shown) => together(certified, shown));
+}
+
+/** @throws CREDENTIAL_REFUSED for a service's token at another's certificate */
+function together(certified: Caller | undefined, shown: Caller): Proved {
+  if (!certified || shown.service === certified.service) return { calls: shown };
   // Whoever took a service's token has not its certificate.
   if (shown.service !== undefined) throw tokenOfAnother(shown.subject, certified.subject);
   return { calls: certified, for: shown };
@@ -120,6 +127,18 @@ function challenge(error: DomainError): string {
   return error.reasonName === "CREDENTIAL_MISSING" ? "Bearer" : 'Bearer error="invalid_token"';
 }
 
+/** What is known of a call from then on. @throws NOT_PERMITTED */
+function permit(request: CallRequest, rule: Rule | undefined, { calls, for: other }: Proved): RequestContext {
+  const actor = calls.subject;
+  const known = { actor, ...(other && { onBehalfOf: other.subject }) };
+  for (const caller of rule ? [calls, ...(other ? [other] : [])] : []) {
+    if (rule && isEntitled(rule, caller)) return { ...known, caller, owner: undefined };
+    if (rule && isOwn(rule, caller, request)) return { ...known, caller, owner: caller.subject };
+  }
+  request.contextValues.set(provedCaller, known);
+  throw notPermitted(nameOf(request.method));
+}
+
 /**
  * Decides by the contract who may call: what it does not say is refused. What follows knows the caller from its context, as
  * `caller`; where it may see its own rows only, also as `owner`.
@@ -139,24 +158,27 @@ export function authorizationInterceptor(options: AuthorizationOptions): Interce
     if (reason.startsWith("CREDENTIAL")) told.metadata.set("www-authenticate", challenge(error as DomainError));
     throw told;
   };
-  const judge = async (request: CallRequest): Promise<RequestContext> => {
-    const name = nameOf(request.method);
-    const rule = rules.get(name);
+  const judge = (request: CallRequest): RequestContext | Promise<RequestContext> => {
+    const rule = rules.get(nameOf(request.method));
     if (onlyServices && rule && !isForServicesAlone(rule.access)) return {};
     // Nothing is proved, so nobody is believed to be anybody.
     if (rule?.access.anyone) return { actor: "anonymous" };
-    const { calls, for: other } = await proofOf(request, options);
-    const actor = calls.subject;
-    const known = { actor, ...(other && { onBehalfOf: other.subject }) };
-    for (const caller of rule ? [calls, ...(other ? [other] : [])] : []) {
-      if (rule && isEntitled(rule, caller)) return { ...known, caller, owner: undefined };
-      if (rule && isOwn(rule, caller, request)) return { ...known, caller, owner: caller.subject };
+    const proof = proofOf(request, options);
+    return proof instanceof Promise
+      ? proof.then((found) => permit(request, rule, found))
+      : permit(request, rule, proof);
+  };
+  /** A promise only where something is waited for, or refused. */
+  const proving = (request: CallRequest): RequestContext | Promise<RequestContext> => {
+    try {
+      const judged = judge(request);
+      return judged instanceof Promise ? judged.catch(refuse) : judged;
+    } catch (error) {
+      return refuse(error);
     }
-    request.contextValues.set(provedCaller, known);
-    throw notPermitted(name);
   };
   return (next) => async (request) => {
-    const proved = await judge(request).catch(refuse);
+    const proved = await proving(request);
     const onFailure = (error: unknown): void => {
       if (error !== undefined) request.contextValues.set(provedCaller, proved);
     };
