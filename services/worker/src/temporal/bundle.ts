@@ -9,7 +9,9 @@ import type { TemporalConfig } from "./temporal-config.ts";
 /** The folder of the workflows. */
 export const workflows = new URL("../workflows/", import.meta.url);
 /** What the workflows import from outside of their folder, besides packages: files that import nothing. */
-export const sharedSources = [new URL("../../../platform/src/trace-parent.ts", import.meta.url)];
+export const sharedSources = ["trace-parent.ts", "money/allotment.ts", "money/apportion.ts"].map(
+  (file) => new URL(`../../../platform/src/${file}`, import.meta.url),
+);
 
 const inFolder = (name: string) => fileURLToPath(new URL(name, workflows));
 

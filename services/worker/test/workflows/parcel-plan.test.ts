@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Allocation, OrderLine } from "../../src/workflows/order/order-types.ts";
-import { apportion, planParcels } from "../../src/workflows/order/parcel-plan.ts";
+import { planParcels } from "../../src/workflows/order/parcel-plan.ts";
 import { anOrder } from "../stage/harness.ts";
 
 const cases: { name: string; lines: OrderLine[]; allocations: Allocation[]; amounts: Record<string, number> }[] = [
@@ -49,25 +49,6 @@ describe("the parcels of an order", () => {
       const amount = lines.reduce((sum, line) => sum + line.quantity * line.unitPrice, 0);
       const parcels = planParcels(anOrder({ lines, total: { currency: "EUR", amount } }), allocations);
       assert.deepEqual(Object.fromEntries(parcels.map((parcel) => [parcel.locationId, parcel.amount])), amounts);
-    });
-  }
-});
-
-describe("a total", () => {
-  for (const { weights, total, parts } of [
-    { weights: [1, 1, 1], total: 100, parts: [34, 33, 33] },
-    { weights: [0, 0], total: 3, parts: [2, 1] },
-    { weights: [2, 1], total: 0, parts: [0, 0] },
-    { weights: [999_999_999_999, 1], total: 999_999_999_999, parts: [999_999_999_998, 1] },
-    { weights: [], total: 5, parts: [] },
-  ]) {
-    test(`of ${total} is split by ${weights.join(":")} without a rest`, () => {
-      assert.deepEqual(apportion(weights, total), parts);
-      if (weights.length > 0)
-        assert.equal(
-          parts.reduce((sum: number, part) => sum + part, 0),
-          total,
-        );
     });
   }
 });
