@@ -143,7 +143,36 @@ const things: Readonly<Record<string, Thing>> = {
     takes: [0n, maxAmount],
     refuses: [-1n, maxAmount + 1n],
     from: ["type.Money.amount"],
-    to: ["sagas.SagaOrderLine.unit_price"],
+    to: ["sagas.SagaOrderLine.unit_price", "sagas.SagaOrderLine.amount"],
+  },
+  "amount that a price changes by": {
+    takes: [-maxAmount, 0n, maxAmount],
+    refuses: [-maxAmount - 1n, maxAmount + 1n],
+    from: ["type.SignedMoney.amount"],
+    to: [],
+  },
+  "what a price changes by": {
+    takes: [-maxAmount, 0n, maxAmount].map((amount) => ({ currency: "EUR", amount })),
+    from: ["orders.PriceAdjustment.amount"],
+    to: [],
+  },
+  "what changes the price of a line": {
+    takes: [entries(0), entries(10)],
+    refuses: [entries(11)],
+    from: ["orders.OrderLine.adjustments"],
+    to: [],
+  },
+  "what changes the price of an order": {
+    takes: [entries(0), entries(20)],
+    refuses: [entries(21)],
+    from: ["orders.CreateOrderRequest.adjustments"],
+    to: [],
+  },
+  "what customers know an adjustment by": {
+    takes: ["x", "VAT 19 %", emoji(60), families(60)],
+    refuses: ["", " ", "\u200b", letters(61), families(61)],
+    from: ["orders.PriceAdjustment.name"],
+    to: [],
   },
   money: {
     takes: [0n, maxAmount].map((amount) => ({ currency: "EUR", amount })),

@@ -5,6 +5,7 @@ function of(call: string, fields: readonly string[]): string[] {
 }
 
 const names = ["given_name", "family_name", "email"];
+const prices = ["adjustments[].name", "lines[].adjustments[].name"];
 const address = ["recipient", "lines[]", "city", "postal_code"];
 
 /** Fields whose text is kept in a database. */
@@ -13,6 +14,8 @@ export const inDatabases: readonly string[] = [
   ...of("UpdateCustomer ", names),
   ...of("CreateOrder shipping_address.", address),
   ...of("BulkCreateOrders requests[].shipping_address.", address),
+  ...of("CreateOrder ", prices),
+  ...of("BulkCreateOrders requests[].", prices),
   ...[
     "CreateOrder card_token",
     "BulkCreateOrders requests[].card_token",

@@ -10,6 +10,7 @@ import {
   type DescMethod,
   getExtension,
   getOption,
+  isMessage,
   ScalarType,
 } from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
@@ -19,6 +20,8 @@ import {
   field as rulesOf,
   type StringRules,
 } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import type { PriceAdjustment } from "#gen/shop/orders/v1/order_pb.js";
+import { type CreateOrderRequest, CreateOrderRequestSchema } from "#gen/shop/orders/v1/order_service_pb.js";
 import { characters, file_shop_type_v1_rules } from "#gen/shop/type/v1/rules_pb.js";
 import { root } from "../../../deploy/command/checkout.ts";
 import { type Service, serviceFacts, services } from "../../../services/services.ts";
@@ -140,7 +143,18 @@ function fill(schema: DescMessage, filling: Filling, within: Place): ReflectMess
       if (value !== undefined) message.set(field, value);
     }
   }
+  if (isMessage(message.message, CreateOrderRequestSchema)) addUp(message.message);
   return message;
+}
+
+/** An order is refused when its prices do not sum to its total. */
+function addUp({ lines, adjustments, total }: CreateOrderRequest): void {
+  const sumOf = (all: readonly PriceAdjustment[]) => all.reduce((sum, { amount }) => sum + (amount?.amount ?? 0n), 0n);
+  if (!total) return;
+  total.amount = lines.reduce(
+    (sum, { quantity, unitPrice, adjustments: own }) => sum + BigInt(quantity) * (unitPrice?.amount ?? 0n) + sumOf(own),
+    sumOf(adjustments),
+  );
 }
 
 /** Whether another field of the same oneof is filled. */

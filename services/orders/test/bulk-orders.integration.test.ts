@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, type HandlerContext } from "@connectrpc/connect";
-import { type Order, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import { type Order, OrderStatus, PriceAdjustmentKind } from "#gen/shop/orders/v1/order_pb.js";
 import {
   BulkCreateOrdersRequestSchema,
   BulkCreateOrdersResponseSchema,
@@ -24,6 +24,8 @@ import type { OrderIntake } from "../src/order/order-intake.ts";
 import { eager } from "./episode-rows.ts";
 import { FakeWorker } from "./fake-worker.ts";
 import {
+  adjustedRequest,
+  adjustment,
   line,
   metric,
   newCustomer,
@@ -109,6 +111,12 @@ describe("many orders of one call", () => {
         "InvalidArgument requests[10].request_id requests[10].customer_id requests[10].lines[0].sku requests[10].lines[0].quantity",
       ],
       [orderRequest(customerId, { waitFor: WaitFor.ACCEPTED }), "ok"],
+      [adjustedRequest(customerId, { adjustments: [] }), "TOTAL_MISMATCH"],
+      [
+        adjustedRequest(customerId, { adjustments: [adjustment(PriceAdjustmentKind.DISCOUNT, 1n)] }),
+        "InvalidArgument requests[13].adjustments[0]",
+      ],
+      [adjustedRequest(customerId), "ok"],
     ];
     const [orders, keys] = await stored();
     const outcomes = await outcomesOf(cases.map(([request]) => request));
@@ -116,13 +124,14 @@ describe("many orders of one call", () => {
       told(outcomes),
       cases.map(([, expected]) => expected),
     );
-    assert.deepEqual(await stored(), [orders + 3, keys + 3], "only the good ones are there");
+    assert.deepEqual(await stored(), [orders + 4, keys + 4], "only the good ones are there");
     for (const failure of outcomes.flatMap((outcome) => failureOf(outcome) ?? [])) {
       assert.equal(failure.retryDelay, undefined, "a repetition alone will not help");
       assert.notEqual(failure.message, "");
     }
     const metadata = outcomes.map((outcome) => failureOf(outcome)?.metadata);
     assert.deepEqual(metadata[7], { maximum: "1000000000000" });
+    assert.deepEqual(metadata[12], { total: "4935", sum: "4510", currency: "EUR" });
   });
 
   it("answers 1,000 in the order of the requests, inserted by a statement for many, and each as a single call does", async () => {

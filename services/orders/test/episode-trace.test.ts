@@ -69,7 +69,7 @@ function orderOf(traced: boolean, createTime = new Date()): EpisodeOrder {
     confirmed: false,
     found: false,
     checkout: {
-      lines: [{ sku: "tea", quantity: 1, unitPrice: 1n }],
+      lines: [{ sku: "tea", quantity: 1, unitPrice: 1n, amount: undefined }],
       cardToken: "tok_approve",
       shippingAddress: { recipient: "A", lines: ["1"], city: "B", postalCode: "1", country: "DE" },
     },

@@ -37,6 +37,7 @@ import {
 } from "./episode-rows.ts";
 import { FakeWorker, sagaRefusal } from "./fake-worker.ts";
 import {
+  adjustedRequest,
   eventually,
   line,
   metric,
@@ -147,6 +148,22 @@ describe("episodes", () => {
     );
     assert.equal((await replica.orders.getOrder({ orderId })).order?.sagaId, episodeId);
     await eventually(async () => assert.equal((await episodeCounts(test.database)).open, 0));
+  });
+
+  it("begin with what each line costs, with its part of shipping, discounts and taxes", async () => {
+    const replica = await replicaWith(eager);
+    const orders = [adjustedRequest(customerId), orderRequest(customerId)];
+    const amounts: (bigint | undefined)[][] = [];
+    for (const request of orders) {
+      const { order } = await replica.orders.createOrder(request);
+      await episodeOf(order?.orderId ?? "");
+      const { checkout } = lastStart(worker, order?.orderId ?? "")?.order ?? {};
+      amounts.push((checkout?.lines ?? []).map(({ amount }) => amount));
+    }
+    assert.deepEqual(amounts, [
+      [3644n, 1291n],
+      [undefined, undefined],
+    ]);
   });
 
   it("begin with when an order was accepted by the database, however wrong the clock of the replica is", async (context) => {

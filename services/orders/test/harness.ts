@@ -7,13 +7,20 @@ import { Registry } from "prom-client";
 import { CustomerService } from "#gen/shop/orders/v1/customer_service_pb.js";
 import { OrderEpisodeService } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
-import { type OrderLine, OrderLineSchema } from "#gen/shop/orders/v1/order_pb.js";
+import {
+  type OrderLine,
+  OrderLineSchema,
+  type PriceAdjustment,
+  PriceAdjustmentKind,
+  PriceAdjustmentSchema,
+} from "#gen/shop/orders/v1/order_pb.js";
 import { OrderReviewService } from "#gen/shop/orders/v1/order_review_service_pb.js";
 import {
   type CreateOrderRequest,
   CreateOrderRequestSchema,
   OrderService,
 } from "#gen/shop/orders/v1/order_service_pb.js";
+import { MoneySchema } from "#gen/shop/type/v1/money_pb.js";
 import { type ConfigOf, loadConfig, platformConfig } from "#platform/config.ts";
 import { Database } from "#platform/database/database.ts";
 import type { FeatureFlags } from "#platform/flags/feature-flags.ts";
@@ -179,12 +186,40 @@ export async function newCustomer({ customers }: Pick<Replica, "customers">, ema
 
 /** What a test may want otherwise in {@link orderRequest}. */
 export type OrderChanges = Partial<
-  Pick<CreateOrderRequest, "requestId" | "lines" | "cardToken" | "waitFor" | "shippingAddress">
+  Pick<
+    CreateOrderRequest,
+    "requestId" | "lines" | "cardToken" | "waitFor" | "shippingAddress" | "adjustments" | "total"
+  >
 >;
 
 /** A line of an order. */
 export function line(sku: string, quantity: number, amount: bigint, currency = "EUR"): OrderLine {
   return create(OrderLineSchema, { sku, quantity, unitPrice: { currency, amount } });
+}
+
+/** What a price of euros changes by. */
+export function adjustment(
+  kind: PriceAdjustmentKind,
+  amount: bigint,
+  { name = "Standard delivery", included = false } = {},
+): PriceAdjustment {
+  return create(PriceAdjustmentSchema, { kind, name, amount: { currency: "EUR", amount }, included });
+}
+
+/** {@link orderRequest} with shipping, discounts and taxes: 49.35 EUR, of which the lines cost 36.44 EUR and 12.91 EUR. */
+export function adjustedRequest(customerId: string, changes: OrderChanges = {}): CreateOrderRequest {
+  const { SHIPPING, DISCOUNT, TAX } = PriceAdjustmentKind;
+  const spring = adjustment(DISCOUNT, -370n, { name: "SPRING10" });
+  const vat = adjustment(TAX, 218n, { name: "VAT 7 %", included: true });
+  return orderRequest(customerId, {
+    lines: [
+      { ...line("ESPRESSO-1KG", 2, 1850n), adjustments: [spring, vat] },
+      { ...line("FILTER-100", 1, 1000n), adjustments: [adjustment(TAX, 180n, { name: "VAT 18 %" })] },
+    ],
+    adjustments: [adjustment(SHIPPING, 490n), adjustment(DISCOUNT, -65n, { name: "Loyalty" })],
+    total: create(MoneySchema, { currency: "EUR", amount: 4935n }),
+    ...changes,
+  });
 }
 
 /** A request for two articles that cost 47.00 EUR. */

@@ -1,13 +1,17 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
+import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
-import { type Order, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import { type Order, OrderStatus, PriceAdjustmentKind } from "#gen/shop/orders/v1/order_pb.js";
+import { MoneySchema } from "#gen/shop/type/v1/money_pb.js";
 import { newId, timeOf } from "#platform/id.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
 import { FakeWorker } from "./fake-worker.ts";
 import {
+  adjustedRequest,
+  adjustment,
   eventually,
   line,
   newCustomer,
@@ -68,6 +72,49 @@ describe("the service of orders", () => {
       order.history.map(({ status }) => status),
       [OrderStatus.PENDING],
     );
+  });
+
+  it("tells of shipping, discounts and taxes as they were given, and what all of it costs", async () => {
+    const request = adjustedRequest(customerId);
+    const { order: created } = await replica.orders.createOrder(request);
+    const { order } = await replica.orders.getOrder({ orderId: created?.orderId ?? "" });
+    assert.ok(order && created);
+    assert.deepEqual({ ...order, sagaId: "" }, { ...created, sagaId: "" });
+    assert.equal(order.total?.amount, 4935n);
+    assert.deepEqual(order.adjustments, request.adjustments);
+    assert.deepEqual(order.lines, request.lines);
+    const { orders } = await replica.orders.listOrders({ customerId, pageSize: 1 });
+    assert.deepEqual(orders[0]?.adjustments, request.adjustments);
+    const again = await replica.orders.createOrder(request);
+    assert.equal(again.order?.orderId, order.orderId);
+    const otherName = { ...request, adjustments: request.adjustments.map((each) => ({ ...each, name: "Express" })) };
+    assert.equal(reason(await refusal(replica.orders.createOrder(otherName))), "REQUEST_ID_REUSED");
+  });
+
+  it("refuses a price that does not add up, and says by how much", async () => {
+    const { SHIPPING, DISCOUNT, TAX } = PriceAdjustmentKind;
+    const given = (changes: Parameters<typeof adjustedRequest>[1]) => {
+      return refusal(replica.orders.createOrder(adjustedRequest(customerId, changes)));
+    };
+    const wrong = await given({ total: create(MoneySchema, { currency: "EUR", amount: 4936n }) });
+    assert.equal(wrong.code, Code.InvalidArgument);
+    assert.match(wrong.message, /sum to 4935 minor units of EUR, the total that was given is 4936$/);
+    assert.equal(reason(wrong), "TOTAL_MISMATCH");
+    assert.equal(reason(await given({ adjustments: [adjustment(DISCOUNT, -5000n)] })), "BELOW_ZERO");
+    for (const [wrongSign, said] of [
+      [adjustment(SHIPPING, -1n), /adjustments\[0\].*must not take away as SHIPPING, nor add as DISCOUNT/],
+      [adjustment(DISCOUNT, 1n), /adjustments\[0\].*must not take away as SHIPPING, nor add as DISCOUNT/],
+      [adjustment(SHIPPING, 1n, { included: true }), /adjustments\[0\].*must be a TAX that is not below zero/],
+      [adjustment(TAX, -1n, { included: true }), /adjustments\[0\].*must be a TAX that is not below zero/],
+      [adjustment(TAX, 1n, { name: "\u200b " }), /adjustments\[0\].name.*must have something to see/],
+      [adjustment(TAX, 1n, { name: "for 4111 1111 1111 1111" }), /adjustments\[0\].name.*card/],
+      [adjustment(PriceAdjustmentKind.UNSPECIFIED, 1n), /adjustments\[0\].kind/],
+      [adjustment(TAX, -1_000_000_000_001n), /adjustments\[0\].amount.amount/],
+    ] as const) {
+      const refused = await given({ adjustments: [wrongSign] });
+      assert.equal(refused.code, Code.InvalidArgument);
+      assert.match(refused.message, said);
+    }
   });
 
   it("answers a repeated creation with the order as it stands now", async () => {

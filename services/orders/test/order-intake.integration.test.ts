@@ -11,7 +11,7 @@ import { CustomerRepository } from "../src/customer/customer.repository.ts";
 import { createOrderMetrics } from "../src/order/metrics.ts";
 import { OrderRepository } from "../src/order/order.repository.ts";
 import { type Accepted, OrderIntake } from "../src/order/order-intake.ts";
-import { line, orderRequest, ordersDatabase, secondDatabase, unique } from "./harness.ts";
+import { adjustedRequest, line, orderRequest, ordersDatabase, secondDatabase, unique } from "./harness.ts";
 import { Recorded } from "./recorded.ts";
 
 const { signal } = new AbortController();
@@ -74,6 +74,19 @@ describe("taking orders", () => {
       for (const { orderId, order } of accepted) assert.deepEqual(byId.get(orderId), strip(order));
     });
   }
+
+  it("keeps shipping, discounts and taxes in the same statement, and reads them back by one", async () => {
+    const { accept, recorded } = intakeOn(test.database);
+    const requests = [adjustedRequest(customerId), orderRequest(customerId), adjustedRequest(customerId)];
+    const accepted = await Promise.all(requests.map(accept));
+    assert.equal(recorded.taken(), 1);
+    const read = await new OrderRepository(recorded).find(accepted.map(({ orderId }) => orderId));
+    assert.equal(recorded.taken(), 1);
+    const byId = new Map(read.map((order) => [order.orderId, order]));
+    for (const { orderId, order } of accepted) assert.deepEqual(byId.get(orderId), strip(order));
+    assert.deepEqual(byId.get(accepted[0]?.orderId ?? "")?.prices?.lineAmounts, [3644n, 1291n]);
+    assert.equal(byId.get(accepted[1]?.orderId ?? "")?.prices, undefined);
+  });
 
   /** The order as accepted still carries the request's own values, which a row does not have. */
   function strip(order: Accepted["order"]) {

@@ -1,16 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { DomainError } from "#platform/errors.ts";
 import { bucketOf, decodeId, newId, timeOf } from "#platform/id.ts";
 import {
   isCancelled,
   isDecided,
   isTerminal,
-  maxTotal,
   type OrderStatus,
   orderStatuses,
   sourcesOf,
-  totalOf,
   transitions,
 } from "../src/order/order.ts";
 import { bucketOfCustomer, firstIdAt, newOrderId } from "../src/order/order-id.ts";
@@ -58,52 +55,6 @@ describe("transitions of an order", () => {
     const reachable = (from: OrderStatus): OrderStatus[] => [from, ...transitions[from].flatMap(reachable)];
     assert.deepEqual(new Set(reachable("pending")), new Set(orderStatuses));
     for (const status of orderStatuses) assert.ok(reachable(status).some(isTerminal), status);
-  });
-});
-
-function line(amount: bigint, quantity = 1, currency = "EUR") {
-  return { quantity, unitPrice: { currency, amount } };
-}
-
-function reasonOf(work: () => unknown): string {
-  try {
-    work();
-  } catch (error) {
-    if (error instanceof DomainError) return `${error.reasonName} ${JSON.stringify(error.metadata)}`;
-    throw error;
-  }
-  return "";
-}
-
-describe("the total of an order", () => {
-  it("sums quantities times prices in minor units", () => {
-    assert.deepEqual(totalOf([line(1850n, 2), line(1000n)]), { currency: "EUR", amount: 4700n });
-    assert.deepEqual(totalOf([line(0n, 10_000, "JPY")]), { currency: "JPY", amount: 0n });
-  });
-
-  it("is exact beyond what a double holds, up to the bound", () => {
-    const cents = Array.from({ length: 99 }, () => line(10_101_010_101n));
-    assert.deepEqual(totalOf([...cents, line(1n)]), { currency: "EUR", amount: maxTotal });
-    assert.equal(
-      reasonOf(() => totalOf([...cents, line(2n)])),
-      'TOTAL_TOO_LARGE {"maximum":"1000000000000"}',
-    );
-  });
-
-  it("does not wrap around with the largest lines that the contract takes", () => {
-    const largest = Array.from({ length: 100 }, () => line(maxTotal, 10_000));
-    assert.match(
-      reasonOf(() => totalOf(largest)),
-      /^TOTAL_TOO_LARGE/,
-    );
-  });
-
-  it("has one currency", () => {
-    const mixed = [line(1n, 1, "USD"), line(1n), line(1n, 1, "USD")];
-    assert.equal(
-      reasonOf(() => totalOf(mixed)),
-      'CURRENCY_MISMATCH {"currencies":"EUR,USD"}',
-    );
   });
 });
 

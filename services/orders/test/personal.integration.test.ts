@@ -22,6 +22,7 @@ import { OrderRepository } from "../src/order/order.repository.ts";
 import { OrderPersons } from "../src/order/order-persons.repository.ts";
 import { FakeWorker } from "./fake-worker.ts";
 import {
+  adjustedRequest,
   eventually,
   orderRequest,
   ordersDatabase,
@@ -340,7 +341,7 @@ describe("an erasure", () => {
     await using replica = await startReplica(test.database, new FakeWorker(), keepDays(3_650));
     const { customer } = await replica.customers.createCustomer({ requestId: unique("customer"), ...person(6_000) });
     const { customerId = "" } = customer ?? {};
-    const { order } = await replica.orders.createOrder(orderRequest(customerId));
+    const { order } = await replica.orders.createOrder(adjustedRequest(customerId));
     const { orderId = "" } = order ?? {};
     const requests = [{ orderId, status: OrderStatus.CANCELLED }];
     await replica.lifecycle.batchTransitionOrders({ requests });
@@ -357,6 +358,15 @@ describe("an erasure", () => {
     await eventually(async () => {
       assert.equal((await replica.orders.getOrder({ orderId })).order?.contact?.email, "");
     });
+    // What was charged stays, and what people have called it does not.
+    const forgotten = (await replica.orders.getOrder({ orderId })).order?.adjustments ?? [];
+    assert.deepEqual(
+      forgotten.map(({ name, amount }) => [name, amount?.amount]),
+      [
+        ["", 490n],
+        ["", -65n],
+      ],
+    );
   });
 });
 

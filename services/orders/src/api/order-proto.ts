@@ -12,6 +12,9 @@ import {
   OrderShipmentSchema,
   OrderShipmentStatus,
   OrderStatus as OrderStatusProto,
+  type PriceAdjustment,
+  PriceAdjustmentKind,
+  PriceAdjustmentSchema,
 } from "#gen/shop/orders/v1/order_pb.js";
 import {
   type CreateOrderRequest,
@@ -26,18 +29,19 @@ import { fingerprint } from "#platform/database/idempotency.ts";
 import { wholeMs } from "#platform/timestamp.ts";
 import { whole } from "#platform/whole.ts";
 import type { KeyedOrder, OrderFilter } from "../order/order.repository.ts";
-import {
-  type Money,
-  type Order,
-  type OrderEvent,
-  type OrderLine,
-  type OrderShipment,
-  type OrderStatus,
-  type ShipmentStatus,
-  totalOf,
+import type {
+  Adjustment,
+  Money,
+  Order,
+  OrderEvent,
+  OrderLine,
+  OrderShipment,
+  OrderStatus,
+  ShipmentStatus,
 } from "../order/order.ts";
 import { newOrderId } from "../order/order-id.ts";
 import type { Change, Move } from "../order/order-transition.repository.ts";
+import { type PricedAdjustment, priceOf } from "../order/prices.ts";
 
 const statusToProto = {
   pending: OrderStatusProto.PENDING,
@@ -58,8 +62,15 @@ const shipmentStatusToProto = {
   lost: OrderShipmentStatus.LOST,
 } as const satisfies Record<ShipmentStatus, OrderShipmentStatus>;
 
+const adjustmentKindToProto = {
+  shipping: PriceAdjustmentKind.SHIPPING,
+  discount: PriceAdjustmentKind.DISCOUNT,
+  tax: PriceAdjustmentKind.TAX,
+} as const satisfies Record<Adjustment["kind"], PriceAdjustmentKind>;
+
 const statusFromProto = reversed<OrderStatus>(statusToProto);
 const shipmentStatusFromProto = reversed<ShipmentStatus>(shipmentStatusToProto);
+const adjustmentKindFromProto = reversed<Adjustment["kind"]>(adjustmentKindToProto);
 
 function reversed<T extends string>(table: Readonly<Record<T, number>>): ReadonlyMap<number, T> {
   return new Map(Object.entries<number>(table).map(([name, value]) => [value, name as T]));
@@ -69,23 +80,27 @@ function reversed<T extends string>(table: Readonly<Record<T, number>>): Readonl
  * A request as a new order, with an id of its own. What the caller waits for is not part of what it orders, so it may
  * differ in a repeated call.
  *
- * @throws CURRENCY_MISMATCH, TOTAL_TOO_LARGE
+ * @throws CURRENCY_MISMATCH, TOTAL_TOO_LARGE, TOTAL_MISMATCH, BELOW_ZERO
  */
 export function toKeyedOrder(request: CreateOrderRequest): KeyedOrder {
   const { requestId, customerId, cardToken, shippingAddress } = request;
-  const priced = request.lines.map(({ sku, quantity, unitPrice }) => ({
+  const priced = request.lines.map(({ sku, quantity, unitPrice, adjustments }) => ({
     sku,
     quantity,
     unitPrice: toMoney(unitPrice),
+    adjustments: adjustments.map(toAdjustment),
   }));
+  const adjustments = request.adjustments.map(toAdjustment);
+  const { total, prices } = priceOf({ lines: priced, adjustments, total: request.total });
   const { recipient, lines, city, postalCode, country } = shippingAddress ?? create(AddressSchema);
   return {
     requestId,
     fingerprint: fingerprint(CreateOrderRequestSchema, { ...request, waitFor: WaitFor.UNSPECIFIED }),
     orderId: newOrderId(customerId),
     customerId,
-    lines: priced.map((line) => ({ ...line, unitPrice: line.unitPrice.amount })),
-    total: totalOf(priced),
+    lines: priced.map(({ sku, quantity, unitPrice }) => ({ sku, quantity, unitPrice: unitPrice.amount })),
+    total,
+    prices,
     shippingAddress: { recipient, lines, city, postalCode, country },
     cardToken,
     traceparent: requestContext().traceParent ?? "",
@@ -131,13 +146,14 @@ export function toFilter(request: ListOrdersRequest, owner?: string): OrderFilte
 
 /** An order as callers see it. */
 export function toProto(order: Order): OrderProto {
-  const { total, shippingAddress } = order;
+  const { total, prices, shippingAddress } = order;
+  const { currency } = total;
   return whole(OrderSchema, {
     orderId: order.orderId,
     customerId: order.customerId,
     contact: order.contact,
     status: statusToProto[order.status],
-    lines: order.lines.map((line) => toLineProto(line, total.currency)),
+    lines: order.lines.map((line, index) => toLineProto(line, prices?.lineAdjustments[index] ?? [], currency)),
     total,
     shippingAddress: { ...shippingAddress, lines: [...shippingAddress.lines] },
     sagaId: order.sagaId,
@@ -148,6 +164,7 @@ export function toProto(order: Order): OrderProto {
     createTime: timestampFromDate(order.createTime),
     updateTime: timestampFromDate(order.updateTime),
     reviewTime: order.reviewTime && timestampFromDate(order.reviewTime),
+    adjustments: (prices?.adjustments ?? []).map((adjustment) => toAdjustmentProto(adjustment, currency)),
   });
 }
 
@@ -161,8 +178,33 @@ function toShipment({ locationId, shipmentId, status, amount, trackingNumber }: 
   return { locationId, shipmentId, status: known, amount: toMoney(amount), trackingNumber };
 }
 
-function toLineProto({ sku, quantity, unitPrice }: OrderLine, currency: string): OrderLineProto {
-  return whole(OrderLineSchema, { sku, quantity, unitPrice: { currency, amount: unitPrice } });
+function toLineProto(
+  { sku, quantity, unitPrice }: OrderLine,
+  adjustments: readonly Adjustment[],
+  currency: string,
+): OrderLineProto {
+  return whole(OrderLineSchema, {
+    sku,
+    quantity,
+    unitPrice: { currency, amount: unitPrice },
+    adjustments: adjustments.map((adjustment) => toAdjustmentProto(adjustment, currency)),
+  });
+}
+
+function toAdjustmentProto({ kind, name, amount, included }: Adjustment, currency: string): PriceAdjustment {
+  return whole(PriceAdjustmentSchema, {
+    kind: adjustmentKindToProto[kind],
+    name,
+    amount: { currency, amount },
+    included,
+  });
+}
+
+/** @throws RangeError for a kind that the rules of the contract have let through by mistake */
+function toAdjustment({ kind, name, amount, included }: PriceAdjustment): PricedAdjustment {
+  const known = adjustmentKindFromProto.get(kind);
+  if (known === undefined || amount === undefined) throw new RangeError(`${kind} is not the kind of an adjustment`);
+  return { kind: known, name, amount, included };
 }
 
 function toShipmentProto(shipment: OrderShipment): OrderShipmentProto {

@@ -109,7 +109,7 @@ const forgetOrders: SqlText = {
     delete from order_screening where order_screening.customer_id = $1
   )
   update customer_order o set given_name = null, family_name = null, email = null, contact = null,
-    shipping_address = ${forgottenJson}, failure_message = null
+    shipping_address = ${forgottenJson}, failure_message = null, adjustments = adjustments - 'names'
   from due where o.order_id = due.order_id returning 1`,
 };
 

@@ -41,7 +41,7 @@ function toOrderProto(order: EpisodeOrder, screens: boolean): EpisodeOrderProto 
 
 function toCheckoutProto({ lines, shippingAddress, cardToken }: EpisodeCheckout, screen: boolean) {
   return whole(EpisodeCheckoutSchema, {
-    lines: lines.map(({ sku, quantity, unitPrice }) => ({ sku, quantity, unitPrice })),
+    lines: lines.map(({ sku, quantity, unitPrice, amount }) => ({ sku, quantity, unitPrice, amount })),
     shippingAddress: { ...shippingAddress, lines: [...shippingAddress.lines] },
     cardToken,
     screen,

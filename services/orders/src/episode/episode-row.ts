@@ -27,6 +27,8 @@ export interface EpisodeOrderRow {
   readonly found: boolean;
   /** Null once the shipments are created. */
   readonly lines: LineJson[] | null;
+  /** What each line costs; null where that is its quantity times its price, and once the shipments are created. */
+  readonly lineAmounts: string[] | null;
   /** A text when it is sealed, with its key; null once the shipments are created. */
   readonly shippingAddress: ShippingAddress | string | null;
   readonly cardToken: string | null;
@@ -56,6 +58,7 @@ export const episodeOrderColumns = selectList<EpisodeOrderRow>(
     found: "o.review_reasons is not null",
     confirmed: `o.history @> '[{"status": "confirmed"}]'`,
     lines: `case when ${inCheckout} then (${linesOf}) end`,
+    lineAmounts: `case when ${inCheckout} then o.line_amounts end`,
     shippingAddress: `case when ${inCheckout} then ${addressOf} end`,
     cardToken: true,
   },
@@ -77,7 +80,7 @@ export async function toEpisode(
 }
 
 async function toEpisodeOrder(personal: PersonalData, row: EpisodeOrderRow): Promise<EpisodeOrder> {
-  const { orderId, lines, shippingAddress } = row;
+  const { orderId, lines, lineAmounts, shippingAddress } = row;
   return {
     orderId: encodeId(orderId),
     customerId: encodeId(row.customerId),
@@ -93,10 +96,15 @@ async function toEpisodeOrder(personal: PersonalData, row: EpisodeOrderRow): Pro
     checkout:
       lines && shippingAddress !== null
         ? {
-            lines: lines.map(toLine),
+            lines: lines.map((line, index) => ({ ...toLine(line), amount: amountAt(lineAmounts, index) })),
             shippingAddress: await openAddress(personal, orderId, shippingAddress),
             cardToken: row.cardToken ?? "",
           }
         : undefined,
   };
+}
+
+function amountAt(amounts: readonly string[] | null, index: number): bigint | undefined {
+  const amount = amounts?.[index];
+  return amount === undefined ? undefined : BigInt(amount);
 }

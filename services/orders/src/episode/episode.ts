@@ -33,9 +33,15 @@ export interface EpisodeOrder {
   readonly checkout: EpisodeCheckout | undefined;
 }
 
+/** One article of an order. */
+export interface EpisodeLine extends OrderLine {
+  /** What all of it costs with its part of the adjustments; undefined: what its pieces cost. */
+  readonly amount: bigint | undefined;
+}
+
 /** What a checkout needs besides. */
 export interface EpisodeCheckout {
-  readonly lines: readonly OrderLine[];
+  readonly lines: readonly EpisodeLine[];
   readonly shippingAddress: ShippingAddress;
   /** Empty once the payment is decided. */
   readonly cardToken: string;

@@ -13,7 +13,7 @@ function toSagaOrder(order: NewOrder): SagaOrder {
   return whole(SagaOrderSchema, {
     orderId: order.orderId,
     customerId: order.customerId,
-    lines: order.lines.map(({ sku, quantity, unitPrice }) => ({ sku, quantity, unitPrice })),
+    lines: order.lines.map(({ sku, quantity, unitPrice }) => ({ sku, quantity, unitPrice, amount: undefined })),
     total: { ...order.total },
     shippingAddress: { ...shippingAddress, lines: [...shippingAddress.lines] },
     cardToken: order.cardToken,

@@ -12,6 +12,7 @@ import { AcceptTime } from "./0010-accept-time.ts";
 import { DeleteOrders } from "./0011-delete-orders.ts";
 import { Screening } from "./0012-screening.ts";
 import { ReviewIndex } from "./0013-review-index.ts";
+import { Prices } from "./0014-prices.ts";
 
 /** All migrations, the oldest first. A name never changes once it is released. */
 export const migrations: MigrationsList = [
@@ -28,4 +29,5 @@ export const migrations: MigrationsList = [
   { name: "0011_delete_orders", class: DeleteOrders },
   { name: "0012_screening", class: Screening },
   { name: "0013_review_index", class: ReviewIndex },
+  { name: "0014_prices", class: Prices },
 ];

@@ -1,11 +1,12 @@
 import type { Readable } from "#platform/database/migrate.ts";
 
-/** Orders as the books compare them: without names, addresses and cards. */
+/** Orders as the books compare them: without names, addresses and cards, nor what adjustments of prices are called. */
 export const readable: Readable = {
   customer_order: [
     "order_id",
     "status",
     "total",
+    "line_amounts",
     "shipments",
     "history",
     "create_time",
@@ -20,6 +21,6 @@ export const readable: Readable = {
   ],
   order_event: ["order_id", "due_time"],
   episode: ["episode_id", "start_time"],
-  order_line: ["order_id", "sku", "quantity"],
+  order_line: ["order_id", "line_number", "sku", "quantity"],
   audit_event: ["order_id", "action", "details"],
 };

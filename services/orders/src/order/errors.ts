@@ -12,6 +12,8 @@ export const OrderError = defineErrors<OrderErrorReason>({
     [OrderErrorReason.CUSTOMER_NOT_FOUND]: Code.NotFound,
     [OrderErrorReason.CURRENCY_MISMATCH]: Code.InvalidArgument,
     [OrderErrorReason.TOTAL_TOO_LARGE]: Code.InvalidArgument,
+    [OrderErrorReason.TOTAL_MISMATCH]: Code.InvalidArgument,
+    [OrderErrorReason.BELOW_ZERO]: Code.InvalidArgument,
     [OrderErrorReason.ILLEGAL_TRANSITION]: Code.FailedPrecondition,
     [OrderErrorReason.NOT_CANCELLABLE]: Code.FailedPrecondition,
     [OrderErrorReason.EMAIL_TAKEN]: Code.AlreadyExists,

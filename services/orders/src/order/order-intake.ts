@@ -6,7 +6,7 @@ import { encodeId, timeOf } from "#platform/id.ts";
 import { customerNotFound } from "./errors.ts";
 import type { OrderMetrics } from "./metrics.ts";
 import { type KeyedOrder, type OrderRepository, orderKeys, type SubmittedOrder } from "./order.repository.ts";
-import type { Order, OrderContact } from "./order.ts";
+import type { Order, OrderContact, Prices } from "./order.ts";
 
 /** An order that is durable. */
 export interface Accepted {
@@ -98,7 +98,7 @@ export class OrderIntake {
 
 /** The order as the statement wrote it, without reading it again. */
 function toPending(order: KeyedOrder, contact: OrderContact): Order {
-  const { orderId, customerId, lines, total, shippingAddress } = order;
+  const { orderId, customerId, lines, total, prices, shippingAddress } = order;
   const createTime = timeOf(orderId);
   return {
     orderId,
@@ -107,6 +107,7 @@ function toPending(order: KeyedOrder, contact: OrderContact): Order {
     status: "pending",
     lines,
     total,
+    prices,
     shippingAddress,
     // The row's own, until a workflow carries it.
     sagaId: orderId,
@@ -121,8 +122,14 @@ function toPending(order: KeyedOrder, contact: OrderContact): Order {
 }
 
 /** Roughly what an order adds to the statement: texts, and what stands around them. */
-function sizeInBytes({ lines, shippingAddress, cardToken }: KeyedOrder): number {
+function sizeInBytes({ lines, prices, shippingAddress, cardToken }: KeyedOrder): number {
   const { recipient, city, postalCode, lines: street } = shippingAddress;
   const address = [recipient, city, postalCode, ...street].reduce((sum, text) => sum + Buffer.byteLength(text), 0);
-  return lines.reduce((sum, line) => sum + line.sku.length + 64, 256 + cardToken.length + address);
+  const rest = 256 + cardToken.length + address + (prices ? priceBytes(prices) : 0);
+  return lines.reduce((sum, line) => sum + line.sku.length + 64, rest);
+}
+
+function priceBytes({ adjustments, lineAdjustments, lineAmounts }: Prices): number {
+  const all = [...adjustments, ...lineAdjustments.flat()];
+  return all.reduce((sum, { name }) => sum + Buffer.byteLength(name) + 48, 16 * lineAmounts.length);
 }

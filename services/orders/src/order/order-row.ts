@@ -13,6 +13,7 @@ import type {
 } from "./order.ts";
 import { openAddress, openContact, type StoredContact } from "./order-person.ts";
 import { awaitsReview } from "./review-state.ts";
+import { type PriceColumns, toPrices } from "./price-row.ts";
 
 /** A line as JSON: SKU, quantity, unit price; the price as text, because JSON has no 64-bit integers. */
 export type LineJson = [sku: string, quantity: number, unitPrice: string];
@@ -74,7 +75,7 @@ export const sagaOrderColumns = selectList<SagaOrderRow>(
 );
 
 /** An order with its lines; ids are uuids. */
-export interface OrderRow extends Omit<SagaOrderRow, "cardToken" | "traceparent">, StoredContact {
+export interface OrderRow extends Omit<SagaOrderRow, "cardToken" | "traceparent">, StoredContact, PriceColumns {
   readonly status: OrderStatus;
   readonly shipments: ShipmentJson[];
   readonly failureReason: string | null;
@@ -99,6 +100,8 @@ export const orderColumns = selectList<OrderRow>(
     status: true,
     currency: true,
     total: true,
+    adjustments: true,
+    lineAmounts: true,
     shippingAddress: addressOf,
     shipments: true,
     failureReason: true,
@@ -127,6 +130,7 @@ async function toOrder(personal: PersonalData, row: OrderRow): Promise<Order> {
     status: row.status,
     lines: row.lines.map(toLine),
     total: { currency: row.currency, amount: row.total },
+    prices: toPrices(row),
     shippingAddress: await openAddress(personal, row.orderId, row.shippingAddress),
     sagaId: encodeId(row.sagaId),
     shipments: row.shipments.map(toShipment),
@@ -147,6 +151,8 @@ export async function toNewOrder(personal: PersonalData, row: SagaOrderRow): Pro
     customerId: encodeId(row.customerId),
     lines: row.lines.map(toLine),
     total: { currency: row.currency, amount: row.total },
+    // There were none.
+    prices: undefined,
     shippingAddress: await openAddress(personal, row.orderId, row.shippingAddress),
     cardToken: row.cardToken,
     traceparent: row.traceparent,

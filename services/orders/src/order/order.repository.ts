@@ -20,6 +20,7 @@ import {
   withLines,
 } from "./order-row.ts";
 import { noSimilarity, type SimilarityColumns, type SimilaritySource } from "./order-similarity.ts";
+import { type PriceColumns, toPriceColumns } from "./price-row.ts";
 
 /** A new order with the key under which its creation may be repeated. */
 export interface KeyedOrder extends NewOrder {
@@ -46,14 +47,15 @@ export interface OrderFilter {
 export const orderKeys: KeySpace<KeyedOrder> = { method: "CreateOrder", scope: ({ customerId }) => customerId };
 
 /** What is stored of a new order as it comes: a field that is forgotten here does not compile. */
-type StoredOrder = Omit<NewOrder, "lines" | "total" | "shippingAddress"> & {
-  /** A text when it is sealed. */
-  readonly shippingAddress: ShippingAddress | string;
-  readonly currency: string;
-  readonly total: string;
-  readonly history: readonly EventJson[];
-  readonly createTime: Date;
-};
+type StoredOrder = Omit<NewOrder, "lines" | "total" | "prices" | "shippingAddress"> &
+  PriceColumns & {
+    /** A text when it is sealed. */
+    readonly shippingAddress: ShippingAddress | string;
+    readonly currency: string;
+    readonly total: string;
+    readonly history: readonly EventJson[];
+    readonly createTime: Date;
+  };
 
 /** The columns of a {@link StoredOrder}; ids are uuids. */
 type StoredColumns = ColumnsOf<StoredOrder>;
@@ -80,6 +82,8 @@ const stored = writtenColumns<StoredColumns>({
   customer_id: "uuid",
   currency: "text",
   total: "bigint",
+  adjustments: "jsonb",
+  line_amounts: "jsonb",
   shipping_address: "jsonb",
   card_token: "text",
   traceparent: "text",
@@ -272,6 +276,7 @@ export function listStatement(
 
 function toInsertedOrder(order: KeyedOrder, n: number): Omit<InsertedOrder, "shipping_address"> {
   const createTime = timeOf(order.orderId);
+  const { adjustments, lineAmounts } = toPriceColumns(order.prices);
   return {
     n,
     order_id: decodeId(order.orderId),
@@ -281,6 +286,8 @@ function toInsertedOrder(order: KeyedOrder, n: number): Omit<InsertedOrder, "shi
     fingerprint: order.fingerprint.toString("hex"),
     currency: order.total.currency,
     total: String(order.total.amount),
+    adjustments,
+    line_amounts: lineAmounts,
     card_token: order.cardToken,
     traceparent: order.traceparent,
     history: [{ status: "pending", time: createTime.getTime() }],

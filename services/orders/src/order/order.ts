@@ -1,6 +1,3 @@
-import { OrderErrorReason } from "#gen/shop/orders/v1/order_error_reason_pb.js";
-import { OrderError } from "./errors.ts";
-
 /** Where an order may go next. Anything not listed is refused with ILLEGAL_TRANSITION; an empty list is the end. */
 export const transitions = {
   pending: ["confirmed", "rejected", "cancelled"],
@@ -61,6 +58,25 @@ export interface OrderLine {
   readonly unitPrice: bigint;
 }
 
+/** What a line or an order costs more or less than its articles, in minor units of the total's currency. */
+export interface Adjustment {
+  readonly kind: "shipping" | "discount" | "tax";
+  readonly name: string;
+  readonly amount: bigint;
+  /** Whether the prices contain it already: then it is shown and not added. */
+  readonly included: boolean;
+}
+
+/** What an order's total is made of besides the prices of its articles. */
+export interface Prices {
+  /** Of the order as a whole. */
+  readonly adjustments: readonly Adjustment[];
+  /** Of each line. */
+  readonly lineAdjustments: readonly (readonly Adjustment[])[];
+  /** What each line costs with its part of everything; they sum to the total. */
+  readonly lineAmounts: readonly bigint[];
+}
+
 /** Name and e-mail address of the customer at the time of the order. */
 export interface OrderContact {
   readonly givenName: string;
@@ -110,6 +126,8 @@ export interface NewOrder {
   readonly customerId: string;
   readonly lines: readonly OrderLine[];
   readonly total: Money;
+  /** Undefined: the total is that of the articles. */
+  readonly prices: Prices | undefined;
   readonly shippingAddress: ShippingAddress;
   readonly cardToken: string;
   /** W3C trace context of the call; empty when it is not traced. */
@@ -137,34 +155,4 @@ export interface Order extends Omit<NewOrder, "cardToken" | "traceparent"> {
 export interface SagaBatch {
   readonly sagaId: string;
   readonly orders: readonly NewOrder[];
-}
-
-/** The most that an order may cost, in minor units: what Money allows in the contract. */
-export const maxTotal = 1_000_000_000_000n;
-
-/** An article as the caller names it, with a currency of its own. */
-export interface PricedLine {
-  readonly quantity: number;
-  readonly unitPrice: Money;
-}
-
-/**
- * The sum of all lines.
- *
- * @throws CURRENCY_MISMATCH, TOTAL_TOO_LARGE
- */
-export function totalOf(lines: readonly PricedLine[]): Money {
-  const currencies = [...new Set(lines.map((line) => line.unitPrice.currency))].sort();
-  const [currency] = currencies;
-  if (currency === undefined || currencies.length > 1) {
-    const metadata = { currencies: currencies.join(",") };
-    const message = "all lines of an order must have one currency";
-    throw new OrderError(OrderErrorReason.CURRENCY_MISMATCH, message, metadata);
-  }
-  const amount = lines.reduce((sum, line) => sum + line.unitPrice.amount * BigInt(line.quantity), 0n);
-  if (amount > maxTotal) {
-    const message = `an order may cost at most ${maxTotal} minor units`;
-    throw new OrderError(OrderErrorReason.TOTAL_TOO_LARGE, message, { maximum: String(maxTotal) });
-  }
-  return { currency, amount };
 }

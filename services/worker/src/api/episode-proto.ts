@@ -1,6 +1,7 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import type { EpisodeCheckout, EpisodeEvent, EpisodeOrder } from "#gen/shop/sagas/v1/saga_pb.js";
+import type { EpisodeCheckout, EpisodeEvent, EpisodeOrder, SagaOrderLine } from "#gen/shop/sagas/v1/saga_pb.js";
 import { parseTraceParent } from "#platform/trace-parent.ts";
+import type { OrderLine } from "../workflows/order/order-types.ts";
 import type { CarriedOrder, Checkout, OrderEvent } from "../workflows/order-state.ts";
 import { readSaga } from "./saga-state.ts";
 
@@ -28,11 +29,15 @@ export function toCarriedOrder(order: EpisodeOrder): CarriedOrder {
 function toCheckout({ lines, shippingAddress, cardToken, screen }: EpisodeCheckout): Checkout {
   const { recipient = "", lines: street = [], city = "", postalCode = "", country = "" } = shippingAddress ?? {};
   return {
-    lines: lines.map(({ sku, quantity, unitPrice }) => ({ sku, quantity, unitPrice: Number(unitPrice) })),
+    lines: lines.map(toLine),
     address: { recipient, lines: street, city, postalCode, country },
     cardToken,
     ...(screen && { screen }),
   };
+}
+
+function toLine({ sku, quantity, unitPrice, amount }: SagaOrderLine): OrderLine {
+  return { sku, quantity, unitPrice: Number(unitPrice), ...(amount !== undefined && { amount: Number(amount) }) };
 }
 
 /** Nothing for an event that this version does not know. */

@@ -44,7 +44,7 @@ export interface ParcelState {
   stage: ParcelStage;
   /** What it holds; only until its shipment is created. */
   lines?: { sku: string; quantity: number }[];
-  /** What it holds costs this much, in minor units of the order's currency. */
+  /** Its part of the order's total: what it holds costs this much, in minor units of the order's currency. */
   amount: number;
   /** Empty before there is a shipment. */
   shipmentId: string;

@@ -82,7 +82,7 @@ function proto({ orderId, customerId, lines, total, address, cardToken, tracepar
     cardToken,
     traceparent,
     shippingAddress: address,
-    lines: lines.map((line) => ({ ...line, unitPrice: BigInt(line.unitPrice) })),
+    lines: lines.map(({ sku, quantity, unitPrice }) => ({ sku, quantity, unitPrice: BigInt(unitPrice) })),
     total: { ...total, amount: BigInt(total.amount) },
   };
 }

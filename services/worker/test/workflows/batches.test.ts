@@ -177,6 +177,52 @@ describe("an order from several locations", () => {
     assert.deepEqual({ captured, refunded }, { captured: 2_500n, refunded: 1_500n });
   });
 
+  describe("with shipping, discounts and taxes", () => {
+    const adjusted = () =>
+      anOrder({
+        lines: [
+          { sku: "tea", quantity: 2, unitPrice: 1_000, amount: 2_101 },
+          { sku: "cup", quantity: 1, unitPrice: 500, amount: 489 },
+        ],
+        total: { currency: "EUR", amount: 2_590 },
+      });
+    const cases = [
+      { what: "captures", end: "DELIVERED", money: { captured: 2_590n, voided: 0n, refunded: 0n } },
+      {
+        what: "voids",
+        packs: "PACKING_FAILED",
+        end: "DELIVERED",
+        money: { captured: 1_050n, voided: 1_540n, refunded: 0n },
+      },
+      { what: "refunds", arrives: "LOST", end: "DELIVERED", money: { captured: 2_590n, voided: 0n, refunded: 1_540n } },
+    ];
+    for (const { what, packs = "PACKED", arrives = "DELIVERED", end, money } of cases) {
+      test(`${what} a parcel's part of them`, async () => {
+        const order = adjusted();
+        const { orderId } = order;
+        split(orderId);
+        const isHere = (id: string, locationId: string) => id === orderId && locationId === "HAM";
+        stage.world.packs = (id, locationId) => (isHere(id, locationId) ? packs : "PACKED");
+        stage.world.arrives = (id, locationId) => (isHere(id, locationId) ? arrives : "DELIVERED");
+        assert.deepEqual(await stage.run([order]), [end]);
+        stage.world.packs = () => "PACKED";
+        stage.world.arrives = () => "DELIVERED";
+        const { confirmedAs, authorized, captured, voided, refunded } = stage.world.order(orderId);
+        assert.equal(authorized, 2_590n);
+        assert.deepEqual(confirmedAs, { BER: 1_050n, HAM: 1_540n });
+        assert.deepEqual({ captured, voided, refunded }, money);
+        const { parcels } = stage.rows.state(orderId);
+        assert.deepEqual(
+          parcels.map(({ locationId, amount }) => [locationId, amount]),
+          [
+            ["BER", 1_050],
+            ["HAM", 1_540],
+          ],
+        );
+      });
+    }
+  });
+
   test("fails when all parcels are lost", async () => {
     const order = anOrder();
     const { orderId } = order;

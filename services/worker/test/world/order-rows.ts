@@ -144,7 +144,12 @@ export class OrderRows {
       confirmed: status !== "PENDING" && status !== "REJECTED",
       ...(open && {
         checkout: {
-          lines: lines.map((line) => ({ ...line, unitPrice: BigInt(line.unitPrice) })),
+          lines: lines.map(({ sku, quantity, unitPrice, amount }) => ({
+            sku,
+            quantity,
+            unitPrice: BigInt(unitPrice),
+            ...(amount !== undefined && { amount: BigInt(amount) }),
+          })),
           shippingAddress: address,
           cardToken: row.needsCard ? cardToken : "",
           screen: status === "PENDING" && this.#world.screens.has(orderId),

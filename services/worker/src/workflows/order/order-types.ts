@@ -23,6 +23,8 @@ export interface OrderLine {
   sku: string;
   quantity: number;
   unitPrice: number;
+  /** What all of it costs, with its part of shipping, discounts and taxes; absent: what its pieces cost. */
+  amount?: number;
 }
 
 /** A part of a reservation: one article at one location. */

@@ -35,6 +35,7 @@ export function planParcels(order: PricedOrder, allocations: Allocation[]): Plan
     parcel.amount += amountOf(allotment.take(sku, quantity));
   }
   const planned = [...parcels.values()];
+  // They sum to it already, unless orders is of a version that says less of prices, or more.
   const amounts = apportion(
     planned.map(({ amount }) => BigInt(amount)),
     BigInt(order.total.amount),
@@ -46,6 +47,6 @@ function emptyParcel(locationId: string): PlannedParcel {
   return { locationId, lines: [], amount: 0, shipmentId: "", trackingNumber: "", status: "PLANNED" };
 }
 
-function toLot({ sku, quantity, unitPrice }: OrderLine): Lot {
-  return { key: sku, quantity, amount: quantity * unitPrice };
+function toLot({ sku, quantity, unitPrice, amount = quantity * unitPrice }: OrderLine): Lot {
+  return { key: sku, quantity, amount };
 }

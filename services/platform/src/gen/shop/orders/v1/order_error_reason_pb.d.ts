@@ -37,14 +37,14 @@ export enum OrderErrorReason {
   CUSTOMER_NOT_FOUND = 2,
 
   /**
-   * INVALID_ARGUMENT: all lines of an order must have one currency. Metadata: currencies.
+   * INVALID_ARGUMENT: all amounts of an order must have one currency. Metadata: currencies.
    *
    * @generated from enum value: ORDER_ERROR_REASON_CURRENCY_MISMATCH = 3;
    */
   CURRENCY_MISMATCH = 3,
 
   /**
-   * INVALID_ARGUMENT: the lines sum to more than an order may cost. Metadata: maximum.
+   * INVALID_ARGUMENT: lines and adjustments sum to more than an order may cost. Metadata: maximum.
    *
    * @generated from enum value: ORDER_ERROR_REASON_TOTAL_TOO_LARGE = 4;
    */
@@ -126,6 +126,22 @@ export enum OrderErrorReason {
    * @generated from enum value: ORDER_ERROR_REASON_NOT_IN_REVIEW = 22;
    */
   NOT_IN_REVIEW = 22,
+
+  /**
+   * INVALID_ARGUMENT: lines and adjustments do not sum to the total that was given, or there are adjustments and no total. Metadata:
+   * total (as given; empty: it was not), sum, currency.
+   *
+   * @generated from enum value: ORDER_ERROR_REASON_TOTAL_MISMATCH = 13;
+   */
+  TOTAL_MISMATCH = 13,
+
+  /**
+   * INVALID_ARGUMENT: a line or the order costs less than nothing, or less than the taxes that are said to be included in it. Metadata:
+   * field ("lines[0]", counted from 0, or "total"), amount (what is left of it: below zero), currency.
+   *
+   * @generated from enum value: ORDER_ERROR_REASON_BELOW_ZERO = 14;
+   */
+  BELOW_ZERO = 14,
 }
 
 /**

@@ -4,7 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { Money } from "../../type/v1/money_pb.js";
+import type { Money, SignedMoney } from "../../type/v1/money_pb.js";
 import type { Address } from "../../type/v1/address_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 
@@ -55,7 +55,7 @@ export declare type Order = Message<"shop.orders.v1.Order"> & {
   lines: OrderLine[];
 
   /**
-   * The sum of all lines.
+   * What it costs: all lines with their adjustments, and those of the order.
    *
    * @generated from field: shop.type.v1.Money total = 6;
    */
@@ -124,6 +124,13 @@ export declare type Order = Message<"shop.orders.v1.Order"> & {
    * @generated from field: google.protobuf.Timestamp review_time = 20;
    */
   reviewTime?: Timestamp | undefined;
+
+  /**
+   * Shipping, discounts and taxes of the order as a whole, as given. Those of a line are in the line.
+   *
+   * @generated from field: repeated shop.orders.v1.PriceAdjustment adjustments = 15;
+   */
+  adjustments: PriceAdjustment[];
 };
 
 /**
@@ -192,6 +199,13 @@ export declare type OrderLine = Message<"shop.orders.v1.OrderLine"> & {
    * @generated from field: shop.type.v1.Money unit_price = 3;
    */
   unitPrice?: Money | undefined;
+
+  /**
+   * What the line costs more or less than its pieces, at most 10. The line as a whole, with them, costs nothing at least.
+   *
+   * @generated from field: repeated shop.orders.v1.PriceAdjustment adjustments = 4;
+   */
+  adjustments: PriceAdjustment[];
 };
 
 /**
@@ -199,6 +213,49 @@ export declare type OrderLine = Message<"shop.orders.v1.OrderLine"> & {
  * Use `create(OrderLineSchema)` to create a new message.
  */
 export declare const OrderLineSchema: GenMessage<OrderLine>;
+
+/**
+ * What a line or an order costs more or less than its articles' prices. The caller computes it; the order sees to it that all of it
+ * sums to the total.
+ *
+ * @generated from message shop.orders.v1.PriceAdjustment
+ */
+export declare type PriceAdjustment = Message<"shop.orders.v1.PriceAdjustment"> & {
+  /**
+   * What it is.
+   *
+   * @generated from field: shop.orders.v1.PriceAdjustmentKind kind = 1;
+   */
+  kind: PriceAdjustmentKind;
+
+  /**
+   * What customers know it by, for example "Standard delivery", "SPRING10", "VAT 19 %"; 1 to 60 characters. It should name nobody, and is
+   * refused when it holds the number of a payment card. Empty in an order of somebody who was forgotten.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * How much, in the currency of the lines: SHIPPING is never below zero, DISCOUNT never above, TAX may be either.
+   *
+   * @generated from field: shop.type.v1.SignedMoney amount = 3;
+   */
+  amount?: SignedMoney | undefined;
+
+  /**
+   * Whether the prices contain it already, as is usual with a value-added tax: then it is shown and not added.
+   *
+   * @generated from field: bool included = 4;
+   */
+  included: boolean;
+};
+
+/**
+ * Describes the message shop.orders.v1.PriceAdjustment.
+ * Use `create(PriceAdjustmentSchema)` to create a new message.
+ */
+export declare const PriceAdjustmentSchema: GenMessage<PriceAdjustment>;
 
 /**
  * One parcel of an order.
@@ -228,7 +285,8 @@ export declare type OrderShipment = Message<"shop.orders.v1.OrderShipment"> & {
   status: OrderShipmentStatus;
 
   /**
-   * What this parcel holds costs this much; captured when it ships.
+   * Its part of the order's total: what it holds, with that part of shipping, discounts and taxes. Captured when it ships, voided when
+   * it cannot, refunded when it is lost. The parcels' amounts sum to the total.
    *
    * @generated from field: shop.type.v1.Money amount = 4;
    */
@@ -301,6 +359,46 @@ export declare type OrderEvent = Message<"shop.orders.v1.OrderEvent"> & {
  * Use `create(OrderEventSchema)` to create a new message.
  */
 export declare const OrderEventSchema: GenMessage<OrderEvent>;
+
+/**
+ * What an adjustment of a price is.
+ *
+ * @generated from enum shop.orders.v1.PriceAdjustmentKind
+ */
+export enum PriceAdjustmentKind {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: PRICE_ADJUSTMENT_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * What it costs to send, wrap or insure something.
+   *
+   * @generated from enum value: PRICE_ADJUSTMENT_KIND_SHIPPING = 1;
+   */
+  SHIPPING = 1,
+
+  /**
+   * A reduction, also one of the shipping.
+   *
+   * @generated from enum value: PRICE_ADJUSTMENT_KIND_DISCOUNT = 2;
+   */
+  DISCOUNT = 2,
+
+  /**
+   * A tax, a duty, or what is exempted from one.
+   *
+   * @generated from enum value: PRICE_ADJUSTMENT_KIND_TAX = 3;
+   */
+  TAX = 3,
+}
+
+/**
+ * Describes the enum shop.orders.v1.PriceAdjustmentKind.
+ */
+export declare const PriceAdjustmentKindSchema: GenEnum<PriceAdjustmentKind>;
 
 /**
  * Where a parcel of an order stands.

@@ -4,8 +4,9 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { Order, OrderLine, OrderStatus } from "./order_pb.js";
+import type { Order, OrderLine, OrderStatus, PriceAdjustment } from "./order_pb.js";
 import type { Address } from "../../type/v1/address_pb.js";
+import type { Money } from "../../type/v1/money_pb.js";
 import type { Failure } from "../../type/v1/failure_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 
@@ -62,6 +63,21 @@ export declare type CreateOrderRequest = Message<"shop.orders.v1.CreateOrderRequ
    * @generated from field: shop.orders.v1.WaitFor wait_for = 6;
    */
   waitFor: WaitFor;
+
+  /**
+   * Shipping, discounts and taxes of the order as a whole, at most 20. Each parcel has its part of them, in proportion to what the lines
+   * in it cost.
+   *
+   * @generated from field: repeated shop.orders.v1.PriceAdjustment adjustments = 7;
+   */
+  adjustments: PriceAdjustment[];
+
+  /**
+   * What the caller has summed; refused when it is not what lines and adjustments sum to. Without adjustments it may be left out.
+   *
+   * @generated from field: shop.type.v1.Money total = 8;
+   */
+  total?: Money | undefined;
 };
 
 /**
@@ -474,9 +490,9 @@ export declare const OrderService: GenService<{
   /**
    * Creates an order and starts its saga. The order is durable when the call returns, whatever happens after.
    *
-   * Fails with CUSTOMER_NOT_FOUND when there is no such customer, with CURRENCY_MISMATCH when the lines have more than
-   * one currency, with TOTAL_TOO_LARGE when they sum to more than 1,000,000,000,000 minor units. A repeated call with the
-   * same `request_id` returns the same order as it stands now; with another body it fails with REQUEST_ID_REUSED.
+   * Fails with CUSTOMER_NOT_FOUND when there is no such customer, with CURRENCY_MISMATCH when its amounts have more than
+   * one currency, with TOTAL_TOO_LARGE when they sum to more than 1,000,000,000,000 minor units, with TOTAL_MISMATCH when they do not
+   * sum to the `total`, with BELOW_ZERO when a line or the order costs less than nothing. A repeated call with the same `request_id` returns the same order as it stands now; with another body it fails with REQUEST_ID_REUSED.
    *
    * @generated from rpc shop.orders.v1.OrderService.CreateOrder
    */

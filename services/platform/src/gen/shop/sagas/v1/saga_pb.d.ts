@@ -41,7 +41,7 @@ export declare type SagaOrder = Message<"shop.sagas.v1.SagaOrder"> & {
   lines: SagaOrderLine[];
 
   /**
-   * What all lines cost together.
+   * What the order costs: all lines, with shipping, discounts and taxes.
    *
    * @generated from field: shop.type.v1.Money total = 4;
    */
@@ -96,7 +96,7 @@ export declare type EpisodeOrder = Message<"shop.sagas.v1.EpisodeOrder"> & {
   customerId: string;
 
   /**
-   * What all lines cost together.
+   * What the order costs: all lines, with shipping, discounts and taxes.
    *
    * @generated from field: shop.type.v1.Money total = 3;
    */
@@ -403,6 +403,14 @@ export declare type SagaOrderLine = Message<"shop.sagas.v1.SagaOrderLine"> & {
    * @generated from field: int64 unit_price = 3;
    */
   unitPrice: bigint;
+
+  /**
+   * What all of it costs, with its part of the order's shipping, discounts and taxes: the lines' amounts sum to the total. Absent:
+   * what its pieces cost.
+   *
+   * @generated from field: optional int64 amount = 4;
+   */
+  amount?: bigint | undefined;
 };
 
 /**

@@ -40,3 +40,30 @@ export declare type Money = Message<"shop.type.v1.Money"> & {
  */
 export declare const MoneySchema: GenMessage<Money>;
 
+/**
+ * An amount of money that may be below zero: what a price changes by.
+ *
+ * @generated from message shop.type.v1.SignedMoney
+ */
+export declare type SignedMoney = Message<"shop.type.v1.SignedMoney"> & {
+  /**
+   * As in Money.
+   *
+   * @generated from field: string currency = 1;
+   */
+  currency: string;
+
+  /**
+   * Minor units of the currency, as in Money; below zero it takes away.
+   *
+   * @generated from field: int64 amount = 2;
+   */
+  amount: bigint;
+};
+
+/**
+ * Describes the message shop.type.v1.SignedMoney.
+ * Use `create(SignedMoneySchema)` to create a new message.
+ */
+export declare const SignedMoneySchema: GenMessage<SignedMoney>;
+

@@ -12,7 +12,7 @@ import { file_shop_type_v1_rules } from "./rules_pb.js";
  * Describes the file shop/type/v1/money.proto.
  */
 export const file_shop_type_v1_money = /*@__PURE__*/
-  fileDesc("ChhzaG9wL3R5cGUvdjEvbW9uZXkucHJvdG8SDHNob3AudHlwZS52MSJECgVNb25leRIbCghjdXJyZW5jeRgBIAEoCUIJukgGcgS4tRgBEh4KBmFtb3VudBgCIAEoA0IOukgLIgkYgKCUpY0dKABiBnByb3RvMw", [file_buf_validate_validate, file_shop_type_v1_rules]);
+  fileDesc("ChhzaG9wL3R5cGUvdjEvbW9uZXkucHJvdG8SDHNob3AudHlwZS52MSJECgVNb25leRIbCghjdXJyZW5jeRgBIAEoCUIJukgGcgS4tRgBEh4KBmFtb3VudBgCIAEoA0IOukgLIgkYgKCUpY0dKAAiUwoLU2lnbmVkTW9uZXkSGwoIY3VycmVuY3kYASABKAlCCbpIBnIEuLUYARInCgZhbW91bnQYAiABKANCF7pIFCISGICglKWNHSiA4Ova8uL///8BYgZwcm90bzM", [file_buf_validate_validate, file_shop_type_v1_rules]);
 
 /**
  * Describes the message shop.type.v1.Money.
@@ -20,4 +20,11 @@ export const file_shop_type_v1_money = /*@__PURE__*/
  */
 export const MoneySchema = /*@__PURE__*/
   messageDesc(file_shop_type_v1_money, 0);
+
+/**
+ * Describes the message shop.type.v1.SignedMoney.
+ * Use `create(SignedMoneySchema)` to create a new message.
+ */
+export const SignedMoneySchema = /*@__PURE__*/
+  messageDesc(file_shop_type_v1_money, 1);
 
