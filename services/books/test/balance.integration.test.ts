@@ -219,6 +219,27 @@ const ended: readonly Tampering[] = [
     values: [delivered.id],
     says: `order ${named(delivered)} is delivered: charged more than its total`,
   },
+  {
+    what: "the parcels of an order do not cost what it costs",
+    service: "orders",
+    sql: "update customer_order set total = 1100 where order_id = $1",
+    values: [delivered.id],
+    says: `order ${named(delivered)}: its parcels cost 1000, it costs 1100`,
+  },
+  {
+    what: "a parcel costs a part of another one",
+    service: "orders",
+    sql: `update customer_order set line_amounts = '["599", "401"]' where order_id = $1`,
+    values: [delivered.id],
+    says: `order ${named(delivered)}: its parcel from north costs 600, its part of the total is 599`,
+  },
+  {
+    what: "the lines of an order do not cost what it costs",
+    service: "orders",
+    sql: `update customer_order set line_amounts = '["600", "401"]' where order_id = $1`,
+    values: [delivered.id],
+    says: `order ${named(delivered)}: its lines cost 1001, it costs 1000`,
+  },
 ];
 
 const parcels: readonly Tampering[] = [

@@ -42,6 +42,8 @@ interface Order {
   readonly id: string;
   readonly history: readonly string[];
   readonly total: number;
+  /** What its lines cost; absent: that does not matter. */
+  readonly lineAmounts?: readonly number[];
   readonly parcels: readonly Parcel[];
   readonly allocations: readonly Allocation[];
   /** What was asked of the gateway, after the authorization of the total. */
@@ -54,6 +56,7 @@ export const orders = {
     id: id("a"),
     history: ["pending", "confirmed", "preparing", "shipped", "delivered"],
     total: 1_000,
+    lineAmounts: [600, 400],
     parcels: [
       { from: "north", status: "delivered", amount: 600 },
       { from: "south", status: "delivered", amount: 400 },
@@ -201,15 +204,16 @@ async function writeOrder(change: Change, order: Order): Promise<void> {
   await change(
     "orders",
     `insert into customer_order (order_id, customer_id, given_name, family_name, email, status, currency, total,
-      shipping_address, shipments, history, create_time, update_time, saga_id, dispatch_time)
+      shipping_address, shipments, history, create_time, update_time, saga_id, dispatch_time, line_amounts)
     values ($1, $1, 'Ada', 'Test', 'ada@example.com', $2, 'EUR', $3, '{}', $4, $5, now() - interval '1 hour',
-      now() - interval '10 minutes', $1, now())`,
+      now() - interval '10 minutes', $1, now(), $6)`,
     [
       order.id,
       order.history.at(-1),
       order.total,
       JSON.stringify(shipments),
       JSON.stringify(order.history.map((status) => ({ status }))),
+      order.lineAmounts ? JSON.stringify(order.lineAmounts.map(String)) : null,
     ],
   );
   for (const [index, { sku, quantity }] of order.allocations.entries()) {

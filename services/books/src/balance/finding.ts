@@ -1,3 +1,5 @@
+import type { Lot } from "#platform/money/allotment.ts";
+
 /** What one part of the balance found. */
 export interface Finding {
   /** What was looked at, for the table: one sentence. */
@@ -40,4 +42,6 @@ export interface EndedOrder {
   readonly shipments: readonly { readonly locationId: string; readonly status: string; readonly amount: string }[];
   /** Article → how many were ordered. */
   readonly articles: Readonly<Record<string, number>>;
+  /** What its lines cost; undefined when that is nothing but what their pieces cost. */
+  readonly lots: readonly Lot[] | undefined;
 }

@@ -3,6 +3,7 @@ import { type EndedOrder, type Finding, Tally } from "./finding.ts";
 import type { MoneyOfOrder } from "./money.ts";
 import type { ParcelsByOrder } from "./parcels.ts";
 import type { IdRange } from "./range.ts";
+import { faultOfShares } from "./shares.ts";
 import type { StockOfOrder } from "./stock.ts";
 
 /** What the other services know of the orders of a range, and those of these that were over before they were asked. */
@@ -20,10 +21,13 @@ export class OrderComparison {
     (count) => `${count} ended orders have taken the stock of their parcels and hold no other`,
   );
   readonly #money = new Tally((count) => `${count} ended orders are charged for what left, and hold no other money`);
+  readonly #shares = new Tally(
+    (count) => `${count} ended orders have parcels that cost their exact parts of the total`,
+  );
   readonly #parcels = new Tally((count) => `${count} ended orders agree with shipping on every parcel`);
 
   get findings(): Finding[] {
-    return [this.#owners, this.#stock, this.#money, this.#parcels].map(({ finding }) => finding);
+    return [this.#owners, this.#stock, this.#money, this.#shares, this.#parcels].map(({ finding }) => finding);
   }
 
   /** Compares a range of orders, asking whether they are there last: an order is durable before anything is done for it. */
@@ -49,6 +53,10 @@ export class OrderComparison {
       ended.length,
       ended.map((order) => faultOfMoney(order, money.get(order.orderId))),
     );
+    this.#shares.add(
+      ended.length,
+      ended.map((order) => faultOfShares(order, stock.get(order.orderId))),
+    );
     this.#parcels.add(
       ended.length,
       ended.flatMap((order) => faultsOfParcels(order, parcels.get(order.orderId) ?? new Map())),
@@ -64,8 +72,14 @@ export async function readEnded(ask: Ask, { from, to }: IdRange): Promise<EndedO
     total: string;
     shipments: EndedOrder["shipments"];
     articles: Record<string, number> | null;
+    lots: [sku: string, quantity: number, amount: string][] | null;
   }>(
-    `select order_id, o.status, o.total::text, o.shipments, l.articles from customer_order o
+    `select order_id, o.status, o.total::text, o.shipments, l.articles, case when o.line_amounts is not null then (
+        select json_agg(json_build_array(sku, quantity, amount) order by line_number)
+        from (select row_number() over (order by line_number) as n, line_number, sku, quantity from order_line
+          where order_line.order_id = o.order_id) line
+        left join jsonb_array_elements_text(o.line_amounts) with ordinality as priced(amount, n) using (n)) end as lots
+    from customer_order o
       left join (select order_id, json_object_agg(sku, quantity) as articles
         from (select order_id, sku, sum(quantity)::int as quantity from order_line
           where order_id between $1 and $2 group by order_id, sku) s
@@ -73,18 +87,19 @@ export async function readEnded(ask: Ask, { from, to }: IdRange): Promise<EndedO
     where order_id between $1 and $2 and o.status in ('delivered', 'rejected', 'cancelled', 'failed')`,
     [from, to],
   );
-  return rows.map(({ order_id: orderId, status, total, shipments, articles }) => ({
+  return rows.map(({ order_id: orderId, status, total, shipments, articles, lots }) => ({
     orderId,
     status,
     total: BigInt(total),
     shipments,
     articles: articles ?? {},
+    lots: lots?.map(([sku, quantity, amount]) => ({ key: sku, quantity, amount: Number(amount) })),
   }));
 }
 
 /** Of it nothing may be left anywhere. */
 function deletedOrder(orderId: string): EndedOrder {
-  return { orderId, status: "deleted", total: 0n, shipments: [], articles: {} };
+  return { orderId, status: "deleted", total: 0n, shipments: [], articles: {}, lots: undefined };
 }
 
 const hasLeft = (status: string) => ["shipped", "delivered", "lost"].includes(status);

@@ -8,6 +8,8 @@ export interface StockOfOrder {
   open: number;
   /** Taken from the shelf: location → article → how many. */
   readonly left: Map<string, Map<string, number>>;
+  /** What its parcels were made of, in no particular order: taken from the shelf, or released after it was promised. */
+  readonly promised: { readonly sku: string; readonly locationId: string; readonly quantity: number }[];
 }
 
 /** A part of a reservation beside the movements of its order, as sums. */
@@ -68,10 +70,12 @@ function isExplained({ status, quantity, on_hand: onHand, reserved }: PartRow): 
 function byOrder(rows: readonly PartRow[]): Map<string, StockOfOrder> {
   const orders = new Map<string, StockOfOrder>();
   for (const { order_id: orderId, sku, location_id: locationId, status, quantity } of rows) {
-    const stock = orders.get(orderId) ?? { open: 0, left: new Map() };
+    const stock: StockOfOrder = orders.get(orderId) ?? { open: 0, left: new Map(), promised: [] };
     orders.set(orderId, stock);
     if (isOpen(status)) stock.open += Number(quantity);
-    if (status !== "committed" || sku === null) continue;
+    if ((status !== "committed" && status !== "released") || sku === null) continue;
+    stock.promised.push({ sku, locationId, quantity: Number(quantity) });
+    if (status === "released") continue;
     const articles = stock.left.get(locationId) ?? new Map<string, number>();
     articles.set(sku, (articles.get(sku) ?? 0) + Number(quantity));
     stock.left.set(locationId, articles);
