@@ -1,6 +1,6 @@
 import { timestampDate } from "@bufbuild/protobuf/wkt";
-import { type Order, OrderShipmentStatus, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
-import type { Money } from "#gen/shop/type/v1/money_pb.js";
+import { type Order, OrderShipmentStatus, OrderStatus, PriceAdjustmentKind } from "#gen/shop/orders/v1/order_pb.js";
+import type { SignedMoney } from "#gen/shop/type/v1/money_pb.js";
 import { followOrder } from "../../clients/typescript/src/follow-order.ts";
 import { Ordermesh } from "../../clients/typescript/src/ordermesh.ts";
 import { StackError } from "../errors.ts";
@@ -32,6 +32,7 @@ export async function demonstrate(stack: Stack, screen: Screen, signal: AbortSig
   const order = await placeOrder(shop.orders, customerId);
   screen.print();
   screen.title(`Order ${order.orderId} for ${ada.givenName} ${ada.familyName}, ${formatMoney(order.total)}`);
+  showPrice(screen, order);
   return { customerId, order: await follow(shop.orders, order, { screen, signal }) };
 }
 
@@ -45,14 +46,21 @@ async function findOrCreateCustomer(customers: Ordermesh["customers"]): Promise<
 
 async function placeOrder(orders: Ordermesh["orders"], customerId: string): Promise<Order> {
   const euros = (amount: bigint) => ({ currency: "EUR", amount });
+  const spring = { kind: PriceAdjustmentKind.DISCOUNT, name: "SPRING10", amount: euros(-340n) };
   const { order } = await orders.createOrder({
     customerId,
     // Cups are in Berlin and pitchers in Hamburg, so the order travels in two parcels.
     lines: [
       { sku: "espresso-beans-1kg", quantity: 2, unitPrice: euros(2_190n) },
       { sku: "espresso-cup", quantity: 4, unitPrice: euros(950n) },
-      { sku: "milk-pitcher", quantity: 1, unitPrice: euros(3_400n) },
+      { sku: "milk-pitcher", quantity: 1, unitPrice: euros(3_400n), adjustments: [spring] },
     ],
+    // Each parcel is charged its part of them.
+    adjustments: [
+      { kind: PriceAdjustmentKind.SHIPPING, name: "Express delivery", amount: euros(790n) },
+      { kind: PriceAdjustmentKind.TAX, name: "VAT 20 %", amount: euros(2_005n), included: true },
+    ],
+    total: euros(12_030n),
     shippingAddress: {
       recipient: `${ada.givenName} ${ada.familyName}`,
       lines: ["1 Analytical Way"],
@@ -64,6 +72,21 @@ async function placeOrder(orders: Ordermesh["orders"], customerId: string): Prom
   });
   if (!order) throw new StackError("The orders service accepted an order but did not say which.");
   return order;
+}
+
+/** Prints what the order's total is made of. */
+function showPrice(screen: Screen, { lines, adjustments, total }: Order): void {
+  const show = (money: Amount | undefined, what: string) => {
+    screen.print(`  ${formatMoney(money).padStart(14)}  ${what}`);
+  };
+  const articles = lines.reduce(
+    (sum, { quantity, unitPrice }) => sum + BigInt(quantity) * (unitPrice?.amount ?? 0n),
+    0n,
+  );
+  show({ currency: total?.currency ?? "", amount: articles }, `${lines.length} articles`);
+  for (const { name, amount, included } of [...lines.flatMap((line) => line.adjustments), ...adjustments]) {
+    show(amount, included ? `${name}, included` : name);
+  }
 }
 
 /** Prints each step of the order as it happens. */
@@ -139,9 +162,12 @@ export function isOver({ status }: Order): boolean {
   return [OrderStatus.DELIVERED, OrderStatus.REJECTED, OrderStatus.CANCELLED, OrderStatus.FAILED].includes(status);
 }
 
+type Amount = Pick<SignedMoney, "amount" | "currency">;
+
 /** Minor units with two decimals, which holds for the euro. */
-function formatMoney(money: Money | undefined): string {
+function formatMoney(money: Amount | undefined): string {
   if (!money) return "";
-  const digits = money.amount.toString().padStart(3, "0");
-  return `${digits.slice(0, -2)}.${digits.slice(-2)} ${money.currency}`;
+  const { amount, currency } = money;
+  const digits = (amount < 0n ? -amount : amount).toString().padStart(3, "0");
+  return `${amount < 0n ? "-" : ""}${digits.slice(0, -2)}.${digits.slice(-2)} ${currency}`;
 }

@@ -1,10 +1,26 @@
 import { Code } from "@connectrpc/connect";
-import type { Order } from "#gen/shop/orders/v1/order_pb.js";
+import { type Order, PriceAdjustmentKind } from "#gen/shop/orders/v1/order_pb.js";
 import { OrderReviewService, type ReviewDecision } from "#gen/shop/orders/v1/order_review_service_pb.js";
 import { Ordermesh } from "../../clients/typescript/src/ordermesh.ts";
 import { refusalOf } from "../../clients/typescript/src/refusal.ts";
 import type { Stack } from "../stack/stack.ts";
 import { clientOptionsFor } from "./clients.ts";
+
+/** What a price changes by, in minor units. */
+export interface WishAdjustment {
+  readonly kind: "SHIPPING" | "DISCOUNT" | "TAX";
+  readonly amount: number;
+  readonly included?: boolean;
+}
+
+/** One article of an order. */
+export interface WishLine {
+  readonly sku: string;
+  readonly quantity: number;
+  /** Minor units; 1,000 when left out. */
+  readonly unitPrice?: number;
+  readonly adjustments?: readonly WishAdjustment[];
+}
 
 /** What one order is like. */
 export interface Wish {
@@ -12,7 +28,11 @@ export interface Wish {
   readonly cardToken: string;
   /** See docs/simulators.md; one that the simulators deliver when left out. */
   readonly postalCode?: string;
-  readonly lines: readonly { readonly sku: string; readonly quantity: number }[];
+  readonly lines: readonly WishLine[];
+  /** EUR when left out. */
+  readonly currency?: string;
+  /** Of the order as a whole. */
+  readonly adjustments?: readonly WishAdjustment[];
 }
 
 /** Where everything goes. */
@@ -26,6 +46,22 @@ const retry = {
   attempts: Number.POSITIVE_INFINITY,
   budget: Number.POSITIVE_INFINITY,
 };
+
+/** Minor units. */
+const usualPrice = 1_000;
+
+/** What a line costs, in minor units. */
+export function costOf({ quantity, unitPrice = usualPrice, adjustments }: WishLine): number {
+  return quantity * unitPrice + addedBy(adjustments);
+}
+
+function totalOf({ lines, adjustments }: Wish): number {
+  return lines.reduce((sum, line) => sum + costOf(line), addedBy(adjustments));
+}
+
+function addedBy(adjustments: readonly WishAdjustment[] = []): number {
+  return adjustments.reduce((sum, { amount, included }) => (included ? sum : sum + amount), 0);
+}
 
 /** A caller of a stack as another team would write it: with our client, and every call repeated until it is answered. */
 export class Shopper implements Disposable {
@@ -53,13 +89,27 @@ export class Shopper implements Disposable {
   }
 
   /** What places such an order. */
-  request(customerId: string, { requestId, cardToken, lines, postalCode = "T1" }: Wish) {
-    const unitPrice = { currency: "EUR", amount: 1_000n };
+  request(customerId: string, wish: Wish) {
+    const { requestId, cardToken, lines, postalCode = "T1", currency = "EUR", adjustments = [] } = wish;
+    const toMoney = (amount: number) => ({ currency, amount: BigInt(amount) });
+    const toProto = ({ kind, amount, included = false }: WishAdjustment) => ({
+      kind: PriceAdjustmentKind[kind],
+      name: kind.toLowerCase(),
+      amount: toMoney(amount),
+      included,
+    });
     return {
       requestId,
       customerId,
       cardToken,
-      lines: lines.map((line) => ({ ...line, unitPrice })),
+      lines: lines.map(({ sku, quantity, unitPrice = usualPrice, adjustments: own = [] }) => ({
+        sku,
+        quantity,
+        unitPrice: toMoney(unitPrice),
+        adjustments: own.map(toProto),
+      })),
+      adjustments: adjustments.map(toProto),
+      total: toMoney(totalOf(wish)),
       shippingAddress: { ...shopperAddress, postalCode, country: "GB" },
     };
   }

@@ -1,4 +1,4 @@
-import type { Wish } from "../shop/shopper.ts";
+import { costOf, type Wish, type WishAdjustment } from "../shop/shopper.ts";
 import type { Chance } from "./chance.ts";
 
 /** What somebody wants, and how the caller behaves. */
@@ -75,8 +75,9 @@ export interface Demand {
 /** Draws what is wanted: arrivals by themselves (Poisson), so many in such a time. */
 export function drawWanted(chance: Chance, { name, orders, overMs }: Demand): Wanted[] {
   const meanMs = overMs / orders;
+  const prices = chance.aside();
   return Array.from({ length: orders }, (_, index) => ({
-    wish: drawWish(chance, `${name}-${index}`),
+    wish: priced(drawWish(chance, `${name}-${index}`), prices),
     parallel: chance.next() < 0.1 ? chance.between(2, 4) : 1,
     cancelAfterMs: chance.next() < 0.2 ? Math.round(latestCancellationMs * chance.next() ** 2) : undefined,
     afterMs: -Math.log(1 - chance.next()) * meanMs,
@@ -94,6 +95,36 @@ function drawWish(chance: Chance, requestId: string): Wish {
       ...(chance.next() < 0.15 ? [{ sku: "last", quantity: chance.between(1, 3) }] : []),
     ],
   };
+}
+
+/** With none, two and three decimals. */
+const currencies = ["JPY", "EUR", "BHD"] as const;
+
+/** The same with prices of chance, which do not divide well; some as it was. */
+function priced(wish: Wish, chance: Chance): Wish {
+  if (chance.next() < 0.3) return wish;
+  const lines = wish.lines.map((line) => {
+    const dear = { ...line, unitPrice: chance.between(1, 9_999) };
+    return chance.next() < 0.5 ? dear : { ...dear, adjustments: drawAdjustments(chance, costOf(dear)) };
+  });
+  const cost = lines.reduce((sum, line) => sum + costOf(line), 0);
+  const shipping: WishAdjustment = { kind: "SHIPPING", amount: chance.between(0, 999) };
+  return {
+    ...wish,
+    lines,
+    currency: chance.pick(currencies),
+    adjustments: [shipping, ...drawAdjustments(chance, cost + shipping.amount)],
+  };
+}
+
+/** A discount that leaves something, and a tax of what is left: added, or included. */
+function drawAdjustments(chance: Chance, cost: number): WishAdjustment[] {
+  const discount = chance.between(0, Math.floor(cost / 2));
+  const tax = chance.between(0, Math.floor((cost - discount) / 4));
+  return [
+    { kind: "DISCOUNT", amount: 0 - discount },
+    { kind: "TAX", amount: tax, included: chance.next() < 0.5 },
+  ];
 }
 
 /** How an order may end that was not cancelled. */
