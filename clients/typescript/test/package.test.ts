@@ -53,7 +53,7 @@ async function output(
 /** What a caller in TypeScript writes; compiled against the package's own types, and run. */
 const caller = `
 import { Ordermesh, refusalOf, type Refusal } from "@ordermesh/client";
-import { OrderStatus } from "@ordermesh/client/gen/shop/orders/v1/order_pb";
+import { OrderStatus, PriceAdjustmentKind } from "@ordermesh/client/gen/shop/orders/v1/order_pb";
 
 const [address = "", customerId = "", authorization = ""] = process.argv.slice(2);
 using shop = new Ordermesh({ addresses: { orders: address }, headers: () => ({ authorization }) });
@@ -63,13 +63,19 @@ const wanted = {
   shippingAddress: { recipient: "Ada Lovelace", lines: ["1 Dorset Street"], city: "London", country: "GB" },
   cardToken: "tok_approve",
 };
-const { order } = await shop.orders.createOrder(wanted);
+const euros = (amount: bigint) => ({ currency: "EUR", amount });
+const adjustments = [
+  { kind: PriceAdjustmentKind.SHIPPING, name: "Standard delivery", amount: euros(490n) },
+  { kind: PriceAdjustmentKind.DISCOUNT, name: "SPRING10", amount: euros(-190n) },
+];
+const { order } = await shop.orders.createOrder({ ...wanted, adjustments, total: euros(2_200n) });
 const { outcomes } = await shop.orders.bulkCreateOrders({ requests: [wanted, { ...wanted, cardToken: "none" }] });
 const refusals: Refusal[] = outcomes.flatMap(({ outcome }) => (outcome.case === "failure" ? refusalOf(outcome.value) : []));
 const missing = await shop.orders.getOrder({ orderId: customerId }).catch(refusalOf);
 console.log(
   JSON.stringify({
     status: OrderStatus[order?.status ?? 0],
+    adjustments: order?.adjustments.map(({ name }) => name),
     cases: outcomes.map(({ outcome }) => outcome.case),
     fields: refusals.flatMap(({ fields }) => fields.map(({ field }) => field)),
     reason: "reason" in missing ? missing.reason : "none",
@@ -112,6 +118,7 @@ test("the packed client is installed into an empty folder, compiles there, and c
   ]);
   assert.deepEqual(JSON.parse(told), {
     status: "PENDING",
+    adjustments: ["Standard delivery", "SPRING10"],
     cases: ["response", "failure"],
     fields: ["requests[1].card_token"],
     reason: "ORDER_NOT_FOUND",

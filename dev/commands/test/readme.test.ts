@@ -90,6 +90,7 @@ async function runAll(examples: readonly Example[], blueprint: Blueprint): Promi
 const documents = {
   "README.md": ["grpcurl", "curl -"],
   "docs/identity.md": ["grpcurl"],
+  "docs/calling.md": ["grpcurl"],
   "docs/refunds.md": ["grpcurl"],
 } as const;
 
