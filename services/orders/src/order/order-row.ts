@@ -12,8 +12,8 @@ import type {
   ShippingAddress,
 } from "./order.ts";
 import { openAddress, openContact, type StoredContact } from "./order-person.ts";
-import { awaitsReview } from "./review-state.ts";
 import { type PriceColumns, toPrices } from "./price-row.ts";
+import { awaitsReview } from "./review-state.ts";
 
 /** A line as JSON: SKU, quantity, unit price; the price as text, because JSON has no 64-bit integers. */
 export type LineJson = [sku: string, quantity: number, unitPrice: string];
