@@ -27,7 +27,7 @@ export function serviceEnvironment(blueprint: Blueprint, replica: Replica): Reco
     ...(serviceFacts[service].temporal && temporalEnvironment(blueprint, replica)),
     ...(hasDatabase(service) && databaseEnvironment(blueprint, service, replica)),
     ...(service === "identity" && identityEnvironment(blueprint)),
-    ...((service === "orders" || service === "shipping") && {
+    ...((service === "orders" || service === "shipping" || service === "identity") && {
       PERSONAL_DATA_KEYS_FILE: personalKeysFile(blueprint.dataDirectory),
     }),
     ...overrides.all,

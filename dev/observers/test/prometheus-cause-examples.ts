@@ -238,7 +238,7 @@ const processes: readonly Example[] = [
     alert: "PasswordsGuessed",
     at: "20m",
     ...one(`identity_proofs_total{${ofService("identity")}, kind="password", outcome="delayed"}`, "0+20x20", "0+2x20"),
-    summary: "200 logins were put off: too many passwords were tried before (shop)",
+    summary: "200 logins were put off: too many passwords or codes were tried before (shop)",
   },
   {
     alert: "CertificateExpiring",

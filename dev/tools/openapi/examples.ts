@@ -19,6 +19,7 @@ const byName: Readonly<Record<string, JsonValue>> = {
   location_id: "BER",
   tracking_number: "SIM123456789",
   email: "ada@example.com",
+  code: "042195",
   phone: "+442079460000",
   given_name: "Ada",
   family_name: "Lovelace",

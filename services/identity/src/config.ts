@@ -1,13 +1,21 @@
 import { z } from "zod";
 import { type ConfigOf, databaseConfig, type PlatformConfig, platformConfig } from "#platform/config.ts";
+import { roleName } from "#platform/issuer-settings.ts";
+import { personalConfig } from "#platform/personal/personal-config.ts";
 
 const milliseconds = z.coerce.number().int().min(1);
 const minute = 60_000;
 const day = 24 * 60 * minute;
 
+/** Names with commas between; none when the text is empty. */
+function namesIn(text: string): string[] {
+  return text.split(",").flatMap((name) => name.trim() || []);
+}
+
 /** What the identity service reads besides the platform's own. Durations are milliseconds. */
 export const identityConfig = {
   ...databaseConfig,
+  ...personalConfig,
   /** Not asked for: identity takes what it gave itself, and nothing else. */
   TOKEN_ISSUERS: platformConfig.TOKEN_ISSUERS.optional(),
   /** Who gives access tokens, as they say it (`iss`). Below it, at `/.well-known/openid-configuration`, readers find the keys. */
@@ -31,12 +39,19 @@ export const identityConfig = {
   PASSWORD_MIN_LENGTH: z.coerce.number().int().min(8).max(64).default(15),
   /** Passwords that are hashed at the same time: each takes 19 MiB and a thread of four, which files and names share. */
   PASSWORD_LANES: z.coerce.number().int().min(1).max(16).default(2),
-  /** Passwords that may be tried for one address at once; each further one doubles the time until the next, from one second on. */
+  /** Passwords that may be tried for one address at once, or codes for one person; each further one doubles the time until the next, from one second on. */
   LOGIN_FREE_ATTEMPTS: z.coerce.number().int().min(1).max(20).default(5),
   /** The longest time until the next attempt. */
   LOGIN_DELAY_MAX_MS: milliseconds.min(1_000).default(15 * minute),
-  /** After so many attempts in a row only a reset of the password helps: at most 100, by NIST SP 800-63B-4, section 3.2.2. */
+  /** After so many attempts in a row only a reset of the password helps, or a recovery code: at most 100, by NIST SP 800-63B-4, section 3.2.2. */
   LOGIN_ATTEMPTS_MAX: z.coerce.number().int().min(5).max(100).default(100),
+  /**
+   * Roles that count only for whoever has logged in with a second factor, with commas between; from others they are withheld. Needs
+   * `PERSONAL_DATA_KEYS`. API keys are of programs, and keep their roles.
+   */
+  SECOND_FACTOR_ROLES: z.string().default("").transform(namesIn).pipe(z.array(roleName)),
+  /** What people's apps call us, above their codes. */
+  SECOND_FACTOR_NAME: z.string().min(1).max(64).default("Ordermesh"),
   /** How old a key becomes that signs access tokens before there is another one. */
   SIGNING_KEY_MAX_AGE_MS: milliseconds.min(minute).default(30 * day),
   /** How long a key is shown to readers before it signs: longer than they keep what they have read. */
@@ -50,10 +65,7 @@ export const identityConfig = {
     )
     .optional(),
   /** What its holder is there for, with commas between; who makes keys need be no more than an admin. */
-  BOOTSTRAP_KEY_ROLES: z
-    .string()
-    .default("admin")
-    .transform((text) => text.split(",").map((name) => name.trim())),
+  BOOTSTRAP_KEY_ROLES: z.string().default("admin").transform(namesIn),
 };
 
 /** The values that the service works with. */

@@ -8,11 +8,18 @@ import { Relay } from "#platform/batch/relay.ts";
 import type { Database } from "#platform/database/database.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
+import { personalDataOf } from "#platform/personal/personal-config.ts";
+import type { PersonalData } from "#platform/personal/personal-data.ts";
+import { PersonalSweep } from "#platform/personal/personal-sweep.ts";
 import { register, type ServiceParts } from "#platform/process/service.ts";
+import { StartError } from "#platform/process/startup.ts";
 import { IdentityAdminApi } from "./api/identity-admin-api.ts";
 import { IdentityApi } from "./api/identity-api.ts";
 import { PersonApi } from "./api/person-api.ts";
 import type { IdentityConfig } from "./config.ts";
+import { CodeProof } from "./factor/code-proof.ts";
+import { RequiredRoles } from "./factor/required-roles.ts";
+import { SecondFactorRepository } from "./factor/second-factor.repository.ts";
 import { ApiKeyRepository } from "./key/api-key.repository.ts";
 import { LoginAttempts } from "./person/login-attempts.ts";
 import { MailFolder, NoMail, Postman } from "./person/mail.ts";
@@ -51,6 +58,8 @@ const forgetBatch = 1_000;
 /** Builds the identity service. */
 export async function buildIdentity(context: IdentityContext): Promise<IdentityParts> {
   const { config, database } = context;
+  const personal = personalDataOf(config);
+  if (config.SECOND_FACTOR_ROLES.length > 0 && !personal.keys) throw new StartError(noSecondFactor);
   const ring = buildRing(context);
   // Nothing can be signed without one, and the first call may want to.
   await ring.rotate();
@@ -60,7 +69,7 @@ export async function buildIdentity(context: IdentityContext): Promise<IdentityP
   });
   const tokens = { issuer: config.TOKEN_ISSUER, audience: config.TOKEN_AUDIENCE };
   const verifier = new TokenVerifier([{ ...tokens, keys: ring.verifying, callerOf }]);
-  const ground: Ground = { ...context, ring, keys, ...buildPeople(context) };
+  const ground: Ground = { ...context, personal, ring, keys, ...buildPeople(context, personal) };
   const audit = new AuditTrail({ service: "identity", ...context });
   const background = [...buildLoops(ground), audit];
   return {
@@ -82,58 +91,78 @@ export async function buildIdentity(context: IdentityContext): Promise<IdentityP
   };
 }
 
+const noSecondFactor =
+  "SECOND_FACTOR_ROLES wants second factors, and there is no key to seal their secrets with: set PERSONAL_DATA_KEYS or PERSONAL_DATA_KEYS_FILE";
+
 /** What every subject of the service builds on. */
 interface Ground extends IdentityContext {
+  readonly personal: PersonalData;
   readonly ring: KeyRing;
   readonly keys: ApiKeyRepository;
   readonly people: PersonRepository;
   readonly passwords: PasswordHash;
   readonly proof: PasswordProof;
   readonly postman: Postman;
+  readonly factors: SecondFactorRepository;
+  readonly codes: CodeProof;
   readonly sessions: SessionRepository;
   readonly metrics: IdentityMetrics;
 }
 
-function buildPeople(context: IdentityContext): Omit<Ground, keyof IdentityContext | "ring" | "keys"> {
-  const { config, database, registry, logger } = context;
-  const attempts = new LoginAttempts(database, {
+type People = Omit<Ground, keyof IdentityContext | "personal" | "ring" | "keys">;
+
+function buildPeople({ config, database, registry, logger }: IdentityContext, personal: PersonalData): People {
+  const limits = {
     free: config.LOGIN_FREE_ATTEMPTS,
     max: config.LOGIN_ATTEMPTS_MAX,
     delayMaxMs: config.LOGIN_DELAY_MAX_MS,
-  });
+  };
+  const attempts = new LoginAttempts(database, limits);
   const times = { restMs: config.REFRESH_TOKEN_TTL_MS, mostMs: config.SESSION_MAX_MS };
   const people = new PersonRepository(database, attempts);
   const passwords = new PasswordHash(config.PASSWORD_LANES);
   const metrics = new IdentityMetrics(registry);
   const mail = config.MAIL_FOLDER ? new MailFolder(config.MAIL_FOLDER) : new NoMail(logger);
+  const postman = new Postman(mail, logger);
+  const factors = new SecondFactorRepository(database, personal, limits);
   return {
     people,
     passwords,
     metrics,
     proof: new PasswordProof({ database, people, attempts, passwords, metrics }),
-    postman: new Postman(mail, logger),
+    postman,
+    factors,
+    codes: new CodeProof({ database, factors, metrics, postman, tellAfter: limits.free }),
     sessions: new SessionRepository(database, attempts, times),
   };
 }
 
-function buildLoops({ ring, sessions, logger: log }: Ground): Relay[] {
+/** What runs beside the calls. */
+interface Loop {
+  start(): void;
+  stop(): Promise<void>;
+}
+
+function buildLoops({ config, database, personal, ring, sessions, logger: log }: Ground): Loop[] {
+  const everyMs = config.PERSONAL_DATA_SWEEP_MS;
+  const move = async () => 0;
   const rotate = () => ring.rotate();
   const forget = () => sessions.forget(forgetBatch);
   return [
     new Relay({ name: "rotating signing keys", everyMs: rotateEveryMs, log, sweep: rotate }),
     new Relay({ name: "forgetting sessions", everyMs: forgetEveryMs, log, sweep: forget }),
+    new PersonalSweep({ name: "person.personal", database, personal, move, logger: log, everyMs }),
   ];
 }
 
-function buildAdminApi({ config, people, keys, ring }: Ground, verifier: TokenVerifier): IdentityAdminApi {
+function buildAdminApi({ config, ring, ...parts }: Ground, verifier: TokenVerifier): IdentityAdminApi {
   const replaceSigningKeys = async () => {
     const keyId = await ring.replace();
     verifier.forget();
     return keyId;
   };
   return new IdentityAdminApi({
-    people,
-    keys,
+    ...parts,
     pageTokens: new PageTokens(config.PAGE_TOKEN_SECRET),
     replaceSigningKeys,
   });
@@ -146,7 +175,7 @@ function buildRing({ config, database }: IdentityContext): KeyRing {
 }
 
 function buildPersonApi({ config, ...parts }: Ground): PersonApi {
-  return new PersonApi({ ...parts, minLength: config.PASSWORD_MIN_LENGTH });
+  return new PersonApi({ ...parts, minLength: config.PASSWORD_MIN_LENGTH, issuer: config.SECOND_FACTOR_NAME });
 }
 
 function buildApi({ config, ring, ...parts }: Ground): IdentityApi {
@@ -154,6 +183,7 @@ function buildApi({ config, ring, ...parts }: Ground): IdentityApi {
   return new IdentityApi({
     ...parts,
     minLength: config.PASSWORD_MIN_LENGTH,
+    requiredRoles: new RequiredRoles(config.SECOND_FACTOR_ROLES),
     mailTtlMs: config.MAIL_TOKEN_TTL_MS,
     accessTokens: new AccessTokens(ring, { issuer, audience, ttlMs }),
   });

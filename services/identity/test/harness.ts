@@ -25,6 +25,8 @@ import { hashOf } from "../src/proof/secret-text.ts";
 export const issuer = "https://identity.test";
 /** A key of admins that is in no row. */
 export const bootstrapKey = "ordermesh_key_of-the-first-admin";
+/** A master key of personal data. */
+export const masterKeys = `test ${Buffer.alloc(32, 7).toString("base64")}`;
 export const password = "seven tame otters dancing";
 
 /** A fresh identity database. */
@@ -56,6 +58,7 @@ export class Replica implements Disposable {
       TOKEN_ISSUER: issuer,
       BOOTSTRAP_KEY_SHA256: hashOf(bootstrapKey).toString("hex"),
       MAIL_FOLDER: mails,
+      PERSONAL_DATA_KEYS: masterKeys,
       ...given,
     };
     const registry = new Registry();

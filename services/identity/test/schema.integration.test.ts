@@ -27,7 +27,10 @@ describe("the schema of identity", () => {
   });
 
   it("shows the role of readers nothing", async () => {
-    const tables = ["person", "mail_token", "session", "refresh_token", "api_key", "signing_key", "login_attempt"];
+    const tables = [
+      ...["person", "mail_token", "session", "refresh_token", "api_key", "signing_key", "login_attempt"],
+      ...["second_factor", "recovery_code", "personal_key"],
+    ];
     const sql = "select has_any_column_privilege('identity_reader', $1::text, 'select') as readable";
     for (const table of tables) {
       assert.deepEqual(await test.database.query(sql, [table]), [{ readable: false }], table);
@@ -45,6 +48,11 @@ describe("the schema of identity", () => {
       "a person's sessions",
       "select from session where person_id = gen_random_uuid() and end_time is null",
       "session_person_idx",
+    ],
+    [
+      "a person's recovery codes",
+      "select from recovery_code where person_id = gen_random_uuid()",
+      "recovery_code_person_idx",
     ],
     ["a key that is shown", "select from api_key where hash = ''", "api_key_hash_key"],
     [
@@ -67,6 +75,17 @@ describe("the schema of identity", () => {
       assert.match(plan.map((row) => row["QUERY PLAN"]).join("\n"), new RegExp(index));
     });
   }
+
+  it("takes the sessions of a process of the version before, which were begun without a second factor", async () => {
+    const rows = await test.database.transaction(async (tx) => {
+      await tx.query(
+        "insert into person values ('0190a0b0-0000-7000-8000-000000000001', 'old@example.com', 'x', '{}')",
+      );
+      return tx.query(`insert into session (session_id, person_id, expire_time)
+        values (gen_random_uuid(), '0190a0b0-0000-7000-8000-000000000001', now()) returning second_factor`);
+    });
+    assert.deepEqual(rows, [{ second_factor: false }]);
+  });
 
   it("migrates down to nothing and up again", async () => {
     const options = { url: test.ownerUrl, migrations };

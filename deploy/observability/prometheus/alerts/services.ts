@@ -64,11 +64,11 @@ export const serviceAlerts: RuleGroup = {
     {
       alert: "PasswordsGuessed",
       severity: "ticket",
-      expr: `sum by (namespace) (increase(identity_proofs_total{kind="password", outcome="delayed"}[10m])) > 50`,
+      expr: `sum by (namespace) (increase(identity_proofs_total{kind=~"password|code", outcome="delayed"}[10m])) > 50`,
       lasts: "5m",
       summary:
-        "{{ $value | humanize }} logins were put off: too many passwords were tried before ({{ $labels.namespace }})",
-      description: "Somebody tries passwords, of one person or of many. None gets more than a few attempts.",
+        "{{ $value | humanize }} logins were put off: too many passwords or codes were tried before ({{ $labels.namespace }})",
+      description: "Somebody tries passwords or codes, of one person or of many. None gets more than a few attempts.",
     },
     {
       alert: "CertificateExpiring",

@@ -13,6 +13,8 @@ import {
   type ListPeopleRequest,
   ListPeopleResponseSchema,
   ReplaceSigningKeysResponseSchema,
+  type ResetSecondFactorRequest,
+  ResetSecondFactorResponseSchema,
   type RevokeApiKeyRequest,
   RevokeApiKeyResponseSchema,
   type SetRolesRequest,
@@ -21,7 +23,9 @@ import {
 import { isId } from "#platform/id.ts";
 import type { Json, PageTokens } from "#platform/page-token.ts";
 import { whole } from "#platform/whole.ts";
+import type { SecondFactorRepository } from "../factor/second-factor.repository.ts";
 import type { ApiKeyRepository } from "../key/api-key.repository.ts";
+import type { Postman } from "../person/mail.ts";
 import type { PersonRepository } from "../person/person.repository.ts";
 import { normalized } from "../person/person.ts";
 import { toApiKeyProto, toPersonProto, toRoleNames } from "./identity-proto.ts";
@@ -29,6 +33,8 @@ import { toApiKeyProto, toPersonProto, toRoleNames } from "./identity-proto.ts";
 /** What admins work with. */
 export interface IdentityAdminApiOptions {
   readonly people: PersonRepository;
+  readonly factors: SecondFactorRepository;
+  readonly postman: Postman;
   readonly keys: ApiKeyRepository;
   readonly pageTokens: PageTokens;
   /** Signs with a new key from now on. */
@@ -77,6 +83,14 @@ export class IdentityAdminApi implements ServiceImpl<typeof IdentityAdminService
   /** Ends all sessions of a person. */
   async endSessions({ personId }: EndSessionsRequest) {
     return whole(EndSessionsResponseSchema, { ended: await this.#options.people.endSessions(personId) });
+  }
+
+  /** Takes the second factor of a person away. */
+  async resetSecondFactor({ personId }: ResetSecondFactorRequest) {
+    const { people, factors, postman } = this.#options;
+    const person = await people.get(personId);
+    if (await factors.reset(personId)) postman.tell("second_factor_reset", person.email);
+    return whole(ResetSecondFactorResponseSchema, { person: toPersonProto({ ...person, secondFactor: false }) });
   }
 
   /** Makes a key for a program. */

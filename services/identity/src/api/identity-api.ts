@@ -17,14 +17,18 @@ import {
   type SetPasswordRequest,
   SetPasswordResponseSchema,
 } from "#gen/shop/identity/v1/identity_service_pb.js";
+import { rolesOf } from "#platform/authorization/token-verifier.ts";
 import { whole } from "#platform/whole.ts";
+import type { CodeProof } from "../factor/code-proof.ts";
+import type { RequiredRoles } from "../factor/required-roles.ts";
 import type { ApiKeyRepository } from "../key/api-key.repository.ts";
 import type { Postman } from "../person/mail.ts";
 import type { PasswordHash } from "../person/password-hash.ts";
 import type { PasswordProof } from "../person/password-proof.ts";
 import { requireStrong } from "../person/password-rules.ts";
 import type { PersonRepository } from "../person/person.repository.ts";
-import type { IdentityMetrics, ProofKind } from "../proof/metrics.ts";
+import { codeRequired } from "../proof/errors.ts";
+import type { IdentityMetrics } from "../proof/metrics.ts";
 import type { AccessTokens } from "../session/access-tokens.ts";
 import type { Session, SessionRepository } from "../session/session.repository.ts";
 import { toTokens } from "./identity-proto.ts";
@@ -33,6 +37,8 @@ import { toTokens } from "./identity-proto.ts";
 export interface IdentityApiOptions {
   readonly people: PersonRepository;
   readonly proof: PasswordProof;
+  readonly codes: CodeProof;
+  readonly requiredRoles: RequiredRoles;
   readonly passwords: PasswordHash;
   readonly minLength: number;
   readonly postman: Postman;
@@ -68,10 +74,20 @@ export class IdentityApi implements ServiceImpl<typeof IdentityService> {
   }
 
   /** Begins a session. */
-  async login({ email, password }: LoginRequest) {
-    const person = await this.#options.proof.login(email, password);
-    const session = await this.#options.sessions.begin(person);
-    return whole(LoginResponseSchema, { personId: person.personId, tokens: await this.#tokensOf(session) });
+  async login({ email, password, code }: LoginRequest) {
+    const { proof, codes, sessions, requiredRoles } = this.#options;
+    const person = await proof.login(email, password);
+    if (person.secondFactor) {
+      if (code === "") throw codeRequired();
+      await codes.prove(person, code);
+    }
+    const session = await sessions.begin(person);
+    const { withheld } = requiredRoles.of(person.roles, person.secondFactor);
+    return whole(LoginResponseSchema, {
+      personId: person.personId,
+      tokens: await this.#tokensOf(session),
+      withheldRoles: [...rolesOf(withheld)],
+    });
   }
 
   /** Goes on with a session. */
@@ -101,11 +117,14 @@ export class IdentityApi implements ServiceImpl<typeof IdentityService> {
   }
 
   async #tokensOf(session: Session) {
-    const { personId: subject, sessionId, roles } = session;
-    return toTokens(await this.#options.accessTokens.give({ subject, sessionId, roles }), session);
+    const { personId: subject, sessionId, secondFactor } = session;
+    const { accessTokens, requiredRoles } = this.#options;
+    const { given: roles } = requiredRoles.of(session.roles, secondFactor);
+    const methods = secondFactor ? ["pwd", "otp", "mfa"] : ["pwd"];
+    return toTokens(await accessTokens.give({ subject, sessionId, roles, methods }), session);
   }
 
-  async #counted<T>(kind: Exclude<ProofKind, "password">, proof: Promise<T>): Promise<T> {
+  async #counted<T>(kind: "refresh" | "api_key", proof: Promise<T>): Promise<T> {
     try {
       const proved = await proof;
       this.#options.metrics.proved(kind, "accepted");

@@ -16,13 +16,14 @@ export function toRoleNames(roles: readonly Role[]): string[] {
 }
 
 /** A person as admins see it. */
-export function toPersonProto({ personId, email, roles, createTime, updateTime }: Person): PersonProto {
+export function toPersonProto({ personId, email, roles, createTime, updateTime, secondFactor }: Person): PersonProto {
   return whole(PersonSchema, {
     personId,
     email,
     roles: [...rolesOf(roles)],
     createTime: timestampFromDate(createTime),
     updateTime: timestampFromDate(updateTime),
+    secondFactor,
   });
 }
 

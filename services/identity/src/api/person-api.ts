@@ -1,17 +1,27 @@
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import {
   type ChangePasswordRequest,
   ChangePasswordResponseSchema,
+  type ConfirmSecondFactorRequest,
+  ConfirmSecondFactorResponseSchema,
+  type DisableSecondFactorRequest,
+  DisableSecondFactorResponseSchema,
+  type EnrollSecondFactorRequest,
+  EnrollSecondFactorResponseSchema,
   type PersonService,
 } from "#gen/shop/identity/v1/person_service_pb.js";
 import { requestContext } from "#platform/context.ts";
 import { whole } from "#platform/whole.ts";
+import type { CodeProof } from "../factor/code-proof.ts";
+import { newSecretOfCodes, uriOf } from "../factor/one-time-code.ts";
+import type { SecondFactorRepository } from "../factor/second-factor.repository.ts";
 import type { Postman } from "../person/mail.ts";
 import type { PasswordHash } from "../person/password-hash.ts";
 import type { LoggedIn, PasswordProof } from "../person/password-proof.ts";
 import { requireStrong } from "../person/password-rules.ts";
 import type { PersonRepository } from "../person/person.repository.ts";
-import { sessionOver } from "../proof/errors.ts";
+import { secondFactorExists, secondFactorMissing, secondFactorUnavailable, sessionOver } from "../proof/errors.ts";
 
 /** What people work with who have logged in. */
 export interface PersonApiOptions {
@@ -19,6 +29,10 @@ export interface PersonApiOptions {
   readonly proof: PasswordProof;
   readonly passwords: PasswordHash;
   readonly minLength: number;
+  readonly factors: SecondFactorRepository;
+  readonly codes: CodeProof;
+  /** Who we are, as the app writes it. */
+  readonly issuer: string;
   readonly postman: Postman;
 }
 
@@ -48,5 +62,46 @@ export class PersonApi implements ServiceImpl<typeof PersonService> {
     const endedSessions = await people.changePassword(change);
     postman.tell("password_changed", person.email);
     return whole(ChangePasswordResponseSchema, { endedSessions });
+  }
+
+  /** Begins a second factor. */
+  async enrollSecondFactor({ password }: EnrollSecondFactorRequest) {
+    const { proof, factors, issuer } = this.#options;
+    const person = await proof.known(loggedIn());
+    if (!factors.isAvailable) throw secondFactorUnavailable();
+    if (person.secondFactor) throw secondFactorExists();
+    await proof.again(person, password);
+    const secret = newSecretOfCodes();
+    const expireTime = timestampFromDate(await factors.begin(person.personId, secret));
+    return whole(EnrollSecondFactorResponseSchema, {
+      otpauthUri: uriOf(secret, { issuer, label: person.email }),
+      expireTime,
+    });
+  }
+
+  /** Has the second factor count from now on. */
+  async confirmSecondFactor({ code }: ConfirmSecondFactorRequest) {
+    const { proof, factors, codes, postman } = this.#options;
+    const who = loggedIn();
+    const person = await proof.known(who);
+    const confirmed = await factors.confirm(who, await codes.first(person, code));
+    postman.tell("second_factor_confirmed", person.email);
+    return whole(ConfirmSecondFactorResponseSchema, {
+      recoveryCodes: confirmed.codes,
+      endedSessions: confirmed.ended,
+    });
+  }
+
+  /** Takes the second factor away. */
+  async disableSecondFactor({ password, code }: DisableSecondFactorRequest) {
+    const { proof, factors, codes, postman } = this.#options;
+    const who = loggedIn();
+    const person = await proof.known(who);
+    if (!person.secondFactor) throw secondFactorMissing();
+    await proof.again(person, password);
+    await codes.prove(person, code);
+    const endedSessions = await factors.disable(who);
+    postman.tell("second_factor_disabled", person.email);
+    return whole(DisableSecondFactorResponseSchema, { endedSessions });
   }
 }

@@ -4,12 +4,34 @@ import type { Queryable } from "#platform/database/transaction.ts";
 import { tooManyAttempts } from "../proof/errors.ts";
 import { emailHash } from "./person.ts";
 
-/** How many passwords may be tried in a row. */
+/** How many passwords, or codes, may be tried in a row. */
 export interface AttemptLimits {
   readonly free: number;
   readonly max: number;
   /** Milliseconds. */
   readonly delayMaxMs: number;
+}
+
+/**
+ * SQL of when the next attempt may be made, `infinity` for none; `$2`, `$3` and `$4` are {@link AttemptLimits} in their order.
+ *
+ * @param attempts how many there were, with this one
+ */
+export function nextAttempt(attempts: string): string {
+  return `case
+        when ${attempts} >= $3::int then 'infinity'::timestamptz
+        when ${attempts} < $2::int then now()
+        else now() + least($4::float8, 1000 * 2 ^ least(${attempts} - $2::int, 30)) * interval '1 millisecond'
+      end`;
+}
+
+/** SQL of how many milliseconds that is away; null for ever. */
+export const untilNextAttempt =
+  "case when next_time < 'infinity' then extract(epoch from next_time - now())::float8 * 1000 end";
+
+/** In whole milliseconds, as a refusal tells it. */
+export function toDelay(ms: number | null | undefined): number | undefined {
+  return ms == null ? undefined : Math.max(1, Math.ceil(ms));
 }
 
 /**
@@ -21,11 +43,7 @@ const begin: SqlText = {
   name: "begin-login-attempt",
   text: `insert into login_attempt as a (email_hash, attempts, next_time, update_time) values ($1, 1, now(), now())
     on conflict (email_hash) do update set (attempts, next_time, update_time) = (
-      select n.attempts, case
-        when n.attempts >= $3::int then 'infinity'::timestamptz
-        when n.attempts < $2::int then now()
-        else now() + least($4::float8, 1000 * 2 ^ least(n.attempts - $2::int, 30)) * interval '1 millisecond'
-      end, now()
+      select n.attempts, ${nextAttempt("n.attempts")}, now()
       from (select case when a.update_time < now() - interval '1 day' then 1 else a.attempts + 1 end) n(attempts)
     )
     where a.next_time <= clock_timestamp()
@@ -34,8 +52,7 @@ const begin: SqlText = {
 
 const due: SqlText = {
   name: "find-login-attempt",
-  text: `select case when next_time < 'infinity' then extract(epoch from next_time - now())::float8 * 1000 end as ms
-    from login_attempt where email_hash = $1`,
+  text: `select ${untilNextAttempt} as ms from login_attempt where email_hash = $1`,
 };
 
 const forget: SqlText = { name: "forget-login-attempts", text: "delete from login_attempt where email_hash = $1" };
@@ -57,7 +74,7 @@ export class LoginAttempts {
     const begun = await this.#database.query(begin, [key, free, max, delayMaxMs]);
     if (begun.length > 0) return;
     const [found] = await this.#database.query<{ ms: number | null }>(due, [key]);
-    throw tooManyAttempts(found?.ms == null ? undefined : Math.max(1, Math.ceil(found.ms)));
+    throw tooManyAttempts("passwords were tried for this address", toDelay(found?.ms));
   }
 
   /** The right password was given, or another one set. */

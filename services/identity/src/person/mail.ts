@@ -16,7 +16,14 @@ export interface PasswordMail {
 
 /** What was done with what somebody proves who they are with: if it was not them, they should know. */
 export interface NoticeMail {
-  readonly kind: "password_changed";
+  readonly kind:
+    | "password_changed"
+    | "second_factor_confirmed"
+    | "second_factor_disabled"
+    | "second_factor_reset"
+    | "recovery_code_used"
+    /** The password was right, and several codes in a row were not. */
+    | "codes_refused";
   readonly email: string;
   /** When it was done. */
   readonly time: Date;

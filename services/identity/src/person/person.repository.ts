@@ -36,7 +36,18 @@ export interface PersonPage {
   readonly limit: number;
 }
 
-const columns = selectList<Person>({ personId: true, email: true, roles: true, createTime: true, updateTime: true });
+const columns = selectList<Person>(
+  {
+    personId: true,
+    email: true,
+    roles: true,
+    createTime: true,
+    updateTime: true,
+    secondFactor:
+      "exists (select from second_factor f where f.person_id = person.person_id and f.confirm_time is not null)",
+  },
+  "person",
+);
 
 const insertToken: SqlText = {
   name: "insert-mail-token",
@@ -99,9 +110,8 @@ const setRoles: SqlText = {
 const find: SqlText = { name: "find-person", text: `select ${columns} from person where person_id = $1` };
 const findInSession: SqlText = {
   name: "find-person-in-session",
-  text: `select ${selectList<Person>({ personId: true, email: true, roles: true, createTime: true, updateTime: true }, "p")}, p.password
-    from person p join session s using (person_id)
-    where p.person_id = $1 and s.session_id = $2 and s.end_time is null and s.expire_time > now()`,
+  text: `select ${columns}, password from person join session s using (person_id)
+    where person_id = $1 and s.session_id = $2 and s.end_time is null and s.expire_time > now()`,
 };
 const findByEmail: SqlText = {
   name: "find-person-by-email",

@@ -8,6 +8,8 @@ export interface Person {
   readonly roles: readonly string[];
   readonly createTime: Date;
   readonly updateTime: Date;
+  /** Whether a code is wanted besides the password. */
+  readonly secondFactor: boolean;
 }
 
 /** What everybody begins with. */

@@ -18,6 +18,11 @@ export const IdentityError = defineErrors<IdentityErrorReason>({
     [IdentityErrorReason.API_KEY_NAME_TAKEN]: Code.AlreadyExists,
     [IdentityErrorReason.API_KEY_REFUSED]: Code.Unauthenticated,
     [IdentityErrorReason.PASSWORD_REFUSED]: Code.PermissionDenied,
+    [IdentityErrorReason.CODE_REQUIRED]: Code.Unauthenticated,
+    [IdentityErrorReason.CODE_REFUSED]: Code.PermissionDenied,
+    [IdentityErrorReason.SECOND_FACTOR_EXISTS]: Code.FailedPrecondition,
+    [IdentityErrorReason.SECOND_FACTOR_MISSING]: Code.FailedPrecondition,
+    [IdentityErrorReason.SECOND_FACTOR_UNAVAILABLE]: Code.FailedPrecondition,
   },
 });
 
@@ -27,11 +32,12 @@ export function loginRefused(): Error {
 }
 
 /**
+ * @param what was tried, in words
  * @param retryAfterMs undefined when waiting alone does not help
  * @returns TOO_MANY_ATTEMPTS
  */
-export function tooManyAttempts(retryAfterMs: number | undefined): Error {
-  const message = "too many passwords were tried for this address";
+export function tooManyAttempts(what: string, retryAfterMs: number | undefined): Error {
+  const message = `too many ${what}`;
   const options = retryAfterMs === undefined ? {} : { retryAfterMs };
   return new IdentityError(IdentityErrorReason.TOO_MANY_ATTEMPTS, message, {}, options);
 }
@@ -58,6 +64,32 @@ export function weakPassword(rule: "length" | "guessable", minLength: number): E
 /** @returns PASSWORD_REFUSED */
 export function passwordRefused(): Error {
   return new IdentityError(IdentityErrorReason.PASSWORD_REFUSED, "this is not the password of now");
+}
+
+/** @returns CODE_REQUIRED */
+export function codeRequired(): Error {
+  return new IdentityError(IdentityErrorReason.CODE_REQUIRED, "a code of the second factor is wanted besides");
+}
+
+/** @returns CODE_REFUSED */
+export function codeRefused(): Error {
+  return new IdentityError(IdentityErrorReason.CODE_REFUSED, "the code is not the one of now, or was used before");
+}
+
+/** @returns SECOND_FACTOR_EXISTS */
+export function secondFactorExists(): Error {
+  return new IdentityError(IdentityErrorReason.SECOND_FACTOR_EXISTS, "there is a second factor already");
+}
+
+/** @returns SECOND_FACTOR_MISSING */
+export function secondFactorMissing(): Error {
+  return new IdentityError(IdentityErrorReason.SECOND_FACTOR_MISSING, "there is no second factor");
+}
+
+/** @returns SECOND_FACTOR_UNAVAILABLE */
+export function secondFactorUnavailable(): Error {
+  const message = "there is no key to seal its secret with: set PERSONAL_DATA_KEYS or PERSONAL_DATA_KEYS_FILE";
+  return new IdentityError(IdentityErrorReason.SECOND_FACTOR_UNAVAILABLE, message);
 }
 
 /** @returns PERSON_NOT_FOUND */

@@ -3,6 +3,8 @@ import { Counter, type Registry } from "prom-client";
 /** What is shown as a proof, and how it ended. */
 const outcomes = {
   password: ["accepted", "refused", "delayed"],
+  code: ["accepted", "refused", "delayed"],
+  recovery_code: ["accepted", "refused"],
   refresh: ["accepted", "refused"],
   api_key: ["accepted", "refused"],
 } as const;
@@ -17,7 +19,7 @@ export class IdentityMetrics {
   constructor(registry: Registry) {
     this.#proofs = new Counter({
       name: "identity_proofs_total",
-      help: "Passwords, refresh tokens and API keys that were shown, by outcome; delayed: too many were tried before.",
+      help: "Passwords, codes, refresh tokens and API keys that were shown, by outcome; delayed: too many were tried before.",
       labelNames: ["kind", "outcome"],
       registers: [registry],
     });

@@ -10,6 +10,8 @@ export interface Bearer {
   readonly roles: readonly string[];
   /** The session that it is given for; undefined for a program's key. */
   readonly sessionId?: string;
+  /** How the session's person has proved to be it, as RFC 8176 names it (`amr`); left out for a program's key. */
+  readonly methods?: readonly string[];
   /** When it ends at the latest; undefined when nothing ends it earlier. */
   readonly until?: Date;
 }
@@ -38,7 +40,7 @@ export class AccessTokens {
   }
 
   /** A new token. */
-  async give({ subject, roles, sessionId, until }: Bearer): Promise<AccessToken> {
+  async give({ subject, roles, sessionId, methods, until }: Bearer): Promise<AccessToken> {
     const { issuer, audience, ttlMs } = this.#options;
     const key = await this.#keys.current();
     const now = Date.now();
@@ -46,7 +48,13 @@ export class AccessTokens {
     const expires = Math.floor(end / 1000);
     // Nothing is asked of the program that a person logs in with: it is the same one for all.
     const clientId = sessionId === undefined ? subject : "ordermesh";
-    const text = await new SignJWT({ client_id: clientId, roles, ...(sessionId && { sid: sessionId }) })
+    const claims = {
+      client_id: clientId,
+      roles,
+      ...(sessionId && { sid: sessionId }),
+      ...(methods && { amr: methods }),
+    };
+    const text = await new SignJWT(claims)
       .setProtectedHeader({ alg: "EdDSA", typ: "at+jwt", kid: key.keyId })
       .setIssuer(issuer)
       .setAudience(audience)

@@ -21,14 +21,16 @@ export interface Session {
   readonly sessionId: string;
   readonly personId: string;
   readonly roles: readonly string[];
+  /** Whether it was begun with a code besides the password. */
+  readonly secondFactor: boolean;
   readonly refreshToken: string;
   readonly refreshExpireTime: Date;
 }
 
 const insertSession: SqlText = {
   name: "insert-session",
-  text: `insert into session (session_id, person_id, expire_time)
-    values ($1, $2, now() + $3::float8 * interval '1 millisecond')`,
+  text: `insert into session (session_id, person_id, expire_time, second_factor)
+    values ($1, $2, now() + $3::float8 * interval '1 millisecond', $4)`,
 };
 
 const insertToken: SqlText = {
@@ -42,6 +44,7 @@ interface ShownToken {
   sessionId: string;
   personId: string;
   roles: string[];
+  secondFactor: boolean;
   used: boolean;
   over: boolean;
 }
@@ -49,7 +52,8 @@ interface ShownToken {
 /** Locks, so that of two who show the same token at once the second sees that it was used. */
 const findToken: SqlText = {
   name: "find-refresh-token",
-  text: `select s.session_id as "sessionId", s.person_id as "personId", p.roles, r.use_time is not null as used,
+  text: `select s.session_id as "sessionId", s.person_id as "personId", p.roles, s.second_factor as "secondFactor",
+      r.use_time is not null as used,
       s.end_time is not null or s.expire_time <= now() or r.expire_time <= now() as over
     from refresh_token r join session s using (session_id) join person p using (person_id)
     where r.hash = $1 for update of s, r`,
@@ -91,13 +95,13 @@ export class SessionRepository {
     this.#times = times;
   }
 
-  /** Begins a session of somebody who has given the right password. */
-  begin({ personId, email, roles }: Person): Promise<Session> {
+  /** Begins a session of somebody who has given the right password, and the right code where one is wanted. */
+  begin({ personId, email, roles, secondFactor }: Person): Promise<Session> {
     const sessionId = newId();
     return this.#database.transaction(async (tx) => {
       await this.#attempts.succeeded(email, tx);
-      await tx.query(insertSession, [decodeId(sessionId), decodeId(personId), this.#times.mostMs]);
-      const session = { sessionId, personId, roles, ...(await this.#nextToken(tx, sessionId)) };
+      await tx.query(insertSession, [decodeId(sessionId), decodeId(personId), this.#times.mostMs, secondFactor]);
+      const session = { sessionId, personId, roles, secondFactor, ...(await this.#nextToken(tx, sessionId)) };
       await tx.commitWith(audited, [
         effects({ action: "session.begun", subject: personId, details: { session: sessionId } }),
       ]);
@@ -111,8 +115,8 @@ export class SessionRepository {
       const shown = await this.#show(tx, refreshToken);
       if (!shown) return undefined;
       await tx.query(useToken, [hashOf(refreshToken)]);
-      const { sessionId, personId, roles } = shown;
-      return { sessionId, personId, roles, ...(await this.#nextToken(tx, sessionId)) };
+      const { sessionId, personId, roles, secondFactor } = shown;
+      return { sessionId, personId, roles, secondFactor, ...(await this.#nextToken(tx, sessionId)) };
     });
     if (!session) throw sessionOver();
     return session;

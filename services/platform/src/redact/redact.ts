@@ -16,7 +16,7 @@ const secretNames = new Set(
     "expmonth expyear trackdata email emailaddress phone phonenumber telephone mobile fax givenname familyname firstname " +
     "lastname fullname middlename surname customername cardholder cardholdername recipient address addresses " +
     "shippingaddress billingaddress addressline addressline1 addressline2 addresslines street streetaddress city " +
-    "postalcode postcode zip zipcode dateofbirth birthdate ssn"
+    "otpauthuri recoverycodes postalcode postcode zip zipcode dateofbirth birthdate ssn"
   ).split(" "),
 );
 

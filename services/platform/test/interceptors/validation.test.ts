@@ -137,8 +137,8 @@ const kindsOfList = { batch: ["0", "257"], lines: ["0", "101", "256", "257"], "b
 /** The fields of all requests by kind, as `package.Message.field`. */
 const refusing: Readonly<Record<string, string>> = {
   id: `
-    identity.EndSessionsRequest.person_id identity.GetPersonRequest.person_id identity.RevokeApiKeyRequest.api_key_id
-    identity.SetRolesRequest.person_id
+    identity.EndSessionsRequest.person_id identity.GetPersonRequest.person_id identity.ResetSecondFactorRequest.person_id
+    identity.RevokeApiKeyRequest.api_key_id identity.SetRolesRequest.person_id
     inventory.CommitReservationRequest.order_id inventory.ConfirmReservationRequest.order_id
     inventory.ReleaseReservationRequest.order_id inventory.ReserveStockRequest.order_id
     orders.CancelOrderRequest.order_id orders.CreateOrderRequest.customer_id orders.DecideParkedStepRequest.order_id
@@ -200,6 +200,7 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.ListStockMovementsRequest.sku inventory.ReleaseReservationRequest.location_id
   `,
   "at most 64": `
+    identity.LoginRequest.code
     inventory.BatchCommitReservationsRequest.traceparents inventory.BatchConfirmReservationsRequest.traceparents
     inventory.BatchReleaseReservationsRequest.traceparents inventory.BatchReserveStockRequest.traceparents
     orders.BatchDecideParkedStepsRequest.traceparents orders.BatchReportShipmentsRequest.traceparents
@@ -217,6 +218,7 @@ const refusing: Readonly<Record<string, string>> = {
     shipping.BatchGetShipmentsRequest.traceparents shipping.CreateShipmentRequest.saga_id
   `,
   "1 to 64": `
+    identity.ConfirmSecondFactorRequest.code identity.DisableSecondFactorRequest.code
     orders.OrderFailure.reason sagas.ShipmentReport.saga_id sagas.ShipmentReported.news
   `,
   "page token": `

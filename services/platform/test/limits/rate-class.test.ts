@@ -20,6 +20,7 @@ test("what proves who somebody is, and what gives money back, is sensitive", () 
   const services = [IdentityService, PersonService, IdentityAdminService, PaymentService, OrderService];
   assert.deepEqual(namesOf("sensitive", ...services), [
     ...["MailPasswordToken", "SetPassword", "Login", "ChangePassword"],
+      ...["EnrollSecondFactor", "ConfirmSecondFactor", "DisableSecondFactor"],
     ...["RefundPayment", "ApproveRefund"],
   ]);
 });

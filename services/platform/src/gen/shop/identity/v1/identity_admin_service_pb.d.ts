@@ -203,6 +203,46 @@ export declare type EndSessionsResponse = Message<"shop.identity.v1.EndSessionsR
 export declare const EndSessionsResponseSchema: GenMessage<EndSessionsResponse>;
 
 /**
+ * Whose second factor.
+ *
+ * @generated from message shop.identity.v1.ResetSecondFactorRequest
+ */
+export declare type ResetSecondFactorRequest = Message<"shop.identity.v1.ResetSecondFactorRequest"> & {
+  /**
+   * The person.
+   *
+   * @generated from field: string person_id = 1;
+   */
+  personId: string;
+};
+
+/**
+ * Describes the message shop.identity.v1.ResetSecondFactorRequest.
+ * Use `create(ResetSecondFactorRequestSchema)` to create a new message.
+ */
+export declare const ResetSecondFactorRequestSchema: GenMessage<ResetSecondFactorRequest>;
+
+/**
+ * There is none any more.
+ *
+ * @generated from message shop.identity.v1.ResetSecondFactorResponse
+ */
+export declare type ResetSecondFactorResponse = Message<"shop.identity.v1.ResetSecondFactorResponse"> & {
+  /**
+   * The person as it is now.
+   *
+   * @generated from field: shop.identity.v1.Person person = 1;
+   */
+  person?: Person | undefined;
+};
+
+/**
+ * Describes the message shop.identity.v1.ResetSecondFactorResponse.
+ * Use `create(ResetSecondFactorResponseSchema)` to create a new message.
+ */
+export declare const ResetSecondFactorResponseSchema: GenMessage<ResetSecondFactorResponse>;
+
+/**
  * A new key.
  *
  * @generated from message shop.identity.v1.CreateApiKeyRequest
@@ -437,6 +477,17 @@ export declare const IdentityAdminService: GenService<{
     methodKind: "unary";
     input: typeof EndSessionsRequestSchema;
     output: typeof EndSessionsResponseSchema;
+  },
+  /**
+   * Takes the second factor of a person away, with its recovery codes: of somebody who has lost both, and has proved otherwise who it is. All sessions of the
+   * person end, and the person is told by mail. Repeating it succeeds. Fails with PERSON_NOT_FOUND.
+   *
+   * @generated from rpc shop.identity.v1.IdentityAdminService.ResetSecondFactor
+   */
+  resetSecondFactor: {
+    methodKind: "unary";
+    input: typeof ResetSecondFactorRequestSchema;
+    output: typeof ResetSecondFactorResponseSchema;
   },
   /**
    * Makes a key for a program. Fails with API_KEY_NAME_TAKEN, and so does a repeated call: the key is shown once, and where the answer

@@ -30,7 +30,8 @@ export enum IdentityErrorReason {
   LOGIN_REFUSED = 1,
 
   /**
-   * RESOURCE_EXHAUSTED: too many passwords were tried for this address. Try again after the given delay, or have the password reset.
+   * RESOURCE_EXHAUSTED: too many passwords were tried for this address, or codes for this person. Try again after the given delay; where there is none,
+   * have the password reset, or log in with a recovery code.
    *
    * @generated from enum value: IDENTITY_ERROR_REASON_TOO_MANY_ATTEMPTS = 2;
    */
@@ -91,6 +92,41 @@ export enum IdentityErrorReason {
    * @generated from enum value: IDENTITY_ERROR_REASON_PASSWORD_REFUSED = 10;
    */
   PASSWORD_REFUSED = 10,
+
+  /**
+   * UNAUTHENTICATED: the password is right, and the person has a second factor. Call Login once more, with a code besides.
+   *
+   * @generated from enum value: IDENTITY_ERROR_REASON_CODE_REQUIRED = 11;
+   */
+  CODE_REQUIRED = 11,
+
+  /**
+   * PERMISSION_DENIED: the code is not the one of now, or was used before.
+   *
+   * @generated from enum value: IDENTITY_ERROR_REASON_CODE_REFUSED = 12;
+   */
+  CODE_REFUSED = 12,
+
+  /**
+   * FAILED_PRECONDITION: the person has a second factor already.
+   *
+   * @generated from enum value: IDENTITY_ERROR_REASON_SECOND_FACTOR_EXISTS = 13;
+   */
+  SECOND_FACTOR_EXISTS = 13,
+
+  /**
+   * FAILED_PRECONDITION: the person has no second factor, or none that waits to be confirmed.
+   *
+   * @generated from enum value: IDENTITY_ERROR_REASON_SECOND_FACTOR_MISSING = 14;
+   */
+  SECOND_FACTOR_MISSING = 14,
+
+  /**
+   * FAILED_PRECONDITION: this installation has no key to seal secrets with (`PERSONAL_DATA_KEYS`), and so keeps none.
+   *
+   * @generated from enum value: IDENTITY_ERROR_REASON_SECOND_FACTOR_UNAVAILABLE = 15;
+   */
+  SECOND_FACTOR_UNAVAILABLE = 15,
 }
 
 /**

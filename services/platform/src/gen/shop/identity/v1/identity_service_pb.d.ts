@@ -5,6 +5,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { Role } from "../../type/v1/access_pb.js";
 
 /**
  * Describes the file shop/identity/v1/identity_service.proto.
@@ -152,6 +153,13 @@ export declare type LoginRequest = Message<"shop.identity.v1.LoginRequest"> & {
    * @generated from field: string password = 2;
    */
   password: string;
+
+  /**
+   * Of the second factor, for who has one: six digits of the app, or a recovery code.
+   *
+   * @generated from field: string code = 3;
+   */
+  code: string;
 };
 
 /**
@@ -179,6 +187,13 @@ export declare type LoginResponse = Message<"shop.identity.v1.LoginResponse"> & 
    * @generated from field: shop.identity.v1.Tokens tokens = 2;
    */
   tokens?: Tokens | undefined;
+
+  /**
+   * Roles of the person that the tokens do not have, for want of a second factor.
+   *
+   * @generated from field: repeated shop.type.v1.Role withheld_roles = 3;
+   */
+  withheldRoles: Role[];
 };
 
 /**
@@ -373,7 +388,11 @@ export declare const IdentityService: GenService<{
     output: typeof SetPasswordResponseSchema;
   },
   /**
-   * Begins a session. Fails with LOGIN_REFUSED, and with TOO_MANY_ATTEMPTS, after a delay that grows with each attempt.
+   * Begins a session. Who has a second factor gives a code besides the password: that of the app, or one for recovery, each of which is
+   * good once. Roles for which the installation wants a second factor are withheld from who has none.
+   *
+   * Fails with LOGIN_REFUSED; with CODE_REQUIRED, when the password is right and the code is left out; with CODE_REFUSED; and with
+   * TOO_MANY_ATTEMPTS, after a delay that grows with each attempt, of passwords and of codes.
    *
    * @generated from rpc shop.identity.v1.IdentityService.Login
    */

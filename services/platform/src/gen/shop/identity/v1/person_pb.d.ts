@@ -52,6 +52,13 @@ export declare type Person = Message<"shop.identity.v1.Person"> & {
    * @generated from field: google.protobuf.Timestamp update_time = 5;
    */
   updateTime?: Timestamp | undefined;
+
+  /**
+   * Whether the person logs in with a code besides the password.
+   *
+   * @generated from field: bool second_factor = 6;
+   */
+  secondFactor: boolean;
 };
 
 /**

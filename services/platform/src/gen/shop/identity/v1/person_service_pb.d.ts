@@ -4,6 +4,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file shop/identity/v1/person_service.proto.
@@ -58,6 +59,147 @@ export declare type ChangePasswordResponse = Message<"shop.identity.v1.ChangePas
 export declare const ChangePasswordResponseSchema: GenMessage<ChangePasswordResponse>;
 
 /**
+ * Who wants a second factor.
+ *
+ * @generated from message shop.identity.v1.EnrollSecondFactorRequest
+ */
+export declare type EnrollSecondFactorRequest = Message<"shop.identity.v1.EnrollSecondFactorRequest"> & {
+  /**
+   * The password.
+   *
+   * @generated from field: string password = 1;
+   */
+  password: string;
+};
+
+/**
+ * Describes the message shop.identity.v1.EnrollSecondFactorRequest.
+ * Use `create(EnrollSecondFactorRequestSchema)` to create a new message.
+ */
+export declare const EnrollSecondFactorRequestSchema: GenMessage<EnrollSecondFactorRequest>;
+
+/**
+ * A second factor that waits for its first code.
+ *
+ * @generated from message shop.identity.v1.EnrollSecondFactorResponse
+ */
+export declare type EnrollSecondFactorResponse = Message<"shop.identity.v1.EnrollSecondFactorResponse"> & {
+  /**
+   * What an app is shown, as a QR code most often: `otpauth://totp/…`, with the secret. It is shown here and never again.
+   *
+   * @generated from field: string otpauth_uri = 1;
+   */
+  otpauthUri: string;
+
+  /**
+   * Until when it can be confirmed.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 2;
+   */
+  expireTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message shop.identity.v1.EnrollSecondFactorResponse.
+ * Use `create(EnrollSecondFactorResponseSchema)` to create a new message.
+ */
+export declare const EnrollSecondFactorResponseSchema: GenMessage<EnrollSecondFactorResponse>;
+
+/**
+ * The first code.
+ *
+ * @generated from message shop.identity.v1.ConfirmSecondFactorRequest
+ */
+export declare type ConfirmSecondFactorRequest = Message<"shop.identity.v1.ConfirmSecondFactorRequest"> & {
+  /**
+   * The one that the app shows now.
+   *
+   * @generated from field: string code = 1;
+   */
+  code: string;
+};
+
+/**
+ * Describes the message shop.identity.v1.ConfirmSecondFactorRequest.
+ * Use `create(ConfirmSecondFactorRequestSchema)` to create a new message.
+ */
+export declare const ConfirmSecondFactorRequestSchema: GenMessage<ConfirmSecondFactorRequest>;
+
+/**
+ * The second factor counts.
+ *
+ * @generated from message shop.identity.v1.ConfirmSecondFactorResponse
+ */
+export declare type ConfirmSecondFactorResponse = Message<"shop.identity.v1.ConfirmSecondFactorResponse"> & {
+  /**
+   * Each is good for one login without the app. They are shown here and never again.
+   *
+   * @generated from field: repeated string recovery_codes = 1;
+   */
+  recoveryCodes: string[];
+
+  /**
+   * How many other sessions there were.
+   *
+   * @generated from field: int32 ended_sessions = 2;
+   */
+  endedSessions: number;
+};
+
+/**
+ * Describes the message shop.identity.v1.ConfirmSecondFactorResponse.
+ * Use `create(ConfirmSecondFactorResponseSchema)` to create a new message.
+ */
+export declare const ConfirmSecondFactorResponseSchema: GenMessage<ConfirmSecondFactorResponse>;
+
+/**
+ * Who wants to be without.
+ *
+ * @generated from message shop.identity.v1.DisableSecondFactorRequest
+ */
+export declare type DisableSecondFactorRequest = Message<"shop.identity.v1.DisableSecondFactorRequest"> & {
+  /**
+   * The password.
+   *
+   * @generated from field: string password = 1;
+   */
+  password: string;
+
+  /**
+   * The one that the app shows now, or a recovery code.
+   *
+   * @generated from field: string code = 2;
+   */
+  code: string;
+};
+
+/**
+ * Describes the message shop.identity.v1.DisableSecondFactorRequest.
+ * Use `create(DisableSecondFactorRequestSchema)` to create a new message.
+ */
+export declare const DisableSecondFactorRequestSchema: GenMessage<DisableSecondFactorRequest>;
+
+/**
+ * There is no second factor any more.
+ *
+ * @generated from message shop.identity.v1.DisableSecondFactorResponse
+ */
+export declare type DisableSecondFactorResponse = Message<"shop.identity.v1.DisableSecondFactorResponse"> & {
+  /**
+   * How many other sessions there were.
+   *
+   * @generated from field: int32 ended_sessions = 1;
+   */
+  endedSessions: number;
+};
+
+/**
+ * Describes the message shop.identity.v1.DisableSecondFactorResponse.
+ * Use `create(DisableSecondFactorResponseSchema)` to create a new message.
+ */
+export declare const DisableSecondFactorResponseSchema: GenMessage<DisableSecondFactorResponse>;
+
+/**
  * What people who have logged in do about themselves, with an access token of theirs. What would help whoever has stolen one asks for the
  * password again.
  *
@@ -77,6 +219,45 @@ export declare const PersonService: GenService<{
     methodKind: "unary";
     input: typeof ChangePasswordRequestSchema;
     output: typeof ChangePasswordResponseSchema;
+  },
+  /**
+   * Begins a second factor: codes of an app that change every half minute (TOTP, RFC 6238). It counts once a first code has confirmed it; one that was begun
+   * before and not confirmed is forgotten.
+   *
+   * Fails with PASSWORD_REFUSED, TOO_MANY_ATTEMPTS, SECOND_FACTOR_EXISTS, SECOND_FACTOR_UNAVAILABLE, and with SESSION_OVER.
+   *
+   * @generated from rpc shop.identity.v1.PersonService.EnrollSecondFactor
+   */
+  enrollSecondFactor: {
+    methodKind: "unary";
+    input: typeof EnrollSecondFactorRequestSchema;
+    output: typeof EnrollSecondFactorResponseSchema;
+  },
+  /**
+   * Has the second factor count from now on, and gives recovery codes. The session goes on, as one with a second factor; all others of the
+   * person end. The person is told by mail.
+   *
+   * Fails with CODE_REFUSED, TOO_MANY_ATTEMPTS, SECOND_FACTOR_MISSING, and with SESSION_OVER.
+   *
+   * @generated from rpc shop.identity.v1.PersonService.ConfirmSecondFactor
+   */
+  confirmSecondFactor: {
+    methodKind: "unary";
+    input: typeof ConfirmSecondFactorRequestSchema;
+    output: typeof ConfirmSecondFactorResponseSchema;
+  },
+  /**
+   * Takes the second factor away, with its recovery codes. The session goes on, as one without; all others of the person end. The person
+   * is told by mail.
+   *
+   * Fails with PASSWORD_REFUSED, CODE_REFUSED, TOO_MANY_ATTEMPTS, SECOND_FACTOR_MISSING, and with SESSION_OVER.
+   *
+   * @generated from rpc shop.identity.v1.PersonService.DisableSecondFactor
+   */
+  disableSecondFactor: {
+    methodKind: "unary";
+    input: typeof DisableSecondFactorRequestSchema;
+    output: typeof DisableSecondFactorResponseSchema;
   },
 }>;
 

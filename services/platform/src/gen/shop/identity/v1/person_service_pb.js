@@ -4,14 +4,16 @@
 
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_shop_type_v1_access } from "../../type/v1/access_pb.js";
+import { file_shop_type_v1_personal } from "../../type/v1/personal_pb.js";
 import { file_shop_type_v1_rate } from "../../type/v1/rate_pb.js";
 
 /**
  * Describes the file shop/identity/v1/person_service.proto.
  */
 export const file_shop_identity_v1_person_service = /*@__PURE__*/
-  fileDesc("CiVzaG9wL2lkZW50aXR5L3YxL3BlcnNvbl9zZXJ2aWNlLnByb3RvEhBzaG9wLmlkZW50aXR5LnYxIlcKFUNoYW5nZVBhc3N3b3JkUmVxdWVzdBIcCghwYXNzd29yZBgBIAEoCUIKukgHcgUQARiAAhIgCgxuZXdfcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEYgAIiMAoWQ2hhbmdlUGFzc3dvcmRSZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBTKCAQoNUGVyc29uU2VydmljZRJxCg5DaGFuZ2VQYXNzd29yZBInLnNob3AuaWRlbnRpdHkudjEuQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0Giguc2hvcC5pZGVudGl0eS52MS5DaGFuZ2VQYXNzd29yZFJlc3BvbnNlIgyyuxgEKgIQAcC7GAFiBnByb3RvMw", [file_buf_validate_validate, file_shop_type_v1_access, file_shop_type_v1_rate]);
+  fileDesc("CiVzaG9wL2lkZW50aXR5L3YxL3BlcnNvbl9zZXJ2aWNlLnByb3RvEhBzaG9wLmlkZW50aXR5LnYxIlcKFUNoYW5nZVBhc3N3b3JkUmVxdWVzdBIcCghwYXNzd29yZBgBIAEoCUIKukgHcgUQARiAAhIgCgxuZXdfcGFzc3dvcmQYAiABKAlCCrpIB3IFEAEYgAIiMAoWQ2hhbmdlUGFzc3dvcmRSZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSI5ChlFbnJvbGxTZWNvbmRGYWN0b3JSZXF1ZXN0EhwKCHBhc3N3b3JkGAEgASgJQgq6SAdyBRABGIACImgKGkVucm9sbFNlY29uZEZhY3RvclJlc3BvbnNlEhkKC290cGF1dGhfdXJpGAEgASgJQgS4uxgCEi8KC2V4cGlyZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI1ChpDb25maXJtU2Vjb25kRmFjdG9yUmVxdWVzdBIXCgRjb2RlGAEgASgJQgm6SAZyBBABGEAiTQobQ29uZmlybVNlY29uZEZhY3RvclJlc3BvbnNlEhYKDnJlY292ZXJ5X2NvZGVzGAEgAygJEhYKDmVuZGVkX3Nlc3Npb25zGAIgASgFIlMKGkRpc2FibGVTZWNvbmRGYWN0b3JSZXF1ZXN0EhwKCHBhc3N3b3JkGAEgASgJQgq6SAdyBRABGIACEhcKBGNvZGUYAiABKAlCCbpIBnIEEAEYQCI1ChtEaXNhYmxlU2Vjb25kRmFjdG9yUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUyhwQKDVBlcnNvblNlcnZpY2UScQoOQ2hhbmdlUGFzc3dvcmQSJy5zaG9wLmlkZW50aXR5LnYxLkNoYW5nZVBhc3N3b3JkUmVxdWVzdBooLnNob3AuaWRlbnRpdHkudjEuQ2hhbmdlUGFzc3dvcmRSZXNwb25zZSIMsrsYBCoCEAHAuxgBEn0KEkVucm9sbFNlY29uZEZhY3RvchIrLnNob3AuaWRlbnRpdHkudjEuRW5yb2xsU2Vjb25kRmFjdG9yUmVxdWVzdBosLnNob3AuaWRlbnRpdHkudjEuRW5yb2xsU2Vjb25kRmFjdG9yUmVzcG9uc2UiDLK7GAQqAhABwLsYARKAAQoTQ29uZmlybVNlY29uZEZhY3RvchIsLnNob3AuaWRlbnRpdHkudjEuQ29uZmlybVNlY29uZEZhY3RvclJlcXVlc3QaLS5zaG9wLmlkZW50aXR5LnYxLkNvbmZpcm1TZWNvbmRGYWN0b3JSZXNwb25zZSIMsrsYBCoCEAHAuxgBEoABChNEaXNhYmxlU2Vjb25kRmFjdG9yEiwuc2hvcC5pZGVudGl0eS52MS5EaXNhYmxlU2Vjb25kRmFjdG9yUmVxdWVzdBotLnNob3AuaWRlbnRpdHkudjEuRGlzYWJsZVNlY29uZEZhY3RvclJlc3BvbnNlIgyyuxgEKgIQAcC7GAFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_shop_type_v1_access, file_shop_type_v1_personal, file_shop_type_v1_rate]);
 
 /**
  * Describes the message shop.identity.v1.ChangePasswordRequest.
@@ -26,6 +28,48 @@ export const ChangePasswordRequestSchema = /*@__PURE__*/
  */
 export const ChangePasswordResponseSchema = /*@__PURE__*/
   messageDesc(file_shop_identity_v1_person_service, 1);
+
+/**
+ * Describes the message shop.identity.v1.EnrollSecondFactorRequest.
+ * Use `create(EnrollSecondFactorRequestSchema)` to create a new message.
+ */
+export const EnrollSecondFactorRequestSchema = /*@__PURE__*/
+  messageDesc(file_shop_identity_v1_person_service, 2);
+
+/**
+ * Describes the message shop.identity.v1.EnrollSecondFactorResponse.
+ * Use `create(EnrollSecondFactorResponseSchema)` to create a new message.
+ */
+export const EnrollSecondFactorResponseSchema = /*@__PURE__*/
+  messageDesc(file_shop_identity_v1_person_service, 3);
+
+/**
+ * Describes the message shop.identity.v1.ConfirmSecondFactorRequest.
+ * Use `create(ConfirmSecondFactorRequestSchema)` to create a new message.
+ */
+export const ConfirmSecondFactorRequestSchema = /*@__PURE__*/
+  messageDesc(file_shop_identity_v1_person_service, 4);
+
+/**
+ * Describes the message shop.identity.v1.ConfirmSecondFactorResponse.
+ * Use `create(ConfirmSecondFactorResponseSchema)` to create a new message.
+ */
+export const ConfirmSecondFactorResponseSchema = /*@__PURE__*/
+  messageDesc(file_shop_identity_v1_person_service, 5);
+
+/**
+ * Describes the message shop.identity.v1.DisableSecondFactorRequest.
+ * Use `create(DisableSecondFactorRequestSchema)` to create a new message.
+ */
+export const DisableSecondFactorRequestSchema = /*@__PURE__*/
+  messageDesc(file_shop_identity_v1_person_service, 6);
+
+/**
+ * Describes the message shop.identity.v1.DisableSecondFactorResponse.
+ * Use `create(DisableSecondFactorResponseSchema)` to create a new message.
+ */
+export const DisableSecondFactorResponseSchema = /*@__PURE__*/
+  messageDesc(file_shop_identity_v1_person_service, 7);
 
 /**
  * What people who have logged in do about themselves, with an access token of theirs. What would help whoever has stolen one asks for the
