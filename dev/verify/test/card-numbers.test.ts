@@ -36,11 +36,11 @@ const environment = (collector: Collector) => ({
     OTEL_BSP_MAX_QUEUE_SIZE: "100000",
     RATE_LIMIT_SENSITIVE: "off",
   },
-  // The one person who logs in has a token for as long as this goes on.
-  identity: { ACCESS_TOKEN_TTL_MS: "900000" },
   // Somebody else has to approve every refund, and may say why.
   payments: { REFUND_LIMIT_MAJOR_UNITS: "0" },
-  // What is sealed has no number in it that could be found: here it has to be as plain as it may be.
+  // What is sealed has no number in it that could be found: here it has to be as plain as it may be. The one person who logs in has a
+  // token for as long as this goes on.
+  identity: { ACCESS_TOKEN_TTL_MS: "900000", PERSONAL_DATA: "plain" },
   orders: { PERSONAL_DATA: "plain" },
   shipping: { PERSONAL_DATA: "plain", PACKING_MS: "1500", CARRIER_TRANSIT_MS: "300" },
 });

@@ -2,8 +2,10 @@
 // else, and as whom it is for. An order that comes through with all doors shut, and a hundred persons of whom nothing is left.
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
@@ -11,6 +13,7 @@ import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
 import pg from "pg";
 import { IdentityAdminService } from "#gen/shop/identity/v1/identity_admin_service_pb.js";
+import { PersonService } from "#gen/shop/identity/v1/person_service_pb.js";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { Role } from "#gen/shop/type/v1/access_pb.js";
 import { until } from "#testing/until.ts";
@@ -24,6 +27,7 @@ import { each } from "./contract-caller.ts";
 import { type ContractCall, contractCalls } from "./contract-fields.ts";
 import { doors } from "./doors.ts";
 import { addressOf, filesWithPersons, keysOfPersons, mark, personOf } from "./persons.ts";
+import { register } from "./proofs.ts";
 
 const roles = ["agent", "warehouse", "finance", "operator", "auditor", "admin"];
 const audience = "ordermesh";
@@ -182,6 +186,19 @@ describe("a stack in which every service asks who calls", () => {
   }
   type Wanted = (call: ContractCall) => Code | "taken" | "skipped";
 
+  /** Has some of these persons register and log in, and forgets them. What was mailed is the mail server's to forget. */
+  async function loginsOf(numbers: readonly number[]): Promise<void> {
+    const { headers } = stack;
+    const people = createClient(PersonService, transports.get("identity gRPC") as Transport);
+    for (const n of numbers) {
+      const { personId } = await register(stack, personOf(n).email);
+      const { person } = await people.exportPerson({ personId }, { headers });
+      assert.equal(person?.email, personOf(n).email.toLowerCase());
+      await people.erasePerson({ personId }, { headers });
+    }
+    rmSync(join(stack.blueprint.dataDirectory, "mail"), { recursive: true });
+  }
+
   test("has a row for every call, and none for others", () => {
     assert.deepEqual([...new Set(calls.map(nameOf))].sort(), Object.keys(doors).sort());
   });
@@ -233,7 +250,7 @@ describe("a stack in which every service asks who calls", () => {
 
   test("forgets a hundred persons: nobody is readable in any file of the databases, of Temporal, or of the logs", async () => {
     using shop = new Ordermesh(clientOptionsFor(stack));
-    const urls = [stack.databaseUrl("orders", "postgres"), stack.databaseUrl("shipping", "postgres")];
+    const urls = (["orders", "shipping", "identity"] as const).map((name) => stack.databaseUrl(name, "postgres"));
     const before = await Promise.all(urls.map(keysOfPersons));
     const numbers = Array.from({ length: 100 }, (_, n) => n);
     const customerIds: string[] = [];
@@ -255,6 +272,7 @@ describe("a stack in which every service asks who calls", () => {
     for (const customerId of customerIds) {
       await shop.customers.eraseCustomer({ requestId: `erase-${customerId}`, customerId });
     }
+    await loginsOf(numbers.slice(0, 20));
     const admin = async (url: string, sql: string) => {
       const client = new pg.Client({ connectionString: url });
       await client.connect();

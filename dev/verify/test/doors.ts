@@ -24,6 +24,8 @@ export const doors: Readonly<Record<string, string>> = {
   "PersonService.EnrollSecondFactor": "person",
   "PersonService.ConfirmSecondFactor": "person",
   "PersonService.DisableSecondFactor": "person",
+  "PersonService.ExportPerson": "admin person",
+  "PersonService.ErasePerson": "admin person",
   "InventoryService.ReserveStock": "warehouse",
   "InventoryService.BatchReserveStock": "service:worker",
   "InventoryService.ConfirmReservation": "warehouse",

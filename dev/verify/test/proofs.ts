@@ -13,21 +13,26 @@ import type { Stack } from "../../stack/stack.ts";
 import type { ContractCall } from "./contract-fields.ts";
 
 /** Whose access token is shown where people do something about themselves, or where no program may. */
-const somebody = { email: "somebody@proofs.example", password: "seven tame otters dancing" };
+const somebody = "somebody@proofs.example";
+const password = "seven tame otters dancing";
 
 function identityOf(stack: Stack) {
   return createGrpcTransport({ baseUrl: `http://${stack.address("identity")}` });
 }
 
-async function logIn(stack: Stack): Promise<{ authorization: string }> {
-  const { tokens } = await createClient(IdentityService, identityOf(stack)).login(somebody);
-  return { authorization: `Bearer ${tokens?.accessToken}` };
+/** The access token of somebody who has registered. */
+async function logIn(stack: Stack, email: string): Promise<string> {
+  const { tokens } = await createClient(IdentityService, identityOf(stack)).login({ email, password });
+  return tokens?.accessToken ?? "";
 }
 
-/** Has somebody register, by what a mail brings, and get a role. */
-async function register(stack: Stack): Promise<void> {
+/** Has somebody register, by what a mail brings, get roles instead of that of a customer where there are some, and log in. */
+export async function register(
+  stack: Stack,
+  email: string,
+  roles: readonly Role[] = [],
+): Promise<{ personId: string; accessToken: string }> {
   const identity = createClient(IdentityService, identityOf(stack));
-  const { email, password } = somebody;
   await identity.mailPasswordToken({ email });
   const mailed = () => {
     const files = globSync("mail/*.json", { cwd: stack.blueprint.dataDirectory });
@@ -36,8 +41,15 @@ async function register(stack: Stack): Promise<void> {
   };
   const token = await until(mailed, "a mail");
   const { personId } = await identity.setPassword({ token, password });
-  const admin = createClient(IdentityAdminService, identityOf(stack));
-  await admin.setRoles({ personId, roles: [Role.FINANCE] }, { headers: stack.headers });
+  if (roles.length > 0) {
+    const admin = createClient(IdentityAdminService, identityOf(stack));
+    await admin.setRoles({ personId, roles: [...roles] }, { headers: stack.headers });
+  }
+  return { personId, accessToken: await logIn(stack, email) };
+}
+
+function bearer(accessToken: string): { authorization: string } {
+  return { authorization: `Bearer ${accessToken}` };
 }
 
 /**
@@ -66,13 +78,14 @@ export class Proofs implements Disposable {
       const key = { text: JSON.stringify(serviceKeys[service]) };
       return [service, await ServiceTokens.open(service, key, logger)] as const;
     };
-    await register(stack);
-    return new Proofs(stack, new Map(await Promise.all(services.map(open))), await logIn(stack));
+    const { accessToken } = await register(stack, somebody, [Role.FINANCE]);
+    const tokens = new Map(await Promise.all(services.map(open)));
+    return new Proofs(stack, tokens, bearer(accessToken));
   }
 
   /** Has the person log in anew: every token of before is void once the keys that sign are replaced. */
   async renew(): Promise<void> {
-    this.#person = await logIn(this.#stack);
+    this.#person = bearer(await logIn(this.#stack, somebody));
   }
 
   /** As headers. Identity takes what it gave itself alone. */

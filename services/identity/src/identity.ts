@@ -26,6 +26,8 @@ import { MailFolder, NoMail, Postman } from "./person/mail.ts";
 import { PasswordHash } from "./person/password-hash.ts";
 import { PasswordProof } from "./person/password-proof.ts";
 import { PersonRepository } from "./person/person.repository.ts";
+import { PersonAddresses } from "./person/person-address.ts";
+import { PersonErasure } from "./person/person-erasure.repository.ts";
 import { IdentityMetrics } from "./proof/metrics.ts";
 import { AccessTokens, callerOf } from "./session/access-tokens.ts";
 import { tokenPages } from "./session/documents.ts";
@@ -54,6 +56,8 @@ const rotateEveryMs = 60_000;
 const forgetEveryMs = 600_000;
 /** Sessions that are forgotten with one statement. */
 const forgetBatch = 1_000;
+/** Addresses that are sealed with one transaction. */
+const personalBatch = 100;
 
 /** Builds the identity service. */
 export async function buildIdentity(context: IdentityContext): Promise<IdentityParts> {
@@ -105,6 +109,7 @@ interface Ground extends IdentityContext {
   readonly postman: Postman;
   readonly factors: SecondFactorRepository;
   readonly codes: CodeProof;
+  readonly erasure: PersonErasure;
   readonly sessions: SessionRepository;
   readonly metrics: IdentityMetrics;
 }
@@ -119,7 +124,8 @@ function buildPeople({ config, database, registry, logger }: IdentityContext, pe
   };
   const attempts = new LoginAttempts(database, limits);
   const times = { restMs: config.REFRESH_TOKEN_TTL_MS, mostMs: config.SESSION_MAX_MS };
-  const people = new PersonRepository(database, attempts);
+  const addresses = new PersonAddresses(database, personal);
+  const people = new PersonRepository(database, attempts, addresses);
   const passwords = new PasswordHash(config.PASSWORD_LANES);
   const metrics = new IdentityMetrics(registry);
   const mail = config.MAIL_FOLDER ? new MailFolder(config.MAIL_FOLDER) : new NoMail(logger);
@@ -129,11 +135,12 @@ function buildPeople({ config, database, registry, logger }: IdentityContext, pe
     people,
     passwords,
     metrics,
-    proof: new PasswordProof({ database, people, attempts, passwords, metrics }),
+    proof: new PasswordProof({ database, people, attempts, addresses, passwords, metrics }),
     postman,
     factors,
     codes: new CodeProof({ database, factors, metrics, postman, tellAfter: limits.free }),
-    sessions: new SessionRepository(database, attempts, times),
+    erasure: new PersonErasure(database, addresses),
+    sessions: new SessionRepository({ database, attempts, addresses, times }),
   };
 }
 
@@ -143,9 +150,9 @@ interface Loop {
   stop(): Promise<void>;
 }
 
-function buildLoops({ config, database, personal, ring, sessions, logger: log }: Ground): Loop[] {
+function buildLoops({ config, database, personal, ring, sessions, erasure, logger: log }: Ground): Loop[] {
   const everyMs = config.PERSONAL_DATA_SWEEP_MS;
-  const move = async () => 0;
+  const move = () => erasure.moveBatch(personalBatch);
   const rotate = () => ring.rotate();
   const forget = () => sessions.forget(forgetBatch);
   return [

@@ -29,7 +29,7 @@ describe("the schema of identity", () => {
   it("shows the role of readers nothing", async () => {
     const tables = [
       ...["person", "mail_token", "session", "refresh_token", "api_key", "signing_key", "login_attempt"],
-      ...["second_factor", "recovery_code", "personal_key"],
+      ...["second_factor", "recovery_code", "personal_key", "person_email"],
     ];
     const sql = "select has_any_column_privilege('identity_reader', $1::text, 'select') as readable";
     for (const table of tables) {
@@ -44,6 +44,12 @@ describe("the schema of identity", () => {
       "select from mail_token where email = 'a' and create_time > now()",
       "mail_token_email_idx",
     ],
+    [
+      "a mail of the last minute to an address that is sealed",
+      "select from mail_token where email_hash = '' and create_time > now()",
+      "mail_token_email_hash_idx",
+    ],
+    ["somebody whose address is sealed", "select from person_email where email_hash = ''", "person_email_pkey"],
     [
       "a person's sessions",
       "select from session where person_id = gen_random_uuid() and end_time is null",

@@ -9,6 +9,10 @@ import {
   DisableSecondFactorResponseSchema,
   type EnrollSecondFactorRequest,
   EnrollSecondFactorResponseSchema,
+  type ErasePersonRequest,
+  ErasePersonResponseSchema,
+  type ExportPersonRequest,
+  ExportPersonResponseSchema,
   type PersonService,
 } from "#gen/shop/identity/v1/person_service_pb.js";
 import { requestContext } from "#platform/context.ts";
@@ -21,7 +25,15 @@ import type { PasswordHash } from "../person/password-hash.ts";
 import type { LoggedIn, PasswordProof } from "../person/password-proof.ts";
 import { requireStrong } from "../person/password-rules.ts";
 import type { PersonRepository } from "../person/person.repository.ts";
-import { secondFactorExists, secondFactorMissing, secondFactorUnavailable, sessionOver } from "../proof/errors.ts";
+import type { PersonErasure } from "../person/person-erasure.repository.ts";
+import {
+  codeRequired,
+  secondFactorExists,
+  secondFactorMissing,
+  secondFactorUnavailable,
+  sessionOver,
+} from "../proof/errors.ts";
+import { toPersonProto } from "./identity-proto.ts";
 
 /** What people work with who have logged in. */
 export interface PersonApiOptions {
@@ -31,6 +43,7 @@ export interface PersonApiOptions {
   readonly minLength: number;
   readonly factors: SecondFactorRepository;
   readonly codes: CodeProof;
+  readonly erasure: PersonErasure;
   /** Who we are, as the app writes it. */
   readonly issuer: string;
   readonly postman: Postman;
@@ -103,5 +116,26 @@ export class PersonApi implements ServiceImpl<typeof PersonService> {
     const endedSessions = await factors.disable(who);
     postman.tell("second_factor_disabled", person.email);
     return whole(DisableSecondFactorResponseSchema, { endedSessions });
+  }
+
+  /** Tells what is kept about a person. */
+  async exportPerson({ personId }: ExportPersonRequest) {
+    const { people, erasure } = this.#options;
+    const person = toPersonProto(await people.get(personId));
+    const { openSessions, recoveryCodes: recoveryCodesLeft } = await erasure.keptOf(personId);
+    return whole(ExportPersonResponseSchema, { person, openSessions, recoveryCodesLeft });
+  }
+
+  /** Forgets who a person is; whoever wants that of themselves proves to be it once more. */
+  async erasePerson({ personId, password, code }: ErasePersonRequest) {
+    const { people, erasure, proof, codes } = this.#options;
+    if (requestContext().owner !== undefined) {
+      const person = await proof.known(loggedIn());
+      await proof.again(person, password);
+      if (person.secondFactor && code === "") throw codeRequired();
+      if (person.secondFactor) await codes.prove(person, code);
+    }
+    const eraseTime = timestampFromDate(await erasure.erase(await people.get(personId)));
+    return whole(ErasePersonResponseSchema, { eraseTime });
   }
 }

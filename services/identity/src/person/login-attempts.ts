@@ -2,7 +2,6 @@ import type { Database } from "#platform/database/database.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { tooManyAttempts } from "../proof/errors.ts";
-import { emailHash } from "./person.ts";
 
 /** How many passwords, or codes, may be tried in a row. */
 export interface AttemptLimits {
@@ -67,9 +66,8 @@ export class LoginAttempts {
     this.#limits = limits;
   }
 
-  /** Counts one attempt. @throws TOO_MANY_ATTEMPTS */
-  async begin(email: string): Promise<void> {
-    const key = emailHash(email);
+  /** Counts one attempt, by what `PersonAddresses.countedBy` makes of an address. @throws TOO_MANY_ATTEMPTS */
+  async begin(key: Buffer): Promise<void> {
     const { free, max, delayMaxMs } = this.#limits;
     const begun = await this.#database.query(begin, [key, free, max, delayMaxMs]);
     if (begun.length > 0) return;
@@ -78,7 +76,7 @@ export class LoginAttempts {
   }
 
   /** The right password was given, or another one set. */
-  async succeeded(email: string, on: Queryable = this.#database): Promise<void> {
-    await on.query(forget, [emailHash(email)]);
+  async succeeded(key: Buffer, on: Queryable = this.#database): Promise<void> {
+    await on.query(forget, [key]);
   }
 }

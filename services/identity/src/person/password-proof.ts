@@ -5,12 +5,14 @@ import type { IdentityMetrics } from "../proof/metrics.ts";
 import type { LoginAttempts } from "./login-attempts.ts";
 import type { PasswordHash } from "./password-hash.ts";
 import type { KnownPerson, PersonRepository } from "./person.repository.ts";
+import type { PersonAddresses } from "./person-address.ts";
 
 /** What passwords are compared with, and where it is written down. */
 export interface PasswordProofOptions {
   readonly database: Database;
   readonly people: PersonRepository;
   readonly attempts: LoginAttempts;
+  readonly addresses: PersonAddresses;
   readonly passwords: PasswordHash;
   readonly metrics: IdentityMetrics;
 }
@@ -49,16 +51,16 @@ export class PasswordProof {
 
   /** The same password once more, of somebody who has logged in. @throws PASSWORD_REFUSED, TOO_MANY_ATTEMPTS */
   async again(person: KnownPerson, password: string): Promise<void> {
-    const { attempts } = this.#options;
+    const { attempts, addresses } = this.#options;
     await this.#begin(person.email);
-    if (await this.#isRight(password, person)) return attempts.succeeded(person.email);
+    if (await this.#isRight(password, person)) return attempts.succeeded(await addresses.countedBy(person.email));
     await this.#write("password.refused", person.personId);
     throw passwordRefused();
   }
 
   async #begin(email: string): Promise<void> {
-    const { attempts, metrics } = this.#options;
-    await attempts.begin(email).catch((error: unknown) => {
+    const { attempts, addresses, metrics } = this.#options;
+    await attempts.begin(await addresses.countedBy(email)).catch((error: unknown) => {
       metrics.proved("password", "delayed");
       throw error;
     });

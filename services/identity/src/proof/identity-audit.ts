@@ -4,6 +4,7 @@ import type { SqlText } from "#platform/database/sql-text.ts";
 /** What is written down of people, sessions and keys. Never an address, never anything that somebody shows. */
 export type IdentityAction =
   | "person.registered"
+  | "person.erased"
   | "person.roles_set"
   | "person.sessions_ended"
   | "password.set"

@@ -4,6 +4,7 @@ import type { Transaction } from "#platform/database/transaction.ts";
 import { decodeId, encodeId, newId } from "#platform/id.ts";
 import type { LoginAttempts } from "../person/login-attempts.ts";
 import type { Person } from "../person/person.ts";
+import type { PersonAddresses } from "../person/person-address.ts";
 import { sessionOver } from "../proof/errors.ts";
 import { audited, effects } from "../proof/identity-audit.ts";
 import { hashOf, newSecret } from "../proof/secret-text.ts";
@@ -78,28 +79,40 @@ const forgetOver: SqlText = {
   name: "forget-sessions",
   text: `with over as (
       select session_id from session where expire_time < now() - interval '30 days' order by expire_time limit $1
-    ), tokens as (delete from mail_token where expire_time < now() - interval '1 day'),
+    ), tokens as (delete from mail_token where expire_time < now() - interval '1 day' returning sealed_email),
+    keys as (delete from personal_key k using tokens t where k.key_id = left(t.sealed_email, 32)::uuid),
     attempts as (delete from login_attempt where update_time < now() - interval '1 day' and next_time < now())
     delete from session s using over o where s.session_id = o.session_id returning s.session_id`,
 };
+
+/** What sessions are kept with. */
+export interface SessionRepositoryOptions {
+  readonly database: Database;
+  readonly attempts: LoginAttempts;
+  readonly addresses: PersonAddresses;
+  readonly times: SessionTimes;
+}
 
 /** Keeps sessions, each with a chain of tokens of which only the last one can be used. */
 export class SessionRepository {
   readonly #database: Database;
   readonly #attempts: LoginAttempts;
+  readonly #addresses: PersonAddresses;
   readonly #times: SessionTimes;
 
-  constructor(database: Database, attempts: LoginAttempts, times: SessionTimes) {
+  constructor({ database, attempts, addresses, times }: SessionRepositoryOptions) {
     this.#database = database;
     this.#attempts = attempts;
+    this.#addresses = addresses;
     this.#times = times;
   }
 
   /** Begins a session of somebody who has given the right password, and the right code where one is wanted. */
-  begin({ personId, email, roles, secondFactor }: Person): Promise<Session> {
+  async begin({ personId, email, roles, secondFactor }: Person): Promise<Session> {
     const sessionId = newId();
+    const counted = await this.#addresses.countedBy(email);
     return this.#database.transaction(async (tx) => {
-      await this.#attempts.succeeded(email, tx);
+      await this.#attempts.succeeded(counted, tx);
       await tx.query(insertSession, [decodeId(sessionId), decodeId(personId), this.#times.mostMs, secondFactor]);
       const session = { sessionId, personId, roles, secondFactor, ...(await this.#nextToken(tx, sessionId)) };
       await tx.commitWith(audited, [

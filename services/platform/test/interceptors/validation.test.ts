@@ -137,6 +137,7 @@ const kindsOfList = { batch: ["0", "257"], lines: ["0", "101", "256", "257"], "b
 /** The fields of all requests by kind, as `package.Message.field`. */
 const refusing: Readonly<Record<string, string>> = {
   id: `
+    identity.ErasePersonRequest.person_id identity.ExportPersonRequest.person_id
     identity.EndSessionsRequest.person_id identity.GetPersonRequest.person_id identity.ResetSecondFactorRequest.person_id
     identity.RevokeApiKeyRequest.api_key_id identity.SetRolesRequest.person_id
     inventory.CommitReservationRequest.order_id inventory.ConfirmReservationRequest.order_id
@@ -200,7 +201,7 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.ListStockMovementsRequest.sku inventory.ReleaseReservationRequest.location_id
   `,
   "at most 64": `
-    identity.LoginRequest.code
+    identity.ErasePersonRequest.code identity.LoginRequest.code
     inventory.BatchCommitReservationsRequest.traceparents inventory.BatchConfirmReservationsRequest.traceparents
     inventory.BatchReleaseReservationsRequest.traceparents inventory.BatchReserveStockRequest.traceparents
     orders.BatchDecideParkedStepsRequest.traceparents orders.BatchReportShipmentsRequest.traceparents

@@ -20,7 +20,8 @@ test("what proves who somebody is, and what gives money back, is sensitive", () 
   const services = [IdentityService, PersonService, IdentityAdminService, PaymentService, OrderService];
   assert.deepEqual(namesOf("sensitive", ...services), [
     ...["MailPasswordToken", "SetPassword", "Login", "ChangePassword"],
-      ...["EnrollSecondFactor", "ConfirmSecondFactor", "DisableSecondFactor"],
+    ...["EnrollSecondFactor", "ConfirmSecondFactor", "DisableSecondFactor"],
+    ...["ExportPerson", "ErasePerson"],
     ...["RefundPayment", "ApproveRefund"],
   ]);
 });

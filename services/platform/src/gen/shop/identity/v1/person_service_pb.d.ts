@@ -5,6 +5,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { Person } from "./person_pb.js";
 
 /**
  * Describes the file shop/identity/v1/person_service.proto.
@@ -200,6 +201,114 @@ export declare type DisableSecondFactorResponse = Message<"shop.identity.v1.Disa
 export declare const DisableSecondFactorResponseSchema: GenMessage<DisableSecondFactorResponse>;
 
 /**
+ * About whom.
+ *
+ * @generated from message shop.identity.v1.ExportPersonRequest
+ */
+export declare type ExportPersonRequest = Message<"shop.identity.v1.ExportPersonRequest"> & {
+  /**
+   * The person.
+   *
+   * @generated from field: string person_id = 1;
+   */
+  personId: string;
+};
+
+/**
+ * Describes the message shop.identity.v1.ExportPersonRequest.
+ * Use `create(ExportPersonRequestSchema)` to create a new message.
+ */
+export declare const ExportPersonRequestSchema: GenMessage<ExportPersonRequest>;
+
+/**
+ * What is kept.
+ *
+ * @generated from message shop.identity.v1.ExportPersonResponse
+ */
+export declare type ExportPersonResponse = Message<"shop.identity.v1.ExportPersonResponse"> & {
+  /**
+   * The person as it is now.
+   *
+   * @generated from field: shop.identity.v1.Person person = 1;
+   */
+  person?: Person | undefined;
+
+  /**
+   * Sessions that go on.
+   *
+   * @generated from field: int32 open_sessions = 2;
+   */
+  openSessions: number;
+
+  /**
+   * Recovery codes that were not used yet.
+   *
+   * @generated from field: int32 recovery_codes_left = 3;
+   */
+  recoveryCodesLeft: number;
+};
+
+/**
+ * Describes the message shop.identity.v1.ExportPersonResponse.
+ * Use `create(ExportPersonResponseSchema)` to create a new message.
+ */
+export declare const ExportPersonResponseSchema: GenMessage<ExportPersonResponse>;
+
+/**
+ * Whom to forget.
+ *
+ * @generated from message shop.identity.v1.ErasePersonRequest
+ */
+export declare type ErasePersonRequest = Message<"shop.identity.v1.ErasePersonRequest"> & {
+  /**
+   * The person.
+   *
+   * @generated from field: string person_id = 1;
+   */
+  personId: string;
+
+  /**
+   * The password, of people who want themselves forgotten; an admin leaves it out.
+   *
+   * @generated from field: string password = 2;
+   */
+  password: string;
+
+  /**
+   * A code, of such people with a second factor.
+   *
+   * @generated from field: string code = 3;
+   */
+  code: string;
+};
+
+/**
+ * Describes the message shop.identity.v1.ErasePersonRequest.
+ * Use `create(ErasePersonRequestSchema)` to create a new message.
+ */
+export declare const ErasePersonRequestSchema: GenMessage<ErasePersonRequest>;
+
+/**
+ * The person is forgotten.
+ *
+ * @generated from message shop.identity.v1.ErasePersonResponse
+ */
+export declare type ErasePersonResponse = Message<"shop.identity.v1.ErasePersonResponse"> & {
+  /**
+   * When.
+   *
+   * @generated from field: google.protobuf.Timestamp erase_time = 1;
+   */
+  eraseTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message shop.identity.v1.ErasePersonResponse.
+ * Use `create(ErasePersonResponseSchema)` to create a new message.
+ */
+export declare const ErasePersonResponseSchema: GenMessage<ErasePersonResponse>;
+
+/**
  * What people who have logged in do about themselves, with an access token of theirs. What would help whoever has stolen one asks for the
  * password again.
  *
@@ -258,6 +367,31 @@ export declare const PersonService: GenService<{
     methodKind: "unary";
     input: typeof DisableSecondFactorRequestSchema;
     output: typeof DisableSecondFactorResponseSchema;
+  },
+  /**
+   * Returns what is kept about a person here. Orders are another service's: CustomerService.ExportCustomer. Fails with PERSON_NOT_FOUND.
+   *
+   * @generated from rpc shop.identity.v1.PersonService.ExportPerson
+   */
+  exportPerson: {
+    methodKind: "unary";
+    input: typeof ExportPersonRequestSchema;
+    output: typeof ExportPersonResponseSchema;
+  },
+  /**
+   * Forgets who a person is, for good: the address, the password, the second factor, sessions. Access tokens are valid to their end, some minutes later. The id
+   * stays, which is nobody's then, and so do the audit log and what other services keep: see CustomerService.EraseCustomer. The address may register anew,
+   * as somebody else.
+   *
+   * People prove themselves once more, an admin does not. Fails with PASSWORD_REFUSED, CODE_REFUSED, CODE_REQUIRED, TOO_MANY_ATTEMPTS, SESSION_OVER, and with
+   * PERSON_NOT_FOUND, also when it is repeated.
+   *
+   * @generated from rpc shop.identity.v1.PersonService.ErasePerson
+   */
+  erasePerson: {
+    methodKind: "unary";
+    input: typeof ErasePersonRequestSchema;
+    output: typeof ErasePersonResponseSchema;
   },
 }>;
 
