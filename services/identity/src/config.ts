@@ -31,8 +31,8 @@ export const identityConfig = {
   REFRESH_TOKEN_TTL_MS: milliseconds.default(14 * day),
   /** After how long a session is over, however busy it was. */
   SESSION_MAX_MS: milliseconds.default(30 * day),
-  /** How long a token that was sent by mail can be used. */
-  MAIL_TOKEN_TTL_MS: milliseconds.default(60 * minute),
+  /** How long a token that was sent by mail can be used: ten minutes at most, by ASVS 5.0, V6.5.5. */
+  MAIL_TOKEN_TTL_MS: milliseconds.default(10 * minute),
   /** A folder in which mails are put, a file each, until there is somebody who sends them. Empty: none are sent, and nobody can register. */
   MAIL_FOLDER: z.string().optional(),
   /** How many characters a password has at least. 15 where it is all that is asked for: NIST SP 800-63B-4, section 3.1.1.2. */

@@ -57,8 +57,20 @@ describe("a password that is set by mail", () => {
     const first = await replica.mailed(() => replica.people.mailPasswordToken({ email: "emma@example.com" }));
     await query("update mail_token set create_time = create_time - interval '2 minutes'");
     const second = await replica.mailed(() => replica.people.mailPasswordToken({ email: "emma@example.com" }));
-    await replica.people.setPassword({ token: second.token, password });
     assert.equal(await reasonOf(replica.people.setPassword({ token: first.token, password })), "TOKEN_OVER");
+    await replica.people.setPassword({ token: second.token, password });
+    assert.equal(await reasonOf(replica.people.setPassword({ token: second.token, password })), "TOKEN_OVER");
+  });
+
+  it("has ten minutes, and another address's mail does not end it", async () => {
+    const { token } = await replica.mailed(() => replica.people.mailPasswordToken({ email: "erna@example.com" }));
+    await replica.mailed(() => replica.people.mailPasswordToken({ email: "elke@example.com" }));
+    const rows = await query(
+      "select extract(epoch from expire_time - create_time)::int as seconds from mail_token where hash = $1",
+      hashOf(token),
+    );
+    assert.deepEqual(rows, [{ seconds: 600 }]);
+    await replica.people.setPassword({ token, password });
   });
 
   it("is mailed once a minute", async () => {

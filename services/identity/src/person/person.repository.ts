@@ -115,6 +115,13 @@ const voidTokens: SqlText = {
   text: "update mail_token set use_time = now() where (email = $1 or email_hash = $2) and use_time is null",
 };
 
+/** The one that is sent now is the only one. */
+const voidOlder: SqlText = {
+  name: "void-older-mail-tokens",
+  text: `update mail_token set use_time = now()
+    where (email = $1 or email_hash = $2) and use_time is null and hash <> $3`,
+};
+
 const endOthers: SqlText = {
   name: "end-other-sessions",
   text: `update session set end_time = now() where person_id = $1 and session_id <> $2 and end_time is null
@@ -158,7 +165,7 @@ export class PersonRepository {
     this.#addresses = addresses;
   }
 
-  /** A new token for an address; undefined when it got one just now. */
+  /** A new token for an address, in place of those of before; undefined when it got one just now. */
   async newToken(email: string, ttlMs: number): Promise<PasswordMail | undefined> {
     const token = newSecret("ordermesh_mail_");
     const hash = hashOf(token);
@@ -167,9 +174,11 @@ export class PersonRepository {
     const kept = [stored.email, stored.sealedEmail, key ? keys.hash : null];
     return this.#database.transaction(async (tx) => {
       const [row] = await tx.query<{ expireTime: Date }>(insertToken, [hash, keys.email, keys.hash, ...kept, ttlMs]);
+      if (!row) return undefined;
       // Whose it is, is not known yet: the key is that of the token alone.
-      if (row && key) await insertPersonalKeys(tx, key.key_id, [key]);
-      return row && { kind: "password_token", email, token, expireTime: row.expireTime };
+      if (key) await insertPersonalKeys(tx, key.key_id, [key]);
+      await tx.query(voidOlder, [keys.email, keys.hash, hash]);
+      return { kind: "password_token", email, token, expireTime: row.expireTime };
     });
   }
 

@@ -366,6 +366,7 @@ export declare const IdentityService: GenService<{
   /**
    * Sends a token to an address, by which its owner sets a password: who is not known yet registers by that, and who has forgotten a
    * password gets in again. The answer is the same, and comes as soon, whether or not the address is known; there is one mail a minute.
+   * A token is good once, for ten minutes unless the installation says otherwise, and until another one is sent.
    *
    * @generated from rpc shop.identity.v1.IdentityService.MailPasswordToken
    */
