@@ -90,7 +90,11 @@ describe("the address of a login", () => {
     );
     assert.match(await reasonOf(replica.admin().getPerson({ personId: other.personId })), /internal/);
     await query("delete from person_email where person_id = $1", decodeId(other.personId));
-    await query("update person set sealed_email = null where person_id = $1", decodeId(other.personId));
+    await query(
+      "update person set sealed_email = null, email = 'fanny@example.com' where person_id = $1",
+      decodeId(other.personId),
+    );
+    await query("delete from personal_key where subject = $1", decodeId(other.personId));
   });
 
   it("lies plain without master keys, and everything goes on as before", async () => {

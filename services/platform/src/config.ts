@@ -358,7 +358,8 @@ export function loadConfig<S extends z.ZodRawShape>(
   const given = { ...variables, ...texts };
   const parsed = z.object(shape).safeParse(given, { error: describeIssue });
   for (const issue of parsed.error?.issues ?? []) {
-    const name = issue.path.join(".");
+    // What is wrong with one of several values is wrong with the variable.
+    const name = String(issue.path[0]);
     const file = files.get(name);
     if (name in given) problems.push(`  ${name}: ${file ? `the file ${file} ` : ""}${issue.message}`);
     else if (!file) problems.push(`  ${name}: is not set${hintOf(shape[name])}`);

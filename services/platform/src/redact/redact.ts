@@ -13,7 +13,7 @@ const secretNames = new Set(
     "authorization proxyauthorization cookie setcookie password passwd passphrase pwd secret apikey xapikey privatekey " +
     "credential credentials jwt dsn databaseurl connectionstring cvv cvv2 cvc cvc2 csc cv2 cid securitycode pin " +
     "cardverification verificationcode pan cardnumber primaryaccountnumber accountnumber iban " +
-    "expmonth expyear trackdata email emailaddress phone phonenumber telephone mobile fax givenname familyname firstname " +
+    "expmonth expyear trackdata email emailaddress emailhash phone phonenumber telephone mobile fax givenname familyname firstname " +
     "lastname fullname middlename surname customername cardholder cardholdername recipient address addresses " +
     "shippingaddress billingaddress addressline addressline1 addressline2 addresslines street streetaddress city " +
     "otpauthuri recoverycodes postalcode postcode zip zipcode dateofbirth birthdate ssn"
