@@ -39,7 +39,7 @@ export const inDatabases: readonly string[] = [
 export const inHistories: readonly string[] = [
   ...of("CreateOrder shipping_address.", address),
   ...of("BulkCreateOrders requests[].shipping_address.", address),
-  ...["CreateOrder card_token", "BulkCreateOrders requests[].card_token", "CancelOrder reason"],
+  ...["CreateOrder card_token", "BulkCreateOrders requests[].card_token"],
   ...of("StartEpisode orders[].checkout.shipping_address.", address),
   "StartEpisode orders[].checkout.card_token",
   ...of("StartOrderSaga orders[].shipping_address.", address),

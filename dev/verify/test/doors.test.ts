@@ -1,19 +1,15 @@
 // Every call of every process, on both ports, where all of them ask who calls: with no credential, with bad ones, as somebody
-// else, and as whom it is for. An order that comes through with all doors shut, and a hundred persons of whom nothing is left.
+// else, and as whom it is for. An order that comes through with all doors shut.
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
-import pg from "pg";
 import { IdentityAdminService } from "#gen/shop/identity/v1/identity_admin_service_pb.js";
-import { PersonService } from "#gen/shop/identity/v1/person_service_pb.js";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { Role } from "#gen/shop/type/v1/access_pb.js";
 import { until } from "#testing/until.ts";
@@ -26,8 +22,6 @@ import { Stack } from "../../stack/stack.ts";
 import { each } from "./contract-caller.ts";
 import { type ContractCall, contractCalls } from "./contract-fields.ts";
 import { doors } from "./doors.ts";
-import { addressOf, filesWithPersons, keysOfPersons, mark, personOf } from "./persons.ts";
-import { register } from "./proofs.ts";
 
 const roles = ["agent", "warehouse", "finance", "operator", "auditor", "admin"];
 const audience = "ordermesh";
@@ -103,10 +97,7 @@ describe("a stack in which every service asks who calls", () => {
     ];
     // Nobody guesses as often as this test does.
     const all = { TOKEN_ISSUERS: JSON.stringify(issuers), RATE_LIMIT_SENSITIVE: "off" };
-    // What is forgotten need not wait for the law.
-    const orders = { PERSONAL_DATA_KEEP_DAYS: "0", PERSONAL_DATA_SWEEP_MS: "200" };
-    const shipping = { SHIPMENT_ADDRESS_KEEP_DAYS: "0", PERSONAL_DATA_SWEEP_MS: "200" };
-    stack = await Stack.start({ ports, logLevel: "debug", environment: { all, orders, shipping } });
+    stack = await Stack.start({ ports, logLevel: "debug", environment: { all } });
     for (const service of services) {
       transports.set(`${service} gRPC`, createGrpcTransport({ baseUrl: `http://${stack.address(service)}` }));
       const json = { baseUrl: stack.httpUrl(service), httpVersion: "1.1", useBinaryFormat: false } as const;
@@ -186,19 +177,6 @@ describe("a stack in which every service asks who calls", () => {
   }
   type Wanted = (call: ContractCall) => Code | "taken" | "skipped";
 
-  /** Has some of these persons register and log in, and forgets them. What was mailed is the mail server's to forget. */
-  async function loginsOf(numbers: readonly number[]): Promise<void> {
-    const { headers } = stack;
-    const people = createClient(PersonService, transports.get("identity gRPC") as Transport);
-    for (const n of numbers) {
-      const { personId } = await register(stack, personOf(n).email);
-      const { person } = await people.exportPerson({ personId }, { headers });
-      assert.equal(person?.email, personOf(n).email.toLowerCase());
-      await people.erasePerson({ personId }, { headers });
-    }
-    rmSync(join(stack.blueprint.dataDirectory, "mail"), { recursive: true });
-  }
-
   test("has a row for every call, and none for others", () => {
     assert.deepEqual([...new Set(calls.map(nameOf))].sort(), Object.keys(doors).sort());
   });
@@ -246,51 +224,5 @@ describe("a stack in which every service asks who calls", () => {
     const orderId = order?.orderId ?? "";
     const isDelivered = async () => (await shop.orders.getOrder({ orderId })).order?.status === OrderStatus.DELIVERED;
     await until(isDelivered, "the delivery", { deadlineMs: 60_000, everyMs: 250 });
-  });
-
-  test("forgets a hundred persons: nobody is readable in any file of the databases, of Temporal, or of the logs", async () => {
-    using shop = new Ordermesh(clientOptionsFor(stack));
-    const urls = (["orders", "shipping", "identity"] as const).map((name) => stack.databaseUrl(name, "postgres"));
-    const before = await Promise.all(urls.map(keysOfPersons));
-    const numbers = Array.from({ length: 100 }, (_, n) => n);
-    const customerIds: string[] = [];
-    for (const n of numbers) {
-      const { customer } = await shop.customers.createCustomer(personOf(n));
-      customerIds.push(customer?.customerId ?? "");
-    }
-    const { outcomes } = await shop.orders.bulkCreateOrders({
-      requests: numbers.map((n) => ({
-        ...newOrder,
-        requestId: `person-${n}`,
-        customerId: customerIds[n] ?? "",
-        shippingAddress: addressOf(n),
-      })),
-    });
-    const orderIds = outcomes.map(({ outcome }) => (outcome.case === "response" ? outcome.value.order?.orderId : ""));
-    const all = await Promise.all(orderIds.map((orderId = "") => shop.orders.getOrder({ orderId })));
-    assert.ok(all.every(({ order }) => order?.contact?.givenName.startsWith(mark)));
-    for (const customerId of customerIds) {
-      await shop.customers.eraseCustomer({ requestId: `erase-${customerId}`, customerId });
-    }
-    await loginsOf(numbers.slice(0, 20));
-    const admin = async (url: string, sql: string) => {
-      const client = new pg.Client({ connectionString: url });
-      await client.connect();
-      await client.query(sql);
-      await client.end();
-    };
-    const noKeys = async () => {
-      // The sweep looks at an order that was under way once an hour.
-      await admin(urls[0] ?? "", "update erasure set due_time = now() where due_time is not null");
-      const keys = await Promise.all(urls.map(keysOfPersons));
-      return keys.every((count, index) => count <= (before[index] ?? 0));
-    };
-    await until(noKeys, "all keys of persons are gone", { deadlineMs: 90_000, everyMs: 1_000 });
-    for (const url of urls) await admin(url, "checkpoint");
-    assert.deepEqual(await filesWithPersons(stack.blueprint.dataDirectory), []);
-    const metrics = await Promise.all(
-      services.map(async (name) => (await fetch(`${stack.httpUrl(name)}/metrics`)).text()),
-    );
-    assert.ok(metrics.every((text) => text.length > 100 && !text.includes(mark)));
   });
 });

@@ -1,5 +1,5 @@
 // Looks for numbers wherever they may have been kept: rows of all tables, histories of workflows, files, lines.
-import { Client, Connection } from "@temporalio/client";
+import { Client, Connection, type WorkflowExecutionInfo } from "@temporalio/client";
 import type { Payload, PayloadCodec } from "@temporalio/common";
 import pg from "pg";
 import { loadConfig } from "#platform/config.ts";
@@ -8,7 +8,7 @@ import { temporalConfig } from "../../../services/worker/src/temporal/temporal-c
 import { addressOf, type Blueprint } from "../../stack/blueprint.ts";
 import { payloadKeysFile } from "../../stack/credentials.ts";
 
-/** A number that was found, and where: `orders.customer.phone`, `history.….input.payloads`. */
+/** What was found, and where: `orders.customer.phone`, `history.….input.payloads`. */
 export interface Hit {
   readonly digits: string;
   readonly place: string;
@@ -20,33 +20,12 @@ const neverByChance = 15;
 const separators = /(?<=\d)[\s\u2000-\u200d\u2010-\u2015\u00b7._/-]{1,2}(?=\d)/g;
 const wideDigits = /[\uff10-\uff19]/g;
 
-/** Numbers to look for. */
-export class Wanted {
-  readonly #numbers: ReadonlySet<string>;
-  readonly #lengths: readonly number[];
+/** What is looked for in values of any depth. */
+export abstract class Search {
+  /** Which of it is in a text. */
+  abstract in(text: string): string[];
 
-  constructor(numbers: Iterable<string>) {
-    this.#numbers = new Set(numbers);
-    this.#lengths = [...new Set([...this.#numbers].map((digits) => digits.length))];
-  }
-
-  /** Which of the numbers are in a text, with separators or without. */
-  in(text: string): string[] {
-    const narrow = text.replace(wideDigits, (digit) => String(digit.charCodeAt(0) - 0xff10));
-    const joined = narrow.replace(separators, "");
-    const runs = [...(narrow.match(/\d{12,}/g) ?? []), ...(joined.match(/\d{12,}/g) ?? [])];
-    return [...new Set(runs.flatMap((run) => this.#inRun(run)))];
-  }
-
-  #inRun(run: string): string[] {
-    const candidates = [run];
-    for (const length of this.#lengths.filter((each) => each >= neverByChance && each < run.length)) {
-      for (let at = 0; at + length <= run.length; at += 1) candidates.push(run.slice(at, at + length));
-    }
-    return candidates.filter((digits) => this.#numbers.has(digits));
-  }
-
-  /** Which of the numbers are in a value of any depth, each with the names of the fields around it. */
+  /** Which of it is in a value of any depth, each with the names of the fields around it. */
   within(value: unknown, place: string): Hit[] {
     if (typeof value === "string") return this.#inText(value, place);
     if (value instanceof Uint8Array) return this.#inBytes(value, place);
@@ -77,11 +56,39 @@ export class Wanted {
   }
 }
 
+/** Numbers to look for. */
+export class Wanted extends Search {
+  readonly #numbers: ReadonlySet<string>;
+  readonly #lengths: readonly number[];
+
+  constructor(numbers: Iterable<string>) {
+    super();
+    this.#numbers = new Set(numbers);
+    this.#lengths = [...new Set([...this.#numbers].map((digits) => digits.length))];
+  }
+
+  /** With separators or without. */
+  override in(text: string): string[] {
+    const narrow = text.replace(wideDigits, (digit) => String(digit.charCodeAt(0) - 0xff10));
+    const joined = narrow.replace(separators, "");
+    const runs = [...(narrow.match(/\d{12,}/g) ?? []), ...(joined.match(/\d{12,}/g) ?? [])];
+    return [...new Set(runs.flatMap((run) => this.#inRun(run)))];
+  }
+
+  #inRun(run: string): string[] {
+    const candidates = [run];
+    for (const length of this.#lengths.filter((each) => each >= neverByChance && each < run.length)) {
+      for (let at = 0; at + length <= run.length; at += 1) candidates.push(run.slice(at, at + length));
+    }
+    return candidates.filter((digits) => this.#numbers.has(digits));
+  }
+}
+
 const tables = `select format('%I.%I', schemaname, tablename) as name from pg_tables
   where schemaname not in ('pg_catalog', 'information_schema')`;
 
-/** The numbers in all columns of all tables of a database. */
-export async function searchDatabase(url: string, wanted: Wanted): Promise<Hit[]> {
+/** What is wanted in all columns of all tables of a database. */
+export async function searchDatabase(url: string, wanted: Search): Promise<Hit[]> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {
@@ -98,22 +105,37 @@ export async function searchDatabase(url: string, wanted: Wanted): Promise<Hit[]
 }
 
 /**
- * The numbers in all that Temporal keeps of all workflows of a stack: ids, search attributes, and every event of every history, what is
+ * What is wanted in all that Temporal keeps of all workflows of a stack: ids, search attributes, and every event of every history, what is
  * encrypted as it was before.
  */
-export async function searchWorkflows(blueprint: Blueprint, wanted: Wanted): Promise<Hit[]> {
+export async function searchWorkflows(blueprint: Blueprint, wanted: Search): Promise<Hit[]> {
   const keys = { TEMPORAL_CODEC_KEYS_FILE: payloadKeysFile(blueprint.dataDirectory) };
   const dataConverter = dataConverterOf(loadConfig(temporalConfig, keys));
+  const hits: Hit[] = [];
+  await ofEveryWorkflow(blueprint, async (client, { raw, workflowId, runId }) => {
+    hits.push(...wanted.within(raw, "execution"));
+    const { events } = await client.workflow.getHandle(workflowId, runId).fetchHistory();
+    hits.push(...wanted.within(await decrypted(events, dataConverter.payloadCodecs ?? []), "history"));
+  });
+  return hits;
+}
+
+/** Has Temporal forget all workflows of a stack, as it does by itself when the retention of its namespace is over. */
+export async function forgetWorkflows(blueprint: Blueprint): Promise<void> {
+  await ofEveryWorkflow(blueprint, async ({ workflowService, options }, { workflowId, runId }) => {
+    const { namespace } = options;
+    await workflowService.deleteWorkflowExecution({ namespace, workflowExecution: { workflowId, runId } });
+  });
+}
+
+async function ofEveryWorkflow(
+  blueprint: Blueprint,
+  work: (client: Client, workflow: WorkflowExecutionInfo) => Promise<void>,
+): Promise<void> {
   const connection = await Connection.connect({ address: addressOf("temporal", blueprint.ports) });
   try {
     const client = new Client({ connection });
-    const hits: Hit[] = [];
-    for await (const { raw, workflowId, runId } of client.workflow.list()) {
-      hits.push(...wanted.within(raw, "execution"));
-      const { events } = await client.workflow.getHandle(workflowId, runId).fetchHistory();
-      hits.push(...wanted.within(await decrypted(events, dataConverter.payloadCodecs ?? []), "history"));
-    }
-    return hits;
+    for await (const workflow of client.workflow.list()) await work(client, workflow);
   } finally {
     await connection.close();
   }
