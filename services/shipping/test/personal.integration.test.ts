@@ -95,6 +95,7 @@ describe("addresses of parcels", () => {
     await world.admin(
       `update shipment set update_time = now() - interval '91 days' where shipment_id = '${decodeId(old)}'`,
     );
+    await world.admin("update tracking_event set place = 'left with City4000x'");
     const persons = new ShipmentPersons(world.test.database, personalOf("sealed"));
     assert.deepEqual([await persons.forgetBatch(90, 10), await persons.forgetBatch(90, 10)], [1, 0]);
     const keyed = "select from personal_key k join shipment s on s.order_id = k.subject where s.shipment_id = $1";
@@ -103,6 +104,10 @@ describe("addresses of parcels", () => {
     const cityOf = async (shipmentId: string) =>
       (await process.shipping.getShipment({ shipmentId })).shipment?.address?.city;
     assert.deepEqual([await cityOf(old), await cityOf(young)], ["", "City4001x"]);
+    const placesOf = async (shipmentId: string) =>
+      new Set((await process.shipping.getShipment({ shipmentId })).shipment?.events.map(({ place }) => place));
+    assert.deepEqual([await placesOf(old), await placesOf(young)], [new Set([""]), new Set(["left with City4000x"])]);
+    await world.admin("update tracking_event set place = ''");
   });
 
   it("do not open at another parcel, and are empty where their keys are gone", async () => {

@@ -88,7 +88,7 @@ function toAddress({ recipient, lines, city, postalCode, country }: Address): Ad
 }
 
 function failureText({ failure, status, events }: Shipment): string {
-  if (failure) return `${failure.reason} (${failure.code})`;
+  if (failure) return failure.reason === "" ? failure.code : `${failure.reason} (${failure.code})`;
   const texts: Partial<Record<ShipmentStatus, string>> = { lost: lossText(events) };
   return texts[status] ?? "";
 }

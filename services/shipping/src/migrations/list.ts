@@ -9,6 +9,7 @@ import { LookAfterSilent } from "./0007-look.ts";
 import { SealAddresses } from "./0008-personal.ts";
 import { IndexPlain } from "./0009-plain-index.ts";
 import { IndexForgettable } from "./0010-forget-index.ts";
+import { ForgetPlaces } from "./0011-forget-places.ts";
 
 /** Everything that has happened to the schema, oldest first. */
 export const migrations: MigrationsList = [
@@ -22,4 +23,5 @@ export const migrations: MigrationsList = [
   { name: "0008-personal", class: SealAddresses },
   { name: "0009-plain-index", class: IndexPlain },
   { name: "0010-forget-index", class: IndexForgettable },
+  { name: "0011-forget-places", class: ForgetPlaces },
 ];

@@ -56,8 +56,10 @@ const forget: SqlText = {
   ), keyed as (
     delete from personal_key using due
     where jsonb_typeof(due.address) = 'string' and personal_key.key_id = left(due.address #>> '{}', 32)::uuid
+  ), told as (
+    update tracking_event e set place = '' from due where e.shipment_id = due.shipment_id and e.place <> ''
   )
-  update shipment s set address = ${forgottenJson} from due where s.shipment_id = due.shipment_id returning 1`,
+  update shipment s set address = ${forgottenJson}, failure_reason = '' from due where s.shipment_id = due.shipment_id returning 1`,
 };
 
 const lowest = "00000000-0000-0000-0000-000000000000";
@@ -88,7 +90,7 @@ export class ShipmentPersons {
   }
 
   /**
-   * Forgets where parcels went that ended more than `days` ago, at most `limit` of them; returns how many there were. For a `Relay`.
+   * Forgets where parcels went that ended more than `days` ago, and what was said of where they were, at most `limit` of them; returns how many there were. For a `Relay`.
    */
   async forgetBatch(days: number, limit: number): Promise<number> {
     return (await this.#database.query(forget, [days, limit])).length;
