@@ -5,6 +5,15 @@ const milliseconds = z.coerce.number().int().min(1);
 const minuteMs = 60_000;
 const dayMs = 24 * 60 * minuteMs;
 
+/** A number of days, or undefined for `off`. */
+function daysOf(text: string, context: z.RefinementCtx<string>): number | undefined {
+  if (text === "off") return undefined;
+  const days = Number(text);
+  if (/^\d{1,5}$/.test(text) && days >= 1 && days <= 36_500) return days;
+  context.addIssue({ code: "custom", message: "must be a number of days from 1 to 36500, or off" });
+  return z.NEVER;
+}
+
 /** What the orders service reads from its environment besides the platform's own. */
 export const ordersConfig = {
   ...personalConfig,
@@ -60,6 +69,17 @@ export const ordersConfig = {
    * invoices kept, which is 6 to 10 years by country.
    */
   PERSONAL_DATA_KEEP_DAYS: z.coerce.number().int().min(0).max(36_500).default(3_650),
+  /**
+   * After so many days without an order, and none under way, a customer is erased as if he had asked for it; his orders keep who ordered
+   * for `PERSONAL_DATA_KEEP_DAYS`. `off`: only who asks for it.
+   */
+  RETENTION_CUSTOMER_DAYS: z.string().default("off").transform(daysOf),
+  /** So many days after its end an order loses who ordered and where to, whoever it is of. `off`: only orders of who is erased. */
+  RETENTION_ORDER_DAYS: z.string().default("off").transform(daysOf),
+  /** Whether these two only count whom they would forget: the metric `orders_retention_due`, and a line in the log. */
+  RETENTION_DRY_RUN: z.stringbool().default(false),
+  /** Between two batches of a hundred; longer while there are none. */
+  RETENTION_EVERY_MS: milliseconds.default(2_000),
   /** For how long an order may be SHIPPED until it counts as stalled. As long as carriers may take. */
   ORDER_STALLED_SHIPPED_MS: milliseconds.default(21 * dayMs),
 };

@@ -2,6 +2,7 @@ import { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { startService } from "#platform/process/service.ts";
 import { ordersConfig } from "./config.ts";
 import { CustomerEntity } from "./customer/customer.ts";
+import { erasedCommand } from "./erased-command.ts";
 import { migrations } from "./migrations/list.ts";
 import { readable } from "./migrations/readable.ts";
 import { buildOrders } from "./orders.ts";
@@ -10,6 +11,7 @@ await startService({
   name: "orders",
   config: ordersConfig,
   database: { entities: [CustomerEntity], migrations, readable },
+  commands: { erased: erasedCommand },
   build: ({ client, ...context }) =>
     buildOrders({ ...context, sagas: client(SagaService, context.config.WORKER_ADDRESS) }),
 });

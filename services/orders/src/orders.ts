@@ -6,6 +6,7 @@ import { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_servi
 import { OrderReviewService } from "#gen/shop/orders/v1/order_review_service_pb.js";
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import type { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
+import type { RevealAudit } from "#platform/audit/audit-api.ts";
 import { AuditTrail } from "#platform/audit/audit-trail.ts";
 import { Relay } from "#platform/batch/relay.ts";
 import type { ConfigOf, PlatformConfig } from "#platform/config.ts";
@@ -23,11 +24,14 @@ import { OrderApi } from "./api/order-api.ts";
 import { OrderEpisodeApi } from "./api/order-episode-api.ts";
 import { OrderLifecycleApi } from "./api/order-lifecycle-api.ts";
 import { OrderReviewApi } from "./api/order-review-api.ts";
+import { CancelReasons } from "./cancel/cancel-reasons.repository.ts";
 import { CancellationRepository } from "./cancel/cancellation.repository.ts";
 import { type CancelOrder, OrderCancellation } from "./cancel/order-cancellation.ts";
 import type { ordersConfig } from "./config.ts";
 import { CustomerRepository } from "./customer/customer.repository.ts";
 import { ErasureRepository } from "./customer/erasure.repository.ts";
+import { RetentionRepository } from "./customer/retention.repository.ts";
+import { Retention } from "./customer/retention.ts";
 import { Admission } from "./episode/admission.ts";
 import { EpisodeRepository, type FaultPolicy } from "./episode/episode.repository.ts";
 import { EpisodeStarter } from "./episode/episode-starter.ts";
@@ -50,6 +54,7 @@ import { cancelRequestEntry, type StepDecisionRequest, stepDecisionEntry } from 
 import { OrderDeletion } from "./order/order-deletion.repository.ts";
 import { OrderIntake } from "./order/order-intake.ts";
 import { OrderMover } from "./order/order-mover.ts";
+import { OrderNotes } from "./order/order-notes.ts";
 import { OrderPersons } from "./order/order-persons.repository.ts";
 import { createProgressWatch } from "./order/order-progress.ts";
 import { changeChannel } from "./order/order-transition.repository.ts";
@@ -82,6 +87,7 @@ interface Ground extends OrdersContext {
   readonly metrics: OrderMetrics;
   readonly personal: PersonalData;
   readonly fraud: FraudFlags;
+  readonly notes: OrderNotes;
   readonly repository: OrderRepository;
   readonly mover: OrderMover;
 }
@@ -90,22 +96,15 @@ interface Ground extends OrdersContext {
 export function buildOrders(context: OrdersContext): ServiceParts {
   const { config, database, logger, registry, output } = context;
   const ground = layGround(context);
-  const { metrics, personal, repository, mover } = ground;
+  const { personal, notes, mover } = ground;
   const following = buildFollowing(ground);
   const episodes = buildEpisodes(ground);
   const legacy = buildLegacy(ground);
   const screening = buildScreening(ground, episodes);
   const customers = new CustomerRepository(database, personal);
-  const intake = new OrderIntake({
-    database,
-    repository,
-    onPlaced: (count) => episodes.starter.accepted(count, "prompt"),
-    enter: (work) => episodes.admission.enter(work),
-    metrics,
-    batchMax: config.ORDER_LIST_MAX,
-    lanes: config.ORDER_INSERT_LANES,
-  });
-  const audit = new AuditTrail({ service: "orders", database, registry, logger, config, output });
+  const intake = buildIntake(ground, episodes);
+  const reveal: RevealAudit = (events) => notes.reveal(events);
+  const audit = new AuditTrail({ service: "orders", database, registry, logger, config, output, reveal });
   const erasures = new ErasureRepository(database, config.PERSONAL_DATA_KEEP_DAYS);
   const eraser = sweepErasures(ground, erasures);
   const apis = buildApis(ground, {
@@ -119,13 +118,35 @@ export function buildOrders(context: OrdersContext): ServiceParts {
     eraser,
   });
   const sealer = sweepPersonal(ground, customers);
-  const loops = [...episodes.loops, screening.watch, legacy.relay, watchProgress(ground), audit, sealer, eraser];
+  const retention = buildRetention(ground, erasures, () => eraser.nudge());
+  const loops = [
+    ...episodes.loops,
+    screening.watch,
+    legacy.relay,
+    watchProgress(ground),
+    audit,
+    sealer,
+    eraser,
+    retention,
+  ];
   const { settler, reports, decisions } = episodes;
   const batches = [intake, mover, settler, reports, decisions, screening.screening, screening.reviewDecisions];
   return {
     services: [...apis, audit.registration],
     ...background({ database, hub: following.hub, loops, batches }),
   };
+}
+
+function buildIntake({ config, database, metrics, repository }: Ground, episodes: EpisodeParts): OrderIntake {
+  return new OrderIntake({
+    database,
+    repository,
+    onPlaced: (count) => episodes.starter.accepted(count, "prompt"),
+    enter: (work) => episodes.admission.enter(work),
+    metrics,
+    batchMax: config.ORDER_LIST_MAX,
+    lanes: config.ORDER_INSERT_LANES,
+  });
 }
 
 function layGround(context: OrdersContext): Ground {
@@ -138,7 +159,8 @@ function layGround(context: OrdersContext): Ground {
     (await fraud.screens()) ? Promise.all(orders.map((order) => keys.columnsOf(order))) : [],
   );
   const mover = new OrderMover({ database, metrics });
-  return { ...context, metrics, personal, fraud, repository, mover };
+  const notes = new OrderNotes(database, personal);
+  return { ...context, metrics, personal, notes, fraud, repository, mover };
 }
 
 /** What holds orders up, and what decides about them. */
@@ -193,7 +215,7 @@ interface EpisodeParts {
 }
 
 function buildEpisodes(ground: Ground): EpisodeParts {
-  const { config, database, personal, sagas, logger, metrics } = ground;
+  const { config, database, personal, notes, sagas, logger, metrics } = ground;
   const episodes = new EpisodeRepository(database, personal);
   const admission = new Admission({
     confirmWithinMs: config.ORDER_CONFIRM_WITHIN_MS,
@@ -228,7 +250,7 @@ function buildEpisodes(ground: Ground): EpisodeParts {
   });
   const reports = new ShipmentReports({ database, onAccepted: (count) => starter.accepted(count, "relaxed") });
   const parked = new ParkedOrders(database);
-  const decisions = new StepDecisions({ database, onAccepted: (count) => starter.accepted(count, "prompt") });
+  const decisions = new StepDecisions({ database, notes, onAccepted: (count) => starter.accepted(count, "prompt") });
   const watch = createEpisodeWatch({ database, metrics, admission, logger });
   return { episodes, starter, admission, settler, reports, parked, decisions, loops: [starter, sweep, watch] };
 }
@@ -277,12 +299,16 @@ interface ApiParts extends FollowingParts, EpisodeParts, ScreeningParts {
 }
 
 function buildApis(ground: Ground, parts: ApiParts): ServiceRegistration[] {
-  const { config, database, repository, mover } = ground;
+  const { config, database, notes, repository, mover } = ground;
   const { follower, intake, customers, erasures, eraser, screening, reviews, reviewDecisions } = parts;
   const noted = new AuditedRequests<StepDecisionRequest>({
     database,
     keys: { method: "NoteStepDecision", scope: ({ orderId, step }) => `${orderId}/${step}` },
-    entryOf: stepDecisionEntry,
+    entryOf: async (request) => {
+      const { note, orderId, origin } = request;
+      const noted = await notes.protect(note, { orderId, requestId: origin.requestId });
+      return { entry: stepDecisionEntry(request, noted), key: noted.key };
+    },
   });
   const cancellation = buildCancellation(ground, parts);
   const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
@@ -300,16 +326,19 @@ function buildApis(ground: Ground, parts: ApiParts): ServiceRegistration[] {
   ];
 }
 
-function buildCancellation({ database, sagas }: Ground, { follower, legacy, starter }: ApiParts): OrderCancellation {
+function buildCancellation(
+  { database, personal, sagas }: Ground,
+  { follower, legacy, starter }: ApiParts,
+): OrderCancellation {
   const requests = new AuditedRequests<CancelOrder>({
     database,
     keys: { method: "CancelOrder", scope: ({ orderId }) => orderId },
-    entryOf: cancelRequestEntry,
+    entryOf: (request) => ({ entry: cancelRequestEntry(request) }),
   });
   return new OrderCancellation({
     sagas,
     requests,
-    cancellations: new CancellationRepository(database),
+    cancellations: new CancellationRepository(database, personal),
     follower,
     legacy,
     onAccepted: (count) => starter.accepted(count, "prompt"),
@@ -325,13 +354,36 @@ function sweepErasures({ config, logger }: Ground, erasures: ErasureRepository):
   return new Relay({ name: "customer.erasure", everyMs: config.PERSONAL_DATA_SWEEP_MS, sweep, log: logger });
 }
 
+/** Forgets by a schedule whoever did not ask for it. */
+function buildRetention(
+  { config, database, registry, logger }: Ground,
+  erasures: ErasureRepository,
+  onErased: () => void,
+): Retention {
+  return new Retention({
+    repository: new RetentionRepository(database, erasures),
+    orderDays: config.RETENTION_ORDER_DAYS,
+    customerDays: config.RETENTION_CUSTOMER_DAYS,
+    dryRun: config.RETENTION_DRY_RUN,
+    everyMs: config.RETENTION_EVERY_MS,
+    registry,
+    logger,
+    onErased,
+  });
+}
+
 /** Rows of one transaction, each locked for as long as it takes to seal them all: some milliseconds. */
 const personalBatch = 100;
 
 function sweepPersonal({ config, database, personal, logger }: Ground, customers: CustomerRepository): PersonalSweep {
   const orders = new OrderPersons(database, personal);
   // Customers first: orders copy what they are.
-  const move = async () => (await customers.moveBatch(personalBatch)) + (await orders.moveBatch(personalBatch));
+  const reasons = new CancelReasons(database, personal);
+  const move = async () => {
+    let moved = 0;
+    for (const rows of [customers, orders, reasons]) moved += await rows.moveBatch(personalBatch);
+    return moved;
+  };
   const everyMs = config.PERSONAL_DATA_SWEEP_MS;
   return new PersonalSweep({ name: "order.personal", database, personal, move, logger, everyMs });
 }

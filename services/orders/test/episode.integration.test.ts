@@ -590,7 +590,8 @@ describe("episodes", () => {
     const waits = "select from pg_stat_activity where datname = current_database() and wait_event = 'advisory'";
     await eventually(async () => assert.equal((await admin.query(waits)).rowCount, 1));
     const withdrawn = new CancellationRepository(test.database);
-    assert.equal((await withdrawn.accept({ orderId, reason: "too late" })).accepted, true);
+    const wish = await withdrawn.wish({ orderId, reason: "too late" });
+    assert.equal((await withdrawn.accept(wish)).accepted, true);
     await admin.query("select pg_advisory_unlock(7)");
     assert.equal(await during, undefined);
     await admin.query("alter table order_event disable row level security");

@@ -21,6 +21,7 @@ import {
   OrderService,
 } from "#gen/shop/orders/v1/order_service_pb.js";
 import { MoneySchema } from "#gen/shop/type/v1/money_pb.js";
+import type { AuditEvent } from "#platform/audit/audit-event.ts";
 import { type ConfigOf, loadConfig, platformConfig } from "#platform/config.ts";
 import { Database } from "#platform/database/database.ts";
 import type { FeatureFlags } from "#platform/flags/feature-flags.ts";
@@ -32,12 +33,14 @@ import { keysText } from "#platform/key-ring.ts";
 import { personalDataOf } from "#platform/personal/personal-config.ts";
 import type { ServiceRegistration } from "#platform/registration.ts";
 import { Secret } from "#platform/secret.ts";
+import { readAuditLog } from "#testing/audit-log.ts";
 import { keptLog } from "#testing/logger.ts";
 import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
 import { until } from "#testing/until.ts";
 import { ordersConfig } from "../src/config.ts";
 import { CustomerEntity } from "../src/customer/customer.ts";
 import { migrations } from "../src/migrations/list.ts";
+import { OrderNotes } from "../src/order/order-notes.ts";
 import { buildOrders } from "../src/orders.ts";
 import type { FakeWorker } from "./fake-worker.ts";
 
@@ -59,6 +62,11 @@ export const personal = personalDataOf({
 /** Another process' connection to the same database. */
 export function secondDatabase(test: TestDatabase): Promise<Database> {
   return Database.open({ url: test.url, name: "orders-second", entities: [CustomerEntity] });
+}
+
+/** The audit log as who may list it reads it, the notes of operators too. */
+export async function readNotedLog(database: Database): Promise<AuditEvent[]> {
+  return new OrderNotes(database, personal).reveal(await readAuditLog(database));
 }
 
 /** One replica of the service, called in memory through the interceptors that it has in production. */

@@ -5,11 +5,19 @@ import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { StepDecision } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { decodeId, encodeId, newId } from "#platform/id.ts";
-import { readAuditLog } from "#testing/audit-log.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
 import { eager, patient, settlement } from "./episode-rows.ts";
 import { FakeWorker, sagaRefusal } from "./fake-worker.ts";
-import { eventually, newCustomer, ordersDatabase, refusal, secondDatabase, startReplica, unique } from "./harness.ts";
+import {
+  eventually,
+  newCustomer,
+  ordersDatabase,
+  readNotedLog,
+  refusal,
+  secondDatabase,
+  startReplica,
+  unique,
+} from "./harness.ts";
 
 /** The statement with which the version before inserts orders, as it was. */
 const insertAsBefore = `with input as materialized (
@@ -198,7 +206,7 @@ describe("orders of the version before episodes", () => {
     const refs = orderIds.flatMap((orderId) => ["reserve", "void"].map((step) => ({ orderId, step })));
     const note = { requestId, decision: StepDecision.RESOLVE, note: "by hand" };
     for (const ref of [...refs, ...refs]) await replica.lifecycle.noteStepDecision({ ...ref, ...note });
-    const log = (await readAuditLog(test.database)).filter((event) => event.requestId === requestId);
+    const log = (await readNotedLog(test.database)).filter((event) => event.requestId === requestId);
     assert.deepEqual(
       log.map(({ orderId, details }) => [orderId, details]),
       refs.map(({ orderId, step }) => [orderId, { step, note: "by hand" }]),

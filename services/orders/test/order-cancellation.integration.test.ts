@@ -103,7 +103,7 @@ describe("cancelling orders", () => {
         );
         assert.deepEqual(orders[0]?.events[0]?.event.value, {
           $typeName: "shop.sagas.v1.CancellationAccepted",
-          reason: "changed my mind",
+          reason: "on request",
         });
         await settle(orderId, episodeId, ended);
       };

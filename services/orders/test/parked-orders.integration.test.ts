@@ -5,7 +5,6 @@ import type { ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { type ListParkedOrdersRequest, ParkedStepDecision } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { decodeId, newId } from "#platform/id.ts";
-import { readAuditLog } from "#testing/audit-log.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
 import { eager, episodesWith, lastStart, patient, settlement, stored } from "./episode-rows.ts";
 import { FakeWorker } from "./fake-worker.ts";
@@ -16,6 +15,7 @@ import {
   orderRequest,
   ordersDatabase,
   type Replica,
+  readNotedLog,
   refusal,
   startReplica,
   unique,
@@ -132,7 +132,7 @@ describe("parked orders", () => {
       [{ $typeName: "shop.sagas.v1.StepDecided", step: "void", resolved: true, requestId }],
     );
     assert.equal((await stored(test.database, orderId)).parkedStep, null);
-    const log = (await readAuditLog(test.database)).filter((event) => event.orderId === orderId).slice(1);
+    const log = (await readNotedLog(test.database)).filter((event) => event.orderId === orderId).slice(1);
     assert.deepEqual(
       log.map(({ action, actor, requestId: id, details }) => [action, actor, id, details]),
       [["order.step_resolve_requested", "u-7", requestId, { step: "void", note }]],
@@ -181,7 +181,7 @@ describe("parked orders", () => {
     assert.deepEqual(await outcomes(), expected, "repeated");
     for (const orderId of [one, third]) {
       await eventually(() => assert.equal(episodesWith(worker, orderId).length, 2));
-      const log = (await readAuditLog(test.database)).filter((event) => event.orderId === orderId).slice(1);
+      const log = (await readNotedLog(test.database)).filter((event) => event.orderId === orderId).slice(1);
       assert.deepEqual(
         log.map(({ action, requestId: id, details }) => [action, id, details]),
         [["order.step_retry_requested", requestId, { step: "void", note: "the gateway is mended" }]],

@@ -1,9 +1,11 @@
 // That who ordered is readable with the master key alone, in every place, and that nobody notices.
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { inspect } from "node:util";
 import { create } from "@bufbuild/protobuf";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import pg from "pg";
+import { StepDecision } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { AddressSchema } from "#gen/shop/type/v1/address_pb.js";
 import type { Database } from "#platform/database/database.ts";
@@ -16,6 +18,7 @@ import { attachKeys, withKey } from "#platform/personal/personal-key.ts";
 import { Secret } from "#platform/secret.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
 import { textOfTables } from "#testing/table-text.ts";
+import { CancelReasons } from "../src/cancel/cancel-reasons.repository.ts";
 import { CustomerRepository } from "../src/customer/customer.repository.ts";
 import { migrations } from "../src/migrations/list.ts";
 import { OrderRepository } from "../src/order/order.repository.ts";
@@ -28,6 +31,7 @@ import {
   ordersDatabase,
   personal,
   type Replica,
+  readNotedLog,
   refusal,
   startReplica,
   unique,
@@ -49,6 +53,12 @@ const address = (n: number) => ({
   country: "DE",
 });
 const words = /(?:Given|Family|Mail|Recipient|Street|Floor|City|Postal)\d+x|4930555\d{5}/gi;
+
+/** The keys of replicas. */
+const keptKeys = {
+  PERSONAL_DATA_KEYS: new Secret(`test ${Buffer.alloc(32, "k").toString("base64")}`, keysText),
+  PERSONAL_DATA_SWEEP_MS: 1,
+};
 
 /** Which of these words lie in a database. */
 async function readable({ adminUrl }: TestDatabase): Promise<string[]> {
@@ -191,11 +201,7 @@ describe("personal data of orders", () => {
     }
     await assert.rejects(migrateDown({ url: test.ownerUrl, migrations }, "0007_personal"), /PERSONAL_DATA=plain/);
     await migrateUp({ url: test.ownerUrl, migrations });
-    const back = personalDataOf({
-      PERSONAL_DATA: "plain",
-      PERSONAL_DATA_KEYS: new Secret(`test ${Buffer.alloc(32, "k").toString("base64")}`, keysText),
-      PERSONAL_DATA_SWEEP_MS: 1,
-    });
+    const back = personalDataOf({ ...keptKeys, PERSONAL_DATA: "plain" });
     await moveAll(back);
     const orders = await new OrderRepository(test.database, plainPersonalData).find(orderIds);
     assert.deepEqual(new Set(orders.map(({ shippingAddress: { city } }) => city)).size, persons);
@@ -367,6 +373,92 @@ describe("an erasure", () => {
         ["", -65n],
       ],
     );
+  });
+});
+
+describe("texts that people type about an order", () => {
+  /** An order that was cancelled for a reason, and about which an operator noted something; the reason and the note name the customer. */
+  async function told(replica: Replica, database: Database, n: number) {
+    const { customer } = await replica.customers.createCustomer({ requestId: unique("customer"), ...person(n) });
+    const { customerId = "" } = customer ?? {};
+    const { order } = await replica.orders.createOrder(orderRequest(customerId));
+    const { orderId = "" } = order ?? {};
+    const reason = `Family${n}x has moved to Street${n}x`;
+    const cancelling = replica.orders.cancelOrder({ requestId: unique("cancel"), orderId, reason });
+    const wanted = "select from customer_order where order_id = $1 and cancel_time is not null";
+    await eventually(async () => assert.equal((await database.query(wanted, [decodeId(orderId)])).length, 1));
+    const failure = { reason: "CANCELLED_BY_CUSTOMER", customerMessage: "The order was cancelled: on request" };
+    await replica.lifecycle.batchTransitionOrders({ requests: [{ orderId, status: OrderStatus.CANCELLED, failure }] });
+    const note = `called Family${n}x back`;
+    const noted = { orderId, step: "void", decision: StepDecision.RESOLVE, note };
+    await replica.lifecycle.noteStepDecision({ requestId: unique("note"), ...noted });
+    return { customerId, orderId, note, reason, message: (await cancelling).order?.failure?.customerMessage };
+  }
+
+  const messageOf = async ({ orders }: Replica, orderId: string) =>
+    (await orders.getOrder({ orderId })).order?.failure?.customerMessage;
+  const notesOf = async (database: Database, orderId: string) => {
+    const events = (await readNotedLog(database)).filter((event) => event.orderId === orderId);
+    return events.flatMap(({ details }) => details.note ?? []);
+  };
+
+  it("are read by who may, lie nowhere in plain text, are told to no workflow, and are gone with the customer at once", async () => {
+    await using test = await ordersDatabase();
+    const worker = new FakeWorker();
+    const changes = { PERSONAL_DATA_KEEP_DAYS: 3_650, PERSONAL_DATA_SWEEP_MS: 20 };
+    await using replica = await startReplica(test.database, worker, changes);
+    let published = "";
+    replica.auditStream.on("data", (line) => {
+      published += line;
+    });
+    const { customerId, orderId, note, reason, message } = await told(replica, test.database, 7_000);
+    assert.equal(message, `The order was cancelled: ${reason}`);
+    assert.deepEqual(await notesOf(test.database, orderId), [note]);
+    assert.deepEqual(await readable(test), []);
+    const said = inspect([worker.starts, worker.cancels], { depth: 20 });
+    assert.ok(said.includes(orderId) && !said.includes("Family7000x"));
+    await eventually(() => assert.match(published, /sealed_note/));
+    assert.deepEqual(published.match(words), null);
+
+    await replica.customers.eraseCustomer({ requestId: unique("erase"), customerId });
+    await eventually(async () => assert.deepEqual(await notesOf(test.database, orderId), []));
+    assert.equal(await messageOf(replica, orderId), "The order was cancelled: on request");
+    const { order } = await replica.orders.getOrder({ orderId });
+    assert.equal(order?.contact?.familyName, "Family7000x", "as the law wants");
+    // Who is erased gets no key any more: what is noted about him now is forgotten at once.
+    const noted = { orderId, step: "void", decision: StepDecision.RETRY, note: "Family7000x again" };
+    await replica.lifecycle.noteStepDecision({ requestId: unique("note"), ...noted });
+    assert.deepEqual(await notesOf(test.database, orderId), []);
+    assert.deepEqual(await readable(test), []);
+  });
+
+  it("are moved and sealed that a version before wrote elsewhere, and come back for the way back to it", async () => {
+    await using test = await ordersDatabase();
+    await using replica = await startReplica(test.database, new FakeWorker());
+    const { orderId, reason } = await told(replica, test.database, 7_100);
+    const message = `The order was cancelled: ${reason}`;
+    const failure = { reason: "CANCELLED_BY_CUSTOMER", customerMessage: message };
+    const saga = { stage: "CANCELLED", cancelReason: reason, failure };
+    await test.database.query(
+      `update customer_order set cancel_reason = null, failure_message = $2, saga = $3, episode_id = null,
+        episode_events = null where order_id = $1`,
+      [decodeId(orderId), message, JSON.stringify(saga)],
+    );
+    assert.ok((await readable(test)).length > 0);
+    const reasons = new CancelReasons(test.database, personal);
+    assert.deepEqual([await reasons.moveBatch(10), await reasons.moveBatch(10)], [1, 0]);
+    assert.deepEqual(await readable(test), []);
+    assert.equal(await messageOf(replica, orderId), message);
+    await replica.stop();
+    await assert.rejects(migrateDown({ url: test.ownerUrl, migrations }, "0015_texts"), /PERSONAL_DATA=plain/);
+    await migrateUp({ url: test.ownerUrl, migrations });
+    const back = new CancelReasons(test.database, personalDataOf({ ...keptKeys, PERSONAL_DATA: "plain" }));
+    assert.deepEqual([await back.moveBatch(10), await back.moveBatch(10)], [1, 0]);
+    await migrateDown({ url: test.ownerUrl, migrations }, "0015_texts");
+    const rows = await test.database.query<{ message: string }>(
+      "select failure_message as message from customer_order",
+    );
+    assert.deepEqual(rows, [{ message }]);
   });
 });
 

@@ -2,11 +2,13 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import pg from "pg";
 import { Registry } from "prom-client";
+import type { Database } from "#platform/database/database.ts";
 import { migrateDown, migrateUp } from "#platform/database/migrate.ts";
 import { newId } from "#platform/id.ts";
 import { quietLogger } from "#testing/logger.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
 import { CancellationRepository } from "../src/cancel/cancellation.repository.ts";
+import { RetentionRepository } from "../src/customer/retention.repository.ts";
 import { Admission } from "../src/episode/admission.ts";
 import { EpisodeRepository } from "../src/episode/episode.repository.ts";
 import { createEpisodeWatch } from "../src/episode/episode-watch.ts";
@@ -18,12 +20,13 @@ import { SagaOutbox } from "../src/legacy/saga-outbox.repository.ts";
 import { migrations } from "../src/migrations/list.ts";
 import { createOrderMetrics } from "../src/order/metrics.ts";
 import { type OrderFilter, OrderRepository } from "../src/order/order.repository.ts";
+import { OrderNotes } from "../src/order/order-notes.ts";
 import { createProgressWatch } from "../src/order/order-progress.ts";
 import { transitionOrders } from "../src/order/order-transition.repository.ts";
 import { ReviewsRepository } from "../src/screening/reviews.repository.ts";
 import { ScreeningRepository } from "../src/screening/screening.repository.ts";
 import { claim, giveBack } from "./episode-rows.ts";
-import { ordersDatabase } from "./harness.ts";
+import { ordersDatabase, personal } from "./harness.ts";
 import { Recorded } from "./recorded.ts";
 
 const everything: OrderFilter = {
@@ -142,7 +145,10 @@ describe("the schema of orders", () => {
     ],
     [
       "cancellations",
-      () => assert.rejects(new CancellationRepository(recorded).accept({ orderId: newId(), reason: "no" })),
+      async () => {
+        const withdrawn = new CancellationRepository(recorded);
+        await assert.rejects(withdrawn.accept(await withdrawn.wish({ orderId: newId(), reason: "no" })));
+      },
       [/customer_order_pkey/],
     ],
     [
@@ -159,7 +165,11 @@ describe("the schema of orders", () => {
       "decisions about parked steps",
       async () => {
         const request = { requestId: "one", fingerprint: Buffer.alloc(32), step: "void", note: "" };
-        const decisions = new StepDecisions({ database: recorded, onAccepted: nobody });
+        const decisions = new StepDecisions({
+          database: recorded,
+          notes: new OrderNotes(recorded, personal),
+          onAccepted: nobody,
+        });
         const decided = { ...request, orderId: newId(), decision: "retry" } as const;
         await assert.rejects(decisions.decide(decided, new AbortController().signal));
       },
@@ -194,6 +204,17 @@ describe("the schema of orders", () => {
         await reviews.late(1, 100);
       },
       [/customer_order_review_idx/],
+    ],
+    [
+      "what is forgotten by a schedule",
+      async () => {
+        const query: Database["query"] = (sql, values) => recorded.query(sql, values);
+        const transaction: Database["transaction"] = (work) => work({ query, commitWith: query });
+        const retention = new RetentionRepository({ query, transaction }, { eraseWithin: async () => false });
+        await retention.forgetOrders({ days: 1, limit: 100, dryRun: false });
+        await retention.dueOrders(1);
+      },
+      [/customer_order_kept_idx/],
     ],
     [
       "what is shown of all this",

@@ -2,7 +2,10 @@ import { selectList } from "#platform/database/columns.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
+import { type PersonalData, plainPersonalData } from "#platform/personal/personal-data.ts";
+import { personalKeyColumns } from "#platform/personal/personal-key.ts";
 import { type CarriedEvent, eventIds } from "../episode/order-event.ts";
+import { protectReason, type StoredReason, saidNothing } from "../order/cancel-reason.ts";
 import { orderNotFound } from "../order/errors.ts";
 import { isTerminal, type OrderStatus, orderStatuses } from "../order/order.ts";
 
@@ -41,6 +44,20 @@ const standingColumns = selectList<StandingRow>({
   accepted: "exists (select from accepted)",
 });
 
+/** Why somebody cancels, as it is stored. */
+export interface CancelWish {
+  readonly orderId: string;
+  readonly reason: StoredReason;
+}
+
+/** The key of a reason belongs to the customer of the order, and is not written when he is erased: then it is forgotten at once. */
+const insertKeyOf = (source: string, keys: string) =>
+  // biome-ignore lint/plugin/sql: called for the constants below, with names of what they select and of parameters
+  `insert into personal_key (${personalKeyColumns.names}, subject)
+    select ${personalKeyColumns.names}, customer_id from ${source}
+    cross join json_to_recordset(${keys}::json) as k(${personalKeyColumns.typed})
+    where not exists (select from erasure where erasure.customer_id = ${source}.customer_id)`;
+
 /**
  * Judged under the row's lock: whether a parcel leaves, or a workflow begins, is decided before or after. What the row says
  * of an order whose workflow is gone is out of date: a parcel may have left.
@@ -48,19 +65,22 @@ const standingColumns = selectList<StandingRow>({
 const accept: SqlText = {
   name: "cancellation_accept",
   text: `with locked as materialized (
-    select order_id, status, saga_id, episode_id, cancellable, cancel_time,
+    select order_id, customer_id, status, saga_id, episode_id, cancellable, cancel_time,
       episode_id is null and episode_events is not null as lost
     from customer_order
     where order_id = $1::uuid for no key update
   ), accepted as materialized (
-    select order_id from locked
+    select order_id, customer_id from locked
     where episode_id is null and not lost and saga_id = order_id and cancellable and cancel_time is null
       and status <> all($3::text[])
   ), happened as (
     insert into order_event (order_id, event_id, kind, detail)
     select order_id, '${eventIds.cancellation}', 'cancellation', $2::jsonb from accepted on conflict do nothing
+  ), keyed as (
+    ${insertKeyOf("accepted", "$5")}
   ), marked as (
-    update customer_order o set cancel_time = now() from accepted where o.order_id = accepted.order_id
+    update customer_order o set cancel_time = now(), cancel_reason = $4::jsonb from accepted
+    where o.order_id = accepted.order_id
   )
   select ${standingColumns} from locked`,
 };
@@ -68,24 +88,52 @@ const accept: SqlText = {
 /** When the workflow is lost before it settles the order, the next one gets the cancellation with the other events. */
 const note: SqlText = {
   name: "cancellation_note",
-  text: `update customer_order set cancel_time = coalesce(cancel_time, now()),
-      episode_events = case when cancel_time is null then episode_events || ($3::jsonb || jsonb_build_object('time', now()))
-        else episode_events end
-    where order_id = $1 and episode_id = $2 returning order_id`,
+  text: `with locked as materialized (
+    select order_id, customer_id, cancel_time is null as first from customer_order
+    where order_id = $1 and episode_id = $2 for no key update
+  ), accepted as materialized (
+    select order_id, customer_id from locked where first
+  ), keyed as (
+    ${insertKeyOf("accepted", "$5")}
+  ), marked as (
+    update customer_order o set cancel_time = now(), cancel_reason = $4::jsonb,
+      episode_events = episode_events || ($3::jsonb || jsonb_build_object('time', now()))
+    from accepted where o.order_id = accepted.order_id
+  )
+  select order_id from locked`,
+};
+
+/** What a workflow accepted that has settled since, and what those accept that note nothing. */
+const explain: SqlText = {
+  name: "cancellation_explain",
+  text: `with told as (
+    update customer_order set cancel_reason = $2::jsonb
+    where order_id = $1 and cancel_reason is null and (cancel_time is not null or status = 'cancelled' or saga_id <> order_id)
+      and not exists (select from erasure where erasure.customer_id = customer_order.customer_id)
+    returning customer_id
+  ) ${insertKeyOf("told", "$3")}`,
 };
 
 /** Writes down which cancellations were accepted. */
 export class CancellationRepository {
   readonly #database: Queryable;
+  readonly #personal: PersonalData;
 
-  constructor(database: Queryable) {
+  /** @param personal by default everything is plain */
+  constructor(database: Queryable, personal: PersonalData = plainPersonalData) {
     this.#database = database;
+    this.#personal = personal;
+  }
+
+  /** Why an order is to be cancelled, as it is stored. */
+  async wish({ orderId, reason }: { readonly orderId: string; readonly reason: string }): Promise<CancelWish> {
+    return { orderId, reason: await protectReason(this.#personal, decodeId(orderId), reason) };
   }
 
   /** Accepts the cancellation of an order that is known to rest and to be cancellable; else says how it stands. @throws ORDER_NOT_FOUND */
-  async accept({ orderId, reason }: { readonly orderId: string; readonly reason: string }): Promise<Standing> {
+  async accept({ orderId, reason: { stored, keys } }: CancelWish): Promise<Standing> {
     const ended = orderStatuses.filter(isTerminal);
-    const values = [decodeId(orderId), JSON.stringify({ reason }), ended];
+    const values = [decodeId(orderId), JSON.stringify({ reason: saidNothing }), ended, stored, keys];
     const [row] = await this.#database.query<StandingRow>(accept, values);
     if (!row) throw orderNotFound(orderId);
     const { status, sagaId, episodeId, legacy, lost, wanted, accepted } = row;
@@ -100,14 +148,15 @@ export class CancellationRepository {
   }
 
   /** Notes that an episode accepted a cancellation; false when it does not have the order any more. */
-  async note(cancellation: {
-    readonly orderId: string;
-    readonly episodeId: string;
-    readonly reason: string;
-  }): Promise<boolean> {
-    const { orderId, episodeId, reason } = cancellation;
-    const event: Omit<CarriedEvent, "time"> = { id: eventIds.cancellation, kind: "cancellation", detail: { reason } };
-    const values = [decodeId(orderId), decodeId(episodeId), JSON.stringify(event)];
+  async note({ orderId, reason: { stored, keys } }: CancelWish, episodeId: string): Promise<boolean> {
+    const detail = { reason: saidNothing };
+    const event: Omit<CarriedEvent, "time"> = { id: eventIds.cancellation, kind: "cancellation", detail };
+    const values = [decodeId(orderId), decodeId(episodeId), JSON.stringify(event), stored, keys];
     return (await this.#database.query(note, values)).length > 0;
+  }
+
+  /** Keeps why an order was cancelled where that is not kept yet. */
+  async explain({ orderId, reason: { stored, keys } }: CancelWish): Promise<void> {
+    await this.#database.query(explain, [decodeId(orderId), stored, keys]);
   }
 }

@@ -2,7 +2,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { SagaErrorReason, SagaErrorReasonSchema } from "#gen/shop/sagas/v1/saga_error_reason_pb.js";
-import { CancelOrderSagaRequestSchema, type SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
+import {
+  type CancelOrderSagaRequest,
+  CancelOrderSagaRequestSchema,
+  type SagaService,
+} from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { PlatformErrorReason } from "#gen/shop/type/v1/platform_error_reason_pb.js";
 import { remainingMs } from "#platform/context.ts";
 import type { Keyed } from "#platform/database/idempotency.ts";
@@ -11,15 +15,16 @@ import { whole } from "#platform/whole.ts";
 import type { OrderFollower, Patience } from "../follow/order-follower.ts";
 import type { LegacySagas } from "../legacy/legacy-sagas.ts";
 import type { AuditedRequests } from "../order/audited-requests.repository.ts";
+import { saidNothing } from "../order/cancel-reason.ts";
 import { notCancellable } from "../order/errors.ts";
 import { isCancelled, isTerminal, type Order } from "../order/order.ts";
-import type { CancellationRepository, Standing } from "./cancellation.repository.ts";
+import type { CancellationRepository, CancelWish, Standing } from "./cancellation.repository.ts";
 
 /** What a cancellation works with. */
 export interface OrderCancellationOptions {
   readonly sagas: Pick<Client<typeof SagaService>, "cancelOrderSaga">;
   readonly requests: AuditedRequests<CancelOrder>;
-  readonly cancellations: Pick<CancellationRepository, "accept" | "note">;
+  readonly cancellations: Pick<CancellationRepository, "wish" | "accept" | "note" | "explain">;
   readonly follower: OrderFollower;
   readonly legacy: Pick<LegacySagas, "ensureStarted">;
   /** Told that so many orders have to be carried. */
@@ -60,15 +65,17 @@ export class OrderCancellation {
    * @throws ORDER_NOT_FOUND, NOT_CANCELLABLE, REQUEST_ID_REUSED, and what SagaService answers while it is away
    */
   async cancel(request: CancelOrder, patience: Patience): Promise<Order> {
-    const { follower, requests } = this.#options;
+    const { cancellations, follower, requests } = this.#options;
     using following = follower.follow(request.orderId);
     const order = await follower.get(request.orderId);
     const came = await requests.remember(request);
     // A repetition after the end finds what the first call has brought about.
     if (came === "repeated" && isCancelled(order.status)) return order;
+    const wish = await cancellations.wish(request);
     try {
       const mayBeDone = came === "repeated" || !isTerminal(order.status);
-      await this.#accept(request, { mayBeDone, signal: patience.signal });
+      await this.#accept(request, { wish, mayBeDone, signal: patience.signal });
+      await cancellations.explain(wish);
     } catch (error) {
       const refused = error instanceof DomainError && isCallerFault(error.code);
       if (refused && came === "first") await requests.forget(request);
@@ -85,12 +92,12 @@ export class OrderCancellation {
    */
   async #accept(
     request: CancelOrder,
-    { mayBeDone, signal }: { readonly mayBeDone: boolean; readonly signal: AbortSignal },
+    { wish, mayBeDone, signal }: { wish: CancelWish; mayBeDone: boolean; signal: AbortSignal },
   ): Promise<void> {
     const { cancellations, onAccepted } = this.#options;
     let asked: { episodeId: string; answer: Answer; cause: unknown } | undefined;
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, maxPauseMs)) {
-      const standing = await cancellations.accept(request);
+      const standing = await cancellations.accept(wish);
       if (standing.accepted) return onAccepted(1);
       if (mayBeDone && isCancelled(standing.status)) return;
       if (standing.legacySagaId !== undefined) {
@@ -109,15 +116,13 @@ export class OrderCancellation {
       if (!episodeId || refused) throw notCancellable(request.orderId, standing.status, asked?.cause);
       if (asked?.answer === "unknown") await this.#pause(pauseMs, signal, asked.cause);
       asked = { episodeId, ...(await this.#ask(request, episodeId)) };
-      if (asked.answer === "accepted" && (await cancellations.note({ ...request, episodeId }))) return;
+      if (asked.answer === "accepted" && (await cancellations.note(wish, episodeId))) return;
     }
   }
 
   async #ask(request: CancelOrder, sagaId: string): Promise<{ answer: Answer; cause: unknown }> {
-    const { requestId, orderId, reason } = request;
     try {
-      const asked = whole(CancelOrderSagaRequestSchema, { requestId, orderId, sagaId, reason });
-      await this.#options.sagas.cancelOrderSaga(asked);
+      await this.#options.sagas.cancelOrderSaga(toSagaRequest(request, sagaId));
       return { answer: "accepted", cause: undefined };
     } catch (error) {
       if (isRefusal(error, SagaErrorReason.NOT_CANCELLABLE)) return { answer: "refused", cause: error };
@@ -139,11 +144,11 @@ export class OrderCancellation {
     { sagaId, status, mayBeDone }: { sagaId: string; status: Standing["status"]; mayBeDone: boolean },
   ): Promise<void> {
     const { legacy, follower, sagas } = this.#options;
-    const { requestId, orderId, reason } = request;
+    const { orderId } = request;
     if (isTerminal(status)) throw notCancellable(orderId, status);
     await legacy.ensureStarted(sagaId);
     try {
-      await sagas.cancelOrderSaga(whole(CancelOrderSagaRequestSchema, { requestId, orderId, sagaId, reason }));
+      await sagas.cancelOrderSaga(toSagaRequest(request, sagaId));
     } catch (error) {
       const now = await follower.get(orderId);
       if (mayBeDone && isCancelled(now.status)) return;
@@ -153,6 +158,10 @@ export class OrderCancellation {
       throw gone ? unreachable(error) : error;
     }
   }
+}
+
+function toSagaRequest({ requestId, orderId }: CancelOrder, sagaId: string): CancelOrderSagaRequest {
+  return whole(CancelOrderSagaRequestSchema, { requestId, orderId, sagaId, reason: saidNothing });
 }
 
 function unreachable(cause: unknown): Error {

@@ -3,13 +3,18 @@ import type { Database } from "#platform/database/database.ts";
 import { type Keyed, type KeySpace, keyMethod, replayable } from "#platform/database/idempotency.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
-import { decodeId } from "#platform/id.ts";
+import { decodeId, encodeId } from "#platform/id.ts";
 import { forgottenJson } from "#platform/personal/personal-key.ts";
+import { forgottenTexts, saidNothing, textSaysWhy } from "../order/cancel-reason.ts";
 import { customerNotFound } from "../order/errors.ts";
 import { isTerminal, orderStatuses } from "../order/order.ts";
+import type { ErasedCustomer } from "./erased-list.ts";
 
 /** What the audit log calls it. */
 export const eraseAction = "customer.erased";
+
+/** Who forgets by a schedule. */
+export const ownActor = "service:orders";
 
 /** Whom somebody wants forgotten. */
 export interface EraseRequest extends Keyed {
@@ -31,13 +36,18 @@ export interface Erased {
 
 const keys: KeySpace<EraseRequest> = { method: "EraseCustomer", scope: ({ customerId }) => customerId };
 
-const ended = orderStatuses
+/** SQL: the statuses in which an order has ended. */
+export const ended = orderStatuses
   .filter(isTerminal)
   .map((status) => `'${status}'`)
   .join(", ");
 
-/** Whether an order says who ordered, or where to. */
-const saysWho = `(o.contact is not null or o.given_name is not null or o.shipping_address <> ${forgottenJson})`;
+/** SQL: whether an order `o` says who ordered, or where to. */
+export const saysWho = `(o.contact is not null or o.given_name is not null or o.shipping_address <> ${forgottenJson})`;
+
+/** Whether it is known of an order why it was cancelled: that is nothing that the law wants kept. */
+const saysWhy = `(o.cancel_reason is not null or coalesce(${textSaysWhy}, false)
+      or coalesce(o.saga #>> '{cancelReason}' <> '${saidNothing}', false))`;
 
 /** The end of an order is its last change. */
 const mayForget = `o.status in (${ended}) and o.update_time <= now() - $2 * interval '1 day'`;
@@ -99,6 +109,16 @@ const findDue: SqlText = {
     for no key update skip locked`,
 };
 
+const forgetReasons: SqlText = {
+  name: "erasure_reasons",
+  prepared: false,
+  text: `with due as materialized (
+    select o.order_id from customer_order o where o.customer_id = $1 and ${saysWhy}
+    order by o.order_id limit $2 for no key update
+  )
+  update customer_order o set cancel_reason = null, ${forgottenTexts} from due where o.order_id = due.order_id returning 1`,
+};
+
 const forgetOrders: SqlText = {
   name: "erasure_orders",
   prepared: false,
@@ -109,7 +129,7 @@ const forgetOrders: SqlText = {
     delete from order_screening where order_screening.customer_id = $1
   )
   update customer_order o set given_name = null, family_name = null, email = null, contact = null,
-    shipping_address = ${forgottenJson}, failure_message = null, adjustments = adjustments - 'names'
+    shipping_address = ${forgottenJson}, adjustments = adjustments - 'names'
   from due where o.order_id = due.order_id returning 1`,
 };
 
@@ -136,13 +156,25 @@ const putOff: SqlText = {
   text: `update erasure set due_time = (
     select greatest(least(
         min(o.update_time + $2 * interval '1 day') filter (where o.status in (${ended})),
+        min(now()) filter (where ${saysWhy}),
         min(now() + interval '1 hour') filter (where o.status not in (${ended})),
         case when now() < erasure.erase_time + interval '1 minute' then erasure.erase_time + interval '1 minute' end
       ), now() + interval '1 minute')
-    from (select 1) one left join customer_order o on o.customer_id = $1 and ${saysWho}
+    from (select 1) one left join customer_order o on o.customer_id = $1 and (${saysWho} or ${saysWhy})
     having count(o.order_id) > 0 or now() < erasure.erase_time + interval '1 minute'
   ) where customer_id = $1`,
 };
+
+const listErased: SqlText = {
+  name: "erasure_list",
+  prepared: false,
+  text: `select customer_id as "customerId", erase_time as "eraseTime" from erasure where customer_id > $1
+    order by customer_id limit $2`,
+};
+
+const lowest = "00000000-0000-0000-0000-000000000000";
+/** Customers of one page of the list. */
+const listPage = 1_000;
 
 /** Orders that one statement forgets. */
 const ordersBatch = 500;
@@ -182,30 +214,62 @@ export class ErasureRepository {
   }
 
   async #forget(tx: Transaction, customerId: string): Promise<void> {
+    await tx.query(forgetReasons, [customerId, ordersBatch]);
     await tx.query(forgetOrders, [customerId, this.#keepDays, ordersBatch]);
     await tx.query(forgetKeys, [customerId]);
     await tx.query(putOff, [customerId, this.#keepDays]);
   }
 
+  /** Erases somebody who is back with a backup from before; whether he was there. */
+  eraseAgain(customerId: string): Promise<boolean> {
+    return this.#database.transaction((tx) => this.eraseWithin(tx, customerId, { by: "replay" }));
+  }
+
+  /** All who were erased, in the order of their ids, a page at a time. */
+  async *list(): AsyncIterable<readonly ErasedCustomer[]> {
+    type Row = { readonly customerId: string; readonly eraseTime: Date };
+    for (let after = lowest; ; ) {
+      const rows: Row[] = await this.#database.query<Row>(listErased, [after, listPage]);
+      yield rows.map(({ customerId, eraseTime }) => ({ customerId: encodeId(customerId), eraseTime }));
+      const last = rows.at(-1);
+      if (last === undefined || rows.length < listPage) return;
+      after = last.customerId;
+    }
+  }
+
+  /** Erases somebody whom nobody asked to erase, within a transaction; whether he was there. */
+  async eraseWithin(tx: Transaction, customerId: string, why: Readonly<Record<string, string>>): Promise<boolean> {
+    return (await this.#forgetPerson(tx, { customerId, origin: auditOrigin("", ownActor) }, why)) !== undefined;
+  }
+
   async #eraseOne(input: SubmittedErase): Promise<Erased | Error> {
-    const { customerId, origin } = input;
-    const events = auditEvents([{ action: eraseAction, subject: customerId, origin }]);
     return this.#database.transaction(async (tx) => {
-      type Row = Erased & { readonly createTime: Date; readonly keepTime: Date | null };
-      const [row] = await tx.query<Row>(erase, [decodeId(customerId), this.#keepDays, events]);
-      if (!row) return customerNotFound(customerId);
-      const { createTime, keepTime, ...rest } = row;
-      const asked = await tx.query<{ method: string; requestId: string; createTime: Date }>(forgetAnswers, [
-        customerId,
-        createTime,
-      ]);
-      const left = asked.map((each) => ({ ...each, request_id: each.requestId, create_time: each.createTime }));
-      if (left.length > 0) await tx.query(keepAsked, [JSON.stringify(left)]);
-      const erased: Erased = { ...rest, keepTime: keepTime ?? undefined };
+      const erased = await this.#forgetPerson(tx, input);
+      if (!erased) return customerNotFound(input.customerId);
       const response = Buffer.from(JSON.stringify(erased));
       await tx.query(answer, [keyMethod(keys, input), input.requestId, input.fingerprint, response]);
       return erased;
     });
+  }
+
+  /** Undefined when there is no such customer, or he is erased. */
+  async #forgetPerson(
+    tx: Transaction,
+    { customerId, origin }: Pick<SubmittedErase, "customerId" | "origin">,
+    details?: Readonly<Record<string, string>>,
+  ): Promise<Erased | undefined> {
+    const events = auditEvents([{ action: eraseAction, subject: customerId, origin, details }]);
+    type Row = Erased & { readonly createTime: Date; readonly keepTime: Date | null };
+    const [row] = await tx.query<Row>(erase, [decodeId(customerId), this.#keepDays, events]);
+    if (!row) return undefined;
+    const { createTime, keepTime, ...rest } = row;
+    const asked = await tx.query<{ method: string; requestId: string; createTime: Date }>(forgetAnswers, [
+      customerId,
+      createTime,
+    ]);
+    const left = asked.map((each) => ({ ...each, request_id: each.requestId, create_time: each.createTime }));
+    if (left.length > 0) await tx.query(keepAsked, [JSON.stringify(left)]);
+    return { ...rest, keepTime: keepTime ?? undefined };
   }
 }
 

@@ -5,8 +5,10 @@ import { type KeySpace, keyMethod, replayable } from "#platform/database/idempot
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId } from "#platform/id.ts";
+import { type PersonalKeyRow, personalKeyColumns } from "#platform/personal/personal-key.ts";
 import { orderNotFound, stepNotParked } from "../order/errors.ts";
 import { type StepDecisionRequest, stepDecisionEntry } from "../order/order-audit.ts";
+import type { OrderNotes } from "../order/order-notes.ts";
 import { type DecisionDetail, eventIds } from "./order-event.ts";
 
 interface DecisionRow {
@@ -21,6 +23,9 @@ interface DecisionRow {
   readonly event_id: string;
   readonly detail: DecisionDetail;
 }
+
+/** With the key of its note, when that is sealed. */
+type DecisionInput = DecisionRow & Partial<PersonalKeyRow>;
 
 const input = writtenColumns<DecisionRow>({
   n: "int",
@@ -41,10 +46,10 @@ const decide: SqlText = {
   name: "parked_decide",
   prepared: false,
   text: `with input as materialized (
-    select * from json_to_recordset($1::json) as i(${input.typed})
+    select * from json_to_recordset($1::json) as i(${input.typed}, ${personalKeyColumns.typed})
   ), locked as materialized (
-    select i.* from input i cross join lateral (
-      select from customer_order where customer_order.order_id = i.order_id and parked_step = i.step for no key update
+    select i.*, o.customer_id from input i cross join lateral (
+      select customer_id from customer_order where customer_order.order_id = i.order_id and parked_step = i.step for no key update
     ) o
   ), keyed as (
     insert into idempotency_key (method, request_id, fingerprint, response)
@@ -52,6 +57,10 @@ const decide: SqlText = {
   ), happened as (
     insert into order_event (order_id, event_id, kind, detail)
     select order_id, event_id, 'decision', detail from locked on conflict do nothing
+  ), sealed as (
+    insert into personal_key (${personalKeyColumns.names}, subject)
+    select ${personalKeyColumns.names}, customer_id from locked
+    where key_id is not null and not exists (select from erasure where erasure.customer_id = locked.customer_id)
   ), audited as (${insertAuditEvents("$2", { join: "join locked on locked.n = a.n" })}
   ), unparked as (
     update customer_order o set parked_step = null, parked_reason = null, parked_error = null, park_time = null
@@ -73,6 +82,7 @@ type SubmittedDecision = StepDecisionRequest & { readonly origin: AuditOrigin };
 /** What decisions work with. */
 export interface StepDecisionsOptions {
   readonly database: Queryable;
+  readonly notes: Pick<OrderNotes, "protect">;
   /** Told how many decisions were accepted. */
   readonly onAccepted: (count: number) => void;
 }
@@ -111,9 +121,17 @@ export class StepDecisions {
   }
 
   async #write(decisions: SubmittedDecision[]): Promise<(true | Error)[]> {
-    const { database, onAccepted } = this.#options;
+    const { database, notes, onAccepted } = this.#options;
     const sorted = [...decisions].sort((a, b) => (a.orderId < b.orderId ? -1 : 1));
-    const values = [JSON.stringify(sorted.map(toRow)), auditEvents(sorted.map(stepDecisionEntry))];
+    const noted = await Promise.all(
+      sorted.map(async (decision) => {
+        const { note, orderId, origin } = decision;
+        return { decision, note: await notes.protect(note, { orderId, requestId: origin.requestId }) };
+      }),
+    );
+    const inputs = noted.map(({ decision, note }, n): DecisionInput => ({ ...toRow(decision, n), ...note.key }));
+    const events = noted.map(({ decision, note }) => stepDecisionEntry(decision, note));
+    const values = [JSON.stringify(inputs), auditEvents(events)];
     const rows = await database.query<{ n: number; decided: boolean }>(decide, values);
     const accepted = rows.filter(({ decided }) => decided).length;
     if (accepted > 0) onAccepted(accepted);

@@ -13,6 +13,9 @@ import { DeleteOrders } from "./0011-delete-orders.ts";
 import { Screening } from "./0012-screening.ts";
 import { ReviewIndex } from "./0013-review-index.ts";
 import { Prices } from "./0014-prices.ts";
+import { Texts } from "./0015-texts.ts";
+import { TextIndexes } from "./0016-text-indexes.ts";
+import { RetentionPlace } from "./0017-retention.ts";
 
 /** All migrations, the oldest first. A name never changes once it is released. */
 export const migrations: MigrationsList = [
@@ -30,4 +33,7 @@ export const migrations: MigrationsList = [
   { name: "0012_screening", class: Screening },
   { name: "0013_review_index", class: ReviewIndex },
   { name: "0014_prices", class: Prices },
+  { name: "0015_texts", class: Texts },
+  { name: "0016_text_indexes", class: TextIndexes },
+  { name: "0017_retention", class: RetentionPlace },
 ];

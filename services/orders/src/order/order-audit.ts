@@ -2,6 +2,7 @@ import type { AuditEntry, AuditOrigin } from "#platform/audit/audit-entry.ts";
 import type { Keyed } from "#platform/database/idempotency.ts";
 import { redactText } from "#platform/redact/redact-text.ts";
 import type { NewOrder, OrderFailure, OrderStatus } from "./order.ts";
+import type { ProtectedNote } from "./order-notes.ts";
 
 /** What the audit log of orders calls what was done: each status that an order came to, and what left it where it was. */
 export const auditActions = {
@@ -39,11 +40,13 @@ export interface StepDecisionRequest extends Keyed {
   readonly note: string;
 }
 
-/** The decision of an operator. */
-export function stepDecisionEntry(request: StepDecisionRequest & { readonly origin: AuditOrigin }): AuditEntry {
-  const { orderId, step, decision, note, origin } = request;
-  const details = { step: redactText(step), ...(note === "" ? {} : { note: redactText(note) }) };
-  return { action: `order.step_${decision}_requested`, orderId, details, origin };
+/** The decision of an operator, with what he noted as the log has it. */
+export function stepDecisionEntry(
+  request: StepDecisionRequest & { readonly origin: AuditOrigin },
+  { details: note }: Pick<ProtectedNote, "details">,
+): AuditEntry {
+  const { orderId, step, decision, origin } = request;
+  return { action: `order.step_${decision}_requested`, orderId, details: { step: redactText(step), ...note }, origin };
 }
 
 /** What was found about an order that does not simply go on. */

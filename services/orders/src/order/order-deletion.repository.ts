@@ -45,17 +45,17 @@ const look: SqlText = {
   text: `select ${lookColumns} from customer_order where order_id = $1 for update`,
 };
 
-/** The key of its address goes with it; that of the contact is the customer's. */
+/** The keys of its address and of its reason go with it; that of the contact is the customer's, and so are those of notes about it. */
 const remove: SqlText = {
   name: "order_deletion",
   prepared: false,
   text: `with gone as (
-    delete from customer_order where order_id = $1 returning order_id, shipping_address, status, currency, total
+    delete from customer_order where order_id = $1 returning order_id, shipping_address, cancel_reason, status, currency, total
   ), lines as (
     delete from order_line using gone where order_line.order_id = gone.order_id
   ), unsealed as (
-    delete from personal_key using gone where jsonb_typeof(gone.shipping_address) = 'string'
-      and personal_key.key_id = left(gone.shipping_address #>> '{}', 32)::uuid
+    delete from personal_key using gone cross join lateral (values (shipping_address), (cancel_reason)) as s(value)
+    where jsonb_typeof(value) = 'string' and personal_key.key_id = left(value #>> '{}', 32)::uuid
   ), audited as (${insertAuditEvents("$2", {
     join: "join gone on true",
     details:

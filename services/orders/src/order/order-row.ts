@@ -2,6 +2,7 @@ import { selectList } from "#platform/database/columns.ts";
 import { encodeId } from "#platform/id.ts";
 import type { PersonalData } from "#platform/personal/personal-data.ts";
 import { jsonWithKey, withKey } from "#platform/personal/personal-key.ts";
+import { type CancelReason, openFailure } from "./cancel-reason.ts";
 import type {
   NewOrder,
   Order,
@@ -80,6 +81,8 @@ export interface OrderRow extends Omit<SagaOrderRow, "cardToken" | "traceparent"
   readonly shipments: ShipmentJson[];
   readonly failureReason: string | null;
   readonly failureMessage: string | null;
+  /** A text when it is sealed, with its key; null when nobody said why. */
+  readonly cancelReason: CancelReason | string | null;
   readonly history: EventJson[];
   readonly revision: number;
   readonly createTime: Date;
@@ -106,6 +109,7 @@ export const orderColumns = selectList<OrderRow>(
     shipments: true,
     failureReason: true,
     failureMessage: true,
+    cancelReason: jsonWithKey("o.cancel_reason"),
     history: true,
     revision: true,
     createTime: true,
@@ -134,8 +138,7 @@ async function toOrder(personal: PersonalData, row: OrderRow): Promise<Order> {
     shippingAddress: await openAddress(personal, row.orderId, row.shippingAddress),
     sagaId: encodeId(row.sagaId),
     shipments: row.shipments.map(toShipment),
-    failure:
-      row.failureReason === null ? undefined : { reason: row.failureReason, customerMessage: row.failureMessage ?? "" },
+    failure: await openFailure(personal, row),
     history: row.history.map(({ status, time }) => ({ status, time: new Date(time) })),
     revision: row.revision,
     createTime: row.createTime,

@@ -12,14 +12,24 @@ import { whole } from "#platform/whole.ts";
 import type { AuditFilter, AuditPage, AuditRepository } from "./audit.repository.ts";
 import type { AuditEvent } from "./audit-event.ts";
 
+/** Shows events as who may read the log is to see them: what is sealed in their details is opened, while its key is there. */
+export type RevealAudit = (events: readonly AuditEvent[]) => Promise<readonly AuditEvent[]>;
+
 /** `shop.audit.v1.AuditService`: maps, calls, maps back. */
 export class AuditApi implements ServiceImpl<typeof AuditService> {
   readonly #repository: Pick<AuditRepository, "list" | "noteRead">;
   readonly #tokens: PageTokens;
+  readonly #reveal: RevealAudit;
 
-  constructor(repository: Pick<AuditRepository, "list" | "noteRead">, tokens: PageTokens) {
+  /** @param reveal opens what is sealed in the details; by default nothing is */
+  constructor(
+    repository: Pick<AuditRepository, "list" | "noteRead">,
+    tokens: PageTokens,
+    reveal: RevealAudit = async (events) => events,
+  ) {
     this.#repository = repository;
     this.#tokens = tokens;
+    this.#reveal = reveal;
   }
 
   /** Lists events, the newest first, to nobody of whom that could not be written down. */
@@ -31,8 +41,9 @@ export class AuditApi implements ServiceImpl<typeof AuditService> {
       read: (page) => this.#repository.list(filter, page),
       cursorOf: ({ time, eventId }) => [time.getTime(), eventId],
     });
+    const events = await this.#reveal(items);
     await this.#repository.noteRead(filter, items.length);
-    return whole(ListAuditEventsResponseSchema, { events: items.map(toProto), nextPageToken });
+    return whole(ListAuditEventsResponseSchema, { events: events.map(toProto), nextPageToken });
   }
 }
 

@@ -6,7 +6,7 @@ import type { Logger } from "#platform/log/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { register, type ServiceRegistration } from "#platform/registration.ts";
 import { AuditRepository } from "./audit.repository.ts";
-import { AuditApi } from "./audit-api.ts";
+import { AuditApi, type RevealAudit } from "./audit-api.ts";
 import { AuditPublisher } from "./audit-publisher.ts";
 import { AuditStream, type AuditStreamOptions } from "./audit-stream.ts";
 
@@ -20,6 +20,8 @@ export interface AuditTrailOptions {
     Partial<Pick<PlatformConfig, "LOG_FORMAT" | "SERVICE_NAME">>;
   /** Where the events are published: where the logger writes. */
   readonly output: AuditStreamOptions["stream"];
+  /** Opens what is sealed in the details, for who lists them; what is published stays sealed. By default nothing is sealed. */
+  readonly reveal?: RevealAudit;
 }
 
 /**
@@ -31,9 +33,10 @@ export class AuditTrail {
   readonly #publisher: AuditPublisher;
 
   constructor(options: AuditTrailOptions) {
-    const { config, database, registry, logger: log, output } = options;
+    const { config, database, registry, logger: log, output, reveal } = options;
     const repository = new AuditRepository(database);
-    this.registration = register(AuditService, new AuditApi(repository, new PageTokens(config.PAGE_TOKEN_SECRET)));
+    const tokens = new PageTokens(config.PAGE_TOKEN_SECRET);
+    this.registration = register(AuditService, new AuditApi(repository, tokens, reveal));
     const service = config.SERVICE_NAME ?? options.service;
     const lines = new AuditStream({ service, format: config.LOG_FORMAT, stream: output });
     this.#publisher = new AuditPublisher({ repository, stream: lines, registry, log });

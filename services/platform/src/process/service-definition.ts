@@ -67,5 +67,7 @@ export interface ServiceDefinition<S extends z.ZodRawShape> {
   together?: Together;
   /** `readable`: what the role `<service>_reader` may see of it; nothing by default. */
   database?: { entities: EntitySchema[]; migrations: MigrationsList; readable?: Readable };
+  /** What else its program does, by name: `node main.ts erased list` runs `erased` with `["list"]`; nothing by default. */
+  commands?: Readonly<Record<string, (args: readonly string[]) => Promise<void>>>;
   build(context: ServiceContext<S>): ServiceParts | Promise<ServiceParts>;
 }

@@ -66,16 +66,20 @@ async function serve<S extends z.ZodRawShape>(definition: ServiceDefinition<S>):
 }
 
 /**
- * Runs one process: `node main.ts` serves, `node main.ts migrate up|down` migrates. Never throws: what goes wrong is
+ * Runs one process: `node main.ts` serves, `node main.ts migrate up|down` migrates, other words are commands of the service. Never throws: what goes wrong is
  * one clear sentence, and the process ends with a code other than 0.
  */
 export async function startService<S extends z.ZodRawShape>(definition: ServiceDefinition<S>): Promise<void> {
   const [command, ...rest] = process.argv.slice(2);
+  const own = command === undefined ? undefined : definition.commands?.[command];
   try {
     if (command === undefined) await serve(definition);
     else if (command === "migrate" && definition.database) await runMigrations(definition.database, rest);
-    else
-      throw new StartError(`unknown command "${command}"; there are: (none) to serve, migrate up, migrate down [name]`);
+    else if (own) await own(rest);
+    else {
+      const names = ["(none) to serve", "migrate up", "migrate down [name]", ...Object.keys(definition.commands ?? {})];
+      throw new StartError(`unknown command "${command}"; there are: ${names.join(", ")}`);
+    }
   } catch (error) {
     fail(definition.name, error);
   }

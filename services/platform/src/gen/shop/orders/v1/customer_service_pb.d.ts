@@ -453,7 +453,7 @@ export declare const CustomerService: GenService<{
     output: typeof ExportCustomerResponseSchema;
   },
   /**
-   * Forgets who a customer is, for good: name, e-mail address and telephone number at once, and the customer orders no more. Its orders stay, without
+   * Forgets who a customer is, for good: name, e-mail address, telephone number and what was written about its orders at once, and it orders no more. Its orders stay, without
    * contact and address: those under way lose them when they have ended, and those that may have an invoice when the law no longer wants it kept,
    * `PERSONAL_DATA_KEEP_DAYS` after their end. Keys are forgotten with the last value that needs them, so that copies elsewhere cannot be read either.
    *
