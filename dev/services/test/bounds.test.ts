@@ -262,6 +262,7 @@ const things: Readonly<Record<string, Thing>> = {
     to: [
       "identity.LoginRequest.password",
       ...["password", "new_password"].map((name) => `identity.ChangePasswordRequest.${name}`),
+      ...["EnrollSecondFactor", "DisableSecondFactor", "ErasePerson"].map((call) => `identity.${call}Request.password`),
     ],
   },
 };
@@ -292,6 +293,10 @@ const alone = new Set([
   ...["SetPasswordRequest.token", "ExchangeApiKeyRequest.api_key", "ListPeopleRequest.email"].map(
     (name) => `identity.${name}`,
   ),
+  ...["Login", "ConfirmSecondFactor", "DisableSecondFactor", "ErasePerson"].map(
+    (call) => `identity.${call}Request.code`,
+  ),
+  "orders.ListReviewsRequest.reason",
   ...["Refresh", "Logout", "LogoutEverywhere"].map((call) => `identity.${call}Request.refresh_token`),
 ]);
 
