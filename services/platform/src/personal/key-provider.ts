@@ -11,13 +11,13 @@ const format = "ordermesh person 1";
 export interface WrappedKey {
   /** What the master key is called that wrapped it. */
   readonly master: string;
-  /** In base64. */
+  /** In base64; of a key service with more behind it. Without a space. */
   readonly wrapped: string;
 }
 
 /**
  * Wraps the keys of persons by a master key that is in no database and in none of its backups: here by the keys of a file. A key service
- * (KMS, Vault's transit) would be another class of this form.
+ * (Vault's transit, KMS) is another class of this form.
  */
 export interface KeyProvider {
   /** What the master key is called that wraps now. */
@@ -49,14 +49,15 @@ export class FileKeys implements KeyProvider {
   async wrap(plain: Buffer, id: string): Promise<WrappedKey> {
     const { id: master, key } = this.#ring.newest;
     const [iv] = newIvs(1) as [Buffer];
-    return { master, wrapped: seal(plain, { key, iv, associated: associated(master, id) }).toString("base64") };
+    return { master, wrapped: seal(plain, { key, iv, associated: associatedKey(master, id) }).toString("base64") };
   }
 
   async unwrap({ master, wrapped }: WrappedKey, id: string): Promise<Buffer> {
-    return open(Buffer.from(wrapped, "base64"), this.#ring.get(master), associated(master, id));
+    return open(Buffer.from(wrapped, "base64"), this.#ring.get(master), associatedKey(master, id));
   }
 }
 
-function associated(master: string, id: string): Buffer {
+/** What has to be the same when a key is unwrapped: which one it is, and whose master key wrapped it. */
+export function associatedKey(master: string, id: string): Buffer {
   return Buffer.from([format, "key", master, id].join("\0"));
 }
