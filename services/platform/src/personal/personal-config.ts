@@ -21,7 +21,7 @@ const keyServiceConfig = {
   /** How long the service may take to answer. */
   PERSONAL_DATA_KEY_TIMEOUT_MS: milliseconds.default(2_000),
   /** For example `https://vault.vault:8200`. */
-  PERSONAL_DATA_VAULT_ADDRESS: z.url({ protocol: /^https?$/, error: "is not http(s)://host:port" }).optional(),
+  PERSONAL_DATA_VAULT_URL: z.url({ protocol: /^https?$/, error: "is not http(s)://host:port" }).optional(),
   /** Where the transit engine is mounted, and its key. */
   PERSONAL_DATA_VAULT_MOUNT: z.string().min(1).default("transit"),
   PERSONAL_DATA_VAULT_KEY: z
@@ -68,9 +68,9 @@ export function personalDataOf(config: PersonalSettings): PersonalData {
 }
 
 function vaultKeys(config: PersonalSettings, file: FileKeys | undefined): KeyProvider {
-  const { PERSONAL_DATA_VAULT_ADDRESS: address, PERSONAL_DATA_VAULT_KEY: key = "ordermesh" } = config;
+  const { PERSONAL_DATA_VAULT_URL: address, PERSONAL_DATA_VAULT_KEY: key = "ordermesh" } = config;
   if (address === undefined)
-    throw new ConfigError("PERSONAL_DATA_VAULT_ADDRESS is not set, and its key service is Vault");
+    throw new ConfigError("PERSONAL_DATA_VAULT_URL is not set, and its key service is Vault");
   const service = new VaultTransit({
     address,
     key,
