@@ -69,8 +69,7 @@ export function personalDataOf(config: PersonalSettings): PersonalData {
 
 function vaultKeys(config: PersonalSettings, file: FileKeys | undefined): KeyProvider {
   const { PERSONAL_DATA_VAULT_URL: address, PERSONAL_DATA_VAULT_KEY: key = "ordermesh" } = config;
-  if (address === undefined)
-    throw new ConfigError("PERSONAL_DATA_VAULT_URL is not set, and its key service is Vault");
+  if (address === undefined) throw new ConfigError("PERSONAL_DATA_VAULT_URL is not set, and its key service is Vault");
   const service = new VaultTransit({
     address,
     key,
