@@ -11,6 +11,8 @@ import { activeSpan } from "#platform/trace/spans.ts";
 /** A file may have any number of variants; a metric may not. */
 const maxVariants = 32;
 const otherVariant = "other";
+/** What code takes without a file, or after an error. Prometheus knows no empty labels. */
+const noVariant = "none";
 
 /** Shows which variant of a flag counted: in metrics, and in the span of what was decided by it. */
 export class FlagEvaluations implements Hook {
@@ -31,7 +33,7 @@ export class FlagEvaluations implements Hook {
     const { flagKey: flag, variant = "", errorCode } = details;
     // Who has no file has no flags, and everything is as it should be.
     const reason = (details.reason ?? StandardResolutionReasons.UNKNOWN).toLowerCase();
-    this.#evaluations.inc({ flag, variant: this.#bounded(variant), reason });
+    this.#evaluations.inc({ flag, variant: this.#bounded(variant || noVariant), reason });
     activeSpan()?.addEvent("feature_flag.evaluation", {
       "feature_flag.key": flag,
       "feature_flag.provider.name": context.providerMetadata.name,

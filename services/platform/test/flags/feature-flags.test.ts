@@ -99,6 +99,6 @@ describe("feature flags of a file", () => {
     ]);
     const text = await registry.metrics();
     assert.match(text, /feature_flag_evaluations_total\{flag="bounds",variant="british",reason="targeting_match"\} 1/);
-    assert.match(text, /feature_flag_evaluations_total\{flag="others",variant="",reason="error"\} 1/);
+    assert.match(text, /feature_flag_evaluations_total\{flag="others",variant="none",reason="error"\} 1/);
   });
 });
