@@ -90,8 +90,9 @@ export class Proofs implements Disposable {
 
   /** As headers. Identity takes what it gave itself alone. */
   for({ server, method }: ContractCall): { authorization: string } {
-    const { person, people, services: [service = ""] = [] } = accessOf(method) ?? {};
-    if (person || people) return this.#person;
+    const { person, people, roles = [], services: [service = ""] = [] } = accessOf(method) ?? {};
+    // What others may besides is asked for as one of them: a person may about nobody but that person.
+    if (people || (person && roles.length === 0)) return this.#person;
     return server === "identity" ? this.#stack.headers : this.of(service);
   }
 
