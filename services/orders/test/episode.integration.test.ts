@@ -398,7 +398,7 @@ describe("episodes", () => {
   });
 
   it("are not begun while too many are open: orders wait in their rows, new ones are refused, and then go together", async () => {
-    const few = { ...eager, EPISODES_OPEN_MAX: 2, EPISODE_SWEEP_AGE_MS: 600_000, ORDER_CONFIRM_WITHIN_MS: 100 };
+    const few = { ...eager, EPISODES_OPEN_MAX: 2, EPISODE_SWEEP_AGE_MS: 600_000, ORDER_CONFIRM_WITHIN_MS: 500 };
     const replica = await replicaWith(few);
     const [first] = [await carried(replica), await carried(replica)];
     const waiting = await place(replica, 3);
