@@ -137,19 +137,19 @@ const kindsOfList = { batch: ["0", "257"], lines: ["0", "101", "256", "257"], "b
 /** The fields of all requests by kind, as `package.Message.field`. */
 const refusing: Readonly<Record<string, string>> = {
   id: `
-    identity.ErasePersonRequest.person_id identity.ExportPersonRequest.person_id
-    identity.EndSessionsRequest.person_id identity.GetPersonRequest.person_id identity.ResetSecondFactorRequest.person_id
-    identity.RevokeApiKeyRequest.api_key_id identity.SetRolesRequest.person_id
-    inventory.CommitReservationRequest.order_id inventory.ConfirmReservationRequest.order_id
-    inventory.ReleaseReservationRequest.order_id inventory.ReserveStockRequest.order_id
-    orders.CancelOrderRequest.order_id orders.CreateOrderRequest.customer_id orders.DecideParkedStepRequest.order_id
-    orders.DecideReviewRequest.order_id orders.DeleteOrderRequest.order_id orders.EraseCustomerRequest.customer_id
-    orders.ExportCustomerRequest.customer_id
+    identity.EndSessionsRequest.person_id identity.ErasePersonRequest.person_id
+    identity.ExportPersonRequest.person_id identity.GetPersonRequest.person_id
+    identity.ResetSecondFactorRequest.person_id identity.RevokeApiKeyRequest.api_key_id
+    identity.SetRolesRequest.person_id inventory.CommitReservationRequest.order_id
+    inventory.ConfirmReservationRequest.order_id inventory.ReleaseReservationRequest.order_id
+    inventory.ReserveStockRequest.order_id orders.CancelOrderRequest.order_id orders.CreateOrderRequest.customer_id
+    orders.DecideParkedStepRequest.order_id orders.DecideReviewRequest.order_id orders.DeleteOrderRequest.order_id
+    orders.EraseCustomerRequest.customer_id orders.ExportCustomerRequest.customer_id
     orders.GetCustomerRequest.customer_id orders.GetOrderRequest.order_id orders.GetOrderSagaRequest.order_id
-    orders.NoteStepDecisionRequest.order_id orders.ReportShipmentRequest.order_id orders.ScreenOrderRequest.order_id orders.SettleOrderRequest.episode_id
-    orders.SettleOrderRequest.order_id orders.TransitionOrderRequest.order_id orders.UpdateCustomerRequest.customer_id
-    orders.WatchOrderRequest.order_id payments.ApproveRefundRequest.refund_request_id
-    payments.AuthorizePaymentRequest.customer_id
+    orders.NoteStepDecisionRequest.order_id orders.ReportShipmentRequest.order_id orders.ScreenOrderRequest.order_id
+    orders.SettleOrderRequest.episode_id orders.SettleOrderRequest.order_id orders.TransitionOrderRequest.order_id
+    orders.UpdateCustomerRequest.customer_id orders.WatchOrderRequest.order_id
+    payments.ApproveRefundRequest.refund_request_id payments.AuthorizePaymentRequest.customer_id
     payments.AuthorizePaymentRequest.order_id payments.CapturePaymentRequest.payment_id
     payments.GetPaymentRequest.payment_id payments.GetRefundRequestRequest.refund_request_id
     payments.RefundPaymentRequest.payment_id payments.RejectRefundRequest.refund_request_id
