@@ -57,7 +57,8 @@ export const orderWorks = {
   /**
    * Makes the reservations firm, then moves the orders with the parcels that follow from what is firm. An order whose stock
    * is gone is refused and stays as it is. Both calls may be repeated, so a failure between them is healed by a repetition:
-   * what is firm does not change any more.
+   * what is firm does not change any more. A workflow that was taken for lost may ask when another one has long gone on: for it the
+   * order is confirmed as well. Told that it is not, it would undo what the other one builds on.
    */
   confirmOrder: (clients, entries) => {
     const [first, second] = steps.confirmOrder.halves;
@@ -66,7 +67,9 @@ export const orderWorks = {
       CONFIRMED: async (going: typeof entries, firm: Allocation[][]) => {
         const moves = going.map((entry, index) => confirmed(entry, firm[index] ?? []));
         const moved = await moveOrders(clients, moves, "CONFIRMED");
-        return moved.map((outcome, index) => (outcome.kind === "done" ? done(firm[index] ?? []) : outcome));
+        return moved.map((outcome, index) =>
+          outcome.kind === "done" || hasGoneOn(outcome) ? done(firm[index] ?? []) : outcome,
+        );
       },
     };
     return bothHalves(entries, calls[first], calls[second]);
@@ -146,6 +149,15 @@ function toSettlement(entry: SettleInput, episodeId: string) {
     waitsFor: waitsFor ?? "",
     parked: parked && { step: parked.step, reason: parked.reason, error: hideCardNumbers(parked.error) },
   } satisfies Whole<typeof SettleOrderRequestSchema>;
+}
+
+/** What an order goes on to from CONFIRMED, with all that was confirmed. */
+const furtherOn: ReadonlySet<string | undefined> = new Set<OrderMove>(["PREPARING", "SHIPPED", "DELIVERED"]);
+
+function hasGoneOn(moved: Outcome<null>): boolean {
+  if (moved.kind !== "refused") return false;
+  const { reason, metadata } = moved.refusal;
+  return reason === "ILLEGAL_TRANSITION" && furtherOn.has(metadata.from);
 }
 
 /** An order with the parcels that it is confirmed with; a workflow of the kind before keeps to those that it planned. */

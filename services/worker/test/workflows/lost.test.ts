@@ -97,4 +97,27 @@ describe("a workflow that is terminated", () => {
     assert.deepEqual(stage.doubles(orderId), []);
     stage.world.onCall = () => {};
   });
+
+  for (const step of ["reserve", "authorize", "confirm", "transition"]) {
+    test(`and was only slow at "${step}", while another one has the parcels packed: it takes nothing back`, async () => {
+      const order = anOrder();
+      const { orderId } = order;
+      const standing = () => stage.world.order(orderId);
+      stage.world.packs = () => undefined;
+      let zombie = "";
+      stage.world.onCall = async (called, at) => {
+        if (called !== step || at !== "before" || zombie !== "") return;
+        zombie = stage.rows.row(orderId).episodeId;
+        assert.equal(stage.rows.giveBack(zombie), 1);
+        await until(() => standing().status === "PREPARING", "the other one has them packed", patient);
+      };
+      stage.place([order]);
+      await until(() => zombie !== "", "the first episode comes there", patient);
+      await stage.workflow(zombie).result();
+      stage.world.onCall = () => {};
+      stage.world.packs = () => "PACKED";
+      assert.deepEqual([standing().status, standing().voided, standing().released], ["PREPARING", 0n, false]);
+      assert.deepEqual(stage.doubles(orderId), []);
+    });
+  }
 });

@@ -43,6 +43,7 @@ export function shopRoutes(router: ConnectRouter, world: World): void {
         step: "transition",
         of: (request) => request,
         id: ({ orderId, status }) => `${orderId}:${status}`,
+        byState: true,
         apply: ({ orderId, status, failure, shipments }) => {
           const parcels = shipments.map(({ locationId, amount }) => [locationId, amount?.amount ?? 0n] as const);
           if (status === OrderStatus.CONFIRMED) world.order(orderId).confirmedAs = Object.fromEntries(parcels);

@@ -34,7 +34,7 @@ export interface TrackedParcels {
 }
 
 /** The outcome of an entry whose effect took place, or that was refused. */
-type Judged<R> = { response: R } | { refuse: string };
+type Judged<R> = { response: R } | { refuse: string; metadata?: Record<string, string> };
 
 /** What an entry of a batch call is, for {@link World.batch}. */
 export interface EntryHandler<Q, R extends object> {
@@ -42,6 +42,8 @@ export interface EntryHandler<Q, R extends object> {
   of(request: Q): { orderId: string; locationId?: string };
   /** Identifies the effect; the same id has it once. */
   id(request: Q): string;
+  /** A repetition has no id of its own there: it is judged by how the order stands by then. */
+  byState?: boolean;
   apply(request: Q): Judged<R>;
   /** The answer while the outside world has not decided. */
   undecided?(request: Q): NoInfer<R>;
@@ -125,7 +127,9 @@ export class World {
   move(orderId: string, status: string, failure: string): Judged<object> {
     const order = this.order(orderId);
     if (order.status === status) return { response: {} };
-    if (!next[order.status]?.includes(status)) return { refuse: "ILLEGAL_TRANSITION" };
+    if (!next[order.status]?.includes(status)) {
+      return { refuse: "ILLEGAL_TRANSITION", metadata: { order_id: orderId, from: order.status, to: status } };
+    }
     order.status = status;
     order.failure = failure;
     order.history.push(status);
@@ -171,9 +175,9 @@ export class World {
     if (behaviour?.kind === "pending") return answer(handler.undecided?.(request) ?? ({} as R));
     const id = `${handler.step}:${handler.id(request)}`;
     const known = this.#answers.get(id);
-    if (known !== undefined) return answer(known as R);
+    if (known !== undefined && !handler.byState) return answer(known as R);
     const judged = handler.apply(request);
-    if ("refuse" in judged) return refusal(judged.refuse);
+    if ("refuse" in judged) return refusal(judged.refuse, judged.metadata);
     this.#answers.set(id, judged.response);
     return answer(judged.response);
   }
