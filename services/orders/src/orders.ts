@@ -172,14 +172,14 @@ interface ScreeningParts {
 }
 
 function buildScreening(
-  { config, database, registry, logger, fraud, repository }: Ground,
+  { config, database, notes, registry, logger, fraud, repository }: Ground,
   { starter }: EpisodeParts,
 ): ScreeningParts {
   const metrics = new ScreeningMetrics(registry);
   const screening = new OrderScreening({ database, orders: repository, flags: fraud, metrics, logger });
   const reviews = new ReviewsRepository(database);
   const onAccepted = (count: number) => starter.accepted(count, "prompt");
-  const reviewDecisions = new ReviewDecisions({ database, metrics, onAccepted });
+  const reviewDecisions = new ReviewDecisions({ database, notes, metrics, onAccepted });
   const watch = createReviewWatch({
     reviews,
     decisions: reviewDecisions,

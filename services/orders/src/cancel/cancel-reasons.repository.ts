@@ -3,6 +3,7 @@ import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
 import type { PersonalData } from "#platform/personal/personal-data.ts";
 import { jsonWithKey, personalKeyColumns } from "#platform/personal/personal-key.ts";
+import { PersonalMove } from "#platform/personal/personal-move.ts";
 import { type CancelReason, cancelledText, forgottenTexts, reasonPlace, textSaysWhy } from "../order/cancel-reason.ts";
 
 /** An order of which it lies otherwise than it is to why it was cancelled. */
@@ -47,29 +48,24 @@ const write: SqlText = {
   from input i where o.order_id = i.order_id`,
 };
 
-const lowest = "00000000-0000-0000-0000-000000000000";
-
 /** Why orders were cancelled, as rows hold it. */
 export class CancelReasons {
-  readonly #database: Database;
   readonly #personal: PersonalData;
-  /** How far the way back has come. */
-  #after = lowest;
+  readonly #move: PersonalMove<OtherRow>;
 
   constructor(database: Database, personal: PersonalData) {
-    this.#database = database;
     this.#personal = personal;
+    this.#move = new PersonalMove(database, personal, {
+      plain: findPlain,
+      sealed: findSealed,
+      idOf: ({ orderId }) => orderId,
+      write: (tx, rows) => this.#write(tx, rows),
+    });
   }
 
   /** Has at most `limit` reasons lie as they are to lie now, sealed or plain; returns how many there were. For a `PersonalSweep`. */
-  async moveBatch(limit: number): Promise<number> {
-    const { seals } = this.#personal;
-    return this.#database.transaction(async (tx) => {
-      const rows = await tx.query<OtherRow>(seals ? findPlain : findSealed, seals ? [limit] : [limit, this.#after]);
-      this.#after = seals ? lowest : (rows.at(-1)?.orderId ?? lowest);
-      if (rows.length > 0) await this.#write(tx, rows);
-      return rows.length;
-    });
+  moveBatch(limit: number): Promise<number> {
+    return this.#move.moveBatch(limit);
   }
 
   async #write(tx: Transaction, rows: readonly OtherRow[]): Promise<void> {

@@ -8,7 +8,7 @@ import { decodeId } from "#platform/id.ts";
 import { type PersonalKeyRow, personalKeyColumns } from "#platform/personal/personal-key.ts";
 import { orderNotFound, stepNotParked } from "../order/errors.ts";
 import { type StepDecisionRequest, stepDecisionEntry } from "../order/order-audit.ts";
-import type { OrderNotes } from "../order/order-notes.ts";
+import { insertNoteKeys, type OrderNotes } from "../order/order-notes.ts";
 import { type DecisionDetail, eventIds } from "./order-event.ts";
 
 interface DecisionRow {
@@ -58,9 +58,7 @@ const decide: SqlText = {
     insert into order_event (order_id, event_id, kind, detail)
     select order_id, event_id, 'decision', detail from locked on conflict do nothing
   ), sealed as (
-    insert into personal_key (${personalKeyColumns.names}, subject)
-    select ${personalKeyColumns.names}, customer_id from locked
-    where key_id is not null and not exists (select from erasure where erasure.customer_id = locked.customer_id)
+    ${insertNoteKeys("locked")}
   ), audited as (${insertAuditEvents("$2", { join: "join locked on locked.n = a.n" })}
   ), unparked as (
     update customer_order o set parked_step = null, parked_reason = null, parked_error = null, park_time = null

@@ -69,14 +69,11 @@ export interface ReviewDecisionRequest extends Keyed {
 }
 
 /** The decision of a person, or that there was none. */
-export function reviewDecisionEntry(request: ReviewDecisionRequest & { readonly origin: AuditOrigin }): AuditEntry {
-  const { orderId, decision, note, origin } = request;
-  return {
-    action: `order.review_${decision}`,
-    orderId,
-    details: note === "" ? {} : { note: redactText(note) },
-    origin,
-  };
+export function reviewDecisionEntry(
+  { orderId, decision, origin }: ReviewDecisionRequest & { readonly origin: AuditOrigin },
+  { details }: Pick<ProtectedNote, "details">,
+): AuditEntry {
+  return { action: `order.review_${decision}`, orderId, details, origin };
 }
 
 /** An order that is created. */

@@ -2,7 +2,7 @@ import type { AuditEvent } from "#platform/audit/audit-event.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId } from "#platform/id.ts";
 import type { PersonalData } from "#platform/personal/personal-data.ts";
-import { attachKeys, type PersonalKeyRow } from "#platform/personal/personal-key.ts";
+import { attachKeys, type PersonalKeyRow, personalKeyColumns } from "#platform/personal/personal-key.ts";
 import { redactText } from "#platform/redact/redact-text.ts";
 
 /** What an operator wrote, as the details of an audit event have it, and the key that is to be written with it when it is sealed. */
@@ -20,6 +20,18 @@ interface NoteRef {
 
 function notePlace({ orderId, requestId }: NoteRef): string {
   return `audit_event.note/${decodeId(orderId)}/${requestId}`;
+}
+
+/**
+ * SQL that writes the keys of notes. That of somebody who is erased is not written: then it is forgotten at once.
+ *
+ * @param source a common table expression with the columns of a key, or nulls, and `customer_id`
+ */
+export function insertNoteKeys(source: string): string {
+  // biome-ignore lint/plugin/sql: called for constants, with the names of what they select
+  return `insert into personal_key (${personalKeyColumns.names}, subject)
+    select ${personalKeyColumns.names}, customer_id from ${source}
+    where key_id is not null and not exists (select from erasure where erasure.customer_id = ${source}.customer_id)`;
 }
 
 /**

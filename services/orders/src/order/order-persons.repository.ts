@@ -3,6 +3,7 @@ import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
 import type { PersonalData } from "#platform/personal/personal-data.ts";
 import { jsonWithKey, type PersonalKeyRow, personalKeyColumns, withKey } from "#platform/personal/personal-key.ts";
+import { PersonalMove } from "#platform/personal/personal-move.ts";
 import type { OrderContact, ShippingAddress } from "./order.ts";
 import { addressPlace, contactPlace, openAddress, openContact, type StoredContact } from "./order-person.ts";
 
@@ -50,29 +51,24 @@ const write: SqlText = {
   from input i where o.order_id = i.order_id`,
 };
 
-const lowest = "00000000-0000-0000-0000-000000000000";
-
 /** Who ordered and where to, as rows hold it. */
 export class OrderPersons {
-  readonly #database: Database;
   readonly #personal: PersonalData;
-  /** How far the way back has come. */
-  #after = lowest;
+  readonly #move: PersonalMove<OtherRow>;
 
   constructor(database: Database, personal: PersonalData) {
-    this.#database = database;
     this.#personal = personal;
+    this.#move = new PersonalMove(database, personal, {
+      plain: findPlain,
+      sealed: findSealed,
+      idOf: ({ orderId }) => orderId,
+      write: (tx, rows) => this.#write(tx, rows),
+    });
   }
 
   /** Has at most `limit` orders lie as they are to lie now, sealed or plain; returns how many there were. For a `PersonalSweep`. */
-  async moveBatch(limit: number): Promise<number> {
-    const { seals } = this.#personal;
-    return this.#database.transaction(async (tx) => {
-      const rows = await tx.query<OtherRow>(seals ? findPlain : findSealed, seals ? [limit] : [limit, this.#after]);
-      this.#after = seals ? lowest : (rows.at(-1)?.orderId ?? lowest);
-      if (rows.length > 0) await this.#write(tx, rows);
-      return rows.length;
-    });
+  moveBatch(limit: number): Promise<number> {
+    return this.#move.moveBatch(limit);
   }
 
   async #write(tx: Transaction, rows: readonly OtherRow[]): Promise<void> {

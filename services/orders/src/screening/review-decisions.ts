@@ -5,9 +5,11 @@ import { type KeySpace, keyMethod, replayable } from "#platform/database/idempot
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId } from "#platform/id.ts";
+import { personalKeyColumns } from "#platform/personal/personal-key.ts";
 import { type DecisionDetail, eventIds } from "../episode/order-event.ts";
 import { notInReview, orderNotFound } from "../order/errors.ts";
 import { type ReviewDecisionRequest, reviewDecisionEntry } from "../order/order-audit.ts";
+import { insertNoteKeys, type OrderNotes } from "../order/order-notes.ts";
 import { changeChannel } from "../order/order-transition.repository.ts";
 import { mayDecide, type ReviewDecision } from "../order/review-state.ts";
 import type { ScreeningMetrics } from "./screening-metrics.ts";
@@ -46,10 +48,10 @@ const decide: SqlText = {
   name: "review_decide",
   prepared: false,
   text: `with input as materialized (
-    select * from json_to_recordset($1::json) as i(${input.typed})
+    select * from json_to_recordset($1::json) as i(${input.typed}, ${personalKeyColumns.typed})
   ), locked as materialized (
-    select i.* from input i cross join lateral (
-      select from customer_order where customer_order.order_id = i.order_id and ${mayDecide} for no key update
+    select i.*, o.customer_id from input i cross join lateral (
+      select customer_id from customer_order where customer_order.order_id = i.order_id and ${mayDecide} for no key update
     ) o
   ), keyed as (
     insert into idempotency_key (method, request_id, fingerprint, response)
@@ -57,6 +59,8 @@ const decide: SqlText = {
   ), happened as (
     insert into order_event (order_id, event_id, kind, detail)
     select order_id, event_id, 'decision', detail from locked on conflict do nothing
+  ), sealed as (
+    ${insertNoteKeys("locked")}
   ), decided as (
     update customer_order o set review_decision = i.decision, review_decide_time = now(), revision = o.revision + 1,
       update_time = greatest(now(), o.update_time)
@@ -79,6 +83,7 @@ type Submitted = ReviewDecisionRequest & { readonly origin: AuditOrigin };
 /** What decisions work with. */
 export interface ReviewDecisionsOptions {
   readonly database: Queryable;
+  readonly notes: Pick<OrderNotes, "protect">;
   readonly metrics: ScreeningMetrics;
   /** Told how many orders are to be carried. */
   readonly onAccepted: (count: number) => void;
@@ -121,9 +126,17 @@ export class ReviewDecisions {
   }
 
   async #write(decisions: Submitted[]): Promise<(true | Error)[]> {
-    const { database, metrics, onAccepted } = this.#options;
+    const { database, notes, metrics, onAccepted } = this.#options;
     const sorted = [...decisions].sort((a, b) => (a.orderId < b.orderId ? -1 : 1));
-    const values = [JSON.stringify(sorted.map(toRow)), auditEvents(sorted.map(reviewDecisionEntry))];
+    const noted = await Promise.all(
+      sorted.map(async (decision) => {
+        const { note, orderId, origin } = decision;
+        return { decision, note: await notes.protect(note, { orderId, requestId: origin.requestId }) };
+      }),
+    );
+    const rowsIn = noted.map(({ decision, note }, n) => ({ ...toRow(decision, n), ...note.key }));
+    const events = noted.map(({ decision, note }) => reviewDecisionEntry(decision, note));
+    const values = [JSON.stringify(rowsIn), auditEvents(events)];
     const rows = await database.query<{ n: number; decided: boolean }>(decide, values);
     const taken = rows.filter(({ decided }) => decided);
     for (const { n } of taken) metrics.decided(sorted[n]?.decision ?? "expired", 1);

@@ -3,6 +3,7 @@ import type { SqlText } from "#platform/database/sql-text.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
 import type { PersonalData } from "#platform/personal/personal-data.ts";
 import { forgottenJson, jsonWithKey, personalKeyColumns } from "#platform/personal/personal-key.ts";
+import { PersonalMove } from "#platform/personal/personal-move.ts";
 import type { StoredAddress } from "./shipment.ts";
 import { addressOf, addressPlace } from "./shipment-address.ts";
 
@@ -62,31 +63,29 @@ const forget: SqlText = {
   update shipment s set address = ${forgottenJson}, failure_reason = '' from due where s.shipment_id = due.shipment_id returning 1`,
 };
 
-const lowest = "00000000-0000-0000-0000-000000000000";
-
 /** Where parcels go, as rows hold it. */
 export class ShipmentPersons {
   readonly #database: Database;
   readonly #personal: PersonalData;
-  /** How far the way back has come. */
-  #after = lowest;
+  readonly #move: PersonalMove<OtherRow>;
 
   constructor(database: Database, personal: PersonalData) {
     this.#database = database;
     this.#personal = personal;
+    this.#move = new PersonalMove(database, personal, {
+      plain: findPlain,
+      sealed: findSealed,
+      idOf: ({ shipmentId }) => shipmentId,
+      write: async (tx, rows) => {
+        const moved = await Promise.all(rows.map((row) => this.#moved(row)));
+        await tx.commitWith(write, [JSON.stringify(moved)]);
+      },
+    });
   }
 
   /** Has at most `limit` addresses lie as they are to lie now, sealed or plain; returns how many there were. For a `PersonalSweep`. */
   moveBatch(limit: number): Promise<number> {
-    const { seals } = this.#personal;
-    return this.#database.transaction(async (tx) => {
-      const rows = await tx.query<OtherRow>(seals ? findPlain : findSealed, seals ? [limit] : [limit, this.#after]);
-      this.#after = seals ? lowest : (rows.at(-1)?.shipmentId ?? lowest);
-      if (rows.length === 0) return 0;
-      const moved = await Promise.all(rows.map((row) => this.#moved(row)));
-      await tx.commitWith(write, [JSON.stringify(moved)]);
-      return rows.length;
-    });
+    return this.#move.moveBatch(limit);
   }
 
   /**
