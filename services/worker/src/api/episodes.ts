@@ -2,6 +2,7 @@ import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from "@te
 import { SagaErrorReason } from "#gen/shop/sagas/v1/saga_error_reason_pb.js";
 import { EpisodeState } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { inParallel } from "#platform/parallel.ts";
+import { orLate } from "#platform/wait.ts";
 import type { carryOrders } from "../workflows/carry-orders.ts";
 import type { EpisodeOptions } from "../workflows/engine/options.ts";
 import { customerIdsAttribute, orderIdsAttribute } from "../workflows/engine/search-attributes.ts";
@@ -9,7 +10,7 @@ import { cancelOrder } from "../workflows/messages.ts";
 import type { CarriedOrder, CarryOrdersInput, OrderFault } from "../workflows/order-state.ts";
 import { readFaults } from "./episode-faults.ts";
 import { SagaError } from "./errors.ts";
-import type { TemporalCalls } from "./temporal-calls.ts";
+import { type TemporalCalls, temporalIsAway } from "./temporal-calls.ts";
 
 /** The largest input that Temporal takes is 2 MiB. */
 const maxInputBytes = 1_048_576;
@@ -17,6 +18,8 @@ const maxInputBytes = 1_048_576;
 const longest = "1 hour";
 /** Workflows that are asked at the same time how they stand. */
 const looksAtOnce = 8;
+/** The part of the caller's time in which they have to answer: what is known by then is worth telling. */
+const lookPart = 0.75;
 /** WORKFLOW_EXECUTION_STATUS_RUNNING and _PAUSED in temporal/api/enums/v1/workflow.proto: the ones that are not closed. */
 const openStatuses: readonly (number | null | undefined)[] = [1, 8];
 
@@ -75,16 +78,32 @@ export class Episodes {
     }
   }
 
-  /** How each episode stands. */
-  look(episodeIds: string[]): Promise<EpisodeLook[]> {
-    return inParallel(episodeIds, looksAtOnce, async (episodeId) => {
-      const description = await this.#describe(episodeId);
-      if (!description) return { episodeId, state: EpisodeState.UNKNOWN, faults: [] };
-      const { status, runId } = description;
-      if (openStatuses.includes(status.code)) return { episodeId, state: EpisodeState.RUNNING, faults: [] };
-      const faults = await readFaults(this.#calls, { workflowId: episodeId, runId });
-      return { episodeId, state: EpisodeState.CLOSED, faults };
+  /**
+   * How each episode stands; UNSPECIFIED where Temporal does not say it in time, or cannot: the others are told all the same.
+   *
+   * @throws what Temporal said, when it says of none how it stands
+   */
+  async look(episodeIds: string[]): Promise<EpisodeLook[]> {
+    const end = performance.now() + this.#calls.leftMs * lookPart;
+    const failures: unknown[] = [];
+    const looks = await inParallel(episodeIds, looksAtOnce, async (episodeId): Promise<EpisodeLook> => {
+      const leftMs = end - performance.now();
+      const look = leftMs > 0 ? orLate(this.#look(episodeId), leftMs) : undefined;
+      const known = await look?.catch((error: unknown) => void failures.push(error));
+      return known ?? { episodeId, state: EpisodeState.UNSPECIFIED, faults: [] };
     });
+    const isSilent = looks.every(({ state }) => state === EpisodeState.UNSPECIFIED);
+    if (isSilent && looks.length > 0) throw failures[0] ?? temporalIsAway();
+    return looks;
+  }
+
+  async #look(episodeId: string): Promise<EpisodeLook> {
+    const description = await this.#describe(episodeId);
+    if (!description) return { episodeId, state: EpisodeState.UNKNOWN, faults: [] };
+    const { status, runId } = description;
+    if (openStatuses.includes(status.code)) return { episodeId, state: EpisodeState.RUNNING, faults: [] };
+    const faults = await readFaults(this.#calls, { workflowId: episodeId, runId });
+    return { episodeId, state: EpisodeState.CLOSED, faults };
   }
 
   /**

@@ -23,11 +23,13 @@ const away: readonly number[] = [
   status.UNKNOWN,
   status.INTERNAL,
 ];
+/** What it says to an update that the workflow does not take now. */
+const busy: readonly number[] = [status.RESOURCE_EXHAUSTED, status.FAILED_PRECONDITION];
 /** When a caller should ask again, in milliseconds. */
 const retryMs = 1_000;
 
-/** A workflow takes some updates at a time; the next one is offered again after this, up to twice as long, in milliseconds. */
-const crowdedPauseMs = 50;
+/** A workflow that takes no update now is offered it again after this, up to twice as long, in milliseconds. */
+const busyPauseMs = 50;
 
 /** Calls of Temporal, each within its time. */
 export class TemporalCalls {
@@ -42,7 +44,7 @@ export class TemporalCalls {
 
   /** Each of the client's own attempts has the whole time, so they are not waited for longer. @throws UNAVAILABLE when Temporal is away */
   async within<T>(ask: () => Promise<T>): Promise<T> {
-    const leftMs = this.#leftMs;
+    const { leftMs } = this;
     const asking = async () => ({ answer: await this.client.withDeadline(Date.now() + leftMs, ask) });
     const asked = await orLate(asking(), leftMs).catch((error: unknown) => {
       throw orAway(error);
@@ -64,7 +66,7 @@ export class TemporalCalls {
     const handle = this.client.workflow.getHandle(workflowId);
     // Temporal keeps it readable, and callers may write whatever they like into theirs.
     const updateId = createHash("sha256").update(requestId).digest("base64url");
-    const end = performance.now() + this.#leftMs;
+    const end = performance.now() + this.leftMs;
     for (;;) {
       try {
         await this.within(() => handle.executeUpdate<void, [A]>(definition, { args: [request], updateId }));
@@ -72,22 +74,27 @@ export class TemporalCalls {
       } catch (error) {
         if (error instanceof WorkflowNotFoundError) return false;
         if (error instanceof WorkflowUpdateFailedError) throw refusalOf(error, request);
-        if (!isCrowded(error) || performance.now() + 2 * crowdedPauseMs > end) throw error;
+        if (!isBusy(error)) throw error;
+        if (performance.now() + 2 * busyPauseMs > end) throw temporalIsAway(error);
         // biome-ignore lint/plugin/random: spreads pauses, and hides nothing
-        await pause(crowdedPauseMs * (1 + Math.random()));
+        await pause(busyPauseMs * (1 + Math.random()));
       }
     }
   }
 
-  get #leftMs(): number {
+  /** How long the caller waits for an answer, in milliseconds. */
+  get leftMs(): number {
     return Math.min(remainingMs(), this.#timeoutMs);
   }
 }
 
-/** Whether Temporal has enough to do with the updates of the same workflow. */
-function isCrowded(error: unknown): boolean {
+/**
+ * Whether the workflow takes no update now: it has enough of them, or its task has failed several times and is tried again
+ * later. Of the latter Temporal says FAILED_PRECONDITION (its WorkflowNotReady).
+ */
+function isBusy(error: unknown): boolean {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if (isGrpcServiceError(cause)) return cause.code === status.RESOURCE_EXHAUSTED;
+    if (isGrpcServiceError(cause)) return busy.includes(cause.code);
   }
   return false;
 }
@@ -124,7 +131,8 @@ function orAway(error: unknown): unknown {
   return error;
 }
 
-function temporalIsAway(cause?: unknown): Error {
+/** Nobody answers, or not in time. */
+export function temporalIsAway(cause?: unknown): Error {
   const options = { cause, retryAfterMs: retryMs };
   return new PlatformError(PlatformErrorReason.UNAVAILABLE, "Temporal is away", { dependency: "temporal" }, options);
 }

@@ -19,12 +19,13 @@ import { quietLogger } from "#testing/logger.ts";
 import { pageTokenSecret } from "#testing/secret.ts";
 import { until } from "#testing/until.ts";
 import { createSagaMetrics } from "../../src/activities/metrics.ts";
+import { Episodes } from "../../src/api/episodes.ts";
 import { LegacySagas } from "../../src/api/legacy-sagas.ts";
 import { OrderRows } from "../../src/api/order-rows.ts";
 import { SagaApi } from "../../src/api/saga-api.ts";
 import { TemporalCalls } from "../../src/api/temporal-calls.ts";
 import { dataConverter } from "../stage/encryption.ts";
-import { anOrder, clientsOf, fastOptions, taskQueue } from "../stage/harness.ts";
+import { anOrder, clientsOf, fastEpisodes, fastOptions, taskQueue } from "../stage/harness.ts";
 import { patient, Stage } from "../stage/stage.ts";
 import { on } from "../world/rules.ts";
 
@@ -86,6 +87,30 @@ describe("SagaService", () => {
     release();
     await until(async () => (await states())[0] === EpisodeState.CLOSED, "the episode has ended", patient);
     await stage.ends([order]);
+  });
+
+  test("says how episodes stand although Temporal says nothing of one of them", async () => {
+    const hangs = newId();
+    const workflow = [
+      {
+        describe: (input: { workflowExecution: { workflowId?: string } }, next: (input: never) => Promise<never>) =>
+          input.workflowExecution.workflowId === hangs ? new Promise<never>(() => undefined) : next(input as never),
+      },
+    ];
+    const { nativeConnection: connection } = stage.environment;
+    const calls = new TemporalCalls(
+      new Client({ connection, dataConverter, interceptors: { workflow } as never }),
+      2_000,
+    );
+    const episodes = new Episodes(calls, { taskQueue, options: fastEpisodes, eagerStart: false });
+    // More than are asked at the same time.
+    const ids = [hangs, ...Array.from({ length: 15 }, () => newId())];
+    const states = (await episodes.look(ids)).map(({ state }) => state);
+    assert.deepEqual(
+      states,
+      ids.map((id) => (id === hangs ? EpisodeState.UNSPECIFIED : EpisodeState.UNKNOWN)),
+    );
+    await assert.rejects(episodes.look([hangs]), /Temporal is away/);
   });
 
   test("tells of a saga what its order's row knows", async () => {

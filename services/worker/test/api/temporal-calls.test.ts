@@ -7,8 +7,11 @@ import { Client } from "@temporalio/client";
 import { NativeConnection } from "@temporalio/worker";
 import { defineUpdate } from "@temporalio/workflow";
 import { toConnectError } from "#platform/errors.ts";
+import { newId } from "#platform/id.ts";
+import { until } from "#testing/until.ts";
 import { TemporalCalls } from "../../src/api/temporal-calls.ts";
-import { Stage } from "../stage/stage.ts";
+import { taskQueue } from "../stage/harness.ts";
+import { patient, Stage } from "../stage/stage.ts";
 
 const definition = defineUpdate<void, [object]>("anything");
 
@@ -45,6 +48,31 @@ class Way implements Disposable {
     for (const socket of this.#sockets) socket.destroy();
   }
 }
+
+/** A workflow that cannot read its input: its task fails again and again. */
+const stuck = { orders: null } as never;
+/** How often it has failed when Temporal says so to whoever has an update for it. */
+const failures = 3;
+
+test("a workflow whose task fails is one that takes no update now", async () => {
+  const stage = await Stage.open();
+  try {
+    const { client } = stage.environment;
+    const options = { taskQueue, workflowId: newId(), args: [stuck] };
+    const handle = await client.workflow.start("carryOrders", options);
+    const attempts = async () => (await handle.describe()).raw.pendingWorkflowTask?.attempt ?? 0;
+    await until(async () => (await attempts()) >= failures, "the task has failed", patient);
+    const calls = new TemporalCalls(client, 1_000);
+    const update = calls.update(handle.workflowId, { definition, request: {}, requestId: "stuck" });
+    await assert.rejects(update, (error) => {
+      assert.equal(toConnectError(error).code, Code.Unavailable, String(error));
+      return true;
+    });
+    await handle.terminate();
+  } finally {
+    await stage.close();
+  }
+});
 
 describe("Temporal, asked over a way that", () => {
   let stage: Stage;

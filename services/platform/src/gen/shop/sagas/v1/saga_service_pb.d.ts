@@ -793,7 +793,7 @@ export declare const RefusedParkedStepSchema: GenMessage<RefusedParkedStep>;
  */
 export enum EpisodeState {
   /**
-   * Never sent.
+   * Not known now, because the workflow engine does not say it in time: to be asked again.
    *
    * @generated from enum value: EPISODE_STATE_UNSPECIFIED = 0;
    */
@@ -847,7 +847,8 @@ export declare const SagaService: GenService<{
     output: typeof StartEpisodeResponseSchema;
   },
   /**
-   * Says of each episode whether its workflow still runs, and of which orders it failed to carry by a fault of its own.
+   * Says of each episode whether its workflow still runs, and of which orders it failed to carry by a fault of its own. What is known
+   * in three quarters of the caller's time is told; UNAVAILABLE when that is nothing.
    *
    * @generated from rpc shop.sagas.v1.SagaService.BatchGetEpisodes
    */
