@@ -1,4 +1,4 @@
-// `npm run bench -- rpc|stock|allocation|orders|arrivals|overload|waiting|admission|telemetry|books|bulk|payloads`: each prints both sides and, as its last line,
+// `npm run bench -- rpc|stock|allocation|orders|arrivals|overload|waiting|admission|telemetry|books|bulk|payloads|import`: each prints both sides and, as its last line,
 // `ratio: <number>`.
 
 const benches: ReadonlyMap<string, string> = new Map([
@@ -16,6 +16,7 @@ const benches: ReadonlyMap<string, string> = new Map([
   ["telemetry", "orders per second with traces, logs and scrapes on, sampled at 10 % and at 100 %, against off"],
   ["books", "time and memory to compare the books of 20,000 orders, and of five times as many"],
   ["bulk", "orders accepted per second, 1,000 in a call against one in a call"],
+  ["import", "orders of another shop imported per second, against one INSERT … in a transaction for each"],
   ["payloads", "CPU per order from arrival to delivery when Temporal keeps ciphertext, against plain text"],
 ]);
 

@@ -14,6 +14,10 @@ const withoutDatabase = services.filter((service) => !hasDatabase(service));
 const uses: readonly (readonly [string, string])[] = [
   [services.join(" | "), "the service, until SIGTERM"],
   ["<service> migrate up", `its migrations, once (not for the ${withoutDatabase.join(", ")})`],
+  [
+    "orders | payments | inventory import <file>",
+    "takes what is its own of a file of another shop; - is standard input",
+  ],
   ["books", "compares the books of all services once: ends with 0 balanced, 1 not, 2 could not be compared"],
   ["promote-worker", "has new sagas begin with the version of TEMPORAL_BUILD_ID"],
   ["place-order --orders <host:port> --inventory <host:port>", "one order, until it is delivered"],

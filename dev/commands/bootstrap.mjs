@@ -20,6 +20,7 @@ const scripts = {
   fix: ["dev/commands/check.ts", "--fix"],
   generate: ["dev/commands/check.ts", "--generate"],
   verify: ["dev/commands/verify.ts"],
+  import: ["dev/commands/import.ts"],
   campaign: ["dev/commands/campaign.ts"],
   observe: ["dev/commands/observe.ts"],
   bench: ["bench/main.ts"],

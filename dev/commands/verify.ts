@@ -1,5 +1,5 @@
 // `npm run verify`: prints whether stock and money are in balance, of the running stack or of the data it left.
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { BooksError } from "../../services/books/src/balance/ask.ts";
 import { type Balance, takeBalance } from "../../services/books/src/balance/balance.ts";
@@ -10,19 +10,11 @@ import { pushVerification, toVerification } from "../../services/books/src/repor
 import { type AccountedService, accountedServices } from "../../services/services.ts";
 import { colour, pushgatewayUrl } from "../config.ts";
 import { StackError } from "../errors.ts";
-import { ancestryOf } from "../process/identity.ts";
 import { credentialsIn } from "../stack/credentials.ts";
 import { freePorts } from "../stack/free-ports.ts";
+import { runningPort } from "../stack/running-port.ts";
 import { Stack } from "../stack/stack.ts";
 import { help, parseVerifyOptions, type VerifyOptions } from "../terminal/verify-options.ts";
-
-/** The port of the server that runs on this data, if one does: the fourth line of its pid file. */
-function runningPort(dataDirectory: string): number | undefined {
-  const file = join(dataDirectory, "postgres", "postmaster.pid");
-  if (!existsSync(file)) return undefined;
-  const [pid, , , port] = readFileSync(file, "utf8").split("\n");
-  return ancestryOf(Number(pid)) ? Number(port) : undefined;
-}
 
 function urlsAt(dataDirectory: string, port: number): Record<AccountedService, string> {
   const { postgres } = credentialsIn(dataDirectory);

@@ -4,10 +4,12 @@ import { buildInventory } from "./inventory.ts";
 import { migrations } from "./migrations/list.ts";
 import { readable } from "./migrations/readable.ts";
 import { StockLevelEntity } from "./stock.entity.ts";
+import { importCommand } from "./stock-import-command.ts";
 
 await startService({
   name: "inventory",
   config: inventoryConfig,
   database: { entities: [StockLevelEntity], migrations, readable },
+  commands: { import: importCommand },
   build: buildInventory,
 });

@@ -1,5 +1,6 @@
 import { startService } from "#platform/process/service.ts";
 import { paymentsConfig, refundsTogether } from "./config.ts";
+import { importCommand } from "./import/import-command.ts";
 import { migrations } from "./migrations/list.ts";
 import { readable } from "./migrations/readable.ts";
 import { entities } from "./payment/payment.entity.ts";
@@ -10,5 +11,6 @@ await startService({
   config: paymentsConfig,
   together: refundsTogether,
   database: { entities, migrations, readable },
+  commands: { import: importCommand },
   build: buildPayments,
 });

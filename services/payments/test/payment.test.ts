@@ -3,7 +3,15 @@ import { test } from "node:test";
 import type { Change, Operation, Verdict } from "../src/operation/operation.ts";
 import { accept } from "../src/operation/operation.ts";
 import { Recording } from "../src/operation/operation-recording.ts";
-import { entriesOf, heldOf, type Payment, type PaymentStatus, statusOf, transitions } from "../src/payment/payment.ts";
+import {
+  entriesOf,
+  heldOf,
+  importedEntriesOf,
+  type Payment,
+  type PaymentStatus,
+  statusOf,
+  transitions,
+} from "../src/payment/payment.ts";
 
 const time = new Date(0);
 
@@ -21,6 +29,7 @@ const fresh: Payment = {
   capturing: 0n,
   voiding: 0n,
   refunding: 0n,
+  provider: "",
   closing: false,
   declineCode: "",
   gatewayReference: "",
@@ -37,6 +46,18 @@ const undecided = {
   source: { actor: "", requestId: "", traceparent: "" },
   createTime: new Date(0),
 };
+
+test("what another shop took is refunded by whoever took it", () => {
+  const paid: Payment = { ...fresh, decision: "approved", captured: 2n, provider: "stripe", gatewayReference: "pi_1" };
+  const refusal = accept(paid, { kind: "refund", amount: { currency: "EUR", amount: 1n } });
+  assert.ok(refusal instanceof Error);
+  assert.equal(refusal.reasonName, "PAYMENT_ELSEWHERE");
+  assert.deepEqual(refusal.metadata, { payment_id: "P", provider: "stripe", provider_reference: "pi_1" });
+  assert.ok(!(accept({ ...paid, provider: "" }, { kind: "refund", amount: undefined }) instanceof Error));
+  assert.deepEqual(importedEntriesOf("refund", 1n), [
+    { kind: "refund", debit: "refunds", credit: "external_clearing", amount: 1n },
+  ]);
+});
 
 test("the status follows from the amounts", () => {
   const approved = { ...fresh, decision: "approved" } as const;

@@ -16,13 +16,14 @@ const bytes = Buffer.alloc(16);
  * A new id as text: 48 bits of milliseconds, 16 bits of bucket, 64 random bits. Ids sort by time.
  *
  * @param bucket 0 to 65,535: where the row lives when the database is spread out; random when it is not given
+ * @param ms when it was, since 1970: of what is older than its row
  */
-export function newId(bucket?: number): string {
+export function newId(bucket?: number, ms = Date.now()): string {
   if (used + 10 > random.length) {
     randomFillSync(random);
     used = 0;
   }
-  bytes.writeUIntBE(Date.now(), 0, 6);
+  bytes.writeUIntBE(ms, 0, 6);
   random.copy(bytes, 6, used, used + 10);
   if (bucket !== undefined) bytes.writeUInt16BE(bucket, 6);
   used += 10;

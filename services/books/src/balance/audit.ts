@@ -22,7 +22,8 @@ const comparisons: Readonly<Record<AccountedService, Comparison>> = {
       from customer_order o cross join jsonb_array_elements(o.history) h
       where o.order_id between $1 and $2
         and not exists (select from audit_event a where a.order_id between $1 and $2 and a.order_id = o.order_id and a.action =
-        case h->>'status' when 'pending' then 'order.created' else 'order.' || (h->>'status') end)
+        case when exists (select from imported_order i where i.order_id = o.order_id) then 'order.imported'
+          when h->>'status' = 'pending' then 'order.created' else 'order.' || (h->>'status') end)
       limit $3`,
   },
   payments: {
@@ -32,11 +33,11 @@ const comparisons: Readonly<Record<AccountedService, Comparison>> = {
       from (select order_id, concat_ws(', ', sum(amount) filter (where decision = 'approved'), sum(captured), sum(refunded))
           as sums from payment
           where decision = 'approved' and order_id between $1 and $2 group by order_id) p
-      left join (select order_id, concat_ws(', ', coalesce(sum(amount) filter (where action = 'payment.authorized'), 0),
-          coalesce(sum(amount) filter (where action = 'payment.captured'), 0),
-          coalesce(sum(amount) filter (where action = 'payment.refunded'), 0)) as sums
-        from (select order_id, action, (details->>'amount')::bigint as amount from audit_event
-          where order_id between $1 and $2) e
+      left join (select order_id, concat_ws(', ', coalesce(sum(amount) filter (where action in ('payment.authorized', 'payment.imported')), 0),
+          coalesce(sum(amount) filter (where action in ('payment.captured', 'payment.imported')), 0),
+          coalesce(sum(case action when 'payment.refunded' then amount when 'payment.imported' then refunded end), 0)) as sums
+        from (select order_id, action, (details->>'amount')::bigint as amount, (details->>'refunded')::bigint as refunded
+          from audit_event where order_id between $1 and $2) e
         group by order_id) a using (order_id)
       where p.sums is distinct from a.sums limit $3`,
   },

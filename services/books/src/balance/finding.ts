@@ -38,6 +38,8 @@ export class Tally {
 export interface EndedOrder {
   readonly orderId: string;
   readonly status: "delivered" | "rejected" | "cancelled" | "failed" | "deleted";
+  /** Whether another shop brought it to its end: it has neither parcels nor stock here, and maybe payments that were made elsewhere. */
+  readonly imported: boolean;
   readonly total: bigint;
   readonly shipments: readonly { readonly locationId: string; readonly status: string; readonly amount: string }[];
   /** Article → how many were ordered. */

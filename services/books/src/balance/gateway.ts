@@ -6,7 +6,7 @@ import { type IdRange, type KeyPage, type KeyPageEnd, sweepKeys } from "./range.
 /** The id that a key of the gateway is; null: it is none. */
 const idOf = (key: string) => `case when ${key} ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then ${key}::uuid end`;
 
-/** What payments asked for beside what the card gateway remembers of it, page by page. */
+/** What payments asked for beside what the card gateway remembers of it, page by page. Of what another shop took it knows nothing. */
 export class GatewayComparison {
   readonly #authorizations = new Tally(
     (count) => `${count} authorizations that the card gateway remembers agree with our payments`,
@@ -20,9 +20,9 @@ export class GatewayComparison {
   /** Compares operations with their records. @returns how many operations there are */
   async compare(ask: Ask, range: IdRange): Promise<number> {
     const [count] = await ask<{ all: string; moved: string; authorized: string }>(
-      `select count(*) as all, count(*) filter (where state in ('succeeded', 'refused') and amount > 0) as moved,
-        count(*) filter (where state = 'succeeded' and kind = 'authorize') as authorized
-      from payment_operation where operation_id between $1 and $2`,
+      `select count(*) as all, count(*) filter (where o.state in ('succeeded', 'refused') and o.amount > 0 and p.provider = '') as moved,
+        count(*) filter (where o.state = 'succeeded' and o.kind = 'authorize' and p.provider = '') as authorized
+      from payment_operation o join payment p using (payment_id) where o.operation_id between $1 and $2`,
       [range.from, range.to],
     );
     this.#authorizations.add(Number(count?.authorized ?? 0), await compareAuthorizations(ask, range));
@@ -39,7 +39,7 @@ async function compareAuthorizations(ask: Ask, { from, to }: IdRange): Promise<s
         join payment p using (payment_id)
         left join simulator.gateway_record g on g.key = o.operation_id::text
       where o.operation_id between $1 and $2 and o.kind = 'authorize' and o.state in ('succeeded', 'refused')
-        and p.capturing = 0 and p.voiding = 0 and p.refunding = 0
+        and p.capturing = 0 and p.voiding = 0 and p.refunding = 0 and p.provider = ''
         and (case when p.decision = 'approved' then g.key is null or g.decline_code <> '' or g.amount <> p.amount
           or g.captured <> p.captured or g.voided <> p.voided or g.refunded <> p.refunded
           else g.decline_code = '' end))
@@ -67,7 +67,7 @@ async function compareOperations(ask: Ask, { from, to }: IdRange): Promise<strin
       left join simulator.gateway_record g on g.key = o.operation_id::text
       left join payment_operation a on a.operation_id = ${idOf("g.authorization_key")}
         and a.payment_id = o.payment_id and a.kind = 'authorize'
-    where o.operation_id between $1 and $2 and o.state in ('succeeded', 'refused') and case
+    where o.operation_id between $1 and $2 and o.state in ('succeeded', 'refused') and p.provider = '' and case
       when o.amount = 0 then g.key is not null
       when o.state = 'refused' then g.decline_code = ''
       else g.key is null or g.decline_code <> '' or g.kind <> o.kind or g.amount <> o.amount or g.currency <> p.currency

@@ -71,10 +71,12 @@ export async function readEnded(ask: Ask, { from, to }: IdRange): Promise<EndedO
     status: Exclude<EndedOrder["status"], "deleted">;
     total: string;
     shipments: EndedOrder["shipments"];
+    imported: boolean;
     articles: Record<string, number> | null;
     lots: [sku: string, quantity: number, amount: string][] | null;
   }>(
-    `select order_id, o.status, o.total::text, o.shipments, l.articles, case when o.line_amounts is not null then (
+    `select order_id, o.status, o.total::text, o.shipments, l.articles,
+      exists (select from imported_order i where i.order_id = o.order_id) as imported, case when o.line_amounts is not null then (
         select json_agg(json_build_array(sku, quantity, amount) order by line_number)
         from (select row_number() over (order by line_number) as n, line_number, sku, quantity from order_line
           where order_line.order_id = o.order_id) line
@@ -87,9 +89,10 @@ export async function readEnded(ask: Ask, { from, to }: IdRange): Promise<EndedO
     where order_id between $1 and $2 and o.status in ('delivered', 'rejected', 'cancelled', 'failed')`,
     [from, to],
   );
-  return rows.map(({ order_id: orderId, status, total, shipments, articles, lots }) => ({
+  return rows.map(({ order_id: orderId, status, imported, total, shipments, articles, lots }) => ({
     orderId,
     status,
+    imported,
     total: BigInt(total),
     shipments,
     articles: articles ?? {},
@@ -99,7 +102,7 @@ export async function readEnded(ask: Ask, { from, to }: IdRange): Promise<EndedO
 
 /** Of it nothing may be left anywhere. */
 function deletedOrder(orderId: string): EndedOrder {
-  return { orderId, status: "deleted", total: 0n, shipments: [], articles: {}, lots: undefined };
+  return { orderId, status: "deleted", imported: false, total: 0n, shipments: [], articles: {}, lots: undefined };
 }
 
 const hasLeft = (status: string) => ["shipped", "delivered", "lost"].includes(status);
@@ -137,11 +140,18 @@ function faultOfMoney(order: EndedOrder, own: MoneyOfOrder | undefined): string 
   const name = `order ${order.orderId} is ${order.status}`;
   if (own?.undecided) return `${name}, but the gateway has yet to decide something`;
   if ((own?.held ?? 0n) !== 0n) return `${name} and still holds ${own?.held} of the customer's money`;
+  // It has no parcels here; what it was charged for left elsewhere.
+  if (order.imported) return faultOfImported(order, own);
   if ((own?.captured ?? 0n) !== captured) return `${name}: charged ${own?.captured ?? 0}, its parcels cost ${captured}`;
   if ((own?.refunded ?? 0n) !== refunded)
     return `${name}: refunded ${own?.refunded ?? 0}, lost parcels cost ${refunded}`;
   if (order.status === "delivered" && captured > order.total) return `${name}: charged more than its total`;
   return undefined;
+}
+
+function faultOfImported({ orderId, total }: EndedOrder, own: MoneyOfOrder | undefined): string | undefined {
+  const captured = own?.captured ?? 0n;
+  return captured > total ? `order ${orderId} was imported: charged ${captured}, it cost ${total}` : undefined;
 }
 
 function faultsOfParcels(order: EndedOrder, own: ReadonlyMap<string, string>): (string | undefined)[] {

@@ -2,10 +2,12 @@ import type { MigrationsList } from "#platform/database/migrate.ts";
 import { Stock } from "./0001-inventory.ts";
 import { LowStock } from "./0002-low-stock.ts";
 import { Audit } from "./0003-audit.ts";
+import { Import } from "./0004-import.ts";
 
 /** The inventory database's migrations, oldest first. */
 export const migrations: MigrationsList = [
   { name: "0001-inventory", class: Stock },
   { name: "0002-low-stock", class: LowStock },
   { name: "0003-audit", class: Audit },
+  { name: "0004-import", class: Import },
 ];

@@ -32,6 +32,7 @@ import type { KeyedOrder, OrderFilter } from "../order/order.repository.ts";
 import type {
   Adjustment,
   Money,
+  NewOrder,
   Order,
   OrderEvent,
   OrderLine,
@@ -83,27 +84,36 @@ function reversed<T extends string>(table: Readonly<Record<T, number>>): Readonl
  * @throws CURRENCY_MISMATCH, TOTAL_TOO_LARGE, TOTAL_MISMATCH, BELOW_ZERO
  */
 export function toKeyedOrder(request: CreateOrderRequest): KeyedOrder {
-  const { requestId, customerId, cardToken, shippingAddress } = request;
-  const priced = request.lines.map(({ sku, quantity, unitPrice, adjustments }) => ({
-    sku,
-    quantity,
-    unitPrice: toMoney(unitPrice),
-    adjustments: adjustments.map(toAdjustment),
-  }));
-  const adjustments = request.adjustments.map(toAdjustment);
-  const { total, prices } = priceOf({ lines: priced, adjustments, total: request.total });
-  const { recipient, lines, city, postalCode, country } = shippingAddress ?? create(AddressSchema);
+  const { requestId, customerId, cardToken } = request;
   return {
     requestId,
     fingerprint: fingerprint(CreateOrderRequestSchema, { ...request, waitFor: WaitFor.UNSPECIFIED }),
     orderId: newOrderId(customerId),
     customerId,
+    ...toContent(request),
+    cardToken,
+    traceparent: requestContext().traceParent ?? "",
+  };
+}
+
+/** What is ordered, what it costs, and where it goes. @throws CURRENCY_MISMATCH, TOTAL_TOO_LARGE, TOTAL_MISMATCH, BELOW_ZERO */
+export function toContent(
+  given: Pick<CreateOrderRequest, "lines" | "adjustments" | "total" | "shippingAddress">,
+): Pick<NewOrder, "lines" | "total" | "prices" | "shippingAddress"> {
+  const priced = given.lines.map(({ sku, quantity, unitPrice, adjustments }) => ({
+    sku,
+    quantity,
+    unitPrice: toMoney(unitPrice),
+    adjustments: adjustments.map(toAdjustment),
+  }));
+  const adjustments = given.adjustments.map(toAdjustment);
+  const { total, prices } = priceOf({ lines: priced, adjustments, total: given.total });
+  const { recipient, lines, city, postalCode, country } = given.shippingAddress ?? create(AddressSchema);
+  return {
     lines: priced.map(({ sku, quantity, unitPrice }) => ({ sku, quantity, unitPrice: unitPrice.amount })),
     total,
     prices,
     shippingAddress: { recipient, lines, city, postalCode, country },
-    cardToken,
-    traceparent: requestContext().traceParent ?? "",
   };
 }
 

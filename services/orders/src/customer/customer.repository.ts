@@ -322,7 +322,7 @@ const leaveEmail: SqlText = {
 };
 
 /** As addresses are compared: without regard to case, and to how a letter is written. */
-function folded(email: string): string {
+export function folded(email: string): string {
   return email.normalize("NFKC").trim().toLowerCase();
 }
 

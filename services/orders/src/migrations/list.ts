@@ -16,6 +16,7 @@ import { Prices } from "./0014-prices.ts";
 import { Texts } from "./0015-texts.ts";
 import { TextIndexes } from "./0016-text-indexes.ts";
 import { RetentionPlace } from "./0017-retention.ts";
+import { Import } from "./0018-import.ts";
 
 /** All migrations, the oldest first. A name never changes once it is released. */
 export const migrations: MigrationsList = [
@@ -36,4 +37,5 @@ export const migrations: MigrationsList = [
   { name: "0015_texts", class: Texts },
   { name: "0016_text_indexes", class: TextIndexes },
   { name: "0017_retention", class: RetentionPlace },
+  { name: "0018_import", class: Import },
 ];

@@ -5,6 +5,7 @@ export const readable: Readable = {
   customer_order: [
     "order_id",
     "status",
+    "currency",
     "total",
     "line_amounts",
     "shipments",
@@ -22,5 +23,7 @@ export const readable: Readable = {
   order_event: ["order_id", "due_time"],
   episode: ["episode_id", "start_time"],
   order_line: ["order_id", "line_number", "sku", "quantity"],
+  // What payments that were made elsewhere are found by, too.
+  imported_order: ["source", "external_id", "order_id", "customer_id"],
   audit_event: ["order_id", "action", "details"],
 };

@@ -1,7 +1,7 @@
 import type { AuditEntry, AuditOrigin } from "#platform/audit/audit-entry.ts";
 import type { Keyed } from "#platform/database/idempotency.ts";
 import { redactText } from "#platform/redact/redact-text.ts";
-import type { NewOrder, OrderFailure, OrderStatus } from "./order.ts";
+import type { NewOrder, Order, OrderFailure, OrderStatus } from "./order.ts";
 import type { ProtectedNote } from "./order-notes.ts";
 
 /** What the audit log of orders calls what was done: each status that an order came to, and what left it where it was. */
@@ -81,6 +81,19 @@ export function creationEntry({ orderId, total, lines }: NewOrder, origin: Audit
   const { currency, amount } = total;
   const details = { currency, total: String(amount), lines: String(lines.length) };
   return { action: auditActions.pending, orderId, details, origin };
+}
+
+/** What the audit log calls an order that came from another shop, with everything that had happened to it there. */
+export const importAction = "order.imported";
+
+/** An order that is imported. */
+export function importEntry(
+  { orderId, total, lines, status }: Pick<Order, "orderId" | "total" | "status"> & { readonly lines: number },
+  { n, origin }: { readonly n: number; readonly origin: AuditOrigin },
+): AuditEntry {
+  const { currency, amount } = total;
+  const details = { status, currency, total: String(amount), lines: String(lines) };
+  return { n, action: importAction, orderId, details, origin };
 }
 
 /** An order that moves, or whose parcels may have changed. Where from and where to is known only to the statement. */

@@ -30,6 +30,8 @@ interface LookRow {
   readonly left: boolean;
   /** A workflow carries it, something happened to it that none has taken yet, or an operator is waited for. */
   readonly busy: boolean;
+  /** Another shop brought it to its end, and may have been paid for it: the books want it. */
+  readonly imported: boolean;
 }
 
 const lookColumns = selectList<LookRow>({
@@ -37,6 +39,7 @@ const lookColumns = selectList<LookRow>({
   left: "exists (select from jsonb_array_elements(shipments) s where s->>'status' <> all($2::text[]))",
   busy: `episode_id is not null or episode_events is not null or park_time is not null
     or exists (select from order_event e where e.order_id = customer_order.order_id)`,
+  imported: "exists (select from imported_order i where i.order_id = customer_order.order_id)",
 });
 
 const look: SqlText = {
@@ -101,8 +104,9 @@ export class OrderDeletion {
   }
 }
 
-function whyNot({ status, left, busy }: LookRow): string | undefined {
+function whyNot({ status, left, busy, imported }: LookRow): string | undefined {
   if (!isTerminal(status)) return "goes on: cancel it first";
   if (left) return "a parcel of it has left";
+  if (imported) return "it was imported";
   return busy ? "something of it is still under way: try again later" : undefined;
 }

@@ -1,9 +1,13 @@
 import { hash } from "node:crypto";
 import { newId } from "#platform/id.ts";
 
-/** A new order id: 48 bits of milliseconds, 16 of the customer's bucket, 64 of chance. */
-export function newOrderId(customerId: string): string {
-  return newId(bucketOfCustomer(customerId));
+/**
+ * A new order id: 48 bits of milliseconds, 16 of the customer's bucket, 64 of chance.
+ *
+ * @param ms when it was placed, since 1970; now unless given
+ */
+export function newOrderId(customerId: string, ms?: number): string {
+  return newId(bucketOfCustomer(customerId), ms);
 }
 
 /** Where a customer's orders live when the database is spread out: 0 to 65,535, evenly. */

@@ -112,6 +112,7 @@ export function toProto(payment: domain.Payment): Payment {
     gatewayReference: payment.gatewayReference,
     createTime: timestampFromDate(payment.createTime),
     updateTime: timestampFromDate(payment.updateTime),
+    provider: payment.provider,
   });
 }
 

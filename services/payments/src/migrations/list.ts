@@ -4,6 +4,7 @@ import { SimulatorMigration } from "./20261121-simulator.ts";
 import { AuditMigration } from "./20261122-audit.ts";
 import { RefundRequestsMigration } from "./20261201-refund-requests.ts";
 import { RefundsAloneIndex } from "./20261201-refunds-alone-index.ts";
+import { ImportMigration } from "./20261202-import.ts";
 
 /** The schema of the payments service, oldest change first. */
 export const migrations: MigrationsList = [
@@ -12,4 +13,5 @@ export const migrations: MigrationsList = [
   { name: "20261122-audit", class: AuditMigration },
   { name: "20261201-refund-requests", class: RefundRequestsMigration },
   { name: "20261201-refunds-alone-index", class: RefundsAloneIndex },
+  { name: "20261202-import", class: ImportMigration },
 ];

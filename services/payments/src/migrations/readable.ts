@@ -14,6 +14,7 @@ export const readable: Readable = {
     "capturing",
     "voiding",
     "refunding",
+    "provider",
   ],
   payment_operation: ["operation_id", "payment_id", "kind", "amount", "state"],
   ledger_entry: ["payment_id", "operation_id", "kind", "debit_account", "credit_account", "currency", "amount"],

@@ -69,6 +69,7 @@ export function newAuthorization(input: Submitted<AuthorizeInput>, operationId: 
     capturing: 0n,
     voiding: 0n,
     refunding: 0n,
+    provider: "",
     closing: false,
     declineCode: "",
     gatewayReference: "",

@@ -5,6 +5,7 @@ import {
   mismatch,
   notAuthorized,
   type PaymentError,
+  paidElsewhere,
   refundNotApproved,
   voidedBefore,
 } from "../payment/errors.ts";
@@ -101,6 +102,7 @@ function acceptCapture(payment: Payment, asked: bigint | undefined): Accepted | 
 }
 
 function acceptRefund(payment: Payment, asked: bigint | undefined): Accepted | PaymentError {
+  if (payment.provider !== "") return paidElsewhere(payment);
   const available = refundableOf(payment);
   const amount = asked ?? available;
   if (amount > available || available === 0n) return exceedsCapture(payment, amount);

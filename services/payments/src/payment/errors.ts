@@ -21,6 +21,7 @@ export const PaymentError = defineErrors<PaymentErrorReason>({
     [PaymentErrorReason.REFUND_REQUEST_DECIDED]: Code.FailedPrecondition,
     [PaymentErrorReason.OWN_REFUND_REQUEST]: Code.PermissionDenied,
     [PaymentErrorReason.REFUND_NOT_APPROVED]: Code.FailedPrecondition,
+    [PaymentErrorReason.PAYMENT_ELSEWHERE]: Code.FailedPrecondition,
   },
 });
 
@@ -76,6 +77,13 @@ export function exceedsCapture(payment: Payment, asked: bigint, left = refundabl
   const metadata = { payment_id: payment.paymentId, available };
   const message = `${asked} is more than the ${available} that was captured and not refunded`;
   return new PaymentError(PaymentErrorReason.AMOUNT_EXCEEDS_CAPTURE, message, metadata);
+}
+
+/** Another shop took the money: our gateway knows nothing of it. */
+export function paidElsewhere({ paymentId, provider, gatewayReference }: Payment): PaymentError {
+  const message = `the payment was imported: ${provider} took the money, and has to give it back`;
+  const metadata = { payment_id: paymentId, provider, provider_reference: gatewayReference };
+  return new PaymentError(PaymentErrorReason.PAYMENT_ELSEWHERE, message, metadata);
 }
 
 /** What errors name of a refund request. */

@@ -24,6 +24,7 @@ export const paymentColumns = selectList<PaymentRow>(
     capturing: true,
     voiding: true,
     refunding: true,
+    provider: true,
     closing: true,
     declineCode: true,
     gatewayReference: true,
@@ -49,6 +50,7 @@ export function toPayment(row: PaymentRow): Payment {
     capturing: row.capturing,
     voiding: row.voiding,
     refunding: row.refunding,
+    provider: row.provider,
     closing: row.closing,
     declineCode: row.declineCode,
     gatewayReference: row.gatewayReference,
@@ -74,7 +76,7 @@ export const insertedPayment = writtenColumns<InsertedPayment>({
 });
 
 /** What of a payment changes: all that its authorization does not say. */
-type ChangingPayment = AsText<ColumnsOf<Omit<Payment, keyof GivenPayment | "createTime">>>;
+type ChangingPayment = AsText<ColumnsOf<Omit<Payment, keyof GivenPayment | "createTime" | "provider">>>;
 
 /** What of a payment changes, with the payment's id. */
 export type UpdatedPayment = ChangingPayment & Pick<InsertedPayment, "payment_id">;

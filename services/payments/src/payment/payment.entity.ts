@@ -19,6 +19,7 @@ export const PaymentEntity = defineEntity({
     capturing: p.bigint("bigint").default(0),
     voiding: p.bigint("bigint").default(0),
     refunding: p.bigint("bigint").default(0),
+    provider: p.text().default(""),
     closing: p.boolean().default(false),
     declineCode: p.text().default(""),
     gatewayReference: p.text().default(""),

@@ -34,6 +34,8 @@ export interface Payment extends Amounts {
   /** ISO 4217; `XXX` (no currency) for a payment that was forestalled. */
   readonly currency: string;
   readonly decision: Decision;
+  /** Who took the money, when the payment was imported with another shop: nothing more is done with it here. Empty: our gateway. */
+  readonly provider: string;
   /** All that is left is to be voided: nothing may be captured any more. */
   readonly closing: boolean;
   /** Why the gateway declined; empty otherwise. */
@@ -88,7 +90,13 @@ export function statusOf(payment: Payment): PaymentStatus {
 }
 
 /** The accounts of the ledger. */
-export type Account = "authorized_funds" | "held_for_customers" | "gateway_clearing" | "sales" | "refunds";
+export type Account =
+  | "authorized_funds"
+  | "held_for_customers"
+  | "gateway_clearing"
+  | "external_clearing"
+  | "sales"
+  | "refunds";
 
 /** Why an amount moved. */
 export type EntryKind = "authorization" | "authorization_end" | "capture" | "refund";
@@ -120,6 +128,16 @@ export const movements = {
 export function entriesOf(effect: Effect, amount: bigint): EntryDraft[] {
   if (amount === 0n) return [];
   return movements[effect].map(([kind, debit, credit]) => ({ kind, debit, credit, amount }));
+}
+
+/** The same of money that another shop took: what its provider owes is apart from what our gateway does. */
+export function importedEntriesOf(effect: Effect, amount: bigint): EntryDraft[] {
+  const elsewhere = (account: Account) => (account === "gateway_clearing" ? "external_clearing" : account);
+  return entriesOf(effect, amount).map((entry) => ({
+    ...entry,
+    debit: elsewhere(entry.debit),
+    credit: elsewhere(entry.credit),
+  }));
 }
 
 const longestCode = 64;

@@ -14,6 +14,8 @@ const numbersOfOthers = new Set([
   ...["step", "subject"],
   // What a saga remembers: SKUs and parcels' numbers, as one text of our own making.
   "saga",
+  // What another shop called its customers, orders and payments.
+  ...["external_id", "customer_external_id", "order_external_id"],
 ]);
 
 /** Whether a field may hold what looks like a card number. */

@@ -100,7 +100,7 @@ export enum OrderErrorReason {
   CUSTOMER_EXISTS = 11,
 
   /**
-   * FAILED_PRECONDITION: the order goes on, something of it is under way, or a parcel of it has left. Metadata: order_id, status.
+   * FAILED_PRECONDITION: the order goes on, something of it is under way, a parcel of it has left, or it was imported. Metadata: order_id, status.
    *
    * @generated from enum value: ORDER_ERROR_REASON_NOT_DELETABLE = 12;
    */

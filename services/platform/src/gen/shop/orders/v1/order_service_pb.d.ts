@@ -561,8 +561,8 @@ export declare const OrderService: GenService<{
    * rows in the audit log stay. The list, the customer's export and the books do not have it any more, and a repeated CreateOrder
    * with its request id fails with ORDER_NOT_FOUND.
    *
-   * Fails with ORDER_NOT_FOUND, and with NOT_DELETABLE while the order goes on, when something of it is still under way, and when
-   * a parcel of it has left. A repeated call with the same `request_id` succeeds.
+   * Fails with ORDER_NOT_FOUND, and with NOT_DELETABLE while the order goes on, when something of it is still under way, when
+   * a parcel of it has left, and when it was imported. A repeated call with the same `request_id` succeeds.
    *
    * @generated from rpc shop.orders.v1.OrderService.DeleteOrder
    */

@@ -107,6 +107,14 @@ export enum PaymentErrorReason {
    * @generated from enum value: PAYMENT_ERROR_REASON_REFUND_NOT_APPROVED = 12;
    */
   REFUND_NOT_APPROVED = 12,
+
+  /**
+   * FAILED_PRECONDITION: another shop took the money, and the payment was imported: it has to be refunded at the provider. Metadata:
+   * payment_id, provider, provider_reference.
+   *
+   * @generated from enum value: PAYMENT_ERROR_REASON_PAYMENT_ELSEWHERE = 13;
+   */
+  PAYMENT_ELSEWHERE = 13,
 }
 
 /**

@@ -103,6 +103,13 @@ export declare type Payment = Message<"shop.payments.v1.Payment"> & {
    * @generated from field: google.protobuf.Timestamp update_time = 12;
    */
   updateTime?: Timestamp | undefined;
+
+  /**
+   * Who took the money, of a payment that was imported with another shop: it is refunded there, and only there. Empty: our gateway.
+   *
+   * @generated from field: string provider = 13;
+   */
+  provider: string;
 };
 
 /**
@@ -140,7 +147,7 @@ export declare type LedgerEntry = Message<"shop.payments.v1.LedgerEntry"> & {
   kind: LedgerEntryKind;
 
   /**
-   * The account that receives: "authorized_funds", "held_for_customers", "gateway_clearing", "sales", "refunds".
+   * The account that receives: "authorized_funds", "held_for_customers", "gateway_clearing", "external_clearing", "sales", "refunds".
    *
    * @generated from field: string debit_account = 4;
    */
