@@ -25,6 +25,8 @@ export interface StepFacts {
   readonly label: string;
   /** The two calls that its activity is made of, where it is not one; the name of a status is a move of the order. */
   readonly halves?: readonly [string, string];
+  /** Whether it is tried for minutes. */
+  readonly patient?: boolean;
 }
 
 /** Every step that has an activity. Where both kinds have it, it is the same. */

@@ -1,11 +1,18 @@
 import { ApplicationFailure, Context } from "@temporalio/activity";
+import { TemporalFailure } from "@temporalio/common";
 import { requestContext, withContext } from "#platform/context.ts";
 import { traceParentOf, tracing, underSpan } from "#platform/trace/spans.ts";
-import type { Outcome, StepBatch } from "../workflows/engine/step-batch.ts";
-import type { Activities, InputOf, OutputOf, StepName } from "./all-steps.ts";
+import type { BatchFailure, Outcome, StepBatch } from "../workflows/engine/step-batch.ts";
+import { type Activities, type InputOf, type OutputOf, type StepFacts, type StepName, steps } from "./all-steps.ts";
 import type { SagaMetrics, StepOutcome } from "./metrics.ts";
 import { stageAfter, stepLabel } from "./step-name.ts";
 import { StepSpans } from "./step-spans.ts";
+
+/**
+ * How often a batch of many is tried that fails although its callee is there: then maybe one entry of it has a fault, and it is
+ * taken apart. The others wait for an answer, and need not have all of the pauses that somebody who is away gets.
+ */
+const faultAttempts = 2;
 
 type Work<N extends StepName> = (entries: InputOf<N>[]) => Promise<Outcome<OutputOf<N>>[]>;
 
@@ -29,10 +36,28 @@ export function asActivity<N extends StepName>(name: N, metrics: SagaMetrics, wo
       // The error of the call says more than what Temporal is told.
       spans?.fail(error instanceof ApplicationFailure ? (error.cause ?? error) : error);
       note(undefined);
-      throw error;
+      throw failureOf(name, batch, error);
     }
   };
   return activity as Activities[N];
+}
+
+/** What an attempt fails with: for good, when the batch is to be taken apart. */
+function failureOf<N extends StepName>(
+  name: N,
+  { entries, attemptsBefore = 0 }: StepBatch<InputOf<N>>,
+  error: unknown,
+) {
+  const { patient = false }: StepFacts = steps[name];
+  const isLast = attemptsBefore + Context.current().info.attempt >= faultAttempts;
+  if (patient || entries.length === 1 || !isLast || !isFault(error)) return error;
+  return ApplicationFailure.fromError(error, { nonRetryable: true });
+}
+
+/** Whether it is neither a cancellation nor a callee that did not answer. */
+function isFault(error: unknown): error is Error {
+  if (!(error instanceof ApplicationFailure)) return error instanceof Error && !(error instanceof TemporalFailure);
+  return (error.details as [BatchFailure?] | undefined)?.[0]?.away !== true;
 }
 
 /** The spans of an attempt; undefined when nothing of it is traced. */

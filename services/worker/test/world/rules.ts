@@ -19,6 +19,8 @@ export type Behaviour =
   | { kind: "refuse"; reason: string; metadata?: Record<string, string> }
   /** The whole call fails, nothing happens. */
   | { kind: "unavailable" }
+  /** The whole call fails with an error of the callee's own, nothing happens. */
+  | { kind: "fault" }
   /** The whole call fails with an error that blames the batch. */
   | { kind: "invalid" }
   /** It happens, but the answer is lost. */
@@ -43,6 +45,7 @@ export function on(step: string, behaviour: Behaviour, limits: { orderId?: strin
 export function wholeFailure(behaviours: Behaviour[]): ConnectError | undefined {
   const kinds = new Set(behaviours.map(({ kind }) => kind));
   if (kinds.has("invalid")) return new ConnectError("an entry is not valid", Code.InvalidArgument);
+  if (kinds.has("fault")) return new ConnectError("an entry makes it stumble", Code.Internal);
   if (kinds.has("unavailable")) return new ConnectError("the service is away", Code.Unavailable);
   if (kinds.has("lost")) return new ConnectError("the answer is lost", Code.Unavailable);
   return undefined;

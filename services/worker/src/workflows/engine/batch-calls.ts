@@ -3,18 +3,15 @@ import { parseTraceParent } from "#platform/trace-parent.ts";
 import { Coalescer, type Ways } from "./coalesce.ts";
 import { LocalCalls } from "./local-calls.ts";
 import type { EpisodeOptions } from "./options.ts";
+import { retriesOf, type StepTries } from "./retries.ts";
 import type { BatchCall, Outcome, StepBatch } from "./step-batch.ts";
 
 /** How the activity of a step is called: as a local activity in the first workflow task, else as an ordinary one. */
-export interface StepCall {
+export interface StepCall extends StepTries {
   /** Whom it asks: what an order waits for when nobody answers. */
   readonly callee: string;
   /** Who decides, when that is somebody behind the callee: what an order waits for when the answer is "pending". */
   readonly decider?: string;
-  /** How often a batch of the step is tried; absent: as often as the options say. */
-  readonly attempts?: number;
-  /** Whether it is tried for minutes: without it nothing that the episode did is remembered. */
-  readonly patient?: boolean;
   /** Whether its entries may be large: then a batch ends with what one call can carry. */
   readonly bulky?: boolean;
 }
@@ -25,11 +22,6 @@ type InputOf<T extends StepTypes<T>, N extends keyof T> = T[N]["input"];
 type OutputOf<T extends StepTypes<T>, N extends keyof T> = T[N]["output"];
 
 type Proxy = Record<string, (batch: StepBatch<unknown>) => Promise<Outcome<unknown>[]>>;
-
-/** How often a part of a failed batch is tried: twice, so that one lost call does not single out a healthy entry. */
-const partAttempts = 2;
-/** How much longer than others a patient step pauses at most. */
-const patientPauses = 10;
 
 /** Makes the coalescing calls of one workflow. */
 export class BatchCalls<T extends StepTypes<T>> {
@@ -57,27 +49,16 @@ export class BatchCalls<T extends StepTypes<T>> {
   }
 
   #ways<N extends keyof T & string>(name: N, step: StepCall): Ways<InputOf<T, N>, OutputOf<T, N>> {
-    const { callee, decider = callee, attempts = this.#options.attempts, patient = false, bulky = false } = step;
-    const { stepTimeoutMs: startToCloseTimeout, firstRetryMs, settlePatienceMs } = this.#options;
+    const { callee, decider = callee, patient = false, bulky = false } = step;
+    const { stepTimeoutMs: startToCloseTimeout, settlePatienceMs } = this.#options;
+    const retries = retriesOf(step, this.#options);
+    const timing = { startToCloseTimeout, ...(patient && { scheduleToCloseTimeout: settlePatienceMs }) };
     const remote = (retry: RetryPolicy, attemptsBefore = 0) =>
-      this.#call(proxyActivities<Proxy>({ startToCloseTimeout, retry }), name, attemptsBefore);
+      this.#call(proxyActivities<Proxy>({ ...timing, retry }), name, attemptsBefore);
     const alone = proxyLocalActivities<Proxy>({ startToCloseTimeout, retry: { maximumAttempts: 1 } });
-    const part = remote(this.#retry(partAttempts));
-    if (patient) {
-      const retry = this.#retry(Number.POSITIVE_INFINITY, firstRetryMs, patientPauses);
-      const options = { startToCloseTimeout, scheduleToCloseTimeout: settlePatienceMs, retry };
-      const all = (before: number) => this.#call(proxyActivities<Proxy>(options), name, before);
-      return { batch: this.#local.orRemote(this.#call(alone, name), all(1), all(0)), part, callee, decider, bulky };
-    }
-    // One attempt and one pause come before: the policy goes on where it would be by then.
-    const rest = remote(this.#retry(Math.max(1, attempts - 1), firstRetryMs * 2), 1);
-    const batch = this.#local.orRemote(this.#call(alone, name), rest, remote(this.#retry(attempts)));
+    const part = this.#call(proxyActivities<Proxy>({ startToCloseTimeout, retry: retries.part }), name);
+    const batch = this.#local.orRemote(this.#call(alone, name), remote(retries.rest, 1), remote(retries.all));
     return { batch, part, callee, decider, bulky };
-  }
-
-  #retry(maximumAttempts: number, initialInterval = this.#options.firstRetryMs, longer = 1): RetryPolicy {
-    const maximumInterval = Math.max(this.#options.maxRetryMs * longer, initialInterval);
-    return { initialInterval, backoffCoefficient: 2, maximumInterval, maximumAttempts };
   }
 
   #call<N extends keyof T & string>(

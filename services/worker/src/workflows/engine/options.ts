@@ -10,11 +10,11 @@ interface EpisodeOption {
 export const episodeOptionTable = {
   /** How long one attempt of a step may take. */
   stepTimeoutMs: { variable: "SAGA_STEP_TIMEOUT_MS", standard: 5_000 },
-  /** How often a step is tried before its order rests; a step may have its own number. */
-  attempts: { variable: "EPISODE_ATTEMPTS", standard: 3 },
+  /** How often a step is tried before its order rests; a step may have its own number. See decision 61. */
+  attempts: { variable: "EPISODE_ATTEMPTS", standard: 5 },
   /** First pause between two attempts; doubles up to the second. */
-  firstRetryMs: { variable: "EPISODE_FIRST_RETRY_MS", standard: 500 },
-  maxRetryMs: { variable: "EPISODE_MAX_RETRY_MS", standard: 1_000 },
+  firstRetryMs: { variable: "EPISODE_FIRST_RETRY_MS", standard: 1_000 },
+  maxRetryMs: { variable: "EPISODE_MAX_RETRY_MS", standard: 60_000 },
   /** How long after an order was placed its checkout may take; then it is compensated and rejected. */
   checkoutPatienceMs: { variable: "SAGA_CHECKOUT_PATIENCE_MS", standard: 900_000 },
   /**
