@@ -21,6 +21,7 @@ const scripts = {
   generate: ["dev/commands/check.ts", "--generate"],
   verify: ["dev/commands/verify.ts"],
   import: ["dev/commands/import.ts"],
+  example: ["dev/commands/example.ts"],
   campaign: ["dev/commands/campaign.ts"],
   observe: ["dev/commands/observe.ts"],
   bench: ["bench/main.ts"],

@@ -17,7 +17,7 @@ const concurrency = 2;
 /** A single test may take this long; the ones with a whole stack take the longest. */
 const testTimeoutMs = 10 * 60_000;
 
-const patterns = ["{services/*,clients/*,deploy/*,dev/*,bench,charts}/test/**/*.test.ts"];
+const patterns = ["{services/*,clients/*,deploy/*,dev/*,bench,charts,examples/*}/test/**/*.test.ts"];
 
 /** Runs a command with our terminal; resolves with its exit code. It ends when we are told to. */
 function passThrough(args: readonly string[], environment: Record<string, string> = {}): Promise<number> {

@@ -25,7 +25,7 @@ interface Named {
 /** What `package.json` says of imports that begin with "#". */
 type Subpaths = Readonly<Record<string, string>>;
 
-const code = ["{services,clients,deploy,dev,bench,charts}/**/*.{ts,mjs}"];
+const code = ["{services,clients,deploy,dev,bench,charts,examples}/**/*.{ts,mjs}"];
 /** Generated code is as its generator arranges it. */
 const exclude = ["**/node_modules/**", "services/platform/src/gen/**", "clients/typescript/{src/gen,dist}/**"];
 

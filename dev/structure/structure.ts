@@ -19,7 +19,7 @@ function serviceOf(path: string): string | undefined {
 /** Generated code is arranged by its generator: it is in no circle and no test. */
 function isOurs(path: string): boolean {
   return (
-    /^(?:services|clients|deploy|dev|bench|charts)\//.test(path) &&
+    /^(?:services|clients|deploy|dev|bench|charts|examples)\//.test(path) &&
     !/^(?:services\/platform|clients\/typescript)\/src\/gen\//.test(path)
   );
 }

@@ -92,7 +92,6 @@ const documents = {
   "docs/identity.md": ["grpcurl"],
   "docs/calling.md": ["grpcurl"],
   "docs/refunds.md": ["grpcurl"],
-  "docs/back-orders.md": ["grpcurl"],
 } as const;
 
 function examplesIn(document: keyof typeof documents): Example[] {

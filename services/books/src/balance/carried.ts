@@ -11,8 +11,6 @@ export interface Waiting {
   readonly status: string;
   /** The workflow that carried it last; another one has taken it when it differs. */
   readonly lastEpisode: string;
-  /** Whether it waits for stock: then inventory has something to tell. */
-  readonly awaitsStock: boolean;
   /** Whether it is still carried, for far too long. */
   readonly isCarried: boolean;
 }
@@ -22,10 +20,9 @@ export interface Waiting {
  * for no person. Those of the kind before episodes are carried by workflows that no row knows.
  */
 export async function readWaiting(ask: Ask, { from, to }: IdRange): Promise<Waiting[]> {
-  type Row = { order_id: string; status: string; last_episode: string; is_carried: boolean; awaits_stock: boolean };
-  const rows = await ask<Row>(
+  const rows = await ask<{ order_id: string; status: string; last_episode: string; is_carried: boolean }>(
     `select o.order_id, o.status, coalesce(o.last_episode_id::text, '') as last_episode,
-      o.episode_id is not null as is_carried, o.back_order_time is not null and o.stock_time is null and o.status = 'pending' as awaits_stock
+      o.episode_id is not null as is_carried
     from customer_order o left join episode e on e.episode_id = o.episode_id
     where o.order_id between $1 and $2
       and o.status not in ('delivered', 'rejected', 'cancelled', 'failed') and o.saga_id = o.order_id
@@ -39,7 +36,6 @@ export async function readWaiting(ask: Ask, { from, to }: IdRange): Promise<Wait
     orderId: row.order_id,
     status: row.status,
     lastEpisode: row.last_episode,
-    awaitsStock: row.awaits_stock,
     isCarried: row.is_carried,
   }));
 }
@@ -65,8 +61,6 @@ export interface Carried {
   readonly before: readonly Waiting[];
   readonly after: readonly Waiting[];
   readonly owed: ReadonlySet<string>;
-  /** Orders that inventory has in a queue, or is about to tell of. */
-  readonly queued: ReadonlySet<string>;
   /** How many orders are under way. */
   readonly underway: number;
 }
@@ -74,7 +68,7 @@ export interface Carried {
 /** Whether every order has somebody who goes on with it, page by page. */
 export class CarriedOrders {
   readonly #underway = new Tally(
-    (count) => `${count} orders under way are carried, due or parked, or wait for stock or news of a parcel`,
+    (count) => `${count} orders under way are carried, due or parked, or wait for news of a parcel`,
   );
 
   get finding(): Finding {
@@ -85,15 +79,15 @@ export class CarriedOrders {
    * What shipping told between two looks has had its order carried again: only one that stood the same before and after is
    * nobody's.
    */
-  compare({ before, after, owed, queued, underway }: Carried): void {
+  compare({ before, after, owed, underway }: Carried): void {
     const stood = new Map(before.map((waiting) => [waiting.orderId, waiting.lastEpisode]));
-    const lost = after.filter(({ orderId, lastEpisode, awaitsStock, isCarried }) => {
-      const isOwed = awaitsStock ? queued.has(orderId) : owed.has(orderId);
-      return stood.get(orderId) === lastEpisode && (isCarried || !isOwed);
+    const lost = after.filter(({ orderId, lastEpisode, isCarried }) => {
+      return stood.get(orderId) === lastEpisode && (isCarried || !owed.has(orderId));
     });
-    const wrong = lost.map(({ orderId, status, awaitsStock, isCarried }) => {
-      const nobody = awaitsStock ? "waits for stock in no queue" : "nobody carries it";
-      const why = isCarried ? `its episode has not settled it for ${longestEpisodeMinutes} minutes` : nobody;
+    const wrong = lost.map(({ orderId, status, isCarried }) => {
+      const why = isCarried
+        ? `its episode has not settled it for ${longestEpisodeMinutes} minutes`
+        : "nobody carries it";
       return `order ${orderId} is ${status} and ${why}`;
     });
     this.#underway.add(underway, wrong);

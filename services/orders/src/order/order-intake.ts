@@ -118,8 +118,6 @@ function toPending(order: KeyedOrder, contact: OrderContact): Order {
     createTime,
     updateTime: createTime,
     reviewTime: undefined,
-    shortagePolicy: order.shortagePolicy,
-    backOrderTime: undefined,
   };
 }
 

@@ -1,4 +1,3 @@
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
 import { AllocationStatus } from "#gen/shop/inventory/v1/stock_pb.js";
@@ -10,7 +9,6 @@ import {
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { PaymentStatus } from "#gen/shop/payments/v1/payment_pb.js";
 import { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
-import { ShortagePolicy } from "#gen/shop/type/v1/shortage_pb.js";
 import type { Allocation } from "../../src/workflows/order/order-types.ts";
 import type { OrderFacts, World } from "./world.ts";
 
@@ -65,14 +63,9 @@ function inventoryRoutes(router: ConnectRouter, world: World): void {
         step: "reserve",
         of,
         ...byId,
-        apply: ({ orderId, lines, requestId, shortagePolicy }) => {
+        apply: ({ orderId, lines, requestId }) => {
           const order = world.order(orderId);
           if (order.released) return { refuse: "RESERVATION_ENDED" };
-          if (world.short.has(orderId)) {
-            if (shortagePolicy !== ShortagePolicy.BACK_ORDER) return { refuse: "OUT_OF_STOCK" };
-            const waitTime = timestampFromMs(Date.now());
-            return { response: { reservation: { orderId, allocations: [], waitTime } }, passing: true };
-          }
           const wanted = lines.map(({ sku, quantity }) => ({ sku, quantity: Number(quantity) }));
           setAside(order, world.allocate(orderId, wanted));
           world.took(orderId, "reserve", requestId);
