@@ -297,6 +297,7 @@ const alone = new Set([
     (call) => `identity.${call}Request.code`,
   ),
   "orders.ListReviewsRequest.reason",
+  "orders.GetOrderStatisticsRequest.by_article",
   ...["Refresh", "Logout", "LogoutEverywhere"].map((call) => `identity.${call}Request.refresh_token`),
 ]);
 

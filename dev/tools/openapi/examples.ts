@@ -50,6 +50,9 @@ const google: Readonly<Record<string, JsonValue>> = {
   "google.protobuf.Duration": "3600s",
 };
 
+/** What comes after another time. */
+const later: Readonly<Record<string, JsonValue>> = { create_time_until: "2026-12-01T12:00:00Z" };
+
 /** Makes examples of messages. */
 export class Examples {
   readonly #rules: Rules;
@@ -78,7 +81,7 @@ export class Examples {
   }
 
   #one(field: DescField): JsonValue {
-    if (field.message) return google[field.message.typeName] ?? this.of(field.message);
+    if (field.message) return later[field.name] ?? google[field.message.typeName] ?? this.of(field.message);
     if (field.enum) return field.enum.values[1]?.name ?? "";
     const known = byName[field.name] ?? this.#byRule(field);
     if (known !== undefined) return field.scalar === ScalarType.INT64 ? String(known) : known;

@@ -7,12 +7,13 @@ import { importCommand } from "./import/import-command.ts";
 import { migrations } from "./migrations/list.ts";
 import { readable } from "./migrations/readable.ts";
 import { buildOrders } from "./orders.ts";
+import { statisticsCommand } from "./statistics-command.ts";
 
 await startService({
   name: "orders",
   config: ordersConfig,
   database: { entities: [CustomerEntity], migrations, readable },
-  commands: { erased: erasedCommand, import: importCommand },
+  commands: { erased: erasedCommand, import: importCommand, statistics: statisticsCommand },
   build: ({ client, ...context }) =>
     buildOrders({ ...context, sagas: client(SagaService, context.config.WORKER_ADDRESS) }),
 });

@@ -5,6 +5,7 @@ import { OrderEpisodeService } from "#gen/shop/orders/v1/order_episode_service_p
 import { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import { OrderReviewService } from "#gen/shop/orders/v1/order_review_service_pb.js";
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
+import { OrderStatisticsService } from "#gen/shop/orders/v1/order_statistics_service_pb.js";
 import type { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import type { RevealAudit } from "#platform/audit/audit-api.ts";
 import { AuditTrail } from "#platform/audit/audit-trail.ts";
@@ -24,6 +25,7 @@ import { OrderApi } from "./api/order-api.ts";
 import { OrderEpisodeApi } from "./api/order-episode-api.ts";
 import { OrderLifecycleApi } from "./api/order-lifecycle-api.ts";
 import { OrderReviewApi } from "./api/order-review-api.ts";
+import { OrderStatisticsApi } from "./api/order-statistics-api.ts";
 import { CancelReasons } from "./cancel/cancel-reasons.repository.ts";
 import { CancellationRepository } from "./cancel/cancellation.repository.ts";
 import { type CancelOrder, OrderCancellation } from "./cancel/order-cancellation.ts";
@@ -65,6 +67,8 @@ import { createReviewWatch } from "./screening/review-watch.ts";
 import { ReviewsRepository } from "./screening/reviews.repository.ts";
 import { ScreeningKeys } from "./screening/screening-keys.ts";
 import { ScreeningMetrics } from "./screening/screening-metrics.ts";
+import { StatisticsRepository } from "./statistics/statistics.repository.ts";
+import { Statistics } from "./statistics/statistics.ts";
 
 /** What the orders service is built from; a test gives its own. */
 export interface OrdersContext {
@@ -132,9 +136,16 @@ export function buildOrders(context: OrdersContext): ServiceParts {
   const { settler, reports, decisions } = episodes;
   const batches = [intake, mover, settler, reports, decisions, screening.screening, screening.reviewDecisions];
   return {
-    services: [...apis, audit.registration],
+    services: [...apis, buildStatistics(ground), audit.registration],
     ...background({ database, hub: following.hub, loops, batches }),
   };
+}
+
+function buildStatistics({ config, database }: Ground): ServiceRegistration {
+  const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
+  const statistics = new Statistics(database);
+  const repository = new StatisticsRepository(database);
+  return register(OrderStatisticsService, new OrderStatisticsApi({ statistics, repository, pageTokens }));
 }
 
 function buildIntake({ config, database, metrics, repository }: Ground, episodes: EpisodeParts): OrderIntake {

@@ -20,6 +20,7 @@ import {
   CreateOrderRequestSchema,
   OrderService,
 } from "#gen/shop/orders/v1/order_service_pb.js";
+import { OrderStatisticsService } from "#gen/shop/orders/v1/order_statistics_service_pb.js";
 import { MoneySchema } from "#gen/shop/type/v1/money_pb.js";
 import type { AuditEvent } from "#platform/audit/audit-event.ts";
 import { type ConfigOf, loadConfig, platformConfig } from "#platform/config.ts";
@@ -76,6 +77,7 @@ export interface Replica extends AsyncDisposable {
   readonly episodes: Client<typeof OrderEpisodeService>;
   readonly reviews: Client<typeof OrderReviewService>;
   readonly customers: Client<typeof CustomerService>;
+  readonly statistics: Client<typeof OrderStatisticsService>;
   readonly registry: Registry;
   readonly registrations: readonly ServiceRegistration[];
   /** What was published of the audit log. */
@@ -87,7 +89,10 @@ export interface Replica extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-const services = [OrderService, OrderLifecycleService, OrderEpisodeService, OrderReviewService, CustomerService];
+const services = [
+  ...[OrderService, OrderLifecycleService, OrderEpisodeService, OrderReviewService, CustomerService],
+  OrderStatisticsService,
+];
 
 /** A replica that takes calls while its background work begins. */
 export interface BeginningReplica extends Replica {
@@ -161,6 +166,7 @@ export function beginReplica(
     episodes: createClient(OrderEpisodeService, transport),
     reviews: createClient(OrderReviewService, transport),
     customers: createClient(CustomerService, transport),
+    statistics: createClient(OrderStatisticsService, transport),
     registry,
     registrations: parts.services,
     auditStream,

@@ -4,7 +4,7 @@ import pg from "pg";
 import { Registry } from "prom-client";
 import type { Database } from "#platform/database/database.ts";
 import { migrateDown, migrateUp } from "#platform/database/migrate.ts";
-import { newId } from "#platform/id.ts";
+import { decodeId, newId } from "#platform/id.ts";
 import { quietLogger } from "#testing/logger.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
 import { CancellationRepository } from "../src/cancel/cancellation.repository.ts";
@@ -25,6 +25,7 @@ import { createProgressWatch } from "../src/order/order-progress.ts";
 import { transitionOrders } from "../src/order/order-transition.repository.ts";
 import { ReviewsRepository } from "../src/screening/reviews.repository.ts";
 import { ScreeningRepository } from "../src/screening/screening.repository.ts";
+import { lowestPlace, StatisticsRepository } from "../src/statistics/statistics.repository.ts";
 import { claim, giveBack } from "./episode-rows.ts";
 import { ordersDatabase, personal } from "./harness.ts";
 import { Recorded } from "./recorded.ts";
@@ -215,6 +216,27 @@ describe("the schema of orders", () => {
         await retention.dueOrders(1);
       },
       [/customer_order_kept_idx/],
+    ],
+    [
+      "what is counted of orders",
+      async () => {
+        const statistics = new StatisticsRepository(recorded);
+        await statistics.events(lowestPlace, 100);
+        await statistics.count(1, [newId(), newId()].map(decodeId));
+        await statistics.ordersAfter(lowestPlace.eventId, 100);
+        const days = { firstDay: "2026-01-01", lastDay: "2026-12-31", currency: "EUR", status: "pending" } as const;
+        await statistics.list({ ...days, sku: "" }, { after: undefined, limit: 51 });
+        await statistics.list({ ...days, sku: undefined }, { after: ["2026-01-01", "A", "EUR", "pending"], limit: 51 });
+      },
+      [
+        /audit_event_publication_idx/,
+        /customer_order_pkey/,
+        /order_line_pkey/,
+        /order_statistics_fact_pkey/,
+        /order_statistics_none_idx/,
+        /order_statistics_sku_idx/,
+        /order_statistics_pkey/,
+      ],
     ],
     [
       "what is shown of all this",

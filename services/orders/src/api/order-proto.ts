@@ -178,6 +178,11 @@ export function toProto(order: Order): OrderProto {
   });
 }
 
+/** A status of a request; undefined when it is not said. */
+export function fromStatusProto(status: OrderStatusProto): OrderStatus | undefined {
+  return statusFromProto.get(status);
+}
+
 /** The number of a status in the contract. */
 export function toStatusProto(status: OrderStatus): OrderStatusProto {
   return statusToProto[status];

@@ -199,6 +199,7 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.CommitReservationRequest.location_id inventory.ListStockLevelsRequest.location_id
     inventory.ListStockLevelsRequest.sku inventory.ListStockMovementsRequest.location_id
     inventory.ListStockMovementsRequest.sku inventory.ReleaseReservationRequest.location_id
+    orders.GetOrderStatisticsRequest.sku
   `,
   "at most 64": `
     identity.ErasePersonRequest.code identity.LoginRequest.code
@@ -226,7 +227,7 @@ const refusing: Readonly<Record<string, string>> = {
     audit.ListAuditEventsRequest.page_token identity.ListApiKeysRequest.page_token identity.ListPeopleRequest.page_token
     inventory.ListStockLevelsRequest.page_token
     inventory.ListStockMovementsRequest.page_token orders.ExportCustomerRequest.page_token
-    orders.ListCustomersRequest.page_token
+    orders.GetOrderStatisticsRequest.page_token orders.ListCustomersRequest.page_token
     orders.ListOrdersRequest.page_token orders.ListParkedOrdersRequest.page_token orders.ListReviewsRequest.page_token
     payments.ListLedgerEntriesRequest.page_token payments.ListPaymentsRequest.page_token
     payments.ListRefundRequestsRequest.page_token
@@ -237,7 +238,7 @@ const refusing: Readonly<Record<string, string>> = {
     audit.ListAuditEventsRequest.page_size identity.ListApiKeysRequest.page_size identity.ListPeopleRequest.page_size
     inventory.ListStockLevelsRequest.page_size
     inventory.ListStockMovementsRequest.page_size orders.ExportCustomerRequest.page_size
-    orders.ListCustomersRequest.page_size
+    orders.GetOrderStatisticsRequest.page_size orders.ListCustomersRequest.page_size
     orders.ListOrdersRequest.page_size orders.ListParkedOrdersRequest.page_size orders.ListReviewsRequest.page_size
     payments.ListLedgerEntriesRequest.page_size payments.ListPaymentsRequest.page_size
     payments.ListRefundRequestsRequest.page_size
