@@ -21,6 +21,7 @@ const groups: readonly (readonly [heading: string, begins: RegExp])[] = [
   ["Stock", /^inventory_/],
   ["Parcels", /^shipping_/],
   ["Sagas", /^saga_/],
+  ["Schedules", /^worker_schedule_/],
   ["People and keys", /^identity_/],
   ["Audit", /^audit_/],
   ["Calls", /^(rpc|tls)_/],

@@ -194,6 +194,20 @@ const standingStill: readonly Example[] = [
     summary: "Relay sagas of orders last succeeded 20m 0s ago",
   },
   {
+    alert: "ScheduleOverdue",
+    at: "25m",
+    fires: {
+      [`worker_schedule_last_success_seconds{${ofService("worker")}, schedule="expire-holds"}`]: "0x25",
+      [`worker_schedule_interval_seconds{${ofService("worker")}, schedule="expire-holds"}`]: "300x25",
+    },
+    quiet: {
+      [`worker_schedule_last_success_seconds{${ofService("worker")}, schedule="expire-holds"}`]: "0x5 300x20",
+      [`worker_schedule_interval_seconds{${ofService("worker")}, schedule="expire-holds"}`]: "300x25",
+    },
+    labels: { service: "worker", schedule: "expire-holds" },
+    summary: "The schedule expire-holds last ended well 25m 0s ago (shop)",
+  },
+  {
     alert: "AuditPublishLagging",
     at: "30m",
     ...one(`audit_publish_lag_seconds{${ofService("orders")}}`, "0+60x30", "400x3 0x27"),

@@ -19,6 +19,9 @@ import {
 } from "./stock-proto.ts";
 import type { LevelPlace, StockReader } from "./stock-reader.ts";
 
+/** Orders whose holds one call ends. */
+const expiryBatch = 256;
+
 /** What the service works with. */
 export interface InventoryApiOptions {
   readonly stock: StockRepository;
@@ -82,6 +85,12 @@ export class InventoryApi implements ServiceImpl<typeof api.InventoryService> {
   async batchReleaseReservations(batch: api.BatchReleaseReservationsRequest) {
     const outcomes = await answerEach(batch, about("ReleaseReservation"), (each) => this.releaseReservation(each));
     return whole(api.BatchReleaseReservationsResponseSchema, { outcomes });
+  }
+
+  /** There is no request id: what has been given back is not given back again. */
+  async expireHolds(_: api.ExpireHoldsRequest) {
+    const orders = await this.#options.stock.expire(expiryBatch);
+    return whole(api.ExpireHoldsResponseSchema, { orders, more: orders === expiryBatch });
   }
 
   async adjustStock(request: api.AdjustStockRequest) {

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { ConfigOf } from "#platform/config.ts";
 import type { LongBatchPolicy } from "./activities/long-batch.ts";
+import { scheduleNames } from "./schedules/schedule-table.ts";
 import { temporalConfig } from "./temporal/temporal-config.ts";
 import {
   type EpisodeOptions,
@@ -29,6 +30,16 @@ const sagaVariables = Object.fromEntries(
   ]),
 ) as Record<SagaVariable | EpisodeVariable, ReturnType<typeof atLeastOne>>;
 
+/** Schedules by their names, or all. */
+function namesOf(text: string, context: z.RefinementCtx<string>): ReadonlySet<string> {
+  const names = text.split(",").map((name) => name.trim());
+  const given = new Set(names.filter((name) => name !== ""));
+  const known: readonly string[] = ["all", ...scheduleNames];
+  const unknown = [...given].filter((name) => !known.includes(name));
+  if (unknown.length > 0) context.addIssue(`knows ${known.join(", ")}, and not ${unknown.join(", ")}`);
+  return given;
+}
+
 /** What the worker reads besides the platform's own. Durations are milliseconds. */
 export const workerConfig = {
   ...temporalConfig,
@@ -43,6 +54,8 @@ export const workerConfig = {
   ...sagaVariables,
   /** How long after the carrier was asked about all parcels that nobody reports they are looked at again; a day. */
   SHIPMENT_LOOK_EVERY_MS: atLeastOne(86_400_000),
+  /** The names of schedules that Temporal is not to have, with commas between them; `all`: none at all. See docs/schedules.md. */
+  SCHEDULES_OFF: z.string().default("").transform(namesOf),
   /** Of the kind before episodes: how long packed parcels wait for the others of their batch before they go on. */
   SAGA_LIST_GRACE_MS: z.coerce.number().int().min(0).default(500),
 };

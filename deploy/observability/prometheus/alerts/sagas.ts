@@ -84,6 +84,17 @@ export const sagaAlerts: RuleGroup = {
       description: "What a crash or a lost answer left behind in that service is not taken up again.",
     },
     {
+      alert: "ScheduleOverdue",
+      severity: "ticket",
+      expr: `time() - max by (namespace, schedule) (worker_schedule_last_success_seconds)
+        > 3 * max by (namespace, schedule) (worker_schedule_interval_seconds) + 300`,
+      lasts: "1m",
+      labels: { service: "worker" },
+      summary:
+        "The schedule {{ $labels.schedule }} last ended well {{ $value | humanizeDuration }} ago ({{ $labels.namespace }})",
+      description: "Its runs fail, or none begins; or somebody has paused it, and not gone on with it.",
+    },
+    {
       alert: "AuditPublishLagging",
       severity: "ticket",
       expr: "max by (namespace, service) (audit_publish_lag_seconds) > 300",

@@ -39,6 +39,30 @@ export function beginsOwnSagas(config: DeploymentConfig): boolean {
   return deploymentOf(config) === undefined;
 }
 
+/**
+ * Whether a process may decide for all that are of its deployment: it is the version that new orders begin with, or the workers
+ * are no versions.
+ */
+export async function isCurrent(
+  { workflowService }: Pick<NativeConnection, "workflowService">,
+  config: DeploymentConfig & Pick<TemporalConfig, "TEMPORAL_NAMESPACE">,
+): Promise<boolean> {
+  const version = deploymentOf(config)?.version;
+  if (!version) return true;
+  const { deploymentName, buildId } = version;
+  try {
+    const known = await workflowService.describeWorkerDeployment({
+      namespace: config.TEMPORAL_NAMESPACE,
+      deploymentName,
+    });
+    return known.workerDeploymentInfo?.routingConfig?.currentDeploymentVersion?.buildId === buildId;
+  } catch (error) {
+    // It has not polled yet.
+    if (error instanceof Error && "code" in error && error.code === notFound) return false;
+    throw error;
+  }
+}
+
 /** A version of a deployment, in a namespace. */
 export interface Version {
   readonly namespace: string;

@@ -3,6 +3,7 @@ import { type NativeConnection, Worker, type WorkerOptions, type WorkflowBundleO
 import type { Logger } from "#platform/log/logger.ts";
 import type { Activities } from "../activities/all-steps.ts";
 import type { LookActivities } from "../workflows/look-after-shipments.ts";
+import type { ScheduledActivities } from "../workflows/scheduled-work.ts";
 import { deploymentOf } from "./deployment.ts";
 import type { TemporalConfig } from "./temporal-config.ts";
 import { traceActivity, traceSinks } from "./tracing.ts";
@@ -15,7 +16,7 @@ const shutdownForceMs = 4_500;
 /** What a Temporal worker runs, how it reads and writes what Temporal keeps, and how it is traced. */
 export function workOf(
   bundle: WorkflowBundleOption,
-  activities: Activities & Partial<LookActivities>,
+  activities: Activities & Partial<LookActivities & ScheduledActivities>,
   dataConverter: DataConverter,
 ) {
   return {
@@ -32,7 +33,7 @@ export function createWorker(parts: {
   connection: NativeConnection;
   config: TemporalConfig;
   bundle: WorkflowBundleOption;
-  activities: Activities & LookActivities;
+  activities: Activities & LookActivities & ScheduledActivities;
   dataConverter: DataConverter;
 }): Promise<Worker> {
   const { connection, config, bundle, activities, dataConverter } = parts;

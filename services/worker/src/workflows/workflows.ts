@@ -2,3 +2,4 @@
 export { carryOrders } from "./carry-orders.ts";
 export { processOrders } from "./legacy/process-orders.ts";
 export { lookAfterShipments } from "./look-after-shipments.ts";
+export { countOrders, expireHolds } from "./scheduled-work.ts";

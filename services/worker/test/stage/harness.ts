@@ -12,6 +12,7 @@ import { Registry } from "prom-client";
 import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
 import { OrderEpisodeService } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
+import { OrderStatisticsService } from "#gen/shop/orders/v1/order_statistics_service_pb.js";
 import { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
 import { FulfillmentService } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
 import { ShippingService } from "#gen/shop/shipping/v1/shipping_service_pb.js";
@@ -19,6 +20,7 @@ import { tool } from "../../../../dev/tools/tool.ts";
 import { createActivities } from "../../src/activities/create-activities.ts";
 import type { LongBatchPolicy } from "../../src/activities/long-batch.ts";
 import { createSagaMetrics } from "../../src/activities/metrics.ts";
+import { createScheduledActivities } from "../../src/activities/scheduled-work.ts";
 import { createLookActivities } from "../../src/activities/shipment-look.ts";
 import type { ServiceClients } from "../../src/activities/step-work.ts";
 import { bundleFrom } from "../../src/temporal/bundle.ts";
@@ -129,6 +131,7 @@ export function clientsOver(transport: Transport): ServiceClients {
   return {
     orders: createClient(OrderLifecycleService, transport),
     episodes: createClient(OrderEpisodeService, transport),
+    statistics: createClient(OrderStatisticsService, transport),
     payments: createClient(PaymentService, transport),
     inventory: createClient(InventoryService, transport),
     shipping: createClient(ShippingService, transport),
@@ -176,6 +179,7 @@ export async function workerFor(
   const activities = {
     ...createActivities(clients, fastLong, createSagaMetrics(new Registry())),
     ...createLookActivities(clients, lookEveryMs),
+    ...createScheduledActivities(clients),
   };
   const work = workOf(await bundleOf(), activities, dataConverter);
   return withLeanThreads(() =>

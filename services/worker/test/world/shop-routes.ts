@@ -7,6 +7,7 @@ import {
   StepDecision,
 } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import { OrderStatisticsService } from "#gen/shop/orders/v1/order_statistics_service_pb.js";
 import { PaymentStatus } from "#gen/shop/payments/v1/payment_pb.js";
 import { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
 import type { Allocation } from "../../src/workflows/order/order-types.ts";
@@ -51,6 +52,7 @@ export function shopRoutes(router: ConnectRouter, world: World): void {
         },
       }),
   });
+  router.service(OrderStatisticsService, { refreshOrderStatistics: () => world.counts() });
   inventoryRoutes(router, world);
   paymentRoutes(router, world);
 }
@@ -58,6 +60,7 @@ export function shopRoutes(router: ConnectRouter, world: World): void {
 function inventoryRoutes(router: ConnectRouter, world: World): void {
   const of = (request: { orderId: string; locationId?: string }) => request;
   router.service(InventoryService, {
+    expireHolds: () => world.expire(),
     batchReserveStock: ({ requests }) =>
       world.batch(requests, {
         step: "reserve",

@@ -82,6 +82,13 @@ export class World {
   arrives: (orderId: string, locationId: string) => string | undefined = () => "DELIVERED";
   /** What comes of asking the carrier about a page of silent parcels; there are none. */
   track: (pageToken: string) => TrackedParcels | Promise<TrackedParcels> = () => ({ shipments: [], nextPageToken: "" });
+  /** What comes of giving back what is held beyond its time; nothing is. */
+  expire: () => { orders: number; more: boolean } | Promise<{ orders: number; more: boolean }> = () => ({
+    orders: 0,
+    more: false,
+  });
+  /** What comes of counting orders; nothing has happened to any. */
+  counts: () => { events: bigint; more: boolean } = () => ({ events: 0n, more: false });
   /** Takes what shipping tells. */
   tell: (orderId: string, locationId: string, news: { news: string; trackingNumber?: string }) => void = () => {};
   /** Whose shipments there are, by their ids: whoever asks. */

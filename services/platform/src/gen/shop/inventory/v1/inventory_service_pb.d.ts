@@ -594,6 +594,47 @@ export declare type ReleaseReservationOutcome = Message<"shop.inventory.v1.Relea
 export declare const ReleaseReservationOutcomeSchema: GenMessage<ReleaseReservationOutcome>;
 
 /**
+ * Takes nothing: what is over, the service knows.
+ *
+ * @generated from message shop.inventory.v1.ExpireHoldsRequest
+ */
+export declare type ExpireHoldsRequest = Message<"shop.inventory.v1.ExpireHoldsRequest"> & {
+};
+
+/**
+ * Describes the message shop.inventory.v1.ExpireHoldsRequest.
+ * Use `create(ExpireHoldsRequestSchema)` to create a new message.
+ */
+export declare const ExpireHoldsRequestSchema: GenMessage<ExpireHoldsRequest>;
+
+/**
+ * What was given back.
+ *
+ * @generated from message shop.inventory.v1.ExpireHoldsResponse
+ */
+export declare type ExpireHoldsResponse = Message<"shop.inventory.v1.ExpireHoldsResponse"> & {
+  /**
+   * Of how many orders.
+   *
+   * @generated from field: int32 orders = 1;
+   */
+  orders: number;
+
+  /**
+   * Whether there may be more of them.
+   *
+   * @generated from field: bool more = 2;
+   */
+  more: boolean;
+};
+
+/**
+ * Describes the message shop.inventory.v1.ExpireHoldsResponse.
+ * Use `create(ExpireHoldsResponseSchema)` to create a new message.
+ */
+export declare const ExpireHoldsResponseSchema: GenMessage<ExpireHoldsResponse>;
+
+/**
  * How to change a level.
  *
  * @generated from message shop.inventory.v1.AdjustStockRequest
@@ -967,6 +1008,17 @@ export declare const InventoryService: GenService<{
     methodKind: "unary";
     input: typeof BatchReleaseReservationsRequestSchema;
     output: typeof BatchReleaseReservationsResponseSchema;
+  },
+  /**
+   * Gives back what is held beyond its time, of at most 256 orders. The service does so by itself every `EXPIRE_EVERY_MS`; this is
+   * for a schedule, which sees to it when the service does not.
+   *
+   * @generated from rpc shop.inventory.v1.InventoryService.ExpireHolds
+   */
+  expireHolds: {
+    methodKind: "unary";
+    input: typeof ExpireHoldsRequestSchema;
+    output: typeof ExpireHoldsResponseSchema;
   },
   /**
    * Changes what is on the shelf: a delivery, a count, a loss. Makes SKU and location known.
