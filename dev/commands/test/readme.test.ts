@@ -92,6 +92,7 @@ const documents = {
   "docs/identity.md": ["grpcurl"],
   "docs/calling.md": ["grpcurl"],
   "docs/refunds.md": ["grpcurl"],
+  "docs/statistics.md": ["grpcurl"],
 } as const;
 
 function examplesIn(document: keyof typeof documents): Example[] {

@@ -123,6 +123,30 @@ describe("inventory service", () => {
     assert.ok(Number(reservation?.expireTime?.seconds ?? 0n) * 1_000 - Date.now() <= minute);
   });
 
+  it("gives back what is held beyond its time when it is told to, once", async () => {
+    await deliver("told", "A", 300n);
+    const hold = { lines: lines(["told", 1n]), timeToLive: { seconds: 20n, nanos: 0 } };
+    const held = Array.from({ length: 300 }, () => ({ requestId: requestId(), orderId: newId(), ...hold }));
+    await Promise.all(held.map((request) => client.reserveStock(request)));
+    const told = async () => {
+      const { orders, more } = await client.expireHolds({});
+      return [orders, more];
+    };
+    assert.deepEqual(await told(), [0, false], "nothing is over yet");
+    await pass(test.database, 30_000);
+    assert.deepEqual(
+      [await told(), await told(), await told()],
+      [
+        [256, true],
+        [44, false],
+        [0, false],
+      ],
+    );
+    const { levels } = await client.getStockLevel({ sku: "told" });
+    assert.deepEqual([levels[0]?.onHand, levels[0]?.reserved], [300n, 0n]);
+    await forget("told");
+  });
+
   it("says where a late order's stock comes from, and nothing of it leaks when it is packed or dropped", async () => {
     for (const drops of [false, true]) {
       const sku = drops ? "late-dropped" : "late-packed";
