@@ -64,6 +64,7 @@ const restsAs: Readonly<Record<Rest["state"], string>> = {
   "again later": "to be carried again later",
   parked: "parked, waiting for an operator",
   review: "under review, waiting for a person",
+  stock: "waiting for stock",
   waiting: "resting, waiting for news of a parcel",
   old: "in a workflow of the kind before episodes",
 };

@@ -1,6 +1,7 @@
 import { Code } from "@connectrpc/connect";
 import { type Order, PriceAdjustmentKind } from "#gen/shop/orders/v1/order_pb.js";
 import { OrderReviewService, type ReviewDecision } from "#gen/shop/orders/v1/order_review_service_pb.js";
+import { ShortagePolicy } from "#gen/shop/type/v1/shortage_pb.js";
 import { Ordermesh } from "../../clients/typescript/src/ordermesh.ts";
 import { refusalOf } from "../../clients/typescript/src/refusal.ts";
 import type { Stack } from "../stack/stack.ts";
@@ -33,6 +34,8 @@ export interface Wish {
   readonly currency?: string;
   /** Of the order as a whole. */
   readonly adjustments?: readonly WishAdjustment[];
+  /** Whether it waits when there is too little; otherwise it is refused. */
+  readonly waits?: boolean;
 }
 
 /** Where everything goes. */
@@ -75,9 +78,9 @@ export class Shopper implements Disposable {
     return this.#shop.orders;
   }
 
-  /** Puts articles on a shelf. */
-  async stock(sku: string, locationId: string, quantity: number): Promise<void> {
-    const requestId = `stock:${sku}:${locationId}`;
+  /** Puts articles on a shelf. @param delivery names one of several of the same article at the same place */
+  async stock(sku: string, locationId: string, quantity: number, delivery = ""): Promise<void> {
+    const requestId = `stock:${sku}:${locationId}${delivery}`;
     const delta = BigInt(quantity);
     await this.#shop.inventory.adjustStock({ requestId, sku, locationId, delta, reason: "delivery" });
   }
@@ -90,7 +93,7 @@ export class Shopper implements Disposable {
 
   /** What places such an order. */
   request(customerId: string, wish: Wish) {
-    const { requestId, cardToken, lines, postalCode = "T1", currency = "EUR", adjustments = [] } = wish;
+    const { requestId, cardToken, lines, postalCode = "T1", currency = "EUR", adjustments = [], waits } = wish;
     const toMoney = (amount: number) => ({ currency, amount: BigInt(amount) });
     const toProto = ({ kind, amount, included = false }: WishAdjustment) => ({
       kind: PriceAdjustmentKind[kind],
@@ -110,6 +113,7 @@ export class Shopper implements Disposable {
       })),
       adjustments: adjustments.map(toProto),
       total: toMoney(totalOf(wish)),
+      shortagePolicy: waits ? ShortagePolicy.BACK_ORDER : ShortagePolicy.UNSPECIFIED,
       shippingAddress: { ...shopperAddress, postalCode, country: "GB" },
     };
   }

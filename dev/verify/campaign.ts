@@ -12,6 +12,7 @@ import { describeFault, drawFaults, type FaultKind } from "./faults.ts";
 import { Havoc } from "./havoc.ts";
 import { type OrderState, type Progress, readProgress, readStates } from "./order-states.ts";
 import { Reviewers } from "./reviewers.ts";
+import { Supplier } from "./supplier.ts";
 import { judge, judgeParked } from "./verdict.ts";
 import { drawWanted, shelves } from "./wanted.ts";
 
@@ -78,17 +79,20 @@ export async function runCampaign(
   using shopper = new Shopper(stack);
   await fill(shopper);
   const { seed, orders, overMs } = plan;
-  const wanted = drawWanted(new Chance(seed + 1), { name: "order", orders, overMs: overMs * arrivalsPart });
+  const demand = { name: "order", orders, overMs: overMs * arrivalsPart, supplied: true };
+  const wanted = drawWanted(new Chance(seed + 1), demand);
   const { replicas } = stack.blueprint;
   const faults = drawFaults(new Chance(seed), { ...plan, count: plan.faults, replicas });
   const crowd = new Crowd(shopper);
   const havoc = new Havoc(stack);
   const reviewers = new Reviewers(shopper, new Chance(seed + 2));
+  const supplier = new Supplier(shopper, new Chance(seed + 3));
   const watch = new Watch(stack, { crowd, havoc, say });
   const signal = AbortSignal.any([stopping, watch.failed]);
   const bounds = { isFull: () => watch.underWay + crowd.waiting >= mostUnderWay, withinMs: overMs };
   watch.start();
   reviewers.start();
+  supplier.start();
   try {
     await Promise.all([crowd.come(wanted, signal, bounds), havoc.wreak(faults, signal)]);
     const endedAfterMs = signal.aborted ? undefined : await watch.untilEnded(signal);
@@ -106,11 +110,10 @@ export async function runCampaign(
     ];
     const { done, workflows } = havoc;
     const { parked, comparisons } = watch;
-    const reviews = reviewers.decided.size;
-    return { faults: done, workflows, states, operators: parked.size, reviews, comparisons, endedAfterMs, violations };
+    const people = { operators: parked.size, reviews: reviewers.decided.size };
+    return { faults: done, workflows, states, ...people, comparisons, endedAfterMs, violations };
   } finally {
-    await reviewers.stop();
-    await watch.stop();
+    for (const each of [reviewers, supplier, watch]) await each.stop();
   }
 }
 

@@ -18,7 +18,11 @@ export const shelves = [
   { sku: "elsewhere", locationId: "south", quantity: 1_000_000 },
   { sku: "last", locationId: "north", quantity: 12 },
   { sku: "last", locationId: "south", quantity: 6 },
+  { sku: "scarce", locationId: "north", quantity: 1 },
 ] as const;
+
+/** An article that comes by and by, and that orders wait for; see {@link Supplier}. */
+export const scarce = "scarce";
 
 /** How orders move in a campaign: soon, but not all at once, so that faults find them in every state. */
 export const pace = {
@@ -70,14 +74,18 @@ export interface Demand {
   readonly orders: number;
   /** The time in which they come. */
   readonly overMs: number;
+  /** Whether somebody brings what some of them wait for; by default none waits. */
+  readonly supplied?: boolean;
 }
 
 /** Draws what is wanted: arrivals by themselves (Poisson), so many in such a time. */
-export function drawWanted(chance: Chance, { name, orders, overMs }: Demand): Wanted[] {
+export function drawWanted(chance: Chance, { name, orders, overMs, supplied = false }: Demand): Wanted[] {
   const meanMs = overMs / orders;
   const prices = chance.aside();
+  const patience = prices.aside();
+  const wait = (wish: Wish) => (supplied ? patient(wish, patience) : wish);
   return Array.from({ length: orders }, (_, index) => ({
-    wish: priced(drawWish(chance, `${name}-${index}`), prices),
+    wish: wait(priced(drawWish(chance, `${name}-${index}`), prices)),
     parallel: chance.next() < 0.1 ? chance.between(2, 4) : 1,
     cancelAfterMs: chance.next() < 0.2 ? Math.round(latestCancellationMs * chance.next() ** 2) : undefined,
     afterMs: -Math.log(1 - chance.next()) * meanMs,
@@ -115,6 +123,12 @@ function priced(wish: Wish, chance: Chance): Wish {
     currency: chance.pick(currencies),
     adjustments: [shipping, ...drawAdjustments(chance, cost + shipping.amount)],
   };
+}
+
+/** The same with an article that has to be waited for; most as they were. Nobody brings more of the last units. */
+function patient(wish: Wish, chance: Chance): Wish {
+  if (chance.next() < 0.6 || wish.adjustments || wish.lines.some(({ sku }) => sku === "last")) return wish;
+  return { ...wish, waits: true, lines: [...wish.lines, { sku: scarce, quantity: chance.between(1, 3) }] };
 }
 
 /** A discount that leaves something, and a tax of what is left: added, or included. */

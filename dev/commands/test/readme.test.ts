@@ -93,6 +93,7 @@ const documents = {
   "docs/calling.md": ["grpcurl"],
   "docs/refunds.md": ["grpcurl"],
   "docs/statistics.md": ["grpcurl"],
+  "docs/back-orders.md": ["grpcurl"],
 } as const;
 
 function examplesIn(document: keyof typeof documents): Example[] {

@@ -34,6 +34,12 @@ const standingStill: readonly Example[] = [
     summary: "An order has been under review for 4h 15m 0s (shop)",
   },
   {
+    alert: "BackOrdersOld",
+    at: "15m",
+    ...one(`orders_oldest_back_order_seconds{${ofService("orders")}}`, "1209600+60x15", "1209000x5 0x10"),
+    summary: "An order has waited for stock for 14d 0h 15m 0s (shop)",
+  },
+  {
     alert: "OrdersStalled",
     at: "15m",
     ...one(`orders_stalled{${ofService("orders")}, status="carried"}`, "0x5 64x10", "0 64x4 0x10"),

@@ -215,9 +215,18 @@ export class OperatorClients implements Disposable {
     return this.shopper.place(await this.shopper.customer("operator"), { ...pen, cardToken, requestId });
   }
 
-  /** Orders what the gateway refuses to capture, and returns the order's id when its step is seen as parked. */
+  /**
+   * Orders what the gateway refuses to capture, and returns the order's id when its step is seen as parked; and something that has to be
+   * waited for.
+   */
   async park(world: World): Promise<string> {
     const orderId = await this.order("tok_capture_decline");
+    await this.shopper.stock("ink", "north", 1);
+    const customer = await this.shopper.customer("patient");
+    const lines = [{ sku: "ink", quantity: 2 }];
+    await this.shopper.place(customer, { requestId: "waits", cardToken: "tok_approve", lines, waits: true });
+    const waits = async () => (await world.query("max(inventory_sku_back_orders)"))[0]?.value === 1;
+    await until(waits, "the order that waits for stock", visible);
     const parked = async () => (await world.query("max(orders_parked)"))[0]?.value === 1;
     await until(parked, "the parked step", visible);
     return orderId;

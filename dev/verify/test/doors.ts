@@ -47,6 +47,7 @@ export const doors: Readonly<Record<string, string>> = {
   "CustomerService.EraseCustomer": "agent own",
   "OrderEpisodeService.BatchSettleOrders": "service:worker",
   "OrderEpisodeService.BatchReportShipments": "service:shipping",
+  "OrderEpisodeService.BatchReportStock": "service:inventory",
   "OrderEpisodeService.GetOrderSaga": "service:worker",
   "OrderEpisodeService.ListParkedOrders": "service:worker",
   "OrderEpisodeService.DecideParkedStep": "service:worker",

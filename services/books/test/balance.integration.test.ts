@@ -24,6 +24,10 @@ interface Tampering {
   readonly says: string;
 }
 
+const queued = `with long as (update stock_level set update_time = now() - interval '1 hour')
+  insert into back_order_line (sku, place, order_id, quantity, wait_time)
+  values ('book', 1, $1, $2, now() - interval '1 hour')`;
+
 const named = (order: { readonly id: string }) => encodeId(order.id);
 
 const stock: readonly Tampering[] = [
@@ -45,6 +49,20 @@ const stock: readonly Tampering[] = [
     sql: `update reservation set allocations = jsonb_set(allocations, '{0,status}', '"released"') where order_id = $1`,
     values: [pending.id],
     says: `order ${named(pending)}: book at north is released, its movements differ`,
+  },
+  {
+    what: "an order that is over waits for stock",
+    service: "inventory",
+    sql: queued,
+    values: [cancelled.id, 1_000],
+    says: `order ${named(cancelled)} is cancelled, and waits for stock`,
+  },
+  {
+    what: "an order waits for stock that is there",
+    service: "inventory",
+    sql: queued,
+    values: [pending.id, 1],
+    says: `order ${named(pending)} waits for stock that is there`,
   },
 ];
 
@@ -362,6 +380,14 @@ const carried: readonly (Omit<Tampering, "says"> & {
     state: "review",
   },
   {
+    what: "an order waits for stock in no queue",
+    service: "orders",
+    sql: `with gone as (${forget}) update customer_order set back_order_time = now() where order_id = $1`,
+    values: [pending.id],
+    state: "stock",
+    says: `order ${named(pending)} is pending and waits for stock in no queue`,
+  },
+  {
     what: "an order is carried again later",
     service: "orders",
     sql: "update order_event set due_time = now() + interval '1 minute' where order_id = $1",
@@ -459,6 +485,27 @@ describe("the books, read by roles that may only read", () => {
       );
     });
   }
+
+  it("are in balance when an order waits for stock in its turn", async () => {
+    const wait = `with gone as (${forget}) update customer_order set back_order_time = now() where order_id = $1`;
+    await world.change("orders", wait, [pending.id]);
+    await world.change("inventory", queued, [pending.id, 1_000]);
+    const balance = await takeBalance(world.urls);
+    await world.restore();
+    assert.deepEqual(sentencesOf(balance), []);
+    assert.deepEqual(
+      balance.rests.map((rest) => rest.state),
+      ["stock"],
+    );
+  });
+
+  it("are in balance when somebody is to be served whose stock has just come", async () => {
+    await world.change("inventory", queued, [pending.id, 1]);
+    await world.change("inventory", "update stock_level set update_time = now() where sku = 'book'");
+    const balance = await takeBalance(world.urls);
+    await world.restore();
+    assert.deepEqual(sentencesOf(balance), []);
+  });
 
   it("are in balance when an order is deleted that came to nothing", async () => {
     await world.change("orders", deleted, [cancelled.id]);

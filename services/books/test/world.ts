@@ -157,7 +157,7 @@ type Change = World["change"];
 const tables: Readonly<Record<AccountedService, readonly string[]>> = {
   orders: ["order_line", "customer_order", "order_event", "episode", "audit_event"],
   payments: ["ledger_entry", "payment_operation", "payment", "audit_event", "simulator.gateway_record"],
-  inventory: ["stock_level", "reservation", "stock_movement", "audit_event"],
+  inventory: ["stock_level", "reservation", "stock_movement", "back_order_line", "back_order_news", "audit_event"],
   shipping: ["shipment", "audit_event", "simulator.booking"],
 };
 

@@ -1,5 +1,5 @@
 import { outOfStock, tooScattered, unknownSku } from "./errors.ts";
-import { availableOf, type Level, type Line } from "./stock.ts";
+import { availableOf, type Level, type Line, sumLines } from "./stock.ts";
 
 /** A line's part at one location. */
 export interface Share {
@@ -7,6 +7,9 @@ export interface Share {
   readonly locationId: string;
   readonly quantity: bigint;
 }
+
+/** How many pieces of a SKU are not to be had although they lie there. */
+export type Claims = (sku: string) => bigint;
 
 /** Up to so many locations every choice is looked at, 2^10 at most. Beyond, the choice is greedy. */
 const exactUpTo = 10;
@@ -37,12 +40,13 @@ interface Demand {
  *
  * @param lines  one per SKU, see `sumLines`
  * @param levels those of these SKUs that are considered
+ * @param claimed how much of a SKU orders wait for whose turn is before this one: it is not there for it, wherever it lies
  * @returns by SKU and location
  * @throws UNKNOWN_SKU, OUT_OF_STOCK, TOO_MANY_LOCATIONS
  */
-export function allocate(lines: readonly Line[], levels: readonly Level[]): Share[] {
+export function allocate(lines: readonly Line[], levels: readonly Level[], claimed: Claims = () => 0n): Share[] {
   const bySku = Map.groupBy(levels, ({ sku }) => sku);
-  requireStock(lines, bySku);
+  requireStock(lines, bySku, claimed);
   const own = lines.flatMap(({ sku }) => (bySku.get(sku) ?? []).filter((level) => availableOf(level) > 0n));
   const names = [...new Set(own.map(({ locationId }) => locationId))].sort();
   const places = new Map(names.map((name, place) => [name, place]));
@@ -59,18 +63,24 @@ export function allocate(lines: readonly Line[], levels: readonly Level[]): Shar
  *
  * @param shares at most one of each level
  */
-export function sameAgain(shares: readonly Share[], levels: readonly Level[]): Share[] | undefined {
+export function sameAgain(shares: readonly Share[], levels: readonly Level[], claimed: Claims): Share[] | undefined {
   const isThere = ({ sku, locationId, quantity }: Share) =>
     levels.some((level) => level.sku === sku && level.locationId === locationId && availableOf(level) >= quantity);
-  return shares.every(isThere) ? [...shares] : undefined;
+  const bySku = Map.groupBy(levels, ({ sku }) => sku);
+  const isFree = ({ sku, quantity }: Line) => availableIn(bySku.get(sku) ?? []) - claimed(sku) >= quantity;
+  return shares.every(isThere) && sumLines(shares).every(isFree) ? [...shares] : undefined;
 }
 
-function requireStock(lines: readonly Line[], bySku: ReadonlyMap<string, readonly Level[]>): void {
+function availableIn(levels: readonly Level[]): bigint {
+  return levels.reduce((sum, level) => sum + availableOf(level), 0n);
+}
+
+function requireStock(lines: readonly Line[], bySku: ReadonlyMap<string, readonly Level[]>, claimed: Claims): void {
   for (const line of lines) {
     const own = bySku.get(line.sku);
     if (!own) throw unknownSku(line.sku);
-    const available = own.reduce((sum, level) => sum + availableOf(level), 0n);
-    if (available < line.quantity) throw outOfStock(line, available);
+    const available = availableIn(own) - claimed(line.sku);
+    if (available < line.quantity) throw outOfStock(line, available < 0n ? 0n : available);
   }
 }
 

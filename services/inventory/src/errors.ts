@@ -72,6 +72,11 @@ export function outOfStock(line: Line, available: bigint): Error {
   return new InventoryError(InventoryErrorReason.OUT_OF_STOCK, `only ${available} of ${line.sku} left`, metadata);
 }
 
+/** Whether there is only too little of something, which may change. */
+export function isOutOfStock(cause: unknown): boolean {
+  return cause instanceof InventoryError && cause.reason === InventoryErrorReason.OUT_OF_STOCK;
+}
+
 /** @returns TOO_MANY_LOCATIONS */
 export function tooScattered(locations: number, parts: number): Error {
   const metadata = { locations: String(locations), parts: String(parts) };

@@ -1,5 +1,6 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import * as api from "#gen/shop/inventory/v1/inventory_service_pb.js";
+import { ShortagePolicy } from "#gen/shop/type/v1/shortage_pb.js";
 import { type AboutEntries, answerEach } from "#platform/batch/batch-call.ts";
 import type { Json, PageTokens } from "#platform/page-token.ts";
 import { whole } from "#platform/whole.ts";
@@ -44,7 +45,8 @@ export class InventoryApi implements ServiceImpl<typeof api.InventoryService> {
 
   async reserveStock(request: api.ReserveStockRequest) {
     const { stock, holdMs } = this.#options;
-    const key = toKey(api.ReserveStockRequestSchema, request);
+    // What becomes of it in case of a shortage is not part of what is set aside: whoever has waited may want to wait no longer.
+    const key = toKey(api.ReserveStockRequestSchema, { ...request, shortagePolicy: ShortagePolicy.UNSPECIFIED });
     const reservation = await stock.change(key, toReserve(request, holdMs));
     return whole(api.ReserveStockResponseSchema, { reservation: fromReservation(reservation) });
   }
@@ -100,10 +102,12 @@ export class InventoryApi implements ServiceImpl<typeof api.InventoryService> {
   }
 
   async getStockLevel({ sku }: api.GetStockLevelRequest) {
-    const levels = await this.#options.reader.levelsOf(sku);
+    const { reader } = this.#options;
+    const [levels, waiting] = await Promise.all([reader.levelsOf(sku), reader.waitingFor(sku)]);
     if (levels.length === 0) throw unknownSku(sku);
-    const available = levels.reduce((sum, level) => sum + availableOf(level), 0n);
-    return whole(api.GetStockLevelResponseSchema, { levels: levels.map(fromLevel), available });
+    const free = levels.reduce((sum, level) => sum + availableOf(level), -waiting);
+    const available = free < 0n ? 0n : free;
+    return whole(api.GetStockLevelResponseSchema, { levels: levels.map(fromLevel), available, waiting });
   }
 
   async listStockLevels(request: api.ListStockLevelsRequest) {

@@ -1,11 +1,17 @@
+import type { Client } from "@connectrpc/connect";
 import type { Registry } from "prom-client";
 import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
+import type { OrderEpisodeService } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { AuditTrail, type AuditTrailOptions } from "#platform/audit/audit-trail.ts";
 import { Relay } from "#platform/batch/relay.ts";
 import type { Database } from "#platform/database/database.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { register, type ServiceParts } from "#platform/process/service.ts";
+import { BackOrderNewsRepository } from "./back-order/news.repository.ts";
+import { BackOrderNews } from "./back-order/news.ts";
+import { createQueueWatch } from "./back-order/queue-watch.ts";
+import { Turns } from "./back-order/turns.ts";
 import type { InventoryConfig } from "./config.ts";
 import { InventoryApi } from "./inventory-api.ts";
 import { StockMetrics } from "./metrics.ts";
@@ -20,12 +26,16 @@ export interface InventoryContext {
   readonly registry: Registry;
   /** Where the audit log is published: where the logger writes. */
   readonly output: AuditTrailOptions["output"];
+  /** Told of orders whose turn has come. */
+  readonly orders: Pick<Client<typeof OrderEpisodeService>, "batchReportStock">;
 }
 
 /** The service, with what it works with. */
 export interface InventoryParts extends ServiceParts {
   readonly stock: StockRepository;
   readonly reader: StockReader;
+  /** Serves orders that wait for stock, and tells orders so. */
+  readonly backOrders: BackOrderParts;
 }
 
 /** Builds the inventory service. */
@@ -36,15 +46,21 @@ export function buildInventory(context: InventoryContext): InventoryParts {
   const stock = new StockRepository(database, {
     maxEntries: config.STOCK_LIST_MAX,
     lanes: config.STOCK_LANES,
+    queueMax: config.BACK_ORDERS_MAX,
     metrics,
+    onStock: (skus) => backOrders.turns.heard(skus),
+    onServed: (orders) => backOrders.teller.nudge(orders),
   });
+  const backOrders = buildBackOrders(context, stock);
   const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
   const api = new InventoryApi({ stock, reader, pageTokens, holdMs: config.HOLD_TTL_MS });
   const audit = new AuditTrail({ service: "inventory", ...context });
-  const background = [expiring(context, stock), counting(context, { reader, metrics }), audit];
+  const { turns, teller, watch } = backOrders;
+  const background = [expiring(context, stock), counting(context, { reader, metrics }), turns, teller, watch, audit];
   return {
     stock,
     reader,
+    backOrders,
     services: [register(InventoryService, api), audit.registration],
     async start() {
       for (const each of background) each.start();
@@ -54,6 +70,33 @@ export function buildInventory(context: InventoryContext): InventoryParts {
       await stock.drain();
     },
   };
+}
+
+/** What serves orders that wait for stock. */
+interface BackOrderParts {
+  readonly turns: Turns;
+  readonly news: BackOrderNews;
+  readonly teller: Relay;
+  readonly watch: Relay;
+}
+
+/** While nothing is due, looks are up to so many times as far apart. */
+const rests = 5;
+
+function buildBackOrders(context: InventoryContext, stock: StockRepository): BackOrderParts {
+  const { config, database, logger, registry, orders } = context;
+  const everyMs = config.BACK_ORDERS_EVERY_MS;
+  const repository = new BackOrderNewsRepository(database);
+  const news = new BackOrderNews({ repository, orders, stock, logger, timeoutMs: config.ORDERS_TIMEOUT_MS });
+  const teller = new Relay({
+    name: "telling of back-orders",
+    everyMs,
+    restMs: rests * everyMs,
+    log: logger,
+    sweep: (signal) => news.sweep(signal),
+  });
+  const watch = createQueueWatch({ database, news: repository, registry, logger, everyMs: rests * everyMs });
+  return { turns: new Turns({ stock, logger, everyMs }), news, teller, watch };
 }
 
 function expiring({ config, logger: log }: InventoryContext, stock: StockRepository): Relay {

@@ -1,3 +1,4 @@
+import { OrderEpisodeService } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { startService } from "#platform/process/service.ts";
 import { inventoryConfig } from "./config.ts";
 import { buildInventory } from "./inventory.ts";
@@ -11,5 +12,6 @@ await startService({
   config: inventoryConfig,
   database: { entities: [StockLevelEntity], migrations, readable },
   commands: { import: importCommand },
-  build: buildInventory,
+  build: (context) =>
+    buildInventory({ ...context, orders: context.client(OrderEpisodeService, context.config.ORDERS_ADDRESS) }),
 });

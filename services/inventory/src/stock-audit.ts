@@ -5,7 +5,9 @@ import {
   type AllocationStatus,
   isOpen,
   isSameLevel,
+  isWaiting,
   type StockCommand,
+  type Wait,
 } from "./stock.ts";
 import type { ReservationChange } from "./stock-book.ts";
 
@@ -59,10 +61,33 @@ function adjusted({ sku, locationId, delta }: Adjust, origin: AuditOrigin): Audi
 function moved({ before, after }: ReservationChange, origin: AuditOrigin): AuditEntry[] {
   const { orderId } = after;
   // The hot path: what is new is held, if it is anything.
-  if (!before) return eventsOf({ action: actions.held, orderId, origin }, after.allocations);
+  if (!before && !after.wait) return eventsOf({ action: actions.held, orderId, origin }, after.allocations);
+  return [...waited({ before, after }, origin), ...parted({ before, after }, origin)];
+}
+
+/** An order begins to wait for stock, or does not want to wait any longer. */
+function waited({ before, after }: ReservationChange, origin: AuditOrigin): AuditEntry[] {
+  const { orderId } = after;
+  if (isWaiting(after) && !isWaiting(before)) return linesOf({ action: "stock.awaited", orderId, origin }, after.wait);
+  const givesUp = isWaiting(before) && after.wait === undefined;
+  return givesUp ? linesOf({ action: "stock.unawaited", orderId, origin }, before.wait) : [];
+}
+
+function linesOf(about: Omit<AuditEntry, "details">, { lines }: Wait): AuditEntry[] {
+  const events: AuditEntry[] = [];
+  for (let from = 0; from < lines.length; from += maxParts) {
+    const some = lines.slice(from, from + maxParts);
+    const details = Object.fromEntries(some.map(({ sku, quantity }) => [sku, String(quantity)]));
+    events.push({ ...about, details });
+  }
+  return events;
+}
+
+function parted({ before, after }: ReservationChange, origin: AuditOrigin): AuditEntry[] {
+  const { orderId } = after;
   const byAction = new Map<Action, Allocation[]>();
   for (const part of after.allocations) {
-    const former = before.allocations.find((each) => isSameLevel(each, part));
+    const former = before?.allocations.find((each) => isSameLevel(each, part));
     for (const action of actionsOf(former, part)) {
       const parts = byAction.get(action);
       if (parts) parts.push(part);

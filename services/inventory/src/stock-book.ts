@@ -5,8 +5,10 @@ import {
   ended,
   holdExpired,
   InventoryError,
+  isOutOfStock,
   notConfirmed,
   notFound,
+  outOfStock,
   partNotFound,
 } from "./errors.ts";
 import {
@@ -22,17 +24,27 @@ import {
   isOpen,
   isPromised,
   isSameLevel,
+  isWaiting,
   type Level,
   type Line,
   type Movement,
   type Release,
   type Reservation,
   type Reserve,
+  type Serve,
   type StockCommand,
   sameLines,
   sumLines,
   transitions,
+  type Wait,
 } from "./stock.ts";
+import { emptyQueue, type QueueState, StockQueue } from "./stock-queue.ts";
+
+/**
+ * How long stock stays set aside for an order that has waited for it while orders cannot be told, in milliseconds: 7 days. Were it as
+ * short as a hold, an outage would cost everybody in the queue his turn.
+ */
+const untoldMs = 7 * 86_400_000;
 
 /** What a level was and what it is now. */
 export interface LevelChange {
@@ -65,11 +77,16 @@ export class StockBook {
   readonly now: Date;
   readonly #levels = new Map<string, Map<string, Level>>();
   readonly #reservations = new Map<string, Reservation>();
+  readonly #queue: StockQueue;
   readonly #levelsBefore = new Map<string, { readonly level: Level | undefined; readonly key: [string, string] }>();
   readonly #reservationsBefore = new Map<string, Reservation | undefined>();
 
   /** @param now the database's time: decides what has expired and stamps what changes */
-  constructor(state: { levels: readonly Level[]; reservations: readonly Reservation[] }, now: Date) {
+  constructor(
+    state: { levels: readonly Level[]; reservations: readonly Reservation[]; queue?: QueueState },
+    now: Date,
+  ) {
+    this.#queue = new StockQueue(state.queue ?? emptyQueue);
     for (const level of state.levels) this.#setLevel(level);
     for (const reservation of state.reservations) this.#reservations.set(reservation.orderId, reservation);
     this.now = now;
@@ -98,6 +115,8 @@ export class StockBook {
     switch (command.kind) {
       case "reserve":
         return this.#reserve(command);
+      case "serve":
+        return this.#serve(command);
       case "confirm":
         return this.#confirm(command);
       case "commit":
@@ -117,17 +136,52 @@ export class StockBook {
     return this.#level(sku, locationId);
   }
 
-  #reserve({ orderId, lines, holdMs }: Reserve): Reservation {
+  #reserve(command: Reserve): Reservation {
+    const { orderId, lines, holdMs } = command;
     const existing = this.#reservations.get(orderId);
+    if (isWaiting(existing)) return this.#stillWaits(existing, command);
     const expireTime = new Date(this.now.getTime() + holdMs);
-    if (!existing || isExpired(existing)) {
-      const wanted = sumLines(lines);
-      return this.#take(orderId, allocate(wanted, this.#levelsOf(wanted)), { status: "held", expireTime });
-    }
+    if (!existing || isExpired(existing)) return this.#takeOrWait(command, { existing, expireTime });
     if (!existing.allocations.some(isOpen)) throw ended(orderId);
     if (!sameLines(existing.allocations, lines)) throw alreadyReserved(orderId);
     const isOver = existing.expireTime !== undefined && existing.expireTime <= this.now;
     return isOver ? this.#put({ ...existing, expireTime }) : existing;
+  }
+
+  #takeOrWait(
+    command: Reserve,
+    { existing, expireTime }: { existing: Reservation | undefined; expireTime: Date },
+  ): Reservation {
+    const { orderId, waits = false } = command;
+    const wanted = sumLines(command.lines);
+    try {
+      const shares = allocate(wanted, this.#levelsOf(wanted), this.#queue.ofAll);
+      return this.#take(orderId, shares, { status: "held", expireTime });
+    } catch (cause) {
+      if (!waits || !isOutOfStock(cause) || !this.#queue.takes(wanted)) throw cause;
+      // Whose turn had come, and whose hold has ended before it was asked for, does not begin at the end again.
+      const { since = this.now, place } = existing?.wait ?? {};
+      const wait = { lines: wanted, holdMs: command.holdMs, since, place, served: false };
+      const { createTime = this.now } = existing ?? {};
+      return this.#put({ orderId, allocations: [], expireTime: undefined, createTime, wait });
+    }
+  }
+
+  /** Whoever does not want to wait any longer is told that there is nothing, and is to be released. */
+  #stillWaits(existing: Reservation & { wait: Wait }, { orderId, lines, waits }: Reserve): Reservation {
+    if (!sameLines(existing.wait.lines, lines)) throw alreadyReserved(orderId);
+    const [first] = existing.wait.lines;
+    if (!waits && first) throw outOfStock(first, 0n);
+    return existing;
+  }
+
+  #serve({ orderId }: Serve): Reservation {
+    const existing = this.#existing(orderId);
+    if (!isWaiting(existing)) return existing;
+    const { lines } = existing.wait;
+    const shares = allocate(lines, this.#levelsOf(lines), this.#queue.aheadOf(orderId, existing.wait));
+    const expireTime = new Date(this.now.getTime() + untoldMs);
+    return this.#take(orderId, shares, { status: "held", expireTime });
   }
 
   #confirm({ orderId }: Confirm): Reservation {
@@ -148,6 +202,7 @@ export class StockBook {
   #release({ orderId, locationId }: Release): Reservation {
     const reservation = this.#reservations.get(orderId);
     if (!reservation) return this.#releaseUnknown(orderId, locationId);
+    if (isWaiting(reservation) && locationId === undefined) return this.#put({ ...reservation, wait: undefined });
     const parts = partsAt(reservation, locationId);
     if (locationId !== undefined && parts.every(({ status }) => status === "committed")) throw ended(orderId);
     // What has expired is marked too: a late command must not take it again.
@@ -173,7 +228,8 @@ export class StockBook {
     const lines = sumLines(expired);
     try {
       const levels = this.#levelsOf(lines);
-      const shares = sameAgain(expired, levels) ?? allocate(lines, levels);
+      const claimed = this.#queue.ofAll;
+      const shares = sameAgain(expired, levels, claimed) ?? allocate(lines, levels, claimed);
       return this.#take(orderId, shares, { status: "confirmed", expireTime: undefined });
     } catch (cause) {
       throw cause instanceof InventoryError ? holdExpired(orderId, cause) : cause;
@@ -188,7 +244,7 @@ export class StockBook {
     for (const { sku, locationId, quantity } of shares) {
       this.#move({ sku, locationId, kind: "reservation", onHandDelta: 0n, reservedDelta: quantity, orderId });
     }
-    const { createTime = this.now, allocations: former = [] } = this.#reservations.get(orderId) ?? {};
+    const { createTime = this.now, allocations: former = [], wait } = this.#reservations.get(orderId) ?? {};
     const taken = shares.map((share) => ({ ...share, status: as.status }));
     const kept = former.filter((part) => part.status !== "expired" && !taken.some((share) => isSameLevel(share, part)));
     return this.#put({
@@ -196,6 +252,7 @@ export class StockBook {
       allocations: [...kept, ...taken].sort(byLevel),
       expireTime: as.expireTime,
       createTime,
+      ...(wait && { wait: { ...wait, served: true } }),
     });
   }
 
@@ -250,8 +307,11 @@ export class StockBook {
 
   #put(reservation: Reservation): Reservation {
     const { orderId } = reservation;
-    if (!this.#reservationsBefore.has(orderId)) this.#reservationsBefore.set(orderId, this.#reservations.get(orderId));
+    const former = this.#reservations.get(orderId);
+    if (!this.#reservationsBefore.has(orderId)) this.#reservationsBefore.set(orderId, former);
     this.#reservations.set(orderId, reservation);
+    if (isWaiting(former)) this.#queue.left(former.wait);
+    if (isWaiting(reservation)) this.#queue.came(reservation.wait);
     return reservation;
   }
 

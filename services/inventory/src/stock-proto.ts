@@ -19,6 +19,7 @@ import {
   StockMovementKind,
   StockMovementSchema,
 } from "#gen/shop/inventory/v1/stock_pb.js";
+import { ShortagePolicy } from "#gen/shop/type/v1/shortage_pb.js";
 import { fingerprint, type Keyed } from "#platform/database/idempotency.ts";
 import { whole } from "#platform/whole.ts";
 import {
@@ -27,6 +28,7 @@ import {
   availableOf,
   type Commit,
   type Confirm,
+  isWaiting,
   type Level,
   type MovementKind,
   type Release,
@@ -61,8 +63,15 @@ export function toKey<Desc extends DescMessage>(
 }
 
 /** @param defaultHoldMs for a request that does not say how long to hold */
-export function toReserve({ orderId, lines, timeToLive }: ReserveStockRequest, defaultHoldMs: number): Reserve {
-  return { kind: "reserve", orderId, lines, holdMs: timeToLive ? durationMs(timeToLive) : defaultHoldMs };
+export function toReserve(request: ReserveStockRequest, defaultHoldMs: number): Reserve {
+  const { orderId, lines, timeToLive, shortagePolicy } = request;
+  return {
+    kind: "reserve",
+    orderId,
+    lines,
+    holdMs: timeToLive ? durationMs(timeToLive) : defaultHoldMs,
+    waits: shortagePolicy === ShortagePolicy.BACK_ORDER,
+  };
 }
 
 export function toConfirm({ orderId }: ConfirmReservationRequest): Confirm {
@@ -81,12 +90,14 @@ export function toAdjust({ sku, locationId, delta, reason }: AdjustStockRequest)
   return { kind: "adjust", sku, locationId, delta, reason };
 }
 
-export function fromReservation({ orderId, allocations, expireTime, createTime }: Reservation): ReservationMessage {
+export function fromReservation(reservation: Reservation): ReservationMessage {
+  const { orderId, allocations, expireTime, createTime } = reservation;
   return whole(ReservationSchema, {
     orderId,
     allocations: allocations.map(fromAllocation),
     expireTime: expireTime && timestampFromDate(expireTime),
     createTime: timestampFromDate(createTime),
+    waitTime: isWaiting(reservation) ? timestampFromDate(reservation.wait.since) : undefined,
   });
 }
 

@@ -3,6 +3,7 @@ import type { SqlText } from "#platform/database/sql-text.ts";
 import { decodeId } from "#platform/id.ts";
 import { StockLevelEntity } from "./stock.entity.ts";
 import type { Level, WrittenMovement } from "./stock.ts";
+import { readClaims } from "./stock-queue-statements.ts";
 import { type MovementRow, toMovement } from "./stock-rows.ts";
 import { countLow, levelColumns, movementColumns } from "./stock-statements.ts";
 
@@ -40,6 +41,12 @@ export class StockReader {
   /** The levels of one SKU, by location. */
   levelsOf(sku: string): Promise<Level[]> {
     return this.#database.em().find(StockLevelEntity, { sku }, { orderBy: { locationId: "asc" } });
+  }
+
+  /** How many pieces orders wait for. */
+  async waitingFor(sku: string): Promise<bigint> {
+    const [row] = await this.#database.query<{ quantity: bigint }>(readClaims, [[sku]]);
+    return row?.quantity ?? 0n;
   }
 
   /** Levels by SKU and location. */

@@ -1,5 +1,13 @@
 import { encodeId } from "#platform/id.ts";
-import type { Allocation, AllocationStatus, Movement, MovementKind, Reservation, WrittenMovement } from "./stock.ts";
+import type {
+  Allocation,
+  AllocationStatus,
+  Movement,
+  MovementKind,
+  Reservation,
+  Wait,
+  WrittenMovement,
+} from "./stock.ts";
 import type { LevelChange } from "./stock-book.ts";
 
 /** A part of a reservation as its row has it. */
@@ -10,10 +18,23 @@ export interface AllocationJson {
   readonly status: AllocationStatus;
 }
 
+/** How an order waits, as its row has it. */
+export interface WaitJson {
+  /** SKU and quantity. */
+  readonly lines: readonly (readonly [sku: string, quantity: number])[];
+  readonly hold_ms: number;
+  /** Milliseconds since 1970. */
+  readonly since: number;
+  readonly place: string;
+  readonly served: boolean;
+}
+
 /** A row of `reservation` as it is read. */
 export interface ReservationRow {
   readonly orderId: string;
   readonly allocations: readonly AllocationJson[];
+  /** Null: it never waited. */
+  readonly wait: WaitJson | null;
   readonly expireTime: Date | null;
   readonly createTime: Date;
 }
@@ -46,12 +67,23 @@ export interface LevelDelta {
 }
 
 /** The reservation of a row. */
-export function toReservation({ orderId, allocations, expireTime, createTime }: ReservationRow): Reservation {
+export function toReservation({ orderId, allocations, wait, expireTime, createTime }: ReservationRow): Reservation {
   return {
     orderId: encodeId(orderId),
     allocations: allocations.map(toAllocation),
     expireTime: expireTime ?? undefined,
     createTime,
+    ...(wait && { wait: toWait(wait) }),
+  };
+}
+
+function toWait({ lines, hold_ms: holdMs, since, place, served }: WaitJson): Wait {
+  return {
+    lines: lines.map(([sku, quantity]) => ({ sku, quantity: BigInt(quantity) })),
+    holdMs,
+    since: new Date(since),
+    place: BigInt(place),
+    served,
   };
 }
 
@@ -67,15 +99,30 @@ export function toMovement({ orderId, reason, ...movement }: MovementRow): Writt
 /** Gives the stored form of an order's id. */
 export type IdOf = (orderId: string) => string;
 
+/** The turns of orders that wait from now on. */
+export type PlaceOf = (orderId: string) => bigint | undefined;
+
 /** The row of a reservation. */
 export function toChangedReservation(
-  { orderId, allocations, expireTime }: Reservation,
+  { orderId, allocations, wait, expireTime }: Reservation,
   idOf: IdOf,
+  placeOf: PlaceOf,
 ): ChangedReservation {
   return {
     orderId: idOf(orderId),
     allocations: allocations.map(toAllocationJson),
+    wait: wait ? toWaitJson(wait, wait.place ?? placeOf(orderId)) : null,
     expireTime: expireTime ?? null,
+  };
+}
+
+function toWaitJson({ lines, holdMs, since, served }: Wait, place = 0n): WaitJson {
+  return {
+    lines: lines.map(({ sku, quantity }) => [sku, Number(quantity)]),
+    hold_ms: holdMs,
+    since: since.getTime(),
+    place: String(place),
+    served,
   };
 }
 

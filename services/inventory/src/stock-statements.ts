@@ -11,6 +11,7 @@ import {
   type InsertedMovement,
   type LevelDelta,
   type MovementRow,
+  type PlaceOf,
   type ReservationRow,
   toChangedReservation,
   toInsertedMovement,
@@ -42,6 +43,7 @@ export const movementColumns: string = selectList<MovementRow>({
 const reservationColumns = selectList<ReservationRow>({
   orderId: true,
   allocations: true,
+  wait: true,
   expireTime: true,
   createTime: true,
 });
@@ -123,6 +125,7 @@ const levelDeltas = arrayColumns<LevelDelta>(
 const reservationTypes: Written<ChangedReservation> = {
   orderId: "uuid",
   allocations: "jsonb",
+  wait: "jsonb",
   expireTime: "timestamptz",
 };
 const newReservations = arrayColumns(reservationTypes, levelDeltas.next);
@@ -183,12 +186,15 @@ export const writeStock: SqlText = {
 export interface BesideBook {
   readonly keys: readonly IdempotencyRow[];
   readonly audit: readonly AuditEntry[];
+  /** The turns of orders that wait from now on. */
+  readonly placeOf: PlaceOf;
 }
 
 /** The parameters of {@link writeStock}. */
 export function writeValues({ levels, reservations, movements, now }: StockBook, beside: BesideBook): unknown[] {
   const idOf = rememberedIds();
-  const rowsOf = (changes: typeof reservations) => changes.map(({ after }) => toChangedReservation(after, idOf));
+  const rowsOf = (changes: typeof reservations) =>
+    changes.map(({ after }) => toChangedReservation(after, idOf, beside.placeOf));
   // Two processes with the same keys wait for each other: in one order, or they would deadlock.
   const keys = [...beside.keys].sort((one, other) => (one.requestId < other.requestId ? -1 : 1));
   return [

@@ -15,10 +15,27 @@ import { DomainError } from "#platform/errors.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
 import { InventoryError } from "./errors.ts";
 import type { StockMetrics } from "./metrics.ts";
-import type { Adjust, Level, Reservation, StockCommand } from "./stock.ts";
+import {
+  type Adjust,
+  isExpired,
+  isWaiting,
+  type Level,
+  type Movement,
+  type Reservation,
+  type StockCommand,
+} from "./stock.ts";
 import { decodeAnswer, encodeAnswer } from "./stock-answer.ts";
 import { type AuditedCommand, auditOf } from "./stock-audit.ts";
 import { StockBook } from "./stock-book.ts";
+import {
+  changeQueue,
+  findServable,
+  findServableOf,
+  type QueueChange,
+  queueChange,
+  readQueue,
+  type Servable,
+} from "./stock-queue-statements.ts";
 import { type ReservationRow, toReservation } from "./stock-rows.ts";
 import {
   ensureLevels,
@@ -46,6 +63,12 @@ export interface StockRepositoryOptions {
   /** Transactions at the same time; default 1: two would only wait for each other at a hot article. */
   readonly lanes?: number;
   readonly metrics?: StockMetrics;
+  /** So many orders may wait for one article; default 10,000. Each claim on it sums what they want. */
+  readonly queueMax?: number;
+  /** Told of which articles there may be some now that orders wait for, or have begun to wait for. */
+  readonly onStock?: (skus: ReadonlySet<string>) => void;
+  /** Told that the turn of orders has come. */
+  readonly onServed?: (orders: number) => void;
 }
 
 /** Deadlocks and reservations that another process made at the same moment; more in a row is a fault. */
@@ -61,6 +84,8 @@ const stockKeys: KeySpace<StockRequest> = {
  */
 const firstReach = 32;
 const furtherBy = 8;
+/** Orders that may wait for one article. */
+const maxQueue = 10_000;
 const unkeyed: Keyed = { requestId: "", fingerprint: Buffer.alloc(0) };
 
 /**
@@ -70,11 +95,13 @@ const unkeyed: Keyed = { requestId: "", fingerprint: Buffer.alloc(0) };
 export class StockRepository {
   readonly #database: Database;
   readonly #metrics: StockMetrics | undefined;
+  readonly #options: StockRepositoryOptions;
   readonly #batcher: Batcher<StockRequest, Reservation | Level>;
 
   constructor(database: Database, options: StockRepositoryOptions = {}) {
     this.#database = database;
     this.#metrics = options.metrics;
+    this.#options = options;
     this.#batcher = new Batcher<StockRequest, Reservation | Level>({
       name: "stock",
       keyOf: ({ command, requestId }) =>
@@ -110,6 +137,35 @@ export class StockRepository {
     const orders = rows.map((row) => encodeId(row.orderId));
     await Promise.all(orders.map((orderId) => this.change(unkeyed, { kind: "expire", orderId })));
     return orders.length;
+  }
+
+  /**
+   * Sets stock aside for orders whose turn has come, first come, first served; returns how many these were.
+   *
+   * @param skus only for those that wait for one of these; undefined: for all
+   * @param limit at most so many
+   */
+  async serve(skus: readonly string[] | undefined, limit = 256): Promise<number> {
+    const found =
+      skus === undefined
+        ? await this.#database.query<Servable>(findServable, [limit])
+        : await this.#database.query<Servable>(findServableOf, [limit, skus]);
+    const served = found.map(async ({ orderId: id, skus: wanted }) => {
+      try {
+        const { wait } = await this.change(unkeyed, { kind: "serve", orderId: encodeId(id), skus: wanted });
+        return wait?.served === true;
+      } catch (error) {
+        // Somebody wrote it off at this moment: its turn has not come.
+        if (error instanceof DomainError) return false;
+        throw error;
+      }
+    });
+    return (await Promise.all(served)).filter(Boolean).length;
+  }
+
+  /** Gives back what is set aside for an order that nobody knows any more. */
+  async giveBack(orderId: string): Promise<void> {
+    await this.change(unkeyed, { kind: "release", orderId });
   }
 
   /** Takes no more commands and resolves once all that wait are answered. */
@@ -156,24 +212,51 @@ export class StockRepository {
   }
 
   /** Without an answer when a reservation that was not looked for is there, or stock that was not looked at may help. */
-  #attempt(requests: StockRequest[], how: Omit<Opening, "commands">): Promise<Answer[] | "look up" | "reach further"> {
+  #attempt(
+    requests: StockRequest[],
+    how: Pick<Opening, "lookUp" | "reach">,
+  ): Promise<Answer[] | "look up" | "reach further"> {
     return this.#database.transaction(async (tx) => {
-      const opened = await openBook(tx, { commands: requests.map((request) => request.command), ...how });
+      const opened = await openBook(tx, {
+        commands: requests.map((request) => request.command),
+        queueMax: this.#options.queueMax ?? maxQueue,
+        ...how,
+      });
       const { book, partial } = opened;
       const answers = requests.map(({ command }) => applyTo(book, command));
       if (!how.lookUp && (await isOneKnown(tx, requests, answers))) return "look up";
       if (requests.some(({ command }, index) => mayBeElsewhere(command, answers[index], partial)))
         return "reach further";
       const keys = requests.flatMap((request, index) => keyRows(request, answers[index] as Answer));
-      if (keys.length > 0 || book.reservations.length > 0) {
+      const { reservations } = book;
+      if (keys.length > 0 || reservations.length > 0) {
         const done = requests.filter((_, index) => !(answers[index] instanceof Error));
-        const audit = auditOf(done, book.reservations);
-        await tx.commitWith(writeStock, writeValues(book, { keys, audit }));
+        const audit = auditOf(done, reservations);
+        const change = queueChange(reservations);
+        const placeOf = change ? await changeQueue(tx, change) : noPlaces;
+        await tx.commitWith(writeStock, writeValues(book, { keys, audit, placeOf }));
+        this.#tell(book, change);
       }
       this.#metrics?.moved(book.movements);
       return answers;
     });
   }
+
+  /** After the commit: whoever came to wait meanwhile tells as well, after his. So one of both sees the other. */
+  #tell(book: StockBook, change: QueueChange | undefined): void {
+    const { onStock, onServed } = this.#options;
+    const skus = new Set(book.movements.filter(isRise).map(({ sku }) => sku));
+    for (const sku of change?.skus ?? []) skus.add(sku);
+    if (skus.size > 0) onStock?.(skus);
+    if (change && change.served.length > 0) onServed?.(change.served.length);
+  }
+}
+
+const noPlaces = () => undefined;
+
+/** Whether more can be reserved after it. */
+function isRise({ onHandDelta, reservedDelta }: Movement): boolean {
+  return onHandDelta > reservedDelta;
 }
 
 /** Whether an order that is about to be refused has a reservation. */
@@ -189,6 +272,8 @@ async function isOneKnown(tx: Transaction, requests: StockRequest[], answers: An
 function keyRows(request: StockRequest, answer: Answer): IdempotencyRow[] {
   const { requestId, fingerprint } = request;
   if (answer instanceof Error || requestId === "") return [];
+  // Not kept, as a refusal is not: asked again, it is judged anew.
+  if ("orderId" in answer && isWaiting(answer)) return [];
   return [{ method: keyMethod(stockKeys, request), requestId, fingerprint, response: encodeAnswer(answer) }];
 }
 
@@ -215,10 +300,16 @@ const scarce: ReadonlySet<number> = new Set([
 
 /** Whether a command was refused for want of stock, and has an article of which not every location was considered. */
 function mayBeElsewhere(command: StockCommand, answer: Answer | undefined, partial: ReadonlySet<string>): boolean {
-  if (partial.size === 0 || !(answer instanceof InventoryError) || !scarce.has(answer.reason)) return false;
+  if (partial.size === 0 || !answer || !isScarce(answer)) return false;
+  if (command.kind === "serve") return command.skus.some((sku) => partial.has(sku));
   return (
     command.kind === "confirm" || (command.kind === "reserve" && command.lines.some(({ sku }) => partial.has(sku)))
   );
+}
+
+function isScarce(answer: Answer): boolean {
+  if (answer instanceof InventoryError) return scarce.has(answer.reason);
+  return "orderId" in answer && isWaiting(answer);
 }
 
 interface Opening {
@@ -226,6 +317,8 @@ interface Opening {
   readonly lookUp: boolean;
   /** How many locations of an article are considered, those with most of it. */
   readonly reach: number;
+  /** So many orders may wait for one article. */
+  readonly queueMax: number;
 }
 
 interface Opened {
@@ -235,22 +328,26 @@ interface Opened {
 }
 
 /** Locks and reads what the commands are about: reservations first, then levels, each in one order. One round trip. */
-async function openBook(tx: Transaction, { commands, lookUp, reach }: Opening): Promise<Opened> {
+async function openBook(tx: Transaction, { commands, lookUp, reach, queueMax }: Opening): Promise<Opened> {
   const skus = new Set<string>();
   const moving: string[] = [];
   const confirming: string[] = [];
+  const serving: string[] = [];
   const looked: string[] = [];
   const adjusted: Adjust[] = [];
   for (const command of commands) {
     if (command.kind === "adjust") adjusted.push(command);
     else if (command.kind === "reserve") for (const line of command.lines) skus.add(line.sku);
-    else (command.kind === "confirm" ? confirming : moving).push(decodeId(command.orderId));
+    else if (command.kind === "serve") {
+      for (const sku of command.skus) skus.add(sku);
+      serving.push(decodeId(command.orderId));
+    } else (command.kind === "confirm" ? confirming : moving).push(decodeId(command.orderId));
     if (command.kind === "reserve" && lookUp) looked.push(decodeId(command.orderId));
   }
-  const orders = [...moving, ...confirming, ...looked];
+  const orders = [...moving, ...confirming, ...serving, ...looked];
   const additions = adjusted.filter(({ delta }) => delta > 0n);
   const meant = [[...skus], reach, adjusted.map(({ sku }) => sku), adjusted.map(({ locationId }) => locationId)];
-  const [reservations, , levels, [clock]] = await Promise.all([
+  const [rows, , levels, queue, [clock]] = await Promise.all([
     orders.length > 0 ? tx.query<ReservationRow>(lockReservations, [orders]) : [],
     additions.length > 0
       ? tx.query(ensureLevels, [additions.map(({ sku }) => sku), additions.map(({ locationId }) => locationId)])
@@ -258,11 +355,22 @@ async function openBook(tx: Transaction, { commands, lookUp, reach }: Opening): 
     moving.length + confirming.length > 0
       ? tx.query<LockedLevel>(lockLevelsOfOrders, [...meant, moving, confirming])
       : tx.query<LockedLevel>(lockLevels, meant),
+    readQueue(tx, { skus: [...skus], serving }, queueMax),
     tx.query<{ now: Date }>(readClock),
   ]);
   if (!clock) throw new Error("the database did not say what time it is");
-  const book = new StockBook({ levels, reservations: reservations.map(toReservation) }, clock.now);
+  const reservations = rows.map(toReservation);
+  const late = confirming.length > 0 ? await readLate(tx, reservations, queueMax) : [];
+  const claimed = new Map([...queue.claimed, ...late]);
+  const book = new StockBook({ levels, reservations, queue: { ...queue, claimed } }, clock.now);
   return { book, partial: partialOf(levels, reach) };
+}
+
+/** What orders wait for of articles whose hold is over, and which may be taken again: seldom any. */
+async function readLate(tx: Transaction, reservations: readonly Reservation[], queueMax: number) {
+  const skus = new Set(reservations.filter(isExpired).flatMap(({ allocations }) => allocations.map(({ sku }) => sku)));
+  if (skus.size === 0) return [];
+  return (await readQueue(tx, { skus: [...skus], serving: [] }, queueMax)).claimed;
 }
 
 function partialOf(levels: readonly LockedLevel[], reach: number): Set<string> {

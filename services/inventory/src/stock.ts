@@ -38,7 +38,10 @@ export interface Allocation {
   readonly status: AllocationStatus;
 }
 
-/** What is set aside for an order. Without allocations it says that the order was released before it was reserved. */
+/**
+ * What is set aside for an order. Without allocations it waits for stock, or says that the order was released before it was
+ * reserved.
+ */
 export interface Reservation {
   readonly orderId: string;
   /** By SKU and location. */
@@ -46,6 +49,22 @@ export interface Reservation {
   /** When the parts that are held end by themselves; undefined when none is held. */
   readonly expireTime: Date | undefined;
   readonly createTime: Date;
+  /** What it waits for, or has waited for; undefined when it never did, and once it was released while it waited. */
+  readonly wait?: Wait | undefined;
+}
+
+/** How an order waits for stock: as a whole, in turn. */
+export interface Wait {
+  /** One per SKU. */
+  readonly lines: readonly Line[];
+  /** How long the hold lasts once orders knows of it, in milliseconds. */
+  readonly holdMs: number;
+  /** Since when. */
+  readonly since: Date;
+  /** Its turn among all that wait; undefined until it is written down. Kept when it has to wait again. */
+  readonly place: bigint | undefined;
+  /** Whether its turn has come: it waits no more. */
+  readonly served: boolean;
 }
 
 /** Why a level changes. */
@@ -78,6 +97,16 @@ export interface Reserve {
   readonly lines: readonly Line[];
   /** How long the hold lasts, in milliseconds. */
   readonly holdMs: number;
+  /** Whether the order waits in turn when there is too little; otherwise it is refused. */
+  readonly waits?: boolean;
+}
+
+/** Sets aside what an order has waited for, when its turn has come. */
+export interface Serve {
+  readonly kind: "serve";
+  readonly orderId: string;
+  /** What it waits for. */
+  readonly skus: readonly string[];
 }
 
 /** Makes a hold firm. */
@@ -116,7 +145,7 @@ export interface Adjust {
 }
 
 /** What may be done to stock. */
-export type StockCommand = Reserve | Confirm | Commit | Release | Expire | Adjust;
+export type StockCommand = Reserve | Serve | Confirm | Commit | Release | Expire | Adjust;
 
 /** What can still be reserved at a level. */
 export function availableOf(level: Level): bigint {
@@ -159,6 +188,11 @@ export function isAt(part: Allocation, locationId: string | undefined): boolean 
 /** Whether a reservation's time ran out, and nothing of it is set aside any more. */
 export function isExpired({ allocations }: Reservation): boolean {
   return allocations.some(({ status }) => status === "expired") && !allocations.some(isOpen);
+}
+
+/** Whether an order waits for stock. */
+export function isWaiting(reservation: Reservation | undefined): reservation is Reservation & { readonly wait: Wait } {
+  return reservation?.wait !== undefined && !reservation.wait.served;
 }
 
 /** Whether two parts are of the same level. */

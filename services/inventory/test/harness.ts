@@ -1,9 +1,17 @@
 import assert from "node:assert/strict";
 import { createHash, randomUUID } from "node:crypto";
 import { PassThrough } from "node:stream";
-import { type Client, createClient, createRouterTransport } from "@connectrpc/connect";
+import { create } from "@bufbuild/protobuf";
+import { type Client, Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
 import { Registry } from "prom-client";
 import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
+import {
+  BatchReportStockResponseSchema,
+  type ReportStockOutcome,
+  ReportStockOutcomeSchema,
+  ReportStockResponseSchema,
+} from "#gen/shop/orders/v1/order_episode_service_pb.js";
+import { FailureSchema } from "#gen/shop/type/v1/failure_pb.js";
 import { loadConfig, platformConfig } from "#platform/config.ts";
 import { Database } from "#platform/database/database.ts";
 import type { Keyed } from "#platform/database/idempotency.ts";
@@ -35,7 +43,7 @@ export function openReplica({ url }: TestDatabase, name: string): Promise<Databa
 /** The service as a process has it, without its background work. */
 export function inventoryOn(
   database: Database,
-  given: Partial<Pick<InventoryContext, "registry">> = {},
+  given: Partial<Pick<InventoryContext, "registry" | "orders">> = {},
 ): InventoryParts {
   const env = {
     GRPC_PORT: "0",
@@ -50,6 +58,7 @@ export function inventoryOn(
     logger: quietLogger(),
     registry: new Registry(),
     output: new PassThrough().resume(),
+    orders: { batchReportStock: () => Promise.reject(new ConnectError("nobody is there", Code.Unavailable)) },
     ...given,
   });
 }
@@ -107,6 +116,11 @@ export class Shop {
     return this.do({ kind: "reserve", orderId, lines: toLines(lines), holdMs: 15 * minute }, requestId);
   }
 
+  /** The same for an order that waits in turn when there is too little. */
+  wait(lines: string, orderId = newId(), requestId?: string): Promise<Reservation> {
+    return this.do({ kind: "reserve", orderId, lines: toLines(lines), holdMs: 15 * minute, waits: true }, requestId);
+  }
+
   do(command: Exclude<StockCommand, { kind: "adjust" }>, requestId?: string): Promise<Reservation> {
     return this.stock.change(keyOf(command, requestId), command);
   }
@@ -116,6 +130,32 @@ export class Shop {
 export function show({ allocations }: Reservation): string {
   return allocations.map((part) => `${part.sku}@${part.locationId}:${part.quantity} ${part.status}`).join(", ");
 }
+
+/** Lets orders be told, or not, and says which were. */
+export function tellable(): Pick<InventoryContext, "orders"> & { readonly told: string[]; answer: Telling } {
+  const told: string[] = [];
+  const fake = {
+    told,
+    answer: "taken" as Telling,
+    orders: {
+      batchReportStock: async ({ requests = [] }: { requests?: { orderId?: string }[] }) => {
+        if (fake.answer === "away") throw new ConnectError("nobody is there", Code.Unavailable);
+        told.push(...requests.map(({ orderId = "" }) => orderId));
+        const failure = create(FailureSchema, { code: Code.NotFound, reason: "ORDER_NOT_FOUND" });
+        const outcome: ReportStockOutcome["outcome"] =
+          fake.answer === "taken"
+            ? { case: "response", value: create(ReportStockResponseSchema) }
+            : { case: "failure", value: failure };
+        const outcomes = requests.map(() => create(ReportStockOutcomeSchema, { outcome }));
+        return create(BatchReportStockResponseSchema, { outcomes });
+      },
+    },
+  };
+  return fake;
+}
+
+/** What orders says when it is told. */
+export type Telling = "taken" | "refused" | "away";
 
 /** On hand and reserved of every level: `a@main 5/2`. */
 export async function levels(database: Database): Promise<string> {
@@ -141,6 +181,19 @@ export async function requireExplained(database: Database): Promise<void> {
        <> exists (select from allocation as a where a.order_id = r.order_id and a.status = 'held')`,
   );
   assert.deepEqual(timeless, []);
+  await requireQueued(database);
+}
+
+/** Who waits by his reservation stands in the queue of each article, in his turn, and nobody else does. */
+async function requireQueued(database: Database): Promise<void> {
+  const wrong = await database.query(
+    `select * from (
+        select order_id, (wait->>'place')::bigint as place, line->>0 as sku, (line->>1)::bigint as quantity
+        from reservation cross join jsonb_array_elements(wait->'lines') as line where not (wait->>'served')::boolean
+      ) w full join back_order_line l using (order_id, place, sku, quantity)
+      where w.order_id is null or l.order_id is null`,
+  );
+  assert.deepEqual(wrong, []);
 }
 
 function toLines(text: string): Line[] {

@@ -56,6 +56,10 @@ export const ordersConfig = {
   ORDER_REVIEW_MAX_MS: milliseconds.default(3 * dayMs),
   /** Between two looks at how many wait for a person, and at those who have waited for too long. */
   ORDER_REVIEW_SWEEP_MS: milliseconds.default(5_000),
+  /** How long an order waits for stock, at most; then it is rejected. 90 days. */
+  ORDER_BACK_ORDER_MAX_MS: milliseconds.default(90 * dayMs),
+  /** Between two looks at how many wait for stock, and at those who have waited for too long. */
+  ORDER_BACK_ORDER_SWEEP_MS: milliseconds.default(5_000),
   /** For how long an order may be PENDING until it counts as stalled. More than the worker's patience with a checkout. */
   ORDER_STALLED_PENDING_MS: milliseconds.default(20 * minuteMs),
   /** For how long an order may be CONFIRMED until it counts as stalled. */

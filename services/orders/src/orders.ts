@@ -35,6 +35,7 @@ import { ErasureRepository } from "./customer/erasure.repository.ts";
 import { RetentionRepository } from "./customer/retention.repository.ts";
 import { Retention } from "./customer/retention.ts";
 import { Admission } from "./episode/admission.ts";
+import { createBackOrderWatch } from "./episode/back-order-watch.ts";
 import { EpisodeRepository, type FaultPolicy } from "./episode/episode.repository.ts";
 import { EpisodeStarter } from "./episode/episode-starter.ts";
 import { EpisodeStarts } from "./episode/episode-starts.ts";
@@ -45,6 +46,7 @@ import { ParkedOrders } from "./episode/parked-orders.repository.ts";
 import { RefusedEpisodes } from "./episode/refused-episodes.ts";
 import { ShipmentReports } from "./episode/shipment-reports.ts";
 import { StepDecisions } from "./episode/step-decisions.ts";
+import { StockReports } from "./episode/stock-reports.ts";
 import { ChangeHub } from "./follow/change-hub.ts";
 import { OrderFollower } from "./follow/order-follower.ts";
 import { LegacySagas } from "./legacy/legacy-sagas.ts";
@@ -133,8 +135,8 @@ export function buildOrders(context: OrdersContext): ServiceParts {
     eraser,
     retention,
   ];
-  const { settler, reports, decisions } = episodes;
-  const batches = [intake, mover, settler, reports, decisions, screening.screening, screening.reviewDecisions];
+  const { settler, reports, stock, decisions } = episodes;
+  const batches = [intake, mover, settler, reports, stock, decisions, screening.screening, screening.reviewDecisions];
   return {
     services: [...apis, buildStatistics(ground), audit.registration],
     ...background({ database, hub: following.hub, loops, batches }),
@@ -220,6 +222,7 @@ interface EpisodeParts {
   readonly admission: Admission;
   readonly settler: OrderSettler;
   readonly reports: ShipmentReports;
+  readonly stock: StockReports;
   readonly parked: ParkedOrders;
   readonly decisions: StepDecisions;
   readonly loops: readonly Loop[];
@@ -260,10 +263,23 @@ function buildEpisodes(ground: Ground): EpisodeParts {
     faults: faultPolicy(config),
   });
   const reports = new ShipmentReports({ database, onAccepted: (count) => starter.accepted(count, "relaxed") });
+  const stock = new StockReports({ database, onAccepted: (count) => starter.accepted(count, "relaxed") });
   const parked = new ParkedOrders(database);
   const decisions = new StepDecisions({ database, notes, onAccepted: (count) => starter.accepted(count, "prompt") });
   const watch = createEpisodeWatch({ database, metrics, admission, logger });
-  return { episodes, starter, admission, settler, reports, parked, decisions, loops: [starter, sweep, watch] };
+  const loops = [starter, sweep, watch, watchBackOrders(ground, starter)];
+  return { episodes, starter, admission, settler, reports, stock, parked, decisions, loops };
+}
+
+function watchBackOrders({ config, database, registry, logger }: Ground, starter: EpisodeStarter): Loop {
+  return createBackOrderWatch({
+    database,
+    registry,
+    logger,
+    maxMs: config.ORDER_BACK_ORDER_MAX_MS,
+    everyMs: config.ORDER_BACK_ORDER_SWEEP_MS,
+    onAccepted: (count) => starter.accepted(count, "relaxed"),
+  });
 }
 
 /** What hands episodes to the worker, with the end of those that it refuses. */
@@ -279,6 +295,7 @@ function buildStarts(
     logger,
     metrics,
     screens: () => fraud.screens(),
+    backOrderMaxMs: config.ORDER_BACK_ORDER_MAX_MS,
     timeoutMs: config.DISPATCH_TIMEOUT_MS,
     onRefused: (episode, refusal) => refused.refused(episode, refusal),
   });

@@ -33,6 +33,7 @@ function startsOf(worker: FakeWorker): EpisodeStarts {
     logger: quietLogger(),
     metrics: createOrderMetrics(new Registry()),
     screens: async () => false,
+    backOrderMaxMs: 1,
     timeoutMs: 1_000,
     onRefused: async () => undefined,
   });
@@ -68,6 +69,8 @@ function orderOf(traced: boolean, createTime = new Date()): EpisodeOrder {
     events: [{ id: "placed", kind: "placed", detail: {}, time: createTime.toISOString() }],
     confirmed: false,
     found: false,
+    shortagePolicy: "reject",
+    stockWaitMs: undefined,
     checkout: {
       lines: [{ sku: "tea", quantity: 1, unitPrice: 1n, amount: undefined }],
       cardToken: "tok_approve",

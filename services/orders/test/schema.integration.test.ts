@@ -10,12 +10,14 @@ import type { TestDatabase } from "#testing/postgres.ts";
 import { CancellationRepository } from "../src/cancel/cancellation.repository.ts";
 import { RetentionRepository } from "../src/customer/retention.repository.ts";
 import { Admission } from "../src/episode/admission.ts";
+import { createBackOrderWatch } from "../src/episode/back-order-watch.ts";
 import { EpisodeRepository } from "../src/episode/episode.repository.ts";
 import { createEpisodeWatch } from "../src/episode/episode-watch.ts";
 import { ParkedOrders } from "../src/episode/parked-orders.repository.ts";
 import { settleOrders } from "../src/episode/settlement.repository.ts";
 import { ShipmentReports } from "../src/episode/shipment-reports.ts";
 import { StepDecisions } from "../src/episode/step-decisions.ts";
+import { StockReports } from "../src/episode/stock-reports.ts";
 import { SagaOutbox } from "../src/legacy/saga-outbox.repository.ts";
 import { migrations } from "../src/migrations/list.ts";
 import { createOrderMetrics } from "../src/order/metrics.ts";
@@ -48,6 +50,7 @@ const resting = {
   retryAfterMs: undefined,
   waitsFor: "",
   parked: undefined,
+  awaitsStock: false,
   origin: { actor: "", requestId: "", traceId: "" },
 } as const;
 
@@ -143,6 +146,24 @@ describe("the schema of orders", () => {
         await assert.rejects(reports.report(report, new AbortController().signal));
       },
       [/customer_order_pkey/],
+    ],
+    [
+      "reports of stock",
+      async () => {
+        const reports = new StockReports({ database: recorded, onAccepted: nobody });
+        await assert.rejects(reports.report(newId(), new AbortController().signal));
+      },
+      [/customer_order_pkey/],
+    ],
+    [
+      "back-orders",
+      async () => {
+        const given = { registry: new Registry(), logger: quietLogger(), maxMs: 1, everyMs: 1_000, onAccepted: nobody };
+        const watch = createBackOrderWatch({ database: recorded, ...given });
+        watch.start();
+        await watch.stop();
+      },
+      [/customer_order_back_order_idx/],
     ],
     [
       "cancellations",

@@ -161,6 +161,32 @@ const turns = {
     return await episodeOf(stage, orderId, 1);
   },
 
+  /** One waits for stock, one has it at once although it would wait, and one would not. */
+  async backOrdered(stage: Stage) {
+    const orders = batchOf(3);
+    for (const index of [0, 1]) stage.world.backOrders.add(idOf(orders, index));
+    for (const index of [0, 2]) stage.world.short.add(idOf(orders, index));
+    stage.place(orders);
+    return await episodeOf(stage, idOf(orders, 1), 0);
+  },
+
+  /** Stock has arrived for one, one is withdrawn while it waits, and one has waited for too long. */
+  async stockArrived(stage: Stage) {
+    const orders = batchOf(3);
+    for (const { orderId } of orders) {
+      stage.world.backOrders.add(orderId);
+      stage.world.short.add(orderId);
+    }
+    stage.place(orders);
+    for (const { orderId } of orders) await stage.rests(orderId, () => stage.rows.row(orderId).awaitsStock);
+    // All at once, so that one episode takes them.
+    const cancelled = stage.cancel(idOf(orders, 1));
+    stage.rows.waitedTooLong(idOf(orders, 2));
+    stage.rows.served(idOf(orders, 0));
+    await cancelled;
+    return await episodeOf(stage, idOf(orders, 0), 1);
+  },
+
   /** Several pages, one of which is asked for again; then a day's wait. */
   async look(stage: Stage) {
     const asked: string[] = [];

@@ -57,6 +57,16 @@ export const orderAlerts: RuleGroup = {
         "A customer waits for a person to decide whether the order goes on. After three days it is rejected.",
     },
     {
+      alert: "BackOrdersOld",
+      severity: "ticket",
+      expr: "max by (namespace) (orders_oldest_back_order_seconds) > 14 * 86400",
+      lasts: "5m",
+      labels: { service: "orders" },
+      summary: "An order has waited for stock for {{ $value | humanizeDuration }} ({{ $labels.namespace }})",
+      description:
+        "A customer waits for an article that does not come, and everybody who came later waits behind. After 90 days the order is rejected.",
+    },
+    {
       alert: "OrdersStalled",
       severity: "ticket",
       expr: "max by (namespace, status) (orders_stalled) > 0",

@@ -9,6 +9,7 @@ import { checkCarrier } from "./parcels.ts";
 import type { Onward } from "./progress.ts";
 import { allIds, type IdRange } from "./range.ts";
 import type { Rest } from "./rest.ts";
+import { checkTurns } from "./turns.ts";
 
 /** The state of stock and money. */
 export interface Balance {
@@ -74,7 +75,11 @@ async function compare(readers: Readers, options: BalanceOptions): Promise<Balan
   const page = { pageSize, onProgress };
   const money = await checkMoney(readers.payments, { ids, ...page });
   const others = isWhole
-    ? [await checkCarrier(readers.shipping, page), ...(await checkLevels(readers.inventory, settled, page))]
+    ? [
+        await checkCarrier(readers.shipping, page),
+        ...(await checkLevels(readers.inventory, settled, page)),
+        await checkTurns(readers.inventory),
+      ]
     : [];
   const findings = [...ranges.findings, ...money, ...others].map(inPublicTerms);
   return {

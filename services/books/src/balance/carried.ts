@@ -11,6 +11,8 @@ export interface Waiting {
   readonly status: string;
   /** The workflow that carried it last; another one has taken it when it differs. */
   readonly lastEpisode: string;
+  /** Whether it waits for stock: then inventory has something to tell. */
+  readonly awaitsStock: boolean;
   /** Whether it is still carried, for far too long. */
   readonly isCarried: boolean;
 }
@@ -20,9 +22,10 @@ export interface Waiting {
  * for no person. Those of the kind before episodes are carried by workflows that no row knows.
  */
 export async function readWaiting(ask: Ask, { from, to }: IdRange): Promise<Waiting[]> {
-  const rows = await ask<{ order_id: string; status: string; last_episode: string; is_carried: boolean }>(
+  type Row = { order_id: string; status: string; last_episode: string; is_carried: boolean; awaits_stock: boolean };
+  const rows = await ask<Row>(
     `select o.order_id, o.status, coalesce(o.last_episode_id::text, '') as last_episode,
-      o.episode_id is not null as is_carried
+      o.episode_id is not null as is_carried, o.back_order_time is not null and o.stock_time is null and o.status = 'pending' as awaits_stock
     from customer_order o left join episode e on e.episode_id = o.episode_id
     where o.order_id between $1 and $2
       and o.status not in ('delivered', 'rejected', 'cancelled', 'failed') and o.saga_id = o.order_id
@@ -36,6 +39,7 @@ export async function readWaiting(ask: Ask, { from, to }: IdRange): Promise<Wait
     orderId: row.order_id,
     status: row.status,
     lastEpisode: row.last_episode,
+    awaitsStock: row.awaits_stock,
     isCarried: row.is_carried,
   }));
 }
@@ -61,6 +65,8 @@ export interface Carried {
   readonly before: readonly Waiting[];
   readonly after: readonly Waiting[];
   readonly owed: ReadonlySet<string>;
+  /** Orders that inventory has in a queue, or is about to tell of. */
+  readonly queued: ReadonlySet<string>;
   /** How many orders are under way. */
   readonly underway: number;
 }
@@ -68,7 +74,7 @@ export interface Carried {
 /** Whether every order has somebody who goes on with it, page by page. */
 export class CarriedOrders {
   readonly #underway = new Tally(
-    (count) => `${count} orders under way are carried, due or parked, or wait for news of a parcel`,
+    (count) => `${count} orders under way are carried, due or parked, or wait for stock or news of a parcel`,
   );
 
   get finding(): Finding {
@@ -79,15 +85,15 @@ export class CarriedOrders {
    * What shipping told between two looks has had its order carried again: only one that stood the same before and after is
    * nobody's.
    */
-  compare({ before, after, owed, underway }: Carried): void {
+  compare({ before, after, owed, queued, underway }: Carried): void {
     const stood = new Map(before.map((waiting) => [waiting.orderId, waiting.lastEpisode]));
-    const lost = after.filter(({ orderId, lastEpisode, isCarried }) => {
-      return stood.get(orderId) === lastEpisode && (isCarried || !owed.has(orderId));
+    const lost = after.filter(({ orderId, lastEpisode, awaitsStock, isCarried }) => {
+      const isOwed = awaitsStock ? queued.has(orderId) : owed.has(orderId);
+      return stood.get(orderId) === lastEpisode && (isCarried || !isOwed);
     });
-    const wrong = lost.map(({ orderId, status, isCarried }) => {
-      const why = isCarried
-        ? `its episode has not settled it for ${longestEpisodeMinutes} minutes`
-        : "nobody carries it";
+    const wrong = lost.map(({ orderId, status, awaitsStock, isCarried }) => {
+      const nobody = awaitsStock ? "waits for stock in no queue" : "nobody carries it";
+      const why = isCarried ? `its episode has not settled it for ${longestEpisodeMinutes} minutes` : nobody;
       return `order ${orderId} is ${status} and ${why}`;
     });
     this.#underway.add(underway, wrong);

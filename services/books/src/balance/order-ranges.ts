@@ -9,6 +9,7 @@ import { Parcels } from "./parcels.ts";
 import { endOfPage, type IdRange, type PageColumn, pagesOf } from "./range.ts";
 import { mergeRests, type Rest, readRests } from "./rest.ts";
 import { StockOfOrders } from "./stock.ts";
+import { readQueued } from "./turns.ts";
 
 /** A connection to each database. */
 export type Readers = Readonly<Record<AccountedService, Reader>>;
@@ -73,24 +74,24 @@ export class OrderRanges {
       ended: await readEnded(ask, range),
       before: await readWaiting(ask, range),
     }));
-    const { stock, money, parcels, owed } = await this.#readOthers(range);
+    const { stock, queued, money, parcels, owed } = await this.#readOthers(range);
     return await orders.moment(async (ask) => {
-      await this.#orders.compare(ask, { ended, stock, money, parcels });
+      await this.#orders.compare(ask, { ended, stock, money, parcels, queued });
       await this.#audits.orders.compare(ask, range);
       const rests = await readRests(ask, range);
       this.rests = mergeRests([...this.rests, ...rests]);
       const underway = countOf(rests);
-      this.#carried.compare({ before, after: await readWaiting(ask, range), owed, underway });
+      this.#carried.compare({ before, after: await readWaiting(ask, range), owed, queued, underway });
       return ended.length + underway;
     });
   }
 
   async #readOthers(range: IdRange) {
     const { inventory, payments, shipping } = this.#readers;
-    const [stock, money, { parcels, owed }] = await Promise.all([
+    const [{ stock, queued }, money, { parcels, owed }] = await Promise.all([
       inventory.moment(async (ask) => {
         await this.#audits.inventory.compare(ask, range);
-        return await this.#stock.compare(ask, range);
+        return { stock: await this.#stock.compare(ask, range), queued: await readQueued(ask, range) };
       }),
       payments.moment(async (ask) => {
         await this.#audits.payments.compare(ask, range);
@@ -101,7 +102,7 @@ export class OrderRanges {
         return { parcels: await this.#parcels.compare(ask, range), owed: await readOwed(ask, range) };
       }),
     ]);
-    return { stock, money, parcels, owed };
+    return { stock, queued, money, parcels, owed };
   }
 }
 

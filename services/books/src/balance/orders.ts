@@ -12,6 +12,8 @@ export interface Others {
   readonly stock: ReadonlyMap<string, StockOfOrder>;
   readonly money: ReadonlyMap<string, MoneyOfOrder>;
   readonly parcels: ParcelsByOrder;
+  /** Orders that inventory has in a queue, or is about to tell of. */
+  readonly queued: ReadonlySet<string>;
 }
 
 /** Everything that has been set aside, charged or sent must belong to an order, and ended orders must have settled. */
@@ -20,6 +22,7 @@ export class OrderComparison {
   readonly #stock = new Tally(
     (count) => `${count} ended orders have taken the stock of their parcels and hold no other`,
   );
+  readonly #queued = new Tally((count) => `${count} ended orders wait for no stock`);
   readonly #money = new Tally((count) => `${count} ended orders are charged for what left, and hold no other money`);
   readonly #shares = new Tally(
     (count) => `${count} ended orders have parcels that cost their exact parts of the total`,
@@ -27,13 +30,15 @@ export class OrderComparison {
   readonly #parcels = new Tally((count) => `${count} ended orders agree with shipping on every parcel`);
 
   get findings(): Finding[] {
-    return [this.#owners, this.#stock, this.#money, this.#shares, this.#parcels].map(({ finding }) => finding);
+    return [this.#owners, this.#stock, this.#queued, this.#money, this.#shares, this.#parcels].map(
+      ({ finding }) => finding,
+    );
   }
 
   /** Compares a range of orders, asking whether they are there last: an order is durable before anything is done for it. */
   async compare(ask: Ask, others: Others): Promise<void> {
-    const { stock, money, parcels } = others;
-    const ids = [...new Set([...stock.keys(), ...money.keys(), ...parcels.keys()])];
+    const { stock, money, parcels, queued } = others;
+    const ids = [...new Set([...stock.keys(), ...money.keys(), ...parcels.keys(), ...queued])];
     const missing = await ask<{ id: string; deleted: boolean }>(
       `select id, exists (select from audit_event where order_id = id and action = 'order.deleted') as deleted
       from unnest($1::uuid[]) as given(id) where not exists (select from customer_order where order_id = id)`,
@@ -48,6 +53,12 @@ export class OrderComparison {
     this.#stock.add(
       ended.length,
       ended.flatMap((order) => faultsOfStock(order, stock.get(order.orderId))),
+    );
+    this.#queued.add(
+      ended.length,
+      ended.map(({ orderId, status }) =>
+        queued.has(orderId) ? `order ${orderId} is ${status}, and waits for stock` : undefined,
+      ),
     );
     this.#money.add(
       ended.length,

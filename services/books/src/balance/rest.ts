@@ -4,10 +4,10 @@ import type { IdRange } from "./range.ts";
 /**
  * What orders that have not come to their end do, by their rows: an episode carries them; something has happened to them and
  * they are about to be carried, or will be at a set time; a step of them waits for an operator; a person is to
- * decide whether they go on; or they wait for shipping to
+ * decide whether they go on; they wait for stock; or they wait for shipping to
  * tell of their parcels. `old`: a workflow of the kind before episodes has them, of which no row says more.
  */
-export type RestState = "carried" | "due" | "again later" | "parked" | "review" | "waiting" | "old";
+export type RestState = "carried" | "due" | "again later" | "parked" | "review" | "stock" | "waiting" | "old";
 
 /** Orders in one status that have not come to their end. To rest is no fault: a parcel may be packed for days. */
 export interface Rest {
@@ -34,6 +34,7 @@ export async function readRests(ask: Ask, { from, to }: IdRange): Promise<Rest[]
           when e.due <= now() then 'due'
           when e.due is not null then 'again later'
           when o.review_time is not null and o.review_decision is null and o.status = 'pending' then 'review'
+          when o.back_order_time is not null and o.stock_time is null and o.status = 'pending' then 'stock'
           else 'waiting'
         end as state, coalesce(split_part(o.parked_step, ':', 1), '') as step, coalesce(o.park_time, o.update_time) as since
       from customer_order o

@@ -3,6 +3,7 @@ import { Stock } from "./0001-inventory.ts";
 import { LowStock } from "./0002-low-stock.ts";
 import { Audit } from "./0003-audit.ts";
 import { Import } from "./0004-import.ts";
+import { BackOrders } from "./0005-back-orders.ts";
 
 /** The inventory database's migrations, oldest first. */
 export const migrations: MigrationsList = [
@@ -10,4 +11,5 @@ export const migrations: MigrationsList = [
   { name: "0002-low-stock", class: LowStock },
   { name: "0003-audit", class: Audit },
   { name: "0004-import", class: Import },
+  { name: "0005-back-orders", class: BackOrders },
 ];

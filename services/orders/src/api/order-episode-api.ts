@@ -4,6 +4,8 @@ import {
   BatchDecideParkedStepsResponseSchema,
   type BatchReportShipmentsRequest,
   BatchReportShipmentsResponseSchema,
+  type BatchReportStockRequest,
+  BatchReportStockResponseSchema,
   type BatchSettleOrdersRequest,
   BatchSettleOrdersResponseSchema,
   type BeginParkedDecisionsRequest,
@@ -15,6 +17,7 @@ import {
   ListParkedOrdersResponseSchema,
   type OrderEpisodeService,
   ReportShipmentResponseSchema,
+  ReportStockResponseSchema,
   SettleOrderResponseSchema,
 } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { answerEach } from "#platform/batch/batch-call.ts";
@@ -28,6 +31,7 @@ import type { OrderSettler } from "../episode/order-settler.ts";
 import type { ParkedFilter, ParkedOrders, ParkedPlace } from "../episode/parked-orders.repository.ts";
 import type { ShipmentReports } from "../episode/shipment-reports.ts";
 import type { StepDecisions } from "../episode/step-decisions.ts";
+import type { StockReports } from "../episode/stock-reports.ts";
 import { orderNotFound } from "../order/errors.ts";
 import {
   toBegunProto,
@@ -46,6 +50,7 @@ export interface OrderEpisodeApiOptions {
   readonly episodes: Pick<EpisodeRepository, "memory">;
   readonly settler: Pick<OrderSettler, "settle">;
   readonly reports: Pick<ShipmentReports, "report">;
+  readonly stock: Pick<StockReports, "report">;
   readonly parked: ParkedOrders;
   readonly decisions: Pick<StepDecisions, "decide">;
   readonly admission: Pick<Admission, "admit">;
@@ -55,6 +60,7 @@ export interface OrderEpisodeApiOptions {
 const subjectOf = ({ orderId }: { readonly orderId: string }) => ({ "order.id": orderId });
 const settlement = { method: "SettleOrder", subjectOf };
 const report = { method: "ReportShipment", subjectOf };
+const stockReport = { method: "ReportStock", subjectOf };
 const decision = { method: "DecideParkedStep", subjectOf };
 
 /** OrderEpisodeService, as its proto says. */
@@ -81,6 +87,15 @@ export class OrderEpisodeApi implements ServiceImpl<typeof OrderEpisodeService> 
       return whole(ReportShipmentResponseSchema, {});
     });
     return whole(BatchReportShipmentsResponseSchema, { outcomes });
+  }
+
+  /** Takes that stock is set aside for many orders, each with its own outcome. */
+  async batchReportStock(batch: BatchReportStockRequest, { signal }: HandlerContext) {
+    const outcomes = await answerEach(batch, stockReport, async ({ orderId }) => {
+      await this.#options.stock.report(orderId, signal);
+      return whole(ReportStockResponseSchema, {});
+    });
+    return whole(BatchReportStockResponseSchema, { outcomes });
   }
 
   /** Returns what an order remembers. */

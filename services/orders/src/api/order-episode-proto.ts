@@ -29,7 +29,7 @@ import { toChange, toStatusProto } from "./order-proto.ts";
 
 /** How an order leaves an episode. */
 export function toSettlement(request: SettleOrderRequest): Settlement {
-  const { episodeId, saga, cancellable, needsCard, retryAfter, waitsFor, parked } = request;
+  const { episodeId, saga, cancellable, needsCard, retryAfter, waitsFor, parked, awaitsStock } = request;
   return {
     ...toChange(request),
     episodeId,
@@ -39,6 +39,7 @@ export function toSettlement(request: SettleOrderRequest): Settlement {
     retryAfterMs: wholeDurationMs(retryAfter),
     waitsFor,
     parked: parked && toParkedStep(parked),
+    awaitsStock,
   };
 }
 

@@ -24,10 +24,12 @@ import {
 } from "#gen/shop/orders/v1/order_service_pb.js";
 import { AddressSchema } from "#gen/shop/type/v1/address_pb.js";
 import { type Money as MoneyProto, MoneySchema } from "#gen/shop/type/v1/money_pb.js";
+import { ShortagePolicy as ShortagePolicyProto } from "#gen/shop/type/v1/shortage_pb.js";
 import { requestContext } from "#platform/context.ts";
 import { fingerprint } from "#platform/database/idempotency.ts";
 import { wholeMs } from "#platform/timestamp.ts";
 import { whole } from "#platform/whole.ts";
+import type { ShortagePolicy } from "../order/back-order-state.ts";
 import type { KeyedOrder, OrderFilter } from "../order/order.repository.ts";
 import type {
   Adjustment,
@@ -69,6 +71,12 @@ const adjustmentKindToProto = {
   tax: PriceAdjustmentKind.TAX,
 } as const satisfies Record<Adjustment["kind"], PriceAdjustmentKind>;
 
+const policyToProto = {
+  reject: ShortagePolicyProto.REJECT,
+  back_order: ShortagePolicyProto.BACK_ORDER,
+} as const satisfies Record<ShortagePolicy, ShortagePolicyProto>;
+
+const policyFromProto = reversed<ShortagePolicy>(policyToProto);
 const statusFromProto = reversed<OrderStatus>(statusToProto);
 const shipmentStatusFromProto = reversed<ShipmentStatus>(shipmentStatusToProto);
 const adjustmentKindFromProto = reversed<Adjustment["kind"]>(adjustmentKindToProto);
@@ -92,6 +100,7 @@ export function toKeyedOrder(request: CreateOrderRequest): KeyedOrder {
     customerId,
     ...toContent(request),
     cardToken,
+    shortagePolicy: policyFromProto.get(request.shortagePolicy) ?? "reject",
     traceparent: requestContext().traceParent ?? "",
   };
 }
@@ -174,6 +183,8 @@ export function toProto(order: Order): OrderProto {
     createTime: timestampFromDate(order.createTime),
     updateTime: timestampFromDate(order.updateTime),
     reviewTime: order.reviewTime && timestampFromDate(order.reviewTime),
+    shortagePolicy: policyToProto[order.shortagePolicy],
+    backOrderTime: order.backOrderTime && timestampFromDate(order.backOrderTime),
     adjustments: (prices?.adjustments ?? []).map((adjustment) => toAdjustmentProto(adjustment, currency)),
   });
 }

@@ -12,20 +12,25 @@ import {
   StepDecidedSchema,
 } from "#gen/shop/sagas/v1/saga_pb.js";
 import { type StartEpisodeRequest, StartEpisodeRequestSchema } from "#gen/shop/sagas/v1/saga_service_pb.js";
+import { ShortagePolicy } from "#gen/shop/type/v1/shortage_pb.js";
 import { whole } from "#platform/whole.ts";
 import type { Episode, EpisodeCheckout, EpisodeOrder } from "./episode.ts";
 import type { OrderHappening } from "./order-event.ts";
 
-/**
- * The start of an episode; the same for the same orders. When it is repeated, the first one counts.
- *
- * @param screens whether orders are screened now
- */
-export function toStartEpisode({ episodeId, orders }: Episode, screens: boolean): StartEpisodeRequest {
-  return whole(StartEpisodeRequestSchema, { episodeId, orders: orders.map((order) => toOrderProto(order, screens)) });
+/** What counts for all checkouts of an episode. */
+export interface CheckoutPolicy {
+  /** Whether orders are screened now. */
+  readonly screens: boolean;
+  /** How long an order waits for stock, at most, in milliseconds. */
+  readonly backOrderMaxMs: number;
 }
 
-function toOrderProto(order: EpisodeOrder, screens: boolean): EpisodeOrderProto {
+/** The start of an episode; the same for the same orders. When it is repeated, the first one counts. */
+export function toStartEpisode({ episodeId, orders }: Episode, policy: CheckoutPolicy): StartEpisodeRequest {
+  return whole(StartEpisodeRequestSchema, { episodeId, orders: orders.map((order) => toOrderProto(order, policy)) });
+}
+
+function toOrderProto(order: EpisodeOrder, policy: CheckoutPolicy): EpisodeOrderProto {
   return whole(EpisodeOrderSchema, {
     orderId: order.orderId,
     customerId: order.customerId,
@@ -34,17 +39,23 @@ function toOrderProto(order: EpisodeOrder, screens: boolean): EpisodeOrderProto 
     traceparent: order.traceparent,
     saga: order.saga,
     events: order.events.map((event) => whole(EpisodeEventSchema, { event: toEventProto(event) })),
-    checkout: order.checkout && toCheckoutProto(order.checkout, (screens || order.found) && !order.confirmed),
+    checkout: order.checkout && toCheckoutProto(order, order.checkout, policy),
     confirmed: order.confirmed,
   });
 }
 
-function toCheckoutProto({ lines, shippingAddress, cardToken }: EpisodeCheckout, screen: boolean) {
+function toCheckoutProto(
+  { found, confirmed, shortagePolicy, stockWaitMs = 0 }: EpisodeOrder,
+  { lines, shippingAddress, cardToken }: EpisodeCheckout,
+  { screens, backOrderMaxMs }: CheckoutPolicy,
+) {
+  const waits = shortagePolicy === "back_order" && stockWaitMs < backOrderMaxMs;
   return whole(EpisodeCheckoutSchema, {
     lines: lines.map(({ sku, quantity, unitPrice, amount }) => ({ sku, quantity, unitPrice, amount })),
     shippingAddress: { ...shippingAddress, lines: [...shippingAddress.lines] },
     cardToken,
-    screen,
+    screen: (screens || found) && !confirmed,
+    shortagePolicy: waits ? ShortagePolicy.BACK_ORDER : ShortagePolicy.REJECT,
   });
 }
 

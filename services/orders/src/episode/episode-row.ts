@@ -1,6 +1,7 @@
 import { selectList } from "#platform/database/columns.ts";
 import { encodeId } from "#platform/id.ts";
 import type { PersonalData } from "#platform/personal/personal-data.ts";
+import type { ShortagePolicy } from "../order/back-order-state.ts";
 import type { OrderStatus, ShippingAddress } from "../order/order.ts";
 import { openAddress } from "../order/order-person.ts";
 import { addressOf, type LineJson, linesOf, toLine } from "../order/order-row.ts";
@@ -32,6 +33,9 @@ export interface EpisodeOrderRow {
   /** A text when it is sealed, with its key; null once the shipments are created. */
   readonly shippingAddress: ShippingAddress | string | null;
   readonly cardToken: string | null;
+  readonly shortagePolicy: ShortagePolicy;
+  /** For how long it has waited for stock; null: it does not. */
+  readonly stockWaitMs: number | null;
 }
 
 /** Of `o`, which is a row of `customer_order`, whether a checkout may be ahead of it. */
@@ -39,8 +43,8 @@ const inCheckout = `o.status in (${checkoutStatuses.map((status) => `'${status}'
 
 /** When `o` was accepted by the database's clock; that of the replica that took it may be wrong by hours. */
 const acceptTime = "coalesce(o.accept_time, o.create_time)";
-/** When its checkout began: for an order that a person has released, then. */
-const checkoutTime = `coalesce(o.review_decide_time, ${acceptTime})`;
+/** When its checkout began: for an order that a person has released, or that has waited for stock, then. */
+const checkoutTime = `coalesce(greatest(o.review_decide_time, o.stock_time), ${acceptTime})`;
 
 /** The columns of {@link EpisodeOrderRow}, from `o`. */
 export const episodeOrderColumns = selectList<EpisodeOrderRow>(
@@ -61,6 +65,8 @@ export const episodeOrderColumns = selectList<EpisodeOrderRow>(
     lineAmounts: `case when ${inCheckout} then o.line_amounts end`,
     shippingAddress: `case when ${inCheckout} then ${addressOf} end`,
     cardToken: true,
+    shortagePolicy: true,
+    stockWaitMs: `case when o.stock_time is null then (extract(epoch from now() - o.back_order_time) * 1000)::float8 end`,
   },
   "o",
 );
@@ -93,6 +99,8 @@ async function toEpisodeOrder(personal: PersonalData, row: EpisodeOrderRow): Pro
     events: row.episodeEvents,
     confirmed: row.confirmed,
     found: row.found,
+    shortagePolicy: row.shortagePolicy,
+    stockWaitMs: row.stockWaitMs ?? undefined,
     checkout:
       lines && shippingAddress !== null
         ? {

@@ -28,6 +28,8 @@ export interface EpisodeStartsOptions {
   readonly metrics: OrderMetrics;
   /** Whether orders are screened. */
   readonly screens: () => Promise<boolean>;
+  /** How long an order waits for stock, at most, in milliseconds. */
+  readonly backOrderMaxMs: number;
   /** How long one start may take, in milliseconds. */
   readonly timeoutMs: number;
   /** Told about an episode that the worker refuses because of its orders. */
@@ -61,12 +63,13 @@ export class EpisodeStarts {
   }
 
   async #start(episode: Episode): Promise<StartOutcome> {
-    const { sagas, screens, timeoutMs, metrics } = this.#options;
+    const { sagas, screens, backOrderMaxMs, timeoutMs, metrics } = this.#options;
     try {
       await inDispatchTrace(episode, async () => {
         // Nothing is left to carry: it is only to be noted that it was.
         if (episode.orders.length === 0) return;
-        await sagas.startEpisode(toStartEpisode(inTheirTraces(episode), await screens()), { timeoutMs });
+        const policy = { screens: await screens(), backOrderMaxMs };
+        await sagas.startEpisode(toStartEpisode(inTheirTraces(episode), policy), { timeoutMs });
       });
     } catch (error) {
       return await this.#failed(episode, error);

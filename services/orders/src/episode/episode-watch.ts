@@ -49,7 +49,7 @@ const backlogColumns = selectList<Backlog>({
 
 const backlog: SqlText = { name: "episode_backlog", prepared: false, text: `select ${backlogColumns}` };
 
-const isInLine = "status = 'pending' and waits_for is null and review_time is null";
+const isInLine = "status = 'pending' and waits_for is null and review_time is null and back_order_time is null";
 
 const lineColumns = selectList<Line>({
   atMs: "extract(epoch from statement_timestamp())::float8 * 1000",

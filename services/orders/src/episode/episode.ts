@@ -1,3 +1,4 @@
+import type { ShortagePolicy } from "../order/back-order-state.ts";
 import type { Money, OrderLine, ShippingAddress } from "../order/order.ts";
 import type { CarriedEvent } from "./order-event.ts";
 
@@ -29,6 +30,9 @@ export interface EpisodeOrder {
   readonly confirmed: boolean;
   /** Whether its screening found something. */
   readonly found: boolean;
+  readonly shortagePolicy: ShortagePolicy;
+  /** For how long it has waited for stock, in milliseconds; undefined: it does not. */
+  readonly stockWaitMs: number | undefined;
   /** Undefined once its shipments are created. */
   readonly checkout: EpisodeCheckout | undefined;
 }

@@ -53,6 +53,8 @@ export const maxEvents = 255;
 export const eventIds = {
   cancellation: "cancellation",
   retry: "retry",
+  /** There is stock for it: a kind of retry. */
+  stock: "stock",
   shipment: ({ locationId, news }: ShipmentDetail) => `shipment:${locationId}:${news}`,
   decision: ({ step, requestId }: DecisionDetail) => `decision:${step}:${requestId}`,
 } as const;

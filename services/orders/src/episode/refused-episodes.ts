@@ -92,6 +92,7 @@ export class RefusedEpisodes {
       retryAfterMs: undefined,
       waitsFor: "",
       parked: undefined,
+      awaitsStock: false,
     } as const;
     const signal = AbortSignal.timeout(settleTimeoutMs);
     await runInContext({ actor: "service:orders" }, () => settler.settle(settlement, signal));

@@ -36,6 +36,8 @@ export interface Settlement extends Change {
   /** Whom it waits for; empty when for nobody. */
   readonly waitsFor: string;
   readonly parked: ParkedStep | undefined;
+  /** Whether it waits for stock. */
+  readonly awaitsStock: boolean;
 }
 
 /** A settlement and who wants it. */
@@ -63,6 +65,7 @@ interface SettlementColumns {
   readonly parked_step: string | undefined;
   readonly parked_reason: string | undefined;
   readonly parked_error: string | undefined;
+  readonly awaits_stock: boolean;
 }
 
 const input = writtenColumns<ChangeRow & SettlementColumns>({
@@ -76,6 +79,7 @@ const input = writtenColumns<ChangeRow & SettlementColumns>({
   parked_step: "text",
   parked_reason: "text",
   parked_error: "text",
+  awaits_stock: "boolean",
 });
 
 interface SettledRow extends Settled {
@@ -103,6 +107,9 @@ const assign = `, saga = coalesce(i.saga::json, o.saga), cancellable = i.cancell
       parked_step = i.parked_step, parked_reason = i.parked_reason, parked_error = i.parked_error,
       park_time = case when i.parked_step is null then null
         when i.parked_step = o.parked_step then o.park_time else now() end,
+      back_order_time = case when i.awaits_stock then coalesce(o.back_order_time, now()) else o.back_order_time end,
+      stock_time = case when i.awaits_stock then null when o.back_order_time is not null then coalesce(o.stock_time, now())
+        end,
       episode_id = null, episode_events = null, faults = 0`;
 
 /** Shares with the transition of orders what becomes of their status; only the episode that has an order may settle it. */
@@ -111,10 +118,11 @@ const settle: SqlText = {
   prepared: false,
   text: `with ${changeOrders({
     input,
-    columns: ", episode_id, waits_for, parked_step",
-    judge: ", coalesce(locked.episode_id = i.episode_id, false) as mine",
+    columns: ", episode_id, waits_for, parked_step, back_order_time is not null and stock_time is null as awaited",
+    judge: ", coalesce(locked.episode_id = i.episode_id, false) as mine, i.awaits_stock <> locked.awaited as queues",
     where: "i.mine and (i.moves or i.stays)",
     assign,
+    shows: "i.queues",
   })}, later as (
     insert into order_event (order_id, event_id, kind, due_time)
     select moved.order_id, '${eventIds.retry}', 'retry', now() + input.retry_after_ms * interval '1 millisecond'
@@ -164,5 +172,6 @@ function toSettlementRow(settlement: Settlement, n: number): ChangeRow & Settlem
     parked_step: parked?.step,
     parked_reason: parked?.reason,
     parked_error: parked?.error,
+    awaits_stock: settlement.awaitsStock,
   };
 }

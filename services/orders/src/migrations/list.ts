@@ -17,7 +17,9 @@ import { Texts } from "./0015-texts.ts";
 import { TextIndexes } from "./0016-text-indexes.ts";
 import { RetentionPlace } from "./0017-retention.ts";
 import { Import } from "./0018-import.ts";
+import { BackOrders } from "./0019-back-orders.ts";
 import { Statistics } from "./0019-statistics.ts";
+import { BackOrderIndex } from "./0021-back-order-index.ts";
 
 /** All migrations, the oldest first. A name never changes once it is released. */
 export const migrations: MigrationsList = [
@@ -39,5 +41,7 @@ export const migrations: MigrationsList = [
   { name: "0016_text_indexes", class: TextIndexes },
   { name: "0017_retention", class: RetentionPlace },
   { name: "0018_import", class: Import },
+  { name: "0019_back_orders", class: BackOrders },
   { name: "0019_statistics", class: Statistics },
+  { name: "0021_back_order_index", class: BackOrderIndex },
 ];

@@ -19,6 +19,8 @@ export const readable: Readable = {
     "park_time",
     "review_time",
     "review_decision",
+    "back_order_time",
+    "stock_time",
   ],
   order_event: ["order_id", "due_time"],
   episode: ["episode_id", "start_time"],

@@ -118,6 +118,8 @@ function toPending(order: KeyedOrder, contact: OrderContact): Order {
     createTime,
     updateTime: createTime,
     reviewTime: undefined,
+    shortagePolicy: order.shortagePolicy,
+    backOrderTime: undefined,
   };
 }
 

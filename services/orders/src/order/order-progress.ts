@@ -4,6 +4,7 @@ import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { encodeId } from "#platform/id.ts";
 import type { Logger } from "#platform/log/logger.ts";
+import { awaitsStock } from "./back-order-state.ts";
 import type { OrderMetrics } from "./metrics.ts";
 import type { OrderStatus } from "./order.ts";
 import { firstIdAt } from "./order-id.ts";
@@ -36,6 +37,7 @@ const logMax = 20;
 const oldestPending: SqlText = {
   name: "order_oldest_pending",
   text: `select create_time as "createTime" from customer_order where status = 'pending' and review_time is null
+      and back_order_time is null
     order by order_id limit 1`,
 };
 
@@ -55,7 +57,7 @@ const stalledColumns = {
 
 /**
  * An order that stands still was created earlier than that, and ids sort by the time of creation: so the index of the list by
- * status leads to the oldest, without another one. What says itself why it waits is left out: parked steps, reviews, and services
+ * status leads to the oldest, without another one. What says itself why it waits is left out: parked steps, reviews, back-orders, and services
  * that are away while the order is tried again. So is what counts as carried for too long: an order counts once.
  */
 const stalled: SqlText = {
@@ -65,7 +67,8 @@ const stalled: SqlText = {
     where status = $1 and order_id < $2 and update_time < now() - $3::float8 * interval '1 millisecond'
       and not exists (select from episode e where e.episode_id = o.episode_id and e.ack_time is not null
         and e.start_time < now() - $4::float8 * interval '1 millisecond')
-      and park_time is null and not (${awaitsReview}) and not (waits_for is not null and (
+      and park_time is null and not (${awaitsReview}) and not (${awaitsStock})
+      and not (waits_for is not null and (
         episode_id is not null or exists (select from order_event e where e.order_id = o.order_id)))
     order by order_id limit ${countMax}`,
 };

@@ -2,6 +2,7 @@ import { selectList } from "#platform/database/columns.ts";
 import { encodeId } from "#platform/id.ts";
 import type { PersonalData } from "#platform/personal/personal-data.ts";
 import { jsonWithKey, withKey } from "#platform/personal/personal-key.ts";
+import { awaitsStock, type ShortagePolicy } from "./back-order-state.ts";
 import { type CancelReason, openFailure } from "./cancel-reason.ts";
 import type {
   NewOrder,
@@ -89,6 +90,9 @@ export interface OrderRow extends Omit<SagaOrderRow, "cardToken" | "traceparent"
   readonly updateTime: Date;
   /** Null while nobody is to decide about it. */
   readonly reviewTime: Date | null;
+  readonly shortagePolicy: ShortagePolicy;
+  /** Null while it does not wait for stock. */
+  readonly backOrderTime: Date | null;
 }
 
 /** The columns of {@link OrderRow}, from `o` and {@link withLines}. */
@@ -115,6 +119,8 @@ export const orderColumns = selectList<OrderRow>(
     createTime: true,
     updateTime: true,
     reviewTime: `case when ${awaitsReview} then o.review_time end`,
+    shortagePolicy: true,
+    backOrderTime: `case when ${awaitsStock} then o.back_order_time end`,
     sagaId: "coalesce(o.last_episode_id, o.saga_id)",
     lines: "l.lines",
   },
@@ -144,6 +150,8 @@ async function toOrder(personal: PersonalData, row: OrderRow): Promise<Order> {
     createTime: row.createTime,
     updateTime: row.updateTime,
     reviewTime: row.reviewTime ?? undefined,
+    shortagePolicy: row.shortagePolicy,
+    backOrderTime: row.backOrderTime ?? undefined,
   };
 }
 
@@ -158,6 +166,7 @@ export async function toNewOrder(personal: PersonalData, row: SagaOrderRow): Pro
     prices: undefined,
     shippingAddress: await openAddress(personal, row.orderId, row.shippingAddress),
     cardToken: row.cardToken,
+    shortagePolicy: "reject",
     traceparent: row.traceparent,
   };
 }

@@ -42,7 +42,7 @@ export interface Moved {
   readonly revision: number;
   /** False when it had the status before. */
   readonly changed: boolean;
-  /** When it was created, or released after a review: nobody promised how long that takes. */
+  /** When it was created, released after a review, or had the stock it waited for: nobody promised how long that takes. */
   readonly createTime: Date;
 }
 
@@ -96,6 +96,8 @@ export interface ChangeOptions {
   readonly where: string;
   /** What is assigned besides, from the entry `i` to the order `o`, with a comma before. */
   readonly assign?: string;
+  /** Whether what is assigned besides is a change that customers see, of the entry `i`; none by default. */
+  readonly shows?: string;
 }
 
 /**
@@ -104,12 +106,13 @@ export interface ChangeOptions {
  *
  * Rows are locked in the order of their ids, so that two batches cannot wait for each other; the input is sorted.
  */
-export function changeOrders({ input, columns = "", judge = "", where, assign = "" }: ChangeOptions): string {
+export function changeOrders(options: ChangeOptions): string {
+  const { input, columns = "", judge = "", where, assign = "", shows = "false" } = options;
   return `input as materialized (
     select * from json_to_recordset($1::json) as i(${input.typed})
   ), locked as materialized (
     select i.n, o.* from input i cross join lateral (
-      select order_id, status, shipments, revision, coalesce(review_decide_time, create_time) as create_time${columns} from customer_order
+      select order_id, status, shipments, revision, coalesce(greatest(review_decide_time, stock_time), create_time) as create_time${columns} from customer_order
       where customer_order.order_id = i.order_id for no key update
     ) o
   ), judged as (
@@ -121,8 +124,8 @@ export function changeOrders({ input, columns = "", judge = "", where, assign = 
   ), moved as (
     update customer_order o set
       status = case when i.moves then i.status else o.status end,
-      revision = case when i.moves or i.repacks then o.revision + 1 else o.revision end,
-      update_time = case when i.moves or i.repacks then greatest(now(), o.update_time) else o.update_time end,
+      revision = case when i.moves or i.repacks or ${shows} then o.revision + 1 else o.revision end,
+      update_time = case when i.moves or i.repacks or ${shows} then greatest(now(), o.update_time) else o.update_time end,
       history = case when i.moves then o.history || jsonb_build_object(
         'status', i.status, 'time', floor(extract(epoch from greatest(now(), o.update_time)) * 1000)::bigint)
         else o.history end,
@@ -130,9 +133,10 @@ export function changeOrders({ input, columns = "", judge = "", where, assign = 
       shipments = case when i.moves or i.repacks then coalesce(i.shipments, o.shipments) else o.shipments end${assign}
     from judged i
     where o.order_id = i.order_id and (${where})
-    returning i.n, i.id, o.order_id, i.before, o.status, o.revision, i.moves or i.repacks as changed
+    returning i.n, i.id, o.order_id, i.before, o.status, o.revision, i.moves or i.repacks as changed,
+      i.moves or i.repacks or ${shows} as shown
   ), announced as (
-    select pg_notify('${changeChannel}', string_agg(id, ',')) from moved where changed having count(*) > 0
+    select pg_notify('${changeChannel}', string_agg(id, ',')) from moved where shown having count(*) > 0
   ), audited as (${insertAuditEvents("$2", {
     join: "join moved m on m.n = a.n and m.changed",
     action: `case when m.before = m.status then '${parcelsAction}' else a.action end`,

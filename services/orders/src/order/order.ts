@@ -1,3 +1,5 @@
+import type { ShortagePolicy } from "./back-order-state.ts";
+
 /** Where an order may go next. Anything not listed is refused with ILLEGAL_TRANSITION; an empty list is the end. */
 export const transitions = {
   pending: ["confirmed", "rejected", "cancelled"],
@@ -31,9 +33,10 @@ export function isDecided(status: OrderStatus): boolean {
   return status !== "pending";
 }
 
-/** Whether there is an answer for who waits for one: the saga's first, or that a person has to look. */
-export function isAnswered({ status, reviewTime }: Pick<Order, "status" | "reviewTime">): boolean {
-  return isDecided(status) || reviewTime !== undefined;
+/** Whether there is an answer for who waits for one: the saga's first, that a person has to look, or that stock has to arrive. */
+export function isAnswered(order: Pick<Order, "status" | "reviewTime" | "backOrderTime">): boolean {
+  const { status, reviewTime, backOrderTime } = order;
+  return isDecided(status) || reviewTime !== undefined || backOrderTime !== undefined;
 }
 
 /** Whether the order was withdrawn, and everything it held is free. */
@@ -130,6 +133,7 @@ export interface NewOrder {
   readonly prices: Prices | undefined;
   readonly shippingAddress: ShippingAddress;
   readonly cardToken: string;
+  readonly shortagePolicy: ShortagePolicy;
   /** W3C trace context of the call; empty when it is not traced. */
   readonly traceparent: string;
 }
@@ -149,6 +153,8 @@ export interface Order extends Omit<NewOrder, "cardToken" | "traceparent"> {
   readonly updateTime: Date;
   /** Since when a person is to decide whether it goes on; undefined when nobody is. */
   readonly reviewTime: Date | undefined;
+  /** Since when it waits for stock; undefined when it does not. */
+  readonly backOrderTime: Date | undefined;
 }
 
 /** Orders that one workflow of the kind before episodes carries, in the order of their ids; repeated with exactly this. */

@@ -108,7 +108,7 @@ export function arrayColumns<Row extends object>(types: Written<Row>, first: num
 }
 
 function toArray(type: string, values: readonly unknown[]): unknown {
-  if (type === "jsonb") return values.map((value) => JSON.stringify(value));
+  if (type === "jsonb") return values.map((value) => (value === null ? null : JSON.stringify(value)));
   if (!plainTypes.has(type)) return values;
   return `{${values.map((value) => (value instanceof Date ? value.toISOString() : (value ?? "null"))).join(",")}}`;
 }

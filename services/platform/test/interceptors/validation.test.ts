@@ -146,7 +146,7 @@ const refusing: Readonly<Record<string, string>> = {
     orders.DecideParkedStepRequest.order_id orders.DecideReviewRequest.order_id orders.DeleteOrderRequest.order_id
     orders.EraseCustomerRequest.customer_id orders.ExportCustomerRequest.customer_id
     orders.GetCustomerRequest.customer_id orders.GetOrderRequest.order_id orders.GetOrderSagaRequest.order_id
-    orders.NoteStepDecisionRequest.order_id orders.ReportShipmentRequest.order_id orders.ScreenOrderRequest.order_id
+    orders.NoteStepDecisionRequest.order_id orders.ReportShipmentRequest.order_id orders.ReportStockRequest.order_id orders.ScreenOrderRequest.order_id
     orders.SettleOrderRequest.episode_id orders.SettleOrderRequest.order_id orders.TransitionOrderRequest.order_id
     orders.UpdateCustomerRequest.customer_id orders.WatchOrderRequest.order_id
     payments.ApproveRefundRequest.refund_request_id payments.AuthorizePaymentRequest.customer_id
@@ -206,6 +206,7 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.BatchCommitReservationsRequest.traceparents inventory.BatchConfirmReservationsRequest.traceparents
     inventory.BatchReleaseReservationsRequest.traceparents inventory.BatchReserveStockRequest.traceparents
     orders.BatchDecideParkedStepsRequest.traceparents orders.BatchReportShipmentsRequest.traceparents
+    orders.BatchReportStockRequest.traceparents
     orders.BatchScreenOrdersRequest.traceparents
     orders.BatchSettleOrdersRequest.traceparents orders.BatchTransitionOrdersRequest.traceparents
     orders.BeginParkedDecisionsRequest.reason orders.BulkCreateOrdersRequest.traceparents orders.ListParkedOrdersRequest.reason
@@ -248,7 +249,7 @@ const refusing: Readonly<Record<string, string>> = {
   batch: `
     inventory.BatchCommitReservationsRequest.requests inventory.BatchConfirmReservationsRequest.requests
     inventory.BatchReleaseReservationsRequest.requests inventory.BatchReserveStockRequest.requests
-    orders.BatchDecideParkedStepsRequest.requests orders.BatchReportShipmentsRequest.requests orders.BatchScreenOrdersRequest.requests
+    orders.BatchDecideParkedStepsRequest.requests orders.BatchReportShipmentsRequest.requests orders.BatchReportStockRequest.requests orders.BatchScreenOrdersRequest.requests
     orders.BatchSettleOrdersRequest.requests orders.BatchTransitionOrdersRequest.requests payments.BatchAuthorizePaymentsRequest.requests
     payments.BatchCapturePaymentsRequest.requests payments.BatchRefundPaymentsRequest.requests
     payments.BatchVoidPaymentsRequest.requests sagas.BatchReportShipmentsRequest.reports
@@ -259,6 +260,7 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.BatchCommitReservationsRequest.traceparents inventory.BatchConfirmReservationsRequest.traceparents
     inventory.BatchReleaseReservationsRequest.traceparents inventory.BatchReserveStockRequest.traceparents
     orders.BatchDecideParkedStepsRequest.traceparents orders.BatchReportShipmentsRequest.traceparents
+    orders.BatchReportStockRequest.traceparents
     orders.BatchScreenOrdersRequest.traceparents
     orders.BatchSettleOrdersRequest.traceparents orders.BatchTransitionOrdersRequest.traceparents payments.BatchAuthorizePaymentsRequest.traceparents
     payments.BatchCapturePaymentsRequest.traceparents payments.BatchRefundPaymentsRequest.traceparents

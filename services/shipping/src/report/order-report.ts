@@ -1,12 +1,12 @@
-import { type Client, Code, ConnectError } from "@connectrpc/connect";
+import type { Client } from "@connectrpc/connect";
 import {
   BatchReportShipmentsRequestSchema,
   type OrderEpisodeService,
-  type ReportShipmentOutcome,
   type ReportShipmentRequest,
   ReportShipmentRequestSchema,
   ShipmentNews,
 } from "#gen/shop/orders/v1/order_episode_service_pb.js";
+import { type Telling, tellEach } from "#platform/batch/tell-each.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { hideCardNumbers } from "#platform/redact/redact-text.ts";
 import { whole } from "#platform/whole.ts";
@@ -28,8 +28,6 @@ export interface OrderReportOptions {
 }
 
 const batchSize = 256;
-/** Calls in one sweep: enough to find the one report of a whole batch for which orders fails. */
-const maxCalls = 24;
 
 const kinds: Readonly<Record<News, ShipmentNews>> = {
   packed: ShipmentNews.PACKED,
@@ -41,22 +39,10 @@ const kinds: Readonly<Record<News, ShipmentNews>> = {
   cancelled: ShipmentNews.CANCELLED,
 };
 
-/** What orders answered; `reason` says why it refuses, `error` what kept it from answering. */
-type Answer =
-  | { readonly kind: "told" }
-  | { readonly kind: "refused"; readonly reason: string }
-  | { readonly kind: "failed"; readonly error: unknown; readonly away: boolean };
-
 /** One shipment, and its `traceparent`. */
 interface Told {
   readonly shipment: UntoldShipment;
   readonly traceparent: string;
-}
-
-/** How much may still be asked. */
-interface Budget {
-  calls: number;
-  readonly signal: AbortSignal;
 }
 
 /** Tells orders what becomes of the shipments that are reported to it, until it has taken it. */
@@ -78,13 +64,12 @@ export class OrderReport {
     const { repository, timeoutMs } = this.#options;
     const shipments = await repository.claimDue(2 * timeoutMs, batchSize);
     if (shipments.length === 0) return 0;
-    const budget = { calls: maxCalls, signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) };
     const batch = { name: "report shipment", shipments, attributesOf };
-    const answers = await resumeBatch<Answer, UntoldShipment>(
+    const answers = await resumeBatch<Telling, UntoldShipment>(
       batch,
       async (traceparents) => {
         const told = shipments.map((shipment, index) => ({ shipment, traceparent: traceparents[index] ?? "" }));
-        const answers = await this.#tell(told, budget);
+        const answers = await this.#tell(told, signal);
         await this.#settle(shipments, answers);
         return answers;
       },
@@ -93,25 +78,14 @@ export class OrderReport {
     return answers.filter(({ kind }) => kind !== "failed").length;
   }
 
-  async #tell(told: readonly Told[], budget: Budget): Promise<Answer[]> {
+  #tell(told: readonly Told[], within: AbortSignal): Promise<Telling[]> {
     const { orders, timeoutMs } = this.#options;
-    if (budget.calls === 0) return told.map(() => failed(new Error("too many calls for one sweep"), false));
-    budget.calls -= 1;
-    try {
-      const { outcomes } = await orders.batchReportShipments(toRequest(told), { signal: budget.signal, timeoutMs });
-      if (outcomes.length === told.length) return outcomes.map(toAnswer);
-      throw new Error(`orders said something about ${outcomes.length} of ${told.length} shipments`);
-    } catch (error) {
-      if (!isOfTheReports(error)) return told.map(() => failed(error, true));
-      if (told.length === 1)
-        return [blamesReport(error) ? { kind: "refused", reason: "INVALID" } : failed(error, false)];
-      const middle = told.length >> 1;
-      const left = await this.#tell(told.slice(0, middle), budget);
-      return [...left, ...(await this.#tell(told.slice(middle), budget))];
-    }
+    const signal = AbortSignal.any([within, AbortSignal.timeout(timeoutMs)]);
+    const tell = (some: readonly Told[]) => orders.batchReportShipments(toRequest(some), { signal, timeoutMs });
+    return tellEach(told, { whom: "orders", tell });
   }
 
-  async #settle(shipments: readonly UntoldShipment[], answers: readonly Answer[]): Promise<void> {
+  async #settle(shipments: readonly UntoldShipment[], answers: readonly Telling[]): Promise<void> {
     const { repository, onOutcome } = this.#options;
     const closed = shipments.flatMap((shipment, index) => {
       const answer = answers[index];
@@ -131,7 +105,7 @@ export class OrderReport {
   }
 
   /** That orders is away is said once, by whoever sweeps. */
-  #log({ shipmentId, orderId, news }: UntoldShipment, answer: Answer): void {
+  #log({ shipmentId, orderId, news }: UntoldShipment, answer: Telling): void {
     const fields = { "shipment.id": shipmentId, "order.id": orderId, "shipment.news": news };
     if (answer.kind === "refused") {
       const refusal = { ...fields, "error.type": answer.reason };
@@ -171,32 +145,11 @@ function upperSnake(code: string): string {
   return hideCardNumbers(snake).toUpperCase().replace(otherThanSnake, "_").slice(0, 64);
 }
 
-function toAnswer({ outcome }: ReportShipmentOutcome): Answer {
-  if (outcome.case === "response") return { kind: "told" };
-  if (outcome.case === "failure")
-    return { kind: "refused", reason: outcome.value.reason || Code[outcome.value.code] || "" };
-  return failed(new Error("orders gave no outcome"), false);
-}
-
-function failed(error: unknown, away: boolean): Answer {
-  return { kind: "failed", error, away };
-}
-
-/** Whether one of the reports may be what orders fails for. Otherwise it is away, too busy, or too old to know the call. */
-function isOfTheReports(error: unknown): boolean {
-  if (!(error instanceof ConnectError)) return true;
-  return blamesReport(error) || error.code === Code.Internal || error.code === Code.Unknown;
-}
-
-function blamesReport(error: unknown): boolean {
-  return error instanceof ConnectError && error.code === Code.InvalidArgument;
-}
-
 function attributesOf({ news, status }: UntoldShipment) {
   return { "shipment.news": news, "shipment.status": status };
 }
 
-function outcomeOf(answer: Answer | undefined): string {
-  const outcomes: Readonly<Record<Answer["kind"], string>> = { told: "done", refused: "refused", failed: "pending" };
+function outcomeOf(answer: Telling | undefined): string {
+  const outcomes: Readonly<Record<Telling["kind"], string>> = { told: "done", refused: "refused", failed: "pending" };
   return answer ? outcomes[answer.kind] : "pending";
 }

@@ -5,16 +5,18 @@ import {
   BatchReserveStockRequestSchema,
 } from "#gen/shop/inventory/v1/inventory_service_pb.js";
 import { type Allocation as AllocationMessage, AllocationStatus } from "#gen/shop/inventory/v1/stock_pb.js";
+import { ShortagePolicy } from "#gen/shop/type/v1/shortage_pb.js";
 import { whole } from "#platform/whole.ts";
 import type { Outcome } from "../workflows/engine/step-batch.ts";
 import type { Allocation } from "../workflows/order/order-types.ts";
+import type { Reserved } from "../workflows/step-table.ts";
 import { batchCall, done, pending } from "./batch-call.ts";
 import { requestId } from "./entry-key.ts";
 import type { ServiceClients, StepWorks } from "./step-work.ts";
 
 /** What the saga asks of the inventory. */
 export const inventoryWorks = {
-  /** Sets the lines of orders aside, for each all or none, and answers what comes from where. */
+  /** Sets the lines of orders aside, for each all or none, and answers what comes from where, or that the order waits for stock. */
   reserveStock: ({ inventory }, entries) =>
     batchCall(
       entries,
@@ -24,10 +26,12 @@ export const inventoryWorks = {
           orderId: entry.orderId,
           lines: entry.lines.map(({ sku, quantity }) => ({ sku, quantity: BigInt(quantity) })),
           timeToLive: undefined,
+          shortagePolicy: "waits" in entry && entry.waits ? ShortagePolicy.BACK_ORDER : ShortagePolicy.REJECT,
         }));
         return inventory.batchReserveStock(whole(BatchReserveStockRequestSchema, { requests, traceparents }), options);
       },
-      ({ reservation }) => done((reservation?.allocations ?? []).map(toAllocation)),
+      ({ reservation }): Outcome<Reserved> =>
+        done(reservation?.waitTime ? "waiting" : (reservation?.allocations ?? []).map(toAllocation)),
     ),
 
   /** Gives back what is set aside and has not left: all of an order, or its part at one location. */

@@ -1,5 +1,6 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { EpisodeCheckout, EpisodeEvent, EpisodeOrder, SagaOrderLine } from "#gen/shop/sagas/v1/saga_pb.js";
+import { ShortagePolicy } from "#gen/shop/type/v1/shortage_pb.js";
 import { parseTraceParent } from "#platform/trace-parent.ts";
 import type { OrderLine } from "../workflows/order/order-types.ts";
 import type { CarriedOrder, Checkout, OrderEvent } from "../workflows/order-state.ts";
@@ -26,13 +27,14 @@ export function toCarriedOrder(order: EpisodeOrder): CarriedOrder {
   };
 }
 
-function toCheckout({ lines, shippingAddress, cardToken, screen }: EpisodeCheckout): Checkout {
+function toCheckout({ lines, shippingAddress, cardToken, screen, shortagePolicy }: EpisodeCheckout): Checkout {
   const { recipient = "", lines: street = [], city = "", postalCode = "", country = "" } = shippingAddress ?? {};
   return {
     lines: lines.map(toLine),
     address: { recipient, lines: street, city, postalCode, country },
     cardToken,
     ...(screen && { screen }),
+    ...(shortagePolicy === ShortagePolicy.BACK_ORDER && { backOrder: true }),
   };
 }
 

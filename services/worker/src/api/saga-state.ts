@@ -78,6 +78,7 @@ const sagaState: z.ZodType<SagaState> = z.looseObject({
   parked: z.looseObject({ step: text, reason: text, error: text }).optional(),
   again: z.record(text, count).optional(),
   resolved: z.array(text).optional(),
+  awaitsStock: z.boolean().optional(),
   waitsFor: text.optional(),
   tries: count.optional(),
   batchSize: count.optional(),

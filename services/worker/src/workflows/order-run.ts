@@ -66,6 +66,7 @@ export class OrderRun implements SagaSubject {
   #undecided: SagaState["parked"];
   #parked: SagaState["parked"];
   #waitsFor: string | undefined;
+  #awaitsStock: boolean;
   #settling = false;
 
   constructor(order: CarriedOrder, facts: RunFacts) {
@@ -82,6 +83,7 @@ export class OrderRun implements SagaSubject {
     this.#status = before.status ?? (order.confirmed ? "CONFIRMED" : undefined);
     this.#failure = before.failure;
     this.#undecided = before.parked;
+    this.#awaitsStock = before.awaitsStock ?? false;
     this.#plan(before.parcels);
     for (const event of order.events) this.#take(event);
     // Accepted: it counts whatever else was told.
@@ -111,9 +113,25 @@ export class OrderRun implements SagaSubject {
     return this.order.confirmed || this.#facts.repeated;
   }
 
-  /** Whether the checkout has taken longer than it may. */
+  /** Whether the checkout has taken longer than it may. Nobody promised how long it takes until stock arrives. */
   get late(): boolean {
-    return !this.mayBeConfirmed && Date.now() >= this.#deadline;
+    return !this.mayBeConfirmed && !this.#awaitsStock && Date.now() >= this.#deadline;
+  }
+
+  /** Whether it waits in turn when there is less than it wants. */
+  get waitsInTurn(): boolean {
+    return this.order.checkout?.backOrder === true;
+  }
+
+  /** It waits for stock: the step goes on. */
+  queues(step: string): void {
+    this.#awaitsStock = true;
+    this.note(step, "RUNNING");
+  }
+
+  /** It waits for stock no more. */
+  hasStock(): void {
+    this.#awaitsStock = false;
   }
 
   get #deadline(): number {
@@ -327,10 +345,15 @@ export class OrderRun implements SagaSubject {
       ...(shown.length > 0 && { parcels: shown }),
       cancellable,
       needsCard: this.stage === "CHECKOUT",
+      ...(this.#isQueued && { awaitsStock: true }),
       ...(retryAfterMs !== undefined && { retryAfterMs }),
       ...(this.#waitsFor && { waitsFor: this.#waitsFor }),
       ...(this.#parked && { parked: this.#parked }),
     };
+  }
+
+  get #isQueued(): boolean {
+    return this.stage === "CHECKOUT" && this.#awaitsStock;
   }
 
   /** Whether an operator has to decide before the row is asked again to take a status. */
@@ -350,7 +373,7 @@ export class OrderRun implements SagaSubject {
     const pauseMs = Math.min(awayMaxMs, awayFirstMs * 2 ** Math.min(this.#tries - 1, 30));
     // biome-ignore lint/plugin/random: Temporal's own in workflows; spreads pauses
     const spreadMs = Math.round(pauseMs * (0.5 + Math.random()));
-    if (this.stage !== "CHECKOUT" || this.mayBeConfirmed) return spreadMs;
+    if (this.stage !== "CHECKOUT" || this.mayBeConfirmed || this.#awaitsStock) return spreadMs;
     return Math.max(0, Math.min(spreadMs, this.#deadline - Date.now()));
   }
 
@@ -374,6 +397,7 @@ export class OrderRun implements SagaSubject {
       ...(this.#parked && { parked: this.#parked }),
       ...(Object.keys(this.#again).length > 0 && { again: this.#again }),
       ...(this.#resolved.size > 0 && { resolved: [...this.#resolved] }),
+      ...(this.#isQueued && { awaitsStock: true }),
       ...(this.#waitsFor && { waitsFor: this.#waitsFor, tries: this.#tries }),
       batchSize: this.#facts.batchSize,
     };

@@ -101,6 +101,8 @@ export interface SagaState {
   again?: Record<string, number>;
   /** The steps that operators took care of by other means. */
   resolved?: string[];
+  /** Whether it waits for stock: inventory tells when its turn has come. */
+  awaitsStock?: boolean;
   /** Whom the order waits for, and for how many episodes in a row. */
   waitsFor?: string;
   tries?: number;
@@ -123,6 +125,8 @@ export interface Checkout {
   cardToken: string;
   /** Whether it is to be screened first; absent: it is not. */
   screen?: boolean;
+  /** Whether it waits in turn when there is less than it wants; absent: it is refused then. */
+  backOrder?: boolean;
 }
 
 /** An order as an episode takes it. */

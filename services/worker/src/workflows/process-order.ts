@@ -1,5 +1,5 @@
 import { CancellationScope, patched } from "@temporalio/workflow";
-import { Compensated, Resting, StepRefused, UnderReview } from "./engine/failures.ts";
+import { AwaitsStock, Compensated, Resting, StepRefused, UnderReview } from "./engine/failures.ts";
 import { nothing, type SagaBody, saga, together } from "./engine/saga.ts";
 import { failureFor } from "./order/customer-texts.ts";
 import { CheckoutLate, type OrderRun, type Parcel, Undone } from "./order-run.ts";
@@ -66,12 +66,21 @@ async function reserve(run: OrderRun, { stock, payments }: Steps, body: SagaBody
       body.alsoUndo(stock.release, run);
       throw new CheckoutLate();
     }
-    await body.step(stock.reserve, stock.release, run);
+    if (run.waitsInTurn && patched("back-orders")) await reserveInTurn(run, stock, body);
+    else await body.step(stock.reserve, stock.release, run);
   } catch (cause) {
     run.nothingReserved = cause instanceof StepRefused;
     if (!run.nothingReserved && run.paid) body.alsoUndo(payments.void, run);
     throw cause;
   }
+}
+
+/** Sets the stock aside, or has the order rest until its turn has come: then inventory answers otherwise. */
+async function reserveInTurn(run: OrderRun, stock: Steps["stock"], body: SagaBody): Promise<void> {
+  const reserved = await body.step(stock.reserveInTurn, stock.release, run);
+  if (reserved !== "waiting") return run.hasStock();
+  run.queues(stock.reserveInTurn.name(run));
+  throw new AwaitsStock("there is no stock for it yet");
 }
 
 /** Has the parcels packed and shipped. When each has left, or cannot, the order is on its way. */

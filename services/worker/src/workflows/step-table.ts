@@ -43,6 +43,8 @@ export interface SettleInput {
   parcels?: OrderParcel[];
   cancellable: boolean;
   needsCard: boolean;
+  /** Whether it waits for stock; absent: it does not. */
+  awaitsStock?: boolean;
   /** When it is carried again although nothing happens to it; absent: when something does. */
   retryAfterMs?: number;
   waitsFor?: string;
@@ -55,10 +57,17 @@ export type Booking = { trackingNumber: string } | "pending";
 /** What is to become of an order that is not rejected: it goes on, or a person has to decide. */
 export type Screening = "pass" | "review";
 
+/** What is set aside where, or that the order waits for stock. */
+export type Reserved = Allocation[] | "waiting";
+
 /** What goes into and comes out of each step: one entry of the activity of that name. */
 export interface StepTypes {
   screenOrder: { input: { orderId: string }; output: Screening };
-  reserveStock: { input: { orderId: string; lines: { sku: string; quantity: number }[] }; output: Allocation[] };
+  /** With `waits` an order for which there is too little waits in turn; otherwise it is refused. */
+  reserveStock: {
+    input: { orderId: string; lines: { sku: string; quantity: number }[]; waits?: boolean };
+    output: Reserved;
+  };
   releaseStock: { input: { orderId: string; locationId?: string } & Again; output: null };
   commitStock: { input: ParcelRef & Again; output: null };
   authorizePayment: {

@@ -28,11 +28,10 @@ function stockSteps(calls: Calls) {
   const release = calls.of("releaseStock");
   const commit = calls.of("commitStock");
   return {
-    reserve: ofOrder("reserveStock", ({ order }) =>
-      reserve.ask({
-        orderId: order.orderId,
-        lines: checkoutOf(order).lines.map(({ sku, quantity }) => ({ sku, quantity })),
-      }),
+    reserve: ofOrder("reserveStock", ({ order }) => reserve.ask({ orderId: order.orderId, lines: wantedBy(order) })),
+    /** The same for an order that waits in turn when there is too little. Asked again it waits still, or has what it waited for. */
+    reserveInTurn: ofOrder("reserveStock", ({ order }) =>
+      reserve.ask({ orderId: order.orderId, lines: wantedBy(order), waits: true }),
     ),
     release: ofOrder("releaseStock", ({ order }, again) => release.ask({ orderId: order.orderId, ...anew(again) })),
     commit: done(ofParcel("commitStock", (parcel, again) => commit.ask({ ...refOf(parcel), ...anew(again) }))),
@@ -135,6 +134,10 @@ function partOf(parcel: Parcel) {
 function checkoutOf({ orderId, checkout }: CarriedOrder): Checkout {
   if (!checkout) throw new TypeError(`order ${orderId} came without its checkout`);
   return checkout;
+}
+
+function wantedBy(order: CarriedOrder): { sku: string; quantity: number }[] {
+  return checkoutOf(order).lines.map(({ sku, quantity }) => ({ sku, quantity }));
 }
 
 function planned(order: CarriedOrder, allocations: Allocation[]): ParcelState[] {

@@ -14,6 +14,7 @@ import {
   type EpisodeOrder,
   EpisodeOrderSchema,
 } from "#gen/shop/sagas/v1/saga_pb.js";
+import { ShortagePolicy } from "#gen/shop/type/v1/shortage_pb.js";
 import { newId } from "#platform/id.ts";
 import type { SagaOrder } from "../../src/workflows/legacy/order-state.ts";
 import type { SagaState } from "../../src/workflows/order-state.ts";
@@ -38,6 +39,7 @@ export interface OrderRow {
   dueTime: number | undefined;
   cancellable: boolean;
   needsCard: boolean;
+  awaitsStock: boolean;
   waitsFor: string;
   parked: { step: string; reason: string; error: string } | undefined;
   /** All settlements, as they came. */
@@ -83,6 +85,7 @@ export class OrderRows {
       dueTime: undefined,
       cancellable: true,
       needsCard: true,
+      awaitsStock: false,
       waitsFor: "",
       parked: undefined,
       settlements: [],
@@ -153,6 +156,7 @@ export class OrderRows {
           shippingAddress: address,
           cardToken: row.needsCard ? cardToken : "",
           screen: status === "PENDING" && this.#world.screens.has(orderId),
+          shortagePolicy: this.#world.backOrders.has(orderId) ? ShortagePolicy.BACK_ORDER : ShortagePolicy.REJECT,
         },
       }),
     });
@@ -212,6 +216,19 @@ export class OrderRows {
     this.happens(orderId, anEvent("decision", { step: "screen", resolved: decision === "released", requestId }));
   }
 
+  /** Stock arrives, it is the order's turn, and inventory tells so. */
+  served(orderId: string): void {
+    this.#world.short.delete(orderId);
+    this.row(orderId).createTime = Date.now();
+    this.happens(orderId, anEvent("retry"));
+  }
+
+  /** The order has waited for as long as it may. */
+  waitedTooLong(orderId: string): void {
+    this.#world.backOrders.delete(orderId);
+    this.happens(orderId, anEvent("retry"));
+  }
+
   /** An operator decides about a parked step. */
   decide(orderId: string, step: string, decision: { resolved: boolean; requestId: string }): void {
     const row = this.row(orderId);
@@ -234,6 +251,7 @@ export class OrderRows {
     row.saga = request.saga;
     row.cancellable = request.cancellable;
     row.needsCard = request.needsCard;
+    row.awaitsStock = request.awaitsStock;
     row.waitsFor = request.waitsFor;
     row.parked = request.parked;
     row.dueTime = request.retryAfter && Date.now() + durationMs(request.retryAfter);

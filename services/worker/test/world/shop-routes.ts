@@ -1,3 +1,4 @@
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
 import { AllocationStatus } from "#gen/shop/inventory/v1/stock_pb.js";
@@ -10,6 +11,7 @@ import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { OrderStatisticsService } from "#gen/shop/orders/v1/order_statistics_service_pb.js";
 import { PaymentStatus } from "#gen/shop/payments/v1/payment_pb.js";
 import { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
+import { ShortagePolicy } from "#gen/shop/type/v1/shortage_pb.js";
 import type { Allocation } from "../../src/workflows/order/order-types.ts";
 import type { OrderFacts, World } from "./world.ts";
 
@@ -66,9 +68,14 @@ function inventoryRoutes(router: ConnectRouter, world: World): void {
         step: "reserve",
         of,
         ...byId,
-        apply: ({ orderId, lines, requestId }) => {
+        apply: ({ orderId, lines, requestId, shortagePolicy }) => {
           const order = world.order(orderId);
           if (order.released) return { refuse: "RESERVATION_ENDED" };
+          if (world.short.has(orderId)) {
+            if (shortagePolicy !== ShortagePolicy.BACK_ORDER) return { refuse: "OUT_OF_STOCK" };
+            const waitTime = timestampFromMs(Date.now());
+            return { response: { reservation: { orderId, allocations: [], waitTime } }, passing: true };
+          }
           const wanted = lines.map(({ sku, quantity }) => ({ sku, quantity: Number(quantity) }));
           setAside(order, world.allocate(orderId, wanted));
           world.took(orderId, "reserve", requestId);

@@ -33,8 +33,8 @@ export interface TrackedParcels {
   readonly nextPageToken: string;
 }
 
-/** The outcome of an entry whose effect took place, or that was refused. */
-type Judged<R> = { response: R } | { refuse: string; metadata?: Record<string, string> };
+/** The outcome of an entry whose effect took place, or that was refused; a passing one is judged anew when it is repeated. */
+type Judged<R> = { response: R; passing?: true } | { refuse: string; metadata?: Record<string, string> };
 
 /** What an entry of a batch call is, for {@link World.batch}. */
 export interface EntryHandler<Q, R extends object> {
@@ -72,6 +72,10 @@ export class World {
     lines.map((line) => ({ ...line, locationId: "BER" }));
   /** Orders that are screened, and what is found about them. */
   readonly screens = new Map<string, "pass" | "review" | "refuse">();
+  /** Orders that wait in turn when there is too little. */
+  readonly backOrders = new Set<string>();
+  /** Orders for which there is too little. */
+  readonly short = new Set<string>();
   /** What confirming an order makes firm, when it is something else than was reserved. */
   readonly confirms = new Map<string, Allocation[]>();
   /** Whether the carrier loses a parcel. */
@@ -185,7 +189,7 @@ export class World {
     if (known !== undefined && !handler.byState) return answer(known as R);
     const judged = handler.apply(request);
     if ("refuse" in judged) return refusal(judged.refuse, judged.metadata);
-    this.#answers.set(id, judged.response);
+    if (!judged.passing) this.#answers.set(id, judged.response);
     return answer(judged.response);
   }
 }

@@ -37,6 +37,11 @@ export class UnderReview extends Resting {
   override readonly name = "UnderReview";
 }
 
+/** There is no stock for the order yet. Inventory tells orders when its turn has come. */
+export class AwaitsStock extends Resting {
+  override readonly name = "AwaitsStock";
+}
+
 /** A saga has undone all that its steps did. The cause is why. */
 export class Compensated extends Error {
   override readonly name = "Compensated";

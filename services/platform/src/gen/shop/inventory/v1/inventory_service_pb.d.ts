@@ -5,6 +5,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
+import type { ShortagePolicy } from "../../type/v1/shortage_pb.js";
 import type { Reservation, StockLevel, StockMovement } from "./stock_pb.js";
 import type { Failure } from "../../type/v1/failure_pb.js";
 
@@ -46,6 +47,13 @@ export declare type ReserveStockRequest = Message<"shop.inventory.v1.ReserveStoc
    * @generated from field: google.protobuf.Duration time_to_live = 4;
    */
   timeToLive?: Duration | undefined;
+
+  /**
+   * What becomes of the order when there is less than it wants; default REJECT.
+   *
+   * @generated from field: shop.type.v1.ShortagePolicy shortage_policy = 5;
+   */
+  shortagePolicy: ShortagePolicy;
 };
 
 /**
@@ -736,11 +744,18 @@ export declare type GetStockLevelResponse = Message<"shop.inventory.v1.GetStockL
   levels: StockLevel[];
 
   /**
-   * What can be reserved at all locations together.
+   * What can be reserved at all locations together: what lies there, less what is set aside and what orders wait for.
    *
    * @generated from field: int64 available = 2;
    */
   available: bigint;
+
+  /**
+   * How many pieces orders wait for.
+   *
+   * @generated from field: int64 waiting = 3;
+   */
+  waiting: bigint;
 };
 
 /**
@@ -907,6 +922,7 @@ export declare const ListStockMovementsResponseSchema: GenMessage<ListStockMovem
  * | COMMITTED | done | RESERVATION_ENDED | all: done; a location: RESERVATION_ENDED |
  * | RELEASED | RESERVATION_ENDED | RESERVATION_ENDED | done |
  * | EXPIRED | CONFIRMED, or HOLD_EXPIRED | NOT_CONFIRMED | RELEASED: a late confirmation is refused |
+ * | none yet: the order waits | RESERVATION_ENDED | all: RESERVATION_ENDED; a location: RESERVATION_PART_NOT_FOUND | all: it waits no more; a location: RESERVATION_PART_NOT_FOUND |
  *
  * Where parts differ, what can be done is done: Confirm makes all firm that are held, Commit takes those that are confirmed
  * unless one is held or has expired, Release gives back those that have not left. A repetition with the same `request_id` gets
@@ -919,6 +935,11 @@ export declare const InventoryService: GenService<{
    * Sets aside all lines of an order, or none. Lines of the same SKU are summed. The stock comes from as few locations as
    * can be, and from 100 at most, in 200 parts at most: no more parcels than an order can have. The hold ends by itself unless
    * it is confirmed; what it takes from where is firm only then.
+   *
+   * What orders that came earlier wait for is not there for this one. With the shortage policy BACK_ORDER an order for which there is too
+   * little waits in turn: the answer has a `wait_time` and nothing is set aside. When its turn has come, stock is set aside for
+   * it and orders is told; then, and only then, a repetition answers what. Asked again with REJECT it is refused, and waits until it is released.
+   * At most 10,000 orders wait for an article: beyond, they are refused.
    *
    * Fails with OUT_OF_STOCK, UNKNOWN_SKU, TOO_MANY_LOCATIONS, with RESERVATION_ENDED when the order's reservation was released
    * before or has left, and with ALREADY_RESERVED when the order holds other lines.

@@ -81,14 +81,15 @@ export declare type Reservation = Message<"shop.inventory.v1.Reservation"> & {
 
   /**
    * What is set aside where, by SKU and location, one for each pair of them; at most 100 locations and
-   * 200 parts that are HELD, CONFIRMED or COMMITTED.
+   * 200 parts that are HELD, CONFIRMED or COMMITTED. None while the order waits for stock.
    *
    * @generated from field: repeated shop.inventory.v1.Allocation allocations = 2;
    */
   allocations: Allocation[];
 
   /**
-   * When the hold ends by itself, by the time of the service's database; not set once the reservation is confirmed or ended.
+   * When the hold ends by itself, by the time of the service's database; not set once the reservation is confirmed or ended. That of an
+   * order that has waited for stock ends its time after orders was told, or 7 days after it began.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 3;
    */
@@ -100,6 +101,13 @@ export declare type Reservation = Message<"shop.inventory.v1.Reservation"> & {
    * @generated from field: google.protobuf.Timestamp create_time = 4;
    */
   createTime?: Timestamp | undefined;
+
+  /**
+   * Since when the order waits for stock; not set when it does not.
+   *
+   * @generated from field: google.protobuf.Timestamp wait_time = 5;
+   */
+  waitTime?: Timestamp | undefined;
 };
 
 /**

@@ -123,6 +123,13 @@ export declare type SettleOrderRequest = Message<"shop.orders.v1.SettleOrderRequ
    * @generated from field: shop.orders.v1.ParkedOrderStep parked = 11;
    */
   parked?: ParkedOrderStep | undefined;
+
+  /**
+   * Whether the order waits for stock: inventory tells when its turn has come.
+   *
+   * @generated from field: bool awaits_stock = 12;
+   */
+  awaitsStock: boolean;
 };
 
 /**
@@ -393,6 +400,124 @@ export declare type ReportShipmentResponse = Message<"shop.orders.v1.ReportShipm
  * Use `create(ReportShipmentResponseSchema)` to create a new message.
  */
 export declare const ReportShipmentResponseSchema: GenMessage<ReportShipmentResponse>;
+
+/**
+ * The reports.
+ *
+ * @generated from message shop.orders.v1.BatchReportStockRequest
+ */
+export declare type BatchReportStockRequest = Message<"shop.orders.v1.BatchReportStockRequest"> & {
+  /**
+   * 1 to 256 reports.
+   *
+   * @generated from field: repeated shop.orders.v1.ReportStockRequest requests = 1;
+   */
+  requests: ReportStockRequest[];
+
+  /**
+   * W3C trace context of each request, in the same order: what is done for it is traced there. An empty one, or none at this
+   * place, is not traced.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
+};
+
+/**
+ * Describes the message shop.orders.v1.BatchReportStockRequest.
+ * Use `create(BatchReportStockRequestSchema)` to create a new message.
+ */
+export declare const BatchReportStockRequestSchema: GenMessage<BatchReportStockRequest>;
+
+/**
+ * For which order stock is set aside.
+ *
+ * @generated from message shop.orders.v1.ReportStockRequest
+ */
+export declare type ReportStockRequest = Message<"shop.orders.v1.ReportStockRequest"> & {
+  /**
+   * The order.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+};
+
+/**
+ * Describes the message shop.orders.v1.ReportStockRequest.
+ * Use `create(ReportStockRequestSchema)` to create a new message.
+ */
+export declare const ReportStockRequestSchema: GenMessage<ReportStockRequest>;
+
+/**
+ * The outcomes.
+ *
+ * @generated from message shop.orders.v1.BatchReportStockResponse
+ */
+export declare type BatchReportStockResponse = Message<"shop.orders.v1.BatchReportStockResponse"> & {
+  /**
+   * One for each request, in the same order.
+   *
+   * @generated from field: repeated shop.orders.v1.ReportStockOutcome outcomes = 1;
+   */
+  outcomes: ReportStockOutcome[];
+};
+
+/**
+ * Describes the message shop.orders.v1.BatchReportStockResponse.
+ * Use `create(BatchReportStockResponseSchema)` to create a new message.
+ */
+export declare const BatchReportStockResponseSchema: GenMessage<BatchReportStockResponse>;
+
+/**
+ * What became of one report.
+ *
+ * @generated from message shop.orders.v1.ReportStockOutcome
+ */
+export declare type ReportStockOutcome = Message<"shop.orders.v1.ReportStockOutcome"> & {
+  /**
+   * The answer, or why not.
+   *
+   * @generated from oneof shop.orders.v1.ReportStockOutcome.outcome
+   */
+  outcome: {
+    /**
+     * The report is written down.
+     *
+     * @generated from field: shop.orders.v1.ReportStockResponse response = 1;
+     */
+    value: ReportStockResponse;
+    case: "response";
+  } | {
+    /**
+     * The report was refused.
+     *
+     * @generated from field: shop.type.v1.Failure failure = 2;
+     */
+    value: Failure;
+    case: "failure";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message shop.orders.v1.ReportStockOutcome.
+ * Use `create(ReportStockOutcomeSchema)` to create a new message.
+ */
+export declare const ReportStockOutcomeSchema: GenMessage<ReportStockOutcome>;
+
+/**
+ * The report is written down.
+ *
+ * @generated from message shop.orders.v1.ReportStockResponse
+ */
+export declare type ReportStockResponse = Message<"shop.orders.v1.ReportStockResponse"> & {
+};
+
+/**
+ * Describes the message shop.orders.v1.ReportStockResponse.
+ * Use `create(ReportStockResponseSchema)` to create a new message.
+ */
+export declare const ReportStockResponseSchema: GenMessage<ReportStockResponse>;
 
 /**
  * Which order.
@@ -1011,6 +1136,18 @@ export declare const OrderEpisodeService: GenService<{
     methodKind: "unary";
     input: typeof BatchReportShipmentsRequestSchema;
     output: typeof BatchReportShipmentsResponseSchema;
+  },
+  /**
+   * Takes that stock is set aside for orders that waited for it, as events of these orders. Repeated reports have one effect.
+   *
+   * An entry fails with ORDER_NOT_FOUND.
+   *
+   * @generated from rpc shop.orders.v1.OrderEpisodeService.BatchReportStock
+   */
+  batchReportStock: {
+    methodKind: "unary";
+    input: typeof BatchReportStockRequestSchema;
+    output: typeof BatchReportStockResponseSchema;
   },
   /**
    * Returns what an order remembers. Fails with ORDER_NOT_FOUND.

@@ -7,6 +7,7 @@ import type { Message } from "@bufbuild/protobuf";
 import type { Money, SignedMoney } from "../../type/v1/money_pb.js";
 import type { Address } from "../../type/v1/address_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { ShortagePolicy } from "../../type/v1/shortage_pb.js";
 
 /**
  * Describes the file shop/orders/v1/order.proto.
@@ -131,6 +132,21 @@ export declare type Order = Message<"shop.orders.v1.Order"> & {
    * @generated from field: repeated shop.orders.v1.PriceAdjustment adjustments = 15;
    */
   adjustments: PriceAdjustment[];
+
+  /**
+   * What was wanted for the case that there is less than it wants.
+   *
+   * @generated from field: shop.type.v1.ShortagePolicy shortage_policy = 21;
+   */
+  shortagePolicy: ShortagePolicy;
+
+  /**
+   * Since when the order waits for stock; absent when it does not. It is PENDING then, for days or weeks, nothing of it is charged, and it may
+   * be cancelled.
+   *
+   * @generated from field: google.protobuf.Timestamp back_order_time = 22;
+   */
+  backOrderTime?: Timestamp | undefined;
 };
 
 /**

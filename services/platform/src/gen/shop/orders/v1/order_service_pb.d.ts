@@ -7,6 +7,7 @@ import type { Message } from "@bufbuild/protobuf";
 import type { Order, OrderLine, OrderStatus, PriceAdjustment } from "./order_pb.js";
 import type { Address } from "../../type/v1/address_pb.js";
 import type { Money } from "../../type/v1/money_pb.js";
+import type { ShortagePolicy } from "../../type/v1/shortage_pb.js";
 import type { Failure } from "../../type/v1/failure_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 
@@ -78,6 +79,13 @@ export declare type CreateOrderRequest = Message<"shop.orders.v1.CreateOrderRequ
    * @generated from field: shop.type.v1.Money total = 8;
    */
   total?: Money | undefined;
+
+  /**
+   * What becomes of the order when there is less than it wants; default REJECT.
+   *
+   * @generated from field: shop.type.v1.ShortagePolicy shortage_policy = 9;
+   */
+  shortagePolicy: ShortagePolicy;
 };
 
 /**
@@ -468,8 +476,9 @@ export enum WaitFor {
   ACCEPTED = 1,
 
   /**
-   * Return when the order is confirmed or refused, when a person is to look at it (PENDING, with a `review_time`), or shortly before
-   * the caller's deadline (at most 30 s), whichever is first; the status tells which. The order goes on in any case.
+   * Return when the order is confirmed or refused, when a person is to look at it (PENDING, with a `review_time`), when it waits for
+   * stock (PENDING, with a `back_order_time`), or shortly before the caller's deadline (at most 30 s), whichever is first; the status
+   * tells which. The order goes on in any case.
    *
    * @generated from enum value: WAIT_FOR_CONFIRMED = 2;
    */

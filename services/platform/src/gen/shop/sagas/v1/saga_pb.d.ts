@@ -7,6 +7,7 @@ import type { Message } from "@bufbuild/protobuf";
 import type { Money } from "../../type/v1/money_pb.js";
 import type { Address } from "../../type/v1/address_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { ShortagePolicy } from "../../type/v1/shortage_pb.js";
 
 /**
  * Describes the file shop/sagas/v1/saga.proto.
@@ -186,6 +187,13 @@ export declare type EpisodeCheckout = Message<"shop.sagas.v1.EpisodeCheckout"> &
    * @generated from field: bool screen = 10;
    */
   screen: boolean;
+
+  /**
+   * What becomes of the order when there is less than it wants. REJECT also once it has waited for as long as it may.
+   *
+   * @generated from field: shop.type.v1.ShortagePolicy shortage_policy = 11;
+   */
+  shortagePolicy: ShortagePolicy;
 };
 
 /**
