@@ -18,6 +18,7 @@ const uses: readonly (readonly [string, string])[] = [
     "orders | payments | inventory import <file>",
     "takes what is its own of a file of another shop; - is standard input",
   ],
+  ["orders statistics rebuild | refresh", "counts orders anew, or what has happened to them since"],
   ["books", "compares the books of all services once: ends with 0 balanced, 1 not, 2 could not be compared"],
   ["promote-worker", "has new sagas begin with the version of TEMPORAL_BUILD_ID"],
   ["place-order --orders <host:port> --inventory <host:port>", "one order, until it is delivered"],

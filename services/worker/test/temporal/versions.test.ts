@@ -7,7 +7,7 @@ import { NativeConnection, type Worker, type WorkerOptions } from "@temporalio/w
 import { until } from "#testing/until.ts";
 import { startLook } from "../../src/api/shipment-look.ts";
 import { TemporalCalls } from "../../src/api/temporal-calls.ts";
-import { beginsOwnSagas, deploymentOf, promote } from "../../src/temporal/deployment.ts";
+import { beginsOwnSagas, deploymentOf, isCurrent, promote } from "../../src/temporal/deployment.ts";
 import { newOrderState } from "../../src/workflows/legacy/order-state.ts";
 import type { processOrders } from "../../src/workflows/legacy/process-orders.ts";
 import { dataConverter } from "../stage/encryption.ts";
@@ -150,6 +150,21 @@ it("the look at silent parcels goes on with the version that is current, and wit
     const looked = () => asked.slice(before).includes(buildId);
     await until(looked, `it looks with "${buildId}"`, { deadlineMs: patienceMs });
   }
+});
+
+it("of several versions the current one decides for all, and where none is the workers that are no version do", async () => {
+  const TEMPORAL_NAMESPACE = environment.namespace ?? "default";
+  const decides = (buildId?: string, deployment = deploymentName) => {
+    const version = buildId === undefined ? {} : { TEMPORAL_DEPLOYMENT: deployment, TEMPORAL_BUILD_ID: buildId };
+    return isCurrent(environment.nativeConnection, { TEMPORAL_NAMESPACE, ...version });
+  };
+  await send("1.1.0");
+  assert.deepEqual([await decides("1.0.0"), await decides("1.1.0")], [false, true]);
+  await send("1.0.0");
+  assert.deepEqual([await decides("1.0.0"), await decides("1.1.0")], [true, false]);
+  await send("");
+  assert.deepEqual([await decides("1.0.0"), await decides("1.1.0"), await decides()], [false, false, true]);
+  assert.equal(await decides("1.0.0", "has not polled yet"), false);
 });
 
 it("a deployment that never had a version needs nothing to have none", async () => {
