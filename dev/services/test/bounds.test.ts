@@ -111,7 +111,7 @@ const things: Readonly<Record<string, Thing>> = {
   "id of ours": {
     takes: [id],
     to: [
-      ...["order_id", "customer_id", "payment_id", "refund_request_id", "shipment_id"],
+      ...["order_id", "customer_id", "payment_id", "refund_request_id", "shipment_id", "return_id"],
       ...["saga_id", "episode_id", "episode_ids"],
     ],
   },
@@ -136,14 +136,14 @@ const things: Readonly<Record<string, Thing>> = {
   },
   "quantity of an article in a parcel: lines of the same article are one": {
     takes: [1n, BigInt(maxLines * maxQuantity)],
-    to: ["shipping.ShipmentLine.quantity"],
+    to: ["shipping.ShipmentLine.quantity", "orders.OrderShipmentLine.quantity"],
   },
   "parcels of an order": { takes: [entries(0), entries(maxLocations)], to: ["shipments"] },
   "amount of money": {
     takes: [0n, maxAmount],
     refuses: [-1n, maxAmount + 1n],
     from: ["type.Money.amount"],
-    to: ["sagas.SagaOrderLine.unit_price", "sagas.SagaOrderLine.amount"],
+    to: ["sagas.SagaOrderLine.unit_price", "sagas.SagaOrderLine.amount", "sagas.EpisodeReturn.amount"],
   },
   "amount that a price changes by": {
     takes: [-maxAmount, 0n, maxAmount],
@@ -177,8 +177,28 @@ const things: Readonly<Record<string, Thing>> = {
   money: {
     takes: [0n, maxAmount].map((amount) => ({ currency: "EUR", amount })),
     from: ["orders.OrderLine.unit_price"],
-    to: ["total", "orders.OrderShipment.amount"],
+    to: ["total", "orders.OrderShipment.amount", "withheld"],
   },
+  "line of an order by its number": {
+    takes: [1n, BigInt(maxLines)],
+    refuses: [0n, BigInt(maxLines + 1)],
+    from: ["orders.RequestReturnLine.line_number", "orders.ReceiveReturnLine.line_number"],
+    to: [],
+  },
+  "how many of what came go back on the shelf": {
+    takes: [0n, BigInt(maxQuantity)],
+    from: ["orders.ReceiveReturnLine.restocked"],
+    to: [],
+  },
+  "what goes back on the shelf": { takes: [entries(1), entries(maxLines)], to: ["parts"] },
+  "what came back of an order": { takes: [entries(0), entries(20)], to: ["returns"] },
+  "what a customer is answered": {
+    takes: ["x", emoji(500), families(500)],
+    refuses: [letters(501), families(501)],
+    from: ["RejectReturn", "ReceiveReturn", "GrantRefund"].map((call) => `orders.${call}Request.answer`),
+    to: [],
+  },
+  "who granted a refund": { takes: ["", id, `key:${id}`, letters(256)], to: ["granted_by"] },
   "money that moves": {
     takes: [1n, maxAmount].map((amount) => ({ currency: "EUR", amount })),
     to: ["amount"],

@@ -48,7 +48,9 @@ describe("who may call", () => {
   test("customers come to their own orders, and to nothing of the other services", () => {
     const own = methods.filter((method) => accessOf(method)?.own).map(({ name }) => name);
     const customer = ["CreateCustomer", "GetCustomer", "UpdateCustomer", "ExportCustomer", "EraseCustomer"];
-    assert.deepEqual(own, [...customer, "CreateOrder", "GetOrder", "ListOrders", "CancelOrder", "WatchOrder"]);
+    const returns = ["RequestReturn", "GetReturn", "ListReturns", "CancelReturn"];
+    const orders = ["CreateOrder", "GetOrder", "ListOrders", "CancelOrder", "WatchOrder"];
+    assert.deepEqual(own, [...customer, ...returns, ...orders]);
     for (const method of methods) assert.ok(!accessOf(method)?.roles.includes(Role.CUSTOMER), method.name);
   });
 

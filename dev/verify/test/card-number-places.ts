@@ -59,7 +59,7 @@ export const meant: Readonly<Record<string, RegExp>> = {
   // A refusal says which article is unknown.
   sku: new RegExp(`\\.sku$|\\.refusal\\.message$|${stockAudit}`),
   // What an episode is told.
-  tracking_number: /^history\..*\.trackingNumber$/,
+  tracking_number: /^history\..*\.trackingNumber$|^orders\.order_return\.tracking_number$/,
   // Request ids of decisions belong to one step of one order, which names a location.
   step: /^history\..*\.step$|^orders\.idempotency_key\.method$/,
   saga: /^history\..*\.failure\.customerMessage$/,

@@ -12,7 +12,7 @@ before(async () => {
 });
 after(() => world?.[Symbol.asyncDispose]());
 
-const { delivered, lost, cancelled, pending } = orders;
+const { delivered, lost, cancelled, returned, pending } = orders;
 
 /** Something that is done to the books behind the services' backs. */
 interface Tampering {
@@ -260,6 +260,45 @@ const ended: readonly Tampering[] = [
   },
 ];
 
+const returns: readonly Tampering[] = [
+  {
+    what: "what came back is not on the shelf",
+    service: "orders",
+    sql: "update order_return_line set received = 2, restocked = 2 where order_id = $1",
+    values: [returned.id],
+    says: `order ${named(returned)}: 1 of pen@south are back on the shelf, the warehouse received 2`,
+  },
+  {
+    what: "it is on the shelf twice",
+    service: "inventory",
+    sql: `insert into stock_movement (sku, location_id, kind, on_hand_delta, reserved_delta, order_id)
+      values ('pen', 'south', 'return', 1, 0, $1)`,
+    values: [returned.id],
+    says: `order ${named(returned)}: 2 of pen@south are back on the shelf, the warehouse received 1`,
+  },
+  {
+    what: "what nobody received is on the shelf",
+    service: "orders",
+    sql: "with lines as (delete from order_return_line where order_id = $1) delete from order_return where order_id = $1",
+    values: [returned.id],
+    says: `order ${named(returned)}: 1 of pen@south are back on the shelf, the warehouse received 0`,
+  },
+  {
+    what: "more was paid back than what came has cost",
+    service: "orders",
+    sql: "update order_return set amount = 150 where order_id = $1",
+    values: [returned.id],
+    says: `order ${named(returned)} is delivered: refunded 200, lost parcels cost 0, what came back 150`,
+  },
+  {
+    what: "less was paid back than what came has cost",
+    service: "orders",
+    sql: "update order_return set amount = 250 where order_id = $1",
+    values: [returned.id],
+    says: `order ${named(returned)} is delivered: refunded 200, lost parcels cost 0, what came back 250`,
+  },
+];
+
 const parcels: readonly Tampering[] = [
   {
     what: "shipping has lost what was delivered",
@@ -426,7 +465,7 @@ describe("the books, read by roles that may only read", () => {
     it(`are in balance when they are, with what rests, by pages of ${pageSize}`, async () => {
       const balance = await takeBalance(world.urls, { pageSize });
       assert.deepEqual(sentencesOf(balance), []);
-      assert.deepEqual([balance.inBalance, balance.isWhole, balance.orders, balance.underway], [true, true, 5, 1]);
+      assert.deepEqual([balance.inBalance, balance.isWhole, balance.orders, balance.underway], [true, true, 6, 1]);
       const [rest, ...others] = balance.rests;
       assert.deepEqual([rest?.status, rest?.state, rest?.step, rest?.orders, others], ["pending", "due", "", 1, []]);
       assert.ok(rest && rest.longestSeconds >= 600 && rest.longestSeconds < 700, `${rest?.longestSeconds} s`);
@@ -438,7 +477,7 @@ describe("the books, read by roles that may only read", () => {
     assert.deepEqual(rows?.findings, whole?.findings);
   });
 
-  for (const { what, service, sql, values, says } of [...stock, ...money, ...ended, ...parcels, ...audit]) {
+  for (const { what, service, sql, values, says } of [...stock, ...money, ...ended, ...returns, ...parcels, ...audit]) {
     it(`are not when ${what}`, async () => {
       await world.change(service, sql, values);
       const balances = await Promise.all(pageSizes.map((pageSize) => takeBalance(world.urls, { pageSize })));
@@ -512,7 +551,7 @@ describe("the books, read by roles that may only read", () => {
     const balance = await takeBalance(world.urls);
     await world.restore("orders");
     assert.deepEqual(sentencesOf(balance), []);
-    assert.equal(balance.orders, 4);
+    assert.equal(balance.orders, 5);
   });
 
   it("are not when shipping has sent a parcel of an order that was cancelled", async () => {

@@ -48,9 +48,11 @@ interface Order {
   readonly allocations: readonly Allocation[];
   /** What was asked of the gateway, after the authorization of the total. */
   readonly operations: readonly (readonly [kind: Effect, amount: number])[];
+  /** What came back of its first allocation, and what was paid for it. */
+  readonly returned?: { readonly pieces: number; readonly amount: number };
 }
 
-/** One order of each kind; `delivered` has two parcels, of `lost` the only one was lost, `pending` is under way. */
+/** One order of each kind; `delivered` has two parcels, of `lost` the only one was lost, of `returned` one of two pens came back, `pending` is under way. */
 export const orders = {
   delivered: {
     id: id("a"),
@@ -88,6 +90,18 @@ export const orders = {
     parcels: [],
     allocations: [{ sku: "book", from: "north", quantity: 1, status: "released" }],
     operations: [["void", 300]],
+  },
+  returned: {
+    id: id("9"),
+    history: ["pending", "confirmed", "preparing", "shipped", "delivered"],
+    total: 400,
+    parcels: [{ from: "south", status: "delivered", amount: 400 }],
+    allocations: [{ sku: "pen", from: "south", quantity: 2, status: "committed" }],
+    operations: [
+      ["capture", 400],
+      ["refund", 200],
+    ],
+    returned: { pieces: 1, amount: 200 },
   },
   pending: {
     id: id("d"),
@@ -155,7 +169,15 @@ export async function openWorld(): Promise<World> {
 type Change = World["change"];
 
 const tables: Readonly<Record<AccountedService, readonly string[]>> = {
-  orders: ["order_line", "customer_order", "order_event", "episode", "audit_event"],
+  orders: [
+    "order_return_line",
+    "order_return",
+    "order_line",
+    "customer_order",
+    "order_event",
+    "episode",
+    "audit_event",
+  ],
   payments: ["ledger_entry", "payment_operation", "payment", "audit_event", "simulator.gateway_record"],
   inventory: ["stock_level", "reservation", "stock_movement", "back_order_line", "back_order_news", "audit_event"],
   shipping: ["shipment", "audit_event", "simulator.booking"],
@@ -171,6 +193,7 @@ async function restore(change: Change): Promise<void> {
     await writeOrder(change, order);
     await writeMoney(change, order);
     await writeStock(change, order);
+    await writeReturn(change, order);
     await writeParcels(change, order);
   }
   await writeRefusedCard(change);
@@ -265,6 +288,26 @@ async function writeMoney(change: Change, order: Order): Promise<void> {
     const action = `payment.${verbs[kind]}`;
     await writeEvent(change, "payments", { order: order.id, action, details: { amount: `${amount}` } });
   }
+}
+
+async function writeReturn(change: Change, order: Order): Promise<void> {
+  const { returned, allocations } = order;
+  const [part] = allocations;
+  if (!returned || !part) return;
+  const { pieces, amount } = returned;
+  await change(
+    "orders",
+    `insert into order_return (order_id, return_id, customer_id, status, kind, reason, currency, amount)
+    values ($1, $1, $1, 'completed', 'requested', 'unwanted', 'EUR', $2)`,
+    [order.id, amount],
+  );
+  await change(
+    "orders",
+    `insert into order_return_line (order_id, return_id, line_number, sku, quantity, received, restocked, location_id, amount)
+    values ($1, $1, 1, $2, $3, $3, $3, $4, $5)`,
+    [order.id, part.sku, pieces, part.from, amount],
+  );
+  await move(change, part, ["return", pieces, 0, order.id]);
 }
 
 /** An order that was rejected, of which only payments and the gateway know more than that. */

@@ -19,6 +19,7 @@ export const InventoryError = defineErrors<InventoryErrorReason>({
     [InventoryErrorReason.ALREADY_RESERVED]: Code.AlreadyExists,
     [InventoryErrorReason.RESERVATION_PART_NOT_FOUND]: Code.FailedPrecondition,
     [InventoryErrorReason.TOO_MANY_LOCATIONS]: Code.FailedPrecondition,
+    [InventoryErrorReason.RETURNED_TOO_MUCH]: Code.FailedPrecondition,
   },
 });
 
@@ -90,4 +91,11 @@ export function belowReserved(level: Omit<Level, "updateTime">, delta: bigint): 
   const metadata = { sku, location_id: locationId, on_hand: String(onHand), reserved: String(reserved) };
   const message = `${onHand} of ${sku} at ${locationId}, ${reserved} of them set aside: ${-delta} cannot be taken away`;
   return new InventoryError(InventoryErrorReason.BELOW_RESERVED, message, metadata);
+}
+
+/** @returns RETURNED_TOO_MUCH */
+export function returnedTooMuch(orderId: string, of: { sku: string; left: bigint; returned: bigint }): Error {
+  const metadata = { order_id: orderId, sku: of.sku, left: String(of.left), returned: String(of.returned) };
+  const message = `${of.left} of ${of.sku} have left for order ${orderId}: ${of.returned} cannot have come back`;
+  return new InventoryError(InventoryErrorReason.RETURNED_TOO_MUCH, message, metadata);
 }

@@ -17,6 +17,7 @@ import {
   toKey,
   toRelease,
   toReserve,
+  toRestock,
 } from "./stock-proto.ts";
 import type { LevelPlace, StockReader } from "./stock-reader.ts";
 
@@ -93,6 +94,14 @@ export class InventoryApi implements ServiceImpl<typeof api.InventoryService> {
   async expireHolds(_: api.ExpireHoldsRequest) {
     const orders = await this.#options.stock.expire(expiryBatch);
     return whole(api.ExpireHoldsResponseSchema, { orders, more: orders === expiryBatch });
+  }
+
+  async batchRestock(batch: api.BatchRestockRequest) {
+    const outcomes = await answerEach(batch, about("Restock"), async (request) => {
+      await this.#options.stock.change(toKey(api.RestockRequestSchema, request), toRestock(request));
+      return whole(api.RestockResponseSchema, {});
+    });
+    return whole(api.BatchRestockResponseSchema, { outcomes });
   }
 
   async adjustStock(request: api.AdjustStockRequest) {

@@ -6,10 +6,13 @@ import {
   isOpen,
   isSameLevel,
   isWaiting,
+  type Movement,
+  type Part,
+  type Restock,
   type StockCommand,
   type Wait,
 } from "./stock.ts";
-import type { ReservationChange } from "./stock-book.ts";
+import type { ReservationChange, StockBook } from "./stock-book.ts";
 
 /** A command with whoever is answerable for it. */
 export interface AuditedCommand {
@@ -33,16 +36,20 @@ const maxParts = 24;
 
 /**
  * The effects of a batch of commands: for each order what was reserved, confirmed, committed, released or expired, as
- * quantities by `sku@location`; for each adjustment, which has its level as the subject, the difference. A command without
- * an effect has no event.
+ * quantities by `sku@location`, and what came back, with its return; for each adjustment, which has its level as the subject, the
+ * difference. A command without an effect has no event.
  *
  * @param commands those that were done; an order is in one of them at most
  */
-export function auditOf(commands: readonly AuditedCommand[], changes: readonly ReservationChange[]): AuditEntry[] {
+export function auditOf(
+  commands: readonly AuditedCommand[],
+  { reservations: changes, movements }: Pick<StockBook, "reservations" | "movements">,
+): AuditEntry[] {
   const origins = new Map<string, AuditOrigin>();
   const entries: AuditEntry[] = [];
   for (const { command, origin } of commands) {
     if (command.kind === "adjust") entries.push(adjusted(command, origin));
+    else if (command.kind === "restock") entries.push(...returned(command, { origin, movements }));
     else origins.set(command.orderId, origin);
   }
   for (const change of changes) {
@@ -56,6 +63,18 @@ export function auditOf(commands: readonly AuditedCommand[], changes: readonly R
 function adjusted({ sku, locationId, delta }: Adjust, origin: AuditOrigin): AuditEntry {
   const level = `${sku}@${locationId}`;
   return { action: "stock.adjusted", subject: level, details: { [level]: String(delta) }, origin };
+}
+
+function returned(
+  { orderId, returnId, parts }: Restock,
+  { origin, movements }: { origin: AuditOrigin; movements: readonly Movement[] },
+): AuditEntry[] {
+  const isNew = movements.some(
+    (each) => each.kind === "return" && each.orderId === orderId && each.reason === returnId,
+  );
+  if (!isNew) return [];
+  const events = eventsOf({ action: "stock.returned", orderId, origin }, parts);
+  return events.map((event) => ({ ...event, details: { ...event.details, return: returnId } }));
 }
 
 function moved({ before, after }: ReservationChange, origin: AuditOrigin): AuditEntry[] {
@@ -105,7 +124,7 @@ function actionsOf(former: Allocation | undefined, part: Allocation): Action[] {
   return part.status === "held" || wasOpen ? [actions[part.status]] : [];
 }
 
-function eventsOf(about: Omit<AuditEntry, "details">, parts: readonly Allocation[]): AuditEntry[] {
+function eventsOf(about: Omit<AuditEntry, "details">, parts: readonly Part[]): AuditEntry[] {
   const events: AuditEntry[] = [];
   for (let from = 0; from < parts.length; from += maxParts) {
     const details: Record<string, string> = {};

@@ -10,6 +10,7 @@ import {
   notFound,
   outOfStock,
   partNotFound,
+  returnedTooMuch,
 } from "./errors.ts";
 import {
   type Adjust,
@@ -31,6 +32,8 @@ import {
   type Release,
   type Reservation,
   type Reserve,
+  type Restock,
+  type Returned,
   type Serve,
   type StockCommand,
   sameLines,
@@ -80,15 +83,23 @@ export class StockBook {
   readonly #queue: StockQueue;
   readonly #levelsBefore = new Map<string, { readonly level: Level | undefined; readonly key: [string, string] }>();
   readonly #reservationsBefore = new Map<string, Reservation | undefined>();
+  /** What has come back of the orders that something comes back of, this batch's too. */
+  readonly #returned: Returned[];
 
   /** @param now the database's time: decides what has expired and stamps what changes */
   constructor(
-    state: { levels: readonly Level[]; reservations: readonly Reservation[]; queue?: QueueState },
+    state: {
+      levels: readonly Level[];
+      reservations: readonly Reservation[];
+      queue?: QueueState;
+      returned?: readonly Returned[];
+    },
     now: Date,
   ) {
     this.#queue = new StockQueue(state.queue ?? emptyQueue);
     for (const level of state.levels) this.#setLevel(level);
     for (const reservation of state.reservations) this.#reservations.set(reservation.orderId, reservation);
+    this.#returned = [...(state.returned ?? [])];
     this.now = now;
   }
 
@@ -125,6 +136,8 @@ export class StockBook {
         return this.#release(command);
       case "expire":
         return this.#expire(command);
+      case "restock":
+        return this.#restock(command);
     }
   }
 
@@ -220,6 +233,24 @@ export class StockBook {
     const reservation = this.#existing(orderId);
     if (reservation.expireTime === undefined || reservation.expireTime > this.now) return reservation;
     return this.#change(reservation, (part) => (part.status === "held" ? "expired" : undefined));
+  }
+
+  /** A return comes back once, whoever says so again however much later; of what has left nothing comes back twice. */
+  #restock({ orderId, returnId, parts }: Restock): Reservation {
+    const reservation = this.#existing(orderId);
+    const before = this.#returned.filter((each) => each.orderId === orderId);
+    if (before.some((each) => each.returnId === returnId)) return reservation;
+    const left = sumLines(reservation.allocations.filter(({ status }) => status === "committed"));
+    for (const { sku, quantity } of sumLines([...before, ...parts])) {
+      const of = left.find((line) => line.sku === sku)?.quantity ?? 0n;
+      if (quantity > of) throw returnedTooMuch(orderId, { sku, left: of, returned: quantity });
+    }
+    for (const { sku, locationId, quantity } of parts) {
+      const moved = { onHandDelta: quantity, reservedDelta: 0n, orderId, reason: returnId };
+      this.#move({ sku, locationId, kind: "return", ...moved });
+      this.#returned.push({ orderId, returnId, sku, quantity });
+    }
+    return reservation;
   }
 
   /** From where it was, so that what was planned still holds; only when that is gone, from elsewhere. */

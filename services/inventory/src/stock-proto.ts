@@ -6,6 +6,7 @@ import type {
   ConfirmReservationRequest,
   ReleaseReservationRequest,
   ReserveStockRequest,
+  RestockRequest,
 } from "#gen/shop/inventory/v1/inventory_service_pb.js";
 import {
   type Allocation as AllocationMessage,
@@ -34,6 +35,7 @@ import {
   type Release,
   type Reservation,
   type Reserve,
+  type Restock,
   type AllocationStatus as Status,
   type WrittenMovement,
 } from "./stock.ts";
@@ -52,6 +54,7 @@ const kinds: Readonly<Record<MovementKind, StockMovementKind>> = {
   commit: StockMovementKind.COMMIT,
   release: StockMovementKind.RELEASE,
   expiry: StockMovementKind.EXPIRY,
+  return: StockMovementKind.RETURN,
 };
 
 /** The key of a mutation. */
@@ -84,6 +87,11 @@ export function toCommit({ orderId, locationId }: CommitReservationRequest): Com
 
 export function toRelease({ orderId, locationId }: ReleaseReservationRequest): Release {
   return { kind: "release", orderId, locationId: locationId || undefined };
+}
+
+export function toRestock({ orderId, returnId, parts }: RestockRequest): Restock {
+  const moved = parts.map(({ sku, locationId, quantity }) => ({ sku, locationId, quantity }));
+  return { kind: "restock", orderId, returnId, parts: moved };
 }
 
 export function toAdjust({ sku, locationId, delta, reason }: AdjustStockRequest): Adjust {

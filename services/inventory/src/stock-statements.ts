@@ -3,7 +3,7 @@ import { arrayColumns, selectList, type Written } from "#platform/database/colum
 import type { IdempotencyRow } from "#platform/database/idempotency.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import { decodeId } from "#platform/id.ts";
-import type { Level } from "./stock.ts";
+import type { Level, Returned } from "./stock.ts";
 import type { StockBook } from "./stock-book.ts";
 import {
   type ChangedReservation,
@@ -66,7 +66,20 @@ export const findReservations: SqlText = {
   text: `select ${ownerColumns} from reservation where order_id = any($1::uuid[])`,
 };
 
-/** Makes levels known that an adjustment is about, so that they can be locked. $1: SKUs, $2: locations. */
+const returnedColumns = selectList<Returned>({
+  orderId: true,
+  returnId: "reason",
+  sku: true,
+  quantity: "on_hand_delta",
+});
+
+/** What of orders has come back, read when their reservations are locked. $1: order ids. */
+export const findReturned: SqlText = {
+  name: "stock_find_returned",
+  text: `select ${returnedColumns} from stock_movement where order_id = any($1::uuid[]) and kind = 'return'`,
+};
+
+/** Makes levels known that an adjustment or a return is about, so that they can be locked. $1: SKUs, $2: locations. */
 export const ensureLevels: SqlText = {
   name: "stock_ensure_levels",
   text: `insert into stock_level (sku, location_id)

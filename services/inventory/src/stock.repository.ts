@@ -21,7 +21,9 @@ import {
   isWaiting,
   type Level,
   type Movement,
+  type Part,
   type Reservation,
+  type Returned,
   type StockCommand,
 } from "./stock.ts";
 import { decodeAnswer, encodeAnswer } from "./stock-answer.ts";
@@ -41,6 +43,7 @@ import {
   ensureLevels,
   findExpired,
   findReservations,
+  findReturned,
   type LockedLevel,
   lockLevels,
   lockLevelsOfOrders,
@@ -231,7 +234,7 @@ export class StockRepository {
       const { reservations } = book;
       if (keys.length > 0 || reservations.length > 0) {
         const done = requests.filter((_, index) => !(answers[index] instanceof Error));
-        const audit = auditOf(done, reservations);
+        const audit = auditOf(done, book);
         const change = queueChange(reservations);
         const placeOf = change ? await changeQueue(tx, change) : noPlaces;
         await tx.commitWith(writeStock, writeValues(book, { keys, audit, placeOf }));
@@ -335,20 +338,27 @@ async function openBook(tx: Transaction, { commands, lookUp, reach, queueMax }: 
   const serving: string[] = [];
   const looked: string[] = [];
   const adjusted: Adjust[] = [];
+  const returning: string[] = [];
+  const returned: Part[] = [];
   for (const command of commands) {
     if (command.kind === "adjust") adjusted.push(command);
-    else if (command.kind === "reserve") for (const line of command.lines) skus.add(line.sku);
+    else if (command.kind === "restock") {
+      returning.push(decodeId(command.orderId));
+      returned.push(...command.parts);
+    } else if (command.kind === "reserve") for (const line of command.lines) skus.add(line.sku);
     else if (command.kind === "serve") {
       for (const sku of command.skus) skus.add(sku);
       serving.push(decodeId(command.orderId));
     } else (command.kind === "confirm" ? confirming : moving).push(decodeId(command.orderId));
     if (command.kind === "reserve" && lookUp) looked.push(decodeId(command.orderId));
   }
-  const orders = [...moving, ...confirming, ...serving, ...looked];
-  const additions = adjusted.filter(({ delta }) => delta > 0n);
-  const meant = [[...skus], reach, adjusted.map(({ sku }) => sku), adjusted.map(({ locationId }) => locationId)];
-  const [rows, , levels, queue, [clock]] = await Promise.all([
+  const orders = [...moving, ...confirming, ...serving, ...looked, ...returning];
+  const additions = [...adjusted.filter(({ delta }) => delta > 0n), ...returned];
+  const meantItself = [...adjusted, ...returned];
+  const meant = [[...skus], reach, meantItself.map(({ sku }) => sku), meantItself.map(({ locationId }) => locationId)];
+  const [rows, before, , levels, queue, [clock]] = await Promise.all([
     orders.length > 0 ? tx.query<ReservationRow>(lockReservations, [orders]) : [],
+    returning.length > 0 ? tx.query<Returned>(findReturned, [returning]) : [],
     additions.length > 0
       ? tx.query(ensureLevels, [additions.map(({ sku }) => sku), additions.map(({ locationId }) => locationId)])
       : [],
@@ -362,8 +372,9 @@ async function openBook(tx: Transaction, { commands, lookUp, reach, queueMax }: 
   const reservations = rows.map(toReservation);
   const late = confirming.length > 0 ? await readLate(tx, reservations, queueMax) : [];
   const claimed = new Map([...queue.claimed, ...late]);
-  const book = new StockBook({ levels, reservations, queue: { ...queue, claimed } }, clock.now);
-  return { book, partial: partialOf(levels, reach) };
+  const known = before.map((row) => ({ ...row, orderId: encodeId(row.orderId) }));
+  const state = { levels, reservations, queue: { ...queue, claimed }, returned: known };
+  return { book: new StockBook(state, clock.now), partial: partialOf(levels, reach) };
 }
 
 /** What orders wait for of articles whose hold is over, and which may be taken again: seldom any. */

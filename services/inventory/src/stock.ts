@@ -68,7 +68,7 @@ export interface Wait {
 }
 
 /** Why a level changes. */
-export const movementKinds = ["adjustment", "reservation", "commit", "release", "expiry"] as const;
+export const movementKinds = ["adjustment", "reservation", "commit", "release", "expiry", "return"] as const;
 
 /** Why a level changed. */
 export type MovementKind = (typeof movementKinds)[number];
@@ -144,8 +144,29 @@ export interface Adjust {
   readonly reason: string;
 }
 
+/** Some of an article, at a location. */
+export interface Part extends Line {
+  readonly locationId: string;
+}
+
+/** Puts on the shelf what of an order has come back. */
+export interface Restock {
+  readonly kind: "restock";
+  readonly orderId: string;
+  readonly returnId: string;
+  readonly parts: readonly Part[];
+}
+
+/** What of an order has come back before. */
+export interface Returned {
+  readonly orderId: string;
+  readonly returnId: string;
+  readonly sku: string;
+  readonly quantity: bigint;
+}
+
 /** What may be done to stock. */
-export type StockCommand = Reserve | Serve | Confirm | Commit | Release | Expire | Adjust;
+export type StockCommand = Reserve | Serve | Confirm | Commit | Release | Expire | Restock | Adjust;
 
 /** What can still be reserved at a level. */
 export function availableOf(level: Level): bigint {

@@ -28,6 +28,9 @@ describe("stock metrics", () => {
     for (const orderId of held.slice(0, 10)) await shop.do({ kind: "confirm", orderId });
     await Promise.all(held.slice(0, 5).map((orderId) => shop.do({ kind: "commit", orderId })));
     await Promise.all(held.slice(5, 12).map((orderId) => shop.do({ kind: "release", orderId })));
+    const parts = [{ sku: "a", locationId: "l1", quantity: 1n }];
+    const back = { kind: "restock", orderId: held[0] ?? "", returnId: newId(), parts } as const;
+    for (const requestId of ["back-1", "back-2"]) await shop.do(back, requestId);
     await pass(test.database, 20 * minute);
     await Promise.all([shop.stock.expire(), shop.stock.expire()]);
     const rows = await test.database.query<{ kind: string; count: bigint }>(

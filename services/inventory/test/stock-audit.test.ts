@@ -19,7 +19,7 @@ function events(...commands: [StockCommand, afterMs?: number][]): string[] {
     if (command.kind === "adjust") book.adjust(command);
     else state.reservations = [book.apply(command)];
     state.levels = levels.map((level) => book.levels.find(({ after }) => same(after, level))?.after ?? level);
-    const entries = auditOf([{ command, origin }], book.reservations);
+    const entries = auditOf([{ command, origin }], book);
     return entries.map(({ action, subject = "", details = {} }) =>
       [action, subject, ...Object.entries(details).map(([level, quantity]) => `${level}=${quantity}`)].join(" "),
     );
@@ -87,7 +87,7 @@ describe("the audit of stock", () => {
     const book = new StockBook({ levels: skus.map(level), reservations: [] }, new Date(start));
     const command = reserve(...skus.map((sku) => line(sku, 9n)));
     book.apply(command as Exclude<StockCommand, Adjust>);
-    const entries = auditOf([{ command, origin }], book.reservations);
+    const entries = auditOf([{ command, origin }], book);
     assert.deepEqual(new Set(entries.map(({ action }) => action)), new Set(["stock.reserved"]));
     assert.equal(entries.flatMap(({ details = {} }) => Object.keys(details)).length, 100);
     for (const { details } of entries) assert.ok(JSON.stringify(details).length < 3_500);

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { personalConfig } from "#platform/personal/personal-config.ts";
+import { shippingRule, skusOf, unitsOf } from "./returns/return-policy.ts";
 
 const milliseconds = z.coerce.number().int().min(1);
 const minuteMs = 60_000;
@@ -60,6 +61,18 @@ export const ordersConfig = {
   ORDER_BACK_ORDER_MAX_MS: milliseconds.default(90 * dayMs),
   /** Between two looks at how many wait for stock, and at those who have waited for too long. */
   ORDER_BACK_ORDER_SWEEP_MS: milliseconds.default(5_000),
+  /** For so many days after an order was delivered its articles are taken back; `off`: they are not, unless an agent says so. */
+  RETURN_WINDOW_DAYS: z.string().default("30").transform(daysOf),
+  /** Articles that are not taken back unless an agent says so: codes with commas between. */
+  RETURN_FINAL_SALE_SKUS: z.string().default("").transform(skusOf),
+  /** Returns that are worth less, in whole units of their currency, are approved at once; `off`: somebody looks at each. */
+  RETURN_APPROVE_BELOW_MAJOR_UNITS: z.string().default("off").transform(unitsOf),
+  /** Whether the shipping of what comes back is paid back: `always`, `fault` (only when it is the shop's: damaged, defective, wrong, late), `never`. */
+  RETURN_SHIPPING_FEE: shippingRule.default("always"),
+  /** Between two looks for orders of which something came and nothing is under way. */
+  RETURN_SWEEP_EVERY_MS: milliseconds.default(30_000),
+  /** What came later is left alone by these looks. */
+  RETURN_SWEEP_AGE_MS: milliseconds.default(minuteMs),
   /** For how long an order may be PENDING until it counts as stalled. More than the worker's patience with a checkout. */
   ORDER_STALLED_PENDING_MS: milliseconds.default(20 * minuteMs),
   /** For how long an order may be CONFIRMED until it counts as stalled. */

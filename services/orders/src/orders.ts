@@ -3,6 +3,7 @@ import type { Registry } from "prom-client";
 import { CustomerService } from "#gen/shop/orders/v1/customer_service_pb.js";
 import { OrderEpisodeService } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { OrderLifecycleService } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
+import { OrderReturnService } from "#gen/shop/orders/v1/order_return_service_pb.js";
 import { OrderReviewService } from "#gen/shop/orders/v1/order_review_service_pb.js";
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import { OrderStatisticsService } from "#gen/shop/orders/v1/order_statistics_service_pb.js";
@@ -24,6 +25,7 @@ import { CustomerApi } from "./api/customer-api.ts";
 import { OrderApi } from "./api/order-api.ts";
 import { OrderEpisodeApi } from "./api/order-episode-api.ts";
 import { OrderLifecycleApi } from "./api/order-lifecycle-api.ts";
+import { OrderReturnApi } from "./api/order-return-api.ts";
 import { OrderReviewApi } from "./api/order-review-api.ts";
 import { OrderStatisticsApi } from "./api/order-statistics-api.ts";
 import { CancelReasons } from "./cancel/cancel-reasons.repository.ts";
@@ -62,6 +64,12 @@ import { OrderNotes } from "./order/order-notes.ts";
 import { OrderPersons } from "./order/order-persons.repository.ts";
 import { createProgressWatch } from "./order/order-progress.ts";
 import { changeChannel } from "./order/order-transition.repository.ts";
+import { OrderReturnRepository } from "./returns/order-return.repository.ts";
+import { OrderReturns } from "./returns/order-returns.ts";
+import { ReturnMetrics } from "./returns/return-metrics.ts";
+import { ReturnPolicy, type ReturnPolicySettings } from "./returns/return-policy.ts";
+import { ReturnTexts } from "./returns/return-texts.ts";
+import { createReturnWatch } from "./returns/return-watch.ts";
 import { FraudFlags } from "./screening/fraud-flags.ts";
 import { OrderScreening } from "./screening/order-screening.ts";
 import { ReviewDecisions } from "./screening/review-decisions.ts";
@@ -100,34 +108,27 @@ interface Ground extends OrdersContext {
 
 /** Builds the orders service. */
 export function buildOrders(context: OrdersContext): ServiceParts {
-  const { config, database, logger, registry, output } = context;
+  const { config, database } = context;
   const ground = layGround(context);
-  const { personal, notes, mover } = ground;
+  const { personal, mover } = ground;
   const following = buildFollowing(ground);
   const episodes = buildEpisodes(ground);
   const legacy = buildLegacy(ground);
   const screening = buildScreening(ground, episodes);
+  const returning = buildReturns(ground, episodes);
   const customers = new CustomerRepository(database, personal);
   const intake = buildIntake(ground, episodes);
-  const reveal: RevealAudit = (events) => notes.reveal(events);
-  const audit = new AuditTrail({ service: "orders", database, registry, logger, config, output, reveal });
+  const audit = buildAudit(ground);
   const erasures = new ErasureRepository(database, config.PERSONAL_DATA_KEEP_DAYS);
   const eraser = sweepErasures(ground, erasures);
-  const apis = buildApis(ground, {
-    ...following,
-    ...episodes,
-    ...screening,
-    legacy,
-    intake,
-    customers,
-    erasures,
-    eraser,
-  });
+  const parts = { ...following, ...episodes, ...screening, ...returning };
+  const apis = buildApis(ground, { ...parts, legacy, intake, customers, erasures, eraser });
   const sealer = sweepPersonal(ground, customers);
   const retention = buildRetention(ground, erasures, () => eraser.nudge());
   const loops = [
     ...episodes.loops,
     screening.watch,
+    returning.returnWatch,
     legacy.relay,
     watchProgress(ground),
     audit,
@@ -139,6 +140,7 @@ export function buildOrders(context: OrdersContext): ServiceParts {
   const batches = [intake, mover, settler, reports, stock, decisions, screening.screening, screening.reviewDecisions];
   return {
     services: [...apis, buildStatistics(ground), audit.registration],
+    reloads: returning.reloads,
     ...background({ database, hub: following.hub, loops, batches }),
   };
 }
@@ -148,6 +150,11 @@ function buildStatistics({ config, database }: Ground): ServiceRegistration {
   const statistics = new Statistics(database);
   const repository = new StatisticsRepository(database);
   return register(OrderStatisticsService, new OrderStatisticsApi({ statistics, repository, pageTokens }));
+}
+
+function buildAudit({ config, database, registry, logger, output, notes }: Ground): AuditTrail {
+  const reveal: RevealAudit = (events) => notes.reveal(events);
+  return new AuditTrail({ service: "orders", database, registry, logger, config, output, reveal });
 }
 
 function buildIntake({ config, database, metrics, repository }: Ground, episodes: EpisodeParts): OrderIntake {
@@ -202,6 +209,47 @@ function buildScreening(
     everyMs: config.ORDER_REVIEW_SWEEP_MS,
   });
   return { screening, reviews, reviewDecisions, watch };
+}
+
+/** What takes back what was delivered. */
+interface ReturnParts {
+  readonly returns: OrderReturns;
+  readonly returnRows: OrderReturnRepository;
+  readonly returnWatch: Loop;
+  readonly reloads: NonNullable<ServiceParts["reloads"]>;
+}
+
+function buildReturns(
+  { config, database, personal, registry, logger }: Ground,
+  { starter }: EpisodeParts,
+): ReturnParts {
+  const policy = new ReturnPolicy({
+    windowDays: config.RETURN_WINDOW_DAYS,
+    finalSale: config.RETURN_FINAL_SALE_SKUS,
+    approveBelow: config.RETURN_APPROVE_BELOW_MAJOR_UNITS,
+    shipping: config.RETURN_SHIPPING_FEE,
+  });
+  const returnRows = new OrderReturnRepository(database, personal);
+  const onAccepted = (count: number) => starter.accepted(count, "prompt");
+  const metrics = new ReturnMetrics(registry);
+  return {
+    returns: new OrderReturns({ database, repository: returnRows, policy, metrics, onAccepted }),
+    returnRows,
+    returnWatch: createReturnWatch({
+      repository: returnRows,
+      logger,
+      everyMs: config.RETURN_SWEEP_EVERY_MS,
+      ageMs: config.RETURN_SWEEP_AGE_MS,
+      onDue: onAccepted,
+    }),
+    reloads: {
+      RETURN_WINDOW_DAYS: (windowDays: ReturnPolicySettings["windowDays"]) => policy.use({ windowDays }),
+      RETURN_FINAL_SALE_SKUS: (finalSale: ReturnPolicySettings["finalSale"]) => policy.use({ finalSale }),
+      RETURN_APPROVE_BELOW_MAJOR_UNITS: (approveBelow: ReturnPolicySettings["approveBelow"]) =>
+        policy.use({ approveBelow }),
+      RETURN_SHIPPING_FEE: (shipping: ReturnPolicySettings["shipping"]) => policy.use({ shipping }),
+    },
+  };
 }
 
 /** Who waits for an order, and what tells them. */
@@ -318,7 +366,7 @@ function buildLegacy({ config, database, personal, sagas, logger, metrics }: Gro
   });
 }
 
-interface ApiParts extends FollowingParts, EpisodeParts, ScreeningParts {
+interface ApiParts extends FollowingParts, EpisodeParts, ScreeningParts, Omit<ReturnParts, "reloads"> {
   readonly legacy: LegacySagas;
   readonly intake: OrderIntake;
   readonly customers: CustomerRepository;
@@ -328,7 +376,8 @@ interface ApiParts extends FollowingParts, EpisodeParts, ScreeningParts {
 
 function buildApis(ground: Ground, parts: ApiParts): ServiceRegistration[] {
   const { config, database, notes, repository, mover } = ground;
-  const { follower, intake, customers, erasures, eraser, screening, reviews, reviewDecisions } = parts;
+  const { follower, intake, customers, erasures, eraser, screening, reviews, reviewDecisions, returns, returnRows } =
+    parts;
   const noted = new AuditedRequests<StepDecisionRequest>({
     database,
     keys: { method: "NoteStepDecision", scope: ({ orderId, step }) => `${orderId}/${step}` },
@@ -345,11 +394,19 @@ function buildApis(ground: Ground, parts: ApiParts): ServiceRegistration[] {
   return [
     register(OrderService, new OrderApi({ intake, bulk, follower, cancellation, deletion, repository, pageTokens })),
     register(OrderEpisodeService, new OrderEpisodeApi({ ...parts, pageTokens })),
-    register(OrderLifecycleService, new OrderLifecycleApi({ mover, screening, decisions: noted })),
+    register(OrderLifecycleService, new OrderLifecycleApi({ mover, screening, returns, decisions: noted })),
+    register(OrderReturnService, new OrderReturnApi({ returns, repository: returnRows, pageTokens })),
     register(OrderReviewService, new OrderReviewApi({ reviews, decisions: reviewDecisions, follower, pageTokens })),
     register(
       CustomerService,
-      new CustomerApi({ customers, orders: repository, erasures, pageTokens, onErased: () => eraser.nudge() }),
+      new CustomerApi({
+        customers,
+        orders: repository,
+        returns: returnRows,
+        erasures,
+        pageTokens,
+        onErased: () => eraser.nudge(),
+      }),
     ),
   ];
 }
@@ -407,9 +464,10 @@ function sweepPersonal({ config, database, personal, logger }: Ground, customers
   const orders = new OrderPersons(database, personal);
   // Customers first: orders copy what they are.
   const reasons = new CancelReasons(database, personal);
+  const texts = new ReturnTexts(database, personal);
   const move = async () => {
     let moved = 0;
-    for (const rows of [customers, orders, reasons]) moved += await rows.moveBatch(personalBatch);
+    for (const rows of [customers, orders, reasons, texts]) moved += await rows.moveBatch(personalBatch);
     return moved;
   };
   const everyMs = config.PERSONAL_DATA_SWEEP_MS;

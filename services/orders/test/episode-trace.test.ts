@@ -71,6 +71,7 @@ function orderOf(traced: boolean, createTime = new Date()): EpisodeOrder {
     found: false,
     shortagePolicy: "reject",
     stockWaitMs: undefined,
+    returns: [],
     checkout: {
       lines: [{ sku: "tea", quantity: 1, unitPrice: 1n, amount: undefined }],
       cardToken: "tok_approve",

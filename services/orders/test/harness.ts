@@ -14,6 +14,7 @@ import {
   PriceAdjustmentKind,
   PriceAdjustmentSchema,
 } from "#gen/shop/orders/v1/order_pb.js";
+import { OrderReturnService } from "#gen/shop/orders/v1/order_return_service_pb.js";
 import { OrderReviewService } from "#gen/shop/orders/v1/order_review_service_pb.js";
 import {
   type CreateOrderRequest,
@@ -76,6 +77,7 @@ export interface Replica extends AsyncDisposable {
   readonly lifecycle: Client<typeof OrderLifecycleService>;
   readonly episodes: Client<typeof OrderEpisodeService>;
   readonly reviews: Client<typeof OrderReviewService>;
+  readonly returns: Client<typeof OrderReturnService>;
   readonly customers: Client<typeof CustomerService>;
   readonly statistics: Client<typeof OrderStatisticsService>;
   readonly registry: Registry;
@@ -90,8 +92,8 @@ export interface Replica extends AsyncDisposable {
 }
 
 const services = [
-  ...[OrderService, OrderLifecycleService, OrderEpisodeService, OrderReviewService, CustomerService],
-  OrderStatisticsService,
+  ...[OrderService, OrderLifecycleService, OrderEpisodeService, OrderReviewService, OrderReturnService],
+  ...[CustomerService, OrderStatisticsService],
 ];
 
 /** A replica that takes calls while its background work begins. */
@@ -165,6 +167,7 @@ export function beginReplica(
     lifecycle: createClient(OrderLifecycleService, transport),
     episodes: createClient(OrderEpisodeService, transport),
     reviews: createClient(OrderReviewService, transport),
+    returns: createClient(OrderReturnService, transport),
     customers: createClient(CustomerService, transport),
     statistics: createClient(OrderStatisticsService, transport),
     registry,

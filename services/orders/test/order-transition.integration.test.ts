@@ -138,7 +138,8 @@ describe("moving orders", () => {
   it("keeps history, parcels and the reason of the end", async () => {
     const [orderId = ""] = await place(1);
     const amount = { currency: "EUR", amount: 4700n };
-    const parcel = { locationId: "BER", shipmentId: "", status: "planned", amount, trackingNumber: "" } as const;
+    const lines = [{ sku: "ESPRESSO-1KG", quantity: 2 }];
+    const parcel = { locationId: "BER", shipmentId: "", status: "planned", amount, trackingNumber: "", lines } as const;
     const gone = { ...parcel, shipmentId: newId(), status: "cancelled" } as const;
     const failure = { reason: "CANCELLED_BY_CUSTOMER", customerMessage: "You cancelled this order." };
     await transitionOrders(test.database, [move(orderId, "confirmed", { shipments: [parcel] })]);
@@ -168,6 +169,7 @@ describe("moving orders", () => {
       status,
       amount,
       trackingNumber: "",
+      lines: [],
     });
     const planned = [parcel("BER", "planned"), parcel("MUC", "planned")];
     const left = [parcel("BER", "shipped"), parcel("MUC", "shipped")];

@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { type Client, createClient, createRouterTransport, type Transport } from "@connectrpc/connect";
 import { CustomerService } from "#gen/shop/orders/v1/customer_service_pb.js";
+import { ReturnReason, ReturnStatus } from "#gen/shop/orders/v1/order_return_pb.js";
+import { OrderReturnService } from "#gen/shop/orders/v1/order_return_service_pb.js";
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import { Role } from "#gen/shop/type/v1/access_pb.js";
 import { newId } from "#platform/id.ts";
@@ -10,6 +12,7 @@ import { authorizationInterceptor } from "#platform/interceptors/authorization.t
 import { contextInterceptor } from "#platform/interceptors/context.ts";
 import { errorInterceptor } from "#platform/interceptors/errors.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
+import { delivered, wholeParcel } from "./delivered-orders.ts";
 import { FakeWorker } from "./fake-worker.ts";
 import { orderRequest, ordersDatabase, type Replica, refusal, startReplica, unique } from "./harness.ts";
 
@@ -17,16 +20,19 @@ interface Customer {
   readonly id: string;
   readonly orders: Client<typeof OrderService>;
   readonly customers: Client<typeof CustomerService>;
+  readonly returns: Client<typeof OrderReturnService>;
 }
 
 describe("a customer who calls for himself", () => {
   let test: TestDatabase;
+  let worker: FakeWorker;
   let replica: Replica;
   let ada: Customer;
   let bob: Customer;
   before(async () => {
     test = await ordersDatabase();
-    replica = await startReplica(test.database, new FakeWorker());
+    worker = new FakeWorker();
+    replica = await startReplica(test.database, worker);
     [ada, bob] = await Promise.all([register("Ada"), register("Bob")]);
   });
   after(async () => {
@@ -67,7 +73,8 @@ describe("a customer who calls for himself", () => {
       customers.createCustomer({ ...details, requestId: unique("customer"), email: "x@example.com" }),
     );
     assert.match(again.message, /a customer already/);
-    return { id, customers, orders: createClient(OrderService, transport) };
+    const [orders, returns] = [createClient(OrderService, transport), createClient(OrderReturnService, transport)];
+    return { id, customers, orders, returns };
   }
 
   async function place(who: Customer): Promise<string> {
@@ -112,6 +119,39 @@ describe("a customer who calls for himself", () => {
     );
     assert.match(error.message, /not_found/);
     assert.deepEqual(await test.database.query("select count(*) from audit_event"), before);
+  });
+
+  it("sends back what is his, and sees and withdraws nothing that is somebody else's", async () => {
+    const request = orderRequest(ada.id);
+    const orderId = await delivered(replica, worker, { request, parcels: [wholeParcel(request, 4700n)] });
+    const wanted = { orderId, lines: [{ lineNumber: 1, quantity: 1 }], reason: ReturnReason.UNWANTED };
+    const asked = { requestId: unique("return"), ...wanted };
+    assert.match((await refusal(bob.returns.requestReturn(asked))).message, /there is no order/);
+    const { orderReturn } = await ada.returns.requestReturn(asked);
+    const returnId = orderReturn?.returnId ?? "";
+    const ids = { orderId, returnId };
+    assert.equal((await ada.returns.getReturn(ids)).orderReturn?.status, ReturnStatus.REQUESTED);
+    assert.match(
+      (await refusal(bob.returns.requestReturn(asked))).message,
+      /has no return/,
+      "nor by a request of hers",
+    );
+    assert.match((await refusal(bob.returns.getReturn(ids))).message, /has no return/);
+    const withdrawal = { requestId: unique("cancel"), ...ids };
+    assert.match((await refusal(bob.returns.cancelReturn(withdrawal))).message, /has no return/);
+    assert.deepEqual((await bob.returns.listReturns({ orderId })).orderReturns, []);
+    assert.deepEqual((await bob.returns.listReturns({ customerId: ada.id })).orderReturns, []);
+    assert.equal((await ada.returns.listReturns({})).orderReturns.length, 1);
+    const own = { requestId: unique("return"), ...wanted, despitePolicy: true };
+    assert.match((await refusal(ada.returns.requestReturn(own))).message, /only an agent/);
+    const came = { requestId: unique("receive"), ...ids, lines: [{ lineNumber: 1, quantity: 1 }] };
+    for (const call of [
+      ada.returns.receiveReturn(came),
+      ada.returns.approveReturn({ requestId: unique("approve"), ...ids }),
+    ]) {
+      assert.match((await refusal(call)).message, /not for this call/);
+    }
+    assert.equal((await ada.returns.cancelReturn(withdrawal)).orderReturn?.status, ReturnStatus.CANCELLED);
   });
 
   it("is asked for nothing that is not his: others' data, everybody's data", async () => {

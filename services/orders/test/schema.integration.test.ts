@@ -25,6 +25,7 @@ import { type OrderFilter, OrderRepository } from "../src/order/order.repository
 import { OrderNotes } from "../src/order/order-notes.ts";
 import { createProgressWatch } from "../src/order/order-progress.ts";
 import { transitionOrders } from "../src/order/order-transition.repository.ts";
+import { listStatement as listOfReturns, type ReturnFilter } from "../src/returns/order-return.repository.ts";
 import { ReviewsRepository } from "../src/screening/reviews.repository.ts";
 import { ScreeningRepository } from "../src/screening/screening.repository.ts";
 import { lowestPlace, StatisticsRepository } from "../src/statistics/statistics.repository.ts";
@@ -77,6 +78,27 @@ describe("the schema of orders", () => {
       const plan = await recorded.plans("set local enable_seqscan = off; set local enable_sort = off");
       assert.match(plan, new RegExp(`Index Scan.* using ${index} on customer_order`));
       assert.match(plan, /order_line_pkey/);
+      assert.doesNotMatch(plan, /Seq Scan/);
+    });
+  }
+
+  const returnLists: [string, Partial<ReturnFilter>, string][] = [
+    ["all returns", {}, "order_return_id_idx"],
+    ["an order", { orderId: newId() }, "order_return_pkey"],
+    ["a customer", { customerId: newId() }, "order_return_customer_idx"],
+    ["a status", { status: "received" }, "order_return_status_idx"],
+  ];
+  for (const [name, filter, index] of returnLists) {
+    it(`has an index in the order of the list of returns by ${name}`, async () => {
+      const { statement, values } = listOfReturns(
+        { orderId: undefined, customerId: undefined, status: undefined, ...filter },
+        page,
+      );
+      await recorded.query(statement, values);
+      const plan = await recorded.plans("set local enable_seqscan = off; set local enable_sort = off");
+      assert.match(plan, new RegExp(`Index Scan.* using ${index} on order_return`));
+      for (const other of ["order_return_line_pkey", "order_return_text_pkey", "customer_order_pkey"])
+        assert.match(plan, new RegExp(other));
       assert.doesNotMatch(plan, /Seq Scan/);
     });
   }

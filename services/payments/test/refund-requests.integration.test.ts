@@ -85,6 +85,30 @@ async function reasonOf(call: Promise<unknown>): Promise<string> {
   return [Code[error.code], reason, metadata.status, metadata.available].filter(Boolean).join(" ");
 }
 
+test("what the saga pays because somebody granted it is that person's refund, and nobody else may say whose it is", async () => {
+  const paymentId = await captured();
+  const granted = (amount: bigint) => ({ ...asked(paymentId, amount), grantedBy: "ada" });
+  const batch = async (amount: bigint) => {
+    const { outcomes } = await worker.batchRefundPayments({ requests: [granted(amount)], traceparents: [] });
+    const [outcome] = outcomes;
+    assert.equal(outcome?.outcome.case, "response");
+    return outcome?.outcome.value;
+  };
+  assert.equal((await batch(300n)).refundRequest, undefined);
+  const { refundRequest } = await rest(asked(paymentId, 300n)).then((waiting) => ({ refundRequest: waiting }));
+  assert.equal(refundRequest.requester, "ada", "what she granted counts with what she asks for");
+  const waiting = (await batch(300n)).refundRequest;
+  assert.equal(waiting?.requester, "ada");
+  const own = ada.approveRefund(decision(waiting?.refundRequestId ?? ""));
+  assert.match(await reasonOf(own), /OWN_REFUND_REQUEST/);
+  await bob.approveRefund(decision(waiting?.refundRequestId ?? ""));
+  assert.equal(await refunded(paymentId), 600n);
+
+  const other = await captured();
+  const pretended = await rest({ ...asked(other, 501n), grantedBy: "somebody" } as ReturnType<typeof asked>);
+  assert.equal(pretended.requester, "ada");
+});
+
 const decision = (refundRequestId: string) => ({ requestId: newId(), refundRequestId, reason: "seen" });
 
 test("a refund beyond the limit rests, and is paid back once another person has approved it", async () => {

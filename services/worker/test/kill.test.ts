@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { newId } from "#platform/id.ts";
 import { keepSpans } from "#testing/kept-spans.ts";
 import { until } from "#testing/until.ts";
 import { anOrder } from "./stage/harness.ts";
@@ -57,6 +58,29 @@ describe("a worker that is killed and started again, after", { concurrency: atOn
       }
     });
   }
+
+  test("every step that takes back what came back: it is back once", async () => {
+    const order = anOrder();
+    const { orderId } = order;
+    await using killable = await Killable.open();
+    const { world, rows } = killable;
+    await killable.start();
+    rows.place(order);
+    await killable.ends([order]);
+    const before = world.effects.length;
+    const kills = ["restock", "refund", "complete", "settle"];
+    const plan = killable.killAfter(kills);
+    const parts = [{ sku: "tea", locationId: "BER", quantity: 1 }];
+    rows.comesBack(orderId, { returnId: newId(), parts, amount: 1_000 });
+    await until(() => world.cameBack.get(orderId)?.size === 0 && rows.isOver(orderId), "it is back", {
+      deadlineMs: 60_000,
+    });
+    assert.deepEqual(plan.killed.toSorted(), kills.toSorted());
+    const ids = world.effects.slice(before).map(({ id }) => id);
+    assert.equal(ids.length, 3, ids.join());
+    assert.equal(new Set(ids).size, 3, ids.join());
+    assert.equal(world.order(orderId).refunded, 1_000n);
+  });
 
   // The new worker begins with what the task that was lost had done, and nobody has told it.
   test("confirm, and the order is cancelled before the start: all is undone", async () => {

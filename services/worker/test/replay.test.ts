@@ -46,6 +46,19 @@ test("an episode of before orders were screened replays where orders asked for i
   await Worker.runReplayHistory({ workflowBundle: await bundleOf(), dataConverter }, history);
 });
 
+test("an episode of before articles came back replays where orders told of some: a worker of then knew nothing of them", async () => {
+  const history = await readHistory("arrival", (text) => {
+    const recorded = JSON.parse(text) as StartedHistory;
+    const [payload] = recorded.events[0]?.workflowExecutionStartedEventAttributes?.input?.payloads ?? [];
+    assert.ok(payload);
+    const input = JSON.parse(Buffer.from(payload.data, "base64").toString()) as CarryOrdersInput;
+    for (const order of input.orders) order.returns = [{ returnId: order.orderId, parts: [], amount: 100 }];
+    payload.data = Buffer.from(JSON.stringify(input)).toString("base64");
+    return JSON.stringify(recorded);
+  });
+  await Worker.runReplayHistory({ workflowBundle: await bundleOf(), dataConverter }, history);
+});
+
 test("a history that the code would not make is told apart", async () => {
   const history = await readHistory("delivered", (text) => text.replaceAll("bookShipment", "bookFlight"));
   await assert.rejects(

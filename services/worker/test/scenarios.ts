@@ -1,12 +1,14 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { WorkflowHandle } from "@temporalio/client";
 import { TrackingOutcome } from "#gen/shop/shipping/v1/shipping_service_pb.js";
+import { newId } from "#platform/id.ts";
 import { until } from "#testing/until.ts";
 import type { carryOrders } from "../src/workflows/carry-orders.ts";
 import type { SagaOrder } from "../src/workflows/legacy/order-state.ts";
 import type { lookAfterShipments } from "../src/workflows/look-after-shipments.ts";
 import { anOrder, taskQueue } from "./stage/harness.ts";
 import { patient, type Stage } from "./stage/stage.ts";
+import { anEvent } from "./world/order-rows.ts";
 import { on } from "./world/rules.ts";
 
 type Handle = WorkflowHandle<typeof carryOrders>;
@@ -185,6 +187,28 @@ const turns = {
     stage.rows.served(idOf(orders, 0));
     await cancelled;
     return await episodeOf(stage, idOf(orders, 0), 1);
+  },
+
+  /** What came back of one order is put back, that of another waits for an operator; and a parcel arrives meanwhile. */
+  async cameBack(stage: Stage) {
+    const orders = batchOf(3);
+    const [back, delayed, underWay] = [idOf(orders, 0), idOf(orders, 1), idOf(orders, 2)];
+    const parts = [{ sku: "tea", locationId: "BER", quantity: 1 }];
+    stage.world.arrives = (id) => (id === underWay ? undefined : "DELIVERED");
+    stage.place(orders, [on("refund", { kind: "refuse", reason: "GATEWAY_REFUSED" }, { orderId: delayed })]);
+    await stage.ends(orders.slice(0, 2));
+    await stage.rests(underWay, () => stage.world.order(underWay).status === "SHIPPED");
+    // In one moment, so that one episode carries all three.
+    stage.rows.comesBack(back, { returnId: newId(), parts, amount: 100 });
+    stage.rows.comesBack(back, { returnId: newId(), parts: [], amount: 0 });
+    stage.rows.comesBack(delayed, { returnId: newId(), parts, amount: 100 });
+    stage.rows.happens(underWay, anEvent("shipment", { locationId: "BER", news: "DELIVERED" }));
+    await stage.rests(back, () => stage.world.cameBack.get(back)?.size === 0);
+    return await episodeOf(
+      stage,
+      back,
+      stage.starter.started.filter(({ orderIds }) => orderIds.includes(back)).length - 1,
+    );
   },
 
   /** Several pages, one of which is asked for again; then a day's wait. */

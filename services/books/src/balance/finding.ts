@@ -46,4 +46,16 @@ export interface EndedOrder {
   readonly articles: Readonly<Record<string, number>>;
   /** What its lines cost; undefined when that is nothing but what their pieces cost. */
   readonly lots: readonly Lot[] | undefined;
+  /** What is back of it for certain. */
+  readonly returned: ReturnedOfOrder;
+}
+
+/** What came back of an order, as orders has it. */
+export interface ReturnedOfOrder {
+  /** What was paid back, in minor units. */
+  readonly paid: bigint;
+  /** `sku@location` → how many went back on the shelf. */
+  readonly restocked: ReadonlyMap<string, number>;
+  /** Whether stock or money of some of it may be on its way. */
+  readonly isOnItsWay: boolean;
 }

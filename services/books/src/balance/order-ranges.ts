@@ -76,7 +76,7 @@ export class OrderRanges {
     }));
     const { stock, queued, money, parcels, owed } = await this.#readOthers(range);
     return await orders.moment(async (ask) => {
-      await this.#orders.compare(ask, { ended, stock, money, parcels, queued });
+      await this.#orders.compare(ask, { ended, stock, money, parcels, queued, range });
       await this.#audits.orders.compare(ask, range);
       const rests = await readRests(ask, range);
       this.rests = mergeRests([...this.rests, ...rests]);

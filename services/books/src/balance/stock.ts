@@ -8,6 +8,8 @@ export interface StockOfOrder {
   open: number;
   /** Taken from the shelf: location → article → how many. */
   readonly left: Map<string, Map<string, number>>;
+  /** Back on the shelf: `sku@location` → how many. */
+  readonly returned: Map<string, number>;
   /** What its parcels were made of, in no particular order: taken from the shelf, or released after it was promised. */
   readonly promised: { readonly sku: string; readonly locationId: string; readonly quantity: number }[];
 }
@@ -43,7 +45,7 @@ export class StockOfOrders {
           left join allocation a on a.order_id = r.order_id and a.order_id between $1 and $2
           where r.order_id between $1 and $2) r
         full join (select order_id, sku, location_id, sum(on_hand_delta) as on_hand, sum(reserved_delta) as reserved
-          from stock_movement where order_id between $1 and $2 group by order_id, sku, location_id) m
+          from stock_movement where order_id between $1 and $2 and kind <> 'return' group by order_id, sku, location_id) m
         using (order_id, sku, location_id)`,
       [from, to],
     );
@@ -56,7 +58,9 @@ export class StockOfOrders {
           `order ${row.order_id}: ${row.sku} at ${row.location_id} is ${row.status ?? "unknown"}, its movements differ`,
       ),
     );
-    return byOrder(rows);
+    const orders = byOrder(rows);
+    await addReturned(ask, { from, to }, orders);
+    return orders;
   }
 }
 
@@ -67,10 +71,28 @@ function isExplained({ status, quantity, on_hand: onHand, reserved }: PartRow): 
   return Number(reserved) === (isOpen(status) ? Number(quantity) : 0) && Number(onHand) === taken;
 }
 
+/** What came back is compared with what orders has of it. */
+async function addReturned(ask: Ask, { from, to }: IdRange, orders: Map<string, StockOfOrder>): Promise<void> {
+  const rows = await ask<{ order_id: string; level: string; pieces: string }>(
+    `select order_id, sku || '@' || location_id as level, sum(on_hand_delta) as pieces from stock_movement
+    where order_id between $1 and $2 and kind = 'return' group by order_id, sku, location_id`,
+    [from, to],
+  );
+  for (const { order_id: orderId, level, pieces } of rows) {
+    const stock = orders.get(orderId) ?? emptyStock();
+    orders.set(orderId, stock);
+    stock.returned.set(level, Number(pieces));
+  }
+}
+
+function emptyStock(): StockOfOrder {
+  return { open: 0, left: new Map(), returned: new Map(), promised: [] };
+}
+
 function byOrder(rows: readonly PartRow[]): Map<string, StockOfOrder> {
   const orders = new Map<string, StockOfOrder>();
   for (const { order_id: orderId, sku, location_id: locationId, status, quantity } of rows) {
-    const stock: StockOfOrder = orders.get(orderId) ?? { open: 0, left: new Map(), promised: [] };
+    const stock = orders.get(orderId) ?? emptyStock();
     orders.set(orderId, stock);
     if (isOpen(status)) stock.open += Number(quantity);
     if ((status !== "committed" && status !== "released") || sku === null) continue;

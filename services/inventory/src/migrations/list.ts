@@ -4,6 +4,7 @@ import { LowStock } from "./0002-low-stock.ts";
 import { Audit } from "./0003-audit.ts";
 import { Import } from "./0004-import.ts";
 import { BackOrders } from "./0005-back-orders.ts";
+import { Returns } from "./0006-returns.ts";
 
 /** The inventory database's migrations, oldest first. */
 export const migrations: MigrationsList = [
@@ -12,4 +13,5 @@ export const migrations: MigrationsList = [
   { name: "0003-audit", class: Audit },
   { name: "0004-import", class: Import },
   { name: "0005-back-orders", class: BackOrders },
+  { name: "0006-returns", class: Returns },
 ];

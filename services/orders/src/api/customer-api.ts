@@ -21,13 +21,16 @@ import { whole } from "#platform/whole.ts";
 import type { CustomerRepository } from "../customer/customer.repository.ts";
 import type { ErasureRepository } from "../customer/erasure.repository.ts";
 import type { OrderRepository } from "../order/order.repository.ts";
+import type { OrderReturnRepository } from "../returns/order-return.repository.ts";
 import { toEraseRequest, toKeyedChange, toKeyedDetails, toProto } from "./customer-proto.ts";
 import { toProto as toOrderProto } from "./order-proto.ts";
+import { toReturnProto } from "./order-return-proto.ts";
 
 /** What the API works with. */
 export interface CustomerApiOptions {
   readonly customers: CustomerRepository;
   readonly orders: OrderRepository;
+  readonly returns: Pick<OrderReturnRepository, "ofOrders">;
   readonly erasures: ErasureRepository;
   readonly pageTokens: PageTokens;
   /** Called after somebody is erased: orders that may be forgotten need not wait for the timer. */
@@ -38,13 +41,15 @@ export interface CustomerApiOptions {
 export class CustomerApi implements ServiceImpl<typeof CustomerService> {
   readonly #repository: CustomerRepository;
   readonly #orders: OrderRepository;
+  readonly #returns: Pick<OrderReturnRepository, "ofOrders">;
   readonly #erasures: ErasureRepository;
   readonly #pageTokens: PageTokens;
   readonly #onErased: () => void;
 
-  constructor({ customers, orders, erasures, pageTokens, onErased }: CustomerApiOptions) {
+  constructor({ customers, orders, returns, erasures, pageTokens, onErased }: CustomerApiOptions) {
     this.#repository = customers;
     this.#orders = orders;
+    this.#returns = returns;
     this.#erasures = erasures;
     this.#pageTokens = pageTokens;
     this.#onErased = onErased;
@@ -90,9 +95,11 @@ export class CustomerApi implements ServiceImpl<typeof CustomerService> {
       read: (page) => this.#orders.list(filter, page),
       cursorOf: ({ orderId }) => orderId,
     });
+    const returns = await this.#returns.ofOrders(items.map(({ orderId }) => orderId));
     return whole(ExportCustomerResponseSchema, {
       customer: toProto(customer),
       orders: items.map(toOrderProto),
+      returns: returns.map(toReturnProto),
       nextPageToken,
     });
   }

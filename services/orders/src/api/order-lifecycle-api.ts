@@ -1,9 +1,12 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import {
+  type BatchCompleteReturnsRequest,
+  BatchCompleteReturnsResponseSchema,
   type BatchScreenOrdersRequest,
   BatchScreenOrdersResponseSchema,
   type BatchTransitionOrdersRequest,
   BatchTransitionOrdersResponseSchema,
+  CompleteReturnResponseSchema,
   type NoteStepDecisionRequest,
   NoteStepDecisionRequestSchema,
   NoteStepDecisionResponseSchema,
@@ -19,11 +22,13 @@ import { whole } from "#platform/whole.ts";
 import type { AuditedRequests } from "../order/audited-requests.repository.ts";
 import type { StepDecisionRequest } from "../order/order-audit.ts";
 import type { OrderMover } from "../order/order-mover.ts";
+import type { OrderReturns } from "../returns/order-returns.ts";
 import type { OrderScreening, Screening } from "../screening/order-screening.ts";
 import { toMove, toStatusProto } from "./order-proto.ts";
 
 const subjectOf = ({ orderId }: { readonly orderId: string }) => ({ "order.id": orderId });
 const transition = { method: "TransitionOrder", subjectOf };
+const completion = { method: "CompleteReturn", subjectOf };
 const screening = { method: "ScreenOrder", subjectOf };
 
 const verdictToProto = {
@@ -35,6 +40,7 @@ const verdictToProto = {
 export interface OrderLifecycleApiOptions {
   readonly mover: OrderMover;
   readonly screening: Pick<OrderScreening, "screen">;
+  readonly returns: Pick<OrderReturns, "complete">;
   readonly decisions: AuditedRequests<StepDecisionRequest>;
 }
 
@@ -53,6 +59,15 @@ export class OrderLifecycleApi implements ServiceImpl<typeof OrderLifecycleServi
       return whole(ScreenOrderResponseSchema, { verdict: verdictToProto[verdict] });
     });
     return whole(BatchScreenOrdersResponseSchema, { outcomes });
+  }
+
+  /** Notes that stock and money of many returns are back, each with its own outcome. */
+  async batchCompleteReturns(batch: BatchCompleteReturnsRequest) {
+    const outcomes = await answerEach(batch, completion, async ({ orderId, returnId, rejected }) => {
+      await this.#options.returns.complete({ orderId, returnId }, rejected ? "rejected" : "completed");
+      return whole(CompleteReturnResponseSchema, {});
+    });
+    return whole(BatchCompleteReturnsResponseSchema, { outcomes });
   }
 
   /** Notes what an operator asks for, once however often the call is repeated. */

@@ -8,6 +8,7 @@ import {
   OrderLineSchema,
   type Order as OrderProto,
   OrderSchema,
+  OrderShipmentLineSchema,
   type OrderShipment as OrderShipmentProto,
   OrderShipmentSchema,
   OrderShipmentStatus,
@@ -199,9 +200,11 @@ export function toStatusProto(status: OrderStatus): OrderStatusProto {
   return statusToProto[status];
 }
 
-function toShipment({ locationId, shipmentId, status, amount, trackingNumber }: OrderShipmentProto): OrderShipment {
+function toShipment(shipment: OrderShipmentProto): OrderShipment {
+  const { locationId, shipmentId, status, amount, trackingNumber, lines } = shipment;
   const known = shipmentStatusFromProto.get(status) ?? "planned";
-  return { locationId, shipmentId, status: known, amount: toMoney(amount), trackingNumber };
+  const held = lines.map(({ sku, quantity }) => ({ sku, quantity }));
+  return { locationId, shipmentId, status: known, amount: toMoney(amount), trackingNumber, lines: held };
 }
 
 function toLineProto(
@@ -240,6 +243,7 @@ function toShipmentProto(shipment: OrderShipment): OrderShipmentProto {
     status: shipmentStatusToProto[shipment.status],
     amount: shipment.amount,
     trackingNumber: shipment.trackingNumber,
+    lines: shipment.lines.map(({ sku, quantity }) => whole(OrderShipmentLineSchema, { sku, quantity })),
   });
 }
 
@@ -247,7 +251,8 @@ function toEventProto({ status, time }: OrderEvent): OrderEventProto {
   return whole(OrderEventSchema, { status: statusToProto[status], eventTime: timestampFromDate(time) });
 }
 
-function toMoney(money: MoneyProto | undefined): Money {
+/** An amount of the contract; of nothing when it is absent. */
+export function toMoney(money: MoneyProto | undefined): Money {
   const { currency, amount } = money ?? create(MoneySchema);
   return { currency, amount };
 }

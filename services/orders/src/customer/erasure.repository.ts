@@ -119,6 +119,13 @@ const forgetReasons: SqlText = {
   update customer_order o set cancel_reason = null, ${forgottenTexts} from due where o.order_id = due.order_id returning 1`,
 };
 
+/** What was written about what came back: nothing that the law wants kept. */
+const forgetReturnTexts: SqlText = {
+  name: "erasure_return_texts",
+  prepared: false,
+  text: "delete from order_return_text where customer_id = $1",
+};
+
 const forgetOrders: SqlText = {
   name: "erasure_orders",
   prepared: false,
@@ -215,6 +222,7 @@ export class ErasureRepository {
 
   async #forget(tx: Transaction, customerId: string): Promise<void> {
     await tx.query(forgetReasons, [customerId, ordersBatch]);
+    await tx.query(forgetReturnTexts, [customerId]);
     await tx.query(forgetOrders, [customerId, this.#keepDays, ordersBatch]);
     await tx.query(forgetKeys, [customerId]);
     await tx.query(putOff, [customerId, this.#keepDays]);

@@ -70,6 +70,10 @@ const forget: SqlText = {
       select from customer_order other where other.customer_id = due.customer_id and left(other.contact, 32)::uuid = due.contact_key
         and other.order_id <> all($1::uuid[])
     )
+    union all
+    select left(t.text #>> '{}', 32)::uuid from order_return_text t join due using (order_id) where jsonb_typeof(t.text) = 'string'
+  ), untold as (
+    delete from order_return_text t using due where t.order_id = due.order_id
   ), unlocked as (
     delete from personal_key using own where personal_key.key_id = own.key_id
   ), audited as (${insertAuditEvents("$2")})

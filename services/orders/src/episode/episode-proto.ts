@@ -6,8 +6,10 @@ import {
   EpisodeEventSchema,
   type EpisodeOrder as EpisodeOrderProto,
   EpisodeOrderSchema,
+  EpisodeReturnSchema,
   OrderPlacedSchema,
   RetryDueSchema,
+  ReturnedPartSchema,
   ShipmentReportedSchema,
   StepDecidedSchema,
 } from "#gen/shop/sagas/v1/saga_pb.js";
@@ -41,6 +43,14 @@ function toOrderProto(order: EpisodeOrder, policy: CheckoutPolicy): EpisodeOrder
     events: order.events.map((event) => whole(EpisodeEventSchema, { event: toEventProto(event) })),
     checkout: order.checkout && toCheckoutProto(order, order.checkout, policy),
     confirmed: order.confirmed,
+    returns: order.returns.map(({ returnId, parts, amount, grantedBy }) =>
+      whole(EpisodeReturnSchema, {
+        returnId,
+        amount,
+        grantedBy,
+        parts: parts.map((part) => whole(ReturnedPartSchema, part)),
+      }),
+    ),
   });
 }
 

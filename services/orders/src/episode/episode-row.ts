@@ -5,7 +5,7 @@ import type { ShortagePolicy } from "../order/back-order-state.ts";
 import type { OrderStatus, ShippingAddress } from "../order/order.ts";
 import { openAddress } from "../order/order-person.ts";
 import { addressOf, type LineJson, linesOf, toLine } from "../order/order-row.ts";
-import type { Episode, EpisodeOrder } from "./episode.ts";
+import type { Episode, EpisodeOrder, EpisodeReturn, ReturnedPart } from "./episode.ts";
 import type { CarriedEvent } from "./order-event.ts";
 
 /** The statuses in which the shipments of an order may have to be created yet. */
@@ -36,7 +36,32 @@ export interface EpisodeOrderRow {
   readonly shortagePolicy: ShortagePolicy;
   /** For how long it has waited for stock; null: it does not. */
   readonly stockWaitMs: number | null;
+  /** Null when nothing has come back. */
+  readonly returns: ReturnJson[] | null;
 }
+
+/** Articles that have come back, as JSON; the id is a uuid, the amount is text. */
+interface ReturnJson {
+  readonly id: string;
+  readonly amount: string;
+  readonly grantedBy: string;
+  readonly parts: ReturnedPart[] | null;
+}
+
+/** As many as one episode takes of an order, and as many as there may be. */
+const maxReturns = 20;
+
+/** What of `o` has come back, and of which stock and money are not back: nothing is looked up before something can have come. */
+const returnsOf = `case when o.status not in ('pending', 'confirmed', 'rejected') then (
+      select json_agg(json_build_object('id', r.return_id, 'amount', r.amount::text, 'grantedBy', r.granted_by, 'parts', (
+        select json_agg(json_build_object('sku', l.sku, 'locationId', l.location_id, 'quantity', l.restocked) order by l.line_number)
+        from order_return_line l where l.order_id = r.order_id and l.return_id = r.return_id and l.restocked > 0
+      )) order by r.return_id)
+      from (
+        select * from order_return where order_return.order_id = o.order_id and status = 'received'
+        order by return_id limit ${maxReturns}
+      ) r
+    ) end`;
 
 /** Of `o`, which is a row of `customer_order`, whether a checkout may be ahead of it. */
 const inCheckout = `o.status in (${checkoutStatuses.map((status) => `'${status}'`).join(", ")})`;
@@ -67,6 +92,7 @@ export const episodeOrderColumns = selectList<EpisodeOrderRow>(
     cardToken: true,
     shortagePolicy: true,
     stockWaitMs: `case when o.stock_time is null then (extract(epoch from now() - o.back_order_time) * 1000)::float8 end`,
+    returns: returnsOf,
   },
   "o",
 );
@@ -101,6 +127,7 @@ async function toEpisodeOrder(personal: PersonalData, row: EpisodeOrderRow): Pro
     found: row.found,
     shortagePolicy: row.shortagePolicy,
     stockWaitMs: row.stockWaitMs ?? undefined,
+    returns: (row.returns ?? []).map(toReturn),
     checkout:
       lines && shippingAddress !== null
         ? {
@@ -115,4 +142,8 @@ async function toEpisodeOrder(personal: PersonalData, row: EpisodeOrderRow): Pro
 function amountAt(amounts: readonly string[] | null, index: number): bigint | undefined {
   const amount = amounts?.[index];
   return amount === undefined ? undefined : BigInt(amount);
+}
+
+function toReturn({ id, amount, grantedBy, parts }: ReturnJson): EpisodeReturn {
+  return { returnId: encodeId(id), amount: BigInt(amount), grantedBy, parts: parts ?? [] };
 }

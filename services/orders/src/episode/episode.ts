@@ -35,6 +35,26 @@ export interface EpisodeOrder {
   readonly stockWaitMs: number | undefined;
   /** Undefined once its shipments are created. */
   readonly checkout: EpisodeCheckout | undefined;
+  /** What of it has come back, and of which stock and money are not back. */
+  readonly returns: readonly EpisodeReturn[];
+}
+
+/** Articles that have come back. */
+export interface EpisodeReturn {
+  readonly returnId: string;
+  /** What goes back on the shelf. */
+  readonly parts: readonly ReturnedPart[];
+  /** What is to be paid back, in minor units of the order's currency. */
+  readonly amount: bigint;
+  /** Who granted it; empty where it follows from what came. */
+  readonly grantedBy: string;
+}
+
+/** An article that goes back on the shelf. */
+export interface ReturnedPart {
+  readonly sku: string;
+  readonly locationId: string;
+  readonly quantity: number;
 }
 
 /** One article of an order. */

@@ -20,6 +20,7 @@ import { Import } from "./0018-import.ts";
 import { BackOrders } from "./0019-back-orders.ts";
 import { Statistics } from "./0019-statistics.ts";
 import { BackOrderIndex } from "./0021-back-order-index.ts";
+import { Returns } from "./0022-returns.ts";
 
 /** All migrations, the oldest first. A name never changes once it is released. */
 export const migrations: MigrationsList = [
@@ -44,4 +45,5 @@ export const migrations: MigrationsList = [
   { name: "0019_back_orders", class: BackOrders },
   { name: "0019_statistics", class: Statistics },
   { name: "0021_back_order_index", class: BackOrderIndex },
+  { name: "0022_returns", class: Returns },
 ];

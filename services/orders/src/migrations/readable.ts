@@ -27,5 +27,7 @@ export const readable: Readable = {
   order_line: ["order_id", "line_number", "sku", "quantity"],
   // What payments that were made elsewhere are found by, too.
   imported_order: ["source", "external_id", "order_id", "customer_id"],
+  order_return: ["order_id", "return_id", "status", "amount"],
+  order_return_line: ["order_id", "return_id", "sku", "restocked", "location_id"],
   audit_event: ["order_id", "action", "details"],
 };

@@ -25,6 +25,11 @@ export const OrderError = defineErrors<OrderErrorReason>({
     [OrderErrorReason.ORDER_NOT_ACCEPTED]: Code.FailedPrecondition,
     [OrderErrorReason.REVIEW_EXPIRED]: Code.FailedPrecondition,
     [OrderErrorReason.NOT_IN_REVIEW]: Code.FailedPrecondition,
+    [OrderErrorReason.RETURN_NOT_FOUND]: Code.NotFound,
+    [OrderErrorReason.NOT_RETURNABLE]: Code.FailedPrecondition,
+    [OrderErrorReason.ILLEGAL_RETURN_TRANSITION]: Code.FailedPrecondition,
+    [OrderErrorReason.WITHHELD_TOO_MUCH]: Code.InvalidArgument,
+    [OrderErrorReason.REFUND_TOO_LARGE]: Code.FailedPrecondition,
   },
 });
 

@@ -107,3 +107,15 @@ export function moveEntry(move: {
   const details: Record<string, string> = failure ? { reason: failure.reason.slice(0, 64) } : {};
   return { action: to === undefined ? parcelsAction : auditActions[to], orderId, details, origin };
 }
+
+/** What of an order comes back: what became of a return. */
+export function returnEntry(change: {
+  readonly action: string;
+  readonly orderId: string;
+  readonly returnId: string;
+  readonly details: Readonly<Record<string, string>>;
+  readonly origin: AuditOrigin;
+}): AuditEntry {
+  const { action, orderId, returnId, details, origin } = change;
+  return { action: `order.return_${action}`, orderId, details: { return: returnId, ...details }, origin };
+}

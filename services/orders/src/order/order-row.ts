@@ -10,6 +10,7 @@ import type {
   OrderLine,
   OrderShipment,
   OrderStatus,
+  ShipmentLine,
   ShipmentStatus,
   ShippingAddress,
 } from "./order.ts";
@@ -35,6 +36,8 @@ export interface ShipmentJson {
   readonly currency: string;
   readonly amount: string;
   readonly trackingNumber: string;
+  /** Absent: not known. */
+  readonly lines?: readonly ShipmentLine[];
 }
 
 /** A status that the order had, as it is stored; the time in milliseconds since 1970. */
@@ -177,8 +180,9 @@ export function toLineJson({ sku, quantity, unitPrice }: OrderLine): LineJson {
 }
 
 /** A parcel as the column holds it. */
-export function toShipmentJson({ amount, ...rest }: OrderShipment): ShipmentJson {
-  return { ...rest, currency: amount.currency, amount: String(amount.amount) };
+export function toShipmentJson({ amount, lines, ...rest }: OrderShipment): ShipmentJson {
+  const money = { currency: amount.currency, amount: String(amount.amount) };
+  return { ...rest, ...money, ...(lines.length > 0 && { lines }) };
 }
 
 /** A line as the domain has it. */
@@ -186,6 +190,7 @@ export function toLine([sku, quantity, unitPrice]: LineJson): OrderLine {
   return { sku, quantity, unitPrice: BigInt(unitPrice) };
 }
 
-function toShipment({ currency, amount, ...rest }: ShipmentJson): OrderShipment {
-  return { ...rest, amount: { currency, amount: BigInt(amount) } };
+/** A parcel as the domain has it. */
+export function toShipment({ currency, amount, lines = [], ...rest }: ShipmentJson): OrderShipment {
+  return { ...rest, amount: { currency, amount: BigInt(amount) }, lines };
 }

@@ -100,6 +100,12 @@ export interface ShippingAddress {
 /** Where a parcel stands. */
 export type ShipmentStatus = "planned" | "shipped" | "delivered" | "cancelled" | "lost";
 
+/** An article in a parcel. */
+export interface ShipmentLine {
+  readonly sku: string;
+  readonly quantity: number;
+}
+
 /** One parcel of an order, named by the stock location that it leaves from. */
 export interface OrderShipment {
   readonly locationId: string;
@@ -107,6 +113,8 @@ export interface OrderShipment {
   readonly status: ShipmentStatus;
   readonly amount: Money;
   readonly trackingNumber: string;
+  /** What it holds; empty when a version planned it that did not say so. */
+  readonly lines: readonly ShipmentLine[];
 }
 
 /** Why an order ended without delivery. */

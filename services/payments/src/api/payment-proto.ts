@@ -175,6 +175,7 @@ export function toRefund(request: RefundPaymentRequest): ChangeInput {
     paymentId: request.paymentId,
     amount: request.amount,
     reason: request.reason,
+    grantedBy: request.grantedBy,
     fingerprint: fingerprint(RefundPaymentRequestSchema, request),
   };
 }

@@ -17,6 +17,8 @@ export interface ChangeInput extends Keyed, Change {
   readonly paymentId: string;
   /** For the record; empty: none. */
   readonly reason: string;
+  /** Who granted a refund, as the saga says; empty otherwise. */
+  readonly grantedBy?: string;
 }
 
 /** Who wants something. */
@@ -37,11 +39,11 @@ export type Submitted<I> = I & Wanted;
 /** The service whose calls are the saga's. */
 const saga = "worker";
 
-/** The input together with who wants it: whoever the running call serves. */
-export function submitted<I extends Keyed>(input: I): Submitted<I> {
+/** The input together with who wants it: whoever the running call serves. The saga's word is taken for who granted a refund, and nobody else's. */
+export function submitted<I extends Keyed & { readonly grantedBy?: string }>(input: I): Submitted<I> {
   const { actor, onBehalfOf, requestId } = auditOrigin(input.requestId);
   const { traceParent: traceparent = "", caller } = requestContext();
-  const asker = caller?.service === saga ? undefined : caller?.subject;
+  const asker = caller?.service === saga ? input.grantedBy || undefined : caller?.subject;
   return { ...input, source: { actor, requestId, traceparent }, asker, onBehalfOf };
 }
 

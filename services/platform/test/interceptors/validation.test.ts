@@ -142,11 +142,17 @@ const refusing: Readonly<Record<string, string>> = {
     identity.ResetSecondFactorRequest.person_id identity.RevokeApiKeyRequest.api_key_id
     identity.SetRolesRequest.person_id inventory.CommitReservationRequest.order_id
     inventory.ConfirmReservationRequest.order_id inventory.ReleaseReservationRequest.order_id
-    inventory.ReserveStockRequest.order_id orders.CancelOrderRequest.order_id orders.CreateOrderRequest.customer_id
+    inventory.ReserveStockRequest.order_id inventory.RestockRequest.order_id inventory.RestockRequest.return_id
+    orders.ApproveReturnRequest.order_id orders.ApproveReturnRequest.return_id
+    orders.CancelOrderRequest.order_id orders.CancelReturnRequest.order_id orders.CancelReturnRequest.return_id
+    orders.CompleteReturnRequest.order_id orders.CompleteReturnRequest.return_id orders.CreateOrderRequest.customer_id
     orders.DecideParkedStepRequest.order_id orders.DecideReviewRequest.order_id orders.DeleteOrderRequest.order_id
     orders.EraseCustomerRequest.customer_id orders.ExportCustomerRequest.customer_id
     orders.GetCustomerRequest.customer_id orders.GetOrderRequest.order_id orders.GetOrderSagaRequest.order_id
-    orders.NoteStepDecisionRequest.order_id orders.ReportShipmentRequest.order_id orders.ReportStockRequest.order_id orders.ScreenOrderRequest.order_id
+    orders.GetReturnRequest.order_id orders.GetReturnRequest.return_id orders.GrantRefundRequest.order_id
+    orders.NoteStepDecisionRequest.order_id orders.ReceiveReturnRequest.order_id
+    orders.RejectReturnRequest.order_id orders.RejectReturnRequest.return_id
+    orders.ReportShipmentRequest.order_id orders.ReportStockRequest.order_id orders.RequestReturnRequest.order_id orders.ScreenOrderRequest.order_id
     orders.SettleOrderRequest.episode_id orders.SettleOrderRequest.order_id orders.TransitionOrderRequest.order_id
     orders.UpdateCustomerRequest.customer_id orders.WatchOrderRequest.order_id
     payments.ApproveRefundRequest.refund_request_id payments.AuthorizePaymentRequest.customer_id
@@ -155,6 +161,7 @@ const refusing: Readonly<Record<string, string>> = {
     payments.RefundPaymentRequest.payment_id payments.RejectRefundRequest.refund_request_id
     payments.VoidPaymentRequest.payment_id sagas.BatchGetEpisodesRequest.episode_ids
     sagas.CancelOrderSagaRequest.order_id sagas.EpisodeOrder.customer_id sagas.EpisodeOrder.order_id
+    sagas.EpisodeReturn.return_id
     sagas.GetSagaRequest.order_id sagas.ResolveParkedStepRequest.order_id sagas.RetryParkedStepRequest.order_id
     sagas.SagaOrder.customer_id sagas.SagaOrder.order_id sagas.ShipmentReport.order_id
     sagas.StartEpisodeRequest.episode_id sagas.StartOrderSagaRequest.saga_id shipping.BookShipmentRequest.order_id
@@ -164,7 +171,8 @@ const refusing: Readonly<Record<string, string>> = {
   "id or empty": `
     audit.ListAuditEventsRequest.order_id inventory.ListStockMovementsRequest.order_id
     orders.BeginParkedDecisionsRequest.customer_id orders.ListOrdersRequest.customer_id
-    orders.ListParkedOrdersRequest.customer_id orders.ListReviewsRequest.customer_id payments.AuthorizePaymentRequest.payment_id
+    orders.ListParkedOrdersRequest.customer_id orders.ListReturnsRequest.customer_id orders.ListReturnsRequest.order_id
+    orders.ListReviewsRequest.customer_id orders.ReceiveReturnRequest.return_id payments.AuthorizePaymentRequest.payment_id
     payments.ListLedgerEntriesRequest.payment_id payments.ListPaymentsRequest.customer_id
     payments.ListPaymentsRequest.order_id payments.ListRefundRequestsRequest.payment_id sagas.ParkedStepFilter.customer_id shipping.ListShipmentsRequest.order_id
     shipping.TrackShipmentsRequest.order_id
@@ -172,10 +180,12 @@ const refusing: Readonly<Record<string, string>> = {
   "request id": `
     inventory.AdjustStockRequest.request_id inventory.CommitReservationRequest.request_id
     inventory.ConfirmReservationRequest.request_id inventory.ReleaseReservationRequest.request_id
-    inventory.ReserveStockRequest.request_id orders.BeginParkedDecisionsRequest.request_id
-    orders.CancelOrderRequest.request_id orders.CreateCustomerRequest.request_id orders.CreateOrderRequest.request_id
+    inventory.ReserveStockRequest.request_id inventory.RestockRequest.request_id
+    orders.ApproveReturnRequest.request_id orders.BeginParkedDecisionsRequest.request_id
+    orders.CancelOrderRequest.request_id orders.CancelReturnRequest.request_id orders.CreateCustomerRequest.request_id orders.CreateOrderRequest.request_id
     orders.DecideParkedStepRequest.request_id orders.DecideReviewRequest.request_id orders.DeleteOrderRequest.request_id
-    orders.EraseCustomerRequest.request_id orders.NoteStepDecisionRequest.request_id
+    orders.EraseCustomerRequest.request_id orders.GrantRefundRequest.request_id orders.NoteStepDecisionRequest.request_id
+    orders.ReceiveReturnRequest.request_id orders.RejectReturnRequest.request_id orders.RequestReturnRequest.request_id
     orders.UpdateCustomerRequest.request_id payments.ApproveRefundRequest.request_id
     payments.AuthorizePaymentRequest.request_id
     payments.CapturePaymentRequest.request_id payments.RefundPaymentRequest.request_id
@@ -190,7 +200,8 @@ const refusing: Readonly<Record<string, string>> = {
   code: `
     identity.CreateApiKeyRequest.name
     inventory.AdjustStockRequest.location_id inventory.AdjustStockRequest.sku inventory.GetStockLevelRequest.sku
-    inventory.ReserveStockLine.sku orders.OrderLine.sku orders.ReportShipmentRequest.location_id
+    inventory.ReserveStockLine.sku inventory.RestockPart.location_id inventory.RestockPart.sku orders.OrderLine.sku
+    orders.OrderShipmentLine.sku orders.ReportShipmentRequest.location_id sagas.ReturnedPart.location_id sagas.ReturnedPart.sku
     sagas.SagaOrderLine.sku sagas.ShipmentReport.location_id sagas.ShipmentReported.location_id
     shipping.BookShipmentRequest.location_id shipping.CancelShipmentRequest.location_id
     shipping.CreateShipmentRequest.location_id shipping.ShipmentLine.sku
@@ -200,11 +211,13 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.ListStockLevelsRequest.sku inventory.ListStockMovementsRequest.location_id
     inventory.ListStockMovementsRequest.sku inventory.ReleaseReservationRequest.location_id
     orders.GetOrderStatisticsRequest.sku
+    orders.ReceiveReturnLine.location_id
   `,
   "at most 64": `
     identity.ErasePersonRequest.code identity.LoginRequest.code
     inventory.BatchCommitReservationsRequest.traceparents inventory.BatchConfirmReservationsRequest.traceparents
     inventory.BatchReleaseReservationsRequest.traceparents inventory.BatchReserveStockRequest.traceparents
+    inventory.BatchRestockRequest.traceparents orders.BatchCompleteReturnsRequest.traceparents
     orders.BatchDecideParkedStepsRequest.traceparents orders.BatchReportShipmentsRequest.traceparents
     orders.BatchReportStockRequest.traceparents
     orders.BatchScreenOrdersRequest.traceparents
@@ -229,7 +242,8 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.ListStockLevelsRequest.page_token
     inventory.ListStockMovementsRequest.page_token orders.ExportCustomerRequest.page_token
     orders.GetOrderStatisticsRequest.page_token orders.ListCustomersRequest.page_token
-    orders.ListOrdersRequest.page_token orders.ListParkedOrdersRequest.page_token orders.ListReviewsRequest.page_token
+    orders.ListOrdersRequest.page_token orders.ListParkedOrdersRequest.page_token
+    orders.ListReturnsRequest.page_token orders.ListReviewsRequest.page_token
     payments.ListLedgerEntriesRequest.page_token payments.ListPaymentsRequest.page_token
     payments.ListRefundRequestsRequest.page_token
     sagas.ListParkedStepsRequest.page_token shipping.ListShipmentsRequest.page_token
@@ -240,7 +254,8 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.ListStockLevelsRequest.page_size
     inventory.ListStockMovementsRequest.page_size orders.ExportCustomerRequest.page_size
     orders.GetOrderStatisticsRequest.page_size orders.ListCustomersRequest.page_size
-    orders.ListOrdersRequest.page_size orders.ListParkedOrdersRequest.page_size orders.ListReviewsRequest.page_size
+    orders.ListOrdersRequest.page_size orders.ListParkedOrdersRequest.page_size
+    orders.ListReturnsRequest.page_size orders.ListReviewsRequest.page_size
     payments.ListLedgerEntriesRequest.page_size payments.ListPaymentsRequest.page_size
     payments.ListRefundRequestsRequest.page_size
     sagas.ListParkedStepsRequest.page_size shipping.ListShipmentsRequest.page_size
@@ -249,7 +264,9 @@ const refusing: Readonly<Record<string, string>> = {
   batch: `
     inventory.BatchCommitReservationsRequest.requests inventory.BatchConfirmReservationsRequest.requests
     inventory.BatchReleaseReservationsRequest.requests inventory.BatchReserveStockRequest.requests
-    orders.BatchDecideParkedStepsRequest.requests orders.BatchReportShipmentsRequest.requests orders.BatchReportStockRequest.requests orders.BatchScreenOrdersRequest.requests
+    inventory.BatchRestockRequest.requests orders.BatchCompleteReturnsRequest.requests
+    orders.BatchDecideParkedStepsRequest.requests orders.BatchReportShipmentsRequest.requests
+    orders.BatchReportStockRequest.requests orders.BatchScreenOrdersRequest.requests
     orders.BatchSettleOrdersRequest.requests orders.BatchTransitionOrdersRequest.requests payments.BatchAuthorizePaymentsRequest.requests
     payments.BatchCapturePaymentsRequest.requests payments.BatchRefundPaymentsRequest.requests
     payments.BatchVoidPaymentsRequest.requests sagas.BatchReportShipmentsRequest.reports
@@ -259,6 +276,7 @@ const refusing: Readonly<Record<string, string>> = {
   "beside a batch": `
     inventory.BatchCommitReservationsRequest.traceparents inventory.BatchConfirmReservationsRequest.traceparents
     inventory.BatchReleaseReservationsRequest.traceparents inventory.BatchReserveStockRequest.traceparents
+    inventory.BatchRestockRequest.traceparents orders.BatchCompleteReturnsRequest.traceparents
     orders.BatchDecideParkedStepsRequest.traceparents orders.BatchReportShipmentsRequest.traceparents
     orders.BatchReportStockRequest.traceparents
     orders.BatchScreenOrdersRequest.traceparents
@@ -270,7 +288,8 @@ const refusing: Readonly<Record<string, string>> = {
     shipping.BatchGetShipmentsRequest.traceparents
   `,
   lines: `
-    inventory.ReserveStockRequest.lines orders.CreateOrderRequest.lines sagas.EpisodeCheckout.lines
+    inventory.ReserveStockRequest.lines inventory.RestockRequest.parts orders.CreateOrderRequest.lines
+    orders.ReceiveReturnRequest.lines orders.RequestReturnRequest.lines sagas.EpisodeCheckout.lines
     sagas.SagaOrder.lines shipping.CreateShipmentRequest.lines
   `,
 };

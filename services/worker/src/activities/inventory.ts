@@ -3,6 +3,7 @@ import {
   BatchConfirmReservationsRequestSchema,
   BatchReleaseReservationsRequestSchema,
   BatchReserveStockRequestSchema,
+  BatchRestockRequestSchema,
 } from "#gen/shop/inventory/v1/inventory_service_pb.js";
 import { type Allocation as AllocationMessage, AllocationStatus } from "#gen/shop/inventory/v1/stock_pb.js";
 import { ShortagePolicy } from "#gen/shop/type/v1/shortage_pb.js";
@@ -62,6 +63,22 @@ export const inventoryWorks = {
         }));
         const request = whole(BatchCommitReservationsRequestSchema, { requests, traceparents });
         return inventory.batchCommitReservations(request, options);
+      },
+      () => done(null),
+    ),
+
+  /** Puts on the shelf what came back. */
+  restock: ({ inventory }, entries) =>
+    batchCall(
+      entries,
+      (part, options, traceparents) => {
+        const requests = part.map((entry) => ({
+          requestId: requestId(entry, "restock"),
+          orderId: entry.orderId,
+          returnId: entry.returnId,
+          parts: entry.parts.map((each) => ({ ...each, quantity: BigInt(each.quantity) })),
+        }));
+        return inventory.batchRestock(whole(BatchRestockRequestSchema, { requests, traceparents }), options);
       },
       () => done(null),
     ),

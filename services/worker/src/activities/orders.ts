@@ -5,6 +5,7 @@ import {
   type SettleOrderRequestSchema,
 } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import {
+  BatchCompleteReturnsRequestSchema,
   BatchScreenOrdersRequestSchema,
   BatchTransitionOrdersRequestSchema,
   ScreeningVerdict,
@@ -75,6 +76,18 @@ export const orderWorks = {
     return bothHalves(entries, calls[first], calls[second]);
   },
 
+  /** Notes that stock and money of returns are back. */
+  completeReturn: ({ orders }, entries) =>
+    batchCall(
+      entries,
+      (part, options, traceparents) => {
+        const requests = part.map(({ orderId, returnId, rejected = false }) => ({ orderId, returnId, rejected }));
+        const request = whole(BatchCompleteReturnsRequestSchema, { requests, traceparents });
+        return orders.batchCompleteReturns(request, options);
+      },
+      () => done(null),
+    ),
+
   /** Ends the part of orders in the episode of this workflow. */
   settleOrder: ({ episodes }, entries) => {
     const episodeId = Context.current().info.workflowExecution?.workflowId ?? "";
@@ -113,13 +126,14 @@ function toRequest({ orderId, status, failure, parcels = [] }: TransitionInput) 
   } satisfies Whole<typeof TransitionOrderRequestSchema>;
 }
 
-function toShipment({ locationId, shipmentId, trackingNumber, status, amount }: OrderParcel) {
+function toShipment({ locationId, shipmentId, trackingNumber, status, amount, lines = [] }: OrderParcel) {
   return {
     locationId,
     shipmentId,
     trackingNumber,
     status: parcelStatuses[status],
     amount: { currency: amount.currency, amount: BigInt(amount.amount) },
+    lines: lines.map(({ sku, quantity }) => ({ sku, quantity })),
   } satisfies Whole<typeof OrderShipmentSchema>;
 }
 
@@ -167,11 +181,8 @@ function confirmed(entry: InputOf<"confirmOrder">, firm: Allocation[]): { orderI
   const { orderId } = entry;
   if ("parcels" in entry) return { orderId, parcels: entry.parcels };
   const { currency } = entry.total;
-  const parcels = planParcels(entry, firm).map(({ locationId, shipmentId, trackingNumber, status, amount }) => ({
-    locationId,
-    shipmentId,
-    trackingNumber,
-    status,
+  const parcels = planParcels(entry, firm).map(({ amount, ...parcel }) => ({
+    ...parcel,
     amount: { currency, amount },
   }));
   return { orderId, parcels };

@@ -8,6 +8,7 @@ import {
 import { MoneySchema } from "#gen/shop/type/v1/money_pb.js";
 import { hideCardNumbers } from "#platform/redact/redact-text.ts";
 import { whole } from "#platform/whole.ts";
+import { approval } from "../workflows/engine/failures.ts";
 import type { Outcome } from "../workflows/engine/step-batch.ts";
 import type { Money } from "../workflows/order/order-types.ts";
 import { batchCall, done, pending } from "./batch-call.ts";
@@ -77,11 +78,33 @@ export const paymentWorks = {
           amount: toMoney(entry.amount),
           // The number of a place may look like a card's, which a reason must not hold.
           reason: hideCardNumbers(`the parcel from ${entry.locationId} was lost`),
+          grantedBy: "",
         }));
         const request = whole(BatchRefundPaymentsRequestSchema, { requests, traceparents });
         return payments.batchRefundPayments(request, options);
       },
       decided,
+    ),
+
+  /** Pays back what came back. */
+  refundReturn: ({ payments }, entries) =>
+    batchCall(
+      entries,
+      (part, options, traceparents) => {
+        const requests = part.map((entry) => ({
+          requestId: requestId(entry, "refund"),
+          paymentId: paymentIdOf(entry),
+          amount: toMoney(entry.amount),
+          reason: `${entry.grantedBy ? "granted" : "articles came back"}: return ${entry.returnId}`,
+          grantedBy: entry.grantedBy ?? "",
+        }));
+        const request = whole(BatchRefundPaymentsRequestSchema, { requests, traceparents });
+        return payments.batchRefundPayments(request, options);
+      },
+      ({ pending: isPending, refundRequest }) => {
+        if (refundRequest) return { kind: "pending", waitsFor: approval };
+        return isPending ? pending : done(null);
+      },
     ),
 } satisfies Partial<StepWorks>;
 

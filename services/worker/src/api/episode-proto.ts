@@ -1,9 +1,15 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import type { EpisodeCheckout, EpisodeEvent, EpisodeOrder, SagaOrderLine } from "#gen/shop/sagas/v1/saga_pb.js";
+import type {
+  EpisodeCheckout,
+  EpisodeEvent,
+  EpisodeOrder,
+  EpisodeReturn,
+  SagaOrderLine,
+} from "#gen/shop/sagas/v1/saga_pb.js";
 import { ShortagePolicy } from "#gen/shop/type/v1/shortage_pb.js";
 import { parseTraceParent } from "#platform/trace-parent.ts";
 import type { OrderLine } from "../workflows/order/order-types.ts";
-import type { CarriedOrder, Checkout, OrderEvent } from "../workflows/order-state.ts";
+import type { CameBack, CarriedOrder, Checkout, OrderEvent } from "../workflows/order-state.ts";
 import { readSaga } from "./saga-state.ts";
 
 /**
@@ -12,7 +18,7 @@ import { readSaga } from "./saga-state.ts";
  * @throws SAGA_UNREADABLE
  */
 export function toCarriedOrder(order: EpisodeOrder): CarriedOrder {
-  const { orderId, customerId, total, createTime, traceparent, saga, events, checkout, confirmed } = order;
+  const { orderId, customerId, total, createTime, traceparent, saga, events, checkout, confirmed, returns } = order;
   return {
     orderId,
     customerId,
@@ -24,7 +30,13 @@ export function toCarriedOrder(order: EpisodeOrder): CarriedOrder {
     events: events.flatMap(toEvent),
     ...(saga !== "" && { saga: readSaga(orderId, saga) }),
     ...(checkout && { checkout: toCheckout(checkout) }),
+    ...(returns.length > 0 && { returns: returns.map(toCameBack) }),
   };
+}
+
+function toCameBack({ returnId, parts, amount, grantedBy }: EpisodeReturn): CameBack {
+  const shelved = parts.map(({ sku, locationId, quantity }) => ({ sku, locationId, quantity }));
+  return { returnId, parts: shelved, amount: Number(amount), ...(grantedBy && { grantedBy }) };
 }
 
 function toCheckout({ lines, shippingAddress, cardToken, screen, shortagePolicy }: EpisodeCheckout): Checkout {

@@ -81,6 +81,7 @@ const sagaState: z.ZodType<SagaState> = z.looseObject({
   awaitsStock: z.boolean().optional(),
   waitsFor: text.optional(),
   tries: count.optional(),
+  repaid: z.array(text).optional(),
   batchSize: count.optional(),
 });
 

@@ -1,17 +1,28 @@
 import { CancellationScope, CancelledFailure, isCancellation } from "@temporalio/workflow";
-import { StepRefused } from "./engine/failures.ts";
+import { approval, StepRefused } from "./engine/failures.ts";
 import type { EpisodeOptions } from "./engine/options.ts";
 import type { SagaSubject, StepStatus } from "./engine/saga.ts";
 import type { Refusal } from "./engine/step-batch.ts";
 import { cancellation, failureFor, failureOf } from "./order/customer-texts.ts";
 import type { OrderFailure, OrderMove, SagaStage } from "./order/order-types.ts";
-import type { CarriedOrder, OrderEvent, ParcelEvent, ParcelState, SagaState } from "./order-state.ts";
+import type { CameBack, CarriedOrder, OrderEvent, ParcelEvent, ParcelState, SagaState } from "./order-state.ts";
 import { hear, toOrderParcel } from "./parcel.ts";
 import type { SettleInput } from "./step-table.ts";
 
 /** A parcel together with its order. */
 export interface Parcel extends ParcelState {
   readonly order: CarriedOrder;
+}
+
+/** What has come back, together with its order. */
+export interface TakenBack extends CameBack {
+  readonly order: CarriedOrder;
+  /** Whether it is paid back. */
+  isRepaid: boolean;
+  /** Whether nobody has approved that it is. */
+  isRefused: boolean;
+  /** Whether orders knows that stock and money are back. */
+  isComplete: boolean;
 }
 
 /** Whether an order can be cancelled now; "resting": its row decides. */
@@ -49,6 +60,8 @@ export interface RunFacts {
 export class OrderRun implements SagaSubject {
   readonly order: CarriedOrder;
   parcels: Parcel[] = [];
+  /** What has come back, and is to be put back. */
+  readonly returns: readonly TakenBack[];
   stage: SagaStage;
   /** The reservation was refused: nothing was asked for after it. */
   nothingReserved: boolean;
@@ -84,6 +97,14 @@ export class OrderRun implements SagaSubject {
     this.#failure = before.failure;
     this.#undecided = before.parked;
     this.#awaitsStock = before.awaitsStock ?? false;
+    const repaid = new Set(before.repaid);
+    this.returns = (order.returns ?? []).map((each) => ({
+      ...each,
+      order,
+      isRepaid: repaid.has(each.returnId),
+      isRefused: false,
+      isComplete: false,
+    }));
     this.#plan(before.parcels);
     for (const event of order.events) this.#take(event);
     // Accepted: it counts whatever else was told.
@@ -369,7 +390,8 @@ export class OrderRun implements SagaSubject {
 
   /** Spread, so that nobody who comes back is trampled; a checkout is not carried later than its deadline. */
   #pauseMs(): number {
-    const { awayFirstMs, awayMaxMs } = this.#facts.options;
+    const { awayFirstMs, awayMaxMs, approvalPauseMs = awayMaxMs } = this.#facts.options;
+    if (this.#waitsFor === approval) return approvalPauseMs;
     const pauseMs = Math.min(awayMaxMs, awayFirstMs * 2 ** Math.min(this.#tries - 1, 30));
     // biome-ignore lint/plugin/random: Temporal's own in workflows; spreads pauses
     const spreadMs = Math.round(pauseMs * (0.5 + Math.random()));
@@ -385,6 +407,7 @@ export class OrderRun implements SagaSubject {
 
   #stateAt(next: OrderMove | undefined): SagaState {
     const status = next ?? this.#status;
+    const repaid = this.returns.filter(({ isRepaid, isComplete }) => isRepaid && !isComplete);
     return {
       stage: this.stage,
       ...(status && { status }),
@@ -399,6 +422,7 @@ export class OrderRun implements SagaSubject {
       ...(this.#resolved.size > 0 && { resolved: [...this.#resolved] }),
       ...(this.#isQueued && { awaitsStock: true }),
       ...(this.#waitsFor && { waitsFor: this.#waitsFor, tries: this.#tries }),
+      ...(repaid.length > 0 && { repaid: repaid.map(({ returnId }) => returnId) }),
       batchSize: this.#facts.batchSize,
     };
   }
@@ -409,7 +433,6 @@ export function told(text: string): string {
   return text.replaceAll("\u0000", "").slice(0, maxError);
 }
 
-/** What a parcel holds is shipping's to know once it has a shipment. */
-function toState({ order: _, lines, ...parcel }: Parcel): ParcelState {
-  return parcel.stage === "PLANNED" && lines ? { ...parcel, lines } : parcel;
+function toState({ order: _, ...parcel }: Parcel): ParcelState {
+  return parcel;
 }

@@ -9,6 +9,7 @@ import type {
   OrderLine,
   OrderMove,
   ParcelReport,
+  ReturnedPart,
   SagaStage,
 } from "./order/order-types.ts";
 
@@ -42,7 +43,7 @@ export type ParcelNews = "PACKED" | "PACKING_FAILED" | "BOOKED" | "BOOKING_REFUS
 export interface ParcelState {
   locationId: string;
   stage: ParcelStage;
-  /** What it holds; only until its shipment is created. */
+  /** What it holds; absent when a version planned it that forgot it with its shipment. */
   lines?: { sku: string; quantity: number }[];
   /** Its part of the order's total: what it holds costs this much, in minor units of the order's currency. */
   amount: number;
@@ -106,8 +107,21 @@ export interface SagaState {
   /** Whom the order waits for, and for how many episodes in a row. */
   waitsFor?: string;
   tries?: number;
+  /** The returns that are paid back and of which orders does not know it yet. */
+  repaid?: string[];
   /** How many orders its last workflow carried. */
   batchSize?: number;
+}
+
+/** Articles that have come back: `shop.sagas.v1.EpisodeReturn`. */
+export interface CameBack {
+  returnId: string;
+  /** What goes back on the shelf. */
+  parts: ReturnedPart[];
+  /** What is to be paid back, in minor units of the order's currency. */
+  amount: number;
+  /** Who granted it; absent where it follows from what came. */
+  grantedBy?: string;
 }
 
 /** What happened to an order: `shop.sagas.v1.EpisodeEvent`. */
@@ -146,6 +160,8 @@ export interface CarriedOrder {
   events: OrderEvent[];
   /** Absent once its shipments are created. */
   checkout?: Checkout;
+  /** What of it has come back, and of which stock and money are not back; absent: nothing. */
+  returns?: CameBack[];
 }
 
 /** The input of `carryOrders`. */

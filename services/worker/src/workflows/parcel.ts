@@ -32,8 +32,9 @@ function isNews(news: string): news is ParcelNews {
 
 /** A parcel as the order shows it. */
 export function toOrderParcel(parcel: ParcelState, currency: string): OrderParcel {
-  const { locationId, shipmentId, trackingNumber, stage, amount } = parcel;
-  return { locationId, shipmentId, trackingNumber, status: shownAs(stage), amount: { currency, amount } };
+  const { locationId, shipmentId, trackingNumber, stage, amount, lines } = parcel;
+  const held = lines && { lines: lines.map(({ sku, quantity }) => ({ sku, quantity })) };
+  return { locationId, shipmentId, trackingNumber, status: shownAs(stage), amount: { currency, amount }, ...held };
 }
 
 function shownAs(stage: ParcelState["stage"]): OrderParcel["status"] {

@@ -4,6 +4,7 @@ import { nothing, type SagaBody, saga, together } from "./engine/saga.ts";
 import { failureFor } from "./order/customer-texts.ts";
 import { CheckoutLate, type OrderRun, type Parcel, Undone } from "./order-run.ts";
 import type { Steps } from "./steps.ts";
+import { takeBack } from "./take-back.ts";
 
 /** A stage of the process, in one saga. */
 type Stage = (run: OrderRun, steps: Steps, body: SagaBody) => Promise<void>;
@@ -23,9 +24,16 @@ export async function processOrder(run: OrderRun, steps: Steps): Promise<void> {
   }
 }
 
-/** From stage to stage, for as long as there is something to do. The order's status follows its stage. */
+/** From stage to stage; and beside that what came back is taken back, wherever the rest of the order is. */
 async function goThrough(run: OrderRun, steps: Steps): Promise<void> {
   const within = (stage: Stage) => saga(run, (body) => stage(run, steps, body));
+  const cameBack = run.returns.length > 0 && patched("returns");
+  if (cameBack) await together([within(takeBack), throughStages(run, within)]);
+  else await throughStages(run, within);
+}
+
+/** From stage to stage, for as long as there is something to do. The order's status follows its stage. */
+async function throughStages(run: OrderRun, within: (stage: Stage) => Promise<void>): Promise<void> {
   if (run.stage === "COMPENSATING") await within(goOnUndoing);
   if (run.stage === "CHECKOUT") await within(run.mayBeConfirmed ? uninterrupted(checkout) : checkout); // CONFIRMED
   if (run.stage === "FULFILLMENT") await within(fulfil); // PREPARING

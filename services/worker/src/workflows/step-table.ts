@@ -8,6 +8,7 @@ import type {
   OrderLine,
   OrderMove,
   OrderParcel,
+  ReturnedPart,
 } from "./order/order-types.ts";
 import type { ParkedState, SagaState } from "./order-state.ts";
 
@@ -28,6 +29,12 @@ export interface MoneyInput extends Again {
   orderId: string;
   locationId: string;
   amount: Money;
+}
+
+/** Something that came back, by its order and return. */
+export interface ReturnRef {
+  orderId: string;
+  returnId: string;
 }
 
 /** How an order leaves an episode, as `shop.orders.v1.SettleOrderRequest`. */
@@ -86,6 +93,10 @@ export interface StepTypes {
   };
   requestBooking: { input: ParcelRef & Again; output: Booking };
   cancelShipment: { input: ParcelRef & Again; output: null };
+  restock: { input: ReturnRef & Again & { parts: ReturnedPart[] }; output: null };
+  /** With who granted it, who may grant so much alone. */
+  refundReturn: { input: ReturnRef & Again & { amount: Money; grantedBy?: string }; output: null };
+  completeReturn: { input: ReturnRef & { rejected?: boolean }; output: null };
   settleOrder: { input: SettleInput; output: null };
 }
 
@@ -120,6 +131,9 @@ export const steps = {
   createShipment: { label: "prepare", callee: "shipping" },
   requestBooking: { label: "ship", callee: "shipping" },
   cancelShipment: { label: "cancel", callee: "shipping", decider: "carrier" },
+  restock: { label: "restock", callee: "inventory" },
+  refundReturn: { label: "repay", callee: "payments", decider: "gateway" },
+  completeReturn: { label: "complete", callee: "orders" },
   settleOrder: { label: "settle", callee: "orders", patient: true, bulky: true },
 } as const satisfies Record<StepName, StepSpec>;
 

@@ -3,7 +3,7 @@ import type { EpisodeOptions } from "./engine/options.ts";
 import type { Step } from "./engine/saga.ts";
 import type { Allocation } from "./order/order-types.ts";
 import { planParcels } from "./order/parcel-plan.ts";
-import type { OrderRun, Parcel } from "./order-run.ts";
+import type { OrderRun, Parcel, TakenBack } from "./order-run.ts";
 import type { CarriedOrder, Checkout, ParcelState } from "./order-state.ts";
 import { type Again, type SettleInput, type StepName, type StepTypes, steps } from "./step-table.ts";
 
@@ -27,6 +27,7 @@ function stockSteps(calls: Calls) {
   const reserve = calls.of("reserveStock");
   const release = calls.of("releaseStock");
   const commit = calls.of("commitStock");
+  const restock = calls.of("restock");
   return {
     reserve: ofOrder("reserveStock", ({ order }) => reserve.ask({ orderId: order.orderId, lines: wantedBy(order) })),
     /** The same for an order that waits in turn when there is too little. Asked again it waits still, or has what it waited for. */
@@ -36,6 +37,12 @@ function stockSteps(calls: Calls) {
     release: ofOrder("releaseStock", ({ order }, again) => release.ask({ orderId: order.orderId, ...anew(again) })),
     commit: done(ofParcel("commitStock", (parcel, again) => commit.ask({ ...refOf(parcel), ...anew(again) }))),
     releasePart: done(ofParcel("releaseStock", (parcel, again) => release.ask({ ...refOf(parcel), ...anew(again) }))),
+    /** Puts on the shelf what came back. */
+    restock: done(
+      ofReturn("restock", ({ order: { orderId }, returnId, parts }, again) =>
+        restock.ask({ orderId, returnId, parts, ...anew(again) }),
+      ),
+    ),
   };
 }
 
@@ -44,6 +51,7 @@ function paymentSteps(calls: Calls) {
   const voiding = calls.of("voidPayment");
   const capture = calls.of("capturePayment");
   const refund = calls.of("refundPayment");
+  const refundReturn = calls.of("refundReturn");
   return {
     authorize: ofOrder("authorizePayment", ({ order }) => {
       const { orderId, customerId, total: amount } = order;
@@ -53,12 +61,29 @@ function paymentSteps(calls: Calls) {
     capture: done(ofParcel("capturePayment", (parcel, again) => capture.ask({ ...partOf(parcel), ...anew(again) }))),
     voidPart: done(ofParcel("voidPayment", (parcel, again) => voiding.ask({ ...partOf(parcel), ...anew(again) }))),
     refundPart: done(ofParcel("refundPayment", (parcel, again) => refund.ask({ ...partOf(parcel), ...anew(again) }))),
+    /** Pays back what came back. */
+    repay: {
+      ...done(
+        ofReturn("refundReturn", ({ order: { orderId, total }, returnId, amount, grantedBy }, again) => {
+          const money = { currency: total.currency, amount };
+          return refundReturn.ask({
+            orderId,
+            returnId,
+            amount: money,
+            ...(grantedBy && { grantedBy }),
+            ...anew(again),
+          });
+        }),
+      ),
+      turnedDown: new Set(["REFUND_NOT_APPROVED"]),
+    },
   };
 }
 
 function orderSteps(calls: Calls) {
   const screen = calls.of("screenOrder");
   const confirm = calls.of("confirmOrder");
+  const complete = calls.of("completeReturn");
   const settle = calls.of("settleOrder");
   return {
     /** Asks whether the order may go on. What it finds it keeps, so that it is found again, and what a person decided is its answer. */
@@ -71,6 +96,10 @@ function orderSteps(calls: Calls) {
       const { orderId, total } = order;
       return planned(order, await confirm.askToTheEnd({ orderId, lines: checkoutOf(order).lines, total }));
     }),
+    /** Notes that stock and money of a return are back. */
+    complete: ofReturn("completeReturn", ({ order: { orderId }, returnId, isRefused }) =>
+      complete.ask({ orderId, returnId, ...(isRefused && { rejected: true }) }),
+    ),
     /** Ends an order's part in the episode. */
     settle: (input: SettleInput) => settle.askToTheEnd(input),
   };
@@ -110,6 +139,10 @@ function ofOrder<O>(step: StepName, ask: Step<OrderRun, O>["ask"]): Step<OrderRu
 
 function ofParcel<O>(step: StepName, ask: Step<Parcel, O>["ask"]): Step<Parcel, O> {
   return { name: ({ locationId }) => `${steps[step].label}:${locationId}`, ask };
+}
+
+function ofReturn<O>(step: StepName, ask: Step<TakenBack, O>["ask"]): Step<TakenBack, O> {
+  return { name: ({ returnId }) => `${steps[step].label}:${returnId}`, ask };
 }
 
 /** A step that an operator may declare done. */

@@ -68,6 +68,7 @@ export const fastEpisodes: EpisodeOptions = {
   checkoutPatienceMs: 60_000,
   awayFirstMs: 20,
   awayMaxMs: 100,
+  approvalPauseMs: 200,
   settlePatienceMs: 10_000,
 };
 

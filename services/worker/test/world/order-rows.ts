@@ -17,7 +17,7 @@ import {
 import { ShortagePolicy } from "#gen/shop/type/v1/shortage_pb.js";
 import { newId } from "#platform/id.ts";
 import type { SagaOrder } from "../../src/workflows/legacy/order-state.ts";
-import type { SagaState } from "../../src/workflows/order-state.ts";
+import type { CameBack, SagaState } from "../../src/workflows/order-state.ts";
 import type { World } from "./world.ts";
 
 type EventCase = NonNullable<EpisodeEvent["event"]["case"]>;
@@ -145,6 +145,10 @@ export class OrderRows {
       saga,
       events: row.taken,
       confirmed: status !== "PENDING" && status !== "REJECTED",
+      returns: [...(this.#world.cameBack.get(orderId)?.values() ?? [])].map(({ amount, ...back }) => ({
+        ...back,
+        amount: BigInt(amount),
+      })),
       ...(open && {
         checkout: {
           lines: lines.map(({ sku, quantity, unitPrice, amount }) => ({
@@ -205,6 +209,14 @@ export class OrderRows {
       // Of many parked rows the tests that have the real orders tell.
       beginParkedDecisions: () => ({ parkedBefore: timestampFromMs(Date.now()), matching: 0, waiting: 0 }),
     });
+  }
+
+  /** The warehouse has received what came back. */
+  comesBack(orderId: string, back: CameBack): void {
+    const known = this.#world.cameBack.get(orderId) ?? new Map<string, CameBack>();
+    this.#world.cameBack.set(orderId, known.set(back.returnId, back));
+    const { returnId: requestId } = back;
+    this.happens(orderId, anEvent("decision", { step: "take-back", resolved: false, requestId }));
   }
 
   /** A person decides about an order under review. */

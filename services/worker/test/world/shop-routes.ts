@@ -41,6 +41,17 @@ export function shopRoutes(router: ConnectRouter, world: World): void {
           return { response: { verdict: found === "review" ? ScreeningVerdict.REVIEW : ScreeningVerdict.PASS } };
         },
       }),
+    batchCompleteReturns: ({ requests }) =>
+      world.batch(requests, {
+        step: "complete",
+        of: (request) => request,
+        id: ({ returnId }) => returnId,
+        apply: ({ orderId, returnId, rejected }) => {
+          world.cameBack.get(orderId)?.delete(returnId);
+          world.took(orderId, `${rejected ? "reject" : "complete"}:${returnId}`, `complete:${returnId}`);
+          return { response: {} };
+        },
+      }),
     batchTransitionOrders: ({ requests }) =>
       world.batch(requests, {
         step: "transition",
@@ -107,6 +118,16 @@ function inventoryRoutes(router: ConnectRouter, world: World): void {
         ...byId,
         apply: ({ orderId, locationId, requestId }) =>
           stock(world, { orderId, locationId, effect: "commit", id: requestId }, "committed"),
+      }),
+    batchRestock: ({ requests }) =>
+      world.batch(requests, {
+        step: "restock",
+        of,
+        ...byId,
+        apply: ({ orderId, returnId, requestId }) => {
+          world.took(orderId, `restock:${returnId}`, requestId);
+          return { response: {} };
+        },
       }),
     batchReleaseReservations: ({ requests }) =>
       world.batch(requests, {
@@ -179,6 +200,12 @@ function paymentRoutes(router: ConnectRouter, world: World): void {
       }),
     batchCapturePayments: ({ requests }) => world.batch(requests, change("captured", "capture")),
     batchVoidPayments: ({ requests }) => world.batch(requests, change("voided", "void")),
-    batchRefundPayments: ({ requests }) => world.batch(requests, change("refunded", "refund")),
+    batchRefundPayments: async ({ requests }) => {
+      for (const { paymentId, grantedBy } of requests) if (grantedBy) world.grantedBy.set(paymentId, grantedBy);
+      const waiting = requests.some(({ paymentId }) => world.approvals.get(paymentId) === "waiting");
+      if (!waiting) return await world.batch(requests, change("refunded", "refund"));
+      const value = { pending: true, refundRequest: {} };
+      return { outcomes: requests.map(() => ({ outcome: { case: "response" as const, value } })) };
+    },
   });
 }

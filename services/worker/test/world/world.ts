@@ -3,6 +3,7 @@ import { Code } from "@connectrpc/connect";
 import type { TrackingOutcome } from "#gen/shop/shipping/v1/shipping_service_pb.js";
 import { FailureSchema } from "#gen/shop/type/v1/failure_pb.js";
 import type { Allocation } from "../../src/workflows/order/order-types.ts";
+import type { CameBack } from "../../src/workflows/order-state.ts";
 import { type Behaviour, type Call, type Rule, wholeFailure } from "./rules.ts";
 
 /** What the fake services know about one order. */
@@ -93,6 +94,12 @@ export class World {
   });
   /** What comes of counting orders; nothing has happened to any. */
   counts: () => { events: bigint; more: boolean } = () => ({ events: 0n, more: false });
+  /** What came back of orders and orders does not know to be back. */
+  readonly cameBack = new Map<string, Map<string, CameBack>>();
+  /** Orders whose refunds need a second person, and what that says. */
+  readonly approvals = new Map<string, "waiting" | "approved">();
+  /** Who granted refunds, as payments was told. */
+  readonly grantedBy = new Map<string, string>();
   /** Takes what shipping tells. */
   tell: (orderId: string, locationId: string, news: { news: string; trackingNumber?: string }) => void = () => {};
   /** Whose shipments there are, by their ids: whoever asks. */

@@ -156,7 +156,7 @@ export class Coalescer<I, O> {
       const outcome = outcomes[index];
       if (outcome?.kind === "done") entry.resolve(outcome.value);
       else if (outcome?.kind === "refused") entry.reject(new StepRefused(outcome.refusal));
-      else entry.reject(new StepAway(this.#ways.decider, "not decided yet"));
+      else entry.reject(new StepAway(outcome?.waitsFor ?? this.#ways.decider, "not decided yet"));
     });
   }
 }

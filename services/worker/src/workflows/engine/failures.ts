@@ -15,6 +15,9 @@ export class StepRefused extends Error {
 /** Nothing more can be done for an order now: it rests until something has changed. Not a failure of its saga. */
 export abstract class Resting extends Error {}
 
+/** Whom an order waits for of which a second person has to approve a refund. Nobody tells when that is; it takes hours. */
+export const approval = "approval";
+
 /** Whoever was asked is away, or has not decided. The step is asked again in a later episode. */
 export class StepAway extends Resting {
   override readonly name = "StepAway";

@@ -24,6 +24,8 @@ export const episodeOptionTable = {
    */
   awayFirstMs: { variable: "EPISODE_AWAY_FIRST_MS", standard: 1_000 },
   awayMaxMs: { variable: "EPISODE_AWAY_MAX_MS", standard: 25_000 },
+  /** How long an order rests while a second person has to approve a refund, of which nobody tells. */
+  approvalPauseMs: { variable: "EPISODE_APPROVAL_PAUSE_MS", standard: 600_000 },
   /** How long a settlement is tried; then the workflow fails, and orders has the order carried again. */
   settlePatienceMs: { variable: "EPISODE_SETTLE_PATIENCE_MS", standard: 300_000 },
 } as const satisfies Record<string, EpisodeOption>;

@@ -20,7 +20,8 @@ export interface Refusal {
 export type Outcome<O> =
   | { readonly kind: "done"; readonly value: O }
   | { readonly kind: "refused"; readonly refusal: Refusal }
-  | { readonly kind: "pending" };
+  /** With whom it waits for, when that is not who decides usually. */
+  | { readonly kind: "pending"; readonly waitsFor?: string };
 
 /** One activity call for many entries. Throws a `TemporalFailure` when the batch as a whole failed. */
 export type BatchCall<I, O> = (entries: I[]) => Promise<Outcome<O>[]>;

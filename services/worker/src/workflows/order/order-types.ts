@@ -34,6 +34,13 @@ export interface Allocation {
   quantity: number;
 }
 
+/** An article that goes back on the shelf. */
+export interface ReturnedPart {
+  sku: string;
+  locationId: string;
+  quantity: number;
+}
+
 /** What becomes of a parcel in the end. */
 export type ParcelReport = "DELIVERED" | "LOST";
 
@@ -50,6 +57,8 @@ export interface OrderParcel {
   trackingNumber: string;
   status: ParcelStatus;
   amount: Money;
+  /** What it holds; absent: it is not known. */
+  lines?: { sku: string; quantity: number }[];
 }
 
 /** Why an order ended without delivery. */

@@ -94,6 +94,13 @@ export enum InventoryErrorReason {
    * @generated from enum value: INVENTORY_ERROR_REASON_TOO_MANY_LOCATIONS = 10;
    */
   TOO_MANY_LOCATIONS = 10,
+
+  /**
+   * FAILED_PRECONDITION: more of an article would come back from the order than has left for it. Metadata: order_id, sku, left, returned.
+   *
+   * @generated from enum value: INVENTORY_ERROR_REASON_RETURNED_TOO_MUCH = 11;
+   */
+  RETURNED_TOO_MUCH = 11,
 }
 
 /**

@@ -908,6 +908,179 @@ export declare type ListStockMovementsResponse = Message<"shop.inventory.v1.List
 export declare const ListStockMovementsResponseSchema: GenMessage<ListStockMovementsResponse>;
 
 /**
+ * What came back, of many orders.
+ *
+ * @generated from message shop.inventory.v1.BatchRestockRequest
+ */
+export declare type BatchRestockRequest = Message<"shop.inventory.v1.BatchRestockRequest"> & {
+  /**
+   * 1 to 256 returns.
+   *
+   * @generated from field: repeated shop.inventory.v1.RestockRequest requests = 1;
+   */
+  requests: RestockRequest[];
+
+  /**
+   * W3C trace context of each request, in the same order: what is done for it is traced there. An empty one, or none at this
+   * place, is not traced.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
+};
+
+/**
+ * Describes the message shop.inventory.v1.BatchRestockRequest.
+ * Use `create(BatchRestockRequestSchema)` to create a new message.
+ */
+export declare const BatchRestockRequestSchema: GenMessage<BatchRestockRequest>;
+
+/**
+ * What came back of one order.
+ *
+ * @generated from message shop.inventory.v1.RestockRequest
+ */
+export declare type RestockRequest = Message<"shop.inventory.v1.RestockRequest"> & {
+  /**
+   * Chosen by the caller, unique for each mutation of this order.
+   *
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * The order.
+   *
+   * @generated from field: string order_id = 2;
+   */
+  orderId: string;
+
+  /**
+   * The return.
+   *
+   * @generated from field: string return_id = 3;
+   */
+  returnId: string;
+
+  /**
+   * What goes back on the shelf, 1 to 100 articles.
+   *
+   * @generated from field: repeated shop.inventory.v1.RestockPart parts = 4;
+   */
+  parts: RestockPart[];
+};
+
+/**
+ * Describes the message shop.inventory.v1.RestockRequest.
+ * Use `create(RestockRequestSchema)` to create a new message.
+ */
+export declare const RestockRequestSchema: GenMessage<RestockRequest>;
+
+/**
+ * An article that goes back on the shelf.
+ *
+ * @generated from message shop.inventory.v1.RestockPart
+ */
+export declare type RestockPart = Message<"shop.inventory.v1.RestockPart"> & {
+  /**
+   * Its stock keeping unit.
+   *
+   * @generated from field: string sku = 1;
+   */
+  sku: string;
+
+  /**
+   * Where to.
+   *
+   * @generated from field: string location_id = 2;
+   */
+  locationId: string;
+
+  /**
+   * How many, 1 to 10,000.
+   *
+   * @generated from field: int64 quantity = 3;
+   */
+  quantity: bigint;
+};
+
+/**
+ * Describes the message shop.inventory.v1.RestockPart.
+ * Use `create(RestockPartSchema)` to create a new message.
+ */
+export declare const RestockPartSchema: GenMessage<RestockPart>;
+
+/**
+ * The outcomes.
+ *
+ * @generated from message shop.inventory.v1.BatchRestockResponse
+ */
+export declare type BatchRestockResponse = Message<"shop.inventory.v1.BatchRestockResponse"> & {
+  /**
+   * One for each request, in the same order.
+   *
+   * @generated from field: repeated shop.inventory.v1.RestockOutcome outcomes = 1;
+   */
+  outcomes: RestockOutcome[];
+};
+
+/**
+ * Describes the message shop.inventory.v1.BatchRestockResponse.
+ * Use `create(BatchRestockResponseSchema)` to create a new message.
+ */
+export declare const BatchRestockResponseSchema: GenMessage<BatchRestockResponse>;
+
+/**
+ * What became of one return.
+ *
+ * @generated from message shop.inventory.v1.RestockOutcome
+ */
+export declare type RestockOutcome = Message<"shop.inventory.v1.RestockOutcome"> & {
+  /**
+   * The answer, or why not.
+   *
+   * @generated from oneof shop.inventory.v1.RestockOutcome.outcome
+   */
+  outcome: {
+    /**
+     * It is on the shelf, since now or before.
+     *
+     * @generated from field: shop.inventory.v1.RestockResponse response = 1;
+     */
+    value: RestockResponse;
+    case: "response";
+  } | {
+    /**
+     * It is not.
+     *
+     * @generated from field: shop.type.v1.Failure failure = 2;
+     */
+    value: Failure;
+    case: "failure";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message shop.inventory.v1.RestockOutcome.
+ * Use `create(RestockOutcomeSchema)` to create a new message.
+ */
+export declare const RestockOutcomeSchema: GenMessage<RestockOutcome>;
+
+/**
+ * It is on the shelf.
+ *
+ * @generated from message shop.inventory.v1.RestockResponse
+ */
+export declare type RestockResponse = Message<"shop.inventory.v1.RestockResponse"> & {
+};
+
+/**
+ * Describes the message shop.inventory.v1.RestockResponse.
+ * Use `create(RestockResponseSchema)` to create a new message.
+ */
+export declare const RestockResponseSchema: GenMessage<RestockResponse>;
+
+/**
  * Knows what is on the shelves and never promises more than that. What is over is decided by the time of its database.
  *
  * What a call answers depends on the parts that it is about: all of the order's, or those at the location that is named.
@@ -1040,6 +1213,18 @@ export declare const InventoryService: GenService<{
     methodKind: "unary";
     input: typeof ExpireHoldsRequestSchema;
     output: typeof ExpireHoldsResponseSchema;
+  },
+  /**
+   * Puts on the shelf what of orders has come back, each return once, whatever the request id. Makes SKU and location known.
+   *
+   * An entry fails with RESERVATION_NOT_FOUND, and with RETURNED_TOO_MUCH when more would have come back than has left.
+   *
+   * @generated from rpc shop.inventory.v1.InventoryService.BatchRestock
+   */
+  batchRestock: {
+    methodKind: "unary";
+    input: typeof BatchRestockRequestSchema;
+    output: typeof BatchRestockResponseSchema;
   },
   /**
    * Changes what is on the shelf: a delivery, a count, a loss. Makes SKU and location known.

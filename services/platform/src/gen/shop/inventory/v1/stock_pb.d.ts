@@ -334,6 +334,13 @@ export enum StockMovementKind {
    * @generated from enum value: STOCK_MOVEMENT_KIND_EXPIRY = 5;
    */
   EXPIRY = 5,
+
+  /**
+   * Came back from a customer.
+   *
+   * @generated from enum value: STOCK_MOVEMENT_KIND_RETURN = 6;
+   */
+  RETURN = 6,
 }
 
 /**

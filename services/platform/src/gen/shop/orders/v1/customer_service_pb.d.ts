@@ -6,6 +6,7 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import type { Message } from "@bufbuild/protobuf";
 import type { Customer } from "./customer_pb.js";
 import type { Order } from "./order_pb.js";
+import type { OrderReturn } from "./order_return_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
@@ -324,6 +325,13 @@ export declare type ExportCustomerResponse = Message<"shop.orders.v1.ExportCusto
    * @generated from field: string next_page_token = 3;
    */
   nextPageToken: string;
+
+  /**
+   * What came back of these orders, or is to.
+   *
+   * @generated from field: repeated shop.orders.v1.OrderReturn returns = 4;
+   */
+  returns: OrderReturn[];
 };
 
 /**

@@ -128,6 +128,42 @@ export enum OrderErrorReason {
   NOT_IN_REVIEW = 22,
 
   /**
+   * NOT_FOUND. Metadata: order_id, return_id.
+   *
+   * @generated from enum value: ORDER_ERROR_REASON_RETURN_NOT_FOUND = 30;
+   */
+  RETURN_NOT_FOUND = 30,
+
+  /**
+   * FAILED_PRECONDITION: the articles cannot come back. Metadata: order_id, why (NOT_DELIVERED, QUANTITY, WINDOW_OVER, FINAL_SALE, OFF,
+   * NOT_YOURS_TO_DECIDE, TOO_MANY, LEGACY), line_number where it is about one, available (how many of it may).
+   *
+   * @generated from enum value: ORDER_ERROR_REASON_NOT_RETURNABLE = 31;
+   */
+  NOT_RETURNABLE = 31,
+
+  /**
+   * FAILED_PRECONDITION: the return cannot go from its status to that one. Metadata: return_id, from, to.
+   *
+   * @generated from enum value: ORDER_ERROR_REASON_ILLEGAL_RETURN_TRANSITION = 32;
+   */
+  ILLEGAL_RETURN_TRANSITION = 32,
+
+  /**
+   * INVALID_ARGUMENT: more is to be withheld than the articles have cost. Metadata: maximum, currency.
+   *
+   * @generated from enum value: ORDER_ERROR_REASON_WITHHELD_TOO_MUCH = 33;
+   */
+  WITHHELD_TOO_MUCH = 33,
+
+  /**
+   * FAILED_PRECONDITION: more would be paid back than was charged. Metadata: order_id, maximum, currency.
+   *
+   * @generated from enum value: ORDER_ERROR_REASON_REFUND_TOO_LARGE = 34;
+   */
+  REFUND_TOO_LARGE = 34,
+
+  /**
    * INVALID_ARGUMENT: lines and adjustments do not sum to the total that was given, or there are adjustments and no total. Metadata:
    * total (as given; empty: it was not), sum, currency.
    *

@@ -351,6 +351,138 @@ export declare type ScreenOrderResponse = Message<"shop.orders.v1.ScreenOrderRes
 export declare const ScreenOrderResponseSchema: GenMessage<ScreenOrderResponse>;
 
 /**
+ * The returns.
+ *
+ * @generated from message shop.orders.v1.BatchCompleteReturnsRequest
+ */
+export declare type BatchCompleteReturnsRequest = Message<"shop.orders.v1.BatchCompleteReturnsRequest"> & {
+  /**
+   * 1 to 256 returns.
+   *
+   * @generated from field: repeated shop.orders.v1.CompleteReturnRequest requests = 1;
+   */
+  requests: CompleteReturnRequest[];
+
+  /**
+   * W3C trace context of each request, in the same order: what is done for it is traced there. An empty one, or none at this
+   * place, is not traced.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
+};
+
+/**
+ * Describes the message shop.orders.v1.BatchCompleteReturnsRequest.
+ * Use `create(BatchCompleteReturnsRequestSchema)` to create a new message.
+ */
+export declare const BatchCompleteReturnsRequestSchema: GenMessage<BatchCompleteReturnsRequest>;
+
+/**
+ * One return.
+ *
+ * @generated from message shop.orders.v1.CompleteReturnRequest
+ */
+export declare type CompleteReturnRequest = Message<"shop.orders.v1.CompleteReturnRequest"> & {
+  /**
+   * The order.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * The return.
+   *
+   * @generated from field: string return_id = 2;
+   */
+  returnId: string;
+
+  /**
+   * Whether nothing comes of it, because no second person has approved it. It is REJECTED then.
+   *
+   * @generated from field: bool rejected = 3;
+   */
+  rejected: boolean;
+};
+
+/**
+ * Describes the message shop.orders.v1.CompleteReturnRequest.
+ * Use `create(CompleteReturnRequestSchema)` to create a new message.
+ */
+export declare const CompleteReturnRequestSchema: GenMessage<CompleteReturnRequest>;
+
+/**
+ * The outcomes.
+ *
+ * @generated from message shop.orders.v1.BatchCompleteReturnsResponse
+ */
+export declare type BatchCompleteReturnsResponse = Message<"shop.orders.v1.BatchCompleteReturnsResponse"> & {
+  /**
+   * One for each request, in the same order.
+   *
+   * @generated from field: repeated shop.orders.v1.CompleteReturnOutcome outcomes = 1;
+   */
+  outcomes: CompleteReturnOutcome[];
+};
+
+/**
+ * Describes the message shop.orders.v1.BatchCompleteReturnsResponse.
+ * Use `create(BatchCompleteReturnsResponseSchema)` to create a new message.
+ */
+export declare const BatchCompleteReturnsResponseSchema: GenMessage<BatchCompleteReturnsResponse>;
+
+/**
+ * What became of one return.
+ *
+ * @generated from message shop.orders.v1.CompleteReturnOutcome
+ */
+export declare type CompleteReturnOutcome = Message<"shop.orders.v1.CompleteReturnOutcome"> & {
+  /**
+   * The answer, or why not.
+   *
+   * @generated from oneof shop.orders.v1.CompleteReturnOutcome.outcome
+   */
+  outcome: {
+    /**
+     * It is COMPLETED.
+     *
+     * @generated from field: shop.orders.v1.CompleteReturnResponse response = 1;
+     */
+    value: CompleteReturnResponse;
+    case: "response";
+  } | {
+    /**
+     * It is not.
+     *
+     * @generated from field: shop.type.v1.Failure failure = 2;
+     */
+    value: Failure;
+    case: "failure";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message shop.orders.v1.CompleteReturnOutcome.
+ * Use `create(CompleteReturnOutcomeSchema)` to create a new message.
+ */
+export declare const CompleteReturnOutcomeSchema: GenMessage<CompleteReturnOutcome>;
+
+/**
+ * The return is COMPLETED.
+ *
+ * @generated from message shop.orders.v1.CompleteReturnResponse
+ */
+export declare type CompleteReturnResponse = Message<"shop.orders.v1.CompleteReturnResponse"> & {
+};
+
+/**
+ * Describes the message shop.orders.v1.CompleteReturnResponse.
+ * Use `create(CompleteReturnResponseSchema)` to create a new message.
+ */
+export declare const CompleteReturnResponseSchema: GenMessage<CompleteReturnResponse>;
+
+/**
  * What an operator decides about a parked step.
  *
  * @generated from enum shop.orders.v1.StepDecision
@@ -449,6 +581,18 @@ export declare const OrderLifecycleService: GenService<{
     methodKind: "unary";
     input: typeof BatchScreenOrdersRequestSchema;
     output: typeof BatchScreenOrdersResponseSchema;
+  },
+  /**
+   * Notes that stock and money of returns are back. Each entry has its own outcome. A return that is COMPLETED already stays so, and counts.
+   *
+   * An entry fails with RETURN_NOT_FOUND, and with ILLEGAL_RETURN_TRANSITION when it has not come.
+   *
+   * @generated from rpc shop.orders.v1.OrderLifecycleService.BatchCompleteReturns
+   */
+  batchCompleteReturns: {
+    methodKind: "unary";
+    input: typeof BatchCompleteReturnsRequestSchema;
+    output: typeof BatchCompleteReturnsResponseSchema;
   },
   /**
    * Notes in the order's audit log what an operator asks for about a parked step. The saga, which has no database, calls it

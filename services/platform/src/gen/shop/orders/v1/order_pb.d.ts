@@ -314,6 +314,13 @@ export declare type OrderShipment = Message<"shop.orders.v1.OrderShipment"> & {
    * @generated from field: string tracking_number = 5;
    */
   trackingNumber: string;
+
+  /**
+   * What it holds; empty when a version before this one planned it.
+   *
+   * @generated from field: repeated shop.orders.v1.OrderShipmentLine lines = 6;
+   */
+  lines: OrderShipmentLine[];
 };
 
 /**
@@ -321,6 +328,33 @@ export declare type OrderShipment = Message<"shop.orders.v1.OrderShipment"> & {
  * Use `create(OrderShipmentSchema)` to create a new message.
  */
 export declare const OrderShipmentSchema: GenMessage<OrderShipment>;
+
+/**
+ * An article in a parcel.
+ *
+ * @generated from message shop.orders.v1.OrderShipmentLine
+ */
+export declare type OrderShipmentLine = Message<"shop.orders.v1.OrderShipmentLine"> & {
+  /**
+   * Its stock keeping unit.
+   *
+   * @generated from field: string sku = 1;
+   */
+  sku: string;
+
+  /**
+   * How many, of all lines that have it.
+   *
+   * @generated from field: int32 quantity = 2;
+   */
+  quantity: number;
+};
+
+/**
+ * Describes the message shop.orders.v1.OrderShipmentLine.
+ * Use `create(OrderShipmentLineSchema)` to create a new message.
+ */
+export declare const OrderShipmentLineSchema: GenMessage<OrderShipmentLine>;
 
 /**
  * Why an order ended without delivery.

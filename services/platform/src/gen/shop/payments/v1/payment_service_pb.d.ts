@@ -497,6 +497,13 @@ export declare type RefundPaymentRequest = Message<"shop.payments.v1.RefundPayme
    * @generated from field: string reason = 4;
    */
   reason: string;
+
+  /**
+   * Who granted it, as a credential has proved to the service that says so: of the saga, which else has no limit. Ignored of anybody else.
+   *
+   * @generated from field: string granted_by = 5;
+   */
+  grantedBy: string;
 };
 
 /**

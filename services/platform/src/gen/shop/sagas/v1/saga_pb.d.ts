@@ -146,6 +146,13 @@ export declare type EpisodeOrder = Message<"shop.sagas.v1.EpisodeOrder"> & {
    * @generated from field: bool confirmed = 9;
    */
   confirmed: boolean;
+
+  /**
+   * What of it has come back, and of which stock and money are not back yet: 20 at most.
+   *
+   * @generated from field: repeated shop.sagas.v1.EpisodeReturn returns = 12;
+   */
+  returns: EpisodeReturn[];
 };
 
 /**
@@ -153,6 +160,81 @@ export declare type EpisodeOrder = Message<"shop.sagas.v1.EpisodeOrder"> & {
  * Use `create(EpisodeOrderSchema)` to create a new message.
  */
 export declare const EpisodeOrderSchema: GenMessage<EpisodeOrder>;
+
+/**
+ * Articles that have come back.
+ *
+ * @generated from message shop.sagas.v1.EpisodeReturn
+ */
+export declare type EpisodeReturn = Message<"shop.sagas.v1.EpisodeReturn"> & {
+  /**
+   * The return.
+   *
+   * @generated from field: string return_id = 1;
+   */
+  returnId: string;
+
+  /**
+   * What goes back on the shelf; what is scrap is not in it.
+   *
+   * @generated from field: repeated shop.sagas.v1.ReturnedPart parts = 2;
+   */
+  parts: ReturnedPart[];
+
+  /**
+   * What is to be paid back, in minor units of the order's currency; 0: nothing.
+   *
+   * @generated from field: int64 amount = 3;
+   */
+  amount: bigint;
+
+  /**
+   * Who grants it, as a credential has proved; empty where it follows from what came.
+   *
+   * @generated from field: string granted_by = 4;
+   */
+  grantedBy: string;
+};
+
+/**
+ * Describes the message shop.sagas.v1.EpisodeReturn.
+ * Use `create(EpisodeReturnSchema)` to create a new message.
+ */
+export declare const EpisodeReturnSchema: GenMessage<EpisodeReturn>;
+
+/**
+ * An article that goes back on the shelf.
+ *
+ * @generated from message shop.sagas.v1.ReturnedPart
+ */
+export declare type ReturnedPart = Message<"shop.sagas.v1.ReturnedPart"> & {
+  /**
+   * Its stock keeping unit.
+   *
+   * @generated from field: string sku = 1;
+   */
+  sku: string;
+
+  /**
+   * Where to.
+   *
+   * @generated from field: string location_id = 2;
+   */
+  locationId: string;
+
+  /**
+   * How many.
+   *
+   * @generated from field: int32 quantity = 3;
+   */
+  quantity: number;
+};
+
+/**
+ * Describes the message shop.sagas.v1.ReturnedPart.
+ * Use `create(ReturnedPartSchema)` to create a new message.
+ */
+export declare const ReturnedPartSchema: GenMessage<ReturnedPart>;
 
 /**
  * What a checkout needs besides.

@@ -1,0 +1,121 @@
+import type { Money } from "../order/order.ts";
+
+/** Where a return may go next. Anything not listed is refused with ILLEGAL_RETURN_TRANSITION; an empty list is the end. */
+export const returnTransitions = {
+  requested: ["approved", "rejected", "cancelled"],
+  approved: ["received", "cancelled"],
+  received: ["completed", "rejected"],
+  completed: [],
+  rejected: [],
+  cancelled: [],
+} as const satisfies Record<string, readonly string[]>;
+
+/** Where a return stands. */
+export type ReturnStatus = keyof typeof returnTransitions;
+
+/** Every status, in the order of a return's life. */
+export const returnStatuses = Object.keys(returnTransitions) as ReturnStatus[];
+
+/** Whether a return may go from one status to another. */
+export function mayGo(from: ReturnStatus, to: ReturnStatus): boolean {
+  const next: readonly ReturnStatus[] = returnTransitions[from];
+  return next.includes(to);
+}
+
+/** Whether its articles are still to come. */
+export function isExpected(status: ReturnStatus): boolean {
+  return mayGo(status, "cancelled");
+}
+
+/** Whether its articles have come. */
+export function hasCome(status: ReturnStatus): boolean {
+  return status === "received" || status === "completed";
+}
+
+/** How a return came about. */
+export const returnKinds = ["requested", "unasked", "goodwill"] as const;
+
+/** How a return came about: somebody asked for it, the parcel just came, or nothing comes and somebody grants a refund. */
+export type ReturnKind = (typeof returnKinds)[number];
+
+/** Why articles come back, and whether that is the shop's fault. */
+export const returnReasons = {
+  unwanted: { isOurs: false },
+  damaged: { isOurs: true },
+  defective: { isOurs: true },
+  wrong_article: { isOurs: true },
+  late: { isOurs: true },
+  undeliverable: { isOurs: false },
+  other: { isOurs: false },
+} as const satisfies Record<string, { readonly isOurs: boolean }>;
+
+/** Why articles come back. */
+export type ReturnReason = keyof typeof returnReasons;
+
+/** An article of a return. */
+export interface ReturnLine {
+  /** Which line of the order, from 1. */
+  readonly lineNumber: number;
+  readonly sku: string;
+  /** How many are to come back. */
+  readonly quantity: number;
+  /** How many came. */
+  readonly received: number;
+  /** How many of these went back on the shelf. */
+  readonly restocked: number;
+  /** Where to; empty when none did. */
+  readonly locationId: string;
+  /** What the pieces have cost that came, in minor units of the order's currency; an estimate until then. */
+  readonly amount: bigint;
+}
+
+/** Articles that come back. */
+export interface OrderReturn {
+  readonly orderId: string;
+  readonly returnId: string;
+  readonly customerId: string;
+  readonly status: ReturnStatus;
+  readonly kind: ReturnKind;
+  readonly reason: ReturnReason;
+  /** What the customer wrote; empty when nothing. */
+  readonly note: string;
+  /** What he was answered; empty when nothing. */
+  readonly answer: string;
+  readonly lines: readonly ReturnLine[];
+  /** What is paid back; an estimate until the articles have come. */
+  readonly amount: Money;
+  /** What of it is kept. */
+  readonly withheld: bigint;
+  readonly trackingNumber: string;
+  /** Who granted it, as a credential has proved; empty where nobody did, and where nobody is asked who calls. */
+  readonly grantedBy: string;
+  /** Whether stock or money cannot be moved, and an operator looks after it. */
+  readonly isDelayed: boolean;
+  /** Counts the changes, from 1. */
+  readonly revision: number;
+  readonly createTime: Date;
+  readonly updateTime: Date;
+}
+
+/** What customers read of each status; of one that is delayed something else. */
+const texts: Readonly<Record<ReturnStatus, string>> = {
+  requested: "We look at your request.",
+  approved: "Please send the articles back.",
+  received: "The articles have arrived. The refund is on its way.",
+  completed: "The return is done.",
+  rejected: "We cannot take the articles back.",
+  cancelled: "The return was withdrawn.",
+};
+
+/** What they read where nothing comes back. */
+const goodwillTexts: Readonly<Partial<Record<ReturnStatus, string>>> = {
+  received: "We look into a refund.",
+  completed: "We have paid back a part of what you paid.",
+  rejected: "There is no refund.",
+};
+
+/** What the customer reads about where a return stands. */
+export function textOf({ status, kind, isDelayed }: Pick<OrderReturn, "status" | "kind" | "isDelayed">): string {
+  if (isDelayed) return "The refund takes longer than usual: somebody looks after it.";
+  return (kind === "goodwill" && goodwillTexts[status]) || texts[status];
+}

@@ -1,0 +1,34 @@
+import { StepRefused } from "./engine/failures.ts";
+import { nothing, type SagaBody, together } from "./engine/saga.ts";
+import type { OrderRun, TakenBack } from "./order-run.ts";
+import type { Steps } from "./steps.ts";
+
+/** Takes back what came back of an order, each return for itself: one that has to wait keeps no other waiting. */
+export async function takeBack(run: OrderRun, steps: Steps, body: SagaBody): Promise<void> {
+  await together(run.returns.map((each) => takeBackOne(each, steps, body)));
+}
+
+/**
+ * Puts the articles on the shelf and pays back what they have cost, neither waiting for the other: the customer has sent them, whatever
+ * becomes of the stock. What is scrap goes nowhere. When both are done, orders is told, and nobody asks for it again.
+ */
+async function takeBackOne(taken: TakenBack, { stock, payments, orders }: Steps, body: SagaBody): Promise<void> {
+  const shelve = async () => {
+    if (taken.parts.length > 0) await body.forward(stock.restock, nothing, taken);
+  };
+  await together([shelve(), repay(taken, payments, body)]);
+  await body.forward(orders.complete, nothing, taken);
+  taken.isComplete = true;
+}
+
+/** Pays back what came back, or what somebody grants: that a second person may have to approve, and may not. */
+async function repay(taken: TakenBack, payments: Steps["payments"], body: SagaBody): Promise<void> {
+  if (taken.isRepaid) return;
+  try {
+    if (taken.amount > 0) await body.forward(payments.repay, nothing, taken);
+    taken.isRepaid = true;
+  } catch (cause) {
+    if (!(cause instanceof StepRefused)) throw cause;
+    taken.isRefused = true;
+  }
+}
