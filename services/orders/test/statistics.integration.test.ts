@@ -40,7 +40,9 @@ const direct = `
       (select coalesce(sum((s ->> 'amount')::numeric) filter (where s ->> 'status' in ('shipped', 'delivered', 'lost')), 0)
         from jsonb_array_elements(shipments) s) as captured,
       (select coalesce(sum((s ->> 'amount')::numeric) filter (where s ->> 'status' = 'lost'), 0)
-        from jsonb_array_elements(shipments) s) as refunded
+        from jsonb_array_elements(shipments) s)
+        + coalesce((select sum(amount) from order_return r where r.order_id = customer_order.order_id and r.status = 'completed'), 0)
+        as refunded
     from customer_order
   ), lines as (
     select o.day, o.currency, o.status, o.order_id, l.sku, l.quantity,
@@ -207,6 +209,30 @@ describe("the counts of orders", () => {
     await statistics().rebuild();
     await same("anew");
     assert.ok((await textOf(counted)).length > 30);
+  });
+
+  it("has what was paid back for what came back, and not what may be", async () => {
+    const orderId = decodeId(await place());
+    const parcel = [{ locationId: "BER", shipmentId: "", status: "delivered", currency: "EUR", amount: "4700" }];
+    await asAdmin("update customer_order set status = 'delivered', shipments = $2 where order_id = $1", [
+      orderId,
+      JSON.stringify(parcel),
+    ]);
+    for (const [status, amount] of [
+      ["completed", 1_850],
+      ["received", 1_000],
+      ["rejected", 500],
+    ] as const) {
+      await asAdmin(
+        `insert into order_return (order_id, return_id, customer_id, status, kind, reason, currency, amount)
+        values ($1, gen_random_uuid(), gen_random_uuid(), $2, 'return', 'damaged', 'EUR', $3)`,
+        [orderId, status, amount],
+      );
+    }
+    await refresh();
+    await same("with returns");
+    const fact = "select concat_ws(' ', captured, refunded) as text from order_statistics_fact where order_id = ";
+    assert.deepEqual(await textOf(`${fact}'${orderId}'`), ["4700 1850"]);
   });
 
   it("has what a slow transaction did when it commits, though others that began later were counted long before", async () => {

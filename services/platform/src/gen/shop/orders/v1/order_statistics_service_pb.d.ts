@@ -173,7 +173,7 @@ export declare type OrderStatistic = Message<"shop.orders.v1.OrderStatistic"> & 
   captured?: Money | undefined;
 
   /**
-   * What of that is given back: that of parcels that were lost. Not set for an article.
+   * What of that was given back: that of parcels that were lost, and what was paid for returns that are completed. Not set for an article.
    *
    * @generated from field: shop.type.v1.Money refunded = 8;
    */
