@@ -75,6 +75,7 @@ describe("a worker that is killed and started again, after", { concurrency: atOn
     await until(() => world.cameBack.get(orderId)?.size === 0 && rows.isOver(orderId), "it is back", {
       deadlineMs: 60_000,
     });
+    await until(() => plan.killed.length === kills.length, "all kills are done");
     assert.deepEqual(plan.killed.toSorted(), kills.toSorted());
     const ids = world.effects.slice(before).map(({ id }) => id);
     assert.equal(ids.length, 3, ids.join());
