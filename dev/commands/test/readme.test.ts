@@ -95,6 +95,7 @@ const documents = {
   "docs/returns.md": ["grpcurl"],
   "docs/statistics.md": ["grpcurl"],
   "docs/back-orders.md": ["grpcurl"],
+  "docs/amending.md": ["grpcurl"],
 } as const;
 
 function examplesIn(document: keyof typeof documents): Example[] {

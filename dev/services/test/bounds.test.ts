@@ -138,6 +138,21 @@ const things: Readonly<Record<string, Thing>> = {
     takes: [1n, BigInt(maxLines * maxQuantity)],
     to: ["shipping.ShipmentLine.quantity", "orders.OrderShipmentLine.quantity"],
   },
+  "which amendment of an order": { takes: [1n, 2_147_483_647n], to: ["number"] },
+  "which amendment of an order, or none": { takes: [0n, 1n, 2_147_483_647n], to: ["amended", "generation"] },
+  "the revision of an order": {
+    takes: [0n, 1n, 2_147_483_647n],
+    refuses: [-1n],
+    from: ["orders.AmendOrderRequest.revision", "orders.CancelOrderLinesRequest.revision"],
+    to: [],
+  },
+  "which line of an order": {
+    takes: [0n, BigInt(maxLines - 1)],
+    refuses: [-1n, BigInt(maxLines)],
+    from: ["orders.CancelledLine.line"],
+    to: [],
+  },
+  "where nothing is to be changed": { takes: [entries(0), entries(maxLocations)], to: ["fixed_location_ids"] },
   "parcels of an order": { takes: [entries(0), entries(maxLocations)], to: ["shipments"] },
   "amount of money": {
     takes: [0n, maxAmount],
@@ -165,7 +180,7 @@ const things: Readonly<Record<string, Thing>> = {
   "what changes the price of an order": {
     takes: [entries(0), entries(20)],
     refuses: [entries(21)],
-    from: ["orders.CreateOrderRequest.adjustments"],
+    from: ["orders.CreateOrderRequest.adjustments", "orders.AmendOrderRequest.adjustments"],
     to: [],
   },
   "what customers know an adjustment by": {
@@ -217,13 +232,13 @@ const things: Readonly<Record<string, Thing>> = {
   "card token": {
     takes: ["tok_x", `tok_${letters(64)}`, `pm_${letters(64)}`],
     refuses: [`tok_${letters(65)}`, "4111111111111111"],
-    from: ["orders.CreateOrderRequest.card_token"],
+    from: ["orders.CreateOrderRequest.card_token", "orders.AmendOrderRequest.card_token"],
     to: ["card_token"],
   },
   "why an order is cancelled": {
     takes: ["x", emoji(500), families(500)],
     refuses: ["", letters(501), families(501), " ", "\u200b"],
-    from: ["orders.CancelOrderRequest.reason"],
+    from: ["orders.CancelOrderRequest.reason", "orders.CancelOrderLinesRequest.reason"],
     to: ["sagas.CancelOrderSagaRequest.reason", "sagas.CancellationAccepted.reason"],
   },
   "what a customer is told": { takes: ["", emoji(500)], to: ["customer_message"] },

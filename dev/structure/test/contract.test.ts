@@ -49,7 +49,15 @@ describe("who may call", () => {
     const own = methods.filter((method) => accessOf(method)?.own).map(({ name }) => name);
     const customer = ["CreateCustomer", "GetCustomer", "UpdateCustomer", "ExportCustomer", "EraseCustomer"];
     const returns = ["RequestReturn", "GetReturn", "ListReturns", "CancelReturn"];
-    const orders = ["CreateOrder", "GetOrder", "ListOrders", "CancelOrder", "WatchOrder"];
+    const orders = [
+      "CreateOrder",
+      "GetOrder",
+      "ListOrders",
+      "CancelOrder",
+      "AmendOrder",
+      "CancelOrderLines",
+      "WatchOrder",
+    ];
     assert.deepEqual(own, [...customer, ...returns, ...orders]);
     for (const method of methods) assert.ok(!accessOf(method)?.roles.includes(Role.CUSTOMER), method.name);
   });

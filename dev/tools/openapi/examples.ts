@@ -45,6 +45,9 @@ const byRule: Readonly<Record<string, JsonValue>> = {
   currency: "EUR",
 };
 
+/** Fields that no rule asks for by itself, and without which a message says nothing. */
+const telling: ReadonlySet<string> = new Set(["shop.orders.v1.AmendOrderRequest.lines"]);
+
 const google: Readonly<Record<string, JsonValue>> = {
   "google.protobuf.Timestamp": "2026-11-30T12:00:00Z",
   "google.protobuf.Duration": "3600s",
@@ -68,7 +71,8 @@ export class Examples {
     const required = this.#judge.requiredFields(message);
     const chosen = message.fields.filter((field) => {
       if (field.oneof) return field === field.oneof.fields[0] && isRequired(field.oneof);
-      return required.includes(field) || (field.message === undefined && byName[field.name] !== undefined);
+      const isTold = required.includes(field) || telling.has(`${message.typeName}.${field.name}`);
+      return isTold || (field.message === undefined && byName[field.name] !== undefined);
     });
     const example = Object.fromEntries(chosen.map((field) => [field.jsonName, this.#value(field)]));
     this.#judge.approve(message, example);

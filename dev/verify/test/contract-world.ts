@@ -70,6 +70,8 @@ export class World implements Disposable {
   async prepare({ method }: ContractCall): Promise<Prepared> {
     switch (method.name) {
       case "CancelOrder":
+      case "AmendOrder":
+      case "CancelOrderLines":
         return { ids: await this.#order(OrderStatus.PREPARING) };
       case "BatchTransitionOrders": {
         const values = { "TransitionOrderRequest.status": OrderStatus.FAILED };

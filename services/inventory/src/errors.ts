@@ -20,6 +20,8 @@ export const InventoryError = defineErrors<InventoryErrorReason>({
     [InventoryErrorReason.RESERVATION_PART_NOT_FOUND]: Code.FailedPrecondition,
     [InventoryErrorReason.TOO_MANY_LOCATIONS]: Code.FailedPrecondition,
     [InventoryErrorReason.RETURNED_TOO_MUCH]: Code.FailedPrecondition,
+    [InventoryErrorReason.PART_FIXED]: Code.FailedPrecondition,
+    [InventoryErrorReason.AMENDMENT_ENDED]: Code.FailedPrecondition,
   },
 });
 
@@ -83,6 +85,19 @@ export function tooScattered(locations: number, parts: number): Error {
   const metadata = { locations: String(locations), parts: String(parts) };
   const message = `the stock would come in ${parts} parts from ${locations} locations, which is too many`;
   return new InventoryError(InventoryErrorReason.TOO_MANY_LOCATIONS, message, metadata);
+}
+
+/** @returns PART_FIXED */
+export function partFixed(orderId: string, sku: string): Error {
+  const message = `more of ${sku} has left, or is not to be changed, than order ${orderId} would have`;
+  return new InventoryError(InventoryErrorReason.PART_FIXED, message, { order_id: orderId, sku });
+}
+
+/** @returns AMENDMENT_ENDED */
+export function amendmentEnded({ orderId, number }: { orderId: string; number: number }): Error {
+  const message = `amendment ${number} of order ${orderId} was ended before, or another one is under way`;
+  const metadata = { order_id: orderId, number: String(number) };
+  return new InventoryError(InventoryErrorReason.AMENDMENT_ENDED, message, metadata);
 }
 
 /** @returns BELOW_RESERVED */

@@ -12,8 +12,10 @@ import {
   fromMovement,
   fromReservation,
   toAdjust,
+  toAmend,
   toCommit,
   toConfirm,
+  toEndAmendment,
   toKey,
   toRelease,
   toReserve,
@@ -88,6 +90,24 @@ export class InventoryApi implements ServiceImpl<typeof api.InventoryService> {
   async batchReleaseReservations(batch: api.BatchReleaseReservationsRequest) {
     const outcomes = await answerEach(batch, about("ReleaseReservation"), (each) => this.releaseReservation(each));
     return whole(api.BatchReleaseReservationsResponseSchema, { outcomes });
+  }
+
+  async batchAmendReservations(batch: api.BatchAmendReservationsRequest) {
+    const outcomes = await answerEach(batch, about("AmendReservation"), async (request) => {
+      const key = toKey(api.AmendReservationRequestSchema, { ...request, fixedLocationIds: [] });
+      const reservation = await this.#options.stock.change(key, toAmend(request));
+      return whole(api.AmendReservationResponseSchema, { reservation: fromReservation(reservation) });
+    });
+    return whole(api.BatchAmendReservationsResponseSchema, { outcomes });
+  }
+
+  async batchEndAmendments(batch: api.BatchEndAmendmentsRequest) {
+    const outcomes = await answerEach(batch, about("EndAmendment"), async (request) => {
+      const key = toKey(api.EndAmendmentRequestSchema, request);
+      const reservation = await this.#options.stock.change(key, toEndAmendment(request));
+      return whole(api.EndAmendmentResponseSchema, { reservation: fromReservation(reservation) });
+    });
+    return whole(api.BatchEndAmendmentsResponseSchema, { outcomes });
   }
 
   /** There is no request id: what has been given back is not given back again. */

@@ -1,4 +1,4 @@
-import type { Allocation, AllocationStatus, Level, Reservation } from "./stock.ts";
+import type { Allocation, AllocationStatus, Level, Part, Reservation } from "./stock.ts";
 
 /**
  * How answers are kept for repetitions: JSON, short, because there is one for every command; amounts as text, times in
@@ -12,7 +12,11 @@ interface KeptReservation {
   readonly e?: number | undefined;
   /** Created. */
   readonly c: number;
+  /** The last amendment. */
+  readonly a?: readonly [number: number, isOver: boolean, taken: readonly KeptPart[], given: readonly KeptPart[]];
 }
+
+type KeptPart = readonly [sku: string, location: string, quantity: string];
 
 type KeptLevel = readonly [sku: string, location: string, onHand: string, reserved: string, update: number];
 
@@ -28,8 +32,10 @@ export function decodeAnswer(bytes: Buffer): Reservation | Level {
   return "parts" in kept ? toReservation(kept) : toLevel(kept);
 }
 
-function keptReservation({ orderId, allocations, expireTime, createTime }: Reservation): KeptReservation {
+function keptReservation({ orderId, allocations, expireTime, createTime, amendment }: Reservation): KeptReservation {
+  const { number = 0, isOver = true, taken = [], given = [] } = amendment ?? {};
   return {
+    ...(amendment && { a: [number, isOver, taken.map(keptPart), given.map(keptPart)] as const }),
     o: orderId,
     parts: allocations.map((part) => [part.sku, part.locationId, String(part.quantity), part.status]),
     e: expireTime?.getTime(),
@@ -37,12 +43,22 @@ function keptReservation({ orderId, allocations, expireTime, createTime }: Reser
   };
 }
 
+function keptPart({ sku, locationId, quantity }: Part): KeptPart {
+  return [sku, locationId, String(quantity)];
+}
+
+function toPart([sku, locationId, quantity]: KeptPart): Part {
+  return { sku, locationId, quantity: BigInt(quantity) };
+}
+
 function keptLevel({ sku, locationId, onHand, reserved, updateTime }: Level): KeptLevel {
   return [sku, locationId, String(onHand), String(reserved), updateTime.getTime()];
 }
 
 function toReservation(kept: KeptReservation): Reservation {
+  const [number = 0, isOver = true, taken = [], given = []] = kept.a ?? [];
   return {
+    amendment: kept.a && { number, isOver, taken: taken.map(toPart), given: given.map(toPart) },
     orderId: kept.o,
     allocations: kept.parts.map(
       ([sku, locationId, quantity, status]): Allocation => ({ sku, locationId, quantity: BigInt(quantity), status }),

@@ -104,16 +104,43 @@ function linesOf(about: Omit<AuditEntry, "details">, { lines }: Wait): AuditEntr
 
 function parted({ before, after }: ReservationChange, origin: AuditOrigin): AuditEntry[] {
   const { orderId } = after;
-  const byAction = new Map<Action, Allocation[]>();
-  for (const part of after.allocations) {
+  const effects = after.allocations.flatMap((part) => {
     const former = before?.allocations.find((each) => isSameLevel(each, part));
-    for (const action of actionsOf(former, part)) {
-      const parts = byAction.get(action);
-      if (parts) parts.push(part);
-      else byAction.set(action, [part]);
-    }
-  }
-  return [...byAction].flatMap(([action, parts]) => eventsOf({ action, orderId, origin }, parts));
+    return isResized(former, part)
+      ? resized(former, part)
+      : actionsOf(former, part).map((action) => ({ action, part }));
+  });
+  const gone = (before?.allocations ?? []).filter(
+    (part) => isOpen(part) && !after.allocations.some((each) => isSameLevel(each, part)),
+  );
+  effects.push(...gone.map((part) => ({ action: actions.released, part })));
+  const byAction = Map.groupBy(effects, ({ action }) => action);
+  return [...byAction].flatMap(([action, parts]) =>
+    eventsOf(
+      { action, orderId, origin },
+      parts.map(({ part }) => part),
+    ),
+  );
+}
+
+/** What was done to a part, or to some pieces of it. */
+interface Effect {
+  readonly action: Action;
+  readonly part: Part;
+}
+
+/** Whether an amendment took some pieces more, or gave some back. All that is firm then is said as well: it is what the books look for. */
+function isResized(former: Allocation | undefined, part: Allocation): former is Allocation {
+  return former !== undefined && former.status === part.status && former.quantity !== part.quantity && isOpen(part);
+}
+
+function resized(former: Allocation, part: Allocation): Effect[] {
+  const more = part.quantity - former.quantity;
+  const change = more > 0n ? actions.held : actions.released;
+  return [
+    { action: change, part: { ...part, quantity: more > 0n ? more : -more } },
+    { action: actions[part.status], part },
+  ];
 }
 
 /** Stock that is taken again by a late confirmation is reserved as well; what is not set aside is not given back. */

@@ -1,6 +1,8 @@
-import { allocate, type Share, sameAgain } from "./allocation.ts";
+import { allocate, sameAgain } from "./allocation.ts";
+import { planAmendment } from "./amendment-plan.ts";
 import {
   alreadyReserved,
+  amendmentEnded,
   belowReserved,
   ended,
   holdExpired,
@@ -16,9 +18,11 @@ import {
   type Adjust,
   type Allocation,
   type AllocationStatus,
+  type Amend,
   byLevel,
   type Commit,
   type Confirm,
+  type EndAmendment,
   type Expire,
   isAt,
   isExpired,
@@ -29,6 +33,7 @@ import {
   type Level,
   type Line,
   type Movement,
+  type Part,
   type Release,
   type Reservation,
   type Reserve,
@@ -134,6 +139,10 @@ export class StockBook {
         return this.#commit(command);
       case "release":
         return this.#release(command);
+      case "amend":
+        return this.#amend(command);
+      case "end_amendment":
+        return this.#endAmendment(command);
       case "expire":
         return this.#expire(command);
       case "restock":
@@ -176,7 +185,8 @@ export class StockBook {
       const { since = this.now, place } = existing?.wait ?? {};
       const wait = { lines: wanted, holdMs: command.holdMs, since, place, served: false };
       const { createTime = this.now } = existing ?? {};
-      return this.#put({ orderId, allocations: [], expireTime: undefined, createTime, wait });
+      const { amendment } = existing ?? {};
+      return this.#put({ orderId, allocations: [], expireTime: undefined, createTime, amendment, wait });
     }
   }
 
@@ -226,7 +236,13 @@ export class StockBook {
   /** An undo may come before what it undoes, but nobody can have been told of a part that never was. */
   #releaseUnknown(orderId: string, locationId: string | undefined): Reservation {
     if (locationId !== undefined) throw notFound(orderId);
-    return this.#put({ orderId, allocations: [], expireTime: undefined, createTime: this.now });
+    return this.#put({
+      orderId,
+      allocations: [],
+      expireTime: undefined,
+      createTime: this.now,
+      amendment: undefined,
+    });
   }
 
   #expire({ orderId }: Expire): Reservation {
@@ -253,6 +269,46 @@ export class StockBook {
     return reservation;
   }
 
+  /** Takes what comes besides, so that it can be had; what goes is given back only when it is decided that it does. */
+  #amend({ orderId, number, lines, fixed }: Amend): Reservation {
+    const reservation = this.#existing(orderId);
+    const { amendment } = reservation;
+    if (amendment?.number === number && !amendment.isOver) return reservation;
+    if (amendment && (amendment.number >= number || !amendment.isOver)) throw amendmentEnded({ orderId, number });
+    const wanted = sumLines(lines);
+    const levels = this.#levelsOf(wanted);
+    const plan = planAmendment(reservation, { wanted, fixed, levels, claimed: this.#queue.ofAll });
+    const allocations = plan.taken.reduce<readonly Allocation[]>((parts, part) => {
+      const { sku, locationId, quantity } = part;
+      this.#move({ sku, locationId, kind: "reservation", onHandDelta: 0n, reservedDelta: quantity, orderId });
+      return withPart(parts, part);
+    }, reservation.allocations);
+    return this.#put({ ...reservation, allocations, amendment: { number, isOver: false, ...plan } });
+  }
+
+  /** An undo may come before what it undoes: it leaves a mark. Parts that are not set aside any more have gone another way. */
+  #endAmendment({ orderId, number, accepted }: EndAmendment): Reservation {
+    const reservation = this.#existing(orderId);
+    const { amendment } = reservation;
+    if (amendment && (amendment.number > number || (amendment.number === number && amendment.isOver)))
+      return reservation;
+    if (amendment && amendment.number < number && !amendment.isOver) throw amendmentEnded({ orderId, number });
+    const over = { number, isOver: true, taken: [], given: [] };
+    const goes = accepted ? amendment?.given : amendment?.taken;
+    const begun = amendment?.number === number ? (goes ?? []) : [];
+    const allocations = begun.reduce((parts, part) => this.#without(orderId, parts, part), reservation.allocations);
+    return this.#put({ ...reservation, allocations, amendment: over });
+  }
+
+  #without(orderId: string, parts: readonly Allocation[], gone: Part): readonly Allocation[] {
+    const own = parts.find((part) => isSameLevel(part, gone) && isOpen(part));
+    if (!own) return parts;
+    const { sku, locationId, quantity } = gone;
+    this.#move({ sku, locationId, kind: "release", onHandDelta: 0n, reservedDelta: -quantity, orderId });
+    const left = own.quantity - quantity;
+    return parts.flatMap((part) => (part !== own ? [part] : left > 0n ? [{ ...part, quantity: left }] : []));
+  }
+
   /** From where it was, so that what was planned still holds; only when that is gone, from elsewhere. */
   #takeAgain({ orderId, allocations }: Reservation): Reservation {
     const expired = allocations.filter(({ status }) => status === "expired");
@@ -269,13 +325,13 @@ export class StockBook {
 
   #take(
     orderId: string,
-    shares: readonly Share[],
+    shares: readonly Part[],
     as: Pick<Allocation, "status"> & Pick<Reservation, "expireTime">,
   ): Reservation {
     for (const { sku, locationId, quantity } of shares) {
       this.#move({ sku, locationId, kind: "reservation", onHandDelta: 0n, reservedDelta: quantity, orderId });
     }
-    const { createTime = this.now, allocations: former = [], wait } = this.#reservations.get(orderId) ?? {};
+    const { createTime = this.now, allocations: former = [], wait, amendment } = this.#reservations.get(orderId) ?? {};
     const taken = shares.map((share) => ({ ...share, status: as.status }));
     const kept = former.filter((part) => part.status !== "expired" && !taken.some((share) => isSameLevel(share, part)));
     return this.#put({
@@ -284,6 +340,7 @@ export class StockBook {
       expireTime: as.expireTime,
       createTime,
       ...(wait && { wait: { ...wait, served: true } }),
+      amendment,
     });
   }
 
@@ -362,6 +419,13 @@ export class StockBook {
     if (!reservation) throw notFound(orderId);
     return reservation;
   }
+}
+
+/** The parts with some more pieces, which are set aside for good. */
+function withPart(parts: readonly Allocation[], more: Part): Allocation[] {
+  const own = parts.find((part) => isSameLevel(part, more));
+  if (!own) return [...parts, { ...more, status: "confirmed" as const }].sort(byLevel);
+  return parts.map((part) => (part === own ? { ...part, quantity: part.quantity + more.quantity } : part));
 }
 
 /** The parts at a location, or all. @throws RESERVATION_PART_NOT_FOUND when nothing ever was at that location */

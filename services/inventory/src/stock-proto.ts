@@ -2,8 +2,10 @@ import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { durationMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type {
   AdjustStockRequest,
+  AmendReservationRequest,
   CommitReservationRequest,
   ConfirmReservationRequest,
+  EndAmendmentRequest,
   ReleaseReservationRequest,
   ReserveStockRequest,
   RestockRequest,
@@ -12,6 +14,7 @@ import {
   type Allocation as AllocationMessage,
   AllocationSchema,
   AllocationStatus,
+  ReservationAmendmentSchema,
   type Reservation as ReservationMessage,
   ReservationSchema,
   type StockLevel,
@@ -19,6 +22,7 @@ import {
   type StockMovement,
   StockMovementKind,
   StockMovementSchema,
+  StockPartSchema,
 } from "#gen/shop/inventory/v1/stock_pb.js";
 import { ShortagePolicy } from "#gen/shop/type/v1/shortage_pb.js";
 import { fingerprint, type Keyed } from "#platform/database/idempotency.ts";
@@ -26,12 +30,16 @@ import { whole } from "#platform/whole.ts";
 import {
   type Adjust,
   type Allocation,
+  type Amend,
+  type Amendment,
   availableOf,
   type Commit,
   type Confirm,
+  type EndAmendment,
   isWaiting,
   type Level,
   type MovementKind,
+  type Part,
   type Release,
   type Reservation,
   type Reserve,
@@ -94,19 +102,36 @@ export function toRestock({ orderId, returnId, parts }: RestockRequest): Restock
   return { kind: "restock", orderId, returnId, parts: moved };
 }
 
+export function toAmend({ orderId, number, lines, fixedLocationIds }: AmendReservationRequest): Amend {
+  return { kind: "amend", orderId, number, lines, fixed: new Set(fixedLocationIds) };
+}
+
+export function toEndAmendment({ orderId, number, accepted }: EndAmendmentRequest): EndAmendment {
+  return { kind: "end_amendment", orderId, number, accepted };
+}
+
 export function toAdjust({ sku, locationId, delta, reason }: AdjustStockRequest): Adjust {
   return { kind: "adjust", sku, locationId, delta, reason };
 }
 
 export function fromReservation(reservation: Reservation): ReservationMessage {
-  const { orderId, allocations, expireTime, createTime } = reservation;
+  const { orderId, allocations, expireTime, createTime, amendment } = reservation;
   return whole(ReservationSchema, {
+    amendment: amendment && !amendment.isOver ? fromAmendment(amendment) : undefined,
     orderId,
     allocations: allocations.map(fromAllocation),
     expireTime: expireTime && timestampFromDate(expireTime),
     createTime: timestampFromDate(createTime),
     waitTime: isWaiting(reservation) ? timestampFromDate(reservation.wait.since) : undefined,
   });
+}
+
+function fromAmendment({ number, taken, given }: Amendment) {
+  return whole(ReservationAmendmentSchema, { number, taken: taken.map(fromPart), given: given.map(fromPart) });
+}
+
+function fromPart({ sku, locationId, quantity }: Part) {
+  return whole(StockPartSchema, { sku, locationId, quantity });
 }
 
 function fromAllocation({ sku, locationId, quantity, status }: Allocation): AllocationMessage {

@@ -2,8 +2,10 @@ import { encodeId } from "#platform/id.ts";
 import type {
   Allocation,
   AllocationStatus,
+  Amendment,
   Movement,
   MovementKind,
+  Part,
   Reservation,
   Wait,
   WrittenMovement,
@@ -29,6 +31,16 @@ export interface WaitJson {
   readonly served: boolean;
 }
 
+type PartJson = Omit<AllocationJson, "status">;
+
+/** The last amendment of a reservation as its row has it. */
+export interface AmendmentJson {
+  readonly number: number;
+  readonly is_over: boolean;
+  readonly taken: readonly PartJson[];
+  readonly given: readonly PartJson[];
+}
+
 /** A row of `reservation` as it is read. */
 export interface ReservationRow {
   readonly orderId: string;
@@ -37,6 +49,7 @@ export interface ReservationRow {
   readonly wait: WaitJson | null;
   readonly expireTime: Date | null;
   readonly createTime: Date;
+  readonly amendment: AmendmentJson | null;
 }
 
 /** A row of `reservation` as it is written; all else in it is the time. */
@@ -67,12 +80,13 @@ export interface LevelDelta {
 }
 
 /** The reservation of a row. */
-export function toReservation({ orderId, allocations, wait, expireTime, createTime }: ReservationRow): Reservation {
+export function toReservation({ orderId, allocations, wait, amendment, ...times }: ReservationRow): Reservation {
   return {
     orderId: encodeId(orderId),
     allocations: allocations.map(toAllocation),
-    expireTime: expireTime ?? undefined,
-    createTime,
+    expireTime: times.expireTime ?? undefined,
+    createTime: times.createTime,
+    amendment: amendment ? toAmendment(amendment) : undefined,
     ...(wait && { wait: toWait(wait) }),
   };
 }
@@ -87,8 +101,16 @@ function toWait({ lines, hold_ms: holdMs, since, place, served }: WaitJson): Wai
   };
 }
 
-function toAllocation({ sku, location_id: locationId, quantity, status }: AllocationJson): Allocation {
-  return { sku, locationId, quantity: BigInt(quantity), status };
+function toAllocation({ status, ...part }: AllocationJson): Allocation {
+  return { ...toPart(part), status };
+}
+
+function toPart({ sku, location_id: locationId, quantity }: PartJson): Part {
+  return { sku, locationId, quantity: BigInt(quantity) };
+}
+
+function toAmendment({ number, is_over: isOver, taken, given }: AmendmentJson): Amendment {
+  return { number, isOver, taken: taken.map(toPart), given: given.map(toPart) };
 }
 
 /** The movement of a row. */
@@ -104,7 +126,7 @@ export type PlaceOf = (orderId: string) => bigint | undefined;
 
 /** The row of a reservation. */
 export function toChangedReservation(
-  { orderId, allocations, wait, expireTime }: Reservation,
+  { orderId, allocations, wait, expireTime, amendment }: Reservation,
   idOf: IdOf,
   placeOf: PlaceOf,
 ): ChangedReservation {
@@ -113,6 +135,7 @@ export function toChangedReservation(
     allocations: allocations.map(toAllocationJson),
     wait: wait ? toWaitJson(wait, wait.place ?? placeOf(orderId)) : null,
     expireTime: expireTime ?? null,
+    amendment: amendment ? toAmendmentJson(amendment) : null,
   };
 }
 
@@ -126,9 +149,17 @@ function toWaitJson({ lines, holdMs, since, served }: Wait, place = 0n): WaitJso
   };
 }
 
+function toAmendmentJson({ number, isOver, taken, given }: Amendment): AmendmentJson {
+  return { number, is_over: isOver, taken: taken.map(toPartJson), given: given.map(toPartJson) };
+}
+
 /** Quantities are small: 100 lines of 10,000 at most. */
-function toAllocationJson({ sku, locationId, quantity, status }: Allocation): AllocationJson {
-  return { sku, location_id: locationId, quantity: Number(quantity), status };
+function toPartJson({ sku, locationId, quantity }: Part): PartJson {
+  return { sku, location_id: locationId, quantity: Number(quantity) };
+}
+
+function toAllocationJson({ status, ...part }: Allocation): AllocationJson {
+  return { ...toPartJson(part), status };
 }
 
 /** The row of a movement. */

@@ -46,6 +46,7 @@ const reservationColumns = selectList<ReservationRow>({
   wait: true,
   expireTime: true,
   createTime: true,
+  amendment: true,
 });
 
 /** Only whose a reservation is. */
@@ -140,6 +141,7 @@ const reservationTypes: Written<ChangedReservation> = {
   allocations: "jsonb",
   wait: "jsonb",
   expireTime: "timestamptz",
+  amendment: "jsonb",
 };
 const newReservations = arrayColumns(reservationTypes, levelDeltas.next);
 const changedReservations = arrayColumns(reservationTypes, newReservations.next);

@@ -305,9 +305,9 @@ const scarce: ReadonlySet<number> = new Set([
 function mayBeElsewhere(command: StockCommand, answer: Answer | undefined, partial: ReadonlySet<string>): boolean {
   if (partial.size === 0 || !answer || !isScarce(answer)) return false;
   if (command.kind === "serve") return command.skus.some((sku) => partial.has(sku));
-  return (
-    command.kind === "confirm" || (command.kind === "reserve" && command.lines.some(({ sku }) => partial.has(sku)))
-  );
+  if (command.kind === "confirm") return true;
+  const takes = command.kind === "reserve" || command.kind === "amend";
+  return takes && command.lines.some(({ sku }) => partial.has(sku));
 }
 
 function isScarce(answer: Answer): boolean {
@@ -349,7 +349,10 @@ async function openBook(tx: Transaction, { commands, lookUp, reach, queueMax }: 
     else if (command.kind === "serve") {
       for (const sku of command.skus) skus.add(sku);
       serving.push(decodeId(command.orderId));
-    } else (command.kind === "confirm" ? confirming : moving).push(decodeId(command.orderId));
+    } else {
+      if (command.kind === "amend") for (const line of command.lines) skus.add(line.sku);
+      (command.kind === "confirm" ? confirming : moving).push(decodeId(command.orderId));
+    }
     if (command.kind === "reserve" && lookUp) looked.push(decodeId(command.orderId));
   }
   const orders = [...moving, ...confirming, ...serving, ...looked, ...returning];

@@ -38,6 +38,17 @@ export interface Allocation {
   readonly status: AllocationStatus;
 }
 
+/** What changes in a reservation while it is not decided whether it does; one that is over says so, and has nothing in it. */
+export interface Amendment {
+  /** Counts the amendments of the order, from 1. */
+  readonly number: number;
+  readonly isOver: boolean;
+  /** Set aside besides, and in the allocations already. */
+  readonly taken: readonly Part[];
+  /** To be given back, and in the allocations still. */
+  readonly given: readonly Part[];
+}
+
 /**
  * What is set aside for an order. Without allocations it waits for stock, or says that the order was released before it was
  * reserved.
@@ -49,6 +60,8 @@ export interface Reservation {
   /** When the parts that are held end by themselves; undefined when none is held. */
   readonly expireTime: Date | undefined;
   readonly createTime: Date;
+  /** The last one; undefined when there never was one. */
+  readonly amendment: Amendment | undefined;
   /** What it waits for, or has waited for; undefined when it never did, and once it was released while it waited. */
   readonly wait?: Wait | undefined;
 }
@@ -129,6 +142,25 @@ export interface Release {
   readonly locationId?: string | undefined;
 }
 
+/** Sets aside what an order will have besides, all or none. */
+export interface Amend {
+  readonly kind: "amend";
+  readonly orderId: string;
+  readonly number: number;
+  /** All articles of the order from then on. */
+  readonly lines: readonly Line[];
+  /** Where nothing is to be changed. */
+  readonly fixed: ReadonlySet<string>;
+}
+
+/** Ends an amendment: gives back what the order has no more, or what it got besides. */
+export interface EndAmendment {
+  readonly kind: "end_amendment";
+  readonly orderId: string;
+  readonly number: number;
+  readonly accepted: boolean;
+}
+
 /** Gives back what is held beyond its time. */
 export interface Expire {
   readonly kind: "expire";
@@ -166,7 +198,17 @@ export interface Returned {
 }
 
 /** What may be done to stock. */
-export type StockCommand = Reserve | Serve | Confirm | Commit | Release | Expire | Restock | Adjust;
+export type StockCommand =
+  | Reserve
+  | Serve
+  | Confirm
+  | Commit
+  | Release
+  | Amend
+  | EndAmendment
+  | Expire
+  | Restock
+  | Adjust;
 
 /** What can still be reserved at a level. */
 export function availableOf(level: Level): bigint {
@@ -217,12 +259,12 @@ export function isWaiting(reservation: Reservation | undefined): reservation is 
 }
 
 /** Whether two parts are of the same level. */
-export function isSameLevel(one: Allocation, other: Allocation): boolean {
+export function isSameLevel(one: Part, other: Part): boolean {
   return one.sku === other.sku && one.locationId === other.locationId;
 }
 
 /** Sorts parts by SKU and location. */
-export function byLevel(one: Allocation, other: Allocation): number {
+export function byLevel(one: Part, other: Part): number {
   if (one.sku !== other.sku) return one.sku < other.sku ? -1 : 1;
   return one.locationId < other.locationId ? -1 : 1;
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { allocate, type Share } from "../src/allocation.ts";
-import type { Level, Line } from "../src/stock.ts";
+import { allocate } from "../src/allocation.ts";
+import type { Level, Line, Part } from "../src/stock.ts";
 
 const at = new Date(0);
 
@@ -121,7 +121,7 @@ function isCoverable(order: readonly Line[], stock: readonly Level[]): boolean {
  * What the words say: of all sets of locations that cover the order the smallest, of these that with the fewest parts, of these the
  * first by the names in it; a line comes whole from the first that has it all, else from those with most.
  */
-function bestOfAll(order: readonly Line[], stock: readonly Level[]): Share[] {
+function bestOfAll(order: readonly Line[], stock: readonly Level[]): Part[] {
   const names = [...new Set(stock.filter(({ onHand }) => onHand > 0n).map(({ locationId }) => locationId))].sort();
   const sets = Array.from({ length: 2 ** names.length }, (_, set) =>
     names.filter((_name, index) => set & (1 << index)),
@@ -143,14 +143,14 @@ function bestOfAll(order: readonly Line[], stock: readonly Level[]): Share[] {
   return plans[0]?.shares ?? [];
 }
 
-function sharesOf({ sku, quantity }: Line, stock: readonly Level[], chosen: readonly string[]): Share[] {
+function sharesOf({ sku, quantity }: Line, stock: readonly Level[], chosen: readonly string[]): Part[] {
   const own = stock.filter((level) => level.sku === sku && chosen.includes(level.locationId));
   const whole = own
     .filter(({ onHand }) => onHand >= quantity)
     .sort((a, b) => (a.locationId < b.locationId ? -1 : 1))[0];
   if (whole) return [{ sku, locationId: whole.locationId, quantity }];
   let open = quantity;
-  const shares: Share[] = [];
+  const shares: Part[] = [];
   for (const { locationId, onHand } of own.toSorted(
     (a, b) => Number(b.onHand - a.onHand) || (a.locationId < b.locationId ? -1 : 1),
   )) {

@@ -196,7 +196,8 @@ async function requireQueued(database: Database): Promise<void> {
   assert.deepEqual(wrong, []);
 }
 
-function toLines(text: string): Line[] {
+/** `a:2 b:1` are two of a and one of b. */
+export function toLines(text: string): Line[] {
   return text.split(" ").map((item) => {
     const [sku = "", quantity = "0"] = item.split(":");
     return { sku, quantity: BigInt(quantity) };

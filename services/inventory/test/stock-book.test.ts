@@ -23,7 +23,8 @@ function reservation(first: AllocationStatus, second = first, expireTime?: Date)
     { sku: "b", locationId: "l2", quantity: 3n, status: second },
   ];
   const isHeld = first === "held" || second === "held";
-  return { orderId: order, allocations, expireTime: isHeld ? (expireTime ?? later) : undefined, createTime: before };
+  const expires = isHeld ? (expireTime ?? later) : undefined;
+  return { orderId: order, allocations, expireTime: expires, createTime: before, amendment: undefined };
 }
 
 const lines = [
@@ -66,7 +67,13 @@ function open(present?: Reservation, onHand: [bigint, bigint] = [10n, 10n]): Sto
 }
 
 const gone = reservation("released");
-const tombstone: Reservation = { orderId: order, allocations: [], expireTime: undefined, createTime: before };
+const tombstone: Reservation = {
+  orderId: order,
+  allocations: [],
+  expireTime: undefined,
+  createTime: before,
+  amendment: undefined,
+};
 const cases: [
   present: Reservation | undefined,
   command: StockCommand,

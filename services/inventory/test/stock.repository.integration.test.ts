@@ -15,6 +15,7 @@ import {
   requireExplained,
   Shop,
   show,
+  toLines,
 } from "./harness.ts";
 
 describe("stock repository", () => {
@@ -65,6 +66,82 @@ describe("stock repository", () => {
     await assert.rejects(shop.reserve("a:1 c:1"), { reasonName: "UNKNOWN_SKU" });
     assert.equal(await levels(database), "a@l1 5/0, b@l1 1/0");
     assert.deepEqual(await database.query("select from reservation"), []);
+  });
+
+  describe("amends a reservation", () => {
+    const amend = (orderId: string, number: number, lines: string) =>
+      shop.do({ kind: "amend", orderId, number, lines: toLines(lines), fixed: new Set<string>() });
+    const end = (orderId: string, number: number, accepted: boolean) =>
+      shop.do({ kind: "end_amendment", orderId, number, accepted });
+
+    async function firm(): Promise<string> {
+      await shop.deliver("a", "l1:5", "l2:5");
+      await shop.deliver("b", "l1:5");
+      const orderId = newId();
+      await shop.reserve("a:3 b:2", orderId);
+      await shop.do({ kind: "confirm", orderId });
+      return orderId;
+    }
+
+    it("by taking what comes at once, and giving what goes when it is decided", async () => {
+      const orderId = await firm();
+      const begun = await amend(orderId, 1, "a:4 b:1");
+      assert.equal(show(begun), "a@l1:4 confirmed, b@l1:2 confirmed");
+      assert.deepEqual(begun.amendment?.taken, [{ sku: "a", locationId: "l1", quantity: 1n }]);
+      assert.equal(await levels(database), "a@l1 5/4, a@l2 5/0, b@l1 5/2");
+      assert.equal(show(await end(orderId, 1, true)), "a@l1:4 confirmed, b@l1:1 confirmed");
+      assert.equal(show(await end(orderId, 1, false)), "a@l1:4 confirmed, b@l1:1 confirmed", "it is over");
+      assert.equal(await levels(database), "a@l1 5/4, a@l2 5/0, b@l1 5/1");
+      await requireExplained(database);
+    });
+
+    it("and it is as before when it does not happen", async () => {
+      const orderId = await firm();
+      await amend(orderId, 1, "a:9");
+      assert.equal(await levels(database), "a@l1 5/5, a@l2 5/4, b@l1 5/2");
+      assert.equal(show(await end(orderId, 1, false)), "a@l1:3 confirmed, b@l1:2 confirmed");
+      assert.equal(await levels(database), "a@l1 5/3, a@l2 5/0, b@l1 5/2");
+      await assert.rejects(amend(orderId, 1, "a:9"), { reasonName: "AMENDMENT_ENDED" });
+      assert.equal(show(await amend(orderId, 2, "a:1")), "a@l1:3 confirmed, b@l1:2 confirmed");
+      assert.equal(show(await end(orderId, 2, true)), "a@l1:1 confirmed");
+      await requireExplained(database);
+    });
+
+    it("one at a time, and none that was ended before it began", async () => {
+      const orderId = await firm();
+      await end(orderId, 1, false);
+      await assert.rejects(amend(orderId, 1, "a:1"), { reasonName: "AMENDMENT_ENDED" });
+      await amend(orderId, 2, "a:1");
+      await assert.rejects(amend(orderId, 3, "a:2"), { reasonName: "AMENDMENT_ENDED" });
+      await assert.rejects(end(newId(), 1, true), { reasonName: "RESERVATION_NOT_FOUND" });
+    });
+
+    it("all of it or nothing", async () => {
+      const orderId = await firm();
+      await assert.rejects(amend(orderId, 1, "a:4 b:9"), { reasonName: "OUT_OF_STOCK" });
+      assert.equal(await levels(database), "a@l1 5/3, a@l2 5/0, b@l1 5/2");
+    });
+
+    it("that is released meanwhile: nothing is given back twice", async () => {
+      const orderId = await firm();
+      await amend(orderId, 1, "a:4");
+      await shop.do({ kind: "release", orderId });
+      await end(orderId, 1, false);
+      assert.equal(await levels(database), "a@l1 5/0, a@l2 5/0, b@l1 5/0");
+      await requireExplained(database);
+    });
+
+    it("whoever wants the same pieces at the same time", async () => {
+      await shop.deliver("a", "l1:40");
+      const orders = Array.from({ length: 20 }, () => newId());
+      await Promise.all(orders.map((orderId) => shop.reserve("a:1", orderId)));
+      await Promise.all(orders.map((orderId) => shop.do({ kind: "confirm", orderId })));
+      const begun = await Promise.allSettled(orders.map((orderId) => amend(orderId, 1, "a:3")));
+      assert.equal(begun.filter(({ status }) => status === "fulfilled").length, 10);
+      assert.equal(await levels(database), "a@l1 40/40");
+      await Promise.all(orders.map((orderId, index) => end(orderId, 1, index % 2 === 0)));
+      await requireExplained(database);
+    });
   });
 
   it("never promises more than there is, whatever the replicas do", async () => {

@@ -20,6 +20,9 @@ import { personalDataOf } from "#platform/personal/personal-config.ts";
 import type { PersonalData } from "#platform/personal/personal-data.ts";
 import { PersonalSweep } from "#platform/personal/personal-sweep.ts";
 import { register, type ServiceParts, type ServiceRegistration } from "#platform/process/service.ts";
+import { AmendmentRepository } from "./amend/amendment.repository.ts";
+import { AmendmentDecisions } from "./amend/amendment-decisions.ts";
+import { OrderAmending } from "./amend/order-amending.ts";
 import { BulkOrders } from "./api/bulk-orders.ts";
 import { CustomerApi } from "./api/customer-api.ts";
 import { OrderApi } from "./api/order-api.ts";
@@ -104,6 +107,7 @@ interface Ground extends OrdersContext {
   readonly notes: OrderNotes;
   readonly repository: OrderRepository;
   readonly mover: OrderMover;
+  readonly amendments: AmendmentDecisions;
 }
 
 /** Builds the orders service. */
@@ -136,8 +140,9 @@ export function buildOrders(context: OrdersContext): ServiceParts {
     eraser,
     retention,
   ];
+  const { screening: screened, reviewDecisions } = screening;
   const { settler, reports, stock, decisions } = episodes;
-  const batches = [intake, mover, settler, reports, stock, decisions, screening.screening, screening.reviewDecisions];
+  const batches = [intake, mover, settler, reports, stock, decisions, ground.amendments, screened, reviewDecisions];
   return {
     services: [...apis, buildStatistics(ground), audit.registration],
     reloads: returning.reloads,
@@ -180,7 +185,8 @@ function layGround(context: OrdersContext): Ground {
   );
   const mover = new OrderMover({ database, metrics });
   const notes = new OrderNotes(database, personal);
-  return { ...context, metrics, personal, notes, fraud, repository, mover };
+  const amendments = new AmendmentDecisions(database);
+  return { ...context, metrics, personal, notes, fraud, repository, mover, amendments };
 }
 
 /** What holds orders up, and what decides about them. */
@@ -375,7 +381,7 @@ interface ApiParts extends FollowingParts, EpisodeParts, ScreeningParts, Omit<Re
 }
 
 function buildApis(ground: Ground, parts: ApiParts): ServiceRegistration[] {
-  const { config, database, notes, repository, mover } = ground;
+  const { config, database, notes, repository, mover, amendments } = ground;
   const { follower, intake, customers, erasures, eraser, screening, reviews, reviewDecisions, returns, returnRows } =
     parts;
   const noted = new AuditedRequests<StepDecisionRequest>({
@@ -388,13 +394,17 @@ function buildApis(ground: Ground, parts: ApiParts): ServiceRegistration[] {
     },
   });
   const cancellation = buildCancellation(ground, parts);
+  const amending = buildAmending(ground, parts);
   const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
   const deletion = new OrderDeletion(database);
   const bulk = new BulkOrders({ intake, repository, maxMessageBytes: config.MAX_MESSAGE_BYTES });
   return [
-    register(OrderService, new OrderApi({ intake, bulk, follower, cancellation, deletion, repository, pageTokens })),
+    register(
+      OrderService,
+      new OrderApi({ intake, bulk, follower, cancellation, amending, deletion, repository, pageTokens }),
+    ),
     register(OrderEpisodeService, new OrderEpisodeApi({ ...parts, pageTokens })),
-    register(OrderLifecycleService, new OrderLifecycleApi({ mover, screening, returns, decisions: noted })),
+    register(OrderLifecycleService, new OrderLifecycleApi({ mover, screening, returns, decisions: noted, amendments })),
     register(OrderReturnService, new OrderReturnApi({ returns, repository: returnRows, pageTokens })),
     register(OrderReviewService, new OrderReviewApi({ reviews, decisions: reviewDecisions, follower, pageTokens })),
     register(
@@ -409,6 +419,15 @@ function buildApis(ground: Ground, parts: ApiParts): ServiceRegistration[] {
       }),
     ),
   ];
+}
+
+function buildAmending(
+  { database, personal, notes, repository }: Ground,
+  { follower, starter }: ApiParts,
+): OrderAmending {
+  const amendments = new AmendmentRepository(database, { personal, notes });
+  const onAccepted = (count: number) => starter.accepted(count, "relaxed");
+  return new OrderAmending({ database, amendments, orders: repository, follower, onAccepted });
 }
 
 function buildCancellation(

@@ -72,6 +72,7 @@ function orderOf(traced: boolean, createTime = new Date()): EpisodeOrder {
     shortagePolicy: "reject",
     stockWaitMs: undefined,
     returns: [],
+    amendment: undefined,
     checkout: {
       lines: [{ sku: "tea", quantity: 1, unitPrice: 1n, amount: undefined }],
       cardToken: "tok_approve",

@@ -209,6 +209,7 @@ describe("episodes", () => {
       $typeName: "shop.sagas.v1.ShipmentReported",
       locationId: "BER",
       news: "PACKED",
+      generation: 0,
       trackingNumber: "",
       reason: "",
     });

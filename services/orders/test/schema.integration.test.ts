@@ -50,6 +50,7 @@ const resting = {
   needsCard: true,
   retryAfterMs: undefined,
   waitsFor: "",
+  amended: 0,
   parked: undefined,
   awaitsStock: false,
   origin: { actor: "", requestId: "", traceId: "" },
@@ -322,7 +323,7 @@ describe("the schema of orders", () => {
   it("gives the runtime role no more than it needs", async () => {
     const forbidden = [
       "delete from customer",
-      "update order_line set quantity = 1",
+      "update order_line set line_number = 1",
       "update idempotency_key set method = ''",
       "create table mine (id int)",
     ];

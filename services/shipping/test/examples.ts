@@ -19,6 +19,7 @@ export function shipmentIn(status: ShipmentStatus): Shipment {
   return {
     shipmentId: newId(),
     orderId: newId(),
+    generation: 0,
     locationId: "BER-1",
     status,
     lines: [{ sku: "MUG", quantity: 1 }],
@@ -49,6 +50,7 @@ export interface Change {
   requestId?: string;
   orderId?: string;
   locationId?: string;
+  generation?: number;
   lines?: { sku: string; quantity: bigint }[];
   address?: typeof address;
   sagaId?: string;

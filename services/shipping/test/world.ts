@@ -114,14 +114,18 @@ export class World implements AsyncDisposable {
 }
 
 /** A request to book or to call off, as the saga makes it. */
-export function request(parcel: { orderId: string; locationId: string }, step: string): ShipmentRequest {
-  const { orderId, locationId } = parcel;
-  const requestId = `${orderId}:${step}:${locationId}`;
+export function request(
+  parcel: { orderId: string; locationId: string; generation?: number },
+  step: string,
+): ShipmentRequest {
+  const { orderId, locationId, generation = 0 } = parcel;
+  const requestId = `${orderId}:${step}:${locationId}${generation > 0 ? `~${generation}` : ""}`;
   return {
     requestId,
     fingerprint: Buffer.from(`${orderId}/${locationId}`),
     orderId,
     locationId,
+    generation,
     ...submission(requestId),
   };
 }

@@ -211,6 +211,23 @@ const turns = {
     );
   },
 
+  /** Amended: one gets more, one less, and of one the amendment is undone after a parcel was taken back. */
+  async amended(stage: Stage) {
+    const orders = batchOf(3);
+    for (const { orderId } of orders) stage.world.packs = later(stage, orderId);
+    stage.place(orders, [on("decide", { kind: "refuse", reason: "NOT_NOW" }, { orderId: idOf(orders, 2), times: 1 })]);
+    for (const { orderId } of orders)
+      await stage.rests(orderId, () => stage.world.order(orderId).status === "PREPARING");
+    const cup = { sku: "cup", quantity: 1, unitPrice: 500 };
+    const tea = (quantity: number) => ({ sku: "tea", quantity, unitPrice: 1_000 });
+    const total = (amount: number) => ({ currency: "EUR", amount });
+    stage.rows.amend(idOf(orders, 1), { lines: [tea(1), cup], total: total(1_500) });
+    for (const index of [0, 2]) {
+      stage.rows.amend(idOf(orders, index), { lines: [tea(4), cup], total: total(4_500), cardToken: "tok_approve" });
+    }
+    return await episodeOf(stage, idOf(orders, 2), 1);
+  },
+
   /** Several pages, one of which is asked for again; then a day's wait. */
   async look(stage: Stage) {
     const asked: string[] = [];
@@ -257,6 +274,12 @@ async function lookOf({ environment }: Stage, asked: () => boolean): Promise<Rec
   const isOver = async () => (await workflow.getHandle(workflowId, runId).describe()).status.name !== "RUNNING";
   await until(isOver, "the run is over", patient);
   return { workflowId, runId };
+}
+
+/** What the warehouse tells of parcels: of this order nothing. */
+function later(stage: Stage, slow: string): Stage["world"]["packs"] {
+  const known = stage.world.packs;
+  return (orderId, locationId) => (orderId === slow ? undefined : known(orderId, locationId));
 }
 
 function split(stage: Stage, orderId: string): void {

@@ -59,7 +59,7 @@ const comparisons: Readonly<Record<AccountedService, Comparison>> = {
     missing: `select 'the shipment of order ' || s.order_id || ' from ' || s.location_id || ' is ' || s.status as what
       from shipment s where s.order_id between $1 and $2 and not exists (
         select from audit_event a where a.order_id between $1 and $2 and a.order_id = s.order_id
-        and a.details->>'location' = s.location_id and a.action = case s.status when 'preparing' then 'shipment.created'
+        and a.details->>'location' = split_part(s.location_id, '~', 1) and a.action = case s.status when 'preparing' then 'shipment.created'
           when 'ready' then 'shipment.packed' when 'booking' then 'shipment.packed' when 'shipped' then 'shipment.booked'
           else 'shipment.' || s.status end)
       limit $3`,

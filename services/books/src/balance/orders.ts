@@ -104,7 +104,8 @@ export async function readEnded(ask: Ask, range: IdRange): Promise<EndedOrder[]>
     lots: [sku: string, quantity: number, amount: string][] | null;
   }>(
     `select order_id, o.status, o.total::text, o.shipments, l.articles,
-      exists (select from imported_order i where i.order_id = o.order_id) as imported, case when o.line_amounts is not null then (
+      exists (select from imported_order i where i.order_id = o.order_id) as imported, case when o.line_amounts is not null
+        and not coalesce(o.amendment ? 'partly', false) then (
         select json_agg(json_build_array(sku, quantity, amount) order by line_number)
         from (select row_number() over (order by line_number) as n, line_number, sku, quantity from order_line
           where order_line.order_id = o.order_id) line

@@ -1,7 +1,13 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import {
+  type AmendOrderRequest,
+  AmendOrderRequestSchema,
+  AmendOrderResponseSchema,
   type BulkCreateOrdersRequest,
   BulkCreateOrdersResponseSchema,
+  type CancelOrderLinesRequest,
+  CancelOrderLinesRequestSchema,
+  CancelOrderLinesResponseSchema,
   type CancelOrderRequest,
   CancelOrderRequestSchema,
   CancelOrderResponseSchema,
@@ -25,6 +31,7 @@ import { isId } from "#platform/id.ts";
 import type { Json, PageTokens } from "#platform/page-token.ts";
 import { activeSpan } from "#platform/trace/spans.ts";
 import { whole } from "#platform/whole.ts";
+import type { AmendRequest, OrderAmending } from "../amend/order-amending.ts";
 import type { OrderCancellation } from "../cancel/order-cancellation.ts";
 import type { OrderFollower } from "../follow/order-follower.ts";
 import type { KeyedOrder, OrderFilter, OrderRepository } from "../order/order.repository.ts";
@@ -32,7 +39,7 @@ import { isAnswered, type Order } from "../order/order.ts";
 import type { OrderDeletion } from "../order/order-deletion.repository.ts";
 import type { OrderIntake } from "../order/order-intake.ts";
 import type { BulkOrders } from "./bulk-orders.ts";
-import { toFilter, toKeyedOrder, toProto } from "./order-proto.ts";
+import { toAddress, toFilter, toKeyedOrder, toPricedOrder, toProto } from "./order-proto.ts";
 import { patienceMs } from "./patience.ts";
 
 /** What the service works with. */
@@ -41,6 +48,7 @@ export interface OrderApiOptions {
   readonly bulk: BulkOrders;
   readonly follower: OrderFollower;
   readonly cancellation: OrderCancellation;
+  readonly amending: Pick<OrderAmending, "amend">;
   readonly deletion: OrderDeletion;
   readonly repository: OrderRepository;
   readonly pageTokens: PageTokens;
@@ -50,6 +58,8 @@ export interface OrderApiOptions {
 const maxDecisionMs = 30_000;
 /** How long a cancellation waits to be done rather than accepted, in milliseconds. */
 const maxCancellationMs = 1_000;
+/** How long an amendment waits to be decided rather than accepted, in milliseconds. */
+const maxAmendmentMs = 3_000;
 
 /** OrderService, as its proto says. */
 export class OrderApi implements ServiceImpl<typeof OrderService> {
@@ -104,6 +114,37 @@ export class OrderApi implements ServiceImpl<typeof OrderService> {
     return whole(CancelOrderResponseSchema, { order: toProto(order) });
   }
 
+  /** Amends an order of which something is still to be packed. */
+  async amendOrder(request: AmendOrderRequest, context: HandlerContext) {
+    const { requestId, orderId, shippingAddress, cardToken, revision } = request;
+    const order = await this.#amend(context, {
+      kind: "amend",
+      requestId,
+      orderId,
+      priced: request.lines.length > 0 ? toPricedOrder(request) : undefined,
+      shippingAddress: shippingAddress && toAddress(shippingAddress),
+      cardToken,
+      revision,
+      fingerprint: fingerprint(AmendOrderRequestSchema, request),
+    });
+    return whole(AmendOrderResponseSchema, { order: toProto(order) });
+  }
+
+  /** Cancels single lines of an order, or some pieces of them. */
+  async cancelOrderLines(request: CancelOrderLinesRequest, context: HandlerContext) {
+    const { requestId, orderId, lines, reason, revision } = request;
+    const order = await this.#amend(context, {
+      kind: "cancel lines",
+      requestId,
+      orderId,
+      lines,
+      reason,
+      revision,
+      fingerprint: fingerprint(CancelOrderLinesRequestSchema, request),
+    });
+    return whole(CancelOrderLinesResponseSchema, { order: toProto(order) });
+  }
+
   /** Deletes an order that came to nothing. */
   async deleteOrder(request: DeleteOrderRequest) {
     const { requestId, orderId } = request;
@@ -117,6 +158,11 @@ export class OrderApi implements ServiceImpl<typeof OrderService> {
     for await (const order of this.#options.follower.watch(orderId, signal)) {
       yield whole(WatchOrderResponseSchema, { order: toProto(order) });
     }
+  }
+
+  #amend({ signal }: HandlerContext, request: AmendRequest): Promise<Order> {
+    const patience = { forMs: patienceMs(maxAmendmentMs), signal };
+    return aboutOrder(request.orderId, () => this.#options.amending.amend(request, patience));
   }
 
   /** The call's signal is made when it is asked for: a call that takes a few milliseconds does without. */

@@ -29,7 +29,7 @@ import { toChange, toStatusProto } from "./order-proto.ts";
 
 /** How an order leaves an episode. */
 export function toSettlement(request: SettleOrderRequest): Settlement {
-  const { episodeId, saga, cancellable, needsCard, retryAfter, waitsFor, parked, awaitsStock } = request;
+  const { episodeId, saga, cancellable, needsCard, retryAfter, waitsFor, parked, awaitsStock, amended } = request;
   return {
     ...toChange(request),
     episodeId,
@@ -40,15 +40,16 @@ export function toSettlement(request: SettleOrderRequest): Settlement {
     waitsFor,
     parked: parked && toParkedStep(parked),
     awaitsStock,
+    amended,
   };
 }
 
 /** What became of a shipment. */
 export function toShipmentReport(request: ReportShipmentRequest): ShipmentReport {
-  const { orderId, locationId, trackingNumber, reason } = request;
+  const { orderId, locationId, trackingNumber, reason, generation } = request;
   const news = ShipmentNewsSchema.value[request.news]?.localName;
   if (news === undefined) throw new RangeError(`${request.news} is no news of a shipment`);
-  return { orderId, locationId, news, trackingNumber, reason };
+  return { orderId, locationId, news, trackingNumber, reason, ...(generation > 0 && { generation }) };
 }
 
 /** What an order remembers. */

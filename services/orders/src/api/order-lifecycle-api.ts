@@ -2,11 +2,14 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import {
   type BatchCompleteReturnsRequest,
   BatchCompleteReturnsResponseSchema,
+  type BatchDecideAmendmentsRequest,
+  BatchDecideAmendmentsResponseSchema,
   type BatchScreenOrdersRequest,
   BatchScreenOrdersResponseSchema,
   type BatchTransitionOrdersRequest,
   BatchTransitionOrdersResponseSchema,
   CompleteReturnResponseSchema,
+  DecideAmendmentResponseSchema,
   type NoteStepDecisionRequest,
   NoteStepDecisionRequestSchema,
   NoteStepDecisionResponseSchema,
@@ -19,17 +22,19 @@ import {
 import { answerEach } from "#platform/batch/batch-call.ts";
 import { fingerprint } from "#platform/database/idempotency.ts";
 import { whole } from "#platform/whole.ts";
+import type { AmendmentDecisions } from "../amend/amendment-decisions.ts";
 import type { AuditedRequests } from "../order/audited-requests.repository.ts";
 import type { StepDecisionRequest } from "../order/order-audit.ts";
 import type { OrderMover } from "../order/order-mover.ts";
 import type { OrderReturns } from "../returns/order-returns.ts";
 import type { OrderScreening, Screening } from "../screening/order-screening.ts";
-import { toMove, toStatusProto } from "./order-proto.ts";
+import { toAmendmentDecision, toMove, toStatusProto } from "./order-proto.ts";
 
 const subjectOf = ({ orderId }: { readonly orderId: string }) => ({ "order.id": orderId });
 const transition = { method: "TransitionOrder", subjectOf };
 const completion = { method: "CompleteReturn", subjectOf };
 const screening = { method: "ScreenOrder", subjectOf };
+const amendment = { method: "DecideAmendment", subjectOf };
 
 const verdictToProto = {
   pass: ScreeningVerdict.PASS,
@@ -42,6 +47,7 @@ export interface OrderLifecycleApiOptions {
   readonly screening: Pick<OrderScreening, "screen">;
   readonly returns: Pick<OrderReturns, "complete">;
   readonly decisions: AuditedRequests<StepDecisionRequest>;
+  readonly amendments: Pick<AmendmentDecisions, "decide">;
 }
 
 /** OrderLifecycleService, as its proto says. */
@@ -68,6 +74,15 @@ export class OrderLifecycleApi implements ServiceImpl<typeof OrderLifecycleServi
       return whole(CompleteReturnResponseSchema, {});
     });
     return whole(BatchCompleteReturnsResponseSchema, { outcomes });
+  }
+
+  /** Decides what becomes of many amendments, each with its own outcome. */
+  async batchDecideAmendments(batch: BatchDecideAmendmentsRequest, { signal }: HandlerContext) {
+    const outcomes = await answerEach(batch, amendment, async (request) => {
+      const revision = await this.#options.amendments.decide(toAmendmentDecision(request), signal);
+      return whole(DecideAmendmentResponseSchema, { revision });
+    });
+    return whole(BatchDecideAmendmentsResponseSchema, { outcomes });
   }
 
   /** Notes what an operator asks for, once however often the call is repeated. */

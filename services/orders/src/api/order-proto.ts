@@ -1,7 +1,9 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import type { TransitionOrderRequest } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
+import type { DecideAmendmentRequest, TransitionOrderRequest } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import {
+  OrderAmendmentSchema,
+  OrderAmendmentStatus,
   type OrderEvent as OrderEventProto,
   OrderEventSchema,
   type OrderLine as OrderLineProto,
@@ -23,29 +25,33 @@ import {
   type ListOrdersRequest,
   WaitFor,
 } from "#gen/shop/orders/v1/order_service_pb.js";
-import { AddressSchema } from "#gen/shop/type/v1/address_pb.js";
+import { type Address, AddressSchema } from "#gen/shop/type/v1/address_pb.js";
 import { type Money as MoneyProto, MoneySchema } from "#gen/shop/type/v1/money_pb.js";
 import { ShortagePolicy as ShortagePolicyProto } from "#gen/shop/type/v1/shortage_pb.js";
 import { requestContext } from "#platform/context.ts";
 import { fingerprint } from "#platform/database/idempotency.ts";
 import { wholeMs } from "#platform/timestamp.ts";
 import { whole } from "#platform/whole.ts";
+import type { AmendmentDecision } from "../amend/amendment-decisions.ts";
 import type { ShortagePolicy } from "../order/back-order-state.ts";
 import type { KeyedOrder, OrderFilter } from "../order/order.repository.ts";
 import type {
   Adjustment,
+  AmendmentStatus,
   Money,
   NewOrder,
   Order,
+  OrderAmendment,
   OrderEvent,
   OrderLine,
   OrderShipment,
   OrderStatus,
   ShipmentStatus,
+  ShippingAddress,
 } from "../order/order.ts";
 import { newOrderId } from "../order/order-id.ts";
 import type { Change, Move } from "../order/order-transition.repository.ts";
-import { type PricedAdjustment, priceOf } from "../order/prices.ts";
+import { type PricedAdjustment, type PricedArticles, priceOf } from "../order/prices.ts";
 
 const statusToProto = {
   pending: OrderStatusProto.PENDING,
@@ -65,6 +71,12 @@ const shipmentStatusToProto = {
   cancelled: OrderShipmentStatus.CANCELLED,
   lost: OrderShipmentStatus.LOST,
 } as const satisfies Record<ShipmentStatus, OrderShipmentStatus>;
+
+const amendmentStatusToProto = {
+  pending: OrderAmendmentStatus.PENDING,
+  accepted: OrderAmendmentStatus.ACCEPTED,
+  refused: OrderAmendmentStatus.REFUSED,
+} as const satisfies Record<AmendmentStatus, OrderAmendmentStatus>;
 
 const adjustmentKindToProto = {
   shipping: PriceAdjustmentKind.SHIPPING,
@@ -110,21 +122,33 @@ export function toKeyedOrder(request: CreateOrderRequest): KeyedOrder {
 export function toContent(
   given: Pick<CreateOrderRequest, "lines" | "adjustments" | "total" | "shippingAddress">,
 ): Pick<NewOrder, "lines" | "total" | "prices" | "shippingAddress"> {
-  const priced = given.lines.map(({ sku, quantity, unitPrice, adjustments }) => ({
-    sku,
-    quantity,
-    unitPrice: toMoney(unitPrice),
-    adjustments: adjustments.map(toAdjustment),
-  }));
-  const adjustments = given.adjustments.map(toAdjustment);
-  const { total, prices } = priceOf({ lines: priced, adjustments, total: given.total });
-  const { recipient, lines, city, postalCode, country } = given.shippingAddress ?? create(AddressSchema);
+  const priced = toPricedOrder(given);
+  const { total, prices } = priceOf(priced);
   return {
-    lines: priced.map(({ sku, quantity, unitPrice }) => ({ sku, quantity, unitPrice: unitPrice.amount })),
+    lines: priced.lines.map(({ sku, quantity, unitPrice }) => ({ sku, quantity, unitPrice: unitPrice.amount })),
     total,
     prices,
-    shippingAddress: { recipient, lines, city, postalCode, country },
+    shippingAddress: toAddress(given.shippingAddress ?? create(AddressSchema)),
   };
+}
+
+/** What is to be paid, as the caller says. */
+export function toPricedOrder(request: Pick<CreateOrderRequest, "lines" | "adjustments" | "total">): PricedArticles {
+  return {
+    lines: request.lines.map(({ sku, quantity, unitPrice, adjustments }) => ({
+      sku,
+      quantity,
+      unitPrice: toMoney(unitPrice),
+      adjustments: adjustments.map(toAdjustment),
+    })),
+    adjustments: request.adjustments.map(toAdjustment),
+    total: request.total,
+  };
+}
+
+/** An address as the domain has it. */
+export function toAddress({ recipient, lines, city, postalCode, country }: Address): ShippingAddress {
+  return { recipient, lines, city, postalCode, country };
 }
 
 /** Where the saga wants an order to go. */
@@ -132,6 +156,18 @@ export function toMove(request: TransitionOrderRequest): Move {
   const { to, ...change } = toChange(request);
   if (to === undefined) throw new RangeError(`${request.status} is not the status of an order`);
   return { ...change, to };
+}
+
+/** What the saga makes of an amendment. */
+export function toAmendmentDecision(request: DecideAmendmentRequest): AmendmentDecision {
+  const { orderId, number, failure, shipments, partly } = request;
+  return {
+    orderId,
+    number,
+    failure: failure && { reason: failure.reason, customerMessage: failure.customerMessage },
+    shipments: shipments.length === 0 ? undefined : shipments.map(toShipment),
+    partly,
+  };
 }
 
 /** Where the saga wants an order to go, or to stay. */
@@ -187,6 +223,17 @@ export function toProto(order: Order): OrderProto {
     shortagePolicy: policyToProto[order.shortagePolicy],
     backOrderTime: order.backOrderTime && timestampFromDate(order.backOrderTime),
     adjustments: (prices?.adjustments ?? []).map((adjustment) => toAdjustmentProto(adjustment, currency)),
+    amendment: order.amendment && toAmendmentProto(order.amendment),
+  });
+}
+
+function toAmendmentProto({ number, status, failure, createTime, decideTime }: OrderAmendment) {
+  return whole(OrderAmendmentSchema, {
+    number,
+    status: amendmentStatusToProto[status],
+    failure,
+    createTime: timestampFromDate(createTime),
+    decideTime: decideTime && timestampFromDate(decideTime),
   });
 }
 

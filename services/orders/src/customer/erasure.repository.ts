@@ -149,6 +149,9 @@ const forgetKeys: SqlText = {
     union all
     select left(o.shipping_address #>> '{}', 32)::uuid from customer_order o
     where o.customer_id = $1 and jsonb_typeof(o.shipping_address) = 'string'
+    union all
+    select left(a.shipping_address #>> '{}', 32)::uuid from order_amendment a join customer_order o using (order_id)
+    where o.customer_id = $1 and jsonb_typeof(a.shipping_address) = 'string'
   )
   delete from personal_key where subject = $1 and not exists (select from needed where needed.key_id = personal_key.key_id)`,
 };

@@ -1,6 +1,8 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import {
+  AmendmentRequestedSchema,
   CancellationAcceptedSchema,
+  EpisodeAmendmentSchema,
   EpisodeCheckoutSchema,
   type EpisodeEvent,
   EpisodeEventSchema,
@@ -16,7 +18,7 @@ import {
 import { type StartEpisodeRequest, StartEpisodeRequestSchema } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { ShortagePolicy } from "#gen/shop/type/v1/shortage_pb.js";
 import { whole } from "#platform/whole.ts";
-import type { Episode, EpisodeCheckout, EpisodeOrder } from "./episode.ts";
+import type { Episode, EpisodeAmendment, EpisodeCheckout, EpisodeLine, EpisodeOrder } from "./episode.ts";
 import type { OrderHappening } from "./order-event.ts";
 
 /** What counts for all checkouts of an episode. */
@@ -51,7 +53,23 @@ function toOrderProto(order: EpisodeOrder, policy: CheckoutPolicy): EpisodeOrder
         parts: parts.map((part) => whole(ReturnedPartSchema, part)),
       }),
     ),
+    amendment: order.amendment && toAmendmentProto(order.amendment),
   });
+}
+
+function toAmendmentProto({ number, accepted, lines = [], total, shippingAddress, cardToken }: EpisodeAmendment) {
+  return whole(EpisodeAmendmentSchema, {
+    number,
+    accepted,
+    lines: lines.map(toLineProto),
+    total: { ...total },
+    shippingAddress: shippingAddress && { ...shippingAddress, lines: [...shippingAddress.lines] },
+    cardToken,
+  });
+}
+
+function toLineProto({ sku, quantity, unitPrice, amount }: EpisodeLine) {
+  return { sku, quantity, unitPrice, amount };
 }
 
 function toCheckoutProto(
@@ -61,7 +79,7 @@ function toCheckoutProto(
 ) {
   const waits = shortagePolicy === "back_order" && stockWaitMs < backOrderMaxMs;
   return whole(EpisodeCheckoutSchema, {
-    lines: lines.map(({ sku, quantity, unitPrice, amount }) => ({ sku, quantity, unitPrice, amount })),
+    lines: lines.map(toLineProto),
     shippingAddress: { ...shippingAddress, lines: [...shippingAddress.lines] },
     cardToken,
     screen: (screens || found) && !confirmed,
@@ -81,6 +99,7 @@ function toEventProto({ kind, detail }: OrderHappening): EpisodeEvent["event"] {
           news: detail.news,
           trackingNumber: detail.trackingNumber,
           reason: detail.reason,
+          generation: detail.generation ?? 0,
         }),
       };
     case "cancellation":
@@ -96,5 +115,7 @@ function toEventProto({ kind, detail }: OrderHappening): EpisodeEvent["event"] {
       };
     case "retry":
       return { case: "retry", value: whole(RetryDueSchema, {}) };
+    case "amendment":
+      return { case: "amendment", value: whole(AmendmentRequestedSchema, { number: detail.number }) };
   }
 }

@@ -1,11 +1,12 @@
 import { selectList } from "#platform/database/columns.ts";
 import { encodeId } from "#platform/id.ts";
 import type { PersonalData } from "#platform/personal/personal-data.ts";
+import { jsonWithKey } from "#platform/personal/personal-key.ts";
 import type { ShortagePolicy } from "../order/back-order-state.ts";
 import type { OrderStatus, ShippingAddress } from "../order/order.ts";
 import { openAddress } from "../order/order-person.ts";
 import { addressOf, type LineJson, linesOf, toLine } from "../order/order-row.ts";
-import type { Episode, EpisodeOrder, EpisodeReturn, ReturnedPart } from "./episode.ts";
+import type { Episode, EpisodeAmendment, EpisodeLine, EpisodeOrder, EpisodeReturn, ReturnedPart } from "./episode.ts";
 import type { CarriedEvent } from "./order-event.ts";
 
 /** The statuses in which the shipments of an order may have to be created yet. */
@@ -38,6 +39,10 @@ export interface EpisodeOrderRow {
   readonly stockWaitMs: number | null;
   /** Null when nothing has come back. */
   readonly returns: ReturnJson[] | null;
+  /** Null when there is none with which the saga is not through. */
+  readonly amendment: AmendmentRow | null;
+  /** A text when it is sealed, with its key. */
+  readonly amendedAddress: ShippingAddress | string | null;
 }
 
 /** Articles that have come back, as JSON; the id is a uuid, the amount is text. */
@@ -63,8 +68,22 @@ const returnsOf = `case when o.status not in ('pending', 'confirmed', 'rejected'
       ) r
     ) end`;
 
-/** Of `o`, which is a row of `customer_order`, whether a checkout may be ahead of it. */
-const inCheckout = `o.status in (${checkoutStatuses.map((status) => `'${status}'`).join(", ")})`;
+interface AmendmentRow {
+  readonly number: number;
+  readonly accepted: boolean;
+  readonly lines: LineJson[] | null;
+  readonly lineAmounts: string[] | null;
+  readonly total: string;
+  readonly cardToken: string;
+}
+
+/** What the order `o` is to become. */
+const amendmentOf = (what: string) =>
+  `case when o.amendment is not null then (select ${what} from order_amendment a where a.order_id = o.order_id) end`;
+
+/** Of `o`, which is a row of `customer_order`, whether a checkout may be ahead of it, or shipments are to be created anew. */
+const inCheckout = `(o.status in (${checkoutStatuses.map((status) => `'${status}'`).join(", ")})
+    or o.amendment is not null and o.status = 'preparing')`;
 
 /** When `o` was accepted by the database's clock; that of the replica that took it may be wrong by hours. */
 const acceptTime = "coalesce(o.accept_time, o.create_time)";
@@ -93,6 +112,9 @@ export const episodeOrderColumns = selectList<EpisodeOrderRow>(
     shortagePolicy: true,
     stockWaitMs: `case when o.stock_time is null then (extract(epoch from now() - o.back_order_time) * 1000)::float8 end`,
     returns: returnsOf,
+    amendment: amendmentOf(`json_build_object('number', a.number, 'accepted', o.amendment->>'status' = 'accepted',
+      'lines', a.lines, 'lineAmounts', a.line_amounts, 'total', a.total::text, 'cardToken', a.card_token)`),
+    amendedAddress: amendmentOf(jsonWithKey("a.shipping_address")),
   },
   "o",
 );
@@ -100,7 +122,7 @@ export const episodeOrderColumns = selectList<EpisodeOrderRow>(
 /** How many bytes `o` adds to the start of an episode, roughly: texts, and what stands around them. */
 export const episodeOrderBytes = `512 + coalesce(octet_length(o.saga::text), 0) + case when ${inCheckout} then
     octet_length(o.shipping_address::text) + 96 * (select count(*) from order_line where order_line.order_id = o.order_id)
-  else 0 end`;
+  else 0 end + coalesce(${amendmentOf("octet_length(a.shipping_address::text) + octet_length(a.lines::text)")}, 0)`;
 
 /** An episode and the orders that it carries still. */
 export async function toEpisode(
@@ -131,12 +153,32 @@ async function toEpisodeOrder(personal: PersonalData, row: EpisodeOrderRow): Pro
     checkout:
       lines && shippingAddress !== null
         ? {
-            lines: lines.map((line, index) => ({ ...toLine(line), amount: amountAt(lineAmounts, index) })),
+            lines: toEpisodeLines(lines, lineAmounts),
             shippingAddress: await openAddress(personal, orderId, shippingAddress),
             cardToken: row.cardToken ?? "",
           }
         : undefined,
+    amendment: row.amendment ? await toAmendment(personal, { ...row, amendment: row.amendment }) : undefined,
   };
+}
+
+async function toAmendment(
+  personal: PersonalData,
+  { orderId, currency, amendment, amendedAddress }: EpisodeOrderRow & { readonly amendment: AmendmentRow },
+): Promise<EpisodeAmendment> {
+  const { number, accepted, lines, lineAmounts, total, cardToken } = amendment;
+  return {
+    number,
+    accepted,
+    lines: lines ? toEpisodeLines(lines, lineAmounts) : undefined,
+    total: { currency, amount: BigInt(total) },
+    shippingAddress: amendedAddress === null ? undefined : await openAddress(personal, orderId, amendedAddress),
+    cardToken,
+  };
+}
+
+function toEpisodeLines(lines: readonly LineJson[], amounts: readonly string[] | null): EpisodeLine[] {
+  return lines.map((line, index) => ({ ...toLine(line), amount: amountAt(amounts, index) }));
 }
 
 function amountAt(amounts: readonly string[] | null, index: number): bigint | undefined {

@@ -33,10 +33,12 @@ export interface EpisodeOrder {
   readonly shortagePolicy: ShortagePolicy;
   /** For how long it has waited for stock, in milliseconds; undefined: it does not. */
   readonly stockWaitMs: number | undefined;
-  /** Undefined once its shipments are created. */
+  /** Undefined once its shipments are created, unless it was amended: then some are created anew. */
   readonly checkout: EpisodeCheckout | undefined;
   /** What of it has come back, and of which stock and money are not back. */
   readonly returns: readonly EpisodeReturn[];
+  /** The amendment with which its saga is not through. */
+  readonly amendment: EpisodeAmendment | undefined;
 }
 
 /** Articles that have come back. */
@@ -55,6 +57,20 @@ export interface ReturnedPart {
   readonly sku: string;
   readonly locationId: string;
   readonly quantity: number;
+}
+
+/** How an order is to be amended. */
+export interface EpisodeAmendment {
+  readonly number: number;
+  /** Whether it has happened. */
+  readonly accepted: boolean;
+  /** Undefined: as before. */
+  readonly lines: readonly EpisodeLine[] | undefined;
+  readonly total: Money;
+  /** Undefined: as before. */
+  readonly shippingAddress: ShippingAddress | undefined;
+  /** Empty when nothing is to be paid. */
+  readonly cardToken: string;
 }
 
 /** One article of an order. */

@@ -4,7 +4,8 @@ export type OrderHappening =
   | { readonly kind: "shipment"; readonly detail: ShipmentDetail }
   | { readonly kind: "cancellation"; readonly detail: { readonly reason: string } }
   | { readonly kind: "decision"; readonly detail: DecisionDetail }
-  | { readonly kind: "retry"; readonly detail: Record<string, never> };
+  | { readonly kind: "retry"; readonly detail: Record<string, never> }
+  | { readonly kind: "amendment"; readonly detail: { readonly number: number } };
 
 /** What became of a shipment. */
 export interface ShipmentDetail {
@@ -13,6 +14,8 @@ export interface ShipmentDetail {
   readonly news: string;
   readonly trackingNumber: string;
   readonly reason: string;
+  /** Which of the shipments from there it is; absent: the first. */
+  readonly generation?: number;
 }
 
 /** What an operator decided about a parked step. */
@@ -44,6 +47,8 @@ export const hasteOf: Readonly<Record<OrderHappening["kind"], Haste>> = {
   decision: "prompt",
   shipment: "relaxed",
   retry: "relaxed",
+  // Who waits for it waits for the warehouse as well; and the index of the prompt ones does not know it.
+  amendment: "relaxed",
 };
 
 /** The most events of an order that one episode begins with: SagaService takes one more, which may come while it runs. */
@@ -55,6 +60,7 @@ export const eventIds = {
   retry: "retry",
   /** There is stock for it: a kind of retry. */
   stock: "stock",
-  shipment: ({ locationId, news }: ShipmentDetail) => `shipment:${locationId}:${news}`,
+  shipment: ({ locationId, news, generation = 0 }: ShipmentDetail) =>
+    `shipment:${locationId}${generation === 0 ? "" : `~${generation}`}:${news}`,
   decision: ({ step, requestId }: DecisionDetail) => `decision:${step}:${requestId}`,
 } as const;

@@ -91,6 +91,7 @@ export class RefusedEpisodes {
       needsCard: false,
       retryAfterMs: undefined,
       waitsFor: "",
+      amended: 0,
       parked: undefined,
       awaitsStock: false,
     } as const;

@@ -38,6 +38,8 @@ export interface Settlement extends Change {
   readonly parked: ParkedStep | undefined;
   /** Whether it waits for stock. */
   readonly awaitsStock: boolean;
+  /** The last amendment with which the saga is through; 0: none is new. */
+  readonly amended: number;
 }
 
 /** A settlement and who wants it. */
@@ -66,6 +68,7 @@ interface SettlementColumns {
   readonly parked_reason: string | undefined;
   readonly parked_error: string | undefined;
   readonly awaits_stock: boolean;
+  readonly amended: number;
 }
 
 const input = writtenColumns<ChangeRow & SettlementColumns>({
@@ -80,6 +83,7 @@ const input = writtenColumns<ChangeRow & SettlementColumns>({
   parked_reason: "text",
   parked_error: "text",
   awaits_stock: "boolean",
+  amended: "int",
 });
 
 interface SettledRow extends Settled {
@@ -112,6 +116,9 @@ const assign = `, saga = coalesce(i.saga::json, o.saga), cancellable = i.cancell
         end,
       episode_id = null, episode_events = null, faults = 0`;
 
+/** An amendment that a workflow of the version before did not see, or that came while it ran, is not forgotten. Seconds. */
+const unheardSeconds = 30;
+
 /** Shares with the transition of orders what becomes of their status; only the episode that has an order may settle it. */
 const settle: SqlText = {
   name: "order_settle",
@@ -128,6 +135,20 @@ const settle: SqlText = {
     select moved.order_id, '${eventIds.retry}', 'retry', now() + input.retry_after_ms * interval '1 millisecond'
     from moved join input on input.n = moved.n where input.retry_after_ms is not null
     on conflict (order_id, event_id) do update set due_time = excluded.due_time
+  ), amended as (
+    delete from order_amendment a using moved join input on input.n = moved.n
+    where a.order_id = moved.order_id and a.number <= input.amended
+    returning a.order_id, a.shipping_address
+  ), unsealed as (
+    delete from personal_key using amended join customer_order o using (order_id)
+    where jsonb_typeof(amended.shipping_address) = 'string' and amended.shipping_address <> o.shipping_address
+      and personal_key.key_id = left(amended.shipping_address #>> '{}', 32)::uuid
+  ), unheard as (
+    insert into order_event (order_id, event_id, kind, due_time)
+    select moved.order_id, '${eventIds.retry}', 'retry', now() + interval '${unheardSeconds} seconds'
+    from moved join input on input.n = moved.n join order_amendment a on a.order_id = moved.order_id
+    where a.number > input.amended and input.retry_after_ms is null and input.parked_step is null and moved.status <> 'pending'
+    on conflict (order_id, event_id) do nothing
   )
   select ${settledColumns}, (select count(*) from announced) as announcements
   from locked join input on input.n = locked.n left join moved on moved.n = locked.n`,
@@ -173,5 +194,6 @@ function toSettlementRow(settlement: Settlement, n: number): ChangeRow & Settlem
     parked_reason: parked?.reason,
     parked_error: parked?.error,
     awaits_stock: settlement.awaitsStock,
+    amended: settlement.amended,
   };
 }

@@ -21,6 +21,7 @@ import { BackOrders } from "./0019-back-orders.ts";
 import { Statistics } from "./0019-statistics.ts";
 import { BackOrderIndex } from "./0021-back-order-index.ts";
 import { Returns } from "./0022-returns.ts";
+import { Amendments } from "./0023-amendments.ts";
 
 /** All migrations, the oldest first. A name never changes once it is released. */
 export const migrations: MigrationsList = [
@@ -46,4 +47,5 @@ export const migrations: MigrationsList = [
   { name: "0019_statistics", class: Statistics },
   { name: "0021_back_order_index", class: BackOrderIndex },
   { name: "0022_returns", class: Returns },
+  { name: "0023_amendments", class: Amendments },
 ];

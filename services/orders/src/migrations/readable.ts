@@ -21,6 +21,7 @@ export const readable: Readable = {
     "review_decision",
     "back_order_time",
     "stock_time",
+    "amendment",
   ],
   order_event: ["order_id", "due_time"],
   episode: ["episode_id", "start_time"],

@@ -1,6 +1,7 @@
 import { Code } from "@connectrpc/connect";
 import { OrderErrorReason, OrderErrorReasonSchema } from "#gen/shop/orders/v1/order_error_reason_pb.js";
 import { defineErrors } from "#platform/errors.ts";
+import type { Money } from "./order.ts";
 
 /** Refusals of the orders service; each reason's facts are listed in `order_error_reason.proto`. */
 export const OrderError = defineErrors<OrderErrorReason>({
@@ -30,6 +31,13 @@ export const OrderError = defineErrors<OrderErrorReason>({
     [OrderErrorReason.ILLEGAL_RETURN_TRANSITION]: Code.FailedPrecondition,
     [OrderErrorReason.WITHHELD_TOO_MUCH]: Code.InvalidArgument,
     [OrderErrorReason.REFUND_TOO_LARGE]: Code.FailedPrecondition,
+    [OrderErrorReason.NOT_AMENDABLE]: Code.FailedPrecondition,
+    [OrderErrorReason.AMENDMENT_PENDING]: Code.Aborted,
+    [OrderErrorReason.ORDER_CHANGED]: Code.Aborted,
+    [OrderErrorReason.LINE_NOT_THERE]: Code.InvalidArgument,
+    [OrderErrorReason.NOTHING_LEFT]: Code.FailedPrecondition,
+    [OrderErrorReason.CARD_NEEDED]: Code.FailedPrecondition,
+    [OrderErrorReason.AMENDMENT_DECIDED]: Code.FailedPrecondition,
   },
 });
 
@@ -49,6 +57,52 @@ export function notCancellable(orderId: string, status: string, cause?: unknown)
   const message = `the order is ${status} and can no longer be cancelled`;
   const metadata = { order_id: orderId, status: status.toUpperCase() };
   return new OrderError(OrderErrorReason.NOT_CANCELLABLE, message, metadata, { cause });
+}
+
+/** The order has gone too far to be amended. */
+export function notAmendable(orderId: string, status: string): Error {
+  const message = `the order is ${status}, or about to be cancelled, and can no longer be amended`;
+  const metadata = { order_id: orderId, status: status.toUpperCase() };
+  return new OrderError(OrderErrorReason.NOT_AMENDABLE, message, metadata);
+}
+
+/** Another amendment comes first. */
+export function amendmentPending(orderId: string, number: number): Error {
+  const message = `amendment ${number} of the order is under way: ask again once it is decided`;
+  return new OrderError(OrderErrorReason.AMENDMENT_PENDING, message, { order_id: orderId, number: String(number) });
+}
+
+/** The caller has seen another order than there is now. */
+export function orderChanged(orderId: string, revision: number): Error {
+  const message = `the order has changed since: its revision is ${revision}; look at it and ask again`;
+  return new OrderError(OrderErrorReason.ORDER_CHANGED, message, { order_id: orderId, revision: String(revision) });
+}
+
+/** @param quantity what there is of the line; 0: there is no such line */
+export function lineNotThere(line: number, quantity: number): Error {
+  const message =
+    quantity === 0 ? `the order has no line ${line}` : `line ${line} of the order has ${quantity} pieces only`;
+  return new OrderError(OrderErrorReason.LINE_NOT_THERE, message, { line: String(line), quantity: String(quantity) });
+}
+
+/** An amendment leaves something of an order. */
+export function nothingLeft(orderId: string): Error {
+  const message = "nothing of the order would be left: cancel the order instead";
+  return new OrderError(OrderErrorReason.NOTHING_LEFT, message, { order_id: orderId });
+}
+
+/** What an amendment costs more is to be paid. */
+export function cardNeeded(orderId: string, { total, amended }: { total: Money; amended: bigint }): Error {
+  const { currency, amount } = total;
+  const message = `the order would cost ${amended} instead of ${amount} minor units of ${currency}: name a card_token that pays the difference`;
+  const metadata = { order_id: orderId, total: String(amount), amended: String(amended), currency };
+  return new OrderError(OrderErrorReason.CARD_NEEDED, message, metadata);
+}
+
+/** The amendment cannot be decided so any more. */
+export function amendmentDecided(orderId: string, number: number): Error {
+  const message = `amendment ${number} of the order is decided otherwise, or there is none`;
+  return new OrderError(OrderErrorReason.AMENDMENT_DECIDED, message, { order_id: orderId, number: String(number) });
 }
 
 /** The order may be needed yet. @param why what keeps it, as a sentence goes on */

@@ -22,6 +22,13 @@ export const parcelsAction = "order.parcels_changed";
 /** Somebody asked for an order's cancellation; what comes of it is a change of the order, or nothing. */
 export const cancelRequestAction = "order.cancel_requested";
 
+/** Somebody asked for an amendment of an order, and it was taken; what comes of it is one of the others. */
+export const amendActions = {
+  asked: "order.amendment_requested",
+  accepted: "order.amended",
+  refused: "order.amendment_refused",
+} as const;
+
 /** An order is not there any more; what else is written of it stays. */
 export const deleteAction = "order.deleted";
 

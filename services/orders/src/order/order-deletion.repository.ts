@@ -38,7 +38,8 @@ const lookColumns = selectList<LookRow>({
   status: true,
   left: "exists (select from jsonb_array_elements(shipments) s where s->>'status' <> all($2::text[]))",
   busy: `episode_id is not null or episode_events is not null or park_time is not null
-    or exists (select from order_event e where e.order_id = customer_order.order_id)`,
+    or exists (select from order_event e where e.order_id = customer_order.order_id)
+    or exists (select from order_amendment a where a.order_id = customer_order.order_id)`,
   imported: "exists (select from imported_order i where i.order_id = customer_order.order_id)",
 });
 

@@ -120,6 +120,7 @@ function toPending(order: KeyedOrder, contact: OrderContact): Order {
     reviewTime: undefined,
     shortagePolicy: order.shortagePolicy,
     backOrderTime: undefined,
+    amendment: undefined,
   };
 }
 

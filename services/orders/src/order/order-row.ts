@@ -5,8 +5,10 @@ import { jsonWithKey, withKey } from "#platform/personal/personal-key.ts";
 import { awaitsStock, type ShortagePolicy } from "./back-order-state.ts";
 import { type CancelReason, openFailure } from "./cancel-reason.ts";
 import type {
+  AmendmentStatus,
   NewOrder,
   Order,
+  OrderAmendment,
   OrderLine,
   OrderShipment,
   OrderStatus,
@@ -44,6 +46,18 @@ export interface ShipmentJson {
 export interface EventJson {
   readonly status: OrderStatus;
   readonly time: number;
+}
+
+/** The last amendment of an order as it is stored; times in milliseconds since 1970. */
+export interface AmendmentJson {
+  readonly number: number;
+  readonly status: AmendmentStatus;
+  readonly createTime: number;
+  readonly decideTime?: number;
+  readonly reason?: string;
+  readonly message?: string;
+  /** Parcels had left when it, or one before it, was accepted: they cost what they cost then. */
+  readonly partly?: true;
 }
 
 /** An order as the workflow before episodes is started with it; ids are uuids. */
@@ -96,6 +110,7 @@ export interface OrderRow extends Omit<SagaOrderRow, "cardToken" | "traceparent"
   readonly shortagePolicy: ShortagePolicy;
   /** Null while it does not wait for stock. */
   readonly backOrderTime: Date | null;
+  readonly amendment: AmendmentJson | null;
 }
 
 /** The columns of {@link OrderRow}, from `o` and {@link withLines}. */
@@ -124,6 +139,7 @@ export const orderColumns = selectList<OrderRow>(
     reviewTime: `case when ${awaitsReview} then o.review_time end`,
     shortagePolicy: true,
     backOrderTime: `case when ${awaitsStock} then o.back_order_time end`,
+    amendment: true,
     sagaId: "coalesce(o.last_episode_id, o.saga_id)",
     lines: "l.lines",
   },
@@ -155,6 +171,7 @@ async function toOrder(personal: PersonalData, row: OrderRow): Promise<Order> {
     reviewTime: row.reviewTime ?? undefined,
     shortagePolicy: row.shortagePolicy,
     backOrderTime: row.backOrderTime ?? undefined,
+    amendment: row.amendment ? toAmendment(row.amendment) : undefined,
   };
 }
 
@@ -171,6 +188,16 @@ export async function toNewOrder(personal: PersonalData, row: SagaOrderRow): Pro
     cardToken: row.cardToken,
     shortagePolicy: "reject",
     traceparent: row.traceparent,
+  };
+}
+
+function toAmendment({ number, status, createTime, decideTime, reason, message = "" }: AmendmentJson): OrderAmendment {
+  return {
+    number,
+    status,
+    failure: reason === undefined ? undefined : { reason, customerMessage: message },
+    createTime: new Date(createTime),
+    decideTime: decideTime === undefined ? undefined : new Date(decideTime),
   };
 }
 

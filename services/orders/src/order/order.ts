@@ -125,6 +125,20 @@ export interface OrderFailure {
   readonly customerMessage: string;
 }
 
+/** What became of an amendment. */
+export type AmendmentStatus = "pending" | "accepted" | "refused";
+
+/** The last amendment of an order that was asked for, as its customer sees it. */
+export interface OrderAmendment {
+  /** Counts the amendments of the order, from 1. */
+  readonly number: number;
+  readonly status: AmendmentStatus;
+  /** Why it was refused. */
+  readonly failure: OrderFailure | undefined;
+  readonly createTime: Date;
+  readonly decideTime: Date | undefined;
+}
+
 /** A status that the order had, and since when. */
 export interface OrderEvent {
   readonly status: OrderStatus;
@@ -163,6 +177,8 @@ export interface Order extends Omit<NewOrder, "cardToken" | "traceparent"> {
   readonly reviewTime: Date | undefined;
   /** Since when it waits for stock; undefined when it does not. */
   readonly backOrderTime: Date | undefined;
+  /** Undefined: there never was one. */
+  readonly amendment: OrderAmendment | undefined;
 }
 
 /** Orders that one workflow of the kind before episodes carries, in the order of their ids; repeated with exactly this. */

@@ -16,12 +16,22 @@ export interface PricedLine {
   readonly adjustments: readonly PricedAdjustment[];
 }
 
+/** An article that is to be paid, by its name. */
+export interface PricedArticle extends PricedLine {
+  readonly sku: string;
+}
+
 /** What is to be paid, as the caller has computed it. */
 export interface PricedOrder {
   readonly lines: readonly PricedLine[];
   readonly adjustments: readonly PricedAdjustment[];
   /** Undefined: it was not given. */
   readonly total: Money | undefined;
+}
+
+/** The same with the names of its articles. */
+export interface PricedArticles extends PricedOrder {
+  readonly lines: readonly PricedArticle[];
 }
 
 /** What an order costs. */

@@ -47,6 +47,7 @@ describe("classes of admission", () => {
     ["OrderService", "CreateOrder", "caller"],
     ["OrderService", "BulkCreateOrders", "caller"],
     ["OrderService", "CancelOrder", "caller"],
+    ["OrderService", "AmendOrder", "caller"],
     ["OrderService", "WatchOrder", "caller"],
     ["InventoryService", "ReserveStock", "caller"],
     ["PaymentService", "AuthorizePayment", "caller"],

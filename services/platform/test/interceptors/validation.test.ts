@@ -140,19 +140,24 @@ const refusing: Readonly<Record<string, string>> = {
     identity.EndSessionsRequest.person_id identity.ErasePersonRequest.person_id
     identity.ExportPersonRequest.person_id identity.GetPersonRequest.person_id
     identity.ResetSecondFactorRequest.person_id identity.RevokeApiKeyRequest.api_key_id
-    identity.SetRolesRequest.person_id inventory.CommitReservationRequest.order_id
-    inventory.ConfirmReservationRequest.order_id inventory.ReleaseReservationRequest.order_id
+    identity.SetRolesRequest.person_id inventory.AmendReservationRequest.order_id
+    inventory.CommitReservationRequest.order_id
+    inventory.ConfirmReservationRequest.order_id inventory.EndAmendmentRequest.order_id
+    inventory.ReleaseReservationRequest.order_id
     inventory.ReserveStockRequest.order_id inventory.RestockRequest.order_id inventory.RestockRequest.return_id
-    orders.ApproveReturnRequest.order_id orders.ApproveReturnRequest.return_id
-    orders.CancelOrderRequest.order_id orders.CancelReturnRequest.order_id orders.CancelReturnRequest.return_id
+    orders.AmendOrderRequest.order_id orders.ApproveReturnRequest.order_id orders.ApproveReturnRequest.return_id
+    orders.CancelOrderLinesRequest.order_id orders.CancelOrderRequest.order_id orders.CancelReturnRequest.order_id
+    orders.CancelReturnRequest.return_id
     orders.CompleteReturnRequest.order_id orders.CompleteReturnRequest.return_id orders.CreateOrderRequest.customer_id
-    orders.DecideParkedStepRequest.order_id orders.DecideReviewRequest.order_id orders.DeleteOrderRequest.order_id
+    orders.DecideAmendmentRequest.order_id orders.DecideParkedStepRequest.order_id
+    orders.DecideReviewRequest.order_id orders.DeleteOrderRequest.order_id
     orders.EraseCustomerRequest.customer_id orders.ExportCustomerRequest.customer_id
     orders.GetCustomerRequest.customer_id orders.GetOrderRequest.order_id orders.GetOrderSagaRequest.order_id
     orders.GetReturnRequest.order_id orders.GetReturnRequest.return_id orders.GrantRefundRequest.order_id
     orders.NoteStepDecisionRequest.order_id orders.ReceiveReturnRequest.order_id
     orders.RejectReturnRequest.order_id orders.RejectReturnRequest.return_id
-    orders.ReportShipmentRequest.order_id orders.ReportStockRequest.order_id orders.RequestReturnRequest.order_id orders.ScreenOrderRequest.order_id
+    orders.ReportShipmentRequest.order_id orders.ReportStockRequest.order_id orders.RequestReturnRequest.order_id
+    orders.ScreenOrderRequest.order_id
     orders.SettleOrderRequest.episode_id orders.SettleOrderRequest.order_id orders.TransitionOrderRequest.order_id
     orders.UpdateCustomerRequest.customer_id orders.WatchOrderRequest.order_id
     payments.ApproveRefundRequest.refund_request_id payments.AuthorizePaymentRequest.customer_id
@@ -178,13 +183,18 @@ const refusing: Readonly<Record<string, string>> = {
     shipping.TrackShipmentsRequest.order_id
   `,
   "request id": `
-    inventory.AdjustStockRequest.request_id inventory.CommitReservationRequest.request_id
-    inventory.ConfirmReservationRequest.request_id inventory.ReleaseReservationRequest.request_id
+    inventory.AdjustStockRequest.request_id inventory.AmendReservationRequest.request_id
+    inventory.CommitReservationRequest.request_id
+    inventory.ConfirmReservationRequest.request_id inventory.EndAmendmentRequest.request_id
+    inventory.ReleaseReservationRequest.request_id
     inventory.ReserveStockRequest.request_id inventory.RestockRequest.request_id
-    orders.ApproveReturnRequest.request_id orders.BeginParkedDecisionsRequest.request_id
-    orders.CancelOrderRequest.request_id orders.CancelReturnRequest.request_id orders.CreateCustomerRequest.request_id orders.CreateOrderRequest.request_id
+    orders.AmendOrderRequest.request_id orders.ApproveReturnRequest.request_id
+    orders.BeginParkedDecisionsRequest.request_id
+    orders.CancelOrderLinesRequest.request_id orders.CancelOrderRequest.request_id
+    orders.CancelReturnRequest.request_id orders.CreateCustomerRequest.request_id orders.CreateOrderRequest.request_id
     orders.DecideParkedStepRequest.request_id orders.DecideReviewRequest.request_id orders.DeleteOrderRequest.request_id
-    orders.EraseCustomerRequest.request_id orders.GrantRefundRequest.request_id orders.NoteStepDecisionRequest.request_id
+    orders.EraseCustomerRequest.request_id orders.GrantRefundRequest.request_id
+    orders.NoteStepDecisionRequest.request_id
     orders.ReceiveReturnRequest.request_id orders.RejectReturnRequest.request_id orders.RequestReturnRequest.request_id
     orders.UpdateCustomerRequest.request_id payments.ApproveRefundRequest.request_id
     payments.AuthorizePaymentRequest.request_id
@@ -199,9 +209,11 @@ const refusing: Readonly<Record<string, string>> = {
   `,
   code: `
     identity.CreateApiKeyRequest.name
-    inventory.AdjustStockRequest.location_id inventory.AdjustStockRequest.sku inventory.GetStockLevelRequest.sku
+    inventory.AdjustStockRequest.location_id inventory.AdjustStockRequest.sku
+    inventory.AmendReservationRequest.fixed_location_ids inventory.GetStockLevelRequest.sku
     inventory.ReserveStockLine.sku inventory.RestockPart.location_id inventory.RestockPart.sku orders.OrderLine.sku
-    orders.OrderShipmentLine.sku orders.ReportShipmentRequest.location_id sagas.ReturnedPart.location_id sagas.ReturnedPart.sku
+    orders.OrderShipmentLine.sku orders.ReportShipmentRequest.location_id sagas.ReturnedPart.location_id
+    sagas.ReturnedPart.sku
     sagas.SagaOrderLine.sku sagas.ShipmentReport.location_id sagas.ShipmentReported.location_id
     shipping.BookShipmentRequest.location_id shipping.CancelShipmentRequest.location_id
     shipping.CreateShipmentRequest.location_id shipping.ShipmentLine.sku
@@ -215,21 +227,26 @@ const refusing: Readonly<Record<string, string>> = {
   `,
   "at most 64": `
     identity.ErasePersonRequest.code identity.LoginRequest.code
-    inventory.BatchCommitReservationsRequest.traceparents inventory.BatchConfirmReservationsRequest.traceparents
-    inventory.BatchReleaseReservationsRequest.traceparents inventory.BatchReserveStockRequest.traceparents
+    inventory.BatchAmendReservationsRequest.traceparents inventory.BatchCommitReservationsRequest.traceparents
+    inventory.BatchConfirmReservationsRequest.traceparents
+    inventory.BatchEndAmendmentsRequest.traceparents inventory.BatchReleaseReservationsRequest.traceparents
+    inventory.BatchReserveStockRequest.traceparents
     inventory.BatchRestockRequest.traceparents orders.BatchCompleteReturnsRequest.traceparents
-    orders.BatchDecideParkedStepsRequest.traceparents orders.BatchReportShipmentsRequest.traceparents
+    orders.BatchDecideAmendmentsRequest.traceparents orders.BatchDecideParkedStepsRequest.traceparents
+    orders.BatchReportShipmentsRequest.traceparents
     orders.BatchReportStockRequest.traceparents
     orders.BatchScreenOrdersRequest.traceparents
     orders.BatchSettleOrdersRequest.traceparents orders.BatchTransitionOrdersRequest.traceparents
-    orders.BeginParkedDecisionsRequest.reason orders.BulkCreateOrdersRequest.traceparents orders.ListParkedOrdersRequest.reason
+    orders.BeginParkedDecisionsRequest.reason orders.BulkCreateOrdersRequest.traceparents
+    orders.ListParkedOrdersRequest.reason
     orders.ListReviewsRequest.reason
     orders.ParkedOrderStep.reason orders.ReportShipmentRequest.reason orders.SettleOrderRequest.waits_for
     payments.BatchAuthorizePaymentsRequest.traceparents payments.BatchCapturePaymentsRequest.traceparents
     payments.BatchRefundPaymentsRequest.traceparents payments.BatchVoidPaymentsRequest.traceparents
     sagas.BatchReportShipmentsRequest.traceparents sagas.CancelOrderSagaRequest.saga_id sagas.EpisodeOrder.traceparent
     sagas.GetSagaRequest.saga_id sagas.ParkedStepFilter.reason sagas.ResolveParkedStepRequest.saga_id
-    sagas.RetryParkedStepRequest.saga_id sagas.SagaOrder.traceparent sagas.ShipmentReported.reason shipping.BatchBookShipmentsRequest.traceparents
+    sagas.RetryParkedStepRequest.saga_id sagas.SagaOrder.traceparent sagas.ShipmentReported.reason
+    shipping.BatchBookShipmentsRequest.traceparents
     shipping.BatchCancelShipmentsRequest.traceparents shipping.BatchCreateShipmentsRequest.traceparents
     shipping.BatchGetShipmentsRequest.traceparents shipping.CreateShipmentRequest.saga_id
   `,
@@ -262,25 +279,33 @@ const refusing: Readonly<Record<string, string>> = {
     shipping.TrackShipmentsRequest.page_size
   `,
   batch: `
-    inventory.BatchCommitReservationsRequest.requests inventory.BatchConfirmReservationsRequest.requests
-    inventory.BatchReleaseReservationsRequest.requests inventory.BatchReserveStockRequest.requests
+    inventory.BatchAmendReservationsRequest.requests inventory.BatchCommitReservationsRequest.requests
+    inventory.BatchConfirmReservationsRequest.requests
+    inventory.BatchEndAmendmentsRequest.requests inventory.BatchReleaseReservationsRequest.requests
+    inventory.BatchReserveStockRequest.requests
     inventory.BatchRestockRequest.requests orders.BatchCompleteReturnsRequest.requests
-    orders.BatchDecideParkedStepsRequest.requests orders.BatchReportShipmentsRequest.requests
+    orders.BatchDecideAmendmentsRequest.requests orders.BatchDecideParkedStepsRequest.requests
+    orders.BatchReportShipmentsRequest.requests
     orders.BatchReportStockRequest.requests orders.BatchScreenOrdersRequest.requests
-    orders.BatchSettleOrdersRequest.requests orders.BatchTransitionOrdersRequest.requests payments.BatchAuthorizePaymentsRequest.requests
+    orders.BatchSettleOrdersRequest.requests orders.BatchTransitionOrdersRequest.requests
+    payments.BatchAuthorizePaymentsRequest.requests
     payments.BatchCapturePaymentsRequest.requests payments.BatchRefundPaymentsRequest.requests
     payments.BatchVoidPaymentsRequest.requests sagas.BatchReportShipmentsRequest.reports
     shipping.BatchBookShipmentsRequest.requests shipping.BatchCancelShipmentsRequest.requests
     shipping.BatchCreateShipmentsRequest.requests shipping.BatchGetShipmentsRequest.requests
   `,
   "beside a batch": `
-    inventory.BatchCommitReservationsRequest.traceparents inventory.BatchConfirmReservationsRequest.traceparents
-    inventory.BatchReleaseReservationsRequest.traceparents inventory.BatchReserveStockRequest.traceparents
+    inventory.BatchAmendReservationsRequest.traceparents inventory.BatchCommitReservationsRequest.traceparents
+    inventory.BatchConfirmReservationsRequest.traceparents
+    inventory.BatchEndAmendmentsRequest.traceparents inventory.BatchReleaseReservationsRequest.traceparents
+    inventory.BatchReserveStockRequest.traceparents
     inventory.BatchRestockRequest.traceparents orders.BatchCompleteReturnsRequest.traceparents
-    orders.BatchDecideParkedStepsRequest.traceparents orders.BatchReportShipmentsRequest.traceparents
+    orders.BatchDecideAmendmentsRequest.traceparents orders.BatchDecideParkedStepsRequest.traceparents
+    orders.BatchReportShipmentsRequest.traceparents
     orders.BatchReportStockRequest.traceparents
     orders.BatchScreenOrdersRequest.traceparents
-    orders.BatchSettleOrdersRequest.traceparents orders.BatchTransitionOrdersRequest.traceparents payments.BatchAuthorizePaymentsRequest.traceparents
+    orders.BatchSettleOrdersRequest.traceparents orders.BatchTransitionOrdersRequest.traceparents
+    payments.BatchAuthorizePaymentsRequest.traceparents
     payments.BatchCapturePaymentsRequest.traceparents payments.BatchRefundPaymentsRequest.traceparents
     payments.BatchVoidPaymentsRequest.traceparents sagas.BatchReportShipmentsRequest.traceparents
     sagas.EpisodeOrder.events shipping.BatchBookShipmentsRequest.traceparents
@@ -288,7 +313,8 @@ const refusing: Readonly<Record<string, string>> = {
     shipping.BatchGetShipmentsRequest.traceparents
   `,
   lines: `
-    inventory.ReserveStockRequest.lines inventory.RestockRequest.parts orders.CreateOrderRequest.lines
+    inventory.AmendReservationRequest.lines inventory.ReserveStockRequest.lines inventory.RestockRequest.parts
+    orders.CancelOrderLinesRequest.lines orders.CreateOrderRequest.lines
     orders.ReceiveReturnRequest.lines orders.RequestReturnRequest.lines sagas.EpisodeCheckout.lines
     sagas.SagaOrder.lines shipping.CreateShipmentRequest.lines
   `,

@@ -43,5 +43,7 @@ test("the rest is read or written, as its side effects say", () => {
     ...["GetOrder", "ListOrders", "WatchOrder"],
     "ListAuditEvents",
   ]);
-  assert.deepEqual(namesOf("write", OrderService), ["CreateOrder", "BulkCreateOrders", "CancelOrder", "DeleteOrder"]);
+  assert.deepEqual(namesOf("write", OrderService), [
+    ...["CreateOrder", "BulkCreateOrders", "CancelOrder", "AmendOrder", "CancelOrderLines", "DeleteOrder"],
+  ]);
 });

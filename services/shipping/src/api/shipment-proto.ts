@@ -66,6 +66,7 @@ export async function toProto(personal: PersonalData, latest: Shipment): Promise
     shipmentId: shipment.shipmentId,
     orderId: shipment.orderId,
     locationId: shipment.locationId,
+    generation: shipment.generation,
     status: statuses[shipment.status],
     lines: shipment.lines.map(({ sku, quantity }) => ({ sku, quantity: BigInt(quantity) })),
     address: address && toAddress(address),
@@ -100,7 +101,7 @@ function lossText(events: Shipment["events"]): string {
 
 /** A request to create, with what tells a repetition from another request. */
 export function toNewShipment(request: CreateShipmentRequest): NewShipment {
-  const { requestId, orderId, locationId, sagaId, reported, lines, address } = request;
+  const { requestId, orderId, locationId, generation, sagaId, reported, lines, address } = request;
   const { recipient = "", lines: street = [], city = "", postalCode = "", country = "" } = address ?? {};
   return {
     requestId,
@@ -108,6 +109,7 @@ export function toNewShipment(request: CreateShipmentRequest): NewShipment {
     fingerprint: fingerprint(CreateShipmentRequestSchema, { ...request, reported: false }),
     orderId,
     locationId,
+    generation,
     sagaId,
     reported,
     lines: lines.map(({ sku, quantity }) => ({ sku, quantity: Number(quantity) })),
@@ -118,24 +120,27 @@ export function toNewShipment(request: CreateShipmentRequest): NewShipment {
 
 /** A request to book. */
 export function toBooking(request: BookShipmentRequest): ShipmentRequest {
-  const { requestId, orderId, locationId } = request;
+  const { requestId, orderId, locationId, generation } = request;
   return {
     requestId,
     fingerprint: fingerprint(BookShipmentRequestSchema, request),
     orderId,
     locationId,
+    generation,
     ...submission(requestId),
   };
 }
 
 /** A request to call off. */
 export function toCancellation(request: CancelShipmentRequest): ShipmentRequest {
-  const { requestId, orderId, locationId } = request;
+  const { requestId, orderId, locationId, generation, unpackedOnly } = request;
   return {
     requestId,
     fingerprint: fingerprint(CancelShipmentRequestSchema, request),
     orderId,
     locationId,
+    generation,
+    unpackedOnly,
     ...submission(requestId),
   };
 }

@@ -4,10 +4,10 @@ import { type Keyed, replayable } from "#platform/database/idempotency.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
 import { bucketOf, decodeId, encodeId, newId } from "#platform/id.ts";
-import { shipmentNotFound } from "../shipment/errors.ts";
+import { alreadyPacked, shipmentNotFound } from "../shipment/errors.ts";
 import type { Moved, OnMoved } from "../shipment/metrics.ts";
 import { isTrackingNumber } from "../shipment/outside-text.ts";
-import { moveTo, type Shipment, shipmentKey } from "../shipment/shipment.ts";
+import { moveTo, type Shipment, type ShipmentName, shipmentKey } from "../shipment/shipment.ts";
 import { createdEffect, createdJoin, effectOf, type Submission } from "../shipment/shipment-audit.ts";
 import {
   commit,
@@ -18,6 +18,7 @@ import {
   saveShipments,
   shipmentKeys,
 } from "../shipment/shipment-change.ts";
+import { nameColumns, namedShipments, stepAside } from "../shipment/shipment-generations.ts";
 import { type ShipmentRow, shipmentColumns, toShipment } from "../shipment/shipment-row.ts";
 import type { BookingState } from "./carrier.ts";
 import {
@@ -31,9 +32,9 @@ import {
 } from "./judgement.ts";
 
 /** Which shipment to book or to call off. */
-export interface ShipmentRequest extends Keyed, Submission {
-  readonly orderId: string;
-  readonly locationId: string;
+export interface ShipmentRequest extends Keyed, Submission, ShipmentName {
+  /** Only while the warehouse has not packed it. */
+  readonly unpackedOnly?: boolean;
 }
 
 /** What a request did. */
@@ -72,12 +73,11 @@ interface Locked {
   readonly due: boolean;
 }
 
-/** Locks the shipments of orders from locations. $1: orders, $2: locations. */
+/** Locks the shipments with these names. $1: orders, $2: locations, $3: generations. */
 const lockByKey: SqlText = {
   name: "shipment_lock_parcel",
   text: `select ${shipmentColumns}, s.due_time <= clock_timestamp() as due
-    from unnest($1::uuid[], $2::text[]) as k(order_id, location_id)
-    join shipment s on s.order_id = k.order_id and s.location_id = k.location_id
+    from ${namedShipments}
     order by s.order_id, s.location_id for update of s`,
 };
 
@@ -88,20 +88,26 @@ const lockById: SqlText = {
     order by s.order_id, s.location_id for update of s`,
 };
 
-/** Leaves marks where no shipment is. $1: ids, $2: orders, $3: locations, $4: what is written down. */
+/**
+ * Leaves marks where no shipment is, beside the place of a later one. $1: orders, $2: locations, $3: generations, $4: ids, $5: what is
+ * written down.
+ */
 const insertTombstones: SqlText = {
   name: "shipment_tombstone",
   text: `with input as materialized (
-      select * from unnest($1::uuid[], $2::uuid[], $3::text[]) with ordinality
-        as k(shipment_id, order_id, location_id, n)
+      select * from unnest($4::uuid[], $1::uuid[], $2::text[], $3::int4[]) with ordinality
+        as k(shipment_id, order_id, location_id, generation, n)
     ), created as (
-      insert into shipment (shipment_id, order_id, location_id, status, lines, saga_id)
-      select k.shipment_id, k.order_id, k.location_id, 'cancelled', '[]', '' from input k
-      where not exists (select from shipment s where s.order_id = k.order_id and s.location_id = k.location_id)
+      insert into shipment (shipment_id, order_id, location_id, generation, status, lines, saga_id)
+      select k.shipment_id, k.order_id, case when exists (select from shipment s
+          where s.order_id = k.order_id and s.location_id = k.location_id and s.generation > k.generation)
+        then k.location_id || '~' || k.generation else k.location_id end, k.generation, 'cancelled', '[]', '' from input k
+      where not exists (select from shipment s where s.order_id = k.order_id and s.generation = k.generation
+        and s.location_id = any(array[k.location_id, k.location_id || '~' || k.generation]))
       order by k.order_id, k.location_id
       on conflict (order_id, location_id) do nothing
       returning shipment_id
-    ), audited as (${insertAuditEvents("$4", { join: createdJoin })})
+    ), audited as (${insertAuditEvents("$5", { join: createdJoin })})
     select shipment_id from created`,
 };
 
@@ -156,7 +162,7 @@ export class BookingRepository {
   readonly book: (inputs: ShipmentRequest[]) => Promise<(Claim | Error)[]>;
   /**
    * Calls shipments off that the carrier has not heard of; where it has, the intent is written down. What never was created
-   * gets a mark that refuses it later. Refuses with ALREADY_SHIPPED.
+   * gets a mark that refuses it later. Refuses with ALREADY_SHIPPED, and ALREADY_PACKED where only what is not packed is to be called off.
    */
   readonly cancel: (inputs: ShipmentRequest[]) => Promise<(Claim | Error)[]>;
 
@@ -252,7 +258,9 @@ export class BookingRepository {
     return decisions[judgeBooking(shipment)]();
   }
 
-  #beginCancellation({ shipment, due }: Locked, { origin, traceparent }: ShipmentRequest): Decision {
+  #beginCancellation({ shipment, due }: Locked, { origin, traceparent, unpackedOnly }: ShipmentRequest): Decision {
+    if (unpackedOnly && shipment.status !== "preparing" && shipment.status !== "cancelled")
+      throw alreadyPacked(shipment);
     const claim = { shipmentId: shipment.shipmentId };
     const wanted = { ...shipment, cancelRequested: true };
     const effect = effectOf(shipment, { from: shipment.status, to: "cancelled" }, origin);
@@ -285,23 +293,24 @@ interface Lock {
 }
 
 async function lockExisting(tx: Transaction, inputs: readonly ShipmentRequest[]): Promise<Lock> {
-  const orderIds = inputs.map((input) => decodeId(input.orderId));
-  const rows = await tx.query<LockedRow>(lockByKey, [orderIds, inputs.map((input) => input.locationId)]);
+  const rows = await tx.query<LockedRow>(lockByKey, nameColumns(inputs));
   const locked = rows.map((row) => ({ shipment: toShipment(row), due: row.due ?? false }));
   return { shipments: new Map(locked.map((each) => [shipmentKey(each.shipment), each])), marked: [] };
 }
 
 async function lockOrMark(tx: Transaction, inputs: readonly ShipmentRequest[]): Promise<Lock> {
   const ids = inputs.map((input) => newId(bucketOf(input.orderId)));
-  const orderIds = inputs.map((input) => decodeId(input.orderId));
-  const locationIds = inputs.map((input) => input.locationId);
   // The places of an array in SQL begin with 1.
   const effects = inputs.map((input, index) => ({
     ...createdEffect({ ...input, shipmentId: ids[index] ?? "" }, "cancelled"),
     n: index + 1,
   }));
-  const values = [ids.map(decodeId), orderIds, locationIds, auditEvents(effects)];
-  const [marks, { shipments }] = await Promise.all([tx.query(insertTombstones, values), lockExisting(tx, inputs)]);
+  const values = [...nameColumns(inputs), ids.map(decodeId), auditEvents(effects)];
+  const [, marks, { shipments }] = await Promise.all([
+    stepAside(tx, inputs),
+    tx.query(insertTombstones, values),
+    lockExisting(tx, inputs),
+  ]);
   return { shipments, marked: marks.map(() => ({ status: "cancelled" })) };
 }
 

@@ -127,10 +127,12 @@ function toRequest(told: readonly Told[]) {
   });
 }
 
-function toReport({ orderId, locationId, news, trackingNumber, failure }: UntoldShipment): ReportShipmentRequest {
+function toReport(shipment: UntoldShipment): ReportShipmentRequest {
+  const { orderId, locationId, generation, news, trackingNumber, failure } = shipment;
   return whole(ReportShipmentRequestSchema, {
     orderId,
     locationId,
+    generation,
     news: kinds[news],
     trackingNumber,
     reason: upperSnake(failure?.code ?? ""),

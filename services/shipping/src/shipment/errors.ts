@@ -14,6 +14,7 @@ export const ShippingError = defineErrors<ShippingErrorReason>({
     [ShippingErrorReason.CARRIER_REFUSED]: Code.FailedPrecondition,
     [ShippingErrorReason.ALREADY_SHIPPED]: Code.FailedPrecondition,
     [ShippingErrorReason.PACKING_FAILED]: Code.FailedPrecondition,
+    [ShippingErrorReason.ALREADY_PACKED]: Code.FailedPrecondition,
   },
 });
 
@@ -41,6 +42,13 @@ export function notReady(shipment: { shipmentId: string; status: string }): Erro
   const { shipmentId, status } = shipment;
   const metadata = { shipment_id: shipmentId, status: status.toUpperCase() };
   return new ShippingError(ShippingErrorReason.NOT_READY, `shipment ${shipmentId} is ${status}, not ready`, metadata);
+}
+
+/** The warehouse is through with it: it is packed, or cannot be. */
+export function alreadyPacked({ shipmentId, status }: { shipmentId: string; status: string }): Error {
+  const metadata = { shipment_id: shipmentId, status: status.toUpperCase() };
+  const message = `shipment ${shipmentId} is ${status}, and only one that is not packed yet was to be called off`;
+  return new ShippingError(ShippingErrorReason.ALREADY_PACKED, message, metadata);
 }
 
 /** The carrier has it: it cannot be called off any more. */

@@ -6,6 +6,7 @@ import { forgottenJson, jsonWithKey, personalKeyColumns } from "#platform/person
 import { PersonalMove } from "#platform/personal/personal-move.ts";
 import type { StoredAddress } from "./shipment.ts";
 import { addressOf, addressPlace } from "./shipment-address.ts";
+import { locationOf } from "./shipment-row.ts";
 
 interface OtherRow {
   readonly shipmentId: string;
@@ -96,7 +97,7 @@ export class ShipmentPersons {
   }
 
   async #moved({ shipmentId, orderId: uuid, locationId, address }: OtherRow) {
-    const parcel = { orderId: encodeId(uuid), locationId, address };
+    const parcel = { orderId: encodeId(uuid), locationId: locationOf(locationId), address };
     const plain = (await addressOf(this.#personal, parcel)) ?? {};
     const { stored, key } = await this.#personal.protect(addressPlace(parcel), plain);
     return { shipment_id: shipmentId, order_id: decodeId(parcel.orderId), address: stored, ...key };

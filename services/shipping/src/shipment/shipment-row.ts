@@ -24,6 +24,7 @@ export const shipmentColumns = selectList<ShipmentRow>(
     shipmentId: true,
     orderId: true,
     locationId: true,
+    generation: true,
     status: true,
     lines: true,
     address: jsonWithKey("s.address"),
@@ -53,13 +54,22 @@ export const eventColumns = selectList<EventRow>({ eventId: true, kind: true, ev
 export const eventsColumn = `coalesce((select json_agg(r) from (
   select ${eventColumns} from tracking_event e where e.shipment_id = s.shipment_id) r), '[]') as events`;
 
+/**
+ * The location of a shipment in whose place another one has come: its row has stepped aside, to a name that no location has, because there is one
+ * row for each location of an order.
+ */
+export function locationOf(column: string): string {
+  return column.split("~", 1)[0] ?? column;
+}
+
 /** The shipment that rows describe; the events in the order in which they happened. */
 export function toShipment(row: ShipmentRow, events: readonly EventRow[] = []): Shipment {
   const { failedBy, failureCode: code, failureReason: reason } = row;
   return {
     shipmentId: encodeId(row.shipmentId),
     orderId: encodeId(row.orderId),
-    locationId: row.locationId,
+    locationId: locationOf(row.locationId),
+    generation: row.generation,
     status: row.status,
     lines: row.lines,
     address: row.address ?? undefined,

@@ -22,6 +22,7 @@ export const ShipmentEntity = defineEntity({
     shipmentId: p.uuid().primary(),
     orderId: p.uuid(),
     locationId: p.text(),
+    generation: p.integer(),
     status: p.text().$type<ShipmentStatus>(),
     lines: p.json<ShipmentLine[]>(),
     address: p.json<StoredAddress>().nullable(),

@@ -23,12 +23,14 @@ import {
 import { addressPlace } from "./shipment-address.ts";
 import { createdEffect, createdJoin, type Submission } from "./shipment-audit.ts";
 import { commit, decodeRef, type ShipmentRef, shipmentKeys } from "./shipment-change.ts";
+import { nameColumns, namedShipments, stepAside } from "./shipment-generations.ts";
 import { eventsColumn, type ShipmentRowWithEvents, shipmentColumns, toShipment } from "./shipment-row.ts";
 
 /** A shipment to be created. */
 export interface NewShipment extends Keyed, Submission {
   readonly orderId: string;
   readonly locationId: string;
+  readonly generation: number;
   readonly lines: readonly ShipmentLine[];
   readonly address: Address;
   /** Empty: no workflow is told. */
@@ -63,6 +65,7 @@ const insertedColumns = writtenColumns<InsertedShipment>({
   shipment_id: "uuid",
   order_id: "uuid",
   location_id: "text",
+  generation: "int",
   lines: "jsonb",
   address: "jsonb",
   saga_id: "text",
@@ -89,8 +92,7 @@ const insertShipments: SqlText = {
 
 const findByKey: SqlText = {
   name: "shipment_by_parcel",
-  text: `select ${shipmentColumns}, ${eventsColumn} from unnest($1::uuid[], $2::text[]) as k(order_id, location_id)
-    join shipment s on s.order_id = k.order_id and s.location_id = k.location_id`,
+  text: `select ${shipmentColumns}, ${eventsColumn} from ${namedShipments}`,
 };
 
 const findById: SqlText = {
@@ -188,18 +190,19 @@ interface Inserted {
 
 async function insertNew(tx: Transaction, inputs: readonly NewShipment[], personal: PersonalData): Promise<Inserted> {
   const ids = inputs.map((input) => newId(bucketOf(input.orderId)));
-  const orderIds = inputs.map((input) => decodeId(input.orderId));
-  const locationIds = inputs.map((input) => input.locationId);
   const values = await insertedValues(personal, inputs, ids);
-  const [created, found] = await Promise.all([
+  const [, created, found] = await Promise.all([
+    stepAside(tx, inputs),
     tx.query<{ shipment_id: string }>(insertShipments, values),
-    tx.query<ShipmentRowWithEvents>(findByKey, [orderIds, locationIds]),
+    tx.query<ShipmentRowWithEvents>(findByKey, nameColumns(inputs)),
   ]);
   const shipments = new Map(found.map((row) => toShipment(row, row.events)).map((each) => [shipmentKey(each), each]));
   const outputs = inputs.map((input) => {
     const shipment = shipments.get(shipmentKey(input));
-    if (!shipment) throw new Error(`shipment ${shipmentKey(input)} was neither created nor found`);
-    return isTombstone(shipment) ? shipmentCancelled(input) : { shipmentId: shipment.shipmentId, shipment };
+    // A later one has its place: it was called off, or never wanted.
+    return !shipment || isTombstone(shipment)
+      ? shipmentCancelled(input)
+      : { shipmentId: shipment.shipmentId, shipment };
   });
   return { outputs, created: created.map(() => ({ status: "preparing" })) };
 }
@@ -226,6 +229,7 @@ function toInsertedRow(input: NewShipment, shipmentId: string): Omit<InsertedShi
     shipment_id: decodeId(shipmentId),
     order_id: decodeId(input.orderId),
     location_id: input.locationId,
+    generation: input.generation,
     lines: input.lines,
     saga_id: input.sagaId,
     reported: input.reported,

@@ -89,6 +89,8 @@ export interface Shipment {
   readonly shipmentId: string;
   readonly orderId: string;
   readonly locationId: string;
+  /** Which of the shipments that were made for the order at that location one after the other; 0: the first. */
+  readonly generation: number;
   readonly status: ShipmentStatus;
   readonly lines: readonly ShipmentLine[];
   /** Undefined for the mark that a cancellation leaves when it comes before the shipment. */
@@ -129,9 +131,15 @@ export function moveTo(shipment: Shipment, status: ShipmentStatus, facts: Partia
   return { ...shipment, ...facts, status };
 }
 
-/** The same for the same shipment, also for one that has no id yet: an order has one for each location. */
-export function shipmentKey(shipment: Pick<Shipment, "orderId" | "locationId">): string {
-  return `${shipment.orderId}/${shipment.locationId}`;
+/** What names a shipment for its order. */
+export type ShipmentName = Pick<Shipment, "orderId" | "locationId" | "generation">;
+
+/**
+ * The same for the same shipment, also for one that has no id yet: an order has one for each location, and after that has been called off,
+ * it may have another one.
+ */
+export function shipmentKey({ orderId, locationId, generation }: ShipmentName): string {
+  return generation === 0 ? `${orderId}/${locationId}` : `${orderId}/${locationId}~${generation}`;
 }
 
 /** The events by the time they happened; at the same instant, by id. */

@@ -1,15 +1,30 @@
 import type { Again } from "../workflows/step-table.ts";
 
-/** What names an entry of a batch: its order, and its parcel or its return if it is about one. */
+/** What names an entry of a batch: its order, and its parcel, return, payment or amendment if it is about one. */
 export interface EntryKey {
   readonly orderId: string;
   readonly locationId?: string;
   readonly returnId?: string;
+  /** Which of the parcels from there; absent: the first. */
+  readonly generation?: number;
+  /** Which of the payments, by the amendment that it was made for; absent: the order's own. */
+  readonly payment?: number;
+  readonly number?: number;
 }
 
 /** Names an entry among the others of its batch. */
-export function keyOf({ orderId, locationId }: EntryKey): string {
-  return locationId ? `${orderId}:${locationId}` : orderId;
+export function keyOf(entry: EntryKey): string {
+  return [entry.orderId, ...partsOf(entry)].join(":");
+}
+
+/** What of an order it is about, beginning with what most entries have. */
+function partsOf({ locationId, returnId, generation = 0, payment = 0, number = 0 }: EntryKey): string[] {
+  return [
+    ...(locationId ? [generation > 0 ? `${locationId}~${generation}` : locationId] : []),
+    ...(returnId ? [returnId] : []),
+    ...(payment > 0 ? [`payment-${payment}`] : []),
+    ...(number > 0 ? [`amendment-${number}`] : []),
+  ];
 }
 
 /**
@@ -17,8 +32,7 @@ export function keyOf({ orderId, locationId }: EntryKey): string {
  * only an operator's repetition of what was refused is another request.
  */
 export function requestId(entry: EntryKey & Again, step: string): string {
-  const { orderId, locationId, returnId, again } = entry;
-  const part = locationId ?? returnId;
-  const request = part ? `${orderId}:${step}:${part}` : `${orderId}:${step}`;
+  const { orderId, again } = entry;
+  const request = [orderId, step, ...partsOf(entry)].join(":");
   return again ? `${request}#${again}` : request;
 }

@@ -1,13 +1,20 @@
 import {
+  BatchAmendReservationsRequestSchema,
   BatchCommitReservationsRequestSchema,
   BatchConfirmReservationsRequestSchema,
+  BatchEndAmendmentsRequestSchema,
   BatchReleaseReservationsRequestSchema,
   BatchReserveStockRequestSchema,
   BatchRestockRequestSchema,
 } from "#gen/shop/inventory/v1/inventory_service_pb.js";
-import { type Allocation as AllocationMessage, AllocationStatus } from "#gen/shop/inventory/v1/stock_pb.js";
+import {
+  type Allocation as AllocationMessage,
+  AllocationStatus,
+  type Reservation,
+} from "#gen/shop/inventory/v1/stock_pb.js";
 import { ShortagePolicy } from "#gen/shop/type/v1/shortage_pb.js";
 import { whole } from "#platform/whole.ts";
+import type { StockChange } from "../workflows/amendment-plan.ts";
 import type { Outcome } from "../workflows/engine/step-batch.ts";
 import type { Allocation } from "../workflows/order/order-types.ts";
 import type { Reserved } from "../workflows/step-table.ts";
@@ -82,7 +89,53 @@ export const inventoryWorks = {
       },
       () => done(null),
     ),
+
+  /** Sets aside what orders get besides, for each all or none, and answers what is firm now and what will be. */
+  amendStock: ({ inventory }, entries) =>
+    batchCall(
+      entries,
+      (part, options, traceparents) => {
+        const requests = part.map((entry) => ({
+          requestId: requestId(entry, "amend"),
+          orderId: entry.orderId,
+          number: entry.number,
+          lines: entry.lines.map(({ sku, quantity }) => ({ sku, quantity: BigInt(quantity) })),
+          fixedLocationIds: entry.fixed,
+        }));
+        const request = whole(BatchAmendReservationsRequestSchema, { requests, traceparents });
+        return inventory.batchAmendReservations(request, options);
+      },
+      ({ reservation }) => (reservation?.amendment ? done(changeOf(reservation)) : pending),
+    ),
+
+  /** Gives back what orders have no more, or what they got besides. */
+  endStockAmendment: ({ inventory }, entries) =>
+    batchCall(
+      entries,
+      (part, options, traceparents) => {
+        const requests = part.map((entry) => ({
+          requestId: requestId(entry, entry.accepted ? "trim" : "unamend"),
+          orderId: entry.orderId,
+          number: entry.number,
+          accepted: entry.accepted,
+        }));
+        const request = whole(BatchEndAmendmentsRequestSchema, { requests, traceparents });
+        return inventory.batchEndAmendments(request, options);
+      },
+      () => done(null),
+    ),
 } satisfies Partial<StepWorks>;
+
+function changeOf({ allocations, amendment }: Reservation): StockChange {
+  const firm = allocations.filter(({ status }) => status === AllocationStatus.CONFIRMED).map(toAllocation);
+  const without = (parts: { sku: string; locationId: string; quantity: bigint }[] = []) =>
+    firm.flatMap((part) => {
+      const less = parts.find(({ sku, locationId }) => sku === part.sku && locationId === part.locationId);
+      const quantity = part.quantity - Number(less?.quantity ?? 0n);
+      return quantity > 0 ? [{ ...part, quantity }] : [];
+    });
+  return { before: without(amendment?.taken), after: without(amendment?.given) };
+}
 
 /** Makes holds firm: a part of the confirmation of an order. Answers what is firm, and nothing else is what the order gets. */
 export function confirmStock(

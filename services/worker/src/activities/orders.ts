@@ -6,6 +6,7 @@ import {
 } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import {
   BatchCompleteReturnsRequestSchema,
+  BatchDecideAmendmentsRequestSchema,
   BatchScreenOrdersRequestSchema,
   BatchTransitionOrdersRequestSchema,
   ScreeningVerdict,
@@ -101,6 +102,26 @@ export const orderWorks = {
     );
   },
 
+  /** Decides what becomes of amendments. */
+  decideAmendment: ({ orders }, entries) =>
+    batchCall(
+      entries,
+      (part, options, traceparents) => {
+        const requests = part.map(({ orderId, number, failure, parcels = [], partly = false }) => ({
+          orderId,
+          number,
+          failure,
+          shipments: parcels.map(toShipment),
+          partly,
+        }));
+        return orders.batchDecideAmendments(
+          whole(BatchDecideAmendmentsRequestSchema, { requests, traceparents }),
+          options,
+        );
+      },
+      () => done(null),
+    ),
+
   /** Moves orders to their next status. */
   transitionOrder,
 } satisfies Partial<StepWorks>;
@@ -150,6 +171,7 @@ function toSettlement(entry: SettleInput, episodeId: string) {
     retryAfterMs,
     waitsFor,
     parked,
+    amended = 0,
   } = entry;
   return {
     orderId,
@@ -163,6 +185,7 @@ function toSettlement(entry: SettleInput, episodeId: string) {
     awaitsStock,
     retryAfter: retryAfterMs === undefined ? undefined : durationFromMs(retryAfterMs),
     waitsFor: waitsFor ?? "",
+    amended,
     parked: parked && { step: parked.step, reason: parked.reason, error: hideCardNumbers(parked.error) },
   } satisfies Whole<typeof SettleOrderRequestSchema>;
 }

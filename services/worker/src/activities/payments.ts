@@ -6,6 +6,7 @@ import {
   BatchVoidPaymentsRequestSchema,
 } from "#gen/shop/payments/v1/payment_service_pb.js";
 import { MoneySchema } from "#gen/shop/type/v1/money_pb.js";
+import { decodeId, encodeId } from "#platform/id.ts";
 import { hideCardNumbers } from "#platform/redact/redact-text.ts";
 import { whole } from "#platform/whole.ts";
 import { approval } from "../workflows/engine/failures.ts";
@@ -108,9 +109,15 @@ export const paymentWorks = {
     ),
 } satisfies Partial<StepWorks>;
 
-/** The payment of an order has the order's id, so that it can be voided when the answer to its authorization was lost. */
-function paymentIdOf({ orderId }: { orderId: string }): string {
-  return orderId;
+/**
+ * The payment of an order has the order's id, so that it can be voided when the answer to its authorization was lost. That of an amendment
+ * follows from it: a number further for each, at the end of it, which is 64 bits of chance.
+ */
+function paymentIdOf({ orderId, payment = 0 }: { orderId: string; payment?: number }): string {
+  if (payment === 0) return orderId;
+  const hex = decodeId(orderId).replaceAll("-", "");
+  const chance = BigInt.asUintN(64, BigInt(`0x${hex.slice(16)}`) + BigInt(payment));
+  return encodeId(hex.slice(0, 16) + chance.toString(16).padStart(16, "0"));
 }
 
 function decided(response: { pending: boolean }): Outcome<null> {

@@ -57,7 +57,7 @@ export const shippingWorks = {
       batchCall(
         open,
         (part, options, traceparents) => {
-          const requests = part.map((entry) => ({ ...refOf(entry), requestId: requestId(entry, "ship") }));
+          const requests = part.map((entry) => ({ ...nameOf(entry), requestId: requestId(entry, "ship") }));
           return fulfillment.batchBookShipments(
             whole(BatchBookShipmentsRequestSchema, { requests, traceparents }),
             options,
@@ -84,6 +84,7 @@ export const shippingWorks = {
           address: entry.address,
           sagaId: "",
           reported: true,
+          generation: entry.generation ?? 0,
         }));
         const request = whole(BatchCreateShipmentsRequestSchema, { requests, traceparents });
         return shipping.batchCreateShipments(request, options);
@@ -96,7 +97,7 @@ export const shippingWorks = {
     batchCall(
       entries,
       (part, options, traceparents) => {
-        const requests = part.map((entry) => ({ ...refOf(entry), requestId: requestId(entry, "ship") }));
+        const requests = part.map((entry) => ({ ...nameOf(entry), requestId: requestId(entry, "ship") }));
         const request = whole(BatchBookShipmentsRequestSchema, { requests, traceparents });
         return fulfillment.batchBookShipments(request, options);
       },
@@ -109,7 +110,27 @@ export const shippingWorks = {
     batchCall(
       entries,
       (part, options, traceparents) => {
-        const requests = part.map((entry) => ({ ...refOf(entry), requestId: requestId(entry, "cancel") }));
+        const requests = part.map((entry) => ({
+          ...nameOf(entry),
+          requestId: requestId(entry, "cancel"),
+          unpackedOnly: false,
+        }));
+        const request = whole(BatchCancelShipmentsRequestSchema, { requests, traceparents });
+        return fulfillment.batchCancelShipments(request, options);
+      },
+      (response) => (response.pending ? pending : done(null)),
+    ),
+
+  /** Calls off parcels that are to be packed otherwise, and are not packed. */
+  takeBackShipment: ({ fulfillment }, entries) =>
+    batchCall(
+      entries,
+      (part, options, traceparents) => {
+        const requests = part.map((entry) => ({
+          ...nameOf(entry),
+          requestId: requestId(entry, "take-back"),
+          unpackedOnly: true,
+        }));
         const request = whole(BatchCancelShipmentsRequestSchema, { requests, traceparents });
         return fulfillment.batchCancelShipments(request, options);
       },
@@ -158,6 +179,7 @@ function createShipments(
         address: entry.address,
         sagaId,
         reported: false,
+        generation: 0,
       }));
       return shipping.batchCreateShipments(
         whole(BatchCreateShipmentsRequestSchema, { requests, traceparents }),
@@ -216,4 +238,8 @@ function byKey<O>(entries: ParcelRef[], outcomes: Outcome<O>[]): Map<string, Out
 
 function refOf({ orderId, locationId }: ParcelRef): ParcelRef {
   return { orderId, locationId };
+}
+
+function nameOf({ orderId, locationId, generation = 0 }: ParcelRef): Required<ParcelRef> {
+  return { orderId, locationId, generation };
 }

@@ -1,15 +1,17 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type {
+  EpisodeAmendment,
   EpisodeCheckout,
   EpisodeEvent,
   EpisodeOrder,
   EpisodeReturn,
   SagaOrderLine,
 } from "#gen/shop/sagas/v1/saga_pb.js";
+import type { Address as AddressProto } from "#gen/shop/type/v1/address_pb.js";
 import { ShortagePolicy } from "#gen/shop/type/v1/shortage_pb.js";
 import { parseTraceParent } from "#platform/trace-parent.ts";
-import type { OrderLine } from "../workflows/order/order-types.ts";
-import type { CameBack, CarriedOrder, Checkout, OrderEvent } from "../workflows/order-state.ts";
+import type { Address, OrderLine } from "../workflows/order/order-types.ts";
+import type { Amendment, CameBack, CarriedOrder, Checkout, OrderEvent } from "../workflows/order-state.ts";
 import { readSaga } from "./saga-state.ts";
 
 /**
@@ -18,7 +20,8 @@ import { readSaga } from "./saga-state.ts";
  * @throws SAGA_UNREADABLE
  */
 export function toCarriedOrder(order: EpisodeOrder): CarriedOrder {
-  const { orderId, customerId, total, createTime, traceparent, saga, events, checkout, confirmed, returns } = order;
+  const { orderId, customerId, total, createTime, traceparent, saga, events } = order;
+  const { checkout, confirmed, returns, amendment } = order;
   return {
     orderId,
     customerId,
@@ -30,6 +33,7 @@ export function toCarriedOrder(order: EpisodeOrder): CarriedOrder {
     events: events.flatMap(toEvent),
     ...(saga !== "" && { saga: readSaga(orderId, saga) }),
     ...(checkout && { checkout: toCheckout(checkout) }),
+    ...(amendment && { amendment: toAmendment(amendment, order) }),
     ...(returns.length > 0 && { returns: returns.map(toCameBack) }),
   };
 }
@@ -37,6 +41,22 @@ export function toCarriedOrder(order: EpisodeOrder): CarriedOrder {
 function toCameBack({ returnId, parts, amount, grantedBy }: EpisodeReturn): CameBack {
   const shelved = parts.map(({ sku, locationId, quantity }) => ({ sku, locationId, quantity }));
   return { returnId, parts: shelved, amount: Number(amount), ...(grantedBy && { grantedBy }) };
+}
+
+function toAmendment(amendment: EpisodeAmendment, order: EpisodeOrder): Amendment {
+  const { number, accepted, lines, total = order.total, shippingAddress, cardToken } = amendment;
+  return {
+    number,
+    accepted,
+    ...(lines.length > 0 && { lines: lines.map(toLine) }),
+    total: { currency: total?.currency ?? "", amount: Number(total?.amount ?? 0n) },
+    ...(shippingAddress && { address: toAddress(shippingAddress) }),
+    cardToken,
+  };
+}
+
+function toAddress({ recipient, lines, city, postalCode, country }: AddressProto): Address {
+  return { recipient, lines, city, postalCode, country };
 }
 
 function toCheckout({ lines, shippingAddress, cardToken, screen, shortagePolicy }: EpisodeCheckout): Checkout {
@@ -60,8 +80,8 @@ function toEvent({ event }: EpisodeEvent): OrderEvent[] {
     case "placed":
       return [{ kind: "placed" }];
     case "shipment": {
-      const { locationId, news, trackingNumber } = event.value;
-      return [{ kind: "shipment", locationId, news, trackingNumber }];
+      const { locationId, news, trackingNumber, generation } = event.value;
+      return [{ kind: "shipment", locationId, news, trackingNumber, ...(generation > 0 && { generation }) }];
     }
     case "cancellation":
       return [{ kind: "cancellation", reason: event.value.reason }];
@@ -71,6 +91,8 @@ function toEvent({ event }: EpisodeEvent): OrderEvent[] {
     }
     case "retry":
       return [{ kind: "retry" }];
+    case "amendment":
+      return [{ kind: "amendment" }];
     default:
       return [];
   }

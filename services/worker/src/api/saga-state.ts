@@ -54,6 +54,9 @@ const stepStatus = oneOf<StepStatus>({ RUNNING: "RUNNING", DONE: "DONE", REFUSED
 const count = z.int().min(0);
 const text = z.string();
 
+const charge = z.looseObject({ payment: count, amount: count });
+const failure = z.looseObject({ reason: text, customerMessage: text });
+
 /** What a saga remembers, field by field as `SagaState` says. What a later version adds is left as it is. */
 const sagaState: z.ZodType<SagaState> = z.looseObject({
   stage,
@@ -69,11 +72,13 @@ const sagaState: z.ZodType<SagaState> = z.looseObject({
       trackingNumber: text,
       news: parcelNews.optional(),
       report: report.optional(),
+      generation: count.optional(),
+      charges: z.array(charge).optional(),
     }),
   ),
   early: z.array(z.looseObject({ locationId: text, news: text, trackingNumber: text })).optional(),
   cancelReason: text.optional(),
-  failure: z.looseObject({ reason: text, customerMessage: text }).optional(),
+  failure: failure.optional(),
   nothingReserved: z.boolean().optional(),
   parked: z.looseObject({ step: text, reason: text, error: text }).optional(),
   again: z.record(text, count).optional(),
@@ -83,6 +88,14 @@ const sagaState: z.ZodType<SagaState> = z.looseObject({
   tries: count.optional(),
   repaid: z.array(text).optional(),
   batchSize: count.optional(),
+  amending: z
+    .looseObject({
+      number: count,
+      failure: failure.optional(),
+      happened: z.literal(true).optional(),
+      voids: z.array(charge).optional(),
+    })
+    .optional(),
 });
 
 /** What the saga of an order remembers, as it was settled. @throws SAGA_UNREADABLE */

@@ -1,18 +1,22 @@
 import { CancellationScope, CancelledFailure, isCancellation } from "@temporalio/workflow";
+import { AmendmentRun } from "./amendment-run.ts";
 import { approval, StepRefused } from "./engine/failures.ts";
 import type { EpisodeOptions } from "./engine/options.ts";
 import type { SagaSubject, StepStatus } from "./engine/saga.ts";
 import type { Refusal } from "./engine/step-batch.ts";
 import { cancellation, failureFor, failureOf } from "./order/customer-texts.ts";
 import type { OrderFailure, OrderMove, SagaStage } from "./order/order-types.ts";
-import type { CameBack, CarriedOrder, OrderEvent, ParcelEvent, ParcelState, SagaState } from "./order-state.ts";
-import { hear, toOrderParcel } from "./parcel.ts";
+import type {
+  Amendment,
+  CameBack,
+  CarriedOrder,
+  OrderEvent,
+  ParcelEvent,
+  ParcelState,
+  SagaState,
+} from "./order-state.ts";
+import { chargesOf, hear, type Parcel, toOrderParcel } from "./parcel.ts";
 import type { SettleInput } from "./step-table.ts";
-
-/** A parcel together with its order. */
-export interface Parcel extends ParcelState {
-  readonly order: CarriedOrder;
-}
 
 /** What has come back, together with its order. */
 export interface TakenBack extends CameBack {
@@ -58,7 +62,9 @@ export interface RunFacts {
 
 /** One order in an episode: what its saga remembers, and what becomes of it now. */
 export class OrderRun implements SagaSubject {
-  readonly order: CarriedOrder;
+  order: CarriedOrder;
+  /** The amendment with which the saga is not through. */
+  readonly amendment: AmendmentRun | undefined;
   parcels: Parcel[] = [];
   /** What has come back, and is to be put back. */
   readonly returns: readonly TakenBack[];
@@ -106,6 +112,7 @@ export class OrderRun implements SagaSubject {
       isComplete: false,
     }));
     this.#plan(before.parcels);
+    this.amendment = order.amendment && new AmendmentRun(this, order.amendment, before.amending);
     for (const event of order.events) this.#take(event);
     // Accepted: it counts whatever else was told.
     if (before.cancelReason !== undefined) this.#cancel(before.cancelReason);
@@ -114,6 +121,27 @@ export class OrderRun implements SagaSubject {
   /** Whether the saga of this order is over. */
   get ended(): boolean {
     return ended.has(this.stage);
+  }
+
+  /** Whether it cannot be amended any more: nothing of it is to be packed. */
+  get isPastAmending(): boolean {
+    return this.ended || this.stage === "TRACKING";
+  }
+
+  /** Whether it is to be cancelled. */
+  get isUnwanted(): boolean {
+    return this.#cancelReason !== undefined;
+  }
+
+  /** Whether a first workflow task was lost, in which anything may have been done. */
+  get isRepeated(): boolean {
+    return this.#facts.repeated;
+  }
+
+  /** The amendments for which something was authorized that is not captured. */
+  get furtherPayments(): number[] {
+    const open = this.parcels.filter(({ stage }) => here.has(stage) && stage !== "CANCELLED");
+    return [...new Set(open.flatMap(chargesOf).map(({ payment }) => payment))].filter((payment) => payment > 0);
   }
 
   /** Whether there is money to move. */
@@ -220,6 +248,14 @@ export class OrderRun implements SagaSubject {
     this.parcels = parcels.map((parcel) => ({ ...parcel, order: this.order }));
   }
 
+  /** The order is another one from here on: it consists of these parcels. */
+  becomes(parcels: ParcelState[], { lines, total, address }: Amendment): void {
+    const { checkout } = this.order;
+    const amended = checkout && { ...checkout, ...(lines && { lines }), ...(address && { address }) };
+    this.order = { ...this.order, total, ...(amended && { checkout: amended }) };
+    this.#plan(parcels);
+  }
+
   /** The saga of this order is over. */
   ends(stage: "DELIVERED" | "FAILED", failure?: OrderFailure): void {
     this.stage = stage;
@@ -304,9 +340,10 @@ export class OrderRun implements SagaSubject {
     }
   }
 
-  #hear({ locationId, news, trackingNumber }: ParcelEvent): void {
+  /** What is told of a parcel that another one has taken the place of is not heard. */
+  #hear({ locationId, news, trackingNumber, generation = 0 }: ParcelEvent): void {
     const parcel = this.parcels.find((candidate) => candidate.locationId === locationId);
-    if (parcel) hear(parcel, news, trackingNumber);
+    if (parcel && (parcel.generation ?? 0) === generation) hear(parcel, news, trackingNumber);
     else if (this.stage === "CHECKOUT") this.#early.push({ locationId, news, trackingNumber });
   }
 
@@ -370,6 +407,7 @@ export class OrderRun implements SagaSubject {
       ...(retryAfterMs !== undefined && { retryAfterMs }),
       ...(this.#waitsFor && { waitsFor: this.#waitsFor }),
       ...(this.#parked && { parked: this.#parked }),
+      ...(this.amendment?.isOver && { amended: this.amendment.amendment.number }),
     };
   }
 
@@ -408,6 +446,7 @@ export class OrderRun implements SagaSubject {
   #stateAt(next: OrderMove | undefined): SagaState {
     const status = next ?? this.#status;
     const repaid = this.returns.filter(({ isRepaid, isComplete }) => isRepaid && !isComplete);
+    const amending = this.amendment?.state;
     return {
       stage: this.stage,
       ...(status && { status }),
@@ -424,6 +463,7 @@ export class OrderRun implements SagaSubject {
       ...(this.#waitsFor && { waitsFor: this.#waitsFor, tries: this.#tries }),
       ...(repaid.length > 0 && { repaid: repaid.map(({ returnId }) => returnId) }),
       batchSize: this.#facts.batchSize,
+      ...(amending && { amending }),
     };
   }
 }

@@ -55,6 +55,17 @@ export interface ParcelState {
   news?: ParcelNews;
   /** What the carrier reported; kept when it comes early. */
   report?: ParcelReport;
+  /** Which of the parcels from there it is: the amendment that it comes from; absent: the first. */
+  generation?: number;
+  /** Which payments it is charged to; absent: all of it to the first. They sum to its amount. */
+  charges?: Charge[];
+}
+
+/** A part of what a parcel costs, in minor units of the order's currency. */
+export interface Charge {
+  /** The amendment that the payment was made for; 0: the order's own. */
+  payment: number;
+  amount: number;
 }
 
 /** One step of a saga, for people. */
@@ -80,6 +91,19 @@ export interface ParcelEvent {
   locationId: string;
   news: string;
   trackingNumber: string;
+  /** Of which of the parcels from there; absent: the first. */
+  generation?: number;
+}
+
+/** How far an amendment has come that the saga is not through with. */
+export interface AmendingState {
+  number: number;
+  /** Why it is being undone. */
+  failure?: OrderFailure;
+  /** It has happened: what the order has no more is to be given back. */
+  happened?: true;
+  /** What is to be voided of which payments. */
+  voids?: Charge[];
 }
 
 /** All that the saga of an order remembers. Absent: as at the beginning, none, 0. */
@@ -111,6 +135,8 @@ export interface SagaState {
   repaid?: string[];
   /** How many orders its last workflow carried. */
   batchSize?: number;
+  /** The amendment that was begun and is not through. */
+  amending?: AmendingState;
 }
 
 /** Articles that have come back: `shop.sagas.v1.EpisodeReturn`. */
@@ -130,7 +156,8 @@ export type OrderEvent =
   | ({ kind: "shipment" } & ParcelEvent)
   | { kind: "cancellation"; reason: string }
   | { kind: "decision"; step: string; resolved: boolean }
-  | { kind: "retry" };
+  | { kind: "retry" }
+  | { kind: "amendment" };
 
 /** What a checkout needs besides. */
 export interface Checkout {
@@ -141,6 +168,21 @@ export interface Checkout {
   screen?: boolean;
   /** Whether it waits in turn when there is less than it wants; absent: it is refused then. */
   backOrder?: boolean;
+}
+
+/** How an order is to be amended. */
+export interface Amendment {
+  /** Counts the amendments of the order, from 1. */
+  number: number;
+  /** Whether it has happened, maybe by a workflow that was lost after it. */
+  accepted: boolean;
+  /** Absent: as before. */
+  lines?: OrderLine[];
+  total: Money;
+  /** Absent: as before. */
+  address?: Address;
+  /** Of the card that pays what the order costs more; empty: it does not. */
+  cardToken: string;
 }
 
 /** An order as an episode takes it. */
@@ -158,10 +200,12 @@ export interface CarriedOrder {
   saga?: SagaState;
   /** The oldest first. */
   events: OrderEvent[];
-  /** Absent once its shipments are created. */
+  /** Absent once its shipments are created, unless it was amended. */
   checkout?: Checkout;
   /** What of it has come back, and of which stock and money are not back; absent: nothing. */
   returns?: CameBack[];
+  /** The amendment with which its saga is not through. */
+  amendment?: Amendment;
 }
 
 /** The input of `carryOrders`. */

@@ -1,5 +1,10 @@
 import type { OrderParcel } from "./order/order-types.ts";
-import type { ParcelNews, ParcelState } from "./order-state.ts";
+import type { CarriedOrder, Charge, ParcelNews, ParcelState } from "./order-state.ts";
+
+/** A parcel together with its order. */
+export interface Parcel extends ParcelState {
+  readonly order: CarriedOrder;
+}
 
 /** How far each news is; of two that are equally far, the first counts. */
 const ranks: Readonly<Record<ParcelNews, number>> = {
@@ -28,6 +33,11 @@ export function hear(parcel: ParcelState, news: string, trackingNumber: string):
 
 function isNews(news: string): news is ParcelNews {
   return Object.hasOwn(ranks, news);
+}
+
+/** Which payments a parcel is charged to. */
+export function chargesOf({ amount, charges }: Pick<ParcelState, "amount" | "charges">): Charge[] {
+  return charges ?? [{ payment: 0, amount }];
 }
 
 /** A parcel as the order shows it. */

@@ -1,9 +1,11 @@
 import { CancellationScope, patched } from "@temporalio/workflow";
+import { amend, declineAmendment } from "./amend-order.ts";
 import { AwaitsStock, Compensated, Resting, StepRefused, UnderReview } from "./engine/failures.ts";
 import { nothing, type SagaBody, saga, together } from "./engine/saga.ts";
 import { failureFor } from "./order/customer-texts.ts";
-import { CheckoutLate, type OrderRun, type Parcel, Undone } from "./order-run.ts";
-import type { Steps } from "./steps.ts";
+import { CheckoutLate, type OrderRun, Undone } from "./order-run.ts";
+import { chargesOf, type Parcel } from "./parcel.ts";
+import type { ParcelCharge, Steps } from "./steps.ts";
 import { takeBack } from "./take-back.ts";
 
 /** A stage of the process, in one saga. */
@@ -22,20 +24,33 @@ export async function processOrder(run: OrderRun, steps: Steps): Promise<void> {
       run.undone(); // REJECTED, CANCELLED or FAILED
     else if (!(cause instanceof Resting)) throw cause;
   }
+  if (run.amendment && patched("amendments")) await decideLate(run, steps);
+}
+
+/** What asks for another order that is not to be packed any more has come too late. */
+async function decideLate(run: OrderRun, steps: Steps): Promise<void> {
+  if (!run.amendment || run.amendment.isOver || !run.isPastAmending) return;
+  try {
+    await declineAmendment(run.amendment, steps);
+  } catch (cause) {
+    if (!(cause instanceof Resting)) throw cause;
+  }
 }
 
 /** From stage to stage; and beside that what came back is taken back, wherever the rest of the order is. */
 async function goThrough(run: OrderRun, steps: Steps): Promise<void> {
   const within = (stage: Stage) => saga(run, (body) => stage(run, steps, body));
   const cameBack = run.returns.length > 0 && patched("returns");
-  if (cameBack) await together([within(takeBack), throughStages(run, within)]);
-  else await throughStages(run, within);
+  if (cameBack) await together([within(takeBack), throughStages(run, steps)]);
+  else await throughStages(run, steps);
 }
 
 /** From stage to stage, for as long as there is something to do. The order's status follows its stage. */
-async function throughStages(run: OrderRun, within: (stage: Stage) => Promise<void>): Promise<void> {
+async function throughStages(run: OrderRun, steps: Steps): Promise<void> {
+  const within = (stage: Stage) => saga(run, (body) => stage(run, steps, body));
   if (run.stage === "COMPENSATING") await within(goOnUndoing);
   if (run.stage === "CHECKOUT") await within(run.mayBeConfirmed ? uninterrupted(checkout) : checkout); // CONFIRMED
+  if (run.stage === "FULFILLMENT" && run.amendment && patched("amendments")) await amend(run.amendment, steps);
   if (run.stage === "FULFILLMENT") await within(fulfil); // PREPARING
   if (run.stage === "TRACKING") await within(track); // SHIPPED
 }
@@ -122,15 +137,20 @@ async function ship(parcel: Parcel, run: OrderRun, { steps, body }: { steps: Ste
     }
   }
   if (parcel.stage === "TAKEN") {
-    if (parcel.amount > 0) await body.forward(payments.capture, nothing, parcel);
+    if (parcel.amount > 0) await each(parcel, (charge) => body.forward(payments.capture, nothing, charge));
     await body.forward(stock.commit, nothing, parcel);
     parcel.stage = "SHIPPED";
   }
   if (parcel.stage === "DROPPING") {
-    if (parcel.amount > 0) await body.forward(payments.voidPart, nothing, parcel);
+    if (parcel.amount > 0) await each(parcel, (charge) => body.forward(payments.voidPart, nothing, charge));
     await body.forward(stock.releasePart, nothing, parcel);
     parcel.stage = "CANCELLED";
   }
+}
+
+/** Does something with the money of a parcel: of the payment that was made first at first. */
+async function each(parcel: Parcel, work: (charge: ParcelCharge) => Promise<null>): Promise<void> {
+  for (const { payment, amount } of chargesOf(parcel)) await work({ parcel, payment, amount });
 }
 
 /** Has a parcel packed. When it is, it leaves: from there on the order cannot be cancelled. */
@@ -164,7 +184,9 @@ async function arrive(parcel: Parcel, { payments }: Steps, body: SagaBody): Prom
   // What left without a number is tracked by nobody: whoever sent it knows that it arrives.
   const report = parcel.report ?? (parcel.trackingNumber === "" ? "DELIVERED" : undefined);
   if (report === undefined) return;
-  if (report === "LOST" && parcel.amount > 0) await body.forward(payments.refundPart, nothing, parcel);
+  if (report === "LOST" && parcel.amount > 0) {
+    await each(parcel, (charge) => body.forward(payments.refundPart, nothing, charge));
+  }
   parcel.stage = report;
 }
 
@@ -178,6 +200,7 @@ async function goOnUndoing(run: OrderRun, steps: Steps, body: SagaBody): Promise
 function alsoUndoAll(run: OrderRun, { stock, payments, parcels }: Steps, body: SagaBody): void {
   body.alsoUndo(stock.release, run);
   if (run.paid && !run.nothingReserved) body.alsoUndo(payments.void, run);
+  for (const payment of run.furtherPayments) body.alsoUndo(payments.voidFurther, { run, payment });
   for (const parcel of run.parcels) if (parcel.stage !== "CANCELLED") body.alsoUndo(parcels.cancel, parcel);
 }
 

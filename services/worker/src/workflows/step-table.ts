@@ -1,3 +1,4 @@
+import type { StockChange } from "./amendment-plan.ts";
 import type { StepCall } from "./engine/batch-calls.ts";
 import type { Outcome, StepBatch } from "./engine/step-batch.ts";
 import type {
@@ -16,6 +17,8 @@ import type { ParkedState, SagaState } from "./order-state.ts";
 export interface ParcelRef {
   orderId: string;
   locationId: string;
+  /** Which of the parcels from there it is; absent: the first. */
+  generation?: number;
 }
 
 /** Of a step that must succeed. */
@@ -24,10 +27,14 @@ export interface Again {
   again?: number;
 }
 
+/** Which of the payments of an order. */
+export interface PaymentRef {
+  /** The amendment that it was made for; absent: the order's own. */
+  payment?: number;
+}
+
 /** A part of an order's money; with the location it is that parcel's part. */
-export interface MoneyInput extends Again {
-  orderId: string;
-  locationId: string;
+export interface MoneyInput extends ParcelRef, PaymentRef, Again {
   amount: Money;
 }
 
@@ -37,9 +44,25 @@ export interface ReturnRef {
   returnId: string;
 }
 
+/** An amendment by its order and number. */
+export interface AmendmentRef {
+  orderId: string;
+  number: number;
+}
+
+/** What becomes of an amendment, as `shop.orders.v1.DecideAmendmentRequest`. */
+export interface DecideInput extends AmendmentRef {
+  /** Absent: it is accepted. */
+  failure?: OrderFailure;
+  parcels?: OrderParcel[];
+  partly?: boolean;
+}
+
 /** How an order leaves an episode, as `shop.orders.v1.SettleOrderRequest`. */
 export interface SettleInput {
   orderId: string;
+  /** The amendment with which the saga is through; absent: none. */
+  amended?: number;
   /** What the saga remembers. */
   saga: SagaState;
   /** Where the order goes; absent: it stays where it is. */
@@ -75,14 +98,18 @@ export interface StepTypes {
     input: { orderId: string; lines: { sku: string; quantity: number }[]; waits?: boolean };
     output: Reserved;
   };
-  releaseStock: { input: { orderId: string; locationId?: string } & Again; output: null };
+  releaseStock: { input: { orderId: string; locationId?: string; generation?: number } & Again; output: null };
   commitStock: { input: ParcelRef & Again; output: null };
   authorizePayment: {
-    input: { orderId: string; customerId: string; amount: Money; cardToken: string };
+    input: { orderId: string; customerId: string; amount: Money; cardToken: string } & PaymentRef;
     output: null;
   };
   /** Without an amount all that is left is voided. */
-  voidPayment: { input: { orderId: string; locationId?: string; amount?: Money } & Again; output: null };
+  voidPayment: {
+    input: { orderId: string; locationId?: string; generation?: number; number?: number; amount?: Money } & PaymentRef &
+      Again;
+    output: null;
+  };
   capturePayment: { input: MoneyInput; output: null };
   refundPayment: { input: MoneyInput; output: null };
   /** Answers what is firm: its parcels are planned from that, because stock of a hold that ended may lie elsewhere. */
@@ -97,6 +124,15 @@ export interface StepTypes {
   /** With who granted it, who may grant so much alone. */
   refundReturn: { input: ReturnRef & Again & { amount: Money; grantedBy?: string }; output: null };
   completeReturn: { input: ReturnRef & { rejected?: boolean }; output: null };
+  /** Sets aside what an order gets besides, and answers what it has, and will have, where. */
+  amendStock: {
+    input: AmendmentRef & Again & { lines: { sku: string; quantity: number }[]; fixed: string[] };
+    output: StockChange;
+  };
+  endStockAmendment: { input: AmendmentRef & Again & { accepted: boolean }; output: null };
+  /** Calls a parcel off that the warehouse has not packed. */
+  takeBackShipment: { input: ParcelRef & Again; output: null };
+  decideAmendment: { input: DecideInput; output: null };
   settleOrder: { input: SettleInput; output: null };
 }
 
@@ -134,6 +170,10 @@ export const steps = {
   restock: { label: "restock", callee: "inventory" },
   refundReturn: { label: "repay", callee: "payments", decider: "gateway" },
   completeReturn: { label: "complete", callee: "orders" },
+  amendStock: { label: "amend", callee: "inventory" },
+  endStockAmendment: { label: "end-amendment", callee: "inventory" },
+  takeBackShipment: { label: "take-back", callee: "shipping", decider: "carrier" },
+  decideAmendment: { label: "decide", callee: "orders" },
   settleOrder: { label: "settle", callee: "orders", patient: true, bulky: true },
 } as const satisfies Record<StepName, StepSpec>;
 

@@ -1,13 +1,35 @@
+import type { AmendmentRun, VoidedCharge } from "./amendment-run.ts";
 import { BatchCalls } from "./engine/batch-calls.ts";
+import { StepAway, StepRefused } from "./engine/failures.ts";
 import type { EpisodeOptions } from "./engine/options.ts";
 import type { Step } from "./engine/saga.ts";
 import type { Allocation } from "./order/order-types.ts";
 import { planParcels } from "./order/parcel-plan.ts";
-import type { OrderRun, Parcel, TakenBack } from "./order-run.ts";
+import type { OrderRun, TakenBack } from "./order-run.ts";
 import type { CarriedOrder, Checkout, ParcelState } from "./order-state.ts";
+import { type Parcel, toOrderParcel } from "./parcel.ts";
 import { type Again, type SettleInput, type StepName, type StepTypes, steps } from "./step-table.ts";
 
 type Calls = BatchCalls<StepTypes>;
+
+/** A part of what a parcel costs, and which payment it is charged to; see `Charge`. */
+export interface ParcelCharge {
+  readonly parcel: Parcel;
+  readonly payment: number;
+  readonly amount: number;
+}
+
+/** A payment that was made for an amendment. */
+interface FurtherPayment {
+  readonly run: OrderRun;
+  readonly payment: number;
+}
+
+/** A parcel that an amendment concerns. */
+interface AmendedParcel {
+  readonly parcel: Parcel;
+  readonly change: AmendmentRun;
+}
 
 /** The steps of the saga, by whom they ask: each with its undo beside it. */
 export type Steps = ReturnType<typeof openSteps>;
@@ -28,7 +50,20 @@ function stockSteps(calls: Calls) {
   const release = calls.of("releaseStock");
   const commit = calls.of("commitStock");
   const restock = calls.of("restock");
+  const amend = calls.of("amendStock");
+  const end = calls.of("endStockAmendment");
+  const endAs = (accepted: boolean) =>
+    done(
+      ofAmendment("endStockAmendment", (change, again) => end.ask({ ...numberOf(change), accepted, ...anew(again) })),
+    );
   return {
+    /** Takes what comes besides; what goes is given back by `trim`, when it is certain that it goes. */
+    amend: ofAmendment("amendStock", (change, again) => {
+      const lines = change.lines.map(({ sku, quantity }) => ({ sku, quantity }));
+      return amend.ask({ ...numberOf(change), lines, fixed: change.fixedLocations, ...anew(again) });
+    }),
+    unamend: endAs(false),
+    trim: endAs(true),
     reserve: ofOrder("reserveStock", ({ order }) => reserve.ask({ orderId: order.orderId, lines: wantedBy(order) })),
     /** The same for an order that waits in turn when there is too little. Asked again it waits still, or has what it waited for. */
     reserveInTurn: ofOrder("reserveStock", ({ order }) =>
@@ -58,9 +93,9 @@ function paymentSteps(calls: Calls) {
       return authorize.ask({ orderId, customerId, amount, cardToken: checkoutOf(order).cardToken });
     }),
     void: ofOrder("voidPayment", ({ order }, again) => voiding.ask({ orderId: order.orderId, ...anew(again) })),
-    capture: done(ofParcel("capturePayment", (parcel, again) => capture.ask({ ...partOf(parcel), ...anew(again) }))),
-    voidPart: done(ofParcel("voidPayment", (parcel, again) => voiding.ask({ ...partOf(parcel), ...anew(again) }))),
-    refundPart: done(ofParcel("refundPayment", (parcel, again) => refund.ask({ ...partOf(parcel), ...anew(again) }))),
+    capture: done(ofCharge("capturePayment", (charge, again) => capture.ask({ ...partOf(charge), ...anew(again) }))),
+    voidPart: done(ofCharge("voidPayment", (charge, again) => voiding.ask({ ...partOf(charge), ...anew(again) }))),
+    refundPart: done(ofCharge("refundPayment", (charge, again) => refund.ask({ ...partOf(charge), ...anew(again) }))),
     /** Pays back what came back. */
     repay: {
       ...done(
@@ -77,6 +112,31 @@ function paymentSteps(calls: Calls) {
       ),
       turnedDown: new Set(["REFUND_NOT_APPROVED"]),
     },
+    /** Authorizes what the order will cost more: a payment of its own, beside the order's. */
+    authorizeMore: ofAmendment("authorizePayment", ({ order, amendment, plan }) => {
+      const { orderId, customerId, total } = order;
+      const amount = { currency: total.currency, amount: plan.more };
+      return authorize.ask({ orderId, customerId, amount, cardToken: amendment.cardToken, payment: amendment.number });
+    }),
+    voidMore: ofAmendment("voidPayment", ({ order, amendment }, again) =>
+      voiding.ask({ orderId: order.orderId, payment: amendment.number, ...anew(again) }),
+    ),
+    voidFurther: {
+      name: ({ payment }: FurtherPayment) => `${steps.voidPayment.label}~${payment}`,
+      ask: ({ run, payment }: FurtherPayment, again: number) =>
+        voiding.ask({ orderId: run.order.orderId, payment, ...anew(again) }),
+    },
+    /** Gives up what the order costs less, of one payment. */
+    voidLess: done({
+      name: ({ change, payment }: VoidedCharge) => `${steps.voidPayment.label}~${change.amendment.number}/${payment}`,
+      ask: ({ change, payment, amount }: VoidedCharge, again: number) =>
+        voiding.ask({
+          ...numberOf(change),
+          amount: { currency: change.order.total.currency, amount },
+          ...(payment > 0 && { payment }),
+          ...anew(again),
+        }),
+    }),
   };
 }
 
@@ -85,7 +145,26 @@ function orderSteps(calls: Calls) {
   const confirm = calls.of("confirmOrder");
   const complete = calls.of("completeReturn");
   const settle = calls.of("settleOrder");
+  const decide = calls.of("decideAmendment");
   return {
+    /** The pivot of an amendment: the order is what it asks for, at once. A cancellation does not interrupt it. */
+    amend: ofAmendment("decideAmendment", (change): Promise<null> => {
+      const { parcels, partly } = change.plan;
+      const shown = parcels.map((parcel) => toOrderParcel(parcel, change.order.total.currency));
+      return decide.askToTheEnd({ ...numberOf(change), parcels: shown, ...(partly && { partly }) });
+    }),
+    /**
+     * Says that an amendment does not happen. When it has, by a run that was taken for lost, nothing of it is undone: another episode
+     * finds it accepted.
+     */
+    refuse: ofAmendment("decideAmendment", async (change): Promise<null> => {
+      try {
+        return await decide.askToTheEnd({ ...numberOf(change), failure: change.failure });
+      } catch (cause) {
+        if (!(cause instanceof StepRefused) || cause.refusal.reason !== "AMENDMENT_DECIDED") throw cause;
+        throw new StepAway(steps.decideAmendment.callee, cause.message);
+      }
+    }),
     /** Asks whether the order may go on. What it finds it keeps, so that it is found again, and what a person decided is its answer. */
     screen: ofOrder("screenOrder", ({ order: { orderId } }) => screen.ask({ orderId })),
     /**
@@ -109,7 +188,22 @@ function parcelSteps(calls: Calls) {
   const create = calls.of("createShipment");
   const book = calls.of("requestBooking");
   const cancel = calls.of("cancelShipment");
+  const takeBack = calls.of("takeBackShipment");
   return {
+    /** Calls a parcel off that is to be packed otherwise, unless it is packed already. */
+    takeBack: ofAmended(({ parcel }, again) => takeBack.ask({ ...refOf(parcel), ...anew(again) })),
+    /** Has it packed as it was: another one, because what was called off is not taken up again. Of one that was packed nothing is to be undone. */
+    packAnew: ofAmended(async ({ parcel, change }, again): Promise<null> => {
+      try {
+        await takeBack.ask({ ...refOf(parcel), ...anew(again) });
+      } catch (cause) {
+        if (cause instanceof StepRefused) return null;
+        throw cause;
+      }
+      delete parcel.news;
+      Object.assign(parcel, { stage: "PLANNED", generation: change.amendment.number, shipmentId: "" });
+      return null;
+    }),
     /** Has the parcel packed, which takes its time: shipping tells when it is. Resolved, it leaves by other means. */
     create: {
       ...ofParcel("createShipment", async (parcel, again): Promise<Partial<ParcelState>> => {
@@ -137,6 +231,21 @@ function ofOrder<O>(step: StepName, ask: Step<OrderRun, O>["ask"]): Step<OrderRu
   return { name: () => steps[step].label, ask };
 }
 
+function ofAmendment<O>(step: StepName, ask: Step<AmendmentRun, O>["ask"]): Step<AmendmentRun, O> {
+  return { name: ({ amendment }) => `${steps[step].label}~${amendment.number}`, ask };
+}
+
+function ofAmended(ask: Step<AmendedParcel, null>["ask"]): Step<AmendedParcel, null> {
+  const { label } = steps.takeBackShipment;
+  return { name: ({ parcel, change }) => `${label}:${parcel.locationId}~${change.amendment.number}`, ask };
+}
+
+function ofCharge<O>(step: StepName, ask: Step<ParcelCharge, O>["ask"]): Step<ParcelCharge, O> {
+  const name = ({ parcel, payment }: ParcelCharge) =>
+    `${steps[step].label}:${parcel.locationId}${payment ? `/${payment}` : ""}`;
+  return { name, ask };
+}
+
 function ofParcel<O>(step: StepName, ask: Step<Parcel, O>["ask"]): Step<Parcel, O> {
   return { name: ({ locationId }) => `${steps[step].label}:${locationId}`, ask };
 }
@@ -155,12 +264,17 @@ function anew(again: number): Again {
   return again > 0 ? { again } : {};
 }
 
-function refOf({ order, locationId }: Parcel) {
-  return { orderId: order.orderId, locationId };
+function refOf({ order, locationId, generation = 0 }: Parcel) {
+  return { orderId: order.orderId, locationId, ...(generation > 0 && { generation }) };
 }
 
-function partOf(parcel: Parcel) {
-  return { ...refOf(parcel), amount: { currency: parcel.order.total.currency, amount: parcel.amount } };
+function numberOf({ order, amendment }: AmendmentRun) {
+  return { orderId: order.orderId, number: amendment.number };
+}
+
+function partOf({ parcel, payment, amount }: ParcelCharge) {
+  const { currency } = parcel.order.total;
+  return { ...refOf(parcel), amount: { currency, amount }, ...(payment > 0 && { payment }) };
 }
 
 /** @throws TypeError when orders forgot it: until the shipments are created, an order cannot be without */

@@ -18,13 +18,27 @@ import { ShortagePolicy } from "#gen/shop/type/v1/shortage_pb.js";
 import { newId } from "#platform/id.ts";
 import type { SagaOrder } from "../../src/workflows/legacy/order-state.ts";
 import type { CameBack, SagaState } from "../../src/workflows/order-state.ts";
-import type { World } from "./world.ts";
+import type { AmendmentDecision, Judged, World } from "./world.ts";
 
 type EventCase = NonNullable<EpisodeEvent["event"]["case"]>;
 
+/** What an order is to become. */
+export interface AmendmentWish extends Partial<Pick<SagaOrder, "lines" | "total" | "address" | "cardToken">> {}
+
+/** An amendment of an order as its row knows it. */
+interface AmendmentRow extends AmendmentWish {
+  readonly number: number;
+  status: "pending" | "accepted" | "refused";
+  refusal: string;
+  /** Whether its saga is through with it. */
+  isOver: boolean;
+}
+
 /** An order as its row knows it. */
 export interface OrderRow {
-  readonly order: SagaOrder;
+  order: SagaOrder;
+  /** All of them, the oldest first. */
+  amendments: AmendmentRow[];
   /** From when the patience of its checkout is counted. */
   createTime: number;
   episodeId: string;
@@ -60,7 +74,11 @@ export class OrderRows {
 
   constructor(world: World) {
     this.#world = world;
+    world.decide = (decision) => this.#decideAmendment(decision);
     world.tell = (orderId, locationId, news) => {
+      const { generation = 0 } = news;
+      const name = generation > 0 ? `${locationId}~${generation}` : locationId;
+      if (news.news === "PACKED") world.order(orderId).shipments.set(name, "ready");
       // Sagas of the kind before episodes have no row here, and ask shipping themselves.
       if (this.rows.has(orderId)) this.happens(orderId, anEvent("shipment", { locationId, ...news }));
     };
@@ -76,6 +94,7 @@ export class OrderRows {
   place(order: SagaOrder, createTime = Date.now()): void {
     this.rows.set(order.orderId, {
       order,
+      amendments: [],
       createTime,
       episodeId: "",
       lastEpisodeId: "",
@@ -90,6 +109,39 @@ export class OrderRows {
       parked: undefined,
       settlements: [],
     });
+  }
+
+  /** An amendment is accepted: it is decided by the next episode. @returns its number */
+  amend(orderId: string, wish: AmendmentWish): number {
+    const { amendments } = this.row(orderId);
+    const number = amendments.length + 1;
+    amendments.push({ ...wish, number, status: "pending", refusal: "", isOver: false });
+    this.happens(orderId, anEvent("amendment", { number }));
+    return number;
+  }
+
+  /** What became of the last amendment of an order. */
+  amended(orderId: string): string {
+    const { status = "", refusal = "" } = this.row(orderId).amendments.at(-1) ?? {};
+    return refusal || status;
+  }
+
+  #decideAmendment({ orderId, number, refusal }: AmendmentDecision): Judged<object> {
+    const row = this.row(orderId);
+    const amendment = row.amendments.find((each) => each.number === number);
+    const wanted = refusal === "" ? "accepted" : "refused";
+    if (!amendment || (amendment.status !== "pending" && amendment.status !== wanted)) {
+      return { refuse: "AMENDMENT_DECIDED" };
+    }
+    if (amendment.status === wanted) return { response: {} };
+    amendment.status = wanted;
+    amendment.refusal = refusal;
+    const { lines, total, address } = amendment;
+    if (wanted === "accepted") {
+      row.order = { ...row.order, ...(lines && { lines }), ...(total && { total }), ...(address && { address }) };
+    }
+    this.#world.took(orderId, wanted === "accepted" ? "AMENDED" : `NOT AMENDED: ${refusal}`, `${orderId}:${number}`);
+    return { response: {} };
   }
 
   /** Something happens to an order, wherever it is. */
@@ -135,7 +187,9 @@ export class OrderRows {
     row.lastEpisodeId = episodeId;
     const { orderId, customerId, total, traceparent, lines, address, cardToken } = order;
     const { status } = this.#world.order(orderId);
-    const open = status === "PENDING" || status === "CONFIRMED";
+    const isAmended = status === "PREPARING" && row.amendments.length > 0;
+    const open = status === "PENDING" || status === "CONFIRMED" || isAmended;
+    const amendment = row.amendments.find((each) => !each.isOver);
     return create(EpisodeOrderSchema, {
       orderId,
       customerId,
@@ -151,16 +205,24 @@ export class OrderRows {
       })),
       ...(open && {
         checkout: {
-          lines: lines.map(({ sku, quantity, unitPrice, amount }) => ({
-            sku,
-            quantity,
-            unitPrice: BigInt(unitPrice),
-            ...(amount !== undefined && { amount: BigInt(amount) }),
-          })),
+          lines: lines.map(toLine),
           shippingAddress: address,
           cardToken: row.needsCard ? cardToken : "",
           screen: status === "PENDING" && this.#world.screens.has(orderId),
           shortagePolicy: this.#world.backOrders.has(orderId) ? ShortagePolicy.BACK_ORDER : ShortagePolicy.REJECT,
+        },
+      }),
+      ...(amendment && {
+        amendment: {
+          number: amendment.number,
+          accepted: amendment.status === "accepted",
+          lines: (amendment.lines ?? []).map(toLine),
+          total: {
+            currency: total.currency,
+            amount: BigInt((amendment.total ?? total).amount),
+          },
+          ...(amendment.address && { shippingAddress: amendment.address }),
+          cardToken: amendment.status === "accepted" ? "" : (amendment.cardToken ?? ""),
         },
       }),
     });
@@ -261,6 +323,7 @@ export class OrderRows {
     row.episodeId = "";
     row.taken = [];
     row.saga = request.saga;
+    for (const amendment of row.amendments) if (amendment.number <= request.amended) amendment.isOver = true;
     row.cancellable = request.cancellable;
     row.needsCard = request.needsCard;
     row.awaitsStock = request.awaitsStock;
@@ -269,4 +332,8 @@ export class OrderRows {
     row.dueTime = request.retryAfter && Date.now() + durationMs(request.retryAfter);
     return { response: {} };
   }
+}
+
+function toLine({ sku, quantity, unitPrice, amount }: SagaOrder["lines"][number]) {
+  return { sku, quantity, unitPrice: BigInt(unitPrice), ...(amount !== undefined && { amount: BigInt(amount) }) };
 }

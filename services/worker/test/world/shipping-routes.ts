@@ -7,9 +7,20 @@ import type { World } from "./world.ts";
 const byId = { id: (request: { requestId: string }) => request.requestId };
 const of = (request: { orderId: string; locationId: string }) => request;
 
-/** The fake names a shipment by its order and location, in 26 characters. */
-function shipmentIdOf({ orderId, locationId }: { orderId: string; locationId: string }): string {
-  return `${orderId.slice(0, 23)}${locationId.slice(0, 3)}`;
+interface ParcelRef {
+  readonly orderId: string;
+  readonly locationId: string;
+  readonly generation: number;
+}
+
+/** What a shipment is called among those of its order. */
+function nameOf({ locationId, generation }: ParcelRef): string {
+  return generation > 0 ? `${locationId}~${generation}` : locationId;
+}
+
+/** The fake names a shipment by its order, location and generation, in 26 characters. */
+function shipmentIdOf({ orderId, locationId, generation }: ParcelRef): string {
+  return `${orderId.slice(0, 22)}${generation}${locationId.slice(0, 3)}`;
 }
 
 /** What the carrier or the warehouse tells about a shipment, by what the fake knows of it. */
@@ -23,11 +34,11 @@ const statuses: Record<string, ShipmentStatus> = {
 /** The fake of the shipping service. Shipments are ready at once, and delivered when they are looked at. */
 export function shippingRoutes(router: ConnectRouter, world: World): void {
   const { byShipment } = world;
-  const pack = (ref: { orderId: string; locationId: string; requestId: string }, state: string) => {
+  const pack = (ref: ParcelRef & { requestId: string }, state: string) => {
     const shipmentId = shipmentIdOf(ref);
-    if (!byShipment.has(shipmentId)) world.took(ref.orderId, `prepare:${ref.locationId}`, ref.requestId);
+    if (!byShipment.has(shipmentId)) world.took(ref.orderId, `prepare:${nameOf(ref)}`, ref.requestId);
     byShipment.set(shipmentId, ref);
-    world.order(ref.orderId).shipments.set(ref.locationId, state);
+    world.order(ref.orderId).shipments.set(nameOf(ref), state);
     return { shipment: { shipmentId, status: statuses[state] ?? ShipmentStatus.UNSPECIFIED } };
   };
   router.service(ShippingService, {
@@ -39,10 +50,11 @@ export function shippingRoutes(router: ConnectRouter, world: World): void {
         ...byId,
         undecided: (request) => pack(request, "packing"),
         apply: (request) => {
-          if (world.order(request.orderId).calledOff.has(request.locationId)) return { refuse: "SHIPMENT_CANCELLED" };
+          if (world.order(request.orderId).calledOff.has(nameOf(request))) return { refuse: "SHIPMENT_CANCELLED" };
           const packed = { response: pack(request, request.reported ? "packing" : "ready") };
-          const news = request.reported && world.packs(request.orderId, request.locationId);
-          if (news) world.tell(request.orderId, request.locationId, { news });
+          const { orderId, locationId, generation } = request;
+          const news = request.reported && world.packs(orderId, locationId);
+          if (news) world.tell(orderId, locationId, { news, generation });
           return packed;
         },
       }),
@@ -71,27 +83,33 @@ function fulfillmentRoutes(router: ConnectRouter, world: World): void {
         of,
         ...byId,
         undecided: () => ({ pending: true }),
-        apply: ({ orderId, locationId, requestId }) => {
+        apply: (request) => {
+          const { orderId, locationId, generation, requestId } = request;
           const order = world.order(orderId);
-          if (order.calledOff.has(locationId)) return { refuse: "SHIPMENT_CANCELLED" };
-          order.shipments.set(locationId, world.loses(orderId, locationId) ? "lost" : "shipped");
-          world.took(orderId, `ship:${locationId}`, requestId);
+          const name = nameOf(request);
+          if (order.calledOff.has(name)) return { refuse: "SHIPMENT_CANCELLED" };
+          order.shipments.set(name, world.loses(orderId, locationId) ? "lost" : "shipped");
+          world.took(orderId, `ship:${name}`, requestId);
           const news = world.arrives(orderId, locationId);
-          if (news) world.tell(orderId, locationId, { news, trackingNumber: `T-${locationId}` });
+          if (news) world.tell(orderId, locationId, { news, trackingNumber: `T-${locationId}`, generation });
           return { response: { shipment: { trackingNumber: `T-${locationId}` } } };
         },
       }),
     batchCancelShipments: ({ requests }) =>
       world.batch(requests, {
-        step: "cancel",
+        step: requests[0]?.unpackedOnly ? "take-back" : "cancel",
         of,
         ...byId,
         undecided: () => ({ pending: true }),
-        apply: ({ orderId, locationId, requestId }) => {
+        apply: (request) => {
+          const { orderId, unpackedOnly, requestId } = request;
           const order = world.order(orderId);
-          if (order.shipments.get(locationId) === "shipped") return { refuse: "ALREADY_SHIPPED" };
-          order.calledOff.add(locationId);
-          world.took(orderId, `cancel:${locationId}`, requestId);
+          const name = nameOf(request);
+          const state = order.shipments.get(name) ?? "packing";
+          if (state === "shipped") return { refuse: "ALREADY_SHIPPED" };
+          if (unpackedOnly && state !== "packing" && !order.calledOff.has(name)) return { refuse: "ALREADY_PACKED" };
+          order.calledOff.add(name);
+          world.took(orderId, `${unpackedOnly ? "take-back" : "cancel"}:${name}`, requestId);
           return { response: {} };
         },
       }),

@@ -16,11 +16,11 @@ import type { Allocation } from "../../src/workflows/order/order-types.ts";
 import type { OrderFacts, World } from "./world.ts";
 
 const byId = { id: (request: { requestId: string }) => request.requestId };
-const payment = { of: (request: { paymentId: string }) => ({ orderId: request.paymentId }), ...byId };
 
-function locationOf(requestId: string): string {
-  const [, , location] = requestId.replace(/#\d+$/, "").split(":");
-  return location ? `:${location}` : "";
+/** What of an order it is about, as the request id names it: ":BER", ":BER:payment-1", ":amendment-1". */
+function partOf(requestId: string): string {
+  const [, , ...parts] = requestId.replace(/#\d+$/, "").split(":");
+  return parts.map((part) => `:${part}`).join("");
 }
 
 /** The fakes of orders, inventory and payments. */
@@ -63,6 +63,14 @@ export function shopRoutes(router: ConnectRouter, world: World): void {
           if (status === OrderStatus.CONFIRMED) world.order(orderId).confirmedAs = Object.fromEntries(parcels);
           return world.move(orderId, OrderStatus[status] ?? "", failure?.reason ?? "");
         },
+      }),
+    batchDecideAmendments: ({ requests }) =>
+      world.batch(requests, {
+        step: "decide",
+        of: (request) => request,
+        id: ({ orderId, number }) => `${orderId}:${number}`,
+        byState: true,
+        apply: ({ orderId, number, failure }) => world.decide({ orderId, number, refusal: failure?.reason ?? "" }),
       }),
   });
   router.service(OrderStatisticsService, { refreshOrderStatistics: () => world.counts() });
@@ -139,7 +147,88 @@ function inventoryRoutes(router: ConnectRouter, world: World): void {
           return stock(world, { orderId, locationId, effect: "release", id: requestId }, "released");
         },
       }),
+    batchAmendReservations: ({ requests }) =>
+      world.batch(requests, { step: "amend", of, ...byId, apply: (request) => amendStock(world, request) }),
+    batchEndAmendments: ({ requests }) =>
+      world.batch(requests, {
+        step: requests[0]?.accepted ? "trim" : "unamend",
+        of,
+        ...byId,
+        apply: (request) => endAmendment(world, request),
+      }),
   });
+}
+
+interface AmendWish {
+  readonly requestId: string;
+  readonly orderId: string;
+  readonly number: number;
+  readonly lines: readonly { sku: string; quantity: bigint }[];
+  readonly fixedLocationIds: readonly string[];
+}
+
+/** Takes what comes besides; gives nothing back yet. */
+function amendStock(world: World, { requestId, orderId, number, lines, fixedLocationIds }: AmendWish) {
+  const order = world.order(orderId);
+  if (order.amendments.get(number)?.isOver) return { refuse: "AMENDMENT_ENDED" };
+  const fixed = new Set(fixedLocationIds);
+  const free = order.parts.filter((part) => !fixed.has(part.locationId) && order.stock.get(part.locationId) === "firm");
+  const taken: Allocation[] = [];
+  const given: Allocation[] = [];
+  for (const sku of new Set([...lines, ...order.parts].map((each) => each.sku))) {
+    const wanted = lines.reduce((sum, line) => (line.sku === sku ? sum + Number(line.quantity) : sum), 0);
+    const more = wanted - countOf(order.parts, sku);
+    if (more > 0) taken.push(...world.amends(orderId, { sku, quantity: more }));
+    if (-more > countOf(free, sku)) return { refuse: "PART_FIXED" };
+    let less = Math.max(0, -more);
+    for (const part of free.filter((each) => each.sku === sku)) {
+      const quantity = Math.min(less, part.quantity);
+      if (quantity > 0) given.push({ ...part, quantity });
+      less -= quantity;
+    }
+  }
+  for (const part of taken) {
+    add(order, part);
+    order.stock.set(part.locationId, "firm");
+  }
+  order.amendments.set(number, { taken, given, isOver: false });
+  world.took(orderId, "amend", requestId);
+  const { allocations } = reservation(orderId, order.parts, AllocationStatus.CONFIRMED);
+  const toParts = (parts: Allocation[]) => parts.map((part) => ({ ...part, quantity: BigInt(part.quantity) }));
+  return {
+    response: {
+      reservation: { orderId, allocations, amendment: { number, taken: toParts(taken), given: toParts(given) } },
+    },
+  };
+}
+
+function endAmendment(
+  world: World,
+  request: { requestId: string; orderId: string; number: number; accepted: boolean },
+) {
+  const { requestId, orderId, number, accepted } = request;
+  const order = world.order(orderId);
+  const { taken = [], given = [], isOver = false } = order.amendments.get(number) ?? {};
+  if (!isOver) {
+    for (const part of accepted ? given : taken) add(order, { ...part, quantity: -part.quantity });
+    for (const locationId of order.stock.keys()) {
+      if (!order.parts.some((part) => part.locationId === locationId)) order.stock.delete(locationId);
+    }
+  }
+  order.amendments.set(number, { taken: [], given: [], isOver: true });
+  world.took(orderId, accepted ? "trim" : "unamend", requestId);
+  return { response: {} };
+}
+
+function countOf(parts: readonly Allocation[], sku: string): number {
+  return parts.reduce((sum, part) => (part.sku === sku ? sum + part.quantity : sum), 0);
+}
+
+function add(order: OrderFacts, more: Allocation): void {
+  const own = order.parts.find(({ sku, locationId }) => sku === more.sku && locationId === more.locationId);
+  const quantity = (own?.quantity ?? 0) + more.quantity;
+  const others = order.parts.filter((part) => part !== own);
+  order.parts = quantity > 0 ? [...others, { ...more, quantity }] : others;
 }
 
 function setAside(order: OrderFacts, parts: Allocation[]): void {
@@ -165,8 +254,12 @@ function stock(world: World, change: { orderId: string; locationId?: string; eff
 
 function paymentRoutes(router: ConnectRouter, world: World): void {
   const undecided = () => ({ pending: true });
+  const payment = {
+    of: ({ paymentId }: { paymentId: string }) => ({ orderId: world.payment(paymentId).orderId }),
+    ...byId,
+  };
   const left = (paymentId: string) => {
-    const { authorized, captured, voided } = world.order(paymentId);
+    const { authorized, captured, voided } = world.payment(paymentId);
     return authorized - captured - voided;
   };
   const change = (field: "captured" | "voided" | "refunded", step: string) => ({
@@ -174,13 +267,15 @@ function paymentRoutes(router: ConnectRouter, world: World): void {
     ...payment,
     undecided,
     apply: (request: { paymentId: string; requestId: string; amount?: { amount: bigint } }) => {
-      const order = world.order(request.paymentId);
+      const own = world.payment(request.paymentId);
+      const order = world.order(own.orderId);
       const amount = request.amount?.amount ?? left(request.paymentId);
-      const free = field === "refunded" ? order.captured - order.refunded : left(request.paymentId);
+      const free = field === "refunded" ? own.captured - own.refunded : left(request.paymentId);
       if (amount > free) return { refuse: "AMOUNT_EXCEEDS_AUTHORIZATION" };
+      own[field] += amount;
       order[field] += amount;
-      if (field === "voided" && !request.amount) order.paymentVoided = true;
-      world.took(request.paymentId, `${step}${locationOf(request.requestId)}`, request.requestId);
+      if (field === "voided" && !request.amount && own.orderId === request.paymentId) order.paymentVoided = true;
+      world.took(own.orderId, `${step}${partOf(request.requestId)}`, request.requestId);
       return { response: { pending: false } };
     },
   });
@@ -188,13 +283,18 @@ function paymentRoutes(router: ConnectRouter, world: World): void {
     batchAuthorizePayments: ({ requests }) =>
       world.batch(requests, {
         step: "authorize",
-        ...payment,
+        of: (request) => {
+          world.payment(request.paymentId, request.orderId);
+          return request;
+        },
+        ...byId,
         undecided: () => ({ payment: { status: PaymentStatus.PENDING } }),
-        apply: ({ orderId, amount, requestId }) => {
+        apply: ({ orderId, paymentId, amount, requestId }) => {
           const order = world.order(orderId);
           if (order.paymentVoided) return { refuse: "PAYMENT_VOIDED" };
           order.authorized += amount?.amount ?? 0n;
-          world.took(orderId, "authorize", requestId);
+          world.payment(paymentId, orderId).authorized += amount?.amount ?? 0n;
+          world.took(orderId, `authorize${partOf(requestId)}`, requestId);
           return { response: { payment: { status: PaymentStatus.AUTHORIZED } } };
         },
       }),

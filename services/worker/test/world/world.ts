@@ -23,9 +23,35 @@ export interface OrderFacts {
   voided: bigint;
   refunded: bigint;
   paymentVoided: boolean;
-  /** Shipments by location. */
+  /** Shipments by location; one that came in the place of another one by location and generation: "BER~1". */
   shipments: Map<string, string>;
   calledOff: Set<string>;
+  /** What amendments of the reservation take and give, by their numbers, until they are ended. */
+  amendments: Map<number, { taken: Allocation[]; given: Allocation[]; isOver: boolean }>;
+}
+
+/** The money of one payment: an order that was amended may have several. */
+export interface PaymentFacts {
+  readonly orderId: string;
+  authorized: bigint;
+  captured: bigint;
+  voided: bigint;
+  refunded: bigint;
+}
+
+/** What an order is decided to become, or why not. */
+export interface AmendmentDecision {
+  readonly orderId: string;
+  readonly number: number;
+  /** Empty: it is accepted. */
+  readonly refusal: string;
+}
+
+/** What shipping tells of a parcel. */
+export interface ToldNews {
+  readonly news: string;
+  readonly trackingNumber?: string;
+  readonly generation?: number;
 }
 
 /** A page of parcels that the carrier was asked about. */
@@ -35,7 +61,7 @@ export interface TrackedParcels {
 }
 
 /** The outcome of an entry whose effect took place, or that was refused; a passing one is judged anew when it is repeated. */
-type Judged<R> = { response: R; passing?: true } | { refuse: string; metadata?: Record<string, string> };
+export type Judged<R> = { response: R; passing?: true } | { refuse: string; metadata?: Record<string, string> };
 
 /** What an entry of a batch call is, for {@link World.batch}. */
 export interface EntryHandler<Q, R extends object> {
@@ -100,8 +126,16 @@ export class World {
   readonly approvals = new Map<string, "waiting" | "approved">();
   /** Who granted refunds, as payments was told. */
   readonly grantedBy = new Map<string, string>();
+  /** Where the pieces come from that an order gets besides. */
+  amends: (orderId: string, line: { sku: string; quantity: number }) => Allocation[] = (_, line) => [
+    { ...line, locationId: "BER" },
+  ];
+  /** Decides what becomes of an amendment. */
+  decide: (decision: AmendmentDecision) => Judged<object> = () => ({ refuse: "AMENDMENT_DECIDED" });
+  /** The payments that were asked for. */
+  readonly payments = new Map<string, PaymentFacts>();
   /** Takes what shipping tells. */
-  tell: (orderId: string, locationId: string, news: { news: string; trackingNumber?: string }) => void = () => {};
+  tell: (orderId: string, locationId: string, news: ToldNews) => void = () => {};
   /** Whose shipments there are, by their ids: whoever asks. */
   readonly byShipment = new Map<string, { orderId: string; locationId: string }>();
   readonly #orders = new Map<string, OrderFacts>();
@@ -126,8 +160,18 @@ export class World {
       paymentVoided: false,
       shipments: new Map(),
       calledOff: new Set(),
+      amendments: new Map(),
     };
     this.#orders.set(orderId, fresh);
+    return fresh;
+  }
+
+  /** A payment; one that nobody asked for belongs to nobody. */
+  payment(paymentId: string, orderId = paymentId): PaymentFacts {
+    const known = this.payments.get(paymentId);
+    if (known) return known;
+    const fresh = { orderId, authorized: 0n, captured: 0n, voided: 0n, refunded: 0n };
+    this.payments.set(paymentId, fresh);
     return fresh;
   }
 

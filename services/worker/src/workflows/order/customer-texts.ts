@@ -36,6 +36,38 @@ export function failureOf({ reason, metadata }: Refusal): OrderFailure {
   return failureFor(reason);
 }
 
+/** What customers read of an amendment that has not happened, by reason. */
+const amendmentTexts: Readonly<Record<string, string>> = {
+  AMENDMENT_TOO_LATE: "It was too late to change the order: a part of it is packed already. The order is as it was.",
+  OUT_OF_STOCK: "One of the articles is sold out. The order is as it was.",
+  UNKNOWN_SKU: "One of the articles is not offered. The order is as it was.",
+  TOO_MANY_LOCATIONS: "So many pieces cannot be sent in one order. The order is as it was.",
+  PAYMENT_DECLINED: "The card was declined. The order is as it was. Please try another card.",
+  INSUFFICIENT_FUNDS: "The card does not cover the difference. The order is as it was. Please try another card.",
+  ORDER_ENDED: "The order has ended, or is being cancelled, and was not changed.",
+};
+
+/** Refusals of what is packed, leaves or has left. */
+const tooLate: ReadonlySet<string> = new Set([
+  "ALREADY_PACKED",
+  "ALREADY_SHIPPED",
+  "PART_FIXED",
+  "RESERVATION_ENDED",
+  "NOT_CONFIRMED",
+]);
+
+/** Why an amendment has not happened, with the text for its reason. */
+export function amendmentFailure(reason: string): OrderFailure {
+  const customerMessage = amendmentTexts[reason] ?? "The order could not be changed. It is as it was.";
+  return { reason, customerMessage };
+}
+
+/** The same after a refusal. */
+export function amendmentFailureOf(refusal: Refusal): OrderFailure {
+  if (tooLate.has(refusal.reason)) return amendmentFailure("AMENDMENT_TOO_LATE");
+  return amendmentFailure(failureOf(refusal).reason);
+}
+
 /** The failure of an order that was cancelled on request. */
 export function cancellation(reason: string): OrderFailure {
   return { reason: "CANCELLED_BY_CUSTOMER", customerMessage: `The order was cancelled: ${reason}`.slice(0, maxText) };

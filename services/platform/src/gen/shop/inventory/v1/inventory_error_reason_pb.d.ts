@@ -101,6 +101,20 @@ export enum InventoryErrorReason {
    * @generated from enum value: INVENTORY_ERROR_REASON_RETURNED_TOO_MUCH = 11;
    */
   RETURNED_TOO_MUCH = 11,
+
+  /**
+   * FAILED_PRECONDITION: less of an article is wanted than has left, or than is where nothing is to be changed. Metadata: order_id, sku.
+   *
+   * @generated from enum value: INVENTORY_ERROR_REASON_PART_FIXED = 20;
+   */
+  PART_FIXED = 20,
+
+  /**
+   * FAILED_PRECONDITION: the amendment was ended before, or another one is under way. Metadata: order_id, number.
+   *
+   * @generated from enum value: INVENTORY_ERROR_REASON_AMENDMENT_ENDED = 21;
+   */
+  AMENDMENT_ENDED = 21,
 }
 
 /**

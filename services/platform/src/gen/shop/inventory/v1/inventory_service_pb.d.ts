@@ -602,6 +602,303 @@ export declare type ReleaseReservationOutcome = Message<"shop.inventory.v1.Relea
 export declare const ReleaseReservationOutcomeSchema: GenMessage<ReleaseReservationOutcome>;
 
 /**
+ * How a reservation is to be.
+ *
+ * @generated from message shop.inventory.v1.AmendReservationRequest
+ */
+export declare type AmendReservationRequest = Message<"shop.inventory.v1.AmendReservationRequest"> & {
+  /**
+   * Chosen by the caller, unique for each mutation; the saga derives it from order and step.
+   *
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * The order.
+   *
+   * @generated from field: string order_id = 2;
+   */
+  orderId: string;
+
+  /**
+   * Counts the amendments of the order, from 1.
+   *
+   * @generated from field: int32 number = 3;
+   */
+  number: number;
+
+  /**
+   * All articles of the order from then on, 1 to 100 lines.
+   *
+   * @generated from field: repeated shop.inventory.v1.ReserveStockLine lines = 4;
+   */
+  lines: ReserveStockLine[];
+
+  /**
+   * Where nothing is to be changed. No part of what is asked for: a repetition may name others, and has the first one's answer.
+   *
+   * @generated from field: repeated string fixed_location_ids = 5;
+   */
+  fixedLocationIds: string[];
+};
+
+/**
+ * Describes the message shop.inventory.v1.AmendReservationRequest.
+ * Use `create(AmendReservationRequestSchema)` to create a new message.
+ */
+export declare const AmendReservationRequestSchema: GenMessage<AmendReservationRequest>;
+
+/**
+ * The reservation after it.
+ *
+ * @generated from message shop.inventory.v1.AmendReservationResponse
+ */
+export declare type AmendReservationResponse = Message<"shop.inventory.v1.AmendReservationResponse"> & {
+  /**
+   * The reservation with its amendment.
+   *
+   * @generated from field: shop.inventory.v1.Reservation reservation = 1;
+   */
+  reservation?: Reservation | undefined;
+};
+
+/**
+ * Describes the message shop.inventory.v1.AmendReservationResponse.
+ * Use `create(AmendReservationResponseSchema)` to create a new message.
+ */
+export declare const AmendReservationResponseSchema: GenMessage<AmendReservationResponse>;
+
+/**
+ * Many of AmendReservation.
+ *
+ * @generated from message shop.inventory.v1.BatchAmendReservationsRequest
+ */
+export declare type BatchAmendReservationsRequest = Message<"shop.inventory.v1.BatchAmendReservationsRequest"> & {
+  /**
+   * 1 to 256 entries, each with a request id of its own.
+   *
+   * @generated from field: repeated shop.inventory.v1.AmendReservationRequest requests = 1;
+   */
+  requests: AmendReservationRequest[];
+
+  /**
+   * W3C trace context of each request, in the same order: what is done for it is traced there. An empty one, or none at this
+   * place, is not traced.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
+};
+
+/**
+ * Describes the message shop.inventory.v1.BatchAmendReservationsRequest.
+ * Use `create(BatchAmendReservationsRequestSchema)` to create a new message.
+ */
+export declare const BatchAmendReservationsRequestSchema: GenMessage<BatchAmendReservationsRequest>;
+
+/**
+ * The outcomes of BatchAmendReservations.
+ *
+ * @generated from message shop.inventory.v1.BatchAmendReservationsResponse
+ */
+export declare type BatchAmendReservationsResponse = Message<"shop.inventory.v1.BatchAmendReservationsResponse"> & {
+  /**
+   * One for each request, in the same order.
+   *
+   * @generated from field: repeated shop.inventory.v1.AmendReservationOutcome outcomes = 1;
+   */
+  outcomes: AmendReservationOutcome[];
+};
+
+/**
+ * Describes the message shop.inventory.v1.BatchAmendReservationsResponse.
+ * Use `create(BatchAmendReservationsResponseSchema)` to create a new message.
+ */
+export declare const BatchAmendReservationsResponseSchema: GenMessage<BatchAmendReservationsResponse>;
+
+/**
+ * What became of one entry of BatchAmendReservations.
+ *
+ * @generated from message shop.inventory.v1.AmendReservationOutcome
+ */
+export declare type AmendReservationOutcome = Message<"shop.inventory.v1.AmendReservationOutcome"> & {
+  /**
+   * The answer, or why not.
+   *
+   * @generated from oneof shop.inventory.v1.AmendReservationOutcome.outcome
+   */
+  outcome: {
+    /**
+     * What AmendReservation would have answered.
+     *
+     * @generated from field: shop.inventory.v1.AmendReservationResponse response = 1;
+     */
+    value: AmendReservationResponse;
+    case: "response";
+  } | {
+    /**
+     * What AmendReservation would have failed with.
+     *
+     * @generated from field: shop.type.v1.Failure failure = 2;
+     */
+    value: Failure;
+    case: "failure";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message shop.inventory.v1.AmendReservationOutcome.
+ * Use `create(AmendReservationOutcomeSchema)` to create a new message.
+ */
+export declare const AmendReservationOutcomeSchema: GenMessage<AmendReservationOutcome>;
+
+/**
+ * How an amendment ends.
+ *
+ * @generated from message shop.inventory.v1.EndAmendmentRequest
+ */
+export declare type EndAmendmentRequest = Message<"shop.inventory.v1.EndAmendmentRequest"> & {
+  /**
+   * Chosen by the caller, unique for each mutation; the saga derives it from order and step.
+   *
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * The order.
+   *
+   * @generated from field: string order_id = 2;
+   */
+  orderId: string;
+
+  /**
+   * Which of its amendments.
+   *
+   * @generated from field: int32 number = 3;
+   */
+  number: number;
+
+  /**
+   * Whether it has happened: then what the order has no more is given back. Else it is as if it had never begun.
+   *
+   * @generated from field: bool accepted = 4;
+   */
+  accepted: boolean;
+};
+
+/**
+ * Describes the message shop.inventory.v1.EndAmendmentRequest.
+ * Use `create(EndAmendmentRequestSchema)` to create a new message.
+ */
+export declare const EndAmendmentRequestSchema: GenMessage<EndAmendmentRequest>;
+
+/**
+ * The reservation after it.
+ *
+ * @generated from message shop.inventory.v1.EndAmendmentResponse
+ */
+export declare type EndAmendmentResponse = Message<"shop.inventory.v1.EndAmendmentResponse"> & {
+  /**
+   * The reservation.
+   *
+   * @generated from field: shop.inventory.v1.Reservation reservation = 1;
+   */
+  reservation?: Reservation | undefined;
+};
+
+/**
+ * Describes the message shop.inventory.v1.EndAmendmentResponse.
+ * Use `create(EndAmendmentResponseSchema)` to create a new message.
+ */
+export declare const EndAmendmentResponseSchema: GenMessage<EndAmendmentResponse>;
+
+/**
+ * Many of EndAmendment.
+ *
+ * @generated from message shop.inventory.v1.BatchEndAmendmentsRequest
+ */
+export declare type BatchEndAmendmentsRequest = Message<"shop.inventory.v1.BatchEndAmendmentsRequest"> & {
+  /**
+   * 1 to 256 entries, each with a request id of its own.
+   *
+   * @generated from field: repeated shop.inventory.v1.EndAmendmentRequest requests = 1;
+   */
+  requests: EndAmendmentRequest[];
+
+  /**
+   * W3C trace context of each request, in the same order: what is done for it is traced there. An empty one, or none at this
+   * place, is not traced.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
+};
+
+/**
+ * Describes the message shop.inventory.v1.BatchEndAmendmentsRequest.
+ * Use `create(BatchEndAmendmentsRequestSchema)` to create a new message.
+ */
+export declare const BatchEndAmendmentsRequestSchema: GenMessage<BatchEndAmendmentsRequest>;
+
+/**
+ * The outcomes of BatchEndAmendments.
+ *
+ * @generated from message shop.inventory.v1.BatchEndAmendmentsResponse
+ */
+export declare type BatchEndAmendmentsResponse = Message<"shop.inventory.v1.BatchEndAmendmentsResponse"> & {
+  /**
+   * One for each request, in the same order.
+   *
+   * @generated from field: repeated shop.inventory.v1.EndAmendmentOutcome outcomes = 1;
+   */
+  outcomes: EndAmendmentOutcome[];
+};
+
+/**
+ * Describes the message shop.inventory.v1.BatchEndAmendmentsResponse.
+ * Use `create(BatchEndAmendmentsResponseSchema)` to create a new message.
+ */
+export declare const BatchEndAmendmentsResponseSchema: GenMessage<BatchEndAmendmentsResponse>;
+
+/**
+ * What became of one entry of BatchEndAmendments.
+ *
+ * @generated from message shop.inventory.v1.EndAmendmentOutcome
+ */
+export declare type EndAmendmentOutcome = Message<"shop.inventory.v1.EndAmendmentOutcome"> & {
+  /**
+   * The answer, or why not.
+   *
+   * @generated from oneof shop.inventory.v1.EndAmendmentOutcome.outcome
+   */
+  outcome: {
+    /**
+     * What EndAmendment would have answered.
+     *
+     * @generated from field: shop.inventory.v1.EndAmendmentResponse response = 1;
+     */
+    value: EndAmendmentResponse;
+    case: "response";
+  } | {
+    /**
+     * What EndAmendment would have failed with.
+     *
+     * @generated from field: shop.type.v1.Failure failure = 2;
+     */
+    value: Failure;
+    case: "failure";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message shop.inventory.v1.EndAmendmentOutcome.
+ * Use `create(EndAmendmentOutcomeSchema)` to create a new message.
+ */
+export declare const EndAmendmentOutcomeSchema: GenMessage<EndAmendmentOutcome>;
+
+/**
  * Takes nothing: what is over, the service knows.
  *
  * @generated from message shop.inventory.v1.ExpireHoldsRequest
@@ -1202,6 +1499,35 @@ export declare const InventoryService: GenService<{
     methodKind: "unary";
     input: typeof BatchReleaseReservationsRequestSchema;
     output: typeof BatchReleaseReservationsResponseSchema;
+  },
+  /**
+   * Begins amendments of reservations, with an outcome for each: sets aside what an order will have besides, all or none, and gives
+   * nothing back yet, so that ending it either way needs no luck. What stays set aside stays where it is; what comes besides comes from
+   * locations of the order as far as they have it. What has left, what was given back for good, and what is at locations that are named as
+   * fixed stays as it is.
+   *
+   * An entry fails with OUT_OF_STOCK, UNKNOWN_SKU, TOO_MANY_LOCATIONS, RESERVATION_NOT_FOUND, RESERVATION_ENDED, NOT_CONFIRMED, with
+   * PART_FIXED when less is wanted than what stays as it is, and with AMENDMENT_ENDED when this amendment was ended before.
+   *
+   * @generated from rpc shop.inventory.v1.InventoryService.BatchAmendReservations
+   */
+  batchAmendReservations: {
+    methodKind: "unary";
+    input: typeof BatchAmendReservationsRequestSchema;
+    output: typeof BatchAmendReservationsResponseSchema;
+  },
+  /**
+   * Ends amendments of reservations, with an outcome for each: gives back what the order has no more, or what it got besides. One that
+   * was never begun, or is ended, succeeds; beginning it after that is refused.
+   *
+   * An entry fails with RESERVATION_NOT_FOUND.
+   *
+   * @generated from rpc shop.inventory.v1.InventoryService.BatchEndAmendments
+   */
+  batchEndAmendments: {
+    methodKind: "unary";
+    input: typeof BatchEndAmendmentsRequestSchema;
+    output: typeof BatchEndAmendmentsResponseSchema;
   },
   /**
    * Gives back what is held beyond its time, of at most 256 orders. The service does so by itself every `EXPIRE_EVERY_MS`; this is

@@ -108,6 +108,13 @@ export declare type Reservation = Message<"shop.inventory.v1.Reservation"> & {
    * @generated from field: google.protobuf.Timestamp wait_time = 5;
    */
   waitTime?: Timestamp | undefined;
+
+  /**
+   * The amendment that is under way; absent when none is.
+   *
+   * @generated from field: shop.inventory.v1.ReservationAmendment amendment = 20;
+   */
+  amendment?: ReservationAmendment | undefined;
 };
 
 /**
@@ -115,6 +122,75 @@ export declare type Reservation = Message<"shop.inventory.v1.Reservation"> & {
  * Use `create(ReservationSchema)` to create a new message.
  */
 export declare const ReservationSchema: GenMessage<Reservation>;
+
+/**
+ * What changes in a reservation, while it is not decided whether it does: what is taken is set aside already, and so is what is to be given
+ * back, still.
+ *
+ * @generated from message shop.inventory.v1.ReservationAmendment
+ */
+export declare type ReservationAmendment = Message<"shop.inventory.v1.ReservationAmendment"> & {
+  /**
+   * Counts the amendments of the order, from 1.
+   *
+   * @generated from field: int32 number = 1;
+   */
+  number: number;
+
+  /**
+   * What is set aside besides, and is in the allocations already.
+   *
+   * @generated from field: repeated shop.inventory.v1.StockPart taken = 2;
+   */
+  taken: StockPart[];
+
+  /**
+   * What will be given back, and is in the allocations still.
+   *
+   * @generated from field: repeated shop.inventory.v1.StockPart given = 3;
+   */
+  given: StockPart[];
+};
+
+/**
+ * Describes the message shop.inventory.v1.ReservationAmendment.
+ * Use `create(ReservationAmendmentSchema)` to create a new message.
+ */
+export declare const ReservationAmendmentSchema: GenMessage<ReservationAmendment>;
+
+/**
+ * Some pieces of one article at one location.
+ *
+ * @generated from message shop.inventory.v1.StockPart
+ */
+export declare type StockPart = Message<"shop.inventory.v1.StockPart"> & {
+  /**
+   * The article's stock keeping unit.
+   *
+   * @generated from field: string sku = 1;
+   */
+  sku: string;
+
+  /**
+   * The stock location.
+   *
+   * @generated from field: string location_id = 2;
+   */
+  locationId: string;
+
+  /**
+   * How many.
+   *
+   * @generated from field: int64 quantity = 3;
+   */
+  quantity: bigint;
+};
+
+/**
+ * Describes the message shop.inventory.v1.StockPart.
+ * Use `create(StockPartSchema)` to create a new message.
+ */
+export declare const StockPartSchema: GenMessage<StockPart>;
 
 /**
  * A part of a reservation: one article at one location.

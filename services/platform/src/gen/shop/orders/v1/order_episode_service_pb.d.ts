@@ -130,6 +130,13 @@ export declare type SettleOrderRequest = Message<"shop.orders.v1.SettleOrderRequ
    * @generated from field: bool awaits_stock = 12;
    */
   awaitsStock: boolean;
+
+  /**
+   * The last amendment with which the saga is through, however it was decided: what it asked for is forgotten. 0: none is new.
+   *
+   * @generated from field: int32 amended = 20;
+   */
+  amended: number;
 };
 
 /**
@@ -323,6 +330,13 @@ export declare type ReportShipmentRequest = Message<"shop.orders.v1.ReportShipme
    * @generated from field: string reason = 5;
    */
   reason: string;
+
+  /**
+   * Which of the shipments that were made for the order at that location one after the other; 0: the first.
+   *
+   * @generated from field: int32 generation = 20;
+   */
+  generation: number;
 };
 
 /**

@@ -178,6 +178,57 @@ export enum OrderErrorReason {
    * @generated from enum value: ORDER_ERROR_REASON_BELOW_ZERO = 14;
    */
   BELOW_ZERO = 14,
+
+  /**
+   * FAILED_PRECONDITION: the order has ended, is being cancelled, or all of it has left. Metadata: order_id, status.
+   *
+   * @generated from enum value: ORDER_ERROR_REASON_NOT_AMENDABLE = 50;
+   */
+  NOT_AMENDABLE = 50,
+
+  /**
+   * ABORTED: another amendment of the order is under way; repeat the call once it is decided. Metadata: order_id, number.
+   *
+   * @generated from enum value: ORDER_ERROR_REASON_AMENDMENT_PENDING = 51;
+   */
+  AMENDMENT_PENDING = 51,
+
+  /**
+   * ABORTED: the order has changed since the revision that was named. Metadata: order_id, revision (the order's now).
+   *
+   * @generated from enum value: ORDER_ERROR_REASON_ORDER_CHANGED = 52;
+   */
+  ORDER_CHANGED = 52,
+
+  /**
+   * INVALID_ARGUMENT: the order has no such line, or less of it than is to be cancelled. Metadata: line (counted from 0), quantity (what
+   * there is of it).
+   *
+   * @generated from enum value: ORDER_ERROR_REASON_LINE_NOT_THERE = 53;
+   */
+  LINE_NOT_THERE = 53,
+
+  /**
+   * FAILED_PRECONDITION: nothing of the order would be left: cancel the order. Metadata: order_id.
+   *
+   * @generated from enum value: ORDER_ERROR_REASON_NOTHING_LEFT = 54;
+   */
+  NOTHING_LEFT = 54,
+
+  /**
+   * FAILED_PRECONDITION: the order would cost more, and no card was named to pay that with. Metadata: order_id, total (what it costs),
+   * amended (what it would cost), currency.
+   *
+   * @generated from enum value: ORDER_ERROR_REASON_CARD_NEEDED = 55;
+   */
+  CARD_NEEDED = 55,
+
+  /**
+   * FAILED_PRECONDITION: the amendment is decided otherwise, or there is none of that number. Metadata: order_id, number.
+   *
+   * @generated from enum value: ORDER_ERROR_REASON_AMENDMENT_DECIDED = 56;
+   */
+  AMENDMENT_DECIDED = 56,
 }
 
 /**

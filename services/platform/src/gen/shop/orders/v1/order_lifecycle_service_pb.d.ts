@@ -351,6 +351,158 @@ export declare type ScreenOrderResponse = Message<"shop.orders.v1.ScreenOrderRes
 export declare const ScreenOrderResponseSchema: GenMessage<ScreenOrderResponse>;
 
 /**
+ * The decisions.
+ *
+ * @generated from message shop.orders.v1.BatchDecideAmendmentsRequest
+ */
+export declare type BatchDecideAmendmentsRequest = Message<"shop.orders.v1.BatchDecideAmendmentsRequest"> & {
+  /**
+   * 1 to 256 decisions, each about another order.
+   *
+   * @generated from field: repeated shop.orders.v1.DecideAmendmentRequest requests = 1;
+   */
+  requests: DecideAmendmentRequest[];
+
+  /**
+   * W3C trace context of each request, in the same order: what is done for it is traced there. An empty one, or none at this
+   * place, is not traced.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
+};
+
+/**
+ * Describes the message shop.orders.v1.BatchDecideAmendmentsRequest.
+ * Use `create(BatchDecideAmendmentsRequestSchema)` to create a new message.
+ */
+export declare const BatchDecideAmendmentsRequestSchema: GenMessage<BatchDecideAmendmentsRequest>;
+
+/**
+ * What becomes of one amendment.
+ *
+ * @generated from message shop.orders.v1.DecideAmendmentRequest
+ */
+export declare type DecideAmendmentRequest = Message<"shop.orders.v1.DecideAmendmentRequest"> & {
+  /**
+   * The order's id.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * Which of its amendments.
+   *
+   * @generated from field: int32 number = 2;
+   */
+  number: number;
+
+  /**
+   * Why it is refused; absent: it is accepted.
+   *
+   * @generated from field: shop.orders.v1.OrderFailure failure = 3;
+   */
+  failure?: OrderFailure | undefined;
+
+  /**
+   * The parcels from now on; empty leaves them as they are.
+   *
+   * @generated from field: repeated shop.orders.v1.OrderShipment shipments = 4;
+   */
+  shipments: OrderShipment[];
+
+  /**
+   * Whether some parcels are left as they are, because they have left or could not: they cost what they cost, and the others the rest.
+   *
+   * @generated from field: bool partly = 5;
+   */
+  partly: boolean;
+};
+
+/**
+ * Describes the message shop.orders.v1.DecideAmendmentRequest.
+ * Use `create(DecideAmendmentRequestSchema)` to create a new message.
+ */
+export declare const DecideAmendmentRequestSchema: GenMessage<DecideAmendmentRequest>;
+
+/**
+ * The outcomes.
+ *
+ * @generated from message shop.orders.v1.BatchDecideAmendmentsResponse
+ */
+export declare type BatchDecideAmendmentsResponse = Message<"shop.orders.v1.BatchDecideAmendmentsResponse"> & {
+  /**
+   * One for each request, in the same order.
+   *
+   * @generated from field: repeated shop.orders.v1.DecideAmendmentOutcome outcomes = 1;
+   */
+  outcomes: DecideAmendmentOutcome[];
+};
+
+/**
+ * Describes the message shop.orders.v1.BatchDecideAmendmentsResponse.
+ * Use `create(BatchDecideAmendmentsResponseSchema)` to create a new message.
+ */
+export declare const BatchDecideAmendmentsResponseSchema: GenMessage<BatchDecideAmendmentsResponse>;
+
+/**
+ * What became of one decision.
+ *
+ * @generated from message shop.orders.v1.DecideAmendmentOutcome
+ */
+export declare type DecideAmendmentOutcome = Message<"shop.orders.v1.DecideAmendmentOutcome"> & {
+  /**
+   * The answer, or why not.
+   *
+   * @generated from oneof shop.orders.v1.DecideAmendmentOutcome.outcome
+   */
+  outcome: {
+    /**
+     * It is decided, now or before.
+     *
+     * @generated from field: shop.orders.v1.DecideAmendmentResponse response = 1;
+     */
+    value: DecideAmendmentResponse;
+    case: "response";
+  } | {
+    /**
+     * It is not decided so.
+     *
+     * @generated from field: shop.type.v1.Failure failure = 2;
+     */
+    value: Failure;
+    case: "failure";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message shop.orders.v1.DecideAmendmentOutcome.
+ * Use `create(DecideAmendmentOutcomeSchema)` to create a new message.
+ */
+export declare const DecideAmendmentOutcomeSchema: GenMessage<DecideAmendmentOutcome>;
+
+/**
+ * It is decided.
+ *
+ * @generated from message shop.orders.v1.DecideAmendmentResponse
+ */
+export declare type DecideAmendmentResponse = Message<"shop.orders.v1.DecideAmendmentResponse"> & {
+  /**
+   * The order's revision now.
+   *
+   * @generated from field: int32 revision = 1;
+   */
+  revision: number;
+};
+
+/**
+ * Describes the message shop.orders.v1.DecideAmendmentResponse.
+ * Use `create(DecideAmendmentResponseSchema)` to create a new message.
+ */
+export declare const DecideAmendmentResponseSchema: GenMessage<DecideAmendmentResponse>;
+
+/**
  * The returns.
  *
  * @generated from message shop.orders.v1.BatchCompleteReturnsRequest
@@ -581,6 +733,19 @@ export declare const OrderLifecycleService: GenService<{
     methodKind: "unary";
     input: typeof BatchScreenOrdersRequestSchema;
     output: typeof BatchScreenOrdersResponseSchema;
+  },
+  /**
+   * Decides amendments of many orders, each with its own outcome. One that is accepted happens by this: lines, price, address, parcels
+   * and revision of the order change at once. A repeated call has one effect.
+   *
+   * An entry fails with ORDER_NOT_FOUND, and with AMENDMENT_DECIDED when the amendment is decided otherwise, or there is none of that number.
+   *
+   * @generated from rpc shop.orders.v1.OrderLifecycleService.BatchDecideAmendments
+   */
+  batchDecideAmendments: {
+    methodKind: "unary";
+    input: typeof BatchDecideAmendmentsRequestSchema;
+    output: typeof BatchDecideAmendmentsResponseSchema;
   },
   /**
    * Notes that stock and money of returns are back. Each entry has its own outcome. A return that is COMPLETED already stays so, and counts.

@@ -147,6 +147,13 @@ export declare type Order = Message<"shop.orders.v1.Order"> & {
    * @generated from field: google.protobuf.Timestamp back_order_time = 22;
    */
   backOrderTime?: Timestamp | undefined;
+
+  /**
+   * The last amendment that was asked for, and what became of it; absent when there never was one.
+   *
+   * @generated from field: shop.orders.v1.OrderAmendment amendment = 30;
+   */
+  amendment?: OrderAmendment | undefined;
 };
 
 /**
@@ -154,6 +161,54 @@ export declare type Order = Message<"shop.orders.v1.Order"> & {
  * Use `create(OrderSchema)` to create a new message.
  */
 export declare const OrderSchema: GenMessage<Order>;
+
+/**
+ * An amendment of an order, as its customer sees it. What it asks for is not shown before it has happened: then the order is it.
+ *
+ * @generated from message shop.orders.v1.OrderAmendment
+ */
+export declare type OrderAmendment = Message<"shop.orders.v1.OrderAmendment"> & {
+  /**
+   * Counts the amendments of the order, from 1.
+   *
+   * @generated from field: int32 number = 1;
+   */
+  number: number;
+
+  /**
+   * What became of it.
+   *
+   * @generated from field: shop.orders.v1.OrderAmendmentStatus status = 2;
+   */
+  status: OrderAmendmentStatus;
+
+  /**
+   * Why it was refused; absent otherwise. Its reason is, for example, "AMENDMENT_TOO_LATE", "OUT_OF_STOCK" or "PAYMENT_DECLINED".
+   *
+   * @generated from field: shop.orders.v1.OrderFailure failure = 3;
+   */
+  failure?: OrderFailure | undefined;
+
+  /**
+   * When it was asked for.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 4;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * When it was decided; absent before.
+   *
+   * @generated from field: google.protobuf.Timestamp decide_time = 5;
+   */
+  decideTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message shop.orders.v1.OrderAmendment.
+ * Use `create(OrderAmendmentSchema)` to create a new message.
+ */
+export declare const OrderAmendmentSchema: GenMessage<OrderAmendment>;
 
 /**
  * Name and e-mail address copied from the customer.
@@ -409,6 +464,46 @@ export declare type OrderEvent = Message<"shop.orders.v1.OrderEvent"> & {
  * Use `create(OrderEventSchema)` to create a new message.
  */
 export declare const OrderEventSchema: GenMessage<OrderEvent>;
+
+/**
+ * What became of an amendment.
+ *
+ * @generated from enum shop.orders.v1.OrderAmendmentStatus
+ */
+export enum OrderAmendmentStatus {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: ORDER_AMENDMENT_STATUS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It is under way: the order is as it was.
+   *
+   * @generated from enum value: ORDER_AMENDMENT_STATUS_PENDING = 1;
+   */
+  PENDING = 1,
+
+  /**
+   * It has happened, whole: the order is as it asked for.
+   *
+   * @generated from enum value: ORDER_AMENDMENT_STATUS_ACCEPTED = 2;
+   */
+  ACCEPTED = 2,
+
+  /**
+   * It has not happened: the order is as before.
+   *
+   * @generated from enum value: ORDER_AMENDMENT_STATUS_REFUSED = 3;
+   */
+  REFUSED = 3,
+}
+
+/**
+ * Describes the enum shop.orders.v1.OrderAmendmentStatus.
+ */
+export declare const OrderAmendmentStatusSchema: GenEnum<OrderAmendmentStatus>;
 
 /**
  * What an adjustment of a price is.

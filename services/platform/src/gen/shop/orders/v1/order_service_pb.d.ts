@@ -375,6 +375,194 @@ export declare type CancelOrderResponse = Message<"shop.orders.v1.CancelOrderRes
 export declare const CancelOrderResponseSchema: GenMessage<CancelOrderResponse>;
 
 /**
+ * How an order is to be.
+ *
+ * @generated from message shop.orders.v1.AmendOrderRequest
+ */
+export declare type AmendOrderRequest = Message<"shop.orders.v1.AmendOrderRequest"> & {
+  /**
+   * Chosen by the caller, unique for each mutation.
+   *
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * The order's id.
+   *
+   * @generated from field: string order_id = 2;
+   */
+  orderId: string;
+
+  /**
+   * All articles of the order from then on, those that have left included, at most 100 lines, in the currency of the order. Empty:
+   * they stay as they are, and so does the price.
+   *
+   * @generated from field: repeated shop.orders.v1.OrderLine lines = 3;
+   */
+  lines: OrderLine[];
+
+  /**
+   * With lines: shipping, discounts and taxes of the order as a whole from then on, at most 20.
+   *
+   * @generated from field: repeated shop.orders.v1.PriceAdjustment adjustments = 4;
+   */
+  adjustments: PriceAdjustment[];
+
+  /**
+   * With lines: what the caller has summed; refused when it is not what lines and adjustments sum to. Without adjustments it may be
+   * left out.
+   *
+   * @generated from field: shop.type.v1.Money total = 5;
+   */
+  total?: Money | undefined;
+
+  /**
+   * Where it goes from then on; absent: as before.
+   *
+   * @generated from field: shop.type.v1.Address shipping_address = 6;
+   */
+  shippingAddress?: Address | undefined;
+
+  /**
+   * What the card gateway calls the card that pays what the order costs more; needed only then. The card of the order is forgotten
+   * once it is paid. A card number in it is refused.
+   *
+   * @generated from field: string card_token = 7;
+   */
+  cardToken: string;
+
+  /**
+   * The revision of the order that the caller has seen; 0: whatever it is.
+   *
+   * @generated from field: int32 revision = 8;
+   */
+  revision: number;
+};
+
+/**
+ * Describes the message shop.orders.v1.AmendOrderRequest.
+ * Use `create(AmendOrderRequestSchema)` to create a new message.
+ */
+export declare const AmendOrderRequestSchema: GenMessage<AmendOrderRequest>;
+
+/**
+ * The order that is being amended.
+ *
+ * @generated from message shop.orders.v1.AmendOrderResponse
+ */
+export declare type AmendOrderResponse = Message<"shop.orders.v1.AmendOrderResponse"> & {
+  /**
+   * As it stands; its `amendment` tells whether it is decided.
+   *
+   * @generated from field: shop.orders.v1.Order order = 1;
+   */
+  order?: Order | undefined;
+};
+
+/**
+ * Describes the message shop.orders.v1.AmendOrderResponse.
+ * Use `create(AmendOrderResponseSchema)` to create a new message.
+ */
+export declare const AmendOrderResponseSchema: GenMessage<AmendOrderResponse>;
+
+/**
+ * What of an order to cancel, and why.
+ *
+ * @generated from message shop.orders.v1.CancelOrderLinesRequest
+ */
+export declare type CancelOrderLinesRequest = Message<"shop.orders.v1.CancelOrderLinesRequest"> & {
+  /**
+   * Chosen by the caller, unique for each mutation.
+   *
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * The order's id.
+   *
+   * @generated from field: string order_id = 2;
+   */
+  orderId: string;
+
+  /**
+   * The lines, 1 to 100; what is named twice is summed.
+   *
+   * @generated from field: repeated shop.orders.v1.CancelledLine lines = 3;
+   */
+  lines: CancelledLine[];
+
+  /**
+   * For the record, 1 to 500 characters; refused when it holds the number of a payment card.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+
+  /**
+   * The revision of the order that the caller has seen; 0: whatever it is. Lines are counted in the order as it stands: who names none
+   * may mean a line that another amendment has moved.
+   *
+   * @generated from field: int32 revision = 5;
+   */
+  revision: number;
+};
+
+/**
+ * Describes the message shop.orders.v1.CancelOrderLinesRequest.
+ * Use `create(CancelOrderLinesRequestSchema)` to create a new message.
+ */
+export declare const CancelOrderLinesRequestSchema: GenMessage<CancelOrderLinesRequest>;
+
+/**
+ * What of a line is cancelled.
+ *
+ * @generated from message shop.orders.v1.CancelledLine
+ */
+export declare type CancelledLine = Message<"shop.orders.v1.CancelledLine"> & {
+  /**
+   * Which of the order's lines, counted from 0.
+   *
+   * @generated from field: int32 line = 1;
+   */
+  line: number;
+
+  /**
+   * How many pieces of it, 1 to 10,000.
+   *
+   * @generated from field: int32 quantity = 2;
+   */
+  quantity: number;
+};
+
+/**
+ * Describes the message shop.orders.v1.CancelledLine.
+ * Use `create(CancelledLineSchema)` to create a new message.
+ */
+export declare const CancelledLineSchema: GenMessage<CancelledLine>;
+
+/**
+ * The order of which lines are being cancelled.
+ *
+ * @generated from message shop.orders.v1.CancelOrderLinesResponse
+ */
+export declare type CancelOrderLinesResponse = Message<"shop.orders.v1.CancelOrderLinesResponse"> & {
+  /**
+   * As it stands; its `amendment` tells whether it is decided.
+   *
+   * @generated from field: shop.orders.v1.Order order = 1;
+   */
+  order?: Order | undefined;
+};
+
+/**
+ * Describes the message shop.orders.v1.CancelOrderLinesResponse.
+ * Use `create(CancelOrderLinesResponseSchema)` to create a new message.
+ */
+export declare const CancelOrderLinesResponseSchema: GenMessage<CancelOrderLinesResponse>;
+
+/**
  * What to delete.
  *
  * @generated from message shop.orders.v1.DeleteOrderRequest
@@ -564,6 +752,40 @@ export declare const OrderService: GenService<{
     methodKind: "unary";
     input: typeof CancelOrderRequestSchema;
     output: typeof CancelOrderResponseSchema;
+  },
+  /**
+   * Amends an order: other articles or quantities, another price, another address. What is not given stays as it is. The amendment
+   * happens whole or not at all, and until it does the order is as it was; it is accepted when the call returns, whatever happens
+   * after. The call waits a little for it to be decided: `amendment` of the order tells. One that costs more is authorized before
+   * anything else is changed, and needs a card for the difference; of one that costs less the difference is voided after.
+   *
+   * Each parcel that it concerns is taken back from the warehouse and packed anew. When one of them is packed already, the amendment is
+   * refused with AMENDMENT_TOO_LATE. Parcels that it does not concern go on. An order that is PENDING is amended once it is CONFIRMED.
+   *
+   * Fails with ORDER_NOT_FOUND, NOT_AMENDABLE, AMENDMENT_PENDING, ORDER_CHANGED, CARD_NEEDED, and as CreateOrder does for what it costs.
+   * A repeated call with the same `request_id` returns the order as it stands; with another body it fails with REQUEST_ID_REUSED.
+   *
+   * @generated from rpc shop.orders.v1.OrderService.AmendOrder
+   */
+  amendOrder: {
+    methodKind: "unary";
+    input: typeof AmendOrderRequestSchema;
+    output: typeof AmendOrderResponseSchema;
+  },
+  /**
+   * Cancels single lines of an order, or some pieces of them: an amendment with less, of which the price follows from what the lines
+   * cost. Each piece takes its exact share of everything with it, of shipping, discounts and taxes, too.
+   *
+   * Fails with ORDER_NOT_FOUND, NOT_AMENDABLE, AMENDMENT_PENDING, ORDER_CHANGED, LINE_NOT_THERE, and with NOTHING_LEFT when it is about
+   * all that there is. A repeated call with the same `request_id` returns the order as it stands; with another body it fails with
+   * REQUEST_ID_REUSED.
+   *
+   * @generated from rpc shop.orders.v1.OrderService.CancelOrderLines
+   */
+  cancelOrderLines: {
+    methodKind: "unary";
+    input: typeof CancelOrderLinesRequestSchema;
+    output: typeof CancelOrderLinesResponseSchema;
   },
   /**
    * Deletes an order that has ended, of which no parcel ever left, and which holds no money and no stock: a test, a mistake. Its

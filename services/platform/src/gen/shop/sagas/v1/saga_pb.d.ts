@@ -133,7 +133,8 @@ export declare type EpisodeOrder = Message<"shop.sagas.v1.EpisodeOrder"> & {
   events: EpisodeEvent[];
 
   /**
-   * While the order is PENDING or CONFIRMED: its shipments are created before it is PREPARING, and then nobody needs this.
+   * While the order is PENDING or CONFIRMED: its shipments are created before it is PREPARING, and then nobody needs this, unless it is
+   * amended.
    *
    * @generated from field: shop.sagas.v1.EpisodeCheckout checkout = 8;
    */
@@ -153,6 +154,13 @@ export declare type EpisodeOrder = Message<"shop.sagas.v1.EpisodeOrder"> & {
    * @generated from field: repeated shop.sagas.v1.EpisodeReturn returns = 12;
    */
   returns: EpisodeReturn[];
+
+  /**
+   * The amendment with which the saga is not through; absent when there is none.
+   *
+   * @generated from field: shop.sagas.v1.EpisodeAmendment amendment = 20;
+   */
+  amendment?: EpisodeAmendment | undefined;
 };
 
 /**
@@ -235,6 +243,61 @@ export declare type ReturnedPart = Message<"shop.sagas.v1.ReturnedPart"> & {
  * Use `create(ReturnedPartSchema)` to create a new message.
  */
 export declare const ReturnedPartSchema: GenMessage<ReturnedPart>;
+
+/**
+ * How an order is to be amended.
+ *
+ * @generated from message shop.sagas.v1.EpisodeAmendment
+ */
+export declare type EpisodeAmendment = Message<"shop.sagas.v1.EpisodeAmendment"> & {
+  /**
+   * Counts the amendments of the order, from 1.
+   *
+   * @generated from field: int32 number = 1;
+   */
+  number: number;
+
+  /**
+   * Whether it has happened, maybe by a workflow that was lost after it: what follows from it is to be done.
+   *
+   * @generated from field: bool accepted = 2;
+   */
+  accepted: boolean;
+
+  /**
+   * The articles from then on; empty: they stay as they are.
+   *
+   * @generated from field: repeated shop.sagas.v1.SagaOrderLine lines = 3;
+   */
+  lines: SagaOrderLine[];
+
+  /**
+   * What the order costs from then on; absent: as much as before.
+   *
+   * @generated from field: shop.type.v1.Money total = 4;
+   */
+  total?: Money | undefined;
+
+  /**
+   * Where it goes from then on; absent: as before.
+   *
+   * @generated from field: shop.type.v1.Address shipping_address = 5;
+   */
+  shippingAddress?: Address | undefined;
+
+  /**
+   * What the gateway calls the card that pays what it costs more; empty when it does not, and once it has happened.
+   *
+   * @generated from field: string card_token = 6;
+   */
+  cardToken: string;
+};
+
+/**
+ * Describes the message shop.sagas.v1.EpisodeAmendment.
+ * Use `create(EpisodeAmendmentSchema)` to create a new message.
+ */
+export declare const EpisodeAmendmentSchema: GenMessage<EpisodeAmendment>;
 
 /**
  * What a checkout needs besides.
@@ -335,6 +398,14 @@ export declare type EpisodeEvent = Message<"shop.sagas.v1.EpisodeEvent"> & {
      */
     value: RetryDue;
     case: "retry";
+  } | {
+    /**
+     * The order is to be amended, and that was accepted; how is in the order.
+     *
+     * @generated from field: shop.sagas.v1.AmendmentRequested amendment = 20;
+     */
+    value: AmendmentRequested;
+    case: "amendment";
   } | { case: undefined; value?: undefined };
 };
 
@@ -343,6 +414,26 @@ export declare type EpisodeEvent = Message<"shop.sagas.v1.EpisodeEvent"> & {
  * Use `create(EpisodeEventSchema)` to create a new message.
  */
 export declare const EpisodeEventSchema: GenMessage<EpisodeEvent>;
+
+/**
+ * The order is to be amended.
+ *
+ * @generated from message shop.sagas.v1.AmendmentRequested
+ */
+export declare type AmendmentRequested = Message<"shop.sagas.v1.AmendmentRequested"> & {
+  /**
+   * Which of its amendments.
+   *
+   * @generated from field: int32 number = 1;
+   */
+  number: number;
+};
+
+/**
+ * Describes the message shop.sagas.v1.AmendmentRequested.
+ * Use `create(AmendmentRequestedSchema)` to create a new message.
+ */
+export declare const AmendmentRequestedSchema: GenMessage<AmendmentRequested>;
 
 /**
  * The order was placed.
@@ -391,6 +482,13 @@ export declare type ShipmentReported = Message<"shop.sagas.v1.ShipmentReported">
    * @generated from field: string reason = 4;
    */
   reason: string;
+
+  /**
+   * Which of the shipments that were made for the order at that location one after the other; 0: the first.
+   *
+   * @generated from field: int32 generation = 20;
+   */
+  generation: number;
 };
 
 /**

@@ -38,6 +38,13 @@ export declare type BookShipmentRequest = Message<"shop.shipping.v1.BookShipment
    * @generated from field: string location_id = 3;
    */
   locationId: string;
+
+  /**
+   * Which of the shipments that were made for the order at that location one after the other; 0: the first.
+   *
+   * @generated from field: int32 generation = 20;
+   */
+  generation: number;
 };
 
 /**
@@ -183,6 +190,21 @@ export declare type CancelShipmentRequest = Message<"shop.shipping.v1.CancelShip
    * @generated from field: string location_id = 3;
    */
   locationId: string;
+
+  /**
+   * Which of the shipments that were made for the order at that location one after the other; 0: the first. One that another one has
+   * taken the place of was called off.
+   *
+   * @generated from field: int32 generation = 20;
+   */
+  generation: number;
+
+  /**
+   * Only while the warehouse has not packed it: the order goes on, and it would be packed again.
+   *
+   * @generated from field: bool unpacked_only = 21;
+   */
+  unpackedOnly: boolean;
 };
 
 /**
@@ -325,7 +347,7 @@ export declare const FulfillmentService: GenService<{
    * Calls off shipments that the carrier does not have, with an outcome for each. Cancelling what never was created
    * succeeds, and a CreateShipment that arrives after it is refused.
    *
-   * An entry fails with ALREADY_SHIPPED.
+   * An entry fails with ALREADY_SHIPPED, and with ALREADY_PACKED when only what is not packed is to be called off.
    *
    * @generated from rpc shop.shipping.v1.FulfillmentService.BatchCancelShipments
    */

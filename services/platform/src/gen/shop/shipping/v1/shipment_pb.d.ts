@@ -33,7 +33,7 @@ export declare type Shipment = Message<"shop.shipping.v1.Shipment"> & {
   orderId: string;
 
   /**
-   * The stock location that it leaves from; an order has at most one shipment for each.
+   * The stock location that it leaves from; an order has at most one shipment for each that is not called off.
    *
    * @generated from field: string location_id = 3;
    */
@@ -101,6 +101,13 @@ export declare type Shipment = Message<"shop.shipping.v1.Shipment"> & {
    * @generated from field: google.protobuf.Timestamp update_time = 12;
    */
   updateTime?: Timestamp | undefined;
+
+  /**
+   * Which of the shipments that were made for the order at that location one after the other; 0: the first.
+   *
+   * @generated from field: int32 generation = 20;
+   */
+  generation: number;
 };
 
 /**

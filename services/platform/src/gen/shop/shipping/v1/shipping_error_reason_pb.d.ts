@@ -63,6 +63,13 @@ export enum ShippingErrorReason {
    * @generated from enum value: SHIPPING_ERROR_REASON_PACKING_FAILED = 6;
    */
   PACKING_FAILED = 6,
+
+  /**
+   * FAILED_PRECONDITION: the warehouse has packed it, or cannot. Metadata: shipment_id, status.
+   *
+   * @generated from enum value: SHIPPING_ERROR_REASON_ALREADY_PACKED = 20;
+   */
+  ALREADY_PACKED = 20,
 }
 
 /**

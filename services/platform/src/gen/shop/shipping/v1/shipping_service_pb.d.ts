@@ -67,6 +67,14 @@ export declare type CreateShipmentRequest = Message<"shop.shipping.v1.CreateShip
    * @generated from field: bool reported = 7;
    */
   reported: boolean;
+
+  /**
+   * Which of the shipments that are made for the order at that location one after the other; 0: the first. A later one takes the place of
+   * one that was called off.
+   *
+   * @generated from field: int32 generation = 20;
+   */
+  generation: number;
 };
 
 /**
