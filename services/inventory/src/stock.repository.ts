@@ -330,6 +330,12 @@ interface Opened {
   readonly partial: ReadonlySet<string>;
 }
 
+/** The articles of which a command may take some, from wherever they are. */
+function takenBy(command: StockCommand): readonly string[] {
+  if (command.kind === "serve") return command.skus;
+  return command.kind === "reserve" || command.kind === "amend" ? command.lines.map(({ sku }) => sku) : [];
+}
+
 /** Locks and reads what the commands are about: reservations first, then levels, each in one order. One round trip. */
 async function openBook(tx: Transaction, { commands, lookUp, reach, queueMax }: Opening): Promise<Opened> {
   const skus = new Set<string>();
@@ -345,14 +351,10 @@ async function openBook(tx: Transaction, { commands, lookUp, reach, queueMax }: 
     else if (command.kind === "restock") {
       returning.push(decodeId(command.orderId));
       returned.push(...command.parts);
-    } else if (command.kind === "reserve") for (const line of command.lines) skus.add(line.sku);
-    else if (command.kind === "serve") {
-      for (const sku of command.skus) skus.add(sku);
-      serving.push(decodeId(command.orderId));
-    } else {
-      if (command.kind === "amend") for (const line of command.lines) skus.add(line.sku);
+    } else if (command.kind === "serve") serving.push(decodeId(command.orderId));
+    else if (command.kind !== "reserve")
       (command.kind === "confirm" ? confirming : moving).push(decodeId(command.orderId));
-    }
+    for (const sku of takenBy(command)) skus.add(sku);
     if (command.kind === "reserve" && lookUp) looked.push(decodeId(command.orderId));
   }
   const orders = [...moving, ...confirming, ...serving, ...looked, ...returning];

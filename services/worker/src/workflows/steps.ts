@@ -82,8 +82,8 @@ function stockSteps(calls: Calls) {
 }
 
 function paymentSteps(calls: Calls) {
-  const authorize = calls.of("authorizePayment");
-  const voiding = calls.of("voidPayment");
+  const authorize = callOf(calls, "authorizePayment");
+  const voiding = callOf(calls, "voidPayment");
   const capture = calls.of("capturePayment");
   const refund = calls.of("refundPayment");
   const refundReturn = calls.of("refundReturn");
@@ -112,6 +112,16 @@ function paymentSteps(calls: Calls) {
       ),
       turnedDown: new Set(["REFUND_NOT_APPROVED"]),
     },
+    ...amendedPayments(authorize, voiding),
+  };
+}
+
+/** What amendments ask of the payments. */
+function amendedPayments(
+  authorize: ReturnType<typeof callOf<"authorizePayment">>,
+  voiding: ReturnType<typeof callOf<"voidPayment">>,
+) {
+  return {
     /** Authorizes what the order will cost more: a payment of its own, beside the order's. */
     authorizeMore: ofAmendment("authorizePayment", ({ order, amendment, plan }) => {
       const { orderId, customerId, total } = order;
@@ -138,6 +148,10 @@ function paymentSteps(calls: Calls) {
         }),
     }),
   };
+}
+
+function callOf<N extends StepName>(calls: Calls, name: N) {
+  return calls.of(name);
 }
 
 function orderSteps(calls: Calls) {
