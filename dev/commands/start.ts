@@ -1,4 +1,4 @@
-// `npm start`: runs the stack for a person, places an order, and stays until Ctrl-C.
+// `npm start`: runs the stack for a person, shows what becomes of orders, and stays until Ctrl-C.
 import { join, relative } from "node:path";
 import { ConnectError } from "@connectrpc/connect";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";

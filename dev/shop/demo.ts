@@ -1,6 +1,5 @@
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { type Order, OrderShipmentStatus, OrderStatus, PriceAdjustmentKind } from "#gen/shop/orders/v1/order_pb.js";
-import type { SignedMoney } from "#gen/shop/type/v1/money_pb.js";
 import { followOrder } from "../../clients/typescript/src/follow-order.ts";
 import { Ordermesh } from "../../clients/typescript/src/ordermesh.ts";
 import { StackError } from "../errors.ts";
@@ -8,6 +7,8 @@ import type { Stack } from "../stack/stack.ts";
 import type { Screen } from "../terminal/screen.ts";
 import { fillShelves } from "./catalogue.ts";
 import { clientOptionsFor } from "./clients.ts";
+import { demonstrateChanges } from "./demo-changes.ts";
+import { formatMoney } from "./format-money.ts";
 
 /** How long an order may take from its acceptance to its delivery; the simulators need a few seconds. */
 const deliveryDeadlineMs = 120_000;
@@ -21,7 +22,8 @@ export interface Demonstration {
 }
 
 /**
- * Fills the shelves, places one order through the public gRPC face and prints what becomes of it until it ends.
+ * Fills the shelves, places one order through the public gRPC face and prints what becomes of it until it ends; then changes
+ * another one, and has a part of the first come back.
  * @throws StackError when the order is not over within the deadline
  */
 export async function demonstrate(stack: Stack, screen: Screen, signal: AbortSignal): Promise<Demonstration> {
@@ -33,7 +35,9 @@ export async function demonstrate(stack: Stack, screen: Screen, signal: AbortSig
   screen.print();
   screen.title(`Order ${order.orderId} for ${ada.givenName} ${ada.familyName}, ${formatMoney(order.total)}`);
   showPrice(screen, order);
-  return { customerId, order: await follow(shop.orders, order, { screen, signal }) };
+  const ended = await follow(shop.orders, order, { screen, signal });
+  if (ended.status === OrderStatus.DELIVERED) await demonstrateChanges(ended, { shop, screen, signal });
+  return { customerId, order: ended };
 }
 
 async function findOrCreateCustomer(customers: Ordermesh["customers"]): Promise<string> {
@@ -76,7 +80,7 @@ async function placeOrder(orders: Ordermesh["orders"], customerId: string): Prom
 
 /** Prints what the order's total is made of. */
 function showPrice(screen: Screen, { lines, adjustments, total }: Order): void {
-  const show = (money: Amount | undefined, what: string) => {
+  const show = (money: Parameters<typeof formatMoney>[0], what: string) => {
     screen.print(`  ${formatMoney(money).padStart(14)}  ${what}`);
   };
   const articles = lines.reduce(
@@ -160,14 +164,4 @@ const explanations: Partial<Record<OrderStatus, string>> = {
 /** Whether an order has come to its end. */
 export function isOver({ status }: Order): boolean {
   return [OrderStatus.DELIVERED, OrderStatus.REJECTED, OrderStatus.CANCELLED, OrderStatus.FAILED].includes(status);
-}
-
-type Amount = Pick<SignedMoney, "amount" | "currency">;
-
-/** Minor units with two decimals, which holds for the euro. */
-function formatMoney(money: Amount | undefined): string {
-  if (!money) return "";
-  const { amount, currency } = money;
-  const digits = (amount < 0n ? -amount : amount).toString().padStart(3, "0");
-  return `${amount < 0n ? "-" : ""}${digits.slice(0, -2)}.${digits.slice(-2)} ${currency}`;
 }
