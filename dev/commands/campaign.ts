@@ -72,7 +72,7 @@ function campaign(options: CampaignOptions, screen: Screen): Promise<number> {
 }
 
 function report(result: CampaignResult, wanted: number, screen: Screen): void {
-  const { faults, workflows, states, endedAfterMs, operators, reviews, comparisons, violations } = result;
+  const { faults, workflows, states, endedAfterMs, operators, reviews, afterwards, comparisons, violations } = result;
   const late = wanted > states.length ? ` of ${wanted}, for which the machine was too busy` : "";
   const done = [...faults].map(([kind, count]) => `${count} ${kind}`).join(", ");
   const count = [...faults.values()].reduce((sum, each) => sum + each, 0);
@@ -84,6 +84,8 @@ function report(result: CampaignResult, wanted: number, screen: Screen): void {
   );
   screen.print(`  operators   ${operators} orders needed one`);
   screen.print(`  reviews     ${reviews} orders were held up until people had decided`);
+  const changes = [...afterwards].map(([what, times]) => `${times} ${what}`).sort();
+  screen.print(`  changes     ${changes.join(", ") || "none"}`);
   screen.print(`  books       compared ${comparisons} times meanwhile, and at the end`);
   screen.print(`  violations  ${violations.length}`);
   for (const violation of shortened(violations)) screen.print(`      ${violation}`);

@@ -1,5 +1,6 @@
 import { Code } from "@connectrpc/connect";
 import { type Order, PriceAdjustmentKind } from "#gen/shop/orders/v1/order_pb.js";
+import { OrderReturnService } from "#gen/shop/orders/v1/order_return_service_pb.js";
 import { OrderReviewService, type ReviewDecision } from "#gen/shop/orders/v1/order_review_service_pb.js";
 import { ShortagePolicy } from "#gen/shop/type/v1/shortage_pb.js";
 import { Ordermesh } from "../../clients/typescript/src/ordermesh.ts";
@@ -155,6 +156,11 @@ export class Shopper implements Disposable {
         return false;
       },
     );
+  }
+
+  /** What comes back. */
+  get returns() {
+    return this.#shop.client(OrderReturnService, "orders");
   }
 
   get #reviews() {

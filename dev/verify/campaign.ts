@@ -39,6 +39,8 @@ export interface CampaignResult {
   readonly operators: number;
   /** Orders about which people decided whether they go on. */
   readonly reviews: number;
+  /** What customers thought of later, and how often. */
+  readonly afterwards: ReadonlyMap<string, number>;
   /** How often the books were compared while faults happened. */
   readonly comparisons: number;
   /** How long after the last fault and the last arrival all orders had ended; undefined when they have not. */
@@ -110,7 +112,7 @@ export async function runCampaign(
     ];
     const { done, workflows } = havoc;
     const { parked, comparisons } = watch;
-    const people = { operators: parked.size, reviews: reviewers.decided.size };
+    const people = { operators: parked.size, reviews: reviewers.decided.size, afterwards: crowd.afterwards };
     return { faults: done, workflows, states, ...people, comparisons, endedAfterMs, violations };
   } finally {
     for (const each of [reviewers, supplier, watch]) await each.stop();

@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { fired } from "#platform/wait.ts";
 import type { Shopper } from "../shop/shopper.ts";
+import { Afterthoughts, type Afterwards } from "./afterthoughts.ts";
 import type { Wanted } from "./wanted.ts";
 
 /** How long a caller goes on asking while nobody answers, in milliseconds. */
@@ -16,6 +17,8 @@ export interface Placed {
   readonly orderId: string;
   /** What was said to the caller who wanted it back. */
   cancellation?: "accepted" | "refused";
+  /** What came of what the caller thought of later. */
+  afterwards?: Afterwards | undefined;
 }
 
 /** How many come at most. */
@@ -30,6 +33,7 @@ export interface Bounds {
 export class Crowd {
   readonly #shopper: Shopper;
   readonly #patienceMs: number;
+  readonly #afterthoughts: Afterthoughts;
   readonly placed: Placed[] = [];
   /** How many have come so far. */
   came = 0;
@@ -39,6 +43,12 @@ export class Crowd {
     return this.came - this.placed.length;
   }
 
+  /** What those who changed their minds wanted, whether it happened, and how often. */
+  get afterwards(): ReadonlyMap<Afterwards, number> {
+    const told = this.placed.flatMap(({ afterwards }) => afterwards ?? []);
+    return new Map([...Map.groupBy(told, (each) => each)].map(([each, { length }]) => [each, length]));
+  }
+
   /** What no outage explains, one sentence each. */
   readonly violations: string[] = [];
 
@@ -46,6 +56,7 @@ export class Crowd {
   constructor(shopper: Shopper, patienceMs = usualPatienceMs) {
     this.#shopper = shopper;
     this.#patienceMs = patienceMs;
+    this.#afterthoughts = new Afterthoughts(shopper);
   }
 
   /**
@@ -89,12 +100,26 @@ export class Crowd {
     if (new Set(ids).size > 1) this.#say(wanted, `became several orders: ${[...new Set(ids)].join(", ")}`);
     const placed: Placed = { wanted, orderId };
     this.placed.push(placed);
+    await Promise.all([this.#cancelLater(placed), this.#changeLater(placed)]);
+  }
+
+  async #cancelLater(placed: Placed): Promise<void> {
+    const { wanted, orderId } = placed;
     if (wanted.cancelAfterMs === undefined) return;
     await delay(wanted.cancelAfterMs);
     try {
       placed.cancellation = await this.#cancel(orderId);
     } catch (error) {
       this.#object(wanted, error, "to cancel it ");
+    }
+  }
+
+  async #changeLater(placed: Placed): Promise<void> {
+    const { wanted, orderId } = placed;
+    try {
+      placed.afterwards = await this.#afterthoughts.act(orderId, wanted);
+    } catch (error) {
+      this.#object(wanted, error, `to want it otherwise (${wanted.afterthought?.kind}) `);
     }
   }
 

@@ -26,6 +26,7 @@ interface Row {
 export interface Progress {
   /** How many stand how: `12 delivered, 3 rejected`. */
   readonly summary: string;
+  /** With what is to come back of orders that have ended, and amendments that are not decided. */
   readonly underWay: number;
   /** What the orders that need an operator need one for. */
   readonly parked: ReadonlyMap<string, string>;
@@ -59,7 +60,10 @@ export async function readProgress(stack: Stack): Promise<Progress> {
     stack,
     `select status, count(*)::int as count,
       json_object_agg(order_id, ${parkedText}) filter (where parked_step is not null) as parked
-    from customer_order group by status order by count desc`,
+    from customer_order group by status
+    union all select 'to come back', count(*)::int, null from order_return where status = 'received' having count(*) > 0
+    union all select 'to be amended', count(*)::int, null from order_amendment having count(*) > 0
+    order by count desc`,
     patience.progressMs,
   );
   const parked = rows.flatMap((row) => Object.entries(row.parked ?? {}));

@@ -40,11 +40,12 @@ function wrongEnd({ wanted, cancellation }: Placed, { status }: OrderState, isRe
   return right.includes(status) ? undefined : `is ${status} and should be ${right.join(" or ")}`;
 }
 
-function describe({ wanted, cancellation }: Placed): string {
+function describe({ wanted, cancellation, afterwards }: Placed): string {
   const { requestId, cardToken, postalCode, lines } = wanted.wish;
   const articles = lines.map(({ sku, quantity }) => `${quantity} ${sku}`).join(" + ");
   const cancelled = cancellation ? `, cancellation ${cancellation}` : "";
-  return `${requestId}, ${cardToken}, ${postalCode}, ${articles}${cancelled}`;
+  const changed = wanted.afterthought ? `, wanted ${afterwards ?? wanted.afterthought.kind}` : "";
+  return `${requestId}, ${cardToken}, ${postalCode}, ${articles}${cancelled}${changed}`;
 }
 
 /** The steps that wait for an operator: nothing that a campaign does may need one. */

@@ -1,4 +1,5 @@
 import { costOf, type Wish, type WishAdjustment } from "../shop/shopper.ts";
+import { type Afterthought, drawAfterthought } from "./afterthoughts.ts";
 import type { Chance } from "./chance.ts";
 
 /** What somebody wants, and how the caller behaves. */
@@ -8,6 +9,8 @@ export interface Wanted {
   readonly parallel: number;
   /** How long after its order was placed the caller wants it back, in milliseconds; undefined: never. */
   readonly cancelAfterMs: number | undefined;
+  /** What else the caller wants of it later. */
+  readonly afterthought: Afterthought | undefined;
   /** How long after the one before it comes, in milliseconds. */
   readonly afterMs: number;
 }
@@ -84,10 +87,12 @@ export function drawWanted(chance: Chance, { name, orders, overMs, supplied = fa
   const prices = chance.aside();
   const patience = prices.aside();
   const wait = (wish: Wish) => (supplied ? patient(wish, patience) : wish);
+  const later = patience.aside();
   return Array.from({ length: orders }, (_, index) => ({
     wish: wait(priced(drawWish(chance, `${name}-${index}`), prices)),
     parallel: chance.next() < 0.1 ? chance.between(2, 4) : 1,
     cancelAfterMs: chance.next() < 0.2 ? Math.round(latestCancellationMs * chance.next() ** 2) : undefined,
+    afterthought: drawAfterthought(later),
     afterMs: -Math.log(1 - chance.next()) * meanMs,
   }));
 }
