@@ -146,12 +146,6 @@ const things: Readonly<Record<string, Thing>> = {
     from: ["orders.AmendOrderRequest.revision", "orders.CancelOrderLinesRequest.revision"],
     to: [],
   },
-  "which line of an order": {
-    takes: [0n, BigInt(maxLines - 1)],
-    refuses: [-1n, BigInt(maxLines)],
-    from: ["orders.CancelledLine.line"],
-    to: [],
-  },
   "where nothing is to be changed": { takes: [entries(0), entries(maxLocations)], to: ["fixed_location_ids"] },
   "parcels of an order": { takes: [entries(0), entries(maxLocations)], to: ["shipments"] },
   "amount of money": {
@@ -197,7 +191,11 @@ const things: Readonly<Record<string, Thing>> = {
   "line of an order by its number": {
     takes: [1n, BigInt(maxLines)],
     refuses: [0n, BigInt(maxLines + 1)],
-    from: ["orders.RequestReturnLine.line_number", "orders.ReceiveReturnLine.line_number"],
+    from: [
+      "orders.RequestReturnLine.line_number",
+      "orders.ReceiveReturnLine.line_number",
+      "orders.CancelledLine.line_number",
+    ],
     to: [],
   },
   "how many of what came go back on the shelf": {

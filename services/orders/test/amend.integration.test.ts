@@ -267,14 +267,14 @@ describe("amending orders", () => {
   });
 
   describe("single lines", () => {
-    const cancel = (orderId: string, lines: { line: number; quantity: number }[], requestId = unique("lines")) =>
+    const cancel = (orderId: string, lines: { lineNumber: number; quantity: number }[], requestId = unique("lines")) =>
       replica.orders.cancelOrderLines({ requestId, orderId, lines, reason: "two are enough, Ada" });
 
     it("are cancelled with their exact shares of everything", async () => {
       const { orderId } = await packing({}, adjustedRequest);
       decides();
       const requestId = unique("lines");
-      const { order } = await cancel(orderId, [{ line: 1, quantity: 1 }], requestId);
+      const { order } = await cancel(orderId, [{ lineNumber: 2, quantity: 1 }], requestId);
       assert.equal(order?.amendment?.status, OrderAmendmentStatus.ACCEPTED);
       assert.deepEqual(
         order?.lines.map(({ sku, quantity }) => [sku, quantity]),
@@ -286,8 +286,8 @@ describe("amending orders", () => {
         [362n, -48n],
       );
       assert.equal(order?.total?.amount, 3330n + 362n - 48n);
-      assert.deepEqual((await cancel(orderId, [{ line: 1, quantity: 1 }], requestId)).order, order, "a repetition");
-      const half = await cancel(orderId, [{ line: 0, quantity: 1 }]);
+      assert.deepEqual((await cancel(orderId, [{ lineNumber: 2, quantity: 1 }], requestId)).order, order, "a repetition");
+      const half = await cancel(orderId, [{ lineNumber: 1, quantity: 1 }]);
       assert.deepEqual(
         [half.order?.lines[0]?.quantity, half.order?.lines[0]?.adjustments.map(({ amount }) => amount?.amount)],
         [1, [-185n, 109n]],
@@ -297,18 +297,18 @@ describe("amending orders", () => {
 
     it("are refused when there are none, too few, or no others", async () => {
       const { orderId } = await packing();
-      const refused = async (...lines: { line: number; quantity: number }[]) =>
+      const refused = async (...lines: { lineNumber: number; quantity: number }[]) =>
         reason(await refusal(cancel(orderId, lines)));
-      assert.equal(await refused({ line: 2, quantity: 1 }), "LINE_NOT_THERE");
-      assert.equal(await refused({ line: 0, quantity: 3 }), "LINE_NOT_THERE");
-      assert.equal(await refused({ line: 0, quantity: 2 }, { line: 1, quantity: 1 }), "NOTHING_LEFT");
-      assert.equal(await refused(...[1, 2].map((quantity) => ({ line: 0, quantity }))), "LINE_NOT_THERE", "together");
+      assert.equal(await refused({ lineNumber: 3, quantity: 1 }), "LINE_NOT_THERE");
+      assert.equal(await refused({ lineNumber: 1, quantity: 3 }), "LINE_NOT_THERE");
+      assert.equal(await refused({ lineNumber: 1, quantity: 2 }, { lineNumber: 2, quantity: 1 }), "NOTHING_LEFT");
+      assert.equal(await refused(...[1, 2].map((quantity) => ({ lineNumber: 1, quantity }))), "LINE_NOT_THERE", "together");
     });
 
     it("say why in the audit log, sealed", async () => {
       const { orderId } = await packing();
       decides();
-      await cancel(orderId, [{ line: 0, quantity: 1 }]);
+      await cancel(orderId, [{ lineNumber: 1, quantity: 1 }]);
       const log = (await readAuditLog(test.database)).filter((event) => event.orderId === orderId);
       const asked = log.find(({ action }) => action === "order.amendment_requested");
       assert.ok(asked?.details.sealed_note);

@@ -5,8 +5,8 @@ import type { PricedAdjustment, PricedArticle, PricedArticles } from "../order/p
 
 /** What of a line is cancelled. */
 export interface CancelledLine {
-  /** Counted from 0. */
-  readonly line: number;
+  /** Counted from 1. */
+  readonly lineNumber: number;
   readonly quantity: number;
 }
 
@@ -24,15 +24,15 @@ interface Split {
  */
 export function withoutLines(order: Order, cancelled: readonly CancelledLine[]): PricedArticles {
   const gone = new Map<number, number>();
-  for (const { line, quantity } of cancelled) gone.set(line, (gone.get(line) ?? 0) + quantity);
-  for (const [line, quantity] of gone) {
-    const has = order.lines[line]?.quantity ?? 0;
-    if (has < quantity) throw lineNotThere(line, has);
+  for (const { lineNumber, quantity } of cancelled) gone.set(lineNumber, (gone.get(lineNumber) ?? 0) + quantity);
+  for (const [lineNumber, quantity] of gone) {
+    const has = order.lines[lineNumber - 1]?.quantity ?? 0;
+    if (has < quantity) throw lineNotThere(lineNumber, has);
   }
   const { currency } = order.total;
   const all = order.lines.map(({ sku, quantity, unitPrice }, index) => {
     const own = order.prices?.lineAdjustments[index] ?? [];
-    const left = quantity - (gone.get(index) ?? 0);
+    const left = quantity - (gone.get(index + 1) ?? 0);
     const split = { kept: BigInt(left), gone: BigInt(quantity - left) };
     const adjustments = own.map((adjustment) => keptOf(adjustment, split, currency));
     const line: PricedArticle = { sku, quantity: left, unitPrice: { currency, amount: unitPrice }, adjustments };

@@ -79,10 +79,10 @@ export function orderChanged(orderId: string, revision: number): Error {
 }
 
 /** @param quantity what there is of the line; 0: there is no such line */
-export function lineNotThere(line: number, quantity: number): Error {
+export function lineNotThere(lineNumber: number, quantity: number): Error {
   const message =
-    quantity === 0 ? `the order has no line ${line}` : `line ${line} of the order has ${quantity} pieces only`;
-  return new OrderError(OrderErrorReason.LINE_NOT_THERE, message, { line: String(line), quantity: String(quantity) });
+    quantity === 0 ? `the order has no line ${lineNumber}` : `line ${lineNumber} of the order has ${quantity} pieces only`;
+  return new OrderError(OrderErrorReason.LINE_NOT_THERE, message, { line_number: String(lineNumber), quantity: String(quantity) });
 }
 
 /** An amendment leaves something of an order. */

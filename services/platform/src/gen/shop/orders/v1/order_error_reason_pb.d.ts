@@ -201,7 +201,7 @@ export enum OrderErrorReason {
   ORDER_CHANGED = 52,
 
   /**
-   * INVALID_ARGUMENT: the order has no such line, or less of it than is to be cancelled. Metadata: line (counted from 0), quantity (what
+   * INVALID_ARGUMENT: the order has no such line, or less of it than is to be cancelled. Metadata: line_number (from 1), quantity (what
    * there is of it).
    *
    * @generated from enum value: ORDER_ERROR_REASON_LINE_NOT_THERE = 53;

@@ -522,11 +522,11 @@ export declare const CancelOrderLinesRequestSchema: GenMessage<CancelOrderLinesR
  */
 export declare type CancelledLine = Message<"shop.orders.v1.CancelledLine"> & {
   /**
-   * Which of the order's lines, counted from 0.
+   * Which line of the order, from 1.
    *
-   * @generated from field: int32 line = 1;
+   * @generated from field: int32 line_number = 1;
    */
-  line: number;
+  lineNumber: number;
 
   /**
    * How many pieces of it, 1 to 10,000.
