@@ -4,47 +4,14 @@ import { type Order, OrderAmendmentStatus, OrderStatus } from "#gen/shop/orders/
 import { ReturnStatus } from "#gen/shop/orders/v1/order_return_pb.js";
 import { refusalOf } from "../../clients/typescript/src/refusal.ts";
 import type { Shopper } from "../shop/shopper.ts";
-import type { Chance } from "./chance.ts";
+import type { Afterthought } from "./afterthought.ts";
 import type { Wanted } from "./wanted.ts";
-
-/** What somebody wants of an order later. */
-export type Afterthought =
-  | { readonly kind: "more"; readonly afterMs: number; readonly pieces: number; readonly cardToken: string }
-  | { readonly kind: "fewer"; readonly afterMs: number }
-  | { readonly kind: "elsewhere"; readonly afterMs: number }
-  | { readonly kind: "back"; readonly restocked: boolean };
 
 /** What came of it: what was wanted, and whether it happened. */
 export type Afterwards = `${Afterthought["kind"]}: ${"done" | "refused"}`;
 
-/** From the first moment until the parcel has been packed. */
-const latestMs = 4_000;
 /** Between two looks at an order that is waited for, in milliseconds. */
 const lookEveryMs = 500;
-const cards = [
-  "tok_approve",
-  "tok_approve",
-  "tok_decline",
-  "tok_timeout_after_success",
-  "tok_capture_error_500",
-] as const;
-
-/** What one of three thinks of later. */
-export function drawAfterthought(chance: Chance): Afterthought | undefined {
-  if (chance.next() > 1 / 3) return undefined;
-  const afterMs = Math.round(latestMs * chance.next() ** 2);
-  switch (chance.pick(["more", "fewer", "elsewhere", "back"])) {
-    case "more":
-      return { kind: "more", afterMs, pieces: chance.between(1, 3), cardToken: chance.pick(cards) };
-    case "fewer":
-      return { kind: "fewer", afterMs };
-    case "elsewhere":
-      return { kind: "elsewhere", afterMs };
-    default:
-      return { kind: "back", restocked: chance.next() < 0.5 };
-  }
-}
-
 /** Customers who change their minds: each call is repeated until it is answered, and what is refused is an answer. */
 export class Afterthoughts {
   readonly #shopper: Shopper;

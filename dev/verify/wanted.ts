@@ -1,5 +1,5 @@
 import { costOf, type Wish, type WishAdjustment } from "../shop/shopper.ts";
-import { type Afterthought, drawAfterthought } from "./afterthoughts.ts";
+import { type Afterthought, drawAfterthought } from "./afterthought.ts";
 import type { Chance } from "./chance.ts";
 
 /** What somebody wants, and how the caller behaves. */

@@ -286,7 +286,11 @@ describe("amending orders", () => {
         [362n, -48n],
       );
       assert.equal(order?.total?.amount, 3330n + 362n - 48n);
-      assert.deepEqual((await cancel(orderId, [{ lineNumber: 2, quantity: 1 }], requestId)).order, order, "a repetition");
+      assert.deepEqual(
+        (await cancel(orderId, [{ lineNumber: 2, quantity: 1 }], requestId)).order,
+        order,
+        "a repetition",
+      );
       const half = await cancel(orderId, [{ lineNumber: 1, quantity: 1 }]);
       assert.deepEqual(
         [half.order?.lines[0]?.quantity, half.order?.lines[0]?.adjustments.map(({ amount }) => amount?.amount)],
@@ -302,7 +306,11 @@ describe("amending orders", () => {
       assert.equal(await refused({ lineNumber: 3, quantity: 1 }), "LINE_NOT_THERE");
       assert.equal(await refused({ lineNumber: 1, quantity: 3 }), "LINE_NOT_THERE");
       assert.equal(await refused({ lineNumber: 1, quantity: 2 }, { lineNumber: 2, quantity: 1 }), "NOTHING_LEFT");
-      assert.equal(await refused(...[1, 2].map((quantity) => ({ lineNumber: 1, quantity }))), "LINE_NOT_THERE", "together");
+      assert.equal(
+        await refused(...[1, 2].map((quantity) => ({ lineNumber: 1, quantity }))),
+        "LINE_NOT_THERE",
+        "together",
+      );
     });
 
     it("say why in the audit log, sealed", async () => {

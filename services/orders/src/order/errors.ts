@@ -81,8 +81,13 @@ export function orderChanged(orderId: string, revision: number): Error {
 /** @param quantity what there is of the line; 0: there is no such line */
 export function lineNotThere(lineNumber: number, quantity: number): Error {
   const message =
-    quantity === 0 ? `the order has no line ${lineNumber}` : `line ${lineNumber} of the order has ${quantity} pieces only`;
-  return new OrderError(OrderErrorReason.LINE_NOT_THERE, message, { line_number: String(lineNumber), quantity: String(quantity) });
+    quantity === 0
+      ? `the order has no line ${lineNumber}`
+      : `line ${lineNumber} of the order has ${quantity} pieces only`;
+  return new OrderError(OrderErrorReason.LINE_NOT_THERE, message, {
+    line_number: String(lineNumber),
+    quantity: String(quantity),
+  });
 }
 
 /** An amendment leaves something of an order. */

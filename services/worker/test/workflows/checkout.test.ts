@@ -46,13 +46,12 @@ describe("an order", { concurrency: true }, () => {
     );
   });
 
-  test("forgets the card when the payment is decided, and its lines and address when its shipments are created", async () => {
+  test("forgets the card when the payment is decided, and its address when its shipments are created", async () => {
     const order = anOrder();
     await stage.run([order]);
     const [first] = stage.rows.row(order.orderId).settlements;
     assert.equal(first?.needsCard, false);
-    assert.ok(!first?.saga.includes("tea"), first?.saga);
-    assert.ok(!first?.saga.includes("Street 1"));
+    assert.ok(!first?.saga.includes("Street 1"), first?.saga);
   });
 
   test("packs what was confirmed, not what was reserved", async () => {
