@@ -29,7 +29,8 @@ describe("who may call", () => {
   test("batches are for services, and nobody else", () => {
     const batches = methods.filter(({ name }) => name.startsWith("Batch"));
     assert.ok(batches.length >= 14);
-    for (const method of batches) assert.match(callersOf(method), /^(?:orders|inventory|shipping|worker)$/, method.name);
+    for (const method of batches)
+      assert.match(callersOf(method), /^(?:orders|inventory|shipping|worker)$/, method.name);
   });
 
   test("what is for services alone is admitted as the saga's, but for what they ask on behalf of callers", () => {
