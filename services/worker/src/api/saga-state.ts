@@ -87,6 +87,7 @@ const sagaState: z.ZodType<SagaState> = z.looseObject({
   waitsFor: text.optional(),
   tries: count.optional(),
   repaid: z.array(text).optional(),
+  repayments: z.looseObject({ done: z.array(charge), underWay: z.record(text, z.array(charge)).optional() }).optional(),
   batchSize: count.optional(),
   amending: z
     .looseObject({

@@ -10,17 +10,21 @@ import type {
   Amendment,
   CameBack,
   CarriedOrder,
+  Charge,
   OrderEvent,
   ParcelEvent,
   ParcelState,
   SagaState,
 } from "./order-state.ts";
 import { chargesOf, hear, type Parcel, toOrderParcel } from "./parcel.ts";
+import { divide, remembered } from "./repayments.ts";
 import type { SettleInput } from "./step-table.ts";
 
 /** What has come back, together with its order. */
 export interface TakenBack extends CameBack {
   readonly order: CarriedOrder;
+  /** From which payments it is paid back. */
+  readonly charges: readonly Charge[];
   /** Whether it is paid back. */
   isRepaid: boolean;
   /** Whether nobody has approved that it is. */
@@ -104,9 +108,11 @@ export class OrderRun implements SagaSubject {
     this.#undecided = before.parked;
     this.#awaitsStock = before.awaitsStock ?? false;
     const repaid = new Set(before.repaid);
+    const divided = divide(order.returns ?? [], { parcels: before.parcels, before: before.repayments });
     this.returns = (order.returns ?? []).map((each) => ({
       ...each,
       order,
+      charges: divided.get(each.returnId) ?? [],
       isRepaid: repaid.has(each.returnId),
       isRefused: false,
       isComplete: false,
@@ -447,6 +453,7 @@ export class OrderRun implements SagaSubject {
     const status = next ?? this.#status;
     const repaid = this.returns.filter(({ isRepaid, isComplete }) => isRepaid && !isComplete);
     const amending = this.amendment?.state;
+    const repayments = remembered(this.returns, { parcels: this.parcels, before: this.#before.repayments });
     return {
       stage: this.stage,
       ...(status && { status }),
@@ -462,6 +469,7 @@ export class OrderRun implements SagaSubject {
       ...(this.#isQueued && { awaitsStock: true }),
       ...(this.#waitsFor && { waitsFor: this.#waitsFor, tries: this.#tries }),
       ...(repaid.length > 0 && { repaid: repaid.map(({ returnId }) => returnId) }),
+      ...(repayments && { repayments }),
       batchSize: this.#facts.batchSize,
       ...(amending && { amending }),
     };

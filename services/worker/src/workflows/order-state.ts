@@ -106,6 +106,14 @@ export interface AmendingState {
   voids?: Charge[];
 }
 
+/** What of which payments was paid back for returns, of an order that has several. */
+export interface Repayments {
+  /** For those that are through. */
+  done: Charge[];
+  /** For those that are not, by their ids; absent: for none. */
+  underWay?: Record<string, Charge[]>;
+}
+
 /** All that the saga of an order remembers. Absent: as at the beginning, none, 0. */
 export interface SagaState {
   stage: SagaStage;
@@ -133,6 +141,8 @@ export interface SagaState {
   tries?: number;
   /** The returns that are paid back and of which orders does not know it yet. */
   repaid?: string[];
+  /** Absent: it has one payment. */
+  repayments?: Repayments;
   /** How many orders its last workflow carried. */
   batchSize?: number;
   /** The amendment that was begun and is not through. */

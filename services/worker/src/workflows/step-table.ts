@@ -122,7 +122,7 @@ export interface StepTypes {
   cancelShipment: { input: ParcelRef & Again; output: null };
   restock: { input: ReturnRef & Again & { parts: ReturnedPart[] }; output: null };
   /** With who granted it, who may grant so much alone. */
-  refundReturn: { input: ReturnRef & Again & { amount: Money; grantedBy?: string }; output: null };
+  refundReturn: { input: ReturnRef & PaymentRef & Again & { amount: Money; grantedBy?: string }; output: null };
   completeReturn: { input: ReturnRef & { rejected?: boolean }; output: null };
   /** Sets aside what an order gets besides, and answers what it has, and will have, where. */
   amendStock: {

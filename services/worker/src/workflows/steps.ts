@@ -6,7 +6,7 @@ import type { Step } from "./engine/saga.ts";
 import type { Allocation } from "./order/order-types.ts";
 import { planParcels } from "./order/parcel-plan.ts";
 import type { OrderRun, TakenBack } from "./order-run.ts";
-import type { CarriedOrder, Checkout, ParcelState } from "./order-state.ts";
+import type { CarriedOrder, Charge, Checkout, ParcelState } from "./order-state.ts";
 import { type Parcel, toOrderParcel } from "./parcel.ts";
 import { type Again, type SettleInput, type StepName, type StepTypes, steps } from "./step-table.ts";
 
@@ -17,6 +17,11 @@ export interface ParcelCharge {
   readonly parcel: Parcel;
   readonly payment: number;
   readonly amount: number;
+}
+
+/** What of a return is paid back from which payment. */
+export interface Repayment extends Charge {
+  readonly taken: TakenBack;
 }
 
 /** A payment that was made for an amendment. */
@@ -99,16 +104,16 @@ function paymentSteps(calls: Calls) {
     /** Pays back what came back. */
     repay: {
       ...done(
-        ofReturn("refundReturn", ({ order: { orderId, total }, returnId, amount, grantedBy }, again) => {
-          const money = { currency: total.currency, amount };
-          return refundReturn.ask({
-            orderId,
+        ofRepayment("refundReturn", ({ taken: { order, returnId, grantedBy }, payment, amount }, again) =>
+          refundReturn.ask({
+            orderId: order.orderId,
             returnId,
-            amount: money,
+            ...(payment > 0 && { payment }),
+            amount: { currency: order.total.currency, amount },
             ...(grantedBy && { grantedBy }),
             ...anew(again),
-          });
-        }),
+          }),
+        ),
       ),
       turnedDown: new Set(["REFUND_NOT_APPROVED"]),
     },
@@ -266,6 +271,10 @@ function ofParcel<O>(step: StepName, ask: Step<Parcel, O>["ask"]): Step<Parcel, 
 
 function ofReturn<O>(step: StepName, ask: Step<TakenBack, O>["ask"]): Step<TakenBack, O> {
   return { name: ({ returnId }) => `${steps[step].label}:${returnId}`, ask };
+}
+
+function ofRepayment<O>(step: StepName, ask: Step<Repayment, O>["ask"]): Step<Repayment, O> {
+  return { name: ({ taken, payment }) => `${steps[step].label}:${taken.returnId}${payment ? `/${payment}` : ""}`, ask };
 }
 
 /** A step that an operator may declare done. */

@@ -25,7 +25,7 @@ async function takeBackOne(taken: TakenBack, { stock, payments, orders }: Steps,
 async function repay(taken: TakenBack, payments: Steps["payments"], body: SagaBody): Promise<void> {
   if (taken.isRepaid) return;
   try {
-    if (taken.amount > 0) await body.forward(payments.repay, nothing, taken);
+    for (const charge of taken.charges) await body.forward(payments.repay, nothing, { ...charge, taken });
     taken.isRepaid = true;
   } catch (cause) {
     if (!(cause instanceof StepRefused)) throw cause;

@@ -198,3 +198,61 @@ describe("what came back", () => {
     }
   }
 });
+
+describe("what came back of an order that was amended to cost more", () => {
+  /** An order of 25.00 that became one of 45.00, and has arrived. */
+  async function amended(): Promise<SagaOrder> {
+    const order = anOrder();
+    const { orderId } = order;
+    stage.world.packs = (id) => (id === orderId ? undefined : "PACKED");
+    stage.place([order]);
+    await stage.rests(orderId, () => stage.world.order(orderId).status === "PREPARING");
+    const lines = [
+      { sku: "tea", quantity: 4, unitPrice: 1_000 },
+      { sku: "cup", quantity: 1, unitPrice: 500 },
+    ];
+    stage.rows.amend(orderId, { lines, total: { currency: "EUR", amount: 4_500 }, cardToken: "tok_approve" });
+    await stage.rests(orderId, () => stage.rows.row(orderId).amendments.every(({ isOver }) => isOver));
+    stage.world.tell(orderId, "BER", { news: "PACKED", generation: 1 });
+    assert.deepEqual(await stage.ends([order]), ["DELIVERED"]);
+    stage.world.packs = () => "PACKED";
+    return order;
+  }
+
+  const refunds = (effects: string[]) => effects.filter((effect) => effect.startsWith("refund")).toSorted();
+
+  test("is paid back from the payment that was made first, then from the next", async () => {
+    const order = await amended();
+    const [one, two] = [back({ amount: 2_000 }), back({ amount: 2_000 })];
+    assert.deepEqual(refunds(await takenBack(order, one)), [`refund:${one.returnId}`]);
+    assert.deepEqual(refunds(await takenBack(order, two)), [
+      `refund:${two.returnId}`,
+      `refund:${two.returnId}:payment-1`,
+    ]);
+    const { orderId } = order;
+    assert.deepEqual([stage.world.order(orderId).refunded, stage.world.payment(orderId).refunded], [4_000n, 2_500n]);
+    const { done } = stage.rows.state(orderId).repayments ?? {};
+    assert.deepEqual(done, [
+      { payment: 0, amount: 2_500 },
+      { payment: 1, amount: 1_500 },
+    ]);
+    assert.deepEqual(stage.doubles(orderId), []);
+  });
+
+  test("is paid back as it was begun, whatever else comes back before it is through", async () => {
+    const order = await amended();
+    const { orderId } = order;
+    const one = back({ amount: 3_000 });
+    // Under the request id of the first time alone.
+    stage.world.rules.push(({ id }) => (id.endsWith(`refund:${one.returnId}:payment-1`) ? refuse : undefined));
+    stage.rows.comesBack(orderId, one);
+    await stage.parked(orderId, `repay:${one.returnId}/1`);
+    const two = back({ amount: 1_000 });
+    stage.rows.comesBack(orderId, two);
+    await stage.rests(orderId, () => stage.world.cameBack.get(orderId)?.size === 1);
+    stage.decide(orderId, `repay:${one.returnId}/1`, false);
+    await stage.rests(orderId, () => stage.world.cameBack.get(orderId)?.size === 0);
+    assert.deepEqual([stage.world.order(orderId).refunded, stage.world.payment(orderId).refunded], [4_000n, 2_500n]);
+    assert.deepEqual(stage.doubles(orderId), []);
+  });
+});
