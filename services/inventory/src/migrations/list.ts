@@ -5,7 +5,7 @@ import { Audit } from "./0003-audit.ts";
 import { Import } from "./0004-import.ts";
 import { BackOrders } from "./0005-back-orders.ts";
 import { Returns } from "./0006-returns.ts";
-import { Amendments } from "./0020-amendments.ts";
+import { Amendments } from "./0007-amendments.ts";
 
 /** The inventory database's migrations, oldest first. */
 export const migrations: MigrationsList = [
@@ -15,5 +15,5 @@ export const migrations: MigrationsList = [
   { name: "0004-import", class: Import },
   { name: "0005-back-orders", class: BackOrders },
   { name: "0006-returns", class: Returns },
-  { name: "0020-amendments", class: Amendments },
+  { name: "0007-amendments", class: Amendments },
 ];

@@ -18,7 +18,7 @@ import { TextIndexes } from "./0016-text-indexes.ts";
 import { RetentionPlace } from "./0017-retention.ts";
 import { Import } from "./0018-import.ts";
 import { BackOrders } from "./0019-back-orders.ts";
-import { Statistics } from "./0019-statistics.ts";
+import { Statistics } from "./0020-statistics.ts";
 import { BackOrderIndex } from "./0021-back-order-index.ts";
 import { Returns } from "./0022-returns.ts";
 import { Amendments } from "./0023-amendments.ts";
@@ -44,7 +44,7 @@ export const migrations: MigrationsList = [
   { name: "0017_retention", class: RetentionPlace },
   { name: "0018_import", class: Import },
   { name: "0019_back_orders", class: BackOrders },
-  { name: "0019_statistics", class: Statistics },
+  { name: "0020_statistics", class: Statistics },
   { name: "0021_back_order_index", class: BackOrderIndex },
   { name: "0022_returns", class: Returns },
   { name: "0023_amendments", class: Amendments },

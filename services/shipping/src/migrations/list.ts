@@ -10,7 +10,7 @@ import { SealAddresses } from "./0008-personal.ts";
 import { IndexPlain } from "./0009-plain-index.ts";
 import { IndexForgettable } from "./0010-forget-index.ts";
 import { ForgetPlaces } from "./0011-forget-places.ts";
-import { Generations } from "./0020-generations.ts";
+import { Generations } from "./0012-generations.ts";
 
 /** Everything that has happened to the schema, oldest first. */
 export const migrations: MigrationsList = [
@@ -25,5 +25,5 @@ export const migrations: MigrationsList = [
   { name: "0009-plain-index", class: IndexPlain },
   { name: "0010-forget-index", class: IndexForgettable },
   { name: "0011-forget-places", class: ForgetPlaces },
-  { name: "0020-generations", class: Generations },
+  { name: "0012-generations", class: Generations },
 ];
