@@ -137,6 +137,7 @@ describe("a pod's checksum", () => {
 });
 
 const edges = [
+  "inventory>orders:grpc",
   "orders>worker:grpc",
   "shipping>orders:grpc",
   "shipping>worker:grpc",
