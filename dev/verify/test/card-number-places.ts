@@ -57,7 +57,7 @@ export const meant: Readonly<Record<string, RegExp>> = {
   event_id: /^shipping\.tracking_event\.event_id$/,
   phone: /^orders\.(?:customer|idempotency_key\.response)\.phone$/,
   // A refusal says which article is unknown.
-  sku: new RegExp(`\\.sku$|\\.refusal\\.message$|${stockAudit}`),
+  sku: new RegExp(`\\.sku$|\\.refusal\\.message$|^orders\\.order_statistics_fact\\.articles$|${stockAudit}`),
   // What an episode is told.
   tracking_number: /^history\..*\.trackingNumber$|^orders\.order_return\.tracking_number$/,
   // Request ids of decisions belong to one step of one order, which names a location.

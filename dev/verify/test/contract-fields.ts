@@ -172,12 +172,21 @@ function valueFor(field: DescField, filling: Filling, place: Place) {
   if (field.message) return fill(field.message, filling, { path: `${path}.`, at: `${at}.` });
   if (field.enum) return filling.values?.[`${field.parent.name}.${field.name}`] ?? field.enum.values[1]?.number;
   // An optional number is a condition on what is there.
+  if (field.name === "line_number") return lineNumberAt(at);
   if (field.name === "revision" || field.scalar === ScalarType.BOOL) return undefined;
   return field.scalar === ScalarType.INT64 ? 1n : 1;
 }
 
-/** What has happened has a time; filters by time would find nothing. */
+/** A request names each line of an order once: `lines[2].line_number`. */
+function lineNumberAt(at: string): number {
+  const [, index = "0"] = /\[(\d+)\]\.line_number$/.exec(at) ?? [];
+  return Number(index) + 1;
+}
+
+/** What has happened has a time; filters by time would find nothing. A span of time ends after it began. */
 function timeOf(field: DescField) {
   const hasHappened = field.name === "event_time" || getOption(field, rulesOf).required;
-  return hasHappened ? reflect(TimestampSchema, timestampNow()) : undefined;
+  if (!hasHappened) return undefined;
+  const time = timestampNow();
+  return reflect(TimestampSchema, field.name.endsWith("_until") ? { ...time, seconds: time.seconds + 3_600n } : time);
 }

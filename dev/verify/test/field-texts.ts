@@ -50,6 +50,8 @@ export function ordinaryText({ method }: ContractCall, { field }: TextField, ids
     order_id: makes ? newId() : ids.orderId,
     payment_id: makes ? "" : ids.orderId,
     refund_request_id: ids.refundRequestId,
+    return_id: ids.orderId,
+    fixed_location_ids: "north",
     saga_id: method.name === "StartOrderSaga" ? newId() : makes ? "" : ids.sagaId,
     episode_id: method.name === "StartEpisode" ? newId() : ids.episodeId,
     episode_ids: ids.episodeId,

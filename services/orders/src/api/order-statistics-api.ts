@@ -80,8 +80,12 @@ function toFilter(request: GetOrderStatisticsRequest): StatisticsFilter {
   };
 }
 
+/** The days that a date of the database can be, in milliseconds. */
+const firstMs = Date.parse("0001-01-01T00:00:00Z");
+const lastMs = Date.parse("9999-12-31T23:59:59.999Z");
+
 function dayOf(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 10);
+  return new Date(Math.min(Math.max(ms, firstMs), lastMs)).toISOString().slice(0, 10);
 }
 
 function toPlace(cursor: Json): StatisticPlace | undefined {
