@@ -2,7 +2,14 @@ import type { Chance } from "./chance.ts";
 
 /** What somebody wants of an order later. */
 export type Afterthought =
-  | { readonly kind: "more"; readonly afterMs: number; readonly pieces: number; readonly cardToken: string }
+  | {
+      readonly kind: "more";
+      readonly afterMs: number;
+      readonly pieces: number;
+      readonly cardToken: string;
+      /** Whether one of them comes back in the end. */
+      readonly returned: boolean;
+    }
   | { readonly kind: "fewer"; readonly afterMs: number }
   | { readonly kind: "elsewhere"; readonly afterMs: number }
   | { readonly kind: "back"; readonly restocked: boolean };
@@ -23,7 +30,13 @@ export function drawAfterthought(chance: Chance): Afterthought | undefined {
   const afterMs = Math.round(latestMs * chance.next() ** 2);
   switch (chance.pick(["more", "fewer", "elsewhere", "back"])) {
     case "more":
-      return { kind: "more", afterMs, pieces: chance.between(1, 3), cardToken: chance.pick(cards) };
+      return {
+        kind: "more",
+        afterMs,
+        pieces: chance.between(1, 3),
+        cardToken: chance.pick(cards),
+        returned: chance.next() < 0.5,
+      };
     case "fewer":
       return { kind: "fewer", afterMs };
     case "elsewhere":

@@ -1,17 +1,22 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Code } from "@connectrpc/connect";
 import { type Order, OrderAmendmentStatus, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
-import { ReturnStatus } from "#gen/shop/orders/v1/order_return_pb.js";
+import { ReturnReason, ReturnStatus } from "#gen/shop/orders/v1/order_return_pb.js";
 import { refusalOf } from "../../clients/typescript/src/refusal.ts";
 import type { Shopper } from "../shop/shopper.ts";
 import type { Afterthought } from "./afterthought.ts";
 import type { Wanted } from "./wanted.ts";
 
 /** What came of it: what was wanted, and whether it happened. */
-export type Afterwards = `${Afterthought["kind"]}: ${"done" | "refused"}`;
+export type Afterwards = `${Afterthought["kind"]}: ${Outcome}`;
 
 /** Between two looks at an order that is waited for, in milliseconds. */
 const lookEveryMs = 500;
+/** For longer nobody waits for an order: it may wait for stock itself. What never ends is found in the end. Milliseconds. */
+const waitMs = 60_000;
+
+type Outcome = "done" | "refused" | "open";
+
 /** Customers who change their minds: each call is repeated until it is answered, and what is refused is an answer. */
 export class Afterthoughts {
   readonly #shopper: Shopper;
@@ -26,26 +31,26 @@ export class Afterthoughts {
     if (!afterthought) return undefined;
     if (afterthought.kind !== "back") await delay(afterthought.afterMs);
     try {
-      const happened = await this.#do(orderId, wanted, afterthought);
-      return `${afterthought.kind}: ${happened ? "done" : "refused"}`;
+      return `${afterthought.kind}: ${await this.#do(orderId, wanted, afterthought)}`;
     } catch (error) {
       if (refusalOf(error).code === Code.FailedPrecondition) return `${afterthought.kind}: refused`;
       throw error;
     }
   }
 
-  async #do(orderId: string, { wish }: Wanted, afterthought: Afterthought): Promise<boolean> {
+  async #do(orderId: string, { wish }: Wanted, afterthought: Afterthought): Promise<Outcome> {
     const { orders } = this.#shopper;
     const requestId = `${afterthought.kind}:${orderId}`;
     switch (afterthought.kind) {
       case "more": {
-        const [first, ...others] = wish.lines;
-        if (!first) return false;
-        const more = { ...first, quantity: first.quantity + afterthought.pieces };
-        const { lines, adjustments, total } = this.#shopper.request("", { ...wish, lines: [more, ...others] });
-        const { cardToken } = afterthought;
+        const { pieces, cardToken, returned } = afterthought;
+        const more = wish.lines.map((line, index) =>
+          index === 0 ? { ...line, quantity: line.quantity + pieces } : line,
+        );
+        const { lines, adjustments, total } = this.#shopper.request("", { ...wish, lines: more });
         await orders.amendOrder({ requestId, orderId, lines, adjustments, total, cardToken });
-        return await this.#isAmended(orderId);
+        const outcome = await this.#amended(orderId);
+        return outcome === "done" && returned ? await this.#sendBack(orderId, true) : outcome;
       }
       case "fewer":
         await orders.cancelOrderLines({
@@ -54,42 +59,47 @@ export class Afterthoughts {
           lines: [{ lineNumber: 1, quantity: 1 }],
           reason: "too many",
         });
-        return await this.#isAmended(orderId);
+        return await this.#amended(orderId);
       case "elsewhere": {
         const { shippingAddress } = this.#shopper.request("", wish);
         await orders.amendOrder({ requestId, orderId, shippingAddress: { ...shippingAddress, city: "Moved" } });
-        return await this.#isAmended(orderId);
+        return await this.#amended(orderId);
       }
       default:
         return await this.#sendBack(orderId, afterthought.restocked);
     }
   }
 
-  async #isAmended(orderId: string): Promise<boolean> {
-    const pending = ({ amendment }: Order) => amendment?.status === OrderAmendmentStatus.PENDING;
-    const order = await this.#once(orderId, (now) => !pending(now));
-    return order.amendment?.status === OrderAmendmentStatus.ACCEPTED;
+  async #amended(orderId: string): Promise<Outcome> {
+    const order = await this.#once(orderId, ({ amendment }) => amendment?.status !== OrderAmendmentStatus.PENDING);
+    if (!order) return "open";
+    return order.amendment?.status === OrderAmendmentStatus.ACCEPTED ? "done" : "refused";
   }
 
-  async #sendBack(orderId: string, restocked: boolean): Promise<boolean> {
+  async #sendBack(orderId: string, restocked: boolean): Promise<Outcome> {
     const order = await this.#once(orderId, ({ status }) => status > OrderStatus.SHIPPED);
-    if (order.status !== OrderStatus.DELIVERED) return false;
+    if (!order) return "open";
+    if (order.status !== OrderStatus.DELIVERED) return "refused";
     const { returns } = this.#shopper;
     const lines = [{ lineNumber: 1, quantity: 1 }];
     const key = (what: string) => `${what}:${orderId}`;
-    const requested = await returns.requestReturn({ requestId: key("return"), orderId, lines, reason: 1 });
+    const reason = ReturnReason.UNWANTED;
+    const requested = await returns.requestReturn({ requestId: key("return"), orderId, lines, reason });
     const { returnId = "", status } = requested.orderReturn ?? {};
     if (status === ReturnStatus.REQUESTED)
       await returns.approveReturn({ requestId: key("approve"), orderId, returnId });
     const came = lines.map((line) => ({ ...line, ...(restocked && { restocked: 1, locationId: "north" }) }));
     await returns.receiveReturn({ requestId: key("receive"), orderId, returnId, lines: came });
-    return true;
+    return "done";
   }
 
-  async #once(orderId: string, isSo: (order: Order) => boolean): Promise<Order> {
+  /** The order, once it is so; undefined when that takes too long. */
+  async #once(orderId: string, isSo: (order: Order) => boolean): Promise<Order | undefined> {
+    const end = performance.now() + waitMs;
     for (;;) {
       const order = await this.#shopper.get(orderId);
       if (isSo(order)) return order;
+      if (performance.now() > end) return undefined;
       await delay(lookEveryMs);
     }
   }

@@ -2,7 +2,11 @@ import type { CameBack, Charge, ParcelState, Repayments } from "./order-state.ts
 import { chargesOf } from "./parcel.ts";
 
 /** A return, as far as it is paid back. */
-type Repaid = Pick<CameBack, "returnId"> & { readonly charges: readonly Charge[]; readonly isComplete: boolean };
+type Repaid = Pick<CameBack, "returnId"> & {
+  readonly charges: readonly Charge[];
+  readonly isRepaid: boolean;
+  readonly isComplete: boolean;
+};
 
 /** What has left, and is not paid back as lost. */
 const charged: ReadonlySet<string> = new Set(["SHIPPED", "DELIVERED"]);
@@ -55,8 +59,8 @@ export function remembered(
 ): Repayments | undefined {
   if (!parcels.some((parcel) => chargesOf(parcel).some(({ payment }) => payment > 0))) return undefined;
   const sums = new Map((before?.done ?? []).map(({ payment, amount }) => [payment, amount]));
-  for (const { charges, isComplete } of returns) {
-    if (!isComplete) continue;
+  for (const { charges, isRepaid, isComplete } of returns) {
+    if (!isComplete || !isRepaid) continue;
     for (const { payment, amount } of charges) sums.set(payment, (sums.get(payment) ?? 0) + amount);
   }
   const underWay = returns

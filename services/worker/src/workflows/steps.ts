@@ -92,6 +92,18 @@ function paymentSteps(calls: Calls) {
   const capture = calls.of("capturePayment");
   const refund = calls.of("refundPayment");
   const refundReturn = calls.of("refundReturn");
+  const repayRest = done(
+    ofRepayment("refundReturn", ({ taken: { order, returnId, grantedBy }, payment, amount }, again) =>
+      refundReturn.ask({
+        orderId: order.orderId,
+        returnId,
+        ...(payment > 0 && { payment }),
+        amount: { currency: order.total.currency, amount },
+        ...(grantedBy && { grantedBy }),
+        ...anew(again),
+      }),
+    ),
+  );
   return {
     authorize: ofOrder("authorizePayment", ({ order }) => {
       const { orderId, customerId, total: amount } = order;
@@ -101,22 +113,10 @@ function paymentSteps(calls: Calls) {
     capture: done(ofCharge("capturePayment", (charge, again) => capture.ask({ ...partOf(charge), ...anew(again) }))),
     voidPart: done(ofCharge("voidPayment", (charge, again) => voiding.ask({ ...partOf(charge), ...anew(again) }))),
     refundPart: done(ofCharge("refundPayment", (charge, again) => refund.ask({ ...partOf(charge), ...anew(again) }))),
-    /** Pays back what came back. */
-    repay: {
-      ...done(
-        ofRepayment("refundReturn", ({ taken: { order, returnId, grantedBy }, payment, amount }, again) =>
-          refundReturn.ask({
-            orderId: order.orderId,
-            returnId,
-            ...(payment > 0 && { payment }),
-            amount: { currency: order.total.currency, amount },
-            ...(grantedBy && { grantedBy }),
-            ...anew(again),
-          }),
-        ),
-      ),
-      turnedDown: new Set(["REFUND_NOT_APPROVED"]),
-    },
+    /** Pays back what came back; nobody need approve what somebody grants. */
+    repay: { ...repayRest, turnedDown: new Set(["REFUND_NOT_APPROVED"]) },
+    /** The same from further payments, when a part of it is paid already. */
+    repayRest,
     ...amendedPayments(authorize, voiding),
   };
 }

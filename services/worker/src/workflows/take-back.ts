@@ -21,14 +21,20 @@ async function takeBackOne(taken: TakenBack, { stock, payments, orders }: Steps,
   taken.isComplete = true;
 }
 
-/** Pays back what came back, or what somebody grants: that a second person may have to approve, and may not. */
+/**
+ * Pays back what came back, or what somebody grants: that a second person may have to approve, and may not. What is begun is not refused
+ * any more: where a further payment has to pay the rest and may not, an operator decides.
+ */
 async function repay(taken: TakenBack, payments: Steps["payments"], body: SagaBody): Promise<void> {
   if (taken.isRepaid) return;
+  const [first, ...others] = taken.charges;
   try {
-    for (const charge of taken.charges) await body.forward(payments.repay, nothing, { ...charge, taken });
-    taken.isRepaid = true;
+    if (first) await body.forward(payments.repay, nothing, { ...first, taken });
   } catch (cause) {
     if (!(cause instanceof StepRefused)) throw cause;
     taken.isRefused = true;
+    return;
   }
+  for (const charge of others) await body.forward(payments.repayRest, nothing, { ...charge, taken });
+  taken.isRepaid = true;
 }

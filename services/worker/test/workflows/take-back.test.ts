@@ -255,4 +255,19 @@ describe("what came back of an order that was amended to cost more", () => {
     assert.deepEqual([stage.world.order(orderId).refunded, stage.world.payment(orderId).refunded], [4_000n, 2_500n]);
     assert.deepEqual(stage.doubles(orderId), []);
   });
+
+  test("waits for an operator when a part is granted and nobody approves the rest", async () => {
+    const order = await amended();
+    const { orderId } = order;
+    const granted = back({ parts: [], amount: 3_000, grantedBy: "carla" });
+    const denied: Behaviour = { kind: "refuse", reason: "REFUND_NOT_APPROVED" };
+    stage.world.rules.push(({ id }) => (id.endsWith(`refund:${granted.returnId}:payment-1`) ? denied : undefined));
+    stage.rows.comesBack(orderId, granted);
+    assert.match(await stage.parked(orderId, `repay:${granted.returnId}/1`), /REFUND_NOT_APPROVED/);
+    assert.equal(stage.world.order(orderId).refunded, 2_500n);
+    stage.decide(orderId, `repay:${granted.returnId}/1`, true);
+    await stage.rests(orderId, () => stage.world.cameBack.get(orderId)?.size === 0);
+    assert.equal(stage.world.order(orderId).refunded, 2_500n);
+    assert.deepEqual(stage.doubles(orderId), []);
+  });
 });
