@@ -658,7 +658,7 @@ export declare const OrderReturnService: GenService<{
     output: typeof ApproveReturnResponseSchema;
   },
   /**
-   * Rejects one, and tells the customer why. Fails as ApproveReturn does.
+   * Rejects one, and tells the customer why. Fails with RETURN_NOT_FOUND, and with ILLEGAL_RETURN_TRANSITION when it is not REQUESTED.
    *
    * @generated from rpc shop.orders.v1.OrderReturnService.RejectReturn
    */
