@@ -41,6 +41,7 @@ export const doors: Readonly<Record<string, string>> = {
   "InventoryService.AdjustStock": "warehouse",
   "InventoryService.GetStockLevel": "agent warehouse operator",
   "InventoryService.ListStockLevels": "agent warehouse operator",
+  "InventoryService.ListBackOrders": "agent warehouse operator",
   "InventoryService.ListStockMovements": "warehouse operator auditor",
   "CustomerService.CreateCustomer": "agent own",
   "CustomerService.GetCustomer": "agent own",

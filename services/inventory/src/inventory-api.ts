@@ -8,6 +8,7 @@ import { unknownSku } from "./errors.ts";
 import type { StockRepository } from "./stock.repository.ts";
 import { availableOf } from "./stock.ts";
 import {
+  fromBackOrder,
   fromLevel,
   fromMovement,
   fromReservation,
@@ -152,18 +153,35 @@ export class InventoryApi implements ServiceImpl<typeof api.InventoryService> {
     return whole(api.ListStockLevelsResponseSchema, { levels: items.map(fromLevel), nextPageToken });
   }
 
+  async listBackOrders(request: api.ListBackOrdersRequest) {
+    const { sku } = request;
+    const { reader, pageTokens } = this.#options;
+    const { items, nextPageToken } = await pageTokens.page(request, {
+      filter: { method: "ListBackOrders", sku },
+      place: toNumber,
+      read: (page) => reader.backOrders(sku, page),
+      cursorOf: ({ place }) => String(place),
+    });
+    return whole(api.ListBackOrdersResponseSchema, { backOrders: items.map(fromBackOrder), nextPageToken });
+  }
+
   async listStockMovements(request: api.ListStockMovementsRequest) {
     const { sku, locationId, orderId } = request;
     const { reader, pageTokens } = this.#options;
     const filter = { ...(sku && { sku }), ...(locationId && { locationId }), ...(orderId && { orderId }) };
     const { items, nextPageToken } = await pageTokens.page(request, {
       filter: { method: "ListStockMovements", ...filter },
-      place: (cursor) => (typeof cursor === "string" ? BigInt(cursor) : undefined),
+      place: toNumber,
       read: (page) => reader.movements(filter, page),
       cursorOf: ({ movementId }) => String(movementId),
     });
     return whole(api.ListStockMovementsResponseSchema, { movements: items.map(fromMovement), nextPageToken });
   }
+}
+
+/** A place that counts up. */
+function toNumber(cursor: Json): bigint | undefined {
+  return typeof cursor === "string" ? BigInt(cursor) : undefined;
 }
 
 function toLevelPlace(cursor: Json): LevelPlace | undefined {

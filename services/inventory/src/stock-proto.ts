@@ -14,6 +14,8 @@ import {
   type Allocation as AllocationMessage,
   AllocationSchema,
   AllocationStatus,
+  type BackOrder as BackOrderMessage,
+  BackOrderSchema,
   ReservationAmendmentSchema,
   type Reservation as ReservationMessage,
   ReservationSchema,
@@ -33,6 +35,7 @@ import {
   type Amend,
   type Amendment,
   availableOf,
+  type BackOrder,
   type Commit,
   type Confirm,
   type EndAmendment,
@@ -148,6 +151,10 @@ export function fromLevel(level: Level): StockLevel {
     available: availableOf(level),
     updateTime: timestampFromDate(updateTime),
   });
+}
+
+export function fromBackOrder({ orderId, quantity, ahead, since }: BackOrder): BackOrderMessage {
+  return whole(BackOrderSchema, { orderId, quantity, ahead, waitTime: timestampFromDate(since) });
 }
 
 export function fromMovement(movement: WrittenMovement): StockMovement {

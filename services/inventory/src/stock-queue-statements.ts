@@ -25,6 +25,17 @@ export const readAhead: SqlText = {
     ) a where l.order_id = any($1::uuid[])`,
 };
 
+/** Who waits for an article, by turn. $1: the article, $2: the turn after which it goes on, $3: at most so many. */
+export const readBackOrders: SqlText = {
+  name: "back_orders",
+  text: `select order_id as "orderId", l.quantity, (before.quantity + sum(l.quantity) over turns - l.quantity)::bigint as ahead,
+      wait_time as since, place
+    from back_order_line l cross join (
+      select coalesce(sum(quantity), 0) as quantity from back_order_line where sku = $1 and place <= $2
+    ) before
+    where sku = $1 and place > $2 window turns as (order by place) order by place limit $3`,
+};
+
 /** Turns, in the order in which they are asked for. $1: how many. */
 const nextPlaces: SqlText = {
   name: "stock_places",

@@ -1,9 +1,9 @@
 import type { Database } from "#platform/database/database.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
-import { decodeId } from "#platform/id.ts";
+import { decodeId, encodeId } from "#platform/id.ts";
 import { StockLevelEntity } from "./stock.entity.ts";
-import type { Level, WrittenMovement } from "./stock.ts";
-import { readClaims } from "./stock-queue-statements.ts";
+import type { BackOrder, Level, WrittenMovement } from "./stock.ts";
+import { readBackOrders, readClaims } from "./stock-queue-statements.ts";
 import { type MovementRow, toMovement } from "./stock-rows.ts";
 import { countLow, levelColumns, movementColumns } from "./stock-statements.ts";
 
@@ -59,6 +59,12 @@ export class StockReader {
   async movements(filter: MovementFilter, page: StockPage<bigint>): Promise<WrittenMovement[]> {
     const { sql, values } = movementsQuery(filter, page);
     return (await this.#database.query<MovementRow>(sql, values)).map(toMovement);
+  }
+
+  /** Who waits for an article, in turn. */
+  async backOrders(sku: string, { limit, after = 0n }: StockPage<bigint>): Promise<BackOrder[]> {
+    const rows = await this.#database.query<BackOrder>(readBackOrders, [sku, after, limit]);
+    return rows.map((row) => ({ ...row, orderId: encodeId(row.orderId) }));
   }
 
   /** Levels of which no more than `threshold` is available; 10,000 when there are more. */

@@ -80,6 +80,18 @@ export interface Wait {
   readonly served: boolean;
 }
 
+/** An order that waits for an article, as others see it. */
+export interface BackOrder {
+  readonly orderId: string;
+  /** How many pieces of the article it wants. */
+  readonly quantity: bigint;
+  /** How many those want together whose turn is before its own. */
+  readonly ahead: bigint;
+  readonly since: Date;
+  /** Its turn among all that wait. */
+  readonly place: bigint;
+}
+
 /** Why a level changes. */
 export const movementKinds = ["adjustment", "reservation", "commit", "release", "expiry", "return"] as const;
 

@@ -482,3 +482,36 @@ describe("serving", () => {
     assert.deepEqual(rejecting.reservation?.allocations, served.reservation?.allocations);
   });
 });
+
+describe("who waits for an article", () => {
+  it("is listed in turn, page by page, with what is wanted before", async () => {
+    await shop.deliver("a", "l1:1");
+    await shop.deliver("b", "l1:1");
+    const [one = "", , three = "", four = ""] = await queue("a:3", "b:2", "a:2 b:5", "a:7");
+    const client = connect(inventoryOn(database));
+    const seen: string[] = [];
+    let pageToken = "";
+    do {
+      const page = await client.listBackOrders({ sku: "a", pageSize: 1, pageToken });
+      for (const { orderId, quantity, ahead, waitTime } of page.backOrders) {
+        assert.ok(waitTime);
+        seen.push(`${orderId} ${quantity} ${ahead}`);
+      }
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "");
+    assert.deepEqual(seen, [`${one} 3 0`, `${three} 2 3`, `${four} 7 5`]);
+    // Whoever leaves between two pages moves nobody, and those behind come nearer.
+    const first = await client.listBackOrders({ sku: "a", pageSize: 1 });
+    await release(one);
+    const second = await client.listBackOrders({ sku: "a", pageToken: first.nextPageToken });
+    assert.deepEqual(
+      second.backOrders.map(({ orderId, ahead }) => `${orderId} ${ahead}`),
+      [`${three} 0`, `${four} 2`],
+    );
+    await assert.rejects(
+      client.listBackOrders({ sku: "b", pageToken: first.nextPageToken }),
+      /INVALID_PAGE_TOKEN|page token/i,
+    );
+    assert.deepEqual((await client.listBackOrders({ sku: "nobody-wants-it" })).backOrders, []);
+  });
+});

@@ -5,6 +5,7 @@ import type { SqlText } from "#platform/database/sql-text.ts";
 import { newId } from "#platform/id.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
 import { migrations } from "../src/migrations/list.ts";
+import { readBackOrders } from "../src/stock-queue-statements.ts";
 import { levelsQuery, movementsQuery } from "../src/stock-reader.ts";
 import * as statements from "../src/stock-statements.ts";
 import { inventoryDatabase } from "./harness.ts";
@@ -64,6 +65,7 @@ describe("the schema of inventory", () => {
       /Backward using stock_movement_location_idx/,
     ],
     ["an order's movements", movementsQuery({ orderId: newId() }, page).sql, /Backward using stock_movement_order_idx/],
+    ["who waits for an article", readBackOrders, /back_order_line_pkey.*\s+Index Cond: .*sku = .*place > /],
     [
       "a SKU's movements at a location",
       movementsQuery({ sku: "a", locationId: "l" }, before2).sql,

@@ -211,6 +211,7 @@ const refusing: Readonly<Record<string, string>> = {
     identity.CreateApiKeyRequest.name
     inventory.AdjustStockRequest.location_id inventory.AdjustStockRequest.sku
     inventory.AmendReservationRequest.fixed_location_ids inventory.GetStockLevelRequest.sku
+    inventory.ListBackOrdersRequest.sku
     inventory.ReserveStockLine.sku inventory.RestockPart.location_id inventory.RestockPart.sku orders.OrderLine.sku
     orders.OrderShipmentLine.sku orders.ReportShipmentRequest.location_id sagas.ReturnedPart.location_id
     sagas.ReturnedPart.sku
@@ -256,7 +257,7 @@ const refusing: Readonly<Record<string, string>> = {
   `,
   "page token": `
     audit.ListAuditEventsRequest.page_token identity.ListApiKeysRequest.page_token identity.ListPeopleRequest.page_token
-    inventory.ListStockLevelsRequest.page_token
+    inventory.ListBackOrdersRequest.page_token inventory.ListStockLevelsRequest.page_token
     inventory.ListStockMovementsRequest.page_token orders.ExportCustomerRequest.page_token
     orders.GetOrderStatisticsRequest.page_token orders.ListCustomersRequest.page_token
     orders.ListOrdersRequest.page_token orders.ListParkedOrdersRequest.page_token
@@ -268,7 +269,7 @@ const refusing: Readonly<Record<string, string>> = {
   `,
   "page size": `
     audit.ListAuditEventsRequest.page_size identity.ListApiKeysRequest.page_size identity.ListPeopleRequest.page_size
-    inventory.ListStockLevelsRequest.page_size
+    inventory.ListBackOrdersRequest.page_size inventory.ListStockLevelsRequest.page_size
     inventory.ListStockMovementsRequest.page_size orders.ExportCustomerRequest.page_size
     orders.GetOrderStatisticsRequest.page_size orders.ListCustomersRequest.page_size
     orders.ListOrdersRequest.page_size orders.ListParkedOrdersRequest.page_size

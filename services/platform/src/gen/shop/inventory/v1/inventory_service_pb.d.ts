@@ -6,7 +6,7 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import type { Message } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { ShortagePolicy } from "../../type/v1/shortage_pb.js";
-import type { Reservation, StockLevel, StockMovement } from "./stock_pb.js";
+import type { BackOrder, Reservation, StockLevel, StockMovement } from "./stock_pb.js";
 import type { Failure } from "../../type/v1/failure_pb.js";
 
 /**
@@ -1130,6 +1130,67 @@ export declare type ListStockLevelsResponse = Message<"shop.inventory.v1.ListSto
 export declare const ListStockLevelsResponseSchema: GenMessage<ListStockLevelsResponse>;
 
 /**
+ * Which article.
+ *
+ * @generated from message shop.inventory.v1.ListBackOrdersRequest
+ */
+export declare type ListBackOrdersRequest = Message<"shop.inventory.v1.ListBackOrdersRequest"> & {
+  /**
+   * The article's stock keeping unit.
+   *
+   * @generated from field: string sku = 1;
+   */
+  sku: string;
+
+  /**
+   * At most this many, 1 to 200; 0 means 50.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * From the page before; empty for the first.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message shop.inventory.v1.ListBackOrdersRequest.
+ * Use `create(ListBackOrdersRequestSchema)` to create a new message.
+ */
+export declare const ListBackOrdersRequestSchema: GenMessage<ListBackOrdersRequest>;
+
+/**
+ * A page of those who wait.
+ *
+ * @generated from message shop.inventory.v1.ListBackOrdersResponse
+ */
+export declare type ListBackOrdersResponse = Message<"shop.inventory.v1.ListBackOrdersResponse"> & {
+  /**
+   * Who wait, in turn.
+   *
+   * @generated from field: repeated shop.inventory.v1.BackOrder back_orders = 1;
+   */
+  backOrders: BackOrder[];
+
+  /**
+   * For the next page; empty when there is none.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message shop.inventory.v1.ListBackOrdersResponse.
+ * Use `create(ListBackOrdersResponseSchema)` to create a new message.
+ */
+export declare const ListBackOrdersResponseSchema: GenMessage<ListBackOrdersResponse>;
+
+/**
  * Which movements. Filters are combined by "and".
  *
  * @generated from message shop.inventory.v1.ListStockMovementsRequest
@@ -1583,6 +1644,16 @@ export declare const InventoryService: GenService<{
     methodKind: "unary";
     input: typeof ListStockLevelsRequestSchema;
     output: typeof ListStockLevelsResponseSchema;
+  },
+  /**
+   * Lists the orders that wait for an article, in turn: who is first is served first.
+   *
+   * @generated from rpc shop.inventory.v1.InventoryService.ListBackOrders
+   */
+  listBackOrders: {
+    methodKind: "unary";
+    input: typeof ListBackOrdersRequestSchema;
+    output: typeof ListBackOrdersResponseSchema;
   },
   /**
    * Lists movements, the newest first.

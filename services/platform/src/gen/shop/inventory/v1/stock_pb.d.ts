@@ -193,6 +193,47 @@ export declare type StockPart = Message<"shop.inventory.v1.StockPart"> & {
 export declare const StockPartSchema: GenMessage<StockPart>;
 
 /**
+ * An order that waits for an article, maybe for others too.
+ *
+ * @generated from message shop.inventory.v1.BackOrder
+ */
+export declare type BackOrder = Message<"shop.inventory.v1.BackOrder"> & {
+  /**
+   * The order.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * How many pieces of this article it wants.
+   *
+   * @generated from field: int64 quantity = 2;
+   */
+  quantity: bigint;
+
+  /**
+   * How many those want together whose turn is before its own: there have to be that many more than it wants.
+   *
+   * @generated from field: int64 ahead = 3;
+   */
+  ahead: bigint;
+
+  /**
+   * Since when it waits.
+   *
+   * @generated from field: google.protobuf.Timestamp wait_time = 4;
+   */
+  waitTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message shop.inventory.v1.BackOrder.
+ * Use `create(BackOrderSchema)` to create a new message.
+ */
+export declare const BackOrderSchema: GenMessage<BackOrder>;
+
+/**
  * A part of a reservation: one article at one location.
  *
  * @generated from message shop.inventory.v1.Allocation
