@@ -40,6 +40,12 @@ const standingStill: readonly Example[] = [
     summary: "An order has waited for stock for 14d 0h 15m 0s (shop)",
   },
   {
+    alert: "ReturnsUnfinished",
+    at: "10m",
+    ...one(`orders_oldest_received_return_seconds{${ofService("orders")}}`, "3600+60x10", "3500x5 0x5"),
+    summary: "What came back has waited for 1h 10m 0s (shop)",
+  },
+  {
     alert: "OrdersStalled",
     at: "15m",
     ...one(`orders_stalled{${ofService("orders")}, status="carried"}`, "0x5 64x10", "0 64x4 0x10"),

@@ -243,6 +243,7 @@ function buildReturns(
     returnRows,
     returnWatch: createReturnWatch({
       repository: returnRows,
+      metrics,
       logger,
       everyMs: config.RETURN_SWEEP_EVERY_MS,
       ageMs: config.RETURN_SWEEP_AGE_MS,

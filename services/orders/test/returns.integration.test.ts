@@ -423,6 +423,29 @@ describe("returns", () => {
     await done(orderId);
   });
 
+  it("are known by how long they have waited since they came, but for what was granted", async () => {
+    const aged = async (orderId: string, kind: "unasked" | "goodwill") => {
+      const sql =
+        "update order_return set update_time = update_time - interval '3 hours', kind = $2 where order_id = $1";
+      await test.database.query(sql, [decodeId(orderId), kind]);
+    };
+    const looking = {
+      ...eager,
+      EPISODE_SWEEP_AGE_MS: 600_000,
+      RETURN_SWEEP_EVERY_MS: 20,
+      RETURN_SWEEP_AGE_MS: 6 * 3_600_000,
+    };
+    await using watcher = await startReplica(test.database, worker, looking);
+    const oldest = () => metric(watcher, "orders_oldest_received_return_seconds");
+    const orderId = await anOrder();
+    await receive({ orderId, returnId: "" });
+    await eventually(async () => assert.ok((await oldest()) > 0));
+    await aged(orderId, "unasked");
+    await eventually(async () => assert.ok((await oldest()) >= 3 * 3_600));
+    await aged(orderId, "goodwill");
+    await eventually(async () => assert.ok((await oldest()) < 3 * 3_600));
+  });
+
   it("are listed by order, customer and status, page by page, the newest first", async () => {
     const orderId = await anOrder({ lines: [line("ESPRESSO-1KG", 9, 100n)] }, [
       { locationId: "berlin", amount: 900n, lines: [{ sku: "ESPRESSO-1KG", quantity: 9 }] },

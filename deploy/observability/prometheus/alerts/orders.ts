@@ -67,6 +67,15 @@ export const orderAlerts: RuleGroup = {
         "A customer waits for an article that does not come, and everybody who came later waits behind. After 90 days the order is rejected.",
     },
     {
+      alert: "ReturnsUnfinished",
+      severity: "ticket",
+      expr: "max by (namespace) (orders_oldest_received_return_seconds) > 3600",
+      lasts: "5m",
+      labels: { service: "orders" },
+      summary: "What came back has waited for {{ $value | humanizeDuration }} ({{ $labels.namespace }})",
+      description: "A customer has sent something back and is not paid, or what came is not on its shelf.",
+    },
+    {
       alert: "OrdersStalled",
       severity: "ticket",
       expr: "max by (namespace, status) (orders_stalled) > 0",

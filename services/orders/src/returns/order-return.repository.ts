@@ -241,6 +241,14 @@ const remind: SqlText = {
   from forgotten on conflict do nothing returning order_id as "orderId"`,
 };
 
+/** Of what was granted nothing comes back, and a second person may take days to approve it: see RefundsUnapproved. */
+const oldestReceived: SqlText = {
+  name: "return_oldest_received",
+  prepared: false,
+  text: `select coalesce(extract(epoch from now() - min(update_time)), 0)::float8 as seconds
+    from order_return where status = 'received' and kind <> 'goodwill'`,
+};
+
 /** What is written with a return. */
 export interface SavedReturn {
   readonly now: Omit<OrderReturn, "isDelayed" | "createTime" | "updateTime">;
@@ -334,6 +342,12 @@ export class OrderReturnRepository {
   async remind(ageMs: number, limit: number): Promise<string[]> {
     const rows = await this.#database.query<{ orderId: string }>(remind, [ageMs, limit]);
     return rows.map(({ orderId }) => encodeId(orderId));
+  }
+
+  /** How long the oldest return has been RECEIVED, in seconds; 0 when none is. */
+  async oldestReceivedSeconds(): Promise<number> {
+    const [row] = await this.#database.query<{ seconds: number }>(oldestReceived);
+    return row?.seconds ?? 0;
   }
 
   async #toReturn(row: ReturnRow): Promise<OrderReturn> {

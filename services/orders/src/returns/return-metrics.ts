@@ -1,11 +1,17 @@
-import { Counter, type Registry } from "prom-client";
+import { Counter, Gauge, type Registry } from "prom-client";
 import { type ReturnStatus, returnStatuses } from "./order-return.ts";
 
 /** What is counted of returns. */
 export class ReturnMetrics {
   readonly #moved: Counter<"status">;
+  readonly #oldestReceived: Gauge;
 
   constructor(registry: Registry) {
+    this.#oldestReceived = new Gauge({
+      name: "orders_oldest_received_return_seconds",
+      help: "How long what came back has waited for its stock and money to be back; 0 when nothing does. Refunds that were granted are not counted.",
+      registers: [registry],
+    });
     this.#moved = new Counter({
       name: "orders_returns_total",
       help: "Returns that came to a status: requested, approved, received, completed, rejected, cancelled.",
@@ -18,5 +24,10 @@ export class ReturnMetrics {
   /** A return came to a status. */
   moved(status: ReturnStatus): void {
     this.#moved.inc({ status });
+  }
+
+  /** How long the oldest return has been RECEIVED; 0 when none is. */
+  received(oldestSeconds: number): void {
+    this.#oldestReceived.set(oldestSeconds);
   }
 }
