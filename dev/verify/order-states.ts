@@ -11,6 +11,10 @@ export interface OrderState {
   readonly parked: string | undefined;
   /** How it rests, for people who look for the cause. */
   readonly rest: string;
+  /** Whether it was cancelled when parcels of it had left. */
+  readonly recalled: boolean;
+  /** Whether anything of it came back, or is to. */
+  readonly returned: boolean;
 }
 
 const endedStatuses = ["delivered", "rejected", "cancelled", "failed"];
@@ -20,6 +24,8 @@ interface Row {
   readonly status: string;
   readonly parked: string | null;
   readonly rest: string;
+  readonly recalled: boolean;
+  readonly returned: boolean;
 }
 
 /** How far the orders have come, without each of them. */
@@ -41,16 +47,17 @@ export async function readStates(stack: Stack): Promise<OrderState[]> {
     `select order_id as id, status, ${parkedText} as parked, concat_ws(', ', status,
       'in episode ' || episode_id, 'waits for ' || waits_for, 'parked at ' || parked_step,
       (select string_agg(kind || ' due ' || to_char(due_time, 'HH24:MI:SS'), ' ') from order_event e
-        where e.order_id = o.order_id), saga->>'stage', saga->>'parcels') as rest
+        where e.order_id = o.order_id), saga->>'stage', saga->>'parcels') as rest,
+      recall is not null as recalled, exists (select from order_return r where r.order_id = o.order_id) as returned
     from customer_order o`,
     patience.eachMs,
   );
-  return rows.map(({ id, status, parked, rest }) => ({
+  return rows.map(({ id, status, parked, ...row }) => ({
+    ...row,
     orderId: encodeId(id),
     status,
     ended: endedStatuses.includes(status),
     parked: parked ?? undefined,
-    rest,
   }));
 }
 

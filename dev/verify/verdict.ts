@@ -31,8 +31,14 @@ export function judge(
   });
 }
 
-function wrongEnd({ wanted, cancellation }: Placed, { status }: OrderState, isRefused: boolean): string | undefined {
+function wrongEnd(
+  { wanted, cancellation }: Placed,
+  { status, recalled, returned }: OrderState,
+  isRefused: boolean,
+): string | undefined {
   if (cancellation === "accepted") {
+    // What had left, and the carrier has not turned back, is to be returned.
+    if (recalled && status === "delivered") return returned ? undefined : "is delivered, and nothing is to be returned";
     return status === "cancelled" ? undefined : `is ${status}, though its cancellation was accepted`;
   }
   if (status === "cancelled") return "is cancelled, though nobody was told so";

@@ -65,6 +65,10 @@ const postalCodes = [
   "SIM-ERROR",
   "SIM-SLOW",
   "SIM-LOST",
+  "SIM-BACK-REFUSE",
+  "SIM-BACK-TIMEOUT",
+  "SIM-BACK-DELIVER",
+  "SIM-BACK-LOSE",
 ] as const;
 
 /** From the first moment until after the last parcel has arrived: some come just when a parcel leaves. */

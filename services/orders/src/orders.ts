@@ -69,6 +69,7 @@ import { createProgressWatch } from "./order/order-progress.ts";
 import { changeChannel } from "./order/order-transition.repository.ts";
 import { OrderReturnRepository } from "./returns/order-return.repository.ts";
 import { OrderReturns } from "./returns/order-returns.ts";
+import { ParcelReturns } from "./returns/parcel-returns.ts";
 import { ReturnMetrics } from "./returns/return-metrics.ts";
 import { ReturnPolicy, type ReturnPolicySettings } from "./returns/return-policy.ts";
 import { ReturnTexts } from "./returns/return-texts.ts";
@@ -220,6 +221,7 @@ function buildScreening(
 /** What takes back what was delivered. */
 interface ReturnParts {
   readonly returns: OrderReturns;
+  readonly parcels: ParcelReturns;
   readonly returnRows: OrderReturnRepository;
   readonly returnWatch: Loop;
   readonly reloads: NonNullable<ServiceParts["reloads"]>;
@@ -240,6 +242,7 @@ function buildReturns(
   const metrics = new ReturnMetrics(registry);
   return {
     returns: new OrderReturns({ database, repository: returnRows, policy, metrics, onAccepted }),
+    parcels: new ParcelReturns({ database, repository: returnRows, policy, metrics, onAccepted }),
     returnRows,
     returnWatch: createReturnWatch({
       repository: returnRows,
@@ -383,8 +386,7 @@ interface ApiParts extends FollowingParts, EpisodeParts, ScreeningParts, Omit<Re
 
 function buildApis(ground: Ground, parts: ApiParts): ServiceRegistration[] {
   const { config, database, notes, repository, mover, amendments } = ground;
-  const { follower, intake, customers, erasures, eraser, screening, reviews, reviewDecisions, returns, returnRows } =
-    parts;
+  const { follower, intake, customers, erasures, eraser, reviews, reviewDecisions, returns, returnRows } = parts;
   const noted = new AuditedRequests<StepDecisionRequest>({
     database,
     keys: { method: "NoteStepDecision", scope: ({ orderId, step }) => `${orderId}/${step}` },
@@ -405,7 +407,7 @@ function buildApis(ground: Ground, parts: ApiParts): ServiceRegistration[] {
       new OrderApi({ intake, bulk, follower, cancellation, amending, deletion, repository, pageTokens }),
     ),
     register(OrderEpisodeService, new OrderEpisodeApi({ ...parts, pageTokens })),
-    register(OrderLifecycleService, new OrderLifecycleApi({ mover, screening, returns, decisions: noted, amendments })),
+    register(OrderLifecycleService, new OrderLifecycleApi({ ...parts, mover, decisions: noted, amendments })),
     register(OrderReturnService, new OrderReturnApi({ returns, repository: returnRows, pageTokens })),
     register(OrderReviewService, new OrderReviewApi({ reviews, decisions: reviewDecisions, follower, pageTokens })),
     register(

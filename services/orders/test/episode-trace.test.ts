@@ -73,6 +73,7 @@ function orderOf(traced: boolean, createTime = new Date()): EpisodeOrder {
     stockWaitMs: undefined,
     returns: [],
     amendment: undefined,
+    recalled: undefined,
     checkout: {
       lines: [{ sku: "tea", quantity: 1, unitPrice: 1n, amount: undefined }],
       cardToken: "tok_approve",

@@ -44,6 +44,8 @@ function outcome(result: Moved | Error | undefined): string {
   return result instanceof Error || !result ? String(result) : `${result.status} ${result.revision} ${result.changed}`;
 }
 
+const plain = { trackingNumber: "", turnBack: undefined, returnId: "", refunded: undefined } as const;
+
 describe("moving orders", () => {
   let test: TestDatabase;
   let recorded: Recorded;
@@ -139,7 +141,7 @@ describe("moving orders", () => {
     const [orderId = ""] = await place(1);
     const amount = { currency: "EUR", amount: 4700n };
     const lines = [{ sku: "ESPRESSO-1KG", quantity: 2 }];
-    const parcel = { locationId: "BER", shipmentId: "", status: "planned", amount, trackingNumber: "", lines } as const;
+    const parcel = { ...plain, locationId: "BER", shipmentId: "", status: "planned", amount, lines } as const;
     const gone = { ...parcel, shipmentId: newId(), status: "cancelled" } as const;
     const failure = { reason: "CANCELLED_BY_CUSTOMER", customerMessage: "You cancelled this order." };
     await transitionOrders(test.database, [move(orderId, "confirmed", { shipments: [parcel] })]);
@@ -168,7 +170,7 @@ describe("moving orders", () => {
       shipmentId: "",
       status,
       amount,
-      trackingNumber: "",
+      ...plain,
       lines: [],
     });
     const planned = [parcel("BER", "planned"), parcel("MUC", "planned")];

@@ -17,13 +17,15 @@ import {
 import { type DeliveredOrder, Returnable } from "../src/returns/returnable.ts";
 
 /** A parcel that costs so much and holds `tea:2 cup:1`; nothing: nobody knows what. */
+const nothingElse = { turnBack: undefined, returnId: "", refunded: undefined } as const;
+
 function parcel(status: ShipmentStatus, amount: bigint, holds = ""): OrderShipment {
   const lines = holds.split(" ").flatMap((item) => {
     const [sku = "", quantity = "0"] = item.split(":");
     return sku === "" ? [] : [{ sku, quantity: Number(quantity) }];
   });
   const money = { currency: "EUR", amount };
-  return { locationId: newLocation(), shipmentId: "", status, amount: money, trackingNumber: "", lines };
+  return { ...nothingElse, locationId: newLocation(), shipmentId: "", status, amount: money, trackingNumber: "", lines };
 }
 
 let locations = 0;
@@ -245,6 +247,14 @@ function splitOf(order: Omit<DeliveredOrder, "shipments">, chance: Chance): Orde
     const lines = [...own].map(([sku, quantity]) => ({ sku, quantity }));
     const amount = lines.reduce((sum, { sku, quantity }) => sum + amountOf(allotment.take(sku, quantity)), 0);
     const money = { currency: order.total.currency, amount: BigInt(amount) };
-    return { locationId, shipmentId: "", status: "shipped" as const, amount: money, trackingNumber: "", lines };
+    return {
+      ...nothingElse,
+      locationId,
+      shipmentId: "",
+      status: "shipped" as const,
+      amount: money,
+      trackingNumber: "",
+      lines,
+    };
   });
 }

@@ -36,6 +36,11 @@ export const shippingConfig = {
   /** And overdue, an operator's matter, when it has been silent for longer than a parcel can be under way; 21 days. */
   SHIPMENT_OVERDUE_MS: milliseconds.default(21 * 86_400_000),
   /**
+   * The carrier is asked to turn a parcel back, or for the label of a return, until it has said something definite, for so long: then it
+   * counts as refused. An hour.
+   */
+  CARRIER_PATIENCE_MS: milliseconds.default(3_600_000),
+  /**
    * For how many days after its end a parcel keeps where it went: as long as somebody may ask for it to be searched. Then the address is
    * forgotten, with its key.
    */
@@ -59,7 +64,7 @@ export const shippingConfig = {
   PACKING_SPREAD_MS: milliseconds.default(0),
   /** The simulated carrier delivers a parcel this long after it was booked. */
   CARRIER_TRANSIT_MS: milliseconds.default(2_000),
-  /** The simulated carrier answers after this time for the postal code `SIM-SLOW`. */
+  /** The simulated carrier answers after this time for the postal codes `SIM-SLOW`, `SIM-BACK-SLOW` and `SIM-LABEL-SLOW`. */
   CARRIER_SLOW_MS: milliseconds.default(1_500),
   /** Stock locations that the simulated carrier collects nothing from, separated by commas. */
   CARRIER_SIMULATOR_REFUSED_LOCATIONS: names,

@@ -26,6 +26,9 @@ import { OrderReportRepository } from "./report/order-report.repository.ts";
 import { OrderReport } from "./report/order-report.ts";
 import { SagaReportRepository } from "./report/saga-report.repository.ts";
 import { SagaReport } from "./report/saga-report.ts";
+import { TurnBackReportRepository } from "./report/turn-back-report.repository.ts";
+import { CarrierRequestRepository } from "./request/carrier-request.repository.ts";
+import { CarrierRequests } from "./request/carrier-requests.ts";
 import { ShippingMetrics } from "./shipment/metrics.ts";
 import { ShipmentRepository } from "./shipment/shipment.repository.ts";
 import { ShipmentPersons } from "./shipment/shipment-persons.repository.ts";
@@ -52,6 +55,9 @@ export interface ShippingContext {
 const drainGraceMs = 3_000;
 /** The relay that tells orders, as metrics and log lines name it. */
 const newsRelay = "shipment.news";
+/** Those that ask the carrier what is no booking, and tell orders what it says. */
+const requestRelay = "carrier.request";
+const answerRelay = "carrier.answer";
 /** While nothing is due, looks are up to so many times as far apart. */
 const rests = 5;
 /** After a sweep that had as many, there may be more. No sweep takes fewer at most. */
@@ -70,6 +76,7 @@ export async function buildShipping(context: ShippingContext): Promise<ServicePa
   const teller = relayOfNews(context, news, metrics);
   const onNews = () => teller.nudge();
   const booking = buildBooking(context, outside, { metrics, personal, onNews });
+  const asking = buildRequests(context, outside, { metrics, personal, onNews });
   const packer = relayOfPacking(context, outside, { metrics, personal, onNews });
   const reporter = relayOfReports(context);
   const shipments = new Shipments({ repository, onCreated: () => packer.nudge() });
@@ -81,13 +88,13 @@ export async function buildShipping(context: ShippingContext): Promise<ServicePa
   const look = buildLook(context, outside, { metrics, silent, tracking });
   const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
   const audit = new AuditTrail({ service: "shipping", database, registry, logger, config, output });
-  const backlog = watchBacklog(context, metrics, { repository, news, silent });
+  const backlog = watchBacklog(context, metrics, { repository, news, silent, requests: asking.repository });
   const privacy = [sweepPersonal(context, personal), relayOfForgetting(context, personal)];
-  const loops = [packer, reporter, teller, relayOfBooking(context, booking), backlog, audit, ...privacy];
+  const loops = [packer, reporter, teller, relayOfBooking(context, booking), ...asking.loops, backlog, audit, ...privacy];
   return {
     services: [
       register(ShippingService, new ShippingApi({ shipments, tracking, look, pageTokens, personal })),
-      register(FulfillmentService, new FulfillmentApi(booking, shipments, personal)),
+      register(FulfillmentService, new FulfillmentApi({ booking, shipments, requests: asking.requests, personal })),
       audit.registration,
     ],
     async start() {
@@ -97,7 +104,7 @@ export async function buildShipping(context: ShippingContext): Promise<ServicePa
     async stop() {
       await outside.stop();
       await Promise.all(loops.map((loop) => loop.stop()));
-      await orLate(Promise.all([booking.drain(), shipments.drain(), tracking.drain()]), drainGraceMs);
+      await orLate(Promise.all([booking, shipments, tracking, asking.requests].map((each) => each.drain())), drainGraceMs);
       await outside.close();
     },
   };
@@ -148,6 +155,27 @@ function buildBooking(
     onCall: metrics.carrierCall,
     onNews,
   });
+}
+
+/** What asks the carrier to turn parcels back, and for labels, and tells orders what it says. */
+function buildRequests(context: ShippingContext, { carrier }: OutsideWorld, { metrics, personal }: Listeners) {
+  const { config, database, logger, orders } = context;
+  const timeoutMs = config.CARRIER_TIMEOUT_MS;
+  const repository = new CarrierRequestRepository(database, config.CARRIER_PATIENCE_MS);
+  const told = new TurnBackReportRepository(repository);
+  const tell = { orders, log: logger, timeoutMs: config.ORDERS_TIMEOUT_MS };
+  const turnBacks = new OrderReport({ ...tell, repository: told, onOutcome: metrics.newsTold });
+  const teller = relay(context, answerRelay, (signal) => turnBacks.sweep(signal));
+  const requests: CarrierRequests = new CarrierRequests({
+    repository,
+    calls: new CarrierCalls({ carrier, timeoutMs, note: metrics.carrierCall, personal }),
+    log: logger,
+    timeoutMs,
+    onAsked: () => asker.nudge(),
+    onAnswered: () => teller.nudge(),
+  });
+  const asker = relay(context, requestRelay, () => requests.sweep());
+  return { repository, requests, loops: [asker, teller] };
 }
 
 function silenceOf({ SHIPMENT_SILENT_MS: silentMs, SHIPMENT_OVERDUE_MS: overdueMs }: ShippingConfig): Silence {
@@ -230,16 +258,18 @@ interface Waiting {
   readonly repository: ShipmentRepository;
   readonly news: OrderReportRepository;
   readonly silent: SilentShipmentRepository;
+  readonly requests: Pick<CarrierRequestRepository, "backlog">;
 }
 
 /** Measures how long what is due has waited. */
 function watchBacklog(context: ShippingContext, metrics: ShippingMetrics, waiting: Waiting): Relay {
   const { config, logger } = context;
-  const { repository, news, silent } = waiting;
+  const { repository, news, silent, requests } = waiting;
   const sweep = async () => {
     const [due, untold, lookAge] = await Promise.all([repository.backlog(), news.backlog(), silent.lookAge()]);
+    const asked = await requests.backlog();
     metrics.lookAge(lookAge);
-    metrics.backlog(new Map([...due, [newsRelay, untold]]));
+    metrics.backlog(new Map([...due, [newsRelay, untold], [requestRelay, asked.due], [answerRelay, asked.untold]]));
     return 0;
   };
   return new Relay({ name: "shipment.backlog", everyMs: config.BACKLOG_EVERY_MS, sweep, log: logger });

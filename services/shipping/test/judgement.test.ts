@@ -12,6 +12,7 @@ const verdicts: Record<ShipmentStatus, { book: string; cancel: string }> = {
   shipped: { book: "done", cancel: "ALREADY_SHIPPED" },
   delivered: { book: "done", cancel: "ALREADY_SHIPPED" },
   lost: { book: "done", cancel: "ALREADY_SHIPPED" },
+  returned: { book: "done", cancel: "ALREADY_SHIPPED" },
   failed: { book: "CARRIER_REFUSED", cancel: "done" },
   cancelled: { book: "SHIPMENT_CANCELLED", cancel: "done" },
 };

@@ -41,13 +41,22 @@ export interface EndedOrder {
   /** Whether another shop brought it to its end: it has neither parcels nor stock here, and maybe payments that were made elsewhere. */
   readonly imported: boolean;
   readonly total: bigint;
-  readonly shipments: readonly { readonly locationId: string; readonly status: string; readonly amount: string }[];
+  readonly shipments: readonly EndedParcel[];
   /** Article → how many were ordered. */
   readonly articles: Readonly<Record<string, number>>;
   /** What its lines cost; undefined when that is nothing but what their pieces cost. */
   readonly lots: readonly Lot[] | undefined;
   /** What is back of it for certain. */
   readonly returned: ReturnedOfOrder;
+}
+
+/** A parcel of an order that is over, as orders has it. */
+export interface EndedParcel {
+  readonly locationId: string;
+  readonly status: string;
+  readonly amount: string;
+  /** What was paid back of it because it was lost; absent: all of its amount, if it was. */
+  readonly refunded?: string;
 }
 
 /** What came back of an order, as orders has it. */

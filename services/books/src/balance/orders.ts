@@ -136,7 +136,7 @@ function deletedOrder(orderId: string): EndedOrder {
   return { orderId, status: "deleted", imported: false, ...nothing };
 }
 
-const hasLeft = (status: string) => ["shipped", "delivered", "lost"].includes(status);
+const hasLeft = (status: string) => ["shipped", "delivered", "lost", "returned"].includes(status);
 
 function faultsOfStock(order: EndedOrder, own: StockOfOrder | undefined): (string | undefined)[] {
   const name = `order ${order.orderId} is ${order.status}`;
@@ -166,8 +166,11 @@ function faultOfMoney(order: EndedOrder, own: MoneyOfOrder | undefined, bounds: 
       (total, { status, amount }) => (statuses.includes(status) ? total + BigInt(amount) : total),
       0n,
     );
-  const captured = sum(["shipped", "delivered", "lost"]);
-  const lost = sum(["lost"]);
+  const captured = sum(["shipped", "delivered", "lost", "returned"]);
+  const lost = order.shipments.reduce(
+    (total, { status, amount, refunded = amount }) => (status === "lost" ? total + BigInt(refunded) : total),
+    0n,
+  );
   const refunded = own?.refunded ?? 0n;
   const [least, most] = [lost + bounds.least.paid, lost + bounds.most.paid];
   const name = `order ${order.orderId} is ${order.status}`;

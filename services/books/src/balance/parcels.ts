@@ -51,7 +51,7 @@ export class Parcels {
 
 /** What is being booked may or may not be there. */
 function disagreement(shipment: ShipmentRow, booking: BookingRow | undefined): string | undefined {
-  const left = ["shipped", "delivered", "lost"].includes(shipment.status);
+  const left = ["shipped", "delivered", "lost", "returned"].includes(shipment.status);
   const isSame = booking?.state === "booked" && booking.tracking_number === shipment.tracking_number;
   const isEnded = ["failed", "cancelled"].includes(shipment.status);
   if (left ? isSame : !(isEnded && booking?.state === "booked")) return undefined;

@@ -4,6 +4,8 @@ import {
   BatchCompleteReturnsResponseSchema,
   type BatchDecideAmendmentsRequest,
   BatchDecideAmendmentsResponseSchema,
+  type BatchResolveParcelsRequest,
+  BatchResolveParcelsResponseSchema,
   type BatchScreenOrdersRequest,
   BatchScreenOrdersResponseSchema,
   type BatchTransitionOrdersRequest,
@@ -14,6 +16,9 @@ import {
   NoteStepDecisionRequestSchema,
   NoteStepDecisionResponseSchema,
   type OrderLifecycleService,
+  ParcelFate as ParcelFateProto,
+  type ResolveParcelRequest,
+  ResolveParcelResponseSchema,
   ScreeningVerdict,
   ScreenOrderResponseSchema,
   StepDecision,
@@ -27,6 +32,7 @@ import type { AuditedRequests } from "../order/audited-requests.repository.ts";
 import type { StepDecisionRequest } from "../order/order-audit.ts";
 import type { OrderMover } from "../order/order-mover.ts";
 import type { OrderReturns } from "../returns/order-returns.ts";
+import type { FatedParcel, ParcelFate, ParcelReturns } from "../returns/parcel-returns.ts";
 import type { OrderScreening, Screening } from "../screening/order-screening.ts";
 import { toAmendmentDecision, toMove, toStatusProto } from "./order-proto.ts";
 
@@ -35,6 +41,13 @@ const transition = { method: "TransitionOrder", subjectOf };
 const completion = { method: "CompleteReturn", subjectOf };
 const screening = { method: "ScreenOrder", subjectOf };
 const amendment = { method: "DecideAmendment", subjectOf };
+const resolution = { method: "ResolveParcel", subjectOf };
+
+const fates = new Map<ParcelFateProto, ParcelFate>([
+  [ParcelFateProto.TO_BE_RETURNED, "to_be_returned"],
+  [ParcelFateProto.CAME_BACK, "came_back"],
+  [ParcelFateProto.LOST, "lost"],
+]);
 
 const verdictToProto = {
   pass: ScreeningVerdict.PASS,
@@ -46,6 +59,7 @@ export interface OrderLifecycleApiOptions {
   readonly mover: OrderMover;
   readonly screening: Pick<OrderScreening, "screen">;
   readonly returns: Pick<OrderReturns, "complete">;
+  readonly parcels: Pick<ParcelReturns, "resolve">;
   readonly decisions: AuditedRequests<StepDecisionRequest>;
   readonly amendments: Pick<AmendmentDecisions, "decide">;
 }
@@ -76,6 +90,14 @@ export class OrderLifecycleApi implements ServiceImpl<typeof OrderLifecycleServi
     return whole(BatchCompleteReturnsResponseSchema, { outcomes });
   }
 
+  /** Says what becomes of many parcels that do not simply arrive, each with its own outcome. */
+  async batchResolveParcels(batch: BatchResolveParcelsRequest) {
+    const outcomes = await answerEach(batch, resolution, async (request) => {
+      return whole(ResolveParcelResponseSchema, await this.#options.parcels.resolve(toFatedParcel(request)));
+    });
+    return whole(BatchResolveParcelsResponseSchema, { outcomes });
+  }
+
   /** Decides what becomes of many amendments, each with its own outcome. */
   async batchDecideAmendments(batch: BatchDecideAmendmentsRequest, { signal }: HandlerContext) {
     const outcomes = await answerEach(batch, amendment, async (request) => {
@@ -102,4 +124,10 @@ export class OrderLifecycleApi implements ServiceImpl<typeof OrderLifecycleServi
     });
     return whole(BatchTransitionOrdersResponseSchema, { outcomes });
   }
+}
+
+function toFatedParcel({ orderId, locationId, fate }: ResolveParcelRequest): FatedParcel {
+  const known = fates.get(fate);
+  if (!known) throw new RangeError(`${fate} is nothing that becomes of a parcel`);
+  return { orderId, locationId, fate: known };
 }

@@ -2,8 +2,11 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { DecideAmendmentRequest, TransitionOrderRequest } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import {
+  CancellationOutcome as CancellationOutcomeProto,
+  CancelledParcelSchema,
   OrderAmendmentSchema,
   OrderAmendmentStatus,
+  OrderCancellationSchema,
   type OrderEvent as OrderEventProto,
   OrderEventSchema,
   type OrderLine as OrderLineProto,
@@ -18,6 +21,7 @@ import {
   type PriceAdjustment,
   PriceAdjustmentKind,
   PriceAdjustmentSchema,
+  TurnBack as TurnBackProto,
 } from "#gen/shop/orders/v1/order_pb.js";
 import {
   type CreateOrderRequest,
@@ -34,6 +38,7 @@ import { wholeMs } from "#platform/timestamp.ts";
 import { whole } from "#platform/whole.ts";
 import type { AmendmentDecision } from "../amend/amendment-decisions.ts";
 import type { ShortagePolicy } from "../order/back-order-state.ts";
+import type { CancellationOutcome, OrderCancellation } from "../order/cancellation.ts";
 import type { KeyedOrder, OrderFilter } from "../order/order.repository.ts";
 import type {
   Adjustment,
@@ -48,6 +53,7 @@ import type {
   OrderStatus,
   ShipmentStatus,
   ShippingAddress,
+  TurnBack,
 } from "../order/order.ts";
 import { newOrderId } from "../order/order-id.ts";
 import type { Change, Move } from "../order/order-transition.repository.ts";
@@ -70,7 +76,22 @@ const shipmentStatusToProto = {
   delivered: OrderShipmentStatus.DELIVERED,
   cancelled: OrderShipmentStatus.CANCELLED,
   lost: OrderShipmentStatus.LOST,
+  returned: OrderShipmentStatus.RETURNED,
 } as const satisfies Record<ShipmentStatus, OrderShipmentStatus>;
+
+const turnBackToProto = {
+  asked: TurnBackProto.ASKED,
+  agreed: TurnBackProto.AGREED,
+  refused: TurnBackProto.REFUSED,
+} as const satisfies Record<TurnBack, TurnBackProto>;
+
+const outcomeToProto = {
+  pending: CancellationOutcomeProto.PENDING,
+  cancelled: CancellationOutcomeProto.CANCELLED,
+  turning_back: CancellationOutcomeProto.TURNING_BACK,
+  return: CancellationOutcomeProto.RETURN,
+  kept: CancellationOutcomeProto.KEPT,
+} as const satisfies Record<CancellationOutcome, CancellationOutcomeProto>;
 
 const amendmentStatusToProto = {
   pending: OrderAmendmentStatus.PENDING,
@@ -92,6 +113,7 @@ const policyToProto = {
 const policyFromProto = reversed<ShortagePolicy>(policyToProto);
 const statusFromProto = reversed<OrderStatus>(statusToProto);
 const shipmentStatusFromProto = reversed<ShipmentStatus>(shipmentStatusToProto);
+const turnBackFromProto = reversed<TurnBack>(turnBackToProto);
 const adjustmentKindFromProto = reversed<Adjustment["kind"]>(adjustmentKindToProto);
 
 function reversed<T extends string>(table: Readonly<Record<T, number>>): ReadonlyMap<number, T> {
@@ -224,6 +246,21 @@ export function toProto(order: Order): OrderProto {
     backOrderTime: order.backOrderTime && timestampFromDate(order.backOrderTime),
     adjustments: (prices?.adjustments ?? []).map((adjustment) => toAdjustmentProto(adjustment, currency)),
     amendment: order.amendment && toAmendmentProto(order.amendment),
+    cancellation: order.cancellation && toCancellationProto(order.cancellation),
+  });
+}
+
+function toCancellationProto({ outcome, createTime, parcels }: OrderCancellation) {
+  return whole(OrderCancellationSchema, {
+    outcome: outcomeToProto[outcome],
+    createTime: timestampFromDate(createTime),
+    parcels: parcels.map((parcel) =>
+      whole(CancelledParcelSchema, {
+        locationId: parcel.locationId,
+        outcome: outcomeToProto[parcel.outcome],
+        returnId: parcel.returnId,
+      }),
+    ),
   });
 }
 
@@ -248,10 +285,18 @@ export function toStatusProto(status: OrderStatus): OrderStatusProto {
 }
 
 function toShipment(shipment: OrderShipmentProto): OrderShipment {
-  const { locationId, shipmentId, status, amount, trackingNumber, lines } = shipment;
-  const known = shipmentStatusFromProto.get(status) ?? "planned";
-  const held = lines.map(({ sku, quantity }) => ({ sku, quantity }));
-  return { locationId, shipmentId, status: known, amount: toMoney(amount), trackingNumber, lines: held };
+  const { locationId, shipmentId, trackingNumber, returnId, refunded } = shipment;
+  return {
+    locationId,
+    shipmentId,
+    status: shipmentStatusFromProto.get(shipment.status) ?? "planned",
+    amount: toMoney(shipment.amount),
+    trackingNumber,
+    lines: shipment.lines.map(({ sku, quantity }) => ({ sku, quantity })),
+    turnBack: turnBackFromProto.get(shipment.turnBack),
+    returnId,
+    refunded: refunded && toMoney(refunded),
+  };
 }
 
 function toLineProto(
@@ -291,6 +336,9 @@ function toShipmentProto(shipment: OrderShipment): OrderShipmentProto {
     amount: shipment.amount,
     trackingNumber: shipment.trackingNumber,
     lines: shipment.lines.map(({ sku, quantity }) => whole(OrderShipmentLineSchema, { sku, quantity })),
+    turnBack: shipment.turnBack ? turnBackToProto[shipment.turnBack] : TurnBackProto.UNSPECIFIED,
+    returnId: shipment.returnId,
+    refunded: shipment.refunded,
   });
 }
 

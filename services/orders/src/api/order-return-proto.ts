@@ -48,6 +48,7 @@ const kinds = {
   requested: ReturnKindProto.REQUESTED,
   unasked: ReturnKindProto.UNASKED,
   goodwill: ReturnKindProto.GOODWILL,
+  cancellation: ReturnKindProto.CANCELLATION,
 } as const satisfies Record<ReturnKind, ReturnKindProto>;
 
 const reasons = {
@@ -170,6 +171,7 @@ export function toReturnProto(given: OrderReturn): OrderReturnProto {
     amount,
     withheld: { currency, amount: withheld },
     trackingNumber: given.trackingNumber,
+    parcelLocationId: given.parcelLocationId,
     refundDelayed: given.isDelayed,
     customerMessage: textOf(given),
     revision: given.revision,

@@ -85,6 +85,37 @@ const accept: SqlText = {
   select ${standingColumns} from locked`,
 };
 
+/**
+ * A cancellation of an order of which parcels have left, or are about to. Whoever carries it next decides what becomes of each, and finds out if
+ * none had left after all.
+ */
+const recall: SqlText = {
+  name: "cancellation_recall",
+  text: `with locked as materialized (
+    select order_id, customer_id, status, saga_id, episode_id, cancel_time, shipments,
+      episode_id is null and episode_events is not null as lost
+    from customer_order
+    where order_id = $1::uuid for no key update
+  ), accepted as materialized (
+    select order_id, customer_id, away.locations from locked cross join lateral (
+      select jsonb_agg(s -> 'locationId') as locations from jsonb_array_elements(shipments) s
+      where s ->> 'status' in ('planned', 'shipped')
+    ) away
+    where saga_id = order_id and cancel_time is null and status in ('confirmed', 'preparing', 'shipped')
+      and away.locations is not null
+  ), happened as (
+    insert into order_event (order_id, event_id, kind, detail)
+    select order_id, '${eventIds.cancellation}', 'cancellation', $2::jsonb from accepted on conflict do nothing
+  ), keyed as (
+    ${insertKeyOf("accepted", "$4")}
+  ), marked as (
+    update customer_order o set cancel_time = now(), cancel_reason = $3::jsonb,
+      recall = jsonb_build_object('locations', accepted.locations)
+    from accepted where o.order_id = accepted.order_id
+  )
+  select ${standingColumns} from locked`,
+};
+
 /** When the workflow is lost before it settles the order, the next one gets the cancellation with the other events. */
 const note: SqlText = {
   name: "cancellation_note",
@@ -114,6 +145,19 @@ const explain: SqlText = {
   ) ${insertKeyOf("told", "$3")}`,
 };
 
+function toStanding(orderId: string, [row]: readonly StandingRow[]): Standing {
+  if (!row) throw orderNotFound(orderId);
+  const { status, sagaId, episodeId, legacy, lost, wanted, accepted } = row;
+  return {
+    status,
+    legacySagaId: legacy ? encodeId(sagaId) : undefined,
+    episodeId: episodeId === null ? undefined : encodeId(episodeId),
+    lost,
+    wanted,
+    accepted,
+  };
+}
+
 /** Writes down which cancellations were accepted. */
 export class CancellationRepository {
   readonly #database: Queryable;
@@ -134,17 +178,13 @@ export class CancellationRepository {
   async accept({ orderId, reason: { stored, keys } }: CancelWish): Promise<Standing> {
     const ended = orderStatuses.filter(isTerminal);
     const values = [decodeId(orderId), JSON.stringify({ reason: saidNothing }), ended, stored, keys];
-    const [row] = await this.#database.query<StandingRow>(accept, values);
-    if (!row) throw orderNotFound(orderId);
-    const { status, sagaId, episodeId, legacy, lost, wanted, accepted } = row;
-    return {
-      status,
-      legacySagaId: legacy ? encodeId(sagaId) : undefined,
-      episodeId: episodeId === null ? undefined : encodeId(episodeId),
-      lost,
-      wanted,
-      accepted,
-    };
+    return toStanding(orderId, await this.#database.query<StandingRow>(accept, values));
+  }
+
+  /** Accepts the cancellation of an order of which parcels have left, or are about to; else says how it stands. @throws ORDER_NOT_FOUND */
+  async recall({ orderId, reason: { stored, keys } }: CancelWish): Promise<Standing> {
+    const values = [decodeId(orderId), JSON.stringify({ reason: saidNothing }), stored, keys];
+    return toStanding(orderId, await this.#database.query<StandingRow>(recall, values));
   }
 
   /** Notes that an episode accepted a cancellation; false when it does not have the order any more. */

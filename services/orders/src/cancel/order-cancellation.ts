@@ -16,6 +16,7 @@ import type { OrderFollower, Patience } from "../follow/order-follower.ts";
 import type { LegacySagas } from "../legacy/legacy-sagas.ts";
 import type { AuditedRequests } from "../order/audited-requests.repository.ts";
 import { saidNothing } from "../order/cancel-reason.ts";
+import { isSettled } from "../order/cancellation.ts";
 import { notCancellable } from "../order/errors.ts";
 import { isCancelled, isTerminal, type Order } from "../order/order.ts";
 import type { CancellationRepository, CancelWish, Standing } from "./cancellation.repository.ts";
@@ -24,7 +25,7 @@ import type { CancellationRepository, CancelWish, Standing } from "./cancellatio
 export interface OrderCancellationOptions {
   readonly sagas: Pick<Client<typeof SagaService>, "cancelOrderSaga">;
   readonly requests: AuditedRequests<CancelOrder>;
-  readonly cancellations: Pick<CancellationRepository, "wish" | "accept" | "note" | "explain">;
+  readonly cancellations: Pick<CancellationRepository, "wish" | "accept" | "recall" | "note" | "explain">;
   readonly follower: OrderFollower;
   readonly legacy: Pick<LegacySagas, "ensureStarted">;
   /** Told that so many orders have to be carried. */
@@ -49,7 +50,7 @@ const answerMs = 250;
 const retryAfterMs = 5_000;
 
 /**
- * Withdraws orders. One that rests accepts it in its row; one that a workflow carries is withdrawn by that, which alone knows
+ * Withdraws orders. Of one of which parcels have left, what can be turned back is, and the rest is returned. One that rests accepts it in its row; one that a workflow carries is withdrawn by that, which alone knows
  * whether a parcel leaves at this moment. What was accepted is done, whatever becomes of the workflow.
  */
 export class OrderCancellation {
@@ -81,7 +82,9 @@ export class OrderCancellation {
       if (refused && came === "first") await requests.forget(request);
       throw error;
     }
-    return (await following.until(({ status }) => isTerminal(status), patience)) ?? follower.get(request.orderId);
+    const now = await follower.get(request.orderId);
+    if (isDone(now)) return now;
+    return (await following.until(isDone, patience)) ?? follower.get(request.orderId);
   }
 
   /**
@@ -113,11 +116,19 @@ export class OrderCancellation {
       }
       const { episodeId } = standing;
       const refused = asked?.answer === "refused" && asked.episodeId === episodeId;
-      if (!episodeId || refused) throw notCancellable(request.orderId, standing.status, asked?.cause);
+      if (!episodeId || refused) return await this.#recall(wish, asked?.cause);
       if (asked?.answer === "unknown") await this.#pause(pauseMs, signal, asked.cause);
       asked = { episodeId, ...(await this.#ask(request, episodeId)) };
       if (asked.answer === "accepted" && (await cancellations.note(wish, episodeId))) return;
     }
+  }
+
+  /** A parcel has left, or leaves at this moment: what becomes of the order is found out. @throws NOT_CANCELLABLE when nothing is under way */
+  async #recall(wish: CancelWish, cause: unknown): Promise<void> {
+    const { cancellations, onAccepted } = this.#options;
+    const { accepted, wanted, status } = await cancellations.recall(wish);
+    if (accepted) onAccepted(1);
+    else if (!wanted) throw notCancellable(wish.orderId, status, cause);
   }
 
   async #ask(request: CancelOrder, sagaId: string): Promise<{ answer: Answer; cause: unknown }> {
@@ -158,6 +169,11 @@ export class OrderCancellation {
       throw gone ? unreachable(error) : error;
     }
   }
+}
+
+/** Whether it is known what becomes of all of the order. */
+function isDone({ status, cancellation }: Order): boolean {
+  return isTerminal(status) || (cancellation !== undefined && isSettled(cancellation));
 }
 
 function toSagaRequest({ requestId, orderId }: CancelOrder, sagaId: string): CancelOrderSagaRequest {

@@ -8,6 +8,7 @@ import {
   EpisodeEventSchema,
   type EpisodeOrder as EpisodeOrderProto,
   EpisodeOrderSchema,
+  EpisodeRecallSchema,
   EpisodeReturnSchema,
   OrderPlacedSchema,
   RetryDueSchema,
@@ -45,15 +46,17 @@ function toOrderProto(order: EpisodeOrder, policy: CheckoutPolicy): EpisodeOrder
     events: order.events.map((event) => whole(EpisodeEventSchema, { event: toEventProto(event) })),
     checkout: order.checkout && toCheckoutProto(order, order.checkout, policy),
     confirmed: order.confirmed,
-    returns: order.returns.map(({ returnId, parts, amount, grantedBy }) =>
+    returns: order.returns.map(({ returnId, parts, amount, grantedBy, parcelLocationId }) =>
       whole(EpisodeReturnSchema, {
         returnId,
         amount,
         grantedBy,
+        parcelLocationId,
         parts: parts.map((part) => whole(ReturnedPartSchema, part)),
       }),
     ),
     amendment: order.amendment && toAmendmentProto(order.amendment),
+    recall: order.recalled && whole(EpisodeRecallSchema, { locationIds: [...order.recalled] }),
   });
 }
 

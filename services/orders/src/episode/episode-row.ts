@@ -43,6 +43,8 @@ export interface EpisodeOrderRow {
   readonly amendment: AmendmentRow | null;
   /** A text when it is sealed, with its key. */
   readonly amendedAddress: ShippingAddress | string | null;
+  /** Null when it was not cancelled after parcels had left. */
+  readonly recalled: string[] | null;
 }
 
 /** Articles that have come back, as JSON; the id is a uuid, the amount is text. */
@@ -50,6 +52,7 @@ interface ReturnJson {
   readonly id: string;
   readonly amount: string;
   readonly grantedBy: string;
+  readonly parcel: string;
   readonly parts: ReturnedPart[] | null;
 }
 
@@ -58,7 +61,8 @@ const maxReturns = 20;
 
 /** What of `o` has come back, and of which stock and money are not back: nothing is looked up before something can have come. */
 const returnsOf = `case when o.status not in ('pending', 'confirmed', 'rejected') then (
-      select json_agg(json_build_object('id', r.return_id, 'amount', r.amount::text, 'grantedBy', r.granted_by, 'parts', (
+      select json_agg(json_build_object('id', r.return_id, 'amount', r.amount::text, 'grantedBy', r.granted_by,
+        'parcel', r.parcel_location_id, 'parts', (
         select json_agg(json_build_object('sku', l.sku, 'locationId', l.location_id, 'quantity', l.restocked) order by l.line_number)
         from order_return_line l where l.order_id = r.order_id and l.return_id = r.return_id and l.restocked > 0
       )) order by r.return_id)
@@ -115,6 +119,7 @@ export const episodeOrderColumns = selectList<EpisodeOrderRow>(
     amendment: amendmentOf(`json_build_object('number', a.number, 'accepted', o.amendment->>'status' = 'accepted',
       'lines', a.lines, 'lineAmounts', a.line_amounts, 'total', a.total::text, 'cardToken', a.card_token)`),
     amendedAddress: amendmentOf(jsonWithKey("a.shipping_address")),
+    recalled: "o.recall -> 'locations'",
   },
   "o",
 );
@@ -159,6 +164,7 @@ async function toEpisodeOrder(personal: PersonalData, row: EpisodeOrderRow): Pro
           }
         : undefined,
     amendment: row.amendment ? await toAmendment(personal, { ...row, amendment: row.amendment }) : undefined,
+    recalled: row.recalled ?? undefined,
   };
 }
 
@@ -186,6 +192,7 @@ function amountAt(amounts: readonly string[] | null, index: number): bigint | un
   return amount === undefined ? undefined : BigInt(amount);
 }
 
-function toReturn({ id, amount, grantedBy, parts }: ReturnJson): EpisodeReturn {
-  return { returnId: encodeId(id), amount: BigInt(amount), grantedBy, parts: parts ?? [] };
+function toReturn({ id, amount, grantedBy, parcel, parts }: ReturnJson): EpisodeReturn {
+  const returnId = encodeId(id);
+  return { returnId, amount: BigInt(amount), grantedBy, parcelLocationId: parcel, parts: parts ?? [] };
 }

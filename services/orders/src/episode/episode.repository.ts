@@ -51,7 +51,7 @@ const claimOf = (haste: Haste): SqlText => ({
     select o.order_id, due.due_time from due cross join lateral (
       select order_id from customer_order
       where customer_order.order_id = due.order_id and episode_id is null and saga_id = customer_order.order_id
-        and (cancel_time is null or not cancellable or exists (${cancellationOf("customer_order.order_id")}))
+        and (cancel_time is null or recall is not null or not cancellable or exists (${cancellationOf("customer_order.order_id")}))
       for no key update skip locked
     ) o limit $2
   ), sized as (

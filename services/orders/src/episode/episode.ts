@@ -39,6 +39,8 @@ export interface EpisodeOrder {
   readonly returns: readonly EpisodeReturn[];
   /** The amendment with which its saga is not through. */
   readonly amendment: EpisodeAmendment | undefined;
+  /** The locations of parcels that were not with the customer when it was cancelled after others had left; undefined: it was not. */
+  readonly recalled: readonly string[] | undefined;
 }
 
 /** Articles that have come back. */
@@ -50,6 +52,8 @@ export interface EpisodeReturn {
   readonly amount: bigint;
   /** Who granted it; empty where it follows from what came. */
   readonly grantedBy: string;
+  /** Where the parcel left from that came back as a whole; empty when it is articles that did. */
+  readonly parcelLocationId: string;
 }
 
 /** An article that goes back on the shelf. */

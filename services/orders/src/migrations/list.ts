@@ -22,6 +22,7 @@ import { Statistics } from "./0020-statistics.ts";
 import { BackOrderIndex } from "./0021-back-order-index.ts";
 import { Returns } from "./0022-returns.ts";
 import { Amendments } from "./0023-amendments.ts";
+import { Recalls } from "./0025-recalls.ts";
 
 /** All migrations, the oldest first. A name never changes once it is released. */
 export const migrations: MigrationsList = [
@@ -48,4 +49,5 @@ export const migrations: MigrationsList = [
   { name: "0021_back_order_index", class: BackOrderIndex },
   { name: "0022_returns", class: Returns },
   { name: "0023_amendments", class: Amendments },
+  { name: "0025_recalls", class: Recalls },
 ];

@@ -38,12 +38,19 @@ export const OrderError = defineErrors<OrderErrorReason>({
     [OrderErrorReason.NOTHING_LEFT]: Code.FailedPrecondition,
     [OrderErrorReason.CARD_NEEDED]: Code.FailedPrecondition,
     [OrderErrorReason.AMENDMENT_DECIDED]: Code.FailedPrecondition,
+    [OrderErrorReason.PARCEL_NOT_FOUND]: Code.NotFound,
   },
 });
 
 /** There is no order with this id. */
 export function orderNotFound(orderId: string): Error {
   return new OrderError(OrderErrorReason.ORDER_NOT_FOUND, `there is no order ${orderId}`, { order_id: orderId });
+}
+
+/** No parcel of the order leaves from there. */
+export function parcelNotFound({ orderId, locationId }: { orderId: string; locationId: string }): Error {
+  const message = `order ${orderId} has no parcel from ${locationId}`;
+  return new OrderError(OrderErrorReason.PARCEL_NOT_FOUND, message, { order_id: orderId, location_id: locationId });
 }
 
 /** There is no customer with this id. */

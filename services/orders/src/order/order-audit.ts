@@ -115,6 +115,17 @@ export function moveEntry(move: {
   return { action: to === undefined ? parcelsAction : auditActions[to], orderId, details, origin };
 }
 
+/** A parcel of an order that is lost, and what is paid back of it. */
+export function lossEntry(loss: {
+  readonly orderId: string;
+  readonly locationId: string;
+  readonly refund: bigint;
+  readonly origin: AuditOrigin;
+}): AuditEntry {
+  const { orderId, locationId, refund, origin } = loss;
+  return { action: "order.parcel_lost", orderId, details: { location: locationId, refund: String(refund) }, origin };
+}
+
 /** What of an order comes back: what became of a return. */
 export function returnEntry(change: {
   readonly action: string;

@@ -121,6 +121,7 @@ function toPending(order: KeyedOrder, contact: OrderContact): Order {
     shortagePolicy: order.shortagePolicy,
     backOrderTime: undefined,
     amendment: undefined,
+    cancellation: undefined,
   };
 }
 

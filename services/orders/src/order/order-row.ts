@@ -4,6 +4,7 @@ import type { PersonalData } from "#platform/personal/personal-data.ts";
 import { jsonWithKey, withKey } from "#platform/personal/personal-key.ts";
 import { awaitsStock, type ShortagePolicy } from "./back-order-state.ts";
 import { type CancelReason, openFailure } from "./cancel-reason.ts";
+import { cancellationOf } from "./cancellation.ts";
 import type {
   AmendmentStatus,
   NewOrder,
@@ -15,6 +16,7 @@ import type {
   ShipmentLine,
   ShipmentStatus,
   ShippingAddress,
+  TurnBack,
 } from "./order.ts";
 import { openAddress, openContact, type StoredContact } from "./order-person.ts";
 import { type PriceColumns, toPrices } from "./price-row.ts";
@@ -40,6 +42,12 @@ export interface ShipmentJson {
   readonly trackingNumber: string;
   /** Absent: not known. */
   readonly lines?: readonly ShipmentLine[];
+  /** Absent: the carrier was not asked. */
+  readonly turnBack?: TurnBack;
+  /** Absent: there is none. */
+  readonly returnId?: string;
+  /** Minor units of its currency; absent: it was not lost, or all of its amount was paid back. */
+  readonly refunded?: string;
 }
 
 /** A status that the order had, as it is stored; the time in milliseconds since 1970. */
@@ -111,6 +119,16 @@ export interface OrderRow extends Omit<SagaOrderRow, "cardToken" | "traceparent"
   /** Null while it does not wait for stock. */
   readonly backOrderTime: Date | null;
   readonly amendment: AmendmentJson | null;
+  /** Null while no cancellation was accepted. */
+  readonly cancelTime: Date | null;
+  /** Null when nothing had left then. */
+  readonly recall: RecallJson | null;
+}
+
+/** A cancellation that was accepted when parcels had left. */
+export interface RecallJson {
+  /** Where the parcels leave from that were not with the customer. */
+  readonly locations: readonly string[];
 }
 
 /** The columns of {@link OrderRow}, from `o` and {@link withLines}. */
@@ -140,6 +158,8 @@ export const orderColumns = selectList<OrderRow>(
     shortagePolicy: true,
     backOrderTime: `case when ${awaitsStock} then o.back_order_time end`,
     amendment: true,
+    cancelTime: true,
+    recall: true,
     sagaId: "coalesce(o.last_episode_id, o.saga_id)",
     lines: "l.lines",
   },
@@ -172,6 +192,7 @@ async function toOrder(personal: PersonalData, row: OrderRow): Promise<Order> {
     shortagePolicy: row.shortagePolicy,
     backOrderTime: row.backOrderTime ?? undefined,
     amendment: row.amendment ? toAmendment(row.amendment) : undefined,
+    cancellation: toCancellation(row),
   };
 }
 
@@ -191,6 +212,11 @@ export async function toNewOrder(personal: PersonalData, row: SagaOrderRow): Pro
   };
 }
 
+function toCancellation({ status, shipments, cancelTime, recall }: OrderRow): Order["cancellation"] {
+  if (!cancelTime) return undefined;
+  return cancellationOf({ status, shipments: shipments.map(toShipment), cancelTime, recalled: recall?.locations });
+}
+
 function toAmendment({ number, status, createTime, decideTime, reason, message = "" }: AmendmentJson): OrderAmendment {
   return {
     number,
@@ -207,9 +233,17 @@ export function toLineJson({ sku, quantity, unitPrice }: OrderLine): LineJson {
 }
 
 /** A parcel as the column holds it. */
-export function toShipmentJson({ amount, lines, ...rest }: OrderShipment): ShipmentJson {
-  const money = { currency: amount.currency, amount: String(amount.amount) };
-  return { ...rest, ...money, ...(lines.length > 0 && { lines }) };
+export function toShipmentJson(shipment: OrderShipment): ShipmentJson {
+  const { amount, lines, turnBack, returnId, refunded, ...rest } = shipment;
+  return {
+    ...rest,
+    currency: amount.currency,
+    amount: String(amount.amount),
+    ...(lines.length > 0 && { lines }),
+    ...(turnBack && { turnBack }),
+    ...(returnId !== "" && { returnId }),
+    ...(refunded && { refunded: String(refunded.amount) }),
+  };
 }
 
 /** A line as the domain has it. */
@@ -218,6 +252,8 @@ export function toLine([sku, quantity, unitPrice]: LineJson): OrderLine {
 }
 
 /** A parcel as the domain has it. */
-export function toShipment({ currency, amount, lines = [], ...rest }: ShipmentJson): OrderShipment {
-  return { ...rest, amount: { currency, amount: BigInt(amount) }, lines };
+export function toShipment(stored: ShipmentJson): OrderShipment {
+  const { currency, amount, lines = [], turnBack, returnId = "", refunded, ...rest } = stored;
+  const back = refunded === undefined ? undefined : { currency, amount: BigInt(refunded) };
+  return { ...rest, amount: { currency, amount: BigInt(amount) }, lines, turnBack, returnId, refunded: back };
 }

@@ -53,7 +53,7 @@ const older = `exists (
       select from jsonb_to_recordset(locked.shipments) as o("locationId" text, status text)
       join jsonb_to_recordset(i.shipments) as n("locationId" text, status text) using ("locationId")
       where array_position(array['planned', 'shipped'], n.status) < array_position(
-        array['planned', 'shipped', 'delivered', 'cancelled', 'lost'], o.status))`;
+        array['planned', 'shipped', 'delivered', 'cancelled', 'lost', 'returned'], o.status))`;
 
 /** The part of an entry that says where an order is to go, in the JSON that {@link changeOrders} takes apart. */
 export interface ChangeRow {

@@ -1,11 +1,12 @@
 import type { ShortagePolicy } from "./back-order-state.ts";
+import type { OrderCancellation } from "./cancellation.ts";
 
 /** Where an order may go next. Anything not listed is refused with ILLEGAL_TRANSITION; an empty list is the end. */
 export const transitions = {
   pending: ["confirmed", "rejected", "cancelled"],
   confirmed: ["preparing", "cancelled", "failed"],
   preparing: ["shipped", "cancelled", "failed"],
-  shipped: ["delivered", "failed"],
+  shipped: ["delivered", "cancelled", "failed"],
   delivered: [],
   rejected: [],
   cancelled: [],
@@ -98,7 +99,10 @@ export interface ShippingAddress {
 }
 
 /** Where a parcel stands. */
-export type ShipmentStatus = "planned" | "shipped" | "delivered" | "cancelled" | "lost";
+export type ShipmentStatus = "planned" | "shipped" | "delivered" | "cancelled" | "lost" | "returned";
+
+/** What came of asking the carrier to turn a parcel back. */
+export type TurnBack = "asked" | "agreed" | "refused";
 
 /** An article in a parcel. */
 export interface ShipmentLine {
@@ -115,6 +119,12 @@ export interface OrderShipment {
   readonly trackingNumber: string;
   /** What it holds; empty when a version planned it that did not say so. */
   readonly lines: readonly ShipmentLine[];
+  /** Undefined: the carrier was not asked to turn it back. */
+  readonly turnBack: TurnBack | undefined;
+  /** The return that was made for all of it; empty when there is none. */
+  readonly returnId: string;
+  /** What was paid back of it because it was lost; undefined: it was not, or all of its amount was. */
+  readonly refunded: Money | undefined;
 }
 
 /** Why an order ended without delivery. */
@@ -179,6 +189,8 @@ export interface Order extends Omit<NewOrder, "cardToken" | "traceparent"> {
   readonly backOrderTime: Date | undefined;
   /** Undefined: there never was one. */
   readonly amendment: OrderAmendment | undefined;
+  /** Undefined: no cancellation was accepted. */
+  readonly cancellation: OrderCancellation | undefined;
 }
 
 /** Orders that one workflow of the kind before episodes carries, in the order of their ids; repeated with exactly this. */

@@ -7,10 +7,26 @@ import { decodeId, encodeId } from "#platform/id.ts";
 import type { PersonalData } from "#platform/personal/personal-data.ts";
 import { personalKeyColumns } from "#platform/personal/personal-key.ts";
 import { type DecisionDetail, eventIds } from "../episode/order-event.ts";
-import type { Order } from "../order/order.ts";
-import { type EventJson, type LineJson, type ShipmentJson, toLine, toShipment, withLines } from "../order/order-row.ts";
+import type { Order, OrderShipment } from "../order/order.ts";
+import {
+  type EventJson,
+  type LineJson,
+  type ShipmentJson,
+  toLine,
+  toShipment,
+  toShipmentJson,
+  withLines,
+} from "../order/order-row.ts";
+import { changeChannel } from "../order/order-transition.repository.ts";
 import { type PriceColumns, toPrices } from "../order/price-row.ts";
-import type { OrderReturn, ReturnKind, ReturnLine, ReturnReason, ReturnStatus } from "./order-return.ts";
+import type {
+  OrderReturn,
+  ReturnKind,
+  ReturnLine,
+  ReturnReason,
+  ReturnStatus,
+  WrittenReturn,
+} from "./order-return.ts";
 import { openText, protectText, type ReturnText, textOfReturn } from "./return-texts.ts";
 
 /** An order that is locked, as far as returns have to know it. */
@@ -20,6 +36,8 @@ export interface LockedOrder
   readonly deliverTime: Date | undefined;
   /** Whether it is carried by a workflow of the kind before episodes, which knows of no returns. */
   readonly isLegacy: boolean;
+  /** Whether it was cancelled when parcels of it had left. */
+  readonly isRecalled: boolean;
   /** By the database's clock. */
   readonly now: Date;
 }
@@ -32,6 +50,7 @@ interface LockedRow extends PriceColumns {
   readonly shipments: ShipmentJson[];
   readonly history: EventJson[];
   readonly isLegacy: boolean;
+  readonly isRecalled: boolean;
   readonly now: Date;
 }
 
@@ -46,6 +65,7 @@ const lockedColumns = selectList<LockedRow>(
     shipments: true,
     history: true,
     isLegacy: "o.saga_id <> o.order_id",
+    isRecalled: "o.recall is not null",
     now: "now()",
   },
   "o",
@@ -80,6 +100,7 @@ interface ReturnRow {
   readonly amount: bigint;
   readonly withheld: bigint;
   readonly trackingNumber: string;
+  readonly parcelLocationId: string;
   readonly grantedBy: string;
   readonly revision: number;
   readonly createTime: Date;
@@ -103,6 +124,7 @@ const returnColumns = selectList<ReturnRow>(
     amount: true,
     withheld: true,
     trackingNumber: true,
+    parcelLocationId: true,
     grantedBy: true,
     revision: true,
     createTime: true,
@@ -139,6 +161,7 @@ interface SavedRow {
   readonly amount: string;
   readonly withheld: string;
   readonly tracking_number: string;
+  readonly parcel_location_id: string;
   readonly granted_by: string;
   readonly revision: number;
 }
@@ -154,6 +177,7 @@ const saved = writtenColumns<SavedRow>({
   amount: "bigint",
   withheld: "bigint",
   tracking_number: "text",
+  parcel_location_id: "text",
   granted_by: "text",
   revision: "int",
 });
@@ -218,6 +242,19 @@ const save: SqlText = {
   select $6::text, $7::text, $8::bytea, $9::bytea where $7::text <> ''`,
 };
 
+/** A parcel is lost; the transaction has locked the order. */
+const lose: SqlText = {
+  name: "return_parcel_lost",
+  prepared: false,
+  text: `with lost as (
+    update customer_order set shipments = $2::jsonb, revision = revision + 1, update_time = greatest(now(), update_time)
+    where order_id = $1 returning order_id
+  ), announced as (
+    select pg_notify('${changeChannel}', $3) from lost
+  ), audited as (${insertAuditEvents("$4")})
+  select count(*) from announced`,
+};
+
 /** What the saga is told to look at: it is given all that has come with the next episode. */
 export const takeBackStep = "take-back";
 
@@ -251,7 +288,7 @@ const oldestReceived: SqlText = {
 
 /** What is written with a return. */
 export interface SavedReturn {
-  readonly now: Omit<OrderReturn, "isDelayed" | "createTime" | "updateTime">;
+  readonly now: WrittenReturn;
   /** Whether the order is to be carried, because something came. */
   readonly isToBeCarried: boolean;
   /** What is written now; a text that was written before is not written again. */
@@ -292,6 +329,7 @@ export class OrderReturnRepository {
       shipments: row.shipments.map(toShipment),
       deliverTime: delivered && new Date(delivered.time),
       isLegacy: row.isLegacy,
+      isRecalled: row.isRecalled,
       now: row.now,
     };
   }
@@ -336,6 +374,15 @@ export class OrderReturnRepository {
       key.fingerprint,
       Buffer.from(returnId),
     ]);
+  }
+
+  /** Writes down that a parcel of an order is lost. */
+  async lose(
+    tx: Transaction,
+    lost: { readonly orderId: string; readonly shipments: readonly OrderShipment[]; readonly audit: AuditEntry },
+  ): Promise<void> {
+    const { orderId, shipments, audit } = lost;
+    await tx.query(lose, [decodeId(orderId), JSON.stringify(shipments.map(toShipmentJson)), orderId, auditEvents([audit])]);
   }
 
   /** Has at most `limit` orders carried of which something came before `ageMs`, and nothing is under way; returns which. */
@@ -416,6 +463,7 @@ function toSavedRow(now: SavedReturn["now"]): SavedRow {
     amount: String(now.amount.amount),
     withheld: String(now.withheld),
     tracking_number: now.trackingNumber,
+    parcel_location_id: now.parcelLocationId,
     granted_by: now.grantedBy,
     revision: now.revision,
   };

@@ -1,4 +1,6 @@
 import type { Money } from "../order/order.ts";
+import { newOrderId } from "../order/order-id.ts";
+import { illegalReturnTransition } from "./errors.ts";
 
 /** Where a return may go next. Anything not listed is refused with ILLEGAL_RETURN_TRANSITION; an empty list is the end. */
 export const returnTransitions = {
@@ -33,9 +35,12 @@ export function hasCome(status: ReturnStatus): boolean {
 }
 
 /** How a return came about. */
-export const returnKinds = ["requested", "unasked", "goodwill"] as const;
+export const returnKinds = ["requested", "unasked", "goodwill", "cancellation"] as const;
 
-/** How a return came about: somebody asked for it, the parcel just came, or nothing comes and somebody grants a refund. */
+/**
+ * How a return came about: somebody asked for it, the parcel just came, nothing comes and somebody grants a refund, or the order was cancelled when
+ * the parcel had left.
+ */
 export type ReturnKind = (typeof returnKinds)[number];
 
 /** Why articles come back, and whether that is the shop's fault. */
@@ -87,6 +92,8 @@ export interface OrderReturn {
   /** What of it is kept. */
   readonly withheld: bigint;
   readonly trackingNumber: string;
+  /** Where the parcel left from that comes back as a whole; empty when it is articles that do. */
+  readonly parcelLocationId: string;
   /** Who granted it, as a credential has proved; empty where nobody did, and where nobody is asked who calls. */
   readonly grantedBy: string;
   /** Whether stock or money cannot be moved, and an operator looks after it. */
@@ -95,6 +102,45 @@ export interface OrderReturn {
   readonly revision: number;
   readonly createTime: Date;
   readonly updateTime: Date;
+}
+
+/** What of a return is written: the rest is known from elsewhere. */
+export type WrittenReturn = Omit<OrderReturn, "isDelayed" | "createTime" | "updateTime">;
+
+/** A return as it begins, of nothing. */
+export function newReturn(
+  { orderId, customerId, total }: { readonly orderId: string; readonly customerId: string; readonly total: Money },
+  reason: ReturnReason,
+): WrittenReturn {
+  return {
+    orderId,
+    returnId: newOrderId(customerId),
+    customerId,
+    status: "requested",
+    kind: "requested",
+    reason,
+    note: "",
+    answer: "",
+    lines: [],
+    amount: { currency: total.currency, amount: 0n },
+    withheld: 0n,
+    trackingNumber: "",
+    parcelLocationId: "",
+    grantedBy: "",
+    revision: 1,
+  };
+}
+
+/** Why a return may not go to a status; undefined when it may. */
+export function illegalMove({ returnId, status: from }: Pick<OrderReturn, "returnId" | "status">, to: ReturnStatus) {
+  return mayGo(from, to) ? undefined : illegalReturnTransition({ returnId, from, to });
+}
+
+/** A return in another status. @throws ILLEGAL_RETURN_TRANSITION */
+export function moved(before: OrderReturn, to: ReturnStatus): WrittenReturn {
+  const illegal = illegalMove(before, to);
+  if (illegal) throw illegal;
+  return { ...before, status: to, revision: before.revision + 1 };
 }
 
 /** What customers read of each status; of one that is delayed something else. */
@@ -114,8 +160,19 @@ const goodwillTexts: Readonly<Partial<Record<ReturnStatus, string>>> = {
   rejected: "There is no refund.",
 };
 
+/** What they read where the order was cancelled. */
+const cancellationTexts: Readonly<Partial<Record<ReturnStatus, string>>> = {
+  approved: "It was too late to stop the parcel. Please send it back: then we pay back what it has cost.",
+  cancelled: "The parcel does not come back any more.",
+};
+
+const textsOfKind: Readonly<Partial<Record<ReturnKind, typeof goodwillTexts>>> = {
+  goodwill: goodwillTexts,
+  cancellation: cancellationTexts,
+};
+
 /** What the customer reads about where a return stands. */
 export function textOf({ status, kind, isDelayed }: Pick<OrderReturn, "status" | "kind" | "isDelayed">): string {
   if (isDelayed) return "The refund takes longer than usual: somebody looks after it.";
-  return (kind === "goodwill" && goodwillTexts[status]) || texts[status];
+  return textsOfKind[kind]?.[status] ?? texts[status];
 }

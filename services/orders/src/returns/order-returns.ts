@@ -5,10 +5,18 @@ import type { Transaction } from "#platform/database/transaction.ts";
 import { orderNotFound } from "../order/errors.ts";
 import type { Money } from "../order/order.ts";
 import { returnEntry } from "../order/order-audit.ts";
-import { newOrderId } from "../order/order-id.ts";
-import { illegalReturnTransition, notReturnable, refundTooLarge, returnNotFound, withheldTooMuch } from "./errors.ts";
+import { notReturnable, refundTooLarge, returnNotFound, withheldTooMuch } from "./errors.ts";
 import type { LockedOrder, OrderReturnRepository, SavedReturn } from "./order-return.repository.ts";
-import { hasCome, isExpected, mayGo, type OrderReturn, type ReturnLine, type ReturnReason } from "./order-return.ts";
+import {
+  hasCome,
+  illegalMove,
+  isExpected,
+  moved,
+  newReturn,
+  type OrderReturn,
+  type ReturnLine,
+  type ReturnReason,
+} from "./order-return.ts";
 import type { ReturnMetrics } from "./return-metrics.ts";
 import type { ReturnPolicy } from "./return-policy.ts";
 import { type LineQuantity, type PricedQuantity, Returnable } from "./returnable.ts";
@@ -239,7 +247,9 @@ export class OrderReturns {
     const { order, returns, returnable } = held;
     const { orderId, returnId, withheld } = command;
     const before =
-      returnId === undefined ? unasked(command, order) : returns.find((each) => each.returnId === returnId);
+      returnId === undefined
+        ? (announced(command, returns) ?? unasked(command, held))
+        : returns.find((each) => each.returnId === returnId);
     if (!before) return returnNotFound({ orderId, returnId: returnId ?? "" });
     const illegal = illegalMove(before, "received");
     if (illegal) return illegal;
@@ -262,7 +272,7 @@ export class OrderReturns {
       lines: cameLines(before.lines, command.lines, { priced, returnable }),
       amount: { currency, amount: payable - kept },
       withheld: kept,
-      revision: before.revision + (returnId === undefined ? 0 : 1),
+      revision: before.revision + (returns.some((each) => each.returnId === before.returnId) ? 1 : 0),
     };
     return { now, texts: { answer: command.answer }, details: detailsOf(now) };
   }
@@ -306,40 +316,24 @@ function decide({ orderId, returnId, to, trackingNumber, answer }: DecideReturn,
   return { now, texts: { answer }, details: detailsOf(now) };
 }
 
-function illegalMove({ returnId, status: from }: Pick<OrderReturn, "returnId" | "status">, to: OrderReturn["status"]) {
-  return mayGo(from, to) ? undefined : illegalReturnTransition({ returnId, from, to });
+/** The return of a cancelled order's parcel that somebody received without having looked for it: all of it, and nothing else. */
+function announced({ lines }: ReceiveReturn, returns: readonly OrderReturn[]): OrderReturn | undefined {
+  const expected = returns.filter(({ kind, status }) => kind === "cancellation" && isExpected(status));
+  return expected.find((each) => isSame(lines, each.lines));
 }
 
-/** @throws ILLEGAL_RETURN_TRANSITION */
-function moved(before: OrderReturn, to: OrderReturn["status"]): SavedReturn["now"] {
-  const illegal = illegalMove(before, to);
-  if (illegal) throw illegal;
-  return { ...before, status: to, revision: before.revision + 1 };
+/** What becomes of a parcel that nobody announced: as if it had been approved just now. It may be one that the carrier turns back. */
+function unasked({ reason, lines }: ReceiveReturn, { order, returnable }: Held): SavedReturn["now"] {
+  const turned = order.shipments.filter(({ status, turnBack }) => status === "shipped" && turnBack !== undefined);
+  const parcel = turned.find(({ locationId }) => isSame(lines, returnable.heldBy(locationId)));
+  const blank = { ...newReturn(order, reason), status: "approved" } as const;
+  if (!parcel) return { ...blank, kind: "unasked" };
+  return { ...blank, kind: "cancellation", reason: "unwanted", parcelLocationId: parcel.locationId };
 }
 
-/** A return as it begins, of nothing. */
-function newReturn({ orderId, customerId, total }: LockedOrder, reason: ReturnReason): SavedReturn["now"] {
-  return {
-    orderId,
-    returnId: newOrderId(customerId),
-    customerId,
-    status: "requested",
-    kind: "requested",
-    reason,
-    note: "",
-    answer: "",
-    lines: [],
-    amount: { currency: total.currency, amount: 0n },
-    withheld: 0n,
-    trackingNumber: "",
-    grantedBy: "",
-    revision: 1,
-  };
-}
-
-/** What becomes of a parcel that nobody announced: as if it had been approved just now. */
-function unasked({ reason }: ReceiveReturn, order: LockedOrder): SavedReturn["now"] {
-  return { ...newReturn(order, reason), status: "approved", kind: "unasked" };
+function isSame(came: readonly LineQuantity[], wanted: readonly LineQuantity[]): boolean {
+  const quantityOf = (lineNumber: number) => wanted.find((line) => line.lineNumber === lineNumber)?.quantity;
+  return came.length === wanted.length && came.every((line) => quantityOf(line.lineNumber) === line.quantity);
 }
 
 function grant(

@@ -36,6 +36,8 @@ export class Returnable {
   readonly #expected: readonly ReturnLine[];
   /** What was charged for what left and was not lost, and is not paid back, nor about to be. */
   readonly refundable: bigint;
+  /** What was charged for what left and was not lost, less what that was worth which came back, and what was granted for the rest. */
+  readonly unreturned: bigint;
 
   /** @param returns all of the order */
   constructor(order: DeliveredOrder, returns: readonly KnownReturn[]) {
@@ -45,6 +47,7 @@ export class Returnable {
     this.#came = came.flatMap(({ lines }) => lines);
     const charged = order.shipments.filter(hasLeft).reduce((sum, { amount }) => sum + amount.amount, 0n);
     this.refundable = atLeastZero(charged - came.reduce((sum, { amount }) => sum + amount.amount, 0n));
+    this.unreturned = atLeastZero(charged - came.reduce((sum, each) => sum + worthOf(each), 0n));
     this.#expected = returns.filter(({ status }) => isExpected(status)).flatMap(({ lines }) => lines);
   }
 
@@ -69,6 +72,18 @@ export class Returnable {
     return quantityOf(this.#lots.amounts, lineNumber) - this.#received(lineNumber);
   }
 
+  /** How many of a line may be announced to come: what left, and neither came back nor is to. */
+  announceable(lineNumber: number): number {
+    return this.comeable(lineNumber) - sumOf(this.#expected, lineNumber, ({ quantity }) => quantity);
+  }
+
+  /** What of which lines a parcel holds that left; nothing when that is not known. */
+  heldBy(locationId: string): LineQuantity[] {
+    const lots = this.#lots.parcels.get(locationId) ?? [];
+    const lineNumbers = [...new Set(lots.map(({ key }) => Number(key)))].sort((one, other) => one - other);
+    return lineNumbers.map((lineNumber) => ({ lineNumber, quantity: quantityOf(lots, lineNumber) }));
+  }
+
   /** What pieces have cost that come next. */
   price(wanted: readonly LineQuantity[]): PricedQuantity[] {
     const amounts = new Allotment(this.#lots.amounts);
@@ -90,6 +105,11 @@ export class Returnable {
   }
 }
 
+/** What came is worth what it has cost, whatever of that was kept. */
+function worthOf({ lines, amount }: KnownReturn): bigint {
+  return lines.length === 0 ? amount.amount : lines.reduce((sum, line) => sum + line.amount, 0n);
+}
+
 function sumOf(lines: readonly ReturnLine[], lineNumber: number, of: (line: ReturnLine) => number): number {
   return lines.reduce((sum, line) => (line.lineNumber === lineNumber ? sum + of(line) : sum), 0);
 }
@@ -109,6 +129,8 @@ interface LeftLots {
   readonly shipping: readonly Lot[];
   /** Those that arrived. */
   readonly delivered: readonly Lot[];
+  /** By the location that they left from. */
+  readonly parcels: ReadonlyMap<string, readonly Lot[]>;
 }
 
 /** Nothing when parcels went astray of which it is not known what they held. */
@@ -118,7 +140,8 @@ function leftLots(order: DeliveredOrder): LeftLots {
   const costs = lineCosts(order);
   const pieces = new LinePieces(order, costs.amounts);
   const fees = new LinePieces(order, costs.shipping);
-  const parts = parcels.map(({ lines, status, amount }) => ({
+  const parts = parcels.map(({ locationId, lines, status, amount }) => ({
+    locationId,
     status,
     amounts: charged(
       lines.flatMap(({ sku, quantity }) => pieces.take(sku, quantity)),
@@ -131,21 +154,24 @@ function leftLots(order: DeliveredOrder): LeftLots {
     amounts: left.flatMap(({ amounts }) => amounts),
     shipping: left.flatMap(({ shipping }) => shipping),
     delivered: left.flatMap(({ status, amounts }) => (status === "delivered" ? amounts : [])),
+    parcels: new Map(left.map(({ locationId, amounts }) => [locationId, amounts])),
   };
 }
 
 function hasLeft({ status }: Pick<Order["shipments"][number], "status">): boolean {
-  return status === "shipped" || status === "delivered";
+  return status === "shipped" || status === "delivered" || status === "returned";
 }
 
-type Parcel = Pick<Order["shipments"][number], "status" | "amount" | "lines">;
+type Parcel = Pick<Order["shipments"][number], "locationId" | "status" | "amount" | "lines">;
 
 /** An order of which all parcels left was sent as it was ordered, whatever each of them held; and so it was delivered. */
 function onlyParcelOf({ lines, shipments, total }: DeliveredOrder): Parcel[] {
   if (shipments.length === 0 || !shipments.every(hasLeft)) return [];
   const all = lines.map(({ sku, quantity }) => ({ sku, quantity }));
   const isUnderWay = shipments.some(({ status }) => status === "shipped");
-  return [{ status: isUnderWay ? "shipped" : "delivered", amount: total, lines: all }];
+  // Of several parcels it is not known which holds what.
+  const locationId = shipments.length === 1 ? (shipments[0]?.locationId ?? "") : "";
+  return [{ locationId, status: isUnderWay ? "shipped" : "delivered", amount: total, lines: all }];
 }
 
 /** What a parcel holds costs what was captured for it. It does already, unless it was planned by another version. */

@@ -91,6 +91,10 @@ const readEvents: SqlText = {
 const amountOf = (statuses: string) => `coalesce((select sum((s ->> 'amount')::bigint)
       from jsonb_array_elements(o.shipments) s where s ->> 'status' in (${statuses})), 0)::bigint`;
 
+/** What was paid back of parcels that were lost; of one that a version before wrote down, all of it. */
+const lost = `coalesce((select sum(coalesce(s ->> 'refunded', s ->> 'amount')::bigint)
+      from jsonb_array_elements(o.shipments) s where s ->> 'status' = 'lost'), 0)::bigint`;
+
 /** What was paid back for articles that came back, or that nobody wants to have back. */
 const returned = `coalesce((select sum(r.amount) from order_return r
       where r.order_id = o.order_id and r.status = 'completed'), 0)::bigint`;
@@ -103,7 +107,7 @@ const returned = `coalesce((select sum(r.amount) from order_return r
 function factsOf(from: string): string {
   // biome-ignore lint/plugin/sql: called where statements are constants
   return `select o.order_id, (o.create_time at time zone 'UTC')::date as day, o.currency, o.status, l.units,
-      o.total as ordered, ${amountOf("'shipped', 'delivered', 'lost'")} as captured, ${amountOf("'lost'")} + ${returned} as refunded,
+      o.total as ordered, ${amountOf("'shipped', 'delivered', 'lost', 'returned'")} as captured, ${lost} + ${returned} as refunded,
       l.articles
     from ${from} cross join lateral (
       select coalesce(sum(units), 0)::bigint as units,

@@ -157,7 +157,7 @@ const refusing: Readonly<Record<string, string>> = {
     orders.NoteStepDecisionRequest.order_id orders.ReceiveReturnRequest.order_id
     orders.RejectReturnRequest.order_id orders.RejectReturnRequest.return_id
     orders.ReportShipmentRequest.order_id orders.ReportStockRequest.order_id orders.RequestReturnRequest.order_id
-    orders.ScreenOrderRequest.order_id
+    orders.ResolveParcelRequest.order_id orders.ScreenOrderRequest.order_id
     orders.SettleOrderRequest.episode_id orders.SettleOrderRequest.order_id orders.TransitionOrderRequest.order_id
     orders.UpdateCustomerRequest.customer_id orders.WatchOrderRequest.order_id
     payments.ApproveRefundRequest.refund_request_id payments.AuthorizePaymentRequest.customer_id
@@ -171,13 +171,14 @@ const refusing: Readonly<Record<string, string>> = {
     sagas.SagaOrder.customer_id sagas.SagaOrder.order_id sagas.ShipmentReport.order_id
     sagas.StartEpisodeRequest.episode_id sagas.StartOrderSagaRequest.saga_id shipping.BookShipmentRequest.order_id
     shipping.CancelShipmentRequest.order_id shipping.CreateShipmentRequest.order_id
-    shipping.GetShipmentRequest.shipment_id
+    shipping.GetShipmentRequest.shipment_id shipping.TurnBackShipmentRequest.order_id
   `,
   "id or empty": `
     audit.ListAuditEventsRequest.order_id inventory.ListStockMovementsRequest.order_id
     orders.BeginParkedDecisionsRequest.customer_id orders.ListOrdersRequest.customer_id
     orders.ListParkedOrdersRequest.customer_id orders.ListReturnsRequest.customer_id orders.ListReturnsRequest.order_id
-    orders.ListReviewsRequest.customer_id orders.ReceiveReturnRequest.return_id payments.AuthorizePaymentRequest.payment_id
+    orders.ListReviewsRequest.customer_id orders.OrderShipment.return_id orders.ReceiveReturnRequest.return_id
+    payments.AuthorizePaymentRequest.payment_id
     payments.ListLedgerEntriesRequest.payment_id payments.ListPaymentsRequest.customer_id
     payments.ListPaymentsRequest.order_id payments.ListRefundRequestsRequest.payment_id sagas.ParkedStepFilter.customer_id shipping.ListShipmentsRequest.order_id
     shipping.TrackShipmentsRequest.order_id
@@ -205,7 +206,7 @@ const refusing: Readonly<Record<string, string>> = {
     sagas.RetryParkedStepRequest.request_id sagas.RetryParkedStepsRequest.request_id sagas.StepDecided.request_id
     shipping.BookShipmentRequest.request_id shipping.CancelShipmentRequest.request_id
     shipping.CreateShipmentRequest.request_id shipping.ReportTrackingEventRequest.tracking_number
-    shipping.TrackingEvent.event_id
+    shipping.TrackingEvent.event_id shipping.TurnBackShipmentRequest.request_id
   `,
   code: `
     identity.CreateApiKeyRequest.name
@@ -213,18 +214,19 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.AmendReservationRequest.fixed_location_ids inventory.GetStockLevelRequest.sku
     inventory.ListBackOrdersRequest.sku
     inventory.ReserveStockLine.sku inventory.RestockPart.location_id inventory.RestockPart.sku orders.OrderLine.sku
-    orders.OrderShipmentLine.sku orders.ReportShipmentRequest.location_id sagas.ReturnedPart.location_id
+    orders.OrderShipmentLine.sku orders.ReportShipmentRequest.location_id orders.ResolveParcelRequest.location_id
+    sagas.EpisodeRecall.location_ids sagas.ReturnedPart.location_id
     sagas.ReturnedPart.sku
     sagas.SagaOrderLine.sku sagas.ShipmentReport.location_id sagas.ShipmentReported.location_id
     shipping.BookShipmentRequest.location_id shipping.CancelShipmentRequest.location_id
-    shipping.CreateShipmentRequest.location_id shipping.ShipmentLine.sku
+    shipping.CreateShipmentRequest.location_id shipping.ShipmentLine.sku shipping.TurnBackShipmentRequest.location_id
   `,
   "code or empty": `
     inventory.CommitReservationRequest.location_id inventory.ListStockLevelsRequest.location_id
     inventory.ListStockLevelsRequest.sku inventory.ListStockMovementsRequest.location_id
     inventory.ListStockMovementsRequest.sku inventory.ReleaseReservationRequest.location_id
     orders.GetOrderStatisticsRequest.sku
-    orders.ReceiveReturnLine.location_id
+    orders.ReceiveReturnLine.location_id sagas.EpisodeReturn.parcel_location_id
   `,
   "at most 64": `
     identity.ErasePersonRequest.code identity.LoginRequest.code
@@ -236,7 +238,7 @@ const refusing: Readonly<Record<string, string>> = {
     orders.BatchDecideAmendmentsRequest.traceparents orders.BatchDecideParkedStepsRequest.traceparents
     orders.BatchReportShipmentsRequest.traceparents
     orders.BatchReportStockRequest.traceparents
-    orders.BatchScreenOrdersRequest.traceparents
+    orders.BatchResolveParcelsRequest.traceparents orders.BatchScreenOrdersRequest.traceparents
     orders.BatchSettleOrdersRequest.traceparents orders.BatchTransitionOrdersRequest.traceparents
     orders.BeginParkedDecisionsRequest.reason orders.BulkCreateOrdersRequest.traceparents
     orders.ListParkedOrdersRequest.reason
@@ -249,7 +251,8 @@ const refusing: Readonly<Record<string, string>> = {
     sagas.RetryParkedStepRequest.saga_id sagas.SagaOrder.traceparent sagas.ShipmentReported.reason
     shipping.BatchBookShipmentsRequest.traceparents
     shipping.BatchCancelShipmentsRequest.traceparents shipping.BatchCreateShipmentsRequest.traceparents
-    shipping.BatchGetShipmentsRequest.traceparents shipping.CreateShipmentRequest.saga_id
+    shipping.BatchGetShipmentsRequest.traceparents shipping.BatchTurnBackShipmentsRequest.traceparents
+    shipping.CreateShipmentRequest.saga_id
   `,
   "1 to 64": `
     identity.ConfirmSecondFactorRequest.code identity.DisableSecondFactorRequest.code
@@ -287,13 +290,15 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.BatchRestockRequest.requests orders.BatchCompleteReturnsRequest.requests
     orders.BatchDecideAmendmentsRequest.requests orders.BatchDecideParkedStepsRequest.requests
     orders.BatchReportShipmentsRequest.requests
-    orders.BatchReportStockRequest.requests orders.BatchScreenOrdersRequest.requests
+    orders.BatchReportStockRequest.requests orders.BatchResolveParcelsRequest.requests
+    orders.BatchScreenOrdersRequest.requests
     orders.BatchSettleOrdersRequest.requests orders.BatchTransitionOrdersRequest.requests
     payments.BatchAuthorizePaymentsRequest.requests
     payments.BatchCapturePaymentsRequest.requests payments.BatchRefundPaymentsRequest.requests
     payments.BatchVoidPaymentsRequest.requests sagas.BatchReportShipmentsRequest.reports
     shipping.BatchBookShipmentsRequest.requests shipping.BatchCancelShipmentsRequest.requests
     shipping.BatchCreateShipmentsRequest.requests shipping.BatchGetShipmentsRequest.requests
+    shipping.BatchTurnBackShipmentsRequest.requests
   `,
   "beside a batch": `
     inventory.BatchAmendReservationsRequest.traceparents inventory.BatchCommitReservationsRequest.traceparents
@@ -304,14 +309,14 @@ const refusing: Readonly<Record<string, string>> = {
     orders.BatchDecideAmendmentsRequest.traceparents orders.BatchDecideParkedStepsRequest.traceparents
     orders.BatchReportShipmentsRequest.traceparents
     orders.BatchReportStockRequest.traceparents
-    orders.BatchScreenOrdersRequest.traceparents
+    orders.BatchResolveParcelsRequest.traceparents orders.BatchScreenOrdersRequest.traceparents
     orders.BatchSettleOrdersRequest.traceparents orders.BatchTransitionOrdersRequest.traceparents
     payments.BatchAuthorizePaymentsRequest.traceparents
     payments.BatchCapturePaymentsRequest.traceparents payments.BatchRefundPaymentsRequest.traceparents
     payments.BatchVoidPaymentsRequest.traceparents sagas.BatchReportShipmentsRequest.traceparents
     sagas.EpisodeOrder.events shipping.BatchBookShipmentsRequest.traceparents
     shipping.BatchCancelShipmentsRequest.traceparents shipping.BatchCreateShipmentsRequest.traceparents
-    shipping.BatchGetShipmentsRequest.traceparents
+    shipping.BatchGetShipmentsRequest.traceparents shipping.BatchTurnBackShipmentsRequest.traceparents
   `,
   lines: `
     inventory.AmendReservationRequest.lines inventory.ReserveStockRequest.lines inventory.RestockRequest.parts

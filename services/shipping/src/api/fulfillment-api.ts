@@ -8,28 +8,50 @@ import {
   BookShipmentResponseSchema,
   type CancelShipmentRequest,
   CancelShipmentResponseSchema,
+  type BatchTurnBackShipmentsRequest,
+  BatchTurnBackShipmentsResponseSchema,
   type FulfillmentService,
+  TurnBackShipmentResponseSchema,
+  TurnBackState,
 } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
-import { answerEachInTime } from "#platform/batch/batch-call.ts";
+import { answerEach, answerEachInTime } from "#platform/batch/batch-call.ts";
 import type { Subject } from "#platform/context.ts";
 import type { PersonalData } from "#platform/personal/personal-data.ts";
 import { activeSpan } from "#platform/trace/spans.ts";
 import { whole } from "#platform/whole.ts";
 import type { Booking } from "../booking/booking.ts";
 import { awaitsCarrier, judgeBooking, judgeCancellation } from "../booking/judgement.ts";
+import type { CarrierRequestState } from "../request/carrier-request.ts";
+import type { CarrierRequests } from "../request/carrier-requests.ts";
 import { isTombstone, type Shipment } from "../shipment/shipment.ts";
 import type { Shipments } from "../shipment/shipments.ts";
-import { toBooking, toCancellation, toProto } from "./shipment-proto.ts";
+import { toBooking, toCancellation, toProto, toTurnBack } from "./shipment-proto.ts";
+
+const turnBackStates: Readonly<Record<CarrierRequestState, TurnBackState>> = {
+  asked: TurnBackState.ASKED,
+  agreed: TurnBackState.AGREED,
+  refused: TurnBackState.REFUSED,
+};
+
+/** What the API calls. */
+export interface FulfillmentApiOptions {
+  readonly booking: Booking;
+  readonly shipments: Shipments;
+  readonly requests: Pick<CarrierRequests, "turnBack" | "label">;
+  readonly personal: PersonalData;
+}
 
 /** Hands shipments to the carrier and calls them off; the behaviour is in `fulfillment_service.proto`. */
 export class FulfillmentApi implements ServiceImpl<typeof FulfillmentService> {
   readonly #booking: Booking;
   readonly #shipments: Shipments;
+  readonly #requests: FulfillmentApiOptions["requests"];
   readonly #personal: PersonalData;
 
-  constructor(booking: Booking, shipments: Shipments, personal: PersonalData) {
+  constructor({ booking, shipments, requests, personal }: FulfillmentApiOptions) {
     this.#booking = booking;
     this.#shipments = shipments;
+    this.#requests = requests;
     this.#personal = personal;
   }
 
@@ -47,6 +69,15 @@ export class FulfillmentApi implements ServiceImpl<typeof FulfillmentService> {
       this.#cancel(request, context, enough),
     );
     return whole(BatchCancelShipmentsResponseSchema, { outcomes });
+  }
+
+  async batchTurnBackShipments(batch: BatchTurnBackShipmentsRequest, { signal }: HandlerContext) {
+    const about = { method: "TurnBackShipment", subjectOf: orderOf };
+    const outcomes = await answerEach(batch, about, async (request) => {
+      const state = await this.#requests.turnBack(toTurnBack(request), { signal });
+      return whole(TurnBackShipmentResponseSchema, { state: turnBackStates[state] });
+    });
+    return whole(BatchTurnBackShipmentsResponseSchema, { outcomes });
   }
 
   async #book(request: BookShipmentRequest, { signal }: HandlerContext, enough: AbortSignal) {

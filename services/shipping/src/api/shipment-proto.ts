@@ -5,6 +5,8 @@ import {
   BookShipmentRequestSchema,
   type CancelShipmentRequest,
   CancelShipmentRequestSchema,
+  type TurnBackShipmentRequest,
+  TurnBackShipmentRequestSchema,
 } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
 import {
   ShipmentStatus as ProtoStatus,
@@ -24,6 +26,7 @@ import { fingerprint } from "#platform/database/idempotency.ts";
 import type { PersonalData } from "#platform/personal/personal-data.ts";
 import { whole } from "#platform/whole.ts";
 import type { ShipmentRequest } from "../booking/booking.repository.ts";
+import type { NewCarrierRequest } from "../request/carrier-request.repository.ts";
 import type { NewShipment } from "../shipment/shipment.repository.ts";
 import type { Address, Shipment, ShipmentStatus, TrackingKind } from "../shipment/shipment.ts";
 import { addressOf } from "../shipment/shipment-address.ts";
@@ -40,6 +43,7 @@ const statuses: Readonly<Record<ShipmentStatus, ProtoStatus>> = {
   delivered: ProtoStatus.DELIVERED,
   failed: ProtoStatus.FAILED,
   lost: ProtoStatus.LOST,
+  returned: ProtoStatus.RETURNED,
   cancelled: ProtoStatus.CANCELLED,
 };
 const statusesByNumber = new Map(Object.entries(statuses).map(([name, number]) => [number, name as ShipmentStatus]));
@@ -50,6 +54,7 @@ const kinds: Readonly<Record<TrackingKind, TrackingEventKind>> = {
   out_for_delivery: TrackingEventKind.OUT_FOR_DELIVERY,
   delivered: TrackingEventKind.DELIVERED,
   lost: TrackingEventKind.LOST,
+  returned: TrackingEventKind.RETURNED,
 };
 const kindsByNumber = new Map(Object.entries(kinds).map(([name, number]) => [number, name as TrackingKind]));
 
@@ -143,6 +148,13 @@ export function toCancellation(request: CancelShipmentRequest): ShipmentRequest 
     unpackedOnly,
     ...submission(requestId),
   };
+}
+
+/** A request to turn back. */
+export function toTurnBack(request: TurnBackShipmentRequest): NewCarrierRequest {
+  const { requestId, orderId, locationId, generation } = request;
+  const known = fingerprint(TurnBackShipmentRequestSchema, request);
+  return { requestId, fingerprint: known, orderId, locationId, generation, ...submission(requestId) };
 }
 
 /**

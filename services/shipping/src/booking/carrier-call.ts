@@ -4,16 +4,16 @@ import { endSpan, startSpan, underSpan } from "#platform/trace/spans.ts";
 import { orAbort } from "#platform/wait.ts";
 import type { Shipment, TrackingEvent } from "../shipment/shipment.ts";
 import { addressOf } from "../shipment/shipment-address.ts";
-import type { BookingState, Carrier } from "./carrier.ts";
+import type { BookingState, Carrier, LabelState, TurnBackAnswer } from "./carrier.ts";
 
 /** What is asked of the carrier; `find` only asks. */
 export type Question = "book" | "cancel" | "find";
 
 /** What is asked, as it is measured. */
-type Call = Question | "track";
+type Call = Question | "track" | "turn back" | "label" | "find label";
 
 /** How a call ended: with the carrier's answer, or without one. */
-type Outcome = BookingState["kind"] | "tracked" | "failed";
+type Outcome = BookingState["kind"] | TurnBackAnswer["kind"] | LabelState["kind"] | "tracked" | "failed";
 
 /** Notes how long one call took, in seconds. */
 export type NoteCarrierCall = (call: Call, outcome: Outcome, seconds: number) => void;
@@ -35,6 +35,9 @@ interface CarrierWork<T> {
   readonly end: AbortSignal;
   readonly outcomeOf: (answer: T) => Outcome;
 }
+
+const cannot = { kind: "refused", code: "NOT_SUPPORTED", message: "the carrier does no such thing" } as const;
+const noLabel = Promise.resolve<LabelState>({ kind: "unknown" });
 
 /** Calls the carrier about shipments: each call in a span of its own, measured, and no longer than it may take. */
 export class CarrierCalls {
@@ -80,6 +83,43 @@ export class CarrierCalls {
       end,
       outcomeOf: (events) => (events ? "tracked" : "unknown"),
     });
+  }
+
+  /**
+   * Asks the carrier to turn a parcel back; one that cannot refuses.
+   *
+   * @param end by when there has to be an answer, however long one may take
+   * @throws when there is none: what the carrier does is not known
+   */
+  turnBack(shipment: Shipment, end: AbortSignal): Promise<TurnBackAnswer> {
+    const { carrier } = this.#options;
+    if (!carrier.turnBack) return Promise.resolve(cannot);
+    const work = (signal: AbortSignal) => carrier.turnBack?.(shipment.shipmentId, signal) ?? Promise.resolve(cannot);
+    return this.#call("turn back", shipment, { work, end, outcomeOf: ({ kind }) => kind });
+  }
+
+  /**
+   * Has the carrier make a label, with which what a shipment held is sent back to where it left from. What became of one whose answer is
+   * lost is asked for at once.
+   *
+   * @param key names the label
+   * @throws when there is no answer: whether there is a label is not known
+   */
+  async label(shipment: Shipment, key: string, end: AbortSignal): Promise<LabelState> {
+    const { carrier } = this.#options;
+    const { locationId } = shipment;
+    const address = await addressOf(this.#options.personal ?? plainPersonalData, shipment);
+    if (!address) return { kind: "refused", code: "ADDRESS_FORGOTTEN", message: "where the parcel went is forgotten" };
+    if (!carrier.makeLabel) return cannot;
+    const call = (asked: Call, work: (signal: AbortSignal) => Promise<LabelState>) =>
+      this.#call(asked, shipment, { work, end, outcomeOf: ({ kind }) => kind });
+    try {
+      return await call("label", (signal) => carrier.makeLabel?.({ key, address, locationId }, signal) ?? noLabel);
+    } catch (error) {
+      const found = await call("find label", (signal) => carrier.findLabel?.(key, signal) ?? noLabel);
+      if (found.kind !== "unknown") return found;
+      throw error;
+    }
   }
 
   async #call<T>(

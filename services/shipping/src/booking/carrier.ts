@@ -17,6 +17,30 @@ export type BookingState =
   | { readonly kind: "refused"; readonly code: string; readonly message: string }
   | { readonly kind: "cancelled" };
 
+/** What a carrier says to turning a parcel back. Definite: what is not known is thrown. */
+export type TurnBackAnswer =
+  /** It brings the parcel back. */
+  | { readonly kind: "agreed" }
+  | { readonly kind: "refused"; readonly code: string; readonly message: string };
+
+/** From where to where something is sent back. */
+export interface LabelOrder {
+  /** Chosen by us and the same for every repetition: one key is one label. */
+  readonly key: string;
+  /** Whose address the customer's parcel had: it is collected, or handed in, there. */
+  readonly address: Address;
+  /** The stock location that it goes to. */
+  readonly locationId: string;
+}
+
+/** What a carrier has under the key of a label. Definite: what is not known is thrown. */
+export type LabelState =
+  /** The carrier never saw the key. */
+  | { readonly kind: "unknown" }
+  /** The number under which the parcel will travel, and where the customer gets what he prints: a URL, or whatever the carrier has. */
+  | { readonly kind: "made"; readonly trackingNumber: string; readonly label: string }
+  | { readonly kind: "refused"; readonly code: string; readonly message: string };
+
 /**
  * Moves parcels. Every call is keyed and may be repeated. A call that throws, times out or is aborted is ambiguous: it
  * may or may not have had its effect, and only {@link Carrier.find} tells.
@@ -38,4 +62,13 @@ export interface Carrier {
    * nothing has happened to it. Undefined when it has no such parcel: it never saw the key, called it off, or has forgotten it.
    */
   track(key: string, signal: AbortSignal): Promise<readonly TrackingEvent[] | undefined>;
+  /**
+   * Asks for a parcel that was booked under the key to be brought back. May be asked again until it answers, and answers the same then.
+   * Absent: this carrier cannot.
+   */
+  turnBack?(key: string, signal: AbortSignal): Promise<TurnBackAnswer>;
+  /** Makes a label with which a customer sends something back; a key that is known answers with what it has. Absent: this carrier cannot. */
+  makeLabel?(order: LabelOrder, signal: AbortSignal): Promise<LabelState>;
+  /** What the carrier has under the key of a label. Absent where `makeLabel` is. */
+  findLabel?(key: string, signal: AbortSignal): Promise<LabelState>;
 }

@@ -14,6 +14,7 @@ const booking = {
   shipped: () => "done",
   delivered: () => "done",
   lost: () => "done",
+  returned: () => "done",
   failed: refuse(failureOf),
   cancelled: refuse(shipmentCancelled),
 } satisfies Record<ShipmentStatus, Judgement>;
@@ -25,6 +26,7 @@ const cancellation = {
   shipped: refuse(alreadyShipped),
   delivered: refuse(alreadyShipped),
   lost: refuse(alreadyShipped),
+  returned: refuse(alreadyShipped),
   failed: () => "done",
   cancelled: () => "done",
 } as const satisfies Record<ShipmentStatus, Judgement>;

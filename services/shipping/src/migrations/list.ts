@@ -11,6 +11,8 @@ import { IndexPlain } from "./0009-plain-index.ts";
 import { IndexForgettable } from "./0010-forget-index.ts";
 import { ForgetPlaces } from "./0011-forget-places.ts";
 import { Generations } from "./0012-generations.ts";
+import { TurnBack } from "./0013-turn-back.ts";
+import { IndexReturned } from "./0015-returned-indexes.ts";
 
 /** Everything that has happened to the schema, oldest first. */
 export const migrations: MigrationsList = [
@@ -26,4 +28,6 @@ export const migrations: MigrationsList = [
   { name: "0010-forget-index", class: IndexForgettable },
   { name: "0011-forget-places", class: ForgetPlaces },
   { name: "0012-generations", class: Generations },
+  { name: "0013-turn-back", class: TurnBack },
+  { name: "0015-returned-indexes", class: IndexReturned },
 ];

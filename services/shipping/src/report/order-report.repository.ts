@@ -33,17 +33,24 @@ const nextNews = `case
       when s.status = 'cancelled' and s.awaited and s.told_news in ('', 'packed') then 'cancelled'
     end`;
 
+/** The same of one that came back; see the index `shipment_returned_news_idx`. */
+const isReturnedUntold = "s.status = 'returned' and s.told_news <> 'returned'";
+const anyNews = `coalesce(case when ${isReturnedUntold} then 'returned' end, ${nextNews})`;
+
 /** Claiming an end counts as having told it: from here on the status stays, see `applyEvents`. $1: lease, $2: at most. */
 const claimDue: SqlText = {
   name: "news_claim",
   text: `update shipment s set news_attempts = s.news_attempts + 1,
       news_due_time = clock_timestamp() + $1 * interval '1 millisecond',
-      report_attempts = s.report_attempts + case when ${nextNews} in ('delivered', 'lost') then 1 else 0 end
+      report_attempts = s.report_attempts + case when ${anyNews} in ('delivered', 'lost', 'returned') then 1 else 0 end
     where s.shipment_id = any(array(
       select s.shipment_id from shipment s
       where ${isReported} and ${nextNews} is not null and s.news_due_time <= now()
+      order by s.news_due_time limit $2 for update skip locked) || array(
+      select s.shipment_id from shipment s
+      where ${isReported} and ${isReturnedUntold} and s.news_due_time <= now()
       order by s.news_due_time limit $2 for update skip locked))
-    returning ${shipmentColumns}, ${nextNews} as news`,
+    returning ${shipmentColumns}, ${anyNews} as news`,
 };
 
 /** Locks $1 in the order in which everybody does: whoever was told packed is booking the same shipments already. */
@@ -53,7 +60,7 @@ const locked = `s.shipment_id = any(array(
 /** What has happened to the shipment since it was claimed is due at once. $1: ids, $2: news, $3: refusals. */
 const close: SqlText = {
   name: "news_close",
-  text: `update shipment s set told_news = case when ${nextNews} = d.news then d.news else s.told_news end,
+  text: `update shipment s set told_news = case when ${anyNews} = d.news then d.news else s.told_news end,
       news_refusal = d.refusal, news_attempts = 0, news_due_time = '-infinity'
     from unnest($1::uuid[], $2::text[], $3::text[]) as d(shipment_id, news, refusal)
     where s.shipment_id = d.shipment_id and ${locked}`,

@@ -17,7 +17,7 @@ import type { OrderReportRepository, UntoldShipment } from "./order-report.repos
 
 /** What the reporting works with. */
 export interface OrderReportOptions {
-  readonly repository: OrderReportRepository;
+  readonly repository: Pick<OrderReportRepository, "claimDue" | "close" | "defer">;
   readonly orders: Client<typeof OrderEpisodeService>;
   /** Told what orders refuses, or fails for. */
   readonly log: Pick<Logger, "warn">;
@@ -36,7 +36,10 @@ const kinds: Readonly<Record<News, ShipmentNews>> = {
   booking_refused: ShipmentNews.BOOKING_REFUSED,
   delivered: ShipmentNews.DELIVERED,
   lost: ShipmentNews.LOST,
+  returned: ShipmentNews.RETURNED,
   cancelled: ShipmentNews.CANCELLED,
+  turning_back: ShipmentNews.TURNING_BACK,
+  turn_back_refused: ShipmentNews.TURN_BACK_REFUSED,
 };
 
 /** One shipment, and its `traceparent`. */

@@ -21,6 +21,8 @@ const batchSize = 256;
 const results: Partial<Record<ShipmentStatus, ShipmentResult>> = {
   delivered: ShipmentResult.DELIVERED,
   lost: ShipmentResult.LOST,
+  // It knows of none that come back; what it costs is paid back in either case.
+  returned: ShipmentResult.LOST,
 };
 
 /** Tells sagas how their shipments ended, until they have taken it. */

@@ -15,6 +15,7 @@ export const ShippingError = defineErrors<ShippingErrorReason>({
     [ShippingErrorReason.ALREADY_SHIPPED]: Code.FailedPrecondition,
     [ShippingErrorReason.PACKING_FAILED]: Code.FailedPrecondition,
     [ShippingErrorReason.ALREADY_PACKED]: Code.FailedPrecondition,
+    [ShippingErrorReason.NOT_SHIPPED]: Code.FailedPrecondition,
   },
 });
 
@@ -56,6 +57,13 @@ export function alreadyShipped(shipment: { shipmentId: string }): Error {
   const { shipmentId } = shipment;
   const metadata = { shipment_id: shipmentId };
   return new ShippingError(ShippingErrorReason.ALREADY_SHIPPED, `the carrier has shipment ${shipmentId}`, metadata);
+}
+
+/** The carrier does not have it: it cannot be turned back. */
+export function notShipped({ shipmentId, status }: { shipmentId: string; status: string }): Error {
+  const metadata = { shipment_id: shipmentId, status: status.toUpperCase() };
+  const message = `shipment ${shipmentId} is ${status}, and only one that the carrier has can be turned back`;
+  return new ShippingError(ShippingErrorReason.NOT_SHIPPED, message, metadata);
 }
 
 /** The carrier does not take it. */

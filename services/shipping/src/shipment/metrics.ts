@@ -37,7 +37,7 @@ export class ShippingMetrics {
     const registers = [registry];
     this.#seconds = new Histogram({
       name: "shipping_seconds",
-      help: "Time from a shipment's creation until it was shipped, and until it ended: delivered, lost, failed or cancelled.",
+      help: "Time from a shipment's creation until it was shipped, and until it ended: delivered, lost, returned, failed or cancelled.",
       labelNames: ["outcome"],
       buckets: [0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 600, 3600, 86400, 604800],
       registers,
@@ -136,5 +136,6 @@ const measured: Readonly<Record<Shipment["status"], boolean>> = {
   delivered: true,
   failed: true,
   lost: true,
+  returned: true,
   cancelled: true,
 };

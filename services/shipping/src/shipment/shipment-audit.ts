@@ -29,6 +29,7 @@ const actions: Readonly<Record<ShipmentStatus, string | undefined>> = {
   delivered: "shipment.delivered",
   failed: "shipment.failed",
   lost: "shipment.lost",
+  returned: "shipment.returned",
   cancelled: "shipment.cancelled",
 };
 

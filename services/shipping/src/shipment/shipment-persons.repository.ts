@@ -46,15 +46,21 @@ const write: SqlText = {
   update shipment s set address = i.address from input i where s.shipment_id = i.shipment_id`,
 };
 
-/** The condition on status and address is that of an index. */
+/** The conditions on status and address are those of two indexes. */
 const forget: SqlText = {
   name: "shipment_personal_forget",
   prepared: false,
-  text: `with due as materialized (
+  text: `with ended as materialized (
     select shipment_id, address from shipment
     where status in ('delivered', 'failed', 'lost', 'cancelled') and address <> ${forgottenJson}
       and update_time < now() - $1 * interval '1 day'
     order by update_time limit $2 for no key update skip locked
+  ), came_back as materialized (
+    select shipment_id, address from shipment
+    where status = 'returned' and address <> ${forgottenJson} and update_time < now() - $1 * interval '1 day'
+    order by update_time limit $2 for no key update skip locked
+  ), due as materialized (
+    select * from ended union all select * from came_back
   ), keyed as (
     delete from personal_key using due
     where jsonb_typeof(due.address) = 'string' and personal_key.key_id = left(due.address #>> '{}', 32)::uuid

@@ -1,15 +1,16 @@
 /**
- * Where a shipment may go next. The way between `delivered` and `lost` is open only until somebody is told, see
+ * Where a shipment may go next. The ways between `delivered`, `lost` and `returned` are open only until somebody is told, see
  * `applyEvents`: reports of the carrier come in any order, and a later one corrects an earlier one.
  */
 export const transitions = {
   preparing: ["ready", "failed", "cancelled"],
   ready: ["booking", "cancelled"],
   booking: ["shipped", "failed", "cancelled"],
-  shipped: ["delivered", "lost"],
-  delivered: ["lost"],
+  shipped: ["delivered", "lost", "returned"],
+  delivered: ["lost", "returned"],
   failed: [],
-  lost: ["delivered"],
+  lost: ["delivered", "returned"],
+  returned: ["delivered", "lost"],
   cancelled: [],
 } as const satisfies Record<string, readonly string[]>;
 
@@ -47,7 +48,7 @@ export interface Address {
 export type StoredAddress = Address | string;
 
 /** Everything that a carrier reports. */
-export const trackingKinds = ["picked_up", "in_transit", "out_for_delivery", "delivered", "lost"] as const;
+export const trackingKinds = ["picked_up", "in_transit", "out_for_delivery", "delivered", "lost", "returned"] as const;
 
 /** What a carrier reports. */
 export type TrackingKind = (typeof trackingKinds)[number];
@@ -69,7 +70,10 @@ export const newsKinds = [
   "booking_refused",
   "delivered",
   "lost",
+  "returned",
   "cancelled",
+  "turning_back",
+  "turn_back_refused",
 ] as const;
 
 /** What orders is told of a shipment. */

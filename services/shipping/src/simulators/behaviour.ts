@@ -16,7 +16,17 @@ export interface Behaviour {
   readonly unreported?: boolean;
   /** Besides, the carrier does not know it any more when it is asked. */
   readonly forgotten?: boolean;
+  /** What it does when it is asked to turn the parcel back. By default it brings it back. */
+  readonly turnBack?: TurnBackBehaviour;
+  /** What it does when it is asked for the label of a return. By default it makes one. */
+  readonly label?: "refuse" | "slow" | "timeout";
 }
+
+/**
+ * What the simulated carrier does with a parcel that is to be turned back: it refuses, it answers late, it does it and its first answer never
+ * arrives, it never answers, it agrees and delivers the parcel nevertheless, or it agrees and loses it.
+ */
+export type TurnBackBehaviour = "refuse" | "slow" | "timeout" | "silent" | "deliver" | "lose";
 
 /**
  * What happens, by the postal code of the address. Every other postal code is packed, booked and delivered.
@@ -31,6 +41,15 @@ export interface Behaviour {
  * | `SIM-LOST` | the carrier loses it on its way | LOST instead of DELIVERED |
  * | `SIM-UNREPORTED` | it is delivered, but none of the carrier's reports arrives | DELIVERED, once the carrier is asked |
  * | `SIM-FORGOTTEN` | the carrier reports nothing, and knows nothing of it when it is asked | SHIPPED, until somebody finds out |
+ * | `SIM-BACK-REFUSE` | the carrier does not turn it back | DELIVERED, also when its order is cancelled on the way |
+ * | `SIM-BACK-SLOW` | it turns it back, and says so after `CARRIER_SLOW_MS` | RETURNED, when its order is cancelled on the way |
+ * | `SIM-BACK-TIMEOUT` | it turns it back, but its answer is lost once | RETURNED, when its order is cancelled on the way |
+ * | `SIM-BACK-SILENT` | it never answers whether it turns it back, and does not | DELIVERED, also when its order is cancelled on the way |
+ * | `SIM-BACK-DELIVER` | it says that it turns it back, and delivers it | DELIVERED, also when its order is cancelled on the way |
+ * | `SIM-BACK-LOSE` | it turns it back, and loses it on the way | LOST, when its order is cancelled on the way |
+ * | `SIM-LABEL-REFUSE` | the carrier makes no label for a return of it | DELIVERED |
+ * | `SIM-LABEL-SLOW` | it makes one, and says so after `CARRIER_SLOW_MS` | DELIVERED |
+ * | `SIM-LABEL-TIMEOUT` | it makes one, but its answer is lost once | DELIVERED |
  */
 const byPostalCode: Readonly<Record<string, Behaviour>> = {
   "SIM-UNPACKABLE": { unpackable: "TOO_LARGE" },
@@ -41,6 +60,15 @@ const byPostalCode: Readonly<Record<string, Behaviour>> = {
   "SIM-LOST": { lost: true },
   "SIM-UNREPORTED": { unreported: true },
   "SIM-FORGOTTEN": { unreported: true, forgotten: true },
+  "SIM-BACK-REFUSE": { turnBack: "refuse" },
+  "SIM-BACK-SLOW": { turnBack: "slow" },
+  "SIM-BACK-TIMEOUT": { turnBack: "timeout" },
+  "SIM-BACK-SILENT": { turnBack: "silent" },
+  "SIM-BACK-DELIVER": { turnBack: "deliver" },
+  "SIM-BACK-LOSE": { turnBack: "lose" },
+  "SIM-LABEL-REFUSE": { label: "refuse" },
+  "SIM-LABEL-SLOW": { label: "slow" },
+  "SIM-LABEL-TIMEOUT": { label: "timeout" },
 };
 
 /** The behaviour for an address and a stock location; a location in `refusedLocations` is refused whatever the address. */

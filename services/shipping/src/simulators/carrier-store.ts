@@ -2,6 +2,7 @@ import { selectList, writtenColumns } from "#platform/database/columns.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import type { BookingState } from "../booking/carrier.ts";
+import type { TurnBackBehaviour } from "./behaviour.ts";
 
 /** What the simulated carrier has under a key. */
 export interface ParcelRow {
@@ -17,6 +18,13 @@ export interface ParcelRow {
   readonly forgotten: boolean;
   readonly transitMs: number;
   readonly bookTime: Date;
+  /** What it does when it is asked to turn it back; empty: it does it. */
+  readonly turnBack: TurnBackBehaviour | "";
+  /** How often it was asked. */
+  readonly turnCalls: number;
+  /** How many stages of its way it had behind it then, and when that was; null: it was not turned back. */
+  readonly turnStage: number;
+  readonly turnTime: Date | null;
   /** How many reports were taken. */
   readonly stage: number;
 }
@@ -24,6 +32,14 @@ export interface ParcelRow {
 /** A parcel, and what time it is. */
 export interface TimedParcel extends ParcelRow {
   readonly now: Date;
+}
+
+/** A label that was made. */
+export interface LabelRow {
+  readonly key: string;
+  /** How often it was asked for. */
+  readonly calls: number;
+  readonly trackingNumber: string;
 }
 
 /** A parcel as it is sent to be booked. */
@@ -39,6 +55,7 @@ export interface NewParcel {
   readonly unreported: boolean;
   readonly forgotten: boolean;
   readonly transit: number;
+  readonly turn_back: TurnBackBehaviour | "";
 }
 
 /** A parcel whose reports were taken. */
@@ -61,6 +78,10 @@ const parcelColumns = selectList<ParcelRow>({
   forgotten: true,
   transitMs: true,
   bookTime: true,
+  turnBack: true,
+  turnCalls: true,
+  turnStage: true,
+  turnTime: true,
   stage: true,
 });
 const bookedColumns = writtenColumns<NewParcel>({
@@ -73,6 +94,7 @@ const bookedColumns = writtenColumns<NewParcel>({
   unreported: "boolean",
   forgotten: "boolean",
   transit: "int4",
+  turn_back: "text",
 });
 const advancedColumns = writtenColumns<AdvancedParcel>({ key: "text", stage: "int4", next: "timestamptz" });
 
@@ -87,8 +109,8 @@ const collection = "transit_ms / 4 * interval '1 millisecond'";
 const book: SqlText = {
   name: "simulator_book",
   text: `insert into simulator.booking as b (key, state, calls, tracking_number, refusal, lost, unreported, forgotten,
-      transit_ms, book_time, next_time)
-    select n.key, n.first, 1, n.tracking, n.refusal, n.lost, n.unreported, n.forgotten, n.transit, ${timeOr("$2")},
+      transit_ms, turn_back, book_time, next_time)
+    select n.key, n.first, 1, n.tracking, n.refusal, n.lost, n.unreported, n.forgotten, n.transit, n.turn_back, ${timeOr("$2")},
       case when n.first = 'booked' and not n.unreported
         then ${timeOr("$2")} + n.transit / 4 * interval '1 millisecond' end
     from jsonb_to_recordset($1::jsonb) as n(${bookedColumns.typed})
@@ -116,6 +138,33 @@ const cancel: SqlText = {
         then b.state else 'cancelled' end,
       next_time = case when b.state = 'booked' and b.book_time + b.${collection} <= ${timeOr("$2")} then b.next_time end
     returning ${parcelColumns}`,
+};
+
+/** What has not arrived can be turned back where it is: how many stages it has behind it. */
+const turns = `(b.state = 'booked' and b.turn_back not in ('refuse', 'silent', 'deliver') and not b.lost and b.turn_time is null
+      and b.book_time + b.transit_ms * interval '1 millisecond' > ${timeOr("$2")})`;
+
+const turnBack: SqlText = {
+  name: "simulator_turn_back",
+  text: `update simulator.booking b set turn_calls = b.turn_calls + 1,
+      turn_stage = case when ${turns} then least(3, floor(4 * extract(epoch from ${timeOr("$2")} - b.book_time) * 1000
+        / greatest(1, b.transit_ms)))::int else b.turn_stage end,
+      next_time = case when ${turns} and not b.unreported then ${timeOr("$2")} else b.next_time end,
+      turn_time = case when ${turns} then ${timeOr("$2")} else b.turn_time end
+    where b.key = any($1::text[]) returning ${parcelColumns}, ${timeOr("$2")} as now`,
+};
+
+const makeLabel: SqlText = {
+  name: "simulator_label",
+  text: `insert into simulator.label as l (key, tracking_number)
+    select * from unnest($1::text[], $2::text[]) as n(key, tracking_number) order by key
+    on conflict (key) do update set calls = l.calls + 1
+    returning key, calls, tracking_number as "trackingNumber"`,
+};
+
+const findLabel: SqlText = {
+  name: "simulator_label_find",
+  text: `select key, calls, tracking_number as "trackingNumber" from simulator.label where key = $1`,
 };
 
 const claimDue: SqlText = {
@@ -163,6 +212,23 @@ export class CarrierStore {
   /** Calls off what is not collected yet; each key once in a batch. */
   async cancel(keys: readonly string[], now?: Date): Promise<ParcelRow[]> {
     return sortedBy(keys, await this.#store.query<ParcelRow>(cancel, [keys, now])).filter((row) => row !== undefined);
+  }
+
+  /** Turns back what has not arrived, unless it is one of those that stay on their way; each key once in a batch. */
+  async turnBack(keys: readonly string[], now?: Date): Promise<(TimedParcel | undefined)[]> {
+    return sortedBy(keys, await this.#store.query<TimedParcel>(turnBack, [keys, now]));
+  }
+
+  /** Makes a label, or says which one there is. */
+  async makeLabel(key: string, trackingNumber: string): Promise<LabelRow | undefined> {
+    const [row] = await this.#store.query<LabelRow>(makeLabel, [[key], [trackingNumber]]);
+    return row;
+  }
+
+  /** The label that is known under a key. */
+  async findLabel(key: string): Promise<LabelRow | undefined> {
+    const [row] = await this.#store.query<LabelRow>(findLabel, [key]);
+    return row;
   }
 
   /** Parcels with something to report; nobody else gets them for the time of the lease (milliseconds). */

@@ -11,12 +11,26 @@ const journey: readonly { kind: TrackingKind; place: string }[] = [
 const lostJourney: typeof journey = [...journey.slice(0, 2), { kind: "lost", place: "Sorting centre" }];
 
 function journeyOf(parcel: ParcelRow): typeof journey {
+  if (isTurned(parcel)) return [...journey.slice(0, parcel.turnStage), turnedEnd(parcel)];
   return parcel.lost ? lostJourney : journey;
+}
+
+type TurnedParcel = ParcelRow & { readonly turnTime: Date };
+
+function isTurned(parcel: ParcelRow): parcel is TurnedParcel {
+  return parcel.turnTime !== null;
+}
+
+function turnedEnd({ turnBack }: ParcelRow): (typeof journey)[number] {
+  return turnBack === "lose" ? { kind: "lost", place: "Sorting centre" } : { kind: "returned", place: "Warehouse dock" };
 }
 
 /** When a parcel reaches a stage of its way; null: there is no such stage. */
 export function timeOf(parcel: ParcelRow, stage: number): Date | null {
   if (stage >= journeyOf(parcel).length) return null;
+  if (isTurned(parcel) && stage === parcel.turnStage) {
+    return new Date(parcel.turnTime.getTime() + Math.floor(parcel.transitMs / journey.length));
+  }
   return new Date(parcel.bookTime.getTime() + Math.floor((parcel.transitMs * (stage + 1)) / journey.length));
 }
 

@@ -22,13 +22,17 @@ export function isReportable({ eventId, kind, eventTime }: TrackingEvent): boole
 }
 
 /** What a report makes of a shipment; a stage on the way changes nothing. */
-const endings: Partial<Record<TrackingKind, ShipmentStatus>> = { delivered: "delivered", lost: "lost" };
+const endings: Partial<Record<TrackingKind, ShipmentStatus>> = {
+  delivered: "delivered",
+  lost: "lost",
+  returned: "returned",
+};
 
 /**
  * A shipment after reports of its carrier. They may come in any order and more than once: a report counts once by its id
  * (the first to come under an id is kept), and the status follows from all of them in the order in which they happened.
  *
- * When a shipment is reported both delivered and lost, the later happening counts; at the same instant, the greater id.
+ * When a shipment is reported to have ended in several ways, the later happening counts; at the same instant, the greater id.
  * Once the telling has begun, of the saga or of orders, the status stays, because money moves on it; such reports are kept, not acted on.
  */
 export function applyEvents(shipment: Shipment, reported: readonly TrackingEvent[]): Shipment {
@@ -55,7 +59,7 @@ function merge(known: readonly TrackingEvent[], reported: readonly TrackingEvent
   return inOrder([...byId.values()]);
 }
 
-/** Whether its saga wants to hear of it: the shipment arrived or is lost. */
+/** Whether its saga wants to hear of it: the shipment arrived, is lost, or has come back. */
 export function isOver(shipment: Shipment): boolean {
   return Object.values(endings).includes(shipment.status);
 }

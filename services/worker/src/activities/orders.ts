@@ -7,19 +7,21 @@ import {
 import {
   BatchCompleteReturnsRequestSchema,
   BatchDecideAmendmentsRequestSchema,
+  BatchResolveParcelsRequestSchema,
   BatchScreenOrdersRequestSchema,
   BatchTransitionOrdersRequestSchema,
+  ParcelFate as ParcelFateProto,
   ScreeningVerdict,
   type TransitionOrderRequestSchema,
 } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
-import { type OrderShipmentSchema, OrderShipmentStatus, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import { type OrderShipmentSchema, OrderShipmentStatus, OrderStatus, TurnBack as TurnBackProto } from "#gen/shop/orders/v1/order_pb.js";
 import { hideCardNumbers } from "#platform/redact/redact-text.ts";
 import { type Whole, whole } from "#platform/whole.ts";
 import type { Outcome } from "../workflows/engine/step-batch.ts";
 import type { TransitionInput } from "../workflows/legacy/step-table.ts";
-import type { Allocation, OrderFailure, OrderMove, OrderParcel, ParcelStatus } from "../workflows/order/order-types.ts";
+import type { Allocation, OrderFailure, OrderMove, OrderParcel, ParcelStatus, TurnBack } from "../workflows/order/order-types.ts";
 import { planParcels } from "../workflows/order/parcel-plan.ts";
-import type { SettleInput } from "../workflows/step-table.ts";
+import type { ParcelFate, ResolvedParcel, SettleInput } from "../workflows/step-table.ts";
 import { type InputOf, steps } from "./all-steps.ts";
 import { batchCall, bothHalves, done, pending } from "./batch-call.ts";
 import { confirmStock } from "./inventory.ts";
@@ -41,7 +43,20 @@ const parcelStatuses = {
   DELIVERED: OrderShipmentStatus.DELIVERED,
   CANCELLED: OrderShipmentStatus.CANCELLED,
   LOST: OrderShipmentStatus.LOST,
+  RETURNED: OrderShipmentStatus.RETURNED,
 } as const satisfies Record<ParcelStatus, OrderShipmentStatus>;
+
+const turnBacks = {
+  ASKED: TurnBackProto.ASKED,
+  AGREED: TurnBackProto.AGREED,
+  REFUSED: TurnBackProto.REFUSED,
+} as const satisfies Record<TurnBack, TurnBackProto>;
+
+const fates = {
+  TO_BE_RETURNED: ParcelFateProto.TO_BE_RETURNED,
+  CAME_BACK: ParcelFateProto.CAME_BACK,
+  LOST: ParcelFateProto.LOST,
+} as const satisfies Record<ParcelFate, ParcelFateProto>;
 
 /** What the saga asks of the orders. */
 export const orderWorks = {
@@ -87,6 +102,18 @@ export const orderWorks = {
         return orders.batchCompleteReturns(request, options);
       },
       () => done(null),
+    ),
+
+  /** Says what becomes of parcels that do not simply arrive. */
+  resolveParcel: ({ orders }, entries) =>
+    batchCall(
+      entries,
+      (part, options, traceparents) => {
+        const requests = part.map(({ orderId, locationId, fate }) => ({ orderId, locationId, fate: fates[fate] }));
+        const request = whole(BatchResolveParcelsRequestSchema, { requests, traceparents });
+        return orders.batchResolveParcels(request, options);
+      },
+      ({ returnId, refund }) => done<ResolvedParcel>({ returnId, refund: Number(refund) }),
     ),
 
   /** Ends the part of orders in the episode of this workflow. */
@@ -147,14 +174,19 @@ function toRequest({ orderId, status, failure, parcels = [] }: TransitionInput) 
   } satisfies Whole<typeof TransitionOrderRequestSchema>;
 }
 
-function toShipment({ locationId, shipmentId, trackingNumber, status, amount, lines = [] }: OrderParcel) {
+function toShipment(parcel: OrderParcel) {
+  const { locationId, shipmentId, trackingNumber, status, lines = [], turnBack, returnId = "", refunded } = parcel;
+  const { currency, amount } = parcel.amount;
   return {
     locationId,
     shipmentId,
     trackingNumber,
     status: parcelStatuses[status],
-    amount: { currency: amount.currency, amount: BigInt(amount.amount) },
+    amount: { currency, amount: BigInt(amount) },
     lines: lines.map(({ sku, quantity }) => ({ sku, quantity })),
+    turnBack: turnBack ? turnBacks[turnBack] : TurnBackProto.UNSPECIFIED,
+    returnId,
+    refunded: refunded === undefined ? undefined : { currency, amount: BigInt(refunded) },
   } satisfies Whole<typeof OrderShipmentSchema>;
 }
 

@@ -3,6 +3,8 @@ import { Context } from "@temporalio/activity";
 import {
   BatchBookShipmentsRequestSchema,
   BatchCancelShipmentsRequestSchema,
+  BatchTurnBackShipmentsRequestSchema,
+  TurnBackState,
 } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
 import { type Shipment, ShipmentStatus } from "#gen/shop/shipping/v1/shipment_pb.js";
 import {
@@ -11,7 +13,7 @@ import {
 } from "#gen/shop/shipping/v1/shipping_service_pb.js";
 import { whole } from "#platform/whole.ts";
 import type { Outcome } from "../workflows/engine/step-batch.ts";
-import type { ParcelReport } from "../workflows/order/order-types.ts";
+import type { ParcelReport, TurnBack } from "../workflows/order/order-types.ts";
 import type { Booking, ParcelRef } from "../workflows/step-table.ts";
 import { type InputOf, type OutputOf, steps } from "./all-steps.ts";
 import { batchCall, bothHalves, done, pending, refused } from "./batch-call.ts";
@@ -23,6 +25,11 @@ import type { ServiceClients, StepWorks } from "./step-work.ts";
 const domain = "shipping.shop";
 
 type Prepared = OutputOf<"prepareShipment">;
+
+const turnBacks: ReadonlyMap<TurnBackState, TurnBack> = new Map([
+  [TurnBackState.AGREED, "AGREED"],
+  [TurnBackState.REFUSED, "REFUSED"],
+]);
 
 /** The shipments of a batch that are being packed. */
 interface Begun {
@@ -135,6 +142,18 @@ export const shippingWorks = {
         return fulfillment.batchCancelShipments(request, options);
       },
       (response) => (response.pending ? pending : done(null)),
+    ),
+
+  /** Has the carrier asked to bring parcels back that it has. What it has not decided, shipping tells orders later. */
+  turnBackShipment: ({ fulfillment }, entries) =>
+    batchCall(
+      entries,
+      (part, options, traceparents) => {
+        const requests = part.map((entry) => ({ ...nameOf(entry), requestId: requestId(entry, "turn-back") }));
+        const request = whole(BatchTurnBackShipmentsRequestSchema, { requests, traceparents });
+        return fulfillment.batchTurnBackShipments(request, options);
+      },
+      ({ state }) => done<TurnBack>(turnBacks.get(state) ?? "ASKED"),
     ),
 
   /** Looks what became of parcels that are on their way. */

@@ -21,7 +21,7 @@ import { readSaga } from "./saga-state.ts";
  */
 export function toCarriedOrder(order: EpisodeOrder): CarriedOrder {
   const { orderId, customerId, total, createTime, traceparent, saga, events } = order;
-  const { checkout, confirmed, returns, amendment } = order;
+  const { checkout, confirmed, returns, amendment, recall } = order;
   return {
     orderId,
     customerId,
@@ -35,12 +35,19 @@ export function toCarriedOrder(order: EpisodeOrder): CarriedOrder {
     ...(checkout && { checkout: toCheckout(checkout) }),
     ...(amendment && { amendment: toAmendment(amendment, order) }),
     ...(returns.length > 0 && { returns: returns.map(toCameBack) }),
+    ...(recall && { recalled: recall.locationIds }),
   };
 }
 
-function toCameBack({ returnId, parts, amount, grantedBy }: EpisodeReturn): CameBack {
+function toCameBack({ returnId, parts, amount, grantedBy, parcelLocationId }: EpisodeReturn): CameBack {
   const shelved = parts.map(({ sku, locationId, quantity }) => ({ sku, locationId, quantity }));
-  return { returnId, parts: shelved, amount: Number(amount), ...(grantedBy && { grantedBy }) };
+  return {
+    returnId,
+    parts: shelved,
+    amount: Number(amount),
+    ...(grantedBy && { grantedBy }),
+    ...(parcelLocationId && { parcelLocationId }),
+  };
 }
 
 function toAmendment(amendment: EpisodeAmendment, order: EpisodeOrder): Amendment {

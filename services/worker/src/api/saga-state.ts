@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { SagaErrorReason } from "#gen/shop/sagas/v1/saga_error_reason_pb.js";
 import type { StepStatus } from "../workflows/engine/saga.ts";
-import type { OrderMove, ParcelReport, SagaStage } from "../workflows/order/order-types.ts";
+import type { OrderMove, ParcelReport, SagaStage, TurnBack } from "../workflows/order/order-types.ts";
 import type { ParcelNews, ParcelStage, SagaState } from "../workflows/order-state.ts";
 import { SagaError } from "./errors.ts";
 
@@ -40,6 +40,7 @@ const parcelStage = oneOf<ParcelStage>({
   CANCELLED: "CANCELLED",
   DELIVERED: "DELIVERED",
   LOST: "LOST",
+  RETURNED: "RETURNED",
 });
 const parcelNews = oneOf<ParcelNews>({
   PACKED: "PACKED",
@@ -48,7 +49,8 @@ const parcelNews = oneOf<ParcelNews>({
   BOOKING_REFUSED: "BOOKING_REFUSED",
   CANCELLED: "CANCELLED",
 });
-const report = oneOf<ParcelReport>({ DELIVERED: "DELIVERED", LOST: "LOST" });
+const report = oneOf<ParcelReport>({ DELIVERED: "DELIVERED", LOST: "LOST", RETURNED: "RETURNED" });
+const turnBack = oneOf<TurnBack>({ ASKED: "ASKED", AGREED: "AGREED", REFUSED: "REFUSED" });
 const stepStatus = oneOf<StepStatus>({ RUNNING: "RUNNING", DONE: "DONE", REFUSED: "REFUSED", PARKED: "PARKED" });
 
 const count = z.int().min(0);
@@ -74,6 +76,9 @@ const sagaState: z.ZodType<SagaState> = z.looseObject({
       report: report.optional(),
       generation: count.optional(),
       charges: z.array(charge).optional(),
+      turnBack: turnBack.optional(),
+      returnId: text.optional(),
+      refunds: z.array(charge).optional(),
     }),
   ),
   early: z.array(z.looseObject({ locationId: text, news: text, trackingNumber: text })).optional(),

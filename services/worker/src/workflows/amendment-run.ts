@@ -25,6 +25,8 @@ export interface AmendedOrder extends Omit<SagaSubject, "compensating"> {
   readonly stage: SagaStage;
   /** Whether it is to be cancelled. */
   readonly isUnwanted: boolean;
+  /** Whether it was cancelled when parcels of it had left. */
+  readonly isRecalled: boolean;
   /** Whether a first workflow task was lost, in which anything may have been done. */
   readonly isRepeated: boolean;
   /** It is another one from here on. */
@@ -78,7 +80,7 @@ export class AmendmentRun implements SagaSubject {
 
   /** Whether it was begun to be undone, or is not wanted any more because the order is not. */
   get isToBeUndone(): boolean {
-    return this.#failure !== undefined || this.#run.isUnwanted;
+    return this.#failure !== undefined || this.#run.isUnwanted || this.#run.isRecalled;
   }
 
   /** Whether it was begun to be undone. */

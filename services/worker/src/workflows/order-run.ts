@@ -17,7 +17,7 @@ import type {
   SagaState,
 } from "./order-state.ts";
 import { chargesOf, hear, type Parcel, toOrderParcel } from "./parcel.ts";
-import { divide, remembered } from "./repayments.ts";
+import { divide, divideLoss, remembered } from "./repayments.ts";
 import type { SettleInput } from "./step-table.ts";
 
 /** What has come back, together with its order. */
@@ -55,6 +55,8 @@ const path: readonly (OrderMove | undefined)[] = [undefined, "CONFIRMED", "PREPA
 const maxSteps = 100;
 /** Longest error that is kept. */
 const maxError = 300;
+/** Why it is cancelled is no matter of the saga: orders keeps it, and shows it. */
+const saidNothing = "on request";
 
 /** What a run is besides its order. */
 export interface RunFacts {
@@ -118,10 +120,44 @@ export class OrderRun implements SagaSubject {
       isComplete: false,
     }));
     this.#plan(before.parcels);
+    for (const { parcelLocationId } of order.returns ?? []) this.#cameBack(parcelLocationId);
     this.amendment = order.amendment && new AmendmentRun(this, order.amendment, before.amending);
     for (const event of order.events) this.#take(event);
     // Accepted: it counts whatever else was told.
     if (before.cancelReason !== undefined) this.#cancel(before.cancelReason);
+  }
+
+  /** The warehouse has received a parcel, whatever the carrier says of it. */
+  #cameBack(locationId: string | undefined): void {
+    const parcel = this.parcels.find((each) => each.locationId === locationId && each.stage === "SHIPPED");
+    if (parcel) parcel.report ??= "RETURNED";
+  }
+
+  /**
+   * Whether it was cancelled when parcels of it had left, or were about to. Then each parcel is looked at for itself, also when this run knows
+   * of none that left: one that was lost may have gone further.
+   */
+  get isRecalled(): boolean {
+    return this.order.recalled !== undefined && this.#cancelReason === undefined && this.stage !== "COMPENSATING";
+  }
+
+  /** Whether a parcel was not with the customer when the order was cancelled. */
+  wasRecalled({ locationId }: Parcel): boolean {
+    return this.order.recalled?.includes(locationId) === true;
+  }
+
+  /** Nothing of it stays with the customer, as he wanted. */
+  endsCancelled(): void {
+    this.stage = "CANCELLED";
+    this.#failure = cancellation(saidNothing);
+  }
+
+  /** From which payments a lost parcel is paid back. */
+  lossOf(parcel: Parcel, refund: number): Charge[] {
+    const underWay = this.returns.filter(({ isComplete }) => !isComplete);
+    const known = new Set(Object.keys(this.#before.repayments?.underWay ?? {}));
+    const fresh = underWay.filter(({ returnId }) => !known.has(returnId)).map(({ charges }) => charges);
+    return divideLoss({ parcel, refund }, { parcels: this.parcels, before: this.#before.repayments, underWay: fresh });
   }
 
   /** Whether the saga of this order is over. */
@@ -196,7 +232,7 @@ export class OrderRun implements SagaSubject {
   /** Whether a cancellation would be accepted: until the first parcel leaves. */
   get cancellability(): Cancellability {
     if (this.#settling) return "resting";
-    if (this.#cancelReason !== undefined) return "already";
+    if (this.#cancelReason !== undefined || this.order.recalled) return "already";
     return this.#cancellable && !this.#departs ? "yes" : "no";
   }
 
@@ -334,7 +370,7 @@ export class OrderRun implements SagaSubject {
   #take(event: OrderEvent): void {
     switch (event.kind) {
       case "cancellation":
-        if (this.#cancellable) this.#cancel(event.reason);
+        if (this.#cancellable && !this.order.recalled) this.#cancel(event.reason);
         break;
       case "shipment":
         this.#hear(event);
@@ -397,7 +433,7 @@ export class OrderRun implements SagaSubject {
     const { order, parcels } = this;
     const move = this.#nextMove;
     const next = move && this.#isStuckAt(move) ? undefined : move;
-    const cancellable = this.#cancellable && this.#cancelReason === undefined;
+    const cancellable = this.#cancellable && this.#cancelReason === undefined && !order.recalled;
     this.#settling = true;
     const retryAfterMs = this.#retryAfterMs(next);
     const shown = parcels.map((parcel) => toOrderParcel(parcel, order.total.currency));

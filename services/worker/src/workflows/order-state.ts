@@ -11,6 +11,7 @@ import type {
   ParcelReport,
   ReturnedPart,
   SagaStage,
+  TurnBack,
 } from "./order/order-types.ts";
 
 /**
@@ -22,7 +23,7 @@ import type {
  * - `BOOKING`: the carrier was asked and has not decided.
  * - `TAKEN`: the carrier has it; its money and its stock are to be taken.
  * - `DROPPING`: it cannot ship; its money and its stock are to be given back.
- * - `SHIPPED`, `CANCELLED`, `DELIVERED`, `LOST`: as the order shows it.
+ * - `SHIPPED`, `CANCELLED`, `DELIVERED`, `LOST`, `RETURNED`: as the order shows it.
  */
 export type ParcelStage =
   | "PLANNED"
@@ -34,7 +35,8 @@ export type ParcelStage =
   | "SHIPPED"
   | "CANCELLED"
   | "DELIVERED"
-  | "LOST";
+  | "LOST"
+  | "RETURNED";
 
 /** What is told of a parcel before it is known whether it arrives. */
 export type ParcelNews = "PACKED" | "PACKING_FAILED" | "BOOKED" | "BOOKING_REFUSED" | "CANCELLED";
@@ -59,6 +61,12 @@ export interface ParcelState {
   generation?: number;
   /** Which payments it is charged to; absent: all of it to the first. They sum to its amount. */
   charges?: Charge[];
+  /** What came of asking the carrier to turn it back; absent: it was not asked. */
+  turnBack?: TurnBack;
+  /** The return of all that it holds, empty when nothing of it is to come back; absent: none was made. */
+  returnId?: string;
+  /** What was paid back of which payments because it was lost; absent: it was not, or what it was charged to. */
+  refunds?: Charge[];
 }
 
 /** A part of what a parcel costs, in minor units of the order's currency. */
@@ -158,6 +166,8 @@ export interface CameBack {
   amount: number;
   /** Who granted it; absent where it follows from what came. */
   grantedBy?: string;
+  /** Where the parcel left from that came back as a whole; absent: articles did. */
+  parcelLocationId?: string;
 }
 
 /** What happened to an order: `shop.sagas.v1.EpisodeEvent`. */
@@ -216,6 +226,8 @@ export interface CarriedOrder {
   returns?: CameBack[];
   /** The amendment with which its saga is not through. */
   amendment?: Amendment;
+  /** It was cancelled when parcels of it had left: from where those leave that were not with the customer; absent: it was not. */
+  recalled?: string[];
 }
 
 /** The input of `carryOrders`. */

@@ -21,7 +21,11 @@ const ranks: Readonly<Record<ParcelNews, number>> = {
  */
 export function hear(parcel: ParcelState, news: string, trackingNumber: string): void {
   if (parcel.trackingNumber === "") parcel.trackingNumber = trackingNumber;
-  if (news === "DELIVERED" || news === "LOST") {
+  if (news === "TURNING_BACK" || news === "TURN_BACK_REFUSED") {
+    parcel.turnBack = news === "TURNING_BACK" ? "AGREED" : "REFUSED";
+    return;
+  }
+  if (news === "DELIVERED" || news === "LOST" || news === "RETURNED") {
     parcel.report ??= news;
     // Only what the carrier has can arrive.
     parcel.news = "BOOKED";
@@ -42,9 +46,18 @@ export function chargesOf({ amount, charges }: Pick<ParcelState, "amount" | "cha
 
 /** A parcel as the order shows it. */
 export function toOrderParcel(parcel: ParcelState, currency: string): OrderParcel {
-  const { locationId, shipmentId, trackingNumber, stage, amount, lines } = parcel;
-  const held = lines && { lines: lines.map(({ sku, quantity }) => ({ sku, quantity })) };
-  return { locationId, shipmentId, trackingNumber, status: shownAs(stage), amount: { currency, amount }, ...held };
+  const { locationId, shipmentId, trackingNumber, stage, amount, lines, turnBack, returnId, refunds } = parcel;
+  return {
+    locationId,
+    shipmentId,
+    trackingNumber,
+    status: shownAs(stage),
+    amount: { currency, amount },
+    ...(lines && { lines: lines.map(({ sku, quantity }) => ({ sku, quantity })) }),
+    ...(turnBack && { turnBack }),
+    ...(returnId && { returnId }),
+    ...(refunds && { refunded: refunds.reduce((sum, charge) => sum + charge.amount, 0) }),
+  };
 }
 
 function shownAs(stage: ParcelState["stage"]): OrderParcel["status"] {
@@ -53,6 +66,7 @@ function shownAs(stage: ParcelState["stage"]): OrderParcel["status"] {
     case "CANCELLED":
     case "DELIVERED":
     case "LOST":
+    case "RETURNED":
       return stage;
     default:
       return "PLANNED";

@@ -5,6 +5,7 @@ import { nothing, type SagaBody, saga, together } from "./engine/saga.ts";
 import { failureFor } from "./order/customer-texts.ts";
 import { CheckoutLate, type OrderRun, Undone } from "./order-run.ts";
 import { chargesOf, type Parcel } from "./parcel.ts";
+import { announceArrived, callOff, turnBack } from "./recall.ts";
 import type { ParcelCharge, Steps } from "./steps.ts";
 import { takeBack } from "./take-back.ts";
 
@@ -53,6 +54,12 @@ async function throughStages(run: OrderRun, steps: Steps): Promise<void> {
   if (run.stage === "FULFILLMENT" && run.amendment && patched("amendments")) await amend(run.amendment, steps);
   if (run.stage === "FULFILLMENT") await within(fulfil); // PREPARING
   if (run.stage === "TRACKING") await within(track); // SHIPPED
+  if (isRecalled(run)) await within(announceArrived);
+}
+
+/** Whether it was cancelled when parcels of it had left. */
+function isRecalled(run: OrderRun): boolean {
+  return run.isRecalled && patched("recalls");
 }
 
 /** Sets stock and money aside. Before its last step an order may be refused; from there on it only goes forward. */
@@ -113,8 +120,9 @@ async function fulfil(run: OrderRun, steps: Steps, body: SagaBody): Promise<void
   await together(run.parcels.map((parcel) => ship(parcel, run, { steps, body })));
   if (run.parcels.some(({ stage }) => stage !== "SHIPPED" && stage !== "CANCELLED")) return;
   const shipped = run.parcels.some(({ stage }) => stage === "SHIPPED");
-  if (!shipped) return run.ends("FAILED", failureFor("SHIPPING_FAILED"));
-  run.stage = "TRACKING";
+  if (shipped) run.stage = "TRACKING";
+  else if (run.isRecalled) run.endsCancelled();
+  else run.ends("FAILED", failureFor("SHIPPING_FAILED"));
 }
 
 /**
@@ -123,6 +131,8 @@ async function fulfil(run: OrderRun, steps: Steps, body: SagaBody): Promise<void
  */
 async function ship(parcel: Parcel, run: OrderRun, { steps, body }: { steps: Steps; body: SagaBody }): Promise<void> {
   const { parcels, payments, stock } = steps;
+  const recalled = isRecalled(run);
+  if (recalled) await callOff(parcel, steps, body);
   await prepare(parcel, run, { steps, body });
   if (parcel.stage === "LEAVING" || parcel.stage === "BOOKING") {
     if (parcel.news === "BOOKED") parcel.stage = "TAKEN";
@@ -141,6 +151,7 @@ async function ship(parcel: Parcel, run: OrderRun, { steps, body }: { steps: Ste
     await body.forward(stock.commit, nothing, parcel);
     parcel.stage = "SHIPPED";
   }
+  if (recalled) await turnBack(parcel, steps, body);
   if (parcel.stage === "DROPPING") {
     if (parcel.amount > 0) await each(parcel, (charge) => body.forward(payments.voidPart, nothing, charge));
     await body.forward(stock.releasePart, nothing, parcel);
@@ -172,20 +183,32 @@ async function prepare(
 
 /** Waits until every parcel that left has arrived or is lost. */
 async function track(run: OrderRun, steps: Steps, body: SagaBody): Promise<void> {
-  await together(run.parcels.map((parcel) => arrive(parcel, steps, body)));
+  if (isRecalled(run)) await together(run.parcels.map((parcel) => turnBack(parcel, steps, body)));
+  await together(run.parcels.map((parcel) => arrive(parcel, run, { steps, body })));
   if (run.parcels.some(({ stage }) => stage === "SHIPPED")) return;
   const delivered = run.parcels.some(({ stage }) => stage === "DELIVERED");
+  const cameBack = run.parcels.some(({ stage }) => stage === "RETURNED");
   if (delivered) run.ends("DELIVERED");
-  else run.ends("FAILED", failureFor("LOST_IN_TRANSIT"));
+  else if (run.isRecalled) run.endsCancelled();
+  else run.ends("FAILED", failureFor(cameBack ? "RETURNED_TO_SENDER" : "LOST_IN_TRANSIT"));
 }
 
-async function arrive(parcel: Parcel, { payments }: Steps, body: SagaBody): Promise<void> {
+async function arrive(
+  parcel: Parcel,
+  run: OrderRun,
+  { steps: { payments, orders }, body }: { steps: Steps; body: SagaBody },
+): Promise<void> {
   if (parcel.stage !== "SHIPPED") return;
   // What left without a number is tracked by nobody: whoever sent it knows that it arrives.
   const report = parcel.report ?? (parcel.trackingNumber === "" ? "DELIVERED" : undefined);
   if (report === undefined) return;
+  if (report === "RETURNED") parcel.returnId = await body.forward(orders.receive, nothing, parcel);
   if (report === "LOST" && parcel.amount > 0) {
-    await each(parcel, (charge) => body.forward(payments.refundPart, nothing, charge));
+    // What came back of the order without it is paid back already: orders knows how much is left.
+    if (patched("losses")) parcel.refunds = run.lossOf(parcel, await body.forward(orders.lose, nothing, parcel));
+    for (const { payment, amount } of parcel.refunds ?? chargesOf(parcel)) {
+      if (amount > 0) await body.forward(payments.refundPart, nothing, { parcel, payment, amount });
+    }
   }
   parcel.stage = report;
 }

@@ -8,8 +8,8 @@ type Repaid = Pick<CameBack, "returnId"> & {
   readonly isComplete: boolean;
 };
 
-/** What has left, and is not paid back as lost. */
-const charged: ReadonlySet<string> = new Set(["SHIPPED", "DELIVERED"]);
+/** What has left. */
+const charged: ReadonlySet<string> = new Set(["SHIPPED", "DELIVERED", "RETURNED", "LOST"]);
 
 /**
  * From which payments of an order returns are paid back: from the one that was made first, as far as what was captured of it goes. What a
@@ -20,22 +20,59 @@ export function divide(
   returns: readonly CameBack[],
   { parcels, before }: { parcels: readonly ParcelState[]; before: Repayments | undefined },
 ): Map<string, readonly Charge[]> {
-  const free = new Map<number, number>([[0, 0]]);
-  const add = (charges: readonly Charge[], sign: 1 | -1) => {
-    for (const { payment, amount } of charges) free.set(payment, (free.get(payment) ?? 0) + sign * amount);
-  };
-  for (const parcel of parcels) if (charged.has(parcel.stage)) add(chargesOf(parcel), 1);
-  add(before?.done ?? [], -1);
-  const known = Object.entries(before?.underWay ?? {});
-  for (const [, charges] of known) add(charges, -1);
-  const divided = new Map<string, readonly Charge[]>(known);
+  const free = freeOf({ parcels, before });
+  const divided = new Map<string, readonly Charge[]>(Object.entries(before?.underWay ?? {}));
   for (const { returnId, amount } of returns) {
     if (divided.has(returnId)) continue;
     const charges = draw(amount, free);
-    add(charges, -1);
+    add(free, charges, -1);
     divided.set(returnId, charges);
   }
   return divided;
+}
+
+/**
+ * From which payments a parcel is paid back that is lost: from those that it was charged to, as far as what came back without it has left
+ * anything of them; and from others, where it was paid back from these.
+ */
+export function divideLoss(
+  { parcel, refund }: { readonly parcel: ParcelState; readonly refund: number },
+  known: { parcels: readonly ParcelState[]; before: Repayments | undefined; underWay: Iterable<readonly Charge[]> },
+): Charge[] {
+  const own = chargesOf(parcel);
+  if (own.length === 1 && own[0]?.payment === 0) return [{ payment: 0, amount: refund }];
+  const free = freeOf(known);
+  for (const charges of known.underWay) add(free, charges, -1);
+  let open = refund;
+  const first = own.flatMap(({ payment, amount }) => {
+    const some = Math.max(0, Math.min(open, amount, free.get(payment) ?? 0));
+    open -= some;
+    return some > 0 ? [{ payment, amount: some }] : [];
+  });
+  add(free, first, -1);
+  return open === 0 ? first : [...first, ...draw(open, free)];
+}
+
+/** What of each payment is captured, and not paid back, nor about to be. */
+function freeOf({
+  parcels,
+  before,
+}: {
+  parcels: readonly ParcelState[];
+  before: Repayments | undefined;
+}): Map<number, number> {
+  const free = new Map<number, number>([[0, 0]]);
+  for (const parcel of parcels) {
+    if (charged.has(parcel.stage)) add(free, chargesOf(parcel), 1);
+    if (parcel.stage === "LOST") add(free, parcel.refunds ?? chargesOf(parcel), -1);
+  }
+  add(free, before?.done ?? [], -1);
+  for (const charges of Object.values(before?.underWay ?? {})) add(free, charges, -1);
+  return free;
+}
+
+function add(free: Map<number, number>, charges: readonly Charge[], sign: 1 | -1): void {
+  for (const { payment, amount } of charges) free.set(payment, (free.get(payment) ?? 0) + sign * amount);
 }
 
 function draw(amount: number, free: ReadonlyMap<number, number>): Charge[] {

@@ -10,6 +10,7 @@ import type {
   OrderMove,
   OrderParcel,
   ReturnedPart,
+  TurnBack,
 } from "./order/order-types.ts";
 import type { ParkedState, SagaState } from "./order-state.ts";
 
@@ -90,6 +91,17 @@ export type Screening = "pass" | "review";
 /** What is set aside where, or that the order waits for stock. */
 export type Reserved = Allocation[] | "waiting";
 
+/** What becomes of a parcel that does not simply arrive, as in `shop.orders.v1.ParcelFate`. */
+export type ParcelFate = "TO_BE_RETURNED" | "CAME_BACK" | "LOST";
+
+/** What follows from it. */
+export interface ResolvedParcel {
+  /** Empty: there is no return of it. */
+  returnId: string;
+  /** Of one that is lost: what is to be paid back, in minor units of the order's currency. */
+  refund: number;
+}
+
 /** What goes into and comes out of each step: one entry of the activity of that name. */
 export interface StepTypes {
   screenOrder: { input: { orderId: string }; output: Screening };
@@ -132,6 +144,10 @@ export interface StepTypes {
   endStockAmendment: { input: AmendmentRef & Again & { accepted: boolean }; output: null };
   /** Calls a parcel off that the warehouse has not packed. */
   takeBackShipment: { input: ParcelRef & Again; output: null };
+  /** Has the carrier asked to bring a parcel back; shipping tells what it says. */
+  turnBackShipment: { input: ParcelRef & Again; output: TurnBack };
+  /** Says what becomes of a parcel that does not simply arrive, and answers what follows. */
+  resolveParcel: { input: ParcelRef & Again & { fate: ParcelFate }; output: ResolvedParcel };
   decideAmendment: { input: DecideInput; output: null };
   settleOrder: { input: SettleInput; output: null };
 }
@@ -173,6 +189,8 @@ export const steps = {
   amendStock: { label: "amend", callee: "inventory" },
   endStockAmendment: { label: "end-amendment", callee: "inventory" },
   takeBackShipment: { label: "take-back", callee: "shipping", decider: "carrier" },
+  turnBackShipment: { label: "turn-back", callee: "shipping" },
+  resolveParcel: { label: "resolve", callee: "orders" },
   decideAmendment: { label: "decide", callee: "orders" },
   settleOrder: { label: "settle", callee: "orders", patient: true, bulky: true },
 } as const satisfies Record<StepName, StepSpec>;

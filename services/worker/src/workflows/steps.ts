@@ -8,7 +8,7 @@ import { planParcels } from "./order/parcel-plan.ts";
 import type { OrderRun, TakenBack } from "./order-run.ts";
 import type { CarriedOrder, Charge, Checkout, ParcelState } from "./order-state.ts";
 import { type Parcel, toOrderParcel } from "./parcel.ts";
-import { type Again, type SettleInput, type StepName, type StepTypes, steps } from "./step-table.ts";
+import { type Again, type ParcelFate, type SettleInput, type StepName, type StepTypes, steps } from "./step-table.ts";
 
 type Calls = BatchCalls<StepTypes>;
 
@@ -198,8 +198,31 @@ function orderSteps(calls: Calls) {
     complete: ofReturn("completeReturn", ({ order: { orderId }, returnId, isRefused }) =>
       complete.ask({ orderId, returnId, ...(isRefused && { rejected: true }) }),
     ),
+    ...fateSteps(calls),
     /** Ends an order's part in the episode. */
     settle: (input: SettleInput) => settle.askToTheEnd(input),
+  };
+}
+
+/** What orders is told of parcels that do not simply arrive. */
+function fateSteps(calls: Calls) {
+  const resolve = calls.of("resolveParcel");
+  const ask = (fate: ParcelFate) => (parcel: Parcel, again: number) =>
+    resolve.ask({ ...refOf(parcel), fate, ...anew(again) });
+  const returned = (fate: ParcelFate): Step<Parcel, string> => ({
+    name: ({ locationId }) => `${fate === "CAME_BACK" ? "receive" : "announce"}:${locationId}`,
+    ask: async (parcel, again) => (await ask(fate)(parcel, again)).returnId,
+  });
+  return {
+    /** Has what a parcel holds announced to come back; answers the return, empty when nothing of it is to. */
+    announce: returned("TO_BE_RETURNED"),
+    /** Has what a parcel held received: it is back. */
+    receive: returned("CAME_BACK"),
+    /** Has a parcel written down as lost; answers what of it is to be paid back. */
+    lose: {
+      name: ({ locationId }: Parcel) => `lose:${locationId}`,
+      ask: async (parcel: Parcel, again: number) => (await ask("LOST")(parcel, again)).refund,
+    },
   };
 }
 
@@ -208,6 +231,7 @@ function parcelSteps(calls: Calls) {
   const book = calls.of("requestBooking");
   const cancel = calls.of("cancelShipment");
   const takeBack = calls.of("takeBackShipment");
+  const turnBack = calls.of("turnBackShipment");
   return {
     /** Calls a parcel off that is to be packed otherwise, unless it is packed already. */
     takeBack: ofAmended(({ parcel }, again) => takeBack.ask({ ...refOf(parcel), ...anew(again) })),
@@ -234,6 +258,24 @@ function parcelSteps(calls: Calls) {
       resolved: (): Partial<ParcelState> => ({ stage: "TAKEN" }),
     },
     cancel: ofParcel("cancelShipment", (parcel, again) => cancel.ask({ ...refOf(parcel), ...anew(again) })),
+    /** Calls it off while it is here; the carrier may have it, by a run that was lost. Resolved, it is off. */
+    callOff: {
+      ...ofParcel("cancelShipment", async (parcel, again): Promise<"off" | "shipped"> => {
+        try {
+          await cancel.ask({ ...refOf(parcel), ...anew(again) });
+          return "off";
+        } catch (cause) {
+          if (cause instanceof StepRefused && cause.refusal.reason === "ALREADY_SHIPPED") return "shipped";
+          throw cause;
+        }
+      }),
+      resolved: () => "off" as const,
+    },
+    /** Has the carrier asked to bring it back. Resolved, it does not: what it holds is to be returned. */
+    turnBack: {
+      ...ofParcel("turnBackShipment", (parcel, again) => turnBack.ask({ ...refOf(parcel), ...anew(again) })),
+      resolved: () => "REFUSED" as const,
+    },
     /** Hands the parcel to the carrier; when that takes its time, shipping tells how it went. */
     book: {
       ...ofParcel("requestBooking", async (parcel, again): Promise<Partial<ParcelState>> => {

@@ -204,6 +204,13 @@ export class Stage {
     }
   }
 
+  /** The same, also when parcels have left: then its row decides, wherever it is. */
+  async recall(orderId: string): Promise<"accepted" | "recalled" | "refused"> {
+    const answer = await this.cancel(orderId);
+    if (answer === "accepted") return answer;
+    return this.rows.recall(orderId) ? "recalled" : "refused";
+  }
+
   /** The workflow of an episode. */
   workflow(episodeId: string): WorkflowHandle<typeof carryOrders> {
     return this.environment.client.workflow.getHandle<typeof carryOrders>(episodeId);

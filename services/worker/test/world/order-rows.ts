@@ -7,7 +7,8 @@ import {
   ParkedStepDecision,
   type SettleOrderRequest,
 } from "#gen/shop/orders/v1/order_episode_service_pb.js";
-import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import { ParcelFate } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
+import { OrderShipmentStatus, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import {
   type EpisodeEvent,
   EpisodeEventSchema,
@@ -58,8 +59,18 @@ export interface OrderRow {
   parked: { step: string; reason: string; error: string } | undefined;
   /** All settlements, as they came. */
   settlements: SettleOrderRequest[];
+  /** Where the parcels leave from that were not with the customer when it was cancelled; undefined: it was not, or none had left. */
+  recalled: string[] | undefined;
+  /** The returns of whole parcels, by where they left from. */
+  parcelReturns: Map<string, { returnId: string; isReceived: boolean }>;
+  /** What was to be paid back of lost parcels. */
+  losses: Map<string, bigint>;
+  /** What everything that came back was worth. */
+  cameWorth: bigint;
 }
 
+/** Parcels that are not with the customer, and may come to be. */
+const underWay: ReadonlySet<OrderShipmentStatus> = new Set([OrderShipmentStatus.PLANNED, OrderShipmentStatus.SHIPPED]);
 const ended: ReadonlySet<string> = new Set(["DELIVERED", "REJECTED", "CANCELLED", "FAILED"]);
 
 /** One event as a message. */
@@ -75,6 +86,7 @@ export class OrderRows {
   constructor(world: World) {
     this.#world = world;
     world.decide = (decision) => this.#decideAmendment(decision);
+    world.resolve = (parcel) => this.#resolve(parcel);
     world.tell = (orderId, locationId, news) => {
       const { generation = 0 } = news;
       const name = generation > 0 ? `${locationId}~${generation}` : locationId;
@@ -108,6 +120,10 @@ export class OrderRows {
       waitsFor: "",
       parked: undefined,
       settlements: [],
+      recalled: undefined,
+      parcelReturns: new Map(),
+      losses: new Map(),
+      cameWorth: 0n,
     });
   }
 
@@ -118,6 +134,47 @@ export class OrderRows {
     amendments.push({ ...wish, number, status: "pending", refusal: "", isOver: false });
     this.happens(orderId, anEvent("amendment", { number }));
     return number;
+  }
+
+  /** The order is cancelled when parcels of it have left, as its row decides. @returns whether anything is under way */
+  recall(orderId: string): boolean {
+    const row = this.row(orderId);
+    const { status, confirmedAs } = this.#world.order(orderId);
+    if (row.recalled) return true;
+    const shown = row.settlements.findLast(({ shipments }) => shipments.length > 0)?.shipments ?? [];
+    const over = (locationId: string) =>
+      shown.some((each) => each.locationId === locationId && !underWay.has(each.status));
+    const away = Object.keys(confirmedAs).filter((locationId) => !over(locationId));
+    if (!["CONFIRMED", "PREPARING", "SHIPPED"].includes(status) || away.length === 0) return false;
+    row.recalled = away;
+    this.happens(orderId, anEvent("cancellation", { reason: "on request" }));
+    return true;
+  }
+
+  #resolve({ orderId, locationId, fate }: { orderId: string; locationId: string; fate: ParcelFate }): Judged<object> {
+    const row = this.row(orderId);
+    const known = row.parcelReturns.get(locationId);
+    const amount = this.#world.order(orderId).confirmedAs[locationId] ?? 0n;
+    if (fate === ParcelFate.LOST) {
+      const charged = Object.entries(this.#world.order(orderId).confirmedAs)
+        .filter(([location]) => !row.losses.has(location))
+        .reduce((sum, [, cost]) => sum + cost, 0n);
+      const left = charged - row.cameWorth;
+      const refund = row.losses.get(locationId) ?? (amount < left ? amount : left);
+      if (!row.losses.has(locationId)) this.#world.took(orderId, `lose:${locationId}`, `${orderId}:lose:${locationId}`);
+      row.losses.set(locationId, refund);
+      return { response: { returnId: "", refund } };
+    }
+    const isReceived = fate === ParcelFate.CAME_BACK;
+    const { returnId } = known ?? { returnId: newId() };
+    if (!known || (isReceived && !known.isReceived)) {
+      row.parcelReturns.set(locationId, { returnId, isReceived });
+      const effect = `${isReceived ? "receive" : "announce"}:${locationId}`;
+      this.#world.took(orderId, effect, `${orderId}:${effect}`);
+      const parts = this.#world.order(orderId).parts.filter((part) => part.locationId === locationId);
+      if (isReceived) this.comesBack(orderId, { returnId, parts, amount: Number(amount), parcelLocationId: locationId });
+    }
+    return { response: { returnId, refund: 0n } };
   }
 
   /** What became of the last amendment of an order. */
@@ -212,6 +269,7 @@ export class OrderRows {
           shortagePolicy: this.#world.backOrders.has(orderId) ? ShortagePolicy.BACK_ORDER : ShortagePolicy.REJECT,
         },
       }),
+      ...(row.recalled && { recall: { locationIds: row.recalled } }),
       ...(amendment && {
         amendment: {
           number: amendment.number,
@@ -278,6 +336,7 @@ export class OrderRows {
     const known = this.#world.cameBack.get(orderId) ?? new Map<string, CameBack>();
     this.#world.cameBack.set(orderId, known.set(back.returnId, back));
     const { returnId: requestId } = back;
+    this.row(orderId).cameWorth += BigInt(back.amount);
     this.happens(orderId, anEvent("decision", { step: "take-back", resolved: false, requestId }));
   }
 

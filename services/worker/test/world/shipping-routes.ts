@@ -1,5 +1,5 @@
 import type { ConnectRouter } from "@connectrpc/connect";
-import { FulfillmentService } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
+import { FulfillmentService, TurnBackState } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
 import { ShipmentStatus } from "#gen/shop/shipping/v1/shipment_pb.js";
 import { ShippingService } from "#gen/shop/shipping/v1/shipping_service_pb.js";
 import type { World } from "./world.ts";
@@ -93,6 +93,19 @@ function fulfillmentRoutes(router: ConnectRouter, world: World): void {
           const news = world.arrives(orderId, locationId);
           if (news) world.tell(orderId, locationId, { news, trackingNumber: `T-${locationId}`, generation });
           return { response: { shipment: { trackingNumber: `T-${locationId}` } } };
+        },
+      }),
+    batchTurnBackShipments: ({ requests }) =>
+      world.batch(requests, {
+        step: "turn-back",
+        of,
+        ...byId,
+        apply: (request) => {
+          const { orderId, locationId, requestId } = request;
+          const state = world.order(orderId).shipments.get(nameOf(request));
+          if (state !== "shipped" && state !== "lost") return { refuse: "NOT_SHIPPED" };
+          world.took(orderId, `turn-back:${nameOf(request)}`, requestId);
+          return { response: { state: TurnBackState[world.turnsBack(orderId, locationId)] } };
         },
       }),
     batchCancelShipments: ({ requests }) =>

@@ -52,6 +52,14 @@ export function shopRoutes(router: ConnectRouter, world: World): void {
           return { response: {} };
         },
       }),
+    batchResolveParcels: ({ requests }) =>
+      world.batch(requests, {
+        step: "resolve",
+        of: (request) => request,
+        id: ({ orderId, locationId, fate }) => `${orderId}:${locationId}:${fate}`,
+        byState: true,
+        apply: (parcel) => world.resolve(parcel),
+      }),
     batchTransitionOrders: ({ requests }) =>
       world.batch(requests, {
         step: "transition",

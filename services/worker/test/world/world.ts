@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
+import type { ParcelFate } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import type { TrackingOutcome } from "#gen/shop/shipping/v1/shipping_service_pb.js";
 import { FailureSchema } from "#gen/shop/type/v1/failure_pb.js";
 import type { Allocation } from "../../src/workflows/order/order-types.ts";
@@ -80,7 +81,7 @@ const next: Record<string, string[]> = {
   PENDING: ["CONFIRMED", "REJECTED", "CANCELLED"],
   CONFIRMED: ["PREPARING", "CANCELLED", "FAILED"],
   PREPARING: ["SHIPPED", "FAILED", "CANCELLED"],
-  SHIPPED: ["DELIVERED", "FAILED"],
+  SHIPPED: ["DELIVERED", "CANCELLED", "FAILED"],
 };
 
 /** The other services, in memory: they keep the contract's promises, and misbehave as the rules say. */
@@ -109,6 +110,12 @@ export class World {
   loses: (orderId: string, locationId: string) => boolean = () => false;
   /** What shipping tells of a parcel that is packed as soon as there is a shipment; undefined: nothing yet. */
   packs: (orderId: string, locationId: string) => string | undefined = () => "PACKED";
+  /** What the carrier says to turning a parcel back, when it is asked. */
+  turnsBack: (orderId: string, locationId: string) => "ASKED" | "AGREED" | "REFUSED" = () => "ASKED";
+  /** Decides what follows from a parcel that does not simply arrive. */
+  resolve: (parcel: { orderId: string; locationId: string; fate: ParcelFate }) => Judged<object> = () => ({
+    refuse: "ORDER_NOT_FOUND",
+  });
   /** What shipping tells of a parcel once the carrier has it; undefined: nothing yet. */
   arrives: (orderId: string, locationId: string) => string | undefined = () => "DELIVERED";
   /** What comes of asking the carrier about a page of silent parcels; there are none. */

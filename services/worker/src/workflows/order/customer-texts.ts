@@ -16,6 +16,7 @@ const texts: Readonly<Record<string, string>> = {
   SERVICE_UNAVAILABLE: "We could not process the order. Nothing was charged. Please try again later.",
   SHIPPING_FAILED: "The order could not be shipped. The amount was not charged.",
   LOST_IN_TRANSIT: "The parcel was lost on its way. The amount was refunded.",
+  RETURNED_TO_SENDER: "The parcel could not be delivered and came back to us. The amount is refunded.",
 };
 
 const otherText = "The order could not be completed. Nothing was charged.";

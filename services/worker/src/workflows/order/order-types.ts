@@ -42,10 +42,13 @@ export interface ReturnedPart {
 }
 
 /** What becomes of a parcel in the end. */
-export type ParcelReport = "DELIVERED" | "LOST";
+export type ParcelReport = "DELIVERED" | "LOST" | "RETURNED";
+
+/** What came of asking the carrier to turn a parcel back, as in `shop.orders.v1.TurnBack`. */
+export type TurnBack = "ASKED" | "AGREED" | "REFUSED";
 
 /** Where a parcel stands, as in `shop.orders.v1.OrderShipmentStatus`. */
-export type ParcelStatus = "PLANNED" | "SHIPPED" | "DELIVERED" | "CANCELLED" | "LOST";
+export type ParcelStatus = "PLANNED" | "SHIPPED" | "DELIVERED" | "CANCELLED" | "LOST" | "RETURNED";
 
 /** Where the saga moves an order, as in `shop.orders.v1.OrderStatus`. */
 export type OrderMove = "CONFIRMED" | "PREPARING" | "SHIPPED" | "DELIVERED" | "REJECTED" | "CANCELLED" | "FAILED";
@@ -59,6 +62,12 @@ export interface OrderParcel {
   amount: Money;
   /** What it holds; absent: it is not known. */
   lines?: { sku: string; quantity: number }[];
+  /** Absent: the carrier was not asked. */
+  turnBack?: TurnBack;
+  /** The return of all that it holds; absent: there is none. */
+  returnId?: string;
+  /** What was paid back of it because it was lost, in minor units; absent: it was not, or all of it was. */
+  refunded?: number;
 }
 
 /** Why an order ended without delivery. */

@@ -1075,6 +1075,27 @@ export enum ShipmentNews {
    * @generated from enum value: SHIPMENT_NEWS_CANCELLED = 7;
    */
   CANCELLED = 7,
+
+  /**
+   * The carrier turns it back, as the saga wanted.
+   *
+   * @generated from enum value: SHIPMENT_NEWS_TURNING_BACK = 20;
+   */
+  TURNING_BACK = 20,
+
+  /**
+   * The carrier does not turn it back, or has not said in time that it does.
+   *
+   * @generated from enum value: SHIPMENT_NEWS_TURN_BACK_REFUSED = 21;
+   */
+  TURN_BACK_REFUSED = 21,
+
+  /**
+   * It came back to the warehouse.
+   *
+   * @generated from enum value: SHIPMENT_NEWS_RETURNED = 22;
+   */
+  RETURNED = 22,
 }
 
 /**

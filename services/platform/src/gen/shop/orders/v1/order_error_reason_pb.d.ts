@@ -58,7 +58,7 @@ export enum OrderErrorReason {
   ILLEGAL_TRANSITION = 5,
 
   /**
-   * FAILED_PRECONDITION: a parcel has left, or the order has ended. Metadata: order_id, status.
+   * FAILED_PRECONDITION: the order has ended, is being rejected, or all of it has arrived. Metadata: order_id, status.
    *
    * @generated from enum value: ORDER_ERROR_REASON_NOT_CANCELLABLE = 6;
    */
@@ -222,6 +222,13 @@ export enum OrderErrorReason {
    * @generated from enum value: ORDER_ERROR_REASON_CARD_NEEDED = 55;
    */
   CARD_NEEDED = 55,
+
+  /**
+   * NOT_FOUND: no parcel of the order leaves from there. Metadata: order_id, location_id.
+   *
+   * @generated from enum value: ORDER_ERROR_REASON_PARCEL_NOT_FOUND = 70;
+   */
+  PARCEL_NOT_FOUND = 70,
 
   /**
    * FAILED_PRECONDITION: the amendment is decided otherwise, or there is none of that number. Metadata: order_id, number.

@@ -635,6 +635,151 @@ export declare type CompleteReturnResponse = Message<"shop.orders.v1.CompleteRet
 export declare const CompleteReturnResponseSchema: GenMessage<CompleteReturnResponse>;
 
 /**
+ * The parcels.
+ *
+ * @generated from message shop.orders.v1.BatchResolveParcelsRequest
+ */
+export declare type BatchResolveParcelsRequest = Message<"shop.orders.v1.BatchResolveParcelsRequest"> & {
+  /**
+   * 1 to 256 parcels.
+   *
+   * @generated from field: repeated shop.orders.v1.ResolveParcelRequest requests = 1;
+   */
+  requests: ResolveParcelRequest[];
+
+  /**
+   * W3C trace context of each request, in the same order: what is done for it is traced there. An empty one, or none at this
+   * place, is not traced.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
+};
+
+/**
+ * Describes the message shop.orders.v1.BatchResolveParcelsRequest.
+ * Use `create(BatchResolveParcelsRequestSchema)` to create a new message.
+ */
+export declare const BatchResolveParcelsRequestSchema: GenMessage<BatchResolveParcelsRequest>;
+
+/**
+ * One parcel.
+ *
+ * @generated from message shop.orders.v1.ResolveParcelRequest
+ */
+export declare type ResolveParcelRequest = Message<"shop.orders.v1.ResolveParcelRequest"> & {
+  /**
+   * The order.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * The stock location that it left from.
+   *
+   * @generated from field: string location_id = 2;
+   */
+  locationId: string;
+
+  /**
+   * What becomes of it.
+   *
+   * @generated from field: shop.orders.v1.ParcelFate fate = 3;
+   */
+  fate: ParcelFate;
+};
+
+/**
+ * Describes the message shop.orders.v1.ResolveParcelRequest.
+ * Use `create(ResolveParcelRequestSchema)` to create a new message.
+ */
+export declare const ResolveParcelRequestSchema: GenMessage<ResolveParcelRequest>;
+
+/**
+ * The outcomes.
+ *
+ * @generated from message shop.orders.v1.BatchResolveParcelsResponse
+ */
+export declare type BatchResolveParcelsResponse = Message<"shop.orders.v1.BatchResolveParcelsResponse"> & {
+  /**
+   * One for each request, in the same order.
+   *
+   * @generated from field: repeated shop.orders.v1.ResolveParcelOutcome outcomes = 1;
+   */
+  outcomes: ResolveParcelOutcome[];
+};
+
+/**
+ * Describes the message shop.orders.v1.BatchResolveParcelsResponse.
+ * Use `create(BatchResolveParcelsResponseSchema)` to create a new message.
+ */
+export declare const BatchResolveParcelsResponseSchema: GenMessage<BatchResolveParcelsResponse>;
+
+/**
+ * What became of one entry.
+ *
+ * @generated from message shop.orders.v1.ResolveParcelOutcome
+ */
+export declare type ResolveParcelOutcome = Message<"shop.orders.v1.ResolveParcelOutcome"> & {
+  /**
+   * The answer, or why not.
+   *
+   * @generated from oneof shop.orders.v1.ResolveParcelOutcome.outcome
+   */
+  outcome: {
+    /**
+     * It is noted, now or before.
+     *
+     * @generated from field: shop.orders.v1.ResolveParcelResponse response = 1;
+     */
+    value: ResolveParcelResponse;
+    case: "response";
+  } | {
+    /**
+     * It is not.
+     *
+     * @generated from field: shop.type.v1.Failure failure = 2;
+     */
+    value: Failure;
+    case: "failure";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message shop.orders.v1.ResolveParcelOutcome.
+ * Use `create(ResolveParcelOutcomeSchema)` to create a new message.
+ */
+export declare const ResolveParcelOutcomeSchema: GenMessage<ResolveParcelOutcome>;
+
+/**
+ * It is noted.
+ *
+ * @generated from message shop.orders.v1.ResolveParcelResponse
+ */
+export declare type ResolveParcelResponse = Message<"shop.orders.v1.ResolveParcelResponse"> & {
+  /**
+   * The return of what it holds; empty when there is none, because it is lost, or all of it came back otherwise.
+   *
+   * @generated from field: string return_id = 1;
+   */
+  returnId: string;
+
+  /**
+   * Of a parcel that is lost: what is to be paid back, in minor units of the order's currency.
+   *
+   * @generated from field: int64 refund = 2;
+   */
+  refund: bigint;
+};
+
+/**
+ * Describes the message shop.orders.v1.ResolveParcelResponse.
+ * Use `create(ResolveParcelResponseSchema)` to create a new message.
+ */
+export declare const ResolveParcelResponseSchema: GenMessage<ResolveParcelResponse>;
+
+/**
  * What an operator decides about a parked step.
  *
  * @generated from enum shop.orders.v1.StepDecision
@@ -701,6 +846,46 @@ export enum ScreeningVerdict {
 export declare const ScreeningVerdictSchema: GenEnum<ScreeningVerdict>;
 
 /**
+ * What becomes of a parcel that does not simply arrive.
+ *
+ * @generated from enum shop.orders.v1.ParcelFate
+ */
+export enum ParcelFate {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: PARCEL_FATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The order was cancelled when it had left, and it reaches the customer: what it holds is to come back. A return of it is APPROVED.
+   *
+   * @generated from enum value: PARCEL_FATE_TO_BE_RETURNED = 1;
+   */
+  TO_BE_RETURNED = 1,
+
+  /**
+   * It is back at the location that it left from: all of it is RECEIVED, and back on the shelf.
+   *
+   * @generated from enum value: PARCEL_FATE_CAME_BACK = 2;
+   */
+  CAME_BACK = 2,
+
+  /**
+   * The carrier has lost it: nothing of it comes back any more, and what was not paid back of it is.
+   *
+   * @generated from enum value: PARCEL_FATE_LOST = 3;
+   */
+  LOST = 3,
+}
+
+/**
+ * Describes the enum shop.orders.v1.ParcelFate.
+ */
+export declare const ParcelFateSchema: GenEnum<ParcelFate>;
+
+/**
  * Moves orders along. For the saga only: what customers may do is in OrderService.
  *
  * @generated from service shop.orders.v1.OrderLifecycleService
@@ -758,6 +943,20 @@ export declare const OrderLifecycleService: GenService<{
     methodKind: "unary";
     input: typeof BatchCompleteReturnsRequestSchema;
     output: typeof BatchCompleteReturnsResponseSchema;
+  },
+  /**
+   * Says of parcels that do not simply arrive what becomes of them, which the returns of their orders have to know: each with its own
+   * outcome. Judged under the lock of the order, together with what came back of it otherwise, so that nothing comes back twice, and is
+   * paid back twice. A repeated call has one effect and the same answer.
+   *
+   * An entry fails with ORDER_NOT_FOUND, and with PARCEL_NOT_FOUND when the order has no parcel from there.
+   *
+   * @generated from rpc shop.orders.v1.OrderLifecycleService.BatchResolveParcels
+   */
+  batchResolveParcels: {
+    methodKind: "unary";
+    input: typeof BatchResolveParcelsRequestSchema;
+    output: typeof BatchResolveParcelsResponseSchema;
   },
   /**
    * Notes in the order's audit log what an operator asks for about a parked step. The saga, which has no database, calls it

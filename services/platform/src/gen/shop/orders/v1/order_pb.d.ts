@@ -154,6 +154,13 @@ export declare type Order = Message<"shop.orders.v1.Order"> & {
    * @generated from field: shop.orders.v1.OrderAmendment amendment = 30;
    */
   amendment?: OrderAmendment | undefined;
+
+  /**
+   * What became of its cancellation; absent when none was accepted.
+   *
+   * @generated from field: shop.orders.v1.OrderCancellation cancellation = 40;
+   */
+  cancellation?: OrderCancellation | undefined;
 };
 
 /**
@@ -161,6 +168,74 @@ export declare type Order = Message<"shop.orders.v1.Order"> & {
  * Use `create(OrderSchema)` to create a new message.
  */
 export declare const OrderSchema: GenMessage<Order>;
+
+/**
+ * What becomes of an order that somebody has cancelled, also after parcels of it had left.
+ *
+ * @generated from message shop.orders.v1.OrderCancellation
+ */
+export declare type OrderCancellation = Message<"shop.orders.v1.OrderCancellation"> & {
+  /**
+   * The least that can be said of all of it: what follows from all parcels.
+   *
+   * @generated from field: shop.orders.v1.CancellationOutcome outcome = 1;
+   */
+  outcome: CancellationOutcome;
+
+  /**
+   * When it was accepted.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 2;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * What becomes of each parcel; empty when nothing had left.
+   *
+   * @generated from field: repeated shop.orders.v1.CancelledParcel parcels = 3;
+   */
+  parcels: CancelledParcel[];
+};
+
+/**
+ * Describes the message shop.orders.v1.OrderCancellation.
+ * Use `create(OrderCancellationSchema)` to create a new message.
+ */
+export declare const OrderCancellationSchema: GenMessage<OrderCancellation>;
+
+/**
+ * What becomes of one parcel of an order that is cancelled.
+ *
+ * @generated from message shop.orders.v1.CancelledParcel
+ */
+export declare type CancelledParcel = Message<"shop.orders.v1.CancelledParcel"> & {
+  /**
+   * The stock location that it leaves from: its lines are those of the order's shipment.
+   *
+   * @generated from field: string location_id = 1;
+   */
+  locationId: string;
+
+  /**
+   * What becomes of it.
+   *
+   * @generated from field: shop.orders.v1.CancellationOutcome outcome = 2;
+   */
+  outcome: CancellationOutcome;
+
+  /**
+   * The return of what it holds, when there is one; see OrderReturnService.
+   *
+   * @generated from field: string return_id = 3;
+   */
+  returnId: string;
+};
+
+/**
+ * Describes the message shop.orders.v1.CancelledParcel.
+ * Use `create(CancelledParcelSchema)` to create a new message.
+ */
+export declare const CancelledParcelSchema: GenMessage<CancelledParcel>;
 
 /**
  * An amendment of an order, as its customer sees it. What it asks for is not shown before it has happened: then the order is it.
@@ -376,6 +451,29 @@ export declare type OrderShipment = Message<"shop.orders.v1.OrderShipment"> & {
    * @generated from field: repeated shop.orders.v1.OrderShipmentLine lines = 6;
    */
   lines: OrderShipmentLine[];
+
+  /**
+   * What came of asking the carrier to turn it back; UNSPECIFIED when it was not.
+   *
+   * @generated from field: shop.orders.v1.TurnBack turn_back = 40;
+   */
+  turnBack: TurnBack;
+
+  /**
+   * The return of what it holds that was made for the parcel as a whole: the order was cancelled when it had left, or it came back. Empty
+   * when there is none.
+   *
+   * @generated from field: string return_id = 41;
+   */
+  returnId: string;
+
+  /**
+   * What was paid back of it because it was lost: its amount, less what was paid back before for articles of the order that came without
+   * it. Absent when it was not, and where a version before this one paid back its amount.
+   *
+   * @generated from field: shop.type.v1.Money refunded = 42;
+   */
+  refunded?: Money | undefined;
 };
 
 /**
@@ -466,6 +564,61 @@ export declare type OrderEvent = Message<"shop.orders.v1.OrderEvent"> & {
 export declare const OrderEventSchema: GenMessage<OrderEvent>;
 
 /**
+ * What a cancellation comes to. Of an order: PENDING if that is said of any parcel, else RETURN, else TURNING_BACK, else CANCELLED.
+ *
+ * @generated from enum shop.orders.v1.CancellationOutcome
+ */
+export enum CancellationOutcome {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: CANCELLATION_OUTCOME_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It is not decided: money and stock are being given back, or the carrier has not said whether it turns a parcel back.
+   *
+   * @generated from enum value: CANCELLATION_OUTCOME_PENDING = 1;
+   */
+  PENDING = 1,
+
+  /**
+   * It never reaches the customer: it was called off, has come back, or was lost. What it costs is not charged, or paid back.
+   *
+   * @generated from enum value: CANCELLATION_OUTCOME_CANCELLED = 2;
+   */
+  CANCELLED = 2,
+
+  /**
+   * It had left, and the carrier turns it back. What it costs is paid back when it is here.
+   *
+   * @generated from enum value: CANCELLATION_OUTCOME_TURNING_BACK = 3;
+   */
+  TURNING_BACK = 3,
+
+  /**
+   * It had left, and reaches the customer. A return of it is approved, whatever the policy of returns says: he sends it back, and then what
+   * it costs is paid back.
+   *
+   * @generated from enum value: CANCELLATION_OUTCOME_RETURN = 4;
+   */
+  RETURN = 4,
+
+  /**
+   * Of a parcel only: it had arrived before. It is as it was, and may be returned as the policy of returns says.
+   *
+   * @generated from enum value: CANCELLATION_OUTCOME_KEPT = 5;
+   */
+  KEPT = 5,
+}
+
+/**
+ * Describes the enum shop.orders.v1.CancellationOutcome.
+ */
+export declare const CancellationOutcomeSchema: GenEnum<CancellationOutcome>;
+
+/**
  * What became of an amendment.
  *
  * @generated from enum shop.orders.v1.OrderAmendmentStatus
@@ -546,6 +699,46 @@ export enum PriceAdjustmentKind {
 export declare const PriceAdjustmentKindSchema: GenEnum<PriceAdjustmentKind>;
 
 /**
+ * What came of asking a carrier to turn a parcel back.
+ *
+ * @generated from enum shop.orders.v1.TurnBack
+ */
+export enum TurnBack {
+  /**
+   * It was not asked.
+   *
+   * @generated from enum value: TURN_BACK_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It has not answered.
+   *
+   * @generated from enum value: TURN_BACK_ASKED = 1;
+   */
+  ASKED = 1,
+
+  /**
+   * It brings the parcel back.
+   *
+   * @generated from enum value: TURN_BACK_AGREED = 2;
+   */
+  AGREED = 2,
+
+  /**
+   * It does not, or has not said in time that it does.
+   *
+   * @generated from enum value: TURN_BACK_REFUSED = 3;
+   */
+  REFUSED = 3,
+}
+
+/**
+ * Describes the enum shop.orders.v1.TurnBack.
+ */
+export declare const TurnBackSchema: GenEnum<TurnBack>;
+
+/**
  * Where a parcel of an order stands.
  *
  * @generated from enum shop.orders.v1.OrderShipmentStatus
@@ -592,6 +785,14 @@ export enum OrderShipmentStatus {
    * @generated from enum value: ORDER_SHIPMENT_STATUS_LOST = 5;
    */
   LOST = 5,
+
+  /**
+   * It came back to the warehouse without having been delivered: turned back because the order was cancelled, or undeliverable. Its
+   * return tells what becomes of its money.
+   *
+   * @generated from enum value: ORDER_SHIPMENT_STATUS_RETURNED = 10;
+   */
+  RETURNED = 10,
 }
 
 /**
@@ -655,7 +856,7 @@ export enum OrderStatus {
   REJECTED = 6,
 
   /**
-   * Withdrawn on request.
+   * Withdrawn on request, and nothing of it stays with the customer.
    *
    * @generated from enum value: ORDER_STATUS_CANCELLED = 7;
    */

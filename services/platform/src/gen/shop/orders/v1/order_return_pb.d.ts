@@ -136,6 +136,13 @@ export declare type OrderReturn = Message<"shop.orders.v1.OrderReturn"> & {
    * @generated from field: google.protobuf.Timestamp update_time = 17;
    */
   updateTime?: Timestamp | undefined;
+
+  /**
+   * The stock location that the parcel left from that comes back as a whole; empty when it is articles that do.
+   *
+   * @generated from field: string parcel_location_id = 40;
+   */
+  parcelLocationId: string;
 };
 
 /**
@@ -300,6 +307,13 @@ export enum ReturnKind {
    * @generated from enum value: RETURN_KIND_GOODWILL = 3;
    */
   GOODWILL = 3,
+
+  /**
+   * The order was cancelled when the parcel had left.
+   *
+   * @generated from enum value: RETURN_KIND_CANCELLATION = 10;
+   */
+  CANCELLATION = 10,
 }
 
 /**

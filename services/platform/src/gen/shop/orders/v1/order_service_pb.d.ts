@@ -361,7 +361,8 @@ export declare const CancelOrderRequestSchema: GenMessage<CancelOrderRequest>;
  */
 export declare type CancelOrderResponse = Message<"shop.orders.v1.CancelOrderResponse"> & {
   /**
-   * As it stands: CANCELLED, or still in its former status while money and stock are given back.
+   * As it stands: CANCELLED, or still in its former status while money and stock are given back, or parcels are under way. Its
+   * `cancellation` tells what becomes of it.
    *
    * @generated from field: shop.orders.v1.Order order = 1;
    */
@@ -741,10 +742,15 @@ export declare const OrderService: GenService<{
     output: typeof ListOrdersResponseSchema;
   },
   /**
-   * Cancels an order that has not shipped: what was authorized is voided and what was reserved is released. Returns once
-   * the saga has accepted the cancellation; the order is CANCELLED when the money and the stock are free.
+   * Cancels an order: what was authorized is voided and what was reserved is released. Returns once the cancellation is accepted, and
+   * waits a little for what becomes of it; the order is CANCELLED when nothing of it stays with the customer.
    *
-   * Fails with ORDER_NOT_FOUND, and with NOT_CANCELLABLE when a parcel has left or the order has ended.
+   * Of an order of which parcels have left, those that have not are called off, and for the others the carrier is asked to turn them back.
+   * What it does not turn back becomes a return, which is approved, whatever the policy of returns says. `cancellation` of the order
+   * tells which: its `outcome` of the order as a whole, and of each parcel.
+   *
+   * Fails with ORDER_NOT_FOUND, and with NOT_CANCELLABLE when the order has ended or all of it has arrived. A repeated call with the same
+   * `request_id`, or another cancellation of the same order, returns it as it stands.
    *
    * @generated from rpc shop.orders.v1.OrderService.CancelOrder
    */

@@ -161,6 +161,13 @@ export declare type EpisodeOrder = Message<"shop.sagas.v1.EpisodeOrder"> & {
    * @generated from field: shop.sagas.v1.EpisodeAmendment amendment = 20;
    */
   amendment?: EpisodeAmendment | undefined;
+
+  /**
+   * The cancellation that was accepted when parcels of it had left; absent when there is none.
+   *
+   * @generated from field: shop.sagas.v1.EpisodeRecall recall = 40;
+   */
+  recall?: EpisodeRecall | undefined;
 };
 
 /**
@@ -168,6 +175,26 @@ export declare type EpisodeOrder = Message<"shop.sagas.v1.EpisodeOrder"> & {
  * Use `create(EpisodeOrderSchema)` to create a new message.
  */
 export declare const EpisodeOrderSchema: GenMessage<EpisodeOrder>;
+
+/**
+ * A cancellation of an order of which parcels have left.
+ *
+ * @generated from message shop.sagas.v1.EpisodeRecall
+ */
+export declare type EpisodeRecall = Message<"shop.sagas.v1.EpisodeRecall"> & {
+  /**
+   * The stock locations of the parcels that were not with the customer then: 100 at most.
+   *
+   * @generated from field: repeated string location_ids = 1;
+   */
+  locationIds: string[];
+};
+
+/**
+ * Describes the message shop.sagas.v1.EpisodeRecall.
+ * Use `create(EpisodeRecallSchema)` to create a new message.
+ */
+export declare const EpisodeRecallSchema: GenMessage<EpisodeRecall>;
 
 /**
  * Articles that have come back.
@@ -202,6 +229,13 @@ export declare type EpisodeReturn = Message<"shop.sagas.v1.EpisodeReturn"> & {
    * @generated from field: string granted_by = 4;
    */
   grantedBy: string;
+
+  /**
+   * The stock location that the parcel left from that came back as a whole; empty when it is articles that did.
+   *
+   * @generated from field: string parcel_location_id = 40;
+   */
+  parcelLocationId: string;
 };
 
 /**

@@ -2,7 +2,7 @@
 // @generated from file shop/shipping/v1/fulfillment_service.proto (package shop.shipping.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Shipment } from "./shipment_pb.js";
 import type { Failure } from "../../type/v1/failure_pb.js";
@@ -325,6 +325,191 @@ export declare type CancelShipmentOutcome = Message<"shop.shipping.v1.CancelShip
 export declare const CancelShipmentOutcomeSchema: GenMessage<CancelShipmentOutcome>;
 
 /**
+ * Which shipment to turn back.
+ *
+ * @generated from message shop.shipping.v1.TurnBackShipmentRequest
+ */
+export declare type TurnBackShipmentRequest = Message<"shop.shipping.v1.TurnBackShipmentRequest"> & {
+  /**
+   * Chosen by the caller, unique for each mutation; the saga derives it from order and step.
+   *
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * The order.
+   *
+   * @generated from field: string order_id = 2;
+   */
+  orderId: string;
+
+  /**
+   * The stock location of the shipment.
+   *
+   * @generated from field: string location_id = 3;
+   */
+  locationId: string;
+
+  /**
+   * Which of the shipments that were made for the order at that location one after the other; 0: the first.
+   *
+   * @generated from field: int32 generation = 20;
+   */
+  generation: number;
+};
+
+/**
+ * Describes the message shop.shipping.v1.TurnBackShipmentRequest.
+ * Use `create(TurnBackShipmentRequestSchema)` to create a new message.
+ */
+export declare const TurnBackShipmentRequestSchema: GenMessage<TurnBackShipmentRequest>;
+
+/**
+ * What is known of it.
+ *
+ * @generated from message shop.shipping.v1.TurnBackShipmentResponse
+ */
+export declare type TurnBackShipmentResponse = Message<"shop.shipping.v1.TurnBackShipmentResponse"> & {
+  /**
+   * What the carrier has said by now.
+   *
+   * @generated from field: shop.shipping.v1.TurnBackState state = 1;
+   */
+  state: TurnBackState;
+};
+
+/**
+ * Describes the message shop.shipping.v1.TurnBackShipmentResponse.
+ * Use `create(TurnBackShipmentResponseSchema)` to create a new message.
+ */
+export declare const TurnBackShipmentResponseSchema: GenMessage<TurnBackShipmentResponse>;
+
+/**
+ * Many of TurnBackShipment.
+ *
+ * @generated from message shop.shipping.v1.BatchTurnBackShipmentsRequest
+ */
+export declare type BatchTurnBackShipmentsRequest = Message<"shop.shipping.v1.BatchTurnBackShipmentsRequest"> & {
+  /**
+   * 1 to 256 entries, each with a request id of its own.
+   *
+   * @generated from field: repeated shop.shipping.v1.TurnBackShipmentRequest requests = 1;
+   */
+  requests: TurnBackShipmentRequest[];
+
+  /**
+   * W3C trace context of each request, in the same order: what is done for it is traced there. An empty one, or none at this
+   * place, is not traced.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
+};
+
+/**
+ * Describes the message shop.shipping.v1.BatchTurnBackShipmentsRequest.
+ * Use `create(BatchTurnBackShipmentsRequestSchema)` to create a new message.
+ */
+export declare const BatchTurnBackShipmentsRequestSchema: GenMessage<BatchTurnBackShipmentsRequest>;
+
+/**
+ * The outcomes of BatchTurnBackShipments.
+ *
+ * @generated from message shop.shipping.v1.BatchTurnBackShipmentsResponse
+ */
+export declare type BatchTurnBackShipmentsResponse = Message<"shop.shipping.v1.BatchTurnBackShipmentsResponse"> & {
+  /**
+   * One for each request, in the same order.
+   *
+   * @generated from field: repeated shop.shipping.v1.TurnBackShipmentOutcome outcomes = 1;
+   */
+  outcomes: TurnBackShipmentOutcome[];
+};
+
+/**
+ * Describes the message shop.shipping.v1.BatchTurnBackShipmentsResponse.
+ * Use `create(BatchTurnBackShipmentsResponseSchema)` to create a new message.
+ */
+export declare const BatchTurnBackShipmentsResponseSchema: GenMessage<BatchTurnBackShipmentsResponse>;
+
+/**
+ * What became of one entry of BatchTurnBackShipments.
+ *
+ * @generated from message shop.shipping.v1.TurnBackShipmentOutcome
+ */
+export declare type TurnBackShipmentOutcome = Message<"shop.shipping.v1.TurnBackShipmentOutcome"> & {
+  /**
+   * The answer, or why not.
+   *
+   * @generated from oneof shop.shipping.v1.TurnBackShipmentOutcome.outcome
+   */
+  outcome: {
+    /**
+     * What is known of it.
+     *
+     * @generated from field: shop.shipping.v1.TurnBackShipmentResponse response = 1;
+     */
+    value: TurnBackShipmentResponse;
+    case: "response";
+  } | {
+    /**
+     * Why it cannot be turned back.
+     *
+     * @generated from field: shop.type.v1.Failure failure = 2;
+     */
+    value: Failure;
+    case: "failure";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message shop.shipping.v1.TurnBackShipmentOutcome.
+ * Use `create(TurnBackShipmentOutcomeSchema)` to create a new message.
+ */
+export declare const TurnBackShipmentOutcomeSchema: GenMessage<TurnBackShipmentOutcome>;
+
+/**
+ * What a carrier says to turning a shipment back.
+ *
+ * @generated from enum shop.shipping.v1.TurnBackState
+ */
+export enum TurnBackState {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: TURN_BACK_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Nothing yet: orders is told when it has.
+   *
+   * @generated from enum value: TURN_BACK_STATE_ASKED = 1;
+   */
+  ASKED = 1,
+
+  /**
+   * It brings it back.
+   *
+   * @generated from enum value: TURN_BACK_STATE_AGREED = 2;
+   */
+  AGREED = 2,
+
+  /**
+   * It does not, or has not said in time that it does.
+   *
+   * @generated from enum value: TURN_BACK_STATE_REFUSED = 3;
+   */
+  REFUSED = 3,
+}
+
+/**
+ * Describes the enum shop.shipping.v1.TurnBackState.
+ */
+export declare const TurnBackStateSchema: GenEnum<TurnBackState>;
+
+/**
  * Hands parcels to the carrier. For the saga only: what callers may do is in ShippingService.
  *
  * @generated from service shop.shipping.v1.FulfillmentService
@@ -355,6 +540,19 @@ export declare const FulfillmentService: GenService<{
     methodKind: "unary";
     input: typeof BatchCancelShipmentsRequestSchema;
     output: typeof BatchCancelShipmentsResponseSchema;
+  },
+  /**
+   * Has the carrier asked to turn shipments back that it has, with an outcome for each. The wish is noted, and the carrier asked after
+   * that, again and again under the same key until it has said something definite, or TURN_BACK_PATIENCE_MS are over: orders is told which.
+   *
+   * An entry fails with SHIPMENT_NOT_FOUND, and with NOT_SHIPPED when the carrier does not have it.
+   *
+   * @generated from rpc shop.shipping.v1.FulfillmentService.BatchTurnBackShipments
+   */
+  batchTurnBackShipments: {
+    methodKind: "unary";
+    input: typeof BatchTurnBackShipmentsRequestSchema;
+    output: typeof BatchTurnBackShipmentsResponseSchema;
   },
 }>;
 

@@ -185,7 +185,7 @@ export declare type TrackingEvent = Message<"shop.shipping.v1.TrackingEvent"> & 
 export declare const TrackingEventSchema: GenMessage<TrackingEvent>;
 
 /**
- * Where a shipment stands. Terminal: DELIVERED, FAILED, LOST, CANCELLED. Reports of the carrier come in any order: until its
+ * Where a shipment stands. Terminal: DELIVERED, FAILED, LOST, CANCELLED, RETURNED. Reports of the carrier come in any order: until its
  * saga is being told, a later one may correct DELIVERED to LOST or the reverse, and so long the shipment is shown as SHIPPED.
  * One without a saga is shown, and corrected, at once.
  *
@@ -254,6 +254,13 @@ export enum ShipmentStatus {
    * @generated from enum value: SHIPMENT_STATUS_CANCELLED = 8;
    */
   CANCELLED = 8,
+
+  /**
+   * The carrier brought it back: it was turned back, or could not be delivered.
+   *
+   * @generated from enum value: SHIPMENT_STATUS_RETURNED = 10;
+   */
+  RETURNED = 10,
 }
 
 /**
@@ -308,6 +315,13 @@ export enum TrackingEventKind {
    * @generated from enum value: TRACKING_EVENT_KIND_LOST = 5;
    */
   LOST = 5,
+
+  /**
+   * It is back where it left from.
+   *
+   * @generated from enum value: TRACKING_EVENT_KIND_RETURNED = 10;
+   */
+  RETURNED = 10,
 }
 
 /**

@@ -70,6 +70,13 @@ export enum ShippingErrorReason {
    * @generated from enum value: SHIPPING_ERROR_REASON_ALREADY_PACKED = 20;
    */
   ALREADY_PACKED = 20,
+
+  /**
+   * FAILED_PRECONDITION: the carrier does not have it. Metadata: shipment_id, status.
+   *
+   * @generated from enum value: SHIPPING_ERROR_REASON_NOT_SHIPPED = 40;
+   */
+  NOT_SHIPPED = 40,
 }
 
 /**

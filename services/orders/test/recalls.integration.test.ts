@@ -1,0 +1,335 @@
+// Orders that are cancelled when parcels of them have left: what the row accepts, and what becomes of the returns.
+import assert from "node:assert/strict";
+import { after, before, beforeEach, describe, it } from "node:test";
+import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
+import { ParcelFate } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
+import { CancellationOutcome, OrderShipmentStatus, OrderStatus, TurnBack } from "#gen/shop/orders/v1/order_pb.js";
+import { ReturnKind, ReturnReason, ReturnStatus } from "#gen/shop/orders/v1/order_return_pb.js";
+import { readAuditLog } from "#testing/audit-log.ts";
+import type { TestDatabase } from "#testing/postgres.ts";
+import { delivered, type GivenParcel } from "./delivered-orders.ts";
+import { eager, kinds, lastStart, settlement } from "./episode-rows.ts";
+import { FakeWorker } from "./fake-worker.ts";
+import {
+  eventually,
+  newCustomer,
+  type OrderChanges,
+  orderRequest,
+  ordersDatabase,
+  type Replica,
+  refusal,
+  startReplica,
+  unique,
+} from "./harness.ts";
+
+const { SHIPPED, DELIVERED, LOST, RETURNED, PLANNED } = OrderShipmentStatus;
+const { TO_BE_RETURNED, CAME_BACK } = ParcelFate;
+const soon = { timeoutMs: 10_000 };
+
+describe("cancelling orders of which parcels have left", () => {
+  let test: TestDatabase;
+  let worker: FakeWorker;
+  let replica: Replica;
+  let customerId: string;
+  before(async () => {
+    test = await ordersDatabase();
+    worker = new FakeWorker();
+    const policy = { RETURN_WINDOW_DAYS: undefined };
+    replica = await startReplica(test.database, worker, { ...eager, ...policy, EPISODE_SWEEP_AGE_MS: 600_000 });
+  });
+  after(async () => {
+    await replica?.stop();
+    await test?.[Symbol.asyncDispose]();
+  });
+  beforeEach(async () => {
+    customerId = await newCustomer(replica);
+  });
+
+  const beans = { sku: "ESPRESSO-1KG", quantity: 2 };
+  const filter = { sku: "FILTER-100", quantity: 1 };
+  const berlin: GivenParcel = { locationId: "berlin", amount: 3700n, lines: [beans], status: SHIPPED };
+  const munich: GivenParcel = { locationId: "munich", amount: 1000n, lines: [filter], status: SHIPPED };
+
+  /** An order of 2 × 18.50 from Berlin and 1 × 10.00 from Munich, which rests; SHIPPED unless said otherwise. */
+  function away(parcels: readonly GivenParcel[] = [berlin, munich], changes: OrderChanges = {}): Promise<string> {
+    return delivered(replica, worker, { request: orderRequest(customerId, changes), parcels });
+  }
+
+  async function cancel(orderId: string, requestId = unique("cancel")) {
+    const { order } = await replica.orders.cancelOrder({ requestId, orderId, reason: "changed my mind" }, soon);
+    assert.ok(order);
+    return order;
+  }
+
+  async function get(orderId: string) {
+    const { order } = await replica.orders.getOrder({ orderId });
+    assert.ok(order);
+    return order;
+  }
+
+  async function outcomes(orderId: string): Promise<string[]> {
+    const { cancellation } = await get(orderId);
+    const parcels = cancellation?.parcels.map(({ locationId, outcome }) => `${locationId} ${CancellationOutcome[outcome]}`);
+    return [CancellationOutcome[cancellation?.outcome ?? 0] ?? "", ...(parcels ?? [])];
+  }
+
+  /** The worker has the order rest with its parcels as they are by then. */
+  async function settle(orderId: string, parcels: readonly object[], changes: object = {}): Promise<void> {
+    const { episodeId } = lastStart(worker, orderId) ?? assert.fail("not carried yet");
+    const shipments = parcels.map((each) => ({ ...each, amount: { currency: "EUR", ...amountOf(each) } }));
+    const settled = { cancellable: false, needsCard: false, shipments, ...changes };
+    const { outcomes: settlements } = await replica.episodes.batchSettleOrders({
+      requests: [settlement(orderId, episodeId, settled)],
+    });
+    assert.equal(settlements[0]?.outcome.case, "response");
+  }
+
+  function amountOf(parcel: object): { amount: bigint } {
+    return { amount: (parcel as GivenParcel).amount };
+  }
+
+  async function resolve(orderId: string, locationId: string, fate: ParcelFate) {
+    const { outcomes: resolved } = await replica.lifecycle.batchResolveParcels({
+      requests: [{ orderId, locationId, fate }],
+    });
+    const outcome = resolved[0]?.outcome;
+    return outcome?.case === "response" ? outcome.value : assert.fail(`${outcome?.value?.reason}`);
+  }
+
+  async function returnsOf(orderId: string) {
+    const { orderReturns } = await replica.returns.listReturns({ orderId });
+    return orderReturns;
+  }
+
+  async function received(orderId: string, lines: { lineNumber: number; quantity: number }[], returnId = "") {
+    const came = lines.map((line) => ({ ...line, restocked: line.quantity, locationId: "berlin" }));
+    const { orderReturn } = await replica.returns.receiveReturn({
+      requestId: unique("receive"),
+      orderId,
+      returnId,
+      lines: came,
+    });
+    return orderReturn ?? assert.fail();
+  }
+
+  const carried = (orderId: string) =>
+    eventually(() => {
+      const start = lastStart(worker, orderId);
+      assert.ok(start?.order.recall);
+      return start.order;
+    });
+
+  it("is accepted by the row, carried, and shown as it comes", async () => {
+    const orderId = await away([berlin, { ...munich, status: DELIVERED }]);
+    const requestId = unique("cancel");
+    const waiting = cancel(orderId, requestId);
+    const order = await carried(orderId);
+    assert.deepEqual(order.recall?.locationIds, ["berlin"]);
+    assert.deepEqual(kinds(order.events), ["cancellation"]);
+    assert.deepEqual(await outcomes(orderId), ["PENDING", "berlin PENDING", "munich KEPT"]);
+    await settle(orderId, [{ ...berlin, turnBack: TurnBack.AGREED }, { ...munich, status: DELIVERED }]);
+    const answer = await waiting;
+    assert.equal(answer.status, OrderStatus.SHIPPED);
+    assert.equal(answer.cancellation?.outcome, CancellationOutcome.TURNING_BACK);
+    assert.deepEqual(await outcomes(orderId), ["TURNING_BACK", "berlin TURNING_BACK", "munich KEPT"]);
+    for (const id of [requestId, unique("cancel")]) {
+      assert.equal((await cancel(orderId, id)).cancellation?.outcome, CancellationOutcome.TURNING_BACK, "again");
+    }
+    const log = (await readAuditLog(test.database)).filter((event) => event.orderId === orderId);
+    assert.equal(log.filter(({ action }) => action === "order.cancel_requested").length, 2);
+  });
+
+  it("is refused when all of it has arrived, or it has ended", async () => {
+    const ended = await away([{ ...berlin, status: DELIVERED }, { ...munich, status: DELIVERED }]);
+    const [info] = (await refusal(replica.orders.cancelOrder({ requestId: unique("c"), orderId: ended, reason: "x" }))).findDetails(ErrorInfoSchema);
+    assert.equal(info?.reason, "NOT_CANCELLABLE");
+  });
+
+  it("ends CANCELLED when nothing stays with the customer, also from SHIPPED", async () => {
+    const orderId = await away([berlin]);
+    await cancel(orderId);
+    await carried(orderId);
+    const failure = { reason: "CANCELLED_BY_CUSTOMER", customerMessage: "The order was cancelled: on request" };
+    await settle(orderId, [{ ...berlin, status: RETURNED }], { status: OrderStatus.CANCELLED, failure });
+    const order = await get(orderId);
+    assert.equal(order.status, OrderStatus.CANCELLED);
+    assert.equal(order.failure?.customerMessage, "The order was cancelled: changed my mind");
+    assert.deepEqual(await outcomes(orderId), ["CANCELLED", "berlin CANCELLED"]);
+  });
+
+  it("is not amended any more", async () => {
+    const orderId = await away([berlin, { ...munich, status: PLANNED }]);
+    await cancel(orderId);
+    const amend = { requestId: unique("amend"), orderId, shippingAddress: (await get(orderId)).shippingAddress };
+    const [info] = (await refusal(replica.orders.amendOrder(amend))).findDetails(ErrorInfoSchema);
+    assert.equal(info?.reason, "NOT_AMENDABLE");
+  });
+
+  describe("a parcel that reaches the customer", () => {
+    it("is to be returned, whatever the policy says: once, however often the worker says so", async () => {
+      const orderId = await away();
+      await cancel(orderId);
+      const { returnId } = await resolve(orderId, "berlin", TO_BE_RETURNED);
+      assert.equal((await resolve(orderId, "berlin", TO_BE_RETURNED)).returnId, returnId);
+      const [known, ...others] = await returnsOf(orderId);
+      assert.deepEqual(others, []);
+      assert.deepEqual(
+        [known?.status, known?.kind, known?.amount?.amount, known?.parcelLocationId],
+        [ReturnStatus.APPROVED, ReturnKind.CANCELLATION, 3700n, "berlin"],
+      );
+      assert.deepEqual(known?.lines.map(({ lineNumber, quantity }) => [lineNumber, quantity]), [[1, 2]]);
+      assert.match(known?.customerMessage ?? "", /too late to stop the parcel/);
+      await carried(orderId);
+      await settle(orderId, [{ ...berlin, turnBack: TurnBack.REFUSED, returnId }, { ...munich, turnBack: TurnBack.ASKED }]);
+      assert.deepEqual(await outcomes(orderId), ["PENDING", "berlin RETURN", "munich PENDING"]);
+      assert.equal((await get(orderId)).cancellation?.parcels[0]?.returnId, returnId);
+    });
+
+    it("is not announced again for what the customer sends back already, nor when it was withdrawn", async () => {
+      const orderId = await away();
+      await cancel(orderId);
+      const [first, second] = await Promise.all([
+        resolve(orderId, "berlin", TO_BE_RETURNED),
+        resolve(orderId, "berlin", TO_BE_RETURNED),
+      ]);
+      assert.equal(first.returnId, second.returnId);
+      const { returnId } = first;
+      await replica.returns.cancelReturn({ requestId: unique("withdraw"), orderId, returnId });
+      assert.equal((await resolve(orderId, "berlin", TO_BE_RETURNED)).returnId, returnId);
+      assert.equal((await returnsOf(orderId)).length, 1);
+    });
+
+    it("is received when it comes, with its number or without, and its money goes back once", async () => {
+      for (const named of [true, false]) {
+        const orderId = await away();
+        await cancel(orderId);
+        const { returnId } = await resolve(orderId, "berlin", TO_BE_RETURNED);
+        const came = await received(orderId, [{ lineNumber: 1, quantity: 2 }], named ? returnId : "");
+        assert.deepEqual([came.returnId, came.status], [returnId, ReturnStatus.RECEIVED]);
+        assert.equal((await resolve(orderId, "berlin", CAME_BACK)).returnId, returnId);
+        assert.equal((await returnsOf(orderId)).length, 1);
+      }
+    });
+  });
+
+  describe("a parcel that comes back", () => {
+    it("is received as a whole: to its shelf, and for what it has cost; once", async () => {
+      const orderId = await away();
+      await cancel(orderId);
+      const ids = await Promise.all([1, 2, 3].map(() => resolve(orderId, "berlin", CAME_BACK)));
+      assert.equal(new Set(ids.map(({ returnId }) => returnId)).size, 1);
+      const [known, ...others] = await returnsOf(orderId);
+      assert.deepEqual(others, []);
+      assert.deepEqual(
+        [known?.status, known?.kind, known?.amount?.amount, known?.revision],
+        [ReturnStatus.RECEIVED, ReturnKind.CANCELLATION, 3700n, 1],
+      );
+      assert.deepEqual(known?.lines.map(({ received: n, restocked, locationId }) => [n, restocked, locationId]), [[2, 2, "berlin"]]);
+      const { returns } = await eventually(() => {
+        const start = lastStart(worker, orderId)?.order;
+        assert.ok(start && start.returns.length > 0);
+        return start;
+      });
+      assert.deepEqual(
+        returns.map(({ parcelLocationId, amount, parts }) => [parcelLocationId, amount, parts.map(({ quantity }) => quantity)]),
+        [["berlin", 3700n, [2]]],
+      );
+    });
+
+    it("after its return was approved is that return", async () => {
+      const orderId = await away();
+      await cancel(orderId);
+      const { returnId } = await resolve(orderId, "berlin", TO_BE_RETURNED);
+      assert.equal((await resolve(orderId, "berlin", CAME_BACK)).returnId, returnId);
+      assert.equal((await returnsOf(orderId))[0]?.status, ReturnStatus.RECEIVED);
+    });
+
+    it("without that anybody had cancelled it is a return of what was undeliverable", async () => {
+      const orderId = await away();
+      await resolve(orderId, "munich", CAME_BACK);
+      const [known] = await returnsOf(orderId);
+      assert.deepEqual([known?.kind, known?.reason], [ReturnKind.UNASKED, ReturnReason.UNDELIVERABLE]);
+    });
+
+    it("and was received by hand is not received again: all of it, or a part of it", async () => {
+      for (const quantity of [2, 1]) {
+        const orderId = await away([berlin, munich]);
+        await cancel(orderId);
+        await carried(orderId);
+        await settle(orderId, [{ ...berlin, turnBack: TurnBack.ASKED }, munich]);
+        const byHand = await received(orderId, [{ lineNumber: 1, quantity }]);
+        assert.equal(byHand.kind, quantity === 2 ? ReturnKind.CANCELLATION : ReturnKind.UNASKED);
+        assert.equal(byHand.parcelLocationId, quantity === 2 ? "berlin" : "");
+        await resolve(orderId, "berlin", CAME_BACK);
+        const all = await returnsOf(orderId);
+        const pieces = all.flatMap(({ lines }) => lines).reduce((sum, line) => sum + line.received, 0);
+        const paid = all.reduce((sum, { amount }) => sum + (amount?.amount ?? 0n), 0n);
+        assert.deepEqual([pieces, paid], [2, 3700n]);
+      }
+    });
+  });
+
+  describe("a parcel that is lost", () => {
+    const lose = (orderId: string, locationId = "berlin") => resolve(orderId, locationId, ParcelFate.LOST);
+
+    it("is paid back for what it has cost, as it was once decided", async () => {
+      const orderId = await away();
+      assert.equal((await lose(orderId)).refund, 3700n);
+      assert.equal((await lose(orderId)).refund, 3700n);
+      const [shipment] = (await get(orderId)).shipments;
+      assert.deepEqual([shipment?.status, shipment?.refunded?.amount], [LOST, 3700n]);
+    });
+
+    it("after a part of it came back is paid back for the rest", async () => {
+      const orderId = await away([berlin]);
+      await received(orderId, [{ lineNumber: 1, quantity: 1 }]);
+      assert.equal((await lose(orderId)).refund, 1850n);
+      assert.equal((await lose(orderId)).refund, 1850n);
+    });
+
+    it("after something was granted for it is paid back for the rest", async () => {
+      const orderId = await away([berlin]);
+      const amount = { currency: "EUR", amount: 700n };
+      await replica.returns.grantRefund({ requestId: unique("g"), orderId, amount, reason: ReturnReason.LATE });
+      assert.equal((await lose(orderId)).refund, 3000n);
+    });
+
+    it("after its return was approved has none any more", async () => {
+      const orderId = await away();
+      await cancel(orderId);
+      await resolve(orderId, "berlin", TO_BE_RETURNED);
+      assert.equal((await lose(orderId)).refund, 3700n);
+      const [known] = await returnsOf(orderId);
+      assert.equal(known?.status, ReturnStatus.CANCELLED);
+    });
+
+    it("in the moment in which it is received is one or the other", async () => {
+      for (let time = 0; time < 12; time += 1) {
+        const orderId = await away([berlin]);
+        const [{ refund }, came] = await Promise.all([
+          lose(orderId),
+          received(orderId, [{ lineNumber: 1, quantity: 2 }]).then(
+            ({ amount }) => amount?.amount ?? 0n,
+            () => 0n,
+          ),
+        ]);
+        assert.equal(refund + came, 3700n, `${refund} ${came}`);
+      }
+    });
+  });
+
+  it("is accepted once by many at the same moment, and a delivery in it changes nothing", async () => {
+    for (let time = 0; time < 8; time += 1) {
+      const orderId = await away([berlin]);
+      const calls = [1, 2, 3].map(() => cancel(orderId));
+      const answers = await Promise.all(calls);
+      assert.ok(answers.every(({ cancellation }) => cancellation?.outcome === CancellationOutcome.PENDING));
+      await carried(orderId);
+      await settle(orderId, [{ ...berlin, status: DELIVERED }], { status: OrderStatus.DELIVERED });
+      const { returnId } = await resolve(orderId, "berlin", TO_BE_RETURNED);
+      assert.ok(returnId);
+      const log = (await readAuditLog(test.database)).filter((event) => event.orderId === orderId);
+      assert.equal(log.filter(({ action }) => action === "order.return_approved").length, 1);
+    }
+  });
+});
