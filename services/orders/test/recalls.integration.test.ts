@@ -69,7 +69,9 @@ describe("cancelling orders of which parcels have left", () => {
 
   async function outcomes(orderId: string): Promise<string[]> {
     const { cancellation } = await get(orderId);
-    const parcels = cancellation?.parcels.map(({ locationId, outcome }) => `${locationId} ${CancellationOutcome[outcome]}`);
+    const parcels = cancellation?.parcels.map(
+      ({ locationId, outcome }) => `${locationId} ${CancellationOutcome[outcome]}`,
+    );
     return [CancellationOutcome[cancellation?.outcome ?? 0] ?? "", ...(parcels ?? [])];
   }
 
@@ -127,7 +129,10 @@ describe("cancelling orders of which parcels have left", () => {
     assert.deepEqual(order.recall?.locationIds, ["berlin"]);
     assert.deepEqual(kinds(order.events), ["cancellation"]);
     assert.deepEqual(await outcomes(orderId), ["PENDING", "berlin PENDING", "munich KEPT"]);
-    await settle(orderId, [{ ...berlin, turnBack: TurnBack.AGREED }, { ...munich, status: DELIVERED }]);
+    await settle(orderId, [
+      { ...berlin, turnBack: TurnBack.AGREED },
+      { ...munich, status: DELIVERED },
+    ]);
     const answer = await waiting;
     assert.equal(answer.status, OrderStatus.SHIPPED);
     assert.equal(answer.cancellation?.outcome, CancellationOutcome.TURNING_BACK);
@@ -140,8 +145,13 @@ describe("cancelling orders of which parcels have left", () => {
   });
 
   it("is refused when all of it has arrived, or it has ended", async () => {
-    const ended = await away([{ ...berlin, status: DELIVERED }, { ...munich, status: DELIVERED }]);
-    const [info] = (await refusal(replica.orders.cancelOrder({ requestId: unique("c"), orderId: ended, reason: "x" }))).findDetails(ErrorInfoSchema);
+    const ended = await away([
+      { ...berlin, status: DELIVERED },
+      { ...munich, status: DELIVERED },
+    ]);
+    const [info] = (
+      await refusal(replica.orders.cancelOrder({ requestId: unique("c"), orderId: ended, reason: "x" }))
+    ).findDetails(ErrorInfoSchema);
     assert.equal(info?.reason, "NOT_CANCELLABLE");
   });
 
@@ -177,10 +187,16 @@ describe("cancelling orders of which parcels have left", () => {
         [known?.status, known?.kind, known?.amount?.amount, known?.parcelLocationId],
         [ReturnStatus.APPROVED, ReturnKind.CANCELLATION, 3700n, "berlin"],
       );
-      assert.deepEqual(known?.lines.map(({ lineNumber, quantity }) => [lineNumber, quantity]), [[1, 2]]);
+      assert.deepEqual(
+        known?.lines.map(({ lineNumber, quantity }) => [lineNumber, quantity]),
+        [[1, 2]],
+      );
       assert.match(known?.customerMessage ?? "", /too late to stop the parcel/);
       await carried(orderId);
-      await settle(orderId, [{ ...berlin, turnBack: TurnBack.REFUSED, returnId }, { ...munich, turnBack: TurnBack.ASKED }]);
+      await settle(orderId, [
+        { ...berlin, turnBack: TurnBack.REFUSED, returnId },
+        { ...munich, turnBack: TurnBack.ASKED },
+      ]);
       assert.deepEqual(await outcomes(orderId), ["PENDING", "berlin RETURN", "munich PENDING"]);
       assert.equal((await get(orderId)).cancellation?.parcels[0]?.returnId, returnId);
     });
@@ -216,6 +232,8 @@ describe("cancelling orders of which parcels have left", () => {
     it("is received as a whole: to its shelf, and for what it has cost; once", async () => {
       const orderId = await away();
       await cancel(orderId);
+      await carried(orderId);
+      await settle(orderId, [{ ...berlin, turnBack: TurnBack.AGREED }, munich]);
       const ids = await Promise.all([1, 2, 3].map(() => resolve(orderId, "berlin", CAME_BACK)));
       assert.equal(new Set(ids.map(({ returnId }) => returnId)).size, 1);
       const [known, ...others] = await returnsOf(orderId);
@@ -224,14 +242,21 @@ describe("cancelling orders of which parcels have left", () => {
         [known?.status, known?.kind, known?.amount?.amount, known?.revision],
         [ReturnStatus.RECEIVED, ReturnKind.CANCELLATION, 3700n, 1],
       );
-      assert.deepEqual(known?.lines.map(({ received: n, restocked, locationId }) => [n, restocked, locationId]), [[2, 2, "berlin"]]);
+      assert.deepEqual(
+        known?.lines.map(({ received: n, restocked, locationId }) => [n, restocked, locationId]),
+        [[2, 2, "berlin"]],
+      );
       const { returns } = await eventually(() => {
         const start = lastStart(worker, orderId)?.order;
         assert.ok(start && start.returns.length > 0);
         return start;
       });
       assert.deepEqual(
-        returns.map(({ parcelLocationId, amount, parts }) => [parcelLocationId, amount, parts.map(({ quantity }) => quantity)]),
+        returns.map(({ parcelLocationId, amount, parts }) => [
+          parcelLocationId,
+          amount,
+          parts.map(({ quantity }) => quantity),
+        ]),
         [["berlin", 3700n, [2]]],
       );
     });

@@ -25,7 +25,15 @@ function parcel(status: ShipmentStatus, amount: bigint, holds = ""): OrderShipme
     return sku === "" ? [] : [{ sku, quantity: Number(quantity) }];
   });
   const money = { currency: "EUR", amount };
-  return { ...nothingElse, locationId: newLocation(), shipmentId: "", status, amount: money, trackingNumber: "", lines };
+  return {
+    ...nothingElse,
+    locationId: newLocation(),
+    shipmentId: "",
+    status,
+    amount: money,
+    trackingNumber: "",
+    lines,
+  };
 }
 
 let locations = 0;

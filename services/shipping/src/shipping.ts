@@ -31,6 +31,7 @@ import { CarrierRequestRepository } from "./request/carrier-request.repository.t
 import { CarrierRequests } from "./request/carrier-requests.ts";
 import { ShippingMetrics } from "./shipment/metrics.ts";
 import { ShipmentRepository } from "./shipment/shipment.repository.ts";
+import type { Shipment } from "./shipment/shipment.ts";
 import { ShipmentPersons } from "./shipment/shipment-persons.repository.ts";
 import { Shipments } from "./shipment/shipments.ts";
 import { OutsideWorld } from "./simulators/outside-world.ts";
@@ -80,23 +81,36 @@ export async function buildShipping(context: ShippingContext): Promise<ServicePa
   const packer = relayOfPacking(context, outside, { metrics, personal, onNews });
   const reporter = relayOfReports(context);
   const shipments = new Shipments({ repository, onCreated: () => packer.nudge() });
-  const tracking = new Tracking({
-    repository: new TrackingRepository(database, metrics.moved),
-    onOver: ({ reported }) => (reported ? teller : reporter).nudge(),
-  });
+  const onOver = ({ reported }: Shipment) => (reported ? teller : reporter).nudge();
+  const tracking = new Tracking({ repository: new TrackingRepository(database, metrics.moved), onOver });
   const silent = new SilentShipmentRepository(database, silenceOf(config));
   const look = buildLook(context, outside, { metrics, silent, tracking });
   const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
   const audit = new AuditTrail({ service: "shipping", database, registry, logger, config, output });
   const backlog = watchBacklog(context, metrics, { repository, news, silent, requests: asking.repository });
   const privacy = [sweepPersonal(context, personal), relayOfForgetting(context, personal)];
-  const loops = [packer, reporter, teller, relayOfBooking(context, booking), ...asking.loops, backlog, audit, ...privacy];
+  const relays = [packer, reporter, teller, relayOfBooking(context, booking), ...asking.loops, backlog];
+  const loops = [...relays, audit, ...privacy];
   return {
     services: [
       register(ShippingService, new ShippingApi({ shipments, tracking, look, pageTokens, personal })),
       register(FulfillmentService, new FulfillmentApi({ booking, shipments, requests: asking.requests, personal })),
       audit.registration,
     ],
+    ...life({ outside, tracking, loops, drained: [booking, shipments, tracking, asking.requests] }),
+  };
+}
+
+/** What runs, and what takes nothing more in the end. */
+interface Running {
+  readonly outside: OutsideWorld;
+  readonly tracking: Tracking;
+  readonly loops: readonly { start(): void; stop(): Promise<void> }[];
+  readonly drained: readonly { drain(): Promise<void> }[];
+}
+
+function life({ outside, tracking, loops, drained }: Running): Required<Pick<ServiceParts, "start" | "stop">> {
+  return {
     async start() {
       for (const loop of loops) loop.start();
       outside.start((report) => tracking.report(report));
@@ -104,7 +118,7 @@ export async function buildShipping(context: ShippingContext): Promise<ServicePa
     async stop() {
       await outside.stop();
       await Promise.all(loops.map((loop) => loop.stop()));
-      await orLate(Promise.all([booking, shipments, tracking, asking.requests].map((each) => each.drain())), drainGraceMs);
+      await orLate(Promise.all(drained.map((each) => each.drain())), drainGraceMs);
       await outside.close();
     },
   };

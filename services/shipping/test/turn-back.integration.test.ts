@@ -93,10 +93,11 @@ describe("turning parcels back", () => {
     assert.deepEqual((await told(shipment)).toSorted(), ["RETURNED", "TURNING_BACK"]);
     assert.deepEqual((await told(shipment)).length, 2, "once");
     const log = (await readAuditLog(world.test.database)).filter(({ subject }) => subject === shipment.shipmentId);
-    assert.deepEqual(
-      log.map(({ action }) => action).slice(-3),
-      ["shipment.turn_back_requested", "shipment.turning_back", "shipment.returned"],
-    );
+    assert.deepEqual(log.map(({ action }) => action).slice(-3), [
+      "shipment.turn_back_requested",
+      "shipment.turning_back",
+      "shipment.returned",
+    ]);
   });
 
   it("notes a wish once, however often and by whomever it is said", async () => {
@@ -128,7 +129,11 @@ describe("turning parcels back", () => {
       }
       assert.equal(await stateOf(shipment), state);
       await pass(8_000);
-      const ends: Record<string, string> = { "SIM-BACK-REFUSE": "delivered", "SIM-BACK-DELIVER": "delivered", "SIM-BACK-LOSE": "lost" };
+      const ends: Record<string, string> = {
+        "SIM-BACK-REFUSE": "delivered",
+        "SIM-BACK-DELIVER": "delivered",
+        "SIM-BACK-LOSE": "lost",
+      };
       assert.equal((await world.look(shipment.shipmentId)).status, ends[postalCode] ?? "returned");
     });
   }

@@ -19,14 +19,7 @@ import {
 } from "../order/order-row.ts";
 import { changeChannel } from "../order/order-transition.repository.ts";
 import { type PriceColumns, toPrices } from "../order/price-row.ts";
-import type {
-  OrderReturn,
-  ReturnKind,
-  ReturnLine,
-  ReturnReason,
-  ReturnStatus,
-  WrittenReturn,
-} from "./order-return.ts";
+import type { OrderReturn, ReturnKind, ReturnLine, ReturnReason, ReturnStatus, WrittenReturn } from "./order-return.ts";
 import { openText, protectText, type ReturnText, textOfReturn } from "./return-texts.ts";
 
 /** An order that is locked, as far as returns have to know it. */
@@ -382,7 +375,12 @@ export class OrderReturnRepository {
     lost: { readonly orderId: string; readonly shipments: readonly OrderShipment[]; readonly audit: AuditEntry },
   ): Promise<void> {
     const { orderId, shipments, audit } = lost;
-    await tx.query(lose, [decodeId(orderId), JSON.stringify(shipments.map(toShipmentJson)), orderId, auditEvents([audit])]);
+    await tx.query(lose, [
+      decodeId(orderId),
+      JSON.stringify(shipments.map(toShipmentJson)),
+      orderId,
+      auditEvents([audit]),
+    ]);
   }
 
   /** Has at most `limit` orders carried of which something came before `ageMs`, and nothing is under way; returns which. */

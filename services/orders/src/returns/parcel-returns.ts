@@ -139,7 +139,10 @@ export class ParcelReturns {
   }
 
   /** It is written down with what is paid back of it, and its return, if there is one, is over. */
-  async #lose(tx: Transaction, held: Held): Promise<ResolvedParcel & { readonly saved: SavedReturn["now"] | undefined }> {
+  async #lose(
+    tx: Transaction,
+    held: Held,
+  ): Promise<ResolvedParcel & { readonly saved: SavedReturn["now"] | undefined }> {
     const { order, shipment, returnable, known } = held;
     const none = { returnId: "", saved: undefined };
     if (shipment.status === "lost") return { ...none, refund: (shipment.refunded ?? shipment.amount).amount };

@@ -20,8 +20,7 @@ export type BookingState =
 /** What a carrier says to turning a parcel back. Definite: what is not known is thrown. */
 export type TurnBackAnswer =
   /** It brings the parcel back. */
-  | { readonly kind: "agreed" }
-  | { readonly kind: "refused"; readonly code: string; readonly message: string };
+  { readonly kind: "agreed" } | { readonly kind: "refused"; readonly code: string; readonly message: string };
 
 /** From where to where something is sent back. */
 export interface LabelOrder {

@@ -11,7 +11,13 @@ import { ownOrigin, type Submission } from "../shipment/shipment-audit.ts";
 import { commit, decodeRef, type ShipmentRef, shipmentKeys } from "../shipment/shipment-change.ts";
 import { nameColumns, namedShipments } from "../shipment/shipment-generations.ts";
 import { type ShipmentRow, shipmentColumns, toShipment } from "../shipment/shipment-row.ts";
-import type { CarrierRequest, CarrierRequestKind, CarrierRequestState, Decision, DueRequest } from "./carrier-request.ts";
+import type {
+  CarrierRequest,
+  CarrierRequestKind,
+  CarrierRequestState,
+  Decision,
+  DueRequest,
+} from "./carrier-request.ts";
 
 /** What the carrier is to be asked about a shipment. */
 export interface NewCarrierRequest extends Keyed, Submission, ShipmentName {
@@ -264,7 +270,9 @@ async function insertNew(tx: Transaction, inputs: readonly NewCarrierRequest[]):
   const rows = await tx.query<ShipmentRow>(findShipments, nameColumns(inputs));
   const byName = new Map(rows.map((row) => toShipment(row)).map((shipment) => [shipmentKey(shipment), shipment]));
   const judged = inputs.map((input) => ({ input, shipment: judge(input, byName.get(shipmentKey(input))) }));
-  const wanted = judged.flatMap(({ input, shipment }, n) => (shipment instanceof Error ? [] : [{ n, input, shipment }]));
+  const wanted = judged.flatMap(({ input, shipment }, n) =>
+    shipment instanceof Error ? [] : [{ n, input, shipment }],
+  );
   const records = wanted.map(({ n, input, shipment }): InsertedRequest => {
     const { returnId } = input;
     const kind = returnId === undefined ? "turn_back" : "label";

@@ -10,8 +10,8 @@ import { isTrackingNumber, outsideFailure } from "../shipment/outside-text.ts";
 import { shipmentKey } from "../shipment/shipment.ts";
 import type { ShipmentRef } from "../shipment/shipment-change.ts";
 import { isOver } from "../tracking/tracking-events.ts";
-import { type CarrierRequestState, type Decision, type DueRequest, decide, notAnswered } from "./carrier-request.ts";
 import type { CarrierRequestRepository, NewCarrierRequest } from "./carrier-request.repository.ts";
+import { type CarrierRequestState, type Decision, type DueRequest, decide, notAnswered } from "./carrier-request.ts";
 
 /** What the asking works with. */
 export interface CarrierRequestsOptions {
@@ -94,7 +94,8 @@ export class CarrierRequests {
     const { repository, log, onAnswered } = this.#options;
     const decision = await this.#decide(request);
     if (!decision) return await repository.defer([request]);
-    if (decision === notAnswered) log.warn("the carrier has not answered in time, which counts as a refusal", fieldsOf(request));
+    if (decision === notAnswered)
+      log.warn("the carrier has not answered in time, which counts as a refusal", fieldsOf(request));
     await repository.settle([{ request, decision }]);
     onAnswered?.();
   }

@@ -16,6 +16,8 @@ export interface Behaviour {
   readonly unreported?: boolean;
   /** Besides, the carrier does not know it any more when it is asked. */
   readonly forgotten?: boolean;
+  /** It is on its way for longer. */
+  readonly far?: boolean;
   /** What it does when it is asked to turn the parcel back. By default it brings it back. */
   readonly turnBack?: TurnBackBehaviour;
   /** What it does when it is asked for the label of a return. By default it makes one. */
@@ -41,6 +43,7 @@ export type TurnBackBehaviour = "refuse" | "slow" | "timeout" | "silent" | "deli
  * | `SIM-LOST` | the carrier loses it on its way | LOST instead of DELIVERED |
  * | `SIM-UNREPORTED` | it is delivered, but none of the carrier's reports arrives | DELIVERED, once the carrier is asked |
  * | `SIM-FORGOTTEN` | the carrier reports nothing, and knows nothing of it when it is asked | SHIPPED, until somebody finds out |
+ * | `SIM-FAR` | it is on its way for ten times as long | DELIVERED |
  * | `SIM-BACK-REFUSE` | the carrier does not turn it back | DELIVERED, also when its order is cancelled on the way |
  * | `SIM-BACK-SLOW` | it turns it back, and says so after `CARRIER_SLOW_MS` | RETURNED, when its order is cancelled on the way |
  * | `SIM-BACK-TIMEOUT` | it turns it back, but its answer is lost once | RETURNED, when its order is cancelled on the way |
@@ -60,6 +63,7 @@ const byPostalCode: Readonly<Record<string, Behaviour>> = {
   "SIM-LOST": { lost: true },
   "SIM-UNREPORTED": { unreported: true },
   "SIM-FORGOTTEN": { unreported: true, forgotten: true },
+  "SIM-FAR": { far: true },
   "SIM-BACK-REFUSE": { turnBack: "refuse" },
   "SIM-BACK-SLOW": { turnBack: "slow" },
   "SIM-BACK-TIMEOUT": { turnBack: "timeout" },

@@ -3,7 +3,14 @@ import { Batcher } from "#platform/batch/batcher.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { newId } from "#platform/id.ts";
 import { fired } from "#platform/wait.ts";
-import type { BookingOrder, BookingState, Carrier, LabelOrder, LabelState, TurnBackAnswer } from "../booking/carrier.ts";
+import type {
+  BookingOrder,
+  BookingState,
+  Carrier,
+  LabelOrder,
+  LabelState,
+  TurnBackAnswer,
+} from "../booking/carrier.ts";
 import type { TrackingEvent } from "../shipment/shipment.ts";
 import { type Behaviour, behaviourOf } from "./behaviour.ts";
 import { CarrierStore, type LabelRow, type NewParcel, type ParcelRow, type TimedParcel } from "./carrier-store.ts";
@@ -24,6 +31,9 @@ export interface CarrierSimulatorOptions {
   /** Passes time; rejects when the caller hangs up. */
   readonly wait?: (ms: number, signal: AbortSignal) => Promise<unknown>;
 }
+
+/** How much longer than others a parcel is on its way that goes far. */
+const farFactor = 10;
 
 /** The carrier answered with a server error: whether the call had an effect, the caller cannot know. */
 export class CarrierFault extends Error {
@@ -88,7 +98,7 @@ export class CarrierSimulator implements Carrier {
 
   async turnBack(key: string, signal: AbortSignal): Promise<TurnBackAnswer> {
     const row = await this.#turns.submit(key, { signal });
-    if (!row || row.state !== "booked") return refused("UNKNOWN_PARCEL", "there is no such parcel");
+    if (row?.state !== "booked") return refused("UNKNOWN_PARCEL", "there is no such parcel");
     if (row.turnBack === "silent" || (row.turnBack === "timeout" && row.turnCalls === 1)) await hangUp(signal);
     if (row.turnBack === "slow" && row.turnCalls === 1) await this.#wait(this.#options.slowMs, signal);
     const isUnderWay = row.now.getTime() < row.bookTime.getTime() + row.transitMs;
@@ -114,7 +124,7 @@ export class CarrierSimulator implements Carrier {
     const outcome = behaviour.refusal === undefined ? "booked" : "refused";
     const { lost = false, unreported = false, forgotten = false, refusal = "" } = behaviour;
     const first = behaviour.fails ? "unknown" : outcome;
-    const transit = this.#options.transitMs;
+    const transit = this.#options.transitMs * (behaviour.far ? farFactor : 1);
     const fate = { refusal, lost, unreported, forgotten, transit, turn_back: behaviour.turnBack ?? ("" as const) };
     return { key, first, later: outcome, tracking: `SIM${newId()}`, ...fate };
   }

@@ -22,7 +22,9 @@ function isTurned(parcel: ParcelRow): parcel is TurnedParcel {
 }
 
 function turnedEnd({ turnBack }: ParcelRow): (typeof journey)[number] {
-  return turnBack === "lose" ? { kind: "lost", place: "Sorting centre" } : { kind: "returned", place: "Warehouse dock" };
+  return turnBack === "lose"
+    ? { kind: "lost", place: "Sorting centre" }
+    : { kind: "returned", place: "Warehouse dock" };
 }
 
 /** When a parcel reaches a stage of its way; null: there is no such stage. */

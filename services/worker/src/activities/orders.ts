@@ -14,12 +14,24 @@ import {
   ScreeningVerdict,
   type TransitionOrderRequestSchema,
 } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
-import { type OrderShipmentSchema, OrderShipmentStatus, OrderStatus, TurnBack as TurnBackProto } from "#gen/shop/orders/v1/order_pb.js";
+import {
+  type OrderShipmentSchema,
+  OrderShipmentStatus,
+  OrderStatus,
+  TurnBack as TurnBackProto,
+} from "#gen/shop/orders/v1/order_pb.js";
 import { hideCardNumbers } from "#platform/redact/redact-text.ts";
 import { type Whole, whole } from "#platform/whole.ts";
 import type { Outcome } from "../workflows/engine/step-batch.ts";
 import type { TransitionInput } from "../workflows/legacy/step-table.ts";
-import type { Allocation, OrderFailure, OrderMove, OrderParcel, ParcelStatus, TurnBack } from "../workflows/order/order-types.ts";
+import type {
+  Allocation,
+  OrderFailure,
+  OrderMove,
+  OrderParcel,
+  ParcelStatus,
+  TurnBack,
+} from "../workflows/order/order-types.ts";
 import { planParcels } from "../workflows/order/parcel-plan.ts";
 import type { ParcelFate, ResolvedParcel, SettleInput } from "../workflows/step-table.ts";
 import { type InputOf, steps } from "./all-steps.ts";

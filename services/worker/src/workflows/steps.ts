@@ -231,7 +231,6 @@ function parcelSteps(calls: Calls) {
   const book = calls.of("requestBooking");
   const cancel = calls.of("cancelShipment");
   const takeBack = calls.of("takeBackShipment");
-  const turnBack = calls.of("turnBackShipment");
   return {
     /** Calls a parcel off that is to be packed otherwise, unless it is packed already. */
     takeBack: ofAmended(({ parcel }, again) => takeBack.ask({ ...refOf(parcel), ...anew(again) })),
@@ -258,6 +257,24 @@ function parcelSteps(calls: Calls) {
       resolved: (): Partial<ParcelState> => ({ stage: "TAKEN" }),
     },
     cancel: ofParcel("cancelShipment", (parcel, again) => cancel.ask({ ...refOf(parcel), ...anew(again) })),
+    ...recallSteps(calls),
+    /** Hands the parcel to the carrier; when that takes its time, shipping tells how it went. */
+    book: {
+      ...ofParcel("requestBooking", async (parcel, again): Promise<Partial<ParcelState>> => {
+        const booking = await book.ask({ ...refOf(parcel), ...anew(again) });
+        return booking === "pending" ? { stage: "BOOKING" } : { ...booking, stage: "TAKEN" };
+      }),
+      resolved: (): Partial<ParcelState> => ({ stage: "TAKEN" }),
+      turnedDown: new Set(["CARRIER_REFUSED", "PACKING_FAILED", "SHIPMENT_CANCELLED"]),
+    },
+  };
+}
+
+/** What shipping is asked about parcels of an order that is cancelled when others have left. */
+function recallSteps(calls: Calls) {
+  const cancel = calls.of("cancelShipment");
+  const turnBack = calls.of("turnBackShipment");
+  return {
     /** Calls it off while it is here; the carrier may have it, by a run that was lost. Resolved, it is off. */
     callOff: {
       ...ofParcel("cancelShipment", async (parcel, again): Promise<"off" | "shipped"> => {
@@ -275,15 +292,6 @@ function parcelSteps(calls: Calls) {
     turnBack: {
       ...ofParcel("turnBackShipment", (parcel, again) => turnBack.ask({ ...refOf(parcel), ...anew(again) })),
       resolved: () => "REFUSED" as const,
-    },
-    /** Hands the parcel to the carrier; when that takes its time, shipping tells how it went. */
-    book: {
-      ...ofParcel("requestBooking", async (parcel, again): Promise<Partial<ParcelState>> => {
-        const booking = await book.ask({ ...refOf(parcel), ...anew(again) });
-        return booking === "pending" ? { stage: "BOOKING" } : { ...booking, stage: "TAKEN" };
-      }),
-      resolved: (): Partial<ParcelState> => ({ stage: "TAKEN" }),
-      turnedDown: new Set(["CARRIER_REFUSED", "PACKING_FAILED", "SHIPMENT_CANCELLED"]),
     },
   };
 }

@@ -177,7 +177,8 @@ describe("of several parcels", () => {
     assert.equal(await stage.recall(orderId), "recalled");
     await stage.rests(orderId, () => shown(orderId)?.turnBack === 1);
     const effects = stage.world.trace(orderId);
-    for (const effect of ["cancel:HAM", "void:HAM", "release:HAM", "turn-back:BER"]) assert.ok(effects.includes(effect));
+    for (const effect of ["cancel:HAM", "void:HAM", "release:HAM", "turn-back:BER"])
+      assert.ok(effects.includes(effect));
     assert.ok(!effects.includes("ship:HAM"));
     tell(orderId, "TURNING_BACK");
     tell(orderId, "RETURNED");
@@ -231,7 +232,10 @@ describe("a parcel that just leaves", () => {
   test("while the carrier has not decided is called off, or turned back when it is taken", async () => {
     const order = anOrder();
     const { orderId } = order;
-    const undecided = [on("ship", { kind: "pending" }, { orderId, times: 1 }), on("cancel", { kind: "pending" }, { orderId, times: 2 })];
+    const undecided = [
+      on("ship", { kind: "pending" }, { orderId, times: 1 }),
+      on("cancel", { kind: "pending" }, { orderId, times: 2 }),
+    ];
     stage.place([order], undecided);
     await stage.rests(orderId, () => stage.rows.state(orderId).parcels[0]?.stage === "BOOKING");
     stage.world.order(orderId).shipments.set("BER", "shipped");
@@ -299,7 +303,11 @@ test("48 recalls, departures and arrivals at once: each ends as it was told, and
     const status = await over(orderId);
     const { captured, voided, authorized, refunded } = stage.world.order(orderId);
     assert.equal(captured + voided, authorized, orderId);
-    const ends: Record<string, string[]> = { accepted: ["CANCELLED"], recalled: ["CANCELLED", "DELIVERED"], refused: ["DELIVERED", "FAILED"] };
+    const ends: Record<string, string[]> = {
+      accepted: ["CANCELLED"],
+      recalled: ["CANCELLED", "DELIVERED"],
+      refused: ["DELIVERED", "FAILED"],
+    };
     assert.ok(ends[told[index] ?? ""]?.includes(status), `${told[index]} ${status}`);
     assert.equal(refunded, status === "DELIVERED" ? 0n : captured, `${told[index]} ${status}`);
     const announced = stage.world.trace(orderId).includes("announce:BER");

@@ -172,7 +172,8 @@ export class OrderRows {
       const effect = `${isReceived ? "receive" : "announce"}:${locationId}`;
       this.#world.took(orderId, effect, `${orderId}:${effect}`);
       const parts = this.#world.order(orderId).parts.filter((part) => part.locationId === locationId);
-      if (isReceived) this.comesBack(orderId, { returnId, parts, amount: Number(amount), parcelLocationId: locationId });
+      if (isReceived)
+        this.comesBack(orderId, { returnId, parts, amount: Number(amount), parcelLocationId: locationId });
     }
     return { response: { returnId, refund: 0n } };
   }

@@ -543,7 +543,7 @@ export declare const FulfillmentService: GenService<{
   },
   /**
    * Has the carrier asked to turn shipments back that it has, with an outcome for each. The wish is noted, and the carrier asked after
-   * that, again and again under the same key until it has said something definite, or TURN_BACK_PATIENCE_MS are over: orders is told which.
+   * that, again and again under the same key until it has said something definite, or CARRIER_PATIENCE_MS are over: orders is told which.
    *
    * An entry fails with SHIPMENT_NOT_FOUND, and with NOT_SHIPPED when the carrier does not have it.
    *
