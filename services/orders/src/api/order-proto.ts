@@ -38,15 +38,16 @@ import { wholeMs } from "#platform/timestamp.ts";
 import { whole } from "#platform/whole.ts";
 import type { AmendmentDecision } from "../amend/amendment-decisions.ts";
 import type { ShortagePolicy } from "../order/back-order-state.ts";
-import type { CancellationOutcome, OrderCancellation } from "../order/cancellation.ts";
 import type { KeyedOrder, OrderFilter } from "../order/order.repository.ts";
 import type {
   Adjustment,
   AmendmentStatus,
+  CancellationOutcome,
   Money,
   NewOrder,
   Order,
   OrderAmendment,
+  OrderCancellation,
   OrderEvent,
   OrderLine,
   OrderShipment,

@@ -1,23 +1,4 @@
-import type { Order, OrderShipment } from "./order.ts";
-
-/** What a cancellation comes to: see `CancellationOutcome` in the contract. */
-export type CancellationOutcome = "pending" | "cancelled" | "turning_back" | "return" | "kept";
-
-/** What becomes of an order that somebody has cancelled. */
-export interface OrderCancellation {
-  readonly outcome: Exclude<CancellationOutcome, "kept">;
-  readonly createTime: Date;
-  /** Of each parcel; empty when nothing had left. */
-  readonly parcels: readonly CancelledParcel[];
-}
-
-/** What becomes of one parcel of it. */
-export interface CancelledParcel {
-  readonly locationId: string;
-  readonly outcome: CancellationOutcome;
-  /** The return of what it holds; empty when there is none. */
-  readonly returnId: string;
-}
+import type { CancellationOutcome, CancelledParcel, Order, OrderCancellation, OrderShipment } from "./order.ts";
 
 /** What the row of an order knows of its cancellation. */
 export interface KnownCancellation extends Pick<Order, "status" | "shipments"> {

@@ -1,5 +1,4 @@
 import type { ShortagePolicy } from "./back-order-state.ts";
-import type { OrderCancellation } from "./cancellation.ts";
 
 /** Where an order may go next. Anything not listed is refused with ILLEGAL_TRANSITION; an empty list is the end. */
 export const transitions = {
@@ -147,6 +146,25 @@ export interface OrderAmendment {
   readonly failure: OrderFailure | undefined;
   readonly createTime: Date;
   readonly decideTime: Date | undefined;
+}
+
+/** What a cancellation comes to: see `CancellationOutcome` in the contract. */
+export type CancellationOutcome = "pending" | "cancelled" | "turning_back" | "return" | "kept";
+
+/** What becomes of an order that somebody has cancelled. */
+export interface OrderCancellation {
+  readonly outcome: Exclude<CancellationOutcome, "kept">;
+  readonly createTime: Date;
+  /** Of each parcel; empty when nothing had left. */
+  readonly parcels: readonly CancelledParcel[];
+}
+
+/** What becomes of one parcel of it. */
+export interface CancelledParcel {
+  readonly locationId: string;
+  readonly outcome: CancellationOutcome;
+  /** The return of what it holds; empty when there is none. */
+  readonly returnId: string;
 }
 
 /** A status that the order had, and since when. */

@@ -1,6 +1,4 @@
 import type { Money } from "../order/order.ts";
-import { newOrderId } from "../order/order-id.ts";
-import { illegalReturnTransition } from "./errors.ts";
 
 /** Where a return may go next. Anything not listed is refused with ILLEGAL_RETURN_TRANSITION; an empty list is the end. */
 export const returnTransitions = {
@@ -106,42 +104,6 @@ export interface OrderReturn {
 
 /** What of a return is written: the rest is known from elsewhere. */
 export type WrittenReturn = Omit<OrderReturn, "isDelayed" | "createTime" | "updateTime">;
-
-/** A return as it begins, of nothing. */
-export function newReturn(
-  { orderId, customerId, total }: { readonly orderId: string; readonly customerId: string; readonly total: Money },
-  reason: ReturnReason,
-): WrittenReturn {
-  return {
-    orderId,
-    returnId: newOrderId(customerId),
-    customerId,
-    status: "requested",
-    kind: "requested",
-    reason,
-    note: "",
-    answer: "",
-    lines: [],
-    amount: { currency: total.currency, amount: 0n },
-    withheld: 0n,
-    trackingNumber: "",
-    parcelLocationId: "",
-    grantedBy: "",
-    revision: 1,
-  };
-}
-
-/** Why a return may not go to a status; undefined when it may. */
-export function illegalMove({ returnId, status: from }: Pick<OrderReturn, "returnId" | "status">, to: ReturnStatus) {
-  return mayGo(from, to) ? undefined : illegalReturnTransition({ returnId, from, to });
-}
-
-/** A return in another status. @throws ILLEGAL_RETURN_TRANSITION */
-export function moved(before: OrderReturn, to: ReturnStatus): WrittenReturn {
-  const illegal = illegalMove(before, to);
-  if (illegal) throw illegal;
-  return { ...before, status: to, revision: before.revision + 1 };
-}
 
 /** What customers read of each status; of one that is delayed something else. */
 const texts: Readonly<Record<ReturnStatus, string>> = {

@@ -7,19 +7,11 @@ import type { Money } from "../order/order.ts";
 import { returnEntry } from "../order/order-audit.ts";
 import { notReturnable, refundTooLarge, returnNotFound, withheldTooMuch } from "./errors.ts";
 import type { LockedOrder, OrderReturnRepository, SavedReturn } from "./order-return.repository.ts";
-import {
-  hasCome,
-  illegalMove,
-  isExpected,
-  moved,
-  newReturn,
-  type OrderReturn,
-  type ReturnLine,
-  type ReturnReason,
-} from "./order-return.ts";
+import { hasCome, isExpected, type OrderReturn, type ReturnLine, type ReturnReason } from "./order-return.ts";
 import type { ReturnMetrics } from "./return-metrics.ts";
+import { illegalMove, moved, newReturn } from "./return-moves.ts";
 import type { ReturnPolicy } from "./return-policy.ts";
-import { type LineQuantity, type PricedQuantity, Returnable } from "./returnable.ts";
+import { type LineQuantity, lesser, type PricedQuantity, Returnable } from "./returnable.ts";
 
 /** What a customer, or an agent for him, wants to send back. */
 export interface RequestReturn extends Keyed {
@@ -281,11 +273,6 @@ export class OrderReturns {
     const paysShipping = this.#options.policy.paysShipping(reason);
     return priced.reduce((sum, { amount, shipping }) => sum + amount - (paysShipping ? 0n : shipping), 0n);
   }
-}
-
-function lesser(one: bigint, other: bigint): bigint {
-  if (one < other) return one;
-  return other;
 }
 
 function mayNotAsk({ lines }: RequestReturn, held: Held): Error | undefined {

@@ -5,10 +5,11 @@ import { orderNotFound, parcelNotFound } from "../order/errors.ts";
 import type { OrderShipment } from "../order/order.ts";
 import { lossEntry, returnEntry } from "../order/order-audit.ts";
 import type { LockedOrder, OrderReturnRepository, SavedReturn } from "./order-return.repository.ts";
-import { hasCome, isExpected, moved, newReturn, type OrderReturn, type ReturnLine } from "./order-return.ts";
+import { hasCome, isExpected, type OrderReturn, type ReturnLine } from "./order-return.ts";
 import type { ReturnMetrics } from "./return-metrics.ts";
+import { moved, newReturn } from "./return-moves.ts";
 import type { ReturnPolicy } from "./return-policy.ts";
-import { type LineQuantity, Returnable } from "./returnable.ts";
+import { type LineQuantity, lesser, Returnable } from "./returnable.ts";
 
 /** What becomes of a parcel that does not simply arrive: see `ParcelFate` in the contract. */
 export type ParcelFate = "to_be_returned" | "came_back" | "lost";
@@ -124,7 +125,7 @@ export class ParcelReturns {
     };
     const priced = returnable.price(lines);
     const cost = this.#payable(priced, before.reason);
-    const amount = cost < returnable.refundable ? cost : returnable.refundable;
+    const amount = lesser(cost, returnable.refundable);
     return {
       ...before,
       status: "received",
@@ -147,7 +148,7 @@ export class ParcelReturns {
     const none = { returnId: "", saved: undefined };
     if (shipment.status === "lost") return { ...none, refund: (shipment.refunded ?? shipment.amount).amount };
     const { amount } = shipment;
-    const refund = amount.amount < returnable.unreturned ? amount.amount : returnable.unreturned;
+    const refund = lesser(amount.amount, returnable.unreturned);
     const lost: OrderShipment = { ...shipment, status: "lost", refunded: { ...amount, amount: refund } };
     const shipments = order.shipments.map((each) => (each === shipment ? lost : each));
     const audit = lossEntry({ orderId: order.orderId, locationId: lost.locationId, refund, origin: auditOrigin() });

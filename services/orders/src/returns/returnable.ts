@@ -198,6 +198,12 @@ function feesOf(adjustments: readonly Adjustment[]): bigint {
   return adjustments.reduce((sum, { kind, amount }) => (kind === "shipping" ? sum + amount : sum), 0n);
 }
 
+/** The lesser of two amounts. */
+export function lesser(one: bigint, other: bigint): bigint {
+  if (one < other) return one;
+  return other;
+}
+
 function atLeastZero(amount: bigint): bigint {
   return amount < 0n ? 0n : amount;
 }
