@@ -107,7 +107,7 @@ const things: Readonly<Record<string, Thing>> = {
     from: ["orders.OrderLine.sku", "inventory.AdjustStockRequest.sku"],
     to: ["sku"],
   },
-  location: { ...code, from: ["inventory.AdjustStockRequest.location_id"], to: ["location_id"] },
+  location: { ...code, from: ["inventory.AdjustStockRequest.location_id"], to: ["location_id", "parcel_location_id"] },
   "id of ours": {
     takes: [id],
     to: [
@@ -147,6 +147,10 @@ const things: Readonly<Record<string, Thing>> = {
     to: [],
   },
   "where nothing is to be changed": { takes: [entries(0), entries(maxLocations)], to: ["fixed_location_ids"] },
+  "where parcels leave from that are not with the customer": {
+    takes: [entries(0), entries(maxLocations)],
+    to: ["sagas.EpisodeRecall.location_ids"],
+  },
   "parcels of an order": { takes: [entries(0), entries(maxLocations)], to: ["shipments"] },
   "amount of money": {
     takes: [0n, maxAmount],
