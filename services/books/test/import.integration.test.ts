@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
+import { bareEnvironment } from "#testing/bare-environment.ts";
 import { textOfTables } from "#testing/table-text.ts";
 import { until } from "#testing/until.ts";
 import { takeBalance } from "../src/balance/balance.ts";
@@ -36,7 +37,7 @@ after(() => world[Symbol.asyncDispose]());
 function start(name: ImporterName, args: readonly string[]) {
   const program = fileURLToPath(new URL(`../../${name}/src/main.ts`, import.meta.url));
   const env = {
-    PATH: process.env.PATH,
+    ...bareEnvironment,
     DATABASE_URL: world.databases[name].url,
     ORDERS_DATABASE_URL: world.databases.orders.readerUrl,
     PERSONAL_DATA_KEYS: `test ${Buffer.alloc(32, "k").toString("base64")}`,
@@ -211,7 +212,7 @@ describe("a shop that moves to us", () => {
   it("is only looked at with --check, without a database", async () => {
     const file = fileOf("check.ndjson", `${toText([customerLine(1), orderLine(1, { total: undefined })])}no json\n`);
     const program = fileURLToPath(new URL("../../orders/src/main.ts", import.meta.url));
-    const child = spawn(process.execPath, [program, "import", file, "--check"], { env: { PATH: process.env.PATH } });
+    const child = spawn(process.execPath, [program, "import", file, "--check"], { env: bareEnvironment });
     const [[code], output] = await Promise.all([once(child, "close"), text(child.stdout)]);
     assert.equal(code, 2);
     assert.match(output, /1 would be imported, 0 known already, 2 refused, of 3 lines/);

@@ -9,6 +9,7 @@ import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { InventoryService } from "#gen/shop/inventory/v1/inventory_service_pb.js";
 import { newId } from "#platform/id.ts";
+import { bareEnvironment } from "#testing/bare-environment.ts";
 import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
 import { until } from "#testing/until.ts";
 import { migrations } from "../src/migrations/list.ts";
@@ -29,7 +30,7 @@ describe("inventory process", () => {
 
   function run(...args: string[]): Child {
     const env = {
-      PATH: process.env.PATH,
+      ...bareEnvironment,
       DATABASE_URL: test.url,
       DATABASE_MIGRATION_URL: test.ownerUrl,
       GRPC_PORT: "0",

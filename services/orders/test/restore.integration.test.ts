@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { readAuditLog } from "#testing/audit-log.ts";
+import { bareEnvironment } from "#testing/bare-environment.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
 import { textOfTables } from "#testing/table-text.ts";
 import { FakeWorker } from "./fake-worker.ts";
@@ -17,7 +18,7 @@ const forgetsAtOnce = { PERSONAL_DATA_KEEP_DAYS: 0, PERSONAL_DATA_SWEEP_MS: 20 }
 
 /** What the service's own command says and ends with. */
 async function command(test: TestDatabase, args: readonly string[], input = "") {
-  const env = { PATH: process.env.PATH, DATABASE_URL: test.url, PERSONAL_DATA_KEEP_DAYS: "0" };
+  const env = { ...bareEnvironment, DATABASE_URL: test.url, PERSONAL_DATA_KEEP_DAYS: "0" };
   const child = spawn(process.execPath, [program, "erased", ...args], { env, timeout: 60_000 });
   child.stdin.end(input);
   const closed = new Promise<number | null>((resolve) => child.once("close", resolve));

@@ -14,6 +14,7 @@ import { MoneySchema } from "#gen/shop/type/v1/money_pb.js";
 import type { Database } from "#platform/database/database.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
 import { decodeId } from "#platform/id.ts";
+import { bareEnvironment } from "#testing/bare-environment.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
 import { Statistics } from "../src/statistics/statistics.ts";
 import { FakeWorker } from "./fake-worker.ts";
@@ -322,7 +323,7 @@ describe("the counts of orders", () => {
 
   it("are counted anew by a command of the program", async () => {
     await place();
-    const env = { PATH: process.env.PATH, DATABASE_URL: test.url };
+    const env = { ...bareEnvironment, DATABASE_URL: test.url };
     const command = async (...args: string[]) => {
       const child = spawn(process.execPath, [program, "statistics", ...args], { env, timeout: 60_000 });
       const closed = new Promise<number | null>((resolve) => child.once("close", resolve));

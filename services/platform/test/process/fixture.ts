@@ -7,6 +7,7 @@ import { createClient } from "@connectrpc/connect";
 import { ConformanceService } from "#gen/ordermesh/testing/v1/conformance_service_pb.js";
 import { openChannel } from "#platform/grpc/channel.ts";
 import { GrpcTransport } from "#platform/grpc/transport.ts";
+import { bareEnvironment } from "#testing/bare-environment.ts";
 import { testEnvironment } from "../faces/conformance.ts";
 
 /** A child process with all that it has said. */
@@ -19,7 +20,7 @@ export class Fixture implements AsyncDisposable {
 
   constructor(env: NodeJS.ProcessEnv = {}, args: string[] = []) {
     const file = join(import.meta.dirname, "process-fixture.ts");
-    const all = { PATH: process.env.PATH, ...testEnvironment, LOG_LEVEL: "info", ...env };
+    const all = { ...bareEnvironment, ...testEnvironment, LOG_LEVEL: "info", ...env };
     this.child = spawn(process.execPath, [file, ...args], { env: all, stdio: ["ignore", "pipe", "pipe"] });
     this.exit = once(this.child, "close").then(([code]) => code);
     this.child.stderr?.on("data", (chunk) => (this.#errors += chunk));
