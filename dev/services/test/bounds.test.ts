@@ -140,6 +140,7 @@ const things: Readonly<Record<string, Thing>> = {
   },
   "which amendment of an order": { takes: [1n, 2_147_483_647n], to: ["number"] },
   "which amendment of an order, or none": { takes: [0n, 1n, 2_147_483_647n], to: ["amended", "generation"] },
+  "which episode of an order, or none": { takes: [0n, 1n, 2_147_483_647n], to: ["fence"] },
   "the revision of an order": {
     takes: [0n, 1n, 2_147_483_647n],
     refuses: [-1n],

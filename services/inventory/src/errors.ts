@@ -1,6 +1,7 @@
 import { Code } from "@connectrpc/connect";
 import { InventoryErrorReason, InventoryErrorReasonSchema } from "#gen/shop/inventory/v1/inventory_error_reason_pb.js";
 import { type DomainError, defineErrors } from "#platform/errors.ts";
+import { type Fenced, fenceFacts } from "#platform/fence.ts";
 import type { Level, Line } from "./stock.ts";
 
 /** What the inventory service refuses; the proto's comments list each reason's metadata. */
@@ -22,6 +23,7 @@ export const InventoryError = defineErrors<InventoryErrorReason>({
     [InventoryErrorReason.RETURNED_TOO_MUCH]: Code.FailedPrecondition,
     [InventoryErrorReason.PART_FIXED]: Code.FailedPrecondition,
     [InventoryErrorReason.AMENDMENT_ENDED]: Code.FailedPrecondition,
+    [InventoryErrorReason.EPISODE_OVER]: Code.FailedPrecondition,
   },
 });
 
@@ -113,4 +115,11 @@ export function returnedTooMuch(orderId: string, of: { sku: string; left: bigint
   const metadata = { order_id: orderId, sku: of.sku, left: String(of.left), returned: String(of.returned) };
   const message = `${of.left} of ${of.sku} have left for order ${orderId}: ${of.returned} cannot have come back`;
   return new InventoryError(InventoryErrorReason.RETURNED_TOO_MUCH, message, metadata);
+}
+
+/** @returns EPISODE_OVER */
+export function episodeOver(orderId: string, fenced: Fenced, highest: number): Error {
+  const message = `episode ${fenced.fence} of order ${orderId} is over: episode ${highest} has asked since`;
+  const metadata = { order_id: orderId, ...fenceFacts(fenced, highest) };
+  return new InventoryError(InventoryErrorReason.EPISODE_OVER, message, metadata);
 }

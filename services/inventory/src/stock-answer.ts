@@ -65,6 +65,8 @@ function toReservation(kept: KeptReservation): Reservation {
     ),
     expireTime: kept.e === undefined ? undefined : new Date(kept.e),
     createTime: new Date(kept.c),
+    // Nobody asks an answer for it.
+    fence: 0,
   };
 }
 

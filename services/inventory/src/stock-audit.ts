@@ -49,8 +49,10 @@ export function auditOf(
   const entries: AuditEntry[] = [];
   for (const { command, origin } of commands) {
     if (command.kind === "adjust") entries.push(adjusted(command, origin));
-    else if (command.kind === "restock") entries.push(...returned(command, { origin, movements }));
-    else origins.set(command.orderId, origin);
+    else {
+      if (command.kind === "restock") entries.push(...returned(command, { origin, movements }));
+      origins.set(command.orderId, origin);
+    }
   }
   for (const change of changes) {
     const origin = origins.get(change.after.orderId);

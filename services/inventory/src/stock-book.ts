@@ -1,3 +1,4 @@
+import { isOver } from "#platform/fence.ts";
 import { allocate, sameAgain } from "./allocation.ts";
 import { planAmendment } from "./amendment-plan.ts";
 import {
@@ -5,6 +6,7 @@ import {
   amendmentEnded,
   belowReserved,
   ended,
+  episodeOver,
   holdExpired,
   InventoryError,
   isOutOfStock,
@@ -122,12 +124,20 @@ export class StockBook {
   }
 
   /**
-   * Does what a command says.
+   * Does what a command says, unless a later episode of the order has asked for something.
    *
    * @returns the order's reservation after it
    * @throws InventoryError
    */
   apply(command: Exclude<StockCommand, Adjust>): Reservation {
+    const fence = "fence" in command ? (command.fence ?? 0) : 0;
+    const highest = this.#reservations.get(command.orderId)?.fence ?? 0;
+    if (isOver({ fence }, highest)) throw episodeOver(command.orderId, { fence }, highest);
+    const reservation = this.#do(command);
+    return fence > reservation.fence ? this.#put({ ...reservation, fence }) : reservation;
+  }
+
+  #do(command: Exclude<StockCommand, Adjust>): Reservation {
     switch (command.kind) {
       case "reserve":
         return this.#reserve(command);
@@ -185,8 +195,8 @@ export class StockBook {
       const { since = this.now, place } = existing?.wait ?? {};
       const wait = { lines: wanted, holdMs: command.holdMs, since, place, served: false };
       const { createTime = this.now } = existing ?? {};
-      const { amendment } = existing ?? {};
-      return this.#put({ orderId, allocations: [], expireTime: undefined, createTime, amendment, wait });
+      const { amendment, fence = 0 } = existing ?? {};
+      return this.#put({ orderId, allocations: [], expireTime: undefined, createTime, amendment, fence, wait });
     }
   }
 
@@ -242,6 +252,7 @@ export class StockBook {
       expireTime: undefined,
       createTime: this.now,
       amendment: undefined,
+      fence: 0,
     });
   }
 
@@ -331,7 +342,8 @@ export class StockBook {
     for (const { sku, locationId, quantity } of shares) {
       this.#move({ sku, locationId, kind: "reservation", onHandDelta: 0n, reservedDelta: quantity, orderId });
     }
-    const { createTime = this.now, allocations: former = [], wait, amendment } = this.#reservations.get(orderId) ?? {};
+    const before = this.#reservations.get(orderId);
+    const { createTime = this.now, allocations: former = [], wait, amendment, fence = 0 } = before ?? {};
     const taken = shares.map((share) => ({ ...share, status: as.status }));
     const kept = former.filter((part) => part.status !== "expired" && !taken.some((share) => isSameLevel(share, part)));
     return this.#put({
@@ -341,6 +353,7 @@ export class StockBook {
       createTime,
       ...(wait && { wait: { ...wait, served: true } }),
       amendment,
+      fence,
     });
   }
 

@@ -28,6 +28,7 @@ import {
 } from "#gen/shop/inventory/v1/stock_pb.js";
 import { ShortagePolicy } from "#gen/shop/type/v1/shortage_pb.js";
 import { fingerprint, type Keyed } from "#platform/database/idempotency.ts";
+import { fenceOf } from "#platform/fence.ts";
 import { whole } from "#platform/whole.ts";
 import {
   type Adjust,
@@ -68,12 +69,13 @@ const kinds: Readonly<Record<MovementKind, StockMovementKind>> = {
   return: StockMovementKind.RETURN,
 };
 
-/** The key of a mutation. */
+/** The key of a mutation: the same whichever episode asks, and as it was before there were fences. */
 export function toKey<Desc extends DescMessage>(
   schema: Desc,
-  request: MessageShape<Desc> & { requestId: string },
+  request: MessageShape<Desc> & { requestId: string; fence?: number },
 ): Keyed {
-  return { requestId: request.requestId, fingerprint: fingerprint(schema, request) };
+  const { requestId, fence = 0 } = request;
+  return { requestId, fingerprint: fingerprint(schema, fence > 0 ? { ...request, fence: 0 } : request) };
 }
 
 /** @param defaultHoldMs for a request that does not say how long to hold */
@@ -81,6 +83,7 @@ export function toReserve(request: ReserveStockRequest, defaultHoldMs: number): 
   const { orderId, lines, timeToLive, shortagePolicy } = request;
   return {
     kind: "reserve",
+    fence: fenceOf(request),
     orderId,
     lines,
     holdMs: timeToLive ? durationMs(timeToLive) : defaultHoldMs,
@@ -88,29 +91,35 @@ export function toReserve(request: ReserveStockRequest, defaultHoldMs: number): 
   };
 }
 
-export function toConfirm({ orderId }: ConfirmReservationRequest): Confirm {
-  return { kind: "confirm", orderId };
+export function toConfirm(request: ConfirmReservationRequest): Confirm {
+  const { orderId } = request;
+  return { kind: "confirm", orderId, fence: fenceOf(request) };
 }
 
-export function toCommit({ orderId, locationId }: CommitReservationRequest): Commit {
-  return { kind: "commit", orderId, locationId: locationId || undefined };
+export function toCommit(request: CommitReservationRequest): Commit {
+  const { orderId, locationId } = request;
+  return { kind: "commit", orderId, locationId: locationId || undefined, fence: fenceOf(request) };
 }
 
-export function toRelease({ orderId, locationId }: ReleaseReservationRequest): Release {
-  return { kind: "release", orderId, locationId: locationId || undefined };
+export function toRelease(request: ReleaseReservationRequest): Release {
+  const { orderId, locationId } = request;
+  return { kind: "release", orderId, locationId: locationId || undefined, fence: fenceOf(request) };
 }
 
-export function toRestock({ orderId, returnId, parts }: RestockRequest): Restock {
+export function toRestock(request: RestockRequest): Restock {
+  const { orderId, returnId, parts } = request;
   const moved = parts.map(({ sku, locationId, quantity }) => ({ sku, locationId, quantity }));
-  return { kind: "restock", orderId, returnId, parts: moved };
+  return { kind: "restock", orderId, returnId, parts: moved, fence: fenceOf(request) };
 }
 
-export function toAmend({ orderId, number, lines, fixedLocationIds }: AmendReservationRequest): Amend {
-  return { kind: "amend", orderId, number, lines, fixed: new Set(fixedLocationIds) };
+export function toAmend(request: AmendReservationRequest): Amend {
+  const { orderId, number, lines, fixedLocationIds } = request;
+  return { kind: "amend", orderId, number, lines, fixed: new Set(fixedLocationIds), fence: fenceOf(request) };
 }
 
-export function toEndAmendment({ orderId, number, accepted }: EndAmendmentRequest): EndAmendment {
-  return { kind: "end_amendment", orderId, number, accepted };
+export function toEndAmendment(request: EndAmendmentRequest): EndAmendment {
+  const { orderId, number, accepted } = request;
+  return { kind: "end_amendment", orderId, number, accepted, fence: fenceOf(request) };
 }
 
 export function toAdjust({ sku, locationId, delta, reason }: AdjustStockRequest): Adjust {

@@ -50,6 +50,7 @@ export interface ReservationRow {
   readonly expireTime: Date | null;
   readonly createTime: Date;
   readonly amendment: AmendmentJson | null;
+  readonly fence: number;
 }
 
 /** A row of `reservation` as it is written; all else in it is the time. */
@@ -80,13 +81,14 @@ export interface LevelDelta {
 }
 
 /** The reservation of a row. */
-export function toReservation({ orderId, allocations, wait, amendment, ...times }: ReservationRow): Reservation {
+export function toReservation({ orderId, allocations, wait, amendment, fence, ...times }: ReservationRow): Reservation {
   return {
     orderId: encodeId(orderId),
     allocations: allocations.map(toAllocation),
     expireTime: times.expireTime ?? undefined,
     createTime: times.createTime,
     amendment: amendment ? toAmendment(amendment) : undefined,
+    fence,
     ...(wait && { wait: toWait(wait) }),
   };
 }
@@ -126,7 +128,7 @@ export type PlaceOf = (orderId: string) => bigint | undefined;
 
 /** The row of a reservation. */
 export function toChangedReservation(
-  { orderId, allocations, wait, expireTime, amendment }: Reservation,
+  { orderId, allocations, wait, expireTime, amendment, fence }: Reservation,
   idOf: IdOf,
   placeOf: PlaceOf,
 ): ChangedReservation {
@@ -136,6 +138,7 @@ export function toChangedReservation(
     wait: wait ? toWaitJson(wait, wait.place ?? placeOf(orderId)) : null,
     expireTime: expireTime ?? null,
     amendment: amendment ? toAmendmentJson(amendment) : null,
+    fence,
   };
 }
 

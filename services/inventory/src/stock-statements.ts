@@ -47,6 +47,7 @@ const reservationColumns = selectList<ReservationRow>({
   expireTime: true,
   createTime: true,
   amendment: true,
+  fence: true,
 });
 
 /** Only whose a reservation is. */
@@ -142,6 +143,7 @@ const reservationTypes: Written<ChangedReservation> = {
   wait: "jsonb",
   expireTime: "timestamptz",
   amendment: "jsonb",
+  fence: "int",
 };
 const newReservations = arrayColumns(reservationTypes, levelDeltas.next);
 const changedReservations = arrayColumns(reservationTypes, newReservations.next);
@@ -254,3 +256,38 @@ export const countLow: SqlText = {
   text: `select count(*) as levels from (select from stock_level
     where available_digits <= length($1::bigint::text) and on_hand - reserved <= $1::bigint limit $2) as low`,
 };
+
+/** A fence that comes with a repetition. */
+export interface RepeatedFence {
+  readonly orderId: string;
+  readonly fence: number;
+}
+
+const repeatedFences = arrayColumns<RepeatedFence>({ orderId: "uuid", fence: "int" }, 1);
+
+/** The fence of a reservation about which a later episode has asked. */
+export type HigherFence = Pick<ReservationRow, "orderId" | "fence">;
+
+/** Remembers the fences of repetitions, which change nothing else, and returns those of reservations that are higher already. */
+export const raiseFences: SqlText = {
+  name: "stock_raise_fences",
+  text: `with asked as materialized (
+      select * from unnest(${repeatedFences.arrays}) as i (${repeatedFences.names}) order by order_id
+    ), behind as materialized (
+      select asked.* from asked cross join lateral (
+        select from reservation
+        where reservation.order_id = asked.order_id and reservation.fence < asked.fence for update
+      ) r
+    ), raised as (
+      update reservation r set fence = behind.fence from behind
+      where r.order_id = any($1::uuid[]) and r.order_id = behind.order_id and r.fence < behind.fence
+    )
+    select ${selectList<HigherFence>({ orderId: true, fence: true }, "r")} from asked cross join lateral (
+      select order_id, fence from reservation where reservation.order_id = asked.order_id limit 1
+    ) r where r.fence > asked.fence`,
+};
+
+/** The parameters of {@link raiseFences}. */
+export function raiseValues(fences: readonly RepeatedFence[]): unknown[] {
+  return repeatedFences.values(fences.map((each) => ({ ...each, orderId: decodeId(each.orderId) })));
+}

@@ -12,8 +12,9 @@ import {
 import { isUniqueViolation, sqlStateOf } from "#platform/database/sql-state.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
 import { DomainError } from "#platform/errors.ts";
+import { isOver } from "#platform/fence.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
-import { InventoryError } from "./errors.ts";
+import { episodeOver, InventoryError } from "./errors.ts";
 import type { StockMetrics } from "./metrics.ts";
 import {
   type Adjust,
@@ -44,10 +45,13 @@ import {
   findExpired,
   findReservations,
   findReturned,
+  type HigherFence,
   type LockedLevel,
   lockLevels,
   lockLevelsOfOrders,
   lockReservations,
+  raiseFences,
+  raiseValues,
   type ReservationOwner,
   readClock,
   writeStock,
@@ -116,6 +120,7 @@ export class StockRepository {
         ...stockKeys,
         decode: decodeAnswer,
         run: (requests) => this.#run(requests),
+        onRepeated: (requests) => refuseOver(database, requests),
       }),
     });
   }
@@ -256,6 +261,25 @@ export class StockRepository {
 }
 
 const noPlaces = () => undefined;
+
+/**
+ * Remembers the episodes that repetitions come from: one that is answered as an earlier one was builds on what that did, which nobody is to undo
+ * any more. Says which come from an episode that is over.
+ */
+async function refuseOver(database: Database, requests: readonly StockRequest[]): Promise<(Error | undefined)[]> {
+  const fences = requests.map(({ command }) => ("fence" in command ? (command.fence ?? 0) : 0));
+  const asked = requests.flatMap(({ command }, index) =>
+    command.kind === "adjust" || !fences[index] ? [] : [{ orderId: command.orderId, fence: fences[index] }],
+  );
+  if (asked.length === 0) return [];
+  const higher = await database.query<HigherFence>(raiseFences, raiseValues(asked));
+  const highest = new Map(higher.map((row) => [encodeId(row.orderId), row.fence]));
+  return requests.map(({ command }, index) => {
+    const seen = command.kind === "adjust" ? 0 : (highest.get(command.orderId) ?? 0);
+    const fenced = { fence: fences[index] ?? 0 };
+    return isOver(fenced, seen) ? episodeOver(scopeOf(command), fenced, seen) : undefined;
+  });
+}
 
 /** Whether more can be reserved after it. */
 function isRise({ onHandDelta, reservedDelta }: Movement): boolean {

@@ -62,6 +62,8 @@ export interface Reservation {
   readonly createTime: Date;
   /** The last one; undefined when there never was one. */
   readonly amendment: Amendment | undefined;
+  /** The highest fence of those who have asked about it; 0: none had one. */
+  readonly fence: number;
   /** What it waits for, or has waited for; undefined when it never did, and once it was released while it waited. */
   readonly wait?: Wait | undefined;
 }
@@ -115,8 +117,13 @@ export interface WrittenMovement extends Movement {
   readonly createTime: Date;
 }
 
+/** Something that the saga asks: the episode of the order in which it does; 0, or none: it was not said. */
+interface OfEpisode {
+  readonly fence?: number;
+}
+
 /** Sets aside all lines of an order, or none. */
-export interface Reserve {
+export interface Reserve extends OfEpisode {
   readonly kind: "reserve";
   readonly orderId: string;
   readonly lines: readonly Line[];
@@ -135,27 +142,27 @@ export interface Serve {
 }
 
 /** Makes a hold firm. */
-export interface Confirm {
+export interface Confirm extends OfEpisode {
   readonly kind: "confirm";
   readonly orderId: string;
 }
 
 /** Takes confirmed stock from the shelf, at one location or at all. */
-export interface Commit {
+export interface Commit extends OfEpisode {
   readonly kind: "commit";
   readonly orderId: string;
   readonly locationId?: string | undefined;
 }
 
 /** Gives back what has not left, at one location or at all. */
-export interface Release {
+export interface Release extends OfEpisode {
   readonly kind: "release";
   readonly orderId: string;
   readonly locationId?: string | undefined;
 }
 
 /** Sets aside what an order will have besides, all or none. */
-export interface Amend {
+export interface Amend extends OfEpisode {
   readonly kind: "amend";
   readonly orderId: string;
   readonly number: number;
@@ -166,7 +173,7 @@ export interface Amend {
 }
 
 /** Ends an amendment: gives back what the order has no more, or what it got besides. */
-export interface EndAmendment {
+export interface EndAmendment extends OfEpisode {
   readonly kind: "end_amendment";
   readonly orderId: string;
   readonly number: number;
@@ -194,7 +201,7 @@ export interface Part extends Line {
 }
 
 /** Puts on the shelf what of an order has come back. */
-export interface Restock {
+export interface Restock extends OfEpisode {
   readonly kind: "restock";
   readonly orderId: string;
   readonly returnId: string;

@@ -50,6 +50,7 @@ function plan(present: string, wanted: string, free = "", fixed: string[] = []):
     expireTime: undefined,
     createTime: new Date(0),
     amendment: undefined,
+    fence: 0,
   };
   try {
     const wish = { wanted: sumLines(lines), fixed: new Set(fixed), levels: levels(free), claimed: () => 0n };

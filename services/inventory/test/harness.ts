@@ -36,8 +36,8 @@ export function inventoryDatabase(poolMax = 8): Promise<TestDatabase> {
 }
 
 /** Another process' connections to the same database. */
-export function openReplica({ url }: TestDatabase, name: string): Promise<Database> {
-  return Database.open({ url, name, entities: [StockLevelEntity], poolMax: 4 });
+export function openReplica({ url }: TestDatabase, name: string, poolMax = 4): Promise<Database> {
+  return Database.open({ url, name, entities: [StockLevelEntity], poolMax });
 }
 
 /** The service as a process has it, without its background work. */

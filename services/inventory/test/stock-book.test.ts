@@ -24,7 +24,7 @@ function reservation(first: AllocationStatus, second = first, expireTime?: Date)
   ];
   const isHeld = first === "held" || second === "held";
   const expires = isHeld ? (expireTime ?? later) : undefined;
-  return { orderId: order, allocations, expireTime: expires, createTime: before, amendment: undefined };
+  return { orderId: order, allocations, expireTime: expires, createTime: before, amendment: undefined, fence: 0 };
 }
 
 const lines = [
@@ -73,6 +73,7 @@ const tombstone: Reservation = {
   expireTime: undefined,
   createTime: before,
   amendment: undefined,
+  fence: 0,
 };
 const cases: [
   present: Reservation | undefined,

@@ -38,7 +38,7 @@ const arrives = (sku: string, delta: number): StockCommand => ({
 /** An order that waits since before. */
 function waiting(orderId: string, place: bigint, ...wanted: [string, number][]): Reservation {
   const wait = { lines: lines(...wanted), holdMs: 60_000, since: now, place, served: false };
-  return { orderId, allocations: [], expireTime: undefined, createTime: now, amendment: undefined, wait };
+  return { orderId, allocations: [], expireTime: undefined, createTime: now, amendment: undefined, fence: 0, wait };
 }
 
 /** The queue as the database tells it of these. */

@@ -59,6 +59,7 @@ function orderOf(traced: boolean, createTime = new Date()): EpisodeOrder {
   span?.end();
   return {
     orderId: newId(),
+    fence: 1,
     customerId: newId(),
     total: { currency: "EUR", amount: 1n },
     createTime,

@@ -16,7 +16,9 @@ import type { TestDatabase } from "#testing/postgres.ts";
 import { toSettlement } from "../src/api/order-episode-proto.ts";
 import { toKeyedOrder } from "../src/api/order-proto.ts";
 import { CancellationRepository } from "../src/cancel/cancellation.repository.ts";
+import type { Episode } from "../src/episode/episode.ts";
 import { EpisodeRepository } from "../src/episode/episode.repository.ts";
+import { toStartEpisode } from "../src/episode/episode-proto.ts";
 import type { Haste } from "../src/episode/order-event.ts";
 import { settleOrders } from "../src/episode/settlement.repository.ts";
 import { createOrderMetrics } from "../src/order/metrics.ts";
@@ -627,6 +629,36 @@ describe("episodes", () => {
     );
     assert.deepEqual(await claimed("prompt"), []);
     assert.deepEqual(await claimed("relaxed"), [[packed, ["shipment"]]]);
+  });
+
+  it("are counted, one by one, whatever becomes of them: who is asked knows the later one by it", async () => {
+    const [orderId = ""] = await placeUncarried(1);
+    const episodes = new EpisodeRepository(test.database, personal);
+    const next = async () => (await claim(episodes, 64))?.episode;
+    const first = await next();
+    assert.deepEqual(
+      first?.orders.map(({ fence }) => fence),
+      [1],
+    );
+    const again = await episodes.repeat({ leaseMs: -1, limit: 64 });
+    assert.deepEqual(
+      again.flatMap(({ orders }) => orders.map(({ fence }) => fence)),
+      [1],
+      "the same start",
+    );
+    assert.equal((await giveBack(test.database, first?.episodeId ?? "")).length, 1);
+    const second = await next();
+    assert.deepEqual(
+      second?.orders.map(({ fence }) => fence),
+      [2],
+    );
+    assert.equal(toStartEpisode(second as Episode, { screens: false, backOrderMaxMs: 0 }).orders[0]?.fence, 2);
+    await episodes.takeApart(second as Episode);
+    const alone = await episodes.repeat({ leaseMs: -1, limit: 64 });
+    assert.deepEqual(
+      alone.flatMap(({ orders }) => orders.map((order) => [order.orderId, order.fence])),
+      [[orderId, 3]],
+    );
   });
 
   it("cost no index an update while the status stays", async () => {

@@ -178,6 +178,7 @@ export function authorization(given: Partial<AuthorizeInput> = {}): AuthorizeInp
     customerId: given.customerId ?? newId(),
     amount: { currency: given.currency ?? "EUR", amount: given.amount ?? 1000n },
     cardToken: given.cardToken ?? "tok_approve",
+    fence: given.fence ?? 0,
   };
   return toAuthorize(create(AuthorizePaymentRequestSchema, init));
 }
@@ -186,10 +187,10 @@ export function authorization(given: Partial<AuthorizeInput> = {}): AuthorizeInp
 export function change(
   kind: ChangeInput["kind"],
   paymentId: string,
-  given: { amount?: bigint; requestId?: string } = {},
+  given: { amount?: bigint; requestId?: string; fence?: number } = {},
 ): ChangeInput {
-  const { requestId = newId(), amount } = given;
+  const { requestId = newId(), amount, fence = 0 } = given;
   const fingerprint = Buffer.from(`${paymentId} ${amount}`);
   const money = amount === undefined ? undefined : { currency: "EUR", amount };
-  return { kind, requestId, paymentId, amount: money, reason: "", fingerprint };
+  return { kind, requestId, paymentId, amount: money, reason: "", fence, fingerprint };
 }

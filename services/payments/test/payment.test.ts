@@ -26,6 +26,7 @@ const fresh: Payment = {
   captured: 0n,
   voided: 0n,
   refunded: 0n,
+  fence: 0,
   capturing: 0n,
   voiding: 0n,
   refunding: 0n,

@@ -20,6 +20,7 @@ export function shipmentIn(status: ShipmentStatus): Shipment {
     shipmentId: newId(),
     orderId: newId(),
     generation: 0,
+    fence: 0,
     locationId: "BER-1",
     status,
     lines: [{ sku: "MUG", quantity: 1 }],
@@ -51,6 +52,7 @@ export interface Change {
   orderId?: string;
   locationId?: string;
   generation?: number;
+  fence?: number;
   lines?: { sku: string; quantity: bigint }[];
   address?: typeof address;
   sagaId?: string;

@@ -115,10 +115,10 @@ export class World implements AsyncDisposable {
 
 /** A request to book or to call off, as the saga makes it. */
 export function request(
-  parcel: { orderId: string; locationId: string; generation?: number },
+  parcel: { orderId: string; locationId: string; generation?: number; fence?: number },
   step: string,
 ): ShipmentRequest {
-  const { orderId, locationId, generation = 0 } = parcel;
+  const { orderId, locationId, generation = 0, fence = 0 } = parcel;
   const requestId = `${orderId}:${step}:${locationId}${generation > 0 ? `~${generation}` : ""}`;
   return {
     requestId,
@@ -126,6 +126,7 @@ export function request(
     orderId,
     locationId,
     generation,
+    fence,
     ...submission(requestId),
   };
 }

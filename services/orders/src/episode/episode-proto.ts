@@ -38,6 +38,7 @@ export function toStartEpisode({ episodeId, orders }: Episode, policy: CheckoutP
 function toOrderProto(order: EpisodeOrder, policy: CheckoutPolicy): EpisodeOrderProto {
   return whole(EpisodeOrderSchema, {
     orderId: order.orderId,
+    fence: order.fence,
     customerId: order.customerId,
     total: { ...order.total },
     createTime: timestampFromDate(order.checkoutTime),

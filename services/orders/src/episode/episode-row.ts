@@ -15,6 +15,7 @@ const checkoutStatuses = ["pending", "confirmed"] as const satisfies readonly Or
 /** An order as its episode is started with it; ids are uuids. */
 export interface EpisodeOrderRow {
   readonly orderId: string;
+  readonly fence: number;
   readonly customerId: string;
   readonly currency: string;
   readonly total: bigint;
@@ -98,6 +99,7 @@ const checkoutTime = `coalesce(greatest(o.review_decide_time, o.stock_time), ${a
 export const episodeOrderColumns = selectList<EpisodeOrderRow>(
   {
     orderId: true,
+    fence: "o.episodes",
     customerId: true,
     currency: true,
     total: true,
@@ -142,6 +144,7 @@ async function toEpisodeOrder(personal: PersonalData, row: EpisodeOrderRow): Pro
   const { orderId, lines, lineAmounts, shippingAddress } = row;
   return {
     orderId: encodeId(orderId),
+    fence: row.fence,
     customerId: encodeId(row.customerId),
     total: { currency: row.currency, amount: row.total },
     createTime: row.createTime,

@@ -33,7 +33,8 @@ const cancellationOf = (orderId: string) =>
  * order without events is left alone. Whatever else happened to an order goes with it. One whose cancellation was accepted between
  * the look at the events and the lock of its row is left for the next claim, which sees the event: it would be carried as if
  * nobody had withdrawn it. An order with which episodes failed
- * goes alone, so that it takes no others with it. Not prepared: see the transition of orders.
+ * goes alone, so that it takes no others with it. Each order counts its episodes: whom the saga asks knows the later one by it. Not
+ * prepared: see the transition of orders.
  */
 const claimOf = (haste: Haste): SqlText => ({
   name: `episode_claim_${haste}`,
@@ -73,7 +74,8 @@ const claimOf = (haste: Haste): SqlText => ({
     ) t where e.order_id = t.order_id and e.event_id = t.event_id
     returning e.order_id, e.event_id, e.kind, e.detail, e.due_time, e.create_time
   ), o as (
-    update customer_order set episode_id = $1, last_episode_id = $1, episode_events = t.events
+    update customer_order set episode_id = $1, last_episode_id = $1, episodes = episodes + 1,
+      episode_events = t.events
     from (
       select order_id, jsonb_agg(${carriedEvent} order by create_time, event_id) as events from taken group by order_id
     ) t where customer_order.order_id = t.order_id
@@ -220,7 +222,8 @@ const takeApart: SqlText = {
       for no key update
     ) o
   ), moved as (
-    update customer_order o set episode_id = alone.episode_id, last_episode_id = alone.episode_id from alone
+    update customer_order o set episode_id = alone.episode_id, last_episode_id = alone.episode_id,
+      episodes = episodes + 1 from alone
     where o.order_id = alone.order_id
   ), begun as (
     insert into episode (episode_id, order_ids, lease_time) select episode_id, array[order_id], 'epoch' from alone

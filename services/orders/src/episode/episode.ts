@@ -12,6 +12,8 @@ export interface Episode {
 /** An order as an episode is started with it. */
 export interface EpisodeOrder {
   readonly orderId: string;
+  /** Which of its episodes this is, counted from 1. */
+  readonly fence: number;
   readonly customerId: string;
   readonly total: Money;
   /** By the database's clock, as all times here. */

@@ -29,6 +29,7 @@ import {
 import { auditOrigin } from "#platform/audit/audit-entry.ts";
 import { fingerprint } from "#platform/database/idempotency.ts";
 import { bucketOf, encodeId, newId } from "#platform/id.ts";
+import { type Fenced, fenceOf } from "#platform/fence.ts";
 import { whole } from "#platform/whole.ts";
 import type { DecisionInput } from "../approval/approval.repository.ts";
 import type { AuthorizeInput, ChangeInput } from "../operation/operation-request.ts";
@@ -129,6 +130,11 @@ export function toProtoEntry(entry: LedgerRow): LedgerEntry {
   });
 }
 
+/** The same request whichever episode asks, and as it was before there were fences. */
+function unfenced<R extends Fenced>(request: R): R {
+  return request.fence > 0 ? { ...request, fence: 0 } : request;
+}
+
 /** What is asked for, under an id of our own when the caller gave none: in the bucket of the order. */
 export function toAuthorize(request: AuthorizePaymentRequest): AuthorizeInput {
   return {
@@ -139,7 +145,8 @@ export function toAuthorize(request: AuthorizePaymentRequest): AuthorizeInput {
     cardToken: request.cardToken,
     currency: request.amount?.currency ?? "",
     amount: request.amount?.amount ?? 0n,
-    fingerprint: fingerprint(AuthorizePaymentRequestSchema, request),
+    fence: fenceOf(request),
+    fingerprint: fingerprint(AuthorizePaymentRequestSchema, unfenced(request)),
   };
 }
 
@@ -151,7 +158,8 @@ export function toCapture(request: CapturePaymentRequest): ChangeInput {
     paymentId: request.paymentId,
     amount: request.amount,
     reason: "",
-    fingerprint: fingerprint(CapturePaymentRequestSchema, request),
+    fence: fenceOf(request),
+    fingerprint: fingerprint(CapturePaymentRequestSchema, unfenced(request)),
   };
 }
 
@@ -163,7 +171,8 @@ export function toVoid(request: VoidPaymentRequest): ChangeInput {
     paymentId: request.paymentId,
     amount: request.amount,
     reason: "",
-    fingerprint: fingerprint(VoidPaymentRequestSchema, request),
+    fence: fenceOf(request),
+    fingerprint: fingerprint(VoidPaymentRequestSchema, unfenced(request)),
   };
 }
 
@@ -176,7 +185,8 @@ export function toRefund(request: RefundPaymentRequest): ChangeInput {
     amount: request.amount,
     reason: request.reason,
     grantedBy: request.grantedBy,
-    fingerprint: fingerprint(RefundPaymentRequestSchema, request),
+    fence: fenceOf(request),
+    fingerprint: fingerprint(RefundPaymentRequestSchema, unfenced(request)),
   };
 }
 

@@ -5,6 +5,7 @@ import { AuditMigration } from "./20261122-audit.ts";
 import { RefundRequestsMigration } from "./20261201-refund-requests.ts";
 import { RefundsAloneIndex } from "./20261201-refunds-alone-index.ts";
 import { ImportMigration } from "./20261202-import.ts";
+import { FenceMigration } from "./20261204-fence.ts";
 
 /** The schema of the payments service, oldest change first. */
 export const migrations: MigrationsList = [
@@ -14,4 +15,5 @@ export const migrations: MigrationsList = [
   { name: "20261201-refund-requests", class: RefundRequestsMigration },
   { name: "20261201-refunds-alone-index", class: RefundsAloneIndex },
   { name: "20261202-import", class: ImportMigration },
+  { name: "20261204-fence", class: FenceMigration },
 ];

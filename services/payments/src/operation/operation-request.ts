@@ -1,7 +1,8 @@
 import { auditOrigin } from "#platform/audit/audit-entry.ts";
 import { requestContext } from "#platform/context.ts";
 import type { Keyed } from "#platform/database/idempotency.ts";
-import { notFound } from "../payment/errors.ts";
+import { type Fenced, isOver } from "#platform/fence.ts";
+import { episodeOver, notFound } from "../payment/errors.ts";
 import type { Payment } from "../payment/payment.ts";
 import type { GivenPayment } from "../payment/payment-row.ts";
 import type { Source } from "../payment/source.ts";
@@ -10,10 +11,10 @@ import type { RefundRequest, Resting } from "../refund/refund-request.ts";
 import { accept, type Change, type Operation, type Ticket } from "./operation.ts";
 
 /** An authorization as it is asked for. Ids are text, the amount is minor units. */
-export interface AuthorizeInput extends Keyed, GivenPayment {}
+export interface AuthorizeInput extends Keyed, GivenPayment, Fenced {}
 
 /** A capture, void or refund as it is asked for. */
-export interface ChangeInput extends Keyed, Change {
+export interface ChangeInput extends Keyed, Change, Fenced {
   readonly paymentId: string;
   /** For the record; empty: none. */
   readonly reason: string;
@@ -56,7 +57,7 @@ export interface Begun {
 
 /** An authorization that was just committed. */
 export function newAuthorization(input: Submitted<AuthorizeInput>, operationId: string, createTime: Date): Ticket {
-  const { paymentId, orderId, customerId, currency, amount, cardToken, source } = input;
+  const { paymentId, orderId, customerId, currency, amount, cardToken, fence, source } = input;
   const payment: Payment = {
     paymentId,
     orderId,
@@ -72,6 +73,7 @@ export function newAuthorization(input: Submitted<AuthorizeInput>, operationId: 
     voiding: 0n,
     refunding: 0n,
     provider: "",
+    fence,
     closing: false,
     declineCode: "",
     gatewayReference: "",
@@ -112,23 +114,27 @@ export interface ChangeBeginning {
   readonly expireTime: Date;
 }
 
-/** Begins one change of a locked payment and puts the payment's new state into `payments`; or has a refund wait, which changes nothing. */
+/** Begins one change of a locked payment and puts the payment's new state into `payments`; or has a refund wait, which moves nothing. */
 export function beginChange(
   payments: Map<string, Payment>,
   input: Submitted<ChangeInput>,
   at: ChangeBeginning,
 ): Ticket | Resting | Error {
   const { paymentId, kind, source } = input;
-  const before = payments.get(paymentId);
-  if (!before) return notFound(paymentId);
+  const found = payments.get(paymentId);
+  if (!found) return notFound(paymentId);
+  if (isOver(input, found.fence)) return episodeOver(paymentId, input, found.fence);
+  const before = { ...found, fence: Math.max(found.fence, input.fence) };
   const accepted = accept(before, input);
   if (accepted instanceof Error) return accepted;
   const { amount, state } = accepted;
   const isJudged = kind === "refund" && input.asker !== undefined && state === "pending" && amount !== undefined;
   const judged = isJudged ? at.judge.judge(before, amount) : undefined;
   if (judged instanceof Error) return judged;
-  if (judged === "waiting")
+  if (judged === "waiting") {
+    payments.set(paymentId, before);
     return { payment: before, request: newRequest(input, before, { ...at, amount: amount ?? 0n }) };
+  }
   const payment = { ...accepted.payment, updateTime: state === "succeeded" ? at.time : before.updateTime };
   payments.set(paymentId, payment);
   const { operationId, time: createTime } = at;

@@ -104,6 +104,7 @@ export function toInsertedAuthorization(input: Submitted<AuthorizeInput>, operat
     card_token: input.cardToken,
     currency: input.currency,
     amount: String(input.amount),
+    fence: input.fence,
     operation_id: decodeId(operationId),
     actor: source.actor,
     request_id: source.requestId,

@@ -1,7 +1,13 @@
 import { insertAuditEvents } from "#platform/audit/audit-entry.ts";
 import { selectList } from "#platform/database/columns.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
-import { insertedPayment, type PaymentRow, paymentColumns, updatedPayment } from "../payment/payment-row.ts";
+import {
+  insertedPayment,
+  lockedPaymentColumns,
+  type PaymentRow,
+  paymentColumns,
+  updatedPayment,
+} from "../payment/payment-row.ts";
 import {
   insertedAuthorization,
   insertedChange,
@@ -28,17 +34,25 @@ export const unclaimRequests: SqlText = {
   text: unclaim("$1", "$2"),
 };
 
-/** A payment that was new. */
-export type AddedPayment = Pick<PaymentRow, "paymentId" | "createTime">;
+/** A payment that was new, or why it was not made. */
+export interface AddedPayment extends Pick<PaymentRow, "paymentId"> {
+  readonly createTime: Date | null;
+  /** Of a payment of the same order, and higher than the one that it would have. */
+  readonly higherFence: number | null;
+}
 
-/** `$1` rows as JSON, `$2` the lease in milliseconds. Returns those that were new. */
+/** `$1` rows as JSON, `$2` the lease in milliseconds. Returns those that were new, and those that a later episode of the order forbids. */
 export const insertPayments: SqlText = {
   name: "insert_payments",
   text: `with given as materialized (
-      select * from json_to_recordset($1::json) as given(${insertedPayment.typed}, ${insertedAuthorization.typed})),
+      select given.*, (
+          select max(fence) from payment
+          where payment.order_id = given.order_id and payment.fence > given.fence and given.fence > 0
+        ) as higher_fence
+      from json_to_recordset($1::json) as given(${insertedPayment.typed}, ${insertedAuthorization.typed})),
     added as (
       insert into payment (${insertedPayment.names}, decision)
-      select ${insertedPayment.names}, 'undecided' from given order by payment_id
+      select ${insertedPayment.names}, 'undecided' from given where higher_fence is null order by payment_id
       on conflict (payment_id) do nothing
       returning payment_id, create_time),
     begun as (
@@ -47,7 +61,10 @@ export const insertPayments: SqlText = {
       select payment_id, 'authorize', amount, 'pending', ${insertedAuthorization.names},
         now() + $2 * interval '1 millisecond'
       from given join added using (payment_id))
-    select ${selectList<AddedPayment>({ paymentId: true, createTime: true })} from added`,
+    select ${selectList<AddedPayment>({ paymentId: true, createTime: true, higherFence: "null::int" })} from added
+    union all
+    select ${selectList<AddedPayment>({ paymentId: true, createTime: "null", higherFence: true })} from given
+    where higher_fence is not null`,
 };
 
 /** Leaves a mark for payments that do not exist, so that a late authorization is refused. */
@@ -64,7 +81,7 @@ export type LockedPayment = PaymentRow & { readonly now: Date };
 /** Locks payments. */
 export const lockPayments: SqlText = {
   name: "lock_payments",
-  text: `select ${paymentColumns}, now()::timestamptz(3) as now from payment p
+  text: `select ${lockedPaymentColumns}, now()::timestamptz(3) as now from payment p
     where p.payment_id = any($1::uuid[]) order by p.payment_id for no key update`,
 };
 
@@ -153,4 +170,27 @@ export const backlog: SqlText = {
   name: "backlog",
   text: `select count(*) as undecided, extract(epoch from clock_timestamp() - min(create_time))::float8 as age
     from payment_operation where state = 'pending'`,
+};
+
+/** A payment about which, or about another one of whose order, a later episode has asked. */
+export type HigherFence = Pick<PaymentRow, "paymentId" | "fence">;
+
+/** Remembers the fences of repetitions, which change nothing else, and returns those that are higher already. `$1` payments, `$2` fences. */
+export const raiseFences: SqlText = {
+  name: "raise_fences",
+  text: `with asked as materialized (
+      select * from unnest($1::uuid[], $2::int[]) as i(payment_id, fence) order by payment_id
+    ), behind as materialized (
+      select asked.* from asked cross join lateral (
+        select from payment
+        where payment.payment_id = asked.payment_id and payment.fence < asked.fence for no key update
+      ) p
+    ), raised as (
+      update payment p set fence = behind.fence from behind
+      where p.payment_id = any($1::uuid[]) and p.payment_id = behind.payment_id and p.fence < behind.fence
+    )
+    select ${selectList<HigherFence>({ paymentId: true, fence: "higher" }, "p")} from asked cross join lateral (
+      select payment_id, greatest(p.fence, (select max(fence) from payment where payment.order_id = p.order_id)) as higher
+      from payment p where p.payment_id = asked.payment_id limit 1
+    ) p where higher > asked.fence`,
 };

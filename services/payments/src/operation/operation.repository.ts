@@ -9,7 +9,8 @@ import {
 } from "#platform/database/idempotency.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
 import { decodeId, encodeId, newId } from "#platform/id.ts";
-import { idTaken, voidedBefore } from "../payment/errors.ts";
+import { type Fenced, isOver } from "#platform/fence.ts";
+import { episodeOver, idTaken, voidedBefore } from "../payment/errors.ts";
 import { type PaymentRow, toPayment, toUpdatedPayment } from "../payment/payment-row.ts";
 import { refundEntry } from "../refund/refund-audit.ts";
 import { RefundJudge } from "../refund/refund-judge.ts";
@@ -93,6 +94,7 @@ export class OperationRepository {
       ...authorizationKeys,
       run: (batch) => this.#database.transaction((tx) => this.#insertPayments(tx, batch)),
       decode: decodeClaim,
+      onRepeated: (batch) => this.#refuseOver(batch),
     })(inputs);
   }
 
@@ -103,6 +105,7 @@ export class OperationRepository {
       ...changeKeys,
       run: (batch) => this.#database.transaction((tx) => this.#insertChanges(tx, kind, batch)),
       decode: decodeClaim,
+      onRepeated: (batch) => this.#refuseOver(batch),
     })(inputs);
   }
 
@@ -140,6 +143,22 @@ export class OperationRepository {
     return { undecided: Number(row?.undecided ?? 0n), ageSeconds: row?.age ?? 0 };
   }
 
+  /**
+   * Remembers the episodes that repetitions come from: one that is answered as an earlier one was builds on what that did, which nobody is to
+   * undo any more. Says which come from an episode that is over.
+   */
+  async #refuseOver(inputs: readonly (Fenced & { paymentId: string })[]): Promise<(Error | undefined)[]> {
+    const asked = inputs.filter(({ fence }) => fence > 0);
+    if (asked.length === 0) return [];
+    const values = [asked.map(({ paymentId }) => decodeId(paymentId)), asked.map(({ fence }) => fence)];
+    const higher = await this.#database.query<statements.HigherFence>(statements.raiseFences, values);
+    const highest = new Map(higher.map((row) => [encodeId(row.paymentId), row.fence]));
+    return inputs.map((input) => {
+      const seen = highest.get(input.paymentId) ?? 0;
+      return isOver(input, seen) ? episodeOver(input.paymentId, input, seen) : undefined;
+    });
+  }
+
   async #insertPayments(tx: Transaction, inputs: Submitted<AuthorizeInput>[]): Promise<(Begun | Error)[]> {
     const operations = inputs.map(() => newId());
     const rows = inputs.map((input, index) => toInsertedAuthorization(input, operations[index] ?? ""));
@@ -147,11 +166,12 @@ export class OperationRepository {
       tx.query(statements.claimRequests, claims(authorizationKeys, inputs, operations)),
       tx.query<statements.AddedPayment>(statements.insertPayments, [JSON.stringify(rows), this.#leaseMs]),
     ]);
-    const times = new Map(added.map((row) => [encodeId(row.paymentId), row.createTime]));
-    const refused = inputs.filter((input) => !times.has(input.paymentId));
+    const rowOf = new Map(added.map((row) => [encodeId(row.paymentId), row]));
+    const refused = inputs.filter((input) => !rowOf.get(input.paymentId)?.createTime);
     const reasons = refused.length > 0 ? await this.#refuseExisting(tx, refused) : undefined;
     return inputs.map((input, index) => {
-      const time = times.get(input.paymentId);
+      const { createTime: time, higherFence } = rowOf.get(input.paymentId) ?? {};
+      if (higherFence) return episodeOver(input.paymentId, input, higherFence);
       const operationId = operations[index] ?? "";
       if (!time) return reasons?.get(input.paymentId) ?? idTaken(input.paymentId);
       return { operationId, ticket: newAuthorization(input, operationId, time) };
@@ -164,9 +184,12 @@ export class OperationRepository {
       tx.query(statements.unclaimRequests, keysOf(authorizationKeys, inputs)),
       tx.query<PaymentRow>(statements.findPayments, [inputs.map((input) => decodeId(input.paymentId))]),
     ]);
+    const fences = new Map(inputs.map((input) => [input.paymentId, input]));
     return new Map(
-      rows.map(({ paymentId: uuid, decision }) => {
+      rows.map(({ paymentId: uuid, decision, fence }) => {
         const paymentId = encodeId(uuid);
+        const input = fences.get(paymentId) ?? { fence: 0 };
+        if (isOver(input, fence)) return [paymentId, episodeOver(paymentId, input, fence)];
         return [paymentId, decision === "forestalled" ? voidedBefore(paymentId) : idTaken(paymentId)];
       }),
     );
@@ -194,7 +217,7 @@ export class OperationRepository {
     const begun = results.flatMap((result, index) =>
       isTicket(result) ? [toInsertedChange(result.operation, inputs[index]?.reason ?? "")] : [],
     );
-    const changed = new Set(results.flatMap((result) => (isTicket(result) ? [result.payment.paymentId] : [])));
+    const changed = new Set(results.flatMap((result) => (result instanceof Error ? [] : [result.payment.paymentId])));
     const refused = inputs.filter((_, index) => results[index] instanceof Error);
     await this.#rest(tx, inputs, results);
     await tx.commitWith(statements.beginChanges, [

@@ -1,6 +1,7 @@
 import { Code } from "@connectrpc/connect";
 import { PaymentErrorReason, PaymentErrorReasonSchema } from "#gen/shop/payments/v1/payment_error_reason_pb.js";
 import { defineErrors } from "#platform/errors.ts";
+import { type Fenced, fenceFacts } from "#platform/fence.ts";
 import { type Payment, refundableOf, statusOf } from "./payment.ts";
 
 /** Refusals of the payments service; the proto's comments say what each means and which metadata it carries. */
@@ -22,6 +23,7 @@ export const PaymentError = defineErrors<PaymentErrorReason>({
     [PaymentErrorReason.OWN_REFUND_REQUEST]: Code.PermissionDenied,
     [PaymentErrorReason.REFUND_NOT_APPROVED]: Code.FailedPrecondition,
     [PaymentErrorReason.PAYMENT_ELSEWHERE]: Code.FailedPrecondition,
+    [PaymentErrorReason.EPISODE_OVER]: Code.FailedPrecondition,
   },
 });
 
@@ -32,6 +34,13 @@ export type PaymentError = InstanceType<typeof PaymentError>;
 export function voidedBefore(paymentId: string): PaymentError {
   const message = "the payment was voided before it was authorized";
   return new PaymentError(PaymentErrorReason.PAYMENT_VOIDED, message, { payment_id: paymentId });
+}
+
+/** A later episode of the order has asked about this payment, or about another one of the order. */
+export function episodeOver(paymentId: string, fenced: Fenced, highest: number): PaymentError {
+  const message = `episode ${fenced.fence} of the order is over: episode ${highest} has asked since`;
+  const metadata = { payment_id: paymentId, ...fenceFacts(fenced, highest) };
+  return new PaymentError(PaymentErrorReason.EPISODE_OVER, message, metadata);
 }
 
 /** There is no such payment. */

@@ -1,5 +1,6 @@
-import { type AsText, type ColumnsOf, selectList, writtenColumns } from "#platform/database/columns.ts";
+import { type AsText, type ColumnsOf, type Selected, selectList, writtenColumns } from "#platform/database/columns.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
+import type { Fenced } from "#platform/fence.ts";
 import type { Payment } from "./payment.ts";
 
 /** One payment as statements and the entity return it: its ids are uuids, and null where nobody said what it would pay. */
@@ -8,29 +9,35 @@ export interface PaymentRow extends Omit<Payment, "orderId" | "customerId"> {
   readonly customerId?: string | null | undefined;
 }
 
+const columns: Selected<PaymentRow> = {
+  paymentId: true,
+  orderId: true,
+  customerId: true,
+  cardToken: true,
+  currency: true,
+  amount: true,
+  decision: true,
+  captured: true,
+  voided: true,
+  refunded: true,
+  capturing: true,
+  voiding: true,
+  refunding: true,
+  provider: true,
+  fence: true,
+  closing: true,
+  declineCode: true,
+  gatewayReference: true,
+  createTime: true,
+  updateTime: true,
+};
+
 /** The columns of {@link PaymentRow}, of a table `payment p`. */
-export const paymentColumns = selectList<PaymentRow>(
-  {
-    paymentId: true,
-    orderId: true,
-    customerId: true,
-    cardToken: true,
-    currency: true,
-    amount: true,
-    decision: true,
-    captured: true,
-    voided: true,
-    refunded: true,
-    capturing: true,
-    voiding: true,
-    refunding: true,
-    provider: true,
-    closing: true,
-    declineCode: true,
-    gatewayReference: true,
-    createTime: true,
-    updateTime: true,
-  },
+export const paymentColumns = selectList<PaymentRow>(columns, "p");
+
+/** The same of one that is locked. Its fence is the highest of all payments of its order: an amended one has several. */
+export const lockedPaymentColumns = selectList<PaymentRow>(
+  { ...columns, fence: "greatest(p.fence, (select max(fence) from payment where payment.order_id = p.order_id))" },
   "p",
 );
 
@@ -51,6 +58,7 @@ export function toPayment(row: PaymentRow): Payment {
     voiding: row.voiding,
     refunding: row.refunding,
     provider: row.provider,
+    fence: row.fence,
     closing: row.closing,
     declineCode: row.declineCode,
     gatewayReference: row.gatewayReference,
@@ -63,7 +71,7 @@ export function toPayment(row: PaymentRow): Payment {
 export type GivenPayment = Pick<Payment, "paymentId" | "orderId" | "customerId" | "cardToken" | "currency" | "amount">;
 
 /** A payment as it is inserted. Amounts travel as text: JSON numbers are floating point. */
-export type InsertedPayment = AsText<ColumnsOf<GivenPayment>>;
+export type InsertedPayment = AsText<ColumnsOf<GivenPayment & Fenced>>;
 
 /** The columns of {@link InsertedPayment}. */
 export const insertedPayment = writtenColumns<InsertedPayment>({
@@ -73,6 +81,7 @@ export const insertedPayment = writtenColumns<InsertedPayment>({
   card_token: "text",
   currency: "text",
   amount: "bigint",
+  fence: "int",
 });
 
 /** What of a payment changes: all that its authorization does not say. */
@@ -90,6 +99,7 @@ export const updatedPayment = writtenColumns<ChangingPayment>({
   capturing: "bigint",
   voiding: "bigint",
   refunding: "bigint",
+  fence: "int",
   closing: "boolean",
   decline_code: "text",
   gateway_reference: "text",
@@ -107,6 +117,7 @@ export function toUpdatedPayment(payment: Payment): UpdatedPayment {
     capturing: String(payment.capturing),
     voiding: String(payment.voiding),
     refunding: String(payment.refunding),
+    fence: payment.fence,
     closing: payment.closing,
     decline_code: payment.declineCode,
     gateway_reference: payment.gatewayReference,

@@ -20,6 +20,7 @@ export const PaymentEntity = defineEntity({
     voiding: p.bigint("bigint").default(0),
     refunding: p.bigint("bigint").default(0),
     provider: p.text().default(""),
+    fence: p.integer().default(0),
     closing: p.boolean().default(false),
     declineCode: p.text().default(""),
     gatewayReference: p.text().default(""),

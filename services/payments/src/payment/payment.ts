@@ -36,6 +36,8 @@ export interface Payment extends Amounts {
   readonly decision: Decision;
   /** Who took the money, when the payment was imported with another shop: nothing more is done with it here. Empty: our gateway. */
   readonly provider: string;
+  /** The highest fence of those who have asked about it; where it is locked, about any payment of its order. 0: none had one. */
+  readonly fence: number;
   /** All that is left is to be voided: nothing may be captured any more. */
   readonly closing: boolean;
   /** Why the gateway declined; empty otherwise. */

@@ -82,7 +82,7 @@ export interface ArrayColumns<Row> {
 }
 
 /** Types whose values need no quotes in an array. Each element of any other is searched for what must be escaped. */
-const plainTypes: ReadonlySet<string> = new Set(["bigint", "timestamptz", "uuid"]);
+const plainTypes: ReadonlySet<string> = new Set(["bigint", "int", "timestamptz", "uuid"]);
 
 /**
  * The columns of rows that are written from arrays, which the server reads faster than one JSON text where a statement

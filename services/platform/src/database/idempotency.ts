@@ -86,6 +86,8 @@ export interface ReplayableOptions<I extends Keyed, O> extends KeySpace<I> {
   readonly run: (inputs: I[]) => Promise<(O | Error)[]>;
   /** The reverse of what `run` wrote as `response`. */
   readonly decode: (response: Buffer, input: I) => O;
+  /** Told of repetitions before they have their first answer; says which are refused all the same. */
+  readonly onRepeated?: (inputs: I[]) => Promise<readonly (Error | undefined)[]>;
 }
 
 /** Other processes may write the same ids meanwhile; more often than this is a fault. */
@@ -177,7 +179,8 @@ async function replay<I extends Keyed, O>(options: ReplayableOptions<I, O>, roun
   const ids = inputs.flatMap(({ requestId }) => [requestId, requestId]);
   const rows = await options.database.query<KeyRow>(findKeys, [methods, ids]);
   const known = new Map(rows.map((row) => [keyOf(row.method, row.request_id), row]));
-  return round.open.filter((index) => {
+  const repeated: number[] = [];
+  const open = round.open.filter((index) => {
     const input = round.inputs[index] as I;
     const method = methodOf(options, input);
     const row =
@@ -185,8 +188,21 @@ async function replay<I extends Keyed, O>(options: ReplayableOptions<I, O>, roun
     if (!row) return true;
     const same = row.fingerprint.equals(input.fingerprint);
     round.outputs[index] = same ? options.decode(row.response, input) : reused(method, input.requestId);
+    if (same) repeated.push(index);
     return false;
   });
+  await refuseRepeated(options, round, repeated);
+  return open;
+}
+
+async function refuseRepeated<I extends Keyed, O>(
+  { onRepeated }: ReplayableOptions<I, O>,
+  { inputs, outputs }: Round<I, O>,
+  repeated: readonly number[],
+): Promise<void> {
+  if (!onRepeated || repeated.length === 0) return;
+  const refusals = await onRepeated(repeated.map((index) => inputs[index] as I));
+  for (const [place, index] of repeated.entries()) outputs[index] = refusals[place] ?? (outputs[index] as O);
 }
 
 const findUnscoped: SqlText = {

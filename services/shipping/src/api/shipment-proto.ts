@@ -23,6 +23,7 @@ import {
 } from "#gen/shop/shipping/v1/shipping_service_pb.js";
 import { type Address as AddressProto, AddressSchema } from "#gen/shop/type/v1/address_pb.js";
 import { fingerprint } from "#platform/database/idempotency.ts";
+import { fenceOf } from "#platform/fence.ts";
 import type { PersonalData } from "#platform/personal/personal-data.ts";
 import { whole } from "#platform/whole.ts";
 import type { ShipmentRequest } from "../booking/booking.repository.ts";
@@ -110,8 +111,9 @@ export function toNewShipment(request: CreateShipmentRequest): NewShipment {
   const { recipient = "", lines: street = [], city = "", postalCode = "", country = "" } = address ?? {};
   return {
     requestId,
-    // A process of the version before drops `reported`: what either has seen the other takes as a repetition.
-    fingerprint: fingerprint(CreateShipmentRequestSchema, { ...request, reported: false }),
+    // Whichever episode asks. A process of the version before drops `reported`: what either has seen the other takes as a repetition.
+    fingerprint: fingerprint(CreateShipmentRequestSchema, { ...request, reported: false, fence: 0 }),
+    fence: fenceOf(request),
     orderId,
     locationId,
     generation,
@@ -128,7 +130,8 @@ export function toBooking(request: BookShipmentRequest): ShipmentRequest {
   const { requestId, orderId, locationId, generation } = request;
   return {
     requestId,
-    fingerprint: fingerprint(BookShipmentRequestSchema, request),
+    fingerprint: fingerprint(BookShipmentRequestSchema, { ...request, fence: 0 }),
+    fence: fenceOf(request),
     orderId,
     locationId,
     generation,
@@ -141,7 +144,8 @@ export function toCancellation(request: CancelShipmentRequest): ShipmentRequest 
   const { requestId, orderId, locationId, generation, unpackedOnly } = request;
   return {
     requestId,
-    fingerprint: fingerprint(CancelShipmentRequestSchema, request),
+    fingerprint: fingerprint(CancelShipmentRequestSchema, { ...request, fence: 0 }),
+    fence: fenceOf(request),
     orderId,
     locationId,
     generation,

@@ -3,8 +3,9 @@ import type { Database } from "#platform/database/database.ts";
 import { type Keyed, replayable } from "#platform/database/idempotency.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
+import { type Fenced, isOver } from "#platform/fence.ts";
 import { bucketOf, decodeId, encodeId, newId } from "#platform/id.ts";
-import { alreadyPacked, shipmentNotFound } from "../shipment/errors.ts";
+import { alreadyPacked, episodeOver, shipmentNotFound } from "../shipment/errors.ts";
 import type { Moved, OnMoved } from "../shipment/metrics.ts";
 import { isTrackingNumber } from "../shipment/outside-text.ts";
 import { moveTo, type Shipment, type ShipmentName, shipmentKey } from "../shipment/shipment.ts";
@@ -18,6 +19,7 @@ import {
   saveShipments,
   shipmentKeys,
 } from "../shipment/shipment-change.ts";
+import { higherFence, orderFence, refuseOver } from "../shipment/shipment-fence.ts";
 import { nameColumns, namedShipments, stepAside } from "../shipment/shipment-generations.ts";
 import { type ShipmentRow, shipmentColumns, toShipment } from "../shipment/shipment-row.ts";
 import type { BookingState } from "./carrier.ts";
@@ -32,7 +34,7 @@ import {
 } from "./judgement.ts";
 
 /** Which shipment to book or to call off. */
-export interface ShipmentRequest extends Keyed, Submission, ShipmentName {
+export interface ShipmentRequest extends Keyed, Submission, ShipmentName, Fenced {
   /** Only while the warehouse has not packed it. */
   readonly unpackedOnly?: boolean;
 }
@@ -65,18 +67,21 @@ export interface BookingRepositoryOptions {
 interface LockedRow extends ShipmentRow {
   /** Nobody is asking the carrier about it. */
   readonly due: boolean | null;
+  readonly orderFence: number | null;
 }
 
 /** What is found under the lock. */
 interface Locked {
   readonly shipment: Shipment;
   readonly due: boolean;
+  /** The highest fence of those who have asked about any shipment of its order. */
+  readonly highest: number;
 }
 
 /** Locks the shipments with these names. $1: orders, $2: locations, $3: generations. */
 const lockByKey: SqlText = {
   name: "shipment_lock_parcel",
-  text: `select ${shipmentColumns}, s.due_time <= clock_timestamp() as due
+  text: `select ${shipmentColumns}, s.due_time <= clock_timestamp() as due, ${orderFence} as "orderFence"
     from ${namedShipments}
     order by s.order_id, s.location_id for update of s`,
 };
@@ -89,27 +94,37 @@ const lockById: SqlText = {
 };
 
 /**
- * Leaves marks where no shipment is, beside the place of a later one. $1: orders, $2: locations, $3: generations, $4: ids, $5: what is
- * written down.
+ * Leaves marks where no shipment is, beside the place of a later one, unless a later episode of the order has asked for one. $1: orders,
+ * $2: locations, $3: generations, $4: ids, $5: what is written down, $6: fences.
  */
 const insertTombstones: SqlText = {
   name: "shipment_tombstone",
   text: `with input as materialized (
-      select * from unnest($4::uuid[], $1::uuid[], $2::text[], $3::int4[]) with ordinality
-        as k(shipment_id, order_id, location_id, generation, n)
+      select k.*, ${higherFence("k")} as higher_fence
+      from unnest($4::uuid[], $1::uuid[], $2::text[], $3::int4[], $6::int4[]) with ordinality
+        as k(shipment_id, order_id, location_id, generation, fence, n)
     ), created as (
-      insert into shipment (shipment_id, order_id, location_id, generation, status, lines, saga_id)
+      insert into shipment (shipment_id, order_id, location_id, generation, fence, status, lines, saga_id)
       select k.shipment_id, k.order_id, case when exists (select from shipment s
           where s.order_id = k.order_id and s.location_id = k.location_id and s.generation > k.generation)
-        then k.location_id || '~' || k.generation else k.location_id end, k.generation, 'cancelled', '[]', '' from input k
-      where not exists (select from shipment s where s.order_id = k.order_id and s.generation = k.generation
+        then k.location_id || '~' || k.generation else k.location_id end, k.generation, k.fence, 'cancelled', '[]', '' from input k
+      where k.higher_fence is null and not exists (select from shipment s where s.order_id = k.order_id and s.generation = k.generation
         and s.location_id = any(array[k.location_id, k.location_id || '~' || k.generation]))
       order by k.order_id, k.location_id
       on conflict (order_id, location_id) do nothing
       returning shipment_id
     ), audited as (${insertAuditEvents("$5", { join: createdJoin })})
-    select shipment_id from created`,
+    select i.n::int as place, i.higher_fence as "higherFence", c.shipment_id is not null as created
+    from input i left join created c using (shipment_id)`,
 };
+
+/** What became of an entry of {@link insertTombstones}. */
+interface MarkedEntry {
+  /** From 1. */
+  readonly place: number;
+  readonly higherFence: number | null;
+  readonly created: boolean;
+}
 
 /** Whose numbers these are. $1: tracking numbers. */
 const findNumbers: SqlText = {
@@ -220,17 +235,19 @@ export class BookingRepository {
     await this.#options.database.query(defer, [ids, attempts, pauses.longest, pauses.first / 2]);
   }
 
-  #mutation(method: string, lock: typeof lockExisting, decide: (locked: Locked, input: ShipmentRequest) => Decision) {
+  #mutation(method: string, lock: typeof lockExisting, decide: Decide) {
     const { database } = this.#options;
     const keys = shipmentKeys(method);
     return replayable<ShipmentRequest, Claim>({
       database,
       ...keys,
       decode: decodeRef,
+      onRepeated: (inputs) => refuseOver(database, inputs),
       run: async (inputs) => {
         const { outputs, changes, marked } = await database.transaction(async (tx) => {
-          const { shipments, marked } = await lock(tx, inputs);
-          const decisions = inputs.map((input) => attempt(() => decide(locate(shipments, input), input)));
+          const locked = await lock(tx, inputs);
+          const { marked } = locked;
+          const decisions = inputs.map((input) => attempt(() => fenced(locate(locked, input), input, decide)));
           const changes = decisions.flatMap((each) => (each instanceof Error || !each.change ? [] : [each.change]));
           const outputs = decisions.map((each) => (each instanceof Error ? each : each.claim));
           await commit(tx, { keys, inputs, outputs, changes });
@@ -285,17 +302,27 @@ interface Decision {
   readonly change?: ShipmentChange;
 }
 
+type Decide = (locked: Locked, input: ShipmentRequest) => Decision;
+
 /** What is locked, and which marks were left in the place of shipments that are not there. */
 interface Lock {
   /** By their key. */
   readonly shipments: ReadonlyMap<string, Locked>;
   readonly marked: readonly Moved[];
+  /** The highest fence of the order, by the key of what there is not, where it is higher than that of who asks. */
+  readonly higher: ReadonlyMap<string, number>;
 }
+
+const none: ReadonlyMap<string, number> = new Map();
 
 async function lockExisting(tx: Transaction, inputs: readonly ShipmentRequest[]): Promise<Lock> {
   const rows = await tx.query<LockedRow>(lockByKey, nameColumns(inputs));
-  const locked = rows.map((row) => ({ shipment: toShipment(row), due: row.due ?? false }));
-  return { shipments: new Map(locked.map((each) => [shipmentKey(each.shipment), each])), marked: [] };
+  const locked = rows.map((row) => {
+    // The row is read as it is behind its lock; what is beside it, as it was before.
+    const highest = Math.max(row.fence, row.orderFence ?? 0);
+    return { shipment: toShipment(row), due: row.due ?? false, highest };
+  });
+  return { shipments: new Map(locked.map((each) => [shipmentKey(each.shipment), each])), marked: [], higher: none };
 }
 
 async function lockOrMark(tx: Transaction, inputs: readonly ShipmentRequest[]): Promise<Lock> {
@@ -305,13 +332,19 @@ async function lockOrMark(tx: Transaction, inputs: readonly ShipmentRequest[]): 
     ...createdEffect({ ...input, shipmentId: ids[index] ?? "" }, "cancelled"),
     n: index + 1,
   }));
-  const values = [...nameColumns(inputs), ids.map(decodeId), auditEvents(effects)];
-  const [, marks, { shipments }] = await Promise.all([
+  const fences = inputs.map(({ fence }) => fence);
+  const values = [...nameColumns(inputs), ids.map(decodeId), auditEvents(effects), fences];
+  const [, entries, { shipments }] = await Promise.all([
     stepAside(tx, inputs),
-    tx.query(insertTombstones, values),
+    tx.query<MarkedEntry>(insertTombstones, values),
     lockExisting(tx, inputs),
   ]);
-  return { shipments, marked: marks.map(() => ({ status: "cancelled" })) };
+  const higher = entries.flatMap(({ place, higherFence: highest }) => {
+    const input = inputs[place - 1];
+    return input && highest !== null ? [[shipmentKey(input), highest] as const] : [];
+  });
+  const marks = entries.filter(({ created }) => created);
+  return { shipments, marked: marks.map(() => ({ status: "cancelled" })), higher: new Map(higher) };
 }
 
 interface UsedNumber {
@@ -352,10 +385,23 @@ function decideAll(locked: ReadonlyMap<string, Shipment>, answers: readonly Judg
   return { settlements, changes };
 }
 
-function locate(shipments: Lock["shipments"], input: ShipmentRequest): Locked {
-  const found = shipments.get(shipmentKey(input));
+/** @throws EPISODE_OVER, SHIPMENT_NOT_FOUND */
+function locate({ shipments, higher }: Lock, input: ShipmentRequest): Locked {
+  const key = shipmentKey(input);
+  const found = shipments.get(key);
+  const highest = found?.highest ?? higher.get(key) ?? 0;
+  if (isOver(input, highest)) throw episodeOver(input, highest);
   if (!found) throw shipmentNotFound({ order_id: input.orderId, location_id: input.locationId });
   return found;
+}
+
+/** A decision with which it is remembered who has asked, also when it is that nothing is to be done. */
+function fenced(locked: Locked, input: ShipmentRequest, decide: Decide): Decision {
+  const fence = Math.max(locked.shipment.fence, input.fence);
+  if (fence === locked.shipment.fence) return decide(locked, input);
+  const shipment = { ...locked.shipment, fence };
+  const decision = decide({ ...locked, shipment }, input);
+  return { change: { shipment, dueMs: "as it is" }, ...decision };
 }
 
 function attempt<T>(work: () => T): T | Error {

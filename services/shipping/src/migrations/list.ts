@@ -12,6 +12,7 @@ import { IndexForgettable } from "./0010-forget-index.ts";
 import { ForgetPlaces } from "./0011-forget-places.ts";
 import { Generations } from "./0012-generations.ts";
 import { TurnBack } from "./0013-turn-back.ts";
+import { Fence } from "./0014-fence.ts";
 import { IndexReturned } from "./0015-returned-indexes.ts";
 
 /** Everything that has happened to the schema, oldest first. */
@@ -29,5 +30,6 @@ export const migrations: MigrationsList = [
   { name: "0011-forget-places", class: ForgetPlaces },
   { name: "0012-generations", class: Generations },
   { name: "0013-turn-back", class: TurnBack },
+  { name: "0014-fence", class: Fence },
   { name: "0015-returned-indexes", class: IndexReturned },
 ];

@@ -1,6 +1,7 @@
 import { Code } from "@connectrpc/connect";
 import { ShippingErrorReason, ShippingErrorReasonSchema } from "#gen/shop/shipping/v1/shipping_error_reason_pb.js";
 import { defineErrors } from "#platform/errors.ts";
+import { type Fenced, fenceFacts } from "#platform/fence.ts";
 
 /** Refusals of the shipping service; each reason's facts are listed in `shipping_error_reason.proto`. */
 export const ShippingError = defineErrors<ShippingErrorReason>({
@@ -16,6 +17,7 @@ export const ShippingError = defineErrors<ShippingErrorReason>({
     [ShippingErrorReason.PACKING_FAILED]: Code.FailedPrecondition,
     [ShippingErrorReason.ALREADY_PACKED]: Code.FailedPrecondition,
     [ShippingErrorReason.NOT_SHIPPED]: Code.FailedPrecondition,
+    [ShippingErrorReason.EPISODE_OVER]: Code.FailedPrecondition,
   },
 });
 
@@ -28,6 +30,13 @@ export function shipmentNotFound(metadata: Record<string, string>): Error {
   const named = Object.entries(metadata).map(([name, value]) => `${name} ${value}`);
   const message = `there is no shipment with ${named.join(" and ")}`;
   return new ShippingError(ShippingErrorReason.SHIPMENT_NOT_FOUND, message, metadata);
+}
+
+/** A later episode of the order has asked about one of its shipments. */
+export function episodeOver({ orderId, ...fenced }: Fenced & { orderId: string }, highest: number): Error {
+  const message = `episode ${fenced.fence} of order ${orderId} is over: episode ${highest} has asked since`;
+  const metadata = { order_id: orderId, ...fenceFacts(fenced, highest) };
+  return new ShippingError(ShippingErrorReason.EPISODE_OVER, message, metadata);
 }
 
 /** The shipment was called off, perhaps before it was created. */

@@ -46,6 +46,7 @@ interface ChangeTerms {
   readonly keep_due: boolean;
   readonly tell: boolean;
   readonly traceparent: string | null;
+  readonly fence: number;
 }
 
 const changedColumns = writtenColumns<ChangedColumns>({
@@ -64,6 +65,7 @@ const changeTerms = writtenColumns<ChangeTerms>({
   keep_due: "boolean",
   tell: "boolean",
   traceparent: "text",
+  fence: "int",
 });
 
 /** Writes {@link savedValues}; the rows are locked by the transaction. */
@@ -73,7 +75,7 @@ export const saveShipments: SqlText = {
     update shipment s set ${changedColumns.assigned("c")},
       due_time = case when c.keep_due then s.due_time else clock_timestamp() + c.due_ms * interval '1 millisecond' end,
       report_due_time = case when c.tell then coalesce(s.report_due_time, clock_timestamp()) else s.report_due_time end,
-      traceparent = coalesce(c.traceparent, s.traceparent),
+      traceparent = coalesce(c.traceparent, s.traceparent), fence = greatest(s.fence, c.fence),
       trace_time = case when c.traceparent is null then s.trace_time else clock_timestamp() end,
       update_time = clock_timestamp()
     from jsonb_to_recordset($1::jsonb) as c(${changedColumns.typed}, ${changeTerms.typed})
@@ -102,6 +104,7 @@ function toSavedRow(change: ShipmentChange): ChangedColumns & ChangeTerms {
     keep_due: dueMs === "as it is",
     tell,
     traceparent: traceparent || null,
+    fence: shipment.fence,
   };
 }
 

@@ -23,6 +23,7 @@ export const ShipmentEntity = defineEntity({
     orderId: p.uuid(),
     locationId: p.text(),
     generation: p.integer(),
+    fence: p.integer(),
     status: p.text().$type<ShipmentStatus>(),
     lines: p.json<ShipmentLine[]>(),
     address: p.json<StoredAddress>().nullable(),

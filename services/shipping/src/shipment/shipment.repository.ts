@@ -5,10 +5,11 @@ import type { Database } from "#platform/database/database.ts";
 import { type Keyed, replayable } from "#platform/database/idempotency.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
+import { type Fenced, isOver } from "#platform/fence.ts";
 import { bucketOf, decodeId, newId } from "#platform/id.ts";
 import { type PersonalData, plainPersonalData } from "#platform/personal/personal-data.ts";
 import { attachKeys, type PersonalKeyRow, personalKeyColumns } from "#platform/personal/personal-key.ts";
-import { shipmentCancelled } from "./errors.ts";
+import { episodeOver, shipmentCancelled } from "./errors.ts";
 import type { Backlog, Moved, OnMoved } from "./metrics.ts";
 import { ShipmentEntity } from "./shipment.entity.ts";
 import {
@@ -23,11 +24,12 @@ import {
 import { addressPlace } from "./shipment-address.ts";
 import { createdEffect, createdJoin, type Submission } from "./shipment-audit.ts";
 import { commit, decodeRef, type ShipmentRef, shipmentKeys } from "./shipment-change.ts";
+import { higherFence, refuseOver } from "./shipment-fence.ts";
 import { nameColumns, namedShipments, stepAside } from "./shipment-generations.ts";
 import { eventsColumn, type ShipmentRowWithEvents, shipmentColumns, toShipment } from "./shipment-row.ts";
 
 /** A shipment to be created. */
-export interface NewShipment extends Keyed, Submission {
+export interface NewShipment extends Keyed, Submission, Fenced {
   readonly orderId: string;
   readonly locationId: string;
   readonly generation: number;
@@ -66,6 +68,7 @@ const insertedColumns = writtenColumns<InsertedShipment>({
   order_id: "uuid",
   location_id: "text",
   generation: "int",
+  fence: "int",
   lines: "jsonb",
   address: "jsonb",
   saga_id: "text",
@@ -76,19 +79,29 @@ const insertedColumns = writtenColumns<InsertedShipment>({
 const insertShipments: SqlText = {
   name: "shipment_insert",
   text: `with input as materialized (
-      select * from jsonb_to_recordset($1::jsonb) as n(n int, ${insertedColumns.typed}, ${personalKeyColumns.typed})
+      select n.*, ${higherFence("n")} as higher_fence
+      from jsonb_to_recordset($1::jsonb) as n(n int, ${insertedColumns.typed}, ${personalKeyColumns.typed})
     ), created as (
-      insert into shipment (${insertedColumns.names}, status, due_time)
+      insert into shipment as s (${insertedColumns.names}, status, due_time)
       select ${insertedColumns.names}, 'preparing', clock_timestamp()
-      from input order by order_id, location_id
-      on conflict (order_id, location_id) do nothing
+      from input where higher_fence is null order by order_id, location_id
+      on conflict (order_id, location_id) do update set fence = excluded.fence where s.fence < excluded.fence
       returning shipment_id
     ), sealed as (
       insert into personal_key (${personalKeyColumns.names}, subject)
       select ${personalKeyColumns.names}, order_id from input join created using (shipment_id) where key_id is not null
     ), audited as (${insertAuditEvents("$2", { join: createdJoin })})
-    select shipment_id from created`,
+    select n, higher_fence as "higherFence", created.shipment_id is not null as created
+    from input left join created using (shipment_id)`,
 };
+
+/** What became of an entry of an insertion. */
+interface InsertedEntry {
+  readonly n: number;
+  /** Null: no later episode of the order has asked for anything. */
+  readonly higherFence: number | null;
+  readonly created: boolean;
+}
 
 const findByKey: SqlText = {
   name: "shipment_by_parcel",
@@ -130,6 +143,7 @@ export class ShipmentRepository {
       database,
       ...keys,
       decode: decodeRef,
+      onRepeated: (inputs) => refuseOver(database, inputs),
       run: async (inputs) => {
         const { outputs, created } = await database.transaction(async (tx) => {
           const inserted = await insertNew(tx, inputs, personal);
@@ -191,19 +205,23 @@ interface Inserted {
 async function insertNew(tx: Transaction, inputs: readonly NewShipment[], personal: PersonalData): Promise<Inserted> {
   const ids = inputs.map((input) => newId(bucketOf(input.orderId)));
   const values = await insertedValues(personal, inputs, ids);
-  const [, created, found] = await Promise.all([
+  const [, entries, found] = await Promise.all([
     stepAside(tx, inputs),
-    tx.query<{ shipment_id: string }>(insertShipments, values),
+    tx.query<InsertedEntry>(insertShipments, values),
     tx.query<ShipmentRowWithEvents>(findByKey, nameColumns(inputs)),
   ]);
   const shipments = new Map(found.map((row) => toShipment(row, row.events)).map((each) => [shipmentKey(each), each]));
-  const outputs = inputs.map((input) => {
+  const higher = new Map(entries.map(({ n, higherFence: fence }) => [n, fence]));
+  const outputs = inputs.map((input, index) => {
     const shipment = shipments.get(shipmentKey(input));
+    const highest = higher.get(index) ?? shipment?.fence ?? 0;
+    if (isOver(input, highest)) return episodeOver(input, highest);
     // A later one has its place: it was called off, or never wanted.
     return !shipment || isTombstone(shipment)
       ? shipmentCancelled(input)
       : { shipmentId: shipment.shipmentId, shipment };
   });
+  const created = entries.filter((entry) => entry.created);
   return { outputs, created: created.map(() => ({ status: "preparing" })) };
 }
 
@@ -230,6 +248,7 @@ function toInsertedRow(input: NewShipment, shipmentId: string): Omit<InsertedShi
     order_id: decodeId(input.orderId),
     location_id: input.locationId,
     generation: input.generation,
+    fence: input.fence,
     lines: input.lines,
     saga_id: input.sagaId,
     reported: input.reported,

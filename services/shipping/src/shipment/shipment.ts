@@ -106,6 +106,8 @@ export interface Shipment {
   readonly failure: ShipmentFailure | undefined;
   /** Somebody wants it called off, but whether the carrier has it is not known yet. */
   readonly cancelRequested: boolean;
+  /** The highest fence of those who have asked about it; 0: none had one. */
+  readonly fence: number;
   /** Orders is told what becomes of it. */
   readonly reported: boolean;
   /** Whoever had it booked or called off was answered before the carrier had decided, and waits for news. */

@@ -7,6 +7,7 @@ import { type Activities, type InputOf, type OutputOf, type StepFacts, type Step
 import type { SagaMetrics, StepOutcome } from "./metrics.ts";
 import { stageAfter, stepLabel } from "./step-name.ts";
 import { StepSpans } from "./step-spans.ts";
+import type { FencedInput } from "./step-work.ts";
 
 /**
  * How often a batch of many is tried that fails although its callee is there: then maybe one entry of it has a fault, and it is
@@ -14,7 +15,7 @@ import { StepSpans } from "./step-spans.ts";
  */
 const faultAttempts = 2;
 
-type Work<N extends StepName> = (entries: InputOf<N>[]) => Promise<Outcome<OutputOf<N>>[]>;
+type Work<N extends StepName> = (entries: FencedInput<N>[]) => Promise<Outcome<OutputOf<N>>[]>;
 
 /**
  * Makes an activity of what is done for a batch: each attempt has its spans, its metrics, and the ids of saga and order
@@ -28,7 +29,7 @@ export function asActivity<N extends StepName>(name: N, metrics: SagaMetrics, wo
     const note = (outcomes: Outcome<unknown>[] | undefined) =>
       count(metrics, { name, entries, outcomes, seconds: (performance.now() - began) / 1000 });
     try {
-      const outcomes = await inContext(entries, spans, () => work(entries));
+      const outcomes = await inContext(entries, spans, () => work(fenced(batch)));
       spans?.end(outcomes);
       note(outcomes);
       return outcomes;
@@ -40,6 +41,10 @@ export function asActivity<N extends StepName>(name: N, metrics: SagaMetrics, wo
     }
   };
   return activity as Activities[N];
+}
+
+function fenced<N extends StepName>({ entries, fences }: StepBatch<InputOf<N>>): FencedInput<N>[] {
+  return entries.map((entry, index) => ({ ...entry, fence: fences?.[index] ?? 0 }));
 }
 
 /** What an attempt fails with: for good, when the batch is to be taken apart. */
@@ -106,7 +111,7 @@ function count<N extends StepName>(
     const step = stepLabel(name, entry);
     const known = outcomes?.[index];
     const outcome = known?.kind ?? "failed";
-    if (known?.kind === "refused" && known.refusal.reason === "EPISODE_OVER") over.inc();
+    if (name === "settleOrder" && known?.kind === "refused" && known.refusal.reason === "EPISODE_OVER") over.inc();
     const counts = byStep.get(step) ?? new Map<StepOutcome, number>();
     byStep.set(step, counts.set(outcome, (counts.get(outcome) ?? 0) + 1));
     const stage = outcome === "done" ? stageAfter(name, entry) : undefined;

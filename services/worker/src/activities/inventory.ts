@@ -13,6 +13,7 @@ import {
   type Reservation,
 } from "#gen/shop/inventory/v1/stock_pb.js";
 import { ShortagePolicy } from "#gen/shop/type/v1/shortage_pb.js";
+import type { Fenced } from "#platform/fence.ts";
 import { whole } from "#platform/whole.ts";
 import type { StockChange } from "../workflows/amendment-plan.ts";
 import type { Outcome } from "../workflows/engine/step-batch.ts";
@@ -31,6 +32,7 @@ export const inventoryWorks = {
       (part, options, traceparents) => {
         const requests = part.map((entry) => ({
           requestId: requestId(entry, "reserve"),
+          fence: entry.fence,
           orderId: entry.orderId,
           lines: entry.lines.map(({ sku, quantity }) => ({ sku, quantity: BigInt(quantity) })),
           timeToLive: undefined,
@@ -49,6 +51,7 @@ export const inventoryWorks = {
       (part, options, traceparents) => {
         const requests = part.map((entry) => ({
           requestId: requestId(entry, "release"),
+          fence: entry.fence,
           orderId: entry.orderId,
           locationId: entry.locationId ?? "",
         }));
@@ -65,6 +68,7 @@ export const inventoryWorks = {
       (part, options, traceparents) => {
         const requests = part.map((entry) => ({
           requestId: requestId(entry, "commit"),
+          fence: entry.fence,
           orderId: entry.orderId,
           locationId: entry.locationId,
         }));
@@ -81,6 +85,7 @@ export const inventoryWorks = {
       (part, options, traceparents) => {
         const requests = part.map((entry) => ({
           requestId: requestId(entry, "restock"),
+          fence: entry.fence,
           orderId: entry.orderId,
           returnId: entry.returnId,
           parts: entry.parts.map((each) => ({ ...each, quantity: BigInt(each.quantity) })),
@@ -97,6 +102,7 @@ export const inventoryWorks = {
       (part, options, traceparents) => {
         const requests = part.map((entry) => ({
           requestId: requestId(entry, "amend"),
+          fence: entry.fence,
           orderId: entry.orderId,
           number: entry.number,
           lines: entry.lines.map(({ sku, quantity }) => ({ sku, quantity: BigInt(quantity) })),
@@ -115,6 +121,7 @@ export const inventoryWorks = {
       (part, options, traceparents) => {
         const requests = part.map((entry) => ({
           requestId: requestId(entry, entry.accepted ? "trim" : "unamend"),
+          fence: entry.fence,
           orderId: entry.orderId,
           number: entry.number,
           accepted: entry.accepted,
@@ -140,12 +147,16 @@ function changeOf({ allocations, amendment }: Reservation): StockChange {
 /** Makes holds firm: a part of the confirmation of an order. Answers what is firm, and nothing else is what the order gets. */
 export function confirmStock(
   { inventory }: ServiceClients,
-  entries: { orderId: string }[],
+  entries: ({ orderId: string } & Fenced)[],
 ): Promise<Outcome<Allocation[]>[]> {
   return batchCall(
     entries,
     (part, options, traceparents) => {
-      const requests = part.map(({ orderId }) => ({ requestId: requestId({ orderId }, "confirm"), orderId }));
+      const requests = part.map(({ orderId, fence }) => ({
+        requestId: requestId({ orderId }, "confirm"),
+        fence,
+        orderId,
+      }));
       const request = whole(BatchConfirmReservationsRequestSchema, { requests, traceparents });
       return inventory.batchConfirmReservations(request, options);
     },

@@ -25,6 +25,7 @@ export const paymentWorks = {
       (part, options, traceparents) => {
         const requests = part.map((entry) => ({
           requestId: requestId(entry, "authorize"),
+          fence: entry.fence,
           paymentId: paymentIdOf(entry),
           orderId: entry.orderId,
           customerId: entry.customerId,
@@ -44,6 +45,7 @@ export const paymentWorks = {
       (part, options, traceparents) => {
         const requests = part.map((entry) => ({
           requestId: requestId(entry, "void"),
+          fence: entry.fence,
           paymentId: paymentIdOf(entry),
           amount: entry.amount && toMoney(entry.amount),
         }));
@@ -59,6 +61,7 @@ export const paymentWorks = {
       (part, options, traceparents) => {
         const requests = part.map((entry) => ({
           requestId: requestId(entry, "capture"),
+          fence: entry.fence,
           paymentId: paymentIdOf(entry),
           amount: toMoney(entry.amount),
         }));
@@ -75,6 +78,7 @@ export const paymentWorks = {
       (part, options, traceparents) => {
         const requests = part.map((entry) => ({
           requestId: requestId(entry, "refund"),
+          fence: entry.fence,
           paymentId: paymentIdOf(entry),
           amount: toMoney(entry.amount),
           // The number of a place may look like a card's, which a reason must not hold.
@@ -94,6 +98,7 @@ export const paymentWorks = {
       (part, options, traceparents) => {
         const requests = part.map((entry) => ({
           requestId: requestId(entry, "refund"),
+          fence: entry.fence,
           paymentId: paymentIdOf(entry),
           amount: toMoney(entry.amount),
           reason: `${entry.grantedBy ? "granted" : "articles came back"}: return ${entry.returnId}`,

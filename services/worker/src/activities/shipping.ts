@@ -64,7 +64,7 @@ export const shippingWorks = {
       batchCall(
         open,
         (part, options, traceparents) => {
-          const requests = part.map((entry) => ({ ...nameOf(entry), requestId: requestId(entry, "ship") }));
+          const requests = part.map((entry) => ({ ...nameOf(entry), requestId: requestId(entry, "ship"), fence: 0 }));
           return fulfillment.batchBookShipments(
             whole(BatchBookShipmentsRequestSchema, { requests, traceparents }),
             options,
@@ -85,6 +85,7 @@ export const shippingWorks = {
       (part, options, traceparents) => {
         const requests = part.map((entry) => ({
           requestId: requestId(entry, "prepare"),
+          fence: entry.fence,
           orderId: entry.orderId,
           locationId: entry.locationId,
           lines: entry.lines.map(({ sku, quantity }) => ({ sku, quantity: BigInt(quantity) })),
@@ -104,7 +105,11 @@ export const shippingWorks = {
     batchCall(
       entries,
       (part, options, traceparents) => {
-        const requests = part.map((entry) => ({ ...nameOf(entry), requestId: requestId(entry, "ship") }));
+        const requests = part.map((entry) => ({
+          ...nameOf(entry),
+          requestId: requestId(entry, "ship"),
+          fence: entry.fence,
+        }));
         const request = whole(BatchBookShipmentsRequestSchema, { requests, traceparents });
         return fulfillment.batchBookShipments(request, options);
       },
@@ -120,6 +125,7 @@ export const shippingWorks = {
         const requests = part.map((entry) => ({
           ...nameOf(entry),
           requestId: requestId(entry, "cancel"),
+          fence: entry.fence,
           unpackedOnly: false,
         }));
         const request = whole(BatchCancelShipmentsRequestSchema, { requests, traceparents });
@@ -136,6 +142,7 @@ export const shippingWorks = {
         const requests = part.map((entry) => ({
           ...nameOf(entry),
           requestId: requestId(entry, "take-back"),
+          fence: entry.fence,
           unpackedOnly: true,
         }));
         const request = whole(BatchCancelShipmentsRequestSchema, { requests, traceparents });
@@ -199,6 +206,7 @@ function createShipments(
         sagaId,
         reported: false,
         generation: 0,
+        fence: 0,
       }));
       return shipping.batchCreateShipments(
         whole(BatchCreateShipmentsRequestSchema, { requests, traceparents }),

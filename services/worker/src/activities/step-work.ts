@@ -6,6 +6,7 @@ import type { OrderStatisticsService } from "#gen/shop/orders/v1/order_statistic
 import type { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
 import type { FulfillmentService } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
 import type { ShippingService } from "#gen/shop/shipping/v1/shipping_service_pb.js";
+import type { Fenced } from "#platform/fence.ts";
 import type { Outcome } from "../workflows/engine/step-batch.ts";
 import type { InputOf, OutputOf, StepName } from "./all-steps.ts";
 import type { LongBatchPolicy } from "./long-batch.ts";
@@ -21,11 +22,14 @@ export interface ServiceClients {
   readonly fulfillment: Client<typeof FulfillmentService>;
 }
 
+/** One entry of a step's batch, and which episode of its order asks. */
+export type FencedInput<N extends StepName> = InputOf<N> & Fenced;
+
 /** What each step does for the entries of a batch, by the name of its activity: it answers for each entry. */
 export type StepWorks = {
   readonly [N in StepName]: (
     clients: ServiceClients,
-    entries: InputOf<N>[],
+    entries: FencedInput<N>[],
     long: LongBatchPolicy,
   ) => Promise<Outcome<OutputOf<N>>[]>;
 };

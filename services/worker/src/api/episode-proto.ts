@@ -21,7 +21,7 @@ import { readSaga } from "./saga-state.ts";
  */
 export function toCarriedOrder(order: EpisodeOrder): CarriedOrder {
   const { orderId, customerId, total, createTime, traceparent, saga, events } = order;
-  const { checkout, confirmed, returns, amendment, recall } = order;
+  const { checkout, confirmed, returns, amendment, recall, fence } = order;
   return {
     orderId,
     customerId,
@@ -30,6 +30,7 @@ export function toCarriedOrder(order: EpisodeOrder): CarriedOrder {
     // One that is not kept would be carried through the whole history for nothing.
     traceparent: parseTraceParent(traceparent)?.sampled ? traceparent : "",
     confirmed,
+    ...(fence > 0 && { fence }),
     events: events.flatMap(toEvent),
     ...(saga !== "" && { saga: readSaga(orderId, saga) }),
     ...(checkout && { checkout: toCheckout(checkout) }),

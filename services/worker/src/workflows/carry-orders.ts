@@ -1,5 +1,5 @@
 import { ApplicationFailure, CancellationScope, log, setHandler, workflowInfo } from "@temporalio/workflow";
-import { Resting, StepRefused } from "./engine/failures.ts";
+import { EpisodeOver, Resting, StepRefused } from "./engine/failures.ts";
 import { firstTaskEvents } from "./engine/local-calls.ts";
 import * as messages from "./messages.ts";
 import { OrderRun, told } from "./order-run.ts";
@@ -70,12 +70,12 @@ async function settle(run: OrderRun, { orders }: Steps): Promise<void> {
   try {
     await orders.settle(run.settlement());
   } catch (cause) {
-    if (!(cause instanceof StepRefused)) throw cause;
-    const { refusal } = cause;
-    if (refusal.reason === "EPISODE_OVER") {
+    if (cause instanceof EpisodeOver) {
       log.warn("another episode has the order", { orderId });
       return;
     }
+    if (!(cause instanceof StepRefused)) throw cause;
+    const { refusal } = cause;
     if (refusal.reason !== "ILLEGAL_TRANSITION") throw cause;
     if (run.stage === "REJECTED") run.wasConfirmed();
     else run.stuck(refusal);

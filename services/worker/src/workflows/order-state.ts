@@ -216,6 +216,8 @@ export interface CarriedOrder {
   traceparent: string;
   /** Whether it was CONFIRMED before, maybe by a workflow that was lost. */
   confirmed: boolean;
+  /** Which of its episodes this is, from 1: whom the saga asks refuses what an earlier one asks. Absent: orders did not say it. */
+  fence?: number;
   /** Absent: its saga begins. */
   saga?: SagaState;
   /** The oldest first. */

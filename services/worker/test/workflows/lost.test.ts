@@ -103,6 +103,7 @@ describe("a workflow that is terminated", () => {
       const order = anOrder();
       const { orderId } = order;
       const standing = () => stage.world.order(orderId);
+      const asked = stage.world.batches.length;
       stage.world.packs = () => undefined;
       let zombie = "";
       stage.world.onCall = async (called, at) => {
@@ -118,6 +119,74 @@ describe("a workflow that is terminated", () => {
       stage.world.packs = () => "PACKED";
       assert.deepEqual([standing().status, standing().voided, standing().released], ["PREPARING", 0n, false]);
       assert.deepEqual(stage.doubles(orderId), []);
+      // Nor does it ask for it: that everybody refuses what it asks is for what was on its way.
+      const undos = stage.world.batches.slice(asked).filter(({ step }) => step === "void" || step === "release");
+      assert.deepEqual(undos, []);
     });
   }
+
+  const passing: { undo: string; refused: string; reason: string; changes?: Parameters<typeof anOrder>[0] }[] = [
+    { undo: "void", refused: "confirm", reason: "HOLD_EXPIRED" },
+    { undo: "release", refused: "reserve", reason: "OUT_OF_STOCK" },
+    { undo: "release", refused: "confirm", reason: "HOLD_EXPIRED", changes: { total: { currency: "EUR", amount: 0 } } },
+  ];
+  for (const { undo, refused, reason, changes } of passing) {
+    test(`and was only slow at "${undo}", after ${reason}, while another one has the parcels packed: its undo comes too late`, async () => {
+      const order = anOrder(changes);
+      const { orderId } = order;
+      const standing = () => stage.world.order(orderId);
+      stage.world.packs = () => undefined;
+      let zombie = "";
+      stage.world.onCall = async (called, at) => {
+        if (called !== undo || at !== "before" || zombie !== "") return;
+        zombie = stage.rows.row(orderId).episodeId;
+        assert.equal(stage.rows.giveBack(zombie), 1);
+        await until(() => standing().status === "PREPARING", "the other one has them packed", patient);
+      };
+      // What was in the way is gone when it is asked again.
+      stage.place([order], [on(refused, { kind: "refuse", reason }, { orderId, times: 1 })]);
+      await until(() => zombie !== "", "the first episode begins to undo", patient);
+      await stage.workflow(zombie).result();
+      stage.world.onCall = () => {};
+      assert.deepEqual([standing().status, standing().voided, standing().released], ["PREPARING", 0n, false]);
+      assert.deepEqual(stage.doubles(orderId), []);
+      assert.equal(stage.rows.row(orderId).parked, undefined);
+      assert.deepEqual(
+        stage.rows.row(orderId).settlements.flatMap(({ parked }) => (parked ? [parked.step] : [])),
+        [],
+      );
+      // The order goes on as if nothing had been.
+      stage.world.packs = () => "PACKED";
+      stage.world.tell(orderId, "BER", { news: "PACKED" });
+      assert.deepEqual(await stage.ends([order]), ["DELIVERED"]);
+      const { authorized, captured } = standing();
+      assert.equal(captured, authorized);
+    });
+  }
+
+  test("and was terminated, with its undo still on its way: each of its calls bears a lower number than those of the other one", async () => {
+    const order = anOrder();
+    const { orderId } = order;
+    const refusedOnce = on("confirm", { kind: "refuse", reason: "HOLD_EXPIRED" }, { orderId, times: 1 });
+    let wake = () => {};
+    let zombie = "";
+    stage.world.onCall = (called, at) => {
+      if (called !== "void" || at !== "before" || zombie !== "") return undefined;
+      zombie = stage.rows.row(orderId).episodeId;
+      return new Promise((resolve) => {
+        wake = resolve;
+      });
+    };
+    stage.place([order], [refusedOnce]);
+    await until(() => zombie !== "", "the first episode begins to undo", patient);
+    await stage.workflow(zombie).terminate();
+    assert.deepEqual(await stage.ends([order]), ["DELIVERED"]);
+    wake();
+    const { length } = stage.world.effects;
+    await until(() => stage.world.refusedAsOver.includes("void"), "the call that was on its way is answered", patient);
+    stage.world.onCall = () => {};
+    assert.equal(stage.world.effects.length, length);
+    const { authorized, captured, voided } = stage.world.order(orderId);
+    assert.deepEqual([captured, voided], [authorized, 0n]);
+  });
 });

@@ -44,6 +44,8 @@ export interface OrderRow {
   createTime: number;
   episodeId: string;
   lastEpisodeId: string;
+  /** How many episodes there were; the last may carry it. */
+  episodes: number;
   /** As it was settled. */
   saga: string;
   /** What has happened and nobody has taken. */
@@ -110,6 +112,7 @@ export class OrderRows {
       createTime,
       episodeId: "",
       lastEpisodeId: "",
+      episodes: 0,
       saga: "",
       events: [anEvent("placed")],
       taken: [],
@@ -243,6 +246,7 @@ export class OrderRows {
     row.dueTime = undefined;
     row.episodeId = episodeId;
     row.lastEpisodeId = episodeId;
+    row.episodes++;
     const { orderId, customerId, total, traceparent, lines, address, cardToken } = order;
     const { status } = this.#world.order(orderId);
     const isAmended = status === "PREPARING" && row.amendments.length > 0;
@@ -250,6 +254,7 @@ export class OrderRows {
     const amendment = row.amendments.find((each) => !each.isOver);
     return create(EpisodeOrderSchema, {
       orderId,
+      fence: row.episodes,
       customerId,
       total: { currency: total.currency, amount: BigInt(total.amount) },
       createTime: timestampFromMs(createTime),

@@ -145,6 +145,10 @@ export class World {
   tell: (orderId: string, locationId: string, news: ToldNews) => void = () => {};
   /** Whose shipments there are, by their ids: whoever asks. */
   readonly byShipment = new Map<string, { orderId: string; locationId: string }>();
+  /** The steps that were refused because a later episode has asked since. */
+  readonly refusedAsOver: string[] = [];
+  /** The highest fence that each service has seen of each order. */
+  readonly fences = new Map<string, number>();
   readonly #orders = new Map<string, OrderFacts>();
   readonly #answers = new Map<string, unknown>();
   readonly #asked = new Map<string, number>();
@@ -239,9 +243,22 @@ export class World {
     return { kind: "answer" };
   }
 
+  /** Whether a later episode has asked the same service about the order; remembers this one. */
+  #isOver(request: unknown, orderId: string): boolean {
+    const { $typeName = "", fence = 0 } = request as Said;
+    const key = `${$typeName.split(".")[1]}/${orderId}`;
+    const highest = this.fences.get(key) ?? 0;
+    if (fence > highest) this.fences.set(key, fence);
+    return fence > 0 && fence < highest;
+  }
+
   #judge<Q, R extends object>(request: Q, handler: EntryHandler<Q, R>, behaviour: Behaviour | undefined) {
     if (behaviour?.kind === "refuse") return refusal(behaviour.reason, behaviour.metadata);
     if (behaviour?.kind === "pending") return answer(handler.undecided?.(request) ?? ({} as R));
+    if (this.#isOver(request, handler.of(request).orderId)) {
+      this.refusedAsOver.push(handler.step);
+      return refusal("EPISODE_OVER");
+    }
     const id = `${handler.step}:${handler.id(request)}`;
     const known = this.#answers.get(id);
     if (known !== undefined && !handler.byState) return answer(known as R);
@@ -250,6 +267,12 @@ export class World {
     if (!judged.passing) this.#answers.set(id, judged.response);
     return answer(judged.response);
   }
+}
+
+/** What a request says of itself: its message's name, and the fence, if it has one. */
+interface Said {
+  readonly $typeName?: string;
+  readonly fence?: number;
 }
 
 function answer<R>(value: R) {

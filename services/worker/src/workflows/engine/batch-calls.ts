@@ -28,18 +28,20 @@ export class BatchCalls<T extends StepTypes<T>> {
   readonly #steps: { readonly [N in keyof T]: StepCall };
   readonly #options: EpisodeOptions;
   readonly #traceparents: Map<string, string>;
+  readonly #fences: Map<string, number>;
   readonly #local: LocalCalls;
 
-  /** @param orders whose calls they are, with their W3C trace contexts */
+  /** @param orders whose calls they are, with their W3C trace contexts, and which episode of each it is */
   constructor(
     steps: { readonly [N in keyof T]: StepCall },
     options: EpisodeOptions,
-    orders: { orderId: string; traceparent: string }[],
+    orders: { orderId: string; traceparent: string; fence?: number }[],
   ) {
     this.#steps = steps;
     this.#options = options;
     const kept = orders.filter(({ traceparent }) => parseTraceParent(traceparent)?.sampled);
     this.#traceparents = new Map(kept.map(({ orderId, traceparent }) => [orderId, traceparent]));
+    this.#fences = new Map(orders.map(({ orderId, fence = 0 }) => [orderId, fence]));
     this.#local = new LocalCalls(options);
   }
 
@@ -70,7 +72,7 @@ export class BatchCalls<T extends StepTypes<T>> {
     return (entries) => {
       const activity = proxy[name];
       if (!activity) throw new TypeError(`there is no activity ${name}`);
-      const batch = { entries, ...this.#tracesOf(entries), ...before };
+      const batch = { entries, ...this.#tracesOf(entries), ...this.#fencesOf(entries), ...before };
       return activity(batch) as Promise<Outcome<OutputOf<T, N>>[]>;
     };
   }
@@ -79,5 +81,10 @@ export class BatchCalls<T extends StepTypes<T>> {
   #tracesOf(entries: { orderId: string }[]): { traceparents?: string[] } {
     if (!entries.some(({ orderId }) => this.#traceparents.has(orderId))) return {};
     return { traceparents: entries.map(({ orderId }) => this.#traceparents.get(orderId) ?? "") };
+  }
+
+  #fencesOf(entries: { orderId: string }[]): { fences?: number[] } {
+    const fences = entries.map(({ orderId }) => this.#fences.get(orderId) ?? 0);
+    return fences.some((fence) => fence > 0) ? { fences } : {};
   }
 }

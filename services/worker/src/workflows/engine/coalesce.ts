@@ -6,8 +6,8 @@ import {
   TemporalFailure,
   TimeoutFailure,
 } from "@temporalio/workflow";
-import { describeFailure, StepAway, StepRefused } from "./failures.ts";
-import type { BatchCall, BatchFailure, Outcome } from "./step-batch.ts";
+import { describeFailure, EpisodeOver, StepAway, StepRefused } from "./failures.ts";
+import type { BatchCall, BatchFailure, Outcome, Refusal } from "./step-batch.ts";
 
 /** The most entries of one batch: as many as a workflow has orders. */
 export const maxBatch = 64;
@@ -49,7 +49,7 @@ export async function afterMicrotasks(): Promise<void> {
 /**
  * Makes one activity call of what many coroutines ask for in the same activation, and gives each its own outcome.
  *
- * - A refusal rejects the caller with {@link StepRefused}.
+ * - A refusal rejects the caller with {@link StepRefused}; with {@link EpisodeOver}, when a later episode has the order.
  * - When the callee is away, all callers get {@link StepAway}; so does the caller of an undecided entry.
  * - A batch that fails for another reason is halved until the entry that poisons it stands alone; its caller gets
  *   {@link StepAway} as well: it is asked again later, by itself.
@@ -155,11 +155,19 @@ export class Coalescer<I, O> {
     batch.forEach((entry, index) => {
       const outcome = outcomes[index];
       if (outcome?.kind === "done") entry.resolve(outcome.value);
-      else if (outcome?.kind === "refused") entry.reject(new StepRefused(outcome.refusal));
+      else if (outcome?.kind === "refused") entry.reject(this.#refusalOf(outcome.refusal));
       else entry.reject(new StepAway(outcome?.waitsFor ?? this.#ways.decider, "not decided yet"));
     });
   }
+
+  #refusalOf(refusal: Refusal): Error {
+    const isOver = refusal.reason === episodeOver;
+    return isOver ? new EpisodeOver(this.#ways.callee, refusal.message) : new StepRefused(refusal);
+  }
 }
+
+/** What a callee of any kind says to an episode that is not the latest of its order. */
+const episodeOver = "EPISODE_OVER";
 
 /** Whether the callee did not answer, as far as its activity can tell; one that did not end in time is away as well. */
 function isAway(failure: TemporalFailure): boolean {

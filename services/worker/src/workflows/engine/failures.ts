@@ -20,7 +20,7 @@ export const approval = "approval";
 
 /** Whoever was asked is away, or has not decided. The step is asked again in a later episode. */
 export class StepAway extends Resting {
-  override readonly name = "StepAway";
+  override readonly name: string = "StepAway";
   /** Whom the order waits for, for example "payments". */
   readonly waitsFor: string;
 
@@ -28,6 +28,14 @@ export class StepAway extends Resting {
     super(message);
     this.waitsFor = waitsFor;
   }
+}
+
+/**
+ * A later episode has the order, and has asked for something: this one was taken for lost. Nothing is undone, and nothing it has to tell is taken
+ * any more. Were it not so (orders was restored from a copy of yesterday), the order is carried again until its episodes are the latest.
+ */
+export class EpisodeOver extends StepAway {
+  override readonly name = "EpisodeOver";
 }
 
 /** A step that must succeed was refused for good: an operator has to decide. */

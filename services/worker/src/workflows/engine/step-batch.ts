@@ -4,6 +4,8 @@ export interface StepBatch<I> {
   entries: I[];
   /** W3C trace context of the order of each entry, "" where it is not kept; absent when none is. */
   traceparents?: string[];
+  /** Which episode of the order of each entry asks; absent: orders did not say it. */
+  fences?: number[];
   /** Attempts that were made of this batch in another way before; absent: none. */
   attemptsBefore?: number;
 }

@@ -115,6 +115,13 @@ export enum InventoryErrorReason {
    * @generated from enum value: INVENTORY_ERROR_REASON_AMENDMENT_ENDED = 21;
    */
   AMENDMENT_ENDED = 21,
+
+  /**
+   * FAILED_PRECONDITION: a later episode of the order has asked: what an earlier one asks comes too late. Metadata: order_id, fence, highest.
+   *
+   * @generated from enum value: INVENTORY_ERROR_REASON_EPISODE_OVER = 30;
+   */
+  EPISODE_OVER = 30,
 }
 
 /**

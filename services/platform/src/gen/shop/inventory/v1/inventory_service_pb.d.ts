@@ -54,6 +54,14 @@ export declare type ReserveStockRequest = Message<"shop.inventory.v1.ReserveStoc
    * @generated from field: shop.type.v1.ShortagePolicy shortage_policy = 5;
    */
   shortagePolicy: ShortagePolicy;
+
+  /**
+   * Which episode of the order asks, counted by orders from 1; 0: none. See the service. No part of what is asked for, and not looked at
+   * when anybody but the saga says it.
+   *
+   * @generated from field: int32 fence = 30;
+   */
+  fence: number;
 };
 
 /**
@@ -212,6 +220,14 @@ export declare type ConfirmReservationRequest = Message<"shop.inventory.v1.Confi
    * @generated from field: string order_id = 2;
    */
   orderId: string;
+
+  /**
+   * Which episode of the order asks, counted by orders from 1; 0: none. See the service. No part of what is asked for, and not looked at
+   * when anybody but the saga says it.
+   *
+   * @generated from field: int32 fence = 30;
+   */
+  fence: number;
 };
 
 /**
@@ -351,6 +367,14 @@ export declare type CommitReservationRequest = Message<"shop.inventory.v1.Commit
    * @generated from field: string location_id = 3;
    */
   locationId: string;
+
+  /**
+   * Which episode of the order asks, counted by orders from 1; 0: none. See the service. No part of what is asked for, and not looked at
+   * when anybody but the saga says it.
+   *
+   * @generated from field: int32 fence = 30;
+   */
+  fence: number;
 };
 
 /**
@@ -489,6 +513,14 @@ export declare type ReleaseReservationRequest = Message<"shop.inventory.v1.Relea
    * @generated from field: string location_id = 3;
    */
   locationId: string;
+
+  /**
+   * Which episode of the order asks, counted by orders from 1; 0: none. See the service. No part of what is asked for, and not looked at
+   * when anybody but the saga says it.
+   *
+   * @generated from field: int32 fence = 30;
+   */
+  fence: number;
 };
 
 /**
@@ -641,6 +673,14 @@ export declare type AmendReservationRequest = Message<"shop.inventory.v1.AmendRe
    * @generated from field: repeated string fixed_location_ids = 5;
    */
   fixedLocationIds: string[];
+
+  /**
+   * Which episode of the order asks, counted by orders from 1; 0: none. See the service. No part of what is asked for, and not looked at
+   * when anybody but the saga says it.
+   *
+   * @generated from field: int32 fence = 30;
+   */
+  fence: number;
 };
 
 /**
@@ -786,6 +826,14 @@ export declare type EndAmendmentRequest = Message<"shop.inventory.v1.EndAmendmen
    * @generated from field: bool accepted = 4;
    */
   accepted: boolean;
+
+  /**
+   * Which episode of the order asks, counted by orders from 1; 0: none. See the service. No part of what is asked for, and not looked at
+   * when anybody but the saga says it.
+   *
+   * @generated from field: int32 fence = 30;
+   */
+  fence: number;
 };
 
 /**
@@ -1326,6 +1374,14 @@ export declare type RestockRequest = Message<"shop.inventory.v1.RestockRequest">
    * @generated from field: repeated shop.inventory.v1.RestockPart parts = 4;
    */
   parts: RestockPart[];
+
+  /**
+   * Which episode of the order asks, counted by orders from 1; 0: none. See the service. No part of what is asked for, and not looked at
+   * when anybody but the saga says it.
+   *
+   * @generated from field: int32 fence = 30;
+   */
+  fence: number;
 };
 
 /**
@@ -1458,6 +1514,10 @@ export declare const RestockResponseSchema: GenMessage<RestockResponse>;
  * Where parts differ, what can be done is done: Confirm makes all firm that are held, Commit takes those that are confirmed
  * unless one is held or has expired, Release gives back those that have not left. A repetition with the same `request_id` gets
  * the first answer, whatever happened since; what was refused is judged anew.
+ *
+ * What the saga asks comes with the number of the order's episode, its `fence`. Once an order has been asked about by an episode, what an
+ * earlier one asks fails with EPISODE_OVER and changes nothing, be it a repetition: it was taken for lost, another one builds on
+ * what there is, and an undo that comes late would take that away. What comes without a fence is neither refused so nor remembered.
  *
  * @generated from service shop.inventory.v1.InventoryService
  */

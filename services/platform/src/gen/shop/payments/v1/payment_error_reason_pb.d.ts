@@ -115,6 +115,13 @@ export enum PaymentErrorReason {
    * @generated from enum value: PAYMENT_ERROR_REASON_PAYMENT_ELSEWHERE = 13;
    */
   PAYMENT_ELSEWHERE = 13,
+
+  /**
+   * FAILED_PRECONDITION: a later episode of the order has asked: what an earlier one asks comes too late. Metadata: payment_id, fence, highest.
+   *
+   * @generated from enum value: PAYMENT_ERROR_REASON_EPISODE_OVER = 30;
+   */
+  EPISODE_OVER = 30,
 }
 
 /**

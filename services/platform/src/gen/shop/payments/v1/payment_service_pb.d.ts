@@ -62,6 +62,14 @@ export declare type AuthorizePaymentRequest = Message<"shop.payments.v1.Authoriz
    * @generated from field: string card_token = 6;
    */
   cardToken: string;
+
+  /**
+   * Which episode of the order asks, counted by orders from 1; 0: none. See the service. No part of what is asked for, and not looked at
+   * when anybody but the saga says it.
+   *
+   * @generated from field: int32 fence = 30;
+   */
+  fence: number;
 };
 
 /**
@@ -200,6 +208,14 @@ export declare type CapturePaymentRequest = Message<"shop.payments.v1.CapturePay
    * @generated from field: shop.type.v1.Money amount = 3;
    */
   amount?: Money | undefined;
+
+  /**
+   * Which episode of the order asks, counted by orders from 1; 0: none. See the service. No part of what is asked for, and not looked at
+   * when anybody but the saga says it.
+   *
+   * @generated from field: int32 fence = 30;
+   */
+  fence: number;
 };
 
 /**
@@ -345,6 +361,14 @@ export declare type VoidPaymentRequest = Message<"shop.payments.v1.VoidPaymentRe
    * @generated from field: shop.type.v1.Money amount = 3;
    */
   amount?: Money | undefined;
+
+  /**
+   * Which episode of the order asks, counted by orders from 1; 0: none. See the service. No part of what is asked for, and not looked at
+   * when anybody but the saga says it.
+   *
+   * @generated from field: int32 fence = 30;
+   */
+  fence: number;
 };
 
 /**
@@ -504,6 +528,14 @@ export declare type RefundPaymentRequest = Message<"shop.payments.v1.RefundPayme
    * @generated from field: string granted_by = 5;
    */
   grantedBy: string;
+
+  /**
+   * Which episode of the order asks, counted by orders from 1; 0: none. See the service. No part of what is asked for, and not looked at
+   * when anybody but the saga says it.
+   *
+   * @generated from field: int32 fence = 30;
+   */
+  fence: number;
 };
 
 /**
@@ -1040,6 +1072,9 @@ export declare const ListLedgerEntriesResponseSchema: GenMessage<ListLedgerEntri
 /**
  * Moves the customers' money. Every call to the card gateway carries a key, and an answer that was lost is asked for, never
  * guessed.
+ *
+ * What the saga asks comes with the number of the order's episode, its `fence`. Once an episode has asked about a payment of the order, what an
+ * earlier one asks fails with EPISODE_OVER and changes nothing, be it a repetition. What comes without a fence is neither refused so nor remembered.
  *
  * @generated from service shop.payments.v1.PaymentService
  */

@@ -163,6 +163,14 @@ export declare type EpisodeOrder = Message<"shop.sagas.v1.EpisodeOrder"> & {
   amendment?: EpisodeAmendment | undefined;
 
   /**
+   * Which episode of the order this is, counted from 1; goes along with all that is asked for it. 0: not known, from a process of
+   * the version before.
+   *
+   * @generated from field: int32 fence = 30;
+   */
+  fence: number;
+
+  /**
    * The cancellation that was accepted when parcels of it had left; absent when there is none.
    *
    * @generated from field: shop.sagas.v1.EpisodeRecall recall = 40;

@@ -45,6 +45,14 @@ export declare type BookShipmentRequest = Message<"shop.shipping.v1.BookShipment
    * @generated from field: int32 generation = 20;
    */
   generation: number;
+
+  /**
+   * Which episode of the order asks, counted by orders from 1; 0: none. See the service. No part of what is asked for, and not looked at
+   * when anybody but the saga says it.
+   *
+   * @generated from field: int32 fence = 30;
+   */
+  fence: number;
 };
 
 /**
@@ -205,6 +213,14 @@ export declare type CancelShipmentRequest = Message<"shop.shipping.v1.CancelShip
    * @generated from field: bool unpacked_only = 21;
    */
   unpackedOnly: boolean;
+
+  /**
+   * Which episode of the order asks, counted by orders from 1; 0: none. See the service. No part of what is asked for, and not looked at
+   * when anybody but the saga says it.
+   *
+   * @generated from field: int32 fence = 30;
+   */
+  fence: number;
 };
 
 /**
@@ -510,7 +526,7 @@ export enum TurnBackState {
 export declare const TurnBackStateSchema: GenEnum<TurnBackState>;
 
 /**
- * Hands parcels to the carrier. For the saga only: what callers may do is in ShippingService.
+ * Hands parcels to the carrier. For the saga only: what callers may do is in ShippingService, and so is what a `fence` is.
  *
  * @generated from service shop.shipping.v1.FulfillmentService
  */

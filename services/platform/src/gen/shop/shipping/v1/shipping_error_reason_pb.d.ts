@@ -72,6 +72,13 @@ export enum ShippingErrorReason {
   ALREADY_PACKED = 20,
 
   /**
+   * FAILED_PRECONDITION: a later episode of the order has asked: what an earlier one asks comes too late. Metadata: order_id, fence, highest.
+   *
+   * @generated from enum value: SHIPPING_ERROR_REASON_EPISODE_OVER = 30;
+   */
+  EPISODE_OVER = 30,
+
+  /**
    * FAILED_PRECONDITION: the carrier does not have it. Metadata: shipment_id, status.
    *
    * @generated from enum value: SHIPPING_ERROR_REASON_NOT_SHIPPED = 40;

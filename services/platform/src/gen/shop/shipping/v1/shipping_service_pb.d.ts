@@ -75,6 +75,14 @@ export declare type CreateShipmentRequest = Message<"shop.shipping.v1.CreateShip
    * @generated from field: int32 generation = 20;
    */
   generation: number;
+
+  /**
+   * Which episode of the order asks, counted by orders from 1; 0: none. See the service. No part of what is asked for, and not looked at
+   * when anybody but the saga says it.
+   *
+   * @generated from field: int32 fence = 30;
+   */
+  fence: number;
 };
 
 /**
@@ -585,6 +593,9 @@ export declare const TrackingOutcomeSchema: GenEnum<TrackingOutcome>;
 
 /**
  * Packs and tracks parcels.
+ *
+ * What the saga asks comes with the number of the order's episode, its `fence`. Once an episode has asked about a shipment of the order, what an
+ * earlier one asks fails with EPISODE_OVER and changes nothing, be it a repetition. What comes without a fence is neither refused so nor remembered.
  *
  * @generated from service shop.shipping.v1.ShippingService
  */
