@@ -28,8 +28,8 @@ import {
 } from "#gen/shop/payments/v1/refund_request_pb.js";
 import { auditOrigin } from "#platform/audit/audit-entry.ts";
 import { fingerprint } from "#platform/database/idempotency.ts";
-import { bucketOf, encodeId, newId } from "#platform/id.ts";
 import { type Fenced, fenceOf } from "#platform/fence.ts";
+import { bucketOf, encodeId, newId } from "#platform/id.ts";
 import { whole } from "#platform/whole.ts";
 import type { DecisionInput } from "../approval/approval.repository.ts";
 import type { AuthorizeInput, ChangeInput } from "../operation/operation-request.ts";

@@ -8,8 +8,8 @@ import {
   replayable,
 } from "#platform/database/idempotency.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
-import { decodeId, encodeId, newId } from "#platform/id.ts";
 import { type Fenced, isOver } from "#platform/fence.ts";
+import { decodeId, encodeId, newId } from "#platform/id.ts";
 import { episodeOver, idTaken, voidedBefore } from "../payment/errors.ts";
 import { type PaymentRow, toPayment, toUpdatedPayment } from "../payment/payment-row.ts";
 import { refundEntry } from "../refund/refund-audit.ts";

@@ -1,6 +1,6 @@
 import { type AsText, type ColumnsOf, type Selected, selectList, writtenColumns } from "#platform/database/columns.ts";
-import { decodeId, encodeId } from "#platform/id.ts";
 import type { Fenced } from "#platform/fence.ts";
+import { decodeId, encodeId } from "#platform/id.ts";
 import type { Payment } from "./payment.ts";
 
 /** One payment as statements and the entity return it: its ids are uuids, and null where nobody said what it would pay. */
