@@ -9,7 +9,6 @@ import { nameColumns } from "./shipment-generations.ts";
 export const orderFence = "(select max(fence) from shipment where shipment.order_id = s.order_id)";
 
 /** The same of what an entry of a statement asks for, where it is higher than the entry's own; else null. */
-// biome-ignore lint/plugin/sql: makes constants: the name of the entries
 export const higherFence = (entry: string) => `(select max(fence) from shipment
         where shipment.order_id = ${entry}.order_id and shipment.fence > ${entry}.fence and ${entry}.fence > 0)`;
 
