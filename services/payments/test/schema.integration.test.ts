@@ -196,6 +196,8 @@ test("the migrations go down and up again", async () => {
   const full = await tables();
   assert.equal(full.length, 10);
   await migrateDown({ url, migrations });
+  assert.equal((await tables()).length, 10);
+  await migrateDown({ url, migrations });
   await migrateDown({ url, migrations });
   assert.equal((await tables()).length, 8);
   await migrateDown({ url, migrations });
