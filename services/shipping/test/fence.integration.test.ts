@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { decodeId, newId } from "#platform/id.ts";
 import { readAuditLog } from "#testing/audit-log.ts";
+import { CarrierRequestRepository } from "../src/request/carrier-request.repository.ts";
 import { newShipment } from "./examples.ts";
 import { request, World } from "./world.ts";
 
@@ -114,6 +115,33 @@ describe("what an episode asks that is over", () => {
     assert.equal(await ask(orderId, "create", { fence: 2, locationId: "HAM-1" }), "preparing");
     assert.equal(await ask(orderId, "book", { fence: 2 }), "shipped");
     assert.deepEqual(await fences(orderId), [2, 2, 2]);
+  });
+
+  it("is refused also when a parcel is to be turned back, however often that is asked", async () => {
+    const requests = new CarrierRequestRepository(world.test.database, 60_000);
+    const orderId = newId();
+    const turnBack = async (fence: number, requestId: string) => {
+      const [outcome] = await requests.turnBack([
+        { ...request({ orderId, locationId: "BER-1", fence }, "turn-back"), requestId },
+      ]);
+      return outcome instanceof Error ? (outcome as { reasonName?: string }).reasonName : "asked";
+    };
+    const asks = () =>
+      world.test.database.query(
+        "select from carrier_request r join shipment s using (shipment_id) where s.order_id = $1",
+        [decodeId(orderId)],
+      );
+    await ask(orderId, "pack", { fence: 1 });
+    await ask(orderId, "book", { fence: 3 });
+    assert.equal(await turnBack(2, "late"), "EPISODE_OVER");
+    assert.equal((await asks()).length, 0);
+    assert.equal(await turnBack(4, "wanted"), "asked");
+    assert.deepEqual(await fences(orderId), [4]);
+    assert.equal(await turnBack(5, "wanted"), "asked");
+    assert.deepEqual(await fences(orderId), [5]);
+    assert.equal(await turnBack(4, "wanted"), "EPISODE_OVER");
+    assert.equal(await turnBack(0, "by hand"), "asked");
+    assert.equal((await asks()).length, 1);
   });
 
   it("is not taken back by what warehouse and carrier say later", async () => {

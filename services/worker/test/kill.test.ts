@@ -113,6 +113,53 @@ describe("a worker that is killed and started again, after", { concurrency: atOn
   });
 });
 
+describe("a worker that is frozen with an undo on its way, whose workflow is terminated, and that wakes", {
+  concurrency: atOnce,
+}, () => {
+  const undos = [
+    { undo: "void", refused: "confirm", reason: "HOLD_EXPIRED" },
+    { undo: "release", refused: "reserve", reason: "OUT_OF_STOCK" },
+  ];
+  for (const { undo, refused, reason } of undos) {
+    test(`takes nothing from the one that goes on: ${undo}`, async () => {
+      const order = anOrder();
+      const { orderId } = order;
+      await using killable = await Killable.open();
+      const { world, rows } = killable;
+      const standing = () => world.order(orderId);
+      world.packs = () => undefined;
+      world.rules.push(on(refused, { kind: "refuse", reason }, { orderId, times: 1 }));
+      await killable.start();
+      let wake: (() => void) | undefined;
+      world.onCall = async (called, at) => {
+        if (called !== undo || at !== "before" || wake) return;
+        wake = killable.freeze();
+        await killable.environment.client.workflow.getHandle(rows.row(orderId).episodeId).terminate();
+        await killable.start();
+        await until(() => standing().status === "PREPARING", "the other one has them packed", { deadlineMs: 60_000 });
+      };
+      rows.place(order);
+      await until(() => world.refusedAsOver.includes(undo), "its call arrives", { deadlineMs: 90_000 });
+      wake?.();
+      const { length } = world.effects;
+      // It is awake: it takes part in what is to be done, and what it was told has made no difference.
+      world.packs = () => "PACKED";
+      world.tell(orderId, "BER", { news: "PACKED" });
+      await killable.ends([order]);
+      assert.equal(standing().status, "DELIVERED");
+      const since = world.effects.slice(length).map(({ effect }) => effect);
+      assert.deepEqual(
+        since.filter((effect) => /void|release|cancel/.test(effect)),
+        [],
+      );
+      assert.deepEqual(
+        [standing().captured, standing().voided, standing().released],
+        [standing().authorized, 0n, false],
+      );
+    });
+  }
+});
+
 test("a trace survives the death of workers", async () => {
   const kept = await keepSpans();
   try {

@@ -157,8 +157,9 @@ export function toCancellation(request: CancelShipmentRequest): ShipmentRequest 
 /** A request to turn back. */
 export function toTurnBack(request: TurnBackShipmentRequest): NewCarrierRequest {
   const { requestId, orderId, locationId, generation } = request;
-  const known = fingerprint(TurnBackShipmentRequestSchema, request);
-  return { requestId, fingerprint: known, orderId, locationId, generation, ...submission(requestId) };
+  const known = fingerprint(TurnBackShipmentRequestSchema, { ...request, fence: 0 });
+  const fence = fenceOf(request);
+  return { requestId, fingerprint: known, orderId, locationId, generation, fence, ...submission(requestId) };
 }
 
 /**

@@ -4,11 +4,13 @@ import type { Database } from "#platform/database/database.ts";
 import { type Keyed, type KeySpace, replayable } from "#platform/database/idempotency.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
+import { type Fenced, isOver } from "#platform/fence.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
-import { notShipped, shipmentNotFound } from "../shipment/errors.ts";
+import { episodeOver, notShipped, shipmentNotFound } from "../shipment/errors.ts";
 import { type Shipment, type ShipmentName, type ShipmentStatus, shipmentKey } from "../shipment/shipment.ts";
 import { ownOrigin, type Submission } from "../shipment/shipment-audit.ts";
 import { commit, decodeRef, type ShipmentRef, shipmentKeys } from "../shipment/shipment-change.ts";
+import { orderFence, refuseOver } from "../shipment/shipment-fence.ts";
 import { nameColumns, namedShipments } from "../shipment/shipment-generations.ts";
 import { type ShipmentRow, shipmentColumns, toShipment } from "../shipment/shipment-row.ts";
 import type {
@@ -23,6 +25,8 @@ import type {
 export interface NewCarrierRequest extends Keyed, Submission, ShipmentName {
   /** The return that a label is for; undefined: the shipment is to be turned back. */
   readonly returnId?: string;
+  /** Absent: it is not the saga that asks. */
+  readonly fence?: number;
 }
 
 /** A request whose answer orders has not heard. */
@@ -58,22 +62,37 @@ const requestColumns = selectList<RequestRow>({
 
 const findShipments: SqlText = {
   name: "carrier_request_shipments",
-  text: `select ${shipmentColumns} from ${namedShipments}`,
+  text: `select ${shipmentColumns}, ${orderFence} as "orderFence" from ${namedShipments}`,
 };
+
+interface FoundRow extends ShipmentRow {
+  readonly orderFence: number;
+}
 
 interface InsertedRequest {
   readonly n: number;
   readonly key: string;
   readonly kind: CarrierRequestKind;
   readonly shipment_id: string;
+  readonly fence: number;
 }
 
-const inserted = writtenColumns<Omit<InsertedRequest, "n">>({ key: "text", kind: "text", shipment_id: "uuid" });
+const inserted = writtenColumns<Omit<InsertedRequest, "n" | "fence">>({
+  key: "text",
+  kind: "text",
+  shipment_id: "uuid",
+});
 
 const insert: SqlText = {
   name: "carrier_request_insert",
   text: `with input as materialized (
-      select * from jsonb_to_recordset($1::jsonb) as n(n int, ${inserted.typed})
+      select * from jsonb_to_recordset($1::jsonb) as n(n int, fence int, ${inserted.typed})
+    ), raised as (
+      update shipment s set fence = input.fence from input
+      where s.shipment_id = any(array(
+        select o.shipment_id from shipment o join input i on i.shipment_id = o.shipment_id where o.fence < i.fence
+        order by o.order_id, o.location_id for update of o
+      )) and s.shipment_id = input.shipment_id and s.fence < input.fence
     ), created as (
       insert into carrier_request (${inserted.names}) select ${inserted.names} from input order by key
       on conflict (key) do nothing returning key
@@ -256,6 +275,7 @@ export class CarrierRequestRepository {
       database,
       ...keys,
       decode: decodeRef,
+      onRepeated: (inputs) => refuseOver(database, inputs.map(fenced)),
       run: (inputs) =>
         database.transaction(async (tx) => {
           const outputs = await insertNew(tx, inputs);
@@ -267,8 +287,9 @@ export class CarrierRequestRepository {
 }
 
 async function insertNew(tx: Transaction, inputs: readonly NewCarrierRequest[]): Promise<(ShipmentRef | Error)[]> {
-  const rows = await tx.query<ShipmentRow>(findShipments, nameColumns(inputs));
-  const byName = new Map(rows.map((row) => toShipment(row)).map((shipment) => [shipmentKey(shipment), shipment]));
+  const rows = await tx.query<FoundRow>(findShipments, nameColumns(inputs));
+  const found = rows.map((row) => ({ ...toShipment(row), fence: row.orderFence }));
+  const byName = new Map(found.map((shipment) => [shipmentKey(shipment), shipment]));
   const judged = inputs.map((input) => ({ input, shipment: judge(input, byName.get(shipmentKey(input))) }));
   const wanted = judged.flatMap(({ input, shipment }, n) =>
     shipment instanceof Error ? [] : [{ n, input, shipment }],
@@ -276,7 +297,8 @@ async function insertNew(tx: Transaction, inputs: readonly NewCarrierRequest[]):
   const records = wanted.map(({ n, input, shipment }): InsertedRequest => {
     const { returnId } = input;
     const kind = returnId === undefined ? "turn_back" : "label";
-    return { n, key: returnId ?? shipment.shipmentId, kind, shipment_id: decodeId(shipment.shipmentId) };
+    const { fence } = fenced(input);
+    return { n, key: returnId ?? shipment.shipmentId, kind, shipment_id: decodeId(shipment.shipmentId), fence };
   });
   const effects = wanted.map(({ n, input, shipment }) => ({ ...askedEffect(input, shipment), n }));
   if (wanted.length > 0) await tx.query(insert, [JSON.stringify(records), auditEvents(effects)]);
@@ -286,8 +308,13 @@ async function insertNew(tx: Transaction, inputs: readonly NewCarrierRequest[]):
 /** What the carrier has had can be asked to come back, also when it has arrived: then it says so. */
 const hasLeft: ReadonlySet<ShipmentStatus> = new Set(["shipped", "delivered", "lost", "returned"]);
 
-function judge({ orderId, locationId }: NewCarrierRequest, shipment: Shipment | undefined): Shipment | Error {
-  if (!shipment) return shipmentNotFound({ order_id: orderId, location_id: locationId });
+function fenced<I extends NewCarrierRequest>(input: I): I & Fenced {
+  return { ...input, fence: input.fence ?? 0 };
+}
+
+function judge(input: NewCarrierRequest, shipment: Shipment | undefined): Shipment | Error {
+  if (!shipment) return shipmentNotFound({ order_id: input.orderId, location_id: input.locationId });
+  if (isOver(fenced(input), shipment.fence)) return episodeOver(fenced(input), shipment.fence);
   return hasLeft.has(shipment.status) ? shipment : notShipped(shipment);
 }
 

@@ -156,7 +156,11 @@ export const shippingWorks = {
     batchCall(
       entries,
       (part, options, traceparents) => {
-        const requests = part.map((entry) => ({ ...nameOf(entry), requestId: requestId(entry, "turn-back") }));
+        const requests = part.map((entry) => ({
+          ...nameOf(entry),
+          requestId: requestId(entry, "turn-back"),
+          fence: entry.fence,
+        }));
         const request = whole(BatchTurnBackShipmentsRequestSchema, { requests, traceparents });
         return fulfillment.batchTurnBackShipments(request, options);
       },

@@ -41,6 +41,7 @@ export class Killable implements AsyncDisposable {
   readonly #sessions = new Set<Http2Session>();
   readonly #folder: string;
   #worker: ChildProcess | undefined;
+  readonly #frozen: ChildProcess[] = [];
 
   private constructor(environment: TestWorkflowEnvironment, folder: string) {
     this.environment = environment;
@@ -94,6 +95,20 @@ export class Killable implements AsyncDisposable {
     await once(child, "exit");
   }
 
+  /**
+   * Stops the worker as it is, and leaves it: another one may be started in its place.
+   *
+   * @returns lets it go on as if nothing had happened
+   */
+  freeze(): () => void {
+    const child = this.#worker;
+    if (!child) throw new Error("there is no worker");
+    this.#worker = undefined;
+    this.#frozen.push(child);
+    child.kill("SIGSTOP");
+    return () => child.kill("SIGCONT");
+  }
+
   /** Kills the worker once after each of these steps, in turn, when a service has done it and has not answered. */
   killAfter(steps: string[]): { killed: string[] } {
     const open = [...steps];
@@ -117,6 +132,7 @@ export class Killable implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.starter.stop();
     await this.kill();
+    for (const child of this.#frozen) child.kill("SIGKILL");
     for (const session of this.#sessions) session.destroy();
     this.#shop.close();
     await this.environment.teardown();

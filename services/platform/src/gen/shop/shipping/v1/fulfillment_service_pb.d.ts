@@ -373,6 +373,14 @@ export declare type TurnBackShipmentRequest = Message<"shop.shipping.v1.TurnBack
    * @generated from field: int32 generation = 20;
    */
   generation: number;
+
+  /**
+   * Which episode of the order asks, counted by orders from 1; 0: none. See the service. No part of what is asked for, and not looked at
+   * when anybody but the saga says it.
+   *
+   * @generated from field: int32 fence = 30;
+   */
+  fence: number;
 };
 
 /**
