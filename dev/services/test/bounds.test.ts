@@ -23,6 +23,7 @@ import {
   BatchReserveStockResponseSchema,
   ReserveStockResponseSchema,
 } from "#gen/shop/inventory/v1/inventory_service_pb.js";
+import { AllocationSchema, MissingStockSchema } from "#gen/shop/inventory/v1/stock_pb.js";
 import { ShipmentNewsSchema } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { loadConfig, platformConfig } from "#platform/config.ts";
 import { newId } from "#platform/id.ts";
@@ -126,7 +127,11 @@ const things: Readonly<Record<string, Thing>> = {
     takes: [entries(1), entries(maxLines)],
     refuses: [entries(0), entries(maxLines + 1)],
     from: ["orders.CreateOrderRequest.lines"],
-    to: ["lines"],
+    to: ["lines", "missing"],
+  },
+  "lines of an order as they were asked for, when they are others now": {
+    takes: [entries(0), entries(maxLines)],
+    to: ["asked"],
   },
   "quantity of a line": {
     takes: [1n, BigInt(maxQuantity)],
@@ -136,7 +141,7 @@ const things: Readonly<Record<string, Thing>> = {
   },
   "quantity of an article in a parcel: lines of the same article are one": {
     takes: [1n, BigInt(maxLines * maxQuantity)],
-    to: ["shipping.ShipmentLine.quantity", "orders.OrderShipmentLine.quantity"],
+    to: ["shipping.ShipmentLine.quantity", "orders.OrderShipmentLine.quantity", "orders.MissingArticle.quantity"],
   },
   "which amendment of an order": { takes: [1n, 2_147_483_647n], to: ["number"] },
   "which amendment of an order, or none": { takes: [0n, 1n, 2_147_483_647n], to: ["amended", "generation"] },
@@ -433,6 +438,10 @@ describe("the bounds of the contracts", () => {
     const bytes = toBinary(BatchReserveStockResponseSchema, answer).length;
     const { MAX_MESSAGE_BYTES: most } = loadConfig({ MAX_MESSAGE_BYTES: platformConfig.MAX_MESSAGE_BYTES }, {});
     assert.ok(bytes <= most, `${bytes} bytes`);
+    // Of an order of which something is missing both together are no more than there are parts of another one.
+    const missing = create(MissingStockSchema, { sku: letters(64), quantity: BigInt(maxLines * maxQuantity) });
+    const part = create(AllocationSchema, allocation);
+    assert.ok(toBinary(MissingStockSchema, missing).length < toBinary(AllocationSchema, part).length);
   });
 
   it("are known of every field that has some", () => {

@@ -58,6 +58,7 @@ export const doors: Readonly<Record<string, string>> = {
   "OrderEpisodeService.BatchDecideParkedSteps": "service:worker",
   "OrderEpisodeService.BeginParkedDecisions": "service:worker",
   "OrderLifecycleService.BatchTransitionOrders": "service:worker",
+  "OrderLifecycleService.BatchCutOrders": "service:worker",
   "OrderLifecycleService.BatchScreenOrders": "service:worker",
   "OrderLifecycleService.BatchDecideAmendments": "service:worker",
   "OrderLifecycleService.NoteStepDecision": "service:worker",

@@ -59,6 +59,23 @@ export function allocate(lines: readonly Line[], levels: readonly Level[], claim
 }
 
 /**
+ * What of some lines is there: of each as much as is wanted, or as there is; those of which nothing is there are not in it.
+ *
+ * @param lines one per SKU
+ * @throws UNKNOWN_SKU
+ */
+export function thereOf(lines: readonly Line[], levels: readonly Level[], claimed: Claims): Line[] {
+  const bySku = Map.groupBy(levels, ({ sku }) => sku);
+  requireKnown(lines, bySku);
+  return lines.flatMap(({ sku, quantity }) => {
+    const free = availableIn(bySku.get(sku) ?? []) - claimed(sku);
+    if (free <= 0n) return [];
+    const isEnough = free >= quantity;
+    return [{ sku, quantity: isEnough ? quantity : free }];
+  });
+}
+
+/**
  * The same choice as before, if it is still there; undefined when it is not.
  *
  * @param shares at most one of each level
@@ -75,11 +92,15 @@ function availableIn(levels: readonly Level[]): bigint {
   return levels.reduce((sum, level) => sum + availableOf(level), 0n);
 }
 
+/** What nobody has ever had is said first: an order that waits, or takes what is there, must not overlook it. */
+function requireKnown(lines: readonly Line[], bySku: ReadonlyMap<string, readonly Level[]>): void {
+  for (const { sku } of lines) if (!bySku.has(sku)) throw unknownSku(sku);
+}
+
 function requireStock(lines: readonly Line[], bySku: ReadonlyMap<string, readonly Level[]>, claimed: Claims): void {
+  requireKnown(lines, bySku);
   for (const line of lines) {
-    const own = bySku.get(line.sku);
-    if (!own) throw unknownSku(line.sku);
-    const available = availableIn(own) - claimed(line.sku);
+    const available = availableIn(bySku.get(line.sku) ?? []) - claimed(line.sku);
     if (available < line.quantity) throw outOfStock(line, available < 0n ? 0n : available);
   }
 }

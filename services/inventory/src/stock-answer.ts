@@ -14,6 +14,8 @@ interface KeptReservation {
   readonly c: number;
   /** The last amendment. */
   readonly a?: readonly [number: number, isOver: boolean, taken: readonly KeptPart[], given: readonly KeptPart[]];
+  /** Missing. */
+  readonly m?: readonly (readonly [sku: string, quantity: string])[];
 }
 
 type KeptPart = readonly [sku: string, location: string, quantity: string];
@@ -32,9 +34,11 @@ export function decodeAnswer(bytes: Buffer): Reservation | Level {
   return "parts" in kept ? toReservation(kept) : toLevel(kept);
 }
 
-function keptReservation({ orderId, allocations, expireTime, createTime, amendment }: Reservation): KeptReservation {
+function keptReservation(reservation: Reservation): KeptReservation {
+  const { orderId, allocations, expireTime, createTime, amendment, missing } = reservation;
   const { number = 0, isOver = true, taken = [], given = [] } = amendment ?? {};
   return {
+    ...(missing && { m: missing.map(({ sku, quantity }) => [sku, String(quantity)] as const) }),
     ...(amendment && { a: [number, isOver, taken.map(keptPart), given.map(keptPart)] as const }),
     o: orderId,
     parts: allocations.map((part) => [part.sku, part.locationId, String(part.quantity), part.status]),
@@ -58,6 +62,7 @@ function keptLevel({ sku, locationId, onHand, reserved, updateTime }: Level): Ke
 function toReservation(kept: KeptReservation): Reservation {
   const [number = 0, isOver = true, taken = [], given = []] = kept.a ?? [];
   return {
+    ...(kept.m && { missing: kept.m.map(([sku, quantity]) => ({ sku, quantity: BigInt(quantity) })) }),
     amendment: kept.a && { number, isOver, taken: taken.map(toPart), given: given.map(toPart) },
     orderId: kept.o,
     allocations: kept.parts.map(

@@ -5,12 +5,13 @@ import {
   type AllocationStatus,
   isOpen,
   isSameLevel,
+  isShort,
   isWaiting,
+  type Line,
   type Movement,
   type Part,
   type Restock,
   type StockCommand,
-  type Wait,
 } from "./stock.ts";
 import type { ReservationChange, StockBook } from "./stock-book.ts";
 
@@ -82,19 +83,23 @@ function returned(
 function moved({ before, after }: ReservationChange, origin: AuditOrigin): AuditEntry[] {
   const { orderId } = after;
   // The hot path: what is new is held, if it is anything.
-  if (!before && !after.wait) return eventsOf({ action: actions.held, orderId, origin }, after.allocations);
-  return [...waited({ before, after }, origin), ...parted({ before, after }, origin)];
+  if (!before && !after.wait && !isShort(after))
+    return eventsOf({ action: actions.held, orderId, origin }, after.allocations);
+  const missed =
+    isShort(after) && !before?.missing ? linesOf({ action: "stock.missing", orderId, origin }, after.missing) : [];
+  return [...missed, ...waited({ before, after }, origin), ...parted({ before, after }, origin)];
 }
 
 /** An order begins to wait for stock, or does not want to wait any longer. */
 function waited({ before, after }: ReservationChange, origin: AuditOrigin): AuditEntry[] {
   const { orderId } = after;
-  if (isWaiting(after) && !isWaiting(before)) return linesOf({ action: "stock.awaited", orderId, origin }, after.wait);
+  if (isWaiting(after) && !isWaiting(before))
+    return linesOf({ action: "stock.awaited", orderId, origin }, after.wait.lines);
   const givesUp = isWaiting(before) && after.wait === undefined;
-  return givesUp ? linesOf({ action: "stock.unawaited", orderId, origin }, before.wait) : [];
+  return givesUp ? linesOf({ action: "stock.unawaited", orderId, origin }, before.wait.lines) : [];
 }
 
-function linesOf(about: Omit<AuditEntry, "details">, { lines }: Wait): AuditEntry[] {
+function linesOf(about: Omit<AuditEntry, "details">, lines: readonly Line[]): AuditEntry[] {
   const events: AuditEntry[] = [];
   for (let from = 0; from < lines.length; from += maxParts) {
     const some = lines.slice(from, from + maxParts);

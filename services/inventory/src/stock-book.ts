@@ -1,5 +1,5 @@
 import { isOver } from "#platform/fence.ts";
-import { allocate, sameAgain } from "./allocation.ts";
+import { allocate, maxParts, sameAgain, thereOf } from "./allocation.ts";
 import { planAmendment } from "./amendment-plan.ts";
 import {
   alreadyReserved,
@@ -15,6 +15,7 @@ import {
   outOfStock,
   partNotFound,
   returnedTooMuch,
+  tooScattered,
 } from "./errors.ts";
 import {
   type Adjust,
@@ -175,7 +176,7 @@ export class StockBook {
     const expireTime = new Date(this.now.getTime() + holdMs);
     if (!existing || isExpired(existing)) return this.#takeOrWait(command, { existing, expireTime });
     if (!existing.allocations.some(isOpen)) throw ended(orderId);
-    if (!sameLines(existing.allocations, lines)) throw alreadyReserved(orderId);
+    if (!sameLines(askedOf(existing, existing.allocations), lines)) throw alreadyReserved(orderId);
     const isOver = existing.expireTime !== undefined && existing.expireTime <= this.now;
     return isOver ? this.#put({ ...existing, expireTime }) : existing;
   }
@@ -184,25 +185,44 @@ export class StockBook {
     command: Reserve,
     { existing, expireTime }: { existing: Reservation | undefined; expireTime: Date },
   ): Reservation {
-    const { orderId, waits = false } = command;
-    const wanted = sumLines(command.lines);
+    const { orderId, waits = false, partly = false } = command;
+    // What it is never to get was decided: it stays so, whatever has come since.
+    const wanted = lessOf(sumLines(command.lines), existing?.missing ?? []);
     try {
       const shares = allocate(wanted, this.#levelsOf(wanted), this.#queue.ofAll);
       return this.#take(orderId, shares, { status: "held", expireTime });
     } catch (cause) {
+      const there = partly && isOutOfStock(cause) && !existing?.missing ? this.#thereOf(wanted) : [];
+      if (there.length > 0) return this.#takePart(orderId, { wanted, there, expireTime });
       if (!waits || !isOutOfStock(cause) || !this.#queue.takes(wanted)) throw cause;
       // Whose turn had come, and whose hold has ended before it was asked for, does not begin at the end again.
       const { since = this.now, place } = existing?.wait ?? {};
       const wait = { lines: wanted, holdMs: command.holdMs, since, place, served: false };
-      const { createTime = this.now } = existing ?? {};
-      const { amendment, fence = 0 } = existing ?? {};
-      return this.#put({ orderId, allocations: [], expireTime: undefined, createTime, amendment, fence, wait });
+      const { createTime = this.now, amendment, fence = 0, missing } = existing ?? {};
+      const kept = { createTime, amendment, fence, ...(missing && { missing }) };
+      return this.#put({ orderId, allocations: [], expireTime: undefined, ...kept, wait });
     }
+  }
+
+  #thereOf(wanted: readonly Line[]): Line[] {
+    return thereOf(wanted, this.#levelsOf(wanted), this.#queue.ofAll);
+  }
+
+  /** From here on it is decided what the order gets, and what it does not. */
+  #takePart(
+    orderId: string,
+    { wanted, there, expireTime }: { wanted: readonly Line[]; there: readonly Line[]; expireTime: Date },
+  ): Reservation {
+    const shares = allocate(there, this.#levelsOf(there), this.#queue.ofAll);
+    const missing = lessOf(wanted, there);
+    // An answer about many orders has to fit in a message.
+    if (shares.length + missing.length > maxParts) throw tooScattered(shares.length, shares.length + missing.length);
+    return this.#put({ ...this.#take(orderId, shares, { status: "held", expireTime }), missing });
   }
 
   /** Whoever does not want to wait any longer is told that there is nothing, and is to be released. */
   #stillWaits(existing: Reservation & { wait: Wait }, { orderId, lines, waits }: Reserve): Reservation {
-    if (!sameLines(existing.wait.lines, lines)) throw alreadyReserved(orderId);
+    if (!sameLines(askedOf(existing, existing.wait.lines), lines)) throw alreadyReserved(orderId);
     const [first] = existing.wait.lines;
     if (!waits && first) throw outOfStock(first, 0n);
     return existing;
@@ -342,8 +362,8 @@ export class StockBook {
     for (const { sku, locationId, quantity } of shares) {
       this.#move({ sku, locationId, kind: "reservation", onHandDelta: 0n, reservedDelta: quantity, orderId });
     }
-    const before = this.#reservations.get(orderId);
-    const { createTime = this.now, allocations: former = [], wait, amendment, fence = 0 } = before ?? {};
+    const known = this.#reservations.get(orderId);
+    const { createTime = this.now, allocations: former = [], wait, amendment, fence = 0, missing } = known ?? {};
     const taken = shares.map((share) => ({ ...share, status: as.status }));
     const kept = former.filter((part) => part.status !== "expired" && !taken.some((share) => isSameLevel(share, part)));
     return this.#put({
@@ -354,6 +374,7 @@ export class StockBook {
       ...(wait && { wait: { ...wait, served: true } }),
       amendment,
       fence,
+      ...(missing && { missing }),
     });
   }
 
@@ -432,6 +453,20 @@ export class StockBook {
     if (!reservation) throw notFound(orderId);
     return reservation;
   }
+}
+
+/** What the order has asked for, of which it has, or waits for, these lines. */
+function askedOf({ missing = [] }: Reservation, lines: readonly Line[]): readonly Line[] {
+  return [...lines, ...missing];
+}
+
+/** What is left of lines, one per SKU, without others. */
+function lessOf(lines: readonly Line[], without: readonly Line[]): Line[] {
+  const less = new Map(without.map(({ sku, quantity }) => [sku, quantity]));
+  return lines.flatMap(({ sku, quantity }) => {
+    const left = quantity - (less.get(sku) ?? 0n);
+    return left > 0n ? [{ sku, quantity: left }] : [];
+  });
 }
 
 /** The parts with some more pieces, which are set aside for good. */

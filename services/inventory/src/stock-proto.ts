@@ -16,6 +16,7 @@ import {
   AllocationStatus,
   type BackOrder as BackOrderMessage,
   BackOrderSchema,
+  MissingStockSchema,
   ReservationAmendmentSchema,
   type Reservation as ReservationMessage,
   ReservationSchema,
@@ -78,6 +79,12 @@ export function toKey<Desc extends DescMessage>(
   return { requestId, fingerprint: fingerprint(schema, fence > 0 ? { ...request, fence: 0 } : request) };
 }
 
+const waiting: ReadonlySet<ShortagePolicy> = new Set([ShortagePolicy.BACK_ORDER, ShortagePolicy.SHIP_AND_BACK_ORDER]);
+const partial: ReadonlySet<ShortagePolicy> = new Set([
+  ShortagePolicy.SHIP_AVAILABLE,
+  ShortagePolicy.SHIP_AND_BACK_ORDER,
+]);
+
 /** @param defaultHoldMs for a request that does not say how long to hold */
 export function toReserve(request: ReserveStockRequest, defaultHoldMs: number): Reserve {
   const { orderId, lines, timeToLive, shortagePolicy } = request;
@@ -87,7 +94,8 @@ export function toReserve(request: ReserveStockRequest, defaultHoldMs: number): 
     orderId,
     lines,
     holdMs: timeToLive ? durationMs(timeToLive) : defaultHoldMs,
-    waits: shortagePolicy === ShortagePolicy.BACK_ORDER,
+    waits: waiting.has(shortagePolicy),
+    partly: partial.has(shortagePolicy),
   };
 }
 
@@ -127,13 +135,14 @@ export function toAdjust({ sku, locationId, delta, reason }: AdjustStockRequest)
 }
 
 export function fromReservation(reservation: Reservation): ReservationMessage {
-  const { orderId, allocations, expireTime, createTime, amendment } = reservation;
+  const { orderId, allocations, expireTime, createTime, amendment, missing = [] } = reservation;
   return whole(ReservationSchema, {
     amendment: amendment && !amendment.isOver ? fromAmendment(amendment) : undefined,
     orderId,
     allocations: allocations.map(fromAllocation),
     expireTime: expireTime && timestampFromDate(expireTime),
     createTime: timestampFromDate(createTime),
+    missing: missing.map(({ sku, quantity }) => whole(MissingStockSchema, { sku, quantity })),
     waitTime: isWaiting(reservation) ? timestampFromDate(reservation.wait.since) : undefined,
   });
 }

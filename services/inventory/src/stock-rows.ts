@@ -3,6 +3,7 @@ import type {
   Allocation,
   AllocationStatus,
   Amendment,
+  Line,
   Movement,
   MovementKind,
   Part,
@@ -20,10 +21,11 @@ export interface AllocationJson {
   readonly status: AllocationStatus;
 }
 
+type LineJson = readonly [sku: string, quantity: number];
+
 /** How an order waits, as its row has it. */
 export interface WaitJson {
-  /** SKU and quantity. */
-  readonly lines: readonly (readonly [sku: string, quantity: number])[];
+  readonly lines: readonly LineJson[];
   readonly hold_ms: number;
   /** Milliseconds since 1970. */
   readonly since: number;
@@ -51,6 +53,8 @@ export interface ReservationRow {
   readonly createTime: Date;
   readonly amendment: AmendmentJson | null;
   readonly fence: number;
+  /** Null: it was not short of anything. */
+  readonly missing: readonly LineJson[] | null;
 }
 
 /** A row of `reservation` as it is written; all else in it is the time. */
@@ -81,7 +85,15 @@ export interface LevelDelta {
 }
 
 /** The reservation of a row. */
-export function toReservation({ orderId, allocations, wait, amendment, fence, ...times }: ReservationRow): Reservation {
+export function toReservation({
+  orderId,
+  allocations,
+  wait,
+  amendment,
+  fence,
+  missing,
+  ...times
+}: ReservationRow): Reservation {
   return {
     orderId: encodeId(orderId),
     allocations: allocations.map(toAllocation),
@@ -90,12 +102,17 @@ export function toReservation({ orderId, allocations, wait, amendment, fence, ..
     amendment: amendment ? toAmendment(amendment) : undefined,
     fence,
     ...(wait && { wait: toWait(wait) }),
+    ...(missing && { missing: missing.map(toLine) }),
   };
+}
+
+function toLine([sku, quantity]: LineJson): Line {
+  return { sku, quantity: BigInt(quantity) };
 }
 
 function toWait({ lines, hold_ms: holdMs, since, place, served }: WaitJson): Wait {
   return {
-    lines: lines.map(([sku, quantity]) => ({ sku, quantity: BigInt(quantity) })),
+    lines: lines.map(toLine),
     holdMs,
     since: new Date(since),
     place: BigInt(place),
@@ -128,7 +145,7 @@ export type PlaceOf = (orderId: string) => bigint | undefined;
 
 /** The row of a reservation. */
 export function toChangedReservation(
-  { orderId, allocations, wait, expireTime, amendment, fence }: Reservation,
+  { orderId, allocations, wait, expireTime, amendment, fence, missing }: Reservation,
   idOf: IdOf,
   placeOf: PlaceOf,
 ): ChangedReservation {
@@ -139,12 +156,17 @@ export function toChangedReservation(
     expireTime: expireTime ?? null,
     amendment: amendment ? toAmendmentJson(amendment) : null,
     fence,
+    missing: missing ? missing.map(toLineJson) : null,
   };
+}
+
+function toLineJson({ sku, quantity }: Line): LineJson {
+  return [sku, Number(quantity)];
 }
 
 function toWaitJson({ lines, holdMs, since, served }: Wait, place = 0n): WaitJson {
   return {
-    lines: lines.map(({ sku, quantity }) => [sku, Number(quantity)]),
+    lines: lines.map(toLineJson),
     hold_ms: holdMs,
     since: since.getTime(),
     place: String(place),

@@ -48,6 +48,7 @@ const reservationColumns = selectList<ReservationRow>({
   createTime: true,
   amendment: true,
   fence: true,
+  missing: true,
 });
 
 /** Only whose a reservation is. */
@@ -144,6 +145,7 @@ const reservationTypes: Written<ChangedReservation> = {
   expireTime: "timestamptz",
   amendment: "jsonb",
   fence: "int",
+  missing: "jsonb",
 };
 const newReservations = arrayColumns(reservationTypes, levelDeltas.next);
 const changedReservations = arrayColumns(reservationTypes, newReservations.next);

@@ -19,6 +19,7 @@ import type { StockMetrics } from "./metrics.ts";
 import {
   type Adjust,
   isExpired,
+  isShort,
   isWaiting,
   type Level,
   type Movement,
@@ -325,9 +326,10 @@ const scarce: ReadonlySet<number> = new Set([
   InventoryErrorReason.HOLD_EXPIRED,
 ]);
 
-/** Whether a command was refused for want of stock, and has an article of which not every location was considered. */
+/** Whether a command was refused for want of stock, or has got too little, and has an article of which not every location was considered. */
 function mayBeElsewhere(command: StockCommand, answer: Answer | undefined, partial: ReadonlySet<string>): boolean {
   if (partial.size === 0 || !answer || !isScarce(answer)) return false;
+  if ("orderId" in answer && isShort(answer)) return answer.missing.some(({ sku }) => partial.has(sku));
   if (command.kind === "serve") return command.skus.some((sku) => partial.has(sku));
   if (command.kind === "confirm") return true;
   const takes = command.kind === "reserve" || command.kind === "amend";
@@ -336,7 +338,7 @@ function mayBeElsewhere(command: StockCommand, answer: Answer | undefined, parti
 
 function isScarce(answer: Answer): boolean {
   if (answer instanceof InventoryError) return scarce.has(answer.reason);
-  return "orderId" in answer && isWaiting(answer);
+  return "orderId" in answer && (isWaiting(answer) || isShort(answer));
 }
 
 interface Opening {

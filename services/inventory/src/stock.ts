@@ -66,6 +66,8 @@ export interface Reservation {
   readonly fence: number;
   /** What it waits for, or has waited for; undefined when it never did, and once it was released while it waited. */
   readonly wait?: Wait | undefined;
+  /** What it asked for and is never to get, one per SKU: that was not there when it was decided, once. Undefined: it gets all of it. */
+  readonly missing?: readonly Line[] | undefined;
 }
 
 /** How an order waits for stock: as a whole, in turn. */
@@ -122,7 +124,7 @@ interface OfEpisode {
   readonly fence?: number;
 }
 
-/** Sets aside all lines of an order, or none. */
+/** Sets aside all lines of an order, or none; or what of them is there. */
 export interface Reserve extends OfEpisode {
   readonly kind: "reserve";
   readonly orderId: string;
@@ -131,6 +133,8 @@ export interface Reserve extends OfEpisode {
   readonly holdMs: number;
   /** Whether the order waits in turn when there is too little; otherwise it is refused. */
   readonly waits?: boolean;
+  /** Whether it gets what is there when there is too little, unless nothing is. */
+  readonly partly?: boolean;
 }
 
 /** Sets aside what an order has waited for, when its turn has come. */
@@ -270,6 +274,11 @@ export function isAt(part: Allocation, locationId: string | undefined): boolean 
 /** Whether a reservation's time ran out, and nothing of it is set aside any more. */
 export function isExpired({ allocations }: Reservation): boolean {
   return allocations.some(({ status }) => status === "expired") && !allocations.some(isOpen);
+}
+
+/** Whether nothing was there of something, or too little, when it was decided what an order gets. */
+export function isShort(reservation: Reservation): reservation is Reservation & { readonly missing: readonly Line[] } {
+  return reservation.missing !== undefined;
 }
 
 /** Whether an order waits for stock. */

@@ -95,6 +95,12 @@ export function keyOf(content: unknown, requestId: string = randomUUID()): Keyed
   return { requestId, fingerprint: createHash("sha256").update(text).digest() };
 }
 
+interface PartWish {
+  readonly orderId?: string;
+  readonly requestId?: string;
+  readonly waits?: boolean;
+}
+
 /** Calls the repository the short way: `a:2 b:1` are two of a and one of b. */
 export class Shop {
   readonly stock: StockRepository;
@@ -121,6 +127,12 @@ export class Shop {
     return this.do({ kind: "reserve", orderId, lines: toLines(lines), holdMs: 15 * minute, waits: true }, requestId);
   }
 
+  /** The same for an order that gets what is there, and waits when nothing is if it may. */
+  part(lines: string, { orderId = newId(), requestId, waits = false }: PartWish = {}): Promise<Reservation> {
+    const command = { kind: "reserve", orderId, lines: toLines(lines), holdMs: 15 * minute, partly: true } as const;
+    return this.do({ ...command, waits }, requestId);
+  }
+
   do(command: Exclude<StockCommand, { kind: "adjust" }>, requestId?: string): Promise<Reservation> {
     return this.stock.change(keyOf(command, requestId), command);
   }
@@ -129,6 +141,11 @@ export class Shop {
 /** Where a reservation's parts are and how they stand: `a@main:2 held`. */
 export function show({ allocations }: Reservation): string {
   return allocations.map((part) => `${part.sku}@${part.locationId}:${part.quantity} ${part.status}`).join(", ");
+}
+
+/** What of a reservation is missing: `a:2 b:1`. */
+export function missingOf({ missing = [] }: Reservation): string {
+  return missing.map(({ sku, quantity }) => `${sku}:${quantity}`).join(" ");
 }
 
 /** Lets orders be told, or not, and says which were. */

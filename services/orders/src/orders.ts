@@ -81,6 +81,8 @@ import { createReviewWatch } from "./screening/review-watch.ts";
 import { ReviewsRepository } from "./screening/reviews.repository.ts";
 import { ScreeningKeys } from "./screening/screening-keys.ts";
 import { ScreeningMetrics } from "./screening/screening-metrics.ts";
+import { OrderCuts } from "./shortage/order-cuts.ts";
+import { RestOrders } from "./shortage/rest-order.ts";
 import { StatisticsRepository } from "./statistics/statistics.repository.ts";
 import { Statistics } from "./statistics/statistics.ts";
 
@@ -109,6 +111,7 @@ interface Ground extends OrdersContext {
   readonly repository: OrderRepository;
   readonly mover: OrderMover;
   readonly amendments: AmendmentDecisions;
+  readonly cuts: OrderCuts;
 }
 
 /** Builds the orders service. */
@@ -143,11 +146,11 @@ export function buildOrders(context: OrdersContext): ServiceParts {
   ];
   const { screening: screened, reviewDecisions } = screening;
   const { settler, reports, stock, decisions } = episodes;
-  const batches = [intake, mover, settler, reports, stock, decisions, ground.amendments, screened, reviewDecisions];
+  const batches = [intake, mover, settler, reports, stock, decisions, screened, reviewDecisions];
   return {
     services: [...apis, buildStatistics(ground), audit.registration],
     reloads: returning.reloads,
-    ...background({ database, hub: following.hub, loops, batches }),
+    ...background({ database, hub: following.hub, loops, batches: [...batches, ground.amendments, ground.cuts] }),
   };
 }
 
@@ -184,10 +187,11 @@ function layGround(context: OrdersContext): Ground {
   const repository = new OrderRepository(database, personal, async (orders) =>
     (await fraud.screens()) ? Promise.all(orders.map((order) => keys.columnsOf(order))) : [],
   );
-  const mover = new OrderMover({ database, metrics });
+  const mover = new OrderMover({ database, metrics, rests: new RestOrders(repository, personal) });
   const notes = new OrderNotes(database, personal);
   const amendments = new AmendmentDecisions(database);
-  return { ...context, metrics, personal, notes, fraud, repository, mover, amendments };
+  const cuts = new OrderCuts(database, repository);
+  return { ...context, metrics, personal, notes, fraud, repository, mover, amendments, cuts };
 }
 
 /** What holds orders up, and what decides about them. */
@@ -385,7 +389,7 @@ interface ApiParts extends FollowingParts, EpisodeParts, ScreeningParts, Omit<Re
 }
 
 function buildApis(ground: Ground, parts: ApiParts): ServiceRegistration[] {
-  const { config, database, notes, repository, mover, amendments } = ground;
+  const { config, database, notes, repository, mover, amendments, cuts } = ground;
   const { follower, intake, customers, erasures, eraser, reviews, reviewDecisions, returns, returnRows } = parts;
   const noted = new AuditedRequests<StepDecisionRequest>({
     database,
@@ -407,7 +411,7 @@ function buildApis(ground: Ground, parts: ApiParts): ServiceRegistration[] {
       new OrderApi({ intake, bulk, follower, cancellation, amending, deletion, repository, pageTokens }),
     ),
     register(OrderEpisodeService, new OrderEpisodeApi({ ...parts, pageTokens })),
-    register(OrderLifecycleService, new OrderLifecycleApi({ ...parts, mover, decisions: noted, amendments })),
+    register(OrderLifecycleService, new OrderLifecycleApi({ ...parts, mover, decisions: noted, amendments, cuts })),
     register(OrderReturnService, new OrderReturnApi({ returns, repository: returnRows, pageTokens })),
     register(OrderReviewService, new OrderReviewApi({ reviews, decisions: reviewDecisions, follower, pageTokens })),
     register(

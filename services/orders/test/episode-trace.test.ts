@@ -77,6 +77,7 @@ function orderOf(traced: boolean, createTime = new Date()): EpisodeOrder {
     recalled: undefined,
     checkout: {
       lines: [{ sku: "tea", quantity: 1, unitPrice: 1n, amount: undefined }],
+      asked: undefined,
       cardToken: "tok_approve",
       shippingAddress: { recipient: "A", lines: ["1"], city: "B", postalCode: "1", country: "DE" },
     },

@@ -172,6 +172,28 @@ const turns = {
     return await episodeOf(stage, idOf(orders, 1), 0);
   },
 
+  /** Of one a part is missing, of one all of it, and one that would take a part has all. */
+  async shipAvailable(stage: Stage) {
+    const orders = batchOf(3);
+    const missing = (index: number, ...lines: { sku: string; quantity: number }[]) =>
+      stage.world.missing.set(idOf(orders, index), lines);
+    missing(0, { sku: "tea", quantity: 1 });
+    missing(1, { sku: "tea", quantity: 2 }, { sku: "cup", quantity: 1 });
+    missing(2);
+    stage.place(orders);
+    return await episodeOf(stage, idOf(orders, 0), 0);
+  },
+
+  /** Of one a part follows in an order of its own, one waits as a whole, and one loses what is missing. */
+  async shipAndBackOrder(stage: Stage) {
+    const orders = batchOf(3);
+    for (const index of [0, 1]) stage.world.rests.set(idOf(orders, index), 0);
+    for (const index of [0, 2]) stage.world.missing.set(idOf(orders, index), [{ sku: "tea", quantity: 1 }]);
+    stage.world.short.add(idOf(orders, 1));
+    stage.place(orders);
+    return await episodeOf(stage, idOf(orders, 0), 0);
+  },
+
   /** Stock has arrived for one, one is withdrawn while it waits, and one has waited for too long. */
   async stockArrived(stage: Stage) {
     const orders = batchOf(3);

@@ -6,6 +6,7 @@ import { Import } from "./0004-import.ts";
 import { BackOrders } from "./0005-back-orders.ts";
 import { Returns } from "./0006-returns.ts";
 import { Amendments } from "./0007-amendments.ts";
+import { Missing } from "./0008-missing.ts";
 import { Fence } from "./0009-fence.ts";
 
 /** The inventory database's migrations, oldest first. */
@@ -17,5 +18,6 @@ export const migrations: MigrationsList = [
   { name: "0005-back-orders", class: BackOrders },
   { name: "0006-returns", class: Returns },
   { name: "0007-amendments", class: Amendments },
+  { name: "0008-missing", class: Missing },
   { name: "0009-fence", class: Fence },
 ];

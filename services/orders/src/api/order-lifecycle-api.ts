@@ -2,6 +2,8 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import {
   type BatchCompleteReturnsRequest,
   BatchCompleteReturnsResponseSchema,
+  type BatchCutOrdersRequest,
+  BatchCutOrdersResponseSchema,
   type BatchDecideAmendmentsRequest,
   BatchDecideAmendmentsResponseSchema,
   type BatchResolveParcelsRequest,
@@ -34,12 +36,14 @@ import type { OrderMover } from "../order/order-mover.ts";
 import type { OrderReturns } from "../returns/order-returns.ts";
 import type { FatedParcel, ParcelFate, ParcelReturns } from "../returns/parcel-returns.ts";
 import type { OrderScreening, Screening } from "../screening/order-screening.ts";
-import { toAmendmentDecision, toMove, toStatusProto } from "./order-proto.ts";
+import type { OrderCuts } from "../shortage/order-cuts.ts";
+import { toAmendmentDecision, toCutOrderProto, toMove, toStatusProto } from "./order-proto.ts";
 
 const subjectOf = ({ orderId }: { readonly orderId: string }) => ({ "order.id": orderId });
 const transition = { method: "TransitionOrder", subjectOf };
 const completion = { method: "CompleteReturn", subjectOf };
 const screening = { method: "ScreenOrder", subjectOf };
+const cut = { method: "CutOrder", subjectOf };
 const amendment = { method: "DecideAmendment", subjectOf };
 const resolution = { method: "ResolveParcel", subjectOf };
 
@@ -62,6 +66,7 @@ export interface OrderLifecycleApiOptions {
   readonly parcels: Pick<ParcelReturns, "resolve">;
   readonly decisions: AuditedRequests<StepDecisionRequest>;
   readonly amendments: Pick<AmendmentDecisions, "decide">;
+  readonly cuts: Pick<OrderCuts, "cut">;
 }
 
 /** OrderLifecycleService, as its proto says. */
@@ -96,6 +101,15 @@ export class OrderLifecycleApi implements ServiceImpl<typeof OrderLifecycleServi
       return whole(ResolveParcelResponseSchema, await this.#options.parcels.resolve(toFatedParcel(request)));
     });
     return whole(BatchResolveParcelsResponseSchema, { outcomes });
+  }
+
+  /** Takes out of many orders what is missing of them, each with its own outcome. */
+  async batchCutOrders(batch: BatchCutOrdersRequest, { signal }: HandlerContext) {
+    const outcomes = await answerEach(batch, cut, async ({ orderId, missing }) => {
+      const lines = missing.map(({ sku, quantity }) => ({ sku, quantity }));
+      return toCutOrderProto(await this.#options.cuts.cut({ orderId, missing: lines }, signal));
+    });
+    return whole(BatchCutOrdersResponseSchema, { outcomes });
   }
 
   /** Decides what becomes of many amendments, each with its own outcome. */

@@ -1,6 +1,11 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import type { DecideAmendmentRequest, TransitionOrderRequest } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
+import {
+  CutOrderLineSchema,
+  CutOrderResponseSchema,
+  type DecideAmendmentRequest,
+  type TransitionOrderRequest,
+} from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import {
   CancellationOutcome as CancellationOutcomeProto,
   CancelledParcelSchema,
@@ -17,6 +22,8 @@ import {
   type OrderShipment as OrderShipmentProto,
   OrderShipmentSchema,
   OrderShipmentStatus,
+  OrderShortageLineSchema,
+  OrderShortageSchema,
   OrderStatus as OrderStatusProto,
   type PriceAdjustment,
   PriceAdjustmentKind,
@@ -54,6 +61,7 @@ import type {
   OrderStatus,
   ShipmentStatus,
   ShippingAddress,
+  Shortage,
   TurnBack,
 } from "../order/order.ts";
 import { newOrderId } from "../order/order-id.ts";
@@ -109,6 +117,8 @@ const adjustmentKindToProto = {
 const policyToProto = {
   reject: ShortagePolicyProto.REJECT,
   back_order: ShortagePolicyProto.BACK_ORDER,
+  ship_available: ShortagePolicyProto.SHIP_AVAILABLE,
+  ship_and_back_order: ShortagePolicyProto.SHIP_AND_BACK_ORDER,
 } as const satisfies Record<ShortagePolicy, ShortagePolicyProto>;
 
 const policyFromProto = reversed<ShortagePolicy>(policyToProto);
@@ -178,7 +188,7 @@ export function toAddress({ recipient, lines, city, postalCode, country }: Addre
 export function toMove(request: TransitionOrderRequest): Move {
   const { to, ...change } = toChange(request);
   if (to === undefined) throw new RangeError(`${request.status} is not the status of an order`);
-  return { ...change, to };
+  return { ...change, to, followed: request.followed };
 }
 
 /** What the saga makes of an amendment. */
@@ -248,6 +258,8 @@ export function toProto(order: Order): OrderProto {
     adjustments: (prices?.adjustments ?? []).map((adjustment) => toAdjustmentProto(adjustment, currency)),
     amendment: order.amendment && toAmendmentProto(order.amendment),
     cancellation: order.cancellation && toCancellationProto(order.cancellation),
+    shortage: order.shortage && toShortageProto(order.shortage),
+    restOf: order.restOf ?? "",
   });
 }
 
@@ -262,6 +274,36 @@ function toCancellationProto({ outcome, createTime, parcels }: OrderCancellation
         returnId: parcel.returnId,
       }),
     ),
+  });
+}
+
+/** What customers read. */
+const shortageTexts = {
+  gone: "Not all of it was in stock. What was missing is not part of the order any more, and is not charged.",
+  follows: "Not all of it was in stock. What is missing follows in an order of its own, and is charged when it ships.",
+} as const;
+
+function toShortageProto({ lines, total, time, restId, followedBy }: Shortage) {
+  const follows = restId !== undefined || followedBy !== undefined;
+  return whole(OrderShortageSchema, {
+    lines: lines.map(({ sku, asked, there }) =>
+      whole(OrderShortageLineSchema, { sku, askedQuantity: asked, thereQuantity: there }),
+    ),
+    total,
+    customerMessage: follows ? shortageTexts.follows : shortageTexts.gone,
+    createTime: timestampFromDate(time),
+    followedBy: followedBy ?? "",
+  });
+}
+
+/** An order as the saga goes on with it. */
+export function toCutOrderProto({ lines, total, prices, shortage }: Order) {
+  return whole(CutOrderResponseSchema, {
+    lines: lines.map(({ sku, quantity, unitPrice }, index) =>
+      whole(CutOrderLineSchema, { sku, quantity, unitPrice, amount: prices?.lineAmounts[index] }),
+    ),
+    total,
+    followed: shortage?.restId !== undefined || shortage?.followedBy !== undefined,
   });
 }
 

@@ -136,7 +136,7 @@ const forgetOrders: SqlText = {
     delete from order_screening where order_screening.customer_id = $1
   )
   update customer_order o set given_name = null, family_name = null, email = null, contact = null,
-    shipping_address = ${forgottenJson}, adjustments = adjustments - 'names'
+    shipping_address = ${forgottenJson}, adjustments = adjustments - 'names', shortage = shortage - 'rest'
   from due where o.order_id = due.order_id returning 1`,
 };
 

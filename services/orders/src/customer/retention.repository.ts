@@ -78,7 +78,8 @@ const forget: SqlText = {
     delete from personal_key using own where personal_key.key_id = own.key_id
   ), audited as (${insertAuditEvents("$2")})
   update customer_order o set given_name = null, family_name = null, email = null, contact = null,
-    shipping_address = ${forgottenJson}, adjustments = adjustments - 'names', cancel_reason = null, ${forgottenTexts}
+    shipping_address = ${forgottenJson}, adjustments = adjustments - 'names', shortage = shortage - 'rest',
+    cancel_reason = null, ${forgottenTexts}
   from due where o.order_id = due.order_id`,
 };
 

@@ -1,6 +1,7 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import {
   AmendmentRequestedSchema,
+  AskedArticleSchema,
   CancellationAcceptedSchema,
   EpisodeAmendmentSchema,
   EpisodeCheckoutSchema,
@@ -19,6 +20,7 @@ import {
 import { type StartEpisodeRequest, StartEpisodeRequestSchema } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import { ShortagePolicy } from "#gen/shop/type/v1/shortage_pb.js";
 import { whole } from "#platform/whole.ts";
+import type { ShortagePolicy as OrderPolicy } from "../order/back-order-state.ts";
 import type { Episode, EpisodeAmendment, EpisodeCheckout, EpisodeLine, EpisodeOrder } from "./episode.ts";
 import type { OrderHappening } from "./order-event.ts";
 
@@ -78,17 +80,23 @@ function toLineProto({ sku, quantity, unitPrice, amount }: EpisodeLine) {
 
 function toCheckoutProto(
   { found, confirmed, shortagePolicy, stockWaitMs = 0 }: EpisodeOrder,
-  { lines, shippingAddress, cardToken }: EpisodeCheckout,
+  { lines, asked = [], shippingAddress, cardToken }: EpisodeCheckout,
   { screens, backOrderMaxMs }: CheckoutPolicy,
 ) {
-  const waits = shortagePolicy === "back_order" && stockWaitMs < backOrderMaxMs;
   return whole(EpisodeCheckoutSchema, {
     lines: lines.map(toLineProto),
     shippingAddress: { ...shippingAddress, lines: [...shippingAddress.lines] },
     cardToken,
     screen: (screens || found) && !confirmed,
-    shortagePolicy: waits ? ShortagePolicy.BACK_ORDER : ShortagePolicy.REJECT,
+    shortagePolicy: policyOf(shortagePolicy, stockWaitMs < backOrderMaxMs),
+    asked: asked.map(({ sku, quantity }) => whole(AskedArticleSchema, { sku, quantity })),
   });
+}
+
+function policyOf(policy: OrderPolicy, mayWait: boolean): ShortagePolicy {
+  if (policy === "ship_available") return ShortagePolicy.SHIP_AVAILABLE;
+  if (!mayWait || policy === "reject") return ShortagePolicy.REJECT;
+  return policy === "back_order" ? ShortagePolicy.BACK_ORDER : ShortagePolicy.SHIP_AND_BACK_ORDER;
 }
 
 function toEventProto({ kind, detail }: OrderHappening): EpisodeEvent["event"] {

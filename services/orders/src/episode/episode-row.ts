@@ -36,6 +36,8 @@ export interface EpisodeOrderRow {
   readonly shippingAddress: ShippingAddress | string | null;
   readonly cardToken: string | null;
   readonly shortagePolicy: ShortagePolicy;
+  /** The lines as they were asked for: SKU, how many, and how many of them were there; null: nothing was missing. */
+  readonly askedLines: (readonly [sku: string, asked: number, there: number])[] | null;
   /** For how long it has waited for stock; null: it does not. */
   readonly stockWaitMs: number | null;
   /** Null when nothing has come back. */
@@ -116,6 +118,7 @@ export const episodeOrderColumns = selectList<EpisodeOrderRow>(
     shippingAddress: `case when ${inCheckout} then ${addressOf} end`,
     cardToken: true,
     shortagePolicy: true,
+    askedLines: `case when ${inCheckout} then o.shortage->'lines' end`,
     stockWaitMs: `case when o.stock_time is null then (extract(epoch from now() - o.back_order_time) * 1000)::float8 end`,
     returns: returnsOf,
     amendment: amendmentOf(`json_build_object('number', a.number, 'accepted', o.amendment->>'status' = 'accepted',
@@ -162,6 +165,7 @@ async function toEpisodeOrder(personal: PersonalData, row: EpisodeOrderRow): Pro
       lines && shippingAddress !== null
         ? {
             lines: toEpisodeLines(lines, lineAmounts),
+            asked: row.askedLines?.map(([sku, quantity]) => ({ sku, quantity })),
             shippingAddress: await openAddress(personal, orderId, shippingAddress),
             cardToken: row.cardToken ?? "",
           }

@@ -85,9 +85,17 @@ export interface EpisodeLine extends OrderLine {
   readonly amount: bigint | undefined;
 }
 
+/** An article as it was asked for. */
+export interface AskedArticle {
+  readonly sku: string;
+  readonly quantity: number;
+}
+
 /** What a checkout needs besides. */
 export interface EpisodeCheckout {
   readonly lines: readonly EpisodeLine[];
+  /** What was asked for, of an order without what was missing; undefined: its lines. */
+  readonly asked: readonly AskedArticle[] | undefined;
   readonly shippingAddress: ShippingAddress;
   /** Empty once the payment is decided. */
   readonly cardToken: string;

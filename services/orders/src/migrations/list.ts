@@ -23,6 +23,7 @@ import { BackOrderIndex } from "./0021-back-order-index.ts";
 import { Returns } from "./0022-returns.ts";
 import { Amendments } from "./0023-amendments.ts";
 import { Recalls } from "./0025-recalls.ts";
+import { Shortages } from "./0026-shortages.ts";
 import { Fence } from "./0027-fence.ts";
 
 /** All migrations, the oldest first. A name never changes once it is released. */
@@ -51,5 +52,6 @@ export const migrations: MigrationsList = [
   { name: "0022_returns", class: Returns },
   { name: "0023_amendments", class: Amendments },
   { name: "0025_recalls", class: Recalls },
+  { name: "0026_shortages", class: Shortages },
   { name: "0027_fence", class: Fence },
 ];

@@ -22,6 +22,8 @@ export const readable: Readable = {
     "back_order_time",
     "stock_time",
     "amendment",
+    "shortage",
+    "rest_of",
   ],
   order_event: ["order_id", "due_time"],
   episode: ["episode_id", "start_time"],

@@ -39,6 +39,7 @@ export const OrderError = defineErrors<OrderErrorReason>({
     [OrderErrorReason.CARD_NEEDED]: Code.FailedPrecondition,
     [OrderErrorReason.AMENDMENT_DECIDED]: Code.FailedPrecondition,
     [OrderErrorReason.PARCEL_NOT_FOUND]: Code.NotFound,
+    [OrderErrorReason.SHORTAGE_DECIDED]: Code.FailedPrecondition,
   },
 });
 
@@ -115,6 +116,13 @@ export function cardNeeded(orderId: string, { total, amended }: { total: Money; 
 export function amendmentDecided(orderId: string, number: number): Error {
   const message = `amendment ${number} of the order is decided otherwise, or there is none`;
   return new OrderError(OrderErrorReason.AMENDMENT_DECIDED, message, { order_id: orderId, number: String(number) });
+}
+
+/** What is missing of the order cannot be taken out of it any more. */
+export function shortageDecided(orderId: string): Error {
+  const message =
+    "the order is decided, has lost other pieces already, or does not have so many: ask inventory again what is missing";
+  return new OrderError(OrderErrorReason.SHORTAGE_DECIDED, message, { order_id: orderId });
 }
 
 /** The order may be needed yet. @param why what keeps it, as a sentence goes on */

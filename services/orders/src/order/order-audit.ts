@@ -29,6 +29,9 @@ export const amendActions = {
   refused: "order.amendment_refused",
 } as const;
 
+/** What was missing of an order was taken out of it. */
+export const cutAction = "order.cut";
+
 /** An order is not there any more; what else is written of it stays. */
 export const deleteAction = "order.deleted";
 

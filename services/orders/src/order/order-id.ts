@@ -1,5 +1,5 @@
 import { hash } from "node:crypto";
-import { newId } from "#platform/id.ts";
+import { bucketOf, encodeId, newId } from "#platform/id.ts";
 
 /**
  * A new order id: 48 bits of milliseconds, 16 of the customer's bucket, 64 of chance.
@@ -8,6 +8,17 @@ import { newId } from "#platform/id.ts";
  */
 export function newOrderId(customerId: string, ms?: number): string {
   return newId(bucketOfCustomer(customerId), ms);
+}
+
+/**
+ * The id of what is missing of an order, as an order of its own: it lives where the first one does, and there is one of each.
+ *
+ * @param ms when that was found out, since 1970
+ */
+export function restIdOf(orderId: string, ms: number): string {
+  const bucket = bucketOf(orderId).toString(16).padStart(4, "0");
+  const chance = hash("sha256", `rest of ${orderId}`, "hex").slice(0, 16);
+  return encodeId(`${ms.toString(16).padStart(12, "0")}${bucket}${chance}`);
 }
 
 /** Where a customer's orders live when the database is spread out: 0 to 65,535, evenly. */

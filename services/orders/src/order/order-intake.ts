@@ -122,6 +122,8 @@ function toPending(order: KeyedOrder, contact: OrderContact): Order {
     backOrderTime: undefined,
     amendment: undefined,
     cancellation: undefined,
+    shortage: undefined,
+    restOf: undefined,
   };
 }
 

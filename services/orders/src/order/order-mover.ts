@@ -2,12 +2,27 @@ import { auditOrigin } from "#platform/audit/audit-entry.ts";
 import { Batcher } from "#platform/batch/batcher.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { countMove, type OrderMetrics } from "./metrics.ts";
-import { type Move, type Moved, type SubmittedMove, transitionOrders } from "./order-transition.repository.ts";
+import {
+  type Move,
+  type Moved,
+  type PreparedRest,
+  type RestingMove,
+  type SubmittedMove,
+  transitionOrders,
+} from "./order-transition.repository.ts";
+
+/** Prepares what was missing of orders, as orders of their own. */
+interface PreparesRests {
+  /** @returns by the order of which it is the rest, for those of these that have one that is not made */
+  prepare(orderIds: readonly string[]): Promise<ReadonlyMap<string, PreparedRest>>;
+}
 
 /** What a mover works with. */
 export interface OrderMoverOptions {
   readonly database: Queryable;
   readonly metrics: OrderMetrics;
+  /** What was missing of orders, as orders of their own. */
+  readonly rests: PreparesRests;
 }
 
 /** Bounded by what one notification can name; see {@link transitionOrders}. */
@@ -42,10 +57,21 @@ export class OrderMover {
 
   async #move(moves: SubmittedMove[]): Promise<(Moved | Error)[]> {
     const { database, metrics } = this.#options;
-    const outcomes = await transitionOrders(database, moves);
-    for (const moved of outcomes) {
-      if (!(moved instanceof Error) && moved.changed) countMove(metrics, moved);
+    const resting = await this.#withRests(moves);
+    const outcomes = await transitionOrders(database, resting);
+    for (const [index, moved] of outcomes.entries()) {
+      if (moved instanceof Error || !moved.changed) continue;
+      countMove(metrics, moved);
+      if (resting[index]?.rest) metrics.created.inc();
     }
     return outcomes;
+  }
+
+  /** Seldom any: most orders have all that they want. */
+  async #withRests(moves: readonly SubmittedMove[]): Promise<readonly RestingMove[]> {
+    const followed = moves.filter((move) => move.followed);
+    if (followed.length === 0) return moves;
+    const rests = await this.#options.rests.prepare(followed.map(({ orderId }) => orderId));
+    return moves.map((move) => ({ ...move, rest: move.followed ? rests.get(move.orderId) : undefined }));
   }
 }

@@ -16,6 +16,7 @@ import type {
   ShipmentLine,
   ShipmentStatus,
   ShippingAddress,
+  Shortage,
   TurnBack,
 } from "./order.ts";
 import { openAddress, openContact, type StoredContact } from "./order-person.ts";
@@ -67,6 +68,26 @@ export interface AmendmentJson {
   /** Parcels had left when it, or one before it, was accepted: they cost what they cost then. */
   readonly partly?: true;
 }
+
+/** What was missing of an order, as it is stored; the time in milliseconds since 1970, what it would have cost as text. */
+export interface ShortageJson {
+  readonly time: number;
+  readonly total: string;
+  readonly lines: readonly ShortLineJson[];
+  /** What is to follow in an order of its own, once this one is confirmed; gone when it does, or nothing is to. */
+  readonly rest?: RestJson | undefined;
+  /** The order that it follows in, a uuid. */
+  readonly followedBy?: string;
+}
+
+/** An order that is to be, as it is stored with the one of which it is the rest; its id is a uuid, amounts are texts. */
+export interface RestJson extends PriceColumns {
+  readonly id: string;
+  readonly total: string;
+  readonly lines: readonly LineJson[];
+}
+
+type ShortLineJson = readonly [sku: string, asked: number, there: number];
 
 /** An order as the workflow before episodes is started with it; ids are uuids. */
 export interface SagaOrderRow {
@@ -123,6 +144,10 @@ export interface OrderRow extends Omit<SagaOrderRow, "cardToken" | "traceparent"
   readonly cancelTime: Date | null;
   /** Null when nothing had left then. */
   readonly recall: RecallJson | null;
+  /** Null: nothing was missing. */
+  readonly shortage: ShortageJson | null;
+  /** Null: it is the rest of none. */
+  readonly restOf: string | null;
 }
 
 /** A cancellation that was accepted when parcels had left. */
@@ -160,6 +185,8 @@ export const orderColumns = selectList<OrderRow>(
     amendment: true,
     cancelTime: true,
     recall: true,
+    shortage: true,
+    restOf: true,
     sagaId: "coalesce(o.last_episode_id, o.saga_id)",
     lines: "l.lines",
   },
@@ -193,7 +220,24 @@ async function toOrder(personal: PersonalData, row: OrderRow): Promise<Order> {
     backOrderTime: row.backOrderTime ?? undefined,
     amendment: row.amendment ? toAmendment(row.amendment) : undefined,
     cancellation: toCancellation(row),
+    shortage: row.shortage ? toShortage(row.shortage, row.currency) : undefined,
+    restOf: row.restOf === null ? undefined : encodeId(row.restOf),
   };
+}
+
+function toShortage({ time, total, lines, rest, followedBy }: ShortageJson, currency: string): Shortage {
+  return {
+    restId: rest && encodeId(rest.id),
+    followedBy: followedBy === undefined ? undefined : encodeId(followedBy),
+    time: new Date(time),
+    total: { currency, amount: BigInt(total) },
+    lines: lines.map(([sku, asked, there]) => ({ sku, asked, there })),
+  };
+}
+
+/** What was missing as the column holds it; the statement that writes it knows when. */
+export function toShortageJson({ lines, total }: Pick<Shortage, "lines" | "total">): Omit<ShortageJson, "time"> {
+  return { total: String(total.amount), lines: lines.map(({ sku, asked, there }) => [sku, asked, there]) };
 }
 
 /** What the saga of a row is started with. */

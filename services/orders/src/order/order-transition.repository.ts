@@ -1,4 +1,4 @@
-import { type AuditOrigin, auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
+import { type AuditEntry, type AuditOrigin, auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
 import {
   type Selected,
   selectList,
@@ -9,9 +9,10 @@ import {
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId } from "#platform/id.ts";
+import { type PersonalKeyRow, personalKeyColumns } from "#platform/personal/personal-key.ts";
 import { illegalTransition, orderNotFound } from "./errors.ts";
-import { type OrderFailure, type OrderShipment, type OrderStatus, sourcesOf } from "./order.ts";
-import { moveEntry, parcelsAction } from "./order-audit.ts";
+import { type OrderFailure, type OrderShipment, type OrderStatus, type ShippingAddress, sourcesOf } from "./order.ts";
+import { auditActions, moveEntry, parcelsAction } from "./order-audit.ts";
 import { type ShipmentJson, toShipmentJson } from "./order-row.ts";
 
 /** The channel that every move is announced on; the payload has the order ids, separated by commas. */
@@ -24,16 +25,32 @@ export interface Move {
   readonly failure: OrderFailure | undefined;
   /** The parcels from now on; undefined leaves them as they are. */
   readonly shipments: readonly OrderShipment[] | undefined;
+  /** Whether what was missing of it becomes an order of its own when it is confirmed by this move; nothing does unless it says so. */
+  readonly followed?: boolean;
 }
 
 /** A move, or what becomes of an order that stays where it is. */
-export interface Change extends Omit<Move, "to"> {
+export interface Change extends Omit<Move, "to" | "followed"> {
   readonly to: OrderStatus | undefined;
 }
 
 /** A move and who wants it. */
 export interface SubmittedMove extends Move {
   readonly origin: AuditOrigin;
+}
+
+/** What the row of a rest has that its first order's has otherwise; an address is sealed for the row that it lies in. */
+export interface PreparedRest {
+  readonly orderId: string;
+  readonly createTime: Date;
+  /** A text when it is sealed. */
+  readonly shippingAddress: ShippingAddress | string;
+  readonly key: PersonalKeyRow | undefined;
+}
+
+/** A move with what is placed by it. */
+export interface RestingMove extends SubmittedMove {
+  readonly rest?: PreparedRest | undefined;
 }
 
 /** An order after its move. */
@@ -172,6 +189,74 @@ const transition: SqlText = {
   from locked left join moved on moved.n = locked.n`,
 };
 
+/** What an entry says of the rest of its order besides. */
+interface RestColumns extends Partial<PersonalKeyRow> {
+  readonly rest_id: string | undefined;
+  readonly rest_time: Date | undefined;
+  readonly rest_address: PreparedRest["shippingAddress"] | undefined;
+}
+
+const restingColumns = writtenColumns<ChangeRow & RestColumns>({
+  ...changeTypes,
+  rest_id: "uuid",
+  rest_time: "timestamptz",
+  rest_address: "jsonb",
+  key_id: "uuid",
+  master: "text",
+  wrapped: "text",
+});
+const similarity = "country, card_key, address_key, postal_key";
+/** What the rest of an order has of the first one's row. */
+const inherited = "customer_id, currency, card_token, traceparent, given_name, family_name, email, contact";
+
+/**
+ * The same, and with orders that are confirmed by it come their rests: each is placed like an order that its customer places, with what the
+ * row of the first one knew of it, which forgets it. So there is one as soon as that is confirmed, and never a second one.
+ */
+const transitionWithRests: SqlText = {
+  name: "order_transition_rests",
+  prepared: false,
+  text: `with ${changeOrders({
+    input: restingColumns,
+    columns: `, ${inherited}, shortage`,
+    judge: ", coalesce(locked.shortage->'rest'->>'id' = i.rest_id::text, false) as followed",
+    where: "i.moves or i.repacks",
+    assign: `, shortage = case when i.moves and i.status = 'confirmed' and i.followed
+        then o.shortage - 'rest' || jsonb_build_object('followedBy', i.rest_id) else o.shortage end`,
+  })}, rest as materialized (
+    select i.n, i.rest_id, i.rest_time, i.rest_address, i.key_id, i.master, i.wrapped, l.*
+    from moved join judged i on i.n = moved.n cross join lateral (
+      select order_id as first_id, ${inherited}, shortage->'rest' as part from locked where locked.n = i.n
+    ) l
+    where moved.before = 'pending' and moved.status = 'confirmed' and i.followed
+  ), sealed as (
+    insert into personal_key (${personalKeyColumns.names}, subject)
+    select ${personalKeyColumns.names}, customer_id from rest where key_id is not null
+  ), placed as (
+    insert into customer_order (order_id, ${inherited}, total, adjustments, line_amounts, shipping_address, shortage_policy,
+      status, history, create_time, update_time, saga_id, dispatch_time, cancellable, rest_of)
+    select rest_id, ${inherited}, (part->>'total')::bigint, part->'adjustments', part->'lineAmounts', rest_address, 'back_order',
+      'pending', jsonb_build_array(jsonb_build_object('status', 'pending',
+        'time', floor(extract(epoch from rest_time) * 1000)::bigint)),
+      rest_time, rest_time, rest_id, now(), true, first_id from rest
+  ), happened as (
+    insert into order_event (order_id, event_id, kind) select rest_id, 'placed', 'placed' from rest
+  ), resembles as (
+    insert into order_screening (order_id, customer_id, ${similarity})
+    select rest_id, s.customer_id, ${similarity} from rest join order_screening s on s.order_id = rest.first_id
+  ), lined as (
+    insert into order_line (order_id, line_number, sku, quantity, unit_price)
+    select rest_id, line.n, line.value->>0, (line.value->>1)::int, (line.value->>2)::bigint
+    from rest cross join lateral jsonb_array_elements(part->'lines') with ordinality as line(value, n)
+  ), created as (${insertAuditEvents("$3", {
+    join: "join rest on rest.n = a.n",
+    details: `a.details || jsonb_build_object('currency', rest.currency, 'total', part->>'total',
+      'lines', jsonb_array_length(part->'lines')::text)`,
+  })})
+  select ${movedColumns}, (select count(*) from announced) as announcements
+  from locked left join moved on moved.n = locked.n`,
+};
+
 /**
  * Moves many orders, no order twice, in one statement, which writes down what it did, and announces those that changed. An
  * order that has the status already counts as moved, and takes the parcels when they are newer; one that is missing or
@@ -179,13 +264,16 @@ const transition: SqlText = {
  *
  * @param moves at most 256: the payload of a notification ends at 8,000 bytes
  */
-export async function transitionOrders(
-  database: Queryable,
-  moves: readonly SubmittedMove[],
-): Promise<(Moved | Error)[]> {
+export async function transitionOrders(database: Queryable, moves: readonly RestingMove[]): Promise<(Moved | Error)[]> {
   const sorted = [...moves].sort((a, b) => (a.orderId < b.orderId ? -1 : 1));
-  const values = [JSON.stringify(sorted.map(toChangeRow)), auditEvents(sorted.map(moveEntry))];
-  const rows = await database.query<MovedRow>(transition, values);
+  const entries = auditEvents(sorted.map(moveEntry));
+  const rows = moves.some(({ rest }) => rest)
+    ? await database.query<MovedRow>(transitionWithRests, [
+        JSON.stringify(sorted.map(toRestingRow)),
+        entries,
+        auditEvents(sorted.flatMap(toRestEntry)),
+      ])
+    : await database.query<MovedRow>(transition, [JSON.stringify(sorted.map(toChangeRow)), entries]);
   const byOrder = new Map(rows.map((row) => [sorted[row.n]?.orderId, row]));
   return moves.map((move) => toOutcome(move, byOrder.get(move.orderId)));
 }
@@ -194,6 +282,21 @@ function toOutcome(move: Move, row: MovedRow | undefined): Moved | Error {
   if (!row) return orderNotFound(move.orderId);
   if (row.status !== move.to) return illegalTransition({ orderId: move.orderId, from: row.status, to: move.to });
   return { status: row.status, revision: row.revision, changed: row.changed, createTime: row.createTime };
+}
+
+function toRestingRow(move: RestingMove, n: number): ChangeRow & RestColumns {
+  const { orderId, createTime, shippingAddress, key } = move.rest ?? {};
+  return {
+    ...toChangeRow(move, n),
+    rest_id: orderId && decodeId(orderId),
+    rest_time: createTime,
+    rest_address: shippingAddress,
+    ...key,
+  };
+}
+
+function toRestEntry({ rest, orderId: first, origin }: RestingMove, n: number): AuditEntry[] {
+  return rest ? [{ n, action: auditActions.pending, orderId: rest.orderId, details: { rest_of: first }, origin }] : [];
 }
 
 /** Where an order is to go, as the statement takes it apart. */

@@ -167,6 +167,28 @@ export interface CancelledParcel {
   readonly returnId: string;
 }
 
+/** A line of an order of which something was missing. */
+export interface ShortLine {
+  readonly sku: string;
+  /** How many were asked for. */
+  readonly asked: number;
+  /** How many of them the order got. */
+  readonly there: number;
+}
+
+/** What was missing of an order, and was taken out of it. */
+export interface Shortage {
+  /** All lines as they were asked for. */
+  readonly lines: readonly ShortLine[];
+  /** What it would have cost. */
+  readonly total: Money;
+  readonly time: Date;
+  /** The order that what is missing is to follow in, once this one is confirmed; undefined when it does not, or is made. */
+  readonly restId: string | undefined;
+  /** The order that it follows in. */
+  readonly followedBy: string | undefined;
+}
+
 /** A status that the order had, and since when. */
 export interface OrderEvent {
   readonly status: OrderStatus;
@@ -209,6 +231,10 @@ export interface Order extends Omit<NewOrder, "cardToken" | "traceparent"> {
   readonly amendment: OrderAmendment | undefined;
   /** Undefined: no cancellation was accepted. */
   readonly cancellation: OrderCancellation | undefined;
+  /** Undefined: nothing was missing, or it was not found out yet. */
+  readonly shortage: Shortage | undefined;
+  /** The order of which it is the rest; undefined: of none. */
+  readonly restOf: string | undefined;
 }
 
 /** Orders that one workflow of the kind before episodes carries, in the order of their ids; repeated with exactly this. */

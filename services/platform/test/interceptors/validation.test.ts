@@ -149,6 +149,7 @@ const refusing: Readonly<Record<string, string>> = {
     orders.CancelOrderLinesRequest.order_id orders.CancelOrderRequest.order_id orders.CancelReturnRequest.order_id
     orders.CancelReturnRequest.return_id
     orders.CompleteReturnRequest.order_id orders.CompleteReturnRequest.return_id orders.CreateOrderRequest.customer_id
+    orders.CutOrderRequest.order_id
     orders.DecideAmendmentRequest.order_id orders.DecideParkedStepRequest.order_id
     orders.DecideReviewRequest.order_id orders.DeleteOrderRequest.order_id
     orders.EraseCustomerRequest.customer_id orders.ExportCustomerRequest.customer_id
@@ -213,9 +214,10 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.AdjustStockRequest.location_id inventory.AdjustStockRequest.sku
     inventory.AmendReservationRequest.fixed_location_ids inventory.GetStockLevelRequest.sku
     inventory.ListBackOrdersRequest.sku
-    inventory.ReserveStockLine.sku inventory.RestockPart.location_id inventory.RestockPart.sku orders.OrderLine.sku
+    inventory.ReserveStockLine.sku inventory.RestockPart.location_id inventory.RestockPart.sku orders.MissingArticle.sku
+    orders.OrderLine.sku
     orders.OrderShipmentLine.sku orders.ReportShipmentRequest.location_id orders.ResolveParcelRequest.location_id
-    sagas.EpisodeRecall.location_ids sagas.ReturnedPart.location_id
+    sagas.AskedArticle.sku sagas.EpisodeRecall.location_ids sagas.ReturnedPart.location_id
     sagas.ReturnedPart.sku
     sagas.SagaOrderLine.sku sagas.ShipmentReport.location_id sagas.ShipmentReported.location_id
     shipping.BookShipmentRequest.location_id shipping.CancelShipmentRequest.location_id
@@ -235,6 +237,7 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.BatchEndAmendmentsRequest.traceparents inventory.BatchReleaseReservationsRequest.traceparents
     inventory.BatchReserveStockRequest.traceparents
     inventory.BatchRestockRequest.traceparents orders.BatchCompleteReturnsRequest.traceparents
+    orders.BatchCutOrdersRequest.traceparents
     orders.BatchDecideAmendmentsRequest.traceparents orders.BatchDecideParkedStepsRequest.traceparents
     orders.BatchReportShipmentsRequest.traceparents
     orders.BatchReportStockRequest.traceparents
@@ -288,6 +291,7 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.BatchEndAmendmentsRequest.requests inventory.BatchReleaseReservationsRequest.requests
     inventory.BatchReserveStockRequest.requests
     inventory.BatchRestockRequest.requests orders.BatchCompleteReturnsRequest.requests
+    orders.BatchCutOrdersRequest.requests
     orders.BatchDecideAmendmentsRequest.requests orders.BatchDecideParkedStepsRequest.requests
     orders.BatchReportShipmentsRequest.requests
     orders.BatchReportStockRequest.requests orders.BatchResolveParcelsRequest.requests
@@ -306,6 +310,7 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.BatchEndAmendmentsRequest.traceparents inventory.BatchReleaseReservationsRequest.traceparents
     inventory.BatchReserveStockRequest.traceparents
     inventory.BatchRestockRequest.traceparents orders.BatchCompleteReturnsRequest.traceparents
+    orders.BatchCutOrdersRequest.traceparents
     orders.BatchDecideAmendmentsRequest.traceparents orders.BatchDecideParkedStepsRequest.traceparents
     orders.BatchReportShipmentsRequest.traceparents
     orders.BatchReportStockRequest.traceparents
@@ -320,7 +325,7 @@ const refusing: Readonly<Record<string, string>> = {
   `,
   lines: `
     inventory.AmendReservationRequest.lines inventory.ReserveStockRequest.lines inventory.RestockRequest.parts
-    orders.CancelOrderLinesRequest.lines orders.CreateOrderRequest.lines
+    orders.CancelOrderLinesRequest.lines orders.CreateOrderRequest.lines orders.CutOrderRequest.missing
     orders.ReceiveReturnRequest.lines orders.RequestReturnRequest.lines sagas.EpisodeCheckout.lines
     sagas.SagaOrder.lines shipping.CreateShipmentRequest.lines
   `,

@@ -25,7 +25,7 @@ import type { ServiceClients, StepWorks } from "./step-work.ts";
 
 /** What the saga asks of the inventory. */
 export const inventoryWorks = {
-  /** Sets the lines of orders aside, for each all or none, and answers what comes from where, or that the order waits for stock. */
+  /** Sets the lines of orders aside, for each all or none, or what is there, and answers what comes from where, that the order waits, or what is missing. */
   reserveStock: ({ inventory }, entries) =>
     batchCall(
       entries,
@@ -36,12 +36,11 @@ export const inventoryWorks = {
           orderId: entry.orderId,
           lines: entry.lines.map(({ sku, quantity }) => ({ sku, quantity: BigInt(quantity) })),
           timeToLive: undefined,
-          shortagePolicy: "waits" in entry && entry.waits ? ShortagePolicy.BACK_ORDER : ShortagePolicy.REJECT,
+          shortagePolicy: policyOf(entry),
         }));
         return inventory.batchReserveStock(whole(BatchReserveStockRequestSchema, { requests, traceparents }), options);
       },
-      ({ reservation }): Outcome<Reserved> =>
-        done(reservation?.waitTime ? "waiting" : (reservation?.allocations ?? []).map(toAllocation)),
+      ({ reservation }): Outcome<Reserved> => done(reservedOf(reservation)),
     ),
 
   /** Gives back what is set aside and has not left: all of an order, or its part at one location. */
@@ -132,6 +131,18 @@ export const inventoryWorks = {
       () => done(null),
     ),
 } satisfies Partial<StepWorks>;
+
+function policyOf({ waits, partly }: { waits?: boolean; partly?: boolean }): ShortagePolicy {
+  if (partly) return waits ? ShortagePolicy.SHIP_AND_BACK_ORDER : ShortagePolicy.SHIP_AVAILABLE;
+  return waits ? ShortagePolicy.BACK_ORDER : ShortagePolicy.REJECT;
+}
+
+function reservedOf(reservation: Reservation | undefined): Reserved {
+  if (reservation?.waitTime) return "waiting";
+  const { allocations = [], missing = [] } = reservation ?? {};
+  if (missing.length === 0) return allocations.map(toAllocation);
+  return { missing: missing.map(({ sku, quantity }) => ({ sku, quantity: Number(quantity) })) };
+}
 
 function changeOf({ allocations, amendment }: Reservation): StockChange {
   const firm = allocations.filter(({ status }) => status === AllocationStatus.CONFIRMED).map(toAllocation);

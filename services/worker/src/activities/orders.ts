@@ -6,6 +6,7 @@ import {
 } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import {
   BatchCompleteReturnsRequestSchema,
+  BatchCutOrdersRequestSchema,
   BatchDecideAmendmentsRequestSchema,
   BatchResolveParcelsRequestSchema,
   BatchScreenOrdersRequestSchema,
@@ -141,6 +142,27 @@ export const orderWorks = {
     );
   },
 
+  /** Takes out of orders what is missing of them, and answers what they are from now on. */
+  cutOrder: ({ orders }, entries) =>
+    batchCall(
+      entries,
+      (part, options, traceparents) => {
+        const requests = part.map(({ orderId, missing }) => ({ orderId, missing }));
+        return orders.batchCutOrders(whole(BatchCutOrdersRequestSchema, { requests, traceparents }), options);
+      },
+      ({ lines, total, followed }) =>
+        done({
+          ...(followed && { followed }),
+          lines: lines.map(({ sku, quantity, unitPrice, amount }) => ({
+            sku,
+            quantity,
+            unitPrice: Number(unitPrice),
+            ...(amount !== undefined && { amount: Number(amount) }),
+          })),
+          total: { currency: total?.currency ?? "", amount: Number(total?.amount ?? 0n) },
+        }),
+    ),
+
   /** Decides what becomes of amendments. */
   decideAmendment: ({ orders }, entries) =>
     batchCall(
@@ -177,8 +199,9 @@ function transitionOrder({ orders }: ServiceClients, entries: TransitionInput[])
   );
 }
 
-function toRequest({ orderId, status, failure, parcels = [] }: TransitionInput) {
+function toRequest({ orderId, status, failure, parcels = [], followed = false }: TransitionInput) {
   return {
+    followed,
     orderId,
     status: statuses[status],
     failure: failure && withoutCards(failure),
@@ -243,8 +266,10 @@ function hasGoneOn(moved: Outcome<null>): boolean {
   return reason === "ILLEGAL_TRANSITION" && furtherOn.has(metadata.from);
 }
 
+type Confirmed = Pick<TransitionInput, "orderId" | "parcels" | "followed">;
+
 /** An order with the parcels that it is confirmed with; a workflow of the kind before keeps to those that it planned. */
-function confirmed(entry: InputOf<"confirmOrder">, firm: Allocation[]): { orderId: string; parcels: OrderParcel[] } {
+function confirmed(entry: InputOf<"confirmOrder">, firm: Allocation[]): Confirmed {
   const { orderId } = entry;
   if ("parcels" in entry) return { orderId, parcels: entry.parcels };
   const { currency } = entry.total;
@@ -252,7 +277,7 @@ function confirmed(entry: InputOf<"confirmOrder">, firm: Allocation[]): { orderI
     ...parcel,
     amount: { currency, amount },
   }));
-  return { orderId, parcels };
+  return { orderId, parcels, ...(entry.followed && { followed: true }) };
 }
 
 /** The reason of a cancellation by the workflow engine's own signal has passed nobody who refuses card numbers. */
@@ -263,11 +288,14 @@ function withoutCards({ reason, customerMessage }: OrderFailure): OrderFailure {
 /** Moves the orders of entries, each once; the outcome of its order is that of an entry. */
 export async function moveOrders(
   clients: ServiceClients,
-  entries: { orderId: string; parcels?: OrderParcel[] }[],
+  entries: Confirmed[],
   status: OrderMove,
 ): Promise<Outcome<null>[]> {
   const moves = new Map(
-    entries.map(({ orderId, parcels }) => [orderId, { orderId, status, ...(parcels && { parcels }) }]),
+    entries.map(({ orderId, parcels, followed }) => [
+      orderId,
+      { orderId, status, ...(parcels && { parcels }), ...(followed && { followed }) },
+    ]),
   );
   const moved = await transitionOrder(clients, [...moves.values()]);
   const byOrder = new Map([...moves.keys()].map((orderId, index) => [orderId, moved[index]]));

@@ -67,14 +67,23 @@ function toAddress({ recipient, lines, city, postalCode, country }: AddressProto
   return { recipient, lines, city, postalCode, country };
 }
 
-function toCheckout({ lines, shippingAddress, cardToken, screen, shortagePolicy }: EpisodeCheckout): Checkout {
+const waiting: ReadonlySet<ShortagePolicy> = new Set([ShortagePolicy.BACK_ORDER, ShortagePolicy.SHIP_AND_BACK_ORDER]);
+const partial: ReadonlySet<ShortagePolicy> = new Set([
+  ShortagePolicy.SHIP_AVAILABLE,
+  ShortagePolicy.SHIP_AND_BACK_ORDER,
+]);
+
+function toCheckout(checkout: EpisodeCheckout): Checkout {
+  const { lines, shippingAddress, cardToken, screen, shortagePolicy, asked } = checkout;
   const { recipient = "", lines: street = [], city = "", postalCode = "", country = "" } = shippingAddress ?? {};
   return {
     lines: lines.map(toLine),
     address: { recipient, lines: street, city, postalCode, country },
     cardToken,
     ...(screen && { screen }),
-    ...(shortagePolicy === ShortagePolicy.BACK_ORDER && { backOrder: true }),
+    ...(waiting.has(shortagePolicy) && { backOrder: true }),
+    ...(partial.has(shortagePolicy) && { shipAvailable: true }),
+    ...(asked.length > 0 && { asked: asked.map(({ sku, quantity }) => ({ sku, quantity })) }),
   };
 }
 

@@ -18,7 +18,7 @@ import type {
 } from "./order-state.ts";
 import { chargesOf, hear, type Parcel, toOrderParcel } from "./parcel.ts";
 import { divide, divideLoss, remembered } from "./repayments.ts";
-import type { SettleInput } from "./step-table.ts";
+import type { CutOrder, SettleInput } from "./step-table.ts";
 
 /** What has come back, together with its order. */
 export interface TakenBack extends CameBack {
@@ -77,6 +77,8 @@ export class OrderRun implements SagaSubject {
   stage: SagaStage;
   /** The reservation was refused: nothing was asked for after it. */
   nothingReserved: boolean;
+  /** Whether what is missing of it follows in an order of its own, which is made when this one is confirmed. */
+  isFollowed = false;
   readonly #facts: RunFacts;
   readonly #before: SagaState;
   readonly #scope = new CancellationScope();
@@ -214,6 +216,11 @@ export class OrderRun implements SagaSubject {
     return this.order.checkout?.backOrder === true;
   }
 
+  /** Whether it gets what is there when there is less than it wants. */
+  get takesPart(): boolean {
+    return this.order.checkout?.shipAvailable === true;
+  }
+
   /** It waits for stock: the step goes on. */
   queues(step: string): void {
     this.#awaitsStock = true;
@@ -288,6 +295,13 @@ export class OrderRun implements SagaSubject {
 
   #plan(parcels: ParcelState[]): void {
     this.parcels = parcels.map((parcel) => ({ ...parcel, order: this.order }));
+  }
+
+  /** The order is without what was missing of it from here on. */
+  becomesLess({ lines, total, followed = false }: CutOrder): void {
+    this.isFollowed = followed;
+    const { checkout } = this.order;
+    this.order = { ...this.order, total, ...(checkout && { checkout: { ...checkout, lines } }) };
   }
 
   /** The order is another one from here on: it consists of these parcels. */

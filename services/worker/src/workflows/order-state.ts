@@ -188,6 +188,10 @@ export interface Checkout {
   screen?: boolean;
   /** Whether it waits in turn when there is less than it wants; absent: it is refused then. */
   backOrder?: boolean;
+  /** Whether it gets what is there when there is less than it wants; absent: it does not. */
+  shipAvailable?: boolean;
+  /** What was asked for, when the order is without what was missing of it; absent: its lines. */
+  asked?: { sku: string; quantity: number }[];
 }
 
 /** How an order is to be amended. */

@@ -6,6 +6,7 @@ import { failureFor } from "./order/customer-texts.ts";
 import { CheckoutLate, type OrderRun, Undone } from "./order-run.ts";
 import { chargesOf, type Parcel } from "./parcel.ts";
 import { announceArrived, callOff, turnBack } from "./recall.ts";
+import type { Short } from "./step-table.ts";
 import type { ParcelCharge, Steps } from "./steps.ts";
 import { takeBack } from "./take-back.ts";
 
@@ -66,7 +67,8 @@ function isRecalled(run: OrderRun): boolean {
 async function checkout(run: OrderRun, steps: Steps, body: SagaBody): Promise<void> {
   const { payments, orders } = steps;
   if (run.toBeScreened && patched("fraud-screening")) await screen(run, steps, body);
-  await reserve(run, steps, body);
+  const missing = await reserve(run, steps, body);
+  if (missing.length > 0) await cut(run, missing, { steps, body });
   if (run.paid) await body.step(payments.authorize, payments.void, run);
   run.confirmedAs(await body.step(orders.confirm, nothing, run)); // the pivot
 }
@@ -89,18 +91,44 @@ async function screen(run: OrderRun, { orders, stock, payments }: Steps, body: S
 /**
  * Sets the stock aside. A run that was lost may have come further than this one, unless the stock is refused: an earlier
  * success would have been repeated. So what it may have done is undone as well.
+ *
+ * @returns what is missing of the order
  */
-async function reserve(run: OrderRun, { stock, payments }: Steps, body: SagaBody): Promise<void> {
+async function reserve(run: OrderRun, { stock, payments }: Steps, body: SagaBody): Promise<Short["missing"]> {
   try {
     if (run.late) {
       body.alsoUndo(stock.release, run);
       throw new CheckoutLate();
     }
+    if (run.takesPart && patched("ship-available")) return await reservePart(run, stock, body);
     if (run.waitsInTurn && patched("back-orders")) await reserveInTurn(run, stock, body);
     else await body.step(stock.reserve, stock.release, run);
+    return [];
   } catch (cause) {
     run.nothingReserved = cause instanceof StepRefused;
     if (!run.nothingReserved && run.paid) body.alsoUndo(payments.void, run);
+    throw cause;
+  }
+}
+
+/** Sets aside what is there; when nothing is, an order that may wait rests as a whole. */
+async function reservePart(run: OrderRun, stock: Steps["stock"], body: SagaBody): Promise<Short["missing"]> {
+  const reserved = await body.step(stock.reservePart, stock.release, run);
+  if (reserved === "waiting") return restWithoutStock(run, stock.reservePart.name(run));
+  run.hasStock();
+  return typeof reserved === "object" && "missing" in reserved ? reserved.missing : [];
+}
+
+/** Takes out of the order what is missing of it. A run that was lost may have come further. */
+async function cut(
+  run: OrderRun,
+  missing: Short["missing"],
+  { steps: { orders, payments }, body }: { steps: Steps; body: SagaBody },
+): Promise<void> {
+  try {
+    run.becomesLess(await body.step(orders.cut, nothing, { run, missing }));
+  } catch (cause) {
+    if (run.paid) body.alsoUndo(payments.void, run);
     throw cause;
   }
 }
@@ -109,7 +137,11 @@ async function reserve(run: OrderRun, { stock, payments }: Steps, body: SagaBody
 async function reserveInTurn(run: OrderRun, stock: Steps["stock"], body: SagaBody): Promise<void> {
   const reserved = await body.step(stock.reserveInTurn, stock.release, run);
   if (reserved !== "waiting") return run.hasStock();
-  run.queues(stock.reserveInTurn.name(run));
+  restWithoutStock(run, stock.reserveInTurn.name(run));
+}
+
+function restWithoutStock(run: OrderRun, step: string): never {
+  run.queues(step);
   throw new AwaitsStock("there is no stock for it yet");
 }
 

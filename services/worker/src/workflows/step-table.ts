@@ -88,8 +88,21 @@ export type Booking = { trackingNumber: string } | "pending";
 /** What is to become of an order that is not rejected: it goes on, or a person has to decide. */
 export type Screening = "pass" | "review";
 
-/** What is set aside where, or that the order waits for stock. */
-export type Reserved = Allocation[] | "waiting";
+/** What of an order is there never to be had. */
+export interface Short {
+  missing: { sku: string; quantity: number }[];
+}
+
+/** What is set aside where, that the order waits for stock, or what it does not get. */
+export type Reserved = Allocation[] | "waiting" | Short;
+
+/** An order without what is missing of it. */
+export interface CutOrder {
+  lines: OrderLine[];
+  total: Money;
+  /** Whether that follows in an order of its own; absent: it does not. */
+  followed?: boolean;
+}
 
 /** What becomes of a parcel that does not simply arrive, as in `shop.orders.v1.ParcelFate`. */
 export type ParcelFate = "TO_BE_RETURNED" | "CAME_BACK" | "LOST";
@@ -105,12 +118,14 @@ export interface ResolvedParcel {
 /** What goes into and comes out of each step: one entry of the activity of that name. */
 export interface StepTypes {
   screenOrder: { input: { orderId: string }; output: Screening };
-  /** With `waits` an order for which there is too little waits in turn; otherwise it is refused. */
+  /** With `partly` an order gets what is there, with `waits` it waits in turn when that is too little, or nothing; otherwise it is refused. */
   reserveStock: {
-    input: { orderId: string; lines: { sku: string; quantity: number }[]; waits?: boolean };
+    input: { orderId: string; lines: { sku: string; quantity: number }[]; waits?: boolean; partly?: boolean };
     output: Reserved;
   };
   releaseStock: { input: { orderId: string; locationId?: string; generation?: number } & Again; output: null };
+  /** Takes out of the order what is missing of it. */
+  cutOrder: { input: { orderId: string } & Short; output: CutOrder };
   commitStock: { input: ParcelRef & Again; output: null };
   authorizePayment: {
     input: { orderId: string; customerId: string; amount: Money; cardToken: string } & PaymentRef;
@@ -125,7 +140,7 @@ export interface StepTypes {
   capturePayment: { input: MoneyInput; output: null };
   refundPayment: { input: MoneyInput; output: null };
   /** Answers what is firm: its parcels are planned from that, because stock of a hold that ended may lie elsewhere. */
-  confirmOrder: { input: { orderId: string; lines: OrderLine[]; total: Money }; output: Allocation[] };
+  confirmOrder: { input: { orderId: string } & CutOrder; output: Allocation[] };
   createShipment: {
     input: ParcelRef & Again & { lines: { sku: string; quantity: number }[]; address: Address };
     output: { shipmentId: string };
@@ -174,6 +189,7 @@ export const steps = {
   screenOrder: { label: "screen", callee: "orders" },
   reserveStock: { label: "reserve", callee: "inventory" },
   releaseStock: { label: "release", callee: "inventory" },
+  cutOrder: { label: "cut", callee: "orders" },
   commitStock: { label: "commit", callee: "inventory" },
   authorizePayment: { label: "authorize", callee: "payments", decider: "gateway" },
   voidPayment: { label: "void", callee: "payments", decider: "gateway" },

@@ -8,7 +8,15 @@ import { planParcels } from "./order/parcel-plan.ts";
 import type { OrderRun, TakenBack } from "./order-run.ts";
 import type { CarriedOrder, Charge, Checkout, ParcelState } from "./order-state.ts";
 import { type Parcel, toOrderParcel } from "./parcel.ts";
-import { type Again, type ParcelFate, type SettleInput, type StepName, type StepTypes, steps } from "./step-table.ts";
+import {
+  type Again,
+  type ParcelFate,
+  type SettleInput,
+  type Short,
+  type StepName,
+  type StepTypes,
+  steps,
+} from "./step-table.ts";
 
 type Calls = BatchCalls<StepTypes>;
 
@@ -22,6 +30,11 @@ export interface ParcelCharge {
 /** What of a return is paid back from which payment. */
 export interface Repayment extends Charge {
   readonly taken: TakenBack;
+}
+
+/** An order of which something is missing. */
+interface ShortOrder extends Short {
+  readonly run: OrderRun;
 }
 
 /** A payment that was made for an amendment. */
@@ -70,6 +83,15 @@ function stockSteps(calls: Calls) {
     unamend: endAs(false),
     trim: endAs(true),
     reserve: ofOrder("reserveStock", ({ order }) => reserve.ask({ orderId: order.orderId, lines: wantedBy(order) })),
+    /** The same for an order that gets what is there. What is missing is decided once: asked again, it is the same. */
+    reservePart: ofOrder("reserveStock", ({ order }) =>
+      reserve.ask({
+        orderId: order.orderId,
+        lines: wantedBy(order),
+        partly: true,
+        ...(order.checkout?.backOrder && { waits: true }),
+      }),
+    ),
     /** The same for an order that waits in turn when there is too little. Asked again it waits still, or has what it waited for. */
     reserveInTurn: ofOrder("reserveStock", ({ order }) =>
       reserve.ask({ orderId: order.orderId, lines: wantedBy(order), waits: true }),
@@ -162,6 +184,7 @@ function callOf<N extends StepName>(calls: Calls, name: N) {
 function orderSteps(calls: Calls) {
   const screen = calls.of("screenOrder");
   const confirm = calls.of("confirmOrder");
+  const cut = calls.of("cutOrder");
   const complete = calls.of("completeReturn");
   const settle = calls.of("settleOrder");
   const decide = calls.of("decideAmendment");
@@ -186,13 +209,20 @@ function orderSteps(calls: Calls) {
     }),
     /** Asks whether the order may go on. What it finds it keeps, so that it is found again, and what a person decided is its answer. */
     screen: ofOrder("screenOrder", ({ order: { orderId } }) => screen.ask({ orderId })),
+    /** Takes out of the order what is missing of it, before it is charged. */
+    cut: {
+      name: () => steps.cutOrder.label,
+      ask: ({ run, missing }: ShortOrder) => cut.ask({ orderId: run.order.orderId, missing }),
+    },
     /**
      * The pivot: makes the hold firm and the order CONFIRMED; see its row. Answers the parcels, which follow from what is
      * firm, whatever was reserved. A cancellation does not interrupt it: it takes effect at the next step.
      */
-    confirm: ofOrder("confirmOrder", async ({ order }): Promise<ParcelState[]> => {
+    confirm: ofOrder("confirmOrder", async ({ order, isFollowed }): Promise<ParcelState[]> => {
       const { orderId, total } = order;
-      return planned(order, await confirm.askToTheEnd({ orderId, lines: checkoutOf(order).lines, total }));
+      const { lines } = checkoutOf(order);
+      const input = { orderId, lines, total, ...(isFollowed && { followed: true }) };
+      return planned(order, await confirm.askToTheEnd(input));
     }),
     /** Notes that stock and money of a return are back. */
     complete: ofReturn("completeReturn", ({ order: { orderId }, returnId, isRefused }) =>
@@ -356,8 +386,10 @@ function checkoutOf({ orderId, checkout }: CarriedOrder): Checkout {
   return checkout;
 }
 
+/** Stock is asked for by the same words as the first time, whatever has become of the order by that. */
 function wantedBy(order: CarriedOrder): { sku: string; quantity: number }[] {
-  return checkoutOf(order).lines.map(({ sku, quantity }) => ({ sku, quantity }));
+  const { lines, asked = lines } = checkoutOf(order);
+  return asked.map(({ sku, quantity }) => ({ sku, quantity }));
 }
 
 function planned(order: CarriedOrder, allocations: Allocation[]): ParcelState[] {

@@ -38,6 +38,8 @@ interface AmendmentRow extends AmendmentWish {
 /** An order as its row knows it. */
 export interface OrderRow {
   order: SagaOrder;
+  /** The lines as they were asked for, once something was missing. */
+  asked: SagaOrder["lines"] | undefined;
   /** All of them, the oldest first. */
   amendments: AmendmentRow[];
   /** From when the patience of its checkout is counted. */
@@ -89,6 +91,7 @@ export class OrderRows {
     this.#world = world;
     world.decide = (decision) => this.#decideAmendment(decision);
     world.resolve = (parcel) => this.#resolve(parcel);
+    world.cut = (orderId, missing) => this.#cut(orderId, missing);
     world.tell = (orderId, locationId, news) => {
       const { generation = 0 } = news;
       const name = generation > 0 ? `${locationId}~${generation}` : locationId;
@@ -108,6 +111,7 @@ export class OrderRows {
   place(order: SagaOrder, createTime = Date.now()): void {
     this.rows.set(order.orderId, {
       order,
+      asked: undefined,
       amendments: [],
       createTime,
       episodeId: "",
@@ -205,6 +209,34 @@ export class OrderRows {
     return { response: {} };
   }
 
+  #cut(orderId: string, missing: readonly { sku: string; quantity: number }[]): Judged<object> {
+    const row = this.row(orderId);
+    const less = (sku: string) => missing.find((each) => each.sku === sku)?.quantity ?? 0;
+    if (row.asked === undefined) {
+      if (this.#world.order(orderId).status !== "PENDING") return { refuse: "SHORTAGE_DECIDED" };
+      const { lines, total } = row.order;
+      row.asked = lines;
+      const left = lines.map((line) => ({ ...line, quantity: line.quantity - less(line.sku) }));
+      const kept = left.filter(({ quantity }) => quantity > 0);
+      const amount = kept.reduce((sum, { quantity, unitPrice }) => sum + quantity * unitPrice, 0);
+      row.order = { ...row.order, lines: kept, total: { ...total, amount } };
+      this.#world.took(orderId, "cut", `${orderId}:cut`);
+    }
+    const { lines, total } = row.order;
+    const isSame = row.asked.every(({ sku, quantity }) => {
+      const left = lines.find((line) => line.sku === sku)?.quantity ?? 0;
+      return quantity - left === less(sku);
+    });
+    if (!isSame) return { refuse: "SHORTAGE_DECIDED" };
+    return {
+      response: {
+        lines: lines.map(toLine),
+        total: { currency: total.currency, amount: BigInt(total.amount) },
+        followed: this.#world.rests.has(orderId),
+      },
+    };
+  }
+
   /** Something happens to an order, wherever it is. */
   happens(orderId: string, event: EpisodeEvent): void {
     this.rows.get(orderId)?.events.push(event);
@@ -272,7 +304,8 @@ export class OrderRows {
           shippingAddress: address,
           cardToken: row.needsCard ? cardToken : "",
           screen: status === "PENDING" && this.#world.screens.has(orderId),
-          shortagePolicy: this.#world.backOrders.has(orderId) ? ShortagePolicy.BACK_ORDER : ShortagePolicy.REJECT,
+          shortagePolicy: this.#policyOf(orderId),
+          asked: (row.asked ?? []).map(({ sku, quantity }) => ({ sku, quantity })),
         },
       }),
       ...(row.recalled && { recall: { locationIds: row.recalled } }),
@@ -290,6 +323,12 @@ export class OrderRows {
         },
       }),
     });
+  }
+
+  #policyOf(orderId: string): ShortagePolicy {
+    if (this.#world.rests.has(orderId)) return ShortagePolicy.SHIP_AND_BACK_ORDER;
+    if (this.#world.missing.has(orderId)) return ShortagePolicy.SHIP_AVAILABLE;
+    return this.#world.backOrders.has(orderId) ? ShortagePolicy.BACK_ORDER : ShortagePolicy.REJECT;
   }
 
   /** Takes back the orders of an episode whose workflow is gone. */

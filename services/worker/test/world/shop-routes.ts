@@ -15,6 +15,11 @@ import { ShortagePolicy } from "#gen/shop/type/v1/shortage_pb.js";
 import type { Allocation } from "../../src/workflows/order/order-types.ts";
 import type { OrderFacts, World } from "./world.ts";
 
+const partial: ReadonlySet<ShortagePolicy> = new Set([
+  ShortagePolicy.SHIP_AVAILABLE,
+  ShortagePolicy.SHIP_AND_BACK_ORDER,
+]);
+
 const byId = { id: (request: { requestId: string }) => request.requestId };
 
 /** What of an order it is about, as the request id names it: ":BER", ":BER:payment-1", ":amendment-1". */
@@ -66,11 +71,22 @@ export function shopRoutes(router: ConnectRouter, world: World): void {
         of: (request) => request,
         id: ({ orderId, status }) => `${orderId}:${status}`,
         byState: true,
-        apply: ({ orderId, status, failure, shipments }) => {
+        apply: ({ orderId, status, failure, shipments, followed }) => {
+          const made = world.rests.get(orderId);
+          if (followed && made !== undefined && world.order(orderId).status === "PENDING")
+            world.rests.set(orderId, made + 1);
           const parcels = shipments.map(({ locationId, amount }) => [locationId, amount?.amount ?? 0n] as const);
           if (status === OrderStatus.CONFIRMED) world.order(orderId).confirmedAs = Object.fromEntries(parcels);
           return world.move(orderId, OrderStatus[status] ?? "", failure?.reason ?? "");
         },
+      }),
+    batchCutOrders: ({ requests }) =>
+      world.batch(requests, {
+        step: "cut",
+        of: (request) => request,
+        id: ({ orderId }) => orderId,
+        byState: true,
+        apply: ({ orderId, missing }) => world.cut(orderId, missing),
       }),
     batchDecideAmendments: ({ requests }) =>
       world.batch(requests, {
@@ -90,16 +106,22 @@ function inventoryRoutes(router: ConnectRouter, world: World): void {
   const of = (request: { orderId: string; locationId?: string }) => request;
   router.service(InventoryService, {
     expireHolds: () => world.expire(),
-    batchReserveStock: ({ requests }) =>
-      world.batch(requests, {
+    batchReserveStock: ({ requests }) => {
+      for (const request of requests) noteWords(world, request);
+      return world.batch(requests, {
         step: "reserve",
         of,
         ...byId,
         apply: ({ orderId, lines, requestId, shortagePolicy }) => {
           const order = world.order(orderId);
           if (order.released) return { refuse: "RESERVATION_ENDED" };
+          const missing = world.missing.get(orderId) ?? [];
+          const waits = shortagePolicy === ShortagePolicy.BACK_ORDER || world.rests.has(orderId);
+          if (missing.length > 0 && partial.has(shortagePolicy)) {
+            return partOfIt(world, { orderId, lines, requestId, missing });
+          }
           if (world.short.has(orderId)) {
-            if (shortagePolicy !== ShortagePolicy.BACK_ORDER) return { refuse: "OUT_OF_STOCK" };
+            if (!waits) return { refuse: "OUT_OF_STOCK" };
             const waitTime = timestampFromMs(Date.now());
             return { response: { reservation: { orderId, allocations: [], waitTime } }, passing: true };
           }
@@ -108,7 +130,8 @@ function inventoryRoutes(router: ConnectRouter, world: World): void {
           world.took(orderId, "reserve", requestId);
           return { response: { reservation: reservation(orderId, order.parts, AllocationStatus.HELD) } };
         },
-      }),
+      });
+    },
     batchConfirmReservations: ({ requests }) =>
       world.batch(requests, {
         step: "confirm",
@@ -165,6 +188,41 @@ function inventoryRoutes(router: ConnectRouter, world: World): void {
         apply: (request) => endAmendment(world, request),
       }),
   });
+}
+
+interface ReserveWish {
+  readonly requestId: string;
+  readonly orderId: string;
+  readonly lines: readonly { sku: string; quantity: bigint }[];
+}
+
+const wordsOf = new WeakMap<World, Map<string, string>>();
+
+/** What is asked for again under the same request id has to be the same, as the contract wants. */
+function noteWords(world: World, { requestId, orderId, lines }: ReserveWish): void {
+  const known = wordsOf.get(world) ?? new Map<string, string>();
+  wordsOf.set(world, known);
+  const words = lines.map(({ sku, quantity }) => `${sku}:${quantity}`).join();
+  if ((known.get(requestId) ?? words) !== words) world.reworded.push(orderId);
+  known.set(requestId, words);
+}
+
+/** Sets aside what is there, unless nothing is. */
+function partOfIt(
+  world: World,
+  { orderId, lines, requestId, missing }: ReserveWish & { missing: readonly { sku: string; quantity: number }[] },
+) {
+  const order = world.order(orderId);
+  const there = lines.flatMap(({ sku, quantity }) => {
+    const less = missing.find((each) => each.sku === sku)?.quantity ?? 0;
+    return Number(quantity) > less ? [{ sku, quantity: Number(quantity) - less }] : [];
+  });
+  if (there.length === 0) return { refuse: "OUT_OF_STOCK" };
+  setAside(order, world.allocate(orderId, there));
+  world.took(orderId, "reserve", requestId);
+  const held = reservation(orderId, order.parts, AllocationStatus.HELD);
+  const short = missing.map(({ sku, quantity }) => ({ sku, quantity: BigInt(quantity) }));
+  return { response: { reservation: { ...held, missing: short } } };
 }
 
 interface AmendWish {

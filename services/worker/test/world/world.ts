@@ -104,6 +104,16 @@ export class World {
   readonly backOrders = new Set<string>();
   /** Orders for which there is too little. */
   readonly short = new Set<string>();
+  /** Orders that get what is there, and what of them is not. */
+  readonly missing = new Map<string, { sku: string; quantity: number }[]>();
+  /** Orders of which what is missing follows in an order of its own, and how often that was made. */
+  readonly rests = new Map<string, number>();
+  /** Orders for which stock was asked for by other words under the same request id. */
+  readonly reworded: string[] = [];
+  /** Takes out of an order what is missing of it. */
+  cut: (orderId: string, missing: readonly { sku: string; quantity: number }[]) => Judged<object> = () => ({
+    refuse: "SHORTAGE_DECIDED",
+  });
   /** What confirming an order makes firm, when it is something else than was reserved. */
   readonly confirms = new Map<string, Allocation[]>();
   /** Whether the carrier loses a parcel. */

@@ -17,6 +17,8 @@ export interface TransitionInput {
   failure?: OrderFailure;
   /** The parcels from now on; absent: as they are. */
   parcels?: OrderParcel[];
+  /** Whether what was missing of the order follows in an order of its own; only of an episode. */
+  followed?: boolean;
 }
 
 /** A parcel by its order and location. */

@@ -1530,7 +1530,9 @@ export declare const InventoryService: GenService<{
    * What orders that came earlier wait for is not there for this one. With the shortage policy BACK_ORDER an order for which there is too
    * little waits in turn: the answer has a `wait_time` and nothing is set aside. When its turn has come, stock is set aside for
    * it and orders is told; then, and only then, a repetition answers what. Asked again with REJECT it is refused, and waits until it is released.
-   * At most 10,000 orders wait for an article: beyond, they are refused.
+   * At most 10,000 orders wait for an article: beyond, they are refused. With SHIP_AVAILABLE it gets what of it is there, if anything is: what is
+   * `missing` is decided once for the order, whatever comes later and however often it is asked. With SHIP_AND_BACK_ORDER it does as well, and
+   * waits as a whole when nothing is there.
    *
    * Fails with OUT_OF_STOCK, UNKNOWN_SKU, TOO_MANY_LOCATIONS, with RESERVATION_ENDED when the order's reservation was released
    * before or has left, and with ALREADY_RESERVED when the order holds other lines.

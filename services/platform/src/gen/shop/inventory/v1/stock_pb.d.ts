@@ -115,6 +115,14 @@ export declare type Reservation = Message<"shop.inventory.v1.Reservation"> & {
    * @generated from field: shop.inventory.v1.ReservationAmendment amendment = 20;
    */
   amendment?: ReservationAmendment | undefined;
+
+  /**
+   * What the order has asked for and does not get, by SKU: it was not there when it was decided, with the shortage policy SHIP_AVAILABLE. It is
+   * decided once, and never changes.
+   *
+   * @generated from field: repeated shop.inventory.v1.MissingStock missing = 21;
+   */
+  missing: MissingStock[];
 };
 
 /**
@@ -122,6 +130,33 @@ export declare type Reservation = Message<"shop.inventory.v1.Reservation"> & {
  * Use `create(ReservationSchema)` to create a new message.
  */
 export declare const ReservationSchema: GenMessage<Reservation>;
+
+/**
+ * Some of an article that an order does not get.
+ *
+ * @generated from message shop.inventory.v1.MissingStock
+ */
+export declare type MissingStock = Message<"shop.inventory.v1.MissingStock"> & {
+  /**
+   * The article's stock keeping unit.
+   *
+   * @generated from field: string sku = 1;
+   */
+  sku: string;
+
+  /**
+   * How many.
+   *
+   * @generated from field: int64 quantity = 2;
+   */
+  quantity: bigint;
+};
+
+/**
+ * Describes the message shop.inventory.v1.MissingStock.
+ * Use `create(MissingStockSchema)` to create a new message.
+ */
+export declare const MissingStockSchema: GenMessage<MissingStock>;
 
 /**
  * What changes in a reservation, while it is not decided whether it does: what is taken is set aside already, and so is what is to be given

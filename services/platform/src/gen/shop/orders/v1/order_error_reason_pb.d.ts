@@ -236,6 +236,13 @@ export enum OrderErrorReason {
    * @generated from enum value: ORDER_ERROR_REASON_AMENDMENT_DECIDED = 56;
    */
   AMENDMENT_DECIDED = 56,
+
+  /**
+   * FAILED_PRECONDITION: the order is not PENDING, or other pieces were taken out of it before, or it does not have so many. Metadata: order_id.
+   *
+   * @generated from enum value: ORDER_ERROR_REASON_SHORTAGE_DECIDED = 60;
+   */
+  SHORTAGE_DECIDED = 60,
 }
 
 /**

@@ -6,6 +6,7 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import type { Message } from "@bufbuild/protobuf";
 import type { OrderFailure, OrderShipment, OrderStatus } from "./order_pb.js";
 import type { Failure } from "../../type/v1/failure_pb.js";
+import type { Money } from "../../type/v1/money_pb.js";
 
 /**
  * Describes the file shop/orders/v1/order_lifecycle_service.proto.
@@ -135,6 +136,13 @@ export declare type TransitionOrderRequest = Message<"shop.orders.v1.TransitionO
    * @generated from field: repeated shop.orders.v1.OrderShipment shipments = 4;
    */
   shipments: OrderShipment[];
+
+  /**
+   * With CONFIRMED: what was missing of the order becomes an order of its own by this move, once. It is placed like any other.
+   *
+   * @generated from field: bool followed = 5;
+   */
+  followed: boolean;
 };
 
 /**
@@ -349,6 +357,219 @@ export declare type ScreenOrderResponse = Message<"shop.orders.v1.ScreenOrderRes
  * Use `create(ScreenOrderResponseSchema)` to create a new message.
  */
 export declare const ScreenOrderResponseSchema: GenMessage<ScreenOrderResponse>;
+
+/**
+ * What is missing.
+ *
+ * @generated from message shop.orders.v1.BatchCutOrdersRequest
+ */
+export declare type BatchCutOrdersRequest = Message<"shop.orders.v1.BatchCutOrdersRequest"> & {
+  /**
+   * 1 to 256 orders, each once.
+   *
+   * @generated from field: repeated shop.orders.v1.CutOrderRequest requests = 1;
+   */
+  requests: CutOrderRequest[];
+
+  /**
+   * W3C trace context of each request, in the same order: what is done for it is traced there. An empty one, or none at this
+   * place, is not traced.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
+};
+
+/**
+ * Describes the message shop.orders.v1.BatchCutOrdersRequest.
+ * Use `create(BatchCutOrdersRequestSchema)` to create a new message.
+ */
+export declare const BatchCutOrdersRequestSchema: GenMessage<BatchCutOrdersRequest>;
+
+/**
+ * What of one order is missing.
+ *
+ * @generated from message shop.orders.v1.CutOrderRequest
+ */
+export declare type CutOrderRequest = Message<"shop.orders.v1.CutOrderRequest"> & {
+  /**
+   * The order's id.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * What inventory said that it does not get, by SKU.
+   *
+   * @generated from field: repeated shop.orders.v1.MissingArticle missing = 2;
+   */
+  missing: MissingArticle[];
+};
+
+/**
+ * Describes the message shop.orders.v1.CutOrderRequest.
+ * Use `create(CutOrderRequestSchema)` to create a new message.
+ */
+export declare const CutOrderRequestSchema: GenMessage<CutOrderRequest>;
+
+/**
+ * Some pieces of an article that an order does not get.
+ *
+ * @generated from message shop.orders.v1.MissingArticle
+ */
+export declare type MissingArticle = Message<"shop.orders.v1.MissingArticle"> & {
+  /**
+   * Its stock keeping unit.
+   *
+   * @generated from field: string sku = 1;
+   */
+  sku: string;
+
+  /**
+   * How many, of all lines that have it.
+   *
+   * @generated from field: int32 quantity = 2;
+   */
+  quantity: number;
+};
+
+/**
+ * Describes the message shop.orders.v1.MissingArticle.
+ * Use `create(MissingArticleSchema)` to create a new message.
+ */
+export declare const MissingArticleSchema: GenMessage<MissingArticle>;
+
+/**
+ * The outcomes.
+ *
+ * @generated from message shop.orders.v1.BatchCutOrdersResponse
+ */
+export declare type BatchCutOrdersResponse = Message<"shop.orders.v1.BatchCutOrdersResponse"> & {
+  /**
+   * One for each request, in the same order.
+   *
+   * @generated from field: repeated shop.orders.v1.CutOrderOutcome outcomes = 1;
+   */
+  outcomes: CutOrderOutcome[];
+};
+
+/**
+ * Describes the message shop.orders.v1.BatchCutOrdersResponse.
+ * Use `create(BatchCutOrdersResponseSchema)` to create a new message.
+ */
+export declare const BatchCutOrdersResponseSchema: GenMessage<BatchCutOrdersResponse>;
+
+/**
+ * What became of one order.
+ *
+ * @generated from message shop.orders.v1.CutOrderOutcome
+ */
+export declare type CutOrderOutcome = Message<"shop.orders.v1.CutOrderOutcome"> & {
+  /**
+   * The answer, or why not.
+   *
+   * @generated from oneof shop.orders.v1.CutOrderOutcome.outcome
+   */
+  outcome: {
+    /**
+     * It is without what is missing, since now or before.
+     *
+     * @generated from field: shop.orders.v1.CutOrderResponse response = 1;
+     */
+    value: CutOrderResponse;
+    case: "response";
+  } | {
+    /**
+     * It is not.
+     *
+     * @generated from field: shop.type.v1.Failure failure = 2;
+     */
+    value: Failure;
+    case: "failure";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message shop.orders.v1.CutOrderOutcome.
+ * Use `create(CutOrderOutcomeSchema)` to create a new message.
+ */
+export declare const CutOrderOutcomeSchema: GenMessage<CutOrderOutcome>;
+
+/**
+ * The order without what is missing.
+ *
+ * @generated from message shop.orders.v1.CutOrderResponse
+ */
+export declare type CutOrderResponse = Message<"shop.orders.v1.CutOrderResponse"> & {
+  /**
+   * Its lines.
+   *
+   * @generated from field: repeated shop.orders.v1.CutOrderLine lines = 1;
+   */
+  lines: CutOrderLine[];
+
+  /**
+   * What it costs.
+   *
+   * @generated from field: shop.type.v1.Money total = 2;
+   */
+  total?: Money | undefined;
+
+  /**
+   * Whether what is missing follows in an order of its own: the move to CONFIRMED is to say so.
+   *
+   * @generated from field: bool followed = 3;
+   */
+  followed: boolean;
+};
+
+/**
+ * Describes the message shop.orders.v1.CutOrderResponse.
+ * Use `create(CutOrderResponseSchema)` to create a new message.
+ */
+export declare const CutOrderResponseSchema: GenMessage<CutOrderResponse>;
+
+/**
+ * A line of an order without what is missing.
+ *
+ * @generated from message shop.orders.v1.CutOrderLine
+ */
+export declare type CutOrderLine = Message<"shop.orders.v1.CutOrderLine"> & {
+  /**
+   * The article's stock keeping unit.
+   *
+   * @generated from field: string sku = 1;
+   */
+  sku: string;
+
+  /**
+   * How many.
+   *
+   * @generated from field: int32 quantity = 2;
+   */
+  quantity: number;
+
+  /**
+   * The price of one, in the currency of the total.
+   *
+   * @generated from field: int64 unit_price = 3;
+   */
+  unitPrice: bigint;
+
+  /**
+   * What all of it costs, with its part of the order's shipping, discounts and taxes. Absent: what its pieces cost.
+   *
+   * @generated from field: optional int64 amount = 4;
+   */
+  amount?: bigint | undefined;
+};
+
+/**
+ * Describes the message shop.orders.v1.CutOrderLine.
+ * Use `create(CutOrderLineSchema)` to create a new message.
+ */
+export declare const CutOrderLineSchema: GenMessage<CutOrderLine>;
 
 /**
  * The decisions.
@@ -918,6 +1139,19 @@ export declare const OrderLifecycleService: GenService<{
     methodKind: "unary";
     input: typeof BatchScreenOrdersRequestSchema;
     output: typeof BatchScreenOrdersResponseSchema;
+  },
+  /**
+   * Takes out of many orders what is missing of them, each with its own outcome: lines, price and revision of the order change at once, before
+   * it is charged. What of everything was added to the missing pieces goes with them. A repeated call has one effect.
+   *
+   * An entry fails with ORDER_NOT_FOUND, and with SHORTAGE_DECIDED when the order is not PENDING, or other pieces were taken out of it.
+   *
+   * @generated from rpc shop.orders.v1.OrderLifecycleService.BatchCutOrders
+   */
+  batchCutOrders: {
+    methodKind: "unary";
+    input: typeof BatchCutOrdersRequestSchema;
+    output: typeof BatchCutOrdersResponseSchema;
   },
   /**
    * Decides amendments of many orders, each with its own outcome. One that is accepted happens by this: lines, price, address, parcels

@@ -49,7 +49,7 @@ export declare type Order = Message<"shop.orders.v1.Order"> & {
   status: OrderStatus;
 
   /**
-   * What was ordered, as given.
+   * What was ordered, as given, or as it was amended; without what was missing (`shortage`).
    *
    * @generated from field: repeated shop.orders.v1.OrderLine lines = 5;
    */
@@ -161,6 +161,21 @@ export declare type Order = Message<"shop.orders.v1.Order"> & {
    * @generated from field: shop.orders.v1.OrderCancellation cancellation = 40;
    */
   cancellation?: OrderCancellation | undefined;
+
+  /**
+   * What was not there when stock was set aside for it, and was taken out of it before it was charged: `lines` and `total` are without that.
+   * Absent when nothing was missing, and when the order does not ship what is there.
+   *
+   * @generated from field: shop.orders.v1.OrderShortage shortage = 50;
+   */
+  shortage?: OrderShortage | undefined;
+
+  /**
+   * The order of which this one is the rest: what was missing of that one. Empty when it is none.
+   *
+   * @generated from field: string rest_of = 51;
+   */
+  restOf: string;
 };
 
 /**
@@ -236,6 +251,88 @@ export declare type CancelledParcel = Message<"shop.orders.v1.CancelledParcel"> 
  * Use `create(CancelledParcelSchema)` to create a new message.
  */
 export declare const CancelledParcelSchema: GenMessage<CancelledParcel>;
+
+/**
+ * What was missing of an order.
+ *
+ * @generated from message shop.orders.v1.OrderShortage
+ */
+export declare type OrderShortage = Message<"shop.orders.v1.OrderShortage"> & {
+  /**
+   * All lines as they were asked for, in their order, those of which nothing was there too.
+   *
+   * @generated from field: repeated shop.orders.v1.OrderShortageLine lines = 1;
+   */
+  lines: OrderShortageLine[];
+
+  /**
+   * What the order would have cost with all of them.
+   *
+   * @generated from field: shop.type.v1.Money total = 2;
+   */
+  total?: Money | undefined;
+
+  /**
+   * A sentence for the customer.
+   *
+   * @generated from field: string customer_message = 3;
+   */
+  customerMessage: string;
+
+  /**
+   * When it was found out.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 4;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * The order in which what was missing follows. Empty when it does not, and until this one is confirmed.
+   *
+   * @generated from field: string followed_by = 5;
+   */
+  followedBy: string;
+};
+
+/**
+ * Describes the message shop.orders.v1.OrderShortage.
+ * Use `create(OrderShortageSchema)` to create a new message.
+ */
+export declare const OrderShortageSchema: GenMessage<OrderShortage>;
+
+/**
+ * A line as it was asked for.
+ *
+ * @generated from message shop.orders.v1.OrderShortageLine
+ */
+export declare type OrderShortageLine = Message<"shop.orders.v1.OrderShortageLine"> & {
+  /**
+   * The article's stock keeping unit.
+   *
+   * @generated from field: string sku = 1;
+   */
+  sku: string;
+
+  /**
+   * How many were asked for.
+   *
+   * @generated from field: int32 asked_quantity = 2;
+   */
+  askedQuantity: number;
+
+  /**
+   * How many of them were there: so many the order got.
+   *
+   * @generated from field: int32 there_quantity = 3;
+   */
+  thereQuantity: number;
+};
+
+/**
+ * Describes the message shop.orders.v1.OrderShortageLine.
+ * Use `create(OrderShortageLineSchema)` to create a new message.
+ */
+export declare const OrderShortageLineSchema: GenMessage<OrderShortageLine>;
 
 /**
  * An amendment of an order, as its customer sees it. What it asks for is not shown before it has happened: then the order is it.

@@ -381,6 +381,13 @@ export declare type EpisodeCheckout = Message<"shop.sagas.v1.EpisodeCheckout"> &
    * @generated from field: shop.type.v1.ShortagePolicy shortage_policy = 11;
    */
   shortagePolicy: ShortagePolicy;
+
+  /**
+   * What was asked for, when the order is without what was missing of it: stock is asked for by the same words again. Empty: the articles.
+   *
+   * @generated from field: repeated shop.sagas.v1.AskedArticle asked = 12;
+   */
+  asked: AskedArticle[];
 };
 
 /**
@@ -388,6 +395,33 @@ export declare type EpisodeCheckout = Message<"shop.sagas.v1.EpisodeCheckout"> &
  * Use `create(EpisodeCheckoutSchema)` to create a new message.
  */
 export declare const EpisodeCheckoutSchema: GenMessage<EpisodeCheckout>;
+
+/**
+ * An article as it was asked for.
+ *
+ * @generated from message shop.sagas.v1.AskedArticle
+ */
+export declare type AskedArticle = Message<"shop.sagas.v1.AskedArticle"> & {
+  /**
+   * Its stock keeping unit.
+   *
+   * @generated from field: string sku = 1;
+   */
+  sku: string;
+
+  /**
+   * How many.
+   *
+   * @generated from field: int32 quantity = 2;
+   */
+  quantity: number;
+};
+
+/**
+ * Describes the message shop.sagas.v1.AskedArticle.
+ * Use `create(AskedArticleSchema)` to create a new message.
+ */
+export declare const AskedArticleSchema: GenMessage<AskedArticle>;
 
 /**
  * Something that happened to an order.

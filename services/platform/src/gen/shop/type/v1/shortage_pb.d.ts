@@ -35,6 +35,22 @@ export enum ShortagePolicy {
    * @generated from enum value: SHORTAGE_POLICY_BACK_ORDER = 2;
    */
   BACK_ORDER = 2,
+
+  /**
+   * What is there is sold and shipped; what is missing is taken out of the order, with its exact share of the price, before it is charged. It
+   * is refused when nothing of it is there.
+   *
+   * @generated from enum value: SHORTAGE_POLICY_SHIP_AVAILABLE = 3;
+   */
+  SHIP_AVAILABLE = 3,
+
+  /**
+   * What is there ships; what is missing becomes an order of its own when this one is confirmed, with its exact share of the price, and waits in
+   * turn as with BACK_ORDER: it is charged when it ships. When nothing of it is there, the order waits as a whole.
+   *
+   * @generated from enum value: SHORTAGE_POLICY_SHIP_AND_BACK_ORDER = 4;
+   */
+  SHIP_AND_BACK_ORDER = 4,
 }
 
 /**

@@ -8,7 +8,7 @@ import { enumDesc, fileDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
  * Describes the file shop/type/v1/shortage.proto.
  */
 export const file_shop_type_v1_shortage = /*@__PURE__*/
-  fileDesc("ChtzaG9wL3R5cGUvdjEvc2hvcnRhZ2UucHJvdG8SDHNob3AudHlwZS52MSptCg5TaG9ydGFnZVBvbGljeRIfChtTSE9SVEFHRV9QT0xJQ1lfVU5TUEVDSUZJRUQQABIaChZTSE9SVEFHRV9QT0xJQ1lfUkVKRUNUEAESHgoaU0hPUlRBR0VfUE9MSUNZX0JBQ0tfT1JERVIQAmIGcHJvdG8z");
+  fileDesc("ChtzaG9wL3R5cGUvdjEvc2hvcnRhZ2UucHJvdG8SDHNob3AudHlwZS52MSq6AQoOU2hvcnRhZ2VQb2xpY3kSHwobU0hPUlRBR0VfUE9MSUNZX1VOU1BFQ0lGSUVEEAASGgoWU0hPUlRBR0VfUE9MSUNZX1JFSkVDVBABEh4KGlNIT1JUQUdFX1BPTElDWV9CQUNLX09SREVSEAISIgoeU0hPUlRBR0VfUE9MSUNZX1NISVBfQVZBSUxBQkxFEAMSJwojU0hPUlRBR0VfUE9MSUNZX1NISVBfQU5EX0JBQ0tfT1JERVIQBGIGcHJvdG8z");
 
 /**
  * Describes the enum shop.type.v1.ShortagePolicy.
