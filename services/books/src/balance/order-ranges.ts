@@ -8,6 +8,7 @@ import { OrderComparison, readEnded } from "./orders.ts";
 import { Parcels } from "./parcels.ts";
 import { endOfPage, type IdRange, type PageColumn, pagesOf } from "./range.ts";
 import { mergeRests, type Rest, readRests } from "./rest.ts";
+import { OrdersInPart, readMissing } from "./shortages.ts";
 import { StockOfOrders } from "./stock.ts";
 import { readQueued } from "./turns.ts";
 
@@ -29,6 +30,7 @@ export class OrderRanges {
   readonly #parcels = new Parcels();
   readonly #orders = new OrderComparison();
   readonly #carried = new CarriedOrders();
+  readonly #inPart = new OrdersInPart();
   readonly #audits: Readonly<Record<AccountedService, AuditComparison>>;
   /** Where the orders that have not come to their end stand; the longest first. */
   rests: readonly Rest[] = [];
@@ -41,7 +43,8 @@ export class OrderRanges {
 
   get findings(): Finding[] {
     const audits = accountedServices.map((service) => this.#audits[service].finding);
-    return [this.#stock.finding, this.#parcels.finding, ...this.#orders.findings, this.#carried.finding, ...audits];
+    const own = [this.#stock, this.#parcels].map(({ finding }) => finding);
+    return [...own, ...this.#orders.findings, this.#inPart.finding, this.#carried.finding, ...audits];
   }
 
   /** Orders that have not come to their end. */
@@ -74,9 +77,10 @@ export class OrderRanges {
       ended: await readEnded(ask, range),
       before: await readWaiting(ask, range),
     }));
-    const { stock, queued, money, parcels, owed } = await this.#readOthers(range);
+    const { stock, queued, missing, money, parcels, owed } = await this.#readOthers(range);
     return await orders.moment(async (ask) => {
       await this.#orders.compare(ask, { ended, stock, money, parcels, queued, range });
+      await this.#inPart.compare(ask, { ended, missing, range });
       await this.#audits.orders.compare(ask, range);
       const rests = await readRests(ask, range);
       this.rests = mergeRests([...this.rests, ...rests]);
@@ -88,10 +92,11 @@ export class OrderRanges {
 
   async #readOthers(range: IdRange) {
     const { inventory, payments, shipping } = this.#readers;
-    const [{ stock, queued }, money, { parcels, owed }] = await Promise.all([
+    const [{ stock, queued, missing }, money, { parcels, owed }] = await Promise.all([
       inventory.moment(async (ask) => {
         await this.#audits.inventory.compare(ask, range);
-        return { stock: await this.#stock.compare(ask, range), queued: await readQueued(ask, range) };
+        const ofStock = await this.#stock.compare(ask, range);
+        return { stock: ofStock, queued: await readQueued(ask, range), missing: await readMissing(ask, range) };
       }),
       payments.moment(async (ask) => {
         await this.#audits.payments.compare(ask, range);
@@ -102,7 +107,7 @@ export class OrderRanges {
         return { parcels: await this.#parcels.compare(ask, range), owed: await readOwed(ask, range) };
       }),
     ]);
-    return { stock, queued, money, parcels, owed };
+    return { stock, queued, missing, money, parcels, owed };
   }
 }
 
