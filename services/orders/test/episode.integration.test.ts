@@ -409,7 +409,8 @@ describe("episodes", () => {
     const refused = await eventually(() => refusal(place(replica, 1)));
     assert.equal(refused.findDetails(ErrorInfoSchema)[0]?.reason, "OVERLOADED");
     assert.equal((await episodeCounts(test.database)).episodes, 2);
-    assert.equal(worker.starts.length, 2);
+    // A start whose answer is slow is made again.
+    assert.equal(new Set(worker.starts.map(({ episodeId }) => episodeId)).size, 2);
     await settle(replica, first.orderId, first.episodeId);
     const [orderId = ""] = waiting;
     await episodeOf(orderId);
