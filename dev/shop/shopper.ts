@@ -35,8 +35,10 @@ export interface Wish {
   readonly currency?: string;
   /** Of the order as a whole. */
   readonly adjustments?: readonly WishAdjustment[];
-  /** Whether it waits when there is too little; otherwise it is refused. */
+  /** Whether it waits when there is too little; otherwise it is refused, or gets what is there. */
   readonly waits?: boolean;
+  /** Whether it gets what is there when there is too little; with `waits` the rest follows. */
+  readonly inPart?: boolean;
 }
 
 /** Where everything goes. */
@@ -53,6 +55,11 @@ const retry = {
 
 /** Minor units. */
 const usualPrice = 1_000;
+
+function policyOf({ waits, inPart }: Wish): ShortagePolicy {
+  if (inPart) return waits ? ShortagePolicy.SHIP_AND_BACK_ORDER : ShortagePolicy.SHIP_AVAILABLE;
+  return waits ? ShortagePolicy.BACK_ORDER : ShortagePolicy.UNSPECIFIED;
+}
 
 /** What a line costs, in minor units. */
 export function costOf({ quantity, unitPrice = usualPrice, adjustments }: WishLine): number {
@@ -94,7 +101,7 @@ export class Shopper implements Disposable {
 
   /** What places such an order. */
   request(customerId: string, wish: Wish) {
-    const { requestId, cardToken, lines, postalCode = "T1", currency = "EUR", adjustments = [], waits } = wish;
+    const { requestId, cardToken, lines, postalCode = "T1", currency = "EUR", adjustments = [] } = wish;
     const toMoney = (amount: number) => ({ currency, amount: BigInt(amount) });
     const toProto = ({ kind, amount, included = false }: WishAdjustment) => ({
       kind: PriceAdjustmentKind[kind],
@@ -114,7 +121,7 @@ export class Shopper implements Disposable {
       })),
       adjustments: adjustments.map(toProto),
       total: toMoney(totalOf(wish)),
-      shortagePolicy: waits ? ShortagePolicy.BACK_ORDER : ShortagePolicy.UNSPECIFIED,
+      shortagePolicy: policyOf(wish),
       shippingAddress: { ...shopperAddress, postalCode, country: "GB" },
     };
   }

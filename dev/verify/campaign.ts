@@ -105,7 +105,7 @@ export async function runCampaign(
     const violations = [
       ...crowd.violations,
       ...judge(crowd.placed, states, { reviewed: reviewers.decided }),
-      ...(states.length === crowd.came ? [] : [`${crowd.came} orders were wanted, there are ${states.length}`]),
+      ...(wantedOf(states) === crowd.came ? [] : [`${crowd.came} orders were wanted, there are ${wantedOf(states)}`]),
       ...watch.violations,
       ...judgeParked(states),
       ...(await compareBooks(stack, { atRest: endedAfterMs !== undefined })),
@@ -117,6 +117,11 @@ export async function runCampaign(
   } finally {
     for (const each of [reviewers, supplier, watch]) await each.stop();
   }
+}
+
+/** How many orders there are that somebody has placed. */
+function wantedOf(states: readonly OrderState[]): number {
+  return states.filter(({ isRest }) => !isRest).length;
 }
 
 /** What the books say is wrong. @param atRest whether every order has ended */

@@ -7,6 +7,8 @@ export interface OrderState {
   readonly orderId: string;
   readonly status: string;
   readonly ended: boolean;
+  /** Whether it is what was missing of another one, which nobody has placed. */
+  readonly isRest: boolean;
   /** The step that waits for an operator, and why; undefined when none does. */
   readonly parked: string | undefined;
   /** How it rests, for people who look for the cause. */
@@ -22,6 +24,7 @@ const endedStatuses = ["delivered", "rejected", "cancelled", "failed"];
 interface Row {
   readonly id: string;
   readonly status: string;
+  readonly is_rest: boolean;
   readonly parked: string | null;
   readonly rest: string;
   readonly recalled: boolean;
@@ -44,7 +47,7 @@ const parkedText = "parked_step || ': ' || coalesce(parked_error, '')";
 export async function readStates(stack: Stack): Promise<OrderState[]> {
   const rows = await ask<Row>(
     stack,
-    `select order_id as id, status, ${parkedText} as parked, concat_ws(', ', status,
+    `select order_id as id, status, rest_of is not null as is_rest, ${parkedText} as parked, concat_ws(', ', status,
       'in episode ' || episode_id, 'waits for ' || waits_for, 'parked at ' || parked_step,
       (select string_agg(kind || ' due ' || to_char(due_time, 'HH24:MI:SS'), ' ') from order_event e
         where e.order_id = o.order_id), saga->>'stage', saga->>'parcels') as rest,
@@ -52,10 +55,11 @@ export async function readStates(stack: Stack): Promise<OrderState[]> {
     from customer_order o`,
     patience.eachMs,
   );
-  return rows.map(({ id, status, parked, ...row }) => ({
+  return rows.map(({ id, status, is_rest: isRest, parked, ...row }) => ({
     ...row,
     orderId: encodeId(id),
     status,
+    isRest,
     ended: endedStatuses.includes(status),
     parked: parked ?? undefined,
   }));

@@ -90,8 +90,9 @@ export function drawWanted(chance: Chance, { name, orders, overMs, supplied = fa
   const meanMs = overMs / orders;
   const prices = chance.aside();
   const patience = prices.aside();
-  const wait = (wish: Wish) => (supplied ? patient(wish, patience) : wish);
   const later = patience.aside();
+  const parts = later.aside();
+  const wait = (wish: Wish) => (supplied ? content(patient(wish, patience), parts) : wish);
   return Array.from({ length: orders }, (_, index) => ({
     wish: wait(priced(drawWish(chance, `${name}-${index}`), prices)),
     parallel: chance.next() < 0.1 ? chance.between(2, 4) : 1,
@@ -138,6 +139,14 @@ function priced(wish: Wish, chance: Chance): Wish {
 function patient(wish: Wish, chance: Chance): Wish {
   if (chance.next() < 0.6 || wish.adjustments || wish.lines.some(({ sku }) => sku === "last")) return wish;
   return { ...wish, waits: true, lines: [...wish.lines, { sku: scarce, quantity: chance.between(1, 3) }] };
+}
+
+/** The same that takes what is there of what there may be too little of; some wait for the rest of it. */
+function content(wish: Wish, chance: Chance): Wish {
+  const isRare = wish.lines.some(({ sku }) => sku === "last" || sku === scarce);
+  if (!isRare || chance.next() < 0.5) return wish;
+  const { waits = false, ...rest } = wish;
+  return { ...rest, inPart: true, ...(waits && chance.next() < 0.7 && { waits }) };
 }
 
 /** A discount that leaves something, and a tax of what is left: added, or included. */
