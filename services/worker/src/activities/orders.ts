@@ -257,6 +257,8 @@ function toSettlement(entry: SettleInput, episodeId: string) {
   } satisfies Whole<typeof SettleOrderRequestSchema>;
 }
 
+type Confirmed = Pick<TransitionInput, "orderId" | "parcels" | "followed">;
+
 /** What an order goes on to from CONFIRMED, with all that was confirmed. */
 const furtherOn: ReadonlySet<string | undefined> = new Set<OrderMove>(["PREPARING", "SHIPPED", "DELIVERED"]);
 
@@ -265,8 +267,6 @@ function hasGoneOn(moved: Outcome<null>): boolean {
   const { reason, metadata } = moved.refusal;
   return reason === "ILLEGAL_TRANSITION" && furtherOn.has(metadata.from);
 }
-
-type Confirmed = Pick<TransitionInput, "orderId" | "parcels" | "followed">;
 
 /** An order with the parcels that it is confirmed with; a workflow of the kind before keeps to those that it planned. */
 function confirmed(entry: InputOf<"confirmOrder">, firm: Allocation[]): Confirmed {
