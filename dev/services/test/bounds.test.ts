@@ -214,7 +214,7 @@ const things: Readonly<Record<string, Thing>> = {
     to: [],
   },
   "what goes back on the shelf": { takes: [entries(1), entries(maxLines)], to: ["parts"] },
-  "what came back of an order": { takes: [entries(0), entries(20)], to: ["returns"] },
+  "what came back of an order": { takes: [entries(0), entries(20)], to: ["returns", "sagas.EpisodeOrder.labels"] },
   "what a customer is answered": {
     takes: ["x", emoji(500), families(500)],
     refuses: [letters(501), families(501)],
@@ -259,6 +259,7 @@ const things: Readonly<Record<string, Thing>> = {
       "orders.BeginParkedDecisionsRequest.reason",
       "sagas.ParkedStepFilter.reason",
       "orders.ReportShipmentRequest.reason",
+      "orders.ReportReturnLabelRequest.reason",
       "sagas.ShipmentReported.reason",
     ],
   },
@@ -274,6 +275,7 @@ const things: Readonly<Record<string, Thing>> = {
     from: ["shipping.ReportTrackingEventRequest.tracking_number"],
     to: ["tracking_number"],
   },
+  "where a label is": { takes: ["", letters(2_000)], to: ["orders.ReportReturnLabelRequest.label"] },
   "what became of a shipment": { takes: news, to: ["sagas.ShipmentReported.news"] },
   "what a saga remembers": {
     takes: ["{}", "x".repeat(maxSagaBytes)],

@@ -75,6 +75,7 @@ function orderOf(traced: boolean, createTime = new Date()): EpisodeOrder {
     returns: [],
     amendment: undefined,
     recalled: undefined,
+    labels: [],
     checkout: {
       lines: [{ sku: "tea", quantity: 1, unitPrice: 1n, amount: undefined }],
       asked: undefined,

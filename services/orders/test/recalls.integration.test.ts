@@ -4,7 +4,7 @@ import { after, before, beforeEach, describe, it } from "node:test";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { ParcelFate } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import { CancellationOutcome, OrderShipmentStatus, OrderStatus, TurnBack } from "#gen/shop/orders/v1/order_pb.js";
-import { ReturnKind, ReturnReason, ReturnStatus } from "#gen/shop/orders/v1/order_return_pb.js";
+import { ReturnKind, ReturnLabelStatus, ReturnReason, ReturnStatus } from "#gen/shop/orders/v1/order_return_pb.js";
 import { readAuditLog } from "#testing/audit-log.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
 import { delivered, type GivenParcel } from "./delivered-orders.ts";
@@ -340,6 +340,95 @@ describe("cancelling orders of which parcels have left", () => {
         ]);
         assert.equal(refund + came, 3700n, `${refund} ${came}`);
       }
+    });
+  });
+
+  describe("the label of a return", () => {
+    const arrived = () =>
+      away([
+        { ...berlin, status: DELIVERED },
+        { ...munich, status: DELIVERED },
+      ]);
+
+    /** A return that is approved. */
+    async function approved(orderId: string) {
+      const ask = { requestId: unique("r"), orderId, lines: [{ lineNumber: 1, quantity: 1 }], despitePolicy: true };
+      const { orderReturn } = await replica.returns.requestReturn({ ...ask, reason: ReturnReason.UNWANTED });
+      return orderReturn ?? assert.fail();
+    }
+
+    async function number(orderId: string, returnId: string, trackingNumber: string) {
+      const approve = { requestId: unique("a"), orderId, returnId, trackingNumber };
+      const { orderReturn } = await replica.returns.approveReturn(approve);
+      return orderReturn ?? assert.fail();
+    }
+
+    async function report(orderId: string, returnId: string, changes: object = {}) {
+      const made = { orderId, returnId, trackingNumber: "RT-9", label: "https://carrier.example/RT-9", reason: "" };
+      const { outcomes: taken } = await replica.episodes.batchReportReturnLabels({
+        requests: [{ ...made, ...changes }],
+      });
+      const outcome = taken[0]?.outcome;
+      return outcome?.case === "failure" ? outcome.value.reason : outcome?.case;
+    }
+
+    const labelOf = async (orderId: string) => {
+      const [known] = await returnsOf(orderId);
+      return [ReturnLabelStatus[known?.labelStatus ?? 0], known?.trackingNumber, known?.label];
+    };
+
+    it("is asked of the carrier, and shown when it is there; a report that comes again changes nothing", async () => {
+      const orderId = await arrived();
+      const { returnId, customerMessage } = await approved(orderId);
+      assert.match(customerMessage, /label for it is being made/);
+      const { labels } = await eventually(() => {
+        const start = lastStart(worker, orderId)?.order;
+        assert.ok(start && start.labels.length > 0);
+        return start;
+      });
+      assert.deepEqual(
+        labels.map((label) => [label.returnId, label.locationId]),
+        [[returnId, "berlin"]],
+      );
+      assert.deepEqual(await labelOf(orderId), ["PENDING", "", ""]);
+      for (let time = 0; time < 2; time += 1) assert.equal(await report(orderId, returnId), "response");
+      assert.deepEqual(await labelOf(orderId), ["MADE", "RT-9", "https://carrier.example/RT-9"]);
+      const late = { trackingNumber: "", label: "", reason: "NO_ANSWER" };
+      assert.equal(await report(orderId, returnId, late), "response");
+      assert.deepEqual(await labelOf(orderId), ["MADE", "RT-9", "https://carrier.example/RT-9"]);
+      const named = number(orderId, returnId, "RT-1");
+      assert.equal((await refusal(named)).findDetails(ErrorInfoSchema)[0]?.reason, "ILLEGAL_RETURN_TRANSITION");
+    });
+
+    it("that the carrier refuses is named by an agent, and so is one that takes long", async () => {
+      for (const refuses of [true, false]) {
+        const orderId = await arrived();
+        const { returnId } = await approved(orderId);
+        if (refuses) {
+          const none = { trackingNumber: "", label: "", reason: "ADDRESS_NOT_SERVED" };
+          assert.equal(await report(orderId, returnId, none), "response");
+          assert.deepEqual(await labelOf(orderId), ["REFUSED", "", ""]);
+        }
+        assert.equal((await number(orderId, returnId, "RT-1")).status, ReturnStatus.APPROVED);
+        assert.equal(await report(orderId, returnId), "response");
+        assert.deepEqual(await labelOf(orderId), ["UNSPECIFIED", "RT-1", ""]);
+      }
+    });
+
+    it("of a return that has come, or that there is not, changes nothing", async () => {
+      const orderId = await arrived();
+      const { returnId } = await approved(orderId);
+      await received(orderId, [{ lineNumber: 1, quantity: 1 }], returnId);
+      assert.equal(await report(orderId, returnId), "response");
+      assert.deepEqual(await labelOf(orderId), ["UNSPECIFIED", "", ""]);
+      assert.equal(await report(orderId, orderId), "RETURN_NOT_FOUND");
+    });
+
+    it("is made for what could not be turned back", async () => {
+      const orderId = await away();
+      await cancel(orderId);
+      await resolve(orderId, "munich", TO_BE_RETURNED);
+      assert.deepEqual(await labelOf(orderId), ["PENDING", "", ""]);
     });
   });
 

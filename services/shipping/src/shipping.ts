@@ -22,6 +22,7 @@ import { CarrierCalls } from "./booking/carrier-call.ts";
 import type { ShippingConfig } from "./config.ts";
 import { PackingRepository } from "./packing/packing.repository.ts";
 import { Packing } from "./packing/packing.ts";
+import { LabelReport } from "./report/label-report.ts";
 import { OrderReportRepository } from "./report/order-report.repository.ts";
 import { OrderReport } from "./report/order-report.ts";
 import { SagaReportRepository } from "./report/saga-report.repository.ts";
@@ -179,7 +180,12 @@ function buildRequests(context: ShippingContext, { carrier }: OutsideWorld, { me
   const told = new TurnBackReportRepository(repository);
   const tell = { orders, log: logger, timeoutMs: config.ORDERS_TIMEOUT_MS };
   const turnBacks = new OrderReport({ ...tell, repository: told, onOutcome: metrics.newsTold });
-  const teller = relay(context, answerRelay, (signal) => turnBacks.sweep(signal));
+  const labels = new LabelReport({ ...tell, repository });
+  const teller = relay(
+    context,
+    answerRelay,
+    async (signal) => (await turnBacks.sweep(signal)) + (await labels.sweep(signal)),
+  );
   const requests: CarrierRequests = new CarrierRequests({
     repository,
     calls: new CarrierCalls({ carrier, timeoutMs, note: metrics.carrierCall, personal }),

@@ -233,6 +233,26 @@ const turns = {
     );
   },
 
+  /** Cancelled when it has left, and when it is packed; another one is lost, and of one a label is wanted. */
+  async recalled(stage: Stage) {
+    const orders = batchOf(4);
+    const [away, here, lost, labelled] = [idOf(orders, 0), idOf(orders, 1), idOf(orders, 2), idOf(orders, 3)];
+    const standsAt = (id: string, status: string) => stage.rests(id, () => stage.world.order(id).status === status);
+    stage.world.packs = later(stage, here);
+    stage.world.arrives = (id) => (id === labelled ? "DELIVERED" : undefined);
+    stage.world.turnsBack = () => "REFUSED";
+    stage.place(orders);
+    await Promise.all([standsAt(away, "SHIPPED"), standsAt(lost, "SHIPPED")]);
+    await Promise.all([standsAt(here, "PREPARING"), standsAt(labelled, "DELIVERED")]);
+    // In one moment, so that one episode carries all four.
+    stage.rows.recall(away);
+    stage.rows.recall(here);
+    stage.rows.happens(lost, anEvent("shipment", { locationId: "BER", news: "LOST" }));
+    stage.rows.wantsLabel(labelled, newId());
+    await standsAt(lost, "FAILED");
+    return await episodeOf(stage, lost, stage.starter.started.filter(({ orderIds }) => orderIds.includes(lost)).length - 1);
+  },
+
   /** Amended: one gets more, one less, and of one the amendment is undone after a parcel was taken back. */
   async amended(stage: Stage) {
     const orders = batchOf(3);

@@ -2,6 +2,8 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import {
   type BatchDecideParkedStepsRequest,
   BatchDecideParkedStepsResponseSchema,
+  type BatchReportReturnLabelsRequest,
+  BatchReportReturnLabelsResponseSchema,
   type BatchReportShipmentsRequest,
   BatchReportShipmentsResponseSchema,
   type BatchReportStockRequest,
@@ -16,6 +18,7 @@ import {
   type ListParkedOrdersRequest,
   ListParkedOrdersResponseSchema,
   type OrderEpisodeService,
+  ReportReturnLabelResponseSchema,
   ReportShipmentResponseSchema,
   ReportStockResponseSchema,
   SettleOrderResponseSchema,
@@ -33,6 +36,7 @@ import type { ShipmentReports } from "../episode/shipment-reports.ts";
 import type { StepDecisions } from "../episode/step-decisions.ts";
 import type { StockReports } from "../episode/stock-reports.ts";
 import { orderNotFound } from "../order/errors.ts";
+import type { OrderReturns } from "../returns/order-returns.ts";
 import {
   toBegunProto,
   toParkedDecision,
@@ -51,6 +55,7 @@ export interface OrderEpisodeApiOptions {
   readonly settler: Pick<OrderSettler, "settle">;
   readonly reports: Pick<ShipmentReports, "report">;
   readonly stock: Pick<StockReports, "report">;
+  readonly returns: Pick<OrderReturns, "takeLabel">;
   readonly parked: ParkedOrders;
   readonly decisions: Pick<StepDecisions, "decide">;
   readonly admission: Pick<Admission, "admit">;
@@ -60,6 +65,7 @@ export interface OrderEpisodeApiOptions {
 const subjectOf = ({ orderId }: { readonly orderId: string }) => ({ "order.id": orderId });
 const settlement = { method: "SettleOrder", subjectOf };
 const report = { method: "ReportShipment", subjectOf };
+const labelReport = { method: "ReportReturnLabel", subjectOf };
 const stockReport = { method: "ReportStock", subjectOf };
 const decision = { method: "DecideParkedStep", subjectOf };
 
@@ -87,6 +93,16 @@ export class OrderEpisodeApi implements ServiceImpl<typeof OrderEpisodeService> 
       return whole(ReportShipmentResponseSchema, {});
     });
     return whole(BatchReportShipmentsResponseSchema, { outcomes });
+  }
+
+  /** Takes what carriers say of the labels of many returns, each with its own outcome. */
+  async batchReportReturnLabels(batch: BatchReportReturnLabelsRequest) {
+    const outcomes = await answerEach(batch, labelReport, async (request) => {
+      const { orderId, returnId, trackingNumber, label, reason: code } = request;
+      await this.#options.returns.takeLabel({ orderId, returnId, trackingNumber, label, code });
+      return whole(ReportReturnLabelResponseSchema, {});
+    });
+    return whole(BatchReportReturnLabelsResponseSchema, { outcomes });
   }
 
   /** Takes that stock is set aside for many orders, each with its own outcome. */

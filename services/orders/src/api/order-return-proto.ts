@@ -4,6 +4,7 @@ import {
   type OrderReturn as OrderReturnProto,
   OrderReturnSchema,
   ReturnKind as ReturnKindProto,
+  ReturnLabelStatus,
   ReturnReason as ReturnReasonProto,
   ReturnStatus as ReturnStatusProto,
 } from "#gen/shop/orders/v1/order_return_pb.js";
@@ -26,6 +27,7 @@ import { fingerprint } from "#platform/database/idempotency.ts";
 import { whole } from "#platform/whole.ts";
 import type { ReturnFilter } from "../returns/order-return.repository.ts";
 import {
+  type LabelState,
   type OrderReturn,
   type ReturnKind,
   type ReturnReason,
@@ -50,6 +52,13 @@ const kinds = {
   goodwill: ReturnKindProto.GOODWILL,
   cancellation: ReturnKindProto.CANCELLATION,
 } as const satisfies Record<ReturnKind, ReturnKindProto>;
+
+const labelStatuses = {
+  "": ReturnLabelStatus.UNSPECIFIED,
+  wanted: ReturnLabelStatus.PENDING,
+  made: ReturnLabelStatus.MADE,
+  refused: ReturnLabelStatus.REFUSED,
+} as const satisfies Record<LabelState, ReturnLabelStatus>;
 
 const reasons = {
   unwanted: ReturnReasonProto.UNWANTED,
@@ -172,6 +181,8 @@ export function toReturnProto(given: OrderReturn): OrderReturnProto {
     withheld: { currency, amount: withheld },
     trackingNumber: given.trackingNumber,
     parcelLocationId: given.parcelLocationId,
+    labelStatus: labelStatuses[given.status === "approved" || given.labelState === "made" ? given.labelState : ""],
+    label: given.label,
     refundDelayed: given.isDelayed,
     customerMessage: textOf(given),
     revision: given.revision,

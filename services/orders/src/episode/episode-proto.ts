@@ -7,6 +7,7 @@ import {
   EpisodeCheckoutSchema,
   type EpisodeEvent,
   EpisodeEventSchema,
+  EpisodeLabelSchema,
   type EpisodeOrder as EpisodeOrderProto,
   EpisodeOrderSchema,
   EpisodeRecallSchema,
@@ -59,6 +60,7 @@ function toOrderProto(order: EpisodeOrder, policy: CheckoutPolicy): EpisodeOrder
       }),
     ),
     amendment: order.amendment && toAmendmentProto(order.amendment),
+    labels: order.labels.map((label) => whole(EpisodeLabelSchema, label)),
     recall: order.recalled && whole(EpisodeRecallSchema, { locationIds: [...order.recalled] }),
   });
 }

@@ -48,6 +48,8 @@ export interface EpisodeOrderRow {
   readonly amendedAddress: ShippingAddress | string | null;
   /** Null when it was not cancelled after parcels had left. */
   readonly recalled: string[] | null;
+  /** Returns that wait for a label, by their uuids; null: there is none. */
+  readonly labels: { readonly id: string; readonly locationId: string }[] | null;
 }
 
 /** Articles that have come back, as JSON; the id is a uuid, the amount is text. */
@@ -73,6 +75,19 @@ const returnsOf = `case when o.status not in ('pending', 'confirmed', 'rejected'
         select * from order_return where order_return.order_id = o.order_id and status = 'received'
         order by return_id limit ${maxReturns}
       ) r
+    ) end`;
+
+/** The returns of `o` for which the carrier is to make labels: back to where the parcel left from, or where anything did. */
+const labelsOf = `case when o.status not in ('pending', 'confirmed', 'rejected') then (
+      select json_agg(json_build_object('id', r.return_id, 'locationId', coalesce(nullif(r.parcel_location_id, ''), s.location))
+        order by r.return_id)
+      from (
+        select * from order_return where order_return.order_id = o.order_id and status = 'approved' and label_state = 'wanted'
+        order by return_id limit ${maxReturns}
+      ) r cross join (
+        select p.value ->> 'locationId' as location from jsonb_array_elements(o.shipments) with ordinality p(value, n)
+        where p.value ->> 'status' in ('shipped', 'delivered') order by p.n limit 1
+      ) s
     ) end`;
 
 interface AmendmentRow {
@@ -125,6 +140,7 @@ export const episodeOrderColumns = selectList<EpisodeOrderRow>(
       'lines', a.lines, 'lineAmounts', a.line_amounts, 'total', a.total::text, 'cardToken', a.card_token)`),
     amendedAddress: amendmentOf(jsonWithKey("a.shipping_address")),
     recalled: "o.recall -> 'locations'",
+    labels: labelsOf,
   },
   "o",
 );
@@ -172,6 +188,7 @@ async function toEpisodeOrder(personal: PersonalData, row: EpisodeOrderRow): Pro
         : undefined,
     amendment: row.amendment ? await toAmendment(personal, { ...row, amendment: row.amendment }) : undefined,
     recalled: row.recalled ?? undefined,
+    labels: (row.labels ?? []).map(({ id, locationId }) => ({ returnId: encodeId(id), locationId })),
   };
 }
 

@@ -43,6 +43,8 @@ export interface EpisodeOrder {
   readonly amendment: EpisodeAmendment | undefined;
   /** The locations of parcels that were not with the customer when it was cancelled after others had left; undefined: it was not. */
   readonly recalled: readonly string[] | undefined;
+  /** The returns of it for which the carrier is to make labels, and where they go back to. */
+  readonly labels: readonly { readonly returnId: string; readonly locationId: string }[];
 }
 
 /** Articles that have come back. */

@@ -19,7 +19,15 @@ import {
 } from "../order/order-row.ts";
 import { changeChannel } from "../order/order-transition.repository.ts";
 import { type PriceColumns, toPrices } from "../order/price-row.ts";
-import type { OrderReturn, ReturnKind, ReturnLine, ReturnReason, ReturnStatus, WrittenReturn } from "./order-return.ts";
+import type {
+  LabelState,
+  OrderReturn,
+  ReturnKind,
+  ReturnLine,
+  ReturnReason,
+  ReturnStatus,
+  WrittenReturn,
+} from "./order-return.ts";
 import { openText, protectText, type ReturnText, textOfReturn } from "./return-texts.ts";
 
 /** An order that is locked, as far as returns have to know it. */
@@ -94,6 +102,9 @@ interface ReturnRow {
   readonly withheld: bigint;
   readonly trackingNumber: string;
   readonly parcelLocationId: string;
+  readonly labelState: LabelState;
+  readonly label: string;
+  readonly labelCode: string;
   readonly grantedBy: string;
   readonly revision: number;
   readonly createTime: Date;
@@ -118,6 +129,9 @@ const returnColumns = selectList<ReturnRow>(
     withheld: true,
     trackingNumber: true,
     parcelLocationId: true,
+    labelState: true,
+    label: true,
+    labelCode: true,
     grantedBy: true,
     revision: true,
     createTime: true,
@@ -155,6 +169,9 @@ interface SavedRow {
   readonly withheld: string;
   readonly tracking_number: string;
   readonly parcel_location_id: string;
+  readonly label_state: LabelState;
+  readonly label: string;
+  readonly label_code: string;
   readonly granted_by: string;
   readonly revision: number;
 }
@@ -171,6 +188,9 @@ const saved = writtenColumns<SavedRow>({
   withheld: "bigint",
   tracking_number: "text",
   parcel_location_id: "text",
+  label_state: "text",
+  label: "text",
+  label_code: "text",
   granted_by: "text",
   revision: "int",
 });
@@ -210,6 +230,7 @@ const save: SqlText = {
     insert into order_return as r (${saved.names}) select ${saved.names} from json_to_recordset($1::json) as i(${saved.typed})
     on conflict (order_id, return_id) do update set status = excluded.status, amount = excluded.amount,
       withheld = excluded.withheld, tracking_number = excluded.tracking_number, revision = excluded.revision,
+      label_state = excluded.label_state, label = excluded.label, label_code = excluded.label_code,
       update_time = greatest(now(), r.update_time)
   ), lined as (
     insert into order_return_line (${savedLine.names})
@@ -360,7 +381,7 @@ export class OrderReturnRepository {
       JSON.stringify([toSavedRow(now)]),
       JSON.stringify(now.lines.map((line) => toSavedLine(ids, line))),
       JSON.stringify(written.flat()),
-      JSON.stringify(isToBeCarried ? [eventOf(ids)] : []),
+      JSON.stringify(isToBeCarried ? [eventOf(now)] : []),
       auditEvents([audit]),
       key.method,
       key.requestId,
@@ -462,6 +483,9 @@ function toSavedRow(now: SavedReturn["now"]): SavedRow {
     withheld: String(now.withheld),
     tracking_number: now.trackingNumber,
     parcel_location_id: now.parcelLocationId,
+    label_state: now.labelState,
+    label: now.label,
+    label_code: now.labelCode,
     granted_by: now.grantedBy,
     revision: now.revision,
   };
@@ -482,7 +506,8 @@ function toSavedLine({ orderId, returnId }: { orderId: string; returnId: string 
 }
 
 /** It is a decision like those of operators, so that a version of before carries it as well. */
-function eventOf({ orderId, returnId }: { orderId: string; returnId: string }) {
-  const detail: DecisionDetail = { step: takeBackStep, resolved: false, requestId: returnId };
+function eventOf({ orderId, returnId, status }: WrittenReturn) {
+  const requestId = status === "approved" ? `label-${returnId}` : returnId;
+  const detail: DecisionDetail = { step: takeBackStep, resolved: false, requestId };
   return { order_id: decodeId(orderId), event_id: eventIds.decision(detail), detail };
 }

@@ -55,6 +55,9 @@ export const returnReasons = {
 /** Why articles come back. */
 export type ReturnReason = keyof typeof returnReasons;
 
+/** How far the label of a return has come; empty: none is wanted. */
+export type LabelState = "" | "wanted" | "made" | "refused";
+
 /** An article of a return. */
 export interface ReturnLine {
   /** Which line of the order, from 1. */
@@ -92,6 +95,12 @@ export interface OrderReturn {
   readonly trackingNumber: string;
   /** Where the parcel left from that comes back as a whole; empty when it is articles that do. */
   readonly parcelLocationId: string;
+  /** Whether the carrier makes a label for it; empty: none is wanted. */
+  readonly labelState: LabelState;
+  /** Where the customer gets it, as the carrier says; empty while there is none. */
+  readonly label: string;
+  /** Why there is none, upper snake case; empty otherwise. */
+  readonly labelCode: string;
   /** Who granted it, as a credential has proved; empty where nobody did, and where nobody is asked who calls. */
   readonly grantedBy: string;
   /** Whether stock or money cannot be moved, and an operator looks after it. */
@@ -128,13 +137,28 @@ const cancellationTexts: Readonly<Partial<Record<ReturnStatus, string>>> = {
   cancelled: "The parcel does not come back any more.",
 };
 
+/** What they read of the label, of a return that is approved. */
+const labelTexts: Readonly<Record<LabelState, string>> = {
+  "": "",
+  wanted: "The label for it is being made.",
+  made: "The label for it is ready.",
+  refused: "We send you a label for it.",
+};
+
 const textsOfKind: Readonly<Partial<Record<ReturnKind, typeof goodwillTexts>>> = {
   goodwill: goodwillTexts,
   cancellation: cancellationTexts,
 };
 
 /** What the customer reads about where a return stands. */
-export function textOf({ status, kind, isDelayed }: Pick<OrderReturn, "status" | "kind" | "isDelayed">): string {
+export function textOf({
+  status,
+  kind,
+  isDelayed,
+  labelState,
+}: Pick<OrderReturn, "status" | "kind" | "isDelayed" | "labelState">): string {
   if (isDelayed) return "The refund takes longer than usual: somebody looks after it.";
-  return textsOfKind[kind]?.[status] ?? texts[status];
+  const text = textsOfKind[kind]?.[status] ?? texts[status];
+  const about = status === "approved" ? labelTexts[labelState] : "";
+  return about === "" ? text : `${text} ${about}`;
 }

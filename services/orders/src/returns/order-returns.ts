@@ -9,7 +9,7 @@ import { notReturnable, refundTooLarge, returnNotFound, withheldTooMuch } from "
 import type { LockedOrder, OrderReturnRepository, SavedReturn } from "./order-return.repository.ts";
 import { hasCome, isExpected, type OrderReturn, type ReturnLine, type ReturnReason } from "./order-return.ts";
 import type { ReturnMetrics } from "./return-metrics.ts";
-import { illegalMove, moved, newReturn } from "./return-moves.ts";
+import { awaitsNumber, illegalMove, moved, newReturn, withLabel } from "./return-moves.ts";
 import type { ReturnPolicy } from "./return-policy.ts";
 import { type LineQuantity, lesser, type PricedQuantity, Returnable } from "./returnable.ts";
 
@@ -62,6 +62,17 @@ export interface GrantRefund extends Keyed {
   readonly answer: string;
   /** Who grants it, as a credential has proved; empty where nobody is asked who calls. */
   readonly grantedBy: string;
+}
+
+/** What the carrier says of a label. */
+export interface LabelReport {
+  readonly orderId: string;
+  readonly returnId: string;
+  /** Empty: it makes none. */
+  readonly trackingNumber: string;
+  readonly label: string;
+  /** Why there is none; empty when there is one. */
+  readonly code: string;
 }
 
 /** What is done to returns by callers. */
@@ -164,6 +175,34 @@ export class OrderReturns {
     if (changed) metrics.moved(to);
   }
 
+  /**
+   * Takes what the carrier says of a label. What waits for none any more, because somebody named a number or the parcel has come, stays as
+   * it is.
+   *
+   * @throws RETURN_NOT_FOUND
+   */
+  async takeLabel(report: LabelReport): Promise<void> {
+    const { database, repository, metrics } = this.#options;
+    const { trackingNumber, label, code } = report;
+    const origin = auditOrigin();
+    const state = trackingNumber === "" ? "refused" : "made";
+    const taken = await database.transaction(async (tx) => {
+      const order = await repository.lockOrder(tx, report.orderId, undefined);
+      const before = order && (await this.#find(tx, report));
+      if (!before) throw returnNotFound(report);
+      if (before.status !== "approved" || before.labelState !== "wanted") return false;
+      const labelled = { trackingNumber, label, labelCode: code, labelState: state } as const;
+      const now = { ...before, ...labelled, revision: before.revision + 1 };
+      const { orderId, returnId } = report;
+      const details: Record<string, string> = code === "" ? {} : { code };
+      const audit = returnEntry({ action: `label_${state}`, orderId, returnId, details, origin });
+      const key = { method: "", requestId: "", fingerprint: Buffer.alloc(0) };
+      await repository.save(tx, { now, isToBeCarried: false, texts: {}, audit, key });
+      return true;
+    });
+    if (taken) metrics.labelled(state);
+  }
+
   async #find(tx: Transaction, ref: { orderId: string; returnId: string }): Promise<OrderReturn | undefined> {
     const all = await this.#options.repository.ofOrders([ref.orderId], tx);
     return all.find(({ returnId }) => returnId === ref.returnId);
@@ -183,12 +222,12 @@ export class OrderReturns {
       const { returnId, status } = now;
       const audit = returnEntry({ action: status, orderId, returnId, details, origin });
       const key = { method: keyMethod(keys, command), requestId, fingerprint };
-      await repository.save(tx, { now, isToBeCarried: status === "received", texts, audit, key });
+      await repository.save(tx, { now, isToBeCarried: isToBeCarried(now), texts, audit, key });
       return now;
     });
     if (outcome instanceof Error) return outcome;
     metrics.moved(outcome.status);
-    if (outcome.status === "received") onAccepted(1);
+    if (isToBeCarried(outcome)) onAccepted(1);
     return outcome.returnId;
   }
 
@@ -218,7 +257,8 @@ export class OrderReturns {
     if (under >= maxUnderWay) return notReturnable(orderId, { why: "TOO_MANY" });
     const lines = priced.map((line) => emptyLine(line, returnable.skuOf(line.lineNumber) ?? ""));
     const status = isApproved ? "approved" : "requested";
-    const now = { ...newReturn(order, command.reason), status, lines, amount: estimate } as const;
+    const asked = { ...newReturn(order, command.reason), status, lines, amount: estimate } as const;
+    const now = isApproved ? withLabel(asked) : asked;
     const approvedBy: Record<string, string> = isApproved
       ? { approved_by: command.despitePolicy ? "agent" : "policy" }
       : {};
@@ -275,6 +315,11 @@ export class OrderReturns {
   }
 }
 
+/** Whether there is something to do for the saga: stock and money go back, or the carrier is to make a label. */
+function isToBeCarried({ status, labelState }: Pick<OrderReturn, "status" | "labelState">): boolean {
+  return status === "received" || (status === "approved" && labelState === "wanted");
+}
+
 function mayNotAsk({ lines }: RequestReturn, held: Held): Error | undefined {
   const { order, returnable } = held;
   const { orderId } = order;
@@ -297,9 +342,15 @@ function exceeding(
 function decide({ orderId, returnId, to, trackingNumber, answer }: DecideReturn, { returns }: Held): Judged | Error {
   const before = returns.find((each) => each.returnId === returnId);
   if (!before) return returnNotFound({ orderId, returnId });
+  const named = { ...before, trackingNumber: trackingNumber || before.trackingNumber };
+  if (to === "approved" && trackingNumber !== "" && awaitsNumber(before)) {
+    const now = { ...named, labelState: "", labelCode: "", revision: before.revision + 1 } as const;
+    return { now, texts: { answer }, details: detailsOf(now) };
+  }
   const illegal = illegalMove(before, to);
   if (illegal) return illegal;
-  const now = { ...moved(before, to), trackingNumber: trackingNumber || before.trackingNumber };
+  const decided = moved(named, to);
+  const now = to === "approved" ? withLabel(decided) : decided;
   return { now, texts: { answer }, details: detailsOf(now) };
 }
 

@@ -7,7 +7,7 @@ import { lossEntry, returnEntry } from "../order/order-audit.ts";
 import type { LockedOrder, OrderReturnRepository, SavedReturn } from "./order-return.repository.ts";
 import { hasCome, isExpected, type OrderReturn, type ReturnLine } from "./order-return.ts";
 import type { ReturnMetrics } from "./return-metrics.ts";
-import { moved, newReturn } from "./return-moves.ts";
+import { moved, newReturn, withLabel } from "./return-moves.ts";
 import type { ReturnPolicy } from "./return-policy.ts";
 import { type LineQuantity, lesser, Returnable } from "./returnable.ts";
 
@@ -73,7 +73,7 @@ export class ParcelReturns {
       return { returnId: judged?.returnId ?? held.known?.returnId ?? "", refund: 0n, saved: judged };
     });
     if (saved) metrics.moved(saved.status);
-    if (saved?.status === "received") onAccepted(1);
+    if (saved && isToBeCarried(saved)) onAccepted(1);
     return resolved;
   }
 
@@ -97,7 +97,7 @@ export class ParcelReturns {
     if (lines.length === 0) return undefined;
     const blank = { ...newReturn(order, "unwanted"), status: "approved", kind: "cancellation" } as const;
     const priced = returnable.price(lines);
-    return {
+    return withLabel({
       ...blank,
       parcelLocationId: locationId,
       lines: priced.map(({ lineNumber, quantity, amount }) => ({
@@ -106,7 +106,7 @@ export class ParcelReturns {
         amount,
       })),
       amount: { ...blank.amount, amount: this.#payable(priced, "unwanted") },
-    };
+    });
   }
 
   /** All of it goes back on the shelf that it came from, as far as it did not come back already. */
@@ -162,14 +162,19 @@ export class ParcelReturns {
     const { orderId, returnId, status } = now;
     const details = { ...detailsOf(now), parcel: now.parcelLocationId };
     const audit = returnEntry({ action: status, orderId, returnId, details, origin: auditOrigin() });
-    const isToBeCarried = status === "received";
-    await this.#options.repository.save(tx, { now, isToBeCarried, texts: {}, audit, key: nobody });
+    const saved = { now, isToBeCarried: isToBeCarried(now), texts: {}, audit, key: nobody };
+    await this.#options.repository.save(tx, saved);
   }
 
   #payable(priced: readonly { amount: bigint; shipping: bigint }[], reason: OrderReturn["reason"]): bigint {
     const paysShipping = this.#options.policy.paysShipping(reason);
     return priced.reduce((sum, { amount, shipping }) => sum + amount - (paysShipping ? 0n : shipping), 0n);
   }
+}
+
+/** Whether stock and money go back, or the carrier is to make a label. */
+function isToBeCarried({ status }: Pick<OrderReturn, "status">): boolean {
+  return status === "received" || status === "approved";
 }
 
 function hasLeft(shipment: OrderShipment): OrderShipment {

@@ -4,7 +4,7 @@ import { type ReturnStatus, returnStatuses } from "./order-return.ts";
 /** What is counted of returns. */
 export class ReturnMetrics {
   readonly #moved: Counter<"status">;
-  readonly #oldestReceived: Gauge;
+  readonly #labels: Counter<"outcome">;
 
   constructor(registry: Registry) {
     this.#oldestReceived = new Gauge({
@@ -19,6 +19,18 @@ export class ReturnMetrics {
       registers: [registry],
     });
     for (const status of returnStatuses) this.#moved.inc({ status }, 0);
+    this.#labels = new Counter({
+      name: "orders_return_labels_total",
+      help: "Labels of returns that the carrier was asked for, by what it said: made, or refused, also by not answering in time.",
+      labelNames: ["outcome"],
+      registers: [registry],
+    });
+    for (const outcome of ["made", "refused"]) this.#labels.inc({ outcome }, 0);
+  }
+
+  /** The carrier has said something of a label. */
+  labelled(outcome: "made" | "refused"): void {
+    this.#labels.inc({ outcome });
   }
 
   /** A return came to a status. */

@@ -22,6 +22,9 @@ export function newReturn(
     withheld: 0n,
     trackingNumber: "",
     parcelLocationId: "",
+    labelState: "",
+    label: "",
+    labelCode: "",
     grantedBy: "",
     revision: 1,
   };
@@ -30,6 +33,16 @@ export function newReturn(
 /** Why a return may not go to a status; undefined when it may. */
 export function illegalMove({ returnId, status: from }: Pick<OrderReturn, "returnId" | "status">, to: ReturnStatus) {
   return mayGo(from, to) ? undefined : illegalReturnTransition({ returnId, from, to });
+}
+
+/** An approved return, for which the carrier makes a label unless somebody has named a number. */
+export function withLabel(approved: WrittenReturn): WrittenReturn {
+  return approved.trackingNumber === "" ? { ...approved, labelState: "wanted" } : { ...approved, labelState: "" };
+}
+
+/** Whether somebody may name the number of a return that is approved already: the carrier has made no label. */
+export function awaitsNumber({ status, labelState }: Pick<OrderReturn, "status" | "labelState">): boolean {
+  return status === "approved" && (labelState === "wanted" || labelState === "refused");
 }
 
 /** A return in another status. @throws ILLEGAL_RETURN_TRANSITION */

@@ -157,7 +157,9 @@ const refusing: Readonly<Record<string, string>> = {
     orders.GetReturnRequest.order_id orders.GetReturnRequest.return_id orders.GrantRefundRequest.order_id
     orders.NoteStepDecisionRequest.order_id orders.ReceiveReturnRequest.order_id
     orders.RejectReturnRequest.order_id orders.RejectReturnRequest.return_id
-    orders.ReportShipmentRequest.order_id orders.ReportStockRequest.order_id orders.RequestReturnRequest.order_id
+    orders.ReportReturnLabelRequest.order_id orders.ReportReturnLabelRequest.return_id
+    orders.ReportShipmentRequest.order_id orders.ReportStockRequest.order_id
+    orders.RequestReturnRequest.order_id
     orders.ResolveParcelRequest.order_id orders.ScreenOrderRequest.order_id
     orders.SettleOrderRequest.episode_id orders.SettleOrderRequest.order_id orders.TransitionOrderRequest.order_id
     orders.UpdateCustomerRequest.customer_id orders.WatchOrderRequest.order_id
@@ -166,13 +168,15 @@ const refusing: Readonly<Record<string, string>> = {
     payments.GetPaymentRequest.payment_id payments.GetRefundRequestRequest.refund_request_id
     payments.RefundPaymentRequest.payment_id payments.RejectRefundRequest.refund_request_id
     payments.VoidPaymentRequest.payment_id sagas.BatchGetEpisodesRequest.episode_ids
-    sagas.CancelOrderSagaRequest.order_id sagas.EpisodeOrder.customer_id sagas.EpisodeOrder.order_id
+    sagas.CancelOrderSagaRequest.order_id sagas.EpisodeLabel.return_id sagas.EpisodeOrder.customer_id
+    sagas.EpisodeOrder.order_id
     sagas.EpisodeReturn.return_id
     sagas.GetSagaRequest.order_id sagas.ResolveParkedStepRequest.order_id sagas.RetryParkedStepRequest.order_id
     sagas.SagaOrder.customer_id sagas.SagaOrder.order_id sagas.ShipmentReport.order_id
     sagas.StartEpisodeRequest.episode_id sagas.StartOrderSagaRequest.saga_id shipping.BookShipmentRequest.order_id
     shipping.CancelShipmentRequest.order_id shipping.CreateShipmentRequest.order_id
-    shipping.GetShipmentRequest.shipment_id shipping.TurnBackShipmentRequest.order_id
+    shipping.GetShipmentRequest.shipment_id shipping.RequestReturnLabelRequest.order_id
+    shipping.RequestReturnLabelRequest.return_id shipping.TurnBackShipmentRequest.order_id
   `,
   "id or empty": `
     audit.ListAuditEventsRequest.order_id inventory.ListStockMovementsRequest.order_id
@@ -207,7 +211,8 @@ const refusing: Readonly<Record<string, string>> = {
     sagas.RetryParkedStepRequest.request_id sagas.RetryParkedStepsRequest.request_id sagas.StepDecided.request_id
     shipping.BookShipmentRequest.request_id shipping.CancelShipmentRequest.request_id
     shipping.CreateShipmentRequest.request_id shipping.ReportTrackingEventRequest.tracking_number
-    shipping.TrackingEvent.event_id shipping.TurnBackShipmentRequest.request_id
+    shipping.RequestReturnLabelRequest.request_id shipping.TrackingEvent.event_id
+    shipping.TurnBackShipmentRequest.request_id
   `,
   code: `
     identity.CreateApiKeyRequest.name
@@ -217,11 +222,13 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.ReserveStockLine.sku inventory.RestockPart.location_id inventory.RestockPart.sku orders.MissingArticle.sku
     orders.OrderLine.sku
     orders.OrderShipmentLine.sku orders.ReportShipmentRequest.location_id orders.ResolveParcelRequest.location_id
-    sagas.AskedArticle.sku sagas.EpisodeRecall.location_ids sagas.ReturnedPart.location_id
+    sagas.AskedArticle.sku sagas.EpisodeLabel.location_id sagas.EpisodeRecall.location_ids
+    sagas.ReturnedPart.location_id
     sagas.ReturnedPart.sku
     sagas.SagaOrderLine.sku sagas.ShipmentReport.location_id sagas.ShipmentReported.location_id
     shipping.BookShipmentRequest.location_id shipping.CancelShipmentRequest.location_id
-    shipping.CreateShipmentRequest.location_id shipping.ShipmentLine.sku shipping.TurnBackShipmentRequest.location_id
+    shipping.CreateShipmentRequest.location_id shipping.RequestReturnLabelRequest.location_id
+    shipping.ShipmentLine.sku shipping.TurnBackShipmentRequest.location_id
   `,
   "code or empty": `
     inventory.CommitReservationRequest.location_id inventory.ListStockLevelsRequest.location_id
@@ -239,14 +246,15 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.BatchRestockRequest.traceparents orders.BatchCompleteReturnsRequest.traceparents
     orders.BatchCutOrdersRequest.traceparents
     orders.BatchDecideAmendmentsRequest.traceparents orders.BatchDecideParkedStepsRequest.traceparents
-    orders.BatchReportShipmentsRequest.traceparents
+    orders.BatchReportReturnLabelsRequest.traceparents orders.BatchReportShipmentsRequest.traceparents
     orders.BatchReportStockRequest.traceparents
     orders.BatchResolveParcelsRequest.traceparents orders.BatchScreenOrdersRequest.traceparents
     orders.BatchSettleOrdersRequest.traceparents orders.BatchTransitionOrdersRequest.traceparents
     orders.BeginParkedDecisionsRequest.reason orders.BulkCreateOrdersRequest.traceparents
     orders.ListParkedOrdersRequest.reason
     orders.ListReviewsRequest.reason
-    orders.ParkedOrderStep.reason orders.ReportShipmentRequest.reason orders.SettleOrderRequest.waits_for
+    orders.ParkedOrderStep.reason orders.ReportReturnLabelRequest.reason orders.ReportShipmentRequest.reason
+    orders.SettleOrderRequest.waits_for
     payments.BatchAuthorizePaymentsRequest.traceparents payments.BatchCapturePaymentsRequest.traceparents
     payments.BatchRefundPaymentsRequest.traceparents payments.BatchVoidPaymentsRequest.traceparents
     sagas.BatchReportShipmentsRequest.traceparents sagas.CancelOrderSagaRequest.saga_id sagas.EpisodeOrder.traceparent
@@ -254,7 +262,8 @@ const refusing: Readonly<Record<string, string>> = {
     sagas.RetryParkedStepRequest.saga_id sagas.SagaOrder.traceparent sagas.ShipmentReported.reason
     shipping.BatchBookShipmentsRequest.traceparents
     shipping.BatchCancelShipmentsRequest.traceparents shipping.BatchCreateShipmentsRequest.traceparents
-    shipping.BatchGetShipmentsRequest.traceparents shipping.BatchTurnBackShipmentsRequest.traceparents
+    shipping.BatchGetShipmentsRequest.traceparents shipping.BatchRequestReturnLabelsRequest.traceparents
+    shipping.BatchTurnBackShipmentsRequest.traceparents
     shipping.CreateShipmentRequest.saga_id
   `,
   "1 to 64": `
@@ -293,7 +302,7 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.BatchRestockRequest.requests orders.BatchCompleteReturnsRequest.requests
     orders.BatchCutOrdersRequest.requests
     orders.BatchDecideAmendmentsRequest.requests orders.BatchDecideParkedStepsRequest.requests
-    orders.BatchReportShipmentsRequest.requests
+    orders.BatchReportReturnLabelsRequest.requests orders.BatchReportShipmentsRequest.requests
     orders.BatchReportStockRequest.requests orders.BatchResolveParcelsRequest.requests
     orders.BatchScreenOrdersRequest.requests
     orders.BatchSettleOrdersRequest.requests orders.BatchTransitionOrdersRequest.requests
@@ -302,7 +311,7 @@ const refusing: Readonly<Record<string, string>> = {
     payments.BatchVoidPaymentsRequest.requests sagas.BatchReportShipmentsRequest.reports
     shipping.BatchBookShipmentsRequest.requests shipping.BatchCancelShipmentsRequest.requests
     shipping.BatchCreateShipmentsRequest.requests shipping.BatchGetShipmentsRequest.requests
-    shipping.BatchTurnBackShipmentsRequest.requests
+    shipping.BatchRequestReturnLabelsRequest.requests shipping.BatchTurnBackShipmentsRequest.requests
   `,
   "beside a batch": `
     inventory.BatchAmendReservationsRequest.traceparents inventory.BatchCommitReservationsRequest.traceparents
@@ -312,7 +321,7 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.BatchRestockRequest.traceparents orders.BatchCompleteReturnsRequest.traceparents
     orders.BatchCutOrdersRequest.traceparents
     orders.BatchDecideAmendmentsRequest.traceparents orders.BatchDecideParkedStepsRequest.traceparents
-    orders.BatchReportShipmentsRequest.traceparents
+    orders.BatchReportReturnLabelsRequest.traceparents orders.BatchReportShipmentsRequest.traceparents
     orders.BatchReportStockRequest.traceparents
     orders.BatchResolveParcelsRequest.traceparents orders.BatchScreenOrdersRequest.traceparents
     orders.BatchSettleOrdersRequest.traceparents orders.BatchTransitionOrdersRequest.traceparents
@@ -321,7 +330,8 @@ const refusing: Readonly<Record<string, string>> = {
     payments.BatchVoidPaymentsRequest.traceparents sagas.BatchReportShipmentsRequest.traceparents
     sagas.EpisodeOrder.events shipping.BatchBookShipmentsRequest.traceparents
     shipping.BatchCancelShipmentsRequest.traceparents shipping.BatchCreateShipmentsRequest.traceparents
-    shipping.BatchGetShipmentsRequest.traceparents shipping.BatchTurnBackShipmentsRequest.traceparents
+    shipping.BatchGetShipmentsRequest.traceparents shipping.BatchRequestReturnLabelsRequest.traceparents
+    shipping.BatchTurnBackShipmentsRequest.traceparents
   `,
   lines: `
     inventory.AmendReservationRequest.lines inventory.ReserveStockRequest.lines inventory.RestockRequest.parts

@@ -4,6 +4,8 @@ import {
   BatchBookShipmentsResponseSchema,
   type BatchCancelShipmentsRequest,
   BatchCancelShipmentsResponseSchema,
+  type BatchRequestReturnLabelsRequest,
+  BatchRequestReturnLabelsResponseSchema,
   type BatchTurnBackShipmentsRequest,
   BatchTurnBackShipmentsResponseSchema,
   type BookShipmentRequest,
@@ -11,6 +13,7 @@ import {
   type CancelShipmentRequest,
   CancelShipmentResponseSchema,
   type FulfillmentService,
+  RequestReturnLabelResponseSchema,
   TurnBackShipmentResponseSchema,
   TurnBackState,
 } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
@@ -25,7 +28,7 @@ import type { CarrierRequestState } from "../request/carrier-request.ts";
 import type { CarrierRequests } from "../request/carrier-requests.ts";
 import { isTombstone, type Shipment } from "../shipment/shipment.ts";
 import type { Shipments } from "../shipment/shipments.ts";
-import { toBooking, toCancellation, toProto, toTurnBack } from "./shipment-proto.ts";
+import { toBooking, toCancellation, toLabelRequest, toProto, toTurnBack } from "./shipment-proto.ts";
 
 const turnBackStates: Readonly<Record<CarrierRequestState, TurnBackState>> = {
   asked: TurnBackState.ASKED,
@@ -78,6 +81,15 @@ export class FulfillmentApi implements ServiceImpl<typeof FulfillmentService> {
       return whole(TurnBackShipmentResponseSchema, { state: turnBackStates[state] });
     });
     return whole(BatchTurnBackShipmentsResponseSchema, { outcomes });
+  }
+
+  async batchRequestReturnLabels(batch: BatchRequestReturnLabelsRequest, { signal }: HandlerContext) {
+    const about = { method: "RequestReturnLabel", subjectOf: orderOf };
+    const outcomes = await answerEach(batch, about, async (request) => {
+      await this.#requests.label(toLabelRequest(request), { signal });
+      return whole(RequestReturnLabelResponseSchema, {});
+    });
+    return whole(BatchRequestReturnLabelsResponseSchema, { outcomes });
   }
 
   async #book(request: BookShipmentRequest, { signal }: HandlerContext, enough: AbortSignal) {

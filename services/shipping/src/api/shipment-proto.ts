@@ -5,6 +5,8 @@ import {
   BookShipmentRequestSchema,
   type CancelShipmentRequest,
   CancelShipmentRequestSchema,
+  type RequestReturnLabelRequest,
+  RequestReturnLabelRequestSchema,
   type TurnBackShipmentRequest,
   TurnBackShipmentRequestSchema,
 } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
@@ -160,6 +162,13 @@ export function toTurnBack(request: TurnBackShipmentRequest): NewCarrierRequest 
   const known = fingerprint(TurnBackShipmentRequestSchema, { ...request, fence: 0 });
   const fence = fenceOf(request);
   return { requestId, fingerprint: known, orderId, locationId, generation, fence, ...submission(requestId) };
+}
+
+/** A request for the label of a return. */
+export function toLabelRequest(request: RequestReturnLabelRequest): NewCarrierRequest & { readonly returnId: string } {
+  const { requestId, orderId, locationId, generation, returnId } = request;
+  const known = fingerprint(RequestReturnLabelRequestSchema, request);
+  return { requestId, fingerprint: known, orderId, locationId, generation, returnId, ...submission(requestId) };
 }
 
 /**

@@ -145,7 +145,7 @@ function toReport(shipment: UntoldShipment): ReportShipmentRequest {
 const otherThanSnake = /[^A-Z0-9]+/g;
 
 /** Their codes are theirs; the contract wants upper snake case of at most 64 characters, and no card number in it. */
-function upperSnake(code: string): string {
+export function upperSnake(code: string): string {
   const snake = code.toUpperCase().replace(otherThanSnake, "_");
   return hideCardNumbers(snake).toUpperCase().replace(otherThanSnake, "_").slice(0, 64);
 }

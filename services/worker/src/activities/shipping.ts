@@ -3,6 +3,7 @@ import { Context } from "@temporalio/activity";
 import {
   BatchBookShipmentsRequestSchema,
   BatchCancelShipmentsRequestSchema,
+  BatchRequestReturnLabelsRequestSchema,
   BatchTurnBackShipmentsRequestSchema,
   TurnBackState,
 } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
@@ -165,6 +166,22 @@ export const shippingWorks = {
         return fulfillment.batchTurnBackShipments(request, options);
       },
       ({ state }) => done<TurnBack>(turnBacks.get(state) ?? "ASKED"),
+    ),
+
+  /** Has the carrier asked for labels of returns. */
+  requestLabel: ({ fulfillment }, entries) =>
+    batchCall(
+      entries,
+      (part, options, traceparents) => {
+        const requests = part.map((entry) => ({
+          ...nameOf(entry),
+          returnId: entry.returnId,
+          requestId: requestId(entry, "label"),
+        }));
+        const request = whole(BatchRequestReturnLabelsRequestSchema, { requests, traceparents });
+        return fulfillment.batchRequestReturnLabels(request, options);
+      },
+      () => done(null),
     ),
 
   /** Looks what became of parcels that are on their way. */

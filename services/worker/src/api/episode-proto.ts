@@ -21,7 +21,7 @@ import { readSaga } from "./saga-state.ts";
  */
 export function toCarriedOrder(order: EpisodeOrder): CarriedOrder {
   const { orderId, customerId, total, createTime, traceparent, saga, events } = order;
-  const { checkout, confirmed, returns, amendment, recall, fence } = order;
+  const { checkout, confirmed, returns, amendment, recall, labels, fence } = order;
   return {
     orderId,
     customerId,
@@ -37,6 +37,7 @@ export function toCarriedOrder(order: EpisodeOrder): CarriedOrder {
     ...(amendment && { amendment: toAmendment(amendment, order) }),
     ...(returns.length > 0 && { returns: returns.map(toCameBack) }),
     ...(recall && { recalled: recall.locationIds }),
+    ...(labels.length > 0 && { labels: labels.map(({ returnId, locationId }) => ({ returnId, locationId })) }),
   };
 }
 

@@ -170,6 +170,13 @@ export interface CameBack {
   parcelLocationId?: string;
 }
 
+/** A return for which the carrier is to make a label. */
+export interface WantedLabel {
+  returnId: string;
+  /** Where it goes back to. */
+  locationId: string;
+}
+
 /** What happened to an order: `shop.sagas.v1.EpisodeEvent`. */
 export type OrderEvent =
   | { kind: "placed" }
@@ -234,6 +241,8 @@ export interface CarriedOrder {
   amendment?: Amendment;
   /** It was cancelled when parcels of it had left: from where those leave that were not with the customer; absent: it was not. */
   recalled?: string[];
+  /** The returns of it for which the carrier is to make labels; absent: none. */
+  labels?: WantedLabel[];
 }
 
 /** The input of `carryOrders`. */

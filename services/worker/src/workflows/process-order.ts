@@ -8,7 +8,7 @@ import { chargesOf, type Parcel } from "./parcel.ts";
 import { announceArrived, callOff, turnBack } from "./recall.ts";
 import type { Short } from "./step-table.ts";
 import type { ParcelCharge, Steps } from "./steps.ts";
-import { takeBack } from "./take-back.ts";
+import { requestLabels, takeBack } from "./take-back.ts";
 
 /** A stage of the process, in one saga. */
 type Stage = (run: OrderRun, steps: Steps, body: SagaBody) => Promise<void>;
@@ -42,8 +42,10 @@ async function decideLate(run: OrderRun, steps: Steps): Promise<void> {
 /** From stage to stage; and beside that what came back is taken back, wherever the rest of the order is. */
 async function goThrough(run: OrderRun, steps: Steps): Promise<void> {
   const within = (stage: Stage) => saga(run, (body) => stage(run, steps, body));
-  const cameBack = run.returns.length > 0 && patched("returns");
-  if (cameBack) await together([within(takeBack), throughStages(run, steps)]);
+  const beside: Promise<void>[] = [];
+  if (run.returns.length > 0 && patched("returns")) beside.push(within(takeBack));
+  if (run.order.labels && patched("labels")) beside.push(within(requestLabels));
+  if (beside.length > 0) await together([...beside, throughStages(run, steps)]);
   else await throughStages(run, steps);
 }
 
@@ -235,7 +237,8 @@ async function arrive(
   const report = parcel.report ?? (parcel.trackingNumber === "" ? "DELIVERED" : undefined);
   if (report === undefined) return;
   if (report === "RETURNED") parcel.returnId = await body.forward(orders.receive, nothing, parcel);
-  if (report === "LOST" && parcel.amount > 0) {
+  // What it holds may be announced to come back, also when it costs nothing.
+  if (report === "LOST" && (parcel.amount > 0 || parcel.returnId)) {
     // What came back of the order without it is paid back already: orders knows how much is left.
     if (patched("losses")) parcel.refunds = run.lossOf(parcel, await body.forward(orders.lose, nothing, parcel));
     for (const { payment, amount } of parcel.refunds ?? chargesOf(parcel)) {

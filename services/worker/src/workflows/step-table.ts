@@ -161,6 +161,8 @@ export interface StepTypes {
   takeBackShipment: { input: ParcelRef & Again; output: null };
   /** Has the carrier asked to bring a parcel back; shipping tells what it says. */
   turnBackShipment: { input: ParcelRef & Again; output: TurnBack };
+  /** Has the carrier asked for the label of a return; shipping tells what it says. */
+  requestLabel: { input: ReturnRef & Again & { locationId: string }; output: null };
   /** Says what becomes of a parcel that does not simply arrive, and answers what follows. */
   resolveParcel: { input: ParcelRef & Again & { fate: ParcelFate }; output: ResolvedParcel };
   decideAmendment: { input: DecideInput; output: null };
@@ -206,6 +208,7 @@ export const steps = {
   endStockAmendment: { label: "end-amendment", callee: "inventory" },
   takeBackShipment: { label: "take-back", callee: "shipping", decider: "carrier" },
   turnBackShipment: { label: "turn-back", callee: "shipping" },
+  requestLabel: { label: "label", callee: "shipping" },
   resolveParcel: { label: "resolve", callee: "orders" },
   decideAmendment: { label: "decide", callee: "orders" },
   settleOrder: { label: "settle", callee: "orders", patient: true, bulky: true },

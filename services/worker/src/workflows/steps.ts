@@ -6,7 +6,7 @@ import type { Step } from "./engine/saga.ts";
 import type { Allocation } from "./order/order-types.ts";
 import { planParcels } from "./order/parcel-plan.ts";
 import type { OrderRun, TakenBack } from "./order-run.ts";
-import type { CarriedOrder, Charge, Checkout, ParcelState } from "./order-state.ts";
+import type { CarriedOrder, Charge, Checkout, ParcelState, WantedLabel } from "./order-state.ts";
 import { type Parcel, toOrderParcel } from "./parcel.ts";
 import {
   type Again,
@@ -41,6 +41,11 @@ interface ShortOrder extends Short {
 interface FurtherPayment {
   readonly run: OrderRun;
   readonly payment: number;
+}
+
+/** A label that is wanted, together with its order. */
+interface LabelOfOrder extends WantedLabel {
+  readonly order: CarriedOrder;
 }
 
 /** A parcel that an amendment concerns. */
@@ -261,6 +266,7 @@ function parcelSteps(calls: Calls) {
   const book = calls.of("requestBooking");
   const cancel = calls.of("cancelShipment");
   const takeBack = calls.of("takeBackShipment");
+  const label = calls.of("requestLabel");
   return {
     /** Calls a parcel off that is to be packed otherwise, unless it is packed already. */
     takeBack: ofAmended(({ parcel }, again) => takeBack.ask({ ...refOf(parcel), ...anew(again) })),
@@ -288,6 +294,12 @@ function parcelSteps(calls: Calls) {
     },
     cancel: ofParcel("cancelShipment", (parcel, again) => cancel.ask({ ...refOf(parcel), ...anew(again) })),
     ...recallSteps(calls),
+    /** Has the carrier asked for the label of a return. Resolved, the customer has one by other means. */
+    label: done({
+      name: ({ returnId }: LabelOfOrder) => `${steps.requestLabel.label}:${returnId}`,
+      ask: ({ order: { orderId }, returnId, locationId }: LabelOfOrder, again: number) =>
+        label.ask({ orderId, returnId, locationId, ...anew(again) }),
+    }),
     /** Hands the parcel to the carrier; when that takes its time, shipping tells how it went. */
     book: {
       ...ofParcel("requestBooking", async (parcel, again): Promise<Partial<ParcelState>> => {

@@ -38,3 +38,8 @@ async function repay(taken: TakenBack, payments: Steps["payments"], body: SagaBo
   for (const charge of others) await body.forward(payments.repayRest, nothing, { ...charge, taken });
   taken.isRepaid = true;
 }
+
+/** Has the carrier asked for labels with which customers send articles back. Each waits for itself; what the carrier says, orders is told by shipping. */
+export async function requestLabels({ order }: OrderRun, { parcels }: Steps, body: SagaBody): Promise<void> {
+  await together((order.labels ?? []).map((label) => body.forward(parcels.label, nothing, { ...label, order })));
+}

@@ -37,6 +37,35 @@ async function takenBack({ orderId }: SagaOrder, ...given: CameBack[]): Promise<
   return stage.world.trace(orderId).slice(before);
 }
 
+describe("the label of a return", () => {
+  test("is asked for, once, also where shipping is away for a while", async () => {
+    const order = await delivered();
+    const { orderId } = order;
+    const returnId = newId();
+    stage.world.rules.push(on("label", { kind: "unavailable" }, { orderId, times: 2 }));
+    stage.rows.wantsLabel(orderId, returnId);
+    await stage.rests(orderId, () => stage.world.trace(orderId).includes(`label:${returnId}`));
+    stage.rows.happens(orderId, anEvent("retry"));
+    await stage.rests(orderId);
+    assert.deepEqual(stage.doubles(orderId), []);
+    assert.equal(stage.world.order(orderId).status, "DELIVERED");
+  });
+
+  test("keeps nothing that came back waiting, and waits for an operator when shipping refuses", async () => {
+    const order = await delivered();
+    const { orderId } = order;
+    const returnId = newId();
+    stage.world.rules.push(on("label", refuse, { orderId }));
+    stage.rows.wantsLabel(orderId, returnId);
+    assert.match(await stage.parked(orderId, `label:${returnId}`), /NOT_NOW/);
+    const effects = await takenBack(order, back());
+    assert.equal(effects.length, 3);
+    stage.decide(orderId, `label:${returnId}`, true);
+    await stage.rests(orderId);
+    assert.equal(stage.rows.row(orderId).parked, undefined);
+  });
+});
+
 describe("what came back", () => {
   test("goes back on the shelf, is paid back, and is done: the order stays as it is", async () => {
     const order = await delivered();

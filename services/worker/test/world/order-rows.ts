@@ -69,6 +69,8 @@ export interface OrderRow {
   parcelReturns: Map<string, { returnId: string; isReceived: boolean }>;
   /** What was to be paid back of lost parcels. */
   losses: Map<string, bigint>;
+  /** The returns that wait for labels. */
+  labels: { returnId: string; locationId: string }[];
   /** What everything that came back was worth. */
   cameWorth: bigint;
 }
@@ -130,6 +132,7 @@ export class OrderRows {
       recalled: undefined,
       parcelReturns: new Map(),
       losses: new Map(),
+      labels: [],
       cameWorth: 0n,
     });
   }
@@ -141,6 +144,12 @@ export class OrderRows {
     amendments.push({ ...wish, number, status: "pending", refusal: "", isOver: false });
     this.happens(orderId, anEvent("amendment", { number }));
     return number;
+  }
+
+  /** A return was approved, and the carrier is to make its label. */
+  wantsLabel(orderId: string, returnId: string): void {
+    this.row(orderId).labels.push({ returnId, locationId: "BER" });
+    this.happens(orderId, anEvent("decision", { step: "take-back", resolved: false, requestId: `label-${returnId}` }));
   }
 
   /** The order is cancelled when parcels of it have left, as its row decides. @returns whether anything is under way */
@@ -309,6 +318,7 @@ export class OrderRows {
         },
       }),
       ...(row.recalled && { recall: { locationIds: row.recalled } }),
+      labels: row.labels,
       ...(amendment && {
         amendment: {
           number: amendment.number,

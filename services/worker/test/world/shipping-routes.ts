@@ -95,6 +95,16 @@ function fulfillmentRoutes(router: ConnectRouter, world: World): void {
           return { response: { shipment: { trackingNumber: `T-${locationId}` } } };
         },
       }),
+    batchRequestReturnLabels: ({ requests }) =>
+      world.batch(requests, {
+        step: "label",
+        of,
+        ...byId,
+        apply: ({ orderId, returnId, requestId }) => {
+          world.took(orderId, `label:${returnId}`, requestId);
+          return { response: {} };
+        },
+      }),
     batchTurnBackShipments: ({ requests }) =>
       world.batch(requests, {
         step: "turn-back",

@@ -1015,6 +1015,152 @@ export declare type BeginParkedDecisionsResponse = Message<"shop.orders.v1.Begin
 export declare const BeginParkedDecisionsResponseSchema: GenMessage<BeginParkedDecisionsResponse>;
 
 /**
+ * The reports.
+ *
+ * @generated from message shop.orders.v1.BatchReportReturnLabelsRequest
+ */
+export declare type BatchReportReturnLabelsRequest = Message<"shop.orders.v1.BatchReportReturnLabelsRequest"> & {
+  /**
+   * 1 to 256 reports.
+   *
+   * @generated from field: repeated shop.orders.v1.ReportReturnLabelRequest requests = 1;
+   */
+  requests: ReportReturnLabelRequest[];
+
+  /**
+   * W3C trace context of each request, in the same order: what is done for it is traced there. An empty one, or none at this
+   * place, is not traced.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
+};
+
+/**
+ * Describes the message shop.orders.v1.BatchReportReturnLabelsRequest.
+ * Use `create(BatchReportReturnLabelsRequestSchema)` to create a new message.
+ */
+export declare const BatchReportReturnLabelsRequestSchema: GenMessage<BatchReportReturnLabelsRequest>;
+
+/**
+ * What the carrier says of a label.
+ *
+ * @generated from message shop.orders.v1.ReportReturnLabelRequest
+ */
+export declare type ReportReturnLabelRequest = Message<"shop.orders.v1.ReportReturnLabelRequest"> & {
+  /**
+   * The order.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * The return that it is for.
+   *
+   * @generated from field: string return_id = 2;
+   */
+  returnId: string;
+
+  /**
+   * The carrier's number; empty: it makes none.
+   *
+   * @generated from field: string tracking_number = 3;
+   */
+  trackingNumber: string;
+
+  /**
+   * Where the customer gets it, for example a URL, as the carrier says; may be empty.
+   *
+   * @generated from field: string label = 4;
+   */
+  label: string;
+
+  /**
+   * Why there is none: upper snake case; empty when there is one.
+   *
+   * @generated from field: string reason = 5;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message shop.orders.v1.ReportReturnLabelRequest.
+ * Use `create(ReportReturnLabelRequestSchema)` to create a new message.
+ */
+export declare const ReportReturnLabelRequestSchema: GenMessage<ReportReturnLabelRequest>;
+
+/**
+ * The outcomes.
+ *
+ * @generated from message shop.orders.v1.BatchReportReturnLabelsResponse
+ */
+export declare type BatchReportReturnLabelsResponse = Message<"shop.orders.v1.BatchReportReturnLabelsResponse"> & {
+  /**
+   * One for each request, in the same order.
+   *
+   * @generated from field: repeated shop.orders.v1.ReportReturnLabelOutcome outcomes = 1;
+   */
+  outcomes: ReportReturnLabelOutcome[];
+};
+
+/**
+ * Describes the message shop.orders.v1.BatchReportReturnLabelsResponse.
+ * Use `create(BatchReportReturnLabelsResponseSchema)` to create a new message.
+ */
+export declare const BatchReportReturnLabelsResponseSchema: GenMessage<BatchReportReturnLabelsResponse>;
+
+/**
+ * What became of one report.
+ *
+ * @generated from message shop.orders.v1.ReportReturnLabelOutcome
+ */
+export declare type ReportReturnLabelOutcome = Message<"shop.orders.v1.ReportReturnLabelOutcome"> & {
+  /**
+   * The answer, or why not.
+   *
+   * @generated from oneof shop.orders.v1.ReportReturnLabelOutcome.outcome
+   */
+  outcome: {
+    /**
+     * The report is taken.
+     *
+     * @generated from field: shop.orders.v1.ReportReturnLabelResponse response = 1;
+     */
+    value: ReportReturnLabelResponse;
+    case: "response";
+  } | {
+    /**
+     * The report was refused.
+     *
+     * @generated from field: shop.type.v1.Failure failure = 2;
+     */
+    value: Failure;
+    case: "failure";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message shop.orders.v1.ReportReturnLabelOutcome.
+ * Use `create(ReportReturnLabelOutcomeSchema)` to create a new message.
+ */
+export declare const ReportReturnLabelOutcomeSchema: GenMessage<ReportReturnLabelOutcome>;
+
+/**
+ * The report is taken.
+ *
+ * @generated from message shop.orders.v1.ReportReturnLabelResponse
+ */
+export declare type ReportReturnLabelResponse = Message<"shop.orders.v1.ReportReturnLabelResponse"> & {
+};
+
+/**
+ * Describes the message shop.orders.v1.ReportReturnLabelResponse.
+ * Use `create(ReportReturnLabelResponseSchema)` to create a new message.
+ */
+export declare const ReportReturnLabelResponseSchema: GenMessage<ReportReturnLabelResponse>;
+
+/**
  * What shipping reports of a shipment.
  *
  * @generated from enum shop.orders.v1.ShipmentNews
@@ -1171,6 +1317,19 @@ export declare const OrderEpisodeService: GenService<{
     methodKind: "unary";
     input: typeof BatchReportShipmentsRequestSchema;
     output: typeof BatchReportShipmentsResponseSchema;
+  },
+  /**
+   * Takes what carriers say of the labels of returns, with an outcome for each. A repeated report changes nothing; one about a return that
+   * waits for no label any more is taken, and forgotten.
+   *
+   * An entry fails with RETURN_NOT_FOUND.
+   *
+   * @generated from rpc shop.orders.v1.OrderEpisodeService.BatchReportReturnLabels
+   */
+  batchReportReturnLabels: {
+    methodKind: "unary";
+    input: typeof BatchReportReturnLabelsRequestSchema;
+    output: typeof BatchReportReturnLabelsResponseSchema;
   },
   /**
    * Takes that stock is set aside for orders that waited for it, as events of these orders. Repeated reports have one effect.

@@ -96,7 +96,7 @@ export declare type OrderReturn = Message<"shop.orders.v1.OrderReturn"> & {
   withheld?: Money | undefined;
 
   /**
-   * The number of the label that the customer was sent; empty when there is none.
+   * The number of the label with which it is sent back; empty while there is none.
    *
    * @generated from field: string tracking_number = 12;
    */
@@ -143,6 +143,20 @@ export declare type OrderReturn = Message<"shop.orders.v1.OrderReturn"> & {
    * @generated from field: string parcel_location_id = 40;
    */
   parcelLocationId: string;
+
+  /**
+   * Whether the carrier makes a label for it.
+   *
+   * @generated from field: shop.orders.v1.ReturnLabelStatus label_status = 41;
+   */
+  labelStatus: ReturnLabelStatus;
+
+  /**
+   * Where the customer gets the label, for example a URL, as the carrier says; empty while there is none.
+   *
+   * @generated from field: string label = 42;
+   */
+  label: string;
 };
 
 /**
@@ -212,6 +226,46 @@ export declare type OrderReturnLine = Message<"shop.orders.v1.OrderReturnLine"> 
  * Use `create(OrderReturnLineSchema)` to create a new message.
  */
 export declare const OrderReturnLineSchema: GenMessage<OrderReturnLine>;
+
+/**
+ * Whether a return has a label of the carrier.
+ *
+ * @generated from enum shop.orders.v1.ReturnLabelStatus
+ */
+export enum ReturnLabelStatus {
+  /**
+   * None is wanted: it is not APPROVED, or somebody named a number.
+   *
+   * @generated from enum value: RETURN_LABEL_STATUS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The carrier has not answered.
+   *
+   * @generated from enum value: RETURN_LABEL_STATUS_PENDING = 1;
+   */
+  PENDING = 1,
+
+  /**
+   * It is there, with its `tracking_number`.
+   *
+   * @generated from enum value: RETURN_LABEL_STATUS_MADE = 2;
+   */
+  MADE = 2,
+
+  /**
+   * The carrier makes none, or has not said in time that it does: an agent names a number with ApproveReturn.
+   *
+   * @generated from enum value: RETURN_LABEL_STATUS_REFUSED = 3;
+   */
+  REFUSED = 3,
+}
+
+/**
+ * Describes the enum shop.orders.v1.ReturnLabelStatus.
+ */
+export declare const ReturnLabelStatusSchema: GenEnum<ReturnLabelStatus>;
 
 /**
  * Where a return stands. Terminal: REJECTED, CANCELLED, COMPLETED.

@@ -264,7 +264,7 @@ export declare type ApproveReturnRequest = Message<"shop.orders.v1.ApproveReturn
   returnId: string;
 
   /**
-   * The number of the label that the customer is sent; empty when he sends it as he likes.
+   * The number of the label that the customer is sent; empty: the carrier makes one.
    *
    * @generated from field: string tracking_number = 4;
    */
@@ -647,8 +647,9 @@ export declare const OrderReturnService: GenService<{
     output: typeof ListReturnsResponseSchema;
   },
   /**
-   * Approves a return that somebody has asked for. Fails with RETURN_NOT_FOUND, and with ILLEGAL_RETURN_TRANSITION when it is not
-   * REQUESTED.
+   * Approves a return that somebody has asked for. Without a `tracking_number` the carrier makes a label: `label_status` tells when it is
+   * there. Of a return that is APPROVED and has no label yet, it names the number. Fails with RETURN_NOT_FOUND, and with
+   * ILLEGAL_RETURN_TRANSITION when it is not REQUESTED, or APPROVED and has a label.
    *
    * @generated from rpc shop.orders.v1.OrderReturnService.ApproveReturn
    */

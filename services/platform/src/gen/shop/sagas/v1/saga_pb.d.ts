@@ -176,6 +176,13 @@ export declare type EpisodeOrder = Message<"shop.sagas.v1.EpisodeOrder"> & {
    * @generated from field: shop.sagas.v1.EpisodeRecall recall = 40;
    */
   recall?: EpisodeRecall | undefined;
+
+  /**
+   * The returns of it for which the carrier is to make labels: 20 at most.
+   *
+   * @generated from field: repeated shop.sagas.v1.EpisodeLabel labels = 41;
+   */
+  labels: EpisodeLabel[];
 };
 
 /**
@@ -183,6 +190,33 @@ export declare type EpisodeOrder = Message<"shop.sagas.v1.EpisodeOrder"> & {
  * Use `create(EpisodeOrderSchema)` to create a new message.
  */
 export declare const EpisodeOrderSchema: GenMessage<EpisodeOrder>;
+
+/**
+ * A return that waits for a label.
+ *
+ * @generated from message shop.sagas.v1.EpisodeLabel
+ */
+export declare type EpisodeLabel = Message<"shop.sagas.v1.EpisodeLabel"> & {
+  /**
+   * The return.
+   *
+   * @generated from field: string return_id = 1;
+   */
+  returnId: string;
+
+  /**
+   * The stock location that it goes back to.
+   *
+   * @generated from field: string location_id = 2;
+   */
+  locationId: string;
+};
+
+/**
+ * Describes the message shop.sagas.v1.EpisodeLabel.
+ * Use `create(EpisodeLabelSchema)` to create a new message.
+ */
+export declare const EpisodeLabelSchema: GenMessage<EpisodeLabel>;
 
 /**
  * A cancellation of an order of which parcels have left.

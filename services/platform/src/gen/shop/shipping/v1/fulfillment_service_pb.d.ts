@@ -494,6 +494,152 @@ export declare type TurnBackShipmentOutcome = Message<"shop.shipping.v1.TurnBack
 export declare const TurnBackShipmentOutcomeSchema: GenMessage<TurnBackShipmentOutcome>;
 
 /**
+ * Which label to make.
+ *
+ * @generated from message shop.shipping.v1.RequestReturnLabelRequest
+ */
+export declare type RequestReturnLabelRequest = Message<"shop.shipping.v1.RequestReturnLabelRequest"> & {
+  /**
+   * Chosen by the caller, unique for each mutation; the saga derives it from order and step.
+   *
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * The order.
+   *
+   * @generated from field: string order_id = 2;
+   */
+  orderId: string;
+
+  /**
+   * The stock location that it goes back to: of a shipment of the order, whose address is where it comes from.
+   *
+   * @generated from field: string location_id = 3;
+   */
+  locationId: string;
+
+  /**
+   * The return that it is for. The carrier is asked under this id.
+   *
+   * @generated from field: string return_id = 4;
+   */
+  returnId: string;
+
+  /**
+   * Which of the shipments that were made for the order at that location one after the other; 0: the first.
+   *
+   * @generated from field: int32 generation = 20;
+   */
+  generation: number;
+};
+
+/**
+ * Describes the message shop.shipping.v1.RequestReturnLabelRequest.
+ * Use `create(RequestReturnLabelRequestSchema)` to create a new message.
+ */
+export declare const RequestReturnLabelRequestSchema: GenMessage<RequestReturnLabelRequest>;
+
+/**
+ * It is noted.
+ *
+ * @generated from message shop.shipping.v1.RequestReturnLabelResponse
+ */
+export declare type RequestReturnLabelResponse = Message<"shop.shipping.v1.RequestReturnLabelResponse"> & {
+};
+
+/**
+ * Describes the message shop.shipping.v1.RequestReturnLabelResponse.
+ * Use `create(RequestReturnLabelResponseSchema)` to create a new message.
+ */
+export declare const RequestReturnLabelResponseSchema: GenMessage<RequestReturnLabelResponse>;
+
+/**
+ * Many of RequestReturnLabel.
+ *
+ * @generated from message shop.shipping.v1.BatchRequestReturnLabelsRequest
+ */
+export declare type BatchRequestReturnLabelsRequest = Message<"shop.shipping.v1.BatchRequestReturnLabelsRequest"> & {
+  /**
+   * 1 to 256 entries, each with a request id of its own.
+   *
+   * @generated from field: repeated shop.shipping.v1.RequestReturnLabelRequest requests = 1;
+   */
+  requests: RequestReturnLabelRequest[];
+
+  /**
+   * W3C trace context of each request, in the same order: what is done for it is traced there. An empty one, or none at this
+   * place, is not traced.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
+};
+
+/**
+ * Describes the message shop.shipping.v1.BatchRequestReturnLabelsRequest.
+ * Use `create(BatchRequestReturnLabelsRequestSchema)` to create a new message.
+ */
+export declare const BatchRequestReturnLabelsRequestSchema: GenMessage<BatchRequestReturnLabelsRequest>;
+
+/**
+ * The outcomes of BatchRequestReturnLabels.
+ *
+ * @generated from message shop.shipping.v1.BatchRequestReturnLabelsResponse
+ */
+export declare type BatchRequestReturnLabelsResponse = Message<"shop.shipping.v1.BatchRequestReturnLabelsResponse"> & {
+  /**
+   * One for each request, in the same order.
+   *
+   * @generated from field: repeated shop.shipping.v1.RequestReturnLabelOutcome outcomes = 1;
+   */
+  outcomes: RequestReturnLabelOutcome[];
+};
+
+/**
+ * Describes the message shop.shipping.v1.BatchRequestReturnLabelsResponse.
+ * Use `create(BatchRequestReturnLabelsResponseSchema)` to create a new message.
+ */
+export declare const BatchRequestReturnLabelsResponseSchema: GenMessage<BatchRequestReturnLabelsResponse>;
+
+/**
+ * What became of one entry of BatchRequestReturnLabels.
+ *
+ * @generated from message shop.shipping.v1.RequestReturnLabelOutcome
+ */
+export declare type RequestReturnLabelOutcome = Message<"shop.shipping.v1.RequestReturnLabelOutcome"> & {
+  /**
+   * The answer, or why not.
+   *
+   * @generated from oneof shop.shipping.v1.RequestReturnLabelOutcome.outcome
+   */
+  outcome: {
+    /**
+     * It is noted.
+     *
+     * @generated from field: shop.shipping.v1.RequestReturnLabelResponse response = 1;
+     */
+    value: RequestReturnLabelResponse;
+    case: "response";
+  } | {
+    /**
+     * Why there is none.
+     *
+     * @generated from field: shop.type.v1.Failure failure = 2;
+     */
+    value: Failure;
+    case: "failure";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message shop.shipping.v1.RequestReturnLabelOutcome.
+ * Use `create(RequestReturnLabelOutcomeSchema)` to create a new message.
+ */
+export declare const RequestReturnLabelOutcomeSchema: GenMessage<RequestReturnLabelOutcome>;
+
+/**
  * What a carrier says to turning a shipment back.
  *
  * @generated from enum shop.shipping.v1.TurnBackState
@@ -577,6 +723,20 @@ export declare const FulfillmentService: GenService<{
     methodKind: "unary";
     input: typeof BatchTurnBackShipmentsRequestSchema;
     output: typeof BatchTurnBackShipmentsResponseSchema;
+  },
+  /**
+   * Has the carrier asked for labels with which customers send articles back, with an outcome for each. The wish is noted, and the carrier
+   * asked after that, again and again under the same key until it has said something definite, or CARRIER_PATIENCE_MS are over: orders is
+   * told which.
+   *
+   * An entry fails with SHIPMENT_NOT_FOUND, and with NOT_SHIPPED when the carrier never had it.
+   *
+   * @generated from rpc shop.shipping.v1.FulfillmentService.BatchRequestReturnLabels
+   */
+  batchRequestReturnLabels: {
+    methodKind: "unary";
+    input: typeof BatchRequestReturnLabelsRequestSchema;
+    output: typeof BatchRequestReturnLabelsResponseSchema;
   },
 }>;
 
