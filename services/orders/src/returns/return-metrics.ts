@@ -5,6 +5,7 @@ import { type ReturnStatus, returnStatuses } from "./order-return.ts";
 export class ReturnMetrics {
   readonly #moved: Counter<"status">;
   readonly #labels: Counter<"outcome">;
+  readonly #oldestReceived: Gauge;
 
   constructor(registry: Registry) {
     this.#oldestReceived = new Gauge({
