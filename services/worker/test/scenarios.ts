@@ -250,7 +250,11 @@ const turns = {
     stage.rows.happens(lost, anEvent("shipment", { locationId: "BER", news: "LOST" }));
     stage.rows.wantsLabel(labelled, newId());
     await standsAt(lost, "FAILED");
-    return await episodeOf(stage, lost, stage.starter.started.filter(({ orderIds }) => orderIds.includes(lost)).length - 1);
+    return await episodeOf(
+      stage,
+      lost,
+      stage.starter.started.filter(({ orderIds }) => orderIds.includes(lost)).length - 1,
+    );
   },
 
   /** Amended: one gets more, one less, and of one the amendment is undone after a parcel was taken back. */
