@@ -174,6 +174,8 @@ function valueFor(field: DescField, filling: Filling, place: Place) {
   // An optional number is a condition on what is there.
   if (field.name === "line_number") return lineNumberAt(at);
   if (field.name === "revision" || field.scalar === ScalarType.BOOL) return undefined;
+  // Of an order that is there later episodes have asked.
+  if (field.name === "fence") return undefined;
   return field.scalar === ScalarType.INT64 ? 1n : 1;
 }
 

@@ -52,6 +52,8 @@ export function ordinaryText({ method }: ContractCall, { field }: TextField, ids
     refund_request_id: ids.refundRequestId,
     return_id: ids.orderId,
     fixed_location_ids: "north",
+    location_ids: "north",
+    parcel_location_id: "north",
     saga_id: method.name === "StartOrderSaga" ? newId() : makes ? "" : ids.sagaId,
     episode_id: method.name === "StartEpisode" ? newId() : ids.episodeId,
     episode_ids: ids.episodeId,

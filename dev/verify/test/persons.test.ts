@@ -106,13 +106,17 @@ describe("a thousand persons", () => {
       customerId: customerIds[n] ?? "",
       shippingAddress: addressOf(n),
     }));
-    return await until(async () => {
-      const { outcomes } = await shop.orders.bulkCreateOrders({ requests });
-      return outcomes.map(({ outcome }) => {
-        if (outcome.case === "response") return outcome.value.order?.orderId ?? "";
-        throw new Error(outcome.value?.message);
-      });
-    }, "all orders");
+    return await until(
+      async () => {
+        const { outcomes } = await shop.orders.bulkCreateOrders({ requests });
+        return outcomes.map(({ outcome }) => {
+          if (outcome.case === "response") return outcome.value.order?.orderId ?? "";
+          throw new Error(outcome.value?.message);
+        });
+      },
+      "all orders",
+      { ...slow, everyMs: 500 },
+    );
   }
 
   test("order, are read by who may, and are in no table in plain text", async () => {

@@ -1,5 +1,6 @@
 import { PaymentStatus } from "#gen/shop/payments/v1/payment_pb.js";
 import {
+  type AuthorizePaymentResponse,
   BatchAuthorizePaymentsRequestSchema,
   BatchCapturePaymentsRequestSchema,
   BatchRefundPaymentsRequestSchema,
@@ -12,9 +13,11 @@ import { whole } from "#platform/whole.ts";
 import { approval } from "../workflows/engine/failures.ts";
 import type { Outcome } from "../workflows/engine/step-batch.ts";
 import type { Money } from "../workflows/order/order-types.ts";
-import { batchCall, done, pending } from "./batch-call.ts";
+import { batchCall, done, pending, refused } from "./batch-call.ts";
 import { requestId } from "./entry-key.ts";
 import type { StepWorks } from "./step-work.ts";
+
+const domain = "payments.shop";
 
 /** What the saga asks of the payments. */
 export const paymentWorks = {
@@ -35,7 +38,7 @@ export const paymentWorks = {
         const request = whole(BatchAuthorizePaymentsRequestSchema, { requests, traceparents });
         return payments.batchAuthorizePayments(request, options);
       },
-      ({ payment }) => (payment?.status === PaymentStatus.PENDING ? pending : done(null)),
+      toAuthorized,
     ),
 
   /** Gives free what is held: all that is left, or one parcel's part. */
@@ -113,6 +116,14 @@ export const paymentWorks = {
       },
     ),
 } satisfies Partial<StepWorks>;
+
+/** What an episode that was lost had voided is not authorized, though its repetition is answered. */
+function toAuthorized({ payment }: AuthorizePaymentResponse): Outcome<null> {
+  if (payment?.status === PaymentStatus.VOIDED) {
+    return refused("PAYMENT_VOIDED", "the payment was voided after it was authorized", domain);
+  }
+  return payment?.status === PaymentStatus.PENDING ? pending : done(null);
+}
 
 /**
  * The payment of an order has the order's id, so that it can be voided when the answer to its authorization was lost. That of an amendment

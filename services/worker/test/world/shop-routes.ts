@@ -341,6 +341,7 @@ function paymentRoutes(router: ConnectRouter, world: World): void {
       own[field] += amount;
       order[field] += amount;
       if (field === "voided" && !request.amount && own.orderId === request.paymentId) order.paymentVoided = true;
+      if (field === "voided" && !request.amount) own.shown.status = PaymentStatus.VOIDED;
       world.took(own.orderId, `${step}${partOf(request.requestId)}`, request.requestId);
       return { response: { pending: false } };
     },
@@ -359,9 +360,11 @@ function paymentRoutes(router: ConnectRouter, world: World): void {
           const order = world.order(orderId);
           if (order.paymentVoided) return { refuse: "PAYMENT_VOIDED" };
           order.authorized += amount?.amount ?? 0n;
-          world.payment(paymentId, orderId).authorized += amount?.amount ?? 0n;
+          const payment = world.payment(paymentId, orderId);
+          payment.authorized += amount?.amount ?? 0n;
+          payment.shown.status = PaymentStatus.AUTHORIZED;
           world.took(orderId, `authorize${partOf(requestId)}`, requestId);
-          return { response: { payment: { status: PaymentStatus.AUTHORIZED } } };
+          return { response: { payment: payment.shown } };
         },
       }),
     batchCapturePayments: ({ requests }) => world.batch(requests, change("captured", "capture")),

@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import type { ParcelFate } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
+import { PaymentStatus } from "#gen/shop/payments/v1/payment_pb.js";
 import type { TrackingOutcome } from "#gen/shop/shipping/v1/shipping_service_pb.js";
 import { FailureSchema } from "#gen/shop/type/v1/failure_pb.js";
 import type { Allocation } from "../../src/workflows/order/order-types.ts";
@@ -38,6 +39,8 @@ export interface PaymentFacts {
   captured: bigint;
   voided: bigint;
   refunded: bigint;
+  /** What its authorization is answered with, also when that is repeated. */
+  readonly shown: { status: PaymentStatus };
 }
 
 /** What an order is decided to become, or why not. */
@@ -191,7 +194,14 @@ export class World {
   payment(paymentId: string, orderId = paymentId): PaymentFacts {
     const known = this.payments.get(paymentId);
     if (known) return known;
-    const fresh = { orderId, authorized: 0n, captured: 0n, voided: 0n, refunded: 0n };
+    const fresh = {
+      orderId,
+      authorized: 0n,
+      captured: 0n,
+      voided: 0n,
+      refunded: 0n,
+      shown: { status: PaymentStatus.PENDING },
+    };
     this.payments.set(paymentId, fresh);
     return fresh;
   }
