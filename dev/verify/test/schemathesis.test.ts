@@ -64,7 +64,7 @@ describe("what the services answer, held against their OpenAPI documents", { con
         cwd: folder,
         env,
         keepOutput: true,
-        timeoutMs: byHand ? 30 * 60_000 : 2 * 60_000,
+        timeoutMs: byHand ? 30 * 60_000 : 5 * 60_000,
       });
       const [, passed = "0"] = /(\d+) generated, \d+ passed/.exec(said) ?? [];
       assert.ok(Number(passed) >= 40, said.slice(-2_000));

@@ -98,7 +98,13 @@ function fromFailure({ code, reason, message, domain, metadata }: Failure): Outc
   if (!isCallerFault(code)) return pending;
   return {
     kind: "refused",
-    refusal: { reason: reason || (Code[code] ?? ""), message, domain, metadata: { ...metadata } },
+    // It is kept in the workflow's history, and may say the number of a place, which may look like a card's.
+    refusal: {
+      reason: reason || (Code[code] ?? ""),
+      message: hideCardNumbers(message),
+      domain,
+      metadata: { ...metadata },
+    },
   };
 }
 

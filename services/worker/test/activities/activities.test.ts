@@ -78,6 +78,14 @@ describe("an activity", () => {
     assert.deepEqual(outcomes[0]?.kind === "refused" && outcomes[0].refusal.metadata, metadata);
   });
 
+  test("keeps no number of a card in what a callee says of an entry", async () => {
+    const world = new World();
+    world.rules.push(on("commit", { kind: "refuse", reason: "NO 4111 1111 1111 1111" }));
+    const entries = [{ orderId: anOrder().orderId, locationId: "BER" }];
+    const [outcome] = await run(activitiesOf(world).commitStock, { entries });
+    assert.equal(outcome?.kind === "refused" && outcome.refusal.message, "refused with NO [card number]");
+  });
+
   for (const [kind, type, nonRetryable, away] of [
     ["invalid", "InvalidArgument", true, false],
     ["unavailable", "Unavailable", false, true],
