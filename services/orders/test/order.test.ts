@@ -24,6 +24,7 @@ const allowed = new Set([
   "preparing cancelled",
   "preparing failed",
   "shipped delivered",
+  "shipped cancelled",
   "shipped failed",
 ]);
 const terminal: OrderStatus[] = ["delivered", "rejected", "cancelled", "failed"];
