@@ -123,10 +123,10 @@ export class Killable implements AsyncDisposable {
     return { killed };
   }
 
-  /** Waits until orders have come to their ends. */
+  /** Waits until orders have come to their ends: each death costs them more than ten seconds. */
   async ends(orders: { orderId: string }[]): Promise<void> {
     const over = () => orders.every(({ orderId }) => this.rows.isOver(orderId));
-    await until(over, "the orders have ended", { deadlineMs: 60_000, everyMs: 20 });
+    await until(over, "the orders have ended", { deadlineMs: 180_000, everyMs: 20 });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -63,7 +63,7 @@ const cases: ParkedCase[] = [
     parkedStep: "refund:BER",
     isLost: true,
     end: "FAILED",
-    resolved: [...checkout, ...shipped, "capture:BER", "commit:BER", "SHIPPED", "FAILED"],
+    resolved: [...checkout, ...shipped, "capture:BER", "commit:BER", "SHIPPED", "lose:BER", "FAILED"],
   },
   {
     step: "void",

@@ -200,8 +200,9 @@ describe("a workflow that is gone", () => {
         await stage.workflow(stage.rows.row(orderId).episodeId).terminate();
         stage.world.rules.push(on("cut", { kind: "refuse", reason: "SHORTAGE_DECIDED" }, { orderId }));
       };
-      // What it began in its first task may have gone on to the confirmation.
+      // What it began in its first task goes on, and may have confirmed the order: then there is nothing to be taken out any more.
       const [end = ""] = await stage.run([order]);
+      if (end === "DELIVERED") return agrees(order, 1_000n);
       assert.ok(["REJECTED", "FAILED"].includes(end), end);
       const { authorized, voided, released } = stage.world.order(orderId);
       assert.equal(voided, authorized);
