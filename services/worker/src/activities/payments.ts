@@ -13,6 +13,7 @@ import { whole } from "#platform/whole.ts";
 import { approval } from "../workflows/engine/failures.ts";
 import type { Outcome } from "../workflows/engine/step-batch.ts";
 import type { Money } from "../workflows/order/order-types.ts";
+import type { InputOf } from "./all-steps.ts";
 import { batchCall, done, pending, refused } from "./batch-call.ts";
 import { requestId } from "./entry-key.ts";
 import type { StepWorks } from "./step-work.ts";
@@ -117,9 +118,12 @@ export const paymentWorks = {
     ),
 } satisfies Partial<StepWorks>;
 
-/** What an episode that was lost had voided is not authorized, though its repetition is answered. */
-function toAuthorized({ payment }: AuthorizePaymentResponse): Outcome<null> {
-  if (payment?.status === PaymentStatus.VOIDED) {
+/**
+ * What an episode that was lost had voided is not authorized, though its repetition is answered. An amendment goes on all the same: orders was told
+ * before its money was given up that it is refused, so it ends at its pivot, and from there all of it is undone, parcels too.
+ */
+function toAuthorized({ payment }: AuthorizePaymentResponse, entry: InputOf<"authorizePayment">): Outcome<null> {
+  if (payment?.status === PaymentStatus.VOIDED && entry.payment === undefined) {
     return refused("PAYMENT_VOIDED", "the payment was voided after it was authorized", domain);
   }
   return payment?.status === PaymentStatus.PENDING ? pending : done(null);
