@@ -59,16 +59,18 @@ describe("a workflow that is terminated", () => {
   test("between giving the money up and the stock: the order is not confirmed without money", async () => {
     const order = anOrder();
     const { orderId } = order;
-    let terminated = 0;
+    const asleep = Promise.withResolvers<void>();
+    let released = 0;
     stage.world.onCall = async (called, at) => {
-      if (called !== "void" || at !== "after" || terminated > 0) return;
-      terminated++;
-      await stage.workflow(stage.rows.row(orderId).episodeId || stage.rows.row(orderId).lastEpisodeId).terminate();
+      if (called !== "release" || at !== "before" || released++ > 0) return;
+      // What its first task began would go on: this is as far as it gets.
+      await stage.workflow(stage.rows.row(orderId).episodeId).terminate();
+      await asleep.promise;
     };
     const once = on("confirm", { kind: "refuse", reason: "HOLD_EXPIRED" }, { orderId, times: 1 });
     assert.deepEqual(await stage.run([order], [once]), ["REJECTED"]);
     stage.world.onCall = () => {};
-    assert.equal(terminated, 1);
+    asleep.resolve();
     assert.deepEqual(stage.world.trace(orderId).slice(0, 4), ["reserve", "authorize", "void", "release"]);
     const { authorized, captured, voided } = stage.world.order(orderId);
     assert.deepEqual([captured, voided], [0n, authorized]);
