@@ -56,26 +56,6 @@ describe("a workflow that is terminated", () => {
     }
   }
 
-  test("between giving the money up and the stock: the order is not confirmed without money", async () => {
-    const order = anOrder();
-    const { orderId } = order;
-    const asleep = Promise.withResolvers<void>();
-    let released = 0;
-    stage.world.onCall = async (called, at) => {
-      if (called !== "release" || at !== "before" || released++ > 0) return;
-      // What its first task began would go on: this is as far as it gets.
-      await stage.workflow(stage.rows.row(orderId).episodeId).terminate();
-      await asleep.promise;
-    };
-    const once = on("confirm", { kind: "refuse", reason: "HOLD_EXPIRED" }, { orderId, times: 1 });
-    assert.deepEqual(await stage.run([order], [once]), ["REJECTED"]);
-    stage.world.onCall = () => {};
-    asleep.resolve();
-    assert.deepEqual(stage.world.trace(orderId).slice(0, 4), ["reserve", "authorize", "void", "release"]);
-    const { authorized, captured, voided } = stage.world.order(orderId);
-    assert.deepEqual([captured, voided], [0n, authorized]);
-  });
-
   test("after it confirmed the order, which is then cancelled: all of it is undone", async () => {
     const order = anOrder();
     const { orderId } = order;
@@ -208,5 +188,27 @@ describe("a workflow that is terminated", () => {
     assert.equal(stage.world.effects.length, length);
     const { authorized, captured, voided } = stage.world.order(orderId);
     assert.deepEqual([captured, voided], [authorized, 0n]);
+  });
+
+  test("between giving the money up and the stock: the order is not confirmed without money", async () => {
+    const order = anOrder();
+    const { orderId } = order;
+    const asleep = Promise.withResolvers<void>();
+    let released = 0;
+    stage.world.onCall = async (called, at) => {
+      if (called !== "release" || at !== "before" || released++ > 0) return;
+      // What its first task began would go on: this is as far as it gets.
+      await stage.workflow(stage.rows.row(orderId).episodeId).terminate();
+      await asleep.promise;
+    };
+    const once = on("confirm", { kind: "refuse", reason: "HOLD_EXPIRED" }, { orderId, times: 1 });
+    assert.deepEqual(await stage.run([order], [once]), ["REJECTED"]);
+    const { length } = stage.world.refusedAsOver;
+    asleep.resolve();
+    await until(() => stage.world.refusedAsOver.length > length, "the call that was on its way is answered", patient);
+    stage.world.onCall = () => {};
+    assert.deepEqual(stage.world.trace(orderId).slice(0, 4), ["reserve", "authorize", "void", "release"]);
+    const { authorized, captured, voided } = stage.world.order(orderId);
+    assert.deepEqual([captured, voided], [0n, authorized]);
   });
 });
