@@ -46,6 +46,12 @@ const standingStill: readonly Example[] = [
     summary: "What came back has waited for 1h 10m 0s (shop)",
   },
   {
+    alert: "ReturnsUnlabelled",
+    at: "15m",
+    ...one(`orders_oldest_refused_label_seconds{${ofService("orders")}}`, "14400+60x15", "14300x5 0x10"),
+    summary: "A return has waited for a label for 4h 15m 0s (shop)",
+  },
+  {
     alert: "OrdersStalled",
     at: "15m",
     ...one(`orders_stalled{${ofService("orders")}, status="carried"}`, "0x5 64x10", "0 64x4 0x10"),

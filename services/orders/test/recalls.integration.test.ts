@@ -5,6 +5,7 @@ import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { ParcelFate } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import { CancellationOutcome, OrderShipmentStatus, OrderStatus, TurnBack } from "#gen/shop/orders/v1/order_pb.js";
 import { ReturnKind, ReturnLabelStatus, ReturnReason, ReturnStatus } from "#gen/shop/orders/v1/order_return_pb.js";
+import { decodeId } from "#platform/id.ts";
 import { readAuditLog } from "#testing/audit-log.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
 import { delivered, type GivenParcel } from "./delivered-orders.ts";
@@ -12,6 +13,7 @@ import { eager, kinds, lastStart, settlement } from "./episode-rows.ts";
 import { FakeWorker } from "./fake-worker.ts";
 import {
   eventually,
+  metric,
   newCustomer,
   type OrderChanges,
   orderRequest,
@@ -413,6 +415,29 @@ describe("cancelling orders of which parcels have left", () => {
         assert.equal(await report(orderId, returnId), "response");
         assert.deepEqual(await labelOf(orderId), ["UNSPECIFIED", "RT-1", ""]);
       }
+    });
+
+    it("that the carrier refuses is found, with how long it has waited, until somebody has named it", async () => {
+      const looking = { ...eager, EPISODE_SWEEP_AGE_MS: 600_000, RETURN_SWEEP_EVERY_MS: 20 };
+      await using watcher = await startReplica(test.database, worker, looking);
+      const oldest = () => metric(watcher, "orders_oldest_refused_label_seconds");
+      const unlabelled = async () => {
+        const request = { labelStatus: ReturnLabelStatus.REFUSED };
+        return (await replica.returns.listReturns(request)).orderReturns.map(({ returnId }) => returnId);
+      };
+      const before = await unlabelled();
+      const orderId = await arrived();
+      const { returnId } = await approved(orderId);
+      const other = await arrived();
+      await approved(other);
+      await report(orderId, returnId, { trackingNumber: "", label: "", reason: "ADDRESS_NOT_SERVED" });
+      assert.deepEqual(await unlabelled(), [returnId, ...before]);
+      const aged = "update order_return set update_time = update_time - interval '9 hours' where return_id = $1";
+      await test.database.query(aged, [decodeId(returnId)]);
+      await eventually(async () => assert.ok((await oldest()) >= 9 * 3_600));
+      await number(orderId, returnId, "RT-1");
+      assert.deepEqual(await unlabelled(), before);
+      await eventually(async () => assert.ok((await oldest()) < 9 * 3_600));
     });
 
     it("of a return that has come, or that there is not, changes nothing", async () => {

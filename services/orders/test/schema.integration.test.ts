@@ -88,11 +88,12 @@ describe("the schema of orders", () => {
     ["an order", { orderId: newId() }, "order_return_pkey"],
     ["a customer", { customerId: newId() }, "order_return_customer_idx"],
     ["a status", { status: "received" }, "order_return_status_idx"],
+    ["a label", { labelState: "refused" }, "order_return_label_idx"],
   ];
   for (const [name, filter, index] of returnLists) {
     it(`has an index in the order of the list of returns by ${name}`, async () => {
       const { statement, values } = listOfReturns(
-        { orderId: undefined, customerId: undefined, status: undefined, ...filter },
+        { orderId: undefined, customerId: undefined, status: undefined, labelState: undefined, ...filter },
         page,
       );
       await recorded.query(statement, values);

@@ -76,6 +76,16 @@ export const orderAlerts: RuleGroup = {
       description: "A customer has sent something back and is not paid, or what came is not on its shelf.",
     },
     {
+      alert: "ReturnsUnlabelled",
+      severity: "ticket",
+      expr: "max by (namespace) (orders_oldest_refused_label_seconds) > 4 * 3600",
+      lasts: "5m",
+      labels: { service: "orders" },
+      summary: "A return has waited for a label for {{ $value | humanizeDuration }} ({{ $labels.namespace }})",
+      description:
+        "A customer wants to send something back, was told that it may, and has nothing to send it with: the carrier has made no label.",
+    },
+    {
       alert: "OrdersStalled",
       severity: "ticket",
       expr: "max by (namespace, status) (orders_stalled) > 0",

@@ -68,9 +68,9 @@ export class OrderReturnApi implements ServiceImpl<typeof OrderReturnService> {
     const { repository, pageTokens } = this.#options;
     const filter = toReturnFilter(request, requestContext().owner);
     if (!filter) return whole(ListReturnsResponseSchema, { orderReturns: [], nextPageToken: "" });
-    const { orderId = "", customerId = "", status = "" } = filter;
+    const { orderId = "", customerId = "", status = "", labelState = "" } = filter;
     const { items, nextPageToken } = await pageTokens.page(request, {
-      filter: ["ListReturns", orderId, customerId, status],
+      filter: ["ListReturns", orderId, customerId, status, labelState],
       place: (cursor) => (typeof cursor === "string" && isId(cursor) ? cursor : undefined),
       read: (page) => repository.list(filter, page),
       cursorOf: ({ returnId }) => returnId,

@@ -73,6 +73,9 @@ const reasons = {
 const statusFromProto = new Map<number, ReturnStatus>(
   Object.entries(statuses).map(([name, value]) => [value, name as ReturnStatus]),
 );
+const labelStateFromProto = new Map<number, LabelState>(
+  Object.entries(labelStatuses).map(([name, value]) => [value, name as LabelState]),
+);
 const reasonFromProto = new Map<number, ReturnReason>(
   Object.entries(reasons).map(([name, value]) => [value, name as ReturnReason]),
 );
@@ -158,6 +161,7 @@ export function toReturnFilter(request: ListReturnsRequest, owner?: string): Ret
     orderId: request.orderId || undefined,
     customerId: owner ?? customerId,
     status: statusFromProto.get(request.status),
+    labelState: labelStateFromProto.get(request.labelStatus) || undefined,
   };
 }
 

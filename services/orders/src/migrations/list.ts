@@ -25,6 +25,7 @@ import { Amendments } from "./0023-amendments.ts";
 import { Recalls } from "./0025-recalls.ts";
 import { Shortages } from "./0026-shortages.ts";
 import { Fence } from "./0027-fence.ts";
+import { LabelIndex } from "./0029-label-index.ts";
 
 /** All migrations, the oldest first. A name never changes once it is released. */
 export const migrations: MigrationsList = [
@@ -54,4 +55,5 @@ export const migrations: MigrationsList = [
   { name: "0025_recalls", class: Recalls },
   { name: "0026_shortages", class: Shortages },
   { name: "0027_fence", class: Fence },
+  { name: "0029_label_index", class: LabelIndex },
 ];

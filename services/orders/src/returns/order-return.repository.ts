@@ -293,12 +293,23 @@ const remind: SqlText = {
 };
 
 /** Of what was granted nothing comes back, and a second person may take days to approve it: see RefundsUnapproved. */
-const oldestReceived: SqlText = {
-  name: "return_oldest_received",
+const oldestWaiting: SqlText = {
+  name: "return_oldest_waiting",
   prepared: false,
-  text: `select coalesce(extract(epoch from now() - min(update_time)), 0)::float8 as seconds
-    from order_return where status = 'received' and kind <> 'goodwill'`,
+  text: `select
+      (select coalesce(extract(epoch from now() - min(update_time)), 0)::float8
+        from order_return where status = 'received' and kind <> 'goodwill') as received,
+      (select coalesce(extract(epoch from now() - min(update_time)), 0)::float8
+        from order_return where status = 'approved' and label_state = 'refused') as unlabelled`,
 };
+
+/** How long the oldest returns have waited, in seconds; 0 when none does. */
+export interface OldestReturns {
+  /** Since they came, for stock and money to be back. */
+  readonly received: number;
+  /** Since the carrier has refused a label, for somebody to name a number. */
+  readonly unlabelled: number;
+}
 
 /** What is written with a return. */
 export interface SavedReturn {
@@ -317,6 +328,8 @@ export interface ReturnFilter {
   readonly orderId: string | undefined;
   readonly customerId: string | undefined;
   readonly status: ReturnStatus | undefined;
+  /** Of what is approved. */
+  readonly labelState: LabelState | undefined;
 }
 
 /** Reads and writes returns. */
@@ -410,10 +423,10 @@ export class OrderReturnRepository {
     return rows.map(({ orderId }) => encodeId(orderId));
   }
 
-  /** How long the oldest return has been RECEIVED, in seconds; 0 when none is. */
-  async oldestReceivedSeconds(): Promise<number> {
-    const [row] = await this.#database.query<{ seconds: number }>(oldestReceived);
-    return row?.seconds ?? 0;
+  /** How long the oldest returns have waited. */
+  async oldest(): Promise<OldestReturns> {
+    const [row] = await this.#database.query<OldestReturns>(oldestWaiting);
+    return row ?? { received: 0, unlabelled: 0 };
   }
 
   async #toReturn(row: ReturnRow): Promise<OrderReturn> {
@@ -437,7 +450,7 @@ const highestId = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 
 /** The statement of a list and its values. */
 export function listStatement(
-  { orderId, customerId, status }: ReturnFilter,
+  { orderId, customerId, status, labelState }: ReturnFilter,
   page: { after: string | undefined; limit: number },
 ): { statement: SqlText; values: unknown[] } {
   const values: unknown[] = [page.after === undefined ? highestId : decodeId(page.after), page.limit];
@@ -451,6 +464,9 @@ export function listStatement(
   add("order_id", orderId && decodeId(orderId));
   add("customer_id", customerId && decodeId(customerId));
   add("status", status);
+  add("label_state", labelState);
+  // The index of labels has no others.
+  if (labelState) conditions.push("status = 'approved' and label_state <> ''");
   // biome-ignore lint/plugin/sql: the conditions are those above, with parameters
   const text = `select ${returnColumns} from (
       select * from order_return where ${conditions.join(" and ")} order by return_id desc limit $2

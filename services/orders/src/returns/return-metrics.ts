@@ -1,4 +1,5 @@
 import { Counter, Gauge, type Registry } from "prom-client";
+import type { OldestReturns } from "./order-return.repository.ts";
 import { type ReturnStatus, returnStatuses } from "./order-return.ts";
 
 /** What is counted of returns. */
@@ -6,11 +7,17 @@ export class ReturnMetrics {
   readonly #moved: Counter<"status">;
   readonly #labels: Counter<"outcome">;
   readonly #oldestReceived: Gauge;
+  readonly #oldestUnlabelled: Gauge;
 
   constructor(registry: Registry) {
     this.#oldestReceived = new Gauge({
       name: "orders_oldest_received_return_seconds",
       help: "How long what came back has waited for its stock and money to be back; 0 when nothing does. Refunds that were granted are not counted.",
+      registers: [registry],
+    });
+    this.#oldestUnlabelled = new Gauge({
+      name: "orders_oldest_refused_label_seconds",
+      help: "How long an approved return has waited for somebody to name a number, because the carrier has refused its label; 0 when none does.",
       registers: [registry],
     });
     this.#moved = new Counter({
@@ -39,8 +46,9 @@ export class ReturnMetrics {
     this.#moved.inc({ status });
   }
 
-  /** How long the oldest return has been RECEIVED; 0 when none is. */
-  received(oldestSeconds: number): void {
-    this.#oldestReceived.set(oldestSeconds);
+  /** How long the oldest returns have waited. */
+  waiting({ received, unlabelled }: OldestReturns): void {
+    this.#oldestReceived.set(received);
+    this.#oldestUnlabelled.set(unlabelled);
   }
 }

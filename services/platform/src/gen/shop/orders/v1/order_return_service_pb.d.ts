@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { OrderReturn, ReturnReason, ReturnStatus } from "./order_return_pb.js";
+import type { OrderReturn, ReturnLabelStatus, ReturnReason, ReturnStatus } from "./order_return_pb.js";
 import type { Money } from "../../type/v1/money_pb.js";
 
 /**
@@ -201,6 +201,13 @@ export declare type ListReturnsRequest = Message<"shop.orders.v1.ListReturnsRequ
    * @generated from field: string page_token = 5;
    */
   pageToken: string;
+
+  /**
+   * Only APPROVED ones with such a label: REFUSED ones wait for an agent to name a number. Unspecified: any.
+   *
+   * @generated from field: shop.orders.v1.ReturnLabelStatus label_status = 6;
+   */
+  labelStatus: ReturnLabelStatus;
 };
 
 /**
