@@ -40,6 +40,7 @@ const newOrder = {
 describe("a thousand persons", () => {
   const persons = new Persons();
   const customerIds: string[] = [];
+  const orderIds: string[] = [];
   let collector: Collector;
   let stack: Stack;
   let shop: Ordermesh;
@@ -55,7 +56,7 @@ describe("a thousand persons", () => {
     };
     // What is forgotten need not wait for the law.
     const orders = { PERSONAL_DATA_KEEP_DAYS: "0", PERSONAL_DATA_SWEEP_MS: "200" };
-    const shipping = { SHIPMENT_ADDRESS_KEEP_DAYS: "0", PERSONAL_DATA_SWEEP_MS: "200", PACKING_MS: "2000" };
+    const shipping = { SHIPMENT_ADDRESS_KEEP_DAYS: "0", PERSONAL_DATA_SWEEP_MS: "200", PACKING_MS: "5000" };
     const ports = await freePorts();
     stack = await Stack.start({ ports, logLevel: "debug", environment: { all, orders, shipping } });
     shop = new Ordermesh(clientOptionsFor(stack));
@@ -99,14 +100,14 @@ describe("a thousand persons", () => {
   }
 
   /** In one call, and again those for which a busy machine had no time. */
-  async function placeAll(numbers: readonly number[]): Promise<string[]> {
+  async function place(numbers: readonly number[]): Promise<void> {
     const requests = numbers.map((n) => ({
       ...newOrder,
       requestId: `person-${n}`,
       customerId: customerIds[n] ?? "",
       shippingAddress: addressOf(n),
     }));
-    return await until(
+    const placed = await until(
       async () => {
         const { outcomes } = await shop.orders.bulkCreateOrders({ requests });
         return outcomes.map(({ outcome }) => {
@@ -117,6 +118,7 @@ describe("a thousand persons", () => {
       "all orders",
       { ...slow, everyMs: 500 },
     );
+    for (const [index, n] of numbers.entries()) orderIds[n] = placed[index] ?? "";
   }
 
   test("order, are read by who may, and are in no table in plain text", async () => {
@@ -125,9 +127,12 @@ describe("a thousand persons", () => {
       const { customer } = await shop.customers.createCustomer(personOf(n));
       customerIds[n] = customer?.customerId ?? "";
     });
-    const orderIds = await placeAll(numbers);
+    const cancellers = numbers.filter(canceller);
+    await place(numbers.filter((n) => !canceller(n)));
+    // Alone and last: the parcels of a thousand are packed before all of them are placed.
+    await place(cancellers);
     const reasonOf = (n: number) => `${mark}${n} has moved`;
-    await each(numbers.filter(canceller), callsAtOnce, async (n) => {
+    await each(cancellers, callsAtOnce, async (n) => {
       const request = { requestId: `cancel-${n}`, orderId: orderIds[n] ?? "", reason: reasonOf(n) };
       // A parcel that has left comes to its customer.
       await shop.orders.cancelOrder(request).catch(() => undefined);
