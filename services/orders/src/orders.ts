@@ -74,11 +74,13 @@ import { ReturnMetrics } from "./returns/return-metrics.ts";
 import { ReturnPolicy, type ReturnPolicySettings } from "./returns/return-policy.ts";
 import { ReturnTexts } from "./returns/return-texts.ts";
 import { createReturnWatch } from "./returns/return-watch.ts";
+import { AmendmentScreening } from "./screening/amendment-screening.ts";
 import { FraudFlags } from "./screening/fraud-flags.ts";
 import { OrderScreening } from "./screening/order-screening.ts";
 import { ReviewDecisions } from "./screening/review-decisions.ts";
 import { createReviewWatch } from "./screening/review-watch.ts";
 import { ReviewsRepository } from "./screening/reviews.repository.ts";
+import { ScreeningRepository } from "./screening/screening.repository.ts";
 import { ScreeningKeys } from "./screening/screening-keys.ts";
 import { ScreeningMetrics } from "./screening/screening-metrics.ts";
 import { OrderCuts } from "./shortage/order-cuts.ts";
@@ -107,6 +109,7 @@ interface Ground extends OrdersContext {
   readonly metrics: OrderMetrics;
   readonly personal: PersonalData;
   readonly fraud: FraudFlags;
+  readonly screeningKeys: ScreeningKeys;
   readonly notes: OrderNotes;
   readonly repository: OrderRepository;
   readonly mover: OrderMover;
@@ -191,22 +194,25 @@ function layGround(context: OrdersContext): Ground {
   const notes = new OrderNotes(database, personal);
   const amendments = new AmendmentDecisions(database);
   const cuts = new OrderCuts(database, repository);
-  return { ...context, metrics, personal, notes, fraud, repository, mover, amendments, cuts };
+  return { ...context, metrics, personal, notes, fraud, screeningKeys: keys, repository, mover, amendments, cuts };
 }
 
 /** What holds orders up, and what decides about them. */
 interface ScreeningParts {
   readonly screening: OrderScreening;
+  readonly amendmentScreening: AmendmentScreening;
   readonly reviews: ReviewsRepository;
   readonly reviewDecisions: ReviewDecisions;
   readonly watch: Loop;
 }
 
 function buildScreening(
-  { config, database, notes, registry, logger, fraud, repository }: Ground,
+  { config, database, notes, registry, logger, fraud, screeningKeys: keys, repository }: Ground,
   { starter }: EpisodeParts,
 ): ScreeningParts {
   const metrics = new ScreeningMetrics(registry);
+  const screened = new ScreeningRepository(database);
+  const amendmentScreening = new AmendmentScreening({ repository: screened, keys, flags: fraud, metrics, logger });
   const screening = new OrderScreening({ database, orders: repository, flags: fraud, metrics, logger });
   const reviews = new ReviewsRepository(database);
   const onAccepted = (count: number) => starter.accepted(count, "prompt");
@@ -219,7 +225,7 @@ function buildScreening(
     maxMs: config.ORDER_REVIEW_MAX_MS,
     everyMs: config.ORDER_REVIEW_SWEEP_MS,
   });
-  return { screening, reviews, reviewDecisions, watch };
+  return { screening, amendmentScreening, reviews, reviewDecisions, watch };
 }
 
 /** What takes back what was delivered. */
@@ -430,11 +436,11 @@ function buildApis(ground: Ground, parts: ApiParts): ServiceRegistration[] {
 
 function buildAmending(
   { database, personal, notes, repository }: Ground,
-  { follower, starter }: ApiParts,
+  { follower, starter, amendmentScreening: screening }: ApiParts,
 ): OrderAmending {
   const amendments = new AmendmentRepository(database, { personal, notes });
   const onAccepted = (count: number) => starter.accepted(count, "relaxed");
-  return new OrderAmending({ database, amendments, orders: repository, follower, onAccepted });
+  return new OrderAmending({ database, amendments, orders: repository, screening, follower, onAccepted });
 }
 
 function buildCancellation(

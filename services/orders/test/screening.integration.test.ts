@@ -323,12 +323,76 @@ describe("screening orders", () => {
     assert.deepEqual(await screen(...orders.map(({ orderId }) => orderId)), ["PASS", "REVIEW", "PASS"]);
   });
 
-  describe("a review", () => {
-    const reasonOf = async (call: Promise<unknown>) => {
-      const error = await call.then(() => undefined, ConnectError.from);
-      return error?.findDetails(ErrorInfoSchema)[0]?.reason;
+  const reasonOf = async (call: Promise<unknown>) => {
+    const error = await call.then(() => undefined, ConnectError.from);
+    return error?.findDetails(ErrorInfoSchema)[0]?.reason;
+  };
+
+  describe("what an order is to become", () => {
+    const { shippingAddress } = orderRequest("");
+    const elsewhere = { shippingAddress: { ...shippingAddress, postalCode: "80331", city: "München" } as never };
+    const toSomebody = { shippingAddress: { ...shippingAddress, recipient: "Charles Babbage" } as never };
+    const dearer = { lines: [line("ESPRESSO-1KG", 20, 1_850n)], cardToken: "tok_approve" };
+
+    /** "taken", or why it is refused: nobody decides about it here. */
+    async function amend(order: Order, change: object): Promise<string | undefined> {
+      const { orderId } = order;
+      const call = replica.orders.amendOrder({ requestId: unique("amend"), orderId, ...change }, { timeoutMs: 1_000 });
+      const reason = await reasonOf(call);
+      const { order: now } = await replica.orders.getOrder({ orderId });
+      assert.equal(now?.amendment !== undefined, reason === undefined);
+      return reason ?? "taken";
+    }
+
+    const passed = async (rules: Rules, lists: Lists = {}) => {
+      await flags.set({});
+      const order = await place();
+      assert.deepEqual(await screen(order.orderId), ["PASS"]);
+      await flags.set(rules, lists);
+      return order;
     };
 
+    test("is looked at when it costs more", async () => {
+      const rules: Rules = { amount: { review: { EUR: 10_000 } } };
+      assert.equal(await amend(await passed(rules), dearer), "ORDER_NOT_ACCEPTED");
+      assert.equal(await amend(await passed(rules), { ...dearer, lines: [line("ESPRESSO-1KG", 5, 1_850n)] }), "taken");
+      assert.equal(await amend(await passed(rules), { lines: [line("ESPRESSO-1KG", 1, 1_850n)] }), "taken");
+    });
+
+    test("is looked at when it goes elsewhere", async () => {
+      const lists: Lists = { refuse: { postal_codes: ["DE-80331"] } };
+      assert.equal(await amend(await passed({}, lists), elsewhere), "ORDER_NOT_ACCEPTED");
+      assert.equal(await amend(await passed({}, lists), toSomebody), "taken");
+      const rules: Rules = { name_mismatch: { review: { EUR: 1 } } };
+      assert.equal(await amend(await passed(rules), toSomebody), "ORDER_NOT_ACCEPTED");
+      assert.equal(await amend(await passed(rules), elsewhere), "taken");
+    });
+
+    test("is looked at when another card pays besides", async () => {
+      const cardToken = token();
+      const { customerId } = await held({ cardToken });
+      const { reviews } = await replica.reviews.listReviews({ customerId });
+      const lists: Lists = { refuse: { cards: [reviews[0]?.cardHash ?? ""] } };
+      assert.equal(await amend(await passed({}, lists), { ...dearer, cardToken }), "ORDER_NOT_ACCEPTED");
+      assert.equal(await amend(await passed({}, lists), dearer), "taken");
+    });
+
+    test("is measured by what is new: what was let through before is so again, unless it costs more", async () => {
+      assert.equal(await amend(await passed(reviewAll), elsewhere), "taken");
+      assert.equal(await amend(await passed(reviewAll), dearer), "ORDER_NOT_ACCEPTED");
+    });
+
+    test("is not looked at while screening is off, nor for whom all is allowed", async () => {
+      const order = await passed({});
+      await flags.set(reviewAll, {}, false);
+      assert.equal(await amend(order, dearer), "taken");
+      const other = await passed({});
+      await flags.set(reviewAll, { allow: { customers: [other.customerId] } });
+      assert.equal(await amend(other, dearer), "taken");
+    });
+  });
+
+  describe("a review", () => {
     test("lists who waits, the longest waiting first, by reason and customer, page by page", async () => {
       const [first, second] = [await held(), await held()];
       const page = await replica.reviews.listReviews({ pageSize: 1, reason: "AMOUNT" });

@@ -3,10 +3,11 @@ import { auditOrigin } from "#platform/audit/audit-entry.ts";
 import { type Keyed, replayable } from "#platform/database/idempotency.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import type { OrderFollower, Patience } from "../follow/order-follower.ts";
-import { OrderError, orderNotFound } from "../order/errors.ts";
+import { amendmentNotAccepted, OrderError, orderNotFound } from "../order/errors.ts";
 import type { OrderRepository } from "../order/order.repository.ts";
 import type { Order, ShippingAddress } from "../order/order.ts";
 import { type PricedArticles, priceOf } from "../order/prices.ts";
+import type { AmendmentScreening } from "../screening/amendment-screening.ts";
 import {
   type AcceptedAmendment,
   type AmendmentRepository,
@@ -20,6 +21,7 @@ export interface OrderAmendingOptions {
   readonly database: Queryable;
   readonly amendments: Pick<AmendmentRepository, "accept">;
   readonly orders: Pick<OrderRepository, "find">;
+  readonly screening: Pick<AmendmentScreening, "screens" | "accepts">;
   readonly follower: OrderFollower;
   /** Told that so many orders have to be carried. */
   readonly onAccepted: (count: number) => void;
@@ -76,8 +78,8 @@ export class OrderAmending {
   /**
    * Has an order amended, and waits a little for that to be decided. Returns the order as it stands then.
    *
-   * @throws ORDER_NOT_FOUND, NOT_AMENDABLE, AMENDMENT_PENDING, ORDER_CHANGED, CARD_NEEDED, REQUEST_ID_REUSED, of lines LINE_NOT_THERE and
-   * NOTHING_LEFT, and CURRENCY_MISMATCH, TOTAL_TOO_LARGE, TOTAL_MISMATCH, BELOW_ZERO
+   * @throws ORDER_NOT_FOUND, NOT_AMENDABLE, AMENDMENT_PENDING, ORDER_CHANGED, CARD_NEEDED, ORDER_NOT_ACCEPTED, REQUEST_ID_REUSED, of lines
+   * LINE_NOT_THERE and NOTHING_LEFT, and CURRENCY_MISMATCH, TOTAL_TOO_LARGE, TOTAL_MISMATCH, BELOW_ZERO
    */
   async amend(request: AmendRequest, patience: Patience): Promise<Order> {
     const { follower } = this.#options;
@@ -99,7 +101,7 @@ export class OrderAmending {
     for (let look = 1; ; look += 1) {
       const [order] = await orders.find([input.orderId]);
       if (!order) return orderNotFound(input.orderId);
-      const wish = wishOf(order, input);
+      const wish = await this.#screened(order, wishOf(order, input));
       if (wish instanceof Error) return wish;
       const outcome = await amendments.accept(wish);
       if (!(outcome instanceof Error)) onAccepted(1);
@@ -107,6 +109,22 @@ export class OrderAmending {
       return outcome;
     }
   }
+
+  /** What is asked for, unless it looks like fraud. It was compared with the order as it was looked at. */
+  async #screened(order: Order, wish: AmendmentWish | Error): Promise<AmendmentWish | Error> {
+    const { screening } = this.#options;
+    if (wish instanceof Error || !isNews(order, wish) || !(await screening.screens())) return wish;
+    const { priced, shippingAddress = order.shippingAddress, cardToken } = wish;
+    const amended = { total: priced?.total ?? order.total.amount, shippingAddress, cardToken };
+    const isAccepted = await screening.accepts(order, amended);
+    return isAccepted ? { ...wish, revision: wish.revision || order.revision } : amendmentNotAccepted(order.orderId);
+  }
+}
+
+/** Whether it may be worse than the order is: what only gets less was let through already. */
+function isNews({ total }: Order, { priced, shippingAddress, cardToken }: AmendmentWish): boolean {
+  const isDearer = priced !== undefined && priced.total > total.amount;
+  return isDearer || shippingAddress !== undefined || cardToken !== "";
 }
 
 function isDecided({ amendment }: Order, { number }: AcceptedAmendment): boolean {

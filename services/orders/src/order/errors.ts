@@ -156,6 +156,12 @@ export function orderNotAccepted(orderId: string): Error {
   return new OrderError(OrderErrorReason.ORDER_NOT_ACCEPTED, "the order is not accepted", { order_id: orderId });
 }
 
+/** What the order is to become was screened. Why not is not for its customer. */
+export function amendmentNotAccepted(orderId: string): Error {
+  const message = "what the order is to become is not accepted: it stays as it is";
+  return new OrderError(OrderErrorReason.ORDER_NOT_ACCEPTED, message, { order_id: orderId });
+}
+
 /** Nobody decided about the order in time. */
 export function reviewExpired(orderId: string): Error {
   const message = "nobody decided about the order in time";

@@ -7,7 +7,7 @@ import type { OrderRepository } from "../order/order.repository.ts";
 import type { FraudFlags } from "./fraud-flags.ts";
 import { lookUp, type OpenLists } from "./lists.ts";
 import { comparesNames, type Facts, type Finding, findingOf, judge, type Rules, sharesName } from "./rules.ts";
-import { type Recorded, type Screened, ScreeningRepository } from "./screening.repository.ts";
+import { nothingCounted, type Recorded, type Screened, ScreeningRepository } from "./screening.repository.ts";
 import type { ScreeningMetrics } from "./screening-metrics.ts";
 
 /** What the saga is told of an order that is not rejected. */
@@ -32,8 +32,6 @@ interface Judged {
   readonly order: Screened;
   readonly finding: Finding;
 }
-
-const nothingCounted = { customerOrders: 0, cardOrders: 0, addressOrders: 0, cardCustomers: 0 };
 
 /** Screens orders for fraud: what is asked together is looked up together. */
 export class OrderScreening {

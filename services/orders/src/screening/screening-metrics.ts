@@ -16,7 +16,7 @@ export class ScreeningMetrics {
     const registers = [registry];
     this.#screened = new Counter({
       name: "orders_screened_total",
-      help: "Orders that were screened for fraud, by verdict: pass, review, refuse.",
+      help: "Orders, and what orders were to become, that were screened for fraud, by verdict: pass, review, refuse.",
       labelNames: ["verdict"],
       registers,
     });

@@ -160,6 +160,9 @@ const record: SqlText = {
   select n, (select count(*) from announced) as announcements from marked`,
 };
 
+/** Of an order for which nobody counts. */
+export const nothingCounted: Counts = { customerOrders: 0, cardOrders: 0, addressOrders: 0, cardCustomers: 0 };
+
 /** A finding that is to be written down. */
 export interface Recorded {
   readonly orderId: string;

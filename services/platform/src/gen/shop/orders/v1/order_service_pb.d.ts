@@ -768,7 +768,8 @@ export declare const OrderService: GenService<{
    * Each parcel that it concerns is taken back from the warehouse and packed anew. When one of them is packed already, the amendment is
    * refused with AMENDMENT_TOO_LATE. Parcels that it does not concern go on. An order that is PENDING is amended once it is CONFIRMED.
    *
-   * Fails with ORDER_NOT_FOUND, NOT_AMENDABLE, AMENDMENT_PENDING, ORDER_CHANGED, CARD_NEEDED, and as CreateOrder does for what it costs.
+   * Fails with ORDER_NOT_FOUND, NOT_AMENDABLE, AMENDMENT_PENDING, ORDER_CHANGED, CARD_NEEDED, with ORDER_NOT_ACCEPTED when what it is to
+   * become looks like fraud, and as CreateOrder does for what it costs.
    * A repeated call with the same `request_id` returns the order as it stands; with another body it fails with REQUEST_ID_REUSED.
    *
    * @generated from rpc shop.orders.v1.OrderService.AmendOrder
