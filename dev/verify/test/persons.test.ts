@@ -8,6 +8,8 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import pg from "pg";
 import { PersonService } from "#gen/shop/identity/v1/person_service_pb.js";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import { ReturnLabelStatus, ReturnReason, ReturnStatus } from "#gen/shop/orders/v1/order_return_pb.js";
+import { OrderReturnService } from "#gen/shop/orders/v1/order_return_service_pb.js";
 import { Collector } from "#testing/collector.ts";
 import { until } from "#testing/until.ts";
 import { Ordermesh } from "../../../clients/typescript/src/ordermesh.ts";
@@ -147,6 +149,28 @@ describe("a thousand persons", () => {
       if (order.failure?.customerMessage === `The order was cancelled: ${reasonOf(n)}`) cancelled += 1;
     });
     assert.ok(cancelled > many / 50, `${cancelled} were cancelled`);
+    assert.deepEqual(await inTables(), []);
+  });
+
+  test("send something back, say why, and are sent a label, in no table in plain text", async () => {
+    const transport = createGrpcTransport({ baseUrl: `http://${stack.address("orders")}` });
+    const returns = createClient(OrderReturnService, transport);
+    const { headers } = stack;
+    const senders = orderIds.flatMap((orderId, n) => (n % 20 === 5 ? [{ orderId, n }] : []));
+    await each(senders, callsAtOnce, async ({ orderId, n }) => {
+      const key = (what: string) => `${what}-${n}`;
+      const asked = { lines: [{ lineNumber: 1, quantity: 1 }], reason: ReturnReason.UNWANTED, despitePolicy: true };
+      const request = { ...asked, requestId: key("return"), orderId, note: `${mark}${n} dislikes it` };
+      const { orderReturn } = await returns.requestReturn(request, { headers });
+      const { returnId = "", status } = orderReturn ?? {};
+      assert.equal(status, ReturnStatus.APPROVED);
+      const isMade = async () => {
+        const { orderReturn: now } = await returns.getReturn({ orderId, returnId }, { headers });
+        return now?.labelStatus === ReturnLabelStatus.MADE;
+      };
+      await until(isMade, `the label of return ${n}`, { ...slow, everyMs: 500 });
+      await returns.cancelReturn({ requestId: key("withdraw"), orderId, returnId }, { headers });
+    });
     assert.deepEqual(await inTables(), []);
   });
 

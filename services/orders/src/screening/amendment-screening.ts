@@ -69,7 +69,9 @@ export class AmendmentScreening {
     const [lists, rules] = await Promise.all([flags.lists(), flags.rulesFor(screened)]);
     const namesDiffer = !sharesName(recipient, [contact.givenName, contact.familyName]);
     const listed = lookUp(lists, screened);
-    return listed === undefined ? [] : [...listed, ...judge(rules, { ...screened, counts: nothingCounted, namesDiffer })];
+    return listed === undefined
+      ? []
+      : [...listed, ...judge(rules, { ...screened, counts: nothingCounted, namesDiffer })];
   }
 }
 
