@@ -240,7 +240,11 @@ async function arrive(
   // What it holds may be announced to come back, also when it costs nothing.
   if (report === "LOST" && (parcel.amount > 0 || parcel.returnId)) {
     // What came back of the order without it is paid back already: orders knows how much is left.
-    if (patched("losses")) parcel.refunds = run.lossOf(parcel, await body.forward(orders.lose, nothing, parcel));
+    if (patched("losses")) {
+      const refund = await body.forward(orders.lose, nothing, parcel);
+      // What was begun is not divided anew, whatever came back meanwhile.
+      parcel.refunds ??= run.lossOf(parcel, refund);
+    }
     for (const { payment, amount } of parcel.refunds ?? chargesOf(parcel)) {
       if (amount > 0) await body.forward(payments.refundPart, nothing, { parcel, payment, amount });
     }

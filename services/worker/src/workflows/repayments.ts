@@ -50,7 +50,14 @@ export function divideLoss(
     return some > 0 ? [{ payment, amount: some }] : [];
   });
   add(free, first, -1);
-  return open === 0 ? first : [...first, ...draw(open, free)];
+  return open === 0 ? first : summed([...first, ...draw(open, free)]);
+}
+
+/** Each payment once: what a parcel is paid back from one is one refund. */
+function summed(charges: readonly Charge[]): Charge[] {
+  const sums = new Map<number, number>();
+  add(sums, charges, 1);
+  return [...sums].map(([payment, amount]) => ({ payment, amount }));
 }
 
 /** What of each payment is captured, and not paid back, nor about to be. */
@@ -64,7 +71,9 @@ function freeOf({
   const free = new Map<number, number>([[0, 0]]);
   for (const parcel of parcels) {
     if (charged.has(parcel.stage)) add(free, chargesOf(parcel), 1);
-    if (parcel.stage === "LOST") add(free, parcel.refunds ?? chargesOf(parcel), -1);
+    // What was begun to be paid back is not free either.
+    const refunds = parcel.stage === "LOST" ? (parcel.refunds ?? chargesOf(parcel)) : (parcel.refunds ?? []);
+    add(free, refunds, -1);
   }
   add(free, before?.done ?? [], -1);
   for (const charges of Object.values(before?.underWay ?? {})) add(free, charges, -1);

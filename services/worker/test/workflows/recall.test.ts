@@ -199,6 +199,33 @@ describe("of several parcels", () => {
     assert.ok(!stage.world.trace(orderId).some((effect) => effect.startsWith("announce")));
   });
 
+  test("one that is lost after the other came back is paid back from each payment once", async () => {
+    const order = twoParcels({ packs: false });
+    const { orderId } = order;
+    packedLater.add(`${orderId}:BER`);
+    stage.place([order]);
+    await stage.rests(orderId, () => stage.world.order(orderId).status === "PREPARING");
+    const lines = [
+      { sku: "tea", quantity: 4, unitPrice: 1_000 },
+      { sku: "cup", quantity: 3, unitPrice: 500 },
+    ];
+    stage.world.amends = (_, { sku, quantity }) => [{ sku, quantity, locationId: sku === "cup" ? "HAM" : "BER" }];
+    stage.rows.amend(orderId, { lines, total: { currency: "EUR", amount: 5_500 }, cardToken: "tok_approve" });
+    await stage.rests(orderId, () => stage.rows.row(orderId).amendments.every(({ isOver }) => isOver));
+    for (const locationId of ["BER", "HAM"]) stage.world.tell(orderId, locationId, { news: "PACKED", generation: 1 });
+    await stage.rests(orderId, () => stage.world.order(orderId).status === "SHIPPED");
+    stage.world.tell(orderId, "HAM", { news: "DELIVERED", generation: 1 });
+    await stage.rests(orderId, () => shown(orderId, "HAM")?.status === 3);
+    stage.rows.comesBack(orderId, { returnId: newId(), parts: [], amount: 1_500 });
+    await stage.rests(orderId, () => stage.world.order(orderId).refunded === 1_500n);
+    // What it was amended to cost.
+    stage.rows.row(orderId).losses.set("BER", 4_000n);
+    stage.world.tell(orderId, "BER", { news: "LOST", generation: 1 });
+    assert.equal(await over(orderId), "DELIVERED");
+    assert.deepEqual([stage.world.order(orderId).refunded, stage.world.payment(orderId).refunded], [5_500n, 2_500n]);
+    assert.deepEqual(stage.doubles(orderId), []);
+  });
+
   test("all of them are called off when none has left after all", async () => {
     const order = twoParcels({ packs: false });
     const { orderId } = order;
