@@ -162,7 +162,7 @@ export interface StepTypes {
   /** Has the carrier asked to bring a parcel back; shipping tells what it says. */
   turnBackShipment: { input: ParcelRef & Again; output: TurnBack };
   /** Has the carrier asked for the label of a return; shipping tells what it says. */
-  requestLabel: { input: ReturnRef & Again & { locationId: string }; output: null };
+  requestLabel: { input: ReturnRef & ParcelRef & Again; output: null };
   /** Says what becomes of a parcel that does not simply arrive, and answers what follows. */
   resolveParcel: { input: ParcelRef & Again & { fate: ParcelFate }; output: ResolvedParcel };
   decideAmendment: { input: DecideInput; output: null };

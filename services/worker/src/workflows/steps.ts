@@ -46,6 +46,8 @@ interface FurtherPayment {
 /** A label that is wanted, together with its order. */
 interface LabelOfOrder extends WantedLabel {
   readonly order: CarriedOrder;
+  /** Of the parcel that left from there; absent: the first. */
+  readonly generation?: number;
 }
 
 /** A parcel that an amendment concerns. */
@@ -297,8 +299,8 @@ function parcelSteps(calls: Calls) {
     /** Has the carrier asked for the label of a return. Resolved, the customer has one by other means. */
     label: done({
       name: ({ returnId }: LabelOfOrder) => `${steps.requestLabel.label}:${returnId}`,
-      ask: ({ order: { orderId }, returnId, locationId }: LabelOfOrder, again: number) =>
-        label.ask({ orderId, returnId, locationId, ...anew(again) }),
+      ask: ({ order: { orderId }, ...wanted }: LabelOfOrder, again: number) =>
+        label.ask({ orderId, ...wanted, ...anew(again) }),
     }),
     /** Hands the parcel to the carrier; when that takes its time, shipping tells how it went. */
     book: {

@@ -1,6 +1,7 @@
 import { StepRefused } from "./engine/failures.ts";
 import { nothing, type SagaBody, together } from "./engine/saga.ts";
 import type { OrderRun, TakenBack } from "./order-run.ts";
+import type { WantedLabel } from "./order-state.ts";
 import type { Steps } from "./steps.ts";
 
 /** Takes back what came back of an order, each return for itself: one that has to wait keeps no other waiting. */
@@ -40,6 +41,12 @@ async function repay(taken: TakenBack, payments: Steps["payments"], body: SagaBo
 }
 
 /** Has the carrier asked for labels with which customers send articles back. Each waits for itself; what the carrier says, orders is told by shipping. */
-export async function requestLabels({ order }: OrderRun, { parcels }: Steps, body: SagaBody): Promise<void> {
-  await together((order.labels ?? []).map((label) => body.forward(parcels.label, nothing, { ...label, order })));
+export async function requestLabels(run: OrderRun, { parcels }: Steps, body: SagaBody): Promise<void> {
+  const { order } = run;
+  const ask = async (label: WantedLabel) => {
+    // Of several that were made for a place, the last one left.
+    const generation = run.parcels.find(({ locationId }) => locationId === label.locationId)?.generation;
+    await body.forward(parcels.label, nothing, { ...label, order, ...(generation && { generation }) });
+  };
+  await together((order.labels ?? []).map(ask));
 }

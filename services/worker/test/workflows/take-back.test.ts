@@ -51,6 +51,14 @@ describe("the label of a return", () => {
     assert.equal(stage.world.order(orderId).status, "DELIVERED");
   });
 
+  test("is asked for the parcel that has left, when the one before it was taken back", async () => {
+    const { orderId } = await amended();
+    const returnId = newId();
+    stage.rows.wantsLabel(orderId, returnId);
+    await stage.rests(orderId, () => stage.world.trace(orderId).includes(`label:${returnId}`));
+    assert.deepEqual(stage.doubles(orderId), []);
+  });
+
   test("keeps nothing that came back waiting, and waits for an operator when shipping refuses", async () => {
     const order = await delivered();
     const { orderId } = order;
@@ -228,26 +236,26 @@ describe("what came back", () => {
   }
 });
 
-describe("what came back of an order that was amended to cost more", () => {
-  /** An order of 25.00 that became one of 45.00, and has arrived. */
-  async function amended(): Promise<SagaOrder> {
-    const order = anOrder();
-    const { orderId } = order;
-    stage.world.packs = (id) => (id === orderId ? undefined : "PACKED");
-    stage.place([order]);
-    await stage.rests(orderId, () => stage.world.order(orderId).status === "PREPARING");
-    const lines = [
-      { sku: "tea", quantity: 4, unitPrice: 1_000 },
-      { sku: "cup", quantity: 1, unitPrice: 500 },
-    ];
-    stage.rows.amend(orderId, { lines, total: { currency: "EUR", amount: 4_500 }, cardToken: "tok_approve" });
-    await stage.rests(orderId, () => stage.rows.row(orderId).amendments.every(({ isOver }) => isOver));
-    stage.world.tell(orderId, "BER", { news: "PACKED", generation: 1 });
-    assert.deepEqual(await stage.ends([order]), ["DELIVERED"]);
-    stage.world.packs = () => "PACKED";
-    return order;
-  }
+/** An order of 25.00 that became one of 45.00, and has arrived. */
+async function amended(): Promise<SagaOrder> {
+  const order = anOrder();
+  const { orderId } = order;
+  stage.world.packs = (id) => (id === orderId ? undefined : "PACKED");
+  stage.place([order]);
+  await stage.rests(orderId, () => stage.world.order(orderId).status === "PREPARING");
+  const lines = [
+    { sku: "tea", quantity: 4, unitPrice: 1_000 },
+    { sku: "cup", quantity: 1, unitPrice: 500 },
+  ];
+  stage.rows.amend(orderId, { lines, total: { currency: "EUR", amount: 4_500 }, cardToken: "tok_approve" });
+  await stage.rests(orderId, () => stage.rows.row(orderId).amendments.every(({ isOver }) => isOver));
+  stage.world.tell(orderId, "BER", { news: "PACKED", generation: 1 });
+  assert.deepEqual(await stage.ends([order]), ["DELIVERED"]);
+  stage.world.packs = () => "PACKED";
+  return order;
+}
 
+describe("what came back of an order that was amended to cost more", () => {
   const refunds = (effects: string[]) => effects.filter((effect) => effect.startsWith("refund")).toSorted();
 
   test("is paid back from the payment that was made first, then from the next", async () => {

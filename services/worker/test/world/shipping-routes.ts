@@ -75,6 +75,8 @@ export function shippingRoutes(router: ConnectRouter, world: World): void {
   fulfillmentRoutes(router, world);
 }
 
+const hasLeft: ReadonlySet<string> = new Set(["shipped", "lost"]);
+
 function fulfillmentRoutes(router: ConnectRouter, world: World): void {
   router.service(FulfillmentService, {
     batchBookShipments: ({ requests }) =>
@@ -100,7 +102,9 @@ function fulfillmentRoutes(router: ConnectRouter, world: World): void {
         step: "label",
         of,
         ...byId,
-        apply: ({ orderId, returnId, requestId }) => {
+        apply: (request) => {
+          const { orderId, returnId, requestId } = request;
+          if (!hasLeft.has(world.order(orderId).shipments.get(nameOf(request)) ?? "")) return { refuse: "NOT_SHIPPED" };
           world.took(orderId, `label:${returnId}`, requestId);
           return { response: {} };
         },
@@ -112,8 +116,7 @@ function fulfillmentRoutes(router: ConnectRouter, world: World): void {
         ...byId,
         apply: (request) => {
           const { orderId, locationId, requestId } = request;
-          const state = world.order(orderId).shipments.get(nameOf(request));
-          if (state !== "shipped" && state !== "lost") return { refuse: "NOT_SHIPPED" };
+          if (!hasLeft.has(world.order(orderId).shipments.get(nameOf(request)) ?? "")) return { refuse: "NOT_SHIPPED" };
           world.took(orderId, `turn-back:${nameOf(request)}`, requestId);
           return { response: { state: TurnBackState[world.turnsBack(orderId, locationId)] } };
         },
