@@ -96,6 +96,7 @@ const documents = {
   "docs/statistics.md": ["grpcurl"],
   "docs/back-orders.md": ["grpcurl"],
   "docs/amending.md": ["grpcurl"],
+  "docs/warehouse.md": ["grpcurl"],
 } as const;
 
 function examplesIn(document: keyof typeof documents): Example[] {

@@ -121,6 +121,8 @@ export const doors: Readonly<Record<string, string>> = {
   "ShippingService.GetShipment": "agent warehouse operator",
   "ShippingService.BatchGetShipments": "service:worker",
   "ShippingService.ListShipments": "agent warehouse operator",
+  "ShippingService.ReportPacked": "warehouse",
+  "ShippingService.ReportShort": "warehouse",
   "ShippingService.ReportTrackingEvent": "warehouse",
   "ShippingService.TrackShipments": "service:worker",
 };

@@ -45,6 +45,8 @@ export const shippingConfig = {
    * forgotten, with its key.
    */
   SHIPMENT_ADDRESS_KEEP_DAYS: z.coerce.number().int().min(0).max(36_500).default(90),
+  /** Who packs: the simulated warehouse, or people, who say so by ReportPacked and ReportShort. */
+  WAREHOUSE: z.enum(["simulator", "people"]).default("simulator"),
   /** How often is looked for what is packed, undecided or untold; up to five times as seldom while there is nothing. */
   SWEEP_MS: milliseconds.min(10).default(200),
   /** The most time between two looks while there is much: how long what happens waits for others to be handled with. */

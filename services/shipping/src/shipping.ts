@@ -22,6 +22,7 @@ import { CarrierCalls } from "./booking/carrier-call.ts";
 import type { ShippingConfig } from "./config.ts";
 import { PackingRepository } from "./packing/packing.repository.ts";
 import { Packing } from "./packing/packing.ts";
+import { PackingWords } from "./packing/packing-words.ts";
 import { LabelReport } from "./report/label-report.ts";
 import { OrderReportRepository } from "./report/order-report.repository.ts";
 import { OrderReport } from "./report/order-report.ts";
@@ -55,6 +56,8 @@ export interface ShippingContext {
 
 /** How long decisions may go on after the last call was answered; the platform allows 5 s for stopping. */
 const drainGraceMs = 3_000;
+/** The relay that asks the warehouse. */
+const packingRelay = "shipment.packing";
 /** The relay that tells orders, as metrics and log lines name it. */
 const newsRelay = "shipment.news";
 /** Those that ask the carrier what is no booking, and tell orders what it says. */
@@ -86,19 +89,26 @@ export async function buildShipping(context: ShippingContext): Promise<ServicePa
   const tracking = new Tracking({ repository: new TrackingRepository(database, metrics.moved), onOver });
   const silent = new SilentShipmentRepository(database, silenceOf(config));
   const look = buildLook(context, outside, { metrics, silent, tracking });
+  const words = new PackingWords({
+    shipments: repository,
+    packing: new PackingRepository(database, metrics.moved),
+    onNews,
+  });
   const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
   const audit = new AuditTrail({ service: "shipping", database, registry, logger, config, output });
   const backlog = watchBacklog(context, metrics, { repository, news, silent, requests: asking.repository });
   const privacy = [sweepPersonal(context, personal), relayOfForgetting(context, personal)];
-  const relays = [packer, reporter, teller, relayOfBooking(context, booking), ...asking.loops, backlog];
+  // Where people pack, nobody is asked.
+  const packing = config.WAREHOUSE === "people" ? [] : [packer];
+  const relays = [...packing, reporter, teller, relayOfBooking(context, booking), ...asking.loops, backlog];
   const loops = [...relays, audit, ...privacy];
   return {
     services: [
-      register(ShippingService, new ShippingApi({ shipments, tracking, look, pageTokens, personal })),
+      register(ShippingService, new ShippingApi({ shipments, words, tracking, look, pageTokens, personal })),
       register(FulfillmentService, new FulfillmentApi({ booking, shipments, requests: asking.requests, personal })),
       audit.registration,
     ],
-    ...life({ outside, tracking, loops, drained: [booking, shipments, tracking, asking.requests] }),
+    ...life({ outside, tracking, loops, drained: [booking, shipments, words, tracking, asking.requests] }),
   };
 }
 
@@ -233,7 +243,7 @@ function relayOfPacking(
     personal,
     onNews,
   });
-  return relay(context, "shipment.packing", (signal) => packing.sweep(signal));
+  return relay(context, packingRelay, (signal) => packing.sweep(signal));
 }
 
 function relayOfReports(context: ShippingContext): Relay {
@@ -289,7 +299,9 @@ function watchBacklog(context: ShippingContext, metrics: ShippingMetrics, waitin
     const [due, untold, lookAge] = await Promise.all([repository.backlog(), news.backlog(), silent.lookAge()]);
     const asked = await requests.backlog();
     metrics.lookAge(lookAge);
-    metrics.backlog(new Map([...due, [newsRelay, untold], [requestRelay, asked.due], [answerRelay, asked.untold]]));
+    // How long people take to pack is no backlog of the service.
+    const ours = [...due].filter(([name]) => config.WAREHOUSE !== "people" || name !== packingRelay);
+    metrics.backlog(new Map([...ours, [newsRelay, untold], [requestRelay, asked.due], [answerRelay, asked.untold]]));
     return 0;
   };
   return new Relay({ name: "shipment.backlog", everyMs: config.BACKLOG_EVERY_MS, sweep, log: logger });

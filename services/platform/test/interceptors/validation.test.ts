@@ -175,7 +175,8 @@ const refusing: Readonly<Record<string, string>> = {
     sagas.SagaOrder.customer_id sagas.SagaOrder.order_id sagas.ShipmentReport.order_id
     sagas.StartEpisodeRequest.episode_id sagas.StartOrderSagaRequest.saga_id shipping.BookShipmentRequest.order_id
     shipping.CancelShipmentRequest.order_id shipping.CreateShipmentRequest.order_id
-    shipping.GetShipmentRequest.shipment_id shipping.RequestReturnLabelRequest.order_id
+    shipping.GetShipmentRequest.shipment_id shipping.ReportPackedRequest.shipment_id
+    shipping.ReportShortRequest.shipment_id shipping.RequestReturnLabelRequest.order_id
     shipping.RequestReturnLabelRequest.return_id shipping.TurnBackShipmentRequest.order_id
   `,
   "id or empty": `

@@ -20,6 +20,7 @@ import {
   type CreateShipmentRequest,
   CreateShipmentRequestSchema,
   type ReportTrackingEventRequest,
+  ShortReason as ShortReasonProto,
   TrackedShipmentSchema,
   TrackingOutcome,
 } from "#gen/shop/shipping/v1/shipping_service_pb.js";
@@ -29,6 +30,7 @@ import { fenceOf } from "#platform/fence.ts";
 import type { PersonalData } from "#platform/personal/personal-data.ts";
 import { whole } from "#platform/whole.ts";
 import type { ShipmentRequest } from "../booking/booking.repository.ts";
+import type { ShortReason } from "../packing/packing-words.ts";
 import type { NewCarrierRequest } from "../request/carrier-request.repository.ts";
 import type { NewShipment } from "../shipment/shipment.repository.ts";
 import type { Address, Shipment, ShipmentStatus, TrackingKind } from "../shipment/shipment.ts";
@@ -60,6 +62,19 @@ const kinds: Readonly<Record<TrackingKind, TrackingEventKind>> = {
   returned: TrackingEventKind.RETURNED,
 };
 const kindsByNumber = new Map(Object.entries(kinds).map(([name, number]) => [number, name as TrackingKind]));
+
+const shortReasons: ReadonlyMap<ShortReasonProto, ShortReason> = new Map([
+  [ShortReasonProto.MISSING, "MISSING"],
+  [ShortReasonProto.DAMAGED, "DAMAGED"],
+  [ShortReasonProto.UNSHIPPABLE, "UNSHIPPABLE"],
+]);
+
+/** Why a shipment cannot be packed. @throws RangeError for what the contract refuses */
+export function toShortReason(reason: ShortReasonProto): ShortReason {
+  const known = shortReasons.get(reason);
+  if (known) return known;
+  throw new RangeError(`${reason} is no reason of a shipment that is short`);
+}
 
 /** A status as a filter; undefined: any. */
 export function toStatus(status: ProtoStatus): ShipmentStatus | undefined {

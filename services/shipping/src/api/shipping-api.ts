@@ -11,6 +11,10 @@ import {
   GetShipmentResponseSchema,
   type ListShipmentsRequest,
   ListShipmentsResponseSchema,
+  type ReportPackedRequest,
+  ReportPackedResponseSchema,
+  type ReportShortRequest,
+  ReportShortResponseSchema,
   type ReportTrackingEventRequest,
   ReportTrackingEventResponseSchema,
   type ShippingService,
@@ -22,14 +26,16 @@ import type { Subject } from "#platform/context.ts";
 import type { PageTokens } from "#platform/page-token.ts";
 import type { PersonalData } from "#platform/personal/personal-data.ts";
 import { whole } from "#platform/whole.ts";
+import type { PackingWords } from "../packing/packing-words.ts";
 import type { Shipments } from "../shipment/shipments.ts";
 import type { ShipmentLook } from "../tracking/shipment-look.ts";
 import type { Tracking } from "../tracking/tracking.ts";
-import { toNewShipment, toProto, toReport, toStatus, toTracked } from "./shipment-proto.ts";
+import { toNewShipment, toProto, toReport, toShortReason, toStatus, toTracked } from "./shipment-proto.ts";
 
 /** What the API calls. */
 export interface ShippingApiOptions {
   readonly shipments: Shipments;
+  readonly words: PackingWords;
   readonly tracking: Tracking;
   readonly look: ShipmentLook;
   readonly pageTokens: PageTokens;
@@ -39,13 +45,15 @@ export interface ShippingApiOptions {
 /** Packs and tracks shipments; the behaviour is in `shipping_service.proto`. */
 export class ShippingApi implements ServiceImpl<typeof ShippingService> {
   readonly #shipments: Shipments;
+  readonly #words: PackingWords;
   readonly #tracking: Tracking;
   readonly #look: ShipmentLook;
   readonly #pageTokens: PageTokens;
   readonly #personal: PersonalData;
 
-  constructor({ shipments, tracking, look, pageTokens, personal }: ShippingApiOptions) {
+  constructor({ shipments, words, tracking, look, pageTokens, personal }: ShippingApiOptions) {
     this.#shipments = shipments;
+    this.#words = words;
     this.#tracking = tracking;
     this.#look = look;
     this.#pageTokens = pageTokens;
@@ -87,6 +95,16 @@ export class ShippingApi implements ServiceImpl<typeof ShippingService> {
     });
     const shipments = await Promise.all(items.map((shipment) => toProto(this.#personal, shipment)));
     return whole(ListShipmentsResponseSchema, { shipments, nextPageToken });
+  }
+
+  async reportPacked({ shipmentId }: ReportPackedRequest, { signal }: HandlerContext) {
+    const shipment = await this.#words.say({ shipmentId, short: undefined }, { signal });
+    return whole(ReportPackedResponseSchema, { shipment: await toProto(this.#personal, shipment) });
+  }
+
+  async reportShort({ shipmentId, reason }: ReportShortRequest, { signal }: HandlerContext) {
+    const shipment = await this.#words.say({ shipmentId, short: toShortReason(reason) }, { signal });
+    return whole(ReportShortResponseSchema, { shipment: await toProto(this.#personal, shipment) });
   }
 
   async reportTrackingEvent(request: ReportTrackingEventRequest, { signal }: HandlerContext) {

@@ -1,4 +1,4 @@
-import { type AuditEntry, auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
+import { type AuditEntry, type AuditOrigin, auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
 import { writtenColumns } from "#platform/database/columns.ts";
 import type { Database } from "#platform/database/database.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
@@ -14,6 +14,8 @@ import type { PackingState } from "./warehouse.ts";
 export interface PackingReport {
   readonly shipment: Pick<Shipment, "shipmentId" | "orderId" | "locationId" | "trace">;
   readonly state: PackingState;
+  /** Who said it; undefined: the service was told by the warehouse that it asked. */
+  readonly origin?: AuditOrigin;
 }
 
 const claimDue: SqlText = {
@@ -107,9 +109,9 @@ function toSettledRow({ shipment, state }: PackingReport, n: number): SettledCol
 }
 
 function effectsOf(reports: readonly PackingReport[]): AuditEntry[] {
-  return reports.flatMap(({ shipment, state }, n) => {
+  return reports.flatMap(({ shipment, state, origin = ownOrigin(shipment.trace) }, n) => {
     const change = { from: outcomes.packing, to: outcomes[state.kind] };
-    const effect = effectOf(shipment, change, ownOrigin(shipment.trace));
+    const effect = effectOf(shipment, change, origin);
     return effect ? [{ ...effect, n }] : [];
   });
 }

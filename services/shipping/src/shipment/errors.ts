@@ -57,7 +57,7 @@ export function notReady(shipment: { shipmentId: string; status: string }): Erro
 /** The warehouse is through with it: it is packed, or cannot be. */
 export function alreadyPacked({ shipmentId, status }: { shipmentId: string; status: string }): Error {
   const metadata = { shipment_id: shipmentId, status: status.toUpperCase() };
-  const message = `shipment ${shipmentId} is ${status}, and only one that is not packed yet was to be called off`;
+  const message = `shipment ${shipmentId} is ${status}: this can only happen to one that is not packed yet`;
   return new ShippingError(ShippingErrorReason.ALREADY_PACKED, message, metadata);
 }
 

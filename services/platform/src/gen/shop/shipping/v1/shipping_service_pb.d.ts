@@ -388,6 +388,93 @@ export declare type ListShipmentsResponse = Message<"shop.shipping.v1.ListShipme
 export declare const ListShipmentsResponseSchema: GenMessage<ListShipmentsResponse>;
 
 /**
+ * Which shipment is packed.
+ *
+ * @generated from message shop.shipping.v1.ReportPackedRequest
+ */
+export declare type ReportPackedRequest = Message<"shop.shipping.v1.ReportPackedRequest"> & {
+  /**
+   * The shipment's id.
+   *
+   * @generated from field: string shipment_id = 1;
+   */
+  shipmentId: string;
+};
+
+/**
+ * Describes the message shop.shipping.v1.ReportPackedRequest.
+ * Use `create(ReportPackedRequestSchema)` to create a new message.
+ */
+export declare const ReportPackedRequestSchema: GenMessage<ReportPackedRequest>;
+
+/**
+ * The shipment after it.
+ *
+ * @generated from message shop.shipping.v1.ReportPackedResponse
+ */
+export declare type ReportPackedResponse = Message<"shop.shipping.v1.ReportPackedResponse"> & {
+  /**
+   * READY, or further.
+   *
+   * @generated from field: shop.shipping.v1.Shipment shipment = 1;
+   */
+  shipment?: Shipment | undefined;
+};
+
+/**
+ * Describes the message shop.shipping.v1.ReportPackedResponse.
+ * Use `create(ReportPackedResponseSchema)` to create a new message.
+ */
+export declare const ReportPackedResponseSchema: GenMessage<ReportPackedResponse>;
+
+/**
+ * Which shipment cannot be packed.
+ *
+ * @generated from message shop.shipping.v1.ReportShortRequest
+ */
+export declare type ReportShortRequest = Message<"shop.shipping.v1.ReportShortRequest"> & {
+  /**
+   * The shipment's id.
+   *
+   * @generated from field: string shipment_id = 1;
+   */
+  shipmentId: string;
+
+  /**
+   * Why.
+   *
+   * @generated from field: shop.shipping.v1.ShortReason reason = 2;
+   */
+  reason: ShortReason;
+};
+
+/**
+ * Describes the message shop.shipping.v1.ReportShortRequest.
+ * Use `create(ReportShortRequestSchema)` to create a new message.
+ */
+export declare const ReportShortRequestSchema: GenMessage<ReportShortRequest>;
+
+/**
+ * The shipment after it.
+ *
+ * @generated from message shop.shipping.v1.ReportShortResponse
+ */
+export declare type ReportShortResponse = Message<"shop.shipping.v1.ReportShortResponse"> & {
+  /**
+   * FAILED.
+   *
+   * @generated from field: shop.shipping.v1.Shipment shipment = 1;
+   */
+  shipment?: Shipment | undefined;
+};
+
+/**
+ * Describes the message shop.shipping.v1.ReportShortResponse.
+ * Use `create(ReportShortResponseSchema)` to create a new message.
+ */
+export declare const ReportShortResponseSchema: GenMessage<ReportShortResponse>;
+
+/**
  * A report.
  *
  * @generated from message shop.shipping.v1.ReportTrackingEventRequest
@@ -530,6 +617,46 @@ export declare type TrackedShipment = Message<"shop.shipping.v1.TrackedShipment"
 export declare const TrackedShipmentSchema: GenMessage<TrackedShipment>;
 
 /**
+ * Why a shipment cannot be packed. Its `failure_reason` says it in a sentence.
+ *
+ * @generated from enum shop.shipping.v1.ShortReason
+ */
+export enum ShortReason {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: SHORT_REASON_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * There is less on the shelf than there should be.
+   *
+   * @generated from enum value: SHORT_REASON_MISSING = 1;
+   */
+  MISSING = 1,
+
+  /**
+   * What is on the shelf is broken.
+   *
+   * @generated from enum value: SHORT_REASON_DAMAGED = 2;
+   */
+  DAMAGED = 2,
+
+  /**
+   * It cannot be sent, or not there: too large, too heavy, or not allowed.
+   *
+   * @generated from enum value: SHORT_REASON_UNSHIPPABLE = 3;
+   */
+  UNSHIPPABLE = 3,
+}
+
+/**
+ * Describes the enum shop.shipping.v1.ShortReason.
+ */
+export declare const ShortReasonSchema: GenEnum<ShortReason>;
+
+/**
  * What came of asking the carrier about a parcel.
  *
  * @generated from enum shop.shipping.v1.TrackingOutcome
@@ -652,6 +779,34 @@ export declare const ShippingService: GenService<{
     methodKind: "unary";
     input: typeof ListShipmentsRequestSchema;
     output: typeof ListShipmentsResponseSchema;
+  },
+  /**
+   * Says that a shipment is packed, where people pack, or a system that says so by itself. Once it is, the carrier is asked to take it. Saying
+   * it again changes nothing.
+   *
+   * Fails with SHIPMENT_NOT_FOUND, with SHIPMENT_CANCELLED when it was called off meanwhile: what is in it goes back on the shelf; and with
+   * PACKING_FAILED when ReportShort was called for it.
+   *
+   * @generated from rpc shop.shipping.v1.ShippingService.ReportPacked
+   */
+  reportPacked: {
+    methodKind: "unary";
+    input: typeof ReportPackedRequestSchema;
+    output: typeof ReportPackedResponseSchema;
+  },
+  /**
+   * Says that a shipment cannot be packed, because something of it is not on the shelf or cannot be sent. The shipment is FAILED: the
+   * order goes on without it, and its part of the money and of the stock is given back. Saying it again changes nothing. What is missing on
+   * the shelf is taken out of the stock by AdjustStock.
+   *
+   * Fails with SHIPMENT_NOT_FOUND, with SHIPMENT_CANCELLED when it was called off meanwhile, and with ALREADY_PACKED when it is packed.
+   *
+   * @generated from rpc shop.shipping.v1.ShippingService.ReportShort
+   */
+  reportShort: {
+    methodKind: "unary";
+    input: typeof ReportShortRequestSchema;
+    output: typeof ReportShortResponseSchema;
   },
   /**
    * Takes a report of the carrier. Reports come in any order and more than once; the shipment ends up in the same state.
