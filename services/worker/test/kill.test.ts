@@ -111,6 +111,40 @@ describe("a worker that is killed and started again, after", { concurrency: atOn
     assert.deepEqual(trace.slice(-4), ["cancel:BER", "void", "release", "CANCELLED"]);
     assert.equal(world.order(orderId).voided, world.order(orderId).authorized);
   });
+
+  // What the new worker begins again is not interrupted before it is known how far the other one came.
+  for (const { step, waits } of [
+    { step: "screen", waits: ({ world }: Killable, id: string) => world.screens.set(id, "review") },
+    {
+      step: "reserve",
+      waits: ({ world }: Killable, id: string) => {
+        world.backOrders.add(id);
+        world.short.add(id);
+      },
+    },
+  ]) {
+    test(`${step}, and the order is cancelled before the start: it does not wait`, async () => {
+      const order = anOrder();
+      const { orderId } = order;
+      await using killable = await Killable.open();
+      const { world, rows } = killable;
+      waits(killable, orderId);
+      await killable.start();
+      world.onCall = async (called, when) => {
+        if (when !== "after" || called !== step) return;
+        world.onCall = () => {};
+        await killable.kill();
+        const { episodeId } = rows.row(orderId);
+        const request = { reason: "too slow", requestId: "c" };
+        const cancelled = killable.starter.episodes.cancel(episodeId, orderId, request);
+        await killable.start();
+        if (await cancelled) rows.row(orderId).taken.push(anEvent("cancellation", { reason: "too slow" }));
+      };
+      rows.place(order);
+      await until(() => rows.isOver(orderId), "it is cancelled", { deadlineMs: 60_000 });
+      assert.equal(world.order(orderId).status, "CANCELLED");
+    });
+  }
 });
 
 describe("a worker that is frozen with an undo on its way, whose workflow is terminated, and that wakes", {

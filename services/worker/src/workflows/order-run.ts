@@ -479,7 +479,12 @@ export class OrderRun implements SagaSubject {
 
   #retryAfterMs(next: OrderMove | undefined): number | undefined {
     if (this.#waitsFor !== undefined) return this.#pauseMs();
-    return this.#parked === undefined && this.#goesOn(next) ? 0 : undefined;
+    return this.#parked === undefined && (this.#goesOn(next) || this.#isToBeUndone) ? 0 : undefined;
+  }
+
+  /** Whether its cancellation was accepted, and came to rest all the same, where nothing may interrupt it: for stock, or for a person. */
+  get #isToBeUndone(): boolean {
+    return this.isUnwanted && (this.stage === "CHECKOUT" || this.stage === "FULFILLMENT");
   }
 
   /** Spread, so that nobody who comes back is trampled; a checkout is not carried later than its deadline. */
