@@ -2,7 +2,7 @@
 // values.yaml, and the charts of the umbrella's services, which are the chart "service" by other names. With `--check` it writes nothing and says what is not as it would write it.
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { databaseConfig, platformConfig } from "#platform/config.ts";
+import { databaseConfig, eventsConfig, platformConfig } from "#platform/config.ts";
 import { root } from "../deploy/command/checkout.ts";
 import { run } from "../deploy/command/run.ts";
 import { hasDatabase, type Service, services } from "../services/services.ts";
@@ -28,6 +28,7 @@ const ownVariables = new Set([
   "TEMPORAL_CODEC_KEYS",
   "CODEC_TOKENS",
   "PERSONAL_DATA_KEYS",
+  "EVENTS_NATS_PASSWORD",
   "GRPC_PORT",
   "HTTP_PORT",
   "ADMIN_PORT",
@@ -41,7 +42,7 @@ function namesIn(...shapes: readonly object[]): string[] {
 const variables: Variables = Object.fromEntries(
   await Promise.all(
     services.map(async (service) => {
-      const common = hasDatabase(service) ? [platformConfig, databaseConfig] : [platformConfig];
+      const common = hasDatabase(service) ? [platformConfig, databaseConfig, eventsConfig] : [platformConfig];
       return [service, namesIn(...common, await configOf(service))] as const;
     }),
   ),

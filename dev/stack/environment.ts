@@ -56,7 +56,9 @@ function temporalEnvironment(blueprint: Blueprint, replica: Replica): Record<str
 function databaseEnvironment(blueprint: Blueprint, service: DatabaseService, replica: Replica): Record<string, string> {
   const url = (port: number | undefined) => databaseUrl(blueprint, service, service, port);
   const outside = portOfLink(blueprint, "gateway", replica) ?? portOfLink(blueprint, "carrier", replica);
+  const { observers, ports } = blueprint;
   return {
+    ...(observers.includes("nats") && { EVENTS_NATS_URL: `nats://${host}:${ports.observers.nats}` }),
     DATABASE_URL: url(portOfLink(blueprint, "postgres", replica)),
     ...(outside !== undefined && { SIMULATOR_DATABASE_URL: url(outside) }),
   };

@@ -4,8 +4,8 @@ import { StackError } from "../errors.ts";
 /** Everything that a stack consists of, in the order in which it starts. */
 export const components = ["postgres", "temporal", ...services] as const;
 
-/** What may watch a stack; it works the same without any of them. */
-export const observers = ["jaeger", "prometheus", "elasticsearch", "filebeat"] as const;
+/** What may watch a stack, or be told of what happens in it; it works the same without any of them. */
+export const observers = ["jaeger", "prometheus", "elasticsearch", "filebeat", "nats"] as const;
 
 /** What Temporal runs as: its development server, or its server with its state in a PostgreSQL of its own, as in production. */
 export const temporalKinds = ["dev", "postgres"] as const;
@@ -43,6 +43,9 @@ const observerPorts = {
   jaegerAdmin: 14269,
   prometheus: 9090,
   elasticsearch: 9200,
+  nats: 4222,
+  /** Its health and figures. */
+  natsMonitor: 8222,
 } as const;
 
 export type ObserverPort = keyof typeof observerPorts;
@@ -130,6 +133,8 @@ const usesOfObserverPorts: Readonly<Record<ObserverPort, string>> = {
   jaegerAdmin: "Jaeger, health",
   prometheus: "Prometheus",
   elasticsearch: "Elasticsearch",
+  nats: "NATS",
+  natsMonitor: "NATS, health",
 };
 
 /** Whether it only watches. */

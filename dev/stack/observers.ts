@@ -5,6 +5,7 @@ import { services } from "../../services/services.ts";
 import { childEnvironment } from "../config.ts";
 import { elasticsearchProgram, filebeatProgram, type LogPlan, type Watchable } from "../observers/elk.ts";
 import { jaegerProgram } from "../observers/jaeger.ts";
+import { natsProgram } from "../observers/nats.ts";
 import { localConfiguration, localNamespace } from "../observers/prometheus-configuration.ts";
 import { httpProbe } from "../process/readiness.ts";
 import { tool } from "../tools/tool.ts";
@@ -15,15 +16,19 @@ import { common, podLogs } from "./programs.ts";
 /** How long an observer may take to answer: Elasticsearch on a slow machine with cold disks. */
 export const observerDeadlineMs = 90_000;
 
-/** The base URL of an observer. */
+/** The base URL of an observer; of NATS, where clients connect to. */
 export function observerUrl(observer: Exclude<Observer, "filebeat">, ports: Ports): string {
-  return `http://${host}:${ports.observers[observer]}`;
+  return `${observer === "nats" ? "nats" : "http"}://${host}:${ports.observers[observer]}`;
 }
 
 /** The program of an observer and how to know that it is ready. @throws ToolError when it is not to be had */
 export async function observerProgram(observer: Observer, blueprint: Blueprint): Promise<Watchable> {
   if (observer === "jaeger") return jaegerProgram(common(blueprint, "jaeger"), blueprint.ports.observers);
   if (observer === "prometheus") return prometheusProgram(blueprint);
+  if (observer === "nats") {
+    const directory = join(blueprint.dataDirectory, "nats");
+    return natsProgram(common(blueprint, "nats"), { ...blueprint.ports.observers, directory });
+  }
   return observer === "filebeat" ? filebeatProgram(logPlan(blueprint)) : elasticsearchProgram(logPlan(blueprint));
 }
 

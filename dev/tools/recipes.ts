@@ -77,6 +77,13 @@ export const recipes: Readonly<Record<ToolName, readonly Recipe[]>> = {
       usually: "20 seconds",
     }),
   ],
+  "nats-server": [
+    goInstall({
+      name: "nats-server",
+      module: "github.com/nats-io/nats-server/v2",
+      usually: "a minute",
+    }),
+  ],
   schemathesis: [schemathesisRecipe],
   libfaketime: [clockRecipe],
   pgbouncer: [poolerRecipe],
@@ -180,12 +187,13 @@ interface GoProgram {
     | "helm"
     | "helm-unittest"
     | "kubeconform"
+    | "nats-server"
     | "registry"
     | "starlark"
     | "toxiproxy";
   readonly module: string;
-  /** The program's package inside the module. */
-  readonly program: string;
+  /** The program's package inside the module; the module itself unless given. */
+  readonly program?: string;
   readonly usually: string;
   /** Modules that are wanted newer than the module asks for: `path version`. */
   readonly instead?: readonly string[];
@@ -215,7 +223,8 @@ function goInstall({ name, module, program, usually, instead = [], replacing = [
       await writeFile(join(workshop, "go.mod"), `${lines.join("\n")}\n`);
       const env = buildEnvironment({ CGO_ENABLED: "0", GOFLAGS: "-mod=mod -trimpath -ldflags=-s" });
       const linker = linking ? ["-ldflags", `-s ${linking}`] : [];
-      const build = ["-n", "15", "go", "build", ...linker, "-o", join(result, name), `${module}/${program}`];
+      const whole = program === undefined ? module : `${module}/${program}`;
+      const build = ["-n", "15", "go", "build", ...linker, "-o", join(result, name), whole];
       await run("nice", build, { cwd: workshop, env, timeoutMs: 25 * 60_000 });
     },
   };

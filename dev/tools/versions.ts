@@ -45,6 +45,8 @@ export const versions = {
   cosign: "v2.6.5",
   /** github.com/Shopify/toxiproxy/v2: delays and cuts connections. */
   toxiproxy: "v2.5.0",
+  /** github.com/nats-io/nats-server/v2: the broker that keeps events; in the version that is deployed. */
+  "nats-server": "v2.15.2",
   /** Hands out connections of PostgreSQL by transaction. */
   pgbouncer: "distribution",
   /** Keeps keys and values in memory; Valkey speaks the same protocol. */
@@ -72,8 +74,8 @@ export type ToolName = keyof typeof versions;
 /** What the stack and the tests of the product need; other tools are had by those who ask for them. */
 export const baseTools = ["temporal", "grpcurl", "temporal-test-server"] as const satisfies readonly ToolName[];
 
-/** What `npm run tools` has ready when nothing is named: Jaeger last, as the stack does without it. */
-export const usualTools = [...baseTools, "jaeger"] as const satisfies readonly ToolName[];
+/** What `npm run tools` has ready when nothing is named: last what the stack does without. */
+export const usualTools = [...baseTools, "nats-server", "jaeger"] as const satisfies readonly ToolName[];
 
 /** What some tests need besides; those say what is missing and fail when it cannot be had. */
 export const testTools = [
@@ -98,6 +100,7 @@ export const testTools = [
   "libfaketime",
   "pgbouncer",
   "redis-server",
+  "nats-server",
 ] as const satisfies readonly ToolName[];
 
 /** What a program on PATH is called when it has not the tool's name. */

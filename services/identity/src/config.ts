@@ -1,5 +1,11 @@
 import { z } from "zod";
-import { type ConfigOf, databaseConfig, type PlatformConfig, platformConfig } from "#platform/config.ts";
+import {
+  type ConfigOf,
+  databaseConfig,
+  type EventsConfig,
+  type PlatformConfig,
+  platformConfig,
+} from "#platform/config.ts";
 import { roleName } from "#platform/issuer-settings.ts";
 import { personalConfig } from "#platform/personal/personal-config.ts";
 
@@ -71,4 +77,4 @@ export const identityConfig = {
 /** The values that the service works with. */
 export type IdentityConfig = ConfigOf<typeof identityConfig> &
   Pick<PlatformConfig, "PAGE_TOKEN_SECRET"> &
-  Partial<Pick<PlatformConfig, "LOG_FORMAT" | "SERVICE_NAME">>;
+  Partial<Pick<PlatformConfig, "LOG_FORMAT" | "SERVICE_NAME"> & EventsConfig>;

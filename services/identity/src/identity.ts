@@ -6,6 +6,7 @@ import { AuditTrail, type AuditTrailOptions } from "#platform/audit/audit-trail.
 import { TokenVerifier } from "#platform/authorization/token-verifier.ts";
 import { Relay } from "#platform/batch/relay.ts";
 import type { Database } from "#platform/database/database.ts";
+import { createEventFeed } from "#platform/events/event-feed.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { personalDataOf } from "#platform/personal/personal-config.ts";
@@ -28,6 +29,7 @@ import { PasswordProof } from "./person/password-proof.ts";
 import { PersonRepository } from "./person/person.repository.ts";
 import { PersonAddresses } from "./person/person-address.ts";
 import { PersonErasure } from "./person/person-erasure.repository.ts";
+import { identityEvents } from "./proof/identity-events.ts";
 import { IdentityMetrics } from "./proof/metrics.ts";
 import { AccessTokens, callerOf } from "./session/access-tokens.ts";
 import { tokenPages } from "./session/documents.ts";
@@ -75,7 +77,8 @@ export async function buildIdentity(context: IdentityContext): Promise<IdentityP
   const verifier = new TokenVerifier([{ ...tokens, keys: ring.verifying, callerOf }]);
   const ground: Ground = { ...context, personal, ring, keys, ...buildPeople(context, personal) };
   const audit = new AuditTrail({ service: "identity", ...context });
-  const background = [...buildLoops(ground), audit];
+  const events = createEventFeed({ service: "identity", ...context, types: identityEvents });
+  const background = [...buildLoops(ground), audit, events];
   return {
     ring,
     services: [

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type ConfigOf, databaseConfig, type PlatformConfig } from "#platform/config.ts";
+import { type ConfigOf, databaseConfig, type EventsConfig, type PlatformConfig } from "#platform/config.ts";
 
 const milliseconds = z.coerce.number().int().min(1);
 
@@ -12,6 +12,8 @@ export const inventoryConfig = {
   EXPIRE_EVERY_MS: milliseconds.default(1_000),
   /** A level is low when no more than this is available. */
   LOW_STOCK_THRESHOLD: z.coerce.number().int().min(0).max(1_000_000_000).default(5),
+  /** Subscribers are told when no more than this is available of an article at a location, and when there is more again. */
+  STOCK_EVENT_THRESHOLD: z.coerce.number().int().min(0).max(1_000_000_000).default(0),
   /** How often each replica counts the levels that are low. */
   LOW_STOCK_EVERY_MS: milliseconds.default(15_000),
   /** Where orders are told that stock is set aside for them that they have waited for. */
@@ -34,4 +36,4 @@ export const inventoryConfig = {
 /** The values that the service works with. */
 export type InventoryConfig = ConfigOf<typeof inventoryConfig> &
   Pick<PlatformConfig, "PAGE_TOKEN_SECRET"> &
-  Partial<Pick<PlatformConfig, "LOG_FORMAT" | "SERVICE_NAME">>;
+  Partial<Pick<PlatformConfig, "LOG_FORMAT" | "SERVICE_NAME"> & EventsConfig>;

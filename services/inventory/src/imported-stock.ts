@@ -25,6 +25,11 @@ const findKnown: SqlText = {
     ) i`,
 };
 
+/** The events of levels that may be low no more, and when they were low. */
+const crossing = `$${arrivals.next}`;
+const lowAt = `$${arrivals.next + 1}::bigint`;
+const ofLevel = "join level on level.sku || '@' || level.location_id = a.subject";
+
 /** $1 source, $2 audit events. Levels are locked in the order in which everybody locks them. */
 const insertArrivals: SqlText = {
   name: "stock_import",
@@ -34,17 +39,29 @@ const insertArrivals: SqlText = {
     insert into stock_level as l (sku, location_id, on_hand, update_time)
     select sku, location_id, on_hand, now() from input
     on conflict (sku, location_id) do update set on_hand = l.on_hand + excluded.on_hand, update_time = now()
+    returning l.sku, l.location_id, l.on_hand - l.reserved as available
   ), movement as (
     insert into stock_movement (sku, location_id, kind, on_hand_delta, reserved_delta, reason)
     select sku, location_id, 'adjustment', on_hand, 0, 'imported: ' || $1 from input
-  ), audited as (${insertAuditEvents("$2")})
+  ), audited as (${insertAuditEvents("$2", {
+    // Behind the lock of its level, so that it comes after what was done to that before.
+    join: ofLevel,
+  })}), crossed as (${insertAuditEvents(crossing, {
+    join: `${ofLevel} join input using (sku, location_id)
+      where level.available > ${lowAt} and level.available - input.on_hand <= ${lowAt}`,
+    details: "a.details || jsonb_build_object('available', level.available::text)",
+  })})
   insert into imported_stock (source, sku, location_id, on_hand) select $1, sku, location_id, on_hand from input`,
 };
 
-/** Takes stock that another shop brings along, once for each article and location. */
-export function stockImporter(source: string): Importer {
+/**
+ * Takes stock that another shop brings along, once for each article and location.
+ *
+ * @param lowAt a level is low when no more than this is available: what rises above it is an event
+ */
+export function stockImporter(source: string, lowAt = 0): Importer {
   const origin = auditOrigin(`import:${source}`, "service:inventory");
-  const stock = new ImportedStock(source, origin);
+  const stock = new ImportedStock(source, origin, lowAt);
   return {
     judge: () => undefined,
     write: (tx, records) => stock.write(tx, records as readonly ImportRecord<StockRecord>[]),
@@ -54,10 +71,12 @@ export function stockImporter(source: string): Importer {
 class ImportedStock {
   readonly #source: string;
   readonly #origin: AuditOrigin;
+  readonly #lowAt: number;
 
-  constructor(source: string, origin: AuditOrigin) {
+  constructor(source: string, origin: AuditOrigin, lowAt: number) {
     this.#source = source;
     this.#origin = origin;
+    this.#lowAt = lowAt;
   }
 
   async write(tx: Transaction, records: readonly ImportRecord<StockRecord>[]): Promise<Outcome[]> {
@@ -76,7 +95,10 @@ class ImportedStock {
       fresh.push(arrival);
       return "imported";
     });
-    if (fresh.length > 0) await tx.query(insertArrivals, [this.#source, this.#audit(fresh), ...arrivals.values(fresh)]);
+    if (fresh.length > 0) {
+      const values = [this.#source, this.#audit(fresh), ...arrivals.values(fresh), this.#crossings(fresh), this.#lowAt];
+      await tx.query(insertArrivals, values);
+    }
     return outcomes;
   }
 
@@ -85,6 +107,16 @@ class ImportedStock {
       const subject = levelOf(arrival);
       const details = { [subject]: String(arrival.onHand) };
       return { action: "stock.imported", subject, details, origin: this.#origin };
+    });
+    return auditEvents(entries);
+  }
+
+  /** Of which the statement writes those that are some. */
+  #crossings(fresh: readonly Arrival[]): string {
+    const entries = fresh.map((arrival) => {
+      const { sku, locationId: location } = arrival;
+      const details = { sku, location, threshold: String(this.#lowAt) };
+      return { action: "stock.available", subject: levelOf(arrival), details, origin: this.#origin };
     });
     return auditEvents(entries);
   }

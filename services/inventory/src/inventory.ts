@@ -5,6 +5,7 @@ import type { OrderEpisodeService } from "#gen/shop/orders/v1/order_episode_serv
 import { AuditTrail, type AuditTrailOptions } from "#platform/audit/audit-trail.ts";
 import { Relay } from "#platform/batch/relay.ts";
 import type { Database } from "#platform/database/database.ts";
+import { createEventFeed } from "#platform/events/event-feed.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { register, type ServiceParts } from "#platform/process/service.ts";
@@ -14,6 +15,7 @@ import { createQueueWatch } from "./back-order/queue-watch.ts";
 import { Turns } from "./back-order/turns.ts";
 import type { InventoryConfig } from "./config.ts";
 import { InventoryApi } from "./inventory-api.ts";
+import { inventoryEvents } from "./inventory-events.ts";
 import { StockMetrics } from "./metrics.ts";
 import { StockRepository } from "./stock.repository.ts";
 import { StockReader } from "./stock-reader.ts";
@@ -47,6 +49,7 @@ export function buildInventory(context: InventoryContext): InventoryParts {
     maxEntries: config.STOCK_LIST_MAX,
     lanes: config.STOCK_LANES,
     queueMax: config.BACK_ORDERS_MAX,
+    lowAt: config.STOCK_EVENT_THRESHOLD,
     metrics,
     onStock: (skus) => backOrders.turns.heard(skus),
     onServed: (orders) => backOrders.teller.nudge(orders),
@@ -55,8 +58,10 @@ export function buildInventory(context: InventoryContext): InventoryParts {
   const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
   const api = new InventoryApi({ stock, reader, pageTokens, holdMs: config.HOLD_TTL_MS });
   const audit = new AuditTrail({ service: "inventory", ...context });
+  const events = createEventFeed({ service: "inventory", ...context, types: inventoryEvents });
   const { turns, teller, watch } = backOrders;
-  const background = [expiring(context, stock), counting(context, { reader, metrics }), turns, teller, watch, audit];
+  const sweeps = [expiring(context, stock), counting(context, { reader, metrics })];
+  const background = [...sweeps, turns, teller, watch, audit, events];
   return {
     stock,
     reader,

@@ -31,6 +31,7 @@ import {
 import { decodeAnswer, encodeAnswer } from "./stock-answer.ts";
 import { type AuditedCommand, auditOf } from "./stock-audit.ts";
 import { StockBook } from "./stock-book.ts";
+import { crossingsOf } from "./stock-crossings.ts";
 import {
   changeQueue,
   findServable,
@@ -73,6 +74,8 @@ export interface StockRepositoryOptions {
   readonly metrics?: StockMetrics;
   /** So many orders may wait for one article; default 10,000. Each claim on it sums what they want. */
   readonly queueMax?: number;
+  /** A level is low when no more than this is available; default 0. Each crossing is an event. */
+  readonly lowAt?: number;
   /** Told of which articles there may be some now that orders wait for, or have begun to wait for. */
   readonly onStock?: (skus: ReadonlySet<string>) => void;
   /** Told that the turn of orders has come. */
@@ -240,7 +243,7 @@ export class StockRepository {
       const { reservations } = book;
       if (keys.length > 0 || reservations.length > 0) {
         const done = requests.filter((_, index) => !(answers[index] instanceof Error));
-        const audit = auditOf(done, book);
+        const audit = [...auditOf(done, book), ...crossingsOf(book.levels, BigInt(this.#options.lowAt ?? 0))];
         const change = queueChange(reservations);
         const placeOf = change ? await changeQueue(tx, change) : noPlaces;
         await tx.commitWith(writeStock, writeValues(book, { keys, audit, placeOf }));

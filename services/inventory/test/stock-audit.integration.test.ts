@@ -15,7 +15,7 @@ const ledger = `select order_id, sku || '@' || location_id as level,
     case kind when 'adjustment' then on_hand_delta else abs(reserved_delta) end as quantity
   from stock_movement`;
 const audit = `select order_id, d.key as level, action, d.value::bigint as quantity
-  from audit_event cross join lateral jsonb_each_text(details) as d where action <> 'stock.confirmed'`;
+  from audit_event cross join lateral jsonb_each_text(details) as d where action not in ('stock.confirmed', 'stock.low', 'stock.available')`;
 
 describe("the audit log of stock", () => {
   let test: TestDatabase;

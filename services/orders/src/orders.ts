@@ -11,8 +11,9 @@ import type { SagaService } from "#gen/shop/sagas/v1/saga_service_pb.js";
 import type { RevealAudit } from "#platform/audit/audit-api.ts";
 import { AuditTrail } from "#platform/audit/audit-trail.ts";
 import { Relay } from "#platform/batch/relay.ts";
-import type { ConfigOf, PlatformConfig } from "#platform/config.ts";
+import type { ConfigOf, EventsConfig, PlatformConfig } from "#platform/config.ts";
 import type { Database } from "#platform/database/database.ts";
+import { createEventFeed } from "#platform/events/event-feed.ts";
 import type { FeatureFlags } from "#platform/flags/feature-flags.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
@@ -61,6 +62,7 @@ import { createOrderMetrics, type OrderMetrics } from "./order/metrics.ts";
 import { OrderRepository } from "./order/order.repository.ts";
 import { cancelRequestEntry, type StepDecisionRequest, stepDecisionEntry } from "./order/order-audit.ts";
 import { OrderDeletion } from "./order/order-deletion.repository.ts";
+import { ordersEvents } from "./order/order-events.ts";
 import { OrderIntake } from "./order/order-intake.ts";
 import { OrderMover } from "./order/order-mover.ts";
 import { OrderNotes } from "./order/order-notes.ts";
@@ -92,7 +94,7 @@ import { Statistics } from "./statistics/statistics.ts";
 export interface OrdersContext {
   readonly config: ConfigOf<typeof ordersConfig> &
     Pick<PlatformConfig, "PAGE_TOKEN_SECRET" | "MAX_MESSAGE_BYTES"> &
-    Partial<Pick<PlatformConfig, "LOG_FORMAT" | "SERVICE_NAME">>;
+    Partial<Pick<PlatformConfig, "LOG_FORMAT" | "SERVICE_NAME"> & EventsConfig>;
   readonly database: Database;
   readonly logger: Logger;
   readonly registry: Registry;
@@ -143,6 +145,7 @@ export function buildOrders(context: OrdersContext): ServiceParts {
     legacy.relay,
     watchProgress(ground),
     audit,
+    createEventFeed({ ...ground, service: "orders", types: ordersEvents }),
     sealer,
     eraser,
     retention,

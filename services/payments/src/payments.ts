@@ -2,8 +2,9 @@ import type { Registry } from "prom-client";
 import { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
 import { AuditTrail } from "#platform/audit/audit-trail.ts";
 import { Relay } from "#platform/batch/relay.ts";
-import type { ConfigOf, PlatformConfig } from "#platform/config.ts";
+import type { ConfigOf, EventsConfig, PlatformConfig } from "#platform/config.ts";
 import type { Database } from "#platform/database/database.ts";
+import { createEventFeed } from "#platform/events/event-feed.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { register, type ServiceParts } from "#platform/process/service.ts";
@@ -16,12 +17,13 @@ import { PaymentMetrics } from "./move/metrics.ts";
 import { MoneyMover } from "./move/money-mover.ts";
 import { OperationRepository, type Transactions } from "./operation/operation.repository.ts";
 import { PaymentRepository } from "./payment/payment.repository.ts";
+import { paymentsEvents } from "./payment/payment-events.ts";
 import { type Limit, type RefundLimitSettings, RefundLimits } from "./refund/refund-limits.ts";
 
 /** What the payments service reads, of its own and of the platform's. */
 export type PaymentsConfig = ConfigOf<typeof paymentsConfig> &
   Pick<PlatformConfig, "PAGE_TOKEN_SECRET"> &
-  Partial<Pick<PlatformConfig, "LOG_FORMAT" | "SERVICE_NAME">>;
+  Partial<Pick<PlatformConfig, "LOG_FORMAT" | "SERVICE_NAME"> & EventsConfig>;
 
 /** What the payments service is built from. */
 export interface PaymentsContext {
@@ -129,6 +131,7 @@ export async function buildPayments(context: PaymentsContext): Promise<ServicePa
   const parts = composePayments({ config, database, logger, metrics, gateway });
   const { api, mover, limits } = parts;
   const audit = new AuditTrail({ service: "payments", ...context });
+  const events = createEventFeed({ service: "payments", ...context, types: paymentsEvents });
   const relays = relaysOf(context, parts, metrics);
   return {
     services: [register(PaymentService, api), audit.registration],
@@ -137,11 +140,11 @@ export async function buildPayments(context: PaymentsContext): Promise<ServicePa
       REFUND_LIMITS_MINOR_UNITS: (minorUnits: RefundLimitSettings["minorUnits"]) => limits.use({ minorUnits }),
     },
     start: async () => {
-      for (const relay of relays) relay.start();
-      audit.start();
+      for (const each of [...relays, audit, events]) each.start();
     },
     stop: async () => {
-      await Promise.all([mover.drain(drainGraceMs), ...relays.map((relay) => relay.stop()), audit.stop()]);
+      const loops = [...relays, audit, events].map((each) => each.stop());
+      await Promise.all([mover.drain(drainGraceMs), ...loops]);
       await gateway.close();
     },
   };

@@ -194,7 +194,11 @@ test("the migrations go down and up again", async () => {
     harness.admin(`select table_schema, table_name from information_schema.tables
       where table_schema in ('public', 'simulator') and table_name <> 'schema_migration' order by 1, 2`);
   const full = await tables();
-  assert.equal(full.length, 10);
+  assert.equal(full.length, 11);
+  await migrateDown({ url, migrations });
+  assert.equal((await tables()).length, 11);
+  await migrateDown({ url, migrations });
+  assert.equal((await tables()).length, 10);
   await migrateDown({ url, migrations });
   assert.equal((await tables()).length, 10);
   await migrateDown({ url, migrations });

@@ -276,10 +276,53 @@ export const databaseConfig = {
   REQUEST_ID_RETENTION_MS: milliseconds.min(1).default(30 * 24 * 3_600_000),
 };
 
+/** The servers of a list. */
+function brokersOf(text: string, context: z.RefinementCtx<string>): readonly string[] {
+  const given = text.split(",").map((server) => server.trim());
+  const protocols = new Set(given.map((server) => (URL.canParse(server) ? new URL(server).protocol : "")));
+  const isServer = (server: string) => /^(?:nats|tls):\/\/[^/@?#]+$/.test(server);
+  if (protocols.size === 1 && given.every(isServer)) return given;
+  const message =
+    "must be servers with commas between, all as nats://host:4222 or all as tls://host:4222; who logs in is EVENTS_NATS_USERNAME and EVENTS_NATS_PASSWORD";
+  context.addIssue({ code: "custom", message });
+  return z.NEVER;
+}
+
+/** What a service reads that tells subscribers of what happens in it; see docs/events.md. */
+export const eventsConfig = {
+  /** Servers of NATS with JetStream, with commas between: `nats://host:4222`, or `tls://host:4222`. Without them nobody is told. */
+  EVENTS_NATS_URL: z.string().transform(brokersOf).optional(),
+  /** Who logs in there; nobody does unless it is set. */
+  EVENTS_NATS_USERNAME: z.string().min(1).optional(),
+  /** The password. */
+  EVENTS_NATS_PASSWORD: secret(z.string().min(1)).optional(),
+  /** The file (PEM) of the authority that signed the servers' certificates; the machine's own unless it is set. */
+  EVENTS_NATS_CA: z.string().min(1).optional(),
+  /** How the data of events is written: `json` or `protobuf`. */
+  EVENTS_FORMAT: z.enum(["json", "protobuf"]).default("json"),
+  /** The stream that keeps the events of all services. It is made when there is none; one that is there stays as it is. */
+  EVENTS_STREAM: z
+    .string()
+    .regex(/^[\w-]{1,64}$/, "must be 1 to 64 letters, digits, _ and -")
+    .default("ordermesh"),
+  /** How long a stream that is made keeps an event. */
+  EVENTS_STREAM_MAX_AGE_MS: milliseconds.min(60_000).default(7 * 24 * 3_600_000),
+  /** How much it keeps, in bytes; the oldest go first. */
+  EVENTS_STREAM_MAX_BYTES: z.coerce
+    .number()
+    .int()
+    .min(1024 * 1024)
+    .default(4 * 1024 ** 3),
+  /** On how many servers of a cluster it is kept: 1, 3 or 5. */
+  EVENTS_STREAM_REPLICAS: z.coerce.number().int().min(1).max(5).default(1),
+};
+
 /** The values of a shape after parsing. */
 export type ConfigOf<S extends z.ZodRawShape> = z.infer<z.ZodObject<S>>;
 /** The values that every process has. */
 export type PlatformConfig = ConfigOf<typeof platformConfig>;
+/** The values by which subscribers are told. */
+export type EventsConfig = ConfigOf<typeof eventsConfig>;
 /** The values that a process with a database has. */
 export type DatabaseConfig = ConfigOf<typeof databaseConfig>;
 

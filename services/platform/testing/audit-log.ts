@@ -3,6 +3,7 @@ import { type AuditEntry, auditEvents, insertAuditEvents } from "#platform/audit
 import { type AuditEvent, type AuditEventRow, auditColumns, toAuditEvent } from "#platform/audit/audit-event.ts";
 import { auditTable, dropAuditTable } from "#platform/audit/audit-table.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
+import { dropEventSequence, eventSequence, eventSequenceIndexes } from "#platform/events/event-sequence.ts";
 import { type TestDatabase, testDatabase } from "./postgres.ts";
 
 /** The audit log of a service, in the order in which it is published. */
@@ -13,11 +14,12 @@ export async function readAuditLog(database: Queryable): Promise<AuditEvent[]> {
 
 class Audited extends Migration {
   override up(): void {
-    for (const sql of auditTable("platform")) this.addSql(sql);
+    for (const sql of [...auditTable("platform"), ...eventSequence("platform")]) this.addSql(sql);
+    for (const [name, of] of Object.entries(eventSequenceIndexes)) this.addSql(`create index ${name} on ${of}`);
   }
 
   override down(): void {
-    for (const sql of dropAuditTable) this.addSql(sql);
+    for (const sql of [...dropEventSequence, ...dropAuditTable]) this.addSql(sql);
   }
 }
 

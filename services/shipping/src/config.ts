@@ -1,5 +1,12 @@
 import { z } from "zod";
-import { type ConfigOf, databaseConfig, databaseUrl, type PlatformConfig, platformConfig } from "#platform/config.ts";
+import {
+  type ConfigOf,
+  databaseConfig,
+  databaseUrl,
+  type EventsConfig,
+  type PlatformConfig,
+  platformConfig,
+} from "#platform/config.ts";
 import { personalConfig } from "#platform/personal/personal-config.ts";
 import { secret } from "#platform/secret.ts";
 
@@ -75,4 +82,4 @@ export const shippingConfig = {
 /** The values that the service works with. */
 export type ShippingConfig = ConfigOf<typeof shippingConfig> &
   Pick<PlatformConfig, "PAGE_TOKEN_SECRET"> &
-  Partial<Pick<PlatformConfig, "LOG_FORMAT" | "SERVICE_NAME">>;
+  Partial<Pick<PlatformConfig, "LOG_FORMAT" | "SERVICE_NAME"> & EventsConfig>;

@@ -7,6 +7,7 @@ import { ShippingService } from "#gen/shop/shipping/v1/shipping_service_pb.js";
 import { AuditTrail } from "#platform/audit/audit-trail.ts";
 import { Relay, type RelayOptions } from "#platform/batch/relay.ts";
 import type { Database } from "#platform/database/database.ts";
+import { createEventFeed } from "#platform/events/event-feed.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { personalDataOf } from "#platform/personal/personal-config.ts";
@@ -34,6 +35,7 @@ import { CarrierRequests } from "./request/carrier-requests.ts";
 import { ShippingMetrics } from "./shipment/metrics.ts";
 import { ShipmentRepository } from "./shipment/shipment.repository.ts";
 import type { Shipment } from "./shipment/shipment.ts";
+import { shippingEvents } from "./shipment/shipment-events.ts";
 import { ShipmentPersons } from "./shipment/shipment-persons.repository.ts";
 import { Shipments } from "./shipment/shipments.ts";
 import { OutsideWorld } from "./simulators/outside-world.ts";
@@ -95,13 +97,15 @@ export async function buildShipping(context: ShippingContext): Promise<ServicePa
     onNews,
   });
   const pageTokens = new PageTokens(config.PAGE_TOKEN_SECRET);
-  const audit = new AuditTrail({ service: "shipping", database, registry, logger, config, output });
+  const common = { service: "shipping", database, registry, logger, config };
+  const audit = new AuditTrail({ ...common, output });
+  const events = createEventFeed({ ...common, types: shippingEvents });
   const backlog = watchBacklog(context, metrics, { repository, news, silent, requests: asking.repository });
   const privacy = [sweepPersonal(context, personal), relayOfForgetting(context, personal)];
   // Where people pack, nobody is asked.
   const packing = config.WAREHOUSE === "people" ? [] : [packer];
   const relays = [...packing, reporter, teller, relayOfBooking(context, booking), ...asking.loops, backlog];
-  const loops = [...relays, audit, ...privacy];
+  const loops = [...relays, audit, events, ...privacy];
   return {
     services: [
       register(ShippingService, new ShippingApi({ shipments, words, tracking, look, pageTokens, personal })),

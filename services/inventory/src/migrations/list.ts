@@ -8,6 +8,8 @@ import { Returns } from "./0006-returns.ts";
 import { Amendments } from "./0007-amendments.ts";
 import { Missing } from "./0008-missing.ts";
 import { Fence } from "./0009-fence.ts";
+import { Events } from "./0010-events.ts";
+import { EventIndex } from "./0011-event-index.ts";
 
 /** The inventory database's migrations, oldest first. */
 export const migrations: MigrationsList = [
@@ -20,4 +22,6 @@ export const migrations: MigrationsList = [
   { name: "0007-amendments", class: Amendments },
   { name: "0008-missing", class: Missing },
   { name: "0009-fence", class: Fence },
+  { name: "0010-events", class: Events },
+  { name: "0011-event-index", class: EventIndex },
 ];

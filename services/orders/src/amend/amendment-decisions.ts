@@ -94,7 +94,7 @@ const decide: SqlText = {
       shipping_address = case when j.accepts then coalesce(j.shipping_address, o.shipping_address) else o.shipping_address end,
       shipments = case when j.accepts then coalesce(j.shipments, o.shipments) else o.shipments end
     from judged j where o.order_id = j.order_id
-    returning j.n, j.id, o.order_id, o.revision, o.amendment
+    returning j.n, j.id, o.order_id, o.currency, o.revision, o.amendment
   ), lined as (
     insert into order_line (order_id, line_number, sku, quantity, unit_price)
     select order_id, line.n, line.value->>0, (line.value->>1)::int, (line.value->>2)::bigint
@@ -115,7 +115,7 @@ const decide: SqlText = {
     select pg_notify('${changeChannel}', string_agg(id, ',')) from decided having count(*) > 0
   ), audited as (${insertAuditEvents("$2", {
     join: "join decided on decided.n = a.n join judged on judged.n = a.n",
-    details: `a.details || jsonb_build_object('from', judged.cost::text,
+    details: `a.details || jsonb_build_object('currency', decided.currency, 'from', judged.cost::text,
       'to', case when judged.accepts then judged.total else judged.cost end::text, 'revision', decided.revision::text)`,
   })})
   select ${decidedColumns}, (select count(*) from announced) as announcements

@@ -1,7 +1,7 @@
 import { OptimisticLockError } from "@mikro-orm/core";
 import { type EntityManager, raw } from "@mikro-orm/postgresql";
 import { OrderErrorReason } from "#gen/shop/orders/v1/order_error_reason_pb.js";
-import { auditOrigin } from "#platform/audit/audit-entry.ts";
+import { auditEvents, auditOrigin, insertAuditEvents } from "#platform/audit/audit-entry.ts";
 import { requestContext } from "#platform/context.ts";
 import type { Database } from "#platform/database/database.ts";
 import { type Keyed, type KeySpace, keyMethod, replayable } from "#platform/database/idempotency.ts";
@@ -126,6 +126,7 @@ export class CustomerRepository {
         await this.#insertKey(em, { method: keyMethod(creations, input), keyed: input, customer });
         await this.#takeEmail(em, customer);
         await insertPersonalKeys(queryableOf(em), decodeId(customerId), keys);
+        await noteEffect(em, "customer.created", { customer, requestId: input.requestId });
         em.persist(em.create(CustomerEntity, { ...columns, customerId, createTime: now, updateTime: now }));
         return customer;
       }),
@@ -163,6 +164,7 @@ export class CustomerRepository {
       await this.#takeEmail(em, after);
       const { columns, keys } = await protectPerson(this.#personal, decodeId(customerId), detailsOf(after));
       await insertPersonalKeys(queryableOf(em), decodeId(customerId), keys);
+      await noteEffect(em, "customer.changed", { customer: after, requestId: input.requestId });
       em.assign(record, { ...columns, updateTime: after.updateTime });
       return after;
     });
@@ -256,6 +258,20 @@ export class CustomerRepository {
   }
 }
 
+/** What the audit log calls what was done to a customer. */
+type CustomerAction = "customer.created" | "customer.changed";
+
+/** Writes down what is done to a customer: nothing that says who it is. */
+async function noteEffect(
+  em: EntityManager,
+  action: CustomerAction,
+  { customer, requestId }: { readonly customer: Customer; readonly requestId: string },
+): Promise<void> {
+  const details = { revision: String(customer.revision) };
+  const entry = { action, subject: customer.customerId, details, origin: auditOrigin(requestId) };
+  await queryableOf(em).query(insertEffect, [auditEvents([entry])]);
+}
+
 /** The transaction of a unit of work, for statements with `$1`, which its own are without; arrays are of ids. */
 function queryableOf(em: EntityManager): Queryable {
   return {
@@ -280,6 +296,7 @@ function answerPlace({ method, keyed }: AnswerKey): string {
   return `idempotency_key.response/${method}/${keyed.requestId}`;
 }
 
+const insertEffect: SqlText = { name: "customer_audit_insert", text: insertAuditEvents("$1") };
 const insertAnswer: SqlText = {
   name: "customer_answer_insert",
   text: "insert into idempotency_key (method, request_id, fingerprint, response) values ($1, $2, $3, $4)",

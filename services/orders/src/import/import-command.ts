@@ -72,8 +72,9 @@ async function writerOf(options: {
   const index = personal.keys && new BlindIndex(database, personal.keys);
   // Within a transaction nobody waits for a second connection.
   await index?.ready();
-  const customers = new ImportedCustomers(source, personal, index);
-  const orders = new ImportedOrders(source, personal, auditOrigin(`import:${source}`, "service:orders"));
+  const origin = auditOrigin(`import:${source}`, "service:orders");
+  const customers = new ImportedCustomers(source, personal, { index, origin });
+  const orders = new ImportedOrders(source, personal, origin);
   return async (tx, records) => {
     const [persons, placed] = [records.filter(isCustomer), records.filter(isOrder)];
     const outcomes = new Map<ImportRecord, Outcome>();

@@ -1,8 +1,9 @@
 import type { CustomerRecord } from "#gen/shop/orders/v1/import_record_pb.js";
+import { type AuditOrigin, auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
 import { writtenColumns } from "#platform/database/columns.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
-import { decodeId, newId } from "#platform/id.ts";
+import { decodeId, encodeId, newId } from "#platform/id.ts";
 import type { ImportRecord, Refusal } from "#platform/import/import-record.ts";
 import type { Outcome } from "#platform/import/import-run.ts";
 import type { BlindIndex } from "#platform/personal/blind-index.ts";
@@ -68,7 +69,7 @@ const insertCustomers: SqlText = {
     select decode(email_hash, 'hex'), customer_id from input where email_hash is not null order by email_hash
   ), mapped as (
     insert into imported_customer (source, external_id, customer_id) select $3, external_id, customer_id from input
-  )
+  ), audited as (${insertAuditEvents("$4")})
   insert into customer (customer_id, ${person.names}, create_time, update_time)
   select customer_id, ${person.names}, create_time, now() from input`,
 };
@@ -85,12 +86,18 @@ export class ImportedCustomers {
   readonly #source: string;
   readonly #personal: PersonalData;
   readonly #index: BlindIndex | undefined;
+  readonly #origin: AuditOrigin;
 
   /** @param index finds who is sealed; ready */
-  constructor(source: string, personal: PersonalData, index: BlindIndex | undefined) {
+  constructor(
+    source: string,
+    personal: PersonalData,
+    { index, origin }: { readonly index: BlindIndex | undefined; readonly origin: AuditOrigin },
+  ) {
     this.#source = source;
     this.#personal = personal;
     this.#index = index;
+    this.#origin = origin;
   }
 
   /** For each record what came of it. */
@@ -144,7 +151,14 @@ export class ImportedCustomers {
       const hash = this.#personal.seals ? await this.#index?.hash(folded(email)) : undefined;
       rows.push({ customerId, externalId, ...sealed.columns, emailHash: hash?.toString("hex") ?? null, createTime });
     }
-    await tx.query(insertCustomers, [JSON.stringify(rows.map(toColumns)), JSON.stringify(keys), this.#source]);
+    const effects = rows.map(({ customerId }) => ({
+      action: "customer.imported",
+      subject: encodeId(customerId),
+      details: { revision: "1" },
+      origin: this.#origin,
+    }));
+    const texts = [JSON.stringify(rows.map(toColumns)), JSON.stringify(keys), this.#source, auditEvents(effects)];
+    await tx.query(insertCustomers, texts);
   }
 }
 

@@ -26,6 +26,8 @@ import { Recalls } from "./0025-recalls.ts";
 import { Shortages } from "./0026-shortages.ts";
 import { Fence } from "./0027-fence.ts";
 import { LabelIndex } from "./0029-label-index.ts";
+import { Events } from "./0030-events.ts";
+import { EventIndex } from "./0031-event-index.ts";
 
 /** All migrations, the oldest first. A name never changes once it is released. */
 export const migrations: MigrationsList = [
@@ -56,4 +58,6 @@ export const migrations: MigrationsList = [
   { name: "0026_shortages", class: Shortages },
   { name: "0027_fence", class: Fence },
   { name: "0029_label_index", class: LabelIndex },
+  { name: "0030-events", class: Events },
+  { name: "0031-event-index", class: EventIndex },
 ];

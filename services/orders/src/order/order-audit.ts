@@ -1,7 +1,7 @@
 import type { AuditEntry, AuditOrigin } from "#platform/audit/audit-entry.ts";
 import type { Keyed } from "#platform/database/idempotency.ts";
 import { redactText } from "#platform/redact/redact-text.ts";
-import type { NewOrder, Order, OrderFailure, OrderStatus } from "./order.ts";
+import type { Money, NewOrder, Order, OrderFailure, OrderStatus } from "./order.ts";
 import type { ProtectedNote } from "./order-notes.ts";
 
 /** What the audit log of orders calls what was done: each status that an order came to, and what left it where it was. */
@@ -122,11 +122,12 @@ export function moveEntry(move: {
 export function lossEntry(loss: {
   readonly orderId: string;
   readonly locationId: string;
-  readonly refund: bigint;
+  readonly refund: Money;
   readonly origin: AuditOrigin;
 }): AuditEntry {
   const { orderId, locationId, refund, origin } = loss;
-  return { action: "order.parcel_lost", orderId, details: { location: locationId, refund: String(refund) }, origin };
+  const details = { location: locationId, currency: refund.currency, refund: String(refund.amount) };
+  return { action: "order.parcel_lost", orderId, details, origin };
 }
 
 /** What of an order comes back: what became of a return. */

@@ -151,7 +151,8 @@ export class ParcelReturns {
     const refund = lesser(amount.amount, returnable.unreturned);
     const lost: OrderShipment = { ...shipment, status: "lost", refunded: { ...amount, amount: refund } };
     const shipments = order.shipments.map((each) => (each === shipment ? lost : each));
-    const audit = lossEntry({ orderId: order.orderId, locationId: lost.locationId, refund, origin: auditOrigin() });
+    const loss = { orderId: order.orderId, locationId: lost.locationId, refund: { ...amount, amount: refund } };
+    const audit = lossEntry({ ...loss, origin: auditOrigin() });
     await this.#options.repository.lose(tx, { orderId: order.orderId, shipments, audit });
     const over = known && isExpected(known.status) ? moved(known, "cancelled") : undefined;
     if (over) await this.#save(tx, over);

@@ -63,7 +63,7 @@ const cut: SqlText = {
       total = j.total, adjustments = j.adjustments, line_amounts = j.line_amounts,
       shortage = j.shortage || jsonb_build_object('time', floor(extract(epoch from now()) * 1000)::bigint)
     from judged j where o.order_id = j.order_id
-    returning j.n, j.id, j.cost, o.order_id, o.total, o.revision, j.lines
+    returning j.n, j.id, j.cost, o.order_id, o.currency, o.total, o.revision, j.lines
   ), lined as (
     insert into order_line (order_id, line_number, sku, quantity, unit_price)
     select order_id, line.n, line.value->>0, (line.value->>1)::int, (line.value->>2)::bigint
@@ -75,7 +75,8 @@ const cut: SqlText = {
     where order_line.order_id = cut.order_id and line_number > jsonb_array_length(cut.lines)
   ), audited as (${insertAuditEvents("$2", {
     join: "join cut on cut.n = a.n",
-    details: `a.details || jsonb_build_object('from', cut.cost::text, 'to', cut.total::text, 'revision', cut.revision::text)`,
+    details: `a.details || jsonb_build_object('currency', cut.currency, 'from', cut.cost::text, 'to', cut.total::text,
+      'revision', cut.revision::text)`,
   })})
   select pg_notify('${changeChannel}', string_agg(id, ',')) from cut having count(*) > 0`,
 };

@@ -6,6 +6,8 @@ import { RefundRequestsMigration } from "./20261201-refund-requests.ts";
 import { RefundsAloneIndex } from "./20261201-refunds-alone-index.ts";
 import { ImportMigration } from "./20261202-import.ts";
 import { FenceMigration } from "./20261204-fence.ts";
+import { EventIndex } from "./20261205-event-index.ts";
+import { Events } from "./20261205-events.ts";
 
 /** The schema of the payments service, oldest change first. */
 export const migrations: MigrationsList = [
@@ -16,4 +18,6 @@ export const migrations: MigrationsList = [
   { name: "20261201-refunds-alone-index", class: RefundsAloneIndex },
   { name: "20261202-import", class: ImportMigration },
   { name: "20261204-fence", class: FenceMigration },
+  { name: "20261205-events", class: Events },
+  { name: "20261205-event-index", class: EventIndex },
 ];

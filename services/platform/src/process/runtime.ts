@@ -12,6 +12,7 @@ import type { Credentials } from "#platform/caller.ts";
 import {
   ConfigError,
   databaseConfig,
+  eventsConfig,
   loadConfig,
   type PlatformConfig,
   platformConfig,
@@ -55,7 +56,11 @@ function readConfig<S extends z.ZodRawShape>(
   definition: ServiceDefinition<S>,
   env: NodeJS.ProcessEnv | undefined,
 ): ServiceConfig<S> {
-  const shape = { ...platformConfig, ...(definition.database ? databaseConfig : {}), ...definition.config };
+  const shape = {
+    ...platformConfig,
+    ...(definition.database ? { ...databaseConfig, ...eventsConfig } : {}),
+    ...definition.config,
+  };
   return withRole(loadConfig<z.ZodRawShape>(shape, env, definition.together) as ServiceConfig<S>);
 }
 

@@ -4,7 +4,7 @@ import type { EntitySchema } from "@mikro-orm/core";
 import type { Registry } from "prom-client";
 import type { z } from "zod";
 import type { Credentials } from "#platform/caller.ts";
-import type { ConfigOf, DatabaseConfig, PlatformConfig, Together } from "#platform/config.ts";
+import type { ConfigOf, DatabaseConfig, EventsConfig, PlatformConfig, Together } from "#platform/config.ts";
 import type { Database } from "#platform/database/database.ts";
 import type { MigrationsList, Readable } from "#platform/database/migrate.ts";
 import type { FeatureFlags } from "#platform/flags/feature-flags.ts";
@@ -14,7 +14,9 @@ import type { ServiceRegistration } from "#platform/registration.ts";
 import type { OwnReloads } from "./config-file.ts";
 
 /** What a service and the platform read from the environment together. */
-export type ServiceConfig<S extends z.ZodRawShape> = ConfigOf<S> & PlatformConfig & Partial<DatabaseConfig>;
+export type ServiceConfig<S extends z.ZodRawShape> = ConfigOf<S> &
+  PlatformConfig &
+  Partial<DatabaseConfig & EventsConfig>;
 
 /** What a service is built from. */
 export interface ServiceContext<S extends z.ZodRawShape> {

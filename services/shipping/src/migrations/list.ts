@@ -14,6 +14,8 @@ import { Generations } from "./0012-generations.ts";
 import { TurnBack } from "./0013-turn-back.ts";
 import { Fence } from "./0014-fence.ts";
 import { IndexReturned } from "./0015-returned-indexes.ts";
+import { Events } from "./0016-events.ts";
+import { EventIndex } from "./0017-event-index.ts";
 
 /** Everything that has happened to the schema, oldest first. */
 export const migrations: MigrationsList = [
@@ -32,4 +34,6 @@ export const migrations: MigrationsList = [
   { name: "0013-turn-back", class: TurnBack },
   { name: "0014-fence", class: Fence },
   { name: "0015-returned-indexes", class: IndexReturned },
+  { name: "0016-events", class: Events },
+  { name: "0017-event-index", class: EventIndex },
 ];

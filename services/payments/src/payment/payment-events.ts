@@ -1,0 +1,38 @@
+import { PaymentEventSchema, RefundRequestEventSchema } from "#gen/shop/events/v1/payment_event_pb.js";
+import { moneyIn } from "#platform/events/details.ts";
+import { type EventTypes, internal, told } from "#platform/events/event-types.ts";
+
+/** The gateway has done something, or refused to. */
+const decided = told(PaymentEventSchema, ({ subject, orderId, details }) => ({
+  paymentId: subject,
+  orderId,
+  operationId: details.operation_id ?? "",
+  amount: moneyIn(details, "amount"),
+  refundedAmount: moneyIn(details, "refunded")?.amount ?? 0n,
+  declineCode: details.decline_code ?? "",
+}));
+
+const refundRequest = told(RefundRequestEventSchema, ({ subject, orderId, details }) => ({
+  refundRequestId: details.refund_request_id ?? "",
+  paymentId: subject,
+  orderId,
+  amount: moneyIn(details, "amount"),
+}));
+
+/** What becomes of each action in the audit log of payments. */
+export const paymentsEvents = {
+  "payment.authorized": decided,
+  "payment.declined": decided,
+  "payment.captured": decided,
+  "payment.capture_refused": decided,
+  "payment.voided": decided,
+  "payment.void_refused": decided,
+  "payment.refunded": decided,
+  "payment.refund_refused": decided,
+  "payment.imported": decided,
+  "refund.requested": refundRequest,
+  "refund.approved": refundRequest,
+  "refund.rejected": refundRequest,
+  "refund.expired": refundRequest,
+  "audit.read": internal("Somebody read the audit log."),
+} as const satisfies EventTypes;
