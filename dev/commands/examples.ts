@@ -1,4 +1,6 @@
 import { relative } from "node:path";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
+import { replay } from "../../examples/events/src/replay.ts";
 import { traceUrl } from "../observers/jaeger.ts";
 import { JaegerQuery, untilSeen } from "../observers/jaeger-query.ts";
 import type { Demonstration } from "../shop/demo.ts";
@@ -33,6 +35,7 @@ export async function printExamples(stack: Stack, screen: Screen, { order, custo
   screen.title("The workflow behind it");
   screen.print(`  ${stack.temporalUiUrl}/namespaces/default/workflows/${order.sagaId}`);
   await printTrace(stack, screen, orderId);
+  await printEvents(stack, screen, order);
   if (!(await findTool("grpcurl"))) screen.say("grpcurl is not installed: `npm run tools -- grpcurl` builds it.");
 }
 
@@ -54,6 +57,35 @@ async function printTrace(stack: Stack, screen: Screen, orderId: string): Promis
   const trace = await untilSeen(find, ({ spans }) => spans.length > 1, traceDeadlineMs).catch(() => undefined);
   if (trace) screen.print(`  ${await traceUrl(jaeger.url, trace.traceID)}`);
   else screen.say("Jaeger has not got it.");
+}
+
+/** What subscribers were told of the order: a few lines, since the catalogue has many more. */
+async function printEvents(
+  stack: Stack,
+  screen: Screen,
+  { orderId, createTime }: Demonstration["order"],
+): Promise<void> {
+  if (!stack.blueprint.observers.includes("nats")) {
+    if (!(await findTool("nats-server"))) {
+      screen.say(
+        "Its events would be here if there were a NATS: `npm run tools -- nats-server` builds it, a minute with Go.",
+      );
+    }
+    return;
+  }
+  screen.title("What subscribers are told of it");
+  const server = stack.observerUrl("nats");
+  const demonstrated = createTime ? timestampDate(createTime) : new Date();
+  const told: string[] = [];
+  try {
+    for await (const { type, subject } of replay({ server, since: demonstrated, filter: "ordermesh.orders.>" })) {
+      if (subject === orderId) told.push(type.replace(/^shop\.orders\.|\.v1$/g, ""));
+    }
+  } catch (error) {
+    screen.say(`NATS does not say: ${(error as Error).message}`);
+  }
+  screen.print(`  ${told.join(", ")}`);
+  screen.print(`  npm run example -- events ${server}`);
 }
 
 function newOrder(customerId: string): string {

@@ -22,15 +22,26 @@ async function reset(options: StartOptions): Promise<void> {
   removeData(options.dataDirectory);
 }
 
-/** A Jaeger is used when there is one, and never built here; else, why there is none although it could be. */
-async function chooseObservers(traces: boolean, ports: Ports): Promise<{ observers: Observer[]; why?: string }> {
-  if (!traces || !(await findTool("jaeger"))) return { observers: [] };
-  const wanted = portsOf("jaeger", ports);
-  const free = await Promise.all(wanted.map(({ port }) => isFree(port)));
-  const taken = wanted.filter((_, index) => !free[index]).map(({ port }) => port);
-  if (taken.length === 0) return { observers: ["jaeger"] };
-  const why = `No traces: Jaeger's port ${taken.join(", ")} is in use; --port-offset 100 moves every port.`;
-  return { observers: [], why };
+/** What is used when there is one, and never built here, with what there is without it. */
+const usual = {
+  jaeger: { tool: "jaeger", without: "No traces: Jaeger's port" },
+  nats: { tool: "nats-server", without: "No events: NATS's port" },
+} as const;
+
+/** Those that there are, and why there is none of those that could be. */
+async function chooseObservers(traces: boolean, ports: Ports): Promise<{ observers: Observer[]; why: string[] }> {
+  const observers: Observer[] = [];
+  const why: string[] = [];
+  for (const name of ["jaeger", "nats"] as const) {
+    const { tool, without } = usual[name];
+    if ((name === "jaeger" && !traces) || !(await findTool(tool))) continue;
+    const wanted = portsOf(name, ports);
+    const free = await Promise.all(wanted.map(({ port }) => isFree(port)));
+    const taken = wanted.filter((_, index) => !free[index]).map(({ port }) => port);
+    if (taken.length === 0) observers.push(name);
+    else why.push(`${without} ${taken.join(", ")} is in use; --port-offset 100 moves every port.`);
+  }
+  return { observers, why };
 }
 
 async function run(options: StartOptions, screen: Screen): Promise<number> {
@@ -54,7 +65,7 @@ async function run(options: StartOptions, screen: Screen): Promise<number> {
   });
   screen.print(`Everything is ready after ${((performance.now() - begin) / 1000).toFixed(1)} s.`);
   // Only now: who starts a second stack by mistake is told that, and not of a port.
-  if (why) screen.say(why);
+  for (const sentence of why) screen.say(sentence);
   try {
     return await serve(stack, screen, options, wishes);
   } finally {

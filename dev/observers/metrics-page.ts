@@ -24,6 +24,7 @@ const groups: readonly (readonly [heading: string, begins: RegExp])[] = [
   ["Schedules", /^worker_schedule_/],
   ["People and keys", /^identity_/],
   ["Audit", /^audit_/],
+  ["Events", /^events_/],
   ["Calls", /^(rpc|tls)_/],
   ["Database", /^(database|batcher|relay)_/],
   ["Telemetry", /^(telemetry|log)_/],

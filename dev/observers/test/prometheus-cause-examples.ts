@@ -232,6 +232,13 @@ const standingStill: readonly Example[] = [
     labels: { service: "orders" },
     summary: "The audit stream of orders is 30m 0s behind (shop)",
   },
+  {
+    alert: "EventsLate",
+    at: "30m",
+    ...one(`events_lag_seconds{${ofService("orders")}}`, "0+60x30", "400x3 0x27"),
+    labels: { service: "orders" },
+    summary: "Subscribers hear of what happens in orders 30m 0s late (shop)",
+  },
 ];
 
 /** Examples for the alerts on processes and databases. */
