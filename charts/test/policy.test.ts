@@ -48,7 +48,7 @@ function requireOurs({ spec }: Pod): void {
 
 function requireNoSecretValues({ env = [] }: Container): void {
   for (const { name, value, valueFrom } of env) {
-    if (name.startsWith("TEMPORAL_") || name === "PERSONAL_DATA_KEYS_FILE") continue;
+    if (name.startsWith("TEMPORAL_") || /^(?:PERSONAL_DATA_KEYS|EVENTS_NATS_PASSWORD)_FILE$/.test(name)) continue;
     if (value === undefined) assert.ok(valueFrom?.secretKeyRef?.name && valueFrom.secretKeyRef.key, name);
     else
       assert.match(
@@ -218,13 +218,13 @@ describe("the network", () => {
     }
   });
 
-  it("leaves the release only for names, databases, Temporal and traces", async () => {
+  it("leaves the release only for names, databases, Temporal, events and traces", async () => {
     const resources = await render("ordermesh", "-f", valuesOf("production"));
     const ways = new Map(podsOf(resources).map((pod) => [pod.from, waysOut(pod, resources)]));
     const [dns, database] = ["kube-system:53", "databases:5432"];
-    const [temporal, traces] = ["temporal:7233", "tracing:14268"];
+    const [temporal, events, traces] = ["temporal:7233", "events:4222", "tracing:14268"];
     for (const service of databaseServices) {
-      assert.deepEqual(ways.get(`Deployment ordermesh-${service}`), [database, dns, traces]);
+      assert.deepEqual(ways.get(`Deployment ordermesh-${service}`), [database, events, dns, traces]);
       assert.deepEqual(ways.get(`Job ordermesh-${service}-migration`), [database, dns]);
     }
     assert.deepEqual(ways.get("Deployment ordermesh-worker"), [dns, temporal, traces]);

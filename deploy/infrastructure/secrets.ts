@@ -42,6 +42,18 @@ function opaque(name: string, namespace: string, stringData: Record<string, stri
   return { secret: { apiVersion: "v1", kind: "Secret", type: "Opaque", metadata: { name, namespace }, stringData } };
 }
 
+/** As whom the services tell of events: they may make their stream and write to it, and read nothing. */
+function eventsUser(): WantedSecret {
+  const [username, secret] = ["ordermesh", password()];
+  const calls = ["INFO", "STREAM.INFO.ordermesh", "STREAM.CREATE.ordermesh"].map((call) => `"$JS.API.${call}"`);
+  const rights = `publish: ["ordermesh.>", ${calls.join(", ")}], subscribe: ["_INBOX.>"]`;
+  return opaque("ordermesh-events", "events", {
+    username,
+    password: secret,
+    "users.conf": `users: [{ user: "${username}", password: "${secret}", permissions: { ${rights} } }]\n`,
+  });
+}
+
 /** Every secret that the installation needs, each with fresh random values. Those that exist are kept as they are. */
 export function wantedSecrets(): WantedSecret[] {
   const databases = databaseServices.flatMap((service) => [
@@ -61,6 +73,7 @@ export function wantedSecrets(): WantedSecret[] {
     opaque("ordermesh-personal-keys", "ordermesh", { keys: keyOfToday() }),
     opaque("ordermesh-service-keys", "ordermesh", newServiceKeys()),
     opaque("valkey-users", "cache", { "users.acl": `user default on >${password()} ~* &* +@all -@dangerous\n` }),
+    { ...eventsUser(), alsoIn: "ordermesh" },
     opaque("grafana-admin", "monitoring", { username: "admin", password: password() }),
   ];
 }

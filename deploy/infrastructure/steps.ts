@@ -130,6 +130,14 @@ export const steps: readonly Step[] = [
     namespace: "cache",
     wait: ["--for=jsonpath={.status.readyReplicas}=1", "statefulset/valkey", "--timeout=5m"],
   },
+  {
+    kind: "resources",
+    name: "nats",
+    path: `${resources}/nats.yaml`,
+    namespace: "events",
+    wait: ["--for=jsonpath={.status.readyReplicas}=1", "statefulset/nats", "--timeout=5m"],
+  },
+  { kind: "copy", name: "nats-ca", secret: "nats-tls", from: "events", to: "ordermesh", keys: ["ca.crt"] },
   { kind: "resources", name: "rules", path: "deploy/observability/prometheus", kustomize: true },
   { kind: "resources", name: "dashboards", path: "deploy/observability/grafana", kustomize: true },
 ];

@@ -44,6 +44,10 @@
 {{- $_ := set $all "PROXY_HEADER" $global.limits.proxyHeader -}}
 {{- end -}}
 {{- with $global.limits.store }}{{ $_ := set $all "RATE_LIMIT_STORE_URL" . }}{{ end -}}
+{{- if and .Values.database.enabled $global.events.servers -}}
+{{- $_ := set $all "EVENTS_NATS_URL" $global.events.servers -}}
+{{- if $global.events.caSecret }}{{ $_ := set $all "EVENTS_NATS_CA" "/etc/ordermesh/events-ca/ca.crt" }}{{ end -}}
+{{- end -}}
 {{- $_ := set $all "RATE_LIMIT_REPLICAS" (include "ordermesh.service.text" (ternary .Values.autoscaling.minReplicas .Values.replicas .Values.autoscaling.enabled)) -}}
 {{- range .Values.calls -}}
 {{- if not .port }}{{ fail (printf "%s: say at which port %s is called (calls)" $.Chart.Name .service) }}{{ end -}}
@@ -156,6 +160,14 @@ whatever else is secret when that comes from files. All are of secrets but the f
 {{- if .serves -}}
 {{- with $global.limits.storeSecret -}}
 {{- $files = append $files (dict "name" "limit-store" "folder" "limit-store" "secret" . "keys" (list "password")) -}}
+{{- end -}}
+{{- if and .root.Values.database.enabled $global.events.servers -}}
+{{- with $global.events.userSecret -}}
+{{- $files = append $files (dict "name" "events-user" "folder" "events-user" "secret" . "keys" (list "password")) -}}
+{{- end -}}
+{{- with $global.events.caSecret -}}
+{{- $files = append $files (dict "name" "events-ca" "folder" "events-ca" "secret" . "keys" (list "ca.crt")) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- if and .serves .root.Values.flags -}}

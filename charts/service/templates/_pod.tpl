@@ -131,6 +131,11 @@ spec:
 - name: RATE_LIMIT_STORE_PASSWORD_FILE
   value: /etc/ordermesh/limit-store/password
 {{- end }}
+{{- if and $.Values.database.enabled $.Values.global.events.servers $.Values.global.events.userSecret }}
+{{ include "ordermesh.service.fromSecret" (dict "variable" "EVENTS_NATS_USERNAME" "secret" $.Values.global.events.userSecret "key" "username") }}
+- name: EVENTS_NATS_PASSWORD_FILE
+  value: /etc/ordermesh/events-user/password
+{{- end }}
 {{- if $.Values.personal.enabled }}
 - name: PERSONAL_DATA_KEYS_FILE
   value: /etc/ordermesh/personal-keys/keys

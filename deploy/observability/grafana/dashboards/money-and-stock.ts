@@ -84,6 +84,13 @@ export const moneyAndStock = dashboard({
           bad: 300,
           queries: [[`max by (service) (audit_publish_lag_seconds{${scope}})`, "{{service}}"]],
         }),
+        lines({
+          title: "Events",
+          description: "How late subscribers hear of what happens. Runbook: events-late.",
+          unit: "s",
+          bad: 300,
+          queries: [[`max by (service) (events_lag_seconds{${scope}})`, "{{service}}"]],
+        }),
       ],
     },
     {

@@ -104,5 +104,14 @@ export const sagaAlerts: RuleGroup = {
       description:
         "Customers notice nothing. The audit log in the database is complete, what is shipped of it is late.",
     },
+    {
+      alert: "EventsLate",
+      severity: "ticket",
+      expr: "max by (namespace, service) (events_lag_seconds) > 300",
+      lasts: "5m",
+      summary:
+        "Subscribers hear of what happens in {{ $labels.service }} {{ $value | humanizeDuration }} late ({{ $labels.namespace }})",
+      description: "The broker is away or full, or a transaction is open. Nothing is lost; all of it is told in order.",
+    },
   ],
 };
