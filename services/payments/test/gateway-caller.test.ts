@@ -27,7 +27,7 @@ function deaf() {
 
 function ticket(): Ticket {
   const source = { actor: "", requestId: "", traceparent: "" };
-  return newAuthorization({ ...authorization(), source, asker: undefined }, newId(), new Date());
+  return newAuthorization({ ...authorization(), source, asker: undefined }, newId(), { createTime: new Date() });
 }
 
 test("a call that does not end when it is told to leaves the operation undecided, in time", async () => {

@@ -177,7 +177,8 @@ export function authorization(given: Partial<AuthorizeInput> = {}): AuthorizeInp
     orderId: given.orderId ?? newId(),
     customerId: given.customerId ?? newId(),
     amount: { currency: given.currency ?? "EUR", amount: given.amount ?? 1000n },
-    cardToken: given.cardToken ?? "tok_approve",
+    cardToken: given.cardToken ?? (given.sourceId ? "" : "tok_approve"),
+    sourcePaymentId: given.sourceId ?? "",
     fence: given.fence ?? 0,
   };
   return toAuthorize(create(AuthorizePaymentRequestSchema, init));

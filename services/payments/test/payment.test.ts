@@ -31,6 +31,8 @@ const fresh: Payment = {
   voiding: 0n,
   refunding: 0n,
   provider: "",
+  sourceId: "",
+  credited: 0n,
   closing: false,
   declineCode: "",
   gatewayReference: "",
@@ -146,6 +148,24 @@ function nextStates(state: State): State[] {
   return [...begun, ...pending.flatMap((operation) => verdicts.map((verdict) => decide(state, operation, verdict)))];
 }
 
+/** What the accounts have of a payment: a credit is owed until it is captured or given back, and was never held by the gateway. */
+function balancesOf(payment: Payment): Record<string, bigint> {
+  const { amount, captured, voided, refunded, decision } = payment;
+  const held = heldOf(payment);
+  if (payment.sourceId === "") {
+    const hold = { authorized_funds: held, held_for_customers: -held, customer_credit: 0n };
+    return { ...hold, gateway_clearing: captured - refunded, sales: -captured, refunds: refunded };
+  }
+  const made = decision === "approved" ? amount : 0n;
+  return {
+    authorized_funds: 0n,
+    customer_credit: -held,
+    gateway_clearing: -voided - refunded,
+    sales: -captured,
+    refunds: made + refunded,
+  };
+}
+
 function assertSound({ payment, open, ledger }: State): void {
   const { amount, captured, voided, refunded, capturing, voiding, refunding } = payment;
   assert.ok(captured + voided + capturing + voiding <= amount);
@@ -153,15 +173,8 @@ function assertSound({ payment, open, ledger }: State): void {
   const sum = (kind: string) =>
     open.reduce((total, operation) => total + (operation.kind === kind ? (operation.amount ?? 0n) : 0n), 0n);
   assert.deepEqual([capturing, voiding, refunding], [sum("capture"), sum("void"), sum("refund")]);
-  const held = heldOf(payment);
-  const expected = {
-    authorized_funds: held,
-    held_for_customers: -held,
-    gateway_clearing: captured - refunded,
-    sales: -captured,
-    refunds: refunded,
-  };
-  for (const [account, balance] of Object.entries(expected)) assert.equal(ledger[account] ?? 0n, balance, account);
+  for (const [account, balance] of Object.entries(balancesOf(payment)))
+    assert.equal(ledger[account] ?? 0n, balance, account);
   const waits = open.some((operation) => operation.state === "waiting");
   assert.ok(!waits || open.some((operation) => operation.state === "pending"), "nothing waits for nothing");
   const toBeEmptied = open.some((operation) => operation.state === "waiting" && operation.amount === undefined);
@@ -169,7 +182,15 @@ function assertSound({ payment, open, ledger }: State): void {
   assert.ok(!toBeEmptied || capture instanceof Error, "nothing is captured once all that is left is to be voided");
 }
 
-test("every order of requests and verdicts keeps the amounts sound and walks exactly the transition table", () => {
+for (const [what, sourceId] of [
+  ["a card", ""],
+  ["a credit", "S"],
+] as const) {
+  test(`every order of requests and verdicts on ${what} keeps the amounts sound and walks exactly the transition table`, () =>
+    walk({ ...fresh, sourceId }));
+}
+
+function walk(payment: Payment): void {
   const authorize: Operation = {
     ...undecided,
     operationId: "0",
@@ -180,7 +201,7 @@ test("every order of requests and verdicts keeps the amounts sound and walks exa
   };
   const key = (state: State) =>
     JSON.stringify(state, (_, value) => (typeof value === "bigint" ? String(value) : value));
-  const first: State = { payment: fresh, open: [authorize], ledger: {}, begun: 0 };
+  const first: State = { payment, open: [authorize], ledger: {}, begun: 0 };
   const seen = new Set([key(first)]);
   const walked = new Set<string>();
   for (const queue = [first]; queue.length > 0; ) {
@@ -197,7 +218,7 @@ test("every order of requests and verdicts keeps the amounts sound and walks exa
   const allowed = Object.entries(transitions).flatMap(([from, places]) => places.map((to) => `${from} → ${to}`));
   assert.deepEqual([...walked].sort(), allowed.sort());
   assert.ok(seen.size > 1_000, `${seen.size} states`);
-});
+}
 
 test("a void that comes while the authorization is undecided leaves nothing held, whatever the gateway says", () => {
   for (const verdict of verdicts) {

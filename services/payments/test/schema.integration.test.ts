@@ -65,6 +65,7 @@ test("the runtime role can neither change the ledger nor what identifies a payme
     "delete from payment_operation",
     "update payment set amount = 1",
     "update payment set order_id = gen_random_uuid()",
+    "update payment set source_id = gen_random_uuid()",
     "update payment_operation set kind = 'refund'",
     "update payment_operation set alone = false",
     "update refund_request set requester = 'somebody'",
@@ -199,6 +200,8 @@ test("the migrations go down and up again", async () => {
   assert.equal((await tables()).length, 11);
   await migrateDown({ url, migrations });
   assert.equal((await tables()).length, 10);
+  await migrateDown({ url, migrations });
+  await migrateDown({ url, migrations });
   await migrateDown({ url, migrations });
   assert.equal((await tables()).length, 10);
   await migrateDown({ url, migrations });

@@ -33,7 +33,7 @@ const comparisons: Readonly<Record<AccountedService, Comparison>> = {
       from (select order_id, concat_ws(', ', sum(amount) filter (where decision = 'approved'), sum(captured), sum(refunded))
           as sums from payment
           where decision = 'approved' and order_id between $1 and $2 group by order_id) p
-      left join (select order_id, concat_ws(', ', coalesce(sum(amount) filter (where action in ('payment.authorized', 'payment.imported')), 0),
+      left join (select order_id, concat_ws(', ', coalesce(sum(amount) filter (where action in ('payment.authorized', 'payment.credited', 'payment.imported')), 0),
           coalesce(sum(amount) filter (where action in ('payment.captured', 'payment.imported')), 0),
           coalesce(sum(case action when 'payment.refunded' then amount when 'payment.imported' then refunded end), 0)) as sums
         from (select order_id, action, (details->>'amount')::bigint as amount, (details->>'refunded')::bigint as refunded

@@ -3,6 +3,24 @@ import { type Finding, maxNamed, Tally } from "./finding.ts";
 import type { Onward } from "./progress.ts";
 import { type IdRange, type KeyPage, type KeyPageEnd, sweepKeys } from "./range.ts";
 
+/** What the gateway is asked for an operation `o` of a payment `p`; null: nothing. What of a credit is given back, it pays back. */
+const asked = "case when p.source_id is null then o.kind when o.kind in ('void', 'refund') then 'refund' end";
+
+/** The payment of the card that an operation `o` of a payment `p` moves: of a credit that from which the first of them came. */
+const cardPayment = `case when p.source_id is null then p.payment_id else (
+      with recursive up as (
+        select p.source_id as id union all select u.source_id from payment u join up on u.payment_id = up.id where u.source_id is not null)
+      select up.id from up join payment s on s.payment_id = up.id where s.source_id is null) end`;
+
+/** What went back to the card of a payment `p` by way of its credits, and of theirs, and whether something is on its way. */
+const givenBack = `left join lateral (
+      with recursive credits as (
+        select payment_id, voided + refunded as back, voiding + refunding > 0 as moves from payment where source_id = p.payment_id
+        union all
+        select c.payment_id, c.voided + c.refunded, c.voiding + c.refunding > 0 from payment c join credits on c.source_id = credits.payment_id)
+      select sum(back) as back, bool_or(moves) as moves from credits
+    ) c on p.credited > 0`;
+
 /** The id that a key of the gateway is; null: it is none. */
 const idOf = (key: string) => `case when ${key} ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then ${key}::uuid end`;
 
@@ -20,8 +38,9 @@ export class GatewayComparison {
   /** Compares operations with their records. @returns how many operations there are */
   async compare(ask: Ask, range: IdRange): Promise<number> {
     const [count] = await ask<{ all: string; moved: string; authorized: string }>(
-      `select count(*) as all, count(*) filter (where o.state in ('succeeded', 'refused') and o.amount > 0 and p.provider = '') as moved,
-        count(*) filter (where o.state = 'succeeded' and o.kind = 'authorize' and p.provider = '') as authorized
+      `select count(*) as all, count(*) filter (where o.state in ('succeeded', 'refused') and o.amount > 0 and p.provider = ''
+          and (p.source_id is null or o.kind in ('void', 'refund'))) as moved,
+        count(*) filter (where o.state = 'succeeded' and o.kind = 'authorize' and p.provider = '' and p.source_id is null) as authorized
       from payment_operation o join payment p using (payment_id) where o.operation_id between $1 and $2`,
       [range.from, range.to],
     );
@@ -38,10 +57,11 @@ async function compareAuthorizations(ask: Ask, { from, to }: IdRange): Promise<s
       select p.payment_id, p.order_id, p.decision from payment_operation o
         join payment p using (payment_id)
         left join simulator.gateway_record g on g.key = o.operation_id::text
+        ${givenBack}
       where o.operation_id between $1 and $2 and o.kind = 'authorize' and o.state in ('succeeded', 'refused')
-        and p.capturing = 0 and p.voiding = 0 and p.refunding = 0 and p.provider = ''
+        and p.capturing = 0 and p.voiding = 0 and p.refunding = 0 and p.provider = '' and p.source_id is null and c.moves is not true
         and (case when p.decision = 'approved' then g.key is null or g.decline_code <> '' or g.amount <> p.amount
-          or g.captured <> p.captured or g.voided <> p.voided or g.refunded <> p.refunded
+          or g.captured <> p.captured or g.voided <> p.voided or g.refunded <> p.refunded + coalesce(c.back, 0)
           else g.decline_code = '' end))
     select * from unequal u
     where not exists (select from payment_operation w where w.payment_id = u.payment_id and w.state = 'waiting')
@@ -66,11 +86,11 @@ async function compareOperations(ask: Ask, { from, to }: IdRange): Promise<strin
     from payment_operation o join payment p using (payment_id)
       left join simulator.gateway_record g on g.key = o.operation_id::text
       left join payment_operation a on a.operation_id = ${idOf("g.authorization_key")}
-        and a.payment_id = o.payment_id and a.kind = 'authorize'
+        and a.payment_id = ${cardPayment} and a.kind = 'authorize'
     where o.operation_id between $1 and $2 and o.state in ('succeeded', 'refused') and p.provider = '' and case
-      when o.amount = 0 then g.key is not null
+      when o.amount = 0 or ${asked} is null then g.key is not null
       when o.state = 'refused' then g.decline_code = ''
-      else g.key is null or g.decline_code <> '' or g.kind <> o.kind or g.amount <> o.amount or g.currency <> p.currency
+      else g.key is null or g.decline_code <> '' or g.kind <> ${asked} or g.amount <> o.amount or g.currency <> p.currency
         or a.operation_id is null end
     limit ${maxNamed}`,
     [from, to],

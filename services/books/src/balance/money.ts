@@ -11,26 +11,46 @@ export interface MoneyOfOrder {
   readonly held: bigint;
   readonly captured: bigint;
   readonly refunded: bigint;
+  /** What of the captured pays other orders, by credits. */
+  readonly credited: bigint;
+  /** What its credits are, used or not. */
+  readonly credits: bigint;
   /** Whether the gateway has yet to say something. */
   readonly undecided: boolean;
 }
 
 /** What orders have of the money. */
 export async function readMoney(ask: Ask, { from, to }: IdRange): Promise<ReadonlyMap<string, MoneyOfOrder>> {
-  const rows = await ask<{ order_id: string; held: string; captured: string; refunded: string; undecided: boolean }>(
+  const rows = await ask<{
+    order_id: string;
+    held: string;
+    captured: string;
+    refunded: string;
+    credited: string;
+    credits: string;
+    undecided: boolean;
+  }>(
     `with open as materialized (
         select payment_id from payment_operation where state = 'waiting'
         union select payment_id from payment_operation where state = 'pending')
     select order_id, sum(case when decision = 'approved' then amount - captured - voided else 0 end)::text as held,
-      sum(captured)::text as captured, sum(refunded)::text as refunded,
+      sum(captured)::text as captured, sum(refunded)::text as refunded, sum(credited)::text as credited,
+      coalesce(sum(amount) filter (where source_id is not null and decision = 'approved'), 0)::text as credits,
       bool_or(decision = 'undecided' or payment_id in (select payment_id from open)) as undecided
     from payment where order_id between $1 and $2 group by order_id`,
     [from, to],
   );
   return new Map(
-    rows.map(({ order_id, held, captured, refunded, undecided }) => [
+    rows.map(({ order_id, held, captured, refunded, credited, credits, undecided }) => [
       order_id,
-      { held: BigInt(held), captured: BigInt(captured), refunded: BigInt(refunded), undecided },
+      {
+        held: BigInt(held),
+        captured: BigInt(captured),
+        refunded: BigInt(refunded),
+        credited: BigInt(credited),
+        credits: BigInt(credits),
+        undecided,
+      },
     ]),
   );
 }

@@ -67,6 +67,7 @@ const entryKinds = {
   authorization_end: LedgerEntryKind.AUTHORIZATION_END,
   capture: LedgerEntryKind.CAPTURE,
   refund: LedgerEntryKind.REFUND,
+  credit: LedgerEntryKind.CREDIT,
 } as const satisfies Record<domain.EntryKind, LedgerEntryKind>;
 
 /** The status that a filter names; undefined for "any". */
@@ -114,6 +115,8 @@ export function toProto(payment: domain.Payment): Payment {
     createTime: timestampFromDate(payment.createTime),
     updateTime: timestampFromDate(payment.updateTime),
     provider: payment.provider,
+    credited: { currency, amount: payment.credited },
+    sourcePaymentId: payment.sourceId,
   });
 }
 
@@ -143,6 +146,7 @@ export function toAuthorize(request: AuthorizePaymentRequest): AuthorizeInput {
     orderId: request.orderId,
     customerId: request.customerId,
     cardToken: request.cardToken,
+    sourceId: request.sourcePaymentId,
     currency: request.amount?.currency ?? "",
     amount: request.amount?.amount ?? 0n,
     fence: fenceOf(request),

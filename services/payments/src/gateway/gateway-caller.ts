@@ -6,6 +6,7 @@ import { decodeId } from "#platform/id.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { outsideId, outsideText } from "#platform/redact/outside-text.ts";
 import type { Operation, Ticket, Verdict } from "../operation/operation.ts";
+import { type Effect, gatewayEffectOf } from "../payment/payment.ts";
 import {
   type Gateway,
   GatewayAmbiguousError,
@@ -71,12 +72,15 @@ export class GatewayCaller {
   }
 
   /**
-   * What the gateway decided; undefined when that is not known yet, or no call could be made in time. Never throws.
+   * What the gateway decided; undefined when that is not known yet, or no call could be made in time. What it need not be asked is approved.
+   * Never throws.
    *
    * @param ask whether the operation may have been sent before
    */
   async decide(ticket: Ticket, ask: boolean): Promise<Verdict | undefined> {
     const { limits, log } = this.#options;
+    const { payment, operation } = ticket;
+    if (!gatewayEffectOf(payment, operation.kind)) return { approved: true, reference: payment.gatewayReference };
     const patienceMs = 2 * limits.timeoutMs;
     const job = { ticket, ask, until: performance.now() + patienceMs, parent: context.active() };
     try {
@@ -131,8 +135,9 @@ export class GatewayCaller {
       const find = () => gateway.find(key, controller);
       const known = ask ? await this.#call(job, "find", { controller, call: find }) : undefined;
       if (known) return known;
-      const send = () => this.#send(job.ticket, controller);
-      return await this.#call(job, job.ticket.operation.kind, { controller, call: send });
+      const kind = askedOf(job.ticket);
+      const send = () => this.#send(job.ticket, kind, controller);
+      return await this.#call(job, kind, { controller, call: send });
     } finally {
       clearTimeout(timer);
       this.#open.delete(controller);
@@ -181,14 +186,21 @@ export class GatewayCaller {
     running.then(gone, gone);
   }
 
-  #send({ operation, payment }: Ticket, call: GatewayCall): Promise<GatewayAnswer> {
+  #send({ operation, payment }: Ticket, kind: Effect, call: GatewayCall): Promise<GatewayAnswer> {
     const { gateway } = this.#options;
-    const { kind, amount = 0n } = operation;
+    const { amount = 0n } = operation;
     const key = decodeId(operation.operationId);
     const { cardToken, currency, gatewayReference: reference } = payment;
     if (kind === "authorize") return gateway.authorize(key, { cardToken, currency, amount }, call);
     return gateway[kind](key, { reference, amount }, call);
   }
+}
+
+/** What the gateway is asked for an operation. @throws when it is asked nothing: a fault in the code */
+function askedOf({ operation, payment }: Ticket): Effect {
+  const kind = gatewayEffectOf(payment, operation.kind);
+  if (!kind) throw new Error(`the gateway is asked nothing for the ${operation.kind} ${operation.operationId}`);
+  return kind;
 }
 
 interface Bounded<A> {

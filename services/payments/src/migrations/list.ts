@@ -8,6 +8,8 @@ import { ImportMigration } from "./20261202-import.ts";
 import { FenceMigration } from "./20261204-fence.ts";
 import { EventIndex } from "./20261205-event-index.ts";
 import { Events } from "./20261205-events.ts";
+import { CreditsMigration } from "./20261206-credits.ts";
+import { CreditsIndex } from "./20261206-credits-index.ts";
 
 /** The schema of the payments service, oldest change first. */
 export const migrations: MigrationsList = [
@@ -20,4 +22,6 @@ export const migrations: MigrationsList = [
   { name: "20261204-fence", class: FenceMigration },
   { name: "20261205-events", class: Events },
   { name: "20261205-event-index", class: EventIndex },
+  { name: "20261206-credits", class: CreditsMigration },
+  { name: "20261206-credits-index", class: CreditsIndex },
 ];

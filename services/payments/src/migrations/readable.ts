@@ -15,6 +15,8 @@ export const readable: Readable = {
     "voiding",
     "refunding",
     "provider",
+    "source_id",
+    "credited",
   ],
   payment_operation: ["operation_id", "payment_id", "kind", "amount", "state"],
   ledger_entry: ["payment_id", "operation_id", "kind", "debit_account", "credit_account", "currency", "amount"],

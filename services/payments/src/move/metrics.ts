@@ -3,10 +3,19 @@ import type { ApprovalRepository } from "../approval/approval.repository.ts";
 import type { OnGatewayCall } from "../gateway/gateway-call.ts";
 import type { OperationRepository } from "../operation/operation.repository.ts";
 import type { Ticket } from "../operation/operation.ts";
+import type { Effect } from "../payment/payment.ts";
 import type { RefundRequestState } from "../refund/refund-request.ts";
 
 /** Payments of before may be in any three letters; a label may not become a currency that there is not. */
 const currencies: ReadonlySet<string> = new Set(Intl.supportedValuesOf("currency"));
+
+/** What is counted of credits: `credit` when one is made, `redeem` when it pays; what goes back to the card is a refund. */
+const creditKinds = {
+  authorize: "credit",
+  capture: "redeem",
+  void: "refund",
+  refund: "refund",
+} as const satisfies Record<Effect, string>;
 
 /** What the payments service counts. */
 export class PaymentMetrics {
@@ -30,7 +39,7 @@ export class PaymentMetrics {
     for (const outcome of ["succeeded", "refused"]) this.#decided.inc({ kind: "authorize", outcome }, 0);
     this.#amounts = new Counter({
       name: "payments_amount_total",
-      help: "Money that operations moved, in minor units, by kind and ISO 4217 currency.",
+      help: "Money that operations moved, in minor units, by kind (of credits: credit, redeem, refund) and ISO 4217 currency.",
       labelNames: ["kind", "currency"],
       registers: [registry],
     });
@@ -72,7 +81,8 @@ export class PaymentMetrics {
 
   /** Counts a decided operation. */
   decided({ operation, payment }: Ticket): void {
-    const { kind, state, amount = 0n } = operation;
+    const { state, amount = 0n } = operation;
+    const kind = payment.sourceId === "" ? operation.kind : creditKinds[operation.kind];
     this.#decided.inc({ kind, outcome: state });
     if (state !== "succeeded" || amount === 0n) return;
     const currency = currencies.has(payment.currency) ? payment.currency : "other";

@@ -12,14 +12,22 @@ export const auditActions = {
   refund: { succeeded: "payment.refunded", refused: "payment.refund_refused" },
 } as const satisfies Record<Effect, Record<"succeeded" | "refused", string>>;
 
+/** The same of a credit, which is made of what another payment has, and goes back to its card. */
+export const creditActions = {
+  ...auditActions,
+  authorize: { succeeded: "payment.credited", refused: "payment.credit_refused" },
+  void: { succeeded: "payment.credit_returned", refused: "payment.credit_return_refused" },
+} as const satisfies Record<Effect, Record<"succeeded" | "refused", string>>;
+
 /** An operation that the gateway has decided. */
 export function decisionEntry(payment: Payment, operation: Operation): AuditEntry {
   const { kind, amount = 0n, refusalCode, operationId, source } = operation;
-  const { orderId, paymentId: subject, currency } = payment;
+  const { orderId, paymentId: subject, currency, sourceId } = payment;
   const refused = operation.state === "refused";
-  const moved = { operation_id: operationId, currency, amount: String(amount) };
+  const credit: Record<string, string> = sourceId ? { source_payment_id: sourceId } : {};
+  const moved = { operation_id: operationId, currency, amount: String(amount), ...credit };
   return {
-    action: auditActions[kind][refused ? "refused" : "succeeded"],
+    action: (sourceId ? creditActions : auditActions)[kind][refused ? "refused" : "succeeded"],
     orderId: orderId || undefined,
     subject,
     details: refused ? { ...moved, decline_code: shortCode(refusalCode) } : moved,

@@ -2,7 +2,7 @@ import { auditOrigin } from "#platform/audit/audit-entry.ts";
 import { requestContext } from "#platform/context.ts";
 import type { Keyed } from "#platform/database/idempotency.ts";
 import { type Fenced, isOver } from "#platform/fence.ts";
-import { episodeOver, notFound } from "../payment/errors.ts";
+import { creditRefused, episodeOver, notFound } from "../payment/errors.ts";
 import type { Payment } from "../payment/payment.ts";
 import type { GivenPayment } from "../payment/payment-row.ts";
 import type { Source } from "../payment/source.ts";
@@ -56,8 +56,13 @@ export interface Begun {
 }
 
 /** An authorization that was just committed. */
-export function newAuthorization(input: Submitted<AuthorizeInput>, operationId: string, createTime: Date): Ticket {
-  const { paymentId, orderId, customerId, currency, amount, cardToken, fence, source } = input;
+export function newAuthorization(
+  input: Submitted<AuthorizeInput>,
+  operationId: string,
+  { createTime, credited }: { readonly createTime: Date; readonly credited?: Payment | undefined },
+): Ticket {
+  const { paymentId, orderId, customerId, currency, amount, sourceId, source } = input;
+  const { cardToken, fence, gatewayReference } = paidBy(input, credited);
   const payment: Payment = {
     paymentId,
     orderId,
@@ -72,11 +77,13 @@ export function newAuthorization(input: Submitted<AuthorizeInput>, operationId: 
     capturing: 0n,
     voiding: 0n,
     refunding: 0n,
+    credited: 0n,
     provider: "",
+    sourceId,
     fence,
     closing: false,
     declineCode: "",
-    gatewayReference: "",
+    gatewayReference,
     createTime,
     updateTime: createTime,
   };
@@ -90,6 +97,18 @@ export function newAuthorization(input: Submitted<AuthorizeInput>, operationId: 
     createTime,
   });
   return { payment, operation };
+}
+
+/**
+ * What a payment has of whoever pays it. What is known of the card of a credit is that of the payment that it comes from; and the fence, which is of
+ * the order of that one, is remembered there.
+ */
+export function paidBy(
+  { cardToken, fence }: Pick<AuthorizeInput, "cardToken" | "fence">,
+  credited: Payment | undefined,
+): Pick<Payment, "cardToken" | "fence" | "gatewayReference"> {
+  if (!credited) return { cardToken, fence, gatewayReference: "" };
+  return { cardToken: credited.cardToken, fence: 0, gatewayReference: credited.gatewayReference };
 }
 
 type NewOperation = Omit<Operation, "refusalCode" | "overtaken" | "attempts" | "after" | "alone">;
@@ -124,6 +143,8 @@ export function beginChange(
   const found = payments.get(paymentId);
   if (!found) return notFound(paymentId);
   if (isOver(input, found.fence)) return episodeOver(paymentId, input, found.fence);
+  // It goes back to the card, which else needs a second person.
+  if (kind === "void" && found.sourceId !== "" && input.asker !== undefined) return creditRefused(found, "SAGA_ONLY");
   const before = { ...found, fence: Math.max(found.fence, input.fence) };
   const accepted = accept(before, input);
   if (accepted instanceof Error) return accepted;

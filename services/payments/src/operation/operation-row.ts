@@ -1,11 +1,11 @@
 import { type AsText, type ColumnsOf, selectList, writtenColumns } from "#platform/database/columns.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
-import type { Effect } from "../payment/payment.ts";
+import type { Effect, Payment } from "../payment/payment.ts";
 import { type InsertedPayment, type PaymentRow, toPayment } from "../payment/payment-row.ts";
 import type { Source } from "../payment/source.ts";
 import type { Operation, OperationState, Ticket } from "./operation.ts";
 import type { RecordedEntry } from "./operation-recording.ts";
-import type { AuthorizeInput, Submitted } from "./operation-request.ts";
+import { type AuthorizeInput, paidBy, type Submitted } from "./operation-request.ts";
 
 /** One operation as a statement returns it; no column is called like one of a {@link PaymentRow}. */
 export interface OperationRow {
@@ -83,10 +83,10 @@ interface BegunAuthorization extends ColumnsOf<Source> {
   readonly operation_id: string;
 }
 
-/** A payment with its authorization as both are inserted. */
-export type InsertedAuthorization = InsertedPayment & BegunAuthorization;
+/** A payment with its authorization as both are inserted, and the fence that what it is a credit of is to remember. */
+export type InsertedAuthorization = InsertedPayment & BegunAuthorization & { readonly source_fence: number };
 
-/** The columns of an {@link InsertedAuthorization} that no {@link InsertedPayment} has. */
+/** The columns of an {@link InsertedAuthorization} that its operation has. */
 export const insertedAuthorization = writtenColumns<BegunAuthorization>({
   operation_id: "uuid",
   actor: "text",
@@ -94,17 +94,25 @@ export const insertedAuthorization = writtenColumns<BegunAuthorization>({
   traceparent: "text",
 });
 
-/** A row for the statement that begins authorizations. */
-export function toInsertedAuthorization(input: Submitted<AuthorizeInput>, operationId: string): InsertedAuthorization {
+/** A row for the statement that begins authorizations. @param credited the payment that it is a credit of; undefined: of none */
+export function toInsertedAuthorization(
+  input: Submitted<AuthorizeInput>,
+  operationId: string,
+  credited: Payment | undefined,
+): InsertedAuthorization {
   const { source } = input;
+  const { cardToken, fence, gatewayReference } = paidBy(input, credited);
   return {
     payment_id: decodeId(input.paymentId),
     order_id: decodeId(input.orderId),
     customer_id: decodeId(input.customerId),
-    card_token: input.cardToken,
+    card_token: cardToken,
     currency: input.currency,
     amount: String(input.amount),
-    fence: input.fence,
+    fence,
+    source_id: credited && decodeId(credited.paymentId),
+    gateway_reference: gatewayReference,
+    source_fence: credited ? input.fence : 0,
     operation_id: decodeId(operationId),
     actor: source.actor,
     request_id: source.requestId,

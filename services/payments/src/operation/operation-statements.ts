@@ -41,7 +41,10 @@ export interface AddedPayment extends Pick<PaymentRow, "paymentId"> {
   readonly higherFence: number | null;
 }
 
-/** `$1` rows as JSON, `$2` the lease in milliseconds. Returns those that were new, and those that a later episode of the order forbids. */
+/**
+ * `$1` rows as JSON, `$2` the lease in milliseconds. Returns those that were new, and those that a later episode of the order forbids. What they
+ * are credits of is locked, and credited with them.
+ */
 export const insertPayments: SqlText = {
   name: "insert_payments",
   text: `with given as materialized (
@@ -49,12 +52,18 @@ export const insertPayments: SqlText = {
           select max(fence) from payment
           where payment.order_id = given.order_id and payment.fence > given.fence and given.fence > 0
         ) as higher_fence
-      from json_to_recordset($1::json) as given(${insertedPayment.typed}, ${insertedAuthorization.typed})),
+      from json_to_recordset($1::json) as given(${insertedPayment.typed}, ${insertedAuthorization.typed}, source_fence int)),
     added as (
       insert into payment (${insertedPayment.names}, decision)
       select ${insertedPayment.names}, 'undecided' from given where higher_fence is null order by payment_id
       on conflict (payment_id) do nothing
       returning payment_id, create_time),
+    drawn as (
+      update payment s set credited = s.credited + credit.amount, fence = greatest(s.fence, credit.fence),
+        update_time = greatest(now(), s.update_time)
+      from (select source_id, sum(amount)::bigint as amount, max(source_fence) as fence from given join added using (payment_id)
+        where source_id is not null group by source_id) credit
+      where s.payment_id = credit.source_id),
     begun as (
       insert into payment_operation (payment_id, kind, amount, state, ${insertedAuthorization.names},
         next_attempt_time)

@@ -10,6 +10,7 @@ import {
 import type { Transaction } from "#platform/database/transaction.ts";
 import { type Fenced, isOver } from "#platform/fence.ts";
 import { decodeId, encodeId, newId } from "#platform/id.ts";
+import { CreditJudge } from "../payment/credit-judge.ts";
 import { episodeOver, idTaken, voidedBefore } from "../payment/errors.ts";
 import { type PaymentRow, toPayment, toUpdatedPayment } from "../payment/payment-row.ts";
 import { refundEntry } from "../refund/refund-audit.ts";
@@ -94,7 +95,8 @@ export class OperationRepository {
       ...authorizationKeys,
       run: (batch) => this.#database.transaction((tx) => this.#insertPayments(tx, batch)),
       decode: decodeClaim,
-      onRepeated: (batch) => this.#refuseOver(batch),
+      onRepeated: (batch) =>
+        this.#refuseOver(batch.map(({ paymentId, sourceId, fence }) => ({ paymentId: sourceId || paymentId, fence }))),
     })(inputs);
   }
 
@@ -161,7 +163,11 @@ export class OperationRepository {
 
   async #insertPayments(tx: Transaction, inputs: Submitted<AuthorizeInput>[]): Promise<(Begun | Error)[]> {
     const operations = inputs.map(() => newId());
-    const rows = inputs.map((input, index) => toInsertedAuthorization(input, operations[index] ?? ""));
+    const credits = await this.#judgeCredits(tx, inputs);
+    const refusals = inputs.map((input) => credits.judge(input));
+    const rows = inputs.flatMap((input, index) =>
+      refusals[index] ? [] : [toInsertedAuthorization(input, operations[index] ?? "", credits.sourceOf(input))],
+    );
     const [, added] = await Promise.all([
       tx.query(statements.claimRequests, claims(authorizationKeys, inputs, operations)),
       tx.query<statements.AddedPayment>(statements.insertPayments, [JSON.stringify(rows), this.#leaseMs]),
@@ -173,9 +179,17 @@ export class OperationRepository {
       const { createTime: time, higherFence } = rowOf.get(input.paymentId) ?? {};
       if (higherFence) return episodeOver(input.paymentId, input, higherFence);
       const operationId = operations[index] ?? "";
-      if (!time) return reasons?.get(input.paymentId) ?? idTaken(input.paymentId);
-      return { operationId, ticket: newAuthorization(input, operationId, time) };
+      if (!time) return reasons?.get(input.paymentId) ?? refusals[index] ?? idTaken(input.paymentId);
+      const made = { createTime: time, credited: credits.sourceOf(input) };
+      return { operationId, ticket: newAuthorization(input, operationId, made) };
     });
+  }
+
+  /** Locks what payments are to be credits of; nothing where a card pays all of them. */
+  async #judgeCredits(tx: Transaction, inputs: readonly AuthorizeInput[]): Promise<CreditJudge> {
+    const ids = [...new Set(inputs.flatMap(({ sourceId }) => (sourceId === "" ? [] : [decodeId(sourceId)])))];
+    const rows = ids.length > 0 ? await tx.query<statements.LockedPayment>(statements.lockPayments, [ids]) : [];
+    return new CreditJudge(rows.map(toPayment));
   }
 
   /** Takes back the claims of authorizations whose payment exists already; says for each payment why. */

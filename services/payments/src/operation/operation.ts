@@ -11,10 +11,12 @@ import {
 } from "../payment/errors.ts";
 import {
   availableOf,
+  creditMovements,
   type Effect,
   type EntryDraft,
   entriesOf,
   heldOf,
+  movements,
   type Payment,
   refundableOf,
   voidableOf,
@@ -157,7 +159,7 @@ export function settle(before: Payment, operation: Operation, at: { verdict: Ver
       refusalCode: verdict.approved ? "" : verdict.code,
       overtaken: operation.kind === "authorize" && verdict.approved && before.closing,
     },
-    entries: verdict.approved ? entriesOf(operation.kind, amount) : [],
+    entries: verdict.approved ? entriesOf(operation.kind, amount, before.sourceId ? creditMovements : movements) : [],
   };
 }
 

@@ -23,6 +23,7 @@ export const PaymentError = defineErrors<PaymentErrorReason>({
     [PaymentErrorReason.OWN_REFUND_REQUEST]: Code.PermissionDenied,
     [PaymentErrorReason.REFUND_NOT_APPROVED]: Code.FailedPrecondition,
     [PaymentErrorReason.PAYMENT_ELSEWHERE]: Code.FailedPrecondition,
+    [PaymentErrorReason.CREDIT_REFUSED]: Code.FailedPrecondition,
     [PaymentErrorReason.EPISODE_OVER]: Code.FailedPrecondition,
   },
 });
@@ -80,11 +81,11 @@ export function exceedsAuthorization(payment: Payment, asked: bigint, available:
   return new PaymentError(PaymentErrorReason.AMOUNT_EXCEEDS_AUTHORIZATION, message, metadata);
 }
 
-/** More than what was captured, not refunded and not claimed by another call, or than what of that is `left`. */
+/** More than what was captured, neither refunded nor credited, and not claimed by another call, or than what of that is `left`. */
 export function exceedsCapture(payment: Payment, asked: bigint, left = refundableOf(payment)): PaymentError {
   const available = String(left);
   const metadata = { payment_id: payment.paymentId, available };
-  const message = `${asked} is more than the ${available} that was captured and not refunded`;
+  const message = `${asked} is more than the ${available} that was captured and neither refunded nor credited`;
   return new PaymentError(PaymentErrorReason.AMOUNT_EXCEEDS_CAPTURE, message, metadata);
 }
 
@@ -93,6 +94,20 @@ export function paidElsewhere({ paymentId, provider, gatewayReference }: Payment
   const message = `the payment was imported: ${provider} took the money, and has to give it back`;
   const metadata = { payment_id: paymentId, provider, provider_reference: gatewayReference };
   return new PaymentError(PaymentErrorReason.PAYMENT_ELSEWHERE, message, metadata);
+}
+
+const creditSentences = {
+  SAGA_ONLY: "only what happens to its order makes a credit and gives it back: cancel the order",
+  OTHER_CUSTOMER: "what it would be a credit of is another customer's",
+} as const;
+
+/** A credit can neither be made nor given back like this. */
+export function creditRefused(
+  { paymentId, sourceId }: Pick<Payment, "paymentId" | "sourceId">,
+  why: keyof typeof creditSentences,
+): PaymentError {
+  const metadata = { payment_id: paymentId, source_payment_id: sourceId, why };
+  return new PaymentError(PaymentErrorReason.CREDIT_REFUSED, creditSentences[why], metadata);
 }
 
 /** What errors name of a refund request. */

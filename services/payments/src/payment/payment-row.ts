@@ -3,10 +3,11 @@ import type { Fenced } from "#platform/fence.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
 import type { Payment } from "./payment.ts";
 
-/** One payment as statements and the entity return it: its ids are uuids, and null where nobody said what it would pay. */
-export interface PaymentRow extends Omit<Payment, "orderId" | "customerId"> {
+/** One payment as statements and the entity return it: its ids are uuids, and null where nobody said what it would pay, or by what. */
+export interface PaymentRow extends Omit<Payment, "orderId" | "customerId" | "sourceId"> {
   readonly orderId?: string | null | undefined;
   readonly customerId?: string | null | undefined;
+  readonly sourceId?: string | null | undefined;
 }
 
 const columns: Selected<PaymentRow> = {
@@ -24,6 +25,8 @@ const columns: Selected<PaymentRow> = {
   voiding: true,
   refunding: true,
   provider: true,
+  sourceId: true,
+  credited: true,
   fence: true,
   closing: true,
   declineCode: true,
@@ -58,6 +61,8 @@ export function toPayment(row: PaymentRow): Payment {
     voiding: row.voiding,
     refunding: row.refunding,
     provider: row.provider,
+    sourceId: row.sourceId ? encodeId(row.sourceId) : "",
+    credited: row.credited,
     fence: row.fence,
     closing: row.closing,
     declineCode: row.declineCode,
@@ -68,10 +73,16 @@ export function toPayment(row: PaymentRow): Payment {
 }
 
 /** What of a payment its authorization says, and never changes. */
-export type GivenPayment = Pick<Payment, "paymentId" | "orderId" | "customerId" | "cardToken" | "currency" | "amount">;
+export type GivenPayment = Pick<
+  Payment,
+  "paymentId" | "orderId" | "customerId" | "cardToken" | "currency" | "amount" | "sourceId"
+>;
 
-/** A payment as it is inserted. Amounts travel as text: JSON numbers are floating point. */
-export type InsertedPayment = AsText<ColumnsOf<GivenPayment & Fenced>>;
+/** A payment as it is inserted; only a credit has a source, and the reference of it. Amounts travel as text: JSON numbers are floating point. */
+export interface InsertedPayment
+  extends AsText<ColumnsOf<Omit<GivenPayment, "sourceId"> & Fenced & Pick<Payment, "gatewayReference">>> {
+  readonly source_id: string | undefined;
+}
 
 /** The columns of {@link InsertedPayment}. */
 export const insertedPayment = writtenColumns<InsertedPayment>({
@@ -82,10 +93,12 @@ export const insertedPayment = writtenColumns<InsertedPayment>({
   currency: "text",
   amount: "bigint",
   fence: "int",
+  source_id: "uuid",
+  gateway_reference: "text",
 });
 
-/** What of a payment changes: all that its authorization does not say. */
-type ChangingPayment = AsText<ColumnsOf<Omit<Payment, keyof GivenPayment | "createTime" | "provider">>>;
+/** What of a payment changes: all that its authorization does not say, and what credits of it do not. */
+type ChangingPayment = AsText<ColumnsOf<Omit<Payment, keyof GivenPayment | "createTime" | "provider" | "credited">>>;
 
 /** What of a payment changes, with the payment's id. */
 export type UpdatedPayment = ChangingPayment & Pick<InsertedPayment, "payment_id">;

@@ -20,6 +20,8 @@ export const PaymentEntity = defineEntity({
     voiding: p.bigint("bigint").default(0),
     refunding: p.bigint("bigint").default(0),
     provider: p.text().default(""),
+    sourceId: p.uuid().nullable(),
+    credited: p.bigint("bigint").default(0),
     fence: p.integer().default(0),
     closing: p.boolean().default(false),
     declineCode: p.text().default(""),

@@ -18,10 +18,12 @@ export interface Amounts {
   readonly voiding: bigint;
   /** The same for undecided refunds. */
   readonly refunding: bigint;
+  /** What of the captured pays other orders; what of it is given back to the card counts still. */
+  readonly credited: bigint;
 }
 
 /**
- * The money of one order. Always: captured + voided + capturing + voiding ≤ amount and refunded + refunding ≤ captured.
+ * The money of one order. Always: captured + voided + capturing + voiding ≤ amount and refunded + refunding + credited ≤ captured.
  * Ids are 26 characters of Crockford base32.
  */
 export interface Payment extends Amounts {
@@ -36,13 +38,15 @@ export interface Payment extends Amounts {
   readonly decision: Decision;
   /** Who took the money, when the payment was imported with another shop: nothing more is done with it here. Empty: our gateway. */
   readonly provider: string;
+  /** The payment that it is a credit of; empty: a card pays. See {@link gatewayEffectOf}. */
+  readonly sourceId: string;
   /** The highest fence of those who have asked about it; where it is locked, about any payment of its order. 0: none had one. */
   readonly fence: number;
   /** All that is left is to be voided: nothing may be captured any more. */
   readonly closing: boolean;
   /** Why the gateway declined; empty otherwise. */
   readonly declineCode: string;
-  /** The gateway's id of the authorization; empty before there is one. */
+  /** The gateway's id of the authorization, of a credit that of the card's payment at its beginning; empty before there is one. */
   readonly gatewayReference: string;
   readonly createTime: Date;
   readonly updateTime: Date;
@@ -79,7 +83,7 @@ export function voidableOf(payment: Payment): bigint {
 
 /** What a refund may take. */
 export function refundableOf(payment: Payment): bigint {
-  return payment.captured - payment.refunded - payment.refunding;
+  return payment.captured - payment.refunded - payment.refunding - payment.credited;
 }
 
 /** Where the payment stands. The column `payment.status` is computed by the same rule. */
@@ -98,10 +102,11 @@ export type Account =
   | "gateway_clearing"
   | "external_clearing"
   | "sales"
-  | "refunds";
+  | "refunds"
+  | "customer_credit";
 
 /** Why an amount moved. */
-export type EntryKind = "authorization" | "authorization_end" | "capture" | "refund";
+export type EntryKind = "authorization" | "authorization_end" | "capture" | "refund" | "credit";
 
 /** One movement: `amount` goes from the credited to the debited account. */
 export interface EntryDraft {
@@ -126,10 +131,35 @@ export const movements = {
   refund: [["refund", "refunds", "gateway_clearing"]],
 } as const satisfies Record<Effect, readonly (readonly [EntryKind, Account, Account])[]>;
 
+/** The ledger's side of each effect on a credit: what would be refunded is owed, until it pays an order or goes back to the card. */
+export const creditMovements = {
+  authorize: [["credit", "refunds", "customer_credit"]],
+  capture: [["capture", "customer_credit", "sales"]],
+  void: [["refund", "customer_credit", "gateway_clearing"]],
+  refund: [["refund", "refunds", "gateway_clearing"]],
+} as const satisfies Record<Effect, readonly (readonly [EntryKind, Account, Account])[]>;
+
 /** The ledger entries of an effect; none when no money moved. */
-export function entriesOf(effect: Effect, amount: bigint): EntryDraft[] {
+export function entriesOf(
+  effect: Effect,
+  amount: bigint,
+  ledger: typeof movements | typeof creditMovements = movements,
+): EntryDraft[] {
   if (amount === 0n) return [];
-  return movements[effect].map(([kind, debit, credit]) => ({ kind, debit, credit, amount }));
+  return ledger[effect].map(([kind, debit, credit]) => ({ kind, debit, credit, amount }));
+}
+
+/** What the gateway is asked for an effect on a credit: nothing when it is made or captured, as the money is here. */
+const creditEffects = {
+  authorize: undefined,
+  capture: undefined,
+  void: "refund",
+  refund: "refund",
+} as const satisfies Record<Effect, Effect | undefined>;
+
+/** What the gateway is to be asked for an effect; undefined: nothing, it is done. */
+export function gatewayEffectOf({ sourceId }: Pick<Payment, "sourceId">, effect: Effect): Effect | undefined {
+  return sourceId === "" ? effect : creditEffects[effect];
 }
 
 /** The same of money that another shop took: what its provider owes is apart from what our gateway does. */

@@ -58,7 +58,7 @@ export enum PaymentErrorReason {
   AMOUNT_EXCEEDS_AUTHORIZATION = 5,
 
   /**
-   * FAILED_PRECONDITION: more than what was captured and not refunded. Metadata: payment_id, available (minor units).
+   * FAILED_PRECONDITION: more than what was captured and neither refunded nor credited. Metadata: payment_id, available (minor units).
    *
    * @generated from enum value: PAYMENT_ERROR_REASON_AMOUNT_EXCEEDS_CAPTURE = 6;
    */
@@ -115,6 +115,14 @@ export enum PaymentErrorReason {
    * @generated from enum value: PAYMENT_ERROR_REASON_PAYMENT_ELSEWHERE = 13;
    */
   PAYMENT_ELSEWHERE = 13,
+
+  /**
+   * FAILED_PRECONDITION: a credit cannot be made, or given back, like this. Metadata: payment_id, source_payment_id, why: SAGA_ONLY (only
+   * what happens to its order makes it and gives it back: cancel the order), OTHER_CUSTOMER (what it comes from is somebody else's).
+   *
+   * @generated from enum value: PAYMENT_ERROR_REASON_CREDIT_REFUSED = 14;
+   */
+  CREDIT_REFUSED = 14,
 
   /**
    * FAILED_PRECONDITION: a later episode of the order has asked: what an earlier one asks comes too late. Metadata: payment_id, fence, highest.

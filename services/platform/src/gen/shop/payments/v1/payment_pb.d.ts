@@ -15,7 +15,10 @@ export declare const file_shop_payments_v1_payment: GenFile;
 /**
  * The money of one order: what was authorized, and what became of it. A payment that was voided before it came to be is
  * VOIDED, has no order, and an amount of zero in the currency XXX.
- * Always: captured + voided <= authorized, refunded <= captured.
+ * Always: captured + voided <= authorized, refunded + credited <= captured.
+ *
+ * A credit is a payment by what another one has captured, for articles of its order that came back. No card is asked for it, nor when it is
+ * captured. What of it is voided, or refunded, is paid back to the card of the payment that it comes from, at once.
  *
  * @generated from message shop.payments.v1.Payment
  */
@@ -84,7 +87,7 @@ export declare type Payment = Message<"shop.payments.v1.Payment"> & {
   declineCode: string;
 
   /**
-   * The gateway's own id of the authorization; empty before there is one.
+   * The gateway's own id of the authorization, of a credit that of the payment that it comes from; empty before there is one.
    *
    * @generated from field: string gateway_reference = 10;
    */
@@ -110,6 +113,20 @@ export declare type Payment = Message<"shop.payments.v1.Payment"> & {
    * @generated from field: string provider = 13;
    */
   provider: string;
+
+  /**
+   * What of the captured pays other orders, by credits: as much as was credited, also when it was given back to the card since.
+   *
+   * @generated from field: shop.type.v1.Money credited = 14;
+   */
+  credited?: Money | undefined;
+
+  /**
+   * Of a credit: the payment that it comes from. Empty: it is none.
+   *
+   * @generated from field: string source_payment_id = 15;
+   */
+  sourcePaymentId: string;
 };
 
 /**
@@ -147,7 +164,8 @@ export declare type LedgerEntry = Message<"shop.payments.v1.LedgerEntry"> & {
   kind: LedgerEntryKind;
 
   /**
-   * The account that receives: "authorized_funds", "held_for_customers", "gateway_clearing", "external_clearing", "sales", "refunds".
+   * The account that receives: "authorized_funds", "held_for_customers", "gateway_clearing", "external_clearing", "sales", "refunds",
+   * "customer_credit".
    *
    * @generated from field: string debit_account = 4;
    */
@@ -282,6 +300,13 @@ export enum LedgerEntryKind {
    * @generated from enum value: LEDGER_ENTRY_KIND_REFUND = 4;
    */
   REFUND = 4,
+
+  /**
+   * It is owed to the customer as a credit, and no refund is.
+   *
+   * @generated from enum value: LEDGER_ENTRY_KIND_CREDIT = 5;
+   */
+  CREDIT = 5,
 }
 
 /**

@@ -56,12 +56,20 @@ export declare type AuthorizePaymentRequest = Message<"shop.payments.v1.Authoriz
   amount?: Money | undefined;
 
   /**
-   * What the gateway calls the customer's card. A card number in it is refused. What the simulated gateway makes of it is in
-   * `docs/simulators.md`.
+   * What the gateway calls the customer's card; empty: it is a credit. A card number in it is refused. What the simulated gateway makes of it
+   * is in `docs/simulators.md`.
    *
    * @generated from field: string card_token = 6;
    */
   cardToken: string;
+
+  /**
+   * The payment of the same customer that this one is a credit of: that has captured the amount, and neither paid it back nor credited it.
+   * Empty: a card pays. Only the saga makes credits. The `fence` of a credit is that of the order of this payment.
+   *
+   * @generated from field: string source_payment_id = 7;
+   */
+  sourcePaymentId: string;
 
   /**
    * Which episode of the order asks, counted by orders from 1; 0: none. See the service. No part of what is asked for, and not looked at
@@ -1081,10 +1089,11 @@ export declare const ListLedgerEntriesResponseSchema: GenMessage<ListLedgerEntri
 export declare const PaymentService: GenService<{
   /**
    * Asks the gateway to hold an amount. When the gateway takes longer than a few seconds, or its answer is lost, the
-   * payment is PENDING: repeat the call with the same `request_id` to learn more.
+   * payment is PENDING: repeat the call with the same `request_id` to learn more. With a `source_payment_id` no card is asked: it is a credit.
    *
    * Fails with PAYMENT_DECLINED when the gateway refuses, with PAYMENT_VOIDED when VoidPayment came first or while it was
-   * undecided, with PAYMENT_ID_TAKEN when the id is another payment's.
+   * undecided, with PAYMENT_ID_TAKEN when the id is another payment's. A credit fails with PAYMENT_NOT_FOUND, AMOUNT_EXCEEDS_CAPTURE,
+   * CURRENCY_MISMATCH and PAYMENT_ELSEWHERE, which are about what it comes from, and with CREDIT_REFUSED.
    *
    * @generated from rpc shop.payments.v1.PaymentService.AuthorizePayment
    */
@@ -1127,9 +1136,9 @@ export declare const PaymentService: GenService<{
   },
   /**
    * Gives free a part or all of what is held and not captured. Voiding a payment that never came to be succeeds, and an
-   * authorization that arrives after it is refused.
+   * authorization that arrives after it is refused. What of a credit is voided is paid back to the card.
    *
-   * Fails with AMOUNT_EXCEEDS_AUTHORIZATION, CURRENCY_MISMATCH, and with PAYMENT_DECLINED when the gateway refuses.
+   * Fails with AMOUNT_EXCEEDS_AUTHORIZATION, CURRENCY_MISMATCH, with PAYMENT_DECLINED when the gateway refuses, and with CREDIT_REFUSED.
    *
    * @generated from rpc shop.payments.v1.PaymentService.VoidPayment
    */
