@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Code } from "@connectrpc/connect";
 import { type Order, OrderAmendmentStatus, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
-import { ReturnReason, ReturnStatus } from "#gen/shop/orders/v1/order_return_pb.js";
+import { ReturnExchangeStatus, ReturnReason, ReturnStatus } from "#gen/shop/orders/v1/order_return_pb.js";
 import { refusalOf } from "../../clients/typescript/src/refusal.ts";
 import type { Shopper } from "../shop/shopper.ts";
 import type { Afterthought } from "./afterthought.ts";
@@ -29,7 +29,7 @@ export class Afterthoughts {
   async act(orderId: string, wanted: Wanted): Promise<Afterwards | undefined> {
     const { afterthought } = wanted;
     if (!afterthought) return undefined;
-    if (afterthought.kind !== "back") await delay(afterthought.afterMs);
+    if ("afterMs" in afterthought) await delay(afterthought.afterMs);
     try {
       return `${afterthought.kind}: ${await this.#do(orderId, wanted, afterthought)}`;
     } catch (error) {
@@ -65,9 +65,31 @@ export class Afterthoughts {
         await orders.amendOrder({ requestId, orderId, shippingAddress: { ...shippingAddress, city: "Moved" } });
         return await this.#amended(orderId);
       }
+      case "exchange":
+        return await this.#exchange(orderId, afterthought);
       default:
         return await this.#sendBack(orderId, afterthought.restocked);
     }
+  }
+
+  /** Sends one piece back and wants others for it; who cancels them does that as soon as they are ordered. */
+  async #exchange(orderId: string, wish: Extract<Afterthought, { kind: "exchange" }>): Promise<Outcome> {
+    const outcome = await this.#sendBack(orderId, wish.restocked, wish);
+    if (outcome !== "done" || !wish.cancelled) return outcome;
+    const { returns, orders } = this.#shopper;
+    const { orderReturns } = await returns.listReturns({ orderId });
+    const [returnId = ""] = orderReturns.map((each) => each.returnId);
+    const decided = await this.#until(async () => {
+      const { orderReturn } = await returns.getReturn({ orderId, returnId });
+      return orderReturn?.exchange?.status === ReturnExchangeStatus.WANTED ? undefined : orderReturn?.exchange;
+    });
+    if (!decided?.orderId) return decided ? "refused" : "open";
+    await orders.cancelOrder({
+      requestId: `cancel:${decided.orderId}`,
+      orderId: decided.orderId,
+      reason: "not that one",
+    });
+    return "done";
   }
 
   async #amended(orderId: string): Promise<Outcome> {
@@ -76,7 +98,11 @@ export class Afterthoughts {
     return order.amendment?.status === OrderAmendmentStatus.ACCEPTED ? "done" : "refused";
   }
 
-  async #sendBack(orderId: string, restocked: boolean): Promise<Outcome> {
+  async #sendBack(
+    orderId: string,
+    restocked: boolean,
+    wanted?: Extract<Afterthought, { kind: "exchange" }>,
+  ): Promise<Outcome> {
     const order = await this.#once(orderId, ({ status }) => status > OrderStatus.SHIPPED);
     if (!order) return "open";
     if (order.status !== OrderStatus.DELIVERED) return "refused";
@@ -84,7 +110,19 @@ export class Afterthoughts {
     const lines = [{ lineNumber: 1, quantity: 1 }];
     const key = (what: string) => `${what}:${orderId}`;
     const reason = ReturnReason.UNWANTED;
-    const requested = await returns.requestReturn({ requestId: key("return"), orderId, lines, reason });
+    const [first] = order.lines;
+    const exchange = wanted &&
+      first && {
+        lines: [{ sku: first.sku, quantity: wanted.pieces, ...(first.unitPrice && { unitPrice: first.unitPrice }) }],
+        cardToken: wanted.cardToken,
+      };
+    const requested = await returns.requestReturn({
+      requestId: key("return"),
+      orderId,
+      lines,
+      reason,
+      ...(exchange && { exchange }),
+    });
     const { returnId = "", status } = requested.orderReturn ?? {};
     if (status === ReturnStatus.REQUESTED)
       await returns.approveReturn({ requestId: key("approve"), orderId, returnId });
@@ -94,12 +132,19 @@ export class Afterthoughts {
   }
 
   /** The order, once it is so; undefined when that takes too long. */
-  async #once(orderId: string, isSo: (order: Order) => boolean): Promise<Order | undefined> {
+  #once(orderId: string, isSo: (order: Order) => boolean): Promise<Order | undefined> {
+    return this.#until(async () => {
+      const order = await this.#shopper.get(orderId);
+      return isSo(order) ? order : undefined;
+    });
+  }
+
+  /** What is looked for, once it is there; undefined when that takes too long. */
+  async #until<T>(look: () => Promise<T | undefined>): Promise<T | undefined> {
     const end = performance.now() + waitMs;
     for (;;) {
-      const order = await this.#shopper.get(orderId);
-      if (isSo(order)) return order;
-      if (performance.now() > end) return undefined;
+      const found = await look();
+      if (found !== undefined || performance.now() > end) return found;
       await delay(lookEveryMs);
     }
   }

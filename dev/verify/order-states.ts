@@ -7,7 +7,7 @@ export interface OrderState {
   readonly orderId: string;
   readonly status: string;
   readonly ended: boolean;
-  /** Whether it is what was missing of another one, which nobody has placed. */
+  /** Whether it is what was missing of another one, or sent in exchange for what came back of it, which nobody has placed. */
   readonly isRest: boolean;
   /** The step that waits for an operator, and why; undefined when none does. */
   readonly parked: string | undefined;
@@ -47,7 +47,7 @@ const parkedText = "parked_step || ': ' || coalesce(parked_error, '')";
 export async function readStates(stack: Stack): Promise<OrderState[]> {
   const rows = await ask<Row>(
     stack,
-    `select order_id as id, status, rest_of is not null as is_rest, ${parkedText} as parked, concat_ws(', ', status,
+    `select order_id as id, status, rest_of is not null or exchange is not null as is_rest, ${parkedText} as parked, concat_ws(', ', status,
       'in episode ' || episode_id, 'waits for ' || waits_for, 'parked at ' || parked_step,
       (select string_agg(kind || ' due ' || to_char(due_time, 'HH24:MI:SS'), ' ') from order_event e
         where e.order_id = o.order_id), saga->>'stage', saga->>'parcels') as rest,

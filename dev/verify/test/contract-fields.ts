@@ -21,6 +21,7 @@ import {
   type StringRules,
 } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { PriceAdjustment } from "#gen/shop/orders/v1/order_pb.js";
+import { RequestedExchangeSchema } from "#gen/shop/orders/v1/order_return_service_pb.js";
 import { type CreateOrderRequest, CreateOrderRequestSchema } from "#gen/shop/orders/v1/order_service_pb.js";
 import { characters, file_shop_type_v1_rules } from "#gen/shop/type/v1/rules_pb.js";
 import { root } from "../../../deploy/command/checkout.ts";
@@ -143,12 +144,13 @@ function fill(schema: DescMessage, filling: Filling, within: Place): ReflectMess
       if (value !== undefined) message.set(field, value);
     }
   }
-  if (isMessage(message.message, CreateOrderRequestSchema)) addUp(message.message);
+  const { message: filled } = message;
+  if (isMessage(filled, CreateOrderRequestSchema) || isMessage(filled, RequestedExchangeSchema)) addUp(filled);
   return message;
 }
 
 /** An order is refused when its prices do not sum to its total. */
-function addUp({ lines, adjustments, total }: CreateOrderRequest): void {
+function addUp({ lines, adjustments, total }: Pick<CreateOrderRequest, "lines" | "adjustments" | "total">): void {
   const sumOf = (all: readonly PriceAdjustment[]) => all.reduce((sum, { amount }) => sum + (amount?.amount ?? 0n), 0n);
   if (!total) return;
   total.amount = lines.reduce(

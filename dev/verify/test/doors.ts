@@ -62,6 +62,7 @@ export const doors: Readonly<Record<string, string>> = {
   "OrderLifecycleService.BatchCutOrders": "service:worker",
   "OrderLifecycleService.BatchScreenOrders": "service:worker",
   "OrderLifecycleService.BatchDecideAmendments": "service:worker",
+  "OrderLifecycleService.BatchDecideExchanges": "service:worker",
   "OrderLifecycleService.NoteStepDecision": "service:worker",
   "OrderLifecycleService.BatchCompleteReturns": "service:worker",
   "OrderLifecycleService.BatchResolveParcels": "service:worker",

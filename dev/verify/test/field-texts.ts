@@ -49,6 +49,8 @@ export function ordinaryText({ method }: ContractCall, { field }: TextField, ids
     tracking_number: ids.trackingNumber,
     order_id: makes ? newId() : ids.orderId,
     payment_id: makes ? "" : ids.orderId,
+    // A card pays.
+    source_payment_id: "",
     refund_request_id: ids.refundRequestId,
     return_id: ids.orderId,
     fixed_location_ids: "north",

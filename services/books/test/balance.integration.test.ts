@@ -12,7 +12,7 @@ before(async () => {
 });
 after(() => world?.[Symbol.asyncDispose]());
 
-const { delivered, lost, cancelled, returned, pending } = orders;
+const { delivered, lost, cancelled, returned, exchanged, replacement, pending } = orders;
 
 /** Something that is done to the books behind the services' backs. */
 interface Tampering {
@@ -35,7 +35,7 @@ const stock: readonly Tampering[] = [
     what: "a piece appears on a shelf",
     service: "inventory",
     sql: "update stock_level set on_hand = on_hand + 1 where sku = 'book'",
-    says: "book at north has 9 on hand and 1 reserved, its movements sum to 8 and 1",
+    says: "book at north has 8 on hand and 1 reserved, its movements sum to 7 and 1",
   },
   {
     what: "a piece is set aside for nobody",
@@ -172,6 +172,51 @@ const money: readonly Tampering[] = [
     says: `payment ${encodeId(id("e"))}: authorize 100 EUR refused, the gateway remembers authorize 100 EUR`,
   },
   {
+    what: "more was credited than there are credits",
+    service: "payments",
+    sql: "update payment set credited = 160 where payment_id = $1",
+    values: [exchanged.id],
+    says: `payment ${named(exchanged)} of order ${named(exchanged)} has credited 160, its credits are 150`,
+  },
+  {
+    what: "a credit is of what another order has paid",
+    service: "payments",
+    sql: "update payment set source_id = $2 where payment_id = $1",
+    values: [replacement.id, delivered.id],
+    says: `payment ${named(delivered)} of order ${named(delivered)} has credited 0, its credits are 150`,
+  },
+  {
+    what: "a credit is of nothing that there is",
+    service: "payments",
+    sql: "update payment set source_id = $2 where payment_id = $1",
+    values: [replacement.id, id("99")],
+    says: `credits are of a payment ${encodeId(id("99"))} that there is not`,
+  },
+  {
+    what: "a credit is worth more than it was made of",
+    service: "payments",
+    sql: "update ledger_entry set amount = 250 where payment_id = $1 and kind = 'credit'",
+    values: [replacement.id],
+    says: `payment ${named(replacement)} of order ${named(replacement)} differs from its ledger entries`,
+  },
+  {
+    what: "a credit that was used was paid back to the card",
+    service: "payments",
+    sql: "update simulator.gateway_record set refunded = 200 where key = $1",
+    values: [operationId(exchanged, 0)],
+    says: `payment ${named(exchanged)} of order ${named(exchanged)} (approved) differs from the gateway's record`,
+  },
+  {
+    what: "what a credit gave back was paid back for nothing that the gateway knows",
+    service: "payments",
+    sql: `with back as (
+        insert into payment_operation (operation_id, payment_id, kind, amount, state, next_attempt_time, decide_time)
+        values ($2, $1, 'refund', 150, 'succeeded', now(), now()))
+      update payment set refunded = 150 where payment_id = $1`,
+    values: [replacement.id, id("7e")],
+    says: `payment ${named(replacement)}: refund 150 EUR succeeded, the gateway remembers nothing of it`,
+  },
+  {
     what: "the gateway has done what nobody asked for",
     service: "payments",
     sql: `insert into simulator.gateway_record (key, kind, authorization_key, card_token, currency, amount, decline_code, decide_time)
@@ -207,6 +252,21 @@ const ended: readonly Tampering[] = [
     sql: "with lines as (delete from order_line where order_id = $1) delete from customer_order where order_id = $1",
     values: [pending.id],
     says: `there is no order ${named(pending)}, but stock, money or a parcel of it`,
+  },
+  {
+    what: "an order is sent for what another amount pays",
+    service: "orders",
+    sql: `update customer_order set exchange = jsonb_set(exchange, '{credits}', '["140"]') where order_id = $1`,
+    values: [replacement.id],
+    says: `order ${named(replacement)} is delivered: its credits are 150, what it is sent in exchange for pays 140`,
+  },
+  {
+    what: "an order that was never placed keeps what was credited to it",
+    service: "orders",
+    sql: `with lines as (delete from order_line where order_id = $1), gone as (delete from customer_order where order_id = $1)
+      update order_return set exchange_state = 'refused', exchange_order_id = $1 where order_id = $2`,
+    values: [replacement.id, exchanged.id],
+    says: `order ${named(replacement)} is never placed: charged 150, its parcels cost 0`,
   },
   {
     what: "an order ends and keeps its stock",
@@ -317,6 +377,13 @@ const returns: readonly Tampering[] = [
     sql: "update order_return set amount = 150 where order_id = $1",
     values: [returned.id],
     says: `order ${named(returned)} is delivered: refunded 200, lost parcels cost 0, what came back 150`,
+  },
+  {
+    what: "what pays another order was paid back as well",
+    service: "payments",
+    sql: "update payment set refunded = 200 where payment_id = $1",
+    values: [exchanged.id],
+    says: `order ${named(exchanged)} is delivered: refunded 350, lost parcels cost 0, what came back 200`,
   },
   {
     what: "less was paid back than what came has cost",
@@ -493,7 +560,7 @@ describe("the books, read by roles that may only read", () => {
     it(`are in balance when they are, with what rests, by pages of ${pageSize}`, async () => {
       const balance = await takeBalance(world.urls, { pageSize });
       assert.deepEqual(sentencesOf(balance), []);
-      assert.deepEqual([balance.inBalance, balance.isWhole, balance.orders, balance.underway], [true, true, 6, 1]);
+      assert.deepEqual([balance.inBalance, balance.isWhole, balance.orders, balance.underway], [true, true, 8, 1]);
       const [rest, ...others] = balance.rests;
       assert.deepEqual([rest?.status, rest?.state, rest?.step, rest?.orders, others], ["pending", "due", "", 1, []]);
       assert.ok(rest && rest.longestSeconds >= 600 && rest.longestSeconds < 700, `${rest?.longestSeconds} s`);
@@ -579,7 +646,7 @@ describe("the books, read by roles that may only read", () => {
     const balance = await takeBalance(world.urls);
     await world.restore("orders");
     assert.deepEqual(sentencesOf(balance), []);
-    assert.equal(balance.orders, 5);
+    assert.equal(balance.orders, 7);
   });
 
   it("are not when shipping has sent a parcel of an order that was cancelled", async () => {

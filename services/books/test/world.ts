@@ -8,7 +8,7 @@ import { migrations as ordersMigrations } from "../../orders/src/migrations/list
 import { readable as ordersReadable } from "../../orders/src/migrations/readable.ts";
 import { migrations as paymentsMigrations } from "../../payments/src/migrations/list.ts";
 import { readable as paymentsReadable } from "../../payments/src/migrations/readable.ts";
-import { type Effect, entriesOf } from "../../payments/src/payment/payment.ts";
+import { creditMovements, type Effect, entriesOf, movements } from "../../payments/src/payment/payment.ts";
 import { type AccountedService, accountedServices } from "../../services.ts";
 import { migrations as shippingMigrations } from "../../shipping/src/migrations/list.ts";
 import { readable as shippingReadable } from "../../shipping/src/migrations/readable.ts";
@@ -50,9 +50,16 @@ interface Order {
   readonly operations: readonly (readonly [kind: Effect, amount: number])[];
   /** What came back of its first allocation, and what was paid for it. */
   readonly returned?: { readonly pieces: number; readonly amount: number };
+  /** What of it pays other orders; absent: nothing. */
+  readonly credited?: number;
+  /** The order whose payment its own is a credit of; absent: of none. */
+  readonly creditOf?: string;
 }
 
-/** One order of each kind; `delivered` has two parcels, of `lost` the only one was lost, of `returned` one of two pens came back, `pending` is under way. */
+/**
+ * One order of each kind; `delivered` has two parcels, of `lost` the only one was lost, of `returned` one of two pens came back, and of `exchanged`
+ * one for which `replacement` was sent; `pending` is under way.
+ */
 export const orders = {
   delivered: {
     id: id("a"),
@@ -102,6 +109,28 @@ export const orders = {
       ["refund", 200],
     ],
     returned: { pieces: 1, amount: 200 },
+  },
+  exchanged: {
+    id: id("8"),
+    history: ["pending", "confirmed", "preparing", "shipped", "delivered"],
+    total: 400,
+    parcels: [{ from: "south", status: "delivered", amount: 400 }],
+    allocations: [{ sku: "pen", from: "south", quantity: 2, status: "committed" }],
+    operations: [
+      ["capture", 400],
+      ["refund", 50],
+    ],
+    returned: { pieces: 1, amount: 200 },
+    credited: 150,
+  },
+  replacement: {
+    id: id("7"),
+    history: ["pending", "confirmed", "preparing", "shipped", "delivered"],
+    total: 150,
+    parcels: [{ from: "north", status: "delivered", amount: 150 }],
+    allocations: [{ sku: "book", from: "north", quantity: 1, status: "committed" }],
+    operations: [["capture", 150]],
+    creditOf: id("8"),
   },
   pending: {
     id: id("d"),
@@ -227,9 +256,9 @@ async function writeOrder(change: Change, order: Order): Promise<void> {
   await change(
     "orders",
     `insert into customer_order (order_id, customer_id, given_name, family_name, email, status, currency, total,
-      shipping_address, shipments, history, create_time, update_time, saga_id, dispatch_time, line_amounts)
+      shipping_address, shipments, history, create_time, update_time, saga_id, dispatch_time, line_amounts, exchange)
     values ($1, $1, 'Ada', 'Test', 'ada@example.com', $2, 'EUR', $3, '{}', $4, $5, now() - interval '1 hour',
-      now() - interval '10 minutes', $1, now(), $6)`,
+      now() - interval '10 minutes', $1, now(), $6, $7)`,
     [
       order.id,
       order.history.at(-1),
@@ -237,6 +266,9 @@ async function writeOrder(change: Change, order: Order): Promise<void> {
       JSON.stringify(shipments),
       JSON.stringify(order.history.map((status) => ({ status }))),
       order.lineAmounts ? JSON.stringify(order.lineAmounts.map(String)) : null,
+      order.creditOf
+        ? JSON.stringify({ orderId: order.creditOf, returnId: order.creditOf, credits: [`${order.total}`] })
+        : null,
     ],
   );
   for (const [index, { sku, quantity }] of order.allocations.entries()) {
@@ -250,7 +282,13 @@ async function writeOrder(change: Change, order: Order): Promise<void> {
   }
 }
 
-const verbs = { authorize: "authorized", capture: "captured", void: "voided", refund: "refunded" } as const;
+const verbs = {
+  authorize: "authorized",
+  credit: "credited",
+  capture: "captured",
+  void: "voided",
+  refund: "refunded",
+} as const;
 
 async function writeMoney(change: Change, order: Order): Promise<void> {
   const operations = [["authorize", order.total] as const, ...order.operations];
@@ -259,9 +297,10 @@ async function writeMoney(change: Change, order: Order): Promise<void> {
   const moved = [sumOf("capture"), sumOf("void"), sumOf("refund")];
   await change(
     "payments",
-    `insert into payment (payment_id, order_id, customer_id, card_token, currency, amount, decision, captured, voided, refunded)
-    values ($1, $1, $1, 'tok_approve', 'EUR', $2, 'approved', $3, $4, $5)`,
-    [order.id, order.total, ...moved],
+    `insert into payment (payment_id, order_id, customer_id, card_token, currency, amount, decision, captured, voided, refunded,
+      credited, source_id)
+    values ($1, $1, $1, 'tok_approve', 'EUR', $2, 'approved', $3, $4, $5, $6, $7)`,
+    [order.id, order.total, ...moved, order.credited ?? 0, order.creditOf],
   );
   for (const [index, [kind, amount]] of operations.entries()) {
     const key = operationId(order, index);
@@ -271,7 +310,7 @@ async function writeMoney(change: Change, order: Order): Promise<void> {
       values ($1, $2, $3, $4, 'succeeded', now(), now())`,
       [key, order.id, kind, amount],
     );
-    for (const entry of entriesOf(kind, BigInt(amount))) {
+    for (const entry of entriesOf(kind, BigInt(amount), order.creditOf ? creditMovements : movements)) {
       await change(
         "payments",
         `insert into ledger_entry (payment_id, operation_id, kind, debit_account, credit_account, currency, amount)
@@ -279,15 +318,29 @@ async function writeMoney(change: Change, order: Order): Promise<void> {
         [order.id, key, entry.kind, entry.debit, entry.credit, entry.amount],
       );
     }
-    await change(
-      "payments",
-      `insert into simulator.gateway_record (key, kind, authorization_key, card_token, currency, amount, decline_code,
-        decide_time, captured, voided, refunded) values ($1, $2, $3, 'tok_approve', 'EUR', $4, '', now(), $5, $6, $7)`,
-      [key, kind, operationId(order, 0), amount, ...(kind === "authorize" ? moved : [0, 0, 0])],
-    );
-    const action = `payment.${verbs[kind]}`;
+    if (!order.creditOf) await writeRecord(change, { key, kind, of: operationId(order, 0), amount, moved });
+    const action = `payment.${verbs[order.creditOf && kind === "authorize" ? "credit" : kind]}`;
     await writeEvent(change, "payments", { order: order.id, action, details: { amount: `${amount}` } });
   }
+}
+
+interface GatewayRecord {
+  readonly key: string;
+  readonly kind: Effect;
+  /** The key of its authorization. */
+  readonly of: string;
+  readonly amount: number;
+  /** Captured, voided, refunded of an authorization. */
+  readonly moved: readonly number[];
+}
+
+async function writeRecord(change: Change, { key, kind, of, amount, moved }: GatewayRecord): Promise<void> {
+  await change(
+    "payments",
+    `insert into simulator.gateway_record (key, kind, authorization_key, card_token, currency, amount, decline_code,
+      decide_time, captured, voided, refunded) values ($1, $2, $3, 'tok_approve', 'EUR', $4, '', now(), $5, $6, $7)`,
+    [key, kind, of, amount, ...(kind === "authorize" ? moved : [0, 0, 0])],
+  );
 }
 
 async function writeReturn(change: Change, order: Order): Promise<void> {

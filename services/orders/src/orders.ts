@@ -14,6 +14,7 @@ import { Relay } from "#platform/batch/relay.ts";
 import type { ConfigOf, EventsConfig, PlatformConfig } from "#platform/config.ts";
 import type { Database } from "#platform/database/database.ts";
 import { createEventFeed } from "#platform/events/event-feed.ts";
+import type { Queryable } from "#platform/database/transaction.ts";
 import type { FeatureFlags } from "#platform/flags/feature-flags.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
@@ -72,6 +73,7 @@ import { changeChannel } from "./order/order-transition.repository.ts";
 import { OrderReturnRepository } from "./returns/order-return.repository.ts";
 import { OrderReturns } from "./returns/order-returns.ts";
 import { ParcelReturns } from "./returns/parcel-returns.ts";
+import { ReturnExchanges } from "./returns/return-exchanges.ts";
 import { ReturnMetrics } from "./returns/return-metrics.ts";
 import { ReturnPolicy, type ReturnPolicySettings } from "./returns/return-policy.ts";
 import { ReturnTexts } from "./returns/return-texts.ts";
@@ -114,6 +116,8 @@ interface Ground extends OrdersContext {
   readonly screeningKeys: ScreeningKeys;
   readonly notes: OrderNotes;
   readonly repository: OrderRepository;
+  /** The same within a transaction. */
+  readonly ordersWithin: (queryable: Queryable) => OrderRepository;
   readonly mover: OrderMover;
   readonly amendments: AmendmentDecisions;
   readonly cuts: OrderCuts;
@@ -190,14 +194,28 @@ function layGround(context: OrdersContext): Ground {
   const personal = personalDataOf(config);
   const keys = new ScreeningKeys(database, personal);
   const fraud = new FraudFlags({ flags, hashPostalCode: (code) => keys.postalHash(code), logger });
-  const repository = new OrderRepository(database, personal, async (orders) =>
-    (await fraud.screens()) ? Promise.all(orders.map((order) => keys.columnsOf(order))) : [],
-  );
+  const ordersWithin = (queryable: Queryable) =>
+    new OrderRepository(queryable, personal, async (orders) =>
+      (await fraud.screens()) ? Promise.all(orders.map((order) => keys.columnsOf(order))) : [],
+    );
+  const repository = ordersWithin(database);
   const mover = new OrderMover({ database, metrics, rests: new RestOrders(repository, personal) });
   const notes = new OrderNotes(database, personal);
   const amendments = new AmendmentDecisions(database);
   const cuts = new OrderCuts(database, repository);
-  return { ...context, metrics, personal, notes, fraud, screeningKeys: keys, repository, mover, amendments, cuts };
+  return {
+    ...context,
+    metrics,
+    personal,
+    notes,
+    fraud,
+    screeningKeys: keys,
+    repository,
+    ordersWithin,
+    mover,
+    amendments,
+    cuts,
+  };
 }
 
 /** What holds orders up, and what decides about them. */
@@ -235,13 +253,14 @@ function buildScreening(
 interface ReturnParts {
   readonly returns: OrderReturns;
   readonly parcels: ParcelReturns;
+  readonly exchanges: ReturnExchanges;
   readonly returnRows: OrderReturnRepository;
   readonly returnWatch: Loop;
   readonly reloads: NonNullable<ServiceParts["reloads"]>;
 }
 
 function buildReturns(
-  { config, database, personal, registry, logger }: Ground,
+  { config, database, personal, registry, logger, metrics: orderMetrics, ordersWithin }: Ground,
   { starter }: EpisodeParts,
 ): ReturnParts {
   const policy = new ReturnPolicy({
@@ -256,6 +275,13 @@ function buildReturns(
   return {
     returns: new OrderReturns({ database, repository: returnRows, policy, metrics, onAccepted }),
     parcels: new ParcelReturns({ database, repository: returnRows, policy, metrics, onAccepted }),
+    exchanges: new ReturnExchanges({
+      database,
+      repository: returnRows,
+      ordersWithin,
+      metrics: orderMetrics,
+      onPlaced: onAccepted,
+    }),
     returnRows,
     returnWatch: createReturnWatch({
       repository: returnRows,

@@ -76,6 +76,7 @@ function orderOf(traced: boolean, createTime = new Date()): EpisodeOrder {
     amendment: undefined,
     recalled: undefined,
     labels: [],
+    credits: [],
     checkout: {
       lines: [{ sku: "tea", quantity: 1, unitPrice: 1n, amount: undefined }],
       asked: undefined,

@@ -74,7 +74,9 @@ describe("the states of returns", () => {
     for (const from of returnStatuses) {
       const next = returnStatuses.filter((to) => mayGo(from, to));
       assert.deepEqual(new Set(next), new Set((expected[from] ?? "-").split(" ").filter(Boolean)), from);
-      assert.ok(textOf({ status: from, kind: "requested", isDelayed: false, labelState: "" }).length > 0);
+      assert.ok(
+        textOf({ status: from, kind: "requested", isDelayed: false, labelState: "", exchange: undefined }).length > 0,
+      );
     }
     assert.equal(Object.keys(returnTransitions).length, 6);
     assert.deepEqual(returnStatuses.filter(isExpected), ["requested", "approved"]);

@@ -182,13 +182,10 @@ function assertSound({ payment, open, ledger }: State): void {
   assert.ok(!toBeEmptied || capture instanceof Error, "nothing is captured once all that is left is to be voided");
 }
 
-for (const [what, sourceId] of [
-  ["a card", ""],
-  ["a credit", "S"],
-] as const) {
-  test(`every order of requests and verdicts on ${what} keeps the amounts sound and walks exactly the transition table`, () =>
-    walk({ ...fresh, sourceId }));
-}
+test("every order of requests and verdicts keeps the amounts sound and walks exactly the transition table", () =>
+  walk(fresh));
+
+test("so does every one on a credit", () => walk({ ...fresh, sourceId: "S" }));
 
 function walk(payment: Payment): void {
   const authorize: Operation = {

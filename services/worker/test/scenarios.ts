@@ -274,6 +274,46 @@ const turns = {
     return await episodeOf(stage, idOf(orders, 2), 1);
   },
 
+  /** For what came back of one order another one is sent, for that of two others none is: nothing can be credited, or nobody is there. */
+  async exchanged(stage: Stage) {
+    const orders = batchOf(3);
+    await stage.run(orders);
+    const parts = [{ sku: "tea", locationId: "BER", quantity: 1 }];
+    const came = orders.map(() => ({ returnId: newId(), parts, amount: 1_500 }));
+    const [back, , gone] = came;
+    stage.world.rules.push(on("credit", { kind: "refuse", reason: "PAYMENT_ELSEWHERE" }, { orderId: idOf(orders, 1) }));
+    const lines = [{ sku: "tea", quantity: 1, unitPrice: 1_000 }];
+    for (const [index, each] of came.entries()) {
+      stage.rows.isExchanged(idOf(orders, index), each, anOrder({ lines, total: { currency: "EUR", amount: 1_000 } }));
+    }
+    const known = stage.rows.exchanges.get(gone?.returnId ?? "");
+    if (known) known.state = "refused";
+    for (const { orderId } of orders) await stage.rests(orderId, () => stage.world.cameBack.get(orderId)?.size === 0);
+    const { order } = stage.rows.exchanges.get(back?.returnId ?? "") ?? {};
+    if (order) await stage.ends([order]);
+    return await episodeOf(
+      stage,
+      idOf(orders, 0),
+      stage.starter.started.filter(({ orderIds }) => orderIds.includes(idOf(orders, 0))).length - 1,
+    );
+  },
+
+  /** Sent in exchange, paid by a credit and a card: one leaves, the other is declined, and its credit goes back. */
+  async sentInExchange(stage: Stage) {
+    const orders = batchOf(2);
+    await stage.run(orders);
+    const wanted = orders.map(() => anOrder());
+    const declined = { kind: "refuse", reason: "PAYMENT_DECLINED" } as const;
+    stage.world.rules.push(on("authorize", declined, { orderId: wanted[1]?.orderId ?? "" }));
+    for (const [index, order] of wanted.entries()) {
+      const parts = [{ sku: "tea", locationId: "BER", quantity: 1 }];
+      stage.rows.isExchanged(idOf(orders, index), { returnId: newId(), parts, amount: 1_000 }, order);
+    }
+    for (const { orderId } of orders) await stage.rests(orderId, () => stage.world.cameBack.get(orderId)?.size === 0);
+    await stage.ends(wanted);
+    return await episodeOf(stage, wanted[0]?.orderId ?? "", 0);
+  },
+
   /** Several pages, one of which is asked for again; then a day's wait. */
   async look(stage: Stage) {
     const asked: string[] = [];

@@ -37,7 +37,7 @@ export class Tally {
 /** An order that is over, as orders has it. Amounts are minor units. */
 export interface EndedOrder {
   readonly orderId: string;
-  readonly status: "delivered" | "rejected" | "cancelled" | "failed" | "deleted";
+  readonly status: "delivered" | "rejected" | "cancelled" | "failed" | "deleted" | "never placed";
   /** Whether another shop brought it to its end: it has neither parcels nor stock here, and maybe payments that were made elsewhere. */
   readonly imported: boolean;
   readonly total: bigint;
@@ -48,6 +48,8 @@ export interface EndedOrder {
   readonly lots: readonly Lot[] | undefined;
   /** What is back of it for certain. */
   readonly returned: ReturnedOfOrder;
+  /** What of it credits pay, because it is sent in exchange; undefined: that is not known any more. */
+  readonly credit: bigint | undefined;
 }
 
 /** A parcel of an order that is over, as orders has it. */

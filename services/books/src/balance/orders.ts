@@ -27,6 +27,9 @@ export class OrderComparison {
   );
   readonly #queued = new Tally((count) => `${count} ended orders wait for no stock`);
   readonly #money = new Tally((count) => `${count} ended orders are charged for what left, and hold no other money`);
+  readonly #credits = new Tally(
+    (count) => `${count} ended orders are paid by credits for what they are sent in exchange, and no others`,
+  );
   readonly #returns = new Tally((count) => `${count} ended orders have what came back of them on the shelf, once`);
   readonly #shares = new Tally(
     (count) => `${count} ended orders have parcels that cost their exact parts of the total`,
@@ -34,26 +37,21 @@ export class OrderComparison {
   readonly #parcels = new Tally((count) => `${count} ended orders agree with shipping on every parcel`);
 
   get findings(): Finding[] {
-    const tallies = [this.#owners, this.#stock, this.#queued, this.#money, this.#returns, this.#shares, this.#parcels];
-    return tallies.map(({ finding }) => finding);
+    const tallies = [this.#owners, this.#stock, this.#queued, this.#money, this.#credits, this.#returns, this.#shares];
+    return [...tallies, this.#parcels].map(({ finding }) => finding);
   }
 
   /** Compares a range of orders, asking whether they are there last: an order is durable before anything is done for it. */
   async compare(ask: Ask, others: Others): Promise<void> {
     const { stock, money, parcels, queued } = others;
     const ids = [...new Set([...stock.keys(), ...money.keys(), ...parcels.keys(), ...queued])];
-    const missing = await ask<{ id: string; deleted: boolean }>(
-      `select id, exists (select from audit_event where order_id = id and action = 'order.deleted') as deleted
-      from unnest($1::uuid[]) as given(id) where not exists (select from customer_order where order_id = id)`,
-      [ids],
-    );
-    const unknown = missing.filter(({ deleted }) => !deleted);
+    const { unknown, gone } = await readMissingOrders(ask, ids);
     this.#owners.add(
       ids.length,
-      unknown.map(({ id }) => `there is no order ${id}, but stock, money or a parcel of it`),
+      unknown.map((id) => `there is no order ${id}, but stock, money or a parcel of it`),
     );
     const boundsOf = boundsBy(await readReturned(ask, others.range, "received"));
-    const ended = [...others.ended, ...missing.filter(({ deleted }) => deleted).map(({ id }) => deletedOrder(id))];
+    const ended = [...others.ended, ...gone];
     this.#stock.add(
       ended.length,
       ended.flatMap((order) => faultsOfStock(order, stock.get(order.orderId))),
@@ -68,6 +66,10 @@ export class OrderComparison {
       ended.length,
       ended.map((order) => faultOfMoney(order, money.get(order.orderId), boundsOf(order))),
     );
+    this.#credits.add(
+      ended.length,
+      ended.map((order) => faultOfCredits(order, money.get(order.orderId))),
+    );
     this.#returns.add(
       ended.length,
       ended.flatMap((order) => faultsOfRestock(order, stock.get(order.orderId), boundsOf(order))),
@@ -81,6 +83,25 @@ export class OrderComparison {
       ended.flatMap((order) => faultsOfParcels(order, parcels.get(order.orderId) ?? new Map())),
     );
   }
+}
+
+/** Which orders there are not, of those that others know: nobody knows why, or they are deleted, or were never placed. */
+async function readMissingOrders(
+  ask: Ask,
+  ids: readonly string[],
+): Promise<{ readonly unknown: string[]; readonly gone: EndedOrder[] }> {
+  const missing = await ask<{ id: string; deleted: boolean; unmade: boolean; awaited: boolean }>(
+    `select id, exists (select from audit_event where order_id = id and action = 'order.deleted') as deleted,
+      exists (select from order_return where exchange_order_id = id and exchange_state = 'refused' and status <> 'received') as unmade,
+      exists (select from order_return where exchange_order_id = id) as awaited
+    from unnest($1::uuid[]) as given(id) where not exists (select from customer_order where order_id = id)`,
+    [ids],
+  );
+  const unknown = missing.filter(({ deleted, awaited }) => !deleted && !awaited);
+  const gone = missing.flatMap(({ id, deleted, unmade }) =>
+    deleted || unmade ? [goneOrder(id, deleted ? "deleted" : "never placed")] : [],
+  );
+  return { unknown: unknown.map(({ id }) => id), gone };
 }
 
 function boundsBy(after: ReadonlyMap<string, ReturnedOfOrder>) {
@@ -102,8 +123,9 @@ export async function readEnded(ask: Ask, range: IdRange): Promise<EndedOrder[]>
     imported: boolean;
     articles: Record<string, number> | null;
     lots: [sku: string, quantity: number, amount: string][] | null;
+    credits: string[] | null;
   }>(
-    `select order_id, o.status, o.total::text, o.shipments, l.articles,
+    `select order_id, o.status, o.total::text, o.shipments, l.articles, o.exchange -> 'credits' as credits,
       exists (select from imported_order i where i.order_id = o.order_id) as imported, case when o.line_amounts is not null
         and not coalesce(o.amendment ? 'partly', false) then (
         select json_agg(json_build_array(sku, quantity, amount) order by line_number)
@@ -118,7 +140,7 @@ export async function readEnded(ask: Ask, range: IdRange): Promise<EndedOrder[]>
     where order_id between $1 and $2 and o.status in ('delivered', 'rejected', 'cancelled', 'failed')`,
     [from, to],
   );
-  return rows.map(({ order_id: orderId, status, imported, total, shipments, articles, lots }) => ({
+  return rows.map(({ order_id: orderId, status, imported, total, shipments, articles, lots, credits }) => ({
     orderId,
     status,
     imported,
@@ -127,13 +149,14 @@ export async function readEnded(ask: Ask, range: IdRange): Promise<EndedOrder[]>
     articles: articles ?? {},
     lots: lots?.map(([sku, quantity, amount]) => ({ key: sku, quantity, amount: Number(amount) })),
     returned: returned.get(orderId) ?? nothingReturned,
+    credit: (credits ?? []).reduce((sum, credit) => sum + BigInt(credit), 0n),
   }));
 }
 
 /** Of it nothing may be left anywhere. */
-function deletedOrder(orderId: string): EndedOrder {
+function goneOrder(orderId: string, status: "deleted" | "never placed"): EndedOrder {
   const nothing = { total: 0n, shipments: [], articles: {}, lots: undefined, returned: nothingReturned };
-  return { orderId, status: "deleted", imported: false, ...nothing };
+  return { orderId, status, imported: false, ...nothing, credit: undefined };
 }
 
 const hasLeft = (status: string) => ["shipped", "delivered", "lost", "returned"].includes(status);
@@ -171,7 +194,8 @@ function faultOfMoney(order: EndedOrder, own: MoneyOfOrder | undefined, bounds: 
     (total, { status, amount, refunded = amount }) => (status === "lost" ? total + BigInt(refunded) : total),
     0n,
   );
-  const refunded = own?.refunded ?? 0n;
+  // What pays for something else instead is paid back as well.
+  const refunded = (own?.refunded ?? 0n) + (own?.credited ?? 0n);
   const [least, most] = [lost + bounds.least.paid, lost + bounds.most.paid];
   const name = `order ${order.orderId} is ${order.status}`;
   if (own?.undecided && !isOnItsWay(bounds)) return `${name}, but the gateway has yet to decide something`;
@@ -185,6 +209,12 @@ function faultOfMoney(order: EndedOrder, own: MoneyOfOrder | undefined, bounds: 
   }
   if (order.status === "delivered" && captured > order.total) return `${name}: charged more than its total`;
   return undefined;
+}
+
+function faultOfCredits({ orderId, status, credit }: EndedOrder, own: MoneyOfOrder | undefined): string | undefined {
+  const credits = own?.credits ?? 0n;
+  if (credit === undefined || credits === credit) return undefined;
+  return `order ${orderId} is ${status}: its credits are ${credits}, what it is sent in exchange for pays ${credit}`;
 }
 
 function faultOfImported({ orderId, total }: EndedOrder, own: MoneyOfOrder | undefined): string | undefined {

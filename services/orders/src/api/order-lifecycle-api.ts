@@ -6,6 +6,8 @@ import {
   BatchCutOrdersResponseSchema,
   type BatchDecideAmendmentsRequest,
   BatchDecideAmendmentsResponseSchema,
+  type BatchDecideExchangesRequest,
+  BatchDecideExchangesResponseSchema,
   type BatchResolveParcelsRequest,
   BatchResolveParcelsResponseSchema,
   type BatchScreenOrdersRequest,
@@ -14,6 +16,7 @@ import {
   BatchTransitionOrdersResponseSchema,
   CompleteReturnResponseSchema,
   DecideAmendmentResponseSchema,
+  DecideExchangeResponseSchema,
   type NoteStepDecisionRequest,
   NoteStepDecisionRequestSchema,
   NoteStepDecisionResponseSchema,
@@ -35,6 +38,7 @@ import type { StepDecisionRequest } from "../order/order-audit.ts";
 import type { OrderMover } from "../order/order-mover.ts";
 import type { OrderReturns } from "../returns/order-returns.ts";
 import type { FatedParcel, ParcelFate, ParcelReturns } from "../returns/parcel-returns.ts";
+import type { ReturnExchanges } from "../returns/return-exchanges.ts";
 import type { OrderScreening, Screening } from "../screening/order-screening.ts";
 import type { OrderCuts } from "../shortage/order-cuts.ts";
 import { toAmendmentDecision, toCutOrderProto, toMove, toStatusProto } from "./order-proto.ts";
@@ -45,6 +49,7 @@ const completion = { method: "CompleteReturn", subjectOf };
 const screening = { method: "ScreenOrder", subjectOf };
 const cut = { method: "CutOrder", subjectOf };
 const amendment = { method: "DecideAmendment", subjectOf };
+const exchange = { method: "DecideExchange", subjectOf };
 const resolution = { method: "ResolveParcel", subjectOf };
 
 const fates = new Map<ParcelFateProto, ParcelFate>([
@@ -67,6 +72,7 @@ export interface OrderLifecycleApiOptions {
   readonly decisions: AuditedRequests<StepDecisionRequest>;
   readonly amendments: Pick<AmendmentDecisions, "decide">;
   readonly cuts: Pick<OrderCuts, "cut">;
+  readonly exchanges: Pick<ReturnExchanges, "decide">;
 }
 
 /** OrderLifecycleService, as its proto says. */
@@ -119,6 +125,15 @@ export class OrderLifecycleApi implements ServiceImpl<typeof OrderLifecycleServi
       return whole(DecideAmendmentResponseSchema, { revision });
     });
     return whole(BatchDecideAmendmentsResponseSchema, { outcomes });
+  }
+
+  /** Decides what becomes of many exchanges, each with its own outcome. */
+  async batchDecideExchanges(batch: BatchDecideExchangesRequest) {
+    const outcomes = await answerEach(batch, exchange, async ({ orderId, returnId, credits, failure }) => {
+      const made = await this.#options.exchanges.decide({ orderId, returnId, credits, failure });
+      return whole(DecideExchangeResponseSchema, { made });
+    });
+    return whole(BatchDecideExchangesResponseSchema, { outcomes });
   }
 
   /** Notes what an operator asks for, once however often the call is repeated. */

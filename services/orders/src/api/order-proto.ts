@@ -14,6 +14,7 @@ import {
   OrderCancellationSchema,
   type OrderEvent as OrderEventProto,
   OrderEventSchema,
+  OrderExchangeSchema,
   type OrderLine as OrderLineProto,
   OrderLineSchema,
   type Order as OrderProto,
@@ -260,6 +261,7 @@ export function toProto(order: Order): OrderProto {
     cancellation: order.cancellation && toCancellationProto(order.cancellation),
     shortage: order.shortage && toShortageProto(order.shortage),
     restOf: order.restOf ?? "",
+    exchangeOf: order.exchangeOf && whole(OrderExchangeSchema, order.exchangeOf),
   });
 }
 
@@ -342,7 +344,8 @@ function toShipment(shipment: OrderShipmentProto): OrderShipment {
   };
 }
 
-function toLineProto(
+/** A line with what it costs besides. */
+export function toLineProto(
   { sku, quantity, unitPrice }: OrderLine,
   adjustments: readonly Adjustment[],
   currency: string,

@@ -3,6 +3,9 @@ import {
   OrderReturnLineSchema,
   type OrderReturn as OrderReturnProto,
   OrderReturnSchema,
+  type ReturnExchange as ReturnExchangeProto,
+  ReturnExchangeSchema,
+  ReturnExchangeStatus,
   ReturnKind as ReturnKindProto,
   ReturnLabelStatus,
   ReturnReason as ReturnReasonProto,
@@ -20,11 +23,13 @@ import {
   ReceiveReturnRequestSchema,
   type RejectReturnRequest,
   RejectReturnRequestSchema,
+  type RequestedExchange,
   type RequestReturnRequest,
   RequestReturnRequestSchema,
 } from "#gen/shop/orders/v1/order_return_service_pb.js";
 import { fingerprint } from "#platform/database/idempotency.ts";
 import { whole } from "#platform/whole.ts";
+import { priceOf } from "../order/prices.ts";
 import type { ReturnFilter } from "../returns/order-return.repository.ts";
 import {
   type LabelState,
@@ -35,7 +40,8 @@ import {
   textOf,
 } from "../returns/order-return.ts";
 import type { DecideReturn, GrantRefund, ReceiveReturn, RequestReturn } from "../returns/order-returns.ts";
-import { toMoney } from "./order-proto.ts";
+import type { ExchangeState, ReturnExchange, WantedExchange } from "../returns/return-exchange.ts";
+import { toLineProto, toMoney, toPricedOrder } from "./order-proto.ts";
 
 const statuses = {
   requested: ReturnStatusProto.REQUESTED,
@@ -60,6 +66,13 @@ const labelStatuses = {
   refused: ReturnLabelStatus.REFUSED,
 } as const satisfies Record<LabelState, ReturnLabelStatus>;
 
+const exchangeStates = {
+  wanted: ReturnExchangeStatus.WANTED,
+  made: ReturnExchangeStatus.MADE,
+  refused: ReturnExchangeStatus.REFUSED,
+  given_back: ReturnExchangeStatus.GIVEN_BACK,
+} as const satisfies Record<ExchangeState, ReturnExchangeStatus>;
+
 const reasons = {
   unwanted: ReturnReasonProto.UNWANTED,
   damaged: ReturnReasonProto.DAMAGED,
@@ -80,9 +93,9 @@ const reasonFromProto = new Map<number, ReturnReason>(
   Object.entries(reasons).map(([name, value]) => [value, name as ReturnReason]),
 );
 
-/** What somebody wants to send back. */
+/** What somebody wants to send back. @throws CURRENCY_MISMATCH, TOTAL_TOO_LARGE, TOTAL_MISMATCH, BELOW_ZERO */
 export function toRequest(request: RequestReturnRequest): RequestReturn {
-  const { requestId, orderId, lines, reason, note, despitePolicy } = request;
+  const { requestId, orderId, lines, reason, note, despitePolicy, exchange } = request;
   return {
     kind: "request",
     requestId,
@@ -92,7 +105,15 @@ export function toRequest(request: RequestReturnRequest): RequestReturn {
     reason: toReason(reason),
     note,
     despitePolicy,
+    exchange: exchange && toWantedExchange(exchange),
   };
+}
+
+/** What is to be sent instead. @throws CURRENCY_MISMATCH, TOTAL_TOO_LARGE, TOTAL_MISMATCH, BELOW_ZERO */
+function toWantedExchange(wanted: RequestedExchange): WantedExchange {
+  const priced = toPricedOrder(wanted);
+  const lines = priced.lines.map(({ sku, quantity, unitPrice }) => ({ sku, quantity, unitPrice: unitPrice.amount }));
+  return { ...priceOf(priced), lines, cardToken: wanted.cardToken };
 }
 
 /** That a return is approved. */
@@ -187,11 +208,24 @@ export function toReturnProto(given: OrderReturn): OrderReturnProto {
     parcelLocationId: given.parcelLocationId,
     labelStatus: labelStatuses[given.status === "approved" || given.labelState === "made" ? given.labelState : ""],
     label: given.label,
+    exchange: given.exchange && toExchangeProto(given.exchange),
     refundDelayed: given.isDelayed,
     customerMessage: textOf(given),
     revision: given.revision,
     createTime: timestampFromDate(given.createTime),
     updateTime: timestampFromDate(given.updateTime),
+  });
+}
+
+function toExchangeProto({ state, lines, total, orderId, credit, reason }: ReturnExchange): ReturnExchangeProto {
+  const { currency } = total;
+  return whole(ReturnExchangeSchema, {
+    status: exchangeStates[state],
+    lines: lines.map((line) => toLineProto(line, [], currency)),
+    total,
+    orderId: state === "made" || state === "given_back" ? orderId : "",
+    credit: orderId === "" ? undefined : { currency, amount: credit },
+    reason,
   });
 }
 

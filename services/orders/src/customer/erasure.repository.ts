@@ -126,6 +126,14 @@ const forgetReturnTexts: SqlText = {
   text: "delete from order_return_text where customer_id = $1",
 };
 
+/** What is to be sent for what comes back is sent to nobody. */
+const forgetExchanges: SqlText = {
+  name: "erasure_exchanges",
+  prepared: false,
+  text: `update order_return set exchange = (exchange - 'cardToken') #- '{adjustments,names}'
+    where customer_id = $1 and exchange is not null and exchange_state = 'wanted'`,
+};
+
 const forgetOrders: SqlText = {
   name: "erasure_orders",
   prepared: false,
@@ -226,6 +234,7 @@ export class ErasureRepository {
   async #forget(tx: Transaction, customerId: string): Promise<void> {
     await tx.query(forgetReasons, [customerId, ordersBatch]);
     await tx.query(forgetReturnTexts, [customerId]);
+    await tx.query(forgetExchanges, [customerId]);
     await tx.query(forgetOrders, [customerId, this.#keepDays, ordersBatch]);
     await tx.query(forgetKeys, [customerId]);
     await tx.query(putOff, [customerId, this.#keepDays]);

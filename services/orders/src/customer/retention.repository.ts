@@ -74,6 +74,9 @@ const forget: SqlText = {
     select left(t.text #>> '{}', 32)::uuid from order_return_text t join due using (order_id) where jsonb_typeof(t.text) = 'string'
   ), untold as (
     delete from order_return_text t using due where t.order_id = due.order_id
+  ), unwanted as (
+    update order_return r set exchange = (r.exchange - 'cardToken') #- '{adjustments,names}'
+    from due where r.order_id = due.order_id and r.exchange_state = 'wanted'
   ), unlocked as (
     delete from personal_key using own where personal_key.key_id = own.key_id
   ), audited as (${insertAuditEvents("$2")})

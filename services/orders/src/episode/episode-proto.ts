@@ -7,6 +7,7 @@ import {
   EpisodeCheckoutSchema,
   type EpisodeEvent,
   EpisodeEventSchema,
+  EpisodeExchangeSchema,
   EpisodeLabelSchema,
   type EpisodeOrder as EpisodeOrderProto,
   EpisodeOrderSchema,
@@ -50,17 +51,19 @@ function toOrderProto(order: EpisodeOrder, policy: CheckoutPolicy): EpisodeOrder
     events: order.events.map((event) => whole(EpisodeEventSchema, { event: toEventProto(event) })),
     checkout: order.checkout && toCheckoutProto(order, order.checkout, policy),
     confirmed: order.confirmed,
-    returns: order.returns.map(({ returnId, parts, amount, grantedBy, parcelLocationId }) =>
+    returns: order.returns.map(({ returnId, parts, amount, grantedBy, parcelLocationId, exchange }) =>
       whole(EpisodeReturnSchema, {
         returnId,
         amount,
         grantedBy,
         parcelLocationId,
+        exchange: exchange && whole(EpisodeExchangeSchema, exchange),
         parts: parts.map((part) => whole(ReturnedPartSchema, part)),
       }),
     ),
     amendment: order.amendment && toAmendmentProto(order.amendment),
     labels: order.labels.map((label) => whole(EpisodeLabelSchema, label)),
+    credits: [...order.credits],
     recall: order.recalled && whole(EpisodeRecallSchema, { locationIds: [...order.recalled] }),
   });
 }

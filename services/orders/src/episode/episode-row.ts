@@ -50,6 +50,8 @@ export interface EpisodeOrderRow {
   readonly recalled: string[] | null;
   /** Returns that wait for a label, by their uuids; null: there is none. */
   readonly labels: { readonly id: string; readonly locationId: string }[] | null;
+  /** In minor units as text; null: it is sent in exchange for nothing. */
+  readonly credits: string[] | null;
 }
 
 /** Articles that have come back, as JSON; the id is a uuid, the amount is text. */
@@ -59,6 +61,9 @@ interface ReturnJson {
   readonly grantedBy: string;
   readonly parcel: string;
   readonly parts: ReturnedPart[] | null;
+  /** The order that is to be sent for it, a uuid; null: there is none. */
+  readonly exchange: string | null;
+  readonly credit: string;
 }
 
 /** As many as one episode takes of an order, and as many as there may be. */
@@ -67,7 +72,7 @@ const maxReturns = 20;
 /** What of `o` has come back, and of which stock and money are not back: nothing is looked up before something can have come. */
 const returnsOf = `case when o.status not in ('pending', 'confirmed', 'rejected') then (
       select json_agg(json_build_object('id', r.return_id, 'amount', r.amount::text, 'grantedBy', r.granted_by,
-        'parcel', r.parcel_location_id, 'parts', (
+        'parcel', r.parcel_location_id, 'exchange', r.exchange_order_id, 'credit', r.exchange_credit::text, 'parts', (
         select json_agg(json_build_object('sku', l.sku, 'locationId', l.location_id, 'quantity', l.restocked) order by l.line_number)
         from order_return_line l where l.order_id = r.order_id and l.return_id = r.return_id and l.restocked > 0
       )) order by r.return_id)
@@ -141,6 +146,7 @@ export const episodeOrderColumns = selectList<EpisodeOrderRow>(
     amendedAddress: amendmentOf(jsonWithKey("a.shipping_address")),
     recalled: "o.recall -> 'locations'",
     labels: labelsOf,
+    credits: "o.exchange -> 'credits'",
   },
   "o",
 );
@@ -189,6 +195,7 @@ async function toEpisodeOrder(personal: PersonalData, row: EpisodeOrderRow): Pro
     amendment: row.amendment ? await toAmendment(personal, { ...row, amendment: row.amendment }) : undefined,
     recalled: row.recalled ?? undefined,
     labels: (row.labels ?? []).map(({ id, locationId }) => ({ returnId: encodeId(id), locationId })),
+    credits: (row.credits ?? []).map(BigInt),
   };
 }
 
@@ -216,7 +223,13 @@ function amountAt(amounts: readonly string[] | null, index: number): bigint | un
   return amount === undefined ? undefined : BigInt(amount);
 }
 
-function toReturn({ id, amount, grantedBy, parcel, parts }: ReturnJson): EpisodeReturn {
-  const returnId = encodeId(id);
-  return { returnId, amount: BigInt(amount), grantedBy, parcelLocationId: parcel, parts: parts ?? [] };
+function toReturn({ id, amount, grantedBy, parcel, parts, exchange, credit }: ReturnJson): EpisodeReturn {
+  return {
+    returnId: encodeId(id),
+    amount: BigInt(amount),
+    grantedBy,
+    parcelLocationId: parcel,
+    parts: parts ?? [],
+    exchange: exchange === null ? undefined : { orderId: encodeId(exchange), credit: BigInt(credit) },
+  };
 }

@@ -45,6 +45,8 @@ export interface EpisodeOrder {
   readonly recalled: readonly string[] | undefined;
   /** The returns of it for which the carrier is to make labels, and where they go back to. */
   readonly labels: readonly { readonly returnId: string; readonly locationId: string }[];
+  /** The credits that pay it, in minor units; none where it is sent in exchange for nothing. */
+  readonly credits: readonly bigint[];
 }
 
 /** Articles that have come back. */
@@ -58,6 +60,8 @@ export interface EpisodeReturn {
   readonly grantedBy: string;
   /** Where the parcel left from that came back as a whole; empty when it is articles that did. */
   readonly parcelLocationId: string;
+  /** The order that is to be sent for it, and what of the amount pays that; undefined: it is paid back. */
+  readonly exchange: { readonly orderId: string; readonly credit: bigint } | undefined;
 }
 
 /** An article that goes back on the shelf. */

@@ -28,6 +28,8 @@ import { Fence } from "./0027-fence.ts";
 import { LabelIndex } from "./0029-label-index.ts";
 import { Events } from "./0030-events.ts";
 import { EventIndex } from "./0031-event-index.ts";
+import { Exchanges } from "./0032-exchanges.ts";
+import { ExchangeIndex } from "./0033-exchange-index.ts";
 
 /** All migrations, the oldest first. A name never changes once it is released. */
 export const migrations: MigrationsList = [
@@ -60,4 +62,6 @@ export const migrations: MigrationsList = [
   { name: "0029_label_index", class: LabelIndex },
   { name: "0030-events", class: Events },
   { name: "0031-event-index", class: EventIndex },
+  { name: "0032_exchanges", class: Exchanges },
+  { name: "0033_exchange_index", class: ExchangeIndex },
 ];

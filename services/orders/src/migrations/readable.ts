@@ -24,13 +24,14 @@ export const readable: Readable = {
     "amendment",
     "shortage",
     "rest_of",
+    "exchange",
   ],
   order_event: ["order_id", "due_time"],
   episode: ["episode_id", "start_time"],
   order_line: ["order_id", "line_number", "sku", "quantity"],
   // What payments that were made elsewhere are found by, too.
   imported_order: ["source", "external_id", "order_id", "customer_id"],
-  order_return: ["order_id", "return_id", "status", "amount"],
+  order_return: ["order_id", "return_id", "status", "amount", "exchange_state", "exchange_order_id"],
   order_return_line: ["order_id", "return_id", "sku", "restocked", "location_id"],
   audit_event: ["order_id", "action", "details"],
 };

@@ -112,6 +112,12 @@ export function cardNeeded(orderId: string, { total, amended }: { total: Money; 
   return new OrderError(OrderErrorReason.CARD_NEEDED, message, metadata);
 }
 
+/** Amounts have currencies that must be one. */
+export function currencyMismatch(currencies: readonly string[]): Error {
+  const metadata = { currencies: [...currencies].sort().join(",") };
+  return new OrderError(OrderErrorReason.CURRENCY_MISMATCH, "all amounts of an order must have one currency", metadata);
+}
+
 /** The amendment cannot be decided so any more. */
 export function amendmentDecided(orderId: string, number: number): Error {
   const message = `amendment ${number} of the order is decided otherwise, or there is none`;

@@ -78,6 +78,12 @@ function returned(status: ReturnStatus) {
 
 const label = told(OrderReturnEventSchema, (event) => ({ ...returnOf(event), code: event.details.code ?? "" }));
 
+const exchange = told(OrderReturnEventSchema, (event) => ({
+  ...returnOf(event),
+  exchangeOrderId: event.details.exchange ?? "",
+  code: event.details.reason ?? "",
+}));
+
 const customer = told(CustomerEventSchema, ({ subject, details }) => ({
   customerId: subject,
   revision: countIn(details, "revision"),
@@ -114,6 +120,8 @@ export const ordersEvents = {
   "order.return_completed": returned(ReturnStatus.COMPLETED),
   "order.return_rejected": returned(ReturnStatus.REJECTED),
   "order.return_cancelled": returned(ReturnStatus.CANCELLED),
+  "order.return_exchange_made": exchange,
+  "order.return_exchange_refused": exchange,
   "order.return_label_made": label,
   "order.return_label_refused": label,
   "order.step_retry_requested": internal(

@@ -123,6 +123,7 @@ function toPending(order: KeyedOrder, contact: OrderContact): Order {
     amendment: undefined,
     cancellation: undefined,
     shortage: undefined,
+    exchangeOf: undefined,
     restOf: undefined,
   };
 }

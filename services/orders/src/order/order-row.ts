@@ -10,6 +10,7 @@ import type {
   NewOrder,
   Order,
   OrderAmendment,
+  OrderExchange,
   OrderLine,
   OrderShipment,
   OrderStatus,
@@ -148,6 +149,16 @@ export interface OrderRow extends Omit<SagaOrderRow, "cardToken" | "traceparent"
   readonly shortage: ShortageJson | null;
   /** Null: it is the rest of none. */
   readonly restOf: string | null;
+  /** Null: it is sent in exchange for nothing. */
+  readonly exchange: ExchangeJson | null;
+}
+
+/** For what an order is sent in exchange, as it is stored; ids are uuids. */
+export interface ExchangeJson {
+  readonly orderId: string;
+  readonly returnId: string;
+  /** The credits that pay it, in minor units as text. */
+  readonly credits: readonly string[];
 }
 
 /** A cancellation that was accepted when parcels had left. */
@@ -187,6 +198,7 @@ export const orderColumns = selectList<OrderRow>(
     recall: true,
     shortage: true,
     restOf: true,
+    exchange: true,
     sagaId: "coalesce(o.last_episode_id, o.saga_id)",
     lines: "l.lines",
   },
@@ -222,7 +234,13 @@ async function toOrder(personal: PersonalData, row: OrderRow): Promise<Order> {
     cancellation: toCancellation(row),
     shortage: row.shortage ? toShortage(row.shortage, row.currency) : undefined,
     restOf: row.restOf === null ? undefined : encodeId(row.restOf),
+    exchangeOf: row.exchange ? toExchange(row.exchange, row.currency) : undefined,
   };
+}
+
+function toExchange({ orderId, returnId, credits }: ExchangeJson, currency: string): OrderExchange {
+  const amount = credits.reduce((sum, credit) => sum + BigInt(credit), 0n);
+  return { orderId: encodeId(orderId), returnId: encodeId(returnId), credit: { currency, amount } };
 }
 
 function toShortage({ time, total, lines, rest, followedBy }: ShortageJson, currency: string): Shortage {

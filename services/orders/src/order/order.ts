@@ -189,6 +189,14 @@ export interface Shortage {
   readonly followedBy: string | undefined;
 }
 
+/** For what an order is sent that takes the place of what came back of another one. */
+export interface OrderExchange {
+  readonly orderId: string;
+  readonly returnId: string;
+  /** What of its price the return pays. */
+  readonly credit: Money;
+}
+
 /** A status that the order had, and since when. */
 export interface OrderEvent {
   readonly status: OrderStatus;
@@ -235,6 +243,8 @@ export interface Order extends Omit<NewOrder, "cardToken" | "traceparent"> {
   readonly shortage: Shortage | undefined;
   /** The order of which it is the rest; undefined: of none. */
   readonly restOf: string | undefined;
+  /** Undefined: it is sent in exchange for nothing. */
+  readonly exchangeOf: OrderExchange | undefined;
 }
 
 /** Orders that one workflow of the kind before episodes carries, in the order of their ids; repeated with exactly this. */

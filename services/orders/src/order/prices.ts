@@ -1,6 +1,6 @@
 import { OrderErrorReason } from "#gen/shop/orders/v1/order_error_reason_pb.js";
 import { apportion } from "#platform/money/apportion.ts";
-import { OrderError } from "./errors.ts";
+import { currencyMismatch, OrderError } from "./errors.ts";
 import type { Adjustment, Money, Prices } from "./order.ts";
 
 /** The most that an order may cost, in minor units: what Money allows in the contract. */
@@ -75,8 +75,7 @@ function currencyOf({ lines, adjustments, total }: PricedOrder): string {
   for (const { amount } of adjustments) currencies.add(amount.currency);
   const [currency] = currencies;
   if (currency !== undefined && currencies.size === 1) return currency;
-  const metadata = { currencies: [...currencies].sort().join(",") };
-  throw new OrderError(OrderErrorReason.CURRENCY_MISMATCH, "all amounts of an order must have one currency", metadata);
+  throw currencyMismatch([...currencies]);
 }
 
 /** What is not in the prices already. */

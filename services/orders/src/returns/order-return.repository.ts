@@ -13,12 +13,13 @@ import {
   type LineJson,
   type ShipmentJson,
   toLine,
+  toLineJson,
   toShipment,
   toShipmentJson,
   withLines,
 } from "../order/order-row.ts";
 import { changeChannel } from "../order/order-transition.repository.ts";
-import { type PriceColumns, toPrices } from "../order/price-row.ts";
+import { type PriceColumns, toPriceColumns, toPrices } from "../order/price-row.ts";
 import type {
   LabelState,
   OrderReturn,
@@ -28,6 +29,7 @@ import type {
   ReturnStatus,
   WrittenReturn,
 } from "./order-return.ts";
+import type { ExchangeState, ReturnExchange } from "./return-exchange.ts";
 import { openText, protectText, type ReturnText, textOfReturn } from "./return-texts.ts";
 
 /** An order that is locked, as far as returns have to know it. */
@@ -90,6 +92,13 @@ type ReturnLineJson = [
   amount: string,
 ];
 
+/** What is to be sent instead, as it is stored: what nobody needs any more is not there. The total is minor units of the return's currency. */
+interface WantedExchangeJson extends Partial<PriceColumns> {
+  readonly lines: readonly LineJson[];
+  readonly total: string;
+  readonly cardToken?: string;
+}
+
 interface ReturnRow {
   readonly orderId: string;
   readonly returnId: string;
@@ -106,6 +115,13 @@ interface ReturnRow {
   readonly label: string;
   readonly labelCode: string;
   readonly grantedBy: string;
+  readonly exchange: WantedExchangeJson | null;
+  readonly exchangeState: Exclude<ExchangeState, "given_back"> | "";
+  readonly exchangeOrderId: string | null;
+  readonly exchangeCredit: bigint;
+  readonly exchangeReason: string;
+  /** Whether the order that was sent instead came to nothing. */
+  readonly exchangeFailed: boolean;
   readonly revision: number;
   readonly createTime: Date;
   readonly updateTime: Date;
@@ -133,6 +149,14 @@ const returnColumns = selectList<ReturnRow>(
     label: true,
     labelCode: true,
     grantedBy: true,
+    exchange: true,
+    exchangeState: true,
+    exchangeOrderId: true,
+    exchangeCredit: true,
+    exchangeReason: true,
+    // What came to nothing may be deleted.
+    exchangeFailed: `r.exchange_state = 'made' and not exists (select from customer_order n
+      where n.order_id = r.exchange_order_id and n.status not in ('rejected', 'cancelled', 'failed'))`,
     revision: true,
     createTime: true,
     updateTime: true,
@@ -173,6 +197,11 @@ interface SavedRow {
   readonly label: string;
   readonly label_code: string;
   readonly granted_by: string;
+  readonly exchange: WantedExchangeJson | undefined;
+  readonly exchange_state: ReturnRow["exchangeState"];
+  readonly exchange_order_id: string | undefined;
+  readonly exchange_credit: string;
+  readonly exchange_reason: string;
   readonly revision: number;
 }
 
@@ -192,6 +221,11 @@ const saved = writtenColumns<SavedRow>({
   label: "text",
   label_code: "text",
   granted_by: "text",
+  exchange: "jsonb",
+  exchange_state: "text",
+  exchange_order_id: "uuid",
+  exchange_credit: "bigint",
+  exchange_reason: "text",
   revision: "int",
 });
 
@@ -231,6 +265,8 @@ const save: SqlText = {
     on conflict (order_id, return_id) do update set status = excluded.status, amount = excluded.amount,
       withheld = excluded.withheld, tracking_number = excluded.tracking_number, revision = excluded.revision,
       label_state = excluded.label_state, label = excluded.label, label_code = excluded.label_code,
+      exchange = excluded.exchange, exchange_state = excluded.exchange_state, exchange_reason = excluded.exchange_reason,
+      exchange_order_id = excluded.exchange_order_id, exchange_credit = excluded.exchange_credit,
       update_time = greatest(now(), r.update_time)
   ), lined as (
     insert into order_return_line (${savedLine.names})
@@ -430,7 +466,9 @@ export class OrderReturnRepository {
   }
 
   async #toReturn(row: ReturnRow): Promise<OrderReturn> {
-    const { orderId, returnId, customerId, currency, amount, lines, note, answer, parkedStep, ...rest } = row;
+    const { orderId, returnId, customerId, currency, amount, lines, note, answer, parkedStep, ...others } = row;
+    const { exchange, exchangeState, exchangeOrderId, exchangeCredit, exchangeReason, exchangeFailed, ...rest } =
+      others;
     const id = encodeId(returnId);
     return {
       ...rest,
@@ -441,6 +479,7 @@ export class OrderReturnRepository {
       answer: await openText(this.#personal, { returnId, kind: "answer" }, answer),
       lines: (lines ?? []).map(toReturnLine),
       amount: { currency, amount },
+      exchange: toExchange(row),
       isDelayed: rest.status === "received" && parkedStep?.endsWith(`:${id}`) === true,
     };
   }
@@ -474,6 +513,38 @@ export function listStatement(
   return { statement: { name: `return_list${by.join("")}`, text }, values };
 }
 
+function toExchange(row: ReturnRow): ReturnExchange | undefined {
+  const { currency, exchange, exchangeState, exchangeOrderId, exchangeCredit, exchangeReason, exchangeFailed } = row;
+  if (!exchange || exchangeState === "") return undefined;
+  const { lines, total, adjustments, lineAmounts, cardToken = "" } = exchange;
+  return {
+    state: exchangeFailed ? "given_back" : exchangeState,
+    lines: lines.map(toLine),
+    total: { currency, amount: BigInt(total) },
+    prices: toPrices({ adjustments, lineAmounts }),
+    cardToken,
+    orderId: exchangeOrderId ? encodeId(exchangeOrderId) : "",
+    credit: exchangeCredit,
+    reason: exchangeReason,
+  };
+}
+
+function toExchangeColumns(exchange: ReturnExchange | undefined) {
+  if (!exchange) {
+    const none = { exchange: undefined, exchange_order_id: undefined, exchange_credit: "0", exchange_reason: "" };
+    return { ...none, exchange_state: "" } as const;
+  }
+  const { lines, total, prices, cardToken, state, orderId, credit, reason } = exchange;
+  const content = { lines: lines.map(toLineJson), total: String(total.amount), ...toPriceColumns(prices) };
+  return {
+    exchange: { ...content, ...(cardToken && { cardToken }) },
+    exchange_state: state === "given_back" ? "made" : state,
+    exchange_order_id: orderId ? decodeId(orderId) : undefined,
+    exchange_credit: String(credit),
+    exchange_reason: reason,
+  } as const;
+}
+
 function toReturnLine([
   lineNumber,
   sku,
@@ -503,6 +574,7 @@ function toSavedRow(now: SavedReturn["now"]): SavedRow {
     label: now.label,
     label_code: now.labelCode,
     granted_by: now.grantedBy,
+    ...toExchangeColumns(now.exchange),
     revision: now.revision,
   };
 }

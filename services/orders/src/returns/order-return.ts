@@ -1,4 +1,5 @@
 import type { Money } from "../order/order.ts";
+import type { ExchangeState, ReturnExchange } from "./return-exchange.ts";
 
 /** Where a return may go next. Anything not listed is refused with ILLEGAL_RETURN_TRANSITION; an empty list is the end. */
 export const returnTransitions = {
@@ -101,6 +102,8 @@ export interface OrderReturn {
   readonly label: string;
   /** Why there is none, upper snake case; empty otherwise. */
   readonly labelCode: string;
+  /** What is sent instead; undefined: it is paid back. */
+  readonly exchange: ReturnExchange | undefined;
   /** Who granted it, as a credential has proved; empty where nobody did, and where nobody is asked who calls. */
   readonly grantedBy: string;
   /** Whether stock or money cannot be moved, and an operator looks after it. */
@@ -145,6 +148,16 @@ const labelTexts: Readonly<Record<LabelState, string>> = {
   refused: "We send you a label for it.",
 };
 
+/** What they read of what is sent instead. */
+const exchangeTexts: Readonly<Partial<Record<ReturnStatus, Partial<Record<ExchangeState, string>>>>> = {
+  received: { wanted: "The articles have arrived. What you get for them is being ordered." },
+  completed: {
+    made: "The return is done, and what you get for it is ordered.",
+    refused: "The return is done. What you wanted for it cannot be had, so it is paid back.",
+    given_back: "The return is done. What you wanted for it does not come, so it is paid back.",
+  },
+};
+
 const textsOfKind: Readonly<Partial<Record<ReturnKind, typeof goodwillTexts>>> = {
   goodwill: goodwillTexts,
   cancellation: cancellationTexts,
@@ -156,8 +169,11 @@ export function textOf({
   kind,
   isDelayed,
   labelState,
-}: Pick<OrderReturn, "status" | "kind" | "isDelayed" | "labelState">): string {
+  exchange,
+}: Pick<OrderReturn, "status" | "kind" | "isDelayed" | "labelState" | "exchange">): string {
   if (isDelayed) return "The refund takes longer than usual: somebody looks after it.";
+  const exchanged = exchange && exchangeTexts[status]?.[exchange.state];
+  if (exchanged) return exchanged;
   const text = textsOfKind[kind]?.[status] ?? texts[status];
   const about = status === "approved" ? labelTexts[labelState] : "";
   return about === "" ? text : `${text} ${about}`;

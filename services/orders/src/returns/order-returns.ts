@@ -8,8 +8,9 @@ import { returnEntry } from "../order/order-audit.ts";
 import { notReturnable, refundTooLarge, returnNotFound, withheldTooMuch } from "./errors.ts";
 import type { LockedOrder, OrderReturnRepository, SavedReturn } from "./order-return.repository.ts";
 import { hasCome, isExpected, type OrderReturn, type ReturnLine, type ReturnReason } from "./order-return.ts";
+import { newExchange, settledExchange, type WantedExchange } from "./return-exchange.ts";
 import type { ReturnMetrics } from "./return-metrics.ts";
-import { awaitsNumber, illegalMove, moved, newReturn, withLabel } from "./return-moves.ts";
+import { awaitsNumber, illegalMove, moved, newReturn, withLabel, withoutExchange } from "./return-moves.ts";
 import type { ReturnPolicy } from "./return-policy.ts";
 import { type LineQuantity, lesser, type PricedQuantity, Returnable } from "./returnable.ts";
 
@@ -21,6 +22,8 @@ export interface RequestReturn extends Keyed {
   readonly reason: ReturnReason;
   readonly note: string;
   readonly despitePolicy: boolean;
+  /** What is to be sent instead; undefined: it is paid back. */
+  readonly exchange: WantedExchange | undefined;
 }
 
 /** What is decided about a return whose articles have not come. */
@@ -134,7 +137,8 @@ export class OrderReturns {
   /**
    * Does what a command says, for the only customer whose orders it may be about when there is one. Returns the return as it stands then.
    *
-   * @throws ORDER_NOT_FOUND, RETURN_NOT_FOUND, NOT_RETURNABLE, ILLEGAL_RETURN_TRANSITION, WITHHELD_TOO_MUCH, REQUEST_ID_REUSED
+   * @throws ORDER_NOT_FOUND, RETURN_NOT_FOUND, NOT_RETURNABLE, ILLEGAL_RETURN_TRANSITION, WITHHELD_TOO_MUCH, CURRENCY_MISMATCH, CARD_NEEDED,
+   * REQUEST_ID_REUSED
    */
   async do(command: ReturnCommand, owner: string | undefined): Promise<OrderReturn> {
     const [outcome] = await this.#run([{ ...command, owner, origin: auditOrigin(command.requestId) }]);
@@ -165,7 +169,8 @@ export class OrderReturns {
       const before = order && (await this.#find(tx, ref));
       if (!before) throw returnNotFound(ref);
       if (before.status === to) return false;
-      const now = moved(before, to);
+      // One that nobody has decided was not known to who gave the money back.
+      const now = withoutExchange(moved(before, to), "NOT_MADE");
       const details = detailsOf(now);
       const audit = returnEntry({ action: to, ...ref, details, origin });
       const key = { method: "", requestId: "", fingerprint: Buffer.alloc(0) };
@@ -257,7 +262,9 @@ export class OrderReturns {
     if (under >= maxUnderWay) return notReturnable(orderId, { why: "TOO_MANY" });
     const lines = priced.map((line) => emptyLine(line, returnable.skuOf(line.lineNumber) ?? ""));
     const status = isApproved ? "approved" : "requested";
-    const asked = { ...newReturn(order, command.reason), status, lines, amount: estimate } as const;
+    const exchange = command.exchange && newExchange(command.exchange, orderId, estimate);
+    if (exchange instanceof Error) return exchange;
+    const asked = { ...newReturn(order, command.reason), status, lines, amount: estimate, exchange } as const;
     const now = isApproved ? withLabel(asked) : asked;
     const approvedBy: Record<string, string> = isApproved
       ? { approved_by: command.despitePolicy ? "agent" : "policy" }
@@ -304,6 +311,7 @@ export class OrderReturns {
       lines: cameLines(before.lines, command.lines, { priced, returnable }),
       amount: { currency, amount: payable - kept },
       withheld: kept,
+      exchange: before.exchange && settledExchange(before.exchange, order.customerId, payable - kept),
       revision: before.revision + (returns.some((each) => each.returnId === before.returnId) ? 1 : 0),
     };
     return { now, texts: { answer: command.answer }, details: detailsOf(now) };
@@ -350,7 +358,7 @@ function decide({ orderId, returnId, to, trackingNumber, answer }: DecideReturn,
   const illegal = illegalMove(before, to);
   if (illegal) return illegal;
   const decided = moved(named, to);
-  const now = to === "approved" ? withLabel(decided) : decided;
+  const now = to === "approved" ? withLabel(decided) : withoutExchange(decided, `RETURN_${to.toUpperCase()}`);
   return { now, texts: { answer }, details: detailsOf(now) };
 }
 

@@ -2,6 +2,7 @@ import type { Money } from "../order/order.ts";
 import { newOrderId } from "../order/order-id.ts";
 import { illegalReturnTransition } from "./errors.ts";
 import { mayGo, type OrderReturn, type ReturnReason, type ReturnStatus, type WrittenReturn } from "./order-return.ts";
+import { refusedExchange } from "./return-exchange.ts";
 
 /** A return as it begins, of nothing. */
 export function newReturn(
@@ -25,6 +26,7 @@ export function newReturn(
     labelState: "",
     label: "",
     labelCode: "",
+    exchange: undefined,
     grantedBy: "",
     revision: 1,
   };
@@ -38,6 +40,12 @@ export function illegalMove({ returnId, status: from }: Pick<OrderReturn, "retur
 /** An approved return, for which the carrier makes a label unless somebody has named a number. */
 export function withLabel(approved: WrittenReturn): WrittenReturn {
   return approved.trackingNumber === "" ? { ...approved, labelState: "wanted" } : { ...approved, labelState: "" };
+}
+
+/** A return for which nothing is sent any more, unless it is decided already. */
+export function withoutExchange(now: WrittenReturn, reason: string): WrittenReturn {
+  const { exchange } = now;
+  return exchange?.state === "wanted" ? { ...now, exchange: refusedExchange(exchange, reason) } : now;
 }
 
 /** Whether somebody may name the number of a return that is approved already: the carrier has made no label. */

@@ -51,7 +51,7 @@ export class AmendmentScreening {
     const screened = (await repository.find([order.orderId])).get(order.orderId);
     if (!screened) return true;
     const { total, cardToken } = amended;
-    const { country, card_key, postal_key } = await keys.columnsOf(amended);
+    const { country, card_key, postal_key } = await keys.columnsOf({ ...amended, orderId: order.orderId });
     const cardHash = cardToken === "" ? screened.cardHash : digitsOf(card_key);
     const becomes = { ...screened, total, country, cardHash, postalHash: digitsOf(postal_key) };
     const before = total > screened.total ? [] : await this.#hits(screened, order);

@@ -16,10 +16,14 @@ export class ScreeningKeys {
     this.#index = personal.keys && new BlindIndex(database, personal.keys);
   }
 
-  /** What is kept of an order. */
-  async columnsOf({ cardToken, shippingAddress }: Pick<NewOrder, "cardToken" | "shippingAddress">) {
+  /** What is kept of an order. One that no card pays is like no other by that. */
+  async columnsOf({
+    orderId,
+    cardToken,
+    shippingAddress,
+  }: Pick<NewOrder, "orderId" | "cardToken" | "shippingAddress">) {
     const [card_key, address_key, postal_key] = await Promise.all([
-      this.#keyOf("card", cardToken),
+      cardToken === "" ? this.#keyOf("no card", orderId) : this.#keyOf("card", cardToken),
       this.#keyOf("address", addressText(shippingAddress)),
       this.#keyOf("postal code", postalText(shippingAddress.country, shippingAddress.postalCode)),
     ]);

@@ -10,6 +10,7 @@ const decided = told(PaymentEventSchema, ({ subject, orderId, details }) => ({
   amount: moneyIn(details, "amount"),
   refundedAmount: moneyIn(details, "refunded")?.amount ?? 0n,
   declineCode: details.decline_code ?? "",
+  sourcePaymentId: details.source_payment_id ?? "",
 }));
 
 const refundRequest = told(RefundRequestEventSchema, ({ subject, orderId, details }) => ({
@@ -29,6 +30,10 @@ export const paymentsEvents = {
   "payment.void_refused": decided,
   "payment.refunded": decided,
   "payment.refund_refused": decided,
+  "payment.credited": decided,
+  "payment.credit_refused": decided,
+  "payment.credit_returned": decided,
+  "payment.credit_return_refused": decided,
   "payment.imported": decided,
   "refund.requested": refundRequest,
   "refund.approved": refundRequest,

@@ -150,7 +150,8 @@ const refusing: Readonly<Record<string, string>> = {
     orders.CancelReturnRequest.return_id
     orders.CompleteReturnRequest.order_id orders.CompleteReturnRequest.return_id orders.CreateOrderRequest.customer_id
     orders.CutOrderRequest.order_id
-    orders.DecideAmendmentRequest.order_id orders.DecideParkedStepRequest.order_id
+    orders.DecideAmendmentRequest.order_id orders.DecideExchangeRequest.order_id
+    orders.DecideExchangeRequest.return_id orders.DecideParkedStepRequest.order_id
     orders.DecideReviewRequest.order_id orders.DeleteOrderRequest.order_id
     orders.EraseCustomerRequest.customer_id orders.ExportCustomerRequest.customer_id
     orders.GetCustomerRequest.customer_id orders.GetOrderRequest.order_id orders.GetOrderSagaRequest.order_id
@@ -168,7 +169,7 @@ const refusing: Readonly<Record<string, string>> = {
     payments.GetPaymentRequest.payment_id payments.GetRefundRequestRequest.refund_request_id
     payments.RefundPaymentRequest.payment_id payments.RejectRefundRequest.refund_request_id
     payments.VoidPaymentRequest.payment_id sagas.BatchGetEpisodesRequest.episode_ids
-    sagas.CancelOrderSagaRequest.order_id sagas.EpisodeLabel.return_id sagas.EpisodeOrder.customer_id
+    sagas.CancelOrderSagaRequest.order_id sagas.EpisodeExchange.order_id sagas.EpisodeLabel.return_id sagas.EpisodeOrder.customer_id
     sagas.EpisodeOrder.order_id
     sagas.EpisodeReturn.return_id
     sagas.GetSagaRequest.order_id sagas.ResolveParkedStepRequest.order_id sagas.RetryParkedStepRequest.order_id
@@ -184,7 +185,7 @@ const refusing: Readonly<Record<string, string>> = {
     orders.BeginParkedDecisionsRequest.customer_id orders.ListOrdersRequest.customer_id
     orders.ListParkedOrdersRequest.customer_id orders.ListReturnsRequest.customer_id orders.ListReturnsRequest.order_id
     orders.ListReviewsRequest.customer_id orders.OrderShipment.return_id orders.ReceiveReturnRequest.return_id
-    payments.AuthorizePaymentRequest.payment_id
+    payments.AuthorizePaymentRequest.payment_id payments.AuthorizePaymentRequest.source_payment_id
     payments.ListLedgerEntriesRequest.payment_id payments.ListPaymentsRequest.customer_id
     payments.ListPaymentsRequest.order_id payments.ListRefundRequestsRequest.payment_id sagas.ParkedStepFilter.customer_id shipping.ListShipmentsRequest.order_id
     shipping.TrackShipmentsRequest.order_id
@@ -246,13 +247,14 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.BatchReserveStockRequest.traceparents
     inventory.BatchRestockRequest.traceparents orders.BatchCompleteReturnsRequest.traceparents
     orders.BatchCutOrdersRequest.traceparents
-    orders.BatchDecideAmendmentsRequest.traceparents orders.BatchDecideParkedStepsRequest.traceparents
+    orders.BatchDecideAmendmentsRequest.traceparents orders.BatchDecideExchangesRequest.traceparents
+    orders.BatchDecideParkedStepsRequest.traceparents
     orders.BatchReportReturnLabelsRequest.traceparents orders.BatchReportShipmentsRequest.traceparents
     orders.BatchReportStockRequest.traceparents
     orders.BatchResolveParcelsRequest.traceparents orders.BatchScreenOrdersRequest.traceparents
     orders.BatchSettleOrdersRequest.traceparents orders.BatchTransitionOrdersRequest.traceparents
     orders.BeginParkedDecisionsRequest.reason orders.BulkCreateOrdersRequest.traceparents
-    orders.ListParkedOrdersRequest.reason
+    orders.DecideExchangeRequest.failure orders.ListParkedOrdersRequest.reason
     orders.ListReviewsRequest.reason
     orders.ParkedOrderStep.reason orders.ReportReturnLabelRequest.reason orders.ReportShipmentRequest.reason
     orders.SettleOrderRequest.waits_for
@@ -302,7 +304,8 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.BatchReserveStockRequest.requests
     inventory.BatchRestockRequest.requests orders.BatchCompleteReturnsRequest.requests
     orders.BatchCutOrdersRequest.requests
-    orders.BatchDecideAmendmentsRequest.requests orders.BatchDecideParkedStepsRequest.requests
+    orders.BatchDecideAmendmentsRequest.requests orders.BatchDecideExchangesRequest.requests
+    orders.BatchDecideParkedStepsRequest.requests
     orders.BatchReportReturnLabelsRequest.requests orders.BatchReportShipmentsRequest.requests
     orders.BatchReportStockRequest.requests orders.BatchResolveParcelsRequest.requests
     orders.BatchScreenOrdersRequest.requests
@@ -321,7 +324,8 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.BatchReserveStockRequest.traceparents
     inventory.BatchRestockRequest.traceparents orders.BatchCompleteReturnsRequest.traceparents
     orders.BatchCutOrdersRequest.traceparents
-    orders.BatchDecideAmendmentsRequest.traceparents orders.BatchDecideParkedStepsRequest.traceparents
+    orders.BatchDecideAmendmentsRequest.traceparents orders.BatchDecideExchangesRequest.traceparents
+    orders.BatchDecideParkedStepsRequest.traceparents
     orders.BatchReportReturnLabelsRequest.traceparents orders.BatchReportShipmentsRequest.traceparents
     orders.BatchReportStockRequest.traceparents
     orders.BatchResolveParcelsRequest.traceparents orders.BatchScreenOrdersRequest.traceparents
@@ -337,8 +341,8 @@ const refusing: Readonly<Record<string, string>> = {
   lines: `
     inventory.AmendReservationRequest.lines inventory.ReserveStockRequest.lines inventory.RestockRequest.parts
     orders.CancelOrderLinesRequest.lines orders.CreateOrderRequest.lines orders.CutOrderRequest.missing
-    orders.ReceiveReturnRequest.lines orders.RequestReturnRequest.lines sagas.EpisodeCheckout.lines
-    sagas.SagaOrder.lines shipping.CreateShipmentRequest.lines
+    orders.ReceiveReturnRequest.lines orders.RequestReturnRequest.lines orders.RequestedExchange.lines
+    sagas.EpisodeCheckout.lines sagas.SagaOrder.lines shipping.CreateShipmentRequest.lines
   `,
 };
 
@@ -359,7 +363,8 @@ async function kindsOf(
 
 async function kindsOfField(field: DescField): Promise<string[]> {
   if (field.fieldKind === "list") {
-    const item = field.message ? reflect(field.message) : "";
+    const plain = field.scalar === ScalarType.INT64 ? 1n : "";
+    const item = field.message ? reflect(field.message) : plain;
     const lists = Object.fromEntries(Object.entries(counts).map(([name, count]) => [name, Array(count).fill(item)]));
     const ofList = field.listKind === "enum" ? [] : await kindsOf(field, lists, kindsOfList);
     return [...ofList, ...(field.scalar === ScalarType.STRING ? await kindsOf(field, texts, kindsOfText) : [])];

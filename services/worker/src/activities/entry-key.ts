@@ -1,6 +1,6 @@
 import type { Again } from "../workflows/step-table.ts";
 
-/** What names an entry of a batch: its order, and its parcel, return, payment or amendment if it is about one. */
+/** What names an entry of a batch: its order, and its parcel, return, payment, credit or amendment if it is about one. */
 export interface EntryKey {
   readonly orderId: string;
   readonly locationId?: string;
@@ -10,6 +10,8 @@ export interface EntryKey {
   /** Which of the payments, by the amendment that it was made for; absent: the order's own. */
   readonly payment?: number;
   readonly number?: number;
+  /** Which of the credits that are made of a return, from 0. */
+  readonly credit?: number;
 }
 
 /** Names an entry among the others of its batch. */
@@ -18,12 +20,13 @@ export function keyOf(entry: EntryKey): string {
 }
 
 /** What of an order it is about, beginning with what most entries have. */
-function partsOf({ locationId, returnId, generation = 0, payment = 0, number = 0 }: EntryKey): string[] {
+function partsOf({ locationId, returnId, generation = 0, payment = 0, number = 0, credit = 0 }: EntryKey): string[] {
   return [
     ...(locationId ? [generation > 0 ? `${locationId}~${generation}` : locationId] : []),
     ...(returnId ? [returnId] : []),
     ...(payment > 0 ? [`payment-${payment}`] : []),
     ...(number > 0 ? [`amendment-${number}`] : []),
+    ...(credit > 0 ? [`credit-${credit}`] : []),
   ];
 }
 

@@ -8,6 +8,7 @@ import {
   BatchCompleteReturnsRequestSchema,
   BatchCutOrdersRequestSchema,
   BatchDecideAmendmentsRequestSchema,
+  BatchDecideExchangesRequestSchema,
   BatchResolveParcelsRequestSchema,
   BatchScreenOrdersRequestSchema,
   BatchTransitionOrdersRequestSchema,
@@ -104,6 +105,23 @@ export const orderWorks = {
     };
     return bothHalves(entries, calls[first], calls[second]);
   },
+
+  /** Decides what becomes of exchanges. */
+  exchangeReturn: ({ orders }, entries) =>
+    batchCall(
+      entries,
+      (part, options, traceparents) => {
+        const requests = part.map(({ orderId, returnId, credits, failure = "" }) => ({
+          orderId,
+          returnId,
+          credits: credits.map(BigInt),
+          failure: failure.slice(0, 64),
+        }));
+        const request = whole(BatchDecideExchangesRequestSchema, { requests, traceparents });
+        return orders.batchDecideExchanges(request, options);
+      },
+      ({ made }) => done(made),
+    ),
 
   /** Notes that stock and money of returns are back. */
   completeReturn: ({ orders }, entries) =>

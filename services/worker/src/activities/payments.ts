@@ -13,6 +13,7 @@ import { whole } from "#platform/whole.ts";
 import { approval } from "../workflows/engine/failures.ts";
 import type { Outcome } from "../workflows/engine/step-batch.ts";
 import type { Money } from "../workflows/order/order-types.ts";
+import { firstCredit } from "../workflows/order-state.ts";
 import type { InputOf } from "./all-steps.ts";
 import { batchCall, done, pending, refused } from "./batch-call.ts";
 import { requestId } from "./entry-key.ts";
@@ -35,11 +36,52 @@ export const paymentWorks = {
           customerId: entry.customerId,
           amount: toMoney(entry.amount),
           cardToken: entry.cardToken,
+          sourcePaymentId: "",
         }));
         const request = whole(BatchAuthorizePaymentsRequestSchema, { requests, traceparents });
         return payments.batchAuthorizePayments(request, options);
       },
       toAuthorized,
+    ),
+
+  /** Has what payments of one order captured pay another. The fence is of the order that it comes from. */
+  creditReturn: ({ payments }, entries) =>
+    batchCall(
+      entries,
+      (part, options, traceparents) => {
+        const requests = part.map((entry) => ({
+          requestId: requestId(entry, "credit"),
+          fence: entry.fence,
+          paymentId: creditIdOf(entry),
+          orderId: entry.creditedOrderId,
+          customerId: entry.customerId,
+          amount: toMoney(entry.amount),
+          cardToken: "",
+          sourcePaymentId: paymentIdOf(entry),
+        }));
+        const request = whole(BatchAuthorizePaymentsRequestSchema, { requests, traceparents });
+        return payments.batchAuthorizePayments(request, options);
+      },
+      ({ payment }) => (payment?.status === PaymentStatus.PENDING ? pending : done(null)),
+    ),
+
+  /**
+   * Gives credits back whose order is never placed. They bear no fence, as they are of that order, of which there are no episodes; and whoever asks
+   * for it was told by orders that it is for good.
+   */
+  giveBackCredit: ({ payments }, entries) =>
+    batchCall(
+      entries,
+      (part, options, traceparents) => {
+        const requests = part.map((entry) => ({
+          requestId: requestId(entry, "give-back"),
+          fence: 0,
+          paymentId: creditIdOf(entry),
+          amount: undefined,
+        }));
+        return payments.batchVoidPayments(whole(BatchVoidPaymentsRequestSchema, { requests, traceparents }), options);
+      },
+      decided,
     ),
 
   /** Gives free what is held: all that is left, or one parcel's part. */
@@ -130,14 +172,22 @@ function toAuthorized({ payment }: AuthorizePaymentResponse, entry: InputOf<"aut
 }
 
 /**
- * The payment of an order has the order's id, so that it can be voided when the answer to its authorization was lost. That of an amendment
- * follows from it: a number further for each, at the end of it, which is 64 bits of chance.
+ * The payment of an order has the order's id, so that it can be voided when the answer to its authorization was lost. Those of amendments and
+ * credits follow from it: a number further for each, at the end of it, which is 64 bits of chance.
  */
 function paymentIdOf({ orderId, payment = 0 }: { orderId: string; payment?: number }): string {
   if (payment === 0) return orderId;
   const hex = decodeId(orderId).replaceAll("-", "");
   const chance = BigInt.asUintN(64, BigInt(`0x${hex.slice(16)}`) + BigInt(payment));
   return encodeId(hex.slice(0, 16) + chance.toString(16).padStart(16, "0"));
+}
+
+/** A credit is a payment of the order that it pays. */
+function creditIdOf({
+  creditedOrderId,
+  credit,
+}: Pick<InputOf<"giveBackCredit">, "creditedOrderId" | "credit">): string {
+  return paymentIdOf({ orderId: creditedOrderId, payment: firstCredit + credit });
 }
 
 function decided(response: { pending: boolean }): Outcome<null> {

@@ -21,7 +21,7 @@ import { readSaga } from "./saga-state.ts";
  */
 export function toCarriedOrder(order: EpisodeOrder): CarriedOrder {
   const { orderId, customerId, total, createTime, traceparent, saga, events } = order;
-  const { checkout, confirmed, returns, amendment, recall, labels, fence } = order;
+  const { checkout, confirmed, returns, amendment, recall, labels, fence, credits } = order;
   return {
     orderId,
     customerId,
@@ -38,10 +38,11 @@ export function toCarriedOrder(order: EpisodeOrder): CarriedOrder {
     ...(returns.length > 0 && { returns: returns.map(toCameBack) }),
     ...(recall && { recalled: recall.locationIds }),
     ...(labels.length > 0 && { labels: labels.map(({ returnId, locationId }) => ({ returnId, locationId })) }),
+    ...(credits.length > 0 && { credits: credits.map(Number) }),
   };
 }
 
-function toCameBack({ returnId, parts, amount, grantedBy, parcelLocationId }: EpisodeReturn): CameBack {
+function toCameBack({ returnId, parts, amount, grantedBy, parcelLocationId, exchange }: EpisodeReturn): CameBack {
   const shelved = parts.map(({ sku, locationId, quantity }) => ({ sku, locationId, quantity }));
   return {
     returnId,
@@ -49,6 +50,7 @@ function toCameBack({ returnId, parts, amount, grantedBy, parcelLocationId }: Ep
     amount: Number(amount),
     ...(grantedBy && { grantedBy }),
     ...(parcelLocationId && { parcelLocationId }),
+    ...(exchange && { exchange: { orderId: exchange.orderId, credit: Number(exchange.credit) } }),
   };
 }
 

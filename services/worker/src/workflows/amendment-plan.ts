@@ -1,6 +1,6 @@
 import type { Allocation, Money, OrderLine } from "./order/order-types.ts";
 import { planParcels } from "./order/parcel-plan.ts";
-import type { Charge, ParcelState } from "./order-state.ts";
+import { type Charge, firstCredit, type ParcelState } from "./order-state.ts";
 import { chargesOf } from "./parcel.ts";
 
 /** What an amendment is planned from. */
@@ -91,15 +91,19 @@ function sumOf(parcels: readonly ParcelState[]): number {
   return parcels.reduce((sum, { amount }) => sum + amount, 0);
 }
 
-/** What parcels are charged to, by payment, the first one first. */
+/** What parcels are charged to, by payment: credits first, as what is left of them goes back to a card; then what was made first. */
 function fundsOf(parcels: readonly ParcelState[]): Charge[] {
   const sums = new Map<number, number>();
   for (const { payment, amount } of parcels.flatMap(chargesOf)) sums.set(payment, (sums.get(payment) ?? 0) + amount);
-  return [...sums].map(([payment, amount]) => ({ payment, amount })).sort((a, b) => a.payment - b.payment);
+  return [...sums].map(([payment, amount]) => ({ payment, amount })).sort((a, b) => rankOf(a) - rankOf(b));
+}
+
+function rankOf({ payment }: Charge): number {
+  return payment < firstCredit ? payment + firstCredit : payment - firstCredit;
 }
 
 /** Spends funds on parcels; what is left of them stays in them. */
-function charge(parcels: readonly ParcelState[], funds: Charge[]): ParcelState[] {
+export function charge(parcels: readonly ParcelState[], funds: Charge[]): ParcelState[] {
   return parcels.map(({ charges: _, ...parcel }) => {
     let open = parcel.amount;
     const charges: Charge[] = [];

@@ -1,4 +1,5 @@
 import { CancellationScope, CancelledFailure, isCancellation } from "@temporalio/workflow";
+import { charge } from "./amendment-plan.ts";
 import { AmendmentRun } from "./amendment-run.ts";
 import { approval, StepRefused } from "./engine/failures.ts";
 import type { EpisodeOptions } from "./engine/options.ts";
@@ -6,15 +7,16 @@ import type { SagaSubject, StepStatus } from "./engine/saga.ts";
 import type { Refusal } from "./engine/step-batch.ts";
 import { cancellation, failureFor, failureOf } from "./order/customer-texts.ts";
 import type { OrderFailure, OrderMove, SagaStage } from "./order/order-types.ts";
-import type {
-  Amendment,
-  CameBack,
-  CarriedOrder,
-  Charge,
-  OrderEvent,
-  ParcelEvent,
-  ParcelState,
-  SagaState,
+import {
+  type Amendment,
+  type CameBack,
+  type CarriedOrder,
+  type Charge,
+  firstCredit,
+  type OrderEvent,
+  type ParcelEvent,
+  type ParcelState,
+  type SagaState,
 } from "./order-state.ts";
 import { chargesOf, hear, type Parcel, toOrderParcel } from "./parcel.ts";
 import { divide, divideLoss, remembered } from "./repayments.ts";
@@ -23,8 +25,10 @@ import type { CutOrder, SettleInput } from "./step-table.ts";
 /** What has come back, together with its order. */
 export interface TakenBack extends CameBack {
   readonly order: CarriedOrder;
-  /** From which payments it is paid back. */
+  /** From which payments it is paid back, or credited to what is sent for it. */
   readonly charges: readonly Charge[];
+  /** What of these is paid back; known once it is decided what is credited. */
+  refunds: readonly Charge[];
   /** Whether it is paid back. */
   isRepaid: boolean;
   /** Whether nobody has approved that it is. */
@@ -117,6 +121,7 @@ export class OrderRun implements SagaSubject {
       ...each,
       order,
       charges: divided.get(each.returnId) ?? [],
+      refunds: divided.get(each.returnId) ?? [],
       isRepaid: repaid.has(each.returnId),
       isRefused: false,
       isComplete: false,
@@ -186,6 +191,16 @@ export class OrderRun implements SagaSubject {
   get furtherPayments(): number[] {
     const open = this.parcels.filter(({ stage }) => here.has(stage) && stage !== "CANCELLED");
     return [...new Set(open.flatMap(chargesOf).map(({ payment }) => payment))].filter((payment) => payment > 0);
+  }
+
+  /** What pays it besides a card, because it is sent in exchange. */
+  get credits(): Charge[] {
+    return (this.order.credits ?? []).map((amount, index) => ({ payment: firstCredit + index, amount }));
+  }
+
+  /** What a card is to pay. */
+  get due(): number {
+    return this.order.total.amount - this.credits.reduce((sum, { amount }) => sum + amount, 0);
   }
 
   /** Whether there is money to move. */
@@ -288,7 +303,8 @@ export class OrderRun implements SagaSubject {
   /** The order is confirmed, and this is what it consists of. What was told of its parcels before is heard now. */
   confirmedAs(parcels: ParcelState[]): void {
     this.#status ??= "CONFIRMED";
-    this.#plan(parcels);
+    const { credits, due } = this;
+    this.#plan(credits.length > 0 ? charge(parcels, [...credits, { payment: 0, amount: due }]) : parcels);
     for (const event of this.#early.splice(0)) this.#hear(event);
     this.stage = "FULFILLMENT";
   }

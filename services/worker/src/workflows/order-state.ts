@@ -71,10 +71,13 @@ export interface ParcelState {
 
 /** A part of what a parcel costs, in minor units of the order's currency. */
 export interface Charge {
-  /** The amendment that the payment was made for; 0: the order's own. */
+  /** The amendment that the payment was made for; 0: the order's own; from {@link firstCredit} on: a credit. */
   payment: number;
   amount: number;
 }
+
+/** The number of an order's first credit among its payments; those behind it are credits, too. An order is never amended so often. */
+export const firstCredit = 1_000_000;
 
 /** One step of a saga, for people. */
 export interface StepRecord {
@@ -168,6 +171,8 @@ export interface CameBack {
   grantedBy?: string;
   /** Where the parcel left from that came back as a whole; absent: articles did. */
   parcelLocationId?: string;
+  /** The order that is to be sent for it, and what of the amount is credited to that, in minor units; absent: it is paid back. */
+  exchange?: { orderId: string; credit: number };
 }
 
 /** A return for which the carrier is to make a label. */
@@ -243,6 +248,8 @@ export interface CarriedOrder {
   recalled?: string[];
   /** The returns of it for which the carrier is to make labels; absent: none. */
   labels?: WantedLabel[];
+  /** What the credits are that pay it, in minor units, because it is sent in exchange; absent: there are none. */
+  credits?: number[];
 }
 
 /** The input of `carryOrders`. */

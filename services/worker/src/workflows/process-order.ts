@@ -68,10 +68,12 @@ function isRecalled(run: OrderRun): boolean {
 /** Sets stock and money aside. Before its last step an order may be refused; from there on it only goes forward. */
 async function checkout(run: OrderRun, steps: Steps, body: SagaBody): Promise<void> {
   const { payments, orders } = steps;
+  // They were there before the order was.
+  for (const { payment } of run.credits) body.alsoUndo(payments.voidFurther, { run, payment });
   if (run.toBeScreened && patched("fraud-screening")) await screen(run, steps, body);
   const missing = await reserve(run, steps, body);
   if (missing.length > 0) await cut(run, missing, { steps, body });
-  if (run.paid) await body.step(payments.authorize, payments.void, run);
+  if (run.due > 0) await body.step(payments.authorize, payments.void, run);
   run.confirmedAs(await body.step(orders.confirm, nothing, run)); // the pivot
 }
 
@@ -262,7 +264,8 @@ async function goOnUndoing(run: OrderRun, steps: Steps, body: SagaBody): Promise
 function alsoUndoAll(run: OrderRun, { stock, payments, parcels }: Steps, body: SagaBody): void {
   body.alsoUndo(stock.release, run);
   if (run.paid && !run.nothingReserved) body.alsoUndo(payments.void, run);
-  for (const payment of run.furtherPayments) body.alsoUndo(payments.voidFurther, { run, payment });
+  const further = new Set([...run.furtherPayments, ...run.credits.map(({ payment }) => payment)]);
+  for (const payment of further) body.alsoUndo(payments.voidFurther, { run, payment });
   for (const parcel of run.parcels) if (parcel.stage !== "CANCELLED") body.alsoUndo(parcels.cancel, parcel);
 }
 

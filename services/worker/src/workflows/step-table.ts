@@ -39,6 +39,14 @@ export interface MoneyInput extends ParcelRef, PaymentRef, Again {
   amount: Money;
 }
 
+/** A credit of an order that is sent in exchange, by what came back. */
+export interface CreditRef extends ReturnRef {
+  /** The order that it pays. */
+  creditedOrderId: string;
+  /** Which of its credits, from 0. */
+  credit: number;
+}
+
 /** Something that came back, by its order and return. */
 export interface ReturnRef {
   orderId: string;
@@ -150,6 +158,12 @@ export interface StepTypes {
   restock: { input: ReturnRef & Again & { parts: ReturnedPart[] }; output: null };
   /** With who granted it, who may grant so much alone. */
   refundReturn: { input: ReturnRef & PaymentRef & Again & { amount: Money; grantedBy?: string }; output: null };
+  /** Has what one payment captured pay the order that is sent in exchange. */
+  creditReturn: { input: CreditRef & PaymentRef & { customerId: string; amount: Money }; output: null };
+  /** Gives back what was credited to an order that there never will be, and sees to it that nothing is. */
+  giveBackCredit: { input: CreditRef & Again; output: null };
+  /** Has the order placed that is sent in exchange, or says why it cannot be; answers whether there is one. */
+  exchangeReturn: { input: ReturnRef & Again & { credits: number[]; failure?: string }; output: boolean };
   completeReturn: { input: ReturnRef & { rejected?: boolean }; output: null };
   /** Sets aside what an order gets besides, and answers what it has, and will have, where. */
   amendStock: {
@@ -203,6 +217,9 @@ export const steps = {
   cancelShipment: { label: "cancel", callee: "shipping", decider: "carrier" },
   restock: { label: "restock", callee: "inventory" },
   refundReturn: { label: "repay", callee: "payments", decider: "gateway" },
+  creditReturn: { label: "credit", callee: "payments" },
+  giveBackCredit: { label: "give-back", callee: "payments", decider: "gateway" },
+  exchangeReturn: { label: "exchange", callee: "orders" },
   completeReturn: { label: "complete", callee: "orders" },
   amendStock: { label: "amend", callee: "inventory" },
   endStockAmendment: { label: "end-amendment", callee: "inventory" },

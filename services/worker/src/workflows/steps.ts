@@ -32,6 +32,23 @@ export interface Repayment extends Charge {
   readonly taken: TakenBack;
 }
 
+/** What of a return is credited to the order that is sent for it, of which payment. */
+export interface ReturnCredit extends Charge {
+  readonly taken: TakenBack;
+  readonly creditedOrderId: string;
+  /** Which of the credits of that order, from 0. */
+  readonly credit: number;
+}
+
+/** An exchange that is to be decided. */
+interface DecidedExchange {
+  readonly taken: TakenBack;
+  /** What is credited, credit by credit. */
+  readonly credits: number[];
+  /** Why not all of it is; empty: it is. */
+  readonly failure: string;
+}
+
 /** An order of which something is missing. */
 interface ShortOrder extends Short {
   readonly run: OrderRun;
@@ -134,8 +151,10 @@ function paymentSteps(calls: Calls) {
     ),
   );
   return {
-    authorize: ofOrder("authorizePayment", ({ order }) => {
-      const { orderId, customerId, total: amount } = order;
+    ...creditSteps(calls),
+    authorize: ofOrder("authorizePayment", ({ order, due }) => {
+      const { orderId, customerId, total } = order;
+      const amount = { currency: total.currency, amount: due };
       return authorize.ask({ orderId, customerId, amount, cardToken: checkoutOf(order).cardToken });
     }),
     void: ofOrder("voidPayment", ({ order }, again) => voiding.ask({ orderId: order.orderId, ...anew(again) })),
@@ -147,6 +166,34 @@ function paymentSteps(calls: Calls) {
     /** The same from further payments, when a part of it is paid already. */
     repayRest,
     ...amendedPayments(authorize, voiding),
+  };
+}
+
+/** What exchanges ask of the payments. */
+function creditSteps(calls: Calls) {
+  const credit = calls.of("creditReturn");
+  const giveBack = calls.of("giveBackCredit");
+  const refOfCredit = ({ taken: { order, returnId }, creditedOrderId, credit: index }: ReturnCredit) => ({
+    orderId: order.orderId,
+    returnId,
+    creditedOrderId,
+    credit: index,
+  });
+  return {
+    /** Credits a part of what came back to the order that is sent for it. There is one already where nobody remembers that it was asked for. */
+    credit: ofCredit("creditReturn", async (each): Promise<null> => {
+      const { taken, payment, amount } = each;
+      const { customerId, total } = taken.order;
+      const asked = { customerId, amount: { currency: total.currency, amount }, ...(payment > 0 && { payment }) };
+      try {
+        return await credit.ask({ ...refOfCredit(each), ...asked });
+      } catch (cause) {
+        if (cause instanceof StepRefused && cause.refusal.reason === "PAYMENT_ID_TAKEN") return null;
+        throw cause;
+      }
+    }),
+    /** Pays back to the card what was credited to an order that there never will be. Resolved, it is paid back by other means. */
+    giveBack: done(ofCredit("giveBackCredit", (each, again) => giveBack.ask({ ...refOfCredit(each), ...anew(again) }))),
   };
 }
 
@@ -192,7 +239,6 @@ function orderSteps(calls: Calls) {
   const screen = calls.of("screenOrder");
   const confirm = calls.of("confirmOrder");
   const cut = calls.of("cutOrder");
-  const complete = calls.of("completeReturn");
   const settle = calls.of("settleOrder");
   const decide = calls.of("decideAmendment");
   return {
@@ -231,13 +277,28 @@ function orderSteps(calls: Calls) {
       const input = { orderId, lines, total, ...(isFollowed && { followed: true }) };
       return planned(order, await confirm.askToTheEnd(input));
     }),
+    ...returnSteps(calls),
+    ...fateSteps(calls),
+    /** Ends an order's part in the episode. */
+    settle: (input: SettleInput) => settle.askToTheEnd(input),
+  };
+}
+
+/** What orders is told of what came back. */
+function returnSteps(calls: Calls) {
+  const exchange = calls.of("exchangeReturn");
+  const complete = calls.of("completeReturn");
+  return {
+    /** Has the order placed that is sent for what came back, or says that it cannot be. */
+    exchange: {
+      name: ({ taken: { returnId } }: DecidedExchange) => `${steps.exchangeReturn.label}:${returnId}`,
+      ask: ({ taken: { order, returnId }, credits, failure }: DecidedExchange, again: number) =>
+        exchange.ask({ orderId: order.orderId, returnId, credits, ...(failure && { failure }), ...anew(again) }),
+    },
     /** Notes that stock and money of a return are back. */
     complete: ofReturn("completeReturn", ({ order: { orderId }, returnId, isRefused }) =>
       complete.ask({ orderId, returnId, ...(isRefused && { rejected: true }) }),
     ),
-    ...fateSteps(calls),
-    /** Ends an order's part in the episode. */
-    settle: (input: SettleInput) => settle.askToTheEnd(input),
   };
 }
 
@@ -369,6 +430,12 @@ function ofReturn<O>(step: StepName, ask: Step<TakenBack, O>["ask"]): Step<Taken
 
 function ofRepayment<O>(step: StepName, ask: Step<Repayment, O>["ask"]): Step<Repayment, O> {
   return { name: ({ taken, payment }) => `${steps[step].label}:${taken.returnId}${payment ? `/${payment}` : ""}`, ask };
+}
+
+function ofCredit<O>(step: StepName, ask: Step<ReturnCredit, O>["ask"]): Step<ReturnCredit, O> {
+  const name = ({ taken, credit }: ReturnCredit) =>
+    `${steps[step].label}${credit ? `/${credit}` : ""}:${taken.returnId}`;
+  return { name, ask };
 }
 
 /** A step that an operator may declare done. */

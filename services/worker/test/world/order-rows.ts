@@ -19,7 +19,7 @@ import { ShortagePolicy } from "#gen/shop/type/v1/shortage_pb.js";
 import { newId } from "#platform/id.ts";
 import type { SagaOrder } from "../../src/workflows/legacy/order-state.ts";
 import type { CameBack, SagaState } from "../../src/workflows/order-state.ts";
-import type { AmendmentDecision, Judged, World } from "./world.ts";
+import type { AmendmentDecision, ExchangeDecision, Judged, World } from "./world.ts";
 
 type EventCase = NonNullable<EpisodeEvent["event"]["case"]>;
 
@@ -73,6 +73,16 @@ export interface OrderRow {
   labels: { returnId: string; locationId: string }[];
   /** What everything that came back was worth. */
   cameWorth: bigint;
+  /** The credits that pay it, because it is sent in exchange. */
+  credits: readonly bigint[];
+}
+
+/** An order that is to be sent for what came back. */
+export interface WantedExchange {
+  readonly order: SagaOrder;
+  state: "wanted" | "made" | "refused";
+  /** Why it is refused. */
+  reason: string;
 }
 
 /** Parcels that are not with the customer, and may come to be. */
@@ -87,12 +97,15 @@ export function anEvent(kind: EventCase, value: object = {}): EpisodeEvent {
 /** The rows of the orders service, their fences and their events, in memory. */
 export class OrderRows {
   readonly rows = new Map<string, OrderRow>();
+  /** By the returns that they are for. */
+  readonly exchanges = new Map<string, WantedExchange>();
   readonly #world: World;
 
   constructor(world: World) {
     this.#world = world;
     world.decide = (decision) => this.#decideAmendment(decision);
     world.resolve = (parcel) => this.#resolve(parcel);
+    world.exchange = (decision) => this.#exchange(decision);
     world.cut = (orderId, missing) => this.#cut(orderId, missing);
     world.tell = (orderId, locationId, news) => {
       const { generation = 0 } = news;
@@ -134,6 +147,7 @@ export class OrderRows {
       losses: new Map(),
       labels: [],
       cameWorth: 0n,
+      credits: [],
     });
   }
 
@@ -192,6 +206,21 @@ export class OrderRows {
         this.comesBack(orderId, { returnId, parts, amount: Number(amount), parcelLocationId: locationId });
     }
     return { response: { returnId, refund: 0n } };
+  }
+
+  #exchange({ orderId, returnId, credits, failure }: ExchangeDecision): Judged<object> {
+    const wanted = this.exchanges.get(returnId);
+    if (!wanted) return { response: { made: false } };
+    if (wanted.state === "wanted") {
+      wanted.state = failure ? "refused" : "made";
+      wanted.reason = failure;
+      this.#world.took(orderId, `${wanted.state}:${returnId}`, `exchange:${returnId}`);
+      if (wanted.state === "made") {
+        this.place(wanted.order);
+        this.row(wanted.order.orderId).credits = credits;
+      }
+    }
+    return { response: { made: wanted.state === "made" } };
   }
 
   /** What became of the last amendment of an order. */
@@ -303,10 +332,12 @@ export class OrderRows {
       saga,
       events: row.taken,
       confirmed: status !== "PENDING" && status !== "REJECTED",
-      returns: [...(this.#world.cameBack.get(orderId)?.values() ?? [])].map(({ amount, ...back }) => ({
+      returns: [...(this.#world.cameBack.get(orderId)?.values() ?? [])].map(({ amount, exchange, ...back }) => ({
         ...back,
         amount: BigInt(amount),
+        ...(exchange && { exchange: { orderId: exchange.orderId, credit: BigInt(exchange.credit) } }),
       })),
+      credits: [...row.credits],
       ...(open && {
         checkout: {
           lines: lines.map(toLine),
@@ -393,6 +424,14 @@ export class OrderRows {
     const { returnId: requestId } = back;
     this.row(orderId).cameWorth += BigInt(back.amount);
     this.happens(orderId, anEvent("decision", { step: "take-back", resolved: false, requestId }));
+  }
+
+  /** The same, and an order is wanted for it, which it pays as far as it is worth that. @returns what is left of it */
+  isExchanged(orderId: string, back: CameBack, order: SagaOrder): number {
+    const credit = Math.min(back.amount, order.total.amount);
+    this.exchanges.set(back.returnId, { order, state: "wanted", reason: "" });
+    this.comesBack(orderId, { ...back, exchange: { orderId: order.orderId, credit } });
+    return back.amount - credit;
   }
 
   /** A person decides about an order under review. */

@@ -46,6 +46,14 @@ export function shopRoutes(router: ConnectRouter, world: World): void {
           return { response: { verdict: found === "review" ? ScreeningVerdict.REVIEW : ScreeningVerdict.PASS } };
         },
       }),
+    batchDecideExchanges: ({ requests }) =>
+      world.batch(requests, {
+        step: "exchange",
+        of: (request) => request,
+        id: ({ returnId }) => returnId,
+        byState: true,
+        apply: (decision) => world.exchange(decision),
+      }),
     batchCompleteReturns: ({ requests }) =>
       world.batch(requests, {
         step: "complete",
@@ -318,6 +326,37 @@ function stock(world: World, change: { orderId: string; locationId?: string; eff
   return { response: {} };
 }
 
+interface AskedCredit {
+  readonly requestId: string;
+  readonly paymentId: string;
+  readonly orderId: string;
+  readonly sourcePaymentId: string;
+  readonly amount?: { readonly amount: bigint };
+}
+
+/** A credit is about the order that it comes from, until it is there. */
+function credit(world: World) {
+  return {
+    step: "credit",
+    of: ({ sourcePaymentId }: AskedCredit) => ({ orderId: world.payment(sourcePaymentId).orderId }),
+    ...byId,
+    undecided: () => ({ payment: { status: PaymentStatus.PENDING } }),
+    apply: ({ requestId, paymentId, orderId, sourcePaymentId, amount }: AskedCredit) => {
+      const source = world.payment(sourcePaymentId);
+      const worth = amount?.amount ?? 0n;
+      const made = world.payment(paymentId, orderId);
+      if (made.shown.status === PaymentStatus.VOIDED) return { refuse: "PAYMENT_VOIDED" };
+      if (worth > source.captured - source.refunded - source.credited) return { refuse: "AMOUNT_EXCEEDS_CAPTURE" };
+      source.credited += worth;
+      Object.assign(made, { authorized: made.authorized + worth, sourceId: sourcePaymentId });
+      world.order(orderId).authorized += worth;
+      made.shown.status = PaymentStatus.AUTHORIZED;
+      world.took(source.orderId, `credit${partOf(requestId)}`, requestId);
+      return { response: { payment: made.shown } };
+    },
+  };
+}
+
 function paymentRoutes(router: ConnectRouter, world: World): void {
   const undecided = () => ({ pending: true });
   const payment = {
@@ -336,7 +375,7 @@ function paymentRoutes(router: ConnectRouter, world: World): void {
       const own = world.payment(request.paymentId);
       const order = world.order(own.orderId);
       const amount = request.amount?.amount ?? left(request.paymentId);
-      const free = field === "refunded" ? own.captured - own.refunded : left(request.paymentId);
+      const free = field === "refunded" ? own.captured - own.refunded - own.credited : left(request.paymentId);
       if (amount > free) return { refuse: "AMOUNT_EXCEEDS_AUTHORIZATION" };
       own[field] += amount;
       order[field] += amount;
@@ -347,8 +386,9 @@ function paymentRoutes(router: ConnectRouter, world: World): void {
     },
   });
   router.service(PaymentService, {
-    batchAuthorizePayments: ({ requests }) =>
-      world.batch(requests, {
+    batchAuthorizePayments: ({ requests }) => {
+      if (requests[0]?.sourcePaymentId) return world.batch(requests, credit(world));
+      return world.batch(requests, {
         step: "authorize",
         of: (request) => {
           world.payment(request.paymentId, request.orderId);
@@ -366,7 +406,8 @@ function paymentRoutes(router: ConnectRouter, world: World): void {
           world.took(orderId, `authorize${partOf(requestId)}`, requestId);
           return { response: { payment: payment.shown } };
         },
-      }),
+      });
+    },
     batchCapturePayments: ({ requests }) => world.batch(requests, change("captured", "capture")),
     batchVoidPayments: ({ requests }) => world.batch(requests, change("voided", "void")),
     batchRefundPayments: async ({ requests }) => {

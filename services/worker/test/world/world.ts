@@ -39,6 +39,10 @@ export interface PaymentFacts {
   captured: bigint;
   voided: bigint;
   refunded: bigint;
+  /** What of the captured pays other orders. */
+  credited: bigint;
+  /** The payment that it is a credit of; empty: a card pays. */
+  sourceId: string;
   /** What its authorization is answered with, also when that is repeated. */
   readonly shown: { status: PaymentStatus };
 }
@@ -49,6 +53,15 @@ export interface AmendmentDecision {
   readonly number: number;
   /** Empty: it is accepted. */
   readonly refusal: string;
+}
+
+/** What becomes of an exchange. */
+export interface ExchangeDecision {
+  readonly orderId: string;
+  readonly returnId: string;
+  readonly credits: readonly bigint[];
+  /** Empty: all of it is credited. */
+  readonly failure: string;
 }
 
 /** What shipping tells of a parcel. */
@@ -152,6 +165,8 @@ export class World {
   ];
   /** Decides what becomes of an amendment. */
   decide: (decision: AmendmentDecision) => Judged<object> = () => ({ refuse: "AMENDMENT_DECIDED" });
+  /** Decides what becomes of an exchange. */
+  exchange: (decision: ExchangeDecision) => Judged<object> = () => ({ refuse: "RETURN_NOT_FOUND" });
   /** The payments that were asked for. */
   readonly payments = new Map<string, PaymentFacts>();
   /** Takes what shipping tells. */
@@ -200,6 +215,8 @@ export class World {
       captured: 0n,
       voided: 0n,
       refunded: 0n,
+      credited: 0n,
+      sourceId: "",
       shown: { status: PaymentStatus.PENDING },
     };
     this.payments.set(paymentId, fresh);

@@ -724,6 +724,151 @@ export declare type DecideAmendmentResponse = Message<"shop.orders.v1.DecideAmen
 export declare const DecideAmendmentResponseSchema: GenMessage<DecideAmendmentResponse>;
 
 /**
+ * The decisions.
+ *
+ * @generated from message shop.orders.v1.BatchDecideExchangesRequest
+ */
+export declare type BatchDecideExchangesRequest = Message<"shop.orders.v1.BatchDecideExchangesRequest"> & {
+  /**
+   * 1 to 256 decisions, each about another return.
+   *
+   * @generated from field: repeated shop.orders.v1.DecideExchangeRequest requests = 1;
+   */
+  requests: DecideExchangeRequest[];
+
+  /**
+   * W3C trace context of each request, in the same order: what is done for it is traced there. An empty one, or none at this
+   * place, is not traced.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
+};
+
+/**
+ * Describes the message shop.orders.v1.BatchDecideExchangesRequest.
+ * Use `create(BatchDecideExchangesRequestSchema)` to create a new message.
+ */
+export declare const BatchDecideExchangesRequestSchema: GenMessage<BatchDecideExchangesRequest>;
+
+/**
+ * What is to become of one exchange.
+ *
+ * @generated from message shop.orders.v1.DecideExchangeRequest
+ */
+export declare type DecideExchangeRequest = Message<"shop.orders.v1.DecideExchangeRequest"> & {
+  /**
+   * The order of which the articles are that came back.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * The return.
+   *
+   * @generated from field: string return_id = 2;
+   */
+  returnId: string;
+
+  /**
+   * What is credited to the new order, credit by credit, in minor units: they sum to what the episode was told. Empty: nothing has to be.
+   *
+   * @generated from field: repeated int64 credits = 3;
+   */
+  credits: bigint[];
+
+  /**
+   * Why nothing can be credited: the reason of the refusal, upper snake case. Empty: it is, and the order may be placed.
+   *
+   * @generated from field: string failure = 4;
+   */
+  failure: string;
+};
+
+/**
+ * Describes the message shop.orders.v1.DecideExchangeRequest.
+ * Use `create(DecideExchangeRequestSchema)` to create a new message.
+ */
+export declare const DecideExchangeRequestSchema: GenMessage<DecideExchangeRequest>;
+
+/**
+ * The outcomes.
+ *
+ * @generated from message shop.orders.v1.BatchDecideExchangesResponse
+ */
+export declare type BatchDecideExchangesResponse = Message<"shop.orders.v1.BatchDecideExchangesResponse"> & {
+  /**
+   * One for each request, in the same order.
+   *
+   * @generated from field: repeated shop.orders.v1.DecideExchangeOutcome outcomes = 1;
+   */
+  outcomes: DecideExchangeOutcome[];
+};
+
+/**
+ * Describes the message shop.orders.v1.BatchDecideExchangesResponse.
+ * Use `create(BatchDecideExchangesResponseSchema)` to create a new message.
+ */
+export declare const BatchDecideExchangesResponseSchema: GenMessage<BatchDecideExchangesResponse>;
+
+/**
+ * What became of one decision.
+ *
+ * @generated from message shop.orders.v1.DecideExchangeOutcome
+ */
+export declare type DecideExchangeOutcome = Message<"shop.orders.v1.DecideExchangeOutcome"> & {
+  /**
+   * The answer, or why not.
+   *
+   * @generated from oneof shop.orders.v1.DecideExchangeOutcome.outcome
+   */
+  outcome: {
+    /**
+     * It is decided, now or before.
+     *
+     * @generated from field: shop.orders.v1.DecideExchangeResponse response = 1;
+     */
+    value: DecideExchangeResponse;
+    case: "response";
+  } | {
+    /**
+     * Nothing is decided.
+     *
+     * @generated from field: shop.type.v1.Failure failure = 2;
+     */
+    value: Failure;
+    case: "failure";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message shop.orders.v1.DecideExchangeOutcome.
+ * Use `create(DecideExchangeOutcomeSchema)` to create a new message.
+ */
+export declare const DecideExchangeOutcomeSchema: GenMessage<DecideExchangeOutcome>;
+
+/**
+ * It is decided.
+ *
+ * @generated from message shop.orders.v1.DecideExchangeResponse
+ */
+export declare type DecideExchangeResponse = Message<"shop.orders.v1.DecideExchangeResponse"> & {
+  /**
+   * Whether the order is placed. If not, there never is one: what was credited to it is to be given back.
+   *
+   * @generated from field: bool made = 1;
+   */
+  made: boolean;
+};
+
+/**
+ * Describes the message shop.orders.v1.DecideExchangeResponse.
+ * Use `create(DecideExchangeResponseSchema)` to create a new message.
+ */
+export declare const DecideExchangeResponseSchema: GenMessage<DecideExchangeResponse>;
+
+/**
  * The returns.
  *
  * @generated from message shop.orders.v1.BatchCompleteReturnsRequest
@@ -1165,6 +1310,19 @@ export declare const OrderLifecycleService: GenService<{
     methodKind: "unary";
     input: typeof BatchDecideAmendmentsRequestSchema;
     output: typeof BatchDecideAmendmentsResponseSchema;
+  },
+  /**
+   * Decides what becomes of exchanges whose articles have come: each is made, which places its order, or is not, once and for all, and each
+   * entry has its own outcome. A repeated call has one effect and the same answer, whatever it asks for then.
+   *
+   * An entry fails with RETURN_NOT_FOUND.
+   *
+   * @generated from rpc shop.orders.v1.OrderLifecycleService.BatchDecideExchanges
+   */
+  batchDecideExchanges: {
+    methodKind: "unary";
+    input: typeof BatchDecideExchangesRequestSchema;
+    output: typeof BatchDecideExchangesResponseSchema;
   },
   /**
    * Notes that stock and money of returns are back. Each entry has its own outcome. A return that is COMPLETED already stays so, and counts.

@@ -176,6 +176,13 @@ export declare type Order = Message<"shop.orders.v1.Order"> & {
    * @generated from field: string rest_of = 51;
    */
   restOf: string;
+
+  /**
+   * The return in exchange for which it is sent, and what that pays of it; absent when it is sent for none.
+   *
+   * @generated from field: shop.orders.v1.OrderExchange exchange_of = 60;
+   */
+  exchangeOf?: OrderExchange | undefined;
 };
 
 /**
@@ -183,6 +190,41 @@ export declare type Order = Message<"shop.orders.v1.Order"> & {
  * Use `create(OrderSchema)` to create a new message.
  */
 export declare const OrderSchema: GenMessage<Order>;
+
+/**
+ * Why an order is sent that takes the place of what came back of another one.
+ *
+ * @generated from message shop.orders.v1.OrderExchange
+ */
+export declare type OrderExchange = Message<"shop.orders.v1.OrderExchange"> & {
+  /**
+   * The other order.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * What came back of it.
+   *
+   * @generated from field: string return_id = 2;
+   */
+  returnId: string;
+
+  /**
+   * What of the price of this order is not charged to a card, because what came back is not paid back so far. Should this order cost less in
+   * the end, or not come to be, what is too much goes to the card that paid the other one.
+   *
+   * @generated from field: shop.type.v1.Money credit = 3;
+   */
+  credit?: Money | undefined;
+};
+
+/**
+ * Describes the message shop.orders.v1.OrderExchange.
+ * Use `create(OrderExchangeSchema)` to create a new message.
+ */
+export declare const OrderExchangeSchema: GenMessage<OrderExchange>;
 
 /**
  * What becomes of an order that somebody has cancelled, also after parcels of it had left.

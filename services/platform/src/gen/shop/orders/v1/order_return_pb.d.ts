@@ -6,6 +6,7 @@ import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2"
 import type { Message } from "@bufbuild/protobuf";
 import type { Money } from "../../type/v1/money_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { OrderLine } from "./order_pb.js";
 
 /**
  * Describes the file shop/orders/v1/order_return.proto.
@@ -82,7 +83,8 @@ export declare type OrderReturn = Message<"shop.orders.v1.OrderReturn"> & {
   lines: OrderReturnLine[];
 
   /**
-   * What is paid back: an estimate until it is RECEIVED, then what the articles have cost that came, less what is withheld.
+   * What is paid back: an estimate until it is RECEIVED, then what the articles have cost that came, less what is withheld. What of it pays
+   * for an `exchange` is not paid to the card.
    *
    * @generated from field: shop.type.v1.Money amount = 10;
    */
@@ -157,6 +159,13 @@ export declare type OrderReturn = Message<"shop.orders.v1.OrderReturn"> & {
    * @generated from field: string label = 42;
    */
   label: string;
+
+  /**
+   * What is to be sent instead; absent: it is paid back.
+   *
+   * @generated from field: shop.orders.v1.ReturnExchange exchange = 50;
+   */
+  exchange?: ReturnExchange | undefined;
 };
 
 /**
@@ -164,6 +173,62 @@ export declare type OrderReturn = Message<"shop.orders.v1.OrderReturn"> & {
  * Use `create(OrderReturnSchema)` to create a new message.
  */
 export declare const OrderReturnSchema: GenMessage<OrderReturn>;
+
+/**
+ * An order that is to be sent instead of a refund, as far as the articles that come back are worth it.
+ *
+ * @generated from message shop.orders.v1.ReturnExchange
+ */
+export declare type ReturnExchange = Message<"shop.orders.v1.ReturnExchange"> & {
+  /**
+   * What became of it.
+   *
+   * @generated from field: shop.orders.v1.ReturnExchangeStatus status = 1;
+   */
+  status: ReturnExchangeStatus;
+
+  /**
+   * What it consists of.
+   *
+   * @generated from field: repeated shop.orders.v1.OrderLine lines = 2;
+   */
+  lines: OrderLine[];
+
+  /**
+   * What it costs: all of it, with shipping, discounts and taxes.
+   *
+   * @generated from field: shop.type.v1.Money total = 3;
+   */
+  total?: Money | undefined;
+
+  /**
+   * The order, once there is one.
+   *
+   * @generated from field: string order_id = 4;
+   */
+  orderId: string;
+
+  /**
+   * What of the return's `amount` pays it; the rest is paid back. Absent until the articles have come.
+   *
+   * @generated from field: shop.type.v1.Money credit = 5;
+   */
+  credit?: Money | undefined;
+
+  /**
+   * Why it is REFUSED, upper snake case: CARD_NEEDED (what came is worth less than it costs, and no card was named), CUSTOMER_GONE,
+   * RETURN_CANCELLED, RETURN_REJECTED, NOT_MADE, or what payments said, for example AMOUNT_EXCEEDS_CAPTURE. Empty otherwise.
+   *
+   * @generated from field: string reason = 6;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message shop.orders.v1.ReturnExchange.
+ * Use `create(ReturnExchangeSchema)` to create a new message.
+ */
+export declare const ReturnExchangeSchema: GenMessage<ReturnExchange>;
 
 /**
  * An article of a return.
@@ -226,6 +291,53 @@ export declare type OrderReturnLine = Message<"shop.orders.v1.OrderReturnLine"> 
  * Use `create(OrderReturnLineSchema)` to create a new message.
  */
 export declare const OrderReturnLineSchema: GenMessage<OrderReturnLine>;
+
+/**
+ * What became of an exchange.
+ *
+ * @generated from enum shop.orders.v1.ReturnExchangeStatus
+ */
+export enum ReturnExchangeStatus {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: RETURN_EXCHANGE_STATUS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The articles are to come, or just came.
+   *
+   * @generated from enum value: RETURN_EXCHANGE_STATUS_WANTED = 1;
+   */
+  WANTED = 1,
+
+  /**
+   * The order is placed.
+   *
+   * @generated from enum value: RETURN_EXCHANGE_STATUS_MADE = 2;
+   */
+  MADE = 2,
+
+  /**
+   * There is none: what came back is paid back as a whole.
+   *
+   * @generated from enum value: RETURN_EXCHANGE_STATUS_REFUSED = 3;
+   */
+  REFUSED = 3,
+
+  /**
+   * The order was rejected, cancelled or failed: what was to pay it goes back to the card.
+   *
+   * @generated from enum value: RETURN_EXCHANGE_STATUS_GIVEN_BACK = 4;
+   */
+  GIVEN_BACK = 4,
+}
+
+/**
+ * Describes the enum shop.orders.v1.ReturnExchangeStatus.
+ */
+export declare const ReturnExchangeStatusSchema: GenEnum<ReturnExchangeStatus>;
 
 /**
  * Whether a return has a label of the carrier.

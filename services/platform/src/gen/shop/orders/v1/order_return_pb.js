@@ -4,6 +4,7 @@
 
 import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import { file_shop_orders_v1_order } from "./order_pb.js";
 import { file_shop_type_v1_money } from "../../type/v1/money_pb.js";
 import { file_shop_type_v1_personal } from "../../type/v1/personal_pb.js";
 
@@ -11,7 +12,7 @@ import { file_shop_type_v1_personal } from "../../type/v1/personal_pb.js";
  * Describes the file shop/orders/v1/order_return.proto.
  */
 export const file_shop_orders_v1_order_return = /*@__PURE__*/
-  fileDesc("CiFzaG9wL29yZGVycy92MS9vcmRlcl9yZXR1cm4ucHJvdG8SDnNob3Aub3JkZXJzLnYxIpYFCgtPcmRlclJldHVybhIQCghvcmRlcl9pZBgBIAEoCRIRCglyZXR1cm5faWQYAiABKAkSEwoLY3VzdG9tZXJfaWQYAyABKAkSLAoGc3RhdHVzGAQgASgOMhwuc2hvcC5vcmRlcnMudjEuUmV0dXJuU3RhdHVzEigKBGtpbmQYBSABKA4yGi5zaG9wLm9yZGVycy52MS5SZXR1cm5LaW5kEiwKBnJlYXNvbhgGIAEoDjIcLnNob3Aub3JkZXJzLnYxLlJldHVyblJlYXNvbhISCgRub3RlGAcgASgJQgS4uxgDEhQKBmFuc3dlchgIIAEoCUIEuLsYAxIuCgVsaW5lcxgJIAMoCzIfLnNob3Aub3JkZXJzLnYxLk9yZGVyUmV0dXJuTGluZRIjCgZhbW91bnQYCiABKAsyEy5zaG9wLnR5cGUudjEuTW9uZXkSJQoId2l0aGhlbGQYCyABKAsyEy5zaG9wLnR5cGUudjEuTW9uZXkSFwoPdHJhY2tpbmdfbnVtYmVyGAwgASgJEhYKDnJlZnVuZF9kZWxheWVkGA0gASgIEhgKEGN1c3RvbWVyX21lc3NhZ2UYDiABKAkSEAoIcmV2aXNpb24YDyABKAUSLwoLY3JlYXRlX3RpbWUYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3VwZGF0ZV90aW1lGBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIaChJwYXJjZWxfbG9jYXRpb25faWQYKCABKAkSNwoMbGFiZWxfc3RhdHVzGCkgASgOMiEuc2hvcC5vcmRlcnMudjEuUmV0dXJuTGFiZWxTdGF0dXMSDQoFbGFiZWwYKiABKAkipAEKD09yZGVyUmV0dXJuTGluZRITCgtsaW5lX251bWJlchgBIAEoBRILCgNza3UYAiABKAkSEAoIcXVhbnRpdHkYAyABKAUSEAoIcmVjZWl2ZWQYBCABKAUSEQoJcmVzdG9ja2VkGAUgASgFEhMKC2xvY2F0aW9uX2lkGAYgASgJEiMKBmFtb3VudBgHIAEoCzITLnNob3AudHlwZS52MS5Nb25leSqYAQoRUmV0dXJuTGFiZWxTdGF0dXMSIwofUkVUVVJOX0xBQkVMX1NUQVRVU19VTlNQRUNJRklFRBAAEh8KG1JFVFVSTl9MQUJFTF9TVEFUVVNfUEVORElORxABEhwKGFJFVFVSTl9MQUJFTF9TVEFUVVNfTUFERRACEh8KG1JFVFVSTl9MQUJFTF9TVEFUVVNfUkVGVVNFRBADKtgBCgxSZXR1cm5TdGF0dXMSHQoZUkVUVVJOX1NUQVRVU19VTlNQRUNJRklFRBAAEhsKF1JFVFVSTl9TVEFUVVNfUkVRVUVTVEVEEAESGgoWUkVUVVJOX1NUQVRVU19BUFBST1ZFRBACEhoKFlJFVFVSTl9TVEFUVVNfUkVDRUlWRUQQAxIbChdSRVRVUk5fU1RBVFVTX0NPTVBMRVRFRBAEEhoKFlJFVFVSTl9TVEFUVVNfUkVKRUNURUQQBRIbChdSRVRVUk5fU1RBVFVTX0NBTkNFTExFRBAGKpUBCgpSZXR1cm5LaW5kEhsKF1JFVFVSTl9LSU5EX1VOU1BFQ0lGSUVEEAASGQoVUkVUVVJOX0tJTkRfUkVRVUVTVEVEEAESFwoTUkVUVVJOX0tJTkRfVU5BU0tFRBACEhgKFFJFVFVSTl9LSU5EX0dPT0RXSUxMEAMSHAoYUkVUVVJOX0tJTkRfQ0FOQ0VMTEFUSU9OEAoq9AEKDFJldHVyblJlYXNvbhIdChlSRVRVUk5fUkVBU09OX1VOU1BFQ0lGSUVEEAASGgoWUkVUVVJOX1JFQVNPTl9VTldBTlRFRBABEhkKFVJFVFVSTl9SRUFTT05fREFNQUdFRBACEhsKF1JFVFVSTl9SRUFTT05fREVGRUNUSVZFEAMSHwobUkVUVVJOX1JFQVNPTl9XUk9OR19BUlRJQ0xFEAQSFgoSUkVUVVJOX1JFQVNPTl9MQVRFEAUSHwobUkVUVVJOX1JFQVNPTl9VTkRFTElWRVJBQkxFEAYSFwoTUkVUVVJOX1JFQVNPTl9PVEhFUhAHYgZwcm90bzM", [file_google_protobuf_timestamp, file_shop_type_v1_money, file_shop_type_v1_personal]);
+  fileDesc("CiFzaG9wL29yZGVycy92MS9vcmRlcl9yZXR1cm4ucHJvdG8SDnNob3Aub3JkZXJzLnYxIsgFCgtPcmRlclJldHVybhIQCghvcmRlcl9pZBgBIAEoCRIRCglyZXR1cm5faWQYAiABKAkSEwoLY3VzdG9tZXJfaWQYAyABKAkSLAoGc3RhdHVzGAQgASgOMhwuc2hvcC5vcmRlcnMudjEuUmV0dXJuU3RhdHVzEigKBGtpbmQYBSABKA4yGi5zaG9wLm9yZGVycy52MS5SZXR1cm5LaW5kEiwKBnJlYXNvbhgGIAEoDjIcLnNob3Aub3JkZXJzLnYxLlJldHVyblJlYXNvbhISCgRub3RlGAcgASgJQgS4uxgDEhQKBmFuc3dlchgIIAEoCUIEuLsYAxIuCgVsaW5lcxgJIAMoCzIfLnNob3Aub3JkZXJzLnYxLk9yZGVyUmV0dXJuTGluZRIjCgZhbW91bnQYCiABKAsyEy5zaG9wLnR5cGUudjEuTW9uZXkSJQoId2l0aGhlbGQYCyABKAsyEy5zaG9wLnR5cGUudjEuTW9uZXkSFwoPdHJhY2tpbmdfbnVtYmVyGAwgASgJEhYKDnJlZnVuZF9kZWxheWVkGA0gASgIEhgKEGN1c3RvbWVyX21lc3NhZ2UYDiABKAkSEAoIcmV2aXNpb24YDyABKAUSLwoLY3JlYXRlX3RpbWUYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3VwZGF0ZV90aW1lGBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIaChJwYXJjZWxfbG9jYXRpb25faWQYKCABKAkSNwoMbGFiZWxfc3RhdHVzGCkgASgOMiEuc2hvcC5vcmRlcnMudjEuUmV0dXJuTGFiZWxTdGF0dXMSDQoFbGFiZWwYKiABKAkSMAoIZXhjaGFuZ2UYMiABKAsyHi5zaG9wLm9yZGVycy52MS5SZXR1cm5FeGNoYW5nZSLbAQoOUmV0dXJuRXhjaGFuZ2USNAoGc3RhdHVzGAEgASgOMiQuc2hvcC5vcmRlcnMudjEuUmV0dXJuRXhjaGFuZ2VTdGF0dXMSKAoFbGluZXMYAiADKAsyGS5zaG9wLm9yZGVycy52MS5PcmRlckxpbmUSIgoFdG90YWwYAyABKAsyEy5zaG9wLnR5cGUudjEuTW9uZXkSEAoIb3JkZXJfaWQYBCABKAkSIwoGY3JlZGl0GAUgASgLMhMuc2hvcC50eXBlLnYxLk1vbmV5Eg4KBnJlYXNvbhgGIAEoCSKkAQoPT3JkZXJSZXR1cm5MaW5lEhMKC2xpbmVfbnVtYmVyGAEgASgFEgsKA3NrdRgCIAEoCRIQCghxdWFudGl0eRgDIAEoBRIQCghyZWNlaXZlZBgEIAEoBRIRCglyZXN0b2NrZWQYBSABKAUSEwoLbG9jYXRpb25faWQYBiABKAkSIwoGYW1vdW50GAcgASgLMhMuc2hvcC50eXBlLnYxLk1vbmV5Ks0BChRSZXR1cm5FeGNoYW5nZVN0YXR1cxImCiJSRVRVUk5fRVhDSEFOR0VfU1RBVFVTX1VOU1BFQ0lGSUVEEAASIQodUkVUVVJOX0VYQ0hBTkdFX1NUQVRVU19XQU5URUQQARIfChtSRVRVUk5fRVhDSEFOR0VfU1RBVFVTX01BREUQAhIiCh5SRVRVUk5fRVhDSEFOR0VfU1RBVFVTX1JFRlVTRUQQAxIlCiFSRVRVUk5fRVhDSEFOR0VfU1RBVFVTX0dJVkVOX0JBQ0sQBCqYAQoRUmV0dXJuTGFiZWxTdGF0dXMSIwofUkVUVVJOX0xBQkVMX1NUQVRVU19VTlNQRUNJRklFRBAAEh8KG1JFVFVSTl9MQUJFTF9TVEFUVVNfUEVORElORxABEhwKGFJFVFVSTl9MQUJFTF9TVEFUVVNfTUFERRACEh8KG1JFVFVSTl9MQUJFTF9TVEFUVVNfUkVGVVNFRBADKtgBCgxSZXR1cm5TdGF0dXMSHQoZUkVUVVJOX1NUQVRVU19VTlNQRUNJRklFRBAAEhsKF1JFVFVSTl9TVEFUVVNfUkVRVUVTVEVEEAESGgoWUkVUVVJOX1NUQVRVU19BUFBST1ZFRBACEhoKFlJFVFVSTl9TVEFUVVNfUkVDRUlWRUQQAxIbChdSRVRVUk5fU1RBVFVTX0NPTVBMRVRFRBAEEhoKFlJFVFVSTl9TVEFUVVNfUkVKRUNURUQQBRIbChdSRVRVUk5fU1RBVFVTX0NBTkNFTExFRBAGKpUBCgpSZXR1cm5LaW5kEhsKF1JFVFVSTl9LSU5EX1VOU1BFQ0lGSUVEEAASGQoVUkVUVVJOX0tJTkRfUkVRVUVTVEVEEAESFwoTUkVUVVJOX0tJTkRfVU5BU0tFRBACEhgKFFJFVFVSTl9LSU5EX0dPT0RXSUxMEAMSHAoYUkVUVVJOX0tJTkRfQ0FOQ0VMTEFUSU9OEAoq9AEKDFJldHVyblJlYXNvbhIdChlSRVRVUk5fUkVBU09OX1VOU1BFQ0lGSUVEEAASGgoWUkVUVVJOX1JFQVNPTl9VTldBTlRFRBABEhkKFVJFVFVSTl9SRUFTT05fREFNQUdFRBACEhsKF1JFVFVSTl9SRUFTT05fREVGRUNUSVZFEAMSHwobUkVUVVJOX1JFQVNPTl9XUk9OR19BUlRJQ0xFEAQSFgoSUkVUVVJOX1JFQVNPTl9MQVRFEAUSHwobUkVUVVJOX1JFQVNPTl9VTkRFTElWRVJBQkxFEAYSFwoTUkVUVVJOX1JFQVNPTl9PVEhFUhAHYgZwcm90bzM", [file_google_protobuf_timestamp, file_shop_orders_v1_order, file_shop_type_v1_money, file_shop_type_v1_personal]);
 
 /**
  * Describes the message shop.orders.v1.OrderReturn.
@@ -21,17 +22,38 @@ export const OrderReturnSchema = /*@__PURE__*/
   messageDesc(file_shop_orders_v1_order_return, 0);
 
 /**
+ * Describes the message shop.orders.v1.ReturnExchange.
+ * Use `create(ReturnExchangeSchema)` to create a new message.
+ */
+export const ReturnExchangeSchema = /*@__PURE__*/
+  messageDesc(file_shop_orders_v1_order_return, 1);
+
+/**
  * Describes the message shop.orders.v1.OrderReturnLine.
  * Use `create(OrderReturnLineSchema)` to create a new message.
  */
 export const OrderReturnLineSchema = /*@__PURE__*/
-  messageDesc(file_shop_orders_v1_order_return, 1);
+  messageDesc(file_shop_orders_v1_order_return, 2);
+
+/**
+ * Describes the enum shop.orders.v1.ReturnExchangeStatus.
+ */
+export const ReturnExchangeStatusSchema = /*@__PURE__*/
+  enumDesc(file_shop_orders_v1_order_return, 0);
+
+/**
+ * What became of an exchange.
+ *
+ * @generated from enum shop.orders.v1.ReturnExchangeStatus
+ */
+export const ReturnExchangeStatus = /*@__PURE__*/
+  tsEnum(ReturnExchangeStatusSchema);
 
 /**
  * Describes the enum shop.orders.v1.ReturnLabelStatus.
  */
 export const ReturnLabelStatusSchema = /*@__PURE__*/
-  enumDesc(file_shop_orders_v1_order_return, 0);
+  enumDesc(file_shop_orders_v1_order_return, 1);
 
 /**
  * Whether a return has a label of the carrier.
@@ -45,7 +67,7 @@ export const ReturnLabelStatus = /*@__PURE__*/
  * Describes the enum shop.orders.v1.ReturnStatus.
  */
 export const ReturnStatusSchema = /*@__PURE__*/
-  enumDesc(file_shop_orders_v1_order_return, 1);
+  enumDesc(file_shop_orders_v1_order_return, 2);
 
 /**
  * Where a return stands. Terminal: REJECTED, CANCELLED, COMPLETED.
@@ -59,7 +81,7 @@ export const ReturnStatus = /*@__PURE__*/
  * Describes the enum shop.orders.v1.ReturnKind.
  */
 export const ReturnKindSchema = /*@__PURE__*/
-  enumDesc(file_shop_orders_v1_order_return, 2);
+  enumDesc(file_shop_orders_v1_order_return, 3);
 
 /**
  * How a return came about.
@@ -73,7 +95,7 @@ export const ReturnKind = /*@__PURE__*/
  * Describes the enum shop.orders.v1.ReturnReason.
  */
 export const ReturnReasonSchema = /*@__PURE__*/
-  enumDesc(file_shop_orders_v1_order_return, 3);
+  enumDesc(file_shop_orders_v1_order_return, 4);
 
 /**
  * Why articles come back.

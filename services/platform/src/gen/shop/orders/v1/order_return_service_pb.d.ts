@@ -5,6 +5,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { OrderReturn, ReturnLabelStatus, ReturnReason, ReturnStatus } from "./order_return_pb.js";
+import type { OrderLine, PriceAdjustment } from "./order_pb.js";
 import type { Money } from "../../type/v1/money_pb.js";
 
 /**
@@ -59,6 +60,13 @@ export declare type RequestReturnRequest = Message<"shop.orders.v1.RequestReturn
    * @generated from field: bool despite_policy = 6;
    */
   despitePolicy: boolean;
+
+  /**
+   * What is to be sent instead of a refund, to where the order went, once the articles have come; absent: they are paid back.
+   *
+   * @generated from field: shop.orders.v1.RequestedExchange exchange = 7;
+   */
+  exchange?: RequestedExchange | undefined;
 };
 
 /**
@@ -66,6 +74,48 @@ export declare type RequestReturnRequest = Message<"shop.orders.v1.RequestReturn
  * Use `create(RequestReturnRequestSchema)` to create a new message.
  */
 export declare const RequestReturnRequestSchema: GenMessage<RequestReturnRequest>;
+
+/**
+ * What is to be sent for articles that come back: an order, as CreateOrder takes it. It is not sent in part: what is not there is paid back.
+ *
+ * @generated from message shop.orders.v1.RequestedExchange
+ */
+export declare type RequestedExchange = Message<"shop.orders.v1.RequestedExchange"> & {
+  /**
+   * The articles, 1 to 100 lines, in the currency of the order that the others are of.
+   *
+   * @generated from field: repeated shop.orders.v1.OrderLine lines = 1;
+   */
+  lines: OrderLine[];
+
+  /**
+   * Shipping, discounts and taxes of the order as a whole, at most 20.
+   *
+   * @generated from field: repeated shop.orders.v1.PriceAdjustment adjustments = 2;
+   */
+  adjustments: PriceAdjustment[];
+
+  /**
+   * What the caller has summed; refused when it is not what lines and adjustments sum to. Without adjustments it may be left out.
+   *
+   * @generated from field: shop.type.v1.Money total = 3;
+   */
+  total?: Money | undefined;
+
+  /**
+   * What the card gateway calls the card that pays what it costs more than the articles are worth that came; needed only then. A card number
+   * in it is refused.
+   *
+   * @generated from field: string card_token = 4;
+   */
+  cardToken: string;
+};
+
+/**
+ * Describes the message shop.orders.v1.RequestedExchange.
+ * Use `create(RequestedExchangeSchema)` to create a new message.
+ */
+export declare const RequestedExchangeSchema: GenMessage<RequestedExchange>;
 
 /**
  * An article that is to come back.
@@ -620,10 +670,12 @@ export declare const GrantRefundResponseSchema: GenMessage<GrantRefundResponse>;
  */
 export declare const OrderReturnService: GenService<{
   /**
-   * Asks whether articles of an order that were delivered may be sent back. Where the policy approves it, it is APPROVED at once.
+   * Asks whether articles of an order that were delivered may be sent back. Where the policy approves it, it is APPROVED at once. With an
+   * `exchange`, an order is sent for them when they have come: their worth pays it.
    *
    * Fails with ORDER_NOT_FOUND, and with NOT_RETURNABLE when the policy does not allow it or so many were not delivered, or are returned
-   * already. A repeated call with the same `request_id` returns the same return as it stands now; with another body it fails with
+   * already. An exchange fails with CURRENCY_MISMATCH, TOTAL_TOO_LARGE, TOTAL_MISMATCH and BELOW_ZERO like an order, and with CARD_NEEDED when
+   * it costs more than the articles seem to be worth and no card is named. A repeated call with the same `request_id` returns the same return as it stands now; with another body it fails with
    * REQUEST_ID_REUSED.
    *
    * @generated from rpc shop.orders.v1.OrderReturnService.RequestReturn

@@ -183,6 +183,13 @@ export declare type EpisodeOrder = Message<"shop.sagas.v1.EpisodeOrder"> & {
    * @generated from field: repeated shop.sagas.v1.EpisodeLabel labels = 41;
    */
   labels: EpisodeLabel[];
+
+  /**
+   * Of an order that is sent in exchange: what the credits are that pay it, in minor units, the first one first.
+   *
+   * @generated from field: repeated int64 credits = 50;
+   */
+  credits: bigint[];
 };
 
 /**
@@ -278,6 +285,13 @@ export declare type EpisodeReturn = Message<"shop.sagas.v1.EpisodeReturn"> & {
    * @generated from field: string parcel_location_id = 40;
    */
   parcelLocationId: string;
+
+  /**
+   * The order that is to be sent for them; absent: they are paid back as a whole.
+   *
+   * @generated from field: shop.sagas.v1.EpisodeExchange exchange = 50;
+   */
+  exchange?: EpisodeExchange | undefined;
 };
 
 /**
@@ -285,6 +299,33 @@ export declare type EpisodeReturn = Message<"shop.sagas.v1.EpisodeReturn"> & {
  * Use `create(EpisodeReturnSchema)` to create a new message.
  */
 export declare const EpisodeReturnSchema: GenMessage<EpisodeReturn>;
+
+/**
+ * An order that is to be sent for what came back.
+ *
+ * @generated from message shop.sagas.v1.EpisodeExchange
+ */
+export declare type EpisodeExchange = Message<"shop.sagas.v1.EpisodeExchange"> & {
+  /**
+   * Its id, also before it is there.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * What of the amount that is to be paid back is credited to it instead, in minor units.
+   *
+   * @generated from field: int64 credit = 2;
+   */
+  credit: bigint;
+};
+
+/**
+ * Describes the message shop.sagas.v1.EpisodeExchange.
+ * Use `create(EpisodeExchangeSchema)` to create a new message.
+ */
+export declare const EpisodeExchangeSchema: GenMessage<EpisodeExchange>;
 
 /**
  * An article that goes back on the shelf.
