@@ -134,7 +134,7 @@ export declare type OrderReturnEvent = Message<"shop.events.v1.OrderReturnEvent"
   returnId: string;
 
   /**
-   * What it is from now on; UNSPECIFIED where the type is about its label.
+   * What it is from now on; UNSPECIFIED where the type is about its label or its exchange.
    *
    * @generated from field: shop.orders.v1.ReturnStatus status = 3;
    */
@@ -183,11 +183,18 @@ export declare type OrderReturnEvent = Message<"shop.events.v1.OrderReturnEvent"
   locationId: string;
 
   /**
-   * Why the carrier made no label, as it says; empty where it made one.
+   * Why the carrier made no label, as it says, or why no order is sent in exchange; empty where it is so.
    *
    * @generated from field: string code = 10;
    */
   code: string;
+
+  /**
+   * The order that is sent in exchange, or was to be; empty where the type is not about that.
+   *
+   * @generated from field: string exchange_order_id = 11;
+   */
+  exchangeOrderId: string;
 };
 
 /**

@@ -39,7 +39,7 @@ export declare type PaymentEvent = Message<"shop.events.v1.PaymentEvent"> & {
   operationId: string;
 
   /**
-   * How much was authorized, captured, voided or refunded, or was to be. Of an imported payment: what was captured.
+   * How much was authorized or credited, captured, voided or given back, or refunded, or was to be. Of an imported payment: what was captured.
    *
    * @generated from field: shop.type.v1.Money amount = 4;
    */
@@ -58,6 +58,13 @@ export declare type PaymentEvent = Message<"shop.events.v1.PaymentEvent"> & {
    * @generated from field: string decline_code = 6;
    */
   declineCode: string;
+
+  /**
+   * Of a credit: the payment that it comes from; empty where a card pays.
+   *
+   * @generated from field: string source_payment_id = 7;
+   */
+  sourcePaymentId: string;
 };
 
 /**
