@@ -1,4 +1,4 @@
-// `npm run bench -- rpc|stock|allocation|orders|arrivals|overload|waiting|admission|telemetry|books|bulk|payloads|import`: each prints both sides and, as its last line,
+// `npm run bench -- rpc|stock|allocation|orders|arrivals|overload|waiting|admission|telemetry|books|bulk|payloads|import|events`: each prints both sides and, as its last line,
 // `ratio: <number>`.
 
 const benches: ReadonlyMap<string, string> = new Map([
@@ -17,6 +17,10 @@ const benches: ReadonlyMap<string, string> = new Map([
   ["books", "time and memory to compare the books of 20,000 orders, and of five times as many"],
   ["bulk", "orders accepted per second, 1,000 in a call against one in a call"],
   ["import", "orders of another shop imported per second, against one INSERT … in a transaction for each"],
+  [
+    "events",
+    "orders confirmed per second while subscribers are told of every effect, against nobody; events told per second",
+  ],
   ["payloads", "CPU per order from arrival to delivery when Temporal keeps ciphertext, against plain text"],
 ]);
 

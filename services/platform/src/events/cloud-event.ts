@@ -71,9 +71,14 @@ function traceParentOf(eventId: string, traceId: string): string {
   return `00-${traceId}-${decodeId(eventId).replaceAll("-", "").slice(16)}-01`;
 }
 
+/** What a header does not take: all but printable ASCII, and of that the space, `"` and `%`. */
+const unfit = /[^!#$&-~]/u;
+const unfits = new RegExp(unfit, "gu");
+
 /** An attribute as a header of NATS or HTTP has it: what is not printable ASCII, and what would need quotes, by its bytes. */
 export function headerText(value: string): string {
-  return value.replace(/[^!#$&-~]/gu, (character) =>
+  if (!unfit.test(value)) return value;
+  return value.replace(unfits, (character) =>
     [...utf8.encode(character)].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join(""),
   );
 }

@@ -2,17 +2,16 @@ import {
   DiscardPolicy,
   JetStreamApiCodes,
   JetStreamApiError,
-  type JetStreamClient,
-  jetstream,
   jetstreamManager,
   RetentionPolicy,
   StorageType,
   type StreamConfig,
 } from "@nats-io/jetstream";
-import { connect, headers, type MsgHdrs, type NatsConnection, nanos } from "@nats-io/transport-node";
+import { connect, headers, type NatsConnection, nanos } from "@nats-io/transport-node";
 import type { Secret } from "#platform/secret.ts";
 import { type CloudEvent, headerText } from "./cloud-event.ts";
 import type { Delivered } from "./events.repository.ts";
+import { type NatsMessage, NatsRounds } from "./nats-rounds.ts";
 import { roundsOf } from "./rounds.ts";
 
 /** Where events go, and as who. */
@@ -59,7 +58,7 @@ const mostOnTheirWay = 256;
 /** NATS JetStream. A connection that fails in any way is given up, with what it has buffered; the next delivery makes another. */
 export class NatsBroker {
   readonly #options: NatsBrokerOptions;
-  #connected: { readonly connection: NatsConnection; readonly stream: JetStreamClient } | undefined;
+  #connected: { readonly connection: NatsConnection; readonly rounds: NatsRounds } | undefined;
 
   constructor(options: NatsBrokerOptions) {
     this.#options = options;
@@ -83,15 +82,18 @@ export class NatsBroker {
    */
   async deliver(list: readonly Addressed[]): Promise<Delivered> {
     const end = performance.now() + deliveryMs;
-    const { stream } = await this.#connect();
+    const { rounds } = await this.#connect();
     const arrived = new Set<Addressed>();
-    let error: unknown;
+    let error: Error | undefined;
     for (const round of roundsOf(list, ({ event }) => event.attributes.subject, mostOnTheirWay)) {
       if (error !== undefined || performance.now() > end) break;
-      const sent = await Promise.allSettled(round.map((each) => this.#send(stream, each)));
-      for (const [index, result] of sent.entries()) {
-        if (result.status === "rejected") error ??= result.reason;
-        else arrived.add(round[index] as Addressed);
+      const outcomes = await rounds.send(
+        round.map((each) => this.#message(each)),
+        answerMs,
+      );
+      for (const [index, each] of round.entries()) {
+        if (outcomes[index] === undefined) arrived.add(each);
+        else error ??= outcomes[index];
       }
     }
     if (error !== undefined) await this.close();
@@ -106,16 +108,12 @@ export class NatsBroker {
     await connected?.connection.close();
   }
 
-  async #send(stream: JetStreamClient, { address, event }: Addressed): Promise<void> {
-    const { id } = event.attributes;
-    const expect = { streamName: this.#options.stream.name };
-    await stream.publish(address, event.data, {
-      msgID: id,
-      headers: headersOf(event),
-      timeout: answerMs,
-      expect,
-      retries: 0,
-    });
+  #message({ address, event: { attributes, data } }: Addressed): NatsMessage {
+    const all = headers();
+    all.set("Nats-Msg-Id", attributes.id);
+    all.set("Nats-Expected-Stream", this.#options.stream.name);
+    for (const [name, value] of Object.entries(attributes)) all.set(`ce-${name}`, headerText(value));
+    return { address, data, headers: all };
   }
 
   async #connect() {
@@ -139,7 +137,7 @@ export class NatsBroker {
       await connection.close();
       throw error;
     }
-    this.#connected = { connection, stream: jetstream(connection, { timeout: answerMs }) };
+    this.#connected = { connection, rounds: new NatsRounds(connection) };
     return this.#connected;
   }
 
@@ -172,10 +170,4 @@ export class NatsBroker {
       duplicate_window: nanos(Math.min(duplicateWindowMs, maxAgeMs)),
     };
   }
-}
-
-function headersOf({ attributes }: CloudEvent): MsgHdrs {
-  const all = headers();
-  for (const [name, value] of Object.entries(attributes)) all.set(`ce-${name}`, headerText(value));
-  return all;
 }
