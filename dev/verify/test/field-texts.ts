@@ -1,4 +1,5 @@
 // Texts for the fields of the contract: ordinary ones, and numbers in all the ways in which people write them.
+import { randomUUID } from "node:crypto";
 import { newId } from "#platform/id.ts";
 import { mayLookLikeCard } from "#platform/interceptors/card-numbers.ts";
 import { holdsCardNumber } from "#platform/redact/redact-text.ts";
@@ -62,6 +63,11 @@ export function ordinaryText({ method }: ContractCall, { field }: TextField, ids
     saga: sagaThatSays("as agreed"),
     news: "PACKED",
     step: ids.step,
+    key: randomUUID(),
+    after_key: "",
+    to_key: "",
+    // Of an authorization.
+    reference: "",
   };
   return texts[field.name] ?? "as agreed";
 }
@@ -101,6 +107,9 @@ function sentTo({ method }: ContractCall, { field, path }: TextField): Sent {
 /** Numbers of cards, or such with a wrong check digit, which no card has and nobody may take offence at. */
 export type NumberKind = "cards" | "harmless";
 
+/** E.164 has no longer ones: a phone with more digits would never be kept. */
+const longestPhone = 15;
+
 /** Makes numbers, each only once, and writes them as a field takes them. */
 export class Numbers {
   readonly #kind: NumberKind;
@@ -126,12 +135,18 @@ export class Numbers {
 
   /** A number in a form that a field takes, or in plain digits when it takes none. */
   text(call: ContractCall, field: TextField): string {
-    return this.#fresh(sentTo(call, field), (digits) => this.#written(field, digits)).text;
+    const longest = field.field.name === "phone" ? longestPhone : Number.POSITIVE_INFINITY;
+    return this.#fresh(sentTo(call, field), (digits) => this.#written(field, digits), longest).text;
   }
 
-  #fresh(to: Sent, write: (digits: string) => string): { digits: string; text: string } {
+  #fresh(
+    to: Sent,
+    write: (digits: string) => string,
+    longest = Number.POSITIVE_INFINITY,
+  ): { digits: string; text: string } {
     for (;;) {
       const card = cardOf(this.#next);
+      if (card.length > longest) continue;
       const digits = this.#kind === "cards" ? card : card.slice(0, -1) + ((Number(card.at(-1)) + 5) % 10);
       const text = write(digits);
       // Of a harmless number a part may be a card's.
