@@ -142,7 +142,7 @@ export async function bench(): Promise<void> {
     environment: {
       all: { MAX_INFLIGHT: String(bound) },
       shipping: { PACKING_MS: String(packingMs) },
-      payments: { SIMULATOR_SLOW_MS: String(gatewayMs) },
+      simulators: { SIMULATOR_SLOW_MS: String(gatewayMs) },
     },
   });
   const clients = plainClients(stack);

@@ -10,6 +10,7 @@ import { databaseVariable } from "../services/books/src/config.ts";
 import { fillShelves, writeManyOrders } from "../services/books/test/many-orders.ts";
 import { openWorld, type World } from "../services/books/test/world.ts";
 import { accountedServices } from "../services/services.ts";
+import { type ServedGateway, serveGateway } from "../services/simulators/test/served-gateway.ts";
 import { cpuSeconds } from "./cpu.ts";
 
 const main = fileURLToPath(import.meta.resolve("../services/books/src/main.ts"));
@@ -24,10 +25,17 @@ interface Measured {
   readonly last: Readonly<Record<string, unknown>>;
 }
 
+/** What the program asks. */
+interface Measurable {
+  readonly urls: World["urls"];
+  readonly gateway: ServedGateway;
+}
+
 /** Runs the program as the image does, and looks at it. */
-async function measure(urls: World["urls"]): Promise<Measured> {
+async function measure({ urls, gateway }: Measurable): Promise<Measured> {
   const given = accountedServices.map((service) => [databaseVariable(service), urls[service]] as const);
-  const env = { ...Object.fromEntries(given), LOG_FORMAT: "json", BOOKS_DEADLINE_MS: "3600000" };
+  const gatewayAddress = { GATEWAY_CONNECTOR_ADDRESS: gateway.address };
+  const env = { ...Object.fromEntries(given), ...gatewayAddress, LOG_FORMAT: "json", BOOKS_DEADLINE_MS: "3600000" };
   const start = performance.now();
   const child = spawn(process.execPath, [main], { env, stdio: ["ignore", "pipe", "inherit"] });
   const ended = once(child, "close");
@@ -45,8 +53,8 @@ async function measure(urls: World["urls"]): Promise<Measured> {
   return { seconds, cpu, mib, last: JSON.parse(lines.at(-1) ?? "{}") };
 }
 
-async function compare(world: Pick<World, "urls">, orders: number): Promise<Measured> {
-  const measured = await measure(world.urls);
+async function compare(books: Measurable, orders: number): Promise<Measured> {
+  const measured = await measure(books);
   const { seconds, cpu, mib, last } = measured;
   if (last["books.orders"] !== orders || last["books.findings"] !== 0) throw new Error(JSON.stringify(last));
   const each = `${((seconds * 1_000) / orders).toFixed(3)} ms each, ${((cpu * 1_000) / orders).toFixed(3)} ms of it CPU of its own`;
@@ -61,11 +69,14 @@ export async function bench(args: readonly string[]): Promise<void> {
   const few = Number(values.orders);
   if (!Number.isInteger(few) || few < 1) throw new Error(`--orders is a whole number above 0, not "${values.orders}"`);
   const world = await openWorld();
+  const gateway = await serveGateway(world.databases.simulators.url);
+  const books = { urls: world.urls, gateway };
   await fillShelves(world.change);
   await writeManyOrders(world.change, { from: 1, to: few });
-  const first = await compare(world, few);
+  const first = await compare(books, few);
   await writeManyOrders(world.change, { from: few + 1, to: 5 * few });
-  const second = await compare(world, 5 * few);
+  const second = await compare(books, 5 * few);
+  await gateway[Symbol.asyncDispose]();
   await world[Symbol.asyncDispose]();
   console.log(`ratio: ${(second.mib / first.mib).toFixed(2)}`);
 }

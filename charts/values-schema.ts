@@ -19,15 +19,17 @@ function typeOf(value: unknown, path: readonly string[]): string {
 
 /**
  * A service inside the umbrella: its own chart closes it; here is known which variables its program reads, which program that is,
- * and that the others cannot do without it.
+ * and that the others cannot do without it, unless its own values say whether it is there.
  */
-function serviceSchema({ description, keywords }: Value, variables: Variables): Schema {
+function serviceSchema({ description, keywords, children }: Value, variables: Variables): Schema {
   const service = String(keywords.$service);
   const names = variables[service];
   if (!names) throw new Error(`there is no service ${service}`);
   const properties = Object.fromEntries(names.map((name) => [name, { type: ["string", "number", "boolean"] }]));
   const config = { type: "object", additionalProperties: false, properties };
-  const fixed = { enabled: { const: true }, program: { enum: ["", service] } };
+  const isOptional = children.some((value) => nameOf(value) === "enabled");
+  const enabled = isOptional ? { type: "boolean" } : { const: true };
+  const fixed = { enabled, program: { enum: ["", service] } };
   return { description, type: "object", properties: { ...fixed, config } };
 }
 

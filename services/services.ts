@@ -31,8 +31,10 @@ const factsSchema = z.strictObject({
   books: z.literal(true).optional(),
   /** Whether it connects to Temporal. */
   temporal: z.literal(true).optional(),
+  /** Whether it stands for the world outside in development and tests: production goes without. */
+  outside: z.literal(true).optional(),
   /** The Protobuf packages whose calls it answers. */
-  packages: z.array(z.string().regex(/^shop\.[a-z]+\.v\d+$/)).min(1),
+  packages: z.array(z.string().regex(/^(shop|ordermesh)\.[a-z]+\.v\d+$/)).min(1),
 });
 
 /** What is known of a service before it runs. */

@@ -51,6 +51,7 @@ export interface MeshValues {
   readonly inventory: ServiceValues;
   readonly shipping: ServiceValues;
   readonly identity: ServiceValues;
+  readonly simulators: ServiceValues & { readonly enabled: true };
   readonly worker: ServiceValues;
   readonly books: ServiceValues;
   readonly test: ServiceValues;
@@ -166,6 +167,7 @@ const anyValues: fc.Arbitrary<MeshValues> = fc.record({
   inventory: service,
   shipping: service,
   identity: service,
+  simulators: service.map((values) => ({ ...values, enabled: true as const })),
   worker,
   books: job,
   test: job,

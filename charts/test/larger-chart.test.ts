@@ -44,7 +44,7 @@ describe("as a part of a larger chart", () => {
       postgresql: { auth: { username: "x" } },
     };
     const pods = podsOf(await render(["eu", "us"], { global }));
-    assert.equal(pods.length, 26);
+    assert.equal(pods.length, 30);
     for (const { from, spec } of pods) {
       assert.equal(spec.containers[0]?.image, "mirror.example.com/ordermesh:0.1.0", from);
       assert.deepEqual(spec.imagePullSecrets, [{ name: "one" }, { name: "two" }], from);

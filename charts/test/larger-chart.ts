@@ -34,7 +34,15 @@ async function write(folder: string, { aliases, chart = "ordermesh" }: LargerCha
 /** Renders a release of it. @param folder is written anew @throws Error with all that Helm said */
 export async function renderLarger(folder: string, larger: LargerChart): Promise<Resource[]> {
   await write(folder, larger);
-  return renderWith(folder, larger.release, larger.values);
+  const { aliases, chart = "ordermesh", release, values } = larger;
+  return renderWith(folder, release, chart === "ordermesh" ? withGateways(aliases, values) : values);
+}
+
+/** The same, with a card gateway that is simulated in each mesh: nothing is rendered without one. */
+function withGateways(aliases: readonly string[], values: object): object {
+  const said = values as Readonly<Record<string, object | undefined>>;
+  const meshes = aliases.map((alias) => [alias, { simulators: { enabled: true }, ...said[alias] }] as const);
+  return { ...values, ...Object.fromEntries(meshes) };
 }
 
 /** Renders a release of any chart with values of any shape. @throws Error with all that Helm said */

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { databaseServices, services } from "../../services/services.ts";
+import { databaseServices, serviceFacts, services } from "../../services/services.ts";
 import { configOf } from "../service-config.ts";
-import { environments, named, ofKind, type Resource, render, valuesOf } from "./charts.ts";
+import { environmentArgs, environments, named, ofKind, type Resource, render, valuesOf } from "./charts.ts";
 import { edgesIn, policiesFor, waysOut } from "./network.ts";
 import { type Container, type Pod, type Probe, podsOf } from "./pods.ts";
 
 const variants: readonly (readonly [string, readonly string[]])[] = [
   ["the defaults", []],
-  ...environments.map((name): readonly [string, string[]] => [name, ["-f", valuesOf(name)]]),
+  ...environments.map((name): readonly [string, string[]] => [name, environmentArgs(name)]),
   ["a canary", ["--set", "orders.canary.enabled=true,orders.canary.image.tag=next"]],
   [
     "two versions of the worker",
@@ -19,6 +19,10 @@ const variants: readonly (readonly [string, readonly string[]])[] = [
   ],
   ["blue and green", ["--set", "payments.blueGreen.enabled=true,payments.blueGreen.image.tag=next"]],
 ];
+
+/** Those that production has. */
+const ours = services.filter((service) => !serviceFacts[service].outside);
+const ownDatabases = databaseServices.filter((service) => ours.includes(service));
 
 /** Pod Security "restricted": https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted */
 function requireRestricted({ spec }: Pod): void {
@@ -94,7 +98,7 @@ for (const [what, args] of variants) {
     it("is restricted, has no token, and is closed to the network", async () => {
       const resources = await render("ordermesh", ...args);
       const pods = podsOf(resources);
-      assert.ok(pods.length >= services.length + databaseServices.length, `${pods.length} pods`);
+      assert.ok(pods.length >= ours.length + ownDatabases.length, `${pods.length} pods`);
       for (const pod of pods) {
         requireRestricted(pod);
         requireOurs(pod);
@@ -137,8 +141,10 @@ describe("a pod's checksum", () => {
 });
 
 const edges = [
+  "books>simulators:grpc",
   "inventory>orders:grpc",
   "orders>worker:grpc",
+  "payments>simulators:grpc",
   "shipping>orders:grpc",
   "shipping>worker:grpc",
   "test>inventory:grpc",
@@ -202,13 +208,14 @@ describe("the network", () => {
     const read = await Promise.all(services.map(async (service) => [service, await configOf(service)] as const));
     const wanted = read.flatMap(([from, config]) =>
       Object.keys(config).flatMap((name) => {
-        const to = /^(\w+)_ADDRESS$/.exec(name)?.[1]?.toLowerCase();
+        const [, said] = /^(\w+)_ADDRESS$/.exec(name) ?? [];
+        const to = said === "GATEWAY_CONNECTOR" ? "simulators" : said?.toLowerCase();
         return to && to !== "temporal" ? [`${from}>${to}:grpc`] : [];
       }),
     );
     assert.deepEqual(
       wanted.sort(),
-      edges.filter((edge) => !edge.startsWith("test")),
+      edges.filter((edge) => !/^(test|books)>/.test(edge)),
     );
   });
 
@@ -219,21 +226,49 @@ describe("the network", () => {
   });
 
   it("leaves the release only for names, databases, Temporal, events and traces", async () => {
-    const resources = await render("ordermesh", "-f", valuesOf("production"));
+    const resources = await render("ordermesh", ...environmentArgs("production"));
     const ways = new Map(podsOf(resources).map((pod) => [pod.from, waysOut(pod, resources)]));
     const [dns, database] = ["kube-system:53", "databases:5432"];
     const [temporal, events, traces] = ["temporal:7233", "events:4222", "tracing:14268"];
-    for (const service of databaseServices) {
-      assert.deepEqual(ways.get(`Deployment ordermesh-${service}`), [database, events, dns, traces]);
+    const anywhere = "50061";
+    for (const service of ownDatabases) {
+      const gateway = service === "payments" ? [anywhere] : [];
+      assert.deepEqual(ways.get(`Deployment ordermesh-${service}`), [...gateway, database, events, dns, traces]);
       assert.deepEqual(ways.get(`Job ordermesh-${service}-migration`), [database, dns]);
     }
     assert.deepEqual(ways.get("Deployment ordermesh-worker"), [dns, temporal, traces]);
     // The Pushgateway is in the release's namespace.
-    assert.deepEqual(ways.get("CronJob ordermesh-books"), [database, dns]);
+    assert.deepEqual(ways.get("CronJob ordermesh-books"), [anywhere, database, dns]);
+  });
+
+  it("leads to the connector of the card gateway alone when it is said where that runs", async () => {
+    const shop = { namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "shop" } } };
+    const peers = ["--set-json", `global.connectors.gateway.peers=${JSON.stringify([shop])}`];
+    const resources = await render("ordermesh", ...environmentArgs("production"), ...peers);
+    for (const pod of podsOf(resources)) {
+      const asks = /^Deployment ordermesh-payments$|^CronJob/.test(pod.from);
+      assert.equal(waysOut(pod, resources).includes("shop:50061"), asks, pod.from);
+    }
+  });
+
+  it("is not made where nobody says which card gateway moves the money", async () => {
+    const said = /say by which connector payments reaches the card gateway \(global\.connectors\.gateway\.address\)/;
+    for (const args of [
+      ["-f", valuesOf("production")],
+      ["--set", "simulators.enabled=false"],
+    ]) {
+      await assert.rejects(render("ordermesh", ...args), said);
+    }
+    const resources = await render("ordermesh", ...environmentArgs("production"));
+    for (const name of ["payments", "books"]) {
+      const { data } = named(resources, "ConfigMap", `ordermesh-${name}`);
+      assert.equal(data?.GATEWAY_CONNECTOR_ADDRESS, "gateway.shop:50061");
+    }
+    assert.ok(resources.every(({ metadata }) => !metadata.name.includes("simulators")));
   });
 
   it("lets the books go to the Pushgateway, which lets them in by their label, and nobody else", async () => {
-    const resources = await render("ordermesh", "-f", valuesOf("production"));
+    const resources = await render("ordermesh", ...environmentArgs("production"));
     const { spec } = named(resources, "NetworkPolicy", "ordermesh-books") as { spec: { egress: object[] } };
     const pushgateway = { podSelector: { matchLabels: { "app.kubernetes.io/name": "pushgateway" } } };
     assert.deepEqual(spec.egress.at(-1), { to: [pushgateway], ports: [{ protocol: "TCP", port: 9091 }] });

@@ -16,13 +16,13 @@ export function publicHalf({ d: _, ...half }: JsonWebKey, kid: string, roles?: r
   return { ...half, kid, ...(roles && { roles }) };
 }
 
-/** What `helm test` may do: order something, and put it on a shelf before. */
-const testRoles = ["agent", "warehouse"];
+/** What programs may do that are no services: `helm test` orders something, and puts it on a shelf before; the books ask what the gateway did. */
+const programs: Readonly<Record<string, readonly string[]>> = { test: ["agent", "warehouse"], books: ["auditor"] };
 
 /** The secret of which each pod is given its own key, by its service's name, and `public`: the halves that all know. */
 export function newServiceKeys(): Record<string, string> {
-  const own = new Map([...services, "test"].map((name) => [name, newServiceKey()]));
-  const keys = [...own].map(([name, key]) => publicHalf(key, name, name === "test" ? testRoles : undefined));
+  const own = new Map([...services, ...Object.keys(programs)].map((name) => [name, newServiceKey()]));
+  const keys = [...own].map(([name, key]) => publicHalf(key, name, programs[name]));
   const privates = [...own].map(([name, key]) => [name, JSON.stringify(key)] as const);
   return { ...Object.fromEntries(privates), public: JSON.stringify({ keys }) };
 }

@@ -2,26 +2,32 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { BooksError } from "../../services/books/src/balance/ask.ts";
-import { type Balance, takeBalance } from "../../services/books/src/balance/balance.ts";
+import { type Balance, type BooksSources, takeBalance } from "../../services/books/src/balance/balance.ts";
 import { describeProgress } from "../../services/books/src/balance/progress.ts";
 import type { Rest } from "../../services/books/src/balance/rest.ts";
 import { exitCodes } from "../../services/books/src/books.ts";
 import { pushVerification, toVerification } from "../../services/books/src/report/push.ts";
-import { type AccountedService, accountedServices } from "../../services/services.ts";
+import { accountedServices, type DatabaseService } from "../../services/services.ts";
 import { colour, pushgatewayUrl } from "../config.ts";
 import { StackError } from "../errors.ts";
 import { credentialsIn } from "../stack/credentials.ts";
 import { freePorts } from "../stack/free-ports.ts";
 import { runningPort } from "../stack/running-port.ts";
+import { openSimulatedGateway } from "../stack/simulated-gateway.ts";
 import { Stack } from "../stack/stack.ts";
 import { help, parseVerifyOptions, type VerifyOptions } from "../terminal/verify-options.ts";
 
-function urlsAt(dataDirectory: string, port: number): Record<AccountedService, string> {
+/** What a comparison asks on the data of a stack: its databases, and what its simulated gateway did. */
+async function balanceAt(
+  dataDirectory: string,
+  port: number,
+  options: Parameters<typeof takeBalance>[1],
+): Promise<Balance> {
   const { postgres } = credentialsIn(dataDirectory);
-  const urls = accountedServices.map(
-    (name) => [name, `postgres://postgres:${postgres}@127.0.0.1:${port}/${name}`] as const,
-  );
-  return Object.fromEntries(urls) as Record<AccountedService, string>;
+  const urlOf = (name: DatabaseService) => `postgres://postgres:${postgres}@127.0.0.1:${port}/${name}`;
+  const urls = Object.fromEntries(accountedServices.map((name) => [name, urlOf(name)])) as BooksSources["urls"];
+  await using outside = await openSimulatedGateway(urlOf("simulators"));
+  return await takeBalance({ urls, gateway: outside.gateway }, options);
 }
 
 /** How often is told how far a comparison has come, in milliseconds. */
@@ -40,13 +46,13 @@ async function balanceOf({ dataDirectory, ids }: VerifyOptions): Promise<Balance
     console.error(`  … ${describeProgress(progress)}`);
   };
   const port = runningPort(dataDirectory);
-  if (port !== undefined) return takeBalance(urlsAt(dataDirectory, port), { ids, onProgress });
+  if (port !== undefined) return balanceAt(dataDirectory, port, { ids, onProgress });
   await using stack = await Stack.start({
     dataDirectory,
     ports: await freePorts(),
     components: ["postgres"],
   });
-  return await takeBalance(urlsAt(dataDirectory, stack.blueprint.ports.postgres), { ids, onProgress });
+  return await balanceAt(dataDirectory, stack.blueprint.ports.postgres, { ids, onProgress });
 }
 
 /** A time as people say it, such as `40 s`, `12 min` or `3 h 5 min`. */
@@ -87,8 +93,7 @@ function print({ findings, underway, rests, inBalance, isWhole, orders, effort }
   }
   const read = `at most ${effort.mostRows} rows and ${Math.round(effort.longestMs)} ms at a time`;
   console.log(`  ${ordersOf(orders)} compared in ${seconds.toFixed(1)} s, ${read}.`);
-  if (!isWhole)
-    console.log("  Only a part: levels of stock, and what belongs to no payment or parcel, were not compared.");
+  if (!isWhole) console.log("  Only a part: levels of stock, and what belongs to no parcel, were not compared.");
   const what = isWhole ? "Stock and money are" : "What was compared is";
   console.log(inBalance ? `${what} in balance.` : `${what} NOT in balance.`);
 }

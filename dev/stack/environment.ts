@@ -27,6 +27,7 @@ export function serviceEnvironment(blueprint: Blueprint, replica: Replica): Reco
     ...(serviceFacts[service].temporal && temporalEnvironment(blueprint, replica)),
     ...(hasDatabase(service) && databaseEnvironment(blueprint, service, replica)),
     ...(service === "identity" && identityEnvironment(blueprint)),
+    ...(service === "payments" && { GATEWAY_CONNECTOR_ADDRESS: gatewayAddress(blueprint, replica) }),
     ...((service === "orders" || service === "shipping" || service === "identity") && {
       PERSONAL_DATA_KEYS_FILE: personalKeysFile(blueprint.dataDirectory),
     }),
@@ -55,13 +56,19 @@ function temporalEnvironment(blueprint: Blueprint, replica: Replica): Record<str
 
 function databaseEnvironment(blueprint: Blueprint, service: DatabaseService, replica: Replica): Record<string, string> {
   const url = (port: number | undefined) => databaseUrl(blueprint, service, service, port);
-  const outside = portOfLink(blueprint, "gateway", replica) ?? portOfLink(blueprint, "carrier", replica);
+  const outside = portOfLink(blueprint, "carrier", replica);
   const { observers, ports } = blueprint;
   return {
     ...(observers.includes("nats") && { EVENTS_NATS_URL: `nats://${host}:${ports.observers.nats}` }),
     DATABASE_URL: url(portOfLink(blueprint, "postgres", replica)),
     ...(outside !== undefined && { SIMULATOR_DATABASE_URL: url(outside) }),
   };
+}
+
+/** Where a replica of payments finds the simulated gateway. */
+function gatewayAddress(blueprint: Blueprint, replica: Replica): string {
+  const port = portOfLink(blueprint, "gateway", replica);
+  return port === undefined ? addressFor("simulators", blueprint) : `${host}:${port}`;
 }
 
 /** Whose word a service takes on who calls, and what it shows to others. */

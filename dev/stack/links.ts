@@ -1,5 +1,5 @@
 import { databaseServices, type Service, serviceFacts, services } from "../../services/services.ts";
-import { type Ports, type Replica, replicaPorts, replicasOf, sparePort } from "./layout.ts";
+import { type Ports, placeOf, type Replica, replicaPorts, replicasOf, sparePort } from "./layout.ts";
 
 /** A way that connections take, by a proxy of its own. */
 export interface Link {
@@ -10,7 +10,7 @@ export interface Link {
   readonly to: number;
 }
 
-/** The worlds outside, which simulators reach by connections of their own, and whose they are. */
+/** The worlds outside, and whose they are. The gateway is behind its connector; carrier and warehouse are in the database of their simulators. */
 const outsideWorlds = { gateway: "payments", carrier: "shipping" } as const;
 
 /** What a link can lead to besides a replica. */
@@ -25,10 +25,7 @@ export function linkTo(server: Server, from: Replica): string {
 export function linksOf(ports: Ports, replicas: number): Link[] {
   const of = (names: readonly Service[]) => names.flatMap((name) => replicasOf(name, replicas));
   const toServer = (server: Server, names: readonly Service[]) =>
-    of(names).map((from) => ({
-      name: linkTo(server, from),
-      to: server === "temporal" ? ports.temporal : ports.postgres,
-    }));
+    of(names).map((from) => ({ name: linkTo(server, from), to: portOf(server, from, ports) }));
   const links = [
     ...of(services).map((replica) => ({ name: replica, to: replicaPorts(replica, ports).grpc })),
     ...toServer("postgres", databaseServices),
@@ -39,6 +36,14 @@ export function linksOf(ports: Ports, replicas: number): Link[] {
     ...Object.entries(outsideWorlds).flatMap(([world, name]) => toServer(world as Server, [name])),
   ];
   return links.map((link, index) => ({ ...link, port: sparePort(ports, apiIndex(replicas) + 1 + index) }));
+}
+
+/** Each process has a connector of its own: the one with its number. */
+function portOf(server: Server, from: Replica, ports: Ports): number {
+  if (server === "temporal") return ports.temporal;
+  if (server !== "gateway") return ports.postgres;
+  const connector = from.replace(placeOf(from).service, "simulators") as Replica;
+  return replicaPorts(connector, ports).grpc;
 }
 
 /** Behind the ports of the other replicas. */

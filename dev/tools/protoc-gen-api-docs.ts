@@ -40,9 +40,14 @@ function packageOf(file: DescFile): string {
   return file.proto.package;
 }
 
+/** What is called, or implemented, from outside of this repository. */
+function isOurs(name: string): boolean {
+  return name.startsWith("shop.") || name.startsWith("ordermesh.connectors.");
+}
+
 function link(desc: DescMessage | DescEnum, from: string): string {
   const target = packageOf(desc.file);
-  if (!target.startsWith("shop.")) return desc.typeName;
+  if (!isOurs(target)) return desc.typeName;
   return `[${desc.name}](${target === from ? "" : pageOf(target)}#${desc.name.toLowerCase()})`;
 }
 
@@ -220,7 +225,7 @@ function printPackage(name: string, files: DescFile[], contract: Contract): stri
 
 function run(request: CodeGeneratorRequest) {
   const registry = createFileRegistry(create(FileDescriptorSetSchema, { file: request.protoFile }));
-  const ours = [...registry.files].filter((file) => packageOf(file).startsWith("shop."));
+  const ours = [...registry.files].filter((file) => isOurs(packageOf(file)));
   const rules = ours.flatMap(({ extensions }) => extensions).filter((extension) => hasOption(extension, predefined));
   const packages = Map.groupBy(ours, packageOf);
   const response = create(CodeGeneratorResponseSchema, { supportedFeatures: 1n });

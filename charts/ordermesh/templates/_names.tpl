@@ -40,3 +40,14 @@ pods run where and as those of orders do, unless `own`, its values, says otherwi
 {{ include "ordermesh.service.fromSecret" (dict "variable" (printf "%s_URL" $variable) "secret" $secret "key" (printf "%s-database-url" .service)) }}
 {{- end -}}
 {{- end }}
+
+{{/* What payments calls for a card gateway, besides others, in JSON: nothing where a connector is named, which is no service of the mesh. */}}
+{{- define "ordermesh.gatewayCalls" -}}
+{{- if .Values.global.connectors.gateway.address -}}
+[]
+{{- else if .Values.simulators.enabled -}}
+{{ list (dict "service" "simulators" "variable" "GATEWAY_CONNECTOR_ADDRESS") | toJson }}
+{{- else -}}
+{{- fail "say by which connector payments reaches the card gateway (global.connectors.gateway.address), or, where nobody pays, that it is simulated (simulators.enabled): docs/connectors.md" -}}
+{{- end -}}
+{{- end }}

@@ -51,8 +51,11 @@
 {{- $_ := set $all "RATE_LIMIT_REPLICAS" (include "ordermesh.service.text" (ternary .Values.autoscaling.minReplicas .Values.replicas .Values.autoscaling.enabled)) -}}
 {{- range .Values.calls -}}
 {{- if not .port }}{{ fail (printf "%s: say at which port %s is called (calls)" $.Chart.Name .service) }}{{ end -}}
-{{- $name := printf "%s_ADDRESS" (.service | upper | replace "-" "_") -}}
+{{- $name := .variable | default (printf "%s_ADDRESS" (.service | upper | replace "-" "_")) -}}
 {{- $_ := set $all $name (printf "dns:///%s:%s" (include "ordermesh.service.named" (dict "root" $ "service" .service "suffix" "headless")) (include "ordermesh.service.text" .port)) -}}
+{{- end -}}
+{{- if eq (include "ordermesh.service.program" .) "payments" -}}
+{{- with $global.connectors.gateway.address }}{{ $_ := set $all "GATEWAY_CONNECTOR_ADDRESS" . }}{{ end -}}
 {{- end -}}
 {{- if .Values.temporal.enabled -}}
 {{- $_ := set $all "TEMPORAL_ADDRESS" $global.temporal.address -}}

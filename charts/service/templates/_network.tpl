@@ -48,3 +48,12 @@
 {{- end -}}
 {{ $ports | uniq | toJson }}
 {{- end }}
+
+{{/* To the connector of the card gateway, where one is named. */}}
+{{- define "ordermesh.service.toGateway" -}}
+{{- with .Values.global.connectors.gateway -}}
+{{- if .address -}}
+{{ include "ordermesh.service.wayOut" (dict "peers" .peers "ports" (list (regexFind "[0-9]+$" .address))) }}
+{{- end -}}
+{{- end -}}
+{{- end }}

@@ -144,6 +144,7 @@ export function meshValues(hostAddress: string): Values {
     books: { suspend: true },
     ...Object.fromEntries(each),
     identity: { ...service, config: firstKey },
+    simulators: { ...service, enabled: true },
   };
 }
 

@@ -3,14 +3,14 @@ import { connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { provisionDatabase } from "#platform/database/provision.ts";
-import type { Balance } from "../../../services/books/src/balance/balance.ts";
-import { takeBalance } from "../../../services/books/src/balance/balance.ts";
+import { type Balance, type BooksSources, takeBalance } from "../../../services/books/src/balance/balance.ts";
 import { accountedServices, type DatabaseService, databaseServices } from "../../../services/services.ts";
 import { startFilebeat } from "../../observers/elk.ts";
 import { JaegerQuery } from "../../observers/jaeger-query.ts";
 import { Supervisor } from "../../process/supervisor.ts";
 import type { RolePasswords } from "../../stack/credentials.ts";
 import { freePorts } from "../../stack/free-ports.ts";
+import { openSimulatedGateway } from "../../stack/simulated-gateway.ts";
 import { Stack } from "../../stack/stack.ts";
 import type { Say } from "../../tools/tool.ts";
 
@@ -108,9 +108,11 @@ export class Surroundings implements AsyncDisposable {
   }
 
   /** Whether stock and money are in balance. */
-  balance(): Promise<Balance> {
+  async balance(): Promise<Balance> {
     const urls = accountedServices.map((name) => [name, this.stack.databaseUrl(name, "postgres")] as const);
-    return takeBalance(Object.fromEntries(urls) as Parameters<typeof takeBalance>[0]);
+    await using outside = await openSimulatedGateway(this.stack.databaseUrl("simulators", "postgres"));
+    const sources = { urls: Object.fromEntries(urls) as BooksSources["urls"], gateway: outside.gateway };
+    return await takeBalance(sources);
   }
 
   /** Kills one of them, and waits until it runs again. */

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { ofKind, render, resourcesIn, valuesOf } from "../../../charts/test/charts.ts";
+import { environmentArgs, ofKind, render, resourcesIn } from "../../../charts/test/charts.ts";
 import { podsOf } from "../../../charts/test/pods.ts";
 import { root } from "../../../deploy/command/checkout.ts";
 import { run } from "../../../deploy/command/run.ts";
@@ -106,14 +106,14 @@ describe("what is installed", () => {
     }
   });
 
-  for (const environment of ["staging", "production"]) {
+  for (const environment of ["staging", "production"] as const) {
     it(`holds every secret that the pods of ${environment} ask for`, async () => {
       const made = wantedSecrets().flatMap(({ secret, alsoIn }) =>
         [secret.metadata.namespace, alsoIn].includes("ordermesh")
           ? Object.keys(secret.stringData).map((key) => `${secret.metadata.name}/${key}`)
           : [],
       );
-      const pods = podsOf(await render("ordermesh", "-f", valuesOf(environment)));
+      const pods = podsOf(await render("ordermesh", ...environmentArgs(environment)));
       const asked = pods.flatMap(({ spec }) =>
         spec.containers.flatMap(({ env = [] }) => env.flatMap(({ valueFrom }) => valueFrom?.secretKeyRef ?? [])),
       );

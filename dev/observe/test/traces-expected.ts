@@ -1,7 +1,13 @@
 import type { TraceShape } from "./traces-stack.ts";
 
 /** Who calls whom whatever becomes of an order. */
-const always = ["orders → worker", "worker → inventory", "worker → orders", "worker → payments"];
+const always = [
+  "orders → worker",
+  "payments → simulators",
+  "worker → inventory",
+  "worker → orders",
+  "worker → payments",
+];
 
 /** The trace of an order that is delivered in one parcel. */
 export const deliveredShape: TraceShape = {

@@ -37,6 +37,9 @@ interface Release {
 
 const accounted = ({ services }: Checkout) => services.filter(({ books }) => books);
 const withDatabase = ({ services }: Checkout) => services.filter(({ database }) => database);
+/** What stands for the world outside is no part of what is described as the product. */
+const described = (checkout: Checkout) => withDatabase(checkout).filter(({ outside }) => !outside);
+const audited = ({ services }: Checkout) => services.filter(({ packages }) => packages.includes("shop.audit.v1"));
 const namesOf = (services: readonly Known[]) => services.map(({ name }) => name);
 const textOf = ({ root }: Checkout, path: string) => readFileSync(join(root, path), "utf8").replaceAll(/\s+/g, " ");
 const rawTextOf = ({ root }: Checkout, path: string) => readFileSync(join(root, path), "utf8");
@@ -82,7 +85,9 @@ const folders: Place = {
 const protos: Place = {
   path: "proto",
   mistakes({ root, services }) {
-    const files = globSync("proto/shop/**/*_service.proto", { cwd: root });
+    const files = globSync(["proto/shop/**/*_service.proto", "proto/ordermesh/connectors/**/*_service.proto"], {
+      cwd: root,
+    });
     const present = files.map((path) => path.split("/").slice(1, -1).join("."));
     const served = services.flatMap(({ packages }) => packages);
     return [
@@ -208,7 +213,9 @@ const shownCalls: Place = {
   path: "docs",
   mistakes({ root, services }) {
     return globSync(["README.md", "docs/**/*.md"], { cwd: root }).flatMap((path) => {
-      const calls = readFileSync(join(root, path), "utf8").matchAll(/localhost:(\d+)(?: |\/)(shop\.\w+\.v\d+)\./g);
+      const calls = readFileSync(join(root, path), "utf8").matchAll(
+        /localhost:(\d+)(?: |\/)((?:shop|ordermesh)\.\w+\.v\d+)\./g,
+      );
       return [...calls].flatMap(([call, port, called = ""]) => {
         const server = services.find(({ grpc, http }) => grpc === Number(port) || http === Number(port));
         return unless(server?.packages.includes(called) === true, `${path}: nothing at that port serves ${call}…`);
@@ -251,9 +258,9 @@ export const places: readonly Place[] = [
   roles,
   forwards,
   shownCalls,
-  says("package.json", (checkout) => [sentence(namesOf(withDatabase(checkout)))]),
-  says("charts/ordermesh/Chart.yaml", (checkout) => [sentence(namesOf(withDatabase(checkout)))]),
-  says("deploy/Dockerfile", (checkout) => [sentence(namesOf(withDatabase(checkout)))]),
+  says("package.json", (checkout) => [sentence(namesOf(described(checkout)))]),
+  says("charts/ordermesh/Chart.yaml", (checkout) => [sentence(namesOf(described(checkout)))]),
+  says("deploy/Dockerfile", (checkout) => [sentence(namesOf(described(checkout)))]),
   says("deploy/image/README.md", (checkout) => [
     `| ${quoted(namesOf(checkout.services))} |`,
     `(also ${quoted(namesOf(withDatabase(checkout)).slice(1))})`,
@@ -261,14 +268,14 @@ export const places: readonly Place[] = [
   says("README.md", (checkout) => {
     const https = checkout.services.map(({ http }) => http);
     return [
-      `services (${namesOf(withDatabase(checkout)).join(", ")})`,
+      `services (${namesOf(described(checkout)).join(", ")})`,
       ...checkout.services.map(({ name, grpc }, index) => `${name} ${index === 0 ? "on " : ""}${grpc}`),
       `ports ${Math.min(...https)} to ${Math.max(...https)}`,
     ];
   }),
   processes,
-  says("docs/operations.md", (checkout) => [`for each of ${sentence(namesOf(withDatabase(checkout)))}:`]),
-  says("docs/runbooks/README.md", (checkout) => withDatabase(checkout).map(({ name, grpc }) => `${grpc} ${name}`)),
+  says("docs/operations.md", (checkout) => [`for each of ${sentence(namesOf(described(checkout)))}:`]),
+  says("docs/runbooks/README.md", (checkout) => audited(checkout).map(({ name, grpc }) => `${grpc} ${name}`)),
   says("docs/runbooks/books-unbalanced.md", (checkout) => {
     const ports = accounted(checkout).map(({ grpc }) => grpc);
     return [`for port in ${ports.join(" ")}; do`];

@@ -40,8 +40,8 @@ export interface ContractCall {
 
 /** All calls of all processes. @throws Error for a package of which it is not known who serves it */
 export async function contractCalls(): Promise<ContractCall[]> {
-  const folder = join(root, "services/platform/src/gen/shop");
-  const paths = globSync("**/*_pb.js", { cwd: folder }).sort();
+  const folder = join(root, "services/platform/src/gen");
+  const paths = globSync("{shop,ordermesh/connectors}/**/*_pb.js", { cwd: folder }).sort();
   const calls = paths.map(async (path) => {
     const module = (await import(pathToFileURL(join(folder, path)).href)) as Record<string, unknown>;
     const file = Object.values(module).find((part) => (part as { kind?: string }).kind === "file") as DescFile;

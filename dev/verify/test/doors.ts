@@ -4,6 +4,10 @@
  */
 export const doors: Readonly<Record<string, string>> = {
   "AuditService.ListAuditEvents": "auditor",
+  "GatewayConnectorService.GetCapabilities": "service:payments",
+  "GatewayConnectorService.ExecuteOperations": "service:payments",
+  "GatewayConnectorService.FindOperations": "service:payments",
+  "GatewayConnectorService.ListOperations": "finance auditor",
   "IdentityAdminService.GetPerson": "admin",
   "IdentityAdminService.ListPeople": "admin",
   "IdentityAdminService.SetRoles": "admin",

@@ -1,4 +1,4 @@
-import { ConfigError, type ConfigOf, loadConfig } from "#platform/config.ts";
+import { ConfigError, loadConfig } from "#platform/config.ts";
 import { LogOutput } from "#platform/log/log-output.ts";
 import { createLogger, describe, type Logger } from "#platform/log/logger.ts";
 import { orLate } from "#platform/wait.ts";
@@ -6,7 +6,8 @@ import { type AccountedService, accountedServices } from "../../services.ts";
 import { BooksError } from "./balance/ask.ts";
 import { takeBalance } from "./balance/balance.ts";
 import { describeProgress } from "./balance/progress.ts";
-import { booksConfig, databaseVariable } from "./config.ts";
+import { type BooksConfig, booksConfig, databaseVariable } from "./config.ts";
+import { openConnector } from "./connector.ts";
 import { idsOf, LimitError } from "./limit.ts";
 import { logBalance, ProgressLog } from "./report/log.ts";
 import { pushVerification, toVerification } from "./report/push.ts";
@@ -22,8 +23,6 @@ export const exitCodes = {
 /** What came out, as the process says it with its exit code. */
 export type Outcome = keyof typeof exitCodes;
 
-type BooksConfig = ConfigOf<typeof booksConfig>;
-
 /**
  * Compares the books once, writes how it goes and what was found, and tells the Pushgateway, unless only a part was compared: that
  * says nothing of the whole.
@@ -32,12 +31,14 @@ type BooksConfig = ConfigOf<typeof booksConfig>;
 export async function checkBooks(config: BooksConfig, logger: Logger, progress: ProgressLog): Promise<Outcome> {
   const start = performance.now();
   const urls = accountedServices.map((service) => [service, config[databaseVariable(service)].text] as const);
+  using connector = await openConnector(config, logger);
   const limit = { since: config.BOOKS_SINCE, until: config.BOOKS_UNTIL };
   const ids = idsOf(limit, { since: "BOOKS_SINCE", until: "BOOKS_UNTIL" });
-  const balance = await takeBalance(Object.fromEntries(urls) as Record<AccountedService, string>, {
-    ids,
-    onProgress: (step) => progress.tell(step),
-  });
+  const sources = {
+    urls: Object.fromEntries(urls) as Record<AccountedService, string>,
+    gateway: connector.gateway,
+  };
+  const balance = await takeBalance(sources, { ids, onProgress: (step) => progress.tell(step) });
   const result = toVerification(balance, (performance.now() - start) / 1_000);
   logBalance(logger, balance, result);
   const isTold = !config.PUSHGATEWAY_URL || !balance.isWhole || (await tell(config.PUSHGATEWAY_URL, result, logger));

@@ -1,9 +1,18 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { encodeId } from "#platform/id.ts";
-import type { AccountedService } from "../../services.ts";
 import { type Balance, takeBalance } from "../src/balance/balance.ts";
-import { id, openWorld, operationId, orders, shipmentId, type World, writeOpenParcel, writeParcel } from "./world.ts";
+import {
+  id,
+  openWorld,
+  operationId,
+  orders,
+  type Place,
+  shipmentId,
+  type World,
+  writeOpenParcel,
+  writeParcel,
+} from "./world.ts";
 
 let world: World;
 before(async () => {
@@ -17,7 +26,7 @@ const { delivered, lost, cancelled, returned, exchanged, replacement, pending } 
 /** Something that is done to the books behind the services' backs. */
 interface Tampering {
   readonly what: string;
-  readonly service: AccountedService;
+  readonly service: Place;
   readonly sql: string;
   readonly values?: readonly unknown[];
   /** What the comparison says then, besides other things perhaps. */
@@ -125,50 +134,50 @@ const money: readonly Tampering[] = [
   },
   {
     what: "the gateway has captured less than its records",
-    service: "payments",
-    sql: "update simulator.gateway_record set captured = 900 where key = $1",
+    service: "simulators",
+    sql: "update gateway_record set captured = 900 where key = $1",
     values: [operationId(delivered, 0)],
     says: `payment ${named(delivered)} of order ${named(delivered)} (approved) differs from the gateway's record`,
   },
   {
     what: "two captures at the gateway are wrong by the same amount",
-    service: "payments",
-    sql: "update simulator.gateway_record set amount = 500 where key in ($1, $2)",
+    service: "simulators",
+    sql: "update gateway_record set amount = 500 where key in ($1, $2)",
     values: [operationId(delivered, 1), operationId(delivered, 2)],
     says: `payment ${named(delivered)}: capture 600 EUR succeeded, the gateway remembers capture 500 EUR`,
   },
   {
     what: "the gateway knows nothing of a refund",
-    service: "payments",
-    sql: "delete from simulator.gateway_record where key = $1",
+    service: "simulators",
+    sql: "delete from gateway_record where key = $1",
     values: [operationId(lost, 2)],
     says: `payment ${named(lost)}: refund 500 EUR succeeded, the gateway remembers nothing of it`,
   },
   {
     what: "the gateway has refused what we believe done",
-    service: "payments",
-    sql: "update simulator.gateway_record set decline_code = 'expired' where key = $1",
+    service: "simulators",
+    sql: "update gateway_record set decline_code = 'expired' where key = $1",
     values: [operationId(cancelled, 1)],
     says: `payment ${named(cancelled)}: void 300 EUR succeeded, the gateway remembers a refusal`,
   },
   {
     what: "the gateway has charged in another currency",
-    service: "payments",
-    sql: "update simulator.gateway_record set currency = 'USD' where key = $1",
+    service: "simulators",
+    sql: "update gateway_record set currency = 'USD' where key = $1",
     values: [operationId(lost, 1)],
     says: `payment ${named(lost)}: capture 500 EUR succeeded, the gateway remembers capture 500 USD`,
   },
   {
     what: "the gateway has charged another authorization",
-    service: "payments",
-    sql: "update simulator.gateway_record set authorization_key = $2 where key = $1",
+    service: "simulators",
+    sql: "update gateway_record set authorization_key = $2 where key = $1",
     values: [operationId(lost, 1), operationId(pending, 0)],
     says: `payment ${named(lost)}: capture 500 EUR succeeded, the gateway remembers capture 500 EUR of another authorization`,
   },
   {
     what: "the gateway has approved what we believe refused",
-    service: "payments",
-    sql: "update simulator.gateway_record set decline_code = '' where decline_code <> ''",
+    service: "simulators",
+    sql: "update gateway_record set decline_code = '' where decline_code <> ''",
     says: `payment ${encodeId(id("e"))}: authorize 100 EUR refused, the gateway remembers authorize 100 EUR`,
   },
   {
@@ -201,8 +210,8 @@ const money: readonly Tampering[] = [
   },
   {
     what: "a credit that was used was paid back to the card",
-    service: "payments",
-    sql: "update simulator.gateway_record set refunded = 200 where key = $1",
+    service: "simulators",
+    sql: "update gateway_record set refunded = 200 where key = $1",
     values: [operationId(exchanged, 0)],
     says: `payment ${named(exchanged)} of order ${named(exchanged)} (approved) differs from the gateway's record`,
   },
@@ -218,10 +227,11 @@ const money: readonly Tampering[] = [
   },
   {
     what: "the gateway has done what nobody asked for",
-    service: "payments",
-    sql: `insert into simulator.gateway_record (key, kind, authorization_key, card_token, currency, amount, decline_code, decide_time)
-      values ('stranger', 'refund', 'stranger', '', 'EUR', 1, '', now())`,
-    says: "the gateway did a refund with key stranger that payments does not know",
+    service: "simulators",
+    sql: `insert into gateway_record (key, kind, authorization_key, card_token, currency, amount, decline_code, decide_time)
+      values ($1, 'refund', $1, '', 'EUR', 1, '', now())`,
+    values: [id("ff")],
+    says: `the gateway did a refund with key ${encodeId(id("ff"))} that payments does not know`,
   },
 ];
 
@@ -558,7 +568,7 @@ describe("the books, read by roles that may only read", () => {
 
   for (const pageSize of pageSizes) {
     it(`are in balance when they are, with what rests, by pages of ${pageSize}`, async () => {
-      const balance = await takeBalance(world.urls, { pageSize });
+      const balance = await takeBalance(world.sources, { pageSize });
       assert.deepEqual(sentencesOf(balance), []);
       assert.deepEqual([balance.inBalance, balance.isWhole, balance.orders, balance.underway], [true, true, 8, 1]);
       const [rest, ...others] = balance.rests;
@@ -568,14 +578,14 @@ describe("the books, read by roles that may only read", () => {
   }
 
   it("are said to be the same, whatever the pages", async () => {
-    const [rows, whole] = await Promise.all(pageSizes.map((pageSize) => takeBalance(world.urls, { pageSize })));
+    const [rows, whole] = await Promise.all(pageSizes.map((pageSize) => takeBalance(world.sources, { pageSize })));
     assert.deepEqual(rows?.findings, whole?.findings);
   });
 
   for (const { what, service, sql, values, says } of [...stock, ...money, ...ended, ...returns, ...parcels, ...audit]) {
     it(`are not when ${what}`, async () => {
       await world.change(service, sql, values);
-      const balances = await Promise.all(pageSizes.map((pageSize) => takeBalance(world.urls, { pageSize })));
+      const balances = await Promise.all(pageSizes.map((pageSize) => takeBalance(world.sources, { pageSize })));
       await world.restore(service);
       for (const balance of balances) {
         const sentences = sentencesOf(balance);
@@ -592,7 +602,7 @@ describe("the books, read by roles that may only read", () => {
   for (const { what, service, sql, values, says, state, step = "" } of carried) {
     it(`${says ? "are not" : "are in balance"} when ${what}`, async () => {
       await world.change(service, sql, values);
-      const balance = await takeBalance(world.urls);
+      const balance = await takeBalance(world.sources);
       await world.restore(service);
       assert.deepEqual(sentencesOf(balance), says ? [says] : []);
       if (state)
@@ -609,7 +619,7 @@ describe("the books, read by roles that may only read", () => {
     it(`${isOwed ? "are in balance" : "are not"} when a shipment is ${status} and orders has heard ${news}`, async () => {
       await world.change("orders", forget, [pending.id]);
       await writeOpenParcel(world.change, pending, { status, told });
-      const balance = await takeBalance(world.urls);
+      const balance = await takeBalance(world.sources);
       await world.restore();
       const says = `order ${named(pending)} is pending and nobody carries it`;
       assert.deepEqual(sentencesOf(balance), isOwed ? [] : [says]);
@@ -624,7 +634,7 @@ describe("the books, read by roles that may only read", () => {
     const wait = `with gone as (${forget}) update customer_order set back_order_time = now() where order_id = $1`;
     await world.change("orders", wait, [pending.id]);
     await world.change("inventory", queued, [pending.id, 1_000]);
-    const balance = await takeBalance(world.urls);
+    const balance = await takeBalance(world.sources);
     await world.restore();
     assert.deepEqual(sentencesOf(balance), []);
     assert.deepEqual(
@@ -636,14 +646,14 @@ describe("the books, read by roles that may only read", () => {
   it("are in balance when somebody is to be served whose stock has just come", async () => {
     await world.change("inventory", queued, [pending.id, 1]);
     await world.change("inventory", "update stock_level set update_time = now() where sku = 'book'");
-    const balance = await takeBalance(world.urls);
+    const balance = await takeBalance(world.sources);
     await world.restore();
     assert.deepEqual(sentencesOf(balance), []);
   });
 
   it("are in balance when an order is deleted that came to nothing", async () => {
     await world.change("orders", deleted, [cancelled.id]);
-    const balance = await takeBalance(world.urls);
+    const balance = await takeBalance(world.sources);
     await world.restore("orders");
     assert.deepEqual(sentencesOf(balance), []);
     assert.equal(balance.orders, 7);
@@ -652,7 +662,7 @@ describe("the books, read by roles that may only read", () => {
   it("are not when shipping has sent a parcel of an order that was cancelled", async () => {
     await writeParcel(world.change, cancelled, { from: "south", status: "delivered" });
     const says = `order ${named(cancelled)} is cancelled, but shipping has sent a parcel from south`;
-    const balance = await takeBalance(world.urls);
+    const balance = await takeBalance(world.sources);
     await world.restore("shipping");
     assert.deepEqual(sentencesOf(balance), [says]);
   });
@@ -660,7 +670,7 @@ describe("the books, read by roles that may only read", () => {
   it("are compared in part when told so: what is wrong is found there, and nowhere else", async () => {
     await world.change("payments", "update payment set captured = 900 where payment_id = $1", [delivered.id]);
     const only = (order: { readonly id: string }) =>
-      takeBalance(world.urls, { ids: { from: order.id, to: order.id }, pageSize: 1 });
+      takeBalance(world.sources, { ids: { from: order.id, to: order.id }, pageSize: 1 });
     const [bad, good] = [await only(delivered), await only(lost)];
     await world.restore("payments");
     assert.deepEqual([bad.isWhole, bad.inBalance, bad.orders], [false, false, 1]);
@@ -671,7 +681,7 @@ describe("the books, read by roles that may only read", () => {
   });
 
   it("were caught by every comparison that there is", async () => {
-    const { findings } = await takeBalance(world.urls);
+    const { findings } = await takeBalance(world.sources);
     const blind = findings.filter((_, index) => !caught.has(index)).map(({ checked }) => checked);
     assert.deepEqual(blind, []);
   });

@@ -62,7 +62,7 @@ async function countOf(service: ImporterName, table: string): Promise<number> {
 }
 
 async function findings(): Promise<string[]> {
-  const { findings: all } = await takeBalance(world.urls);
+  const { findings: all } = await takeBalance(world.sources);
   return all.flatMap(({ wrong }) => wrong);
 }
 

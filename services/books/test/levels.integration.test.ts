@@ -71,7 +71,7 @@ describe("levels whose movements are summed piece by piece", () => {
     const onProgress = ({ what }: { what: string }) => {
       if (what === "stock movements") moved = moved.then(move);
     };
-    const balance = await takeBalance(world.urls, { pageSize: 1, onProgress });
+    const balance = await takeBalance(world.sources, { pageSize: 1, onProgress });
     await moved;
     assert.ok(count > 5, `${count}`);
     assert.deepEqual(wrongOf(balance), []);

@@ -79,13 +79,16 @@ const ofPayments = [
   union all select order_id, operation_id, 'authorization_end', 'authorizations', 'authorized_funds', 'EUR', amount from operation
     where kind <> 'authorize'
   union all select order_id, operation_id, 'capture', 'gateway', 'sales', 'EUR', amount from operation where kind = 'capture'`,
-  `${drawn} insert into simulator.gateway_record (key, kind, authorization_key, card_token, currency, amount, decline_code, decide_time,
-    captured, voided)
-  select operation_id::text, kind, ${idSql("n", parts.authorization)}::text, 'tok_approve', 'EUR', amount, '', now(),
-    case when kind = 'authorize' and status = 'delivered' then 1000 else 0 end,
-    case when kind = 'authorize' and status = 'cancelled' then 1000 else 0 end from operation join o using (n)`,
   `${drawn} ${event} select gen_random_uuid(), case kind when 'authorize' then 'payment.authorized' when 'void' then 'payment.voided'
     else 'payment.captured' end, order_id, '', jsonb_build_object('amount', amount::text), 'test', '' from operation`,
+];
+
+const ofSimulators = [
+  `${drawn} insert into gateway_record (key, kind, authorization_key, card_token, currency, amount, decline_code, decide_time,
+    captured, voided)
+  select operation_id, kind, ${idSql("n", parts.authorization)}, 'tok_approve', 'EUR', amount, '', now(),
+    case when kind = 'authorize' and status = 'delivered' then 1000 else 0 end,
+    case when kind = 'authorize' and status = 'cancelled' then 1000 else 0 end from operation join o using (n)`,
 ];
 
 const ofInventory = [
@@ -111,7 +114,13 @@ const ofShipping = [
       else array['created', 'packed', 'booked', 'delivered'] end) s`,
 ];
 
-const statements = { orders: ofOrders, payments: ofPayments, inventory: ofInventory, shipping: ofShipping } as const;
+const statements = {
+  orders: ofOrders,
+  payments: ofPayments,
+  inventory: ofInventory,
+  shipping: ofShipping,
+  simulators: ofSimulators,
+} as const;
 
 /** Fills the shelves; the movements of many orders take from them. */
 export async function fillShelves(change: Change): Promise<void> {

@@ -16,7 +16,7 @@ const pageSize = 200;
 
 async function compare() {
   const progress: Progress[] = [];
-  const balance = await takeBalance(world.urls, { pageSize, onProgress: (step) => progress.push(step) });
+  const balance = await takeBalance(world.sources, { pageSize, onProgress: (step) => progress.push(step) });
   const wrong = balance.findings.flatMap((finding) => finding.wrong);
   return { ...balance, wrong, progress, ranges: progress.filter(({ what }) => what === "orders").length };
 }

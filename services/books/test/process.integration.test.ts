@@ -9,15 +9,18 @@ import { encodeId } from "#platform/id.ts";
 import { pushgatewayProgram } from "../../../dev/observers/prometheus.ts";
 import { Monitoring } from "../../../dev/observers/test/monitoring.ts";
 import { accountedServices } from "../../services.ts";
+import { type ServedGateway, serveGateway } from "../../simulators/test/served-gateway.ts";
 import { databaseVariable } from "../src/config.ts";
 import { openWorld, orders, type World } from "./world.ts";
 
 let world: World;
+let gateway: ServedGateway;
 let monitoring: Monitoring;
 let pushgateway: string;
 before(async () => {
   world = await openWorld();
   await world.restore();
+  gateway = await serveGateway(world.databases.simulators.url);
   monitoring = await Monitoring.open();
   const address = await monitoring.address();
   await monitoring.start(await pushgatewayProgram(monitoring.common("pushgateway"), address));
@@ -25,6 +28,7 @@ before(async () => {
 });
 after(async () => {
   await monitoring?.[Symbol.asyncDispose]();
+  await gateway?.[Symbol.asyncDispose]();
   await world?.[Symbol.asyncDispose]();
 });
 
@@ -36,7 +40,7 @@ interface Ended {
 
 function environment(): Record<string, string> {
   const urls = accountedServices.map((service) => [databaseVariable(service), world.urls[service]] as const);
-  return { ...Object.fromEntries(urls), LOG_FORMAT: "json" };
+  return { ...Object.fromEntries(urls), GATEWAY_CONNECTOR_ADDRESS: gateway.address, LOG_FORMAT: "json" };
 }
 
 const main = fileURLToPath(import.meta.resolve("../src/main.ts"));
@@ -124,6 +128,15 @@ describe("the books as a process", { concurrency: false }, () => {
     assert.match(messages(ended).at(-1) ?? "", /^The balance of shipping cannot be taken: .*ECONNREFUSED/);
   });
 
+  it("end with 2 when the connector of the card gateway is away", async () => {
+    const ended = await run({ ...environment(), GATEWAY_CONNECTOR_ADDRESS: "127.0.0.1:1" });
+    assert.equal(ended.code, 2);
+    assert.match(
+      messages(ended).at(-1) ?? "",
+      /^The connector of the card gateway does not say what was done: .*ECONNREFUSED/,
+    );
+  });
+
   it("end with 2 when a role may not read what is compared", async () => {
     const url = world.databases.orders.ownerUrl.replace(/\/[^/]*$/, "/postgres");
     const ended = await run({ ...environment(), ORDERS_DATABASE_URL: url });
@@ -155,5 +168,6 @@ describe("the books as a process", { concurrency: false }, () => {
     assert.equal(ended.code, 2);
     for (const service of accountedServices)
       assert.match(ended.stderr, new RegExp(`${databaseVariable(service)}: is not set`));
+    assert.match(ended.stderr, /GATEWAY_CONNECTOR_ADDRESS: is not set/);
   });
 });

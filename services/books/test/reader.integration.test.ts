@@ -65,7 +65,6 @@ describe("a reader", () => {
     ["orders", "select shipping_address from customer_order"],
     ["orders", "select * from customer"],
     ["payments", "select card_token from payment"],
-    ["payments", "select card_token from simulator.gateway_record"],
     ["shipping", "select address from shipment"],
     ["inventory", "select * from idempotency_key"],
     ["orders", "select rolpassword from pg_authid"],

@@ -12,12 +12,22 @@ import { creditMovements, type Effect, entriesOf, movements } from "../../paymen
 import { type AccountedService, accountedServices } from "../../services.ts";
 import { migrations as shippingMigrations } from "../../shipping/src/migrations/list.ts";
 import { readable as shippingReadable } from "../../shipping/src/migrations/readable.ts";
+import { connectorClient } from "../../simulators/src/gateway/connector-client.ts";
+import { GatewaySimulator } from "../../simulators/src/gateway/gateway-simulator.ts";
+import { migrations as simulatorMigrations } from "../../simulators/src/migrations/list.ts";
+import type { BooksSources } from "../src/balance/balance.ts";
 
-const schemas: Readonly<Record<AccountedService, Pick<TestDatabaseOptions, "migrations" | "readable">>> = {
+/** Where something is written down: in the books of a service, or by the simulated card gateway. */
+export type Place = AccountedService | "simulators";
+
+const places: readonly Place[] = [...accountedServices, "simulators"];
+
+const schemas: Readonly<Record<Place, Pick<TestDatabaseOptions, "migrations" | "readable">>> = {
   orders: { migrations: ordersMigrations, readable: ordersReadable },
   payments: { migrations: paymentsMigrations, readable: paymentsReadable },
   inventory: { migrations: inventoryMigrations, readable: inventoryReadable },
   shipping: { migrations: shippingMigrations, readable: shippingReadable },
+  simulators: { migrations: simulatorMigrations },
 };
 
 /** An id that is the same in each run: `id("a1")`. */
@@ -152,41 +162,41 @@ export function shipmentId(order: Order, from: string): string {
   return id(`${order.id.slice(-1)}f${from === "north" ? 0 : 1}`);
 }
 
-/** Four databases with books in them. */
+/** Four databases with books in them, and what the card gateway remembers. */
 export interface World extends AsyncDisposable {
-  readonly databases: Readonly<Record<AccountedService, TestDatabase>>;
+  readonly databases: Readonly<Record<Place, TestDatabase>>;
   /** What the readers connect with. */
   readonly urls: Readonly<Record<AccountedService, string>>;
+  /** Whom a comparison asks. */
+  readonly sources: BooksSources;
   /** Runs SQL as a superuser. */
-  change(service: AccountedService, sql: string, values?: readonly unknown[]): Promise<void>;
-  /** Writes the books anew, in balance: of all services, or of one. */
-  restore(only?: AccountedService): Promise<void>;
+  change(place: Place, sql: string, values?: readonly unknown[]): Promise<void>;
+  /** Writes everything anew, in balance: of all places, or of one. */
+  restore(only?: Place): Promise<void>;
 }
 
 /** Opens the databases; the books are empty until {@link World.restore}. */
 export async function openWorld(): Promise<World> {
   const opened = await Promise.all(
-    accountedServices.map(
-      async (name) => [name, await testDatabase(name, { entities: [], ...schemas[name] })] as const,
-    ),
+    places.map(async (name) => [name, await testDatabase(name, { entities: [], ...schemas[name] })] as const),
   );
-  const databases = Object.fromEntries(opened) as Record<AccountedService, TestDatabase>;
+  const databases = Object.fromEntries(opened) as Record<Place, TestDatabase>;
   const pools = opened.map(
     ([name, { adminUrl }]) => [name, new pg.Pool({ connectionString: adminUrl, max: 1 })] as const,
   );
-  const poolOf = Object.fromEntries(pools) as Record<AccountedService, pg.Pool>;
-  const change: World["change"] = async (service, sql, values = []) =>
-    void (await poolOf[service].query(sql, [...values]));
+  const poolOf = Object.fromEntries(pools) as Record<Place, pg.Pool>;
+  const change: World["change"] = async (place, sql, values = []) => void (await poolOf[place].query(sql, [...values]));
+  const readers = accountedServices.map((name) => [name, databases[name].readerUrl] as const);
+  const urls = Object.fromEntries(readers) as World["urls"];
+  const gateway = new GatewaySimulator(databases.simulators.database, { slowMs: 0, latencyMs: 0 });
   return {
     databases,
-    urls: Object.fromEntries(opened.map(([name, { readerUrl }]) => [name, readerUrl])) as Record<
-      AccountedService,
-      string
-    >,
+    urls,
+    sources: { urls, gateway: connectorClient(gateway) },
     change,
     restore: (only) =>
-      restore(async (service, sql, values) => {
-        if (only === undefined || only === service) await change(service, sql, values);
+      restore(async (place, sql, values) => {
+        if (only === undefined || only === place) await change(place, sql, values);
       }),
     async [Symbol.asyncDispose]() {
       for (const [, pool] of pools) await pool.end();
@@ -197,7 +207,7 @@ export async function openWorld(): Promise<World> {
 
 type Change = World["change"];
 
-const tables: Readonly<Record<AccountedService, readonly string[]>> = {
+const tables: Readonly<Record<Place, readonly string[]>> = {
   orders: [
     "order_return_line",
     "order_return",
@@ -207,15 +217,16 @@ const tables: Readonly<Record<AccountedService, readonly string[]>> = {
     "episode",
     "audit_event",
   ],
-  payments: ["ledger_entry", "payment_operation", "payment", "audit_event", "simulator.gateway_record"],
+  payments: ["ledger_entry", "payment_operation", "payment", "audit_event"],
   inventory: ["stock_level", "reservation", "stock_movement", "back_order_line", "back_order_news", "audit_event"],
   shipping: ["shipment", "audit_event", "simulator.booking"],
+  simulators: ["gateway_record"],
 };
 
 async function restore(change: Change): Promise<void> {
-  for (const service of accountedServices) {
-    await change(service, "begin");
-    for (const table of tables[service]) await change(service, `delete from ${table}`);
+  for (const place of places) {
+    await change(place, "begin");
+    for (const table of tables[place]) await change(place, `delete from ${table}`);
   }
   await writeShelves(change);
   for (const order of Object.values<Order>(orders)) {
@@ -229,7 +240,7 @@ async function restore(change: Change): Promise<void> {
   await change("orders", "insert into order_event (order_id, event_id, kind) values ($1, 'placed', 'placed')", [
     orders.pending.id,
   ]);
-  for (const service of accountedServices) await change(service, "commit");
+  for (const place of places) await change(place, "commit");
 }
 
 interface Event {
@@ -336,8 +347,8 @@ interface GatewayRecord {
 
 async function writeRecord(change: Change, { key, kind, of, amount, moved }: GatewayRecord): Promise<void> {
   await change(
-    "payments",
-    `insert into simulator.gateway_record (key, kind, authorization_key, card_token, currency, amount, decline_code,
+    "simulators",
+    `insert into gateway_record (key, kind, authorization_key, card_token, currency, amount, decline_code,
       decide_time, captured, voided, refunded) values ($1, $2, $3, 'tok_approve', 'EUR', $4, '', now(), $5, $6, $7)`,
     [key, kind, of, amount, ...(kind === "authorize" ? moved : [0, 0, 0])],
   );
@@ -387,8 +398,8 @@ async function writeRefusedCard(change: Change): Promise<void> {
     [operationId(rejected, 0), rejected.id],
   );
   await change(
-    "payments",
-    `insert into simulator.gateway_record (key, kind, authorization_key, card_token, currency, amount, decline_code, decide_time)
+    "simulators",
+    `insert into gateway_record (key, kind, authorization_key, card_token, currency, amount, decline_code, decide_time)
     values ($1, 'authorize', $1, 'tok_decline', 'EUR', 100, 'card_declined', now())`,
     [operationId(rejected, 0)],
   );

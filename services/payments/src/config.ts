@@ -1,6 +1,5 @@
 import { z } from "zod";
-import { databaseConfig, databaseUrl, type Together } from "#platform/config.ts";
-import { secret } from "#platform/secret.ts";
+import { databaseConfig, type Together } from "#platform/config.ts";
 import { majorUnitsOf, minorUnitsOf } from "./refund/refund-limits.ts";
 
 const milliseconds = z.coerce.number().int().min(1);
@@ -14,9 +13,14 @@ export const paymentsConfig = {
   PAYMENTS_ANSWER_WITHIN_MS: milliseconds.default(2_000),
   /** How often each replica looks for payments that a crash or a lost answer left undecided. */
   PAYMENTS_RESOLVE_EVERY_MS: milliseconds.default(1_000),
+  /** The connector of the card gateway, `host:port`, or any target that gRPC resolves. No default: whoever sells names the gateway that moves the money. */
+  GATEWAY_CONNECTOR_ADDRESS: z
+    .string()
+    .min(1)
+    .describe("it names the connector of the card gateway as host:port; docs/connectors.md says what that is"),
   /** For one call to the gateway. */
   GATEWAY_TIMEOUT_MS: milliseconds.default(3_000),
-  /** Calls to the gateway at the same time. */
+  /** Operations that the gateway has at the same time. */
   GATEWAY_MAX_INFLIGHT: z.coerce.number().int().min(1).default(512),
   /**
    * How much of a payment may be refunded without a second person, all such refunds together: so many whole units of its currency, or `off`.
@@ -27,14 +31,6 @@ export const paymentsConfig = {
   REFUND_LIMITS_MINOR_UNITS: z.string().default('{"JPY":50000,"KRW":500000}').transform(minorUnitsOf),
   /** How long a refund waits for a second person, at most as long as request ids are remembered (`REQUEST_ID_RETENTION_MS`). */
   REFUND_APPROVAL_WITHIN_MS: milliseconds.default(week),
-  /** How long the simulated gateway takes for `tok_slow`. */
-  SIMULATOR_SLOW_MS: milliseconds.default(10_000),
-  /** How long the simulated gateway takes for every call. */
-  SIMULATOR_LATENCY_MS: z.coerce.number().int().min(0).default(0),
-  /** Where the simulated gateway keeps what it did; DATABASE_URL when it is not set. What lies between is the way to it. */
-  SIMULATOR_DATABASE_URL: secret(databaseUrl).optional(),
-  /** The simulated gateway's own connections. */
-  SIMULATOR_POOL_MAX: z.coerce.number().int().min(1).default(4),
 };
 
 /** A refund whose request id is forgotten while it waits would begin a second time. */

@@ -1,3 +1,4 @@
+import { GatewayConnectorService } from "#gen/ordermesh/connectors/v1/gateway_connector_service_pb.js";
 import { startService } from "#platform/process/service.ts";
 import { paymentsConfig, refundsTogether } from "./config.ts";
 import { importCommand } from "./import/import-command.ts";
@@ -12,5 +13,13 @@ await startService({
   together: refundsTogether,
   database: { entities, migrations, readable },
   commands: { import: importCommand },
-  build: buildPayments,
+  build: ({ config, database, logger, output, registry, client }) =>
+    buildPayments({
+      config,
+      database,
+      logger,
+      output,
+      registry,
+      connector: client(GatewayConnectorService, config.GATEWAY_CONNECTOR_ADDRESS),
+    }),
 });

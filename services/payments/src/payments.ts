@@ -1,4 +1,6 @@
+import type { Client } from "@connectrpc/connect";
 import type { Registry } from "prom-client";
+import type { GatewayConnectorService } from "#gen/ordermesh/connectors/v1/gateway_connector_service_pb.js";
 import { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
 import { AuditTrail } from "#platform/audit/audit-trail.ts";
 import { Relay } from "#platform/batch/relay.ts";
@@ -11,8 +13,8 @@ import { register, type ServiceParts } from "#platform/process/service.ts";
 import { PaymentApi } from "./api/payment-api.ts";
 import { ApprovalRepository } from "./approval/approval.repository.ts";
 import type { paymentsConfig } from "./config.ts";
+import { ConnectorGateway } from "./gateway/connector-gateway.ts";
 import type { Gateway } from "./gateway/gateway.ts";
-import { SimulatorGateway } from "./gateway/simulator/simulator-gateway.ts";
 import { PaymentMetrics } from "./move/metrics.ts";
 import { MoneyMover } from "./move/money-mover.ts";
 import { OperationRepository, type Transactions } from "./operation/operation.repository.ts";
@@ -23,7 +25,7 @@ import { type Limit, type RefundLimitSettings, RefundLimits } from "./refund/ref
 /** What the payments service reads, of its own and of the platform's. */
 export type PaymentsConfig = ConfigOf<typeof paymentsConfig> &
   Pick<PlatformConfig, "PAGE_TOKEN_SECRET"> &
-  Partial<Pick<PlatformConfig, "LOG_FORMAT" | "SERVICE_NAME"> & EventsConfig>;
+  Partial<Pick<PlatformConfig, "LOG_FORMAT" | "SERVICE_NAME" | "RATE_LIMIT_REPLICAS"> & EventsConfig>;
 
 /** What the payments service is built from. */
 export interface PaymentsContext {
@@ -33,6 +35,8 @@ export interface PaymentsContext {
   readonly registry: Registry;
   /** Where the audit log is published: where the logger writes. */
   readonly output: NodeJS.WritableStream;
+  /** The connector of the card gateway. */
+  readonly connector: Client<typeof GatewayConnectorService>;
 }
 
 /** What {@link composePayments} puts together; a test gives its own. */
@@ -117,15 +121,15 @@ function relaysOf({ config, logger }: PaymentsContext, parts: ComposedPayments, 
 }
 
 /** Builds the payments service. */
-export async function buildPayments(context: PaymentsContext): Promise<ServiceParts> {
-  const { config, database, logger, registry } = context;
-  const gateway = await SimulatorGateway.open({
-    url: config.SIMULATOR_DATABASE_URL ?? config.DATABASE_URL,
-    pooled: config.DATABASE_POOLED,
-    poolMax: config.SIMULATOR_POOL_MAX,
+export function buildPayments(context: PaymentsContext): ServiceParts {
+  const { config, database, logger, registry, connector } = context;
+  const gateway = new ConnectorGateway({
+    connector,
+    address: config.GATEWAY_CONNECTOR_ADDRESS,
+    timeoutMs: config.GATEWAY_TIMEOUT_MS,
+    inflight: config.GATEWAY_MAX_INFLIGHT,
+    replicas: config.RATE_LIMIT_REPLICAS ?? 1,
     log: logger,
-    slowMs: config.SIMULATOR_SLOW_MS,
-    latencyMs: config.SIMULATOR_LATENCY_MS,
   });
   const metrics = new PaymentMetrics(registry);
   const parts = composePayments({ config, database, logger, metrics, gateway });
@@ -140,12 +144,12 @@ export async function buildPayments(context: PaymentsContext): Promise<ServicePa
       REFUND_LIMITS_MINOR_UNITS: (minorUnits: RefundLimitSettings["minorUnits"]) => limits.use({ minorUnits }),
     },
     start: async () => {
-      for (const each of [...relays, audit, events]) each.start();
+      for (const each of [gateway, ...relays, audit, events]) each.start();
     },
     stop: async () => {
       const loops = [...relays, audit, events].map((each) => each.stop());
       await Promise.all([mover.drain(drainGraceMs), ...loops]);
-      await gateway.close();
+      await gateway.stop();
     },
   };
 }

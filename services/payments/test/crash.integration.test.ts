@@ -103,9 +103,9 @@ test("a gateway that cannot be reached decides nothing; what was asked goes on w
 test("an answer that is lost is asked for, and an effect that is known is not sent again", async () => {
   const sent: string[] = [];
   const gateway = gatewayWith(harness, {
-    authorize: (key, request, call) => {
-      sent.push(key);
-      return harness.simulator.authorize(key, request, call);
+    execute: (operation, call) => {
+      sent.push(operation.key);
+      return harness.gateway.execute(operation, call);
     },
   });
   const mover = harness.mover({ gateway });
@@ -170,7 +170,7 @@ test("a void of an authorization that turns out declined succeeds", async () => 
 
 test("a void that comes first refuses the authorization, and the gateway never hears of it", async () => {
   const mover = harness.mover({
-    gateway: gatewayWith(harness, { authorize: () => assert.fail("the gateway was asked") }),
+    gateway: gatewayWith(harness, { execute: () => assert.fail("the gateway was asked") }),
   });
   const input = authorization();
   const asked = change("void", input.paymentId);

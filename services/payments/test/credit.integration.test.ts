@@ -29,15 +29,11 @@ describe("a credit", () => {
   let gateway: Gateway;
   before(async () => {
     harness = await openHarness();
-    const note = (kind: "authorize" | "capture" | "void" | "refund") => (key: string, request: never, call: never) => {
-      asked.push(`${kind} ${(request as { amount: bigint }).amount}`);
-      return harness.simulator[kind](key, request, call);
-    };
     gateway = gatewayWith(harness, {
-      authorize: note("authorize"),
-      capture: note("capture"),
-      void: note("void"),
-      refund: note("refund"),
+      execute: (operation, call) => {
+        asked.push(`${operation.kind} ${operation.amount}`);
+        return harness.gateway.execute(operation, call);
+      },
     });
     mover = harness.mover({ gateway });
   });
@@ -89,12 +85,13 @@ describe("a credit", () => {
     assert.equal(await look(payment), "captured 600: 300/300/120, credited 0");
     assert.equal(await look(source), "captured 1000: 1000/0/0, credited 600");
     assert.deepEqual(asked, ["refund 100", "refund 200", "refund 120"]);
-    const [record] = await harness.admin<{ refunded: string }>(
-      `select g.refunded from simulator.gateway_record g join payment_operation o on o.operation_id::text = g.key
-      where o.payment_id = $1 and o.kind = 'authorize'`,
+    const [authorized] = await harness.admin<{ key: string }>(
+      "select operation_id as key from payment_operation where payment_id = $1 and kind = 'authorize'",
       [decodeId(source.paymentId)],
     );
-    assert.equal(record?.refunded, "420", "on the authorization of the card");
+    const refunded = "select refunded from gateway_record where key = $1";
+    const [record] = await harness.outside.database.query<{ refunded: bigint }>(refunded, [authorized?.key]);
+    assert.equal(record?.refunded, 420n, "on the authorization of the card");
     const log = await readAuditLog(harness.database);
     const own = log.filter(({ orderId }) => orderId === payment.orderId);
     assert.deepEqual(
@@ -222,7 +219,7 @@ describe("a credit", () => {
     const source = await paid();
     const { payment } = await mover.authorize(creditOf(source));
     const strict = harness.mover({
-      gateway: gatewayWith(harness, { refund: async () => ({ state: "declined", code: "closed" }) }),
+      gateway: gatewayWith(harness, { execute: async () => ({ state: "declined", code: "closed" }) }),
     });
     assert.equal(await strict.change(change("void", payment.paymentId)).catch(reasonOf), "PAYMENT_DECLINED");
     assert.equal(await look(payment), "authorized 600: 0/0/0, credited 0");

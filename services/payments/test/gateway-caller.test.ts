@@ -20,7 +20,7 @@ function deaf() {
     running += 1;
     return gate.promise;
   };
-  const gateway: Gateway = { authorize: call, capture: call, void: call, refund: call, find: call };
+  const gateway: Gateway = { refusal: () => undefined, execute: call, find: call };
   const letGo = () => gate.resolve({ state: "approved", reference: "R" });
   return { gateway, running: () => running, letGo };
 }
@@ -54,7 +54,11 @@ test("calls that are left behind are bounded, and once they end the gateway is c
   assert.ok(outcomes.includes("unavailable"));
   letGo();
   await new Promise((resolve) => setImmediate(resolve));
-  assert.deepEqual(await caller.decide(ticket(), false), { approved: true, reference: "R" });
+  assert.deepEqual(await caller.decide(ticket(), false), {
+    approved: true,
+    reference: "R",
+    holdExpireTime: undefined,
+  });
 });
 
 test("a stop ends calls that do not listen", async () => {
@@ -71,7 +75,7 @@ test("a stop ends calls that do not listen", async () => {
 
 test("a code that shows a card number is taken without it", async () => {
   const decline = async () => ({ state: "declined", code: "stolen: 4111 1111 1111 1111" }) as const;
-  const gateway: Gateway = { authorize: decline, capture: decline, void: decline, refund: decline, find: decline };
+  const gateway: Gateway = { refusal: () => undefined, execute: decline, find: decline };
   const caller = new GatewayCaller({ gateway, limits: { timeoutMs: 1_000, inflight: 2 }, log });
   assert.deepEqual(await caller.decide(ticket(), false), { approved: false, code: "stolen: [card number]" });
 });

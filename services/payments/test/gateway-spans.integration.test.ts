@@ -112,9 +112,9 @@ test("an operation that the resolver carries on stays in the trace of its order"
 test("a void that had to wait for the authorization goes in the trace of who asked for it", async () => {
   const gate = Promise.withResolvers<void>();
   const gateway = gatewayWith(harness, {
-    authorize: async (key, body, call) => {
-      await gate.promise;
-      return harness.simulator.authorize(key, body, call);
+    execute: async (operation, call) => {
+      if (operation.kind === "authorize") await gate.promise;
+      return harness.gateway.execute(operation, call);
     },
   });
   const held = harness.process({ gateway, config: { PAYMENTS_ANSWER_WITHIN_MS: 20 } });

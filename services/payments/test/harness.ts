@@ -18,12 +18,16 @@ import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
 import { pageTokenSecret } from "#testing/secret.ts";
 import { until } from "#testing/until.ts";
 import { Reader } from "../../books/src/balance/ask.ts";
+import { GatewayReader } from "../../books/src/balance/gateway-reader.ts";
 import { checkMoney } from "../../books/src/balance/money.ts";
 import { allIds } from "../../books/src/balance/range.ts";
+import { connectorClient } from "../../simulators/src/gateway/connector-client.ts";
+import { GatewaySimulator } from "../../simulators/src/gateway/gateway-simulator.ts";
+import { migrations as simulatorMigrations } from "../../simulators/src/migrations/list.ts";
 import { toAuthorize } from "../src/api/payment-proto.ts";
 import { paymentsConfig } from "../src/config.ts";
+import { ConnectorGateway, type ConnectorGatewayOptions } from "../src/gateway/connector-gateway.ts";
 import { type Gateway, GatewayUnavailableError } from "../src/gateway/gateway.ts";
-import { SimulatorGateway } from "../src/gateway/simulator/simulator-gateway.ts";
 import { migrations } from "../src/migrations/list.ts";
 import { PaymentMetrics } from "../src/move/metrics.ts";
 import type { MoneyMover } from "../src/move/money-mover.ts";
@@ -38,14 +42,17 @@ export interface ProcessOptions extends Partial<Omit<PaymentsParts, "config" | "
   readonly config?: Partial<PaymentsConfig>;
 }
 
-/** A database, the simulated gateway, and processes of the service without the platform around them. */
+/** Databases, the simulated gateway behind its connector, and processes of the service without the platform around them. */
 export interface Harness extends AsyncDisposable {
   readonly test: TestDatabase;
+  /** What the simulated gateway remembers in. */
+  readonly outside: TestDatabase;
   readonly database: Database;
   /** What is undecided. */
   readonly operations: OperationRepository;
   readonly payments: PaymentRepository;
-  readonly simulator: SimulatorGateway;
+  /** The gateway, as all processes reach it. */
+  readonly gateway: Gateway;
   /** One process, composed as the service itself. */
   process(options?: ProcessOptions): ComposedPayments;
   /** What moves money in a process of its own. */
@@ -63,18 +70,25 @@ export interface Harness extends AsyncDisposable {
 /** Opens a fresh harness. */
 export async function openHarness({ slowMs = 10_000 } = {}): Promise<Harness> {
   const test = await testDatabase("payments", { entities, migrations });
+  const outside = await testDatabase("simulators", { entities: [], migrations: simulatorMigrations });
   const { database, url, adminUrl } = test;
   const logger = quietLogger();
-  const simulator = await SimulatorGateway.open({ url, poolMax: 4, log: logger, slowMs, latencyMs: 0 });
+  const simulator = new GatewaySimulator(outside.database, { slowMs, latencyMs: 0 });
+  const connector = connectorClient(simulator);
+  const gateway = gatewayBehind(connector);
   const client = new pg.Pool({ connectionString: adminUrl, max: 2 });
   const defaults = {
-    ...loadConfig(paymentsConfig, { DATABASE_URL: url, PAYMENTS_ANSWER_WITHIN_MS: "5000" }),
+    ...loadConfig(paymentsConfig, {
+      DATABASE_URL: url,
+      GATEWAY_CONNECTOR_ADDRESS: "in this process",
+      PAYMENTS_ANSWER_WITHIN_MS: "5000",
+    }),
     PAGE_TOKEN_SECRET: pageTokenSecret,
   };
   const composed: ComposedPayments[] = [];
   const compose = ({ config, ...given }: ProcessOptions = {}): ComposedPayments => {
     const metrics = given.metrics ?? new PaymentMetrics(new Registry());
-    const parts = { database, gateway: simulator, logger, ...given, metrics, config: { ...defaults, ...config } };
+    const parts = { database, gateway, logger, ...given, metrics, config: { ...defaults, ...config } };
     const made = composePayments(parts);
     composed.push(made);
     return made;
@@ -85,10 +99,11 @@ export async function openHarness({ slowMs = 10_000 } = {}): Promise<Harness> {
   };
   return {
     test,
+    outside,
     database,
     operations,
     payments: new PaymentRepository(database),
-    simulator,
+    gateway,
     process: compose,
     mover: (options) => compose(options).mover,
     admin: async (sql, values = []) => (await client.query(sql, values)).rows,
@@ -105,13 +120,15 @@ export async function openHarness({ slowMs = 10_000 } = {}): Promise<Harness> {
       assert.equal((await operations.backlog()).undecided, 0);
       await using reader = await Reader.open(adminUrl);
       const everything = { ids: allIds, pageSize: 1_000, onProgress: () => undefined };
-      for (const { checked, wrong } of await checkMoney(reader, everything)) assert.deepEqual(wrong, [], checked);
+      for (const { checked, wrong } of await checkMoney(reader, new GatewayReader(connector), everything))
+        assert.deepEqual(wrong, [], checked);
     },
     async [Symbol.asyncDispose]() {
       await Promise.all(composed.map(({ mover }) => mover.drain(0)));
-      await simulator.close();
+      await gateway.stop();
+      await simulator.drain();
       await client.end();
-      await test[Symbol.asyncDispose]();
+      await Promise.all([test[Symbol.asyncDispose](), outside[Symbol.asyncDispose]()]);
     },
   };
 }
@@ -151,20 +168,27 @@ export function connect({ api }: ComposedPayments, name?: string): Client<typeof
   return createClient(PaymentService, transport);
 }
 
+/** The gateway behind a connector, as payments reaches it. */
+export function gatewayBehind(
+  connector: ConnectorGatewayOptions["connector"],
+  given: Partial<ConnectorGatewayOptions> = {},
+): ConnectorGateway {
+  const defaults = { address: "in this process", timeoutMs: 3_000, inflight: 512, replicas: 1, log: quietLogger() };
+  return new ConnectorGateway({ connector, ...defaults, ...given });
+}
+
 /** A gateway that cannot be reached. */
 export function unreachable(): Gateway {
   const away = () => Promise.reject(new GatewayUnavailableError("no route to the gateway"));
-  return { authorize: away, capture: away, void: away, refund: away, find: away };
+  return { refusal: () => undefined, execute: away, find: away };
 }
 
 /** A gateway that is the simulator but for some calls. */
-export function gatewayWith({ simulator }: Harness, changed: Partial<Gateway>): Gateway {
+export function gatewayWith({ gateway }: Harness, changed: Partial<Gateway>): Gateway {
   return {
-    authorize: (key, request, call) => simulator.authorize(key, request, call),
-    capture: (key, request, call) => simulator.capture(key, request, call),
-    void: (key, request, call) => simulator.void(key, request, call),
-    refund: (key, request, call) => simulator.refund(key, request, call),
-    find: (key, call) => simulator.find(key, call),
+    refusal: (operation) => gateway.refusal(operation),
+    execute: (operation, call) => gateway.execute(operation, call),
+    find: (operation, call) => gateway.find(operation, call),
     ...changed,
   };
 }

@@ -10,16 +10,22 @@ import { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
 import { Clients } from "#platform/grpc/clients.ts";
 import { newId } from "#platform/id.ts";
 import { until } from "#testing/until.ts";
+import { type ServedGateway, serveGateway } from "../../simulators/test/served-gateway.ts";
 import { type Harness, openHarness } from "./harness.ts";
 
 const main = fileURLToPath(import.meta.resolve("../src/main.ts"));
 const tokens = ["tok_approve", "tok_decline", "tok_timeout_after_success", "tok_error_500", "tok_slow"];
 let harness: Harness;
+let gateway: ServedGateway;
 
 before(async () => {
   harness = await openHarness();
+  gateway = await serveGateway(harness.outside.url);
 });
-after(() => harness[Symbol.asyncDispose]());
+after(async () => {
+  await gateway?.[Symbol.asyncDispose]();
+  await harness?.[Symbol.asyncDispose]();
+});
 
 /** A running payments service. */
 interface Running {
@@ -37,7 +43,7 @@ async function start(): Promise<Running> {
     HTTP_PORT: "0",
     LOG_FORMAT: "json",
     GATEWAY_TIMEOUT_MS: "300",
-    SIMULATOR_SLOW_MS: "400",
+    GATEWAY_CONNECTOR_ADDRESS: gateway.address,
     PAYMENTS_ANSWER_WITHIN_MS: "200",
     PAYMENTS_RESOLVE_EVERY_MS: "100",
   };

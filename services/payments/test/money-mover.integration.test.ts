@@ -102,9 +102,8 @@ test("whatever texts the gateway writes, what it decided is kept", async () => {
   const odd = `a\u0000b\ud800${"x".repeat(5_000)}`;
   await using alone = await openHarness();
   const gateway = gatewayWith(alone, {
-    authorize: async () => ({ state: "approved", reference: odd }),
-    capture: async () => ({ state: "declined", code: odd }),
-    void: async () => ({ state: "approved", reference: odd }),
+    execute: async ({ kind }) =>
+      kind === "capture" ? { state: "declined", code: odd } : { state: "approved", reference: odd },
   });
   const own = alone.mover({ gateway });
   const { payment } = await own.authorize(authorization());

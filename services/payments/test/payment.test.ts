@@ -36,6 +36,7 @@ const fresh: Payment = {
   closing: false,
   declineCode: "",
   gatewayReference: "",
+  holdExpireTime: undefined,
   createTime: time,
   updateTime: time,
 };

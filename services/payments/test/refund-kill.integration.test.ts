@@ -17,6 +17,7 @@ import { RefundRequestStatus } from "#gen/shop/payments/v1/refund_request_pb.js"
 import { Clients } from "#platform/grpc/clients.ts";
 import { newId } from "#platform/id.ts";
 import { until } from "#testing/until.ts";
+import { type ServedGateway, serveGateway } from "../../simulators/test/served-gateway.ts";
 import { authorization, change, type Harness, openHarness } from "./harness.ts";
 
 const main = fileURLToPath(import.meta.resolve("../src/main.ts"));
@@ -24,12 +25,14 @@ const folder = mkdtempSync(join(tmpdir(), "ordermesh-refunds-"));
 const settings = join(folder, "settings.yaml");
 const audience = "ordermesh";
 let harness: Harness;
+let gateway: ServedGateway;
 let issuer: Server;
 let issuerUrl: string;
 let authorizationOf: (name: string) => Promise<string>;
 
 before(async () => {
   harness = await openHarness();
+  gateway = await serveGateway(harness.outside.url);
   const { publicKey, privateKey } = await generateKeyPair("EdDSA", { extractable: true });
   const jwk = { ...(await exportJWK(publicKey)), kid: "1" };
   issuer = createServer((_, response) => response.end(JSON.stringify({ keys: [jwk] }))).listen(0, "127.0.0.1");
@@ -46,6 +49,7 @@ after(async () => {
   issuer?.closeAllConnections();
   issuer?.close();
   rmSync(folder, { recursive: true });
+  await gateway?.[Symbol.asyncDispose]();
   await harness?.[Symbol.asyncDispose]();
 });
 
@@ -70,7 +74,7 @@ async function start(): Promise<Running> {
     HTTP_PORT: "0",
     LOG_FORMAT: "json",
     GATEWAY_TIMEOUT_MS: "300",
-    SIMULATOR_SLOW_MS: "400",
+    GATEWAY_CONNECTOR_ADDRESS: gateway.address,
     PAYMENTS_ANSWER_WITHIN_MS: "200",
     PAYMENTS_RESOLVE_EVERY_MS: "100",
   };

@@ -8,7 +8,11 @@ import { RefundJudge } from "../src/refund/refund-judge.ts";
 import { RefundLimits } from "../src/refund/refund-limits.ts";
 
 function limitsOf(variables: Record<string, string> = {}): RefundLimits {
-  const config = loadConfig(paymentsConfig, { DATABASE_URL: "postgres://a:b@c/d", ...variables }, refundsTogether);
+  const config = loadConfig(
+    paymentsConfig,
+    { DATABASE_URL: "postgres://a:b@c/d", GATEWAY_CONNECTOR_ADDRESS: "gateway:1", ...variables },
+    refundsTogether,
+  );
   return new RefundLimits({
     majorUnits: config.REFUND_LIMIT_MAJOR_UNITS,
     minorUnits: config.REFUND_LIMITS_MINOR_UNITS,

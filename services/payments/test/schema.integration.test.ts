@@ -73,8 +73,6 @@ test("the runtime role can neither change the ledger nor what identifies a payme
     "update refund_request set expire_time = now()",
     "delete from refund_request",
     "update idempotency_key set response = ''",
-    "delete from simulator.gateway_record",
-    "update simulator.gateway_record set amount = 1",
     "create table more ()",
     "drop table payment",
   ];
@@ -195,7 +193,9 @@ test("the migrations go down and up again", async () => {
     harness.admin(`select table_schema, table_name from information_schema.tables
       where table_schema in ('public', 'simulator') and table_name <> 'schema_migration' order by 1, 2`);
   const full = await tables();
-  assert.equal(full.length, 11);
+  assert.equal(full.length, 10);
+  await migrateDown({ url, migrations });
+  assert.equal((await tables()).length, 11);
   await migrateDown({ url, migrations });
   await migrateDown({ url, migrations });
   await migrateDown({ url, migrations });

@@ -2,6 +2,7 @@ import { encodeId } from "#platform/id.ts";
 import { type AccountedService, accountedServices } from "../../../services.ts";
 import { Reader } from "./ask.ts";
 import type { Finding } from "./finding.ts";
+import { type GatewayList, GatewayReader } from "./gateway-reader.ts";
 import { checkLevels, readSettled } from "./levels.ts";
 import { checkMoney } from "./money.ts";
 import { OrderRanges, type Readers } from "./order-ranges.ts";
@@ -26,12 +27,20 @@ export interface Balance {
   readonly effort: Effort;
 }
 
-/** What was asked of the databases and of this process; neither grows with the number of orders. */
+/** What was asked of the databases, of the gateway and of this process; neither grows with the number of orders. */
 export interface Effort {
-  /** The most rows of one database that were read, and held in memory, at a time. */
+  /** The most rows of one database, or things that the gateway did, that were read, and held in memory, at a time. */
   readonly mostRows: number;
   /** How long one moment of a database was looked at, at most, in milliseconds: so long it could not be vacuumed. */
   readonly longestMs: number;
+}
+
+/** Whom the books ask. */
+export interface BooksSources {
+  /** A connection to each service's database that may read what is compared. */
+  readonly urls: Readonly<Record<AccountedService, string>>;
+  /** What the card gateway did. */
+  readonly gateway: GatewayList;
 }
 
 /** What is compared, and how. */
@@ -44,24 +53,20 @@ export interface BalanceOptions {
 }
 
 /**
- * Compares what the services have written down, each with itself and with the others, and with what the simulated
- * outside world remembers. May run at any time: what has not come to its end is only held to what always holds.
+ * Compares what the services have written down, each with itself and with the others, and with what the outside world
+ * remembers. May run at any time: what has not come to its end is only held to what always holds.
  *
  * Goes from range to range of ids. What each moment shows must hold by itself; only the stock of an article has to be summed over all.
- * @param urls a connection to each service's database that may read what is compared
- * @throws BooksError when a database cannot be asked
+ * @throws BooksError when a database, or the gateway's connector, cannot be asked
  */
-export async function takeBalance(
-  urls: Readonly<Record<AccountedService, string>>,
-  options: BalanceOptions = {},
-): Promise<Balance> {
+export async function takeBalance({ urls, gateway }: BooksSources, options: BalanceOptions = {}): Promise<Balance> {
   await using opened = new AsyncDisposableStack();
   const readers: Partial<Record<AccountedService, Reader>> = {};
   for (const service of accountedServices) readers[service] = opened.use(await Reader.open(urls[service]));
-  return await compare(readers as Readers, options);
+  return await compare(readers as Readers, new GatewayReader(gateway), options);
 }
 
-async function compare(readers: Readers, options: BalanceOptions): Promise<Balance> {
+async function compare(readers: Readers, gateway: GatewayReader, options: BalanceOptions): Promise<Balance> {
   const { ids = allIds, pageSize = 2_000, onProgress = () => undefined } = options;
   const isWhole = ids === allIds;
   const settled = await readers.inventory.moment(readSettled);
@@ -73,7 +78,7 @@ async function compare(readers: Readers, options: BalanceOptions): Promise<Balan
     onProgress({ what: "orders", done: orders, of });
   }
   const page = { pageSize, onProgress };
-  const money = await checkMoney(readers.payments, { ids, ...page });
+  const money = await checkMoney(readers.payments, gateway, { ids, ...page });
   const others = isWhole
     ? [
         await checkCarrier(readers.shipping, page),
@@ -89,13 +94,13 @@ async function compare(readers: Readers, options: BalanceOptions): Promise<Balan
     inBalance: findings.every(({ wrong }) => wrong.length === 0),
     orders,
     isWhole,
-    effort: effortOf(Object.values(readers)),
+    effort: effortOf(Object.values(readers), gateway),
   };
 }
 
-function effortOf(readers: readonly Reader[]): Effort {
+function effortOf(readers: readonly Reader[], gateway: GatewayReader): Effort {
   return {
-    mostRows: Math.max(...readers.map(({ mostRows }) => mostRows)),
+    mostRows: Math.max(gateway.mostRecords, ...readers.map(({ mostRows }) => mostRows)),
     longestMs: Math.max(...readers.map(({ longestMs }) => longestMs)),
   };
 }

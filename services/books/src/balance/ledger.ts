@@ -103,8 +103,12 @@ export class LedgerComparison {
     );
   }
 
-  /** Each operation that moved money has its own entries and no others: two that are wrong could cancel out in a payment's sums. */
-  async compareOperations(ask: Ask, { from, to }: IdRange): Promise<void> {
+  /**
+   * Each operation that moved money has its own entries and no others: two that are wrong could cancel out in a payment's sums.
+   *
+   * @returns how many operations moved money
+   */
+  async compareOperations(ask: Ask, { from, to }: IdRange): Promise<number> {
     const [count] = await ask<{ count: string }>(
       `select count(*) from payment_operation
       where operation_id between $1 and $2 and state = 'succeeded' and amount > 0`,
@@ -130,5 +134,6 @@ export class LedgerComparison {
         : `payment ${payment_id} has ledger entries of an operation ${operation_id} that it does not have`,
     );
     this.#operations.add(Number(count?.count ?? 0), wrong);
+    return Number(count?.count ?? 0);
   }
 }

@@ -1,6 +1,7 @@
 import type { Ask, Reader } from "./ask.ts";
 import type { Finding } from "./finding.ts";
-import { checkStrangers, GatewayComparison } from "./gateway.ts";
+import { checkGateway } from "./gateway.ts";
+import type { GatewayReader } from "./gateway-reader.ts";
 import { LedgerComparison } from "./ledger.ts";
 import type { Onward } from "./progress.ts";
 import { allIds, endOfPage, type IdRange, type PageColumn, pagesOf } from "./range.ts";
@@ -57,27 +58,19 @@ export async function readMoney(ask: Ask, { from, to }: IdRange): Promise<Readon
 
 /** How much of the money is compared, and in what pieces. */
 export interface MoneyOptions {
-  /** Payments and operations that have these ids; what else the gateway remembers is read when they are all. */
+  /** Payments, operations and what the gateway did that have these ids. */
   readonly ids: IdRange;
-  /** Payments, operations or records in a piece. */
+  /** Payments or operations in a piece. */
   readonly pageSize: number;
   readonly onProgress: Onward;
 }
 
-/** The ledger must explain every payment, sum to zero, and agree with what the gateway remembers. @throws BooksError */
-export async function checkMoney(reader: Reader, options: MoneyOptions): Promise<Finding[]> {
+/** The ledger must explain every payment, sum to zero, and agree with what the gateway did. @throws BooksError */
+export async function checkMoney(reader: Reader, gateway: GatewayReader, options: MoneyOptions): Promise<Finding[]> {
   const ledger = new LedgerComparison();
-  const gateway = new GatewayComparison();
   await sweepIds(reader, options, { ...payments, compare: (ask, page) => ledger.comparePayments(ask, page) });
-  await sweepIds(reader, options, {
-    ...operations,
-    async compare(ask, page) {
-      await ledger.compareOperations(ask, page);
-      return await gateway.compare(ask, page);
-    },
-  });
-  const findings = [...ledger.findings, ...gateway.findings];
-  return options.ids === allIds ? [...findings, await checkStrangers(reader, options)] : findings;
+  await sweepIds(reader, options, { ...operations, compare: (ask, page) => ledger.compareOperations(ask, page) });
+  return [...ledger.findings, ...(await checkGateway(reader, gateway, options))];
 }
 
 const payments = { what: "payments", table: "payment", column: "payment_id" } as const;

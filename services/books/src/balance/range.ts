@@ -14,7 +14,16 @@ export const allIds: IdRange = {
 
 /** The next id. */
 function after(id: string): string {
-  const hex = (BigInt(`0x${id.replaceAll("-", "")}`) + 1n).toString(16).padStart(32, "0");
+  return moved(id, 1n);
+}
+
+/** The id before; undefined of the first one. */
+export function idBefore(id: string): string | undefined {
+  return id === allIds.from ? undefined : moved(id, -1n);
+}
+
+function moved(id: string, by: bigint): string {
+  const hex = (BigInt(`0x${id.replaceAll("-", "")}`) + by).toString(16).padStart(32, "0");
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }
 

@@ -112,6 +112,7 @@ export function toProto(payment: domain.Payment): Payment {
     refunded: { currency, amount: payment.refunded },
     declineCode: payment.declineCode,
     gatewayReference: payment.gatewayReference,
+    holdExpireTime: payment.holdExpireTime && timestampFromDate(payment.holdExpireTime),
     createTime: timestampFromDate(payment.createTime),
     updateTime: timestampFromDate(payment.updateTime),
     provider: payment.provider,

@@ -6,12 +6,12 @@ import { decodeId } from "#platform/id.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { outsideId, outsideText } from "#platform/redact/outside-text.ts";
 import type { Operation, Ticket, Verdict } from "../operation/operation.ts";
-import { type Effect, gatewayEffectOf } from "../payment/payment.ts";
+import { type Effect, gatewayEffectOf, heldOf } from "../payment/payment.ts";
 import {
   type Gateway,
   GatewayAmbiguousError,
   type GatewayAnswer,
-  type GatewayCall,
+  type GatewayOperation,
   GatewayUnavailableError,
 } from "./gateway.ts";
 import { type GatewayCallKind, type OnGatewayCall, observed } from "./gateway-call.ts";
@@ -100,6 +100,8 @@ export class GatewayCaller {
 
   async #run(job: Job): Promise<Verdict | undefined> {
     let ask = job.ask;
+    const refusal = ask ? undefined : this.#options.gateway.refusal(toGatewayOperation(job.ticket));
+    if (refusal !== undefined) return { approved: false, code: refusal };
     for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
       const left = job.until - performance.now();
       if (left <= 0 || this.#stopped) return undefined;
@@ -127,17 +129,16 @@ export class GatewayCaller {
 
   async #attempt(job: Job, ask: boolean, timeoutMs: number): Promise<GatewayAnswer> {
     const { gateway } = this.#options;
-    const key = decodeId(job.ticket.operation.operationId);
+    const operation = toGatewayOperation(job.ticket);
     const controller = new AbortController();
     const timer = setTimeout(() => controller.abort(), timeoutMs);
     this.#open.add(controller);
     try {
-      const find = () => gateway.find(key, controller);
+      const find = () => gateway.find(operation, controller);
       const known = ask ? await this.#call(job, "find", { controller, call: find }) : undefined;
       if (known) return known;
-      const kind = askedOf(job.ticket);
-      const send = () => this.#send(job.ticket, kind, controller);
-      return await this.#call(job, kind, { controller, call: send });
+      const send = () => gateway.execute(operation, controller);
+      return await this.#call(job, operation.kind, { controller, call: send });
     } finally {
       clearTimeout(timer);
       this.#open.delete(controller);
@@ -185,15 +186,27 @@ export class GatewayCaller {
     };
     running.then(gone, gone);
   }
+}
 
-  #send({ operation, payment }: Ticket, kind: Effect, call: GatewayCall): Promise<GatewayAnswer> {
-    const { gateway } = this.#options;
-    const { amount = 0n } = operation;
-    const key = decodeId(operation.operationId);
-    const { cardToken, currency, gatewayReference: reference } = payment;
-    if (kind === "authorize") return gateway.authorize(key, { cardToken, currency, amount }, call);
-    return gateway[kind](key, { reference, amount }, call);
-  }
+/** What of an operation the gateway is told. */
+export function toGatewayOperation({ operation, payment }: Ticket): GatewayOperation {
+  const { operationId, amount = 0n, createTime } = operation;
+  const kind = askedOf({ operation, payment });
+  const { orderId, cardToken, currency, captured, voided, refunded } = payment;
+  const isAuthorization = kind === "authorize";
+  return {
+    key: decodeId(operationId),
+    kind,
+    orderId,
+    cardToken: isAuthorization ? cardToken : "",
+    reference: isAuthorization ? "" : payment.gatewayReference,
+    currency,
+    amount,
+    final: (kind === "capture" || kind === "void") && heldOf(payment) === amount,
+    // What credits give back to the card is not known here.
+    before: payment.sourceId === "" && payment.credited === 0n ? { captured, voided, refunded } : undefined,
+    createTime,
+  };
 }
 
 /** What the gateway is asked for an operation. @throws when it is asked nothing: a fault in the code */
@@ -215,6 +228,10 @@ const longest = { reference: 255, code: 64 };
 function toVerdict(answer: GatewayAnswer): Verdict | undefined {
   if (answer.state === "processing") return undefined;
   return answer.state === "approved"
-    ? { approved: true, reference: outsideId(answer.reference, longest.reference) }
+    ? {
+        approved: true,
+        reference: outsideId(answer.reference, longest.reference),
+        holdExpireTime: answer.holdExpireTime,
+      }
     : { approved: false, code: outsideText(answer.code, longest.code) };
 }

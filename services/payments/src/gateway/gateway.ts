@@ -1,6 +1,8 @@
+import type { Effect } from "../payment/payment.ts";
+
 /** What the gateway says to a call. `processing`: it has the call and has not decided. */
 export type GatewayAnswer =
-  | { readonly state: "approved"; readonly reference: string }
+  | { readonly state: "approved"; readonly reference: string; readonly holdExpireTime?: Date | undefined }
   | { readonly state: "declined"; readonly code: string }
   | { readonly state: "processing" };
 
@@ -9,39 +11,40 @@ export interface GatewayCall {
   readonly signal: AbortSignal;
 }
 
-/** What an authorization asks for. Amounts are minor units. */
-export interface GatewayAuthorization {
+/** One effect that is wanted of the gateway. Amounts are minor units. */
+export interface GatewayOperation {
+  /** The same key has one effect and one answer. */
+  readonly key: string;
+  readonly kind: Effect;
+  /** For people; empty when nobody said for which order it is. */
+  readonly orderId: string;
   /** What the gateway calls the card, never a card number. */
   readonly cardToken: string;
+  /** From the answer to the authorization; empty for an authorization. */
+  readonly reference: string;
   readonly currency: string;
   readonly amount: bigint;
-}
-
-/** What a capture, void or refund asks for. */
-export interface GatewayChange {
-  /** From the answer to the authorization. */
-  readonly reference: string;
-  /** Minor units of the authorization's currency. */
-  readonly amount: bigint;
+  /** Whether nothing of the authorization is held after it, and nothing else of it is undecided. */
+  readonly final: boolean;
+  /** What of the authorization is decided so far; undefined where that is not known. */
+  readonly before: { readonly captured: bigint; readonly voided: bigint; readonly refunded: bigint } | undefined;
+  /** When it was accepted: it was not sent before. */
+  readonly createTime: Date;
 }
 
 /**
- * The card gateway. Every call carries a key: the same key with the same body has one effect and one answer. A refusal
- * is an answer; what is thrown says nothing about whether the call had its effect.
+ * The card gateway. The same key with the same body has one effect and one answer. A refusal is an answer; what is thrown says nothing about
+ * whether the call had its effect.
  *
- * All calls throw {@link GatewayAmbiguousError} and {@link GatewayUnavailableError}.
+ * Calls throw {@link GatewayAmbiguousError} and {@link GatewayUnavailableError}.
  */
 export interface Gateway {
-  /** Holds an amount. */
-  authorize(key: string, request: GatewayAuthorization, call: GatewayCall): Promise<GatewayAnswer>;
-  /** Takes a part or all of what is held. */
-  capture(key: string, request: GatewayChange, call: GatewayCall): Promise<GatewayAnswer>;
-  /** Gives free a part or all of what is held. */
-  void(key: string, request: GatewayChange, call: GatewayCall): Promise<GatewayAnswer>;
-  /** Pays back a part or all of what was captured. */
-  refund(key: string, request: GatewayChange, call: GatewayCall): Promise<GatewayAnswer>;
-  /** What became of the call with this key; undefined when the gateway never heard of it. */
-  find(key: string, call: GatewayCall): Promise<GatewayAnswer | undefined>;
+  /** Why it would certainly refuse an operation that it has never seen; undefined when it has to be asked. Never throws. */
+  refusal(operation: GatewayOperation): string | undefined;
+  /** Does what is wanted. */
+  execute(operation: GatewayOperation, call: GatewayCall): Promise<GatewayAnswer>;
+  /** What became of an operation that may have been sent; undefined when it has had no effect. */
+  find(operation: GatewayOperation, call: GatewayCall): Promise<GatewayAnswer | undefined>;
 }
 
 /** The answer was lost: the call may have had its effect. Ask with `find`, never guess. */
@@ -49,7 +52,7 @@ export class GatewayAmbiguousError extends Error {
   override readonly name = "GatewayAmbiguousError";
 }
 
-/** The gateway could not be reached: this call had no effect. */
+/** The gateway could not be reached, or certainly did nothing: this call had no effect. */
 export class GatewayUnavailableError extends Error {
   override readonly name = "GatewayUnavailableError";
 }

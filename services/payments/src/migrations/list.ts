@@ -10,6 +10,7 @@ import { EventIndex } from "./20261205-event-index.ts";
 import { Events } from "./20261205-events.ts";
 import { CreditsMigration } from "./20261206-credits.ts";
 import { CreditsIndex } from "./20261206-credits-index.ts";
+import { ConnectorMigration } from "./20261207-connector.ts";
 
 /** The schema of the payments service, oldest change first. */
 export const migrations: MigrationsList = [
@@ -24,4 +25,5 @@ export const migrations: MigrationsList = [
   { name: "20261205-event-index", class: EventIndex },
   { name: "20261206-credits", class: CreditsMigration },
   { name: "20261206-credits-index", class: CreditsIndex },
+  { name: "20261207-connector", class: ConnectorMigration },
 ];

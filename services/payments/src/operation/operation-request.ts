@@ -84,6 +84,7 @@ export function newAuthorization(
     closing: false,
     declineCode: "",
     gatewayReference,
+    holdExpireTime: undefined,
     createTime,
     updateTime: createTime,
   };

@@ -132,7 +132,12 @@ function acceptFullVoid(payment: Payment): Accepted {
 
 /** What the gateway decided. */
 export type Verdict =
-  | { readonly approved: true; readonly reference: string }
+  | {
+      readonly approved: true;
+      readonly reference: string;
+      /** Of an authorization: when the gateway gives free what is still held, if it says so. */
+      readonly holdExpireTime?: Date | undefined;
+    }
   | { readonly approved: false; readonly code: string };
 
 /** What a verdict changes. */
@@ -148,7 +153,7 @@ export function settle(before: Payment, operation: Operation, at: { verdict: Ver
   const { verdict, time } = at;
   const released = release(before, operation.kind, amount);
   const changed = verdict.approved
-    ? approve(released, operation.kind, { amount, reference: verdict.reference })
+    ? approve(released, operation.kind, { amount, verdict })
     : refuse(released, operation, verdict.code);
   const payment = { ...changed, updateTime: time };
   return {
@@ -175,11 +180,18 @@ function release(payment: Payment, kind: Effect, amount: bigint): Payment {
   return payment;
 }
 
-function approve(payment: Payment, kind: Effect, done: { amount: bigint; reference: string }): Payment {
+/** What the gateway approved. */
+interface Done {
+  readonly amount: bigint;
+  readonly verdict: Verdict & { readonly approved: true };
+}
+
+function approve(payment: Payment, kind: Effect, done: Done): Payment {
   if (kind === "capture") return { ...payment, captured: payment.captured + done.amount };
   if (kind === "void") return { ...payment, voided: payment.voided + done.amount };
   if (kind === "refund") return { ...payment, refunded: payment.refunded + done.amount };
-  return { ...payment, decision: "approved", gatewayReference: done.reference };
+  const { reference: gatewayReference, holdExpireTime } = done.verdict;
+  return { ...payment, decision: "approved", gatewayReference, holdExpireTime };
 }
 
 /** A void that the gateway refuses opens the payment again, or nothing could ever be done with it. */

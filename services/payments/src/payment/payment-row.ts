@@ -4,10 +4,11 @@ import { decodeId, encodeId } from "#platform/id.ts";
 import type { Payment } from "./payment.ts";
 
 /** One payment as statements and the entity return it: its ids are uuids, and null where nobody said what it would pay, or by what. */
-export interface PaymentRow extends Omit<Payment, "orderId" | "customerId" | "sourceId"> {
+export interface PaymentRow extends Omit<Payment, "orderId" | "customerId" | "sourceId" | "holdExpireTime"> {
   readonly orderId?: string | null | undefined;
   readonly customerId?: string | null | undefined;
   readonly sourceId?: string | null | undefined;
+  readonly holdExpireTime?: Date | null | undefined;
 }
 
 const columns: Selected<PaymentRow> = {
@@ -31,6 +32,7 @@ const columns: Selected<PaymentRow> = {
   closing: true,
   declineCode: true,
   gatewayReference: true,
+  holdExpireTime: true,
   createTime: true,
   updateTime: true,
 };
@@ -67,6 +69,7 @@ export function toPayment(row: PaymentRow): Payment {
     closing: row.closing,
     declineCode: row.declineCode,
     gatewayReference: row.gatewayReference,
+    holdExpireTime: row.holdExpireTime ?? undefined,
     createTime: row.createTime,
     updateTime: row.updateTime,
   };
@@ -116,6 +119,7 @@ export const updatedPayment = writtenColumns<ChangingPayment>({
   closing: "boolean",
   decline_code: "text",
   gateway_reference: "text",
+  hold_expire_time: "timestamptz",
   update_time: "timestamptz",
 });
 
@@ -134,6 +138,7 @@ export function toUpdatedPayment(payment: Payment): UpdatedPayment {
     closing: payment.closing,
     decline_code: payment.declineCode,
     gateway_reference: payment.gatewayReference,
+    hold_expire_time: payment.holdExpireTime,
     update_time: payment.updateTime,
   };
 }

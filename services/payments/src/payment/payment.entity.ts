@@ -26,6 +26,7 @@ export const PaymentEntity = defineEntity({
     closing: p.boolean().default(false),
     declineCode: p.text().default(""),
     gatewayReference: p.text().default(""),
+    holdExpireTime: p.datetime().nullable(),
     createTime: p.datetime().defaultRaw("now()"),
     updateTime: p.datetime().defaultRaw("now()"),
     /** Computed by the database, by the rule of `statusOf`; for filters. */

@@ -48,6 +48,8 @@ export interface Payment extends Amounts {
   readonly declineCode: string;
   /** The gateway's id of the authorization, of a credit that of the card's payment at its beginning; empty before there is one. */
   readonly gatewayReference: string;
+  /** When the gateway gives free what is still held of an approved authorization; undefined while it has not said so. */
+  readonly holdExpireTime: Date | undefined;
   readonly createTime: Date;
   readonly updateTime: Date;
 }

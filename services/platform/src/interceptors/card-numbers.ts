@@ -16,6 +16,8 @@ const numbersOfOthers = new Set([
   "saga",
   // What another shop called its customers, orders and payments.
   ...["external_id", "customer_external_id", "order_external_id"],
+  // What a gateway calls an authorization.
+  "reference",
 ]);
 
 /** Whether a field may hold what looks like a card number. */

@@ -243,7 +243,7 @@ export async function launch<S extends z.ZodRawShape>(
   const read = () => readConfig(definition, env);
   if (file) stack.defer(watchConfigFile({ file, everyMs, config, read, reloads, logger }));
   await parts.start?.();
-  if (definition.database && config.REQUEST_ID_RETENTION_MS) {
+  if (definition.database && definition.database.requestIds !== false && config.REQUEST_ID_RETENTION_MS) {
     const forgetting = forgetRequestIds(context.database, config.REQUEST_ID_RETENTION_MS, context.logger);
     stack.defer(() => forgetting.stop());
   }

@@ -67,8 +67,8 @@ export interface ServiceDefinition<S extends z.ZodRawShape> {
   config: S;
   /** What is wrong with variables of `config` together, where each by itself may be so; nothing by default. */
   together?: Together;
-  /** `readable`: what the role `<service>_reader` may see of it; nothing by default. */
-  database?: { entities: EntitySchema[]; migrations: MigrationsList; readable?: Readable };
+  /** `readable`: what the role `<service>_reader` may see of it; nothing by default. `requestIds`: whether it has a table of request ids; by default it has. */
+  database?: { entities: EntitySchema[]; migrations: MigrationsList; readable?: Readable; requestIds?: boolean };
   /** What else its program does, by name: `node main.ts erased list` runs `erased` with `["list"]`; nothing by default. */
   commands?: Readonly<Record<string, (args: readonly string[]) => Promise<void>>>;
   build(context: ServiceContext<S>): ServiceParts | Promise<ServiceParts>;

@@ -127,6 +127,13 @@ export declare type Payment = Message<"shop.payments.v1.Payment"> & {
    * @generated from field: string source_payment_id = 15;
    */
   sourcePaymentId: string;
+
+  /**
+   * When the gateway gives free what is still held; absent before the authorization is approved, and where the gateway does not say it.
+   *
+   * @generated from field: google.protobuf.Timestamp hold_expire_time = 16;
+   */
+  holdExpireTime?: Timestamp | undefined;
 };
 
 /**

@@ -2,20 +2,13 @@ import { selectList, writtenColumns } from "#platform/database/columns.ts";
 import type { Database } from "#platform/database/database.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
-import { type Effect, noCurrency } from "../../payment/payment.ts";
-import { GatewayKeyReusedError } from "../gateway.ts";
-
-/** A call as it reaches the simulated gateway. */
-export interface SimulatorCall {
-  readonly key: string;
-  readonly kind: Effect;
-  /** The key of the authorization; the same as `key` for an authorization. */
-  readonly authorizationKey: string;
-  /** Of an authorization only; a change is of its authorization's card and currency. */
-  readonly card?: { readonly token: string; readonly currency: string };
-  /** Minor units, more than zero. */
-  readonly amount: bigint;
-}
+import {
+  KeyReusedError,
+  type OperationKind,
+  type RecordRow,
+  type SimulatorCall,
+  type SimulatorRecord,
+} from "./gateway-operation.ts";
 
 /** What a call on a card comes to. An error instead: the call fails without any effect. */
 export interface Plan {
@@ -28,30 +21,13 @@ export interface Plan {
 /** Decides what a call on a card comes to. */
 export type Planner = (call: SimulatorCall, cardToken: string) => Plan | Error;
 
-/** What the simulated gateway remembers of a call. */
-export interface SimulatorRecord {
-  readonly key: string;
-  readonly cardToken: string;
-  readonly declineCode: string;
-  /** Until the decision, 0 when it was made. */
-  readonly remainingMs: number;
-  /** Whether this very call made the record. */
-  readonly fresh: boolean;
-}
-
-/** A record with the amounts of an authorization, which its changes move. */
-interface RecordRow {
-  readonly key: string;
-  readonly kind: Effect;
-  readonly authorizationKey: string;
-  readonly cardToken: string;
-  readonly currency: string;
-  readonly amount: bigint;
-  readonly declineCode: string;
-  readonly remainingMs: number;
-  captured: bigint;
-  voided: bigint;
-  refunded: bigint;
+/** A piece of what was done, in the order of keys. */
+export interface RecordPage {
+  /** The last key before it; from the first one when it is empty. */
+  readonly after: string;
+  /** The last key that may be in it; any when it is empty. */
+  readonly to: string;
+  readonly limit: number;
 }
 
 const columns = selectList<RecordRow>(
@@ -63,6 +39,7 @@ const columns = selectList<RecordRow>(
     currency: true,
     amount: true,
     declineCode: true,
+    createTime: true,
     remainingMs: "greatest(0, extract(epoch from r.decide_time - clock_timestamp()) * 1000)::int",
     captured: true,
     voided: true,
@@ -74,7 +51,7 @@ const columns = selectList<RecordRow>(
 /** A record as it is inserted; the amounts travel as text: JSON numbers are floating point. */
 interface InsertedRecord {
   readonly key: string;
-  readonly kind: Effect;
+  readonly kind: OperationKind;
   readonly authorization_key: string;
   readonly card_token: string;
   readonly currency: string;
@@ -85,9 +62,9 @@ interface InsertedRecord {
 }
 
 const inserted = writtenColumns<Omit<InsertedRecord, "remaining_ms">>({
-  key: "text",
+  key: "uuid",
   kind: "text",
-  authorization_key: "text",
+  authorization_key: "uuid",
   card_token: "text",
   currency: "text",
   amount: "bigint",
@@ -104,7 +81,7 @@ interface MovedRecord {
 
 const moved = writtenColumns<Omit<MovedRecord, "key">>({ captured: "bigint", voided: "bigint", refunded: "bigint" });
 
-const insert = `insert into simulator.gateway_record as r (${inserted.names}, decide_time)
+const insert = `insert into gateway_record as r (${inserted.names}, decide_time)
   select ${inserted.names}, now() + remaining_ms * interval '1 millisecond'
   from json_to_recordset($1::json) as g(${inserted.typed}, remaining_ms bigint)
   order by key on conflict (key) do nothing`;
@@ -112,24 +89,31 @@ const insert = `insert into simulator.gateway_record as r (${inserted.names}, de
 const authorize: SqlText = { name: "simulator_authorize", text: `${insert} returning ${columns}` };
 const find: SqlText = {
   name: "simulator_find",
-  text: `select ${columns} from simulator.gateway_record r where r.key = any($1::text[])`,
+  text: `select ${columns} from gateway_record r where r.key = any($1::uuid[])`,
 };
 const lock: SqlText = {
   name: "simulator_lock",
-  text: `select ${columns} from simulator.gateway_record r where r.key = any($1::text[]) order by r.key
+  text: `select ${columns} from gateway_record r where r.key = any($1::uuid[]) order by r.key
     for no key update`,
+};
+const list: SqlText = {
+  name: "simulator_list",
+  text: `select ${columns} from gateway_record r
+    where r.key > coalesce(nullif($1, ''), '00000000-0000-0000-0000-000000000000')::uuid
+      and r.key <= coalesce(nullif($2, ''), 'ffffffff-ffff-ffff-ffff-ffffffffffff')::uuid
+    order by r.key limit $3`,
 };
 const change: SqlText = {
   name: "simulator_change",
   text: `with moved as (
-      update simulator.gateway_record r set ${moved.assigned("g")}
-      from json_to_recordset($2::json) as g(key text, ${moved.typed})
-      where r.key = any($3::text[]) and r.key = g.key)
+      update gateway_record r set ${moved.assigned("g")}
+      from json_to_recordset($2::json) as g(key uuid, ${moved.typed})
+      where r.key = any($3::uuid[]) and r.key = g.key)
     ${insert}`,
 };
 
 /** The memory of the simulated gateway, in transactions of its own: what it did stays done when the service dies. */
-export class SimulatorRepository {
+export class GatewayRecordRepository {
   readonly #database: Database;
   readonly #plan: Planner;
 
@@ -140,10 +124,10 @@ export class SimulatorRepository {
 
   /** Takes authorizations; the ones that are known stay as they are. */
   async authorize(calls: SimulatorCall[]): Promise<(SimulatorRecord | Error)[]> {
-    const plans = calls.map((call) => this.#plan(call, call.card?.token ?? ""));
+    const plans = calls.map((call) => this.#plan(call, call.cardToken));
     const rows = calls.flatMap((call, index) => {
       const plan = plans[index];
-      return !plan || plan instanceof Error ? [] : [toInserted(newRow(call, plan))];
+      return !plan || plan instanceof Error ? [] : [toInserted(newRow(call, plan, call.cardToken))];
     });
     const fresh = byKey(await this.#database.query<RecordRow>(authorize, [JSON.stringify(rows)]));
     const missing = calls.filter((call) => !fresh.has(call.key)).map((call) => call.key);
@@ -165,8 +149,13 @@ export class SimulatorRepository {
     const rows = await this.#rows(keys);
     return keys.map((key) => {
       const row = rows.get(key);
-      return row && fromRow(row, false);
+      return row && { ...row, fresh: false };
     });
+  }
+
+  /** What was done, in the order of keys. */
+  list({ after, to, limit }: RecordPage): Promise<RecordRow[]> {
+    return this.#database.query<RecordRow>(list, [after, to, limit]);
   }
 
   async #rows(keys: string[]): Promise<Map<string, RecordRow>> {
@@ -188,10 +177,10 @@ export class SimulatorRepository {
       const plan = this.#plan(call, account?.cardToken ?? "");
       if (plan instanceof Error) return plan;
       const declineCode = plan.declineCode || move(account, call);
-      const made = newRow(call, { ...plan, declineCode }, account);
+      const made = newRow(call, { ...plan, declineCode }, account?.cardToken ?? "");
       added.push(made);
       records.set(call.key, made);
-      return fromRow(made, true);
+      return { ...made, fresh: true };
     });
     const amounts = [...accounts.values()].map(toMoved);
     await tx.commitWith(change, [JSON.stringify(added.map(toInserted)), JSON.stringify(amounts), [...accounts.keys()]]);
@@ -206,6 +195,7 @@ function byKey(rows: RecordRow[]): Map<string, RecordRow> {
 /** Moves the amount of a call on its authorization; returns why not, or "". */
 function move(account: RecordRow | undefined, call: SimulatorCall): string {
   if (account?.kind !== "authorize" || account.declineCode !== "") return "no_such_authorization";
+  if (account.currency !== call.currency) return "currency_mismatch";
   if (call.kind === "refund") {
     if (call.amount > account.captured - account.refunded) return "amount_exceeds_capture";
     account.refunded += call.amount;
@@ -214,38 +204,25 @@ function move(account: RecordRow | undefined, call: SimulatorCall): string {
   if (call.amount > account.amount - account.captured - account.voided) return "amount_exceeds_authorization";
   if (call.kind === "capture") account.captured += call.amount;
   else account.voided += call.amount;
+  if (call.final) account.voided = account.amount - account.captured;
   return "";
 }
 
 function toRecord(call: SimulatorCall, row: RecordRow | undefined, fresh: boolean): SimulatorRecord | Error {
   if (!row) return new Error(`the simulator lost the key ${call.key}`);
-  const { card } = call;
   const same = row.kind === call.kind && row.authorizationKey === call.authorizationKey && row.amount === call.amount;
   // biome-ignore lint/plugin/timing: tokens of a simulator, both of the same caller
-  const sameCard = !card || (row.currency === card.currency && row.cardToken === card.token);
-  if (same && sameCard) return fromRow(row, fresh);
-  return new GatewayKeyReusedError(`the key ${call.key} was used before with another body`);
+  const sameCard = call.kind !== "authorize" || row.cardToken === call.cardToken;
+  if (same && sameCard && row.currency === call.currency) return { ...row, fresh };
+  return new KeyReusedError(`the key ${call.key} was used before with another body`);
 }
 
-function fromRow({ key, cardToken, declineCode, remainingMs }: RecordRow, fresh: boolean): SimulatorRecord {
-  return { key, cardToken, declineCode, remainingMs, fresh };
-}
-
-function newRow(call: SimulatorCall, plan: Plan, account?: RecordRow): RecordRow {
-  const { key, kind, authorizationKey, card, amount } = call;
-  return {
-    key,
-    kind,
-    authorizationKey,
-    cardToken: card?.token ?? account?.cardToken ?? "",
-    currency: card?.currency ?? account?.currency ?? noCurrency,
-    amount,
-    declineCode: plan.declineCode,
-    remainingMs: plan.delayMs,
-    captured: 0n,
-    voided: 0n,
-    refunded: 0n,
-  };
+function newRow(call: SimulatorCall, plan: Plan, cardToken: string): RecordRow {
+  const { key, kind, authorizationKey, currency, amount } = call;
+  const amounts = { captured: 0n, voided: 0n, refunded: 0n };
+  const { declineCode, delayMs: remainingMs } = plan;
+  const createTime = new Date();
+  return { key, kind, authorizationKey, cardToken, currency, amount, declineCode, remainingMs, createTime, ...amounts };
 }
 
 function toInserted(row: RecordRow): InsertedRecord {

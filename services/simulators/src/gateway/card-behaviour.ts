@@ -1,4 +1,4 @@
-import type { Effect } from "../../payment/payment.ts";
+import type { OperationKind } from "./gateway-operation.ts";
 
 /** How the simulated gateway treats a call. */
 export interface Behaviour {
@@ -30,7 +30,7 @@ const behaviours: Readonly<Record<string, Behaviour>> = {
 };
 
 /** How a card behaves in one kind of call. An unknown token is approved. */
-export function behaviourOf(cardToken: string, kind: Effect): Behaviour {
+export function behaviourOf(cardToken: string, kind: OperationKind): Behaviour {
   const [, call = "authorize", name = ""] = /^tok_(?:(capture|void|refund)_)?(.+)$/.exec(cardToken) ?? [];
   if (call !== kind || !Object.hasOwn(behaviours, name)) return approve;
   return behaviours[name] ?? approve;

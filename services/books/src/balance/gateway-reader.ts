@@ -1,0 +1,108 @@
+import { type Client, ConnectError } from "@connectrpc/connect";
+import type {
+  GatewayConnectorService,
+  ListedOperation,
+} from "#gen/ordermesh/connectors/v1/gateway_connector_service_pb.js";
+import { GatewayOperationKind, type GatewayOutcome } from "#gen/ordermesh/connectors/v1/gateway_operation_pb.js";
+import { BooksError } from "./ask.ts";
+import { type IdRange, idBefore } from "./range.ts";
+
+/** How the books ask what a card gateway did. */
+export type GatewayList = Pick<Client<typeof GatewayConnectorService>, "listOperations">;
+
+/** Something that the gateway did, as a row of a statement; amounts are text: JSON numbers are floating point. */
+export interface GatewayRecord {
+  readonly key: string;
+  readonly kind: string;
+  readonly authorization_key: string;
+  readonly currency: string;
+  readonly amount: string;
+  readonly state: "approved" | "declined" | "undecided";
+  readonly captured: string;
+  readonly voided: string;
+  readonly refunded: string;
+}
+
+/** The columns of {@link GatewayRecord}. */
+export const recordColumns = `key uuid, kind text, authorization_key uuid, currency text, amount bigint, state text,
+  captured bigint, voided bigint, refunded bigint`;
+
+/** What the gateway did in a range of keys, or in the first part of it. */
+export interface GatewayPage {
+  readonly records: readonly GatewayRecord[];
+  /** Whether there is more in the range, behind the last one. */
+  readonly more: boolean;
+}
+
+/** How long one call may take, in milliseconds. */
+const timeoutMs = 30_000;
+/** What a connector lists at once, at most. */
+const mostListed = 1_000;
+
+const kinds: Readonly<Partial<Record<GatewayOperationKind, string>>> = {
+  [GatewayOperationKind.AUTHORIZE]: "authorize",
+  [GatewayOperationKind.CAPTURE]: "capture",
+  [GatewayOperationKind.VOID]: "void",
+  [GatewayOperationKind.REFUND]: "refund",
+};
+
+/** What a card gateway did, asked of its connector page by page. */
+export class GatewayReader {
+  readonly #gateway: GatewayList;
+  /** The most that was read at once. */
+  mostRecords = 0;
+
+  constructor(gateway: GatewayList) {
+    this.#gateway = gateway;
+  }
+
+  /** What was done in a range, so much of it at most. @throws BooksError when nobody says it, or not as the contract has it */
+  async list({ from, to }: IdRange, size: number): Promise<GatewayPage> {
+    const limit = Math.min(size, mostListed);
+    const asked = { afterKey: idBefore(from) ?? "", toKey: to, limit };
+    const { operations, more } = await this.#ask(() => this.#gateway.listOperations(asked, { timeoutMs }));
+    let last = asked.afterKey;
+    for (const { key } of operations) {
+      if (!uuid.test(key) || key <= last || key > to) throw failure(`it lists the key ${key} out of its place`);
+      last = key;
+    }
+    if (more && operations.length === 0) throw failure("it has more to list, and lists nothing");
+    this.mostRecords = Math.max(this.mostRecords, operations.length);
+    return { records: operations.map(toRecord), more };
+  }
+
+  async #ask<T>(question: () => Promise<T>): Promise<T> {
+    try {
+      return await question();
+    } catch (cause) {
+      throw failure(ConnectError.from(cause).rawMessage, cause);
+    }
+  }
+}
+
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+function failure(why: string, cause?: unknown): BooksError {
+  return new BooksError(`The connector of the card gateway does not say what was done: ${why}.`, { cause });
+}
+
+function toRecord({ key, kind, authorizationKey, amount, outcome, amounts }: ListedOperation): GatewayRecord {
+  if (!uuid.test(authorizationKey)) throw failure(`the key of the authorization of ${key} is none`);
+  return {
+    key,
+    kind: kinds[kind] ?? "something else",
+    authorization_key: authorizationKey,
+    currency: amount?.currency ?? "",
+    amount: String(amount?.amount ?? 0n),
+    state: stateOf(outcome),
+    captured: String(amounts?.captured ?? 0n),
+    voided: String(amounts?.voided ?? 0n),
+    refunded: String(amounts?.refunded ?? 0n),
+  };
+}
+
+function stateOf(outcome: GatewayOutcome | undefined): GatewayRecord["state"] {
+  const said = outcome?.result.case;
+  if (said === "requiresAction") return "declined";
+  return said === "approved" || said === "declined" ? said : "undecided";
+}

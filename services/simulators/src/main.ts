@@ -1,0 +1,4 @@
+import { startService } from "#platform/process/service.ts";
+import { simulators } from "./simulators.ts";
+
+await startService(simulators);

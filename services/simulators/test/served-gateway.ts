@@ -1,0 +1,26 @@
+import { PassThrough } from "node:stream";
+import { launch } from "#platform/process/runtime.ts";
+import { pageTokenSecret } from "#testing/secret.ts";
+import { simulators } from "../../simulators/src/simulators.ts";
+
+/** The simulators on a port, as whole processes call them. */
+export interface ServedGateway extends AsyncDisposable {
+  readonly address: string;
+}
+
+/** Serves the simulated gateway of a database. */
+export async function serveGateway(url: string, slowMs = 400): Promise<ServedGateway> {
+  const env = {
+    DATABASE_URL: url,
+    PAGE_TOKEN_SECRET: pageTokenSecret.text,
+    TOKEN_ISSUERS: "none",
+    GRPC_PORT: "0",
+    HTTP_PORT: "0",
+    SIMULATOR_SLOW_MS: String(slowMs),
+  };
+  const service = await launch(simulators, env, new PassThrough().resume());
+  return {
+    address: `127.0.0.1:${service.grpcPort}`,
+    [Symbol.asyncDispose]: () => service.drain(),
+  };
+}
