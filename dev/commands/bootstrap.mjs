@@ -23,6 +23,7 @@ const scripts = {
   import: ["dev/commands/import.ts"],
   example: ["dev/commands/example.ts"],
   campaign: ["dev/commands/campaign.ts"],
+  conformance: ["dev/commands/conformance.ts"],
   observe: ["dev/commands/observe.ts"],
   bench: ["bench/main.ts"],
   tools: ["dev/commands/tools.ts"],

@@ -1,0 +1,96 @@
+// `npm run conformance -- <host:port>`: says whether the connector of a card gateway keeps what the contract promises. docs/connectors.md.
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { ConnectError } from "@connectrpc/connect";
+import { GatewayConnectorService } from "#gen/ordermesh/connectors/v1/gateway_connector_service_pb.js";
+import { ConfigError } from "#platform/config.ts";
+import { Clients } from "#platform/grpc/clients.ts";
+import { TlsFiles } from "#platform/tls/tls-files.ts";
+import { runConformance } from "../connectors/conformance.ts";
+import type { PromiseResult } from "../connectors/promises.ts";
+import { StackError } from "../errors.ts";
+import { usageError } from "../terminal/usage.ts";
+
+const help = `Tries whether the connector of a card gateway keeps what its contract promises: it authorizes, captures, voids and refunds small amounts, loses
+answers on the way, and repeats keys. It moves money where there is some: point it at a sandbox. Ends with 0 when every promise is kept, else with 1.
+
+  npm run conformance -- localhost:50061
+  npm run conformance -- localhost:50061 --approved pm_card_visa --declined pm_card_chargeDeclined
+                                      the sandbox's cards; tok_approve and tok_decline by default
+  npm run conformance -- localhost:50061 --currency EUR --amount 1000
+                                      what an authorization is of, in minor units; a multiple of ten
+  npm run conformance -- localhost:50061 --patience 60
+                                      how many seconds the gateway may take for a decision
+  npm run conformance -- localhost:50061 --tls <folder>
+                                      with the certificate tls.crt, tls.key and ca.crt of a folder`;
+
+function read(args: readonly string[]) {
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        help: { type: "boolean", short: "h", default: false },
+        approved: { type: "string", default: "tok_approve" },
+        declined: { type: "string", default: "tok_decline" },
+        currency: { type: "string", default: "EUR" },
+        amount: { type: "string", default: "1000" },
+        patience: { type: "string", default: "60" },
+        tls: { type: "string" },
+      },
+    });
+    const [address = "", ...more] = positionals;
+    if (!values.help && (address === "" || more.length > 0)) throw new StackError("Name one connector, as host:port.");
+    if (!/^[1-9]\d{0,10}0$/.test(values.amount)) throw new StackError("--amount is a multiple of ten.");
+    if (!(Number(values.patience) > 0)) throw new StackError("--patience is a number of seconds above 0.");
+    return { ...values, address };
+  } catch (error) {
+    throw usageError(error);
+  }
+}
+
+/** The certificate, key and authority in a folder. */
+function tlsIn(folder: string | undefined): TlsFiles | undefined {
+  if (folder === undefined) return undefined;
+  const [GRPC_TLS_CERT, GRPC_TLS_KEY, GRPC_TLS_CA] = ["tls.crt", "tls.key", "ca.crt"].map((name) => join(folder, name));
+  return TlsFiles.open({ GRPC_TLS_CERT, GRPC_TLS_KEY, GRPC_TLS_CA, GRPC_TLS_REFRESH_MS: 60_000 });
+}
+
+function tell({ promise, broken, without }: PromiseResult): void {
+  if (without !== undefined) console.log(`  – ${promise}: not tried, ${without}`);
+  else console.log(broken === undefined ? `  ✓ ${promise}` : `  ✗ ${promise}\n      ${broken}`);
+}
+
+async function main(): Promise<number> {
+  const options = read(process.argv.slice(2));
+  if (options.help) {
+    console.log(help);
+    return 0;
+  }
+  const clients = new Clients({ defaultTimeoutMs: 30_000, maxMessageBytes: 8 * 1024 * 1024, tls: tlsIn(options.tls) });
+  try {
+    const results = await runConformance(
+      {
+        connector: clients.client(GatewayConnectorService, options.address),
+        cards: { approved: options.approved, declined: options.declined },
+        currency: options.currency,
+        amount: BigInt(options.amount),
+        patienceMs: Number(options.patience) * 1_000,
+      },
+      tell,
+    );
+    const broken = results.filter((result) => result.broken !== undefined).length;
+    console.log(broken === 0 ? "Every promise is kept." : `${broken} of ${results.length} promises are broken.`);
+    return broken === 0 ? 0 : 1;
+  } finally {
+    clients.close();
+  }
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  if (!(error instanceof StackError || error instanceof ConnectError || error instanceof ConfigError)) throw error;
+  console.error(error instanceof ConnectError ? `The connector cannot be asked: ${error.rawMessage}.` : error.message);
+  process.exitCode = 1;
+}
