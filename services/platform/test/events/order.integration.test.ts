@@ -164,6 +164,24 @@ describe("the order of events", () => {
     assert.equal(row?.sequence, row?.last);
   });
 
+  it("begins with another bound when the one it has is of a server that counted further, before a copy was restored", async () => {
+    await changeThing(test.database, "thing-3");
+    let elsewhere = true;
+    const repository = new EventsRepository({
+      transaction: (work) => test.database.transaction(work),
+      query: async (sql, values) => {
+        if (!String(sql).includes("pg_current_xact_id()") || !elsewhere) return test.database.query(sql, values);
+        elsewhere = false;
+        return [{ transaction: "999999999999" }] as never;
+      },
+    });
+    const seen: AuditEvent[] = [];
+    await drain(seen, repository);
+    assert.deepEqual(seen, []);
+    await drain(seen, repository);
+    assert.equal(seen.length, 1);
+  });
+
   it("moves behind what has arrived, when the rest has not, and says why it has not", async () => {
     await writeAuditEvents(
       test.database,
