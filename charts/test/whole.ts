@@ -109,7 +109,8 @@ export function requireCalls(resources: readonly Resource[]): number {
     assert.ok(service, `${what}, which is not there`);
     const { selector } = service.spec as { selector: Readonly<Record<string, string>> };
     const called = pods.filter(({ labels }) => selects({ matchLabels: selector }, labels));
-    const meant = call.by.toLowerCase().replace("_address", "").replace(/^--/, "");
+    const said = call.by.toLowerCase().replace("_address", "").replace(/^--/, "");
+    const meant = said === "gateway_connector" ? "simulators" : said;
     for (const pod of called) {
       assert.equal(pod.labels["app.kubernetes.io/name"], meant, what);
       assert.equal(pod.labels["app.kubernetes.io/instance"], call.from.labels["app.kubernetes.io/instance"], what);
