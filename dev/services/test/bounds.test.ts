@@ -112,7 +112,15 @@ const things: Readonly<Record<string, Thing>> = {
   "id of ours": {
     takes: [id],
     to: [
-      ...["order_id", "customer_id", "payment_id", "refund_request_id", "shipment_id", "return_id"],
+      ...[
+        "order_id",
+        "customer_id",
+        "payment_id",
+        "source_payment_id",
+        "refund_request_id",
+        "shipment_id",
+        "return_id",
+      ],
       ...["saga_id", "episode_id", "episode_ids"],
     ],
   },
@@ -162,8 +170,13 @@ const things: Readonly<Record<string, Thing>> = {
     takes: [0n, maxAmount],
     refuses: [-1n, maxAmount + 1n],
     from: ["type.Money.amount"],
-    to: ["sagas.SagaOrderLine.unit_price", "sagas.SagaOrderLine.amount", "sagas.EpisodeReturn.amount"],
+    to: [
+      ...["SagaOrderLine.unit_price", "SagaOrderLine.amount", "EpisodeReturn.amount", "EpisodeExchange.credit"].map(
+        (name) => `sagas.${name}`,
+      ),
+    ],
   },
+  "what pays an order in exchange": { takes: [entries(0), 1n, maxAmount], to: ["credits"] },
   "amount that a price changes by": {
     takes: [-maxAmount, 0n, maxAmount],
     refuses: [-maxAmount - 1n, maxAmount + 1n],
@@ -184,7 +197,7 @@ const things: Readonly<Record<string, Thing>> = {
   "what changes the price of an order": {
     takes: [entries(0), entries(20)],
     refuses: [entries(21)],
-    from: ["orders.CreateOrderRequest.adjustments", "orders.AmendOrderRequest.adjustments"],
+    from: ["CreateOrderRequest", "AmendOrderRequest", "RequestedExchange"].map((name) => `orders.${name}.adjustments`),
     to: [],
   },
   "what customers know an adjustment by": {
@@ -253,7 +266,7 @@ const things: Readonly<Record<string, Thing>> = {
   "why somebody refused": {
     takes: [...reasons, "CANCELLED_BY_CUSTOMER", "SERVICE_UNAVAILABLE", "LOST_IN_TRANSIT"],
     to: [
-      "orders.OrderFailure.reason",
+      ...["orders.OrderFailure.reason", "orders.DecideExchangeRequest.failure"],
       "orders.ParkedOrderStep.reason",
       "orders.ListParkedOrdersRequest.reason",
       "orders.BeginParkedDecisionsRequest.reason",
@@ -360,7 +373,10 @@ function refusal(field: DescField, value: Value): string | undefined {
   const list = isCount(value) ? Array(value.entries).fill(sampleOf(field)) : [value];
   if (field.fieldKind === "list") for (const item of list) message.get(field).add(toItem(field, item));
   else message.set(field, toItem(field, value) as string);
-  const own = (path: string) => path === field.name || path.startsWith(`${field.name}.`) || path === `${field.name}[0]`;
+  // What an entry has to be as a whole is no bound of the list.
+  const isItem = field.fieldKind === "list" && field.listKind !== "message";
+  const own = (path: string) =>
+    path === field.name || path.startsWith(`${field.name}.`) || (isItem && path === `${field.name}[0]`);
   const violations = violationsOf(validator, field.parent, message.message);
   return violations.find((violation) => own(violation.field))?.description;
 }
