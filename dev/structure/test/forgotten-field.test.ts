@@ -62,6 +62,7 @@ describe("a field that is forgotten", () => {
       "services/orders/src/order/order-intake.ts",
       "services/orders/src/order/order-row.ts",
       "services/orders/src/order/order.repository.ts",
+      "services/orders/src/returns/return-exchanges.ts",
       "services/shipping/src/api/shipment-proto.ts",
       "services/shipping/src/packing/packing.ts",
       "services/shipping/src/shipment/shipment-row.ts",
