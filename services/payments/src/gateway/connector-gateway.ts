@@ -6,6 +6,7 @@ import { Batcher } from "#platform/batch/batcher.ts";
 import { Relay } from "#platform/batch/relay.ts";
 import { detached } from "#platform/context.ts";
 import type { Logger } from "#platform/log/logger.ts";
+import { activeTraceParent } from "#platform/trace/spans.ts";
 import {
   type Gateway,
   GatewayAmbiguousError,
@@ -33,7 +34,13 @@ export interface ConnectorGatewayOptions {
 }
 
 type Method = "executeOperations" | "findOperations";
-type Calls = Readonly<Record<Method, Batcher<GatewayOperation, GatewayOutcome>>>;
+type Calls = Readonly<Record<Method, Batcher<Sent, GatewayOutcome>>>;
+
+/** An operation with the trace context of whoever wants it; empty when it is not kept. */
+interface Sent {
+  readonly operation: GatewayOperation;
+  readonly traceparent: string;
+}
 
 /** How often the connector is asked what it can, in milliseconds. */
 const askEveryMs = 60_000;
@@ -106,7 +113,7 @@ export class ConnectorGateway implements Gateway {
     const calls = this.#calls;
     if (!calls) throw new GatewayUnavailableError("the gateway's connector has not said what it can");
     try {
-      return await calls[method].submit(operation, call);
+      return await calls[method].submit({ operation, traceparent: activeTraceParent() ?? "" }, call);
     } catch (cause) {
       if (cause instanceof GatewayAmbiguousError || cause instanceof GatewayUnavailableError) throw cause;
       // It was given up while it waited to be sent.
@@ -151,12 +158,12 @@ export class ConnectorGateway implements Gateway {
   #callsOf(maxEntries: number): Calls {
     const lanes = Math.max(fewestLanes, Math.ceil(this.#options.inflight / maxEntries));
     const callsOf = (name: string, method: Method) =>
-      new Batcher<GatewayOperation, GatewayOutcome>({
+      new Batcher<Sent, GatewayOutcome>({
         name,
         lanes,
         maxEntries,
-        keyOf: ({ key }) => key,
-        run: (operations) => this.#send(method, operations),
+        keyOf: ({ operation }) => operation.key,
+        run: (sent) => this.#send(method, sent),
       });
     return {
       executeOperations: callsOf("gateway operations", "executeOperations"),
@@ -164,7 +171,7 @@ export class ConnectorGateway implements Gateway {
     };
   }
 
-  async #send(method: Method, operations: readonly GatewayOperation[]): Promise<(GatewayOutcome | Error)[]> {
+  async #send(method: Method, operations: readonly Sent[]): Promise<(GatewayOutcome | Error)[]> {
     const { timeoutMs, replicas } = this.#options;
     const until = performance.now() + timeoutMs;
     const perSecond = (this.#abilities?.maxOperationsPerSecond ?? 0) / replicas;
@@ -177,15 +184,11 @@ export class ConnectorGateway implements Gateway {
   }
 
   /** An operation that the connector stumbles over must not leave the others without an answer: then they go apart. */
-  async #call(
-    method: Method,
-    operations: readonly GatewayOperation[],
-    until: number,
-  ): Promise<(GatewayOutcome | Error)[]> {
+  async #call(method: Method, operations: readonly Sent[], until: number): Promise<(GatewayOutcome | Error)[]> {
     const { connector } = this.#options;
     try {
       const timeoutMs = Math.max(1, Math.ceil(until - performance.now()));
-      const { outcomes } = await connector[method]({ operations: operations.map(toProtoOperation) }, { timeoutMs });
+      const { outcomes } = await connector[method](toRequest(method, operations), { timeoutMs });
       if (outcomes.length === operations.length) return outcomes;
       const message = `the gateway's connector answered ${outcomes.length} of ${operations.length} operations`;
       return operations.map(() => new GatewayAmbiguousError(message));
@@ -201,4 +204,10 @@ export class ConnectorGateway implements Gateway {
       return (await Promise.all(halves.map((half) => this.#call(method, half, until)))).flat();
     }
   }
+}
+
+function toRequest(method: Method, sent: readonly Sent[]) {
+  const operations = sent.map(({ operation }) => toProtoOperation(operation));
+  if (method === "findOperations" || sent.every(({ traceparent }) => traceparent === "")) return { operations };
+  return { operations, traceparents: sent.map(({ traceparent }) => traceparent) };
 }

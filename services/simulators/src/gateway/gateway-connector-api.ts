@@ -19,6 +19,8 @@ import {
   type GatewayOutcome,
   GatewayOutcomeSchema,
 } from "#gen/ordermesh/connectors/v1/gateway_operation_pb.js";
+import { answerEach, type EntryOutcome } from "#platform/batch/batch-call.ts";
+import type { Subject } from "#platform/context.ts";
 import { type Whole, whole } from "#platform/whole.ts";
 import type { OperationKind, RecordRow, SimulatorCall, SimulatorRecord } from "./gateway-operation.ts";
 import type { GatewaySimulator, SimulatorAnswer } from "./gateway-simulator.ts";
@@ -61,9 +63,13 @@ export class GatewayConnectorApi implements ServiceImpl<typeof GatewayConnectorS
     });
   }
 
-  async executeOperations({ operations }: ExecuteOperationsRequest, { signal }: HandlerContext) {
-    const answers = await this.#gateway.execute(operations.map(toCall), { signal });
-    return whole(ExecuteOperationsResponseSchema, { outcomes: answers.map(toOutcome) });
+  async executeOperations({ operations, traceparents }: ExecuteOperationsRequest, { signal }: HandlerContext) {
+    const batch = { requests: operations, traceparents };
+    const about = { method: "ExecuteOperation", subjectOf: orderOf };
+    const outcomes = await answerEach(batch, about, async (operation) =>
+      toOutcome(await this.#gateway.execute(toCall(operation), { signal })),
+    );
+    return whole(ExecuteOperationsResponseSchema, { outcomes: outcomes.map(toExecuted) });
   }
 
   async findOperations({ operations }: FindOperationsRequest, { signal }: HandlerContext) {
@@ -78,6 +84,15 @@ export class GatewayConnectorApi implements ServiceImpl<typeof GatewayConnectorS
     const operations = rows.slice(0, limit).map(toListed);
     return whole(ListOperationsResponseSchema, { operations, more: rows.length > limit });
   }
+}
+
+function orderOf({ orderId }: GatewayOperation): Subject {
+  return orderId === "" ? {} : { "order.id": orderId };
+}
+
+/** Nothing that the simulator does is refused by its own errors. */
+function toExecuted({ outcome }: EntryOutcome<GatewayOutcome>): GatewayOutcome {
+  return outcome.case === "response" ? outcome.value : toOutcome({ state: "lost" });
 }
 
 function toCall({ key, kind: said, reference, cardToken, amount, final }: GatewayOperation): SimulatorCall {

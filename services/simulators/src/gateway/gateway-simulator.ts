@@ -49,11 +49,11 @@ export class GatewaySimulator {
     this.#questions = new Batcher({ name: "simulator questions", run: (keys) => repository.find(keys) });
   }
 
-  /** Does what is wanted, each call for itself. @throws what keeps the simulator from its memory; then any of them may have its effect */
-  async execute(calls: readonly SimulatorCall[], options: SubmitOptions = {}): Promise<SimulatorAnswer[]> {
+  /** Does what is wanted. @throws what keeps the simulator from its memory; then it may have its effect */
+  async execute(call: SimulatorCall, options: SubmitOptions = {}): Promise<SimulatorAnswer> {
     const { latencyMs } = this.#settings;
     if (latencyMs > 0) await delay(latencyMs, undefined, options);
-    return await Promise.all(calls.map((call) => this.#perform(call, options)));
+    return await this.#perform(call, options);
   }
 
   /** What became of these keys. */

@@ -120,6 +120,14 @@ export declare type ExecuteOperationsRequest = Message<"ordermesh.connectors.v1.
    * @generated from field: repeated ordermesh.connectors.v1.GatewayOperation operations = 1;
    */
   operations: GatewayOperation[];
+
+  /**
+   * W3C trace context of each operation, in the same order: what is done for it belongs there. An empty one, or none at this place, is not traced.
+   * It says nothing about what is to be done, and a connector may leave it.
+   *
+   * @generated from field: repeated string traceparents = 2;
+   */
+  traceparents: string[];
 };
 
 /**
