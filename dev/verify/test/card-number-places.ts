@@ -64,7 +64,7 @@ export const meant: Readonly<Record<string, RegExp>> = {
   step: /^history\..*\.step$|^orders\.idempotency_key\.method$/,
   saga: /^history\..*\.failure\.customerMessage$/,
   location_id: new RegExp(
-    `\\.location_id$|^inventory\\.idempotency_key\\.method$|\\.locationId$|^orders\\.(?:order_event\\.event_id|customer_order\\.episode_events\\.id)$|^shipping\\.audit_event\\.details\\.location$|${stockAudit}`,
+    `\\.location_id$|^inventory\\.idempotency_key\\.method$|\\.locationId$|^orders\\.(?:order_event\\.event_id|customer_order\\.episode_events\\.id)$|^(?:shipping|inventory)\\.audit_event\\.details\\.location$|${stockAudit}`,
   ),
 };
 
