@@ -164,6 +164,8 @@ export class Database implements Queryable {
     this.#listeners.clear();
     for (const end of this.#unmeasured) end();
     await this.orm.close();
+    // It ends only what asked by way of it: connections of others would keep a process for as long as they may be idle.
+    if (!this.pool.ending) await this.pool.end();
   }
 }
 
