@@ -33,7 +33,7 @@ const stepMs = 400;
 const stock = { beans: 20n, milk: 20n, "oat-drink": 1n };
 
 /** What the coffee shop runs on, in a folder that is gone afterwards. */
-export const components = ["postgres", "temporal", "payments", "inventory", "identity"] as const;
+export const components = ["postgres", "temporal", "simulators", "payments", "inventory", "identity"] as const;
 
 /** Serves everybody, and returns how each order ended. */
 export async function serve(stack: Stack): Promise<Map<string, CoffeeState>> {
