@@ -69,7 +69,14 @@ test("what is no limit is refused, and named", () => {
 
 test("what goes alone counts for the next of the same payment, and so does what waits", () => {
   const limits = new RefundLimits({ majorUnits: 5, minorUnits: {} });
-  const payment = { paymentId: "P", currency: "EUR", captured: 2_000n, refunded: 0n, refunding: 0n } as Payment;
+  const payment = {
+    paymentId: "P",
+    currency: "EUR",
+    captured: 2_000n,
+    refunded: 0n,
+    refunding: 0n,
+    credited: 0n,
+  } as Payment;
   const judge = new RefundJudge(limits, new Map([["Q", { alone: 500n, waiting: 0n }]]));
   assert.equal(judge.judge(payment, 501n), "waiting");
   assert.equal(judge.judge(payment, 300n), "alone");
