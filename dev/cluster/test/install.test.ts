@@ -122,6 +122,12 @@ describe("what is installed", () => {
     });
   }
 
+  it("has people pack in production, where a simulated warehouse would send what is on no shelf", async () => {
+    const configurations = ofKind(await render("ordermesh", ...environmentArgs("production")), "ConfigMap");
+    const [shipping] = configurations.filter(({ metadata }) => metadata.name === "ordermesh-shipping");
+    assert.equal(shipping?.data?.WAREHOUSE, "people");
+  });
+
   it("gives each role of the database the secret that its service logs in with", async () => {
     const text = await readFile(join(root, "deploy/infrastructure/resources/postgres.yaml"), "utf8");
     const cluster = ofKind(resourcesIn(text), "Cluster")[0]?.spec as {
