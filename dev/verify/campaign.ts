@@ -59,10 +59,10 @@ const tellEveryMs = 5_000;
 const lookEveryMs = 1_000;
 const compareEveryMs = 8_000;
 /**
- * While so many callers have no answer yet, and orders have not ended, no more come: all of them have to end within a minute of
- * the last fault.
+ * While as many callers have no answer yet, and orders have not ended, as come in a minute, no more come, since all of them have to end within
+ * a minute of the last fault; but so many may always be there.
  */
-const mostUnderWay = 300;
+const alwaysUnderWay = 300;
 /** The part of the time in which orders come: the last ones suffer as well. */
 const arrivalsPart = 0.95;
 /** The part of the orders that is placed again in the end. */
@@ -92,6 +92,7 @@ export async function runCampaign(
   const supplier = new Supplier(shopper, new Chance(seed + 3));
   const watch = new Watch(stack, { crowd, havoc, say });
   const signal = AbortSignal.any([stopping, watch.failed]);
+  const mostUnderWay = Math.max(alwaysUnderWay, (orders / overMs) * 60_000);
   const bounds = { isFull: () => watch.underWay + crowd.waiting >= mostUnderWay, withinMs: overMs };
   watch.start();
   reviewers.start();
