@@ -51,6 +51,8 @@ export function temporalProgram(blueprint: Blueprint, executable: string): Progr
   const { codecToken } = blueprint.credentials;
   const codec = `http://${host}:${ports.http.worker}/codec/${codecToken}`;
   const attributes = searchAttributes.flatMap((name) => ["--search-attribute", `${name}=KeywordList`]);
+  // A log beside the file is written once for a commit, the file itself twice.
+  const pragmas = ["journal_mode=wal", "synchronous=normal"].flatMap((each) => ["--sqlite-pragma", each]);
   return {
     ...common(blueprint, "temporal"),
     command: executable,
@@ -59,6 +61,7 @@ export function temporalProgram(blueprint: Blueprint, executable: string): Progr
       "start-dev",
       "--db-filename",
       join(folder, "temporal.db"),
+      ...pragmas,
       "--log-level",
       "error",
       ...listen,
