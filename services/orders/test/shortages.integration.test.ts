@@ -7,6 +7,9 @@ import { ShortagePolicy } from "#gen/shop/type/v1/shortage_pb.js";
 import { decodeId, newId } from "#platform/id.ts";
 import { readAuditLog } from "#testing/audit-log.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
+import { ErasureRepository } from "../src/customer/erasure.repository.ts";
+import { RetentionRepository } from "../src/customer/retention.repository.ts";
+import { Statistics } from "../src/statistics/statistics.ts";
 import { eager, episodesWith, lastStart, type SettlementChanges, settlement } from "./episode-rows.ts";
 import { FakeWorker } from "./fake-worker.ts";
 import {
@@ -361,6 +364,53 @@ describe("orders of which something is missing", () => {
       assert.notEqual(first?.address, second?.address);
       assert.equal(first?.contact, second?.contact);
       assert.equal(first?.rest, false);
+    });
+
+    test("is counted apart, and both together are what was ordered", async () => {
+      const orderId = await split({ "FILTER-100": 1 }, adjustedRequest(customerId));
+      await confirm(orderId);
+      const restId = (await get(orderId)).shortage?.followedBy ?? "";
+      const facts = async () => {
+        await new Statistics(database.database).refresh(60_000);
+        const rows = await database.database.query<{ text: string }>(
+          `select concat_ws(' ', status, units, ordered) as text from order_statistics_fact
+            where order_id = any($1::uuid[]) order by ordered desc`,
+          [[decodeId(orderId), decodeId(restId)]],
+        );
+        return rows.map(({ text }) => text);
+      };
+      assert.deepEqual(await facts(), ["confirmed 2 3644", `pending 1 ${4935 - 3644}`]);
+      await replica.lifecycle.batchTransitionOrders({ requests: [{ orderId: restId, status: OrderStatus.CANCELLED }] });
+      assert.deepEqual(await facts(), ["confirmed 2 3644", `cancelled 1 ${4935 - 3644}`]);
+    });
+
+    test("says who ordered when the first one does not any more", async () => {
+      const days = 400;
+      const orderId = await split();
+      await confirm(orderId);
+      const restId = (await get(orderId)).shortage?.followedBy ?? "";
+      const { shippingAddress, contact } = await get(restId);
+      for (const status of [OrderStatus.PREPARING, OrderStatus.SHIPPED, OrderStatus.DELIVERED]) {
+        await replica.lifecycle.batchTransitionOrders({ requests: [{ orderId, status }] });
+      }
+      await database.database.query(
+        `update customer set update_time = update_time - interval '1 hour' where customer_id = $1`,
+        [decodeId(customerId)],
+      );
+      await database.database.query(
+        `update customer_order set update_time = update_time - interval '${days + 1} days' where order_id = $1`,
+        [decodeId(orderId)],
+      );
+      const erasures = new ErasureRepository(database.database, 0);
+      const retention = new RetentionRepository(database.database, erasures);
+      assert.equal(await retention.forgetOrders({ days, limit: 100, dryRun: false }), 1);
+      const first = await get(orderId);
+      assert.deepEqual(
+        [first.contact?.email, first.shippingAddress?.city, first.shortage?.followedBy],
+        ["", "", restId],
+      );
+      const rest = await get(restId);
+      assert.deepEqual([rest.shippingAddress, rest.contact, rest.restOf], [shippingAddress, contact, orderId]);
     });
   });
 });
