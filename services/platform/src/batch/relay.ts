@@ -49,6 +49,7 @@ export class Relay {
   start(): void {
     if (this.#running) return;
     this.#stopped = new AbortController();
+    this.#succeeded();
     this.#running = this.#loop(this.#stopped.signal);
   }
 
@@ -100,7 +101,7 @@ export class Relay {
       this.#failures = 0;
       this.#idle = handled > 0 ? 0 : this.#idle + 1;
       relayRuns.inc({ relay, outcome: handled > 0 ? "worked" : "idle" });
-      relaySuccess.set({ relay }, Date.now() / 1_000);
+      this.#succeeded();
       return handled;
     } catch (error) {
       if (signal.aborted) return 0;
@@ -109,6 +110,11 @@ export class Relay {
       this.#options.log.error(`${this.#options.name} failed`, { err: error, "relay.failures": this.#failures });
       return 0;
     }
+  }
+
+  /** Also when it begins: what never succeeds is to be seen as what does not any more. */
+  #succeeded(): void {
+    relaySuccess.set({ relay: this.#options.name }, Date.now() / 1_000);
   }
 
   /** Until the timer or a nudge: what has come during the sweep does not wait for the timer. */

@@ -68,11 +68,11 @@ export const relayRuns = own(
   }),
 );
 
-/** When a loop last did what it is there for, even if there was nothing to do. */
+/** When a loop last did what it is there for, even if there was nothing to do. One that never has counts from when it began. */
 export const relaySuccess = own(
   new Gauge({
     name: "relay_last_success_timestamp_seconds",
-    help: "When a background loop last swept without a failure, in seconds since 1970.",
+    help: "When a background loop last swept without a failure, in seconds since 1970; until it has, when it began.",
     labelNames: ["relay"],
     registers: [],
   }),

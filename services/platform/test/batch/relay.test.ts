@@ -165,3 +165,21 @@ it("its runs are measured by name", async () => {
     assert.match(text, new RegExp(`^relay_runs_total\\{relay="measured relay",outcome="${outcome}"\\} 1$`, "m"));
   assert.match(text, /^relay_last_success_timestamp_seconds\{relay="measured relay"\} 1\d{9}/m);
 });
+
+it("one that never succeeds counts from when it began", async () => {
+  const registry = new Registry();
+  addProcessMetrics(registry);
+  const swept = Promise.withResolvers<void>();
+  const sweep = async () => {
+    swept.resolve();
+    throw new Error("away");
+  };
+  const relay = new Relay({ name: "useless relay", everyMs: 60_000, log: quiet, sweep });
+  const before = Math.floor(Date.now() / 1_000);
+  relay.start();
+  await swept.promise;
+  await relay.stop();
+  const [, began] =
+    /^relay_last_success_timestamp_seconds\{relay="useless relay"\} ([\d.]+)/m.exec(await registry.metrics()) ?? [];
+  assert.ok(Number(began) >= before && Number(began) <= Date.now() / 1_000, began);
+});
