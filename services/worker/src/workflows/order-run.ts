@@ -99,6 +99,7 @@ export class OrderRun implements SagaSubject {
   #waitsFor: string | undefined;
   #awaitsStock: boolean;
   #settling = false;
+  #settlesFirst = false;
 
   constructor(order: CarriedOrder, facts: RunFacts) {
     const before: SagaState = order.saga ?? { stage: "CHECKOUT", steps: [], parcels: [] };
@@ -175,6 +176,20 @@ export class OrderRun implements SagaSubject {
   /** Whether it cannot be amended any more: nothing of it is to be packed. */
   get isPastAmending(): boolean {
     return this.ended || this.stage === "TRACKING";
+  }
+
+  /**
+   * Whether it is to be amended, and only its row knows that it is confirmed. Its checkout is gone through again by whoever carries it after this
+   * run is lost, with what it asked for then; once it is amended, it asks for something else.
+   */
+  get isToBeAmendedLater(): boolean {
+    const { stage } = this.#before;
+    return stage === "CHECKOUT" && this.stage === "FULFILLMENT" && this.amendment !== undefined;
+  }
+
+  /** Comes to rest, and goes on at once. */
+  settlesFirst(): void {
+    this.#settlesFirst = true;
   }
 
   /** Whether it is to be cancelled. */
@@ -495,7 +510,9 @@ export class OrderRun implements SagaSubject {
 
   #retryAfterMs(next: OrderMove | undefined): number | undefined {
     if (this.#waitsFor !== undefined) return this.#pauseMs();
-    return this.#parked === undefined && (this.#goesOn(next) || this.#isToBeUndone) ? 0 : undefined;
+    return this.#parked === undefined && (this.#goesOn(next) || this.#isToBeUndone || this.#settlesFirst)
+      ? 0
+      : undefined;
   }
 
   /** Whether its cancellation was accepted, and came to rest all the same, where nothing may interrupt it: for stock, or for a person. */

@@ -54,6 +54,7 @@ async function throughStages(run: OrderRun, steps: Steps): Promise<void> {
   const within = (stage: Stage) => saga(run, (body) => stage(run, steps, body));
   if (run.stage === "COMPENSATING") await within(goOnUndoing);
   if (run.stage === "CHECKOUT") await within(run.mayBeConfirmed ? uninterrupted(checkout) : checkout); // CONFIRMED
+  if (run.isToBeAmendedLater && patched("confirmed-before-amended")) return run.settlesFirst();
   if (run.stage === "FULFILLMENT" && run.amendment && patched("amendments")) await amend(run.amendment, steps);
   if (run.stage === "FULFILLMENT") await within(fulfil); // PREPARING
   if (run.stage === "TRACKING") await within(track); // SHIPPED
@@ -109,10 +110,15 @@ async function reserve(run: OrderRun, { stock, payments }: Steps, body: SagaBody
     else await body.step(stock.reserve, stock.release, run);
     return [];
   } catch (cause) {
-    run.nothingReserved = cause instanceof StepRefused;
+    run.nothingReserved = cause instanceof StepRefused && !contradicts(cause);
     if (!run.nothingReserved && run.paid) body.alsoUndo(payments.void, run);
     throw cause;
   }
+}
+
+/** Whether something else was asked for before, which may have happened. */
+function contradicts({ refusal }: StepRefused): boolean {
+  return refusal.reason === "REQUEST_ID_REUSED" && patched("contradictions");
 }
 
 /** Sets aside what is there; when nothing is, an order that may wait rests as a whole. */

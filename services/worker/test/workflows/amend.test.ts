@@ -388,6 +388,37 @@ describe("a workflow that is terminated in an amendment is followed by another o
     }
   }
 
+  for (const step of ["authorize", "confirm", "amend", "take-back", "decide", "trim", "prepare", "settle"] as const) {
+    for (const times of [1, 2]) {
+      test(`that was asked for before the order was confirmed, after "${step}" ${times}`, async () => {
+        const order = anOrder();
+        const { orderId } = order;
+        packs.set(orderId, "later");
+        let called = 0;
+        stage.world.onCall = async (name, at) => {
+          const { episodeId, lastEpisodeId, amendments } = stage.rows.row(orderId);
+          if (name !== step || at !== "after" || amendments.length === 0 || ++called !== times) return;
+          await stage.workflow(episodeId || lastEpisodeId).terminate();
+        };
+        stage.place([order], [on("authorize", { kind: "unavailable" }, { orderId, times: 3 })]);
+        await until(() => stage.rows.row(orderId).settlements.length > 0, "its checkout rests", patient);
+        stage.rows.amend(orderId, more);
+        assert.equal(await decided(orderId), "accepted");
+        stage.world.onCall = () => {};
+        assert.ok(called >= 1, `${step} was called ${called} times`);
+        await stage.rests(orderId, () =>
+          stage.rows.state(orderId).parcels.every((parcel) => parcel.stage === "PACKING"),
+        );
+        assert.deepEqual(stockOf(orderId), { tea: 4, cup: 1 });
+        assertBalanced(orderId);
+        pack(orderId);
+        assert.deepEqual(await stage.ends([order]), ["DELIVERED"]);
+        assertBalanced(orderId);
+        assert.deepEqual(stage.world.reworded, []);
+      });
+    }
+  }
+
   for (const step of ["void", "unamend", "decide", "prepare", "settle"] as const) {
     test(`while it is undone, after "${step}"`, async () => {
       const order = await packing();

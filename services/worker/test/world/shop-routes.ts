@@ -114,13 +114,13 @@ function inventoryRoutes(router: ConnectRouter, world: World): void {
   const of = (request: { orderId: string; locationId?: string }) => request;
   router.service(InventoryService, {
     expireHolds: () => world.expire(),
-    batchReserveStock: ({ requests }) => {
-      for (const request of requests) noteWords(world, request);
-      return world.batch(requests, {
+    batchReserveStock: ({ requests }) =>
+      world.batch(requests, {
         step: "reserve",
         of,
         ...byId,
         apply: ({ orderId, lines, requestId, shortagePolicy }) => {
+          if (isReworded(world, { orderId, lines, requestId })) return { refuse: "REQUEST_ID_REUSED" };
           const order = world.order(orderId);
           if (order.released) return { refuse: "RESERVATION_ENDED" };
           const missing = world.missing.get(orderId) ?? [];
@@ -138,8 +138,7 @@ function inventoryRoutes(router: ConnectRouter, world: World): void {
           world.took(orderId, "reserve", requestId);
           return { response: { reservation: reservation(orderId, order.parts, AllocationStatus.HELD) } };
         },
-      });
-    },
+      }),
     batchConfirmReservations: ({ requests }) =>
       world.batch(requests, {
         step: "confirm",
@@ -207,12 +206,14 @@ interface ReserveWish {
 const wordsOf = new WeakMap<World, Map<string, string>>();
 
 /** What is asked for again under the same request id has to be the same, as the contract wants. */
-function noteWords(world: World, { requestId, orderId, lines }: ReserveWish): void {
+function isReworded(world: World, { requestId, orderId, lines }: ReserveWish): boolean {
   const known = wordsOf.get(world) ?? new Map<string, string>();
   wordsOf.set(world, known);
   const words = lines.map(({ sku, quantity }) => `${sku}:${quantity}`).join();
-  if ((known.get(requestId) ?? words) !== words) world.reworded.push(orderId);
-  known.set(requestId, words);
+  const before = known.get(requestId) ?? words;
+  known.set(requestId, before);
+  if (before !== words) world.reworded.push(orderId);
+  return before !== words;
 }
 
 /** Sets aside what is there, unless nothing is. */
