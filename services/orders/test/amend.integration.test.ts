@@ -5,6 +5,7 @@ import { Code, type ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { type Order, OrderAmendmentStatus, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { MoneySchema } from "#gen/shop/type/v1/money_pb.js";
+import { ShortagePolicy } from "#gen/shop/type/v1/shortage_pb.js";
 import { decodeId, newId } from "#platform/id.ts";
 import { readAuditLog } from "#testing/audit-log.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
@@ -132,6 +133,41 @@ describe("amending orders", () => {
       }
     };
   };
+
+  it("leaves the price of what is sent elsewhere as it is by then: something was missing of it since it was asked for", async () => {
+    const request = { ...orderRequest(customerId), shortagePolicy: ShortagePolicy.SHIP_AVAILABLE };
+    const { order: created } = await replica.orders.createOrder(request);
+    const { orderId = "" } = created ?? {};
+    const first = await carried(orderId);
+    await begin(orderId, { shippingAddress: address });
+    const missing = [{ sku: "FILTER-100", quantity: 1 }];
+    const { outcomes } = await replica.lifecycle.batchCutOrders({ requests: [{ orderId, missing }] });
+    assert.equal(outcomes[0]?.outcome.case, "response");
+    const shipments = [{ locationId: "BER", status: 1, amount: eur(3700n) }];
+    await replica.lifecycle.batchTransitionOrders({
+      requests: [{ orderId, status: OrderStatus.CONFIRMED, shipments }],
+    });
+    await settle(orderId, first, { needsCard: false });
+    await amending(orderId, 1, first);
+    assert.equal(lastStart(worker, orderId)?.order.amendment?.total?.amount, 3700n);
+    assert.equal(await decide(orderId, 1), "decided");
+    const { order } = await replica.orders.getOrder({ orderId });
+    assert.deepEqual([order?.total?.amount, order?.shippingAddress?.city], [3700n, "Hamburg"]);
+    const log = (await readAuditLog(test.database)).filter((event) => event.orderId === orderId);
+    const [decision] = log.filter(({ action }) => action === "order.amended");
+    assert.deepEqual([decision?.details.from, decision?.details.to], ["3700", "3700"]);
+  });
+
+  it("keeps the card of one that would cost no more until it is decided: something may go missing of the order", async () => {
+    const request = { ...orderRequest(customerId), shortagePolicy: ShortagePolicy.SHIP_AVAILABLE };
+    const { order: created } = await replica.orders.createOrder(request);
+    const { orderId = "" } = created ?? {};
+    const first = await carried(orderId);
+    await begin(orderId, { ...fewer, cardToken: "tok_other" });
+    await settle(orderId, first);
+    await amending(orderId, 1, first);
+    assert.equal(lastStart(worker, orderId)?.order.amendment?.cardToken, "tok_other");
+  });
 
   it("gives them to an episode, and is the order from its pivot on, in one revision", async () => {
     const { orderId, order: before } = await packing();

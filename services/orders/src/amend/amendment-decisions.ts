@@ -62,6 +62,12 @@ const decidedColumns = selectList<DecidedRow>({
 });
 
 /**
+ * What an order costs once it is amended. What changes no line leaves the price as it is by then: something may have been missing of the order
+ * since it was asked for. The amendment's alias is `a`.
+ */
+export const amendedTotal = (order: string): string => `case when a.lines is null then ${order}.total else a.total end`;
+
+/**
  * Judged under the rows' locks: each amendment is decided once. One that is accepted is the order from then on, by this one statement; the
  * card that paid is forgotten, and so is the key of the address that was. Rows are locked in the order of their ids; the input is sorted.
  */
@@ -76,7 +82,7 @@ const decide: SqlText = {
       where customer_order.order_id = i.order_id for no key update
     ) o
   ), judged as materialized (
-    select i.*, i.reason is null as accepts, l.shipping_address as former, l.total as cost, a.total, a.lines, a.adjustments,
+    select i.*, i.reason is null as accepts, l.shipping_address as former, l.total as cost, ${amendedTotal("l")} as total, a.lines, a.adjustments,
       a.line_amounts, a.shipping_address
     from input i join locked l on l.n = i.n
     join order_amendment a on a.order_id = i.order_id and a.number = i.number

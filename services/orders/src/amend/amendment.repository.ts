@@ -116,7 +116,7 @@ const accept: SqlText = {
   ), asked as (
     insert into order_amendment (order_id, number, lines, total, adjustments, line_amounts, shipping_address, card_token)
     select order_id, number, lines, amended, adjustments, line_amounts, shipping_address,
-      case when amended > total then card_token else '' end from accepted
+      case when amended > total or status = 'pending' then card_token else '' end from accepted
   ), sealed as (
     insert into personal_key (${personalKeyColumns.names}, subject)
     select ${personalKeyColumns.names}, customer_id

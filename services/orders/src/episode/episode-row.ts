@@ -2,6 +2,7 @@ import { selectList } from "#platform/database/columns.ts";
 import { encodeId } from "#platform/id.ts";
 import type { PersonalData } from "#platform/personal/personal-data.ts";
 import { jsonWithKey } from "#platform/personal/personal-key.ts";
+import { amendedTotal } from "../amend/amendment-decisions.ts";
 import type { ShortagePolicy } from "../order/back-order-state.ts";
 import type { OrderStatus, ShippingAddress } from "../order/order.ts";
 import { openAddress } from "../order/order-person.ts";
@@ -142,7 +143,7 @@ export const episodeOrderColumns = selectList<EpisodeOrderRow>(
     stockWaitMs: `case when o.stock_time is null then (extract(epoch from now() - o.back_order_time) * 1000)::float8 end`,
     returns: returnsOf,
     amendment: amendmentOf(`json_build_object('number', a.number, 'accepted', o.amendment->>'status' = 'accepted',
-      'lines', a.lines, 'lineAmounts', a.line_amounts, 'total', a.total::text, 'cardToken', a.card_token)`),
+      'lines', a.lines, 'lineAmounts', a.line_amounts, 'total', (${amendedTotal("o")})::text, 'cardToken', a.card_token)`),
     amendedAddress: amendmentOf(jsonWithKey("a.shipping_address")),
     recalled: "o.recall -> 'locations'",
     labels: labelsOf,

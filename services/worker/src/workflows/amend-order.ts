@@ -1,5 +1,5 @@
-import { CancellationScope, CancelledFailure } from "@temporalio/workflow";
-import { type AmendmentRun, AmendmentUndone } from "./amendment-run.ts";
+import { CancellationScope, CancelledFailure, patched } from "@temporalio/workflow";
+import { type AmendmentRun, AmendmentUndone, CardNeeded } from "./amendment-run.ts";
 import { Compensated } from "./engine/failures.ts";
 import { nothing, type SagaBody, saga, together } from "./engine/saga.ts";
 import type { Steps } from "./steps.ts";
@@ -50,6 +50,7 @@ async function takeAndSwap(change: AmendmentRun, steps: Steps, body: SagaBody): 
   if (change.isToBeUndone) return undoAll(change, steps, body);
   change.mustBeInTime();
   change.plannedAs(await body.step(stock.amend, stock.unamend, change));
+  if (change.plan.more > 0 && change.amendment.cardToken === "" && patched("card-needed")) throw new CardNeeded();
   if (change.plan.more > 0) await body.step(payments.authorizeMore, payments.voidMore, change);
   await together(change.concerned.map((parcel) => body.step(parcels.takeBack, parcels.packAnew, { parcel, change })));
   await body.step(orders.amend, nothing, change); // the pivot

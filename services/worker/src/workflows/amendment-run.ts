@@ -13,6 +13,11 @@ export class AmendmentTooLate extends Error {
   override readonly name = "AmendmentTooLate";
 }
 
+/** It costs more, and no card was named: something has gone missing of the order since it was asked for. */
+export class CardNeeded extends Error {
+  override readonly name = "CardNeeded";
+}
+
 /** An amendment that was begun to be undone in an earlier episode is undone further. */
 export class AmendmentUndone extends Error {
   override readonly name = "AmendmentUndone";
@@ -207,6 +212,7 @@ export class AmendmentRun implements SagaSubject {
   compensating(cause: unknown): void {
     if (cause instanceof AmendmentUndone) return;
     if (cause instanceof AmendmentTooLate) this.#failure = amendmentFailure("AMENDMENT_TOO_LATE");
+    else if (cause instanceof CardNeeded) this.#failure = amendmentFailure("CARD_NEEDED");
     else if (cause instanceof StepRefused) this.#failure = amendmentFailureOf(cause.refusal);
     else if (isCancellation(cause)) this.#failure ??= amendmentFailure("ORDER_ENDED");
     else throw cause;

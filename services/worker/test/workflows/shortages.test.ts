@@ -50,6 +50,16 @@ describe("an order of which something is missing", () => {
     agrees(order, 1_000n);
   });
 
+  test("is not amended to what costs more than what was there when no card was named: it ships as it is", async () => {
+    const order = short({ cup: 1 });
+    const { orderId } = order;
+    stage.place([order]);
+    stage.rows.amend(orderId, { lines: [{ sku: "tea", quantity: 2, unitPrice: 1_250 }], total: order.total });
+    assert.deepEqual(await stage.ends([order]), ["DELIVERED"]);
+    assert.equal(stage.rows.amended(orderId), "CARD_NEEDED");
+    agrees(order, 2_000n);
+  });
+
   test("is rejected when nothing of it is there", async () => {
     const order = short({ tea: 2, cup: 1 });
     assert.deepEqual(await stage.run([order]), ["REJECTED"]);

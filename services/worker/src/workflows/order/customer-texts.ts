@@ -45,6 +45,7 @@ const amendmentTexts: Readonly<Record<string, string>> = {
   TOO_MANY_LOCATIONS: "So many pieces cannot be sent in one order. The order is as it was.",
   PAYMENT_DECLINED: "The card was declined. The order is as it was. Please try another card.",
   INSUFFICIENT_FUNDS: "The card does not cover the difference. The order is as it was. Please try another card.",
+  CARD_NEEDED: "The order would cost more, and no card was named for that. The order is as it was.",
   ORDER_ENDED: "The order has ended, or is being cancelled, and was not changed.",
 };
 
