@@ -7,7 +7,7 @@ import { decodeId } from "#platform/id.ts";
 import { amendmentDecided, orderNotFound } from "../order/errors.ts";
 import type { AmendmentStatus, OrderFailure, OrderShipment } from "../order/order.ts";
 import { amendActions } from "../order/order-audit.ts";
-import { type ShipmentJson, toShipmentJson } from "../order/order-row.ts";
+import { amendedTotal, type ShipmentJson, toShipmentJson } from "../order/order-row.ts";
 import { changeChannel } from "../order/order-transition.repository.ts";
 
 /** What becomes of an amendment. */
@@ -60,12 +60,6 @@ const decidedColumns = selectList<DecidedRow>({
   known: "(coalesce(decided.amendment, locked.amendment)->>'number')::int",
   status: "coalesce(decided.amendment, locked.amendment)->>'status'",
 });
-
-/**
- * What an order costs once it is amended. What changes no line leaves the price as it is by then: something may have been missing of the order
- * since it was asked for. The amendment's alias is `a`.
- */
-export const amendedTotal = (order: string): string => `case when a.lines is null then ${order}.total else a.total end`;
 
 /**
  * Judged under the rows' locks: each amendment is decided once. One that is accepted is the order from then on, by this one statement; the

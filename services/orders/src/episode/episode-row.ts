@@ -2,11 +2,10 @@ import { selectList } from "#platform/database/columns.ts";
 import { encodeId } from "#platform/id.ts";
 import type { PersonalData } from "#platform/personal/personal-data.ts";
 import { jsonWithKey } from "#platform/personal/personal-key.ts";
-import { amendedTotal } from "../amend/amendment-decisions.ts";
 import type { ShortagePolicy } from "../order/back-order-state.ts";
 import type { OrderStatus, ShippingAddress } from "../order/order.ts";
 import { openAddress } from "../order/order-person.ts";
-import { addressOf, type LineJson, linesOf, toLine } from "../order/order-row.ts";
+import { addressOf, amendedTotal, type LineJson, linesOf, toLine } from "../order/order-row.ts";
 import type { Episode, EpisodeAmendment, EpisodeLine, EpisodeOrder, EpisodeReturn, ReturnedPart } from "./episode.ts";
 import type { CarriedEvent } from "./order-event.ts";
 

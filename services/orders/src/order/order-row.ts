@@ -27,6 +27,12 @@ import { awaitsReview } from "./review-state.ts";
 /** A line as JSON: SKU, quantity, unit price; the price as text, because JSON has no 64-bit integers. */
 export type LineJson = [sku: string, quantity: number, unitPrice: string];
 
+/**
+ * What an order costs once it is amended. What changes no line leaves the price as it is by then: something may have been missing of the order
+ * since it was asked for. The amendment's alias is `a`.
+ */
+export const amendedTotal = (order: string): string => `case when a.lines is null then ${order}.total else a.total end`;
+
 /** The lines of `o` as {@link LineJson}. */
 export const linesOf = `select json_agg(json_build_array(sku, quantity, unit_price::text) order by line_number) as lines
     from order_line where order_line.order_id = o.order_id`;
