@@ -1,9 +1,10 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { type Client, Code, ConnectError } from "@connectrpc/connect";
+import { type Client, ConnectError } from "@connectrpc/connect";
 import type { GatewayConnectorService } from "#gen/ordermesh/connectors/v1/gateway_connector_service_pb.js";
 import type { GatewayOutcome } from "#gen/ordermesh/connectors/v1/gateway_operation_pb.js";
 import { Batcher } from "#platform/batch/batcher.ts";
 import { Relay } from "#platform/batch/relay.ts";
+import { sendTogether } from "#platform/batch/send-together.ts";
 import { detached } from "#platform/context.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { activeTraceParent } from "#platform/trace/spans.ts";
@@ -46,17 +47,6 @@ interface Sent {
 const askEveryMs = 60_000;
 /** Calls at the same time, at least: a slow one must not hold up all. */
 const fewestLanes = 2;
-
-/** What does not tell about any one of the operations in a call: to send them apart would not help. */
-const ofAll: ReadonlySet<Code> = new Set([
-  Code.Unavailable,
-  Code.DeadlineExceeded,
-  Code.Canceled,
-  Code.ResourceExhausted,
-  Code.Unimplemented,
-  Code.Unauthenticated,
-  Code.PermissionDenied,
-]);
 
 /** A card gateway behind its connector, a process of whoever has the gateway. What goes there at the same time goes together, as far as the connector takes it. */
 export class ConnectorGateway implements Gateway {
@@ -183,26 +173,16 @@ export class ConnectorGateway implements Gateway {
     return await this.#call(method, operations, until);
   }
 
-  /** An operation that the connector stumbles over must not leave the others without an answer: then they go apart. */
   async #call(method: Method, operations: readonly Sent[], until: number): Promise<(GatewayOutcome | Error)[]> {
     const { connector } = this.#options;
-    try {
+    const answers = await sendTogether(operations, async (some) => {
       const timeoutMs = Math.max(1, Math.ceil(until - performance.now()));
-      const { outcomes } = await connector[method](toRequest(method, operations), { timeoutMs });
-      if (outcomes.length === operations.length) return outcomes;
-      const message = `the gateway's connector answered ${outcomes.length} of ${operations.length} operations`;
-      return operations.map(() => new GatewayAmbiguousError(message));
-    } catch (cause) {
-      const { code, rawMessage } = ConnectError.from(cause);
-      const middle = operations.length >> 1;
-      if (middle === 0 || ofAll.has(code)) {
-        return operations.map(
-          () => new GatewayAmbiguousError(`the gateway's answer is not known: ${rawMessage}`, { cause }),
-        );
-      }
-      const halves = [operations.slice(0, middle), operations.slice(middle)];
-      return (await Promise.all(halves.map((half) => this.#call(method, half, until)))).flat();
-    }
+      return (await connector[method](toRequest(method, some), { timeoutMs })).outcomes;
+    });
+    return answers.map((cause) => {
+      if (!(cause instanceof ConnectError)) return cause;
+      return new GatewayAmbiguousError(`the gateway's answer is not known: ${cause.rawMessage}`, { cause });
+    });
   }
 }
 
