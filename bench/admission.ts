@@ -141,8 +141,7 @@ export async function bench(): Promise<void> {
     ports: await freePorts(),
     environment: {
       all: { MAX_INFLIGHT: String(bound) },
-      shipping: { PACKING_MS: String(packingMs) },
-      simulators: { SIMULATOR_SLOW_MS: String(gatewayMs) },
+      simulators: { PACKING_MS: String(packingMs), SIMULATOR_SLOW_MS: String(gatewayMs) },
     },
   });
   const clients = plainClients(stack);

@@ -65,7 +65,7 @@ interface Load {
 /** Counts to confirmed. */
 async function measureConfirmed({ rate, seconds, orders, ...how }: Load): Promise<void> {
   progress(`${rate} orders/s, to confirmed: starting a stack`);
-  await using shop = await Shop.open({ environment: { orders, shipping: noPacking }, ...how });
+  await using shop = await Shop.open({ environment: { orders, simulators: noPacking }, ...how });
   await shop.arrive(warmUp);
   await pause(restMs);
   const [before, since] = [await shop.cpu(), await shop.now()];
@@ -84,7 +84,7 @@ async function measureConfirmed({ rate, seconds, orders, ...how }: Load): Promis
  */
 async function measureDelivered({ rate, seconds, orders, ...how }: Load): Promise<ByProcess | undefined> {
   progress(`${rate} orders/s, to delivered: starting a stack`);
-  await using shop = await Shop.open({ environment: { orders, shipping: packing }, ...how });
+  await using shop = await Shop.open({ environment: { orders, simulators: packing }, ...how });
   const begin = await shop.now();
   progress(`orders arrive for ${leadMs / 1_000} s and then, measured, for ${seconds} s`);
   const [arrivals, cpu] = await Promise.all([

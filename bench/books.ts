@@ -10,7 +10,7 @@ import { databaseVariable } from "../services/books/src/config.ts";
 import { fillShelves, writeManyOrders } from "../services/books/test/many-orders.ts";
 import { openWorld, type World } from "../services/books/test/world.ts";
 import { accountedServices } from "../services/services.ts";
-import { type ServedGateway, serveGateway } from "../services/simulators/test/served-gateway.ts";
+import { type ServedSimulators, serveSimulators } from "../services/simulators/test/served-simulators.ts";
 import { cpuSeconds } from "./cpu.ts";
 
 const main = fileURLToPath(import.meta.resolve("../services/books/src/main.ts"));
@@ -28,14 +28,14 @@ interface Measured {
 /** What the program asks. */
 interface Measurable {
   readonly urls: World["urls"];
-  readonly gateway: ServedGateway;
+  readonly simulators: ServedSimulators;
 }
 
 /** Runs the program as the image does, and looks at it. */
-async function measure({ urls, gateway }: Measurable): Promise<Measured> {
+async function measure({ urls, simulators }: Measurable): Promise<Measured> {
   const given = accountedServices.map((service) => [databaseVariable(service), urls[service]] as const);
-  const gatewayAddress = { GATEWAY_CONNECTOR_ADDRESS: gateway.address };
-  const env = { ...Object.fromEntries(given), ...gatewayAddress, LOG_FORMAT: "json", BOOKS_DEADLINE_MS: "3600000" };
+  const addresses = { GATEWAY_CONNECTOR_ADDRESS: simulators.address, CARRIER_CONNECTOR_ADDRESS: simulators.address };
+  const env = { ...Object.fromEntries(given), ...addresses, LOG_FORMAT: "json", BOOKS_DEADLINE_MS: "3600000" };
   const start = performance.now();
   const child = spawn(process.execPath, [main], { env, stdio: ["ignore", "pipe", "inherit"] });
   const ended = once(child, "close");
@@ -69,14 +69,14 @@ export async function bench(args: readonly string[]): Promise<void> {
   const few = Number(values.orders);
   if (!Number.isInteger(few) || few < 1) throw new Error(`--orders is a whole number above 0, not "${values.orders}"`);
   const world = await openWorld();
-  const gateway = await serveGateway(world.databases.simulators.url);
-  const books = { urls: world.urls, gateway };
+  const simulators = await serveSimulators(world.databases.simulators.url);
+  const books = { urls: world.urls, simulators };
   await fillShelves(world.change);
   await writeManyOrders(world.change, { from: 1, to: few });
   const first = await compare(books, few);
   await writeManyOrders(world.change, { from: few + 1, to: 5 * few });
   const second = await compare(books, 5 * few);
-  await gateway[Symbol.asyncDispose]();
+  await simulators[Symbol.asyncDispose]();
   await world[Symbol.asyncDispose]();
   console.log(`ratio: ${(second.mib / first.mib).toFixed(2)}`);
 }

@@ -111,7 +111,7 @@ async function measure(subject: Subject): Promise<void> {
 export async function bench(): Promise<void> {
   sayMachine("dev");
   progress("starting a stack with NATS");
-  const environment = { shipping: { PACKING_MS: String(packingMs) } };
+  const environment = { simulators: { PACKING_MS: String(packingMs) } };
   await using stack = await Stack.start({ ports: await freePorts(), environment, observers: ["nats"] });
   const clients = plainClients(stack);
   const databases = databaseServices.map(

@@ -253,9 +253,12 @@ export class Shop implements AsyncDisposable {
 
   /** Has everything packed at once that is being packed. */
   async packAll(): Promise<void> {
+    const simulators = new pg.Client({ connectionString: this.stack.databaseUrl("simulators", "postgres") });
+    await simulators.connect();
+    await simulators.query("update warehouse_packing set ready_time = begin_time");
+    await simulators.end();
     const shipping = new pg.Client({ connectionString: this.stack.databaseUrl("shipping", "postgres") });
     await shipping.connect();
-    await shipping.query("update simulator.packing set ready_time = begin_time");
     await shipping.query("update shipment set due_time = now() where status = 'preparing'");
     await shipping.end();
   }

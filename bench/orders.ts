@@ -52,7 +52,7 @@ interface Result {
 function ours(name: string, listMax: number, temporal: TemporalKind): Side {
   const environment = {
     orders: { ORDER_LIST_MAX: String(listMax) },
-    shipping: { PACKING_MS: String(packingMs) },
+    simulators: { PACKING_MS: String(packingMs) },
   };
   return {
     name,

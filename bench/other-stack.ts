@@ -40,7 +40,9 @@ async function modulesOf(checkout: string): Promise<Modules> {
 
 const [checkout = ""] = process.argv.slice(2);
 const { Stack, freePorts, components } = await modulesOf(checkout);
-const environment = { shipping: { PACKING_MS: String(packingMs) } };
+const packing = { PACKING_MS: String(packingMs) };
+// The version before has the simulated warehouse in shipping.
+const environment = { shipping: packing, simulators: packing };
 const stack = await Stack.start({ ports: await freePorts(), environment });
 const there: OtherStack = {
   addresses: { orders: stack.address("orders"), inventory: stack.address("inventory") },

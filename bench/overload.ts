@@ -75,7 +75,7 @@ export async function bench(args: readonly string[]): Promise<void> {
   const [from, seconds] = [positive("from", values.from), positive("seconds", values.seconds)];
   const temporal = temporalKind(values.temporal);
   sayMachine(temporal);
-  await using shop = await Shop.open({ environment: { shipping: noPacking }, temporal });
+  await using shop = await Shop.open({ environment: { simulators: noPacking }, temporal });
   favourCallers();
   await shop.arrive(warmUp);
   const best = await capacity(shop, from);

@@ -18,7 +18,7 @@ async function measure(side: Side, options: ReturnType<typeof parse>): Promise<B
   const { rate, seconds, temporal } = options;
   progress(`${side}: starting a stack`);
   await using shop = await Shop.open({
-    environment: { shipping: packing, worker: { TEMPORAL_PAYLOADS: side } },
+    environment: { simulators: packing, worker: { TEMPORAL_PAYLOADS: side } },
     temporal,
   });
   await shop.arrive(warmUp);

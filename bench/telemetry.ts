@@ -74,7 +74,7 @@ class Shop implements AsyncDisposable {
       observers: ratio === undefined ? [] : [collector],
       environment: {
         all: ratio === undefined ? { OTEL_TRACES_EXPORTER: "none" } : telemetry,
-        shipping: { PACKING_MS: String(packingMs) },
+        simulators: { PACKING_MS: String(packingMs) },
       },
     });
     const shop = new Shop(stack);

@@ -7,7 +7,7 @@ import { type ByProcess, Shop, shares, total } from "./open-load.ts";
 import { positive, progress, sayMachine, some, temporalKind, temporalOption } from "./options.ts";
 
 /** Packing takes hours, the way to the customer no time. */
-const shipping = { PACKING_MS: String(6 * 3_600_000), CARRIER_TRANSIT_MS: "0" };
+const simulators = { PACKING_MS: String(6 * 3_600_000), CARRIER_TRANSIT_MS: "0" };
 /** After the last order has come to rest. */
 const settleMs = 15_000;
 const restMs = 30_000;
@@ -40,7 +40,7 @@ interface Measured {
 
 async function measure(side: Side, { orders, rate, seconds, temporal }: Options): Promise<Measured> {
   progress(`${side} of ${orders} orders wait: starting a stack`);
-  await using shop = await Shop.open({ environment: { shipping }, temporal });
+  await using shop = await Shop.open({ environment: { simulators }, temporal });
   await fill(shop, side, orders);
   await pause(settleMs);
   progress(`measuring ${restMs / 1_000} s at rest`);

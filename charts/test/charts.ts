@@ -41,24 +41,27 @@ export function valuesOf(environment: string): string {
   return join("deploy/values", `${environment}.yaml`);
 }
 
-/** What every test of the mesh says of its gateway: nothing is rendered without that. Values that come later win. */
+/** What every test of the mesh says of gateway and carrier: nothing is rendered without that. Values that come later win. */
 export const simulated = ["-f", "charts/test/simulated.yaml"] as const;
 
-/** The connector of the card gateway that production is rendered with: its values name none. */
-export const namedConnector = ["--set", "global.connectors.gateway.address=gateway.shop:50061"] as const;
+/** The connectors that production is rendered with: its values name none. */
+export const namedConnectors = [
+  "--set",
+  "global.connectors.gateway.address=gateway.shop:50061,global.connectors.carrier.address=carrier.shop:50062",
+] as const;
 
 /** The arguments that render an environment. */
 export function environmentArgs(environment: (typeof environments)[number]): string[] {
-  return ["-f", valuesOf(environment), ...(environment === "production" ? namedConnector : [])];
+  return ["-f", valuesOf(environment), ...(environment === "production" ? namedConnectors : [])];
 }
 
 /** What a chart makes as text; `more` are arguments of `helm template`. */
 export function template(chart: string, ...more: readonly string[]): Promise<string> {
   const place = ["--namespace", "ordermesh", "--kube-version", kubernetesVersion];
-  return helm("template", "ordermesh", join("charts", chart), ...place, ...gatewayOf(chart), ...more);
+  return helm("template", "ordermesh", join("charts", chart), ...place, ...simulatedIn(chart), ...more);
 }
 
-function gatewayOf(chart: string): readonly string[] {
+function simulatedIn(chart: string): readonly string[] {
   return chart === "ordermesh" ? simulated : [];
 }
 

@@ -35,11 +35,11 @@ async function write(folder: string, { aliases, chart = "ordermesh" }: LargerCha
 export async function renderLarger(folder: string, larger: LargerChart): Promise<Resource[]> {
   await write(folder, larger);
   const { aliases, chart = "ordermesh", release, values } = larger;
-  return renderWith(folder, release, chart === "ordermesh" ? withGateways(aliases, values) : values);
+  return renderWith(folder, release, chart === "ordermesh" ? withSimulators(aliases, values) : values);
 }
 
-/** The same, with a card gateway that is simulated in each mesh: nothing is rendered without one. */
-function withGateways(aliases: readonly string[], values: object): object {
+/** The same, with a world outside that is simulated in each mesh: nothing is rendered without one. */
+function withSimulators(aliases: readonly string[], values: object): object {
   const said = values as Readonly<Record<string, object | undefined>>;
   const meshes = aliases.map((alias) => [alias, { simulators: { enabled: true }, ...said[alias] }] as const);
   return { ...values, ...Object.fromEntries(meshes) };

@@ -146,7 +146,9 @@ const edges = [
   "orders>worker:grpc",
   "payments>simulators:grpc",
   "shipping>orders:grpc",
+  "shipping>simulators:grpc",
   "shipping>worker:grpc",
+  "simulators>shipping:grpc",
   "test>inventory:grpc",
   "test>orders:grpc",
   "worker>inventory:grpc",
@@ -209,12 +211,12 @@ describe("the network", () => {
     const wanted = read.flatMap(([from, config]) =>
       Object.keys(config).flatMap((name) => {
         const [, said] = /^(\w+)_ADDRESS$/.exec(name) ?? [];
-        const to = said === "GATEWAY_CONNECTOR" ? "simulators" : said?.toLowerCase();
+        const to = said?.endsWith("_CONNECTOR") ? "simulators" : said?.toLowerCase();
         return to && to !== "temporal" ? [`${from}>${to}:grpc`] : [];
       }),
     );
     assert.deepEqual(
-      wanted.sort(),
+      [...new Set(wanted)].sort(),
       edges.filter((edge) => !/^(test|books)>/.test(edge)),
     );
   });
@@ -230,41 +232,69 @@ describe("the network", () => {
     const ways = new Map(podsOf(resources).map((pod) => [pod.from, waysOut(pod, resources)]));
     const [dns, database] = ["kube-system:53", "databases:5432"];
     const [temporal, events, traces] = ["temporal:7233", "events:4222", "tracing:14268"];
-    const anywhere = "50061";
+    const anywhere: Readonly<Record<string, string>> = { payments: "50061", shipping: "50062" };
     for (const service of ownDatabases) {
-      const gateway = service === "payments" ? [anywhere] : [];
-      assert.deepEqual(ways.get(`Deployment ordermesh-${service}`), [...gateway, database, events, dns, traces]);
+      const connector = anywhere[service] ? [anywhere[service]] : [];
+      assert.deepEqual(ways.get(`Deployment ordermesh-${service}`), [...connector, database, events, dns, traces]);
       assert.deepEqual(ways.get(`Job ordermesh-${service}-migration`), [database, dns]);
     }
     assert.deepEqual(ways.get("Deployment ordermesh-worker"), [dns, temporal, traces]);
     // The Pushgateway is in the release's namespace.
-    assert.deepEqual(ways.get("CronJob ordermesh-books"), [anywhere, database, dns]);
+    assert.deepEqual(ways.get("CronJob ordermesh-books"), ["50061", "50062", database, dns]);
   });
 
-  it("leads to the connector of the card gateway alone when it is said where that runs", async () => {
+  it("leads to a connector alone when it is said where that runs", async () => {
     const shop = { namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "shop" } } };
-    const peers = ["--set-json", `global.connectors.gateway.peers=${JSON.stringify([shop])}`];
-    const resources = await render("ordermesh", ...environmentArgs("production"), ...peers);
-    for (const pod of podsOf(resources)) {
-      const asks = /^Deployment ordermesh-payments$|^CronJob/.test(pod.from);
-      assert.equal(waysOut(pod, resources).includes("shop:50061"), asks, pod.from);
+    for (const [connector, port, callers] of [
+      ["gateway", 50061, /^Deployment ordermesh-payments$|^CronJob/],
+      ["carrier", 50062, /^Deployment ordermesh-shipping$|^CronJob/],
+      ["warehouse", 50063, /^Deployment ordermesh-shipping$/],
+    ] as const) {
+      const said = ["--set", `global.connectors.${connector}.address=${connector}.shop:${port}`];
+      const peers = ["--set-json", `global.connectors.${connector}.peers=${JSON.stringify([shop])}`];
+      const resources = await render("ordermesh", ...environmentArgs("production"), ...said, ...peers);
+      for (const pod of podsOf(resources)) {
+        assert.equal(waysOut(pod, resources).includes(`shop:${port}`), callers.test(pod.from), pod.from);
+      }
     }
   });
 
-  it("is not made where nobody says which card gateway moves the money", async () => {
-    const said = /say by which connector payments reaches the card gateway \(global\.connectors\.gateway\.address\)/;
+  it("is not made where nobody says which gateway moves the money, and which carrier the parcels", async () => {
+    const gateway = /say by which connector payments reaches the card gateway \(global\.connectors\.gateway\.address\)/;
+    const carrier = /say by which connector shipping reaches the carrier \(global\.connectors\.carrier\.address\)/;
+    const at = (connector: string) => ["--set", `global.connectors.${connector}.address=there.shop:1`];
     for (const args of [
       ["-f", valuesOf("production")],
       ["--set", "simulators.enabled=false"],
     ]) {
-      await assert.rejects(render("ordermesh", ...args), said);
+      await assert.rejects(render("ordermesh", ...args, ...at("carrier")), gateway);
+      await assert.rejects(render("ordermesh", ...args, ...at("gateway")), carrier);
     }
-    const resources = await render("ordermesh", ...environmentArgs("production"));
-    for (const name of ["payments", "books"]) {
-      const { data } = named(resources, "ConfigMap", `ordermesh-${name}`);
-      assert.equal(data?.GATEWAY_CONNECTOR_ADDRESS, "gateway.shop:50061");
+  });
+
+  it("has nothing in production that is simulated, or knows where that would be", async () => {
+    for (const more of [[], ["--set", "global.connectors.warehouse.address=warehouse.shop:50063"]]) {
+      const resources = await render("ordermesh", ...environmentArgs("production"), ...more);
+      for (const [name, connectors] of [
+        ["payments", { GATEWAY_CONNECTOR_ADDRESS: "gateway.shop:50061" }],
+        ["shipping", { CARRIER_CONNECTOR_ADDRESS: "carrier.shop:50062" }],
+        ["books", { GATEWAY_CONNECTOR_ADDRESS: "gateway.shop:50061", CARRIER_CONNECTOR_ADDRESS: "carrier.shop:50062" }],
+      ] as const) {
+        assert.partialDeepStrictEqual(named(resources, "ConfigMap", `ordermesh-${name}`).data, connectors);
+      }
+      const { data } = named(resources, "ConfigMap", "ordermesh-shipping");
+      assert.equal(data?.WAREHOUSE, more.length === 0 ? "people" : "connector");
+      assert.doesNotMatch(JSON.stringify(resources), /simulat/i);
     }
-    assert.ok(resources.every(({ metadata }) => !metadata.name.includes("simulators")));
+  });
+
+  it("has people pack where they are said to, whoever else could", async () => {
+    const { data } = named(
+      await render("ordermesh", "--set", "shipping.config.WAREHOUSE=people"),
+      "ConfigMap",
+      "ordermesh-shipping",
+    );
+    assert.equal(data?.WAREHOUSE, "people");
   });
 
   it("lets the books go to the Pushgateway, which lets them in by their label, and nobody else", async () => {

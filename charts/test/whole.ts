@@ -110,7 +110,7 @@ export function requireCalls(resources: readonly Resource[]): number {
     const { selector } = service.spec as { selector: Readonly<Record<string, string>> };
     const called = pods.filter(({ labels }) => selects({ matchLabels: selector }, labels));
     const said = call.by.toLowerCase().replace("_address", "").replace(/^--/, "");
-    const meant = said === "gateway_connector" ? "simulators" : said;
+    const meant = said.endsWith("_connector") ? "simulators" : said;
     for (const pod of called) {
       assert.equal(pod.labels["app.kubernetes.io/name"], meant, what);
       assert.equal(pod.labels["app.kubernetes.io/instance"], call.from.labels["app.kubernetes.io/instance"], what);

@@ -16,8 +16,15 @@ export function publicHalf({ d: _, ...half }: JsonWebKey, kid: string, roles?: r
   return { ...half, kid, ...(roles && { roles }) };
 }
 
-/** What programs may do that are no services: `helm test` orders something, and puts it on a shelf before; the books ask what the gateway did. */
-const programs: Readonly<Record<string, readonly string[]>> = { test: ["agent", "warehouse"], books: ["auditor"] };
+/**
+ * What programs may do that are no services, or stand for somebody's that is none: `helm test` orders something, and puts it on a shelf before; the books ask what
+ * gateway and carrier did; the simulated carrier tells where parcels are.
+ */
+export const programs: Readonly<Record<string, readonly string[]>> = {
+  test: ["agent", "warehouse"],
+  books: ["auditor"],
+  simulators: ["warehouse"],
+};
 
 /** The secret of which each pod is given its own key, by its service's name, and `public`: the halves that all know. */
 export function newServiceKeys(): Record<string, string> {

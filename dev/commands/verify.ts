@@ -13,11 +13,11 @@ import { StackError } from "../errors.ts";
 import { credentialsIn } from "../stack/credentials.ts";
 import { freePorts } from "../stack/free-ports.ts";
 import { runningPort } from "../stack/running-port.ts";
-import { openSimulatedGateway } from "../stack/simulated-gateway.ts";
+import { openSimulatedWorld } from "../stack/simulated-world.ts";
 import { Stack } from "../stack/stack.ts";
 import { help, parseVerifyOptions, type VerifyOptions } from "../terminal/verify-options.ts";
 
-/** What a comparison asks on the data of a stack: its databases, and what its simulated gateway did. */
+/** What a comparison asks on the data of a stack: its databases, and what its simulated gateway and carrier did. */
 async function balanceAt(
   dataDirectory: string,
   port: number,
@@ -26,8 +26,8 @@ async function balanceAt(
   const { postgres } = credentialsIn(dataDirectory);
   const urlOf = (name: DatabaseService) => `postgres://postgres:${postgres}@127.0.0.1:${port}/${name}`;
   const urls = Object.fromEntries(accountedServices.map((name) => [name, urlOf(name)])) as BooksSources["urls"];
-  await using outside = await openSimulatedGateway(urlOf("simulators"));
-  return await takeBalance({ urls, gateway: outside.gateway }, options);
+  await using outside = await openSimulatedWorld(urlOf("simulators"));
+  return await takeBalance({ urls, gateway: outside.gateway, carrier: outside.carrier }, options);
 }
 
 /** How often is told how far a comparison has come, in milliseconds. */

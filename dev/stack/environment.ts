@@ -1,11 +1,11 @@
 import { hash } from "node:crypto";
 import { join } from "node:path";
-import { publicHalf } from "../../deploy/infrastructure/service-keys.ts";
+import { programs, publicHalf } from "../../deploy/infrastructure/service-keys.ts";
 import { type DatabaseService, hasDatabase, type Service, serviceFacts, services } from "../../services/services.ts";
 import { addressFor, addressOf, type Blueprint, databaseUrl, host } from "./blueprint.ts";
 import { payloadKeysFile, personalKeysFile } from "./credentials.ts";
 import { placeOf, type Replica, replicaPorts } from "./layout.ts";
-import { linkTo, type Server } from "./links.ts";
+import { linkTo, type OutsideWorld, type Server } from "./links.ts";
 
 /** What one of our processes finds in its environment, apart from what every program gets. */
 export function serviceEnvironment(blueprint: Blueprint, replica: Replica): Record<string, string> {
@@ -27,7 +27,8 @@ export function serviceEnvironment(blueprint: Blueprint, replica: Replica): Reco
     ...(serviceFacts[service].temporal && temporalEnvironment(blueprint, replica)),
     ...(hasDatabase(service) && databaseEnvironment(blueprint, service, replica)),
     ...(service === "identity" && identityEnvironment(blueprint)),
-    ...(service === "payments" && { GATEWAY_CONNECTOR_ADDRESS: gatewayAddress(blueprint, replica) }),
+    ...(service === "payments" && { GATEWAY_CONNECTOR_ADDRESS: connectorAddress(blueprint, "gateway", replica) }),
+    ...(service === "shipping" && shippingEnvironment(blueprint, replica)),
     ...((service === "orders" || service === "shipping" || service === "identity") && {
       PERSONAL_DATA_KEYS_FILE: personalKeysFile(blueprint.dataDirectory),
     }),
@@ -56,18 +57,22 @@ function temporalEnvironment(blueprint: Blueprint, replica: Replica): Record<str
 
 function databaseEnvironment(blueprint: Blueprint, service: DatabaseService, replica: Replica): Record<string, string> {
   const url = (port: number | undefined) => databaseUrl(blueprint, service, service, port);
-  const outside = portOfLink(blueprint, "carrier", replica);
   const { observers, ports } = blueprint;
   return {
     ...(observers.includes("nats") && { EVENTS_NATS_URL: `nats://${host}:${ports.observers.nats}` }),
     DATABASE_URL: url(portOfLink(blueprint, "postgres", replica)),
-    ...(outside !== undefined && { SIMULATOR_DATABASE_URL: url(outside) }),
   };
 }
 
-/** Where a replica of payments finds the simulated gateway. */
-function gatewayAddress(blueprint: Blueprint, replica: Replica): string {
-  const port = portOfLink(blueprint, "gateway", replica);
+/** One way leads to the simulated carrier and to the simulated warehouse. */
+function shippingEnvironment(blueprint: Blueprint, replica: Replica): Record<string, string> {
+  const address = connectorAddress(blueprint, "carrier", replica);
+  return { CARRIER_CONNECTOR_ADDRESS: address, WAREHOUSE: "connector", WAREHOUSE_CONNECTOR_ADDRESS: address };
+}
+
+/** Where a replica finds the simulators of a world outside. */
+function connectorAddress(blueprint: Blueprint, world: OutsideWorld, replica: Replica): string {
+  const port = portOfLink(blueprint, world, replica);
   return port === undefined ? addressFor("simulators", blueprint) : `${host}:${port}`;
 }
 
@@ -75,7 +80,7 @@ function gatewayAddress(blueprint: Blueprint, replica: Replica): string {
 function doorEnvironment(blueprint: Blueprint, service: Service): Record<string, string> {
   if (!blueprint.asksCallers) return { TOKEN_ISSUERS: "none" };
   const { serviceKeys } = blueprint.credentials;
-  const keys = services.map((name) => publicHalf(serviceKeys[name], name));
+  const keys = services.map((name) => publicHalf(serviceKeys[name], name, programs[name]));
   return {
     TOKEN_ISSUERS: JSON.stringify([{ issuer: tokenIssuer(blueprint), audience: "ordermesh" }]),
     SERVICE_KEY: JSON.stringify(serviceKeys[service]),

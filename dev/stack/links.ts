@@ -10,11 +10,14 @@ export interface Link {
   readonly to: number;
 }
 
-/** The worlds outside, and whose they are. The gateway is behind its connector; carrier and warehouse are in the database of their simulators. */
+/** The worlds outside, and whose they are, each behind the connector of the simulators; the warehouse is where the carrier is. */
 const outsideWorlds = { gateway: "payments", carrier: "shipping" } as const;
 
+/** A world outside. */
+export type OutsideWorld = keyof typeof outsideWorlds;
+
 /** What a link can lead to besides a replica. */
-export type Server = "postgres" | "temporal" | keyof typeof outsideWorlds;
+export type Server = "postgres" | "temporal" | OutsideWorld;
 
 /** The name of a link to what all replicas share. */
 export function linkTo(server: Server, from: Replica): string {
@@ -41,7 +44,7 @@ export function linksOf(ports: Ports, replicas: number): Link[] {
 /** Each process has a connector of its own: the one with its number. */
 function portOf(server: Server, from: Replica, ports: Ports): number {
   if (server === "temporal") return ports.temporal;
-  if (server !== "gateway") return ports.postgres;
+  if (server === "postgres") return ports.postgres;
   const connector = from.replace(placeOf(from).service, "simulators") as Replica;
   return replicaPorts(connector, ports).grpc;
 }

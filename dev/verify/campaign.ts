@@ -5,7 +5,7 @@ import { type AccountedService, accountedServices } from "../../services/service
 import { StackError } from "../errors.ts";
 import { within } from "../process/within.ts";
 import { Shopper } from "../shop/shopper.ts";
-import { openSimulatedGateway } from "../stack/simulated-gateway.ts";
+import { openSimulatedWorld } from "../stack/simulated-world.ts";
 import type { Stack } from "../stack/stack.ts";
 import { Chance } from "./chance.ts";
 import { Crowd } from "./crowd.ts";
@@ -129,9 +129,9 @@ function wantedOf(states: readonly OrderState[]): number {
 /** What the books say is wrong. @param atRest whether every order has ended */
 export async function compareBooks(stack: Stack, { atRest }: { atRest: boolean }): Promise<string[]> {
   const entries = accountedServices.map((service) => [service, stack.databaseUrl(service, "postgres")] as const);
-  await using outside = await openSimulatedGateway(stack.databaseUrl("simulators", "postgres"));
+  await using outside = await openSimulatedWorld(stack.databaseUrl("simulators", "postgres"));
   const urls = Object.fromEntries(entries) as Record<AccountedService, string>;
-  const balance = await takeBalance({ urls, gateway: outside.gateway });
+  const balance = await takeBalance({ urls, gateway: outside.gateway, carrier: outside.carrier });
   const wrong = balance.findings.flatMap((finding) => finding.wrong);
   return atRest && balance.underway > 0 ? [...wrong, `the books know ${balance.underway} orders under way`] : wrong;
 }

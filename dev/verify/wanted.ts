@@ -29,8 +29,13 @@ export const scarce = "scarce";
 
 /** How orders move in a campaign: soon, but not all at once, so that faults find them in every state. */
 export const pace = {
-  simulators: { SIMULATOR_SLOW_MS: "4000" },
-  shipping: { PACKING_MS: "300", PACKING_SPREAD_MS: "3000", CARRIER_TRANSIT_MS: "1500", CARRIER_SLOW_MS: "1500" },
+  simulators: {
+    SIMULATOR_SLOW_MS: "4000",
+    PACKING_MS: "300",
+    PACKING_SPREAD_MS: "3000",
+    CARRIER_TRANSIT_MS: "1500",
+    CARRIER_SLOW_MS: "1500",
+  },
 } as const;
 
 const cards = [

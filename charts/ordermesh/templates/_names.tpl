@@ -41,13 +41,23 @@ pods run where and as those of orders do, unless `own`, its values, says otherwi
 {{- end -}}
 {{- end }}
 
-{{/* What payments calls for a card gateway, besides others, in JSON: nothing where a connector is named, which is no service of the mesh. */}}
-{{- define "ordermesh.gatewayCalls" -}}
-{{- if .Values.global.connectors.gateway.address -}}
-[]
-{{- else if .Values.simulators.enabled -}}
-{{ list (dict "service" "simulators" "variable" "GATEWAY_CONNECTOR_ADDRESS") | toJson }}
-{{- else -}}
-{{- fail "say by which connector payments reaches the card gateway (global.connectors.gateway.address), or, where nobody pays, that it is simulated (simulators.enabled): docs/connectors.md" -}}
+{{/*
+What a service calls of the world outside, besides others, in JSON: nothing where connectors are named, which are no services of the mesh. Takes root and caller.
+*/}}
+{{- define "ordermesh.connectorCalls" -}}
+{{- $connectors := .root.Values.global.connectors -}}
+{{- $simulated := .root.Values.simulators.enabled -}}
+{{- $calls := list -}}
+{{- if and (eq .caller "payments") (not $connectors.gateway.address) -}}
+{{- if not $simulated }}{{ fail "say by which connector payments reaches the card gateway (global.connectors.gateway.address), or, where nobody pays, that it is simulated (simulators.enabled): docs/connectors.md" }}{{ end -}}
+{{- $calls = append $calls (dict "service" "simulators" "variable" "GATEWAY_CONNECTOR_ADDRESS") -}}
 {{- end -}}
+{{- if and (eq .caller "shipping") (not $connectors.carrier.address) -}}
+{{- if not $simulated }}{{ fail "say by which connector shipping reaches the carrier (global.connectors.carrier.address), or, where nothing is sent, that it is simulated (simulators.enabled): docs/connectors.md" }}{{ end -}}
+{{- $calls = append $calls (dict "service" "simulators" "variable" "CARRIER_CONNECTOR_ADDRESS") -}}
+{{- end -}}
+{{- if and (eq .caller "shipping") $simulated (not $connectors.warehouse.address) -}}
+{{- $calls = append $calls (dict "service" "simulators" "variable" "WAREHOUSE_CONNECTOR_ADDRESS") -}}
+{{- end -}}
+{{ $calls | toJson }}
 {{- end }}

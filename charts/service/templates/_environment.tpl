@@ -54,8 +54,11 @@
 {{- $name := .variable | default (printf "%s_ADDRESS" (.service | upper | replace "-" "_")) -}}
 {{- $_ := set $all $name (printf "dns:///%s:%s" (include "ordermesh.service.named" (dict "root" $ "service" .service "suffix" "headless")) (include "ordermesh.service.text" .port)) -}}
 {{- end -}}
-{{- if eq (include "ordermesh.service.program" .) "payments" -}}
-{{- with $global.connectors.gateway.address }}{{ $_ := set $all "GATEWAY_CONNECTOR_ADDRESS" . }}{{ end -}}
+{{- range $connector := include "ordermesh.service.connectorsOf" . | fromJsonArray -}}
+{{- with (get $global.connectors $connector).address }}{{ $_ := set $all (printf "%s_CONNECTOR_ADDRESS" (upper $connector)) . }}{{ end -}}
+{{- end -}}
+{{- if eq (include "ordermesh.service.program" .) "shipping" -}}
+{{- $_ := set $all "WAREHOUSE" (hasKey $all "WAREHOUSE_CONNECTOR_ADDRESS" | ternary "connector" "people") -}}
 {{- end -}}
 {{- if .Values.temporal.enabled -}}
 {{- $_ := set $all "TEMPORAL_ADDRESS" $global.temporal.address -}}

@@ -49,11 +49,18 @@
 {{ $ports | uniq | toJson }}
 {{- end }}
 
-{{/* To the connector of the card gateway, where one is named. */}}
-{{- define "ordermesh.service.toGateway" -}}
-{{- with .Values.global.connectors.gateway -}}
-{{- if .address -}}
+{{/* To connectors, where they are named. Takes root and names. */}}
+{{- define "ordermesh.service.toConnectors" -}}
+{{- range .names -}}
+{{- with get $.root.Values.global.connectors . -}}
+{{- if .address }}
 {{ include "ordermesh.service.wayOut" (dict "peers" .peers "ports" (list (regexFind "[0-9]+$" .address))) }}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* The connectors that a program calls, in JSON. */}}
+{{- define "ordermesh.service.connectorsOf" -}}
+{{- get (dict "payments" (list "gateway") "shipping" (list "carrier" "warehouse")) (include "ordermesh.service.program" .) | default list | toJson -}}
 {{- end }}

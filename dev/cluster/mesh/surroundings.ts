@@ -10,7 +10,7 @@ import { JaegerQuery } from "../../observers/jaeger-query.ts";
 import { Supervisor } from "../../process/supervisor.ts";
 import type { RolePasswords } from "../../stack/credentials.ts";
 import { freePorts } from "../../stack/free-ports.ts";
-import { openSimulatedGateway } from "../../stack/simulated-gateway.ts";
+import { openSimulatedWorld } from "../../stack/simulated-world.ts";
 import { Stack } from "../../stack/stack.ts";
 import type { Say } from "../../tools/tool.ts";
 
@@ -110,8 +110,12 @@ export class Surroundings implements AsyncDisposable {
   /** Whether stock and money are in balance. */
   async balance(): Promise<Balance> {
     const urls = accountedServices.map((name) => [name, this.stack.databaseUrl(name, "postgres")] as const);
-    await using outside = await openSimulatedGateway(this.stack.databaseUrl("simulators", "postgres"));
-    const sources = { urls: Object.fromEntries(urls) as BooksSources["urls"], gateway: outside.gateway };
+    await using outside = await openSimulatedWorld(this.stack.databaseUrl("simulators", "postgres"));
+    const sources = {
+      urls: Object.fromEntries(urls) as BooksSources["urls"],
+      gateway: outside.gateway,
+      carrier: outside.carrier,
+    };
     return await takeBalance(sources);
   }
 

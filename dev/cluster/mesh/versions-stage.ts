@@ -57,7 +57,7 @@ function versionedValues(images: ReadonlyMap<string, string>, current: string, d
   const image = (id: string) => ownImage(images.get(id) ?? "");
   const versions = { enabled: true, current, draining: draining.map((id) => ({ id, replicas: 1, image: image(id) })) };
   return {
-    shipping: { config: { CARRIER_TRANSIT_MS: transitMs } },
+    simulators: { config: { CARRIER_TRANSIT_MS: transitMs } },
     worker: { image: image(current), versions },
   };
 }

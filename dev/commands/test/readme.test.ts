@@ -97,6 +97,7 @@ const documents = {
   "docs/back-orders.md": ["grpcurl"],
   "docs/amending.md": ["grpcurl"],
   "docs/warehouse.md": ["grpcurl"],
+  "docs/simulators.md": ["grpcurl"],
 } as const;
 
 function examplesIn(document: keyof typeof documents): Example[] {

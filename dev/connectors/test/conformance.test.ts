@@ -20,7 +20,7 @@ import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
 import { GatewayConnectorApi } from "../../../services/simulators/src/gateway/gateway-connector-api.ts";
 import { GatewaySimulator } from "../../../services/simulators/src/gateway/gateway-simulator.ts";
 import { migrations } from "../../../services/simulators/src/migrations/list.ts";
-import { serveGateway } from "../../../services/simulators/test/served-gateway.ts";
+import { serveSimulators } from "../../../services/simulators/test/served-simulators.ts";
 import { runConformance } from "../conformance.ts";
 import type { TrialOptions } from "../trial.ts";
 
@@ -223,7 +223,7 @@ const broken: readonly [promise: string, change: Parameters<typeof brokenOf>[0],
 
 describe("the conformance of connectors", () => {
   it("is that of the simulated gateway, over the wire", async () => {
-    await using served = await serveGateway(outside.url);
+    await using served = await serveSimulators(outside.url);
     const clients = new Clients({ defaultTimeoutMs: 5_000, maxMessageBytes: 4_000_000 });
     const connector = clients.client(GatewayConnectorService, served.address);
     const results = await runConformance({ ...wishes, connector });

@@ -11,7 +11,7 @@ const always = [
 
 /** The trace of an order that is delivered in one parcel. */
 export const deliveredShape: TraceShape = {
-  edges: [...always, "shipping → orders", "worker → shipping"].sort(),
+  edges: [...always, "shipping → orders", "shipping → simulators", "worker → shipping"].sort(),
   steps: [
     "authorize done",
     "capture done",
@@ -33,7 +33,7 @@ export const declinedShape: TraceShape = {
 
 /** The trace of an order whose only parcel the carrier does not take. */
 export const shipmentFailedShape: TraceShape = {
-  edges: [...always, "shipping → orders", "worker → shipping"].sort(),
+  edges: [...always, "shipping → orders", "shipping → simulators", "worker → shipping"].sort(),
   steps: [
     "authorize done",
     "confirm done",

@@ -62,7 +62,7 @@ describe("one order among 64 in one list", () => {
   let trace: JaegerTrace;
   before(async () => {
     // Nothing happens to an order before it was looked at.
-    traced = await TracedStack.start({ environment: { shipping: { PACKING_MS: "15000" } } });
+    traced = await TracedStack.start({ environment: { simulators: { PACKING_MS: "15000" } } });
     orderIds = await fullSaga(traced);
     for (const orderId of orderIds) await traced.reaches(orderId, OrderStatus.DELIVERED);
     trace = await traced.trace(orderIds[40] ?? "", deliveredShape);

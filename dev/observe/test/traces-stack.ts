@@ -14,7 +14,7 @@ import { Stack } from "../../stack/stack.ts";
 /** Spans and log lines leave at once, and the outside world is quick, so that no test waits. */
 const quick: Overrides = {
   all: { OTEL_BSP_SCHEDULE_DELAY: "100" },
-  shipping: { PACKING_MS: "100", CARRIER_TRANSIT_MS: "300" },
+  simulators: { PACKING_MS: "100", CARRIER_TRANSIT_MS: "300" },
 };
 
 /** How a stack differs from the ordinary one. */

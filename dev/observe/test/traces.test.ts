@@ -130,7 +130,7 @@ describe("the traces that Jaeger has", () => {
 describe("orders that go on much later", () => {
   let traced: TracedStack;
   before(async () => {
-    const environment = { all: { TRACE_MAX_AGE_MS: "2000" }, shipping: { PACKING_MS: "4000" } };
+    const environment = { all: { TRACE_MAX_AGE_MS: "2000" }, simulators: { PACKING_MS: "4000" } };
     traced = await TracedStack.start({ environment });
   });
   after(() => traced?.stop());

@@ -44,7 +44,7 @@ export class World implements AsyncDisposable {
   static async start(): Promise<World> {
     // Spans leave at once, so that the traces that exemplars name can be looked at.
     // And packing takes longer than a busy machine needs to take a cancellation.
-    const environment = { all: { OTEL_BSP_SCHEDULE_DELAY: "200" }, shipping: { PACKING_MS: "5000" } };
+    const environment = { all: { OTEL_BSP_SCHEDULE_DELAY: "200" }, simulators: { PACKING_MS: "5000" } };
     const stack = await Stack.start({ ports: await freePorts(), observers: ["jaeger"], environment });
     const monitoring = await Monitoring.open();
     try {

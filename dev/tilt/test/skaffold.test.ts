@@ -38,6 +38,7 @@ async function ask(...args: string[]): Promise<string> {
     SKAFFOLD_UPDATE_CHECK: "false",
     SKAFFOLD_COLLECT_METRICS: "false",
     GATEWAY_CONNECTOR_ADDRESS: "gateway.shop:50061",
+    CARRIER_CONNECTOR_ADDRESS: "carrier.shop:50062",
   });
   const options = ["--interactive=false", "--filename", "skaffold.yaml"];
   const timeoutMs = 120_000;

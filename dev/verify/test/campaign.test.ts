@@ -12,7 +12,7 @@ import { type AccountedService, accountedServices } from "../../../services/serv
 import { campaignSeed } from "../../config.ts";
 import { freePorts } from "../../stack/free-ports.ts";
 import { removeData } from "../../stack/postgres.ts";
-import { openSimulatedGateway } from "../../stack/simulated-gateway.ts";
+import { openSimulatedWorld } from "../../stack/simulated-world.ts";
 import { Stack } from "../../stack/stack.ts";
 import { runCampaign, Watch } from "../campaign.ts";
 import { parseCampaignOptions } from "../campaign-options.ts";
@@ -104,8 +104,8 @@ async function assertLossIsFound(stack: Stack): Promise<void> {
     await client.query(`delete from audit_event where ctid = (${one})`, [events[service]]);
     await client.end();
   }
-  await using outside = await openSimulatedGateway(stack.databaseUrl("simulators", "postgres"));
-  const { findings } = await takeBalance({ urls, gateway: outside.gateway });
+  await using outside = await openSimulatedWorld(stack.databaseUrl("simulators", "postgres"));
+  const { findings } = await takeBalance({ urls, gateway: outside.gateway, carrier: outside.carrier });
   // One event of inventory may be about several articles.
   const wrong = findings.flatMap((finding) => finding.wrong);
   const logs = wrong.map((sentence) => /the audit log of (\w+) does not say so$/.exec(sentence)?.[1] ?? sentence);

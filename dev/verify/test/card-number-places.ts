@@ -31,7 +31,7 @@ export const inDatabases: readonly string[] = [
   ...["AuthorizePayment card_token", "BatchAuthorizePayments requests[].card_token"],
   ...of("CreateShipment address.", address),
   ...of("BatchCreateShipments requests[].address.", address),
-  "ReportTrackingEvent event.place",
+  ...["ReportTrackingEvent event.place", "ReportTrackingEvents requests[].event.place"],
   "MailPasswordToken email",
 ];
 

@@ -42,7 +42,8 @@ const environment = (collector: Collector) => ({
   // token for as long as this goes on.
   identity: { ACCESS_TOKEN_TTL_MS: "900000", PERSONAL_DATA: "plain" },
   orders: { PERSONAL_DATA: "plain" },
-  shipping: { PERSONAL_DATA: "plain", PACKING_MS: "1500", CARRIER_TRANSIT_MS: "300" },
+  shipping: { PERSONAL_DATA: "plain" },
+  simulators: { PACKING_MS: "1500", CARRIER_TRANSIT_MS: "300" },
 });
 
 describe("card numbers in calls to the whole stack", () => {

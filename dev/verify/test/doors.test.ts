@@ -14,6 +14,7 @@ import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { Role } from "#gen/shop/type/v1/access_pb.js";
 import { until } from "#testing/until.ts";
 import { Ordermesh } from "../../../clients/typescript/src/ordermesh.ts";
+import { programs } from "../../../deploy/infrastructure/service-keys.ts";
 import { type Service, services } from "../../../services/services.ts";
 import { fillShelves } from "../../shop/catalogue.ts";
 import { clientOptionsFor } from "../../shop/clients.ts";
@@ -207,7 +208,8 @@ describe("a stack in which every service asks who calls", () => {
         const [kind, name = ""] = role.split(":");
         // Identity asks for its own credentials alone.
         if (kind === "service" && call.server === "identity") return isOpen(call) ? "taken" : Code.Unauthenticated;
-        const words = kind === "people" ? [role, name] : [role];
+        // Some stand for a program of somebody's, with roles.
+        const words = kind === "people" ? [role, name] : [role, ...((kind === "service" && programs[name]) || [])];
         const isFor = isOpen(call) || wordsOf(call).some((word) => words.includes(word));
         return isFor ? "taken" : Code.PermissionDenied;
       };

@@ -4,6 +4,15 @@
  */
 export const doors: Readonly<Record<string, string>> = {
   "AuditService.ListAuditEvents": "auditor",
+  "CarrierConnectorService.GetCarrierCapabilities": "service:shipping",
+  "CarrierConnectorService.BookParcels": "service:shipping",
+  "CarrierConnectorService.FindParcels": "finance auditor service:shipping",
+  "CarrierConnectorService.CancelParcels": "service:shipping",
+  "CarrierConnectorService.TurnBackParcels": "service:shipping",
+  "CarrierConnectorService.MakeLabels": "service:shipping",
+  "CarrierConnectorService.FindLabels": "service:shipping",
+  "CarrierConnectorService.TrackParcels": "service:shipping",
+  "CarrierConnectorService.ListParcels": "finance auditor",
   "GatewayConnectorService.GetCapabilities": "service:payments",
   "GatewayConnectorService.ExecuteOperations": "service:payments",
   "GatewayConnectorService.FindOperations": "service:payments",
@@ -106,6 +115,7 @@ export const doors: Readonly<Record<string, string>> = {
   "PaymentService.GetPayment": "agent finance operator",
   "PaymentService.ListPayments": "agent finance operator",
   "PaymentService.ListLedgerEntries": "finance auditor",
+  "WarehouseConnectorService.PackShipments": "service:shipping",
   "SagaCallbackService.BatchReportShipments": "service:shipping",
   "SagaService.StartEpisode": "service:orders",
   "SagaService.BatchGetEpisodes": "service:orders",
@@ -129,5 +139,6 @@ export const doors: Readonly<Record<string, string>> = {
   "ShippingService.ReportPacked": "warehouse",
   "ShippingService.ReportShort": "warehouse",
   "ShippingService.ReportTrackingEvent": "warehouse",
+  "ShippingService.ReportTrackingEvents": "warehouse",
   "ShippingService.TrackShipments": "service:worker",
 };

@@ -44,7 +44,7 @@ describe("a decision about hundreds of parked steps", () => {
   const orderIds: string[] = [];
 
   before(async () => {
-    const environment = { shipping: { PACKING_MS: "20", CARRIER_TRANSIT_MS: "300" } };
+    const environment = { simulators: { PACKING_MS: "20", CARRIER_TRANSIT_MS: "300" } };
     stack = await Stack.start({ ports: await freePorts(), environment });
     grpcurl = await tool("grpcurl");
     shopper = new Shopper(stack);

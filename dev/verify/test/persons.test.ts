@@ -58,9 +58,10 @@ describe("a thousand persons", () => {
     };
     // What is forgotten need not wait for the law.
     const orders = { PERSONAL_DATA_KEEP_DAYS: "0", PERSONAL_DATA_SWEEP_MS: "200" };
-    const shipping = { SHIPMENT_ADDRESS_KEEP_DAYS: "0", PERSONAL_DATA_SWEEP_MS: "200", PACKING_MS: "5000" };
+    const shipping = { SHIPMENT_ADDRESS_KEEP_DAYS: "0", PERSONAL_DATA_SWEEP_MS: "200" };
+    const simulators = { PACKING_MS: "5000" };
     const ports = await freePorts();
-    stack = await Stack.start({ ports, logLevel: "debug", environment: { all, orders, shipping } });
+    stack = await Stack.start({ ports, logLevel: "debug", environment: { all, orders, shipping, simulators } });
     shop = new Ordermesh(clientOptionsFor(stack));
     await fillShelves(shop.inventory);
   });

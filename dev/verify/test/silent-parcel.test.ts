@@ -11,7 +11,8 @@ import { Stack } from "../../stack/stack.ts";
 const patient = { deadlineMs: 60_000, everyMs: 100 };
 const environment = {
   worker: { SHIPMENT_LOOK_EVERY_MS: "1000" },
-  shipping: { SHIPMENT_SILENT_MS: "2000", PACKING_MS: "100", CARRIER_TRANSIT_MS: "400" },
+  shipping: { SHIPMENT_SILENT_MS: "2000" },
+  simulators: { PACKING_MS: "100", CARRIER_TRANSIT_MS: "400" },
 };
 
 test("an order whose parcel's report is lost is DELIVERED by the look, and one that the carrier forgot waits for somebody", async (context) => {

@@ -7,7 +7,7 @@ import { BooksError } from "./balance/ask.ts";
 import { takeBalance } from "./balance/balance.ts";
 import { describeProgress } from "./balance/progress.ts";
 import { type BooksConfig, booksConfig, databaseVariable } from "./config.ts";
-import { openConnector } from "./connector.ts";
+import { openConnectors } from "./connectors.ts";
 import { idsOf, LimitError } from "./limit.ts";
 import { logBalance, ProgressLog } from "./report/log.ts";
 import { pushVerification, toVerification } from "./report/push.ts";
@@ -31,12 +31,13 @@ export type Outcome = keyof typeof exitCodes;
 export async function checkBooks(config: BooksConfig, logger: Logger, progress: ProgressLog): Promise<Outcome> {
   const start = performance.now();
   const urls = accountedServices.map((service) => [service, config[databaseVariable(service)].text] as const);
-  using connector = await openConnector(config, logger);
+  using connectors = await openConnectors(config, logger);
   const limit = { since: config.BOOKS_SINCE, until: config.BOOKS_UNTIL };
   const ids = idsOf(limit, { since: "BOOKS_SINCE", until: "BOOKS_UNTIL" });
   const sources = {
     urls: Object.fromEntries(urls) as Record<AccountedService, string>,
-    gateway: connector.gateway,
+    gateway: connectors.gateway,
+    carrier: connectors.carrier,
   };
   const balance = await takeBalance(sources, { ids, onProgress: (step) => progress.tell(step) });
   const result = toVerification(balance, (performance.now() - start) / 1_000);

@@ -30,6 +30,8 @@ export const booksConfig = {
   ...databaseUrls,
   /** The connector of the card gateway, as payments has it: it says what the gateway did. */
   GATEWAY_CONNECTOR_ADDRESS: z.string().min(1),
+  /** The connector of the carrier, as shipping has it: it says what the carrier has. */
+  CARRIER_CONNECTOR_ADDRESS: z.string().min(1),
   /** The Pushgateway that is told the result; nobody is told when it is not set. */
   PUSHGATEWAY_URL: z.url().optional(),
   /** After so many milliseconds a comparison that has not ended is given up. */

@@ -404,6 +404,9 @@ const returns: readonly Tampering[] = [
   },
 ];
 
+/** A parcel of nobody. */
+const stranger = encodeId(id("57"));
+
 const parcels: readonly Tampering[] = [
   {
     what: "shipping has lost what was delivered",
@@ -414,24 +417,25 @@ const parcels: readonly Tampering[] = [
   },
   {
     what: "the carrier knows nothing of a parcel",
-    service: "shipping",
-    sql: "delete from simulator.booking where key = $1",
+    service: "simulators",
+    sql: "delete from carrier_parcel where key = $1",
     values: [encodeId(shipmentId(delivered, "south"))],
     says: `shipment ${encodeId(shipmentId(delivered, "south"))} of order ${named(delivered)} is delivered, the carrier says nothing`,
   },
   {
     what: "the carrier has another parcel under the number",
-    service: "shipping",
-    sql: "update simulator.booking set tracking_number = 'other' where key = $1",
+    service: "simulators",
+    sql: "update carrier_parcel set tracking_number = 'other' where key = $1",
     values: [encodeId(shipmentId(lost, "north"))],
     says: `shipment ${encodeId(shipmentId(lost, "north"))} of order ${named(lost)} is lost, the carrier says booked`,
   },
   {
     what: "the carrier took a parcel of nobody's",
-    service: "shipping",
-    sql: `insert into simulator.booking (key, state, calls, tracking_number, lost, transit_ms)
-      values ('stranger', 'booked', 1, 'x', false, 0)`,
-    says: "the carrier took a parcel stranger that shipping does not know",
+    service: "simulators",
+    sql: `insert into carrier_parcel (key, state, calls, tracking_number, lost, transit_ms)
+      values ($1, 'booked', 1, 'x', false, 0)`,
+    values: [stranger],
+    says: `the carrier took a parcel ${stranger} that shipping does not know`,
   },
 ];
 

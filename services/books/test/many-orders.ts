@@ -150,8 +150,8 @@ async function writeBookings(change: Change, first: number, last: number): Promi
   const left = numbers.filter((n) => n % 20 !== 0 && n % 50 !== 7);
   const booked = left.flatMap((n) => Array.from({ length: (n % 2) + 1 }, (_, p) => [n, p] as const));
   await change(
-    "shipping",
-    `insert into simulator.booking (key, state, calls, tracking_number, lost, transit_ms)
+    "simulators",
+    `insert into carrier_parcel (key, state, calls, tracking_number, lost, transit_ms)
     select key, 'booked', 1, tracking, false, 0 from unnest($1::text[], $2::text[]) as b (key, tracking)`,
     [booked.map(([n, p]) => encodeId(manyId(n, parts.shipment + p))), booked.map(([n, p]) => `T-${n}-${p + 1}`)],
   );

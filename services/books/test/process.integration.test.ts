@@ -9,18 +9,18 @@ import { encodeId } from "#platform/id.ts";
 import { pushgatewayProgram } from "../../../dev/observers/prometheus.ts";
 import { Monitoring } from "../../../dev/observers/test/monitoring.ts";
 import { accountedServices } from "../../services.ts";
-import { type ServedGateway, serveGateway } from "../../simulators/test/served-gateway.ts";
+import { type ServedSimulators, serveSimulators } from "../../simulators/test/served-simulators.ts";
 import { databaseVariable } from "../src/config.ts";
 import { openWorld, orders, type World } from "./world.ts";
 
 let world: World;
-let gateway: ServedGateway;
+let simulators: ServedSimulators;
 let monitoring: Monitoring;
 let pushgateway: string;
 before(async () => {
   world = await openWorld();
   await world.restore();
-  gateway = await serveGateway(world.databases.simulators.url);
+  simulators = await serveSimulators(world.databases.simulators.url);
   monitoring = await Monitoring.open();
   const address = await monitoring.address();
   await monitoring.start(await pushgatewayProgram(monitoring.common("pushgateway"), address));
@@ -28,7 +28,7 @@ before(async () => {
 });
 after(async () => {
   await monitoring?.[Symbol.asyncDispose]();
-  await gateway?.[Symbol.asyncDispose]();
+  await simulators?.[Symbol.asyncDispose]();
   await world?.[Symbol.asyncDispose]();
 });
 
@@ -40,7 +40,8 @@ interface Ended {
 
 function environment(): Record<string, string> {
   const urls = accountedServices.map((service) => [databaseVariable(service), world.urls[service]] as const);
-  return { ...Object.fromEntries(urls), GATEWAY_CONNECTOR_ADDRESS: gateway.address, LOG_FORMAT: "json" };
+  const connectors = { GATEWAY_CONNECTOR_ADDRESS: simulators.address, CARRIER_CONNECTOR_ADDRESS: simulators.address };
+  return { ...Object.fromEntries(urls), ...connectors, LOG_FORMAT: "json" };
 }
 
 const main = fileURLToPath(import.meta.resolve("../src/main.ts"));
@@ -128,14 +129,24 @@ describe("the books as a process", { concurrency: false }, () => {
     assert.match(messages(ended).at(-1) ?? "", /^The balance of shipping cannot be taken: .*ECONNREFUSED/);
   });
 
-  it("end with 2 when the connector of the card gateway is away", async () => {
-    const ended = await run({ ...environment(), GATEWAY_CONNECTOR_ADDRESS: "127.0.0.1:1" });
-    assert.equal(ended.code, 2);
-    assert.match(
-      messages(ended).at(-1) ?? "",
+  for (const [variable, what, sentence] of [
+    [
+      "GATEWAY_CONNECTOR_ADDRESS",
+      "the card gateway",
       /^The connector of the card gateway does not say what was done: .*ECONNREFUSED/,
-    );
-  });
+    ],
+    [
+      "CARRIER_CONNECTOR_ADDRESS",
+      "the carrier",
+      /^The connector of the carrier does not say what it has: .*ECONNREFUSED/,
+    ],
+  ] as const) {
+    it(`end with 2 when the connector of ${what} is away`, async () => {
+      const ended = await run({ ...environment(), [variable]: "127.0.0.1:1" });
+      assert.equal(ended.code, 2);
+      assert.match(messages(ended).at(-1) ?? "", sentence);
+    });
+  }
 
   it("end with 2 when a role may not read what is compared", async () => {
     const url = world.databases.orders.ownerUrl.replace(/\/[^/]*$/, "/postgres");
@@ -168,6 +179,7 @@ describe("the books as a process", { concurrency: false }, () => {
     assert.equal(ended.code, 2);
     for (const service of accountedServices)
       assert.match(ended.stderr, new RegExp(`${databaseVariable(service)}: is not set`));
-    assert.match(ended.stderr, /GATEWAY_CONNECTOR_ADDRESS: is not set/);
+    for (const connector of ["GATEWAY", "CARRIER"])
+      assert.match(ended.stderr, new RegExp(`${connector}_CONNECTOR_ADDRESS: is not set`));
   });
 });

@@ -12,12 +12,13 @@ import { creditMovements, type Effect, entriesOf, movements } from "../../paymen
 import { type AccountedService, accountedServices } from "../../services.ts";
 import { migrations as shippingMigrations } from "../../shipping/src/migrations/list.ts";
 import { readable as shippingReadable } from "../../shipping/src/migrations/readable.ts";
-import { connectorClient } from "../../simulators/src/gateway/connector-client.ts";
+import { CarrierSimulator } from "../../simulators/src/carrier/carrier-simulator.ts";
+import { carrierClient, connectorClient } from "../../simulators/src/connector-client.ts";
 import { GatewaySimulator } from "../../simulators/src/gateway/gateway-simulator.ts";
 import { migrations as simulatorMigrations } from "../../simulators/src/migrations/list.ts";
 import type { BooksSources } from "../src/balance/balance.ts";
 
-/** Where something is written down: in the books of a service, or by the simulated card gateway. */
+/** Where something is written down: in the books of a service, or by the simulated gateway and carrier. */
 export type Place = AccountedService | "simulators";
 
 const places: readonly Place[] = [...accountedServices, "simulators"];
@@ -162,7 +163,7 @@ export function shipmentId(order: Order, from: string): string {
   return id(`${order.id.slice(-1)}f${from === "north" ? 0 : 1}`);
 }
 
-/** Four databases with books in them, and what the card gateway remembers. */
+/** Four databases with books in them, and what gateway and carrier remember. */
 export interface World extends AsyncDisposable {
   readonly databases: Readonly<Record<Place, TestDatabase>>;
   /** What the readers connect with. */
@@ -189,10 +190,12 @@ export async function openWorld(): Promise<World> {
   const readers = accountedServices.map((name) => [name, databases[name].readerUrl] as const);
   const urls = Object.fromEntries(readers) as World["urls"];
   const gateway = new GatewaySimulator(databases.simulators.database, { slowMs: 0, latencyMs: 0 });
+  const store = databases.simulators.database;
+  const carrier = new CarrierSimulator({ store, transitMs: 0, slowMs: 0, refusedLocations: [] });
   return {
     databases,
     urls,
-    sources: { urls, gateway: connectorClient(gateway) },
+    sources: { urls, gateway: connectorClient(gateway), carrier: carrierClient(carrier) },
     change,
     restore: (only) =>
       restore(async (place, sql, values) => {
@@ -219,8 +222,8 @@ const tables: Readonly<Record<Place, readonly string[]>> = {
   ],
   payments: ["ledger_entry", "payment_operation", "payment", "audit_event"],
   inventory: ["stock_level", "reservation", "stock_movement", "back_order_line", "back_order_news", "audit_event"],
-  shipping: ["shipment", "audit_event", "simulator.booking"],
-  simulators: ["gateway_record"],
+  shipping: ["shipment", "audit_event"],
+  simulators: ["gateway_record", "carrier_parcel"],
 };
 
 async function restore(change: Change): Promise<void> {
@@ -466,8 +469,8 @@ export async function writeParcel(
     [key, order.id, from, status, tracking],
   );
   await change(
-    "shipping",
-    `insert into simulator.booking (key, state, calls, tracking_number, lost, transit_ms)
+    "simulators",
+    `insert into carrier_parcel (key, state, calls, tracking_number, lost, transit_ms)
     values ($1, 'booked', 1, $2, false, 0)`,
     [encodeId(key), tracking],
   );

@@ -21,7 +21,7 @@ import { Reader } from "../../books/src/balance/ask.ts";
 import { GatewayReader } from "../../books/src/balance/gateway-reader.ts";
 import { checkMoney } from "../../books/src/balance/money.ts";
 import { allIds } from "../../books/src/balance/range.ts";
-import { connectorClient } from "../../simulators/src/gateway/connector-client.ts";
+import { connectorClient } from "../../simulators/src/connector-client.ts";
 import { GatewaySimulator } from "../../simulators/src/gateway/gateway-simulator.ts";
 import { migrations as simulatorMigrations } from "../../simulators/src/migrations/list.ts";
 import { toAuthorize } from "../src/api/payment-proto.ts";

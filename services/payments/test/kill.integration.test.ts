@@ -10,17 +10,17 @@ import { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
 import { Clients } from "#platform/grpc/clients.ts";
 import { newId } from "#platform/id.ts";
 import { until } from "#testing/until.ts";
-import { type ServedGateway, serveGateway } from "../../simulators/test/served-gateway.ts";
+import { type ServedSimulators, serveSimulators } from "../../simulators/test/served-simulators.ts";
 import { type Harness, openHarness } from "./harness.ts";
 
 const main = fileURLToPath(import.meta.resolve("../src/main.ts"));
 const tokens = ["tok_approve", "tok_decline", "tok_timeout_after_success", "tok_error_500", "tok_slow"];
 let harness: Harness;
-let gateway: ServedGateway;
+let gateway: ServedSimulators;
 
 before(async () => {
   harness = await openHarness();
-  gateway = await serveGateway(harness.outside.url);
+  gateway = await serveSimulators(harness.outside.url);
 });
 after(async () => {
   await gateway?.[Symbol.asyncDispose]();

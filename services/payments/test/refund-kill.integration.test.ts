@@ -17,7 +17,7 @@ import { RefundRequestStatus } from "#gen/shop/payments/v1/refund_request_pb.js"
 import { Clients } from "#platform/grpc/clients.ts";
 import { newId } from "#platform/id.ts";
 import { until } from "#testing/until.ts";
-import { type ServedGateway, serveGateway } from "../../simulators/test/served-gateway.ts";
+import { type ServedSimulators, serveSimulators } from "../../simulators/test/served-simulators.ts";
 import { authorization, change, type Harness, openHarness } from "./harness.ts";
 
 const main = fileURLToPath(import.meta.resolve("../src/main.ts"));
@@ -25,14 +25,14 @@ const folder = mkdtempSync(join(tmpdir(), "ordermesh-refunds-"));
 const settings = join(folder, "settings.yaml");
 const audience = "ordermesh";
 let harness: Harness;
-let gateway: ServedGateway;
+let gateway: ServedSimulators;
 let issuer: Server;
 let issuerUrl: string;
 let authorizationOf: (name: string) => Promise<string>;
 
 before(async () => {
   harness = await openHarness();
-  gateway = await serveGateway(harness.outside.url);
+  gateway = await serveSimulators(harness.outside.url);
   const { publicKey, privateKey } = await generateKeyPair("EdDSA", { extractable: true });
   const jwk = { ...(await exportJWK(publicKey)), kid: "1" };
   issuer = createServer((_, response) => response.end(JSON.stringify({ keys: [jwk] }))).listen(0, "127.0.0.1");

@@ -2,20 +2,15 @@ import { z } from "zod";
 import {
   type ConfigOf,
   databaseConfig,
-  databaseUrl,
   type EventsConfig,
   type PlatformConfig,
   platformConfig,
+  type Together,
 } from "#platform/config.ts";
 import { personalConfig } from "#platform/personal/personal-config.ts";
-import { secret } from "#platform/secret.ts";
+import { parcelFacts } from "./booking/parcel-facts.ts";
 
 const milliseconds = z.coerce.number().int().min(0);
-const names = z
-  .string()
-  .default("")
-  .transform((text) => text.split(",").map((name) => name.trim()))
-  .transform((all) => all.filter((name) => name !== ""));
 
 /** What the shipping service reads from its environment. Durations are milliseconds. */
 export const shippingConfig = {
@@ -52,34 +47,35 @@ export const shippingConfig = {
    * forgotten, with its key.
    */
   SHIPMENT_ADDRESS_KEEP_DAYS: z.coerce.number().int().min(0).max(36_500).default(90),
-  /** Who packs: the simulated warehouse, or people, who say so by ReportPacked and ReportShort. */
-  WAREHOUSE: z.enum(["simulator", "people"]).default("simulator"),
+  /** The connector of the carrier, `host:port`, or any target that gRPC resolves. No default: whoever ships names the carrier that takes the parcels. */
+  CARRIER_CONNECTOR_ADDRESS: z
+    .string()
+    .min(1)
+    .describe("it names the connector of the carrier as host:port; docs/connectors.md says what that is"),
+  /**
+   * What carriers are told of parcels, by the stock location that they leave from; `*` says it of all others. A JSON object, for example
+   * `{"*":{"weightGrams":1000,"sizeMm":[300,200,150],"serviceLevel":"standard"}}`, which is the default; `sender` is an address.
+   */
+  CARRIER_PARCELS: z.string().default("{}").pipe(parcelFacts),
+  /** Who packs: people, who say so by ReportPacked and ReportShort, or a warehouse that is asked by its connector. */
+  WAREHOUSE: z.enum(["people", "connector"]).default("people"),
+  /** The connector of the warehouse, where that packs. */
+  WAREHOUSE_CONNECTOR_ADDRESS: z.string().min(1).optional(),
   /** How often is looked for what is packed, undecided or untold; up to five times as seldom while there is nothing. */
   SWEEP_MS: milliseconds.min(10).default(200),
   /** The most time between two looks while there is much: how long what happens waits for others to be handled with. */
   SWEEP_SPACING_MS: milliseconds.default(500),
   /** How often is measured how long what is due has waited. */
   BACKLOG_EVERY_MS: milliseconds.min(10).default(5_000),
-  /**
-   * Where the simulated carrier and warehouse keep what they did; DATABASE_URL when it is not set. What lies between is the
-   * way to them.
-   */
-  SIMULATOR_DATABASE_URL: secret(databaseUrl).optional(),
-  /** Connections of the simulated carrier and warehouse, apart from the service's own. */
-  SIMULATOR_POOL_MAX: z.coerce.number().int().min(1).default(4),
-  /** The simulated warehouse packs a shipment in this time. */
-  PACKING_MS: milliseconds.default(500),
-  /** And this much longer at most: which share of it follows from the shipment's id, alike for every attempt. */
-  PACKING_SPREAD_MS: milliseconds.default(0),
-  /** The simulated carrier delivers a parcel this long after it was booked. */
-  CARRIER_TRANSIT_MS: milliseconds.default(2_000),
-  /** The simulated carrier answers after this time for the postal codes `SIM-SLOW`, `SIM-BACK-SLOW` and `SIM-LABEL-SLOW`. */
-  CARRIER_SLOW_MS: milliseconds.default(1_500),
-  /** Stock locations that the simulated carrier collects nothing from, separated by commas. */
-  CARRIER_SIMULATOR_REFUSED_LOCATIONS: names,
 };
 
 /** The values that the service works with. */
 export type ShippingConfig = ConfigOf<typeof shippingConfig> &
   Pick<PlatformConfig, "PAGE_TOKEN_SECRET"> &
   Partial<Pick<PlatformConfig, "LOG_FORMAT" | "SERVICE_NAME"> & EventsConfig>;
+
+/** A warehouse that is to be asked has to be named. */
+export const warehouseTogether: Together = (given) => {
+  const isMissing = given.WAREHOUSE === "connector" && !given.WAREHOUSE_CONNECTOR_ADDRESS;
+  return isMissing ? ["  WAREHOUSE_CONNECTOR_ADDRESS: is not set, though WAREHOUSE is connector"] : [];
+};

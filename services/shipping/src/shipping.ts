@@ -1,5 +1,7 @@
 import type { Client } from "@connectrpc/connect";
 import type { Registry } from "prom-client";
+import type { CarrierConnectorService } from "#gen/ordermesh/connectors/v1/carrier_connector_service_pb.js";
+import type { WarehouseConnectorService } from "#gen/ordermesh/connectors/v1/warehouse_connector_service_pb.js";
 import type { OrderEpisodeService } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import type { SagaCallbackService } from "#gen/shop/sagas/v1/saga_callback_service_pb.js";
 import { FulfillmentService } from "#gen/shop/shipping/v1/fulfillment_service_pb.js";
@@ -19,8 +21,11 @@ import { FulfillmentApi } from "./api/fulfillment-api.ts";
 import { ShippingApi } from "./api/shipping-api.ts";
 import { BookingRepository } from "./booking/booking.repository.ts";
 import { Booking, leaseFor } from "./booking/booking.ts";
+import type { Carrier } from "./booking/carrier.ts";
 import { CarrierCalls } from "./booking/carrier-call.ts";
 import type { ShippingConfig } from "./config.ts";
+import { ConnectorCarrier } from "./connector/connector-carrier.ts";
+import { ConnectorWarehouse } from "./connector/connector-warehouse.ts";
 import { PackingRepository } from "./packing/packing.repository.ts";
 import { Packing } from "./packing/packing.ts";
 import { PackingWords } from "./packing/packing-words.ts";
@@ -38,7 +43,6 @@ import type { Shipment } from "./shipment/shipment.ts";
 import { shippingEvents } from "./shipment/shipment-events.ts";
 import { ShipmentPersons } from "./shipment/shipment-persons.repository.ts";
 import { Shipments } from "./shipment/shipments.ts";
-import { OutsideWorld } from "./simulators/outside-world.ts";
 import { ShipmentLook } from "./tracking/shipment-look.ts";
 import { type Silence, SilentShipmentRepository } from "./tracking/silent-shipment.repository.ts";
 import { TrackingRepository } from "./tracking/tracking.repository.ts";
@@ -54,6 +58,9 @@ export interface ShippingContext {
   readonly registry: Registry;
   readonly sagas: Client<typeof SagaCallbackService>;
   readonly orders: Client<typeof OrderEpisodeService>;
+  readonly carrier: Client<typeof CarrierConnectorService>;
+  /** Undefined where people pack. */
+  readonly warehouse: Client<typeof WarehouseConnectorService> | undefined;
 }
 
 /** How long decisions may go on after the last call was answered; the platform allows 5 s for stopping. */
@@ -72,25 +79,25 @@ const full = 128;
 /** The longest pause of a relay that fails, in milliseconds. */
 const maxPauseMs = 5_000;
 
-/** Builds the shipping service, with the simulated carrier and warehouse that it works with. */
-export async function buildShipping(context: ShippingContext): Promise<ServiceParts> {
+/** Builds the shipping service. */
+export function buildShipping(context: ShippingContext): ServiceParts {
   const { config, database, logger, output, registry } = context;
   const metrics = new ShippingMetrics(registry);
-  const outside = await openOutsideWorld(context);
+  const carrier = new ConnectorCarrier({ connector: context.carrier, timeoutMs: config.CARRIER_TIMEOUT_MS });
   const personal = personalDataOf(config);
   const repository = new ShipmentRepository(database, metrics.moved, personal);
   const news = new OrderReportRepository(database);
   const teller = relayOfNews(context, news, metrics);
   const onNews = () => teller.nudge();
-  const booking = buildBooking(context, outside, { metrics, personal, onNews });
-  const asking = buildRequests(context, outside, { metrics, personal, onNews });
-  const packer = relayOfPacking(context, outside, { metrics, personal, onNews });
+  const booking = buildBooking(context, carrier, { metrics, personal, onNews });
+  const asking = buildRequests(context, carrier, { metrics, personal, onNews });
+  const packer = relayOfPacking(context, { metrics, personal, onNews });
   const reporter = relayOfReports(context);
-  const shipments = new Shipments({ repository, onCreated: () => packer.nudge() });
+  const shipments = new Shipments({ repository, onCreated: () => packer?.nudge() });
   const onOver = ({ reported }: Shipment) => (reported ? teller : reporter).nudge();
   const tracking = new Tracking({ repository: new TrackingRepository(database, metrics.moved), onOver });
   const silent = new SilentShipmentRepository(database, silenceOf(config));
-  const look = buildLook(context, outside, { metrics, silent, tracking });
+  const look = buildLook(context, carrier, { metrics, silent, tracking });
   const words = new PackingWords({
     shipments: repository,
     packing: new PackingRepository(database, metrics.moved),
@@ -102,56 +109,39 @@ export async function buildShipping(context: ShippingContext): Promise<ServicePa
   const events = createEventFeed({ ...common, types: shippingEvents });
   const backlog = watchBacklog(context, metrics, { repository, news, silent, requests: asking.repository });
   const privacy = [sweepPersonal(context, personal), relayOfForgetting(context, personal)];
-  // Where people pack, nobody is asked.
-  const packing = config.WAREHOUSE === "people" ? [] : [packer];
-  const relays = [...packing, reporter, teller, relayOfBooking(context, booking), ...asking.loops, backlog];
-  const loops = [...relays, audit, events, ...privacy];
+  const told = [reporter, teller, relayOfBooking(context, booking), ...asking.loops, backlog];
+  const loops = [...(packer ? [packer] : []), ...told, audit, events, ...privacy];
   return {
     services: [
       register(ShippingService, new ShippingApi({ shipments, words, tracking, look, pageTokens, personal })),
       register(FulfillmentService, new FulfillmentApi({ booking, shipments, requests: asking.requests, personal })),
       audit.registration,
     ],
-    ...life({ outside, tracking, loops, drained: [booking, shipments, words, tracking, asking.requests] }),
+    ...life({ carrier, loops, drained: [booking, shipments, words, tracking, asking.requests] }),
   };
 }
 
 /** What runs, and what takes nothing more in the end. */
 interface Running {
-  readonly outside: OutsideWorld;
-  readonly tracking: Tracking;
+  readonly carrier: ConnectorCarrier;
   readonly loops: readonly { start(): void; stop(): Promise<void> }[];
   readonly drained: readonly { drain(): Promise<void> }[];
 }
 
-function life({ outside, tracking, loops, drained }: Running): Required<Pick<ServiceParts, "start" | "stop">> {
+function life({ carrier, loops, drained }: Running): Required<Pick<ServiceParts, "start" | "stop">> {
   return {
     async start() {
       for (const loop of loops) loop.start();
-      outside.start((report) => tracking.report(report));
     },
     async stop() {
-      await outside.stop();
       await Promise.all(loops.map((loop) => loop.stop()));
-      await orLate(Promise.all(drained.map((each) => each.drain())), drainGraceMs);
-      await outside.close();
+      const answered = Promise.all(drained.map((each) => each.drain()));
+      await orLate(
+        answered.then(() => carrier.drain()),
+        drainGraceMs,
+      );
     },
   };
-}
-
-function openOutsideWorld({ config, logger }: ShippingContext): Promise<OutsideWorld> {
-  return OutsideWorld.open({
-    databaseUrl: config.SIMULATOR_DATABASE_URL ?? config.DATABASE_URL,
-    pooled: config.DATABASE_POOLED,
-    poolMax: config.SIMULATOR_POOL_MAX,
-    packingMs: config.PACKING_MS,
-    packingSpreadMs: config.PACKING_SPREAD_MS,
-    transitMs: config.CARRIER_TRANSIT_MS,
-    slowMs: config.CARRIER_SLOW_MS,
-    refusedLocations: config.CARRIER_SIMULATOR_REFUSED_LOCATIONS,
-    everyMs: config.SWEEP_MS,
-    log: logger,
-  });
 }
 
 /** Who hears of what happens, and what opens addresses. */
@@ -162,15 +152,10 @@ interface Listeners {
   readonly onNews: () => void;
 }
 
-function buildBooking(
-  context: ShippingContext,
-  { carrier }: OutsideWorld,
-  { metrics, personal, onNews }: Listeners,
-): Booking {
+function buildBooking(context: ShippingContext, carrier: Carrier, { metrics, personal, onNews }: Listeners): Booking {
   const { config, database, logger } = context;
   const repository = new BookingRepository({
     database,
-    carrier: carrier.name,
     leaseMs: leaseFor(config.CARRIER_TIMEOUT_MS),
     onMoved: metrics.moved,
   });
@@ -181,13 +166,14 @@ function buildBooking(
     timeoutMs: config.CARRIER_TIMEOUT_MS,
     answerMs: config.CARRIER_ANSWER_MS,
     personal,
+    factsOf: config.CARRIER_PARCELS,
     onCall: metrics.carrierCall,
     onNews,
   });
 }
 
 /** What asks the carrier to turn parcels back, and for labels, and tells orders what it says. */
-function buildRequests(context: ShippingContext, { carrier }: OutsideWorld, { metrics, personal }: Listeners) {
+function buildRequests(context: ShippingContext, carrier: Carrier, { metrics, personal }: Listeners) {
   const { config, database, logger, orders } = context;
   const timeoutMs = config.CARRIER_TIMEOUT_MS;
   const repository = new CarrierRequestRepository(database, config.CARRIER_PATIENCE_MS);
@@ -223,7 +209,7 @@ interface LookParts {
   readonly tracking: Tracking;
 }
 
-function buildLook({ config, logger }: ShippingContext, { carrier }: OutsideWorld, parts: LookParts): ShipmentLook {
+function buildLook({ config, logger }: ShippingContext, carrier: Carrier, parts: LookParts): ShipmentLook {
   const { metrics, silent: repository, tracking } = parts;
   const calls = new CarrierCalls({ carrier, timeoutMs: config.CARRIER_TIMEOUT_MS, note: metrics.carrierCall });
   return new ShipmentLook({ repository, calls, tracking, log: logger, onOutcome: metrics.looked });
@@ -233,15 +219,13 @@ function relayOfBooking(context: ShippingContext, booking: Booking): Relay {
   return relay(context, "shipment.booking", () => booking.sweep());
 }
 
-function relayOfPacking(
-  context: ShippingContext,
-  { warehouse }: OutsideWorld,
-  { metrics, personal, onNews }: Listeners,
-): Relay {
-  const { config, database, logger } = context;
+/** Where people pack, nobody is asked. */
+function relayOfPacking(context: ShippingContext, { metrics, personal, onNews }: Listeners): Relay | undefined {
+  const { config, database, logger, warehouse: connector } = context;
+  if (!connector || config.WAREHOUSE === "people") return undefined;
   const packing = new Packing({
     repository: new PackingRepository(database, metrics.moved),
-    warehouse,
+    warehouse: new ConnectorWarehouse({ connector, timeoutMs: config.CARRIER_TIMEOUT_MS }),
     log: logger,
     timeoutMs: config.CARRIER_TIMEOUT_MS,
     personal,

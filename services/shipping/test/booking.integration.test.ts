@@ -84,7 +84,6 @@ describe("booking with the simulated carrier", () => {
       return state.kind === "booked" ? { ...state, trackingNumber: number() } : state;
     };
     return {
-      name: carrier.name,
       book: (order, signal) => renumbered(carrier.book(order, signal)),
       find: (key, signal) => renumbered(carrier.find(key, signal)),
       cancel: (key, signal) => renumbered(carrier.cancel(key, signal)),
@@ -155,7 +154,6 @@ describe("booking with the simulated carrier", () => {
       message: `\ud800${"no ".repeat(1_000)}`,
     });
     const carrier: Carrier = {
-      name: "simulator",
       book: refuse,
       find: refuse,
       cancel: refuse,
@@ -315,8 +313,8 @@ describe("booking with the simulated carrier", () => {
   }
 
   async function parcelOf(shipment: Shipment) {
-    const [row] = await world.test.database.query<{ state: string; calls: number; tracking_number: string }>(
-      "select state, calls, tracking_number from simulator.booking where key = $1",
+    const [row] = await world.outside.database.query<{ state: string; calls: number; tracking_number: string }>(
+      "select state, calls, tracking_number from carrier_parcel where key = $1",
       [shipment.shipmentId],
     );
     return row;
@@ -326,7 +324,6 @@ describe("booking with the simulated carrier", () => {
 /** A carrier that answers for the location SLOW only when the gate opens. */
 function slowed(carrier: Carrier, gate: Promise<void>): Carrier {
   return {
-    name: carrier.name,
     find: (key, signal) => carrier.find(key, signal),
     cancel: (key, signal) => carrier.cancel(key, signal),
     track: (key, signal) => carrier.track(key, signal),

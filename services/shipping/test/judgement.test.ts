@@ -29,11 +29,11 @@ it("tells what the warehouse could not pack from what the carrier refused", () =
   assert.equal(verdict(judgeBooking, { ...shipmentIn("failed"), failure }), "PACKING_FAILED");
 });
 
-const booked: BookingState = { kind: "booked", trackingNumber: "T1" };
+const booked: BookingState = { kind: "booked", trackingNumber: "T1", carrier: "simulator" };
 const refused: BookingState = { kind: "refused", code: "NO", message: "no" };
 const unknown: BookingState = { kind: "unknown" };
 const cancelled: BookingState = { kind: "cancelled" };
-const mistaken: JudgedAnswer = { kind: "mistaken" };
+const mistaken: JudgedAnswer = { kind: "mistaken", carrier: "simulator" };
 const settlements: [answer: JudgedAnswer, asked: Asked, wanted: boolean, becomes: string][] = [
   [booked, "book", false, "shipped"],
   [booked, "book", true, "ask cancel"],

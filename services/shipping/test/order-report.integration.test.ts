@@ -343,7 +343,6 @@ describe("telling orders what becomes of shipments", () => {
     const gate = Promise.withResolvers<void>();
     const [slow, quick] = [await create(), await create()];
     const carrier: Carrier = {
-      name: "simulator",
       find: (key, signal) => world.carrier.find(key, signal),
       cancel: (key, signal) => world.carrier.cancel(key, signal),
       track: (key, signal) => world.carrier.track(key, signal),

@@ -2,10 +2,15 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { newId } from "#platform/id.ts";
 import { quietLogger } from "#testing/logger.ts";
+import { warehouseClient } from "../../simulators/src/connector-client.ts";
+import {
+  WarehouseSimulator,
+  type WarehouseSimulatorOptions,
+} from "../../simulators/src/warehouse/warehouse-simulator.ts";
+import { ConnectorWarehouse } from "../src/connector/connector-warehouse.ts";
 import { Packing } from "../src/packing/packing.ts";
 import type { Warehouse } from "../src/packing/warehouse.ts";
 import type { Shipment } from "../src/shipment/shipment.ts";
-import { WarehouseSimulator } from "../src/simulators/warehouse-simulator.ts";
 import { at } from "./examples.ts";
 import { request, World } from "./world.ts";
 
@@ -18,8 +23,15 @@ describe("packing with the simulated warehouse", () => {
   });
   after(() => world[Symbol.asyncDispose]());
 
-  const openWarehouse = () =>
-    new WarehouseSimulator({ store: world.test.database, packingMs: 500, now: () => world.now });
+  const openWarehouse = (options: Partial<WarehouseSimulatorOptions> = {}) => {
+    const simulator = new WarehouseSimulator({
+      store: world.outside.database,
+      packingMs: 500,
+      now: () => world.now,
+      ...options,
+    });
+    return new ConnectorWarehouse({ connector: warehouseClient(simulator), timeoutMs: 10_000 });
+  };
   const open = (warehouse: Warehouse = openWarehouse()) =>
     new Packing({ repository: world.packing, warehouse, log: quietLogger(), timeoutMs: 10_000 });
   const statusesOf = async (shipments: Shipment[]) =>
@@ -38,11 +50,11 @@ describe("packing with the simulated warehouse", () => {
   });
 
   it("packs by the time of its database: replicas whose clocks differ by hours pack alike", async ({ mock }) => {
-    const store = world.test.database;
-    const order = { shipmentId: newId(), locationId: "north", lines: [], address: at("T1") };
+    const store = world.outside.database;
+    const order = { key: newId(), locationId: "north", postalCode: "T1" };
     const pack = async (ahead: number) => {
       mock.timers.enable({ apis: ["Date"], now: Date.now() + ahead });
-      const [state] = await new WarehouseSimulator({ store, packingMs: 60_000 }).pack([order], forever);
+      const [state] = await new WarehouseSimulator({ store, packingMs: 60_000 }).pack([order]);
       mock.timers.reset();
       return state?.kind === "packing" ? state.askAgainMs : undefined;
     };
@@ -66,12 +78,11 @@ describe("packing with the simulated warehouse", () => {
   });
 
   it("takes as much longer as the shipment's id says, the same for every attempt", async () => {
-    const spread = () =>
-      new WarehouseSimulator({ store: world.test.database, packingMs: 5_000, spreadMs: 25_000, now: () => world.now });
+    const spread = () => openWarehouse({ packingMs: 5_000, spreadMs: 25_000 });
     const shipments = await Promise.all(Array.from({ length: 40 }, () => world.create({}, false)));
-    const orders = shipments.map(({ shipmentId, locationId, lines, address }) => {
+    const orders = shipments.map(({ shipmentId, orderId, locationId, lines, address }) => {
       assert.ok(typeof address === "object");
-      return { shipmentId, locationId, lines, address };
+      return { shipmentId, orderId, locationId, lines, address };
     });
     const takes = async () =>
       (await spread().pack(orders, forever)).map((state) => (state.kind === "packing" ? state.askAgainMs : 0));

@@ -121,7 +121,7 @@ describe("labels of returns", () => {
       await ask();
       await tell();
       assert.equal(about(returnId).length, 1);
-      const made = await world.test.database.query("select from simulator.label where key = $1", [returnId]);
+      const made = await world.outside.database.query("select from carrier_label where key = $1", [returnId]);
       assert.equal(made.length, 1);
     });
   }

@@ -8,11 +8,10 @@ import { newId } from "#platform/id.ts";
 import { quietLogger } from "#testing/logger.ts";
 import { migrations } from "../src/migrations/list.ts";
 import { Packing } from "../src/packing/packing.ts";
+import type { Warehouse } from "../src/packing/warehouse.ts";
 import { OrderReportRepository } from "../src/report/order-report.repository.ts";
 import { SagaReportRepository } from "../src/report/saga-report.repository.ts";
 import { listQuery, type ShipmentFilter } from "../src/shipment/shipment.repository.ts";
-import { CarrierClock } from "../src/simulators/carrier-clock.ts";
-import { WarehouseSimulator } from "../src/simulators/warehouse-simulator.ts";
 import { SilentShipmentRepository } from "../src/tracking/silent-shipment.repository.ts";
 import { at, event, newShipment } from "./examples.ts";
 import { request, World } from "./world.ts";
@@ -72,8 +71,6 @@ describe("the shipping database", () => {
       "update tracking_event set kind = 'lost'",
       "delete from tracking_event",
       "update idempotency_key set response = ''",
-      "delete from simulator.booking",
-      "truncate simulator.packing",
       "create table more ()",
       "drop table shipment",
       "delete from shipment_look",
@@ -119,7 +116,7 @@ describe("the shipping database", () => {
     const input = newShipment({ sagaId: "saga", address: at("SIM-ERROR") });
     await world.shipments.create([input]);
     await world.shipments.create([input]);
-    const warehouse = new WarehouseSimulator({ store: database, packingMs: 0 });
+    const warehouse: Warehouse = { pack: async (orders) => orders.map(() => ({ kind: "packed" })) };
     const packing = { repository: world.packing, warehouse, log: quietLogger(), timeoutMs: 10_000 };
     await new Packing(packing).sweep(new AbortController().signal);
     await world.shipments.backlog();
@@ -128,13 +125,9 @@ describe("the shipping database", () => {
     await world.expireLeases();
     await booking.sweep();
     await booking.settled();
-    world.now += 60_000;
-    const report = () => Promise.reject(new Error("away"));
-    await new CarrierClock({ store: database, report, now: () => world.now }).sweep();
     const [shipped] = await world.shipments.list({ limit: 1, orderId: input.orderId });
     assert.ok(shipped?.trackingNumber);
     await world.tracking.record([{ trackingNumber: shipped.trackingNumber, event: event("delivered", 1) }]);
-    await world.carrier.cancel(newId(), AbortSignal.timeout(10_000));
     await booking.cancel(request(newShipment(), "cancel"));
     const reports = new SagaReportRepository(database);
     const told = await reports.claimDue(1_000, 10);
@@ -154,8 +147,6 @@ describe("the shipping database", () => {
     await silent.noteLook();
     await silent.lookAge();
     await purgeIdempotencyKeys(database, 60_000);
-    const now = Date.now() + 120_000;
-    await new CarrierClock({ store: database, report: async () => undefined, now: () => now }).sweep();
   }
 
   async function explain(sql: string): Promise<string> {
@@ -171,10 +162,6 @@ describe("the shipping database", () => {
         '[]', '{}', '', false from generate_series(1, ${rows}) as i`);
     await client.query(`insert into tracking_event (shipment_id, event_id, kind, event_time, place)
       select shipment_id, '1', 'in_transit', now(), '' from shipment`);
-    await client.query(`insert into simulator.booking (key, state, calls, tracking_number, lost, transit_ms, book_time)
-      select shipment_id, 'booked', 1, '', false, 1, now() from shipment`);
-    await client.query(`insert into simulator.packing (shipment_id, begin_time, ready_time)
-      select shipment_id, now(), now() from shipment`);
     await client.query(`insert into idempotency_key (method, request_id, fingerprint, response)
       select 'any', shipment_id, '', '' from shipment`);
     await client.query("analyze");

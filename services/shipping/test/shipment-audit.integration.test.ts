@@ -79,7 +79,7 @@ describe("the audit log of shipments", () => {
 /** The repositories as one process has them. */
 function openReplica(world: World, onMoved: OnMoved) {
   const { database } = world.test;
-  const repository = new BookingRepository({ database, carrier: "simulator", leaseMs: 60_000, onMoved });
+  const repository = new BookingRepository({ database, leaseMs: 60_000, onMoved });
   return {
     shipments: new ShipmentRepository(database, onMoved),
     packing: new PackingRepository(database, onMoved),

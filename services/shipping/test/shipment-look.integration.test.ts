@@ -9,12 +9,12 @@ import { withContext } from "#platform/context.ts";
 import { decodeId, newId } from "#platform/id.ts";
 import { keptLog } from "#testing/logger.ts";
 import { until } from "#testing/until.ts";
+import { CarrierClock } from "../../simulators/src/carrier/carrier-clock.ts";
 import type { Carrier } from "../src/booking/carrier.ts";
 import { CarrierCalls } from "../src/booking/carrier-call.ts";
 import { Packing } from "../src/packing/packing.ts";
 import type { LookOutcome } from "../src/shipment/metrics.ts";
 import type { Shipment } from "../src/shipment/shipment.ts";
-import { CarrierClock } from "../src/simulators/carrier-clock.ts";
 import { ShipmentLook } from "../src/tracking/shipment-look.ts";
 import { SilentShipmentRepository } from "../src/tracking/silent-shipment.repository.ts";
 import { TrackingRepository } from "../src/tracking/tracking.repository.ts";
@@ -72,12 +72,14 @@ describe("parcels of which nobody reports anything", () => {
       await shipTo("SIM-UNREPORTED"),
       await shipTo(""),
     ];
-    await world.admin(`update simulator.booking set transit_ms = 4000000 where key = '${going.shipmentId}'`);
+    await world.outside.database.query(
+      `update carrier_parcel set transit_ms = 4000000 where key = '${going.shipmentId}'`,
+    );
     const lost = await shipTo("SIM-UNREPORTED");
-    await world.admin(`update simulator.booking set lost = true where key = '${lost.shipmentId}'`);
+    await world.outside.database.query(`update carrier_parcel set lost = true where key = '${lost.shipmentId}'`);
     world.now += 2_100_000;
     await age(3 * day);
-    const clock = { store: world.test.database, now: () => world.now };
+    const clock = { store: world.outside.database, now: () => world.now };
     await new CarrierClock({ ...clock, report: (each) => world.tracking.record([each]) }).sweep();
 
     const outcomes = await lookAtAll();
@@ -119,7 +121,9 @@ describe("parcels of which nobody reports anything", () => {
     assert.equal((await lookAtAll()).get(fresh.shipmentId), "overdue");
     assert.deepEqual(await Promise.all([fresh, forgotten].map(statusOf)), ["shipped", "shipped"]);
     // Some carriers know a parcel only hours after they took it.
-    await world.admin(`update simulator.booking set forgotten = false where key = '${forgotten.shipmentId}'`);
+    await world.outside.database.query(
+      `update carrier_parcel set forgotten = false where key = '${forgotten.shipmentId}'`,
+    );
     world.now += 60_000;
     assert.equal((await lookAtAll()).get(forgotten.shipmentId), "ended");
   });
@@ -290,8 +294,8 @@ describe("parcels of which nobody reports anything", () => {
       const requests = [{ requestId: `${orderId}:ship`, orderId, locationId }];
       await process.fulfillment.batchBookShipments({ requests });
       const delivered =
-        "select book_time + transit_ms * interval '1 millisecond' < now() as over from simulator.booking where key = $1";
-      const over = () => world.test.database.query<{ over: boolean }>(delivered, [shipmentId]);
+        "select book_time + transit_ms * interval '1 millisecond' < now() as over from carrier_parcel where key = $1";
+      const over = () => world.outside.database.query<{ over: boolean }>(delivered, [shipmentId]);
       await until(async () => (await over())[0]?.over, "it has arrived");
       return { shipmentId, orderId };
     };
@@ -349,7 +353,6 @@ describe("a warehouse that puts off a shipment for ever", () => {
 /** A carrier whose methods can be taken apart. */
 function bound(carrier: Carrier): Carrier {
   return {
-    name: carrier.name,
     book: (order, signal) => carrier.book(order, signal),
     find: (key, signal) => carrier.find(key, signal),
     cancel: (key, signal) => carrier.cancel(key, signal),

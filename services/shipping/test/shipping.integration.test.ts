@@ -85,7 +85,7 @@ describe("the shipping service", () => {
   });
 
   it("tells orders what the carrier decided after the booking was answered", async () => {
-    const created = await create({ reported: true, address: at("SIM-TIMEOUT") });
+    const created = await create({ reported: true, address: at("SIM-ERROR") });
     await until(() => heard(created).length === 1, "it is packed");
     const [pending] = await book(created);
     assert.ok(pending?.case === "response" && pending.value.pending);
@@ -108,7 +108,7 @@ describe("the shipping service", () => {
     const outcomes = await book(...requests);
     const seen = outcomes.map((each) => (each.case === "response" ? each.value.pending : each.value?.reason));
     assert.deepEqual(seen.slice(0, 3), [false, "PACKING_FAILED", "CARRIER_REFUSED"]);
-    assert.deepEqual(seen.slice(3), [true, true, true, "CARRIER_REFUSED"]);
+    assert.deepEqual(seen.slice(3), [false, true, true, "CARRIER_REFUSED"]);
     const undecided = requests.slice(3, 5);
     const decided = async () =>
       (await book(...undecided)).every((each) => each.case === "response" && !each.value.pending);
@@ -182,6 +182,22 @@ describe("the shipping service", () => {
     }
     const unknown = process.shipping.reportTrackingEvent({ trackingNumber: "NOBODY", event });
     await refuses(unknown, Code.NotFound, "SHIPMENT_NOT_FOUND");
+
+    const late = { ...event, eventId: "found again", eventTime: { seconds: -99_999_999_999n, nanos: 0 } };
+    const requests = [
+      { trackingNumber: lost.trackingNumber, event },
+      { trackingNumber: "NOBODY", event },
+      { trackingNumber: lost.trackingNumber, event: late },
+      { trackingNumber: lost.trackingNumber, event: { ...event, eventId: "and again" } },
+    ];
+    const { outcomes } = await process.shipping.reportTrackingEvents({ requests });
+    assert.deepEqual(
+      outcomes.map(({ outcome }) =>
+        outcome.case === "failure" ? outcome.value.reason || outcome.value.code : outcome.case,
+      ),
+      ["response", "SHIPMENT_NOT_FOUND", Code.InvalidArgument, "response"],
+    );
+    assert.equal((await process.shipping.getShipment({ shipmentId })).shipment?.events.length, 5);
   });
 
   it("pages through the shipments of an order, and only with its own tokens", async () => {

@@ -43,7 +43,7 @@ describe("the traces of shipments", () => {
     const first = await startProcess(world, { PACKING_MS: "100000", SWEEP_MS: "100000" });
     await first.shipping.batchCreateShipments({ requests, traceparents });
     await first[Symbol.asyncDispose]();
-    await world.test.database.query("update simulator.packing set ready_time = now()");
+    await world.outside.database.query("update warehouse_packing set ready_time = now()");
     await world.expireLeases();
     await using second = await startProcess(world, quick);
     await packed(second, requests);

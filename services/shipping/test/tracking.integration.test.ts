@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { decodeId } from "#platform/id.ts";
-import { CarrierClock } from "../src/simulators/carrier-clock.ts";
+import { CarrierClock } from "../../simulators/src/carrier/carrier-clock.ts";
 import { type TrackingReport, TrackingRepository } from "../src/tracking/tracking.repository.ts";
 import { Tracking } from "../src/tracking/tracking.ts";
 import { at, event } from "./examples.ts";
@@ -109,7 +109,7 @@ describe("the simulated carrier's clock", () => {
   after(() => world[Symbol.asyncDispose]());
 
   const open = (report: (report: TrackingReport) => Promise<unknown> = deliver) =>
-    new CarrierClock({ store: world.test.database, report, now: () => world.now });
+    new CarrierClock({ store: world.outside.database, report, now: () => world.now });
 
   async function deliver(report: TrackingReport): Promise<void> {
     const [outcome] = await world.tracking.record([report]);
@@ -148,9 +148,8 @@ describe("the simulated carrier's clock", () => {
     const shipment = await world.create();
     const claims = await world.bookings.book([request(shipment, "ship")]);
     assert.equal(claims.length, 1);
-    const { shipmentId: key, locationId, address } = shipment;
-    assert.ok(typeof address === "object");
-    const booked = await world.carrier.book({ key, locationId, address }, AbortSignal.timeout(10_000));
+    const { shipmentId: key } = shipment;
+    const booked = await world.carrier.book(world.order(shipment), AbortSignal.timeout(10_000));
     assert.equal(booked.kind, "booked");
     world.now += 4_000;
     assert.equal(await open().sweep(), 0);

@@ -8,6 +8,7 @@ import {
 } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { readAuditLog } from "#testing/audit-log.ts";
 import { quietLogger } from "#testing/logger.ts";
+import { CarrierClock } from "../../simulators/src/carrier/carrier-clock.ts";
 import { CarrierCalls } from "../src/booking/carrier-call.ts";
 import { OrderReportRepository } from "../src/report/order-report.repository.ts";
 import { OrderReport } from "../src/report/order-report.ts";
@@ -15,7 +16,6 @@ import { TurnBackReportRepository } from "../src/report/turn-back-report.reposit
 import { CarrierRequestRepository, type NewCarrierRequest } from "../src/request/carrier-request.repository.ts";
 import { CarrierRequests, type CarrierRequestsOptions } from "../src/request/carrier-requests.ts";
 import type { Shipment } from "../src/shipment/shipment.ts";
-import { CarrierClock } from "../src/simulators/carrier-clock.ts";
 import { at, event } from "./examples.ts";
 import { Life } from "./mortal.ts";
 import { request, World } from "./world.ts";
@@ -80,7 +80,7 @@ describe("turning parcels back", () => {
   async function pass(ms: number): Promise<void> {
     world.now += ms;
     const report = (each: Parameters<World["tracking"]["record"]>[0][number]) => world.tracking.record([each]);
-    await new CarrierClock({ store: world.test.database, report, now: () => world.now }).sweep();
+    await new CarrierClock({ store: world.outside.database, report, now: () => world.now }).sweep();
   }
 
   it("asks the carrier, tells orders what it says, and that the parcel is back", async () => {
@@ -125,6 +125,7 @@ describe("turning parcels back", () => {
       await open().turnBack(wanted(shipment));
       for (let time = 1; time <= times; time += 1) {
         assert.equal(await stateOf(shipment), "asked");
+        if (time > 1) world.now += 60_000;
         await ask();
       }
       assert.equal(await stateOf(shipment), state);
@@ -163,8 +164,8 @@ describe("turning parcels back", () => {
 
   it("asks a carrier that cannot nothing", async () => {
     const shipment = await ship();
-    const { name, book, find, cancel, track } = world.carrier;
-    const poor = { name, book, find, cancel, track };
+    const { book, find, cancel, track } = world.carrier;
+    const poor = { book, find, cancel, track };
     const calls = new CarrierCalls({ carrier: poor, timeoutMs, note: undefined });
     await open().turnBack(wanted(shipment));
     await ask(open({ calls }));

@@ -6,7 +6,7 @@ import type { GatewayConnectorService } from "#gen/ordermesh/connectors/v1/gatew
 import { GatewayOperationKind, type GatewayOutcome } from "#gen/ordermesh/connectors/v1/gateway_operation_pb.js";
 import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
 import { until } from "#testing/until.ts";
-import { connectorClient } from "../src/gateway/connector-client.ts";
+import { connectorClient } from "../src/connector-client.ts";
 import { GatewaySimulator } from "../src/gateway/gateway-simulator.ts";
 import { migrations } from "../src/migrations/list.ts";
 

@@ -1,6 +1,7 @@
 import { encodeId } from "#platform/id.ts";
 import { type AccountedService, accountedServices } from "../../../services.ts";
 import { Reader } from "./ask.ts";
+import { type CarrierList, CarrierReader } from "./carrier-reader.ts";
 import type { Finding } from "./finding.ts";
 import { type GatewayList, GatewayReader } from "./gateway-reader.ts";
 import { checkLevels, readSettled } from "./levels.ts";
@@ -27,9 +28,9 @@ export interface Balance {
   readonly effort: Effort;
 }
 
-/** What was asked of the databases, of the gateway and of this process; neither grows with the number of orders. */
+/** What was asked of the databases, of gateway and carrier, and of this process; neither grows with the number of orders. */
 export interface Effort {
-  /** The most rows of one database, or things that the gateway did, that were read, and held in memory, at a time. */
+  /** The most rows of one database, or things that gateway or carrier did, that were read, and held in memory, at a time. */
   readonly mostRows: number;
   /** How long one moment of a database was looked at, at most, in milliseconds: so long it could not be vacuumed. */
   readonly longestMs: number;
@@ -41,6 +42,8 @@ export interface BooksSources {
   readonly urls: Readonly<Record<AccountedService, string>>;
   /** What the card gateway did. */
   readonly gateway: GatewayList;
+  /** What the carrier has. */
+  readonly carrier: CarrierList;
 }
 
 /** What is compared, and how. */
@@ -57,20 +60,30 @@ export interface BalanceOptions {
  * remembers. May run at any time: what has not come to its end is only held to what always holds.
  *
  * Goes from range to range of ids. What each moment shows must hold by itself; only the stock of an article has to be summed over all.
- * @throws BooksError when a database, or the gateway's connector, cannot be asked
+ * @throws BooksError when a database, or the connector of gateway or carrier, cannot be asked
  */
-export async function takeBalance({ urls, gateway }: BooksSources, options: BalanceOptions = {}): Promise<Balance> {
+export async function takeBalance(
+  { urls, gateway, carrier }: BooksSources,
+  options: BalanceOptions = {},
+): Promise<Balance> {
   await using opened = new AsyncDisposableStack();
   const readers: Partial<Record<AccountedService, Reader>> = {};
   for (const service of accountedServices) readers[service] = opened.use(await Reader.open(urls[service]));
-  return await compare(readers as Readers, new GatewayReader(gateway), options);
+  const outside = { gateway: new GatewayReader(gateway), carrier: new CarrierReader(carrier) };
+  return await compare(readers as Readers, outside, options);
 }
 
-async function compare(readers: Readers, gateway: GatewayReader, options: BalanceOptions): Promise<Balance> {
+/** Those of the world outside that are asked. */
+interface Outside {
+  readonly gateway: GatewayReader;
+  readonly carrier: CarrierReader;
+}
+
+async function compare(readers: Readers, { gateway, carrier }: Outside, options: BalanceOptions): Promise<Balance> {
   const { ids = allIds, pageSize = 2_000, onProgress = () => undefined } = options;
   const isWhole = ids === allIds;
   const settled = await readers.inventory.moment(readSettled);
-  const ranges = new OrderRanges(readers);
+  const ranges = new OrderRanges(readers, carrier);
   const of = isWhole ? await readers.orders.estimate("customer_order") : undefined;
   let orders = 0;
   for await (const range of ranges.rangesOf(ids, pageSize)) {
@@ -81,7 +94,7 @@ async function compare(readers: Readers, gateway: GatewayReader, options: Balanc
   const money = await checkMoney(readers.payments, gateway, { ids, ...page });
   const others = isWhole
     ? [
-        await checkCarrier(readers.shipping, page),
+        await checkCarrier(readers.shipping, carrier, page),
         ...(await checkLevels(readers.inventory, settled, page)),
         await checkTurns(readers.inventory),
       ]
@@ -94,13 +107,13 @@ async function compare(readers: Readers, gateway: GatewayReader, options: Balanc
     inBalance: findings.every(({ wrong }) => wrong.length === 0),
     orders,
     isWhole,
-    effort: effortOf(Object.values(readers), gateway),
+    effort: effortOf(Object.values(readers), { gateway, carrier }),
   };
 }
 
-function effortOf(readers: readonly Reader[], gateway: GatewayReader): Effort {
+function effortOf(readers: readonly Reader[], { gateway, carrier }: Outside): Effort {
   return {
-    mostRows: Math.max(gateway.mostRecords, ...readers.map(({ mostRows }) => mostRows)),
+    mostRows: Math.max(gateway.mostRecords, carrier.mostParcels, ...readers.map(({ mostRows }) => mostRows)),
     longestMs: Math.max(...readers.map(({ longestMs }) => longestMs)),
   };
 }

@@ -2,6 +2,7 @@ import { type AccountedService, accountedServices } from "../../../services.ts";
 import type { Reader } from "./ask.ts";
 import { AuditComparison } from "./audit.ts";
 import { CarriedOrders, readOwed, readWaiting } from "./carried.ts";
+import type { CarrierReader } from "./carrier-reader.ts";
 import type { Finding } from "./finding.ts";
 import { readMoney } from "./money.ts";
 import { OrderComparison, readEnded } from "./orders.ts";
@@ -26,6 +27,7 @@ const ordersOf: Readonly<Record<AccountedService, PageColumn>> = {
 /** What all services know of the same orders, range by range. */
 export class OrderRanges {
   readonly #readers: Readers;
+  readonly #carrier: CarrierReader;
   readonly #stock = new StockOfOrders();
   readonly #parcels = new Parcels();
   readonly #orders = new OrderComparison();
@@ -35,8 +37,9 @@ export class OrderRanges {
   /** Where the orders that have not come to their end stand; the longest first. */
   rests: readonly Rest[] = [];
 
-  constructor(readers: Readers) {
+  constructor(readers: Readers, carrier: CarrierReader) {
     this.#readers = readers;
+    this.#carrier = carrier;
     const audits = accountedServices.map((service) => [service, new AuditComparison(service)] as const);
     this.#audits = Object.fromEntries(audits) as Record<AccountedService, AuditComparison>;
   }
@@ -78,6 +81,7 @@ export class OrderRanges {
       before: await readWaiting(ask, range),
     }));
     const { stock, queued, missing, money, parcels, owed } = await this.#readOthers(range);
+    await this.#parcels.compare(this.#carrier);
     return await orders.moment(async (ask) => {
       await this.#orders.compare(ask, { ended, stock, money, parcels, queued, range });
       await this.#inPart.compare(ask, { ended, missing, range });
@@ -104,7 +108,7 @@ export class OrderRanges {
       }),
       shipping.moment(async (ask) => {
         await this.#audits.shipping.compare(ask, range);
-        return { parcels: await this.#parcels.compare(ask, range), owed: await readOwed(ask, range) };
+        return { parcels: await this.#parcels.read(ask, range), owed: await readOwed(ask, range) };
       }),
     ]);
     return { stock, queued, missing, money, parcels, owed };

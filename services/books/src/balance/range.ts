@@ -63,37 +63,3 @@ export async function endOfPage(
   );
   return row?.id;
 }
-
-/** A piece of a table that is looked at in the order of its keys. */
-export interface KeyPage {
-  /** The key of the last row before; null: from the first one on. */
-  readonly after: string | null;
-  readonly size: number;
-}
-
-/** What came of a piece: how many rows there were, and the key of the last one. */
-export interface KeyPageEnd {
-  readonly count: number;
-  readonly last: string | null | undefined;
-}
-
-/** How a table is gone through in the order of its keys. */
-export interface KeySweep {
-  readonly size: number;
-  /** Looks at a piece; a short one is the last. */
-  readonly look: (page: KeyPage) => Promise<KeyPageEnd>;
-  /** Told after each piece how many rows have been looked at. */
-  readonly onPage: (done: number) => void;
-}
-
-/** Goes through a table in the order of its keys. */
-export async function sweepKeys({ size, look, onPage }: KeySweep): Promise<void> {
-  let after: string | null = null;
-  for (let done = 0; ; ) {
-    const { count, last }: KeyPageEnd = await look({ after, size });
-    done += count;
-    onPage(done);
-    if (count < size || !last) return;
-    after = last;
-  }
-}

@@ -10,8 +10,7 @@ import type { Queryable } from "./transaction.ts";
 export type MigrationsList = readonly MigrationObject[];
 
 /**
- * What the reader of a service's database may see: tables and views, those of other schemas with theirs
- * (`simulator.booking`), each with its columns. Personal data and what pays belong to nobody but the service.
+ * What the reader of a service's database may see: tables and views, those of other schemas with theirs, each with its columns. Personal data and what pays belong to nobody but the service.
  */
 export type Readable = Readonly<Record<string, readonly string[]>>;
 

@@ -316,6 +316,7 @@ const refusing: Readonly<Record<string, string>> = {
     shipping.BatchBookShipmentsRequest.requests shipping.BatchCancelShipmentsRequest.requests
     shipping.BatchCreateShipmentsRequest.requests shipping.BatchGetShipmentsRequest.requests
     shipping.BatchRequestReturnLabelsRequest.requests shipping.BatchTurnBackShipmentsRequest.requests
+    shipping.ReportTrackingEventsRequest.requests
   `,
   "beside a batch": `
     inventory.BatchAmendReservationsRequest.traceparents inventory.BatchCommitReservationsRequest.traceparents

@@ -63,6 +63,11 @@ const kinds: Readonly<Record<TrackingKind, TrackingEventKind>> = {
 };
 const kindsByNumber = new Map(Object.entries(kinds).map(([name, number]) => [number, name as TrackingKind]));
 
+/** What a carrier reports; undefined: nothing that is known. */
+export function toTrackingKind(kind: TrackingEventKind): TrackingKind | undefined {
+  return kindsByNumber.get(kind);
+}
+
 const shortReasons: ReadonlyMap<ShortReasonProto, ShortReason> = new Map([
   [ShortReasonProto.MISSING, "MISSING"],
   [ShortReasonProto.DAMAGED, "DAMAGED"],
@@ -107,7 +112,8 @@ export async function toProto(personal: PersonalData, latest: Shipment): Promise
   });
 }
 
-function toAddress({ recipient, lines, city, postalCode, country }: Address): AddressProto {
+/** An address as messages have it. */
+export function toAddress({ recipient, lines, city, postalCode, country }: Address): AddressProto {
   return whole(AddressSchema, { recipient, lines: [...lines], city, postalCode, country });
 }
 
@@ -192,7 +198,7 @@ export function toLabelRequest(request: RequestReturnLabelRequest): NewCarrierRe
  * @throws ConnectError INVALID_ARGUMENT for a time that is none
  */
 export function toReport({ trackingNumber, event }: ReportTrackingEventRequest): TrackingReport {
-  const kind = event && kindsByNumber.get(event.kind);
+  const kind = event && toTrackingKind(event.kind);
   if (!kind || !event.eventTime) throw new RangeError("a report without an event that is known, or without its time");
   const { eventId, place, eventTime } = event;
   return { trackingNumber, event: { eventId, kind, place, eventTime: toDate(eventTime) } };

@@ -17,7 +17,10 @@ import {
   ReportShortResponseSchema,
   type ReportTrackingEventRequest,
   ReportTrackingEventResponseSchema,
+  type ReportTrackingEventsRequest,
+  ReportTrackingEventsResponseSchema,
   type ShippingService,
+  TrackingEventTakenSchema,
   type TrackShipmentsRequest,
   TrackShipmentsResponseSchema,
 } from "#gen/shop/shipping/v1/shipping_service_pb.js";
@@ -110,6 +113,15 @@ export class ShippingApi implements ServiceImpl<typeof ShippingService> {
   async reportTrackingEvent(request: ReportTrackingEventRequest, { signal }: HandlerContext) {
     const shipment = await this.#tracking.report(toReport(request), { signal });
     return whole(ReportTrackingEventResponseSchema, { shipment: await toProto(this.#personal, shipment) });
+  }
+
+  async reportTrackingEvents({ requests }: ReportTrackingEventsRequest, { signal }: HandlerContext) {
+    const about = { method: "ReportTrackingEvent", subjectOf: () => ({}) };
+    const outcomes = await answerEach({ requests, traceparents: [] }, about, async (request) => {
+      await this.#tracking.report(toReport(request), { signal });
+      return whole(TrackingEventTakenSchema, {});
+    });
+    return whole(ReportTrackingEventsResponseSchema, { outcomes });
   }
 
   async trackShipments(request: TrackShipmentsRequest, { signal }: HandlerContext) {

@@ -57,8 +57,6 @@ export interface CarrierAnswer {
 /** How bookings are claimed. */
 export interface BookingRepositoryOptions {
   readonly database: Database;
-  /** The carrier's name. */
-  readonly carrier: string;
   /** How long whoever claimed a shipment may ask the carrier; longer than all its calls may take. Milliseconds. */
   readonly leaseMs: number;
   readonly onMoved?: OnMoved;
@@ -266,9 +264,8 @@ export class BookingRepository {
   }
 
   #beginBooking({ shipment, due }: Locked, { traceparent }: ShipmentRequest): Decision {
-    const carrier = this.#options.carrier;
     const decisions: Record<Verdict, () => Decision> = {
-      begin: () => this.#lease(moveTo(shipment, "booking", { carrier }), { traceparent, moved: true }),
+      begin: () => this.#lease(moveTo(shipment, "booking"), { traceparent, moved: true }),
       await: () => (due ? this.#lease(shipment, { traceparent }) : { claim: { shipmentId: shipment.shipmentId } }),
       done: () => ({ claim: { shipmentId: shipment.shipmentId } }),
     };
@@ -364,7 +361,8 @@ function judgeNumbers(used: readonly UsedNumber[]): (answer: CarrierAnswer) => J
     if (answer.kind !== "booked") return given;
     const { trackingNumber } = answer;
     const owner = owners.get(trackingNumber) ?? shipmentId;
-    if (!isTrackingNumber(trackingNumber) || owner !== shipmentId) return { ...given, answer: { kind: "mistaken" } };
+    if (!isTrackingNumber(trackingNumber) || owner !== shipmentId)
+      return { ...given, answer: { kind: "mistaken", carrier: answer.carrier } };
     owners.set(trackingNumber, shipmentId);
     return given;
   };

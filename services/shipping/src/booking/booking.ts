@@ -8,7 +8,7 @@ import { orLate } from "#platform/wait.ts";
 import { type Shipment, shipmentKey } from "../shipment/shipment.ts";
 import { ownOrigin } from "../shipment/shipment-audit.ts";
 import type { BookingRepository, CarrierAnswer, Claim, ShipmentRequest } from "./booking.repository.ts";
-import type { Carrier } from "./carrier.ts";
+import type { Carrier, ParcelFacts } from "./carrier.ts";
 import { CarrierCalls, type NoteCarrierCall, type Question } from "./carrier-call.ts";
 import type { Asked, Settlement } from "./judgement.ts";
 
@@ -26,6 +26,8 @@ export interface BookingOptions {
   readonly maxRunning?: number;
   /** Opens addresses; by default all of them are plain. */
   readonly personal?: PersonalData | undefined;
+  /** What is known of the parcels of a location; by default what is ordinary. */
+  readonly factsOf?: (locationId: string) => ParcelFacts;
   /** Told how long each call to the carrier took. */
   readonly onCall?: NoteCarrierCall;
   /** Called after the carrier has decided what orders is to be told: it need not wait for the timer. */
@@ -69,9 +71,9 @@ export class Booking {
   readonly #running = new Map<string, Promise<void>>();
 
   constructor(options: BookingOptions) {
-    const { repository, carrier, timeoutMs, personal, onCall: note } = options;
+    const { repository, carrier, timeoutMs, personal, factsOf, onCall: note } = options;
     this.#options = options;
-    this.#calls = new CarrierCalls({ carrier, timeoutMs, note, personal });
+    this.#calls = new CarrierCalls({ carrier, timeoutMs, note, personal, factsOf });
     this.#books = new Batcher({ name: "shipment.book", run: repository.book, keyOf: shipmentKey });
     this.#cancellations = new Batcher({ name: "shipment.cancel", run: repository.cancel, keyOf: shipmentKey });
     this.#answers = new Batcher({ name: "shipment.settle", run: (answers) => repository.settle(answers) });

@@ -1,10 +1,19 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { SpanKind } from "@opentelemetry/api";
 import { type PersonalData, plainPersonalData } from "#platform/personal/personal-data.ts";
 import { endSpan, startSpan, underSpan } from "#platform/trace/spans.ts";
 import { orAbort } from "#platform/wait.ts";
 import type { Shipment, TrackingEvent } from "../shipment/shipment.ts";
 import { addressOf } from "../shipment/shipment-address.ts";
-import type { BookingState, Carrier, LabelState, TurnBackAnswer } from "./carrier.ts";
+import {
+  type BookingState,
+  type Carrier,
+  CarrierUndecidedError,
+  type LabelState,
+  type ParcelFacts,
+  type TurnBackAnswer,
+} from "./carrier.ts";
+import { ordinaryParcel } from "./parcel-facts.ts";
 
 /** What is asked of the carrier; `find` only asks. */
 export type Question = "book" | "cancel" | "find";
@@ -26,6 +35,8 @@ export interface CarrierCallOptions {
   readonly note: NoteCarrierCall | undefined;
   /** Opens addresses; by default all of them are plain. */
   readonly personal?: PersonalData | undefined;
+  /** What is known of the parcels of a location; by default what is ordinary. */
+  readonly factsOf?: ((locationId: string) => ParcelFacts) | undefined;
 }
 
 /** One call. */
@@ -35,6 +46,11 @@ interface CarrierWork<T> {
   readonly end: AbortSignal;
   readonly outcomeOf: (answer: T) => Outcome;
 }
+
+/**
+ * So much later than it expires nobody books a parcel any more, in milliseconds: clocks may differ by that, and what was begun in time may take as long.
+ */
+const expiryMarginMs = 500;
 
 const cannot = { kind: "refused", code: "NOT_SUPPORTED", message: "the carrier does no such thing" } as const;
 const noLabel = Promise.resolve<LabelState>({ kind: "unknown" });
@@ -55,20 +71,37 @@ export class CarrierCalls {
    */
   async ask(shipment: Shipment, question: Question, end: AbortSignal): Promise<BookingState> {
     const { carrier } = this.#options;
-    const { shipmentId: key, locationId } = shipment;
+    const { shipmentId: key, orderId, locationId } = shipment;
     const call = (asked: Question, work: (signal: AbortSignal) => Promise<BookingState>) =>
       this.#call(asked, shipment, { work, end, outcomeOf: ({ kind }) => kind });
     if (question === "cancel") return call("cancel", (signal) => carrier.cancel(key, signal));
     if (question === "find") return call("find", (signal) => carrier.find(key, signal));
     const address = await addressOf(this.#options.personal ?? plainPersonalData, shipment);
     if (!address) throw new Error(`shipment ${key} has no address`);
+    const parcel = (this.#options.factsOf ?? (() => ordinaryParcel))(locationId);
+    const expireTime = new Date(Date.now() + this.#options.timeoutMs);
+    const order = { key, orderId, locationId, address, parcel, expireTime };
     try {
-      return await call("book", (signal) => carrier.book({ key, locationId, address }, signal));
+      return await call("book", (signal) => carrier.book(order, signal));
     } catch (error) {
-      const found = await call("find", (signal) => carrier.find(key, signal));
-      if (found.kind !== "unknown") return found;
-      throw error;
+      return await this.#afterLostAnswer(error, expireTime, () => call("find", (signal) => carrier.find(key, signal)));
     }
+  }
+
+  /**
+   * What became of a booking without an answer. While it may still arrive at the carrier nothing else is asked about the parcel: that there is none would be
+   * true for a moment only, and it would be called off before it is booked.
+   */
+  async #afterLostAnswer(error: unknown, expireTime: Date, find: () => Promise<BookingState>): Promise<BookingState> {
+    try {
+      const found = await find();
+      if (found.kind !== "unknown") return found;
+    } catch {
+      // Nothing is known; the booking's own error says more.
+    }
+    const leftMs = expireTime.getTime() + expiryMarginMs - Date.now();
+    if (!(error instanceof CarrierUndecidedError) && leftMs > 0) await delay(leftMs);
+    throw error;
   }
 
   /**
@@ -107,14 +140,15 @@ export class CarrierCalls {
    */
   async label(shipment: Shipment, key: string, end: AbortSignal): Promise<LabelState> {
     const { carrier } = this.#options;
-    const { locationId } = shipment;
+    const { locationId, orderId } = shipment;
     const address = await addressOf(this.#options.personal ?? plainPersonalData, shipment);
     if (!address) return { kind: "refused", code: "ADDRESS_FORGOTTEN", message: "where the parcel went is forgotten" };
     if (!carrier.makeLabel) return cannot;
     const call = (asked: Call, work: (signal: AbortSignal) => Promise<LabelState>) =>
       this.#call(asked, shipment, { work, end, outcomeOf: ({ kind }) => kind });
     try {
-      return await call("label", (signal) => carrier.makeLabel?.({ key, address, locationId }, signal) ?? noLabel);
+      const order = { key, orderId, address, locationId };
+      return await call("label", (signal) => carrier.makeLabel?.(order, signal) ?? noLabel);
     } catch (error) {
       const found = await call("find label", (signal) => carrier.findLabel?.(key, signal) ?? noLabel);
       if (found.kind !== "unknown") return found;

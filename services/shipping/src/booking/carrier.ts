@@ -4,16 +4,32 @@ import type { Address, TrackingEvent } from "../shipment/shipment.ts";
 export interface BookingOrder {
   /** Chosen by us and the same for every repetition: one key is one parcel, however often it is sent. */
   readonly key: string;
+  readonly orderId: string;
   /** Where the parcel is collected. */
   readonly locationId: string;
   readonly address: Address;
+  readonly parcel: ParcelFacts;
+  /** What has not been booked by then is not booked any more. */
+  readonly expireTime: Date;
+}
+
+/** What a carrier has to know of a parcel besides where it goes. */
+export interface ParcelFacts {
+  readonly weightGrams: number;
+  /** Millimetres, the longest first. */
+  readonly sizeMm: readonly [length: number, width: number, height: number];
+  /** How it is to be sent, in words of the carrier's connector. */
+  readonly serviceLevel: string;
+  /** Undefined: the carrier's connector knows who sends from the location. */
+  readonly sender: Address | undefined;
 }
 
 /** What a carrier has under a key. Definite: what is not known is thrown. */
 export type BookingState =
-  /** The carrier never saw the key. */
+  /** The carrier has no such parcel. */
   | { readonly kind: "unknown" }
-  | { readonly kind: "booked"; readonly trackingNumber: string }
+  /** @property carrier which one it is, for people */
+  | { readonly kind: "booked"; readonly trackingNumber: string; readonly carrier: string }
   | { readonly kind: "refused"; readonly code: string; readonly message: string }
   | { readonly kind: "cancelled" };
 
@@ -26,6 +42,7 @@ export type TurnBackAnswer =
 export interface LabelOrder {
   /** Chosen by us and the same for every repetition: one key is one label. */
   readonly key: string;
+  readonly orderId: string;
   /** Whose address the customer's parcel had: it is collected, or handed in, there. */
   readonly address: Address;
   /** The stock location that it goes to. */
@@ -40,20 +57,23 @@ export type LabelState =
   | { readonly kind: "made"; readonly trackingNumber: string; readonly label: string }
   | { readonly kind: "refused"; readonly code: string; readonly message: string };
 
+/** The carrier was heard, and has not decided, or cannot say: it is asked again. */
+export class CarrierUndecidedError extends Error {
+  override readonly name = "CarrierUndecidedError";
+}
+
 /**
  * Moves parcels. Every call is keyed and may be repeated. A call that throws, times out or is aborted is ambiguous: it
  * may or may not have had its effect, and only {@link Carrier.find} tells.
  */
 export interface Carrier {
-  /** For people and for `Shipment.carrier`, for example `simulator`. */
-  readonly name: string;
-  /** Books a parcel; a key that is known answers with what it has, whatever else the order says. */
+  /** Books a parcel; a key that is known answers with what it has, whatever else the order says. What comes too late is thrown. */
   book(order: BookingOrder, signal: AbortSignal): Promise<BookingState>;
   /** What the carrier has under a key. */
   find(key: string, signal: AbortSignal): Promise<BookingState>;
   /**
-   * Calls a parcel off, and refuses the key from then on if it was never seen. Answers `booked` when the parcel has been
-   * collected already, which cannot be taken back.
+   * Calls a parcel off. Answers `booked` when the parcel has been collected already, which cannot be taken back, and `unknown` when there is none: that is
+   * not remembered, so that what was sent before, and has not expired, may be booked yet.
    */
   cancel(key: string, signal: AbortSignal): Promise<BookingState>;
   /**

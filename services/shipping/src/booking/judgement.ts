@@ -1,3 +1,4 @@
+import { outsideText } from "#platform/redact/outside-text.ts";
 import { alreadyShipped, carrierRefused, notReady, packingFailed, shipmentCancelled } from "../shipment/errors.ts";
 import { outsideFailure } from "../shipment/outside-text.ts";
 import { moveTo, type Shipment, type ShipmentFailure, type ShipmentStatus } from "../shipment/shipment.ts";
@@ -67,8 +68,11 @@ export type Settlement =
   /** The carrier does not know it. */
   | { readonly kind: "book" };
 
+/** The longest name of a carrier that is kept, in characters. */
+const longestName = 64;
+
 /** What the carrier said, after its number was looked at: `mistaken` is booked under a number that cannot be used. */
-export type JudgedAnswer = BookingState | { readonly kind: "mistaken" };
+export type JudgedAnswer = BookingState | { readonly kind: "mistaken"; readonly carrier: string };
 
 /** Why the carrier was asked: to book, to call off as somebody wants, or to call off for a number that cannot be used. */
 export type Asked = "book" | "cancel" | "withdraw";
@@ -96,15 +100,19 @@ export function settle(shipment: Shipment, answer: JudgedAnswer, asked: Asked): 
       return { kind: shipment.cancelRequested ? "cancel" : "book" };
     case "booked":
       if (shipment.cancelRequested && asked === "book") return { kind: "cancel" };
-      return decided(moveTo(shipment, "shipped", { trackingNumber: answer.trackingNumber }));
+      return decided(moveTo(shipment, "shipped", shippedBy(answer, answer.trackingNumber)));
     case "mistaken":
       if (asked === "book") return { kind: shipment.cancelRequested ? "cancel" : "withdraw" };
-      return decided(moveTo(shipment, "shipped", { trackingNumber: shipment.shipmentId }));
+      return decided(moveTo(shipment, "shipped", shippedBy(answer, shipment.shipmentId)));
     case "refused":
       return decided(moveTo(shipment, "failed", { failure: carrierFailure(answer.code, answer.message) }));
     case "cancelled":
       return calledOff(shipment, asked);
   }
+}
+
+function shippedBy({ carrier }: { readonly carrier: string }, trackingNumber: string): Partial<Shipment> {
+  return { carrier: outsideText(carrier, longestName), trackingNumber };
 }
 
 function decided(shipment: Shipment): Settlement {

@@ -16,6 +16,7 @@ import { Fence } from "./0014-fence.ts";
 import { IndexReturned } from "./0015-returned-indexes.ts";
 import { Events } from "./0016-events.ts";
 import { EventIndex } from "./0017-event-index.ts";
+import { Connectors } from "./0018-connectors.ts";
 
 /** Everything that has happened to the schema, oldest first. */
 export const migrations: MigrationsList = [
@@ -36,4 +37,5 @@ export const migrations: MigrationsList = [
   { name: "0015-returned-indexes", class: IndexReturned },
   { name: "0016-events", class: Events },
   { name: "0017-event-index", class: EventIndex },
+  { name: "0018-connectors", class: Connectors },
 ];

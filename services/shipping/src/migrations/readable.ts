@@ -14,5 +14,4 @@ export const readable: Readable = {
     "told_news",
   ],
   audit_event: ["order_id", "action", "details"],
-  "simulator.booking": ["key", "state", "tracking_number"],
 };

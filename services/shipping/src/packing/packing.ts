@@ -123,9 +123,9 @@ export class Packing {
 
 /** A mark for a shipment that never came is nothing to pack. */
 async function toAsked(personal: PersonalData, shipment: Shipment): Promise<Asked[]> {
-  const { shipmentId, locationId, lines } = shipment;
+  const { shipmentId, orderId, locationId, lines } = shipment;
   const address = await addressOf(personal, shipment);
-  return address ? [{ shipment, order: { shipmentId, locationId, lines, address } }] : [];
+  return address ? [{ shipment, order: { shipmentId, orderId, locationId, lines, address } }] : [];
 }
 
 function bounded(state: PackingState): PackingState {

@@ -4,6 +4,7 @@ import type { Address, ShipmentLine } from "../shipment/shipment.ts";
 export interface PackingOrder {
   /** The shipment; asking again for the same one never packs it twice. */
   readonly shipmentId: string;
+  readonly orderId: string;
   readonly locationId: string;
   readonly lines: readonly ShipmentLine[];
   readonly address: Address;

@@ -1,5 +1,9 @@
 import type { MigrationsList } from "#platform/database/migrate.ts";
 import { GatewayMigration } from "./0001-gateway.ts";
+import { ParcelsMigration } from "./0002-parcels.ts";
 
 /** The schema of the simulators, oldest change first. */
-export const migrations: MigrationsList = [{ name: "0001-gateway", class: GatewayMigration }];
+export const migrations: MigrationsList = [
+  { name: "0001-gateway", class: GatewayMigration },
+  { name: "0002-parcels", class: ParcelsMigration },
+];

@@ -61,7 +61,7 @@ export declare type Shipment = Message<"shop.shipping.v1.Shipment"> & {
   address?: Address | undefined;
 
   /**
-   * The carrier, for example "simulator"; empty before it is asked.
+   * The carrier, for example "simulator"; empty before it is booked.
    *
    * @generated from field: string carrier = 7;
    */

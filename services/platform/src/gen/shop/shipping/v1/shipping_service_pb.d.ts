@@ -522,6 +522,96 @@ export declare type ReportTrackingEventResponse = Message<"shop.shipping.v1.Repo
 export declare const ReportTrackingEventResponseSchema: GenMessage<ReportTrackingEventResponse>;
 
 /**
+ * Many of ReportTrackingEvent.
+ *
+ * @generated from message shop.shipping.v1.ReportTrackingEventsRequest
+ */
+export declare type ReportTrackingEventsRequest = Message<"shop.shipping.v1.ReportTrackingEventsRequest"> & {
+  /**
+   * 1 to 256 reports. What they break is said in their outcomes.
+   *
+   * @generated from field: repeated shop.shipping.v1.ReportTrackingEventRequest requests = 1;
+   */
+  requests: ReportTrackingEventRequest[];
+};
+
+/**
+ * Describes the message shop.shipping.v1.ReportTrackingEventsRequest.
+ * Use `create(ReportTrackingEventsRequestSchema)` to create a new message.
+ */
+export declare const ReportTrackingEventsRequestSchema: GenMessage<ReportTrackingEventsRequest>;
+
+/**
+ * The outcomes of ReportTrackingEvents.
+ *
+ * @generated from message shop.shipping.v1.ReportTrackingEventsResponse
+ */
+export declare type ReportTrackingEventsResponse = Message<"shop.shipping.v1.ReportTrackingEventsResponse"> & {
+  /**
+   * One for each report, in the same order.
+   *
+   * @generated from field: repeated shop.shipping.v1.ReportTrackingEventOutcome outcomes = 1;
+   */
+  outcomes: ReportTrackingEventOutcome[];
+};
+
+/**
+ * Describes the message shop.shipping.v1.ReportTrackingEventsResponse.
+ * Use `create(ReportTrackingEventsResponseSchema)` to create a new message.
+ */
+export declare const ReportTrackingEventsResponseSchema: GenMessage<ReportTrackingEventsResponse>;
+
+/**
+ * What became of one entry of ReportTrackingEvents.
+ *
+ * @generated from message shop.shipping.v1.ReportTrackingEventOutcome
+ */
+export declare type ReportTrackingEventOutcome = Message<"shop.shipping.v1.ReportTrackingEventOutcome"> & {
+  /**
+   * That it was taken, or why not.
+   *
+   * @generated from oneof shop.shipping.v1.ReportTrackingEventOutcome.outcome
+   */
+  outcome: {
+    /**
+     * It was taken, now or before.
+     *
+     * @generated from field: shop.shipping.v1.TrackingEventTaken response = 1;
+     */
+    value: TrackingEventTaken;
+    case: "response";
+  } | {
+    /**
+     * What ReportTrackingEvent would have failed with.
+     *
+     * @generated from field: shop.type.v1.Failure failure = 2;
+     */
+    value: Failure;
+    case: "failure";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message shop.shipping.v1.ReportTrackingEventOutcome.
+ * Use `create(ReportTrackingEventOutcomeSchema)` to create a new message.
+ */
+export declare const ReportTrackingEventOutcomeSchema: GenMessage<ReportTrackingEventOutcome>;
+
+/**
+ * The report counts.
+ *
+ * @generated from message shop.shipping.v1.TrackingEventTaken
+ */
+export declare type TrackingEventTaken = Message<"shop.shipping.v1.TrackingEventTaken"> & {
+};
+
+/**
+ * Describes the message shop.shipping.v1.TrackingEventTaken.
+ * Use `create(TrackingEventTakenSchema)` to create a new message.
+ */
+export declare const TrackingEventTakenSchema: GenMessage<TrackingEventTaken>;
+
+/**
  * Which parcels to ask the carrier about.
  *
  * @generated from message shop.shipping.v1.TrackShipmentsRequest
@@ -819,6 +909,16 @@ export declare const ShippingService: GenService<{
     methodKind: "unary";
     input: typeof ReportTrackingEventRequestSchema;
     output: typeof ReportTrackingEventResponseSchema;
+  },
+  /**
+   * ReportTrackingEvent for many, with an outcome for each: what the connector of a carrier tells. What is refused, or fails, may be told again.
+   *
+   * @generated from rpc shop.shipping.v1.ShippingService.ReportTrackingEvents
+   */
+  reportTrackingEvents: {
+    methodKind: "unary";
+    input: typeof ReportTrackingEventsRequestSchema;
+    output: typeof ReportTrackingEventsResponseSchema;
   },
   /**
    * Asks the carrier what became of parcels that it has and of which nobody has reported anything for long, and takes what it

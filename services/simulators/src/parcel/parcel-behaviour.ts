@@ -1,3 +1,11 @@
+/** What decides how a parcel is treated. */
+export interface Treated {
+  /** What it is told by. */
+  readonly key: string;
+  readonly locationId: string;
+  readonly postalCode: string;
+}
+
 /** How the simulated outside world treats one parcel. */
 export interface Behaviour {
   /** The warehouse cannot pack it; the code that it gives. */
@@ -39,7 +47,7 @@ export type TurnBackBehaviour = "refuse" | "slow" | "timeout" | "silent" | "deli
  * | `SIM-REFUSE` | the carrier does not take it | FAILED |
  * | `SIM-TIMEOUT` | it is booked, but the carrier's answer is lost once | SHIPPED, after it was asked for |
  * | `SIM-ERROR` | the carrier fails twice (503), the second time after it booked | SHIPPED, after it was asked for |
- * | `SIM-SLOW` | the carrier answers after `CARRIER_SLOW_MS`; the call comes back pending | SHIPPED, later |
+ * | `SIM-SLOW` | the carrier decides after `CARRIER_SLOW_MS`; the call comes back pending | SHIPPED, later |
  * | `SIM-LOST` | the carrier loses it on its way | LOST instead of DELIVERED |
  * | `SIM-UNREPORTED` | it is delivered, but none of the carrier's reports arrives | DELIVERED, once the carrier is asked |
  * | `SIM-FORGOTTEN` | the carrier reports nothing, and knows nothing of it when it is asked | SHIPPED, until somebody finds out |
@@ -77,9 +85,9 @@ const byPostalCode: Readonly<Record<string, Behaviour>> = {
 
 /** The behaviour for an address and a stock location; a location in `refusedLocations` is refused whatever the address. */
 export function behaviourOf(
-  parcel: { address: { postalCode: string }; locationId: string },
+  { locationId, postalCode }: Omit<Treated, "key">,
   refusedLocations: readonly string[] = [],
 ): Behaviour {
-  if (refusedLocations.includes(parcel.locationId)) return { refusal: "LOCATION_NOT_SERVED" };
-  return byPostalCode[parcel.address.postalCode.trim().toUpperCase()] ?? {};
+  if (refusedLocations.includes(locationId)) return { refusal: "LOCATION_NOT_SERVED" };
+  return byPostalCode[postalCode.trim().toUpperCase()] ?? {};
 }

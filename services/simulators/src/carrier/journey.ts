@@ -1,8 +1,29 @@
-import type { TrackingEvent, TrackingKind } from "../shipment/shipment.ts";
+import { TrackingEventKind } from "#gen/shop/shipping/v1/shipment_pb.js";
 import type { ParcelRow } from "./carrier-store.ts";
 
+/** What happens to a parcel on its way, as it is told. */
+export const journeyKinds = {
+  picked_up: TrackingEventKind.PICKED_UP,
+  in_transit: TrackingEventKind.IN_TRANSIT,
+  out_for_delivery: TrackingEventKind.OUT_FOR_DELIVERY,
+  delivered: TrackingEventKind.DELIVERED,
+  lost: TrackingEventKind.LOST,
+  returned: TrackingEventKind.RETURNED,
+} as const;
+
+type JourneyKind = keyof typeof journeyKinds;
+
+/** Something that happened. */
+export interface JourneyEvent {
+  /** The same for a report that comes again. */
+  readonly eventId: string;
+  readonly kind: JourneyKind;
+  readonly eventTime: Date;
+  readonly place: string;
+}
+
 /** What is reported in each quarter of the way, and where. */
-const journey: readonly { kind: TrackingKind; place: string }[] = [
+const journey: readonly { kind: JourneyKind; place: string }[] = [
   { kind: "picked_up", place: "Warehouse dock" },
   { kind: "in_transit", place: "Sorting centre" },
   { kind: "out_for_delivery", place: "Local depot" },
@@ -37,13 +58,13 @@ export function timeOf(parcel: ParcelRow, stage: number): Date | null {
 }
 
 /** What the carrier reports of a stage. */
-export function eventOf(parcel: ParcelRow, stage: number, eventTime: Date): TrackingEvent | undefined {
+export function eventOf(parcel: ParcelRow, stage: number, eventTime: Date): JourneyEvent | undefined {
   const step = journeyOf(parcel)[stage];
   return step && { ...step, eventId: `${parcel.trackingNumber}-${stage + 1}`, eventTime };
 }
 
 /** Everything that has happened to a parcel by a time. */
-export function eventsUntil(parcel: ParcelRow, now: Date): TrackingEvent[] {
+export function eventsUntil(parcel: ParcelRow, now: Date): JourneyEvent[] {
   const times = journeyOf(parcel).map((_, stage) => timeOf(parcel, stage));
   return times.flatMap((time, stage) => (time && time <= now ? (eventOf(parcel, stage, time) ?? []) : []));
 }

@@ -4,12 +4,12 @@ import { pageTokenSecret } from "#testing/secret.ts";
 import { simulators } from "../../simulators/src/simulators.ts";
 
 /** The simulators on a port, as whole processes call them. */
-export interface ServedGateway extends AsyncDisposable {
+export interface ServedSimulators extends AsyncDisposable {
   readonly address: string;
 }
 
-/** Serves the simulated gateway of a database. */
-export async function serveGateway(url: string, slowMs = 400): Promise<ServedGateway> {
+/** Serves the simulated gateway, carrier and warehouse of a database. */
+export async function serveSimulators(url: string, slowMs = 400): Promise<ServedSimulators> {
   const env = {
     DATABASE_URL: url,
     PAGE_TOKEN_SECRET: pageTokenSecret.text,
@@ -17,6 +17,7 @@ export async function serveGateway(url: string, slowMs = 400): Promise<ServedGat
     GRPC_PORT: "0",
     HTTP_PORT: "0",
     SIMULATOR_SLOW_MS: String(slowMs),
+    CARRIER_TRANSIT_MS: "60000",
   };
   const service = await launch(simulators, env, new PassThrough().resume());
   return {

@@ -2,13 +2,12 @@ import { selectList, writtenColumns } from "#platform/database/columns.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
-import type { PackingOrder, PackingState, Warehouse } from "../packing/warehouse.ts";
-import { behaviourOf } from "./behaviour.ts";
-import { timeOr } from "./carrier-store.ts";
+import { timeOr } from "../carrier/carrier-store.ts";
+import { behaviourOf, type Treated } from "../parcel/parcel-behaviour.ts";
 
 /** What the simulated warehouse works with. */
 export interface WarehouseSimulatorOptions {
-  /** The warehouse's own world: its schema `simulator`, its own connections. */
+  /** Its own world. */
   readonly store: Queryable;
   /** How long packing takes, in milliseconds. */
   readonly packingMs: number;
@@ -17,6 +16,13 @@ export interface WarehouseSimulatorOptions {
   /** Milliseconds since 1970; the database's time when left out. */
   readonly now?: () => number;
 }
+
+/** How far the packing of one shipment is. */
+export type PackingState =
+  /** @property askAgainMs when to look again, in milliseconds */
+  | { readonly kind: "packing"; readonly askAgainMs: number }
+  | { readonly kind: "packed" }
+  | { readonly kind: "failed"; readonly code: string; readonly message: string };
 
 interface PackingRow {
   readonly shipmentId: string;
@@ -44,20 +50,20 @@ const begunColumns = writtenColumns<BegunPacking>({
 });
 
 const begin: SqlText = {
-  name: "simulator_pack",
-  text: `insert into simulator.packing (shipment_id, begin_time, ready_time, failure)
+  name: "warehouse_begin",
+  text: `insert into warehouse_packing (shipment_id, begin_time, ready_time, failure)
     select n.shipment_id, ${timeOr("$2")}, ${timeOr("$2")} + n.takes * interval '1 millisecond', n.failure
     from jsonb_to_recordset($1::jsonb) as n(${begunColumns.typed})
     order by n.shipment_id on conflict (shipment_id) do nothing`,
 };
 
 const look: SqlText = {
-  name: "simulator_packing",
-  text: `select ${packingColumns} from simulator.packing where shipment_id = any($1::uuid[])`,
+  name: "warehouse_look",
+  text: `select ${packingColumns} from warehouse_packing where shipment_id = any($1::uuid[])`,
 };
 
 /** A warehouse that packs everything in the same time, give or take, and remembers in the database what it has begun. */
-export class WarehouseSimulator implements Warehouse {
+export class WarehouseSimulator {
   readonly #store: Queryable;
   readonly #packingMs: number;
   readonly #spreadMs: number;
@@ -70,24 +76,24 @@ export class WarehouseSimulator implements Warehouse {
     this.#now = options.now;
   }
 
-  async pack(orders: readonly PackingOrder[], signal: AbortSignal): Promise<PackingState[]> {
-    signal.throwIfAborted();
+  /** Begins what it has not begun, and says how far each is, in the same order. */
+  async pack(orders: readonly Treated[]): Promise<PackingState[]> {
     const now = this.#now && new Date(this.#now());
-    const ids = orders.map((order) => decodeId(order.shipmentId));
+    const ids = orders.map((order) => decodeId(order.key));
     const known = await this.#look(ids, now);
-    const fresh = orders.filter((order) => !known.has(order.shipmentId));
+    const fresh = orders.filter((order) => !known.has(order.key));
     if (fresh.length > 0) {
       const rows = fresh.map(
         (order): BegunPacking => ({
-          shipment_id: decodeId(order.shipmentId),
+          shipment_id: decodeId(order.key),
           failure: behaviourOf(order).unpackable ?? "",
-          takes: this.#packingMs + Math.floor(this.#spreadMs * shareOf(order.shipmentId)),
+          takes: this.#packingMs + Math.floor(this.#spreadMs * shareOf(order.key)),
         }),
       );
       await this.#store.query(begin, [JSON.stringify(rows), now]);
     }
     const all = fresh.length > 0 ? await this.#look(ids, now) : known;
-    return orders.map((order) => stateOf(all.get(order.shipmentId)));
+    return orders.map((order) => stateOf(all.get(order.key)));
   }
 
   async #look(ids: readonly string[], now: Date | undefined): Promise<Map<string, PackingRow>> {

@@ -1,14 +1,19 @@
 import type { Queryable } from "#platform/database/transaction.ts";
-import type { TrackingReport } from "../tracking/tracking.repository.ts";
 import { CarrierStore, type TimedParcel } from "./carrier-store.ts";
-import { eventOf, timeOf } from "./journey.ts";
+import { eventOf, type JourneyEvent, timeOf } from "./journey.ts";
+
+/** What the carrier tells of a parcel. */
+export interface CarrierReport {
+  readonly trackingNumber: string;
+  readonly event: JourneyEvent;
+}
 
 /** What the clock works with. */
 export interface CarrierClockOptions {
-  /** The carrier's own world: its schema `simulator`, its own connections. */
+  /** The carrier's own world. */
   readonly store: Queryable;
-  /** Where a real carrier's webhook would arrive; a report that it throws for is made again later. */
-  readonly report: (report: TrackingReport) => Promise<unknown>;
+  /** Who is told; a report that it throws for is made again later. */
+  readonly report: (report: CarrierReport) => Promise<unknown>;
   /** Milliseconds since 1970; the database's time when left out. */
   readonly now?: () => number;
 }
