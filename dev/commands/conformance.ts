@@ -1,18 +1,21 @@
-// `npm run conformance -- <host:port>`: says whether the connector of a card gateway keeps what the contract promises. docs/connectors.md.
+// `npm run conformance -- <host:port>`: says whether the connector of a card gateway, or of a carrier, keeps what its contract promises. docs/connectors.md.
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { ConnectError } from "@connectrpc/connect";
+import { CarrierConnectorService } from "#gen/ordermesh/connectors/v1/carrier_connector_service_pb.js";
 import { GatewayConnectorService } from "#gen/ordermesh/connectors/v1/gateway_connector_service_pb.js";
 import { ConfigError } from "#platform/config.ts";
 import { Clients } from "#platform/grpc/clients.ts";
 import { TlsFiles } from "#platform/tls/tls-files.ts";
-import { runConformance } from "../connectors/conformance.ts";
+import type { TriedAddress } from "../connectors/carrier-trial.ts";
+import { runCarrierConformance, runConformance } from "../connectors/conformance.ts";
 import type { PromiseResult } from "../connectors/promises.ts";
 import { StackError } from "../errors.ts";
 import { usageError } from "../terminal/usage.ts";
 
 const help = `Tries whether the connector of a card gateway keeps what its contract promises: it authorizes, captures, voids and refunds small amounts, loses
-answers on the way, and repeats keys. It moves money where there is some: point it at a sandbox. Ends with 0 when every promise is kept, else with 1.
+answers on the way, and repeats keys. With --carrier it tries that of a carrier, and books, calls off and turns back parcels. It moves money, and books parcels, where
+there are some: point it at a sandbox. Ends with 0 when every promise is kept, else with 1.
 
   npm run conformance -- localhost:50061
   npm run conformance -- localhost:50061 --approved pm_card_visa --declined pm_card_chargeDeclined
@@ -20,7 +23,10 @@ answers on the way, and repeats keys. It moves money where there is some: point 
   npm run conformance -- localhost:50061 --currency EUR --amount 1000
                                       what an authorization is of, in minor units; a multiple of ten
   npm run conformance -- localhost:50061 --patience 60
-                                      how many seconds the gateway may take for a decision
+                                      how many seconds gateway or carrier may take for a decision
+  npm run conformance -- localhost:50062 --carrier
+  npm run conformance -- localhost:50062 --carrier --taken GB/SW1Y4LB --refused GB/SIM-REFUSE --location BER-1 --service standard
+                                      addresses that the sandbox serves and does not serve, where parcels are collected, and how they are sent
   npm run conformance -- localhost:50061 --tls <folder>
                                       with the certificate tls.crt, tls.key and ca.crt of a folder`;
 
@@ -33,6 +39,11 @@ function read(args: readonly string[]) {
         help: { type: "boolean", short: "h", default: false },
         approved: { type: "string", default: "tok_approve" },
         declined: { type: "string", default: "tok_decline" },
+        carrier: { type: "boolean", default: false },
+        taken: { type: "string", default: "GB/SW1Y 4LB" },
+        refused: { type: "string", default: "GB/SIM-REFUSE" },
+        location: { type: "string", default: "BER-1" },
+        service: { type: "string", default: "standard" },
         currency: { type: "string", default: "EUR" },
         amount: { type: "string", default: "1000" },
         patience: { type: "string", default: "60" },
@@ -43,10 +54,19 @@ function read(args: readonly string[]) {
     if (!values.help && (address === "" || more.length > 0)) throw new StackError("Name one connector, as host:port.");
     if (!/^[1-9]\d{0,10}0$/.test(values.amount)) throw new StackError("--amount is a multiple of ten.");
     if (!(Number(values.patience) > 0)) throw new StackError("--patience is a number of seconds above 0.");
-    return { ...values, address };
+    const addresses = { taken: readAddress(values.taken), refused: readAddress(values.refused) };
+    return { ...values, addresses, address };
   } catch (error) {
     throw usageError(error);
   }
+}
+
+/** `DE/10115`. @throws StackError */
+function readAddress(text: string): TriedAddress {
+  const [, country = "", postalCode = ""] = /^([A-Z]{2})\/(.{0,20})$/.exec(text) ?? [];
+  if (country === "")
+    throw new StackError(`--taken and --refused are a country and a postal code, such as DE/10115: ${text}.`);
+  return { country, postalCode };
 }
 
 /** The certificate, key and authority in a folder. */
@@ -61,6 +81,22 @@ function tell({ promise, broken, without }: PromiseResult): void {
   else console.log(broken === undefined ? `  ✓ ${promise}` : `  ✗ ${promise}\n      ${broken}`);
 }
 
+/** Tries the connector that was named. */
+async function tryConnector(options: ReturnType<typeof read>, clients: Clients): Promise<readonly PromiseResult[]> {
+  const { address, addresses, location: locationId, service: serviceLevel } = options;
+  const patienceMs = Number(options.patience) * 1_000;
+  if (options.carrier) {
+    const connector = clients.client(CarrierConnectorService, address);
+    return await runCarrierConformance({ connector, addresses, locationId, serviceLevel, patienceMs }, tell);
+  }
+  const connector = clients.client(GatewayConnectorService, address);
+  const cards = { approved: options.approved, declined: options.declined };
+  return await runConformance(
+    { connector, cards, currency: options.currency, amount: BigInt(options.amount), patienceMs },
+    tell,
+  );
+}
+
 async function main(): Promise<number> {
   const options = read(process.argv.slice(2));
   if (options.help) {
@@ -69,16 +105,7 @@ async function main(): Promise<number> {
   }
   const clients = new Clients({ defaultTimeoutMs: 30_000, maxMessageBytes: 8 * 1024 * 1024, tls: tlsIn(options.tls) });
   try {
-    const results = await runConformance(
-      {
-        connector: clients.client(GatewayConnectorService, options.address),
-        cards: { approved: options.approved, declined: options.declined },
-        currency: options.currency,
-        amount: BigInt(options.amount),
-        patienceMs: Number(options.patience) * 1_000,
-      },
-      tell,
-    );
+    const results = await tryConnector(options, clients);
     const broken = results.filter((result) => result.broken !== undefined).length;
     console.log(broken === 0 ? "Every promise is kept." : `${broken} of ${results.length} promises are broken.`);
     return broken === 0 ? 0 : 1;

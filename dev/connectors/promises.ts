@@ -5,12 +5,12 @@ import type { GatewayOutcome } from "#gen/ordermesh/connectors/v1/gateway_operat
 import { BrokenPromise, type Held, nameOf, referenceOf, require, said, type Trial } from "./trial.ts";
 
 /** A promise, and how it is tried. */
-export interface TriedPromise {
+export interface TriedPromise<T = Trial> {
   readonly promise: string;
   /** Why it does not concern this connector; undefined when it does. */
-  readonly without?: (trial: Trial) => string | undefined;
+  readonly without?: (trial: T) => string | undefined;
   /** @throws BrokenPromise */
-  readonly keep: (trial: Trial) => Promise<void>;
+  readonly keep: (trial: T) => Promise<void>;
 }
 
 const needsParts = ({ capabilities }: Trial) =>
@@ -255,7 +255,7 @@ export interface PromiseResult {
 }
 
 /** Tries one promise. */
-export async function tryPromise(trial: Trial, { promise, without, keep }: TriedPromise): Promise<PromiseResult> {
+export async function tryPromise<T>(trial: T, { promise, without, keep }: TriedPromise<T>): Promise<PromiseResult> {
   const reason = without?.(trial);
   if (reason !== undefined) return { promise, without: reason };
   try {
