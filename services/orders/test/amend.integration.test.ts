@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { create } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { type Order, OrderAmendmentStatus, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
@@ -230,6 +231,20 @@ describe("amending orders", () => {
     assert.equal(await decide(newId(), 1), "ORDER_NOT_FOUND");
     const { order } = await replica.orders.getOrder({ orderId });
     assert.equal(order?.total?.amount, 2850n);
+  });
+
+  it("knows the card of one that is refused until the saga is through with it: what it holds is to be given up", async () => {
+    const { orderId } = await packing();
+    await begin(orderId, more);
+    const first = await amending(orderId);
+    assert.equal(await decide(orderId, 1, { failure: { reason: "AMENDMENT_TOO_LATE" } }), "decided");
+    await settle(orderId, first, { retryAfter: durationFromMs(0), waitsFor: "payments" });
+    const second = await amending(orderId, 1, first);
+    const { amendment } = lastStart(worker, orderId)?.order ?? {};
+    assert.deepEqual([amendment?.accepted, amendment?.cardToken], [false, "tok_other"]);
+    await settle(orderId, second, { amended: 1 });
+    const rows = await test.database.query("select from order_amendment where order_id = $1", [decodeId(orderId)]);
+    assert.equal(rows.length, 0);
   });
 
   it("keeps what was asked for until the saga is through with it, also when its workflow is gone", async () => {

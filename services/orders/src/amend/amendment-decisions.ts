@@ -63,7 +63,8 @@ const decidedColumns = selectList<DecidedRow>({
 
 /**
  * Judged under the rows' locks: each amendment is decided once. One that is accepted is the order from then on, by this one statement; the
- * card that paid is forgotten, and so is the key of the address that was. Rows are locked in the order of their ids; the input is sorted.
+ * card that paid is forgotten, and so is the key of the address that was. That of one that is refused is known until the saga is through with
+ * it: a card means that something may be held. Rows are locked in the order of their ids; the input is sorted.
  */
 const decide: SqlText = {
   name: "amendment_decide",
@@ -106,7 +107,7 @@ const decide: SqlText = {
     delete from order_line using judged
     where order_line.order_id = judged.order_id and accepts and line_number > jsonb_array_length(judged.lines)
   ), paid as (
-    update order_amendment a set card_token = '' from judged where a.order_id = judged.order_id
+    update order_amendment a set card_token = '' from judged where a.order_id = judged.order_id and accepts
   ), unsealed as (
     delete from personal_key using judged
     where accepts and shipping_address is not null and jsonb_typeof(former) = 'string'

@@ -50,7 +50,10 @@ async function takeAndSwap(change: AmendmentRun, steps: Steps, body: SagaBody): 
   if (change.isToBeUndone) return undoAll(change, steps, body);
   change.mustBeInTime();
   change.plannedAs(await body.step(stock.amend, stock.unamend, change));
-  if (change.plan.more > 0 && change.amendment.cardToken === "" && patched("card-needed")) throw new CardNeeded();
+  if (change.plan.more > 0 && change.amendment.cardToken === "" && patched("card-needed")) {
+    body.alsoUndo(payments.voidMore, change);
+    throw new CardNeeded();
+  }
   if (change.plan.more > 0) await body.step(payments.authorizeMore, payments.voidMore, change);
   await together(change.concerned.map((parcel) => body.step(parcels.takeBack, parcels.packAnew, { parcel, change })));
   await body.step(orders.amend, nothing, change); // the pivot
