@@ -10,7 +10,7 @@ export interface SimulatedWorld extends AsyncDisposable, Pick<BooksSources, "gat
 /** @param url a connection to the database of the simulators */
 export async function openSimulatedWorld(url: string): Promise<SimulatedWorld> {
   const database = await Database.open({ url, name: "books-simulators", entities: [], poolMax: 1 });
-  const gateway = new GatewaySimulator(database, { slowMs: 0, latencyMs: 0 });
+  const gateway = new GatewaySimulator(database, { slowMs: 0, latencyMs: 0, partVoid: "now" });
   const carrier = new CarrierSimulator({ store: database, transitMs: 0, slowMs: 0, refusedLocations: [] });
   return {
     gateway: connectorClient(gateway),

@@ -32,7 +32,7 @@ let outside: TestDatabase;
 let simulator: GatewaySimulator;
 before(async () => {
   outside = await testDatabase("simulators", { entities: [], migrations });
-  simulator = new GatewaySimulator(outside.database, { slowMs: 50, latencyMs: 0 });
+  simulator = new GatewaySimulator(outside.database, { slowMs: 50, latencyMs: 0, partVoid: "now" });
 });
 after(() => outside?.[Symbol.asyncDispose]());
 

@@ -140,6 +140,13 @@ const money: readonly Tampering[] = [
     says: `payment ${named(delivered)} of order ${named(delivered)} (approved) differs from the gateway's record`,
   },
   {
+    what: "the gateway still holds what was voided of an order that is over",
+    service: "simulators",
+    sql: "update gateway_record set voided = 0, deferred = voided where key = $1",
+    values: [operationId(cancelled, 0)],
+    says: `payment ${named(cancelled)} of order ${named(cancelled)} (approved) differs from the gateway's record`,
+  },
+  {
     what: "two captures at the gateway are wrong by the same amount",
     service: "simulators",
     sql: "update gateway_record set amount = 500 where key in ($1, $2)",

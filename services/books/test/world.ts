@@ -189,7 +189,7 @@ export async function openWorld(): Promise<World> {
   const change: World["change"] = async (place, sql, values = []) => void (await poolOf[place].query(sql, [...values]));
   const readers = accountedServices.map((name) => [name, databases[name].readerUrl] as const);
   const urls = Object.fromEntries(readers) as World["urls"];
-  const gateway = new GatewaySimulator(databases.simulators.database, { slowMs: 0, latencyMs: 0 });
+  const gateway = new GatewaySimulator(databases.simulators.database, { slowMs: 0, latencyMs: 0, partVoid: "now" });
   const store = databases.simulators.database;
   const carrier = new CarrierSimulator({ store, transitMs: 0, slowMs: 0, refusedLocations: [] });
   return {

@@ -75,7 +75,7 @@ export function composePayments({ config, database, logger, metrics, gateway }: 
     minorUnits: config.REFUND_LIMITS_MINOR_UNITS,
   });
   const approvalWithinMs = config.REFUND_APPROVAL_WITHIN_MS;
-  const operations = new OperationRepository(database, { leaseMs, limits, approvalWithinMs });
+  const operations = new OperationRepository(database, { leaseMs, gateway, limits, approvalWithinMs });
   const approvals = new ApprovalRepository(database, leaseMs);
   const mover = new MoneyMover({
     operations,

@@ -294,7 +294,7 @@ describe("a gateway", () => {
 
   for (const [said, why] of [
     [{ maxCaptures: 1 }, /cannot capture an authorization in parts/],
-    [{ partVoid: PartVoid.DEFERRED }, /cannot void a part of an authorization at once/],
+    [{ partVoid: PartVoid.NONE }, /cannot void a part of an authorization/],
   ] as const) {
     it(`is not worked with when ${why.source}`, async () => {
       const { calls, connector } = connectorOf({ said: { ...able, ...said } });
@@ -307,6 +307,18 @@ describe("a gateway", () => {
       assert.equal(calls.length, 0);
     });
   }
+
+  it("has captures and voids sent one after the other where it gives free with the last, and as long as nobody knows", async () => {
+    for (const [partVoid, inTurn] of [
+      [PartVoid.NOW, false],
+      [PartVoid.DEFERRED, true],
+    ] as const) {
+      const gateway = gatewayBehind(connectorOf({ said: { ...able, partVoid } }).connector);
+      assert.equal(gateway.inTurn, true);
+      await gateway.execute(operation(), call);
+      assert.equal(gateway.inTurn, inTurn);
+    }
+  });
 
   it("is away while its connector does not say what it can, and is worked with once it does", async () => {
     let isAway = true;

@@ -22,7 +22,7 @@ import { GatewayReader } from "../../books/src/balance/gateway-reader.ts";
 import { checkMoney } from "../../books/src/balance/money.ts";
 import { allIds } from "../../books/src/balance/range.ts";
 import { connectorClient } from "../../simulators/src/connector-client.ts";
-import { GatewaySimulator } from "../../simulators/src/gateway/gateway-simulator.ts";
+import { GatewaySimulator, type SimulatorSettings } from "../../simulators/src/gateway/gateway-simulator.ts";
 import { migrations as simulatorMigrations } from "../../simulators/src/migrations/list.ts";
 import { toAuthorize } from "../src/api/payment-proto.ts";
 import { paymentsConfig } from "../src/config.ts";
@@ -68,12 +68,15 @@ export interface Harness extends AsyncDisposable {
 }
 
 /** Opens a fresh harness. */
-export async function openHarness({ slowMs = 10_000 } = {}): Promise<Harness> {
+export async function openHarness({
+  slowMs = 10_000,
+  partVoid = "now",
+}: Partial<SimulatorSettings> = {}): Promise<Harness> {
   const test = await testDatabase("payments", { entities, migrations });
   const outside = await testDatabase("simulators", { entities: [], migrations: simulatorMigrations });
   const { database, url, adminUrl } = test;
   const logger = quietLogger();
-  const simulator = new GatewaySimulator(outside.database, { slowMs, latencyMs: 0 });
+  const simulator = new GatewaySimulator(outside.database, { slowMs, latencyMs: 0, partVoid });
   const connector = connectorClient(simulator);
   const gateway = gatewayBehind(connector);
   const client = new pg.Pool({ connectionString: adminUrl, max: 2 });
@@ -180,12 +183,15 @@ export function gatewayBehind(
 /** A gateway that cannot be reached. */
 export function unreachable(): Gateway {
   const away = () => Promise.reject(new GatewayUnavailableError("no route to the gateway"));
-  return { refusal: () => undefined, execute: away, find: away };
+  return { inTurn: false, refusal: () => undefined, execute: away, find: away };
 }
 
 /** A gateway that is the simulator but for some calls. */
 export function gatewayWith({ gateway }: Harness, changed: Partial<Gateway>): Gateway {
   return {
+    get inTurn() {
+      return gateway.inTurn;
+    },
     refusal: (operation) => gateway.refusal(operation),
     execute: (operation, call) => gateway.execute(operation, call),
     find: (operation, call) => gateway.find(operation, call),

@@ -41,6 +41,9 @@ const fresh: Payment = {
   updateTime: time,
 };
 
+/** How the gateway of a walk takes captures and voids. */
+type Manner = "at once" | "in turn";
+
 const undecided = {
   refusalCode: "",
   overtaken: false,
@@ -53,11 +56,11 @@ const undecided = {
 
 test("what another shop took is refunded by whoever took it", () => {
   const paid: Payment = { ...fresh, decision: "approved", captured: 2n, provider: "stripe", gatewayReference: "pi_1" };
-  const refusal = accept(paid, { kind: "refund", amount: { currency: "EUR", amount: 1n } });
+  const refusal = accept(paid, { kind: "refund", amount: { currency: "EUR", amount: 1n } }, false);
   assert.ok(refusal instanceof Error);
   assert.equal(refusal.reasonName, "PAYMENT_ELSEWHERE");
   assert.deepEqual(refusal.metadata, { payment_id: "P", provider: "stripe", provider_reference: "pi_1" });
-  assert.ok(!(accept({ ...paid, provider: "" }, { kind: "refund", amount: undefined }) instanceof Error));
+  assert.ok(!(accept({ ...paid, provider: "" }, { kind: "refund", amount: undefined }, false) instanceof Error));
   assert.deepEqual(importedEntriesOf("refund", 1n), [
     { kind: "refund", debit: "refunds", credit: "external_clearing", amount: 1n },
   ]);
@@ -110,9 +113,9 @@ const verdicts: Verdict[] = [
   { approved: false, code: "no" },
 ];
 
-function begin(state: State, asked: Change): State | undefined {
+function begin(state: State, asked: Change, manner: Manner): State | undefined {
   if (state.open.length === 4 || state.begun === 6) return undefined;
-  const accepted = accept(state.payment, asked);
+  const accepted = accept(state.payment, asked, manner === "in turn");
   if (accepted instanceof Error) return undefined;
   const { payment, amount, state: first } = accepted;
   const next = { ...state, payment, begun: state.begun + 1 };
@@ -128,8 +131,8 @@ function begin(state: State, asked: Change): State | undefined {
   return { ...next, open: [...state.open, operation] };
 }
 
-function decide(state: State, operation: Operation, verdict: Verdict): State {
-  const recording = new Recording([state.payment], state.open, time);
+function decide(state: State, operation: Operation, { verdict, manner }: { verdict: Verdict; manner: Manner }): State {
+  const recording = new Recording([state.payment], state.open, { time, inTurn: manner === "in turn" });
   recording.settle({ operation, verdict });
   recording.promote();
   const { operations, entries } = recording.changes();
@@ -143,10 +146,13 @@ function decide(state: State, operation: Operation, verdict: Verdict): State {
   return { ...state, payment: recording.payment("P"), open, ledger };
 }
 
-function nextStates(state: State): State[] {
-  const begun = changes.map((asked) => begin(state, asked)).filter((next) => next !== undefined);
+function nextStates(state: State, manner: Manner): State[] {
+  const begun = changes.map((asked) => begin(state, asked, manner)).filter((next) => next !== undefined);
   const pending = state.open.filter((operation) => operation.state === "pending");
-  return [...begun, ...pending.flatMap((operation) => verdicts.map((verdict) => decide(state, operation, verdict)))];
+  return [
+    ...begun,
+    ...pending.flatMap((operation) => verdicts.map((verdict) => decide(state, operation, { verdict, manner }))),
+  ];
 }
 
 /** What the accounts have of a payment: a credit is owed until it is captured or given back, and was never held by the gateway. */
@@ -167,7 +173,7 @@ function balancesOf(payment: Payment): Record<string, bigint> {
   };
 }
 
-function assertSound({ payment, open, ledger }: State): void {
+function assertSound({ payment, open, ledger }: State, manner: Manner): void {
   const { amount, captured, voided, refunded, capturing, voiding, refunding } = payment;
   assert.ok(captured + voided + capturing + voiding <= amount);
   assert.ok(refunded + refunding <= captured);
@@ -178,17 +184,21 @@ function assertSound({ payment, open, ledger }: State): void {
     assert.equal(ledger[account] ?? 0n, balance, account);
   const waits = open.some((operation) => operation.state === "waiting");
   assert.ok(!waits || open.some((operation) => operation.state === "pending"), "nothing waits for nothing");
+  const underWay = open.filter(({ kind, state }) => state === "pending" && (kind === "capture" || kind === "void"));
+  if (manner === "in turn" && payment.sourceId === "") assert.ok(underWay.length <= 1, "one is under way at a time");
   const toBeEmptied = open.some((operation) => operation.state === "waiting" && operation.amount === undefined);
-  const capture = accept(payment, { kind: "capture", amount: { currency: "EUR", amount: 1n } });
+  const capture = accept(payment, { kind: "capture", amount: { currency: "EUR", amount: 1n } }, false);
   assert.ok(!toBeEmptied || capture instanceof Error, "nothing is captured once all that is left is to be voided");
 }
 
-test("every order of requests and verdicts keeps the amounts sound and walks exactly the transition table", () =>
-  walk(fresh));
+for (const manner of ["at once", "in turn"] as const) {
+  test(`every order of requests and verdicts keeps the amounts sound and walks exactly the transition table, ${manner}`, () =>
+    walk(fresh, manner));
 
-test("so does every one on a credit", () => walk({ ...fresh, sourceId: "S" }));
+  test(`so does every one on a credit, ${manner}`, () => walk({ ...fresh, sourceId: "S" }, manner));
+}
 
-function walk(payment: Payment): void {
+function walk(payment: Payment, manner: Manner): void {
   const authorize: Operation = {
     ...undecided,
     operationId: "0",
@@ -204,8 +214,8 @@ function walk(payment: Payment): void {
   const walked = new Set<string>();
   for (const queue = [first]; queue.length > 0; ) {
     const state = queue.pop() as State;
-    assertSound(state);
-    for (const next of nextStates(state)) {
+    assertSound(state, manner);
+    for (const next of nextStates(state, manner)) {
       const [from, to] = [statusOf(state.payment), statusOf(next.payment)];
       if (from !== to) walked.add(`${from} → ${to}`);
       if (seen.has(key(next))) continue;
@@ -228,11 +238,15 @@ test("a void that comes while the authorization is undecided leaves nothing held
       amount: 2n,
       state: "pending",
     };
-    let state = begin({ payment: fresh, open: [authorize], ledger: {}, begun: 0 }, { kind: "void", amount: undefined });
+    let state = begin(
+      { payment: fresh, open: [authorize], ledger: {}, begun: 0 },
+      { kind: "void", amount: undefined },
+      "at once",
+    );
     assert.ok(state);
-    state = decide(state, authorize, verdict);
+    state = decide(state, authorize, { verdict, manner: "at once" });
     const [operation] = state.open;
-    if (operation) state = decide(state, operation, { approved: true, reference: "V" });
+    if (operation) state = decide(state, operation, { verdict: { approved: true, reference: "V" }, manner: "at once" });
     assert.deepEqual([heldOf(state.payment), state.open], [0n, []]);
   }
 });
@@ -247,7 +261,7 @@ test("a void of too much says what may be voided, also while the authorization i
     [{ ...approved, capturing: 1n, voiding: 1n }, "0"],
   ];
   for (const [payment, available] of cases) {
-    const refusal = accept(payment, { kind: "void", amount: { currency: "EUR", amount: 3n } });
+    const refusal = accept(payment, { kind: "void", amount: { currency: "EUR", amount: 3n } }, false);
     assert.ok(refusal instanceof Error);
     assert.equal(refusal.metadata.available, available);
   }
@@ -263,11 +277,11 @@ test("a change is in the payment's currency, also when that is none, or nothing 
   ];
   for (const given of payments) {
     for (const kind of ["capture", "void", "refund"] as const) {
-      const refused = accept({ ...fresh, ...given }, { kind, amount: other });
+      const refused = accept({ ...fresh, ...given }, { kind, amount: other }, false);
       assert.ok(refused instanceof Error, `${kind} of ${JSON.stringify(given, (_, value) => String(value))}`);
       assert.equal(refused.reasonName, "CURRENCY_MISMATCH");
     }
   }
   const forestalled = { ...fresh, decision: "forestalled", currency: "XXX", amount: 0n } as const;
-  assert.ok(!(accept(forestalled, { kind: "void", amount: other }) instanceof Error), "it has no currency");
+  assert.ok(!(accept(forestalled, { kind: "void", amount: other }, false) instanceof Error), "it has no currency");
 });

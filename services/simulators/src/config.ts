@@ -15,6 +15,8 @@ export const simulatorsConfig = {
   SIMULATOR_SLOW_MS: milliseconds.default(10_000),
   /** How long the simulated gateway takes before it does anything of what a call asks for. */
   SIMULATOR_LATENCY_MS: milliseconds.default(0),
+  /** Whether the simulated gateway gives free a part that is voided `now`, or, `deferred`, with the last operation of its authorization. */
+  SIMULATOR_PART_VOID: z.enum(["now", "deferred"]).default("now"),
   /** The simulated warehouse packs a shipment in this time. */
   PACKING_MS: milliseconds.default(500),
   /** And this much longer at most: which share of it follows from the shipment's id, alike for every attempt. */

@@ -28,6 +28,7 @@ export const simulators: ServiceDefinition<typeof simulatorsConfig> = {
     const gateway = new GatewaySimulator(store, {
       slowMs: config.SIMULATOR_SLOW_MS,
       latencyMs: config.SIMULATOR_LATENCY_MS,
+      partVoid: config.SIMULATOR_PART_VOID,
     });
     const carrier = new CarrierSimulator({
       store,

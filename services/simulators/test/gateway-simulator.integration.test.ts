@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, before, test } from "node:test";
 import type { Client } from "@connectrpc/connect";
-import type { GatewayConnectorService } from "#gen/ordermesh/connectors/v1/gateway_connector_service_pb.js";
+import { type GatewayConnectorService, PartVoid } from "#gen/ordermesh/connectors/v1/gateway_connector_service_pb.js";
 import { GatewayOperationKind, type GatewayOutcome } from "#gen/ordermesh/connectors/v1/gateway_operation_pb.js";
 import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
 import { until } from "#testing/until.ts";
@@ -25,7 +25,7 @@ let connector: Client<typeof GatewayConnectorService>;
 
 before(async () => {
   outside = await testDatabase("simulators", { entities: [], migrations });
-  connector = connectorClient(new GatewaySimulator(outside.database, { slowMs, latencyMs: 0 }));
+  connector = connectorClient(new GatewaySimulator(outside.database, { slowMs, latencyMs: 0, partVoid: "now" }));
 });
 after(() => outside?.[Symbol.asyncDispose]());
 
@@ -191,9 +191,30 @@ test("what was done is listed in the order of keys, page after page, with what b
 
 test("a call that takes time has its effect afterwards", async () => {
   const latencyMs = 50;
-  const slow = connectorClient(new GatewaySimulator(outside.database, { slowMs, latencyMs }));
+  const slow = connectorClient(new GatewaySimulator(outside.database, { slowMs, latencyMs, partVoid: "now" }));
   const begun = performance.now();
   const { outcomes } = await slow.executeOperations({ operations: [authorize("tok_approve")] });
   assert.deepEqual(outcomes.map(said), ["approved"]);
   assert.ok(performance.now() - begun >= latencyMs - 1);
+});
+
+test("a gateway that defers gives free what was voided with the operation that says that it is the last", async () => {
+  const settings = { slowMs, latencyMs: 0, partVoid: "deferred" } as const;
+  const deferring = connectorClient(new GatewaySimulator(outside.database, settings));
+  assert.equal((await deferring.getCapabilities({})).partVoid, PartVoid.DEFERRED);
+  for (const final of [false, true]) {
+    const key = randomUUID();
+    const reference = await held("tok_approve", { key });
+    const amounts = async () => {
+      const { operations } = await deferring.listOperations({ toKey: key });
+      const { captured, voided, deferred } = operations.at(-1)?.amounts ?? {};
+      return [captured, voided, deferred];
+    };
+    const { outcomes } = await deferring.executeOperations({ operations: [change("void", reference, 400n)] });
+    assert.deepEqual([outcomes.map(said), await amounts()], [["approved"], [0n, 0n, 400n]]);
+    const tooMuch = await deferring.executeOperations({ operations: [change("capture", reference, 601n)] });
+    assert.deepEqual(tooMuch.outcomes.map(said), ["amount_exceeds_authorization"]);
+    await deferring.executeOperations({ operations: [change("capture", reference, 600n, { final })] });
+    assert.deepEqual(await amounts(), final ? [600n, 400n, 0n] : [600n, 0n, 400n]);
+  }
 });

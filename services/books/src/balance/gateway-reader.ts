@@ -21,11 +21,13 @@ export interface GatewayRecord {
   readonly captured: string;
   readonly voided: string;
   readonly refunded: string;
+  /** What is to be given free with the last operation. */
+  readonly deferred: string;
 }
 
 /** The columns of {@link GatewayRecord}. */
 export const recordColumns = `key uuid, kind text, authorization_key uuid, currency text, amount bigint, state text,
-  captured bigint, voided bigint, refunded bigint`;
+  captured bigint, voided bigint, refunded bigint, deferred bigint`;
 
 /** What the gateway did in a range of keys, or in the first part of it. */
 export interface GatewayPage {
@@ -98,6 +100,7 @@ function toRecord({ key, kind, authorizationKey, amount, outcome, amounts }: Lis
     captured: String(amounts?.captured ?? 0n),
     voided: String(amounts?.voided ?? 0n),
     refunded: String(amounts?.refunded ?? 0n),
+    deferred: String(amounts?.deferred ?? 0n),
   };
 }
 

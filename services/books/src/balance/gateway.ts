@@ -106,7 +106,7 @@ class GatewayComparison {
 const records = (parameter: string) =>
   `gateway as materialized (select * from json_to_recordset(${parameter}::json) as g(${recordColumns}))`;
 
-/** What is under way, or was when the gateway was asked, is left out: between the gateway's effect and our note of it, both are right. */
+/** What of an authorization is to be given free with its last operation, is free once nothing is held. What is under way, or was when the gateway was asked, is left out: between the gateway's effect and our note of it, both are right. */
 async function compareAuthorizations(ask: Ask, { from, to, records: given, time }: GatewayRange): Promise<string[]> {
   const rows = await ask<{ payment_id: string; order_id: string | null; decision: string }>(
     `with ${records("$3")}, unequal as materialized (
@@ -118,7 +118,8 @@ async function compareAuthorizations(ask: Ask, { from, to, records: given, time 
         and p.capturing = 0 and p.voiding = 0 and p.refunding = 0 and p.provider = '' and p.source_id is null and c.moves is not true
         and o.decide_time <= $4::timestamptz and p.update_time <= $4::timestamptz
         and (case when p.decision = 'approved' then g.key is null or g.state <> 'approved' or g.amount <> p.amount
-          or g.captured <> p.captured or g.voided <> p.voided or g.refunded <> p.refunded + coalesce(c.back, 0)
+          or g.captured <> p.captured or g.voided + g.deferred <> p.voided
+          or g.deferred > 0 and p.captured + p.voided = p.amount or g.refunded <> p.refunded + coalesce(c.back, 0)
           else g.state = 'approved' end))
     select * from unequal u
     where not exists (select from payment_operation w where w.payment_id = u.payment_id and w.state = 'waiting')

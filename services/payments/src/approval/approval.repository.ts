@@ -154,7 +154,7 @@ export class ApprovalRepository {
   /** Sets the amount aside and writes the operation, by which whoever comes after a crash sends it. */
   async #begin(tx: Transaction, before: Payment, request: Resting["request"], time: Date): Promise<Ticket> {
     const { currency, amount, paymentId, reason } = request;
-    const accepted = accept(before, { kind: "refund", amount: { currency, amount } });
+    const accepted = accept(before, { kind: "refund", amount: { currency, amount } }, false);
     if (accepted instanceof Error) throw accepted;
     const operation = approvedRefund(request, time);
     const id = decodeId(paymentId);

@@ -79,6 +79,10 @@ export class ConnectorGateway implements Gateway {
     await Promise.all(Object.values(this.#calls ?? {}).map((batcher) => batcher.drain()));
   }
 
+  get inTurn(): boolean {
+    return this.#abilities?.inTurn ?? true;
+  }
+
   refusal(operation: GatewayOperation): string | undefined {
     return this.#abilities && refusalOf(this.#abilities, operation);
   }

@@ -6,6 +6,8 @@ import type { GatewayOperation } from "./gateway.ts";
 export interface GatewayAbilities {
   /** Why payments cannot work with it; undefined when it can. */
   readonly unusable: string | undefined;
+  /** Whether what is void is given free with the last operation only. */
+  readonly inTurn: boolean;
   /** How long after it was accepted an operation may be sent again; infinite: for ever. Milliseconds. */
   readonly keyLifetimeMs: number;
   /** The smallest amount of each currency in minor units; empty: all currencies, and any amount. */
@@ -24,6 +26,7 @@ export function toAbilities(said: GetCapabilitiesResponse): GatewayAbilities {
   const { maxOperations, keyLifetime } = said;
   return {
     unusable: whyUnusable(said),
+    inTurn: said.partVoid === PartVoid.DEFERRED,
     keyLifetimeMs: keyLifetime ? durationMs(keyLifetime) : Number.POSITIVE_INFINITY,
     minAmounts: new Map(said.currencies.map(({ currency, minAmount }) => [currency, minAmount])),
     maxOperations: Math.min(Math.max(maxOperations, 1), mostOperations),
@@ -35,8 +38,8 @@ export function toAbilities(said: GetCapabilitiesResponse): GatewayAbilities {
 function whyUnusable({ maxCaptures, partVoid }: GetCapabilitiesResponse): string | undefined {
   if (maxCaptures < 2)
     return "it cannot capture an authorization in parts, and each parcel of an order is charged by itself";
-  if (partVoid === PartVoid.NOW) return undefined;
-  return "it cannot void a part of an authorization at once, as is done for a parcel that cannot leave";
+  if (partVoid === PartVoid.NOW || partVoid === PartVoid.DEFERRED) return undefined;
+  return "it cannot void a part of an authorization, as is done for a parcel that cannot leave";
 }
 
 /** Why a gateway would certainly refuse an authorization; undefined when it has to be asked. */

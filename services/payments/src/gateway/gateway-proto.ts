@@ -31,7 +31,7 @@ export function toProtoOperation(operation: GatewayOperation): GatewayOperationM
     reference,
     amount: { currency, amount },
     final,
-    before: kind === "authorize" ? undefined : before,
+    before: kind === "authorize" || !before ? undefined : { ...before, deferred: 0n },
   });
 }
 

@@ -39,6 +39,11 @@ export interface GatewayOperation {
  * Calls throw {@link GatewayAmbiguousError} and {@link GatewayUnavailableError}.
  */
 export interface Gateway {
+  /**
+   * Whether captures and voids of one authorization are to be sent one after the other: it gives free what was voided with the last of them, which has
+   * to say so. True as long as nobody knows.
+   */
+  readonly inTurn: boolean;
   /** Why it would certainly refuse an operation that it has never seen; undefined when it has to be asked. Never throws. */
   refusal(operation: GatewayOperation): string | undefined;
   /** Does what is wanted. */

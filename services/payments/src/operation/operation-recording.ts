@@ -1,6 +1,6 @@
 import type { AuditEntry } from "#platform/audit/audit-entry.ts";
 import type { EntryDraft, Payment } from "../payment/payment.ts";
-import { type Operation, promote, settle, type Verdict } from "./operation.ts";
+import { type Operation, type Promoting, promote, settle, type Verdict } from "./operation.ts";
 import { decisionEntry } from "./operation-audit.ts";
 
 /** What the gateway said to an operation. */
@@ -29,17 +29,17 @@ export interface Changes {
 export class Recording {
   readonly #payments: Map<string, Payment>;
   readonly #operations: Map<string, Operation>;
-  readonly #time: Date;
+  readonly #promoting: Promoting;
   readonly #changed = new Map<string, Operation>();
   readonly #touched = new Set<string>();
   readonly #entries: RecordedEntry[] = [];
   readonly #events: AuditEntry[] = [];
 
   /** @param operations those that are decided, and all that wait, the oldest first */
-  constructor(payments: readonly Payment[], operations: readonly Operation[], time: Date) {
+  constructor(payments: readonly Payment[], operations: readonly Operation[], promoting: Promoting) {
     this.#payments = new Map(payments.map((payment) => [payment.paymentId, payment]));
     this.#operations = new Map(operations.map((operation) => [operation.operationId, operation]));
-    this.#time = time;
+    this.#promoting = promoting;
   }
 
   /** The payment as it is now. @throws when it was not locked: a fault in the code */
@@ -55,7 +55,7 @@ export class Recording {
     const current = this.#operations.get(operationId);
     if (!current) throw new Error(`operation ${operationId} is missing in the recording`);
     if (current.state !== "pending") return current;
-    const at = { verdict: decided.verdict, time: this.#time };
+    const at = { verdict: decided.verdict, time: this.#promoting.time };
     const { payment, operation, entries } = settle(this.payment(paymentId), current, at);
     this.#change(payment, operation);
     this.#events.push(decisionEntry(payment, operation));
@@ -73,7 +73,7 @@ export class Recording {
     const promoted: Operation[] = [];
     for (const [paymentId, operations] of waiting) {
       if (!this.#touched.has(paymentId)) continue;
-      const result = promote(this.payment(paymentId), operations, this.#time);
+      const result = promote(this.payment(paymentId), operations, this.#promoting);
       this.#payments.set(paymentId, result.payment);
       for (const operation of result.operations) this.#change(result.payment, operation);
       promoted.push(...result.operations);

@@ -128,6 +128,8 @@ export function approvedRefund(request: RefundRequest, createTime: Date): Operat
 export interface ChangeBeginning {
   readonly operationId: string;
   readonly time: Date;
+  /** Whether captures and voids of a payment go one after the other. */
+  readonly inTurn: boolean;
   /** Says which refunds need a second person. */
   readonly judge: RefundJudge;
   /** When one who needs a second person expires. */
@@ -147,7 +149,7 @@ export function beginChange(
   // It goes back to the card, which else needs a second person.
   if (kind === "void" && found.sourceId !== "" && input.asker !== undefined) return creditRefused(found, "SAGA_ONLY");
   const before = { ...found, fence: Math.max(found.fence, input.fence) };
-  const accepted = accept(before, input);
+  const accepted = accept(before, input, at.inTurn);
   if (accepted instanceof Error) return accepted;
   const { amount, state } = accepted;
   const isJudged = kind === "refund" && input.asker !== undefined && state === "pending" && amount !== undefined;

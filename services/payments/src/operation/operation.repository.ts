@@ -49,6 +49,8 @@ export type Transactions = Pick<Database, "query" | "transaction">;
 export interface OperationOptions {
   /** How long the process that begins an operation may take until others care for it, in milliseconds. */
   readonly leaseMs: number;
+  /** Where it is known whether captures and voids of a payment go one after the other. */
+  readonly gateway: { readonly inTurn: boolean };
   /** What may be refunded without a second person. */
   readonly limits: Pick<RefundLimits, "of">;
   /** How long a refund waits for a second person, in milliseconds. */
@@ -223,10 +225,11 @@ export class OperationRepository {
     ]);
     const payments = new Map(rows.map((row) => [encodeId(row.paymentId), toPayment(row)]));
     const time = timeOf(rows);
+    const { inTurn } = this.#options.gateway;
     const expireTime = new Date(time.getTime() + this.#options.approvalWithinMs);
     const judge = await this.#judgeOf(tx, kind, inputs);
     const results = inputs.map((input, index) =>
-      beginChange(payments, input, { operationId: ids[index] ?? "", time, judge, expireTime }),
+      beginChange(payments, input, { operationId: ids[index] ?? "", time, inTurn, judge, expireTime }),
     );
     const begun = results.flatMap((result, index) =>
       isTicket(result) ? [toInsertedChange(result.operation, inputs[index]?.reason ?? "")] : [],
@@ -279,7 +282,9 @@ export class OperationRepository {
       tx.query<statements.LockedPayment>(statements.lockPayments, [paymentIds]),
       tx.query<OperationRow>(statements.findForRecording, [operationIds, paymentIds]),
     ]);
-    const recording = new Recording(rows.map(toPayment), operationRows.map(toOperation), timeOf(rows));
+    const { inTurn } = this.#options.gateway;
+    const promoting = { time: timeOf(rows), inTurn };
+    const recording = new Recording(rows.map(toPayment), operationRows.map(toOperation), promoting);
     const done = inputs.map((input) => recording.settle(input));
     const promoted = recording.promote();
     const { payments, operations, entries, events } = recording.changes();

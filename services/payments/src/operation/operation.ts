@@ -11,6 +11,7 @@ import {
 } from "../payment/errors.ts";
 import {
   availableOf,
+  claimedOf,
   creditMovements,
   type Effect,
   type EntryDraft,
@@ -82,8 +83,12 @@ export interface Accepted {
   readonly state: "waiting" | "pending" | "succeeded";
 }
 
-/** Decides whether a change may begin, and sets its amount aside. Never throws: a refusal is a value. */
-export function accept(payment: Payment, change: Change): Accepted | PaymentError {
+/**
+ * Decides whether a change may begin, and sets its amount aside. Never throws: a refusal is a value.
+ *
+ * @param inTurn whether it has to wait for captures and voids that are undecided
+ */
+export function accept(payment: Payment, change: Change, inTurn: boolean): Accepted | PaymentError {
   const { amount: asked, kind } = change;
   // One that was forestalled never learned its currency.
   const neverHad = payment.decision === "forestalled";
@@ -91,16 +96,17 @@ export function accept(payment: Payment, change: Change): Accepted | PaymentErro
   const neverHeld = neverHad || payment.decision === "declined";
   if (kind === "void" && neverHeld) return { payment, amount: 0n, state: "succeeded" };
   if (kind === "refund") return acceptRefund(payment, asked?.amount);
-  if (kind === "capture") return acceptCapture(payment, asked?.amount);
-  return asked ? acceptPartialVoid(payment, asked.amount) : acceptFullVoid(payment);
+  const first = inTurn && claimedOf(payment) > 0n && payment.sourceId === "" ? "waiting" : "pending";
+  if (kind === "capture") return acceptCapture(payment, asked?.amount, first);
+  return asked ? acceptPartialVoid(payment, asked.amount, first) : acceptFullVoid(payment);
 }
 
-function acceptCapture(payment: Payment, asked: bigint | undefined): Accepted | PaymentError {
+function acceptCapture(payment: Payment, asked: bigint | undefined, state: Accepted["state"]): Accepted | PaymentError {
   if (heldOf(payment) === 0n) return notAuthorized(payment);
   const amount = asked ?? availableOf(payment);
   if (amount > availableOf(payment)) return exceedsAuthorization(payment, amount, availableOf(payment));
   if (amount === 0n) return { payment, amount, state: "succeeded" };
-  return { payment: { ...payment, capturing: payment.capturing + amount }, amount, state: "pending" };
+  return { payment: { ...payment, capturing: payment.capturing + amount }, amount, state };
 }
 
 function acceptRefund(payment: Payment, asked: bigint | undefined): Accepted | PaymentError {
@@ -112,10 +118,10 @@ function acceptRefund(payment: Payment, asked: bigint | undefined): Accepted | P
   return { payment: { ...payment, refunding: payment.refunding + amount }, amount, state: "pending" };
 }
 
-function acceptPartialVoid(payment: Payment, amount: bigint): Accepted | PaymentError {
+function acceptPartialVoid(payment: Payment, amount: bigint, first: Accepted["state"]): Accepted | PaymentError {
   if (amount === 0n) return { payment, amount, state: "succeeded" };
   if (amount > voidableOf(payment)) return exceedsAuthorization(payment, amount, voidableOf(payment));
-  const state = payment.decision === "undecided" ? "waiting" : "pending";
+  const state = payment.decision === "undecided" ? "waiting" : first;
   return { payment: { ...payment, voiding: payment.voiding + amount }, amount, state };
 }
 
@@ -125,8 +131,7 @@ function acceptFullVoid(payment: Payment): Accepted {
   if (payment.decision === "undecided") return { payment: closed, amount: undefined, state: "waiting" };
   const held = heldOf(payment);
   if (held === 0n) return { payment, amount: 0n, state: "succeeded" };
-  const claimed = payment.capturing + payment.voiding;
-  if (claimed > 0n || payment.closing) return { payment: closed, amount: undefined, state: "waiting" };
+  if (claimedOf(payment) > 0n || payment.closing) return { payment: closed, amount: undefined, state: "waiting" };
   return { payment: { ...closed, voiding: held }, amount: held, state: "pending" };
 }
 
@@ -200,6 +205,13 @@ function refuse(payment: Payment, operation: Operation, code: string): Payment {
   return operation.kind === "void" ? { ...payment, closing: false } : payment;
 }
 
+/** How what waits is let go. */
+export interface Promoting {
+  readonly time: Date;
+  /** Whether captures and voids of a payment go one after the other. */
+  readonly inTurn: boolean;
+}
+
 /** What may go now that something before it was decided. */
 export interface Promotion {
   readonly payment: Payment;
@@ -207,25 +219,31 @@ export interface Promotion {
   readonly operations: readonly Operation[];
 }
 
-/** Lets waiting voids go, once nothing that they wait for is undecided. `waiting` is ordered, the oldest first. */
-export function promote(before: Payment, waiting: readonly Operation[], time: Date): Promotion {
+/** Lets what waits go, once nothing that it waits for is undecided. `waiting` is ordered, the oldest first. */
+export function promote(before: Payment, waiting: readonly Operation[], { time, inTurn }: Promoting): Promotion {
   if (before.decision === "undecided" || waiting.length === 0) return { payment: before, operations: [] };
   if (before.decision !== "approved") return endWaiting(before, waiting, time);
   let payment = before;
   const operations: Operation[] = [];
-  for (const operation of waiting.filter(({ amount }) => amount !== undefined)) {
-    operations.push({ ...operation, state: "pending" });
-  }
+  for (const operation of nextOf(before, waiting, inTurn)) operations.push({ ...operation, state: "pending" });
   for (const operation of waiting.filter(({ amount }) => amount === undefined)) {
     // Also behind a void that was refused: as long as this one waits, nobody else may take what is left.
     payment = { ...payment, closing: true };
-    if (payment.capturing + payment.voiding > 0n) break;
+    if (claimedOf(payment) > 0n) break;
     const left = heldOf(payment);
     payment = { ...payment, voiding: left };
     const next: Operation = { ...operation, amount: left, state: left > 0n ? "pending" : "succeeded" };
     operations.push(left > 0n ? next : decided(next, payment, time));
   }
   return { payment, operations };
+}
+
+/** Those with an amount that may be sent now: all, or, where they go in turn, the oldest once none is under way. */
+function nextOf(payment: Payment, waiting: readonly Operation[], inTurn: boolean): readonly Operation[] {
+  const known = waiting.filter(({ amount }) => amount !== undefined);
+  if (!inTurn) return known;
+  const claims = known.reduce((sum, { amount = 0n }) => sum + amount, 0n);
+  return claimedOf(payment) > claims ? [] : known.slice(0, 1);
 }
 
 /** The authorization was declined: nothing is held, and what was to be voided is free already. */

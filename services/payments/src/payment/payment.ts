@@ -72,9 +72,14 @@ export function heldOf(payment: Payment): bigint {
   return payment.decision === "approved" ? payment.amount - payment.captured - payment.voided : 0n;
 }
 
+/** What undecided captures and voids will take. */
+export function claimedOf({ capturing, voiding }: Amounts): bigint {
+  return capturing + voiding;
+}
+
 /** What of the held nobody has claimed yet: a capture or void may take as much. */
 export function availableOf(payment: Payment): bigint {
-  return payment.closing ? 0n : heldOf(payment) - payment.capturing - payment.voiding;
+  return payment.closing ? 0n : heldOf(payment) - claimedOf(payment);
 }
 
 /** What a void of a part may take: before the authorization is decided, of what it may come to. */

@@ -55,7 +55,7 @@ export class GatewayConnectorApi implements ServiceImpl<typeof GatewayConnectorS
   getCapabilities() {
     return whole(GetCapabilitiesResponseSchema, {
       maxCaptures: 1_000,
-      partVoid: PartVoid.NOW,
+      partVoid: this.#gateway.partVoid === "now" ? PartVoid.NOW : PartVoid.DEFERRED,
       keyLifetime: undefined,
       currencies: [],
       maxOperations,
@@ -141,7 +141,7 @@ function decisionOf({ key, kind, declineCode, createTime }: SimulatorRecord) {
 }
 
 function toListed(row: RecordRow): ListedOperation {
-  const { key, kind, authorizationKey, currency, amount, captured, voided, refunded, remainingMs } = row;
+  const { key, kind, authorizationKey, currency, amount, captured, voided, refunded, deferred, remainingMs } = row;
   const record = { ...row, fresh: false };
   return whole(ListedOperationSchema, {
     key,
@@ -149,6 +149,6 @@ function toListed(row: RecordRow): ListedOperation {
     authorizationKey,
     amount: { currency, amount },
     outcome: toOutcome({ state: remainingMs > 0 ? "processing" : "decided", record }),
-    amounts: kind === "authorize" ? { captured, voided, refunded } : undefined,
+    amounts: kind === "authorize" ? { captured, voided, refunded, deferred } : undefined,
   });
 }

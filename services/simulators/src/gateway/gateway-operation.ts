@@ -37,6 +37,8 @@ export interface RecordRow extends Omit<SimulatorRecord, "fresh"> {
   captured: bigint;
   voided: bigint;
   refunded: bigint;
+  /** What was voided, and is given free with the last operation. */
+  deferred: bigint;
 }
 
 /** The key was used before with another body. */

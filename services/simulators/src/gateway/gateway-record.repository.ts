@@ -18,6 +18,13 @@ export interface Plan {
   readonly delayMs: number;
 }
 
+/** How the gateway is that remembers. */
+export interface RecordOptions {
+  readonly planOf: Planner;
+  /** Whether the void of a part is kept for the last operation of its authorization. */
+  readonly defers: boolean;
+}
+
 /** Decides what a call on a card comes to. */
 export type Planner = (call: SimulatorCall, cardToken: string) => Plan | Error;
 
@@ -44,6 +51,7 @@ const columns = selectList<RecordRow>(
     captured: true,
     voided: true,
     refunded: true,
+    deferred: true,
   },
   "r",
 );
@@ -77,9 +85,15 @@ interface MovedRecord {
   readonly captured: string;
   readonly voided: string;
   readonly refunded: string;
+  readonly deferred: string;
 }
 
-const moved = writtenColumns<Omit<MovedRecord, "key">>({ captured: "bigint", voided: "bigint", refunded: "bigint" });
+const moved = writtenColumns<Omit<MovedRecord, "key">>({
+  captured: "bigint",
+  voided: "bigint",
+  refunded: "bigint",
+  deferred: "bigint",
+});
 
 const insert = `insert into gateway_record as r (${inserted.names}, decide_time)
   select ${inserted.names}, now() + remaining_ms * interval '1 millisecond'
@@ -115,16 +129,16 @@ const change: SqlText = {
 /** The memory of the simulated gateway, in transactions of its own: what it did stays done when the service dies. */
 export class GatewayRecordRepository {
   readonly #database: Database;
-  readonly #plan: Planner;
+  readonly #options: RecordOptions;
 
-  constructor(database: Database, plan: Planner) {
+  constructor(database: Database, options: RecordOptions) {
     this.#database = database;
-    this.#plan = plan;
+    this.#options = options;
   }
 
   /** Takes authorizations; the ones that are known stay as they are. */
   async authorize(calls: SimulatorCall[]): Promise<(SimulatorRecord | Error)[]> {
-    const plans = calls.map((call) => this.#plan(call, call.cardToken));
+    const plans = calls.map((call) => this.#options.planOf(call, call.cardToken));
     const rows = calls.flatMap((call, index) => {
       const plan = plans[index];
       return !plan || plan instanceof Error ? [] : [toInserted(newRow(call, plan, call.cardToken))];
@@ -174,9 +188,9 @@ export class GatewayRecordRepository {
       const row = records.get(call.key);
       if (row) return toRecord(call, row, false);
       const account = accounts.get(call.authorizationKey);
-      const plan = this.#plan(call, account?.cardToken ?? "");
+      const plan = this.#options.planOf(call, account?.cardToken ?? "");
       if (plan instanceof Error) return plan;
-      const declineCode = plan.declineCode || move(account, call);
+      const declineCode = plan.declineCode || move(account, call, this.#options.defers);
       const made = newRow(call, { ...plan, declineCode }, account?.cardToken ?? "");
       added.push(made);
       records.set(call.key, made);
@@ -193,7 +207,7 @@ function byKey(rows: RecordRow[]): Map<string, RecordRow> {
 }
 
 /** Moves the amount of a call on its authorization; returns why not, or "". */
-function move(account: RecordRow | undefined, call: SimulatorCall): string {
+function move(account: RecordRow | undefined, call: SimulatorCall, defers: boolean): string {
   if (account?.kind !== "authorize" || account.declineCode !== "") return "no_such_authorization";
   if (account.currency !== call.currency) return "currency_mismatch";
   if (call.kind === "refund") {
@@ -201,10 +215,13 @@ function move(account: RecordRow | undefined, call: SimulatorCall): string {
     account.refunded += call.amount;
     return "";
   }
-  if (call.amount > account.amount - account.captured - account.voided) return "amount_exceeds_authorization";
+  const left = account.amount - account.captured - account.voided - account.deferred;
+  if (call.amount > left) return "amount_exceeds_authorization";
   if (call.kind === "capture") account.captured += call.amount;
-  else account.voided += call.amount;
-  if (call.final) account.voided = account.amount - account.captured;
+  else account[defers ? "deferred" : "voided"] += call.amount;
+  if (!call.final) return "";
+  account.voided = account.amount - account.captured;
+  account.deferred = 0n;
   return "";
 }
 
@@ -219,7 +236,7 @@ function toRecord(call: SimulatorCall, row: RecordRow | undefined, fresh: boolea
 
 function newRow(call: SimulatorCall, plan: Plan, cardToken: string): RecordRow {
   const { key, kind, authorizationKey, currency, amount } = call;
-  const amounts = { captured: 0n, voided: 0n, refunded: 0n };
+  const amounts = { captured: 0n, voided: 0n, refunded: 0n, deferred: 0n };
   const { declineCode, delayMs: remainingMs } = plan;
   const createTime = new Date();
   return { key, kind, authorizationKey, cardToken, currency, amount, declineCode, remainingMs, createTime, ...amounts };
@@ -238,6 +255,12 @@ function toInserted(row: RecordRow): InsertedRecord {
   };
 }
 
-function toMoved({ key, captured, voided, refunded }: RecordRow): MovedRecord {
-  return { key, captured: String(captured), voided: String(voided), refunded: String(refunded) };
+function toMoved({ key, captured, voided, refunded, deferred }: RecordRow): MovedRecord {
+  return {
+    key,
+    captured: String(captured),
+    voided: String(voided),
+    refunded: String(refunded),
+    deferred: String(deferred),
+  };
 }

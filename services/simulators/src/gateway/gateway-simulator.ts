@@ -11,12 +11,16 @@ import {
 } from "./gateway-operation.ts";
 import { GatewayRecordRepository, type Plan, type RecordPage } from "./gateway-record.repository.ts";
 
-/** How slow the simulated gateway is, in milliseconds. */
+/** What the simulated gateway does with the void of a part: it gives it free now, or with the last operation of the authorization. */
+export type PartVoids = "now" | "deferred";
+
+/** How the simulated gateway is; times are milliseconds. */
 export interface SimulatorSettings {
   /** How long `tok_slow` takes. */
   readonly slowMs: number;
   /** How long every call takes before it has any effect. */
   readonly latencyMs: number;
+  readonly partVoid: PartVoids;
 }
 
 /** What came of a call. `lost`: it may have its effect, but the answer did not come; `reused`: its key is another call's. */
@@ -37,7 +41,10 @@ export class GatewaySimulator {
   readonly #failures = new Map<string, number>();
 
   constructor(database: Database, settings: SimulatorSettings) {
-    const repository = new GatewayRecordRepository(database, (call, cardToken) => this.#plan(call, cardToken));
+    const repository = new GatewayRecordRepository(database, {
+      planOf: (call, cardToken) => this.#plan(call, cardToken),
+      defers: settings.partVoid === "deferred",
+    });
     this.#settings = settings;
     this.#repository = repository;
     this.#authorizations = new Batcher({
@@ -47,6 +54,10 @@ export class GatewaySimulator {
     });
     this.#changes = new Batcher({ name: "simulator changes", run: (calls) => repository.change(calls) });
     this.#questions = new Batcher({ name: "simulator questions", run: (keys) => repository.find(keys) });
+  }
+
+  get partVoid(): PartVoids {
+    return this.#settings.partVoid;
   }
 
   /** Does what is wanted. @throws what keeps the simulator from its memory; then it may have its effect */

@@ -135,6 +135,13 @@ export declare type AuthorizationAmounts = Message<"ordermesh.connectors.v1.Auth
    * @generated from field: int64 refunded = 3;
    */
   refunded: bigint;
+
+  /**
+   * What was voided and is held nevertheless, until the last operation gives it free. Only of what is listed, and only where part voids are deferred.
+   *
+   * @generated from field: int64 deferred = 4;
+   */
+  deferred: bigint;
 };
 
 /**
