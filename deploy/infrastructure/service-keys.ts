@@ -26,9 +26,12 @@ export const programs: Readonly<Record<string, readonly string[]>> = {
   simulators: ["warehouse"],
 };
 
+/** Connectors of ours, which are no services of the mesh. */
+const connectors = ["stripe"] as const;
+
 /** The secret of which each pod is given its own key, by its service's name, and `public`: the halves that all know. */
 export function newServiceKeys(): Record<string, string> {
-  const own = new Map([...services, ...Object.keys(programs)].map((name) => [name, newServiceKey()]));
+  const own = new Map([...services, ...connectors, ...Object.keys(programs)].map((name) => [name, newServiceKey()]));
   const keys = [...own].map(([name, key]) => publicHalf(key, name, programs[name]));
   const privates = [...own].map(([name, key]) => [name, JSON.stringify(key)] as const);
   return { ...Object.fromEntries(privates), public: JSON.stringify({ keys }) };

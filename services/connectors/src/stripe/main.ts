@@ -1,0 +1,4 @@
+import { startService } from "#platform/process/service.ts";
+import { stripe } from "./stripe.ts";
+
+await startService(stripe);

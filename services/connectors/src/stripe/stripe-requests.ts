@@ -1,0 +1,105 @@
+import { setTimeout as delay } from "node:timers/promises";
+import Stripe from "stripe";
+import type { Secret } from "#platform/secret.ts";
+import { type PaceLimits, RequestPace } from "./request-pace.ts";
+import { type Answer, failureOf } from "./stripe-answer.ts";
+
+/** How Stripe is reached. */
+export interface StripeRequestsOptions {
+  /** May become another one while the process runs. */
+  readonly secretKey: Pick<Secret, "text">;
+  /** `https://api.stripe.com`. */
+  readonly url: string;
+  /** For one request, in milliseconds. */
+  readonly timeoutMs: number;
+  readonly pace: PaceLimits;
+}
+
+/** What a refund is told by among those of its payment. */
+const refundsListed = 100;
+
+/** The requests that the connector makes, each with an answer of one of a few kinds. Amounts are as Stripe counts them. */
+export class StripeRequests {
+  readonly #options: StripeRequestsOptions;
+  readonly #stripe: Stripe;
+  readonly #pace: RequestPace;
+
+  constructor(options: StripeRequestsOptions) {
+    const { hostname: host, port, protocol } = new URL(options.url);
+    this.#options = options;
+    this.#pace = new RequestPace(options.pace);
+    this.#stripe = new Stripe(options.secretKey.text, {
+      host,
+      port: port || (protocol === "https:" ? 443 : 80),
+      protocol: protocol === "https:" ? "https" : "http",
+      timeout: options.timeoutMs,
+      // What is sent again, and when, is for us to say.
+      maxNetworkRetries: 0,
+      telemetry: false,
+    });
+  }
+
+  /** Makes a payment that is not confirmed: nothing is held. */
+  create(params: Stripe.PaymentIntentCreateParams, key: string): Promise<Answer<Stripe.PaymentIntent>> {
+    return this.#ask("create", (options) => this.#stripe.paymentIntents.create(params, options), key);
+  }
+
+  /** Has the amount held. */
+  confirm(id: string, key: string): Promise<Answer<Stripe.PaymentIntent>> {
+    const params = { expand: ["latest_charge"] };
+    return this.#ask("confirm", (options) => this.#stripe.paymentIntents.confirm(id, params, options), key);
+  }
+
+  capture(id: string, params: Stripe.PaymentIntentCaptureParams, key: string): Promise<Answer<Stripe.PaymentIntent>> {
+    return this.#ask("capture", (options) => this.#stripe.paymentIntents.capture(id, params, options), key);
+  }
+
+  /** Gives free all that is held. */
+  cancel(id: string, params: Stripe.PaymentIntentCancelParams, key: string): Promise<Answer<Stripe.PaymentIntent>> {
+    return this.#ask("cancel", (options) => this.#stripe.paymentIntents.cancel(id, params, options), key);
+  }
+
+  retrieve(id: string): Promise<Answer<Stripe.PaymentIntent>> {
+    const params = { expand: ["latest_charge"] };
+    return this.#ask("retrieve", (options) => this.#stripe.paymentIntents.retrieve(id, params, options));
+  }
+
+  refund(params: Stripe.RefundCreateParams, key: string): Promise<Answer<Stripe.Refund>> {
+    return this.#ask("refund", (options) => this.#stripe.refunds.create(params, options), key);
+  }
+
+  retrieveRefund(id: string): Promise<Answer<Stripe.Refund>> {
+    return this.#ask("retrieve refund", (options) => this.#stripe.refunds.retrieve(id, {}, options));
+  }
+
+  /** The refund of a payment that was made for a key, the value undefined when there is none among all of them. */
+  async findRefund(intentId: string, key: string): Promise<Answer<Stripe.Refund | undefined>> {
+    let after: string | undefined;
+    for (;;) {
+      const params = { payment_intent: intentId, limit: refundsListed, ...(after && { starting_after: after }) };
+      const page = await this.#ask("list refunds", (options) => this.#stripe.refunds.list(params, options));
+      if (page.said !== "done") return page;
+      const { data, has_more: more } = page.value;
+      const found = data.find(({ metadata }) => metadata?.key === key);
+      after = data.at(-1)?.id;
+      if (found || !more || !after) return { said: "done", value: found };
+    }
+  }
+
+  async #ask<T>(
+    endpoint: string,
+    request: (options: Stripe.RequestOptions) => Promise<T>,
+    idempotencyKey?: string,
+  ): Promise<Answer<T>> {
+    const waitMs = this.#pace.take(endpoint);
+    if (waitMs === undefined)
+      return { said: "unsent", error: new Error(`more requests to ${endpoint} wait than Stripe takes`) };
+    if (waitMs > 0) await delay(waitMs);
+    try {
+      const apiKey = this.#options.secretKey.text;
+      return { said: "done", value: await request({ apiKey, ...(idempotencyKey && { idempotencyKey }) }) };
+    } catch (error) {
+      return failureOf(error);
+    }
+  }
+}

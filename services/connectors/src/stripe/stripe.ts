@@ -1,0 +1,67 @@
+import { GatewayConnectorService } from "#gen/ordermesh/connectors/v1/gateway_connector_service_pb.js";
+import type { ConfigOf, PlatformConfig } from "#platform/config.ts";
+import type { Logger } from "#platform/log/logger.ts";
+import { register, type ServiceDefinition } from "#platform/process/service.ts";
+import { settleTogether, stripeConfig } from "./config.ts";
+import { ConnectorApi } from "./connector-api.ts";
+import type { Rules } from "./judgement.ts";
+import { migrations } from "./migrations/list.ts";
+import { OperationRepository, type Statements } from "./operation.repository.ts";
+import { smallestCharges } from "./stripe-amount.ts";
+import { StripeGateway } from "./stripe-gateway.ts";
+import { StripeRequests } from "./stripe-requests.ts";
+
+/** What the connector reads, of its own and of the platform's. */
+export type StripeConfig = ConfigOf<typeof stripeConfig> & Partial<Pick<PlatformConfig, "RATE_LIMIT_REPLICAS">>;
+
+/** What one process of the connector works with, below what the platform serves and runs. */
+export interface ComposedStripe {
+  readonly api: ConnectorApi;
+  readonly gateway: StripeGateway;
+}
+
+/** How often an authorization can be captured, where it can in parts. Source: Stripe's page on multicapture, 2026-11. */
+const mostCaptures = 50;
+/** How many times the time of a request nobody else goes on with what somebody works at: each request begins with this time. */
+const requestsOfLease = 1.5;
+/** An authorization takes so many requests. */
+const requestsOfAuthorization = 2;
+
+/** Puts together what asks Stripe and what answers payments. */
+export function composeStripe(config: StripeConfig, database: Statements, log: Logger): ComposedStripe {
+  const { STRIPE_TIMEOUT_MS: timeoutMs, RATE_LIMIT_REPLICAS: replicas = 1 } = config;
+  const perSecond = config.STRIPE_REQUESTS_PER_SECOND;
+  const rules: Rules = {
+    maxCaptures: config.STRIPE_MULTICAPTURE ? mostCaptures : 1,
+    minAmounts: new Map(config.STRIPE_CURRENCIES.map((code) => [code, smallestCharges[code] ?? 1n])),
+  };
+  const requests = new StripeRequests({
+    secretKey: config.STRIPE_SECRET_KEY,
+    url: config.STRIPE_API_URL,
+    timeoutMs,
+    pace: { all: perSecond / replicas, endpoint: config.STRIPE_ENDPOINT_REQUESTS_PER_SECOND / replicas },
+  });
+  const gateway = new StripeGateway({
+    operations: new OperationRepository(database, requestsOfLease * timeoutMs),
+    requests,
+    rules,
+    settleMs: config.STRIPE_SETTLE_MS,
+    patienceMs: config.STRIPE_ANSWER_WITHIN_MS,
+    log,
+  });
+  const answerWithinMs = config.STRIPE_ANSWER_WITHIN_MS;
+  const api = new ConnectorApi({ gateway, rules, perSecond: perSecond / requestsOfAuthorization, answerWithinMs, log });
+  return { api, gateway };
+}
+
+/** The connector to Stripe: a process of its own with a database of its own. */
+export const stripe: ServiceDefinition<typeof stripeConfig> = {
+  name: "stripe",
+  config: stripeConfig,
+  together: settleTogether,
+  database: { entities: [], migrations, requestIds: false },
+  build({ config, database, logger }) {
+    const { api, gateway } = composeStripe(config, database, logger);
+    return { services: [register(GatewayConnectorService, api)], stop: () => gateway.drain() };
+  },
+};

@@ -1,0 +1,339 @@
+// A small Stripe that speaks its HTTP: payments, refunds and idempotency keys, as far as the connector uses them. What a request does is done
+// before its answer is lost, if it is to be.
+import { randomUUID } from "node:crypto";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+
+/** A payment of the fake; amounts are as Stripe counts. */
+export interface FakeIntent {
+  readonly id: string;
+  readonly amount: number;
+  readonly currency: string;
+  readonly card: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly wantsParts: boolean;
+  status: string;
+  received: number;
+  held: number;
+  captures: number;
+  refunded: number;
+  error: { code: string; decline_code: string } | null;
+}
+
+/** A refund of the fake. */
+export interface FakeRefund {
+  readonly id: string;
+  readonly payment_intent: string;
+  readonly amount: number;
+  readonly metadata: Readonly<Record<string, string>>;
+  status: string;
+  failure_reason: string | null;
+}
+
+/**
+ * What goes wrong with the next request to an endpoint. `before`: the connection breaks and nothing is done; `after`: it is done, and the connection breaks;
+ * `fails`: 500 without an effect, `failsAfter`: 500 with it, both for ever under its key; `limited`: 429; `hangs`: it is done much later.
+ */
+export type Fault = "before" | "after" | "fails" | "failsAfter" | "limited" | "hangs" | "garbled";
+
+interface Stored {
+  readonly body: string;
+  answer: { readonly status: number; readonly body: object } | undefined;
+}
+
+class Refusal extends Error {
+  readonly status: number;
+  readonly body: object;
+  constructor(status: number, type: string, more: Readonly<Record<string, unknown>>) {
+    super(String(more.code));
+    this.status = status;
+    this.body = { error: { type, message: `refused: ${more.code}`, ...more } };
+  }
+}
+
+const invalid = (code: string) => new Refusal(400, "invalid_request_error", { code });
+
+/** The fake, listening. */
+export class FakeStripe implements AsyncDisposable {
+  readonly #server: Server;
+  readonly #keys = new Map<string, Stored>();
+  readonly #running = new Set<string>();
+  readonly intents = new Map<string, FakeIntent>();
+  readonly refunds = new Map<string, FakeRefund>();
+  /** Each request, as `capture pi_1 <idempotency key>`. */
+  readonly requests: string[] = [];
+  readonly #faults = new Map<string, Fault[]>();
+  /** Whether the account may capture in parts. */
+  multicapture = true;
+  /** How long a request takes that hangs, in milliseconds. */
+  hangMs = 400;
+  /** The status of refunds that are made. */
+  refundStatus = "succeeded";
+
+  private constructor(server: Server) {
+    this.#server = server;
+  }
+
+  static async start(): Promise<FakeStripe> {
+    const server = createServer((request, response) => void fake.#serve(request, response));
+    const fake = new FakeStripe(server);
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    return fake;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  /** Has the next requests to an endpoint go wrong, one after the other. */
+  fault(endpoint: string, ...faults: Fault[]): void {
+    this.#faults.set(endpoint, [...(this.#faults.get(endpoint) ?? []), ...faults]);
+  }
+
+  /** Nothing goes wrong any more. */
+  calm(): void {
+    this.#faults.clear();
+    this.hangMs = 400;
+  }
+
+  /** Forgets all keys, as Stripe may after a day. */
+  forgetKeys(): void {
+    this.#keys.clear();
+  }
+
+  /** How often an endpoint was asked. */
+  count(endpoint: string): number {
+    return this.requests.filter((line) => line.startsWith(`${endpoint} `)).length;
+  }
+
+  /** The payment that was made for a key of ours. @throws when there is none, or there are several that hold or took money */
+  intentOf(key: string): FakeIntent {
+    const all = [...this.intents.values()].filter(({ metadata }) => metadata.key === key);
+    const used = all.filter(({ status, received }) => received > 0 || status === "requires_capture");
+    if (used.length > 1) throw new Error(`${used.length} payments hold money for ${key}`);
+    const intent = used[0] ?? all.at(-1);
+    if (!intent) throw new Error(`there is no payment for ${key}`);
+    return intent;
+  }
+
+  /** The time of the hold is over. */
+  expire(intent: FakeIntent): void {
+    intent.held = 0;
+    intent.status = intent.received > 0 ? "succeeded" : "canceled";
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    let body = "";
+    for await (const chunk of request) body += String(chunk);
+    const { pathname, searchParams } = new URL(request.url ?? "", "http://fake");
+    const params = request.method === "POST" ? new URLSearchParams(body) : searchParams;
+    const route = routeOf(request.method ?? "", pathname);
+    const key = String(request.headers["idempotency-key"] ?? "");
+    this.requests.push(`${route.endpoint} ${route.id} ${key}`.trim());
+    const fault = this.#faults.get(route.endpoint)?.shift();
+    if (!/^Bearer sk_\w+$/.test(request.headers.authorization ?? ""))
+      return send(response, 401, { error: { type: "invalid_request_error" } });
+    if (fault === "before") return void request.socket.destroy();
+    if (fault === "limited")
+      return send(response, 429, { error: { type: "invalid_request_error", code: "rate_limit" } });
+    if (this.#running.has(key)) {
+      return send(response, 409, { error: { type: "idempotency_error", code: "idempotency_key_in_use" } });
+    }
+    if (fault === "hangs") await this.#hang(key);
+    const answer = this.#answer({ ...route, params }, key && { key, body: `${pathname} ${body}` }, fault);
+    if (fault === "after" || fault === "hangs") return void request.socket.destroy();
+    if (fault === "garbled") return void response.writeHead(200).end("<html>");
+    send(response, answer.status, answer.body);
+  }
+
+  async #hang(key: string): Promise<void> {
+    this.#running.add(key);
+    await delay(this.hangMs);
+    this.#running.delete(key);
+  }
+
+  #answer(asked: Request, keyed: { key: string; body: string } | "", fault: Fault | undefined) {
+    const known = keyed && this.#keys.get(keyed.key);
+    if (keyed && known) {
+      if (known.body !== keyed.body)
+        return { status: 400, body: { error: { type: "idempotency_error", message: "other parameters" } } };
+      if (known.answer) return known.answer;
+    }
+    const internal = { status: 500, body: { error: { type: "api_error", message: "internal" } } };
+    const answer = fault === "fails" ? internal : this.#perform(asked);
+    const said = fault === "failsAfter" ? internal : answer;
+    // What was not valid has not begun.
+    if (keyed && (said.status !== 400 || fault)) this.#keys.set(keyed.key, { body: keyed.body, answer: said });
+    return said;
+  }
+
+  #perform(asked: Request): { status: number; body: object } {
+    try {
+      return { status: 200, body: this.#effect(asked) };
+    } catch (error) {
+      if (error instanceof Refusal) return { status: error.status, body: error.body };
+      throw error;
+    }
+  }
+
+  #effect({ endpoint, id, params }: Request): object {
+    switch (endpoint) {
+      case "create":
+        return toIntent(this.#create(params), this.multicapture);
+      case "refund":
+        return this.#refund(params);
+      case "retrieve refund":
+        return this.refunds.get(id) ?? missing();
+      case "list refunds": {
+        const all = [...this.refunds.values()].filter(
+          (refund) => refund.payment_intent === params.get("payment_intent"),
+        );
+        const from = all.findIndex((refund) => refund.id === params.get("starting_after")) + 1;
+        const data = all.slice(from, from + 2);
+        return { object: "list", data, has_more: from + 2 < all.length };
+      }
+    }
+    const intent = this.intents.get(id) ?? missing();
+    if (endpoint === "confirm") this.#confirm(intent);
+    if (endpoint === "capture") this.#capture(intent, params);
+    if (endpoint === "cancel") cancel(intent);
+    return toIntent(intent, this.multicapture);
+  }
+
+  #create(params: URLSearchParams): FakeIntent {
+    const card = params.get("payment_method") ?? "";
+    if (!/^pm_\w+$/.test(card)) throw invalid("resource_missing");
+    if (params.get("capture_method") !== "manual") throw invalid("capture_method");
+    const intent: FakeIntent = {
+      id: `pi_${this.intents.size + 1}_${randomUUID().slice(0, 8)}`,
+      amount: Number(params.get("amount")),
+      currency: params.get("currency") ?? "",
+      card,
+      metadata: metadataOf(params),
+      wantsParts: params.get("payment_method_options[card][request_multicapture]") === "if_available",
+      status: "requires_confirmation",
+      received: 0,
+      held: 0,
+      captures: 0,
+      refunded: 0,
+      error: null,
+    };
+    this.intents.set(intent.id, intent);
+    return intent;
+  }
+
+  #confirm(intent: FakeIntent): void {
+    if (intent.status !== "requires_confirmation" && intent.status !== "requires_payment_method") {
+      throw invalid("payment_intent_unexpected_state");
+    }
+    const refusal = declines[intent.card];
+    if (refusal) {
+      intent.status = "requires_payment_method";
+      intent.error = { code: "card_declined", decline_code: refusal };
+      throw new Refusal(402, "card_error", { code: "card_declined", decline_code: refusal });
+    }
+    if (intent.card === "pm_card_authenticationRequired") {
+      intent.status = "requires_action";
+      return;
+    }
+    intent.status = "requires_capture";
+    intent.held = intent.amount;
+  }
+
+  #capture(intent: FakeIntent, params: URLSearchParams): void {
+    if (intent.status !== "requires_capture") throw invalid("payment_intent_unexpected_state");
+    const amount = Number(params.get("amount_to_capture") ?? intent.held);
+    const final = params.get("final_capture") !== "false";
+    const inParts = intent.wantsParts && this.multicapture && intent.card !== "pm_card_oneCapture";
+    if (params.has("final_capture") && !inParts) throw invalid("payment_intent_invalid_parameter");
+    if (amount > intent.held) throw invalid("amount_too_large");
+    if (amount === 0 && !(final && intent.captures > 0)) throw invalid("amount_too_small");
+    intent.received += amount;
+    intent.held -= amount;
+    intent.captures += 1;
+    if (final) intent.held = 0;
+    if (intent.held === 0) intent.status = "succeeded";
+  }
+
+  #refund(params: URLSearchParams): FakeRefund {
+    const intent = this.intents.get(params.get("payment_intent") ?? "") ?? missing();
+    const amount = Number(params.get("amount"));
+    if (amount > intent.received - intent.refunded) throw invalid("charge_already_refunded");
+    intent.refunded += amount;
+    const refund: FakeRefund = {
+      id: `re_${this.refunds.size + 1}`,
+      payment_intent: intent.id,
+      amount,
+      metadata: metadataOf(params),
+      status: this.refundStatus,
+      failure_reason: this.refundStatus === "failed" ? "expired_or_canceled_card" : null,
+    };
+    this.refunds.set(refund.id, refund);
+    return refund;
+  }
+}
+
+interface Request {
+  readonly endpoint: string;
+  readonly id: string;
+  readonly params: URLSearchParams;
+}
+
+const declines: Readonly<Record<string, string>> = {
+  pm_card_chargeDeclined: "generic_decline",
+  pm_card_chargeDeclinedInsufficientFunds: "insufficient_funds",
+  pm_card_offSession: "authentication_required",
+};
+
+function missing(): never {
+  throw new Refusal(404, "invalid_request_error", { code: "resource_missing" });
+}
+
+function cancel(intent: FakeIntent): void {
+  if (intent.status === "canceled" || intent.status === "succeeded") throw invalid("payment_intent_unexpected_state");
+  intent.held = 0;
+  intent.status = intent.received > 0 ? "succeeded" : "canceled";
+}
+
+function routeOf(method: string, path: string): { endpoint: string; id: string } {
+  const [, , collection, id = "", verb = ""] = path.split("/");
+  if (collection === "refunds") {
+    return { endpoint: method === "POST" ? "refund" : id === "" ? "list refunds" : "retrieve refund", id };
+  }
+  return { endpoint: verb || (method === "POST" ? "create" : "retrieve"), id };
+}
+
+function metadataOf(params: URLSearchParams): Readonly<Record<string, string>> {
+  const entries = [...params].flatMap(([name, value]) => {
+    const key = /^metadata\[(\w+)\]$/.exec(name)?.[1];
+    return key ? [[key, value] as const] : [];
+  });
+  return Object.fromEntries(entries);
+}
+
+function toIntent(intent: FakeIntent, multicapture: boolean): object {
+  const isAvailable = intent.wantsParts && multicapture && intent.card !== "pm_card_oneCapture";
+  const card = { capture_before: 1_900_000_000, multicapture: { status: isAvailable ? "available" : "unavailable" } };
+  return {
+    id: intent.id,
+    object: "payment_intent",
+    amount: intent.amount,
+    amount_capturable: intent.held,
+    amount_received: intent.received,
+    currency: intent.currency,
+    status: intent.status,
+    last_payment_error: intent.error,
+    metadata: intent.metadata,
+    latest_charge: { id: `ch_${intent.id}`, object: "charge", payment_method_details: { card } },
+  };
+}
+
+function send(response: ServerResponse, status: number, body: object): void {
+  response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+}

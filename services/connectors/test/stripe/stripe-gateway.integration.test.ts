@@ -1,0 +1,337 @@
+import assert from "node:assert/strict";
+import { after, before, beforeEach, test } from "node:test";
+import type { Asked } from "../../src/stripe/operation.ts";
+import type { ComposedStripe } from "../../src/stripe/stripe.ts";
+import type { Fault } from "./fake-stripe.ts";
+import { authorization, change, openWorld, said, settle, type World } from "./world.ts";
+
+let world: World;
+let connector: ComposedStripe;
+
+before(async () => {
+  world = await openWorld();
+  connector = world.process();
+});
+after(() => world?.[Symbol.asyncDispose]());
+beforeEach(() => world.fake.calm());
+
+/** An authorization that is approved, by its reference. */
+async function held(given: Partial<Asked> = {}, process = connector): Promise<{ key: string; reference: string }> {
+  const asked = authorization(given);
+  const outcome = await settle(process, asked);
+  assert.ok(outcome.state === "approved", said(outcome));
+  return { key: asked.key, reference: outcome.reference };
+}
+
+const decide = async (asked: Asked) => said(await settle(connector, asked));
+
+/** What the fake has of a payment: status, captured, held. */
+function fakes(key: string) {
+  const { status, received, held } = world.fake.intentOf(key);
+  return [status, received, held];
+}
+
+test("an authorization goes as its card says, and holds nothing unless it is approved", async () => {
+  const cases: [card: string, outcome: string, status: string][] = [
+    ["pm_card_visa", "approved", "requires_capture"],
+    ["pm_card_chargeDeclined", "generic_decline", "requires_payment_method"],
+    ["pm_card_chargeDeclinedInsufficientFunds", "insufficient_funds", "requires_payment_method"],
+    ["pm_card_offSession", "requires_action", "requires_payment_method"],
+    ["pm_card_authenticationRequired", "requires_action", "canceled"],
+    ["pm_card_oneCapture", "multicapture_unavailable", "canceled"],
+  ];
+  for (const [cardToken, outcome, status] of cases) {
+    const asked = authorization({ cardToken });
+    for (let round = 0; round < 2; round += 1)
+      assert.equal(said(await connector.gateway.execute(asked)), outcome, cardToken);
+    assert.equal(said(await connector.gateway.find(asked)), outcome, cardToken);
+    assert.equal(fakes(asked.key)[0], status, cardToken);
+    if (outcome !== "approved") assert.equal(fakes(asked.key)[2], 0, cardToken);
+  }
+  assert.equal(await decide(authorization({ cardToken: "tok_visa" })), "resource_missing");
+});
+
+test("a hold says until when it is", async () => {
+  const outcome = await settle(connector, authorization());
+  assert.ok(outcome.state === "approved");
+  assert.deepEqual(outcome.holdExpireTime, new Date(1_900_000_000_000));
+});
+
+test("parts are captured; the last one, whoever says it, gives free what was voided", async () => {
+  const cases: [
+    changes: [kind: "capture" | "void", amount: bigint][],
+    received: number,
+    status: string,
+    final: boolean,
+  ][] = [
+    [
+      [
+        ["capture", 300n],
+        ["capture", 700n],
+      ],
+      1_000,
+      "succeeded",
+      false,
+    ],
+    [
+      [
+        ["capture", 300n],
+        ["void", 700n],
+      ],
+      300,
+      "succeeded",
+      false,
+    ],
+    [
+      [
+        ["void", 700n],
+        ["capture", 300n],
+      ],
+      300,
+      "succeeded",
+      false,
+    ],
+    [
+      [
+        ["void", 400n],
+        ["capture", 300n],
+        ["capture", 300n],
+      ],
+      600,
+      "succeeded",
+      false,
+    ],
+    [
+      [
+        ["void", 400n],
+        ["void", 600n],
+      ],
+      0,
+      "canceled",
+      false,
+    ],
+    [[["void", 1_000n]], 0, "canceled", false],
+    [[["capture", 300n]], 300, "succeeded", true],
+    [
+      [
+        ["capture", 200n],
+        ["void", 100n],
+      ],
+      200,
+      "succeeded",
+      true,
+    ],
+  ];
+  for (const [changes, received, status, final] of cases) {
+    const { key, reference } = await held();
+    for (const [index, [kind, amount]] of changes.entries()) {
+      const isLast = index === changes.length - 1;
+      assert.equal(await decide(change(kind, reference, amount, { final: final && isLast })), "approved");
+      if (!isLast) assert.equal(fakes(key)[0], "requires_capture");
+    }
+    assert.deepEqual(
+      fakes(key),
+      [status, received, 0],
+      JSON.stringify(changes.map(([kind, amount]) => `${kind} ${amount}`)),
+    );
+  }
+});
+
+test("no more is moved than there is", async () => {
+  const { reference } = await held();
+  const cases: [Asked, string][] = [
+    [change("capture", reference, 1_001n), "amount_exceeds_authorization"],
+    [change("refund", reference, 1n), "amount_exceeds_capture"],
+    [change("capture", reference, 600n), "approved"],
+    [change("void", reference, 401n), "amount_exceeds_authorization"],
+    [change("refund", reference, 601n), "amount_exceeds_capture"],
+    [change("refund", reference, 250n), "approved"],
+    [change("refund", reference, 351n), "amount_exceeds_capture"],
+    [change("refund", reference, 350n), "approved"],
+    [change("capture", reference, 1n, { currency: "USD" }), "currency_mismatch"],
+    [change("capture", "pi_nothing", 1n), "no_such_authorization"],
+    [change("capture", "", 1n), "no_such_authorization"],
+  ];
+  for (const [asked, outcome] of cases) assert.equal(await decide(asked), outcome, outcome);
+});
+
+test("currencies are counted as Stripe counts them", async () => {
+  const process = world.process({ STRIPE_CURRENCIES: "EUR,JPY,ISK,KWD,MGA" });
+  const cases: [currency: string, amount: bigint, outcome: string, asStripe?: number][] = [
+    ["JPY", 500n, "approved", 500],
+    ["JPY", 49n, "amount_too_small"],
+    ["ISK", 500n, "approved", 50_000],
+    ["KWD", 1_230n, "approved", 1_230],
+    ["KWD", 1_235n, "amount_not_supported"],
+    ["MGA", 1_200n, "approved", 12],
+    ["MGA", 1_250n, "amount_not_supported"],
+    ["EUR", 999_999_999_999n, "approved", 999_999_999_999],
+    ["EUR", 1_000_000_000_000n, "amount_not_supported"],
+    ["USD", 100n, "currency_not_supported"],
+  ];
+  for (const [currency, amount, outcome, counted] of cases) {
+    const asked = authorization({ currency, amount });
+    assert.equal(said(await settle(process, asked)), outcome, `${amount} ${currency}`);
+    if (counted !== undefined) assert.equal(world.fake.intentOf(asked.key).amount, counted);
+  }
+});
+
+const faults: readonly Fault[] = ["before", "after", "fails", "failsAfter", "limited", "hangs", "garbled"];
+
+for (const fault of faults) {
+  test(`whatever request goes wrong (${fault}), there is one effect`, async () => {
+    // Nothing is believed while a request may still run; the client sends once more by itself where a connection breaks.
+    const patient = world.process({ STRIPE_SETTLE_MS: fault === "hangs" ? "600" : "0" });
+    const decide = async (asked: Asked) => said(await settle(patient, asked));
+    const spoil = (endpoint: string) => world.fake.fault(endpoint, fault, fault);
+    for (const endpoint of ["create", "confirm"]) {
+      spoil(endpoint);
+      const { key } = await held({}, patient);
+      assert.deepEqual(fakes(key), ["requires_capture", 0, 1_000], endpoint);
+    }
+    const { key, reference } = await held();
+    for (const [amount, final] of [
+      [300n, false],
+      [500n, true],
+    ] as const) {
+      spoil("capture");
+      assert.equal(await decide(change("capture", reference, amount, { final })), "approved");
+    }
+    assert.deepEqual(fakes(key), ["succeeded", 800, 0]);
+    spoil("refund");
+    assert.equal(await decide(change("refund", reference, 200n)), "approved");
+    assert.equal(world.fake.intentOf(key).refunded, 200);
+    const other = await held();
+    spoil("cancel");
+    assert.equal(await decide(change("void", other.reference, 1_000n)), "approved");
+    assert.deepEqual(fakes(other.key), ["canceled", 0, 0]);
+  });
+}
+
+test("an answer that is lost is read from the payment, also when Stripe has forgotten the key", async () => {
+  const { key, reference } = await held();
+  const capture = change("capture", reference, 400n);
+  world.fake.fault("capture", "after", "after");
+  await connector.gateway.execute(capture);
+  world.fake.forgetKeys();
+  assert.equal(said(await settle(connector, capture, true)), "approved");
+  assert.deepEqual(fakes(key), ["requires_capture", 400, 600]);
+  const refund = change("refund", reference, 100n);
+  world.fake.fault("refund", "failsAfter");
+  await connector.gateway.execute(refund);
+  world.fake.forgetKeys();
+  assert.equal(said(await settle(connector, refund, true)), "approved");
+  assert.equal(world.fake.intentOf(key).refunded, 100);
+});
+
+test("nothing is believed to have had no effect before a while is over", async () => {
+  const patient = world.process({ STRIPE_SETTLE_MS: "3000" });
+  const { key, reference } = await held();
+  const capture = change("capture", reference, 400n);
+  world.fake.hangMs = 1_500;
+  world.fake.fault("capture", "hangs");
+  assert.equal(said(await patient.gateway.execute(capture)), "undetermined");
+  assert.equal(said(await patient.gateway.find(capture)), "undetermined");
+  assert.equal(said(await settle(patient, capture, true)), "approved");
+  assert.equal(world.fake.requests.filter((line) => line.includes(capture.key)).length, 1);
+  assert.deepEqual(fakes(key), ["requires_capture", 400, 600]);
+});
+
+test("a capture waits for the one before it whose answer was lost, so that the two can be told apart", async () => {
+  const patient = world.process({ STRIPE_SETTLE_MS: "3000" });
+  const { key, reference } = await held();
+  const [first, second] = [change("capture", reference, 400n), change("capture", reference, 400n)];
+  world.fake.hangMs = 1_500;
+  world.fake.fault("capture", "hangs");
+  assert.equal(said(await patient.gateway.execute(first)), "undetermined");
+  assert.equal(said(await patient.gateway.execute(second)), "processing");
+  assert.equal(said(await settle(patient, second, true)), "approved");
+  assert.equal(said(await settle(patient, first, true)), "approved");
+  assert.deepEqual(fakes(key), ["requires_capture", 800, 200]);
+});
+
+test("what somebody captured in the console is not taken for an operation of ours", async () => {
+  const { key, reference } = await held();
+  const capture = change("capture", reference, 400n);
+  world.fake.fault("capture", "before", "before");
+  await connector.gateway.execute(capture);
+  const intent = world.fake.intentOf(key);
+  intent.received += 150;
+  intent.held -= 150;
+  for (let round = 0; round < 3; round += 1) assert.equal(said(await connector.gateway.find(capture)), "undetermined");
+});
+
+test("a hold that has ended cannot be captured, and need not be voided", async () => {
+  const [gone, half] = [await held(), await held()];
+  world.fake.expire(world.fake.intentOf(gone.key));
+  assert.equal(await decide(change("capture", gone.reference, 400n)), "hold_ended");
+  assert.equal(await decide(change("void", gone.reference, 1_000n)), "approved");
+  assert.equal(await decide(change("capture", half.reference, 400n)), "approved");
+  world.fake.expire(world.fake.intentOf(half.key));
+  assert.equal(await decide(change("void", half.reference, 600n)), "approved");
+  assert.deepEqual(fakes(half.key), ["succeeded", 400, 0]);
+});
+
+test("a refund that Stripe takes its time for is processing until it is decided", async () => {
+  const { key, reference } = await held();
+  await settle(connector, change("capture", reference, 1_000n));
+  const cases: [status: string, outcome: string][] = [
+    ["succeeded", "approved"],
+    ["failed", "lost_or_stolen_card"],
+  ];
+  for (const [status, outcome] of cases) {
+    world.fake.refundStatus = "pending";
+    const asked = change("refund", reference, 100n);
+    assert.equal(said(await connector.gateway.execute(asked)), "processing");
+    assert.equal(said(await connector.gateway.find(asked)), "processing");
+    world.fake.refundStatus = "succeeded";
+    const refund = [...world.fake.refunds.values()].find(({ metadata }) => metadata.key === asked.key);
+    assert.ok(refund);
+    refund.status = status;
+    refund.failure_reason = status === "failed" ? "lost_or_stolen_card" : null;
+    assert.equal(said(await settle(connector, asked, true)), outcome);
+  }
+  assert.equal(world.fake.intentOf(key).status, "succeeded");
+});
+
+test("replicas and repetitions of the same operation have one effect", async () => {
+  const others = [connector, world.process(), world.process()];
+  const { key, reference } = await held();
+  const captures = [change("capture", reference, 300n), change("capture", reference, 200n)];
+  const sends = captures.flatMap((asked) =>
+    others.flatMap((each) => [each, each].map(({ gateway }) => gateway.execute(asked))),
+  );
+  await Promise.all(sends);
+  for (const asked of captures) assert.equal(said(await settle(connector, asked, true)), "approved");
+  assert.deepEqual(fakes(key), ["requires_capture", 500, 500]);
+});
+
+test("an account that captures once says so, and refuses what it cannot do before it is sent", async () => {
+  const once = world.process({ STRIPE_MULTICAPTURE: "false" });
+  assert.equal(once.api.getCapabilities().maxCaptures, 1);
+  const asked = authorization();
+  const outcome = await settle(once, asked);
+  assert.ok(outcome.state === "approved");
+  const { reference } = outcome;
+  assert.equal(said(await settle(once, change("capture", reference, 300n))), "too_many_captures");
+  assert.equal(said(await settle(once, change("void", reference, 200n))), "approved");
+  assert.equal(said(await settle(once, change("capture", reference, 800n))), "approved");
+  assert.deepEqual(fakes(asked.key), ["succeeded", 800, 0]);
+  assert.equal(world.fake.intentOf(asked.key).wantsParts, false);
+});
+
+test("a key of no use declines nobody's card", async () => {
+  const barred = world.process({ STRIPE_SECRET_KEY: "rk_test_barred" });
+  const asked = authorization();
+  assert.equal(said(await barred.gateway.execute(asked)), "not_executed");
+  assert.equal(said(await settle(connector, asked, true)), "approved");
+});
+
+test("more than Stripe takes in a second is not sent", async () => {
+  const slow = world.process({ STRIPE_ENDPOINT_REQUESTS_PER_SECOND: "2" });
+  const before = world.fake.count("create");
+  const outcomes = await Promise.all(Array.from({ length: 12 }, () => slow.gateway.execute(authorization())));
+  const sent = world.fake.count("create") - before;
+  assert.ok(sent >= 5 && sent < 12, `${sent} were sent`);
+  assert.ok(outcomes.some((outcome) => outcome.state === "not_executed"));
+});
