@@ -1,21 +1,22 @@
-// `npm run conformance -- <host:port>`: says whether the connector of a card gateway, or of a carrier, keeps what its contract promises. docs/connectors.md.
+// `npm run conformance -- <host:port>`: says whether the connector of a card gateway, a carrier or a warehouse keeps what its contract promises. docs/connectors.md.
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { ConnectError } from "@connectrpc/connect";
 import { CarrierConnectorService } from "#gen/ordermesh/connectors/v1/carrier_connector_service_pb.js";
 import { GatewayConnectorService } from "#gen/ordermesh/connectors/v1/gateway_connector_service_pb.js";
+import { WarehouseConnectorService } from "#gen/ordermesh/connectors/v1/warehouse_connector_service_pb.js";
 import { ConfigError } from "#platform/config.ts";
 import { Clients } from "#platform/grpc/clients.ts";
 import { TlsFiles } from "#platform/tls/tls-files.ts";
 import type { TriedAddress } from "../connectors/carrier-trial.ts";
-import { runCarrierConformance, runConformance } from "../connectors/conformance.ts";
+import { runCarrierConformance, runConformance, runWarehouseConformance } from "../connectors/conformance.ts";
 import type { PromiseResult } from "../connectors/promises.ts";
 import { StackError } from "../errors.ts";
 import { usageError } from "../terminal/usage.ts";
 
 const help = `Tries whether the connector of a card gateway keeps what its contract promises: it authorizes, captures, voids and refunds small amounts, loses
-answers on the way, and repeats keys. With --carrier it tries that of a carrier, and books, calls off and turns back parcels. It moves money, and books parcels, where
-there are some: point it at a sandbox. Ends with 0 when every promise is kept, else with 1.
+answers on the way, and repeats keys. With --carrier it tries that of a carrier, and books, calls off and turns back parcels; with --warehouse that of a warehouse, and has
+shipments packed. It moves money, books parcels and packs where there are some: point it at a sandbox. Ends with 0 when every promise is kept, else with 1.
 
   npm run conformance -- localhost:50061
   npm run conformance -- localhost:50061 --approved pm_card_visa --declined pm_card_chargeDeclined
@@ -23,10 +24,13 @@ there are some: point it at a sandbox. Ends with 0 when every promise is kept, e
   npm run conformance -- localhost:50061 --currency EUR --amount 1000
                                       what an authorization is of, in minor units; a multiple of ten
   npm run conformance -- localhost:50061 --patience 60
-                                      how many seconds gateway or carrier may take for a decision
+                                      how many seconds a decision may take, or packing
   npm run conformance -- localhost:50062 --carrier
   npm run conformance -- localhost:50062 --carrier --taken GB/SW1Y4LB --refused GB/SIM-REFUSE --location BER-1 --service standard
                                       addresses that the sandbox serves and does not serve, where parcels are collected, and how they are sent
+  npm run conformance -- localhost:50063 --warehouse
+  npm run conformance -- localhost:50063 --warehouse --taken GB/SW1Y4LB --refused GB/SIM-UNPACKABLE --location BER-1 --sku espresso-cup
+                                      addresses to which shipments are packed and cannot be, where they leave from, and an article
   npm run conformance -- localhost:50061 --tls <folder>
                                       with the certificate tls.crt, tls.key and ca.crt of a folder`;
 
@@ -40,8 +44,10 @@ function read(args: readonly string[]) {
         approved: { type: "string", default: "tok_approve" },
         declined: { type: "string", default: "tok_decline" },
         carrier: { type: "boolean", default: false },
+        warehouse: { type: "boolean", default: false },
         taken: { type: "string", default: "GB/SW1Y 4LB" },
-        refused: { type: "string", default: "GB/SIM-REFUSE" },
+        refused: { type: "string" },
+        sku: { type: "string", default: "espresso-cup" },
         location: { type: "string", default: "BER-1" },
         service: { type: "string", default: "standard" },
         currency: { type: "string", default: "EUR" },
@@ -54,7 +60,9 @@ function read(args: readonly string[]) {
     if (!values.help && (address === "" || more.length > 0)) throw new StackError("Name one connector, as host:port.");
     if (!/^[1-9]\d{0,10}0$/.test(values.amount)) throw new StackError("--amount is a multiple of ten.");
     if (!(Number(values.patience) > 0)) throw new StackError("--patience is a number of seconds above 0.");
-    const addresses = { taken: readAddress(values.taken), refused: readAddress(values.refused) };
+    if (values.carrier && values.warehouse) throw new StackError("One connector is tried at a time.");
+    const { refused = values.warehouse ? "GB/SIM-UNPACKABLE" : "GB/SIM-REFUSE" } = values;
+    const addresses = { taken: readAddress(values.taken), refused: readAddress(refused) };
     return { ...values, addresses, address };
   } catch (error) {
     throw usageError(error);
@@ -83,11 +91,15 @@ function tell({ promise, broken, without }: PromiseResult): void {
 
 /** Tries the connector that was named. */
 async function tryConnector(options: ReturnType<typeof read>, clients: Clients): Promise<readonly PromiseResult[]> {
-  const { address, addresses, location: locationId, service: serviceLevel } = options;
+  const { address, addresses, location: locationId, service: serviceLevel, sku } = options;
   const patienceMs = Number(options.patience) * 1_000;
   if (options.carrier) {
     const connector = clients.client(CarrierConnectorService, address);
     return await runCarrierConformance({ connector, addresses, locationId, serviceLevel, patienceMs }, tell);
+  }
+  if (options.warehouse) {
+    const connector = clients.client(WarehouseConnectorService, address);
+    return await runWarehouseConformance({ connector, addresses, locationId, sku, patienceMs }, tell);
   }
   const connector = clients.client(GatewayConnectorService, address);
   const cards = { approved: options.approved, declined: options.declined };

@@ -2,6 +2,7 @@ import { carrierPromises } from "./carrier-promises.ts";
 import { CarrierTrial, type CarrierTrialOptions } from "./carrier-trial.ts";
 import { type PromiseResult, promises, type TriedPromise, tryPromise } from "./promises.ts";
 import { Trial, type TrialOptions } from "./trial.ts";
+import { WarehouseTrial, type WarehouseTrialOptions, warehousePromises } from "./warehouse-promises.ts";
 
 /** Told what came of a promise. */
 type Tell = (result: PromiseResult) => void;
@@ -21,6 +22,14 @@ export async function runCarrierConformance(
 ): Promise<readonly PromiseResult[]> {
   const capabilities = await options.connector.getCarrierCapabilities({}, { timeoutMs: options.timeoutMs ?? 10_000 });
   return await tryAll(new CarrierTrial(options, capabilities), carrierPromises, tell);
+}
+
+/** The same of a warehouse's. */
+export function runWarehouseConformance(
+  options: WarehouseTrialOptions,
+  tell: Tell = ignore,
+): Promise<readonly PromiseResult[]> {
+  return tryAll(new WarehouseTrial(options), warehousePromises, tell);
 }
 
 async function tryAll<T>(trial: T, all: readonly TriedPromise<T>[], tell: Tell): Promise<readonly PromiseResult[]> {
