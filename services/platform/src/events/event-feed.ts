@@ -6,6 +6,7 @@ import { EventRelay } from "./event-relay.ts";
 import type { EventTypes } from "./event-types.ts";
 import { EventsRepository } from "./events.repository.ts";
 import { NatsBroker } from "./nats-broker.ts";
+import { natsOptionsOf } from "./nats-connection.ts";
 
 /** What tells subscribers is built from: a service's context, its name, and what becomes of the actions of its audit log. */
 export interface EventFeedOptions {
@@ -28,25 +29,7 @@ export function createEventFeed({
 }: EventFeedOptions): EventRelay {
   const repository = new EventsRepository(database);
   const format = config.EVENTS_FORMAT ?? "json";
-  const broker = brokerOf(config, service);
+  const nats = natsOptionsOf(config, service);
+  const broker = nats && new NatsBroker(nats);
   return new EventRelay({ service, types, format, repository, broker, registry, log });
-}
-
-/** Undefined where nobody is told. */
-function brokerOf(config: Partial<EventsConfig>, name: string): NatsBroker | undefined {
-  const { EVENTS_NATS_URL: servers, EVENTS_STREAM: stream } = config;
-  if (!servers || !stream) return undefined;
-  return new NatsBroker({
-    servers,
-    username: config.EVENTS_NATS_USERNAME,
-    password: config.EVENTS_NATS_PASSWORD,
-    caFile: config.EVENTS_NATS_CA,
-    name,
-    stream: {
-      name: stream,
-      maxAgeMs: config.EVENTS_STREAM_MAX_AGE_MS ?? 0,
-      maxBytes: config.EVENTS_STREAM_MAX_BYTES ?? -1,
-      replicas: config.EVENTS_STREAM_REPLICAS ?? 1,
-    },
-  });
 }

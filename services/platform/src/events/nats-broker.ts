@@ -1,42 +1,9 @@
-import {
-  DiscardPolicy,
-  JetStreamApiCodes,
-  JetStreamApiError,
-  jetstreamManager,
-  RetentionPolicy,
-  StorageType,
-  type StreamConfig,
-} from "@nats-io/jetstream";
-import { connect, headers, type NatsConnection, nanos } from "@nats-io/transport-node";
-import type { Secret } from "#platform/secret.ts";
+import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { type CloudEvent, headerText } from "./cloud-event.ts";
 import type { Delivered } from "./events.repository.ts";
+import { answerMs, connectNats, type NatsOptions } from "./nats-connection.ts";
 import { type NatsMessage, NatsRounds } from "./nats-rounds.ts";
 import { roundsOf } from "./rounds.ts";
-
-/** Where events go, and as who. */
-export interface NatsBrokerOptions {
-  /** `nats://host:port` or `tls://host:port`, of one server or of several of a cluster. */
-  readonly servers: readonly string[];
-  readonly username?: string | undefined;
-  readonly password?: Secret | undefined;
-  /** The file of the authority that signed the servers' certificates; the machine's own unless given. */
-  readonly caFile?: string | undefined;
-  /** What the connection is called in the server's lists. */
-  readonly name: string;
-  readonly stream: EventStream;
-}
-
-/** The stream that keeps the events; made when there is none, and left as it is when there is one. */
-export interface EventStream {
-  readonly name: string;
-  /** Events older than this are gone, in milliseconds. */
-  readonly maxAgeMs: number;
-  /** And the oldest when all together take more than so many bytes. */
-  readonly maxBytes: number;
-  /** On so many servers of a cluster. */
-  readonly replicas: number;
-}
 
 /** An event with the subject of NATS that it goes to. */
 export interface Addressed {
@@ -45,22 +12,17 @@ export interface Addressed {
   readonly event: CloudEvent;
 }
 
-/** All events of all services. */
-export const eventAddresses = "ordermesh.>";
-/** Within it an id that comes twice is stored once: JetStream remembers so many, 100 bytes each. In milliseconds. */
-export const duplicateWindowMs = 120_000;
-/** How long one answer may take, in milliseconds, and how long a whole delivery: the cursor's transaction waits for it. */
-const answerMs = 4_000;
+/** How long a whole delivery may take, in milliseconds: the cursor's transaction waits for it. */
 const deliveryMs = 5_000;
 /** Events on their way at the same time. */
 const mostOnTheirWay = 256;
 
 /** NATS JetStream. A connection that fails in any way is given up, with what it has buffered; the next delivery makes another. */
 export class NatsBroker {
-  readonly #options: NatsBrokerOptions;
+  readonly #options: NatsOptions;
   #connected: { readonly connection: NatsConnection; readonly rounds: NatsRounds } | undefined;
 
-  constructor(options: NatsBrokerOptions) {
+  constructor(options: NatsOptions) {
     this.#options = options;
     options.password?.onChange(() => void this.close());
   }
@@ -118,56 +80,8 @@ export class NatsBroker {
 
   async #connect() {
     if (this.#connected && !this.#connected.connection.isClosed()) return this.#connected;
-    const { servers, username, password, caFile, name } = this.#options;
-    const connection = await connect({
-      servers: [...servers],
-      name,
-      ...(username && { user: username, pass: password?.text ?? "" }),
-      // Else whoever stands between could have it speak without.
-      ...(servers.some((server) => server.startsWith("tls:")) && { tls: caFile ? { caFile } : {} }),
-      // Else what is sent while it is away would wait in memory. The relay comes back by itself.
-      reconnect: false,
-      timeout: answerMs,
-      pingInterval: 10_000,
-      maxPingOut: 2,
-    });
-    try {
-      await this.#ensureStream(connection);
-    } catch (error) {
-      await connection.close();
-      throw error;
-    }
+    const connection = await connectNats(this.#options);
     this.#connected = { connection, rounds: new NatsRounds(connection) };
     return this.#connected;
-  }
-
-  async #ensureStream(connection: NatsConnection): Promise<void> {
-    const { name } = this.#options.stream;
-    const manager = await jetstreamManager(connection, { timeout: answerMs });
-    const found = await manager.streams.info(name).catch((error: unknown) => {
-      if (error instanceof JetStreamApiError && error.code === JetStreamApiCodes.StreamNotFound) return undefined;
-      throw error;
-    });
-    const { config } = found ?? (await manager.streams.add(this.#wanted()));
-    if (config.subjects?.includes(eventAddresses)) return;
-    throw new Error(
-      `the stream ${name} does not keep ${eventAddresses}: add it to the stream's subjects, or name another`,
-    );
-  }
-
-  #wanted(): Pick<StreamConfig, "name"> & Partial<StreamConfig> {
-    const { name, maxAgeMs, maxBytes, replicas } = this.#options.stream;
-    return {
-      name,
-      subjects: [eventAddresses],
-      description: "What happened to orders, payments, stock, shipments and customers",
-      retention: RetentionPolicy.Limits,
-      storage: StorageType.File,
-      discard: DiscardPolicy.Old,
-      max_age: nanos(maxAgeMs),
-      max_bytes: maxBytes,
-      num_replicas: replicas,
-      duplicate_window: nanos(Math.min(duplicateWindowMs, maxAgeMs)),
-    };
   }
 }
