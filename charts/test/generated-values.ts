@@ -51,6 +51,7 @@ export interface MeshValues {
   readonly inventory: ServiceValues;
   readonly shipping: ServiceValues;
   readonly identity: ServiceValues;
+  readonly webhooks: ServiceValues & { readonly enabled: true };
   readonly simulators: ServiceValues & { readonly enabled: true };
   readonly worker: ServiceValues;
   readonly books: ServiceValues;
@@ -167,6 +168,7 @@ const anyValues: fc.Arbitrary<MeshValues> = fc.record({
   inventory: service,
   shipping: service,
   identity: service,
+  webhooks: service.map((values) => ({ ...values, enabled: true as const })),
   simulators: service.map((values) => ({ ...values, enabled: true as const })),
   worker,
   books: job,

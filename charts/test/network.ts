@@ -5,6 +5,8 @@ import { type Pod, podsOf } from "./pods.ts";
 export interface Peer {
   readonly podSelector?: Selector;
   readonly namespaceSelector?: Selector;
+  /** Addresses outside of the cluster. */
+  readonly ipBlock?: { readonly cidr: string };
 }
 
 interface Rule {
@@ -37,13 +39,13 @@ function rulesFor(pod: Pod, resources: readonly Resource[], way: "ingress" | "eg
   return policies.length === 0 ? "anything" : policies.flatMap((policy) => policy[way] ?? []);
 }
 
-/** Peers of another namespace are none of the release's pods. */
+/** Peers of another namespace, or outside of the cluster, are none of the release's pods. */
 function permits(rules: readonly Rule[] | "anything", other: Pod, port: number): boolean {
   if (rules === "anything") return true;
   return rules.some(({ from, to, ports }) => {
     const peers = from ?? to;
-    const isPeer =
-      peers?.some((peer) => !peer.namespaceSelector && selects(peer.podSelector ?? {}, other.labels)) ?? true;
+    const isOwn = (peer: Peer) => !peer.namespaceSelector && !peer.ipBlock;
+    const isPeer = peers?.some((peer) => isOwn(peer) && selects(peer.podSelector ?? {}, other.labels)) ?? true;
     return isPeer && (ports?.some((allowed) => allowed.port === port) ?? true);
   });
 }
@@ -86,9 +88,11 @@ export function waysOut(pod: Pod, resources: readonly Resource[]): string[] {
   const rules = rulesFor(pod, resources, "egress");
   if (rules === "anything") return ["anything"];
   const ways = rules.flatMap(({ to, ports = [] }) => {
-    const foreign = to?.filter(({ namespaceSelector }) => namespaceSelector) ?? [];
+    const foreign = to?.filter(({ namespaceSelector, ipBlock }) => namespaceSelector ?? ipBlock) ?? [];
     const isOwn = to !== undefined && foreign.length === 0;
-    const place = foreign.map(({ namespaceSelector }) => Object.values(namespaceSelector?.matchLabels ?? {}).join());
+    const place = foreign.map(
+      ({ namespaceSelector, ipBlock }) => ipBlock?.cidr ?? Object.values(namespaceSelector?.matchLabels ?? {}).join(),
+    );
     return isOwn ? [] : ports.map(({ port }) => [...place, port].join(":"));
   });
   return [...new Set(ways)].sort();

@@ -227,15 +227,17 @@ describe("the network", () => {
     }
   });
 
-  it("leaves the release only for names, databases, Temporal, events and traces", async () => {
+  it("leaves the release only for names, databases, Temporal, events, traces and endpoints of webhooks", async () => {
     const resources = await render("ordermesh", ...environmentArgs("production"));
     const ways = new Map(podsOf(resources).map((pod) => [pod.from, waysOut(pod, resources)]));
     const [dns, database] = ["kube-system:53", "databases:5432"];
     const [temporal, events, traces] = ["temporal:7233", "events:4222", "tracing:14268"];
     const anywhere: Readonly<Record<string, string>> = { payments: "50061", shipping: "50062" };
     for (const service of ownDatabases) {
+      const outside = service === "webhooks" ? ["443", "8443"].map((port) => `0.0.0.0/0:2000::/3:${port}`) : [];
       const connector = anywhere[service] ? [anywhere[service]] : [];
-      assert.deepEqual(ways.get(`Deployment ordermesh-${service}`), [...connector, database, events, dns, traces]);
+      const own = [...outside, ...connector, database, events, dns, traces];
+      assert.deepEqual(ways.get(`Deployment ordermesh-${service}`), own);
       assert.deepEqual(ways.get(`Job ordermesh-${service}-migration`), [database, dns]);
     }
     assert.deepEqual(ways.get("Deployment ordermesh-worker"), [dns, temporal, traces]);
@@ -295,6 +297,27 @@ describe("the network", () => {
       "ordermesh-shipping",
     );
     assert.equal(data?.WAREHOUSE, "people");
+  });
+
+  it("leads endpoints' requests to nobody who is not public", async () => {
+    const resources = await render("ordermesh", ...environmentArgs("production"));
+    const { spec } = named(resources, "NetworkPolicy", "ordermesh-webhooks") as {
+      spec: { egress: { to?: { ipBlock?: { cidr: string; except?: string[] } }[] }[] };
+    };
+    const blocks = spec.egress.flatMap(({ to = [] }) => to.flatMap(({ ipBlock }) => ipBlock ?? []));
+    assert.deepEqual(
+      blocks.map(({ cidr }) => cidr),
+      ["0.0.0.0/0", "2000::/3"],
+    );
+    for (const inside of ["10.0.0.0/8", "169.254.0.0/16", "192.168.0.0/16"])
+      assert.ok(blocks[0]?.except?.includes(inside));
+  });
+
+  it("tells no endpoints where nobody says where the events are, and does not pretend to", async () => {
+    const said = /say where the events are that endpoints are told of \(global\.events\.servers\)/;
+    await assert.rejects(render("ordermesh", "--set", "global.events.servers="), said);
+    const resources = await render("ordermesh", "--set", "webhooks.enabled=false");
+    assert.ok(resources.every(({ metadata }) => !metadata.name.includes("webhooks")));
   });
 
   it("lets the books go to the Pushgateway, which lets them in by their label, and nobody else", async () => {

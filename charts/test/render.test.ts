@@ -109,7 +109,7 @@ describe("kubeconform, strict", () => {
   for (const [name, args] of variants) {
     it(`takes ${name}`, async () => {
       const said = await conform(await template("ordermesh", ...args), name);
-      assert.match(said, /Valid: (\d\d), Invalid: 0, Errors: 0, Skipped: 0/);
+      assert.match(said, /Valid: (\d{2,}), Invalid: 0, Errors: 0, Skipped: 0/);
     });
   }
 

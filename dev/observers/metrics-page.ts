@@ -25,6 +25,7 @@ const groups: readonly (readonly [heading: string, begins: RegExp])[] = [
   ["People and keys", /^identity_/],
   ["Audit", /^audit_/],
   ["Events", /^events_/],
+  ["Webhooks", /^webhooks_/],
   ["Calls", /^(rpc|tls)_/],
   ["Database", /^(database|batcher|relay)_/],
   ["Telemetry", /^(telemetry|log)_/],

@@ -27,9 +27,10 @@ export function serviceEnvironment(blueprint: Blueprint, replica: Replica): Reco
     ...(serviceFacts[service].temporal && temporalEnvironment(blueprint, replica)),
     ...(hasDatabase(service) && databaseEnvironment(blueprint, service, replica)),
     ...(service === "identity" && identityEnvironment(blueprint)),
+    ...(service === "webhooks" && webhookEnvironment),
     ...(service === "payments" && { GATEWAY_CONNECTOR_ADDRESS: connectorAddress(blueprint, "gateway", replica) }),
     ...(service === "shipping" && shippingEnvironment(blueprint, replica)),
-    ...((service === "orders" || service === "shipping" || service === "identity") && {
+    ...((service === "orders" || service === "shipping" || service === "identity" || service === "webhooks") && {
       PERSONAL_DATA_KEYS_FILE: personalKeysFile(blueprint.dataDirectory),
     }),
     ...overrides.all,
@@ -103,6 +104,13 @@ function identityEnvironment(blueprint: Blueprint): Record<string, string> {
     BOOTSTRAP_KEY_ROLES: "customer,agent,warehouse,finance,operator,auditor,admin",
   };
 }
+
+/** Who develops has endpoints of his own, on any port of this machine that servers usually have, without TLS. */
+const webhookEnvironment = {
+  WEBHOOK_PLAIN_HTTP: "true",
+  WEBHOOK_NETWORKS: "127.0.0.0/8",
+  WEBHOOK_PORTS: "443,3000,8000,8443,9999",
+};
 
 /** Every way in which the stack's Jaeger takes spans, so that another exporter needs only be named. */
 function tracesEnvironment({ observers, ports }: Blueprint): Record<string, string> {

@@ -6,6 +6,7 @@ import { ordersEvents } from "../../services/orders/src/order/order-events.ts";
 import { paymentsEvents } from "../../services/payments/src/payment/payment-events.ts";
 import type { DatabaseService } from "../../services/services.ts";
 import { shippingEvents } from "../../services/shipping/src/shipment/shipment-events.ts";
+import { webhookEvents } from "../../services/webhooks/src/proof/webhook-events.ts";
 
 /** What each service tells. The outside world has no audit log of ours. */
 export const eventTables: Readonly<Record<Exclude<DatabaseService, "simulators">, EventTypes>> = {
@@ -14,6 +15,7 @@ export const eventTables: Readonly<Record<Exclude<DatabaseService, "simulators">
   inventory: inventoryEvents,
   shipping: shippingEvents,
   identity: identityEvents,
+  webhooks: webhookEvents,
 };
 
 const begin = "<!-- types -->";

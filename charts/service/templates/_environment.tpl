@@ -48,6 +48,9 @@
 {{- $_ := set $all "EVENTS_NATS_URL" $global.events.servers -}}
 {{- if $global.events.caSecret }}{{ $_ := set $all "EVENTS_NATS_CA" "/etc/ordermesh/events-ca/ca.crt" }}{{ end -}}
 {{- end -}}
+{{- if and (eq (include "ordermesh.service.program" .) "webhooks") (not $global.events.servers) -}}
+{{- fail "say where the events are that endpoints are told of (global.events.servers): docs/webhooks.md" -}}
+{{- end -}}
 {{- $_ := set $all "RATE_LIMIT_REPLICAS" (include "ordermesh.service.text" (ternary .Values.autoscaling.minReplicas .Values.replicas .Values.autoscaling.enabled)) -}}
 {{- range .Values.calls -}}
 {{- if not .port }}{{ fail (printf "%s: say at which port %s is called (calls)" $.Chart.Name .service) }}{{ end -}}

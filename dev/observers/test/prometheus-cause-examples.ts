@@ -239,6 +239,25 @@ const standingStill: readonly Example[] = [
     labels: { service: "orders" },
     summary: "Subscribers hear of what happens in orders 30m 0s late (shop)",
   },
+  {
+    alert: "WebhooksLate",
+    at: "30m",
+    ...one(`webhooks_due_age_seconds{${ofService("webhooks")}}`, "0+60x30", "400x3 0x27"),
+    summary: "A delivery has been due to an endpoint for 30m 0s (shop)",
+  },
+  {
+    alert: "WebhookEndpointDisabled",
+    at: "60m",
+    ...one(`webhooks_endpoints_disabled_total{${ofService("webhooks")}, reason="failing"}`, "0+1x60", "0x60"),
+    labels: { reason: "failing" },
+    summary: "Endpoints that are told no more because they are failing: 60 (shop)",
+  },
+  {
+    alert: "WebhookEventsLost",
+    at: "60m",
+    ...one(`webhooks_lost_events_total{${ofService("webhooks")}}`, "0+1x60", "0x60"),
+    summary: "Events that no endpoint is told of: 60 (shop)",
+  },
 ];
 
 /** Examples for the alerts on processes and databases. */

@@ -307,6 +307,17 @@ const things: Readonly<Record<string, Thing>> = {
   page: { takes: [0n, 1n, 200n], to: ["page_size"] },
   "page token": { takes: ["", letters(1_024)], to: ["page_token"] },
   person: { takes: [id], to: ["person_id"] },
+  "an endpoint of webhooks": { takes: [id], to: ["endpoint_id"] },
+  "where an endpoint of webhooks is": {
+    takes: ["https://a.example", `https://a.example/${letters(1_000)}`],
+    refuses: ["", letters(1_025)],
+    to: ["url"],
+  },
+  "what an endpoint of webhooks is told of": {
+    takes: ["shop.*", `shop.${letters(121)}.*`],
+    refuses: ["", "shop", "orders.*", `shop.${letters(122)}.*`],
+    to: ["event_types"],
+  },
   "the address of a login": {
     takes: ["a@b.co", `${letters(60)}@${letters(60)}.${letters(60)}.${letters(60)}.example`],
     refuses: ["", "a", `a@${letters(300)}.example`],
@@ -347,6 +358,9 @@ const alone = new Set([
   ...["given_name", "family_name", "email", "phone"].map((name) => `orders.UpdateCustomerRequest.${name}`),
   ...["CreateApiKeyRequest.name", "CreateApiKeyRequest.lifetime", "RevokeApiKeyRequest.api_key_id"].map(
     (name) => `identity.${name}`,
+  ),
+  ...["CreateEndpointRequest.name", "ReplayDeliveriesRequest.delivery_id", "RotateSecretRequest.overlap"].map(
+    (name) => `webhooks.${name}`,
   ),
   ...["SetPasswordRequest.token", "ExchangeApiKeyRequest.api_key", "ListPeopleRequest.email"].map(
     (name) => `identity.${name}`,

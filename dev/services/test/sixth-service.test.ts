@@ -54,14 +54,14 @@ describe("another service, by its entry alone", () => {
   });
 
   it("is in the help of npm start and in the image's", async () => {
-    assert.match(said.help, /PostgreSQL, Temporal, seven services and the worker/);
+    assert.match(said.help, /PostgreSQL, Temporal, eight services and the worker/);
     assert.match(
       said.help,
-      /shipping 50054\/8084, identity 50056\/8086, simulators 50057\/8087, returns 50058\/8088,\nworker 50055\/8085; PostgreSQL 55432;/,
+      /shipping 50054\/8084, identity 50056\/8086, webhooks 50059\/8089, simulators 50057\/8087, returns 50058\/8088,\nworker 50055\/8085; PostgreSQL 55432;/,
     );
     assert.match(
       await ask("deploy/image/run.ts", "--help"),
-      /shipping \| worker \| identity \| simulators \| returns {4}the service, until SIGTERM/,
+      /shipping \| worker \| identity \| webhooks \| simulators \| returns {4}the service, until SIGTERM/,
     );
   });
 
@@ -75,7 +75,7 @@ describe("another service, by its entry alone", () => {
   it("is asked for the calls of its packages", () => {
     const [returns, audit] = said.servers;
     assert.deepEqual(returns, ["returns"]);
-    assert.deepEqual(audit, ["orders", "payments", "inventory", "shipping", "identity", "returns"]);
+    assert.deepEqual(audit, ["orders", "payments", "inventory", "shipping", "identity", "webhooks", "returns"]);
   });
 
   it("is a resource of Tilt's that waits for its migrations, with its ports", () => {

@@ -15,6 +15,7 @@ const nouns = {
   inventory: "stock",
   shipping: "shipment",
   identity: "person|password|code|recovery_code|second_factor|login|session|api_key|signing_key",
+  webhooks: "endpoint|secret|deliveries",
 } as const;
 
 /** What looks like an action and is none: fields of log lines, names of loops, columns and spans. */

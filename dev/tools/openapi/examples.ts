@@ -35,6 +35,8 @@ const byName: Readonly<Record<string, JsonValue>> = {
   event_id: "event-1",
   action: "payment.captured",
   step: "capture:BER",
+  url: "https://shop.example/hooks",
+  event_types: "shop.orders.*",
 };
 
 /** What fields with one of the contract's own rules hold. */

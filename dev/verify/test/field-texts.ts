@@ -45,6 +45,10 @@ export function ordinaryText({ method }: ContractCall, { field }: TextField, ids
     customer_id: method.name === "EraseCustomer" ? newId() : ids.customerId,
     person_id: ids.customerId,
     api_key_id: ids.customerId,
+    endpoint_id: ids.customerId,
+    delivery_id: ids.customerId,
+    event_types: "shop.orders.*",
+    url: "https://shop.example/hooks",
     name: `name-${count}`,
     shipment_id: ids.shipmentId,
     tracking_number: ids.trackingNumber,
@@ -84,7 +88,10 @@ function sagaThatSays(customerMessage: string): string {
 }
 
 /** Fields whose text must be what it says, or the call does not get far. */
-const exact = new Set(["saga_id", "episode_id", "episode_ids", "news", "shipment_id", "traceparent", "traceparents"]);
+const exact = new Set([
+  ...["saga_id", "episode_id", "episode_ids", "news", "shipment_id", "traceparent", "traceparents"],
+  ...["url", "event_types"],
+]);
 
 /** Whether people may write what they like into a field; also a card's token, of which nobody knows the form. */
 export function takesWords({ field }: TextField): boolean {

@@ -91,6 +91,20 @@ export const moneyAndStock = dashboard({
           bad: 300,
           queries: [[`max by (service) (events_lag_seconds{${scope}})`, "{{service}}"]],
         }),
+        lines({
+          title: "Webhooks",
+          description:
+            "Requests to endpoints a second, by outcome. Runbooks: webhooks-late, webhook-endpoint-disabled.",
+          unit: "short",
+          queries: [[`sum by (outcome) (rate(webhooks_attempts_total{${scope}}[5m]))`, "{{outcome}}"]],
+        }),
+        lines({
+          title: "Webhooks that are due",
+          description: "Age of the oldest delivery that is due to an endpoint. Runbook: webhooks-late.",
+          unit: "s",
+          bad: 300,
+          queries: [[`max(webhooks_due_age_seconds{${scope}})`, "oldest"]],
+        }),
       ],
     },
     {

@@ -113,5 +113,35 @@ export const sagaAlerts: RuleGroup = {
         "Subscribers hear of what happens in {{ $labels.service }} {{ $value | humanizeDuration }} late ({{ $labels.namespace }})",
       description: "The broker is away or full, or a transaction is open. Nothing is lost; all of it is told in order.",
     },
+    {
+      alert: "WebhooksLate",
+      severity: "ticket",
+      expr: "max by (namespace) (webhooks_due_age_seconds) > 300",
+      lasts: "5m",
+      labels: { service: "webhooks" },
+      summary: "A delivery has been due to an endpoint for {{ $value | humanizeDuration }} ({{ $labels.namespace }})",
+      description:
+        "An endpoint is slower than what is to be told to it, or the service does not send. Others are told.",
+    },
+    {
+      alert: "WebhookEndpointDisabled",
+      severity: "ticket",
+      expr: "sum by (namespace, reason) (increase(webhooks_endpoints_disabled_total[1h])) > 0",
+      lasts: "1m",
+      labels: { service: "webhooks" },
+      summary:
+        "Endpoints that are told no more because they are {{ $labels.reason }}: {{ $value | humanize }} ({{ $labels.namespace }})",
+      description:
+        "What happens is kept for them for 30 days. Whoever has them does not know unless somebody tells him.",
+    },
+    {
+      alert: "WebhookEventsLost",
+      severity: "ticket",
+      expr: "sum by (namespace) (increase(webhooks_lost_events_total[1h])) > 0",
+      lasts: "1m",
+      labels: { service: "webhooks" },
+      summary: "Events that no endpoint is told of: {{ $value | humanize }} ({{ $labels.namespace }})",
+      description: "The stream no longer had them when they were to be read: it is too small, or was removed.",
+    },
   ],
 };

@@ -179,6 +179,15 @@ const refusing: Readonly<Record<string, string>> = {
     shipping.GetShipmentRequest.shipment_id shipping.ReportPackedRequest.shipment_id
     shipping.ReportShortRequest.shipment_id shipping.RequestReturnLabelRequest.order_id
     shipping.RequestReturnLabelRequest.return_id shipping.TurnBackShipmentRequest.order_id
+    webhooks.DeleteEndpointRequest.endpoint_id
+    webhooks.EnableEndpointRequest.endpoint_id
+    webhooks.GetEndpointRequest.endpoint_id
+    webhooks.ListDeliveriesRequest.endpoint_id
+    webhooks.ReplayDeliveriesRequest.delivery_id
+    webhooks.ReplayDeliveriesRequest.endpoint_id
+    webhooks.RotateSecretRequest.endpoint_id
+    webhooks.SendTestEventRequest.endpoint_id
+    webhooks.UpdateEndpointRequest.endpoint_id
   `,
   "id or empty": `
     audit.ListAuditEventsRequest.order_id inventory.ListStockMovementsRequest.order_id
@@ -231,6 +240,7 @@ const refusing: Readonly<Record<string, string>> = {
     shipping.BookShipmentRequest.location_id shipping.CancelShipmentRequest.location_id
     shipping.CreateShipmentRequest.location_id shipping.RequestReturnLabelRequest.location_id
     shipping.ShipmentLine.sku shipping.TurnBackShipmentRequest.location_id
+    webhooks.CreateEndpointRequest.name
   `,
   "code or empty": `
     inventory.CommitReservationRequest.location_id inventory.ListStockLevelsRequest.location_id
@@ -284,6 +294,8 @@ const refusing: Readonly<Record<string, string>> = {
     payments.ListRefundRequestsRequest.page_token
     sagas.ListParkedStepsRequest.page_token shipping.ListShipmentsRequest.page_token
     shipping.TrackShipmentsRequest.page_token
+    webhooks.ListDeliveriesRequest.page_token
+    webhooks.ListEndpointsRequest.page_token
   `,
   "page size": `
     audit.ListAuditEventsRequest.page_size identity.ListApiKeysRequest.page_size identity.ListPeopleRequest.page_size
@@ -296,6 +308,8 @@ const refusing: Readonly<Record<string, string>> = {
     payments.ListRefundRequestsRequest.page_size
     sagas.ListParkedStepsRequest.page_size shipping.ListShipmentsRequest.page_size
     shipping.TrackShipmentsRequest.page_size
+    webhooks.ListDeliveriesRequest.page_size
+    webhooks.ListEndpointsRequest.page_size
   `,
   batch: `
     inventory.BatchAmendReservationsRequest.requests inventory.BatchCommitReservationsRequest.requests

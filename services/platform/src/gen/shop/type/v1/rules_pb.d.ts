@@ -111,6 +111,13 @@ export declare const phone: GenExtension<StringRules, boolean>;
 export declare const action: GenExtension<StringRules, boolean>;
 
 /**
+ * A type of events that subscribers are told of, or the beginning of some with `.*` behind it.
+ *
+ * @generated from extension: optional bool event_type = 50014;
+ */
+export declare const event_type: GenExtension<StringRules, boolean>;
+
+/**
  * How many entries a page has at most; 0 means the service's default.
  *
  * @generated from extension: optional bool page_size = 50001;

@@ -1,0 +1,213 @@
+// From the stream of a real broker to the subscriber: in order, each event once, whoever dies in between.
+import assert from "node:assert/strict";
+import { after, afterEach, before, describe, it } from "node:test";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { OrderEventSchema } from "#gen/shop/events/v1/order_event_pb.js";
+import type { Database } from "#platform/database/database.ts";
+import { NatsBroker } from "#platform/events/nats-broker.ts";
+import { newId } from "#platform/id.ts";
+import { quietLogger } from "#testing/logger.ts";
+import type { TestDatabase } from "#testing/postgres.ts";
+import { until } from "#testing/until.ts";
+import { NatsServer } from "../../../dev/testing/nats.ts";
+import { EventReader } from "../src/inbox/event-reader.ts";
+import { EventStream } from "../src/inbox/event-stream.ts";
+import { Replica, Subscriber, webhooksDatabase } from "./harness.ts";
+
+const stream = { name: "ordermesh", maxAgeMs: 3_600_000, maxBytes: 64 * 1024 * 1024, replicas: 1 };
+
+let test: TestDatabase;
+let nats: NatsServer;
+let subscriber: Subscriber;
+let broker: NatsBroker;
+const running = new Set<Replica>();
+before(async () => {
+  [test, nats, subscriber] = await Promise.all([webhooksDatabase(), NatsServer.start(), Subscriber.start()]);
+  broker = new NatsBroker({ servers: [nats.url], name: "test", stream });
+});
+after(async () => {
+  await broker.close();
+  await subscriber[Symbol.asyncDispose]();
+  await nats[Symbol.asyncDispose]();
+  await test[Symbol.asyncDispose]();
+});
+afterEach(async () => {
+  await Promise.all([...running].map((replica) => replica.parts.stop?.()));
+  running.clear();
+  for (const table of ["webhook_delivery", "webhook_event", "webhook_endpoint"])
+    await test.database.query(`delete from ${table}`);
+  subscriber.got.length = 0;
+});
+
+async function started(): Promise<Replica> {
+  const replica = new Replica(test.database, { EVENTS_NATS_URL: nats.url, EVENTS_STREAM: "ordermesh" });
+  await replica.parts.start?.();
+  running.add(replica);
+  return replica;
+}
+
+/** Publishes events of some orders, each of which counts up. */
+async function publish(subjects: readonly string[], each: number, format: "json" | "protobuf" = "json") {
+  const list = Array.from({ length: each }, (_, revision) =>
+    subjects.map((orderId) => {
+      const data = create(OrderEventSchema, { orderId, revision });
+      return {
+        address: "ordermesh.orders.order.shipped",
+        event: {
+          attributes: {
+            specversion: "1.0" as const,
+            id: newId(),
+            source: "/ordermesh/orders",
+            type: "shop.orders.order.shipped.v1",
+            subject: orderId,
+            time: new Date().toISOString(),
+            datacontenttype: `application/${format}`,
+            dataschema: "#shop.events.v1.OrderEvent",
+          },
+          data:
+            format === "json" ? Buffer.from(JSON.stringify({ orderId, revision })) : toBinary(OrderEventSchema, data),
+        },
+      };
+    }),
+  ).flat();
+  const { arrived } = await broker.deliver(list);
+  assert.equal(arrived, list.length);
+  return list;
+}
+
+const place = async () =>
+  Number((await test.database.query<{ place: bigint }>("select place from stream_cursor"))[0]?.place ?? -1);
+
+/** Where the stream ends, the reader has to be before anything is told. */
+const begun = () => until(async () => (await place()) >= 0, "it reads");
+
+function assertInOrder(subjects: readonly string[], each: number): void {
+  for (const subject of subjects) {
+    const revisions = subscriber
+      .to("billing")
+      .filter(({ data }) => data.orderId === subject)
+      .map(({ data }) => data.revision ?? 0);
+    assert.deepEqual(
+      revisions,
+      Array.from({ length: each }, (_, index) => index),
+      subject,
+    );
+  }
+}
+
+describe("the stream", () => {
+  it("is read from its end on by who has never read it, and what it has reaches subscribers in order", async () => {
+    await publish([newId()], 1);
+    const replica = await started();
+    await begun();
+    await replica.endpoint(subscriber, "billing");
+    const subjects = Array.from({ length: 5 }, () => newId());
+    await publish(subjects, 20);
+    await until(() => subscriber.to("billing").length === 100, "all are told");
+    assertInOrder(subjects, 20);
+  });
+
+  it("may have its data as Protobuf", async () => {
+    const replica = await started();
+    await begun();
+    await replica.endpoint(subscriber, "billing");
+    const [event] = await publish([newId()], 1, "protobuf");
+    const [got] = await until(() => subscriber.to("billing").length > 0 && subscriber.to("billing"), "it is told");
+    assert.deepEqual(got?.data, { orderId: event?.event.attributes.subject });
+  });
+
+  it("is read by one of several replicas, and by another one when that ends", async () => {
+    const [first, second] = [await started(), await started()];
+    await begun();
+    await first.endpoint(subscriber, "billing");
+    const subjects = Array.from({ length: 5 }, () => newId());
+    await publish(subjects, 10);
+    await until(() => subscriber.to("billing").length > 5, "some are told");
+    await first.parts.stop?.();
+    running.delete(first);
+    await until(() => subscriber.to("billing").length >= 50, "all are told");
+    assert.equal(await second.figure("webhooks_lost_events_total"), 0);
+    for (const subject of subjects) {
+      const ids = subscriber
+        .to("billing")
+        .filter(({ data }) => data.orderId === subject)
+        .map(({ id }) => id);
+      assert.equal(new Set(ids).size, 10);
+    }
+  });
+
+  it("goes on where it was after the broker was killed", async () => {
+    const replica = await started();
+    await begun();
+    await replica.endpoint(subscriber, "billing");
+    await publish([newId()], 3);
+    await until(() => subscriber.to("billing").length === 3, "the first are told");
+    await nats.kill();
+    await nats.run();
+    await until(() => publish([newId()], 3), "the broker takes more");
+    await until(() => subscriber.to("billing").length >= 6, "the others are told", { deadlineMs: 30_000 });
+  });
+
+  it("is read whole by whoever comes after a process that died between any two statements", async () => {
+    const setup = new Replica(test.database);
+    await setup.endpoint(subscriber, "billing");
+    const subjects = [newId(), newId()];
+    await readOnce(test.database);
+    await publish(subjects, 5);
+    for (let dies = 1; ; dies += 1) {
+      const { database, died } = dyingAt(test.database, dies);
+      await readOnce(database).catch(() => undefined);
+      if (!died()) break;
+      const [counted] = await test.database.query<{ count: number }>(
+        "select count(*)::int as count from webhook_delivery",
+      );
+      assert.equal(counted?.count, 0, `something was left by one that died at its statement ${dies}`);
+      assert.ok(dies < 20, "it never comes to an end");
+    }
+    const [counted] = await test.database.query<{ count: number; events: number }>(
+      "select count(*)::int as count, count(distinct event_id)::int as events from webhook_delivery",
+    );
+    assert.deepEqual(counted, { count: 10, events: 10 });
+    await started();
+    await until(() => subscriber.to("billing").length === 10, "all are told");
+    assertInOrder(subjects, 5);
+  });
+});
+
+/** Reads one batch, as a process that has just begun. */
+async function readOnce(database: Database): Promise<void> {
+  const metrics = { heard: () => undefined, unread: () => undefined, lost: () => undefined };
+  const events = new EventStream({ servers: [nats.url], name: "webhooks", stream });
+  const reader = new EventReader({ database, stream: events, metrics, log: quietLogger() });
+  try {
+    await reader.sweep();
+  } finally {
+    await events.close();
+  }
+}
+
+/** A database whose user dies at the statement of this number in a transaction, or when it commits. */
+function dyingAt(database: Database, number: number) {
+  let count = 0;
+  let died = false;
+  const dies = () => {
+    count += 1;
+    if (count !== number) return;
+    died = true;
+    throw new Error("the process dies");
+  };
+  const transaction: Database["transaction"] = (work) =>
+    database.transaction(async (tx) => {
+      const dying = {
+        ...tx,
+        query: async (...given: Parameters<typeof tx.query>) => {
+          dies();
+          return tx.query(...given);
+        },
+      };
+      const result = await work(dying as typeof tx);
+      dies();
+      return result;
+    });
+  return { database: { transaction } as Database, died: () => died };
+}
