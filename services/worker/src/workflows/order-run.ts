@@ -320,8 +320,8 @@ export class OrderRun implements SagaSubject {
     this.#status ??= "CONFIRMED";
     const { credits, due } = this;
     this.#plan(credits.length > 0 ? charge(parcels, [...credits, { payment: 0, amount: due }]) : parcels);
-    for (const event of this.#early.splice(0)) this.#hear(event);
     this.stage = "FULFILLMENT";
+    this.hearsEarly();
   }
 
   #plan(parcels: ParcelState[]): void {
@@ -427,11 +427,29 @@ export class OrderRun implements SagaSubject {
     }
   }
 
-  /** What is told of a parcel that another one has taken the place of is not heard. */
+  /** What is told of a parcel that another one has taken the place of is not heard; of one that is not known yet, later. */
   #hear({ locationId, news, trackingNumber, generation = 0 }: ParcelEvent): void {
     const parcel = this.parcels.find((candidate) => candidate.locationId === locationId);
-    if (parcel && (parcel.generation ?? 0) === generation) hear(parcel, news, trackingNumber);
-    else if (this.stage === "CHECKOUT") this.#early.push({ locationId, news, trackingNumber });
+    const known = parcel ? (parcel.generation ?? 0) : -1;
+    if (parcel && known === generation) hear(parcel, news, trackingNumber);
+    else if (this.stage === "CHECKOUT" || (generation > known && this.#isBeingAmended)) {
+      this.#early.push({ locationId, news, trackingNumber, ...(generation > 0 && { generation }) });
+    }
+  }
+
+  /** Whether parcels may come about of which only a run that was lost knew. */
+  get #isBeingAmended(): boolean {
+    return this.amendment !== undefined && !this.amendment.isOver;
+  }
+
+  /** Whether something was told of parcels that were not known. */
+  get hasEarly(): boolean {
+    return this.#early.length > 0;
+  }
+
+  /** Hears what was told of parcels that were not known before. */
+  hearsEarly(): void {
+    for (const event of this.#early.splice(0)) this.#hear(event);
   }
 
   #decide({ step, resolved }: { step: string; resolved: boolean }): void {

@@ -55,7 +55,10 @@ async function throughStages(run: OrderRun, steps: Steps): Promise<void> {
   if (run.stage === "COMPENSATING") await within(goOnUndoing);
   if (run.stage === "CHECKOUT") await within(run.mayBeConfirmed ? uninterrupted(checkout) : checkout); // CONFIRMED
   if (run.isToBeAmendedLater && patched("confirmed-before-amended")) return run.settlesFirst();
-  if (run.stage === "FULFILLMENT" && run.amendment && patched("amendments")) await amend(run.amendment, steps);
+  if (run.stage === "FULFILLMENT" && run.amendment && patched("amendments")) {
+    await amend(run.amendment, steps);
+    if (run.hasEarly && patched("amended-parcels-heard")) run.hearsEarly();
+  }
   if (run.stage === "FULFILLMENT") await within(fulfil); // PREPARING
   if (run.stage === "TRACKING") await within(track); // SHIPPED
   if (isRecalled(run)) await within(announceArrived);

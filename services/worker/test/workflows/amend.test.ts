@@ -419,6 +419,29 @@ describe("a workflow that is terminated in an amendment is followed by another o
     }
   }
 
+  for (const outcome of ["accepted", "NOT_NOW"]) {
+    test(`and whose parcel is packed before the next one begins: ${outcome}`, async () => {
+      const order = await packing();
+      const { orderId } = order;
+      const refuse = on("decide", { kind: "refuse", reason: "NOT_NOW" }, { orderId, times: 1 });
+      if (outcome !== "accepted") stage.world.rules.push(refuse);
+      let lost = 0;
+      stage.world.onCall = async (called, at) => {
+        if (called !== "prepare" || at !== "after" || ++lost > 1) return;
+        const { episodeId } = stage.rows.row(orderId);
+        stage.world.tell(orderId, "BER", { news: "PACKED", generation: 1 });
+        stage.rows.giveBack(episodeId);
+        await stage.workflow(episodeId).terminate();
+      };
+      stage.rows.amend(orderId, more);
+      assert.equal(await decided(orderId), outcome);
+      assert.deepEqual(await stage.ends([order]), ["DELIVERED"]);
+      stage.world.onCall = () => {};
+      assert.ok(lost >= 1);
+      assertBalanced(orderId);
+    });
+  }
+
   for (const step of ["void", "unamend", "decide", "prepare", "settle"] as const) {
     test(`while it is undone, after "${step}"`, async () => {
       const order = await packing();
