@@ -216,6 +216,13 @@ export class Stage {
     return this.environment.client.workflow.getHandle<typeof carryOrders>(episodeId);
   }
 
+  /** The workflow that carries an order is gone, and with it the process that ran it: what it would still settle comes too late. */
+  async loses(orderId: string): Promise<void> {
+    const { episodeId, lastEpisodeId } = this.rows.row(orderId);
+    if (episodeId !== "") this.rows.giveBack(episodeId);
+    await this.workflow(episodeId || lastEpisodeId).terminate();
+  }
+
   /** How many effects an order had more than once; each is named by its request. */
   doubles(orderId: string): string[] {
     const ids = this.world.effects.filter((effect) => effect.orderId === orderId).map(({ id }) => id);

@@ -371,7 +371,7 @@ describe("a workflow that is terminated in an amendment is followed by another o
         stage.world.onCall = async (called, at) => {
           if (called !== step || at !== when || terminated.times > 0) return;
           terminated.times++;
-          await stage.workflow(stage.rows.row(orderId).episodeId || stage.rows.row(orderId).lastEpisodeId).terminate();
+          await stage.loses(orderId);
         };
         stage.rows.amend(orderId, step === "void" ? fewer : more);
         assert.equal(await decided(orderId), "accepted");
@@ -396,9 +396,9 @@ describe("a workflow that is terminated in an amendment is followed by another o
         packs.set(orderId, "later");
         let called = 0;
         stage.world.onCall = async (name, at) => {
-          const { episodeId, lastEpisodeId, amendments } = stage.rows.row(orderId);
+          const { amendments } = stage.rows.row(orderId);
           if (name !== step || at !== "after" || amendments.length === 0 || ++called !== times) return;
-          await stage.workflow(episodeId || lastEpisodeId).terminate();
+          await stage.loses(orderId);
         };
         stage.place([order], [on("authorize", { kind: "unavailable" }, { orderId, times: 3 })]);
         await until(() => stage.rows.row(orderId).settlements.length > 0, "its checkout rests", patient);
@@ -428,10 +428,8 @@ describe("a workflow that is terminated in an amendment is followed by another o
       let lost = 0;
       stage.world.onCall = async (called, at) => {
         if (called !== "prepare" || at !== "after" || ++lost > 1) return;
-        const { episodeId } = stage.rows.row(orderId);
         stage.world.tell(orderId, "BER", { news: "PACKED", generation: 1 });
-        stage.rows.giveBack(episodeId);
-        await stage.workflow(episodeId).terminate();
+        await stage.loses(orderId);
       };
       stage.rows.amend(orderId, more);
       assert.equal(await decided(orderId), outcome);
@@ -453,7 +451,7 @@ describe("a workflow that is terminated in an amendment is followed by another o
         if (called === "decide" && at === "after") decisions++;
         if (called !== step || at !== "after" || terminated.times > 0 || decisions < 2) return;
         terminated.times++;
-        await stage.workflow(stage.rows.row(orderId).episodeId || stage.rows.row(orderId).lastEpisodeId).terminate();
+        await stage.loses(orderId);
       };
       stage.rows.amend(orderId, more);
       const told = await decided(orderId);

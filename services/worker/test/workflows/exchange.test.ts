@@ -279,9 +279,8 @@ describe("an exchange whose workflow is terminated", () => {
     const terminated = { times: 0 };
     stage.world.onCall = async (called, at) => {
       if (called !== step || at !== when || terminated.times > 0 || !stage.rows.rows.has(orderId())) return;
-      const { episodeId, lastEpisodeId } = stage.rows.row(orderId());
       terminated.times += 1;
-      await stage.workflow(episodeId || lastEpisodeId).terminate();
+      await stage.loses(orderId);
     };
     return terminated;
   }

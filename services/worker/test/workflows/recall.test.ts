@@ -296,8 +296,7 @@ for (const step of ["turn-back", "resolve", "transition", "settle", "restock", "
       stage.world.onCall = async (called, at) => {
         if (called !== step || at !== when || times > 0) return;
         times += 1;
-        const { episodeId, lastEpisodeId } = stage.rows.row(orderId);
-        await stage.workflow(episodeId || lastEpisodeId).terminate();
+        await stage.loses(orderId);
       };
       await stage.recall(orderId);
       await stage.rests(orderId, () => since(orderId).includes("turn-back:BER"));

@@ -224,7 +224,7 @@ describe("what came back", () => {
         stage.world.onCall = async (called, at) => {
           if (called !== step || at !== when || terminated > 0) return;
           terminated += 1;
-          await stage.workflow(stage.rows.row(orderId).episodeId || stage.rows.row(orderId).lastEpisodeId).terminate();
+          await stage.loses(orderId);
         };
         const effects = await takenBack(order, back());
         stage.world.onCall = () => {};
