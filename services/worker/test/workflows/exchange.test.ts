@@ -280,7 +280,7 @@ describe("an exchange whose workflow is terminated", () => {
     stage.world.onCall = async (called, at) => {
       if (called !== step || at !== when || terminated.times > 0 || !stage.rows.rows.has(orderId())) return;
       terminated.times += 1;
-      await stage.loses(orderId);
+      await stage.loses(orderId());
     };
     return terminated;
   }
