@@ -8,7 +8,7 @@ import type { EpisodeOptions } from "../workflows/engine/options.ts";
 import { customerIdsAttribute, orderIdsAttribute } from "../workflows/engine/search-attributes.ts";
 import { cancelOrder } from "../workflows/messages.ts";
 import type { CarriedOrder, CarryOrdersInput, OrderFault } from "../workflows/order-state.ts";
-import { readFaults } from "./episode-faults.ts";
+import { contradictsItself, readFaults } from "./episode-faults.ts";
 import { SagaError } from "./errors.ts";
 import { type TemporalCalls, temporalIsAway } from "./temporal-calls.ts";
 
@@ -22,6 +22,9 @@ const looksAtOnce = 8;
 const lookPart = 0.75;
 /** WORKFLOW_EXECUTION_STATUS_RUNNING and _PAUSED in temporal/api/enums/v1/workflow.proto: the ones that are not closed. */
 const openStatuses: readonly (number | null | undefined)[] = [1, 8];
+
+/** After so many attempts at one workflow task it is looked why it fails. */
+const suspectAttempt = 3;
 
 /** How episodes are started. */
 export interface EpisodesOptions {
@@ -100,10 +103,24 @@ export class Episodes {
   async #look(episodeId: string): Promise<EpisodeLook> {
     const description = await this.#describe(episodeId);
     if (!description) return { episodeId, state: EpisodeState.UNKNOWN, faults: [] };
-    const { status, runId } = description;
-    if (openStatuses.includes(status.code)) return { episodeId, state: EpisodeState.RUNNING, faults: [] };
-    const faults = await readFaults(this.#calls, { workflowId: episodeId, runId });
+    const { status, runId, raw } = description;
+    const execution = { workflowId: episodeId, runId };
+    if (openStatuses.includes(status.code)) {
+      const isSuspect = (raw.pendingWorkflowTask?.attempt ?? 0) >= suspectAttempt;
+      const isLost = isSuspect && (await contradictsItself(this.#calls, execution));
+      if (!isLost) return { episodeId, state: EpisodeState.RUNNING, faults: [] };
+      await this.#giveUp(execution);
+    }
+    const faults = await readFaults(this.#calls, execution);
     return { episodeId, state: EpisodeState.CLOSED, faults };
+  }
+
+  /** A workflow that does not do what its history says never goes on; its orders are carried anew, and what it did has no second effect. */
+  async #giveUp({ workflowId, runId }: { workflowId: string; runId: string }): Promise<void> {
+    const handle = this.#calls.client.workflow.getHandle(workflowId, runId);
+    await this.#calls.within(() =>
+      handle.terminate("it does not do what its history says: its orders are carried anew"),
+    );
   }
 
   /**

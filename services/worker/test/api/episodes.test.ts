@@ -8,6 +8,7 @@ import {
   createRouterTransport,
 } from "@connectrpc/connect";
 import { Client } from "@temporalio/client";
+import protos from "@temporalio/proto";
 import { Registry } from "prom-client";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
 import { SagaStage, SagaStepStatus } from "#gen/shop/sagas/v1/saga_pb.js";
@@ -29,6 +30,7 @@ import { anOrder, clientsOf, fastEpisodes, fastOptions, taskQueue } from "../sta
 import { patient, Stage } from "../stage/stage.ts";
 import { on } from "../world/rules.ts";
 
+const causes = protos.temporal.api.enums.v1.WorkflowTaskFailedCause;
 let stage: Stage;
 let sagas: ConnectClient<typeof SagaService>;
 let legacy: LegacySagas;
@@ -111,6 +113,39 @@ describe("SagaService", () => {
       ids.map((id) => (id === hangs ? EpisodeState.UNSPECIFIED : EpisodeState.UNKNOWN)),
     );
     await assert.rejects(episodes.look([hangs]), /Temporal is away/);
+  });
+
+  test("gives up an episode that does not do what its history says, and blames no order; other failures are left to who mends them", async () => {
+    const { nativeConnection: connection } = stage.environment;
+    const client = new Client({ connection, dataConverter });
+    const { namespace } = client.options;
+    const calls = new TemporalCalls(client, 10_000);
+    for (const [cause, state] of [
+      ["WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR", EpisodeState.CLOSED],
+      ["WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_WORKER_UNHANDLED_FAILURE", EpisodeState.RUNNING],
+    ] as const) {
+      const nobody = `nobody-${newId()}`;
+      const episodes = new Episodes(calls, { taskQueue: nobody, options: fastEpisodes, eagerStart: false });
+      const episodeId = newId();
+      await episodes.start(episodeId, []);
+      const look = async () => (await episodes.look([episodeId]))[0];
+      for (let attempt = 1; attempt <= 2; attempt += 1) {
+        assert.equal((await look())?.state, EpisodeState.RUNNING, `at attempt ${attempt}`);
+        const { taskToken } = await client.workflowService.pollWorkflowTaskQueue({
+          namespace,
+          taskQueue: { name: nobody },
+        });
+        const failure = { message: "a task fails" };
+        await client.workflowService.respondWorkflowTaskFailed({ namespace, taskToken, cause: causes[cause], failure });
+      }
+      const looked = await until(
+        async () => ((await look())?.state === state ? await look() : undefined),
+        cause,
+        patient,
+      );
+      assert.deepEqual(looked, { episodeId, state, faults: [] });
+      if (state === EpisodeState.RUNNING) await client.workflow.getHandle(episodeId).terminate();
+    }
   });
 
   test("tells of a saga what its order's row knows", async () => {
