@@ -6,6 +6,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema } from "#gen/google/rpc/error_details_pb.js";
 import { IdentityAdminService } from "#gen/shop/identity/v1/identity_admin_service_pb.js";
 import { BulkCreateOrdersResponseSchema } from "#gen/shop/orders/v1/order_service_pb.js";
+import { ReportTrackingEventsResponseSchema } from "#gen/shop/shipping/v1/shipping_service_pb.js";
 import { mayLookLikeCard } from "#platform/interceptors/card-numbers.ts";
 import { Collector } from "#testing/collector.ts";
 import { until } from "#testing/until.ts";
@@ -171,8 +172,11 @@ function failureOf(answer: Promise<unknown>): Promise<ConnectError | undefined> 
 
 /** What entries that are judged each for itself were refused for, as a refused call says it. */
 function refusalOfEntries(answer: unknown): ConnectError | undefined {
-  if (!isMessage(answer, BulkCreateOrdersResponseSchema)) return undefined;
-  const failures = answer.outcomes.flatMap(({ outcome }) => (outcome.case === "failure" ? outcome.value : []));
+  const ofOrders = isMessage(answer, BulkCreateOrdersResponseSchema) ? answer.outcomes : [];
+  const ofReports = isMessage(answer, ReportTrackingEventsResponseSchema) ? answer.outcomes : [];
+  const failures = [...ofOrders, ...ofReports].flatMap(({ outcome }) =>
+    outcome.case === "failure" ? outcome.value : [],
+  );
   const fieldViolations = failures.flatMap((failure) => failure.fieldViolations);
   const message = failures.map((failure) => failure.message).join("; ");
   const code = failures.find((failure) => failure.code !== Code.InvalidArgument)?.code ?? Code.InvalidArgument;

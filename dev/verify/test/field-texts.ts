@@ -67,7 +67,9 @@ export function ordinaryText({ method }: ContractCall, { field }: TextField, ids
     saga: sagaThatSays("as agreed"),
     news: "PACKED",
     step: ids.step,
-    key: randomUUID(),
+    key: field.parent.name === "GatewayOperation" ? randomUUID() : newId(),
+    keys: newId(),
+    service_level: "standard",
     after_key: "",
     to_key: "",
     // Of an authorization.

@@ -6,6 +6,7 @@ import { fromBinary, fromJsonString, toJson } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import pg from "pg";
 import { BulkCreateOrdersResponseSchema } from "#gen/shop/orders/v1/order_service_pb.js";
+import { ReportTrackingEventsResponseSchema } from "#gen/shop/shipping/v1/shipping_service_pb.js";
 import { databaseServices } from "../../../services/services.ts";
 import { freePorts } from "../../stack/free-ports.ts";
 import { Stack } from "../../stack/stack.ts";
@@ -48,15 +49,16 @@ function nameOf({ call, face, attack }: Shot): string {
   return `${call.server} ${call.method.name} ${attack.what} (${face})`;
 }
 
-/** Each order of a bulk has an outcome of its own; one that failed stands for the call. */
+/** Answers in which each entry has an outcome of its own. */
+const ofEntries = [BulkCreateOrdersResponseSchema, ReportTrackingEventsResponseSchema] as const;
+
+/** Each order of a bulk, and each report, has an outcome of its own; one that failed stands for the call. */
 function ofTheEntry({ call, face }: Shot, ofCall: Outcome): Outcome {
   const { answer } = ofCall;
-  if (!answer || call.method.output !== BulkCreateOrdersResponseSchema) return ofCall;
-  const { outcomes } =
-    face === "JSON"
-      ? fromJsonString(BulkCreateOrdersResponseSchema, answer.toString())
-      : fromBinary(BulkCreateOrdersResponseSchema, answer);
-  const { outcome } = outcomes.find((each) => each.outcome.case === "failure") ?? {};
+  const schema = ofEntries.find((each) => each === call.method.output);
+  if (!answer || !schema) return ofCall;
+  const { outcomes } = face === "JSON" ? fromJsonString(schema, answer.toString()) : fromBinary(schema, answer);
+  const { outcome } = [...outcomes].find((each) => each.outcome.case === "failure") ?? {};
   if (outcome?.case !== "failure") return ofCall;
   const { code, message, fieldViolations } = outcome.value;
   return { code, text: [message, ...fieldViolations.map(({ field }) => JSON.stringify(field))].join(" ") };
