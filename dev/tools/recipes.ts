@@ -4,6 +4,7 @@ import { run } from "../../deploy/command/run.ts";
 import { buildEnvironment } from "./config.ts";
 import { clockRecipe, poolerRecipe, prometheusRecipes, storeRecipe } from "./debian.ts";
 import { elasticsearchRecipes } from "./elasticsearch.ts";
+import { goExampleRecipe } from "./go-example.ts";
 import { goSource } from "./go-source.ts";
 import { schemathesisRecipe } from "./python.ts";
 import type { Recipe } from "./recipe.ts";
@@ -84,6 +85,7 @@ export const recipes: Readonly<Record<ToolName, readonly Recipe[]>> = {
       usually: "a minute",
     }),
   ],
+  "gateway-go": [goExampleRecipe],
   schemathesis: [schemathesisRecipe],
   libfaketime: [clockRecipe],
   pgbouncer: [poolerRecipe],

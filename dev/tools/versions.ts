@@ -1,4 +1,5 @@
 import { stackVersion } from "../../deploy/observability/elk/version.ts";
+import { sourceVersion } from "./source-version.ts";
 
 /**
  * The versions of the tools that are fetched or built when they are not on PATH. The only place that names them, but for
@@ -57,6 +58,11 @@ export const versions = {
   schemathesis: "4.32.5",
   /** go.starlark.net: executes the Tiltfile in its test. */
   starlark: "v0.0.0-20260908191801-89a6a09411d5",
+  /** The connector in Go of examples/, as it is in this checkout. */
+  "gateway-go": sourceVersion(
+    "examples/gateway-go/*.{go,mod,sum,yaml}",
+    "proto/ordermesh/connectors/v1/gateway_*.proto",
+  ),
 } as const;
 
 /**
@@ -101,12 +107,14 @@ export const testTools = [
   "pgbouncer",
   "redis-server",
   "nats-server",
+  "gateway-go",
 ] as const satisfies readonly ToolName[];
 
 /** What a program on PATH is called when it has not the tool's name. */
 export const namesOnPath: { readonly [name in ToolName]?: readonly string[] } = {
   // What is called so elsewhere takes other arguments.
   registry: [],
+  "gateway-go": [],
   // One that is called jaeger is Jaeger 2, which takes its ports from a file.
   jaeger: ["jaeger-all-in-one"],
   alertmanager: ["alertmanager", "prometheus-alertmanager"],
