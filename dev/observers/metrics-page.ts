@@ -27,6 +27,7 @@ const groups: readonly (readonly [heading: string, begins: RegExp])[] = [
   ["Events", /^events_/],
   ["Webhooks", /^webhooks_/],
   ["Calls", /^(rpc|tls)_/],
+  ["Calls to what is outside", /^connector_/],
   ["Database", /^(database|batcher|relay)_/],
   ["Telemetry", /^(telemetry|log)_/],
   ["Feature flags", /^feature_flag_/],

@@ -19,6 +19,9 @@ const faster = (le: string) =>
 const tasks = (le: string) =>
   `temporal_workflow_task_schedule_to_start_latency_seconds_bucket{${ofService("worker")}, le="${le}"}`;
 
+const breaker = (state: string) =>
+  `connector_breaker_state{${ofService("payments")}, connector="gateway", state="${state}"}`;
+
 /** Examples for the alerts on orders and sagas that stand still. */
 const standingStill: readonly Example[] = [
   {
@@ -277,6 +280,19 @@ const processes: readonly Example[] = [
     quiet: { [faster("1")]: "0+995x20", [faster("2.5")]: "0+1000x20", [faster("+Inf")]: "0+1000x20" },
     labels: { service: "payments", rpc },
     summary: `${rpc} of payments takes 2.35s at the 99th percentile`,
+  },
+  {
+    alert: "ConnectorAway",
+    at: "10m",
+    // It is tried every two seconds, and some samples see that.
+    fires: {
+      [breaker("open")]: "0x2 1 1 0 1 1 0 1 1 1",
+      [breaker("half_open")]: "0x2 0 0 1 0 0 1 0 0 0",
+      [breaker("closed")]: "1x2 0x8",
+    },
+    quiet: { [breaker("open")]: "0 1 0 0 1 0 0x5", [breaker("closed")]: "1 0 1 1 0 1 1x5" },
+    labels: { service: "payments", connector: "gateway" },
+    summary: "The gateway does not answer payments (shop)",
   },
   {
     alert: "TargetDown",

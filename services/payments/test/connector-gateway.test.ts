@@ -15,8 +15,10 @@ import {
 } from "#gen/ordermesh/connectors/v1/gateway_operation_pb.js";
 import { loadConfig } from "#platform/config.ts";
 import { newId } from "#platform/id.ts";
+import { quietLogger } from "#testing/logger.ts";
 import { paymentsConfig } from "../src/config.ts";
 import {
+  type Gateway,
   GatewayAmbiguousError,
   type GatewayAnswer,
   GatewayKeyReusedError,
@@ -332,6 +334,104 @@ describe("a gateway", () => {
     await assert.rejects(gateway.execute(operation(), call), GatewayUnavailableError);
     isAway = false;
     assert.equal((await gateway.execute(operation(), call)).state, "approved");
+  });
+});
+
+describe("a connector that is away", () => {
+  const undetermined: Outcome = { result: { case: "undetermined", value: {} } };
+  const send = (gateway: ReturnType<typeof gatewayBehind>, count: number) =>
+    Promise.allSettled(Array.from({ length: count }, () => gateway.execute(operation(), call)));
+  const isHeldBack = (settled: PromiseSettledResult<GatewayAnswer>[]) =>
+    settled.every((each) => each.status === "rejected" && /was not called/.test(String(each.reason)));
+
+  it("has sent nothing after five calls without an answer: what is held back certainly had no effect", async () => {
+    let sent = 0;
+    const away = () => {
+      sent += 1;
+      throw new ConnectError("away", Code.Unavailable);
+    };
+    const gateway = gatewayBehind(connectorOf({ executeOperations: away }).connector);
+    for (let round = 0; round < 5; round += 1) {
+      const [lost] = await send(gateway, 1);
+      assert.ok(lost?.status === "rejected" && lost.reason instanceof GatewayAmbiguousError);
+    }
+    const [held] = await send(gateway, 1);
+    assert.ok(held?.status === "rejected" && held.reason instanceof GatewayUnavailableError);
+    assert.ok(isHeldBack([held]));
+    assert.equal(sent, 5);
+  });
+
+  it("is one that knows nothing of any of several operations; the same of one is its own trouble", async () => {
+    const { calls, connector } = connectorOf({ outcomeOf: () => undetermined });
+    const one = gatewayBehind(connector, { inflight: 16 });
+    for (let round = 0; round < 20; round += 1) await send(one, 1);
+    assert.equal(calls.length, 20);
+    const several = gatewayBehind(connector, { inflight: 16 });
+    for (let round = 0; round < 5; round += 1) assert.ok(!isHeldBack(await send(several, 3)));
+    assert.ok(isHeldBack(await send(several, 3)));
+    assert.equal(calls.length, 25);
+  });
+
+  it("is not one that refuses, or cannot read what it is sent", async () => {
+    for (const outcomeOf of [
+      () => ({ result: { case: "declined", value: { code: "no" } } }) as const,
+      () => ({ result: { case: "notExecuted", value: {} } }) as const,
+      () => {
+        throw new ConnectError("cannot read it", Code.InvalidArgument);
+      },
+    ]) {
+      const { connector } = connectorOf({ outcomeOf });
+      const gateway = gatewayBehind(connector);
+      for (let round = 0; round < 12; round += 1) assert.ok(!isHeldBack(await send(gateway, 2)));
+    }
+  });
+
+  it("may have done what an error came of before it went away, though the halves of that are held back", async () => {
+    const taken = Promise.withResolvers<void>();
+    const gate = Promise.withResolvers<void>();
+    const gateway = gatewayBehind(
+      connectorOf({
+        executeOperations: async ({ operations }) => {
+          if (operations.length === 1) throw new ConnectError("away", Code.Unavailable);
+          taken.resolve();
+          await gate.promise;
+          throw new ConnectError("what now?", Code.Internal);
+        },
+      }).connector,
+      { inflight: 16 },
+    );
+    const several = send(gateway, 3);
+    await taken.promise;
+    for (let round = 0; round < 5; round += 1) await send(gateway, 1);
+    assert.ok(isHeldBack(await send(gateway, 1)));
+    gate.resolve();
+    for (const each of await several) {
+      assert.ok(each.status === "rejected" && each.reason instanceof GatewayAmbiguousError, JSON.stringify(each));
+    }
+  });
+
+  it("is not asked for what it certainly has not got", async () => {
+    const calls: string[] = [];
+    const gateway: Gateway = {
+      inTurn: false,
+      refusal: () => undefined,
+      execute: () => {
+        calls.push("execute");
+        return Promise.reject(new GatewayUnavailableError("held back"));
+      },
+      find: () => {
+        calls.push("find");
+        return Promise.reject(new GatewayUnavailableError("held back"));
+      },
+    };
+    const limits = { timeoutMs: 1_000, inflight: 2 };
+    const caller = new GatewayCaller({ gateway, limits, log: quietLogger() });
+    const ticket = newAuthorization(asked(), newId(), { createTime: new Date() });
+    assert.equal(await caller.decide(ticket, false), undefined);
+    assert.deepEqual(calls, ["execute", "execute", "execute"]);
+    calls.length = 0;
+    assert.equal(await caller.decide(ticket, true), undefined);
+    assert.deepEqual(calls, ["find", "find", "find"]);
   });
 });
 

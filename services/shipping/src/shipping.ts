@@ -83,7 +83,11 @@ const maxPauseMs = 5_000;
 export function buildShipping(context: ShippingContext): ServiceParts {
   const { config, database, logger, output, registry } = context;
   const metrics = new ShippingMetrics(registry);
-  const carrier = new ConnectorCarrier({ connector: context.carrier, timeoutMs: config.CARRIER_TIMEOUT_MS });
+  const carrier = new ConnectorCarrier({
+    connector: context.carrier,
+    timeoutMs: config.CARRIER_TIMEOUT_MS,
+    log: logger,
+  });
   const personal = personalDataOf(config);
   const repository = new ShipmentRepository(database, metrics.moved, personal);
   const news = new OrderReportRepository(database);
@@ -225,7 +229,7 @@ function relayOfPacking(context: ShippingContext, { metrics, personal, onNews }:
   if (!connector || config.WAREHOUSE === "people") return undefined;
   const packing = new Packing({
     repository: new PackingRepository(database, metrics.moved),
-    warehouse: new ConnectorWarehouse({ connector, timeoutMs: config.CARRIER_TIMEOUT_MS }),
+    warehouse: new ConnectorWarehouse({ connector, timeoutMs: config.CARRIER_TIMEOUT_MS, log: logger }),
     log: logger,
     timeoutMs: config.CARRIER_TIMEOUT_MS,
     personal,

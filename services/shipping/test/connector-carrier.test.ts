@@ -3,6 +3,8 @@ import { describe, it } from "node:test";
 import { Code, ConnectError, createClient, createRouterTransport, type ServiceImpl } from "@connectrpc/connect";
 import { CarrierConnectorService } from "#gen/ordermesh/connectors/v1/carrier_connector_service_pb.js";
 import { newId } from "#platform/id.ts";
+import { quietLogger } from "#testing/logger.ts";
+import { until } from "#testing/until.ts";
 import { type BookingOrder, CarrierUndecidedError } from "../src/booking/carrier.ts";
 import { ordinaryParcel } from "../src/booking/parcel-facts.ts";
 import { ConnectorCarrier } from "../src/connector/connector-carrier.ts";
@@ -15,7 +17,11 @@ function carrierOf(implementation: Partial<ServiceImpl<typeof CarrierConnectorSe
   const transport = createRouterTransport(({ service }) =>
     service(CarrierConnectorService, { ...able, ...implementation }),
   );
-  return new ConnectorCarrier({ connector: createClient(CarrierConnectorService, transport), timeoutMs: 1_000 });
+  return new ConnectorCarrier({
+    connector: createClient(CarrierConnectorService, transport),
+    timeoutMs: 1_000,
+    log: quietLogger(),
+  });
 }
 
 function order(change: Partial<BookingOrder> = {}): BookingOrder {
@@ -100,6 +106,25 @@ describe("a carrier behind its connector", () => {
     assert.deepEqual(await carrier.turnBack(newId(), patient()), refused);
     const label = { key: newId(), orderId: newId(), locationId: "BER-1", address };
     assert.deepEqual(await carrier.makeLabel(label, patient()), refused);
+  });
+
+  it("is not called while it is away, whatever it is wanted for, and is called when it is back", async () => {
+    let calls = 0;
+    let isAway = true;
+    const answer = ({ keys }: { keys: string[] }) => {
+      calls += 1;
+      if (isAway) throw new ConnectError("away", Code.Unavailable);
+      return { outcomes: keys.map(() => ({ result: { case: "unknown", value: {} } as const })) };
+    };
+    const carrier = carrierOf({ findParcels: answer, cancelParcels: answer });
+    for (let asked = 0; asked < 5; asked += 1)
+      await assert.rejects(carrier.find(newId(), patient()), /not known: away/);
+    for (const asked of [carrier.find(newId(), patient()), carrier.cancel(newId(), patient())]) {
+      await assert.rejects(asked, /the carrier does not answer, and was not called/);
+    }
+    assert.equal(calls, 5);
+    isAway = false;
+    assert.deepEqual(await until(() => carrier.find(newId(), patient()), "it is called"), { kind: "unknown" });
   });
 
   it("is asked again what it can when it was away", async () => {

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { createClient, createRouterTransport } from "@connectrpc/connect";
 import { WarehouseConnectorService } from "#gen/ordermesh/connectors/v1/warehouse_connector_service_pb.js";
 import { newId } from "#platform/id.ts";
+import { quietLogger } from "#testing/logger.ts";
 import { shippingConfig, warehouseTogether } from "../src/config.ts";
 import { ConnectorWarehouse } from "../src/connector/connector-warehouse.ts";
 import { address } from "./examples.ts";
@@ -26,7 +27,7 @@ test("a warehouse behind its connector says how far each shipment is", async () 
     }),
   );
   const connector = createClient(WarehouseConnectorService, transport);
-  const warehouse = new ConnectorWarehouse({ connector, timeoutMs: 1_000 });
+  const warehouse = new ConnectorWarehouse({ connector, timeoutMs: 1_000, log: quietLogger() });
   const orders = results.map(() => ({
     shipmentId: newId(),
     orderId: newId(),

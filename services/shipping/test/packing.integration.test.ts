@@ -30,7 +30,7 @@ describe("packing with the simulated warehouse", () => {
       now: () => world.now,
       ...options,
     });
-    return new ConnectorWarehouse({ connector: warehouseClient(simulator), timeoutMs: 10_000 });
+    return new ConnectorWarehouse({ connector: warehouseClient(simulator), timeoutMs: 10_000, log: quietLogger() });
   };
   const open = (warehouse: Warehouse = openWarehouse()) =>
     new Packing({ repository: world.packing, warehouse, log: quietLogger(), timeoutMs: 10_000 });

@@ -70,7 +70,7 @@ export class World implements AsyncDisposable {
       refusedLocations: ["NOWHERE"],
       now: () => this.now,
     });
-    return new ConnectorCarrier({ connector: carrierClient(simulator), timeoutMs });
+    return new ConnectorCarrier({ connector: carrierClient(simulator), timeoutMs, log: quietLogger() });
   }
 
   /** A parcel as the carrier is asked to take it. */

@@ -71,6 +71,29 @@ export const moneyAndStock = dashboard({
           ],
         }),
         lines({
+          title: "Calls to connectors, by outcome",
+          description: "Calls a second. Held back: not made, since nobody answers. Runbook: connector-away.",
+          unit: "short",
+          queries: [
+            [
+              `sum by (service, connector, outcome) (rate(connector_calls_total{${scope}}[$__rate_interval]))`,
+              "{{service}} {{connector}} {{outcome}}",
+            ],
+          ],
+        }),
+        lines({
+          title: "Connectors that do not answer",
+          description: "1 while nothing is sent but one call from time to time. Runbook: connector-away.",
+          unit: "short",
+          bad: 1,
+          queries: [
+            [
+              `max by (service, connector) (connector_breaker_state{state!="closed", ${scope}})`,
+              "{{service}} {{connector}}",
+            ],
+          ],
+        }),
+        lines({
           title: "Oldest undecided operation",
           description: "Age. Runbook: payments-undecided.",
           unit: "s",

@@ -44,6 +44,15 @@ export const serviceAlerts: RuleGroup = {
         "The store does not answer; each replica gives its part of a limit, so callers may get less than it.",
     },
     {
+      alert: "ConnectorAway",
+      severity: "ticket",
+      expr: 'max by (namespace, service, connector) (connector_breaker_state{state!="closed"}) == 1',
+      lasts: "2m",
+      summary: "The {{ $labels.connector }} does not answer {{ $labels.service }} ({{ $labels.namespace }})",
+      description:
+        "What is outside is called only from time to time, until it answers. Orders that need it rest, and go on by themselves.",
+    },
+    {
       alert: "TargetDown",
       severity: "ticket",
       expr: "up == 0",

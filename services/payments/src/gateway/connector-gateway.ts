@@ -4,8 +4,9 @@ import type { GatewayConnectorService } from "#gen/ordermesh/connectors/v1/gatew
 import type { GatewayOutcome } from "#gen/ordermesh/connectors/v1/gateway_operation_pb.js";
 import { Batcher } from "#platform/batch/batcher.ts";
 import { Relay } from "#platform/batch/relay.ts";
-import { sendTogether } from "#platform/batch/send-together.ts";
+import { answersToAll, sendTogether } from "#platform/batch/send-together.ts";
 import { detached } from "#platform/context.ts";
+import { Breaker, BreakerOpenError, NoAnswerError } from "#platform/grpc/breaker.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { activeTraceParent } from "#platform/trace/spans.ts";
 import {
@@ -48,11 +49,12 @@ const askEveryMs = 60_000;
 /** Calls at the same time, at least: a slow one must not hold up all. */
 const fewestLanes = 2;
 
-/** A card gateway behind its connector, a process of whoever has the gateway. What goes there at the same time goes together, as far as the connector takes it. */
+/** A card gateway behind its connector, a process of whoever has the gateway. What goes there at the same time goes together, as far as the connector takes it; nothing goes while it is away. */
 export class ConnectorGateway implements Gateway {
   readonly #options: ConnectorGatewayOptions;
   readonly #asking: Relay;
   readonly #pace = new OperationPace();
+  readonly #breaker: Breaker;
   #abilities: GatewayAbilities | undefined;
   #calls: Calls | undefined;
   #finding: Promise<GatewayAbilities> | undefined;
@@ -60,6 +62,7 @@ export class ConnectorGateway implements Gateway {
   constructor(options: ConnectorGatewayOptions) {
     const { log } = options;
     this.#options = options;
+    this.#breaker = new Breaker({ name: "gateway", log });
     const sweep = async () => {
       // It may start later than we do. Whoever needs to know asks again.
       await this.#ask().catch((err: unknown) => log.warn("the gateway's connector does not say what it can", { err }));
@@ -129,7 +132,8 @@ export class ConnectorGateway implements Gateway {
   #ask(): Promise<GatewayAbilities> {
     const { connector, timeoutMs } = this.#options;
     const ask = async () => {
-      const abilities = toAbilities(await connector.getCapabilities({}, { timeoutMs }));
+      const said = await this.#breaker.run(() => connector.getCapabilities({}, { timeoutMs }), timeoutMs);
+      const abilities = toAbilities(said);
       this.#use(abilities);
       return abilities;
     };
@@ -178,15 +182,25 @@ export class ConnectorGateway implements Gateway {
   }
 
   async #call(method: Method, operations: readonly Sent[], until: number): Promise<(GatewayOutcome | Error)[]> {
-    const { connector } = this.#options;
-    const answers = await sendTogether(operations, async (some) => {
-      const timeoutMs = Math.max(1, Math.ceil(until - performance.now()));
-      return (await connector[method](toRequest(method, some), { timeoutMs })).outcomes;
+    const answers = await sendTogether(operations, (some) => {
+      const mostWaitMs = (until - performance.now()) / 2;
+      return this.#breaker.run(() => this.#outcomesOf(method, some, until), mostWaitMs);
     });
     return answers.map((cause) => {
+      if (cause instanceof BreakerOpenError) return new GatewayUnavailableError(cause.message, { cause });
       if (!(cause instanceof ConnectError)) return cause;
       return new GatewayAmbiguousError(`the gateway's answer is not known: ${cause.rawMessage}`, { cause });
     });
+  }
+
+  /** @throws NoAnswerError what is unknown of each of several operations is so for the gateway's sake, not for theirs */
+  async #outcomesOf(method: Method, operations: readonly Sent[], until: number): Promise<GatewayOutcome[]> {
+    const timeoutMs = Math.max(1, Math.ceil(until - performance.now()));
+    const { outcomes } = await this.#options.connector[method](toRequest(method, operations), { timeoutMs });
+    if (outcomes.length > 1 && outcomes.every(({ result }) => result.case === "undetermined")) {
+      throw new NoAnswerError(`the connector does not know what became of any of ${outcomes.length} operations`);
+    }
+    return answersToAll(operations, outcomes);
   }
 }
 

@@ -110,7 +110,8 @@ export class GatewayCaller {
       } catch (error) {
         if (!(error instanceof GatewayAmbiguousError || error instanceof GatewayUnavailableError)) throw error;
         this.#warn(job.ticket.operation, error);
-        ask = true;
+        // What certainly had no effect need not be asked for.
+        ask ||= error instanceof GatewayAmbiguousError;
       }
       await delay(firstPauseMs * 2 ** attempt);
     }

@@ -25,6 +25,16 @@ export const clientCalls = own(
   }),
 );
 
+/** What became of calls to those outside, behind a breaker. */
+export const connectorCalls = own(
+  new Counter<"connector" | "outcome">({
+    name: "connector_calls_total",
+    help: "Calls to what is outside, by what came of them: answered, failed (without an answer), held_back (not made, since nobody answers).",
+    labelNames: ["connector", "outcome"],
+    registers: [],
+  }),
+);
+
 /** SQL statements by the name that the code gives them; `unnamed` are those that have none. */
 export const statements = own(
   new Histogram({
@@ -156,6 +166,14 @@ export const poolConnections = new Sampled(
   "database_pool_connections",
   "Connections of the pool by state: busy, idle.",
   ["state"],
+);
+/** Whether those outside are called: `half_open` while one call tries whether somebody is there. */
+export type BreakerState = "closed" | "half_open" | "open";
+/** The states of breakers. */
+export const breakerStates = new Sampled<"connector" | "state">(
+  "connector_breaker_state",
+  "1 for the state that the breaker before what is outside has: closed (it is called), open (it does not answer, and is not), half_open (it is tried).",
+  ["connector", "state"],
 );
 /** Statements that wait for a connection. */
 export const poolWaiting = new Sampled("database_pool_waiting", "Statements that wait for a connection now.", []);

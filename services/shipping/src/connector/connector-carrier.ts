@@ -9,6 +9,8 @@ import type {
 import { Batcher } from "#platform/batch/batcher.ts";
 import { sendTogether } from "#platform/batch/send-together.ts";
 import { detached } from "#platform/context.ts";
+import { Breaker } from "#platform/grpc/breaker.ts";
+import type { Logger } from "#platform/log/logger.ts";
 import { activeTraceParent } from "#platform/trace/spans.ts";
 import {
   type BookingOrder,
@@ -27,6 +29,7 @@ export interface ConnectorCarrierOptions {
   readonly connector: Client<typeof CarrierConnectorService>;
   /** For one call, in milliseconds. */
   readonly timeoutMs: number;
+  readonly log: Pick<Logger, "warn">;
 }
 
 /** What a carrier and its connector can, checked: it may be anybody's. */
@@ -52,14 +55,16 @@ const lanes = 4;
 
 const notSupported = { kind: "refused", code: "NOT_SUPPORTED", message: "the carrier does no such thing" } as const;
 
-/** A carrier behind its connector, a process of whoever has the carrier. What is asked at the same time goes together, as far as the connector takes it. */
+/** A carrier behind its connector, a process of whoever has the carrier. What is asked at the same time goes together, as far as the connector takes it; nothing goes while it is away. */
 export class ConnectorCarrier implements Carrier {
   readonly #options: ConnectorCarrierOptions;
+  readonly #breaker: Breaker;
   #known: { readonly abilities: Abilities; readonly calls: Calls; readonly until: number } | undefined;
   #asking: Promise<Calls> | undefined;
 
   constructor(options: ConnectorCarrierOptions) {
     this.#options = options;
+    this.#breaker = new Breaker({ name: "carrier", log: options.log });
   }
 
   async book(order: BookingOrder, signal: AbortSignal): Promise<BookingState> {
@@ -120,12 +125,13 @@ export class ConnectorCarrier implements Carrier {
 
   async #ask(): Promise<Calls> {
     const { connector, timeoutMs } = this.#options;
-    const said = await connector.getCarrierCapabilities({}, { timeoutMs });
+    const said = await this.#breaker.run(() => connector.getCarrierCapabilities({}, { timeoutMs }), timeoutMs);
     const { turnsBack, makesLabels } = said;
     const maxEntries = Math.min(Math.max(said.maxEntries, 1), mostEntries);
     const before = this.#known;
     // What waits in those of before is answered by them.
-    const calls = before?.abilities.maxEntries === maxEntries ? before.calls : callsOf(this.#options, maxEntries);
+    const calls =
+      before?.abilities.maxEntries === maxEntries ? before.calls : callsOf(this.#options, this.#breaker, maxEntries);
     this.#known = { abilities: { turnsBack, makesLabels, maxEntries }, calls, until: performance.now() + knownForMs };
     return calls;
   }
@@ -134,7 +140,7 @@ export class ConnectorCarrier implements Carrier {
 type Calls = ReturnType<typeof callsOf>;
 
 /** One queue for each kind of call. */
-function callsOf({ connector, timeoutMs }: ConnectorCarrierOptions, maxEntries: number) {
+function callsOf({ connector, timeoutMs }: ConnectorCarrierOptions, breaker: Breaker, maxEntries: number) {
   const options = { timeoutMs };
   const queue = <I, O>(name: string, keyOf: (entry: I) => string, send: (entries: readonly I[]) => Promise<O[]>) =>
     new Batcher<I, O>({
@@ -142,7 +148,10 @@ function callsOf({ connector, timeoutMs }: ConnectorCarrierOptions, maxEntries: 
       lanes,
       maxEntries,
       keyOf,
-      run: async (entries) => (await sendTogether(entries, send)).map(toUnanswered),
+      run: async (entries) => {
+        const answers = await sendTogether(entries, (some) => breaker.run(() => send(some), timeoutMs / 2));
+        return answers.map(toUnanswered);
+      },
     });
   const itself = (key: string) => key;
   return {
@@ -185,7 +194,7 @@ function toBooking(sent: readonly SentParcel[]) {
 }
 
 /** Whatever the code of an error, it leaves open what the carrier did, and refuses nothing. */
-function toUnanswered<O>(answer: O | ConnectError): O | Error {
+function toUnanswered<O>(answer: O | Error): O | Error {
   if (!(answer instanceof ConnectError)) return answer;
   return new Error(`the carrier's answer is not known: ${answer.rawMessage}`, { cause: answer });
 }
