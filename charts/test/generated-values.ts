@@ -45,6 +45,8 @@ export interface MeshValues {
     readonly imagePullSecrets?: readonly (string | Named)[];
     readonly tls?: object;
     readonly database?: object;
+    /** Without them nobody can be told by HTTP. */
+    readonly events: { readonly servers: string };
   };
   readonly orders: ServiceValues;
   readonly payments: ServiceValues;
@@ -160,8 +162,9 @@ const anyValues: fc.Arbitrary<MeshValues> = fc.record({
       imagePullSecrets: pullSecrets,
       tls: fc.constantFrom({}, { enabled: true, http: "tls" }, { enabled: true, issuer: { name: "mesh" } }),
       database: fc.constantFrom({}, { host: "db", caSecret: "ca", port: 6432 }),
+      events: fc.constantFrom({ servers: "nats://nats:4222" }, { servers: "tls://nats.events:4222,tls://others:4223" }),
     },
-    optional,
+    { requiredKeys: ["events"] },
   ),
   orders: service,
   payments: service,

@@ -20,7 +20,7 @@ const runs = 24;
 /** orders 1, inventory 1, shipping 4, the worker 4, payments 1, the simulators 1, the books 2, and the order that tests it 2. */
 const callsOfMesh = 16;
 /** Two of shipping's calls, and those of the books, are to one service each; besides, two to identity, each of six. */
-const edgesOfMesh = 26;
+const edgesOfMesh = 28;
 
 let folder: string;
 before(async () => {

@@ -83,6 +83,14 @@ describe("the traces that Jaeger has", () => {
     const body = JSON.stringify({ email: "tracey@example.com", password: "Grace of Compiler Road" });
     const answer = await fetch(login, { method: "POST", headers: { "content-type": "application/json" }, body });
     assert.equal(answer.status, 401);
+    // Nor does one tell anybody by HTTP.
+    const endpoints = `${traced.stack.httpUrl("webhooks")}/shop.webhooks.v1.WebhookService/ListEndpoints`;
+    const refused = await fetch(endpoints, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: "{}",
+    });
+    assert.equal(refused.status, 401);
     for (const service of services) {
       const isThere = (traces: readonly JaegerTrace[]) => traces.length > 0;
       const traces = await untilSeen(() => traced.jaeger.latest(service), isThere, 20_000);
