@@ -1,4 +1,4 @@
-import { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import {
   type BookParcelsRequest,
@@ -34,6 +34,7 @@ import {
 } from "#gen/ordermesh/connectors/v1/carrier_parcel_pb.js";
 import { answerEach, type EntryOutcome } from "#platform/batch/batch-call.ts";
 import type { Subject } from "#platform/context.ts";
+import { wholeMs } from "#platform/timestamp.ts";
 import { whole } from "#platform/whole.ts";
 import type { CarrierSimulator, LabelAnswer, ParcelAnswer, SentParcel, TurnBackSaid } from "./carrier-simulator.ts";
 import { type JourneyEvent, journeyKinds } from "./journey.ts";
@@ -113,7 +114,7 @@ function orderOf({ orderId }: ParcelOrder): Subject {
 }
 
 function toSent({ key, locationId, recipient, expireTime }: ParcelOrder): SentParcel {
-  const expires = expireTime ? timestampDate(expireTime) : new Date(0);
+  const expires = new Date(wholeMs(expireTime) ?? 0);
   return { key, locationId, postalCode: recipient?.postalCode ?? "", expireTime: expires };
 }
 
