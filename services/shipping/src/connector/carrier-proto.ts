@@ -39,9 +39,14 @@ export function toParcel({ key, orderId, locationId, address, parcel, expireTime
   });
 }
 
-/** A label as connectors get it. */
+/** A label as connectors get it. Who is sent one long after his parcel came is not known any more. */
 export function toLabelOrder({ key, orderId, address, locationId }: LabelOrder): LabelOrderMessage {
-  return whole(LabelOrderSchema, { key, orderId, sender: toAddress(address), locationId });
+  return whole(LabelOrderSchema, {
+    key,
+    orderId,
+    sender: address.country === "" ? undefined : toAddress(address),
+    locationId,
+  });
 }
 
 /** What a connector says of a parcel. @throws CarrierUndecidedError */

@@ -144,7 +144,7 @@ export declare type LabelOrder = Message<"ordermesh.connectors.v1.LabelOrder"> &
   orderId: string;
 
   /**
-   * Whose address the customer's parcel had: it is collected, or handed in, there.
+   * The address that the customer's parcel had: it is collected, or handed in, there. Absent when it is forgotten by then; a carrier that needs one refuses.
    *
    * @generated from field: shop.type.v1.Address sender = 3;
    */
