@@ -60,6 +60,25 @@ describe("an order of which something is missing", () => {
     agrees(order, 2_000n);
   });
 
+  test("gives back its money when inventory knows other words for it: that is no proof that nothing was authorized", async () => {
+    const order = anOrder();
+    const { orderId } = order;
+    stage.place(
+      [order],
+      [
+        on("confirm", { kind: "unavailable" }, { orderId, times: 6 }),
+        ({ step, repetition, ...call }) =>
+          step === "reserve" && repetition > 0 && call.orderId === orderId
+            ? { kind: "refuse", reason: "REQUEST_ID_REUSED" }
+            : undefined,
+      ],
+    );
+    assert.deepEqual(await stage.ends([order]), ["REJECTED"]);
+    const { released, authorized, voided } = stage.world.order(orderId);
+    assert.deepEqual([released, authorized - voided], [true, 0n]);
+    assert.ok(authorized > 0n);
+  });
+
   test("is rejected when nothing of it is there", async () => {
     const order = short({ tea: 2, cup: 1 });
     assert.deepEqual(await stage.run([order]), ["REJECTED"]);
