@@ -95,10 +95,11 @@ test("what is not traced makes no span", async () => {
 
 test("an operation that the resolver carries on stays in the trace of its order", async () => {
   const config = { PAYMENTS_ANSWER_WITHIN_MS: 20, GATEWAY_TIMEOUT_MS: 50, GATEWAY_MAX_INFLIGHT: 4 };
-  const client = connect(harness.process({ gateway: unreachable(), config }));
+  const away = harness.process({ gateway: unreachable(), config });
   const asked = request();
-  await client.batchAuthorizePayments({ requests: [asked], traceparents: [traceparents[0] ?? ""] });
+  await connect(away).batchAuthorizePayments({ requests: [asked], traceparents: [traceparents[0] ?? ""] });
   await until(() => inTrace(traceIds[0], "gateway authorize").length > 0, "the gateway is called");
+  await away.mover.drain(0);
   await harness.resolveAll(harness.mover());
   const [entry] = inTrace(traceIds[0], "AuthorizePayment");
   const resumed = inTrace(traceIds[0], "resume authorize").at(-1);
