@@ -1,7 +1,9 @@
 // Orders that are cancelled when parcels of them have left: what the row accepts, and what becomes of the returns.
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
+import { Code } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.js";
+import { ShipmentNews } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { ParcelFate } from "#gen/shop/orders/v1/order_lifecycle_service_pb.js";
 import { CancellationOutcome, OrderShipmentStatus, OrderStatus, TurnBack } from "#gen/shop/orders/v1/order_pb.js";
 import { ReturnKind, ReturnLabelStatus, ReturnReason, ReturnStatus } from "#gen/shop/orders/v1/order_return_pb.js";
@@ -10,7 +12,7 @@ import { readAuditLog } from "#testing/audit-log.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
 import { delivered, type GivenParcel } from "./delivered-orders.ts";
 import { eager, kinds, lastStart, settlement } from "./episode-rows.ts";
-import { FakeWorker } from "./fake-worker.ts";
+import { FakeWorker, sagaRefusal } from "./fake-worker.ts";
 import {
   eventually,
   metric,
@@ -167,6 +169,36 @@ describe("cancelling orders of which parcels have left", () => {
     assert.equal(order.status, OrderStatus.CANCELLED);
     assert.equal(order.failure?.customerMessage, "The order was cancelled: changed my mind");
     assert.deepEqual(await outcomes(orderId), ["CANCELLED", "berlin CANCELLED"]);
+  });
+
+  it("ends CANCELLED though the workflow that has the order had not heard of it, and would have it FAILED", async () => {
+    const orderId = await away([berlin]);
+    await replica.episodes.batchReportShipments({
+      requests: [{ orderId, locationId: "berlin", news: ShipmentNews.LOST }],
+    });
+    const { episodeId } = await eventually(() => {
+      const start = lastStart(worker, orderId) ?? assert.fail("not carried yet");
+      assert.deepEqual(kinds(start.order.events), ["shipment"]);
+      return start;
+    });
+    worker.onCancel = () => {
+      throw sagaRefusal("NOT_CANCELLABLE", Code.FailedPrecondition);
+    };
+    const { status, cancellation } = await cancel(orderId);
+    worker.onCancel = () => undefined;
+    assert.equal(status, OrderStatus.SHIPPED);
+    assert.equal(cancellation?.outcome, CancellationOutcome.PENDING);
+    const { amount, ...parcel } = berlin;
+    const shipments = [{ ...parcel, lines: [beans], status: LOST, amount: { currency: "EUR", amount } }];
+    const ends = (end: OrderStatus) =>
+      replica.episodes.batchSettleOrders({
+        requests: [settlement(orderId, episodeId, { shipments, status: end, failure: { reason: "R" } })],
+      });
+    const refused = (await ends(OrderStatus.FAILED)).outcomes[0]?.outcome;
+    assert.equal(refused?.case === "failure" && refused.value.reason, "ORDER_RECALLED");
+    assert.equal((await get(orderId)).status, OrderStatus.SHIPPED);
+    assert.equal((await ends(OrderStatus.CANCELLED)).outcomes[0]?.outcome.case, "response");
+    assert.equal((await get(orderId)).status, OrderStatus.CANCELLED);
   });
 
   it("is not amended any more", async () => {

@@ -38,7 +38,7 @@ export class OrderSettler {
     });
   }
 
-  /** @throws ORDER_NOT_FOUND, EPISODE_OVER, ILLEGAL_TRANSITION */
+  /** @throws ORDER_NOT_FOUND, EPISODE_OVER, ORDER_RECALLED, ILLEGAL_TRANSITION */
   async settle(settlement: Settlement, signal: AbortSignal): Promise<Settled> {
     const settled = await this.#batcher.submit({ ...settlement, origin: auditOrigin() }, { signal });
     this.#say(settlement, settled);

@@ -3,7 +3,7 @@ import { selectList, writtenColumns } from "#platform/database/columns.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId } from "#platform/id.ts";
-import { episodeOver, illegalTransition, orderNotFound } from "../order/errors.ts";
+import { episodeOver, illegalTransition, orderNotFound, orderRecalled } from "../order/errors.ts";
 import { moveEntry } from "../order/order-audit.ts";
 import {
   type Change,
@@ -90,12 +90,18 @@ interface SettledRow extends Settled {
   readonly n: number;
   /** Whether the episode has the order. */
   readonly mine: boolean;
+  /** Whether it is to be FAILED, though its cancellation was accepted when parcels had left. */
+  readonly recalled: boolean;
   readonly settled: boolean;
 }
+
+const wantedBack = (entry: "input" | "i") =>
+  `coalesce(${entry}.status = 'failed', false) and locked.recall is not null`;
 
 const settledColumns = selectList<SettledRow>({
   ...movedTypes,
   mine: "coalesce(locked.episode_id = input.episode_id, false)",
+  recalled: wantedBack("input"),
   settled: "moved.n is not null",
   due: `moved.n is not null and (coalesce(input.retry_after_ms = 0, false) or exists (
       select from order_event e where e.order_id = moved.order_id and e.due_time <= now()))`,
@@ -125,9 +131,11 @@ const settle: SqlText = {
   prepared: false,
   text: `with ${changeOrders({
     input,
-    columns: ", episode_id, waits_for, parked_step, back_order_time is not null and stock_time is null as awaited",
-    judge: ", coalesce(locked.episode_id = i.episode_id, false) as mine, i.awaits_stock <> locked.awaited as queues",
-    where: "i.mine and (i.moves or i.stays)",
+    columns:
+      ", episode_id, recall, waits_for, parked_step, back_order_time is not null and stock_time is null as awaited",
+    judge: `, coalesce(locked.episode_id = i.episode_id, false) as mine, i.awaits_stock <> locked.awaited as queues,
+      ${wantedBack("i")} as recalled`,
+    where: "i.mine and (i.moves or i.stays) and not i.recalled",
     assign,
     shows: "i.queues",
   })}, later as (
@@ -158,7 +166,7 @@ const settle: SqlText = {
  * Settles many orders, no order twice, in one statement.
  *
  * @param settlements at most 256: the payload of a notification ends at 8,000 bytes
- * @returns for each ORDER_NOT_FOUND, EPISODE_OVER or ILLEGAL_TRANSITION, or how it stands
+ * @returns for each ORDER_NOT_FOUND, EPISODE_OVER, ORDER_RECALLED or ILLEGAL_TRANSITION, or how it stands
  */
 export async function settleOrders(
   database: Queryable,
@@ -175,6 +183,7 @@ function toOutcome(settlement: Settlement, row: SettledRow | undefined): Settled
   const { orderId, to } = settlement;
   if (!row) return orderNotFound(orderId);
   if (!row.mine) return episodeOver(settlement);
+  if (row.recalled) return orderRecalled(orderId);
   if (!row.settled) return illegalTransition({ orderId, from: row.status, to: to ?? row.status });
   const { status, revision, changed, createTime, due, stillWaits, stillParked } = row;
   return { status, revision, changed, createTime, due, stillWaits, stillParked };

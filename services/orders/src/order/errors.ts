@@ -40,6 +40,7 @@ export const OrderError = defineErrors<OrderErrorReason>({
     [OrderErrorReason.AMENDMENT_DECIDED]: Code.FailedPrecondition,
     [OrderErrorReason.PARCEL_NOT_FOUND]: Code.NotFound,
     [OrderErrorReason.SHORTAGE_DECIDED]: Code.FailedPrecondition,
+    [OrderErrorReason.ORDER_RECALLED]: Code.FailedPrecondition,
   },
 });
 
@@ -149,6 +150,12 @@ export function episodeOver({ orderId, episodeId }: { orderId: string; episodeId
   const metadata = { order_id: orderId, episode_id: episodeId };
   const message = `order ${orderId} is not carried by ${episodeId}`;
   return new OrderError(OrderErrorReason.EPISODE_OVER, message, metadata);
+}
+
+/** Its cancellation was accepted: what ends with nothing of it at the customer's ends CANCELLED. */
+export function orderRecalled(orderId: string): Error {
+  const message = "the cancellation of the order was accepted meanwhile: it ends CANCELLED";
+  return new OrderError(OrderErrorReason.ORDER_RECALLED, message, { order_id: orderId });
 }
 
 /** The step does not wait for an operator. */

@@ -75,12 +75,18 @@ async function settle(run: OrderRun, { orders }: Steps): Promise<void> {
       return;
     }
     if (!(cause instanceof StepRefused)) throw cause;
-    const { refusal } = cause;
-    if (refusal.reason !== "ILLEGAL_TRANSITION") throw cause;
-    if (run.stage === "REJECTED") run.wasConfirmed();
-    else run.stuck(refusal);
+    readjust(run, cause);
     await orders.settle(run.settlement());
   }
+}
+
+/** The row knows better how the order ends. @throws what else it is refused for */
+function readjust(run: OrderRun, cause: StepRefused): void {
+  const { refusal } = cause;
+  if (refusal.reason === "ORDER_RECALLED") run.endsCancelled();
+  else if (refusal.reason !== "ILLEGAL_TRANSITION") throw cause;
+  else if (run.stage === "REJECTED") run.wasConfirmed();
+  else run.stuck(refusal);
 }
 
 /** Registers what the outside may say. Before anything is awaited, so that nothing is missed. */

@@ -1,6 +1,7 @@
 // Orders that are cancelled when parcels of them have left: what has not is called off, what has is turned back or returned.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { newId } from "#platform/id.ts";
 import type { SagaOrder } from "../../src/workflows/legacy/order-state.ts";
 import { anOrder } from "../stage/harness.ts";
@@ -255,6 +256,27 @@ describe("a parcel that just leaves", () => {
       isRepaid(orderId);
     });
   }
+
+  test("and that the carrier refuses while the cancellation comes ends CANCELLED, though nobody had told its workflow", async () => {
+    const order = anOrder();
+    const { orderId } = order;
+    let answer: string | undefined;
+    let unaware = "";
+    stage.world.onCall = async (called, at) => {
+      if (called !== "ship" || at !== "before" || answer !== undefined) return;
+      unaware = stage.rows.row(orderId).episodeId;
+      answer = await stage.recall(orderId);
+    };
+    stage.place([order], [on("ship", { kind: "refuse", reason: "CARRIER_REFUSED" }, { orderId })]);
+    assert.equal(await over(orderId), "CANCELLED");
+    stage.world.onCall = () => {};
+    assert.equal(answer, "recalled");
+    const end = stage.rows.row(orderId).settlements.find(({ status }) => status === OrderStatus.CANCELLED);
+    assert.equal(end?.episodeId, unaware);
+    const { failure, captured, voided, authorized, stock } = stage.world.order(orderId);
+    assert.equal(failure, "CANCELLED_BY_CUSTOMER");
+    assert.deepEqual([captured, voided, [...stock.values()]], [0n, authorized, ["released"]]);
+  });
 
   test("while the carrier has not decided is called off, or turned back when it is taken", async () => {
     const order = anOrder();

@@ -468,6 +468,7 @@ export class OrderRows {
     const { orderId, episodeId } = request;
     const row = this.row(orderId);
     if (row.episodeId !== episodeId) return { refuse: "EPISODE_OVER" };
+    if (request.status === OrderStatus.FAILED && row.recalled) return { refuse: "ORDER_RECALLED" };
     if (request.status !== OrderStatus.UNSPECIFIED) {
       const moved = this.#world.move(orderId, OrderStatus[request.status] ?? "", request.failure?.reason ?? "");
       if ("refuse" in moved) return moved;

@@ -1296,8 +1296,9 @@ export declare const OrderEpisodeService: GenService<{
    * Ends an order's part in an episode: what the saga remembers, where the order stands now, and when it is to be carried
    * again, all at once. Only the episode that has the order may do so.
    *
-   * An entry fails with ORDER_NOT_FOUND, with EPISODE_OVER when the order is not in that episode (any more), and with
-   * ILLEGAL_TRANSITION when the order cannot go to the status. A repeated call fails with EPISODE_OVER, too.
+   * An entry fails with ORDER_NOT_FOUND, with EPISODE_OVER when the order is not in that episode (any more), with
+   * ILLEGAL_TRANSITION when the order cannot go to the status, and with ORDER_RECALLED when it is to be FAILED and its cancellation was
+   * accepted, maybe since the episode began. A repeated call fails with EPISODE_OVER, too.
    *
    * @generated from rpc shop.orders.v1.OrderEpisodeService.BatchSettleOrders
    */

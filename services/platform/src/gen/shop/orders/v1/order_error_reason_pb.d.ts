@@ -231,6 +231,14 @@ export enum OrderErrorReason {
   PARCEL_NOT_FOUND = 70,
 
   /**
+   * FAILED_PRECONDITION: nothing of the order reaches its customer, and its cancellation was accepted meanwhile: it ends CANCELLED, not FAILED.
+   * Metadata: order_id.
+   *
+   * @generated from enum value: ORDER_ERROR_REASON_ORDER_RECALLED = 71;
+   */
+  ORDER_RECALLED = 71,
+
+  /**
    * FAILED_PRECONDITION: the amendment is decided otherwise, or there is none of that number. Metadata: order_id, number.
    *
    * @generated from enum value: ORDER_ERROR_REASON_AMENDMENT_DECIDED = 56;
