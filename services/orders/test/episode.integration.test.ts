@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { toBinary } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
@@ -376,6 +377,35 @@ describe("episodes", () => {
     for (const secret of ["Ada", "Lovelace", "example.com", "Torstra", "10119", "tok_approve"]) {
       assert.ok(!replica.log().includes(secret), secret);
     }
+  });
+
+  it("are fewer and larger the longer starting takes, and a start that hangs holds up the next one for a second only", async () => {
+    const replica = await replicaWith({ ...eager, DISPATCH_SWEEP_AGE_MS: 600_000 });
+    await place(replica);
+    let most = 0;
+    let underWay = 0;
+    worker.onStart = async () => {
+      underWay += 1;
+      most = Math.max(most, underWay);
+      await sleep(200);
+      underWay -= 1;
+    };
+    const placed: string[] = [];
+    for (let n = 0; n < 30; n += 1) {
+      placed.push(...(await place(replica)));
+      await sleep(20);
+    }
+    await eventually(() => assert.ok(placed.every((orderId) => episodesWith(worker, orderId).length === 1)));
+    const episodes = new Set(placed.map((orderId) => lastStart(worker, orderId)?.episodeId)).size;
+    assert.ok(episodes < placed.length / 2, `${episodes} episodes`);
+    assert.equal(most, 1);
+    const gate = Promise.withResolvers<void>();
+    worker.onStart = () => gate.promise;
+    const [hangs = ""] = await place(replica);
+    await eventually(() => assert.equal(startsOf(worker, hangs).length, 1));
+    const [next = ""] = await place(replica);
+    await eventually(() => assert.equal(startsOf(worker, next).length, 1));
+    gate.resolve();
   });
 
   it("do not let the caller wait for the worker", async () => {

@@ -41,14 +41,16 @@ const firstRetryMs = 100;
 const maxRetryMs = 2_000;
 /** How long a start keeps its place, in milliseconds: then one that never succeeds must not stand in the way of others. */
 const maxHeldMs = 30_000;
+/** For so long the next claim waits for a start to be acknowledged, in milliseconds; one that hangs holds up nobody. */
+const maxFollowMs = 1_000;
 /** Between two looks while no more episodes may be open, in milliseconds. */
 const fullPauseMs = 250;
 /** Starts that were left and are taken on at once. */
 const repeatLimit = 16;
 
 /**
- * Has orders carried to which something happened. Batches form in time, of what is in the same haste: see `Pace`. A claimed
- * episode is started until the worker has it; it keeps its place meanwhile, so that a worker that is away is not left with
+ * Has orders carried to which something happened. Batches form in time, of what is in the same haste: see `Pace`; and the longer
+ * starting takes, the larger they become. A claimed episode is started until the worker has it; it keeps its place meanwhile, so that a worker that is away is not left with
  * more and more of them: what comes waits in its row, and goes together when it is back. A worker that takes episodes and does
  * not end them is left with so many and no more, for the same reason. What a process leaves when it ends, or gives up, is taken
  * on by whoever looks next.
@@ -60,6 +62,7 @@ export class EpisodeStarter {
   readonly #stopped = new AbortController();
   /** Starts that run in this process. */
   readonly #underWay = new Map<string, Promise<void>>();
+  #last: Promise<void> = Promise.resolve();
   /** Whether there were as many episodes as there may be. */
   #full = false;
 
@@ -138,7 +141,10 @@ export class EpisodeStarter {
     else logger.info("episodes are begun again", fields);
   }
 
+  /** One start follows another: when starting takes long, because there is much to do, more of what comes meanwhile goes together. */
   async #place(signal: AbortSignal): Promise<void> {
+    const longEnough = sleep(maxFollowMs, undefined, { signal, ref: false }).catch(() => undefined);
+    await Promise.race([this.#last, longEnough]);
     while (!signal.aborted && this.#underWay.size >= this.#options.concurrency) {
       await Promise.race(this.#underWay.values());
     }
@@ -147,6 +153,7 @@ export class EpisodeStarter {
   #begin(episode: Episode): void {
     const begun = this.#startUntilTaken(episode).finally(() => this.#underWay.delete(episode.episodeId));
     this.#underWay.set(episode.episodeId, begun);
+    this.#last = begun;
   }
 
   async #startUntilTaken(episode: Episode): Promise<void> {
