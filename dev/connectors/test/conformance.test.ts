@@ -59,6 +59,7 @@ async function brokenOf(change: (api: Api) => Partial<ServiceImpl<typeof Gateway
     findOperations: (request: Parameters<Api["findOperations"]>[0], context: Context) =>
       api.findOperations(request, context),
     listOperations: (request: Parameters<Api["listOperations"]>[0]) => api.listOperations(request),
+    listEvents: () => api.listEvents(),
   };
   const results = await runConformance({ ...wishes, connector: connectorOf({ ...whole, ...change(api) }), ...more });
   return results.filter(({ broken }) => broken !== undefined).map(({ promise }) => promise);
@@ -262,6 +263,7 @@ describe("the conformance of connectors", () => {
       executeOperations: (request, context) => api.executeOperations(request, context),
       findOperations: (request, context) => api.findOperations(request, context),
       listOperations: (request) => api.listOperations(request),
+      listEvents: () => api.listEvents(),
       getCapabilities: () => ({ ...api.getCapabilities(), maxCaptures: 1, maxOperations: 1 }),
     });
     const results = await runConformance({ ...wishes, connector: once });

@@ -135,6 +135,13 @@ const standingStill: readonly Example[] = [
     summary: "The gateway has not decided on a payment for 15m 0s (shop)",
   },
   {
+    alert: "GatewayEvents",
+    at: "30m",
+    ...one(`payments_gateway_events_total{${ofService("payments")}, kind="refund_failed"}`, "0x20 2x10", "3x40"),
+    labels: { kind: "refund_failed" },
+    summary: "The gateway told of 2 refund_failed in an hour that nobody asked for (shop)",
+  },
+  {
     alert: "RefundsUnapproved",
     at: "30m",
     ...one(`payments_refund_request_age_seconds{${ofService("payments")}}`, "85800+60x30", "85200+60x10 0x20"),

@@ -17,6 +17,7 @@ export const doors: Readonly<Record<string, string>> = {
   "GatewayConnectorService.ExecuteOperations": "service:payments",
   "GatewayConnectorService.FindOperations": "service:payments",
   "GatewayConnectorService.ListOperations": "finance auditor",
+  "GatewayConnectorService.ListEvents": "service:payments",
   "IdentityAdminService.GetPerson": "admin",
   "IdentityAdminService.ListPeople": "admin",
   "IdentityAdminService.SetRoles": "admin",

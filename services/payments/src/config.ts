@@ -13,6 +13,8 @@ export const paymentsConfig = {
   PAYMENTS_ANSWER_WITHIN_MS: milliseconds.default(2_000),
   /** How often each replica looks for payments that a crash or a lost answer left undecided. */
   PAYMENTS_RESOLVE_EVERY_MS: milliseconds.default(1_000),
+  /** How often each replica asks the gateway's connector what happened by itself. */
+  PAYMENTS_EVENTS_EVERY_MS: milliseconds.default(5_000),
   /** The connector of the card gateway, `host:port`, or any target that gRPC resolves. No default: whoever sells names the gateway that moves the money. */
   GATEWAY_CONNECTOR_ADDRESS: z
     .string()

@@ -15,6 +15,8 @@ import { ApprovalRepository } from "./approval/approval.repository.ts";
 import type { paymentsConfig } from "./config.ts";
 import { ConnectorGateway } from "./gateway/connector-gateway.ts";
 import type { Gateway } from "./gateway/gateway.ts";
+import { GatewayEventRepository } from "./gateway-event/gateway-event.repository.ts";
+import { GatewayEventReader } from "./gateway-event/gateway-event-reader.ts";
 import { PaymentMetrics } from "./move/metrics.ts";
 import { MoneyMover } from "./move/money-mover.ts";
 import { OperationRepository, type Transactions } from "./operation/operation.repository.ts";
@@ -102,7 +104,8 @@ export function composePayments({ config, database, logger, metrics, gateway }: 
 }
 
 /** What goes on in the background: it carries on what is undecided, has requests expire, and looks how much there is of both. */
-function relaysOf({ config, logger }: PaymentsContext, parts: ComposedPayments, metrics: PaymentMetrics): Relay[] {
+function relaysOf(context: PaymentsContext, parts: ComposedPayments, metrics: PaymentMetrics): Relay[] {
+  const { config, logger } = context;
   const { mover, operations, approvals, expire } = parts;
   const everyMs = config.PAYMENTS_RESOLVE_EVERY_MS;
   const resolve = async () => {
@@ -117,7 +120,21 @@ function relaysOf({ config, logger }: PaymentsContext, parts: ComposedPayments, 
   return [
     new Relay({ name: "resolving payments", everyMs, log: logger, sweep: resolve }),
     new Relay({ name: "expiring refund requests", everyMs, log: logger, sweep: expireAll }),
+    eventsRelay(context, metrics),
   ];
+}
+
+/** Reads what happened at the gateway by itself. */
+function eventsRelay({ config, database, logger, connector }: PaymentsContext, metrics: PaymentMetrics): Relay {
+  const reader = new GatewayEventReader({
+    connector,
+    events: new GatewayEventRepository(database),
+    timeoutMs: config.GATEWAY_TIMEOUT_MS,
+    onEvent: (event) => metrics.gatewayEvent(event),
+    log: logger,
+  });
+  const everyMs = config.PAYMENTS_EVENTS_EVERY_MS;
+  return new Relay({ name: "reading events of the gateway", everyMs, log: logger, sweep: () => reader.read() });
 }
 
 /** Builds the payments service. */

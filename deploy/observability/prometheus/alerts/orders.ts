@@ -210,6 +210,17 @@ export const paymentAlerts: RuleGroup = {
       description: "Nobody knows whether customers' money is held, charged or returned. Their orders wait for it.",
     },
     {
+      alert: "GatewayEvents",
+      severity: "ticket",
+      expr: "sum by (namespace, kind) (increase(payments_gateway_events_total[1h])) > 0",
+      lasts: "0m",
+      labels: { service: "payments" },
+      summary:
+        "The gateway told of {{ $value | humanize }} {{ $labels.kind }} in an hour that nobody asked for ({{ $labels.namespace }})",
+      description:
+        "A refund has not reached its customer, a hold is gone before its parcel left, or a customer's bank wants money back.",
+    },
+    {
       alert: "RefundsUnapproved",
       severity: "ticket",
       expr: "max by (namespace) (payments_refund_request_age_seconds) > 86400",

@@ -35,7 +35,7 @@ const comparisons: Readonly<Record<AccountedService, Comparison>> = {
           where decision = 'approved' and order_id between $1 and $2 group by order_id) p
       left join (select order_id, concat_ws(', ', coalesce(sum(amount) filter (where action in ('payment.authorized', 'payment.credited', 'payment.imported')), 0),
           coalesce(sum(amount) filter (where action in ('payment.captured', 'payment.imported')), 0),
-          coalesce(sum(case action when 'payment.refunded' then amount when 'payment.imported' then refunded end), 0)) as sums
+          coalesce(sum(case action when 'payment.refunded' then amount when 'payment.refund_failed' then -amount when 'payment.imported' then refunded end), 0)) as sums
         from (select order_id, action, (details->>'amount')::bigint as amount, (details->>'refunded')::bigint as refunded
           from audit_event where order_id between $1 and $2) e
         group by order_id) a using (order_id)

@@ -3,7 +3,7 @@ import { type Finding, maxNamed, Tally } from "./finding.ts";
 import type { IdRange } from "./range.ts";
 
 /** The sums of ledger entries by what they are for. */
-const sums = ["authorization", "authorization_end", "capture", "refund", "credit"]
+const sums = ["authorization", "authorization_end", "capture", "refund", "refund_failure", "credit"]
   .map((kind) => `coalesce(sum(amount) filter (where kind = '${kind}'), 0) as ${kind}`)
   .join(", ");
 
@@ -38,7 +38,7 @@ export class LedgerComparison {
         or coalesce(l.credit, 0) <> case when p.decision = 'approved' and p.source_id is not null then p.amount else 0 end
         or coalesce(l.authorization_end, 0) <> case when p.source_id is null then p.captured + p.voided else 0 end
         or coalesce(l.capture, 0) <> p.captured
-        or coalesce(l.refund, 0) <> p.refunded + case when p.source_id is null then 0 else p.voided end)
+        or coalesce(l.refund - l.refund_failure, 0) <> p.refunded + case when p.source_id is null then 0 else p.voided end)
       limit ${maxNamed}`,
       [range.from, range.to],
     );
@@ -124,7 +124,7 @@ export class LedgerComparison {
         or coalesce(l.credit, 0) <> case when o.kind = 'authorize' and o.credit then o.amount else 0 end
         or coalesce(l.authorization_end, 0) <> case when o.kind in ('capture', 'void') and not o.credit then o.amount else 0 end
         or coalesce(l.capture, 0) <> case when o.kind = 'capture' then o.amount else 0 end
-        or coalesce(l.refund, 0) <> case when o.kind = 'refund' or o.kind = 'void' and o.credit then o.amount else 0 end
+        or coalesce(l.refund - l.refund_failure, 0) <> case when o.kind = 'refund' or o.kind = 'void' and o.credit then o.amount else 0 end
       limit ${maxNamed}`,
       [from, to],
     );

@@ -18,6 +18,12 @@ export const stripeConfig = {
   ...databaseConfig,
   /** A secret or restricted key of the account that sells: `sk_…` or `rk_…`. */
   STRIPE_SECRET_KEY: secret(z.string().regex(/^[sr]k_\w+$/, "is no secret key: sk_… or rk_…")),
+  /** Secrets of its webhook endpoints, `whsec_…`, with spaces or commas between: two while one is rolled. Without it Stripe is only asked what happened. */
+  STRIPE_WEBHOOK_SECRETS: secret(
+    z.string().regex(/^(?:[\s,]*whsec_\w{8,128}){1,16}[\s,]*$/, "is no list of webhook secrets: whsec_…"),
+  ).optional(),
+  /** How often Stripe is asked for all that happened since, so that a webhook that never came is not missed. */
+  STRIPE_LOOK_EVERY_MS: milliseconds.min(1_000).default(3_600_000),
   /** Where Stripe is. Only tests have it elsewhere. */
   STRIPE_API_URL: z.url({ protocol: /^https?$/ }).default("https://api.stripe.com"),
   /** Whether the account may capture an authorization several times (multicapture). Without it each can be captured once. */

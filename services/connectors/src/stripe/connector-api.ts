@@ -1,5 +1,5 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import type { ServiceImpl } from "@connectrpc/connect";
+import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import {
   type ExecuteOperationsRequest,
   ExecuteOperationsResponseSchema,
@@ -7,12 +7,15 @@ import {
   FindOperationsResponseSchema,
   type GatewayConnectorService,
   GetCapabilitiesResponseSchema,
+  type ListEventsRequest,
+  ListEventsResponseSchema,
   type ListedOperation,
   ListedOperationSchema,
   type ListOperationsRequest,
   ListOperationsResponseSchema,
   PartVoid,
 } from "#gen/ordermesh/connectors/v1/gateway_connector_service_pb.js";
+import { DisputeState, type GatewayEvent, GatewayEventSchema } from "#gen/ordermesh/connectors/v1/gateway_event_pb.js";
 import {
   type GatewayOperation,
   GatewayOperationKind,
@@ -24,6 +27,7 @@ import { detached, type Subject } from "#platform/context.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { orLate } from "#platform/wait.ts";
 import { type Whole, whole } from "#platform/whole.ts";
+import type { HappeningRepository, ListedHappening } from "./happening.repository.ts";
 import type { Rules } from "./judgement.ts";
 import type { ListedRow } from "./operation.repository.ts";
 import { type Asked, type OperationKind, type Outcome, outcomeOf } from "./operation.ts";
@@ -32,6 +36,7 @@ import type { StripeGateway } from "./stripe-gateway.ts";
 /** What payments is told of the account, and how long it waits. */
 export interface ConnectorApiOptions {
   readonly gateway: StripeGateway;
+  readonly happenings: Pick<HappeningRepository, "list">;
   readonly rules: Rules;
   /** Operations in a second that all replicas together take. */
   readonly perSecond: number;
@@ -53,6 +58,13 @@ const kindNames = new Map<GatewayOperationKind, OperationKind>(
 
 const maxListed = 1_000;
 const maxOperations = 64;
+const maxEvents = 256;
+
+const disputeStates = {
+  open: DisputeState.OPEN,
+  won: DisputeState.WON,
+  lost: DisputeState.LOST,
+} as const;
 
 /** Stripe as payments calls it. */
 export class ConnectorApi implements ServiceImpl<typeof GatewayConnectorService> {
@@ -96,6 +108,13 @@ export class ConnectorApi implements ServiceImpl<typeof GatewayConnectorService>
     const rows = await this.#options.gateway.list({ after: afterKey, to: toKey, limit: limit + 1 });
     const operations = rows.slice(0, limit).map(toListed);
     return whole(ListOperationsResponseSchema, { operations, more: rows.length > limit });
+  }
+
+  async listEvents({ after, limit: asked }: ListEventsRequest) {
+    if (!/^\d{0,18}$/.test(after))
+      throw new ConnectError(`after: "${after}" is no position of ours`, Code.InvalidArgument);
+    const rows = await this.#options.happenings.list(BigInt(after), asked || maxEvents);
+    return whole(ListEventsResponseSchema, { events: rows.map(toEvent) });
   }
 
   /** What takes longer goes on, whoever waits for it. */
@@ -171,4 +190,24 @@ function toListed(row: ListedRow): ListedOperation {
     outcome: toOutcome(outcomeOf(row) ?? { state: "processing" }),
     amounts: kind === "authorize" ? { captured, voided, refunded, deferred } : undefined,
   });
+}
+
+function toEvent(row: ListedHappening): GatewayEvent {
+  const { position, eventId, time, authorizationKey } = row;
+  return whole(GatewayEventSchema, {
+    position: String(position),
+    eventId,
+    time: timestampFromDate(time),
+    authorizationKey,
+    event: happeningOf(row),
+  });
+}
+
+function happeningOf(row: ListedHappening): Whole<typeof GatewayEventSchema>["event"] {
+  const { kind, key = "", code, disputeId, state, currency, amount, respondByTime } = row;
+  if (kind === "refund_failed") return { case: "refundFailed", value: { key, code } };
+  if (kind === "hold_ended" || state === "") return { case: "holdEnded", value: {} };
+  const until = respondByTime && timestampFromDate(respondByTime);
+  const dispute = { disputeId, state: disputeStates[state], reason: code, amount: { currency, amount } };
+  return { case: "disputed", value: { ...dispute, respondByTime: until } };
 }

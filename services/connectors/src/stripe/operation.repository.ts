@@ -107,6 +107,11 @@ const findAuthorization: SqlText = {
   text: `select ${authorizationColumns} from gateway_authorization a where a.key = $1`,
 };
 
+const findByIntent: SqlText = {
+  name: "stripe_find_by_intent",
+  text: `select ${authorizationColumns} from gateway_authorization a where a.intent_id = $1 and a.intent_id <> ''`,
+};
+
 const others: SqlText = {
   name: "stripe_others",
   text: `select ${operationColumns} from gateway_operation o
@@ -193,8 +198,13 @@ export class OperationRepository {
     return (await this.#database.query<Authorization>(findAuthorization, [key]))[0];
   }
 
+  /** What became of the authorization that Stripe calls so. */
+  async findByIntent(intentId: string): Promise<Authorization | undefined> {
+    return (await this.#database.query<Authorization>(findByIntent, [intentId]))[0];
+  }
+
   /** Captures and voids of the same authorization that may have their effect. */
-  async others({ authorizationKey, key }: Operation): Promise<Operation[]> {
+  async others({ authorizationKey, key }: Pick<Operation, "authorizationKey" | "key">): Promise<Operation[]> {
     return (await this.#database.query<Operation>(others, [authorizationKey, key])).map(toOperation);
   }
 

@@ -47,6 +47,13 @@ export function toStripeAmount(currency: string, amount: bigint): number | undef
   return counted === undefined || counted > largest ? undefined : Number(counted);
 }
 
+/** An amount of Stripe's in minor units of ISO 4217. */
+export function fromStripeAmount(currency: string, amount: number): bigint {
+  const counted = BigInt(amount);
+  if (withMoreDigits.has(currency)) return counted / 100n;
+  return withoutDigits.has(currency) ? counted * 100n : counted;
+}
+
 function countedOf(currency: string, amount: bigint): bigint | undefined {
   if (withMoreDigits.has(currency)) return amount * 100n;
   if (withoutDigits.has(currency)) return amount % 100n === 0n ? amount / 100n : undefined;

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import Stripe from "stripe";
 import type { Secret } from "#platform/secret.ts";
+import { listenedTypes } from "./happening.ts";
 import { type PaceLimits, RequestPace } from "./request-pace.ts";
 import { type Answer, failureOf } from "./stripe-answer.ts";
 
@@ -15,7 +16,11 @@ export interface StripeRequestsOptions {
   readonly pace: PaceLimits;
 }
 
-/** What a refund is told by among those of its payment. */
+/** How old a webhook may be, and how far its clock may be ahead. Source: what Stripe's client takes by default. */
+const toleranceSeconds = 300;
+/** Events of a page. */
+const eventsListed = 100;
+/** Refunds of a page. */
 const refundsListed = 100;
 
 /** The requests that the connector makes, each with an answer of one of a few kinds. Amounts are as Stripe counts them. */
@@ -84,6 +89,32 @@ export class StripeRequests {
       after = data.at(-1)?.id;
       if (found || !more || !after) return { said: "done", value: found };
     }
+  }
+
+  retrieveDispute(id: string): Promise<Answer<Stripe.Dispute>> {
+    return this.#ask("retrieve dispute", (options) => this.#stripe.disputes.retrieve(id, {}, options));
+  }
+
+  /** A page of what happened since a time, the latest first; behind an event, if one is named. */
+  events(since: Date, after: string | undefined): Promise<Answer<Stripe.ApiList<Stripe.Event>>> {
+    const created = { gte: Math.floor(since.getTime() / 1_000) };
+    const params = { types: [...listenedTypes], created, limit: eventsListed, ...(after && { starting_after: after }) };
+    return this.#ask("list events", (options) => this.#stripe.events.list(params, options));
+  }
+
+  /** What a webhook tells, signed with one of these secrets, and not long ago; undefined for another text. */
+  verified(body: Buffer, signature: string, secrets: readonly string[]): Stripe.Event | undefined {
+    // The client does not mind a time to come.
+    const time = Number(/(?:^|,)t=(\d{1,12})(?:,|$)/.exec(signature)?.[1] ?? Number.NaN);
+    if (!(time - Date.now() / 1_000 < toleranceSeconds)) return undefined;
+    for (const secret of secrets) {
+      try {
+        return this.#stripe.webhooks.constructEvent(body, signature, secret, toleranceSeconds);
+      } catch (error) {
+        if (!(error instanceof Stripe.errors.StripeSignatureVerificationError)) throw error;
+      }
+    }
+    return undefined;
   }
 
   async #ask<T>(

@@ -1,15 +1,19 @@
 import { GatewayConnectorService } from "#gen/ordermesh/connectors/v1/gateway_connector_service_pb.js";
+import { Relay } from "#platform/batch/relay.ts";
 import type { ConfigOf, PlatformConfig } from "#platform/config.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { register, type ServiceDefinition } from "#platform/process/service.ts";
 import { settleTogether, stripeConfig } from "./config.ts";
 import { ConnectorApi } from "./connector-api.ts";
+import { HappeningRepository } from "./happening.repository.ts";
 import type { Rules } from "./judgement.ts";
 import { migrations } from "./migrations/list.ts";
 import { OperationRepository, type Statements } from "./operation.repository.ts";
 import { smallestCharges } from "./stripe-amount.ts";
 import { StripeGateway } from "./stripe-gateway.ts";
+import { StripeListener } from "./stripe-listener.ts";
 import { StripeRequests } from "./stripe-requests.ts";
+import { webhookHandler } from "./stripe-webhook.ts";
 
 /** What the connector reads, of its own and of the platform's. */
 export type StripeConfig = ConfigOf<typeof stripeConfig> & Partial<Pick<PlatformConfig, "RATE_LIMIT_REPLICAS">>;
@@ -18,6 +22,8 @@ export type StripeConfig = ConfigOf<typeof stripeConfig> & Partial<Pick<Platform
 export interface ComposedStripe {
   readonly api: ConnectorApi;
   readonly gateway: StripeGateway;
+  readonly requests: StripeRequests;
+  readonly listener: StripeListener;
 }
 
 /** How often an authorization can be captured, where it can in parts. Source: Stripe's page on multicapture, 2026-11. */
@@ -41,17 +47,15 @@ export function composeStripe(config: StripeConfig, database: Statements, log: L
     timeoutMs,
     pace: { all: perSecond / replicas, endpoint: config.STRIPE_ENDPOINT_REQUESTS_PER_SECOND / replicas },
   });
-  const gateway = new StripeGateway({
-    operations: new OperationRepository(database, requestsOfLease * timeoutMs),
-    requests,
-    rules,
-    settleMs: config.STRIPE_SETTLE_MS,
-    patienceMs: config.STRIPE_ANSWER_WITHIN_MS,
-    log,
-  });
+  const operations = new OperationRepository(database, requestsOfLease * timeoutMs);
+  const happenings = new HappeningRepository(database);
   const answerWithinMs = config.STRIPE_ANSWER_WITHIN_MS;
-  const api = new ConnectorApi({ gateway, rules, perSecond: perSecond / requestsOfAuthorization, answerWithinMs, log });
-  return { api, gateway };
+  const common = { operations, requests, patienceMs: answerWithinMs, log };
+  const gateway = new StripeGateway({ ...common, rules, settleMs: config.STRIPE_SETTLE_MS });
+  const listener = new StripeListener({ ...common, happenings });
+  const perSecondOf = perSecond / requestsOfAuthorization;
+  const api = new ConnectorApi({ gateway, happenings, rules, perSecond: perSecondOf, answerWithinMs, log });
+  return { api, gateway, requests, listener };
 }
 
 /** The connector to Stripe: a process of its own with a database of its own. */
@@ -61,7 +65,18 @@ export const stripe: ServiceDefinition<typeof stripeConfig> = {
   together: settleTogether,
   database: { entities: [], migrations, requestIds: false },
   build({ config, database, logger }) {
-    const { api, gateway } = composeStripe(config, database, logger);
-    return { services: [register(GatewayConnectorService, api)], stop: () => gateway.drain() };
+    const { api, gateway, requests, listener } = composeStripe(config, database, logger);
+    const { STRIPE_WEBHOOK_SECRETS: secrets, STRIPE_LOOK_EVERY_MS: everyMs } = config;
+    const sweep = () => listener.sweep();
+    const looking = new Relay({ name: "asking Stripe what happened", everyMs, log: logger, sweep });
+    return {
+      services: [register(GatewayConnectorService, api)],
+      ...(secrets && { pages: { webhooks: webhookHandler({ requests, listener, secrets, log: logger }) } }),
+      start: async () => looking.start(),
+      stop: async () => {
+        await looking.stop();
+        await gateway.drain();
+      },
+    };
   },
 };

@@ -61,6 +61,9 @@ export class FakeStripe implements AsyncDisposable {
   readonly #running = new Set<string>();
   readonly intents = new Map<string, FakeIntent>();
   readonly refunds = new Map<string, FakeRefund>();
+  readonly disputes = new Map<string, object>();
+  /** What happened, the latest first. */
+  readonly events: { readonly id: string; readonly type: string; readonly data: { readonly object: object } }[] = [];
   /** Each request, as `capture pi_1 <idempotency key>`. */
   readonly requests: string[] = [];
   readonly #faults = new Map<string, Fault[]>();
@@ -100,6 +103,13 @@ export class FakeStripe implements AsyncDisposable {
   /** Forgets all keys, as Stripe may after a day. */
   forgetKeys(): void {
     this.#keys.clear();
+  }
+
+  /** Writes down that something happened, as a webhook would tell it. */
+  happen(type: string, object: object): string {
+    const event = { id: `evt_${this.events.length + 1}`, object: "event", type, data: { object } };
+    this.events.unshift(event);
+    return JSON.stringify(event);
   }
 
   /** How often an endpoint was asked. */
@@ -188,6 +198,15 @@ export class FakeStripe implements AsyncDisposable {
         return toIntent(this.#create(params), this.multicapture);
       case "refund":
         return this.#refund(params);
+      case "retrieve dispute":
+        return this.disputes.get(id) ?? missing();
+      case "list events": {
+        const from = this.events.findIndex((event) => event.id === params.get("starting_after")) + 1;
+        const listened = new Set([...params].flatMap(([name, value]) => (name.startsWith("types[") ? [value] : [])));
+        const data = this.events.slice(from, from + 2);
+        const more = from + 2 < this.events.length;
+        return { object: "list", data, has_more: more, listened: listened.size };
+      }
       case "retrieve refund":
         return this.refunds.get(id) ?? missing();
       case "list refunds": {
@@ -306,6 +325,8 @@ function routeOf(method: string, path: string): { endpoint: string; id: string }
   if (collection === "refunds") {
     return { endpoint: method === "POST" ? "refund" : id === "" ? "list refunds" : "retrieve refund", id };
   }
+  if (collection === "disputes") return { endpoint: "retrieve dispute", id };
+  if (collection === "events") return { endpoint: "list events", id };
   return { endpoint: verb || (method === "POST" ? "create" : "retrieve"), id };
 }
 

@@ -67,6 +67,7 @@ const entryKinds = {
   authorization_end: LedgerEntryKind.AUTHORIZATION_END,
   capture: LedgerEntryKind.CAPTURE,
   refund: LedgerEntryKind.REFUND,
+  refund_failure: LedgerEntryKind.REFUND_FAILURE,
   credit: LedgerEntryKind.CREDIT,
 } as const satisfies Record<domain.EntryKind, LedgerEntryKind>;
 

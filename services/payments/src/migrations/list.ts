@@ -11,6 +11,7 @@ import { Events } from "./20261205-events.ts";
 import { CreditsMigration } from "./20261206-credits.ts";
 import { CreditsIndex } from "./20261206-credits-index.ts";
 import { ConnectorMigration } from "./20261207-connector.ts";
+import { GatewayEventsMigration } from "./20261208-gateway-events.ts";
 
 /** The schema of the payments service, oldest change first. */
 export const migrations: MigrationsList = [
@@ -26,4 +27,5 @@ export const migrations: MigrationsList = [
   { name: "20261206-credits", class: CreditsMigration },
   { name: "20261206-credits-index", class: CreditsIndex },
   { name: "20261207-connector", class: ConnectorMigration },
+  { name: "20261208-gateway-events", class: GatewayEventsMigration },
 ];

@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { ApprovalRepository } from "../approval/approval.repository.ts";
 import type { OnGatewayCall } from "../gateway/gateway-call.ts";
+import type { GatewayEvent } from "../gateway-event/gateway-event.ts";
 import type { OperationRepository } from "../operation/operation.repository.ts";
 import type { Ticket } from "../operation/operation.ts";
 import type { Effect } from "../payment/payment.ts";
@@ -25,6 +26,7 @@ export class PaymentMetrics {
   readonly #undecided: Gauge;
   readonly #age: Gauge;
   readonly #refundRequests: Counter<"outcome">;
+  readonly #gatewayEvents: Counter<"kind">;
   readonly #waiting: Gauge;
   readonly #waitingAge: Gauge;
 
@@ -60,13 +62,8 @@ export class PaymentMetrics {
       help: "Age of the oldest operation that is not decided.",
       registers: [registry],
     });
-    this.#refundRequests = new Counter({
-      name: "payments_refund_requests_total",
-      help: "Refunds that needed a second person, by what became of them; waiting: when they were asked for.",
-      labelNames: ["outcome"],
-      registers: [registry],
-    });
-    for (const outcome of ["waiting", "approved", "rejected", "expired"]) this.#refundRequests.inc({ outcome }, 0);
+    this.#refundRequests = refundRequestCounter(registry);
+    this.#gatewayEvents = gatewayEventCounter(registry);
     this.#waiting = new Gauge({
       name: "payments_refund_requests_waiting",
       help: "Refunds that wait for a second person.",
@@ -94,6 +91,11 @@ export class PaymentMetrics {
     this.#gateway.observe({ kind, outcome }, seconds);
   };
 
+  /** Counts what happened at the gateway by itself. */
+  gatewayEvent({ happening }: GatewayEvent): void {
+    this.#gatewayEvents.inc({ kind: happening.kind });
+  }
+
   /** Counts a refund that waits for a second person from now on. */
   refundRequested(): void {
     this.#refundRequests.inc({ outcome: "waiting" });
@@ -117,4 +119,26 @@ export class PaymentMetrics {
     this.#undecided.set(undecided);
     this.#age.set(ageSeconds);
   }
+}
+
+function refundRequestCounter(registry: Registry): Counter<"outcome"> {
+  const counter = new Counter({
+    name: "payments_refund_requests_total",
+    help: "Refunds that needed a second person, by what became of them; waiting: when they were asked for.",
+    labelNames: ["outcome"],
+    registers: [registry],
+  });
+  for (const outcome of ["waiting", "approved", "rejected", "expired"]) counter.inc({ outcome }, 0);
+  return counter;
+}
+
+function gatewayEventCounter(registry: Registry): Counter<"kind"> {
+  const counter = new Counter({
+    name: "payments_gateway_events_total",
+    help: "What happened at the card gateway by itself: refund_failed, hold_ended, disputed.",
+    labelNames: ["kind"],
+    registers: [registry],
+  });
+  for (const kind of ["refund_failed", "hold_ended", "disputed"]) counter.inc({ kind }, 0);
+  return counter;
 }

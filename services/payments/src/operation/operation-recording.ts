@@ -1,6 +1,6 @@
 import type { AuditEntry } from "#platform/audit/audit-entry.ts";
 import type { EntryDraft, Payment } from "../payment/payment.ts";
-import { type Operation, type Promoting, promote, settle, type Verdict } from "./operation.ts";
+import { type Operation, type Promoting, promote, revoke, settle, type Verdict } from "./operation.ts";
 import { decisionEntry } from "./operation-audit.ts";
 
 /** What the gateway said to an operation. */
@@ -62,6 +62,31 @@ export class Recording {
     const { currency } = payment;
     this.#entries.push(...entries.map((entry) => ({ ...entry, paymentId, operationId, currency })));
     return operation;
+  }
+
+  /** Takes back a refund that has failed since; undefined where there is none to take back. */
+  revoke(operationId: string, code: string): Operation | undefined {
+    const current = this.#operations.get(operationId);
+    const settled = current && revoke(this.payment(current.paymentId), current, { code, time: this.#promoting.time });
+    if (!settled) return undefined;
+    const { payment, operation, entries } = settled;
+    this.#change(payment, operation);
+    const { paymentId, currency } = payment;
+    this.#entries.push(...entries.map((entry) => ({ ...entry, paymentId, operationId, currency })));
+    return operation;
+  }
+
+  /** The payment's hold is no more, whatever was said before. */
+  endHold(paymentId: string): void {
+    const payment = this.payment(paymentId);
+    const { time } = this.#promoting;
+    this.#payments.set(paymentId, { ...payment, holdExpireTime: time, updateTime: time });
+    this.#touched.add(paymentId);
+  }
+
+  /** Writes an event into the audit log with the rest. */
+  note(event: AuditEntry): void {
+    this.#events.push(event);
   }
 
   /** Lets go what waited on the payments that {@link settle} touched; returns the operations that changed. */

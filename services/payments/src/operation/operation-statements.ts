@@ -12,6 +12,7 @@ import {
   insertedAuthorization,
   insertedChange,
   insertedEntry,
+  type OperationRow,
   operationColumns,
   updatedOperation,
 } from "./operation-row.ts";
@@ -143,6 +144,16 @@ export const recordDecisions: SqlText = {
     audited as (${insertAuditEvents("$7")})
     insert into ledger_entry (${insertedEntry.names})
     select ${insertedEntry.names} from json_to_recordset($4::json) as e(${insertedEntry.typed})`,
+};
+
+/** Which payments operations are of, and where they stand. */
+export type FoundOperation = Pick<OperationRow, "operationId" | "state"> & Pick<PaymentRow, "paymentId">;
+
+/** Operations by id, to be found before their payments are locked. */
+export const findOperations: SqlText = {
+  name: "find_operations",
+  text: `select ${selectList<FoundOperation>({ operationId: true, state: true, paymentId: true })} from payment_operation
+    where operation_id = any($1::uuid[])`,
 };
 
 /** Operations with their payments, as one moment saw them. */

@@ -205,6 +205,21 @@ function refuse(payment: Payment, operation: Operation, code: string): Payment {
   return operation.kind === "void" ? { ...payment, closing: false } : payment;
 }
 
+/** Takes back a refund that has failed after it was approved: the gateway has the money again. Undefined where there is none to take back. */
+export function revoke(
+  before: Payment,
+  operation: Operation,
+  at: { code: string; time: Date },
+): Settlement | undefined {
+  const { kind, state, amount = 0n } = operation;
+  if (kind !== "refund" || state !== "succeeded" || amount === 0n) return undefined;
+  return {
+    payment: { ...before, refunded: before.refunded - amount, updateTime: at.time },
+    operation: { ...operation, state: "refused", refusalCode: at.code },
+    entries: [{ kind: "refund_failure", debit: "gateway_clearing", credit: "refunds", amount }],
+  };
+}
+
 /** How what waits is let go. */
 export interface Promoting {
   readonly time: Date;

@@ -1,4 +1,8 @@
-import { PaymentEventSchema, RefundRequestEventSchema } from "#gen/shop/events/v1/payment_event_pb.js";
+import {
+  PaymentDisputeEventSchema,
+  PaymentEventSchema,
+  RefundRequestEventSchema,
+} from "#gen/shop/events/v1/payment_event_pb.js";
 import { moneyIn } from "#platform/events/details.ts";
 import { type EventTypes, internal, told } from "#platform/events/event-types.ts";
 
@@ -11,6 +15,15 @@ const decided = told(PaymentEventSchema, ({ subject, orderId, details }) => ({
   refundedAmount: moneyIn(details, "refunded")?.amount ?? 0n,
   declineCode: details.decline_code ?? "",
   sourcePaymentId: details.source_payment_id ?? "",
+}));
+
+const dispute = told(PaymentDisputeEventSchema, ({ subject, orderId, details }) => ({
+  paymentId: subject,
+  orderId,
+  disputeId: details.dispute_id ?? "",
+  state: details.state ?? "",
+  reason: details.reason ?? "",
+  amount: moneyIn(details, "amount"),
 }));
 
 const refundRequest = told(RefundRequestEventSchema, ({ subject, orderId, details }) => ({
@@ -35,6 +48,9 @@ export const paymentsEvents = {
   "payment.credit_returned": decided,
   "payment.credit_return_refused": decided,
   "payment.imported": decided,
+  "payment.refund_failed": decided,
+  "payment.hold_ended": decided,
+  "payment.disputed": dispute,
   "refund.requested": refundRequest,
   "refund.approved": refundRequest,
   "refund.rejected": refundRequest,

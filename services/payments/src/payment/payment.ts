@@ -113,7 +113,7 @@ export type Account =
   | "customer_credit";
 
 /** Why an amount moved. */
-export type EntryKind = "authorization" | "authorization_end" | "capture" | "refund" | "credit";
+export type EntryKind = "authorization" | "authorization_end" | "capture" | "refund" | "refund_failure" | "credit";
 
 /** One movement: `amount` goes from the credited to the debited account. */
 export interface EntryDraft {

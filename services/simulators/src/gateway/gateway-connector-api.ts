@@ -7,6 +7,7 @@ import {
   FindOperationsResponseSchema,
   type GatewayConnectorService,
   GetCapabilitiesResponseSchema,
+  ListEventsResponseSchema,
   type ListedOperation,
   ListedOperationSchema,
   type ListOperationsRequest,
@@ -83,6 +84,11 @@ export class GatewayConnectorApi implements ServiceImpl<typeof GatewayConnectorS
     const rows = await this.#gateway.list({ after: afterKey, to: toKey, limit: limit + 1 });
     const operations = rows.slice(0, limit).map(toListed);
     return whole(ListOperationsResponseSchema, { operations, more: rows.length > limit });
+  }
+
+  /** Nothing happens by itself at this gateway. */
+  listEvents() {
+    return whole(ListEventsResponseSchema, { events: [] });
   }
 }
 

@@ -6,6 +6,7 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import type { Message } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { AuthorizationAmounts, GatewayAmount, GatewayOperation, GatewayOperationKind, GatewayOutcome } from "./gateway_operation_pb.js";
+import type { GatewayEvent } from "./gateway_event_pb.js";
 
 /**
  * Describes the file ordermesh/connectors/v1/gateway_connector_service.proto.
@@ -258,6 +259,53 @@ export declare type ListOperationsResponse = Message<"ordermesh.connectors.v1.Li
 export declare const ListOperationsResponseSchema: GenMessage<ListOperationsResponse>;
 
 /**
+ * Request of ListEvents.
+ *
+ * @generated from message ordermesh.connectors.v1.ListEventsRequest
+ */
+export declare type ListEventsRequest = Message<"ordermesh.connectors.v1.ListEventsRequest"> & {
+  /**
+   * Only events behind this position; empty: from the first one on.
+   *
+   * @generated from field: string after = 1;
+   */
+  after: string;
+
+  /**
+   * How many at most, 0 to 256; 0 means 256. There may be fewer.
+   *
+   * @generated from field: int32 limit = 2;
+   */
+  limit: number;
+};
+
+/**
+ * Describes the message ordermesh.connectors.v1.ListEventsRequest.
+ * Use `create(ListEventsRequestSchema)` to create a new message.
+ */
+export declare const ListEventsRequestSchema: GenMessage<ListEventsRequest>;
+
+/**
+ * Response of ListEvents.
+ *
+ * @generated from message ordermesh.connectors.v1.ListEventsResponse
+ */
+export declare type ListEventsResponse = Message<"ordermesh.connectors.v1.ListEventsResponse"> & {
+  /**
+   * In the order of their positions; none: nothing has happened since.
+   *
+   * @generated from field: repeated ordermesh.connectors.v1.GatewayEvent events = 1;
+   */
+  events: GatewayEvent[];
+};
+
+/**
+ * Describes the message ordermesh.connectors.v1.ListEventsResponse.
+ * Use `create(ListEventsResponseSchema)` to create a new message.
+ */
+export declare const ListEventsResponseSchema: GenMessage<ListEventsResponse>;
+
+/**
  * Something that the gateway did.
  *
  * @generated from message ordermesh.connectors.v1.ListedOperation
@@ -407,6 +455,17 @@ export declare const GatewayConnectorService: GenService<{
     methodKind: "unary";
     input: typeof ListOperationsRequestSchema;
     output: typeof ListOperationsResponseSchema;
+  },
+  /**
+   * Lists what happened at the gateway without being asked for, or after it had answered, in the order in which the connector learned of it. Payments asks every few seconds, from
+   * where it has read to; what it knows already changes nothing. Fails with UNIMPLEMENTED where the gateway tells of nothing.
+   *
+   * @generated from rpc ordermesh.connectors.v1.GatewayConnectorService.ListEvents
+   */
+  listEvents: {
+    methodKind: "unary";
+    input: typeof ListEventsRequestSchema;
+    output: typeof ListEventsResponseSchema;
   },
 }>;
 

@@ -74,6 +74,61 @@ export declare type PaymentEvent = Message<"shop.events.v1.PaymentEvent"> & {
 export declare const PaymentEventSchema: GenMessage<PaymentEvent>;
 
 /**
+ * The card's owner wants money back from the bank, or that was decided.
+ *
+ * @generated from message shop.events.v1.PaymentDisputeEvent
+ */
+export declare type PaymentDisputeEvent = Message<"shop.events.v1.PaymentDisputeEvent"> & {
+  /**
+   * The payment.
+   *
+   * @generated from field: string payment_id = 1;
+   */
+  paymentId: string;
+
+  /**
+   * The order that is paid; empty when there is none.
+   *
+   * @generated from field: string order_id = 2;
+   */
+  orderId: string;
+
+  /**
+   * What the gateway calls the dispute.
+   *
+   * @generated from field: string dispute_id = 3;
+   */
+  disputeId: string;
+
+  /**
+   * "open", "won" or "lost".
+   *
+   * @generated from field: string state = 4;
+   */
+  state: string;
+
+  /**
+   * Why, as the gateway calls it.
+   *
+   * @generated from field: string reason = 5;
+   */
+  reason: string;
+
+  /**
+   * How much is wanted back.
+   *
+   * @generated from field: shop.type.v1.Money amount = 6;
+   */
+  amount?: Money | undefined;
+};
+
+/**
+ * Describes the message shop.events.v1.PaymentDisputeEvent.
+ * Use `create(PaymentDisputeEventSchema)` to create a new message.
+ */
+export declare const PaymentDisputeEventSchema: GenMessage<PaymentDisputeEvent>;
+
+/**
  * A refund rests until a second person approves it, or does so no more.
  *
  * @generated from message shop.events.v1.RefundRequestEvent

@@ -9,7 +9,7 @@ import { file_shop_type_v1_money } from "../../type/v1/money_pb.js";
  * Describes the file shop/events/v1/payment_event.proto.
  */
 export const file_shop_events_v1_payment_event = /*@__PURE__*/
-  fileDesc("CiJzaG9wL2V2ZW50cy92MS9wYXltZW50X2V2ZW50LnByb3RvEg5zaG9wLmV2ZW50cy52MSK5AQoMUGF5bWVudEV2ZW50EhIKCnBheW1lbnRfaWQYASABKAkSEAoIb3JkZXJfaWQYAiABKAkSFAoMb3BlcmF0aW9uX2lkGAMgASgJEiMKBmFtb3VudBgEIAEoCzITLnNob3AudHlwZS52MS5Nb25leRIXCg9yZWZ1bmRlZF9hbW91bnQYBSABKAMSFAoMZGVjbGluZV9jb2RlGAYgASgJEhkKEXNvdXJjZV9wYXltZW50X2lkGAcgASgJInoKElJlZnVuZFJlcXVlc3RFdmVudBIZChFyZWZ1bmRfcmVxdWVzdF9pZBgBIAEoCRISCgpwYXltZW50X2lkGAIgASgJEhAKCG9yZGVyX2lkGAMgASgJEiMKBmFtb3VudBgEIAEoCzITLnNob3AudHlwZS52MS5Nb25leWIGcHJvdG8z", [file_shop_type_v1_money]);
+  fileDesc("CiJzaG9wL2V2ZW50cy92MS9wYXltZW50X2V2ZW50LnByb3RvEg5zaG9wLmV2ZW50cy52MSK5AQoMUGF5bWVudEV2ZW50EhIKCnBheW1lbnRfaWQYASABKAkSEAoIb3JkZXJfaWQYAiABKAkSFAoMb3BlcmF0aW9uX2lkGAMgASgJEiMKBmFtb3VudBgEIAEoCzITLnNob3AudHlwZS52MS5Nb25leRIXCg9yZWZ1bmRlZF9hbW91bnQYBSABKAMSFAoMZGVjbGluZV9jb2RlGAYgASgJEhkKEXNvdXJjZV9wYXltZW50X2lkGAcgASgJIpMBChNQYXltZW50RGlzcHV0ZUV2ZW50EhIKCnBheW1lbnRfaWQYASABKAkSEAoIb3JkZXJfaWQYAiABKAkSEgoKZGlzcHV0ZV9pZBgDIAEoCRINCgVzdGF0ZRgEIAEoCRIOCgZyZWFzb24YBSABKAkSIwoGYW1vdW50GAYgASgLMhMuc2hvcC50eXBlLnYxLk1vbmV5InoKElJlZnVuZFJlcXVlc3RFdmVudBIZChFyZWZ1bmRfcmVxdWVzdF9pZBgBIAEoCRISCgpwYXltZW50X2lkGAIgASgJEhAKCG9yZGVyX2lkGAMgASgJEiMKBmFtb3VudBgEIAEoCzITLnNob3AudHlwZS52MS5Nb25leWIGcHJvdG8z", [file_shop_type_v1_money]);
 
 /**
  * Describes the message shop.events.v1.PaymentEvent.
@@ -19,9 +19,16 @@ export const PaymentEventSchema = /*@__PURE__*/
   messageDesc(file_shop_events_v1_payment_event, 0);
 
 /**
+ * Describes the message shop.events.v1.PaymentDisputeEvent.
+ * Use `create(PaymentDisputeEventSchema)` to create a new message.
+ */
+export const PaymentDisputeEventSchema = /*@__PURE__*/
+  messageDesc(file_shop_events_v1_payment_event, 1);
+
+/**
  * Describes the message shop.events.v1.RefundRequestEvent.
  * Use `create(RefundRequestEventSchema)` to create a new message.
  */
 export const RefundRequestEventSchema = /*@__PURE__*/
-  messageDesc(file_shop_events_v1_payment_event, 1);
+  messageDesc(file_shop_events_v1_payment_event, 2);
 

@@ -314,6 +314,13 @@ export enum LedgerEntryKind {
    * @generated from enum value: LEDGER_ENTRY_KIND_CREDIT = 5;
    */
   CREDIT = 5,
+
+  /**
+   * A refund that failed after the gateway had approved it: what was paid back is not.
+   *
+   * @generated from enum value: LEDGER_ENTRY_KIND_REFUND_FAILURE = 6;
+   */
+  REFUND_FAILURE = 6,
 }
 
 /**

@@ -1,0 +1,149 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Logger } from "#platform/log/logger.ts";
+import type { HappeningRepository } from "./happening.repository.ts";
+import { disputed, type Hint, hintOf, holdEnded, refundFailed } from "./happening.ts";
+import { type Lease, LeaseLost, type OperationRepository } from "./operation.repository.ts";
+import { type Authorization, leftOf } from "./operation.ts";
+import type { Answer } from "./stripe-answer.ts";
+import type { StripeRequests } from "./stripe-requests.ts";
+
+/** What a listener works with. */
+export interface StripeListenerOptions {
+  readonly operations: OperationRepository;
+  readonly happenings: HappeningRepository;
+  readonly requests: StripeRequests;
+  /** How long it waits for operations of the same authorization, in milliseconds. */
+  readonly patienceMs: number;
+  readonly log: Pick<Logger, "error">;
+}
+
+/** What Stripe told of cannot be seen now: it has to be looked at again. */
+export class NotNow extends Error {
+  override readonly name = "NotNow";
+}
+
+const pauseMs = 50;
+/** So much of what was asked for before is asked for again: events are listed a little late. */
+const overlapMs = 600_000;
+const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Finds out what happened at Stripe by itself. What Stripe tells is taken as a hint: the thing itself says how it stands, whatever was told late, twice or in another order. */
+export class StripeListener {
+  readonly #options: StripeListenerOptions;
+
+  constructor(options: StripeListenerOptions) {
+    this.#options = options;
+  }
+
+  /** Looks at what a hint is about. @throws NotNow */
+  async look(hint: Hint): Promise<void> {
+    switch (hint.of) {
+      case "refund":
+        return await this.#lookAtRefund(hint.id);
+      case "intent":
+        return await this.#lookAtIntent(hint.id);
+      case "dispute":
+        return await this.#lookAtDispute(hint.id);
+    }
+  }
+
+  /** Looks at all that Stripe has told since it was last asked; what cannot be seen now is told of again the next time. For a `Relay`. @throws NotNow */
+  async sweep(): Promise<number> {
+    const { happenings } = this.#options;
+    const begun = new Date();
+    const hints = await this.#hintsSince(new Date((await happenings.lookTime()).getTime() - overlapMs));
+    let late: NotNow | undefined;
+    for (const hint of hints) {
+      try {
+        await this.look(hint);
+      } catch (error) {
+        if (!(error instanceof NotNow)) throw error;
+        late ??= error;
+      }
+    }
+    if (late) throw late;
+    await happenings.setLookTime(begun);
+    return 0;
+  }
+
+  async #hintsSince(since: Date): Promise<readonly Hint[]> {
+    const hints = new Map<string, Hint>();
+    for (let after: string | undefined, more = true; more; ) {
+      const { data, has_more: hasMore } = seen(await this.#options.requests.events(since, after));
+      for (const event of data) {
+        const hint = hintOf(event);
+        if (hint) hints.set(hint.id, hint);
+      }
+      after = data.at(-1)?.id;
+      more = hasMore && after !== undefined;
+    }
+    return [...hints.values()];
+  }
+
+  async #lookAtRefund(id: string): Promise<void> {
+    const { requests, operations, happenings } = this.#options;
+    const { status, metadata, failure_reason: reason } = seen(await requests.retrieveRefund(id));
+    const key = metadata?.key ?? "";
+    const operation = uuid.test(key) ? await operations.find(key) : undefined;
+    // Payments asks for one that is not decided.
+    const hasFailed = status === "failed" || status === "canceled";
+    if (!hasFailed || operation?.kind !== "refund" || operation.state !== "approved") return;
+    const happening = refundFailed(id, operation.authorizationKey, { key, code: reason ?? `refund_${status}` });
+    await this.#alone(operation.authorizationKey, async (lease) => {
+      const now = await operations.find(key);
+      if (now?.state === "approved") await happenings.revoke(lease, now, happening);
+    });
+  }
+
+  /** A hold that ends with its last operation, or with one that is under way, has not ended by itself. */
+  async #lookAtIntent(id: string): Promise<void> {
+    const { requests, operations, happenings } = this.#options;
+    const known = await operations.findByIntent(id);
+    if (!known) return;
+    await this.#alone(known.key, async (_, authorization) => {
+      const authorized = await operations.find(known.key);
+      if (authorized?.state !== "approved" || leftOf(authorization) === 0n) return;
+      const { status } = seen(await requests.retrieve(id));
+      if (status !== "canceled" && status !== "succeeded") return;
+      const open = await operations.others({ authorizationKey: known.key, key: known.key });
+      if (open.length > 0) throw new NotNow("an operation of the authorization is under way");
+      await happenings.add(holdEnded(id, known.key));
+    });
+  }
+
+  async #lookAtDispute(id: string): Promise<void> {
+    const { requests, operations, happenings } = this.#options;
+    const dispute = seen(await requests.retrieveDispute(id));
+    const intent = dispute.payment_intent;
+    const known = await operations.findByIntent((typeof intent === "string" ? intent : intent?.id) ?? "");
+    if (known) await happenings.add(disputed(dispute, known.key));
+  }
+
+  /** @throws NotNow while somebody else is at it */
+  async #alone(key: string, work: (lease: Lease, authorization: Authorization) => Promise<void>): Promise<void> {
+    const { operations, patienceMs, log } = this.#options;
+    const until = performance.now() + patienceMs;
+    for (;;) {
+      const taken = await operations.take(key);
+      if (taken) {
+        try {
+          return await work(taken.lease, taken.authorization);
+        } catch (error) {
+          throw error instanceof LeaseLost ? new NotNow(error.message) : error;
+        } finally {
+          await operations
+            .release(taken.lease)
+            .catch((err: unknown) => log.error("an authorization stays taken for a while", { err }));
+        }
+      }
+      if (performance.now() >= until) throw new NotNow("somebody works at the authorization");
+      await delay(pauseMs);
+    }
+  }
+}
+
+/** @throws NotNow for what Stripe does not say */
+function seen<T>(answer: Answer<T>): T {
+  if (answer.said === "done") return answer.value;
+  throw new NotNow(`Stripe does not say it (${answer.said})`);
+}

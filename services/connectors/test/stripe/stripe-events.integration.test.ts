@@ -1,0 +1,200 @@
+// What happens at Stripe by itself: told by webhooks late, twice, in any order or never, and listed for payments once.
+import assert from "node:assert/strict";
+import { PassThrough } from "node:stream";
+import { after, before, test } from "node:test";
+import Stripe from "stripe";
+import { launch } from "#platform/process/runtime.ts";
+import { pageTokenSecret } from "#testing/secret.ts";
+import type { ListedHappening } from "../../src/stripe/happening.repository.ts";
+import { HappeningRepository } from "../../src/stripe/happening.repository.ts";
+import { type ComposedStripe, stripe } from "../../src/stripe/stripe.ts";
+import { NotNow } from "../../src/stripe/stripe-listener.ts";
+import { authorization, change, clientOf, openWorld, said, settle, type World } from "./world.ts";
+
+let world: World;
+let connector: ComposedStripe;
+let happenings: HappeningRepository;
+
+before(async () => {
+  world = await openWorld();
+  connector = world.process();
+  happenings = new HappeningRepository(world.test.database);
+});
+after(() => world?.[Symbol.asyncDispose]());
+
+async function captured(amount = 1_000n) {
+  const asked = authorization();
+  const outcome = await settle(connector, asked);
+  assert.ok(outcome.state === "approved");
+  const { reference } = outcome;
+  if (amount > 0n) await settle(connector, change("capture", reference, amount));
+  return { key: asked.key, reference, intent: world.fake.intentOf(asked.key) };
+}
+
+async function refunded(reference: string, amount: bigint) {
+  const asked = change("refund", reference, amount);
+  assert.equal(said(await settle(connector, asked)), "approved");
+  const refund = [...world.fake.refunds.values()].find(({ metadata }) => metadata.key === asked.key);
+  assert.ok(refund);
+  return { asked, refund };
+}
+
+/** What is listed of an authorization. */
+async function listed(key: string): Promise<ListedHappening[]> {
+  return (await happenings.list(0n, 1_000)).filter(({ authorizationKey }) => authorizationKey === key);
+}
+
+test("a refund that fails later is declined from then on, and its amount can be refunded again", async () => {
+  const { key, reference } = await captured();
+  const { asked, refund } = await refunded(reference, 400n);
+  const hint = { of: "refund", id: refund.id } as const;
+  await connector.listener.look(hint);
+  assert.deepEqual(await listed(key), []);
+  refund.status = "failed";
+  refund.failure_reason = "expired_or_canceled_card";
+  await Promise.all([connector.listener.look(hint), world.process().listener.look(hint)]);
+  await connector.listener.look(hint);
+  const [event, ...more] = await listed(key);
+  assert.deepEqual(
+    [event?.kind, event?.key, event?.code, more],
+    ["refund_failed", asked.key, "expired_or_canceled_card", []],
+  );
+  assert.equal(said(await connector.gateway.execute(asked)), "expired_or_canceled_card");
+  const { operations } = await clientOf(connector).listOperations({});
+  const authorized = operations.find((operation) => operation.key === key);
+  assert.deepEqual([authorized?.amounts?.captured, authorized?.amounts?.refunded], [1_000n, 0n]);
+  world.fake.intentOf(key).refunded = 0;
+  await refunded(reference, 1_000n);
+});
+
+test("a hold has ended when something was held, and nothing of ours has ended it", async () => {
+  const [voided, done, gone, half] = [await captured(0n), await captured(), await captured(0n), await captured(300n)];
+  await settle(connector, change("void", voided.reference, 1_000n));
+  for (const { intent } of [gone, half]) world.fake.expire(intent);
+  for (const { reference } of [voided, done, gone, half]) {
+    for (let twice = 0; twice < 2; twice += 1) await connector.listener.look({ of: "intent", id: reference });
+  }
+  const kinds = await Promise.all(
+    [voided, done, gone, half].map(async ({ key }) => (await listed(key)).map(({ kind }) => kind)),
+  );
+  assert.deepEqual(kinds, [[], [], ["hold_ended"], ["hold_ended"]]);
+  await connector.listener.look({ of: "intent", id: "pi_of_somebody_else" });
+});
+
+test("while an operation of the authorization may be under way, it is looked at later", async () => {
+  const { key, reference } = await captured(0n);
+  const slow = world.process({ STRIPE_SETTLE_MS: "60000", STRIPE_ANSWER_WITHIN_MS: "50" });
+  world.fake.fault("capture", "after", "after");
+  await slow.gateway.execute(change("capture", reference, 1_000n));
+  await assert.rejects(slow.listener.look({ of: "intent", id: reference }), NotNow);
+  assert.deepEqual(await listed(key), []);
+});
+
+test("a dispute is told of as it stands, each time that it stands otherwise", async () => {
+  const { key, reference } = await captured();
+  const dispute = (status: string) => ({
+    id: "dp_1",
+    object: "dispute",
+    status,
+    reason: "fraudulent",
+    amount: 700,
+    currency: "eur",
+    payment_intent: reference,
+    evidence_details: { due_by: 1_900_000_000 },
+  });
+  for (const status of ["needs_response", "needs_response", "under_review", "lost"]) {
+    world.fake.disputes.set("dp_1", dispute(status));
+    await connector.listener.look({ of: "dispute", id: "dp_1" });
+  }
+  const { events } = await clientOf(connector).listEvents({ after: "" });
+  const ours = events.filter(({ authorizationKey }) => authorizationKey === key);
+  assert.deepEqual(
+    ours.map(({ event }) => (event.case === "disputed" ? [event.value.state, event.value.amount?.amount] : [])),
+    [1, 1, 3].map((state) => [state, 700n]),
+  );
+  const after = events.at(-1)?.position ?? "";
+  assert.deepEqual((await clientOf(connector).listEvents({ after })).events, []);
+  await assert.rejects(clientOf(connector).listEvents({ after: "elsewhere" }), /is no position of ours/);
+});
+
+test("what no webhook told of is found by looking, page by page", async () => {
+  const { key, reference } = await captured();
+  const { refund } = await refunded(reference, 100n);
+  refund.status = "failed";
+  const other = await captured(0n);
+  world.fake.expire(other.intent);
+  world.fake.happen("refund.failed", refund);
+  for (let page = 0; page < 3; page += 1) world.fake.happen("refund.updated", refund);
+  world.fake.happen("charge.expired", { id: "ch_1", payment_intent: other.reference });
+  world.fake.fault("list events", "limited");
+  await assert.rejects(connector.listener.sweep(), NotNow);
+  await connector.listener.sweep();
+  assert.deepEqual(
+    (await listed(key)).map(({ kind }) => kind),
+    ["refund_failed"],
+  );
+  assert.deepEqual(
+    (await listed(other.key)).map(({ kind }) => kind),
+    ["hold_ended"],
+  );
+});
+
+const [first, second, stranger] = ["whsec_first_secret", "whsec_second_secret", "whsec_of_somebody"];
+
+test("webhooks are taken with a signature of one of the secrets, not long ago, and told again when they cannot be looked at", async () => {
+  const env = {
+    DATABASE_URL: world.test.url,
+    PAGE_TOKEN_SECRET: pageTokenSecret.text,
+    TOKEN_ISSUERS: "none",
+    GRPC_PORT: "0",
+    HTTP_PORT: "0",
+    STRIPE_SECRET_KEY: "sk_test_of_a_fake",
+    STRIPE_API_URL: world.fake.url,
+    STRIPE_WEBHOOK_SECRETS: `${first}, ${second}`,
+  };
+  const service = await launch(stripe, env, new PassThrough().resume());
+  const { webhooks } = new Stripe("sk_test_unused");
+  const post = async (payload: string, header: string | undefined, method = "POST") => {
+    const url = `http://127.0.0.1:${service.httpPort}/webhooks/stripe`;
+    const headers = header === undefined ? {} : { "stripe-signature": header };
+    const response = await fetch(url, {
+      method,
+      headers,
+      ...(method === "POST" && { body: payload }),
+      redirect: "error",
+    });
+    return response.status;
+  };
+  const signed = (payload: string, secret = first, age = 0) =>
+    webhooks.generateTestHeaderString({ payload, secret, timestamp: Math.floor(Date.now() / 1_000) - age });
+  try {
+    const { key, reference } = await captured();
+    const { refund } = await refunded(reference, 100n);
+    const early = world.fake.happen("refund.updated", refund);
+    refund.status = "failed";
+    const late = world.fake.happen("refund.failed", refund);
+    world.fake.fault("retrieve refund", "limited");
+    const cases: [payload: string, header: string | undefined, status: number][] = [
+      [late, undefined, 400],
+      [late, signed(late, stranger), 400],
+      [`${late} `, signed(late), 400],
+      [late, signed(late, first, 400), 400],
+      [late, signed(late, first, -400), 400],
+      ["x".repeat(300_000), signed("x"), 413],
+      [late, signed(late), 503],
+      [late, signed(late, second), 200],
+      [early, signed(early), 200],
+      [late, signed(late), 200],
+    ];
+    for (const [payload, header, status] of cases) assert.equal(await post(payload, header), status, header);
+    assert.equal(await post("", undefined, "GET"), 405);
+    const other = world.fake.happen("customer.created", { id: "cus_1" });
+    assert.equal(await post(other, signed(other)), 200);
+    assert.deepEqual(
+      (await listed(key)).map(({ kind }) => kind),
+      ["refund_failed"],
+    );
+  } finally {
+    await service.drain();
+  }
+});

@@ -1,0 +1,59 @@
+import { type Client, Code, ConnectError } from "@connectrpc/connect";
+import type { GatewayConnectorService } from "#gen/ordermesh/connectors/v1/gateway_connector_service_pb.js";
+import type { Logger } from "#platform/log/logger.ts";
+import type { GatewayEventRepository } from "./gateway-event.repository.ts";
+import type { GatewayEvent } from "./gateway-event.ts";
+import { isPosition, toGatewayEvent } from "./gateway-event-proto.ts";
+
+/** What a reader of events works with. */
+export interface GatewayEventReaderOptions {
+  readonly connector: Pick<Client<typeof GatewayConnectorService>, "listEvents">;
+  readonly events: GatewayEventRepository;
+  /** For one call, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Told of each event that was new. */
+  readonly onEvent: (event: GatewayEvent) => void;
+  readonly log: Pick<Logger, "warn" | "error">;
+}
+
+/** Events that are read at once. */
+const pageSize = 256;
+
+/** Reads what happened at the gateway by itself, from where it was read to. */
+export class GatewayEventReader {
+  readonly #options: GatewayEventReaderOptions;
+
+  constructor(options: GatewayEventReaderOptions) {
+    this.#options = options;
+  }
+
+  /** Reads once, and returns how many were new: what has to wait is no reason to read again at once. For a `Relay`. */
+  async read(): Promise<number> {
+    const { connector, events, timeoutMs, onEvent, log } = this.#options;
+    const after = await events.position();
+    const listed = await this.#list(() => connector.listEvents({ after, limit: pageSize }, { timeoutMs }));
+    const last = listed.at(-1)?.position;
+    if (last === undefined) return 0;
+    if (!isPosition(last)) throw new Error("the gateway's connector lists an event that cannot be read on behind");
+    const understood = listed.map(toGatewayEvent).filter((event) => event !== undefined);
+    const left = listed.length - understood.length;
+    if (left > 0) log.error("events of the gateway's connector are not understood, and left", { count: left });
+    const taken = await events.take(understood, { after, to: last });
+    for (const event of taken) {
+      const { eventId, happening } = event;
+      log.warn("something happened at the gateway by itself", { "event.id": eventId, kind: happening.kind });
+      onEvent(event);
+    }
+    return taken.length;
+  }
+
+  /** Many gateways tell of nothing. */
+  async #list(ask: () => ReturnType<GatewayEventReaderOptions["connector"]["listEvents"]>) {
+    try {
+      return (await ask()).events;
+    } catch (error) {
+      if (ConnectError.from(error).code === Code.Unimplemented) return [];
+      throw error;
+    }
+  }
+}

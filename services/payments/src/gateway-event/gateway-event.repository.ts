@@ -1,0 +1,146 @@
+import { auditEvents } from "#platform/audit/audit-entry.ts";
+import type { Database } from "#platform/database/database.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
+import type { Transaction } from "#platform/database/transaction.ts";
+import { decodeId, encodeId } from "#platform/id.ts";
+import { Recording } from "../operation/operation-recording.ts";
+import { type OperationRow, toInsertedEntry, toOperation, toUpdatedOperation } from "../operation/operation-row.ts";
+import * as statements from "../operation/operation-statements.ts";
+import { heldOf } from "../payment/payment.ts";
+import { toPayment, toUpdatedPayment } from "../payment/payment-row.ts";
+import { eventEntry, type GatewayEvent, type Happening } from "./gateway-event.ts";
+
+const findPosition: SqlText = { name: "find_event_position", text: "select position from gateway_event_position" };
+
+/** Nobody else takes events meanwhile. */
+const lockPosition: SqlText = {
+  name: "lock_event_position",
+  text: "select position from gateway_event_position for no key update",
+};
+
+const setPosition: SqlText = {
+  name: "set_event_position",
+  text: "update gateway_event_position set position = $1",
+};
+
+/** Writes down events, and returns the ids of those that were new. */
+const insertEvents: SqlText = {
+  name: "insert_gateway_events",
+  text: `insert into gateway_event (event_id, kind, payment_id)
+    select * from unnest($1::text[], $2::text[], $3::uuid[]) on conflict (event_id) do nothing
+    returning event_id as "eventId"`,
+};
+
+/** Takes what happened at the gateway by itself, once each. */
+export class GatewayEventRepository {
+  readonly #database: Pick<Database, "query" | "transaction">;
+
+  constructor(database: Pick<Database, "query" | "transaction">) {
+    this.#database = database;
+  }
+
+  /** Where events were read to; empty: none was. */
+  async position(): Promise<string> {
+    const [row] = await this.#database.query<{ position: string }>(findPosition);
+    return row?.position ?? "";
+  }
+
+  /**
+   * Has events their effect, and notes where they were read to, in one transaction.
+   *
+   * @param from where they were read from, and up to where: nothing is done when somebody else has read on since
+   * @returns those that were new; an event of a payment that there is not is none
+   */
+  take(events: readonly GatewayEvent[], from: { after: string; to: string }): Promise<readonly GatewayEvent[]> {
+    return this.#database.transaction((tx) => this.#take(tx, events, from));
+  }
+
+  async #take(
+    tx: Transaction,
+    events: readonly GatewayEvent[],
+    { after, to }: { after: string; to: string },
+  ): Promise<readonly GatewayEvent[]> {
+    const [row] = await tx.query<{ position: string }>(lockPosition);
+    if (row?.position !== after) return [];
+    const keys = events.flatMap(keysOf);
+    const found = await tx.query<statements.FoundOperation>(statements.findOperations, [keys]);
+    const operations = new Map(found.map((operation) => [operation.operationId, operation]));
+    // An approval may be on its way to be written down: what took it back has to come behind it.
+    const early = events.findIndex(({ happening }) => isOpen(happening, operations));
+    const ripe = early === -1 ? events : events.slice(0, early);
+    const position = early === -1 ? to : (ripe.at(-1)?.position ?? after);
+    const paymentOf = new Map(found.map(({ operationId, paymentId }) => [operationId, paymentId]));
+    const known = ripe.filter(({ authorizationKey }) => paymentOf.has(authorizationKey));
+    const isNew = await this.#insert(tx, known, paymentOf);
+    const fresh = known.filter(({ eventId }) => isNew.delete(eventId));
+    await tx.query(setPosition, [position]);
+    if (fresh.length > 0) await this.#apply(tx, fresh, paymentOf);
+    return fresh;
+  }
+
+  async #insert(tx: Transaction, events: readonly GatewayEvent[], paymentOf: PaymentIds): Promise<Set<string>> {
+    const rows = await tx.query<{ eventId: string }>(insertEvents, [
+      events.map(({ eventId }) => eventId),
+      events.map(({ happening }) => happening.kind),
+      events.map(({ authorizationKey }) => paymentOf.get(authorizationKey)),
+    ]);
+    return new Set(rows.map(({ eventId }) => eventId));
+  }
+
+  async #apply(tx: Transaction, events: readonly GatewayEvent[], paymentOf: PaymentIds): Promise<void> {
+    const refunds = events.flatMap(keysOf).filter((key) => paymentOf.has(key));
+    const paymentIds = [...new Set(refunds.flatMap((key) => paymentOf.get(key) ?? []))];
+    const [payments, operations] = await Promise.all([
+      tx.query<statements.LockedPayment>(statements.lockPayments, [paymentIds]),
+      tx.query<OperationRow>(statements.findForRecording, [refunds, []]),
+    ]);
+    const time = payments[0]?.now ?? new Date(Number.NaN);
+    const recording = new Recording(payments.map(toPayment), operations.map(toOperation), { time, inTurn: true });
+    for (const event of events) effectOf(event, recording, encodeId(paymentOf.get(event.authorizationKey) ?? ""));
+    const changes = recording.changes();
+    await tx.commitWith(statements.recordDecisions, [
+      JSON.stringify(changes.payments.map(toUpdatedPayment)),
+      JSON.stringify(changes.operations.map(toUpdatedOperation)),
+      0,
+      JSON.stringify(changes.entries.map(toInsertedEntry)),
+      paymentIds,
+      changes.operations.map(({ operationId }) => decodeId(operationId)),
+      auditEvents(changes.events),
+    ]);
+  }
+}
+
+type PaymentIds = ReadonlyMap<string, string>;
+
+/** Whether it is about a refund that is not decided. */
+function isOpen(happening: Happening, operations: ReadonlyMap<string, statements.FoundOperation>): boolean {
+  return happening.kind === "refund_failed" && operations.get(happening.key)?.state === "pending";
+}
+
+/** The operations that an event is about. */
+function keysOf({ authorizationKey, happening }: GatewayEvent): string[] {
+  return happening.kind === "refund_failed" ? [authorizationKey, happening.key] : [authorizationKey];
+}
+
+function effectOf(event: GatewayEvent, recording: Recording, paymentId: string): void {
+  const { happening } = event;
+  if (happening.kind === "refund_failed") {
+    const operationId = encodeId(happening.key);
+    const revoked = recording.revoke(operationId, happening.code);
+    if (!revoked) return;
+    const payment = recording.payment(revoked.paymentId);
+    const moved = { operation_id: operationId, currency: payment.currency, amount: String(revoked.amount ?? 0n) };
+    recording.note(eventEntry(event, payment, { ...moved, decline_code: happening.code }));
+    return;
+  }
+  const payment = recording.payment(paymentId);
+  if (happening.kind === "hold_ended") {
+    recording.endHold(paymentId);
+    const { currency } = payment;
+    recording.note(eventEntry(event, payment, { currency, amount: String(heldOf(payment)) }));
+    return;
+  }
+  const { disputeId, state, reason, currency, amount } = happening;
+  const dispute = { dispute_id: disputeId, state, reason, currency, amount: String(amount) };
+  recording.note(eventEntry(event, payment, dispute));
+}

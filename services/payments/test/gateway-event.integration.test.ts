@@ -1,0 +1,201 @@
+// What happens at a gateway by itself: each once, whatever is listed twice, and right in the ledger.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
+import pg from "pg";
+import {
+  GatewayConnectorService,
+  ListEventsResponseSchema,
+} from "#gen/ordermesh/connectors/v1/gateway_connector_service_pb.js";
+import { DisputeState, type GatewayEventSchema } from "#gen/ordermesh/connectors/v1/gateway_event_pb.js";
+import { decodeId } from "#platform/id.ts";
+import { quietLogger } from "#testing/logger.ts";
+import { AuditComparison } from "../../books/src/balance/audit.ts";
+import { allIds } from "../../books/src/balance/range.ts";
+import { GatewayEventRepository } from "../src/gateway-event/gateway-event.repository.ts";
+import { GatewayEventReader } from "../src/gateway-event/gateway-event-reader.ts";
+import { statusOf } from "../src/payment/payment.ts";
+import { authorization, change, type Harness, openHarness, unreachable } from "./harness.ts";
+
+type Event = MessageInitShape<typeof GatewayEventSchema>;
+
+let harness: Harness;
+before(async () => {
+  harness = await openHarness();
+});
+after(() => harness?.[Symbol.asyncDispose]());
+
+const listed: Event[] = [];
+let count = 0;
+const told: string[] = [];
+
+/** Lists an event behind all others. */
+function list(event: Omit<Event, "position" | "eventId" | "$typeName">, eventId = `e${count + 1}`): void {
+  count += 1;
+  listed.push({ position: String(count).padStart(4, "0"), eventId, ...event });
+}
+
+function reader(): GatewayEventReader {
+  const transport = createRouterTransport((router) =>
+    router.service(GatewayConnectorService, {
+      listEvents: ({ after, limit }) =>
+        create(ListEventsResponseSchema, {
+          events: listed.filter(({ position = "" }) => position > after).slice(0, limit),
+        }),
+    }),
+  );
+  return new GatewayEventReader({
+    connector: createClient(GatewayConnectorService, transport),
+    events: new GatewayEventRepository(harness.database),
+    timeoutMs: 1_000,
+    onEvent: ({ happening }) => void told.push(happening.kind),
+    log: quietLogger(),
+  });
+}
+
+/** A payment with the keys that the gateway knows its operations by. */
+async function refunded(amount = 400n) {
+  const mover = harness.mover();
+  const input = authorization();
+  await mover.authorize(input);
+  await mover.change(change("capture", input.paymentId));
+  const refund = change("refund", input.paymentId, { amount });
+  await mover.change(refund);
+  const keys = await harness.admin<{ kind: string; operation_id: string }>(
+    "select kind, operation_id from payment_operation where payment_id = $1",
+    [decodeId(input.paymentId)],
+  );
+  const keyOf = (kind: string) => keys.find((row) => row.kind === kind)?.operation_id ?? "";
+  return { ...input, refund, authorizationKey: keyOf("authorize"), key: keyOf("refund") };
+}
+
+/** What the simulated gateway would say of a refund that failed. */
+async function failAtGateway(authorizationKey: string, key: string, amount: bigint): Promise<void> {
+  const client = new pg.Client({ connectionString: harness.outside.adminUrl });
+  await client.connect();
+  await client.query("update gateway_record set refunded = refunded - $2 where key = $1", [authorizationKey, amount]);
+  await client.query("update gateway_record set decline_code = 'expired_or_canceled_card' where key = $1", [key]);
+  await client.end();
+}
+
+/** The audit log says of each payment what its row says. */
+async function assertAudited(): Promise<void> {
+  const comparison = new AuditComparison("payments");
+  const ask = async <R>(sql: string, values: readonly unknown[] = []) => (await harness.admin(sql, [...values])) as R[];
+  await comparison.compare(ask, allIds);
+  assert.deepEqual(comparison.finding.wrong, []);
+}
+
+const refundFailed = (key: string) =>
+  ({ case: "refundFailed", value: { key, code: "expired_or_canceled_card" } }) as const;
+
+test("a refund that has failed is taken back once, is told of, and can be paid again", async () => {
+  const payment = await refunded();
+  await harness.assertBalance();
+  await failAtGateway(payment.authorizationKey, payment.key, 400n);
+  list({ authorizationKey: payment.authorizationKey, event: refundFailed(payment.key) }, "once");
+  list({ authorizationKey: payment.authorizationKey, event: refundFailed(payment.key) }, "once");
+  list({ authorizationKey: payment.authorizationKey, event: refundFailed(payment.key) }, "under another id");
+  told.length = 0;
+  await Promise.all([reader().read(), reader().read(), reader().read()]);
+  await reader().read();
+  const stored = await harness.payments.get(payment.paymentId);
+  assert.equal(stored?.refunded, 0n);
+  assert.equal(stored && statusOf(stored), "captured");
+  await harness.assertBalance();
+  await assertAudited();
+  const audit = await harness.admin<{ details: { amount: string; decline_code: string } }>(
+    "select details from audit_event where action = 'payment.refund_failed' and subject = $1",
+    [payment.paymentId],
+  );
+  assert.deepEqual(
+    audit.map(({ details }) => [details.amount, details.decline_code]),
+    [["400", "expired_or_canceled_card"]],
+  );
+  await assert.rejects(harness.mover().change(payment.refund), { reasonName: "PAYMENT_DECLINED" });
+  const again = await harness.mover().change(change("refund", payment.paymentId, { amount: 400n }));
+  assert.equal(again.payment.refunded, 400n);
+  await harness.assertBalance();
+});
+
+test("a failure that is told of before its refund is written down waits for that", async () => {
+  const mover = harness.mover();
+  const input = authorization();
+  await mover.authorize(input);
+  await mover.change(change("capture", input.paymentId));
+  const cut = harness.mover({
+    gateway: unreachable(),
+    config: { PAYMENTS_ANSWER_WITHIN_MS: 20, GATEWAY_TIMEOUT_MS: 50 },
+  });
+  await cut.change(change("refund", input.paymentId, { amount: 300n }));
+  await cut.drain(0);
+  const keys = await harness.admin<{ kind: string; operation_id: string }>(
+    "select kind, operation_id from payment_operation where payment_id = $1",
+    [decodeId(input.paymentId)],
+  );
+  const keyOf = (kind: string) => keys.find((row) => row.kind === kind)?.operation_id ?? "";
+  list({ authorizationKey: keyOf("authorize"), event: refundFailed(keyOf("refund")) });
+  assert.equal(await reader().read(), 0);
+  await harness.resolveAll(harness.mover());
+  assert.equal((await harness.payments.get(input.paymentId))?.refunded, 300n);
+  await failAtGateway(keyOf("authorize"), keyOf("refund"), 300n);
+  assert.equal(await reader().read(), 1);
+  assert.equal((await harness.payments.get(input.paymentId))?.refunded, 0n);
+  await harness.assertBalance();
+});
+
+test("a hold that has ended, and a dispute, are written down and told of", async () => {
+  const input = authorization();
+  await harness.mover().authorize(input);
+  const [row] = await harness.admin<{ operation_id: string }>(
+    "select operation_id from payment_operation where payment_id = $1",
+    [decodeId(input.paymentId)],
+  );
+  const authorizationKey = row?.operation_id ?? "";
+  told.length = 0;
+  list({ authorizationKey, event: { case: "holdEnded", value: {} } });
+  const amount = { currency: "EUR", amount: 700n };
+  const dispute = { disputeId: "dp_1", state: DisputeState.OPEN, reason: "fraudulent", amount };
+  list({ authorizationKey, event: { case: "disputed", value: dispute } });
+  await reader().read();
+  assert.deepEqual(told, ["hold_ended", "disputed"]);
+  const stored = await harness.payments.get(input.paymentId);
+  assert.ok(stored?.holdExpireTime && stored.holdExpireTime <= new Date());
+  const audit = await harness.admin<{ action: string; details: Record<string, string> }>(
+    "select action, details from audit_event where subject = $1 and action <> 'payment.authorized' order by event_id",
+    [input.paymentId],
+  );
+  assert.deepEqual(
+    audit.map(({ action, details }) => [action, details.amount, details.dispute_id ?? ""]),
+    [
+      ["payment.hold_ended", "1000", ""],
+      ["payment.disputed", "700", "dp_1"],
+    ],
+  );
+});
+
+test("what nobody understands, or is of no payment of ours, keeps nothing else from being read", async () => {
+  const payment = await refunded(100n);
+  await failAtGateway(payment.authorizationKey, payment.key, 100n);
+  list({ authorizationKey: "not a key", event: { case: "holdEnded", value: {} } });
+  list({ authorizationKey: "00000000-0000-4000-8000-000000000000", event: { case: "holdEnded", value: {} } });
+  list({ authorizationKey: payment.authorizationKey });
+  list({ authorizationKey: payment.authorizationKey, event: refundFailed(payment.key) });
+  await reader().read();
+  assert.equal((await harness.payments.get(payment.paymentId))?.refunded, 0n);
+  assert.equal(await reader().read(), 0);
+});
+
+test("a gateway that tells of nothing is asked in vain, and one that is away is an error", async () => {
+  const readerOf = (code: Code) =>
+    new GatewayEventReader({
+      connector: { listEvents: () => Promise.reject(new ConnectError("no", code)) },
+      events: new GatewayEventRepository(harness.database),
+      timeoutMs: 1_000,
+      onEvent: () => assert.fail("there is none"),
+      log: quietLogger(),
+    });
+  assert.equal(await readerOf(Code.Unimplemented).read(), 0);
+  await assert.rejects(readerOf(Code.Unavailable).read());
+});
