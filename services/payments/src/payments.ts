@@ -134,7 +134,12 @@ function eventsRelay({ config, database, logger, connector }: PaymentsContext, m
     log: logger,
   });
   const everyMs = config.PAYMENTS_EVENTS_EVERY_MS;
-  return new Relay({ name: "reading events of the gateway", everyMs, log: logger, sweep: () => reader.read() });
+  return new Relay({
+    name: "reading events of the gateway",
+    everyMs,
+    log: logger,
+    sweep: (signal) => reader.read(signal),
+  });
 }
 
 /** Builds the payments service. */

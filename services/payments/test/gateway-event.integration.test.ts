@@ -9,6 +9,8 @@ import {
   ListEventsResponseSchema,
 } from "#gen/ordermesh/connectors/v1/gateway_connector_service_pb.js";
 import { DisputeState, type GatewayEventSchema } from "#gen/ordermesh/connectors/v1/gateway_event_pb.js";
+import type { Database } from "#platform/database/database.ts";
+import type { Transaction } from "#platform/database/transaction.ts";
 import { decodeId } from "#platform/id.ts";
 import { quietLogger } from "#testing/logger.ts";
 import { AuditComparison } from "../../books/src/balance/audit.ts";
@@ -18,6 +20,7 @@ import { GatewayEventReader } from "../src/gateway-event/gateway-event-reader.ts
 import { statusOf } from "../src/payment/payment.ts";
 import { authorization, change, type Harness, openHarness, unreachable } from "./harness.ts";
 
+type Events = Pick<Database, "query" | "transaction">;
 type Event = MessageInitShape<typeof GatewayEventSchema>;
 
 let harness: Harness;
@@ -36,7 +39,7 @@ function list(event: Omit<Event, "position" | "eventId" | "$typeName">, eventId 
   listed.push({ position: String(count).padStart(4, "0"), eventId, ...event });
 }
 
-function reader(): GatewayEventReader {
+function reader(database: Events = harness.database): GatewayEventReader {
   const transport = createRouterTransport((router) =>
     router.service(GatewayConnectorService, {
       listEvents: ({ after, limit }) =>
@@ -47,7 +50,7 @@ function reader(): GatewayEventReader {
   );
   return new GatewayEventReader({
     connector: createClient(GatewayConnectorService, transport),
-    events: new GatewayEventRepository(harness.database),
+    events: new GatewayEventRepository(database),
     timeoutMs: 1_000,
     onEvent: ({ happening }) => void told.push(happening.kind),
     log: quietLogger(),
@@ -145,6 +148,69 @@ test("a failure that is told of before its refund is written down waits for that
   await harness.assertBalance();
 });
 
+const dead = new Error("the process is dead");
+
+/** A database whose process dies at the n-th of its lines, in transactions and around them; `lines` counts them. */
+function dyingDatabase(diesAt: number) {
+  const life = { lines: 0 };
+  const line = () => {
+    life.lines += 1;
+    if (life.lines > diesAt) throw dead;
+  };
+  const mortal = <T extends object>(target: T): T =>
+    new Proxy(target, {
+      get(_, name) {
+        const value: unknown = Reflect.get(target, name, target);
+        if (typeof value !== "function") return value;
+        return async (...given: unknown[]) => {
+          line();
+          const result: unknown = await Reflect.apply(value, target, given);
+          line();
+          return result;
+        };
+      },
+    });
+  const { database } = harness;
+  const dying = {
+    query: database.query.bind(database),
+    transaction: <T>(work: (tx: Transaction) => Promise<T>) => database.transaction((tx) => work(mortal(tx))),
+  };
+  return { life, database: mortal(dying) };
+}
+
+test("a reader that dies between any two of its lines leaves each failure taken back once", async () => {
+  for (let diesAt = 0, over = false; !over; diesAt += 1) {
+    const payment = await refunded(100n);
+    await failAtGateway(payment.authorizationKey, payment.key, 100n);
+    list({ authorizationKey: payment.authorizationKey, event: refundFailed(payment.key) });
+    const { life, database } = dyingDatabase(diesAt);
+    await reader(database)
+      .read()
+      .catch((error: unknown) => assert.equal(error, dead));
+    over = life.lines <= diesAt;
+    await reader().read();
+    assert.equal((await harness.payments.get(payment.paymentId))?.refunded, 0n, `dies at line ${diesAt}`);
+    const noted = await harness.admin(
+      "select from audit_event where action = 'payment.refund_failed' and subject = $1",
+      [payment.paymentId],
+    );
+    assert.equal(noted.length, 1, `dies at line ${diesAt}`);
+    assert.ok(over || diesAt < 100);
+  }
+  await harness.assertBalance();
+  await assertAudited();
+});
+
+test("a page that is full is followed by the next", async () => {
+  const payment = await refunded(100n);
+  for (let index = 0; index < 300; index += 1) {
+    const dispute = { disputeId: `dp_${index}`, state: DisputeState.OPEN, reason: "fraudulent" };
+    const value = { ...dispute, amount: { currency: "EUR", amount: 1n } };
+    list({ authorizationKey: payment.authorizationKey, event: { case: "disputed", value } });
+  }
+  assert.deepEqual([await reader().read(), await reader().read(), await reader().read()], [256, 44, 0]);
+});
+
 test("a hold that has ended, and a dispute, are written down and told of", async () => {
   const input = authorization();
   await harness.mover().authorize(input);
@@ -173,6 +239,8 @@ test("a hold that has ended, and a dispute, are written down and told of", async
       ["payment.disputed", "700", "dp_1"],
     ],
   );
+  assert.equal(stored.refunded, 0n);
+  await assertAudited();
 });
 
 test("what nobody understands, or is of no payment of ours, keeps nothing else from being read", async () => {

@@ -25,6 +25,10 @@ export class NotNow extends Error {
 const pauseMs = 50;
 /** So much of what was asked for before is asked for again: events are listed a little late. */
 const overlapMs = 600_000;
+/** So much is looked at before it is remembered that it was. */
+const windowMs = 3_600_000;
+/** So long Stripe lists an event. Source: its reference of events, 2026-11. */
+const listedMs = 30 * 24 * 3_600_000;
 const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** Finds out what happened at Stripe by itself. What Stripe tells is taken as a hint: the thing itself says how it stands, whatever was told late, twice or in another order. */
@@ -47,49 +51,67 @@ export class StripeListener {
     }
   }
 
-  /** Looks at all that Stripe has told since it was last asked; what cannot be seen now is told of again the next time. For a `Relay`. @throws NotNow */
-  async sweep(): Promise<number> {
+  /**
+   * Looks at all that Stripe has told since it was last asked, an hour of it at a time, and remembers up to where nothing was left. What cannot be seen
+   * now keeps nothing behind it from being looked at, and is looked at again the next time. For a `Relay`.
+   *
+   * @throws NotNow when something could not be seen
+   */
+  async sweep(signal: AbortSignal): Promise<number> {
     const { happenings } = this.#options;
-    const begun = new Date();
-    const hints = await this.#hintsSince(new Date((await happenings.lookTime()).getTime() - overlapMs));
+    const begun = Date.now();
+    let from = Math.max((await happenings.lookTime()).getTime(), begun - listedMs);
     let late: NotNow | undefined;
-    for (const hint of hints) {
-      try {
-        await this.look(hint);
-      } catch (error) {
-        if (!(error instanceof NotNow)) throw error;
-        late ??= error;
+    while (from < begun) {
+      const to = Math.min(from + windowMs, begun);
+      for (const hint of await this.#hintsOf(new Date(from - overlapMs), new Date(to))) {
+        signal.throwIfAborted();
+        late = (await this.#lookLater(hint)) ?? late;
       }
+      if (!late) await happenings.setLookTime(new Date(to));
+      from = to;
     }
     if (late) throw late;
-    await happenings.setLookTime(begun);
     return 0;
   }
 
-  async #hintsSince(since: Date): Promise<readonly Hint[]> {
+  /** Looks at what a hint is about; returns why that cannot be seen now. */
+  async #lookLater(hint: Hint): Promise<NotNow | undefined> {
+    try {
+      await this.look(hint);
+      return undefined;
+    } catch (error) {
+      if (error instanceof NotNow) return error;
+      throw error;
+    }
+  }
+
+  async #hintsOf(since: Date, until: Date): Promise<readonly Hint[]> {
     const hints = new Map<string, Hint>();
     for (let after: string | undefined, more = true; more; ) {
-      const { data, has_more: hasMore } = seen(await this.#options.requests.events(since, after));
-      for (const event of data) {
+      const page = seen(await this.#options.requests.events({ since, until, after }));
+      if (!page) throw new NotNow("Stripe does not list what happened");
+      for (const event of page.data) {
         const hint = hintOf(event);
         if (hint) hints.set(hint.id, hint);
       }
-      after = data.at(-1)?.id;
-      more = hasMore && after !== undefined;
+      after = page.data.at(-1)?.id;
+      more = page.has_more && after !== undefined;
     }
     return [...hints.values()];
   }
 
   async #lookAtRefund(id: string): Promise<void> {
     const { requests, operations, happenings } = this.#options;
-    const { status, metadata, failure_reason: reason } = seen(await requests.retrieveRefund(id));
-    const key = metadata?.key ?? "";
+    const refund = seen(await requests.retrieveRefund(id));
+    const key = refund?.metadata?.key ?? "";
     const operation = uuid.test(key) ? await operations.find(key) : undefined;
-    // Payments asks for one that is not decided.
-    const hasFailed = status === "failed" || status === "canceled";
-    if (!hasFailed || operation?.kind !== "refund" || operation.state !== "approved") return;
-    const happening = refundFailed(id, operation.authorizationKey, { key, code: reason ?? `refund_${status}` });
+    const hasFailed = refund?.status === "failed" || refund?.status === "canceled";
+    if (!hasFailed || operation?.kind !== "refund") return;
+    const code = refund.failure_reason ?? `refund_${refund.status}`;
+    const happening = refundFailed(id, operation.authorizationKey, { key, code });
     await this.#alone(operation.authorizationKey, async (lease) => {
+      // Of one that is not decided payments asks, and whoever looks then sees that it has failed.
       const now = await operations.find(key);
       if (now?.state === "approved") await happenings.revoke(lease, now, happening);
     });
@@ -103,7 +125,7 @@ export class StripeListener {
     await this.#alone(known.key, async (_, authorization) => {
       const authorized = await operations.find(known.key);
       if (authorized?.state !== "approved" || leftOf(authorization) === 0n) return;
-      const { status } = seen(await requests.retrieve(id));
+      const status = seen(await requests.retrieve(id))?.status;
       if (status !== "canceled" && status !== "succeeded") return;
       const open = await operations.others({ authorizationKey: known.key, key: known.key });
       if (open.length > 0) throw new NotNow("an operation of the authorization is under way");
@@ -114,6 +136,7 @@ export class StripeListener {
   async #lookAtDispute(id: string): Promise<void> {
     const { requests, operations, happenings } = this.#options;
     const dispute = seen(await requests.retrieveDispute(id));
+    if (!dispute) return;
     const intent = dispute.payment_intent;
     const known = await operations.findByIntent((typeof intent === "string" ? intent : intent?.id) ?? "");
     if (known) await happenings.add(disputed(dispute, known.key));
@@ -142,8 +165,9 @@ export class StripeListener {
   }
 }
 
-/** @throws NotNow for what Stripe does not say */
-function seen<T>(answer: Answer<T>): T {
+/** What Stripe shows; undefined where it has no such thing, which is another account's. @throws NotNow for what it does not say */
+function seen<T>(answer: Answer<T>): T | undefined {
   if (answer.said === "done") return answer.value;
+  if (answer.said === "refused" && answer.code === "resource_missing") return undefined;
   throw new NotNow(`Stripe does not say it (${answer.said})`);
 }

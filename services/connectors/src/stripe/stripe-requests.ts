@@ -16,6 +16,14 @@ export interface StripeRequestsOptions {
   readonly pace: PaceLimits;
 }
 
+/** A piece of what happened. */
+export interface EventPage {
+  readonly since: Date;
+  readonly until: Date;
+  /** The last event before it; undefined: from the latest one on. */
+  readonly after: string | undefined;
+}
+
 /** How old a webhook may be, and how far its clock may be ahead. Source: what Stripe's client takes by default. */
 const toleranceSeconds = 300;
 /** Events of a page. */
@@ -95,9 +103,9 @@ export class StripeRequests {
     return this.#ask("retrieve dispute", (options) => this.#stripe.disputes.retrieve(id, {}, options));
   }
 
-  /** A page of what happened since a time, the latest first; behind an event, if one is named. */
-  events(since: Date, after: string | undefined): Promise<Answer<Stripe.ApiList<Stripe.Event>>> {
-    const created = { gte: Math.floor(since.getTime() / 1_000) };
+  /** A page of what happened from one time to another, the latest first; behind an event, if one is named. */
+  events({ since, until, after }: EventPage): Promise<Answer<Stripe.ApiList<Stripe.Event>>> {
+    const created = { gte: Math.floor(since.getTime() / 1_000), lte: Math.ceil(until.getTime() / 1_000) };
     const params = { types: [...listenedTypes], created, limit: eventsListed, ...(after && { starting_after: after }) };
     return this.#ask("list events", (options) => this.#stripe.events.list(params, options));
   }

@@ -67,7 +67,7 @@ export const stripe: ServiceDefinition<typeof stripeConfig> = {
   build({ config, database, logger }) {
     const { api, gateway, requests, listener } = composeStripe(config, database, logger);
     const { STRIPE_WEBHOOK_SECRETS: secrets, STRIPE_LOOK_EVERY_MS: everyMs } = config;
-    const sweep = () => listener.sweep();
+    const sweep = (signal: AbortSignal) => listener.sweep(signal);
     const looking = new Relay({ name: "asking Stripe what happened", everyMs, log: logger, sweep });
     return {
       services: [register(GatewayConnectorService, api)],

@@ -63,7 +63,12 @@ export class FakeStripe implements AsyncDisposable {
   readonly refunds = new Map<string, FakeRefund>();
   readonly disputes = new Map<string, object>();
   /** What happened, the latest first. */
-  readonly events: { readonly id: string; readonly type: string; readonly data: { readonly object: object } }[] = [];
+  readonly events: {
+    readonly id: string;
+    readonly type: string;
+    readonly created: number;
+    readonly data: { readonly object: object };
+  }[] = [];
   /** Each request, as `capture pi_1 <idempotency key>`. */
   readonly requests: string[] = [];
   readonly #faults = new Map<string, Fault[]>();
@@ -106,8 +111,8 @@ export class FakeStripe implements AsyncDisposable {
   }
 
   /** Writes down that something happened, as a webhook would tell it. */
-  happen(type: string, object: object): string {
-    const event = { id: `evt_${this.events.length + 1}`, object: "event", type, data: { object } };
+  happen(type: string, object: object, created = Math.floor(Date.now() / 1_000)): string {
+    const event = { id: `evt_${this.events.length + 1}`, object: "event", type, created, data: { object } };
     this.events.unshift(event);
     return JSON.stringify(event);
   }
@@ -201,11 +206,10 @@ export class FakeStripe implements AsyncDisposable {
       case "retrieve dispute":
         return this.disputes.get(id) ?? missing();
       case "list events": {
-        const from = this.events.findIndex((event) => event.id === params.get("starting_after")) + 1;
-        const listened = new Set([...params].flatMap(([name, value]) => (name.startsWith("types[") ? [value] : [])));
-        const data = this.events.slice(from, from + 2);
-        const more = from + 2 < this.events.length;
-        return { object: "list", data, has_more: more, listened: listened.size };
+        const [since, until] = [Number(params.get("created[gte]")), Number(params.get("created[lte]"))];
+        const listed = this.events.filter(({ created }) => created >= since && created <= until);
+        const from = listed.findIndex((event) => event.id === params.get("starting_after")) + 1;
+        return { object: "list", data: listed.slice(from, from + 2), has_more: from + 2 < listed.length };
       }
       case "retrieve refund":
         return this.refunds.get(id) ?? missing();

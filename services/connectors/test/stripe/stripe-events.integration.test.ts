@@ -11,6 +11,7 @@ import { type ComposedStripe, stripe } from "../../src/stripe/stripe.ts";
 import { NotNow } from "../../src/stripe/stripe-listener.ts";
 import { authorization, change, clientOf, openWorld, said, settle, type World } from "./world.ts";
 
+const goesOn = new AbortController().signal;
 let world: World;
 let connector: ComposedStripe;
 let happenings: HappeningRepository;
@@ -65,6 +66,36 @@ test("a refund that fails later is declined from then on, and its amount can be 
   assert.deepEqual([authorized?.amounts?.captured, authorized?.amounts?.refunded], [1_000n, 0n]);
   world.fake.intentOf(key).refunded = 0;
   await refunded(reference, 1_000n);
+});
+
+test("a refund that fails before it is written down that it was approved is told again, not forgotten", async () => {
+  const { key, reference } = await captured();
+  const asked = change("refund", reference, 400n);
+  const [paying, listening] = [world.process(), world.process({ STRIPE_ANSWER_WITHIN_MS: "50" })];
+  const hint = async () => {
+    const refund = [...world.fake.refunds.values()].find(({ metadata }) => metadata.key === asked.key);
+    assert.ok(refund);
+    refund.status = "failed";
+    return { of: "refund", id: refund.id } as const;
+  };
+  const { requests } = paying;
+  const refund = requests.refund.bind(requests);
+  requests.refund = async (...given) => {
+    const answer = await refund(...given);
+    await assert.rejects(listening.listener.look(await hint()), NotNow);
+    return answer;
+  };
+  assert.equal(said(await paying.gateway.execute(asked)), "approved");
+  await listening.listener.look(await hint());
+  assert.deepEqual(
+    (await listed(key)).map(({ kind }) => kind),
+    ["refund_failed"],
+  );
+});
+
+test("what is another account's is none of ours", async () => {
+  await connector.listener.look({ of: "refund", id: "re_of_another" });
+  await connector.listener.look({ of: "dispute", id: "dp_of_another" });
 });
 
 test("a hold has ended when something was held, and nothing of ours has ended it", async () => {
@@ -127,8 +158,8 @@ test("what no webhook told of is found by looking, page by page", async () => {
   for (let page = 0; page < 3; page += 1) world.fake.happen("refund.updated", refund);
   world.fake.happen("charge.expired", { id: "ch_1", payment_intent: other.reference });
   world.fake.fault("list events", "limited");
-  await assert.rejects(connector.listener.sweep(), NotNow);
-  await connector.listener.sweep();
+  await assert.rejects(connector.listener.sweep(goesOn), NotNow);
+  await connector.listener.sweep(goesOn);
   assert.deepEqual(
     (await listed(key)).map(({ kind }) => kind),
     ["refund_failed"],
@@ -137,6 +168,33 @@ test("what no webhook told of is found by looking, page by page", async () => {
     (await listed(other.key)).map(({ kind }) => kind),
     ["hold_ended"],
   );
+});
+
+test("what cannot be seen yet keeps nothing behind it from being looked at, and is looked at again", async () => {
+  const hourMs = 3_600_000;
+  const now = Date.now();
+  const hoursAgo = (hours: number) => Math.floor((now - hours * hourMs) / 1_000);
+  const stuck = await captured(0n);
+  const slow = world.process({ STRIPE_SETTLE_MS: "60000", STRIPE_ANSWER_WITHIN_MS: "50" });
+  world.fake.fault("capture", "after", "after");
+  await slow.gateway.execute(change("capture", stuck.reference, 1_000n));
+  const { key, reference } = await captured();
+  const { refund } = await refunded(reference, 100n);
+  refund.status = "failed";
+  world.fake.happen("payment_intent.canceled", { id: stuck.reference }, hoursAgo(49.5));
+  world.fake.happen("refund.failed", refund, hoursAgo(47.5));
+  const longAgo = new Date(now - 50 * hourMs);
+  await world.test.database.query("update gateway_event_source set look_time = $1", [longAgo]);
+  await assert.rejects(slow.listener.sweep(goesOn), NotNow);
+  assert.deepEqual(
+    (await listed(key)).map(({ kind }) => kind),
+    ["refund_failed"],
+  );
+  assert.deepEqual(await happenings.lookTime(), longAgo);
+  await settle(connector, change("capture", stuck.reference, 1_000n), false);
+  await assert.rejects(connector.listener.sweep(AbortSignal.abort(new Error("it ends"))), /it ends/);
+  await connector.listener.sweep(goesOn);
+  assert.ok((await happenings.lookTime()).getTime() >= now);
 });
 
 const [first, second, stranger] = ["whsec_first_secret", "whsec_second_secret", "whsec_of_somebody"];

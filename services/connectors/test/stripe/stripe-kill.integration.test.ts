@@ -2,10 +2,12 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { quietLogger } from "#testing/logger.ts";
+import { HappeningRepository } from "../../src/stripe/happening.repository.ts";
 import type { Rules } from "../../src/stripe/judgement.ts";
 import { OperationRepository, type Statements } from "../../src/stripe/operation.repository.ts";
 import type { Asked } from "../../src/stripe/operation.ts";
 import { StripeGateway } from "../../src/stripe/stripe-gateway.ts";
+import { NotNow, StripeListener } from "../../src/stripe/stripe-listener.ts";
 import { StripeRequests } from "../../src/stripe/stripe-requests.ts";
 import { authorization, change, openWorld, said, settingsOf, settle, type World } from "./world.ts";
 
@@ -54,7 +56,7 @@ function mortal<T extends object>(target: T, life: Life): T {
   });
 }
 
-function process(life: Life, settleMs = 0): StripeGateway {
+function partsOf(life: Life) {
   const config = settingsOf(world.test.url, world.fake.url);
   const requests = new StripeRequests({
     secretKey: config.STRIPE_SECRET_KEY,
@@ -63,14 +65,17 @@ function process(life: Life, settleMs = 0): StripeGateway {
     pace: { all: 1e6, endpoint: 1e6 },
   });
   const statements: Statements = mortal({ query: world.test.database.query.bind(world.test.database) }, life);
-  return new StripeGateway({
-    operations: new OperationRepository(statements, leaseMs),
-    requests: mortal(requests, life),
-    rules,
-    settleMs,
-    patienceMs: 1_000,
-    log: quietLogger(),
-  });
+  const operations = new OperationRepository(statements, leaseMs);
+  return { statements, operations, requests: mortal(requests, life), patienceMs: 1_000, log: quietLogger() };
+}
+
+function process(life: Life, settleMs = 0): StripeGateway {
+  return new StripeGateway({ ...partsOf(life), rules, settleMs });
+}
+
+function listener(life: Life): StripeListener {
+  const { statements, ...parts } = partsOf(life);
+  return new StripeListener({ ...parts, happenings: new HappeningRepository(statements) });
 }
 
 const healthy = (settleMs = 0) => ({ gateway: process(new Life(Number.POSITIVE_INFINITY), settleMs) });
@@ -154,6 +159,44 @@ test("a refund pays back its amount once", async () => {
     const check = () => assert.equal(world.fake.intentOf(key).refunded, 100);
     return { asked: change("refund", reference, 100n), check };
   });
+});
+
+async function failedRefund(reference: string) {
+  const asked = change("refund", reference, 100n);
+  await settle(healthy(), asked);
+  const refund = [...world.fake.refunds.values()].find(({ metadata }) => metadata.key === asked.key);
+  assert.ok(refund);
+  refund.status = "failed";
+  return { of: "refund", id: refund.id } as const;
+}
+
+function expiredHold(key: string, reference: string) {
+  world.fake.expire(world.fake.intentOf(key));
+  return { of: "intent", id: reference } as const;
+}
+
+test("what happened by itself is written down once", async () => {
+  const happenings = new HappeningRepository(world.test.database);
+  for (const kind of ["refund_failed", "hold_ended"]) {
+    for (let diesAt = 0, over = true; over; diesAt += 1) {
+      const { key, reference } = await held(300n);
+      const hint = kind === "refund_failed" ? await failedRefund(reference) : expiredHold(key, reference);
+      const life = new Life(diesAt);
+      await listener(life)
+        .look(hint)
+        .catch((error: unknown) => assert.ok(error === dead || error instanceof NotNow));
+      await listener(new Life(Number.POSITIVE_INFINITY)).look(hint);
+      const listed = (await happenings.list(0n, 1_000)).filter(({ authorizationKey }) => authorizationKey === key);
+      assert.deepEqual(
+        listed.map((happening) => happening.kind),
+        [kind],
+        `dies at line ${diesAt}`,
+      );
+      over = life.over;
+      const page = await healthy().gateway.list({ after: "", to: "", limit: 1_000 });
+      assert.equal(page.find((row) => row.key === key)?.refunded ?? 0n, 0n);
+    }
+  }
 });
 
 test("a process that was frozen for longer than its lease changes nothing any more", async () => {

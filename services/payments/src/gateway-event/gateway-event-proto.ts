@@ -19,7 +19,8 @@ const states: Readonly<Partial<Record<DisputeState, State>>> = {
 export function toGatewayEvent(message: GatewayEventMessage): GatewayEvent | undefined {
   const { position, eventId, authorizationKey } = message;
   const happening = toHappening(message);
-  const isKnown = eventId !== "" && eventId.length <= longest.eventId && uuid.test(authorizationKey);
+  const isNamed = eventId !== "" && eventId.length <= longest.eventId && isPosition(position);
+  const isKnown = isNamed && uuid.test(authorizationKey);
   if (!happening || !isKnown) return undefined;
   return { position, eventId: outsideId(eventId, longest.eventId), authorizationKey, happening };
 }

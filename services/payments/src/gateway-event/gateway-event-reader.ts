@@ -27,11 +27,14 @@ export class GatewayEventReader {
     this.#options = options;
   }
 
-  /** Reads once, and returns how many were new: what has to wait is no reason to read again at once. For a `Relay`. */
-  async read(): Promise<number> {
+  /**
+   * Reads one page, and returns how many of it were new: behind those there may be more, and what has to wait is no reason to read again at once.
+   * For a `Relay`, which slows down while it fails.
+   */
+  async read(signal?: AbortSignal): Promise<number> {
     const { connector, events, timeoutMs, onEvent, log } = this.#options;
     const after = await events.position();
-    const listed = await this.#list(() => connector.listEvents({ after, limit: pageSize }, { timeoutMs }));
+    const listed = await this.#list(() => connector.listEvents({ after, limit: pageSize }, { timeoutMs, signal }));
     const last = listed.at(-1)?.position;
     if (last === undefined) return 0;
     if (!isPosition(last)) throw new Error("the gateway's connector lists an event that cannot be read on behind");
@@ -50,7 +53,7 @@ export class GatewayEventReader {
   /** Many gateways tell of nothing. */
   async #list(ask: () => ReturnType<GatewayEventReaderOptions["connector"]["listEvents"]>) {
     try {
-      return (await ask()).events;
+      return (await ask()).events.slice(0, pageSize);
     } catch (error) {
       if (ConnectError.from(error).code === Code.Unimplemented) return [];
       throw error;
