@@ -29,6 +29,7 @@ const ownVariables = new Set([
   "CODEC_TOKENS",
   "PERSONAL_DATA_KEYS",
   "EVENTS_NATS_PASSWORD",
+  "MAIL_PASSWORD",
   "GRPC_PORT",
   "HTTP_PORT",
   "ADMIN_PORT",

@@ -53,6 +53,7 @@ export interface MeshValues {
   readonly inventory: ServiceValues;
   readonly shipping: ServiceValues;
   readonly identity: ServiceValues;
+  readonly notifications: ServiceValues & { readonly enabled: true };
   readonly webhooks: ServiceValues & { readonly enabled: true };
   readonly simulators: ServiceValues & { readonly enabled: true };
   readonly worker: ServiceValues;
@@ -171,6 +172,11 @@ const anyValues: fc.Arbitrary<MeshValues> = fc.record({
   inventory: service,
   shipping: service,
   identity: service,
+  notifications: service.map((values) => ({
+    ...values,
+    enabled: true as const,
+    config: { MAIL_SERVER_URL: "smtp://mail:587", MAIL_FROM: "orders@example.com" },
+  })),
   webhooks: service.map((values) => ({ ...values, enabled: true as const })),
   simulators: service.map((values) => ({ ...values, enabled: true as const })),
   worker,

@@ -143,6 +143,7 @@ describe("a pod's checksum", () => {
 const edges = [
   "books>simulators:grpc",
   "inventory>orders:grpc",
+  "notifications>orders:grpc",
   "orders>worker:grpc",
   "payments>simulators:grpc",
   "shipping>orders:grpc",
@@ -227,7 +228,7 @@ describe("the network", () => {
     }
   });
 
-  it("leaves the release only for names, databases, Temporal, events, traces and endpoints of webhooks", async () => {
+  it("leaves the release only for names, databases, Temporal, events, mails, traces and endpoints of webhooks", async () => {
     const resources = await render("ordermesh", ...environmentArgs("production"));
     const ways = new Map(podsOf(resources).map((pod) => [pod.from, waysOut(pod, resources)]));
     const [dns, database] = ["kube-system:53", "databases:5432"];
@@ -236,7 +237,8 @@ describe("the network", () => {
     for (const service of ownDatabases) {
       const outside = service === "webhooks" ? ["443", "8443"].map((port) => `0.0.0.0/0:2000::/3:${port}`) : [];
       const connector = anywhere[service] ? [anywhere[service]] : [];
-      const own = [...outside, ...connector, database, events, dns, traces];
+      const mail = service === "notifications" ? ["mail:587"] : [];
+      const own = [...outside, ...connector, database, events, dns, ...mail, traces];
       assert.deepEqual(ways.get(`Deployment ordermesh-${service}`), own);
       assert.deepEqual(ways.get(`Job ordermesh-${service}-migration`), [database, dns]);
     }
@@ -297,6 +299,15 @@ describe("the network", () => {
       "ordermesh-shipping",
     );
     assert.equal(data?.WAREHOUSE, "people");
+  });
+
+  it("tells nobody by mail where no mail server is named, and does not pretend to", async () => {
+    for (const name of ["config.MAIL_SERVER_URL", "config.MAIL_FROM"]) {
+      const said = /say by which mail server customers are told \(notifications\.config\.MAIL_SERVER_URL\)/;
+      await assert.rejects(render("ordermesh", "--set", `notifications.${name}=`), said);
+    }
+    const resources = await render("ordermesh", "--set", "notifications.enabled=false");
+    assert.ok(resources.every(({ metadata }) => !metadata.name.includes("notifications")));
   });
 
   it("leads endpoints' requests to nobody who is not public", async () => {

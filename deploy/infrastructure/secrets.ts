@@ -42,16 +42,34 @@ function opaque(name: string, namespace: string, stringData: Record<string, stri
   return { secret: { apiVersion: "v1", kind: "Secret", type: "Opaque", metadata: { name, namespace }, stringData } };
 }
 
-/** As whom the services tell of events: they may make their stream and write to it, and read nothing. */
-function eventsUser(): WantedSecret {
-  const [username, secret] = ["ordermesh", password()];
-  const calls = ["INFO", "STREAM.INFO.ordermesh", "STREAM.CREATE.ordermesh"].map((call) => `"$JS.API.${call}"`);
-  const rights = `publish: ["ordermesh.>", ${calls.join(", ")}], subscribe: ["_INBOX.>"]`;
-  return opaque("ordermesh-events", "events", {
-    username,
-    password: secret,
-    "users.conf": `users: [{ user: "${username}", password: "${secret}", permissions: { ${rights} } }]\n`,
-  });
+/** What the services may ask of the broker's streams: to see theirs, and to make it. */
+const streamCalls = ["INFO", "STREAM.INFO.ordermesh", "STREAM.CREATE.ordermesh"].map((call) => `$JS.API.${call}`);
+
+/** What notifications may besides: to have its consumer made, to read by it, and to say what has arrived. */
+const consumerCalls = [
+  ...["CONSUMER.INFO", "CONSUMER.CREATE", "CONSUMER.DURABLE.CREATE", "CONSUMER.MSG.NEXT"].map(
+    (call) => `$JS.API.${call}.ordermesh.notifications`,
+  ),
+  "$JS.ACK.ordermesh.notifications.>",
+];
+
+function brokerUser(user: string, secret: string, publish: readonly string[]): string {
+  const rights = `publish: ${JSON.stringify(publish)}, subscribe: ["_INBOX.>"]`;
+  return `{ user: "${user}", password: "${secret}", permissions: { ${rights} } }`;
+}
+
+/** As whom the services tell of events: they may make their stream and write to it, and read nothing. And as whom the one listens that tells customers, and tells nothing. */
+function eventsUsers(): WantedSecret[] {
+  const teller = { username: "ordermesh", password: password() };
+  const listener = { username: "ordermesh-notifications", password: password() };
+  const users = [
+    brokerUser(teller.username, teller.password, ["ordermesh.>", ...streamCalls]),
+    brokerUser(listener.username, listener.password, [...streamCalls, ...consumerCalls]),
+  ];
+  return [
+    opaque("ordermesh-events", "events", { ...teller, "users.conf": `users: [${users.join(", ")}]\n` }),
+    opaque("ordermesh-events-listener", "events", listener),
+  ];
 }
 
 /** Every secret that the installation needs, each with fresh random values. Those that exist are kept as they are. */
@@ -73,7 +91,7 @@ export function wantedSecrets(): WantedSecret[] {
     opaque("ordermesh-personal-keys", "ordermesh", { keys: keyOfToday() }),
     opaque("ordermesh-service-keys", "ordermesh", newServiceKeys()),
     opaque("valkey-users", "cache", { "users.acl": `user default on >${password()} ~* &* +@all -@dangerous\n` }),
-    { ...eventsUser(), alsoIn: "ordermesh" },
+    ...eventsUsers().map((user) => ({ ...user, alsoIn: "ordermesh" })),
     opaque("grafana-admin", "monitoring", { username: "admin", password: password() }),
   ];
 }

@@ -36,6 +36,7 @@ export async function printExamples(stack: Stack, screen: Screen, { order, custo
   screen.print(`  ${stack.temporalUiUrl}/namespaces/default/workflows/${order.sagaId}`);
   await printTrace(stack, screen, orderId);
   await printEvents(stack, screen, order);
+  await printMails(stack, screen, order);
   if (!(await findTool("grpcurl"))) screen.say("grpcurl is not installed: `npm run tools -- grpcurl` builds it.");
 }
 
@@ -86,6 +87,24 @@ async function printEvents(
   }
   screen.print(`  ${told.join(", ")}`);
   screen.print(`  npm run example -- events ${server}`);
+}
+
+/** How long the mails may be on their way that are sent of an order in two parcels: it is confirmed, they leave, they arrive. */
+const mailDeadlineMs = 10_000;
+const wantedMails = 5;
+
+/** What the customer was told by then, by the mails that came. */
+async function printMails(stack: Stack, screen: Screen, { orderId }: Demonstration["order"]): Promise<void> {
+  if (!stack.blueprint.observers.includes("mail")) return;
+  screen.title("What its customer is told by mail");
+  const find = async () => {
+    const answer = await fetch(stack.observerUrl("mail"), { signal: AbortSignal.timeout(mailDeadlineMs) });
+    return ((await answer.json()) as { subject: string }[]).filter(({ subject }) => subject.includes(orderId));
+  };
+  const isTold = (mails: readonly unknown[]) => mails.length >= wantedMails;
+  const mails = await untilSeen(find, isTold, mailDeadlineMs).catch(find);
+  for (const { subject } of mails) screen.print(`  ${subject}`);
+  screen.print(`  all of them: curl -s ${stack.observerUrl("mail")}`);
 }
 
 function newOrder(customerId: string): string {

@@ -35,13 +35,24 @@ async function chooseObservers(traces: boolean, ports: Ports): Promise<{ observe
   for (const name of ["jaeger", "nats"] as const) {
     const { tool, without } = usual[name];
     if ((name === "jaeger" && !traces) || !(await findTool(tool))) continue;
-    const wanted = portsOf(name, ports);
-    const free = await Promise.all(wanted.map(({ port }) => isFree(port)));
-    const taken = wanted.filter((_, index) => !free[index]).map(({ port }) => port);
-    if (taken.length === 0) observers.push(name);
-    else why.push(`${without} ${taken.join(", ")} is in use; --port-offset 100 moves every port.`);
+    const taken = await takenOf(name, ports);
+    if (taken === "") observers.push(name);
+    else why.push(`${without} ${taken} is in use; --port-offset 100 moves every port.`);
+  }
+  // Customers are told of what is told by events.
+  if (observers.includes("nats")) {
+    const taken = await takenOf("mail", ports);
+    if (taken === "") observers.push("mail");
+    else why.push(`No mails: their port ${taken} is in use; --port-offset 100 moves every port.`);
   }
   return { observers, why };
+}
+
+/** The ports of an observer that somebody else has, with commas between. */
+async function takenOf(name: Observer, ports: Ports): Promise<string> {
+  const wanted = portsOf(name, ports);
+  const free = await Promise.all(wanted.map(({ port }) => isFree(port)));
+  return wanted.flatMap(({ port }, index) => (free[index] ? [] : [port])).join(", ");
 }
 
 async function run(options: StartOptions, screen: Screen): Promise<number> {

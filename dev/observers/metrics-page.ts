@@ -25,6 +25,7 @@ const groups: readonly (readonly [heading: string, begins: RegExp])[] = [
   ["People and keys", /^identity_/],
   ["Audit", /^audit_/],
   ["Events", /^events_/],
+  ["Notifications", /^notifications_/],
   ["Webhooks", /^webhooks_/],
   ["Calls", /^(rpc|tls)_/],
   ["Calls to what is outside", /^connector_/],

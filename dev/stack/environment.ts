@@ -30,6 +30,7 @@ export function serviceEnvironment(blueprint: Blueprint, replica: Replica): Reco
     ...(service === "webhooks" && webhookEnvironment),
     ...(service === "payments" && { GATEWAY_CONNECTOR_ADDRESS: connectorAddress(blueprint, "gateway", replica) }),
     ...(service === "shipping" && shippingEnvironment(blueprint, replica)),
+    ...(service === "notifications" && mailEnvironment(blueprint)),
     ...((service === "orders" || service === "shipping" || service === "identity" || service === "webhooks") && {
       PERSONAL_DATA_KEYS_FILE: personalKeysFile(blueprint.dataDirectory),
     }),
@@ -102,6 +103,17 @@ function identityEnvironment(blueprint: Blueprint): Record<string, string> {
     MAIL_FOLDER: join(dataDirectory, "mail"),
     BOOTSTRAP_KEY_SHA256: hash("sha256", credentials.developmentKey),
     BOOTSTRAP_KEY_ROLES: "customer,agent,warehouse,finance,operator,auditor,admin",
+  };
+}
+
+/** Mails go to the stack's own mail server, which delivers none. */
+function mailEnvironment({ observers, ports }: Blueprint): Record<string, string> {
+  if (!observers.includes("mail")) return {};
+  return {
+    MAIL_SERVER_URL: `smtp://${host}:${ports.observers.mail}`,
+    MAIL_TLS: "none",
+    MAIL_FROM: "orders@shop.example",
+    MAIL_SHOP_NAME: "The coffee shop",
   };
 }
 

@@ -5,7 +5,7 @@ import { StackError } from "../errors.ts";
 export const components = ["postgres", "temporal", ...services] as const;
 
 /** What may watch a stack, or be told of what happens in it; it works the same without any of them. */
-export const observers = ["jaeger", "prometheus", "elasticsearch", "filebeat", "nats"] as const;
+export const observers = ["jaeger", "prometheus", "elasticsearch", "filebeat", "nats", "mail"] as const;
 
 /** What Temporal runs as: its development server, or its server with its state in a PostgreSQL of its own, as in production. */
 export const temporalKinds = ["dev", "postgres"] as const;
@@ -46,6 +46,10 @@ const observerPorts = {
   nats: 4222,
   /** Its health and figures. */
   natsMonitor: 8222,
+  /** Where mails are taken, by SMTP. */
+  mail: 1025,
+  /** And shown. */
+  mailPage: 8025,
 } as const;
 
 export type ObserverPort = keyof typeof observerPorts;
@@ -135,6 +139,8 @@ const usesOfObserverPorts: Readonly<Record<ObserverPort, string>> = {
   elasticsearch: "Elasticsearch",
   nats: "NATS",
   natsMonitor: "NATS, health",
+  mail: "mails, SMTP",
+  mailPage: "mails that came",
 };
 
 /** Whether it only watches. */

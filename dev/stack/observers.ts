@@ -5,6 +5,7 @@ import { services } from "../../services/services.ts";
 import { childEnvironment } from "../config.ts";
 import { elasticsearchProgram, filebeatProgram, type LogPlan, type Watchable } from "../observers/elk.ts";
 import { jaegerProgram } from "../observers/jaeger.ts";
+import { mailProgram } from "../observers/mail.ts";
 import { natsProgram } from "../observers/nats.ts";
 import { localConfiguration, localNamespace } from "../observers/prometheus-configuration.ts";
 import { httpProbe } from "../process/readiness.ts";
@@ -16,8 +17,9 @@ import { common, podLogs } from "./programs.ts";
 /** How long an observer may take to answer: Elasticsearch on a slow machine with cold disks. */
 export const observerDeadlineMs = 90_000;
 
-/** The base URL of an observer; of NATS, where clients connect to. */
+/** The base URL of an observer; of NATS, where clients connect to; of mails, where those are shown that came. */
 export function observerUrl(observer: Exclude<Observer, "filebeat">, ports: Ports): string {
+  if (observer === "mail") return `http://${host}:${ports.observers.mailPage}`;
   return `${observer === "nats" ? "nats" : "http"}://${host}:${ports.observers[observer]}`;
 }
 
@@ -25,6 +27,7 @@ export function observerUrl(observer: Exclude<Observer, "filebeat">, ports: Port
 export async function observerProgram(observer: Observer, blueprint: Blueprint): Promise<Watchable> {
   if (observer === "jaeger") return jaegerProgram(common(blueprint, "jaeger"), blueprint.ports.observers);
   if (observer === "prometheus") return prometheusProgram(blueprint);
+  if (observer === "mail") return mailProgram(common(blueprint, "mail"), blueprint.ports.observers);
   if (observer === "nats") {
     const directory = join(blueprint.dataDirectory, "nats");
     return natsProgram(common(blueprint, "nats"), { ...blueprint.ports.observers, directory });

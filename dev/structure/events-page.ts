@@ -2,6 +2,7 @@ import { eventTypeOf } from "#platform/events/cloud-event.ts";
 import { type EventTypes, isTold } from "#platform/events/event-types.ts";
 import { identityEvents } from "../../services/identity/src/proof/identity-events.ts";
 import { inventoryEvents } from "../../services/inventory/src/inventory-events.ts";
+import { notificationEvents } from "../../services/notifications/src/proof/notification-events.ts";
 import { ordersEvents } from "../../services/orders/src/order/order-events.ts";
 import { paymentsEvents } from "../../services/payments/src/payment/payment-events.ts";
 import type { DatabaseService } from "../../services/services.ts";
@@ -15,6 +16,7 @@ export const eventTables: Readonly<Record<Exclude<DatabaseService, "simulators">
   inventory: inventoryEvents,
   shipping: shippingEvents,
   identity: identityEvents,
+  notifications: notificationEvents,
   webhooks: webhookEvents,
 };
 

@@ -4,7 +4,18 @@ import { join } from "node:path";
 
 /** What asks for no more than a notice, which the image carries with each package. Names as in https://spdx.org/licenses. */
 const accepted: ReadonlySet<string> = new Set([
-  ...["0BSD", "Apache-2.0", "BlueOak-1.0.0", "BSD-2-Clause", "BSD-3-Clause", "CC-BY-4.0", "ISC", "MIT", "Unlicense"],
+  ...[
+    "0BSD",
+    "Apache-2.0",
+    "BlueOak-1.0.0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "CC-BY-4.0",
+    "ISC",
+    "MIT",
+    "MIT-0",
+    "Unlicense",
+  ],
 ]);
 
 /** Packages that name their licence otherwise, or not where npm reads it; each was looked at. */

@@ -34,9 +34,10 @@ function describePorts(): string {
   const others = services.filter((service) => !hasDatabase(service));
   const jaeger = portsOf("jaeger", usual).map(({ port }) => port);
   const nats = portsOf("nats", usual).map(({ port }) => port);
+  const mail = portsOf("mail", usual).map(({ port }) => port);
   return `Ports (gRPC / HTTP): ${describe(databaseServices)},
 ${describe(others)}; PostgreSQL ${usual.postgres}; Temporal ${usual.temporal}, its UI ${usual.temporalUi}; Jaeger, if there is one, ${jaeger.join(", ")};
-NATS, if there is one, ${nats.join(", ")}.`;
+NATS, if there is one, ${nats.join(", ")}, and then mails ${mail.join(", ")}.`;
 }
 
 /** The answer to `npm start -- --help`. */

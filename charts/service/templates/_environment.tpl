@@ -48,6 +48,11 @@
 {{- $_ := set $all "EVENTS_NATS_URL" $global.events.servers -}}
 {{- if $global.events.caSecret }}{{ $_ := set $all "EVENTS_NATS_CA" "/etc/ordermesh/events-ca/ca.crt" }}{{ end -}}
 {{- end -}}
+{{- if eq (include "ordermesh.service.program" .) "notifications" -}}
+{{- if not (and .Values.config.MAIL_SERVER_URL .Values.config.MAIL_FROM $global.events.servers) -}}
+{{- fail "say by which mail server customers are told (notifications.config.MAIL_SERVER_URL), by whom (notifications.config.MAIL_FROM), and where events are heard (global.events.servers): docs/notifications.md" -}}
+{{- end -}}
+{{- end -}}
 {{- if and (eq (include "ordermesh.service.program" .) "webhooks") (not $global.events.servers) -}}
 {{- fail "say where the events are that endpoints are told of (global.events.servers): docs/webhooks.md" -}}
 {{- end -}}
@@ -171,7 +176,7 @@ whatever else is secret when that comes from files. All are of secrets but the f
 {{- $files = append $files (dict "name" "limit-store" "folder" "limit-store" "secret" . "keys" (list "password")) -}}
 {{- end -}}
 {{- if and .root.Values.database.enabled $global.events.servers -}}
-{{- with $global.events.userSecret -}}
+{{- with include "ordermesh.service.eventsUser" .root -}}
 {{- $files = append $files (dict "name" "events-user" "folder" "events-user" "secret" . "keys" (list "password")) -}}
 {{- end -}}
 {{- with $global.events.caSecret -}}
@@ -235,6 +240,12 @@ whatever else is secret when that comes from files. All are of secrets but the f
 - name: TEMPORAL_API_KEY_FILE
   value: /etc/ordermesh/temporal-key/api-key
 {{- end }}
+{{- end }}
+
+{{/* As whom the service logs in at the broker of events: whoever listens may not tell. */}}
+{{- define "ordermesh.service.eventsUser" -}}
+{{- $events := .Values.global.events -}}
+{{ eq (include "ordermesh.service.program" .) "notifications" | ternary ($events.listenerSecret | default $events.userSecret) $events.userSecret }}
 {{- end }}
 
 {{- define "ordermesh.service.runtimeSecret" -}}

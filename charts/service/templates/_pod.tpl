@@ -131,8 +131,9 @@ spec:
 - name: RATE_LIMIT_STORE_PASSWORD_FILE
   value: /etc/ordermesh/limit-store/password
 {{- end }}
-{{- if and $.Values.database.enabled $.Values.global.events.servers $.Values.global.events.userSecret }}
-{{ include "ordermesh.service.fromSecret" (dict "variable" "EVENTS_NATS_USERNAME" "secret" $.Values.global.events.userSecret "key" "username") }}
+{{- $eventsUser := include "ordermesh.service.eventsUser" $ }}
+{{- if and $.Values.database.enabled $.Values.global.events.servers $eventsUser }}
+{{ include "ordermesh.service.fromSecret" (dict "variable" "EVENTS_NATS_USERNAME" "secret" $eventsUser "key" "username") }}
 - name: EVENTS_NATS_PASSWORD_FILE
   value: /etc/ordermesh/events-user/password
 {{- end }}

@@ -144,6 +144,8 @@ export function meshValues(hostAddress: string): Values {
     books: { suspend: true },
     ...Object.fromEntries(each),
     identity: { ...service, config: firstKey },
+    // There is no mail server, and nobody to write to.
+    notifications: { enabled: false },
     // There is no broker, and so nothing to tell.
     webhooks: { enabled: false },
     simulators: { ...service, enabled: true },

@@ -98,6 +98,7 @@ const documents = {
   "docs/amending.md": ["grpcurl"],
   "docs/warehouse.md": ["grpcurl"],
   "docs/simulators.md": ["grpcurl"],
+  "docs/notifications.md": ["grpcurl"],
   "docs/webhooks.md": ["grpcurl"],
 } as const;
 

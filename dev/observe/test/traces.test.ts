@@ -3,6 +3,7 @@ import { after, before, describe, test } from "node:test";
 import { isDeepStrictEqual } from "node:util";
 import pg from "pg";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import { newId } from "#platform/id.ts";
 import { accountedServices, services } from "../../../services/services.ts";
 import {
   type JaegerSpan,
@@ -91,6 +92,14 @@ describe("the traces that Jaeger has", () => {
       body: "{}",
     });
     assert.equal(refused.status, 401);
+    // Nor is anybody told where there are no events.
+    const preferences = `${traced.stack.httpUrl("notifications")}/shop.notifications.v1.NotificationService/GetPreferences`;
+    const asked = await fetch(preferences, {
+      method: "POST",
+      headers: { "content-type": "application/json", ...traced.stack.headers },
+      body: JSON.stringify({ customerId: newId() }),
+    });
+    assert.equal(asked.status, 200);
     for (const service of services) {
       const isThere = (traces: readonly JaegerTrace[]) => traces.length > 0;
       const traces = await untilSeen(() => traced.jaeger.latest(service), isThere, 20_000);

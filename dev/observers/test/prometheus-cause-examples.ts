@@ -250,6 +250,18 @@ const standingStill: readonly Example[] = [
     summary: "Subscribers hear of what happens in orders 30m 0s late (shop)",
   },
   {
+    alert: "CustomersToldLate",
+    at: "30m",
+    ...one(`notifications_pending_age_seconds{${ofService("notifications")}}`, "0+60x30", "1000x3 0x27"),
+    summary: "A customer has waited 30m 0s to be told of an order (shop)",
+  },
+  {
+    alert: "CustomersNotTold",
+    at: "10m",
+    ...one(`notifications_failed{${ofService("notifications")}}`, "0x2 3x8", "3x2 0x8"),
+    summary: "Customers are not told of 3 things about their orders (shop)",
+  },
+  {
     alert: "WebhooksLate",
     at: "30m",
     ...one(`webhooks_due_age_seconds{${ofService("webhooks")}}`, "0+60x30", "400x3 0x27"),

@@ -368,6 +368,7 @@ const alone = new Set([
   ...["Login", "ConfirmSecondFactor", "DisableSecondFactor", "ErasePerson"].map(
     (call) => `identity.${call}Request.code`,
   ),
+  "notifications.RetryNotificationsRequest.notification_ids",
   "orders.ListReviewsRequest.reason",
   "orders.GetOrderStatisticsRequest.by_article",
   ...["Refresh", "Logout", "LogoutEverywhere"].map((call) => `identity.${call}Request.refresh_token`),

@@ -12,8 +12,8 @@ import type { Enumerated } from "./enumerate.ts";
 import { places } from "./places.ts";
 
 const another = {
-  grpc: 50058,
-  http: 8088,
+  grpc: 50060,
+  http: 8090,
   database: true,
   books: true,
   packages: ["shop.returns.v1", "shop.audit.v1"],
@@ -43,25 +43,25 @@ describe("another service, by its entry alone", () => {
   it("is a component of the stack, with its ports, its database and its address for others", () => {
     assert.deepEqual(said.components.slice(-2), ["simulators", "returns"]);
     assert.deepEqual(said.ports, [
-      { port: 50058, use: "returns, gRPC" },
-      { port: 8088, use: "returns, HTTP" },
+      { port: 50060, use: "returns, gRPC" },
+      { port: 8090, use: "returns, HTTP" },
     ]);
     assert.deepEqual(said.command, ["services/returns/src/main.ts"]);
-    assert.equal(said.environment.RETURNS_ADDRESS, "127.0.0.1:50058");
+    assert.equal(said.environment.RETURNS_ADDRESS, "127.0.0.1:50060");
     assert.match(said.environment.DATABASE_URL ?? "", /^postgres:\/\/returns:[\w-]+@127\.0\.0\.1:55432\/returns$/);
     assert.match(said.migrations, /"returns":"postgres:\/\/returns_owner:/);
     assert.equal(said.environment.TEMPORAL_ADDRESS, undefined);
   });
 
   it("is in the help of npm start and in the image's", async () => {
-    assert.match(said.help, /PostgreSQL, Temporal, eight services and the worker/);
+    assert.match(said.help, /PostgreSQL, Temporal, nine services and the worker/);
     assert.match(
       said.help,
-      /shipping 50054\/8084, identity 50056\/8086, webhooks 50059\/8089, simulators 50057\/8087, returns 50058\/8088,\nworker 50055\/8085; PostgreSQL 55432;/,
+      /shipping 50054\/8084, identity 50056\/8086, notifications 50058\/8088, webhooks 50059\/8089, simulators 50057\/8087, returns 50060\/8090,\nworker 50055\/8085; PostgreSQL 55432;/,
     );
     assert.match(
       await ask("deploy/image/run.ts", "--help"),
-      /shipping \| worker \| identity \| webhooks \| simulators \| returns {4}the service, until SIGTERM/,
+      /shipping \| worker \| identity \| notifications \| webhooks \| simulators \| returns {4}the service, until SIGTERM/,
     );
   });
 
@@ -80,7 +80,7 @@ describe("another service, by its entry alone", () => {
 
   it("is a resource of Tilt's that waits for its migrations, with its ports", () => {
     assert.deepEqual(said.tilt, { "returns-migration": ["postgres"], returns: ["returns-migration"] });
-    for (const port of [50058, 8088]) assert.ok(said.forwarded.includes(port), String(port));
+    for (const port of [50060, 8090]) assert.ok(said.forwarded.includes(port), String(port));
   });
 
   it("is missed by every place that cannot read the file, with what to do", async () => {
@@ -96,14 +96,14 @@ describe("another service, by its entry alone", () => {
       "services: write services/returns/src/main.ts",
       "proto: write a service of the package shop.returns.v1",
       'charts/ordermesh/Chart.yaml: add the dependency { name: returns, version: …, repository: "" }',
-      "charts/ordermesh/values.yaml: add returns with ports: { grpc: 50058, http: 8088 }",
+      "charts/ordermesh/values.yaml: add returns with ports: { grpc: 50060, http: 8090 }",
       "deploy/values/local.yaml: say what returns has here, as of its neighbours",
       "deploy/infrastructure/local/secrets.yaml: add database-url to the Secret ordermesh-returns",
       "deploy/infrastructure/local/secrets.yaml: add a key of returns to the Secret ordermesh-service-keys, and its public half",
       "deploy/infrastructure/resources/postgres.yaml: add the role returns_owner",
       "deploy/infrastructure/resources/postgres.yaml: add the role returns_reader",
       'charts/ordermesh/templates/books.yaml: does not say "list "orders" "payments" "inventory" "shipping" "returns""',
-      'docs/runbooks/books-unbalanced.md: does not say "for port in 50051 50052 50053 50054 50058; do"',
+      'docs/runbooks/books-unbalanced.md: does not say "for port in 50051 50052 50053 50054 50060; do"',
     ]) {
       assert.ok(
         all.some(([path, mistakes]) => mistakes.some((mistake) => `${path}: ${mistake}` === sentence)),

@@ -10,10 +10,12 @@ import { connect } from "@nats-io/transport-node";
 import { parseAllDocuments } from "yaml";
 import { NatsBroker } from "#platform/events/nats-broker.ts";
 import { Authority } from "#testing/certificates.ts";
+import { quietLogger } from "#testing/logger.ts";
 import { secretOf } from "#testing/secret.ts";
 import { until } from "#testing/until.ts";
 import { root } from "../../../deploy/command/checkout.ts";
 import { wantedSecrets } from "../../../deploy/infrastructure/secrets.ts";
+import { EventSubscription } from "../../../services/notifications/src/inbox/event-subscription.ts";
 import { tool } from "../../tools/tool.ts";
 import { freePorts } from "../free-ports.ts";
 
@@ -53,8 +55,10 @@ describe("the broker of the infrastructure", () => {
   let authority: Authority;
   let child: ChildProcess;
   let server: string;
-  const user =
-    wantedSecrets().find(({ secret }) => secret.metadata.name === "ordermesh-events")?.secret.stringData ?? {};
+  const wanted = wantedSecrets();
+  const secretNamed = (name: string) =>
+    wanted.find(({ secret }) => secret.metadata.name === name)?.secret.stringData ?? {};
+  const [user, listener] = [secretNamed("ordermesh-events"), secretNamed("ordermesh-events-listener")];
 
   before(async () => {
     authority = await Authority.create();
@@ -102,6 +106,28 @@ describe("the broker of the infrastructure", () => {
     const consumers = jetstream(connection, { timeout: 1_000 }).consumers;
     await assert.rejects(consumers.get("ordermesh", { filter_subjects: "ordermesh.>" }), /permissions|timeout/i);
     await connection.close();
+  });
+
+  test("lets the one that tells customers read by its consumer, and tell nothing", async () => {
+    const authorities = join(authority.folder, "ca.crt");
+    const teller = brokerAs(user.password ?? "", authorities);
+    await teller.deliver([event]);
+    await teller.close();
+    const password = secretOf(listener.password ?? "");
+    const nats = { servers: [server], name: "notifications", stream, username: listener.username, password };
+    const heard: string[] = [];
+    const subscription = new EventSubscription({
+      nats: { ...nats, caFile: authorities },
+      inbox: { since: async () => new Date(0), store: async () => 0 },
+      metrics: { heard: () => undefined, unread: () => undefined, unreadable: () => heard.push("one of nobody's id") },
+      log: quietLogger(),
+    });
+    await until(async () => (await subscription.sweep()) > 0, "something is heard");
+    await subscription.close();
+    assert.deepEqual(heard, ["one of nobody's id"]);
+    const broker = new NatsBroker({ ...nats, caFile: authorities });
+    assert.equal((await broker.deliver([event])).arrived, 0);
+    await broker.close();
   });
 
   test("lets in nobody with another password, and is believed by nobody who does not know its authority", async () => {

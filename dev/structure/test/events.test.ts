@@ -14,6 +14,7 @@ const nouns = {
   payments: "payment|refund",
   inventory: "stock",
   shipping: "shipment",
+  notifications: "preferences|notification|recipient",
   identity: "person|password|code|recovery_code|second_factor|login|session|api_key|signing_key",
   webhooks: "endpoint|secret|deliveries",
 } as const;
@@ -24,7 +25,7 @@ const others: ReadonlySet<string> = new Set(
   shipment.await shipment.backlog shipment.book shipment.booking shipment.cancel shipment.create shipment.defer shipment.event
   shipment.forget shipment.look shipment.news shipment.packing shipment.personal shipment.read shipment.report shipment.return_label
   shipment.settle shipment.status shipment.track shipment.turn_back shipment.shipment_id person.personal person.sealed_email
-  session.id`.split(/\s+/),
+  session.id notification.id notification.kind`.split(/\s+/),
 );
 
 /** The texts of a service's sources that may be actions, with what stands for a part that is only known later. */

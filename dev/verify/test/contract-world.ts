@@ -1,6 +1,7 @@
 import { type Client, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import pg from "pg";
+import { NotificationKind } from "#gen/shop/notifications/v1/notification_pb.js";
 import { OrderEpisodeService, ParkedStepDecision } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { PaymentService } from "#gen/shop/payments/v1/payment_service_pb.js";
@@ -77,6 +78,11 @@ export class World implements Disposable {
         const values = { "TransitionOrderRequest.status": OrderStatus.FAILED };
         return { ids: await this.#order(OrderStatus.PREPARING), values };
       }
+      case "SetPreferences":
+        return {
+          ids: this.#delivered,
+          values: { "SetPreferencesRequest.muted_kinds": NotificationKind.PARCEL_SHIPPED },
+        };
       case "BatchSettleOrders": {
         const values = { "SettleOrderRequest.status": OrderStatus.FAILED };
         return { ids: await this.#carried(await this.#order(OrderStatus.PREPARING)), values };

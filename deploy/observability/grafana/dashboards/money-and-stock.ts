@@ -115,6 +115,19 @@ export const moneyAndStock = dashboard({
           queries: [[`max by (service) (events_lag_seconds{${scope}})`, "{{service}}"]],
         }),
         lines({
+          title: "Customers who wait to be told",
+          description: "How long the oldest of what they are to be told waits. Runbook: customers-told-late.",
+          unit: "s",
+          bad: 900,
+          queries: [[`max(notifications_pending_age_seconds{${scope}})`, "oldest"]],
+        }),
+        lines({
+          title: "Notifications",
+          description: "What customers were told, and what not. Runbook: customers-not-told.",
+          unit: "short",
+          queries: [[`sum by (outcome) (increase(notifications_total{${scope}}[$__rate_interval]))`, "{{outcome}}"]],
+        }),
+        lines({
           title: "Webhooks",
           description:
             "Requests to endpoints a second, by outcome. Runbooks: webhooks-late, webhook-endpoint-disabled.",

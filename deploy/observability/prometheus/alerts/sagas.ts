@@ -114,6 +114,24 @@ export const sagaAlerts: RuleGroup = {
       description: "The broker is away or full, or a transaction is open. Nothing is lost; all of it is told in order.",
     },
     {
+      alert: "CustomersToldLate",
+      severity: "ticket",
+      expr: "max by (namespace) (notifications_pending_age_seconds) > 900",
+      lasts: "5m",
+      summary: "A customer has waited {{ $value | humanizeDuration }} to be told of an order ({{ $labels.namespace }})",
+      description:
+        "The mail server or orders is away, or a mailbox takes nothing for now. Nothing is lost; it is tried for three days.",
+    },
+    {
+      alert: "CustomersNotTold",
+      severity: "ticket",
+      expr: "max by (namespace) (notifications_failed) > 0",
+      lasts: "5m",
+      summary: "Customers are not told of {{ $value }} things about their orders ({{ $labels.namespace }})",
+      description:
+        "A mail server has refused them for good, or their time was over. Somebody has to have them sent again.",
+    },
+    {
       alert: "WebhooksLate",
       severity: "ticket",
       expr: "max by (namespace) (webhooks_due_age_seconds) > 300",

@@ -145,6 +145,8 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.ConfirmReservationRequest.order_id inventory.EndAmendmentRequest.order_id
     inventory.ReleaseReservationRequest.order_id
     inventory.ReserveStockRequest.order_id inventory.RestockRequest.order_id inventory.RestockRequest.return_id
+    notifications.GetPreferencesRequest.customer_id notifications.RetryNotificationsRequest.notification_ids
+    notifications.SetPreferencesRequest.customer_id
     orders.AmendOrderRequest.order_id orders.ApproveReturnRequest.order_id orders.ApproveReturnRequest.return_id
     orders.CancelOrderLinesRequest.order_id orders.CancelOrderRequest.order_id orders.CancelReturnRequest.order_id
     orders.CancelReturnRequest.return_id
@@ -191,6 +193,7 @@ const refusing: Readonly<Record<string, string>> = {
   `,
   "id or empty": `
     audit.ListAuditEventsRequest.order_id inventory.ListStockMovementsRequest.order_id
+    notifications.ListNotificationsRequest.customer_id notifications.ListNotificationsRequest.order_id
     orders.BeginParkedDecisionsRequest.customer_id orders.ListOrdersRequest.customer_id
     orders.ListParkedOrdersRequest.customer_id orders.ListReturnsRequest.customer_id orders.ListReturnsRequest.order_id
     orders.ListReviewsRequest.customer_id orders.OrderShipment.return_id orders.ReceiveReturnRequest.return_id
@@ -286,7 +289,8 @@ const refusing: Readonly<Record<string, string>> = {
   "page token": `
     audit.ListAuditEventsRequest.page_token identity.ListApiKeysRequest.page_token identity.ListPeopleRequest.page_token
     inventory.ListBackOrdersRequest.page_token inventory.ListStockLevelsRequest.page_token
-    inventory.ListStockMovementsRequest.page_token orders.ExportCustomerRequest.page_token
+    inventory.ListStockMovementsRequest.page_token notifications.ListNotificationsRequest.page_token
+    orders.ExportCustomerRequest.page_token
     orders.GetOrderStatisticsRequest.page_token orders.ListCustomersRequest.page_token
     orders.ListOrdersRequest.page_token orders.ListParkedOrdersRequest.page_token
     orders.ListReturnsRequest.page_token orders.ListReviewsRequest.page_token
@@ -300,7 +304,8 @@ const refusing: Readonly<Record<string, string>> = {
   "page size": `
     audit.ListAuditEventsRequest.page_size identity.ListApiKeysRequest.page_size identity.ListPeopleRequest.page_size
     inventory.ListBackOrdersRequest.page_size inventory.ListStockLevelsRequest.page_size
-    inventory.ListStockMovementsRequest.page_size orders.ExportCustomerRequest.page_size
+    inventory.ListStockMovementsRequest.page_size notifications.ListNotificationsRequest.page_size
+    orders.ExportCustomerRequest.page_size
     orders.GetOrderStatisticsRequest.page_size orders.ListCustomersRequest.page_size
     orders.ListOrdersRequest.page_size orders.ListParkedOrdersRequest.page_size
     orders.ListReturnsRequest.page_size orders.ListReviewsRequest.page_size
@@ -316,7 +321,8 @@ const refusing: Readonly<Record<string, string>> = {
     inventory.BatchConfirmReservationsRequest.requests
     inventory.BatchEndAmendmentsRequest.requests inventory.BatchReleaseReservationsRequest.requests
     inventory.BatchReserveStockRequest.requests
-    inventory.BatchRestockRequest.requests orders.BatchCompleteReturnsRequest.requests
+    inventory.BatchRestockRequest.requests notifications.RetryNotificationsRequest.notification_ids
+    orders.BatchCompleteReturnsRequest.requests
     orders.BatchCutOrdersRequest.requests
     orders.BatchDecideAmendmentsRequest.requests orders.BatchDecideExchangesRequest.requests
     orders.BatchDecideParkedStepsRequest.requests
