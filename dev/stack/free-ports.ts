@@ -13,9 +13,9 @@ export function portsFor(offset: PortOffset): Promise<Ports> {
 
 /** Below what systems give to outgoing connections and Kubernetes to node ports. */
 const firstSlot = 10_000;
-const slots = 160;
-/** More than a stack needs, with eight services. */
-const slotSize = 125;
+const slots = 133;
+/** More than a stack needs, with nine services. */
+const slotSize = 150;
 
 /**
  * Ports that are free, for a stack beside others. They are one of several slots, and whoever listens on the last port of
