@@ -324,6 +324,16 @@ describe("the network", () => {
       assert.ok(blocks[0]?.except?.includes(inside));
   });
 
+  it("leads them to the networks besides that the process may send to", async () => {
+    const networks = "webhooks.config.WEBHOOK_NETWORKS=10.1.0.0/16\\, 192.168.7.9\\,fd00::7";
+    const resources = await render("ordermesh", ...environmentArgs("production"), "--set-string", networks);
+    const { spec } = named(resources, "NetworkPolicy", "ordermesh-webhooks") as {
+      spec: { egress: { to?: { ipBlock?: { cidr: string } }[] }[] };
+    };
+    const said = spec.egress.flatMap(({ to = [] }) => to.flatMap(({ ipBlock }) => ipBlock?.cidr ?? []));
+    assert.deepEqual(said.slice(2), ["10.1.0.0/16", "192.168.7.9/32", "fd00::7/128"]);
+  });
+
   it("tells no endpoints where nobody says where the events are, and does not pretend to", async () => {
     const said = /say where the events are that endpoints are told of \(global\.events\.servers\)/;
     await assert.rejects(render("ordermesh", "--set", "global.events.servers="), said);

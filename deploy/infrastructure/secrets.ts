@@ -45,23 +45,21 @@ function opaque(name: string, namespace: string, stringData: Record<string, stri
 /** What the services may ask of the broker's streams: to see theirs, and to make it. */
 const streamCalls = ["INFO", "STREAM.INFO.ordermesh", "STREAM.CREATE.ordermesh"].map((call) => `$JS.API.${call}`);
 
-/** What notifications may besides: to have its consumer made, to read by it, and to say what has arrived. */
-const consumerCalls = [
-  ...["CONSUMER.INFO", "CONSUMER.CREATE", "CONSUMER.DURABLE.CREATE", "CONSUMER.MSG.NEXT"].map(
-    (call) => `$JS.API.${call}.ordermesh.notifications`,
-  ),
-  "$JS.ACK.ordermesh.notifications.>",
-];
+/** What whoever listens may besides: to have consumers made, and to read by them. */
+const consumerCalls = ["CREATE", "INFO", "MSG.NEXT"].map((call) => `$JS.API.CONSUMER.${call}.ordermesh.>`);
 
 function brokerUser(user: string, secret: string, publish: readonly string[]): string {
   const rights = `publish: ${JSON.stringify(publish)}, subscribe: ["_INBOX.>"]`;
   return `{ user: "${user}", password: "${secret}", permissions: { ${rights} } }`;
 }
 
-/** As whom the services tell of events: they may make their stream and write to it, and read nothing. And as whom the one listens that tells customers, and tells nothing. */
+/**
+ * As whom the services tell of events: they may make their stream and write to it, and read nothing. And as whom those listen that tell others by
+ * mail and by HTTP, who write nothing.
+ */
 function eventsUsers(): WantedSecret[] {
   const teller = { username: "ordermesh", password: password() };
-  const listener = { username: "ordermesh-notifications", password: password() };
+  const listener = { username: "ordermesh-listener", password: password() };
   const users = [
     brokerUser(teller.username, teller.password, ["ordermesh.>", ...streamCalls]),
     brokerUser(listener.username, listener.password, [...streamCalls, ...consumerCalls]),

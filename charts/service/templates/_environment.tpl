@@ -245,7 +245,7 @@ whatever else is secret when that comes from files. All are of secrets but the f
 {{/* As whom the service logs in at the broker of events: whoever listens may not tell. */}}
 {{- define "ordermesh.service.eventsUser" -}}
 {{- $events := .Values.global.events -}}
-{{ eq (include "ordermesh.service.program" .) "notifications" | ternary ($events.listenerSecret | default $events.userSecret) $events.userSecret }}
+{{ has (include "ordermesh.service.program" .) (list "notifications" "webhooks") | ternary ($events.listenerSecret | default $events.userSecret) $events.userSecret }}
 {{- end }}
 
 {{- define "ordermesh.service.runtimeSecret" -}}

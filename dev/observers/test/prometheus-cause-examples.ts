@@ -275,10 +275,10 @@ const standingStill: readonly Example[] = [
     summary: "Endpoints that are told no more because they are failing: 60 (shop)",
   },
   {
-    alert: "WebhookEventsLost",
+    alert: "EventsLost",
     at: "60m",
-    ...one(`webhooks_lost_events_total{${ofService("webhooks")}}`, "0+1x60", "0x60"),
-    summary: "Events that no endpoint is told of: 60 (shop)",
+    ...one(`events_lost_total{${ofService("webhooks")}}`, "0+1x60", "0x60"),
+    summary: "Events that webhooks tells nobody of: 60 (shop)",
   },
 ];
 

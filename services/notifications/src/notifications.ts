@@ -6,6 +6,7 @@ import type { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import { AuditTrail, type AuditTrailOptions } from "#platform/audit/audit-trail.ts";
 import { Relay } from "#platform/batch/relay.ts";
 import type { Database } from "#platform/database/database.ts";
+import { EventReader } from "#platform/events/event-reader.ts";
 import { natsOptionsOf } from "#platform/events/nats-connection.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
@@ -14,7 +15,7 @@ import { NotificationApi } from "./api/notification-api.ts";
 import type { NotificationsConfig } from "./config.ts";
 import { MailServer } from "./delivery/mail-server.ts";
 import { Sender } from "./delivery/sender.ts";
-import { EventSubscription } from "./inbox/event-subscription.ts";
+import { type HeardEvent, readEvent } from "./inbox/heard-event.ts";
 import { InboxRepository } from "./inbox/inbox.repository.ts";
 import { NotificationRepository } from "./outbox/notification.repository.ts";
 import { Planner } from "./plan/planner.ts";
@@ -68,9 +69,9 @@ export function buildNotifications(context: NotificationsContext): ServiceParts 
     pageTokens: new PageTokens(config.PAGE_TOKEN_SECRET),
     budgetMs: config.NOTIFICATION_BUDGET_MS,
   });
-  const subscription = subscriptionOf(ground);
+  const reader = readerOf(ground);
   const server = mailServerOf(config);
-  const loops = [audit, ...loopsOf(ground, subscription, server)];
+  const loops = [audit, ...loopsOf(ground, reader, server)];
   return {
     services: [register(NotificationService, api), audit.registration],
     async start() {
@@ -79,7 +80,7 @@ export function buildNotifications(context: NotificationsContext): ServiceParts 
     async stop() {
       // Whoever waits for events is not waited for.
       const stopped = loops.map((loop) => loop.stop());
-      await Promise.all([subscription?.close(), ...stopped]);
+      await Promise.all([reader?.close(), ...stopped]);
       await server?.close();
     },
   };
@@ -95,9 +96,27 @@ async function orderOf(orders: NotificationsContext["orders"], orderId: string, 
   }
 }
 
-function subscriptionOf({ config, inbox, metrics, logger: log }: Ground): EventSubscription | undefined {
+function readerOf({
+  config,
+  database,
+  registry,
+  inbox,
+  metrics,
+  logger: log,
+}: Ground): EventReader<HeardEvent> | undefined {
   const nats = natsOptionsOf(config, "notifications");
-  if (nats && config.MAIL_SERVER_URL) return new EventSubscription({ nats, inbox, metrics, log });
+  if (nats && config.MAIL_SERVER_URL)
+    return new EventReader({
+      nats,
+      database,
+      registry,
+      log,
+      read: readEvent,
+      keep: async (tx, events) => {
+        const fresh = await inbox.store(tx, events);
+        metrics.heard({ fresh, known: events.length - fresh });
+      },
+    });
   log.warn("customers are told nothing: set EVENTS_NATS_URL, where events are heard, and MAIL_SERVER_URL");
   return undefined;
 }
@@ -131,12 +150,15 @@ function senderOf({ config, logger: log, ...ground }: Ground, server: MailServer
   });
 }
 
-/** What goes on in the background: events are heard, decided about and told of, counted, and forgotten. */
-function loopsOf(ground: Ground, subscription: EventSubscription | undefined, server: MailServer | undefined): Relay[] {
+/** What goes on in the background: events are read, decided about and told of, counted, and forgotten. */
+function loopsOf(ground: Ground, reader: EventReader<HeardEvent> | undefined, server?: MailServer): Relay[] {
   const { config, inbox, notifications, recipients, metrics, orderOf, logger: log } = ground;
   const everyMs = config.NOTIFICATION_SWEEP_MS;
   const loop = (name: string, sweep: () => Promise<number>) =>
     new Relay({ name, everyMs, restMs: rests * everyMs, maxPauseMs, log, sweep });
+  // It waits by itself while there is nothing.
+  const reading =
+    reader && new Relay({ name: "reading events", everyMs, maxPauseMs, log, sweep: () => reader.sweep() });
   const planner = new Planner({
     inbox,
     notifications,
@@ -155,7 +177,7 @@ function loopsOf(ground: Ground, subscription: EventSubscription | undefined, se
     return 0;
   };
   return [
-    ...(subscription ? [loop("hearing events", () => subscription.sweep())] : []),
+    ...(reading ? [reading] : []),
     loop("deciding who is told", () => planner.sweep()),
     ...(sender ? [loop("sending notifications", () => sender.sweep())] : []),
     new Relay({ name: "counting notifications", everyMs: backlogEveryMs, log, sweep: count }),

@@ -18,7 +18,7 @@ describe("the schema of notifications", () => {
   it("gives the runtime role no more than it needs", async () => {
     const forbidden = [
       "delete from recipient",
-      "update inbox_start set start_time = now()",
+      "delete from stream_cursor",
       "truncate notification",
       "update audit_event set actor = 'somebody else'",
       "delete from audit_event",
@@ -29,7 +29,7 @@ describe("the schema of notifications", () => {
 
   it("shows the role of readers nothing", async () => {
     const sql = "select has_any_column_privilege('notifications_reader', $1::text, 'select') as readable";
-    for (const table of ["inbox_event", "inbox_start", "notification", "recipient"]) {
+    for (const table of ["inbox_event", "stream_cursor", "notification", "recipient"]) {
       assert.deepEqual(await test.database.query(sql, [table]), [{ readable: false }], table);
     }
   });

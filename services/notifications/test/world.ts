@@ -104,6 +104,8 @@ export class World implements AsyncDisposable {
     const world = new World(test, nats, mailbox);
     // Before the service would make another stream.
     await world.#broker.open();
+    // As one that has read before: what is told from now on is read, whenever it runs.
+    await test.database.query("insert into stream_cursor (place) values (0)");
     return world;
   }
 

@@ -3,6 +3,7 @@ import { WebhookService } from "#gen/shop/webhooks/v1/webhook_service_pb.js";
 import { AuditTrail, type AuditTrailOptions } from "#platform/audit/audit-trail.ts";
 import { Relay } from "#platform/batch/relay.ts";
 import type { Database } from "#platform/database/database.ts";
+import { EventReader } from "#platform/events/event-reader.ts";
 import { natsOptionsOf } from "#platform/events/nats-connection.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { PageTokens } from "#platform/page-token.ts";
@@ -14,10 +15,10 @@ import { WebhookApi } from "./api/webhook-api.ts";
 import type { WebhooksConfig } from "./config.ts";
 import { DeliveryRepository } from "./delivery/delivery.repository.ts";
 import { Dispatcher } from "./delivery/dispatcher.ts";
-import { EndpointRepository } from "./endpoint/endpoint.repository.ts";
+import { type HeardEvent, readEvent } from "./delivery/heard-event.ts";
+import { plan } from "./delivery/plan.ts";
+import { EndpointRepository, subscriptionsOf } from "./endpoint/endpoint.repository.ts";
 import { WebhookSecrets } from "./endpoint/webhook-secrets.ts";
-import { EventReader } from "./inbox/event-reader.ts";
-import { EventStream } from "./inbox/event-stream.ts";
 import { Introduction } from "./introduction/introduction.ts";
 import { WebhookMetrics } from "./proof/metrics.ts";
 import { Courier } from "./wall/courier.ts";
@@ -63,7 +64,7 @@ const noKeys =
 
 /** Builds the webhooks service. @throws StartError when secrets cannot be sealed */
 export function buildWebhooks(context: WebhooksContext): ServiceParts {
-  const { config, database, logger: log } = context;
+  const { config, database, logger } = context;
   const personal = personalDataOf(config);
   if (!personal.keys) throw new StartError(noKeys);
   const ground = groundOf(context, new WebhookSecrets(database, personal));
@@ -74,12 +75,11 @@ export function buildWebhooks(context: WebhooksContext): ServiceParts {
     pageTokens: new PageTokens(config.PAGE_TOKEN_SECRET),
     maxEndpoints: config.WEBHOOK_ENDPOINTS_MAX,
   });
-  const stream = streamOf(ground);
-  const reader = stream && new EventReader({ ...ground, stream, log });
+  const reader = readerOf(ground);
   const { dispatcher, sending } = dispatching(ground);
   const everyMs = config.PERSONAL_DATA_SWEEP_MS;
   const move = async () => 0;
-  const rewrapping = new PersonalSweep({ name: "webhooks.secrets", database, personal, move, logger: log, everyMs });
+  const rewrapping = new PersonalSweep({ name: "webhooks.secrets", database, personal, move, logger, everyMs });
   const loops = [audit, rewrapping, sending, ...loopsOf(ground, reader)];
   return {
     services: [register(WebhookService, api), audit.registration],
@@ -88,7 +88,7 @@ export function buildWebhooks(context: WebhooksContext): ServiceParts {
     },
     async stop() {
       // Who waits for the broker is not waited for.
-      await Promise.all([stream?.close(), ...loops.map((loop) => loop.stop())]);
+      await Promise.all([reader?.close(), ...loops.map((loop) => loop.stop())]);
       await dispatcher.stop();
     },
   };
@@ -112,10 +112,22 @@ function groundOf(context: WebhooksContext, secrets: WebhookSecrets): Ground {
   };
 }
 
-function streamOf({ config, logger }: Ground): EventStream | undefined {
+function readerOf({ config, database, registry, metrics, logger: log }: Ground): EventReader<HeardEvent> | undefined {
   const nats = natsOptionsOf(config, "webhooks");
-  if (nats) return new EventStream(nats);
-  logger.warn("endpoints are told nothing: set EVENTS_NATS_URL, where events are heard");
+  if (nats)
+    return new EventReader({
+      nats,
+      database,
+      registry,
+      log,
+      read: readEvent,
+      keep: async (tx, events) => {
+        const told = await plan(tx, events, await subscriptionsOf(tx));
+        metrics.heard("told", told);
+        metrics.heard("unwanted", events.length - told);
+      },
+    });
+  log.warn("endpoints are told nothing: set EVENTS_NATS_URL, where events are heard");
   return undefined;
 }
 
@@ -135,7 +147,10 @@ function dispatching({ config, logger: log, ...ground }: Ground) {
 }
 
 /** What goes on beside: events are read, what there is to do is counted, and what is old is forgotten. */
-function loopsOf({ config, deliveries, secrets, metrics, logger: log }: Ground, reader?: EventReader): Relay[] {
+function loopsOf(
+  { config, deliveries, secrets, metrics, logger: log }: Ground,
+  reader?: EventReader<HeardEvent>,
+): Relay[] {
   const everyMs = config.WEBHOOK_SWEEP_MS;
   const forget = async () =>
     (await deliveries.forget(config.WEBHOOK_KEEP_DAYS, forgetBatch)) + (await secrets.forget());

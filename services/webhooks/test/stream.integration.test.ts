@@ -2,16 +2,19 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
+import { Registry } from "prom-client";
 import { OrderEventSchema } from "#gen/shop/events/v1/order_event_pb.js";
 import type { Database } from "#platform/database/database.ts";
+import { EventReader } from "#platform/events/event-reader.ts";
 import { NatsBroker } from "#platform/events/nats-broker.ts";
 import { newId } from "#platform/id.ts";
 import { quietLogger } from "#testing/logger.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
 import { until } from "#testing/until.ts";
 import { NatsServer } from "../../../dev/testing/nats.ts";
-import { EventReader } from "../src/inbox/event-reader.ts";
-import { EventStream } from "../src/inbox/event-stream.ts";
+import { readEvent } from "../src/delivery/heard-event.ts";
+import { plan } from "../src/delivery/plan.ts";
+import { subscriptionsOf } from "../src/endpoint/endpoint.repository.ts";
 import { Replica, Subscriber, webhooksDatabase } from "./harness.ts";
 
 const stream = { name: "ordermesh", maxAgeMs: 3_600_000, maxBytes: 64 * 1024 * 1024, replicas: 1 };
@@ -126,7 +129,7 @@ describe("the stream", () => {
     await first.parts.stop?.();
     running.delete(first);
     await until(() => subscriber.to("billing").length >= 50, "all are told");
-    assert.equal(await second.figure("webhooks_lost_events_total"), 0);
+    assert.equal(await second.figure("events_lost_total"), 0);
     for (const subject of subjects) {
       const ids = subscriber
         .to("billing")
@@ -176,13 +179,18 @@ describe("the stream", () => {
 
 /** Reads one batch, as a process that has just begun. */
 async function readOnce(database: Database): Promise<void> {
-  const metrics = { heard: () => undefined, unread: () => undefined, lost: () => undefined };
-  const events = new EventStream({ servers: [nats.url], name: "webhooks", stream });
-  const reader = new EventReader({ database, stream: events, metrics, log: quietLogger() });
+  const reader = new EventReader({
+    nats: { servers: [nats.url], name: "webhooks", stream },
+    database,
+    registry: new Registry(),
+    log: quietLogger(),
+    read: readEvent,
+    keep: async (tx, events) => void (await plan(tx, events, await subscriptionsOf(tx))),
+  });
   try {
     await reader.sweep();
   } finally {
-    await events.close();
+    await reader.close();
   }
 }
 

@@ -114,6 +114,14 @@ export const sagaAlerts: RuleGroup = {
       description: "The broker is away or full, or a transaction is open. Nothing is lost; all of it is told in order.",
     },
     {
+      alert: "EventsLost",
+      severity: "ticket",
+      expr: "sum by (namespace, service) (increase(events_lost_total[1h])) > 0",
+      lasts: "1m",
+      summary: "Events that {{ $labels.service }} tells nobody of: {{ $value | humanize }} ({{ $labels.namespace }})",
+      description: "The stream no longer had them when they were to be read: it is too small, or was removed.",
+    },
+    {
       alert: "CustomersToldLate",
       severity: "ticket",
       expr: "max by (namespace) (notifications_pending_age_seconds) > 900",
@@ -151,15 +159,6 @@ export const sagaAlerts: RuleGroup = {
         "Endpoints that are told no more because they are {{ $labels.reason }}: {{ $value | humanize }} ({{ $labels.namespace }})",
       description:
         "What happens is kept for them for 30 days. Whoever has them does not know unless somebody tells him.",
-    },
-    {
-      alert: "WebhookEventsLost",
-      severity: "ticket",
-      expr: "sum by (namespace) (increase(webhooks_lost_events_total[1h])) > 0",
-      lasts: "1m",
-      labels: { service: "webhooks" },
-      summary: "Events that no endpoint is told of: {{ $value | humanize }} ({{ $labels.namespace }})",
-      description: "The stream no longer had them when they were to be read: it is too small, or was removed.",
     },
   ],
 };

@@ -4,6 +4,7 @@ import { OrderEventSchema, OrderReturnEventSchema } from "#gen/shop/events/v1/or
 import { PaymentEventSchema } from "#gen/shop/events/v1/payment_event_pb.js";
 import { StockEventSchema } from "#gen/shop/events/v1/stock_event_pb.js";
 import type { Money } from "#gen/shop/type/v1/money_pb.js";
+import type { CarriedEvent } from "#platform/events/event-reader.ts";
 import { isId } from "#platform/id.ts";
 import type { Facts } from "../notification/notification.ts";
 
@@ -19,13 +20,6 @@ export interface HeardEvent {
   /** What of the order it is about; see `Draft`. */
   readonly about: string;
   readonly facts: Facts;
-}
-
-/** An event as the broker has it. */
-export interface CarriedEvent {
-  /** An attribute of CloudEvents; empty when there is none. */
-  readonly attribute: (name: string) => string;
-  readonly data: Uint8Array;
 }
 
 /** What an event is read for. */
@@ -48,7 +42,7 @@ function amountOf(money: Money | undefined): Facts {
 
 const ofOrder = reader(OrderEventSchema, ({ orderId, reason }) => ({ orderId, facts: reason ? { reason } : {} }));
 
-/** The events that are listened to, by the type that each has. What is not in it is never asked for. */
+/** The events that are listened to, by the type that each has. */
 const readers = {
   "shop.orders.order.confirmed.v1": ofOrder,
   "shop.orders.order.rejected.v1": ofOrder,
@@ -90,10 +84,8 @@ const readers = {
 /** The type of an event that is listened to. */
 export type HeardType = keyof typeof readers;
 
-/** The subjects of the broker to which these events go. */
-export const heardSubjects = Object.keys(readers).map(
-  (type) => `ordermesh.${type.slice("shop.".length, -".v1".length)}`,
-);
+/** All of them. */
+export const heardTypes = Object.keys(readers) as readonly HeardType[];
 
 function isHeard(type: string): type is HeardType {
   return Object.hasOwn(readers, type);
@@ -105,7 +97,7 @@ function isHeard(type: string): type is HeardType {
  * @returns undefined for one that concerns nobody, or is of another version than is listened to
  * @throws Error for one that cannot be read
  */
-export function readEvent({ attribute, data }: CarriedEvent): HeardEvent | undefined {
+export function readEvent({ attribute, data }: Omit<CarriedEvent, "place">): HeardEvent | undefined {
   const type = attribute("type");
   if (!isHeard(type)) return undefined;
   const eventId = attribute("id");

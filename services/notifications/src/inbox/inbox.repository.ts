@@ -1,6 +1,7 @@
 import { writtenColumns } from "#platform/database/columns.ts";
 import type { Database } from "#platform/database/database.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
+import type { Transaction } from "#platform/database/transaction.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
 import type { Facts, InboxBacklog } from "../notification/notification.ts";
 import type { HeardEvent, HeardType } from "./heard-event.ts";
@@ -66,13 +67,6 @@ const close: SqlText = {
   text: "update inbox_event set plan_time = now() where event_id = $1 and plan_time is null",
 };
 
-/** From when on the stream is read by a consumer that is made anew: what is read twice is known. */
-const since: SqlText = {
-  name: "read-inbox-start",
-  text: `select greatest(s.start_time, (select max(receive_time) from inbox_event) - interval '1 hour') as since
-    from inbox_start s`,
-};
-
 const countOpen: SqlText = {
   name: "count-open-events",
   text: `select count(*)::int as open, coalesce(extract(epoch from now() - min(receive_time)), 0)::float8 as "ageSeconds"
@@ -123,10 +117,9 @@ export class InboxRepository {
     this.#database = database;
   }
 
-  /** Writes events down; returns how many were not known. When it returns they are durable. */
-  async store(events: readonly HeardEvent[]): Promise<number> {
-    if (events.length === 0) return 0;
-    return (await this.#database.query(store, [JSON.stringify(events.map(toRow))])).length;
+  /** Writes events down; returns how many were not known. */
+  async store(tx: Transaction, events: readonly HeardEvent[]): Promise<number> {
+    return (await tx.query(store, [JSON.stringify(events.map(toRow))])).length;
   }
 
   /** Up to so many of which it is not decided who is to be told; whoever takes them leaves them alone for so long. */
@@ -142,13 +135,6 @@ export class InboxRepository {
   /** Nobody is to be told of it. */
   async close(eventId: string): Promise<void> {
     await this.#database.query(close, [decodeId(eventId)]);
-  }
-
-  /** From when on a stream is to be read whose consumer is not there. */
-  async since(): Promise<Date> {
-    const [row] = await this.#database.query<{ since: Date }>(since);
-    if (!row) throw new Error("the database does not say since when events are listened to");
-    return row.since;
   }
 
   async backlog(): Promise<InboxBacklog> {

@@ -1,5 +1,6 @@
 import { Migration } from "@mikro-orm/migrations";
 import { auditTable, dropAuditTable } from "#platform/audit/audit-table.ts";
+import { streamCursorTable } from "#platform/events/event-reader.ts";
 
 /** Events that were heard, what customers are told because of them, and how they want to be told. No address and no text: they are asked for when a mail is sent. */
 export class Notifications extends Migration {
@@ -24,13 +25,6 @@ export class Notifications extends Migration {
     this.addSql("comment on column inbox_event.customer_id is 'whom to forget; of events of orders null'");
     this.addSql("create index inbox_event_open_idx on inbox_event (sequence) where plan_time is null");
     this.addSql("create index inbox_event_receive_time_idx on inbox_event (receive_time)");
-    this.addSql(`create table inbox_start (
-      only_row boolean not null default true constraint inbox_start_one_row check (only_row),
-      start_time timestamptz(3) not null default now(),
-      constraint inbox_start_pkey primary key (only_row)
-    )`);
-    this.addSql("comment on table inbox_start is 'what happened before is told to nobody'");
-    this.addSql("insert into inbox_start default values");
     this.addSql(`create table recipient (
       customer_id uuid constraint recipient_pkey primary key,
       language text not null check (language in ('', 'en', 'de')),
@@ -41,6 +35,7 @@ export class Notifications extends Migration {
     this.addSql("comment on table recipient is 'how customers want to be told, as far as they have said so'");
     this.addSql("comment on column recipient.erase_time is 'from then on the customer is told nothing'");
     this.#notifications();
+    for (const sql of streamCursorTable("notifications")) this.addSql(sql);
     for (const sql of auditTable("notifications")) this.addSql(sql);
   }
 
@@ -72,12 +67,12 @@ export class Notifications extends Migration {
     this.addSql("create index notification_customer_idx on notification (customer_id, notification_id)");
     this.addSql("create index notification_end_time_idx on notification (end_time) where end_time is not null");
     this.addSql("grant select, insert, update, delete on inbox_event, notification to notifications");
-    this.addSql("grant select on inbox_start to notifications");
     this.addSql("grant select, insert, update on recipient to notifications");
   }
 
   override down(): void {
     for (const sql of dropAuditTable) this.addSql(sql);
-    for (const table of ["notification", "recipient", "inbox_start", "inbox_event"]) this.addSql(`drop table ${table}`);
+    for (const table of ["notification", "recipient", "stream_cursor", "inbox_event"])
+      this.addSql(`drop table ${table}`);
   }
 }

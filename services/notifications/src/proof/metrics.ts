@@ -7,22 +7,11 @@ import {
   type OutboxBacklog,
 } from "../notification/notification.ts";
 
-/** What a subscription tells of events. */
-export interface SubscriptionMetrics {
-  /** Counts events by whether the inbox had them. */
-  heard(count: { readonly fresh: number; readonly known: number }): void;
-  /** Counts one that cannot be read. */
-  unreadable(): void;
-  /** How many the broker has that are not in the inbox. */
-  unread(count: number): void;
-}
-
 /** What the notifications service counts. */
-export class NotificationMetrics implements SubscriptionMetrics {
+export class NotificationMetrics {
   readonly #heard: Counter<"outcome">;
   readonly #ended: Counter<"kind" | "outcome">;
   readonly #attempts: Counter<"outcome">;
-  readonly #unread: Gauge;
   readonly #pending: Gauge;
   readonly #age: Gauge;
   readonly #failed: Gauge;
@@ -31,11 +20,11 @@ export class NotificationMetrics implements SubscriptionMetrics {
     const registers = [registry];
     this.#heard = new Counter({
       name: "notifications_events_total",
-      help: "Events that were heard, by outcome: fresh, known (they came again) or unreadable.",
+      help: "Events that were heard, by outcome: fresh or known (they came again).",
       labelNames: ["outcome"],
       registers,
     });
-    for (const outcome of ["fresh", "known", "unreadable"]) this.#heard.inc({ outcome }, 0);
+    for (const outcome of ["fresh", "known"]) this.#heard.inc({ outcome }, 0);
     this.#ended = new Counter({
       name: "notifications_total",
       help: "Notifications of customers, by kind and what became of them: planned when they are made, then sent, failed or skipped.",
@@ -51,11 +40,6 @@ export class NotificationMetrics implements SubscriptionMetrics {
       registers,
     });
     for (const outcome of ["sent", "refused", "deferred", "away"]) this.#attempts.inc({ outcome }, 0);
-    this.#unread = new Gauge({
-      name: "notifications_unread_events",
-      help: "Events that the broker has and the service has not read; as of the last time that it asked.",
-      registers,
-    });
     this.#pending = new Gauge({
       name: "notifications_pending",
       help: "Events of which it is not decided who is told, and notifications that are to be sent.",
@@ -73,17 +57,10 @@ export class NotificationMetrics implements SubscriptionMetrics {
     });
   }
 
+  /** Counts events by whether the inbox had them. */
   heard({ fresh, known }: { readonly fresh: number; readonly known: number }): void {
     this.#heard.inc({ outcome: "fresh" }, fresh);
     this.#heard.inc({ outcome: "known" }, known);
-  }
-
-  unreadable(): void {
-    this.#heard.inc({ outcome: "unreadable" });
-  }
-
-  unread(count: number): void {
-    this.#unread.set(count);
   }
 
   /** Counts a notification that is made, or has ended. */

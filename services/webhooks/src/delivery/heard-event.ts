@@ -4,6 +4,7 @@ import { file_shop_events_v1_order_event as orders } from "#gen/shop/events/v1/o
 import { file_shop_events_v1_payment_event as payments } from "#gen/shop/events/v1/payment_event_pb.js";
 import { file_shop_events_v1_shipment_event as shipments } from "#gen/shop/events/v1/shipment_event_pb.js";
 import { file_shop_events_v1_stock_event as stock } from "#gen/shop/events/v1/stock_event_pb.js";
+import type { CarriedEvent } from "#platform/events/event-reader.ts";
 import { isId } from "#platform/id.ts";
 
 /** What is kept of an event. */
@@ -17,14 +18,6 @@ export interface HeardEvent {
   readonly data: string;
   /** Its number in the stream. */
   readonly place: number;
-}
-
-/** An event as the broker has it. */
-export interface CarriedEvent {
-  readonly place: number;
-  /** An attribute of CloudEvents; empty when there is none. */
-  readonly attribute: (name: string) => string;
-  readonly data: Uint8Array;
 }
 
 const messages: Registry = createRegistry(customers, orders, payments, shipments, stock);

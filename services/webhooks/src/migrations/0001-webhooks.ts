@@ -1,5 +1,6 @@
 import { Migration } from "@mikro-orm/migrations";
 import { auditTable, dropAuditTable } from "#platform/audit/audit-table.ts";
+import { streamCursorTable } from "#platform/events/event-reader.ts";
 import { personalKeyTable } from "#platform/personal/personal-key.ts";
 
 /** Who is told of events by HTTP, what each is to be told, and up to where the stream was read. */
@@ -34,21 +35,15 @@ export class Webhooks extends Migration {
     this.addSql("create index webhook_secret_endpoint_idx on webhook_secret (endpoint_id)");
     this.#deliveries();
     for (const sql of personalKeyTable("webhooks", "the endpoint whose secret it seals")) this.addSql(sql);
+    for (const sql of streamCursorTable("webhooks")) this.addSql(sql);
     for (const sql of auditTable("webhooks")) this.addSql(sql);
     this.addSql(
       "grant select, insert, update, delete on webhook_endpoint, webhook_secret, webhook_delivery to webhooks",
     );
     this.addSql("grant select, insert, delete on webhook_event to webhooks");
-    this.addSql("grant select, insert, update on stream_cursor to webhooks");
   }
 
   #deliveries(): void {
-    this.addSql(`create table stream_cursor (
-      only_row boolean not null default true constraint stream_cursor_one_row check (only_row),
-      place bigint not null,
-      constraint stream_cursor_pkey primary key (only_row)
-    )`);
-    this.addSql("comment on column stream_cursor.place is 'the number in the stream of the last event that was read'");
     this.addSql(`create table webhook_event (
       event_id uuid constraint webhook_event_pkey primary key,
       type text not null,

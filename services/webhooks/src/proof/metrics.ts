@@ -24,8 +24,6 @@ export class WebhookMetrics {
   readonly #seconds: Histogram;
   readonly #ended: Counter<"status">;
   readonly #disabled: Counter<"reason">;
-  readonly #unread: Gauge;
-  readonly #lost: Counter;
   readonly #due: Gauge;
   readonly #age: Gauge;
   readonly #endpoints: Gauge<"status">;
@@ -34,8 +32,8 @@ export class WebhookMetrics {
     const registers = [registry];
     this.#heard = counter(registry, "outcome", {
       name: "webhooks_events_total",
-      help: "Events that were read from the stream, by outcome: told (to one endpoint at least), unwanted or unreadable.",
-      values: ["told", "unwanted", "unreadable"],
+      help: "Events that were read from the stream, by outcome: told (to one endpoint at least) or unwanted.",
+      values: ["told", "unwanted"],
     });
     this.#attempts = counter(registry, "outcome", {
       name: "webhooks_attempts_total",
@@ -58,28 +56,13 @@ export class WebhookMetrics {
       help: "Endpoints that were disabled by themselves: gone (they answered 410), or failing (they took nothing for as long as a delivery is tried).",
       values: ["gone", "failing"],
     });
-    const { unread, due, age, endpoints } = gauges(registry);
-    this.#lost = new Counter({
-      name: "webhooks_lost_events_total",
-      help: "Events that the stream no longer had when they were to be read: nobody is told of them.",
-      registers,
-    });
-    [this.#unread, this.#due, this.#age, this.#endpoints] = [unread, due, age, endpoints];
+    const { due, age, endpoints } = gauges(registry);
+    [this.#due, this.#age, this.#endpoints] = [due, age, endpoints];
   }
 
   /** Counts events that were read. */
-  heard(outcome: "told" | "unwanted" | "unreadable", count = 1): void {
+  heard(outcome: "told" | "unwanted", count: number): void {
     this.#heard.inc({ outcome }, count);
-  }
-
-  /** Says how many events the stream has that were not read. */
-  unread(count: number): void {
-    this.#unread.set(count);
-  }
-
-  /** Counts events that were gone before they were read. */
-  lost(count: number): void {
-    this.#lost.inc(count);
   }
 
   /** Counts an attempt. */
@@ -109,11 +92,6 @@ export class WebhookMetrics {
 function gauges(registry: Registry) {
   const registers = [registry];
   return {
-    unread: new Gauge({
-      name: "webhooks_unread_events",
-      help: "Events that the stream has and the service has not read; as of the last time that it asked.",
-      registers,
-    }),
     due: new Gauge({ name: "webhooks_due", help: "Deliveries that are due to endpoints that are told.", registers }),
     age: new Gauge({
       name: "webhooks_due_age_seconds",

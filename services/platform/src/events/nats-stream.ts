@@ -1,6 +1,6 @@
 import { type Consumer, DeliverPolicy, type JsMsg, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
-import { answerMs, connectNats, eventAddresses, type NatsOptions } from "#platform/events/nats-connection.ts";
+import { answerMs, connectNats, eventAddresses, type NatsOptions } from "./nats-connection.ts";
 
 /** Events that follow one place in the stream. */
 export interface Fetched {
@@ -34,7 +34,7 @@ interface Connected {
  * The stream of events, read in its order from wherever the reader is. Where that is, the reader keeps with what it makes of the events, and not the
  * broker: a consumer that the broker keeps gives an event that nobody has acknowledged behind those that came after it.
  */
-export class EventStream {
+export class NatsStream {
   readonly #nats: NatsOptions;
   #connected: Connected | undefined;
 
