@@ -75,7 +75,8 @@ describe("another service, by its entry alone", () => {
   it("is asked for the calls of its packages", () => {
     const [returns, audit] = said.servers;
     assert.deepEqual(returns, ["returns"]);
-    assert.deepEqual(audit, ["orders", "payments", "inventory", "shipping", "identity", "webhooks", "returns"]);
+    const before = ["orders", "payments", "inventory", "shipping", "identity", "notifications", "webhooks"];
+    assert.deepEqual(audit, [...before, "returns"]);
   });
 
   it("is a resource of Tilt's that waits for its migrations, with its ports", () => {

@@ -48,6 +48,11 @@ describe("the schema of notifications", () => {
       "inbox_event_open_idx",
     ],
     [
+      "what is to be decided before it",
+      "select from inbox_event where order_id = gen_random_uuid() and plan_time is null and sequence < 9",
+      "inbox_event_order_idx",
+    ],
+    [
       "events to forget",
       "select from inbox_event where receive_time < now() order by receive_time limit 9",
       "inbox_event_receive_time_idx",
@@ -87,6 +92,7 @@ describe("the schema of notifications", () => {
     it(`finds ${what} by index`, async () => {
       const plan = await test.database.transaction(async (tx) => {
         await tx.query("set local enable_seqscan = off");
+        await tx.query("set local enable_sort = off");
         return tx.query<{ "QUERY PLAN": string }>(`explain ${sql}`);
       });
       assert.match(plan.map((row) => row["QUERY PLAN"]).join("\n"), new RegExp(index));

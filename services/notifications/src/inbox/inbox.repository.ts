@@ -42,12 +42,17 @@ const store: SqlText = {
     on conflict (event_id) do nothing returning 1`,
 };
 
-/** Those that are begun are somebody's for a while; who comes twice decides the same. */
+/**
+ * Those that are begun are somebody's for a while; who comes twice decides the same. Of each order only the first: what it leads to is told in
+ * the order in which things happened.
+ */
 const take: SqlText = {
   name: "take-open-events",
   text: `with due as (
-      select event_id from inbox_event where plan_time is null and next_time <= now()
-      order by sequence limit $1 for update skip locked
+      select o.event_id from inbox_event o where o.plan_time is null and o.next_time <= now()
+        and not exists (select from inbox_event b
+          where b.order_id = o.order_id and b.plan_time is null and b.sequence < o.sequence)
+      order by o.sequence limit $1 for update skip locked
     ), taken as (
       update inbox_event e set attempts = attempts + 1, next_time = now() + $2::float8 * interval '1 millisecond'
       from due where e.event_id = due.event_id returning e.*

@@ -24,6 +24,7 @@ export class Notifications extends Migration {
     this.addSql("comment on column inbox_event.plan_time is 'when it was decided who is told'");
     this.addSql("comment on column inbox_event.customer_id is 'whom to forget; of events of orders null'");
     this.addSql("create index inbox_event_open_idx on inbox_event (sequence) where plan_time is null");
+    this.addSql("create index inbox_event_order_idx on inbox_event (order_id, sequence) where plan_time is null");
     this.addSql("create index inbox_event_receive_time_idx on inbox_event (receive_time)");
     this.addSql(`create table recipient (
       customer_id uuid constraint recipient_pkey primary key,
