@@ -49,7 +49,7 @@ describe("the schema of notifications", () => {
     ],
     [
       "what is to be decided before it",
-      "select from inbox_event where order_id = gen_random_uuid() and plan_time is null and sequence < 9",
+      "select from inbox_event where order_id = '01983c5e-0000-7000-8000-000000000000' and plan_time is null and sequence < 9",
       "inbox_event_order_idx",
     ],
     [
@@ -64,7 +64,7 @@ describe("the schema of notifications", () => {
     ],
     [
       "what is to be sent before it",
-      "select from notification where order_id = gen_random_uuid() and status = 'pending'",
+      "select from notification where order_id = '01983c5e-0000-7000-8000-000000000000' and status = 'pending'",
       "notification_open_idx",
     ],
     [
@@ -74,12 +74,12 @@ describe("the schema of notifications", () => {
     ],
     [
       "what a customer was told",
-      "select from notification where customer_id = gen_random_uuid() order by notification_id desc limit 9",
+      "select from notification where customer_id = '01983c5e-0000-7000-8000-000000000000' order by notification_id desc limit 9",
       "notification_customer_idx",
     ],
     [
       "what an order's customer was told",
-      "select from notification where order_id = gen_random_uuid() and kind = 'a'",
+      "select from notification where order_id = '01983c5e-0000-7000-8000-000000000000' and kind = 'a'",
       "notification_once_key",
     ],
     [
