@@ -100,7 +100,7 @@ function checkCall(line: string): void {
   assert.ok(line.includes('-H "$ME" ') || accessOf(description)?.anyone, `${line}: shows no credential`);
   const [, body] = /-d '(\{.*?\})' /.exec(line) ?? [];
   if (!body) return;
-  const json = JSON.parse(body.replaceAll(/'\$(order|return)'/g, anOrder)) as JsonValue;
+  const json = JSON.parse(body.replaceAll(/'\$(order|return|notification)'/g, anOrder)) as JsonValue;
   const message = fromJson(description.input, json);
   const result = contractValidator().validate(description.input, message);
   assert.equal(result.kind, "valid", `${line}: ${result.error}`);

@@ -278,6 +278,7 @@ const standingStill: readonly Example[] = [
     alert: "EventsLost",
     at: "60m",
     ...one(`events_lost_total{${ofService("webhooks")}}`, "0+1x60", "0x60"),
+    labels: { service: "webhooks" },
     summary: "Events that webhooks tells nobody of: 60 (shop)",
   },
 ];

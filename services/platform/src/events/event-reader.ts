@@ -115,7 +115,7 @@ export class EventReader<Event> {
       return this.#options.read({ place: message.seq, attribute, data: message.data });
     } catch (error) {
       this.#metrics.unreadable.inc();
-      const fields = { err: error, "event.action": message.subject, "event.sequence": message.seq };
+      const fields = { err: error, "event.action": message.subject, "stream.place": message.seq };
       this.#options.log.error("an event cannot be read, and nobody is told of it", fields);
       return undefined;
     }
