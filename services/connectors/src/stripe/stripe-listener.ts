@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "#platform/log/logger.ts";
 import type { HappeningRepository } from "./happening.repository.ts";
 import { disputed, type Hint, hintOf, holdEnded, refundFailed } from "./happening.ts";
+import type { StripeMetrics } from "./metrics.ts";
 import { type Lease, LeaseLost, type OperationRepository } from "./operation.repository.ts";
 import { type Authorization, leftOf } from "./operation.ts";
 import type { Answer } from "./stripe-answer.ts";
@@ -14,6 +15,7 @@ export interface StripeListenerOptions {
   readonly requests: StripeRequests;
   /** How long it waits for operations of the same authorization, in milliseconds. */
   readonly patienceMs: number;
+  readonly metrics: Pick<StripeMetrics, "seen">;
   readonly log: Pick<Logger, "error">;
 }
 
@@ -58,9 +60,11 @@ export class StripeListener {
    * @throws NotNow when something could not be seen
    */
   async sweep(signal: AbortSignal): Promise<number> {
-    const { happenings } = this.#options;
+    const { happenings, metrics } = this.#options;
     const begun = Date.now();
-    let from = Math.max((await happenings.lookTime()).getTime(), begun - listedMs);
+    const lookTime = await happenings.lookTime();
+    metrics.seen(lookTime);
+    let from = Math.max(lookTime.getTime(), begun - listedMs);
     let late: NotNow | undefined;
     while (from < begun) {
       const to = Math.min(from + windowMs, begun);
@@ -68,7 +72,10 @@ export class StripeListener {
         signal.throwIfAborted();
         late = (await this.#lookLater(hint)) ?? late;
       }
-      if (!late) await happenings.setLookTime(new Date(to));
+      if (!late) {
+        await happenings.setLookTime(new Date(to));
+        metrics.seen(new Date(to));
+      }
       from = to;
     }
     if (late) throw late;

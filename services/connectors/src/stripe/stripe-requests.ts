@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import Stripe from "stripe";
 import type { Secret } from "#platform/secret.ts";
 import { listenedTypes } from "./happening.ts";
+import type { StripeMetrics } from "./metrics.ts";
 import { type PaceLimits, RequestPace } from "./request-pace.ts";
 import { type Answer, failureOf } from "./stripe-answer.ts";
 
@@ -14,6 +15,7 @@ export interface StripeRequestsOptions {
   /** For one request, in milliseconds. */
   readonly timeoutMs: number;
   readonly pace: PaceLimits;
+  readonly metrics: Pick<StripeMetrics, "asked" | "waited" | "held">;
 }
 
 /** A piece of what happened. */
@@ -130,10 +132,24 @@ export class StripeRequests {
     request: (options: Stripe.RequestOptions) => Promise<T>,
     idempotencyKey?: string,
   ): Promise<Answer<T>> {
+    const { metrics } = this.#options;
     const waitMs = this.#pace.take(endpoint);
-    if (waitMs === undefined)
+    if (waitMs === undefined) {
+      metrics.held(endpoint);
       return { said: "unsent", error: new Error(`more requests to ${endpoint} wait than Stripe takes`) };
+    }
+    metrics.waited(waitMs);
     if (waitMs > 0) await delay(waitMs);
+    const begun = performance.now();
+    const answer = await this.#send(request, idempotencyKey);
+    metrics.asked(endpoint, answer.said, performance.now() - begun);
+    return answer;
+  }
+
+  async #send<T>(
+    request: (options: Stripe.RequestOptions) => Promise<T>,
+    idempotencyKey: string | undefined,
+  ): Promise<Answer<T>> {
     try {
       const apiKey = this.#options.secretKey.text;
       return { said: "done", value: await request({ apiKey, ...(idempotencyKey && { idempotencyKey }) }) };

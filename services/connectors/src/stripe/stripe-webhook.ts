@@ -3,6 +3,7 @@ import type { Handler } from "#platform/http/rpc.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import type { Secret } from "#platform/secret.ts";
 import { hintOf } from "./happening.ts";
+import type { StripeMetrics } from "./metrics.ts";
 import { NotNow, type StripeListener } from "./stripe-listener.ts";
 import type { StripeRequests } from "./stripe-requests.ts";
 
@@ -12,6 +13,7 @@ export interface WebhookOptions {
   readonly listener: Pick<StripeListener, "look">;
   /** Secrets of endpoints, with spaces or commas between: two while they are rolled. */
   readonly secrets: Pick<Secret, "text">;
+  readonly metrics: Pick<StripeMetrics, "answered" | "heard">;
   readonly log: Pick<Logger, "warn" | "error">;
 }
 
@@ -20,12 +22,16 @@ const largestBody = 256 * 1024;
 
 /** Takes Stripe's webhooks: they are answered once what they are about was looked at, so that Stripe tells again of what was not. */
 export function webhookHandler(options: WebhookOptions): Handler {
+  const answer = (response: ServerResponse, status: number) => {
+    options.metrics.answered(status);
+    send(response, status);
+  };
   return (request, response) => {
     answerOf(request, options).then(
-      (status) => send(response, status),
+      (status) => answer(response, status),
       (err: unknown) => {
         options.log.error("a webhook could not be answered", { err });
-        send(response, 500);
+        answer(response, 500);
       },
     );
   };
@@ -33,7 +39,7 @@ export function webhookHandler(options: WebhookOptions): Handler {
 
 async function answerOf(
   request: IncomingMessage,
-  { requests, listener, secrets, log }: WebhookOptions,
+  { requests, listener, secrets, metrics, log }: WebhookOptions,
 ): Promise<number> {
   if (request.method !== "POST") return 405;
   const body = await read(request);
@@ -45,6 +51,7 @@ async function answerOf(
   const hint = hintOf(event);
   try {
     if (hint) await listener.look(hint);
+    metrics.heard(event.created);
     return 200;
   } catch (error) {
     if (!(error instanceof NotNow)) throw error;

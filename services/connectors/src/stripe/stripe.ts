@@ -7,6 +7,7 @@ import { settleTogether, stripeConfig } from "./config.ts";
 import { ConnectorApi } from "./connector-api.ts";
 import { HappeningRepository } from "./happening.repository.ts";
 import type { Rules } from "./judgement.ts";
+import { StripeMetrics } from "./metrics.ts";
 import { migrations } from "./migrations/list.ts";
 import { OperationRepository, type Statements } from "./operation.repository.ts";
 import { smallestCharges } from "./stripe-amount.ts";
@@ -34,7 +35,11 @@ const requestsOfLease = 1.5;
 const requestsOfAuthorization = 2;
 
 /** Puts together what asks Stripe and what answers payments. */
-export function composeStripe(config: StripeConfig, database: Statements, log: Logger): ComposedStripe {
+export function composeStripe(
+  config: StripeConfig,
+  database: Statements,
+  { log, metrics }: { readonly log: Logger; readonly metrics: StripeMetrics },
+): ComposedStripe {
   const { STRIPE_TIMEOUT_MS: timeoutMs, RATE_LIMIT_REPLICAS: replicas = 1 } = config;
   const perSecond = config.STRIPE_REQUESTS_PER_SECOND;
   const rules: Rules = {
@@ -46,13 +51,14 @@ export function composeStripe(config: StripeConfig, database: Statements, log: L
     url: config.STRIPE_API_URL,
     timeoutMs,
     pace: { all: perSecond / replicas, endpoint: config.STRIPE_ENDPOINT_REQUESTS_PER_SECOND / replicas },
+    metrics,
   });
   const operations = new OperationRepository(database, requestsOfLease * timeoutMs);
   const happenings = new HappeningRepository(database);
   const answerWithinMs = config.STRIPE_ANSWER_WITHIN_MS;
   const common = { operations, requests, patienceMs: answerWithinMs, log };
   const gateway = new StripeGateway({ ...common, rules, settleMs: config.STRIPE_SETTLE_MS });
-  const listener = new StripeListener({ ...common, happenings });
+  const listener = new StripeListener({ ...common, happenings, metrics });
   const perSecondOf = perSecond / requestsOfAuthorization;
   const api = new ConnectorApi({ gateway, happenings, rules, perSecond: perSecondOf, answerWithinMs, log });
   return { api, gateway, requests, listener };
@@ -64,14 +70,16 @@ export const stripe: ServiceDefinition<typeof stripeConfig> = {
   config: stripeConfig,
   together: settleTogether,
   database: { entities: [], migrations, requestIds: false },
-  build({ config, database, logger }) {
-    const { api, gateway, requests, listener } = composeStripe(config, database, logger);
+  build({ config, database, logger, registry }) {
+    const metrics = new StripeMetrics(registry);
+    const parts = composeStripe(config, database, { log: logger, metrics });
+    const { api, gateway, requests, listener } = parts;
     const { STRIPE_WEBHOOK_SECRETS: secrets, STRIPE_LOOK_EVERY_MS: everyMs } = config;
     const sweep = (signal: AbortSignal) => listener.sweep(signal);
     const looking = new Relay({ name: "asking Stripe what happened", everyMs, log: logger, sweep });
     return {
       services: [register(GatewayConnectorService, api)],
-      ...(secrets && { pages: { webhooks: webhookHandler({ requests, listener, secrets, log: logger }) } }),
+      ...(secrets && { pages: { webhooks: webhookHandler({ requests, listener, secrets, metrics, log: logger }) } }),
       start: async () => looking.start(),
       stop: async () => {
         await looking.stop();

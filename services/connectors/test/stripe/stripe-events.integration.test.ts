@@ -5,6 +5,7 @@ import { after, before, test } from "node:test";
 import Stripe from "stripe";
 import { launch } from "#platform/process/runtime.ts";
 import { pageTokenSecret } from "#testing/secret.ts";
+import { until } from "#testing/until.ts";
 import type { ListedHappening } from "../../src/stripe/happening.repository.ts";
 import { HappeningRepository } from "../../src/stripe/happening.repository.ts";
 import { type ComposedStripe, stripe } from "../../src/stripe/stripe.ts";
@@ -210,8 +211,14 @@ test("webhooks are taken with a signature of one of the secrets, not long ago, a
     STRIPE_API_URL: world.fake.url,
     STRIPE_WEBHOOK_SECRETS: `${first}, ${second}`,
   };
+  const begunSeconds = Date.now() / 1_000;
   const service = await launch(stripe, env, new PassThrough().resume());
   const { webhooks } = new Stripe("sk_test_unused");
+  const metricsOf = async () => {
+    const written = await (await fetch(`http://127.0.0.1:${service.httpPort}/metrics`)).text();
+    return written.replaceAll(/service="stripe",|,?service="stripe"/g, "").replaceAll("{}", "");
+  };
+  const seenSeconds = async () => Number(/^stripe_events_seen_timestamp_seconds (\S+)$/m.exec(await metricsOf())?.[1]);
   const post = async (payload: string, header: string | undefined, method = "POST") => {
     const url = `http://127.0.0.1:${service.httpPort}/webhooks/stripe`;
     const headers = header === undefined ? {} : { "stripe-signature": header };
@@ -226,6 +233,7 @@ test("webhooks are taken with a signature of one of the secrets, not long ago, a
   const signed = (payload: string, secret = first, age = 0) =>
     webhooks.generateTestHeaderString({ payload, secret, timestamp: Math.floor(Date.now() / 1_000) - age });
   try {
+    await until(async () => (await seenSeconds()) >= begunSeconds, "a look at all that happened");
     const { key, reference } = await captured();
     const { refund } = await refunded(reference, 100n);
     const early = world.fake.happen("refund.updated", refund);
@@ -246,6 +254,17 @@ test("webhooks are taken with a signature of one of the secrets, not long ago, a
     ];
     for (const [payload, header, status] of cases) assert.equal(await post(payload, header), status, header);
     assert.equal(await post("", undefined, "GET"), 405);
+    const metrics = await metricsOf();
+    for (const line of [
+      'stripe_webhooks_total{status="200"} 3',
+      'stripe_webhooks_total{status="400"} 5',
+      'stripe_webhooks_total{status="503"} 1',
+      "stripe_webhook_lag_seconds_count 3",
+      'stripe_request_seconds_count{endpoint="retrieve refund",answer="unsent"} 1',
+      "stripe_rate_wait_seconds_count ",
+    ]) {
+      assert.ok(metrics.includes(line), `${line}\n${metrics}`);
+    }
     const other = world.fake.happen("customer.created", { id: "cus_1" });
     assert.equal(await post(other, signed(other)), 200);
     assert.deepEqual(

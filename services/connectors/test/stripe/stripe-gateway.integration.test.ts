@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
+import { Registry } from "prom-client";
 import type { Asked } from "../../src/stripe/operation.ts";
 import type { ComposedStripe } from "../../src/stripe/stripe.ts";
 import type { Fault } from "./fake-stripe.ts";
@@ -328,10 +329,15 @@ test("a key of no use declines nobody's card", async () => {
 });
 
 test("more than Stripe takes in a second is not sent", async () => {
-  const slow = world.process({ STRIPE_ENDPOINT_REQUESTS_PER_SECOND: "2" });
+  const registry = new Registry();
+  const slow = world.process({ STRIPE_ENDPOINT_REQUESTS_PER_SECOND: "2" }, registry);
   const before = world.fake.count("create");
   const outcomes = await Promise.all(Array.from({ length: 12 }, () => slow.gateway.execute(authorization())));
   const sent = world.fake.count("create") - before;
   assert.ok(sent >= 5 && sent < 12, `${sent} were sent`);
-  assert.ok(outcomes.some((outcome) => outcome.state === "not_executed"));
+  const held = outcomes.filter((outcome) => outcome.state === "not_executed").length;
+  assert.ok(held > 0);
+  const metrics = await registry.metrics();
+  assert.ok(metrics.includes(`stripe_requests_held_total{endpoint="create"} ${held}`), metrics);
+  assert.ok(metrics.includes(`stripe_request_seconds_count{endpoint="create",answer="done"} ${sent}`), metrics);
 });

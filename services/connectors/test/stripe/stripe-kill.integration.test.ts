@@ -1,9 +1,11 @@
 // The connector dies at each line at which it waits for its database or for Stripe; another one goes on, and what was wanted is done once.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { Registry } from "prom-client";
 import { quietLogger } from "#testing/logger.ts";
 import { HappeningRepository } from "../../src/stripe/happening.repository.ts";
 import type { Rules } from "../../src/stripe/judgement.ts";
+import { StripeMetrics } from "../../src/stripe/metrics.ts";
 import { OperationRepository, type Statements } from "../../src/stripe/operation.repository.ts";
 import type { Asked } from "../../src/stripe/operation.ts";
 import { StripeGateway } from "../../src/stripe/stripe-gateway.ts";
@@ -58,15 +60,17 @@ function mortal<T extends object>(target: T, life: Life): T {
 
 function partsOf(life: Life) {
   const config = settingsOf(world.test.url, world.fake.url);
+  const metrics = new StripeMetrics(new Registry());
   const requests = new StripeRequests({
     secretKey: config.STRIPE_SECRET_KEY,
     url: world.fake.url,
     timeoutMs: 500,
     pace: { all: 1e6, endpoint: 1e6 },
+    metrics,
   });
   const statements: Statements = mortal({ query: world.test.database.query.bind(world.test.database) }, life);
   const operations = new OperationRepository(statements, leaseMs);
-  return { statements, operations, requests: mortal(requests, life), patienceMs: 1_000, log: quietLogger() };
+  return { statements, operations, requests: mortal(requests, life), patienceMs: 1_000, metrics, log: quietLogger() };
 }
 
 function process(life: Life, settleMs = 0): StripeGateway {

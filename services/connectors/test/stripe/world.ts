@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { createClient, createRouterTransport } from "@connectrpc/connect";
+import { Registry } from "prom-client";
 import { GatewayConnectorService } from "#gen/ordermesh/connectors/v1/gateway_connector_service_pb.js";
 import { loadConfig } from "#platform/config.ts";
 import { errorInterceptor } from "#platform/interceptors/errors.ts";
@@ -7,6 +8,7 @@ import { validationInterceptor } from "#platform/interceptors/validation.ts";
 import { quietLogger } from "#testing/logger.ts";
 import { type TestDatabase, testDatabase } from "#testing/postgres.ts";
 import { stripeConfig } from "../../src/stripe/config.ts";
+import { StripeMetrics } from "../../src/stripe/metrics.ts";
 import { migrations } from "../../src/stripe/migrations/list.ts";
 import type { Asked, Outcome } from "../../src/stripe/operation.ts";
 import { type ComposedStripe, composeStripe, type StripeConfig } from "../../src/stripe/stripe.ts";
@@ -16,7 +18,7 @@ import { FakeStripe } from "./fake-stripe.ts";
 export interface World extends AsyncDisposable {
   readonly fake: FakeStripe;
   readonly test: TestDatabase;
-  process(settings?: Readonly<Record<string, string>>): ComposedStripe;
+  process(settings?: Readonly<Record<string, string>>, registry?: Registry): ComposedStripe;
 }
 
 /** Settings of the connector for tests: what waits in the world, hardly waits here. */
@@ -42,8 +44,9 @@ export async function openWorld(): Promise<World> {
   return {
     fake,
     test,
-    process(settings) {
-      const process = composeStripe(settingsOf(test.url, fake.url, settings), test.database, quietLogger());
+    process(settings, registry = new Registry()) {
+      const context = { log: quietLogger(), metrics: new StripeMetrics(registry) };
+      const process = composeStripe(settingsOf(test.url, fake.url, settings), test.database, context);
       made.push(process);
       return process;
     },
