@@ -87,6 +87,24 @@ describe("the inbox", () => {
     assert.deepEqual(subjects.sort(), ["arrived", "confirmed", "on its way"]);
   });
 
+  it("says things of an order in their order, though orders is slow to answer about the first", async () => {
+    const order = world.orders.add();
+    let asked = 0;
+    world.orders.pause = async () => {
+      asked += 1;
+      if (asked === 1) await new Promise((resolve) => setTimeout(resolve, 300));
+    };
+    for (const amount of [100n, 200n, 300n, 400n]) {
+      const data = { orderId: order.orderId, operationId: newId(), amount: { currency: "EUR", amount } };
+      await world.tell({ type: "shop.payments.payment.refunded.v1", schema: PaymentEventSchema, data });
+    }
+    await using _running = await world.start();
+    await until(() => world.mailsOf(order).length === 4, "all of it is told", patience);
+    world.orders.pause = async () => undefined;
+    const amounts = world.mailsOf(order).map(({ subject }) => /€(\d)\.00/.exec(subject)?.[1]);
+    assert.deepEqual(amounts, ["1", "2", "3", "4"]);
+  });
+
   it("reads events in Protobuf as well, and passes over what it cannot read", async () => {
     await using running = await world.start();
     const order = world.orders.add();

@@ -28,6 +28,8 @@ export type OrderGiven = Omit<MessageInitShape<typeof OrderSchema>, "$typeName">
 export class Orders {
   /** Whether it answers. */
   isAway = false;
+  /** What it does before it answers. */
+  pause = async (): Promise<void> => undefined;
   readonly #orders = new Map<string, Order>();
 
   /** Keeps an order of Ada in two parcels, or as it is given. */
@@ -164,7 +166,12 @@ export class World implements AsyncDisposable {
     const orders = createClient(
       OrderService,
       createRouterTransport(({ service }) =>
-        service(OrderService, { getOrder: async ({ orderId }) => ({ order: this.orders.get(orderId) }) }),
+        service(OrderService, {
+          getOrder: async ({ orderId }) => {
+            await this.orders.pause();
+            return { order: this.orders.get(orderId) };
+          },
+        }),
       ),
     );
     const registry = new Registry();
