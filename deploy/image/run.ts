@@ -4,6 +4,7 @@ import { hasDatabase, jobs, services } from "../../services/services.ts";
 const programs: Readonly<Record<string, string>> = {
   ...Object.fromEntries([...services, ...jobs].map((name) => [name, `../../services/${name}/src/main.ts`])),
   stripe: "../../services/connectors/src/stripe/main.ts",
+  easypost: "../../services/connectors/src/easypost/main.ts",
   "promote-worker": "../../services/worker/src/promote.ts",
   "place-order": "./place-order.ts",
   load: "./load.ts",
@@ -22,6 +23,7 @@ const uses: readonly (readonly [string, string])[] = [
   ["orders statistics rebuild | refresh", "counts orders anew, or what has happened to them since"],
   ["books", "compares the books of all services once: ends with 0 balanced, 1 not, 2 could not be compared"],
   ["stripe", "the connector to Stripe, until SIGTERM; stripe migrate up, its migrations"],
+  ["easypost", "the connector to EasyPost, until SIGTERM; easypost migrate up, its migrations"],
   ["promote-worker", "has new sagas begin with the version of TEMPORAL_BUILD_ID"],
   ["place-order --orders <host:port> --inventory <host:port>", "one order, until it is delivered"],
   [

@@ -18,12 +18,13 @@ export function publicHalf({ d: _, ...half }: JsonWebKey, kid: string, roles?: r
 
 /**
  * What programs may do that are no services, or stand for somebody's that is none: `helm test` orders something, and puts it on a shelf before; the books ask what
- * gateway and carrier did; the simulated carrier tells where parcels are.
+ * gateway and carrier did; carriers, the simulated one and EasyPost's connector, tell where parcels are.
  */
 export const programs: Readonly<Record<string, readonly string[]>> = {
   test: ["agent", "warehouse"],
   books: ["auditor"],
   simulators: ["warehouse"],
+  easypost: ["warehouse"],
 };
 
 /** Connectors of ours, which are no services of the mesh. */

@@ -16,6 +16,7 @@ const patterns: Readonly<Record<string, RegExp>> = {
   "a token of npm": /\bnpm_[A-Za-z0-9]{36}\b/g,
   "a token of Slack": /\bxox[abeprs]-[\w-]{20,}/g,
   "a key of Stripe": /\b(?:sk|rk)_live_[A-Za-z0-9]{20,}/g,
+  "a key of EasyPost": /\bEZAK[A-Za-z0-9]{20,}/g,
   "a key of Google": /\bAIza[\w-]{35}\b/g,
   "a JSON web token": /\beyJ[\w-]{15,}\.eyJ[\w-]{15,}\.[\w-]{20,}/g,
   "a password in a URL": /\b[a-z][a-z0-9+]*:\/\/[\w.-]+:(?!password@)(?<secret>[^\s:@/"'`$<{%]{6,})@[\w.-]+/g,

@@ -91,6 +91,7 @@ describe("secrets", () => {
     ["a token of npm", `//registry.npmjs.org/:_authToken=npm_${random}abcd`],
     ["a token of Slack", `xoxb-${"123456789012-abcdefghijkl"}`],
     ["a key of Stripe", `sk_live_${random}`],
+    ["a key of EasyPost", `EZAK${random}`],
     ["a key of Google", `AIza${random}abc`],
     ["a JSON web token", `eyJ${random.slice(0, 20)}.eyJ${random.slice(0, 20)}.${random}`],
     ["a password in a URL", `postgres://orders:${random.slice(0, 12)}@db.example:5432/orders`],

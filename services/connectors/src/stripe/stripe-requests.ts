@@ -1,9 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import Stripe from "stripe";
 import type { Secret } from "#platform/secret.ts";
+import { type PaceLimits, RequestPace } from "../request-pace.ts";
 import { listenedTypes } from "./happening.ts";
 import type { StripeMetrics } from "./metrics.ts";
-import { type PaceLimits, RequestPace } from "./request-pace.ts";
 import { type Answer, failureOf } from "./stripe-answer.ts";
 
 /** How Stripe is reached. */

@@ -1,8 +1,8 @@
 /** How many requests may go in a second. */
 export interface PaceLimits {
-  /** To Stripe. */
+  /** To all of it. */
   readonly all: number;
-  /** To one of its endpoints. */
+  /** To one endpoint. */
   readonly endpoint: number;
 }
 
@@ -11,7 +11,7 @@ const longestWaitMs = 1_000;
 /** So many requests may go at once. */
 const burst = 5;
 
-/** Keeps requests below Stripe's limits of rate, so that it has nothing to refuse. */
+/** Keeps requests below somebody's limits of rate, so that there is nothing to refuse. */
 export class RequestPace {
   readonly #limits: PaceLimits;
   /** When all that went would have gone evenly, by `performance.now()`: to each endpoint, and, under no name, to all. */
