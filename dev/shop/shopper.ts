@@ -93,6 +93,11 @@ export class Shopper implements Disposable {
     await this.#shop.inventory.adjustStock({ requestId, sku, locationId, delta, reason: "delivery" });
   }
 
+  /** Whether anything of an article can be reserved that nobody waits for. */
+  async has(sku: string): Promise<boolean> {
+    return (await this.#shop.inventory.getStockLevel({ sku })).available > 0n;
+  }
+
   async customer(name: string): Promise<string> {
     const request = { requestId: name, givenName: "Grace", familyName: name, email: `${name}@example.com` };
     const { customer } = await this.#shop.customers.createCustomer(request);

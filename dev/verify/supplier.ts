@@ -35,6 +35,8 @@ export class Supplier {
     while (!signal.aborted) {
       await delay(everyMs, undefined, { signal }).catch(() => undefined);
       if (signal.aborted) return;
+      // Nobody waits for what is always there.
+      if (await this.#shopper.has(scarce)) continue;
       this.#deliveries += 1;
       const locationId = this.#chance.next() < 0.5 ? "north" : "south";
       await this.#shopper.stock(scarce, locationId, this.#chance.between(1, 6), `:${this.#deliveries}`);

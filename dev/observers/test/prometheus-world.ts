@@ -45,7 +45,7 @@ export class World implements AsyncDisposable {
     // Spans leave at once, so that the traces that exemplars name can be looked at.
     // And packing takes longer than a busy machine needs to take a cancellation.
     const environment = { all: { OTEL_BSP_SCHEDULE_DELAY: "200" }, simulators: { PACKING_MS: "5000" } };
-    const stack = await Stack.start({ ports: await freePorts(), observers: ["jaeger"], environment });
+    const stack = await Stack.start({ ports: await freePorts(), observers: ["jaeger", "nats", "mail"], environment });
     const monitoring = await Monitoring.open();
     try {
       const addresses = await startAll(stack, monitoring);

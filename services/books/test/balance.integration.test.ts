@@ -654,6 +654,15 @@ describe("the books, read by roles that may only read", () => {
     );
   });
 
+  it("are in balance when the rest of an order follows in one of its own", async () => {
+    const follows = `with rest as (update customer_order set rest_of = $1 where order_id = $2)
+      update customer_order set shortage = '{"lines": [], "followedBy": "${pending.id}"}' where order_id = $1`;
+    await world.change("orders", follows, [delivered.id, pending.id]);
+    const balance = await takeBalance(world.sources);
+    await world.restore("orders");
+    assert.deepEqual(sentencesOf(balance), []);
+  });
+
   it("are in balance when somebody is to be served whose stock has just come", async () => {
     await world.change("inventory", queued, [pending.id, 1]);
     await world.change("inventory", "update stock_level set update_time = now() where sku = 'book'");

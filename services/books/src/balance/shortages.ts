@@ -43,9 +43,9 @@ export class OrdersInPart {
     const rows = await ask<ShortRow>(
       `select o.order_id, shortage ? 'rest' and history @> '[{"status": "confirmed"}]' as forgotten,
         shortage ? 'followedBy' and not exists (select from customer_order r
-          where r.order_id = (shortage->>'followedBy')::uuid and r.rest_of = o.order_id)
+          where r.order_id = (o.shortage->>'followedBy')::uuid and r.rest_of = o.order_id)
         and not exists (select from audit_event a
-          where a.order_id = (shortage->>'followedBy')::uuid and a.action = 'order.deleted') as lost,
+          where a.order_id = (o.shortage->>'followedBy')::uuid and a.action = 'order.deleted') as lost,
         (select string_agg(sku || ':' || quantity, ' ' order by sku collate "C") from (
           select l->>0 as sku, sum((l->>1)::int - (l->>2)::int) as quantity from jsonb_array_elements(shortage->'lines') l group by 1
         ) m where quantity > 0) as missing
