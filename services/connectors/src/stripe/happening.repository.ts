@@ -61,7 +61,7 @@ const list: SqlText = {
 
 const lookTime: SqlText = {
   name: "stripe_look_time",
-  text: 'select look_time as "lookTime" from gateway_event_source',
+  text: 'select look_time as "lookTime", clock_timestamp() as now from gateway_event_source',
 };
 
 const setLookTime: SqlText = {
@@ -94,10 +94,11 @@ export class HappeningRepository {
     return rows.map((row) => ({ ...row, key: row.key ?? undefined, respondByTime: row.respondByTime ?? undefined }));
   }
 
-  /** Until when Stripe was asked for all that happened. */
-  async lookTime(): Promise<Date> {
-    const [row] = await this.#database.query<{ lookTime: Date }>(lookTime);
-    return row?.lookTime ?? new Date();
+  /** Until when Stripe was asked for all that happened, and the time now. It is the database's: a replica whose clock is ahead would have all of them look at nothing until then. */
+  async lookTime(): Promise<{ readonly lookTime: Date; readonly now: Date }> {
+    const [row] = await this.#database.query<{ lookTime: Date; now: Date }>(lookTime);
+    if (!row) throw new Error("gateway_event_source has no row");
+    return row;
   }
 
   async setLookTime(time: Date): Promise<void> {

@@ -61,8 +61,8 @@ export class StripeListener {
    */
   async sweep(signal: AbortSignal): Promise<number> {
     const { happenings, metrics } = this.#options;
-    const begun = Date.now();
-    const lookTime = await happenings.lookTime();
+    const { lookTime, now } = await happenings.lookTime();
+    const begun = now.getTime();
     metrics.seen(lookTime);
     let from = Math.max(lookTime.getTime(), begun - listedMs);
     let late: NotNow | undefined;

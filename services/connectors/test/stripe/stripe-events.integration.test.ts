@@ -191,11 +191,25 @@ test("what cannot be seen yet keeps nothing behind it from being looked at, and 
     (await listed(key)).map(({ kind }) => kind),
     ["refund_failed"],
   );
-  assert.deepEqual(await happenings.lookTime(), longAgo);
+  assert.deepEqual((await happenings.lookTime()).lookTime, longAgo);
   await settle(connector, change("capture", stuck.reference, 1_000n), false);
   await assert.rejects(connector.listener.sweep(AbortSignal.abort(new Error("it ends"))), /it ends/);
   await connector.listener.sweep(goesOn);
-  assert.ok((await happenings.lookTime()).getTime() >= now);
+  assert.ok((await happenings.lookTime()).lookTime.getTime() >= now);
+});
+
+test("a replica whose clock is hours ahead keeps nobody from looking at what happens until then", async (context) => {
+  const { key, reference, intent } = await captured(300n);
+  context.mock.timers.enable({ apis: ["Date"], now: Date.now() + 6 * 3_600_000 });
+  await connector.listener.sweep(goesOn);
+  context.mock.timers.reset();
+  world.fake.expire(intent);
+  world.fake.happen("payment_intent.canceled", { id: reference });
+  await connector.listener.sweep(goesOn);
+  assert.deepEqual(
+    (await listed(key)).map(({ kind }) => kind),
+    ["hold_ended"],
+  );
 });
 
 const [first, second, stranger] = ["whsec_first_secret", "whsec_second_secret", "whsec_of_somebody"];
