@@ -12,7 +12,7 @@ export interface StripeRequestsOptions {
   readonly secretKey: Pick<Secret, "text">;
   /** `https://api.stripe.com`. */
   readonly url: string;
-  /** For one request, in milliseconds. */
+  /** For one request, in milliseconds. One that has waited for half of it is not sent. */
   readonly timeoutMs: number;
   readonly pace: PaceLimits;
   readonly metrics: Pick<StripeMetrics, "asked" | "waited" | "held">;
@@ -132,7 +132,8 @@ export class StripeRequests {
     request: (options: Stripe.RequestOptions) => Promise<T>,
     idempotencyKey?: string,
   ): Promise<Answer<T>> {
-    const { metrics } = this.#options;
+    const { metrics, timeoutMs } = this.#options;
+    const start = performance.now();
     const waitMs = this.#pace.take(endpoint);
     if (waitMs === undefined) {
       metrics.held(endpoint);
@@ -141,6 +142,11 @@ export class StripeRequests {
     metrics.waited(waitMs);
     if (waitMs > 0) await delay(waitMs);
     const begun = performance.now();
+    // Who was frozen while it waited has no time left in which nobody else goes on with what it is about.
+    if (begun - start > timeoutMs / 2) {
+      metrics.held(endpoint);
+      return { said: "unsent", error: new Error(`a request to ${endpoint} has waited too long for its turn`) };
+    }
     const answer = await this.#send(request, idempotencyKey);
     metrics.asked(endpoint, answer.said, performance.now() - begun);
     return answer;

@@ -29,7 +29,7 @@ export interface ComposedStripe {
 
 /** How often an authorization can be captured, where it can in parts. Source: Stripe's page on multicapture, 2026-11. */
 const mostCaptures = 50;
-/** How many times the time of a request nobody else goes on with what somebody works at: each request begins with this time. */
+/** How many times the time of a request nobody else goes on with what somebody works at: each begins at most half of it later, and so ends before. */
 const requestsOfLease = 1.5;
 /** An authorization takes so many requests. */
 const requestsOfAuthorization = 2;

@@ -330,7 +330,7 @@ test("a key of no use declines nobody's card", async () => {
 
 test("more than Stripe takes in a second is not sent", async () => {
   const registry = new Registry();
-  const slow = world.process({ STRIPE_ENDPOINT_REQUESTS_PER_SECOND: "2" }, registry);
+  const slow = world.process({ STRIPE_ENDPOINT_REQUESTS_PER_SECOND: "2", STRIPE_TIMEOUT_MS: "5000" }, registry);
   const before = world.fake.count("create");
   const outcomes = await Promise.all(Array.from({ length: 12 }, () => slow.gateway.execute(authorization())));
   const sent = world.fake.count("create") - before;
@@ -340,4 +340,19 @@ test("more than Stripe takes in a second is not sent", async () => {
   const metrics = await registry.metrics();
   assert.ok(metrics.includes(`stripe_requests_held_total{endpoint="create"} ${held}`), metrics);
   assert.ok(metrics.includes(`stripe_request_seconds_count{endpoint="create",answer="done"} ${sent}`), metrics);
+});
+
+test("what has waited for its turn while its process was frozen is not sent: somebody else may have gone on with it", async () => {
+  const { reference } = await held();
+  const { requests } = world.process({ STRIPE_ENDPOINT_REQUESTS_PER_SECOND: "2", STRIPE_TIMEOUT_MS: "2000" });
+  const before = world.fake.count("retrieve");
+  // Six go at once, the next half a second later.
+  const asked = Array.from({ length: 7 }, () => requests.retrieve(reference));
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_500);
+  const answers = await Promise.all(asked);
+  assert.deepEqual(
+    answers.map((answer) => answer.said),
+    [...Array.from({ length: 6 }, () => "done"), "unsent"],
+  );
+  assert.equal(world.fake.count("retrieve") - before, 6);
 });
