@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { newServiceKey } from "../../deploy/infrastructure/service-keys.ts";
 import { type DatabaseService, databaseServices, type Service, services } from "../../services/services.ts";
+import { type Connector, connectors } from "./layout.ts";
 
 /** The passwords of the roles of one database. */
 export interface RolePasswords {
@@ -15,7 +16,7 @@ export interface RolePasswords {
 export interface Credentials {
   /** PostgreSQL's superuser. */
   readonly postgres: string;
-  readonly roles: Readonly<Record<DatabaseService, RolePasswords>>;
+  readonly roles: Readonly<Record<DatabaseService | Connector, RolePasswords>>;
   readonly pageTokenSecret: string;
   /** What Temporal keeps is encrypted with it: a key of its file. */
   readonly payloadKey: string;
@@ -33,7 +34,7 @@ export interface Credentials {
 export function credentialsIn(dataDirectory: string): Credentials {
   const file = credentialsFile(dataDirectory);
   const present = JSON.parse(readFile(file) ?? "{}") as Partial<Credentials>;
-  const roles = databaseServices.map((service) => {
+  const roles = [...databaseServices, ...connectors].map((service) => {
     const made = { runtime: secret(), owner: secret(), reader: secret() };
     return [service, { ...made, ...present.roles?.[service] }] as const;
   });

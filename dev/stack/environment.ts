@@ -4,26 +4,18 @@ import { programs, publicHalf } from "../../deploy/infrastructure/service-keys.t
 import { type DatabaseService, hasDatabase, type Service, serviceFacts, services } from "../../services/services.ts";
 import { addressFor, addressOf, type Blueprint, databaseUrl, host } from "./blueprint.ts";
 import { payloadKeysFile, personalKeysFile } from "./credentials.ts";
-import { placeOf, type Replica, replicaPorts } from "./layout.ts";
+import { type ConnectorReplica, connectorPorts, connectorsFor, placeOf, type Replica, replicaPorts } from "./layout.ts";
 import { linkTo, type OutsideWorld, type Server } from "./links.ts";
 
 /** What one of our processes finds in its environment, apart from what every program gets. */
 export function serviceEnvironment(blueprint: Blueprint, replica: Replica): Record<string, string> {
   const { ports, overrides } = blueprint;
   const { service } = placeOf(replica);
-  const { grpc, http } = replicaPorts(replica, ports);
   const addresses = services.map((name) => [`${name.toUpperCase()}_ADDRESS`, addressFor(name, blueprint)] as const);
   return {
-    LOG_LEVEL: blueprint.logLevel,
-    // Filebeat reads JSON; people read text.
-    LOG_FORMAT: blueprint.observers.includes("filebeat") ? "json" : "pretty",
-    LISTEN_HOST: host,
-    GRPC_PORT: String(grpc),
-    HTTP_PORT: String(http),
-    PAGE_TOKEN_SECRET: blueprint.credentials.pageTokenSecret,
+    ...processEnvironment(blueprint, replicaPorts(replica, ports)),
     ...Object.fromEntries(addresses),
     ...doorEnvironment(blueprint, service),
-    ...tracesEnvironment(blueprint),
     ...(serviceFacts[service].temporal && temporalEnvironment(blueprint, replica)),
     ...(hasDatabase(service) && databaseEnvironment(blueprint, service, replica)),
     ...(service === "identity" && identityEnvironment(blueprint)),
@@ -39,8 +31,38 @@ export function serviceEnvironment(blueprint: Blueprint, replica: Replica): Reco
   };
 }
 
+/** What a process of a connector finds, apart from what its program needs of the world behind it. */
+export function connectorEnvironment(blueprint: Blueprint, replica: ConnectorReplica): Record<string, string> {
+  return {
+    ...processEnvironment(blueprint, connectorPorts(replica, blueprint.ports)),
+    ...doorEnvironment(blueprint, undefined),
+    DATABASE_URL: databaseUrl(blueprint, "stripe", "stripe", portOfLink(blueprint, "postgres", replica)),
+  };
+}
+
+/** What every process of ours finds. */
+function processEnvironment(
+  blueprint: Blueprint,
+  { grpc, http }: { readonly grpc: number; readonly http: number },
+): Record<string, string> {
+  return {
+    LOG_LEVEL: blueprint.logLevel,
+    // Filebeat reads JSON; people read text.
+    LOG_FORMAT: blueprint.observers.includes("filebeat") ? "json" : "pretty",
+    LISTEN_HOST: host,
+    GRPC_PORT: String(grpc),
+    HTTP_PORT: String(http),
+    PAGE_TOKEN_SECRET: blueprint.credentials.pageTokenSecret,
+    ...tracesEnvironment(blueprint),
+  };
+}
+
 /** The port by which a replica reaches a server, or a world outside; undefined when nothing is between them. */
-function portOfLink({ links }: Blueprint, server: Server, replica: Replica): number | undefined {
+export function portOfLink(
+  { links }: Blueprint,
+  server: Server,
+  replica: Replica | ConnectorReplica,
+): number | undefined {
   return links.find(({ name }) => name === linkTo(server, replica))?.port;
 }
 
@@ -72,20 +94,22 @@ function shippingEnvironment(blueprint: Blueprint, replica: Replica): Record<str
   return { CARRIER_CONNECTOR_ADDRESS: address, WAREHOUSE: "connector", WAREHOUSE_CONNECTOR_ADDRESS: address };
 }
 
-/** Where a replica finds the simulators of a world outside. */
+/** Where a replica finds the connector of a world outside. */
 function connectorAddress(blueprint: Blueprint, world: OutsideWorld, replica: Replica): string {
   const port = portOfLink(blueprint, world, replica);
-  return port === undefined ? addressFor("simulators", blueprint) : `${host}:${port}`;
+  if (port !== undefined) return `${host}:${port}`;
+  const [connector = "simulators"] = world === "gateway" ? connectorsFor(blueprint.gateway) : [];
+  return addressFor(connector, blueprint);
 }
 
-/** Whose word a service takes on who calls, and what it shows to others. */
-function doorEnvironment(blueprint: Blueprint, service: Service): Record<string, string> {
+/** Whose word a service takes on who calls, and what it shows to others, if it calls any. */
+function doorEnvironment(blueprint: Blueprint, service: Service | undefined): Record<string, string> {
   if (!blueprint.asksCallers) return { TOKEN_ISSUERS: "none" };
   const { serviceKeys } = blueprint.credentials;
   const keys = services.map((name) => publicHalf(serviceKeys[name], name, programs[name]));
   return {
     TOKEN_ISSUERS: JSON.stringify([{ issuer: tokenIssuer(blueprint), audience: "ordermesh" }]),
-    SERVICE_KEY: JSON.stringify(serviceKeys[service]),
+    ...(service && { SERVICE_KEY: JSON.stringify(serviceKeys[service]) }),
     SERVICE_KEYS: JSON.stringify({ keys }),
   };
 }

@@ -10,12 +10,22 @@ export const observers = ["jaeger", "prometheus", "elasticsearch", "filebeat", "
 /** What Temporal runs as: its development server, or its server with its state in a PostgreSQL of its own, as in production. */
 export const temporalKinds = ["dev", "postgres"] as const;
 
+/** The connectors of the image: programs beside the services, each with a database, that a stack has only when it sells by them. */
+export const connectors = ["stripe"] as const;
+
+/** What the card gateway of a stack is: simulated, or behind a connector of the image that has a fake of its world behind it. */
+export const gateways = ["simulated", ...connectors] as const;
+
 export type Component = (typeof components)[number];
 export type Observer = (typeof observers)[number];
+export type Connector = (typeof connectors)[number];
+export type Gateway = (typeof gateways)[number];
 /** One process of a service of ours: the first has the service's name, the second is `<service>-2`. */
 export type Replica = Service | `${Service}-${number}`;
+/** The same of a connector. */
+export type ConnectorReplica = Connector | `${Connector}-${number}`;
 /** A program that a stack cannot do without: a component, or one replica of it. */
-export type Member = Component | Replica;
+export type Member = Component | Replica | ConnectorReplica;
 export type TemporalKind = (typeof temporalKinds)[number];
 
 /** The ports of one stack. */
@@ -154,9 +164,36 @@ export function allPorts(ports: Ports): { port: number; use: string }[] {
   return [...all, ...temporalServerPortsOf(ports)];
 }
 
-/** The processes of a service. */
-export function replicasOf(service: Service, count: number): Replica[] {
-  return Array.from({ length: count }, (_, index) => (index === 0 ? service : (`${service}-${index + 1}` as const)));
+/** The processes of a service, or of a connector. */
+export function replicasOf<P extends Service | Connector>(program: P, count: number): (P | `${P}-${number}`)[] {
+  return Array.from({ length: count }, (_, index) => (index === 0 ? program : (`${program}-${index + 1}` as const)));
+}
+
+/** The connectors that a stack with this gateway has. */
+export function connectorsFor(gateway: Gateway): Connector[] {
+  return connectors.filter((connector) => connector === gateway);
+}
+
+/** Whether this is the name of a connector. */
+export function isConnector(name: string): name is Connector {
+  return connectors.some((connector) => connector === name);
+}
+
+/** The folder of the sources of a service, or of a connector, from the root on. */
+export function sourcesOf(program: string): string {
+  return isConnector(program) ? `services/connectors/src/${program}` : `services/${program}/src`;
+}
+
+/** What a process of a connector listens on: the last of the spare ports, but for the very last. */
+export function connectorPorts(replica: ConnectorReplica, ports: Ports): { grpc: number; http: number } {
+  const [, number = "1"] = replica.split("-");
+  const at = ports.spare.length - 2 * Number(number) - 1;
+  return { grpc: sparePort(ports, at), http: sparePort(ports, at + 1) };
+}
+
+/** What the world behind a connector listens on. */
+export function worldPort(ports: Ports): number {
+  return sparePort(ports, ports.spare.length - 1);
 }
 
 /** Whose replica it is, and which, from 0 on. */

@@ -5,14 +5,18 @@ import { pathToFileURL } from "node:url";
 import { type MigrationsList, migrateUp, type Readable } from "#platform/database/migrate.ts";
 import { root } from "../../deploy/command/checkout.ts";
 import { migrationUrls } from "../config.ts";
+import { isConnector, sourcesOf } from "./layout.ts";
 
 async function partOf<T>(service: string, file: string): Promise<T> {
-  return (await import(pathToFileURL(join(root, "services", service, "src/migrations", file)).href)) as T;
+  return (await import(pathToFileURL(join(root, sourcesOf(service), "migrations", file)).href)) as T;
 }
 
 async function migrate(service: string, url: string): Promise<void> {
   const { migrations } = await partOf<{ migrations: MigrationsList }>(service, "list.ts");
-  const { readable } = await partOf<{ readable: Readable }>(service, "readable.ts");
+  // Nobody but a connector reads its database.
+  const { readable } = isConnector(service)
+    ? { readable: undefined }
+    : await partOf<{ readable: Readable }>(service, "readable.ts");
   const names = await migrateUp({ url, migrations, readable });
   for (const name of names) console.log(`${service}: up ${name}`);
 }

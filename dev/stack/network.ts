@@ -4,7 +4,7 @@ import { childEnvironment } from "../config.ts";
 import { StackError } from "../errors.ts";
 import type { ProgramSpec } from "../process/guard-protocol.ts";
 import { type Blueprint, host } from "./blueprint.ts";
-import { controlPort, type Link, linksOf } from "./links.ts";
+import { controlPort, type Link } from "./links.ts";
 
 /** What a proxy can do to what passes it; see https://github.com/Shopify/toxiproxy#toxics. Times are milliseconds. */
 export type Toxic =
@@ -25,9 +25,9 @@ export class Network {
   readonly links: readonly Link[];
   readonly #url: string;
 
-  constructor({ ports, replicas }: Pick<Blueprint, "ports" | "replicas">) {
-    this.links = linksOf(ports, replicas);
-    this.#url = networkUrl({ ports, replicas });
+  constructor(blueprint: Pick<Blueprint, "ports" | "replicas" | "links">) {
+    this.links = blueprint.links;
+    this.#url = networkUrl(blueprint);
   }
 
   /** Has something done to what passes a link. The returned function ends it. @throws StackError */
@@ -75,7 +75,7 @@ export function networkProgram(
   executable: string,
 ): Omit<ProgramSpec, "name" | "cwd" | "logFile"> {
   const file = join(blueprint.dataDirectory, "network.json");
-  const proxies = linksOf(blueprint.ports, blueprint.replicas).map(({ name, port, to }) => ({
+  const proxies = blueprint.links.map(({ name, port, to }) => ({
     name,
     listen: `${host}:${port}`,
     upstream: `${host}:${to}`,

@@ -8,7 +8,7 @@ import { localNamespace } from "../observers/prometheus-configuration.ts";
 import type { ProgramSpec } from "../process/guard-protocol.ts";
 import { type Blueprint, databaseUrl, host } from "./blueprint.ts";
 import { serviceEnvironment } from "./environment.ts";
-import { placeOf, type Replica } from "./layout.ts";
+import { type Connector, placeOf, type Replica, sourcesOf } from "./layout.ts";
 import { type PostgresPlan, serverArguments } from "./postgres.ts";
 
 /** Where lines lie for Filebeat: stands for /var/log/pods. */
@@ -77,7 +77,7 @@ export function temporalProgram(blueprint: Blueprint, executable: string): Progr
 }
 
 /** What brings the databases of some services up to date, and ends. */
-export function migrationsProgram(blueprint: Blueprint, wanted: readonly DatabaseService[]): ProgramSpec {
+export function migrationsProgram(blueprint: Blueprint, wanted: readonly (DatabaseService | Connector)[]): ProgramSpec {
   const urls = wanted.map((service) => [service, databaseUrl(blueprint, `${service}_owner`, service)]);
   return {
     ...common(blueprint, "migrations"),
@@ -96,7 +96,7 @@ export function serviceProgram(blueprint: Blueprint, replica: Replica): ProgramS
   return {
     ...common(blueprint, replica),
     command: process.execPath,
-    args: [join("services", service, "src", "main.ts")],
+    args: [join(sourcesOf(service), "main.ts")],
     env: childEnvironment({ ...serviceEnvironment(blueprint, replica), ...clock }),
     stopSignal: "SIGTERM",
     // A worker drains first, while what its activities call still answers.

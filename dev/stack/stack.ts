@@ -10,7 +10,12 @@ import { Clocks } from "./clock.ts";
 import { credentialsIn, developerHeaders } from "./credentials.ts";
 import {
   type Component,
+  type Connector,
+  type ConnectorReplica,
+  connectorPorts,
+  connectorsFor,
   components as everything,
+  type Gateway,
   type Member,
   type Observer,
   type Ports,
@@ -21,6 +26,7 @@ import {
   replicasOf,
   type TemporalKind,
   temporalServerPortsOf,
+  worldPort,
 } from "./layout.ts";
 import { linksOf } from "./links.ts";
 import { Network, networkProgram, networkUrl } from "./network.ts";
@@ -29,6 +35,7 @@ import { makePlace, type Place, requireSources } from "./place.ts";
 import { requireFree } from "./ports.ts";
 import { preparePostgres, removeData } from "./postgres.ts";
 import { common, migrationsProgram, postgresProgram, serviceProgram, temporalProgram } from "./programs.ts";
+import { fakeStripeProgram, stripeProgram } from "./stripe.ts";
 import { hasLostDatabase, temporalProbe } from "./temporal.ts";
 import { startTemporalServer, temporalFolder, temporalStore } from "./temporal-server.ts";
 
@@ -54,6 +61,8 @@ export interface StackOptions extends StackListener {
   readonly temporal?: TemporalKind;
   /** What watches it, besides; nothing when left out. Jaeger gets the traces, Filebeat brings the logs to Elasticsearch. */
   readonly observers?: readonly Observer[];
+  /** What its card gateway is; default "simulated". Another needs free ports. */
+  readonly gateway?: Gateway;
   /** Environment variables of our processes, over the stack's own. */
   readonly environment?: Overrides;
   /** `name=value` as in postgresql.conf, over the stack's own. */
@@ -83,7 +92,7 @@ interface StackParts {
 
 /** @throws StackError when the ports are too few for its replicas and proxies */
 function blueprintOf(options: StackOptions, { dataDirectory }: Place, clocks: Clocks | undefined): Blueprint {
-  const { ports = portsAt(0), replicas = 1, network = false } = options;
+  const { ports = portsAt(0), replicas = 1, network = false, gateway = "simulated" } = options;
   return {
     dataDirectory,
     ports,
@@ -93,7 +102,8 @@ function blueprintOf(options: StackOptions, { dataDirectory }: Place, clocks: Cl
     overrides: options.environment ?? {},
     observers: options.observers ?? [],
     replicas,
-    links: network ? linksOf(ports, replicas) : [],
+    gateway,
+    links: network ? linksOf({ ports, replicas, gateway }) : [],
     clocks,
   };
 }
@@ -180,9 +190,14 @@ export class Stack implements AsyncDisposable {
     return this.blueprint.clocks;
   }
 
-  /** The processes of a service. */
-  replicas(service: Service): Replica[] {
-    return replicasOf(service, this.blueprint.replicas);
+  /** The processes of a service, or of a connector. */
+  replicas<P extends Service | Connector>(program: P): (P | `${P}-${number}`)[] {
+    return replicasOf(program, this.blueprint.replicas);
+  }
+
+  /** The connectors that it has besides the simulators. */
+  get connectors(): Connector[] {
+    return connectorsFor(this.blueprint.gateway);
   }
 
   /** Settles when the stack cannot go on: a component kept dying, or the guard was killed. */
@@ -248,9 +263,12 @@ export class Stack implements AsyncDisposable {
         has("temporal") && this.#startTemporal(),
         links.length > 0 && this.#startNetwork(),
       ]);
-      if (has("postgres")) await this.#provision(databaseServices.filter(has));
-      const replicas = services.filter(has).flatMap((service) => this.replicas(service));
-      await all(replicas.map((replica) => this.#startReplica(replica)));
+      if (has("postgres")) await this.#provision([...databaseServices.filter(has), ...this.connectors]);
+      const replicas: Replica[] = services.filter(has).flatMap((service) => this.replicas(service));
+      await all([
+        ...this.connectors.map((connector) => this.#startConnector(connector)),
+        ...replicas.map((replica) => this.#startReplica(replica)),
+      ]);
     };
     await all([this.#startObservers(), startOurs()]);
   }
@@ -303,7 +321,7 @@ export class Stack implements AsyncDisposable {
     this.#tellReady("temporal", `${this.address("temporal")}, its state in PostgreSQL`, start);
   }
 
-  async #provision(wanted: readonly DatabaseService[]): Promise<void> {
+  async #provision(wanted: readonly (DatabaseService | Connector)[]): Promise<void> {
     const start = performance.now();
     for (const service of wanted) {
       const { runtime, owner, reader } = this.blueprint.credentials.roles[service];
@@ -332,6 +350,21 @@ export class Stack implements AsyncDisposable {
     await this.#supervisor.start(serviceProgram(this.blueprint, replica), { probe, deadlineMs: readyDeadlineMs });
     const { grpc, http } = replicaPorts(replica, ports);
     this.#tellReady(replica, `gRPC 127.0.0.1:${grpc}, HTTP 127.0.0.1:${http}`, start);
+  }
+
+  /** The world behind it comes first. */
+  async #startConnector(connector: Connector): Promise<void> {
+    const start = performance.now();
+    const { ports } = this.blueprint;
+    const world = { probe: httpProbe(`http://127.0.0.1:${worldPort(ports)}/fake`), deadlineMs: readyDeadlineMs };
+    await this.#supervisor.start(fakeStripeProgram(this.blueprint), world);
+    const startOne = async (replica: ConnectorReplica) => {
+      const { grpc, http } = connectorPorts(replica, ports);
+      const probe = healthProbe(`127.0.0.1:${grpc}`);
+      await this.#supervisor.start(stripeProgram(this.blueprint, replica), { probe, deadlineMs: readyDeadlineMs });
+      this.#tellReady(replica, `gRPC 127.0.0.1:${grpc}, HTTP 127.0.0.1:${http}`, start);
+    };
+    await all(this.replicas(connector).map(startOne));
   }
 
   #tellReady(component: string, detail: string, since: number): void {

@@ -24,6 +24,7 @@ const blueprint = {
   observers: [],
   replicas: 1,
   asksCallers: true,
+  gateway: "simulated" as const,
   links: [],
   clocks: undefined,
 };

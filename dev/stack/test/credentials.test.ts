@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { databaseServices } from "../../../services/services.ts";
 import { type Credentials, credentialsIn, payloadKeysFile } from "../credentials.ts";
+import { connectors } from "../layout.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "ordermesh-credentials-"));
 const file = join(folder, "credentials.json");
@@ -20,7 +21,7 @@ test("the file of the keys of what Temporal keeps is made once: whoever rotates 
 
 test("a stack keeps its secrets, and makes those of a service that is new to its data", () => {
   const first = credentialsIn(folder);
-  assert.deepEqual(Object.keys(first.roles), databaseServices);
+  assert.deepEqual(Object.keys(first.roles), [...databaseServices, ...connectors]);
   assert.deepEqual(credentialsIn(folder), first);
   const { orders: _, ...others } = first.roles;
   const former = { runtime: "r", owner: "o", reader: "l" };

@@ -31,11 +31,20 @@ export interface FakeRefund {
   failure_reason: string | null;
 }
 
+/** What a fake has come to; `/fake` of its address has it, too. */
+export interface FakeState {
+  readonly intents: readonly FakeIntent[];
+  readonly refunds: readonly FakeRefund[];
+  readonly disputes: number;
+}
+
 /**
  * What goes wrong with the next request to an endpoint. `before`: the connection breaks and nothing is done; `after`: it is done, and the connection breaks;
- * `fails`: 500 without an effect, `failsAfter`: 500 with it, both for ever under its key; `limited`: 429; `hangs`: it is done much later.
+ * `fails`: 500 without an effect, `failsAfter`: 500 with it, both for ever under its key; `limited`: 429; `hangs`: it is done much later, and the connection
+ * breaks; `slow`: it is done and answered much later.
  */
-export type Fault = "before" | "after" | "fails" | "failsAfter" | "limited" | "hangs" | "garbled";
+export const faults = ["before", "after", "fails", "failsAfter", "limited", "hangs", "slow", "garbled"] as const;
+export type Fault = (typeof faults)[number];
 
 interface Stored {
   readonly body: string;
@@ -74,8 +83,14 @@ export class FakeStripe implements AsyncDisposable {
   readonly #faults = new Map<string, Fault[]>();
   /** Whether the account may capture in parts. */
   multicapture = true;
-  /** How long a request takes that hangs, in milliseconds. */
+  /** How long a request takes that hangs or is slow, in milliseconds. */
   hangMs = 400;
+  /** What goes wrong with a request besides, by the payment that it is about. */
+  trouble: (endpoint: string, intent: Pick<FakeIntent, "card" | "metadata">) => Fault | undefined = () => undefined;
+  /** Told what happens, as a webhook would tell it; by default only what {@link happen} says happens. */
+  tell: ((payload: string) => void) | undefined;
+  /** How much a page of a list has. */
+  pageSize = 2;
   /** The status of refunds that are made. */
   refundStatus = "succeeded";
 
@@ -83,10 +98,10 @@ export class FakeStripe implements AsyncDisposable {
     this.#server = server;
   }
 
-  static async start(): Promise<FakeStripe> {
+  static async start(port = 0): Promise<FakeStripe> {
     const server = createServer((request, response) => void fake.#serve(request, response));
     const fake = new FakeStripe(server);
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
     return fake;
   }
 
@@ -114,7 +129,15 @@ export class FakeStripe implements AsyncDisposable {
   happen(type: string, object: object, created = Math.floor(Date.now() / 1_000)): string {
     const event = { id: `evt_${this.events.length + 1}`, object: "event", type, created, data: { object } };
     this.events.unshift(event);
-    return JSON.stringify(event);
+    const payload = JSON.stringify(event);
+    this.tell?.(payload);
+    return payload;
+  }
+
+  /** What it has come to, for whoever compares it with what somebody else remembers. */
+  get state(): FakeState {
+    const { intents, refunds, disputes } = this;
+    return { intents: [...intents.values()], refunds: [...refunds.values()], disputes: disputes.size };
   }
 
   /** How often an endpoint was asked. */
@@ -144,14 +167,15 @@ export class FakeStripe implements AsyncDisposable {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    let body = "";
-    for await (const chunk of request) body += String(chunk);
+    const body = await bodyOf(request);
+    if (body === undefined) return;
     const { pathname, searchParams } = new URL(request.url ?? "", "http://fake");
     const params = request.method === "POST" ? new URLSearchParams(body) : searchParams;
     const route = routeOf(request.method ?? "", pathname);
     const key = String(request.headers["idempotency-key"] ?? "");
     this.requests.push(`${route.endpoint} ${route.id} ${key}`.trim());
-    const fault = this.#faults.get(route.endpoint)?.shift();
+    if (pathname === "/fake") return send(response, 200, this.state);
+    const fault = this.#faults.get(route.endpoint)?.shift() ?? this.#troubleOf(route, params);
     if (!/^Bearer sk_\w+$/.test(request.headers.authorization ?? ""))
       return send(response, 401, { error: { type: "invalid_request_error" } });
     if (fault === "before") return void request.socket.destroy();
@@ -160,11 +184,18 @@ export class FakeStripe implements AsyncDisposable {
     if (this.#running.has(key)) {
       return send(response, 409, { error: { type: "idempotency_error", code: "idempotency_key_in_use" } });
     }
-    if (fault === "hangs") await this.#hang(key);
+    if (fault === "hangs" || fault === "slow") await this.#hang(key);
     const answer = this.#answer({ ...route, params }, key && { key, body: `${pathname} ${body}` }, fault);
     if (fault === "after" || fault === "hangs") return void request.socket.destroy();
     if (fault === "garbled") return void response.writeHead(200).end("<html>");
     send(response, answer.status, answer.body);
+  }
+
+  #troubleOf({ endpoint, id }: Pick<Request, "endpoint" | "id">, params: URLSearchParams): Fault | undefined {
+    const made = { card: params.get("payment_method") ?? "", metadata: metadataOf(params) };
+    const known = this.intents.get(id || (params.get("payment_intent") ?? ""));
+    const about = endpoint === "create" ? made : known;
+    return about && this.trouble(endpoint, about);
   }
 
   async #hang(key: string): Promise<void> {
@@ -209,7 +240,7 @@ export class FakeStripe implements AsyncDisposable {
         const [since, until] = [Number(params.get("created[gte]")), Number(params.get("created[lte]"))];
         const listed = this.events.filter(({ created }) => created >= since && created <= until);
         const from = listed.findIndex((event) => event.id === params.get("starting_after")) + 1;
-        return { object: "list", data: listed.slice(from, from + 2), has_more: from + 2 < listed.length };
+        return pageOf(listed, from, this.pageSize);
       }
       case "retrieve refund":
         return this.refunds.get(id) ?? missing();
@@ -218,14 +249,16 @@ export class FakeStripe implements AsyncDisposable {
           (refund) => refund.payment_intent === params.get("payment_intent"),
         );
         const from = all.findIndex((refund) => refund.id === params.get("starting_after")) + 1;
-        const data = all.slice(from, from + 2);
-        return { object: "list", data, has_more: from + 2 < all.length };
+        return pageOf(all, from, this.pageSize);
       }
     }
     const intent = this.intents.get(id) ?? missing();
     if (endpoint === "confirm") this.#confirm(intent);
     if (endpoint === "capture") this.#capture(intent, params);
-    if (endpoint === "cancel") cancel(intent);
+    if (endpoint === "cancel") {
+      cancel(intent);
+      if (this.tell) this.happen("payment_intent.canceled", toIntent(intent, this.multicapture));
+    }
     return toIntent(intent, this.multicapture);
   }
 
@@ -282,6 +315,23 @@ export class FakeStripe implements AsyncDisposable {
     intent.captures += 1;
     if (final) intent.held = 0;
     if (intent.held === 0) intent.status = "succeeded";
+    if (intent.card === "pm_card_createDispute" && intent.status === "succeeded") this.#dispute(intent);
+  }
+
+  /** What Stripe's own test card of this name has happen, once all is captured. */
+  #dispute({ id, received, currency }: FakeIntent): void {
+    const dispute = {
+      id: `dp_${this.disputes.size + 1}`,
+      object: "dispute",
+      status: "needs_response",
+      reason: "fraudulent",
+      amount: received,
+      currency,
+      payment_intent: id,
+      evidence_details: { due_by: 1_900_000_000 },
+    };
+    this.disputes.set(dispute.id, dispute);
+    this.happen("charge.dispute.created", dispute);
   }
 
   #refund(params: URLSearchParams): FakeRefund {
@@ -298,6 +348,7 @@ export class FakeStripe implements AsyncDisposable {
       failure_reason: this.refundStatus === "failed" ? "expired_or_canceled_card" : null,
     };
     this.refunds.set(refund.id, refund);
+    if (this.tell) this.happen("refund.updated", refund);
     return refund;
   }
 }
@@ -314,6 +365,10 @@ const declines: Readonly<Record<string, string>> = {
   pm_card_offSession: "authentication_required",
 };
 
+function pageOf(all: readonly object[], from: number, size: number): object {
+  return { object: "list", data: all.slice(from, from + size), has_more: from + size < all.length };
+}
+
 function missing(): never {
   throw new Refusal(404, "invalid_request_error", { code: "resource_missing" });
 }
@@ -322,6 +377,17 @@ function cancel(intent: FakeIntent): void {
   if (intent.status === "canceled" || intent.status === "succeeded") throw invalid("payment_intent_unexpected_state");
   intent.held = 0;
   intent.status = intent.received > 0 ? "succeeded" : "canceled";
+}
+
+/** Undefined when its sender is gone before it has come whole. */
+async function bodyOf(request: IncomingMessage): Promise<string | undefined> {
+  let body = "";
+  try {
+    for await (const chunk of request) body += String(chunk);
+    return body;
+  } catch {
+    return undefined;
+  }
 }
 
 function routeOf(method: string, path: string): { endpoint: string; id: string } {
