@@ -20,7 +20,7 @@ import { pace } from "../verify/wanted.ts";
 
 /** What runs, and what its stack has to have for it. */
 interface Work {
-  readonly ground: Pick<StackOptions, "replicas" | "network" | "clocks" | "environment">;
+  readonly ground: Pick<StackOptions, "replicas" | "network" | "clocks" | "gateway" | "environment">;
   readonly run: Run;
 }
 
@@ -58,8 +58,9 @@ async function onStack(options: CampaignOptions, screen: Screen, { ground, run }
 }
 
 function campaign(options: CampaignOptions, screen: Screen): Promise<number> {
-  const { seed, orders, minutes, faults, kinds } = options;
-  screen.title(`A campaign of ${minutes} minutes: ${orders} orders, ${faults} faults, seed ${seed}`);
+  const { seed, orders, minutes, faults, kinds, gateway } = options;
+  const by = gateway === "simulated" ? "" : `, by the connector to ${gateway}`;
+  screen.title(`A campaign of ${minutes} minutes: ${orders} orders, ${faults} faults, seed ${seed}${by}`);
   const run: Run = async (stack, context) => {
     const result = await runCampaign(stack, { seed, orders, faults, kinds, overMs: minutes * 60_000 }, context);
     report(result, orders, screen);
@@ -70,7 +71,7 @@ function campaign(options: CampaignOptions, screen: Screen): Promise<number> {
   const simulators = { ...pace.simulators, SIMULATOR_PART_VOID: seed % 2 === 0 ? "now" : "deferred" };
   // Some of the orders are held up, until people decide about them.
   const environment = { ...pace, orders: { FLAGS_FILE: join(root, "dev/verify/flags.json") }, simulators };
-  return onStack(options, screen, { ground: { ...groundFor(kinds), environment }, run });
+  return onStack(options, screen, { ground: { ...groundFor(kinds), gateway, environment }, run });
 }
 
 function report(result: CampaignResult, wanted: number, screen: Screen): void {
@@ -94,7 +95,7 @@ function report(result: CampaignResult, wanted: number, screen: Screen): void {
 }
 
 function outages(options: CampaignOptions, absence: Absence, screen: Screen): Promise<number> {
-  const { seed, away } = options;
+  const { seed, away, gateway } = options;
   const long = absence.movedBy > 0 ? `${absence.movedBy / 3_600} h by moved clocks` : `${absence.forMs / 1_000} s`;
   screen.title(`Away for ${long}, one after the other: ${away.join(", ")}; seed ${seed}`);
   const run: Run = async (stack, context) => {
@@ -107,7 +108,7 @@ function outages(options: CampaignOptions, absence: Absence, screen: Screen): Pr
     }
     return results.every(({ violations }) => violations.length === 0);
   };
-  return onStack(options, screen, { ground: groundForAbsence(absence), run });
+  return onStack(options, screen, { ground: { ...groundForAbsence(absence), gateway }, run });
 }
 
 /** Whether something catches each of the bugs. */

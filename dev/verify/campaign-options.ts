@@ -1,9 +1,10 @@
 import { randomInt } from "node:crypto";
 import { parseArgs } from "node:util";
 import { StackError } from "../errors.ts";
+import { type Gateway, gateways } from "../stack/layout.ts";
 import { usageError } from "../terminal/usage.ts";
 import { type FaultKind, faultKinds, parseKinds } from "./faults.ts";
-import { type Absence, parseAbsence, parseSubjects, type Subject, subjects } from "./outages.ts";
+import { type Absence, parseAbsence, parseSubjects, type Subject, subjectsFor } from "./outages.ts";
 
 /** What `npm run campaign` was asked for. */
 export interface CampaignOptions {
@@ -15,6 +16,8 @@ export interface CampaignOptions {
   /** How many faults are drawn, and of which kinds. */
   readonly faults: number;
   readonly kinds: readonly FaultKind[];
+  /** What the card gateway is. */
+  readonly gateway: Gateway;
   /** Instead: each of these is away for so long, one after the other. */
   readonly outages: Absence | undefined;
   readonly away: readonly Subject[];
@@ -36,6 +39,8 @@ Ends with 0 when nothing is wrong, else with 1.
   npm run campaign -- --kinds kill,crash
                                         only some kinds of faults
   npm run campaign -- --seed 7          the same orders and the same faults again; each run says its seed
+  npm run campaign -- --gateway stripe  sells by the connector to Stripe, which suffers as all others do, before a fake of Stripe whose
+                                        answers are lost, late or errors, and whose webhooks come late, twice or never
   npm run campaign -- --outages 10      instead: each component, the gateway and the carrier away for 10 s, one after the other,
                                         under 20 orders; --outages 3h: for three hours, which pass by moved clocks
   npm run campaign -- --outages 600 --away payments,gateway
@@ -55,6 +60,7 @@ Takes any ports that are free. Data and logs are kept in a temporary folder when
 export function parseCampaignOptions(args: readonly string[]): CampaignOptions {
   const { values, positionals } = parse(args);
   const [extra] = positionals.slice(values.planted ? 1 : 0);
+  const gateway = parseGateway(values.gateway);
   if (extra !== undefined) throw usageError(new Error(`"${extra}" belongs to no option`));
   const minutes = readNumber("minutes", values.minutes) ?? standard.minutes;
   return {
@@ -66,7 +72,8 @@ export function parseCampaignOptions(args: readonly string[]): CampaignOptions {
     seed: readNumber("seed", values.seed, true) ?? randomInt(2 ** 31),
     kinds: values.kinds === undefined ? (Object.keys(faultKinds) as FaultKind[]) : parseKinds(values.kinds),
     outages: values.outages === undefined ? undefined : parseAbsence(values.outages),
-    away: values.away === undefined ? subjects : parseSubjects(values.away),
+    gateway,
+    away: values.away === undefined ? subjectsFor(gateway) : parseSubjects(values.away, gateway),
     planted: values.planted ? (positionals[0] ?? "") : undefined,
   };
 }
@@ -85,6 +92,7 @@ function parse(args: readonly string[]) {
         faults: { type: "string" },
         kinds: { type: "string" },
         seed: { type: "string" },
+        gateway: { type: "string", default: "simulated" },
         outages: { type: "string" },
         away: { type: "string" },
       },
@@ -92,6 +100,12 @@ function parse(args: readonly string[]) {
   } catch (error) {
     throw usageError(error);
   }
+}
+
+function parseGateway(text: string): Gateway {
+  const gateway = gateways.find((candidate) => candidate === text);
+  if (!gateway) throw new StackError(`There is no gateway "${text}"; there are ${gateways.join(", ")}.`);
+  return gateway;
 }
 
 function readNumber(name: string, text: string | undefined, whole = false): number | undefined {

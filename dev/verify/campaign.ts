@@ -5,7 +5,7 @@ import { type AccountedService, accountedServices } from "../../services/service
 import { StackError } from "../errors.ts";
 import { within } from "../process/within.ts";
 import { Shopper } from "../shop/shopper.ts";
-import { openSimulatedWorld } from "../stack/simulated-world.ts";
+import { openOutsideWorld } from "../stack/outside-world.ts";
 import type { Stack } from "../stack/stack.ts";
 import { Chance } from "./chance.ts";
 import { Crowd } from "./crowd.ts";
@@ -13,6 +13,8 @@ import { describeFault, drawFaults, type FaultKind } from "./faults.ts";
 import { Havoc } from "./havoc.ts";
 import { type OrderState, type Progress, readProgress, readStates } from "./order-states.ts";
 import { Reviewers } from "./reviewers.ts";
+import { compareWithStripe } from "./stripe-books.ts";
+import { paidBy } from "./stripe-wanted.ts";
 import { Supplier } from "./supplier.ts";
 import { judge, judgeParked } from "./verdict.ts";
 import { drawWanted, shelves } from "./wanted.ts";
@@ -83,9 +85,9 @@ export async function runCampaign(
   await fill(shopper);
   const { seed, orders, overMs } = plan;
   const demand = { name: "order", orders, overMs: overMs * arrivalsPart, supplied: true };
-  const wanted = drawWanted(new Chance(seed + 1), demand);
-  const { replicas } = stack.blueprint;
-  const faults = drawFaults(new Chance(seed), { ...plan, count: plan.faults, replicas });
+  const { replicas, gateway } = stack.blueprint;
+  const wanted = paidBy(gateway, drawWanted(new Chance(seed + 1), demand), new Chance(seed + 4));
+  const faults = drawFaults(new Chance(seed), { ...plan, count: plan.faults, replicas, gateway });
   const crowd = new Crowd(shopper);
   const havoc = new Havoc(stack);
   const reviewers = new Reviewers(shopper, new Chance(seed + 2));
@@ -126,14 +128,16 @@ function wantedOf(states: readonly OrderState[]): number {
   return states.filter(({ isRest }) => !isRest).length;
 }
 
-/** What the books say is wrong. @param atRest whether every order has ended */
+/** What the books say is wrong; at rest also what is with the world behind the gateway's connector. @param atRest whether every order has ended */
 export async function compareBooks(stack: Stack, { atRest }: { atRest: boolean }): Promise<string[]> {
   const entries = accountedServices.map((service) => [service, stack.databaseUrl(service, "postgres")] as const);
-  await using outside = await openSimulatedWorld(stack.databaseUrl("simulators", "postgres"));
+  await using outside = await openOutsideWorld(stack);
   const urls = Object.fromEntries(entries) as Record<AccountedService, string>;
   const balance = await takeBalance({ urls, gateway: outside.gateway, carrier: outside.carrier });
   const wrong = balance.findings.flatMap((finding) => finding.wrong);
-  return atRest && balance.underway > 0 ? [...wrong, `the books know ${balance.underway} orders under way`] : wrong;
+  if (!atRest) return wrong;
+  if (stack.blueprint.gateway === "stripe") wrong.push(...(await compareWithStripe(stack)));
+  return balance.underway > 0 ? [...wrong, `the books know ${balance.underway} orders under way`] : wrong;
 }
 
 interface WatchOptions {

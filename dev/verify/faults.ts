@@ -1,6 +1,14 @@
 import { hasDatabase, isService, type Service, serviceFacts, services } from "../../services/services.ts";
 import { StackError } from "../errors.ts";
-import { type Member, type Replica, replicasOf } from "../stack/layout.ts";
+import {
+  type ConnectorReplica,
+  connectorsFor,
+  type Gateway,
+  isConnector,
+  type Member,
+  type Replica,
+  replicasOf,
+} from "../stack/layout.ts";
 import { linkTo } from "../stack/links.ts";
 import type { Chance } from "./chance.ts";
 
@@ -50,6 +58,8 @@ export interface FaultPlan {
   readonly count: number;
   /** Processes of each service. */
   readonly replicas: number;
+  /** What the card gateway is; default "simulated". */
+  readonly gateway?: Gateway;
   /** All of them have ended by then. */
   readonly overMs: number;
   readonly kinds: readonly FaultKind[];
@@ -104,12 +114,17 @@ export function drawFaults(chance: Chance, { count, kinds, surely = [], ...plan 
   return drawn.sort((a, b) => a.atMs - b.atMs);
 }
 
-function drawOne(chance: Chance, kind: FaultKind, { overMs, replicas }: Pick<FaultPlan, "overMs" | "replicas">): Fault {
+function drawOne(
+  chance: Chance,
+  kind: FaultKind,
+  { overMs, replicas, gateway = "simulated" }: Pick<FaultPlan, "overMs" | "replicas" | "gateway">,
+): Fault {
   const forMs = Math.min(durationOf(kind, chance), Math.round(overMs * longestPart));
   const atMs = chance.between(0, Math.max(0, overMs - forMs));
-  const among = victimsOf(kind, replicas);
+  const among = victimsOf(kind, replicas, gateway);
   const victim = among[chance.between(0, among.length - 1)] ?? "orders";
-  const takes = kind === "outage" && isService(victim) ? replicasOf(victim, replicas) : [victim];
+  const isOurs = isService(victim) || isConnector(victim);
+  const takes = kind === "outage" && isOurs ? replicasOf(victim, replicas) : [victim];
   return { kind, victim, takes, atMs, forMs, by: extentOf(kind, chance) };
 }
 
@@ -146,8 +161,9 @@ function extentOf(kind: FaultKind, chance: Chance): number {
   return Math.round(chance.next() < 0.5 ? -seconds : seconds);
 }
 
-function victimsOf(kind: FaultKind, count: number): readonly string[] {
-  const replicas = services.flatMap((service) => replicasOf(service, count));
+function victimsOf(kind: FaultKind, count: number, gateway: Gateway): readonly string[] {
+  const ours = [...services, ...connectorsFor(gateway)];
+  const replicas = ours.flatMap((program) => replicasOf<typeof program>(program, count));
   const servers = ["postgres", "temporal"] as const satisfies readonly Member[];
   switch (kind) {
     case "crash":
@@ -156,7 +172,7 @@ function victimsOf(kind: FaultKind, count: number): readonly string[] {
     case "delete":
       return ["workflows"];
     case "outage":
-      return [...services, ...servers];
+      return [...ours, ...servers];
     case "leave":
     case "clock":
       return replicas;
@@ -168,8 +184,9 @@ function victimsOf(kind: FaultKind, count: number): readonly string[] {
   }
 }
 
-/** The links at a replica: from its callers, and to the servers that it needs. */
-function linksAround(replica: Replica): string[] {
+/** The links at a replica: from its callers, and to the servers that it needs. The way to a connector is one of its callers'. */
+function linksAround(replica: Replica | ConnectorReplica): string[] {
+  if (isOfConnector(replica)) return [linkTo("postgres", replica), linkTo("world", replica)];
   const service = services.find((name) => replica === name || replica.startsWith(`${name}-`)) as Service;
   return [
     replica,
@@ -178,6 +195,10 @@ function linksAround(replica: Replica): string[] {
     ...(service === "payments" ? [linkTo("gateway", replica)] : []),
     ...(service === "shipping" ? [linkTo("carrier", replica)] : []),
   ];
+}
+
+function isOfConnector(replica: string): replica is ConnectorReplica {
+  return isConnector(replica.replace(/-\d+$/, ""));
 }
 
 /** The link that a fault of the network happens to. */

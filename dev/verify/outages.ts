@@ -4,18 +4,25 @@ import { StackError } from "../errors.ts";
 import { within } from "../process/within.ts";
 import { Shopper } from "../shop/shopper.ts";
 import type { Overrides } from "../stack/blueprint.ts";
-import { components, type Member } from "../stack/layout.ts";
+import { components, connectors, connectorsFor, type Gateway, isConnector, type Member } from "../stack/layout.ts";
 import type { Stack } from "../stack/stack.ts";
 import { compareBooks, endWithinMs, fill, type Say } from "./campaign.ts";
 import { Chance } from "./chance.ts";
 import { Crowd } from "./crowd.ts";
 import { type OrderState, readStates } from "./order-states.ts";
+import { paidBy } from "./stripe-wanted.ts";
 import { judge, judgeParked, shortened, summary } from "./verdict.ts";
 import { drawWanted, pace } from "./wanted.ts";
 
 /** Everything that can be away, of ours and outside: the card gateway, and the carrier with the warehouse. */
-export const subjects = [...components, "gateway", "carrier"] as const;
+const subjects = [...components, "gateway", "carrier", ...connectors] as const;
 export type Subject = (typeof subjects)[number];
+
+/** Those of a stack with this gateway. */
+export function subjectsFor(gateway: Gateway): Subject[] {
+  const there: readonly string[] = connectorsFor(gateway);
+  return subjects.filter((subject) => !isConnector(subject) || there.includes(subject));
+}
 
 /** How long somebody is away. */
 export interface Absence {
@@ -47,10 +54,11 @@ export function parseAbsence(text: string): Absence {
 }
 
 /** Reads names with commas between. @throws StackError for what there is not */
-export function parseSubjects(text: string): Subject[] {
+export function parseSubjects(text: string, gateway: Gateway): Subject[] {
+  const there = subjectsFor(gateway);
   return text.split(",").map((name) => {
-    const subject = subjects.find((candidate) => candidate === name);
-    if (!subject) throw new StackError(`There is no "${name}" to be away; there are ${subjects.join(", ")}.`);
+    const subject = there.find((candidate) => candidate === name);
+    if (!subject) throw new StackError(`There is no "${name}" to be away; there are ${there.join(", ")}.`);
     return subject;
   });
 }
@@ -108,7 +116,8 @@ async function suffer(stack: Stack, outage: Outage): Promise<OutageResult> {
   const { subject, plan, crowd, context } = outage;
   const { absence, seed } = plan;
   const name = absence.movedBy > 0 ? `${subject}-moved` : subject;
-  const wanted = drawWanted(new Chance(seed + subjects.indexOf(subject)), { name, orders, overMs });
+  const drawn = drawWanted(new Chance(seed + subjects.indexOf(subject)), { name, orders, overMs });
+  const wanted = paidBy(stack.blueprint.gateway, drawn, new Chance(seed));
   const coming = crowd.come(wanted, context.signal);
   await delay(goesAfterMs);
   const comeBack = await leave(stack, subject);
@@ -140,7 +149,8 @@ async function leave(stack: Stack, subject: Subject): Promise<() => Promise<unkn
     await Promise.all(ways.map((way) => network.part(way)));
     return () => Promise.all(ways.map((way) => network.join(way)));
   }
-  const members: readonly Member[] = isService(subject) ? stack.replicas(subject) : [subject];
+  const isOurs = isService(subject) || isConnector(subject);
+  const members: readonly Member[] = isOurs ? stack.replicas(subject) : [subject];
   await Promise.all(members.map((member) => stack.takeDown(member)));
   return () => Promise.all(members.map((member) => stack.restart(member)));
 }

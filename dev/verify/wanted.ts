@@ -1,6 +1,7 @@
 import { costOf, type Wish, type WishAdjustment } from "../shop/shopper.ts";
 import { type Afterthought, drawAfterthought } from "./afterthought.ts";
 import type { Chance } from "./chance.ts";
+import { refusedByStripe } from "./stripe-cards.ts";
 
 /** What somebody wants, and how the caller behaves. */
 export interface Wanted {
@@ -35,6 +36,14 @@ export const pace = {
     PACKING_SPREAD_MS: "3000",
     CARRIER_TRANSIT_MS: "1500",
     CARRIER_SLOW_MS: "1500",
+  },
+  // A request takes as long as one of the fake's that is slow, or is given up before.
+  stripe: {
+    STRIPE_TIMEOUT_MS: "3000",
+    STRIPE_SETTLE_MS: "8000",
+    STRIPE_LOOK_EVERY_MS: "10000",
+    STRIPE_REQUESTS_PER_SECOND: "100",
+    STRIPE_ENDPOINT_REQUESTS_PER_SECOND: "100",
   },
 } as const;
 
@@ -166,7 +175,8 @@ function drawAdjustments(chance: Chance, cost: number): WishAdjustment[] {
 
 /** How an order may end that was not cancelled. */
 export function endsOf({ cardToken, postalCode, lines }: Wish): readonly string[] {
-  const refused = cardToken === "tok_decline" || cardToken === "tok_insufficient_funds";
+  const refused =
+    cardToken === "tok_decline" || cardToken === "tok_insufficient_funds" || refusedByStripe.has(cardToken);
   const rejected = refused || lines.some(({ sku }) => sku === "last") ? ["rejected"] : [];
   if (refused) return rejected;
   return [...rejected, ...deliveries(postalCode)];

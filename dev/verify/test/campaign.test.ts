@@ -10,6 +10,7 @@ import { root } from "../../../deploy/command/checkout.ts";
 import { takeBalance } from "../../../services/books/src/balance/balance.ts";
 import { type AccountedService, accountedServices } from "../../../services/services.ts";
 import { campaignSeed } from "../../config.ts";
+import { costOf } from "../../shop/shopper.ts";
 import { freePorts } from "../../stack/free-ports.ts";
 import { removeData } from "../../stack/postgres.ts";
 import { openSimulatedWorld } from "../../stack/simulated-world.ts";
@@ -21,8 +22,9 @@ import type { Crowd } from "../crowd.ts";
 import { drawFaults, type FaultKind, faultKinds, groundFor } from "../faults.ts";
 import type { Havoc } from "../havoc.ts";
 import { plantedBugs, requireApplicable } from "../planted.ts";
+import { paidBy } from "../stripe-wanted.ts";
 import { shortened, summary } from "../verdict.ts";
-import { drawWanted, pace } from "../wanted.ts";
+import { drawWanted, endsOf, pace } from "../wanted.ts";
 
 const kinds = Object.keys(faultKinds) as FaultKind[];
 
@@ -50,7 +52,38 @@ describe("what a campaign is made of", () => {
     assert.throws(() => parseCampaignOptions(["--minutes", "soon"]), /--minutes is a number above 0, not "soon"/);
     assert.throws(() => parseCampaignOptions(["--kinds", "kill,flood"]), /There is no fault "flood"/);
     assert.throws(() => parseCampaignOptions(["--storm"]), /Try --help/);
+    assert.throws(
+      () => parseCampaignOptions(["--gateway", "cash"]),
+      /There is no gateway "cash"; there are simulated, /,
+    );
+    assert.throws(() => parseCampaignOptions(["--away", "stripe"]), /There is no "stripe" to be away/);
+    assert.deepEqual(parseCampaignOptions(["--gateway", "stripe", "--away", "stripe"]).away, ["stripe"]);
     assert.equal(parseCampaignOptions(["--orders", "7", "--seed", "0"]).orders, 7);
+  });
+
+  test("the connector to Stripe suffers as all others do, where there is one", () => {
+    const plan = { count: 2_000, overMs: 200 * 3_600_000, kinds, replicas: 2 };
+    const victims = drawFaults(new Chance(3), { ...plan, gateway: "stripe" }).map(
+      ({ kind, victim }) => `${kind} ${victim}`,
+    );
+    const suffered = ["kill stripe", "freeze stripe-2", "outage stripe", "cut the way to stripe.world"];
+    for (const each of suffered) assert.ok(victims.includes(each), each);
+    assert.ok(drawFaults(new Chance(3), plan).every(({ victim }) => !victim.includes("stripe")));
+  });
+
+  test("who pays by Stripe is served as who pays by the simulated gateway, with cards, currencies and amounts that it takes", () => {
+    const drawn = drawWanted(new Chance(5), { name: "order", orders: 2_000, overMs: 60_000, supplied: true });
+    const paid = paidBy("stripe", drawn, new Chance(6));
+    for (const [index, { wish, afterthought }] of paid.entries()) {
+      const { lines, adjustments = [], currency, cardToken } = wish;
+      assert.deepEqual(endsOf(wish), endsOf(drawn[index]?.wish ?? wish), cardToken);
+      const added = adjustments.reduce((sum, { amount, included }) => sum + (included ? 0 : amount), 0);
+      assert.ok(lines.reduce((sum, line) => sum + costOf(line), added) >= 50, wish.requestId);
+      assert.ok(currency !== "BHD" && cardToken.startsWith("pm_card_"), cardToken);
+      if (afterthought && "cardToken" in afterthought) assert.match(afterthought.cardToken, /^pm_card_/);
+    }
+    assert.ok(new Set(paid.map(({ wish }) => wish.cardToken)).size > 20);
+    assert.equal(paidBy("simulated", drawn, new Chance(6)), drawn);
   });
 
   test("every planted bug says what it is and what catches it, and can be planted still", async () => {
