@@ -13,7 +13,7 @@ import { Retry, type RetryOptions } from "./retry.ts";
 import type { Timeouts } from "./timeouts.ts";
 
 /** The processes of a mesh. */
-export type ServiceName = "orders" | "payments" | "inventory" | "shipping" | "worker" | "notifications";
+export type ServiceName = "orders" | "payments" | "inventory" | "shipping" | "worker" | "notifications" | "webhooks";
 
 /** Where a mesh is, and how it is called. */
 export interface ClientOptions {
