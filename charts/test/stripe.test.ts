@@ -21,6 +21,21 @@ describe("the values of the connector to Stripe", () => {
     assert.doesNotMatch(JSON.stringify(resources), /"STRIPE_SECRET_KEY"/);
   });
 
+  it("let the ingress that brings webhooks in by TLS to the HTTP port, and nowhere else", () => {
+    const [policy] = resources.filter(
+      ({ kind, metadata }) => kind === "NetworkPolicy" && !metadata.name.endsWith("-migration"),
+    );
+    assert.ok(policy);
+    const { ingress } = policy.spec as { ingress: { from: unknown; ports: { port: number }[] }[] };
+    const ways = ingress.filter(({ from }) => JSON.stringify(from).includes("ingress-nginx"));
+    assert.deepEqual(
+      ways.flatMap(({ ports }) => ports.map(({ port }) => port)),
+      [8091],
+    );
+    assert.match(text("ConfigMap"), /"HTTP_TLS":"tls"/);
+    assert.match(text("ConfigMap"), /"STRIPE_WEBHOOK_SECRETS_FILE":"\/etc\/ordermesh\/stripe\/webhook-secrets"/);
+  });
+
   it("let payments and the books in, and it out to Stripe", () => {
     assert.match(text("NetworkPolicy"), /"values":\["payments","books"\]/);
     assert.match(text("NetworkPolicy"), /"cidr":"0\.0\.0\.0\/0"/);
