@@ -137,7 +137,7 @@ const standingStill: readonly Example[] = [
   {
     alert: "GatewayEvents",
     at: "30m",
-    ...one(`payments_gateway_events_total{${ofService("payments")}, kind="refund_failed"}`, "0x20 2x10", "3x40"),
+    ...one(`payments_gateway_events_recent{${ofService("payments")}, kind="refund_failed"}`, "0x20 2x10", "2x20 0x20"),
     labels: { kind: "refund_failed" },
     summary: "The gateway told of 2 refund_failed in an hour that nobody asked for (shop)",
   },

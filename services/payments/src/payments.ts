@@ -126,20 +126,15 @@ function relaysOf(context: PaymentsContext, parts: ComposedPayments, metrics: Pa
 
 /** Reads what happened at the gateway by itself. */
 function eventsRelay({ config, database, logger, connector }: PaymentsContext, metrics: PaymentMetrics): Relay {
-  const reader = new GatewayEventReader({
-    connector,
-    events: new GatewayEventRepository(database),
-    timeoutMs: config.GATEWAY_TIMEOUT_MS,
-    onEvent: (event) => metrics.gatewayEvent(event),
-    log: logger,
-  });
+  const events = new GatewayEventRepository(database);
+  const timeoutMs = config.GATEWAY_TIMEOUT_MS;
+  const reader = new GatewayEventReader({ connector, events, timeoutMs, log: logger });
+  const sweep = async (signal: AbortSignal) => {
+    await metrics.refreshGatewayEvents(events);
+    return await reader.read(signal);
+  };
   const everyMs = config.PAYMENTS_EVENTS_EVERY_MS;
-  return new Relay({
-    name: "reading events of the gateway",
-    everyMs,
-    log: logger,
-    sweep: (signal) => reader.read(signal),
-  });
+  return new Relay({ name: "reading events of the gateway", everyMs, log: logger, sweep });
 }
 
 /** Builds the payments service. */

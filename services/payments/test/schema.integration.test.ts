@@ -3,6 +3,7 @@ import { after, before, test } from "node:test";
 import { migrateDown, migrateUp } from "#platform/database/migrate.ts";
 import { sqlStateOf } from "#platform/database/sql-state.ts";
 import { newId } from "#platform/id.ts";
+import * as eventStatements from "../src/gateway-event/gateway-event-statements.ts";
 import { migrations } from "../src/migrations/list.ts";
 import * as statements from "../src/operation/operation-statements.ts";
 import { LedgerEntryEntity, PaymentEntity } from "../src/payment/payment.entity.ts";
@@ -168,6 +169,7 @@ test("no statement of the hot paths reads a table from end to end, planned witho
     ];
     const all = [
       ...Object.values(statements),
+      ...Object.values(eventStatements),
       ...Object.values(requestStatements).filter((statement) => typeof statement !== "function"),
       ...lists.map((filter) => requestStatements.listRefundRequests(filter, 1)[0]),
     ];
@@ -177,7 +179,7 @@ test("no statement of the hot paths reads a table from end to end, planned witho
       const values = parameters > 0 ? `(${Array(parameters).fill("null").join(", ")})` : "";
       const { rows } = await client.query(`explain execute plan_${name}${values}`);
       const plan = rows.map((row) => row["QUERY PLAN"]).join("\n");
-      assert.doesNotMatch(plan, /Seq Scan on (payment|ledger|idempotency|refund)/, `${name}\n${plan}`);
+      assert.doesNotMatch(plan, /Seq Scan on (payment|ledger|idempotency|refund|gateway_event\b)/, `${name}\n${plan}`);
     }
   } finally {
     client.release(true);
@@ -196,6 +198,8 @@ test("the migrations go down and up again", async () => {
       where table_schema in ('public', 'simulator') and table_name <> 'schema_migration' order by 1, 2`);
   const full = await tables();
   assert.equal(full.length, 12);
+  await migrateDown({ url, migrations });
+  assert.equal((await tables()).length, 12);
   await migrateDown({ url, migrations });
   assert.equal((await tables()).length, 10);
   await migrateDown({ url, migrations });

@@ -212,7 +212,7 @@ export const paymentAlerts: RuleGroup = {
     {
       alert: "GatewayEvents",
       severity: "ticket",
-      expr: "sum by (namespace, kind) (increase(payments_gateway_events_total[1h])) > 0",
+      expr: "max by (namespace, kind) (payments_gateway_events_recent) > 0",
       lasts: "0m",
       labels: { service: "payments" },
       summary:

@@ -2,17 +2,14 @@ import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import type { GatewayConnectorService } from "#gen/ordermesh/connectors/v1/gateway_connector_service_pb.js";
 import type { Logger } from "#platform/log/logger.ts";
 import type { GatewayEventRepository } from "./gateway-event.repository.ts";
-import type { GatewayEvent } from "./gateway-event.ts";
 import { isPosition, toGatewayEvent } from "./gateway-event-proto.ts";
 
 /** What a reader of events works with. */
 export interface GatewayEventReaderOptions {
   readonly connector: Pick<Client<typeof GatewayConnectorService>, "listEvents">;
-  readonly events: GatewayEventRepository;
+  readonly events: Pick<GatewayEventRepository, "position" | "take">;
   /** For one call, in milliseconds. */
   readonly timeoutMs: number;
-  /** Told of each event that was new. */
-  readonly onEvent: (event: GatewayEvent) => void;
   readonly log: Pick<Logger, "warn" | "error">;
 }
 
@@ -32,7 +29,7 @@ export class GatewayEventReader {
    * For a `Relay`, which slows down while it fails.
    */
   async read(signal?: AbortSignal): Promise<number> {
-    const { connector, events, timeoutMs, onEvent, log } = this.#options;
+    const { connector, events, timeoutMs, log } = this.#options;
     const after = await events.position();
     const listed = await this.#list(() => connector.listEvents({ after, limit: pageSize }, { timeoutMs, signal }));
     const last = listed.at(-1)?.position;
@@ -42,10 +39,8 @@ export class GatewayEventReader {
     const left = listed.length - understood.length;
     if (left > 0) log.error("events of the gateway's connector are not understood, and left", { count: left });
     const taken = await events.take(understood, { after, to: last });
-    for (const event of taken) {
-      const { eventId, happening } = event;
+    for (const { eventId, happening } of taken) {
       log.warn("something happened at the gateway by itself", { "event.id": eventId, kind: happening.kind });
-      onEvent(event);
     }
     return taken.length;
   }

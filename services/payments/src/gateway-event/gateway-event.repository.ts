@@ -1,6 +1,5 @@
 import { auditEvents } from "#platform/audit/audit-entry.ts";
 import type { Database } from "#platform/database/database.ts";
-import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
 import { Recording } from "../operation/operation-recording.ts";
@@ -9,27 +8,7 @@ import * as statements from "../operation/operation-statements.ts";
 import { heldOf } from "../payment/payment.ts";
 import { toPayment, toUpdatedPayment } from "../payment/payment-row.ts";
 import { eventEntry, type GatewayEvent, type Happening } from "./gateway-event.ts";
-
-const findPosition: SqlText = { name: "find_event_position", text: "select position from gateway_event_position" };
-
-/** Nobody else takes events meanwhile. */
-const lockPosition: SqlText = {
-  name: "lock_event_position",
-  text: "select position from gateway_event_position for no key update",
-};
-
-const setPosition: SqlText = {
-  name: "set_event_position",
-  text: "update gateway_event_position set position = $1",
-};
-
-/** Writes down events, and returns the ids of those that were new. */
-const insertEvents: SqlText = {
-  name: "insert_gateway_events",
-  text: `insert into gateway_event (event_id, kind, payment_id)
-    select * from unnest($1::text[], $2::text[], $3::uuid[]) on conflict (event_id) do nothing
-    returning event_id as "eventId"`,
-};
+import * as eventStatements from "./gateway-event-statements.ts";
 
 /** Takes what happened at the gateway by itself, once each. */
 export class GatewayEventRepository {
@@ -41,8 +20,16 @@ export class GatewayEventRepository {
 
   /** Where events were read to; empty: none was. */
   async position(): Promise<string> {
-    const [row] = await this.#database.query<{ position: string }>(findPosition);
+    const [row] = await this.#database.query<{ position: string }>(eventStatements.findPosition);
     return row?.position ?? "";
+  }
+
+  /** How many of each kind were new in the last hour; of others there were none. */
+  async recent(): Promise<ReadonlyMap<Happening["kind"], number>> {
+    const rows = await this.#database.query<{ kind: Happening["kind"]; count: bigint }>(
+      eventStatements.countRecentEvents,
+    );
+    return new Map(rows.map(({ kind, count }) => [kind, Number(count)]));
   }
 
   /**
@@ -60,7 +47,7 @@ export class GatewayEventRepository {
     events: readonly GatewayEvent[],
     { after, to }: { after: string; to: string },
   ): Promise<readonly GatewayEvent[]> {
-    const [row] = await tx.query<{ position: string }>(lockPosition);
+    const [row] = await tx.query<{ position: string }>(eventStatements.lockPosition);
     if (row?.position !== after) return [];
     const keys = events.flatMap(keysOf);
     const found = await tx.query<statements.FoundOperation>(statements.findOperations, [keys]);
@@ -73,13 +60,13 @@ export class GatewayEventRepository {
     const known = ripe.filter(({ authorizationKey }) => paymentOf.has(authorizationKey));
     const isNew = await this.#insert(tx, known, paymentOf);
     const fresh = known.filter(({ eventId }) => isNew.delete(eventId));
-    await tx.query(setPosition, [position]);
+    await tx.query(eventStatements.setPosition, [position]);
     if (fresh.length > 0) await this.#apply(tx, fresh, paymentOf);
     return fresh;
   }
 
   async #insert(tx: Transaction, events: readonly GatewayEvent[], paymentOf: PaymentIds): Promise<Set<string>> {
-    const rows = await tx.query<{ eventId: string }>(insertEvents, [
+    const rows = await tx.query<{ eventId: string }>(eventStatements.insertEvents, [
       events.map(({ eventId }) => eventId),
       events.map(({ happening }) => happening.kind),
       events.map(({ authorizationKey }) => paymentOf.get(authorizationKey)),

@@ -12,6 +12,7 @@ import { CreditsMigration } from "./20261206-credits.ts";
 import { CreditsIndex } from "./20261206-credits-index.ts";
 import { ConnectorMigration } from "./20261207-connector.ts";
 import { GatewayEventsMigration } from "./20261208-gateway-events.ts";
+import { GatewayEventIndex } from "./20261209-gateway-event-index.ts";
 
 /** The schema of the payments service, oldest change first. */
 export const migrations: MigrationsList = [
@@ -28,4 +29,5 @@ export const migrations: MigrationsList = [
   { name: "20261206-credits-index", class: CreditsIndex },
   { name: "20261207-connector", class: ConnectorMigration },
   { name: "20261208-gateway-events", class: GatewayEventsMigration },
+  { name: "20261209-gateway-event-index", class: GatewayEventIndex },
 ];

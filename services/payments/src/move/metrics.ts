@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { ApprovalRepository } from "../approval/approval.repository.ts";
 import type { OnGatewayCall } from "../gateway/gateway-call.ts";
-import type { GatewayEvent } from "../gateway-event/gateway-event.ts";
+import type { GatewayEventRepository } from "../gateway-event/gateway-event.repository.ts";
 import type { OperationRepository } from "../operation/operation.repository.ts";
 import type { Ticket } from "../operation/operation.ts";
 import type { Effect } from "../payment/payment.ts";
@@ -18,6 +18,8 @@ const creditKinds = {
   refund: "refund",
 } as const satisfies Record<Effect, string>;
 
+const happenings = ["refund_failed", "hold_ended", "disputed"] as const;
+
 /** What the payments service counts. */
 export class PaymentMetrics {
   readonly #decided: Counter<"kind" | "outcome">;
@@ -26,7 +28,7 @@ export class PaymentMetrics {
   readonly #undecided: Gauge;
   readonly #age: Gauge;
   readonly #refundRequests: Counter<"outcome">;
-  readonly #gatewayEvents: Counter<"kind">;
+  readonly #gatewayEvents: Gauge<"kind">;
   readonly #waiting: Gauge;
   readonly #waitingAge: Gauge;
 
@@ -63,7 +65,7 @@ export class PaymentMetrics {
       registers: [registry],
     });
     this.#refundRequests = refundRequestCounter(registry);
-    this.#gatewayEvents = gatewayEventCounter(registry);
+    this.#gatewayEvents = gatewayEventGauge(registry);
     this.#waiting = new Gauge({
       name: "payments_refund_requests_waiting",
       help: "Refunds that wait for a second person.",
@@ -91,9 +93,10 @@ export class PaymentMetrics {
     this.#gateway.observe({ kind, outcome }, seconds);
   };
 
-  /** Counts what happened at the gateway by itself. */
-  gatewayEvent({ happening }: GatewayEvent): void {
-    this.#gatewayEvents.inc({ kind: happening.kind });
+  /** Looks how much happened at the gateway by itself of late. */
+  async refreshGatewayEvents(events: Pick<GatewayEventRepository, "recent">): Promise<void> {
+    const recent = await events.recent();
+    for (const kind of happenings) this.#gatewayEvents.set({ kind }, recent.get(kind) ?? 0);
   }
 
   /** Counts a refund that waits for a second person from now on. */
@@ -132,13 +135,13 @@ function refundRequestCounter(registry: Registry): Counter<"outcome"> {
   return counter;
 }
 
-function gatewayEventCounter(registry: Registry): Counter<"kind"> {
-  const counter = new Counter({
-    name: "payments_gateway_events_total",
-    help: "What happened at the card gateway by itself: refund_failed, hold_ended, disputed.",
+function gatewayEventGauge(registry: Registry): Gauge<"kind"> {
+  const gauge = new Gauge({
+    name: "payments_gateway_events_recent",
+    help: "What happened at the card gateway by itself, and was read in the last hour: refund_failed, hold_ended, disputed.",
     labelNames: ["kind"],
     registers: [registry],
   });
-  for (const kind of ["refund_failed", "hold_ended", "disputed"]) counter.inc({ kind }, 0);
-  return counter;
+  for (const kind of happenings) gauge.set({ kind }, 0);
+  return gauge;
 }
