@@ -21,6 +21,25 @@ describe("the values of the connector to EasyPost", () => {
     assert.doesNotMatch(JSON.stringify(resources), /"EASYPOST_API_KEY"/);
   });
 
+  it("let the ingress that brings webhooks in by TLS to the HTTP port, and nowhere else", () => {
+    const [policy] = resources.filter(
+      ({ kind, metadata }) => kind === "NetworkPolicy" && !metadata.name.endsWith("-migration"),
+    );
+    assert.ok(policy);
+    const { ingress, egress } = policy.spec as Record<
+      string,
+      { from: unknown; to: unknown; ports: { port: number }[] }[]
+    >;
+    const ways = ingress?.filter(({ from }) => JSON.stringify(from).includes("ingress-nginx")) ?? [];
+    assert.deepEqual(
+      ways.flatMap(({ ports }) => ports.map(({ port }) => port)),
+      [8092],
+    );
+    assert.ok(egress?.some(({ to, ports }) => JSON.stringify(to).includes("shipping") && ports[0]?.port === 50_054));
+    assert.match(text("ConfigMap"), /"HTTP_TLS":"tls"/);
+    assert.match(text("ConfigMap"), /"EASYPOST_WEBHOOK_SECRETS_FILE":"\/etc\/ordermesh\/easypost\/webhook-secrets"/);
+  });
+
   it("let shipping and the books in, and it out to EasyPost", () => {
     assert.match(text("NetworkPolicy"), /"values":\["shipping","books"\]/);
     assert.match(text("NetworkPolicy"), /"cidr":"0\.0\.0\.0\/0"/);

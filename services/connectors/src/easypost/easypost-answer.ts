@@ -1,13 +1,13 @@
 import { errorMessage } from "./easypost-messages.ts";
 
 /**
- * What EasyPost said to a request. `refused`: it had no effect, and never will have; `unsent`: it had no effect; `lost`: it may have had one;
- * `missing`: there is no such object.
+ * What EasyPost said to a request. `refused`: it had no effect, and never will have; `unsent`: it had no effect; `barred`: nor will it have one
+ * until somebody mends something; `lost`: it may have had one; `missing`: there is no such object.
  */
 export type Answer<T> =
   | { readonly said: "done"; readonly value: T }
   | { readonly said: "refused"; readonly code: string }
-  | { readonly said: "unsent" | "lost" | "missing"; readonly error: Error };
+  | { readonly said: "unsent" | "barred" | "lost" | "missing"; readonly error: Error };
 
 /** The answers that are no success. */
 export type Failure = Exclude<Answer<never>, { readonly said: "done" }>;
@@ -23,14 +23,15 @@ const open: ReadonlySet<string> = new Set([
   "SHIPMENT.POSTAGE.NO_RESPONSE",
 ]);
 
-/** Statuses that are ours to mend, or those of a moment: who may not ask has not been heard. 402: the account has no money. */
-const unheard: ReadonlySet<number> = new Set([401, 402, 403, 405, 429]);
+/** Who may not ask has not been heard. 402: the account has no money. */
+const barred: ReadonlySet<number> = new Set([401, 402, 403]);
 
 /** What an answer that is no success says. @param body as far as it could be read */
 export function failureOf(status: number, body: unknown): Failure {
   const code = errorMessage.safeParse(body).data?.error.code ?? "";
   const error = new Error(`EasyPost answers with ${status}${code && ` (${code})`}`);
-  if (unheard.has(status)) return { said: "unsent", error };
+  if (status === 429) return { said: "unsent", error };
+  if (barred.has(status)) return { said: "barred", error };
   if (status === 404) return { said: "missing", error };
   const isRefusal = (status === 400 || status === 422) && !open.has(code);
   return isRefusal ? { said: "refused", code: code || "INVALID_REQUEST" } : { said: "lost", error };

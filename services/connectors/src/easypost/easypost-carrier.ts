@@ -89,15 +89,12 @@ export class EasypostCarrier {
   }
 
   /** Looks at what EasyPost says has changed of a shipment; undefined: it is none of ours. */
-  async lookAt(shipmentId: string): Promise<(ParcelName & { readonly outcome: Outcome }) | undefined> {
+  async lookAt(shipmentId: string): Promise<Parcel | undefined> {
     const { parcels, patienceMs } = this.#options;
     const parcel = await parcels.findByShipment(shipmentId);
-    if (!parcel) return undefined;
-    const { kind, key } = parcel;
-    const outcome = outcomeOf(parcel);
-    if (outcome) return { kind, key, outcome };
-    const seen = await this.#alone(parcel, { patienceMs }, async (taken) => answerOf(await this.#seen(taken)));
-    return { kind, key, outcome: seen };
+    if (!parcel || outcomeOf(parcel)) return parcel;
+    await this.#alone(parcel, { patienceMs }, async (taken) => answerOf(await this.#seen(taken)));
+    return await parcels.find(parcel);
   }
 
   /** Parcels in the order of keys. */
@@ -214,9 +211,11 @@ export class EasypostCarrier {
     if (answer.said === "refused") return await this.#refused(taken, answer.code, shipmentId === "");
     if (answer.said !== "done") return this.#unanswered(taken, answer);
     const priced = await parcels.write(taken, { shipmentId: answer.value.id });
-    const judged = judgePrices(answer.value, isWanted, priced.ageMs < persistMs);
+    const judged = judgePrices(answer.value, isWanted, priced.doubtMs < persistMs);
     if (judged.is === "refused") return await this.#refused(priced, judged.code, true);
-    return judged.is === "priced" ? await this.#buy(priced, judged.rate) : { state: "undecided" };
+    if (judged.is === "priced") return await this.#buy(priced, judged.rate);
+    await parcels.write(priced, {}, true);
+    return { state: "undecided" };
   }
 
   async #buy(taken: TakenParcel, { id: rateId }: Rate): Promise<Outcome> {
@@ -232,10 +231,10 @@ export class EasypostCarrier {
   /** @param isFinal whether it will not be otherwise in a while */
   async #refused(taken: TakenParcel, code: string, isFinal: boolean): Promise<Outcome> {
     const { parcels, persistMs } = this.#options;
-    if (isFinal || taken.ageMs >= persistMs) {
+    if (isFinal || taken.doubtMs >= persistMs) {
       return answerOf(await parcels.write(taken, { state: "refused", code: outsideText(code, 64) }));
     }
-    await parcels.write(taken, { state: "begun" });
+    await parcels.write(taken, { state: "begun" }, true);
     return { state: "undecided" };
   }
 
@@ -282,9 +281,8 @@ export class EasypostCarrier {
     const { log } = this.#options;
     const about = { ...aboutOf(parcel), "easypost.shipment": parcel.shipmentId };
     if (answer.said === "refused") log.error(`EasyPost refuses a question (${outsideText(answer.code, 64)})`, about);
-    else if (answer.said === "lost")
-      log.warn("EasyPost does not say that it did what it was asked", { ...about, err: answer.error });
-    else log.error("EasyPost does not do what it is asked", { ...about, err: answer.error });
+    else if (isOurs(answer.said)) log.error("EasyPost does not do what it is asked", { ...about, err: answer.error });
+    else log.warn("EasyPost does not say that it did what it was asked", { ...about, err: answer.error });
     return { state: "undecided" };
   }
 }
@@ -295,6 +293,11 @@ function idOf({ kind, key }: ParcelName): string {
 
 function aboutOf({ kind, key }: ParcelName) {
   return { [kind === "label" ? "return.id" : "shipment.id"]: key };
+}
+
+/** Whether somebody has to mend it: a key of no use, an account without money, a shipment of another account. */
+function isOurs(said: Failure["said"]): boolean {
+  return said === "barred" || said === "missing";
 }
 
 /** Nothing is there of what has begun and is not under way. */

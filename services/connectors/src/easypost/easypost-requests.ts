@@ -1,7 +1,7 @@
-import { setTimeout as delay } from "node:timers/promises";
 import type { z } from "zod";
 import type { Secret } from "#platform/secret.ts";
-import { type PaceLimits, RequestPace } from "../request-pace.ts";
+import type { OutsideMetrics } from "../metrics.ts";
+import { inTurn, type PaceLimits, RequestPace } from "../request-pace.ts";
 import { type Answer, failureOf, failureOfError } from "./easypost-answer.ts";
 import { type Shipment, shipmentMessage } from "./easypost-messages.ts";
 
@@ -14,6 +14,7 @@ export interface EasypostRequestsOptions {
   /** For one request, in milliseconds. */
   readonly timeoutMs: number;
   readonly pace: PaceLimits;
+  readonly metrics: Pick<OutsideMetrics, "asked" | "waited" | "held">;
 }
 
 /** An address as EasyPost takes it. */
@@ -44,6 +45,13 @@ export interface ShipmentFields {
     readonly height: number;
     readonly weight: number;
   };
+}
+
+interface Request {
+  readonly method: "GET" | "POST";
+  /** Below `/v2/`. */
+  readonly path: string;
+  readonly body?: object;
 }
 
 /** The longest answer that is read, in bytes: a shipment has a price of each service of each carrier. */
@@ -84,23 +92,19 @@ export class EasypostRequests {
     return this.#ask("refund", { method: "POST", path: `shipments/${encodeURIComponent(id)}/refund` }, shipmentMessage);
   }
 
-  async #ask<T>(
-    endpoint: string,
-    request: { readonly method: string; readonly path: string; readonly body?: object },
-    form: z.ZodType<T>,
-  ): Promise<Answer<T>> {
-    const waitMs = this.#pace.take(endpoint);
-    if (waitMs === undefined)
-      return { said: "unsent", error: new Error(`more requests to ${endpoint} wait than may be sent in a second`) };
-    if (waitMs > 0) await delay(waitMs);
-    try {
-      return read(await this.#send(request), form);
-    } catch (error) {
-      return failureOfError(error);
-    }
+  #ask<T>(endpoint: string, request: Request, form: z.ZodType<T>): Promise<Answer<T>> {
+    const { metrics, timeoutMs } = this.#options;
+    const turn = { pace: this.#pace, metrics, timeoutMs };
+    return inTurn<Answer<T>>(endpoint, turn, async () => {
+      try {
+        return read(await this.#send(request), form);
+      } catch (error) {
+        return failureOfError(error);
+      }
+    });
   }
 
-  async #send({ method, path, body }: { method: string; path: string; body?: object }) {
+  async #send({ method, path, body }: Request) {
     const { apiKey, url, timeoutMs } = this.#options;
     const response = await fetch(`${url.replace(/\/+$/, "")}/v2/${path}`, {
       method,

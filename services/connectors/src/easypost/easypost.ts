@@ -1,11 +1,15 @@
 import { CarrierConnectorService } from "#gen/ordermesh/connectors/v1/carrier_connector_service_pb.js";
+import { ShippingService } from "#gen/shop/shipping/v1/shipping_service_pb.js";
 import type { ConfigOf, PlatformConfig } from "#platform/config.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { register, type ServiceDefinition } from "#platform/process/service.ts";
+import { OutsideMetrics } from "../metrics.ts";
 import { easypostConfig, settleTogether } from "./config.ts";
 import { ConnectorApi } from "./connector-api.ts";
 import { EasypostCarrier } from "./easypost-carrier.ts";
+import { EasypostListener } from "./easypost-listener.ts";
 import { EasypostRequests } from "./easypost-requests.ts";
+import { easypostWebhooks } from "./easypost-webhook.ts";
 import { migrations } from "./migrations/list.ts";
 import { ParcelRepository, type Statements } from "./parcel.repository.ts";
 
@@ -18,11 +22,21 @@ export interface ComposedEasypost {
   readonly carrier: EasypostCarrier;
 }
 
-/** How many times the time of a request nobody else goes on with what somebody works at: each request with an effect begins with this time. */
+/** How many times the time of a request nobody else goes on with what somebody works at: each with an effect begins at most half of it later, and so ends before. */
 const requestsOfLease = 1.5;
 
+/** What the connector says of itself: lines, and numbers. */
+export interface Telling {
+  readonly log: Logger;
+  readonly metrics: OutsideMetrics;
+}
+
 /** Puts together what asks EasyPost and what answers shipping. */
-export function composeEasypost(config: EasypostConfig, database: Statements, log: Logger): ComposedEasypost {
+export function composeEasypost(
+  config: EasypostConfig,
+  database: Statements,
+  { log, metrics }: Telling,
+): ComposedEasypost {
   const { EASYPOST_TIMEOUT_MS: timeoutMs, EASYPOST_ANSWER_WITHIN_MS: answerWithinMs } = config;
   const perSecond = config.EASYPOST_REQUESTS_PER_SECOND / (config.RATE_LIMIT_REPLICAS ?? 1);
   const carrier = new EasypostCarrier({
@@ -32,6 +46,7 @@ export function composeEasypost(config: EasypostConfig, database: Statements, lo
       url: config.EASYPOST_API_URL,
       timeoutMs,
       pace: { all: perSecond, endpoint: perSecond },
+      metrics,
     }),
     senders: config.EASYPOST_SENDERS,
     services: config.EASYPOST_SERVICES,
@@ -51,8 +66,17 @@ export const easypost: ServiceDefinition<typeof easypostConfig> = {
   config: easypostConfig,
   together: settleTogether,
   database: { entities: [], migrations, requestIds: false },
-  build({ config, database, logger }) {
-    const { api, carrier } = composeEasypost(config, database, logger);
-    return { services: [register(CarrierConnectorService, api)], stop: () => carrier.drain() };
+  build(context) {
+    const { config, database, logger: log, registry } = context;
+    const metrics = new OutsideMetrics(registry, { prefix: "easypost", name: "EasyPost" });
+    const { api, carrier } = composeEasypost(config, database, { log, metrics });
+    const shipping = context.client(ShippingService, config.SHIPPING_ADDRESS);
+    const listener = new EasypostListener({ carrier, shipping, log });
+    const { EASYPOST_WEBHOOK_SECRETS: secrets } = config;
+    return {
+      services: [register(CarrierConnectorService, api)],
+      ...(secrets && { pages: { webhooks: easypostWebhooks({ listener, secrets, metrics, log }) } }),
+      stop: () => carrier.drain(),
+    };
   },
 };

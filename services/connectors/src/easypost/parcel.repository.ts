@@ -18,8 +18,8 @@ export interface TakenParcel {
   readonly parcel: Parcel;
   /** Since something was last sent, or failed. */
   readonly quietMs: number;
-  /** Since it was first asked for. */
-  readonly ageMs: number;
+  /** Since it was first refused in a way that may pass; 0 when it never was. */
+  readonly doubtMs: number;
   /** Whether it is too late to begin it. */
   readonly isLate: boolean;
 }
@@ -65,7 +65,7 @@ const take: SqlText = {
   text: `update easypost_parcel set lease_id = $3, lease_time = clock_timestamp() + $4 * interval '1 millisecond'
     where kind = $1 and key = $2 and (lease_id is null or lease_time < clock_timestamp())
     returning ${columns}, (extract(epoch from clock_timestamp() - touch_time) * 1000)::float8 as "quietMs",
-      (extract(epoch from clock_timestamp() - create_time) * 1000)::float8 as "ageMs", $5::timestamptz <= clock_timestamp() as "isLate"`,
+      coalesce(extract(epoch from clock_timestamp() - doubt_time) * 1000, 0)::float8 as "doubtMs", $5::timestamptz <= clock_timestamp() as "isLate"`,
 };
 
 const release: SqlText = {
@@ -76,6 +76,7 @@ const release: SqlText = {
 const write: SqlText = {
   name: "easypost_write",
   text: `update easypost_parcel set state = $4, shipment_id = $5, tracking_number = $6, carrier = $7, label = $8, code = $9, voids = $10,
+      doubt_time = case when $12 then coalesce(doubt_time, clock_timestamp()) else doubt_time end,
       touch_time = clock_timestamp(), lease_time = clock_timestamp() + $11 * interval '1 millisecond'
     where kind = $1 and key = $2 and lease_id = $3 returning key`,
 };
@@ -120,10 +121,13 @@ export class ParcelRepository {
   async take({ kind, key }: ParcelName, expireTime: Date): Promise<TakenParcel | undefined> {
     const leaseId = randomUUID();
     const values = [kind, key, leaseId, this.#leaseMs, expireTime];
-    const [row] = await this.#database.query<Parcel & Pick<TakenParcel, "quietMs" | "ageMs" | "isLate">>(take, values);
+    const [row] = await this.#database.query<Parcel & Pick<TakenParcel, "quietMs" | "doubtMs" | "isLate">>(
+      take,
+      values,
+    );
     if (!row) return undefined;
-    const { quietMs, ageMs, isLate, ...parcel } = row;
-    return { leaseId, parcel, quietMs, ageMs, isLate };
+    const { quietMs, doubtMs, isLate, ...parcel } = row;
+    return { leaseId, parcel, quietMs, doubtMs, isLate };
   }
 
   /** Gives it to others. */
@@ -131,14 +135,19 @@ export class ParcelRepository {
     await this.#database.query(release, [kind, key, leaseId]);
   }
 
-  /** Writes what has become of it; the lease begins anew. @throws LeaseLost */
-  async write(taken: TakenParcel, change: Partial<Parcel>): Promise<TakenParcel> {
+  /**
+   * Writes what has become of it; the lease begins anew.
+   *
+   * @param isDoubted whether it was refused in a way that may pass
+   * @throws LeaseLost
+   */
+  async write(taken: TakenParcel, change: Partial<Parcel>, isDoubted = false): Promise<TakenParcel> {
     const until = performance.now() + this.#leaseMs;
     const parcel: Parcel = { ...taken.parcel, ...change };
     const { kind, key, state, shipmentId, trackingNumber, carrier, label, code, voids } = parcel;
     const rows = await this.#database.query(write, [
       ...[kind, key, taken.leaseId, state, shipmentId, trackingNumber, carrier, label, code, voids],
-      this.#leaseMs,
+      ...[this.#leaseMs, isDoubted],
     ]);
     // Who was frozen meanwhile, for so long that it is anybody's again, does not go on either.
     if (rows.length === 0 || performance.now() > until)

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "#platform/log/logger.ts";
+import { NotNow } from "../webhook.ts";
 import type { HappeningRepository } from "./happening.repository.ts";
 import { disputed, type Hint, hintOf, holdEnded, refundFailed } from "./happening.ts";
 import type { StripeMetrics } from "./metrics.ts";
@@ -17,11 +18,6 @@ export interface StripeListenerOptions {
   readonly patienceMs: number;
   readonly metrics: Pick<StripeMetrics, "seen">;
   readonly log: Pick<Logger, "error">;
-}
-
-/** What Stripe told of cannot be seen now: it has to be looked at again. */
-export class NotNow extends Error {
-  override readonly name = "NotNow";
 }
 
 const pauseMs = 50;

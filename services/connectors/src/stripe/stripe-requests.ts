@@ -1,7 +1,6 @@
-import { setTimeout as delay } from "node:timers/promises";
 import Stripe from "stripe";
 import type { Secret } from "#platform/secret.ts";
-import { type PaceLimits, RequestPace } from "../request-pace.ts";
+import { inTurn, type PaceLimits, RequestPace } from "../request-pace.ts";
 import { listenedTypes } from "./happening.ts";
 import type { StripeMetrics } from "./metrics.ts";
 import { type Answer, failureOf } from "./stripe-answer.ts";
@@ -127,29 +126,14 @@ export class StripeRequests {
     return undefined;
   }
 
-  async #ask<T>(
+  #ask<T>(
     endpoint: string,
     request: (options: Stripe.RequestOptions) => Promise<T>,
     idempotencyKey?: string,
   ): Promise<Answer<T>> {
     const { metrics, timeoutMs } = this.#options;
-    const start = performance.now();
-    const waitMs = this.#pace.take(endpoint);
-    if (waitMs === undefined) {
-      metrics.held(endpoint);
-      return { said: "unsent", error: new Error(`more requests to ${endpoint} wait than Stripe takes`) };
-    }
-    metrics.waited(waitMs);
-    if (waitMs > 0) await delay(waitMs);
-    const begun = performance.now();
-    // Who was frozen while it waited has no time left in which nobody else goes on with what it is about.
-    if (begun - start > timeoutMs / 2) {
-      metrics.held(endpoint);
-      return { said: "unsent", error: new Error(`a request to ${endpoint} has waited too long for its turn`) };
-    }
-    const answer = await this.#send(request, idempotencyKey);
-    metrics.asked(endpoint, answer.said, performance.now() - begun);
-    return answer;
+    const turn = { pace: this.#pace, metrics, timeoutMs };
+    return inTurn<Answer<T>>(endpoint, turn, () => this.#send(request, idempotencyKey));
   }
 
   async #send<T>(

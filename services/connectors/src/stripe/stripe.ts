@@ -14,7 +14,7 @@ import { smallestCharges } from "./stripe-amount.ts";
 import { StripeGateway } from "./stripe-gateway.ts";
 import { StripeListener } from "./stripe-listener.ts";
 import { StripeRequests } from "./stripe-requests.ts";
-import { webhookHandler } from "./stripe-webhook.ts";
+import { stripeWebhooks } from "./stripe-webhook.ts";
 
 /** What the connector reads, of its own and of the platform's. */
 export type StripeConfig = ConfigOf<typeof stripeConfig> & Partial<Pick<PlatformConfig, "RATE_LIMIT_REPLICAS">>;
@@ -79,7 +79,7 @@ export const stripe: ServiceDefinition<typeof stripeConfig> = {
     const looking = new Relay({ name: "asking Stripe what happened", everyMs, log: logger, sweep });
     return {
       services: [register(GatewayConnectorService, api)],
-      ...(secrets && { pages: { webhooks: webhookHandler({ requests, listener, secrets, metrics, log: logger }) } }),
+      ...(secrets && { pages: { webhooks: stripeWebhooks({ requests, listener, secrets, metrics, log: logger }) } }),
       start: async () => looking.start(),
       stop: async () => {
         await looking.stop();

@@ -140,7 +140,9 @@ test("no price is a refusal, unless a carrier could not be asked: that is one on
   assert.equal(said(await connector.carrier.find(order)), "NO_RATE");
   world.fake.carriersFail = true;
   const waiting = parcel();
-  assert.equal(said(await connector.carrier.book(waiting)), "undecided");
+  for (let round = 0; round < 2; round += 1) {
+    assert.equal(said(await connector.carrier.book(waiting)), "undecided");
+  }
   const hasty = world.process({ EASYPOST_PERSIST_MS: "0" });
   assert.equal(said(await hasty.carrier.book(parcel())), "NO_RATE");
   world.fake.carriersFail = false;

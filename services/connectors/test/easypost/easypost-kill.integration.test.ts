@@ -5,7 +5,7 @@ import { quietLogger } from "#testing/logger.ts";
 import { EasypostCarrier } from "../../src/easypost/easypost-carrier.ts";
 import { EasypostRequests } from "../../src/easypost/easypost-requests.ts";
 import { ParcelRepository, type Statements } from "../../src/easypost/parcel.repository.ts";
-import { callOff, comingBack, configOf, openWorld, parcel, said, settle, type World } from "./world.ts";
+import { callOff, comingBack, configOf, newMetrics, openWorld, parcel, said, settle, type World } from "./world.ts";
 
 let world: World;
 before(async () => {
@@ -60,6 +60,7 @@ function process(life: Life, settleMs = 0): EasypostCarrier {
     url: world.fake.url,
     timeoutMs: 500,
     pace: { all: 1e6, endpoint: 1e6 },
+    metrics: newMetrics(),
   });
   return new EasypostCarrier({
     parcels: new ParcelRepository(statements, leaseMs),

@@ -1,3 +1,4 @@
+import { Registry } from "prom-client";
 import { loadConfig } from "#platform/config.ts";
 import { newId } from "#platform/id.ts";
 import { quietLogger } from "#testing/logger.ts";
@@ -7,6 +8,7 @@ import { type ComposedEasypost, composeEasypost, type EasypostConfig } from "../
 import { migrations } from "../../src/easypost/migrations/list.ts";
 import type { Outcome } from "../../src/easypost/parcel.ts";
 import type { ParcelOrder } from "../../src/easypost/parcel-fields.ts";
+import { OutsideMetrics } from "../../src/metrics.ts";
 import { FakeEasypost } from "./fake-easypost.ts";
 
 /** A fake of EasyPost, and processes of the connector before it. */
@@ -47,6 +49,10 @@ export function configOf(
   return loadConfig(easypostConfig, { DATABASE_URL: url, ...settingsFor(easypostUrl), ...given });
 }
 
+export function newMetrics(registry = new Registry()): OutsideMetrics {
+  return new OutsideMetrics(registry, { prefix: "easypost", name: "EasyPost" });
+}
+
 /** Opens a fresh one. */
 export async function openWorld(): Promise<World> {
   const test = await testDatabase("easypost", { entities: [], migrations });
@@ -56,7 +62,8 @@ export async function openWorld(): Promise<World> {
     fake,
     test,
     process(settings) {
-      const process = composeEasypost(configOf(test.url, fake.url, settings), test.database, quietLogger());
+      const telling = { log: quietLogger(), metrics: newMetrics() };
+      const process = composeEasypost(configOf(test.url, fake.url, settings), test.database, telling);
       made.push(process);
       return process;
     },

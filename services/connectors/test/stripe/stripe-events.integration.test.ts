@@ -9,7 +9,7 @@ import { until } from "#testing/until.ts";
 import type { ListedHappening } from "../../src/stripe/happening.repository.ts";
 import { HappeningRepository } from "../../src/stripe/happening.repository.ts";
 import { type ComposedStripe, stripe } from "../../src/stripe/stripe.ts";
-import { NotNow } from "../../src/stripe/stripe-listener.ts";
+import { NotNow } from "../../src/webhook.ts";
 import { authorization, change, clientOf, openWorld, said, settle, type World } from "./world.ts";
 
 const goesOn = new AbortController().signal;

@@ -9,8 +9,9 @@ import { StripeMetrics } from "../../src/stripe/metrics.ts";
 import { OperationRepository, type Statements } from "../../src/stripe/operation.repository.ts";
 import type { Asked } from "../../src/stripe/operation.ts";
 import { StripeGateway } from "../../src/stripe/stripe-gateway.ts";
-import { NotNow, StripeListener } from "../../src/stripe/stripe-listener.ts";
+import { StripeListener } from "../../src/stripe/stripe-listener.ts";
 import { StripeRequests } from "../../src/stripe/stripe-requests.ts";
+import { NotNow } from "../../src/webhook.ts";
 import { authorization, change, openWorld, said, settingsOf, settle, type World } from "./world.ts";
 
 let world: World;
