@@ -30,12 +30,14 @@ describe("the values of the connector to EasyPost", () => {
       string,
       { from: unknown; to: unknown; ports: { port: number }[] }[]
     >;
-    const ways = ingress?.filter(({ from }) => JSON.stringify(from).includes("ingress-nginx")) ?? [];
+    const ways = ingress?.filter(({ from }) => JSON.stringify(from ?? []).includes("ingress-nginx")) ?? [];
     assert.deepEqual(
       ways.flatMap(({ ports }) => ports.map(({ port }) => port)),
       [8092],
     );
-    assert.ok(egress?.some(({ to, ports }) => JSON.stringify(to).includes("shipping") && ports[0]?.port === 50_054));
+    assert.ok(
+      egress?.some(({ to, ports }) => JSON.stringify(to ?? []).includes("shipping") && ports[0]?.port === 50_054),
+    );
     assert.match(text("ConfigMap"), /"HTTP_TLS":"tls"/);
     assert.match(text("ConfigMap"), /"EASYPOST_WEBHOOK_SECRETS_FILE":"\/etc\/ordermesh\/easypost\/webhook-secrets"/);
   });
