@@ -14,6 +14,7 @@ import type { Database } from "#platform/database/database.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
 import { decodeId } from "#platform/id.ts";
 import { quietLogger } from "#testing/logger.ts";
+import { dead, Life } from "#testing/mortal.ts";
 import { AuditComparison } from "../../books/src/balance/audit.ts";
 import { allIds } from "../../books/src/balance/range.ts";
 import { GatewayEventRepository } from "../src/gateway-event/gateway-event.repository.ts";
@@ -147,34 +148,15 @@ test("a failure that is told of before its refund is written down waits for that
   await harness.assertBalance();
 });
 
-const dead = new Error("the process is dead");
-
-/** A database whose process dies at the n-th of its lines, in transactions and around them; `lines` counts them. */
+/** A database whose process dies at one of its lines, in transactions and around them. */
 function dyingDatabase(diesAt: number) {
-  const life = { lines: 0 };
-  const line = () => {
-    life.lines += 1;
-    if (life.lines > diesAt) throw dead;
-  };
-  const mortal = <T extends object>(target: T): T =>
-    new Proxy(target, {
-      get(_, name) {
-        const value: unknown = Reflect.get(target, name, target);
-        if (typeof value !== "function") return value;
-        return async (...given: unknown[]) => {
-          line();
-          const result: unknown = await Reflect.apply(value, target, given);
-          line();
-          return result;
-        };
-      },
-    });
+  const life = new Life(diesAt);
   const { database } = harness;
   const dying = {
     query: database.query.bind(database),
-    transaction: <T>(work: (tx: Transaction) => Promise<T>) => database.transaction((tx) => work(mortal(tx))),
+    transaction: <T>(work: (tx: Transaction) => Promise<T>) => database.transaction((tx) => work(life.share(tx))),
   };
-  return { life, database: mortal(dying) };
+  return { life, database: life.share(dying) };
 }
 
 test("a reader that dies between any two of its lines leaves each failure taken back once", async () => {
@@ -186,7 +168,7 @@ test("a reader that dies between any two of its lines leaves each failure taken 
     await reader(database)
       .read()
       .catch((error: unknown) => assert.equal(error, dead));
-    over = life.lines <= diesAt;
+    over = !life.over;
     await reader().read();
     assert.equal((await harness.payments.get(payment.paymentId))?.refunded, 0n, `dies at line ${diesAt}`);
     const noted = await harness.admin(

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import { quietLogger } from "#testing/logger.ts";
+import { dead, Life } from "#testing/mortal.ts";
 import { EasypostCarrier } from "../../src/easypost/easypost-carrier.ts";
 import { EasypostRequests } from "../../src/easypost/easypost-requests.ts";
 import { ParcelRepository, type Statements } from "../../src/easypost/parcel.repository.ts";
@@ -15,46 +16,10 @@ beforeEach(() => world.fake.calm());
 after(() => world?.[Symbol.asyncDispose]());
 
 const leaseMs = 150;
-const dead = new Error("the process is dead");
-
-/** Dies at one of the lines: from then on it does nothing. */
-class Life {
-  readonly #diesAt: number;
-  lines = 0;
-
-  constructor(diesAt: number) {
-    this.#diesAt = diesAt;
-  }
-
-  get over(): boolean {
-    return this.lines > this.#diesAt;
-  }
-
-  line(): void {
-    this.lines += 1;
-    if (this.over) throw dead;
-  }
-}
-
-/** An object whose calls are lines: before they are made, and after. */
-function mortal<T extends object>(target: T, life: Life): T {
-  return new Proxy(target, {
-    get(_, name) {
-      const value = Reflect.get(target, name, target);
-      if (typeof value !== "function") return value;
-      return async (...args: unknown[]) => {
-        life.line();
-        const result: unknown = await value.apply(target, args);
-        life.line();
-        return result;
-      };
-    },
-  });
-}
 
 function process(life: Life, settleMs = 0): EasypostCarrier {
   const config = configOf(world.test.url, world.fake.url);
-  const statements: Statements = mortal({ query: world.test.database.query.bind(world.test.database) }, life);
+  const statements: Statements = life.share({ query: world.test.database.query.bind(world.test.database) });
   const requests = new EasypostRequests({
     apiKey: config.EASYPOST_API_KEY,
     url: world.fake.url,
@@ -64,7 +29,7 @@ function process(life: Life, settleMs = 0): EasypostCarrier {
   });
   return new EasypostCarrier({
     parcels: new ParcelRepository(statements, leaseMs),
-    requests: mortal(requests, life),
+    requests: life.share(requests),
     senders: config.EASYPOST_SENDERS,
     services: config.EASYPOST_SERVICES,
     settleMs,

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Registry } from "prom-client";
 import { quietLogger } from "#testing/logger.ts";
+import { dead, Life } from "#testing/mortal.ts";
 import { HappeningRepository } from "../../src/stripe/happening.repository.ts";
 import type { Rules } from "../../src/stripe/judgement.ts";
 import { StripeMetrics } from "../../src/stripe/metrics.ts";
@@ -22,42 +23,6 @@ after(() => world?.[Symbol.asyncDispose]());
 
 const leaseMs = 150;
 const rules: Rules = { maxCaptures: 50, minAmounts: new Map([["EUR", 50n]]) };
-const dead = new Error("the process is dead");
-
-/** Dies at one of the lines: from then on it does nothing. */
-class Life {
-  readonly #diesAt: number;
-  lines = 0;
-
-  constructor(diesAt: number) {
-    this.#diesAt = diesAt;
-  }
-
-  get over(): boolean {
-    return this.lines > this.#diesAt;
-  }
-
-  line(): void {
-    this.lines += 1;
-    if (this.over) throw dead;
-  }
-}
-
-/** An object whose calls are lines: before they are made, and after. */
-function mortal<T extends object>(target: T, life: Life): T {
-  return new Proxy(target, {
-    get(_, name) {
-      const value = Reflect.get(target, name, target);
-      if (typeof value !== "function") return value;
-      return async (...args: unknown[]) => {
-        life.line();
-        const result: unknown = await value.apply(target, args);
-        life.line();
-        return result;
-      };
-    },
-  });
-}
 
 function partsOf(life: Life) {
   const config = settingsOf(world.test.url, world.fake.url);
@@ -69,9 +34,9 @@ function partsOf(life: Life) {
     pace: { all: 1e6, endpoint: 1e6 },
     metrics,
   });
-  const statements: Statements = mortal({ query: world.test.database.query.bind(world.test.database) }, life);
+  const statements: Statements = life.share({ query: world.test.database.query.bind(world.test.database) });
   const operations = new OperationRepository(statements, leaseMs);
-  return { statements, operations, requests: mortal(requests, life), patienceMs: 1_000, metrics, log: quietLogger() };
+  return { statements, operations, requests: life.share(requests), patienceMs: 1_000, metrics, log: quietLogger() };
 }
 
 function process(life: Life, settleMs = 0): StripeGateway {

@@ -50,10 +50,10 @@ const repeatLimit = 16;
 
 /**
  * Has orders carried to which something happened. Batches form in time, of what is in the same haste: see `Pace`; and the longer
- * starting takes, the larger they become. A claimed episode is started until the worker has it; it keeps its place meanwhile, so that a worker that is away is not left with
- * more and more of them: what comes waits in its row, and goes together when it is back. A worker that takes episodes and does
- * not end them is left with so many and no more, for the same reason. What a process leaves when it ends, or gives up, is taken
- * on by whoever looks next.
+ * starting takes, the larger they become. A claimed episode is started until the worker has it; it keeps its place meanwhile, so
+ * that a worker that is away is not left with more and more of them: what comes waits in its row, and goes together when it is
+ * back. A worker that takes episodes and does not end them is left with so many and no more, for the same reason. What a process
+ * leaves when it ends, or gives up, is taken on by whoever looks next.
  */
 export class EpisodeStarter {
   readonly #options: EpisodeStarterOptions;
@@ -62,7 +62,8 @@ export class EpisodeStarter {
   readonly #stopped = new AbortController();
   /** Starts that run in this process. */
   readonly #underWay = new Map<string, Promise<void>>();
-  #last: Promise<void> = Promise.resolve();
+  /** The one of them that was begun last. */
+  #last: Promise<void> | undefined;
   /** Whether there were as many episodes as there may be. */
   #full = false;
 
@@ -143,15 +144,20 @@ export class EpisodeStarter {
 
   /** One start follows another: when starting takes long, because there is much to do, more of what comes meanwhile goes together. */
   async #place(signal: AbortSignal): Promise<void> {
-    const longEnough = sleep(maxFollowMs, undefined, { signal, ref: false }).catch(() => undefined);
-    await Promise.race([this.#last, longEnough]);
+    if (this.#last) {
+      const longEnough = sleep(maxFollowMs, undefined, { signal, ref: false }).catch(() => undefined);
+      await Promise.race([this.#last, longEnough]);
+    }
     while (!signal.aborted && this.#underWay.size >= this.#options.concurrency) {
       await Promise.race(this.#underWay.values());
     }
   }
 
   #begin(episode: Episode): void {
-    const begun = this.#startUntilTaken(episode).finally(() => this.#underWay.delete(episode.episodeId));
+    const begun = this.#startUntilTaken(episode).finally(() => {
+      this.#underWay.delete(episode.episodeId);
+      if (this.#last === begun) this.#last = undefined;
+    });
     this.#underWay.set(episode.episodeId, begun);
     this.#last = begun;
   }
