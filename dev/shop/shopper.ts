@@ -45,7 +45,7 @@ export interface Wish {
 const shopperAddress = { recipient: "G. Hopper", lines: ["1 Compiler Road"], city: "Testing" };
 
 /** Somebody is killed, frozen or cut off all the time: an attempt is short, and there are as many as it takes. Milliseconds. */
-const timeout = { totalMs: 90_000, attemptMs: 5_000 };
+const attemptMs = 5_000;
 const retry = {
   firstPauseMs: 200,
   longestPauseMs: 3_000,
@@ -78,7 +78,9 @@ function addedBy(adjustments: readonly WishAdjustment[] = []): number {
 export class Shopper implements Disposable {
   readonly #shop: Ordermesh;
 
-  constructor(stack: Stack) {
+  /** @param patienceMs how long a call is repeated while nobody answers, in milliseconds */
+  constructor(stack: Stack, patienceMs = 90_000) {
+    const timeout = { totalMs: patienceMs, attemptMs };
     this.#shop = new Ordermesh({ ...clientOptionsFor(stack), retry, timeouts: { read: timeout, change: timeout } });
   }
 

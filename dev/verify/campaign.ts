@@ -55,6 +55,8 @@ export interface CampaignResult {
 /** Told what happens. */
 export type Say = (sentence: string) => void;
 
+/** How long customers go on asking while nobody answers, in milliseconds. */
+export const patienceMs = 10 * 60_000;
 /** Within this time of the last fault every order ends. */
 export const endWithinMs = 60_000;
 const tellEveryMs = 5_000;
@@ -81,7 +83,7 @@ export async function runCampaign(
   plan: CampaignPlan,
   { say, signal: stopping }: { say: Say; signal: AbortSignal },
 ): Promise<CampaignResult> {
-  using shopper = new Shopper(stack);
+  using shopper = new Shopper(stack, patienceMs);
   await fill(shopper);
   const { seed, orders, overMs } = plan;
   const demand = { name: "order", orders, overMs: overMs * arrivalsPart, supplied: true };

@@ -5,9 +5,6 @@ import type { Shopper } from "../shop/shopper.ts";
 import { Afterthoughts, type Afterwards } from "./afterthoughts.ts";
 import type { Wanted } from "./wanted.ts";
 
-/** How long a caller goes on asking while nobody answers, in milliseconds. */
-const usualPatienceMs = 10 * 60_000;
-
 /** How often somebody who stays away looks again, in milliseconds. */
 const lookEveryMs = 250;
 
@@ -32,7 +29,6 @@ export interface Bounds {
 /** Callers who come by themselves, whether others are served or not, and say again what was not answered. */
 export class Crowd {
   readonly #shopper: Shopper;
-  readonly #patienceMs: number;
   readonly #afterthoughts: Afterthoughts;
   readonly placed: Placed[] = [];
   /** How many have come so far. */
@@ -52,10 +48,8 @@ export class Crowd {
   /** What no outage explains, one sentence each. */
   readonly violations: string[] = [];
 
-  /** @param patienceMs how long a caller goes on asking while nobody answers, in milliseconds */
-  constructor(shopper: Shopper, patienceMs = usualPatienceMs) {
+  constructor(shopper: Shopper) {
     this.#shopper = shopper;
-    this.#patienceMs = patienceMs;
     this.#afterthoughts = new Afterthoughts(shopper);
   }
 
@@ -125,14 +119,14 @@ export class Crowd {
 
   async #place(customerId: string, { wish }: Wanted): Promise<string> {
     const request = this.#shopper.request(customerId, wish);
-    const { order } = await this.#shopper.orders.createOrder(request, { timeoutMs: this.#patienceMs });
+    const { order } = await this.#shopper.orders.createOrder(request);
     return order?.orderId ?? "";
   }
 
   async #cancel(orderId: string): Promise<"accepted" | "refused"> {
     const request = { orderId, requestId: `cancel:${orderId}`, reason: "changed my mind" };
     try {
-      await this.#shopper.orders.cancelOrder(request, { timeoutMs: this.#patienceMs });
+      await this.#shopper.orders.cancelOrder(request);
       return "accepted";
     } catch (error) {
       if (error instanceof ConnectError && error.code === Code.FailedPrecondition) return "refused";

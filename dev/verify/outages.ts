@@ -6,7 +6,7 @@ import { Shopper } from "../shop/shopper.ts";
 import type { Overrides } from "../stack/blueprint.ts";
 import { components, connectors, connectorsFor, type Gateway, isConnector, type Member } from "../stack/layout.ts";
 import type { Stack } from "../stack/stack.ts";
-import { compareBooks, endWithinMs, fill, type Say } from "./campaign.ts";
+import { compareBooks, endWithinMs, fill, patienceMs, type Say } from "./campaign.ts";
 import { Chance } from "./chance.ts";
 import { Crowd } from "./crowd.ts";
 import { type OrderState, readStates } from "./order-states.ts";
@@ -41,8 +41,6 @@ const goesAfterMs = 2_500;
 const moves = 6;
 /** In which time an absence of hours passes, in milliseconds, and within which a checkout gives up then, as it does after minutes. */
 const hours = { passInMs: 90_000, checkoutPatienceMs: "45000" } as const;
-/** How much longer than the absence callers go on asking. */
-const patienceMs = 10 * 60_000;
 
 /** Reads `10` (seconds) or `3h`, which passes by moved clocks. @throws StackError */
 export function parseAbsence(text: string): Absence {
@@ -94,12 +92,12 @@ export interface OutagePlan {
 
 /** Has each of them be away for so long, one after the other, each under orders of its own. */
 export async function runOutages(stack: Stack, plan: OutagePlan, context: Context): Promise<OutageResult[]> {
-  using shopper = new Shopper(stack);
+  using shopper = new Shopper(stack, plan.absence.forMs + patienceMs);
   await fill(shopper);
   const results: OutageResult[] = [];
   for (const subject of plan.subjects) {
     if (context.signal.aborted) break;
-    const crowd = new Crowd(shopper, plan.absence.forMs + patienceMs);
+    const crowd = new Crowd(shopper);
     results.push(await suffer(stack, { subject, plan, crowd, context }));
   }
   return results;
