@@ -9,7 +9,7 @@ import type { Stack } from "../stack/stack.ts";
 import { compareBooks, endWithinMs, fill, patienceMs, type Say } from "./campaign.ts";
 import { Chance } from "./chance.ts";
 import { Crowd } from "./crowd.ts";
-import { type OrderState, readStates } from "./order-states.ts";
+import { type OrderState, readProgress, readStates } from "./order-states.ts";
 import { paidBy } from "./stripe-wanted.ts";
 import { judge, judgeParked, shortened, summary } from "./verdict.ts";
 import { drawWanted, pace } from "./wanted.ts";
@@ -122,8 +122,7 @@ async function suffer(stack: Stack, outage: Outage): Promise<OutageResult> {
   await pass(stack, absence, context.signal);
   await comeBack();
   const back = performance.now();
-  const states = await untilEnded(stack, { crowd, coming });
-  const isOver = states.length === orders && states.every(({ ended }) => ended);
+  const { states, isOver } = await untilEnded(stack, { crowd, coming });
   const endedAfterMs = isOver ? performance.now() - back : undefined;
   const parked = judgeParked(states);
   const violations = [
@@ -165,11 +164,11 @@ async function pass(stack: Stack, { forMs, movedBy }: Absence, signal: AbortSign
   }
 }
 
-/** How the orders of a crowd stand when they have all ended, or should have. */
+/** How the orders of a crowd stand when all is over, or should be: also what came back of them, and what is sent for it. */
 async function untilEnded(
   stack: Stack,
   { crowd, coming }: { crowd: Crowd; coming: Promise<void> },
-): Promise<readonly OrderState[]> {
+): Promise<{ states: readonly OrderState[]; isOver: boolean }> {
   let isAnswered = false;
   void coming.then(() => {
     isAnswered = true;
@@ -179,8 +178,9 @@ async function untilEnded(
     const all = await readStates(stack).catch(() => []);
     const mine = new Set(crowd.placed.map(({ orderId }) => orderId));
     states = all.filter(({ orderId }) => mine.has(orderId));
-    return isAnswered && states.length === orders && states.every(({ ended }) => ended);
+    const haveEnded = isAnswered && states.length === orders && states.every(({ ended }) => ended);
+    return haveEnded && (await readProgress(stack)).underWay === 0;
   };
-  await within(endWithinMs, look, 250);
-  return states;
+  const isOver = await within(endWithinMs, look, 250);
+  return { states, isOver: isOver === true };
 }
