@@ -34,9 +34,7 @@ export async function copyRepository(): Promise<Copy> {
     const options = { cwd: folder, timeout: compilerMs, maxBuffer: 16 * 1024 * 1024 };
     // What has not changed since the last time is not looked at again.
     const flags = ["--noEmit", "--pretty", "false", "--incremental", "--tsBuildInfoFile", "compiled.tsbuildinfo"];
-    const said = await execute(compiler, flags, options).catch(
-      (error: { stdout: string }) => error,
-    );
+    const said = await execute(compiler, flags, options).catch((error: { stdout: string }) => error);
     return said.stdout.split("\n").filter((line) => /^\S+\(\d/.test(line));
   };
   return { folder, compilerErrors, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };

@@ -20,6 +20,8 @@ export interface Planted {
   readonly caughtBy: string;
 }
 
+/** What of the compiler's errors is none here: whoever makes the bug takes away as well what is not used any more. */
+const unused = /: error TS6133: /;
 /** How long a test or a campaign may take to catch one, in milliseconds. */
 const patienceMs = 10 * 60_000;
 
@@ -48,29 +50,50 @@ function read(file: string): Planted {
  */
 export async function plantAll(bugs: readonly Planted[], say: Say, signal: AbortSignal): Promise<Planted[]> {
   await using copy = await copyRepository();
-  const sound = new Map<string, boolean>();
+  const ground = { copy, sound: new Map<string, boolean>(), signal };
   const missed: Planted[] = [];
   for (const bug of bugs) {
     if (signal.aborted) throw new StackError("It was stopped before every bug was planted.");
     const start = performance.now();
-    const by = await plant(copy, bug, signal);
-    if (by !== undefined && !sound.has(bug.caughtBy)) {
-      sound.set(bug.caughtBy, (await run(copy, bug.caughtBy, signal)) === undefined);
-    }
+    const { isCaught, sentence } = await show(ground, bug);
     const seconds = Math.round((performance.now() - start) / 1_000);
-    const isCaught = by !== undefined && sound.get(bug.caughtBy) === true;
     if (!isCaught) missed.push(bug);
-    const wrong = by === undefined ? `NOT caught by ${bug.caughtBy}` : `NOT shown: ${by} fails without it as well`;
-    say(`${bug.name}: ${isCaught ? `caught by ${by}` : wrong} (${seconds} s)`);
+    say(`${bug.name}: ${sentence} (${seconds} s)`);
   }
   return missed;
 }
 
+interface Ground {
+  readonly copy: Copy;
+  /** What catches bugs, and whether it finds nothing where there is none. */
+  readonly sound: Map<string, boolean>;
+  readonly signal: AbortSignal;
+}
+
+/** One that cannot be shown is said, and keeps none of the others from being shown. */
+async function show(ground: Ground, bug: Planted): Promise<{ isCaught: boolean; sentence: string }> {
+  try {
+    const by = await plant(ground, bug);
+    if (by === undefined) return { isCaught: false, sentence: `NOT caught by ${bug.caughtBy}` };
+    if (await isSound(ground, bug.caughtBy)) return { isCaught: true, sentence: `caught by ${by}` };
+    return { isCaught: false, sentence: `NOT shown: ${by} fails without it as well` };
+  } catch (error) {
+    if (!(error instanceof StackError)) throw error;
+    return { isCaught: false, sentence: `NOT shown: ${error.message}` };
+  }
+}
+
+async function isSound({ copy, sound, signal }: Ground, caughtBy: string): Promise<boolean> {
+  const known = sound.get(caughtBy) ?? (await run(copy, caughtBy, signal)) === undefined;
+  sound.set(caughtBy, known);
+  return known;
+}
+
 /** What catches the bug; undefined when nothing does. */
-async function plant(copy: Copy, bug: Planted, signal: AbortSignal): Promise<string | undefined> {
+async function plant({ copy, signal }: Ground, bug: Planted): Promise<string | undefined> {
   await apply(copy, bug);
   try {
-    const [error] = await copy.compilerErrors();
+    const error = (await copy.compilerErrors()).find((each) => !unused.test(each));
     if (error) throw new StackError(`${bug.name} is caught by the compiler, so nobody could make it: ${error}`);
     return await run(copy, bug.caughtBy, signal);
   } finally {
