@@ -2,14 +2,11 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { ConnectError } from "@connectrpc/connect";
-import { CarrierConnectorService } from "#gen/ordermesh/connectors/v1/carrier_connector_service_pb.js";
-import { GatewayConnectorService } from "#gen/ordermesh/connectors/v1/gateway_connector_service_pb.js";
-import { WarehouseConnectorService } from "#gen/ordermesh/connectors/v1/warehouse_connector_service_pb.js";
-import { ConfigError } from "#platform/config.ts";
-import { Clients } from "#platform/grpc/clients.ts";
+import { ConfigError, loadConfig } from "#platform/config.ts";
 import { TlsFiles } from "#platform/tls/tls-files.ts";
 import type { TriedAddress } from "../connectors/carrier-trial.ts";
 import { runCarrierConformance, runConformance, runWarehouseConformance } from "../connectors/conformance.ts";
+import { Connection, connectionConfig } from "../connectors/connection.ts";
 import type { PromiseResult } from "../connectors/promises.ts";
 import { StackError } from "../errors.ts";
 import { usageError } from "../terminal/usage.ts";
@@ -32,7 +29,10 @@ shipments packed. It moves money, books parcels and packs where there are some: 
   npm run conformance -- localhost:50063 --warehouse --taken GB/SW1Y4LB --refused GB/SIM-UNPACKABLE --location BER-1 --sku espresso-cup
                                       addresses to which shipments are packed and cannot be, where they leave from, and an article
   npm run conformance -- localhost:50061 --tls <folder>
-                                      with the certificate tls.crt, tls.key and ca.crt of a folder`;
+                                      with the certificate tls.crt, tls.key and ca.crt of a folder
+
+A connector that asks who calls is shown the keys of services: SERVICE_KEY_FILE names the file with that of payments, or of shipping, and
+BOOKS_SERVICE_KEY_FILE that of the books, by which everything is listed. SERVICE_KEY and BOOKS_SERVICE_KEY are the keys themselves.`;
 
 function read(args: readonly string[]) {
   try {
@@ -90,18 +90,21 @@ function tell({ promise, broken, without }: PromiseResult): void {
 }
 
 /** Tries the connector that was named. */
-async function tryConnector(options: ReturnType<typeof read>, clients: Clients): Promise<readonly PromiseResult[]> {
-  const { address, addresses, location: locationId, service: serviceLevel, sku } = options;
+async function tryConnector(
+  options: ReturnType<typeof read>,
+  connection: Connection,
+): Promise<readonly PromiseResult[]> {
+  const { addresses, location: locationId, service: serviceLevel, sku } = options;
   const patienceMs = Number(options.patience) * 1_000;
   if (options.carrier) {
-    const connector = clients.client(CarrierConnectorService, address);
+    const connector = await connection.carrier();
     return await runCarrierConformance({ connector, addresses, locationId, serviceLevel, patienceMs }, tell);
   }
   if (options.warehouse) {
-    const connector = clients.client(WarehouseConnectorService, address);
+    const connector = await connection.warehouse();
     return await runWarehouseConformance({ connector, addresses, locationId, sku, patienceMs }, tell);
   }
-  const connector = clients.client(GatewayConnectorService, address);
+  const connector = await connection.gateway();
   const cards = { approved: options.approved, declined: options.declined };
   return await runConformance(
     { connector, cards, currency: options.currency, amount: BigInt(options.amount), patienceMs },
@@ -115,15 +118,12 @@ async function main(): Promise<number> {
     console.log(help);
     return 0;
   }
-  const clients = new Clients({ defaultTimeoutMs: 30_000, maxMessageBytes: 8 * 1024 * 1024, tls: tlsIn(options.tls) });
-  try {
-    const results = await tryConnector(options, clients);
-    const broken = results.filter((result) => result.broken !== undefined).length;
-    console.log(broken === 0 ? "Every promise is kept." : `${broken} of ${results.length} promises are broken.`);
-    return broken === 0 ? 0 : 1;
-  } finally {
-    clients.close();
-  }
+  const { address } = options;
+  using connection = new Connection({ address, keys: loadConfig(connectionConfig), tls: tlsIn(options.tls) });
+  const results = await tryConnector(options, connection);
+  const broken = results.filter((result) => result.broken !== undefined).length;
+  console.log(broken === 0 ? "Every promise is kept." : `${broken} of ${results.length} promises are broken.`);
+  return broken === 0 ? 0 : 1;
 }
 
 try {

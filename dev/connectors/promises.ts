@@ -1,5 +1,6 @@
 // What the contract of a card gateway's connector promises, each as something that is tried.
 import { durationMs } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { PartVoid } from "#gen/ordermesh/connectors/v1/gateway_connector_service_pb.js";
 import type { GatewayOutcome } from "#gen/ordermesh/connectors/v1/gateway_operation_pb.js";
 import { BrokenPromise, type Held, nameOf, referenceOf, require, said, type Trial } from "./trial.ts";
@@ -254,7 +255,12 @@ export interface PromiseResult {
   readonly without?: string;
 }
 
-/** Tries one promise. */
+/** Whether a connector does not take who calls: then nothing is known of its promises. */
+export function isRefusedCaller(error: unknown): boolean {
+  return error instanceof ConnectError && [Code.Unauthenticated, Code.PermissionDenied].includes(error.code);
+}
+
+/** Tries one promise. @throws ConnectError when the connector does not take who calls */
 export async function tryPromise<T>(trial: T, { promise, without, keep }: TriedPromise<T>): Promise<PromiseResult> {
   const reason = without?.(trial);
   if (reason !== undefined) return { promise, without: reason };
@@ -263,6 +269,7 @@ export async function tryPromise<T>(trial: T, { promise, without, keep }: TriedP
     return { promise };
   } catch (error) {
     if (error instanceof BrokenPromise) return { promise, broken: error.message };
+    if (isRefusedCaller(error)) throw error;
     return { promise, broken: `a call failed: ${(error as Error).message}` };
   }
 }

@@ -8,8 +8,16 @@ export interface ServedSimulators extends AsyncDisposable {
   readonly address: string;
 }
 
-/** Serves the simulated gateway, carrier and warehouse of a database. */
-export async function serveSimulators(url: string, slowMs = 400): Promise<ServedSimulators> {
+/**
+ * Serves the simulated gateway, carrier and warehouse of a database.
+ *
+ * @param settings of the process, besides or in place of those that it has here
+ */
+export async function serveSimulators(
+  url: string,
+  slowMs = 400,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<ServedSimulators> {
   const env = {
     DATABASE_URL: url,
     PAGE_TOKEN_SECRET: pageTokenSecret.text,
@@ -18,6 +26,7 @@ export async function serveSimulators(url: string, slowMs = 400): Promise<Served
     HTTP_PORT: "0",
     SIMULATOR_SLOW_MS: String(slowMs),
     CARRIER_TRANSIT_MS: "60000",
+    ...settings,
   };
   const service = await launch(simulators, env, new PassThrough().resume());
   return {
