@@ -142,6 +142,12 @@ const standingStill: readonly Example[] = [
     summary: "The gateway told of 2 refund_failed in an hour that nobody asked for (shop)",
   },
   {
+    alert: "DisputesDue",
+    at: "30m",
+    ...one(`payments_disputes_due{${ofService("payments")}}`, "0x20 2x10", "2x20 0x20"),
+    summary: "Disputes that have to be answered within three days: 2 (shop)",
+  },
+  {
     alert: "RefundsUnapproved",
     at: "30m",
     ...one(`payments_refund_request_age_seconds{${ofService("payments")}}`, "85800+60x30", "85200+60x10 0x20"),

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
 import pg from "pg";
 import { Registry } from "prom-client";
@@ -235,6 +236,56 @@ test("a hold that has ended, and a dispute, are written down and told of", async
   );
   assert.equal(stored.refunded, 0n);
   await assertAudited();
+});
+
+/** What metrics say of disputes: open, and to be answered soon. */
+async function shownDisputes(): Promise<(number | undefined)[]> {
+  const registry = new Registry();
+  await new PaymentMetrics(registry).refreshGatewayEvents(new GatewayEventRepository(harness.database));
+  const shown = await registry.getMetricsAsJSON();
+  const value = (name: string) => shown.find((metric) => metric.name === name)?.values[0]?.value;
+  return [value("payments_disputes_open"), value("payments_disputes_due")];
+}
+
+test("a dispute is kept as it stands, with the time until which it has to be answered", async () => {
+  await harness.admin("delete from payment_dispute");
+  const { paymentId, authorizationKey } = await refunded(100n);
+  const days = (count: number) => new Date(Date.UTC(2_099, 0, 1) + count * 24 * 3_600_000);
+  const tell = async (...said: readonly { state: DisputeState; id?: string; until?: Date }[]) => {
+    for (const { state, id = "dp_kept", until } of said) {
+      const value = { disputeId: id, state, reason: "fraudulent", amount: { currency: "EUR", amount: 700n } };
+      const respondByTime = until && timestampFromDate(until);
+      list({ authorizationKey, event: { case: "disputed", value: { ...value, respondByTime } } });
+    }
+    await reader().read();
+  };
+  const kept = async () => {
+    const rows = await harness.admin<{ state: string; until: Date | null }>(
+      "select state, respond_by_time as until from payment_dispute where payment_id = $1 and dispute_id = 'dp_kept'",
+      [decodeId(paymentId)],
+    );
+    return rows.map(({ state, until }) => [state, until?.toISOString() ?? ""]);
+  };
+  await tell({ state: DisputeState.OPEN, until: days(1) }, { state: DisputeState.OPEN, until: days(2) });
+  assert.deepEqual(await kept(), [["open", days(2).toISOString()]]);
+  assert.deepEqual(await shownDisputes(), [1, 0], "there is time");
+  const [day] = await harness.admin<{ soon: Date }>("select now() + interval '71 hours' as soon");
+  await tell({ state: DisputeState.OPEN, until: day?.soon ?? days(0) });
+  assert.deepEqual(await shownDisputes(), [1, 1]);
+  await tell({ state: DisputeState.OPEN, id: "dp_late", until: new Date(0) }, { state: DisputeState.OPEN, id: "dp_past", until: new Date("2020-01-01") });
+  assert.deepEqual(await shownDisputes(), [3, 1], "what cannot be answered any more reminds nobody");
+  await tell({ state: DisputeState.OPEN });
+  assert.deepEqual(await kept(), [["open", ""]]);
+  assert.deepEqual(await shownDisputes(), [3, 0], "it was answered");
+  await tell({ state: DisputeState.WON });
+  assert.deepEqual(await kept(), [["won", ""]]);
+  assert.deepEqual(await shownDisputes(), [2, 0]);
+  const told = await harness.admin<{ until: string | null }>(
+    "select details->>'respond_by_time' as until from audit_event where subject = $1 and action = 'payment.disputed' and details->>'dispute_id' = 'dp_kept' order by sequence",
+    [paymentId],
+  );
+  const [first, second, , ...rest] = told.map(({ until }) => until);
+  assert.deepEqual([first, second, ...rest], [days(1).toISOString(), days(2).toISOString(), null, null]);
 });
 
 test("what nobody understands, or is of no payment of ours, keeps nothing else from being read", async () => {

@@ -221,6 +221,15 @@ export const paymentAlerts: RuleGroup = {
         "A refund has not reached its customer, a hold is gone before its parcel left, or a customer's bank wants money back.",
     },
     {
+      alert: "DisputesDue",
+      severity: "ticket",
+      expr: "max by (namespace) (payments_disputes_due) > 0",
+      lasts: "0m",
+      labels: { service: "payments" },
+      summary: "Disputes that have to be answered within three days: {{ $value | humanize }} ({{ $labels.namespace }})",
+      description: "A dispute that nobody answers in time is lost, and the money with it.",
+    },
+    {
       alert: "RefundsUnapproved",
       severity: "ticket",
       expr: "max by (namespace) (payments_refund_request_age_seconds) > 86400",

@@ -80,7 +80,8 @@ export function disputed(dispute: Stripe.Dispute, authorizationKey: string): Hap
   const { id, status, reason, amount, currency: written, evidence_details: evidence } = dispute;
   const currency = written.toUpperCase();
   const state = stateOf(status);
-  const until = state === "open" ? evidence.due_by : null;
+  // Who has answered waits for the bank.
+  const until = status.endsWith("needs_response") ? evidence.due_by : null;
   return {
     ...none,
     eventId: `disputed:${id}:${status}`,

@@ -144,6 +144,11 @@ test("a dispute is told of as it stands, each time that it stands otherwise", as
     ours.map(({ event }) => (event.case === "disputed" ? [event.value.state, event.value.amount?.amount] : [])),
     [1, 1, 3].map((state) => [state, 700n]),
   );
+  assert.deepEqual(
+    ours.map(({ event }) => (event.case === "disputed" ? Number(event.value.respondByTime?.seconds ?? 0n) : undefined)),
+    [1_900_000_000, 0, 0],
+    "what is answered has not to be answered",
+  );
   const after = events.at(-1)?.position ?? "";
   assert.deepEqual((await clientOf(connector).listEvents({ after })).events, []);
   await assert.rejects(clientOf(connector).listEvents({ after: "elsewhere" }), /is no position of ours/);

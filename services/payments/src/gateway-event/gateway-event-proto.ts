@@ -3,6 +3,7 @@ import {
   type GatewayEvent as GatewayEventMessage,
 } from "#gen/ordermesh/connectors/v1/gateway_event_pb.js";
 import { outsideId, outsideText } from "#platform/redact/outside-text.ts";
+import { toDate } from "../gateway/gateway-proto.ts";
 import type { GatewayEvent, Happening, DisputeState as State } from "./gateway-event.ts";
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -39,11 +40,13 @@ function toHappening({ event }: GatewayEventMessage): Happening | undefined {
     case "holdEnded":
       return { kind: "hold_ended" };
     case "disputed": {
-      const { disputeId, state: said, reason, amount } = event.value;
+      const { disputeId, state: said, reason, amount, respondByTime } = event.value;
       const state = states[said];
       if (!state || !amount || !/^[A-Z]{3}$/.test(amount.currency) || amount.amount <= 0n) return undefined;
       const texts = { disputeId: outsideId(disputeId, longest.text), reason: outsideText(reason, longest.text) };
-      return { kind: "disputed", state, ...texts, currency: amount.currency, amount: amount.amount };
+      const { currency } = amount;
+      const until = toDate(respondByTime);
+      return { kind: "disputed", state, ...texts, currency, amount: amount.amount, respondByTime: until };
     }
     default:
       return undefined;

@@ -32,3 +32,20 @@ export const countRecentEvents: SqlText = {
   text: `select kind, count(*) as count from gateway_event
     where create_time > now() - interval '1 hour' group by kind`,
 };
+
+/** Writes down how disputes stand; `$1` payments, `$2` disputes, `$3` states, `$4` reasons, `$5` currencies, `$6` amounts, `$7` until when. Each once. */
+export const upsertDisputes: SqlText = {
+  name: "upsert_disputes",
+  text: `insert into payment_dispute (payment_id, dispute_id, state, reason, currency, amount, respond_by_time)
+    select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::timestamptz[])
+    on conflict (payment_id, dispute_id) do update set state = excluded.state, reason = excluded.reason, currency = excluded.currency,
+      amount = excluded.amount, respond_by_time = excluded.respond_by_time, update_time = now()`,
+};
+
+/** How many disputes are open, and how many of them have to be answered within `$1` milliseconds and still can be. */
+export const countDisputes: SqlText = {
+  name: "count_disputes",
+  text: `select count(*) as open, count(*) filter (
+      where respond_by_time > now() and respond_by_time < now() + $1 * interval '1 millisecond') as due
+    from payment_dispute where state = 'open'`,
+};

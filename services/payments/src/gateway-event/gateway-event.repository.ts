@@ -7,7 +7,7 @@ import { type OperationRow, toInsertedEntry, toOperation, toUpdatedOperation } f
 import * as statements from "../operation/operation-statements.ts";
 import { heldOf } from "../payment/payment.ts";
 import { toPayment, toUpdatedPayment } from "../payment/payment-row.ts";
-import { eventEntry, type GatewayEvent, type Happening } from "./gateway-event.ts";
+import { type Dispute, eventEntry, type GatewayEvent, type Happening } from "./gateway-event.ts";
 import * as eventStatements from "./gateway-event-statements.ts";
 
 /** Takes what happened at the gateway by itself, once each. */
@@ -30,6 +30,12 @@ export class GatewayEventRepository {
       eventStatements.countRecentEvents,
     );
     return new Map(rows.map(({ kind, count }) => [kind, Number(count)]));
+  }
+
+  /** How many disputes are open, and how many of them have to be answered within so many milliseconds. */
+  async disputes(withinMs: number): Promise<{ readonly open: number; readonly due: number }> {
+    const [row] = await this.#database.query<{ open: bigint; due: bigint }>(eventStatements.countDisputes, [withinMs]);
+    return { open: Number(row?.open ?? 0n), due: Number(row?.due ?? 0n) };
   }
 
   /**
@@ -84,6 +90,7 @@ export class GatewayEventRepository {
     const time = payments[0]?.now ?? new Date(Number.NaN);
     const recording = new Recording(payments.map(toPayment), operations.map(toOperation), { time, inTurn: true });
     for (const event of events) effectOf(event, recording, encodeId(paymentOf.get(event.authorizationKey) ?? ""));
+    await keepDisputes(tx, events, paymentOf);
     const changes = recording.changes();
     await tx.commitWith(statements.recordDecisions, [
       JSON.stringify(changes.payments.map(toUpdatedPayment)),
@@ -98,6 +105,27 @@ export class GatewayEventRepository {
 }
 
 type PaymentIds = ReadonlyMap<string, string>;
+
+/** Writes down how disputes stand: of each, what was told last. */
+async function keepDisputes(tx: Transaction, events: readonly GatewayEvent[], paymentOf: PaymentIds): Promise<void> {
+  const latest = new Map<string, Dispute & { readonly paymentId: string | undefined }>();
+  for (const { authorizationKey, happening } of events) {
+    if (happening.kind !== "disputed") continue;
+    const paymentId = paymentOf.get(authorizationKey);
+    latest.set(`${paymentId} ${happening.disputeId}`, { ...happening, paymentId });
+  }
+  const disputes = [...latest.values()];
+  if (disputes.length === 0) return;
+  await tx.query(eventStatements.upsertDisputes, [
+    disputes.map(({ paymentId }) => paymentId),
+    disputes.map(({ disputeId }) => disputeId),
+    disputes.map(({ state }) => state),
+    disputes.map(({ reason }) => reason),
+    disputes.map(({ currency }) => currency),
+    disputes.map(({ amount }) => amount),
+    disputes.map(({ respondByTime }) => respondByTime ?? null),
+  ]);
+}
 
 /** Whether it is about a refund that is not decided. */
 function isOpen(happening: Happening, operations: ReadonlyMap<string, statements.FoundOperation>): boolean {
@@ -127,7 +155,8 @@ function effectOf(event: GatewayEvent, recording: Recording, paymentId: string):
     recording.note(eventEntry(event, payment, { currency, amount: String(heldOf(payment)) }));
     return;
   }
-  const { disputeId, state, reason, currency, amount } = happening;
-  const dispute = { dispute_id: disputeId, state, reason, currency, amount: String(amount) };
+  const { disputeId, state, reason, currency, amount, respondByTime } = happening;
+  const until = respondByTime && { respond_by_time: respondByTime.toISOString() };
+  const dispute = { dispute_id: disputeId, state, reason, currency, amount: String(amount), ...until };
   recording.note(eventEntry(event, payment, dispute));
 }

@@ -4,18 +4,23 @@ import type { Payment } from "../payment/payment.ts";
 /** Where a dispute stands. */
 export type DisputeState = "open" | "won" | "lost";
 
+/** What a bank wants back, as it stands. */
+export interface Dispute {
+  readonly kind: "disputed";
+  readonly disputeId: string;
+  readonly state: DisputeState;
+  readonly reason: string;
+  readonly currency: string;
+  readonly amount: bigint;
+  /** Until when it has to be answered; undefined where it cannot be, or has been. */
+  readonly respondByTime: Date | undefined;
+}
+
 /** What happened at the gateway by itself. Texts of the gateway are short and on one line. */
 export type Happening =
   | { readonly kind: "refund_failed"; readonly key: string; readonly code: string }
   | { readonly kind: "hold_ended" }
-  | {
-      readonly kind: "disputed";
-      readonly disputeId: string;
-      readonly state: DisputeState;
-      readonly reason: string;
-      readonly currency: string;
-      readonly amount: bigint;
-    };
+  | Dispute;
 
 /** One event of the gateway. */
 export interface GatewayEvent {

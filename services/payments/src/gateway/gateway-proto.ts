@@ -66,8 +66,8 @@ function toApproval(kind: Effect, { reference, holdExpireTime }: OperationApprov
 /** The last moment that is written with a year of four digits, as PostgreSQL reads it from JSON. */
 const lastMs = Date.UTC(9_999, 11, 31);
 
-/** What somebody else says may be no time that can be kept. */
-function toDate(time: Timestamp | undefined): Date | undefined {
+/** What somebody else says may be no time that can be kept; then it is undefined. */
+export function toDate(time: Timestamp | undefined): Date | undefined {
   const date = time && timestampDate(time);
   return date && date.getTime() > 0 && date.getTime() <= lastMs ? date : undefined;
 }

@@ -13,6 +13,7 @@ import { CreditsIndex } from "./20261206-credits-index.ts";
 import { ConnectorMigration } from "./20261207-connector.ts";
 import { GatewayEventsMigration } from "./20261208-gateway-events.ts";
 import { GatewayEventIndex } from "./20261209-gateway-event-index.ts";
+import { DisputesMigration } from "./20261215-disputes.ts";
 
 /** The schema of the payments service, oldest change first. */
 export const migrations: MigrationsList = [
@@ -30,4 +31,5 @@ export const migrations: MigrationsList = [
   { name: "20261207-connector", class: ConnectorMigration },
   { name: "20261208-gateway-events", class: GatewayEventsMigration },
   { name: "20261209-gateway-event-index", class: GatewayEventIndex },
+  { name: "20261215-disputes", class: DisputesMigration },
 ];

@@ -20,6 +20,9 @@ const creditKinds = {
 
 const happenings = ["refund_failed", "hold_ended", "disputed"] as const;
 
+/** So long before a dispute has to be answered people are told: over a weekend too there is a working day left. */
+const answerWithinMs = 3 * 24 * 3_600_000;
+
 /** What the payments service counts. */
 export class PaymentMetrics {
   readonly #decided: Counter<"kind" | "outcome">;
@@ -29,6 +32,8 @@ export class PaymentMetrics {
   readonly #age: Gauge;
   readonly #refundRequests: Counter<"outcome">;
   readonly #gatewayEvents: Gauge<"kind">;
+  readonly #openDisputes: Gauge;
+  readonly #dueDisputes: Gauge;
   readonly #waiting: Gauge;
   readonly #waitingAge: Gauge;
 
@@ -66,6 +71,7 @@ export class PaymentMetrics {
     });
     this.#refundRequests = refundRequestCounter(registry);
     this.#gatewayEvents = gatewayEventGauge(registry);
+    [this.#openDisputes, this.#dueDisputes] = disputeGauges([registry]);
     this.#waiting = new Gauge({
       name: "payments_refund_requests_waiting",
       help: "Refunds that wait for a second person.",
@@ -93,8 +99,11 @@ export class PaymentMetrics {
     this.#gateway.observe({ kind, outcome }, seconds);
   };
 
-  /** Looks how much happened at the gateway by itself of late. */
-  async refreshGatewayEvents(events: Pick<GatewayEventRepository, "recent">): Promise<void> {
+  /** Looks how much happened at the gateway by itself of late, and how many disputes wait for people. */
+  async refreshGatewayEvents(events: Pick<GatewayEventRepository, "recent" | "disputes">): Promise<void> {
+    const { open, due } = await events.disputes(answerWithinMs);
+    this.#openDisputes.set(open);
+    this.#dueDisputes.set(due);
     const recent = await events.recent();
     for (const kind of happenings) this.#gatewayEvents.set({ kind }, recent.get(kind) ?? 0);
   }
@@ -133,6 +142,21 @@ function refundRequestCounter(registry: Registry): Counter<"outcome"> {
   });
   for (const outcome of ["waiting", "approved", "rejected", "expired"]) counter.inc({ outcome }, 0);
   return counter;
+}
+
+/** Of those that are open, and of those that are due. */
+function disputeGauges(registers: Registry[]): [Gauge, Gauge] {
+  const open = new Gauge({
+    name: "payments_disputes_open",
+    help: "Disputes that the banks have not decided.",
+    registers,
+  });
+  const due = new Gauge({
+    name: "payments_disputes_due",
+    help: "Disputes that nobody has answered and that can be answered for three more days at most.",
+    registers,
+  });
+  return [open, due];
 }
 
 function gatewayEventGauge(registry: Registry): Gauge<"kind"> {

@@ -3,7 +3,7 @@ import {
   PaymentEventSchema,
   RefundRequestEventSchema,
 } from "#gen/shop/events/v1/payment_event_pb.js";
-import { moneyIn } from "#platform/events/details.ts";
+import { moneyIn, timeIn } from "#platform/events/details.ts";
 import { type EventTypes, internal, told } from "#platform/events/event-types.ts";
 
 /** The gateway has done something, or refused to. */
@@ -24,6 +24,7 @@ const dispute = told(PaymentDisputeEventSchema, ({ subject, orderId, details }) 
   state: details.state ?? "",
   reason: details.reason ?? "",
   amount: moneyIn(details, "amount"),
+  respondByTime: timeIn(details, "respond_by_time"),
 }));
 
 const refundRequest = told(RefundRequestEventSchema, ({ subject, orderId, details }) => ({

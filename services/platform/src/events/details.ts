@@ -1,3 +1,5 @@
+import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
+
 /** What the audit log says of an effect besides who and when. */
 export type Details = Readonly<Record<string, string>>;
 
@@ -17,6 +19,12 @@ export function wholeIn(details: Details, name: string): bigint | undefined {
 /** The same, of what is never large; 0 where they say none. */
 export function countIn(details: Details, name: string): number {
   return Number(wholeIn(details, name) ?? 0n);
+}
+
+/** A time that the details say in ISO 8601; undefined where they say none. */
+export function timeIn(details: Details, name: string): Timestamp | undefined {
+  const ms = Date.parse(details[name] ?? "");
+  return Number.isNaN(ms) ? undefined : timestampFromMs(ms);
 }
 
 /** The value of an enum that a text of ours names in small letters; 0, which is UNSPECIFIED, for none and for what it does not have. */

@@ -161,7 +161,7 @@ export declare type Disputed = Message<"ordermesh.connectors.v1.Disputed"> & {
   amount?: GatewayAmount | undefined;
 
   /**
-   * Until when it can be answered. Absent: it cannot, or the gateway does not say.
+   * Until when it has to be answered. Absent: it cannot be, it has been, or the gateway does not say. While an open dispute has it, people are reminded.
    *
    * @generated from field: google.protobuf.Timestamp respond_by_time = 5;
    */

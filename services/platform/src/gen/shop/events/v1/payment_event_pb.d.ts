@@ -5,6 +5,7 @@
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Money } from "../../type/v1/money_pb.js";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file shop/events/v1/payment_event.proto.
@@ -120,6 +121,13 @@ export declare type PaymentDisputeEvent = Message<"shop.events.v1.PaymentDispute
    * @generated from field: shop.type.v1.Money amount = 6;
    */
   amount?: Money | undefined;
+
+  /**
+   * Until when it has to be answered, at the gateway; absent where it cannot be, or has been.
+   *
+   * @generated from field: google.protobuf.Timestamp respond_by_time = 7;
+   */
+  respondByTime?: Timestamp | undefined;
 };
 
 /**
