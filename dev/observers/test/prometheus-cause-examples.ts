@@ -223,7 +223,17 @@ const standingStill: readonly Example[] = [
   {
     alert: "RelayStalled",
     at: "20m",
-    ...one(`relay_last_success_timestamp_seconds{${ofService("orders")}, relay="sagas"}`, "0x20", "0+60x20"),
+    fires: {
+      [`relay_last_success_timestamp_seconds{${ofService("orders")}, relay="sagas"}`]: "0x20",
+      [`relay_interval_seconds{${ofService("orders")}, relay="sagas"}`]: "1x20",
+    },
+    // One that looks every ten minutes has looked ten minutes ago.
+    quiet: {
+      [`relay_last_success_timestamp_seconds{${ofService("orders")}, relay="sagas"}`]: "0+60x20",
+      [`relay_interval_seconds{${ofService("orders")}, relay="sagas"}`]: "1x20",
+      [`relay_last_success_timestamp_seconds{${ofService("orders")}, relay="forgetting"}`]: "0x9 600x10",
+      [`relay_interval_seconds{${ofService("orders")}, relay="forgetting"}`]: "600x20",
+    },
     labels: { service: "orders", relay: "sagas" },
     summary: "Relay sagas of orders last succeeded 20m 0s ago",
   },

@@ -123,7 +123,8 @@ test("a refund that has failed is taken back once, is told of, and can be paid a
   await harness.assertBalance();
 });
 
-test("a failure that is told of before its refund is written down waits for that", async () => {
+/** A payment of which a refund was sent, and nobody knows what became of it. */
+async function undecided(amount: bigint) {
   const mover = harness.mover();
   const input = authorization();
   await mover.authorize(input);
@@ -132,20 +133,52 @@ test("a failure that is told of before its refund is written down waits for that
     gateway: unreachable(),
     config: { PAYMENTS_ANSWER_WITHIN_MS: 20, GATEWAY_TIMEOUT_MS: 50 },
   });
-  await cut.change(change("refund", input.paymentId, { amount: 300n }));
+  await cut.change(change("refund", input.paymentId, { amount }));
   await cut.drain(0);
   const keys = await harness.admin<{ kind: string; operation_id: string }>(
     "select kind, operation_id from payment_operation where payment_id = $1",
     [decodeId(input.paymentId)],
   );
   const keyOf = (kind: string) => keys.find((row) => row.kind === kind)?.operation_id ?? "";
-  list({ authorizationKey: keyOf("authorize"), event: refundFailed(keyOf("refund")) });
+  return { ...input, authorizationKey: keyOf("authorize"), key: keyOf("refund") };
+}
+
+test("a failure that is told of before its refund is written down waits for that", async () => {
+  const { paymentId, authorizationKey, key } = await undecided(300n);
+  list({ authorizationKey, event: refundFailed(key) });
   assert.equal(await reader().read(), 0);
   await harness.resolveAll(harness.mover());
-  assert.equal((await harness.payments.get(input.paymentId))?.refunded, 300n);
-  await failAtGateway(keyOf("authorize"), keyOf("refund"), 300n);
+  assert.equal((await harness.payments.get(paymentId))?.refunded, 300n);
+  await failAtGateway(authorizationKey, key, 300n);
+  assert.deepEqual(
+    (await Promise.all([reader().read(), reader().read(), reader().read()])).toSorted(),
+    [0, 0, 1],
+    "it has its effect once",
+  );
+  assert.equal((await harness.payments.get(paymentId))?.refunded, 0n);
+  await harness.assertBalance();
+});
+
+test("what is told behind a failure that waits does not wait for it", async () => {
+  const waiting = await undecided(300n);
+  const others = [await refunded(100n), await refunded(100n)];
+  const page = { authorizationKey: waiting.authorizationKey, event: refundFailed(waiting.key) } as const;
+  list(page);
+  for (const { authorizationKey, key } of others) {
+    await failAtGateway(authorizationKey, key, 100n);
+    list({ authorizationKey, event: refundFailed(key) });
+    list(page);
+  }
+  assert.equal(await reader().read(), 2);
+  assert.equal(await reader().read(), 0);
+  for (const { paymentId } of others) assert.equal((await harness.payments.get(paymentId))?.refunded, 0n);
+  const [aside] = await harness.admin<{ count: bigint }>("select count(*) from waiting_gateway_event");
+  assert.equal(Number(aside?.count), 1, "a refund waits once, however often its failure is told of");
+  await harness.resolveAll(harness.mover());
+  await failAtGateway(waiting.authorizationKey, waiting.key, 300n);
   assert.equal(await reader().read(), 1);
-  assert.equal((await harness.payments.get(input.paymentId))?.refunded, 0n);
+  assert.equal(await reader().read(), 0);
+  assert.equal((await harness.payments.get(waiting.paymentId))?.refunded, 0n);
   await harness.assertBalance();
 });
 
@@ -175,6 +208,35 @@ test("a reader that dies between any two of its lines leaves each failure taken 
     const noted = await harness.admin(
       "select from audit_event where action = 'payment.refund_failed' and subject = $1",
       [payment.paymentId],
+    );
+    assert.equal(noted.length, 1, `dies at line ${diesAt}`);
+    assert.ok(over || diesAt < 100);
+  }
+  await harness.assertBalance();
+  await assertAudited();
+});
+
+test("a reader that dies between any two of its lines forgets no failure that waits", async () => {
+  for (let diesAt = 0, over = false; !over; diesAt += 1) {
+    const { paymentId, authorizationKey, key } = await undecided(100n);
+    list({ authorizationKey, event: refundFailed(key) });
+    const asides = dyingDatabase(diesAt);
+    await reader(asides.database)
+      .read()
+      .catch((error: unknown) => assert.equal(error, dead));
+    await reader().read();
+    await harness.resolveAll(harness.mover());
+    await failAtGateway(authorizationKey, key, 100n);
+    const takes = dyingDatabase(diesAt);
+    await reader(takes.database)
+      .read()
+      .catch((error: unknown) => assert.equal(error, dead));
+    over = !asides.life.over && !takes.life.over;
+    await reader().read();
+    assert.equal((await harness.payments.get(paymentId))?.refunded, 0n, `dies at line ${diesAt}`);
+    const noted = await harness.admin(
+      "select from audit_event where action = 'payment.refund_failed' and subject = $1",
+      [paymentId],
     );
     assert.equal(noted.length, 1, `dies at line ${diesAt}`);
     assert.ok(over || diesAt < 100);
@@ -272,7 +334,10 @@ test("a dispute is kept as it stands, with the time until which it has to be ans
   const [day] = await harness.admin<{ soon: Date }>("select now() + interval '71 hours' as soon");
   await tell({ state: DisputeState.OPEN, until: day?.soon ?? days(0) });
   assert.deepEqual(await shownDisputes(), [1, 1]);
-  await tell({ state: DisputeState.OPEN, id: "dp_late", until: new Date(0) }, { state: DisputeState.OPEN, id: "dp_past", until: new Date("2020-01-01") });
+  await tell(
+    { state: DisputeState.OPEN, id: "dp_late", until: new Date(0) },
+    { state: DisputeState.OPEN, id: "dp_past", until: new Date("2020-01-01") },
+  );
   assert.deepEqual(await shownDisputes(), [3, 1], "what cannot be answered any more reminds nobody");
   await tell({ state: DisputeState.OPEN });
   assert.deepEqual(await kept(), [["open", ""]]);

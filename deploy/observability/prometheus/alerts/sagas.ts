@@ -78,7 +78,8 @@ export const sagaAlerts: RuleGroup = {
     {
       alert: "RelayStalled",
       severity: "ticket",
-      expr: "time() - max by (namespace, service, relay) (relay_last_success_timestamp_seconds) > 300",
+      expr: `time() - max by (namespace, service, relay) (relay_last_success_timestamp_seconds)
+        > 300 + max by (namespace, service, relay) (relay_interval_seconds)`,
       lasts: "1m",
       summary: "Relay {{ $labels.relay }} of {{ $labels.service }} last succeeded {{ $value | humanizeDuration }} ago",
       description: "What a crash or a lost answer left behind in that service is not taken up again.",

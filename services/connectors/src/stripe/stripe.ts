@@ -31,6 +31,8 @@ export interface ComposedStripe {
 const mostCaptures = 50;
 /** How many times the time of a request nobody else goes on with what somebody works at: each begins at most half of it later, and so ends before. */
 const requestsOfLease = 1.5;
+/** How long it is at most until a look that failed is repeated, in milliseconds: each asks for all that happened since the last one that did not. */
+const maxPauseMs = 300_000;
 /** An authorization takes so many requests. */
 const requestsOfAuthorization = 2;
 
@@ -76,7 +78,7 @@ export const stripe: ServiceDefinition<typeof stripeConfig> = {
     const { api, gateway, requests, listener } = parts;
     const { STRIPE_WEBHOOK_SECRETS: secrets, STRIPE_LOOK_EVERY_MS: everyMs } = config;
     const sweep = (signal: AbortSignal) => listener.sweep(signal);
-    const looking = new Relay({ name: "asking Stripe what happened", everyMs, log: logger, sweep });
+    const looking = new Relay({ name: "asking Stripe what happened", everyMs, maxPauseMs, log: logger, sweep });
     return {
       services: [register(GatewayConnectorService, api)],
       ...(secrets && { pages: { webhooks: stripeWebhooks({ requests, listener, secrets, metrics, log: logger }) } }),

@@ -23,7 +23,7 @@ export function toGatewayEvent(message: GatewayEventMessage): GatewayEvent | und
   const isNamed = eventId !== "" && eventId.length <= longest.eventId && isPosition(position);
   const isKnown = isNamed && uuid.test(authorizationKey);
   if (!happening || !isKnown) return undefined;
-  return { position, eventId: outsideId(eventId, longest.eventId), authorizationKey, happening };
+  return { eventId: outsideId(eventId, longest.eventId), authorizationKey, happening };
 }
 
 /** Whether it can be read on behind an event. */

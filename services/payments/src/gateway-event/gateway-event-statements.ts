@@ -1,4 +1,13 @@
+import { selectList } from "#platform/database/columns.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
+
+/** A refund that has failed and is not decided. */
+export interface WaitingEvent {
+  readonly refundKey: string;
+  readonly eventId: string;
+  readonly authorizationKey: string;
+  readonly code: string;
+}
 
 /** Where events were read to. */
 export const findPosition: SqlText = {
@@ -24,6 +33,24 @@ export const insertEvents: SqlText = {
   text: `insert into gateway_event (event_id, kind, payment_id)
     select * from unnest($1::text[], $2::text[], $3::uuid[]) on conflict (event_id) do nothing
     returning event_id as "eventId"`,
+};
+
+/** Puts aside that refunds have failed, once each; `$1` refunds, `$2` events, `$3` authorizations, `$4` codes. */
+export const insertWaiting: SqlText = {
+  name: "insert_waiting_gateway_events",
+  text: `insert into waiting_gateway_event (refund_key, event_id, authorization_key, code)
+    select * from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[]) on conflict (refund_key) do nothing`,
+};
+
+/** Takes up to `$1` whose refunds have been decided since; another replica takes others. */
+export const takeWaiting: SqlText = {
+  name: "take_waiting_gateway_events",
+  text: `with ripe as (
+      select w.refund_key from waiting_gateway_event w
+      where exists (select from payment_operation o where o.operation_id = w.refund_key and o.state <> 'pending')
+      order by w.create_time limit $1 for update of w skip locked)
+    delete from waiting_gateway_event w using ripe where w.refund_key = ripe.refund_key
+    returning ${selectList<WaitingEvent>({ refundKey: true, eventId: true, authorizationKey: true, code: true }, "w")}`,
 };
 
 /** How many events of each kind there were in the last hour. */

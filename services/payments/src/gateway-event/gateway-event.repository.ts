@@ -39,34 +39,46 @@ export class GatewayEventRepository {
   }
 
   /**
-   * Has events their effect, and notes where they were read to, in one transaction.
+   * Has events their effect, and notes where they were read to, in one transaction. That a refund has failed which is not decided here is put aside.
    *
    * @param from where they were read from, and up to where: nothing is done when somebody else has read on since
    * @returns those that were new; an event of a payment that there is not is none
    */
   take(events: readonly GatewayEvent[], from: { after: string; to: string }): Promise<readonly GatewayEvent[]> {
-    return this.#database.transaction((tx) => this.#take(tx, events, from));
+    return this.#database.transaction(async (tx) => {
+      const [row] = await tx.query<{ position: string }>(eventStatements.lockPosition);
+      if (row?.position !== from.after) return [];
+      await tx.query(eventStatements.setPosition, [from.to]);
+      return await this.#take(tx, events);
+    });
   }
 
-  async #take(
-    tx: Transaction,
-    events: readonly GatewayEvent[],
-    { after, to }: { after: string; to: string },
-  ): Promise<readonly GatewayEvent[]> {
-    const [row] = await tx.query<{ position: string }>(eventStatements.lockPosition);
-    if (row?.position !== after) return [];
+  /** Has those their effect that were put aside and whose refunds have been decided since, so many at most; returns those. */
+  takeWaiting(limit: number): Promise<readonly GatewayEvent[]> {
+    return this.#database.transaction(async (tx) => {
+      const rows = await tx.query<eventStatements.WaitingEvent>(eventStatements.takeWaiting, [limit]);
+      const happening = ({ refundKey: key, code }: eventStatements.WaitingEvent) =>
+        ({ kind: "refund_failed", key, code }) as const;
+      return await this.#take(
+        tx,
+        rows.map((row) => ({ ...row, happening: happening(row) })),
+      );
+    });
+  }
+
+  async #take(tx: Transaction, events: readonly GatewayEvent[]): Promise<readonly GatewayEvent[]> {
+    if (events.length === 0) return [];
     const keys = events.flatMap(keysOf);
     const found = await tx.query<statements.FoundOperation>(statements.findOperations, [keys]);
     const operations = new Map(found.map((operation) => [operation.operationId, operation]));
-    // An approval may be on its way to be written down: what took it back has to come behind it.
-    const early = events.findIndex(({ happening }) => isOpen(happening, operations));
-    const ripe = early === -1 ? events : events.slice(0, early);
-    const position = early === -1 ? to : (ripe.at(-1)?.position ?? after);
     const paymentOf = new Map(found.map(({ operationId, paymentId }) => [operationId, paymentId]));
-    const known = ripe.filter(({ authorizationKey }) => paymentOf.has(authorizationKey));
-    const isNew = await this.#insert(tx, known, paymentOf);
-    const fresh = known.filter(({ eventId }) => isNew.delete(eventId));
-    await tx.query(eventStatements.setPosition, [position]);
+    const known = events.filter(({ authorizationKey }) => paymentOf.has(authorizationKey));
+    // An approval may be on its way to be written down: what took it back has to come behind it.
+    const early = known.filter(({ happening }) => isOpen(happening, operations));
+    const ripe = known.filter(({ happening }) => !isOpen(happening, operations));
+    await putAside(tx, early);
+    const isNew = await this.#insert(tx, ripe, paymentOf);
+    const fresh = ripe.filter(({ eventId }) => isNew.delete(eventId));
     if (fresh.length > 0) await this.#apply(tx, fresh, paymentOf);
     return fresh;
   }
@@ -105,6 +117,19 @@ export class GatewayEventRepository {
 }
 
 type PaymentIds = ReadonlyMap<string, string>;
+
+async function putAside(tx: Transaction, events: readonly GatewayEvent[]): Promise<void> {
+  const waiting = events.flatMap(({ happening, ...event }) =>
+    happening.kind === "refund_failed" ? [{ ...event, ...happening }] : [],
+  );
+  if (waiting.length === 0) return;
+  await tx.query(eventStatements.insertWaiting, [
+    waiting.map(({ key }) => key),
+    waiting.map(({ eventId }) => eventId),
+    waiting.map(({ authorizationKey }) => authorizationKey),
+    waiting.map(({ code }) => code),
+  ]);
+}
 
 /** Writes down how disputes stand: of each, what was told last. */
 async function keepDisputes(tx: Transaction, events: readonly GatewayEvent[], paymentOf: PaymentIds): Promise<void> {

@@ -24,8 +24,6 @@ export type Happening =
 
 /** One event of the gateway. */
 export interface GatewayEvent {
-  /** Where to read on behind it. */
-  readonly position: string;
   readonly eventId: string;
   /** The key of the authorization, a UUID. */
   readonly authorizationKey: string;

@@ -14,6 +14,7 @@ import { ConnectorMigration } from "./20261207-connector.ts";
 import { GatewayEventsMigration } from "./20261208-gateway-events.ts";
 import { GatewayEventIndex } from "./20261209-gateway-event-index.ts";
 import { DisputesMigration } from "./20261215-disputes.ts";
+import { WaitingEventsMigration } from "./20261216-waiting-events.ts";
 
 /** The schema of the payments service, oldest change first. */
 export const migrations: MigrationsList = [
@@ -32,4 +33,5 @@ export const migrations: MigrationsList = [
   { name: "20261208-gateway-events", class: GatewayEventsMigration },
   { name: "20261209-gateway-event-index", class: GatewayEventIndex },
   { name: "20261215-disputes", class: DisputesMigration },
+  { name: "20261216-waiting-events", class: WaitingEventsMigration },
 ];

@@ -1,5 +1,5 @@
 import type { Logger } from "#platform/log/logger.ts";
-import { relayRuns, relaySuccess } from "#platform/metrics/process-metrics.ts";
+import { relayInterval, relayRuns, relaySuccess } from "#platform/metrics/process-metrics.ts";
 import { Pace, type PaceOptions } from "./pace.ts";
 
 /** What a relay does and how often. */
@@ -15,9 +15,12 @@ export interface RelayOptions {
   readonly pace?: PaceOptions;
   /** Told what failed. */
   readonly log: Pick<Logger, "error">;
-  /** After failures the pause doubles up to this; default 30,000. */
+  /** After failures the pause doubles up to this, from a second or `everyMs` on, whichever is less; default 30,000. */
   readonly maxPauseMs?: number;
 }
+
+/** After a failure the first pause is no longer, in milliseconds, however seldom it sweeps otherwise. */
+const firstRetryMs = 1_000;
 
 /** Without company: whatever there was, there may be more. */
 const alone: PaceOptions = { spacingMs: 0, full: 1 };
@@ -49,6 +52,7 @@ export class Relay {
   start(): void {
     if (this.#running) return;
     this.#stopped = new AbortController();
+    relayInterval.set({ relay: this.#options.name }, this.#longestMs / 1_000);
     this.#succeeded();
     this.#running = this.#loop(this.#stopped.signal);
   }
@@ -122,15 +126,20 @@ export class Relay {
     await this.#wakeWithin(this.#failures === 0 ? this.#restMs : this.#retryMs);
   }
 
-  get #restMs(): number {
+  /** The longest pause while nothing fails. */
+  get #longestMs(): number {
     const { everyMs, restMs = everyMs } = this.#options;
-    const pauseMs = Math.min(everyMs * 2 ** Math.max(0, this.#idle - 1), Math.max(restMs, everyMs));
+    return Math.max(restMs, everyMs);
+  }
+
+  get #restMs(): number {
+    const pauseMs = Math.min(this.#options.everyMs * 2 ** Math.max(0, this.#idle - 1), this.#longestMs);
     return Math.max(pauseMs, this.#pace.spacingMs(performance.now()));
   }
 
   get #retryMs(): number {
     const { everyMs, maxPauseMs = 30_000 } = this.#options;
-    return Math.min(everyMs * 2 ** (this.#failures - 1), Math.max(maxPauseMs, everyMs));
+    return Math.min(Math.min(everyMs, firstRetryMs) * 2 ** (this.#failures - 1), maxPauseMs);
   }
 
   async #wakeWithin(ms: number): Promise<void> {

@@ -88,6 +88,16 @@ export const relaySuccess = own(
   }),
 );
 
+/** How seldom a loop sweeps when there is nothing to do: one that is longer away has stalled. */
+export const relayInterval = own(
+  new Gauge({
+    name: "relay_interval_seconds",
+    help: "How long a background loop pauses at most between two sweeps that do not fail.",
+    labelNames: ["relay"],
+    registers: [],
+  }),
+);
+
 /** What became of the spans of this process. */
 export const spans = own(
   new Counter({

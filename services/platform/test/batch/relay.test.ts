@@ -114,6 +114,30 @@ it("logs a failure and goes on after a pause that grows", async () => {
   assert.ok(performance.now() - start >= 8);
 });
 
+it("repeats what failed soon, however seldom it sweeps, and then rests as long as ever", async (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const failing = [true, true, true, true, false, false];
+  let sweeps = 0;
+  const sweep = async () => {
+    sweeps += 1;
+    if (failing[sweeps - 1]) throw new Error("away");
+    return 0;
+  };
+  const relay = new Relay({ name: "t", everyMs: 3_600_000, maxPauseMs: 3_000, log: quiet, sweep });
+  relay.start();
+  await turns();
+  const after: number[] = [];
+  for (const pauseMs of [1_000, 2_000, 3_000, 3_000, 3_600_000]) {
+    context.mock.timers.tick(pauseMs - 1);
+    await turns();
+    after.push(sweeps);
+    context.mock.timers.tick(1);
+    await turns();
+  }
+  assert.deepEqual([...after, sweeps], [1, 2, 3, 4, 5, 6]);
+  await relay.stop();
+});
+
 it("never overlaps, and stop waits for the sweep that runs, which it aborts", async () => {
   const log = keptLog();
   let running = 0;
@@ -164,6 +188,7 @@ it("its runs are measured by name", async () => {
   for (const outcome of ["worked", "idle"])
     assert.match(text, new RegExp(`^relay_runs_total\\{relay="measured relay",outcome="${outcome}"\\} 1$`, "m"));
   assert.match(text, /^relay_last_success_timestamp_seconds\{relay="measured relay"\} 1\d{9}/m);
+  assert.match(text, /^relay_interval_seconds\{relay="measured relay"\} 0\.001$/m);
 });
 
 it("one that never succeeds counts from when it began", async () => {
