@@ -32,6 +32,15 @@ export class Life {
     });
   }
 
+  /** Waits for what the process does, to its end. @throws what fails while it lives */
+  async through(work: Promise<unknown>): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      if (!this.over) throw error;
+    }
+  }
+
   #line(): void {
     this.lines += 1;
     if (this.over) throw dead;

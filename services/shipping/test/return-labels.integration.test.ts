@@ -4,12 +4,12 @@ import { createClient, createRouterTransport } from "@connectrpc/connect";
 import { OrderEpisodeService, type ReportReturnLabelRequest } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { newId } from "#platform/id.ts";
 import { quietLogger } from "#testing/logger.ts";
+import { Life } from "#testing/mortal.ts";
 import { CarrierCalls } from "../src/booking/carrier-call.ts";
 import { LabelReport } from "../src/report/label-report.ts";
 import { CarrierRequestRepository } from "../src/request/carrier-request.repository.ts";
 import { CarrierRequests } from "../src/request/carrier-requests.ts";
 import { at } from "./examples.ts";
-import { Life } from "./mortal.ts";
 import { request, World } from "./world.ts";
 
 const timeoutMs = 300;
@@ -113,11 +113,11 @@ describe("labels of returns", () => {
     assert.equal(about(returnId).length, 1);
   });
 
-  for (const death of [1, 2, 3, 4, 5]) {
-    it(`are one each, also after a process that died at its step ${death}`, async () => {
+  for (const diesAt of [0, 1, 2, 3, 4]) {
+    it(`are one each, also after a process that died behind its line ${diesAt}`, async () => {
       const { returnId } = await wanted();
-      const life = new Life(death);
-      await Promise.race([ask(open(life)), life.death]);
+      const life = new Life(diesAt);
+      await life.through(ask(open(life)));
       await ask();
       await tell();
       assert.equal(about(returnId).length, 1);

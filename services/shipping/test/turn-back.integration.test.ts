@@ -8,6 +8,7 @@ import {
 } from "#gen/shop/orders/v1/order_episode_service_pb.js";
 import { readAuditLog } from "#testing/audit-log.ts";
 import { quietLogger } from "#testing/logger.ts";
+import { Life } from "#testing/mortal.ts";
 import { CarrierClock } from "../../simulators/src/carrier/carrier-clock.ts";
 import { CarrierCalls } from "../src/booking/carrier-call.ts";
 import { OrderReportRepository } from "../src/report/order-report.repository.ts";
@@ -17,7 +18,6 @@ import { CarrierRequestRepository, type NewCarrierRequest } from "../src/request
 import { CarrierRequests, type CarrierRequestsOptions } from "../src/request/carrier-requests.ts";
 import type { Shipment } from "../src/shipment/shipment.ts";
 import { at, event } from "./examples.ts";
-import { Life } from "./mortal.ts";
 import { request, World } from "./world.ts";
 
 const forever = new AbortController().signal;
@@ -188,12 +188,12 @@ describe("turning parcels back", () => {
     }
   });
 
-  for (const death of [1, 2, 3, 4]) {
-    it(`goes on after a process that died at its call number ${death}`, async () => {
+  for (const diesAt of [0, 1, 2, 3]) {
+    it(`goes on after a process that died behind its line ${diesAt}`, async () => {
       const shipment = await ship();
       await open().turnBack(wanted(shipment));
-      const life = new Life(death);
-      await Promise.race([ask(open({}, life)), life.death]);
+      const life = new Life(diesAt);
+      await life.through(ask(open({}, life)));
       await ask();
       assert.equal(await stateOf(shipment), "agreed");
       const log = (await readAuditLog(world.test.database)).filter(({ subject }) => subject === shipment.shipmentId);

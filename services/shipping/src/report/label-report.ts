@@ -4,11 +4,12 @@ import {
   type OrderEpisodeService,
   ReportReturnLabelRequestSchema,
 } from "#gen/shop/orders/v1/order_episode_service_pb.js";
-import { type Telling, tellEach } from "#platform/batch/tell-each.ts";
+import { tellEach } from "#platform/batch/tell-each.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { whole } from "#platform/whole.ts";
 import type { CarrierRequestRepository, UntoldRequest } from "../request/carrier-request.repository.ts";
 import { upperSnake } from "./order-report.ts";
+import { settleTold } from "./settle-told.ts";
 
 /** What the telling of labels works with. */
 export interface LabelReportOptions {
@@ -36,36 +37,20 @@ export class LabelReport {
    * @throws when orders is away, after all were put off
    */
   async sweep(within: AbortSignal): Promise<number> {
-    const { repository, orders, timeoutMs } = this.#options;
+    const { repository, orders, log, timeoutMs } = this.#options;
     const requests = await repository.claimNews("label", 2 * timeoutMs, batchSize);
     if (requests.length === 0) return 0;
     const signal = AbortSignal.any([within, AbortSignal.timeout(timeoutMs)]);
     const tell = (some: readonly UntoldRequest[]) =>
       orders.batchReportReturnLabels(toRequest(some), { signal, timeoutMs });
     const answers = await tellEach(requests, { whom: "orders", tell });
-    const failed = requests.filter((_, index) => answers[index]?.kind === "failed");
-    const closed = requests.filter((request) => !failed.includes(request));
-    await repository.closeNews(closed.map(({ key }) => key));
-    await repository.deferNews(failed.map(({ key }) => key));
-    for (const [index, request] of requests.entries()) this.#log(request, answers[index]);
-    const away = answers.find((answer) => answer.kind === "failed" && answer.away);
-    if (away?.kind === "failed" && closed.length === 0) throw away.error;
-    return closed.length;
-  }
-
-  #log({ shipment: { orderId } }: UntoldRequest, answer: Telling | undefined): void {
-    const fields = { "order.id": orderId };
-    if (answer?.kind === "refused") {
-      this.#options.log.warn("orders refuses the label of a return, which is put aside", {
-        ...fields,
-        "error.type": answer.reason,
-      });
-    } else if (answer?.kind === "failed" && !answer.away) {
-      this.#options.log.warn("orders fails for the label of a return and is told again", {
-        ...fields,
-        err: answer.error,
-      });
-    }
+    return await settleTold(requests, answers, {
+      what: "the label of a return",
+      fieldsOf: ({ shipment: { orderId } }) => ({ "order.id": orderId }),
+      log,
+      close: (closed) => repository.closeNews(closed.map(({ entry }) => entry.key)),
+      defer: (deferred) => repository.deferNews(deferred.map(({ key }) => key)),
+    });
   }
 }
 

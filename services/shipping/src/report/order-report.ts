@@ -14,6 +14,7 @@ import type { NewsOutcome } from "../shipment/metrics.ts";
 import { resumeBatch } from "../shipment/resumed-batch.ts";
 import type { News } from "../shipment/shipment.ts";
 import type { OrderReportRepository, UntoldShipment } from "./order-report.repository.ts";
+import { settleTold } from "./settle-told.ts";
 
 /** What the reporting works with. */
 export interface OrderReportOptions {
@@ -89,36 +90,19 @@ export class OrderReport {
   }
 
   async #settle(shipments: readonly UntoldShipment[], answers: readonly Telling[]): Promise<void> {
-    const { repository, onOutcome } = this.#options;
-    const closed = shipments.flatMap((shipment, index) => {
-      const answer = answers[index];
-      if (!answer || answer.kind === "failed") return [];
-      return [{ shipment, refusal: answer.kind === "refused" ? answer.reason : "" }];
+    const { repository, onOutcome, log } = this.#options;
+    await settleTold(shipments, answers, {
+      what: "the news of a shipment",
+      fieldsOf: ({ shipmentId, orderId, news }) => ({
+        "shipment.id": shipmentId,
+        "order.id": orderId,
+        "shipment.news": news,
+      }),
+      log,
+      close: (closed) => repository.close(closed.map(({ entry: shipment, refusal }) => ({ shipment, refusal }))),
+      defer: (deferred) => repository.defer(deferred),
+      onOutcome: ({ news }, outcome) => onOutcome?.(news, outcome),
     });
-    const away = answers.find((answer) => answer.kind === "failed" && answer.away);
-    await repository.close(closed);
-    await repository.defer(shipments.filter((_, index) => answers[index]?.kind === "failed"));
-    for (const [index, shipment] of shipments.entries()) {
-      const answer = answers[index];
-      if (!answer) continue;
-      onOutcome?.(shipment.news, answer.kind);
-      this.#log(shipment, answer);
-    }
-    if (away?.kind === "failed" && closed.length === 0) throw away.error;
-  }
-
-  /** That orders is away is said once, by whoever sweeps. */
-  #log({ shipmentId, orderId, news }: UntoldShipment, answer: Telling): void {
-    const fields = { "shipment.id": shipmentId, "order.id": orderId, "shipment.news": news };
-    if (answer.kind === "refused") {
-      const refusal = { ...fields, "error.type": answer.reason };
-      this.#options.log.warn("orders refuses the news of a shipment, which is put aside", refusal);
-    } else if (answer.kind === "failed" && !answer.away) {
-      this.#options.log.warn("orders fails for the news of a shipment and is told again", {
-        ...fields,
-        err: answer.error,
-      });
-    }
   }
 }
 

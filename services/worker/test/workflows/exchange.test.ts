@@ -5,6 +5,7 @@ import { newId } from "#platform/id.ts";
 import { until } from "#testing/until.ts";
 import type { SagaOrder } from "../../src/workflows/legacy/order-state.ts";
 import type { CameBack } from "../../src/workflows/order-state.ts";
+import { amended, delivered } from "../stage/arrived.ts";
 import { anOrder } from "../stage/harness.ts";
 import { patient, Stage } from "../stage/stage.ts";
 import { anEvent } from "../world/order-rows.ts";
@@ -17,32 +18,6 @@ before(async () => {
 after(() => stage?.close());
 
 const refuse = (reason: string): Behaviour => ({ kind: "refuse", reason });
-
-/** An order of 25.00 that has arrived. */
-async function delivered(): Promise<SagaOrder> {
-  const order = anOrder();
-  assert.deepEqual(await stage.run([order]), ["DELIVERED"]);
-  return order;
-}
-
-/** One of 25.00 that an amendment made one of 45.00, and that has arrived: it has two payments. */
-async function amended(): Promise<SagaOrder> {
-  const order = anOrder();
-  const { orderId } = order;
-  stage.world.packs = (id) => (id === orderId ? undefined : "PACKED");
-  stage.place([order]);
-  await stage.rests(orderId, () => stage.world.order(orderId).status === "PREPARING");
-  const lines = [
-    { sku: "tea", quantity: 4, unitPrice: 1_000 },
-    { sku: "cup", quantity: 1, unitPrice: 500 },
-  ];
-  stage.rows.amend(orderId, { lines, total: { currency: "EUR", amount: 4_500 }, cardToken: "tok_approve" });
-  await stage.rests(orderId, () => stage.rows.row(orderId).amendments.every(({ isOver }) => isOver));
-  stage.world.tell(orderId, "BER", { news: "PACKED", generation: 1 });
-  assert.deepEqual(await stage.ends([order]), ["DELIVERED"]);
-  stage.world.packs = () => "PACKED";
-  return order;
-}
 
 function back(amount: number): CameBack {
   return { returnId: newId(), parts: [{ sku: "tea", locationId: "BER", quantity: 1 }], amount };
@@ -62,7 +37,7 @@ interface Exchanged {
 
 /** Has something of an order come back, for which another one is wanted. */
 async function exchanged(worth: number, cost: number, given?: SagaOrder): Promise<Exchanged> {
-  const order = given ?? (await delivered());
+  const order = given ?? (await delivered(stage));
   const [came, wanted] = [back(worth), costing(cost)];
   stage.rows.isExchanged(order.orderId, came, wanted);
   return { order, wanted, came };
@@ -138,7 +113,7 @@ describe("what is sent for what came back", () => {
   });
 
   test("of an order with several payments is paid by as many credits, and so is what comes back of that", async () => {
-    const given = await exchanged(4_000, 3_500, await amended());
+    const given = await exchanged(4_000, 3_500, await amended(stage));
     const { order, wanted } = given;
     await isDone(given);
     assert.equal(await endOf(given), "DELIVERED");
@@ -174,7 +149,7 @@ describe("what is sent for what came back", () => {
   });
 
   test("and is amended to cost less gives back what a card would pay first, then what it is credited", async () => {
-    const order = await delivered();
+    const order = await delivered(stage);
     const [came, wanted] = [back(1_000), costing(1_500)];
     stage.world.packs = (id) => (id === wanted.orderId ? undefined : "PACKED");
     stage.rows.isExchanged(order.orderId, came, wanted);
@@ -198,7 +173,7 @@ describe("what is sent for what came back", () => {
   ];
   for (const { step, reason, end } of refusals) {
     test(`and ends ${end} with ${reason} is paid back: all that it is worth, once`, async () => {
-      const order = await delivered();
+      const order = await delivered(stage);
       const [came, wanted] = [back(1_000), costing(1_200)];
       stage.world.rules.push(on(step, refuse(reason), { orderId: wanted.orderId }));
       stage.rows.isExchanged(order.orderId, came, wanted);
@@ -213,7 +188,7 @@ describe("what is sent for what came back", () => {
   }
 
   test("and whose credit the gateway does not pay back waits for an operator", async () => {
-    const order = await delivered();
+    const order = await delivered(stage);
     const [came, wanted] = [back(1_000), costing(1_000)];
     stage.world.rules.push(on("reserve", refuse("OUT_OF_STOCK"), { orderId: wanted.orderId }));
     stage.world.rules.push(on("void", refuse("PAYMENT_DECLINED"), { orderId: wanted.orderId, times: 1 }));
@@ -231,7 +206,7 @@ describe("what is sent for what came back", () => {
 
 describe("what came back for which nothing can be sent", () => {
   test("because nothing can be credited is paid back as ever", async () => {
-    const order = await delivered();
+    const order = await delivered(stage);
     const [came, wanted] = [back(1_500), costing(1_000)];
     stage.world.rules.push(on("credit", refuse("PAYMENT_ELSEWHERE"), { orderId: order.orderId }));
     stage.rows.isExchanged(order.orderId, came, wanted);
@@ -244,7 +219,7 @@ describe("what came back for which nothing can be sent", () => {
   });
 
   test("because not all of it can be credited gets back what was", async () => {
-    const order = await amended();
+    const order = await amended(stage);
     const [came, wanted] = [back(4_000), costing(3_500)];
     stage.world.rules.push(({ step, id }) =>
       step === "credit" && id.includes(":payment-1") ? refuse("AMOUNT_EXCEEDS_CAPTURE") : undefined,
@@ -259,7 +234,7 @@ describe("what came back for which nothing can be sent", () => {
   });
 
   test("because orders has decided so gets back what was credited since", async () => {
-    const given = { order: await delivered(), came: back(1_500), wanted: costing(1_000) };
+    const given = { order: await delivered(stage), came: back(1_500), wanted: costing(1_000) };
     const { order, came, wanted } = given;
     stage.world.rules.push(on("exchange", { kind: "unavailable" }, { orderId: order.orderId, times: 3 }));
     stage.rows.isExchanged(order.orderId, came, wanted);
@@ -288,7 +263,7 @@ describe("an exchange whose workflow is terminated", () => {
   for (const step of ["credit", "exchange", "refund", "restock", "complete", "settle"]) {
     for (const when of ["before", "after"] as const) {
       test(`${when} "${step}" has one order sent, and is paid once`, async () => {
-        const given = { order: await delivered(), came: back(1_500), wanted: costing(1_000) };
+        const given = { order: await delivered(stage), came: back(1_500), wanted: costing(1_000) };
         const { order, came, wanted } = given;
         const terminated = terminating(step, when, () => order.orderId);
         stage.rows.isExchanged(order.orderId, came, wanted);
@@ -307,7 +282,7 @@ describe("an exchange whose workflow is terminated", () => {
   for (const step of ["credit", "exchange", "void", "refund"]) {
     for (const when of ["before", "after"] as const) {
       test(`${when} "${step}", and of which nothing is sent, is paid back once`, async () => {
-        const given = { order: await delivered(), came: back(1_500), wanted: costing(1_000) };
+        const given = { order: await delivered(stage), came: back(1_500), wanted: costing(1_000) };
         const { order, came, wanted } = given;
         const terminated = terminating(step, when, () => order.orderId);
         stage.rows.isExchanged(order.orderId, came, wanted);
@@ -327,7 +302,7 @@ describe("an exchange whose workflow is terminated", () => {
   for (const step of ["reserve", "authorize", "confirm", "capture", "commit"]) {
     for (const when of ["before", "after"] as const) {
       test(`${when} "${step}" of the order that is sent goes on with it`, async () => {
-        const given = { order: await delivered(), came: back(1_000), wanted: costing(1_500) };
+        const given = { order: await delivered(stage), came: back(1_000), wanted: costing(1_500) };
         const { order, came, wanted } = given;
         const terminated = terminating(step, when, () => wanted.orderId);
         stage.rows.isExchanged(order.orderId, came, wanted);
@@ -344,7 +319,7 @@ describe("an exchange whose workflow is terminated", () => {
   for (const step of ["void", "release"]) {
     for (const when of ["before", "after"] as const) {
       test(`${when} "${step}" of the order that is declined gives its credit back once`, async () => {
-        const given = { order: await delivered(), came: back(1_000), wanted: costing(1_500) };
+        const given = { order: await delivered(stage), came: back(1_000), wanted: costing(1_500) };
         const { order, came, wanted } = given;
         stage.world.rules.push(on("authorize", refuse("PAYMENT_DECLINED"), { orderId: wanted.orderId }));
         const terminated = terminating(step, when, () => wanted.orderId);
@@ -362,7 +337,7 @@ describe("an exchange whose workflow is terminated", () => {
 
 describe("an order that is sent in exchange and is cancelled", () => {
   test("while it is placed is given back, and the return is done", async () => {
-    const given = { order: await delivered(), came: back(1_500), wanted: costing(1_000) };
+    const given = { order: await delivered(stage), came: back(1_500), wanted: costing(1_000) };
     const { order, came, wanted } = given;
     stage.world.onCall = async (called, at) => {
       if (called !== "exchange" || at !== "after") return;
@@ -378,7 +353,7 @@ describe("an order that is sent in exchange and is cancelled", () => {
   });
 
   test("once it is confirmed is given back", async () => {
-    const given = { order: await delivered(), came: back(1_500), wanted: costing(1_000) };
+    const given = { order: await delivered(stage), came: back(1_500), wanted: costing(1_000) };
     const { order, came, wanted } = given;
     stage.world.packs = (id) => (id === wanted.orderId ? undefined : "PACKED");
     stage.rows.isExchanged(order.orderId, came, wanted);

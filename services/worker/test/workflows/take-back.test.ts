@@ -4,6 +4,7 @@ import { after, before, describe, test } from "node:test";
 import { newId } from "#platform/id.ts";
 import type { SagaOrder } from "../../src/workflows/legacy/order-state.ts";
 import type { CameBack } from "../../src/workflows/order-state.ts";
+import { amended, delivered } from "../stage/arrived.ts";
 import { anOrder } from "../stage/harness.ts";
 import { Stage } from "../stage/stage.ts";
 import { anEvent } from "../world/order-rows.ts";
@@ -17,13 +18,6 @@ after(() => stage?.close());
 
 const tea = { sku: "tea", locationId: "BER", quantity: 1 };
 const refuse: Behaviour = { kind: "refuse", reason: "NOT_NOW" };
-
-/** An order that has arrived. */
-async function delivered(): Promise<SagaOrder> {
-  const order = anOrder();
-  assert.deepEqual(await stage.run([order]), ["DELIVERED"]);
-  return order;
-}
 
 function back(changes: Partial<CameBack> = {}): CameBack {
   return { returnId: newId(), parts: [tea], amount: 100, ...changes };
@@ -39,7 +33,7 @@ async function takenBack({ orderId }: SagaOrder, ...given: CameBack[]): Promise<
 
 describe("the label of a return", () => {
   test("is asked for, once, also where shipping is away for a while", async () => {
-    const order = await delivered();
+    const order = await delivered(stage);
     const { orderId } = order;
     const returnId = newId();
     stage.world.rules.push(on("label", { kind: "unavailable" }, { orderId, times: 2 }));
@@ -52,7 +46,7 @@ describe("the label of a return", () => {
   });
 
   test("is asked for the parcel that has left, when the one before it was taken back", async () => {
-    const { orderId } = await amended();
+    const { orderId } = await amended(stage);
     const returnId = newId();
     stage.rows.wantsLabel(orderId, returnId);
     await stage.rests(orderId, () => stage.world.trace(orderId).includes(`label:${returnId}`));
@@ -60,7 +54,7 @@ describe("the label of a return", () => {
   });
 
   test("keeps nothing that came back waiting, and waits for an operator when shipping refuses", async () => {
-    const order = await delivered();
+    const order = await delivered(stage);
     const { orderId } = order;
     const returnId = newId();
     stage.world.rules.push(on("label", refuse, { orderId }));
@@ -76,7 +70,7 @@ describe("the label of a return", () => {
 
 describe("what came back", () => {
   test("goes back on the shelf, is paid back, and is done: the order stays as it is", async () => {
-    const order = await delivered();
+    const order = await delivered(stage);
     const one = back({ amount: 120 });
     const effects = await takenBack(order, one);
     const { returnId } = one;
@@ -89,7 +83,7 @@ describe("what came back", () => {
   });
 
   test("as scrap goes nowhere, and of no worth is not paid", async () => {
-    const order = await delivered();
+    const order = await delivered(stage);
     const [scrap, worthless] = [back({ parts: [] }), back({ amount: 0 })];
     const effects = await takenBack(order, scrap, worthless);
     assert.deepEqual(
@@ -104,7 +98,7 @@ describe("what came back", () => {
   });
 
   test("of many orders in the same moment is one call of each kind", async () => {
-    const orders = await Promise.all([delivered(), delivered(), delivered()]);
+    const orders = await Promise.all([delivered(stage), delivered(stage), delivered(stage)]);
     const before = stage.world.batches.length;
     for (const { orderId } of orders) stage.rows.comesBack(orderId, back());
     for (const { orderId } of orders) await stage.rests(orderId, () => stage.world.cameBack.get(orderId)?.size === 0);
@@ -140,7 +134,7 @@ describe("what came back", () => {
     ["has not decided", "pending"],
   ] as const) {
     test(`is paid back later when who pays ${what}, and nothing happens twice`, async () => {
-      const order = await delivered();
+      const order = await delivered(stage);
       stage.world.rules.push(on("refund", { kind }, { orderId: order.orderId, times: 4 }));
       const effects = await takenBack(order, back());
       assert.equal(effects.length, 3, effects.join());
@@ -154,7 +148,7 @@ describe("what came back", () => {
   ]) {
     for (const resolved of [true, false]) {
       test(`waits for an operator when the ${step} is refused, who ${resolved ? "resolves" : "retries"} it; the rest is done`, async () => {
-        const order = await delivered();
+        const order = await delivered(stage);
         const { orderId } = order;
         const one = back();
         stage.world.rules.push(on(step, refuse, { orderId, times: 1 }));
@@ -176,7 +170,7 @@ describe("what came back", () => {
   }
 
   test("that is paid back is not paid again where orders could not be told for long", async () => {
-    const order = await delivered();
+    const order = await delivered(stage);
     const { orderId } = order;
     const one = back();
     stage.world.rules.push(on("complete", refuse, { orderId, times: 1 }));
@@ -191,7 +185,7 @@ describe("what came back", () => {
   });
 
   test("and was granted waits until a second person has approved it, without haste, and is named with who granted it", async () => {
-    const order = await delivered();
+    const order = await delivered(stage);
     const { orderId } = order;
     stage.world.approvals.set(orderId, "waiting");
     stage.rows.comesBack(orderId, back({ parts: [], grantedBy: "somebody" }));
@@ -206,7 +200,7 @@ describe("what came back", () => {
   });
 
   test("and was granted comes to nothing when nobody approves it: no operator is asked", async () => {
-    const order = await delivered();
+    const order = await delivered(stage);
     const { orderId } = order;
     const one = back({ parts: [], grantedBy: "somebody" });
     stage.world.rules.push(on("refund", { kind: "refuse", reason: "REFUND_NOT_APPROVED" }, { orderId }));
@@ -218,7 +212,7 @@ describe("what came back", () => {
   for (const step of ["restock", "refund", "complete", "settle"]) {
     for (const when of ["before", "after"] as const) {
       test(`and whose workflow is terminated ${when} "${step}" is taken back once`, async () => {
-        const order = await delivered();
+        const order = await delivered(stage);
         const { orderId } = order;
         let terminated = 0;
         stage.world.onCall = async (called, at) => {
@@ -236,30 +230,11 @@ describe("what came back", () => {
   }
 });
 
-/** An order of 25.00 that became one of 45.00, and has arrived. */
-async function amended(): Promise<SagaOrder> {
-  const order = anOrder();
-  const { orderId } = order;
-  stage.world.packs = (id) => (id === orderId ? undefined : "PACKED");
-  stage.place([order]);
-  await stage.rests(orderId, () => stage.world.order(orderId).status === "PREPARING");
-  const lines = [
-    { sku: "tea", quantity: 4, unitPrice: 1_000 },
-    { sku: "cup", quantity: 1, unitPrice: 500 },
-  ];
-  stage.rows.amend(orderId, { lines, total: { currency: "EUR", amount: 4_500 }, cardToken: "tok_approve" });
-  await stage.rests(orderId, () => stage.rows.row(orderId).amendments.every(({ isOver }) => isOver));
-  stage.world.tell(orderId, "BER", { news: "PACKED", generation: 1 });
-  assert.deepEqual(await stage.ends([order]), ["DELIVERED"]);
-  stage.world.packs = () => "PACKED";
-  return order;
-}
-
 describe("what came back of an order that was amended to cost more", () => {
   const refunds = (effects: string[]) => effects.filter((effect) => effect.startsWith("refund")).toSorted();
 
   test("is paid back from the payment that was made first, then from the next", async () => {
-    const order = await amended();
+    const order = await amended(stage);
     const [one, two] = [back({ amount: 2_000 }), back({ amount: 2_000 })];
     assert.deepEqual(refunds(await takenBack(order, one)), [`refund:${one.returnId}`]);
     assert.deepEqual(refunds(await takenBack(order, two)), [
@@ -277,7 +252,7 @@ describe("what came back of an order that was amended to cost more", () => {
   });
 
   test("is paid back as it was begun, whatever else comes back before it is through", async () => {
-    const order = await amended();
+    const order = await amended(stage);
     const { orderId } = order;
     const one = back({ amount: 3_000 });
     // Under the request id of the first time alone.
@@ -294,7 +269,7 @@ describe("what came back of an order that was amended to cost more", () => {
   });
 
   test("waits for an operator when a part is granted and nobody approves the rest", async () => {
-    const order = await amended();
+    const order = await amended(stage);
     const { orderId } = order;
     const granted = back({ parts: [], amount: 3_000, grantedBy: "carla" });
     const denied: Behaviour = { kind: "refuse", reason: "REFUND_NOT_APPROVED" };
