@@ -24,12 +24,12 @@ export async function runCarrierConformance(
   return await tryAll(new CarrierTrial(options, capabilities), carrierPromises, tell);
 }
 
-/** The same of a warehouse's. */
-export function runWarehouseConformance(
+/** The same of a warehouse's. @throws what keeps it from asking at all */
+export async function runWarehouseConformance(
   options: WarehouseTrialOptions,
   tell: Tell = ignore,
 ): Promise<readonly PromiseResult[]> {
-  return tryAll(new WarehouseTrial(options), warehousePromises, tell);
+  return await tryAll(await WarehouseTrial.begin(options), warehousePromises, tell);
 }
 
 async function tryAll<T>(trial: T, all: readonly TriedPromise<T>[], tell: Tell): Promise<readonly PromiseResult[]> {

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { create } from "@bufbuild/protobuf";
-import { createClient, createRouterTransport } from "@connectrpc/connect";
+import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
 import {
+  CallOffOutcomeSchema,
+  type CancelShipmentsRequest,
+  CancelShipmentsResponseSchema,
   type PackingOutcome,
   PackingOutcomeSchema,
   WarehouseConnectorService,
@@ -31,19 +34,31 @@ const wishes: Omit<WarehouseTrialOptions, "connector"> = {
   patienceMs: 1_000,
 };
 
-/** The promises that a warehouse breaks which says something else. */
-async function brokenOf(change: (outcomes: PackingOutcome[], call: number) => PackingOutcome[]): Promise<string[]> {
+type Change = (outcomes: PackingOutcome[], call: number) => PackingOutcome[];
+type CallOff = (request: CancelShipmentsRequest, asked: ReadonlySet<string>) => ReturnType<typeof api.cancelShipments>;
+
+const asItIs: Change = (outcomes) => outcomes;
+
+/** What comes of trying a warehouse that says something else, or does something else with what is called off. */
+async function resultsOf(change: Change, callOff: CallOff = (request) => api.cancelShipments(request)) {
   let calls = 0;
+  const asked = new Set<string>();
   const transport = createRouterTransport(({ service }) =>
     service(WarehouseConnectorService, {
       async packShipments(request) {
         calls += 1;
+        for (const { key } of request.shipments) asked.add(key);
         return { outcomes: change((await api.packShipments(request)).outcomes, calls) };
       },
+      cancelShipments: (request) => callOff(request, asked),
     }),
   );
-  const connector = createClient(WarehouseConnectorService, transport);
-  const results = await runWarehouseConformance({ ...wishes, connector });
+  return await runWarehouseConformance({ ...wishes, connector: createClient(WarehouseConnectorService, transport) });
+}
+
+/** The promises that it breaks. */
+async function brokenOf(...given: Parameters<typeof resultsOf>): Promise<string[]> {
+  const results = await resultsOf(...given);
   return results.flatMap(({ promise, broken }) => (broken === undefined ? [] : [promise]));
 }
 
@@ -53,14 +68,35 @@ const late = create(PackingOutcomeSchema, {
   result: { case: "packing", value: { askAfter: { seconds: 1_000_000n } } },
 });
 
+const calledOff = (keys: readonly string[]) =>
+  create(CancelShipmentsResponseSchema, {
+    outcomes: keys.map(() => create(CallOffOutcomeSchema, { result: { case: "calledOff", value: {} } })),
+  });
+
 /** Each breaks a promise, besides others perhaps. */
-const broken: readonly [promise: string, change: Parameters<typeof brokenOf>[0]][] = [
+const broken: readonly [promise: string, change: Change, callOff?: CallOff][] = [
   ["what is sent several times at once is packed, and stays so", (outcomes) => outcomes.map(() => failed("NO"))],
   [
     "what cannot be packed says why, and stays so",
     (outcomes, call) => outcomes.map((outcome) => (outcome.result.case === "failed" ? failed(`NO-${call}`) : outcome)),
   ],
   ["shipments of one call have their own outcomes, in their order", (outcomes) => outcomes.slice(0, 1)],
+  [
+    "what is called off is not packed on, and stays called off",
+    asItIs,
+    async ({ keys, ...request }, asked) => {
+      await api.cancelShipments({ ...request, keys: keys.filter((key) => !asked.has(key)) });
+      return calledOff(keys);
+    },
+  ],
+  [
+    "what is called off before it is asked for is not begun",
+    asItIs,
+    async ({ keys, ...request }, asked) => {
+      await api.cancelShipments({ ...request, keys: keys.filter((key) => asked.has(key)) });
+      return calledOff(keys);
+    },
+  ],
   [
     "it says when it wants to be asked again, within a day",
     (outcomes) => outcomes.map((outcome) => (outcome.result.case === "packing" ? late : outcome)),
@@ -80,10 +116,25 @@ describe("the conformance of a warehouse's connector", () => {
     );
   });
 
-  for (const [promise, change] of broken) {
+  for (const [promise, change, callOff] of broken) {
     it(`misses when it is not so that ${promise}`, async () => {
-      const found = await brokenOf(change);
+      const found = await brokenOf(change, callOff);
       assert.ok(found.includes(promise), `found: ${found.join("; ")}`);
     });
   }
+
+  it("tries nothing that is called off of a warehouse that cannot be told", async () => {
+    const results = await resultsOf(asItIs, () => Promise.reject(new ConnectError("no such call", Code.Unimplemented)));
+    assert.deepEqual(
+      results.filter(({ broken, without }) => broken ?? without).map(({ without }) => without),
+      Array(2).fill("it cannot be told of what is called off"),
+    );
+  });
+
+  it("misses one that never says whether it has called off", async () => {
+    const undecided: CallOff = async ({ keys }) =>
+      create(CancelShipmentsResponseSchema, { outcomes: keys.map(() => create(CallOffOutcomeSchema, {})) });
+    const found = await brokenOf(asItIs, undecided);
+    assert.equal(found.length, 2, found.join("; "));
+  });
 });

@@ -131,6 +131,7 @@ export const doors: Readonly<Record<string, string>> = {
   "PaymentService.ListPayments": "agent finance operator",
   "PaymentService.ListLedgerEntries": "finance auditor",
   "WarehouseConnectorService.PackShipments": "service:shipping",
+  "WarehouseConnectorService.CancelShipments": "service:shipping",
   "SagaCallbackService.BatchReportShipments": "service:shipping",
   "SagaService.StartEpisode": "service:orders",
   "SagaService.BatchGetEpisodes": "service:orders",

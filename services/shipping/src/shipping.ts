@@ -26,9 +26,12 @@ import { CarrierCalls } from "./booking/carrier-call.ts";
 import type { ShippingConfig } from "./config.ts";
 import { ConnectorCarrier } from "./connector/connector-carrier.ts";
 import { ConnectorWarehouse } from "./connector/connector-warehouse.ts";
+import { CallOffRepository } from "./packing/call-off.repository.ts";
+import { CallOffs } from "./packing/call-offs.ts";
 import { PackingRepository } from "./packing/packing.repository.ts";
 import { Packing } from "./packing/packing.ts";
 import { PackingWords } from "./packing/packing-words.ts";
+import type { Warehouse } from "./packing/warehouse.ts";
 import { LabelReport } from "./report/label-report.ts";
 import { OrderReportRepository } from "./report/order-report.repository.ts";
 import { OrderReport } from "./report/order-report.ts";
@@ -67,6 +70,8 @@ export interface ShippingContext {
 const drainGraceMs = 3_000;
 /** The relay that asks the warehouse. */
 const packingRelay = "shipment.packing";
+/** The relay that tells it what was called off. */
+const callOffRelay = "warehouse.call_off";
 /** The relay that tells orders, as metrics and log lines name it. */
 const newsRelay = "shipment.news";
 /** Those that ask the carrier what is no booking, and tell orders what it says. */
@@ -93,11 +98,11 @@ export function buildShipping(context: ShippingContext): ServiceParts {
   const news = new OrderReportRepository(database);
   const teller = relayOfNews(context, news, metrics);
   const onNews = () => teller.nudge();
-  const booking = buildBooking(context, carrier, { metrics, personal, onNews });
+  const warehouse = buildWarehouse(context, { metrics, personal, onNews });
+  const booking = buildBooking(context, carrier, { metrics, personal, onNews, onCalledOff: warehouse.onCalledOff });
   const asking = buildRequests(context, carrier, { metrics, personal, onNews });
-  const packer = relayOfPacking(context, { metrics, personal, onNews });
   const reporter = relayOfReports(context);
-  const shipments = new Shipments({ repository, onCreated: () => packer?.nudge() });
+  const shipments = new Shipments({ repository, onCreated: warehouse.onCreated });
   const onOver = ({ reported }: Shipment) => (reported ? teller : reporter).nudge();
   const tracking = new Tracking({ repository: new TrackingRepository(database, metrics.moved), onOver });
   const silent = new SilentShipmentRepository(database, silenceOf(config));
@@ -114,7 +119,7 @@ export function buildShipping(context: ShippingContext): ServiceParts {
   const backlog = watchBacklog(context, metrics, { repository, news, silent, requests: asking.repository });
   const privacy = [sweepPersonal(context, personal), relayOfForgetting(context, personal)];
   const told = [reporter, teller, relayOfBooking(context, booking), ...asking.loops, backlog];
-  const loops = [...(packer ? [packer] : []), ...told, audit, events, ...privacy];
+  const loops = [...warehouse.loops, ...told, audit, events, ...privacy];
   return {
     services: [
       register(ShippingService, new ShippingApi({ shipments, words, tracking, look, pageTokens, personal })),
@@ -156,12 +161,20 @@ interface Listeners {
   readonly onNews: () => void;
 }
 
-function buildBooking(context: ShippingContext, carrier: Carrier, { metrics, personal, onNews }: Listeners): Booking {
+/** Who hears besides of what is called off. */
+interface BookingListeners extends Listeners {
+  readonly onCalledOff: () => void;
+}
+
+function buildBooking(context: ShippingContext, carrier: Carrier, listeners: BookingListeners): Booking {
   const { config, database, logger } = context;
+  const { metrics, personal, onNews, onCalledOff } = listeners;
   const repository = new BookingRepository({
     database,
     leaseMs: leaseFor(config.CARRIER_TIMEOUT_MS),
     onMoved: metrics.moved,
+    tellsWarehouse: isWarehouseAsked(context),
+    onCalledOff,
   });
   return new Booking({
     repository,
@@ -224,12 +237,44 @@ function relayOfBooking(context: ShippingContext, booking: Booking): Relay {
 }
 
 /** Where people pack, nobody is asked. */
-function relayOfPacking(context: ShippingContext, { metrics, personal, onNews }: Listeners): Relay | undefined {
-  const { config, database, logger, warehouse: connector } = context;
-  if (!connector || config.WAREHOUSE === "people") return undefined;
+function isWarehouseAsked({ config, warehouse }: ShippingContext): boolean {
+  return warehouse !== undefined && config.WAREHOUSE !== "people";
+}
+
+/** What asks a warehouse that packs, and tells it what was called off. */
+interface WarehouseLoops {
+  readonly loops: readonly Relay[];
+  readonly onCreated: () => void;
+  readonly onCalledOff: () => void;
+}
+
+function buildWarehouse(context: ShippingContext, listeners: Listeners): WarehouseLoops {
+  const { config, logger, warehouse: connector } = context;
+  const nothing = () => undefined;
+  if (!connector || !isWarehouseAsked(context)) return { loops: [], onCreated: nothing, onCalledOff: nothing };
+  const warehouse = new ConnectorWarehouse({ connector, timeoutMs: config.CARRIER_TIMEOUT_MS, log: logger });
+  const packer = relayOfPacking(context, warehouse, listeners);
+  const teller = relayOfCallOffs(context, warehouse, listeners.metrics);
+  return { loops: [packer, teller], onCreated: () => packer.nudge(), onCalledOff: () => teller.nudge() };
+}
+
+function relayOfCallOffs(context: ShippingContext, warehouse: Warehouse, metrics: ShippingMetrics): Relay {
+  const { config, database, logger } = context;
+  const repository = new CallOffRepository(database);
+  const timeoutMs = config.CARRIER_TIMEOUT_MS;
+  const callOffs = new CallOffs({ repository, warehouse, log: logger, timeoutMs, onOutcome: metrics.calledOff });
+  return relay(context, callOffRelay, (signal) => callOffs.sweep(signal));
+}
+
+function relayOfPacking(
+  context: ShippingContext,
+  warehouse: Warehouse,
+  { metrics, personal, onNews }: Listeners,
+): Relay {
+  const { config, database, logger } = context;
   const packing = new Packing({
     repository: new PackingRepository(database, metrics.moved),
-    warehouse: new ConnectorWarehouse({ connector, timeoutMs: config.CARRIER_TIMEOUT_MS, log: logger }),
+    warehouse,
     log: logger,
     timeoutMs: config.CARRIER_TIMEOUT_MS,
     personal,
@@ -285,15 +330,22 @@ interface Waiting {
 
 /** Measures how long what is due has waited. */
 function watchBacklog(context: ShippingContext, metrics: ShippingMetrics, waiting: Waiting): Relay {
-  const { config, logger } = context;
+  const { config, database, logger } = context;
   const { repository, news, silent, requests } = waiting;
+  const callOffs = new CallOffRepository(database);
   const sweep = async () => {
     const [due, untold, lookAge] = await Promise.all([repository.backlog(), news.backlog(), silent.lookAge()]);
     const asked = await requests.backlog();
+    const calledOff = isWarehouseAsked(context) ? await callOffs.backlog() : 0;
     metrics.lookAge(lookAge);
     // How long people take to pack is no backlog of the service.
     const ours = [...due].filter(([name]) => config.WAREHOUSE !== "people" || name !== packingRelay);
-    metrics.backlog(new Map([...ours, [newsRelay, untold], [requestRelay, asked.due], [answerRelay, asked.untold]]));
+    const outside = [
+      [requestRelay, asked.due],
+      [answerRelay, asked.untold],
+      [callOffRelay, calledOff],
+    ] as const;
+    metrics.backlog(new Map([...ours, [newsRelay, untold], ...outside]));
     return 0;
   };
   return new Relay({ name: "shipment.backlog", everyMs: config.BACKLOG_EVERY_MS, sweep, log: logger });

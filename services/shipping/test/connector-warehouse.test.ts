@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createClient, createRouterTransport } from "@connectrpc/connect";
+import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
 import { WarehouseConnectorService } from "#gen/ordermesh/connectors/v1/warehouse_connector_service_pb.js";
+import { BreakerOpenError } from "#platform/grpc/breaker.ts";
 import { newId } from "#platform/id.ts";
 import { quietLogger } from "#testing/logger.ts";
 import { shippingConfig, warehouseTogether } from "../src/config.ts";
@@ -50,6 +51,38 @@ test("a warehouse behind its connector says how far each shipment is", async () 
     lines: [{ sku: "MUG", quantity: 2n }],
     recipient: { city: address.city },
   });
+});
+
+test("a warehouse behind its connector says what became of what is called off; one that cannot be told is not away", async () => {
+  const results = [
+    { case: "calledOff", value: {} },
+    { case: "gone", value: {} },
+    { case: "undecided", value: {} },
+    { case: undefined },
+  ] as const;
+  let fails: ConnectError | undefined;
+  const transport = createRouterTransport(({ service }) =>
+    service(WarehouseConnectorService, {
+      packShipments: () => ({ outcomes: [] }),
+      cancelShipments: ({ keys }) => {
+        if (fails) throw fails;
+        return { outcomes: keys.map((_, index) => ({ result: results[index] ?? { case: undefined } })) };
+      },
+    }),
+  );
+  const connector = createClient(WarehouseConnectorService, transport);
+  const warehouse = new ConnectorWarehouse({ connector, timeoutMs: 1_000, log: quietLogger() });
+  const ids = results.map(() => newId());
+  const within = AbortSignal.timeout(5_000);
+  assert.deepEqual(await warehouse.callOff(ids, within), ["called_off", "gone", "undecided", "undecided"]);
+  fails = new ConnectError("no such call", Code.Unimplemented);
+  for (let call = 0; call < 6; call += 1) {
+    assert.deepEqual(await warehouse.callOff(ids.slice(0, 2), within), ["unheard", "unheard"]);
+  }
+  await warehouse.pack([], within);
+  fails = new ConnectError("not today", Code.Unavailable);
+  for (let call = 0; call < 5; call += 1) await assert.rejects(warehouse.callOff(ids, within), /not today/);
+  await assert.rejects(warehouse.pack([], within), BreakerOpenError);
 });
 
 test("a warehouse that is to be asked has to be named; people pack otherwise", () => {

@@ -32,7 +32,7 @@ describe("packing with the simulated warehouse", () => {
     });
     return new ConnectorWarehouse({ connector: warehouseClient(simulator), timeoutMs: 10_000, log: quietLogger() });
   };
-  const open = (warehouse: Warehouse = openWarehouse()) =>
+  const open = (warehouse: Pick<Warehouse, "pack"> = openWarehouse()) =>
     new Packing({ repository: world.packing, warehouse, log: quietLogger(), timeoutMs: 10_000 });
   const statusesOf = async (shipments: Shipment[]) =>
     Promise.all(shipments.map(async (shipment) => (await world.look(shipment.shipmentId)).status));
@@ -95,7 +95,7 @@ describe("packing with the simulated warehouse", () => {
 
   it("keeps what can be kept of what the warehouse writes, and goes on with the others", async () => {
     const [poison, other] = [await world.create({}, false), await world.create({}, false)];
-    const warehouse: Warehouse = {
+    const warehouse: Pick<Warehouse, "pack"> = {
       pack: async (orders) =>
         orders.map(({ shipmentId }) =>
           shipmentId === poison.shipmentId
@@ -111,7 +111,7 @@ describe("packing with the simulated warehouse", () => {
 
   it("leaves what was called off meanwhile", async () => {
     const shipment = await world.create({}, false);
-    const warehouse: Warehouse = {
+    const warehouse: Pick<Warehouse, "pack"> = {
       async pack(orders, signal) {
         world.now += 500;
         await openWarehouse().pack(orders, signal);
@@ -125,7 +125,7 @@ describe("packing with the simulated warehouse", () => {
 
   it("asks again, after the lease, when the warehouse or the process went away", async () => {
     const shipment = await world.create({}, false);
-    const away: Warehouse = {
+    const away: Pick<Warehouse, "pack"> = {
       pack: () => Promise.reject(new Error("ECONNREFUSED")),
     };
     await assert.rejects(open(away).sweep(forever), /ECONNREFUSED/);
@@ -142,7 +142,7 @@ describe("packing with the simulated warehouse", () => {
   function failingFor(...shipments: Shipment[]) {
     const poison = new Set(shipments.map(({ shipmentId }) => shipmentId));
     const asked: number[] = [];
-    const warehouse: Warehouse = {
+    const warehouse: Pick<Warehouse, "pack"> = {
       async pack(orders) {
         asked.push(orders.length);
         if (orders.some(({ shipmentId }) => poison.has(shipmentId))) throw new Error("cannot read the label");

@@ -4,9 +4,10 @@ import pg from "pg";
 import { purgeIdempotencyKeys } from "#platform/database/idempotency.ts";
 import { migrateDown, migrateUp } from "#platform/database/migrate.ts";
 import { sqlStateOf } from "#platform/database/sql-state.ts";
-import { newId } from "#platform/id.ts";
+import { decodeId, newId } from "#platform/id.ts";
 import { quietLogger } from "#testing/logger.ts";
 import { migrations } from "../src/migrations/list.ts";
+import { CallOffRepository } from "../src/packing/call-off.repository.ts";
 import { Packing } from "../src/packing/packing.ts";
 import type { Warehouse } from "../src/packing/warehouse.ts";
 import { OrderReportRepository } from "../src/report/order-report.repository.ts";
@@ -75,6 +76,7 @@ describe("the shipping database", () => {
       "drop table shipment",
       "delete from shipment_look",
       "insert into shipment_look default values",
+      "update call_off set shipment_id = gen_random_uuid()",
     ];
     for (const sql of forbidden) {
       await assert.rejects(world.test.database.query(sql), (error) => sqlStateOf(error) === "42501", sql);
@@ -116,7 +118,7 @@ describe("the shipping database", () => {
     const input = newShipment({ sagaId: "saga", address: at("SIM-ERROR") });
     await world.shipments.create([input]);
     await world.shipments.create([input]);
-    const warehouse: Warehouse = { pack: async (orders) => orders.map(() => ({ kind: "packed" })) };
+    const warehouse: Pick<Warehouse, "pack"> = { pack: async (orders) => orders.map(() => ({ kind: "packed" })) };
     const packing = { repository: world.packing, warehouse, log: quietLogger(), timeoutMs: 10_000 };
     await new Packing(packing).sweep(new AbortController().signal);
     await world.shipments.backlog();
@@ -146,6 +148,15 @@ describe("the shipping database", () => {
     await silent.find({ orderId: input.orderId, limit: 10 });
     await silent.noteLook();
     await silent.lookAge();
+    const callOffs = new CallOffRepository(database);
+    await database.query("insert into call_off (shipment_id) select shipment_id from shipment where order_id = $1", [
+      decodeId(input.orderId),
+    ]);
+    const calledOff = await callOffs.claimDue(1_000, 1_000, 10);
+    assert.equal(calledOff.length, 1);
+    await callOffs.defer(calledOff);
+    await callOffs.backlog();
+    await callOffs.close(calledOff);
     await purgeIdempotencyKeys(database, 60_000);
   }
 

@@ -60,6 +60,10 @@ export interface BookingRepositoryOptions {
   /** How long whoever claimed a shipment may ask the carrier; longer than all its calls may take. Milliseconds. */
   readonly leaseMs: number;
   readonly onMoved?: OnMoved;
+  /** Whether a warehouse is to hear of what is called off; not by default: where people pack, they see it. */
+  readonly tellsWarehouse?: boolean;
+  /** Called after it has something to hear: it need not wait for the timer. */
+  readonly onCalledOff?: () => void;
 }
 
 interface LockedRow extends ShipmentRow {
@@ -202,7 +206,7 @@ export class BookingRepository {
         tx.query<UsedNumber>(findNumbers, [numbers.filter(isTrackingNumber)]),
       ]);
       const locked = new Map(rows.map((row) => toShipment(row)).map((shipment) => [shipment.shipmentId, shipment]));
-      const decided = decideAll(locked, answers.map(judgeNumbers(used)));
+      const decided = decideAll(locked, answers.map(judgeNumbers(used)), this.#tellsWarehouse);
       if (decided.changes.length > 0) await tx.commitWith(saveShipments, savedValues(decided.changes));
       return decided;
     });
@@ -261,6 +265,11 @@ export class BookingRepository {
   #moved(changes: readonly ShipmentChange[], marked: readonly Moved[] = []): void {
     const moved = changes.filter(({ moved }) => moved).map(({ shipment }) => shipment);
     this.#options.onMoved?.([...moved, ...marked]);
+    if (changes.some(({ callOff }) => callOff)) this.#options.onCalledOff?.();
+  }
+
+  get #tellsWarehouse(): boolean {
+    return this.#options.tellsWarehouse ?? false;
   }
 
   #beginBooking({ shipment, due }: Locked, { traceparent }: ShipmentRequest): Decision {
@@ -279,7 +288,13 @@ export class BookingRepository {
     const wanted = { ...shipment, cancelRequested: true };
     const effect = effectOf(shipment, { from: shipment.status, to: "cancelled" }, origin);
     const decisions: Record<Verdict, () => Decision> = {
-      begin: () => ({ claim, change: { shipment: moveTo(shipment, "cancelled"), dueMs: null, effect, moved: true } }),
+      begin: () => {
+        const callOff = this.#tellsWarehouse;
+        return {
+          claim,
+          change: { shipment: moveTo(shipment, "cancelled"), dueMs: null, effect, moved: true, callOff },
+        };
+      },
       await: () =>
         due ? this.#lease(wanted, { traceparent }) : { claim, change: { shipment: wanted, dueMs: "as it is" } },
       done: () => ({ claim }),
@@ -368,7 +383,11 @@ function judgeNumbers(used: readonly UsedNumber[]): (answer: CarrierAnswer) => J
   };
 }
 
-function decideAll(locked: ReadonlyMap<string, Shipment>, answers: readonly JudgedCarrierAnswer[]) {
+function decideAll(
+  locked: ReadonlyMap<string, Shipment>,
+  answers: readonly JudgedCarrierAnswer[],
+  tellsWarehouse: boolean,
+) {
   const changes: ShipmentChange[] = [];
   const settlements = answers.map(({ shipmentId, answer, asked, origin }) => {
     const shipment = locked.get(shipmentId);
@@ -376,7 +395,8 @@ function decideAll(locked: ReadonlyMap<string, Shipment>, answers: readonly Judg
     const settlement = settle(shipment, answer, asked);
     if (settlement.kind === "decided" && settlement.shipment !== shipment) {
       const effect = effectOf(shipment, { from: shipment.status, to: settlement.shipment.status }, origin);
-      changes.push({ shipment: settlement.shipment, dueMs: null, effect, moved: true });
+      const callOff = tellsWarehouse && settlement.shipment.status === "cancelled";
+      changes.push({ shipment: settlement.shipment, dueMs: null, effect, moved: true, callOff });
     }
     return settlement;
   });

@@ -1,6 +1,7 @@
 import { durationMs } from "@bufbuild/protobuf/wkt";
-import type { Client } from "@connectrpc/connect";
+import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import {
+  type CallOffOutcome,
   type PackingOrder as PackingOrderMessage,
   PackingOrderSchema,
   type PackingOutcome,
@@ -10,7 +11,7 @@ import { Breaker } from "#platform/grpc/breaker.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { whole } from "#platform/whole.ts";
 import { toAddress } from "../api/shipment-proto.ts";
-import type { PackingOrder, PackingState, Warehouse } from "../packing/warehouse.ts";
+import type { CallOffState, PackingOrder, PackingState, Warehouse } from "../packing/warehouse.ts";
 
 /** How a warehouse is reached. */
 export interface ConnectorWarehouseOptions {
@@ -42,6 +43,23 @@ export class ConnectorWarehouse implements Warehouse {
     );
     return outcomes.map(toState);
   }
+
+  async callOff(shipmentIds: readonly string[], signal: AbortSignal): Promise<CallOffState[]> {
+    const { timeoutMs } = this.#options;
+    return await this.#breaker.run(() => this.#callOff(shipmentIds, signal), timeoutMs);
+  }
+
+  /** A warehouse that cannot be told says so: that is an answer, and nobody is away. */
+  async #callOff(shipmentIds: readonly string[], signal: AbortSignal): Promise<CallOffState[]> {
+    const { connector, timeoutMs } = this.#options;
+    try {
+      const { outcomes } = await connector.cancelShipments({ keys: [...shipmentIds] }, { signal, timeoutMs });
+      return outcomes.map(toCallOffState);
+    } catch (error) {
+      if (ConnectError.from(error).code !== Code.Unimplemented) throw error;
+      return shipmentIds.map(() => "unheard");
+    }
+  }
 }
 
 function toMessage({ shipmentId: key, orderId, locationId, lines, address }: PackingOrder): PackingOrderMessage {
@@ -64,5 +82,16 @@ function toState({ result }: PackingOutcome): PackingState {
       const askAfter = result.value?.askAfter;
       return { kind: "packing", askAgainMs: askAfter ? Math.max(0, durationMs(askAfter)) : soonMs };
     }
+  }
+}
+
+function toCallOffState({ result }: CallOffOutcome): CallOffState {
+  switch (result.case) {
+    case "calledOff":
+      return "called_off";
+    case "gone":
+      return "gone";
+    default:
+      return "undecided";
   }
 }

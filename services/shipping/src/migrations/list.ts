@@ -17,6 +17,7 @@ import { IndexReturned } from "./0015-returned-indexes.ts";
 import { Events } from "./0016-events.ts";
 import { EventIndex } from "./0017-event-index.ts";
 import { Connectors } from "./0018-connectors.ts";
+import { CallOffs } from "./0019-call-offs.ts";
 
 /** Everything that has happened to the schema, oldest first. */
 export const migrations: MigrationsList = [
@@ -38,4 +39,5 @@ export const migrations: MigrationsList = [
   { name: "0016-events", class: Events },
   { name: "0017-event-index", class: EventIndex },
   { name: "0018-connectors", class: Connectors },
+  { name: "0019-call-offs", class: CallOffs },
 ];

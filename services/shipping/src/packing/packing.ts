@@ -11,7 +11,7 @@ import type { PackingOrder, PackingState, Warehouse } from "./warehouse.ts";
 /** What the packing works with. Durations are milliseconds. */
 export interface PackingOptions {
   readonly repository: PackingRepository;
-  readonly warehouse: Warehouse;
+  readonly warehouse: Pick<Warehouse, "pack">;
   /** Opens addresses; by default all of them are plain. */
   readonly personal?: PersonalData | undefined;
   /** Told for which shipments the warehouse fails. */

@@ -18,6 +18,11 @@ const newsOutcomes = ["told", "refused", "failed"] as const;
 /** How the telling of one piece of news ended: orders has it, orders never takes it, or it is told again. */
 export type NewsOutcome = (typeof newsOutcomes)[number];
 
+const callOffOutcomes = ["called_off", "gone", "unheard", "given_up"] as const;
+
+/** How the telling of a call-off to the warehouse ended: it heard, the shipment had left, it cannot be told, or it has not answered for too long. */
+export type CallOffOutcome = (typeof callOffOutcomes)[number];
+
 const lookOutcomes = ["unchanged", "reported", "ended", "overdue", "unknown", "unanswered"] as const;
 
 /** What came of asking the carrier about a parcel of which nobody reported anything; see `TrackingOutcome` in the contract. */
@@ -31,6 +36,7 @@ export class ShippingMetrics {
   readonly #news: Counter<"news" | "outcome">;
   readonly #looks: Counter<"outcome">;
   readonly #lookAge: Gauge;
+  readonly #callOffs: Counter<"outcome">;
   readonly #lag: Gauge<"relay">;
 
   constructor(registry: Registry) {
@@ -67,9 +73,16 @@ export class ShippingMetrics {
       for (const outcome of newsOutcomes) this.#news.inc({ news: news.toUpperCase(), outcome }, 0);
     }
     [this.#looks, this.#lookAge] = lookMetrics(registers);
+    this.#callOffs = new Counter({
+      name: "shipping_call_offs_total",
+      help: "Shipments of whose call-off the warehouse was told, by how that ended: called_off, gone (it had left), unheard (the warehouse cannot be told), given_up (it has not answered for a day).",
+      labelNames: ["outcome"],
+      registers,
+    });
+    for (const outcome of callOffOutcomes) this.#callOffs.inc({ outcome }, 0);
     this.#lag = new Gauge({
       name: "shipping_relay_lag_seconds",
-      help: "How long the oldest shipment waits that is due to be packed, booked or told to its saga, or of which orders has not heard; 0 when none does.",
+      help: "How long the oldest shipment waits that is due to be packed, booked, told to its saga or called off at the warehouse, or of which orders has not heard; 0 when none does.",
       labelNames: ["relay"],
       registers,
     });
@@ -98,6 +111,11 @@ export class ShippingMetrics {
   /** Notes what came of asking the carrier about a parcel of which nobody reported anything. */
   readonly looked = (outcome: LookOutcome): void => {
     this.#looks.inc({ outcome });
+  };
+
+  /** Notes how the telling of a call-off to the warehouse ended. */
+  readonly calledOff = (outcome: CallOffOutcome): void => {
+    this.#callOffs.inc({ outcome });
   };
 
   /** Notes how long ago, in seconds, the carrier was asked about all of them. */

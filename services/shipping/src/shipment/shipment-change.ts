@@ -25,6 +25,8 @@ export interface ShipmentChange {
   readonly effect?: AuditEntry | undefined;
   /** Whether its status is another one than before. */
   readonly moved?: boolean;
+  /** Whether the warehouse has to hear that it was called off. */
+  readonly callOff?: boolean;
 }
 
 /** The columns that a change writes as they are. */
@@ -47,6 +49,7 @@ interface ChangeTerms {
   readonly tell: boolean;
   readonly traceparent: string | null;
   readonly fence: number;
+  readonly call_off: boolean;
 }
 
 const changedColumns = writtenColumns<ChangedColumns>({
@@ -66,12 +69,16 @@ const changeTerms = writtenColumns<ChangeTerms>({
   tell: "boolean",
   traceparent: "text",
   fence: "int",
+  call_off: "boolean",
 });
 
 /** Writes {@link savedValues}; the rows are locked by the transaction. */
 export const saveShipments: SqlText = {
   name: "shipment_save",
-  text: `with audited as (${insertAuditEvents("$2")})
+  text: `with audited as (${insertAuditEvents("$2")}),
+    called_off as (
+      insert into call_off (shipment_id) select c.shipment_id
+      from jsonb_to_recordset($1::jsonb) as c(shipment_id uuid, call_off boolean) where c.call_off on conflict (shipment_id) do nothing)
     update shipment s set ${changedColumns.assigned("c")},
       due_time = case when c.keep_due then s.due_time else clock_timestamp() + c.due_ms * interval '1 millisecond' end,
       report_due_time = case when c.tell then coalesce(s.report_due_time, clock_timestamp()) else s.report_due_time end,
@@ -89,7 +96,7 @@ export function savedValues(changes: readonly ShipmentChange[]): [string, string
 }
 
 function toSavedRow(change: ShipmentChange): ChangedColumns & ChangeTerms {
-  const { shipment, dueMs, tell = false, traceparent = "" } = change;
+  const { shipment, dueMs, tell = false, traceparent = "", callOff = false } = change;
   return {
     shipment_id: decodeId(shipment.shipmentId),
     status: shipment.status,
@@ -105,6 +112,7 @@ function toSavedRow(change: ShipmentChange): ChangedColumns & ChangeTerms {
     tell,
     traceparent: traceparent || null,
     fence: shipment.fence,
+    call_off: callOff,
   };
 }
 

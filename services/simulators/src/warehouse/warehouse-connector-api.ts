@@ -1,6 +1,9 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import {
+  CallOffOutcomeSchema,
+  type CancelShipmentsRequest,
+  CancelShipmentsResponseSchema,
   type PackingOrder,
   type PackingOutcome,
   PackingOutcomeSchema,
@@ -23,6 +26,12 @@ export class WarehouseConnectorApi implements ServiceImpl<typeof WarehouseConnec
   async packShipments({ shipments }: PackShipmentsRequest) {
     const states = await this.#warehouse.pack(shipments.map(toTreated));
     return whole(PackShipmentsResponseSchema, { outcomes: states.map(toOutcome) });
+  }
+
+  async cancelShipments({ keys }: CancelShipmentsRequest) {
+    await this.#warehouse.callOff(keys);
+    const outcomes = keys.map(() => whole(CallOffOutcomeSchema, { result: { case: "calledOff", value: {} } }));
+    return whole(CancelShipmentsResponseSchema, { outcomes });
   }
 }
 

@@ -29,6 +29,7 @@ interface PackingRow {
   /** 0 when it is ready. */
   readonly askAgainMs: number;
   readonly failure: string;
+  readonly calledOff: boolean;
 }
 
 interface BegunPacking {
@@ -42,6 +43,7 @@ const packingColumns = selectList<PackingRow>({
   shipmentId: true,
   askAgainMs: `greatest(0, ceil(extract(epoch from ready_time - ${timeOr("$2")}) * 1000))::float8`,
   failure: true,
+  calledOff: true,
 });
 const begunColumns = writtenColumns<BegunPacking>({
   shipment_id: "uuid",
@@ -60,6 +62,14 @@ const begin: SqlText = {
 const look: SqlText = {
   name: "warehouse_look",
   text: `select ${packingColumns} from warehouse_packing where shipment_id = any($1::uuid[])`,
+};
+
+/** Of what was never asked for there is a row from then on, so that it is not begun later. */
+const callOff: SqlText = {
+  name: "warehouse_call_off",
+  text: `insert into warehouse_packing (shipment_id, begin_time, ready_time, called_off)
+    select id, ${timeOr("$2")}, ${timeOr("$2")}, true from unnest($1::uuid[]) as id order by id
+    on conflict (shipment_id) do update set called_off = true`,
 };
 
 /** A warehouse that packs everything in the same time, give or take, and remembers in the database what it has begun. */
@@ -96,6 +106,12 @@ export class WarehouseSimulator {
     return orders.map((order) => stateOf(all.get(order.key)));
   }
 
+  /** Packs these no more; what was packed goes back on its shelf. */
+  async callOff(keys: readonly string[]): Promise<void> {
+    const now = this.#now && new Date(this.#now());
+    await this.#store.query(callOff, [[...new Set(keys)].map(decodeId), now]);
+  }
+
   async #look(ids: readonly string[], now: Date | undefined): Promise<Map<string, PackingRow>> {
     const rows = await this.#store.query<PackingRow>(look, [ids, now]);
     return new Map(rows.map((row) => [encodeId(row.shipmentId), row]));
@@ -109,7 +125,8 @@ function shareOf(shipmentId: string): number {
 
 function stateOf(row: PackingRow | undefined): PackingState {
   if (!row) throw new Error("the simulated warehouse forgot what it was asked to pack");
-  const { askAgainMs, failure: code } = row;
+  const { askAgainMs, failure: code, calledOff } = row;
+  if (calledOff) return { kind: "failed", code: "CALLED_OFF", message: "it was called off" };
   if (askAgainMs > 0) return { kind: "packing", askAgainMs };
   if (code !== "") return { kind: "failed", code, message: "the warehouse cannot pack it" };
   return { kind: "packed" };

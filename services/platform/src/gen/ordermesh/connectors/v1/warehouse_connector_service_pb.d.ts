@@ -54,6 +54,46 @@ export declare type PackShipmentsResponse = Message<"ordermesh.connectors.v1.Pac
 export declare const PackShipmentsResponseSchema: GenMessage<PackShipmentsResponse>;
 
 /**
+ * Request of CancelShipments.
+ *
+ * @generated from message ordermesh.connectors.v1.CancelShipmentsRequest
+ */
+export declare type CancelShipmentsRequest = Message<"ordermesh.connectors.v1.CancelShipmentsRequest"> & {
+  /**
+   * Keys of shipments, 1 to 256, each once.
+   *
+   * @generated from field: repeated string keys = 1;
+   */
+  keys: string[];
+};
+
+/**
+ * Describes the message ordermesh.connectors.v1.CancelShipmentsRequest.
+ * Use `create(CancelShipmentsRequestSchema)` to create a new message.
+ */
+export declare const CancelShipmentsRequestSchema: GenMessage<CancelShipmentsRequest>;
+
+/**
+ * Response of CancelShipments.
+ *
+ * @generated from message ordermesh.connectors.v1.CancelShipmentsResponse
+ */
+export declare type CancelShipmentsResponse = Message<"ordermesh.connectors.v1.CancelShipmentsResponse"> & {
+  /**
+   * One for each key.
+   *
+   * @generated from field: repeated ordermesh.connectors.v1.CallOffOutcome outcomes = 1;
+   */
+  outcomes: CallOffOutcome[];
+};
+
+/**
+ * Describes the message ordermesh.connectors.v1.CancelShipmentsResponse.
+ * Use `create(CancelShipmentsResponseSchema)` to create a new message.
+ */
+export declare const CancelShipmentsResponseSchema: GenMessage<CancelShipmentsResponse>;
+
+/**
  * What a warehouse is asked to pack.
  *
  * @generated from message ordermesh.connectors.v1.PackingOrder
@@ -207,6 +247,92 @@ export declare type PackingFailure = Message<"ordermesh.connectors.v1.PackingFai
 export declare const PackingFailureSchema: GenMessage<PackingFailure>;
 
 /**
+ * What becomes of a shipment that is called off.
+ *
+ * @generated from message ordermesh.connectors.v1.CallOffOutcome
+ */
+export declare type CallOffOutcome = Message<"ordermesh.connectors.v1.CallOffOutcome"> & {
+  /**
+   * Exactly one; none is as `undecided`.
+   *
+   * @generated from oneof ordermesh.connectors.v1.CallOffOutcome.result
+   */
+  result: {
+    /**
+     * It is not packed, or not any more, and never will be; also of one that was never asked for.
+     *
+     * @generated from field: ordermesh.connectors.v1.ShipmentCalledOff called_off = 1;
+     */
+    value: ShipmentCalledOff;
+    case: "calledOff";
+  } | {
+    /**
+     * It has left the warehouse, and cannot be had back: a fault, which shipping counts.
+     *
+     * @generated from field: ordermesh.connectors.v1.ShipmentGone gone = 2;
+     */
+    value: ShipmentGone;
+    case: "gone";
+  } | {
+    /**
+     * Somebody has to see to it; to be asked again.
+     *
+     * @generated from field: ordermesh.connectors.v1.CallOffUndecided undecided = 3;
+     */
+    value: CallOffUndecided;
+    case: "undecided";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message ordermesh.connectors.v1.CallOffOutcome.
+ * Use `create(CallOffOutcomeSchema)` to create a new message.
+ */
+export declare const CallOffOutcomeSchema: GenMessage<CallOffOutcome>;
+
+/**
+ * Nobody packs it.
+ *
+ * @generated from message ordermesh.connectors.v1.ShipmentCalledOff
+ */
+export declare type ShipmentCalledOff = Message<"ordermesh.connectors.v1.ShipmentCalledOff"> & {
+};
+
+/**
+ * Describes the message ordermesh.connectors.v1.ShipmentCalledOff.
+ * Use `create(ShipmentCalledOffSchema)` to create a new message.
+ */
+export declare const ShipmentCalledOffSchema: GenMessage<ShipmentCalledOff>;
+
+/**
+ * Somebody has taken it along.
+ *
+ * @generated from message ordermesh.connectors.v1.ShipmentGone
+ */
+export declare type ShipmentGone = Message<"ordermesh.connectors.v1.ShipmentGone"> & {
+};
+
+/**
+ * Describes the message ordermesh.connectors.v1.ShipmentGone.
+ * Use `create(ShipmentGoneSchema)` to create a new message.
+ */
+export declare const ShipmentGoneSchema: GenMessage<ShipmentGone>;
+
+/**
+ * It takes time.
+ *
+ * @generated from message ordermesh.connectors.v1.CallOffUndecided
+ */
+export declare type CallOffUndecided = Message<"ordermesh.connectors.v1.CallOffUndecided"> & {
+};
+
+/**
+ * Describes the message ordermesh.connectors.v1.CallOffUndecided.
+ * Use `create(CallOffUndecidedSchema)` to create a new message.
+ */
+export declare const CallOffUndecidedSchema: GenMessage<CallOffUndecided>;
+
+/**
  * What shipping asks of a warehouse that packs by itself. Whoever has one implements this in a process of their own, in whatever language; docs/connectors.md leads to one.
  * Where people pack, nobody is asked: they say what they did by ReportPacked and ReportShort of shipping.
  *
@@ -225,6 +351,20 @@ export declare const WarehouseConnectorService: GenService<{
     methodKind: "unary";
     input: typeof PackShipmentsRequestSchema;
     output: typeof PackShipmentsResponseSchema;
+  },
+  /**
+   * Calls shipments off, with an outcome for each in their order: what is being packed is not packed on, what is packed goes back on its shelf. Called off is called off: a
+   * shipment that was never asked for, or is asked for again, is not begun after that, and PackShipments says `failed` of it. However often one is called off, it has one effect.
+   *
+   * Shipping has decided by itself before it asks: whatever is answered, the shipment does not leave, and what the warehouse says of it afterwards, by ReportPacked too, is
+   * refused there. It asks again for a day, until an outcome is definite. Fails with UNIMPLEMENTED where the warehouse cannot be told: it packs in vain.
+   *
+   * @generated from rpc ordermesh.connectors.v1.WarehouseConnectorService.CancelShipments
+   */
+  cancelShipments: {
+    methodKind: "unary";
+    input: typeof CancelShipmentsRequestSchema;
+    output: typeof CancelShipmentsResponseSchema;
   },
 }>;
 

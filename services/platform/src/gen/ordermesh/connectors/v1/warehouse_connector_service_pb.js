@@ -15,7 +15,7 @@ import { file_shop_type_v1_rules } from "../../../shop/type/v1/rules_pb.js";
  * Describes the file ordermesh/connectors/v1/warehouse_connector_service.proto.
  */
 export const file_ordermesh_connectors_v1_warehouse_connector_service = /*@__PURE__*/
-  fileDesc("CjlvcmRlcm1lc2gvY29ubmVjdG9ycy92MS93YXJlaG91c2VfY29ubmVjdG9yX3NlcnZpY2UucHJvdG8SF29yZGVybWVzaC5jb25uZWN0b3JzLnYxIlwKFFBhY2tTaGlwbWVudHNSZXF1ZXN0EkQKCXNoaXBtZW50cxgBIAMoCzIlLm9yZGVybWVzaC5jb25uZWN0b3JzLnYxLlBhY2tpbmdPcmRlckIKukgHkgEEiLUYASJSChVQYWNrU2hpcG1lbnRzUmVzcG9uc2USOQoIb3V0Y29tZXMYASADKAsyJy5vcmRlcm1lc2guY29ubmVjdG9ycy52MS5QYWNraW5nT3V0Y29tZSLTAQoMUGFja2luZ09yZGVyEhYKA2tleRgBIAEoCUIJukgGcgSItRgBEh4KCG9yZGVyX2lkGAIgASgJQgy6SAnYAQFyBIi1GAESHgoLbG9jYXRpb25faWQYAyABKAlCCbpIBnIEmLUYARI5CgVsaW5lcxgEIAMoCzIeLnNob3Auc2hpcHBpbmcudjEuU2hpcG1lbnRMaW5lQgq6SAeSAQSYtRgBEjAKCXJlY2lwaWVudBgFIAEoCzIVLnNob3AudHlwZS52MS5BZGRyZXNzQga6SAPIAQEizQEKDlBhY2tpbmdPdXRjb21lEjkKBnBhY2tlZBgBIAEoCzInLm9yZGVybWVzaC5jb25uZWN0b3JzLnYxLlNoaXBtZW50UGFja2VkSAASOwoHcGFja2luZxgCIAEoCzIoLm9yZGVybWVzaC5jb25uZWN0b3JzLnYxLlNoaXBtZW50UGFja2luZ0gAEjkKBmZhaWxlZBgDIAEoCzInLm9yZGVybWVzaC5jb25uZWN0b3JzLnYxLlBhY2tpbmdGYWlsdXJlSABCCAoGcmVzdWx0IhAKDlNoaXBtZW50UGFja2VkIj8KD1NoaXBtZW50UGFja2luZxIsCglhc2tfYWZ0ZXIYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iLwoOUGFja2luZ0ZhaWx1cmUSDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJMqEBChlXYXJlaG91c2VDb25uZWN0b3JTZXJ2aWNlEn4KDVBhY2tTaGlwbWVudHMSLS5vcmRlcm1lc2guY29ubmVjdG9ycy52MS5QYWNrU2hpcG1lbnRzUmVxdWVzdBouLm9yZGVybWVzaC5jb25uZWN0b3JzLnYxLlBhY2tTaGlwbWVudHNSZXNwb25zZSIOsrsYChoIc2hpcHBpbmcaBKi7GAJiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration, file_shop_shipping_v1_shipment, file_shop_type_v1_access, file_shop_type_v1_address, file_shop_type_v1_admission, file_shop_type_v1_rules]);
+  fileDesc("CjlvcmRlcm1lc2gvY29ubmVjdG9ycy92MS93YXJlaG91c2VfY29ubmVjdG9yX3NlcnZpY2UucHJvdG8SF29yZGVybWVzaC5jb25uZWN0b3JzLnYxIlwKFFBhY2tTaGlwbWVudHNSZXF1ZXN0EkQKCXNoaXBtZW50cxgBIAMoCzIlLm9yZGVybWVzaC5jb25uZWN0b3JzLnYxLlBhY2tpbmdPcmRlckIKukgHkgEEiLUYASJSChVQYWNrU2hpcG1lbnRzUmVzcG9uc2USOQoIb3V0Y29tZXMYASADKAsyJy5vcmRlcm1lc2guY29ubmVjdG9ycy52MS5QYWNraW5nT3V0Y29tZSI6ChZDYW5jZWxTaGlwbWVudHNSZXF1ZXN0EiAKBGtleXMYASADKAlCErpID5IBDIi1GAEiBnIEiLUYASJUChdDYW5jZWxTaGlwbWVudHNSZXNwb25zZRI5CghvdXRjb21lcxgBIAMoCzInLm9yZGVybWVzaC5jb25uZWN0b3JzLnYxLkNhbGxPZmZPdXRjb21lItMBCgxQYWNraW5nT3JkZXISFgoDa2V5GAEgASgJQgm6SAZyBIi1GAESHgoIb3JkZXJfaWQYAiABKAlCDLpICdgBAXIEiLUYARIeCgtsb2NhdGlvbl9pZBgDIAEoCUIJukgGcgSYtRgBEjkKBWxpbmVzGAQgAygLMh4uc2hvcC5zaGlwcGluZy52MS5TaGlwbWVudExpbmVCCrpIB5IBBJi1GAESMAoJcmVjaXBpZW50GAUgASgLMhUuc2hvcC50eXBlLnYxLkFkZHJlc3NCBrpIA8gBASLNAQoOUGFja2luZ091dGNvbWUSOQoGcGFja2VkGAEgASgLMicub3JkZXJtZXNoLmNvbm5lY3RvcnMudjEuU2hpcG1lbnRQYWNrZWRIABI7CgdwYWNraW5nGAIgASgLMigub3JkZXJtZXNoLmNvbm5lY3RvcnMudjEuU2hpcG1lbnRQYWNraW5nSAASOQoGZmFpbGVkGAMgASgLMicub3JkZXJtZXNoLmNvbm5lY3RvcnMudjEuUGFja2luZ0ZhaWx1cmVIAEIICgZyZXN1bHQiEAoOU2hpcG1lbnRQYWNrZWQiPwoPU2hpcG1lbnRQYWNraW5nEiwKCWFza19hZnRlchgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIvCg5QYWNraW5nRmFpbHVyZRIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAki0wEKDkNhbGxPZmZPdXRjb21lEkAKCmNhbGxlZF9vZmYYASABKAsyKi5vcmRlcm1lc2guY29ubmVjdG9ycy52MS5TaGlwbWVudENhbGxlZE9mZkgAEjUKBGdvbmUYAiABKAsyJS5vcmRlcm1lc2guY29ubmVjdG9ycy52MS5TaGlwbWVudEdvbmVIABI+Cgl1bmRlY2lkZWQYAyABKAsyKS5vcmRlcm1lc2guY29ubmVjdG9ycy52MS5DYWxsT2ZmVW5kZWNpZGVkSABCCAoGcmVzdWx0IhMKEVNoaXBtZW50Q2FsbGVkT2ZmIg4KDFNoaXBtZW50R29uZSISChBDYWxsT2ZmVW5kZWNpZGVkMqgCChlXYXJlaG91c2VDb25uZWN0b3JTZXJ2aWNlEn4KDVBhY2tTaGlwbWVudHMSLS5vcmRlcm1lc2guY29ubmVjdG9ycy52MS5QYWNrU2hpcG1lbnRzUmVxdWVzdBouLm9yZGVybWVzaC5jb25uZWN0b3JzLnYxLlBhY2tTaGlwbWVudHNSZXNwb25zZSIOsrsYChoIc2hpcHBpbmcShAEKD0NhbmNlbFNoaXBtZW50cxIvLm9yZGVybWVzaC5jb25uZWN0b3JzLnYxLkNhbmNlbFNoaXBtZW50c1JlcXVlc3QaMC5vcmRlcm1lc2guY29ubmVjdG9ycy52MS5DYW5jZWxTaGlwbWVudHNSZXNwb25zZSIOsrsYChoIc2hpcHBpbmcaBKi7GAJiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration, file_shop_shipping_v1_shipment, file_shop_type_v1_access, file_shop_type_v1_address, file_shop_type_v1_admission, file_shop_type_v1_rules]);
 
 /**
  * Describes the message ordermesh.connectors.v1.PackShipmentsRequest.
@@ -32,39 +32,81 @@ export const PackShipmentsResponseSchema = /*@__PURE__*/
   messageDesc(file_ordermesh_connectors_v1_warehouse_connector_service, 1);
 
 /**
+ * Describes the message ordermesh.connectors.v1.CancelShipmentsRequest.
+ * Use `create(CancelShipmentsRequestSchema)` to create a new message.
+ */
+export const CancelShipmentsRequestSchema = /*@__PURE__*/
+  messageDesc(file_ordermesh_connectors_v1_warehouse_connector_service, 2);
+
+/**
+ * Describes the message ordermesh.connectors.v1.CancelShipmentsResponse.
+ * Use `create(CancelShipmentsResponseSchema)` to create a new message.
+ */
+export const CancelShipmentsResponseSchema = /*@__PURE__*/
+  messageDesc(file_ordermesh_connectors_v1_warehouse_connector_service, 3);
+
+/**
  * Describes the message ordermesh.connectors.v1.PackingOrder.
  * Use `create(PackingOrderSchema)` to create a new message.
  */
 export const PackingOrderSchema = /*@__PURE__*/
-  messageDesc(file_ordermesh_connectors_v1_warehouse_connector_service, 2);
+  messageDesc(file_ordermesh_connectors_v1_warehouse_connector_service, 4);
 
 /**
  * Describes the message ordermesh.connectors.v1.PackingOutcome.
  * Use `create(PackingOutcomeSchema)` to create a new message.
  */
 export const PackingOutcomeSchema = /*@__PURE__*/
-  messageDesc(file_ordermesh_connectors_v1_warehouse_connector_service, 3);
+  messageDesc(file_ordermesh_connectors_v1_warehouse_connector_service, 5);
 
 /**
  * Describes the message ordermesh.connectors.v1.ShipmentPacked.
  * Use `create(ShipmentPackedSchema)` to create a new message.
  */
 export const ShipmentPackedSchema = /*@__PURE__*/
-  messageDesc(file_ordermesh_connectors_v1_warehouse_connector_service, 4);
+  messageDesc(file_ordermesh_connectors_v1_warehouse_connector_service, 6);
 
 /**
  * Describes the message ordermesh.connectors.v1.ShipmentPacking.
  * Use `create(ShipmentPackingSchema)` to create a new message.
  */
 export const ShipmentPackingSchema = /*@__PURE__*/
-  messageDesc(file_ordermesh_connectors_v1_warehouse_connector_service, 5);
+  messageDesc(file_ordermesh_connectors_v1_warehouse_connector_service, 7);
 
 /**
  * Describes the message ordermesh.connectors.v1.PackingFailure.
  * Use `create(PackingFailureSchema)` to create a new message.
  */
 export const PackingFailureSchema = /*@__PURE__*/
-  messageDesc(file_ordermesh_connectors_v1_warehouse_connector_service, 6);
+  messageDesc(file_ordermesh_connectors_v1_warehouse_connector_service, 8);
+
+/**
+ * Describes the message ordermesh.connectors.v1.CallOffOutcome.
+ * Use `create(CallOffOutcomeSchema)` to create a new message.
+ */
+export const CallOffOutcomeSchema = /*@__PURE__*/
+  messageDesc(file_ordermesh_connectors_v1_warehouse_connector_service, 9);
+
+/**
+ * Describes the message ordermesh.connectors.v1.ShipmentCalledOff.
+ * Use `create(ShipmentCalledOffSchema)` to create a new message.
+ */
+export const ShipmentCalledOffSchema = /*@__PURE__*/
+  messageDesc(file_ordermesh_connectors_v1_warehouse_connector_service, 10);
+
+/**
+ * Describes the message ordermesh.connectors.v1.ShipmentGone.
+ * Use `create(ShipmentGoneSchema)` to create a new message.
+ */
+export const ShipmentGoneSchema = /*@__PURE__*/
+  messageDesc(file_ordermesh_connectors_v1_warehouse_connector_service, 11);
+
+/**
+ * Describes the message ordermesh.connectors.v1.CallOffUndecided.
+ * Use `create(CallOffUndecidedSchema)` to create a new message.
+ */
+export const CallOffUndecidedSchema = /*@__PURE__*/
+  messageDesc(file_ordermesh_connectors_v1_warehouse_connector_service, 12);
 
 /**
  * What shipping asks of a warehouse that packs by itself. Whoever has one implements this in a process of their own, in whatever language; docs/connectors.md leads to one.
