@@ -16,7 +16,7 @@ export interface Planted {
   readonly file: string;
   /** One sentence. */
   readonly what: string;
-  /** A test's file, or `campaign` with options. */
+  /** A test's file, with what one of its tests is called where all of them take long; or `campaign` with options. */
   readonly caughtBy: string;
 }
 
@@ -116,8 +116,9 @@ async function apply({ folder }: Pick<Copy, "folder">, { name, file }: Planted, 
 
 /** What a test or a campaign finds; undefined when that is nothing. @throws StackError when it does not come to its end */
 async function run({ folder }: Copy, caughtBy: string, signal: AbortSignal): Promise<string | undefined> {
-  const [first = "", ...options] = caughtBy.split(" ");
-  const args = first === "campaign" ? ["dev/commands/campaign.ts", ...options] : ["dev/commands/test.ts", first];
+  const [first = "", ...rest] = caughtBy.split(" ");
+  const only = rest.length > 0 ? [`--test-name-pattern=${rest.join(" ")}`] : [];
+  const args = first === "campaign" ? ["dev/commands/campaign.ts", ...rest] : ["dev/commands/test.ts", ...only, first];
   const settings = { cwd: folder, env: fullEnvironment(), timeout: patienceMs, maxBuffer: 64 * 1024 * 1024, signal };
   const { stdout } = await execute(process.execPath, args, settings).catch((error: { stdout: string }) => error);
   if (!/^(?:ℹ fail|\s+violations\s+)/m.test(stdout)) {
