@@ -1,5 +1,6 @@
 // The page about going live names what there is, and every setting that a process does not start without.
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
@@ -54,6 +55,17 @@ describe(path, () => {
       required.filter((name) => !named.includes(name)),
       [],
     );
+  });
+
+  it("shows what a process says that has no settings", () => {
+    const [, main = "", said] = /^\$ node_modules\/\.bin\/node (\S+)\n((?:.+\n)+)```$/m.exec(text) ?? [];
+    const { stderr, status } = spawnSync(process.execPath, [main], {
+      cwd: root,
+      env: {},
+      encoding: "utf8",
+      timeout: 60_000,
+    });
+    assert.deepEqual([stderr, status], [said, 1]);
   });
 
   it("leads to pages and headings that exist", () => {

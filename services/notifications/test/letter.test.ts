@@ -119,6 +119,11 @@ test("every kind is told in every language, by the order that it is about and wi
         assert.match(text, name === "" ? /^(?:Hello|Guten Tag),\n/ : /^(?:Hello|Guten Tag) Ada,\n/);
         assert.equal(text.includes("espresso"), /confirmed|changed|parcel/.test(kind), kind);
         assert.match(toHtml(made, language), new RegExp(`^<!doctype html>\n<html lang="${language}">`));
+        assert.match(
+          toHtml(made, language),
+          /<meta name="viewport" content="width=device-width">/,
+          "as wide as a phone",
+        );
       }
     }
   }

@@ -24,7 +24,7 @@ export function toHtml({ subject, greeting, paragraphs, items, closing }: Letter
   const body = [greeting, ...paragraphs].map((text) => `<p>${escaped(text)}</p>`).join("\n");
   return `<!doctype html>
 <html lang="${language}">
-<head><meta charset="utf-8"><title>${escaped(subject)}</title></head>
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escaped(subject)}</title></head>
 <body>
 ${body}
 ${list === "" ? "" : `<ul>${list}</ul>\n`}<p>${escaped(closing)}</p>
