@@ -260,7 +260,8 @@ export class StripeGateway {
     const sent = await this.#write(work, { state: "sent", final: isLast, base: authorization.received });
     const params = {
       amount_to_capture: toStripeAmount(operation.currency, operation.amount) ?? 0,
-      ...(this.#inParts && { final_capture: isLast }),
+      // The last one is by default; of what was authorized while the account captured once it must not be said.
+      ...(!isLast && { final_capture: false }),
     };
     const answer = await this.#options.requests.capture(authorization.intentId, params, keyOf(operation));
     return await this.#answered(sent, answer);

@@ -307,6 +307,16 @@ test("replicas and repetitions of the same operation have one effect", async () 
   assert.deepEqual(fakes(key), ["requires_capture", 500, 500]);
 });
 
+test("what was held when the account captured once is captured when it captures in parts: its only capture is the last", async () => {
+  const once = world.process({ STRIPE_MULTICAPTURE: "false" });
+  const asked = authorization();
+  assert.equal(said(await settle(once, asked)), "approved");
+  const { id } = world.fake.intentOf(asked.key);
+  assert.equal(said(await settle(world.process(), change("capture", id, 400n, { final: true }))), "approved");
+  const { received, held, status } = world.fake.intentOf(asked.key);
+  assert.deepEqual([received, held, status], [400, 0, "succeeded"]);
+});
+
 test("an account that captures once says so, and refuses what it cannot do before it is sent", async () => {
   const once = world.process({ STRIPE_MULTICAPTURE: "false" });
   assert.equal(once.api.getCapabilities().maxCaptures, 1);
