@@ -177,6 +177,7 @@ const things: Readonly<Record<string, Thing>> = {
     ],
   },
   "what pays an order in exchange": { takes: [entries(0), 1n, maxAmount], to: ["credits"] },
+  "what a card is charged for each parcel": { takes: [entries(0), 1n, maxAmount], to: ["parcels"] },
   "amount that a price changes by": {
     takes: [-maxAmount, 0n, maxAmount],
     refuses: [-maxAmount - 1n, maxAmount + 1n],

@@ -210,6 +210,8 @@ describe("what is sent", () => {
     const cases: [kind: "capture" | "void" | "refund", amount: bigint, payment: typeof held, final: boolean][] = [
       ["capture", 1_000n, { ...held, capturing: 1_000n }, true],
       ["capture", 999n, { ...held, capturing: 999n }, false],
+      ["capture", 999n, { ...held, holds: 1, capturing: 999n }, true],
+      ["void", 999n, { ...held, holds: 1, voiding: 999n }, false],
       ["capture", 400n, { ...held, capturing: 1_000n }, false],
       ["void", 600n, { ...held, captured: 400n, voiding: 600n }, true],
       ["void", 600n, { ...held, voiding: 600n, capturing: 400n }, false],
@@ -295,7 +297,7 @@ describe("a gateway", () => {
   });
 
   for (const [said, why] of [
-    [{ maxCaptures: 1 }, /cannot capture an authorization in parts/],
+    [{ maxCaptures: 0 }, /cannot capture what it has authorized/],
     [{ partVoid: PartVoid.NONE }, /cannot void a part of an authorization/],
   ] as const) {
     it(`is not worked with when ${why.source}`, async () => {
@@ -309,6 +311,19 @@ describe("a gateway", () => {
       assert.equal(calls.length, 0);
     });
   }
+
+  it("is worked with when it captures once, whatever it does with parts; so it is said as long as nobody knows", async () => {
+    for (const partVoid of [PartVoid.NONE, PartVoid.NOW]) {
+      const gateway = gatewayBehind(connectorOf({ said: { ...able, maxCaptures: 1, partVoid } }).connector);
+      assert.equal((await gateway.execute(operation(), call)).state, "approved");
+      assert.equal(await gateway.capturesOnce(), true);
+    }
+    assert.equal(await gatewayBehind(connectorOf().connector).capturesOnce(), false);
+    const getCapabilities = () => {
+      throw new ConnectError("away", Code.Unavailable);
+    };
+    assert.equal(await gatewayBehind(connectorOf({ getCapabilities }).connector).capturesOnce(), true);
+  });
 
   it("has captures and voids sent one after the other where it gives free with the last, and as long as nobody knows", async () => {
     for (const [partVoid, inTurn] of [
@@ -414,6 +429,7 @@ describe("a connector that is away", () => {
     const calls: string[] = [];
     const gateway: Gateway = {
       inTurn: false,
+      capturesOnce: async () => false,
       refusal: () => undefined,
       execute: () => {
         calls.push("execute");

@@ -61,18 +61,19 @@ for (const place of ["before the gateway", "after the gateway", "while recording
     const approved = authorization();
     const declined = authorization({ cardToken: "tok_decline" });
     const lost = authorization({ cardToken: "tok_timeout_after_success" });
-    const [held, half] = [authorization(), authorization()];
-    for (const input of [held, half]) await healthy.authorize(input);
+    const [held, half, single] = [authorization(), authorization(), authorization({ singleCapture: true })];
+    for (const input of [held, half, single]) await healthy.authorize(input);
     await healthy.change(change("capture", half.paymentId, { amount: 500n }));
     const victim = dyingProcess(place);
     const capture = change("capture", held.paymentId, { amount: 400n });
-    const changes = [capture, change("refund", half.paymentId), change("void", half.paymentId)];
+    const once = change("capture", single.paymentId, { amount: 400n });
+    const changes = [capture, change("refund", half.paymentId), change("void", half.paymentId), once];
     const outcomes = await Promise.allSettled([
       ...[approved, declined, lost].map((input) => victim.authorize(input)),
       ...changes.map((asked) => victim.change(asked)),
     ]);
     const pending = outcomes.filter((outcome) => outcome.status === "fulfilled" && outcome.value.pending);
-    if (place !== "after recording") assert.equal(pending.length, 6);
+    if (place !== "after recording") assert.equal(pending.length, 7);
     await harness.resolveAll(harness.mover());
     await harness.assertBalance();
     const statuses = await Promise.all(
@@ -82,6 +83,8 @@ for (const place of ["before the gateway", "after the gateway", "while recording
     const again = await healthy.change(capture);
     assert.deepEqual([again.payment.captured, again.pending], [400n, false]);
     assert.equal((await healthy.authorize(lost)).pending, false);
+    const { captured, voided } = (await healthy.change(once)).payment;
+    assert.deepEqual([captured, voided], [400n, 600n]);
   });
 }
 

@@ -11,6 +11,7 @@ import { newAuthorization } from "../src/operation/operation-request.ts";
 import { authorization } from "./harness.ts";
 
 const log = quietLogger();
+const plain = { inTurn: false, capturesOnce: async () => false, refusal: () => undefined };
 
 /** A gateway whose calls do not end, whatever their signal says, until they are let go. */
 function deaf() {
@@ -20,7 +21,7 @@ function deaf() {
     running += 1;
     return gate.promise;
   };
-  const gateway: Gateway = { inTurn: false, refusal: () => undefined, execute: call, find: call };
+  const gateway: Gateway = { ...plain, execute: call, find: call };
   const letGo = () => gate.resolve({ state: "approved", reference: "R" });
   return { gateway, running: () => running, letGo };
 }
@@ -75,7 +76,7 @@ test("a stop ends calls that do not listen", async () => {
 
 test("a code that shows a card number is taken without it", async () => {
   const decline = async () => ({ state: "declined", code: "stolen: 4111 1111 1111 1111" }) as const;
-  const gateway: Gateway = { inTurn: false, refusal: () => undefined, execute: decline, find: decline };
+  const gateway: Gateway = { ...plain, execute: decline, find: decline };
   const caller = new GatewayCaller({ gateway, limits: { timeoutMs: 1_000, inflight: 2 }, log });
   assert.deepEqual(await caller.decide(ticket(), false), { approved: false, code: "stolen: [card number]" });
 });

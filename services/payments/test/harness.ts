@@ -32,7 +32,7 @@ import { migrations } from "../src/migrations/list.ts";
 import { PaymentMetrics } from "../src/move/metrics.ts";
 import type { MoneyMover } from "../src/move/money-mover.ts";
 import type { OperationRepository } from "../src/operation/operation.repository.ts";
-import type { AuthorizeInput, ChangeInput } from "../src/operation/operation-request.ts";
+import { type AuthorizeInput, type ChangeInput, type HeldInput, heldFor } from "../src/operation/operation-request.ts";
 import { entities } from "../src/payment/payment.entity.ts";
 import { PaymentRepository } from "../src/payment/payment.repository.ts";
 import { type ComposedPayments, composePayments, type PaymentsConfig, type PaymentsParts } from "../src/payments.ts";
@@ -71,12 +71,13 @@ export interface Harness extends AsyncDisposable {
 export async function openHarness({
   slowMs = 10_000,
   partVoid = "now",
+  captures = "many",
 }: Partial<SimulatorSettings> = {}): Promise<Harness> {
   const test = await testDatabase("payments", { entities, migrations });
   const outside = await testDatabase("simulators", { entities: [], migrations: simulatorMigrations });
   const { database, url, adminUrl } = test;
   const logger = quietLogger();
-  const simulator = new GatewaySimulator(outside.database, { slowMs, latencyMs: 0, partVoid });
+  const simulator = new GatewaySimulator(outside.database, { slowMs, latencyMs: 0, partVoid, captures });
   const connector = connectorClient(simulator);
   const gateway = gatewayBehind(connector);
   const client = new pg.Pool({ connectionString: adminUrl, max: 2 });
@@ -183,7 +184,7 @@ export function gatewayBehind(
 /** A gateway that cannot be reached. */
 export function unreachable(): Gateway {
   const away = () => Promise.reject(new GatewayUnavailableError("no route to the gateway"));
-  return { inTurn: false, refusal: () => undefined, execute: away, find: away };
+  return { inTurn: false, capturesOnce: async () => false, refusal: () => undefined, execute: away, find: away };
 }
 
 /** A gateway that is the simulator but for some calls. */
@@ -192,6 +193,7 @@ export function gatewayWith({ gateway }: Harness, changed: Partial<Gateway>): Ga
     get inTurn() {
       return gateway.inTurn;
     },
+    capturesOnce: () => gateway.capturesOnce(),
     refusal: (operation) => gateway.refusal(operation),
     execute: (operation, call) => gateway.execute(operation, call),
     find: (operation, call) => gateway.find(operation, call),
@@ -200,7 +202,7 @@ export function gatewayWith({ gateway }: Harness, changed: Partial<Gateway>): Ga
 }
 
 /** An authorization of 1000 EUR cents, if nothing else is said. */
-export function authorization(given: Partial<AuthorizeInput> = {}): AuthorizeInput {
+export function authorization(given: Partial<AuthorizeInput> = {}): HeldInput {
   const init: MessageInitShape<typeof AuthorizePaymentRequestSchema> = {
     requestId: given.requestId ?? newId(),
     paymentId: given.paymentId ?? newId(),
@@ -209,9 +211,11 @@ export function authorization(given: Partial<AuthorizeInput> = {}): AuthorizeInp
     amount: { currency: given.currency ?? "EUR", amount: given.amount ?? 1000n },
     cardToken: given.cardToken ?? (given.sourceId ? "" : "tok_approve"),
     sourcePaymentId: given.sourceId ?? "",
+    parcels: [...(given.parcels ?? [])],
+    singleCapture: given.singleCapture ?? false,
     fence: given.fence ?? 0,
   };
-  return toAuthorize(create(AuthorizePaymentRequestSchema, init));
+  return heldFor(toAuthorize(create(AuthorizePaymentRequestSchema, init)), false);
 }
 
 /** A capture, void or refund; without an amount: of all that is left. */

@@ -201,6 +201,8 @@ test("the migrations go down and up again", async () => {
   const full = await tables();
   assert.equal(full.length, 14);
   await migrateDown({ url, migrations });
+  assert.equal((await tables()).length, 14);
+  await migrateDown({ url, migrations });
   assert.equal((await tables()).length, 13);
   await migrateDown({ url, migrations });
   await migrateDown({ url, migrations });

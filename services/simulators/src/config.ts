@@ -17,6 +17,8 @@ export const simulatorsConfig = {
   SIMULATOR_LATENCY_MS: milliseconds.default(0),
   /** Whether the simulated gateway gives free a part that is voided `now`, or, `deferred`, with the last operation of its authorization. */
   SIMULATOR_PART_VOID: z.enum(["now", "deferred"]).default("now"),
+  /** Whether the simulated gateway captures an authorization `many` times, or, `once`, gives free what the first capture leaves. */
+  SIMULATOR_CAPTURES: z.enum(["many", "once"]).default("many"),
   /** The simulated warehouse packs a shipment in this time. */
   PACKING_MS: milliseconds.default(500),
   /** And this much longer at most: which share of it follows from the shipment's id, alike for every attempt. */

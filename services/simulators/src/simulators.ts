@@ -29,6 +29,7 @@ export const simulators: ServiceDefinition<typeof simulatorsConfig> = {
       slowMs: config.SIMULATOR_SLOW_MS,
       latencyMs: config.SIMULATOR_LATENCY_MS,
       partVoid: config.SIMULATOR_PART_VOID,
+      captures: config.SIMULATOR_CAPTURES,
     });
     const carrier = new CarrierSimulator({
       store,

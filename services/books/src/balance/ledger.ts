@@ -116,13 +116,13 @@ export class LedgerComparison {
     );
     const rows = await ask<{ operation_id: string; kind: string | null; payment_id: string }>(
       `select operation_id, o.kind, payment_id from (select operation_id, payment_id, kind, p.source_id is not null as credit,
-          case when state = 'succeeded' then o.amount else 0 end as amount
+          case when state = 'succeeded' then o.amount else 0 end as amount, o.freed
           from payment_operation o join payment p using (payment_id) where operation_id between $1 and $2) o
         full join (select operation_id, payment_id, ${sums} from ledger_entry
           where operation_id between $1 and $2 group by operation_id, payment_id) l using (operation_id, payment_id)
       where coalesce(l.authorization, 0) <> case when o.kind = 'authorize' and not o.credit then o.amount else 0 end
         or coalesce(l.credit, 0) <> case when o.kind = 'authorize' and o.credit then o.amount else 0 end
-        or coalesce(l.authorization_end, 0) <> case when o.kind in ('capture', 'void') and not o.credit then o.amount else 0 end
+        or coalesce(l.authorization_end, 0) <> case when o.kind in ('capture', 'void') and not o.credit then o.amount + o.freed else 0 end
         or coalesce(l.capture, 0) <> case when o.kind = 'capture' then o.amount else 0 end
         or coalesce(l.refund - l.refund_failure, 0) <> case when o.kind = 'refund' or o.kind = 'void' and o.credit then o.amount else 0 end
       limit ${maxNamed}`,

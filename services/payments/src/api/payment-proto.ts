@@ -119,6 +119,7 @@ export function toProto(payment: domain.Payment): Payment {
     provider: payment.provider,
     credited: { currency, amount: payment.credited },
     sourcePaymentId: payment.sourceId,
+    holds: payment.holds,
   });
 }
 
@@ -151,8 +152,10 @@ export function toAuthorize(request: AuthorizePaymentRequest): AuthorizeInput {
     sourceId: request.sourcePaymentId,
     currency: request.amount?.currency ?? "",
     amount: request.amount?.amount ?? 0n,
+    parcels: request.parcels,
+    singleCapture: request.singleCapture,
     fence: fenceOf(request),
-    fingerprint: fingerprint(AuthorizePaymentRequestSchema, unfenced(request)),
+    fingerprint: fingerprint(AuthorizePaymentRequestSchema, unfenced({ ...request, parcels: [] })),
   };
 }
 

@@ -86,6 +86,14 @@ export class ConnectorGateway implements Gateway {
     return this.#abilities?.inTurn ?? true;
   }
 
+  async capturesOnce(): Promise<boolean> {
+    try {
+      return (await this.#known()).capturesOnce;
+    } catch {
+      return true;
+    }
+  }
+
   refusal(operation: GatewayOperation): string | undefined {
     return this.#abilities && refusalOf(this.#abilities, operation);
   }

@@ -8,6 +8,8 @@ export interface GatewayAbilities {
   readonly unusable: string | undefined;
   /** Whether what is void is given free with the last operation only. */
   readonly inTurn: boolean;
+  /** Whether an authorization is captured once. */
+  readonly capturesOnce: boolean;
   /** How long after it was accepted an operation may be sent again; infinite: for ever. Milliseconds. */
   readonly keyLifetimeMs: number;
   /** The smallest amount of each currency in minor units; empty: all currencies, and any amount. */
@@ -27,6 +29,7 @@ export function toAbilities(said: GetCapabilitiesResponse): GatewayAbilities {
   return {
     unusable: whyUnusable(said),
     inTurn: said.partVoid === PartVoid.DEFERRED,
+    capturesOnce: said.maxCaptures === 1,
     keyLifetimeMs: keyLifetime ? durationMs(keyLifetime) : Number.POSITIVE_INFINITY,
     minAmounts: new Map(said.currencies.map(({ currency, minAmount }) => [currency, minAmount])),
     maxOperations: Math.min(Math.max(maxOperations, 1), mostOperations),
@@ -34,10 +37,10 @@ export function toAbilities(said: GetCapabilitiesResponse): GatewayAbilities {
   };
 }
 
-/** Each parcel of an order is captured by itself when it leaves, and its share is voided when it cannot. */
+/** Each parcel of an order is captured by itself when it leaves, and its share is voided when it cannot: where that is captured once, as a whole. */
 function whyUnusable({ maxCaptures, partVoid }: GetCapabilitiesResponse): string | undefined {
-  if (maxCaptures < 2)
-    return "it cannot capture an authorization in parts, and each parcel of an order is charged by itself";
+  if (maxCaptures < 1) return "it cannot capture what it has authorized";
+  if (maxCaptures === 1) return undefined;
   if (partVoid === PartVoid.NOW || partVoid === PartVoid.DEFERRED) return undefined;
   return "it cannot void a part of an authorization, as is done for a parcel that cannot leave";
 }

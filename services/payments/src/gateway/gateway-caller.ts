@@ -6,7 +6,7 @@ import { decodeId } from "#platform/id.ts";
 import type { Logger } from "#platform/log/logger.ts";
 import { outsideId, outsideText } from "#platform/redact/outside-text.ts";
 import type { Operation, Ticket, Verdict } from "../operation/operation.ts";
-import { type Effect, gatewayEffectOf, heldOf } from "../payment/payment.ts";
+import { type Effect, gatewayEffectOf, heldOf, isCapturedOnce, type Payment } from "../payment/payment.ts";
 import {
   type Gateway,
   GatewayAmbiguousError,
@@ -203,11 +203,17 @@ export function toGatewayOperation({ operation, payment }: Ticket): GatewayOpera
     reference: isAuthorization ? "" : payment.gatewayReference,
     currency,
     amount,
-    final: (kind === "capture" || kind === "void") && heldOf(payment) === amount,
+    final: isLast({ kind, amount, payment }),
     // What credits give back to the card is not known here.
     before: payment.sourceId === "" && payment.credited === 0n ? { captured, voided, refunded } : undefined,
     createTime,
   };
+}
+
+/** Whether nothing of the authorization is held after it. */
+function isLast({ kind, amount, payment }: { kind: Effect; amount: bigint; payment: Payment }): boolean {
+  if (kind === "capture" && isCapturedOnce(payment)) return true;
+  return (kind === "capture" || kind === "void") && heldOf(payment) === amount;
 }
 
 /** What the gateway is asked for an operation. @throws when it is asked nothing: a fault in the code */

@@ -44,6 +44,8 @@ export interface Gateway {
    * to say so. True as long as nobody knows.
    */
   readonly inTurn: boolean;
+  /** Whether it captures an authorization once. True when nobody says it: what is to be captured once can be held by any gateway. Never throws. */
+  capturesOnce(): Promise<boolean>;
   /** Why it would certainly refuse an operation that it has never seen; undefined when it has to be asked. Never throws. */
   refusal(operation: GatewayOperation): string | undefined;
   /** Does what is wanted. */

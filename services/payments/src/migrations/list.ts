@@ -15,6 +15,7 @@ import { GatewayEventsMigration } from "./20261208-gateway-events.ts";
 import { GatewayEventIndex } from "./20261209-gateway-event-index.ts";
 import { DisputesMigration } from "./20261215-disputes.ts";
 import { WaitingEventsMigration } from "./20261216-waiting-events.ts";
+import { SingleCaptures } from "./20261217-single-captures.ts";
 
 /** The schema of the payments service, oldest change first. */
 export const migrations: MigrationsList = [
@@ -34,4 +35,5 @@ export const migrations: MigrationsList = [
   { name: "20261209-gateway-event-index", class: GatewayEventIndex },
   { name: "20261215-disputes", class: DisputesMigration },
   { name: "20261216-waiting-events", class: WaitingEventsMigration },
+  { name: "20261217-single-captures", class: SingleCaptures },
 ];

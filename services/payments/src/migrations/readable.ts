@@ -19,7 +19,7 @@ export const readable: Readable = {
     "credited",
     "update_time",
   ],
-  payment_operation: ["operation_id", "payment_id", "kind", "amount", "state", "decide_time"],
+  payment_operation: ["operation_id", "payment_id", "kind", "amount", "freed", "state", "decide_time"],
   ledger_entry: ["payment_id", "operation_id", "kind", "debit_account", "credit_account", "currency", "amount"],
   audit_event: ["order_id", "action", "details"],
 };

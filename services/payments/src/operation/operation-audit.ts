@@ -21,16 +21,17 @@ export const creditActions = {
 
 /** An operation that the gateway has decided. */
 export function decisionEntry(payment: Payment, operation: Operation): AuditEntry {
-  const { kind, amount = 0n, refusalCode, operationId, source } = operation;
+  const { kind, amount = 0n, freed, refusalCode, operationId, source } = operation;
   const { orderId, paymentId: subject, currency, sourceId } = payment;
   const refused = operation.state === "refused";
   const credit: Record<string, string> = sourceId ? { source_payment_id: sourceId } : {};
   const moved = { operation_id: operationId, currency, amount: String(amount), ...credit };
+  const done = freed > 0n ? { ...moved, freed: String(freed) } : moved;
   return {
     action: (sourceId ? creditActions : auditActions)[kind][refused ? "refused" : "succeeded"],
     orderId: orderId || undefined,
     subject,
-    details: refused ? { ...moved, decline_code: shortCode(refusalCode) } : moved,
+    details: refused ? { ...moved, decline_code: shortCode(refusalCode) } : done,
     origin: originOf(source),
   };
 }

@@ -10,8 +10,23 @@ import type { RefundJudge } from "../refund/refund-judge.ts";
 import type { RefundRequest, Resting } from "../refund/refund-request.ts";
 import { accept, type Change, type Operation, type Ticket } from "./operation.ts";
 
-/** An authorization as it is asked for. Ids are text, the amount is minor units. */
-export interface AuthorizeInput extends Keyed, GivenPayment, Fenced {}
+/** An authorization as it is asked for. Ids are text, amounts are minor units. */
+export interface AuthorizeInput extends Keyed, Omit<GivenPayment, "holds">, Fenced {
+  /** What each parcel of the order will be charged; none: there are not several, or nobody knows. */
+  readonly parcels: readonly bigint[];
+  /** Whether it is to be captured once, whatever the gateway can. */
+  readonly singleCapture: boolean;
+}
+
+/** An authorization as it is begun: where it is captured once, of the first parcel alone. */
+export interface HeldInput extends AuthorizeInput, Pick<GivenPayment, "holds"> {}
+
+/** What of an authorization one payment holds. @param once whether the gateway captures it once. A credit is captured as often as is asked */
+export function heldFor<I extends AuthorizeInput>(input: I, once: boolean): I & HeldInput {
+  const { amount, parcels, singleCapture, sourceId } = input;
+  if (sourceId !== "" || !(once || singleCapture)) return { ...input, holds: 0 };
+  return { ...input, amount: parcels[0] ?? amount, holds: Math.max(1, parcels.length) };
+}
 
 /** A capture, void or refund as it is asked for. */
 export interface ChangeInput extends Keyed, Change, Fenced {
@@ -57,11 +72,11 @@ export interface Begun {
 
 /** An authorization that was just committed. */
 export function newAuthorization(
-  input: Submitted<AuthorizeInput>,
+  input: Submitted<HeldInput>,
   operationId: string,
   { createTime, credited }: { readonly createTime: Date; readonly credited?: Payment | undefined },
 ): Ticket {
-  const { paymentId, orderId, customerId, currency, amount, sourceId, source } = input;
+  const { paymentId, orderId, customerId, currency, amount, sourceId, holds, source } = input;
   const { cardToken, fence, gatewayReference } = paidBy(input, credited);
   const payment: Payment = {
     paymentId,
@@ -80,6 +95,7 @@ export function newAuthorization(
     credited: 0n,
     provider: "",
     sourceId,
+    holds,
     fence,
     closing: false,
     declineCode: "",
@@ -112,10 +128,10 @@ export function paidBy(
   return { cardToken: credited.cardToken, fence: 0, gatewayReference: credited.gatewayReference };
 }
 
-type NewOperation = Omit<Operation, "refusalCode" | "overtaken" | "attempts" | "after" | "alone">;
+type NewOperation = Omit<Operation, "refusalCode" | "overtaken" | "attempts" | "freed" | "after" | "alone">;
 
 function newOperation(given: NewOperation): Operation {
-  return { ...given, refusalCode: "", overtaken: false, attempts: 0, after: undefined, alone: false };
+  return { ...given, refusalCode: "", overtaken: false, attempts: 0, freed: 0n, after: undefined, alone: false };
 }
 
 /** The operation that a refund request becomes once it is approved: as its requester wanted it. */

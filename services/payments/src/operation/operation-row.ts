@@ -5,7 +5,7 @@ import { type InsertedPayment, type PaymentRow, toPayment } from "../payment/pay
 import type { Source } from "../payment/source.ts";
 import type { Operation, OperationState, Ticket } from "./operation.ts";
 import type { RecordedEntry } from "./operation-recording.ts";
-import { type AuthorizeInput, paidBy, type Submitted } from "./operation-request.ts";
+import { type HeldInput, paidBy, type Submitted } from "./operation-request.ts";
 
 /** One operation as a statement returns it; no column is called like one of a {@link PaymentRow}. */
 export interface OperationRow {
@@ -17,6 +17,7 @@ export interface OperationRow {
   readonly refusalCode: string;
   readonly overtaken: boolean;
   readonly attempts: number;
+  readonly freed: bigint;
   readonly capturedAfter: bigint | null;
   readonly voidedAfter: bigint | null;
   readonly refundedAfter: bigint | null;
@@ -39,6 +40,7 @@ export const operationColumns = selectList<OperationRow>(
     refusalCode: true,
     overtaken: true,
     attempts: true,
+    freed: true,
     capturedAfter: true,
     voidedAfter: true,
     refundedAfter: true,
@@ -64,6 +66,7 @@ export function toOperation(row: OperationRow): Operation {
     refusalCode: row.refusalCode,
     overtaken: row.overtaken,
     attempts: row.attempts,
+    freed: row.freed,
     after: decideTime
       ? { captured: capturedAfter ?? 0n, voided: voidedAfter ?? 0n, refunded: refundedAfter ?? 0n, decideTime }
       : undefined,
@@ -96,7 +99,7 @@ export const insertedAuthorization = writtenColumns<BegunAuthorization>({
 
 /** A row for the statement that begins authorizations. @param credited the payment that it is a credit of; undefined: of none */
 export function toInsertedAuthorization(
-  input: Submitted<AuthorizeInput>,
+  input: Submitted<HeldInput>,
   operationId: string,
   credited: Payment | undefined,
 ): InsertedAuthorization {
@@ -109,6 +112,7 @@ export function toInsertedAuthorization(
     card_token: cardToken,
     currency: input.currency,
     amount: String(input.amount),
+    holds: input.holds,
     fence,
     source_id: credited && decodeId(credited.paymentId),
     gateway_reference: gatewayReference,
@@ -129,10 +133,11 @@ interface AfterColumns {
 }
 
 /** What a decision says of an operation. */
-type DecidedOperation = Pick<Operation, "amount" | "state" | "refusalCode" | "overtaken">;
+type DecidedOperation = Pick<Operation, "amount" | "state" | "refusalCode" | "overtaken" | "freed">;
 
 /** What an operation is inserted with: all but what comes later, and what has columns of its own. */
-type GivenOperation = Omit<Operation, "refusalCode" | "overtaken" | "attempts" | "after" | "source" | "createTime">;
+type GivenOperation = Omit<Operation, keyof DecidedOperation | "attempts" | "after" | "source" | "createTime"> &
+  Pick<Operation, "amount" | "state">;
 
 /** A capture, void or refund as it is inserted; what is undefined is null. */
 export interface InsertedChange extends AsText<ColumnsOf<GivenOperation>>, ColumnsOf<Source>, AfterColumns {
@@ -189,6 +194,7 @@ export const updatedOperation = writtenColumns<Omit<UpdatedOperation, "operation
   state: "text",
   refusal_code: "text",
   overtaken: "boolean",
+  freed: "bigint",
   captured_after: "bigint",
   voided_after: "bigint",
   refunded_after: "bigint",
@@ -204,6 +210,7 @@ export function toUpdatedOperation(operation: Operation): UpdatedOperation {
     state: operation.state,
     refusal_code: operation.refusalCode,
     overtaken: operation.overtaken,
+    freed: String(operation.freed),
     captured_after: after?.captured.toString(),
     voided_after: after?.voided.toString(),
     refunded_after: after?.refunded.toString(),

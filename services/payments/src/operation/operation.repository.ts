@@ -27,6 +27,8 @@ import {
   type Begun,
   beginChange,
   type ChangeInput,
+  type HeldInput,
+  heldFor,
   newAuthorization,
   type Submitted,
   type Wanted,
@@ -49,8 +51,8 @@ export type Transactions = Pick<Database, "query" | "transaction">;
 export interface OperationOptions {
   /** How long the process that begins an operation may take until others care for it, in milliseconds. */
   readonly leaseMs: number;
-  /** Where it is known whether captures and voids of a payment go one after the other. */
-  readonly gateway: { readonly inTurn: boolean };
+  /** Where it is known whether captures and voids of a payment go one after the other, and whether it is captured once. */
+  readonly gateway: { readonly inTurn: boolean; capturesOnce(): Promise<boolean> };
   /** What may be refunded without a second person. */
   readonly limits: Pick<RefundLimits, "of">;
   /** How long a refund waits for a second person, in milliseconds. */
@@ -91,11 +93,13 @@ export class OperationRepository {
   }
 
   /** Commits authorizations before the gateway hears of them. No two inputs are of the same payment. */
-  beginAuthorizations(inputs: Submitted<AuthorizeInput>[]): Promise<(Begun | Error)[]> {
-    return replayable<Submitted<AuthorizeInput>, Begun>({
+  async beginAuthorizations(inputs: Submitted<AuthorizeInput>[]): Promise<(Begun | Error)[]> {
+    const once = await this.#options.gateway.capturesOnce();
+    const held = (batch: Submitted<AuthorizeInput>[]) => batch.map((input) => heldFor(input, once));
+    return await replayable<Submitted<AuthorizeInput>, Begun>({
       database: this.#database,
       ...authorizationKeys,
-      run: (batch) => this.#database.transaction((tx) => this.#insertPayments(tx, batch)),
+      run: (batch) => this.#database.transaction((tx) => this.#insertPayments(tx, held(batch))),
       decode: decodeClaim,
       onRepeated: (batch) =>
         this.#refuseOver(batch.map(({ paymentId, sourceId, fence }) => ({ paymentId: sourceId || paymentId, fence }))),
@@ -163,7 +167,7 @@ export class OperationRepository {
     });
   }
 
-  async #insertPayments(tx: Transaction, inputs: Submitted<AuthorizeInput>[]): Promise<(Begun | Error)[]> {
+  async #insertPayments(tx: Transaction, inputs: Submitted<HeldInput>[]): Promise<(Begun | Error)[]> {
     const operations = inputs.map(() => newId());
     const credits = await this.#judgeCredits(tx, inputs);
     const refusals = inputs.map((input) => credits.judge(input));

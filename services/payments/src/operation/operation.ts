@@ -17,6 +17,7 @@ import {
   type EntryDraft,
   entriesOf,
   heldOf,
+  isCapturedOnce,
   movements,
   type Payment,
   refundableOf,
@@ -45,6 +46,8 @@ export interface Operation {
   readonly overtaken: boolean;
   /** How often the resolver has tried. */
   readonly attempts: number;
+  /** What of the hold a capture gave free besides, because nothing else can be captured of it. */
+  readonly freed: bigint;
   /** The payment's amounts right after the decision; undefined before. */
   readonly after: After | undefined;
   /** Whether one person wanted it, and no second one had to: only of refunds. */
@@ -96,9 +99,14 @@ export function accept(payment: Payment, change: Change, inTurn: boolean): Accep
   const neverHeld = neverHad || payment.decision === "declined";
   if (kind === "void" && neverHeld) return { payment, amount: 0n, state: "succeeded" };
   if (kind === "refund") return acceptRefund(payment, asked?.amount);
-  const first = inTurn && claimedOf(payment) > 0n && payment.sourceId === "" ? "waiting" : "pending";
+  const first = goesInTurn(payment, inTurn) && claimedOf(payment) > 0n ? "waiting" : "pending";
   if (kind === "capture") return acceptCapture(payment, asked?.amount, first);
   return asked ? acceptPartialVoid(payment, asked.amount, first) : acceptFullVoid(payment);
+}
+
+/** Of what is captured once, voids have to be decided before the capture: it gives free the rest, whatever that is. */
+function goesInTurn(payment: Payment, inTurn: boolean): boolean {
+  return isCapturedOnce(payment) || (inTurn && payment.sourceId === "");
 }
 
 function acceptCapture(payment: Payment, asked: bigint | undefined, state: Accepted["state"]): Accepted | PaymentError {
@@ -157,8 +165,10 @@ export function settle(before: Payment, operation: Operation, at: { verdict: Ver
   const amount = operation.amount ?? 0n;
   const { verdict, time } = at;
   const released = release(before, operation.kind, amount);
+  const frees = verdict.approved && operation.kind === "capture" && isCapturedOnce(before);
+  const freed = frees ? heldOf(before) - amount : 0n;
   const changed = verdict.approved
-    ? approve(released, operation.kind, { amount, verdict })
+    ? approve(released, operation.kind, { amount, freed, verdict })
     : refuse(released, operation, verdict.code);
   const payment = { ...changed, updateTime: time };
   return {
@@ -167,10 +177,22 @@ export function settle(before: Payment, operation: Operation, at: { verdict: Ver
       ...decided(operation, payment, time),
       state: verdict.approved ? "succeeded" : "refused",
       refusalCode: verdict.approved ? "" : verdict.code,
+      freed,
       overtaken: operation.kind === "authorize" && verdict.approved && before.closing,
     },
-    entries: verdict.approved ? entriesOf(operation.kind, amount, before.sourceId ? creditMovements : movements) : [],
+    entries: verdict.approved ? entriesWith(before, operation.kind, { amount, freed }) : [],
   };
+}
+
+/** What a capture gives free ends the hold with what it takes. */
+function entriesWith(
+  { sourceId }: Payment,
+  kind: Effect,
+  { amount, freed }: { readonly amount: bigint; readonly freed: bigint },
+): EntryDraft[] {
+  return entriesOf(kind, amount, sourceId ? creditMovements : movements).map((entry) =>
+    entry.kind === "authorization_end" ? { ...entry, amount: entry.amount + freed } : entry,
+  );
 }
 
 function decided(operation: Operation, payment: Payment, time: Date): Operation {
@@ -188,11 +210,14 @@ function release(payment: Payment, kind: Effect, amount: bigint): Payment {
 /** What the gateway approved. */
 interface Done {
   readonly amount: bigint;
+  readonly freed: bigint;
   readonly verdict: Verdict & { readonly approved: true };
 }
 
 function approve(payment: Payment, kind: Effect, done: Done): Payment {
-  if (kind === "capture") return { ...payment, captured: payment.captured + done.amount };
+  if (kind === "capture") {
+    return { ...payment, captured: payment.captured + done.amount, voided: payment.voided + done.freed };
+  }
   if (kind === "void") return { ...payment, voided: payment.voided + done.amount };
   if (kind === "refund") return { ...payment, refunded: payment.refunded + done.amount };
   const { reference: gatewayReference, holdExpireTime } = done.verdict;
@@ -253,12 +278,14 @@ export function promote(before: Payment, waiting: readonly Operation[], { time, 
   return { payment, operations };
 }
 
-/** Those with an amount that may be sent now: all, or, where they go in turn, the oldest once none is under way. */
+/** Those with an amount that may be sent now: all, or, where they go in turn, the oldest once none is under way; the only capture that there can be is the last. */
 function nextOf(payment: Payment, waiting: readonly Operation[], inTurn: boolean): readonly Operation[] {
   const known = waiting.filter(({ amount }) => amount !== undefined);
-  if (!inTurn) return known;
+  if (!inTurn && !isCapturedOnce(payment)) return known;
   const claims = known.reduce((sum, { amount = 0n }) => sum + amount, 0n);
-  return claimedOf(payment) > claims ? [] : known.slice(0, 1);
+  if (claimedOf(payment) > claims) return [];
+  const before = isCapturedOnce(payment) ? known.filter(({ kind }) => kind !== "capture") : [];
+  return (before.length > 0 ? before : known).slice(0, 1);
 }
 
 /** The authorization was declined: nothing is held, and what was to be voided is free already. */

@@ -27,6 +27,7 @@ const columns: Selected<PaymentRow> = {
   refunding: true,
   provider: true,
   sourceId: true,
+  holds: true,
   credited: true,
   fence: true,
   closing: true,
@@ -64,6 +65,7 @@ export function toPayment(row: PaymentRow): Payment {
     refunding: row.refunding,
     provider: row.provider,
     sourceId: row.sourceId ? encodeId(row.sourceId) : "",
+    holds: row.holds,
     credited: row.credited,
     fence: row.fence,
     closing: row.closing,
@@ -78,7 +80,7 @@ export function toPayment(row: PaymentRow): Payment {
 /** What of a payment its authorization says, and never changes. */
 export type GivenPayment = Pick<
   Payment,
-  "paymentId" | "orderId" | "customerId" | "cardToken" | "currency" | "amount" | "sourceId"
+  "paymentId" | "orderId" | "customerId" | "cardToken" | "currency" | "amount" | "sourceId" | "holds"
 >;
 
 /** A payment as it is inserted; only a credit has a source, and the reference of it. Amounts travel as text: JSON numbers are floating point. */
@@ -95,6 +97,7 @@ export const insertedPayment = writtenColumns<InsertedPayment>({
   card_token: "text",
   currency: "text",
   amount: "bigint",
+  holds: "int",
   fence: "int",
   source_id: "uuid",
   gateway_reference: "text",

@@ -21,6 +21,7 @@ export const PaymentEntity = defineEntity({
     refunding: p.bigint("bigint").default(0),
     provider: p.text().default(""),
     sourceId: p.uuid().nullable(),
+    holds: p.integer().default(0),
     credited: p.bigint("bigint").default(0),
     fence: p.integer().default(0),
     closing: p.boolean().default(false),

@@ -40,6 +40,11 @@ export interface Payment extends Amounts {
   readonly provider: string;
   /** The payment that it is a credit of; empty: a card pays. See {@link gatewayEffectOf}. */
   readonly sourceId: string;
+  /**
+   * In how many payments is held what was asked for, each captured once, this one the first of them; what its capture leaves is given free by it. 0: it
+   * is captured in parts.
+   */
+  readonly holds: number;
   /** The highest fence of those who have asked about it; where it is locked, about any payment of its order. 0: none had one. */
   readonly fence: number;
   /** All that is left is to be voided: nothing may be captured any more. */
@@ -77,9 +82,15 @@ export function claimedOf({ capturing, voiding }: Amounts): bigint {
   return capturing + voiding;
 }
 
-/** What of the held nobody has claimed yet: a capture or void may take as much. */
+/** What of the held nobody has claimed yet: a capture or void may take as much. Of what is captured once, a capture claims all. */
 export function availableOf(payment: Payment): bigint {
-  return payment.closing ? 0n : heldOf(payment) - claimedOf(payment);
+  const isTaken = isCapturedOnce(payment) && payment.capturing > 0n;
+  return payment.closing || isTaken ? 0n : heldOf(payment) - claimedOf(payment);
+}
+
+/** Whether the first capture is the last, and gives free what it does not take. */
+export function isCapturedOnce({ holds }: Pick<Payment, "holds">): boolean {
+  return holds > 0;
 }
 
 /** What a void of a part may take: before the authorization is decided, of what it may come to. */

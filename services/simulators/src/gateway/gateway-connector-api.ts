@@ -55,7 +55,7 @@ export class GatewayConnectorApi implements ServiceImpl<typeof GatewayConnectorS
 
   getCapabilities() {
     return whole(GetCapabilitiesResponseSchema, {
-      maxCaptures: 1_000,
+      maxCaptures: this.#gateway.captures === "once" ? 1 : 1_000,
       partVoid: this.#gateway.partVoid === "now" ? PartVoid.NOW : PartVoid.DEFERRED,
       keyLifetime: undefined,
       currencies: [],

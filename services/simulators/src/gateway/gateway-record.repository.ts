@@ -23,6 +23,8 @@ export interface RecordOptions {
   readonly planOf: Planner;
   /** Whether the void of a part is kept for the last operation of its authorization. */
   readonly defers: boolean;
+  /** Whether the first capture of an authorization is its last operation. */
+  readonly once: boolean;
 }
 
 /** Decides what a call on a card comes to. */
@@ -190,7 +192,7 @@ export class GatewayRecordRepository {
       const account = accounts.get(call.authorizationKey);
       const plan = this.#options.planOf(call, account?.cardToken ?? "");
       if (plan instanceof Error) return plan;
-      const declineCode = plan.declineCode || move(account, call, this.#options.defers);
+      const declineCode = plan.declineCode || move(account, call, this.#options);
       const made = newRow(call, { ...plan, declineCode }, account?.cardToken ?? "");
       added.push(made);
       records.set(call.key, made);
@@ -207,7 +209,11 @@ function byKey(rows: RecordRow[]): Map<string, RecordRow> {
 }
 
 /** Moves the amount of a call on its authorization; returns why not, or "". */
-function move(account: RecordRow | undefined, call: SimulatorCall, defers: boolean): string {
+function move(
+  account: RecordRow | undefined,
+  call: SimulatorCall,
+  { defers, once }: Pick<RecordOptions, "defers" | "once">,
+): string {
   if (account?.kind !== "authorize" || account.declineCode !== "") return "no_such_authorization";
   if (account.currency !== call.currency) return "currency_mismatch";
   if (call.kind === "refund") {
@@ -219,7 +225,7 @@ function move(account: RecordRow | undefined, call: SimulatorCall, defers: boole
   if (call.amount > left) return "amount_exceeds_authorization";
   if (call.kind === "capture") account.captured += call.amount;
   else account[defers ? "deferred" : "voided"] += call.amount;
-  if (!call.final) return "";
+  if (!call.final && !(once && call.kind === "capture")) return "";
   account.voided = account.amount - account.captured;
   account.deferred = 0n;
   return "";

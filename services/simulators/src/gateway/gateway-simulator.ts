@@ -14,6 +14,9 @@ import { GatewayRecordRepository, type Plan, type RecordPage } from "./gateway-r
 /** What the simulated gateway does with the void of a part: it gives it free now, or with the last operation of the authorization. */
 export type PartVoids = "now" | "deferred";
 
+/** How often the simulated gateway captures an authorization. */
+export type Captures = "many" | "once";
+
 /** How the simulated gateway is; times are milliseconds. */
 export interface SimulatorSettings {
   /** How long `tok_slow` takes. */
@@ -21,6 +24,8 @@ export interface SimulatorSettings {
   /** How long every call takes before it has any effect. */
   readonly latencyMs: number;
   readonly partVoid: PartVoids;
+  /** Absent: many times. */
+  readonly captures?: Captures;
 }
 
 /** What came of a call. `lost`: it may have its effect, but the answer did not come; `reused`: its key is another call's. */
@@ -44,6 +49,7 @@ export class GatewaySimulator {
     const repository = new GatewayRecordRepository(database, {
       planOf: (call, cardToken) => this.#plan(call, cardToken),
       defers: settings.partVoid === "deferred",
+      once: settings.captures === "once",
     });
     this.#settings = settings;
     this.#repository = repository;
@@ -58,6 +64,10 @@ export class GatewaySimulator {
 
   get partVoid(): PartVoids {
     return this.#settings.partVoid;
+  }
+
+  get captures(): Captures {
+    return this.#settings.captures ?? "many";
   }
 
   /** Does what is wanted. @throws what keeps the simulator from its memory; then it may have its effect */

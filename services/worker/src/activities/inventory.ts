@@ -140,8 +140,9 @@ function policyOf({ waits, partly }: { waits?: boolean; partly?: boolean }): Sho
 function reservedOf(reservation: Reservation | undefined): Reserved {
   if (reservation?.waitTime) return "waiting";
   const { allocations = [], missing = [] } = reservation ?? {};
-  if (missing.length === 0) return allocations.map(toAllocation);
-  return { missing: missing.map(({ sku, quantity }) => ({ sku, quantity: Number(quantity) })) };
+  const there = allocations.map(toAllocation);
+  if (missing.length === 0) return there;
+  return { missing: missing.map(({ sku, quantity }) => ({ sku, quantity: Number(quantity) })), allocations: there };
 }
 
 function changeOf({ allocations, amendment }: Reservation): StockChange {

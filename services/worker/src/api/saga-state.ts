@@ -56,7 +56,7 @@ const stepStatus = oneOf<StepStatus>({ RUNNING: "RUNNING", DONE: "DONE", REFUSED
 const count = z.int().min(0);
 const text = z.string();
 
-const charge = z.looseObject({ payment: count, amount: count });
+const charge = z.looseObject({ payment: count, amount: count, held: count.optional() });
 const failure = z.looseObject({ reason: text, customerMessage: text });
 
 /** What a saga remembers, field by field as `SagaState` says. What a later version adds is left as it is. */

@@ -1,6 +1,7 @@
+import { charge, type Hold, spread } from "./charges.ts";
 import type { Allocation, Money, OrderLine } from "./order/order-types.ts";
 import { planParcels } from "./order/parcel-plan.ts";
-import { type Charge, firstCredit, type ParcelState } from "./order-state.ts";
+import { type Charge, firstCredit, holdBeside, isCredit, type ParcelState } from "./order-state.ts";
 import { chargesOf } from "./parcel.ts";
 
 /** What an amendment is planned from. */
@@ -28,6 +29,8 @@ export interface AmendmentPlan {
   readonly concerned: ParcelState[];
   /** What has to be authorized besides, in minor units. */
   readonly more: number;
+  /** The same, a payment for each parcel, where they are captured once; none: they are not. */
+  readonly holds: readonly Charge[];
   /** What is held too much, of which payments. */
   readonly voids: Charge[];
   /** Whether some parcels stay as they are, because they have left or could not: they cost what they cost. */
@@ -68,11 +71,30 @@ export function planAmendment(
     ({ locationId, generation }) =>
       !planned.some((each) => each.locationId === locationId && each.generation === generation),
   );
+  const common = { concerned, partly: fixed.length > 0 };
+  if (isHeldOnce(here)) {
+    const credits = fundsOf(here).filter(({ payment }) => isCredit(payment));
+    const numberOf = (index: number) => holdBeside(wish.number, index);
+    const { parcels: charged, lacking, unused } = spread(planned, { credits, holds: here.flatMap(holdsOf) }, numberOf);
+    const voids = [...credits.filter(({ amount }) => amount > 0), ...unused];
+    return { ...common, parcels: [...fixed, ...charged], more: sumOf(lacking), holds: lacking, voids };
+  }
   const more = Math.max(0, left - sumOf(here));
   const funds = [...fundsOf(here), ...(more > 0 ? [{ payment: wish.number, amount: more }] : [])];
   const charged = charge(planned, funds);
   const voids = funds.filter(({ amount }) => amount > 0);
-  return { parcels: [...fixed, ...charged], concerned, more, voids, partly: fixed.length > 0 };
+  return { ...common, parcels: [...fixed, ...charged], more, holds: [], voids };
+}
+
+/** Whether what a card pays for parcels is captured once, or a card pays for none of them. */
+function isHeldOnce(parcels: readonly ParcelState[]): boolean {
+  const charges = parcels.flatMap(chargesOf).filter(({ payment, amount }) => amount > 0 && !isCredit(payment));
+  return charges.every(({ held }) => held !== undefined);
+}
+
+function holdsOf(parcel: ParcelState): Hold[] {
+  const { locationId } = parcel;
+  return chargesOf(parcel).flatMap(({ payment, held }) => (held === undefined ? [] : [{ payment, held, locationId }]));
 }
 
 /** What of the stock is at a location. */
@@ -87,7 +109,7 @@ function isSame(one: { sku: string; quantity: number }[], other: { sku: string; 
   );
 }
 
-function sumOf(parcels: readonly ParcelState[]): number {
+function sumOf(parcels: readonly { readonly amount: number }[]): number {
   return parcels.reduce((sum, { amount }) => sum + amount, 0);
 }
 
@@ -100,20 +122,4 @@ function fundsOf(parcels: readonly ParcelState[]): Charge[] {
 
 function rankOf({ payment }: Charge): number {
   return payment < firstCredit ? payment + firstCredit : payment - firstCredit;
-}
-
-/** Spends funds on parcels; what is left of them stays in them. */
-export function charge(parcels: readonly ParcelState[], funds: Charge[]): ParcelState[] {
-  return parcels.map(({ charges: _, ...parcel }) => {
-    let open = parcel.amount;
-    const charges: Charge[] = [];
-    for (const fund of funds) {
-      const amount = Math.min(open, fund.amount);
-      if (amount === 0) continue;
-      charges.push({ payment: fund.payment, amount });
-      fund.amount -= amount;
-      open -= amount;
-    }
-    return charges.some(({ payment }) => payment > 0) ? { ...parcel, charges } : parcel;
-  });
 }

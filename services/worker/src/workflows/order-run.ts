@@ -1,18 +1,20 @@
 import { CancellationScope, CancelledFailure, isCancellation } from "@temporalio/workflow";
-import { charge } from "./amendment-plan.ts";
 import { AmendmentRun } from "./amendment-run.ts";
+import { charge, type Spread, spread } from "./charges.ts";
 import { approval, StepRefused } from "./engine/failures.ts";
 import type { EpisodeOptions } from "./engine/options.ts";
 import type { SagaSubject, StepStatus } from "./engine/saga.ts";
 import type { Refusal } from "./engine/step-batch.ts";
 import { cancellation, failureFor, failureOf } from "./order/customer-texts.ts";
-import type { OrderFailure, OrderMove, SagaStage } from "./order/order-types.ts";
+import type { Allocation, OrderFailure, OrderMove, SagaStage } from "./order/order-types.ts";
+import { planParcels } from "./order/parcel-plan.ts";
 import {
   type Amendment,
   type CameBack,
   type CarriedOrder,
   type Charge,
   firstCredit,
+  holdBeside,
   type OrderEvent,
   type ParcelEvent,
   type ParcelState,
@@ -20,7 +22,7 @@ import {
 } from "./order-state.ts";
 import { chargesOf, hear, type Parcel, toOrderParcel } from "./parcel.ts";
 import { divide, divideLoss, remembered } from "./repayments.ts";
-import type { CutOrder, SettleInput } from "./step-table.ts";
+import type { CutOrder, Reserved, SettleInput } from "./step-table.ts";
 
 /** What has come back, together with its order. */
 export interface TakenBack extends CameBack {
@@ -98,6 +100,7 @@ export class OrderRun implements SagaSubject {
   #parked: SagaState["parked"];
   #waitsFor: string | undefined;
   #awaitsStock: boolean;
+  #setAside: readonly Allocation[] = [];
   #settling = false;
   #settlesFirst = false;
 
@@ -218,6 +221,38 @@ export class OrderRun implements SagaSubject {
     return this.order.total.amount - this.credits.reduce((sum, { amount }) => sum + amount, 0);
   }
 
+  /** What is set aside where, if it is known. */
+  setsAside(reserved: Reserved): void {
+    if (reserved !== "waiting") this.#setAside = Array.isArray(reserved) ? reserved : (reserved.allocations ?? []);
+  }
+
+  /** What of {@link due} each parcel is charged that is planned from what is set aside; those that a card pays nothing of left out. */
+  get shares(): { locationId: string; amount: number }[] {
+    const lines = this.order.checkout?.lines ?? [];
+    const planned = planParcels({ lines, total: this.order.total }, [...this.#setAside]);
+    return this.charged(planned.map(({ status: stage, ...parcel }) => ({ ...parcel, stage }))).flatMap((parcel) => {
+      const amount = chargesOf(parcel).reduce((sum, each) => (each.payment === 0 ? sum + each.amount : sum), 0);
+      return amount > 0 ? [{ locationId: parcel.locationId, amount }] : [];
+    });
+  }
+
+  /** What parcels are charged to, where payments are captured in parts. */
+  charged(parcels: ParcelState[]): ParcelState[] {
+    const { credits, due } = this;
+    return credits.length > 0 ? charge(parcels, [...credits, { payment: 0, amount: due }]) : parcels;
+  }
+
+  /** The same where they are captured once, and so much is held by each. */
+  spread(parcels: ParcelState[], held: readonly number[]): Spread {
+    const { shares } = this;
+    const holds = held.map((amount, index) => ({
+      payment: holdBeside(0, index),
+      held: amount,
+      locationId: shares[index]?.locationId ?? "",
+    }));
+    return spread(parcels, { credits: this.credits, holds }, (index) => holdBeside(0, held.length + index));
+  }
+
   /** Whether there is money to move. */
   get paid(): boolean {
     return this.order.total.amount > 0;
@@ -318,8 +353,7 @@ export class OrderRun implements SagaSubject {
   /** The order is confirmed, and this is what it consists of. What was told of its parcels before is heard now. */
   confirmedAs(parcels: ParcelState[]): void {
     this.#status ??= "CONFIRMED";
-    const { credits, due } = this;
-    this.#plan(credits.length > 0 ? charge(parcels, [...credits, { payment: 0, amount: due }]) : parcels);
+    this.#plan(parcels);
     this.stage = "FULFILLMENT";
     this.hearsEarly();
   }

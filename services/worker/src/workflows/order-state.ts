@@ -71,13 +71,29 @@ export interface ParcelState {
 
 /** A part of what a parcel costs, in minor units of the order's currency. */
 export interface Charge {
-  /** The amendment that the payment was made for; 0: the order's own; from {@link firstCredit} on: a credit. */
+  /** The amendment that the payment was made for; 0: the order's own; from {@link firstCredit} on a credit, and behind these a {@link holdBeside}. */
   payment: number;
   amount: number;
+  /** What the payment holds, when it is captured once, and so for this parcel alone: what its capture leaves is free. Absent: it is captured in parts. */
+  held?: number;
 }
 
 /** The number of an order's first credit among its payments; those behind it are credits, too. An order is never amended so often. */
 export const firstCredit = 1_000_000;
+/** The number behind which those of further holds are: no order has so many credits. */
+const firstHold = 2_000_000;
+/** No order has so many parcels. */
+const mostHolds = 1_000;
+
+/** The number of a payment that is made beside another one, for another parcel; `index` counts them, and 0 is that one. */
+export function holdBeside(payment: number, index: number): number {
+  return index === 0 ? payment : firstHold + payment * mostHolds + index;
+}
+
+/** Whether a payment is a credit. */
+export function isCredit(payment: number): boolean {
+  return payment >= firstCredit && payment < firstHold;
+}
 
 /** One step of a saga, for people. */
 export interface StepRecord {

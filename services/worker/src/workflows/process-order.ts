@@ -4,6 +4,7 @@ import { AwaitsStock, Compensated, Resting, StepRefused, UnderReview } from "./e
 import { nothing, type SagaBody, saga, together } from "./engine/saga.ts";
 import { failureFor } from "./order/customer-texts.ts";
 import { CheckoutLate, type OrderRun, Undone } from "./order-run.ts";
+import type { Charge, ParcelState } from "./order-state.ts";
 import { chargesOf, type Parcel } from "./parcel.ts";
 import { announceArrived, callOff, turnBack } from "./recall.ts";
 import type { Short } from "./step-table.ts";
@@ -77,8 +78,32 @@ async function checkout(run: OrderRun, steps: Steps, body: SagaBody): Promise<vo
   if (run.toBeScreened && patched("fraud-screening")) await screen(run, steps, body);
   const missing = await reserve(run, steps, body);
   if (missing.length > 0) await cut(run, missing, { steps, body });
-  if (run.due > 0) await body.step(payments.authorize, payments.void, run);
-  run.confirmedAs(await body.step(orders.confirm, nothing, run)); // the pivot
+  const held = run.due > 0 ? await body.step(payments.authorize, payments.void, run) : null;
+  const parcels = await body.step(orders.confirm, nothing, run); // the pivot
+  if (held !== null && patched("single-captures")) await holdEach(run, { parcels, held }, { steps, body });
+  else run.confirmedAs(run.charged(parcels));
+}
+
+/**
+ * Gives each parcel what is held for it, where that is captured once. Stock of a hold that ended may lie elsewhere: then something else is held than
+ * is needed. What is declined now is refused when the parcel is charged, and waits for an operator then.
+ */
+async function holdEach(
+  run: OrderRun,
+  { parcels, held }: { parcels: ParcelState[]; held: number[] },
+  { steps: { payments }, body }: { steps: Steps; body: SagaBody },
+): Promise<void> {
+  const { parcels: charged, lacking, unused } = run.spread(parcels, held);
+  const hold = async ({ payment, amount }: Charge) => {
+    try {
+      await body.step(payments.hold, nothing, { run, payment, amount });
+    } catch (cause) {
+      if (!(cause instanceof StepRefused)) throw cause;
+    }
+  };
+  await together(lacking.map(hold));
+  await together(unused.map(({ payment }) => body.forward(payments.voidFurther, nothing, { run, payment })));
+  run.confirmedAs(charged);
 }
 
 /**
@@ -110,7 +135,7 @@ async function reserve(run: OrderRun, { stock, payments }: Steps, body: SagaBody
     }
     if (run.takesPart && patched("ship-available")) return await reservePart(run, stock, body);
     if (run.waitsInTurn && patched("back-orders")) await reserveInTurn(run, stock, body);
-    else await body.step(stock.reserve, stock.release, run);
+    else run.setsAside(await body.step(stock.reserve, stock.release, run));
     return [];
   } catch (cause) {
     run.nothingReserved = cause instanceof StepRefused && !contradicts(cause);
@@ -129,6 +154,7 @@ async function reservePart(run: OrderRun, stock: Steps["stock"], body: SagaBody)
   const reserved = await body.step(stock.reservePart, stock.release, run);
   if (reserved === "waiting") return restWithoutStock(run, stock.reservePart.name(run));
   run.hasStock();
+  run.setsAside(reserved);
   return typeof reserved === "object" && "missing" in reserved ? reserved.missing : [];
 }
 
@@ -149,7 +175,10 @@ async function cut(
 /** Sets the stock aside, or has the order rest until its turn has come: then inventory answers otherwise. */
 async function reserveInTurn(run: OrderRun, stock: Steps["stock"], body: SagaBody): Promise<void> {
   const reserved = await body.step(stock.reserveInTurn, stock.release, run);
-  if (reserved !== "waiting") return run.hasStock();
+  if (reserved !== "waiting") {
+    run.setsAside(reserved);
+    return run.hasStock();
+  }
   restWithoutStock(run, stock.reserveInTurn.name(run));
 }
 
@@ -206,7 +235,7 @@ async function ship(parcel: Parcel, run: OrderRun, { steps, body }: { steps: Ste
 
 /** Does something with the money of a parcel: of the payment that was made first at first. */
 async function each(parcel: Parcel, work: (charge: ParcelCharge) => Promise<null>): Promise<void> {
-  for (const { payment, amount } of chargesOf(parcel)) await work({ parcel, payment, amount });
+  for (const charge of chargesOf(parcel)) await work({ parcel, ...charge });
 }
 
 /** Has a parcel packed. When it is, it leaves: from there on the order cannot be cancelled. */

@@ -99,6 +99,8 @@ export type Screening = "pass" | "review";
 /** What of an order is there never to be had. */
 export interface Short {
   missing: { sku: string; quantity: number }[];
+  /** What is set aside where; absent: nobody said it. */
+  allocations?: Allocation[];
 }
 
 /** What is set aside where, that the order waits for stock, or what it does not get. */
@@ -135,13 +137,30 @@ export interface StepTypes {
   /** Takes out of the order what is missing of it. */
   cutOrder: { input: { orderId: string } & Short; output: CutOrder };
   commitStock: { input: ParcelRef & Again; output: null };
+  /** Answers what each of the payments holds that were made, when they are captured once: one for each parcel, or none is made. */
   authorizePayment: {
-    input: { orderId: string; customerId: string; amount: Money; cardToken: string } & PaymentRef;
-    output: null;
+    input: {
+      orderId: string;
+      customerId: string;
+      amount: Money;
+      cardToken: string;
+      /** What of it each of several parcels will be charged, in minor units; absent: there is one, or nobody knows. */
+      parcels?: number[];
+      /** Whether they are to be captured once, whatever the gateway can; absent: as it can. */
+      singleCapture?: boolean;
+    } & PaymentRef;
+    output: number[] | null;
   };
-  /** Without an amount all that is left is voided. */
+  /** Without an amount all that is left is voided; with `beside` also of the payments that were made with it for other parcels. */
   voidPayment: {
-    input: { orderId: string; locationId?: string; generation?: number; number?: number; amount?: Money } & PaymentRef &
+    input: {
+      orderId: string;
+      locationId?: string;
+      generation?: number;
+      number?: number;
+      amount?: Money;
+      beside?: boolean;
+    } & PaymentRef &
       Again;
     output: null;
   };

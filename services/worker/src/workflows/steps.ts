@@ -20,11 +20,9 @@ import {
 
 type Calls = BatchCalls<StepTypes>;
 
-/** A part of what a parcel costs, and which payment it is charged to; see `Charge`. */
-export interface ParcelCharge {
+/** A part of what a parcel costs, and which payment it is charged to. */
+export interface ParcelCharge extends Charge {
   readonly parcel: Parcel;
-  readonly payment: number;
-  readonly amount: number;
 }
 
 /** What of a return is paid back from which payment. */
@@ -54,10 +52,15 @@ interface ShortOrder extends Short {
   readonly run: OrderRun;
 }
 
-/** A payment that was made for an amendment. */
+/** A payment that was made for an amendment, or for a parcel of its own. */
 interface FurtherPayment {
   readonly run: OrderRun;
   readonly payment: number;
+}
+
+/** A payment that is to be made for a parcel of its own. */
+interface FurtherHold extends FurtherPayment {
+  readonly amount: number;
 }
 
 /** A label that is wanted, together with its order. */
@@ -152,20 +155,50 @@ function paymentSteps(calls: Calls) {
   );
   return {
     ...creditSteps(calls),
-    authorize: ofOrder("authorizePayment", ({ order, due }) => {
-      const { orderId, customerId, total } = order;
-      const amount = { currency: total.currency, amount: due };
-      return authorize.ask({ orderId, customerId, amount, cardToken: checkoutOf(order).cardToken });
-    }),
-    void: ofOrder("voidPayment", ({ order }, again) => voiding.ask({ orderId: order.orderId, ...anew(again) })),
+    ...orderPayments(authorize, voiding),
     capture: done(ofCharge("capturePayment", (charge, again) => capture.ask({ ...partOf(charge), ...anew(again) }))),
-    voidPart: done(ofCharge("voidPayment", (charge, again) => voiding.ask({ ...partOf(charge), ...anew(again) }))),
+    /** Of what is captured once nothing else can use what it holds: all of it is given up. */
+    voidPart: done(
+      ofCharge("voidPayment", (charge, again) => {
+        const { amount, ...part } = partOf(charge);
+        return voiding.ask({ ...part, ...(charge.held === undefined && { amount }), ...anew(again) });
+      }),
+    ),
     refundPart: done(ofCharge("refundPayment", (charge, again) => refund.ask({ ...partOf(charge), ...anew(again) }))),
     /** Pays back what came back; nobody need approve what somebody grants. */
     repay: { ...repayRest, turnedDown: new Set(["REFUND_NOT_APPROVED"]) },
     /** The same from further payments, when a part of it is paid already. */
     repayRest,
     ...amendedPayments(authorize, voiding),
+  };
+}
+
+/** What is held for an order, and given up. */
+function orderPayments(
+  authorize: ReturnType<typeof callOf<"authorizePayment">>,
+  voiding: ReturnType<typeof callOf<"voidPayment">>,
+) {
+  return {
+    authorize: ofOrder("authorizePayment", ({ order, due, shares }) => {
+      const { orderId, customerId, total } = order;
+      const amount = { currency: total.currency, amount: due };
+      const { cardToken } = checkoutOf(order);
+      const parcels = shares.length > 1 && { parcels: shares.map((share) => share.amount) };
+      return authorize.ask({ orderId, customerId, amount, cardToken, ...parcels });
+    }),
+    /** Authorizes what nothing is held for, because a parcel leaves from elsewhere than was known. */
+    hold: {
+      name: ({ payment }: FurtherHold) => `${steps.authorizePayment.label}~${payment}`,
+      ask: ({ run: { order }, payment, amount: due }: FurtherHold) => {
+        const { orderId, customerId, total } = order;
+        const amount = { currency: total.currency, amount: due };
+        const { cardToken } = checkoutOf(order);
+        return authorize.ask({ orderId, customerId, amount, cardToken, payment, singleCapture: true });
+      },
+    },
+    void: ofOrder("voidPayment", ({ order }, again) =>
+      voiding.ask({ orderId: order.orderId, beside: true, ...anew(again) }),
+    ),
   };
 }
 
@@ -207,23 +240,26 @@ function amendedPayments(
     authorizeMore: ofAmendment("authorizePayment", ({ order, amendment, plan }) => {
       const { orderId, customerId, total } = order;
       const amount = { currency: total.currency, amount: plan.more };
-      return authorize.ask({ orderId, customerId, amount, cardToken: amendment.cardToken, payment: amendment.number });
+      const { cardToken, number: payment } = amendment;
+      const parcels = plan.holds.length > 1 && { parcels: plan.holds.map((hold) => hold.amount) };
+      const held = plan.holds.length > 0 && { singleCapture: true, ...parcels };
+      return authorize.ask({ orderId, customerId, amount, cardToken, payment, ...held });
     }),
     voidMore: ofAmendment("voidPayment", ({ order, amendment }, again) =>
-      voiding.ask({ orderId: order.orderId, payment: amendment.number, ...anew(again) }),
+      voiding.ask({ orderId: order.orderId, payment: amendment.number, beside: true, ...anew(again) }),
     ),
-    voidFurther: {
+    voidFurther: done({
       name: ({ payment }: FurtherPayment) => `${steps.voidPayment.label}~${payment}`,
       ask: ({ run, payment }: FurtherPayment, again: number) =>
-        voiding.ask({ orderId: run.order.orderId, payment, ...anew(again) }),
-    },
+        voiding.ask({ orderId: run.order.orderId, ...(payment > 0 && { payment }), ...anew(again) }),
+    }),
     /** Gives up what the order costs less, of one payment. */
     voidLess: done({
       name: ({ change, payment }: VoidedCharge) => `${steps.voidPayment.label}~${change.amendment.number}/${payment}`,
-      ask: ({ change, payment, amount }: VoidedCharge, again: number) =>
+      ask: ({ change, payment, amount, held }: VoidedCharge, again: number) =>
         voiding.ask({
           ...numberOf(change),
-          amount: { currency: change.order.total.currency, amount },
+          ...(held === undefined && { amount: { currency: change.order.total.currency, amount } }),
           ...(payment > 0 && { payment }),
           ...anew(again),
         }),

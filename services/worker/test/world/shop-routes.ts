@@ -378,12 +378,15 @@ function paymentRoutes(router: ConnectRouter, world: World): void {
       const amount = request.amount?.amount ?? left(request.paymentId);
       const free = field === "refunded" ? own.captured - own.refunded - own.credited : left(request.paymentId);
       if (amount > free) return { refuse: "AMOUNT_EXCEEDS_AUTHORIZATION" };
-      own[field] += amount;
-      order[field] += amount;
+      const freed = field === "captured" && own.shown.holds > 0 ? free - amount : 0n;
+      for (const each of [own, order]) {
+        each[field] += amount;
+        each.voided += freed;
+      }
       if (field === "voided" && !request.amount && own.orderId === request.paymentId) order.paymentVoided = true;
       if (field === "voided" && !request.amount) own.shown.status = PaymentStatus.VOIDED;
       world.took(own.orderId, `${step}${partOf(request.requestId)}`, request.requestId);
-      return { response: { pending: false } };
+      return { response: { pending: false, payment: { holds: own.shown.holds } } };
     },
   });
   router.service(PaymentService, {
@@ -397,13 +400,17 @@ function paymentRoutes(router: ConnectRouter, world: World): void {
         },
         ...byId,
         undecided: () => ({ payment: { status: PaymentStatus.PENDING } }),
-        apply: ({ orderId, paymentId, amount, requestId }) => {
+        apply: ({ orderId, paymentId, amount: asked, parcels, singleCapture, requestId }) => {
           const order = world.order(orderId);
           if (order.paymentVoided) return { refuse: "PAYMENT_VOIDED" };
-          order.authorized += amount?.amount ?? 0n;
+          const isOnce = singleCapture || world.capturesOnce;
+          const amount = (isOnce ? parcels[0] : undefined) ?? asked?.amount ?? 0n;
+          order.authorized += amount;
           const payment = world.payment(paymentId, orderId);
-          payment.authorized += amount?.amount ?? 0n;
-          payment.shown.status = PaymentStatus.AUTHORIZED;
+          payment.authorized += amount;
+          const holds = isOnce ? Math.max(1, parcels.length) : 0;
+          Object.assign(payment.shown, { status: PaymentStatus.AUTHORIZED, holds });
+          payment.shown.amount.amount = amount;
           world.took(orderId, `authorize${partOf(requestId)}`, requestId);
           return { response: { payment: payment.shown } };
         },

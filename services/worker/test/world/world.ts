@@ -44,7 +44,7 @@ export interface PaymentFacts {
   /** The payment that it is a credit of; empty: a card pays. */
   sourceId: string;
   /** What its authorization is answered with, also when that is repeated. */
-  readonly shown: { status: PaymentStatus };
+  readonly shown: { status: PaymentStatus; holds: number; amount: { currency: string; amount: bigint } };
 }
 
 /** What an order is decided to become, or why not. */
@@ -167,6 +167,8 @@ export class World {
   decide: (decision: AmendmentDecision) => Judged<object> = () => ({ refuse: "AMENDMENT_DECIDED" });
   /** Decides what becomes of an exchange. */
   exchange: (decision: ExchangeDecision) => Judged<object> = () => ({ refuse: "RETURN_NOT_FOUND" });
+  /** Whether the gateway captures an authorization once. */
+  capturesOnce = false;
   /** The payments that were asked for. */
   readonly payments = new Map<string, PaymentFacts>();
   /** Takes what shipping tells. */
@@ -217,7 +219,7 @@ export class World {
       refunded: 0n,
       credited: 0n,
       sourceId: "",
-      shown: { status: PaymentStatus.PENDING },
+      shown: { status: PaymentStatus.PENDING, holds: 0, amount: { currency: "EUR", amount: 0n } },
     };
     this.payments.set(paymentId, fresh);
     return fresh;

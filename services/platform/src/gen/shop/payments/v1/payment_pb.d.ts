@@ -134,6 +134,14 @@ export declare type Payment = Message<"shop.payments.v1.Payment"> & {
    * @generated from field: google.protobuf.Timestamp hold_expire_time = 16;
    */
   holdExpireTime?: Timestamp | undefined;
+
+  /**
+   * In how many payments is held what was asked for, each for one parcel and captured once, this one being the first of them: what its capture leaves is
+   * given free by it. 0: it is captured in parts.
+   *
+   * @generated from field: int32 holds = 17;
+   */
+  holds: number;
 };
 
 /**

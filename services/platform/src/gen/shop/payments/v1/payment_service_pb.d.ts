@@ -72,6 +72,22 @@ export declare type AuthorizePaymentRequest = Message<"shop.payments.v1.Authoriz
   sourcePaymentId: string;
 
   /**
+   * What each parcel of the order will be charged, in minor units, when there are several: together the amount. Where the gateway captures an authorization once,
+   * this payment is of the first of them alone, as its own `amount` says, and `holds` says that there are others to be made. No part of what is asked
+   * for: what was done the first time counts.
+   *
+   * @generated from field: repeated int64 parcels = 8;
+   */
+  parcels: bigint[];
+
+  /**
+   * Captured once, whatever the gateway can: one of several payments for as many parcels. What its capture leaves is given free by it.
+   *
+   * @generated from field: bool single_capture = 9;
+   */
+  singleCapture: boolean;
+
+  /**
    * Which episode of the order asks, counted by orders from 1; 0: none. See the service. No part of what is asked for, and not looked at
    * when anybody but the saga says it.
    *
@@ -1114,7 +1130,7 @@ export declare const PaymentService: GenService<{
     output: typeof BatchAuthorizePaymentsResponseSchema;
   },
   /**
-   * Takes a part or all of what is held. Fails with PAYMENT_NOT_FOUND, NOT_AUTHORIZED, AMOUNT_EXCEEDS_AUTHORIZATION,
+   * Takes a part or all of what is held. A payment that is captured once has given free what is left then. Fails with PAYMENT_NOT_FOUND, NOT_AUTHORIZED, AMOUNT_EXCEEDS_AUTHORIZATION,
    * CURRENCY_MISMATCH, and with PAYMENT_DECLINED when the gateway refuses.
    *
    * @generated from rpc shop.payments.v1.PaymentService.CapturePayment
