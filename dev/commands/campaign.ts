@@ -68,9 +68,14 @@ function campaign(options: CampaignOptions, screen: Screen): Promise<number> {
     return result.violations.length === 0;
   };
   // Every second seed has a gateway that gives free what is voided with the last operation of an authorization.
-  const simulators = { ...pace.simulators, SIMULATOR_PART_VOID: seed % 2 === 0 ? "now" : "deferred" };
+  const partVoid = seed % 2 === 0 ? "now" : "deferred";
+  // And every fourth one that captures an authorization once.
+  const once = seed % 4 === 0;
+  const captures = once ? "once" : "many";
+  const simulators = { ...pace.simulators, SIMULATOR_PART_VOID: partVoid, SIMULATOR_CAPTURES: captures };
+  const stripe = { ...pace.stripe, STRIPE_MULTICAPTURE: String(!once) };
   // Some of the orders are held up, until people decide about them.
-  const environment = { ...pace, orders: { FLAGS_FILE: join(root, "dev/verify/flags.json") }, simulators };
+  const environment = { ...pace, orders: { FLAGS_FILE: join(root, "dev/verify/flags.json") }, simulators, stripe };
   return onStack(options, screen, { ground: { ...groundFor(kinds), gateway, environment }, run });
 }
 
