@@ -7,7 +7,7 @@ import { TlsFiles } from "#platform/tls/tls-files.ts";
 import type { TriedAddress } from "../connectors/carrier-trial.ts";
 import { runCarrierConformance, runConformance, runWarehouseConformance } from "../connectors/conformance.ts";
 import { Connection, connectionConfig } from "../connectors/connection.ts";
-import type { PromiseResult } from "../connectors/promises.ts";
+import { isRefusedCaller, type PromiseResult } from "../connectors/promises.ts";
 import { StackError } from "../errors.ts";
 import { usageError } from "../terminal/usage.ts";
 
@@ -130,6 +130,7 @@ try {
   process.exitCode = await main();
 } catch (error) {
   if (!(error instanceof StackError || error instanceof ConnectError || error instanceof ConfigError)) throw error;
-  console.error(error instanceof ConnectError ? `The connector cannot be asked: ${error.rawMessage}.` : error.message);
+  const what = isRefusedCaller(error) ? "The connector refuses a call" : "The connector cannot be asked";
+  console.error(error instanceof ConnectError ? `${what}: ${error.rawMessage}.` : error.message);
   process.exitCode = 1;
 }

@@ -78,7 +78,7 @@ describe("a connector that asks who calls", () => {
       "there is no key",
       [],
       {},
-      /^The connector cannot be asked: it asks who calls: name the file .* payments by SERVICE_KEY_FILE\.$/m,
+      /^The connector refuses a call: it asks who calls: name the file .* payments by SERVICE_KEY_FILE\.$/m,
     ],
     ["there is no key for packing", ["--warehouse"], {}, /key of shipping by SERVICE_KEY_FILE\.$/m],
     [
