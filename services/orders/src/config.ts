@@ -82,6 +82,11 @@ export const ordersConfig = {
   /** For how long an episode may carry an order until it counts as stalled. More than `EPISODE_SETTLE_PATIENCE_MS` of the worker. */
   ORDER_STALLED_CARRIED_MS: milliseconds.default(10 * minuteMs),
   /**
+   * Whether tokens of cards are written sealed, where personal data is. `plain` still reads what is sealed, and writes it back plain by and by:
+   * for the rollout from a version that cannot read it, and for the way back to one.
+   */
+  PERSONAL_DATA_CARDS: z.enum(["sealed", "plain"]).default("sealed"),
+  /**
    * For how many days after its end an order of a customer who was erased keeps who ordered and where to: as long as the law wants
    * invoices kept, which is 6 to 10 years by country.
    */

@@ -59,9 +59,11 @@ import { OrderFollower } from "./follow/order-follower.ts";
 import { LegacySagas } from "./legacy/legacy-sagas.ts";
 import { SagaOutbox } from "./legacy/saga-outbox.repository.ts";
 import { AuditedRequests } from "./order/audited-requests.repository.ts";
+import { CardMoves } from "./order/card-moves.repository.ts";
 import { createOrderMetrics, type OrderMetrics } from "./order/metrics.ts";
 import { OrderRepository } from "./order/order.repository.ts";
 import { cancelRequestEntry, type StepDecisionRequest, stepDecisionEntry } from "./order/order-audit.ts";
+import { OrderCards } from "./order/order-cards.ts";
 import { OrderDeletion } from "./order/order-deletion.repository.ts";
 import { ordersEvents } from "./order/order-events.ts";
 import { OrderIntake } from "./order/order-intake.ts";
@@ -112,6 +114,7 @@ export interface OrdersContext {
 interface Ground extends OrdersContext {
   readonly metrics: OrderMetrics;
   readonly personal: PersonalData;
+  readonly cards: OrderCards;
   readonly fraud: FraudFlags;
   readonly screeningKeys: ScreeningKeys;
   readonly notes: OrderNotes;
@@ -192,14 +195,17 @@ function layGround(context: OrdersContext): Ground {
   const { config, database, logger, registry, flags } = context;
   const metrics = createOrderMetrics(registry);
   const personal = personalDataOf(config);
+  const cards = new OrderCards(personal, config.PERSONAL_DATA_CARDS);
   const keys = new ScreeningKeys(database, personal);
   const fraud = new FraudFlags({ flags, hashPostalCode: (code) => keys.postalHash(code), logger });
   const ordersWithin = (queryable: Queryable) =>
-    new OrderRepository(queryable, personal, async (orders) =>
-      (await fraud.screens()) ? Promise.all(orders.map((order) => keys.columnsOf(order))) : [],
-    );
+    new OrderRepository(queryable, personal, {
+      cards,
+      similarity: async (orders) =>
+        (await fraud.screens()) ? Promise.all(orders.map((order) => keys.columnsOf(order))) : [],
+    });
   const repository = ordersWithin(database);
-  const mover = new OrderMover({ database, metrics, rests: new RestOrders(repository, personal) });
+  const mover = new OrderMover({ database, metrics, rests: new RestOrders(repository, { personal, cards }) });
   const notes = new OrderNotes(database, personal);
   const amendments = new AmendmentDecisions(database);
   const cuts = new OrderCuts(database, repository);
@@ -207,6 +213,7 @@ function layGround(context: OrdersContext): Ground {
     ...context,
     metrics,
     personal,
+    cards,
     notes,
     fraud,
     screeningKeys: keys,
@@ -260,7 +267,7 @@ interface ReturnParts {
 }
 
 function buildReturns(
-  { config, database, personal, registry, logger, metrics: orderMetrics, ordersWithin }: Ground,
+  { config, database, personal, cards, registry, logger, metrics: orderMetrics, ordersWithin }: Ground,
   { starter }: EpisodeParts,
 ): ReturnParts {
   const policy = new ReturnPolicy({
@@ -269,7 +276,7 @@ function buildReturns(
     approveBelow: config.RETURN_APPROVE_BELOW_MAJOR_UNITS,
     shipping: config.RETURN_SHIPPING_FEE,
   });
-  const returnRows = new OrderReturnRepository(database, personal);
+  const returnRows = new OrderReturnRepository(database, personal, cards);
   const onAccepted = (count: number) => starter.accepted(count, "prompt");
   const metrics = new ReturnMetrics(registry);
   return {
@@ -464,10 +471,10 @@ function buildApis(ground: Ground, parts: ApiParts): ServiceRegistration[] {
 }
 
 function buildAmending(
-  { database, personal, notes, repository }: Ground,
+  { database, personal, cards, notes, repository }: Ground,
   { follower, starter, amendmentScreening: screening }: ApiParts,
 ): OrderAmending {
-  const amendments = new AmendmentRepository(database, { personal, notes });
+  const amendments = new AmendmentRepository(database, { personal, cards, notes });
   const onAccepted = (count: number) => starter.accepted(count, "relaxed");
   return new OrderAmending({ database, amendments, orders: repository, screening, follower, onAccepted });
 }
@@ -521,14 +528,19 @@ function buildRetention(
 /** Rows of one transaction, each locked for as long as it takes to seal them all: some milliseconds. */
 const personalBatch = 100;
 
-function sweepPersonal({ config, database, personal, logger }: Ground, customers: CustomerRepository): PersonalSweep {
+function sweepPersonal(
+  { config, database, personal, cards, logger }: Ground,
+  customers: CustomerRepository,
+): PersonalSweep {
   const orders = new OrderPersons(database, personal);
   // Customers first: orders copy what they are.
   const reasons = new CancelReasons(database, personal);
   const texts = new ReturnTexts(database, personal);
+  // Behind the addresses, by whose keys they are sealed.
+  const tokens = new CardMoves(database, cards);
   const move = async () => {
     let moved = 0;
-    for (const rows of [customers, orders, reasons, texts]) moved += await rows.moveBatch(personalBatch);
+    for (const rows of [customers, orders, reasons, texts, tokens]) moved += await rows.moveBatch(personalBatch);
     return moved;
   };
   const everyMs = config.PERSONAL_DATA_SWEEP_MS;

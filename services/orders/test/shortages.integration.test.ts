@@ -7,6 +7,7 @@ import { ShortagePolicy } from "#gen/shop/type/v1/shortage_pb.js";
 import { decodeId, newId } from "#platform/id.ts";
 import { readAuditLog } from "#testing/audit-log.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
+import { textOfTables } from "#testing/table-text.ts";
 import { ErasureRepository } from "../src/customer/erasure.repository.ts";
 import { RetentionRepository } from "../src/customer/retention.repository.ts";
 import { Statistics } from "../src/statistics/statistics.ts";
@@ -293,6 +294,7 @@ describe("orders of which something is missing", () => {
         [carriedRest.checkout?.cardToken, carriedRest.checkout?.shortagePolicy, carriedRest.total?.amount],
         ["tok_approve", ShortagePolicy.BACK_ORDER, rest.total?.amount],
       );
+      assert.doesNotMatch(await textOfTables(database.adminUrl), /tok_approve/);
       const log = (await readAuditLog(database.database)).filter((event) => event.orderId === restId);
       assert.deepEqual(
         log.map(({ action, details }) => [action, details.rest_of, details.total]),

@@ -7,6 +7,7 @@ import { decodeId } from "#platform/id.ts";
 import { amendmentDecided, orderNotFound } from "../order/errors.ts";
 import type { AmendmentStatus, OrderFailure, OrderShipment } from "../order/order.ts";
 import { amendActions } from "../order/order-audit.ts";
+import { cardKeyOf } from "../order/order-cards.ts";
 import { amendedTotal, type ShipmentJson, toShipmentJson } from "../order/order-row.ts";
 import { changeChannel } from "../order/order-transition.repository.ts";
 
@@ -78,7 +79,7 @@ const decide: SqlText = {
     ) o
   ), judged as materialized (
     select i.*, i.reason is null as accepts, l.shipping_address as former, l.total as cost, ${amendedTotal("l")} as total, a.lines, a.adjustments,
-      a.line_amounts, a.shipping_address
+      a.line_amounts, a.shipping_address, ${cardKeyOf("a.card_token")} as card_key
     from input i join locked l on l.n = i.n
     join order_amendment a on a.order_id = i.order_id and a.number = i.number
     where l.amendment->>'status' = 'pending' and (l.amendment->>'number')::int = i.number
@@ -109,9 +110,11 @@ const decide: SqlText = {
   ), paid as (
     update order_amendment a set card_token = '' from judged where a.order_id = judged.order_id and accepts
   ), unsealed as (
-    delete from personal_key using judged
-    where accepts and shipping_address is not null and jsonb_typeof(former) = 'string'
-      and personal_key.key_id = left(former #>> '{}', 32)::uuid
+    delete from personal_key using (
+      select card_key as key_id from judged where accepts union all
+      select left(former #>> '{}', 32)::uuid from judged
+      where accepts and shipping_address is not null and jsonb_typeof(former) = 'string'
+    ) gone where personal_key.key_id = gone.key_id
   ), announced as (
     select pg_notify('${changeChannel}', string_agg(id, ',')) from decided having count(*) > 0
   ), audited as (${insertAuditEvents("$2", {

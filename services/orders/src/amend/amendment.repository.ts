@@ -5,10 +5,11 @@ import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId } from "#platform/id.ts";
 import type { PersonalData } from "#platform/personal/personal-data.ts";
-import { type PersonalKeyRow, personalKeyColumns } from "#platform/personal/personal-key.ts";
+import { personalKeyColumns } from "#platform/personal/personal-key.ts";
 import { amendmentPending, cardNeeded, notAmendable, orderChanged, orderNotFound } from "../order/errors.ts";
 import type { OrderLine, OrderStatus, Prices, ShippingAddress } from "../order/order.ts";
 import { amendActions } from "../order/order-audit.ts";
+import { amendmentCardPlace, type OrderCards } from "../order/order-cards.ts";
 import type { OrderNotes } from "../order/order-notes.ts";
 import { addressPlace } from "../order/order-person.ts";
 import { type LineJson, toLineJson } from "../order/order-row.ts";
@@ -88,6 +89,9 @@ const standingColumns = selectList<StandingRow>({
   number: "(select number from accepted)",
 });
 
+/** SQL: whether an amendment that is accepted may need its card. */
+const needsCard = "(amended > total or status = 'pending')";
+
 /**
  * Judged under the row's lock. What it asks for lies apart until it is decided: the order is as it was. A parcel that leaves at this moment is
  * none of its business: whether the amendment comes too late is decided where the parcels are.
@@ -116,11 +120,12 @@ const accept: SqlText = {
   ), asked as (
     insert into order_amendment (order_id, number, lines, total, adjustments, line_amounts, shipping_address, card_token)
     select order_id, number, lines, amended, adjustments, line_amounts, shipping_address,
-      case when amended > total or status = 'pending' then card_token else '' end from accepted
+      case when ${needsCard} then card_token else '' end from accepted
   ), sealed as (
     insert into personal_key (${personalKeyColumns.names}, subject)
     select ${personalKeyColumns.names}, customer_id
-    from accepted cross join json_to_recordset($8::json) as k(${personalKeyColumns.typed})
+    from accepted cross join json_to_recordset($8::json) as k(${personalKeyColumns.typed}, card boolean)
+    where card is null or ${needsCard}
   ), happened as (
     insert into order_event (order_id, event_id, kind, detail)
     select order_id, 'amendment:' || number, 'amendment', jsonb_build_object('number', number) from accepted
@@ -142,11 +147,16 @@ const accept: SqlText = {
 export class AmendmentRepository {
   readonly #database: Queryable;
   readonly #personal: PersonalData;
+  readonly #cards: OrderCards;
   readonly #notes: OrderNotes;
 
-  constructor(database: Queryable, { personal, notes }: { personal: PersonalData; notes: OrderNotes }) {
+  constructor(
+    database: Queryable,
+    { personal, cards, notes }: { personal: PersonalData; cards: OrderCards; notes: OrderNotes },
+  ) {
     this.#database = database;
     this.#personal = personal;
+    this.#cards = cards;
     this.#notes = notes;
   }
 
@@ -158,9 +168,8 @@ export class AmendmentRepository {
    */
   async accept(wish: AmendmentWish): Promise<AcceptedAmendment | Error> {
     const { orderId, requestId, fingerprint, revision, reason, origin } = wish;
-    const { row, key } = await this.#protect(wish);
+    const { row, keys } = await this.#protect(wish);
     const note = await this.#notes.protect(reason, { orderId, requestId: origin.requestId });
-    const keys = [key, note.key].filter((each): each is PersonalKeyRow => each !== undefined);
     const entry: AuditEntry = { action: amendActions.asked, orderId, details: note.details, origin };
     const values = [
       decodeId(orderId),
@@ -170,7 +179,7 @@ export class AmendmentRepository {
       keyMethod(amendmentKeys, wish),
       requestId,
       fingerprint,
-      JSON.stringify(keys),
+      JSON.stringify([...keys, ...(note.key ? [note.key] : [])]),
     ];
     const [standing] = await this.#database.query<StandingRow>(accept, values);
     if (!standing) return orderNotFound(orderId);
@@ -179,18 +188,19 @@ export class AmendmentRepository {
 
   /** A new address lies as that of the order does, so that it can take its place. */
   async #protect({ orderId, priced, shippingAddress, cardToken }: AmendmentWish) {
-    const protectedAddress =
-      shippingAddress && (await this.#personal.protect(addressPlace(decodeId(orderId)), shippingAddress));
+    const id = decodeId(orderId);
+    const address = shippingAddress && (await this.#personal.protect(addressPlace(id), shippingAddress));
+    const card = await this.#cards.protect(amendmentCardPlace(id), cardToken);
     const { adjustments, lineAmounts } = toPriceColumns(priced?.prices);
     const row = {
       lines: priced?.lines.map(toLineJson),
       total: priced && String(priced.total),
       adjustments,
       line_amounts: lineAmounts,
-      shipping_address: protectedAddress?.stored,
-      card_token: cardToken,
+      shipping_address: address?.stored,
+      card_token: card.stored,
     };
-    return { row, key: protectedAddress?.key };
+    return { row, keys: [...(address?.key ? [address.key] : []), ...(card.key ? [{ ...card.key, card: true }] : [])] };
   }
 }
 

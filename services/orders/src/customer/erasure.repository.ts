@@ -8,6 +8,7 @@ import { forgottenJson } from "#platform/personal/personal-key.ts";
 import { forgottenTexts, saidNothing, textSaysWhy } from "../order/cancel-reason.ts";
 import { customerNotFound } from "../order/errors.ts";
 import { isTerminal, orderStatuses } from "../order/order.ts";
+import { cardKeyOf } from "../order/order-cards.ts";
 import type { ErasedCustomer } from "./erased-list.ts";
 
 /** What the audit log calls it. */
@@ -160,6 +161,10 @@ const forgetKeys: SqlText = {
     union all
     select left(a.shipping_address #>> '{}', 32)::uuid from order_amendment a join customer_order o using (order_id)
     where o.customer_id = $1 and jsonb_typeof(a.shipping_address) = 'string'
+    union all
+    select ${cardKeyOf("o.card_token")} from customer_order o where o.customer_id = $1 and o.status not in (${ended})
+    union all
+    select ${cardKeyOf("a.card_token")} from order_amendment a join customer_order o using (order_id) where o.customer_id = $1
   )
   delete from personal_key where subject = $1 and not exists (select from needed where needed.key_id = personal_key.key_id)`,
 };

@@ -5,6 +5,7 @@ import type { Transaction } from "#platform/database/transaction.ts";
 import { encodeId } from "#platform/id.ts";
 import { forgottenJson } from "#platform/personal/personal-key.ts";
 import { forgottenTexts } from "../order/cancel-reason.ts";
+import { cardKeyOf } from "../order/order-cards.ts";
 import { type ErasureRepository, ended, ownActor, saysWho } from "./erasure.repository.ts";
 
 /** What the audit log calls an order that does not say any more who ordered. */
@@ -72,6 +73,8 @@ const forget: SqlText = {
     )
     union all
     select left(t.text #>> '{}', 32)::uuid from order_return_text t join due using (order_id) where jsonb_typeof(t.text) = 'string'
+    union all
+    select ${cardKeyOf("r.exchange ->> 'cardToken'")} from order_return r join due using (order_id) where r.exchange_state = 'wanted'
   ), untold as (
     delete from order_return_text t using due where t.order_id = due.order_id
   ), unwanted as (

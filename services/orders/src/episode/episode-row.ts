@@ -4,6 +4,7 @@ import type { PersonalData } from "#platform/personal/personal-data.ts";
 import { jsonWithKey } from "#platform/personal/personal-key.ts";
 import type { ShortagePolicy } from "../order/back-order-state.ts";
 import type { OrderStatus, ShippingAddress } from "../order/order.ts";
+import { amendmentCardPlace, cardWithKey, openCard, orderCardPlace } from "../order/order-cards.ts";
 import { openAddress } from "../order/order-person.ts";
 import { addressOf, amendedTotal, type LineJson, linesOf, toLine } from "../order/order-row.ts";
 import type { Episode, EpisodeAmendment, EpisodeLine, EpisodeOrder, EpisodeReturn, ReturnedPart } from "./episode.ts";
@@ -34,6 +35,7 @@ export interface EpisodeOrderRow {
   readonly lineAmounts: string[] | null;
   /** A text when it is sealed, with its key; null once the shipments are created. */
   readonly shippingAddress: ShippingAddress | string | null;
+  /** With its key when it is sealed. */
   readonly cardToken: string | null;
   readonly shortagePolicy: ShortagePolicy;
   /** The lines as they were asked for: SKU, how many, and how many of them were there; null: nothing was missing. */
@@ -101,6 +103,7 @@ interface AmendmentRow {
   readonly lines: LineJson[] | null;
   readonly lineAmounts: string[] | null;
   readonly total: string;
+  /** With its key when it is sealed. */
   readonly cardToken: string;
 }
 
@@ -136,13 +139,13 @@ export const episodeOrderColumns = selectList<EpisodeOrderRow>(
     lines: `case when ${inCheckout} then (${linesOf}) end`,
     lineAmounts: `case when ${inCheckout} then o.line_amounts end`,
     shippingAddress: `case when ${inCheckout} then ${addressOf} end`,
-    cardToken: true,
+    cardToken: cardWithKey("o.card_token"),
     shortagePolicy: true,
     askedLines: `case when ${inCheckout} then o.shortage->'lines' end`,
     stockWaitMs: `case when o.stock_time is null then (extract(epoch from now() - o.back_order_time) * 1000)::float8 end`,
     returns: returnsOf,
     amendment: amendmentOf(`json_build_object('number', a.number, 'accepted', o.amendment->>'status' = 'accepted',
-      'lines', a.lines, 'lineAmounts', a.line_amounts, 'total', (${amendedTotal("o")})::text, 'cardToken', a.card_token)`),
+      'lines', a.lines, 'lineAmounts', a.line_amounts, 'total', (${amendedTotal("o")})::text, 'cardToken', ${cardWithKey("a.card_token")})`),
     amendedAddress: amendmentOf(jsonWithKey("a.shipping_address")),
     recalled: "o.recall -> 'locations'",
     labels: labelsOf,
@@ -189,7 +192,7 @@ async function toEpisodeOrder(personal: PersonalData, row: EpisodeOrderRow): Pro
             lines: toEpisodeLines(lines, lineAmounts),
             asked: row.askedLines?.map(([sku, quantity]) => ({ sku, quantity })),
             shippingAddress: await openAddress(personal, orderId, shippingAddress),
-            cardToken: row.cardToken ?? "",
+            cardToken: await openCard(personal, orderCardPlace(orderId), row.cardToken),
           }
         : undefined,
     amendment: row.amendment ? await toAmendment(personal, { ...row, amendment: row.amendment }) : undefined,
@@ -210,7 +213,7 @@ async function toAmendment(
     lines: lines ? toEpisodeLines(lines, lineAmounts) : undefined,
     total: { currency, amount: BigInt(total) },
     shippingAddress: amendedAddress === null ? undefined : await openAddress(personal, orderId, amendedAddress),
-    cardToken,
+    cardToken: await openCard(personal, amendmentCardPlace(orderId), cardToken),
   };
 }
 

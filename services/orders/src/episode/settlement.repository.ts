@@ -5,6 +5,7 @@ import type { Queryable } from "#platform/database/transaction.ts";
 import { decodeId } from "#platform/id.ts";
 import { episodeOver, illegalTransition, orderNotFound, orderRecalled } from "../order/errors.ts";
 import { moveEntry } from "../order/order-audit.ts";
+import { cardKeyOf } from "../order/order-cards.ts";
 import {
   type Change,
   type ChangeRow,
@@ -146,11 +147,13 @@ const settle: SqlText = {
   ), amended as (
     delete from order_amendment a using moved join input on input.n = moved.n
     where a.order_id = moved.order_id and a.number <= input.amended
-    returning a.order_id, a.shipping_address
+    returning a.order_id, a.shipping_address, ${cardKeyOf("a.card_token")} as card_key
   ), unsealed as (
-    delete from personal_key using amended join customer_order o using (order_id)
-    where jsonb_typeof(amended.shipping_address) = 'string' and amended.shipping_address <> o.shipping_address
-      and personal_key.key_id = left(amended.shipping_address #>> '{}', 32)::uuid
+    delete from personal_key using (
+      select card_key as key_id from amended union all
+      select left(amended.shipping_address #>> '{}', 32)::uuid from amended join customer_order o using (order_id)
+      where jsonb_typeof(amended.shipping_address) = 'string' and amended.shipping_address <> o.shipping_address
+    ) gone where personal_key.key_id = gone.key_id
   ), unheard as (
     insert into order_event (order_id, event_id, kind, due_time)
     select moved.order_id, '${eventIds.retry}', 'retry', now() + interval '${unheardSeconds} seconds'

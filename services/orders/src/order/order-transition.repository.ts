@@ -45,6 +45,8 @@ export interface PreparedRest {
   readonly createTime: Date;
   /** A text when it is sealed. */
   readonly shippingAddress: ShippingAddress | string;
+  /** As its column holds it. */
+  readonly cardToken: string;
   readonly key: PersonalKeyRow | undefined;
 }
 
@@ -194,6 +196,7 @@ interface RestColumns extends Partial<PersonalKeyRow> {
   readonly rest_id: string | undefined;
   readonly rest_time: Date | undefined;
   readonly rest_address: PreparedRest["shippingAddress"] | undefined;
+  readonly rest_card: string | undefined;
 }
 
 const restingColumns = writtenColumns<ChangeRow & RestColumns>({
@@ -201,13 +204,14 @@ const restingColumns = writtenColumns<ChangeRow & RestColumns>({
   rest_id: "uuid",
   rest_time: "timestamptz",
   rest_address: "jsonb",
+  rest_card: "text",
   key_id: "uuid",
   master: "text",
   wrapped: "text",
 });
 const similarity = "country, card_key, address_key, postal_key";
 /** What the rest of an order has of the first one's row. */
-const inherited = "customer_id, currency, card_token, traceparent, given_name, family_name, email, contact";
+const inherited = "customer_id, currency, traceparent, given_name, family_name, email, contact";
 
 /**
  * The same, and with orders that are confirmed by it come their rests: each is placed like an order that its customer places, with what the
@@ -224,7 +228,7 @@ const transitionWithRests: SqlText = {
     assign: `, shortage = case when i.moves and i.status = 'confirmed' and i.followed
         then o.shortage - 'rest' || jsonb_build_object('followedBy', i.rest_id) else o.shortage end`,
   })}, rest as materialized (
-    select i.n, i.rest_id, i.rest_time, i.rest_address, i.key_id, i.master, i.wrapped, l.*
+    select i.n, i.rest_id, i.rest_time, i.rest_address, i.rest_card, i.key_id, i.master, i.wrapped, l.*
     from moved join judged i on i.n = moved.n cross join lateral (
       select order_id as first_id, ${inherited}, shortage->'rest' as part from locked where locked.n = i.n
     ) l
@@ -233,10 +237,10 @@ const transitionWithRests: SqlText = {
     insert into personal_key (${personalKeyColumns.names}, subject)
     select ${personalKeyColumns.names}, customer_id from rest where key_id is not null
   ), placed as (
-    insert into customer_order (order_id, ${inherited}, total, adjustments, line_amounts, shipping_address, shortage_policy,
-      status, history, create_time, update_time, saga_id, dispatch_time, cancellable, rest_of)
-    select rest_id, ${inherited}, (part->>'total')::bigint, part->'adjustments', part->'lineAmounts', rest_address, 'back_order',
-      'pending', jsonb_build_array(jsonb_build_object('status', 'pending',
+    insert into customer_order (order_id, ${inherited}, total, adjustments, line_amounts, shipping_address, card_token,
+      shortage_policy, status, history, create_time, update_time, saga_id, dispatch_time, cancellable, rest_of)
+    select rest_id, ${inherited}, (part->>'total')::bigint, part->'adjustments', part->'lineAmounts', rest_address, rest_card,
+      'back_order', 'pending', jsonb_build_array(jsonb_build_object('status', 'pending',
         'time', floor(extract(epoch from rest_time) * 1000)::bigint)),
       rest_time, rest_time, rest_id, now(), true, first_id from rest
   ), happened as (
@@ -285,12 +289,13 @@ function toOutcome(move: Move, row: MovedRow | undefined): Moved | Error {
 }
 
 function toRestingRow(move: RestingMove, n: number): ChangeRow & RestColumns {
-  const { orderId, createTime, shippingAddress, key } = move.rest ?? {};
+  const { orderId, createTime, shippingAddress, cardToken, key } = move.rest ?? {};
   return {
     ...toChangeRow(move, n),
     rest_id: orderId && decodeId(orderId),
     rest_time: createTime,
     rest_address: shippingAddress,
+    rest_card: cardToken,
     ...key,
   };
 }

@@ -3,11 +3,12 @@ import { type ColumnsOf, selectList, writtenColumns } from "#platform/database/c
 import { type KeySpace, keyMethod } from "#platform/database/idempotency.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable } from "#platform/database/transaction.ts";
-import { decodeId, timeOf } from "#platform/id.ts";
+import { decodeId, encodeId, timeOf } from "#platform/id.ts";
 import { type PersonalData, plainPersonalData } from "#platform/personal/personal-data.ts";
 import { type PersonalKeyRow, personalKeyColumns, withKey } from "#platform/personal/personal-key.ts";
 import type { NewOrder, Order, OrderContact, OrderStatus, ShippingAddress } from "./order.ts";
 import { creationEntry } from "./order-audit.ts";
+import { cardWithKey, OrderCards, orderCardPlace } from "./order-cards.ts";
 import { firstIdAt } from "./order-id.ts";
 import { addressPlace, openContact, type StoredContact } from "./order-person.ts";
 import {
@@ -178,26 +179,39 @@ const findOwnOrders: SqlText = {
     ${withLines}`,
 };
 
+const findCards: SqlText = {
+  name: "order_cards",
+  text: `select o.order_id as "orderId", ${cardWithKey("o.card_token")} as card from customer_order o
+    where o.order_id = any($1::uuid[])`,
+};
+
 const lowestId = firstIdAt(0);
 const highestId = "ffffffff-ffff-ffff-ffff-ffffffffffff";
+
+/** What else an {@link OrderRepository} works with. */
+export interface OrderRepositoryOptions {
+  /** How tokens of cards lie; by default sealed where the rest is. */
+  readonly cards?: OrderCards;
+  /** By what orders resemble each other; by default nothing of it is kept. */
+  readonly similarity?: SimilaritySource;
+}
 
 /** Writes orders with their lines, and reads them, each in one statement. */
 export class OrderRepository {
   readonly #database: Queryable;
   readonly #personal: PersonalData;
+  readonly #cards: OrderCards;
   readonly #similarity: SimilaritySource;
 
-  /**
-   * @param personal by default everything is plain
-   * @param similarity by what orders resemble each other; by default nothing of it is kept
-   */
+  /** @param personal by default everything is plain */
   constructor(
     database: Queryable,
     personal: PersonalData = plainPersonalData,
-    similarity: SimilaritySource = noSimilarity,
+    { cards = new OrderCards(personal), similarity = noSimilarity }: OrderRepositoryOptions = {},
   ) {
     this.#database = database;
     this.#personal = personal;
+    this.#cards = cards;
     this.#similarity = similarity;
   }
 
@@ -243,13 +257,25 @@ export class OrderRepository {
     return toOrders(this.#personal, rows);
   }
 
+  /** The tokens of the cards of orders, by order, as far as they are needed still. */
+  async cardsOf(orderIds: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    type Row = { readonly orderId: string; readonly card: string | null };
+    const rows = await this.#database.query<Row>(findCards, [orderIds.map(decodeId)]);
+    const opened = rows.map(async ({ orderId, card }) => {
+      return [encodeId(orderId), await this.#cards.open(orderCardPlace(orderId), card)] as const;
+    });
+    return new Map(await Promise.all(opened));
+  }
+
   async #toInserted(
     order: KeyedOrder,
     { n, similarity }: { n: number; similarity: SimilarityColumns | undefined },
   ): Promise<InsertedOrder> {
-    const place = addressPlace(decodeId(order.orderId));
-    const { stored: address, key } = await this.#personal.protect(place, order.shippingAddress);
-    return { ...toInsertedOrder(order, n), shipping_address: address, ...key, ...similarity };
+    const id = decodeId(order.orderId);
+    const address = await this.#personal.protect(addressPlace(id), order.shippingAddress);
+    const card = await this.#cards.protectBeside(address, orderCardPlace(id), order.cardToken);
+    const sealed = { shipping_address: address.stored, card_token: card, ...address.key };
+    return { ...toInsertedOrder(order, n), ...sealed, ...similarity };
   }
 }
 
@@ -275,7 +301,7 @@ export function listStatement(
   return { statement: { name: `order_list${by}`, text }, values };
 }
 
-function toInsertedOrder(order: KeyedOrder, n: number): Omit<InsertedOrder, "shipping_address"> {
+function toInsertedOrder(order: KeyedOrder, n: number): Omit<InsertedOrder, "shipping_address" | "card_token"> {
   const createTime = timeOf(order.orderId);
   const { adjustments, lineAmounts } = toPriceColumns(order.prices);
   return {
@@ -289,7 +315,6 @@ function toInsertedOrder(order: KeyedOrder, n: number): Omit<InsertedOrder, "shi
     total: String(order.total.amount),
     adjustments,
     line_amounts: lineAmounts,
-    card_token: order.cardToken,
     shortage_policy: order.shortagePolicy,
     traceparent: order.traceparent,
     history: [{ status: "pending", time: createTime.getTime() }],

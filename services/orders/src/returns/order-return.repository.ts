@@ -5,9 +5,10 @@ import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Queryable, Transaction } from "#platform/database/transaction.ts";
 import { decodeId, encodeId } from "#platform/id.ts";
 import type { PersonalData } from "#platform/personal/personal-data.ts";
-import { personalKeyColumns } from "#platform/personal/personal-key.ts";
+import { personalKeyColumns, withKey } from "#platform/personal/personal-key.ts";
 import { type DecisionDetail, eventIds } from "../episode/order-event.ts";
 import type { Order, OrderShipment } from "../order/order.ts";
+import { cardKeyOf, exchangeCardPlace, isSealedCard, OrderCards } from "../order/order-cards.ts";
 import {
   type EventJson,
   type LineJson,
@@ -92,10 +93,14 @@ type ReturnLineJson = [
   amount: string,
 ];
 
+/** SQL: the card of what is to be sent instead for `r`. */
+const wantedCard = "(r.exchange ->> 'cardToken')";
+
 /** What is to be sent instead, as it is stored: what nobody needs any more is not there. The total is minor units of the return's currency. */
 interface WantedExchangeJson extends Partial<PriceColumns> {
   readonly lines: readonly LineJson[];
   readonly total: string;
+  /** A sealed one is read with its key. */
   readonly cardToken?: string;
 }
 
@@ -149,7 +154,8 @@ const returnColumns = selectList<ReturnRow>(
     label: true,
     labelCode: true,
     grantedBy: true,
-    exchange: true,
+    exchange: `case when ${isSealedCard(wantedCard)}
+      then jsonb_set(r.exchange, '{cardToken}', to_jsonb(${withKey(wantedCard)})) else r.exchange end`,
     exchangeState: true,
     exchangeOrderId: true,
     exchangeCredit: true,
@@ -260,7 +266,16 @@ const savedLine = writtenColumns<SavedLine>({
 const save: SqlText = {
   name: "return_save",
   prepared: false,
-  text: `with saved as (
+  text: `with unsealed as (
+    delete from personal_key using order_return r join json_to_recordset($1::json) as i(order_id uuid, return_id uuid)
+      using (order_id, return_id)
+    where personal_key.key_id = ${cardKeyOf(wantedCard)}
+  ), carded as (
+    insert into personal_key (${personalKeyColumns.names}, subject)
+    select ${personalKeyColumns.names}, customer_id
+    from json_to_recordset($10::json) as i(${personalKeyColumns.typed}, customer_id uuid)
+    where not exists (select from erasure where erasure.customer_id = i.customer_id)
+  ), saved as (
     insert into order_return as r (${saved.names}) select ${saved.names} from json_to_recordset($1::json) as i(${saved.typed})
     on conflict (order_id, return_id) do update set status = excluded.status, amount = excluded.amount,
       withheld = excluded.withheld, tracking_number = excluded.tracking_number, revision = excluded.revision,
@@ -372,10 +387,12 @@ export interface ReturnFilter {
 export class OrderReturnRepository {
   readonly #database: Database;
   readonly #personal: PersonalData;
+  readonly #cards: OrderCards;
 
-  constructor(database: Database, personal: PersonalData) {
+  constructor(database: Database, personal: PersonalData, cards = new OrderCards(personal)) {
     this.#database = database;
     this.#personal = personal;
+    this.#cards = cards;
   }
 
   /** Locks an order, and reads what returns have to know of it; undefined when there is none, or it is somebody else's than the owner's. */
@@ -426,8 +443,9 @@ export class OrderReturnRepository {
       protectText(this.#personal, { ...ids, kind: "note" }, { text: texts.note ?? "", customerId }),
       protectText(this.#personal, { ...ids, kind: "answer" }, { text: texts.answer ?? "", customerId }),
     ]);
+    const card = await this.#cards.protect(exchangeCardPlace(decodeId(returnId)), now.exchange?.cardToken ?? "");
     await tx.commitWith(save, [
-      JSON.stringify([toSavedRow(now)]),
+      JSON.stringify([toSavedRow(now, card.stored)]),
       JSON.stringify(now.lines.map((line) => toSavedLine(ids, line))),
       JSON.stringify(written.flat()),
       JSON.stringify(isToBeCarried ? [eventOf(now)] : []),
@@ -436,6 +454,7 @@ export class OrderReturnRepository {
       key.requestId,
       key.fingerprint,
       Buffer.from(returnId),
+      JSON.stringify(card.key ? [{ ...card.key, customer_id: decodeId(customerId) }] : []),
     ]);
   }
 
@@ -465,6 +484,11 @@ export class OrderReturnRepository {
     return row ?? { received: 0, unlabelled: 0 };
   }
 
+  async #toExchange(row: ReturnRow): Promise<ReturnExchange | undefined> {
+    const place = exchangeCardPlace(row.returnId);
+    return toExchange(row, await this.#cards.open(place, row.exchange?.cardToken ?? null));
+  }
+
   async #toReturn(row: ReturnRow): Promise<OrderReturn> {
     const { orderId, returnId, customerId, currency, amount, lines, note, answer, parkedStep, ...others } = row;
     const { exchange, exchangeState, exchangeOrderId, exchangeCredit, exchangeReason, exchangeFailed, ...rest } =
@@ -479,7 +503,7 @@ export class OrderReturnRepository {
       answer: await openText(this.#personal, { returnId, kind: "answer" }, answer),
       lines: (lines ?? []).map(toReturnLine),
       amount: { currency, amount },
-      exchange: toExchange(row),
+      exchange: await this.#toExchange(row),
       isDelayed: rest.status === "received" && parkedStep?.endsWith(`:${id}`) === true,
     };
   }
@@ -513,10 +537,10 @@ export function listStatement(
   return { statement: { name: `return_list${by.join("")}`, text }, values };
 }
 
-function toExchange(row: ReturnRow): ReturnExchange | undefined {
+function toExchange(row: ReturnRow, cardToken: string): ReturnExchange | undefined {
   const { currency, exchange, exchangeState, exchangeOrderId, exchangeCredit, exchangeReason, exchangeFailed } = row;
   if (!exchange || exchangeState === "") return undefined;
-  const { lines, total, adjustments, lineAmounts, cardToken = "" } = exchange;
+  const { lines, total, adjustments, lineAmounts } = exchange;
   return {
     state: exchangeFailed ? "given_back" : exchangeState,
     lines: lines.map(toLine),
@@ -529,15 +553,16 @@ function toExchange(row: ReturnRow): ReturnExchange | undefined {
   };
 }
 
-function toExchangeColumns(exchange: ReturnExchange | undefined) {
+/** @param card as it is to lie */
+function toExchangeColumns(exchange: ReturnExchange | undefined, card: string) {
   if (!exchange) {
     const none = { exchange: undefined, exchange_order_id: undefined, exchange_credit: "0", exchange_reason: "" };
     return { ...none, exchange_state: "" } as const;
   }
-  const { lines, total, prices, cardToken, state, orderId, credit, reason } = exchange;
+  const { lines, total, prices, state, orderId, credit, reason } = exchange;
   const content = { lines: lines.map(toLineJson), total: String(total.amount), ...toPriceColumns(prices) };
   return {
-    exchange: { ...content, ...(cardToken && { cardToken }) },
+    exchange: { ...content, ...(card && { cardToken: card }) },
     exchange_state: state === "given_back" ? "made" : state,
     exchange_order_id: orderId ? decodeId(orderId) : undefined,
     exchange_credit: String(credit),
@@ -557,7 +582,7 @@ function toReturnLine([
   return { lineNumber, sku, quantity, received, restocked, locationId, amount: BigInt(amount) };
 }
 
-function toSavedRow(now: SavedReturn["now"]): SavedRow {
+function toSavedRow(now: SavedReturn["now"], card: string): SavedRow {
   return {
     order_id: decodeId(now.orderId),
     return_id: decodeId(now.returnId),
@@ -574,7 +599,7 @@ function toSavedRow(now: SavedReturn["now"]): SavedRow {
     label: now.label,
     label_code: now.labelCode,
     granted_by: now.grantedBy,
-    ...toExchangeColumns(now.exchange),
+    ...toExchangeColumns(now.exchange, card),
     revision: now.revision,
   };
 }

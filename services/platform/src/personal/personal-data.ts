@@ -6,6 +6,8 @@ import type { PersonalKeyRow } from "./personal-key.ts";
 
 /** AES-256. */
 const keyBytes = 32;
+/** A uuid without dashes, at the beginning of a sealed text. */
+const idLength = 32;
 /** So many keys are remembered: an order is read some five times while it goes on, and to unwrap is half of reading. */
 const remembered = 4_096;
 /** Says what the rest of the associated data is. */
@@ -61,11 +63,20 @@ export class PersonalData {
     const id = uuid.replaceAll("-", "");
     const bytes = randomBytes(keyBytes);
     const key = createSecretKey(bytes);
-    const [iv] = newIvs(1) as [Buffer];
-    const sealed = seal(Buffer.from(JSON.stringify(value)), { key, iv, associated: associated(place, id) });
     const wrapped = await keys.wrap(bytes, id);
     this.#remember(wrapped.wrapped, key);
-    return { text: id + sealed.toString("base64"), key: { key_id: uuid, ...wrapped } };
+    return { text: sealedText({ place, id, key }, value), key: { key_id: uuid, ...wrapped } };
+  }
+
+  /**
+   * Seals a value by the key of another one, with which it is forgotten; undefined when that key is gone.
+   *
+   * @param neighbour a sealed text with its key behind it, as {@link open} takes it
+   * @throws UnknownKeyError; NoMasterKeyError
+   */
+  async sealBeside(neighbour: string, place: string, value: unknown): Promise<string | undefined> {
+    const found = await this.#keyOf(neighbour);
+    return found && sealedText({ place, ...found }, value);
   }
 
   /**
@@ -75,14 +86,23 @@ export class PersonalData {
    * @throws UnknownKeyError; NoMasterKeyError; Error when it was changed, or lay elsewhere
    */
   async open(place: string, text: string): Promise<unknown> {
+    const found = await this.#keyOf(text);
+    if (!found) return undefined;
+    const { id, key } = found;
+    const [sealed = ""] = text.split(" ", 1);
+    // biome-ignore lint/plugin/json: what we sealed ourselves
+    return JSON.parse(open(Buffer.from(sealed.slice(idLength), "base64"), key, associated(place, id)).toString());
+  }
+
+  /** The key behind a sealed text; undefined when it is gone. */
+  async #keyOf(text: string): Promise<{ readonly id: string; readonly key: KeyObject } | undefined> {
     const [sealed = "", master = "", wrapped = ""] = text.split(" ");
     if (master === "") return undefined;
     if (!this.keys) throw new NoMasterKeyError();
-    const id = sealed.slice(0, 32);
+    const id = sealed.slice(0, idLength);
     const key = this.#unwrapped.get(wrapped) ?? createSecretKey(await this.keys.unwrap({ master, wrapped }, id));
     this.#remember(wrapped, key);
-    // biome-ignore lint/plugin/json: what we sealed ourselves
-    return JSON.parse(open(Buffer.from(sealed.slice(32), "base64"), key, associated(place, id)).toString());
+    return { id, key };
   }
 
   #remember(wrapped: string, key: KeyObject): void {
@@ -113,6 +133,13 @@ export interface Protected<T> {
 
 /** Without master keys: everything is written and read as it is. */
 export const plainPersonalData = new PersonalData({ keys: undefined, seals: false });
+
+function sealedText({ place, id, key }: { place: string; id: string; key: KeyObject }, value: unknown): string {
+  const [iv] = newIvs(1) as [Buffer];
+  return (
+    id + seal(Buffer.from(JSON.stringify(value)), { key, iv, associated: associated(place, id) }).toString("base64")
+  );
+}
 
 function associated(place: string, id: string): Buffer {
   return Buffer.from([format, "value", place, id].join("\0"));

@@ -20,12 +20,12 @@ const lowest = "00000000-0000-0000-0000-000000000000";
 /** Has the rows of a table lie as they are to lie now, sealed or plain, a batch at a time. For a `PersonalSweep`. */
 export class PersonalMove<R extends object> {
   readonly #database: Database;
-  readonly #personal: PersonalData;
+  readonly #personal: Pick<PersonalData, "seals">;
   readonly #rows: PersonalRows<R>;
   /** How far the way back has come. */
   #after = lowest;
 
-  constructor(database: Database, personal: PersonalData, rows: PersonalRows<R>) {
+  constructor(database: Database, personal: Pick<PersonalData, "seals">, rows: PersonalRows<R>) {
     this.#database = database;
     this.#personal = personal;
     this.#rows = rows;
