@@ -287,6 +287,7 @@ function buildReturns(
       repository: returnRows,
       ordersWithin,
       metrics: orderMetrics,
+      returnMetrics: metrics,
       onPlaced: onAccepted,
     }),
     returnRows,

@@ -142,6 +142,9 @@ describe("exchanges", () => {
     return row?.token;
   };
 
+  /** How many were decided, by outcome. */
+  const decidedAs = (outcome: string) => metric(replica, "orders_exchanges_total", { outcome });
+
   it("are wanted with the return, and their order is placed once the articles have come", async () => {
     const orderId = await anOrder();
     const price = {
@@ -162,7 +165,9 @@ describe("exchanges", () => {
     const { came: carried } = await told(asked);
     assert.deepEqual([carried.amount, carried.exchange?.credit], [3700n, 3700n]);
     const created = await metric(replica, "orders_created_total");
-    assert.equal(await decide(asked, { credits: [3000n, 700n] }), true);
+    const before = await decidedAs("made");
+    for (let call = 0; call < 2; call += 1) assert.equal(await decide(asked, { credits: [3000n, 700n] }), true);
+    assert.equal(await decidedAs("made"), before + 1);
     assert.equal(await metric(replica, "orders_created_total"), created + 1);
     const exchangeId = carried.exchange?.orderId ?? "";
     const made = await look(asked);
@@ -215,7 +220,9 @@ describe("exchanges", () => {
     const asked = await ask(await anOrder(), costing(3000n, "tok_approve"));
     await receive(asked);
     const { came } = await told(asked);
+    const before = await decidedAs("not_credited");
     assert.equal(await decide(asked, { failure: "PAYMENT_ELSEWHERE" }), false);
+    assert.equal(await decidedAs("not_credited"), before + 1);
     assert.equal(await decide(asked, { credits: [3000n] }), false);
     const refused = await look(asked);
     assert.deepEqual(
@@ -238,10 +245,13 @@ describe("exchanges", () => {
     const orderId = await anOrder();
     assert.equal(await reasonOf(ask(orderId, costing(3701n))), "CARD_NEEDED");
     const asked = await ask(orderId, costing(3700n));
+    const before = await decidedAs("card_needed");
     const came = await receive(asked, 1);
     assert.deepEqual([came.exchange?.status, came.exchange?.reason], [REFUSED, "CARD_NEEDED"]);
     assert.equal((await told(asked)).came.exchange, undefined);
     assert.equal(await decide(asked), false);
+    await complete(asked);
+    assert.equal(await decidedAs("card_needed"), before + 1);
   });
 
   it("cost what the caller has summed, in the currency of the order", async () => {
@@ -257,9 +267,11 @@ describe("exchanges", () => {
   it("are not wanted any more when the return is not, and nobody keeps the card", async () => {
     const orderId = await anOrder();
     const asked = await ask(orderId, costing(5000n, "tok_approve"));
-    assert.equal(await cardOf(asked), "tok_approve");
+    assert.match((await cardOf(asked)) ?? "", /^[0-9a-f]{32}/);
     const ids = { orderId, returnId: asked.returnId };
+    const before = await decidedAs("return_cancelled");
     const { orderReturn } = await replica.returns.cancelReturn({ requestId: unique("cancel"), ...ids });
+    assert.equal(await decidedAs("return_cancelled"), before + 1);
     assert.deepEqual([orderReturn?.exchange?.status, orderReturn?.exchange?.reason], [REFUSED, "RETURN_CANCELLED"]);
     assert.equal(await cardOf(asked), null);
     assert.equal(await decide(asked), false);
@@ -335,6 +347,7 @@ describe("exchanges", () => {
         repository: new OrderReturnRepository(test.database, personal),
         ordersWithin: (tx) => new OrderRepository(tx, personal),
         metrics: { created: new Counter({ name: "made", help: "made", registers: [] }) },
+        returnMetrics: { exchanged: () => assert.fail("nothing is decided") },
         onPlaced: () => assert.fail("it is not placed"),
       });
       const { orderId, returnId } = asked;

@@ -164,20 +164,22 @@ export class OrderReturns {
   ): Promise<void> {
     const { database, repository, metrics } = this.#options;
     const origin = auditOrigin();
-    const changed = await database.transaction(async (tx) => {
+    const ended = await database.transaction(async (tx) => {
       const order = await repository.lockOrder(tx, ref.orderId, undefined);
       const before = order && (await this.#find(tx, ref));
       if (!before) throw returnNotFound(ref);
-      if (before.status === to) return false;
+      if (before.status === to) return undefined;
       // One that nobody has decided was not known to who gave the money back.
       const now = withoutExchange(moved(before, to), "NOT_MADE");
       const details = detailsOf(now);
       const audit = returnEntry({ action: to, ...ref, details, origin });
       const key = { method: "", requestId: "", fingerprint: Buffer.alloc(0) };
       await repository.save(tx, { now, isToBeCarried: false, texts: {}, audit, key });
-      return true;
+      return { exchange: now.exchange === before.exchange ? undefined : now.exchange };
     });
-    if (changed) metrics.moved(to);
+    if (!ended) return;
+    metrics.moved(to);
+    metrics.exchanged(ended.exchange);
   }
 
   /**
@@ -232,6 +234,8 @@ export class OrderReturns {
     });
     if (outcome instanceof Error) return outcome;
     metrics.moved(outcome.status);
+    // Nothing is commanded of a return behind the decision about its exchange.
+    metrics.exchanged(outcome.exchange);
     if (isToBeCarried(outcome)) onAccepted(1);
     return outcome.returnId;
   }

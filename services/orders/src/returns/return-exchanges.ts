@@ -13,6 +13,7 @@ import { returnNotFound } from "./errors.ts";
 import type { OrderReturnRepository } from "./order-return.repository.ts";
 import { hasCome, type OrderReturn } from "./order-return.ts";
 import { madeExchange, type ReturnExchange, refusedExchange } from "./return-exchange.ts";
+import type { ReturnMetrics } from "./return-metrics.ts";
 
 /** What is to become of an exchange. */
 export interface ExchangeDecision {
@@ -31,6 +32,7 @@ export interface ReturnExchangesOptions {
   /** Reads and writes orders within a transaction. */
   readonly ordersWithin: (tx: Transaction) => Pick<OrderRepository, "insert" | "find">;
   readonly metrics: Pick<OrderMetrics, "created">;
+  readonly returnMetrics: Pick<ReturnMetrics, "exchanged">;
   /** Told how many orders are to be carried. */
   readonly onPlaced: (count: number) => void;
 }
@@ -57,10 +59,11 @@ export class ReturnExchanges {
 
   /** @returns whether the order is placed, now or before @throws RETURN_NOT_FOUND */
   async decide(decision: ExchangeDecision): Promise<boolean> {
-    const { database, metrics, onPlaced } = this.#options;
+    const { database, metrics, returnMetrics, onPlaced } = this.#options;
     const origin = auditOrigin();
-    const { state, isNew } = await database.transaction((tx) => this.#decide(tx, decision, origin));
-    if (state === "made" && isNew) {
+    const { state, decided } = await database.transaction((tx) => this.#decide(tx, decision, origin));
+    returnMetrics.exchanged(decided);
+    if (decided?.state === "made") {
       metrics.created.inc();
       onPlaced(1);
     }
@@ -71,15 +74,15 @@ export class ReturnExchanges {
     tx: Transaction,
     decision: ExchangeDecision,
     origin: AuditOrigin,
-  ): Promise<{ state: ReturnExchange["state"]; isNew: boolean }> {
+  ): Promise<{ readonly state: ReturnExchange["state"]; readonly decided?: ReturnExchange }> {
     const { repository } = this.#options;
     const { orderId, returnId, failure } = decision;
     const order = await repository.lockOrder(tx, orderId, undefined);
     const before = order && (await repository.ofOrders([orderId], tx)).find((each) => each.returnId === returnId);
     if (!before) throw returnNotFound({ orderId, returnId });
     const { exchange } = before;
-    if (!exchange || exchange.state === "refused" || !hasCome(before.status)) return { state: "refused", isNew: false };
-    if (exchange.state !== "wanted") return { state: "made", isNew: false };
+    if (!exchange || exchange.state === "refused" || !hasCome(before.status)) return { state: "refused" };
+    if (exchange.state !== "wanted") return { state: "made" };
     const reason = failure || (await this.#place(tx, { before, exchange, decision, origin }));
     const now = { ...before, exchange: reason ? refusedExchange(exchange, reason) : madeExchange(exchange) };
     const { state } = now.exchange;
@@ -91,7 +94,7 @@ export class ReturnExchanges {
       audit: returnEntry({ action: `exchange_${state}`, orderId, returnId, details, origin }),
       key: nobody,
     });
-    return { state, isNew: true };
+    return { state, decided: now.exchange };
   }
 
   /** Places the order. @returns why it cannot be; empty: it is */

@@ -1,11 +1,17 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { OldestReturns } from "./order-return.repository.ts";
 import { type ReturnStatus, returnStatuses } from "./order-return.ts";
+import type { ReturnExchange } from "./return-exchange.ts";
+
+/** Why orders itself refuses exchanges, in small letters. What else is said comes from payments, whose reasons are many. */
+const refusals = ["card_needed", "customer_gone", "return_cancelled", "return_rejected", "not_made"] as const;
+const notCredited = "not_credited";
 
 /** What is counted of returns. */
 export class ReturnMetrics {
   readonly #moved: Counter<"status">;
   readonly #labels: Counter<"outcome">;
+  readonly #exchanges: Counter<"outcome">;
   readonly #oldestReceived: Gauge;
   readonly #oldestUnlabelled: Gauge;
 
@@ -34,6 +40,21 @@ export class ReturnMetrics {
       registers: [registry],
     });
     for (const outcome of ["made", "refused"]) this.#labels.inc({ outcome }, 0);
+    this.#exchanges = new Counter({
+      name: "orders_exchanges_total",
+      help: `Exchanges that were decided: made, or why nothing is sent and all is paid back: ${refusals.join(", ")}, or not_credited, for what payments says.`,
+      labelNames: ["outcome"],
+      registers: [registry],
+    });
+    for (const outcome of ["made", ...refusals, notCredited]) this.#exchanges.inc({ outcome }, 0);
+  }
+
+  /** What became of an exchange; nothing is counted while it is wanted. */
+  exchanged(exchange: Pick<ReturnExchange, "state" | "reason"> | undefined): void {
+    if (exchange?.state === "made") this.#exchanges.inc({ outcome: "made" });
+    if (exchange?.state !== "refused") return;
+    const reason = exchange.reason.toLowerCase();
+    this.#exchanges.inc({ outcome: refusals.find((known) => known === reason) ?? notCredited });
   }
 
   /** The carrier has said something of a label. */
