@@ -19,7 +19,7 @@ export interface AuditPublisherOptions {
 const defaultBatch = 200;
 
 /**
- * Publishes the audit log as a stream, in the order of the commits, each event at least once: an event that is written when
+ * Publishes the audit log as a stream, in the order in which transactions began to write, each event at least once: an event that is written when
  * the process dies before this is noted comes again, with the same id. Of several replicas one publishes at a time.
  */
 export class AuditPublisher {

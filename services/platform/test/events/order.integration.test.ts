@@ -76,6 +76,25 @@ describe("the order of events", () => {
     assert.deepEqual(valuesOf(log, "thing-1"), [first + 1, first]);
   });
 
+  it("has what is written without a lock behind what it was asked after, and before what follows from it", async () => {
+    await test.database.transaction(async (tx) => {
+      // Its transaction is older than those of all that follow, but for the last.
+      await changeThing(tx, "thing-0");
+      await changeThing(test.database, "thing-2");
+      await writeAuditEvents(test.database, [auditEntry({ subject: "thing-2", details: { value: "asked" } })]);
+      await changeThing(tx, "thing-2");
+    });
+    const seen: AuditEvent[] = [];
+    await drain(seen);
+    const of = (events: readonly AuditEvent[]) =>
+      events.filter(({ subject }) => subject === "thing-2").map(({ details }) => details.value);
+    const [first = ""] = of(seen);
+    const after = String(Number(first) + 1);
+    assert.deepEqual(of(seen), [first, "asked", after]);
+    const log = (await readAuditLog(test.database)).slice(-4);
+    assert.deepEqual(of(log), [after, first, "asked"], "by transactions it would come first");
+  });
+
   it("is that of the changes of each thing, while many change several at a time", async () => {
     const seen: AuditEvent[] = [];
     const repository = new EventsRepository(test.database);
