@@ -117,6 +117,11 @@ describe("a credit", () => {
     await mover.change(change("refund", first.paymentId));
     await mover.change(change("refund", second.paymentId));
     assert.deepEqual(asked, ["refund 300", "refund 100", "refund 200"]);
+    const payments = [source, first, second].map(async ({ paymentId }) => {
+      const payment = await harness.payments.get(paymentId);
+      return payment && (await harness.payments.givenBack(payment));
+    });
+    assert.deepEqual(await Promise.all(payments), [600n, 500n, 0n], "all that went to the card, of whosever credits");
     assert.equal(await look(first), "captured 600: 600/0/100, credited 500");
     await harness.assertBalance();
   });
@@ -176,6 +181,8 @@ describe("a credit", () => {
     assert.deepEqual(asked, ["refund 600"]);
     const shown = await ada.getPayment({ paymentId });
     assert.deepEqual([shown.payment?.sourcePaymentId, shown.payment?.refunded?.amount], [sourcePaymentId, 600n]);
+    const { payment: first, givenBack } = await ada.getPayment({ paymentId: sourcePaymentId });
+    assert.deepEqual([first?.refunded?.amount, givenBack?.currency, givenBack?.amount], [0n, "EUR", 600n]);
     const both = { ...request, requestId: newId(), paymentId: newId(), cardToken: "tok_approve" };
     await assert.rejects(ada.authorizePayment(both), /exactly one of card_token and source_payment_id/);
     await assert.rejects(ada.authorizePayment({ ...both, cardToken: "", sourcePaymentId: "" }), /exactly one of/);

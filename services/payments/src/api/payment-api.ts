@@ -200,7 +200,9 @@ export class PaymentApi implements ServiceImpl<typeof PaymentService> {
   async getPayment({ paymentId }: GetPaymentRequest) {
     const payment = await this.#payments.get(paymentId);
     if (!payment) throw notFound(paymentId);
-    return whole(GetPaymentResponseSchema, { payment: toProto(payment) });
+    const { currency } = payment;
+    const amount = await this.#payments.givenBack(payment);
+    return whole(GetPaymentResponseSchema, { payment: toProto(payment), givenBack: { currency, amount } });
   }
 
   async listPayments(request: ListPaymentsRequest) {

@@ -1,6 +1,7 @@
 import { raw } from "@mikro-orm/core";
 import type { EntityManager } from "@mikro-orm/postgresql";
 import type { Database } from "#platform/database/database.ts";
+import type { SqlText } from "#platform/database/sql-text.ts";
 import { decodeId } from "#platform/id.ts";
 import { type LedgerEntry, LedgerEntryEntity, PaymentEntity } from "./payment.entity.ts";
 import type { Payment, PaymentStatus } from "./payment.ts";
@@ -50,11 +51,24 @@ export function listQuery(em: EntityManager, filter: PaymentFilter, page: Paymen
   return query.orderBy({ createTime: "desc", paymentId: "desc" }).limit(page.limit);
 }
 
+/** What is void of a credit, or refunded, goes to the card of the first payment, however many credits are between the two. */
+const givenBack: SqlText = {
+  name: "payment_given_back",
+  prepared: false,
+  text: `with recursive credit as (
+    select payment_id, voided + refunded as back, credited from payment where source_id = $1
+    union all
+    select p.payment_id, p.voided + p.refunded, p.credited from credit c join payment p on p.source_id = c.payment_id
+    where c.credited > 0
+  )
+  select coalesce(sum(back), 0)::bigint as back from credit`,
+};
+
 /** Reads payments and the ledger. */
 export class PaymentRepository {
-  readonly #database: Pick<Database, "em">;
+  readonly #database: Pick<Database, "em" | "query">;
 
-  constructor(database: Pick<Database, "em">) {
+  constructor(database: Pick<Database, "em" | "query">) {
     this.#database = database;
   }
 
@@ -62,6 +76,13 @@ export class PaymentRepository {
   async get(paymentId: string): Promise<Payment | undefined> {
     const found = await this.#database.em().findOne(PaymentEntity, { paymentId: decodeId(paymentId) });
     return found ? toPayment(found) : undefined;
+  }
+
+  /** What of a payment's credits went back to its card, in minor units. */
+  async givenBack({ paymentId, credited }: Pick<Payment, "paymentId" | "credited">): Promise<bigint> {
+    if (credited === 0n) return 0n;
+    const [row] = await this.#database.query<{ back: bigint }>(givenBack, [decodeId(paymentId)]);
+    return row?.back ?? 0n;
   }
 
   /** At most `limit` payments, the newest first, after the cursor. */

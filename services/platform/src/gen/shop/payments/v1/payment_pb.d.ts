@@ -73,7 +73,7 @@ export declare type Payment = Message<"shop.payments.v1.Payment"> & {
   voided?: Money | undefined;
 
   /**
-   * What of the captured was paid back.
+   * What of the captured was paid back. What went back of credits is not in it: see `given_back` of GetPayment.
    *
    * @generated from field: shop.type.v1.Money refunded = 8;
    */

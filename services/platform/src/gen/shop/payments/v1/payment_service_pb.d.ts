@@ -949,6 +949,14 @@ export declare type GetPaymentResponse = Message<"shop.payments.v1.GetPaymentRes
    * @generated from field: shop.payments.v1.Payment payment = 1;
    */
   payment?: Payment | undefined;
+
+  /**
+   * What of `credited` went back to the card since, by way of the orders that it pays, and of those that these pay in turn. With `refunded` it is all
+   * that the card has got back of this payment.
+   *
+   * @generated from field: shop.type.v1.Money given_back = 2;
+   */
+  givenBack?: Money | undefined;
 };
 
 /**
