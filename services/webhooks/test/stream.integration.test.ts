@@ -7,6 +7,7 @@ import { OrderEventSchema } from "#gen/shop/events/v1/order_event_pb.js";
 import type { Database } from "#platform/database/database.ts";
 import { EventReader } from "#platform/events/event-reader.ts";
 import { NatsBroker } from "#platform/events/nats-broker.ts";
+import { NatsStream } from "#platform/events/nats-stream.ts";
 import { newId } from "#platform/id.ts";
 import { quietLogger } from "#testing/logger.ts";
 import type { TestDatabase } from "#testing/postgres.ts";
@@ -108,6 +109,30 @@ describe("the stream", () => {
     await publish(subjects, 20);
     await until(() => subscriber.to("billing").length === 100, "all are told");
     assertInOrder(subjects, 20);
+  });
+
+  it("gives an event as soon as it is there, alone or with others, and waits for no company", async () => {
+    const events = new NatsStream({ servers: [nats.url], name: "reader", stream });
+    try {
+      let at = await events.end();
+      const times: number[] = [];
+      for (const [there, most] of [
+        [1, 200],
+        [3, 200],
+        [5, 3],
+        [2, 1],
+      ] as const) {
+        await publish([newId()], there);
+        const begin = performance.now();
+        const { messages, place } = await events.after(at, most);
+        times.push(performance.now() - begin);
+        assert.deepEqual([messages.length, place], [Math.min(there, most), at + Math.min(there, most)]);
+        at = await events.end();
+      }
+      assert.ok(Math.max(...times) < 900, `it took ${times.map(Math.round).join(", ")} ms`);
+    } finally {
+      await events.close();
+    }
   });
 
   it("may have its data as Protobuf", async () => {

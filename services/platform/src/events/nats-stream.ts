@@ -13,7 +13,7 @@ export interface Fetched {
   readonly unread: number;
 }
 
-/** How long a batch waits for company, in milliseconds: the least that JetStream takes. */
+/** How long the first event of a batch is waited for, in milliseconds: the least that JetStream takes. */
 const waitMs = 1_000;
 /** A consumer that nobody asks is forgotten by the broker after so long, in milliseconds. */
 const forgottenMs = 60_000;
@@ -54,17 +54,14 @@ export class NatsStream {
   }
 
   /**
-   * Waits a second for events behind a place; at most `most` of them.
+   * The events behind a place that are there, at most `most` of them; while there is none, it waits a second for the first.
    *
    * @throws Error when there is no such broker
    */
   async after(place: number, most: number): Promise<Fetched> {
     try {
       const connected = await this.#at(place);
-      const messages: JsMsg[] = [];
-      for await (const message of await connected.consumer.fetch({ max_messages: most, expires: waitMs })) {
-        messages.push(message);
-      }
+      const messages = await batchOf(connected.consumer, most);
       const last = messages.at(-1);
       const { lost } = connected;
       connected.place = last?.seq ?? connected.place;
@@ -113,4 +110,15 @@ export class NatsStream {
     const manager = await jetstreamManager(connection, { timeout: answerMs });
     return (await manager.streams.info(this.#nats.stream.name)).state;
   }
+}
+
+/** A fetch ends when it has all that it wants, or its time is over: so it wants one, and then what is there besides. */
+async function batchOf(consumer: Consumer, most: number): Promise<JsMsg[]> {
+  const first = await consumer.next({ expires: waitMs });
+  if (!first) return [];
+  const messages = [first];
+  const more = Math.min(first.info.pending, most - 1);
+  if (more === 0) return messages;
+  for await (const message of await consumer.fetch({ max_messages: more, expires: waitMs })) messages.push(message);
+  return messages;
 }
