@@ -127,7 +127,9 @@ export function toActivityFailure(error: unknown): ApplicationFailure {
   const type = findDetails(ErrorInfoSchema)[0]?.reason ?? Code[code] ?? "Unknown";
   // It is kept in the workflow's history.
   const message = hideCardNumbers(`${type}: ${rawMessage}`);
-  const details: [BatchFailure] = [{ away: error instanceof ConnectError && awayCodes.has(code) }];
+  const isAnswer = error instanceof ConnectError;
+  const invalid = isAnswer && code === Code.InvalidArgument;
+  const details: [BatchFailure] = [{ away: isAnswer && awayCodes.has(code), ...(invalid && { invalid }) }];
   const options = { type, message, details, nonRetryable: isCallerFault(code) };
   const harmless = error instanceof Error && !holdsCardNumber(`${error.message}\n${error.stack}`);
   return ApplicationFailure.create(harmless ? { ...options, cause: error } : options);

@@ -85,7 +85,7 @@ const sagaState: z.ZodType<SagaState> = z.looseObject({
   cancelReason: text.optional(),
   failure: failure.optional(),
   nothingReserved: z.boolean().optional(),
-  parked: z.looseObject({ step: text, reason: text, error: text }).optional(),
+  parked: z.looseObject({ step: text, reason: text, error: text, isOpen: z.boolean().optional() }).optional(),
   again: z.record(text, count).optional(),
   resolved: z.array(text).optional(),
   awaitsStock: z.boolean().optional(),

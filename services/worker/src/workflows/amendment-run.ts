@@ -201,12 +201,16 @@ export class AmendmentRun implements SagaSubject {
     return this.#run.staysParked(step);
   }
 
-  park(step: string, refusal: Refusal): void {
-    this.#run.park(step, refusal);
+  park(step: string, refusal: Refusal, isOpen?: boolean): void {
+    this.#run.park(step, refusal, isOpen);
   }
 
   awaits(whom: string): void {
     this.#run.awaits(whom);
+  }
+
+  triesFor(whom: string): number {
+    return this.#run.triesFor(whom);
   }
 
   compensating(cause: unknown): void {

@@ -425,8 +425,8 @@ export class OrderRun implements SagaSubject {
     return true;
   }
 
-  park(step: string, { reason, message }: Refusal): void {
-    this.#parked ??= { step, reason, error: told(`${reason}: ${message}`) };
+  park(step: string, { reason, message }: Refusal, isOpen = false): void {
+    this.#parked ??= { step, reason, error: told(`${reason}: ${message}`), ...(isOpen && { isOpen }) };
   }
 
   awaits(whom: string): void {
@@ -487,10 +487,11 @@ export class OrderRun implements SagaSubject {
   }
 
   #decide({ step, resolved }: { step: string; resolved: boolean }): void {
-    if (this.#undecided?.step !== step) return;
+    const parked = this.#undecided;
+    if (parked?.step !== step) return;
     this.#undecided = undefined;
     if (resolved) this.#resolved.add(step);
-    else this.#again[step] = this.again(step) + 1;
+    else if (!parked.isOpen) this.#again[step] = this.again(step) + 1;
   }
 
   /** Where the order is on its way to, as its saga stands. */
@@ -583,10 +584,14 @@ export class OrderRun implements SagaSubject {
     return Math.max(0, Math.min(spreadMs, this.#deadline - Date.now()));
   }
 
+  triesFor(whom: string): number {
+    const { stage, waitsFor, tries = 0 } = this.#before;
+    return stage === this.stage && waitsFor === whom ? tries + 1 : 1;
+  }
+
   /** How many episodes in a row have ended like this one; one that came further begins anew. */
   get #tries(): number {
-    const { stage, waitsFor, tries = 0 } = this.#before;
-    return stage === this.stage && waitsFor === this.#waitsFor ? tries + 1 : 1;
+    return this.#waitsFor === undefined ? 1 : this.triesFor(this.#waitsFor);
   }
 
   #stateAt(next: OrderMove | undefined): SagaState {

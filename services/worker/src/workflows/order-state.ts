@@ -111,6 +111,8 @@ export interface ParkedState {
   /** Of the refusal; upper snake case. */
   reason: string;
   error: string;
+  /** It may have had its effect: a retry is the same request. Absent: it is another one. */
+  isOpen?: boolean;
 }
 
 /** Something that shipping told of a parcel, as `shop.orders.v1.ShipmentNews` names it. */

@@ -86,9 +86,9 @@ describe("an activity", () => {
     assert.equal(outcome?.kind === "refused" && outcome.refusal.message, "refused with NO [card number]");
   });
 
-  for (const [kind, type, nonRetryable, away] of [
-    ["invalid", "InvalidArgument", true, false],
-    ["unavailable", "Unavailable", false, true],
+  for (const [kind, type, nonRetryable, details] of [
+    ["invalid", "InvalidArgument", true, { away: false, invalid: true }],
+    ["unavailable", "Unavailable", false, { away: true }],
   ] as const) {
     test(`fails as a whole with the reason as type: ${type}`, async () => {
       const world = new World();
@@ -99,7 +99,7 @@ describe("an activity", () => {
       await assert.rejects(commit, (error) => {
         assert.ok(error instanceof ApplicationFailure);
         assert.deepEqual({ type: error.type, nonRetryable: error.nonRetryable }, { type, nonRetryable });
-        assert.deepEqual(error.details, [{ away }]);
+        assert.deepEqual(error.details, [details]);
         return true;
       });
     });

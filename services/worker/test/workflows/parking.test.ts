@@ -219,3 +219,32 @@ test("a status that the row does not take is parked, and taken when an operator 
   stage.decide(orderId, "shipped", false);
   assert.deepEqual(await stage.ends([order]), ["DELIVERED"]);
 });
+
+/** Alone: a batch that is called invalid is taken apart, and asked again for all who are in it. */
+describe("a step that is called invalid for long", () => {
+  for (const [step, parkedStep, rules, end] of [
+    ["capture", "capture:BER", () => [], "DELIVERED"],
+    ["void", "void", (orderId) => [declined(orderId)], "REJECTED"],
+  ] as const satisfies [string, string, (orderId: string) => Rule[], string][]) {
+    test(`${parkedStep} waits for an operator, and is repeated as it was`, async () => {
+      const order = anOrder();
+      const { orderId } = order;
+      const asked = new Set<string>();
+      let mended = false;
+      const invalid = (call: Call): Behaviour | undefined => {
+        if (call.orderId !== orderId || call.step !== step) return undefined;
+        asked.add(call.id);
+        return mended ? undefined : { kind: "invalid" };
+      };
+      stage.place([order], [...rules(orderId), invalid]);
+      const waits = () => stage.rows.row(orderId).settlements.filter(({ waitsFor }) => waitsFor === "payments").length;
+      assert.match(await stage.parked(orderId, parkedStep), /INVALID_ARGUMENT.*an entry is not valid/);
+      await stage.rests(orderId);
+      assert.equal(waits(), 19, "a rollout may mend it");
+      mended = true;
+      stage.decide(orderId, parkedStep, false);
+      assert.deepEqual(await stage.ends([order]), [end]);
+      assert.deepEqual([...asked], [`${orderId}:${parkedStep}`], "an earlier attempt may have had its effect");
+    });
+  }
+});

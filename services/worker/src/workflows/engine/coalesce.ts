@@ -6,7 +6,7 @@ import {
   TemporalFailure,
   TimeoutFailure,
 } from "@temporalio/workflow";
-import { describeFailure, EpisodeOver, StepAway, StepRefused } from "./failures.ts";
+import { describeFailure, EpisodeOver, StepAway, StepInvalid, StepRefused } from "./failures.ts";
 import type { BatchCall, BatchFailure, Outcome, Refusal } from "./step-batch.ts";
 
 /** The most entries of one batch: as many as a workflow has orders. */
@@ -52,7 +52,7 @@ export async function afterMicrotasks(): Promise<void> {
  * - A refusal rejects the caller with {@link StepRefused}; with {@link EpisodeOver}, when a later episode has the order.
  * - When the callee is away, all callers get {@link StepAway}; so does the caller of an undecided entry.
  * - A batch that fails for another reason is halved until the entry that poisons it stands alone; its caller gets
- *   {@link StepAway} as well: it is asked again later, by itself.
+ *   {@link StepAway} as well: it is asked again later, by itself. It is {@link StepInvalid} when the callee says that the entry is.
  * - A caller whose cancellation scope is cancelled is rejected at once; the others of its batch are not affected.
  */
 export class Coalescer<I, O> {
@@ -122,7 +122,8 @@ export class Coalescer<I, O> {
         error,
         orders: batch.length,
       });
-      for (const entry of batch) entry.reject(new StepAway(callee, error));
+      const refusal = isAway(failure) ? undefined : invalidityOf(failure);
+      for (const entry of batch) entry.reject(refusal ? new StepInvalid(callee, refusal) : new StepAway(callee, error));
       return;
     }
     const middle = Math.ceil(batch.length / 2);
@@ -168,6 +169,17 @@ export class Coalescer<I, O> {
 
 /** What a callee of any kind says to an episode that is not the latest of its order. */
 const episodeOver = "EPISODE_OVER";
+
+/** Why an entry that was asked alone is invalid; undefined when it failed for another reason. */
+function invalidityOf(failure: TemporalFailure): Refusal | undefined {
+  for (let cause: unknown = failure; cause instanceof TemporalFailure; cause = cause.cause) {
+    if (!(cause instanceof ApplicationFailure)) continue;
+    const [details] = (cause.details ?? []) as [BatchFailure?];
+    if (details?.invalid !== true) return undefined;
+    return { reason: "INVALID_ARGUMENT", message: describeFailure(failure), domain: "", metadata: {} };
+  }
+  return undefined;
+}
 
 /** Whether the callee did not answer, as far as its activity can tell; one that did not end in time is away as well. */
 function isAway(failure: TemporalFailure): boolean {

@@ -5,10 +5,13 @@ import type { Refusal } from "./step-batch.ts";
 export class StepRefused extends Error {
   override readonly name = "StepRefused";
   readonly refusal: Refusal;
+  /** Whether an earlier attempt may have had its effect. */
+  readonly isOpen: boolean;
 
-  constructor(refusal: Refusal) {
+  constructor(refusal: Refusal, isOpen = false) {
     super(`${refusal.reason}: ${refusal.message}`);
     this.refusal = refusal;
+    this.isOpen = isOpen;
   }
 }
 
@@ -27,6 +30,20 @@ export class StepAway extends Resting {
   constructor(waitsFor: string, message: string) {
     super(message);
     this.waitsFor = waitsFor;
+  }
+}
+
+/**
+ * The callee says that what it was asked is invalid, of this entry alone. That is a fault of ours, which a rollout may mend; until then nobody
+ * who waits is helped by asking again.
+ */
+export class StepInvalid extends StepAway {
+  override readonly name = "StepInvalid";
+  readonly refusal: Refusal;
+
+  constructor(callee: string, refusal: Refusal) {
+    super(callee, refusal.message);
+    this.refusal = refusal;
   }
 }
 

@@ -1,5 +1,5 @@
-import { CancellationScope } from "@temporalio/workflow";
-import { Compensated, Resting, StepAway, StepParked, StepRefused } from "./failures.ts";
+import { CancellationScope, patched } from "@temporalio/workflow";
+import { Compensated, Resting, StepAway, StepInvalid, StepParked, StepRefused } from "./failures.ts";
 import type { Refusal } from "./step-batch.ts";
 
 /** Where a step stands, as in `shop.sagas.v1.SagaStepStatus`. */
@@ -37,10 +37,16 @@ export interface SagaSubject {
   isResolved(step: string): boolean;
   /** Whether the step was refused in an earlier episode and nobody has decided yet. It stays parked then. */
   staysParked(step: string): boolean;
-  /** The step was refused although it must succeed: it waits for an operator. */
-  park(step: string, refusal: Refusal): void;
+  /**
+   * The step was refused although it must succeed: it waits for an operator.
+   *
+   * @param isOpen whether an earlier attempt may have had its effect: then a retry is the same request
+   */
+  park(step: string, refusal: Refusal, isOpen?: boolean): void;
   /** The order waits for somebody who is away, or has not decided. */
   awaits(whom: string): void;
+  /** In how many episodes in a row, with this one, the order has waited for him where it is now. */
+  triesFor(whom: string): number;
   /**
    * The saga begins to take back what it did.
    *
@@ -115,12 +121,33 @@ async function insist<I, O>(subject: SagaSubject, action: Step<I, O>, input: I):
   }
   if (subject.staysParked(name)) throw new StepParked(name);
   try {
-    return await perform(subject, action, input);
+    return await perform(
+      subject,
+      { ...action, ask: (...asked) => askedInVain(subject, () => action.ask(...asked)) },
+      input,
+    );
   } catch (error) {
     if (!(error instanceof StepRefused) || action.turnedDown?.has(error.refusal.reason)) throw error;
     subject.note(name, "PARKED", error.message);
-    subject.park(name, error.refusal);
+    subject.park(name, error.refusal, error.isOpen);
     throw new StepParked(name);
+  }
+}
+
+/**
+ * What is said to be invalid is asked so often before an operator has to decide: for minutes, in which a rollout ends whose old and new pods do
+ * not understand each other.
+ */
+const invalidTries = 20;
+
+/** Asks, and takes it for a refusal when the callee has called it invalid for long. */
+async function askedInVain<O>(subject: SagaSubject, ask: () => Promise<O>): Promise<O> {
+  try {
+    return await ask();
+  } catch (error) {
+    const isLast = error instanceof StepInvalid && subject.triesFor(error.waitsFor) >= invalidTries;
+    if (isLast && patched("invalid-parked")) throw new StepRefused(error.refusal, true);
+    throw error;
   }
 }
 

@@ -32,4 +32,6 @@ export type BatchCall<I, O> = (entries: I[]) => Promise<Outcome<O>[]>;
 export interface BatchFailure {
   /** Whether the callee did not answer: then no part of the batch would fare better. */
   readonly away: boolean;
+  /** Whether the callee says that what it was asked is invalid: it says so each time. Absent: not known. */
+  readonly invalid?: boolean;
 }
