@@ -503,7 +503,8 @@ describe("a cancellation", () => {
         call.step === step && call.orderId === orderId && away ? { kind: "unavailable" } : undefined,
       );
       stage.rows.amend(orderId, more);
-      await until(() => stage.rows.row(orderId).waitsFor !== "", "it waits", patient);
+      const row = stage.rows.row(orderId);
+      await until(() => row.waitsFor !== "" && row.episodeId === "", "it is at rest", patient);
       assert.equal(await stage.cancel(orderId), "accepted");
       away = false;
       assert.deepEqual(await stage.ends([order]), ["CANCELLED"]);
