@@ -503,8 +503,7 @@ describe("a cancellation", () => {
         call.step === step && call.orderId === orderId && away ? { kind: "unavailable" } : undefined,
       );
       stage.rows.amend(orderId, more);
-      const row = stage.rows.row(orderId);
-      await until(() => row.waitsFor !== "" && row.episodeId === "", "it is at rest", patient);
+      await stage.rests(orderId, () => stage.rows.row(orderId).waitsFor !== "");
       assert.equal(await stage.cancel(orderId), "accepted");
       away = false;
       assert.deepEqual(await stage.ends([order]), ["CANCELLED"]);
