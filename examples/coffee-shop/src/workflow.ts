@@ -163,5 +163,5 @@ class Counter implements SagaSubject {
   staysParked = () => false;
   park = () => undefined;
   awaits = () => undefined;
-  triesFor = () => 1;
+  calledInvalid = () => 1;
 }

@@ -91,6 +91,7 @@ const sagaState: z.ZodType<SagaState> = z.looseObject({
   awaitsStock: z.boolean().optional(),
   waitsFor: text.optional(),
   tries: count.optional(),
+  invalid: z.record(text, count).optional(),
   repaid: z.array(text).optional(),
   repayments: z.looseObject({ done: z.array(charge), underWay: z.record(text, z.array(charge)).optional() }).optional(),
   batchSize: count.optional(),

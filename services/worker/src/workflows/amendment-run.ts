@@ -209,8 +209,8 @@ export class AmendmentRun implements SagaSubject {
     this.#run.awaits(whom);
   }
 
-  triesFor(whom: string): number {
-    return this.#run.triesFor(whom);
+  calledInvalid(step: string): number {
+    return this.#run.calledInvalid(step);
   }
 
   compensating(cause: unknown): void {

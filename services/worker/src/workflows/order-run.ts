@@ -99,6 +99,7 @@ export class OrderRun implements SagaSubject {
   #undecided: SagaState["parked"];
   #parked: SagaState["parked"];
   #waitsFor: string | undefined;
+  readonly #invalid: Record<string, number> = {};
   #awaitsStock: boolean;
   #setAside: readonly Allocation[] = [];
   #settling = false;
@@ -429,6 +430,12 @@ export class OrderRun implements SagaSubject {
     this.#parked ??= { step, reason, error: told(`${reason}: ${message}`), ...(isOpen && { isOpen }) };
   }
 
+  calledInvalid(step: string): number {
+    const times = (this.#before.invalid?.[step] ?? 0) + 1;
+    this.#invalid[step] = times;
+    return times;
+  }
+
   awaits(whom: string): void {
     this.#waitsFor ??= whom;
   }
@@ -584,14 +591,10 @@ export class OrderRun implements SagaSubject {
     return Math.max(0, Math.min(spreadMs, this.#deadline - Date.now()));
   }
 
-  triesFor(whom: string): number {
-    const { stage, waitsFor, tries = 0 } = this.#before;
-    return stage === this.stage && waitsFor === whom ? tries + 1 : 1;
-  }
-
   /** How many episodes in a row have ended like this one; one that came further begins anew. */
   get #tries(): number {
-    return this.#waitsFor === undefined ? 1 : this.triesFor(this.#waitsFor);
+    const { stage, waitsFor, tries = 0 } = this.#before;
+    return stage === this.stage && waitsFor === this.#waitsFor ? tries + 1 : 1;
   }
 
   #stateAt(next: OrderMove | undefined): SagaState {
@@ -613,6 +616,7 @@ export class OrderRun implements SagaSubject {
       ...(this.#resolved.size > 0 && { resolved: [...this.#resolved] }),
       ...(this.#isQueued && { awaitsStock: true }),
       ...(this.#waitsFor && { waitsFor: this.#waitsFor, tries: this.#tries }),
+      ...(Object.keys(this.#invalid).length > 0 && { invalid: this.#invalid }),
       ...(repaid.length > 0 && { repaid: repaid.map(({ returnId }) => returnId) }),
       ...(repayments && { repayments }),
       batchSize: this.#facts.batchSize,

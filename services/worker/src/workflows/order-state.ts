@@ -168,6 +168,8 @@ export interface SagaState {
   /** Whom the order waits for, and for how many episodes in a row. */
   waitsFor?: string;
   tries?: number;
+  /** In how many episodes in a row a step was called invalid by its callee. */
+  invalid?: Record<string, number>;
   /** The returns that are paid back and of which orders does not know it yet. */
   repaid?: string[];
   /** Absent: it has one payment. */

@@ -96,7 +96,7 @@ function logging(log: string[], decided: { resolved?: string } = {}): SagaSubjec
     staysParked: () => false,
     park: (step, { reason }) => log.push(`${step} waits: ${reason}`),
     awaits: (whom) => log.push(`waits for ${whom}`),
-    triesFor: () => 1,
+    calledInvalid: () => 1,
     compensating: () => log.push("compensating"),
   };
 }

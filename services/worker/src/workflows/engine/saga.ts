@@ -45,8 +45,8 @@ export interface SagaSubject {
   park(step: string, refusal: Refusal, isOpen?: boolean): void;
   /** The order waits for somebody who is away, or has not decided. */
   awaits(whom: string): void;
-  /** In how many episodes in a row, with this one, the order has waited for him where it is now. */
-  triesFor(whom: string): number;
+  /** The callee of a step calls it invalid; answers in how many episodes in a row, with this one, it has. */
+  calledInvalid(step: string): number;
   /**
    * The saga begins to take back what it did.
    *
@@ -123,7 +123,7 @@ async function insist<I, O>(subject: SagaSubject, action: Step<I, O>, input: I):
   try {
     return await perform(
       subject,
-      { ...action, ask: (...asked) => askedInVain(subject, () => action.ask(...asked)) },
+      { ...action, ask: (...asked) => askedInVain(subject, name, () => action.ask(...asked)) },
       input,
     );
   } catch (error) {
@@ -141,11 +141,11 @@ async function insist<I, O>(subject: SagaSubject, action: Step<I, O>, input: I):
 const invalidTries = 20;
 
 /** Asks, and takes it for a refusal when the callee has called it invalid for long. */
-async function askedInVain<O>(subject: SagaSubject, ask: () => Promise<O>): Promise<O> {
+async function askedInVain<O>(subject: SagaSubject, step: string, ask: () => Promise<O>): Promise<O> {
   try {
     return await ask();
   } catch (error) {
-    const isLast = error instanceof StepInvalid && subject.triesFor(error.waitsFor) >= invalidTries;
+    const isLast = error instanceof StepInvalid && subject.calledInvalid(step) >= invalidTries;
     if (isLast && patched("invalid-parked")) throw new StepRefused(error.refusal, true);
     throw error;
   }
