@@ -92,6 +92,7 @@ const documents = {
   "docs/identity.md": ["grpcurl"],
   "docs/calling.md": ["grpcurl"],
   "docs/refunds.md": ["grpcurl"],
+  "docs/disputes.md": ["grpcurl"],
   "docs/returns.md": ["grpcurl"],
   "docs/statistics.md": ["grpcurl"],
   "docs/back-orders.md": ["grpcurl"],

@@ -127,6 +127,7 @@ export const doors: Readonly<Record<string, string>> = {
   "PaymentService.RejectRefund": "people:finance",
   "PaymentService.GetRefundRequest": "finance auditor",
   "PaymentService.ListRefundRequests": "finance auditor",
+  "PaymentService.ListDisputes": "agent finance operator",
   "PaymentService.GetPayment": "agent finance operator",
   "PaymentService.ListPayments": "agent finance operator",
   "PaymentService.ListLedgerEntries": "finance auditor",

@@ -13,6 +13,7 @@ import { register, type ServiceParts } from "#platform/process/service.ts";
 import { PaymentApi } from "./api/payment-api.ts";
 import { ApprovalRepository } from "./approval/approval.repository.ts";
 import type { paymentsConfig } from "./config.ts";
+import { DisputeRepository } from "./dispute/dispute.repository.ts";
 import { ConnectorGateway } from "./gateway/connector-gateway.ts";
 import type { Gateway } from "./gateway/gateway.ts";
 import { GatewayEventRepository } from "./gateway-event/gateway-event.repository.ts";
@@ -93,6 +94,7 @@ export function composePayments({ config, database, logger, metrics, gateway }: 
     approvals,
     metrics,
     payments: new PaymentRepository(database),
+    disputes: new DisputeRepository(database),
     pageTokens: new PageTokens(config.PAGE_TOKEN_SECRET),
   });
   const expire = async () => {

@@ -11,6 +11,7 @@ import {
   ListEventsResponseSchema,
 } from "#gen/ordermesh/connectors/v1/gateway_connector_service_pb.js";
 import { DisputeState, type GatewayEventSchema } from "#gen/ordermesh/connectors/v1/gateway_event_pb.js";
+import { DisputeState as ListedState } from "#gen/shop/payments/v1/dispute_pb.js";
 import type { Database } from "#platform/database/database.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
 import { decodeId } from "#platform/id.ts";
@@ -22,7 +23,7 @@ import { GatewayEventRepository } from "../src/gateway-event/gateway-event.repos
 import { GatewayEventReader } from "../src/gateway-event/gateway-event-reader.ts";
 import { PaymentMetrics } from "../src/move/metrics.ts";
 import { statusOf } from "../src/payment/payment.ts";
-import { authorization, change, type Harness, openHarness, unreachable } from "./harness.ts";
+import { authorization, change, connect, type Harness, openHarness, unreachable } from "./harness.ts";
 
 type Events = Pick<Database, "query" | "transaction">;
 type Event = MessageInitShape<typeof GatewayEventSchema>;
@@ -351,6 +352,92 @@ test("a dispute is kept as it stands, with the time until which it has to be ans
   );
   const [first, second, , ...rest] = told.map(({ until }) => until);
   assert.deepEqual([first, second, ...rest], [days(1).toISOString(), days(2).toISOString(), null, null]);
+});
+
+/** A dispute as it stood at a time, in seconds since a day. */
+function disputedAt(
+  second: number,
+  given: { id: string; state?: DisputeState; until?: Date; authorizationKey: string },
+) {
+  const { id: disputeId, state = DisputeState.OPEN, until, authorizationKey } = given;
+  const said = { disputeId, state, reason: "fraudulent", amount: { currency: "EUR", amount: 700n } };
+  const value = { ...said, respondByTime: until && timestampFromDate(until) };
+  const time = timestampFromDate(new Date(Date.UTC(2_099, 0, 1) + second * 1_000));
+  list({ authorizationKey, time, event: { case: "disputed", value } });
+}
+
+test("of a dispute counts how it stood last, in whatever order that is told, and only that is told on", async () => {
+  const { paymentId, authorizationKey } = await refunded(100n);
+  const tell = (second: number, until?: Date, state = DisputeState.OPEN) =>
+    disputedAt(second, { id: "dp_order", state, authorizationKey, ...(until && { until }) });
+  const day = (of: number) => new Date(Date.UTC(2_099, 5, of));
+  tell(10, day(1));
+  tell(5, day(9));
+  tell(20, day(2));
+  await reader().read();
+  tell(15, day(9), DisputeState.LOST);
+  tell(20, day(3));
+  await reader().read();
+  const [kept] = (await connect(harness.process()).listDisputes({ paymentId })).disputes;
+  assert.deepEqual([kept?.state, kept?.respondByTime], [ListedState.OPEN, timestampFromDate(day(3))]);
+  const told = await harness.admin<{ until: string }>(
+    "select details->>'respond_by_time' as until from audit_event where subject = $1 and action = 'payment.disputed' order by sequence",
+    [paymentId],
+  );
+  assert.deepEqual(
+    told.map(({ until }) => until),
+    [1, 2, 3].map((of) => day(of).toISOString()),
+  );
+});
+
+test("disputes are listed by when they have to be answered, page by page, and by what they are asked for", async () => {
+  await harness.admin("delete from payment_dispute");
+  const client = connect(harness.process());
+  const [first, second] = [await refunded(100n), await refunded(100n)];
+  const day = (of: number) => new Date(Date.UTC(2_099, 5, of));
+  const all = [
+    { id: "dp_c", until: day(3), ...first },
+    { id: "dp_a", until: day(1), ...second },
+    { id: "dp_none", ...first },
+    { id: "dp_won", state: DisputeState.WON, ...second },
+    { id: "dp_b", until: day(2), ...first },
+  ];
+  for (const each of all) disputedAt(1, each);
+  await reader().read();
+  const { disputes } = await client.listDisputes({});
+  const ids = disputes.map(({ disputeId }) => disputeId);
+  assert.deepEqual(ids.slice(0, 3), ["dp_a", "dp_b", "dp_c"]);
+  assert.deepEqual(ids.slice(3).toSorted(), ["dp_none", "dp_won"]);
+  const { disputeId, paymentId, orderId, state, reason, amount, respondByTime } = disputes[0] ?? {};
+  assert.deepEqual(
+    [disputeId, paymentId, orderId, state, reason, amount?.currency, amount?.amount, respondByTime],
+    ["dp_a", second.paymentId, second.orderId, ListedState.OPEN, "fraudulent", "EUR", 700n, timestampFromDate(day(1))],
+  );
+  const paged: string[] = [];
+  for (let pageToken = "", pages = 0; pages === 0 || pageToken !== ""; pages += 1) {
+    const page = await client.listDisputes({ pageSize: 2, pageToken });
+    paged.push(...page.disputes.map((dispute) => dispute.disputeId));
+    pageToken = page.nextPageToken;
+    assert.ok(pages < 5);
+  }
+  assert.deepEqual(paged, ids);
+  const [from, until] = [timestampFromDate(day(2)), timestampFromDate(day(3))];
+  const cases = [
+    [{ respondByTimeFrom: from, respondByTimeUntil: until }, ["dp_b"]],
+    [{ respondByTimeUntil: until }, ["dp_a", "dp_b"]],
+    [{ respondByTimeFrom: until, state: ListedState.OPEN }, ["dp_c", "dp_none"]],
+    [{ paymentId: second.paymentId }, ["dp_a", "dp_won"]],
+    [{ orderId: first.orderId }, ["dp_b", "dp_c", "dp_none"]],
+    [{ orderId: first.orderId, paymentId: second.paymentId }, []],
+    [{ state: ListedState.WON }, ["dp_won"]],
+    [{ state: ListedState.LOST }, []],
+  ] as const;
+  for (const [filter, expected] of cases) {
+    const listedIds = (await client.listDisputes(filter)).disputes.map((dispute) => dispute.disputeId);
+    assert.deepEqual(listedIds, expected, JSON.stringify(expected));
+  }
+  const { nextPageToken: pageToken } = await client.listDisputes({ pageSize: 1 });
+  await assert.rejects(client.listDisputes({ pageSize: 1, pageToken, state: ListedState.OPEN }), /page token/);
 });
 
 test("what nobody understands, or is of no payment of ours, keeps nothing else from being read", async () => {

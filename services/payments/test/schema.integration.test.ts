@@ -3,6 +3,7 @@ import { after, before, test } from "node:test";
 import { migrateDown, migrateUp } from "#platform/database/migrate.ts";
 import { sqlStateOf } from "#platform/database/sql-state.ts";
 import { newId } from "#platform/id.ts";
+import { type DisputeFilter, listDisputes } from "../src/dispute/dispute-statements.ts";
 import * as eventStatements from "../src/gateway-event/gateway-event-statements.ts";
 import { migrations } from "../src/migrations/list.ts";
 import * as statements from "../src/operation/operation-statements.ts";
@@ -158,6 +159,35 @@ test("every list goes by an index, and a page begins where the one before ended"
   assert.match(entries, /ledger_entry_payment_idx/);
 });
 
+test("every list of disputes goes by an index, those first that have to be answered first", async () => {
+  await harness.admin(`insert into payment_dispute (payment_id, dispute_id, state, reason, currency, amount, respond_by_time)
+    select gen_random_uuid(), 'dp_' || i, (array['open', 'won', 'lost'])[1 + i % 3], 'fraudulent', 'EUR', 1,
+      case when i % 2 = 0 then now() + i * interval '1 minute' end from generate_series(1, 5000) as i`);
+  await harness.admin("analyze payment_dispute");
+  const after = { respondByTime: new Date(), paymentId: crypto.randomUUID(), disputeId: "dp_1" };
+  const cases: [filter: DisputeFilter, index: string][] = [
+    [{}, "payment_dispute_due_idx"],
+    [{ after }, "payment_dispute_due_idx"],
+    [{ dueFrom: new Date(), dueUntil: new Date() }, "payment_dispute_due_idx"],
+    [{ state: "open" }, "payment_dispute_state_idx"],
+    [{ state: "open", dueFrom: new Date(), after }, "payment_dispute_state_idx"],
+    [{ paymentId: crypto.randomUUID() }, "payment_dispute_pkey"],
+    [{ orderId: crypto.randomUUID(), state: "open", after }, "payment_dispute_pkey"],
+  ];
+  for (const [filter, index] of cases) {
+    const [{ text }, values] = listDisputes(filter, 51);
+    const rows = await harness.database.query<{ "QUERY PLAN": string }>(`explain ${text}`, values);
+    const plan = rows.map((row) => row["QUERY PLAN"]).join("\n");
+    assert.match(
+      plan,
+      new RegExp(`Index Scan using ${index} on payment_dispute d|Bitmap Index Scan on ${index}`),
+      plan,
+    );
+    assert.doesNotMatch(plan, /Seq Scan/);
+    if (!index.endsWith("pkey")) assert.doesNotMatch(plan, /Sort/);
+  }
+});
+
 test("no statement of the hot paths reads a table from end to end, planned without statistics", async () => {
   const client = await harness.database.pool.connect();
   try {
@@ -169,11 +199,15 @@ test("no statement of the hot paths reads a table from end to end, planned witho
       { state: "waiting" as const },
       { paymentId: "P", state: "waiting" as const, after },
     ];
+    const of = { paymentId: "P", orderId: "O", state: "open" } as const;
+    const place = { respondByTime: new Date(), paymentId: "P", disputeId: "D" };
+    const disputes = [{ ...of, dueFrom: new Date(), dueUntil: new Date(), after: place }, { state: of.state }, {}];
     const all = [
       ...Object.values(statements),
       ...Object.values(eventStatements),
       ...Object.values(requestStatements).filter((statement) => typeof statement !== "function"),
       ...lists.map((filter) => requestStatements.listRefundRequests(filter, 1)[0]),
+      ...disputes.map((filter) => listDisputes(filter, 1)[0]),
     ];
     for (const { name, text } of all) {
       const parameters = new Set(text.match(/\$\d+/g) ?? []).size;
@@ -200,6 +234,8 @@ test("the migrations go down and up again", async () => {
       where table_schema in ('public', 'simulator') and table_name <> 'schema_migration' order by 1, 2`);
   const full = await tables();
   assert.equal(full.length, 14);
+  await migrateDown({ url, migrations });
+  await migrateDown({ url, migrations });
   await migrateDown({ url, migrations });
   assert.equal((await tables()).length, 14);
   await migrateDown({ url, migrations });

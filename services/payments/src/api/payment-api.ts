@@ -20,6 +20,8 @@ import {
   GetPaymentResponseSchema,
   type GetRefundRequestRequest,
   GetRefundRequestResponseSchema,
+  type ListDisputesRequest,
+  ListDisputesResponseSchema,
   type ListLedgerEntriesRequest,
   ListLedgerEntriesResponseSchema,
   type ListPaymentsRequest,
@@ -44,12 +46,14 @@ import type { Json, PageTokens } from "#platform/page-token.ts";
 import { activeSpan } from "#platform/trace/spans.ts";
 import { whole } from "#platform/whole.ts";
 import type { ApprovalRepository, Decided, DecisionInput } from "../approval/approval.repository.ts";
+import type { DisputeRepository } from "../dispute/dispute.repository.ts";
 import type { PaymentMetrics } from "../move/metrics.ts";
 import type { MoneyMover } from "../move/money-mover.ts";
 import type { Outcome } from "../operation/operation.ts";
 import type { ChangeInput } from "../operation/operation-request.ts";
 import { notFound } from "../payment/errors.ts";
 import type { PaymentCursor, PaymentFilter, PaymentRepository } from "../payment/payment.repository.ts";
+import { disputeCursor, disputeListOf, toDisputeFilter, toDisputePlace, toProtoDispute } from "./dispute-proto.ts";
 import {
   toApproval,
   toAuthorize,
@@ -70,6 +74,7 @@ export interface PaymentApiOptions {
   readonly approvals: ApprovalRepository;
   readonly metrics: Pick<PaymentMetrics, "refundDecided">;
   readonly payments: PaymentRepository;
+  readonly disputes: DisputeRepository;
   readonly pageTokens: PageTokens;
 }
 
@@ -79,13 +84,15 @@ export class PaymentApi implements ServiceImpl<typeof PaymentService> {
   readonly #approvals: ApprovalRepository;
   readonly #metrics: Pick<PaymentMetrics, "refundDecided">;
   readonly #payments: PaymentRepository;
+  readonly #disputes: DisputeRepository;
   readonly #pageTokens: PageTokens;
 
-  constructor({ mover, approvals, metrics, payments, pageTokens }: PaymentApiOptions) {
+  constructor({ mover, approvals, metrics, payments, disputes, pageTokens }: PaymentApiOptions) {
     this.#mover = mover;
     this.#approvals = approvals;
     this.#metrics = metrics;
     this.#payments = payments;
+    this.#disputes = disputes;
     this.#pageTokens = pageTokens;
   }
 
@@ -195,6 +202,17 @@ export class PaymentApi implements ServiceImpl<typeof PaymentService> {
       cursorOf: ({ createTime, refundRequestId }) => [createTime.getTime(), refundRequestId],
     });
     return whole(ListRefundRequestsResponseSchema, { refundRequests: items.map(toProtoRequest), nextPageToken });
+  }
+
+  async listDisputes(request: ListDisputesRequest) {
+    const filter = toDisputeFilter(request);
+    const { items, nextPageToken } = await this.#pageTokens.page(request, {
+      filter: disputeListOf(filter),
+      place: toDisputePlace,
+      read: ({ after, limit }) => this.#disputes.list({ ...filter, after }, limit),
+      cursorOf: disputeCursor,
+    });
+    return whole(ListDisputesResponseSchema, { disputes: items.map(toProtoDispute), nextPageToken });
   }
 
   async getPayment({ paymentId }: GetPaymentRequest) {

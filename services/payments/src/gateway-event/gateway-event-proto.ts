@@ -3,8 +3,9 @@ import {
   type GatewayEvent as GatewayEventMessage,
 } from "#gen/ordermesh/connectors/v1/gateway_event_pb.js";
 import { outsideId, outsideText } from "#platform/redact/outside-text.ts";
+import type { DisputeState as State } from "../dispute/dispute.ts";
 import { toDate } from "../gateway/gateway-proto.ts";
-import type { GatewayEvent, Happening, DisputeState as State } from "./gateway-event.ts";
+import type { GatewayEvent, Happening } from "./gateway-event.ts";
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** The longest texts that are kept, in characters. */
@@ -31,7 +32,7 @@ export function isPosition(position: string): boolean {
   return position !== "" && position.length <= longest.position && /^[!-~]*$/.test(position);
 }
 
-function toHappening({ event }: GatewayEventMessage): Happening | undefined {
+function toHappening({ event, time }: GatewayEventMessage): Happening | undefined {
   switch (event.case) {
     case "refundFailed": {
       const { key, code } = event.value;
@@ -44,9 +45,8 @@ function toHappening({ event }: GatewayEventMessage): Happening | undefined {
       const state = states[said];
       if (!state || !amount || !/^[A-Z]{3}$/.test(amount.currency) || amount.amount <= 0n) return undefined;
       const texts = { disputeId: outsideId(disputeId, longest.text), reason: outsideText(reason, longest.text) };
-      const { currency } = amount;
-      const until = toDate(respondByTime);
-      return { kind: "disputed", state, ...texts, currency, amount: amount.amount, respondByTime: until };
+      const times = { respondByTime: toDate(respondByTime), asOfTime: toDate(time) };
+      return { kind: "disputed", state, ...texts, currency: amount.currency, amount: amount.amount, ...times };
     }
     default:
       return undefined;

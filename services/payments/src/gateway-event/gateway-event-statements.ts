@@ -60,13 +60,21 @@ export const countRecentEvents: SqlText = {
     where create_time > now() - interval '1 hour' group by kind`,
 };
 
-/** Writes down how disputes stand; `$1` payments, `$2` disputes, `$3` states, `$4` reasons, `$5` currencies, `$6` amounts, `$7` until when. Each once. */
+/** When disputes stood as they are known; `$1` payments, `$2` disputes. */
+export const findDisputeTimes: SqlText = {
+  name: "find_dispute_times",
+  text: `select d.payment_id as "paymentId", d.dispute_id as "disputeId", d.as_of_time as "asOfTime"
+    from unnest($1::uuid[], $2::text[]) as g(payment_id, dispute_id) join payment_dispute d using (payment_id, dispute_id)
+    where d.as_of_time is not null`,
+};
+
+/** Writes down how disputes stand; `$1` payments, `$2` disputes, `$3` states, `$4` reasons, `$5` currencies, `$6` amounts, `$7` until when, `$8` as of when. Each once. */
 export const upsertDisputes: SqlText = {
   name: "upsert_disputes",
-  text: `insert into payment_dispute (payment_id, dispute_id, state, reason, currency, amount, respond_by_time)
-    select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::timestamptz[])
+  text: `insert into payment_dispute (payment_id, dispute_id, state, reason, currency, amount, respond_by_time, as_of_time)
+    select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::timestamptz[], $8::timestamptz[])
     on conflict (payment_id, dispute_id) do update set state = excluded.state, reason = excluded.reason, currency = excluded.currency,
-      amount = excluded.amount, respond_by_time = excluded.respond_by_time, update_time = now()`,
+      amount = excluded.amount, respond_by_time = excluded.respond_by_time, as_of_time = excluded.as_of_time, update_time = now()`,
 };
 
 /** How many disputes are open, and how many of them have to be answered within `$1` milliseconds and still can be. */

@@ -7,7 +7,14 @@ import { type OperationRow, toInsertedEntry, toOperation, toUpdatedOperation } f
 import * as statements from "../operation/operation-statements.ts";
 import { heldOf } from "../payment/payment.ts";
 import { toPayment, toUpdatedPayment } from "../payment/payment-row.ts";
-import { type Dispute, eventEntry, type GatewayEvent, type Happening } from "./gateway-event.ts";
+import {
+  type Disputed,
+  DisputeOrder,
+  disputeName,
+  eventEntry,
+  type GatewayEvent,
+  type Happening,
+} from "./gateway-event.ts";
 import * as eventStatements from "./gateway-event-statements.ts";
 
 /** Takes what happened at the gateway by itself, once each. */
@@ -101,8 +108,9 @@ export class GatewayEventRepository {
     ]);
     const time = payments[0]?.now ?? new Date(Number.NaN);
     const recording = new Recording(payments.map(toPayment), operations.map(toOperation), { time, inTurn: true });
-    for (const event of events) effectOf(event, recording, encodeId(paymentOf.get(event.authorizationKey) ?? ""));
-    await keepDisputes(tx, events, paymentOf);
+    const news = await newsOf(tx, events, paymentOf);
+    for (const event of news) effectOf(event, recording, encodeId(paymentOf.get(event.authorizationKey) ?? ""));
+    await keepDisputes(tx, news, paymentOf);
     const changes = recording.changes();
     await tx.commitWith(statements.recordDecisions, [
       JSON.stringify(changes.payments.map(toUpdatedPayment)),
@@ -131,13 +139,34 @@ async function putAside(tx: Transaction, events: readonly GatewayEvent[]): Promi
   ]);
 }
 
+/** Without what tells of a dispute as it stood before something that is known of it. */
+async function newsOf(
+  tx: Transaction,
+  events: readonly GatewayEvent[],
+  paymentOf: PaymentIds,
+): Promise<readonly GatewayEvent[]> {
+  const told = events.flatMap(({ authorizationKey, happening }) => {
+    if (happening.kind !== "disputed" || !happening.asOfTime) return [];
+    return [{ paymentId: paymentOf.get(authorizationKey), disputeId: happening.disputeId }];
+  });
+  if (told.length === 0) return events;
+  const known = await tx.query<{ paymentId: string; disputeId: string; asOfTime: Date }>(
+    eventStatements.findDisputeTimes,
+    [told.map(({ paymentId }) => paymentId), told.map(({ disputeId }) => disputeId)],
+  );
+  const order = new DisputeOrder(
+    new Map(known.map(({ paymentId, disputeId, asOfTime }) => [disputeName(paymentId, disputeId), asOfTime])),
+  );
+  return events.filter((event) => order.isNews(event, paymentOf.get(event.authorizationKey) ?? ""));
+}
+
 /** Writes down how disputes stand: of each, what was told last. */
 async function keepDisputes(tx: Transaction, events: readonly GatewayEvent[], paymentOf: PaymentIds): Promise<void> {
-  const latest = new Map<string, Dispute & { readonly paymentId: string | undefined }>();
+  const latest = new Map<string, Disputed & { readonly paymentId: string }>();
   for (const { authorizationKey, happening } of events) {
     if (happening.kind !== "disputed") continue;
-    const paymentId = paymentOf.get(authorizationKey);
-    latest.set(`${paymentId} ${happening.disputeId}`, { ...happening, paymentId });
+    const paymentId = paymentOf.get(authorizationKey) ?? "";
+    latest.set(disputeName(paymentId, happening.disputeId), { ...happening, paymentId });
   }
   const disputes = [...latest.values()];
   if (disputes.length === 0) return;
@@ -149,6 +178,7 @@ async function keepDisputes(tx: Transaction, events: readonly GatewayEvent[], pa
     disputes.map(({ currency }) => currency),
     disputes.map(({ amount }) => amount),
     disputes.map(({ respondByTime }) => respondByTime ?? null),
+    disputes.map(({ asOfTime }) => asOfTime ?? null),
   ]);
 }
 

@@ -16,6 +16,8 @@ import { GatewayEventIndex } from "./20261209-gateway-event-index.ts";
 import { DisputesMigration } from "./20261215-disputes.ts";
 import { WaitingEventsMigration } from "./20261216-waiting-events.ts";
 import { SingleCaptures } from "./20261217-single-captures.ts";
+import { DisputeTime } from "./20261218-dispute-time.ts";
+import { DisputeIndex } from "./20261219-dispute-index.ts";
 
 /** The schema of the payments service, oldest change first. */
 export const migrations: MigrationsList = [
@@ -36,4 +38,6 @@ export const migrations: MigrationsList = [
   { name: "20261215-disputes", class: DisputesMigration },
   { name: "20261216-waiting-events", class: WaitingEventsMigration },
   { name: "20261217-single-captures", class: SingleCaptures },
+  { name: "20261218-dispute-time", class: DisputeTime },
+  { name: "20261219-dispute-index", class: DisputeIndex },
 ];

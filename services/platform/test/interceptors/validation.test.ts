@@ -198,6 +198,7 @@ const refusing: Readonly<Record<string, string>> = {
     orders.ListParkedOrdersRequest.customer_id orders.ListReturnsRequest.customer_id orders.ListReturnsRequest.order_id
     orders.ListReviewsRequest.customer_id orders.OrderShipment.return_id orders.ReceiveReturnRequest.return_id
     payments.AuthorizePaymentRequest.payment_id payments.AuthorizePaymentRequest.source_payment_id
+    payments.ListDisputesRequest.order_id payments.ListDisputesRequest.payment_id
     payments.ListLedgerEntriesRequest.payment_id payments.ListPaymentsRequest.customer_id
     payments.ListPaymentsRequest.order_id payments.ListRefundRequestsRequest.payment_id sagas.ParkedStepFilter.customer_id shipping.ListShipmentsRequest.order_id
     shipping.TrackShipmentsRequest.order_id
@@ -294,7 +295,7 @@ const refusing: Readonly<Record<string, string>> = {
     orders.GetOrderStatisticsRequest.page_token orders.ListCustomersRequest.page_token
     orders.ListOrdersRequest.page_token orders.ListParkedOrdersRequest.page_token
     orders.ListReturnsRequest.page_token orders.ListReviewsRequest.page_token
-    payments.ListLedgerEntriesRequest.page_token payments.ListPaymentsRequest.page_token
+    payments.ListDisputesRequest.page_token payments.ListLedgerEntriesRequest.page_token payments.ListPaymentsRequest.page_token
     payments.ListRefundRequestsRequest.page_token
     sagas.ListParkedStepsRequest.page_token shipping.ListShipmentsRequest.page_token
     shipping.TrackShipmentsRequest.page_token
@@ -309,7 +310,7 @@ const refusing: Readonly<Record<string, string>> = {
     orders.GetOrderStatisticsRequest.page_size orders.ListCustomersRequest.page_size
     orders.ListOrdersRequest.page_size orders.ListParkedOrdersRequest.page_size
     orders.ListReturnsRequest.page_size orders.ListReviewsRequest.page_size
-    payments.ListLedgerEntriesRequest.page_size payments.ListPaymentsRequest.page_size
+    payments.ListDisputesRequest.page_size payments.ListLedgerEntriesRequest.page_size payments.ListPaymentsRequest.page_size
     payments.ListRefundRequestsRequest.page_size
     sagas.ListParkedStepsRequest.page_size shipping.ListShipmentsRequest.page_size
     shipping.TrackShipmentsRequest.page_size

@@ -127,7 +127,8 @@ export declare type HoldEnded = Message<"ordermesh.connectors.v1.HoldEnded"> & {
 export declare const HoldEndedSchema: GenMessage<HoldEnded>;
 
 /**
- * A dispute, as it stands now.
+ * A dispute, as it stood at the time of the event. Tell of it anew whenever anything of it has become another, the time to answer as well. Of one dispute the event with the latest time counts,
+ * whatever the order in which they are listed; of several with the same time the last one.
  *
  * @generated from message ordermesh.connectors.v1.Disputed
  */

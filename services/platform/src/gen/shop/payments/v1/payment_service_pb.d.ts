@@ -8,6 +8,8 @@ import type { Money } from "../../type/v1/money_pb.js";
 import type { LedgerEntry, Payment, PaymentStatus } from "./payment_pb.js";
 import type { Failure } from "../../type/v1/failure_pb.js";
 import type { RefundRequest, RefundRequestStatus } from "./refund_request_pb.js";
+import type { Dispute, DisputeState } from "./dispute_pb.js";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file shop/payments/v1/payment_service.proto.
@@ -918,6 +920,95 @@ export declare type ListRefundRequestsResponse = Message<"shop.payments.v1.ListR
 export declare const ListRefundRequestsResponseSchema: GenMessage<ListRefundRequestsResponse>;
 
 /**
+ * Which disputes. Filters are combined by "and".
+ *
+ * @generated from message shop.payments.v1.ListDisputesRequest
+ */
+export declare type ListDisputesRequest = Message<"shop.payments.v1.ListDisputesRequest"> & {
+  /**
+   * Only of this payment; empty: of any.
+   *
+   * @generated from field: string payment_id = 1;
+   */
+  paymentId: string;
+
+  /**
+   * Only of payments of this order; empty: of any.
+   *
+   * @generated from field: string order_id = 2;
+   */
+  orderId: string;
+
+  /**
+   * Only in this state; unspecified: any.
+   *
+   * @generated from field: shop.payments.v1.DisputeState state = 3;
+   */
+  state: DisputeState;
+
+  /**
+   * Only those that have to be answered by this time or later; those without such a time, too.
+   *
+   * @generated from field: google.protobuf.Timestamp respond_by_time_from = 4;
+   */
+  respondByTimeFrom?: Timestamp | undefined;
+
+  /**
+   * Only those that have to be answered before this time.
+   *
+   * @generated from field: google.protobuf.Timestamp respond_by_time_until = 5;
+   */
+  respondByTimeUntil?: Timestamp | undefined;
+
+  /**
+   * At most this many, 1 to 200; 0 means 50.
+   *
+   * @generated from field: int32 page_size = 6;
+   */
+  pageSize: number;
+
+  /**
+   * From the page before; empty for the first.
+   *
+   * @generated from field: string page_token = 7;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message shop.payments.v1.ListDisputesRequest.
+ * Use `create(ListDisputesRequestSchema)` to create a new message.
+ */
+export declare const ListDisputesRequestSchema: GenMessage<ListDisputesRequest>;
+
+/**
+ * A page of disputes.
+ *
+ * @generated from message shop.payments.v1.ListDisputesResponse
+ */
+export declare type ListDisputesResponse = Message<"shop.payments.v1.ListDisputesResponse"> & {
+  /**
+   * The disputes, by when they have to be answered.
+   *
+   * @generated from field: repeated shop.payments.v1.Dispute disputes = 1;
+   */
+  disputes: Dispute[];
+
+  /**
+   * For the next page; empty when there is none.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message shop.payments.v1.ListDisputesResponse.
+ * Use `create(ListDisputesResponseSchema)` to create a new message.
+ */
+export declare const ListDisputesResponseSchema: GenMessage<ListDisputesResponse>;
+
+/**
  * Which payment.
  *
  * @generated from message shop.payments.v1.GetPaymentRequest
@@ -1252,6 +1343,16 @@ export declare const PaymentService: GenService<{
     methodKind: "unary";
     input: typeof ListRefundRequestsRequestSchema;
     output: typeof ListRefundRequestsResponseSchema;
+  },
+  /**
+   * Lists disputes, those first that have to be answered first; last those that need not be, or of which the gateway does not say until when. They are answered at the gateway.
+   *
+   * @generated from rpc shop.payments.v1.PaymentService.ListDisputes
+   */
+  listDisputes: {
+    methodKind: "unary";
+    input: typeof ListDisputesRequestSchema;
+    output: typeof ListDisputesResponseSchema;
   },
   /**
    * Returns one payment. Fails with PAYMENT_NOT_FOUND.
