@@ -54,6 +54,25 @@ const revoke: SqlText = {
     ${insert} returning event_id`,
 };
 
+/** A dispute that stands otherwise than it was last told of. `$12` the lease. Each that is told comes behind and not before the one that was told last, whatever the clock. */
+const tellDispute: SqlText = {
+  name: "stripe_tell_dispute",
+  text: `with held as (select key from gateway_authorization where key = $3 and lease_id = $12 for update),
+    given as ${given},
+    last as (select * from gateway_event where dispute_id = $7 and dispute_id <> '' order by position desc limit 1),
+    told as (select g.* from given g cross join held where not exists (
+      select from last l where (l.authorization_key, l.code, l.state, l.currency, l.amount, l.respond_by_time)
+        is not distinct from (g.authorization_key, g.code, g.state, g.currency, g.amount, g.respond_by_time))),
+    numbered as (
+      update gateway_event_source set last_position = last_position + 1 where exists (select from told) returning last_position),
+    written as (
+      insert into gateway_event (position, ${names})
+      select n.last_position, t.event_id || ':' || n.last_position, t.kind, t.authorization_key,
+        greatest(clock_timestamp(), (select time from last)), t.key, t.code, t.dispute_id, t.state, t.currency, t.amount, t.respond_by_time
+      from told t cross join numbered n)
+    select key from held`,
+};
+
 const list: SqlText = {
   name: "stripe_list_events",
   text: `select ${columns} from gateway_event where position > $1 order by position limit $2`,
@@ -86,6 +105,12 @@ export class HappeningRepository {
   async revoke({ id }: Lease, { key }: Operation, happening: Happening): Promise<void> {
     const rows = await this.#database.query(revoke, [...valuesOf(happening), id]);
     if (rows.length === 0) throw new LeaseLost(`somebody else works at the authorization of the refund ${key}`);
+  }
+
+  /** Writes down how a dispute stands, unless that is what was last written down of it. It was seen with the lease. @throws LeaseLost */
+  async tellDispute({ id, authorizationKey }: Lease, dispute: Happening): Promise<void> {
+    const rows = await this.#database.query(tellDispute, [...valuesOf(dispute), id]);
+    if (rows.length === 0) throw new LeaseLost(`somebody else works at the authorization ${authorizationKey}`);
   }
 
   /** What happened behind a position, in the order in which it was written down. */

@@ -75,7 +75,7 @@ export function holdEnded(intentId: string, authorizationKey: string): Happening
   return { ...none, eventId: `hold_ended:${intentId}`, kind: "hold_ended", authorizationKey, time: new Date() };
 }
 
-/** A dispute, as it stands. */
+/** A dispute, as it stands: what it is told by, each time anew, is completed when it is written down. */
 export function disputed(dispute: Stripe.Dispute, authorizationKey: string): Happening {
   const { id, status, reason, amount, currency: written, evidence_details: evidence } = dispute;
   const currency = written.toUpperCase();
@@ -84,7 +84,7 @@ export function disputed(dispute: Stripe.Dispute, authorizationKey: string): Hap
   const until = status.endsWith("needs_response") ? evidence.due_by : null;
   return {
     ...none,
-    eventId: `disputed:${id}:${status}`,
+    eventId: `disputed:${id}`,
     kind: "disputed",
     authorizationKey,
     time: new Date(),

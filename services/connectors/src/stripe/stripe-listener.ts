@@ -138,11 +138,14 @@ export class StripeListener {
 
   async #lookAtDispute(id: string): Promise<void> {
     const { requests, operations, happenings } = this.#options;
-    const dispute = seen(await requests.retrieveDispute(id));
-    if (!dispute) return;
-    const intent = dispute.payment_intent;
+    const intent = seen(await requests.retrieveDispute(id))?.payment_intent;
     const known = await operations.findByIntent((typeof intent === "string" ? intent : intent?.id) ?? "");
-    if (known) await happenings.add(disputed(dispute, known.key));
+    if (!known) return;
+    // Who saw it earlier has written it down before it is seen again, so that what was told last is how it stands.
+    await this.#alone(known.key, async (lease) => {
+      const dispute = seen(await requests.retrieveDispute(id));
+      if (dispute) await happenings.tellDispute(lease, disputed(dispute, known.key));
+    });
   }
 
   /** @throws NotNow while somebody else is at it */

@@ -154,6 +154,69 @@ test("a dispute is told of as it stands, each time that it stands otherwise", as
   await assert.rejects(clientOf(connector).listEvents({ after: "elsewhere" }), /is no position of ours/);
 });
 
+test("a dispute is told of again when it has to be answered at another time, and when it stands as it did before", async () => {
+  const { key, reference } = await captured();
+  const look = async (status: string, due: number | null) => {
+    world.fake.disputes.set("dp_2", {
+      ...{ id: "dp_2", object: "dispute", status, reason: "fraudulent", amount: 700, currency: "eur" },
+      payment_intent: reference,
+      evidence_details: { due_by: due },
+    });
+    await connector.listener.look({ of: "dispute", id: "dp_2" });
+  };
+  const [first, later] = [1_900_000_000, 1_900_600_000];
+  for (const due of [first, first, later]) await look("needs_response", due);
+  await look("under_review", null);
+  await look("needs_response", later);
+  const told = await listed(key);
+  assert.deepEqual(
+    told.map(({ respondByTime }) => respondByTime && respondByTime.getTime() / 1_000),
+    [first, later, undefined, later],
+  );
+  assert.equal(new Set(told.map(({ eventId }) => eventId)).size, 4);
+  const times = told.map(({ time }) => time.getTime());
+  assert.deepEqual(
+    times,
+    times.toSorted((one, other) => one - other),
+  );
+});
+
+test("who saw a dispute before another one does not tell of it behind that", async () => {
+  const { key, reference } = await captured();
+  const dispute = (due_by: number) => ({
+    ...{ id: "dp_3", object: "dispute", status: "needs_response", reason: "fraudulent", amount: 700, currency: "eur" },
+    payment_intent: reference,
+    evidence_details: { due_by },
+  });
+  const [slow, quick] = [world.process({ STRIPE_TIMEOUT_MS: "400" }), world.process()];
+  const { requests } = slow;
+  const retrieve = requests.retrieveDispute.bind(requests);
+  let seen = 0;
+  requests.retrieveDispute = async (id) => {
+    const answer = await retrieve(id);
+    seen += 1;
+    if (seen === 2) {
+      world.fake.disputes.set("dp_3", dispute(1_900_600_000));
+      // It is frozen for longer than it may work alone.
+      await until(
+        () =>
+          quick.listener.look({ of: "dispute", id }).then(
+            () => true,
+            () => false,
+          ),
+        "the other one",
+      );
+    }
+    return answer;
+  };
+  world.fake.disputes.set("dp_3", dispute(1_900_000_000));
+  await assert.rejects(slow.listener.look({ of: "dispute", id: "dp_3" }), NotNow);
+  assert.deepEqual(
+    (await listed(key)).map(({ respondByTime }) => respondByTime && respondByTime.getTime() / 1_000),
+    [1_900_600_000],
+  );
+});
+
 test("what no webhook told of is found by looking, page by page", async () => {
   const { key, reference } = await captured();
   const { refund } = await refunded(reference, 100n);
