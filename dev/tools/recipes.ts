@@ -85,6 +85,16 @@ export const recipes: Readonly<Record<ToolName, readonly Recipe[]>> = {
       usually: "a minute",
     }),
   ],
+  // A mail server that delivers nothing, and refuses what it is told to. Its page is not in the module; its API is whole.
+  mailpit: [
+    goInstall({
+      name: "mailpit",
+      module: "github.com/axllent/mailpit",
+      usually: "2 minutes",
+      // As its authors do; otherwise it calls itself "dev".
+      linking: `-X github.com/axllent/mailpit/config.Version=${versions.mailpit}`,
+    }),
+  ],
   "gateway-go": [goExampleRecipe],
   schemathesis: [schemathesisRecipe],
   libfaketime: [clockRecipe],
@@ -189,6 +199,7 @@ interface GoProgram {
     | "helm"
     | "helm-unittest"
     | "kubeconform"
+    | "mailpit"
     | "nats-server"
     | "registry"
     | "starlark"

@@ -48,6 +48,8 @@ export const versions = {
   toxiproxy: "v2.5.0",
   /** github.com/nats-io/nats-server/v2: the broker that keeps events; in the version that is deployed. */
   "nats-server": "v2.15.2",
+  /** github.com/axllent/mailpit: a mail server that delivers nothing; in the version that is deployed on a developer's cluster. */
+  mailpit: "v1.33.1",
   /** Hands out connections of PostgreSQL by transaction. */
   pgbouncer: "distribution",
   /** Keeps keys and values in memory; Valkey speaks the same protocol. */
@@ -107,6 +109,7 @@ export const testTools = [
   "pgbouncer",
   "redis-server",
   "nats-server",
+  "mailpit",
   "gateway-go",
 ] as const satisfies readonly ToolName[];
 
