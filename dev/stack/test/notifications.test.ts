@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { NotificationStatus } from "#gen/shop/notifications/v1/notification_pb.js";
 import { NotificationService } from "#gen/shop/notifications/v1/notification_service_pb.js";
+import { OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { ReturnReason, ReturnStatus } from "#gen/shop/orders/v1/order_return_pb.js";
 import { OrderReturnService } from "#gen/shop/orders/v1/order_return_service_pb.js";
 import { until } from "#testing/until.ts";
@@ -17,7 +18,9 @@ const patience = { deadlineMs: 60_000, everyMs: 200 };
 describe("a stack whose customers are told", () => {
   let stack: Stack;
   before(async () => {
-    stack = await Stack.start({ ports: await freePorts(), observers: ["nats", "mail"], logLevel: "warn" });
+    const environment = { notifications: { NOTIFICATION_RETRY_MS: "500", NOTIFICATION_RETRY_MAX_MS: "2000" } };
+    const ports = await freePorts();
+    stack = await Stack.start({ ports, observers: ["nats", "mail"], logLevel: "warn", environment });
   });
   after(() => stack?.stop());
 
@@ -27,28 +30,33 @@ describe("a stack whose customers are told", () => {
     return own.map(({ subject }) => subject.replace(orderId, "…").replace(/\s/g, " "));
   }
 
+  async function ada(shop: Ordermesh): Promise<string> {
+    const names = { givenName: "Ada", familyName: "Lovelace", email: "ada@example.com", phone: "+442079460000" };
+    const { customer } = await shop.customers.createCustomer({ ...names, requestId: "told:ada" });
+    return customer?.customerId ?? "";
+  }
+
+  async function place(shop: Ordermesh, given: { requestId: string; customerId: string; cardToken: string }) {
+    const { order } = await shop.orders.createOrder({
+      ...given,
+      lines: [{ sku: "espresso-cup", quantity: 1, unitPrice: { currency: "EUR", amount: 950n } }],
+      shippingAddress: { recipient: "Ada", lines: ["1 Weg"], city: "Wien", country: "AT" },
+    });
+    return order?.orderId ?? "";
+  }
+
+  const told = [
+    "Ihre Bestellung … ist bestätigt",
+    "Ihre Bestellung … ist unterwegs",
+    "Ihre Bestellung … ist angekommen",
+  ];
+
   test("tells what becomes of orders, and where nothing does", { timeout: 240_000 }, async () => {
     using shop = new Ordermesh(clientOptionsFor(stack));
     await fillShelves(shop.inventory);
-    const names = { givenName: "Ada", familyName: "Lovelace", email: "ada@example.com", phone: "+442079460000" };
-    const { customer } = await shop.customers.createCustomer({ ...names, requestId: "told:ada" });
-    const customerId = customer?.customerId ?? "";
-    const place = async (requestId: string, cardToken: string) => {
-      const { order } = await shop.orders.createOrder({
-        requestId,
-        customerId,
-        lines: [{ sku: "espresso-cup", quantity: 1, unitPrice: { currency: "EUR", amount: 950n } }],
-        shippingAddress: { recipient: "Ada", lines: ["1 Weg"], city: "Wien", country: "AT" },
-        cardToken,
-      });
-      return order?.orderId ?? "";
-    };
-    const [delivered, declined] = [await place("told:1", "tok_approve"), await place("told:2", "tok_decline")];
-    const told = [
-      "Ihre Bestellung … ist bestätigt",
-      "Ihre Bestellung … ist unterwegs",
-      "Ihre Bestellung … ist angekommen",
-    ];
+    const customerId = await ada(shop);
+    const delivered = await place(shop, { requestId: "told:1", customerId, cardToken: "tok_approve" });
+    const declined = await place(shop, { requestId: "told:2", customerId, cardToken: "tok_decline" });
     await until(async () => (await subjects(delivered)).length >= told.length, "it is told", patience);
     assert.deepEqual(await subjects(delivered), told);
     await until(async () => (await subjects(declined)).length > 0, "the other one, too", patience);
@@ -74,5 +82,28 @@ describe("a stack whose customers are told", () => {
     const notifications = shop.client(NotificationService, "notifications");
     const { notifications: sent } = await notifications.listNotifications({ customerId });
     assert.deepEqual(new Set(sent.map(({ status }) => status)), new Set([NotificationStatus.SENT]));
+  });
+
+  test("holds no order up while there is no mail server, and tells when there is one", {
+    timeout: 240_000,
+  }, async () => {
+    using shop = new Ordermesh(clientOptionsFor(stack));
+    await fillShelves(shop.inventory);
+    const notifications = shop.client(NotificationService, "notifications");
+    await stack.takeDown("mail");
+    const orderId = await place(shop, { requestId: "told:3", customerId: await ada(shop), cardToken: "tok_approve" });
+    const arrived = async () => (await shop.orders.getOrder({ orderId })).order?.status === OrderStatus.DELIVERED;
+    await until(arrived, "it is delivered", patience);
+    const waiting = async () => {
+      const { notifications: list } = await notifications.listNotifications({ orderId });
+      return list.length === told.length && list.every(({ status }) => status === NotificationStatus.PENDING);
+    };
+    await until(waiting, "all of it waits", patience);
+    await stack.restart("mail");
+    await until(async () => (await subjects(orderId)).length >= told.length, "it is told", {
+      ...patience,
+      deadlineMs: 120_000,
+    });
+    assert.deepEqual(await subjects(orderId), told);
   });
 });
