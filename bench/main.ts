@@ -1,4 +1,4 @@
-// `npm run bench -- rpc|stock|allocation|orders|arrivals|overload|waiting|admission|telemetry|books|bulk|payloads|import|events`: each prints both sides and, as its last line,
+// `npm run bench -- rpc|stock|allocation|orders|arrivals|overload|waiting|admission|telemetry|books|bulk|payloads|screening|import|events`: each prints both sides and, as its last line,
 // `ratio: <number>`.
 
 const benches: ReadonlyMap<string, string> = new Map([
@@ -22,6 +22,7 @@ const benches: ReadonlyMap<string, string> = new Map([
     "orders confirmed per second while subscribers are told of every effect, against nobody; events told per second",
   ],
   ["payloads", "CPU per order from arrival to delivery when Temporal keeps ciphertext, against plain text"],
+  ["screening", "CPU per order from arrival to delivery when every rule of fraud is asked, against none"],
 ]);
 
 const [name = "--help", ...args] = process.argv.slice(2);

@@ -63,8 +63,8 @@ export async function prepare(stack: Addresses, clients: Clients): Promise<strin
   return ids;
 }
 
-/** An order of two articles, whose caller waits until it is confirmed. */
-export function orderRequest(customerId: string, number: number, cardToken = "tok_approve") {
+/** An order of two articles, whose caller waits until it is confirmed; the so-and-so-many-th customer has a card and an address of their own. */
+export function orderRequest(customerId: string, number: number, cardToken = `tok_card_${number % customerCount}`) {
   const unitPrice = { currency: "EUR", amount: 990n };
   return {
     requestId: randomUUID(),
@@ -74,7 +74,7 @@ export function orderRequest(customerId: string, number: number, cardToken = "to
     waitFor: WaitFor.CONFIRMED,
     shippingAddress: {
       recipient: "Bench",
-      lines: ["Street 1"],
+      lines: [`Street ${1 + (number % customerCount)}`],
       city: "Berlin",
       postalCode: "10115",
       country: "DE",
