@@ -4,15 +4,15 @@ import { readdir, readFile } from "node:fs/promises";
 const ticks = 100;
 
 /**
- * The CPU time that a process and its living descendants have used, in seconds: PostgreSQL works in many processes.
- * 0 for a process that does not run. Linux only.
+ * The CPU time that a process and all its descendants have used, in seconds, those that have ended too: PostgreSQL works in many processes,
+ * which end with their connections. 0 for a process that does not run. Linux only.
  */
 export async function cpuSeconds(pid: number | undefined): Promise<number> {
   if (pid === undefined) return 0;
   const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
-  // The name, in parentheses, may contain anything; user and system time are the 12th and 13th field after it.
+  // The name, in parentheses, may contain anything; from the 12th field after it on: user and system time, and the same of children that ended.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  const own = (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / ticks;
+  const own = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0) / ticks;
   const children = await childrenOf(pid);
   const below = await Promise.all(children.map(cpuSeconds));
   return own + below.reduce((sum, seconds) => sum + seconds, 0);
