@@ -2,7 +2,7 @@ import Stripe from "stripe";
 
 /**
  * What Stripe said to a request. `refused`: for good; `misplaced`: its object is not in a state for that; `unsent`: the request had no effect;
- * `failed`: it may have had one, and Stripe answers the same to its key for a day; `lost`: it may have had one.
+ * `failed`: it, or another one under its key, may have had one, and Stripe answers the same to the key for a day; `lost`: it may have had one.
  */
 export type Answer<T> =
   | { readonly said: "done"; readonly value: T }
@@ -11,6 +11,9 @@ export type Answer<T> =
 
 /** The answers that are no success. */
 export type Failure = Exclude<Answer<never>, { readonly said: "done" }>;
+
+/** The code of a refusal for which Stripe has none, but a text. */
+export const withoutCode = "invalid_request";
 
 /** What keeps a connection from being made at all. */
 const unreachable: ReadonlySet<string> = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN"]);
@@ -25,9 +28,12 @@ export function failureOf(error: unknown): Failure {
   }
   // Who may not ask has not been heard; that is for us to mend, and no refusal of the card.
   if (statusCode === 401 || statusCode === 403 || statusCode === 429) return { said: "unsent", error };
-  if (error instanceof Stripe.errors.StripeIdempotencyError) return { said: "lost", error };
+  // Under this key something else was asked for, by another version or before a setting was changed: it may have had its effect.
+  if (error instanceof Stripe.errors.StripeIdempotencyError) {
+    return { said: code === "idempotency_key_in_use" ? "lost" : "failed", error };
+  }
   if (statusCode === 400 || statusCode === 402 || statusCode === 404) {
-    return { said: "refused", code: code || "invalid_request" };
+    return { said: "refused", code: code || withoutCode };
   }
   if (statusCode >= 500) return { said: "failed", error };
   return { said: unreachable.has(reasonOf(error)) ? "unsent" : "lost", error };

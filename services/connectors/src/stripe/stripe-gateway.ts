@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type Stripe from "stripe";
 import type { Logger } from "#platform/log/logger.ts";
 import { outsideText } from "#platform/redact/outside-text.ts";
 import {
@@ -29,12 +30,14 @@ import {
 } from "./operation.ts";
 import { toStripeAmount } from "./stripe-amount.ts";
 import type { Answer } from "./stripe-answer.ts";
+import type { StripeCustomers } from "./stripe-customers.ts";
 import type { StripeRequests } from "./stripe-requests.ts";
 
 /** What the connector works with. */
 export interface StripeGatewayOptions {
   readonly operations: OperationRepository;
   readonly requests: StripeRequests;
+  readonly customers: StripeCustomers;
   readonly rules: Rules;
   /** So long after a request without an answer that tells, Stripe is believed when it shows no effect of it; milliseconds. */
   readonly settleMs: number;
@@ -227,18 +230,30 @@ export class StripeGateway {
 
   /** Makes the payment, which holds nothing, and keeps its id; only then it is confirmed. */
   async #authorize(work: Work): Promise<Outcome> {
-    const { requests } = this.#options;
+    const { requests, log } = this.#options;
     const { operation, authorization } = work;
     let { intentId } = authorization;
     if (intentId === "") {
-      const made = await requests.create(this.#paramsOf(operation), `${keyOf(operation)}:create`);
+      const made = await this.#make(operation);
       if (made.said === "refused") return await this.#conclude(work, refusedWith(made.code));
       if (made.said === "failed") await this.#write(work, { attempts: operation.attempts + 1 });
-      if (made.said !== "done") return { state: "not_executed" };
+      if (made.said !== "done") {
+        log.warn("Stripe does not make a payment", { "operation.id": operation.key, err: made.error });
+        return { state: "not_executed" };
+      }
       intentId = made.value.id;
     }
     const sent = await this.#write(work, { state: "sent", stripeId: intentId }, { intentId });
     return await this.#answered(sent, await requests.confirm(intentId, keyOf(operation)));
+  }
+
+  /** The customer comes first: a payment method that a payment has used cannot be attached any more. */
+  async #make(operation: Operation): Promise<Answer<Stripe.PaymentIntent>> {
+    const { customers, requests } = this.#options;
+    const key = keyOf(operation);
+    const customer = await customers.of(operation.cardToken, `${key}:customer`);
+    if (customer.said !== "done") return customer;
+    return await requests.create({ ...this.#paramsOf(operation), customer: customer.value }, `${key}:create`);
   }
 
   #paramsOf({ key, orderId, cardToken, currency, amount }: Operation): Parameters<StripeRequests["create"]>[0] {

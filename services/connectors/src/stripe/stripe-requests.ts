@@ -53,6 +53,18 @@ export class StripeRequests {
     });
   }
 
+  /** Makes a customer with a payment method attached: both or neither. It bears the payment method's id, and nothing else. */
+  createCustomer(cardToken: string, key: string): Promise<Answer<Stripe.Customer>> {
+    const params = { payment_method: cardToken, metadata: { payment_method: cardToken } };
+    return this.#ask("customer", (options) => this.#stripe.customers.create(params, options), key);
+  }
+
+  /** A payment method, with the customer that it is attached to. */
+  retrieveCard(cardToken: string): Promise<Answer<Stripe.PaymentMethod>> {
+    const params = { expand: ["customer"] };
+    return this.#ask("retrieve card", (options) => this.#stripe.paymentMethods.retrieve(cardToken, params, options));
+  }
+
   /** Makes a payment that is not confirmed: nothing is held. */
   create(params: Stripe.PaymentIntentCreateParams, key: string): Promise<Answer<Stripe.PaymentIntent>> {
     return this.#ask("create", (options) => this.#stripe.paymentIntents.create(params, options), key);

@@ -5,12 +5,14 @@ import type { Logger } from "#platform/log/logger.ts";
 import { register, type ServiceDefinition } from "#platform/process/service.ts";
 import { settleTogether, stripeConfig } from "./config.ts";
 import { ConnectorApi } from "./connector-api.ts";
+import { CustomerRepository } from "./customer.repository.ts";
 import { HappeningRepository } from "./happening.repository.ts";
 import type { Rules } from "./judgement.ts";
 import { StripeMetrics } from "./metrics.ts";
 import { migrations } from "./migrations/list.ts";
 import { OperationRepository, type Statements } from "./operation.repository.ts";
 import { smallestCharges } from "./stripe-amount.ts";
+import { StripeCustomers } from "./stripe-customers.ts";
 import { StripeGateway } from "./stripe-gateway.ts";
 import { StripeListener } from "./stripe-listener.ts";
 import { StripeRequests } from "./stripe-requests.ts";
@@ -33,8 +35,8 @@ const mostCaptures = 50;
 const requestsOfLease = 1.5;
 /** How long it is at most until a look that failed is repeated, in milliseconds: each asks for all that happened since the last one that did not. */
 const maxPauseMs = 300_000;
-/** An authorization takes so many requests. */
-const requestsOfAuthorization = 2;
+/** An operation takes so many requests: a hold three, with a new card, and its capture one. */
+const requestsOfOperation = 2;
 
 /** Puts together what asks Stripe and what answers payments. */
 export function composeStripe(
@@ -56,12 +58,13 @@ export function composeStripe(
     metrics,
   });
   const operations = new OperationRepository(database, requestsOfLease * timeoutMs);
+  const customers = new StripeCustomers({ customers: new CustomerRepository(database), requests });
   const happenings = new HappeningRepository(database);
   const answerWithinMs = config.STRIPE_ANSWER_WITHIN_MS;
   const common = { operations, requests, patienceMs: answerWithinMs, log };
-  const gateway = new StripeGateway({ ...common, rules, settleMs: config.STRIPE_SETTLE_MS });
+  const gateway = new StripeGateway({ ...common, customers, rules, settleMs: config.STRIPE_SETTLE_MS });
   const listener = new StripeListener({ ...common, happenings, metrics });
-  const perSecondOf = perSecond / requestsOfAuthorization;
+  const perSecondOf = perSecond / requestsOfOperation;
   const api = new ConnectorApi({ gateway, happenings, rules, perSecond: perSecondOf, answerWithinMs, log });
   return { api, gateway, requests, listener };
 }

@@ -1,5 +1,5 @@
 // The fake of Stripe as a process: `node fake-stripe-main.ts <port> <webhook secret> <URL of a webhook endpoint>…`. Of a payment whose card is called
-// `pm_card_<endpoint>_<fault>` the first request to that endpoint suffers that fault. Webhooks come late, twice, in any order, and one in four never.
+// `pm_card_<endpoint>_<fault>`, or `pm_<anything>_card_<endpoint>_<fault>`, the first request to that endpoint suffers that fault. Webhooks come late, twice, in any order, and one in four never.
 import { setTimeout as delay } from "node:timers/promises";
 import Stripe from "stripe";
 import { FakeStripe, faults } from "./fake-stripe.ts";
@@ -19,7 +19,7 @@ fake.hangMs = 4_000;
 fake.pageSize = 100;
 fake.trouble = (endpoint, { card, metadata }) => {
   const [, name, wanted] = /^pm_card_([a-z]+)_(\w+)$/.exec(card) ?? [];
-  const payment = `${endpoint} ${metadata.key}`;
+  const payment = `${endpoint} ${metadata.key ?? metadata.payment_method}`;
   if (name !== endpoint || suffered.has(payment)) return undefined;
   suffered.add(payment);
   return faults.find((fault) => fault === wanted);

@@ -1,15 +1,20 @@
-// A small Stripe that speaks its HTTP: payments, refunds and idempotency keys, as far as the connector uses them. What a request does is done
+// A small Stripe that speaks its HTTP: payment methods, customers, payments, refunds and idempotency keys, as far as the connector uses them. What a request does is done
 // before its answer is lost, if it is to be.
 import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
+import { cardOf, FakeCards, type FakeCustomer, type Payer, toCard, toCustomer } from "./fake-cards.ts";
+import { invalid, missing, Refusal } from "./fake-refusal.ts";
 
 /** A payment of the fake; amounts are as Stripe counts. */
-export interface FakeIntent {
+export interface FakeIntent extends Payer {
   readonly id: string;
+  /** The payment method. */
+  readonly method: string;
   readonly amount: number;
   readonly currency: string;
+  /** The test card that the payment method behaves as. */
   readonly card: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly wantsParts: boolean;
@@ -18,7 +23,7 @@ export interface FakeIntent {
   held: number;
   captures: number;
   refunded: number;
-  error: { code: string; decline_code: string } | null;
+  error: object | null;
 }
 
 /** A refund of the fake. */
@@ -35,6 +40,7 @@ export interface FakeRefund {
 export interface FakeState {
   readonly intents: readonly FakeIntent[];
   readonly refunds: readonly FakeRefund[];
+  readonly customers: readonly FakeCustomer[];
   readonly disputes: number;
 }
 
@@ -51,23 +57,12 @@ interface Stored {
   answer: { readonly status: number; readonly body: object } | undefined;
 }
 
-class Refusal extends Error {
-  readonly status: number;
-  readonly body: object;
-  constructor(status: number, type: string, more: Readonly<Record<string, unknown>>) {
-    super(String(more.code));
-    this.status = status;
-    this.body = { error: { type, message: `refused: ${more.code}`, ...more } };
-  }
-}
-
-const invalid = (code: string) => new Refusal(400, "invalid_request_error", { code });
-
 /** The fake, listening. */
 export class FakeStripe implements AsyncDisposable {
   readonly #server: Server;
   readonly #keys = new Map<string, Stored>();
   readonly #running = new Set<string>();
+  readonly cards = new FakeCards();
   readonly intents = new Map<string, FakeIntent>();
   readonly refunds = new Map<string, FakeRefund>();
   readonly disputes = new Map<string, object>();
@@ -136,8 +131,9 @@ export class FakeStripe implements AsyncDisposable {
 
   /** What it has come to, for whoever compares it with what somebody else remembers. */
   get state(): FakeState {
-    const { intents, refunds, disputes } = this;
-    return { intents: [...intents.values()], refunds: [...refunds.values()], disputes: disputes.size };
+    const { cards, intents, refunds, disputes } = this;
+    const customers = [...cards.customers.values()];
+    return { intents: [...intents.values()], refunds: [...refunds.values()], customers, disputes: disputes.size };
   }
 
   /** How often an endpoint was asked. */
@@ -192,9 +188,9 @@ export class FakeStripe implements AsyncDisposable {
   }
 
   #troubleOf({ endpoint, id }: Pick<Request, "endpoint" | "id">, params: URLSearchParams): Fault | undefined {
-    const made = { card: params.get("payment_method") ?? "", metadata: metadataOf(params) };
+    const made = { card: cardOf(params.get("payment_method") ?? ""), metadata: metadataOf(params) };
     const known = this.intents.get(id || (params.get("payment_intent") ?? ""));
-    const about = endpoint === "create" ? made : known;
+    const about = endpoint === "create" || endpoint === "customer" ? made : known;
     return about && this.trouble(endpoint, about);
   }
 
@@ -232,6 +228,12 @@ export class FakeStripe implements AsyncDisposable {
     switch (endpoint) {
       case "create":
         return toIntent(this.#create(params), this.multicapture);
+      case "customer":
+        return toCustomer(this.cards.create(params.get("payment_method") ?? "", metadataOf(params)));
+      case "retrieve card":
+      case "attach":
+      case "detach":
+        return this.#card({ endpoint, id, params });
       case "refund":
         return this.#refund(params);
       case "retrieve dispute":
@@ -262,15 +264,26 @@ export class FakeStripe implements AsyncDisposable {
     return toIntent(intent, this.multicapture);
   }
 
+  #card({ endpoint, id, params }: Request): object {
+    const card = this.cards.named(id);
+    if (endpoint === "attach") this.cards.attach(card, params.get("customer") ?? "");
+    if (endpoint === "detach") this.cards.detach(card);
+    const isWanted = params.get("expand[0]") === "customer";
+    return toCard(card, isWanted ? this.cards.customers.get(card.customer) : undefined);
+  }
+
   #create(params: URLSearchParams): FakeIntent {
-    const card = params.get("payment_method") ?? "";
-    if (!/^pm_\w+$/.test(card)) throw invalid("resource_missing");
+    const method = this.cards.named(params.get("payment_method") ?? "");
+    const payer = { customer: params.get("customer") ?? "", setup: params.get("setup_future_usage") ?? "" };
+    this.cards.check(method, payer);
     if (params.get("capture_method") !== "manual") throw invalid("capture_method");
     const intent: FakeIntent = {
       id: `pi_${this.intents.size + 1}_${randomUUID().slice(0, 8)}`,
       amount: Number(params.get("amount")),
       currency: params.get("currency") ?? "",
-      card,
+      ...payer,
+      method: method.id,
+      card: method.card,
       metadata: metadataOf(params),
       wantsParts: params.get("payment_method_options[card][request_multicapture]") === "if_available",
       status: "requires_confirmation",
@@ -288,11 +301,14 @@ export class FakeStripe implements AsyncDisposable {
     if (intent.status !== "requires_confirmation" && intent.status !== "requires_payment_method") {
       throw invalid("payment_intent_unexpected_state");
     }
-    const refusal = declines[intent.card];
-    if (refusal) {
-      intent.status = "requires_payment_method";
-      intent.error = { code: "card_declined", decline_code: refusal };
-      throw new Refusal(402, "card_error", { code: "card_declined", decline_code: refusal });
+    try {
+      this.cards.charge(this.cards.named(intent.method), intent);
+    } catch (error) {
+      if (error instanceof Refusal && error.status === 402) {
+        intent.status = "requires_payment_method";
+        intent.error = error.body.error;
+      }
+      throw error;
     }
     if (intent.card === "pm_card_authenticationRequired") {
       intent.status = "requires_action";
@@ -359,18 +375,8 @@ interface Request {
   readonly params: URLSearchParams;
 }
 
-const declines: Readonly<Record<string, string>> = {
-  pm_card_chargeDeclined: "generic_decline",
-  pm_card_chargeDeclinedInsufficientFunds: "insufficient_funds",
-  pm_card_offSession: "authentication_required",
-};
-
 function pageOf(all: readonly object[], from: number, size: number): object {
   return { object: "list", data: all.slice(from, from + size), has_more: from + size < all.length };
-}
-
-function missing(): never {
-  throw new Refusal(404, "invalid_request_error", { code: "resource_missing" });
 }
 
 function cancel(intent: FakeIntent): void {
@@ -395,6 +401,8 @@ function routeOf(method: string, path: string): { endpoint: string; id: string }
   if (collection === "refunds") {
     return { endpoint: method === "POST" ? "refund" : id === "" ? "list refunds" : "retrieve refund", id };
   }
+  if (collection === "customers") return { endpoint: "customer", id };
+  if (collection === "payment_methods") return { endpoint: verb || "retrieve card", id };
   if (collection === "disputes") return { endpoint: "retrieve dispute", id };
   if (collection === "events") return { endpoint: "list events", id };
   return { endpoint: verb || (method === "POST" ? "create" : "retrieve"), id };
@@ -418,6 +426,8 @@ function toIntent(intent: FakeIntent, multicapture: boolean): object {
     amount_capturable: intent.held,
     amount_received: intent.received,
     currency: intent.currency,
+    customer: intent.customer || null,
+    payment_method: intent.method,
     status: intent.status,
     last_payment_error: intent.error,
     metadata: intent.metadata,

@@ -4,7 +4,7 @@ import { Registry } from "prom-client";
 import type { Asked } from "../../src/stripe/operation.ts";
 import type { ComposedStripe } from "../../src/stripe/stripe.ts";
 import type { Fault } from "./fake-stripe.ts";
-import { authorization, change, openWorld, said, settle, type World } from "./world.ts";
+import { aCard, authorization, change, customersOf, openWorld, said, settle, type World } from "./world.ts";
 
 let world: World;
 let connector: ComposedStripe;
@@ -33,10 +33,12 @@ function fakes(key: string) {
 }
 
 test("an authorization goes as its card says, and holds nothing unless it is approved", async () => {
-  const cases: [card: string, outcome: string, status: string][] = [
+  const cases: [card: string, outcome: string, status: string | undefined][] = [
     ["pm_card_visa", "approved", "requires_capture"],
-    ["pm_card_chargeDeclined", "generic_decline", "requires_payment_method"],
-    ["pm_card_chargeDeclinedInsufficientFunds", "insufficient_funds", "requires_payment_method"],
+    // These cannot be attached to a customer, so that there is no payment.
+    ["pm_card_chargeDeclined", "generic_decline", undefined],
+    ["pm_card_chargeDeclinedInsufficientFunds", "insufficient_funds", undefined],
+    ["pm_card_chargeCustomerFail", "generic_decline", "requires_payment_method"],
     ["pm_card_offSession", "requires_action", "requires_payment_method"],
     ["pm_card_authenticationRequired", "requires_action", "canceled"],
     ["pm_card_oneCapture", "multicapture_unavailable", "canceled"],
@@ -46,8 +48,14 @@ test("an authorization goes as its card says, and holds nothing unless it is app
     for (let round = 0; round < 2; round += 1)
       assert.equal(said(await connector.gateway.execute(asked)), outcome, cardToken);
     assert.equal(said(await connector.gateway.find(asked)), outcome, cardToken);
-    assert.equal(fakes(asked.key)[0], status, cardToken);
-    if (outcome !== "approved") assert.equal(fakes(asked.key)[2], 0, cardToken);
+    const payments = [...world.fake.intents.values()].filter(({ metadata }) => metadata.key === asked.key);
+    const holds = outcome === "approved" ? 1_000 : 0;
+    const expected = status === undefined ? [] : [[status, holds]];
+    assert.deepEqual(
+      payments.map((payment) => [payment.status, payment.held]),
+      expected,
+      cardToken,
+    );
   }
   assert.equal(await decide(authorization({ cardToken: "tok_visa" })), "resource_missing");
 });
@@ -185,10 +193,12 @@ for (const fault of faults) {
     const patient = world.process({ STRIPE_SETTLE_MS: fault === "hangs" ? "600" : "0" });
     const decide = async (asked: Asked) => said(await settle(patient, asked));
     const spoil = (endpoint: string) => world.fake.fault(endpoint, fault, fault);
-    for (const endpoint of ["create", "confirm"]) {
+    for (const endpoint of ["customer", "create", "confirm"]) {
       spoil(endpoint);
-      const { key } = await held({}, patient);
+      const { key } = await held({ cardToken: aCard() }, patient);
       assert.deepEqual(fakes(key), ["requires_capture", 0, 1_000], endpoint);
+      const { method, customer } = world.fake.intentOf(key);
+      assert.deepEqual(customersOf(world.fake, method), [customer], endpoint);
     }
     const { key, reference } = await held();
     for (const [amount, final] of [
@@ -341,6 +351,8 @@ test("a key of no use declines nobody's card", async () => {
 test("more than Stripe takes in a second is not sent", async () => {
   const registry = new Registry();
   const slow = world.process({ STRIPE_ENDPOINT_REQUESTS_PER_SECOND: "2", STRIPE_TIMEOUT_MS: "5000" }, registry);
+  // Its customer is known.
+  assert.equal(await decide(authorization()), "approved");
   const before = world.fake.count("create");
   const outcomes = await Promise.all(Array.from({ length: 12 }, () => slow.gateway.execute(authorization())));
   const sent = world.fake.count("create") - before;

@@ -4,16 +4,18 @@ import { after, before, test } from "node:test";
 import { Registry } from "prom-client";
 import { quietLogger } from "#testing/logger.ts";
 import { dead, Life } from "#testing/mortal.ts";
+import { CustomerRepository } from "../../src/stripe/customer.repository.ts";
 import { HappeningRepository } from "../../src/stripe/happening.repository.ts";
 import type { Rules } from "../../src/stripe/judgement.ts";
 import { StripeMetrics } from "../../src/stripe/metrics.ts";
 import { OperationRepository, type Statements } from "../../src/stripe/operation.repository.ts";
 import type { Asked } from "../../src/stripe/operation.ts";
+import { StripeCustomers } from "../../src/stripe/stripe-customers.ts";
 import { StripeGateway } from "../../src/stripe/stripe-gateway.ts";
 import { StripeListener } from "../../src/stripe/stripe-listener.ts";
 import { StripeRequests } from "../../src/stripe/stripe-requests.ts";
 import { NotNow } from "../../src/webhook.ts";
-import { authorization, change, openWorld, said, settingsOf, settle, type World } from "./world.ts";
+import { aCard, authorization, change, customersOf, openWorld, said, settingsOf, settle, type World } from "./world.ts";
 
 let world: World;
 before(async () => {
@@ -27,7 +29,7 @@ const rules: Rules = { maxCaptures: 50, minAmounts: new Map([["EUR", 50n]]) };
 function partsOf(life: Life) {
   const config = settingsOf(world.test.url, world.fake.url);
   const metrics = new StripeMetrics(new Registry());
-  const requests = new StripeRequests({
+  const alive = new StripeRequests({
     secretKey: config.STRIPE_SECRET_KEY,
     url: world.fake.url,
     timeoutMs: 500,
@@ -35,8 +37,10 @@ function partsOf(life: Life) {
     metrics,
   });
   const statements: Statements = life.share({ query: world.test.database.query.bind(world.test.database) });
+  const requests = life.share(alive);
+  const customers = new StripeCustomers({ customers: new CustomerRepository(statements), requests });
   const operations = new OperationRepository(statements, leaseMs);
-  return { statements, operations, requests: life.share(requests), patienceMs: 1_000, metrics, log: quietLogger() };
+  return { statements, operations, customers, requests, patienceMs: 1_000, metrics, log: quietLogger() };
 }
 
 function process(life: Life, settleMs = 0): StripeGateway {
@@ -44,7 +48,7 @@ function process(life: Life, settleMs = 0): StripeGateway {
 }
 
 function listener(life: Life): StripeListener {
-  const { statements, ...parts } = partsOf(life);
+  const { statements, customers: _, ...parts } = partsOf(life);
   return new StripeListener({ ...parts, happenings: new HappeningRepository(statements) });
 }
 
@@ -89,6 +93,29 @@ test("an authorization holds its amount once", async () => {
     return { asked, check };
   });
   assert.ok(lives > 10, `${lives}`);
+});
+
+test("a payment method gets one customer, and pays for the next parcel as well", async () => {
+  const lives = await dyingEverywhere(async () => {
+    const asked = authorization({ cardToken: aCard() });
+    const check = () => {
+      const { held, customer } = world.fake.intentOf(asked.key);
+      assert.deepEqual([held, customersOf(world.fake, asked.cardToken)], [1_000, [customer]]);
+    };
+    return { asked, check };
+  });
+  assert.ok(lives > 15, `${lives}`);
+  await dyingEverywhere(async () => {
+    const first = authorization({ cardToken: aCard() });
+    assert.equal(said(await settle(healthy(), first)), "approved");
+    const asked = authorization({ cardToken: first.cardToken });
+    const check = () => {
+      const [one, other] = [first, asked].map(({ key }) => world.fake.intentOf(key));
+      assert.deepEqual([one?.held, other?.held], [1_000, 1_000]);
+      assert.deepEqual(customersOf(world.fake, asked.cardToken), [other?.customer]);
+    };
+    return { asked, check };
+  });
 });
 
 test("an authorization that cannot be used holds nothing", async () => {

@@ -73,6 +73,17 @@ export function authorization(given: Partial<Asked> = {}): Asked {
   return { key: randomUUID(), kind: "authorize", orderId: "", ...asked, ...given };
 }
 
+/** A payment method that nobody has used, which behaves as a test card of Stripe's. */
+export function aCard(card = "visa"): string {
+  return `pm_${randomUUID().replaceAll("-", "")}_card_${card}`;
+}
+
+/** The customers that were made for a payment method, by Stripe's ids. */
+export function customersOf({ cards }: FakeStripe, cardToken: string): string[] {
+  const all = [...cards.customers.values()].filter(({ metadata }) => metadata.payment_method === cardToken);
+  return all.map(({ id }) => id);
+}
+
 /** A capture, void or refund. */
 export function change(
   kind: "capture" | "void" | "refund",

@@ -1,11 +1,13 @@
 import type { MigrationsList } from "#platform/database/migrate.ts";
 import { OperationsMigration } from "./0001-operations.ts";
 import { EventsMigration } from "./0002-events.ts";
+import { CustomersMigration } from "./0003-customers.ts";
 import { DisputeIndex } from "./0004-dispute-index.ts";
 
 /** The schema of the connector to Stripe, oldest change first. */
 export const migrations: MigrationsList = [
   { name: "0001-operations", class: OperationsMigration },
   { name: "0002-events", class: EventsMigration },
+  { name: "0003-customers", class: CustomersMigration },
   { name: "0004-dispute-index", class: DisputeIndex },
 ];
