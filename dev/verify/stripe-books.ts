@@ -20,6 +20,7 @@ const stateSchema = z.object({
       held: z.number(),
     }),
   ),
+  customers: z.array(z.object({ id: z.string(), metadata: z.object({ payment_method: z.string() }) })),
   disputes: z.number(),
 });
 type State = z.infer<typeof stateSchema>;
@@ -39,7 +40,11 @@ export async function compareWithStripe(stack: Stack, withinMs = heardWithinMs):
   let wrong: string[] = [];
   const isRight = async () => {
     const state = await stateOf(stack);
-    wrong = [...moneyFaults(await operationsOf(stack), state), ...(await eventFaults(stack, state))];
+    wrong = [
+      ...moneyFaults(await operationsOf(stack), state),
+      ...customerFaults(state),
+      ...(await eventFaults(stack, state)),
+    ];
     return wrong.length === 0;
   };
   await within(withinMs, isRight, 1_000);
@@ -101,6 +106,14 @@ function amountsOf(operation: ListedOperation | undefined): readonly (number | u
   const { captured, voided, refunded } = amounts;
   const held = authorized.amount - captured - voided;
   return [captured, refunded, held].map((amount) => toStripeAmount(authorized.currency, amount));
+}
+
+/** Each payment method has one customer, whatever was lost. */
+function customerFaults({ customers }: State): string[] {
+  const byCard = Map.groupBy(customers, ({ metadata }) => metadata.payment_method);
+  return [...byCard].flatMap(([card, all]) =>
+    all.length === 1 ? [] : [`${all.length} customers were made at Stripe for the payment method ${card}`],
+  );
 }
 
 /** Each dispute is told of once, and nothing that was asked for is taken for what happened by itself. */

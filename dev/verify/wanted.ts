@@ -1,7 +1,7 @@
 import { costOf, type Wish, type WishAdjustment } from "../shop/shopper.ts";
 import { type Afterthought, drawAfterthought } from "./afterthought.ts";
 import type { Chance } from "./chance.ts";
-import { refusedByStripe } from "./stripe-cards.ts";
+import { isRefusedByStripe } from "./stripe-cards.ts";
 
 /** What somebody wants, and how the caller behaves. */
 export interface Wanted {
@@ -175,8 +175,7 @@ function drawAdjustments(chance: Chance, cost: number): WishAdjustment[] {
 
 /** How an order may end that was not cancelled. */
 export function endsOf({ cardToken, postalCode, lines }: Wish): readonly string[] {
-  const refused =
-    cardToken === "tok_decline" || cardToken === "tok_insufficient_funds" || refusedByStripe.has(cardToken);
+  const refused = cardToken === "tok_decline" || cardToken === "tok_insufficient_funds" || isRefusedByStripe(cardToken);
   const rejected = refused || lines.some(({ sku }) => sku === "last") ? ["rejected"] : [];
   if (refused) return rejected;
   return [...rejected, ...deliveries(postalCode)];
