@@ -6,6 +6,7 @@ import { migrations } from "../services/inventory/src/migrations/list.ts";
 import { StockLevelEntity } from "../services/inventory/src/stock.entity.ts";
 import { StockRepository } from "../services/inventory/src/stock.repository.ts";
 import type { Level, Line } from "../services/inventory/src/stock.ts";
+import { median } from "./median.ts";
 
 const skus = ["A", "B", "C"];
 const callers = 64;
@@ -97,8 +98,4 @@ async function reserveFor(stock: StockRepository, ms: number): Promise<number> {
   over = true;
   await Promise.all(all);
   return count;
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 }

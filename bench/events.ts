@@ -12,6 +12,7 @@ import { components } from "../dev/stack/layout.ts";
 import { Stack } from "../dev/stack/stack.ts";
 import { databaseServices } from "../services/services.ts";
 import { cpuSeconds } from "./cpu.ts";
+import { median } from "./median.ts";
 import { progress, sayMachine } from "./options.ts";
 import { caller, packingMs, prepare, Tally } from "./order-load.ts";
 
@@ -76,13 +77,6 @@ async function catchUp(subject: Subject): Promise<number> {
   const [begin, first] = [performance.now(), await left()];
   await until(async () => (await left()) === 0, "all are told", { deadlineMs: 300_000, everyMs: 50 });
   return (first * 1_000) / (performance.now() - begin);
-}
-
-/** Of an even number, the mean of the two in the middle. */
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const [low = 0, high = 0] = [sorted[Math.floor((sorted.length - 1) / 2)], sorted[Math.floor(sorted.length / 2)]];
-  return (low + high) / 2;
 }
 
 async function measure(subject: Subject): Promise<void> {

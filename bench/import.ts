@@ -14,6 +14,7 @@ import { customerLine, type Line, orderLine, toText } from "../services/books/te
 import { CustomerEntity } from "../services/orders/src/customer/customer.ts";
 import { orderImporter } from "../services/orders/src/import/import-command.ts";
 import { migrations } from "../services/orders/src/migrations/list.ts";
+import { median } from "./median.ts";
 import { positive, progress } from "./options.ts";
 
 const personal = personalDataOf({
@@ -70,10 +71,6 @@ async function importInto(test: TestDatabase, lines: readonly Line[], chunk: num
   const { user, system } = process.cpuUsage(cpu);
   if (imported !== lines.length) throw new Error(`${imported} of ${lines.length} lines were imported`);
   return { perSecond: lines.length / seconds, cpuMs: (user + system) / 1_000 / lines.length };
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((one, other) => one - other)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
 /** Prints both sides and, as its last line, the median ratio of neighbouring rounds. PostgreSQL waits for its disk on every commit. */

@@ -5,6 +5,7 @@ import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
 import { freePorts } from "../dev/stack/free-ports.ts";
 import { tool } from "../dev/tools/tool.ts";
+import { median } from "./median.ts";
 import type { Contender, Surroundings } from "./rpc/contenders.ts";
 import type { Round, RoundResult } from "./rpc/load.ts";
 import { makeTokens } from "./rpc/tokens.ts";
@@ -28,11 +29,6 @@ function answerOf<T>(child: ChildProcess): Promise<T> {
 
 function start(file: string, ...args: string[]): ChildProcess {
   return fork(join(import.meta.dirname, "rpc", file), args);
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
 /** One round of one contender. */

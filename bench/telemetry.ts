@@ -14,6 +14,7 @@ import { components } from "../dev/stack/layout.ts";
 import { Stack } from "../dev/stack/stack.ts";
 import { services } from "../services/services.ts";
 import { cpuSeconds } from "./cpu.ts";
+import { median } from "./median.ts";
 import { type CallerOptions, caller, packingMs, prepare, Tally } from "./order-load.ts";
 
 const callerCount = 256;
@@ -169,13 +170,6 @@ async function measure(side: Side): Promise<Round> {
 
 function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle] ?? Number.NaN;
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
 }
 
 /** Of all rounds alike: what came first in one of two came last in the other. */

@@ -3,6 +3,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import type { Component } from "../dev/stack/layout.ts";
+import { median } from "./median.ts";
 import { type ByProcess, costs, Shop, type ShopOptions, shares, total } from "./open-load.ts";
 import { positive, progress, sayMachine, temporalKind, temporalOption } from "./options.ts";
 
@@ -65,11 +66,6 @@ function parse(args: readonly string[]) {
   };
 }
 
-function middle(values: readonly number[]): number {
-  const sorted = values.toSorted((one, other) => one - other);
-  return ((sorted[Math.floor((sorted.length - 1) / 2)] ?? 0) + (sorted[Math.ceil((sorted.length - 1) / 2)] ?? 0)) / 2;
-}
-
 /**
  * Measures both and prints them; the last line is the ratio of CPU per order, the side against the other: medians of all turns.
  *
@@ -89,7 +85,7 @@ export async function takeTurns({ side, against, process }: Comparison, args: re
     for (const take of turn % 2 === 0 ? turns : turns.toReversed()) await take();
   }
   const say = (what: string, of: (cpu: ByProcess) => number) => {
-    const [mine, other] = [middle(ours.map(of)), middle(others.map(of))];
+    const [mine, other] = [median(ours.map(of)), median(others.map(of))];
     console.log(`${what}: ${side.name} ${mine.toFixed(2)} ms, ${against.name} ${other.toFixed(2)} ms`);
     return mine / other;
   };

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { killed } from "#testing/killed.ts";
 import { until } from "#testing/until.ts";
 import { freePorts } from "../stack/free-ports.ts";
 import { tool } from "../tools/tool.ts";
@@ -90,12 +90,8 @@ export class Mailpit implements AsyncDisposable {
     this.#child?.kill(name);
   }
 
-  async kill(): Promise<void> {
-    const child = this.#child;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, "exit");
-    child.kill("SIGKILL");
-    await ended;
+  kill(): Promise<void> {
+    return killed(this.#child);
   }
 
   /** What it refuses from now on; nothing by default. */

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { killed } from "#testing/killed.ts";
 import { until } from "#testing/until.ts";
 import { natsArguments } from "../observers/nats.ts";
 import { freePorts } from "../stack/free-ports.ts";
@@ -41,12 +41,8 @@ export class NatsServer implements AsyncDisposable {
     this.#child?.kill(name);
   }
 
-  async kill(): Promise<void> {
-    const child = this.#child;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, "exit");
-    child.kill("SIGKILL");
-    await ended;
+  kill(): Promise<void> {
+    return killed(this.#child);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,7 +1,6 @@
 // Limits that replicas share by a real server: what they give together, and that they go on when it is killed or frozen in mid-load.
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,6 +13,7 @@ import type { Quota } from "#platform/limit-settings.ts";
 import { Budget } from "#platform/limits/budget.ts";
 import { ValkeyLedger } from "#platform/limits/valkey-ledger.ts";
 import { Secret } from "#platform/secret.ts";
+import { killed } from "#testing/killed.ts";
 import { until } from "#testing/until.ts";
 import { type RunningConformance, startConformance } from "../../../services/platform/test/faces/conformance.ts";
 import { tool } from "../../tools/tool.ts";
@@ -67,12 +67,8 @@ class Store {
     this.#child?.kill(name);
   }
 
-  async kill(): Promise<void> {
-    const child = this.#child;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, "exit");
-    child.kill("SIGKILL");
-    await ended;
+  kill(): Promise<void> {
+    return killed(this.#child);
   }
 
   async stop(): Promise<void> {

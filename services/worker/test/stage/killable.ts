@@ -9,6 +9,7 @@ import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { Attributes } from "@opentelemetry/api";
 import { Client } from "@temporalio/client";
 import type { TestWorkflowEnvironment } from "@temporalio/testing";
+import { killed } from "#testing/killed.ts";
 import { until } from "#testing/until.ts";
 import { traceClient } from "../../src/temporal/tracing.ts";
 import { OrderRows } from "../world/order-rows.ts";
@@ -90,9 +91,7 @@ export class Killable implements AsyncDisposable {
   async kill(): Promise<void> {
     const child = this.#worker;
     this.#worker = undefined;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    child.kill("SIGKILL");
-    await once(child, "exit");
+    await killed(child);
   }
 
   /**
