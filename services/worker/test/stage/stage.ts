@@ -1,9 +1,11 @@
 import { setTimeout as pause } from "node:timers/promises";
+import { Code } from "@connectrpc/connect";
 import { Client, type WorkflowHandle } from "@temporalio/client";
 import type { DataConverter } from "@temporalio/common";
 import type { TestWorkflowEnvironment } from "@temporalio/testing";
 import type { Worker, WorkerOptions } from "@temporalio/worker";
 import { EpisodeState } from "#gen/shop/sagas/v1/saga_service_pb.js";
+import { PlatformError } from "#platform/errors.ts";
 import { type UntilOptions, until } from "#testing/until.ts";
 import type { ServiceClients } from "../../src/activities/step-work.ts";
 import { toCarriedOrder } from "../../src/api/episode-proto.ts";
@@ -63,7 +65,7 @@ export class Starter {
         const { episodeId, orders } = claimed;
         const orderIds = orders.map(({ orderId }) => orderId);
         this.started.push({ episodeId, orderIds });
-        await this.#around(orderIds, () => this.episodes.start(episodeId, orders.map(toCarriedOrder)));
+        await unlessAway(this.#around(orderIds, () => this.episodes.start(episodeId, orders.map(toCarriedOrder))));
       }
       await pause(claimEveryMs);
     }
@@ -75,12 +77,22 @@ export class Starter {
         [...this.#rows.rows.values()].map(({ episodeId }) => episodeId).filter((id) => id !== ""),
       );
       const ids = [...claimed];
-      const states = (await this.episodes.look(ids)).map(({ state }) => state);
+      const states = await unlessAway(this.episodes.look(ids));
       for (const [index, id] of ids.entries()) {
-        if (states[index] === EpisodeState.CLOSED) this.givenBack += this.#rows.giveBack(id);
+        if (states?.[index]?.state === EpisodeState.CLOSED) this.givenBack += this.#rows.giveBack(id);
       }
       await pause(sweepEveryMs);
     }
+  }
+}
+
+/** What Temporal answers; undefined when a busy machine has no time for it: the sweep looks again, and gives back what was not started. */
+async function unlessAway<T>(asking: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asking;
+  } catch (error) {
+    if (error instanceof PlatformError && error.code === Code.Unavailable) return undefined;
+    throw error;
   }
 }
 
