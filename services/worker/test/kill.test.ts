@@ -97,9 +97,9 @@ describe("a worker that is killed and started again, after", { concurrency: atOn
       await killable.kill();
       const { episodeId } = rows.row(orderId);
       const request = { reason: "too slow", requestId: "c" };
-      const cancelled = killable.starter.episodes.cancel(episodeId, orderId, request);
-      await killable.start();
-      if (await cancelled) rows.row(orderId).taken.push(anEvent("cancellation", { reason: "too slow" }));
+      const cancelling = killable.starter.episodes.cancel(episodeId, orderId, request);
+      const [cancelled] = await Promise.all([cancelling, killable.start()]);
+      if (cancelled) rows.row(orderId).taken.push(anEvent("cancellation", { reason: "too slow" }));
     };
     rows.place(order);
     await until(() => world.onCall("", "before") === undefined && rows.isOver(orderId), "it is cancelled", {
