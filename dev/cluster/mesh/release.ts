@@ -143,6 +143,8 @@ export function meshValues(hostAddress: string): Values {
     // Its stage runs it by hand.
     books: { suspend: true },
     ...Object.fromEntries(each),
+    // Two versions of it stand beside each other, and the job that promotes one: on two cores all of them find room.
+    worker: { ...service, resources: { requests: { cpu: "100m" } } },
     identity: { ...service, config: firstKey },
     // There is no mail server, and nobody to write to.
     notifications: { enabled: false },
