@@ -61,7 +61,6 @@ export const patienceMs = 10 * 60_000;
 export const endWithinMs = 60_000;
 const tellEveryMs = 5_000;
 const lookEveryMs = 1_000;
-const compareEveryMs = 8_000;
 /**
  * While as many callers have no answer yet, and orders have not ended, as come in a minute, no more come, since all of them have to end within
  * a minute of the last fault; but so many may always be there.
@@ -146,6 +145,8 @@ interface WatchOptions {
   readonly crowd: Crowd;
   readonly havoc: Havoc;
   readonly say: Say;
+  /** How often the books are compared, in milliseconds; default 8,000. */
+  readonly compareEveryMs?: number;
 }
 
 /** Looks at a campaign while it runs: tells how it goes, and compares the books, of which most must hold at any time. */
@@ -153,6 +154,7 @@ export class Watch {
   readonly #stack: Stack;
   readonly #options: WatchOptions;
   readonly #start = Date.now();
+  readonly #compareEveryMs: number;
   readonly #stopped = new AbortController();
   readonly #failed = new AbortController();
   #loops: Promise<unknown> = Promise.resolve();
@@ -166,6 +168,7 @@ export class Watch {
   constructor(stack: Stack, options: WatchOptions) {
     this.#stack = stack;
     this.#options = options;
+    this.#compareEveryMs = options.compareEveryMs ?? 8_000;
   }
 
   /** Orders that have not ended, when it was looked last. */
@@ -187,7 +190,7 @@ export class Watch {
   start(): void {
     this.#loops = Promise.all([
       this.#every(lookEveryMs, () => this.#look()),
-      this.#every(compareEveryMs, () => this.#compare()),
+      this.#every(this.#compareEveryMs, () => this.#compare()),
       this.#every(tellEveryMs, () => this.#tell()),
     ]);
     this.#loops.catch((reason: unknown) => this.#failed.abort(reason));
@@ -241,7 +244,7 @@ export class Watch {
       }
       this.comparisons += 1;
       // The more there is to compare, the longer it takes: at most a tenth of the time.
-      await this.#pause(Math.max(0, 10 * (performance.now() - start) - compareEveryMs));
+      await this.#pause(Math.max(0, 10 * (performance.now() - start) - this.#compareEveryMs));
     } catch (error) {
       if (!(error instanceof BooksError)) throw error;
     }

@@ -113,6 +113,7 @@ test("a watch that cannot compare the books any more says so at once, and why wh
     crowd: { placed: [] } as unknown as Crowd,
     havoc: { underWay: new Set() } as unknown as Havoc,
     say: () => undefined,
+    compareEveryMs: 10,
   });
   context.after(() => watch.stop().catch(() => undefined));
   watch.start();
